@@ -1,0 +1,62 @@
+package ir
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// MaxDim bounds every constant dimension, so that sizes computed from a hostile
+// text or description cannot overflow.
+const MaxDim = 1 << 28
+
+// Dim is a dimension: a constant C, or C+T where T is the run-time text length
+// of the function's one variable-length modality. The zero Dim is 0 and invalid
+// as a dimension, but valid as an offset.
+type Dim struct {
+	C int
+	T bool
+}
+
+// C returns the constant dimension c.
+func C(c int) Dim { return Dim{C: c} }
+
+// T is the run-time length.
+var T = Dim{T: true}
+
+// At returns the dimension's value when the text has t rows.
+func (d Dim) At(t int) int {
+	if d.T {
+		return d.C + t
+	}
+	return d.C
+}
+
+// Plus returns d+e; ok is false when both hold T, which no Dim expresses.
+func (d Dim) Plus(e Dim) (sum Dim, ok bool) {
+	return Dim{C: d.C + e.C, T: d.T || e.T}, !(d.T && e.T)
+}
+
+// String prints the dimension as the text form has it: 197, T or 197+T.
+func (d Dim) String() string {
+	switch {
+	case !d.T:
+		return strconv.Itoa(d.C)
+	case d.C == 0:
+		return "T"
+	}
+	return strconv.Itoa(d.C) + "+T"
+}
+
+// ParseDim reads the form that String prints.
+func ParseDim(s string) (Dim, error) {
+	if s == "T" {
+		return T, nil
+	}
+	c, t := strings.CutSuffix(s, "+T")
+	n, err := strconv.Atoi(c)
+	if err != nil || n < 0 || n > MaxDim || strconv.Itoa(n) != c || (t && n == 0) {
+		return Dim{}, fmt.Errorf("%q is no dimension; want a number, T, or a number+T", s)
+	}
+	return Dim{C: n, T: t}, nil
+}

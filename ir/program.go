@@ -1,0 +1,200 @@
+package ir
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Program is a model: functions (entry points) over shared, immutable weights.
+// The run-time length T of its functions satisfies 1 <= T <= MaxT.
+type Program struct {
+	Name    string
+	MaxT    int
+	Weights []*Weight
+	Funcs   []*Func
+}
+
+// Weight is one named tensor. Its name is hierarchical and ends in the field
+// of its bundle: l3.ffn.vision.fc1.w is field w of bundle l3.ffn.vision.fc1.
+//
+// A pass never edits a weight, since functions share it: it adds a new one.
+type Weight struct {
+	Name string
+	Type Type
+	Keep bool // kept by prune though no function uses it: the Go API reads it
+
+	// Origin says which checkpoint tensor the weight is; nil for weights that passes made.
+	Origin *Origin
+	// Load returns the elements in row-major order, widened to float32. It reads
+	// lazily, may be called more than once, and returns memory the caller owns.
+	// It is nil while no checkpoint is bound.
+	Load func() ([]float32, error)
+
+	Layout string // set by pack: the storage layout, "" = row-major
+	Offset int64  // set by pack: byte offset in the blob's payload; -1 before
+}
+
+// Origin locates a weight in a checkpoint: rows Row .. Row+Rows of the first axis
+// of the tensor Key, which has the given Shape in the file. Rows 0 means all.
+// The element order is kept, so a weight may have another shape with as many elements.
+type Origin struct {
+	Key   string
+	Shape []int
+	Row   int
+	Rows  int
+}
+
+// Func is one entry point: a list of values in order, no control flow.
+// Segments, if any, say which rows of a whole-sequence value belong to which
+// modality; an expert pool (`*` in a bundle) takes the segment's name.
+type Func struct {
+	Name     string
+	Params   []*Value
+	Segments []Segment
+	Values   []*Value
+	Results  []*Value
+}
+
+// Segment is a run of rows of the sequence that one modality owns.
+type Segment struct {
+	Name string
+	Len  Dim
+}
+
+// Value is one line of a function, assigned once. A parameter has a nil Op.
+type Value struct {
+	Name   string
+	Op     *Op
+	Args   []*Value
+	Bundle string // weight bundle, "" = none; a `*` part is an expert pool
+	Attrs  Attrs
+	Type   Type
+	Offset int64 // set by plan: byte offset in the arena at full limits; -1 before
+}
+
+// Kind is the type of an attribute.
+type Kind uint8
+
+// The kinds of attributes.
+const (
+	Int Kind = iota
+	Float
+	Length // a Dim
+	Word
+)
+
+// Attr is one attribute of a value. Only the field of its kind is set.
+type Attr struct {
+	Key   string
+	Kind  Kind
+	Int   int
+	Float float64
+	Dim   Dim
+	Word  string
+}
+
+// Attrs are the attributes of a value, in the order of the op's row.
+type Attrs []Attr
+
+// Get returns the attribute named key.
+func (a Attrs) Get(key string) (Attr, bool) {
+	for _, x := range a {
+		if x.Key == key {
+			return x, true
+		}
+	}
+	return Attr{}, false
+}
+
+// Int returns the integer attribute key, or def when it is absent.
+func (a Attrs) Int(key string, def int) int {
+	if x, ok := a.Get(key); ok {
+		return x.Int
+	}
+	return def
+}
+
+// Float returns the float attribute key, or def when it is absent.
+func (a Attrs) Float(key string, def float64) float64 {
+	if x, ok := a.Get(key); ok {
+		return x.Float
+	}
+	return def
+}
+
+// Dim returns the dimension attribute key, or 0 when it is absent.
+func (a Attrs) Dim(key string) Dim {
+	x, _ := a.Get(key)
+	return x.Dim
+}
+
+// Word returns the word attribute key, or "" when it is absent.
+func (a Attrs) Word(key string) string {
+	x, _ := a.Get(key)
+	return x.Word
+}
+
+// With returns the attributes with x added or replaced; a is not changed.
+// The order is mended by the verifier's row, not here: callers add in row order.
+func (a Attrs) With(x Attr) Attrs {
+	for i := range a {
+		if a[i].Key == x.Key {
+			b := slices.Clone(a)
+			b[i] = x
+			return b
+		}
+	}
+	return append(slices.Clone(a), x)
+}
+
+// IntAttr, FloatAttr, DimAttr and WordAttr make attributes.
+func IntAttr(key string, v int) Attr       { return Attr{Key: key, Kind: Int, Int: v} }
+func FloatAttr(key string, v float64) Attr { return Attr{Key: key, Kind: Float, Float: v} }
+func DimAttr(key string, v Dim) Attr       { return Attr{Key: key, Kind: Length, Dim: v} }
+func WordAttr(key, v string) Attr          { return Attr{Key: key, Kind: Word, Word: v} }
+
+// Func returns the function called name, or nil.
+func (p *Program) Func(name string) *Func {
+	for _, f := range p.Funcs {
+		if f.Name == name {
+			return f
+		}
+	}
+	return nil
+}
+
+// Weight returns the weight called name, or nil.
+func (p *Program) Weight(name string) *Weight {
+	for _, w := range p.Weights {
+		if w.Name == name {
+			return w
+		}
+	}
+	return nil
+}
+
+// AddWeight appends w; a second weight of one name is an error.
+func (p *Program) AddWeight(w *Weight) error {
+	if p.Weight(w.Name) != nil {
+		return fmt.Errorf("weight @%s is declared twice", w.Name)
+	}
+	p.Weights = append(p.Weights, w)
+	return nil
+}
+
+// Pool reports whether the bundle is an expert pool.
+func Pool(bundle string) bool {
+	return slices.Contains(strings.Split(bundle, "."), "*")
+}
+
+// Expert returns the bundle with its pool part replaced by the expert's name.
+func Expert(bundle, expert string) string {
+	parts := strings.Split(bundle, ".")
+	for i, p := range parts {
+		if p == "*" {
+			parts[i] = expert
+		}
+	}
+	return strings.Join(parts, ".")
+}
