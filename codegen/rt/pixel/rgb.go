@@ -1,0 +1,97 @@
+package pixel
+
+import (
+	"fmt"
+	"image"
+	"image/color"
+)
+
+// MaxSide is the longest side, in pixels, of a picture that this package reads or
+// makes. It bounds the work and the memory that a picture can ask for.
+const MaxSide = 1 << 15
+
+// RGB is a picture of packed 8-bit RGB without padding: pixel (x, y) is
+// Pix[3*(y*W+x):][:3]. It is an image.Image; At costs an allocation or two, code
+// in a hurry reads Pix.
+type RGB struct {
+	Pix  []uint8
+	W, H int
+}
+
+// ColorModel returns color.RGBAModel.
+func (m *RGB) ColorModel() color.Model { return color.RGBAModel }
+
+// Bounds returns the picture's rectangle, which starts at (0, 0).
+func (m *RGB) Bounds() image.Rectangle { return image.Rect(0, 0, m.W, m.H) }
+
+// At returns the opaque colour of a pixel, the zero colour outside the picture.
+func (m *RGB) At(x, y int) color.Color { return m.RGBAAt(x, y) }
+
+// RGBAAt is At without the interface.
+func (m *RGB) RGBAAt(x, y int) color.RGBA {
+	if x < 0 || y < 0 || x >= m.W || y >= m.H {
+		return color.RGBA{}
+	}
+	p := m.Pix[3*(y*m.W+x):]
+	return color.RGBA{p[0], p[1], p[2], 255}
+}
+
+// Opaque reports that no pixel is transparent.
+func (m *RGB) Opaque() bool { return true }
+
+// reset gives m a size, keeping its memory when that is large enough.
+func (m *RGB) reset(w, h int) {
+	m.W, m.H = w, h
+	m.Pix = grow(m.Pix, 3*w*h)
+}
+
+// OverWhite puts one channel of a picture with transparency over white:
+// (c*a + 255*(255-a) + 127) div 255, for c not premultiplied by a.
+func OverWhite(c, a uint8) uint8 {
+	return uint8((uint(c)*uint(a) + 255*(255-uint(a)) + 127) / 255)
+}
+
+// ToRGB converts img to RGB over white into dst, whose memory it reuses. Nothing
+// is done when img is dst itself. s may be nil.
+//
+// Transparency follows [OverWhite]. Premultiplied pictures, which hold c*a/255
+// already, need no division: c + 255 - a. Of 16-bit channels the high byte
+// counts. CMYK and YCbCr (JPEG) are converted as Pillow converts them, with the
+// chroma of 4:2:0, 4:2:2 and 4:4:0 interpolated linearly.
+func ToRGB(dst *RGB, img image.Image, s *Scratch) error {
+	if m, ok := img.(*RGB); ok && m == dst {
+		return nil
+	}
+	if s == nil {
+		s = new(Scratch)
+	}
+	defer s.src.close()
+	if err := s.src.open(img); err != nil {
+		return err
+	}
+	dst.reset(s.src.w, s.src.h)
+	for y := range dst.H {
+		s.src.row(dst.Pix[3*dst.W*y:][:3*dst.W], y)
+	}
+	return nil
+}
+
+// checkSize says whether a picture of w x h pixels is one that can be worked on.
+func checkSize(w, h int) error {
+	if w <= 0 || h <= 0 {
+		return fmt.Errorf("the picture is %d x %d pixels, want at least 1 x 1", w, h)
+	}
+	if w > MaxSide || h > MaxSide {
+		return fmt.Errorf("the picture is %d x %d pixels, want at most %d on a side: scale it down first", w, h, MaxSide)
+	}
+	return nil
+}
+
+// grow returns a slice of length n in the memory of b if that is large enough.
+// The contents are unspecified.
+func grow[T any](b []T, n int) []T {
+	if cap(b) < n {
+		return make([]T, n)
+	}
+	return b[:n]
+}

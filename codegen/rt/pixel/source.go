@@ -1,0 +1,205 @@
+package pixel
+
+import (
+	"errors"
+	"fmt"
+	"image"
+	"image/color"
+)
+
+// source hands out the rows of a picture of any type as RGB over white.
+type source struct {
+	img  image.Image
+	w, h int
+
+	palette [256][3]uint8 // of an image.Paletted, over white
+
+	chroma ycc // of an image.YCbCr or image.NYCbCrA
+}
+
+// open checks that img is whole (its slices hold what its rectangle promises), so
+// that row cannot run past them.
+func (s *source) open(img image.Image) error {
+	if img == nil {
+		return errors.New("no picture was given (nil image)")
+	}
+	b := img.Bounds()
+	s.w, s.h = b.Dx(), b.Dy()
+	if err := checkSize(s.w, s.h); err != nil {
+		return err
+	}
+	s.img = img
+	switch m := img.(type) {
+	case *RGB:
+		return s.check("Pix", len(m.Pix), 3*m.W, 3)
+	case *image.NRGBA:
+		return s.check("Pix", len(m.Pix), m.Stride, 4)
+	case *image.RGBA:
+		return s.check("Pix", len(m.Pix), m.Stride, 4)
+	case *image.NRGBA64:
+		return s.check("Pix", len(m.Pix), m.Stride, 8)
+	case *image.RGBA64:
+		return s.check("Pix", len(m.Pix), m.Stride, 8)
+	case *image.Gray:
+		return s.check("Pix", len(m.Pix), m.Stride, 1)
+	case *image.Gray16:
+		return s.check("Pix", len(m.Pix), m.Stride, 2)
+	case *image.CMYK:
+		return s.check("Pix", len(m.Pix), m.Stride, 4)
+	case *image.Paletted:
+		s.setPalette(m.Palette)
+		return s.check("Pix", len(m.Pix), m.Stride, 1)
+	case *image.YCbCr:
+		return s.openYCbCr(m)
+	case *image.NYCbCrA:
+		if err := s.check("A", len(m.A), m.AStride, 1); err != nil {
+			return err
+		}
+		return s.openYCbCr(&m.YCbCr)
+	}
+	return nil // read pixel by pixel through At
+}
+
+// close forgets the picture, so that a Scratch does not keep it alive.
+func (s *source) close() { s.img = nil }
+
+// check says whether a plane of n bytes holds the picture's rows.
+func (s *source) check(plane string, n, stride, size int) error {
+	return checkPlane(s.img, plane, n, stride, s.w*size, s.h)
+}
+
+func checkPlane(img image.Image, plane string, n, stride, row, h int) error {
+	// Strides are bounded first so that the product cannot overflow.
+	if h > 1 && (stride < row || stride > n) || n < row || (n-row) < (h-1)*stride {
+		return fmt.Errorf("broken %T: %s holds %d bytes with stride %d, want %d rows of %d bytes", img, plane, n, stride, h, row)
+	}
+	return nil
+}
+
+// setPalette puts a palette over white. Indices past its end are black, as the
+// PNG decoders have it.
+func (s *source) setPalette(p color.Palette) {
+	s.palette = [256][3]uint8{}
+	for i, c := range p[:min(len(p), 256)] {
+		s.palette[i] = over(c)
+	}
+}
+
+// over puts any colour over white.
+func over(c color.Color) [3]uint8 {
+	switch c := c.(type) {
+	case nil:
+		return [3]uint8{}
+	case color.NRGBA:
+		return [3]uint8{OverWhite(c.R, c.A), OverWhite(c.G, c.A), OverWhite(c.B, c.A)}
+	case color.NRGBA64:
+		a := uint8(c.A >> 8)
+		return [3]uint8{OverWhite(uint8(c.R>>8), a), OverWhite(uint8(c.G>>8), a), OverWhite(uint8(c.B>>8), a)}
+	case color.CMYK:
+		return cmyk(c.C, c.M, c.Y, c.K)
+	}
+	r, g, b, a := c.RGBA()
+	return [3]uint8{over16(r, a), over16(g, a), over16(b, a)}
+}
+
+// over16 puts a premultiplied 16-bit channel over white.
+func over16(c, a uint32) uint8 {
+	return uint8(min(c+0xffff-min(a, 0xffff), 0xffff) >> 8)
+}
+
+// over8 puts a premultiplied 8-bit channel over white. It equals over16 of the
+// widened channels.
+func over8(c, a uint8) uint8 {
+	return uint8(min(uint(c)+255-uint(a), 255))
+}
+
+// cmyk is Pillow's conversion: paper white less ink, scaled by the light that
+// black lets through, with its rounded division by 255.
+func cmyk(c, m, y, k uint8) [3]uint8 {
+	white := 255 - uint(k)
+	ink := func(v uint8) uint8 {
+		t := uint(v)*white + 128
+		return uint8(white - (t+t>>8)>>8)
+	}
+	return [3]uint8{ink(c), ink(m), ink(y)}
+}
+
+// row writes row y, counted from the top of the picture, to dst[:3*w].
+func (s *source) row(dst []uint8, y int) {
+	w := s.w
+	dst = dst[:3*w]
+	switch m := s.img.(type) {
+	case *RGB:
+		copy(dst, m.Pix[3*w*y:])
+	case *image.NRGBA:
+		p := m.Pix[y*m.Stride:][:4*w]
+		for len(p) >= 4 && len(dst) >= 3 {
+			if a := p[3]; a == 255 {
+				dst[0], dst[1], dst[2] = p[0], p[1], p[2]
+			} else {
+				dst[0], dst[1], dst[2] = OverWhite(p[0], a), OverWhite(p[1], a), OverWhite(p[2], a)
+			}
+			p, dst = p[4:], dst[3:]
+		}
+	case *image.RGBA:
+		p := m.Pix[y*m.Stride:][:4*w]
+		for len(p) >= 4 && len(dst) >= 3 {
+			a := p[3]
+			dst[0], dst[1], dst[2] = over8(p[0], a), over8(p[1], a), over8(p[2], a)
+			p, dst = p[4:], dst[3:]
+		}
+	case *image.NRGBA64:
+		p := m.Pix[y*m.Stride:][:8*w]
+		for len(p) >= 8 && len(dst) >= 3 {
+			a := p[6]
+			dst[0], dst[1], dst[2] = OverWhite(p[0], a), OverWhite(p[2], a), OverWhite(p[4], a)
+			p, dst = p[8:], dst[3:]
+		}
+	case *image.RGBA64:
+		p := m.Pix[y*m.Stride:][:8*w]
+		for len(p) >= 8 && len(dst) >= 3 {
+			a := uint32(p[6])<<8 | uint32(p[7])
+			dst[0] = over16(uint32(p[0])<<8|uint32(p[1]), a)
+			dst[1] = over16(uint32(p[2])<<8|uint32(p[3]), a)
+			dst[2] = over16(uint32(p[4])<<8|uint32(p[5]), a)
+			p, dst = p[8:], dst[3:]
+		}
+	case *image.Gray:
+		for x, v := range m.Pix[y*m.Stride:][:w] {
+			d := dst[3*x:][:3]
+			d[0], d[1], d[2] = v, v, v
+		}
+	case *image.Gray16:
+		p := m.Pix[y*m.Stride:][:2*w]
+		for x := range w {
+			v, d := p[2*x], dst[3*x:][:3]
+			d[0], d[1], d[2] = v, v, v
+		}
+	case *image.CMYK:
+		p := m.Pix[y*m.Stride:][:4*w]
+		for x := range w {
+			q := p[4*x:][:4]
+			c := cmyk(q[0], q[1], q[2], q[3])
+			copy(dst[3*x:], c[:])
+		}
+	case *image.Paletted:
+		for x, v := range m.Pix[y*m.Stride:][:w] {
+			c, d := &s.palette[v], dst[3*x:][:3]
+			d[0], d[1], d[2] = c[0], c[1], c[2]
+		}
+	case *image.YCbCr:
+		s.rowYCbCr(dst, m, y)
+	case *image.NYCbCrA:
+		s.rowYCbCr(dst, &m.YCbCr, y)
+		for x, a := range m.A[y*m.AStride:][:w] {
+			d := dst[3*x:][:3]
+			d[0], d[1], d[2] = OverWhite(d[0], a), OverWhite(d[1], a), OverWhite(d[2], a)
+		}
+	default:
+		b := m.Bounds().Min
+		for x := range w {
+			c := over(m.At(b.X+x, b.Y+y))
+			copy(dst[3*x:], c[:])
+		}
+	}
+}
