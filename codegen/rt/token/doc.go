@@ -1,0 +1,32 @@
+// Package token turns text into the ids a text embedding is looked up with.
+//
+// The nouns:
+//
+//   - A piece is a word part of the vocabulary with a score, its log
+//     probability. "▁" (U+2581) stands for a space, so "▁cat" starts a word.
+//   - A [Unigram] is a loaded SentencePiece Unigram model: normaliser, pieces,
+//     scores. It splits a text into the pieces whose scores add up highest.
+//   - An id is a row of the model's embedding table. The numbering is that of
+//     XLM-RoBERTa and BEiT-3: <s> 0, <pad> 1, </s> 2, <unk> 3, then every
+//     SentencePiece id plus one, and <mask> after the last piece.
+//   - A [Tokenizer] is what the rest of the runtime asks for; Unigram is one.
+//
+// For example, with a model file read into data:
+//
+//	u, err := token.Load(data)
+//	ids := u.Encode("a photo of a red car", 64) // [0 70 42 23 70 82 65 2]
+//
+// Results equal those of Google's library id for id, on any bytes: text is
+// normalised with the model's own rules, an invalid UTF-8 byte counts as
+// U+FFFD, and scores are added and compared with the same roundings, since a
+// near-tie decides which pieces win.
+//
+// Length: Encode keeps the first maxLen-2 ids and stops reading the text as
+// soon as nothing further can change them. Whatever the text, time grows
+// linearly and the working memory stays below 8 MiB (see [Unigram.Encode]).
+//
+// The package imports the standard library only. Generated packages and the
+// applications over them use it at run time; the compiler does not. It is not
+// a trainer, and it does not read the BPE, word and character models that the
+// same file format can hold.
+package token

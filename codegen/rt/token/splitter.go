@@ -1,0 +1,270 @@
+package token
+
+import (
+	"strings"
+	"unicode/utf8"
+)
+
+const (
+	// block is how much normalised text is gathered before it is split, in
+	// bytes. Texts shorter than this are split in one go.
+	block = 1024
+
+	// maxUndecided is how much text may be held because nothing is certain
+	// about its pieces, in bytes.
+	maxUndecided = 256 << 10
+)
+
+// step is the last piece of the best path to some position: where it starts
+// and which piece it is.
+type step struct {
+	score float32 // of the whole path
+	from  int32   // negative: nothing arrives here
+	id    int32
+}
+
+// splitter splits one text. It normalises and searches in blocks, and gives
+// the pieces away as soon as they are certain, so that the memory it needs
+// does not grow with the text and it can stop when it has given enough.
+//
+// Positions are byte offsets in norm. Pieces up to cut are given away. Every
+// start before at is searched. No path found so far goes beyond reach. Hence
+//
+//	0 <= cut <= at <= reach <= len(norm), len(best) == len(norm)+1 after grow
+//
+// and the best path to at is final if at == reach: then all paths go through
+// at, and every further one starts with it.
+type splitter struct {
+	norm           []byte
+	best           []step // best[i]: the best path to i found so far
+	cut, at, reach int
+
+	held  int  // spaces normalised but not in norm: dropped if none but spaces follow
+	space bool // the text so far ends with a space, and further ones are dropped
+
+	next     int // len(norm) at which the next block is full
+	patience int // at-cut at which to look for the next certain piece
+
+	ids  []int32
+	room int  // ids that may still be given
+	unk  bool // the last piece given is unknown
+	path []int32
+
+	keep     bool // also keep the texts of the pieces
+	kept     []byte
+	keptEnds []int
+}
+
+// split appends the ids of text to s.ids, at most s.room of them.
+func (s *splitter) split(u *Unigram, text string) {
+	s.norm, s.best = s.norm[:0], append(s.best[:0], step{from: -1})
+	s.cut, s.at, s.reach = 0, 0, 0
+	s.held, s.space = 0, u.squeeze
+	s.next, s.patience = block, block
+	s.unk = false
+	s.kept, s.keptEnds = s.kept[:0], s.keptEnds[:0]
+	if text != "" && u.dummyPrefix {
+		s.write(u, u.space)
+	}
+	for text != "" && s.room > 0 {
+		rep, n := u.prefix(text)
+		text = text[n:]
+		for s.space && strings.HasPrefix(rep, " ") {
+			rep = rep[1:]
+		}
+		if rep != "" {
+			s.space = u.squeeze && rep[len(rep)-1] == ' '
+			s.write(u, rep)
+		}
+	}
+	s.search(u, true)
+}
+
+// write appends rep to the normalised text, and searches it when a block is
+// full.
+func (s *splitter) write(u *Unigram, rep string) {
+	for i := 0; i < len(rep); {
+		c := rep[i]
+		literal := c == u.space[0] && strings.HasPrefix(rep[i:], u.space)
+		switch {
+		case c != ' ' && !literal:
+			for ; s.held > 0; s.held-- {
+				s.norm = append(s.norm, u.space...)
+				s.full(u)
+			}
+			s.norm = append(s.norm, c)
+			i++
+			continue
+		case u.squeeze:
+			s.held++
+		default:
+			s.norm = append(s.norm, u.space...)
+		}
+		if literal {
+			i += len(u.space)
+		} else {
+			i++
+		}
+	}
+	s.full(u)
+}
+
+// full searches the text gathered if it fills a block, and forgets what has
+// been given away.
+func (s *splitter) full(u *Unigram) {
+	if len(s.norm) < s.next {
+		return
+	}
+	s.search(u, false)
+	if c := s.cut; c >= block {
+		s.norm = s.norm[:copy(s.norm, s.norm[c:])]
+		s.best = s.best[:copy(s.best, s.best[c:])]
+		for i := range s.best {
+			s.best[i].from -= int32(c)
+		}
+		s.cut, s.at, s.reach = 0, s.at-c, s.reach-c
+	}
+	s.next = len(s.norm) + block
+}
+
+// search extends the best paths over the text gathered: to its end if it is
+// the last, otherwise as far as text to come cannot change them.
+//
+// The sums are those of SentencePiece, rounding by rounding: a piece's score is
+// added in float64, the unknown score in float32; sums are stored in float32
+// and only a greater one replaces another.
+func (s *splitter) search(u *Unigram, last bool) {
+	for len(s.best) <= len(s.norm) {
+		s.best = append(s.best, step{from: -1})
+	}
+	end := len(s.norm)
+	if !last {
+		end -= u.longest - 1
+	}
+	for s.at < end && s.room > 0 {
+		at := s.at
+		score := s.best[at].score
+		char := at + min(charLen(s.norm[at]), len(s.norm)-at)
+		single := false
+		node := uint32(0)
+		for i := at; i < len(s.norm); {
+			node = u.trie.step(node, s.norm[i])
+			if node == 0 {
+				break
+			}
+			i++
+			if node < u.trie.pieces {
+				sum := u.score[node] + float64(score)
+				if b := &s.best[i]; b.from < 0 || sum > float64(b.score) {
+					*b = step{float32(sum), int32(at), int32(node)}
+				}
+				s.reach = max(s.reach, i)
+				single = single || i == char
+			}
+		}
+		if !single {
+			sum := u.unkScore + score
+			if b := &s.best[char]; b.from < 0 || sum > b.score {
+				*b = step{sum, int32(at), 0}
+			}
+			s.reach = max(s.reach, char)
+		}
+		s.at = char
+		switch {
+		case s.reach == s.at:
+			s.give(s.at)
+		case s.at-s.cut >= s.patience:
+			s.settle()
+		}
+	}
+}
+
+// settle looks for the last position that every path still possible goes
+// through, and gives the pieces before it away. Where the paths stay apart too
+// long it decides for the best one.
+func (s *splitter) settle() {
+	common := s.at
+	for i := s.at + 1; i <= s.reach && common > s.cut; i++ {
+		if s.best[i].from < 0 {
+			continue
+		}
+		for j := i; j != common; {
+			if j > common {
+				j = int(s.best[j].from)
+			} else {
+				common = int(s.best[common].from)
+			}
+		}
+	}
+	switch {
+	case common > s.cut:
+		s.give(common)
+		s.patience = block
+	case s.at-s.cut < maxUndecided:
+		// Doubling keeps the time spent here linear in the text.
+		s.patience = min(2*(s.at-s.cut), maxUndecided)
+	default:
+		s.give(s.at)
+		for i := s.at + 1; i <= s.reach; i++ {
+			s.best[i].from = -1
+		}
+		s.reach = s.at
+		s.patience = block
+	}
+}
+
+// give gives the pieces of the best path from cut to to away.
+func (s *splitter) give(to int) {
+	s.path = s.path[:0]
+	for i := to; i > s.cut; i = int(s.best[i].from) {
+		s.path = append(s.path, int32(i))
+	}
+	for i := len(s.path) - 1; i >= 0 && s.room > 0; i-- {
+		end := int(s.path[i])
+		id := s.best[end].id
+		more := id == 0 && s.unk // one more character of the unknown piece before
+		s.unk = id == 0
+		switch {
+		case more:
+		case s.unk:
+			s.ids = append(s.ids, Unk)
+			s.room--
+		default:
+			s.ids = append(s.ids, id+1)
+			s.room--
+		}
+		if s.keep {
+			s.kept = append(s.kept, s.norm[s.best[end].from:end]...)
+			if more {
+				s.keptEnds = s.keptEnds[:len(s.keptEnds)-1]
+			}
+			s.keptEnds = append(s.keptEnds, len(s.kept))
+		}
+	}
+	s.cut = to
+}
+
+// character returns the first character of text and its length: one byte and
+// U+FFFD if the text does not begin with valid UTF-8.
+func character(text string) (string, int) {
+	if c := text[0]; c < utf8.RuneSelf {
+		return text[:1], 1
+	}
+	if r, n := utf8.DecodeRuneInString(text); r != utf8.RuneError || n > 1 {
+		return text[:n], n
+	}
+	return "�", 1
+}
+
+// charLen returns the length of a character that begins with c.
+func charLen(c byte) int {
+	switch {
+	case c < 0xc0:
+		return 1
+	case c < 0xe0:
+		return 2
+	case c < 0xf0:
+		return 3
+	}
+	return 4
+}

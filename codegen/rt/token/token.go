@@ -1,0 +1,27 @@
+package token
+
+// Ids with a fixed meaning, the same in every vocabulary of the XLM-RoBERTa
+// numbering. The id of <mask> depends on the vocabulary: see [Unigram.Mask].
+const (
+	BOS int32 = 0 // <s>, the first id of every text
+	Pad int32 = 1 // <pad>
+	EOS int32 = 2 // </s>, the last id of every text
+	Unk int32 = 3 // <unk>, a run of characters that no piece covers
+)
+
+// A Tokenizer maps text to ids. Implementations are safe for concurrent use.
+type Tokenizer interface {
+	// Encode returns the ids of text with the start and end ids around
+	// them, at most maxLen in all; maxLen <= 0 means no limit. The text may
+	// be any bytes. An empty text gives the start and end ids alone.
+	Encode(text string, maxLen int) []int32
+
+	// AppendEncode appends to dst what Encode returns. It allocates
+	// nothing once dst has room.
+	AppendEncode(dst []int32, text string, maxLen int) []int32
+
+	// Vocab returns the number of ids: every id is in [0, Vocab()).
+	Vocab() int
+}
+
+var _ Tokenizer = (*Unigram)(nil)

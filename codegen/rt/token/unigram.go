@@ -1,0 +1,251 @@
+package token
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"sync"
+)
+
+// Unigram is a SentencePiece Unigram model. It is immutable and safe for
+// concurrent use.
+type Unigram struct {
+	chars *charsmap // nil: no rules
+	user  *trie     // user-defined pieces, which the rules leave alone; nil: none
+	space string    // what a space becomes
+
+	dummyPrefix, squeeze, escape bool
+
+	trie     *trie
+	score    []float64 // by piece: what it adds to a path
+	unkScore float32   // what a character without a piece adds
+	longest  int       // bytes a step of a path can cover at most
+
+	text       string   // all pieces, one after the other
+	ends       []uint32 // piece i is text[ends[i-1]:ends[i]]
+	kinds      []uint8
+	unkSurface string
+
+	pool sync.Pool // of *splitter
+}
+
+// Load reads a SentencePiece model file (a serialised ModelProto). It keeps
+// nothing of data. The model must be a Unigram model with <unk>, <s> and </s>
+// as its pieces 0, 1 and 2, as those of XLM-RoBERTa and BEiT-3; a file that is
+// cut off, corrupt or of another kind is an error that says so.
+func Load(data []byte) (*Unigram, error) {
+	m, err := parseModel(data)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.checkIDs(); err != nil {
+		return nil, err
+	}
+	u := &Unigram{
+		space:       " ",
+		dummyPrefix: m.dummyPrefix,
+		squeeze:     m.squeeze,
+		escape:      m.escape,
+		longest:     len("\U0010ffff"),
+		score:       make([]float64, len(m.pieces)),
+		ends:        make([]uint32, len(m.pieces)),
+		kinds:       make([]uint8, len(m.pieces)),
+		unkSurface:  string(m.unkSurface),
+	}
+	if m.escape {
+		u.space = "\u2581"
+	}
+	if len(m.charsmap) > 0 {
+		if u.chars, err = newCharsmap(m.charsmap); err != nil {
+			return nil, err
+		}
+	}
+
+	// The extremes start as in SentencePiece: the largest and the smallest
+	// positive float32.
+	lo, hi := float32(math.MaxFloat32), float32(0x1p-126)
+	var inText, user []int32
+	var text strings.Builder
+	for i, p := range m.pieces {
+		text.Write(p.text)
+		u.ends[i], u.kinds[i] = uint32(text.Len()), p.kind
+		switch p.kind {
+		case userDefined:
+			user = append(user, int32(i))
+			fallthrough
+		case normal:
+			inText = append(inText, int32(i))
+			u.longest = max(u.longest, len(p.text))
+		}
+		if p.kind == normal {
+			lo, hi = min(lo, p.score), max(hi, p.score)
+		}
+	}
+	u.text = text.String()
+	u.unkScore = lo - 10
+	for _, id := range inText {
+		p := m.pieces[id]
+		u.score[id] = float64(p.score)
+		if p.kind == userDefined {
+			// Better than any path of normal pieces over the same bytes.
+			u.score[id] = float64(float32(len(p.text))*hi) - 0.1
+		}
+	}
+	if u.trie, err = newTrie(m.pieces, inText); err != nil {
+		return nil, err
+	}
+	if len(user) > 0 {
+		if u.user, err = newTrie(m.pieces, user); err != nil {
+			return nil, err
+		}
+	}
+	u.pool.New = func() any { return new(splitter) }
+	return u, nil
+}
+
+// checkIDs makes sure that piece id + 1 never runs into a fixed id.
+func (m *model) checkIDs() error {
+	switch n := len(m.pieces); {
+	case n < 3:
+		return fmt.Errorf("the SentencePiece model has %d pieces, want at least <unk>, <s> and </s>", n)
+	case n > maxNodes:
+		return fmt.Errorf("the SentencePiece model has %d pieces, want at most %d", n, maxNodes)
+	}
+	for i, p := range m.pieces {
+		switch {
+		case i == 0 && p.kind != unknown:
+			return fmt.Errorf("pieces[0] %q has type %d, want %d (unknown): BEiT-3 ids need <unk>, <s>, </s> first", p.text, p.kind, unknown)
+		case (i == 1 || i == 2) && p.kind != control:
+			return fmt.Errorf("pieces[%d] %q has type %d, want %d (control): BEiT-3 ids need <unk>, <s>, </s> first", i, p.text, p.kind, control)
+		case i > 0 && p.kind == unknown:
+			return fmt.Errorf("pieces[%d] %q is a second unknown piece", i, p.text)
+		case p.kind == byteValue:
+			return fmt.Errorf("pieces[%d] %q is a byte piece; models with byte fallback are not supported", i, p.text)
+		}
+	}
+	return nil
+}
+
+// Vocab returns the number of ids: the pieces, <pad> and <mask>.
+func (u *Unigram) Vocab() int { return len(u.ends) + 2 }
+
+// Mask returns the id of <mask>, the last one. Encode never produces it.
+func (u *Unigram) Mask() int32 { return int32(len(u.ends)) + 1 }
+
+// Encode returns the ids of text, between [BOS] and [EOS]. The text may be any
+// bytes; one that is not part of valid UTF-8 counts as U+FFFD. Text that spells
+// a special piece, such as "</s>", is split like any other text. The ids of an
+// empty text are [0 2].
+//
+// If maxLen > 0, at most max(maxLen, 2) ids are returned: of the ids of the
+// text the first maxLen-2 are kept, which is what BEiT-3 does.
+//
+// The pieces are the best for the whole text, also where only the first are
+// kept, with one exception that bounds memory: a stretch of 256 KiB of
+// normalised text in which not one boundary is certain without reading on is
+// split as if the text ended there. That takes a period without any space,
+// such as a single letter repeated 256 Ki times.
+func (u *Unigram) Encode(text string, maxLen int) []int32 {
+	return u.AppendEncode(nil, text, maxLen)
+}
+
+// AppendEncode appends to dst what Encode returns, and returns dst. It
+// allocates nothing once dst has room.
+func (u *Unigram) AppendEncode(dst []int32, text string, maxLen int) []int32 {
+	room := math.MaxInt
+	if maxLen > 0 {
+		room = max(maxLen, 2) - 2
+	}
+	s := u.pool.Get().(*splitter)
+	s.ids, s.room, s.keep = append(dst, BOS), room, false
+	s.split(u, text)
+	dst = append(s.ids, EOS)
+	u.release(s)
+	return dst
+}
+
+// Pieces returns the pieces of text, without start and end. A run of
+// characters that no piece covers is one piece with its normalised text.
+func (u *Unigram) Pieces(text string) []string {
+	s := u.pool.Get().(*splitter)
+	s.ids, s.room, s.keep = nil, math.MaxInt, true
+	s.split(u, text)
+	all, from := string(s.kept), 0
+	pieces := make([]string, len(s.keptEnds))
+	for i, end := range s.keptEnds {
+		pieces[i], from = all[from:end], end
+	}
+	u.release(s)
+	return pieces
+}
+
+// Piece returns the text of an id, with "▁" for a space, and whether there is
+// such an id.
+func (u *Unigram) Piece(id int32) (string, bool) {
+	switch {
+	case id == BOS:
+		return "<s>", true
+	case id == Pad:
+		return "<pad>", true
+	case id == EOS:
+		return "</s>", true
+	case id == Unk:
+		return "<unk>", true
+	case id == u.Mask():
+		return "<mask>", true
+	case id < 0 || id > u.Mask():
+		return "", false
+	}
+	return u.text[u.ends[id-2]:u.ends[id-1]], true
+}
+
+// Decode returns the text that ids spell, as SentencePiece does: the leading
+// space that normalisation put there is dropped, <unk> gives the model's
+// replacement (" ⁇ " by default), and control pieces, the other fixed ids,
+// <mask> and ids outside the vocabulary give nothing.
+func (u *Unigram) Decode(ids []int32) string {
+	var out strings.Builder
+	first := true // no text yet, and no leading space dropped that should be the only one
+	for _, id := range ids {
+		if id == Unk {
+			out.WriteString(u.unkSurface)
+			first = first && out.Len() == 0
+			continue
+		}
+		if id < 4 || id >= u.Mask() || u.kinds[id-1] == control {
+			continue
+		}
+		p, _ := u.Piece(id)
+		if first && (u.dummyPrefix || u.squeeze) {
+			rest, cut := strings.CutPrefix(p, "\u2581")
+			p, first = rest, !cut || u.squeeze
+		}
+		out.WriteString(strings.ReplaceAll(p, "\u2581", " "))
+		first = first && out.Len() == 0
+	}
+	return out.String()
+}
+
+// release returns s to the pool, unless a long text made it large.
+func (u *Unigram) release(s *splitter) {
+	s.ids = nil
+	if cap(s.best) <= 1<<14 && cap(s.kept) <= 1<<16 {
+		u.pool.Put(s)
+	}
+}
+
+// prefix normalises the beginning of text, which must not be empty. It returns
+// what to write and how many bytes that stands for.
+func (u *Unigram) prefix(text string) (string, int) {
+	if u.user != nil {
+		if n := u.user.longest(text); n > 0 {
+			return text[:n], n
+		}
+	}
+	if u.chars != nil {
+		if rep, n := u.chars.longest(text); n > 0 {
+			return rep, n
+		}
+	}
+	return character(text)
+}
