@@ -1,22 +1,28 @@
 package ir
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Op is a row of the op table: everything the compiler knows about an operation.
-// A fused op has Expand and no meaning of its own: Infer, Eval and Cost follow
-// from the ops it expands to.
+//
+// A primitive op has Infer, Eval and Cost. A fused op has Expand and no meaning of
+// its own: the three follow from the ops it expands to. The functions see no pool:
+// the table's users resolve it to one expert first.
 type Op struct {
 	Name   string
-	Hint   string // what the builder calls a value of this op when no name is given
-	Args   int    // number of arguments; -1 = two or more
-	Fields []Field
-	Attrs  []AttrSpec
+	Hint   string     // what the builder calls a value of this op when no name is given
+	Doc    string     // one line: arguments, weights, result
+	Args   int        // number of arguments; -1 = two or more
+	Fields []Field    // weights of the bundle; none = the op takes no bundle
+	Attrs  []AttrSpec // own attributes, in print order; CommonAttrs follow
 	Batch  Batch
 	View   bool // after plan it is an address, not work
 
 	Infer  func(c *Infer) (Type, error)
 	Eval   func(c *Eval) (*Tensor, error)
-	Cost   func(v *Value, t int) Cost
+	Cost   func(p *Program, v *Value, t int) Cost
 	Expand func(b *Builder, v *Value) *Value
 }
 
@@ -33,6 +39,52 @@ type AttrSpec struct {
 	Required bool
 }
 
+// CommonAttrs are allowed on every op and change no number: passes leave notes in
+// them for later passes. They print after the op's own attributes.
+var CommonAttrs = []AttrSpec{
+	{Key: "route", Kind: Word},  // expert that a pool takes for the whole sequence when there are two or more segments
+	{Key: "kernel", Kind: Word}, // kernel family, set by select
+	{Key: "ld", Kind: Int},      // leading dimension in elements, set by plan
+	{Key: "tmp", Kind: Int},     // arena offset of scratch memory, set by plan
+	{Key: "hidden", Kind: Int},  // arena offset of hidden rows, set by plan
+	{Key: "block", Kind: Int},   // rows of one block, set by plan
+}
+
+// Spec returns the row of the attribute key, own or common; nil when the op has none.
+func (o *Op) Spec(key string) *AttrSpec {
+	for _, rows := range [][]AttrSpec{o.Attrs, CommonAttrs} {
+		for i := range rows {
+			if rows[i].Key == key {
+				return &rows[i]
+			}
+		}
+	}
+	return nil
+}
+
+// Sort returns the attributes in the order of the row, own ones first.
+func (o *Op) Sort(a Attrs) Attrs {
+	if len(a) < 2 {
+		return a
+	}
+	rank := func(key string) int {
+		for i, s := range o.Attrs {
+			if s.Key == key {
+				return i
+			}
+		}
+		for i, s := range CommonAttrs {
+			if s.Key == key {
+				return len(o.Attrs) + i
+			}
+		}
+		return len(o.Attrs) + len(CommonAttrs)
+	}
+	b := slices.Clone(a)
+	slices.SortStableFunc(b, func(x, y Attr) int { return rank(x.Key) - rank(y.Key) })
+	return b
+}
+
 // Batch says how an op runs over packed rows of several sequences.
 type Batch uint8
 
@@ -43,36 +95,36 @@ const (
 	PerSeq
 )
 
-// The primitive ops.
+// The primitive ops. Their rows are filled in by the op_*.go files.
 var (
-	OpPatches   = &Op{Name: "patches"}   // image f32[C,S,S] -> f32[N,C*P*P], patches row-major, (channel, row, col) inside
-	OpLookup    = &Op{Name: "lookup"}    // ids i32[R], w [V,D] -> f32[R,D]
-	OpConst     = &Op{Name: "const"}     // w [R,D] as a value
-	OpAddRows   = &Op{Name: "addrows"}   // x [R,D] + w[at..at+R]
-	OpLinear    = &Op{Name: "linear"}    // x [R,K], w [N,K], b? [N] -> f32[R,N]
-	OpLayerNorm = &Op{Name: "layernorm"} // x, g? b? {eps}; both or neither
-	OpGelu      = &Op{Name: "gelu"}      // exact, by erf
-	OpTanh      = &Op{Name: "tanh"}
-	OpAdd       = &Op{Name: "add"}
-	OpConcat    = &Op{Name: "concat"} // rows of the arguments, one after the other
-	OpRows      = &Op{Name: "rows"}   // {at len}: a run of rows
-	OpCols      = &Op{Name: "cols"}   // {at len}: a run of columns
-	OpHCat      = &Op{Name: "hcat"}   // columns of the arguments, side by side
-	OpSelect    = &Op{Name: "select"} // {row}: one row of each sequence -> f32[1,D]
-	OpMean      = &Op{Name: "mean"}   // {from}: mean of the rows from `from` on -> f32[1,D]
-	OpL2Norm    = &Op{Name: "l2norm"} // {floor}: x / max(|x|, floor) per row
-	OpAttention = &Op{Name: "attention"}
+	OpPatches   = new(Op)
+	OpLookup    = new(Op)
+	OpConst     = new(Op)
+	OpAddRows   = new(Op)
+	OpLinear    = new(Op)
+	OpLayerNorm = new(Op)
+	OpGelu      = new(Op)
+	OpTanh      = new(Op)
+	OpAdd       = new(Op)
+	OpConcat    = new(Op)
+	OpRows      = new(Op)
+	OpCols      = new(Op)
+	OpHCat      = new(Op)
+	OpSelect    = new(Op)
+	OpMean      = new(Op)
+	OpL2Norm    = new(Op)
+	OpAttention = new(Op)
 )
 
 // The fused ops.
 var (
-	OpEmbedPatches   = &Op{Name: "embed_patches"}  // image, proj.w proj.b? cls.w pos.w? {patch}
-	OpEmbed          = &Op{Name: "embed"}          // ids, tok.w pos.w?
-	OpQKV            = &Op{Name: "qkv"}            // x, ln.g? ln.b? q.w q.b? k.w k.b? v.w v.b? {eps heads parts=q|kv}: [q|k|v] or the parts named
-	OpSelfAttention  = &Op{Name: "selfattention"}  // qkv {heads scale base}
-	OpCrossAttention = &Op{Name: "crossattention"} // q, kv {heads scale base}
-	OpAttnOut        = &Op{Name: "attnout"}        // c, x, sub.g? sub.b? out.w out.b? {eps}: x + out(norm(c)); no eps: no norm
-	OpFFN            = &Op{Name: "ffn"}            // x, ln.g? ln.b? fc1.w fc1.b? sub.g? sub.b? fc2.w fc2.b? {eps sub}: x + fc2(norm(gelu(fc1(norm x)))); no sub: no inner norm
+	OpEmbedPatches   = new(Op)
+	OpEmbed          = new(Op)
+	OpQKV            = new(Op)
+	OpSelfAttention  = new(Op)
+	OpCrossAttention = new(Op)
+	OpAttnOut        = new(Op)
+	OpFFN            = new(Op)
 )
 
 // Ops is the op table, in the order the documentation lists them.
@@ -95,21 +147,16 @@ func OpNamed(name string) (*Op, error) {
 // Fused reports whether the op is defined by its expansion.
 func (o *Op) Fused() bool { return o.Expand != nil }
 
-// Cost is what a value costs at one text length and one sequence: FLOPs counted as
-// 2MNK of linear and patch ops plus 4*S*S*D of attention, bytes of weights,
-// inputs and outputs each read or written once.
-type Cost struct {
-	FLOPs, WeightBytes, InBytes, OutBytes int64
-}
-
 // Infer is what an op's Infer function sees: the value under construction (its
-// Type not yet set) and the shapes of its weights.
+// Type not yet set, its pool resolved to one expert) and the program's weights.
 type Infer struct {
 	V *Value
 	P *Program
 }
 
-// Eval is what an op's Eval function sees: its arguments and weights as float64.
+// Eval is what an op's Eval function sees: its arguments and weights, with the
+// pool of its value resolved to the expert whose rows the arguments are. Shapes
+// come from Args; V is there for the attributes and the bundle.
 type Eval struct {
 	V    *Value
 	T    int

@@ -13,7 +13,23 @@ type Program struct {
 	MaxT    int
 	Weights []*Weight
 	Funcs   []*Func
+
+	index map[string]*Weight // set on short-lived copies only, see indexed
 }
+
+// indexed returns a copy of p that finds weights by a map. Its weights must not
+// be added to or removed.
+func (p *Program) indexed() *Program {
+	q := *p
+	q.index = make(map[string]*Weight, len(p.Weights))
+	for _, w := range p.Weights {
+		q.index[w.Name] = w
+	}
+	return &q
+}
+
+// Field returns the weight that is the given field of the bundle, or nil.
+func (p *Program) Field(bundle, field string) *Weight { return p.Weight(bundle + "." + field) }
 
 // Weight is one named tensor. Its name is hierarchical and ends in the field
 // of its bundle: l3.ffn.vision.fc1.w is field w of bundle l3.ffn.vision.fc1.
@@ -84,6 +100,19 @@ const (
 	Word
 )
 
+// String names the kind as error texts do.
+func (k Kind) String() string {
+	switch k {
+	case Int:
+		return "a whole number"
+	case Float:
+		return "a number"
+	case Length:
+		return "a length (a number, T or number+T)"
+	}
+	return "a word"
+}
+
 // Attr is one attribute of a value. Only the field of its kind is set.
 type Attr struct {
 	Key   string
@@ -94,7 +123,7 @@ type Attr struct {
 	Word  string
 }
 
-// Attrs are the attributes of a value, in the order of the op's row.
+// Attrs are the attributes of a value. Their order has no meaning.
 type Attrs []Attr
 
 // Get returns the attribute named key.
@@ -136,7 +165,7 @@ func (a Attrs) Word(key string) string {
 }
 
 // With returns the attributes with x added or replaced; a is not changed.
-// The order is mended by the verifier's row, not here: callers add in row order.
+// Order has no meaning: the printer follows the op's row.
 func (a Attrs) With(x Attr) Attrs {
 	for i := range a {
 		if a[i].Key == x.Key {
@@ -166,6 +195,9 @@ func (p *Program) Func(name string) *Func {
 
 // Weight returns the weight called name, or nil.
 func (p *Program) Weight(name string) *Weight {
+	if p.index != nil {
+		return p.index[name]
+	}
 	for _, w := range p.Weights {
 		if w.Name == name {
 			return w
@@ -187,6 +219,9 @@ func (p *Program) AddWeight(w *Weight) error {
 func Pool(bundle string) bool {
 	return slices.Contains(strings.Split(bundle, "."), "*")
 }
+
+// Bytes returns the size of the weight's elements as declared, unpadded.
+func (w *Weight) Bytes() int64 { return w.Type.Elements(0) * int64(w.Type.DType.Size()) }
 
 // Expert returns the bundle with its pool part replaced by the expert's name.
 func Expert(bundle, expert string) string {

@@ -76,6 +76,15 @@ func (t Type) At(n int) []int {
 	return s
 }
 
+// Elements returns the number of elements when the text has n rows.
+func (t Type) Elements(n int) int64 {
+	e := int64(1)
+	for _, d := range t.Shape {
+		e *= int64(d.At(n))
+	}
+	return e
+}
+
 // String prints the type as the text form has it: f32[197+T,768].
 func (t Type) String() string {
 	var b strings.Builder

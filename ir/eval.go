@@ -1,0 +1,239 @@
+package ir
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Run evaluates the function fn on inputs by parameter name, with text length t,
+// and returns the results by name. All arithmetic is float64 and follows the op
+// table to the letter: this is what programs mean, not how to run them fast.
+// A weight is loaded when an op needs it and dropped after; values are dropped
+// after their last use. Results may share memory with each other and the inputs.
+func (p *Program) Run(fn string, t int, in map[string]*Tensor) (map[string]*Tensor, error) {
+	f := p.Func(fn)
+	if f == nil {
+		var names []string
+		for _, g := range p.Funcs {
+			names = append(names, g.Name)
+		}
+		return nil, fmt.Errorf("program %s has no function %q; it has %s", p.Name, fn, strings.Join(names, ", "))
+	}
+	q := p.indexed()
+	if err := verifyFunc(q, f); err != nil {
+		return nil, err
+	}
+	if t < 1 && p.MaxT > 0 || t > p.MaxT && f.UsesT() {
+		return nil, fmt.Errorf("%s: text length %d is not in 1..%d", fn, t, p.MaxT)
+	}
+	args := make([]*Tensor, len(f.Params))
+	for i, v := range f.Params {
+		x := in[v.Name]
+		if x == nil {
+			return nil, fmt.Errorf("%s: input %s is missing; got %v", fn, v.Name, slices.Sorted(maps.Keys(in)))
+		}
+		if err := x.check(v.Type, t); err != nil {
+			return nil, fmt.Errorf("%s: input %s: %w", fn, v.Name, err)
+		}
+		args[i] = x
+	}
+	results, err := q.run(f, t, args)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", fn, err)
+	}
+	out := make(map[string]*Tensor, len(results))
+	for i, v := range f.Results {
+		out[v.Name] = results[i]
+	}
+	return out, nil
+}
+
+// UsesT reports whether a type of f holds the run-time length.
+func (f *Func) UsesT() bool {
+	for _, vs := range [][]*Value{f.Params, f.Values} {
+		for _, v := range vs {
+			if len(v.Type.Shape) > 0 && v.Type.Shape[0].T {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// run evaluates a verified function.
+func (p *Program) run(f *Func, t int, args []*Tensor) ([]*Tensor, error) {
+	last := map[*Value]int{}
+	for i, v := range f.Values {
+		for _, a := range v.Args {
+			last[a] = i
+		}
+	}
+	for _, v := range f.Results {
+		last[v] = len(f.Values)
+	}
+	vals := map[*Value]*Tensor{}
+	for i, v := range f.Params {
+		vals[v] = args[i]
+	}
+	for i, v := range f.Values {
+		if _, used := last[v]; !used {
+			continue
+		}
+		in := make([]*Tensor, len(v.Args))
+		for j, a := range v.Args {
+			in[j] = vals[a]
+		}
+		x, err := p.eval(f, v, t, in)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", head(v), err)
+		}
+		vals[v] = x
+		for _, a := range v.Args {
+			if last[a] == i {
+				delete(vals, a)
+			}
+		}
+	}
+	out := make([]*Tensor, len(f.Results))
+	for i, v := range f.Results {
+		out[i] = vals[v]
+	}
+	return out, nil
+}
+
+// parts returns v as one value an expert of its pool, whose arguments are the
+// segment's rows; v itself when it has no pool.
+func (p *Program) parts(f *Func, v *Value) []*Value {
+	experts := f.Experts(v)
+	if experts == nil {
+		return []*Value{v}
+	}
+	out := make([]*Value, len(experts))
+	for i, e := range experts {
+		u := *v
+		u.Bundle = Expert(v.Bundle, e)
+		if len(experts) > 1 {
+			n := f.Segments[i].Len
+			u.Type = Mat(n, v.Type.Cols())
+			u.Args = make([]*Value, len(v.Args))
+			for j, a := range v.Args {
+				w := *a
+				w.Type = Type{DType: a.Type.DType, Shape: append([]Dim{n}, a.Type.Shape[1:]...)}
+				u.Args[j] = &w
+			}
+		}
+		out[i] = &u
+	}
+	return out
+}
+
+// eval evaluates one value: each expert on the rows of its segment.
+func (p *Program) eval(f *Func, v *Value, t int, in []*Tensor) (*Tensor, error) {
+	parts := p.parts(f, v)
+	if len(parts) == 1 {
+		return p.evalOne(parts[0], t, in)
+	}
+	outs := make([]*Tensor, len(parts))
+	at := 0
+	for i, u := range parts {
+		n := f.Segments[i].Len.At(t)
+		rows := make([]*Tensor, len(in))
+		for j, x := range in {
+			rows[j] = x.slice(at, n)
+		}
+		at += n
+		var err error
+		if outs[i], err = p.evalOne(u, t, rows); err != nil {
+			return nil, err
+		}
+	}
+	return concat(outs), nil
+}
+
+// evalOne evaluates a value that holds no pool.
+func (p *Program) evalOne(v *Value, t int, in []*Tensor) (*Tensor, error) {
+	if !v.Op.Fused() {
+		return v.Op.Eval(&Eval{V: v, T: t, Args: in, P: p})
+	}
+	f, err := p.Expand(v)
+	if err != nil {
+		return nil, err
+	}
+	out, err := p.run(f, t, in)
+	if err != nil {
+		return nil, err
+	}
+	return out[0], nil
+}
+
+// Weight loads the field of the value's bundle; nil when the bundle lacks it.
+func (c *Eval) Weight(field string) ([]float32, error) {
+	if c.V.Bundle == "" {
+		return nil, nil
+	}
+	w := c.P.Field(c.V.Bundle, field)
+	if w == nil {
+		return nil, nil
+	}
+	if w.Load == nil {
+		return nil, fmt.Errorf("weight @%s has no data; bind a checkpoint first", w.Name)
+	}
+	x, err := w.Load()
+	if err != nil {
+		return nil, fmt.Errorf("weight @%s: %w", w.Name, err)
+	}
+	if n := w.Type.Elements(0); int64(len(x)) != n {
+		return nil, fmt.Errorf("weight @%s: got %d elements, want %d for %v", w.Name, len(x), n, w.Type)
+	}
+	return x, nil
+}
+
+func newTensor(rows, cols int) *Tensor {
+	return &Tensor{Shape: []int{rows, cols}, F: make([]float64, rows*cols)}
+}
+
+func (x *Tensor) rows() int { return x.Shape[0] }
+func (x *Tensor) cols() int { return x.Shape[len(x.Shape)-1] }
+
+// row returns row r of a matrix.
+func (x *Tensor) row(r int) []float64 { n := x.cols(); return x.F[r*n : (r+1)*n : (r+1)*n] }
+
+// slice returns n rows from row at on, sharing memory. It also cuts id lists.
+func (x *Tensor) slice(at, n int) *Tensor {
+	y := &Tensor{Shape: append([]int{n}, x.Shape[1:]...)}
+	if x.IDs != nil {
+		y.IDs = x.IDs[at : at+n]
+		return y
+	}
+	cols := x.cols()
+	y.F = x.F[at*cols : (at+n)*cols]
+	return y
+}
+
+// apply returns f of every element.
+func (x *Tensor) apply(f func(float64) float64) *Tensor {
+	y := &Tensor{Shape: x.Shape, F: make([]float64, len(x.F))}
+	parallel(x.rows(), func(r int) {
+		for i, v := range x.row(r) {
+			y.row(r)[i] = f(v)
+		}
+	})
+	return y
+}
+
+// check compares the tensor with a type at text length t.
+func (x *Tensor) check(typ Type, t int) error {
+	if !slices.Equal(x.Shape, typ.At(t)) {
+		return fmt.Errorf("shape is %v, want %v for %v with T=%d", x.Shape, typ.At(t), typ, t)
+	}
+	n, kind := len(x.F), "numbers"
+	if typ.DType == I32 {
+		n, kind = len(x.IDs), "ids"
+	}
+	if int64(n) != typ.Elements(t) {
+		return fmt.Errorf("it holds %d %s, want %d for %v", n, kind, typ.Elements(t), typ)
+	}
+	return nil
+}

@@ -1,0 +1,91 @@
+package ir
+
+import (
+	"fmt"
+	"math"
+)
+
+func init() {
+	*OpAttention = Op{
+		Name: "attention", Hint: "c", Args: 3,
+		Doc:   "q [S,D], k [K,D], v [K,E] -> [S,E]: per head softmax(scale*q*k^T)*v; scale is d^-0.5 unless given, base 2 means 2^x for e^x",
+		Attrs: attentionAttrs,
+		Batch: PerSeq,
+		Infer: inferAttention,
+		Eval:  evalAttention,
+		Cost:  costAttention,
+	}
+}
+
+// attentionAttrs are the attributes of attention and of the ops that fuse it.
+var attentionAttrs = []AttrSpec{{"heads", Int, true}, {"scale", Float, false}, {"base", Int, false}}
+
+func inferAttention(c *Infer) (Type, error) {
+	rows, d, err := c.arg(0)
+	if err != nil {
+		return Type{}, err
+	}
+	keys, dk, err := c.arg(1)
+	if err != nil {
+		return Type{}, err
+	}
+	vals, dv, err := c.arg(2)
+	if err != nil {
+		return Type{}, err
+	}
+	q, k, v := c.V.Args[0], c.V.Args[1], c.V.Args[2]
+	heads := c.V.Attrs.Int("heads", 0)
+	switch {
+	case dk != d:
+		return Type{}, fmt.Errorf("%s is %v, want %d columns to match %s: %v", k.Name, k.Type, d, q.Name, q.Type)
+	case vals != keys:
+		return Type{}, fmt.Errorf("%s is %v, want %v rows to match %s: %v", v.Name, v.Type, keys, k.Name, k.Type)
+	case heads < 1 || d%heads != 0 || dv%heads != 0:
+		return Type{}, fmt.Errorf("%d heads do not divide %d and %d columns", heads, d, dv)
+	}
+	if base, ok := c.V.Attrs.Get("base"); ok && base.Int != 2 {
+		return Type{}, fmt.Errorf("base is %d, want 2, or no base for e", base.Int)
+	}
+	return Mat(rows, dv), nil
+}
+
+func evalAttention(c *Eval) (*Tensor, error) {
+	q, k, v := c.Args[0], c.Args[1], c.Args[2]
+	heads := c.V.Attrs.Int("heads", 1)
+	d, dv := q.cols()/heads, v.cols()/heads
+	scale := c.V.Attrs.Float("scale", 1/math.Sqrt(float64(d)))
+	exp := math.Exp
+	if c.V.Attrs.Int("base", 0) == 2 {
+		exp = math.Exp2
+	}
+	y := newTensor(q.rows(), v.cols())
+	parallel(heads, func(h int) {
+		s := make([]float64, k.rows())
+		for r := range q.rows() {
+			qr := q.row(r)[h*d:][:d]
+			top := math.Inf(-1)
+			for j := range s {
+				kr := k.row(j)[h*d:][:d]
+				s[j] = 0
+				for i, a := range qr {
+					s[j] += a * kr[i]
+				}
+				s[j] *= scale
+				top = max(top, s[j])
+			}
+			sum := 0.0
+			for j := range s {
+				s[j] = exp(s[j] - top)
+				sum += s[j]
+			}
+			out := y.row(r)[h*dv:][:dv]
+			for j, a := range s {
+				a /= sum
+				for i, b := range v.row(j)[h*dv:][:dv] {
+					out[i] += a * b
+				}
+			}
+		}
+	})
+	return y, nil
+}

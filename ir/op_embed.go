@@ -1,0 +1,156 @@
+package ir
+
+import "fmt"
+
+func init() {
+	*OpPatches = Op{
+		Name: "patches", Hint: "p", Args: 1,
+		Doc:   "image f32[C,H,W] -> [N,C*P*P]: patches row by row, inside a patch (channel, row, column)",
+		Attrs: []AttrSpec{{"patch", Int, true}},
+		Batch: PerSeq,
+		Infer: inferPatches,
+		Eval:  evalPatches,
+		Cost:  costWeights,
+	}
+	*OpLookup = Op{
+		Name: "lookup", Hint: "e", Args: 1,
+		Doc:    "ids i32[R], w [V,D] -> [R,D]: row id of w; an id outside of 0..V-1 is an error",
+		Fields: []Field{{"w", false}},
+		Infer:  inferLookup,
+		Eval:   evalLookup,
+		Cost:   costGather,
+	}
+	*OpConst = Op{
+		Name: "const", Hint: "w",
+		Doc:    "w [R,D] -> [R,D]: the same rows for each sequence",
+		Fields: []Field{{"w", false}},
+		Batch:  PerSeq,
+		Infer:  inferConst,
+		Eval:   evalConst,
+		Cost:   costWeights,
+	}
+	*OpAddRows = Op{
+		Name: "addrows", Hint: "x", Args: 1,
+		Doc:    "x [R,D], w [M,D] -> [R,D]: row i gets row at+i of w added; at is 0 unless given",
+		Fields: []Field{{"w", false}},
+		Attrs:  []AttrSpec{{"at", Length, false}},
+		Batch:  PerSeq,
+		Infer:  inferAddRows,
+		Eval:   evalAddRows,
+		Cost:   costGather,
+	}
+}
+
+func inferPatches(c *Infer) (Type, error) {
+	x, p := c.V.Args[0], c.V.Attrs.Int("patch", 0)
+	s := x.Type.Shape
+	if x.Type.DType != F32 || len(s) != 3 || s[0].T {
+		return Type{}, fmt.Errorf("%s is %v, want an image f32[channels,height,width]", x.Name, x.Type)
+	}
+	if p < 1 || p > MaxDim || s[1].C%p != 0 || s[2].C%p != 0 {
+		return Type{}, fmt.Errorf("patches of %d pixels do not divide %s: %v", p, x.Name, x.Type)
+	}
+	// Both products are at most the image's elements, so neither overflows.
+	return Mat(C(s[1].C/p*(s[2].C/p)), s[0].C*p*p), nil
+}
+
+func evalPatches(c *Eval) (*Tensor, error) {
+	x, p := c.Args[0], c.V.Attrs.Int("patch", 1)
+	channels, height, width := x.Shape[0], x.Shape[1], x.Shape[2]
+	y := newTensor(height/p*(width/p), channels*p*p)
+	i := 0
+	for py := 0; py < height; py += p {
+		for px := 0; px < width; px += p {
+			for ch := range channels {
+				for r := range p {
+					i += copy(y.F[i:], x.F[(ch*height+py+r)*width+px:][:p])
+				}
+			}
+		}
+	}
+	return y, nil
+}
+
+func inferLookup(c *Infer) (Type, error) {
+	ids := c.V.Args[0]
+	if ids.Type.DType != I32 || len(ids.Type.Shape) != 1 {
+		return Type{}, fmt.Errorf("%s is %v, want ids i32[rows]", ids.Name, ids.Type)
+	}
+	w, err := c.field("w", 2)
+	if err != nil {
+		return Type{}, err
+	}
+	return Mat(ids.Type.Rows(), w.Type.Cols()), nil
+}
+
+func evalLookup(c *Eval) (*Tensor, error) {
+	w, err := c.Weight("w")
+	if err != nil {
+		return nil, err
+	}
+	shape := c.P.Field(c.V.Bundle, "w").Type
+	rows, d := shape.Rows().C, shape.Cols()
+	y := newTensor(len(c.Args[0].IDs), d)
+	for r, id := range c.Args[0].IDs {
+		if id < 0 || int(id) >= rows {
+			return nil, fmt.Errorf("id %d at position %d is not in 0..%d", id, r, rows-1)
+		}
+		for i, v := range w[int(id)*d:][:d] {
+			y.row(r)[i] = float64(v)
+		}
+	}
+	return y, nil
+}
+
+func inferConst(c *Infer) (Type, error) {
+	w, err := c.field("w", 2)
+	if err != nil {
+		return Type{}, err
+	}
+	return Mat(w.Type.Rows(), w.Type.Cols()), nil
+}
+
+func evalConst(c *Eval) (*Tensor, error) {
+	w, err := c.Weight("w")
+	if err != nil {
+		return nil, err
+	}
+	shape := c.P.Field(c.V.Bundle, "w").Type
+	y := newTensor(shape.Rows().C, shape.Cols())
+	for i, v := range w {
+		y.F[i] = float64(v)
+	}
+	return y, nil
+}
+
+func inferAddRows(c *Infer) (Type, error) {
+	rows, cols, err := c.arg(0)
+	if err != nil {
+		return Type{}, err
+	}
+	w, err := c.field("w", 2)
+	if err != nil {
+		return Type{}, err
+	}
+	if err := columns(w, c.V.Args[0]); err != nil {
+		return Type{}, err
+	}
+	if err := c.inside(c.V.Attrs.Dim("at"), rows, w.Type.Rows()); err != nil {
+		return Type{}, fmt.Errorf("@%s is %v: %w", w.Name, w.Type, err)
+	}
+	return Mat(rows, cols), nil
+}
+
+func evalAddRows(c *Eval) (*Tensor, error) {
+	w, err := c.Weight("w")
+	if err != nil {
+		return nil, err
+	}
+	x := c.Args[0]
+	y := newTensor(x.rows(), x.cols())
+	w = w[c.V.Attrs.Dim("at").At(c.T)*x.cols():]
+	for i, v := range x.F {
+		y.F[i] = v + float64(w[i])
+	}
+	return y, nil
+}

@@ -1,0 +1,171 @@
+package ir
+
+func init() {
+	*OpEmbedPatches = Op{
+		Name: "embed_patches", Hint: "x", Args: 1,
+		Doc:    "image f32[C,H,W] -> [1+N,D]: patches through proj, the row cls before them, the rows of pos added",
+		Fields: []Field{{"proj.w", false}, {"proj.b", true}, {"cls.w", false}, {"pos.w", true}},
+		Attrs:  []AttrSpec{{"patch", Int, true}},
+		Batch:  PerSeq,
+		Expand: expandEmbedPatches,
+	}
+	*OpEmbed = Op{
+		Name: "embed", Hint: "x", Args: 1,
+		Doc:    "ids i32[R] -> [R,D]: rows of tok, the rows of pos added",
+		Fields: []Field{{"tok.w", false}, {"pos.w", true}},
+		Batch:  PerSeq,
+		Expand: expandEmbed,
+	}
+	*OpQKV = Op{
+		Name: "qkv", Hint: "i", Args: 1,
+		Doc: "x [R,D] -> [R,Q+K+V]: norm, then the linears q, k and v side by side; parts=q or parts=kv leaves the others out; no eps: no norm; eps but no ln: the bare norm",
+		// Which of q, k and v are needed depends on parts, so their linears check them.
+		Fields: []Field{{"ln.g", true}, {"ln.b", true}, {"q.w", true}, {"q.b", true}, {"k.w", true}, {"k.b", true}, {"v.w", true}, {"v.b", true}},
+		Attrs:  []AttrSpec{{"eps", Float, false}, {"heads", Int, false}, {"parts", Word, false}},
+		Expand: expandQKV,
+	}
+	*OpSelfAttention = Op{
+		Name: "selfattention", Hint: "c", Args: 1,
+		Doc:    "qkv [S,3D] -> [S,D]: attention of its thirds",
+		Attrs:  attentionAttrs,
+		Batch:  PerSeq,
+		Expand: expandSelfAttention,
+	}
+	*OpCrossAttention = Op{
+		Name: "crossattention", Hint: "c", Args: 2,
+		Doc:    "q [S,D], kv [K,2D] -> [S,D]: attention of q and the halves of kv",
+		Attrs:  attentionAttrs,
+		Batch:  PerSeq,
+		Expand: expandCrossAttention,
+	}
+	*OpAttnOut = Op{
+		Name: "attnout", Hint: "a", Args: 2,
+		Doc:    "c [R,E], x [R,D] -> [R,D]: x + out(norm(c)); no eps: no norm; eps but no sub: the bare norm",
+		Fields: []Field{{"sub.g", true}, {"sub.b", true}, {"out.w", false}, {"out.b", true}},
+		Attrs:  []AttrSpec{{"eps", Float, false}},
+		Expand: expandAttnOut,
+	}
+	*OpFFN = Op{
+		Name: "ffn", Hint: "y", Args: 1,
+		Doc: "x [R,D] -> [R,D]: x + fc2(subnorm(gelu(fc1(norm(x))))); eps is of the norm, sub of the inner norm; without the attribute no such norm, without the weights the bare one",
+		Fields: []Field{{"ln.g", true}, {"ln.b", true}, {"fc1.w", false}, {"fc1.b", true},
+			{"sub.g", true}, {"sub.b", true}, {"fc2.w", false}, {"fc2.b", true}},
+		Attrs:  []AttrSpec{{"eps", Float, false}, {"sub", Float, false}},
+		Expand: expandFFN,
+	}
+}
+
+func expandEmbedPatches(b *Builder, v *Value) *Value {
+	x := b.Linear(b.Patches(v.Args[0], v.Attrs.Int("patch", 0)), v.Bundle+".proj")
+	x = b.Concat(b.Const(v.Bundle+".cls"), x)
+	return position(b, x, v.Bundle+".pos")
+}
+
+func expandEmbed(b *Builder, v *Value) *Value {
+	return position(b, b.Lookup(v.Args[0], v.Bundle+".tok"), v.Bundle+".pos")
+}
+
+func expandQKV(b *Builder, v *Value) *Value {
+	x := norm(b, v.Args[0], v.Bundle+".ln", v.Attrs, "eps")
+	var parts []*Value
+	switch which := v.Attrs.Word("parts"); which {
+	case "q":
+		parts = append(parts, b.Linear(x, v.Bundle+".q"))
+	case "kv", "":
+		if which == "" {
+			parts = append(parts, b.Linear(x, v.Bundle+".q"))
+		}
+		parts = append(parts, b.Linear(x, v.Bundle+".k"), b.Linear(x, v.Bundle+".v"))
+	default:
+		b.fail("parts=%s, want parts=q, parts=kv, or none for all three", which)
+		return x
+	}
+	heads, ok := v.Attrs.Get("heads")
+	for _, p := range parts {
+		if ok && (heads.Int < 1 || p.Type.Cols()%heads.Int != 0) {
+			b.fail("%d heads do not divide %d columns", heads.Int, p.Type.Cols())
+		}
+	}
+	if len(parts) == 1 {
+		return parts[0]
+	}
+	return b.HCat(parts...)
+}
+
+func expandSelfAttention(b *Builder, v *Value) *Value {
+	x := v.Args[0]
+	d, ok := split(b, x, 3)
+	if !ok {
+		return x
+	}
+	return b.Op(OpAttention, "", "", own(OpAttention, v.Attrs), b.Cols(x, 0, d), b.Cols(x, d, d), b.Cols(x, 2*d, d))
+}
+
+func expandCrossAttention(b *Builder, v *Value) *Value {
+	kv := v.Args[1]
+	d, ok := split(b, kv, 2)
+	if !ok {
+		return v.Args[0]
+	}
+	return b.Op(OpAttention, "", "", own(OpAttention, v.Attrs), v.Args[0], b.Cols(kv, 0, d), b.Cols(kv, d, d))
+}
+
+func expandAttnOut(b *Builder, v *Value) *Value {
+	c := norm(b, v.Args[0], v.Bundle+".sub", v.Attrs, "eps")
+	return b.Add(v.Args[1], b.Linear(c, v.Bundle+".out"))
+}
+
+func expandFFN(b *Builder, v *Value) *Value {
+	x := v.Args[0]
+	h := norm(b, x, v.Bundle+".ln", v.Attrs, "eps")
+	h = b.Gelu(b.Linear(h, v.Bundle+".fc1"))
+	h = norm(b, h, v.Bundle+".sub", v.Attrs, "sub")
+	return b.Add(x, b.Linear(h, v.Bundle+".fc2"))
+}
+
+// norm is the layer norm whose eps is the attribute key: x itself without the
+// attribute, the bare norm without the weights.
+func norm(b *Builder, x *Value, bundle string, attrs Attrs, key string) *Value {
+	affine := b.P.Field(bundle, "g") != nil || b.P.Field(bundle, "b") != nil
+	eps, ok := attrs.Get(key)
+	switch {
+	case !ok && affine:
+		b.fail("@%s has norm weights, but there is no attribute %q", bundle, key)
+		return x
+	case !ok:
+		return x
+	case !affine:
+		bundle = ""
+	}
+	return b.LayerNorm(x, bundle, eps.Float)
+}
+
+// position adds the rows of the bundle, if it has any.
+func position(b *Builder, x *Value, bundle string) *Value {
+	if b.P.Field(bundle, "w") == nil {
+		return x
+	}
+	return b.AddRows(x, bundle, Dim{})
+}
+
+// split returns the columns of one of n equal parts of x.
+func split(b *Builder, x *Value, n int) (cols int, ok bool) {
+	if x.Type.DType != F32 || len(x.Type.Shape) != 2 || x.Type.Cols()%n != 0 {
+		b.fail("%s is %v, want an f32 matrix of %d equal parts", x.Name, x.Type, n)
+		return 0, false
+	}
+	return x.Type.Cols() / n, true
+}
+
+// own returns the attributes that op declares itself, without the common ones.
+func own(op *Op, attrs Attrs) Attrs {
+	var out Attrs
+	for _, a := range attrs {
+		for _, s := range op.Attrs {
+			if s.Key == a.Key {
+				out = append(out, a)
+			}
+		}
+	}
+	return out
+}

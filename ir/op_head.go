@@ -1,0 +1,82 @@
+package ir
+
+import (
+	"fmt"
+	"math"
+)
+
+func init() {
+	*OpGelu = Op{
+		Name: "gelu", Hint: "g", Args: 1,
+		Doc:   "x [R,D] -> [R,D]: x/2*(1+erf(x/sqrt(2)))",
+		Infer: inferSame,
+		Eval:  evalGelu,
+		Cost:  costWeights,
+	}
+	*OpTanh = Op{
+		Name: "tanh", Hint: "t", Args: 1,
+		Doc:   "x [R,D] -> [R,D]",
+		Infer: inferSame,
+		Eval:  evalTanh,
+		Cost:  costWeights,
+	}
+	*OpAdd = Op{
+		Name: "add", Hint: "a", Args: 2,
+		Doc:   "x [R,D], y [R,D] -> [R,D]",
+		Infer: inferSame,
+		Eval:  evalAdd,
+		Cost:  costWeights,
+	}
+	*OpMean = Op{
+		Name: "mean", Hint: "m", Args: 1,
+		Doc:   "x [R,D] -> [1,D]: the mean of rows from, from+1, ... to the last; from is 0 unless given",
+		Attrs: []AttrSpec{{"from", Int, false}},
+		Batch: PerSeq,
+		Infer: inferMean,
+		Eval:  evalMean,
+		Cost:  costWeights,
+	}
+}
+
+// inferSame is the rule of ops whose arguments and result have one type.
+func inferSame(c *Infer) (Type, error) { return c.V.Args[0].Type, c.sameArgs() }
+
+func evalGelu(c *Eval) (*Tensor, error) {
+	return c.Args[0].apply(func(x float64) float64 { return x / 2 * (1 + math.Erf(x/math.Sqrt2)) }), nil
+}
+
+func evalTanh(c *Eval) (*Tensor, error) { return c.Args[0].apply(math.Tanh), nil }
+
+func evalAdd(c *Eval) (*Tensor, error) {
+	x, y := c.Args[0], c.Args[1]
+	z := newTensor(x.rows(), x.cols())
+	for i := range z.F {
+		z.F[i] = x.F[i] + y.F[i]
+	}
+	return z, nil
+}
+
+func inferMean(c *Infer) (Type, error) {
+	rows, cols, err := c.arg(0)
+	if err != nil {
+		return Type{}, err
+	}
+	if from := c.V.Attrs.Int("from", 0); from < 0 || from >= rows.At(1) {
+		return Type{}, fmt.Errorf("no row of %s: %v is at or after row %d", c.V.Args[0].Name, c.V.Args[0].Type, from)
+	}
+	return Mat(C(1), cols), nil
+}
+
+func evalMean(c *Eval) (*Tensor, error) {
+	x, from := c.Args[0], c.V.Attrs.Int("from", 0)
+	y := newTensor(1, x.cols())
+	for r := from; r < x.rows(); r++ {
+		for i, v := range x.row(r) {
+			y.F[i] += v
+		}
+	}
+	for i := range y.F {
+		y.F[i] /= float64(x.rows() - from)
+	}
+	return y, nil
+}

@@ -1,0 +1,128 @@
+package ir
+
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+)
+
+func init() {
+	*OpLinear = Op{
+		Name: "linear", Hint: "h", Args: 1,
+		Doc:    "x [R,K], w [N,K], b? [N] -> [R,N]: x*w^T + b",
+		Fields: []Field{{"w", false}, {"b", true}},
+		Infer:  inferLinear,
+		Eval:   evalLinear,
+		Cost:   costLinear,
+	}
+}
+
+func inferLinear(c *Infer) (Type, error) {
+	rows, _, err := c.arg(0)
+	if err != nil {
+		return Type{}, err
+	}
+	w, err := c.field("w", 2)
+	if err != nil {
+		return Type{}, err
+	}
+	if err := columns(w, c.V.Args[0]); err != nil {
+		return Type{}, err
+	}
+	n := w.Type.Shape[0].C
+	return Mat(rows, n), c.vector("b", n)
+}
+
+func evalLinear(c *Eval) (*Tensor, error) {
+	w, err := c.Weight("w")
+	if err != nil {
+		return nil, err
+	}
+	b, err := c.Weight("b")
+	if err != nil {
+		return nil, err
+	}
+	x := c.Args[0]
+	y := newTensor(x.rows(), len(w)/x.cols())
+	matmul(y, x, w, b)
+	return y, nil
+}
+
+// matmul computes y = x*w^T + b in float64. Columns of y are shared out to all
+// CPUs in strips whose weights stay in cache; the result does not depend on how.
+func matmul(y, x *Tensor, w, b []float32) {
+	rows, n, k := x.rows(), y.cols(), x.cols()
+	const strip = 32
+	parallel((n+strip-1)/strip, func(s int) {
+		from, to := s*strip, min(n, (s+1)*strip)
+		ws := make([]float64, (to-from)*k)
+		for i := range ws {
+			ws[i] = float64(w[from*k+i])
+		}
+		for r := 0; r < rows; r += 4 {
+			// Rows past the end repeat the last one: computed, then written over it
+			// with the same numbers.
+			var a [4][]float64
+			var out [4][]float64
+			for i := range a {
+				q := min(r+i, rows-1)
+				a[i], out[i] = x.row(q), y.row(q)
+			}
+			for j := from; j < to; j += 2 {
+				j1 := min(j+1, to-1)
+				c := dot4x2(a[0], a[1], a[2], a[3], ws[(j-from)*k:][:k], ws[(j1-from)*k:][:k])
+				for i := range out {
+					out[i][j], out[i][j1] = c[i][0], c[i][1]
+				}
+			}
+		}
+		for j := from; b != nil && j < to; j++ {
+			for r := range rows {
+				y.F[r*n+j] += float64(b[j])
+			}
+		}
+	})
+}
+
+// dot4x2 returns the dot products of four rows with two.
+func dot4x2(a0, a1, a2, a3, b0, b1 []float64) (c [4][2]float64) {
+	var s00, s01, s10, s11, s20, s21, s30, s31 float64
+	n := len(a0)
+	a1, a2, a3, b0, b1 = a1[:n], a2[:n], a3[:n], b0[:n], b1[:n]
+	for k, x := range a0 {
+		p, q := b0[k], b1[k]
+		s00 += x * p
+		s01 += x * q
+		x = a1[k]
+		s10 += x * p
+		s11 += x * q
+		x = a2[k]
+		s20 += x * p
+		s21 += x * q
+		x = a3[k]
+		s30 += x * p
+		s31 += x * q
+	}
+	return [4][2]float64{{s00, s01}, {s10, s11}, {s20, s21}, {s30, s31}}
+}
+
+// parallel calls f(0) ... f(n-1) on all CPUs and waits.
+func parallel(n int, f func(i int)) {
+	workers := min(n, runtime.GOMAXPROCS(0))
+	if workers <= 1 {
+		for i := range n {
+			f(i)
+		}
+		return
+	}
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range workers {
+		wg.Go(func() {
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				f(i)
+			}
+		})
+	}
+	wg.Wait()
+}
