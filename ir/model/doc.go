@@ -1,0 +1,42 @@
+// Package model turns a model description into a program of the IR.
+//
+// A [Description] is data: the family and its sizes, the tasks, the entries, where
+// the weights come from. It is read from strict YAML by [Parse] or [Load], taken
+// from the table of released models by [Preset], or built from the configuration
+// of a golden case by [FromGolden]. All three end in the same checks, and every
+// error says what was got, what was wanted and, for YAML, file, line and column.
+//
+//	model: 1
+//	preset: beit3-base-patch16-384-coco-retrieval
+//	checkpoint: beit3_base_patch16_384_coco_retrieval.pth
+//	tokenizer: beit3.spm
+//
+// or, for a model that is not in the table,
+//
+//	model: 1
+//	name: emoji
+//	family: beit3
+//	sizes: {dim: 128, heads: 4, ffn: 512, layers: 5, image: 64, patch: 8, vocab: 2010, positions: 32}
+//	checkpoint: emoji_tasks.safetensors
+//	tokenizer: emoji.spm
+//	tasks: [retrieval, {classification: {labels: "labels.json", list: subgroups}}]
+//	limits: {text: 24}
+//
+// [Lower] writes the program, one function an entry and task:
+//
+//	entry      a set of modalities in sequence order: vision, language, pair
+//	task       what is made of the encoder's rows: encode, retrieval, classification
+//	function   ENTRY for encode, ENTRY_TASK otherwise: vision, pair, vision_retrieval
+//
+// Inside, a family expands to a trunk: a list of modalities (name, embedder, rows)
+// and a list of layers (which weights are shared and which are pooled by expert).
+// The lowering reads only that, so a family is a row that says how its trunk looks
+// and how its checkpoint names the weights; a task is a row that says which entries
+// it has, which tensors its head adds and how the head is lowered.
+//
+// [Tensors] lists the official state dict of a description, in order, with the
+// tensors that inference never reads: seeded checkpoints are made from it.
+//
+// The package reads no weights and no pictures: that is ir/checkpoint and
+// codegen/rt. It imports ir and a YAML parser, nothing else.
+package model

@@ -1,0 +1,59 @@
+package model
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+)
+
+// FromGolden makes the description of a golden case from the `config` block of its
+// case.json. It has the case's task and encode, every entry of theirs, and the
+// longest text that the position table allows. A family or task that is not built
+// yet is an error naming it.
+func FromGolden(config []byte) (*Description, error) {
+	if len(config) > maxText {
+		return nil, fmt.Errorf("config: more than %d bytes", maxText)
+	}
+	var c struct {
+		Family    string  `json:"family"`
+		Task      string  `json:"task"`
+		Dim       int     `json:"dim"`
+		Heads     int     `json:"heads"`
+		HeadDim   int     `json:"head_dim"`
+		FFN       int     `json:"ffn_dim"`
+		Layers    int     `json:"layers"`
+		Image     int     `json:"image_size"`
+		Patch     int     `json:"patch_size"`
+		Vocab     int     `json:"vocab_size"`
+		Positions int     `json:"max_source_positions"`
+		Normalize *bool   `json:"normalize_output"`
+		Eps       float64 `json:"layernorm_eps"`
+		Classes   int     `json:"num_classes"`
+	}
+	if err := json.NewDecoder(bytes.NewReader(config)).Decode(&c); err != nil {
+		return nil, fmt.Errorf("config: %w", err)
+	}
+	d := &Description{
+		Family: c.Family,
+		Sizes: Sizes{
+			Dim: c.Dim, Heads: c.Heads, FFN: c.FFN, Layers: c.Layers, Image: c.Image, Patch: c.Patch,
+			Vocab: c.Vocab, Positions: c.Positions, Eps: c.Eps,
+		},
+		Tasks:  []Task{{Name: "encode", Norm: c.Normalize}},
+		Limits: Limits{Text: c.Positions - firstPosition},
+	}
+	if c.Task != "encode" {
+		d.Tasks = append(d.Tasks, Task{Name: c.Task, Classes: c.Classes})
+	}
+	p := d.complete()
+	if p == nil {
+		p = d.unbuilt()
+	}
+	if p != nil {
+		return nil, fmt.Errorf("config: %s", p.text)
+	}
+	if c.HeadDim != 0 && c.HeadDim*c.Heads != c.Dim {
+		return nil, fmt.Errorf("config: head_dim is %d, want dim/heads, which is %d", c.HeadDim, c.Dim/c.Heads)
+	}
+	return d, nil
+}

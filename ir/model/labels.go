@@ -1,0 +1,108 @@
+package model
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// maxLabels bounds a labels file in bytes.
+const maxLabels = 16 << 20
+
+// Labels reads the names of a task's classes, in the order of its logits. The file
+// is text with one name a line, or JSON: a list of strings, or an object of lists of
+// which list names one. A task without labels has nil.
+func (d *Description) Labels(t Task) ([]string, error) {
+	if t.Labels == "" {
+		return nil, nil
+	}
+	path := d.Path(t.Labels)
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	src, err := io.ReadAll(io.LimitReader(f, maxLabels+1))
+	if err != nil {
+		return nil, err
+	}
+	labels, err := parseLabels(src, t.List)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if t.Classes != 0 && len(labels) != t.Classes {
+		return nil, fmt.Errorf("%s: %d labels, want %d, the number of classes of task %s", path, len(labels), t.Classes, t.Name)
+	}
+	return labels, nil
+}
+
+func parseLabels(src []byte, list string) ([]string, error) {
+	if len(src) > maxLabels {
+		return nil, fmt.Errorf("more than %d bytes; want the names of at most %d classes", maxLabels, maxClasses)
+	}
+	if !utf8.Valid(src) {
+		return nil, fmt.Errorf("not valid UTF-8; want text with one label a line, or JSON")
+	}
+	var labels []string
+	switch trimmed := bytes.TrimSpace(src); {
+	case bytes.HasPrefix(trimmed, []byte("[")):
+		if list != "" {
+			return nil, fmt.Errorf("it is one list of labels, so it has no list %s; remove `list`", quote(list))
+		}
+		if err := json.Unmarshal(src, &labels); err != nil {
+			return nil, fmt.Errorf("want a JSON list of strings: %w", err)
+		}
+	case bytes.HasPrefix(trimmed, []byte("{")):
+		var lists map[string]json.RawMessage
+		if err := json.Unmarshal(src, &lists); err != nil {
+			return nil, fmt.Errorf("want a JSON object of lists: %w", err)
+		}
+		var known []string
+		for k := range lists {
+			known = append(known, k)
+		}
+		slices.Sort(known)
+		if list == "" {
+			return nil, fmt.Errorf("it holds the lists %s; say which one with `list: NAME`", clip(strings.Join(known, ", ")))
+		}
+		raw, ok := lists[list]
+		if !ok {
+			return nil, fmt.Errorf("%s", unknown("list", list, known))
+		}
+		if err := json.Unmarshal(raw, &labels); err != nil {
+			return nil, fmt.Errorf("%s: want a JSON list of strings: %w", list, err)
+		}
+	default:
+		if list != "" {
+			return nil, fmt.Errorf("it is plain text, so it has no list %s; remove `list`", quote(list))
+		}
+		for line := range strings.Lines(string(src)) {
+			if line = strings.TrimSpace(line); line != "" {
+				labels = append(labels, line)
+			}
+		}
+	}
+	if len(labels) == 0 || len(labels) > maxClasses {
+		return nil, fmt.Errorf("%d labels, want 1 to %d", len(labels), maxClasses)
+	}
+	return labels, nil
+}
+
+// countLabels sets the number of classes of tasks that have only labels.
+func (d *Description) countLabels() error {
+	for i := range d.Tasks {
+		labels, err := d.Labels(d.Tasks[i])
+		if err != nil {
+			return err
+		}
+		if labels != nil {
+			d.Tasks[i].Classes = len(labels)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,74 @@
+package model
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
+
+// nearest returns at most three of the known names that a person who wrote name
+// may have meant, best first.
+func nearest(name string, known []string) []string {
+	type hit struct {
+		name string
+		d    int
+	}
+	a := plain(name)
+	if len(a) > 128 {
+		return nil
+	}
+	var hits []hit
+	for _, k := range known {
+		b := plain(k)
+		d, most := distance(a, b), min(max(2, len(a)/3), len(a)-1)
+		if d > most {
+			if len(a) < 3 || !strings.Contains(b, a) && !(len(b) > 2 && strings.Contains(a, b)) {
+				continue
+			}
+			d = most
+		}
+		hits = append(hits, hit{k, d})
+	}
+	slices.SortStableFunc(hits, func(x, y hit) int { return cmp.Compare(x.d, y.d) })
+	hits = slices.DeleteFunc(hits, func(h hit) bool { return h.d > 2*hits[0].d+1 })
+	var names []string
+	for _, h := range hits[:min(3, len(hits))] {
+		names = append(names, h.name)
+	}
+	return names
+}
+
+// plain drops what people mix up when they type a name.
+func plain(s string) string {
+	return strings.ToLower(strings.ReplaceAll(s, "_", "-"))
+}
+
+// distance is the Levenshtein distance in bytes.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diag := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diag
+			if a[i] != b[j] {
+				cost++
+			}
+			diag = row[j+1]
+			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
+
+// unknown is the text of an error about a name that is not in a list.
+func unknown(what, name string, known []string) string {
+	s := "unknown " + what + " " + quote(name)
+	if n := nearest(name, known); len(n) > 0 {
+		return s + "; did you mean " + strings.Join(n, " or ") + "?"
+	}
+	return s + "; want one of " + strings.Join(known, ", ")
+}
