@@ -22,9 +22,9 @@ func ValueCost(p *Program, f *Func, v *Value, t int) Cost {
 	for _, u := range p.parts(f, v) {
 		c = c.Plus(p.costOne(u, t))
 	}
-	c.InBytes, c.OutBytes = 0, bytes(v.Type, t)
+	c.InBytes, c.OutBytes = 0, byteSize(v.Type, t)
 	for _, a := range v.Args {
-		c.InBytes += bytes(a.Type, t)
+		c.InBytes += byteSize(a.Type, t)
 	}
 	return c
 }
@@ -54,7 +54,7 @@ func (p *Program) costOne(v *Value, t int) Cost {
 	return c
 }
 
-func bytes(typ Type, t int) int64 { return typ.Elements(t) * int64(typ.DType.Size()) }
+func byteSize(typ Type, t int) int64 { return typ.Elements(t) * int64(typ.DType.Size()) }
 
 // costWeights is the cost row of ops that read their weights and do no counted work.
 func costWeights(p *Program, v *Value, t int) Cost {

@@ -3,6 +3,7 @@ package ir
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // Op is a row of the op table: everything the compiler knows about an operation.
@@ -141,7 +142,11 @@ func OpNamed(name string) (*Op, error) {
 			return op, nil
 		}
 	}
-	return nil, fmt.Errorf("unknown op %q", name)
+	var names []string
+	for _, op := range Ops {
+		names = append(names, op.Name)
+	}
+	return nil, fmt.Errorf("unknown op %q; the ops are %s", name, strings.Join(names, ", "))
 }
 
 // Fused reports whether the op is defined by its expansion.

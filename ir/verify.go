@@ -151,6 +151,9 @@ func verifyFunc(p *Program, f *Func) *verifyError {
 }
 
 func checkSegments(p *Program, f *Func) error {
+	if len(f.Segments) > maxSegments {
+		return fmt.Errorf("%d segments, want %d at most", len(f.Segments), maxSegments)
+	}
 	seen := map[string]bool{}
 	for _, s := range f.Segments {
 		if !isName(s.Name) || strings.Contains(s.Name, ".") {
@@ -190,7 +193,7 @@ func isToken(s, extra string) bool {
 // maxName bounds names and bundle paths.
 const maxName = 256
 
-func isName(s string) bool        { return isToken(s, ".") }
+func isName(s string) bool        { return isToken(s, ".") && s != "return" }
 func isWord(s string) bool        { return isToken(s, "-") }
 func isProgramName(s string) bool { return isToken(s, ".-") }
 
