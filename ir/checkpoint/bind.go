@@ -1,0 +1,284 @@
+package checkpoint
+
+import (
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+
+	"github.com/multiway-go/multiway/ir"
+)
+
+// Report says what [Bind] did with the tensors of a source.
+type Report struct {
+	Source       string
+	Used         int   // tensors that weights come from
+	UsedBytes    int64 // as stored
+	Surplus      []Group
+	SurplusCount int
+	SurplusBytes int64
+}
+
+// String is a summary of one line and a line for each surplus group.
+func (r *Report) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %d tensors used (%s)", r.Source, r.Used, byteString(r.UsedBytes))
+	if r.SurplusCount > 0 {
+		fmt.Fprintf(&b, ", %d surplus (%s):", r.SurplusCount, byteString(r.SurplusBytes))
+	}
+	const shown = 12
+	for i, g := range r.Surplus {
+		if i == shown {
+			fmt.Fprintf(&b, "\n  and %d more groups", len(r.Surplus)-shown)
+			break
+		}
+		name := g.Prefix
+		if g.Count > 1 {
+			name += ".*"
+		}
+		fmt.Fprintf(&b, "\n  %s: %d (%s)", name, g.Count, byteString(g.Bytes))
+	}
+	return b.String()
+}
+
+// Strict returns an error if the source holds tensors that no weight uses.
+func (r *Report) Strict() error {
+	if r.SurplusCount == 0 {
+		return nil
+	}
+	return fmt.Errorf("surplus tensors are refused: %v", r)
+}
+
+func byteString(n int64) string {
+	switch {
+	case n >= 10<<20:
+		return fmt.Sprintf("%d MiB", n>>20)
+	case n >= 10<<10:
+		return fmt.Sprintf("%d KiB", n>>10)
+	}
+	return fmt.Sprintf("%d bytes", n)
+}
+
+// Mismatch is a tensor that a program wants and a source does not have as
+// wanted.
+type Mismatch struct {
+	Key    string
+	Want   []int  // shape in the file
+	Weight string // a weight that is made of it
+	Found  *Info  // nil: no tensor of that name
+	Why    string // of a tensor that is found: "shape", "type" or why it cannot be read
+	Near   []Info // surplus tensors that may be meant
+}
+
+// BindError lists all tensors that are missing, have another shape or type,
+// or cannot be read.
+type BindError struct {
+	Source   string
+	Tensors  int // in the source
+	Mismatch []Mismatch
+	Hint     string // what is wrong with all names, or ""
+}
+
+func (e *BindError) Error() string {
+	missing := 0
+	for _, m := range e.Mismatch {
+		if m.Found == nil {
+			missing++
+		}
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: of its %d tensors ", e.Source, e.Tensors)
+	switch other := len(e.Mismatch) - missing; {
+	case other == 0:
+		fmt.Fprintf(&b, "%d that the model needs are missing", missing)
+	case missing == 0:
+		fmt.Fprintf(&b, "%d do not fit the model", other)
+	default:
+		fmt.Fprintf(&b, "%d that the model needs are missing and %d do not fit", missing, other)
+	}
+	if e.Hint != "" {
+		fmt.Fprintf(&b, "\n  hint: %s", e.Hint)
+	}
+	for _, m := range e.Mismatch {
+		want := shapeString(m.Want)
+		switch {
+		case m.Found == nil:
+			fmt.Fprintf(&b, "\n  %q is missing, want %s for @%s", m.Key, want, m.Weight)
+		case m.Why == "shape":
+			fmt.Fprintf(&b, "\n  %q is %v, want shape %s for @%s", m.Key, m.Found, want, m.Weight)
+		case m.Why == "type":
+			fmt.Fprintf(&b, "\n  %q is %v, want f32, f16 or bf16 for @%s", m.Key, m.Found, m.Weight)
+		default:
+			fmt.Fprintf(&b, "\n  %q cannot be read: %s; want %s for @%s", m.Key, m.Why, want, m.Weight)
+		}
+		if len(m.Near) > 0 {
+			fmt.Fprintf(&b, "; nearest surplus: %s", quoted(m.Near))
+		}
+	}
+	return b.String()
+}
+
+// Wanted lists the tensors that a program's weights come from, sorted by name,
+// with the shapes they have in a checkpoint. The type is f32.
+func Wanted(p *ir.Program) []Info {
+	var list []Info
+	for _, w := range p.Weights {
+		if w.Origin != nil {
+			list = append(list, Info{Name: w.Origin.Key, DType: F32, Shape: w.Origin.Shape})
+		}
+	}
+	sort.SliceStable(list, func(i, j int) bool { return list[i].Name < list[j].Name })
+	return slices.CompactFunc(list, func(a, b Info) bool { return a.Name == b.Name })
+}
+
+// SeededFor is the source of [Seeded] with every tensor that a program wants.
+func SeededFor(p *ir.Program, seed uint64) (Source, error) {
+	var list []SeededTensor
+	for _, t := range Wanted(p) {
+		list = append(list, NewSeededTensor(t.Name, t.Shape))
+	}
+	return Seeded(seed, list)
+}
+
+// Bind gives every weight of p that has an origin a Load that reads it from
+// src, which must stay open as long as weights are loaded. Nothing is read
+// yet. If tensors are missing, have another shape than their origin, or cannot
+// be read as floats, the error is a [*BindError] that names all of them, and
+// p is unchanged. Tensors that no weight uses are summarised in the report.
+func Bind(p *ir.Program, src Source) (*Report, error) {
+	used := map[string]bool{}
+	e := &BindError{Source: src.String(), Tensors: len(src.Tensors())}
+	for _, w := range p.Weights {
+		if w.Origin == nil || used[w.Origin.Key] {
+			continue
+		}
+		used[w.Origin.Key] = true
+		m := Mismatch{Key: w.Origin.Key, Want: w.Origin.Shape, Weight: w.Name}
+		t, ok := Find(src, w.Origin.Key)
+		switch {
+		case !ok:
+		case t.Problem != "":
+			m.Found, m.Why = &t, t.Problem
+		case !t.DType.Float():
+			m.Found, m.Why = &t, "type"
+		case !slices.Equal(t.Shape, w.Origin.Shape):
+			m.Found, m.Why = &t, "shape"
+		default:
+			continue
+		}
+		e.Mismatch = append(e.Mismatch, m)
+	}
+	r := &Report{Source: src.String()}
+	var surplus []Info
+	for _, t := range src.Tensors() {
+		if used[t.Name] {
+			r.Used++
+			r.UsedBytes += t.Bytes()
+		} else {
+			surplus = append(surplus, t)
+			r.SurplusBytes += t.Bytes()
+		}
+	}
+	r.SurplusCount = len(surplus)
+	if len(e.Mismatch) > 0 {
+		sort.SliceStable(e.Mismatch, func(i, j int) bool { return e.Mismatch[i].Key < e.Mismatch[j].Key })
+		e.Hint = prefixHint(e.Mismatch, surplus)
+		byShape := map[string][]Info{}
+		for _, t := range surplus {
+			byShape[shapeString(t.Shape)] = append(byShape[shapeString(t.Shape)], t)
+		}
+		for i, m := range e.Mismatch {
+			near := surplus
+			if m.Found != nil {
+				near = byShape[shapeString(m.Want)]
+			}
+			e.Mismatch[i].Near = nearest(m.Key, near, 2)
+		}
+		return nil, e
+	}
+	r.Surplus = groups(src.Tensors(), func(name string) bool { return !used[name] })
+
+	loads := make([]func() ([]float32, error), len(p.Weights))
+	for i, w := range p.Weights {
+		if w.Origin == nil {
+			continue
+		}
+		load, err := loader(w, src)
+		if err != nil {
+			return nil, err
+		}
+		loads[i] = load
+	}
+	for i, w := range p.Weights {
+		if loads[i] != nil {
+			w.Load = loads[i]
+		}
+	}
+	return r, nil
+}
+
+// loader reads a weight's rows of its tensor, whose shape is that of the
+// origin.
+func loader(w *ir.Weight, src Source) (func() ([]float32, error), error) {
+	o := *w.Origin
+	have, want := Info{Shape: o.Shape}.Len(), 1
+	for _, d := range w.Type.Shape {
+		want *= d.C
+	}
+	if o.Rows != 0 {
+		if len(o.Shape) == 0 || o.Row < 0 || o.Rows < 0 || o.Row > o.Shape[0] || o.Rows > o.Shape[0]-o.Row {
+			return nil, fmt.Errorf("@%s: tensor %q of shape %s has no rows %d to %d", w.Name, o.Key, shapeString(o.Shape), o.Row, o.Row+o.Rows)
+		}
+		have = Info{Shape: o.Shape[1:]}.Len() * o.Rows
+	}
+	if have != want {
+		return nil, fmt.Errorf("@%s is %v with %d elements, its origin %q gives %d", w.Name, w.Type, want, o.Key, have)
+	}
+	if o.Rows == 0 {
+		return func() ([]float32, error) { return Load(src, o.Key) }, nil
+	}
+	return func() ([]float32, error) { return LoadRows(src, o.Key, o.Row, o.Rows) }, nil
+}
+
+// prefixHint finds a prefix that the names of the source have too many or too
+// few, so that one line explains a hundred missing tensors.
+func prefixHint(list []Mismatch, surplus []Info) string {
+	names := map[string]bool{}
+	for _, t := range surplus {
+		names[t.Name] = true
+	}
+	var missing []string
+	for _, m := range list {
+		if m.Found == nil {
+			missing = append(missing, m.Key)
+		}
+	}
+	if len(missing) < 2 {
+		return ""
+	}
+	explains := func(rename func(string) string) bool {
+		n := 0
+		for _, key := range missing {
+			if names[rename(key)] {
+				n++
+			}
+		}
+		return 2*n > len(missing)
+	}
+	for _, t := range surplus {
+		if prefix, ok := strings.CutSuffix(t.Name, "."+missing[0]); ok {
+			if explains(func(key string) string { return prefix + "." + key }) {
+				return fmt.Sprintf("the names in the file start with %q, which the model's do not", prefix+".")
+			}
+		}
+	}
+	for i, c := range missing[0] {
+		if c == '.' {
+			prefix := missing[0][:i+1]
+			if explains(func(key string) string { return strings.TrimPrefix(key, prefix) }) {
+				return fmt.Sprintf("the names in the file lack %q, which the model's start with", prefix)
+			}
+		}
+	}
+	return ""
+}

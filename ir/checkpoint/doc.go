@@ -1,0 +1,35 @@
+// Package checkpoint reads trained weights: safetensors files, PyTorch
+// checkpoints, and the seeded generator that golden cases use instead of a
+// file.
+//
+// A [Source] is a set of named tensors. Opening one reads and checks the index
+// only; a tensor's elements are read when [Load] asks for them, so a model of
+// any size needs the memory of its largest tensor.
+//
+//	src, err := checkpoint.OpenFile("beit3_base_patch16_224_itc.pth")
+//	if err != nil { ... }
+//	defer src.Close()
+//	for _, t := range src.Tensors() {
+//		fmt.Println(t.Name, t) // beit3.text_embed.weight f32[64010,768]
+//	}
+//	w, err := checkpoint.Load(src, "beit3.text_embed.weight") // []float32
+//
+// [Bind] joins a source and a program: it gives every weight that has an
+// origin a function that reads it. All tensors that are missing or have
+// another shape are in one error, each with the names that may be meant;
+// surplus tensors are summarised in the [Report].
+//
+// Files come from anywhere, so their sizes are checked before anything is
+// allocated, the index is bounded (a safetensors header or PyTorch pickle of
+// 16 or 32 MiB, 131072 tensors, 32 axes), and what does not fit is an error
+// that names the file and the tensor. A pickle is data here: classes are never
+// loaded and nothing is called. Where a format has checksums (PyTorch's zip
+// archive), they are checked.
+//
+// Read are f32, f16, bf16, i64, i32, u8 and bool. Tensors of other types are
+// listed, and reading them is an error. PyTorch's format from before version
+// 1.6 is recognised and refused.
+//
+// The package stands right of ir and imports nothing else of ours. It does not
+// know models: which tensors a model has is ir/model's business.
+package checkpoint

@@ -1,0 +1,111 @@
+package checkpoint
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+)
+
+// OpenFile opens a checkpoint, whose first bytes say what it is: safetensors or
+// PyTorch's zip format. The caller closes the source after the last read.
+func OpenFile(path string) (Source, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	src, err := openFile(f, path)
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return src, nil
+}
+
+func openFile(f *os.File, path string) (Source, error) {
+	st, err := f.Stat()
+	switch {
+	case err != nil:
+		return nil, err
+	case st.IsDir():
+		return nil, fmt.Errorf("%s: is a folder, want a checkpoint file (.safetensors or .pth)", path)
+	case !st.Mode().IsRegular():
+		return nil, fmt.Errorf("%s: is no regular file, want a checkpoint file (.safetensors or .pth)", path)
+	}
+	head := make([]byte, 512)
+	n, err := f.ReadAt(head, 0)
+	if err != nil && err != io.EOF {
+		return nil, err
+	}
+	kind, err := sniff(head[:n])
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if kind == zipFile {
+		src, err := PyTorch(f, st.Size(), path)
+		if err != nil {
+			return nil, err
+		}
+		src.(*pytorch).close = f.Close
+		return src, nil
+	}
+	src, err := Safetensors(f, st.Size(), path)
+	if err != nil {
+		return nil, err
+	}
+	src.(*safetensors).close = f.Close
+	return src, nil
+}
+
+type fileKind int
+
+const (
+	safetensorsFile fileKind = iota
+	zipFile
+)
+
+// legacyMagic starts a checkpoint of PyTorch before 1.6: the pickle of one
+// large number.
+var legacyMagic = []byte("\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19")
+
+// wrongFormats are files that people take for a checkpoint.
+var wrongFormats = []struct{ start, what string }{
+	{string(legacyMagic), "PyTorch's format from before version 1.6 (legacy pickle stream), which is not supported yet; convert it with torch.save(torch.load(path), new_path)"},
+	{"\x80", "a bare Python pickle; save the weights with torch.save"},
+	{"version https://git-lfs", "a git-lfs pointer, not the checkpoint; fetch the file with git lfs pull"},
+	{"<", "an HTML or XML page, not a checkpoint; the download went wrong"},
+	{"\x1f\x8b", "compressed with gzip; unpack it first"},
+	{"\x28\xb5\x2f\xfd", "compressed with zstd; unpack it first"},
+	{"\xfd7zXZ", "compressed with xz; unpack it first"},
+	{"BZh", "compressed with bzip2; unpack it first"},
+	{"\x93NUMPY", "a NumPy array; save the weights as safetensors"},
+	{"\x89HDF", "an HDF5 file; save the weights as safetensors"},
+	{"GGUF", "a GGUF file; use the original safetensors or .pth"},
+	{"MWBLOB", "a compiled weight blob; use the checkpoint it was made from"},
+	{"PK\x05\x06", "an empty zip archive"},
+}
+
+func sniff(head []byte) (fileKind, error) {
+	if len(head) == 0 {
+		return 0, errors.New("is empty")
+	}
+	if bytes.HasPrefix(head, []byte("PK\x03\x04")) {
+		return zipFile, nil
+	}
+	if len(head) > 8 && head[8] == '{' && binary.LittleEndian.Uint64(head) < 1<<40 {
+		return safetensorsFile, nil
+	}
+	text := strings.TrimLeft(strings.TrimPrefix(string(head), "\ufeff"), " \t\r\n")
+	for _, f := range wrongFormats {
+		if strings.HasPrefix(string(head), f.start) || f.start == "<" && strings.HasPrefix(text, f.start) {
+			return 0, errors.New("is " + f.what)
+		}
+	}
+	if len(head) >= 262 && string(head[257:262]) == "ustar" {
+		return 0, errors.New("is a tar archive; unpack it first")
+	}
+	return 0, fmt.Errorf("is no checkpoint: it starts with %q, want safetensors or a zip archive of torch.save", head[:min(len(head), 16)])
+}

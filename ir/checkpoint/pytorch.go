@@ -1,0 +1,515 @@
+package checkpoint
+
+import (
+	"archive/zip"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"math"
+	"strings"
+	"sync"
+)
+
+// maxDirectory bounds the zip directory; entries of torch.save take about 90
+// bytes of it each.
+const maxDirectory = 8 << 20
+
+// torchStorage is a run of elements in one entry of the archive. Tensors share
+// storages.
+type torchStorage struct {
+	dtype DType
+	size  int // of an element
+	key   string
+	n     int // elements
+
+	offset int64        // in the file
+	check  func() error // whether the bytes match the archive's checksum; reads them once
+}
+
+// torchTensor is a strided view of a storage, or a tensor of a kind that is
+// not supported.
+type torchTensor struct {
+	storage *torchStorage
+	offset  int // elements
+	shape   []int
+	strides []int // elements
+	problem string
+}
+
+type pytorch struct {
+	index[*torchTensor]
+	r     io.ReaderAt
+	close func() error
+}
+
+// PyTorch reads the index of a checkpoint that torch.save wrote in its zip
+// format (PyTorch 1.6 and later). The tensors stay in r until they are asked
+// for; Close does not close r. name is used in errors.
+//
+// The tensors are those of the dict under the key model, module or state_dict,
+// whichever is found first, or else of the outermost dict. A leading "module."
+// that all names have is dropped. Classes that the file names are never
+// loaded, and nothing in it is executed.
+func PyTorch(r io.ReaderAt, size int64, name string) (Source, error) {
+	p := &pytorch{r: r, close: func() error { return nil }}
+	p.name = name
+	if err := p.open(size); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return p, nil
+}
+
+func (p *pytorch) Close() error { return p.close() }
+
+// limitedReader fails after n bytes, so that a zip directory cannot be larger
+// than we allow.
+type limitedReader struct {
+	r io.ReaderAt
+	n int64
+}
+
+var errDirectory = fmt.Errorf("the zip directory has more than %d bytes", maxDirectory)
+
+func (l *limitedReader) ReadAt(b []byte, off int64) (int, error) {
+	if l.n -= int64(len(b)); l.n < 0 {
+		return 0, errDirectory
+	}
+	return l.r.ReadAt(b, off)
+}
+
+// torchZip is the archive's directory: entries by name without the folder that
+// torch.save puts around them.
+type torchZip struct {
+	entries map[string]*zip.File
+	size    int64
+}
+
+func openTorchZip(r io.ReaderAt, size int64) (*torchZip, error) {
+	limited := &limitedReader{r, maxDirectory}
+	zr, err := zip.NewReader(limited, size)
+	if errors.Is(err, zip.ErrFormat) {
+		return nil, errors.New("truncated or corrupt: the zip directory at its end is missing; copy or download the file again")
+	}
+	if err != nil && !errors.Is(err, zip.ErrInsecurePath) {
+		return nil, fmt.Errorf("zip archive: %w", err)
+	}
+	limited.n = math.MaxInt64 // entries are read through the same reader
+	z := &torchZip{entries: map[string]*zip.File{}, size: size}
+	folder, found := "", 0
+	for _, f := range zr.File {
+		if dir, ok := strings.CutSuffix(f.Name, "data.pkl"); ok && (dir == "" || strings.IndexByte(dir, '/') == len(dir)-1) {
+			folder, found = dir, found+1
+		}
+	}
+	if found != 1 {
+		return nil, fmt.Errorf("a zip archive with %d data.pkl, want the one of torch.save; archives of other programs are not supported", found)
+	}
+	for _, f := range zr.File {
+		if name, ok := strings.CutPrefix(f.Name, folder); ok {
+			if z.entries[name] != nil {
+				return nil, fmt.Errorf("zip archive: entry %q is there twice", f.Name)
+			}
+			z.entries[name] = f
+		}
+	}
+	if z.entries["constants.pkl"] != nil {
+		return nil, errors.New("a TorchScript archive; save the weights with torch.save(model.state_dict(), path)")
+	}
+	return z, nil
+}
+
+// locate returns where the bytes of a stored entry are.
+func (z *torchZip) locate(name string) (f *zip.File, offset int64, err error) {
+	f = z.entries[name]
+	switch {
+	case f == nil:
+		return nil, 0, fmt.Errorf("zip archive: entry %q is missing", name)
+	case f.Method != zip.Store:
+		return nil, 0, fmt.Errorf("zip archive: entry %q is compressed; save it again with torch.save, which does not compress", name)
+	case f.Flags&1 != 0:
+		return nil, 0, fmt.Errorf("zip archive: entry %q is encrypted", name)
+	case f.CompressedSize64 != f.UncompressedSize64:
+		return nil, 0, fmt.Errorf("zip archive: stored entry %q has two sizes, %d and %d", name, f.CompressedSize64, f.UncompressedSize64)
+	}
+	if offset, err = f.DataOffset(); err != nil {
+		return nil, 0, fmt.Errorf("zip archive: entry %q: %w", name, err)
+	}
+	if offset < 0 || offset > z.size || f.UncompressedSize64 > uint64(z.size-offset) {
+		return nil, 0, fmt.Errorf("zip archive: entry %q of %d bytes ends outside the file", name, f.UncompressedSize64)
+	}
+	return f, offset, nil
+}
+
+// small reads an entry of at most limit bytes.
+func (z *torchZip) small(r io.ReaderAt, name string, limit int) ([]byte, error) {
+	f, offset, err := z.locate(name)
+	if err != nil {
+		return nil, err
+	}
+	if f.UncompressedSize64 > uint64(limit) {
+		return nil, fmt.Errorf("zip archive: entry %q has %d bytes, at most %d are supported", name, f.UncompressedSize64, limit)
+	}
+	b := make([]byte, f.UncompressedSize64)
+	if n, err := r.ReadAt(b, offset); n < len(b) {
+		return nil, fmt.Errorf("zip archive: entry %q: %w", name, err)
+	}
+	if sum := crc32.ChecksumIEEE(b); f.CRC32 != 0 && sum != f.CRC32 {
+		return nil, fmt.Errorf("zip archive: entry %q is corrupt: CRC-32 is %08x, want %08x", name, sum, f.CRC32)
+	}
+	return b, nil
+}
+
+func (p *pytorch) open(size int64) error {
+	z, err := openTorchZip(p.r, size)
+	if err != nil {
+		return err
+	}
+	if z.entries["byteorder"] != nil {
+		order, err := z.small(p.r, "byteorder", 64)
+		if err != nil {
+			return err
+		}
+		if string(order) != "little" {
+			return fmt.Errorf("its byte order is %q, only little is supported; save it again on a little-endian machine", order)
+		}
+	}
+	data, err := z.small(p.r, "data.pkl", maxPickle)
+	if err != nil {
+		return err
+	}
+	loader := &torchLoader{storages: map[string]*torchStorage{}}
+	u := &unpickler{data: data, persistent: loader.storage, reduce: loader.reduce}
+	top, err := u.run()
+	if err != nil {
+		return err
+	}
+	dict, err := stateDict(top)
+	if err != nil {
+		return err
+	}
+	for _, key := range trimModule(dict) {
+		var t *torchTensor
+		switch v := dict.vals[key.full].(type) {
+		case *torchTensor:
+			t = v
+		case *pyObject:
+			if !strings.HasPrefix(v.class.module, "torch.") {
+				continue
+			}
+			t = &torchTensor{problem: "it is an " + kindOf(v) + ", which is not supported"}
+		default:
+			continue
+		}
+		if len(key.short) > maxName {
+			return fmt.Errorf("a name has %d bytes, at most %d are supported", len(key.short), maxName)
+		}
+		info := Info{Name: key.short, DType: "?", Shape: t.shape, Problem: t.problem}
+		if t.storage != nil {
+			info.DType = t.storage.dtype
+			if err := p.place(z, t.storage); err != nil {
+				return fmt.Errorf("tensor %q: %w", key.short, err)
+			}
+		}
+		if err := p.add(info, t); err != nil {
+			return err
+		}
+	}
+	p.sort()
+	return nil
+}
+
+// place finds a storage in the file.
+func (p *pytorch) place(z *torchZip, s *torchStorage) error {
+	if s.check != nil || s.size == 0 {
+		return nil
+	}
+	f, offset, err := z.locate("data/" + s.key)
+	if err != nil {
+		return err
+	}
+	if uint64(s.n) > f.UncompressedSize64/uint64(s.size) {
+		return fmt.Errorf("storage %q of %d %s needs %d bytes, its entry has %d", s.key, s.n, s.dtype, s.n*s.size, f.UncompressedSize64)
+	}
+	s.offset = offset
+	s.check = sync.OnceValue(func() error {
+		sum := crc32.NewIEEE()
+		if _, err := io.Copy(sum, io.NewSectionReader(p.r, offset, int64(f.UncompressedSize64))); err != nil {
+			return err
+		}
+		if f.CRC32 != 0 && sum.Sum32() != f.CRC32 { // 0: written with checksums off
+			return fmt.Errorf("corrupt: CRC-32 of storage %q is %08x, want %08x", s.key, sum.Sum32(), f.CRC32)
+		}
+		return nil
+	})
+	return nil
+}
+
+type moduleKey struct{ full, short string }
+
+// trimModule lists the keys, without a leading "module." if all tensors have
+// it: that is what parallel training adds.
+func trimModule(d *pyDict) []moduleKey {
+	const prefix = "module."
+	all := true
+	for _, k := range d.keys {
+		if _, ok := d.vals[k].(*torchTensor); ok && !strings.HasPrefix(k, prefix) {
+			all = false
+		}
+	}
+	keys := make([]moduleKey, len(d.keys))
+	for i, k := range d.keys {
+		keys[i] = moduleKey{k, k}
+		if all {
+			keys[i].short = strings.TrimPrefix(k, prefix)
+		}
+	}
+	return keys
+}
+
+// stateDict finds the dict of tensors in what the pickle holds.
+func stateDict(top any) (*pyDict, error) {
+	d, ok := top.(*pyDict)
+	if !ok {
+		return nil, fmt.Errorf("holds %s, want a dict of tensors; save it with torch.save(model.state_dict(), path)", kindOf(top))
+	}
+	for _, key := range []string{"model", "module", "state_dict"} {
+		if in, ok := d.vals[key].(*pyDict); ok && in.hasTensors() {
+			return in, nil
+		}
+	}
+	if d.hasTensors() {
+		return d, nil
+	}
+	var found []string
+	for _, k := range d.keys[:min(len(d.keys), 8)] {
+		found = append(found, fmt.Sprintf("%.40q: %s", k, kindOf(d.vals[k])))
+	}
+	return nil, fmt.Errorf("no tensors under the keys model, module or state_dict, nor at the top; found {%s}", strings.Join(found, ", "))
+}
+
+func (d *pyDict) hasTensors() bool {
+	for _, v := range d.vals {
+		if _, ok := v.(*torchTensor); ok {
+			return true
+		}
+	}
+	return false
+}
+
+// torchLoader gives meaning to the few classes of a checkpoint that carry
+// tensors.
+type torchLoader struct {
+	storages map[string]*torchStorage
+}
+
+// torchTypes maps storage classes to element types. Those of size 0 in
+// [DType.Size] are checked but not read.
+var torchTypes = map[string]struct {
+	dtype DType
+	size  int
+}{
+	"FloatStorage": {F32, 4}, "HalfStorage": {F16, 2}, "BFloat16Storage": {BF16, 2},
+	"LongStorage": {I64, 8}, "IntStorage": {I32, 4}, "ByteStorage": {U8, 1}, "BoolStorage": {Bool, 1},
+	"DoubleStorage": {"f64", 8}, "ShortStorage": {"i16", 2}, "CharStorage": {"i8", 1},
+	"ComplexFloatStorage": {"c64", 8}, "ComplexDoubleStorage": {"c128", 16},
+}
+
+// storage reads ("storage", class, key, device, elements).
+func (l *torchLoader) storage(id any) (any, error) {
+	t, ok := id.(pyTuple)
+	if !ok || len(t) < 5 || t[0] != any("storage") {
+		return nil, errors.New("an external reference is no storage")
+	}
+	class, ok1 := t[1].(pyGlobal)
+	key, ok2 := t[2].(string)
+	n, ok3 := t[4].(int64)
+	if !ok1 || !ok2 || !ok3 || n < 0 || n > math.MaxInt/16 {
+		return nil, errors.New("a storage is not described by class, key, device and size")
+	}
+	s := &torchStorage{dtype: DType(class.name), key: key, n: int(n)}
+	if known, ok := torchTypes[class.name]; ok && (class.module == "torch" || class.module == "torch.cuda") {
+		s.dtype, s.size = known.dtype, known.size
+	}
+	if old := l.storages[key]; old != nil {
+		if old.dtype != s.dtype || old.n != s.n {
+			return nil, fmt.Errorf("storage %q is %d %s and also %d %s", key, old.n, old.dtype, s.n, s.dtype)
+		}
+		return old, nil
+	}
+	l.storages[key] = s
+	return s, nil
+}
+
+// reduce is the allow-list: what it does not know becomes a placeholder.
+func (l *torchLoader) reduce(f pyGlobal, args pyTuple) (any, error) {
+	switch f.String() {
+	case "collections.OrderedDict", "builtins.dict", "__builtin__.dict", "collections.defaultdict":
+		d := newDict()
+		for _, a := range args {
+			list, ok := a.(*pyList)
+			if !ok {
+				continue
+			}
+			for _, item := range list.items {
+				switch pair := item.(type) {
+				case pyTuple:
+					if len(pair) == 2 {
+						d.set(pair[0], pair[1])
+					}
+				case *pyList:
+					if len(pair.items) == 2 {
+						d.set(pair.items[0], pair.items[1])
+					}
+				}
+			}
+		}
+		return d, nil
+	case "torch._utils._rebuild_tensor", "torch._utils._rebuild_tensor_v2":
+		return rebuildTensor(args)
+	case "torch._utils._rebuild_parameter", "torch._utils._rebuild_parameter_with_state", "torch.nn.parameter.Parameter":
+		if len(args) > 0 {
+			if t, ok := args[0].(*torchTensor); ok {
+				return t, nil
+			}
+		}
+		return &pyObject{f}, nil
+	case "torch.Size":
+		if len(args) == 1 {
+			if t, ok := args[0].(pyTuple); ok {
+				return t, nil
+			}
+		}
+	}
+	return &pyObject{f}, nil
+}
+
+// rebuildTensor reads (storage, offset, shape, strides, ...).
+func rebuildTensor(args pyTuple) (any, error) {
+	if len(args) < 4 {
+		return nil, fmt.Errorf("has %d arguments, want at least 4", len(args))
+	}
+	s, ok := args[0].(*torchStorage)
+	if !ok {
+		return nil, fmt.Errorf("its first argument is a %s, want a storage", kindOf(args[0]))
+	}
+	offset, ok := args[1].(int64)
+	if !ok || offset < 0 || offset > int64(s.n) {
+		return nil, fmt.Errorf("offset %v lies outside the storage of %d elements", args[1], s.n)
+	}
+	t := &torchTensor{storage: s, offset: int(offset)}
+	var err error
+	if t.shape, err = intTuple(args[2]); err != nil {
+		return nil, fmt.Errorf("shape: %w", err)
+	}
+	if t.strides, err = intTuple(args[3]); err != nil {
+		return nil, fmt.Errorf("strides: %w", err)
+	}
+	if len(t.shape) != len(t.strides) {
+		return nil, fmt.Errorf("%d sizes and %d strides", len(t.shape), len(t.strides))
+	}
+	n, err := elements(t.shape, s.size)
+	if err != nil {
+		return nil, err
+	}
+	if n > 0 {
+		// The last element, one axis at a time so that nothing overflows.
+		left := s.n - 1 - t.offset
+		for i, d := range t.shape {
+			if left < 0 || d > 1 && t.strides[i] > left/(d-1) {
+				return nil, fmt.Errorf("shape %s with strides %s from element %d lies outside the storage of %d elements",
+					shapeString(t.shape), shapeString(t.strides), t.offset, s.n)
+			}
+			left -= (d - 1) * t.strides[i]
+		}
+		if left < 0 {
+			return nil, fmt.Errorf("offset %d lies outside the storage of %d elements", t.offset, s.n)
+		}
+	}
+	switch {
+	case s.dtype.Size() == 0:
+		t.problem = fmt.Sprintf("its type %s is not supported; want f32, f16, bf16, i64, i32, u8 or bool", s.dtype)
+	case n > s.n:
+		t.problem = fmt.Sprintf("it repeats the elements of its storage (an expanded tensor: %s over %d elements)", shapeString(t.shape), s.n)
+	}
+	return t, nil
+}
+
+func intTuple(v any) ([]int, error) {
+	t, ok := v.(pyTuple)
+	if !ok || len(t) > maxRank {
+		return nil, fmt.Errorf("found a %s, want a tuple of at most %d integers", kindOf(v), maxRank)
+	}
+	out := make([]int, len(t))
+	for i, x := range t {
+		n, ok := x.(int64)
+		if !ok || n < 0 || n > math.MaxInt/16 {
+			return nil, fmt.Errorf("found %v, want an integer of at least 0", x)
+		}
+		out[i] = int(n)
+	}
+	return out, nil
+}
+
+// contiguous reports whether the elements lie in row-major order, one after
+// the other.
+func (t *torchTensor) contiguous() bool {
+	want := 1
+	for i := len(t.shape) - 1; i >= 0; i-- {
+		if t.shape[i] != 1 && t.strides[i] != want {
+			return false
+		}
+		want *= t.shape[i]
+	}
+	return true
+}
+
+func (p *pytorch) Read(name string, at int, dst []byte) error {
+	_, t, err := p.at(name, at, dst)
+	if err != nil || len(dst) == 0 {
+		return err
+	}
+	s := t.storage
+	if err := s.check(); err != nil {
+		return fmt.Errorf("%s: tensor %q: %w", p.name, name, err)
+	}
+	if t.contiguous() {
+		return readFull(p.r, dst, s.offset+int64(t.offset+at)*int64(s.size), p.name, name)
+	}
+	// Row-major order jumps through the storage: take all of the tensor's span,
+	// which is no more than the file has, and pick.
+	last := 0
+	for i, d := range t.shape {
+		last += (d - 1) * t.strides[i]
+	}
+	span := make([]byte, (last+1)*s.size)
+	if err := readFull(p.r, span, s.offset+int64(t.offset)*int64(s.size), p.name, name); err != nil {
+		return err
+	}
+	gather(dst, span, t, at)
+	return nil
+}
+
+// gather copies elements in row-major order, starting at element at.
+func gather(dst, span []byte, t *torchTensor, at int) {
+	size, rank := t.storage.size, len(t.shape)
+	idx, pos := make([]int, rank), 0
+	for i := rank - 1; i >= 0; i-- {
+		idx[i] = at % t.shape[i]
+		at /= t.shape[i]
+		pos += idx[i] * t.strides[i]
+	}
+	for len(dst) > 0 {
+		copy(dst[:size], span[pos*size:])
+		dst = dst[size:]
+		for i := rank - 1; i >= 0; i-- {
+			idx[i]++
+			pos += t.strides[i]
+			if idx[i] < t.shape[i] {
+				break
+			}
+			pos -= idx[i] * t.strides[i]
+			idx[i] = 0
+		}
+	}
+}

@@ -1,0 +1,525 @@
+package checkpoint
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"sort"
+	"strings"
+)
+
+// maxHeader bounds the JSON header of a safetensors file. The largest published
+// models stay far below it.
+const maxHeader = 16 << 20
+
+// safetensorsTypes maps the format's names to ours. Other names are kept.
+var safetensorsTypes = map[string]DType{
+	"F32": F32, "F16": F16, "BF16": BF16, "I64": I64, "I32": I32, "U8": U8, "BOOL": Bool,
+}
+
+// sizeOnly holds the element sizes of types that are checked but not read.
+var sizeOnly = map[string]int{
+	"F64": 8, "U64": 8, "U32": 4, "I16": 2, "U16": 2, "I8": 1, "F8_E4M3": 1, "F8_E5M2": 1, "F8_E8M0": 1, "C64": 8,
+}
+
+type safetensors struct {
+	index[int64] // file offset of each tensor
+	r            io.ReaderAt
+	close        func() error
+}
+
+// Safetensors reads the index of a safetensors file of the given size. The
+// tensors stay in r until they are asked for; Close does not close r. name is
+// used in errors.
+//
+// The format: 8 bytes little-endian header length, a JSON header, the data.
+// The header must be exact: every tensor inside the file, of the size its
+// shape and type need, no overlap, no gap, nothing left over, no name twice.
+func Safetensors(r io.ReaderAt, size int64, name string) (Source, error) {
+	s := &safetensors{r: r, close: func() error { return nil }}
+	s.name = name
+	if err := s.open(size); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return s, nil
+}
+
+func (s *safetensors) Close() error { return s.close() }
+
+func (s *safetensors) Read(name string, at int, dst []byte) error {
+	t, off, err := s.at(name, at, dst)
+	if err != nil {
+		return err
+	}
+	return readFull(s.r, dst, off+int64(at)*int64(t.DType.Size()), s.name, name)
+}
+
+// readFull reads dst at an offset and names the tensor when the file no longer
+// holds it.
+func readFull(r io.ReaderAt, dst []byte, off int64, file, tensor string) error {
+	n, err := r.ReadAt(dst, off)
+	if n == len(dst) {
+		return nil
+	}
+	if err == io.EOF {
+		err = io.ErrUnexpectedEOF
+	}
+	return fmt.Errorf("%s: tensor %q: read %d of %d bytes at offset %d: %w", file, tensor, n, len(dst), off, err)
+}
+
+func (s *safetensors) open(size int64) error {
+	var head [8]byte
+	if size < 8 {
+		return fmt.Errorf("not a safetensors file: %d bytes, want at least 8", size)
+	}
+	if _, err := s.r.ReadAt(head[:], 0); err != nil {
+		return err
+	}
+	n := binary.LittleEndian.Uint64(head[:])
+	switch {
+	case n > maxHeader:
+		return fmt.Errorf("not a safetensors file: its header would be %d bytes, at most %d are supported", n, maxHeader)
+	case int64(n) > size-8:
+		return fmt.Errorf("truncated: the safetensors header needs %d bytes, the file has %d", n+8, size)
+	}
+	text := make([]byte, n)
+	if _, err := s.r.ReadAt(text, 8); err != nil && err != io.EOF {
+		return err
+	}
+	list, err := parseHeader(text)
+	if err != nil {
+		return fmt.Errorf("safetensors header: %w", err)
+	}
+	base, end := int64(8+n), int64(0)
+	for _, t := range list {
+		end = max(end, t.end)
+	}
+	if end > size-base {
+		return fmt.Errorf("truncated: its tensors need %d bytes, the file has %d", base+end, size)
+	}
+	if end < size-base {
+		return fmt.Errorf("corrupt: %d bytes follow the last tensor", size-base-end)
+	}
+	sort.Slice(list, func(i, j int) bool {
+		if list[i].begin != list[j].begin {
+			return list[i].begin < list[j].begin
+		}
+		return list[i].end < list[j].end
+	})
+	at := int64(0)
+	for i, t := range list {
+		if t.begin < at {
+			return fmt.Errorf("safetensors header: tensors %q and %q overlap", list[i-1].info.Name, t.info.Name)
+		}
+		if t.begin > at {
+			return fmt.Errorf("safetensors header: %d bytes before tensor %q belong to none", t.begin-at, t.info.Name)
+		}
+		at = t.end
+		if err := s.add(t.info, base+t.begin); err != nil {
+			return fmt.Errorf("safetensors header: %w", err)
+		}
+	}
+	s.sort()
+	return nil
+}
+
+type headerEntry struct {
+	info       Info
+	begin, end int64
+}
+
+// parseHeader reads the JSON header token by token: encoding/json would let a
+// name that is there twice pass.
+func parseHeader(text []byte) ([]headerEntry, error) {
+	if len(text) == 0 || text[0] != '{' {
+		return nil, errors.New("does not start with {")
+	}
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
+	if _, err := d.Token(); err != nil {
+		return nil, err
+	}
+	var list []headerEntry
+	seen := map[string]bool{}
+	for d.More() {
+		name, err := headerKey(d)
+		if err != nil {
+			return nil, err
+		}
+		if seen[name] {
+			return nil, fmt.Errorf("tensor %q is there twice", name)
+		}
+		seen[name] = true
+		if name == "__metadata__" {
+			var meta map[string]string
+			if err := d.Decode(&meta); err != nil {
+				return nil, fmt.Errorf("__metadata__: %w", err)
+			}
+			continue
+		}
+		e, err := parseEntry(d)
+		if err != nil {
+			return nil, fmt.Errorf("tensor %q: %w", name, err)
+		}
+		e.info.Name = name
+		if len(list) >= maxTensors {
+			return nil, fmt.Errorf("more than %d tensors", maxTensors)
+		}
+		list = append(list, e)
+	}
+	if _, err := d.Token(); err != nil {
+		return nil, fmt.Errorf("not closed: %w", err)
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return nil, errors.New("something follows the closing }")
+	}
+	return list, nil
+}
+
+func headerKey(d *json.Decoder) (string, error) {
+	tok, err := d.Token()
+	if err != nil {
+		return "", err
+	}
+	name, ok := tok.(string)
+	if !ok {
+		return "", fmt.Errorf("found %v, want a name", tok)
+	}
+	if len(name) > maxName {
+		return "", fmt.Errorf("a name has %d bytes, at most %d are supported", len(name), maxName)
+	}
+	return name, nil
+}
+
+// parseEntry reads {"dtype":"F32","shape":[2,3],"data_offsets":[0,24]}.
+func parseEntry(d *json.Decoder) (headerEntry, error) {
+	var e headerEntry
+	if tok, err := d.Token(); err != nil || tok != json.Delim('{') {
+		return e, fmt.Errorf("found %v, want {dtype, shape, data_offsets}", tok)
+	}
+	var dtype string
+	var shape, offsets []int64
+	seen := map[string]bool{}
+	for d.More() {
+		key, err := headerKey(d)
+		if err != nil {
+			return e, err
+		}
+		if seen[key] {
+			return e, fmt.Errorf("%s is there twice", key)
+		}
+		seen[key] = true
+		switch key {
+		case "dtype":
+			err = d.Decode(&dtype)
+		case "shape":
+			shape, err = sizes(d, maxRank)
+		case "data_offsets":
+			offsets, err = sizes(d, 2)
+		default:
+			err = errors.New("unknown field")
+		}
+		if err != nil {
+			return e, fmt.Errorf("%s: %w", key, err)
+		}
+	}
+	if _, err := d.Token(); err != nil {
+		return e, err
+	}
+	for _, key := range []string{"dtype", "shape", "data_offsets"} {
+		if !seen[key] {
+			return e, fmt.Errorf("%s is missing", key)
+		}
+	}
+	if len(offsets) != 2 || offsets[1] < offsets[0] {
+		return e, fmt.Errorf("data_offsets are %v, want [begin, end]", offsets)
+	}
+	e.begin, e.end = offsets[0], offsets[1]
+	e.info.Shape = make([]int, len(shape))
+	for i, v := range shape {
+		if v > math.MaxInt {
+			return e, fmt.Errorf("shape %v is too large", shape)
+		}
+		e.info.Shape[i] = int(v)
+	}
+	var known bool
+	if e.info.DType, known = safetensorsTypes[dtype]; !known {
+		e.info.DType = DType(strings.ToLower(dtype))
+		e.info.Problem = fmt.Sprintf("its type %s is not supported; want F32, F16, BF16, I64, I32, U8 or BOOL", dtype)
+	}
+	size := e.info.DType.Size()
+	if !known {
+		size = sizeOnly[dtype]
+	}
+	n, err := elements(e.info.Shape, size)
+	if err != nil {
+		return e, err
+	}
+	if size > 0 && int64(n)*int64(size) != e.end-e.begin {
+		return e, fmt.Errorf("%s%s needs %d bytes, data_offsets %v hold %d", dtype, shapeString(e.info.Shape), int64(n)*int64(size), offsets, e.end-e.begin)
+	}
+	return e, nil
+}
+
+// sizes reads a list of at most limit integers, none negative.
+func sizes(d *json.Decoder, limit int) ([]int64, error) {
+	if tok, err := d.Token(); err != nil || tok != json.Delim('[') {
+		return nil, fmt.Errorf("found %v, want a list of integers", tok)
+	}
+	var list []int64
+	for d.More() {
+		tok, err := d.Token()
+		if err != nil {
+			return nil, err
+		}
+		num, ok := tok.(json.Number)
+		v, err := num.Int64()
+		if !ok || err != nil || v < 0 {
+			return nil, fmt.Errorf("found %v, want an integer of at least 0", tok)
+		}
+		if len(list) == limit {
+			return nil, fmt.Errorf("more than %d numbers", limit)
+		}
+		list = append(list, v)
+	}
+	_, err := d.Token()
+	return list, err
+}
+
+// Tensor is a tensor in memory: Floats for the float types, Ints for the
+// others, in row-major order.
+type Tensor struct {
+	Name   string
+	DType  DType
+	Shape  []int
+	Floats []float32
+	Ints   []int64
+}
+
+func (t Tensor) check() error {
+	n, err := elements(t.Shape, t.DType.Size())
+	if err != nil {
+		return fmt.Errorf("tensor %q: %w", t.Name, err)
+	}
+	have, other := len(t.Ints), len(t.Floats)
+	if t.DType.Float() {
+		have, other = other, have
+	}
+	if t.DType.Size() == 0 {
+		return fmt.Errorf("tensor %q: type %q cannot be written", t.Name, t.DType)
+	}
+	if have != n || other != 0 {
+		return fmt.Errorf("tensor %q is %s%s, which needs %d elements; it has %d floats and %d integers", t.Name, t.DType, shapeString(t.Shape), n, len(t.Floats), len(t.Ints))
+	}
+	return nil
+}
+
+// put writes elements [at, at+len(dst)/size) as stored, rounding floats to
+// the tensor's type.
+func (t Tensor) put(dst []byte, at int) error {
+	le, size := binary.LittleEndian, t.DType.Size()
+	for i := range len(dst) / size {
+		b, k, fits := dst[i*size:], at+i, true
+		switch t.DType {
+		case F32:
+			le.PutUint32(b, math.Float32bits(t.Floats[k]))
+		case F16:
+			h := ToF16(t.Floats[k])
+			fits = h&0x7fff != 0x7c00 || math.IsInf(float64(t.Floats[k]), 0)
+			le.PutUint16(b, h)
+		case BF16:
+			h := ToBF16(t.Floats[k])
+			fits = h&0x7fff != 0x7f80 || math.IsInf(float64(t.Floats[k]), 0)
+			le.PutUint16(b, h)
+		case I64:
+			le.PutUint64(b, uint64(t.Ints[k]))
+		case I32:
+			fits = t.Ints[k] == int64(int32(t.Ints[k]))
+			le.PutUint32(b, uint32(t.Ints[k]))
+		case U8:
+			fits = t.Ints[k] == int64(uint8(t.Ints[k]))
+			b[0] = byte(t.Ints[k])
+		case Bool:
+			fits = t.Ints[k]&^1 == 0
+			b[0] = byte(t.Ints[k])
+		}
+		if !fits {
+			v := any(0)
+			if t.DType.Float() {
+				v = t.Floats[k]
+			} else {
+				v = t.Ints[k]
+			}
+			return fmt.Errorf("tensor %q: element %s is %v, which does not fit %s", t.Name, indexString(t.Shape, k), v, t.DType)
+		}
+	}
+	return nil
+}
+
+// WriteSafetensors writes tensors, sorted by name, and metadata (may be nil).
+// Floats are rounded to the nearest value of the tensor's type, ties to even;
+// a value that does not fit is an error. The same tensors give the same bytes.
+func WriteSafetensors(w io.Writer, tensors []Tensor, metadata map[string]string) error {
+	list := append([]Tensor(nil), tensors...)
+	sort.Slice(list, func(i, j int) bool { return list[i].Name < list[j].Name })
+	var head bytes.Buffer
+	sep := "{"
+	if len(metadata) > 0 {
+		text, err := json.Marshal(metadata)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(&head, `{"__metadata__":%s`, text)
+		sep = ","
+	}
+	names := map[DType]string{}
+	for name, d := range safetensorsTypes {
+		names[d] = name
+	}
+	at := int64(0)
+	for i, t := range list {
+		if err := t.check(); err != nil {
+			return err
+		}
+		if i > 0 && list[i-1].Name == t.Name || t.Name == "__metadata__" {
+			return fmt.Errorf("tensor %q: the name is taken", t.Name)
+		}
+		name, err := json.Marshal(t.Name)
+		if err != nil {
+			return err
+		}
+		size := int64(Info{DType: t.DType, Shape: t.Shape}.Bytes())
+		fmt.Fprintf(&head, `%s%s:{"dtype":%q,"shape":%s,"data_offsets":[%d,%d]}`, sep, name, names[t.DType], shapeString(t.Shape), at, at+size)
+		sep = ","
+		at += size
+	}
+	if sep == "{" {
+		head.WriteByte('{')
+	}
+	head.WriteByte('}')
+	for head.Len()%8 != 0 {
+		head.WriteByte(' ')
+	}
+	if head.Len() > maxHeader {
+		return fmt.Errorf("the safetensors header would be %d bytes, at most %d are supported", head.Len(), maxHeader)
+	}
+	if err := binary.Write(w, binary.LittleEndian, uint64(head.Len())); err != nil {
+		return err
+	}
+	if _, err := w.Write(head.Bytes()); err != nil {
+		return err
+	}
+	const block = 1 << 15 // elements
+	buf := make([]byte, 8*block)
+	for _, t := range list {
+		n, size := Info{Shape: t.Shape}.Len(), t.DType.Size()
+		for i := 0; i < n; i += block {
+			b := buf[:size*min(block, n-i)]
+			if err := t.put(b, i); err != nil {
+				return err
+			}
+			if _, err := w.Write(b); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// WriteSafetensorsFile is [WriteSafetensors] to a new or replaced file. On
+// error no file is left behind.
+func WriteSafetensorsFile(path string, tensors []Tensor, metadata map[string]string) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	err = WriteSafetensors(f, tensors, metadata)
+	if e := f.Close(); err == nil {
+		err = e
+	}
+	if err != nil {
+		os.Remove(path)
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
+}
+
+type memory struct{ index[Tensor] }
+
+// Memory is a source over tensors in memory, as a file of those types would
+// hold them. name is used in errors. The tensors must not be modified.
+func Memory(name string, tensors []Tensor) (Source, error) {
+	m := &memory{}
+	m.name = name
+	for _, t := range tensors {
+		if err := t.check(); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		if err := m.add(Info{Name: t.Name, DType: t.DType, Shape: t.Shape}, t); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	m.sort()
+	return m, nil
+}
+
+func (m *memory) Close() error { return nil }
+
+func (m *memory) Read(name string, at int, dst []byte) error {
+	_, t, err := m.at(name, at, dst)
+	if err != nil {
+		return err
+	}
+	if err := t.put(dst, at); err != nil {
+		return fmt.Errorf("%s: %w", m.name, err)
+	}
+	return nil
+}
+
+type rounded struct {
+	Source
+	to    DType
+	infos []Info
+}
+
+// Rounded is src with its f32 tensors rounded to f16 or bf16, ties to even,
+// as a file of that type would hold them. Closing it closes src.
+func Rounded(src Source, to DType) (Source, error) {
+	if to == F32 {
+		return src, nil
+	}
+	if !to.Float() {
+		return nil, fmt.Errorf("%s: cannot round weights to %q; want f32, f16 or bf16", src, to)
+	}
+	r := &rounded{Source: src, to: to, infos: append([]Info(nil), src.Tensors()...)}
+	for i := range r.infos {
+		if r.infos[i].DType == F32 {
+			r.infos[i].DType = to
+		}
+	}
+	return r, nil
+}
+
+func (r *rounded) String() string  { return r.Source.String() + " as " + string(r.to) }
+func (r *rounded) Tensors() []Info { return r.infos }
+
+func (r *rounded) Read(name string, at int, dst []byte) error {
+	if t, ok := Find(r.Source, name); !ok || t.DType != F32 {
+		return r.Source.Read(name, at, dst)
+	}
+	n := len(dst) / 2
+	f := make([]float32, n)
+	if err := r.Source.Read(name, at, floatBytes(f)); err != nil {
+		return err
+	}
+	fromLittleEndian(f)
+	if err := (Tensor{Name: name, DType: r.to, Shape: []int{n}, Floats: f}).put(dst, 0); err != nil {
+		return fmt.Errorf("%s: %w", r, err)
+	}
+	return nil
+}
