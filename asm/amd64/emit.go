@@ -1,0 +1,244 @@
+package amd64
+
+import (
+	"bytes"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/mmcloughlin/avo/attr"
+	"github.com/mmcloughlin/avo/build"
+	"github.com/mmcloughlin/avo/ir"
+	"github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/pass"
+	"github.com/mmcloughlin/avo/printer"
+	"github.com/mmcloughlin/avo/reg"
+
+	"github.com/multiway-go/multiway/asm"
+)
+
+// generators holds the function that writes each op's kernels for AVX2.
+var generators = map[asm.Op]func(*writer, asm.Kernel){
+	asm.OpGemm:      gemm,
+	asm.OpGemmV:     gemmV,
+	asm.OpSoftmax:   softmax,
+	asm.OpScaleRows: scaleRows,
+	asm.OpLayerNorm: layerNorm,
+	asm.OpGelu:      gelu,
+	asm.OpPackK:     packK,
+	asm.OpAdd:       add,
+	asm.OpPeakFMA:   peakFMA,
+}
+
+// constraint is the build constraint of everything this package writes.
+const constraint = "amd64 && !noasm"
+
+// Emit returns an assembly file with the given kernels and the Go file of package pkg that declares them. The same
+// arguments give the same bytes.
+func Emit(pkg string, kernels []asm.Kernel) (asmFile, stubFile []byte, err error) {
+	f, err := compile(kernels)
+	if err != nil {
+		return nil, nil, err
+	}
+	cfg := printer.Config{Name: "multiway", Pkg: pkg}
+	if asmFile, err = printer.NewGoAsm(cfg).Print(f); err != nil {
+		return nil, nil, err
+	}
+	if stubFile, err = printer.NewStubs(cfg).Print(f); err != nil {
+		return nil, nil, err
+	}
+	return header(asmFile), header(stubFile), nil
+}
+
+// header replaces avo's first line by ours.
+func header(file []byte) []byte {
+	_, rest, _ := bytes.Cut(file, []byte("\n"))
+	return append([]byte(asm.Header+"\n"), rest...)
+}
+
+// Requires returns the instruction sets that a kernel uses, sorted, as recorded from its instructions.
+func Requires(k asm.Kernel) ([]string, error) {
+	f, err := compile([]asm.Kernel{k})
+	if err != nil {
+		return nil, err
+	}
+	return f.Functions()[0].ISA, nil
+}
+
+// baseline lists the instruction sets of avo's naming that every amd64 CPU has.
+var baseline = []string{"CMOV", "MMX+", "SSE", "SSE2"}
+
+// compile writes the kernels and checks that none needs more than its level allows.
+func compile(kernels []asm.Kernel) (*ir.File, error) {
+	w := &writer{Context: build.NewContext(), consts: map[string]operand.Mem{}}
+	w.ConstraintExpr(strings.ReplaceAll(constraint, " && ", ","))
+	first := map[string]string{}
+	for _, k := range kernels {
+		gen := generators[k.Op]
+		if gen == nil || k.ISA != asm.AVX2 {
+			return nil, fmt.Errorf("%s: no generator", k.Name())
+		}
+		row := k.Op.Row()
+		w.Function(k.Name())
+		w.Attributes(attr.NOSPLIT)
+		w.SignatureExpr(row.Signature)
+		if one := first[k.Family()]; one != "" {
+			w.Doc(fmt.Sprintf("%s is %s with %d rows.", k.Name(), one, k.MR))
+		} else {
+			first[k.Family()] = k.Name()
+			w.Doc(append([]string{k.Name() + " computes:", ""}, strings.Split(row.Doc, "\n")...)...)
+		}
+		w.Pragma("noescape")
+		w.labels = 0
+		gen(w, k)
+	}
+	f, err := w.Result()
+	if err != nil {
+		return nil, err
+	}
+	if err := pass.Compile.Execute(f); err != nil {
+		return nil, err
+	}
+	for i, fn := range f.Functions() {
+		allowed := slices.Concat(baseline, kernels[i].ISA.Allowed())
+		for _, need := range fn.ISA {
+			if !slices.Contains(allowed, need) {
+				return nil, fmt.Errorf("%s: uses %s, which level %s does not have", fn.Name, need, kernels[i].ISA)
+			}
+		}
+	}
+	return f, nil
+}
+
+// writer is avo's context and the few things that several kernels want. avo does not spill: a kernel may hold 16 vectors
+// and 15 integers at a time.
+type writer struct {
+	*build.Context
+	consts map[string]operand.Mem
+	labels int
+}
+
+// label returns a name that no other label of the function has.
+func (w *writer) label(name string) string {
+	w.labels++
+	return fmt.Sprintf("%s%d", name, w.labels)
+}
+
+// arg loads an integer or pointer argument.
+func (w *writer) arg(name string) reg.GPVirtual {
+	r := w.GP64()
+	w.Load(w.Param(name), r)
+	return r
+}
+
+// floats loads an argument that counts floats, as bytes.
+func (w *writer) floats(name string) reg.GPVirtual {
+	r := w.arg(name)
+	w.SHLQ(operand.Imm(2), r)
+	return r
+}
+
+// ret ends a kernel.
+func (w *writer) ret() {
+	w.VZEROUPPER()
+	w.RET()
+}
+
+// data returns a read-only table of 32-bit words, written once a file.
+func (w *writer) data(name string, words ...uint32) operand.Mem {
+	m, ok := w.consts[name]
+	if !ok {
+		m = w.StaticGlobal(name)
+		w.DataAttributes(attr.RODATA | attr.NOPTR)
+		for i, v := range words {
+			w.AddDatum(4*i, operand.U32(v))
+		}
+		w.consts[name] = m
+	}
+	return m
+}
+
+// words returns a vector that holds v in all eight lanes.
+func (w *writer) words(name string, v uint32) operand.Mem {
+	return w.data(name, slices.Repeat([]uint32{v}, 8)...)
+}
+
+// f32 returns a vector that holds v in all eight lanes.
+func (w *writer) f32(name string, v float64) operand.Mem {
+	return w.words(name, math.Float32bits(float32(v)))
+}
+
+// coefs returns the vectors of a polynomial's coefficients.
+func (w *writer) coefs(name string, cs []float64) []operand.Mem {
+	var ms []operand.Mem
+	for i, c := range cs {
+		ms = append(ms, w.f32(fmt.Sprintf("%s%d", name, i), c))
+	}
+	return ms
+}
+
+// vecs are vectors that go through the same instructions, one after the other at each instruction: a CPU's scheduler sees
+// too few instructions ahead to overlap four dependent chains that are written one after the other.
+type vecs []reg.VecVirtual
+
+func (w *writer) ymms(n int) vecs {
+	v := make(vecs, n)
+	for i := range v {
+		v[i] = w.YMM()
+	}
+	return v
+}
+
+func (v vecs) each(f func(i int)) {
+	for i := range v {
+		f(i)
+	}
+}
+
+// zeros returns n vectors of zeros.
+func (w *writer) zeros(n int) vecs {
+	v := w.ymms(n)
+	v.each(func(i int) { w.VXORPS(v[i], v[i], v[i]) })
+	return v
+}
+
+// horner computes p = (p*x + c)*x + ... over cs from the last to the first.
+func (w *writer) horner(p, x vecs, cs []operand.Mem) {
+	for _, c := range slices.Backward(cs) {
+		p.each(func(i int) { w.VFMADD213PS(c, x[i], p[i]) })
+	}
+}
+
+// reduce combines the eight lanes of v with op; the result is in lane 0.
+func (w *writer) reduce(v reg.VecVirtual, op func(a, b, c operand.Op)) {
+	t := w.YMM()
+	w.VEXTRACTF128(operand.Imm(1), v, t.AsX())
+	op(t.AsX(), v.AsX(), v.AsX())
+	w.VPERMILPS(operand.Imm(0x4e), v.AsX(), t.AsX())
+	op(t.AsX(), v.AsX(), v.AsX())
+	w.VPERMILPS(operand.Imm(0xb1), v.AsX(), t.AsX())
+	op(t.AsX(), v.AsX(), v.AsX())
+}
+
+// rows returns the address of element disp bytes into row i of a matrix, of at most n rows, and the registers to add to in
+// order to move all rows along: one for every three rows, since an index register can be scaled by 1 and 2 but not 3.
+func (w *writer) rows(base, ld reg.Register, n int) (at func(i, disp int) operand.Mem, bases []reg.Register) {
+	bases = []reg.Register{base}
+	if n > 3 {
+		ld3 := w.GP64()
+		w.LEAQ(operand.Mem{Base: ld, Index: ld, Scale: 2}, ld3)
+		for len(bases)*3 < n {
+			b := w.GP64()
+			w.LEAQ(operand.Mem{Base: bases[len(bases)-1], Index: ld3, Scale: 1}, b)
+			bases = append(bases, b)
+		}
+	}
+	return func(i, disp int) operand.Mem {
+		m := operand.Mem{Base: bases[i/3], Disp: disp}
+		if r := i % 3; r > 0 {
+			m.Index, m.Scale = ld, uint8(r)
+		}
+		return m
+	}, bases
+}

@@ -1,0 +1,49 @@
+package amd64_test
+
+import (
+	"flag"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/multiway-go/multiway/asm/amd64"
+)
+
+var update = flag.Bool("update", false, "rewrite generated/kernels")
+
+// TestLibrary compares generated/kernels with what the generators write now, byte for byte.
+func TestLibrary(t *testing.T) {
+	dir := filepath.Join("..", "..", "generated", "kernels")
+	if *update {
+		if err := amd64.WriteLibrary(dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := amd64.Library()
+	if err != nil {
+		t.Fatal(err)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, e := range entries {
+		got = append(got, e.Name())
+	}
+	if d := cmp.Diff(slices.Sorted(maps.Keys(want)), got); d != "" {
+		t.Errorf("files of generated/kernels (-want +got):\n%s", d)
+	}
+	for name, data := range want {
+		have, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Error(err)
+		} else if d := cmp.Diff(string(data), string(have)); d != "" {
+			t.Errorf("generated/kernels/%s is stale, run go generate ./generated/kernels (-want +got):\n%s", name, d)
+		}
+	}
+}

@@ -1,0 +1,49 @@
+// Package asm is the catalogue of kernels: which there are, what each computes, and how the matrices they read lie in
+// memory. It is plain data and pure Go; the packages below it, one an architecture, write the assembly.
+//
+// # Nouns
+//
+// A [Kernel] is a row of the [Catalogue]: op, dtype, tile and ISA. Its [Kernel.Name] follows from these and is the Go
+// symbol, the name of its benchmark and what errors call it:
+//
+//	gemm_f32_6x16_avx2     op gemm on float32, tile of 6 rows and 16 columns of C, for AVX2 and FMA
+//	gelu_f32_generic       op gelu on float32, in plain Go
+//
+// Its [Kernel.Family], gemm_f32, is what the compiler selects; the [ISA] is chosen by the CPU at run time, and [Best] says
+// what a level runs, its own kernels or those of the level below. An op's Go type and contract are in its row of [Ops].
+//
+// A [Layout] says how weights [N,K] become panels. A twin is the Go function of a generic kernel: what runs on a CPU without
+// assembly and under -tags noasm. [TwinFile] copies twins into a generated package.
+//
+// # Calling convention
+//
+// Kernels are called through Go's stack convention (ABI0) with addresses of the first elements. Strides and leading
+// dimensions count floats, pfstep counts bytes, flags are 0 or 1. Every length of at least 1 is valid and every number of
+// rows from 0 (of a tile: exactly its own). Nothing outside the stated elements is read or written, with one exception:
+// softmax needs room for whole panels of 16 in each row, and zeroes them. Addresses need no alignment beyond that of a
+// float32; 64 bytes is faster. Kernels keep no state, do not allocate and run up to their end: a caller that loops over many
+// should do so in a Go function that is not inlined, so that the collector can stop it in between.
+//
+// A row that holds a NaN gives NaNs; it never becomes a plausible number.
+//
+// Sums are taken in a fixed order: gemm and gemmv in the order of k, element by element; rows in 32 partial sums, element i
+// in the sum i%32. So results have the same bits for every tile and, twins excepted, every ISA.
+//
+// # Panels
+//
+// The right-hand side of a product is stored as panels of 16 columns, [panel][k][16], zero padded, on every CPU: a
+// narrower CPU reads a row of a panel in several registers, a wider one reads several panels side by side. A block of
+// the k loop that starts at k0 in panel p is at [Layout.Offset](p, k0), so blocking is the caller's choice.
+//
+//	l := asm.Heads(768, 3, 12, 64)             // q, k and v of 12 heads as one product
+//	w := make([]float32, l.Floats())
+//	l.Pack(w, q, k, v)
+//
+// # To add a kernel
+//
+// An op: a constant and a row in kernel.go, a twin in twin.go, a generator in each emitter, a case in golden's kernel
+// tester. An ISA: a constant, a row in Levels and a tile in kernel.go, and generators. Then go generate ./generated/kernels.
+//
+// Place in the ladder: above nothing but the standard library, below passes (layouts, families), the emitters and codegen.
+// It is not for running models: generated packages carry their own copies of the kernels, and codegen/rt drives them.
+package asm

@@ -1,0 +1,231 @@
+package asm
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Op names what a kernel computes. Its row in Ops is the only place that says more.
+type Op string
+
+// The ops that have kernels.
+const (
+	OpGemm      Op = "gemm"
+	OpGemmV     Op = "gemmv"
+	OpSoftmax   Op = "softmax"
+	OpScaleRows Op = "scalerows"
+	OpLayerNorm Op = "layernorm"
+	OpGelu      Op = "gelu"
+	OpPackK     Op = "packk"
+	OpAdd       Op = "add"
+	OpPeakFMA   Op = "peak_fma"
+)
+
+// OpRow is everything the emitters, the generated packages and the tester need to know about an op.
+type OpRow struct {
+	Op        Op
+	DType     string // element type in the names of its kernels; "" when it has none
+	Tiled     bool   // one kernel for each number of rows 1..MR; otherwise the number of rows is an argument
+	Measuring bool   // exists to be timed, no model uses it: it has no twin
+	Signature string // Go type of every kernel of this op; strides are in floats, flags are 0 or 1
+	Doc       string // contract, one sentence a line
+}
+
+// Ops holds one row for each op, in the order of the catalogue.
+var Ops = []OpRow{
+	{
+		Op: OpGemm, DType: "f32", Tiled: true,
+		Signature: "func(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)",
+		Doc: `C[r][j] = start + sum over k of A[r][k]*B[k][j], where start = (acc != 0 ? C[r][j] : 0) + (bias != nil ? bias[j] : 0).
+b points at a panel [k][16]; a tile wider than 16 columns reads its panel i at b + i*bstride.
+Each k step prefetches the line at pf and then moves pf on by pfstep bytes. k >= 1.`,
+	},
+	{
+		Op: OpGemmV, DType: "f32", Tiled: true,
+		Signature: "func(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)",
+		Doc:       `C[r][j] = (acc != 0 ? C[r][j] : 0) + sum over k of A[r][k]*B[k*ldb+j], B row-major and used in place. k >= 1.`,
+	},
+	{
+		Op: OpSoftmax, DType: "f32",
+		Signature: "func(rows int, x *float32, ld int, n int, inv *float32)",
+		Doc: `x[r][i] = 2^(x[r][i]-max_r) for i < n and 0 for n <= i < n rounded up to 16; inv[r] = 1/sum over i of x[r][i].
+Powers below 2^-125 are 2^-125. n >= 1.`,
+	},
+	{
+		Op: OpScaleRows, DType: "f32",
+		Signature: "func(rows int, dst *float32, ldd int, src *float32, lds int, n int, s *float32)",
+		Doc:       `dst[r][i] = src[r][i]*s[r] for i < n; dst may be src.`,
+	},
+	{
+		Op: OpLayerNorm, DType: "f32",
+		Signature: "func(rows int, dst *float32, ldd int, src *float32, lds int, n int, g *float32, b *float32, eps float32)",
+		Doc: `dst[r][i] = (src[r][i]-mean_r)/sqrt(var_r+eps), then *g[i] + b[i] unless g is nil, for i < n; dst may be src.
+The variance is the biased one, taken in a second pass. n >= 1.`,
+	},
+	{
+		Op: OpGelu, DType: "f32",
+		Signature: "func(rows int, dst *float32, ldd int, src *float32, lds int, n int)",
+		Doc:       `dst[r][i] = x*(1+erf(x/sqrt2))/2 with x = src[r][i], for i < n; dst may be src.`,
+	},
+	{
+		Op: OpPackK, DType: "f32",
+		Signature: "func(rows int, dst *float32, src *float32, lds int, k int)",
+		Doc:       `dst[i*16+r] = src[r*lds+i] for r < rows and 0 for rows <= r < 16, for i < k: one panel of keys, transposed. 1 <= rows <= 16, k >= 1.`,
+	},
+	{
+		Op: OpAdd, DType: "f32",
+		Signature: "func(rows int, dst *float32, ldd int, src *float32, lds int, n int)",
+		Doc:       `dst[r][i] += src[r][i] for i < n.`,
+	},
+	{
+		Op: OpPeakFMA, Measuring: true,
+		Signature: "func(n int)",
+		Doc:       `Runs n rounds of 12 independent vector FMAs in registers: the ceiling that the others are measured against. n >= 1.`,
+	},
+}
+
+// Row returns the op's row. It panics on an op that has none, which only a mistake in this package can cause.
+func (o Op) Row() OpRow {
+	for _, r := range Ops {
+		if r.Op == o {
+			return r
+		}
+	}
+	panic(fmt.Sprintf("asm: op %q has no row in Ops", o))
+}
+
+// ISA is a CPU level: the instructions a kernel may use.
+type ISA string
+
+// The levels that have kernels.
+const (
+	Generic ISA = "generic" // plain Go: any CPU, and every CPU under -tags noasm
+	AVX2    ISA = "avx2"
+)
+
+// Level is one row of Levels.
+type Level struct {
+	ISA      ISA
+	Base     ISA      // the level it includes, whose kernels fill its gaps; "" for generic
+	Arch     string   // GOARCH; "" for any
+	Vector   int      // floats in a vector register, 1 for generic
+	Features []string // instruction sets, in avo's words, that it adds to its base's
+}
+
+// Levels holds every level, each after its base.
+var Levels = []Level{
+	{ISA: Generic, Vector: 1},
+	{ISA: AVX2, Base: Generic, Arch: "amd64", Vector: 8, Features: []string{"AVX", "AVX2", "FMA3"}},
+}
+
+// Level returns the level's row and whether there is one.
+func (i ISA) Level() (Level, bool) {
+	for _, l := range Levels {
+		if l.ISA == i {
+			return l, true
+		}
+	}
+	return Level{}, false
+}
+
+// Kernel is a row of the catalogue. Two kernels are the same if their fields are.
+type Kernel struct {
+	Op     Op
+	DType  string // element type, "" for measuring kernels
+	MR, NR int    // rows and columns of C of a tiled op, else 0
+	ISA    ISA
+}
+
+// Family is what select knows of a kernel: op and dtype, whatever the CPU.
+func (k Kernel) Family() string {
+	if k.DType == "" {
+		return string(k.Op)
+	}
+	return string(k.Op) + "_" + k.DType
+}
+
+// Name is the kernel's Go symbol, its benchmark's name, and what errors call it: gemm_f32_6x16_avx2.
+func (k Kernel) Name() string {
+	var b strings.Builder
+	b.WriteString(k.Family())
+	if k.MR > 0 {
+		fmt.Fprintf(&b, "_%dx%d", k.MR, k.NR)
+	}
+	b.WriteByte('_')
+	b.WriteString(string(k.ISA))
+	return b.String()
+}
+
+// tiles is the largest tile of each level. Twins stop at four rows: more would not stay in registers.
+var tiles = map[ISA]struct{ MR, NR int }{
+	Generic: {4, 16},
+	AVX2:    {6, 16},
+}
+
+// Catalogue holds every kernel there is: level by level, op by op in the order of Ops, fewer rows first. Do not modify it.
+var Catalogue = catalogue()
+
+func catalogue() []Kernel {
+	var ks []Kernel
+	for _, l := range Levels {
+		for _, r := range Ops {
+			k := Kernel{Op: r.Op, DType: r.DType, ISA: l.ISA}
+			switch {
+			case r.Measuring && l.ISA == Generic:
+			case r.Tiled:
+				k.NR = tiles[l.ISA].NR
+				for k.MR = 1; k.MR <= tiles[l.ISA].MR; k.MR++ {
+					ks = append(ks, k)
+				}
+			default:
+				ks = append(ks, k)
+			}
+		}
+	}
+	return ks
+}
+
+// ByName returns the kernel of that name and whether there is one.
+func ByName(name string) (Kernel, bool) {
+	for _, k := range Catalogue {
+		if k.Name() == name {
+			return k, true
+		}
+	}
+	return Kernel{}, false
+}
+
+// Find returns the kernels of exactly that family and level: one for each number of rows 1..MR, fewer first, if the op
+// is tiled, one otherwise, none if the level has no kernel of its own.
+func Find(family string, isa ISA) []Kernel {
+	var ks []Kernel
+	for _, k := range Catalogue {
+		if k.ISA == isa && k.Family() == family {
+			ks = append(ks, k)
+		}
+	}
+	return ks
+}
+
+// Best returns what a CPU of that level runs: Find of the level, or else of the nearest level below it that has the family.
+func Best(family string, isa ISA) []Kernel {
+	for {
+		if ks := Find(family, isa); len(ks) > 0 {
+			return ks
+		}
+		l, ok := isa.Level()
+		if !ok || l.Base == "" {
+			return nil
+		}
+		isa = l.Base
+	}
+}
+
+// Allowed returns every instruction set a kernel of that level may use beyond its architecture's baseline.
+func (i ISA) Allowed() []string {
+	var all []string
+	for l, ok := i.Level(); ok; l, ok = l.Base.Level() {
+		all = append(all, l.Features...)
+	}
+	return all
+}
