@@ -27,7 +27,7 @@ type OpRow struct {
 	DType     string // element type in the names of its kernels; "" when it has none
 	Tiled     bool   // one kernel for each number of rows 1..MR; otherwise the number of rows is an argument
 	Measuring bool   // exists to be timed, no model uses it: it has no twin
-	Signature string // Go type of every kernel of this op; strides are in floats, flags are 0 or 1
+	Signature string // Go type of every kernel of this op; no parameter may be named g, which is a register to Go's assembler
 	Doc       string // contract, one sentence a line
 }
 
@@ -58,8 +58,8 @@ Powers below 2^-125 are 2^-125. n >= 1.`,
 	},
 	{
 		Op: OpLayerNorm, DType: "f32",
-		Signature: "func(rows int, dst *float32, ldd int, src *float32, lds int, n int, g *float32, b *float32, eps float32)",
-		Doc: `dst[r][i] = (src[r][i]-mean_r)/sqrt(var_r+eps), then *g[i] + b[i] unless g is nil, for i < n; dst may be src.
+		Signature: "func(rows int, dst *float32, ldd int, src *float32, lds int, n int, gain *float32, bias *float32, eps float32)",
+		Doc: `dst[r][i] = (src[r][i]-mean_r)/sqrt(var_r+eps), then *gain[i] + bias[i] unless gain is nil, for i < n; dst may be src.
 The variance is the biased one, taken in a second pass. n >= 1.`,
 	},
 	{

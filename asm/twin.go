@@ -108,7 +108,7 @@ func scalerows_f32_generic(rows int, dst *float32, ldd int, src *float32, lds in
 	}
 }
 
-func layernorm_f32_generic(rows int, dst *float32, ldd int, src *float32, lds int, n int, g *float32, b *float32, eps float32) {
+func layernorm_f32_generic(rows int, dst *float32, ldd int, src *float32, lds int, n int, gain *float32, bias *float32, eps float32) {
 	for r := range rows {
 		d, row := rowOf(dst, r, ldd, n), rowOf(src, r, lds, n)
 		sum := 0.0
@@ -122,15 +122,15 @@ func layernorm_f32_generic(rows int, dst *float32, ldd int, src *float32, lds in
 			sum += float64(e * e)
 		}
 		scale := 1 / math.Sqrt(sum/float64(n)+float64(eps))
-		if g == nil {
+		if gain == nil {
 			for i, v := range row {
 				d[i] = float32((float64(v) - mean) * scale)
 			}
 			continue
 		}
-		gain, bias := unsafe.Slice(g, n), unsafe.Slice(b, n)
+		g, b := unsafe.Slice(gain, n), unsafe.Slice(bias, n)
 		for i, v := range row {
-			d[i] = float32(float64((float64(v)-mean)*scale*float64(gain[i])) + float64(bias[i]))
+			d[i] = float32(float64((float64(v)-mean)*scale*float64(g[i])) + float64(b[i]))
 		}
 	}
 }

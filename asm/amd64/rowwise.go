@@ -147,11 +147,10 @@ func (w *writer) forRows(ptr, stride []reg.GPVirtual, f func()) {
 func layerNorm(w *writer, _ asm.Kernel) {
 	dst, src := w.arg("dst"), w.arg("src")
 	ldd, lds := w.floats("ldd"), w.floats("lds")
-	g, b := w.arg("g"), w.arg("b")
+	gain, bias := w.arg("gain"), w.arg("bias")
 	count := w.YMM()
-	n, _ := w.Param("n").Resolve()
 	w.VXORPS(count, count, count)
-	w.VCVTSI2SSQ(n.Addr, count.AsX(), count.AsX())
+	w.VCVTSI2SSQ(w.arg("n"), count.AsX(), count.AsX())
 	eps, _ := w.Param("eps").Resolve()
 	r := newRow(w)
 	w.forRows([]reg.GPVirtual{dst, src}, []reg.GPVirtual{ldd, lds}, func() {
@@ -195,15 +194,15 @@ func layerNorm(w *writer, _ asm.Kernel) {
 				x.each(func(i int) { w.VSUBPS(mean, x[i], x[i]) })
 				x.each(func(i int) { w.VMULPS(scale, x[i], x[i]) })
 				if affine {
-					gain, bias := w.ymms(chains), w.ymms(chains)
-					r.load(g, gain, masked)
-					r.load(b, bias, masked)
-					x.each(func(i int) { w.VFMADD213PS(bias[i], gain[i], x[i]) })
+					g, b := w.ymms(chains), w.ymms(chains)
+					r.load(gain, g, masked)
+					r.load(bias, b, masked)
+					x.each(func(i int) { w.VFMADD213PS(b[i], g[i], x[i]) })
 				}
 				r.store(dst, x, masked)
 			})
 		}
-		w.TESTQ(g, g)
+		w.TESTQ(gain, gain)
 		w.JZ(operand.LabelRef("bare"))
 		norm(true)
 		w.JMP(operand.LabelRef("next"))

@@ -87,11 +87,11 @@ func scalerows_f32_avx2(rows int, dst *float32, ldd int, src *float32, lds int, 
 
 // layernorm_f32_avx2 computes:
 //
-// dst[r][i] = (src[r][i]-mean_r)/sqrt(var_r+eps), then *g[i] + b[i] unless g is nil, for i < n; dst may be src.
+// dst[r][i] = (src[r][i]-mean_r)/sqrt(var_r+eps), then *gain[i] + bias[i] unless gain is nil, for i < n; dst may be src.
 // The variance is the biased one, taken in a second pass. n >= 1.
 //
 //go:noescape
-func layernorm_f32_avx2(rows int, dst *float32, ldd int, src *float32, lds int, n int, g *float32, b *float32, eps float32)
+func layernorm_f32_avx2(rows int, dst *float32, ldd int, src *float32, lds int, n int, gain *float32, bias *float32, eps float32)
 
 // gelu_f32_avx2 computes:
 //

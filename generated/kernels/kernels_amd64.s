@@ -2260,7 +2260,7 @@ return:
 	VZEROUPPER
 	RET
 
-// func layernorm_f32_avx2(rows int, dst *float32, ldd int, src *float32, lds int, n int, g *float32, b *float32, eps float32)
+// func layernorm_f32_avx2(rows int, dst *float32, ldd int, src *float32, lds int, n int, gain *float32, bias *float32, eps float32)
 // Requires: AVX, AVX2, FMA3
 TEXT ·layernorm_f32_avx2(SB), NOSPLIT, $0-68
 	MOVQ       dst+8(FP), AX
@@ -2269,10 +2269,11 @@ TEXT ·layernorm_f32_avx2(SB), NOSPLIT, $0-68
 	SHLQ       $0x02, DX
 	MOVQ       lds+32(FP), BX
 	SHLQ       $0x02, BX
-	MOVQ       g+48(FP), SI
-	MOVQ       b+56(FP), DI
+	MOVQ       gain+48(FP), SI
+	MOVQ       bias+56(FP), DI
 	VXORPS     Y0, Y0, Y0
-	VCVTSI2SSQ n+40(FP), X0, X0
+	MOVQ       n+40(FP), R8
+	VCVTSI2SSQ R8, X0, X0
 	MOVQ       n+40(FP), R8
 	MOVQ       R8, R9
 	ANDQ       $0x1f, R9

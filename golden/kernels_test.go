@@ -1,0 +1,752 @@
+package golden_test
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/cpu"
+
+	"github.com/multiway-go/multiway/asm"
+	"github.com/multiway-go/multiway/generated/kernels"
+)
+
+// The types that package asm gives the kernels of each op.
+type (
+	gemmFunc      = func(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+	gemmVFunc     = func(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+	softmaxFunc   = func(rows int, x *float32, ld int, n int, inv *float32)
+	scaleRowsFunc = func(rows int, dst *float32, ldd int, src *float32, lds int, n int, s *float32)
+	layerNormFunc = func(rows int, dst *float32, ldd int, src *float32, lds int, n int, g *float32, b *float32, eps float32)
+	geluFunc      = func(rows int, dst *float32, ldd int, src *float32, lds int, n int)
+	packKFunc     = func(rows int, dst *float32, src *float32, lds int, k int)
+	addFunc       = func(rows int, dst *float32, ldd int, src *float32, lds int, n int)
+	peakFunc      = func(n int)
+)
+
+// features says which of the instruction sets that kernels ask for this CPU has.
+var features = map[string]bool{
+	"AVX":  cpu.X86.HasAVX,
+	"AVX2": cpu.X86.HasAVX2,
+	"FMA3": cpu.X86.HasFMA,
+}
+
+// usable returns the kernel of that name, or why it cannot run here.
+func usable(k asm.Kernel) (kernels.Kernel, string) {
+	all := kernels.All()
+	i := slices.IndexFunc(all, func(c kernels.Kernel) bool { return c.Name == k.Name() })
+	if i < 0 {
+		if l, _ := k.ISA.Level(); l.Arch != runtime.GOARCH {
+			return kernels.Kernel{}, "is for " + l.Arch
+		}
+		return kernels.Kernel{}, "left out of this build by -tags noasm"
+	}
+	for _, f := range all[i].Requires {
+		if !features[f] {
+			return kernels.Kernel{}, "this CPU has no " + f
+		}
+	}
+	return all[i], ""
+}
+
+// testers holds the test of each op. It is given a kernel that this CPU can run.
+var testers = map[asm.Op]func(c *check, k asm.Kernel, f any){
+	asm.OpGemm:      testGemm,
+	asm.OpGemmV:     testGemmV,
+	asm.OpSoftmax:   testSoftmax,
+	asm.OpScaleRows: testScaleRows,
+	asm.OpLayerNorm: testLayerNorm,
+	asm.OpGelu:      testGelu,
+	asm.OpPackK:     testPackK,
+	asm.OpAdd:       testAdd,
+	asm.OpPeakFMA:   func(_ *check, _ asm.Kernel, f any) { f.(peakFunc)(1) },
+}
+
+// TestKernels runs every kernel of the catalogue that this CPU has against float64, at every size that may be special,
+// in memory that ends where it must not read on.
+func TestKernels(t *testing.T) {
+	c := &check{in: newFence(t, 1<<19), in2: newFence(t, 1<<16), out: newFence(t, 1<<19), vec: newFence(t, 1<<14), vec2: newFence(t, 1<<14)}
+	skipped := map[string][]string{}
+	for _, k := range asm.Catalogue {
+		t.Run(k.Name(), func(t *testing.T) {
+			test := testers[k.Op]
+			if test == nil {
+				t.Fatalf("op %s has no tester", k.Op)
+			}
+			f, why := usable(k)
+			if why != "" {
+				skipped[why] = append(skipped[why], k.Name())
+				t.Skip(why)
+			}
+			c.T, c.rng = t, rand.New(rand.NewPCG(1, 2))
+			test(c, k, f.Func)
+		})
+	}
+	for why, names := range skipped {
+		t.Logf("not run, %s: %s", why, strings.Join(names, ", "))
+	}
+}
+
+// TestKernelTable checks that the compiled kernels are those of the catalogue, and that what they need is known here.
+func TestKernelTable(t *testing.T) {
+	for _, c := range kernels.All() {
+		k, ok := asm.ByName(c.Name)
+		if !ok || string(k.ISA) != c.Level {
+			t.Errorf("%s of level %s is not in the catalogue", c.Name, c.Level)
+			continue
+		}
+		if got, want := fmt.Sprintf("%T", c.Func), signature(k.Op); got != want {
+			t.Errorf("%s is a %s, want %s", c.Name, got, want)
+		}
+		for _, f := range c.Requires {
+			if _, ok := features[f]; !ok && runtime.GOARCH == "amd64" {
+				t.Errorf("%s requires %s: add it to features", c.Name, f)
+			}
+		}
+	}
+}
+
+// signature is the op's Go type without the names of its parameters.
+func signature(op asm.Op) string {
+	s := op.Row().Signature
+	params := strings.Split(s[len("func("):len(s)-1], ", ")
+	for i, p := range params {
+		params[i] = p[strings.IndexByte(p, ' ')+1:]
+	}
+	return "func(" + strings.Join(params, ", ") + ")"
+}
+
+// check is a test at work: its memory and its random numbers.
+type check struct {
+	*testing.T
+	rng                     *rand.Rand
+	in, in2, out, vec, vec2 []float32 // fenced
+}
+
+// unit is the unit roundoff of float32.
+const unit = 0x1p-24
+
+// canary fills what no kernel may write; as an input that no kernel may use, it is a NaN.
+const canary = 0x7fc0dead
+
+// mat is a matrix in a fence: rows of n floats, ld apart, of which the last ends where the fence does.
+type mat struct {
+	p           []float32
+	rows, n, ld int
+}
+
+func (m mat) row(r int) []float32 { return m.p[r*m.ld:][:m.n] }
+func (m mat) ptr() *float32       { return &m.p[0] }
+
+// newMat puts a matrix at the end of the fence, with canaries everywhere else, and fills it with fill.
+func (c *check) newMat(fence []float32, rows, n, ld int, fill func() float32) mat {
+	size := (rows-1)*ld + n
+	near := fence[max(0, len(fence)-size-64):]
+	for i := range near {
+		near[i] = math.Float32frombits(canary)
+	}
+	m := mat{p: fence[len(fence)-size:], rows: rows, n: n, ld: ld}
+	for r := range rows {
+		for i := range n {
+			m.p[r*ld+i] = fill()
+		}
+	}
+	return m
+}
+
+// intact reports writes outside the matrix.
+func (c *check) intact(fence []float32, m mat, what string) {
+	c.Helper()
+	before := fence[max(0, len(fence)-len(m.p)-64) : len(fence)-len(m.p)]
+	for i, v := range before {
+		if math.Float32bits(v) != canary {
+			c.Fatalf("%s: wrote %v at %d floats before the output", what, v, len(before)-i)
+		}
+	}
+	for i, v := range m.p {
+		if i%m.ld >= m.n && math.Float32bits(v) != canary {
+			c.Fatalf("%s: wrote %v past row %d, at column %d of %d", what, v, i/m.ld, i%m.ld, m.n)
+		}
+	}
+}
+
+// near reports a value that is further than bound from want, or no number.
+func (c *check) near(got float32, want, bound float64, what string, r, i int) {
+	if e := math.Abs(float64(got) - want); !(e <= bound) {
+		c.Helper()
+		c.Fatalf("%s: [%d][%d] = %v, want %v: error %.3g, bound %.3g", what, r, i, got, want, e, bound)
+	}
+}
+
+// same reports a value whose bits are not those of want.
+func (c *check) same(got, want float32, what string, r, i int) {
+	if math.Float32bits(got) != math.Float32bits(want) {
+		c.Helper()
+		c.Fatalf("%s: [%d][%d] = %v, want exactly %v", what, r, i, got, want)
+	}
+}
+
+func (c *check) normal() float32 { return float32(c.rng.NormFloat64()) }
+
+// scores are numbers as softmax sees them: some far below the largest.
+func (c *check) scores() float32 { return float32(c.rng.NormFloat64() * 20) }
+
+// upTo is 1..n and then more.
+func upTo(n int, more ...int) []int {
+	var s []int
+	for i := 1; i <= n; i++ {
+		s = append(s, i)
+	}
+	return append(s, more...)
+}
+
+func ptr(s []float32) *float32 {
+	if len(s) == 0 {
+		return nil
+	}
+	return &s[0]
+}
+
+// A sum of k products has an error of at most (k+2)*unit*sum|a||b|, the start among the terms: one rounding for each
+// addition, one for each product unless it is fused, one to add the bias.
+func gemmBound(k int, abs float64) float64 { return float64(k+2) * unit * abs }
+
+// startOf is what an element of C is before the sum, and its terms' absolute values.
+func startOf(c float32, acc int, bias []float32, j int) (start, abs float64) {
+	if acc != 0 {
+		start, abs = float64(c), math.Abs(float64(c))
+	}
+	if bias != nil {
+		start, abs = start+float64(bias[j]), abs+math.Abs(float64(bias[j]))
+	}
+	return start, abs
+}
+
+func testGemm(c *check, k asm.Kernel, fn any) {
+	f := fn.(gemmFunc)
+	panels := k.NR / asm.Panel
+	for _, depth := range upTo(40, 63, 64, 65, 768) {
+		for variant := range 4 {
+			acc, withBias := variant&1, variant&2 != 0
+			what := fmt.Sprintf("k=%d acc=%d bias=%v", depth, acc, withBias)
+			a := c.newMat(c.in, k.MR, depth, depth+3, c.normal)
+			b := c.newMat(c.in2, panels, depth*asm.Panel, depth*asm.Panel, c.normal)
+			out := c.newMat(c.out, k.MR, k.NR, k.NR+5, c.normal)
+			start := slices.Clone(out.p)
+			var bias []float32
+			if withBias {
+				bias = c.newMat(c.vec, 1, k.NR, k.NR, c.normal).p
+			}
+			// Prefetching may run past the panel, off into protected memory, or be turned off.
+			pf, step := &b.p[0], 64
+			if variant == 3 {
+				pf, step = nil, 0
+			}
+			f(depth, a.ptr(), a.ld, b.ptr(), b.ld, out.ptr(), out.ld, ptr(bias), acc, pf, step)
+			for r := range k.MR {
+				for j := range k.NR {
+					want, abs := startOf(start[r*out.ld+j], acc, bias, j)
+					for i, x := range a.row(r) {
+						p := float64(x) * float64(b.row(j / asm.Panel)[i*asm.Panel+j%asm.Panel])
+						want, abs = want+p, abs+math.Abs(p)
+					}
+					c.near(out.row(r)[j], want, gemmBound(depth, abs), what, r, j)
+				}
+			}
+			c.intact(c.out, out, what)
+		}
+	}
+}
+
+func testGemmV(c *check, k asm.Kernel, fn any) {
+	f := fn.(gemmVFunc)
+	for _, depth := range upTo(40, 63, 64, 65, 197) {
+		for variant := range 4 {
+			acc, ldb := variant&1, k.NR+7*(variant>>1)
+			what := fmt.Sprintf("k=%d acc=%d ldb=%d", depth, acc, ldb)
+			a := c.newMat(c.in, k.MR, depth, depth+3, c.normal)
+			b := c.newMat(c.in2, depth, k.NR, ldb, c.normal)
+			out := c.newMat(c.out, k.MR, k.NR, k.NR+5, c.normal)
+			start := slices.Clone(out.p)
+			f(depth, a.ptr(), a.ld, b.ptr(), b.ld, out.ptr(), out.ld, acc)
+			for r := range k.MR {
+				for j := range k.NR {
+					want, abs := startOf(start[r*out.ld+j], acc, nil, j)
+					for i, x := range a.row(r) {
+						p := float64(x) * float64(b.row(i)[j])
+						want, abs = want+p, abs+math.Abs(p)
+					}
+					c.near(out.row(r)[j], want, gemmBound(depth, abs), what, r, j)
+				}
+			}
+			c.intact(c.out, out, what)
+		}
+	}
+}
+
+// A power 2^d has three relative errors: that of d, a difference rounded once (d*ln2*unit), that of the polynomial (9.2e-8)
+// and those of its evaluation (less than 4*unit). Below 2^-125 it is 2^-125.
+func powerBound(d, want float64) float64 {
+	return want*(9.2e-8+(4-d)*unit) + 0x1p-125
+}
+
+func testSoftmax(c *check, _ asm.Kernel, fn any) {
+	f := fn.(softmaxFunc)
+	for _, n := range upTo(70, 197, 261, 1000) {
+		for _, rows := range []int{0, 1, 3} {
+			what := fmt.Sprintf("rows=%d n=%d", rows, n)
+			room := asm.Ceil(n)
+			x := c.newMat(c.out, max(rows, 1), room, room+16, c.scores)
+			for r := range rows {
+				for i := n; i < room; i++ {
+					x.row(r)[i] = math.Float32frombits(canary) // must not count, must become 0
+				}
+			}
+			src := slices.Clone(x.p)
+			inv := c.newMat(c.vec, 1, max(rows, 1), max(rows, 1), c.normal)
+			first := inv.p[0]
+			f(rows, x.ptr(), x.ld, n, inv.ptr())
+			if rows == 0 {
+				c.same(inv.p[0], first, what, 0, 0)
+				c.same(x.p[0], src[0], what, 0, 0)
+			}
+			for r := range rows {
+				in := src[r*x.ld:][:n]
+				top := float64(slices.Max(in))
+				sum, bound := 0.0, 0.0
+				for i, v := range in {
+					d := float64(v) - top
+					want := math.Exp2(d)
+					c.near(x.row(r)[i], want, powerBound(d, want), what, r, i)
+					sum, bound = sum+want, bound+powerBound(d, want)
+				}
+				for i := n; i < room; i++ {
+					c.same(x.row(r)[i], 0, what, r, i)
+				}
+				// n/32 additions a lane, five across lanes and three across vectors; then one division.
+				rel := bound/sum + float64(n/32+10)*unit
+				c.near(inv.p[r], 1/sum, rel*(1+rel)/sum, what+" inv", r, 0)
+			}
+			c.intact(c.out, x, what)
+			c.intact(c.vec, inv, what+" inv")
+		}
+	}
+	for n := 1; n < 70; n++ {
+		x := c.newMat(c.out, 1, asm.Ceil(n), asm.Ceil(n), c.scores)
+		x.p[n/2] = float32(math.NaN())
+		inv := c.newMat(c.vec, 1, 1, 1, c.normal)
+		f(1, x.ptr(), x.ld, n, inv.ptr())
+		if v := inv.p[0]; v == v {
+			c.Fatalf("n=%d: a NaN among the scores gives inv = %v, want NaN", n, v)
+		}
+	}
+}
+
+func testScaleRows(c *check, _ asm.Kernel, fn any) {
+	f := fn.(scaleRowsFunc)
+	c.rowwise(upTo(70, 768), c.normal, func(rows int, dst, src mat) func(r, i int, x float32) (float64, float64) {
+		s := c.newMat(c.vec, 1, max(rows, 1), max(rows, 1), c.normal)
+		f(rows, dst.ptr(), dst.ld, src.ptr(), src.ld, src.n, s.ptr())
+		return func(r, _ int, x float32) (float64, float64) { return float64(x * s.p[r]), 0 }
+	})
+}
+
+func testAdd(c *check, _ asm.Kernel, fn any) {
+	f := fn.(addFunc)
+	for _, n := range upTo(70, 768) {
+		for _, rows := range []int{0, 1, 3} {
+			what := fmt.Sprintf("rows=%d n=%d", rows, n)
+			src := c.newMat(c.in, max(rows, 1), n, n+1, c.normal)
+			dst := c.newMat(c.out, max(rows, 1), n, n+3, c.normal)
+			start := slices.Clone(dst.p)
+			f(rows, dst.ptr(), dst.ld, src.ptr(), src.ld, n)
+			for r := range dst.rows {
+				for i, got := range dst.row(r) {
+					want := start[r*dst.ld+i]
+					if rows > 0 {
+						want += src.row(r)[i]
+					}
+					c.same(got, want, what, r, i)
+				}
+			}
+			c.intact(c.out, dst, what)
+		}
+	}
+}
+
+// rowwise tests a kernel that takes the rows of src to those of dst, in place too. run calls it and returns what element
+// [r][i] should be, given the source's, and how far it may be from that.
+func (c *check) rowwise(ns []int, fill func() float32, run func(rows int, dst, src mat) func(r, i int, x float32) (want, bound float64)) {
+	c.Helper()
+	for _, n := range ns {
+		for _, rows := range []int{0, 1, 3} {
+			for _, inPlace := range []bool{false, true} {
+				what := fmt.Sprintf("rows=%d n=%d in place=%v", rows, n, inPlace)
+				src := c.newMat(c.in, max(rows, 1), n, n+1, fill)
+				dst, fence := src, c.in
+				if !inPlace {
+					dst, fence = c.newMat(c.out, max(rows, 1), n, n+3, c.normal), c.out
+				}
+				start, in := slices.Clone(dst.p), mat{slices.Clone(src.p), src.rows, src.n, src.ld}
+				expect := run(rows, dst, src)
+				for r := range dst.rows {
+					for i, got := range dst.row(r) {
+						if rows == 0 {
+							c.same(got, start[r*dst.ld+i], what, r, i)
+							continue
+						}
+						want, bound := expect(r, i, in.row(r)[i])
+						c.near(got, want, bound, what, r, i)
+					}
+				}
+				c.intact(fence, dst, what)
+			}
+		}
+	}
+}
+
+// The error of layer normalisation, to first order: the mean is a sum of n/32 terms a lane; its error and that of the
+// difference are scaled like the result. The variance's relative error counts half; the square of the mean's error, which
+// matters for rows that are almost constant, counts too.
+func layerNormBound(n int, x, mean, meanAbs, scale float64) float64 {
+	terms := float64(n/32 + 10)
+	dm := terms * unit * meanAbs
+	y := math.Abs(x-mean) * scale
+	return scale*(dm+2*unit*(math.Abs(x)+math.Abs(mean))) + y*(terms*unit+dm*dm*scale*scale)
+}
+
+func testLayerNorm(c *check, _ asm.Kernel, fn any) {
+	f := fn.(layerNormFunc)
+	const eps = 1e-5
+	for _, affine := range []bool{false, true} {
+		for _, shift := range []float32{0, 30} {
+			c.rowwise(upTo(70, 128, 768, 3072), func() float32 { return c.normal() + shift }, func(rows int, dst, src mat) func(r, i int, x float32) (float64, float64) {
+				in := mat{slices.Clone(src.p), src.rows, src.n, src.ld}
+				var g, b []float32
+				if affine {
+					g = c.newMat(c.vec, 1, src.n, src.n, c.normal).p
+					b = c.newMat(c.vec2, 1, src.n, src.n, c.normal).p
+				}
+				f(rows, dst.ptr(), dst.ld, src.ptr(), src.ld, src.n, ptr(g), ptr(b), eps)
+				mean, abs, scale := make([]float64, src.rows), make([]float64, src.rows), make([]float64, src.rows)
+				for r := range src.rows {
+					for _, v := range in.row(r) {
+						mean[r] += float64(v) / float64(src.n)
+						abs[r] += math.Abs(float64(v)) / float64(src.n)
+					}
+					for _, v := range in.row(r) {
+						scale[r] += (float64(v) - mean[r]) * (float64(v) - mean[r]) / float64(src.n)
+					}
+					scale[r] = 1 / math.Sqrt(scale[r]+eps)
+				}
+				return func(r, i int, _ float32) (float64, float64) {
+					x := float64(in.row(r)[i])
+					want, bound := (x-mean[r])*scale[r], layerNormBound(src.n, x, mean[r], abs[r], scale[r])
+					if affine {
+						gain, bias := float64(g[i]), float64(b[i])
+						want = want*gain + bias
+						bound = bound*math.Abs(gain) + 2*unit*(math.Abs(want)+math.Abs(bias))
+					}
+					return want, bound
+				}
+			})
+		}
+	}
+}
+
+// geluBound is absolute, because erfc's argument, up to 28 in base 2, is a float32, and then that of one rounding.
+func geluBound(want float64) float64 { return 3e-7 + unit*math.Abs(want) }
+
+func geluOf(x float64) float64 { return 0.5 * x * math.Erfc(-x/math.Sqrt2) }
+
+func testGelu(c *check, _ asm.Kernel, fn any) {
+	f := fn.(geluFunc)
+	c.rowwise(upTo(70, 3072), c.normal, func(rows int, dst, src mat) func(r, i int, x float32) (float64, float64) {
+		f(rows, dst.ptr(), dst.ld, src.ptr(), src.ld, src.n)
+		return func(_, _ int, x float32) (float64, float64) {
+			want := geluOf(float64(x))
+			return want, geluBound(want)
+		}
+	})
+	const n = 1 << 16
+	at := 0
+	x := c.newMat(c.in, 1, n, n, func() float32 { at++; return float32(at-n/2) * (24.0 / n) })
+	out := c.newMat(c.out, 1, n, n, c.normal)
+	f(1, out.ptr(), 0, x.ptr(), 0, n)
+	for i, v := range x.p {
+		want := geluOf(float64(v))
+		c.near(out.p[i], want, geluBound(want), "[-12,12]", 0, i)
+	}
+	inf := float32(math.Inf(1))
+	for i, s := range []struct{ in, want float32 }{{0, 0}, {inf, inf}, {1e30, 1e30}, {-1e30, 0}, {-inf, 0}, {float32(math.NaN()), float32(math.NaN())}} {
+		f(1, &out.p[0], 0, &s.in, 0, 1)
+		got := out.p[0]
+		if got != s.want && !(got != got && s.want != s.want) && !(math.Abs(float64(got-s.want)) < 1e-7) {
+			c.Errorf("special %d: gelu(%v) = %v, want %v", i, s.in, got, s.want)
+		}
+	}
+}
+
+func testPackK(c *check, _ asm.Kernel, fn any) {
+	f := fn.(packKFunc)
+	for rows := 1; rows <= asm.Panel; rows++ {
+		for _, k := range upTo(40, 64, 100) {
+			what := fmt.Sprintf("rows=%d k=%d", rows, k)
+			src := c.newMat(c.in, rows, k, k+5, c.normal)
+			dst := c.newMat(c.out, k, asm.Panel, asm.Panel, c.normal)
+			f(rows, dst.ptr(), src.ptr(), src.ld, k)
+			for i := range k {
+				for r, got := range dst.row(i) {
+					want := float32(0)
+					if r < rows {
+						want = src.row(r)[i]
+					}
+					c.same(got, want, what, i, r)
+				}
+			}
+			c.intact(c.out, dst, what)
+		}
+	}
+}
+
+// TestSameBits checks what callers rely on when they choose tiles and blocks freely: tiles of any number of rows, and of
+// any ISA but generic, give the same bits, whether k is taken at once or in blocks.
+func TestSameBits(t *testing.T) {
+	const depth, split, n = 100, 37, asm.Panel
+	rng := rand.New(rand.NewPCG(3, 4))
+	random := func(n int) []float32 {
+		s := make([]float32, n)
+		for i := range s {
+			s[i] = float32(rng.NormFloat64())
+		}
+		return s
+	}
+	most := 16
+	a, bias := random(most*depth), random(n)
+	b := random(depth * n)
+	type result struct {
+		name string
+		c    []float32
+	}
+	first := map[string]result{}
+	for _, k := range asm.Catalogue {
+		compiled, why := usable(k)
+		if k.Op != asm.OpGemm && k.Op != asm.OpGemmV || why != "" {
+			continue
+		}
+		for _, blocks := range [][]int{{depth}, {split, depth - split}} {
+			out := make([]float32, (most/k.MR+1)*k.MR*k.NR)
+			rows := most / k.MR * k.MR
+			for r := 0; r < rows; r += k.MR {
+				k0 := 0
+				for i, kb := range blocks {
+					acc, start := min(i, 1), &bias[0]
+					if i > 0 {
+						start = nil
+					}
+					switch f := compiled.Func.(type) {
+					case gemmFunc:
+						f(kb, &a[r*depth+k0], depth, &b[k0*n], len(b), &out[r*n], n, start, acc, nil, 0)
+					case gemmVFunc:
+						f(kb, &a[r*depth+k0], depth, &b[k0*n], n, &out[r*n], n, acc)
+					}
+					k0 += kb
+				}
+			}
+			out = out[:rows*n]
+			class := k.Family()
+			if k.ISA == asm.Generic {
+				class += "_generic"
+			}
+			got := result{fmt.Sprintf("%s with blocks %v", k.Name(), blocks), out}
+			want, ok := first[class]
+			if !ok {
+				first[class] = got
+				continue
+			}
+			for i := range min(len(out), len(want.c)) {
+				if math.Float32bits(out[i]) != math.Float32bits(want.c[i]) {
+					t.Fatalf("%s: [%d][%d] = %v, but %s has %v", got.name, i/n, i%n, out[i], want.name, want.c[i])
+				}
+			}
+		}
+	}
+}
+
+// peak measures the multiply-add ceiling of this core, in GFLOP/s: the better of the peak kernels, best of several runs.
+func peak() float64 {
+	best := 0.0
+	for _, k := range asm.Catalogue {
+		compiled, why := usable(k)
+		if k.Op != asm.OpPeakFMA || why != "" {
+			continue
+		}
+		l, _ := k.ISA.Level()
+		const rounds = 200_000
+		for range 20 {
+			start := time.Now()
+			compiled.Func.(peakFunc)(rounds)
+			best = max(best, float64(rounds*12*2*l.Vector)/float64(time.Since(start).Nanoseconds()))
+		}
+	}
+	return best
+}
+
+// BenchmarkKernels times every kernel at the shapes of BEiT-3 base. For products it reports GFLOP/s and the percentage of
+// this core's multiply-add ceiling; for the others ns for each element.
+func BenchmarkKernels(b *testing.B) {
+	ceiling := peak()
+	rng := rand.New(rand.NewPCG(5, 6))
+	const rows, d, ld, hidden = 197, 768, 784, 3072
+	src, dst := make([]float32, 200*(hidden+16)), make([]float32, 200*(hidden+16))
+	for i := range src {
+		src[i] = float32(rng.NormFloat64())
+	}
+	work := src[:len(src):len(src)]
+	flops := func(b *testing.B, n int) {
+		g := float64(n) * float64(b.N) / float64(b.Elapsed().Nanoseconds())
+		b.ReportMetric(g, "GFLOP/s")
+		if ceiling > 0 {
+			b.ReportMetric(100*g/ceiling, "%peak")
+		}
+	}
+	elems := func(b *testing.B, n int) {
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/elem")
+	}
+	for _, k := range asm.Catalogue {
+		b.Run(k.Name(), func(b *testing.B) {
+			compiled, why := usable(k)
+			if why != "" {
+				b.Skip(why)
+			}
+			switch f := compiled.Func.(type) {
+			case gemmFunc: // one tile, everything in cache
+				for b.Loop() {
+					f(d, &work[0], ld, &work[8*ld], d*asm.Panel, &dst[0], ld, &work[0], 0, &work[8*ld+128], 64)
+				}
+				flops(b, 2*d*k.MR*k.NR)
+			case gemmVFunc: // a tile of one head's P*V
+				for b.Loop() {
+					f(rows, &work[0], 208, &work[8*ld], 3*d, &dst[0], ld, 0)
+				}
+				flops(b, 2*rows*k.MR*k.NR)
+			case softmaxFunc: // a block of 24 queries
+				for b.Loop() {
+					copy(dst, work[:24*208])
+					f(24, &dst[0], 208, rows, &dst[24*208])
+				}
+				elems(b, 24*rows)
+			case scaleRowsFunc:
+				for b.Loop() {
+					f(24, &dst[0], ld, &work[0], 64, 64, &work[0])
+				}
+				elems(b, 24*64)
+			case layerNormFunc:
+				for b.Loop() {
+					f(rows, &dst[0], ld, &work[0], ld, d, nil, nil, 1e-5)
+				}
+				elems(b, rows*d)
+			case geluFunc:
+				if k.Op == asm.OpAdd {
+					for b.Loop() {
+						f(rows, &dst[0], ld, &work[0], ld, d)
+					}
+					elems(b, rows*d)
+					return
+				}
+				for b.Loop() {
+					f(rows, &dst[0], hidden+16, &work[0], hidden+16, hidden)
+				}
+				elems(b, rows*hidden)
+			case packKFunc:
+				for b.Loop() {
+					for r := 0; r < rows; r += asm.Panel {
+						f(min(asm.Panel, rows-r), &dst[r*64], &work[r*ld], ld, 64)
+					}
+				}
+				elems(b, rows*64)
+			case peakFunc:
+				for b.Loop() {
+					f(1000)
+				}
+				l, _ := k.ISA.Level()
+				flops(b, 1000*12*2*l.Vector)
+			default:
+				b.Fatalf("no benchmark for a %T", f)
+			}
+		})
+	}
+}
+
+// BenchmarkGemm times whole products, driven as codegen/rt does: blocks of k, then panels, then row tiles of equal height.
+func BenchmarkGemm(b *testing.B) {
+	ceiling := peak()
+	for _, l := range asm.Levels {
+		tiles := asm.Find("gemm_f32", l.ISA)
+		if len(tiles) == 0 {
+			continue
+		}
+		var fs []gemmFunc
+		for _, k := range tiles {
+			if compiled, why := usable(k); why == "" {
+				fs = append(fs, compiled.Func.(gemmFunc))
+			}
+		}
+		for _, s := range [][3]int{{197, 768, 768}, {197, 768, 3072}, {197, 3072, 768}, {64, 768, 3072}, {16, 768, 3072}, {1, 768, 3072}} {
+			m, k, n := s[0], s[1], s[2]
+			b.Run(fmt.Sprintf("%s/%dx%dx%d", l.ISA, m, k, n), func(b *testing.B) {
+				if len(fs) < len(tiles) {
+					b.Skip("not on this CPU or not in this build")
+				}
+				lda, ldc := k+16, n+16
+				x, w, c, bias := make([]float32, m*lda), make([]float32, k*n), make([]float32, m*ldc), make([]float32, n)
+				for i := range x {
+					x[i] = float32(i%13) - 6
+				}
+				for i := range w {
+					w[i] = float32(i%11) - 5
+				}
+				for b.Loop() {
+					product(fs, m, k, n, x, lda, w, c, ldc, bias)
+				}
+				g := float64(2*m*k*n) * float64(b.N) / float64(b.Elapsed().Nanoseconds())
+				b.ReportMetric(g, "GFLOP/s")
+				if ceiling > 0 {
+					b.ReportMetric(100*g/ceiling, "%peak")
+				}
+			})
+		}
+	}
+}
+
+// product computes c = x*w + bias for one panel width of columns at a time.
+func product(fs []gemmFunc, m, k, n int, x []float32, lda int, w, c []float32, ldc int, bias []float32) {
+	const block = 768
+	for k0 := 0; k0 < k; k0 += block {
+		kb := min(block, k-k0)
+		for p := range n / asm.Panel {
+			b := &w[p*k*asm.Panel+k0*asm.Panel]
+			start, acc := &bias[p*asm.Panel], 0
+			if k0 > 0 {
+				start, acc = nil, 1
+			}
+			count := (m + len(fs) - 1) / len(fs)
+			lines := kb
+			for t := range count {
+				r0, r1 := t*m/count, (t+1)*m/count
+				// The tiles of this panel fetch the next one between them, or for few rows the rest of their own.
+				pf, step := &w[min(p*k*asm.Panel+k0*asm.Panel+128, len(w)-1)], 64
+				if m >= 16 {
+					pf = &w[min((p+1)*k*asm.Panel+k0*asm.Panel+t*lines/count*asm.Panel, len(w)-1)]
+					step = 64 / count
+				}
+				fs[r1-r0-1](kb, &x[r0*lda+k0], lda, b, k*asm.Panel, &c[r0*ldc+p*asm.Panel], ldc, start, acc, pf, step)
+			}
+		}
+	}
+}
