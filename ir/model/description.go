@@ -149,11 +149,7 @@ func Parse(file string, src []byte) (*Description, error) {
 	if c.err != nil {
 		return nil, c.err
 	}
-	p := d.complete()
-	if p == nil {
-		p = d.unbuilt()
-	}
-	if p != nil {
+	if p := d.complete(true); p != nil {
 		at := c.where(p.path)
 		return nil, placed(file, at.line, at.col, "%s", p.text)
 	}
@@ -207,10 +203,10 @@ func (c *decoder) description(root *node) *Description {
 		}},
 		{"tokenizer", word(&d.Tokenizer)},
 		{"tasks", func(n *node, path string) {
-			c.each(n, path, "tasks", func(n *node, path string) { d.Tasks = append(d.Tasks, c.task(n, path)) })
+			c.each(n, path, "[retrieval, encode]", func(n *node, path string) { d.Tasks = append(d.Tasks, c.task(n, path)) })
 		}},
 		{"entries", func(n *node, path string) {
-			c.each(n, path, "entries", func(n *node, path string) { d.Entries = append(d.Entries, c.words(n, path)) })
+			c.each(n, path, "[vision, language]", func(n *node, path string) { d.Entries = append(d.Entries, c.words(n, path)) })
 		}},
 		{"limits", func(n *node, path string) {
 			c.object(n, path, []field{
@@ -294,17 +290,30 @@ func (c *decoder) task(n *node, path string) Task {
 	return t
 }
 
-// complete fills in the defaults and checks everything that does not depend on
-// what is built. It may be called again.
-func (d *Description) complete() *problem {
+// complete fills in the defaults and checks every field; with built, also that
+// everything asked for is built. It may be called again.
+func (d *Description) complete(built bool) *problem {
 	for _, f := range []func() *problem{
-		d.completeFamily, d.completeSizes, d.completeTasks, d.completeEntries,
-		d.completeLimits, d.completePreprocess, d.completeName,
+		d.completeFamily, d.completeSizes, d.completeTasks,
+		func() *problem {
+			if built {
+				return d.unbuilt()
+			}
+			return nil
+		},
+		d.completeEntries, d.completeLimits, d.completePreprocess, d.completeName, d.completeSource,
 	} {
 		if p := f(); p != nil {
 			return p
 		}
 	}
+	if built && d.Precision != precisions[0] {
+		return wrong("precision", " %s is not built yet; use %s", d.Precision, precisions[0])
+	}
+	return nil
+}
+
+func (d *Description) completeSource() *problem {
 	if d.Checkpoint != "" && d.Seed != nil {
 		return wrong("seed", " and checkpoint are both given; the weights come from one of them: remove the other")
 	}
@@ -317,7 +326,7 @@ func (d *Description) complete() *problem {
 	return nil
 }
 
-// unbuilt names the first thing the description asks for that is not built yet.
+// unbuilt names the first task that is not built yet.
 func (d *Description) unbuilt() *problem {
 	for i, t := range d.Tasks {
 		if taskNamed(t.Name).lower == nil {
@@ -327,9 +336,6 @@ func (d *Description) unbuilt() *problem {
 			}
 			return &problem{path, fmt.Sprintf("task %s is not built yet; built tasks are %s", t.Name, strings.Join(builtTasks(), ", "))}
 		}
-	}
-	if d.Precision != precisions[0] {
-		return wrong("precision", " %s is not built yet; use %s", d.Precision, precisions[0])
 	}
 	return nil
 }

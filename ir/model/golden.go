@@ -45,11 +45,7 @@ func FromGolden(config []byte) (*Description, error) {
 	if c.Task != "encode" {
 		d.Tasks = append(d.Tasks, Task{Name: c.Task, Classes: c.Classes})
 	}
-	p := d.complete()
-	if p == nil {
-		p = d.unbuilt()
-	}
-	if p != nil {
+	if p := d.complete(true); p != nil {
 		return nil, fmt.Errorf("config: %s", p.text)
 	}
 	if c.HeadDim != 0 && c.HeadDim*c.Heads != c.Dim {

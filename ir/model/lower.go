@@ -87,10 +87,7 @@ func (d *Description) Functions(entries []string) ([]Function, error) {
 // checkpoint. The program verifies.
 func Lower(d *Description, opt Options) (*ir.Program, error) {
 	d = d.clone()
-	problem := d.complete()
-	if problem == nil {
-		problem = d.unbuilt()
-	}
+	problem := d.complete(true)
 	if problem == nil {
 		problem = d.uncounted()
 	}

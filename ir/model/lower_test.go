@@ -87,7 +87,7 @@ func TestFunctions(t *testing.T) {
 		{"twice", retrieval, []string{"vision", "vision_retrieval"}, "function vision_retrieval is asked for twice; remove one"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if p := c.d.complete(); p != nil {
+			if p := c.d.complete(false); p != nil {
 				t.Fatal(p.text)
 			}
 			fs, err := c.d.Functions(c.entries)
@@ -156,7 +156,7 @@ func TestOrigins(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p := d.complete(); p != nil {
+	if p := d.complete(false); p != nil {
 		t.Fatal(p.text)
 	}
 	list := map[string][]int{}

@@ -11,7 +11,8 @@ import (
 func nearest(name string, known []string) []string {
 	type hit struct {
 		name string
-		d    int
+		d    int // edit distance
+		same int // length of the common prefix, which decides ties
 	}
 	a := plain(name)
 	if len(a) > 128 {
@@ -27,10 +28,10 @@ func nearest(name string, known []string) []string {
 			}
 			d = most
 		}
-		hits = append(hits, hit{k, d})
+		hits = append(hits, hit{k, d, prefix(a, b)})
 	}
-	slices.SortStableFunc(hits, func(x, y hit) int { return cmp.Compare(x.d, y.d) })
-	hits = slices.DeleteFunc(hits, func(h hit) bool { return h.d > 2*hits[0].d+1 })
+	slices.SortStableFunc(hits, func(x, y hit) int { return cmp.Or(cmp.Compare(x.d, y.d), cmp.Compare(y.same, x.same)) })
+	hits = slices.DeleteFunc(hits, func(h hit) bool { return h.d > hits[0].d+2 })
 	var names []string
 	for _, h := range hits[:min(3, len(hits))] {
 		names = append(names, h.name)
@@ -41,6 +42,14 @@ func nearest(name string, known []string) []string {
 // plain drops what people mix up when they type a name.
 func plain(s string) string {
 	return strings.ToLower(strings.ReplaceAll(s, "_", "-"))
+}
+
+func prefix(a, b string) int {
+	n := 0
+	for n < min(len(a), len(b)) && a[n] == b[n] {
+		n++
+	}
+	return n
 }
 
 // distance is the Levenshtein distance in bytes.

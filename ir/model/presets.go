@@ -85,7 +85,7 @@ func Presets() []PresetInfo { return append([]PresetInfo(nil), presetList()...) 
 // with the task it was made for. A task that is not built yet is an error of Lower.
 func Preset(name string) (*Description, error) {
 	d := &Description{Preset: name}
-	if p := d.complete(); p != nil {
+	if p := d.complete(false); p != nil {
 		return nil, errors.New(p.text)
 	}
 	return d, nil

@@ -125,9 +125,6 @@ func parseYAML(file string, src []byte) (root *node, err error) {
 		if d.Body == nil {
 			continue
 		}
-		if body != nil {
-			return nil, placed(file, 1, 1, "more than one document; want one description a file")
-		}
 		body = d.Body
 	}
 	if body == nil {
@@ -139,7 +136,7 @@ func parseYAML(file string, src []byte) (root *node, err error) {
 // checkTokens refuses what a description never needs and bounds the nesting,
 // before the recursive parser sees it.
 func checkTokens(file string, tokens token.Tokens) error {
-	depth, marks, line := 0, 0, 0
+	depth, marks, line, content := 0, 0, 0, false
 	for _, t := range tokens {
 		p := t.Position
 		at := func(format string, args ...any) error { return placed(file, p.Line, p.Column, format, args...) }
@@ -149,6 +146,16 @@ func checkTokens(file string, tokens token.Tokens) error {
 				return at("this line begins at column %d; want at most %d: indent by two spaces", p.Column, maxIndent)
 			}
 		}
+		switch t.Type {
+		case token.DocumentHeaderType, token.DocumentEndType:
+			if content {
+				return at("more than one document; want one description a file")
+			}
+			continue
+		case token.CommentType:
+			continue
+		}
+		content = true
 		switch t.Type {
 		case token.InvalidType:
 			return at("%s", t.Error)
@@ -398,10 +405,10 @@ func (c *decoder) numbers(n *node, path string) []float64 {
 	return v
 }
 
-// each calls read for every item of a list.
+// each calls read for every item of a list; want is an example of one.
 func (c *decoder) each(n *node, path, want string, read func(n *node, path string)) {
 	if n.kind != listNode {
-		c.fail(n, "%s: got %s, want a list of %s, such as [%s]", path, n, want, strings.TrimSuffix(want, "s"))
+		c.fail(n, "%s: got %s, want a list such as %s", path, n, want)
 		return
 	}
 	if len(n.items) == 0 || len(n.items) > 64 {
@@ -415,7 +422,8 @@ func (c *decoder) each(n *node, path, want string, read func(n *node, path strin
 	}
 }
 
-// where returns the place of a path, or of the nearest field around it.
+// where returns the place of a path, or of the nearest field around it. What stands
+// nowhere comes from the preset, if there is one.
 func (c *decoder) where(path string) place {
 	for {
 		if p, ok := c.at[path]; ok {
@@ -423,6 +431,9 @@ func (c *decoder) where(path string) place {
 		}
 		i := strings.LastIndexAny(path, ".[")
 		if i < 0 {
+			if p, ok := c.at["preset"]; ok {
+				return p
+			}
 			return place{1, 1}
 		}
 		path = path[:i]
