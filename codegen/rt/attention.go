@@ -1,0 +1,261 @@
+package rt
+
+import "math"
+
+// queryRows is the number of query rows whose scores are computed at a time; they
+// stay in the first-level cache for a few hundred keys.
+const queryRows = 24
+
+// scratch is the attention memory of one worker.
+type scratch struct {
+	keys   []float32 // packed key panels [panel][d][16]
+	scores []float32 // queryRows x ld
+	out    []float32 // queryRows x ceil16(d)
+	gather []float32 // 16 x d: keys of a panel that spans two row ranges
+	inv    []float32 // queryRows: one over the row sums
+	scale  []float32 // queryRows: the factor of the scores
+}
+
+// scoresLD returns the leading dimension of scores over n keys: whole panels, off
+// the multiples of 1 KiB that fall into the same cache sets.
+func scoresLD(n int) int {
+	ld := ceil16(n)
+	if ld%256 == 0 {
+		ld += 16
+	}
+	return ld
+}
+
+// reserve makes the scratch of every worker large enough for n keys with heads of
+// d columns; it allocates only when it grows.
+func (e *Exec) reserve(n, d int) {
+	for i := range e.scratch {
+		s := &e.scratch[i]
+		grow := func(buf *[]float32, n int) {
+			if len(*buf) < n {
+				*buf = alignedFloats(n)
+			}
+		}
+		grow(&s.keys, ceil16(n)*d)
+		grow(&s.scores, queryRows*scoresLD(n))
+		grow(&s.out, queryRows*ceil16(d))
+		grow(&s.gather, 16*d)
+		grow(&s.inv, queryRows)
+		grow(&s.scale, queryRows)
+	}
+}
+
+// attnTask is attention cut into (sequence, head) pairs.
+type attnTask struct {
+	e            *Exec
+	q, k, v, dst *float32
+	ldq, ldkv    int
+	ldd          int
+	heads, d, dp int
+	factor       float32 // of the scores before the base-2 softmax; 1: none
+	qs, ks       []Section
+	chunks       int
+}
+
+// SelfAttention computes dst[rows][H*D] from qkv rows [q|k|v][head][DP]; all rows
+// of a sequence, through all sections, see each other.
+func (e *Exec) SelfAttention(dst, qkv Mat, a *Attention, secs []Section) {
+	part := a.Heads * a.DP
+	want(qkv.Cols == 3*part && dst.Cols == a.Heads*a.D && dst.Rows == qkv.Rows && qkv.Rows == e.packed(secs), "selfattention", dst, qkv)
+	e.attention(dst, qkv.P, qkv.LD, at(qkv.P, part), at(qkv.P, 2*part), qkv.LD, a, secs, secs)
+}
+
+// oneRow is the sections of a value with one row a sequence.
+var oneRow = []Section{{C: 1}}
+
+// CrossAttention computes dst[B][H*D] for one query row a sequence: q rows
+// [head][DP], kv rows [k|v][head][DP] of the sections.
+func (e *Exec) CrossAttention(dst, q, kv Mat, a *Attention, secs []Section) {
+	part := a.Heads * a.DP
+	want(q.Cols == part && kv.Cols == 2*part && dst.Cols == a.Heads*a.D && q.Rows == e.B && dst.Rows == e.B && kv.Rows == e.packed(secs),
+		"crossattention", dst, q, kv)
+	e.attention(dst, q.P, q.LD, kv.P, at(kv.P, part), kv.LD, a, oneRow, secs)
+}
+
+// Attention computes dst[rows][H*D] from separate q, k and v rows [head][DP] of
+// the same sections. k and v have the same leading dimension. DP may be D.
+func (e *Exec) Attention(dst, q, k, v Mat, a *Attention, secs []Section) {
+	part := a.Heads * a.DP
+	want(q.Cols == part && k.Cols == part && v.Cols == part && dst.Cols == a.Heads*a.D && k.LD == v.LD &&
+		q.Rows == dst.Rows && k.Rows == v.Rows && q.Rows == e.packed(secs) && k.Rows == q.Rows, "attention", dst, q, k, v)
+	e.attention(dst, q.P, q.LD, k.P, v.P, k.LD, a, secs, secs)
+}
+
+func (e *Exec) attention(dst Mat, q *float32, ldq int, k, v *float32, ldkv int, a *Attention, qs, ks []Section) {
+	want(a.D > 0 && a.DP >= a.D && dst.LD >= dst.Cols, "attention heads", dst)
+	if e.B == 0 {
+		return
+	}
+	t := &e.attn
+	t.q, t.k, t.v, t.dst = q, k, v, dst.P
+	t.ldq, t.ldkv, t.ldd = ldq, ldkv, dst.LD
+	t.heads, t.d, t.dp = a.Heads, a.D, a.DP
+	t.qs, t.ks = qs, ks
+	t.factor = 1
+	if a.Scale != 0 {
+		t.factor = a.Scale
+	}
+	if !a.Base2 {
+		t.factor = float32(float64(t.factor) * math.Log2E)
+	}
+	longest := e.rows
+	for seq := range e.B {
+		longest = max(longest, t.keys(seq))
+	}
+	e.reserve(longest, a.D)
+	for i := range e.scratch {
+		for r := range queryRows {
+			e.scratch[i].scale[r] = t.factor
+		}
+	}
+	pairs := e.B * a.Heads
+	t.chunks = min(pairs, 32*e.workers)
+	e.pool.run(t.chunks, t)
+}
+
+// keys returns the number of keys of a sequence.
+func (t *attnTask) keys(seq int) int {
+	n := 0
+	for _, s := range t.ks {
+		_, c := t.e.span(s, seq)
+		n += c
+	}
+	return n
+}
+
+func (t *attnTask) run(chunk, worker int) {
+	lo, hi := part(t.e.B*t.heads, t.chunks, chunk)
+	for i := lo; i < hi; i++ {
+		t.head(i/t.heads, i%t.heads, &t.e.scratch[worker])
+	}
+}
+
+// head computes one head of one sequence.
+//
+//go:noinline
+func (t *attnTask) head(seq, h int, s *scratch) {
+	n := t.keys(seq)
+	if n == 0 {
+		return
+	}
+	t.pack(seq, h, s)
+	base := 0
+	for _, sec := range t.qs {
+		start, rows := t.e.span(sec, seq)
+		for r := 0; r < rows; {
+			m := min(queryRows, rows-r)
+			if left := rows - r - m; left > 0 && left < 3 { // no tail of a row or two
+				m -= 6
+			}
+			row := base + start + r
+			t.block(seq, h, n, at(t.q, row*t.ldq+h*t.dp), m, at(t.dst, row*t.ldd+h*t.d), s)
+			r += m
+		}
+		base += t.e.sectionRows(sec)
+	}
+}
+
+// pack transposes the keys of a sequence into panels of 16. A panel whose keys
+// come from two row ranges is gathered first.
+func (t *attnTask) pack(seq, h int, s *scratch) {
+	d, keys := t.d, &s.keys[0]
+	base, held := 0, 0 // held: rows in gather
+	for i, sec := range t.ks {
+		start, rows := t.e.span(sec, seq)
+		row := base + start
+		for rows > 0 {
+			src := at(t.k, row*t.ldkv+h*t.dp)
+			n := min(16-held, rows)
+			if held == 0 && (n == 16 || i == len(t.ks)-1) {
+				t.packPanel(n, keys, src, t.ldkv)
+				keys = at(keys, 16*d)
+			} else {
+				copyRows(n, at(&s.gather[0], held*d), d, src, t.ldkv, d)
+				held += n
+				if held == 16 {
+					t.packPanel(16, keys, &s.gather[0], d)
+					keys = at(keys, 16*d)
+					held = 0
+				}
+			}
+			row += n
+			rows -= n
+		}
+		base += t.e.sectionRows(sec)
+	}
+	if held > 0 {
+		t.packPanel(held, keys, &s.gather[0], d)
+	}
+}
+
+//go:noinline
+func (t *attnTask) packPanel(rows int, dst, src *float32, lds int) {
+	t.e.kern.PackK(rows, dst, src, lds, t.d)
+}
+
+// block computes m query rows against the n packed keys.
+//
+//go:noinline
+func (t *attnTask) block(seq, h, n int, q *float32, m int, dst *float32, s *scratch) {
+	k := t.e.kern
+	ld, panels, wide := scoresLD(n), ceil16(n)/16, k.NR/16
+	scores, out, inv := &s.scores[0], &s.out[0], &s.inv[0]
+	for p := 0; p < panels; {
+		if p+wide <= panels {
+			t.scores(k.Gemm, q, m, at(&s.keys[0], p*16*t.d), at(scores, p*16), ld)
+			p += wide
+		} else {
+			t.scores(k.Gemm16, q, m, at(&s.keys[0], p*16*t.d), at(scores, p*16), ld)
+			p++
+		}
+	}
+	if t.factor != 1 {
+		k.ScaleRows(m, scores, ld, scores, ld, n, &s.scale[0])
+	}
+	k.Softmax(m, scores, ld, n, inv)
+	ldo := ceil16(t.d)
+	for j := 0; j < t.d; j += 16 {
+		base, done := 0, 0
+		for _, sec := range t.ks {
+			start, rows := t.e.span(sec, seq)
+			if rows > 0 {
+				t.values(at(scores, done), ld, m, at(t.v, (base+start)*t.ldkv+h*t.dp+j), rows, at(out, j), ldo, done)
+			}
+			done += rows
+			base += t.e.sectionRows(sec)
+		}
+	}
+	k.ScaleRows(m, dst, t.ldd, out, ldo, t.d, inv)
+}
+
+// scores computes a strip of q * k^T, as wide as the tile.
+//
+//go:noinline
+func (t *attnTask) scores(tile []Gemm, q *float32, m int, keys, c *float32, ldc int) {
+	mr := len(tile) - 1
+	tiles := (m + mr - 1) / mr
+	pf := at(keys, min(8, t.d-1)*16)
+	for i := range tiles {
+		r0, r1 := tileStart(m, tiles, i), tileStart(m, tiles, i+1)
+		tile[r1-r0](t.d, at(q, r0*t.ldq), t.ldq, keys, 16*t.d, at(c, r0*ldc), ldc, nil, 0, pf, 64)
+	}
+}
+
+// values computes 16 columns of p * v over the rows of one range; acc != 0 adds
+// to what the ranges before gave.
+//
+//go:noinline
+func (t *attnTask) values(p *float32, ldp, m int, v *float32, rows int, c *float32, ldc, acc int) {
+	tile := t.e.kern.GemmV
+	mr := len(tile) - 1
+	tiles := (m + mr - 1) / mr
+	for i := range tiles {
+		r0, r1 := tileStart(m, tiles, i), tileStart(m, tiles, i+1)
+		tile[r1-r0](rows, at(p, r0*ldp), ldp, v, t.ldkv, at(c, r0*ldc), ldc, acc)
+	}
+}

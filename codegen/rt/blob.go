@@ -1,0 +1,530 @@
+package rt
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"math/bits"
+	"os"
+	"strconv"
+	"unicode/utf8"
+	"unsafe"
+)
+
+// The weight file. All numbers are little-endian.
+//
+//	0    "MWBLOB"
+//	6    uint16  format (1)
+//	8    uint32  packing: the layout of the weights inside a tensor (1: panels of 16)
+//	12   uint32  bytes of the table
+//	16   uint64  position of the payload, a multiple of 4096
+//	24   uint64  bytes of the payload
+//	32   SHA-256 of the table
+//	64   SHA-256 of the payload
+//	96   uint32  number of tensors
+//	100  zeros
+//	128  table: for each tensor, by ascending offset:
+//	       uint16 length of the name, the name (UTF-8)
+//	       uint8 dtype, uint8 number of dimensions, uint32 each dimension
+//	       uint64 offset in the payload (a multiple of 64), uint64 bytes
+//	     zeros up to the payload
+//
+// The file ends with the payload. The shape is the tensor's meaning; bytes is what
+// its packed form takes, at least shape x width.
+const (
+	blobMagic  = "MWBLOB"
+	blobFormat = 1
+	headerSize = 128
+	blobAlign  = 4096 // of the payload
+	tensorGrid = 64   // of the tensors in it
+
+	maxTable = 64 << 20
+	maxName  = 1 << 10
+	maxDims  = 8
+	minEntry = 2 + 2 + 16 // table bytes of a tensor, at least
+)
+
+// PackingPanels16 is the packing of float32 weights in panels of 16 columns.
+const PackingPanels16 = 1
+
+// DType is the element type of a tensor in a weight file.
+type DType uint8
+
+// The element types.
+const (
+	F32 DType = iota + 1
+	F16
+	BF16
+	I8
+	I32
+)
+
+var dtypes = [...]struct {
+	name string
+	size int
+}{F32: {"f32", 4}, F16: {"f16", 2}, BF16: {"bf16", 2}, I8: {"i8", 1}, I32: {"i32", 4}}
+
+func (d DType) valid() bool { return d >= F32 && int(d) < len(dtypes) }
+
+// String returns "f32" and so on.
+func (d DType) String() string {
+	if !d.valid() {
+		return "dtype(" + strconv.Itoa(int(d)) + ")"
+	}
+	return dtypes[d].name
+}
+
+// Tensor is one row of a weight file's table.
+type Tensor struct {
+	Name   string
+	DType  DType
+	Shape  []int // logical, before packing
+	Offset int64 // bytes into the payload, a multiple of 64
+	Bytes  int64 // packed
+}
+
+// checkTensors checks what reader and writer promise of a table.
+func checkTensors(tensors []Tensor, payload int64) error {
+	end := int64(0)
+	for i, t := range tensors {
+		where := fmt.Sprintf("tensor %d (%q)", i, t.Name)
+		switch {
+		case t.Name == "" || len(t.Name) > maxName || !utf8.ValidString(t.Name):
+			return fmt.Errorf("%s: the name must be 1 to %d bytes of UTF-8", where, maxName)
+		case !t.DType.valid():
+			return fmt.Errorf("%s: unknown %v", where, t.DType)
+		case len(t.Shape) > maxDims:
+			return fmt.Errorf("%s: %d dimensions, at most %d are allowed", where, len(t.Shape), maxDims)
+		case t.Offset%tensorGrid != 0:
+			return fmt.Errorf("%s: offset %d is no multiple of %d", where, t.Offset, tensorGrid)
+		case t.Offset < end:
+			return fmt.Errorf("%s: offset %d lies before %d, the end of the tensor before it", where, t.Offset, end)
+		case t.Bytes < 0 || t.Offset > payload || t.Bytes > payload-t.Offset:
+			return fmt.Errorf("%s: bytes %d+%d lie outside the payload of %d bytes", where, t.Offset, t.Bytes, payload)
+		}
+		need := uint64(dtypes[t.DType].size)
+		for _, d := range t.Shape {
+			hi, lo := bits.Mul64(need, uint64(d))
+			if d < 0 || uint64(d) > math.MaxUint32 || hi != 0 {
+				return fmt.Errorf("%s: impossible shape %v", where, t.Shape)
+			}
+			need = lo
+		}
+		if need > uint64(t.Bytes) {
+			return fmt.Errorf("%s: %d bytes do not hold %v%v", where, t.Bytes, t.DType, t.Shape)
+		}
+		end = t.Offset + t.Bytes
+	}
+	return nil
+}
+
+// encodeTable returns the table's bytes; tensors were checked.
+func encodeTable(tensors []Tensor) []byte {
+	var b []byte
+	le := binary.LittleEndian
+	for _, t := range tensors {
+		b = le.AppendUint16(b, uint16(len(t.Name)))
+		b = append(b, t.Name...)
+		b = append(b, byte(t.DType), byte(len(t.Shape)))
+		for _, d := range t.Shape {
+			b = le.AppendUint32(b, uint32(d))
+		}
+		b = le.AppendUint64(b, uint64(t.Offset))
+		b = le.AppendUint64(b, uint64(t.Bytes))
+	}
+	return b
+}
+
+// LayoutHash returns the hash that ties a generated package to its weight file.
+func LayoutHash(tensors []Tensor) [32]byte { return sha256.Sum256(encodeTable(tensors)) }
+
+// payloadSize returns the payload bytes of a table: up to the last tensor's end,
+// on the grid.
+func payloadSize(tensors []Tensor) int64 {
+	if len(tensors) == 0 {
+		return 0
+	}
+	last := tensors[len(tensors)-1]
+	return (last.Offset + last.Bytes + tensorGrid - 1) &^ (tensorGrid - 1)
+}
+
+// WriteBlob writes a weight file at the start of w: tensors by ascending offset,
+// data(i, w) writing exactly the Bytes of tensor i. Gaps are zeros. The same input
+// gives the same bytes.
+func WriteBlob(w io.WriteSeeker, packing uint32, tensors []Tensor, data func(i int, w io.Writer) error) error {
+	size := payloadSize(tensors)
+	if err := checkTensors(tensors, size); err != nil {
+		return err
+	}
+	table := encodeTable(tensors)
+	if len(table) > maxTable {
+		return fmt.Errorf("a table of %d tensors takes %d bytes, at most %d are allowed", len(tensors), len(table), maxTable)
+	}
+	start := int64(headerSize+len(table)+blobAlign-1) &^ (blobAlign - 1)
+	if _, err := w.Seek(start, io.SeekStart); err != nil {
+		return err
+	}
+	sum := sha256.New()
+	out := &counter{w: io.MultiWriter(w, sum)}
+	for i, t := range tensors {
+		if err := out.zeros(t.Offset - out.n); err != nil {
+			return err
+		}
+		if err := data(i, out); err != nil {
+			return fmt.Errorf("tensor %d (%q): %w", i, t.Name, err)
+		}
+		if got := out.n - t.Offset; got != t.Bytes {
+			return fmt.Errorf("tensor %d (%q): got %d bytes of data, want %d", i, t.Name, got, t.Bytes)
+		}
+	}
+	if err := out.zeros(size - out.n); err != nil {
+		return err
+	}
+
+	le := binary.LittleEndian
+	head := make([]byte, start)
+	copy(head, blobMagic)
+	le.PutUint16(head[6:], blobFormat)
+	le.PutUint32(head[8:], packing)
+	le.PutUint32(head[12:], uint32(len(table)))
+	le.PutUint64(head[16:], uint64(start))
+	le.PutUint64(head[24:], uint64(size))
+	hash := sha256.Sum256(table)
+	copy(head[32:], hash[:])
+	copy(head[64:], sum.Sum(nil))
+	le.PutUint32(head[96:], uint32(len(tensors)))
+	copy(head[headerSize:], table)
+	if _, err := w.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	if _, err := w.Write(head); err != nil {
+		return err
+	}
+	_, err := w.Seek(start+size, io.SeekStart)
+	return err
+}
+
+// counter counts the bytes that go through it.
+type counter struct {
+	w io.Writer
+	n int64
+}
+
+func (c *counter) Write(p []byte) (int, error) {
+	n, err := c.w.Write(p)
+	c.n += int64(n)
+	return n, err
+}
+
+func (c *counter) zeros(n int64) error {
+	var page [blobAlign]byte
+	for n > 0 {
+		k, err := c.Write(page[:min(n, blobAlign)])
+		if err != nil {
+			return err
+		}
+		n -= int64(k)
+	}
+	return nil
+}
+
+// Blob is an open weight file. It is immutable and safe to share until Close.
+type Blob struct {
+	Packing uint32
+	Layout  [32]byte // of the table
+	Hash    [32]byte // of the payload, as the header says (see Verify)
+	Tensors []Tensor
+	Source  string // where it came from, for people
+
+	payload []byte
+	release func() error
+}
+
+// header is what the first bytes of a weight file say.
+type header struct {
+	packing      uint32
+	table, count int
+	start, size  int64
+	layout, hash [32]byte
+}
+
+// parseHeader checks the first headerSize bytes of a file of total bytes.
+func parseHeader(b []byte, total int64) (h header, err error) {
+	le := binary.LittleEndian
+	if len(b) >= len(blobMagic) && string(b[:len(blobMagic)]) != blobMagic {
+		return h, errors.New("this is no multiway weight file; use the weights.bin that was written beside the generated package")
+	}
+	if len(b) < headerSize {
+		return h, fmt.Errorf("the file is cut off: %d bytes, the header alone has %d", total, headerSize)
+	}
+	if f := le.Uint16(b[6:]); f != blobFormat {
+		return h, fmt.Errorf("weight file of format %d, this program reads format %d; build the model again with the same version of multiway", f, blobFormat)
+	}
+	h.packing = le.Uint32(b[8:])
+	table, start, size := uint64(le.Uint32(b[12:])), le.Uint64(b[16:]), le.Uint64(b[24:])
+	copy(h.layout[:], b[32:])
+	copy(h.hash[:], b[64:])
+	count := uint64(le.Uint32(b[96:]))
+	if table > maxTable || count*minEntry > table || start != (headerSize+table+blobAlign-1)&^uint64(blobAlign-1) ||
+		!bytes.Equal(b[100:headerSize], make([]byte, headerSize-100)) {
+		return h, errors.New("the header is corrupt; copy the weight file again")
+	}
+	if size > math.MaxInt64-start || start+size != uint64(total) {
+		return h, fmt.Errorf("the file has %d bytes, its header says %d; it is cut off or corrupt, copy it again", total, start+size)
+	}
+	if size > math.MaxInt {
+		return h, fmt.Errorf("%d bytes of weights are too many for this %d-bit program", size, bits.UintSize)
+	}
+	h.table, h.count, h.start, h.size = int(table), int(count), int64(start), int64(size)
+	return h, nil
+}
+
+// parseTable checks and decodes the table.
+func parseTable(b []byte, h header) ([]Tensor, error) {
+	if sha256.Sum256(b) != h.layout {
+		return nil, errors.New("the table does not match its hash; copy the weight file again")
+	}
+	corrupt := errors.New("the table is corrupt; copy the weight file again")
+	le := binary.LittleEndian
+	tensors := make([]Tensor, 0, h.count)
+	for len(b) > 0 {
+		if len(b) < 2 {
+			return nil, corrupt
+		}
+		n := int(le.Uint16(b))
+		if len(b) < 4+n {
+			return nil, corrupt
+		}
+		t := Tensor{Name: string(b[2 : 2+n]), DType: DType(b[2+n])}
+		dims := int(b[3+n])
+		b = b[4+n:]
+		if dims > maxDims || len(b) < 4*dims+16 || len(tensors) == h.count {
+			return nil, corrupt
+		}
+		for i := range dims {
+			d := le.Uint32(b[4*i:])
+			if uint64(d) > math.MaxInt {
+				return nil, corrupt
+			}
+			t.Shape = append(t.Shape, int(d))
+		}
+		b = b[4*dims:]
+		off, size := le.Uint64(b), le.Uint64(b[8:])
+		if off > math.MaxInt64 || size > math.MaxInt64 {
+			return nil, corrupt
+		}
+		t.Offset, t.Bytes = int64(off), int64(size)
+		b = b[16:]
+		tensors = append(tensors, t)
+	}
+	if len(tensors) != h.count {
+		return nil, corrupt
+	}
+	if err := checkTensors(tensors, h.size); err != nil {
+		return nil, err
+	}
+	if payloadSize(tensors) != h.size {
+		return nil, corrupt
+	}
+	return tensors, nil
+}
+
+// ReadBlob reads a weight file in memory and uses it in place; data must not
+// change while the blob is in use. Only the header and the table are read.
+func ReadBlob(data []byte) (*Blob, error) {
+	h, err := parseHeader(data[:min(len(data), headerSize)], int64(len(data)))
+	if err != nil {
+		return nil, err
+	}
+	tensors, err := parseTable(data[headerSize:headerSize+h.table], h)
+	if err != nil {
+		return nil, err
+	}
+	return &Blob{Packing: h.packing, Layout: h.layout, Hash: h.hash, Tensors: tensors, Source: "memory", payload: data[h.start:]}, nil
+}
+
+// OpenBlob opens a weight file, mapped where the system can. The file must not
+// change while the blob is open.
+func OpenBlob(path string) (*Blob, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !st.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s: not a regular file; give the path of a weight file", path)
+	}
+	return openBlob(f, 0, st.Size(), path)
+}
+
+// openBlob opens the weight file of size bytes at off inside f. The header is
+// checked before anything is mapped or allocated.
+func openBlob(f *os.File, off, size int64, source string) (*Blob, error) {
+	head := make([]byte, min(size, headerSize))
+	if _, err := f.ReadAt(head, off); err != nil {
+		return nil, fmt.Errorf("%s: %w", source, err)
+	}
+	if _, err := parseHeader(head, size); err != nil {
+		return nil, fmt.Errorf("%s: %w", source, err)
+	}
+	if size > math.MaxInt {
+		return nil, fmt.Errorf("%s: %d bytes are too many for this %d-bit program", source, size, bits.UintSize)
+	}
+	data, release, err := mapFile(f, off, int(size))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", source, err)
+	}
+	b, err := ReadBlob(data)
+	if err != nil {
+		release()
+		return nil, fmt.Errorf("%s: %w", source, err)
+	}
+	b.Source, b.release = source, release
+	return b, nil
+}
+
+// readFile reads size bytes of f at off into aligned memory.
+func readFile(f *os.File, off int64, size int) ([]byte, func() error, error) {
+	words := alignedFloats((size + 3) / 4)
+	data := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(words))), size)
+	if _, err := io.ReadFull(io.NewSectionReader(f, off, int64(size)), data); err != nil {
+		return nil, nil, err
+	}
+	return data, func() error { return nil }, nil
+}
+
+// Data returns the packed bytes of tensor i. They must not be written.
+func (b *Blob) Data(i int) []byte {
+	t := b.Tensors[i]
+	return b.payload[t.Offset : t.Offset+t.Bytes : t.Offset+t.Bytes]
+}
+
+// Size returns the bytes of the payload.
+func (b *Blob) Size() int64 { return int64(len(b.payload)) }
+
+// Verify reads the whole payload and compares it with the header's hash.
+func (b *Blob) Verify() error {
+	if sha256.Sum256(b.payload) != b.Hash {
+		return fmt.Errorf("%s: the weights do not match their hash; copy the weight file again", b.Source)
+	}
+	return nil
+}
+
+// Close gives the memory back. Nothing may use the blob afterwards.
+func (b *Blob) Close() error {
+	r := b.release
+	b.payload, b.release = nil, nil
+	if r == nil {
+		return nil
+	}
+	return r()
+}
+
+// base returns the payload as floats. Weights whose start is not even a multiple
+// of four bytes (an embedded string promises nothing) are copied.
+func (b *Blob) base() *float32 {
+	if len(b.payload) == 0 {
+		return &alignedFloats(1)[0]
+	}
+	p := unsafe.Pointer(unsafe.SliceData(b.payload))
+	if uintptr(p)%4 != 0 {
+		words := alignedFloats((len(b.payload) + 3) / 4)
+		data := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(words))), len(b.payload))
+		copy(data, b.payload)
+		b.payload = data
+		p = unsafe.Pointer(unsafe.SliceData(words))
+	}
+	return (*float32)(p)
+}
+
+// A weight file at the end of an executable is followed by a trailer:
+//
+//	uint64 position of the weight file, uint64 its bytes,
+//	first 8 bytes of the SHA-256 of these 16, "MWTRAIL\n"
+const (
+	trailerMagic = "MWTRAIL\n"
+	trailerSize  = 32
+	appendAlign  = 1 << 16 // a multiple of every page size
+)
+
+// ErrNoWeights says that a file has no weight file appended.
+var ErrNoWeights = errors.New("no weights are appended")
+
+func trailer(off, size int64) []byte {
+	b := binary.LittleEndian.AppendUint64(nil, uint64(off))
+	b = binary.LittleEndian.AppendUint64(b, uint64(size))
+	sum := sha256.Sum256(b)
+	b = append(b, sum[:8]...)
+	return append(b, trailerMagic...)
+}
+
+// findAppended returns where the appended weight file of f lies.
+func findAppended(f *os.File) (off, size int64, err error) {
+	st, err := f.Stat()
+	if err != nil {
+		return 0, 0, err
+	}
+	if st.Size() < trailerSize {
+		return 0, 0, ErrNoWeights
+	}
+	var b [trailerSize]byte
+	if _, err := f.ReadAt(b[:], st.Size()-trailerSize); err != nil {
+		return 0, 0, err
+	}
+	if string(b[24:]) != trailerMagic {
+		return 0, 0, ErrNoWeights
+	}
+	off, size = int64(binary.LittleEndian.Uint64(b[:])), int64(binary.LittleEndian.Uint64(b[8:]))
+	end := st.Size() - trailerSize
+	if !bytes.Equal(b[:], trailer(off, size)) || off < 0 || size < 0 || off > end || size != end-off {
+		return 0, 0, errors.New("the trailer of the appended weights is corrupt; build the program again")
+	}
+	return off, size, nil
+}
+
+// AppendBlob appends a weight file to an executable that has none yet. exe must be
+// open for reading and writing.
+func AppendBlob(exe *os.File, blob io.Reader) error {
+	if _, _, err := findAppended(exe); err == nil {
+		return fmt.Errorf("%s: weights are appended already; start from the executable as the linker wrote it", exe.Name())
+	} else if !errors.Is(err, ErrNoWeights) {
+		return fmt.Errorf("%s: %w", exe.Name(), err)
+	}
+	end, err := exe.Seek(0, io.SeekEnd)
+	if err != nil {
+		return err
+	}
+	off := (end + appendAlign - 1) &^ (appendAlign - 1)
+	if _, err := exe.Write(make([]byte, off-end)); err != nil {
+		return err
+	}
+	n, err := io.Copy(exe, blob)
+	if err != nil {
+		return err
+	}
+	_, err = exe.Write(trailer(off, n))
+	return err
+}
+
+// OpenAppended opens the weight file at the end of an executable. The error is
+// ErrNoWeights when there is none.
+func OpenAppended(path string) (*Blob, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	off, size, err := findAppended(f)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return openBlob(f, off, size, path)
+}

@@ -1,0 +1,116 @@
+package rt
+
+import (
+	"fmt"
+	"unsafe"
+)
+
+// Exec is what a generated function runs on: kernels, weights, arena, threads and
+// the batch under way. It belongs to a session; its methods are steps, called by
+// one goroutine. Steps panic when shapes do not fit: the compiler promised them.
+type Exec struct {
+	B      int         // sequences of the batch
+	T      int         // text rows of all sequences
+	Len    []int       // text rows of each sequence
+	Start  []int       // first text row of each sequence
+	Images [][]float32 // image of each sequence, for functions that take one
+	IDs    []int32     // text ids of all sequences
+
+	kern    *Kernels
+	weights *float32
+	arena   []float32
+	pool    *pool
+	workers int
+	scratch []scratch // one a worker
+	rows    int       // rows of the longest sequence the function takes
+
+	// The task of each kind of step, reused.
+	gemm gemmTask
+	attn attnTask
+	each rowTask
+}
+
+func newExec(k *Kernels, weights *float32, arena int, threads int) *Exec {
+	e := &Exec{kern: k, weights: weights, arena: alignedFloats(arena), pool: newPool(threads), workers: threads}
+	e.scratch = make([]scratch, threads)
+	e.gemm.k = k
+	e.attn.e, e.each.e = e, e
+	return e
+}
+
+// Rows returns the packed rows of a value with c rows a sequence, plus the text
+// rows when t is set.
+func (e *Exec) Rows(c int, t bool) int {
+	n := e.B * c
+	if t {
+		n += e.T
+	}
+	return n
+}
+
+// Mat returns the matrix at off floats into the arena.
+func (e *Exec) Mat(off, ld, rows, cols int) Mat {
+	if off < 0 || rows < 0 || cols > ld || off+rows*ld > len(e.arena) {
+		panic(fmt.Sprintf("rt: matrix of %dx%d ld %d at %d in an arena of %d floats", rows, cols, ld, off, len(e.arena)))
+	}
+	return Mat{(*float32)(unsafe.Add(unsafe.Pointer(unsafe.SliceData(e.arena)), off*4)), ld, rows, cols}
+}
+
+// w returns the address of the weight at off, nil for -1.
+func (e *Exec) w(off int) *float32 {
+	if off < 0 {
+		return nil
+	}
+	return at(e.weights, off)
+}
+
+// sectionRows returns the rows of section s in the whole batch.
+func (e *Exec) sectionRows(s Section) int { return e.Rows(s.C, s.T) }
+
+// span returns where the rows of sequence seq start inside section s, and their
+// number.
+func (e *Exec) span(s Section, seq int) (start, n int) {
+	if s.T {
+		return e.Start[seq], e.Len[seq]
+	}
+	return seq * s.C, s.C
+}
+
+// packed returns the rows of all sections.
+func (e *Exec) packed(secs []Section) int {
+	n := 0
+	for _, s := range secs {
+		n += e.sectionRows(s)
+	}
+	return n
+}
+
+// seqRow returns the packed row of row i of sequence seq, i counted through all
+// its sections.
+func (e *Exec) seqRow(secs []Section, seq, i int) int {
+	base := 0
+	for _, s := range secs {
+		start, n := e.span(s, seq)
+		if i < n {
+			return base + start + i
+		}
+		i -= n
+		base += e.sectionRows(s)
+	}
+	panic(fmt.Sprintf("rt: sequence %d has %d rows too few for a row selection", seq, i+1))
+}
+
+// want panics unless ok: a step was generated with shapes that do not fit.
+func want(ok bool, step string, m ...Mat) {
+	if !ok {
+		badShapes(step, m)
+	}
+}
+
+func badShapes(step string, m []Mat) {
+	text := ""
+	for _, x := range m {
+		text += fmt.Sprintf(" %dx%d(ld %d)", x.Rows, x.Cols, x.LD)
+	}
+	panic("rt: " + step + ": shapes do not fit:" + text)
+}

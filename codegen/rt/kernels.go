@@ -1,0 +1,112 @@
+package rt
+
+import "fmt"
+
+// The kernel types. All strides and leading dimensions count floats, all
+// pointers may be unaligned, and no kernel keeps a pointer. Assembly kernels and
+// their Go twins have exactly these types.
+type (
+	// Gemm computes one tile of MR rows and NR columns:
+	//
+	//	C[r][j] = start + sum over k of A[r][k] * B[k][j]
+	//	start   = (acc != 0 ? C[r][j] : 0) + (bias != nil ? bias[j] : 0)
+	//
+	// b points at a weight panel [k][16]; a tile wider than 16 columns reads its
+	// i-th panel at b + i*bstride. k >= 1. Each step of k prefetches the cache line
+	// at pf and then moves pf by pfstep bytes; pf may leave the panel.
+	Gemm func(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+
+	// GemmV is a tile of MR rows and 16 columns over a row-major B used in place:
+	// C[r][j] (+)= sum over k of A[r][k] * B[k*ldb+j], added to C when acc != 0.
+	GemmV func(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+
+	// Softmax replaces x[r][i] by 2^(x[r][i] - max_r) for i < n and by 0 for n <= i <
+	// n rounded up to 16, and stores inv[r] = 1 / sum of row r. n >= 1.
+	Softmax func(rows int, x *float32, ld int, n int, inv *float32)
+
+	// ScaleRows computes dst[r][i] = src[r][i] * s[r], i < n. dst may be src.
+	ScaleRows func(rows int, dst *float32, ldd int, src *float32, lds int, n int, s *float32)
+
+	// LayerNorm computes dst[r] = (src[r]-mean) / sqrt(var+eps), times g plus b when
+	// g is not nil, over i < n; var is biased, in two passes. dst may be src.
+	LayerNorm func(rows int, dst *float32, ldd int, src *float32, lds int, n int, g *float32, b *float32, eps float32)
+
+	// Gelu computes dst[r][i] = x/2 * (1 + erf(x/sqrt 2)), i < n. dst may be src.
+	Gelu func(rows int, dst *float32, ldd int, src *float32, lds int, n int)
+
+	// PackK transposes rows (1..16) keys of k floats into one panel:
+	// dst[kk*16+r] = src[r*lds+kk], and 0 for rows <= r < 16.
+	PackK func(rows int, dst *float32, src *float32, lds int, k int)
+
+	// Add computes dst[r][i] += src[r][i], i < n.
+	Add func(rows int, dst *float32, ldd int, src *float32, lds int, n int)
+)
+
+// Kernels is the table of one CPU level. A generated package has one for each
+// level it was built for. A nil field (for Gemm: a nil slice) is taken from the
+// next lower level of the package; the generic table has no nil field.
+type Kernels struct {
+	Level string // "generic", "avx2", ... (see Levels)
+
+	// Gemm[mr], 1 <= mr <= MR, computes mr rows and NR columns; NR is a multiple
+	// of 16. Gemm16 are the 16-wide tiles of the last panels, any MR of their own;
+	// the same slice when NR is 16.
+	MR, NR int
+	Gemm   []Gemm
+	Gemm16 []Gemm
+
+	GemmV     []GemmV // index 1..len-1: rows
+	Softmax   Softmax
+	ScaleRows ScaleRows
+	LayerNorm LayerNorm
+	Gelu      Gelu
+	PackK     PackK
+	Add       Add
+}
+
+// KernelInfo names the kernel that runs an operation.
+type KernelInfo struct {
+	Op     string `json:"op"`
+	Kernel string `json:"kernel"`
+}
+
+// resolve lays the tables, lowest level first, over each other. It reports what
+// is missing when even the lowest table leaves a field nil.
+func resolve(tables []*Kernels) (*Kernels, []KernelInfo, error) {
+	out := &Kernels{}
+	name := map[string]string{}
+	for _, t := range tables {
+		out.Level = t.Level
+		if t.Gemm != nil {
+			if t.MR < 1 || t.NR < 16 || t.NR%16 != 0 || len(t.Gemm) != t.MR+1 || len(t.Gemm16) < 2 {
+				return nil, nil, fmt.Errorf("kernels of level %s: gemm tiles %dx%d with %d and %d functions do not fit together; generate the package again", t.Level, t.MR, t.NR, len(t.Gemm), len(t.Gemm16))
+			}
+			out.MR, out.NR, out.Gemm, out.Gemm16 = t.MR, t.NR, t.Gemm, t.Gemm16
+			name["gemm"] = fmt.Sprintf("gemm_f32_%dx%d_%s", t.MR, t.NR, t.Level)
+		}
+		if len(t.GemmV) > 1 {
+			out.GemmV = t.GemmV
+			name["gemmv"] = fmt.Sprintf("gemmv_f32_%dx16_%s", len(t.GemmV)-1, t.Level)
+		}
+		set := func(op string, present bool, assign func()) {
+			if present {
+				assign()
+				name[op] = op + "_f32_" + t.Level
+			}
+		}
+		set("softmax", t.Softmax != nil, func() { out.Softmax = t.Softmax })
+		set("scalerows", t.ScaleRows != nil, func() { out.ScaleRows = t.ScaleRows })
+		set("layernorm", t.LayerNorm != nil, func() { out.LayerNorm = t.LayerNorm })
+		set("gelu", t.Gelu != nil, func() { out.Gelu = t.Gelu })
+		set("packk", t.PackK != nil, func() { out.PackK = t.PackK })
+		set("add", t.Add != nil, func() { out.Add = t.Add })
+	}
+	var info []KernelInfo
+	for _, op := range []string{"gemm", "gemmv", "softmax", "scalerows", "layernorm", "gelu", "packk", "add"} {
+		if name[op] == "" {
+			return nil, nil, fmt.Errorf("kernels of level %s: no %s kernel at this level or below; generate the package again", out.Level, op)
+		}
+		info = append(info, KernelInfo{op, name[op]})
+	}
+	return out, info, nil
+}

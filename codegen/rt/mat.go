@@ -1,0 +1,87 @@
+package rt
+
+import "fmt"
+
+// Mat is a row-major float32 matrix in an arena. LD is the distance of rows in
+// floats; a matrix that a step writes has room for Cols rounded up to 16 in every
+// row, and what stands there beyond Cols is of no meaning.
+type Mat struct {
+	P              *float32
+	LD, Rows, Cols int
+}
+
+// Sub returns the n rows from row on.
+func (m Mat) Sub(row, n int) Mat {
+	if row < 0 || n < 0 || row+n > m.Rows {
+		panic(fmt.Sprintf("rt: rows %d..%d of a matrix of %d rows", row, row+n, m.Rows))
+	}
+	return Mat{at(m.P, row*m.LD), m.LD, n, m.Cols}
+}
+
+// Row returns the address of row i.
+func (m Mat) Row(i int) *float32 { return at(m.P, i*m.LD) }
+
+// row returns the columns of row i.
+func (m Mat) row(i int) []float32 { return floats(m.Row(i), m.Cols) }
+
+// Section is a run of packed rows of a batch: C rows of every sequence, or, when
+// T is set, the text rows of every sequence. A joined value is a list of sections.
+type Section struct {
+	C int
+	T bool
+}
+
+// Norm is a layer norm: G and B are the positions of the N scale and shift values
+// in the weights; both -1: the bare norm.
+type Norm struct {
+	G, B int
+	N    int
+	Eps  float32
+}
+
+// Linear is a packed linear layer with N outputs and K inputs. W is the position
+// of its panels of 16 columns (K*16 floats each, the last padded with zeros), Bias
+// that of N values padded with zeros to a multiple of 16, or -1.
+type Linear struct {
+	W, Bias int
+	K, N    int
+}
+
+// FFN is a pre-norm feed-forward block: x + Fc2(norm2(gelu(Fc1(norm1(x))))).
+// A nil norm is absent.
+type FFN struct {
+	Norm1 *Norm
+	Fc1   Linear
+	Norm2 *Norm
+	Fc2   Linear
+}
+
+// Attention describes an attention core. A head has D columns, the heads of a
+// q, k or v part stand DP columns apart. Scores are multiplied by Scale (0 means
+// 1); Base2 says that log2(e) is already in them.
+type Attention struct {
+	Heads, D, DP int
+	Scale        float32
+	Base2        bool
+}
+
+// Patches embeds an image of Channels planes of Size x Size pixels, cut into
+// squares of Patch pixels: row 0 of a sequence is Cls, row 1+i patch i, plus row
+// 0.. of the table Pos. Positions count floats of the weights; rows of Cls and
+// Pos have Proj.N floats. Cls -1: zero; Pos -1: no table.
+type Patches struct {
+	Proj     Linear
+	Cls, Pos int
+
+	Size, Patch, Channels int
+}
+
+// Rows returns the number of rows of one sequence, cls row included.
+func (p *Patches) Rows() int { g := p.Size / p.Patch; return g*g + 1 }
+
+// Embed looks up text: row j of a text is row id of Table (Vocab rows of D floats)
+// plus row j of Pos (-1: no table).
+type Embed struct {
+	Table, Pos int
+	D, Vocab   int
+}

@@ -1,0 +1,335 @@
+package rt
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"sync"
+	"unsafe"
+)
+
+// Contract1 is named by every generated package written for this contract between
+// generated code and rt. rt keeps it for as long as it honours the contract; a
+// package for another contract does not compile.
+const Contract1 = 1
+
+// Package is what the compiler emitted. It is immutable.
+type Package struct {
+	Name     string
+	Contract int      // Contract1
+	Layout   [32]byte // LayoutHash of the weight file it was generated with
+	Funcs    []*Func
+	Kernels  []*Kernels // one table a level, any order
+	Rows     int        // limit: packed rows of a segment in one pass
+	Text     int        // limit: rows of one text
+	Vocab    int        // ids are below this
+	Blob     string     // the embedded weight file; "" when it is elsewhere
+}
+
+// Func is one entry point for one task.
+type Func struct {
+	Name    string
+	Image   int  // floats of the image of a sequence, 0: takes none
+	Text    bool // takes text
+	Fixed   int  // rows a sequence besides its text rows
+	Outputs []Output
+	Arena   int // floats, at B*Fixed <= Rows and text rows <= Rows
+	Run     func(*Exec)
+}
+
+// Output is a result of a function: a matrix in the arena after Run.
+type Output struct {
+	Name     string
+	Off      int // floats into the arena
+	LD, Cols int
+	Sections []Section // {{C: 1}} for one row a sequence
+}
+
+// Option changes how a model is opened.
+type Option func(*config) error
+
+type config struct {
+	level   string
+	threads int
+	huge    bool
+}
+
+// WithLevel asks for a CPU level (see Levels) instead of the best one. A level
+// that this CPU does not have is an error.
+func WithLevel(name string) Option {
+	return func(c *config) error {
+		if name == "" {
+			return fmt.Errorf("WithLevel: empty level; leave the option out for the best level, known levels are %s", knownLevels())
+		}
+		c.level = name
+		return nil
+	}
+}
+
+// maxThreads bounds WithThreads.
+const maxThreads = 1024
+
+// WithThreads sets the number of threads of a session; the default is GOMAXPROCS.
+func WithThreads(n int) Option {
+	return func(c *config) error {
+		if n < 1 || n > maxThreads {
+			return fmt.Errorf("WithThreads(%d): want 1 to %d", n, maxThreads)
+		}
+		c.threads = n
+		return nil
+	}
+}
+
+// WithHugePages copies the weights into huge pages, which costs start-up time and
+// memory and makes small batches faster. Info says whether the system gave them.
+func WithHugePages() Option {
+	return func(c *config) error { c.huge = true; return nil }
+}
+
+// Model is a package with its weights open and its kernels chosen. It is immutable
+// and safe to share.
+type Model struct {
+	pkg     *Package
+	kern    *Kernels
+	names   []KernelInfo
+	blob    *Blob
+	base    *float32
+	threads int
+	huge    bool
+	arena   int // floats of a session
+
+	// open is held for reading by every call, for writing by Close.
+	open   sync.RWMutex
+	closed bool
+
+	sessions chan *Session // free sessions of Do; nil entries are not built yet
+}
+
+// New opens the package with its embedded weights, or else with those appended to
+// the running executable.
+func (p *Package) New(opts ...Option) (*Model, error) {
+	if p.Blob != "" {
+		b, err := ReadBlob(unsafe.Slice(unsafe.StringData(p.Blob), len(p.Blob)))
+		if err != nil {
+			return nil, fmt.Errorf("%s: embedded weights: %w", p.Name, err)
+		}
+		b.Source = "embedded"
+		return p.model(b, opts)
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("%s: the weights are not embedded and the executable is unknown (%w); use Open with the path of the weight file", p.Name, err)
+	}
+	b, err := OpenAppended(exe)
+	if errors.Is(err, ErrNoWeights) {
+		return nil, fmt.Errorf("%s: no weights are embedded in the package or appended to %s; use Open with the path of the weight file", p.Name, exe)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", p.Name, err)
+	}
+	return p.model(b, opts)
+}
+
+// Open opens the package with the weight file at path.
+func (p *Package) Open(path string, opts ...Option) (*Model, error) {
+	b, err := OpenBlob(path)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", p.Name, err)
+	}
+	return p.model(b, opts)
+}
+
+// OpenWith opens the package with weights that are open already, which the model
+// then owns.
+func (p *Package) OpenWith(b *Blob, opts ...Option) (*Model, error) { return p.model(b, opts) }
+
+// model builds the model; it owns b, also when it fails.
+func (p *Package) model(b *Blob, opts []Option) (m *Model, err error) {
+	defer func() {
+		if err != nil {
+			b.Close()
+			err = fmt.Errorf("%s: %w", p.Name, err)
+		}
+	}()
+	var c config
+	for _, o := range opts {
+		if err := o(&c); err != nil {
+			return nil, err
+		}
+	}
+	if p.Contract != Contract1 {
+		return nil, fmt.Errorf("generated for contract %d, this runtime has %d; generate the package again", p.Contract, Contract1)
+	}
+	if b.Packing != PackingPanels16 {
+		return nil, fmt.Errorf("%s: weights of packing %d, this program reads packing %d; build the model again", b.Source, b.Packing, PackingPanels16)
+	}
+	if b.Layout != p.Layout {
+		return nil, fmt.Errorf("%s: the weights belong to another model or build (layout %x, want %x); use the weight file written with this package", b.Source, b.Layout[:4], p.Layout[:4])
+	}
+	for _, f := range p.Funcs {
+		if p.Rows < f.Fixed || f.Text && p.Rows < p.Text || p.Rows < 1 {
+			return nil, fmt.Errorf("%s needs %d fixed and %d text rows a sequence, limits.rows is %d; raise it in the description and build again", f.Name, f.Fixed, p.Text, p.Rows)
+		}
+	}
+	picked, err := pickKernels(p.Kernels, c.level)
+	if err != nil {
+		return nil, err
+	}
+	m = &Model{pkg: p, blob: b, threads: c.threads}
+	if m.kern, m.names, err = resolve(picked); err != nil {
+		return nil, err
+	}
+	if c.level != "" {
+		m.kern.Level = c.level
+	}
+	procs := runtime.GOMAXPROCS(0)
+	if m.threads == 0 {
+		m.threads = procs
+	}
+	for _, f := range p.Funcs {
+		m.arena = max(m.arena, f.Arena)
+	}
+	m.base = b.base()
+	if c.huge && len(b.payload) > 0 {
+		if data, release, ok := copyHuge(b.payload); ok {
+			old := b.release
+			b.payload, b.release, m.huge = data, release, true
+			if old != nil {
+				if err := old(); err != nil {
+					return nil, err
+				}
+			}
+			m.base = b.base()
+		}
+	}
+	// As many sessions as keep every core busy.
+	n := max(1, (procs+m.threads-1)/m.threads)
+	m.sessions = make(chan *Session, n)
+	for range n {
+		m.sessions <- nil
+	}
+	return m, nil
+}
+
+// errClosed answers calls on a closed model.
+var errClosed = errors.New("the model is closed")
+
+// Close waits for running calls and gives the weights' memory back. Calls after it
+// are errors.
+func (m *Model) Close() error {
+	m.open.Lock()
+	defer m.open.Unlock()
+	if m.closed {
+		return nil
+	}
+	m.closed = true
+	for range cap(m.sessions) {
+		select {
+		case s := <-m.sessions:
+			if s != nil {
+				s.Close()
+			}
+			m.sessions <- nil
+		default:
+		}
+	}
+	return m.blob.Close()
+}
+
+// Package returns what the model was opened from.
+func (m *Model) Package() *Package { return m.pkg }
+
+// Blob returns the model's weights, which stay the model's.
+func (m *Model) Blob() *Blob { return m.blob }
+
+// Func returns the function called name, nil if there is none.
+func (m *Model) Func(name string) *Func {
+	for _, f := range m.pkg.Funcs {
+		if f.Name == name {
+			return f
+		}
+	}
+	return nil
+}
+
+// Verify reads all weights and compares them with the hash in their file.
+func (m *Model) Verify() error {
+	m.open.RLock()
+	defer m.open.RUnlock()
+	if m.closed {
+		return fmt.Errorf("%s: %w", m.pkg.Name, errClosed)
+	}
+	return m.blob.Verify()
+}
+
+// Do calls f with a session of the model's own and is safe for concurrent use: at
+// most as many calls run at a time as keep the cores busy, others wait. f must not
+// keep the session or results that live in it.
+func (m *Model) Do(f func(*Session) error) error {
+	s := <-m.sessions
+	if s == nil {
+		s = m.NewSession()
+	}
+	defer func() { m.sessions <- s }()
+	return f(s)
+}
+
+// Info describes an open model, for people and machines.
+type Info struct {
+	Package    string       `json:"package"`
+	Level      string       `json:"level"`      // kernels chosen
+	CPULevels  []string     `json:"cpu_levels"` // this CPU has
+	Threads    int          `json:"threads"`    // of a session
+	Rows       int          `json:"limit_rows"`
+	Text       int          `json:"limit_text"`
+	Vocab      int          `json:"vocab"`
+	Entries    []EntryInfo  `json:"entries"`
+	Weights    int64        `json:"weights_bytes"`
+	Source     string       `json:"weights_source"` // "embedded" or a path
+	HugePages  bool         `json:"huge_pages"`
+	ArenaBytes int64        `json:"arena_bytes"` // of a session; pages never used cost nothing
+	Kernels    []KernelInfo `json:"kernels"`
+}
+
+// EntryInfo describes a function.
+type EntryInfo struct {
+	Name    string       `json:"name"`
+	Image   int          `json:"image_floats,omitempty"`
+	Text    bool         `json:"text"`
+	Fixed   int          `json:"fixed_rows"`
+	Outputs []OutputInfo `json:"outputs"`
+	Arena   int64        `json:"arena_bytes"`
+}
+
+// OutputInfo describes an output: Fixed rows a sequence, and its text rows if Text.
+type OutputInfo struct {
+	Name  string `json:"name"`
+	Fixed int    `json:"fixed_rows"`
+	Text  bool   `json:"text"`
+	Cols  int    `json:"cols"`
+}
+
+// Info describes the model.
+func (m *Model) Info() Info {
+	p := m.pkg
+	i := Info{
+		Package: p.Name, Level: m.kern.Level, CPULevels: Levels(), Threads: m.threads,
+		Rows: p.Rows, Text: p.Text, Vocab: p.Vocab,
+		Weights: m.blob.Size(), Source: m.blob.Source, HugePages: m.huge,
+		ArenaBytes: int64(m.arena) * 4, Kernels: append([]KernelInfo(nil), m.names...),
+	}
+	for _, f := range p.Funcs {
+		e := EntryInfo{Name: f.Name, Image: f.Image, Text: f.Text, Fixed: f.Fixed, Arena: int64(f.Arena) * 4}
+		for _, o := range f.Outputs {
+			out := OutputInfo{Name: o.Name, Cols: o.Cols}
+			for _, s := range o.Sections {
+				out.Fixed += s.C
+				out.Text = out.Text || s.T
+			}
+			e.Outputs = append(e.Outputs, out)
+		}
+		i.Entries = append(i.Entries, e)
+	}
+	return i
+}

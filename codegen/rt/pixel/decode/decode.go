@@ -1,0 +1,168 @@
+package decode
+
+import (
+	"bytes"
+	"fmt"
+	"image"
+	"io"
+	"os"
+
+	"github.com/multiway-go/multiway/codegen/rt/pixel"
+)
+
+// What Options fall back to.
+const (
+	DefaultMaxPixels = 64 << 20
+	DefaultMaxBytes  = 256 << 20
+)
+
+// Options bound and change what is read. The zero value is ready.
+type Options struct {
+	// MaxPixels is the largest width x height that is decoded, DefaultMaxPixels if
+	// 0. A picture takes 2 to 4 bytes a pixel while it is decoded; rare kinds
+	// (progressive JPEG, 16-bit TIFF) take up to 32. No side may be longer than
+	// pixel.MaxSide.
+	MaxPixels int64
+	// MaxBytes is the largest file that is read, DefaultMaxBytes if 0.
+	MaxBytes int64
+	// Orient turns and mirrors the picture as its EXIF orientation says.
+	Orient bool
+}
+
+func (o Options) maxPixels() int64 {
+	if o.MaxPixels > 0 {
+		return o.MaxPixels
+	}
+	return DefaultMaxPixels
+}
+
+func (o Options) maxBytes() int64 {
+	if o.MaxBytes > 0 {
+		return o.MaxBytes
+	}
+	return DefaultMaxBytes
+}
+
+// File reads a picture from a regular file. Errors name the file. See Decode.
+func File(path string, o Options) (image.Image, string, error) {
+	// Before opening, because opening a pipe that nobody writes to waits for ever.
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, "", err
+	}
+	switch {
+	case info.IsDir():
+		return nil, "", fmt.Errorf("%s: is a folder, want a picture file", path)
+	case !info.Mode().IsRegular():
+		return nil, "", fmt.Errorf("%s: is not a regular file (%s), want a picture file", path, info.Mode())
+	case info.Size() > o.maxBytes():
+		return nil, "", fmt.Errorf("%s: %w", path, tooManyBytes(o))
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, "", err
+	}
+	defer f.Close()
+	img, name, err := Decode(f, o)
+	if err != nil {
+		return nil, "", fmt.Errorf("%s: %w", path, err)
+	}
+	return img, name, nil
+}
+
+// Decode reads a picture and returns it with the name of its format: png, jpeg,
+// webp, gif, bmp or tiff. It reads r to its end. The picture is of whatever type the
+// decoder makes, and starts at (0, 0).
+func Decode(r io.Reader, o Options) (image.Image, string, error) {
+	data, err := io.ReadAll(io.LimitReader(r, o.maxBytes()+1))
+	if err != nil {
+		return nil, "", err
+	}
+	return Bytes(data, o)
+}
+
+// Bytes is Decode for a file in memory. It does not keep data.
+func Bytes(data []byte, o Options) (image.Image, string, error) {
+	if int64(len(data)) > o.maxBytes() {
+		return nil, "", tooManyBytes(o)
+	}
+	f, err := sniff(data)
+	if err != nil {
+		return nil, "", err
+	}
+	size, err := f.size(data)
+	if err != nil {
+		return nil, "", err
+	}
+	if err := checkSize(size, o); err != nil {
+		return nil, "", fmt.Errorf("%s: %w", f.title, err)
+	}
+	img, err := f.picture(data)
+	if err != nil {
+		return nil, "", err
+	}
+	if img.Bounds() != (image.Rectangle{Max: size}) {
+		return nil, "", fmt.Errorf("damaged %s: the picture covers %v, the header promises %d x %d pixels", f.title, img.Bounds(), size.X, size.Y)
+	}
+	if o.Orient && f.exif != nil {
+		if img, err = oriented(img, orientation(f.exif(data))); err != nil {
+			return nil, "", fmt.Errorf("%s: %w", f.title, err)
+		}
+	}
+	return img, f.name, nil
+}
+
+func tooManyBytes(o Options) error {
+	return fmt.Errorf("the file is larger than the limit of %d bytes: scale the picture down or raise the limit", o.maxBytes())
+}
+
+func checkSize(size image.Point, o Options) error {
+	switch limit := o.maxPixels(); {
+	case size.X <= 0 || size.Y <= 0:
+		return fmt.Errorf("the picture is %d x %d pixels, want at least 1 x 1", size.X, size.Y)
+	case size.X > pixel.MaxSide || size.Y > pixel.MaxSide:
+		return fmt.Errorf("the picture is %d x %d pixels, want at most %d on a side: scale it down", size.X, size.Y, pixel.MaxSide)
+	case int64(size.X)*int64(size.Y) > limit:
+		return fmt.Errorf("the picture is %d x %d pixels, the limit is %d pixels: scale it down or raise the limit", size.X, size.Y, limit)
+	}
+	return nil
+}
+
+// size reads the picture's size without decoding it.
+func (f *format) size(data []byte) (size image.Point, err error) {
+	defer f.guard(&err)
+	if f.check != nil {
+		if err := f.check(data); err != nil {
+			return size, fmt.Errorf("%s: %w", f.title, err)
+		}
+	}
+	c, err := f.config(bytes.NewReader(data))
+	if err != nil {
+		return size, f.wrap(err)
+	}
+	return image.Pt(c.Width, c.Height), nil
+}
+
+func (f *format) picture(data []byte) (img image.Image, err error) {
+	defer f.guard(&err)
+	img, err = f.decode(data)
+	if err != nil {
+		return nil, f.wrap(err)
+	}
+	return img, nil
+}
+
+func (f *format) wrap(err error) error {
+	if err == io.EOF || err == io.ErrUnexpectedEOF {
+		return fmt.Errorf("damaged %s: the file ends too early", f.title)
+	}
+	return fmt.Errorf("cannot decode this %s (%w): if other programs show it, convert it to PNG or JPEG", f.title, err)
+}
+
+// guard turns a panic of a decoder, which is not our code and reads bytes from
+// anywhere, into an error.
+func (f *format) guard(err *error) {
+	if r := recover(); r != nil {
+		*err = f.wrap(fmt.Errorf("the decoder failed: %v", r))
+	}
+}

@@ -1,0 +1,248 @@
+package decode
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"image"
+	"image/gif"
+	"image/jpeg"
+	"image/png"
+	"io"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/image/bmp"
+	"golang.org/x/image/tiff"
+	"golang.org/x/image/webp"
+
+	"github.com/multiway-go/multiway/codegen/rt/pixel"
+)
+
+// format is a row of the table of formats: all that the package knows of one.
+type format struct {
+	name, title string
+	magic       []string // how files start; ? is any byte
+	extensions  []string
+	check       func(data []byte) error // optional: what to refuse before config and decode see the data
+	config      func(io.Reader) (image.Config, error)
+	decode      func(data []byte) (image.Image, error)
+	exif        func(data []byte) []byte // optional: finds the EXIF block, nil if there is none
+}
+
+var formats = []format{
+	{
+		name: "png", title: "PNG",
+		magic:      []string{"\x89PNG\r\n\x1a\n"},
+		extensions: []string{".png", ".apng"},
+		config:     png.DecodeConfig,
+		decode:     reader(png.Decode),
+		exif:       exifOfPNG,
+	},
+	{
+		name: "jpeg", title: "JPEG",
+		magic:      []string{"\xff\xd8\xff"},
+		extensions: []string{".jpg", ".jpeg", ".jpe", ".jfif"},
+		check:      checkJPEG,
+		config:     jpeg.DecodeConfig,
+		decode:     reader(jpeg.Decode),
+		exif:       exifOfJPEG,
+	},
+	{
+		name: "webp", title: "WebP",
+		magic:      []string{"RIFF????WEBP"},
+		extensions: []string{".webp"},
+		check:      checkWebP,
+		config:     webp.DecodeConfig,
+		decode:     decodeWebP,
+		exif:       exifOfWebP,
+	},
+	{
+		name: "gif", title: "GIF",
+		magic:      []string{"GIF87a", "GIF89a"},
+		extensions: []string{".gif"},
+		config:     gif.DecodeConfig,
+		decode:     decodeGIF,
+	},
+	{
+		name: "bmp", title: "BMP",
+		magic:      []string{"BM????\x00\x00\x00\x00"},
+		extensions: []string{".bmp", ".dib"},
+		config:     bmp.DecodeConfig,
+		decode:     reader(bmp.Decode),
+	},
+	{
+		name: "tiff", title: "TIFF",
+		magic:      []string{"II*\x00", "MM\x00*"},
+		extensions: []string{".tif", ".tiff"},
+		config:     tiff.DecodeConfig,
+		decode:     decodeTIFF,
+		exif:       func(data []byte) []byte { return data }, // EXIF is TIFF
+	},
+}
+
+func reader(decode func(io.Reader) (image.Image, error)) func([]byte) (image.Image, error) {
+	return func(data []byte) (image.Image, error) { return decode(bytes.NewReader(data)) }
+}
+
+// HasExtension reports whether a file's name ends as that of a picture this package
+// reads, in any case. Decoding goes by content, not by name.
+func HasExtension(name string) bool {
+	e := strings.ToLower(filepath.Ext(name))
+	return slices.ContainsFunc(formats, func(f format) bool { return slices.Contains(f.extensions, e) })
+}
+
+// others are kinds of files that people hand in for pictures.
+var others = []struct {
+	magic string // how files start; ? is any byte
+	what  string
+	image bool // a picture that could be converted
+}{
+	{"????ftypavi", "an AVIF picture", true}, // avif, avis
+	{"????ftyphei", "a HEIC picture", true},  // heic, heix, heim, heis
+	{"????ftyphev", "a HEIC picture", true},  // hevc, hevx
+	{"????ftypmif1", "a HEIF picture (HEIC or AVIF)", true},
+	{"????ftypmsf1", "a HEIF picture (HEIC or AVIF)", true},
+	{"????ftyp", "a video (MP4 or QuickTime)", false},
+	{"\x00\x00\x00\x0cJXL ", "a JPEG XL picture", true},
+	{"\xff\x0a", "a JPEG XL picture", true},
+	{"\x00\x00\x00\x0cjP  ", "a JPEG 2000 picture", true},
+	{"\xff\x4f\xff\x51", "a JPEG 2000 picture", true},
+	{"8BPS", "a Photoshop file", true},
+	{"\x00\x00\x01\x00", "an ICO icon", true},
+	{"qoif", "a QOI picture", true},
+	{"II+\x00", "a BigTIFF picture", true},
+	{"MM\x00+", "a BigTIFF picture", true},
+	{"%PDF", "a PDF document", true},
+	{"%!PS", "a PostScript document", true},
+	{"P1\n", "a PBM picture", true}, {"P4\n", "a PBM picture", true},
+	{"P2\n", "a PGM picture", true}, {"P5\n", "a PGM picture", true},
+	{"P3\n", "a PPM picture", true}, {"P6\n", "a PPM picture", true},
+	{"\x1a\x45\xdf\xa3", "a video (Matroska or WebM)", false},
+	{"RIFF????AVI ", "a video (AVI)", false},
+	{"RIFF????WAVE", "a sound (WAV)", false},
+	{"PK\x03\x04", "a ZIP archive", false},
+	{"\x1f\x8b", "a gzip archive", false},
+	{"version https://git-lfs", "a Git LFS pointer, not the file it stands for", false},
+}
+
+const wanted = "want PNG, JPEG, WebP, GIF, BMP or TIFF"
+
+// sniff finds the format of a file by how it starts.
+func sniff(data []byte) (*format, error) {
+	if len(data) == 0 {
+		return nil, errors.New("the file is empty, " + wanted)
+	}
+	for i := range formats {
+		for _, magic := range formats[i].magic {
+			if starts(data, magic) {
+				return &formats[i], nil
+			}
+		}
+	}
+	for _, o := range others {
+		if starts(data, o.magic) {
+			if o.image {
+				return nil, fmt.Errorf("this is %s, which is not supported: convert it to PNG or JPEG", o.what)
+			}
+			return nil, fmt.Errorf("this is %s, %s", o.what, wanted)
+		}
+	}
+	head := data[:min(len(data), 1024)]
+	text := bytes.ToLower(bytes.TrimSpace(bytes.TrimPrefix(head, []byte("\xef\xbb\xbf"))))
+	switch {
+	case bytes.HasPrefix(text, []byte("<!doctype html")), bytes.HasPrefix(text, []byte("<html")):
+		return nil, errors.New("this is an HTML page, " + wanted)
+	case bytes.HasPrefix(text, []byte("<")) && bytes.Contains(text, []byte("<svg")):
+		return nil, errors.New("this is an SVG drawing, which is not supported: convert it to PNG or JPEG")
+	}
+	for _, f := range formats {
+		for _, magic := range f.magic {
+			if starts([]byte(magic), string(data)) {
+				return nil, fmt.Errorf("the file has %d bytes and may be a %s that was cut off, %s", len(data), f.title, wanted)
+			}
+		}
+	}
+	return nil, fmt.Errorf("unknown format (starts with %q), %s", head[:min(len(head), 12)], wanted)
+}
+
+// starts reports whether data starts with magic, in which ? is any byte.
+func starts(data []byte, magic string) bool {
+	if len(data) < len(magic) {
+		return false
+	}
+	for i := range len(magic) {
+		if magic[i] != '?' && magic[i] != data[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// decodeGIF puts the first frame on the canvas, which is white where no frame is.
+func decodeGIF(data []byte) (image.Image, error) {
+	c, err := gif.DecodeConfig(bytes.NewReader(data))
+	if err != nil {
+		return nil, err
+	}
+	frame, err := gif.Decode(bytes.NewReader(data))
+	if err != nil {
+		return nil, err
+	}
+	canvas := image.Rect(0, 0, c.Width, c.Height)
+	at := frame.Bounds()
+	if at == canvas {
+		return frame, nil
+	}
+	if at.Empty() || !at.In(canvas) {
+		return nil, fmt.Errorf("the first frame covers %v of a canvas of %v", at, canvas)
+	}
+	var rgb pixel.RGB
+	if err := pixel.ToRGB(&rgb, frame, nil); err != nil {
+		return nil, err
+	}
+	whole := &pixel.RGB{Pix: bytes.Repeat([]byte{255}, 3*c.Width*c.Height), W: c.Width, H: c.Height}
+	for y := range rgb.H {
+		copy(whole.Pix[3*((at.Min.Y+y)*whole.W+at.Min.X):], rgb.Pix[3*y*rgb.W:][:3*rgb.W])
+	}
+	return whole, nil
+}
+
+// decodeTIFF corrects the decoder on fax-compressed pictures whose zeros are black. By
+// the TIFF specification, and in libtiff, the compression's white runs are zeros
+// whatever zero means; the decoder shows white runs as white.
+func decodeTIFF(data []byte) (image.Image, error) {
+	const (
+		group3      = 3
+		group4      = 4
+		blackIsZero = 1
+	)
+	img, err := tiff.Decode(bytes.NewReader(data))
+	if err != nil {
+		return nil, err
+	}
+	fax := tiffTag(data, tagCompression)
+	if m, ok := img.(*image.Gray); ok && (fax == group3 || fax == group4) && tiffTag(data, tagPhotometric) == blackIsZero {
+		for i, v := range m.Pix {
+			m.Pix[i] = ^v
+		}
+	}
+	return img, nil
+}
+
+// exifOfPNG finds the eXIf chunk.
+func exifOfPNG(data []byte) []byte {
+	data = data[8:]
+	for len(data) >= 12 {
+		n := uint64(be32(data))
+		if n > uint64(len(data)-12) {
+			return nil
+		}
+		if string(data[4:8]) == "eXIf" {
+			return data[8:][:n]
+		}
+		data = data[12+n:]
+	}
+	return nil
+}

@@ -1,0 +1,231 @@
+package rt
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"sync/atomic"
+)
+
+// ErrBusy says that a session is used by two goroutines at once.
+var ErrBusy = errors.New("the session is running another call; give each goroutine a session of its own, or use Model.Do")
+
+// Session is one arena and one set of threads. One call runs at a time; a second
+// one beside it gets ErrBusy. Its threads stop with Close, or when the session is
+// garbage.
+type Session struct {
+	model  *Model
+	exec   *Exec
+	busy   atomic.Bool
+	closed bool
+	result Result
+}
+
+// Seq is one sequence of a batch: what the function takes, the rest nil. Image is
+// the normalised picture, channel by channel.
+type Seq struct {
+	Image []float32
+	IDs   []int32
+}
+
+// NewSession makes a session. Memory is taken as calls touch it.
+func (m *Model) NewSession() *Session {
+	s := &Session{model: m, exec: newExec(m.kern, m.base, m.arena, m.threads)}
+	runtime.AddCleanup(s, (*pool).close, s.exec.pool)
+	return s
+}
+
+// Close stops the session's threads; calls after it are errors.
+func (s *Session) Close() error {
+	if !s.busy.CompareAndSwap(false, true) {
+		return fmt.Errorf("%s: close: %w", s.model.pkg.Name, ErrBusy)
+	}
+	defer s.busy.Store(false)
+	if !s.closed {
+		s.closed = true
+		s.exec.pool.close()
+	}
+	return nil
+}
+
+// Model returns the model the session belongs to.
+func (s *Session) Model() *Model { return s.model }
+
+// Result holds the outputs of a call. It belongs to the session and is valid until
+// the session's next Run.
+type Result struct {
+	f    *Func
+	n    int // sequences
+	data []float32
+	off  []int // start of [output][sequence], and the end
+}
+
+// Len returns the number of sequences.
+func (r *Result) Len() int { return r.n }
+
+// Out returns the rows of one sequence of output i: its sections in order, Cols
+// floats a row, nothing between. It is valid until the session's next Run.
+func (r *Result) Out(i, seq int) []float32 {
+	if i < 0 || i >= len(r.f.Outputs) || seq < 0 || seq >= r.n {
+		panic(fmt.Sprintf("rt: output %d of sequence %d; %s has %d outputs, the batch %d sequences", i, seq, r.f.Name, len(r.f.Outputs), r.n))
+	}
+	k := i*r.n + seq
+	return r.data[r.off[k]:r.off[k+1]:r.off[k+1]]
+}
+
+// All returns output i of all sequences, one after the other.
+func (r *Result) All(i int) []float32 {
+	if i < 0 || i >= len(r.f.Outputs) {
+		panic(fmt.Sprintf("rt: output %d; %s has %d outputs", i, r.f.Name, len(r.f.Outputs)))
+	}
+	lo, hi := r.off[i*r.n], r.off[(i+1)*r.n]
+	return r.data[lo:hi:hi]
+}
+
+// Run runs f on a batch. Sequences are packed into passes of at most the package's
+// limit of rows; how they are packed does not change their results. Batches of any
+// length are allowed, also of none. An error leaves the session usable.
+func (s *Session) Run(f *Func, batch []Seq) (*Result, error) {
+	if !s.busy.CompareAndSwap(false, true) {
+		return nil, fmt.Errorf("%s: %s: %w", s.model.pkg.Name, f.Name, ErrBusy)
+	}
+	defer s.busy.Store(false)
+	s.model.open.RLock()
+	defer s.model.open.RUnlock()
+	if err := s.check(f, batch); err != nil {
+		return nil, fmt.Errorf("%s: %s: %w", s.model.pkg.Name, f.Name, err)
+	}
+	r := &s.result
+	r.layout(f, batch)
+	e := s.exec
+	e.rows = f.Fixed
+	if f.Text {
+		e.rows += s.model.pkg.Text
+	}
+	e.pool.enter()
+	defer s.idle()
+	for at := 0; at < len(batch); {
+		n := s.load(f, batch[at:])
+		f.Run(e)
+		r.collect(e, at)
+		at += n
+	}
+	return r, nil
+}
+
+// idle parks the threads and lets go of the caller's memory.
+func (s *Session) idle() {
+	s.exec.pool.leave()
+	clear(s.exec.Images[:cap(s.exec.Images)])
+}
+
+// check validates a call.
+func (s *Session) check(f *Func, batch []Seq) error {
+	p := s.model.pkg
+	if s.closed {
+		return errors.New("the session is closed; make another with NewSession")
+	}
+	if s.model.closed {
+		return errClosed
+	}
+	known := false
+	for _, g := range p.Funcs {
+		known = known || f == g
+	}
+	if !known {
+		return errors.New("the function belongs to another package; use a function of the session's model")
+	}
+	for i := range batch {
+		q := &batch[i]
+		switch {
+		case len(q.Image) != f.Image && f.Image == 0:
+			return fmt.Errorf("sequence %d: it has an image, this function takes none; leave Image nil", i)
+		case len(q.Image) != f.Image:
+			return fmt.Errorf("sequence %d: the image has %d values, want %d; resize and normalise it as the model's preprocessing does", i, len(q.Image), f.Image)
+		case !f.Text && len(q.IDs) != 0:
+			return fmt.Errorf("sequence %d: it has text, this function takes none; leave IDs nil", i)
+		case f.Text && len(q.IDs) == 0:
+			return fmt.Errorf("sequence %d: the text is empty; give at least one id (the tokenizer always gives begin and end)", i)
+		case f.Text && len(q.IDs) > p.Text:
+			return fmt.Errorf("sequence %d: the text has %d ids, the limit is %d; cut it, or raise limits.text in the description and build again", i, len(q.IDs), p.Text)
+		}
+		for j, id := range q.IDs {
+			if id < 0 || int(id) >= p.Vocab {
+				return fmt.Errorf("sequence %d: id %d at %d is outside the vocabulary of %d; use the model's own tokenizer", i, id, j, p.Vocab)
+			}
+		}
+	}
+	return nil
+}
+
+// load takes as many sequences as fit into one pass, at least one.
+func (s *Session) load(f *Func, batch []Seq) int {
+	e, limit := s.exec, s.model.pkg.Rows
+	e.B, e.T = 0, 0
+	e.Len, e.Start, e.Images, e.IDs = e.Len[:0], e.Start[:0], e.Images[:0], e.IDs[:0]
+	for i := range batch {
+		q := &batch[i]
+		if e.B > 0 && ((e.B+1)*max(1, f.Fixed) > limit || e.T+len(q.IDs) > limit) {
+			break
+		}
+		e.Start = append(e.Start, e.T)
+		e.Len = append(e.Len, len(q.IDs))
+		if f.Image > 0 {
+			e.Images = append(e.Images, q.Image)
+		}
+		e.IDs = append(e.IDs, q.IDs...)
+		e.T += len(q.IDs)
+		e.B++
+	}
+	return e.B
+}
+
+// rows returns the rows of a sequence in an output.
+func (o *Output) rows(text int) int {
+	n := 0
+	for _, s := range o.Sections {
+		n += s.C
+		if s.T {
+			n += text
+		}
+	}
+	return n
+}
+
+// layout makes room for the outputs of a batch.
+func (r *Result) layout(f *Func, batch []Seq) {
+	r.f, r.n = f, len(batch)
+	r.off = append(r.off[:0], 0)
+	end := 0
+	for i := range f.Outputs {
+		o := &f.Outputs[i]
+		for j := range batch {
+			end += o.rows(len(batch[j].IDs)) * o.Cols
+			r.off = append(r.off, end)
+		}
+	}
+	if cap(r.data) < end {
+		r.data = make([]float32, end)
+	}
+	r.data = r.data[:end]
+}
+
+// collect copies the outputs of a pass, whose first sequence is number first.
+func (r *Result) collect(e *Exec, first int) {
+	for i := range r.f.Outputs {
+		o := &r.f.Outputs[i]
+		m := e.Mat(o.Off, o.LD, e.packed(o.Sections), o.Cols)
+		for seq := range e.B {
+			dst := r.data[r.off[i*r.n+first+seq]:]
+			base := 0
+			for _, sec := range o.Sections {
+				start, n := e.span(sec, seq)
+				for row := base + start; row < base+start+n; row++ {
+					copy(dst, m.row(row))
+					dst = dst[o.Cols:]
+				}
+				base += e.sectionRows(sec)
+			}
+		}
+	}
+}
