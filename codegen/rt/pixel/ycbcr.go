@@ -7,11 +7,11 @@ import (
 
 // ycc is where the chroma of an open YCbCr picture lies.
 type ycc struct {
-	fx, fy int // luma columns and rows a chroma sample
-	x0, y0 int // of the picture's first pixel, within its first chroma sample
-	cw, ch int // size of a chroma plane
-	cb, cr []uint8
-	sum    []int32 // a row of 3*near + far, for 4:2:0
+	fx, fy int      // luma columns and rows a chroma sample
+	x0, y0 int      // of the picture's first pixel, within its first chroma sample
+	cw, ch int      // size of a chroma plane
+	sum    []uint32 // a row of chroma, after the vertical part of the filter
+	out    []uint32 // a row of chroma at the width of luma
 }
 
 func (s *source) openYCbCr(m *image.YCbCr) error {
@@ -53,75 +53,89 @@ func (s *source) openYCbCr(m *image.YCbCr) error {
 // for pictures of one or two chroma columns), then JFIF's matrix in 16-bit fixed
 // point.
 func (s *source) rowYCbCr(dst []uint8, m *image.YCbCr, y int) {
-	c := &s.chroma
-	cb := c.upsample(&c.cb, m.Cb, m.CStride, y)
-	cr := c.upsample(&c.cr, m.Cr, m.CStride, y)
 	luma := m.Y[y*m.YStride:][:s.w]
-	cb, cr = cb[c.x0:][:len(luma)], cr[c.x0:][:len(luma)]
+	chroma := s.chroma.upsample(m, y)[:len(luma)]
 	const half = 1 << 15
 	for x, v := range luma {
-		l := int32(v)
-		u, w := int32(cb[x])-128, int32(cr[x])-128
-		d := dst[3*x:][:3]
-		d[0] = clamp(l + (91881*w+half)>>16)
-		d[1] = clamp(l + (-22554*u-46802*w+half)>>16)
-		d[2] = clamp(l + (116130*u+half)>>16)
+		l, c := int32(v), chroma[x]
+		cb, cr := int32(c&0xffff)-128, int32(c>>16)-128
+		d := (*[3]uint8)(dst[3*x:])
+		d[0] = clamp(l + (91881*cr+half)>>16)
+		d[1] = clamp(l + (-22554*cb-46802*cr+half)>>16)
+		d[2] = clamp(l + (116130*cb+half)>>16)
 	}
 }
 
-func clamp(v int32) uint8 { return uint8(min(max(v, 0), 255)) }
+// clamp is v limited to 0..255.
+func clamp(v int32) uint8 {
+	if uint32(v) > 255 {
+		v = ^(v >> 31)
+	}
+	return uint8(v)
+}
 
-// upsample returns the chroma of row y of the picture for every luma column,
-// starting c.x0 columns left of it.
-func (c *ycc) upsample(buf *[]uint8, plane []uint8, stride, y int) []uint8 {
-	cy := (c.y0 + y) / c.fy
-	near := plane[cy*stride:][:c.cw]
-	if c.fx == 1 && c.fy == 1 {
-		return near
+// A chroma value holds Cb in its low and Cr in its high 16 bits: all sums of the filters
+// below fit there, so both go through at once.
+func chroma(cb, cr uint8) uint32 { return uint32(cb) | uint32(cr)<<16 }
+
+const (
+	bothOnes  = 1 | 1<<16
+	bothBytes = 0xff | 0xff<<16
+)
+
+// upsample returns the chroma of each pixel of row y of the picture.
+func (c *ycc) upsample(m *image.YCbCr, y int) []uint32 {
+	y += c.y0
+	at := y / c.fy
+	cb, cr := m.Cb[at*m.CStride:][:c.cw], m.Cr[at*m.CStride:][:c.cw]
+	c.sum = grow(c.sum, c.cw)
+	sum := c.sum
+	for x := range cb {
+		sum[x] = chroma(cb[x], cr[x])
 	}
-	// The other row that halved chroma lies between: above for an even row,
-	// below for an odd one, itself at the edges.
-	odd := (c.y0 + y) % c.fy
-	far := near
-	if c.fy == 2 {
-		if i := cy + 2*odd - 1; i >= 0 && i < c.ch {
-			far = plane[i*stride:][:c.cw]
-		}
-	}
-	out := grow(*buf, c.fx*c.cw)
-	*buf = out
-	switch {
-	case c.fx == 1: // 4:4:0
-		for x, v := range near {
-			out[x] = uint8((3*int32(v) + int32(far[x]) + 1 + int32(odd)) >> 2)
-		}
-	case c.fx > 2 || c.cw <= 2:
+	if c.fx > 2 || c.fx == 2 && c.cw <= 2 {
+		out := grow(c.out, c.fx*c.cw)
+		c.out = out
 		for x := range out {
-			out[x] = near[x/c.fx]
+			out[x] = sum[x/c.fx]
 		}
-	case c.fy == 1: // 4:2:2
-		last := c.cw - 1
-		out[0], out[2*last+1] = near[0], near[last]
-		for x := range last {
-			l, r := int32(near[x]), int32(near[x+1])
-			out[2*x+1] = uint8((3*l + r + 2) >> 2)
-			out[2*x+2] = uint8((3*r + l + 1) >> 2)
+		return out[c.x0:]
+	}
+	if c.fy == 2 {
+		// The pixel row lies between two chroma rows, nearer to this one. The other is
+		// above an even row and below an odd one; at the edges this one again.
+		odd := y % 2
+		far := min(max(at+2*odd-1, 0), c.ch-1)
+		cb, cr := m.Cb[far*m.CStride:][:c.cw], m.Cr[far*m.CStride:][:c.cw]
+		for x, v := range sum {
+			sum[x] = 3*v + chroma(cb[x], cr[x])
 		}
-	default: // 4:2:0
-		c.sum = grow(c.sum, c.cw)
-		sum := c.sum[:len(near)]
-		far = far[:len(near)]
-		for x, v := range near {
-			sum[x] = 3*int32(v) + int32(far[x])
-		}
-		last := c.cw - 1
-		out[0], out[2*last+1] = uint8((4*sum[0]+8)>>4), uint8((4*sum[last]+7)>>4)
-		for x := range last {
-			l, r := sum[x], sum[x+1]
-			o := out[2*x+1:][:2]
-			o[0] = uint8((3*l + r + 7) >> 4)
-			o[1] = uint8((3*r + l + 8) >> 4)
+		if c.fx == 1 {
+			for x, v := range sum {
+				sum[x] = (v + uint32(1+odd)*bothOnes) >> 2 & bothBytes
+			}
 		}
 	}
-	return out
+	if c.fx == 1 {
+		return sum
+	}
+	// Each sample makes two pixels, each one quarter of the neighbour on its side.
+	shift, left, right := 2, uint32(1*bothOnes), uint32(2*bothOnes)
+	if c.fy == 2 {
+		shift, left, right = 4, 8*bothOnes, 7*bothOnes
+	}
+	c.out = grow(c.out, 2*c.cw)
+	out := c.out
+	previous := sum[0]
+	for x, v := range sum {
+		next := v
+		if x+1 < len(sum) {
+			next = sum[x+1]
+		}
+		o := (*[2]uint32)(out[2*x:])
+		o[0] = (3*v + previous + left) >> (shift & 31) & bothBytes
+		o[1] = (3*v + next + right) >> (shift & 31) & bothBytes
+		previous = v
+	}
+	return out[c.x0:]
 }

@@ -153,10 +153,7 @@ func (f *format) picture(data []byte) (img image.Image, err error) {
 }
 
 func (f *format) wrap(err error) error {
-	if err == io.EOF || err == io.ErrUnexpectedEOF {
-		return fmt.Errorf("damaged %s: the file ends too early", f.title)
-	}
-	return fmt.Errorf("cannot decode this %s (%w): if other programs show it, convert it to PNG or JPEG", f.title, err)
+	return fmt.Errorf("cannot decode this %s: %w (the file is cut off, damaged, or of a kind that is not supported: if other programs show it, convert it to PNG or JPEG)", f.title, err)
 }
 
 // guard turns a panic of a decoder, which is not our code and reads bytes from

@@ -1,0 +1,471 @@
+package decode
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"image"
+	"image/color"
+	"image/color/palette"
+	"image/gif"
+	"image/jpeg"
+	"image/png"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/image/bmp"
+	"golang.org/x/image/tiff"
+
+	"github.com/multiway-go/multiway/codegen/rt/pixel"
+)
+
+// The pictures that Pillow decoded.
+func TestPillow(t *testing.T) {
+	for _, test := range []struct {
+		file, format string
+		max          int
+		mean         float64
+	}{
+		{"444.jpg", "jpeg", 3, 0.05},
+		{"422.jpg", "jpeg", 3, 0.05},
+		{"420.jpg", "jpeg", 3, 0.05},
+		{"440.jpg", "jpeg", 3, 0.05},
+		{"411.jpg", "jpeg", 3, 0.05},
+		{"cmyk.jpg", "jpeg", 3, 0.05},
+		{"lossy.webp", "webp", 0, 0},
+		{"alpha.webp", "webp", 0, 0},
+		{"fax.tif", "tiff", 0, 0},
+	} {
+		t.Run(test.file, func(t *testing.T) {
+			path := filepath.Join("testdata", test.file)
+			img, format, err := File(path, Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if format != test.format {
+				t.Errorf("format is %s, want %s", format, test.format)
+			}
+			got := rgb(t, img)
+			img, _, err = File(path+".png", Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := rgb(t, img)
+			if got.Bounds() != want.Bounds() {
+				t.Fatalf("picture covers %v, want %v", got.Bounds(), want.Bounds())
+			}
+			worst, sum := 0, 0
+			for i, v := range want.Pix {
+				d := int(got.Pix[i]) - int(v)
+				worst, sum = max(worst, d, -d), sum+max(d, -d)
+			}
+			if mean := float64(sum) / float64(len(want.Pix)); worst > test.max || mean > test.mean {
+				t.Errorf("differs by at most %d, %.4f in the mean; want %d, %.2f", worst, mean, test.max, test.mean)
+			}
+		})
+	}
+}
+
+// Every format that loses nothing gives back the picture that was written.
+func TestLossless(t *testing.T) {
+	opaque := colors(13, 7, func(i int) color.Color {
+		return color.NRGBA{uint8(20 * i), uint8(255 - 2*i), uint8(7 * i), 255}
+	})
+	clear := colors(13, 7, func(i int) color.Color {
+		return color.NRGBA{uint8(20 * i), uint8(255 - 2*i), uint8(7 * i), uint8(3 * i)}
+	})
+	few := image.NewPaletted(image.Rect(0, 0, 13, 7), palette.WebSafe)
+	for i := range few.Pix {
+		few.Pix[i] = uint8(2 * i)
+	}
+	for _, test := range []struct {
+		name, format string
+		img          image.Image
+		encode       func(*bytes.Buffer, image.Image) error
+	}{
+		{"png", "png", opaque, func(b *bytes.Buffer, m image.Image) error { return png.Encode(b, m) }},
+		{"transparent png", "png", clear, func(b *bytes.Buffer, m image.Image) error { return png.Encode(b, m) }},
+		{"paletted png", "png", few, func(b *bytes.Buffer, m image.Image) error { return png.Encode(b, m) }},
+		{"gif", "gif", few, func(b *bytes.Buffer, m image.Image) error { return gif.Encode(b, m, nil) }},
+		{"bmp", "bmp", opaque, func(b *bytes.Buffer, m image.Image) error { return bmp.Encode(b, m) }},
+		{"paletted bmp", "bmp", few, func(b *bytes.Buffer, m image.Image) error { return bmp.Encode(b, m) }},
+		{"tiff", "tiff", opaque, func(b *bytes.Buffer, m image.Image) error { return tiff.Encode(b, m, nil) }},
+		{"transparent tiff", "tiff", clear, func(b *bytes.Buffer, m image.Image) error { return tiff.Encode(b, m, nil) }},
+		{"deflated tiff", "tiff", opaque, func(b *bytes.Buffer, m image.Image) error {
+			return tiff.Encode(b, m, &tiff.Options{Compression: tiff.Deflate, Predictor: true})
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var b bytes.Buffer
+			if err := test.encode(&b, test.img); err != nil {
+				t.Fatal(err)
+			}
+			img, format, err := Decode(&b, Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if format != test.format {
+				t.Errorf("format is %s, want %s", format, test.format)
+			}
+			if diff := cmp.Diff(rgb(t, test.img), rgb(t, img)); diff != "" {
+				t.Errorf("pixels differ (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// A GIF's first frame may be smaller than its canvas.
+func TestGIFCanvas(t *testing.T) {
+	frame := func(r image.Rectangle, c uint8) *image.Paletted {
+		m := image.NewPaletted(r, color.Palette{color.Black, color.White, color.RGBA{255, 0, 0, 255}, color.RGBA{}})
+		for i := range m.Pix {
+			m.Pix[i] = c
+		}
+		return m
+	}
+	var b bytes.Buffer
+	if err := gif.EncodeAll(&b, &gif.GIF{
+		Image:  []*image.Paletted{frame(image.Rect(1, 1, 2, 3), 2), frame(image.Rect(0, 0, 3, 3), 0)},
+		Delay:  []int{1, 1},
+		Config: image.Config{Width: 3, Height: 3},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	img, _, err := Bytes(b.Bytes(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := strings.TrimSpace(`
+ffffff ffffff ffffff
+ffffff ff0000 ffffff
+ffffff ff0000 ffffff`)
+	if diff := cmp.Diff(want, text(rgb(t, img))); diff != "" {
+		t.Errorf("canvas (-want +got):\n%s", diff)
+	}
+}
+
+func TestOrientation(t *testing.T) {
+	// The picture that should be seen is abc/def; each stored form is what a camera held
+	// that way would write.
+	const want = "aaaaaa bbbbbb cccccc\ndddddd eeeeee ffffff"
+	for o, stored := range map[int][]string{
+		1: {"abc", "def"},
+		2: {"cba", "fed"},
+		3: {"fed", "cba"},
+		4: {"def", "abc"},
+		5: {"ad", "be", "cf"},
+		6: {"cf", "be", "ad"},
+		7: {"fc", "eb", "da"},
+		8: {"da", "eb", "fc"},
+	} {
+		t.Run(fmt.Sprint(o), func(t *testing.T) {
+			m := colors(len(stored[0]), len(stored), func(i int) color.Color {
+				var v uint8
+				fmt.Sscanf(strings.Repeat(string(strings.Join(stored, "")[i]), 2), "%x", &v)
+				return color.NRGBA{v, v, v, 255}
+			})
+			var b bytes.Buffer
+			if err := png.Encode(&b, m); err != nil {
+				t.Fatal(err)
+			}
+			for _, order := range []binary.AppendByteOrder{binary.LittleEndian, binary.BigEndian} {
+				data := withEXIF(b.Bytes(), exifBlock(order, o))
+				img, _, err := Bytes(data, Options{Orient: true})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if diff := cmp.Diff(want, text(rgb(t, img))); diff != "" {
+					t.Errorf("%v: upright picture (-want +got):\n%s", order, diff)
+				}
+				img, _, err = Bytes(data, Options{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got := img.Bounds().Size(); got != m.Bounds().Size() {
+					t.Errorf("%v: not asked to turn, but size is %v, want %v", order, got, m.Bounds().Size())
+				}
+			}
+		})
+	}
+}
+
+func TestFindEXIF(t *testing.T) {
+	block := exifBlock(binary.BigEndian, 6)
+	m := colors(4, 2, func(int) color.Color { return color.White })
+	var b bytes.Buffer
+	if err := jpeg.Encode(&b, m, nil); err != nil {
+		t.Fatal(err)
+	}
+	body := append([]byte("Exif\x00\x00"), block...)
+	segment := append([]byte{0xff, 0xe1, 0, byte(len(body) + 2)}, body...)
+	jpg := bytes.Join([][]byte{b.Bytes()[:2], {0xff, 0xe0, 0, 4, 1, 2}, {0xff}, segment, b.Bytes()[2:]}, nil)
+
+	lossless, err := os.ReadFile("testdata/animated.webp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The first frame's bitstream, as a file of its own.
+	at := bytes.Index(lossless, []byte("VP8L"))
+	vp8l := lossless[at:][:8+binary.LittleEndian.Uint32(lossless[at+4:])]
+	riff := func(chunks ...[]byte) []byte {
+		body := append([]byte("WEBP"), bytes.Join(chunks, nil)...)
+		return append(binary.LittleEndian.AppendUint32([]byte("RIFF"), uint32(len(body))), body...)
+	}
+	if len(vp8l)%2 == 1 {
+		vp8l = append(vp8l[:len(vp8l):len(vp8l)], 0)
+	}
+	exif := append(binary.LittleEndian.AppendUint32([]byte("EXIF"), uint32(len(block))), block...)
+	vp8x := []byte{'V', 'P', '8', 'X', 10, 0, 0, 0, 8, 0, 0, 0, 7, 0, 0, 7, 0, 0}
+
+	for _, test := range []struct {
+		name string
+		data []byte
+		want image.Point
+	}{
+		{"jpeg", jpg, image.Pt(2, 4)},
+		{"jpeg without", b.Bytes(), image.Pt(4, 2)},
+		{"webp", riff(vp8x, vp8l, exif), image.Pt(8, 8)},
+		{"webp without", riff(vp8l), image.Pt(8, 8)},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			f, err := sniff(test.data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			found := f.exif(test.data)
+			want := block
+			if strings.HasSuffix(test.name, "without") {
+				want = nil
+			}
+			if diff := cmp.Diff(want, found); diff != "" {
+				t.Errorf("EXIF block (-want +got):\n%s", diff)
+			}
+			img, _, err := Bytes(test.data, Options{Orient: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := img.Bounds().Size(); got != test.want {
+				t.Errorf("size is %v, want %v", got, test.want)
+			}
+		})
+	}
+}
+
+func TestBrokenEXIF(t *testing.T) {
+	good := exifBlock(binary.LittleEndian, 6)
+	edit := func(at int, b ...byte) []byte {
+		c := bytes.Clone(good)
+		copy(c[at:], b)
+		return c
+	}
+	for name, block := range map[string][]byte{
+		"empty":             nil,
+		"cut off":           good[:9],
+		"entry cut off":     good[:20],
+		"no TIFF":           edit(0, 'X'),
+		"offset outside":    edit(4, 0xff, 0xff, 0xff, 0xff),
+		"offset at the end": edit(4, byte(len(good)-1)),
+		"other type":        edit(12, 2),
+		"other count":       edit(14, 2),
+		"value 0":           edit(18, 0),
+		"value 9":           edit(18, 9),
+		"other tag":         edit(10, 0x13),
+	} {
+		if got := orientation(block); got != 1 {
+			t.Errorf("%s: orientation is %d, want 1", name, got)
+		}
+	}
+	if got := orientation(edit(8, 0xff, 0xff)); got != 6 {
+		t.Errorf("too many entries promised: orientation is %d, want 6", got)
+	}
+}
+
+func TestRefused(t *testing.T) {
+	var small bytes.Buffer
+	if err := png.Encode(&small, colors(5, 4, func(int) color.Color { return color.Black })); err != nil {
+		t.Fatal(err)
+	}
+	jpg := read(t, "420.jpg")
+	scan := bytes.Index(jpg, []byte{0xff, 0xda})
+	webp := read(t, "lossy.webp")
+	for _, test := range []struct {
+		name    string
+		data    []byte
+		options Options
+		want    string
+	}{
+		{"empty", nil, Options{}, "the file is empty"},
+		{"html", []byte("\n <!DOCTYPE html><html>"), Options{}, "this is an HTML page"},
+		{"svg", []byte("<?xml version='1.0'?>\n<!-- x --><svg xmlns=''>"), Options{}, "this is an SVG drawing, which is not supported: convert it to PNG or JPEG"},
+		{"heic", []byte("\x00\x00\x00\x18ftypheic\x00\x00\x00\x00"), Options{}, "this is a HEIC picture, which is not supported: convert it to PNG or JPEG"},
+		{"avif", []byte("\x00\x00\x00\x1cftypavif\x00\x00\x00\x00"), Options{}, "this is an AVIF picture"},
+		{"mp4", []byte("\x00\x00\x00\x1cftypisom\x00\x00\x00\x00"), Options{}, "this is a video"},
+		{"pdf", []byte("%PDF-1.7"), Options{}, "this is a PDF document"},
+		{"text", []byte("hello, world"), Options{}, `unknown format (starts with "hello, world"), want PNG, JPEG`},
+		{"two bytes", []byte("\x89P"), Options{}, "may be a PNG that was cut off"},
+		{"png cut off", small.Bytes()[:50], Options{}, "cannot decode this PNG: png: invalid format: unexpected EOF (the file is cut off, damaged"},
+		{"png header only", small.Bytes()[:33], Options{}, "cannot decode this PNG: unexpected EOF (the file is cut off"},
+		{"jpeg cut off", jpg[:len(jpg)/2], Options{}, "cannot decode this JPEG: invalid JPEG format: short Huffman data (the file is cut off"},
+		{"jpeg of many scans", append(bytes.Clone(jpg[:scan]), bytes.Repeat(jpg[scan:scan+14], 200)...), Options{}, "200 scans of the picture, want at most 100"},
+		{"webp cut off", webp[:len(webp)-9], Options{}, "WebP: the file is cut off or damaged"},
+		{"webp without picture", []byte("RIFF\x04\x00\x00\x00WEBP"), Options{}, "WebP: there is no picture in the file"},
+		{"webp with a long chunk", []byte("RIFF\x0c\x00\x00\x00WEBPVP8 \xff\xff\xff\x7f"), Options{}, "WebP: the file is cut off or damaged"},
+		{"animated webp", read(t, "animated.webp"), Options{}, "animations are not supported"},
+		{"gif without frame", []byte("GIF89a\x02\x00\x02\x00\x00\x00\x00;"), Options{}, "cannot decode this GIF: gif: missing image data"},
+		{"tiff without directory", []byte("II*\x00\x08\x00\x00\x00"), Options{}, "cannot decode this TIFF: "},
+		{"too wide", pngHeader(40000, 100), Options{}, "PNG: the picture is 40000 x 100 pixels, want at most 32768 on a side"},
+		{"too many pixels", pngHeader(20000, 10000), Options{}, "PNG: the picture is 20000 x 10000 pixels, the limit is 67108864 pixels: scale it down or raise the limit"},
+		{"own limit", small.Bytes(), Options{MaxPixels: 19}, "PNG: the picture is 5 x 4 pixels, the limit is 19 pixels"},
+		{"too many bytes", small.Bytes(), Options{MaxBytes: 20}, "the file is larger than the limit of 20 bytes"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			img, _, err := Decode(bytes.NewReader(test.data), test.options)
+			if err == nil {
+				t.Fatalf("decoded %v, want error %q", img.Bounds(), test.want)
+			}
+			if !strings.Contains(err.Error(), test.want) {
+				t.Errorf("error is\n%s\nwant\n%s", err, test.want)
+			}
+		})
+	}
+}
+
+// At the limits a picture passes.
+func TestLimits(t *testing.T) {
+	var small bytes.Buffer
+	if err := png.Encode(&small, colors(5, 4, func(int) color.Color { return color.Black })); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := Decode(bytes.NewReader(small.Bytes()), Options{MaxPixels: 20, MaxBytes: int64(small.Len())}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestFile(t *testing.T) {
+	dir := t.TempDir()
+	big := filepath.Join(dir, "big.png")
+	if err := os.WriteFile(big, make([]byte, 100), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct{ name, path, want string }{
+		{"folder", dir, dir + ": is a folder, want a picture file"},
+		{"missing", filepath.Join(dir, "none.png"), "none.png"},
+		{"too large", big, big + ": the file is larger than the limit of 99 bytes"},
+	} {
+		if _, _, err := File(test.path, Options{MaxBytes: 99}); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: error is %v, want %q", test.name, err, test.want)
+		}
+	}
+	if _, _, err := File(big, Options{}); err == nil || !strings.HasPrefix(err.Error(), big+": ") {
+		t.Errorf("error is %v, want it to begin with the file's name", err)
+	}
+}
+
+// A decoder that panics is an error.
+func TestGuard(t *testing.T) {
+	f := &format{title: "XYZ", decode: func(data []byte) (image.Image, error) { return nil, fmt.Errorf("%c", data[7]) }}
+	_, err := f.picture([]byte{1})
+	if err == nil || !strings.Contains(err.Error(), "cannot decode this XYZ: the decoder failed: runtime error: index out of range") {
+		t.Errorf("error is %v", err)
+	}
+}
+
+func TestHasExtension(t *testing.T) {
+	for name, want := range map[string]bool{
+		"a.png": true, "b/c.JPG": true, "x.jpeg": true, "x.webp": true, "x.tif": true,
+		"x": false, "png": false, "x.svg": false, "x.png.txt": false, "": false,
+	} {
+		if got := HasExtension(name); got != want {
+			t.Errorf("HasExtension(%q) = %v, want %v", name, got, want)
+		}
+	}
+}
+
+// The table of formats is complete.
+func TestFormats(t *testing.T) {
+	for _, f := range formats {
+		if f.name == "" || f.title == "" || len(f.magic) == 0 || len(f.extensions) == 0 || f.config == nil || f.decode == nil {
+			t.Errorf("format %q has an empty field", f.name)
+		}
+	}
+}
+
+func rgb(t *testing.T, img image.Image) *pixel.RGB {
+	t.Helper()
+	var m pixel.RGB
+	if err := pixel.ToRGB(&m, img, nil); err != nil {
+		t.Fatal(err)
+	}
+	return &m
+}
+
+// text writes a picture as hexadecimal colours, a line a row.
+func text(m *pixel.RGB) string {
+	var rows []string
+	for y := range m.H {
+		var row []string
+		for x := range m.W {
+			row = append(row, fmt.Sprintf("%x", m.Pix[3*(y*m.W+x):][:3]))
+		}
+		rows = append(rows, strings.Join(row, " "))
+	}
+	return strings.Join(rows, "\n")
+}
+
+func colors(w, h int, color func(i int) color.Color) *image.NRGBA {
+	m := image.NewNRGBA(image.Rect(0, 0, w, h))
+	for i := range w * h {
+		m.Set(i%w, i/w, color(i))
+	}
+	return m
+}
+
+func read(t testing.TB, name string) []byte {
+	data, err := os.ReadFile(filepath.Join("testdata", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// exifBlock makes an EXIF block with an orientation only.
+func exifBlock(order binary.AppendByteOrder, orientation int) []byte {
+	b := []byte("II*\x00")
+	if order.String() == binary.BigEndian.String() {
+		b = []byte("MM\x00*")
+	}
+	b = order.AppendUint32(b, 8)
+	b = order.AppendUint16(b, 1)
+	b = order.AppendUint16(b, tagOrientation)
+	b = order.AppendUint16(b, 3)
+	b = order.AppendUint32(b, 1)
+	b = order.AppendUint16(b, uint16(orientation))
+	return append(b, 0, 0, 0, 0, 0, 0)
+}
+
+const pngStart = 8 + 25 // signature and header chunk
+
+// withEXIF puts an EXIF chunk into a PNG.
+func withEXIF(data, exif []byte) []byte {
+	chunk := append([]byte("eXIf"), exif...)
+	b := bytes.Clone(data[:pngStart])
+	b = binary.BigEndian.AppendUint32(b, uint32(len(exif)))
+	b = append(b, chunk...)
+	b = binary.BigEndian.AppendUint32(b, crc32.ChecksumIEEE(chunk))
+	return append(b, data[pngStart:]...)
+}
+
+// pngHeader makes a PNG of which only the header exists.
+func pngHeader(w, h uint32) []byte {
+	chunk := []byte("IHDR")
+	chunk = binary.BigEndian.AppendUint32(chunk, w)
+	chunk = binary.BigEndian.AppendUint32(chunk, h)
+	chunk = append(chunk, 8, 2, 0, 0, 0)
+	b := []byte("\x89PNG\r\n\x1a\n\x00\x00\x00\x0d")
+	b = append(b, chunk...)
+	return binary.BigEndian.AppendUint32(b, crc32.ChecksumIEEE(chunk))
+}

@@ -1,0 +1,75 @@
+package decode
+
+import (
+	"encoding/binary"
+	"os"
+	"testing"
+
+	"github.com/multiway-go/multiway/codegen/rt/pixel"
+)
+
+// FuzzBytes decodes anything: the answer is a picture within the limits, which pixel
+// can convert, or an error. Searching the EXIF block is not guarded by recover.
+func FuzzBytes(f *testing.F) {
+	files, err := os.ReadDir("testdata")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, file := range files {
+		if HasExtension(file.Name()) {
+			f.Add(read(f, file.Name()))
+		}
+	}
+	f.Add([]byte("GIF89a\x02\x00\x02\x00\x00\x00\x00;"))
+	f.Add(pngHeader(70, 70))
+	const limit = 1 << 12
+	f.Fuzz(func(t *testing.T, data []byte) {
+		img, format, err := Bytes(data, Options{MaxPixels: limit, MaxBytes: 1 << 20, Orient: true})
+		if err != nil {
+			if img != nil || format != "" {
+				t.Errorf("got %v and %q beside the error %v", img, format, err)
+			}
+			return
+		}
+		if n := img.Bounds().Dx() * img.Bounds().Dy(); n < 1 || n > limit {
+			t.Errorf("%s: picture covers %v, the limit is %d pixels", format, img.Bounds(), limit)
+		}
+		var m pixel.RGB
+		if err := pixel.ToRGB(&m, img, nil); err != nil {
+			t.Errorf("%s: %v", format, err)
+		}
+	})
+}
+
+// FuzzHeaders runs our own readers of headers, which nothing guards, on all formats.
+func FuzzHeaders(f *testing.F) {
+	f.Add(withEXIF(pngHeader(3, 2), exifBlock(binary.BigEndian, 3)))
+	f.Add(read(f, "alpha.webp"))
+	f.Add(read(f, "animated.webp"))
+	f.Add(read(f, "420.jpg"))
+	f.Add(read(f, "fax.tif"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		format, err := sniff(data)
+		if err != nil {
+			return
+		}
+		if format.check != nil && format.check(data) != nil {
+			return
+		}
+		if format.exif != nil {
+			format.exif(data)
+		}
+	})
+}
+
+// FuzzOrientation reads EXIF blocks.
+func FuzzOrientation(f *testing.F) {
+	f.Add(exifBlock(binary.LittleEndian, 6))
+	f.Add(exifBlock(binary.BigEndian, 8))
+	f.Add([]byte("II*\x00\xff\xff\xff\xff\x01\x00"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if o := orientation(data); o < 1 || o > 8 {
+			t.Errorf("orientation is %d, want 1 to 8", o)
+		}
+	})
+}
