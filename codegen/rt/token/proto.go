@@ -24,7 +24,7 @@ const maxPiece = 8000
 
 // maxFile is the largest model file accepted, in bytes. Loading takes memory in
 // proportion to the file.
-const maxFile = 1 << 28
+const maxFile = 64 << 20
 
 // piece is one entry of the vocabulary. text aliases the file.
 type piece struct {
@@ -66,6 +66,13 @@ func parseModel(data []byte) (*model, error) {
 		return nil, fmt.Errorf("not a SentencePiece model: the first byte is %#02x, want 0x0a (a piece)", data[0])
 	}
 	m := &model{unkSurface: []byte(" \u2047 "), dummyPrefix: true, squeeze: true, escape: true}
+	count := 0
+	for s := (fields{data: data}); s.next(); {
+		if s.num == 1 {
+			count++
+		}
+	}
+	m.pieces = make([]piece, 0, count)
 	normaliser := false
 	s := fields{data: data}
 	for s.next() {

@@ -1,6 +1,9 @@
 package token
 
-import "fmt"
+import (
+	"fmt"
+	"math/bits"
+)
 
 // maxNodes bounds a trie, so that a node and a byte fit one edge key.
 const maxNodes = 1 << 24
@@ -23,7 +26,8 @@ type trie struct {
 
 // newTrie builds the trie of the pieces ids[...], which must be above 0.
 func newTrie(pieces []piece, ids []int32) (*trie, error) {
-	t := &trie{edges: make([]uint64, 256), shift: 32 - 8, nodes: uint32(len(pieces)), pieces: uint32(len(pieces))}
+	log := bits.Len(uint(4 * len(ids)))
+	t := &trie{edges: make([]uint64, 1<<log), shift: uint(32 - log), nodes: uint32(len(pieces)), pieces: uint32(len(pieces))}
 	// Shorter pieces go first. Then the end of a piece is always a new node,
 	// which is free to take the piece's number.
 	starts := make([]int32, maxPiece+1)
