@@ -260,8 +260,9 @@ func TestBlocks(t *testing.T) {
 	words := withPieces(norm("\u2581", -2), norm("a", -2), norm("b", -2.5), norm("ab", -3.5), norm("\u2581ab", -3),
 		norm("aab", -4.25), norm("baab", -5), norm("bbbbbbbbbbbb", -9), piece{[]byte("aba"), 0, userDefined})
 	ties := withPieces(norm("a", -1), norm("aa", -2), norm("aaa", -3), norm("aaaa", -4))
-	models := []*Unigram{load(t, words.bytes()), load(t, ties.bytes()), load(t, read(t, "tokenizer/tiny.spm"))}
-	alphabets := []string{"a", "ab", "aab ", "ab\u2581", "ab\u65e5\U0001f600 \xff", "aeirst  "}
+	wide := withPieces(norm("\u65e5", -1), norm("\u65e5\u65e5", -2), norm("\u65e5\u65e5\u65e5", -3))
+	models := []*Unigram{load(t, words.bytes()), load(t, ties.bytes()), load(t, wide.bytes()), load(t, read(t, "tokenizer/tiny.spm"))}
+	alphabets := []string{"a", "ab", "aab ", "ab\u2581", "\u65e5", "ab\u65e5\U0001f600 \xff", "aeirst  "}
 	random := rand.New(rand.NewPCG(3, 4))
 	for _, u := range models {
 		for _, letters := range alphabets {

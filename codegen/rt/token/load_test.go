@@ -68,6 +68,9 @@ func TestLoadErrors(t *testing.T) {
 		{"zero byte", with(func(f *file) { f.pieces[3].text = []byte("a\x00") }), "zero byte"},
 		{"NaN", with(func(f *file) { f.pieces[3].score = float32(math.NaN()) }), "score NaN"},
 		{"infinite", with(func(f *file) { f.pieces[3].score = float32(math.Inf(1)) }), "score +Inf"},
+		{"user-defined twice", with(func(f *file) {
+			f.pieces = append(f.pieces, piece{[]byte("a"), 0, userDefined})
+		}), `pieces[3] and pieces[4] are both "a"`},
 		{"twice", with(func(f *file) { f.pieces = append(f.pieces, norm("a", -2)) }), `pieces[3] and pieces[4] are both "a"`},
 		{"charsmap short", charsmap([]byte{1, 2, 3}), "has 3 bytes, want at least 4"},
 		{"charsmap trie too long", patch(0, 4096), "said to take 4096 bytes"},
@@ -144,6 +147,45 @@ func TestUnknownFields(t *testing.T) {
 	u := load(t, data)
 	if got, want := fmt.Sprint(u.Encode("a", 0)), "[0 4 2]"; got != want {
 		t.Errorf("Encode = %s, want %s", got, want)
+	}
+}
+
+func TestTrie(t *testing.T) {
+	random := rand.New(rand.NewPCG(5, 6))
+	pieces, ids, byText := []piece{norm("unused", 0)}, []int32{}, map[string]uint32{}
+	for len(pieces) < 500 {
+		b := make([]byte, 1+random.IntN(40))
+		for i := range b {
+			b[i] = byte(1 + random.IntN(2)*random.IntN(255))
+		}
+		if byText[string(b)] == 0 {
+			byText[string(b)] = uint32(len(pieces))
+			ids = append(ids, int32(len(pieces)))
+			pieces = append(pieces, norm(string(b), 0))
+		}
+	}
+	tr, err := newTrie(pieces, ids)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text := range byText {
+		node, longest := uint32(0), 0
+		for i := range len(text) {
+			node = tr.step(node, text[i])
+			want := byText[text[:i+1]]
+			if got := node; got == 0 || (want != 0 || got < tr.pieces) && got != want {
+				t.Fatalf("the node of %q is %d, want %d", text[:i+1], got, want)
+			}
+			if want != 0 {
+				longest = i + 1
+			}
+		}
+		if got := tr.longest(text + "\x00"); got != longest {
+			t.Errorf("longest(%q) = %d, want %d", text, got, longest)
+		}
+		if got := tr.step(node, 0); got != 0 {
+			t.Errorf("%q is followed by a zero byte: node %d", text, got)
+		}
 	}
 }
 
