@@ -23,7 +23,8 @@ const (
 const maxPiece = 8000
 
 // maxFile is the largest model file accepted, in bytes. Loading takes memory in
-// proportion to the file.
+// proportion to the file, and a piece takes five bytes of it or more, so that
+// there are fewer than maxNodes pieces.
 const maxFile = 64 << 20
 
 // piece is one entry of the vocabulary. text aliases the file.

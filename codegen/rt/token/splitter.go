@@ -30,7 +30,7 @@ type step struct {
 // Positions are byte offsets in norm. Pieces up to cut are given away. Every
 // start before at is searched. No path found so far goes beyond reach. Hence
 //
-//	0 <= cut <= at <= reach <= len(norm), len(best) == len(norm)+1 after grow
+//	0 <= cut <= at <= reach <= len(norm)
 //
 // and the best path to at is final if at == reach: then all paths go through
 // at, and every further one starts with it.
