@@ -1,0 +1,42 @@
+package model
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// The official lists, in order, as the golden cases state them; and a golden case's
+// program, with taps, declares what its checkpoint has.
+func TestTensorsOfCases(t *testing.T) {
+	for _, name := range []string{"encode_t1", "encode_d128", "retrieval", "classification", "base"} {
+		t.Run(name, func(t *testing.T) {
+			src, err := os.ReadFile(filepath.Join("../../golden/testdata", name, "case.json"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var c struct {
+				Config  json.RawMessage
+				Weights struct {
+					Tensors []Tensor
+				}
+			}
+			if err := json.Unmarshal(src, &c); err != nil {
+				t.Fatal(err)
+			}
+			d, err := FromGolden(c.Config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(c.Weights.Tensors, Tensors(d)); diff != "" {
+				t.Errorf("tensors (-want +got):\n%s", diff)
+			}
+			if _, err := Lower(d, Options{Taps: true}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
