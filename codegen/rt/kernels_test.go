@@ -1,0 +1,181 @@
+package rt
+
+import (
+	"math"
+	"strings"
+	"testing"
+)
+
+// The kernels of these tests: the meaning of each type, written as plainly as
+// possible. Padding columns that a kernel may write are filled with NaN, so that
+// a step that reads them shows.
+
+func naiveGemm(mr, nr int) Gemm {
+	return func(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int) {
+		if *pf != *pf { // the first prefetch lies inside the panels
+			panic("prefetch of a NaN")
+		}
+		for r := range mr {
+			for j := range nr {
+				sum := float32(0)
+				if acc != 0 {
+					sum = *at(c, r*ldc+j)
+				}
+				if bias != nil {
+					sum += *at(bias, j)
+				}
+				for i := range k {
+					sum += *at(a, r*lda+i) * *at(b, j/16*bstride+i*16+j%16)
+				}
+				*at(c, r*ldc+j) = sum
+			}
+		}
+	}
+}
+
+func naiveGemmV(mr int) GemmV {
+	return func(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int) {
+		for r := range mr {
+			for j := range 16 {
+				sum := float32(0)
+				if acc != 0 {
+					sum = *at(c, r*ldc+j)
+				}
+				for i := range k {
+					sum += *at(a, r*lda+i) * *at(b, i*ldb+j)
+				}
+				*at(c, r*ldc+j) = sum
+			}
+		}
+	}
+}
+
+func naiveSoftmax(rows int, x *float32, ld int, n int, inv *float32) {
+	for r := range rows {
+		row := floats(at(x, r*ld), ceil16(n))
+		top := row[0]
+		for _, v := range row[:n] {
+			top = max(top, v)
+		}
+		sum := 0.0
+		for i := range row {
+			if i >= n {
+				row[i] = 0
+				continue
+			}
+			row[i] = float32(math.Exp2(float64(row[i] - top)))
+			sum += float64(row[i])
+		}
+		*at(inv, r) = float32(1 / sum)
+	}
+}
+
+func naiveScaleRows(rows int, dst *float32, ldd int, src *float32, lds int, n int, s *float32) {
+	for r := range rows {
+		for i := range n {
+			*at(dst, r*ldd+i) = *at(src, r*lds+i) * *at(s, r)
+		}
+	}
+}
+
+func naiveLayerNorm(rows int, dst *float32, ldd int, src *float32, lds int, n int, g *float32, b *float32, eps float32) {
+	for r := range rows {
+		in := floats(at(src, r*lds), n)
+		mean, variance := 0.0, 0.0
+		for _, v := range in {
+			mean += float64(v) / float64(n)
+		}
+		for _, v := range in {
+			variance += (float64(v) - mean) * (float64(v) - mean) / float64(n)
+		}
+		for i, v := range in {
+			y := (float64(v) - mean) / math.Sqrt(variance+float64(eps))
+			if g != nil {
+				y = y*float64(*at(g, i)) + float64(*at(b, i))
+			}
+			*at(dst, r*ldd+i) = float32(y)
+		}
+	}
+}
+
+func gelu64(x float64) float64 { return x / 2 * (1 + math.Erf(x/math.Sqrt2)) }
+
+func naiveGelu(rows int, dst *float32, ldd int, src *float32, lds int, n int) {
+	for r := range rows {
+		for i := range n {
+			*at(dst, r*ldd+i) = float32(gelu64(float64(*at(src, r*lds+i))))
+		}
+	}
+}
+
+func naivePackK(rows int, dst *float32, src *float32, lds int, k int) {
+	for kk := range k {
+		for r := range 16 {
+			v := float32(0)
+			if r < rows {
+				v = *at(src, r*lds+kk)
+			}
+			*at(dst, kk*16+r) = v
+		}
+	}
+}
+
+func naiveAdd(rows int, dst *float32, ldd int, src *float32, lds int, n int) {
+	for r := range rows {
+		for i := range n {
+			*at(dst, r*ldd+i) += *at(src, r*lds+i)
+		}
+	}
+}
+
+func gemms(mr, nr int) []Gemm {
+	g := make([]Gemm, mr+1)
+	for i := 1; i <= mr; i++ {
+		g[i] = naiveGemm(i, nr)
+	}
+	return g
+}
+
+// naive returns a whole table with tiles of mr x nr.
+func naive(level string, mr, nr int) *Kernels {
+	k := &Kernels{Level: level, MR: mr, NR: nr, Gemm: gemms(mr, nr), Softmax: naiveSoftmax, ScaleRows: naiveScaleRows,
+		LayerNorm: naiveLayerNorm, Gelu: naiveGelu, PackK: naivePackK, Add: naiveAdd}
+	k.Gemm16 = k.Gemm
+	if nr != 16 {
+		k.Gemm16 = gemms(6, 16)
+	}
+	k.GemmV = make([]GemmV, 7)
+	for i := 1; i <= 6; i++ {
+		k.GemmV[i] = naiveGemmV(i)
+	}
+	return k
+}
+
+func TestResolve(t *testing.T) {
+	low := naive("generic", 4, 16)
+	high := &Kernels{Level: "avx512", MR: 8, NR: 48, Gemm: gemms(8, 48), Gemm16: gemms(8, 16), Gelu: naiveGelu}
+	k, info, err := resolve([]*Kernels{low, high})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if k.NR != 48 || k.Level != "avx512" || len(k.GemmV) != 7 {
+		t.Errorf("NR %d level %s gemmv %d", k.NR, k.Level, len(k.GemmV))
+	}
+	names := ""
+	for _, i := range info {
+		names += i.Kernel + " "
+	}
+	want := "gemm_f32_8x48_avx512 gemmv_f32_6x16_generic softmax_f32_generic scalerows_f32_generic layernorm_f32_generic gelu_f32_avx512 packk_f32_generic add_f32_generic "
+	if names != want {
+		t.Errorf("kernels\n%s, want\n%s", names, want)
+	}
+
+	low.PackK = nil
+	if _, _, err := resolve([]*Kernels{low}); err == nil || !strings.Contains(err.Error(), "no packk kernel") {
+		t.Errorf("missing kernel: %v", err)
+	}
+	low.Gemm = low.Gemm[:3]
+	if _, _, err := resolve([]*Kernels{low}); err == nil || !strings.Contains(err.Error(), "do not fit together") {
+		t.Errorf("bad tiles: %v", err)
+	}
+}

@@ -1,0 +1,511 @@
+package rt
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// A package as the compiler would emit it: a tiny model of one layer with two
+// entries, written by hand.
+const (
+	tinyD, tinyFixed, tinyVocab = 16, 5, 30
+	tinyImage                   = 3 * 4 * 4
+	tinyRows, tinyText          = 12, 6
+)
+
+var (
+	tinyPatches = Patches{Proj: Linear{W: 0, Bias: 192, K: 12, N: tinyD}, Cls: 208, Pos: 224, Size: 4, Patch: 2, Channels: 3}
+	tinyEmbed   = Embed{Table: 304, Pos: 784, D: tinyD, Vocab: tinyVocab}
+	tinyNorm    = Norm{-1, -1, tinyD, 1e-5}
+	tinyQKV     = Linear{W: 880, Bias: 1648, K: tinyD, N: 3 * tinyD}
+	tinyOut     = Linear{W: 1696, Bias: -1, K: tinyD, N: tinyD}
+	tinyAttn    = Attention{Heads: 1, D: tinyD, DP: tinyD, Scale: 1, Base2: true}
+	tinyFFN     = FFN{Norm1: &tinyNorm, Fc1: Linear{W: 1952, Bias: 2464, K: tinyD, N: 20}, Fc2: Linear{W: 2496, Bias: 2816, K: 20, N: tinyD}}
+	tinyPair    = []Section{{C: tinyFixed}, {T: true}}
+)
+
+const tinyWeights = 2832
+
+func tinyPairRun(e *Exec) {
+	const ld = 32
+	v, l := e.Rows(tinyFixed, false), e.Rows(0, true)
+	x := e.Mat(0, ld, v+l, tinyD)
+	i := e.Mat(1000, 48, v+l, 3*tinyD)
+	c := e.Mat(3000, ld, v+l, tinyD)
+	t := e.Mat(4000, ld, 8, tinyD)
+	h := e.Mat(5000, 48, 8, 20)
+	e.EmbedPatches(x.Sub(0, v), e.Mat(1000, ld, 4, 12), &tinyPatches)
+	e.EmbedText(x.Sub(v, l), &tinyEmbed)
+	e.QKV(i, x, t, &tinyNorm, &tinyQKV)
+	e.SelfAttention(c, i, &tinyAttn, tinyPair)
+	e.AttnOut(x, c, x, t, &tinyNorm, &tinyOut)
+	e.FFN(x, x, t, h, &tinyFFN)
+	e.Select(e.Mat(6000, 16, e.B, tinyD), x, tinyPair, tinyFixed)
+}
+
+func tinyTextRun(e *Exec) {
+	x := e.Mat(0, 32, e.T, tinyD)
+	e.EmbedText(x, &tinyEmbed)
+	e.LayerNorm(x, x, &tinyNorm)
+}
+
+var tinyTensors = []Tensor{{"@all", F32, []int{tinyWeights}, 0, tinyWeights * 4}}
+
+func tinyPackage() *Package {
+	return &Package{
+		Name: "tiny", Contract: Contract1, Layout: LayoutHash(tinyTensors), Rows: tinyRows, Text: tinyText, Vocab: tinyVocab,
+		Kernels: []*Kernels{naive("generic", 6, 16)},
+		Funcs: []*Func{
+			{Name: "pair", Image: tinyImage, Text: true, Fixed: tinyFixed, Arena: 6200, Run: tinyPairRun, Outputs: []Output{
+				{"first", 6000, 16, tinyD, []Section{{C: 1}}}, {"rows", 0, 32, tinyD, tinyPair},
+			}},
+			{Name: "language", Text: true, Arena: 400, Run: tinyTextRun, Outputs: []Output{{"rows", 0, 32, tinyD, []Section{{T: true}}}}},
+		},
+	}
+}
+
+// tinyBlob is the bytes of the model's weight file.
+func tinyBlob(t testing.TB) []byte {
+	t.Helper()
+	rng := rand.New(rand.NewPCG(5, 6))
+	var w seekBuffer
+	err := WriteBlob(&w, PackingPanels16, tinyTensors, func(_ int, w io.Writer) error {
+		v := make([]float32, tinyWeights)
+		for i := range v {
+			v[i] = float32(rng.NormFloat64()) / 4
+		}
+		return binary.Write(w, binary.LittleEndian, v)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w.b
+}
+
+func tinyModel(t testing.TB, opts ...Option) *Model {
+	t.Helper()
+	p := tinyPackage()
+	p.Blob = string(tinyBlob(t))
+	m, err := p.New(opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { m.Close() })
+	return m
+}
+
+// tinyBatch makes sequences whose texts have the given lengths.
+func tinyBatch(image bool, lens ...int) []Seq {
+	rng := rand.New(rand.NewPCG(7, 8))
+	batch := make([]Seq, len(lens))
+	for i, n := range lens {
+		if image {
+			batch[i].Image = make([]float32, tinyImage)
+			for j := range batch[i].Image {
+				batch[i].Image[j] = float32(rng.NormFloat64())
+			}
+		}
+		for range n {
+			batch[i].IDs = append(batch[i].IDs, int32(rng.IntN(tinyVocab)))
+		}
+	}
+	return batch
+}
+
+func TestRunSplits(t *testing.T) {
+	batch := tinyBatch(true, 6, 1, 2, 6, 6, 3, 1, 1, 1, 5)
+	for _, threads := range []int{1, 3} {
+		m := tinyModel(t, WithThreads(threads))
+		s := m.NewSession()
+		f := m.Func("pair")
+		var alone [][]float32 // outputs of each sequence run alone
+		for i := range batch {
+			r, err := s.Run(f, batch[i:i+1])
+			if err != nil {
+				t.Fatal(err)
+			}
+			first, rows := r.Out(0, 0), r.Out(1, 0)
+			if len(first) != tinyD || len(rows) != (tinyFixed+len(batch[i].IDs))*tinyD {
+				t.Fatalf("sequence %d: outputs of %d and %d floats", i, len(first), len(rows))
+			}
+			if !slices.Equal(first, rows[tinyFixed*tinyD:][:tinyD]) {
+				t.Errorf("sequence %d: the selected row is not row %d", i, tinyFixed)
+			}
+			if slices.ContainsFunc(rows, func(x float32) bool { return x != x || x == 0 }) {
+				t.Errorf("sequence %d: unlikely values %v", i, rows)
+			}
+			alone = append(alone, slices.Clone(first), slices.Clone(rows))
+		}
+		for n := range len(batch) + 1 {
+			r, err := s.Run(f, batch[:n])
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.Len() != n || len(r.All(0)) != n*tinyD {
+				t.Errorf("batch of %d: Len %d, All %d floats", n, r.Len(), len(r.All(0)))
+			}
+			for i := range n {
+				if !slices.Equal(r.Out(0, i), alone[2*i]) || !slices.Equal(r.Out(1, i), alone[2*i+1]) {
+					t.Errorf("batch of %d: sequence %d differs from a run alone", n, i)
+				}
+			}
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestRunErrors(t *testing.T) {
+	m := tinyModel(t)
+	s := m.NewSession()
+	pair, language := m.Func("pair"), m.Func("language")
+	good := tinyBatch(true, 2)[0]
+	with := func(change func(*Seq)) []Seq {
+		q := good
+		change(&q)
+		return []Seq{good, q}
+	}
+	for _, c := range []struct {
+		name  string
+		f     *Func
+		batch []Seq
+		want  string
+	}{
+		{"no image", pair, with(func(q *Seq) { q.Image = nil }), "sequence 1: the image has 0 values, want 48"},
+		{"short image", pair, with(func(q *Seq) { q.Image = q.Image[1:] }), "has 47 values, want 48"},
+		{"no text", pair, with(func(q *Seq) { q.IDs = nil }), "the text is empty"},
+		{"long text", pair, with(func(q *Seq) { q.IDs = make([]int32, 7) }), "has 7 ids, the limit is 6"},
+		{"id", pair, with(func(q *Seq) { q.IDs = []int32{0, tinyVocab} }), "id 30 at 1 is outside the vocabulary of 30"},
+		{"negative id", pair, with(func(q *Seq) { q.IDs = []int32{-1} }), "id -1 at 0"},
+		{"image to text", language, []Seq{good}, "takes none; leave Image nil"},
+		{"foreign", tinyPackage().Funcs[0], []Seq{good}, "belongs to another package"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := s.Run(c.f, c.batch)
+			if err == nil || !strings.Contains(err.Error(), c.want) || !strings.HasPrefix(err.Error(), "tiny: "+c.f.Name+": ") {
+				t.Errorf("%v, want %q", err, c.want)
+			}
+			if _, err := s.Run(pair, []Seq{good}); err != nil {
+				t.Errorf("afterwards: %v", err)
+			}
+		})
+	}
+
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Errorf("closing twice: %v", err)
+	}
+	if _, err := s.Run(pair, []Seq{good}); err == nil || !strings.Contains(err.Error(), "session is closed") {
+		t.Errorf("closed session: %v", err)
+	}
+	s = m.NewSession()
+	if err := m.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Run(pair, []Seq{good}); !errors.Is(err, errClosed) {
+		t.Errorf("closed model: %v", err)
+	}
+	if err := m.Verify(); !errors.Is(err, errClosed) {
+		t.Errorf("verifying a closed model: %v", err)
+	}
+}
+
+// TestRunBusy runs a session from inside its own call, which is use by two at
+// once without the need for a second goroutine.
+func TestRunBusy(t *testing.T) {
+	p := tinyPackage()
+	p.Blob = string(tinyBlob(t))
+	var s *Session
+	var inner, closing error
+	language := p.Funcs[1]
+	language.Run = func(e *Exec) {
+		tinyTextRun(e)
+		_, inner = s.Run(language, tinyBatch(false, 1))
+		closing = s.Close()
+	}
+	m, err := p.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	s = m.NewSession()
+	if _, err := s.Run(language, tinyBatch(false, 3)); err != nil {
+		t.Fatal(err)
+	}
+	if !errors.Is(inner, ErrBusy) || !errors.Is(closing, ErrBusy) {
+		t.Errorf("inner call %v, close %v; want ErrBusy", inner, closing)
+	}
+}
+
+func TestNoAllocations(t *testing.T) {
+	for _, threads := range []int{1, 2} {
+		m := tinyModel(t, WithThreads(threads))
+		s := m.NewSession()
+		batch, f := tinyBatch(true, 6, 1, 2, 6), m.Func("pair")
+		run := func() {
+			r, err := s.Run(f, batch)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Out(1, 3)
+		}
+		run()
+		if n := testing.AllocsPerRun(50, run); n != 0 {
+			t.Errorf("%d threads: %g allocations a call", threads, n)
+		}
+		s.Close()
+	}
+}
+
+// TestStepsDoNotAllocate covers the steps the tiny model does not use.
+func TestStepsDoNotAllocate(t *testing.T) {
+	w := newWorld(t, naive("generic", 6, 16), 2, 3, 4)
+	l, _, _ := w.linear(32, 32, true)
+	n, _, _ := w.norm(32, true)
+	a, b, one := w.mat(7, 32, true), w.mat(7, 32, true), w.mat(2, 32, true)
+	kv := w.mat(7, 64, true)
+	at := Attention{Heads: 2, D: 16, DP: 16}
+	text := []Section{{T: true}}
+	off := w.put(w.vals(320))
+	steps := func() {
+		w.Linear(a, b, &l)
+		w.LayerNorm(a, a, n)
+		w.Gelu(a, a)
+		w.Tanh(a, a)
+		w.Copy(b, a)
+		w.Add(a, a, b)
+		w.AddRows(a, a, off, 0, text)
+		w.L2Norm(a, a, 1e-12)
+		w.Attention(b, a, a, a, &at, text)
+		w.CrossAttention(one, one, kv, &at, text)
+		w.Select(one, a, text, 1)
+		w.Mean(one, w.Mat(0, 48, 6, 32), 3, 1)
+	}
+	steps()
+	if n := testing.AllocsPerRun(50, steps); n != 0 {
+		t.Errorf("%g allocations", n)
+	}
+}
+
+func TestDo(t *testing.T) {
+	m := tinyModel(t, WithThreads(1))
+	f, batch := m.Func("pair"), tinyBatch(true, 3)
+	var want []float32
+	if err := m.Do(func(s *Session) error {
+		r, err := s.Run(f, batch)
+		want = slices.Clone(r.Out(0, 0))
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 20 {
+				err := m.Do(func(s *Session) error {
+					r, err := s.Run(f, batch)
+					if err == nil && !slices.Equal(r.Out(0, 0), want) {
+						t.Error("another result")
+					}
+					return err
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	sick := errors.New("mine")
+	if err := m.Do(func(*Session) error { return sick }); err != sick {
+		t.Errorf("got %v, want the function's error", err)
+	}
+}
+
+// TestSessionCollected checks that a forgotten session's threads end.
+func TestSessionCollected(t *testing.T) {
+	m := tinyModel(t, WithThreads(3))
+	before := runtime.NumGoroutine()
+	for range 5 {
+		s := m.NewSession()
+		if _, err := s.Run(m.Func("language"), tinyBatch(false, 4)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for start := time.Now(); runtime.NumGoroutine() > before; time.Sleep(time.Millisecond) {
+		runtime.GC()
+		if time.Since(start) > 10*time.Second {
+			t.Fatalf("%d goroutines, %d before", runtime.NumGoroutine(), before)
+		}
+	}
+}
+
+func TestOpenErrors(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "weights.bin")
+	if err := os.WriteFile(path, tinyBlob(t), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name   string
+		change func(*Package)
+		opts   []Option
+		want   string
+	}{
+		{"layout", func(p *Package) { p.Layout[0]++ }, nil, "belong to another model or build"},
+		{"contract", func(p *Package) { p.Contract = 7 }, nil, "contract 7"},
+		{"rows", func(p *Package) { p.Rows = 4 }, nil, "raise it in the description"},
+		{"kernels", func(p *Package) { p.Kernels = nil }, nil, "no kernels for level"},
+		{"unknown level", nil, []Option{WithLevel("sse9")}, `unknown level "sse9"; known levels are generic, avx2`},
+		{"empty level", nil, []Option{WithLevel("")}, "empty level"},
+		{"threads", nil, []Option{WithThreads(0)}, "want 1 to"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := tinyPackage()
+			if c.change != nil {
+				c.change(p)
+			}
+			_, err := p.Open(path, c.opts...)
+			if err == nil || !strings.Contains(err.Error(), c.want) || !strings.HasPrefix(err.Error(), "tiny: ") {
+				t.Errorf("%v, want %q", err, c.want)
+			}
+		})
+	}
+	if _, err := tinyPackage().New(); err == nil || !strings.Contains(err.Error(), "use Open with the path") {
+		t.Errorf("no weights anywhere: %v", err)
+	}
+	p := tinyPackage()
+	p.Blob = string(tinyBlob(t)[:5000])
+	if _, err := p.New(); err == nil || !strings.Contains(err.Error(), "tiny: embedded weights: the file has 5000 bytes") {
+		t.Errorf("cut-off embedded weights: %v", err)
+	}
+	b, err := OpenBlob(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Packing = 2
+	if _, err := tinyPackage().OpenWith(b); err == nil || !strings.Contains(err.Error(), "packing 2") {
+		t.Errorf("packing: %v", err)
+	}
+}
+
+func TestOpenFileAndHugePages(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "weights.bin")
+	if err := os.WriteFile(path, tinyBlob(t), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	var first []float32
+	for _, opts := range [][]Option{nil, {WithHugePages()}} {
+		m, err := tinyPackage().Open(path, opts...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := m.Verify(); err != nil {
+			t.Error(err)
+		}
+		r, err := m.NewSession().Run(m.Func("pair"), tinyBatch(true, 4))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if first == nil {
+			first = slices.Clone(r.Out(0, 0))
+		} else if !slices.Equal(first, r.Out(0, 0)) {
+			t.Error("huge pages change the result")
+		}
+		if runtime.GOOS != "linux" && m.Info().HugePages {
+			t.Error("huge pages claimed")
+		}
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := m.Close(); err != nil {
+			t.Errorf("closing twice: %v", err)
+		}
+	}
+}
+
+func TestLevels(t *testing.T) {
+	have := Levels()
+	if have[0] != "generic" {
+		t.Fatalf("levels %v", have)
+	}
+	tables := []*Kernels{naive("neon", 6, 16), naive("avx512", 8, 48), naive("generic", 4, 16), {Level: "avx2", Gelu: naiveGelu}}
+	t.Setenv(EnvLevel, "")
+	for i, l := range have {
+		picked, err := pickKernels(tables, l)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, k := range picked {
+			if slices.Index(have, k.Level) > i {
+				t.Errorf("%s: picked %s", l, k.Level)
+			}
+		}
+		if picked[0].Level != "generic" {
+			t.Errorf("%s: lowest is %s", l, picked[0].Level)
+		}
+	}
+
+	t.Setenv(EnvLevel, "generic")
+	if picked, err := pickKernels(tables, ""); err != nil || len(picked) != 1 {
+		t.Errorf("capped: %d tables, %v", len(picked), err)
+	}
+	top := have[len(have)-1]
+	if picked, err := pickKernels(tables, top); err != nil || len(have) > 1 && len(picked) < 2 {
+		t.Errorf("the variable caps only the default: %d tables, %v", len(picked), err)
+	}
+	t.Setenv(EnvLevel, "warp9")
+	if _, err := pickKernels(tables, ""); err == nil || !strings.Contains(err.Error(), `MULTIWAY_LEVEL: unknown level "warp9"`) {
+		t.Errorf("unknown: %v", err)
+	}
+	foreign := "neon"
+	if runtime.GOARCH == "arm64" {
+		foreign = "avx2"
+	}
+	t.Setenv(EnvLevel, foreign)
+	if _, err := pickKernels(tables, ""); err == nil || !strings.Contains(err.Error(), "not available on this") {
+		t.Errorf("unavailable: %v", err)
+	}
+}
+
+func TestInfo(t *testing.T) {
+	m := tinyModel(t, WithThreads(2), WithLevel("generic"))
+	got := m.Info()
+	got.CPULevels, got.Kernels = nil, got.Kernels[:1]
+	want := Info{
+		Package: "tiny", Level: "generic", Threads: 2, Rows: tinyRows, Text: tinyText, Vocab: tinyVocab,
+		Weights: 11328, Source: "embedded", ArenaBytes: 24800, Kernels: []KernelInfo{{"gemm", "gemm_f32_6x16_generic"}},
+		Entries: []EntryInfo{
+			{Name: "pair", Image: tinyImage, Text: true, Fixed: tinyFixed, Arena: 24800, Outputs: []OutputInfo{{"first", 1, false, tinyD}, {"rows", tinyFixed, true, tinyD}}},
+			{Name: "language", Text: true, Arena: 1600, Outputs: []OutputInfo{{"rows", 0, true, tinyD}}},
+		},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	text, err := json.Marshal(got)
+	if err != nil || !strings.Contains(string(text), `"level":"generic"`) {
+		t.Errorf("%s, %v", text, err)
+	}
+	if m.Func("none") != nil {
+		t.Error("a function called none")
+	}
+	if m.Blob().Size() != 11328 {
+		t.Errorf("blob of %d bytes", m.Blob().Size())
+	}
+}
