@@ -1,0 +1,61 @@
+// Package ir is what a model is: a typed program of a few dozen kinds of ops over
+// named weights. Front ends (ir/model) write programs with a [Builder], passes
+// rewrite them, codegen turns them into Go, and [Program.Run] says in float64 what
+// they mean.
+//
+// A [Program] holds weights and functions, one function an entry point. A [Func]
+// is a list of [Value]s in order, each assigned once; there is no control flow and
+// no batch: a function is written for one sequence. One length may vary at run
+// time, T, the rows of the text, so a [Dim] is C, T or C+T.
+//
+// An [Op] is a row of the op table [Ops]. Nothing else lists the ops: verifier,
+// printer, parser, inference, interpreter and cost read the row. A fused op, such
+// as ffn, is a row that expands to other rows and means what they mean.
+//
+// # Text
+//
+// [Print] writes and [Parse] reads this form, one value a line; the text printed
+// for a program parses back to the same text.
+//
+//	// Everything after two slashes is a comment.
+//	program tiny T<=4
+//	weight @l0.vision.w f32[4,4]
+//	weight @l0.language.w f32[4,4]
+//	weight @retrieval.logit_scale f32[1] keep
+//
+//	func pair(x: f32[3+T,4]) segments vision=3, language=T {
+//	  h     = linear x, @l0.* : f32[3+T,4]
+//	  c     = attention h, h, h {heads=2} : f32[3+T,4]
+//	  return c
+//	}
+//
+// A value is a name, an op, its arguments, a weight bundle, attributes in the order
+// of the op's row, and its type. Names hold letters, digits, _ and dots. A bundle
+// is a prefix of weight names: the op's row lists its fields, so linear with
+// @l0.vision reads @l0.vision.w and, if there is one, @l0.vision.b. A * in a bundle
+// is an expert pool: each segment of the sequence uses the expert of its name, here
+// @l0.vision for the first three rows and @l0.language for the rest. The attribute
+// {route=vl} names one expert for the whole sequence when there are two or more
+// segments.
+//
+// keep marks a weight that no function needs but the Go API reads. Late passes add
+// to lines: "layout=panel16 at 4096" to a weight that is packed at a byte offset of
+// the weight file, "at 128" to a value placed at a byte offset of the arena, and
+// the attributes in [CommonAttrs]. None of these changes a number. Where weights
+// come from ([Weight.Origin], [Weight.Load]) is not part of the text.
+//
+//	program  = "program" name [ "T<=" number ] { weight | func }
+//	weight   = "weight" "@"path type [ "keep" ] [ "layout="word ] [ "at" number ]
+//	func     = "func" name "(" [ param { "," param } ] ")" [ "segments" segment { "," segment } ] "{" { value } return "}"
+//	param    = name ":" type [ "at" number ]
+//	segment  = name "=" dim
+//	value    = name "=" op [ arg { "," arg } ] [ "{" { key"="word } "}" ] ":" type [ "at" number ]
+//	arg      = name | "@"path, the path last
+//	return   = "return" name { "," name }
+//	type     = ( "f32" | "f16" | "bf16" | "i8" | "i32" ) "[" dim { "," dim } "]"
+//	dim      = number | "T" | number"+T"
+//
+// The package imports the standard library only, and everything else imports it.
+// It is no place for speed, memory layout or files: kernels are in asm, rewrites in
+// passes, checkpoints in ir/checkpoint.
+package ir
