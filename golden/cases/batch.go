@@ -1,0 +1,217 @@
+package cases
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/multiway-go/multiway/ir/checkpoint"
+)
+
+// Tensor is a tensor in row-major order: Floats, or Ints if it is of an
+// integer type.
+type Tensor struct {
+	Shape  []int
+	Floats []float32
+	Ints   []int64
+}
+
+// Input reads an input of a run by its logical name.
+func (c *Case) Input(r *Run, name string) (*Tensor, error) {
+	key, ok := r.Inputs[name]
+	if !ok {
+		return nil, fmt.Errorf("%s: run %s has no input %q", c.Dir, r.Name, name)
+	}
+	src, err := c.source("inputs.safetensors")
+	if err != nil {
+		return nil, err
+	}
+	t, err := load(src, key)
+	if err != nil {
+		return nil, fmt.Errorf("run %s: input %q: %w", r.Name, name, err)
+	}
+	return t, nil
+}
+
+func load(src checkpoint.Source, key string) (*Tensor, error) {
+	t := &Tensor{}
+	info, ok := checkpoint.Find(src, key)
+	t.Shape = info.Shape
+	var err error
+	if ok && !info.DType.Float() {
+		t.Ints, err = checkpoint.LoadInts(src, key)
+	} else {
+		t.Floats, err = checkpoint.LoadAny(src, key)
+	}
+	return t, err
+}
+
+// Batch is the input of a model run, checked and split into sequences.
+type Batch struct {
+	Size   int                    // sequences
+	Images map[string][][]float32 // "image", or "image_a" and "image_b": [3,S,S] of each sequence
+	IDs    [][]int32              // text ids of each sequence at its true length; nil without text
+	Text   int                    // padded length of the text; 0 without text
+}
+
+// Batch reads the input of a model run.
+func (c *Case) Batch(r *Run) (*Batch, error) {
+	b, err := c.batch(r)
+	if err != nil {
+		return nil, fmt.Errorf("%s: run %s: %w", c.Dir, r.Name, err)
+	}
+	return b, nil
+}
+
+func (c *Case) batch(r *Run) (*Batch, error) {
+	b := &Batch{Images: map[string][][]float32{}}
+	sized := func(name string, n int) error {
+		if b.Size == 0 {
+			b.Size = n
+		}
+		if n == 0 || n != b.Size {
+			return fmt.Errorf("input %q has %d sequences, others have %d", name, n, b.Size)
+		}
+		return nil
+	}
+	for _, name := range []string{"image", "image_a", "image_b"} {
+		if _, ok := r.Inputs[name]; !ok {
+			continue
+		}
+		t, err := c.Input(r, name)
+		if err != nil {
+			return nil, err
+		}
+		s := c.Config.ImageSize
+		if t.Floats == nil || len(t.Shape) != 4 || !slices.Equal(t.Shape[1:], []int{3, s, s}) {
+			return nil, fmt.Errorf("input %q has shape %v, want floats of shape [B 3 %d %d]", name, t.Shape, s, s)
+		}
+		if err := sized(name, t.Shape[0]); err != nil {
+			return nil, err
+		}
+		for i := range b.Size {
+			b.Images[name] = append(b.Images[name], t.Floats[i*3*s*s:(i+1)*3*s*s:(i+1)*3*s*s])
+		}
+	}
+	lens, text, err := c.lengths(r)
+	if err != nil {
+		return nil, err
+	}
+	if lens != nil {
+		if err := sized("text_ids", len(lens)); err != nil {
+			return nil, err
+		}
+		b.Text = text
+		t, err := c.Input(r, "text_ids")
+		if err != nil {
+			return nil, err
+		}
+		for i, n := range lens {
+			ids := make([]int32, n)
+			for j := range ids {
+				id := t.Ints[i*text+j]
+				if id < 0 || id >= int64(c.Config.VocabSize) {
+					return nil, fmt.Errorf("input \"text_ids\": sequence %d has id %d at %d, want 0 to %d", i, id, j, c.Config.VocabSize-1)
+				}
+				ids[j] = int32(id)
+			}
+			b.IDs = append(b.IDs, ids)
+		}
+	}
+	if b.Size == 0 {
+		return nil, fmt.Errorf("has neither an image nor text_ids")
+	}
+	return b, nil
+}
+
+// lengths returns the true text length of each sequence and the padded one, or
+// nil for a run without text.
+func (c *Case) lengths(r *Run) (lens []int, padded int, err error) {
+	if _, ok := r.Inputs["text_ids"]; !ok {
+		return nil, 0, nil
+	}
+	ids, err := c.Input(r, "text_ids")
+	if err != nil {
+		return nil, 0, err
+	}
+	if ids.Ints == nil || len(ids.Shape) != 2 {
+		return nil, 0, fmt.Errorf("input \"text_ids\" has shape %v, want integers of shape [B T]", ids.Shape)
+	}
+	batch, padded := ids.Shape[0], ids.Shape[1]
+	// padding_mask says 1 = padded, text_mask (VLMo) 1 = valid.
+	for name, value := range map[string]int64{"padding_mask": 1, "text_mask": 0} {
+		if _, ok := r.Inputs[name]; !ok {
+			continue
+		}
+		m, err := c.Input(r, name)
+		if err != nil {
+			return nil, 0, err
+		}
+		if m.Ints == nil || !slices.Equal(m.Shape, ids.Shape) {
+			return nil, 0, fmt.Errorf("input %q has shape %v, want integers of the shape of text_ids, %v", name, m.Shape, ids.Shape)
+		}
+		if lens, err = Lengths(m.Ints, batch, padded, value); err != nil {
+			return nil, 0, fmt.Errorf("input %q: %w", name, err)
+		}
+	}
+	if lens == nil {
+		lens = make([]int, batch)
+		for i := range lens {
+			lens[i] = padded
+		}
+	}
+	if padded == 0 || batch == 0 {
+		return nil, 0, fmt.Errorf("input \"text_ids\" of shape %v is empty", ids.Shape)
+	}
+	return lens, padded, nil
+}
+
+// Lengths returns the true length of each sequence from a mask [batch,text] of
+// 0 and 1, in which the value padded marks padding. Padding must be a suffix
+// that leaves at least one position.
+func Lengths(mask []int64, batch, text int, padded int64) ([]int, error) {
+	if len(mask) != batch*text {
+		return nil, fmt.Errorf("has %d elements, want %d x %d", len(mask), batch, text)
+	}
+	lens := make([]int, batch)
+	for i := range lens {
+		row := mask[i*text : (i+1)*text]
+		n := 0
+		for n < text && row[n] == 1-padded {
+			n++
+		}
+		for j := n; j < text; j++ {
+			if row[j] != padded {
+				return nil, fmt.Errorf("sequence %d: %d at position %d after padding at %d; padding must be a suffix of 0/1 values", i, row[j], j, n)
+			}
+		}
+		if n == 0 {
+			return nil, fmt.Errorf("sequence %d: every position is padded; position 0 never is", i)
+		}
+		lens[i] = n
+	}
+	return lens, nil
+}
+
+// textRows returns where the text rows of an output begin on axis 1, or -1 if
+// it has none.
+func (c *Case) textRows(r *Run, output string, shape []int, text int) int {
+	if text == 0 || len(shape) < 3 || strings.HasPrefix(output, "image.") {
+		return -1
+	}
+	image := 0
+	if c.Config.PatchSize > 0 {
+		grid := c.Config.ImageSize / c.Config.PatchSize
+		image = grid*grid + 1
+	}
+	switch shape[1] {
+	case text:
+		return 0
+	case image + text:
+		if c.Family == "vlmo" { // its text comes first
+			return 0
+		}
+		return image
+	}
+	return -1
+}

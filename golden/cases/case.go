@@ -1,0 +1,507 @@
+package cases
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"sort"
+	"strings"
+	"sync"
+
+	"github.com/multiway-go/multiway/ir/checkpoint"
+)
+
+// Bounds on what a case.json may declare.
+const (
+	maxJSON     = 16 << 20
+	maxRuns     = 1 << 12
+	maxOutputs  = 1 << 12 // of a run
+	maxElements = 1 << 28 // of an output
+	maxSize     = 1 << 24 // of any size in the config
+)
+
+// Case is a golden case. Its methods are safe for concurrent use, except that
+// Close must come last.
+type Case struct {
+	Dir string `json:"-"`
+
+	Format  int      `json:"format"` // 1
+	Name    string   `json:"name"`
+	Family  string   `json:"family"` // beit3, mwt, vlmo
+	Task    string   `json:"task"`   // encode, retrieval, ..., preprocess, tokenizer, posinterp
+	Note    string   `json:"note"`
+	Config  Config   `json:"config"`
+	Weights *Weights `json:"weights"` // nil: the case has no model
+	Runs    []Run    `json:"-"`
+	Texts   []Text   `json:"-"` // of a tokenizer case, which has no Runs
+
+	// ExpectedFiles and TruthFiles name the files of outputs by weights_dtype.
+	ExpectedFiles map[string]string `json:"expected_files"`
+	TruthFiles    map[string]string `json:"truth_files"`
+
+	mu   sync.Mutex
+	open map[string]checkpoint.Source
+}
+
+// Config holds the sizes of a model. A field that the case does not have is 0.
+type Config struct {
+	Family    string `json:"family"`
+	Task      string `json:"task"`
+	Dim       int    `json:"dim"`
+	Heads     int    `json:"heads"`
+	HeadDim   int    `json:"head_dim"`
+	FFNDim    int    `json:"ffn_dim"`
+	Layers    int    `json:"layers"`
+	ImageSize int    `json:"image_size"`
+	PatchSize int    `json:"patch_size"`
+	VocabSize int    `json:"vocab_size"`
+	Classes   int    `json:"num_classes"`
+
+	MaxSourcePositions int     `json:"max_source_positions"`
+	NormalizeOutput    bool    `json:"normalize_output"`
+	LayerNormEps       float64 `json:"layernorm_eps"`
+	VLLayers           int     `json:"vl_layers"` // mwt
+	MaxLen             int     `json:"max_len"`   // captioning, tokenizer
+
+	BOS  int `json:"bos_id"`
+	Pad  int `json:"pad_id"`
+	EOS  int `json:"eos_id"`
+	Unk  int `json:"unk_id"`
+	Mask int `json:"mask_id"`
+
+	// Family vlmo.
+	MaxTextLen         int     `json:"max_text_len"`
+	MaxTextLenInitCkpt int     `json:"max_text_len_of_initckpt"`
+	VLStart            int     `json:"vlffn_start_layer_index"`
+	RelPos             bool    `json:"rel_pos"`
+	AbsPos             bool    `json:"abs_pos"`
+	LayerScale         bool    `json:"layer_scale"`
+	TokenTypes         int     `json:"token_types"`
+	NormEps            float64 `json:"norm_eps"`
+	TextNormEps        float64 `json:"text_norm_eps"`
+	HeadNormEps        float64 `json:"head_norm_eps"`
+
+	// Task tokenizer.
+	SPM       string `json:"spm"` // file of the SentencePiece model
+	SPMPieces int    `json:"spm_pieces"`
+	TokVocab  int    `json:"tokenizer_vocab_size"`
+
+	// Task posinterp.
+	OldGrid   int `json:"old_grid"`
+	NewGrid   int `json:"new_grid"`
+	ExtraRows int `json:"extra_rows"`
+}
+
+// Weights says where the weights of a case come from.
+type Weights struct {
+	Generator  string                `json:"generator"`
+	Seed       uint64                `json:"seed"`
+	Files      map[string]WeightFile `json:"files"`
+	Tensors    []WeightTensor        `json:"tensors"`
+	Parameters int64                 `json:"parameters"`
+}
+
+// WeightFile describes a file of weights.
+type WeightFile struct {
+	Container string           `json:"container"` // safetensors, torch
+	Style     string           `json:"style"`     // of torch: model, module_half, ...
+	DType     checkpoint.DType `json:"dtype"`
+}
+
+// WeightTensor describes a tensor of the generator.
+type WeightTensor struct {
+	Name   string  `json:"name"`
+	Shape  []int   `json:"shape"`
+	DType  string  `json:"dtype"` // "I64" counts 0, 1, 2, ...; "" is float
+	Offset float32 `json:"offset"`
+	Scale  float32 `json:"scale"`
+	SHA256 string  `json:"sha256_f32"`
+}
+
+// Run is one call of a model, or of what else a case tests.
+type Run struct {
+	Name         string            `json:"name"`
+	Kind         string            `json:"kind"`
+	WeightsDType checkpoint.DType  `json:"weights_dtype"` // "" without weights
+	Inputs       map[string]string `json:"inputs"`        // logical name to tensor; "file" to a file
+	Outputs      map[string]Output `json:"outputs"`
+	Decode       *Decode           `json:"decode"`
+
+	// Kinds preprocess_square and preprocess_crop.
+	Size int       `json:"size"`
+	Mean []float32 `json:"mean"`
+	Std  []float32 `json:"std"`
+}
+
+// OutputNames lists the outputs sorted.
+func (r *Run) OutputNames() []string {
+	names := make([]string, 0, len(r.Outputs))
+	for n := range r.Outputs {
+		names = append(names, n)
+	}
+	sort.Strings(names)
+	return names
+}
+
+// Output describes an output of a run.
+type Output struct {
+	Tensor    string  `json:"tensor"`
+	Shape     []int   `json:"shape"`
+	Exact     bool    `json:"exact"` // every element must be equal
+	Atol      float64 `json:"atol"`
+	Rtol      float64 `json:"rtol"`
+	MaxAbs    float64 `json:"max_abs"`
+	F32vsF64  float64 `json:"f32_vs_f64_max_abs"` // how far the float32 reference is from the truth
+	tolerance bool    // atol or rtol was given
+}
+
+// UnmarshalJSON remembers whether a tolerance was given.
+func (o *Output) UnmarshalJSON(text []byte) error {
+	type plain Output
+	var t struct {
+		plain
+		Atol *float64 `json:"atol"`
+		Rtol *float64 `json:"rtol"`
+	}
+	if err := json.Unmarshal(text, &t); err != nil {
+		return err
+	}
+	*o = Output(t.plain)
+	o.tolerance = t.Atol != nil || t.Rtol != nil
+	if t.Atol != nil {
+		o.Atol = *t.Atol
+	}
+	if t.Rtol != nil {
+		o.Rtol = *t.Rtol
+	}
+	return nil
+}
+
+// Decode holds the captions that decoding gives for the images of a run.
+type Decode struct {
+	Greedy struct {
+		Tokens  [][]int   `json:"tokens"` // with bos and eos
+		LogProb []float64 `json:"logprob"`
+		Margin  float64   `json:"min_top2_margin"`
+	} `json:"greedy"`
+	Beam []struct {
+		NumBeams      int       `json:"num_beams"`
+		LengthPenalty float64   `json:"length_penalty"`
+		TopN          int       `json:"topn_per_beam"`
+		MaxLen        int       `json:"max_len"`
+		Tokens        [][]int   `json:"tokens_without_eos"` // with bos
+		Score         []float64 `json:"score"`
+		Gap           float64   `json:"min_candidate_gap"`
+	} `json:"beam"`
+}
+
+// Text is a text of a tokenizer case.
+type Text struct {
+	Text      string   `json:"text"`
+	Pieces    []string `json:"pieces"`
+	IDs       []int    `json:"ids"`
+	InputIDs  []int    `json:"input_ids"`    // truncated, with bos and eos, padded
+	Padding   []int    `json:"padding_mask"` // 1 = padded
+	NumTokens int      `json:"num_tokens"`   // of InputIDs that are not padding
+}
+
+// Load reads the case of a folder. Its tensors are read when they are asked
+// for; Close releases the files.
+func Load(dir string) (*Case, error) {
+	path := filepath.Join(dir, "case.json")
+	f, err := os.Open(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("%s is no golden case: it has no case.json", dir)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxJSON+1))
+	if err != nil {
+		return nil, err
+	}
+	c, err := Parse(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	c.Dir = dir
+	return c, nil
+}
+
+// Parse reads and checks the text of a case.json.
+func Parse(text []byte) (*Case, error) {
+	if len(text) > maxJSON {
+		return nil, fmt.Errorf("has more than %d bytes", maxJSON)
+	}
+	var raw struct {
+		Case
+		Runs []json.RawMessage `json:"runs"`
+	}
+	if err := json.Unmarshal(text, &raw); err != nil {
+		return nil, jsonError(text, err)
+	}
+	c := &Case{
+		Format: raw.Format, Name: raw.Name, Family: raw.Family, Task: raw.Task, Note: raw.Note,
+		Config: raw.Config, Weights: raw.Weights, ExpectedFiles: raw.ExpectedFiles, TruthFiles: raw.TruthFiles,
+	}
+	if c.Format != 1 {
+		return nil, fmt.Errorf("format is %d, want 1", c.Format)
+	}
+	if err := checkName(c.Name); err != nil {
+		return nil, fmt.Errorf("name: %w", err)
+	}
+	if c.Family == "" || c.Task == "" {
+		return nil, fmt.Errorf("family is %q and task is %q, want both", c.Family, c.Task)
+	}
+	if len(raw.Runs) == 0 || len(raw.Runs) > maxRuns {
+		return nil, fmt.Errorf("has %d runs, want 1 to %d", len(raw.Runs), maxRuns)
+	}
+	if err := c.Config.check(); err != nil {
+		return nil, fmt.Errorf("config: %w", err)
+	}
+	if err := c.Weights.check(); err != nil {
+		return nil, fmt.Errorf("weights: %w", err)
+	}
+	for what, files := range map[string]map[string]string{"expected_files": c.ExpectedFiles, "truth_files": c.TruthFiles} {
+		for d, name := range files {
+			if err := checkName(name); err != nil {
+				return nil, fmt.Errorf("%s: %s: %w", what, d, err)
+			}
+		}
+	}
+	seen := map[string]bool{}
+	for i, text := range raw.Runs {
+		if c.Task == "tokenizer" {
+			var t Text
+			err := json.Unmarshal(text, &t)
+			if err == nil {
+				err = t.check(c.Config.MaxLen)
+			}
+			if err != nil {
+				return nil, fmt.Errorf("runs[%d]: %w", i, err)
+			}
+			c.Texts = append(c.Texts, t)
+			continue
+		}
+		var r Run
+		err := json.Unmarshal(text, &r)
+		if err == nil {
+			err = r.check(c.Weights != nil)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("runs[%d] %q: %w", i, r.Name, err)
+		}
+		key := r.Name + " " + string(r.WeightsDType)
+		if seen[key] {
+			return nil, fmt.Errorf("runs[%d] %q: there are two of weights_dtype %q", i, r.Name, r.WeightsDType)
+		}
+		seen[key] = true
+		c.Runs = append(c.Runs, r)
+	}
+	return c, nil
+}
+
+// jsonError adds the line to an error of encoding/json.
+func jsonError(text []byte, err error) error {
+	var at int64 = -1
+	var syntax *json.SyntaxError
+	var typ *json.UnmarshalTypeError
+	if errors.As(err, &syntax) {
+		at = syntax.Offset
+	} else if errors.As(err, &typ) {
+		at = typ.Offset
+	}
+	if at < 0 || at > int64(len(text)) {
+		return err
+	}
+	return fmt.Errorf("line %d: %w", 1+strings.Count(string(text[:at]), "\n"), err)
+}
+
+// checkName refuses names that lead out of the case's folder.
+func checkName(name string) error {
+	if name == "" || len(name) > 255 || name == "." || !filepath.IsLocal(name) || strings.ContainsAny(name, "/\\:\x00\n") {
+		return fmt.Errorf("%q is no plain file name", name)
+	}
+	return nil
+}
+
+func (c *Config) check() error {
+	for _, s := range []struct {
+		name string
+		v    int
+	}{
+		{"dim", c.Dim}, {"heads", c.Heads}, {"head_dim", c.HeadDim}, {"ffn_dim", c.FFNDim}, {"layers", c.Layers},
+		{"image_size", c.ImageSize}, {"patch_size", c.PatchSize}, {"vocab_size", c.VocabSize}, {"num_classes", c.Classes},
+		{"max_source_positions", c.MaxSourcePositions}, {"vl_layers", c.VLLayers}, {"max_len", c.MaxLen},
+		{"bos_id", c.BOS}, {"pad_id", c.Pad}, {"eos_id", c.EOS}, {"unk_id", c.Unk}, {"mask_id", c.Mask},
+		{"max_text_len", c.MaxTextLen}, {"max_text_len_of_initckpt", c.MaxTextLenInitCkpt},
+		{"vlffn_start_layer_index", c.VLStart}, {"token_types", c.TokenTypes},
+		{"spm_pieces", c.SPMPieces}, {"tokenizer_vocab_size", c.TokVocab},
+		{"old_grid", c.OldGrid}, {"new_grid", c.NewGrid}, {"extra_rows", c.ExtraRows},
+	} {
+		if s.v < 0 || s.v > maxSize {
+			return fmt.Errorf("%s is %d, want 0 to %d", s.name, s.v, maxSize)
+		}
+	}
+	if c.SPM != "" {
+		if err := checkName(c.SPM); err != nil {
+			return fmt.Errorf("spm: %w", err)
+		}
+	}
+	return nil
+}
+
+// dtypes are the types that weights may have, in the order of variants.
+var dtypes = []checkpoint.DType{checkpoint.F32, checkpoint.BF16, checkpoint.F16}
+
+func (w *Weights) check() error {
+	if w == nil {
+		return nil
+	}
+	if w.Generator != "" && w.Generator != checkpoint.Generator {
+		return fmt.Errorf("generator is %q, want %q", w.Generator, checkpoint.Generator)
+	}
+	for name, f := range w.Files {
+		if err := checkName(name); err != nil {
+			return fmt.Errorf("files: %w", err)
+		}
+		if !slices.Contains(dtypes, f.DType) {
+			return fmt.Errorf("files: %s: dtype is %q, want f32, bf16 or f16", name, f.DType)
+		}
+	}
+	if _, err := w.seeded(); err != nil {
+		return err
+	}
+	return nil
+}
+
+// seeded is the source of the seed.
+func (w *Weights) seeded() (checkpoint.Source, error) {
+	tensors := make([]checkpoint.SeededTensor, len(w.Tensors))
+	for i, t := range w.Tensors {
+		if t.DType != "" && t.DType != "I64" && t.DType != "F32" {
+			return nil, fmt.Errorf("tensor %q: dtype is %q, want I64 or none", t.Name, t.DType)
+		}
+		tensors[i] = checkpoint.SeededTensor{
+			Name: t.Name, Shape: t.Shape, Count: t.DType == "I64", Offset: t.Offset, Scale: t.Scale, SHA256: t.SHA256,
+		}
+	}
+	return checkpoint.Seeded(w.Seed, tensors)
+}
+
+func (r *Run) check(weights bool) error {
+	if r.Name == "" || r.Kind == "" {
+		return fmt.Errorf("name is %q and kind is %q, want both", r.Name, r.Kind)
+	}
+	switch {
+	case weights && !slices.Contains(dtypes, r.WeightsDType):
+		return fmt.Errorf("weights_dtype is %q, want f32, bf16 or f16", r.WeightsDType)
+	case !weights && r.WeightsDType != "":
+		return fmt.Errorf("weights_dtype is %q, but the case has no weights", r.WeightsDType)
+	}
+	if r.Size < 0 || r.Size > maxSize {
+		return fmt.Errorf("size is %d, want 0 to %d", r.Size, maxSize)
+	}
+	if len(r.Mean) != len(r.Std) || len(r.Mean) != 0 && len(r.Mean) != 3 {
+		return fmt.Errorf("mean has %d numbers and std has %d, want 3 each", len(r.Mean), len(r.Std))
+	}
+	if file, ok := r.Inputs["file"]; ok {
+		if err := checkName(file); err != nil {
+			return fmt.Errorf("input file: %w", err)
+		}
+	}
+	if len(r.Outputs) == 0 || len(r.Outputs) > maxOutputs {
+		return fmt.Errorf("has %d outputs, want 1 to %d", len(r.Outputs), maxOutputs)
+	}
+	for _, name := range r.OutputNames() {
+		o := r.Outputs[name]
+		if err := o.check(); err != nil {
+			return fmt.Errorf("output %q: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func (o *Output) check() error {
+	if o.Tensor == "" {
+		return errors.New("names no tensor")
+	}
+	if len(o.Shape) > 8 {
+		return fmt.Errorf("has %d axes, want at most 8", len(o.Shape))
+	}
+	n := 1
+	for _, d := range o.Shape {
+		if d < 1 || d > maxElements/n {
+			return fmt.Errorf("shape %v is empty or larger than %d elements", o.Shape, maxElements)
+		}
+		n *= d
+	}
+	for name, v := range map[string]float64{"atol": o.Atol, "rtol": o.Rtol} {
+		if v < 0 || v > math.MaxFloat32 {
+			return fmt.Errorf("%s is %v, want a number of at least 0", name, v)
+		}
+	}
+	if o.Exact == o.tolerance {
+		return errors.New("wants either exact, or atol and rtol")
+	}
+	return nil
+}
+
+func (t *Text) check(maxLen int) error {
+	if len(t.InputIDs) != len(t.Padding) || maxLen > 0 && len(t.InputIDs) != maxLen {
+		return fmt.Errorf("has %d input_ids and %d of padding_mask, want %d each", len(t.InputIDs), len(t.Padding), maxLen)
+	}
+	if t.NumTokens < 0 || t.NumTokens > len(t.InputIDs) {
+		return fmt.Errorf("num_tokens is %d of %d", t.NumTokens, len(t.InputIDs))
+	}
+	return nil
+}
+
+// Path is the path of a file of the case.
+func (c *Case) Path(name string) (string, error) {
+	if err := checkName(name); err != nil {
+		return "", fmt.Errorf("%s: %w", c.Dir, err)
+	}
+	return filepath.Join(c.Dir, name), nil
+}
+
+// source opens a file of the case once.
+func (c *Case) source(name string) (checkpoint.Source, error) {
+	path, err := c.Path(name)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if src := c.open[name]; src != nil {
+		return src, nil
+	}
+	src, err := checkpoint.OpenFile(path)
+	if err != nil {
+		return nil, err
+	}
+	if c.open == nil {
+		c.open = map[string]checkpoint.Source{}
+	}
+	c.open[name] = src
+	return src, nil
+}
+
+// Close closes the files of inputs and outputs. Weights that were opened are
+// closed by whoever opened them.
+func (c *Case) Close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var errs []error
+	for _, src := range c.open {
+		errs = append(errs, src.Close())
+	}
+	c.open = nil
+	return errors.Join(errs...)
+}

@@ -1,0 +1,250 @@
+package cases
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"slices"
+
+	"github.com/multiway-go/multiway/ir/checkpoint"
+)
+
+// Reference is what an output of a run should be.
+type Reference struct {
+	Name   string // of the output
+	File   string // the file it was read from
+	Output Output
+	Data   []float32 // row-major, of Output.Shape; anything at padded text rows
+
+	lens []int // valid text rows of each sequence; nil: all rows count
+	at   int   // where text rows begin on axis 1
+	text int   // text rows with padding
+}
+
+// Reference reads what an output of a run should be: from the truth file of
+// the run's weights_dtype if the folder has it, else from the expected file.
+func (c *Case) Reference(r *Run, output string) (*Reference, error) {
+	o, ok := r.Outputs[output]
+	if !ok {
+		return nil, fmt.Errorf("%s: run %s has no output %q", c.Dir, r.Name, output)
+	}
+	ref, err := c.reference(r, output, o)
+	if err != nil {
+		return nil, fmt.Errorf("run %s: output %q: %w", r.Name, output, err)
+	}
+	return ref, nil
+}
+
+func (c *Case) reference(r *Run, output string, o Output) (*Reference, error) {
+	files := []string{c.file("truth", c.TruthFiles, r.WeightsDType), c.file("expected", c.ExpectedFiles, r.WeightsDType)}
+	for _, file := range files {
+		src, err := c.source(file)
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		t, err := load(src, o.Tensor)
+		if err != nil {
+			return nil, err
+		}
+		if !slices.Equal(t.Shape, o.Shape) {
+			return nil, fmt.Errorf("%s: tensor %q has shape %v, case.json says %v", src, o.Tensor, t.Shape, o.Shape)
+		}
+		if t.Floats == nil {
+			t.Floats = make([]float32, len(t.Ints))
+			for i, v := range t.Ints {
+				if t.Floats[i] = float32(v); int64(t.Floats[i]) != v {
+					return nil, fmt.Errorf("%s: tensor %q: element %v is %d, which does not fit float32", src, o.Tensor, index(o.Shape, i), v)
+				}
+			}
+		}
+		ref := &Reference{Name: output, File: file, Output: o, Data: t.Floats}
+		lens, text, err := c.lengths(r)
+		if err != nil {
+			return nil, err
+		}
+		if at := c.textRows(r, output, o.Shape, text); at >= 0 {
+			if len(lens) != o.Shape[0] {
+				return nil, fmt.Errorf("has %d sequences, text_ids has %d", o.Shape[0], len(lens))
+			}
+			ref.lens, ref.at, ref.text = lens, at, text
+		}
+		for i, v := range ref.Data {
+			if (v != v || math.IsInf(float64(v), 0)) && ref.counts(i) {
+				return nil, fmt.Errorf("%s: tensor %q: element %v is %v", src, o.Tensor, index(o.Shape, i), v)
+			}
+		}
+		return ref, nil
+	}
+	return nil, fmt.Errorf("%s has none of the files %q", c.Dir, files)
+}
+
+// file is the name of the file with the outputs for weights of type d: the one
+// that the case lists, else the usual one.
+func (c *Case) file(kind string, listed map[string]string, d checkpoint.DType) string {
+	if name := listed[string(d)]; name != "" {
+		return name
+	}
+	if d == "" || d == checkpoint.F32 {
+		return kind + ".safetensors"
+	}
+	return kind + "." + string(d) + ".safetensors"
+}
+
+// width is the number of elements below axis 1.
+func (f *Reference) width() int {
+	n := 1
+	for _, d := range f.Output.Shape[min(2, len(f.Output.Shape)):] {
+		n *= d
+	}
+	return n
+}
+
+// counts reports whether element i is compared: it is not in a padded row.
+func (f *Reference) counts(i int) bool {
+	if f.lens == nil {
+		return true
+	}
+	row := i / f.width()
+	seq, row := row/f.Output.Shape[1], row%f.Output.Shape[1]-f.at
+	return row < f.lens[seq] || row >= f.text
+}
+
+// Sequences is the length of axis 0, the sequences of a model's output.
+func (f *Reference) Sequences() int {
+	if len(f.Output.Shape) == 0 {
+		return 1
+	}
+	return f.Output.Shape[0]
+}
+
+// Sequence returns the elements of one sequence without padded rows: what an
+// engine returns for it. The result may be part of Data.
+func (f *Reference) Sequence(seq int) []float32 {
+	n := len(f.Data) / f.Sequences()
+	all := f.Data[seq*n : (seq+1)*n]
+	if f.lens == nil || f.lens[seq] == f.text {
+		return all
+	}
+	w := f.width()
+	end := (f.at + f.lens[seq]) * w
+	return append(slices.Clone(all[:end]), all[(f.at+f.text)*w:]...)
+}
+
+// position turns the index in a sequence without padded rows into the index
+// in Data.
+func (f *Reference) position(seq, i int) int {
+	if f.lens != nil {
+		if w := f.width(); i >= (f.at+f.lens[seq])*w {
+			i += (f.text - f.lens[seq]) * w
+		}
+	}
+	return seq*(len(f.Data)/f.Sequences()) + i
+}
+
+// Result is the verdict on an output.
+type Result struct {
+	OK       bool
+	MaxAbs   float64 // the largest |got - want|; infinite if anything is not a number
+	Compared int     // elements
+
+	// The worst element: the one with the largest |got - want| / bound.
+	Index     []int // in the shape of the output
+	Got, Want float32
+	Error     float64 // |got - want|
+	Bound     float64 // atol + rtol*|want|
+}
+
+// String shows the verdict in one line.
+func (r Result) String() string {
+	verdict := "ok"
+	if !r.OK {
+		verdict = "FAIL"
+	}
+	return fmt.Sprintf("max abs error %.3g, worst %.3g of bound %.3g at %v (got %v, want %v) %s", r.MaxAbs, r.Error, r.Bound, r.Index, r.Got, r.Want, verdict)
+}
+
+// judge collects a Result.
+type judge struct {
+	r  Result
+	at int // of the worst element
+}
+
+func (j *judge) add(o *Output, at int, got, want float32) {
+	e := math.Abs(float64(got) - float64(want))
+	if got != got {
+		e = math.Inf(1)
+	}
+	bound := 0.0
+	if !o.Exact {
+		bound = o.Atol + float64(o.Rtol*math.Abs(float64(want)))
+	}
+	r := &j.r
+	r.Compared++
+	r.MaxAbs = max(r.MaxAbs, e)
+	ratio, worst := excess(e, bound), excess(r.Error, r.Bound)
+	if r.Compared == 1 || ratio > worst || ratio == worst && e > r.Error {
+		j.at, r.Got, r.Want, r.Error, r.Bound = at, got, want, e, bound
+	}
+}
+
+// excess is e/bound, also where both are 0.
+func excess(e, bound float64) float64 {
+	if e == 0 {
+		return 0
+	}
+	return e / bound
+}
+
+func (j *judge) result(shape []int) Result {
+	j.r.OK = j.r.Error <= j.r.Bound
+	j.r.Index = index(shape, j.at)
+	return j.r
+}
+
+// Compare judges the output of an engine: a slice a sequence, of its valid
+// rows (see [Reference.Sequence]).
+func (f *Reference) Compare(got [][]float32) (Result, error) {
+	var j judge
+	if len(got) != f.Sequences() {
+		return Result{}, fmt.Errorf("output %q has %d sequences, want %d", f.Name, len(got), f.Sequences())
+	}
+	for seq, g := range got {
+		want := f.Sequence(seq)
+		if len(g) != len(want) {
+			return Result{}, fmt.Errorf("output %q: sequence %d has %d elements, want %d", f.Name, seq, len(g), len(want))
+		}
+		for i, w := range want {
+			j.add(&f.Output, f.position(seq, i), g[i], w)
+		}
+	}
+	return j.result(f.Output.Shape), nil
+}
+
+// CompareAll judges an output in the shape of the case, padded rows included
+// but not looked at.
+func (f *Reference) CompareAll(got []float32) (Result, error) {
+	var j judge
+	if len(got) != len(f.Data) {
+		return Result{}, fmt.Errorf("output %q has %d elements, want %d of shape %v", f.Name, len(got), len(f.Data), f.Output.Shape)
+	}
+	for i, w := range f.Data {
+		if f.counts(i) {
+			j.add(&f.Output, i, got[i], w)
+		}
+	}
+	return j.result(f.Output.Shape), nil
+}
+
+// index turns a row-major position into one index an axis.
+func index(shape []int, at int) []int {
+	idx := make([]int, len(shape))
+	for i := len(shape) - 1; i >= 0; i-- {
+		idx[i] = at % shape[i]
+		at /= shape[i]
+	}
+	return idx
+}
