@@ -199,13 +199,12 @@ var geluCoef = [...]float64{-1.15111105, -0.459162143, -0.0526276112, 0.00724542
 
 // gelu is max(x,0) - |x|/2 * erfc(|x|/sqrt2). Past 6 the second term no longer counts. A NaN stays a NaN.
 func gelu(x float32) float32 {
-	u, r := float64(x), float64(x)
-	if u <= 0 {
-		u, r = -u, 0
-	}
+	u := math.Abs(float64(x))
 	if u > 6 {
 		u = 6
 	}
+	bits := math.Float64bits(float64(x))
+	r := math.Float64frombits(bits &^ uint64(int64(bits)>>63)) // max(x, 0): no branch, signs are not predictable
 	q := geluCoef[7]
 	q = float64(q*u) + geluCoef[6]
 	q = float64(q*u) + geluCoef[5]
