@@ -1,0 +1,172 @@
+package asm_test
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"regexp"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/multiway-go/multiway/asm"
+)
+
+func TestNames(t *testing.T) {
+	for _, c := range []struct {
+		kernel       asm.Kernel
+		name, family string
+	}{
+		{asm.Kernel{Op: asm.OpGemm, DType: "f32", MR: 6, NR: 16, ISA: asm.AVX2}, "gemm_f32_6x16_avx2", "gemm_f32"},
+		{asm.Kernel{Op: asm.OpGelu, DType: "f32", ISA: asm.Generic}, "gelu_f32_generic", "gelu_f32"},
+		{asm.Kernel{Op: asm.OpPeakFMA, ISA: asm.AVX2}, "peak_fma_avx2", "peak_fma"},
+	} {
+		if got := c.kernel.Name(); got != c.name {
+			t.Errorf("name %q, want %q", got, c.name)
+		}
+		if got := c.kernel.Family(); got != c.family {
+			t.Errorf("family %q, want %q", got, c.family)
+		}
+		if got, ok := asm.ByName(c.name); !ok || got != c.kernel {
+			t.Errorf("ByName(%q) = %+v, %v, want %+v", c.name, got, ok, c.kernel)
+		}
+	}
+	if k, ok := asm.ByName("gemm_f32_7x16_avx2"); ok {
+		t.Errorf("ByName finds %+v", k)
+	}
+}
+
+// TestCatalogue checks that every row of the tables is complete, and that every op runs on every level.
+func TestCatalogue(t *testing.T) {
+	seen := map[string]bool{}
+	for _, k := range asm.Catalogue {
+		if seen[k.Name()] {
+			t.Errorf("%s is there twice", k.Name())
+		}
+		seen[k.Name()] = true
+		if k.Op.Row().Tiled != (k.MR > 0 && k.NR > 0 && k.NR%asm.Panel == 0) {
+			t.Errorf("%s: tile %dx%d", k.Name(), k.MR, k.NR)
+		}
+	}
+	for i, l := range asm.Levels {
+		if (l.Base == "") != (i == 0) || l.Vector < 1 {
+			t.Errorf("level %+v", l)
+		}
+		if l.Base != "" && !slices.ContainsFunc(asm.Levels[:i], func(b asm.Level) bool { return b.ISA == l.Base }) {
+			t.Errorf("level %s stands before its base %s", l.ISA, l.Base)
+		}
+		for _, r := range asm.Ops {
+			if r.Doc == "" || r.Signature == "" || (r.DType == "") != r.Measuring {
+				t.Errorf("op row %+v", r)
+			}
+			if r.Measuring {
+				continue
+			}
+			ks := asm.Best(asm.Kernel{Op: r.Op, DType: r.DType}.Family(), l.ISA)
+			if len(ks) == 0 {
+				t.Errorf("nothing runs %s on %s", r.Op, l.ISA)
+			}
+			for j, k := range ks {
+				if r.Tiled && k.MR != j+1 {
+					t.Errorf("%s %s: kernel %d has %d rows", r.Op, l.ISA, j, k.MR)
+				}
+			}
+		}
+	}
+}
+
+func TestBestFallsBack(t *testing.T) {
+	// What a level lacks, the one below it has; a family that none has is nobody's.
+	if got := asm.Find("peak_fma", asm.Generic); got != nil {
+		t.Errorf("generic has %v", got)
+	}
+	if got := asm.Best("no_such", asm.AVX2); got != nil {
+		t.Errorf("no_such is run by %v", got)
+	}
+	if got := asm.Best("gemm_f32", "no_such"); got != nil {
+		t.Errorf("level no_such runs %v", got)
+	}
+	if d := cmp.Diff(asm.Find("gelu_f32", asm.AVX2), asm.Best("gelu_f32", asm.AVX2)); d != "" {
+		t.Errorf("Best has its own kernel and does not use it (-want +got):\n%s", d)
+	}
+}
+
+func generics() []asm.Kernel {
+	return slices.DeleteFunc(slices.Clone(asm.Catalogue), func(k asm.Kernel) bool { return k.ISA != asm.Generic })
+}
+
+// TestTwin checks that generic kernels, and no others, have a twin, and that it has the type its op promises.
+func TestTwin(t *testing.T) {
+	for _, k := range asm.Catalogue {
+		got := "<nil>"
+		if k.ISA == asm.Generic {
+			got = k.Op.Row().Signature
+		}
+		// Types have no parameter names: the last word of each parameter is what counts.
+		want := regexp.MustCompile(`\w+ (\*?\w+)([,)])`).ReplaceAllString(got, "$1$2")
+		if got := fmt.Sprintf("%T", asm.Twin(k)); got != want {
+			t.Errorf("%s: twin is a %s, want %s", k.Name(), got, want)
+		}
+	}
+}
+
+func TestTwinFile(t *testing.T) {
+	// Of the whole catalogue, everything in twin.go but its package clause and imports is needed.
+	all, err := asm.TwinFile("m", generics())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(decls(t, asm.TwinSource), decls(t, string(all))); d != "" {
+		t.Errorf("declarations (-twin.go +copy):\n%s", d)
+	}
+	for _, c := range []struct {
+		name string
+		want []string
+	}{
+		{"packk_f32_generic", []string{`"unsafe"`, "packk_f32_generic", "rowOf"}},
+		{"gelu_f32_generic", []string{`"math"`, `"unsafe"`, "gelu_f32_generic", "rowOf", "exp2Coef", "exp2", "geluCoef", "gelu"}},
+		{"gemm_f32_2x16_generic", []string{`"unsafe"`, "gemm_f32_2x16_generic", "gemmTile", "gemmRow", "rowOf"}},
+	} {
+		k, ok := asm.ByName(c.name)
+		if !ok {
+			t.Fatalf("no kernel %s", c.name)
+		}
+		src, err := asm.TwinFile("m", []asm.Kernel{k})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(c.want, decls(t, string(src))); d != "" {
+			t.Errorf("%s (-want +got):\n%s\n%s", c.name, d, src)
+		}
+	}
+	if _, err := asm.TwinFile("m", asm.Find("gelu_f32", asm.AVX2)); err == nil || err.Error() != "gelu_f32_avx2: no twin of that name" {
+		t.Errorf("an AVX2 kernel as a twin: %v", err)
+	}
+}
+
+// decls lists the imports and the package-level names of a file.
+func decls(t *testing.T, src string) []string {
+	f, err := parser.ParseFile(token.NewFileSet(), "", src, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, d := range f.Decls {
+		switch d := d.(type) {
+		case *ast.FuncDecl:
+			names = append(names, d.Name.Name)
+		case *ast.GenDecl:
+			for _, s := range d.Specs {
+				switch s := s.(type) {
+				case *ast.ImportSpec:
+					names = append(names, s.Path.Value)
+				case *ast.ValueSpec:
+					names = append(names, s.Names[0].Name)
+				}
+			}
+		}
+	}
+	return names
+}
