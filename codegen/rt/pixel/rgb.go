@@ -11,8 +11,8 @@ import (
 const MaxSide = 1 << 15
 
 // RGB is a picture of packed 8-bit RGB without padding: pixel (x, y) is
-// Pix[3*(y*W+x):][:3]. It is an image.Image; At costs an allocation or two, code
-// in a hurry reads Pix.
+// Pix[3*(y*W+x):][:3]. It is an image.Image, but At allocates: code in a hurry
+// reads Pix.
 type RGB struct {
 	Pix  []uint8
 	W, H int

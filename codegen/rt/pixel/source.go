@@ -68,9 +68,10 @@ func (s *source) check(plane string, n, stride, size int) error {
 	return checkPlane(s.img, plane, n, stride, s.w*size, s.h)
 }
 
+// checkPlane says whether a plane of n bytes holds h rows of row bytes, stride apart.
 func checkPlane(img image.Image, plane string, n, stride, row, h int) error {
 	// Strides are bounded first so that the product cannot overflow.
-	if h > 1 && (stride < row || stride > n) || n < row || (n-row) < (h-1)*stride {
+	if h > 1 && (stride < row || stride > n) || n < row || int64(n-row) < int64(h-1)*int64(stride) {
 		return fmt.Errorf("broken %T: %s holds %d bytes with stride %d, want %d rows of %d bytes", img, plane, n, stride, h, row)
 	}
 	return nil
