@@ -63,6 +63,13 @@ func TestLowerPrints(t *testing.T) {
 			if diff := cmp.Diff(string(want), got); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", file, diff)
 			}
+			back, err := ir.Parse(file, []byte(got))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(got, ir.Print(back)); diff != "" {
+				t.Errorf("printed, parsed, printed (-first +second):\n%s", diff)
+			}
 		})
 	}
 }

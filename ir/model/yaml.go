@@ -17,7 +17,8 @@ import (
 // Limits of a description text. A description is a page at most; these keep a
 // hostile one from costing memory before anything in it is understood.
 const (
-	maxText   = 64 << 10 // bytes
+	maxText   = 32 << 10 // bytes
+	maxLines  = 1000     // the scanner's time is quadratic in blank lines
 	maxIndent = 64       // columns at which a block line may begin
 	maxDepth  = 8        // brackets inside brackets
 	maxMarks  = 8        // block marks (- and :) on one line
@@ -86,11 +87,14 @@ func parseYAML(file string, src []byte) (root *node, err error) {
 	}
 	line, col := 1, 1
 	for rest := src; len(rest) > 0; {
+		if line > maxLines {
+			return nil, placed(file, line, 1, "more than %d lines; a description is a page at most", maxLines)
+		}
 		r, n := utf8.DecodeRune(rest)
 		switch {
 		case r == utf8.RuneError && n == 1:
 			return nil, placed(file, line, col, "byte 0x%02x is not valid UTF-8; want a text file", rest[0])
-		case r == '\n':
+		case r == '\n', r == '\r' && (len(rest) == 1 || rest[1] != '\n'):
 			line, col = line+1, 0
 		case r < ' ' && r != '\r', r == 0x7f, r == '\t':
 			return nil, placed(file, line, col, "control character %U; want spaces and line feeds only", r)
@@ -302,6 +306,9 @@ func (c *decoder) object(n *node, path string, fields []field) {
 	}
 	seen := map[string]place{}
 	for i, k := range n.keys {
+		if c.err != nil {
+			return
+		}
 		p := join(path, k.text)
 		if first, ok := seen[k.text]; ok {
 			c.fail(k, "%s is given twice, first in line %d; remove one", p, first.line)
