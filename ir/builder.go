@@ -115,9 +115,6 @@ func (b *Builder) Done() (*Func, error) {
 	return b.F, nil
 }
 
-// Err returns the first error met so far, or nil.
-func (b *Builder) Err() error { return b.err }
-
 // Patches cuts an image f32[C,H,W] into rows of patch x patch pixels, f32[N,C*P*P].
 func (b *Builder) Patches(img *Value, patch int) *Value {
 	return b.Op(OpPatches, "", "", Attrs{IntAttr("patch", patch)}, img)

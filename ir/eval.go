@@ -12,6 +12,7 @@ import (
 // table to the letter: this is what programs mean, not how to run them fast.
 // A weight is loaded when an op needs it and dropped after; values are dropped
 // after their last use. Results may share memory with each other and the inputs.
+// A function with a value of more than 2^28 elements is refused.
 func (p *Program) Run(fn string, t int, in map[string]*Tensor) (map[string]*Tensor, error) {
 	f := p.Func(fn)
 	if f == nil {
@@ -39,6 +40,11 @@ func (p *Program) Run(fn string, t int, in map[string]*Tensor) (map[string]*Tens
 		}
 		args[i] = x
 	}
+	for _, v := range f.Values {
+		if n := v.Type.Elements(t); n > maxRun {
+			return nil, fmt.Errorf("%s: %s: %v has %d elements with T=%d, more than the %d that the interpreter takes", fn, head(v), v.Type, n, t, maxRun)
+		}
+	}
 	results, err := q.run(f, t, args)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", fn, err)
@@ -49,6 +55,9 @@ func (p *Program) Run(fn string, t int, in map[string]*Tensor) (map[string]*Tens
 	}
 	return out, nil
 }
+
+// maxRun bounds the elements of a value in the interpreter: 2 GiB of float64.
+const maxRun = 1 << 28
 
 // UsesT reports whether a type of f holds the run-time length.
 func (f *Func) UsesT() bool {

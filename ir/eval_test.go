@@ -205,6 +205,40 @@ func f(ids: i32[T], x: f32[1,2]) {
 	}
 }
 
+// TestRunRefusesHugeValues checks that a small text cannot ask for memory without end.
+func TestRunRefusesHugeValues(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("program p\nfunc f(x0: f32[1,4]) {\n")
+	for i := range 27 {
+		fmt.Fprintf(&b, "x%d = concat x%d, x%d : f32[%d,4]\n", i+1, i, i, 2<<i)
+	}
+	b.WriteString("return x27\n}\n")
+	_, err := program(t, b.String(), nil).Run("f", 1, map[string]*ir.Tensor{"x0": matrix(1, 1, 2, 3, 4)})
+	want := "f: x27 = concat x26, x26: f32[134217728,4] has 536870912 elements with T=1, more than the 268435456 that the interpreter takes"
+	if err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+// TestPoolOfLookup checks that ids are cut by segments like rows.
+func TestPoolOfLookup(t *testing.T) {
+	p := program(t, `program p T<=4
+weight @e.a.w f32[2,1]
+weight @e.b.w f32[2,1]
+func f(ids: i32[1+T]) segments a=T, b=1 {
+  y = lookup ids, @e.* : f32[1+T,1]
+  return y
+}
+`, map[string][]float32{"e.a.w": {1, 2}, "e.b.w": {10, 20}})
+	out, err := p.Run("f", 2, map[string]*ir.Tensor{"ids": {Shape: []int{3}, IDs: []int32{0, 1, 1}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(matrix(3, 1, 2, 20), out["y"]); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 // TestRunLoadsOnlyWhatItNeeds checks that unused values and weights cost nothing.
 func TestRunLoadsOnlyWhatItNeeds(t *testing.T) {
 	p := program(t, `program p

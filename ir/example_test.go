@@ -2,6 +2,7 @@ package ir_test
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/multiway-go/multiway/ir"
 )
@@ -83,4 +84,94 @@ func ExampleBuilder() {
 	//   return logits
 	// }
 	// {FLOPs:48 WeightBytes:224 InBytes:304 OutBytes:300}
+}
+
+// The op table: arguments, weights (? means optional) and attributes of each op.
+func Example_opTable() {
+	for _, op := range ir.Ops {
+		fmt.Println(op.Name)
+		fmt.Println("   ", op.Doc)
+		var parts []string
+		for _, f := range op.Fields {
+			name := "@" + f.Name
+			if f.Optional {
+				name += "?"
+			}
+			parts = append(parts, name)
+		}
+		for _, a := range op.Attrs {
+			parts = append(parts, a.Key+"=")
+		}
+		if len(parts) > 0 {
+			fmt.Println("   ", strings.Join(parts, " "))
+		}
+	}
+	// Output:
+	// patches
+	//     image f32[C,H,W] -> [N,C*P*P]: patches row by row, inside a patch (channel, row, column)
+	//     patch=
+	// lookup
+	//     ids i32[R], w [V,D] -> [R,D]: row id of w; an id outside of 0..V-1 is an error
+	//     @w
+	// const
+	//     w [R,D] -> [R,D]: the same rows for each sequence
+	//     @w
+	// addrows
+	//     x [R,D], w [M,D] -> [R,D]: row i gets row at+i of w added; at is 0 unless given
+	//     @w at=
+	// linear
+	//     x [R,K], w [N,K], b? [N] -> [R,N]: x*w^T + b
+	//     @w @b?
+	// layernorm
+	//     x [R,D], g? [D], b? [D], both or neither -> [R,D]: (x-mean)/sqrt(var+eps)*g + b, biased variance
+	//     @g? @b? eps=
+	// gelu
+	//     x [R,D] -> [R,D]: x/2*(1+erf(x/sqrt(2)))
+	// tanh
+	//     x [R,D] -> [R,D]
+	// add
+	//     x [R,D], y [R,D] -> [R,D]
+	// concat
+	//     a [R,D], b [S,D], ... -> [R+S,D]: the rows of the arguments below each other
+	// rows
+	//     x [R,D] -> [len,D]: rows at, at+1, ... of x
+	//     at= len=
+	// cols
+	//     x [R,D] -> [R,len]: columns at, at+1, ... of x
+	//     at= len=
+	// hcat
+	//     a [R,D], b [R,E], ... -> [R,D+E]: the columns of the arguments side by side
+	// select
+	//     x [R,D] -> [1,D]: one row of each sequence
+	//     row=
+	// mean
+	//     x [R,D] -> [1,D]: the mean of rows from, from+1, ... to the last; from is 0 unless given
+	//     from=
+	// l2norm
+	//     x [R,D] -> [R,D]: x / max(|x|, floor) of each row
+	//     floor=
+	// attention
+	//     q [S,D], k [K,D], v [K,E] -> [S,E]: per head softmax(scale*q*k^T)*v; scale is d^-0.5 unless given, base 2 means 2^x for e^x
+	//     heads= scale= base=
+	// embed_patches
+	//     image f32[C,H,W] -> [1+N,D]: patches through proj, the row cls before them, the rows of pos added
+	//     @proj.w @proj.b? @cls.w @pos.w? patch=
+	// embed
+	//     ids i32[R] -> [R,D]: rows of tok, the rows of pos added
+	//     @tok.w @pos.w?
+	// qkv
+	//     x [R,D] -> [R,Q+K+V]: norm, then the linears q, k and v side by side; parts=q or parts=kv leaves the others out; no eps: no norm; eps but no ln: the bare norm
+	//     @ln.g? @ln.b? @q.w? @q.b? @k.w? @k.b? @v.w? @v.b? eps= heads= parts=
+	// selfattention
+	//     qkv [S,3D] -> [S,D]: attention of its thirds
+	//     heads= scale= base=
+	// crossattention
+	//     q [S,D], kv [K,2D] -> [S,D]: attention of q and the halves of kv
+	//     heads= scale= base=
+	// attnout
+	//     c [R,E], x [R,D] -> [R,D]: x + out(norm(c)); no eps: no norm; eps but no sub: the bare norm
+	//     @sub.g? @sub.b? @out.w @out.b? eps=
+	// ffn
+	//     x [R,D] -> [R,D]: x + fc2(subnorm(gelu(fc1(norm(x))))); eps is of the norm, sub of the inner norm; without the attribute no such norm, without the weights the bare one
+	//     @ln.g? @ln.b? @fc1.w @fc1.b? @sub.g? @sub.b? @fc2.w @fc2.b? eps= sub=
 }

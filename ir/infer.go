@@ -42,7 +42,8 @@ func (p *Program) inferOne(v *Value) (Type, error) {
 }
 
 // Expand returns what the fused value v stands for, as a function of one result
-// whose parameters p0, p1, ... stand for v's arguments. v holds no pool.
+// whose parameters stand for v's arguments and carry their names, made unique.
+// v holds no pool.
 func (p *Program) Expand(v *Value) (*Func, error) {
 	if !v.Op.Fused() {
 		return nil, fmt.Errorf("%s is no fused op", v.Op.Name)
@@ -51,7 +52,7 @@ func (p *Program) Expand(v *Value) (*Func, error) {
 	u := *v
 	u.Args = make([]*Value, len(v.Args))
 	for i, a := range v.Args {
-		u.Args[i] = b.Param(fmt.Sprintf("p%d", i), a.Type)
+		u.Args[i] = b.Param(b.unique(a.Name), a.Type)
 	}
 	out := v.Op.Expand(b, &u)
 	if b.err != nil {
@@ -349,7 +350,7 @@ func (c *Infer) sameArgs() error {
 func (c *Infer) inside(at, n, rows Dim) error {
 	for _, t := range []int{1, max(1, c.P.MaxT)} {
 		if n.At(t) < 1 || at.At(t)+n.At(t) > rows.At(t) {
-			return fmt.Errorf("rows %v and %v more are not inside %v rows when T is %d", at, n, rows, t)
+			return fmt.Errorf("%v row(s) from row %v on are not inside %v rows when T is %d", n, at, rows, t)
 		}
 	}
 	return nil

@@ -30,8 +30,6 @@ func (e *verifyError) Error() string {
 	return e.fn.Name + ": " + e.err.Error()
 }
 
-func (e *verifyError) Unwrap() error { return e.err }
-
 // MaxText bounds MaxT.
 const MaxText = 1 << 20
 

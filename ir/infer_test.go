@@ -1,0 +1,141 @@
+package ir_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/multiway-go/multiway/ir"
+)
+
+// TestInferErrors gives each op arguments and weights that do not fit.
+func TestInferErrors(t *testing.T) {
+	const head = `program p T<=8
+weight @m.w f32[4,4]
+weight @m.b f32[5]
+weight @v.w f32[4]
+weight @n.g f32[4]
+weight @n5.g f32[5]
+weight @n5.b f32[5]
+weight @wide.w f32[9,6]
+weight @f.ln.g f32[4]
+weight @f.ln.b f32[4]
+weight @f.out.w f32[4,4]
+weight @f.q.w f32[4,4]
+weight @f.fc1.w f32[4,4]
+weight @f.fc2.w f32[4,4]
+func f(x: f32[3,4], y: f32[3+T,5], img: f32[3,4,4], ids: i32[T]) {
+`
+	tests := []struct{ line, want string }{
+		{"linear ids, @m", "ids is i32[T], want an f32 matrix"},
+		{"linear img, @m", "img is f32[3,4,4], want an f32 matrix"},
+		{"linear x, @v", "@v.w is f32[4], want 2 dimensions of numbers"},
+		{"linear x, @m", "@m.b is f32[5], want 4 elements"},
+		{"linear x, @a.*.*", "@a.*.* is no bundle; want names joined by dots, at most one of them *"},
+		{"layernorm x, @n {eps=0}", "@n has one of g and b, want both or neither"},
+		{"layernorm x, @n5 {eps=0}", "@n5.g is f32[5], want 4 elements"},
+		{"layernorm x {eps=-1}", "eps is -1, want 0 or more"},
+		{"layernorm x", `attribute "eps" is missing`},
+		{"layernorm x {eps=0 eps=1}", `attribute "eps" is given twice`},
+		{"gelu ids", "ids is i32[T], want an f32 matrix"},
+		{"add x, y", "y is f32[3+T,5], want f32[3,4] as x"},
+		{"concat x, y", "y is f32[3+T,5], want 4 columns to match x: f32[3,4]"},
+		{"hcat x, y", "y is f32[3+T,5], want 3 rows to match x: f32[3,4]"},
+		{"rows y {at=4 len=T}", "T row(s) from row 4 on are not inside 3+T rows when T is 1"},
+		{"rows y {at=T len=T}", "T row(s) from row T on are not inside 3+T rows when T is 8"},
+		{"rows y {at=0 len=0}", "0 row(s) from row 0 on are not inside 3+T rows when T is 1"},
+		{"cols x {at=-1 len=1}", "columns -1 and 1 more are not inside x: f32[3,4]"},
+		{"select x {row=3}", "1 row(s) from row 3 on are not inside 3 rows when T is 1"},
+		{"select x {row=T}", "1 row(s) from row T on are not inside 3 rows when T is 8"},
+		{"mean y {from=4}", "no row of y: f32[3+T,5] is at or after row 4"},
+		{"l2norm x {floor=0}", "floor is 0, want more than 0"},
+		{"lookup x, @m", "x is f32[3,4], want ids i32[rows]"},
+		{"lookup ids, @v", "@v.w is f32[4], want 2 dimensions of numbers"},
+		{"const @v", "@v.w is f32[4], want 2 dimensions of numbers"},
+		{"addrows x, @wide {at=2}", "@wide.w is f32[9,6], want 4 columns to match x: f32[3,4]"},
+		{"addrows x, @m {at=2}", "@m.w is f32[4,4]: 3 row(s) from row 2 on are not inside 4 rows when T is 1"},
+		{"patches x {patch=2}", "x is f32[3,4], want an image f32[channels,height,width]"},
+		{"patches img {patch=0}", "patches of 0 pixels do not divide img: f32[3,4,4]"},
+		{"attention x, y, y {heads=2}", "y is f32[3+T,5], want 4 columns to match x: f32[3,4]"},
+		{"attention x, x, y {heads=2}", "y is f32[3+T,5], want 3 rows to match x: f32[3,4]"},
+		{"attention x, x, x {heads=3}", "3 heads do not divide 4 and 4 columns"},
+		{"attention x, x, x {heads=2 base=10}", "base is 10, want 2, or no base for e"},
+		{"selfattention x {heads=2}", "x is f32[3,4], want an f32 matrix of 3 equal parts"},
+		{"crossattention x, y {heads=2}", "y is f32[3+T,5], want an f32 matrix of 2 equal parts"},
+		{"qkv x, @f {eps=0 parts=k}", "parts=k, want parts=q, parts=kv, or none for all three"},
+		{"qkv x, @f {eps=0}", "h2 = linear n, @f.k: there is no weight @f.k.w; linear needs w b?"},
+		{"qkv x, @f {eps=0 heads=3 parts=q}", "3 heads do not divide 4 columns"},
+		{"ffn x, @f", `@f.ln has norm weights, but there is no attribute "eps"`},
+		{"attnout x, y, @f", "a = add y, h: h is f32[3,4], want f32[3+T,5] as y"},
+		{"embed ids, @f", "there is no weight @f.tok.w; embed needs tok.w pos.w?"},
+		{"gelu x {kernel=a/b}", "SYNTAX"},
+		{"gelu x {kernel=9}", `attribute "kernel": "9" is no word; want letters, digits, _ and - after a letter`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.line, func(t *testing.T) {
+			_, err := ir.Parse("x.ir", []byte(head+"z = "+tt.line+" : f32[3,4]\nreturn z\n}\n"))
+			if err == nil {
+				t.Fatal("no error")
+			}
+			if tt.want == "SYNTAX" {
+				if !strings.HasPrefix(err.Error(), "x.ir:16:21: found") {
+					t.Errorf("got %v, want a syntax error", err)
+				}
+				return
+			}
+			want := "x.ir:16:1: f: z = " + tt.line + ": " + tt.want
+			if diff := cmp.Diff(want, err.Error()); diff != "" {
+				t.Errorf("error (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestVerifyStructure damages programs in ways that no text can.
+func TestVerifyStructure(t *testing.T) {
+	tests := []struct {
+		name   string
+		damage func(p *ir.Program, f *ir.Func)
+		want   string
+	}{
+		{"order", func(p *ir.Program, f *ir.Func) { f.Values[0], f.Values[1] = f.Values[1], f.Values[0] },
+			"pair: h = linear n, @l0.attn.*.q: n is not defined above"},
+		{"stranger", func(p *ir.Program, f *ir.Func) { c := *f.Params[0]; f.Values[0].Args[0] = &c },
+			"pair: n = layernorm x, @l0.attn.*.ln {eps=1e-05}: x is not defined above"},
+		{"result", func(p *ir.Program, f *ir.Func) { c := *f.Params[0]; f.Results[0] = &c }, "pair: return: x is not defined"},
+		{"no op", func(p *ir.Program, f *ir.Func) { f.Values[0].Op = nil }, "pair: n: a value needs an op; parameters stand in the header"},
+		{"parameter with op", func(p *ir.Program, f *ir.Func) { f.Params[0].Op = ir.OpGelu }, "pair: x = gelu: a parameter has no op"},
+		{"parameter of weights' type", func(p *ir.Program, f *ir.Func) { f.Params[0].Type.DType = ir.BF16 }, "pair: x: parameter is bf16[3+T,4], want f32 or i32"},
+		{"name", func(p *ir.Program, f *ir.Func) { f.Values[0].Name = "n n" },
+			`pair: n n = layernorm x, @l0.attn.*.ln {eps=1e-05}: name "n n": want letters, digits, _ and . after a letter`},
+		{"name return", func(p *ir.Program, f *ir.Func) { f.Params[0].Name = "return" }, `pair: return: name "return": want letters, digits, _ and . after a letter`},
+		{"program name", func(p *ir.Program, f *ir.Func) { p.Name = "" }, `program name "": want letters, digits, _ . and - after a letter`},
+		{"function name", func(p *ir.Program, f *ir.Func) { f.Name = "a.b" }, `a.b: function name "a.b": want letters, digits and _ after a letter`},
+		{"bound", func(p *ir.Program, f *ir.Func) { p.MaxT = -1 }, "program tiny: T<=-1 is not in 1..1048576"},
+		{"layout", func(p *ir.Program, f *ir.Func) { p.Weights[0].Layout = "x y" }, `weight @l0.attn.vision.ln.g: layout "x y" is no word`},
+		{"dtype", func(p *ir.Program, f *ir.Func) { p.Weights[0].Type.DType = 99 }, "weight @l0.attn.vision.ln.g is dtype(99)[4]: unknown element type"},
+		{"scalar", func(p *ir.Program, f *ir.Func) { p.Weights[0].Type.Shape = nil }, "weight @l0.attn.vision.ln.g is f32[]: it has 0 dimensions, want 1 to 4"},
+		{"kind", func(p *ir.Program, f *ir.Func) { f.Values[0].Attrs = ir.Attrs{ir.IntAttr("eps", 1)} },
+			`pair: n = layernorm x, @l0.attn.*.ln {eps=1}: attribute "eps" is a whole number, want a number`},
+		{"length", func(p *ir.Program, f *ir.Func) {
+			f.Values[0] = &ir.Value{Name: "n", Op: ir.OpRows, Args: f.Params, Attrs: ir.Attrs{ir.DimAttr("at", ir.C(-1)), ir.DimAttr("len", ir.C(1))}}
+		}, `pair: n = rows x {at=-1 len=1}: attribute "at": -1 is out of range`},
+		{"segments", func(p *ir.Program, f *ir.Func) { f.Segments = make([]ir.Segment, 17) }, "pair: 17 segments, want 16 at most"},
+		{"segment name", func(p *ir.Program, f *ir.Func) { f.Segments[0].Name = "a.b" }, `pair: segment name "a.b": want letters, digits and _ after a letter`},
+		{"twin weight", func(p *ir.Program, f *ir.Func) { p.Weights = append(p.Weights, p.Weights[0]) }, "weight @l0.attn.vision.ln.g is declared twice"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			p := layer(t)
+			tt.damage(p, p.Funcs[0])
+			err := ir.Verify(p)
+			if err == nil {
+				t.Fatal("no error")
+			}
+			if diff := cmp.Diff(tt.want, err.Error()); diff != "" {
+				t.Errorf("error (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
