@@ -121,7 +121,7 @@ func (r *parser) program() error {
 		}
 		if n < 1 || n > MaxText {
 			r.i = at
-			return fmt.Errorf("T<=%d is not in 1..%d", n, MaxText)
+			return fmt.Errorf("bound T<=%d is not in 1..%d", n, MaxText)
 		}
 		p.MaxT = int(n)
 	}

@@ -63,7 +63,7 @@ func TestParseErrors(t *testing.T) {
 	tests := []struct{ name, text, want string }{
 		{"empty", "", "x.ir:1:1: the text holds no program; begin with: program NAME T<=64"},
 		{"no program", "weight @a.w f32[1]", `x.ir:1:1: found "weight"; a text begins with: program NAME T<=64`},
-		{"bound", "program p T<=0", "x.ir:1:14: T<=0 is not in 1..1048576"},
+		{"bound", "program p T<=0", "x.ir:1:14: bound T<=0 is not in 1..1048576"},
 		{"huge bound", "program p T<=99999999999999999999", `x.ir:1:14: found "99999999999999999999", want a whole number of 0 or more`},
 		{"dtype", "program p\nweight @a.w f31[1]", `x.ir:2:13: unknown element type "f31"`},
 		{"dimension", "program p\nweight @a.w f32[1, 2x]", `x.ir:2:20: "2x" is no dimension; want a number, T, or a number+T`},
