@@ -169,13 +169,17 @@ func (s *Scratch) horizontal(out0, out1, in0, in1 []uint8) {
 	a := &s.x
 	s.packed = grow(s.packed, a.hi-a.lo)
 	in0, in1 = in0[3*a.lo:3*a.hi], in1[3*a.lo:3*a.hi]
-	for i := range s.packed {
-		p, q := in0[3*i:][:3], in1[3*i:][:3]
-		s.packed[i] = [3]int64{pair(p[0], p[1]), pair(q[0], q[1]), pair(p[2], q[2])}
+	in1 = in1[:len(in0)]
+	packed := s.packed
+	for i, x := 0, 0; i <= len(in0)-3 && x < len(packed); i, x = i+3, x+1 {
+		v := &packed[x]
+		v[0] = pair(in0[i], in0[i+1])
+		v[1] = pair(in1[i], in1[i+1])
+		v[2] = pair(in0[i+2], in1[i+2])
 	}
 	for i, t := range a.taps {
 		weights := t.weights(a)
-		in := s.packed[t.lo-a.lo:][:len(weights)]
+		in := packed[t.lo-a.lo:][:len(weights)]
 		rg0, rg1, b := int64(startPair), int64(startPair), int64(startPair)
 		for j, w := range weights {
 			v := &in[j]
@@ -225,9 +229,8 @@ func (c *column) row(i int) []int64 { return c.ring[i%c.height*c.pairs:][:c.pair
 // dst. It returns the rest of dst.
 func (c *column) add(dst []uint8, a *axis, y int, row []uint8) []uint8 {
 	in := c.in
-	for i := range len(row) / 2 {
-		p := row[2*i:][:2]
-		in[i] = pair(p[0], p[1])
+	for i, x := 0, 0; i <= len(row)-2 && x < len(in); i, x = i+2, x+1 {
+		in[x] = pair(row[i], row[i+1])
 	}
 	if len(row)%2 == 1 {
 		in[len(in)-1] = pair(row[len(row)-1], 0)

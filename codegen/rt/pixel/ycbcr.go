@@ -54,27 +54,21 @@ func (s *source) openYCbCr(m *image.YCbCr) error {
 // point.
 func (s *source) rowYCbCr(dst []uint8, m *image.YCbCr, y int) {
 	luma := m.Y[y*m.YStride:][:s.w]
-	chroma := s.chroma.upsample(m, y)[:len(luma)]
+	cbcr := s.chroma.upsample(m, y)[:len(luma)]
 	const half = 1 << 15
-	for x, v := range luma {
-		l, c := int32(v), chroma[x]
+	for i, x := 0, 0; i <= len(dst)-3 && x < len(luma); i, x = i+3, x+1 {
+		l, c := int32(luma[x]), cbcr[x]
 		cb, cr := int32(c&0xffff)-128, int32(c>>16)-128
-		d := (*[3]uint8)(dst[3*x:])
-		d[0] = clamp(l + (91881*cr+half)>>16)
-		d[1] = clamp(l + (-22554*cb-46802*cr+half)>>16)
-		d[2] = clamp(l + (116130*cb+half)>>16)
+		dst[i] = clamp(l + (91881*cr+half)>>16)
+		dst[i+1] = clamp(l + (-22554*cb-46802*cr+half)>>16)
+		dst[i+2] = clamp(l + (116130*cb+half)>>16)
 	}
 }
 
-// clamp is v limited to 0..255.
-func clamp(v int32) uint8 {
-	if uint32(v) > 255 {
-		v = ^(v >> 31)
-	}
-	return uint8(v)
-}
+// clamp is v limited to 0..255. It has no branch, which saturated colours would mislead.
+func clamp(v int32) uint8 { return uint8(min(max(v, 0), 255)) }
 
-// A chroma value holds Cb in its low and Cr in its high 16 bits: all sums of the filters
+// chroma packs Cb into the low and Cr into the high 16 bits: all sums of the filters
 // below fit there, so both go through at once.
 func chroma(cb, cr uint8) uint32 { return uint32(cb) | uint32(cr)<<16 }
 
@@ -87,14 +81,15 @@ const (
 func (c *ycc) upsample(m *image.YCbCr, y int) []uint32 {
 	y += c.y0
 	at := y / c.fy
-	cb, cr := m.Cb[at*m.CStride:][:c.cw], m.Cr[at*m.CStride:][:c.cw]
-	c.sum = grow(c.sum, c.cw)
-	sum := c.sum
-	for x := range cb {
+	n := c.cw
+	cb, cr := m.Cb[at*m.CStride:][:n], m.Cr[at*m.CStride:][:n]
+	c.sum = grow(c.sum, n)
+	sum := c.sum[:n]
+	for x := range sum {
 		sum[x] = chroma(cb[x], cr[x])
 	}
-	if c.fx > 2 || c.fx == 2 && c.cw <= 2 {
-		out := grow(c.out, c.fx*c.cw)
+	if c.fx > 2 || c.fx == 2 && n <= 2 {
+		out := grow(c.out, c.fx*n)
 		c.out = out
 		for x := range out {
 			out[x] = sum[x/c.fx]
@@ -106,7 +101,7 @@ func (c *ycc) upsample(m *image.YCbCr, y int) []uint32 {
 		// above an even row and below an odd one; at the edges this one again.
 		odd := y % 2
 		far := min(max(at+2*odd-1, 0), c.ch-1)
-		cb, cr := m.Cb[far*m.CStride:][:c.cw], m.Cr[far*m.CStride:][:c.cw]
+		cb, cr := m.Cb[far*m.CStride:][:n], m.Cr[far*m.CStride:][:n]
 		for x, v := range sum {
 			sum[x] = 3*v + chroma(cb[x], cr[x])
 		}
@@ -124,18 +119,16 @@ func (c *ycc) upsample(m *image.YCbCr, y int) []uint32 {
 	if c.fy == 2 {
 		shift, left, right = 4, 8*bothOnes, 7*bothOnes
 	}
-	c.out = grow(c.out, 2*c.cw)
+	c.out = grow(c.out, 2*n)
 	out := c.out
-	previous := sum[0]
-	for x, v := range sum {
-		next := v
-		if x+1 < len(sum) {
-			next = sum[x+1]
-		}
-		o := (*[2]uint32)(out[2*x:])
-		o[0] = (3*v + previous + left) >> (shift & 31) & bothBytes
-		o[1] = (3*v + next + right) >> (shift & 31) & bothBytes
-		previous = v
+	out[0] = (4*sum[0] + left) >> (shift & 31) & bothBytes
+	out[2*n-1] = (4*sum[n-1] + right) >> (shift & 31) & bothBytes
+	this, pairs := sum[0], out[1:2*n-1]
+	for i, x := 0, 1; i <= len(pairs)-2 && x < len(sum); i, x = i+2, x+1 {
+		next := sum[x]
+		pairs[i] = (3*this + next + right) >> (shift & 31) & bothBytes
+		pairs[i+1] = (3*next + this + left) >> (shift & 31) & bothBytes
+		this = next
 	}
 	return out[c.x0:]
 }
