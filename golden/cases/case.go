@@ -127,7 +127,7 @@ type WeightTensor struct {
 type Run struct {
 	Name         string            `json:"name"`
 	Kind         string            `json:"kind"`
-	WeightsDType checkpoint.DType  `json:"weights_dtype"` // "" without weights
+	WeightsDType checkpoint.DType  `json:"weights_dtype"` // f32 if not given; "" without weights
 	Inputs       map[string]string `json:"inputs"`        // logical name to tensor; "file" to a file
 	Outputs      map[string]Output `json:"outputs"`
 	Decode       *Decode           `json:"decode"`
@@ -214,10 +214,16 @@ type Text struct {
 // for; Close releases the files.
 func Load(dir string) (*Case, error) {
 	path := filepath.Join(dir, "case.json")
-	f, err := os.Open(path)
-	if errors.Is(err, os.ErrNotExist) {
+	st, err := os.Stat(path) // before Open, which waits at a pipe
+	switch {
+	case errors.Is(err, os.ErrNotExist):
 		return nil, fmt.Errorf("%s is no golden case: it has no case.json", dir)
+	case err != nil:
+		return nil, err
+	case !st.Mode().IsRegular():
+		return nil, fmt.Errorf("%s: is no regular file", path)
 	}
+	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
@@ -398,6 +404,9 @@ func (w *Weights) seeded() (checkpoint.Source, error) {
 func (r *Run) check(weights bool) error {
 	if r.Name == "" || r.Kind == "" {
 		return fmt.Errorf("name is %q and kind is %q, want both", r.Name, r.Kind)
+	}
+	if weights && r.WeightsDType == "" {
+		r.WeightsDType = checkpoint.F32
 	}
 	switch {
 	case weights && !slices.Contains(dtypes, r.WeightsDType):

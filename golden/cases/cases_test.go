@@ -408,6 +408,10 @@ func TestParse(t *testing.T) {
 	if c.Config.Dim != 8 || c.Weights.Seed != 3 || c.Runs[0].Outputs["y"].Atol != 1e-5 || c.ExpectedFiles["f32"] != "expected.safetensors" {
 		t.Errorf("parsed as %+v", c.Runs)
 	}
+	c, err = Parse([]byte(strings.Replace(minimal, `"weights_dtype": "f32", `, "", 1)))
+	if err != nil || c.Runs[0].WeightsDType != checkpoint.F32 {
+		t.Errorf("a run without weights_dtype: %v", err)
+	}
 	for _, c := range []struct{ name, old, new, want string }{
 		{"syntax", `"dim": 8}`, `"dim": 8`, "line 7"},
 		{"type", `"dim": 8`, `"dim": "8"`, "line 3"},
@@ -481,6 +485,14 @@ func TestLoadErrors(t *testing.T) {
 	}
 	_, err = Load(dir)
 	wantError(t, err, filepath.Join(dir, "case.json")+": line 1")
+	if err := os.Mkdir(filepath.Join(dir, "folder"), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(dir, "folder", "case.json"), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	_, err = Load(filepath.Join(dir, "folder"))
+	wantError(t, err, filepath.Join("folder", "case.json")+": is no regular file")
 	c := &Case{Dir: dir}
 	_, err = c.Path("../x")
 	wantError(t, err, dir, "no plain file name")

@@ -2,6 +2,7 @@ package checkpoint
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"sort"
 	"strings"
@@ -75,6 +76,7 @@ type Mismatch struct {
 type BindError struct {
 	Source   string
 	Tensors  int // in the source
+	Wanted   int // by the model
 	Mismatch []Mismatch
 	Hint     string // what is wrong with all names, or ""
 }
@@ -87,15 +89,8 @@ func (e *BindError) Error() string {
 		}
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: of its %d tensors ", e.Source, e.Tensors)
-	switch other := len(e.Mismatch) - missing; {
-	case other == 0:
-		fmt.Fprintf(&b, "%d that the model needs are missing", missing)
-	case missing == 0:
-		fmt.Fprintf(&b, "%d do not fit the model", other)
-	default:
-		fmt.Fprintf(&b, "%d that the model needs are missing and %d do not fit", missing, other)
-	}
+	fmt.Fprintf(&b, "%s does not fit the model: of %d tensors wanted, %d missing and %d of another shape or type; the file has %d",
+		e.Source, e.Wanted, missing, len(e.Mismatch)-missing, e.Tensors)
 	if e.Hint != "" {
 		fmt.Fprintf(&b, "\n  hint: %s", e.Hint)
 	}
@@ -141,8 +136,8 @@ func SeededFor(p *ir.Program, seed uint64) (Source, error) {
 }
 
 // Bind gives every weight of p that has an origin a Load that reads it from
-// src, which must stay open as long as weights are loaded. Nothing is read
-// yet. If tensors are missing, have another shape than their origin, or cannot
+// src, which must stay open as long as weights are loaded. A weight that p
+// declares as f16 or bf16 is rounded to that type. Nothing is read yet. If tensors are missing, have another shape than their origin, or cannot
 // be read as floats, the error is a [*BindError] that names all of them, and
 // p is unchanged. Tensors that no weight uses are summarised in the report.
 func Bind(p *ir.Program, src Source) (*Report, error) {
@@ -181,6 +176,7 @@ func Bind(p *ir.Program, src Source) (*Report, error) {
 	}
 	r.SurplusCount = len(surplus)
 	if len(e.Mismatch) > 0 {
+		e.Wanted = len(used)
 		sort.SliceStable(e.Mismatch, func(i, j int) bool { return e.Mismatch[i].Key < e.Mismatch[j].Key })
 		e.Hint = prefixHint(e.Mismatch, surplus)
 		byShape := map[string][]Info{}
@@ -234,10 +230,46 @@ func loader(w *ir.Weight, src Source) (func() ([]float32, error), error) {
 	if have != want {
 		return nil, fmt.Errorf("@%s is %v with %d elements, its origin %q gives %d", w.Name, w.Type, want, o.Key, have)
 	}
-	if o.Rows == 0 {
-		return func() ([]float32, error) { return Load(src, o.Key) }, nil
+	d := w.Type.DType
+	if d != ir.F32 && d != ir.F16 && d != ir.BF16 {
+		return nil, fmt.Errorf("@%s is %v; weights of a checkpoint are f32, f16 or bf16", w.Name, w.Type)
 	}
-	return func() ([]float32, error) { return LoadRows(src, o.Key, o.Row, o.Rows) }, nil
+	return func() ([]float32, error) {
+		var f []float32
+		var err error
+		if o.Rows == 0 {
+			f, err = Load(src, o.Key)
+		} else {
+			f, err = LoadRows(src, o.Key, o.Row, o.Rows)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if i := round(f, d); i >= 0 {
+			return nil, fmt.Errorf("%s: tensor %q: element %s is %v, which does not fit %v of @%s", src, o.Key, indexString(o.Shape, o.Row*(len(f)/max(o.Rows, 1))+i), f[i], d, w.Name)
+		}
+		return f, nil
+	}, nil
+}
+
+// round rounds to a 16-bit type and returns the first element that does not
+// fit, or -1.
+func round(f []float32, d ir.DType) int {
+	to, from := ToF16, FromF16
+	switch d {
+	case ir.F32:
+		return -1
+	case ir.BF16:
+		to, from = ToBF16, FromBF16
+	}
+	for i, v := range f {
+		r := from(to(v))
+		if math.IsInf(float64(r), 0) {
+			return i
+		}
+		f[i] = r
+	}
+	return -1
 }
 
 // prefixHint finds a prefix that the names of the source have too many or too

@@ -101,7 +101,7 @@ func TestBindErrors(t *testing.T) {
 	if !errors.As(err, &be) {
 		t.Fatalf("error is %T %v, want a BindError", err, err)
 	}
-	want := `m.pth: of its 7 tensors 1 that the model needs are missing and 2 do not fit
+	want := `m.pth does not fit the model: of 5 tensors wanted, 1 missing and 2 of another shape or type; the file has 7
   "head.weight" is f32[10,2], want shape [21,2] for @head.w; nearest surplus: "head21.weight" f32[21,2]
   "ids" is i64[1], want f32, f16 or bf16 for @ids
   "layers.0.fc1.weight" is missing, want [4,2] for @l0.fc1.w; nearest surplus: "layers.0.fc1.weights" f32[4,2], "layers.1.fc2.weight" f32[2,4]`
@@ -123,6 +123,41 @@ func TestBindErrors(t *testing.T) {
 	wantError(t, err, `@w: tensor "head.weight" of shape [10,2] has no rows 9 to 11`)
 }
 
+// A weight that the program keeps at 16 bits has values of that type.
+func TestBindRounds(t *testing.T) {
+	src, err := Memory("m.pth", []Tensor{{Name: "w", DType: F32, Shape: []int{4}, Floats: []float32{1.001, -3.14159, 1e-9, 70000}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		to   ir.DType
+		want []float32
+	}{
+		{ir.F32, []float32{1.001, -3.14159, 1e-9, 70000}},
+		{ir.BF16, []float32{1, -3.140625, FromBF16(ToBF16(1e-9)), 70144}},
+		{ir.F16, nil},
+		{ir.I8, nil},
+	} {
+		w := weight("w", "w", []int{4}, 4)
+		w.Type.DType = c.to
+		if _, err = Bind(&ir.Program{Weights: []*ir.Weight{w}}, src); c.to == ir.I8 {
+			wantError(t, err, "@w is i8[4]; weights of a checkpoint are f32, f16 or bf16")
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := w.Load()
+		if c.want == nil {
+			wantError(t, err, `m.pth: tensor "w": element [3] is 70000, which does not fit f16 of @w`)
+			continue
+		}
+		if diff := cmp.Diff(c.want, got); err != nil || diff != "" {
+			t.Errorf("%v: %v (-want +got):\n%s", c.to, err, diff)
+		}
+	}
+}
+
 // All names off by a prefix: one line says so, however many tensors there are.
 func TestBindPrefixHint(t *testing.T) {
 	for _, c := range []struct{ file, model, want string }{
@@ -141,7 +176,7 @@ func TestBindPrefixHint(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err = Bind(p, src)
-		wantError(t, err, "300 that the model needs are missing", c.want)
+		wantError(t, err, "of 300 tensors wanted, 300 missing and 0 of another shape", c.want)
 		if n := strings.Count(err.Error(), "is missing"); n != 300 {
 			t.Errorf("%d tensors are named, want all 300", n)
 		}

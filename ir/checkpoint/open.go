@@ -13,20 +13,7 @@ import (
 // OpenFile opens a checkpoint, whose first bytes say what it is: safetensors or
 // PyTorch's zip format. The caller closes the source after the last read.
 func OpenFile(path string) (Source, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	src, err := openFile(f, path)
-	if err != nil {
-		f.Close()
-		return nil, err
-	}
-	return src, nil
-}
-
-func openFile(f *os.File, path string) (Source, error) {
-	st, err := f.Stat()
+	st, err := os.Stat(path) // before Open, which waits at a pipe
 	switch {
 	case err != nil:
 		return nil, err
@@ -35,6 +22,19 @@ func openFile(f *os.File, path string) (Source, error) {
 	case !st.Mode().IsRegular():
 		return nil, fmt.Errorf("%s: is no regular file, want a checkpoint file (.safetensors or .pth)", path)
 	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	src, err := openFile(f, path, st.Size())
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return src, nil
+}
+
+func openFile(f *os.File, path string, size int64) (Source, error) {
 	head := make([]byte, 512)
 	n, err := f.ReadAt(head, 0)
 	if err != nil && err != io.EOF {
@@ -45,14 +45,14 @@ func openFile(f *os.File, path string) (Source, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	if kind == zipFile {
-		src, err := PyTorch(f, st.Size(), path)
+		src, err := PyTorch(f, size, path)
 		if err != nil {
 			return nil, err
 		}
 		src.(*pytorch).close = f.Close
 		return src, nil
 	}
-	src, err := Safetensors(f, st.Size(), path)
+	src, err := Safetensors(f, size, path)
 	if err != nil {
 		return nil, err
 	}

@@ -374,6 +374,14 @@ func (l *torchLoader) reduce(f pyGlobal, args pyTuple) (any, error) {
 			}
 		}
 		return &pyObject{f}, nil
+	case "torch._tensor._rebuild_from_type_v2": // function, class, its arguments, attributes
+		if len(args) > 2 {
+			g, ok1 := args[0].(pyGlobal)
+			in, ok2 := args[2].(pyTuple)
+			if ok1 && ok2 && g != f {
+				return l.reduce(g, in)
+			}
+		}
 	case "torch.Size":
 		if len(args) == 1 {
 			if t, ok := args[0].(pyTuple); ok {

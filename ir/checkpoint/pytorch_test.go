@@ -143,6 +143,8 @@ func sampleArchive(t testing.TB, key string) []byte {
 	p.str("dot").tensor(six, 5, nil, nil)
 	p.str("none").tensor(six, 6, []int{0, 3}, []int{3, 1})
 	p.str("param").global("torch._utils", "_rebuild_parameter").op('(').tensor(six, 0, []int{1}, []int{1}).op(0x88).global("collections", "OrderedDict").op(')', 'R', 't', 'R')
+	p.str("typed").global("torch._tensor", "_rebuild_from_type_v2").op('(').global("torch._utils", "_rebuild_tensor_v2").global("torch.nn.parameter", "Parameter")
+	p.op('(', '(').str("storage").global("torch", "FloatStorage").str("0").str("cpu").int(6).op('t', 'Q').int(4).ints(2).ints(1).op('t', '}', 't', 'R')
 	p.str("half").tensor(storage{"HalfStorage", "1", 2}, 0, []int{2}, []int{1})
 	p.str("brain").tensor(storage{"BFloat16Storage", "2", 2}, 0, []int{2}, []int{1})
 	p.str("long").tensor(storage{"LongStorage", "3", 2}, 0, []int{1, 2}, []int{2, 1})
@@ -188,6 +190,7 @@ func TestPyTorch(t *testing.T) {
 			"dot f32[]":       []float32{5},
 			"none f32[0,3]":   []float32{},
 			"param f32[1]":    []float32{0},
+			"typed f32[2]":    []float32{4, 5},
 			"half f16[2]":     []float32{1, -2},
 			"brain bf16[2]":   []float32{1, -2},
 			"long i64[1,2]":   []float32{1, -1},
@@ -389,6 +392,10 @@ func TestOpenFile(t *testing.T) {
 	}
 	_, err := OpenFile(dir)
 	wantError(t, err, dir+": is a folder")
+	if st, e := os.Stat(os.DevNull); e == nil && !st.Mode().IsRegular() {
+		_, err = OpenFile(os.DevNull)
+		wantError(t, err, os.DevNull+": is no regular file")
+	}
 	_, err = OpenFile(filepath.Join(dir, "absent"))
 	if !os.IsNotExist(err) {
 		t.Errorf("absent file: %v", err)
