@@ -68,7 +68,7 @@ var testers = map[asm.Op]func(c *check, k asm.Kernel, f any){
 }
 
 // TestKernels runs every kernel of the catalogue that this CPU has against float64, at every size that may be special,
-// in memory that ends where it must not read on.
+// in memory that ends, and in memory that starts, where it must not go on.
 func TestKernels(t *testing.T) {
 	c := &check{in: newFence(t, 1<<19), in2: newFence(t, 1<<16), out: newFence(t, 1<<19), vec: newFence(t, 1<<14), vec2: newFence(t, 1<<14)}
 	skipped := map[string][]string{}
@@ -83,8 +83,10 @@ func TestKernels(t *testing.T) {
 				skipped[why] = append(skipped[why], k.Name())
 				t.Skip(why)
 			}
-			c.T, c.rng = t, rand.New(rand.NewPCG(1, 2))
-			test(c, k, f.Func)
+			for _, c.front = range []bool{false, true} {
+				c.T, c.rng = t, rand.New(rand.NewPCG(1, 2))
+				test(c, k, f.Func)
+			}
 		})
 	}
 	for why, names := range skipped {
@@ -126,6 +128,7 @@ type check struct {
 	*testing.T
 	rng                     *rand.Rand
 	in, in2, out, vec, vec2 []float32 // fenced
+	front                   bool      // matrices stand at the start of their fence, else at its end
 }
 
 // unit is the unit roundoff of float32.
@@ -134,23 +137,32 @@ const unit = 0x1p-24
 // canary fills what no kernel may write; as an input that no kernel may use, it is a NaN.
 const canary = 0x7fc0dead
 
-// mat is a matrix in a fence: rows of n floats, ld apart, of which the last ends where the fence does.
+// mat is a matrix in a fence: rows of n floats, ld apart. It touches one end of the fence; on its other side stand canaries.
 type mat struct {
 	p           []float32
 	rows, n, ld int
+	canaries    []float32
 }
 
 func (m mat) row(r int) []float32 { return m.p[r*m.ld:][:m.n] }
 func (m mat) ptr() *float32       { return &m.p[0] }
 
-// newMat puts a matrix at the end of the fence, with canaries everywhere else, and fills it with fill.
+// newMat puts a matrix at the end or the start of the fence, with canaries around it, and fills it with fill.
 func (c *check) newMat(fence []float32, rows, n, ld int, fill func() float32) mat {
+	const around = 64
 	size := (rows-1)*ld + n
-	near := fence[max(0, len(fence)-size-64):]
-	for i := range near {
-		near[i] = math.Float32frombits(canary)
+	m := mat{rows: rows, n: n, ld: ld}
+	if at := len(fence) - size; c.front {
+		m.p, m.canaries = fence[:size], fence[size:min(len(fence), size+around)]
+	} else {
+		m.p, m.canaries = fence[at:], fence[max(0, at-around):at]
 	}
-	m := mat{p: fence[len(fence)-size:], rows: rows, n: n, ld: ld}
+	for i := range m.p {
+		m.p[i] = math.Float32frombits(canary)
+	}
+	for i := range m.canaries {
+		m.canaries[i] = math.Float32frombits(canary)
+	}
 	for r := range rows {
 		for i := range n {
 			m.p[r*ld+i] = fill()
@@ -160,12 +172,11 @@ func (c *check) newMat(fence []float32, rows, n, ld int, fill func() float32) ma
 }
 
 // intact reports writes outside the matrix.
-func (c *check) intact(fence []float32, m mat, what string) {
+func (c *check) intact(m mat, what string) {
 	c.Helper()
-	before := fence[max(0, len(fence)-len(m.p)-64) : len(fence)-len(m.p)]
-	for i, v := range before {
+	for i, v := range m.canaries {
 		if math.Float32bits(v) != canary {
-			c.Fatalf("%s: wrote %v at %d floats before the output", what, v, len(before)-i)
+			c.Fatalf("%s: wrote %v outside the output, %d floats before or after it", what, v, i)
 		}
 	}
 	for i, v := range m.p {
@@ -258,7 +269,7 @@ func testGemm(c *check, k asm.Kernel, fn any) {
 					c.near(out.row(r)[j], want, gemmBound(depth, abs), what, r, j)
 				}
 			}
-			c.intact(c.out, out, what)
+			c.intact(out, what)
 		}
 	}
 }
@@ -284,7 +295,7 @@ func testGemmV(c *check, k asm.Kernel, fn any) {
 					c.near(out.row(r)[j], want, gemmBound(depth, abs), what, r, j)
 				}
 			}
-			c.intact(c.out, out, what)
+			c.intact(out, what)
 		}
 	}
 }
@@ -332,8 +343,8 @@ func testSoftmax(c *check, _ asm.Kernel, fn any) {
 				rel := bound/sum + float64(n/32+10)*unit
 				c.near(inv.p[r], 1/sum, rel*(1+rel)/sum, what+" inv", r, 0)
 			}
-			c.intact(c.out, x, what)
-			c.intact(c.vec, inv, what+" inv")
+			c.intact(x, what)
+			c.intact(inv, what+" inv")
 		}
 	}
 	for n := 1; n < 70; n++ {
@@ -374,7 +385,7 @@ func testAdd(c *check, _ asm.Kernel, fn any) {
 					c.same(got, want, what, r, i)
 				}
 			}
-			c.intact(c.out, dst, what)
+			c.intact(dst, what)
 		}
 	}
 }
@@ -388,11 +399,11 @@ func (c *check) rowwise(ns []int, fill func() float32, run func(rows int, dst, s
 			for _, inPlace := range []bool{false, true} {
 				what := fmt.Sprintf("rows=%d n=%d in place=%v", rows, n, inPlace)
 				src := c.newMat(c.in, max(rows, 1), n, n+1, fill)
-				dst, fence := src, c.in
+				dst := src
 				if !inPlace {
-					dst, fence = c.newMat(c.out, max(rows, 1), n, n+3, c.normal), c.out
+					dst = c.newMat(c.out, max(rows, 1), n, n+3, c.normal)
 				}
-				start, in := slices.Clone(dst.p), mat{slices.Clone(src.p), src.rows, src.n, src.ld}
+				start, in := slices.Clone(dst.p), mat{p: slices.Clone(src.p), rows: src.rows, n: src.n, ld: src.ld}
 				expect := run(rows, dst, src)
 				for r := range dst.rows {
 					for i, got := range dst.row(r) {
@@ -404,7 +415,7 @@ func (c *check) rowwise(ns []int, fill func() float32, run func(rows int, dst, s
 						c.near(got, want, bound, what, r, i)
 					}
 				}
-				c.intact(fence, dst, what)
+				c.intact(dst, what)
 			}
 		}
 	}
@@ -426,7 +437,7 @@ func testLayerNorm(c *check, _ asm.Kernel, fn any) {
 	for _, affine := range []bool{false, true} {
 		for _, shift := range []float32{0, 30} {
 			c.rowwise(upTo(70, 128, 768, 3072), func() float32 { return c.normal() + shift }, func(rows int, dst, src mat) func(r, i int, x float32) (float64, float64) {
-				in := mat{slices.Clone(src.p), src.rows, src.n, src.ld}
+				in := mat{p: slices.Clone(src.p), rows: src.rows, n: src.n, ld: src.ld}
 				var g, b []float32
 				if affine {
 					g = c.newMat(c.vec, 1, src.n, src.n, c.normal).p
@@ -509,7 +520,7 @@ func testPackK(c *check, _ asm.Kernel, fn any) {
 					c.same(got, want, what, i, r)
 				}
 			}
-			c.intact(c.out, dst, what)
+			c.intact(dst, what)
 		}
 	}
 }
