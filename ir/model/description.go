@@ -555,7 +555,7 @@ func (d *Description) completePreprocess() *problem {
 		lo   float64
 	}{{"preprocess.mean", &p.Mean, def.Mean, -1e3}, {"preprocess.std", &p.Std, def.Std, 1e-6}} {
 		if *v.v == nil {
-			*v.v = v.def
+			*v.v = slices.Clone(v.def)
 		}
 		if len(*v.v) == 1 {
 			*v.v = slices.Repeat(*v.v, d.Sizes.Channels)
@@ -585,7 +585,7 @@ func (d *Description) completeName() *problem {
 		}
 	}
 	if len(d.Name) > 64 || identifier(d.Name) != d.Name {
-		return wrong("name", " is %s, want a Go package name: lower-case letters, digits and _, a letter first, at most 64; for example %s", quote(d.Name), identifier(d.Name))
+		return wrong("name", " is %s, want the name of a Go package to import: lower-case letters, digits and _, a letter first, at most 64; for example %s", quote(d.Name), identifier(d.Name))
 	}
 	return nil
 }
@@ -602,7 +602,8 @@ func identifier(s string) string {
 		return '_'
 	}, s[:min(len(s), 64)])
 	s = strings.TrimLeft(s, "_0123456789")
-	if s == "" || token.IsKeyword(s) {
+	s = strings.TrimSuffix(s, "_test") // which go takes for a test of another package
+	if s == "" || s == "main" || token.IsKeyword(s) {
 		return "model"
 	}
 	return s

@@ -21,7 +21,7 @@ tasks:
   - classification: {labels: labels.json, list: subgroups}
 entries: [vision, language]
 limits: {text: 24, rows: 4096, pixels: 1000000}
-precision: f32
+precision: f32 # the only one built
 `
 
 func ptr[T any](v T) *T { return &v }
@@ -176,8 +176,9 @@ var badDescriptions = []struct {
 	{"unknown precision", "precision: f32", "precision: fp32", "m.yaml:12:1: precision: unknown precision \"fp32\"; did you mean f32?"},
 	{"seed and checkpoint", "precision: f32", "seed: 7", "m.yaml:12:1: seed and checkpoint are both given; the weights come from one of them: remove the other"},
 	{"negative seed", "checkpoint: weights/emoji.safetensors", "seed: -7", "m.yaml:5:7: seed: got the number -7, want a whole number from 0"},
-	{"name", "name: emoji", "name: Emoji-Model", "m.yaml:2:1: name is \"Emoji-Model\", want a Go package name: lower-case letters, digits and _, a letter first, at most 64; for example emoji_model"},
-	{"keyword as name", "name: emoji", "name: func", "m.yaml:2:1: name is \"func\", want a Go package name: lower-case letters, digits and _, a letter first, at most 64; for example model"},
+	{"name", "name: emoji", "name: Emoji-Model", "m.yaml:2:1: name is \"Emoji-Model\", want the name of a Go package to import: lower-case letters, digits and _, a letter first, at most 64; for example emoji_model"},
+	{"program as name", "name: emoji", "name: main", "m.yaml:2:1: name is \"main\", want the name of a Go package to import: lower-case letters, digits and _, a letter first, at most 64; for example model"},
+	{"keyword as name", "name: emoji", "name: func", "m.yaml:2:1: name is \"func\", want the name of a Go package to import: lower-case letters, digits and _, a letter first, at most 64; for example model"},
 }
 
 func TestParseErrors(t *testing.T) {

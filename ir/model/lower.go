@@ -40,6 +40,10 @@ func functionOf(entry, task string) Function {
 // Functions lists the functions that Lower writes for the given entries, in order:
 // by entry, then by task. See Options.Entries.
 func (d *Description) Functions(entries []string) ([]Function, error) {
+	d = d.clone()
+	if p := d.complete(false); p != nil {
+		return nil, p
+	}
 	var all []Function
 	for _, e := range d.entryNames() {
 		for _, t := range d.Tasks {
