@@ -35,12 +35,13 @@ type (
 
 func (g pyGlobal) String() string { return g.module + "." + g.name }
 
-func newDict() *pyDict { return &pyDict{vals: map[string]any{}} }
-
 func (d *pyDict) set(key, val any) {
 	k, ok := key.(string)
 	if !ok {
 		return
+	}
+	if d.vals == nil {
+		d.vals = map[string]any{}
 	}
 	if _, old := d.vals[k]; !old {
 		d.keys = append(d.keys, k)
@@ -194,13 +195,13 @@ func (u *unpickler) step(op byte) error {
 		}
 		return u.extend(items)
 	case '}':
-		return u.push(newDict())
+		return u.push(&pyDict{})
 	case 'd': // DICT
 		items, err := u.toMark()
 		if err != nil {
 			return err
 		}
-		if err := u.push(newDict()); err != nil {
+		if err := u.push(&pyDict{}); err != nil {
 			return err
 		}
 		return u.setItems(items)

@@ -345,7 +345,7 @@ func (l *torchLoader) storage(id any) (any, error) {
 func (l *torchLoader) reduce(f pyGlobal, args pyTuple) (any, error) {
 	switch f.String() {
 	case "collections.OrderedDict", "builtins.dict", "__builtin__.dict", "collections.defaultdict":
-		d := newDict()
+		d := &pyDict{}
 		for _, a := range args {
 			list, ok := a.(*pyList)
 			if !ok {

@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -346,6 +347,87 @@ func TestPyTorchArchiveErrors(t *testing.T) {
 		t.Errorf("another storage: %v", err)
 	}
 }
+
+// Every opcode that is read, as Python's pickle writes it.
+func TestPickleValues(t *testing.T) {
+	run := func(b ...byte) (any, error) {
+		u := &unpickler{
+			data:       append(b, '.'),
+			persistent: func(id any) (any, error) { return pyTuple{"persistent", id}, nil },
+			reduce:     func(f pyGlobal, args pyTuple) (any, error) { return pyTuple{f, args}, nil },
+		}
+		return u.run()
+	}
+	le8 := func(op byte, n byte, rest string) []byte { return append([]byte{op, n, 0, 0, 0, 0, 0, 0, 0}, rest...) }
+	g := pyGlobal{"m", "C"}
+	for _, c := range []struct {
+		name string
+		in   []byte
+		want any
+	}{
+		{"none", []byte("N"), nil},
+		{"bools", []byte("\x88\x89\x86"), pyTuple{true, false}},
+		{"BININT1", []byte("K\xff"), int64(255)},
+		{"BININT2", []byte("M\xff\xff"), int64(65535)},
+		{"BININT", []byte("J\xfe\xff\xff\xff"), int64(-2)},
+		{"LONG1", []byte("\x8a\x01\xfe"), int64(-2)},
+		{"LONG1 of nothing", []byte("\x8a\x00"), int64(0)},
+		{"LONG1 of five bytes", []byte("\x8a\x05\x00\x00\x00\x00\x01"), int64(1 << 32)},
+		{"LONG1 of nine bytes", []byte("\x8a\x09123456789"), &pyObject{pyGlobal{"builtins", "int"}}},
+		{"LONG4", []byte("\x8b\x02\x00\x00\x00\x00\x01"), int64(256)},
+		{"BINFLOAT", []byte("G\xbf\xf8\x00\x00\x00\x00\x00\x00"), -1.5},
+		{"BINUNICODE", []byte("X\x02\x00\x00\x00hi"), "hi"},
+		{"SHORT_BINUNICODE", []byte("\x8c\x02hi"), "hi"},
+		{"BINUNICODE8", le8(0x8d, 2, "hi"), "hi"},
+		{"SHORT_BINSTRING", []byte("U\x02hi"), "hi"},
+		{"BINSTRING", []byte("T\x02\x00\x00\x00hi"), "hi"},
+		{"SHORT_BINBYTES", []byte("C\x02hi"), []byte("hi")},
+		{"BINBYTES", []byte("B\x02\x00\x00\x00hi"), []byte("hi")},
+		{"BINBYTES8", le8(0x8e, 2, "hi"), []byte("hi")},
+		{"tuples", []byte("N\x85)\x86K\x01K\x02\x87"), pyTuple{pyTuple{pyTuple{nil}, pyTuple{}}, int64(1), int64(2)}},
+		{"TUPLE3", []byte("K\x01K\x02K\x03\x87"), pyTuple{int64(1), int64(2), int64(3)}},
+		{"TUPLE", []byte("(K\x01(tt"), pyTuple{int64(1), pyTuple(nil)}},
+		{"APPEND and APPENDS", []byte("]Na(K\x01K\x02e"), &pyList{[]any{nil, int64(1), int64(2)}}},
+		{"LIST", []byte("(NNl"), &pyList{[]any{nil, nil}}},
+		{"set", []byte("\x8f(K\x01\x90"), &pyList{[]any{int64(1)}}},
+		{"frozen set", []byte("(K\x01\x91"), &pyList{[]any{int64(1)}}},
+		{"SETITEM and SETITEMS", []byte("}U\x01aNs(U\x01bNU\x01aK\x01K\x09Nu"), &pyDict{[]string{"a", "b"}, map[string]any{"a": int64(1), "b": nil}}},
+		{"DICT", []byte("(U\x01aNd"), &pyDict{[]string{"a"}, map[string]any{"a": nil}}},
+		{"POP", []byte("NK\x010"), nil},
+		{"POP of a mark", []byte("N(0"), nil},
+		{"POP_MARK", []byte("N(NN1"), nil},
+		{"DUP", []byte("N2\x86"), pyTuple{nil, nil}},
+		{"BINPUT and BINGET", []byte("K\x07q\x050h\x05"), int64(7)},
+		{"LONG_BINPUT and LONG_BINGET", []byte("K\x07r\x05\x01\x00\x000j\x05\x01\x00\x00"), int64(7)},
+		{"MEMOIZE", []byte("K\x07\x94K\x08\x94h\x00\x86"), pyTuple{int64(8), int64(7)}},
+		{"GLOBAL and REDUCE", []byte("cm\nC\n)R"), pyTuple{g, pyTuple{}}},
+		{"STACK_GLOBAL and NEWOBJ", []byte("\x8c\x01m\x8c\x01C\x93)\x81"), pyTuple{g, pyTuple{}}},
+		{"NEWOBJ_EX", []byte("cm\nC\n)}\x92"), pyTuple{g, pyTuple{}}},
+		{"OBJ", []byte("(cm\nC\nK\x01o"), pyTuple{g, pyTuple{int64(1)}}},
+		{"call of a result", []byte("N)R"), &pyObject{pyGlobal{"", "unknown"}}},
+		{"BUILD", []byte("]}b"), &pyList{}},
+		{"BINPERSID", []byte("K\x01Q"), pyTuple{"persistent", int64(1)}},
+		{"FRAME", append(le8(0x95, 1, ""), 'N'), nil},
+		{"SETITEM below nothing", []byte("N)RNaN)Rs"), errStack},
+		{"append to an object", []byte("N)RNa(NNe(NNu"), &pyObject{pyGlobal{"", "unknown"}}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got, err := run(c.in...)
+			if c.want == any(errStack) {
+				if !errors.Is(err, errStack) {
+					t.Errorf("got %v, %v, want %v", got, err, errStack)
+				}
+				return
+			}
+			if diff := cmp.Diff(c.want, got, cmp.AllowUnexported(pyList{}, pyDict{}, pyGlobal{}, pyObject{}), cmpEmpty); err != nil || diff != "" {
+				t.Errorf("%v (-want +got):\n%s", err, diff)
+			}
+		})
+	}
+}
+
+// cmpEmpty takes nil and empty tuples for equal.
+var cmpEmpty = cmp.FilterValues(func(a, b pyTuple) bool { return len(a)+len(b) == 0 }, cmp.Ignore())
 
 func TestPickleLimits(t *testing.T) {
 	u := &unpickler{data: append(bytes.Repeat([]byte{'N', '0'}, maxPickleOp), '.')}
