@@ -154,7 +154,7 @@ func (r *parser) weight() (err error) {
 	return r.rest()
 }
 
-// fun reads: NAME(NAME: TYPE [at N], ...) [segments NAME=DIM, ...] {
+// fun reads: NAME(NAME: TYPE [at N], ...) [segments NAME=DIM, ...] [arena=N] {
 func (r *parser) fun() (err error) {
 	f := &Func{}
 	r.values, r.done = map[string]*Value{}, false
@@ -197,6 +197,19 @@ func (r *parser) fun() (err error) {
 			}
 			f.Segments = append(f.Segments, s)
 			r.skip()
+		}
+	}
+	if r.skip(); r.eat("arena") {
+		if err := r.expect("="); err != nil {
+			return err
+		}
+		text, err := r.want("a number of bytes")
+		if err != nil {
+			return err
+		}
+		if f.Arena, err = strconv.ParseInt(text, 10, 64); err != nil || f.Arena < 1 {
+			r.i -= len(text)
+			return fmt.Errorf("arena is %q, want a number of bytes", text)
 		}
 	}
 	if err := r.expect("{"); err != nil {

@@ -57,6 +57,9 @@ func PrintFunc(f *Func) string {
 		}
 		fmt.Fprintf(&b, "%s=%v", s.Name, s.Len)
 	}
+	if f.Arena > 0 {
+		fmt.Fprintf(&b, " arena=%d", f.Arena)
+	}
 	b.WriteString(" {\n")
 	for _, v := range f.Values {
 		fmt.Fprintf(&b, "  %s\n", PrintValue(v))

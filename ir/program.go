@@ -70,6 +70,7 @@ type Func struct {
 	Segments []Segment
 	Values   []*Value
 	Results  []*Value
+	Arena    int64 // set by plan: bytes that the values' offsets are in, at full limits; 0 before
 }
 
 // Segment is a run of rows of the sequence that one modality owns.

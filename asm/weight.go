@@ -1,0 +1,50 @@
+package asm
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// PanelWord is the layout word of a weight that is stored in panels.
+const PanelWord = "panel16"
+
+// HeadsWord is the layout word of a weight of heads*d rows whose heads are padded to whole panels each.
+func HeadsWord(heads, d int) string { return fmt.Sprintf("%s-heads%dx%d", PanelWord, heads, d) }
+
+// WeightLayout is the layout that a weight's layout word stands for: PanelWord or a HeadsWord. The shape is that of the
+// weight, [N,K], or [N] for a bias, which is packed as a matrix of K = 1.
+func WeightLayout(word string, shape ...int) (Layout, error) {
+	if len(shape) < 1 || len(shape) > 2 {
+		return Layout{}, fmt.Errorf("layout %s: weight of %d dimensions, want [N,K] or [N]", word, len(shape))
+	}
+	k := 1
+	if len(shape) == 2 {
+		k = shape[1]
+	}
+	rest, ok := strings.CutPrefix(word, PanelWord)
+	if ok && rest == "" {
+		return Stack(k, shape[0]), nil
+	}
+	rest, ok = strings.CutPrefix(rest, "-heads")
+	h, d, found := strings.Cut(rest, "x")
+	heads, err1 := strconv.Atoi(h)
+	width, err2 := strconv.Atoi(d)
+	if !ok || !found || err1 != nil || err2 != nil || heads < 1 || width < 1 || word != HeadsWord(heads, width) {
+		return Layout{}, fmt.Errorf("unknown layout %q; want %s or, for example, %s", word, PanelWord, HeadsWord(12, 64))
+	}
+	if heads > shape[0] || width > shape[0] || heads*width != shape[0] {
+		return Layout{}, fmt.Errorf("layout %s: %d heads of %d are not the %d rows of the weight", word, heads, width, shape[0])
+	}
+	return Heads(k, 1, heads, width), nil
+}
+
+// Stride is the leading dimension, in floats, of an activation matrix of that many columns: whole panels, and off the
+// multiples of 256 floats, which would put all rows into the same cache sets.
+func Stride(cols int) int {
+	ld := Ceil(cols)
+	if ld%256 == 0 {
+		ld += Panel
+	}
+	return ld
+}

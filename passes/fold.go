@@ -1,0 +1,281 @@
+package passes
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/multiway-go/multiway/ir"
+)
+
+// Fold moves constant factors into the weights of linears: the gain and bias of a
+// norm into every linear that reads it, and an attention's scale, together with the
+// log2(e) that turns its exponentials into powers of two, into the queries' linear.
+//
+//	n = layernorm x, @l0.attn.v.ln {eps=1e-05} : f32[3,4]
+//	q = linear n, @l0.attn.v.q                 : f32[3,4]
+//	k = linear n, @l0.attn.v.k                 : f32[3,4]
+//	v = linear n, @l0.attn.v.v                 : f32[3,4]
+//	c = attention q, k, v {heads=2}            : f32[3,4]
+//
+// becomes
+//
+//	n = layernorm x {eps=1e-05}                : f32[3,4]
+//	q = linear n, @l0.attn.v~f.q               : f32[3,4]
+//	k = linear n, @l0.attn.v~f.k               : f32[3,4]
+//	v = linear n, @l0.attn.v~f.v               : f32[3,4]
+//	c = attention q, k, v {heads=2 scale=1 base=2} : f32[3,4]
+//
+// with q.w' = s*q.w*diag(ln.g) and q.b' = s*(q.b + q.w*ln.b), summed in float64 and
+// rounded once, when the weight is loaded. The same sources under the same rule give
+// the same weight in every function. The new bundle is complete: what was not folded
+// is there under its new name too, so that a fused op finds all its fields.
+//
+// A norm is folded only if linears are all that reads it. Weights stored in 16 bits
+// are left as they are: then the norm keeps its gain, and the attention its scale.
+var Fold = &Pass{
+	Name:    "fold",
+	Needs:   []*Property{Routed},
+	Numeric: Rounded,
+	Run: func(p *ir.Program, _ Options) error {
+		made := map[string]string{}
+		for _, f := range p.Funcs {
+			if err := fold(p, f, made); err != nil {
+				return err
+			}
+		}
+		prune(p)
+		return nil
+	},
+}
+
+// rule says what goes into a linear's weights.
+type rule struct {
+	norm  string  // bundle of the norm before it, "" = none
+	scale float64 // factor of its result
+}
+
+// fold rewrites one function. made holds the key of every folded bundle so far.
+func fold(p *ir.Program, f *ir.Func, made map[string]string) error {
+	rules := map[*ir.Value]rule{}
+	readers := users(f)
+	for _, v := range f.Values {
+		if v.Op != ir.OpLayerNorm || !floats(p, v) || v.Bundle == "" || slices.Contains(f.Results, v) {
+			continue
+		}
+		if slices.ContainsFunc(readers[v], func(u *ir.Value) bool { return u.Op != ir.OpLinear || !floats(p, u) }) {
+			continue
+		}
+		for _, u := range readers[v] {
+			rules[u] = rule{v.Bundle, 1}
+		}
+		v.Bundle = ""
+	}
+	count := uses(f)
+	for _, v := range f.Values {
+		if v.Op != ir.OpAttention || v.Attrs.Int("base", 0) == 2 {
+			continue
+		}
+		heads := v.Attrs.Int("heads", 1)
+		scale := v.Attrs.Float("scale", 1/math.Sqrt(float64(v.Args[0].Type.Cols()/heads))) * math.Log2E
+		queries := leaves(v.Args[0], count)
+		if !slices.ContainsFunc(queries, func(q *ir.Value) bool { return q.Op != ir.OpLinear || count[q] != 1 || !floats(p, q) }) {
+			for _, q := range queries {
+				rules[q] = rule{rules[q].norm, scale}
+			}
+			scale = 1
+		}
+		v.Attrs = v.Op.Sort(v.Attrs.With(ir.FloatAttr("scale", scale)).With(ir.IntAttr("base", 2)))
+	}
+	return rename(p, f, rules, made)
+}
+
+// leaves returns what v is the concat of, or v itself. A concat with other readers is not looked into.
+func leaves(v *ir.Value, count map[*ir.Value]int) []*ir.Value {
+	if v.Op != ir.OpConcat || count[v] != 1 {
+		return []*ir.Value{v}
+	}
+	return v.Args
+}
+
+// floats reports whether all weights of v are stored as float32.
+func floats(p *ir.Program, v *ir.Value) bool {
+	for _, f := range v.Op.Fields {
+		if w := p.Field(v.Bundle, f.Name); w != nil && w.Type.DType != ir.F32 {
+			return false
+		}
+	}
+	return true
+}
+
+// rename gives every linear with a rule its folded bundle, and moves the other
+// norms and linears of the same parent along.
+func rename(p *ir.Program, f *ir.Func, rules map[*ir.Value]rule, made map[string]string) error {
+	family := map[string][]*ir.Value{} // by parent
+	var parents []string
+	folded := map[string]bool{}
+	for _, v := range f.Values {
+		if v.Bundle == "" || v.Op != ir.OpLinear && v.Op != ir.OpLayerNorm {
+			continue
+		}
+		parent, _ := cutLast(v.Bundle)
+		if family[parent] == nil {
+			parents = append(parents, parent)
+		}
+		family[parent] = append(family[parent], v)
+		if _, ok := rules[v]; ok {
+			folded[parent] = true
+		}
+	}
+	for _, parent := range parents {
+		if !folded[parent] {
+			continue
+		}
+		suffix := "~f"
+		for n := 2; !free(p, family[parent], suffix, rules, made); n++ {
+			suffix = fmt.Sprint("~f", n)
+		}
+		for _, v := range family[parent] {
+			to, r := refold(v.Bundle, suffix), key(v, rules)
+			if made[to] == "" {
+				made[to] = r
+				if err := declare(p, v, to, rules[v]); err != nil {
+					return fmt.Errorf("%s: %w", where(f, v), err)
+				}
+			}
+			v.Bundle = to
+		}
+	}
+	return nil
+}
+
+// cutLast splits l0.attn.vision.q into l0.attn.vision and q, and q into "" and q.
+func cutLast(bundle string) (parent, last string) {
+	i := strings.LastIndexByte(bundle, '.')
+	return bundle[:max(i, 0)], bundle[i+1:]
+}
+
+// refold returns the name of the folded bundle.
+func refold(bundle, suffix string) string {
+	parent, last := cutLast(bundle)
+	if parent == "" {
+		return last + suffix
+	}
+	return parent + suffix + "." + last
+}
+
+// key names what the folded bundle of v is made of.
+func key(v *ir.Value, rules map[*ir.Value]rule) string {
+	r, ok := rules[v]
+	if !ok {
+		return v.Bundle
+	}
+	return fmt.Sprintf("%s norm=%s scale=%x", v.Bundle, r.norm, r.scale)
+}
+
+// free reports whether every value can have its bundle under the suffix: either
+// nobody has it, or it was made of the same.
+func free(p *ir.Program, vs []*ir.Value, suffix string, rules map[*ir.Value]rule, made map[string]string) bool {
+	want := map[string]string{}
+	for _, v := range vs {
+		to, k := refold(v.Bundle, suffix), key(v, rules)
+		if want[to] != "" && want[to] != k || made[to] != "" && made[to] != k {
+			return false
+		}
+		want[to] = k
+		if made[to] == "" && slices.ContainsFunc(v.Op.Fields, func(f ir.Field) bool { return p.Field(to, f.Name) != nil }) {
+			return false
+		}
+	}
+	return true
+}
+
+// declare adds the weights of the bundle `to`: those of v under the rule.
+// The zero rule renames them.
+func declare(p *ir.Program, v *ir.Value, to string, r rule) error {
+	if r == (rule{}) {
+		for _, f := range v.Op.Fields {
+			if w := p.Field(v.Bundle, f.Name); w != nil {
+				c := *w
+				c.Name, c.Keep, c.Origin = to+"."+f.Name, false, nil
+				c.Load = func() ([]float32, error) { return load(w) }
+				if err := p.AddWeight(&c); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	}
+	w, b := p.Field(v.Bundle, "w"), p.Field(v.Bundle, "b")
+	g, beta := p.Field(r.norm, "g"), p.Field(r.norm, "b")
+	err := p.AddWeight(&ir.Weight{Name: to + ".w", Type: w.Type, Offset: -1, Load: func() ([]float32, error) {
+		return foldedWeight(w, g, r.scale)
+	}})
+	if err == nil && (b != nil || beta != nil) {
+		err = p.AddWeight(&ir.Weight{Name: to + ".b", Type: ir.Of(ir.F32, w.Type.Rows()), Offset: -1, Load: func() ([]float32, error) {
+			return foldedBias(w, b, beta, r.scale)
+		}})
+	}
+	return err
+}
+
+// load reads a weight that may be absent.
+func load(w *ir.Weight) ([]float32, error) {
+	switch {
+	case w == nil:
+		return nil, nil
+	case w.Load == nil:
+		return nil, fmt.Errorf("weight @%s is bound to no checkpoint", w.Name)
+	}
+	return w.Load()
+}
+
+// foldedWeight is scale * w * diag(g).
+func foldedWeight(w, g *ir.Weight, scale float64) ([]float32, error) {
+	ws, err := load(w)
+	if err != nil {
+		return nil, err
+	}
+	gs, err := load(g)
+	if err != nil {
+		return nil, err
+	}
+	k := w.Type.Cols()
+	for i, x := range ws {
+		y := scale * float64(x)
+		if gs != nil {
+			y *= float64(gs[i%k])
+		}
+		ws[i] = float32(y)
+	}
+	return ws, nil
+}
+
+// foldedBias is scale * (b + w*beta).
+func foldedBias(w, b, beta *ir.Weight, scale float64) ([]float32, error) {
+	bs, err := load(b)
+	if err != nil {
+		return nil, err
+	}
+	if bs == nil {
+		bs = make([]float32, w.Type.Rows().C)
+	}
+	var ws, betas []float32
+	if beta != nil {
+		if ws, err = load(w); err != nil {
+			return nil, err
+		}
+		if betas, err = load(beta); err != nil {
+			return nil, err
+		}
+	}
+	for i := range bs {
+		sum := float64(bs[i])
+		for j, x := range betas {
+			sum += float64(float64(ws[i*len(betas)+j]) * float64(x)) // converted: no fused multiply-add, on any CPU
+		}
+		bs[i] = float32(scale * sum)
+	}
+	return bs, nil
+}

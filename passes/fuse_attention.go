@@ -1,0 +1,50 @@
+package passes
+
+import "github.com/multiway-go/multiway/ir"
+
+// FuseAttention makes one op of an attention whose operands are columns of a fused
+// qkv, and one of the output projection with its norm and residual.
+//
+//	q = cols i {at=0 len=4}               : f32[3,4]
+//	k = cols i {at=4 len=4}               : f32[3,4]
+//	v = cols i {at=8 len=4}               : f32[3,4]
+//	c = attention q, k, v {heads=2 scale=1 base=2} : f32[3,4]
+//	d = layernorm c {eps=1e-05}           : f32[3,4]
+//	o = linear d, @l0.attn.v~f.out        : f32[3,4]
+//	a = add x, o                          : f32[3,4]
+//
+// becomes
+//
+//	c = selfattention i {heads=2 scale=1 base=2}        : f32[3,4]
+//	a = attnout c, x, @l0.attn.v~f {eps=1e-05} : f32[3,4]
+//
+// With the queries in another value than keys and values it is crossattention q, kv.
+var FuseAttention = &Pass{
+	Name:    "fuse-attention",
+	Needs:   []*Property{Routed},
+	Numeric: Exact,
+	Run: fusing(func(p *ir.Program, f *ir.Func, v *ir.Value) {
+		switch v.Op {
+		case ir.OpAttention:
+			q, k := follow(v.Args[0], ir.OpCols, 0), follow(v.Args[1], ir.OpCols, 0)
+			switch {
+			case q != nil && q == k:
+				fuse(p, f, v, ir.OpSelfAttention, "", v.Attrs, q)
+			case k != nil:
+				fuse(p, f, v, ir.OpCrossAttention, "", v.Attrs, v.Args[0], k)
+			}
+		case ir.OpAdd:
+			for i, o := range v.Args {
+				if o.Op != ir.OpLinear {
+					continue
+				}
+				if bundle, ok := under(o.Bundle, "out"); ok {
+					c, eps := unnorm(o.Args[0], "eps")
+					if fuse(p, f, v, ir.OpAttnOut, bundle, eps, c, v.Args[1-i]) {
+						return
+					}
+				}
+			}
+		}
+	}),
+}

@@ -1,0 +1,40 @@
+package passes
+
+import "github.com/multiway-go/multiway/ir"
+
+// FuseEmbed makes one op of the embedding of an image, and one of that of a text.
+//
+//	p = patches image {patch=2}       : f32[4,12]
+//	h = linear p, @vision.embed.proj  : f32[4,8]
+//	w = const @vision.embed.cls       : f32[1,8]
+//	j = concat w, h                   : f32[5,8]
+//	x = addrows j, @vision.embed.pos {at=0} : f32[5,8]
+//
+// becomes
+//
+//	x = embed_patches image, @vision.embed {patch=2} : f32[5,8]
+//
+// and a lookup in tok with its pos becomes embed. Both may lack positions.
+var FuseEmbed = &Pass{
+	Name:    "fuse-embed",
+	Needs:   []*Property{Routed},
+	Numeric: Exact,
+	Run: fusing(func(p *ir.Program, f *ir.Func, v *ir.Value) {
+		tok := v // the value before positions are added
+		if v.Op == ir.OpAddRows {
+			tok = v.Args[0]
+		}
+		switch tok.Op {
+		case ir.OpLookup:
+			if bundle, ok := under(tok.Bundle, "tok"); ok {
+				fuse(p, f, v, ir.OpEmbed, bundle, nil, tok.Args[0])
+			}
+		case ir.OpConcat:
+			patches := follow(tok.Args[1], ir.OpLinear, 0)
+			image := follow(patches, ir.OpPatches, 0)
+			if bundle, ok := under(tok.Args[1].Bundle, "proj"); ok && image != nil {
+				fuse(p, f, v, ir.OpEmbedPatches, bundle, patches.Attrs, image)
+			}
+		}
+	}),
+}

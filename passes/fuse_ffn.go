@@ -1,0 +1,51 @@
+package passes
+
+import "github.com/multiway-go/multiway/ir"
+
+// FuseFFN makes one op of a pre-norm feed-forward block with its residual.
+//
+//	n = layernorm x {eps=1e-05}     : f32[3,4]
+//	h = linear n, @l0.ffn.v~f.fc1   : f32[3,8]
+//	g = gelu h                      : f32[3,8]
+//	s = layernorm g {eps=1e-05}     : f32[3,8]
+//	o = linear s, @l0.ffn.v~f.fc2   : f32[3,4]
+//	y = add x, o                    : f32[3,4]
+//
+// becomes
+//
+//	y = ffn x, @l0.ffn.v~f {eps=1e-05 sub=1e-05} : f32[3,4]
+//
+// Either norm may be missing, and may have its weights (ln, sub) or not.
+var FuseFFN = &Pass{
+	Name:    "fuse-ffn",
+	Needs:   []*Property{Routed},
+	Sets:    []*Property{Fused},
+	Numeric: Exact,
+	Run: fusing(func(p *ir.Program, f *ir.Func, v *ir.Value) {
+		if v.Op != ir.OpAdd {
+			return
+		}
+		for i, o := range v.Args {
+			bundle, ok := "", false
+			if o.Op == ir.OpLinear {
+				bundle, ok = under(o.Bundle, "fc2")
+			}
+			if !ok {
+				continue
+			}
+			h, sub := unnorm(follow(o, ir.OpLinear, 0), "sub")
+			_, eps := unnorm(follow(follow(h, ir.OpGelu, 0), ir.OpLinear, 0), "eps")
+			if fuse(p, f, v, ir.OpFFN, bundle, append(eps, sub...), v.Args[1-i]) {
+				return
+			}
+		}
+	}),
+}
+
+// unnorm looks through a norm: what it normalises, and its eps under the name key.
+func unnorm(v *ir.Value, key string) (*ir.Value, ir.Attrs) {
+	if x := follow(v, ir.OpLayerNorm, 0); x != nil {
+		return x, ir.Attrs{ir.FloatAttr(key, v.Attrs.Float("eps", 0))}
+	}
+	return v, nil
+}

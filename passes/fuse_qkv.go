@@ -1,0 +1,195 @@
+package passes
+
+import (
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/multiway-go/multiway/ir"
+)
+
+// FuseQKV makes one op of the linears before an attention, with the norm they
+// share, so that one matrix product computes queries, keys and values.
+//
+//	n = layernorm x {eps=1e-05}      : f32[3,4]
+//	q = linear n, @l0.attn.v~f.q     : f32[3,4]
+//	k = linear n, @l0.attn.v~f.k     : f32[3,4]
+//	v = linear n, @l0.attn.v~f.v     : f32[3,4]
+//	c = attention q, k, v {heads=2 scale=1 base=2} : f32[3,4]
+//
+// becomes
+//
+//	i = qkv x, @l0.attn.v~f {eps=1e-05 heads=2} : f32[3,12]
+//	q = cols i {at=0 len=4}          : f32[3,4]
+//	k = cols i {at=4 len=4}          : f32[3,4]
+//	v = cols i {at=8 len=4}          : f32[3,4]
+//	c = attention q, k, v {heads=2 scale=1 base=2} : f32[3,4]
+//
+// where fuse-attention takes over. If the operands are joined from several
+// segments, each segment gets its qkv and these are joined instead. If the queries
+// come from elsewhere, such as one selected row, they get a qkv {parts=q}, and keys
+// and values one of {parts=kv}.
+//
+// Only an attention that fuse-attention will accept is touched: a fused qkv pads
+// its heads, so nothing else could read it.
+var FuseQKV = &Pass{
+	Name:    "fuse-qkv",
+	Needs:   []*Property{Routed},
+	Numeric: Exact,
+	Run: func(p *ir.Program, _ Options) error {
+		for _, f := range p.Funcs {
+			if err := fuseQKV(p, f); err != nil {
+				return err
+			}
+		}
+		prune(p)
+		return nil
+	},
+}
+
+func fuseQKV(p *ir.Program, f *ir.Func) error {
+	e := edit(p, f)
+	for _, v := range slices.Clone(f.Values) {
+		if v.Op == ir.OpAttention {
+			if err := fuseOperands(e, v); err != nil {
+				return err
+			}
+		}
+		e.out = append(e.out, v)
+	}
+	f.Values = e.out
+	return nil
+}
+
+// group is the linears of one segment that become one qkv.
+type group struct {
+	linears []*ir.Value // q, k and v, or some of them
+	qkv     *ir.Value   // the proposal
+}
+
+// fuseOperands rewrites the operands of the attention c, if they allow it.
+func fuseOperands(e *editor, c *ir.Value) error {
+	q, k, v := c.Args[0], c.Args[1], c.Args[2]
+	count := uses(e.f)
+	for _, x := range c.Args {
+		if count[x] != 1 {
+			return nil
+		}
+	}
+	cols := q.Type.Cols()
+	if k.Type.Cols() != cols || v.Type.Cols() != cols {
+		return nil
+	}
+	qs, ks, vs := leaves(q, count), leaves(k, count), leaves(v, count)
+	if len(ks) != len(vs) {
+		return nil
+	}
+	heads := c.Attrs.Int("heads", 1)
+	if groups := propose(e, count, heads, "", qs, ks, vs); groups != nil {
+		i, err := e.joined(groups, q)
+		if err == nil {
+			err = e.operands(c, 0, i, cols)
+		}
+		return err
+	}
+	queries, rest := propose(e, count, heads, "q", qs), propose(e, count, heads, "kv", ks, vs)
+	if len(queries) != 1 || rest == nil {
+		return nil
+	}
+	i, err := e.joined(queries, q)
+	if err != nil {
+		return err
+	}
+	kv, err := e.joined(rest, k)
+	if err != nil {
+		return err
+	}
+	c.Args[0] = i
+	return e.operands(c, 1, kv, cols)
+}
+
+// operands makes the arguments of c from the first on columns of i, a part each.
+func (e *editor) operands(c *ir.Value, first int, i *ir.Value, cols int) error {
+	for n, old := range c.Args[first:] {
+		x, err := e.emit(ir.OpCols, old.Name, "", ir.Attrs{ir.IntAttr("at", n*cols), ir.IntAttr("len", cols)}, i)
+		if err != nil {
+			return err
+		}
+		// The operand's own line goes at once: its name is taken over.
+		e.out = slices.DeleteFunc(e.out, func(v *ir.Value) bool { return v == old })
+		c.Args[first+n] = x
+	}
+	return nil
+}
+
+// propose pairs the linears of each segment and returns a qkv for each of them, or
+// nil if one of them does not fit. parts is the attribute, "" for all three.
+func propose(e *editor, count map[*ir.Value]int, heads int, parts string, operands ...[]*ir.Value) []group {
+	var groups []group
+	for s := range operands[0] {
+		var g group
+		for _, o := range operands {
+			if s >= len(o) || len(o) != len(operands[0]) || o[s].Op != ir.OpLinear || count[o[s]] != 1 {
+				return nil
+			}
+			g.linears = append(g.linears, o[s])
+		}
+		first := g.linears[0]
+		field := "q"
+		if parts == "kv" {
+			field = "k"
+		}
+		bundle, ok := under(first.Bundle, field)
+		if !ok {
+			return nil
+		}
+		attrs := ir.Attrs{ir.IntAttr("heads", heads)}
+		if parts != "" {
+			attrs = append(attrs, ir.WordAttr("parts", parts))
+		}
+		x, eps := unnorm(first.Args[0], "eps")
+		if g.propose(e.p, count, bundle, append(eps, attrs...), x) || g.propose(e.p, count, bundle, attrs, first.Args[0]) {
+			groups = append(groups, g)
+			continue
+		}
+		return nil
+	}
+	return groups
+}
+
+// propose sets g.qkv if the op on these operands is exactly g's linears.
+func (g *group) propose(p *ir.Program, count map[*ir.Value]int, bundle string, attrs ir.Attrs, x *ir.Value) bool {
+	g.qkv = &ir.Value{Op: ir.OpQKV, Bundle: bundle, Attrs: attrs, Args: []*ir.Value{x}}
+	result, m, ok := expand(p, g.qkv)
+	if !ok {
+		return false
+	}
+	parts := []*ir.Value{result}
+	if result.Op == ir.OpHCat {
+		parts = result.Args
+	}
+	return len(parts) == len(g.linears) && m.matchArgs(parts, g.linears) && m.private(count, g.linears...)
+}
+
+// joined emits the groups' qkvs, and their concat if there are several. Their names
+// follow those of the operand and its parts: q2.v gives i2.v.
+func (e *editor) joined(groups []group, operand *ir.Value) (*ir.Value, error) {
+	var parts []*ir.Value
+	for _, g := range groups {
+		v, err := e.emit(ir.OpQKV, e.fused(g.linears[0]), g.qkv.Bundle, g.qkv.Attrs, g.qkv.Args...)
+		if err != nil {
+			return nil, err
+		}
+		parts = append(parts, v)
+		e.out = slices.DeleteFunc(e.out, func(v *ir.Value) bool { return slices.Contains(g.linears, v) })
+	}
+	if len(parts) == 1 {
+		return parts[0], nil
+	}
+	return e.emit(ir.OpConcat, e.fused(operand), "", nil, parts...)
+}
+
+// fused names what takes the place of v: the op's letter for v's, its number and suffix kept.
+func (e *editor) fused(v *ir.Value) string {
+	return e.fresh(ir.OpQKV.Hint + strings.TrimLeftFunc(v.Name, unicode.IsLetter))
+}

@@ -1,0 +1,121 @@
+package passes
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/multiway-go/multiway/ir"
+)
+
+// matcher compares the expansion of a proposed fused op with the values of a
+// function. A fusion is right because its expansion is what stands there, not
+// because its pass looked carefully.
+type matcher struct {
+	have map[*ir.Value]*ir.Value // by value of the expansion
+}
+
+// expand returns the expansion of the proposal v, its results, and a matcher that knows
+// the proposal's arguments. ok is false when the op cannot stand for anything
+// like it: the bundle lacks a field, or a shape does not fit.
+func expand(p *ir.Program, v *ir.Value) (result *ir.Value, m *matcher, ok bool) {
+	g, err := p.Expand(v)
+	if err != nil {
+		return nil, nil, false
+	}
+	m = &matcher{have: map[*ir.Value]*ir.Value{}}
+	for i, x := range g.Params {
+		m.have[x] = v.Args[i]
+	}
+	return g.Results[0], m, true
+}
+
+// match reports whether have computes what want, a value of the expansion, says:
+// the same op on the same weights and attributes, and so on up to the proposal's
+// arguments. The two arguments of add may be exchanged.
+func (m *matcher) match(want, have *ir.Value) bool {
+	if known, ok := m.have[want]; ok {
+		return known == have
+	}
+	if want.Op == nil || want.Op != have.Op || want.Bundle != have.Bundle || len(want.Args) != len(have.Args) ||
+		!slices.Equal(want.Op.Sort(want.Attrs), have.Op.Sort(have.Attrs)) {
+		return false
+	}
+	before := maps.Clone(m.have)
+	ok := m.matchArgs(want.Args, have.Args)
+	if !ok && want.Op == ir.OpAdd {
+		m.have = before
+		ok = m.matchArgs(want.Args, []*ir.Value{have.Args[1], have.Args[0]})
+	}
+	m.have[want] = have
+	return ok
+}
+
+func (m *matcher) matchArgs(want, have []*ir.Value) bool {
+	for i := range want {
+		if !m.match(want[i], have[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// private reports whether nobody but the matched values reads those that the
+// fusion makes disappear: all but the roots and the arguments.
+func (m *matcher) private(count map[*ir.Value]int, roots ...*ir.Value) bool {
+	seen := map[*ir.Value]int{}
+	for want := range m.have {
+		for _, a := range want.Args {
+			seen[m.have[a]]++
+		}
+	}
+	for want, have := range m.have {
+		if want.Op != nil && !slices.Contains(roots, have) && seen[have] != count[have] {
+			return false
+		}
+	}
+	return true
+}
+
+// fuse turns root into the fused op, under its own name, if that stands for
+// exactly what root and the values before it compute. What it replaces is left
+// for prune.
+func fuse(p *ir.Program, f *ir.Func, root *ir.Value, op *ir.Op, bundle string, attrs ir.Attrs, args ...*ir.Value) bool {
+	v := &ir.Value{Name: root.Name, Op: op, Args: args, Bundle: bundle, Attrs: attrs, Type: root.Type, Offset: -1}
+	result, m, ok := expand(p, v)
+	if !ok || !m.match(result, root) || !m.private(uses(f), root) {
+		return false
+	}
+	*root = *v
+	return true
+}
+
+// fusing makes the Run of a pass that proposes a fused op for every value, in
+// order, and clears away what the fusions replaced.
+func fusing(propose func(p *ir.Program, f *ir.Func, v *ir.Value)) func(*ir.Program, Options) error {
+	return func(p *ir.Program, _ Options) error {
+		for _, f := range p.Funcs {
+			for _, v := range f.Values {
+				propose(p, f, v)
+			}
+		}
+		prune(p)
+		return nil
+	}
+}
+
+// follow returns argument i of v if v is the op, else nil; nil has no arguments.
+func follow(v *ir.Value, op *ir.Op, i int) *ir.Value {
+	if v == nil || v.Op != op {
+		return nil
+	}
+	return v.Args[i]
+}
+
+// under reports the parent of the bundle parent.field.
+func under(bundle, field string) (parent string, ok bool) {
+	n := len(bundle) - len(field) - 1
+	if n < 1 || bundle[n] != '.' || bundle[n+1:] != field {
+		return "", false
+	}
+	return bundle[:n], true
+}

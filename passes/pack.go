@@ -1,0 +1,357 @@
+package passes
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/multiway-go/multiway/asm"
+	"github.com/multiway-go/multiway/ir"
+)
+
+// Pack gives every weight its layout and its place in the blob. No data moves:
+// whoever writes the blob packs each weight as its layout says.
+//
+//	weight @l0.attn.v~f.q.w f32[4,4]
+//
+// becomes
+//
+//	weight @l0.attn.v~f.q.w f32[4,4] layout=panel16 at 4096
+//
+// Matrices of linears and their biases are panel16 (asm.WeightLayout reads the
+// word); where the heads of a qkv are no whole panels it is panel16-heads2x10.
+// Everything else is row-major. The weights q, k and v of a bundle are neighbours
+// in that order, and so are their biases, so that one product reads all three, or k
+// and v; if only some have a bias the others get one of zeros.
+//
+// Weights that the same functions use form a group; groups that more functions use
+// come first. A group starts on a page, so that an expert that is not used is never
+// read; a weight starts on a multiple of 64 bytes. A weight that two ops need in
+// different layouts is there twice, the second time under a bundle called ~2.
+var Pack = &Pass{
+	Name:    "pack",
+	Needs:   []*Property{Selected},
+	Sets:    []*Property{Packed},
+	Numeric: Exact,
+	Run:     pack,
+}
+
+const (
+	groupAlign  = 4096
+	weightAlign = 64
+)
+
+// Packed programs have every weight in the blob: aligned, apart, without waste,
+// and in the layout that its readers want.
+var Packed = &Property{Name: "packed", Check: checkPacked}
+
+func pack(p *ir.Program, _ Options) error {
+	prune(p)
+	if err := separate(p); err != nil {
+		return err
+	}
+	if err := fillBiases(p); err != nil {
+		return err
+	}
+	prune(p)
+	layout := layouts(p)
+	for _, w := range p.Weights {
+		w.Layout, w.Offset = layout[w], -1
+	}
+	at := int64(0)
+	var placed []*ir.Weight
+	for _, group := range groups(p) {
+		at = align(at, groupAlign)
+		for _, w := range group {
+			size, err := storedBytes(w)
+			if err != nil {
+				return err
+			}
+			at = align(at, weightAlign)
+			w.Offset = at
+			at += size
+			placed = append(placed, w)
+		}
+	}
+	p.Weights = placed
+	return nil
+}
+
+func align(n, to int64) int64 { return (n + to - 1) / to * to }
+
+// storedBytes is the size of a weight in the blob.
+func storedBytes(w *ir.Weight) (int64, error) {
+	shape := w.Type.At(0)
+	n := int64(1)
+	for _, d := range shape {
+		n *= int64(d)
+	}
+	if w.Layout != "" {
+		l, err := asm.WeightLayout(w.Layout, shape...)
+		if err != nil {
+			return 0, fmt.Errorf("weight @%s: %w", w.Name, err)
+		}
+		n = int64(l.Cols) * int64(l.K)
+	}
+	return n * int64(w.Type.DType.Size()), nil
+}
+
+// want is a layout that an op needs one of its weights in.
+type want struct {
+	w      *ir.Weight
+	layout string
+}
+
+// wants lists the weights of v with their layouts.
+func wants(p *ir.Program, f *ir.Func, v *ir.Value) []want {
+	steps := []*ir.Value{v}
+	if v.Op.Fused() {
+		g, err := p.Expand(v)
+		if err != nil {
+			panic(fmt.Sprintf("passes: %s does not expand after it was verified: %v", where(f, v), err))
+		}
+		steps = g.Values
+	}
+	var out []want
+	for _, s := range steps {
+		layout := ""
+		if s.Op == ir.OpLinear {
+			layout = asm.PanelWord
+			if heads, d := headsOf(v, s); d%asm.Panel != 0 {
+				layout = asm.HeadsWord(heads, d)
+			}
+		}
+		for _, w := range p.Used(f, s) {
+			out = append(out, want{w, layout})
+		}
+	}
+	return out
+}
+
+// headsOf returns the heads that the linear s of a qkv v computes, and their
+// columns; 0 columns, a whole number of panels, for any other v.
+func headsOf(v, s *ir.Value) (heads, d int) {
+	heads = v.Attrs.Int("heads", 1)
+	if v.Op != ir.OpQKV {
+		return heads, 0
+	}
+	return heads, s.Type.Cols() / heads
+}
+
+// separate gives a value that needs a weight in another layout than a value before
+// it a copy of its bundle.
+func separate(p *ir.Program) error {
+	layouts := map[string]string{} // by weight, of the values so far
+	for _, f := range p.Funcs {
+		for _, v := range f.Values {
+			ws := wants(p, f, v)
+			rename := func(w *ir.Weight, n int) string {
+				if n < 2 {
+					return w.Name
+				}
+				return fmt.Sprintf("%s~%d%s", v.Bundle, n, strings.TrimPrefix(w.Name, v.Bundle))
+			}
+			n := 1
+			for slices.ContainsFunc(ws, func(x want) bool {
+				layout, ok := layouts[rename(x.w, n)]
+				return ok && layout != x.layout || !ok && n > 1 && p.Weight(rename(x.w, n)) != nil
+			}) {
+				n++
+			}
+			for _, x := range ws {
+				name := rename(x.w, n)
+				layouts[name] = x.layout
+				if p.Weight(name) == nil {
+					c := *x.w
+					c.Name, c.Keep = name, false
+					if err := p.AddWeight(&c); err != nil {
+						return err
+					}
+				}
+			}
+			if n > 1 {
+				v.Bundle = fmt.Sprintf("%s~%d", v.Bundle, n)
+			}
+		}
+	}
+	return nil
+}
+
+// fillBiases gives q, k and v of a bundle a bias each if one of them has one.
+func fillBiases(p *ir.Program) error {
+	for _, f := range p.Funcs {
+		for _, v := range f.Values {
+			if v.Op != ir.OpQKV {
+				continue
+			}
+			var missing []*ir.Weight
+			some := false
+			for _, part := range operands {
+				w, b := p.Field(v.Bundle, part+".w"), p.Field(v.Bundle, part+".b")
+				some = some || b != nil
+				if w != nil && b == nil {
+					missing = append(missing, zeros(v.Bundle+"."+part+".b", w.Type.Rows()))
+				}
+			}
+			if !some {
+				continue
+			}
+			for _, w := range missing {
+				if err := p.AddWeight(w); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// operands are the parts of a qkv, in the order of their panels.
+var operands = []string{"q", "k", "v"}
+
+func zeros(name string, n ir.Dim) *ir.Weight {
+	return &ir.Weight{Name: name, Type: ir.Of(ir.F32, n), Offset: -1, Load: func() ([]float32, error) {
+		return make([]float32, n.C), nil
+	}}
+}
+
+// layouts returns the layout of every weight that some value uses.
+func layouts(p *ir.Program) map[*ir.Weight]string {
+	m := map[*ir.Weight]string{}
+	for _, f := range p.Funcs {
+		for _, v := range f.Values {
+			for _, x := range wants(p, f, v) {
+				m[x.w] = x.layout
+			}
+		}
+	}
+	return m
+}
+
+// groups lists all weights: a group for each set of functions that use them, in the
+// order of first use, neighbours together.
+func groups(p *ir.Program) [][]*ir.Weight {
+	type unit struct {
+		weights []*ir.Weight
+		used    []bool // by function
+	}
+	var units []*unit
+	home := map[*ir.Weight]*unit{}
+	for i, f := range p.Funcs {
+		for _, v := range f.Values {
+			for _, w := range p.Used(f, v) {
+				u := home[w]
+				if u == nil {
+					u = &unit{weights: neighbours(p, v, w), used: make([]bool, len(p.Funcs))}
+					units = append(units, u)
+					for _, n := range u.weights {
+						home[n] = u
+					}
+				}
+				u.used[i] = true
+			}
+		}
+	}
+	for _, w := range p.Weights { // kept for the Go API alone
+		if home[w] == nil {
+			units = append(units, &unit{weights: []*ir.Weight{w}, used: make([]bool, len(p.Funcs))})
+		}
+	}
+	// More functions first, then those of earlier functions.
+	rank := func(u *unit) (users int, set string) {
+		for _, used := range u.used {
+			if used {
+				users++
+				set += "0"
+			} else {
+				set += "1"
+			}
+		}
+		return users, set
+	}
+	slices.SortStableFunc(units, func(a, b *unit) int {
+		an, as := rank(a)
+		bn, bs := rank(b)
+		if an != bn {
+			return bn - an
+		}
+		return strings.Compare(as, bs)
+	})
+	var out [][]*ir.Weight
+	for i, u := range units {
+		if i == 0 || !slices.Equal(u.used, units[i-1].used) {
+			out = append(out, nil)
+		}
+		out[len(out)-1] = append(out[len(out)-1], u.weights...)
+	}
+	return out
+}
+
+// neighbours returns the weights that must stand beside w in the blob, w included.
+func neighbours(p *ir.Program, v *ir.Value, w *ir.Weight) []*ir.Weight {
+	if v.Op == ir.OpQKV {
+		for _, field := range []string{"w", "b"} {
+			var row []*ir.Weight
+			for _, part := range operands {
+				if x := p.Field(v.Bundle, part+"."+field); x != nil {
+					row = append(row, x)
+				}
+			}
+			if slices.Contains(row, w) {
+				return row
+			}
+		}
+	}
+	return []*ir.Weight{w}
+}
+
+func checkPacked(p *ir.Program, _ Options) error {
+	layouts := layouts(p)
+	end := int64(0)
+	pages := 0
+	ws := slices.Clone(p.Weights)
+	slices.SortStableFunc(ws, func(a, b *ir.Weight) int { return cmp.Compare(a.Offset, b.Offset) })
+	for _, w := range ws {
+		size, err := storedBytes(w)
+		if err != nil {
+			return err
+		}
+		layout, used := layouts[w]
+		switch {
+		case w.Offset < 0:
+			return fmt.Errorf("weight @%s has no place", w.Name)
+		case w.Offset%weightAlign != 0:
+			return fmt.Errorf("weight @%s at %d is not on a multiple of %d", w.Name, w.Offset, weightAlign)
+		case w.Offset < end:
+			return fmt.Errorf("weight @%s at %d begins inside the one before it, which ends at %d", w.Name, w.Offset, end)
+		case w.Offset-end >= groupAlign:
+			return fmt.Errorf("weight @%s at %d leaves a hole after %d", w.Name, w.Offset, end)
+		case !used && !w.Keep:
+			return fmt.Errorf("weight @%s is packed, but nothing uses it", w.Name)
+		case layout != w.Layout:
+			return fmt.Errorf("weight @%s has layout %q, its readers want %q", w.Name, w.Layout, layout)
+		}
+		if w.Offset-end >= weightAlign {
+			pages++
+		}
+		end = w.Offset + size
+	}
+	if n := len(groups(p)); pages > n {
+		return fmt.Errorf("%d weights begin a page, want %d at most, one a group", pages, n)
+	}
+	for _, f := range p.Funcs {
+		for _, v := range f.Values {
+			for _, w := range p.Used(f, v) {
+				row := neighbours(p, v, w)
+				for i := 1; i < len(row); i++ {
+					size, _ := storedBytes(row[i-1])
+					if row[i].Offset != row[i-1].Offset+size {
+						return fmt.Errorf("%s: weights @%s and @%s are not neighbours", where(f, v), row[i-1].Name, row[i].Name)
+					}
+				}
+			}
+		}
+	}
+	return nil
+}

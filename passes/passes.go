@@ -1,0 +1,146 @@
+package passes
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/multiway-go/multiway/ir"
+)
+
+// Pass rewrites a program. Run either applies or leaves the program as it is; it
+// edits functions in place, but a weight only ever by adding a new one, since
+// functions share them.
+type Pass struct {
+	Name    string
+	Needs   []*Property // hold before
+	Sets    []*Property // hold after, and after every later pass
+	Numeric Numeric
+	Run     func(p *ir.Program, o Options) error
+}
+
+// Property is a fact about a program that a pass establishes and no later pass may undo.
+type Property struct {
+	Name  string
+	Check func(p *ir.Program, o Options) error
+}
+
+// Numeric is what a pass promises about the numbers, in the float64 interpreter.
+type Numeric uint8
+
+const (
+	Exact   Numeric = iota // the same up to the rounding of float64
+	Rounded                // some weights were recomputed, and rounded once to float32
+)
+
+// String returns the word the documentation uses.
+func (n Numeric) String() string {
+	return [...]string{"exact", "rounded"}[n]
+}
+
+// Tolerance is the largest difference to expect of outputs of size 1.
+func (n Numeric) Tolerance() float64 {
+	return [...]float64{1e-9, 1e-4}[n]
+}
+
+// All is the pipeline, in order.
+var All = []*Pass{
+	Route,         // first: every later pass sees one expert a value
+	Prune,         // what no function uses is gone before weights are touched
+	Rows,          // before fold: a row that is selected early gets its own norm, which then folds too
+	Fold,          // before fusing: fewer ops to match
+	FuseEmbed,     // independent of the next three
+	FuseQKV,       // before attention, which wants its operand in one value
+	FuseAttention, // after this only the feed-forward blocks are primitives
+	FuseFFN,       // the last fusion: it sets Fused
+	Select,        // needs the final ops
+	Pack,          // needs the kernels' layouts
+	Plan,          // last: needs the final order of values
+}
+
+// Options are the parameters of a compilation.
+type Options struct {
+	// Rows is the most packed rows a segment has in one call, over all sequences
+	// of the batch: the arena's size. 0 means 2048. One sequence always fits.
+	Rows int
+	// Upto names the pass to stop after; "" runs all.
+	Upto string
+	// After, if not nil, sees the program after each pass. It must not change it.
+	After func(pass *Pass, p *ir.Program) error
+}
+
+func (o Options) rows() int {
+	if o.Rows == 0 {
+		return 2048
+	}
+	return o.Rows
+}
+
+// Named returns the pass called name.
+func Named(name string) (*Pass, error) {
+	var names []string
+	for _, pass := range All {
+		if pass.Name == name {
+			return pass, nil
+		}
+		names = append(names, pass.Name)
+	}
+	return nil, fmt.Errorf("no pass is called %q; the passes are %v", name, names)
+}
+
+// Run returns the program after the passes of All up to o.Upto; p is unchanged.
+// The program is verified, and every property set so far is checked, after every
+// pass: a later pass cannot undo an earlier one in silence.
+//
+// The result's weights load through the weights of p, so bind p to a checkpoint first.
+func Run(p *ir.Program, o Options) (*ir.Program, error) {
+	if o.Rows < 0 || o.Rows > ir.MaxDim {
+		return nil, fmt.Errorf("limits.rows is %d; want 1..%d, or 0 for %d", o.Rows, ir.MaxDim, Options{}.rows())
+	}
+	if o.Upto != "" {
+		if _, err := Named(o.Upto); err != nil {
+			return nil, err
+		}
+	}
+	if err := ir.Verify(p); err != nil {
+		return nil, err
+	}
+	p = clone(p)
+	var set []*Property
+	for _, pass := range All {
+		if err := apply(pass, p, o, &set); err != nil {
+			return nil, fmt.Errorf("%s: %w", pass.Name, err)
+		}
+		if o.After != nil {
+			if err := o.After(pass, p); err != nil {
+				return nil, err
+			}
+		}
+		if pass.Name == o.Upto {
+			break
+		}
+	}
+	return p, nil
+}
+
+// apply runs one pass on p and checks what holds after it.
+func apply(pass *Pass, p *ir.Program, o Options, set *[]*Property) error {
+	for _, need := range pass.Needs {
+		if !slices.Contains(*set, need) {
+			return fmt.Errorf("needs a program that is %s", need.Name)
+		}
+	}
+	if err := pass.Run(p, o); err != nil {
+		return err
+	}
+	*set = append(*set, pass.Sets...)
+	if err := ir.Verify(p); err != nil {
+		return errors.Join(errors.New("made a program that does not verify"), err)
+	}
+	for _, prop := range *set {
+		if err := prop.Check(p, o); err != nil {
+			return fmt.Errorf("the program is not %s: %w", prop.Name, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,538 @@
+package passes
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/multiway-go/multiway/asm"
+	"github.com/multiway-go/multiway/ir"
+)
+
+// Plan gives every value its place in the arena, large enough for the most rows a
+// call may have.
+//
+//	i.v = qkv x.v, @l0.attn.v~f {...}  : f32[197,2304]
+//	i.l = qkv x.l, @l0.attn.l~f {...}  : f32[T,2304]
+//	i   = concat i.v, i.l              : f32[197+T,2304]
+//	c   = selfattention i {...}        : f32[197+T,768]
+//	c.v = rows c {at=0 len=197}        : f32[197,768]
+//	a.v = attnout c.v, x.v, @l0.attn.v~f {...} : f32[197,768]
+//
+// becomes
+//
+//	i.v = qkv x.v, @l0.attn.v~f {... ld=2320 tmp=38010880} : f32[197,2304] at 0
+//	i.l = qkv x.l, @l0.attn.l~f {... ld=2320 tmp=38010880} : f32[T,2304] at 0
+//	i   = concat i.v, i.l {ld=2320}              : f32[197+T,2304] at 0
+//	c   = selfattention i {... ld=784}           : f32[197+T,768] at 51249152
+//	c.v = rows c {at=0 len=197 ld=784}           : f32[197,768] at 51249152
+//	a.v = attnout c.v, x.v, @l0.attn.v~f {... ld=784 tmp=0} : f32[197,768] at 64094208
+//
+// where x.v was at 64094208 too: it was read for the last time.
+//
+// A value is a list of sections, runs of packed rows: the rows of all sequences in
+// one segment, then those in the next. `at` is where its whole begins; a section
+// after the first follows the actual rows of those before it, which only the run
+// knows. So the arguments of a concat are computed inside it, rows are a view, and
+// neither moves data. Dimensions are in bytes for offsets (at, tmp, hidden) and in
+// floats for ld.
+//
+// ld is asm.Stride of the columns in memory: heads of a qkv are padded. tmp holds
+// the operand's norm (of embed_patches: the patches), as many rows as the operand,
+// of an ffn `block` rows; hidden holds the ffn's hidden rows, `block` too. Their
+// leading dimension is asm.Stride of their columns.
+//
+// An op that allows it writes over an argument that nobody reads later. Results
+// stay to the end.
+var Plan = &Pass{
+	Name:    "plan",
+	Needs:   []*Property{Packed},
+	Sets:    []*Property{Planned},
+	Numeric: Exact,
+	Run: func(p *ir.Program, o Options) error {
+		for _, f := range p.Funcs {
+			if err := plan(p, f, o.rows()); err != nil {
+				return fmt.Errorf("%s: %w", f.Name, err)
+			}
+		}
+		return nil
+	},
+}
+
+// ffnBlock is the most rows of a feed-forward block whose hidden rows exist at a
+// time: they should stay in the last-level cache until the second product.
+const ffnBlock = 400
+
+// section is a run of packed rows: C rows a sequence, or the T rows of the texts.
+type section = ir.Dim
+
+// arranged returns the sections of a value of the given rows that no join made.
+func arranged(rows ir.Dim) []section {
+	var s []section
+	if rows.C > 0 {
+		s = append(s, ir.C(rows.C))
+	}
+	if rows.T {
+		s = append(s, ir.T)
+	}
+	return s
+}
+
+// shape is what a value is in memory.
+type shape struct {
+	sections []section
+	cols     int // padded heads included
+}
+
+// total is the number of rows as a dimension.
+func total(sections []section) ir.Dim {
+	var d ir.Dim
+	for _, s := range sections {
+		d = ir.Dim{C: d.C + s.C, T: d.T || s.T}
+	}
+	return d
+}
+
+// inArena reports whether v is a matrix of activations; images and ids are not.
+func inArena(v *ir.Value) bool { return v.Type.DType == ir.F32 && len(v.Type.Shape) == 2 }
+
+// shapes returns the shape of every value in the arena.
+func shapes(f *ir.Func) (map[*ir.Value]shape, error) {
+	m := map[*ir.Value]shape{}
+	for _, v := range f.Params {
+		if inArena(v) {
+			m[v] = shape{arranged(v.Type.Rows()), v.Type.Cols()}
+		}
+	}
+	for _, v := range f.Values {
+		s := shape{arranged(v.Type.Rows()), v.Type.Cols()}
+		var matrices []*ir.Value
+		for _, a := range v.Args {
+			if inArena(a) {
+				matrices = append(matrices, a)
+			}
+		}
+		switch v.Op {
+		case ir.OpSelect, ir.OpMean:
+		case ir.OpConcat:
+			s = shape{cols: m[v.Args[0]].cols}
+			for _, a := range v.Args {
+				if m[a].cols != s.cols {
+					return nil, fmt.Errorf("%s: %s has %d columns in memory, %s has %d", ir.PrintValue(v), v.Args[0].Name, s.cols, a.Name, m[a].cols)
+				}
+				s.sections = append(s.sections, m[a].sections...)
+			}
+		case ir.OpRows:
+			from, to, ok := run(m[v.Args[0]].sections, v.Attrs.Dim("at"), v.Attrs.Dim("len"))
+			if !ok {
+				return nil, fmt.Errorf("%s: rows inside a segment have no address when sequences are packed; want whole segments, or select for one row", ir.PrintValue(v))
+			}
+			s = shape{m[v.Args[0]].sections[from:to], m[v.Args[0]].cols}
+		case ir.OpAttention, ir.OpSelfAttention, ir.OpCrossAttention:
+			s.sections = m[v.Args[0]].sections
+		default:
+			for i, a := range matrices {
+				if i > 0 && !slices.Equal(m[a].sections, s.sections) {
+					return nil, fmt.Errorf("%s: %s and %s arrange their rows differently when sequences are packed", ir.PrintValue(v), matrices[0].Name, a.Name)
+				}
+				s.sections = m[a].sections
+			}
+			if v.Op == ir.OpQKV {
+				d := v.Type.Cols() / qkvParts(v) / v.Attrs.Int("heads", 1)
+				s.cols = v.Type.Cols() / d * asm.Ceil(d)
+			}
+		}
+		m[v] = s
+	}
+	return m, nil
+}
+
+// qkvParts is the number of linears in a qkv.
+func qkvParts(v *ir.Value) int {
+	if parts := v.Attrs.Word("parts"); parts != "" {
+		return len(parts)
+	}
+	return len(operands)
+}
+
+// run finds the sections that are rows at .. at+n.
+func run(sections []section, at, n ir.Dim) (from, to int, ok bool) {
+	for from = range sections {
+		if total(sections[:from]) != at {
+			continue
+		}
+		for to = from + 1; to <= len(sections); to++ {
+			if total(sections[from:to]) == n {
+				return from, to, true
+			}
+		}
+	}
+	return 0, 0, false
+}
+
+// limits is the most there is of a function's batch.
+type limits struct {
+	seqs int // sequences
+	text int // text rows of all sequences
+}
+
+// limitsOf applies the limit on a segment's packed rows to a function.
+func limitsOf(p *ir.Program, f *ir.Func, shapes map[*ir.Value]shape, rows int) (limits, error) {
+	fixed := 1
+	for _, v := range slices.Concat(f.Params, f.Values) {
+		for _, s := range shapes[v].sections {
+			fixed = max(fixed, s.C)
+		}
+	}
+	need := fixed
+	if f.UsesT() {
+		need = max(need, p.MaxT)
+	}
+	if rows < need {
+		return limits{}, fmt.Errorf("limits.rows is %d, but one sequence can have %d rows in a segment; raise limits.rows", rows, need)
+	}
+	return limits{rows / fixed, rows}, nil
+}
+
+// rows is the most packed rows of the sections.
+func (l limits) rows(sections []section) int {
+	n := 0
+	for _, s := range sections {
+		n += l.seqs * s.C
+		if s.T {
+			n += l.text
+		}
+	}
+	return n
+}
+
+// buffer is a piece of the arena for a time: from the first write, of value number
+// start, to the last read, by value number end.
+type buffer struct {
+	bytes      int64
+	start, end int
+	offset     int64
+}
+
+// spot is where a value is: in a buffer, after the packed rows of some sections, at
+// a column.
+type spot struct {
+	buf   *buffer
+	ld    int
+	after ir.Dim
+	col   int
+}
+
+type planner struct {
+	p       *ir.Program
+	f       *ir.Func
+	shapes  map[*ir.Value]shape
+	limits  limits
+	last    map[*ir.Value]int // number of the last reader
+	index   map[*ir.Value]int
+	whole   map[*ir.Value]*ir.Value // the concat that an argument is part of
+	spots   map[*ir.Value]spot
+	placed  []*ir.Value // in order
+	buffers []*buffer
+}
+
+func plan(p *ir.Program, f *ir.Func, rows int) error {
+	shapes, err := shapes(f)
+	if err != nil {
+		return err
+	}
+	limits, err := limitsOf(p, f, shapes, rows)
+	if err != nil {
+		return err
+	}
+	l := &planner{
+		p: p, f: f, shapes: shapes, limits: limits,
+		last:  lastReaders(f),
+		index: map[*ir.Value]int{},
+		whole: map[*ir.Value]*ir.Value{},
+		spots: map[*ir.Value]spot{},
+	}
+	for _, v := range f.Params {
+		l.index[v] = -1
+	}
+	for i, v := range f.Values {
+		l.index[v] = i
+	}
+	if err := l.claim(); err != nil {
+		return err
+	}
+	for _, v := range f.Params {
+		if inArena(v) {
+			l.place(v)
+		}
+	}
+	scratch := map[*ir.Value][]*buffer{}
+	for i, v := range f.Values {
+		l.place(v)
+		for _, s := range scratchOf(p, f, v, shapes, limits) {
+			b := &buffer{bytes: s.bytes, start: i, end: i}
+			l.buffers = append(l.buffers, b)
+			scratch[v] = append(scratch[v], b)
+		}
+	}
+	for _, v := range l.placed {
+		b := l.spots[v].buf
+		b.end = max(b.end, l.last[v])
+	}
+	f.Arena = fit(l.buffers)
+	for _, v := range l.placed {
+		s := l.spots[v]
+		v.Offset = s.buf.offset + int64(s.col)*4
+		if v.Op == nil {
+			continue
+		}
+		attrs := v.Attrs.With(ir.IntAttr("ld", s.ld))
+		for i, x := range scratchOf(p, f, v, shapes, limits) {
+			attrs = attrs.With(ir.IntAttr(x.key, int(scratch[v][i].offset)))
+			if x.block > 0 {
+				attrs = attrs.With(ir.IntAttr("block", x.block))
+			}
+		}
+		v.Attrs = v.Op.Sort(attrs)
+	}
+	return nil
+}
+
+// lastReaders returns the number of the last value that reads each value; results
+// are read after the last.
+func lastReaders(f *ir.Func) map[*ir.Value]int {
+	last := map[*ir.Value]int{}
+	for _, v := range f.Params {
+		last[v] = -1
+	}
+	for i, v := range f.Values {
+		last[v] = i
+		for _, a := range v.Args {
+			last[a] = i
+		}
+	}
+	for _, v := range f.Results {
+		last[v] = len(f.Values)
+	}
+	return last
+}
+
+// claim notes which concat each argument of one is computed in.
+func (l *planner) claim() error {
+	for _, v := range l.f.Values {
+		if v.Op != ir.OpConcat {
+			continue
+		}
+		for _, a := range v.Args {
+			switch {
+			case l.whole[a] != nil:
+				return fmt.Errorf("%s: %s is part of %s already, and cannot be in two places", ir.PrintValue(v), a.Name, l.whole[a].Name)
+			case a.Op != nil && a.Op.View && a.Op != ir.OpConcat && a.Op != ir.OpHCat:
+				return fmt.Errorf("%s: %s is a view of %s, and cannot be in two places", ir.PrintValue(v), a.Name, a.Args[0].Name)
+			}
+			l.whole[a] = v
+		}
+	}
+	return nil
+}
+
+// place finds v its spot.
+func (l *planner) place(v *ir.Value) {
+	if _, ok := l.spots[v]; ok {
+		return
+	}
+	var s spot
+	switch w := l.whole[v]; {
+	case w != nil:
+		l.place(w)
+		s = l.spots[w]
+		s.after = plus(s.after, l.before(w, v))
+	case v.Op == ir.OpRows:
+		s = l.spots[v.Args[0]]
+		s.after = plus(s.after, v.Attrs.Dim("at"))
+	case v.Op == ir.OpCols:
+		s = l.spots[v.Args[0]]
+		s.col += v.Attrs.Int("at", 0)
+	default:
+		var ok bool
+		if s, ok = l.inPlace(v); !ok {
+			s = l.fresh(v)
+		}
+	}
+	l.spots[v] = s
+	l.placed = append(l.placed, v)
+}
+
+// plus adds dimensions of which one at most holds T, as those of one value do.
+func plus(a, b ir.Dim) ir.Dim { return ir.Dim{C: a.C + b.C, T: a.T || b.T} }
+
+// before is the rows of the concat w in front of its argument v.
+func (l *planner) before(w, v *ir.Value) ir.Dim {
+	var d ir.Dim
+	for _, a := range w.Args {
+		if a == v {
+			break
+		}
+		d = plus(d, a.Type.Rows())
+	}
+	return d
+}
+
+// fresh returns a new buffer for v, alive from when v, or the first part of it, is written.
+func (l *planner) fresh(v *ir.Value) spot {
+	s := l.shapes[v]
+	start := l.index[v]
+	for part := v; part.Op == ir.OpConcat; {
+		first := part.Args[0]
+		for _, a := range part.Args {
+			if l.index[a] < l.index[first] {
+				first = a
+			}
+		}
+		part, start = first, min(start, l.index[first])
+	}
+	ld := asm.Stride(s.cols)
+	b := &buffer{bytes: int64(l.limits.rows(s.sections)) * int64(ld) * 4, start: start, end: start}
+	l.buffers = append(l.buffers, b)
+	return spot{buf: b, ld: ld}
+}
+
+// overwrites lists the arguments that the op may compute its result over.
+var overwrites = map[*ir.Op][]int{
+	ir.OpAttnOut:   {1},
+	ir.OpFFN:       {0},
+	ir.OpAdd:       {0, 1},
+	ir.OpGelu:      {0},
+	ir.OpTanh:      {0},
+	ir.OpLayerNorm: {0},
+	ir.OpL2Norm:    {0},
+	ir.OpAddRows:   {0},
+}
+
+// inPlace returns the spot of an argument that v, or for a concat every part of
+// v, may be computed over.
+func (l *planner) inPlace(v *ir.Value) (spot, bool) {
+	if v.Op == nil {
+		return spot{}, false
+	}
+	if v.Op != ir.OpConcat {
+		for _, i := range overwrites[v.Op] {
+			// Only the first section's address is known without the batch.
+			if s, ok := l.dying(v, v.Args[i]); ok && s.after == (ir.Dim{}) {
+				return s, true
+			}
+		}
+		return spot{}, false
+	}
+	var whole spot
+	for n, a := range v.Args {
+		found := false
+		if a.Op == nil {
+			return whole, false
+		}
+		for _, i := range overwrites[a.Op] {
+			s, ok := l.dying(a, a.Args[i])
+			if n == 0 && s.after == (ir.Dim{}) {
+				whole = s
+			}
+			want := whole
+			want.after = l.before(v, a)
+			if found = ok && s == want; found {
+				break
+			}
+		}
+		if !found {
+			return whole, false
+		}
+	}
+	return whole, true
+}
+
+// dying returns the spot of x if v, its last reader, may take it over.
+func (l *planner) dying(v, x *ir.Value) (spot, bool) {
+	s, ok := l.spots[x]
+	if v.Op == ir.OpAttnOut && v.Args[0] == x { // read by the product while the result is written
+		return s, false
+	}
+	if !ok || s.col != 0 || l.shapes[x].cols != l.shapes[v].cols || asm.Stride(l.shapes[v].cols) != s.ld {
+		return s, false
+	}
+	for _, u := range l.placed {
+		t := l.spots[u]
+		if t.buf != s.buf || apart(s.after, x.Type.Rows(), t.after, u.Type.Rows()) {
+			continue
+		}
+		// Another argument of v in the same memory would be overwritten while it is read.
+		if l.last[u] > l.index[v] || u != x && slices.Contains(v.Args, u) {
+			return s, false
+		}
+	}
+	return s, true
+}
+
+// apart reports whether rows a .. a+n and b .. b+m do not meet, whatever the batch.
+func apart(a, n, b, m ir.Dim) bool {
+	return upTo(plus(a, n), b) || upTo(plus(b, m), a)
+}
+
+func upTo(a, b ir.Dim) bool { return a.C <= b.C && (!a.T || b.T) }
+
+// memory is a piece of scratch of one value.
+type memory struct {
+	key   string // the attribute that says where it is
+	bytes int64
+	block int // rows, if the op works on blocks of rows; else 0
+}
+
+// scratchOf lists the scratch that v needs.
+func scratchOf(p *ir.Program, f *ir.Func, v *ir.Value, shapes map[*ir.Value]shape, l limits) []memory {
+	size := func(rows, cols int) int64 { return int64(rows) * int64(asm.Stride(cols)) * 4 }
+	switch v.Op {
+	case ir.OpEmbedPatches:
+		image := v.Args[0].Type.Shape
+		patch := v.Attrs.Int("patch", 1)
+		return []memory{{"tmp", size(l.seqs*(v.Type.Rows().C-1), image[0].C*patch*patch), 0}}
+	case ir.OpQKV, ir.OpAttnOut:
+		a := shapes[v.Args[0]]
+		return []memory{{"tmp", size(l.rows(a.sections), a.cols), 0}}
+	case ir.OpFFN:
+		x := shapes[v.Args[0]]
+		block := min(l.rows(x.sections), ffnBlock)
+		hidden := p.Field(v.Bundle, "fc1.w").Type.Rows().C
+		return []memory{{"tmp", size(block, x.cols), block}, {"hidden", size(block, hidden), block}}
+	}
+	return nil
+}
+
+// fit gives every buffer its offset, such that buffers alive at the same time do not
+// overlap, and returns the bytes of the arena. Large buffers choose first; each
+// takes the smallest hole that fits.
+func fit(buffers []*buffer) int64 {
+	order := slices.Clone(buffers)
+	slices.SortStableFunc(order, func(a, b *buffer) int {
+		return cmp.Or(cmp.Compare(b.bytes, a.bytes), cmp.Compare(a.start, b.start))
+	})
+	var arena int64
+	var done []*buffer // by offset
+	for _, b := range order {
+		best, hole := int64(-1), int64(0)
+		end := int64(0)
+		for _, other := range done {
+			if other.start > b.end || b.start > other.end {
+				continue
+			}
+			if gap := other.offset - end; gap >= b.bytes && (best < 0 || gap < hole) {
+				best, hole = end, gap
+			}
+			end = max(end, align(other.offset+other.bytes, weightAlign))
+		}
+		if best < 0 {
+			best = end
+		}
+		b.offset = best
+		arena = max(arena, align(b.offset+b.bytes, weightAlign))
+		i, _ := slices.BinarySearchFunc(done, b, func(x, y *buffer) int { return cmp.Compare(x.offset, y.offset) })
+		done = slices.Insert(done, i, b)
+	}
+	return arena
+}

@@ -1,0 +1,197 @@
+package passes
+
+import (
+	"fmt"
+
+	"github.com/multiway-go/multiway/asm"
+	"github.com/multiway-go/multiway/ir"
+)
+
+// Planned programs have a place for every value: aligned, inside the arena, views
+// inside their whole, and nothing written where something is that will be read.
+//
+// The check knows nothing of how plan works: it follows the writes, in order.
+var Planned = &Property{
+	Name: "planned",
+	Check: func(p *ir.Program, o Options) error {
+		for _, f := range p.Funcs {
+			if err := checkPlan(p, f, o.rows()); err != nil {
+				return fmt.Errorf("%s: %w", f.Name, err)
+			}
+		}
+		return nil
+	},
+}
+
+// extent is the memory of a value: bytes from .. to of the arena at full limits,
+// of which rows after .. after+rows of a matrix that begins at base.
+type extent struct {
+	base        int64
+	ld          int
+	after, rows ir.Dim
+	from, to    int64
+}
+
+// meets reports whether the two may share a byte in some batch.
+func (e extent) meets(o extent) bool {
+	if e.base == o.base && e.base >= 0 && e.ld == o.ld {
+		return !apart(e.after, e.rows, o.after, o.rows)
+	}
+	return e.from < o.to && o.from < e.to
+}
+
+func checkPlan(p *ir.Program, f *ir.Func, rows int) error {
+	shapes, err := shapes(f)
+	if err != nil {
+		return err
+	}
+	limits, err := limitsOf(p, f, shapes, rows)
+	if err != nil {
+		return err
+	}
+	after := offsets(f)
+	where := map[*ir.Value]extent{}
+	for _, vs := range [][]*ir.Value{f.Params, f.Values} {
+		for _, v := range vs {
+			if !inArena(v) {
+				continue
+			}
+			s := shapes[v]
+			e := extent{base: v.Offset, ld: v.Attrs.Int("ld", asm.Stride(s.cols)), after: after[v], rows: v.Type.Rows()}
+			first := limits.rows(arranged(e.after))
+			e.from = e.base
+			e.to = e.base + int64(first+limits.rows(s.sections))*int64(e.ld)*4
+			width := asm.Ceil(s.cols)
+			if v.Op == ir.OpCols { // columns between those of others: the last row is cut
+				width = s.cols
+				e.to += int64(width-e.ld) * 4
+			}
+			switch {
+			case e.base < 0 || e.to > f.Arena:
+				return fmt.Errorf("%s: bytes %d to %d are not in the arena of %d", ir.PrintValue(v), e.from, e.to, f.Arena)
+			case e.ld < width || e.ld%asm.Panel != 0 || e.ld%256 == 0:
+				return fmt.Errorf("%s: ld is %d, want a multiple of %d but not of 256, at least %d", ir.PrintValue(v), e.ld, asm.Panel, width)
+			case v.Op != ir.OpCols && e.base%weightAlign != 0:
+				return fmt.Errorf("%s: not on a multiple of %d", ir.PrintValue(v), weightAlign)
+			}
+			where[v] = e
+		}
+	}
+	last := lastReaders(f)
+	var before []*ir.Value
+	for _, v := range f.Params {
+		if inArena(v) {
+			before = append(before, v)
+		}
+	}
+	for i, v := range f.Values {
+		if err := checkView(v, where); err != nil {
+			return err
+		}
+		done := writes(p, f, v, where, shapes, limits)
+		for n, w := range done {
+			for _, o := range done[:n] {
+				if w.meets(o.extent) {
+					return fmt.Errorf("%s: writes %s over %s", ir.PrintValue(v), w.what, o.what)
+				}
+			}
+			for _, u := range before {
+				if last[u] < i || !w.meets(where[u]) {
+					continue
+				}
+				if last[u] == i && w.result && mayOverwrite(v, u, where) {
+					continue
+				}
+				return fmt.Errorf("%s: writes %s over %s, which is read by value %d", ir.PrintValue(v), w.what, ir.PrintValue(u), last[u])
+			}
+		}
+		before = append(before, v)
+	}
+	return nil
+}
+
+// offsets returns, for every value that is part of another, how many rows are in
+// front of it there.
+func offsets(f *ir.Func) map[*ir.Value]ir.Dim {
+	after := map[*ir.Value]ir.Dim{}
+	for i := range f.Values {
+		// Parts are defined before their concat, views after their whole: two sweeps.
+		v := f.Values[len(f.Values)-1-i]
+		if v.Op == ir.OpConcat {
+			at := after[v]
+			for _, a := range v.Args {
+				after[a] = at
+				at = plus(at, a.Type.Rows())
+			}
+		}
+	}
+	for _, v := range f.Values {
+		switch v.Op {
+		case ir.OpRows:
+			after[v] = plus(after[v.Args[0]], v.Attrs.Dim("at"))
+		case ir.OpCols:
+			after[v] = after[v.Args[0]]
+		}
+	}
+	return after
+}
+
+// checkView checks that a view is in its whole, and that the parts of a concat are in it.
+func checkView(v *ir.Value, where map[*ir.Value]extent) error {
+	e := where[v]
+	switch v.Op {
+	case ir.OpConcat:
+		for _, a := range v.Args {
+			if where[a].base != e.base || where[a].ld != e.ld {
+				return fmt.Errorf("%s: %s is not inside", ir.PrintValue(v), ir.PrintValue(a))
+			}
+		}
+	case ir.OpRows, ir.OpCols:
+		a := where[v.Args[0]]
+		if v.Op == ir.OpCols {
+			a.base += 4 * int64(v.Attrs.Int("at", 0))
+		}
+		if e.base != a.base || e.ld != a.ld {
+			return fmt.Errorf("%s: is not inside %s", ir.PrintValue(v), ir.PrintValue(v.Args[0]))
+		}
+	}
+	return nil
+}
+
+// write is memory that a value writes.
+type write struct {
+	extent
+	what   string
+	result bool
+}
+
+// writes lists what computing v writes: nothing for a view.
+func writes(p *ir.Program, f *ir.Func, v *ir.Value, where map[*ir.Value]extent, shapes map[*ir.Value]shape, l limits) []write {
+	if v.Op == ir.OpConcat || v.Op == ir.OpRows || v.Op == ir.OpCols {
+		return nil
+	}
+	out := []write{{where[v], "its result", true}}
+	for _, s := range scratchOf(p, f, v, shapes, l) {
+		at := int64(v.Attrs.Int(s.key, -1))
+		// The rows of scratch have no place in any value's matrix.
+		out = append(out, write{extent{base: -1, from: at, to: at + s.bytes}, s.key, false})
+	}
+	return out
+}
+
+// mayOverwrite reports whether v may write its result over its argument u.
+func mayOverwrite(v, u *ir.Value, where map[*ir.Value]extent) bool {
+	for _, i := range overwrites[v.Op] {
+		if v.Args[i] != u {
+			continue
+		}
+		e, o := where[v], where[u]
+		for j, a := range v.Args {
+			if j != i && inArena(a) && v.Op != ir.OpAdd && where[a].meets(e) {
+				return false
+			}
+		}
+		return e.base == o.base && e.ld == o.ld && e.after == o.after && e.rows == o.rows
+	}
+	return false
+}

@@ -1,0 +1,236 @@
+package passes
+
+import (
+	"slices"
+	"strconv"
+
+	"github.com/multiway-go/multiway/ir"
+)
+
+// Rows computes only the rows that someone reads. Where a select is all that
+// becomes of a value, the select moves up: through row-wise ops, into the right
+// argument of a concat, and to the queries of an attention, whose keys and values
+// stay whole.
+//
+//	q     = linear n, @q           : f32[5,4]
+//	c     = attention q, k, v      : f32[5,4]
+//	o     = linear c, @out         : f32[5,4]
+//	y     = select o {row=0}       : f32[1,4]
+//
+// becomes
+//
+//	n.0   = select n {row=0}       : f32[1,4]
+//	q.0   = linear n.0, @q         : f32[1,4]
+//	c.0   = attention q.0, k, v    : f32[1,4]
+//	y     = linear c.0, @out       : f32[1,4]
+//
+// A norm is repeated for the one row even if others read it whole: that costs
+// little and lets the norm fold into the linear after it.
+var Rows = &Pass{
+	Name:    "rows",
+	Needs:   []*Property{Routed},
+	Numeric: Exact,
+	Run: func(p *ir.Program, _ Options) error {
+		for _, f := range p.Funcs {
+			if err := demandRows(p, f); err != nil {
+				return err
+			}
+		}
+		prune(p)
+		return nil
+	},
+}
+
+// demand is which rows of a value are read.
+type demand struct {
+	whole bool
+	rows  []ir.Dim
+}
+
+func (d *demand) add(row ir.Dim) {
+	if !slices.Contains(d.rows, row) {
+		d.rows = append(d.rows, row)
+	}
+}
+
+// step says how one row of v follows from rows of its arguments: row i of argument
+// k is row[k], or the whole argument where use[k] is all or nothing where it is none.
+type step struct {
+	use []int
+	row []ir.Dim
+}
+
+const (
+	none = iota
+	one
+	all
+)
+
+// oneRow returns how row `row` of v is computed, and whether it can be alone.
+func oneRow(v *ir.Value, row ir.Dim) (step, bool) {
+	s := step{make([]int, len(v.Args)), make([]ir.Dim, len(v.Args))}
+	switch {
+	case v.Op == nil || len(v.Args) == 0:
+		return s, false
+	case v.Op == ir.OpRows:
+		at, ok := v.Attrs.Dim("at").Plus(row)
+		s.use[0], s.row[0] = one, at
+		return s, ok
+	case v.Op == ir.OpConcat:
+		at := ir.Dim{}
+		for i, a := range v.Args {
+			end, ok := at.Plus(a.Type.Rows())
+			if !ok {
+				return s, false
+			}
+			// at <= row < end for every T >= 1, and the difference is a Dim.
+			if row.C >= at.C && row.T == at.T && row.At(1) < end.At(1) {
+				s.use[i], s.row[i] = one, ir.C(row.C-at.C)
+				return s, true
+			}
+			at = end
+		}
+		return s, false
+	case v.Op == ir.OpAttention:
+		s.use[0], s.row[0] = one, row
+		s.use[1], s.use[2] = all, all
+		return s, true
+	case v.Op.Batch == ir.RowWise:
+		for i, a := range v.Args {
+			if len(a.Type.Shape) != 2 || a.Type.DType != ir.F32 {
+				return s, false
+			}
+			s.use[i], s.row[i] = one, row
+		}
+		return s, true
+	}
+	return s, false
+}
+
+type narrower struct {
+	*editor
+	need map[*ir.Value]*demand
+	at   map[selection]*ir.Value
+}
+
+type selection struct {
+	of  *ir.Value
+	row ir.Dim
+}
+
+func demandRows(p *ir.Program, f *ir.Func) error {
+	n := &narrower{editor: edit(p, f), need: map[*ir.Value]*demand{}, at: map[selection]*ir.Value{}}
+	for _, v := range slices.Concat(f.Params, f.Values) {
+		n.need[v] = &demand{}
+	}
+	for _, r := range f.Results {
+		n.need[r].whole = true
+	}
+	for _, v := range slices.Backward(f.Values) {
+		d := n.need[v]
+		for _, row := range d.rows {
+			s, ok := oneRow(v, row)
+			if !ok {
+				d.whole = true
+				break
+			}
+			if d.whole && v.Op != ir.OpLayerNorm {
+				break
+			}
+			for i, a := range v.Args {
+				switch s.use[i] {
+				case one:
+					n.need[a].add(s.row[i])
+				case all:
+					n.need[a].whole = true
+				}
+			}
+		}
+		if !d.whole {
+			continue
+		}
+		for _, a := range v.Args {
+			if v.Op == ir.OpSelect {
+				n.need[a].add(v.Attrs.Dim("row"))
+			} else {
+				n.need[a].whole = true
+			}
+		}
+	}
+	for _, v := range f.Values {
+		switch {
+		case !n.need[v].whole:
+		case v.Op == ir.OpSelect:
+			if err := n.selected(v); err != nil {
+				return err
+			}
+		default:
+			n.out = append(n.out, v)
+		}
+	}
+	f.Values = n.out
+	return nil
+}
+
+// selected replaces the select v by a value of its name, which results must keep.
+func (n *narrower) selected(v *ir.Value) error {
+	w, err := n.row(v.Args[0], v.Attrs.Dim("row"), v.Name)
+	if err != nil {
+		return err
+	}
+	if w.Name != v.Name && slices.Contains(n.f.Results, v) {
+		// Another select has taken the row, under its own name.
+		if w, err = n.emit(ir.OpSelect, v.Name, "", ir.Attrs{ir.DimAttr("row", ir.C(0))}, w); err != nil {
+			return err
+		}
+	}
+	replace(n.f, v, w)
+	return nil
+}
+
+// whole reports whether v is there whole, as new values are.
+func (n *narrower) whole(v *ir.Value) bool {
+	d := n.need[v]
+	return d == nil || d.whole
+}
+
+// row returns row `row` of the old value v as a value of one row, called name if it is new.
+func (n *narrower) row(v *ir.Value, row ir.Dim, name string) (*ir.Value, error) {
+	key := selection{v, row}
+	if w := n.at[key]; w != nil {
+		return w, nil
+	}
+	if name == "" {
+		suffix := "." + strconv.Itoa(row.C)
+		if row.T {
+			suffix = ".T" + strconv.Itoa(row.C)
+		}
+		name = n.fresh(v.Name + suffix)
+	}
+	var w *ir.Value
+	var err error
+	s, ok := oneRow(v, row)
+	switch {
+	case !ok || n.whole(v) && v.Op != ir.OpLayerNorm:
+		w, err = n.emit(ir.OpSelect, name, "", ir.Attrs{ir.DimAttr("row", row)}, v)
+	case v.Op == ir.OpConcat || v.Op == ir.OpRows:
+		for i, a := range v.Args {
+			if s.use[i] == one {
+				w, err = n.row(a, s.row[i], name)
+			}
+		}
+	default:
+		var args []*ir.Value
+		for i, a := range v.Args {
+			if s.use[i] == one {
+				if a, err = n.row(a, s.row[i], ""); err != nil {
+					return nil, err
+				}
+			}
+			args = append(args, a)
+		}
+		w, err = n.emit(v.Op, name, v.Bundle, slices.Clone(v.Attrs), args...)
+	}
+	n.at[key] = w
+	return w, err
+}

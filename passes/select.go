@@ -1,0 +1,129 @@
+package passes
+
+import (
+	"fmt"
+
+	"github.com/multiway-go/multiway/asm"
+	"github.com/multiway-go/multiway/ir"
+)
+
+// Select names the kernel family of every op: what computes it, whatever the CPU.
+//
+//	y = ffn x, @l0.ffn.v~f {eps=1e-05 sub=1e-05} : f32[3,4]
+//
+// becomes
+//
+//	y = ffn x, @l0.ffn.v~f {eps=1e-05 sub=1e-05 kernel=gemm_f32} : f32[3,4]
+//
+// The family is the one that does most of the work; the others an op needs are
+// checked to be in the catalogue too. Ops that only move data have the family go.
+var Select = &Pass{
+	Name:    "select",
+	Needs:   []*Property{Fused},
+	Sets:    []*Property{Selected},
+	Numeric: Exact,
+	Run: func(p *ir.Program, _ Options) error {
+		for _, f := range p.Funcs {
+			for _, v := range f.Values {
+				if v.Op.View {
+					continue
+				}
+				family, err := familyOf(p, f, v)
+				if err != nil {
+					return fmt.Errorf("%s: %w", where(f, v), err)
+				}
+				v.Attrs = v.Op.Sort(v.Attrs.With(ir.WordAttr("kernel", family)))
+			}
+		}
+		return nil
+	},
+}
+
+// Fused programs have, for every op that is no view, a family of kernels.
+var Fused = &Property{
+	Name: "fused",
+	Check: func(p *ir.Program, _ Options) error {
+		for _, f := range p.Funcs {
+			for _, v := range f.Values {
+				if !v.Op.View && families[v.Op] == nil {
+					return fmt.Errorf("%s: no kernels compute %s", where(f, v), v.Op.Name)
+				}
+			}
+		}
+		return nil
+	},
+}
+
+// Selected programs name the right family on every op.
+var Selected = &Property{
+	Name: "selected",
+	Check: func(p *ir.Program, _ Options) error {
+		for _, f := range p.Funcs {
+			for _, v := range f.Values {
+				want := ""
+				if !v.Op.View {
+					var err error
+					if want, err = familyOf(p, f, v); err != nil {
+						return fmt.Errorf("%s: %w", where(f, v), err)
+					}
+				}
+				if got := v.Attrs.Word("kernel"); got != want {
+					return fmt.Errorf("%s: kernel is %q, want %q", where(f, v), got, want)
+				}
+			}
+		}
+		return nil
+	},
+}
+
+// plain is the family of ops that the runtime does in plain Go: they move data or
+// run on a few rows.
+const plain = "go"
+
+var attentionKernels = []asm.Op{asm.OpGemm, asm.OpPackK, asm.OpSoftmax, asm.OpGemmV, asm.OpScaleRows}
+
+// families lists the kernels that each op runs on, the one that matters most first.
+// An empty list is plain Go.
+var families = map[*ir.Op][]asm.Op{
+	ir.OpPatches:        {},
+	ir.OpLookup:         {},
+	ir.OpConst:          {},
+	ir.OpAddRows:        {},
+	ir.OpLinear:         {asm.OpGemm},
+	ir.OpLayerNorm:      {asm.OpLayerNorm},
+	ir.OpGelu:           {asm.OpGelu},
+	ir.OpTanh:           {},
+	ir.OpAdd:            {asm.OpAdd},
+	ir.OpSelect:         {},
+	ir.OpMean:           {},
+	ir.OpL2Norm:         {},
+	ir.OpAttention:      attentionKernels,
+	ir.OpEmbedPatches:   {asm.OpGemm},
+	ir.OpEmbed:          {},
+	ir.OpQKV:            {asm.OpGemm, asm.OpLayerNorm},
+	ir.OpSelfAttention:  attentionKernels,
+	ir.OpCrossAttention: attentionKernels,
+	ir.OpAttnOut:        {asm.OpGemm, asm.OpLayerNorm},
+	ir.OpFFN:            {asm.OpGemm, asm.OpLayerNorm, asm.OpGelu},
+}
+
+// familyOf returns the kernel family of v. Its weights must be float32: no kernel
+// reads another type yet.
+func familyOf(p *ir.Program, f *ir.Func, v *ir.Value) (string, error) {
+	for _, w := range p.Used(f, v) {
+		if w.Type.DType != ir.F32 {
+			return "", fmt.Errorf("@%s is stored as %v, and no kernel reads that; lower the model with float32 weights", w.Name, w.Type.DType)
+		}
+	}
+	first := plain
+	for i, op := range families[v.Op] {
+		family := asm.Kernel{Op: op, DType: op.Row().DType}.Family()
+		if len(asm.Find(family, asm.Generic)) == 0 {
+			return "", fmt.Errorf("the catalogue has no kernel %s", family)
+		}
+		if i == 0 {
+			first = family
+		}
+	}
+	return first, nil
+}
