@@ -327,7 +327,7 @@ func (l *planner) claim() error {
 			switch {
 			case l.whole[a] != nil:
 				return fmt.Errorf("%s: %s is part of %s already, and cannot be in two places", ir.PrintValue(v), a.Name, l.whole[a].Name)
-			case a.Op != nil && a.Op.View && a.Op != ir.OpConcat && a.Op != ir.OpHCat:
+			case a.Op == ir.OpRows || a.Op == ir.OpCols:
 				return fmt.Errorf("%s: %s is a view of %s, and cannot be in two places", ir.PrintValue(v), a.Name, a.Args[0].Name)
 			}
 			l.whole[a] = v

@@ -167,7 +167,7 @@ type write struct {
 
 // writes lists what computing v writes: nothing for a view.
 func writes(p *ir.Program, f *ir.Func, v *ir.Value, where map[*ir.Value]extent, shapes map[*ir.Value]shape, l limits) []write {
-	if v.Op == ir.OpConcat || v.Op == ir.OpRows || v.Op == ir.OpCols {
+	if isView(v.Op) {
 		return nil
 	}
 	out := []write{{where[v], "its result", true}}

@@ -25,7 +25,7 @@ var Select = &Pass{
 	Run: func(p *ir.Program, _ Options) error {
 		for _, f := range p.Funcs {
 			for _, v := range f.Values {
-				if v.Op.View {
+				if isView(v.Op) {
 					continue
 				}
 				family, err := familyOf(p, f, v)
@@ -45,7 +45,7 @@ var Fused = &Property{
 	Check: func(p *ir.Program, _ Options) error {
 		for _, f := range p.Funcs {
 			for _, v := range f.Values {
-				if !v.Op.View && families[v.Op] == nil {
+				if !isView(v.Op) && families[v.Op] == nil {
 					return fmt.Errorf("%s: no kernels compute %s", where(f, v), v.Op.Name)
 				}
 			}
@@ -61,7 +61,7 @@ var Selected = &Property{
 		for _, f := range p.Funcs {
 			for _, v := range f.Values {
 				want := ""
-				if !v.Op.View {
+				if !isView(v.Op) {
 					var err error
 					if want, err = familyOf(p, f, v); err != nil {
 						return fmt.Errorf("%s: %w", where(f, v), err)
@@ -75,6 +75,10 @@ var Selected = &Property{
 		return nil
 	},
 }
+
+// isView reports whether the op is only an address. Columns side by side are not:
+// a product writes whole panels, and would reach into the neighbour.
+func isView(op *ir.Op) bool { return op.View && op != ir.OpHCat }
 
 // plain is the family of ops that the runtime does in plain Go: they move data or
 // run on a few rows.
@@ -94,6 +98,7 @@ var families = map[*ir.Op][]asm.Op{
 	ir.OpGelu:           {asm.OpGelu},
 	ir.OpTanh:           {},
 	ir.OpAdd:            {asm.OpAdd},
+	ir.OpHCat:           {},
 	ir.OpSelect:         {},
 	ir.OpMean:           {},
 	ir.OpL2Norm:         {},
