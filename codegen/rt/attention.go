@@ -95,10 +95,10 @@ func (e *Exec) attention(dst Mat, q *float32, ldq int, k, v *float32, ldkv int, 
 	t.q, t.k, t.v, t.dst = q, k, v, dst.P
 	t.ldq, t.ldkv, t.ldd = ldq, ldkv, dst.LD
 	t.heads, t.d, t.dp = a.Heads, a.D, a.DP
-	t.qs, t.ks = qs, ks
-	t.factor = 1
-	if a.Scale != 0 {
-		t.factor = a.Scale
+	t.qs, t.ks = append(t.qs[:0], qs...), append(t.ks[:0], ks...)
+	t.factor = a.Scale
+	if a.Scale == 0 {
+		t.factor = float32(1 / math.Sqrt(float64(a.D)))
 	}
 	if !a.Base2 {
 		t.factor = float32(float64(t.factor) * math.Log2E)

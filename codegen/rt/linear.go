@@ -58,15 +58,18 @@ func (e *Exec) AttnOut(dst, src, res, tmp Mat, n *Norm, l *Linear) {
 	e.normed(dst, src, res, tmp, n, l)
 }
 
-// normed runs norm and linear over row blocks of at most tmp.Rows rows.
+// normed runs norm and linear over equal row blocks of at most tmp.Rows
+// rows.
 func (e *Exec) normed(dst, src, res, tmp Mat, n *Norm, l *Linear) {
 	if n == nil {
 		e.matmul(dst, src, res.P, res.LD, l, false)
 		return
 	}
 	want(src.Rows == 0 || tmp.Rows > 0, "norm", tmp)
-	for r := 0; r < src.Rows; r += tmp.Rows {
-		m := min(tmp.Rows, src.Rows-r)
+	blocks := blocksOf(src.Rows, tmp.Rows)
+	for i := range blocks {
+		r, end := part(src.Rows, blocks, i)
+		m := end - r
 		t := Mat{tmp.P, tmp.LD, m, src.Cols}
 		e.LayerNorm(t, src.Sub(r, m), n)
 		var add *float32
@@ -75,6 +78,14 @@ func (e *Exec) normed(dst, src, res, tmp Mat, n *Norm, l *Linear) {
 		}
 		e.matmul(dst.Sub(r, m), t, add, res.LD, l, false)
 	}
+}
+
+// blocksOf returns the number of blocks of at most most rows.
+func blocksOf(rows, most int) int {
+	if rows == 0 {
+		return 0
+	}
+	return (rows + most - 1) / most
 }
 
 // matmul computes dst = [res +] [gelu](l(src)).

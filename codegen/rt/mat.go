@@ -57,8 +57,8 @@ type FFN struct {
 }
 
 // Attention describes an attention core. A head has D columns, the heads of a
-// q, k or v part stand DP columns apart. Scores are multiplied by Scale (0 means
-// 1); Base2 says that log2(e) is already in them.
+// q, k or v part stand DP columns apart. Scores are multiplied by Scale (0 stands
+// for 1/sqrt(D)); Base2 says that log2(e) is already in them.
 type Attention struct {
 	Heads, D, DP int
 	Scale        float32

@@ -26,8 +26,8 @@ type rowTask struct {
 	dst, src, more Mat
 	g, b           *float32
 	eps            float32
-	i, j           int
-	secs           []Section
+	i              int
+	secs           []Section // a copy: the caller's need not be on the heap
 	patches        *Patches
 }
 
@@ -153,7 +153,7 @@ func addBlock(t *rowTask, r, rows int) {
 func (e *Exec) AddRows(dst, src Mat, table, first int, secs []Section) {
 	want(dst.Rows == src.Rows && dst.Cols == src.Cols && src.Rows == e.packed(secs), "addrows", dst, src)
 	t := &e.each
-	t.fn, t.dst, t.src, t.g, t.secs = addRowsTask, dst, src, at(e.w(table), first*src.Cols), secs
+	t.fn, t.dst, t.src, t.g, t.secs = addRowsTask, dst, src, at(e.w(table), first*src.Cols), append(t.secs[:0], secs...)
 	e.runRows(e.B, src.Cols*(1+src.Rows/max(1, e.B)))
 }
 
@@ -184,31 +184,38 @@ func (e *Exec) Select(dst, src Mat, secs []Section, row int) {
 	}
 }
 
-// Mean writes the mean of rows from..c-1 of each sequence of src (c rows a
-// sequence) to the rows of dst. Sums are float64.
-func (e *Exec) Mean(dst, src Mat, c, from int) {
-	want(dst.Rows == e.B && dst.Cols == src.Cols && src.Rows == e.B*c && 0 <= from && from < c, "mean", dst, src)
+// Mean writes the mean of the rows of each sequence of src, counted through its
+// sections, from row from on, to the rows of dst. Sums are float64.
+func (e *Exec) Mean(dst, src Mat, secs []Section, from int) {
+	want(dst.Rows == e.B && dst.Cols == src.Cols && src.Rows == e.packed(secs) && from >= 0, "mean", dst, src)
 	t := &e.each
-	t.fn, t.dst, t.src, t.i, t.j = meanTask, dst, src, c, from
-	e.runRows(e.B, c*src.Cols)
+	t.fn, t.dst, t.src, t.i, t.secs = meanTask, dst, src, from, append(t.secs[:0], secs...)
+	e.runRows(e.B, src.Cols*(1+src.Rows/max(1, e.B)))
 }
 
 func meanTask(t *rowTask, lo, hi int) {
 	const width = 64
 	var sum [width]float64
-	c, from := t.i, t.j
 	for seq := lo; seq < hi; seq++ {
 		dst := t.dst.row(seq)
 		for j := 0; j < len(dst); j += width {
 			n := min(width, len(dst)-j)
 			clear(sum[:n])
-			for r := seq*c + from; r < (seq+1)*c; r++ {
-				for k, x := range t.src.row(r)[j : j+n] {
-					sum[k] += float64(x)
+			base, skip, count := 0, t.i, 0
+			for _, s := range t.secs {
+				start, rows := t.e.span(s, seq)
+				first := min(skip, rows)
+				for r := base + start + first; r < base+start+rows; r++ {
+					for k, x := range t.src.row(r)[j : j+n] {
+						sum[k] += float64(x)
+					}
 				}
+				skip -= first
+				count += rows - first
+				base += t.e.sectionRows(s)
 			}
 			for k, s := range sum[:n] {
-				dst[j+k] = float32(s / float64(c-from))
+				dst[j+k] = float32(s / float64(max(1, count)))
 			}
 		}
 	}

@@ -279,7 +279,7 @@ func TestStepsDoNotAllocate(t *testing.T) {
 	l, _, _ := w.linear(32, 32, true)
 	n, _, _ := w.norm(32, true)
 	a, b, one := w.mat(7, 32, true), w.mat(7, 32, true), w.mat(2, 32, true)
-	kv := w.mat(7, 64, true)
+	kv, qkv := w.mat(7, 64, true), w.mat(7, 96, true)
 	at := Attention{Heads: 2, D: 16, DP: 16}
 	text := []Section{{T: true}}
 	off := w.put(w.vals(320))
@@ -295,7 +295,9 @@ func TestStepsDoNotAllocate(t *testing.T) {
 		w.Attention(b, a, a, a, &at, text)
 		w.CrossAttention(one, one, kv, &at, text)
 		w.Select(one, a, text, 1)
-		w.Mean(one, w.Mat(0, 48, 6, 32), 3, 1)
+		w.Mean(one, a, text, 1)
+		w.SelfAttention(b, qkv, &at, []Section{{T: true}}) // sections may be literals
+		w.AddRows(a, a, off, 0, []Section{{T: true}})
 	}
 	steps()
 	if n := testing.AllocsPerRun(50, steps); n != 0 {
