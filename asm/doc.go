@@ -10,9 +10,9 @@
 //	gelu_f32_generic       op gelu on float32, in plain Go
 //
 // Its [Kernel.Family], gemm_f32, is what the compiler selects; the [ISA] is chosen by the CPU at run time, and [Best] says
-// what a level runs, its own kernels or those of the level below. An op's Go type and contract are in its row of [Ops].
+// what a level runs: its own kernels, or else those of the level below. An op's Go type and contract are in its row of [Ops].
 //
-// A [Layout] says how weights [N,K] become panels. A twin is the Go function of a generic kernel: what runs on a CPU without
+// A [Layout] says how weights [N,K] become panels. A [Twin] is the Go function of a generic kernel: what runs on a CPU without
 // assembly and under -tags noasm. [TwinFile] copies twins into a generated package.
 //
 // # Calling convention
@@ -24,7 +24,7 @@
 // float32; 64 bytes is faster. Kernels keep no state, do not allocate and run up to their end: a caller that loops over many
 // should do so in a Go function that is not inlined, so that the collector can stop it in between.
 //
-// A row that holds a NaN gives NaNs; it never becomes a plausible number.
+// A NaN that goes in comes out as NaN; it never becomes a plausible number.
 //
 // Sums are taken in a fixed order: gemm and gemmv in the order of k, element by element; rows in 32 partial sums, element i
 // in the sum i%32. So results have the same bits for every tile and, twins excepted, every ISA.
@@ -41,8 +41,9 @@
 //
 // # To add a kernel
 //
-// An op: a constant and a row in kernel.go, a twin in twin.go, a generator in each emitter, a case in golden's kernel
-// tester. An ISA: a constant, a row in Levels and a tile in kernel.go, and generators. Then go generate ./generated/kernels.
+// An op: a constant and a row in kernel.go, a twin in twin.go and in twinfile.go's table, a generator in each emitter, a
+// tester and a benchmark in golden/kernels_test.go. An ISA: a constant, a row in Levels and a tile in kernel.go, and generators. Then
+// go generate ./generated/kernels.
 //
 // Place in the ladder: above nothing but the standard library, below passes (layouts, families), the emitters and codegen.
 // It is not for running models: generated packages carry their own copies of the kernels, and codegen/rt drives them.
