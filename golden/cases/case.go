@@ -28,7 +28,8 @@ const (
 // Case is a golden case. Its methods are safe for concurrent use, except that
 // Close must come last.
 type Case struct {
-	Dir string `json:"-"`
+	Dir        string          `json:"-"`
+	ConfigJSON json.RawMessage `json:"-"` // the text of Config, for ir/model
 
 	Format  int      `json:"format"` // 1
 	Name    string   `json:"name"`
@@ -247,14 +248,20 @@ func Parse(text []byte) (*Case, error) {
 	}
 	var raw struct {
 		Case
-		Runs []json.RawMessage `json:"runs"`
+		Runs   []json.RawMessage `json:"runs"`
+		Config json.RawMessage   `json:"config"`
 	}
 	if err := json.Unmarshal(text, &raw); err != nil {
 		return nil, jsonError(text, err)
 	}
 	c := &Case{
 		Format: raw.Format, Name: raw.Name, Family: raw.Family, Task: raw.Task, Note: raw.Note,
-		Config: raw.Config, Weights: raw.Weights, ExpectedFiles: raw.ExpectedFiles, TruthFiles: raw.TruthFiles,
+		ConfigJSON: raw.Config, Weights: raw.Weights, ExpectedFiles: raw.ExpectedFiles, TruthFiles: raw.TruthFiles,
+	}
+	if len(raw.Config) > 0 {
+		if err := json.Unmarshal(raw.Config, &c.Config); err != nil {
+			return nil, fmt.Errorf("config: %w", err)
+		}
 	}
 	if c.Format != 1 {
 		return nil, fmt.Errorf("format is %d, want 1", c.Format)

@@ -405,7 +405,7 @@ func TestParse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Config.Dim != 8 || c.Weights.Seed != 3 || c.Runs[0].Outputs["y"].Atol != 1e-5 || c.ExpectedFiles["f32"] != "expected.safetensors" {
+	if c.Config.Dim != 8 || string(c.ConfigJSON) != `{"dim": 8}` || c.Weights.Seed != 3 || c.Runs[0].Outputs["y"].Atol != 1e-5 || c.ExpectedFiles["f32"] != "expected.safetensors" {
 		t.Errorf("parsed as %+v", c.Runs)
 	}
 	c, err = Parse([]byte(strings.Replace(minimal, `"weights_dtype": "f32", `, "", 1)))
@@ -414,7 +414,8 @@ func TestParse(t *testing.T) {
 	}
 	for _, c := range []struct{ name, old, new, want string }{
 		{"syntax", `"dim": 8}`, `"dim": 8`, "line 7"},
-		{"type", `"dim": 8`, `"dim": "8"`, "line 3"},
+		{"type", `"dim": 8`, `"dim": "8"`, "config: json: cannot unmarshal string into Go struct field Config.dim"},
+		{"type of the name", `"name": "x"`, `"name": 5`, "line 2"},
 		{"format", `"format": 1`, `"format": 2`, "format is 2, want 1"},
 		{"name", `"x"`, `"../x"`, `name: "../x" is no plain file name`},
 		{"family", `"beit3"`, `""`, `family is "" and task is "encode"`},
