@@ -42,8 +42,8 @@
 // # To add a kernel
 //
 // An op: a constant and a row in kernel.go, a twin in twin.go and in twinfile.go's table, a generator in each emitter, a
-// tester and a benchmark in golden/kernels_test.go. An ISA: a constant, a row in Levels and a tile in kernel.go, and generators. Then
-// go generate ./generated/kernels.
+// tester and a benchmark in golden/kernels_test.go. An ISA: a constant, a row in Levels and a tile in kernel.go, and
+// generators. Then go generate ./generated/kernels.
 //
 // Place in the ladder: above nothing but the standard library, below passes (layouts, families), the emitters and codegen.
 // It is not for running models: generated packages carry their own copies of the kernels, and codegen/rt drives them.
