@@ -1,0 +1,120 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/multiway-go/multiway/codegen"
+	"github.com/multiway-go/multiway/codegen/build"
+)
+
+func buildCommand() *cobra.Command {
+	var o build.Options
+	var weights, check string
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "build [-o DIR] [--binary FILE] DESCRIPTION",
+		Short: "Compile a model description to a Go package, a binary, or both",
+		Long: `build compiles the model that a description names: its checkpoint, tokenizer and
+labels are read from beside it. The result is checked before it replaces anything:
+the compiled package against its plain Go and against the float64 interpreter.
+
+A minimal description:
+
+  model: 1
+  preset: beit3-base-patch16-384-coco-retrieval
+  checkpoint: beit3_base_patch16_384_coco_retrieval.pth
+  tokenizer: beit3.spm
+  tasks: [retrieval]`,
+		Example: `  multiway build -o mymodel model.yaml
+  multiway build --binary bin/mymodel model.yaml
+  //go:generate go tool multiway build -o . model.yaml`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			o.Weights, o.Check = codegen.Placement(weights), build.Check(check)
+			if err := oneOf("--weights", weights, "", string(codegen.Embed), string(codegen.File)); err != nil {
+				return err
+			}
+			if err := oneOf("--check", check, string(build.Quick), string(build.Full), string(build.Off)); err != nil {
+				return err
+			}
+			if o.Dir == "" && o.Binary == "" {
+				return fmt.Errorf("nothing to build: give -o DIR for a package, --binary FILE for a binary, or both")
+			}
+			return runBuild(args[0], o, asJSON)
+		},
+	}
+	f := c.Flags()
+	f.StringVarP(&o.Dir, "out", "o", "", "folder of the Go package")
+	f.StringVar(&o.Package, "package", "", "name of the Go package (default: the description's name)")
+	f.StringVar(&o.Binary, "binary", "", "path of the binary")
+	f.StringVar(&weights, "weights", "", "where the package keeps its weights: embed or file (default: embed up to 256 MiB)")
+	f.StringVar(&check, "check", string(build.Quick), "check of the result: quick, full or off")
+	f.StringSliceVar(&o.Entries, "entry", nil, "entries to compile (default: the description's)")
+	f.BoolVar(&o.Strict, "strict", false, "refuse a checkpoint with tensors that the model does not use")
+	f.BoolVar(&asJSON, "json", false, "print what was built as JSON")
+	return c
+}
+
+func oneOf(flag, value string, allowed ...string) error {
+	for _, a := range allowed {
+		if value == a {
+			return nil
+		}
+	}
+	if allowed[0] == "" {
+		allowed = allowed[1:]
+	}
+	return fmt.Errorf("%s is %q, want %s", flag, value, strings.Join(allowed, ", "))
+}
+
+func runBuild(path string, o build.Options, asJSON bool) error {
+	start := time.Now()
+	m, err := build.Open(path)
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	o.Log = func(format string, args ...any) { fmt.Fprintf(os.Stderr, "multiway: "+format+"\n", args...) }
+	if term.IsTerminal(int(os.Stderr.Fd())) {
+		var bar *progressbar.ProgressBar
+		o.Progress = func(done, total int64) {
+			if bar == nil {
+				bar = progressbar.DefaultBytes(total, "weights")
+			}
+			bar.Set64(done)
+		}
+	}
+	r, err := m.Write(o)
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		return json.NewEncoder(os.Stdout).Encode(r)
+	}
+	if r.Checkpoint != nil {
+		fmt.Println(r.Checkpoint)
+	}
+	for _, x := range r.Results {
+		fmt.Println(x)
+	}
+	if o.Dir != "" {
+		fmt.Printf("%s: %d files, weights %.1f MB", o.Dir, len(r.Files), float64(r.Weights)/1e6)
+	} else {
+		fmt.Printf("weights %.1f MB", float64(r.Weights)/1e6)
+	}
+	if o.Binary != "" {
+		if st, err := os.Stat(o.Binary); err == nil {
+			fmt.Printf(", %s: %.1f MB", o.Binary, float64(st.Size())/1e6)
+		}
+	}
+	fmt.Printf(", in %.1f s\n", time.Since(start).Seconds())
+	return nil
+}

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/rogpeppe/go-internal/diff"
+	"github.com/spf13/cobra"
+
+	"github.com/multiway-go/multiway/ir"
+	"github.com/multiway-go/multiway/ir/model"
+	"github.com/multiway-go/multiway/passes"
+)
+
+// maxProgram bounds the size of a program's text.
+const maxProgram = 64 << 20
+
+func dumpCommand() *cobra.Command {
+	var preset, after string
+	var entries []string
+	var changes, cost bool
+	var text int
+	var names []string
+	for _, p := range passes.All {
+		names = append(names, p.Name)
+	}
+	c := &cobra.Command{
+		Use:   "dump [flags] [DESCRIPTION | PROGRAM.ir]",
+		Short: "Print a model's program at any stage of the compiler",
+		Long: `dump prints the program of a description, a preset, or a program's own text, as
+described or after a pass. The output can be read back: dump PROGRAM.ir prints the
+same bytes. No checkpoint is needed.
+
+The passes, in order: ` + strings.Join(names, ", ") + `.`,
+		Example: `  multiway dump --preset beit3-base-patch16-224-retrieval --entry vision --after prune
+  multiway dump --after plan --diff model.yaml
+  multiway dump --preset beit3-base-patch16-224-retrieval --cost --text 16`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			p, rows, err := program(preset, entries, args)
+			if err != nil {
+				return err
+			}
+			if after != "" {
+				if _, err := passes.Named(after); err != nil {
+					return err
+				}
+			}
+			if cost && after == "" {
+				after = passes.All[len(passes.All)-1].Name
+			}
+			o := passes.Options{Rows: rows, Upto: after}
+			if changes {
+				before := ir.Print(p)
+				last := "described"
+				o.After = func(pass *passes.Pass, p *ir.Program) error {
+					now := ir.Print(p)
+					os.Stdout.Write(diff.Diff(last, []byte(before), "after "+pass.Name, []byte(now)))
+					before, last = now, "after "+pass.Name
+					return nil
+				}
+			}
+			if after != "" || changes {
+				if p, err = passes.Run(p, o); err != nil {
+					return err
+				}
+			}
+			switch {
+			case changes:
+			case cost:
+				return printCost(p, text)
+			default:
+				fmt.Print(ir.Print(p))
+			}
+			return nil
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&preset, "preset", "", "a released model instead of a description")
+	f.StringSliceVar(&entries, "entry", nil, "entries or functions to show (default: the description's)")
+	f.StringVar(&after, "after", "", "pass to stop after (default: none, the program as described)")
+	f.BoolVar(&changes, "diff", false, "print what each pass changed")
+	f.BoolVar(&cost, "cost", false, "print FLOPs, bytes and the arena of each function instead")
+	f.IntVar(&text, "text", 0, "text length for --cost (default: the longest)")
+	return c
+}
+
+// program is what the flags and arguments name, and its limit of packed rows.
+func program(preset string, entries, args []string) (*ir.Program, int, error) {
+	switch {
+	case preset != "" && len(args) > 0:
+		return nil, 0, fmt.Errorf("give --preset or a file, not both")
+	case preset == "" && len(args) == 0:
+		return nil, 0, fmt.Errorf("nothing to dump: give --preset NAME, a description, or a program's text (.ir)")
+	case preset != "":
+		d, err := model.Preset(preset)
+		if err != nil {
+			return nil, 0, err
+		}
+		p, err := model.Lower(d, model.Options{Entries: entries})
+		return p, d.Limits.Rows, err
+	case filepath.Ext(args[0]) == ".ir":
+		if entries != nil {
+			return nil, 0, fmt.Errorf("--entry goes with a preset or a description; %s is a program already", args[0])
+		}
+		st, err := os.Stat(args[0])
+		if err != nil {
+			return nil, 0, err
+		}
+		if st.Size() > maxProgram {
+			return nil, 0, fmt.Errorf("%s: %d bytes; a program's text has at most %d", args[0], st.Size(), maxProgram)
+		}
+		b, err := os.ReadFile(args[0])
+		if err != nil {
+			return nil, 0, err
+		}
+		p, err := ir.Parse(args[0], b)
+		return p, 0, err
+	}
+	d, err := model.Load(args[0])
+	if err != nil {
+		return nil, 0, err
+	}
+	p, err := model.Lower(d, model.Options{Entries: entries})
+	return p, d.Limits.Rows, err
+}
+
+// printCost prints a table a function: what each step costs, and where it stands.
+func printCost(p *ir.Program, text int) error {
+	if text == 0 {
+		text = p.MaxT
+	}
+	if text < 1 || text > p.MaxT {
+		return fmt.Errorf("--text is %d, want 1 to %d", text, p.MaxT)
+	}
+	for i, f := range p.Funcs {
+		if i > 0 {
+			fmt.Println()
+		}
+		at := ""
+		if f.UsesT() {
+			at = fmt.Sprintf(" with %d text rows", text)
+		}
+		total := ir.FuncCost(p, f, text)
+		fmt.Printf("%s%s: %.3f GFLOP, weights %.1f MB, arena %.1f MB\n", f.Name, at,
+			float64(total.FLOPs)/1e9, float64(total.WeightBytes)/1e6, float64(f.Arena)/1e6)
+		w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
+		fmt.Fprintln(w, "MFLOP\tweights KB\tin KB\tout KB\tarena at\t  step\t")
+		for _, v := range f.Values {
+			c := ir.ValueCost(p, f, v, text)
+			where := "view"
+			if !v.Op.View {
+				where = fmt.Sprint(v.Offset)
+			}
+			fmt.Fprintf(w, "%.2f\t%.1f\t%.1f\t%.1f\t%s\t  %s\t\n", float64(c.FLOPs)/1e6,
+				float64(c.WeightBytes)/1e3, float64(c.InBytes)/1e3, float64(c.OutBytes)/1e3, where, v.Name+" = "+v.Op.Name+" : "+v.Type.String())
+		}
+		w.Flush()
+	}
+	return nil
+}

@@ -1,0 +1,136 @@
+package codegen
+
+import (
+	"bufio"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"slices"
+
+	"github.com/multiway-go/multiway/asm"
+	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/ir"
+)
+
+// packed returns the weights that have a place in the blob, by offset.
+func packed(p *ir.Program) []*ir.Weight {
+	var ws []*ir.Weight
+	for _, w := range p.Weights {
+		if w.Offset >= 0 {
+			ws = append(ws, w)
+		}
+	}
+	slices.SortFunc(ws, func(a, b *ir.Weight) int { return int(a.Offset - b.Offset) })
+	return ws
+}
+
+// layout returns the blob's table of tensors.
+func layout(p *ir.Program) ([]rt.Tensor, error) {
+	ws := packed(p)
+	tensors := make([]rt.Tensor, len(ws))
+	for i, w := range ws {
+		n, err := storedFloats(w)
+		if err != nil {
+			return nil, err
+		}
+		tensors[i] = rt.Tensor{Name: w.Name, DType: rt.F32, Shape: w.Type.At(0), Offset: w.Offset, Bytes: 4 * int64(n)}
+	}
+	return tensors, nil
+}
+
+// WriteWeights streams the weights of a planned program into a blob file, one at a
+// time. progress, if not nil, is told the bytes done and to do.
+func WriteWeights(path string, p *ir.Program, progress func(done, total int64)) (err error) {
+	tensors, err := layout(p)
+	if err != nil {
+		return err
+	}
+	ws, total := packed(p), blobSize(p)
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if cerr := f.Close(); err == nil {
+			err = cerr
+		}
+	}()
+	err = rt.WriteBlob(f, rt.PackingPanels16, tensors, func(i int, w io.Writer) error {
+		if ws[i].Load == nil {
+			return fmt.Errorf("no checkpoint is bound")
+		}
+		data, err := store(ws[i])
+		if err != nil {
+			return err
+		}
+		if err := writeFloats(w, data); err != nil {
+			return err
+		}
+		if progress != nil {
+			progress(tensors[i].Offset+tensors[i].Bytes, total)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
+}
+
+// storedFloats is the number of values a weight takes in the blob.
+func storedFloats(w *ir.Weight) (int, error) {
+	if w.Layout == "" {
+		n := 1
+		for _, d := range w.Type.Shape {
+			n *= d.C
+		}
+		return n, nil
+	}
+	l, err := asm.WeightLayout(w.Layout, w.Type.At(0)...)
+	if err != nil {
+		return 0, fmt.Errorf("weight @%s: %w", w.Name, err)
+	}
+	return l.Floats(), nil
+}
+
+// store returns a weight's values in the order of the blob.
+func store(w *ir.Weight) ([]float32, error) {
+	data, err := w.Load()
+	if err != nil || w.Layout == "" {
+		return data, err
+	}
+	l, err := asm.WeightLayout(w.Layout, w.Type.At(0)...)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]float32, l.Floats())
+	l.Pack(out, data)
+	return out, nil
+}
+
+// writeFloats writes float32 values little-endian.
+func writeFloats(w io.Writer, data []float32) error {
+	b := bufio.NewWriterSize(w, 1<<16)
+	var word [4]byte
+	for _, v := range data {
+		binary.LittleEndian.PutUint32(word[:], math.Float32bits(v))
+		b.Write(word[:]) // the error stays until Flush
+	}
+	return b.Flush()
+}
+
+// blobSize is the bytes of the packed weights.
+func blobSize(p *ir.Program) int64 {
+	ws := packed(p)
+	if len(ws) == 0 {
+		return 0
+	}
+	last := ws[len(ws)-1]
+	n, err := storedFloats(last)
+	if err != nil {
+		return last.Offset
+	}
+	return last.Offset + 4*int64(n)
+}

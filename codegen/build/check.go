@@ -1,0 +1,259 @@
+package build
+
+import (
+	"fmt"
+	"math"
+	"strings"
+
+	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/task"
+	"github.com/multiway-go/multiway/ir"
+)
+
+// Check says how thoroughly a build judges what it built.
+type Check string
+
+// The checks. Quick takes seconds: the compiled package at its best level against
+// its plain Go, and the float64 interpreter on the whole model if that is quick, on
+// its first layers if it is not. Full runs the whole model in the interpreter.
+const (
+	Quick Check = "quick"
+	Full  Check = "full"
+	Off   Check = "off"
+)
+
+// Checks lists the checks by name, for help texts.
+var Checks = []Check{Quick, Full, Off}
+
+// Tolerance is how far a compiled output may be from its judge, as a share of the
+// output's largest value, or of 1 if that is larger. The float32 arithmetic of the
+// released models is off by some 5e-6 of the largest value.
+const Tolerance = 1e-4
+
+// quickFLOPs is the work that the interpreter takes on within seconds.
+const quickFLOPs = 4e9
+
+// cutLayers is how much of a large model the quick check interprets.
+const cutLayers = 2
+
+// Result is one line of the self-check.
+type Result struct {
+	Func   string  `json:"func"`
+	Output string  `json:"output"`
+	Judge  string  `json:"judge"` // what judged: interpreter, generic, ...
+	Level  string  `json:"level"` // what was judged
+	MaxAbs float64 `json:"max_abs"`
+	Bound  float64 `json:"bound"`
+}
+
+// OK reports whether the error is within the bound.
+func (r Result) OK() bool { return r.MaxAbs <= r.Bound }
+
+// String is the line that build prints.
+func (r Result) String() string {
+	verdict := "ok"
+	if !r.OK() {
+		verdict = "FAIL"
+	}
+	return fmt.Sprintf("%-28s %-14s %-8s against %-22s max abs error %.2e, bound %.2e  %s", r.Func, r.Output, r.Level, r.Judge, r.MaxAbs, r.Bound, verdict)
+}
+
+// sampleText is the number of ids in the self-check's text.
+const sampleText = 9
+
+// selfCheck judges the engine of a planned program and returns its vectors for the
+// package to carry.
+func (m *Model) selfCheck(e *Engine, planned *ir.Program, how Check, opt Options) ([]Result, []task.Vector, error) {
+	described, _, err := m.Lower(opt.Entries)
+	if err != nil {
+		return nil, nil, err
+	}
+	text := min(sampleText, described.MaxT)
+	work := int64(0)
+	for _, f := range described.Funcs {
+		work += ir.FuncCost(described, f, text).FLOPs
+	}
+	whole := how == Full || work <= quickFLOPs
+
+	c := &checker{text: text, vocab: m.Desc.Sizes.Vocab}
+	best, err := c.outputs(e, planned, "")
+	if err != nil {
+		return nil, nil, err
+	}
+	generic, err := c.outputs(e, planned, "generic")
+	if err != nil {
+		return nil, nil, err
+	}
+	c.compare(best, generic, "generic")
+	judge := generic
+	if whole {
+		opt.log("running the float64 interpreter (%.1f GFLOP)", float64(work)/1e9)
+		if judge, err = c.interpret(described); err != nil {
+			return nil, nil, err
+		}
+		c.compare(best, judge, "interpreter")
+	} else if err := m.checkCut(c, opt); err != nil {
+		return nil, nil, err
+	}
+	var bad []string
+	for _, r := range c.results {
+		if !r.OK() {
+			bad = append(bad, r.String())
+		}
+	}
+	if bad != nil {
+		return c.results, nil, fmt.Errorf("the compiled package is wrong; nothing was written:\n%s\nplease report this with the model description", strings.Join(bad, "\n"))
+	}
+	return c.results, vectors(judge, text), nil
+}
+
+// checkCut compiles the first layers of the model and judges them by the interpreter.
+func (m *Model) checkCut(c *checker, opt Options) error {
+	cut := *m
+	d := *m.Desc
+	d.Sizes.Layers = min(d.Sizes.Layers, cutLayers)
+	cut.Desc = &d
+	opt.log("running the float64 interpreter on the first %d of %d layers", d.Sizes.Layers, m.Desc.Sizes.Layers)
+	described, _, err := cut.Lower(opt.Entries)
+	if err != nil {
+		return err
+	}
+	planned, err := cut.Plan(described)
+	if err != nil {
+		return err
+	}
+	o, err := cut.options("", "")
+	if err != nil {
+		return err
+	}
+	e, err := NewEngine(planned, o, "")
+	if err != nil {
+		return err
+	}
+	defer e.Close()
+	got, err := c.outputs(e, planned, "")
+	if err != nil {
+		return err
+	}
+	want, err := c.interpret(described)
+	if err != nil {
+		return err
+	}
+	c.compare(got, want, fmt.Sprintf("interpreter, %d layers", d.Sizes.Layers))
+	return nil
+}
+
+// result is one output of one function on the sample.
+type result struct {
+	fn, output, level string
+	values            []float64
+}
+
+type checker struct {
+	text    int // ids of the sample's text
+	vocab   int // bound of its ids
+	results []Result
+}
+
+// outputs runs every function on the sample in the engine.
+func (c *checker) outputs(e *Engine, p *ir.Program, level string) ([]result, error) {
+	proc, err := e.Start(level)
+	if err != nil {
+		return nil, err
+	}
+	var all []result
+	for _, f := range p.Funcs {
+		outs, err := proc.Run(f.Name, []rt.Seq{c.sample(f)})
+		if err != nil {
+			proc.Close()
+			return nil, fmt.Errorf("%s at level %s: %w", f.Name, proc.Level, err)
+		}
+		for _, o := range outs {
+			r := result{fn: f.Name, output: o.Name, level: proc.Level}
+			for _, x := range o.Seqs[0] {
+				r.values = append(r.values, float64(x))
+			}
+			all = append(all, r)
+		}
+	}
+	return all, proc.Close()
+}
+
+// interpret runs every function on the sample in the float64 interpreter.
+func (c *checker) interpret(p *ir.Program) ([]result, error) {
+	var all []result
+	for _, f := range p.Funcs {
+		seq := c.sample(f)
+		in := map[string]*ir.Tensor{}
+		t := max(1, len(seq.IDs))
+		for _, v := range f.Params {
+			x := &ir.Tensor{Shape: v.Type.At(t), IDs: seq.IDs}
+			if v.Type.DType != ir.I32 {
+				x.IDs = nil
+				for _, y := range seq.Image {
+					x.F = append(x.F, float64(y))
+				}
+			}
+			in[v.Name] = x
+		}
+		out, err := p.Run(f.Name, t, in)
+		if err != nil {
+			return nil, err
+		}
+		for _, v := range f.Results {
+			all = append(all, result{f.Name, v.Name, "interpreter", out[v.Name].F})
+		}
+	}
+	return all, nil
+}
+
+// compare adds a line for each output.
+func (c *checker) compare(got, want []result, judge string) {
+	for i, g := range got {
+		w := want[i]
+		r := Result{Func: g.fn, Output: g.output, Judge: judge, Level: g.level}
+		peak := 1.0
+		for j := range w.values {
+			peak = max(peak, math.Abs(w.values[j]))
+			if d := math.Abs(g.values[j] - w.values[j]); d > r.MaxAbs || d != d {
+				r.MaxAbs = d
+			}
+		}
+		r.Bound = Tolerance * peak
+		c.results = append(c.results, r)
+	}
+}
+
+// sample is the self-check's input of a function.
+func (c *checker) sample(f *ir.Func) rt.Seq {
+	image, text := 0, 0
+	for _, p := range f.Params {
+		if p.Type.DType == ir.I32 {
+			text = c.text
+			continue
+		}
+		image = 1
+		for _, d := range p.Type.Shape {
+			image *= d.C
+		}
+	}
+	return task.Sample(f.Name, image, text, c.vocab)
+}
+
+// vectors are the sample's outputs as the package carries them.
+func vectors(rs []result, text int) []task.Vector {
+	var vs []task.Vector
+	for _, r := range rs {
+		v := task.Vector{Func: r.fn, Output: r.output, Text: text, Step: max(1, (len(r.values)+task.VectorValues-1)/task.VectorValues)}
+		peak := 1.0
+		for i, x := range r.values {
+			peak = max(peak, math.Abs(x))
+			if i%v.Step == 0 {
+				v.Values = append(v.Values, float32(x))
+			}
+		}
+		v.Bound = Tolerance * peak
+		vs = append(vs, v)
+	}
+	return vs
+}

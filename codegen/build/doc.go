@@ -1,0 +1,16 @@
+// Package build takes a model description the whole way: description and
+// checkpoint to program, program through the passes, planned program to a Go
+// package, package to a binary that has been checked.
+//
+//	m, err := build.Open("model.yaml")      // description, checkpoint, tokenizer, labels
+//	defer m.Close()
+//	p, err := m.Program(nil)                // the planned program
+//	report, err := m.Write("mymodel", build.Options{Check: build.Quick})
+//
+// An [Engine] is a package compiled in a temporary module and run in a process of its
+// own, one a CPU level: the self-check and the golden suite judge what users get that
+// way, and not a stand-in inside this process.
+//
+// It is the only package that sees both ends, ir/model and codegen, so that the
+// command and the golden suite share one way.
+package build

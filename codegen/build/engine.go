@@ -1,0 +1,165 @@
+package build
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/multiway-go/multiway/codegen"
+	"github.com/multiway-go/multiway/codegen/rt/pipe"
+	"github.com/multiway-go/multiway/ir"
+)
+
+// modulePath is this module, which generated packages link to.
+const modulePath = "github.com/multiway-go/multiway"
+
+// Engine is a planned program compiled to a program of its own, in a temporary
+// module that needs no network.
+type Engine struct {
+	dir     string
+	weights string
+}
+
+// NewEngine generates and compiles the package of a planned program. weights is the
+// file that codegen.WriteWeights made of it, "" to have it made. Close removes what
+// the engine made.
+func NewEngine(p *ir.Program, opt codegen.Options, weights string) (*Engine, error) {
+	dir, err := os.MkdirTemp("", "multiway-")
+	if err != nil {
+		return nil, err
+	}
+	e := &Engine{dir: dir, weights: weights}
+	if weights == "" {
+		e.weights = filepath.Join(dir, "weights.bin")
+		err = codegen.WriteWeights(e.weights, p, nil)
+	}
+	if err == nil {
+		opt.Weights = codegen.File
+		err = compile(dir, p, opt, e.exe(), pipeMain)
+	}
+	if err != nil {
+		e.Close()
+		return nil, err
+	}
+	return e, nil
+}
+
+// The main programs around a generated package, which both import as model.
+const (
+	pipeMain = `package main
+
+import (
+	"github.com/multiway-go/multiway/codegen/rt/pipe"
+
+	"check/model"
+)
+
+func main() { pipe.Main(&model.Package) }
+`
+	appMain = `package main
+
+import (
+	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/app"
+	"github.com/multiway-go/multiway/codegen/rt/task"
+
+	"check/model"
+)
+
+func main() {
+	app.Main(app.Binary{Open: func(weights string, opts ...rt.Option) (*task.Model, error) {
+		m, err := open(weights, opts)
+		if err != nil {
+			return nil, err
+		}
+		return m.Model, nil
+	}})
+}
+
+func open(weights string, opts []rt.Option) (*model.Model, error) {
+	if weights != "" {
+		return model.Open(weights, opts...)
+	}
+	return model.New(opts...)
+}
+`
+)
+
+// compile generates the package into the module in dir and builds main around it.
+func compile(dir string, p *ir.Program, opt codegen.Options, exe, main string) error {
+	opt.Package = "model"
+	if _, err := codegen.Write(filepath.Join(dir, "model"), p, opt); err != nil {
+		return err
+	}
+	if err := writeModule(dir); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(dir, "main.go"), []byte(main), 0o666); err != nil {
+		return err
+	}
+	return goCommand(dir, nil, "build", "-trimpath", "-ldflags=-s -w", "-o", exe, ".")
+}
+
+// writeModule writes the go.mod of the temporary module: this module, as the caller's
+// build sees it, with the sums of everything it links to.
+func writeModule(dir string) error {
+	root, err := moduleDir()
+	if err != nil {
+		return err
+	}
+	mod := fmt.Sprintf("module check\n\ngo 1.26\n\nrequire %s v0.0.0\n\nreplace %s => %s\n", modulePath, modulePath, root)
+	if err := os.WriteFile(filepath.Join(dir, "go.mod"), []byte(mod), 0o666); err != nil {
+		return err
+	}
+	sum, err := os.ReadFile(filepath.Join(root, "go.sum"))
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, "go.sum"), sum, 0o666)
+}
+
+func (e *Engine) exe() string { return filepath.Join(e.dir, "check.exe") }
+
+// Start starts a process at a CPU level; "" is the best this CPU has.
+func (e *Engine) Start(level string) (*pipe.Client, error) {
+	return pipe.Dial(e.exe(), level, e.weights)
+}
+
+// Close removes the engine's files.
+func (e *Engine) Close() error { return os.RemoveAll(e.dir) }
+
+// moduleDir is where the sources of this module are, as the go command sees them
+// from the working directory.
+func moduleDir() (string, error) {
+	var out bytes.Buffer
+	if err := goCommand("", &out, "list", "-m", "-f", "{{.Dir}}", modulePath); err != nil {
+		return "", fmt.Errorf("%w\nrun this inside a module that requires %s: go get %s", err, modulePath, modulePath)
+	}
+	dir := strings.TrimSpace(out.String())
+	if dir == "" {
+		return "", fmt.Errorf("the sources of %s are not on this machine; run `go mod download`", modulePath)
+	}
+	return dir, nil
+}
+
+// goCommand runs the go command in dir, without network for modules.
+func goCommand(dir string, out *bytes.Buffer, args ...string) error {
+	cmd := exec.Command("go", args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
+	if dir != "" {
+		cmd.Env = append(cmd.Env, "GOFLAGS=-mod=mod", "GOPROXY=off")
+	}
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	if out != nil {
+		cmd.Stdout = out
+	}
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, strings.TrimSpace(stderr.String()))
+	}
+	return nil
+}

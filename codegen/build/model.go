@@ -1,0 +1,147 @@
+package build
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/multiway-go/multiway/codegen"
+	"github.com/multiway-go/multiway/codegen/rt/pixel"
+	"github.com/multiway-go/multiway/codegen/rt/token"
+	"github.com/multiway-go/multiway/ir"
+	"github.com/multiway-go/multiway/ir/checkpoint"
+	"github.com/multiway-go/multiway/ir/model"
+	"github.com/multiway-go/multiway/passes"
+)
+
+// maxTokenizer bounds the size of a tokenizer file.
+const maxTokenizer = 256 << 20
+
+// Model is a description with the checkpoint it names open.
+type Model struct {
+	Desc      *model.Description
+	Source    checkpoint.Source // nil when the weights come from the seed, or from nowhere
+	Tokenizer []byte            // nil: none
+
+	taps bool
+}
+
+// Open reads a description and opens its checkpoint and tokenizer.
+func Open(path string) (*Model, error) {
+	d, err := model.Load(path)
+	if err != nil {
+		return nil, err
+	}
+	if d.Checkpoint == "" && d.Seed == nil {
+		return nil, fmt.Errorf("%s: no weights: add `checkpoint: FILE`, or `seed: NUMBER` for random ones", path)
+	}
+	m := &Model{Desc: d}
+	if d.Tokenizer != "" {
+		if m.Tokenizer, err = readLimited(d.Path(d.Tokenizer), maxTokenizer); err != nil {
+			return nil, err
+		}
+		tok, err := token.Load(m.Tokenizer)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", d.Path(d.Tokenizer), err)
+		}
+		if tok.Vocab() > d.Sizes.Vocab {
+			return nil, fmt.Errorf("%s: the tokenizer makes ids up to %d, the model's token table has %d rows; it belongs to another model",
+				d.Path(d.Tokenizer), tok.Vocab()-1, d.Sizes.Vocab)
+		}
+	}
+	if d.Checkpoint != "" {
+		if m.Source, err = checkpoint.OpenFile(d.Path(d.Checkpoint)); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+// Close closes the checkpoint. Programs of the model cannot load weights after it.
+func (m *Model) Close() error {
+	if m.Source == nil {
+		return nil
+	}
+	return m.Source.Close()
+}
+
+// WithTaps makes programs return every intermediate as a result too.
+func (m *Model) WithTaps() *Model {
+	c := *m
+	c.taps = true
+	return &c
+}
+
+// Lower returns the program as described, its weights bound. entries limits it to
+// those entries or functions; nil means the description's own.
+func (m *Model) Lower(entries []string) (*ir.Program, *checkpoint.Report, error) {
+	p, err := model.Lower(m.Desc, model.Options{Entries: entries, Taps: m.taps})
+	if err != nil {
+		return nil, nil, err
+	}
+	src := m.Source
+	if src == nil && m.Desc.Seed != nil {
+		if src, err = checkpoint.SeededFor(p, *m.Desc.Seed); err != nil {
+			return nil, nil, err
+		}
+	}
+	if src == nil {
+		return p, nil, nil
+	}
+	r, err := checkpoint.Bind(p, src)
+	return p, r, err
+}
+
+// Plan runs the passes to the end.
+func (m *Model) Plan(p *ir.Program) (*ir.Program, error) {
+	return passes.Run(p, passes.Options{Rows: m.Desc.Limits.Rows})
+}
+
+// options says what codegen makes of the model.
+func (m *Model) options(name string, w codegen.Placement) (codegen.Options, error) {
+	d := m.Desc
+	if name == "" {
+		name = d.Name
+	}
+	opt := codegen.Options{
+		Package: name, From: d.Name, Weights: w,
+		Rows: d.Limits.Rows, Text: d.Limits.Text,
+		Tokenizer: m.Tokenizer,
+	}
+	if d.File != "" {
+		opt.From = filepath.Base(d.File)
+	}
+	if d.Sizes.Channels == 3 {
+		pre := &pixel.Preprocess{Size: d.Preprocess.Size}
+		if d.Preprocess.Resize == "crop" {
+			pre.Resize = pixel.Crop
+		}
+		for c := range 3 {
+			pre.Mean[c], pre.Std[c] = float32(d.Preprocess.Mean[c]), float32(d.Preprocess.Std[c])
+		}
+		opt.Pixels = pre
+	}
+	for _, t := range d.Tasks {
+		labels, err := d.Labels(t)
+		if err != nil {
+			return opt, err
+		}
+		opt.Tasks = append(opt.Tasks, codegen.Task{Name: t.Name, Labels: labels})
+	}
+	return opt, nil
+}
+
+// readLimited reads a file of at most limit bytes.
+func readLimited(path string, limit int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && int64(len(b)) > limit {
+		err = fmt.Errorf("%s: more than %d MiB; this is no tokenizer file", path, limit>>20)
+	}
+	return b, err
+}

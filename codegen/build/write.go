@@ -1,0 +1,182 @@
+package build
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/multiway-go/multiway/codegen"
+	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/ir/checkpoint"
+)
+
+// Options say what Write builds.
+type Options struct {
+	Dir     string            // folder of the package, "" = none
+	Package string            // its name, "" = the description's
+	Weights codegen.Placement // "" = embedded up to codegen.EmbedLimit, else a file
+	Binary  string            // path of a binary with the weights at its end, "" = none
+	Entries []string          // nil = the description's
+	Check   Check             // "" = Quick
+	Strict  bool              // refuse a checkpoint with tensors that the model does not use
+
+	// Log, if not nil, is told what is under way; Progress the bytes of weights
+	// written so far, and in all.
+	Log      func(format string, args ...any)
+	Progress func(done, total int64)
+}
+
+func (o Options) log(format string, args ...any) {
+	if o.Log != nil {
+		o.Log(format, args...)
+	}
+}
+
+// Report is what Write did.
+type Report struct {
+	Files      []string           // written, in Dir
+	Weights    int64              // bytes of the weight file
+	Checkpoint *checkpoint.Report // nil for weights from a seed
+	Results    []Result           // of the self-check
+}
+
+// Write builds the package, the binary, or both. A package that fails its check is
+// not written, and what was there before stays.
+func (m *Model) Write(o Options) (*Report, error) {
+	if o.Dir == "" && o.Binary == "" {
+		return nil, fmt.Errorf("nothing to build: give a folder for the package, a path for the binary, or both")
+	}
+	described, found, err := m.Lower(o.Entries)
+	if err != nil {
+		return nil, err
+	}
+	r := &Report{Checkpoint: found}
+	if o.Strict && found != nil {
+		if err := found.Strict(); err != nil {
+			return nil, err
+		}
+	}
+	opt, err := m.options(o.Package, o.Weights)
+	if err != nil {
+		return nil, err
+	}
+	o.log("compiling %d functions", len(described.Funcs))
+	planned, err := m.Plan(described)
+	if err != nil {
+		return nil, err
+	}
+
+	weights, done, err := o.weightsFile()
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	o.log("packing weights")
+	if err := codegen.WriteWeights(weights, planned, o.Progress); err != nil {
+		return nil, err
+	}
+	st, err := os.Stat(weights)
+	if err != nil {
+		return nil, err
+	}
+	r.Weights = st.Size()
+
+	if o.Check != Off {
+		o.log("checking what was compiled")
+		e, err := NewEngine(planned, opt, weights)
+		if err != nil {
+			return nil, err
+		}
+		defer e.Close()
+		results, vectors, err := m.selfCheck(e, planned, o.Check, o)
+		if err != nil {
+			return nil, err
+		}
+		r.Results = results
+		if opt.Vectors, err = json.Marshal(vectors); err != nil {
+			return nil, err
+		}
+		opt.Vectors = append(opt.Vectors, '\n')
+	}
+	if o.Binary != "" {
+		o.log("building %s", o.Binary)
+		bin := opt
+		bin.Weights = codegen.Append
+		dir, err := os.MkdirTemp("", "multiway-")
+		if err != nil {
+			return nil, err
+		}
+		defer os.RemoveAll(dir)
+		exe := filepath.Join(dir, "binary.exe")
+		if err := compile(dir, planned, bin, exe, appMain); err != nil {
+			return nil, err
+		}
+		if err := install(exe, weights, o.Binary); err != nil {
+			return nil, err
+		}
+	}
+	if o.Dir != "" {
+		if r.Files, err = codegen.Write(o.Dir, planned, opt); err != nil {
+			return nil, err
+		}
+		if err := os.Rename(weights, filepath.Join(o.Dir, "weights.bin")); err != nil {
+			return nil, err
+		}
+		r.Files = append(r.Files, "weights.bin")
+	}
+	return r, nil
+}
+
+// weightsFile names a file for the weights that stands beside their final place, so
+// that a rename puts them there, and returns what removes it again.
+func (o Options) weightsFile() (path string, done func(), err error) {
+	dir := os.TempDir()
+	if o.Dir != "" {
+		dir = o.Dir
+		if err := os.MkdirAll(dir, 0o777); err != nil {
+			return "", nil, err
+		}
+	}
+	f, err := os.CreateTemp(dir, ".weights-")
+	if err != nil {
+		return "", nil, err
+	}
+	if err := f.Close(); err != nil {
+		return "", nil, err
+	}
+	return f.Name(), func() { os.Remove(f.Name()) }, os.Chmod(f.Name(), 0o644)
+}
+
+// install copies the executable to path and appends the weights.
+func install(exe, weights, path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+		return err
+	}
+	code, err := os.ReadFile(exe)
+	if err != nil {
+		return err
+	}
+	blob, err := os.Open(weights)
+	if err != nil {
+		return err
+	}
+	defer blob.Close()
+	tmp := path + ".new"
+	if err := os.WriteFile(tmp, code, 0o777); err != nil {
+		return err
+	}
+	defer os.Remove(tmp)
+	out, err := os.OpenFile(tmp, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	if err := rt.AppendBlob(out, blob); err != nil {
+		out.Close()
+		return err
+	}
+	if err := out.Close(); err != nil {
+		return err
+	}
+	return os.Rename(tmp, path)
+}

@@ -1,0 +1,19 @@
+// Package codegen writes a planned program out as a Go package: straight-line entry
+// points over codegen/rt, the kernels they need, and the weights as one blob.
+//
+// [Write] takes the program that package passes leaves behind (every op fused or a
+// view, every weight laid out, every value with an address) and emits
+//
+//	model.go                     the typed API: New, Open, Model, Session, task methods
+//	vision_retrieval.go ...      one file a function: each step is one line, its IR beside it
+//	weights.go                   where each op's weights are in the blob
+//	kernels_*.s, kernels_*.go    the kernels of each CPU level, copied or assembled
+//	levels*.go                   the kernel tables
+//	weights.bin, vocab.bin       the packed weights, the tokenizer
+//
+// Files are gofmt'ed, and the same program and options give the same bytes.
+//
+// A new op is one row of the table in steps.go. codegen imports ir, asm and its
+// emitters, and codegen/rt for the formats the two share; it is the only importer
+// of jennifer. It does not rewrite programs: that is package passes.
+package codegen

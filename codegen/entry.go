@@ -1,0 +1,233 @@
+package codegen
+
+import (
+	"fmt"
+
+	"github.com/dave/jennifer/jen"
+
+	"github.com/multiway-go/multiway/asm"
+	"github.com/multiway-go/multiway/ir"
+)
+
+const rtPath = "github.com/multiway-go/multiway/codegen/rt"
+
+// section is a run of packed rows of a value: C rows a sequence, or the text rows.
+type section = ir.Dim
+
+// entry writes one planned function as straight-line Go.
+type entry struct {
+	g        *generator
+	f        *ir.Func
+	scope    *scope
+	vars     map[*ir.Value]string
+	used     map[*ir.Value]bool
+	sections map[*ir.Value][]section
+	// home says where a value's rows are: inside another value, after the packed
+	// rows of the given dimension.
+	home map[*ir.Value]place
+}
+
+type place struct {
+	in    *ir.Value
+	after []section
+}
+
+func newEntry(g *generator, f *ir.Func) *entry {
+	e := &entry{
+		g: g, f: f,
+		scope:    newScope("e", "rt"),
+		vars:     map[*ir.Value]string{},
+		used:     map[*ir.Value]bool{},
+		sections: map[*ir.Value][]section{},
+		home:     map[*ir.Value]place{},
+	}
+	for _, v := range f.Params {
+		e.sections[v] = []section{v.Type.Rows()}
+	}
+	for _, v := range f.Values {
+		e.sections[v] = e.sectionsOf(v)
+		switch v.Op {
+		case ir.OpConcat:
+			var before []section
+			for _, a := range v.Args {
+				e.home[a] = place{v, before}
+				before = append(before[:len(before):len(before)], e.sections[a]...)
+			}
+		case ir.OpRows:
+			e.home[v] = place{v.Args[0], e.before(v)}
+		}
+		for _, a := range v.Args {
+			e.used[a] = true
+		}
+	}
+	return e
+}
+
+// sectionsOf lists the runs of packed rows a value is made of. They come from the
+// joins it was computed from; a value that no join made is one run.
+func (e *entry) sectionsOf(v *ir.Value) []section {
+	rows := v.Type.Rows()
+	if v.Op == ir.OpConcat {
+		var s []section
+		for _, a := range v.Args {
+			s = append(s, e.sections[a]...)
+		}
+		return s
+	}
+	if v.Op.Batch == ir.RowWise || v.Op == ir.OpSelfAttention || v.Op == ir.OpAttention || v.Op == ir.OpAddRows {
+		for _, a := range v.Args {
+			if s := e.sections[a]; len(s) > 1 && a.Type.Rows() == rows {
+				return s
+			}
+		}
+	}
+	return []section{rows}
+}
+
+// before lists the sections of v's argument that stand before the rows v takes.
+func (e *entry) before(v *ir.Value) []section {
+	at, sum := v.Attrs.Dim("at"), ir.Dim{}
+	secs := e.sections[v.Args[0]]
+	for i, s := range secs {
+		if sum == at {
+			return secs[:i]
+		}
+		sum, _ = sum.Plus(s)
+	}
+	return secs
+}
+
+// check reports a rows view that is not a whole run of packed rows: no address
+// expresses it for a batch of more than one sequence.
+func (e *entry) check() error {
+	for _, v := range e.f.Values {
+		if v.Op != ir.OpRows {
+			continue
+		}
+		secs := e.sections[v.Args[0]]
+		before := e.before(v)
+		sum := ir.Dim{}
+		for _, s := range secs[len(before):] {
+			if sum == v.Type.Rows() {
+				break
+			}
+			sum, _ = sum.Plus(s)
+		}
+		if sum != v.Type.Rows() {
+			return fmt.Errorf("%s: %s: rows at %s of %s are no whole segment of it; only whole segments have an address in a batch",
+				e.f.Name, v.Name, v.Attrs.Dim("at"), v.Args[0].Name)
+		}
+	}
+	return nil
+}
+
+// rows writes the number of packed rows of the sections.
+func rows(secs []section) jen.Code {
+	var sum ir.Dim
+	for _, s := range secs {
+		sum, _ = sum.Plus(s)
+	}
+	return jen.Id("e").Dot("Rows").Call(jen.Lit(sum.C), jen.Lit(sum.T))
+}
+
+// width is the number of columns a value has in memory: what its producer writes,
+// padded heads included.
+func width(v *ir.Value) int {
+	if v.Op == ir.OpQKV {
+		d := v.Type.Cols() / parts(v) / v.Attrs.Int("heads", 1)
+		return v.Type.Cols() / d * asm.Ceil(d)
+	}
+	if (v.Op == ir.OpConcat || v.Op == ir.OpRows) && len(v.Args) > 0 {
+		return width(v.Args[0])
+	}
+	return v.Type.Cols()
+}
+
+// parts is the number of projections in a qkv value.
+func parts(v *ir.Value) int { return partsOf(v.Attrs.Word("parts")) }
+
+func partsOf(word string) int {
+	if word == "" {
+		return 3
+	}
+	return len(word)
+}
+
+// mat writes the matrix of a value: its variable if it has one by now.
+func (e *entry) mat(v *ir.Value) jen.Code {
+	if n, ok := e.vars[v]; ok {
+		return jen.Id(n)
+	}
+	return e.address(v)
+}
+
+// address writes the matrix of a value from its place in the arena.
+func (e *entry) address(v *ir.Value) jen.Code {
+	if h, ok := e.home[v]; ok {
+		whole := e.mat(h.in)
+		if len(h.after) == 0 {
+			return jen.Add(whole).Dot("Sub").Call(jen.Lit(0), rows(e.sections[v]))
+		}
+		return jen.Add(whole).Dot("Sub").Call(rows(h.after), rows(e.sections[v]))
+	}
+	return e.arena(int(v.Offset), v.Attrs.Int("ld", 0), rows(e.sections[v]), width(v))
+}
+
+// arena writes a matrix at a byte offset of the arena.
+func (e *entry) arena(offset, ld int, rows jen.Code, cols int) jen.Code {
+	return jen.Id("e").Dot("Mat").Call(jen.Lit(offset/4), jen.Lit(ld), rows, jen.Lit(cols))
+}
+
+// tmp writes the scratch matrix that plan gave the value.
+func (e *entry) tmp(v *ir.Value, key string, rows jen.Code, cols int) jen.Code {
+	return e.arena(v.Attrs.Int(key, 0), asm.Stride(cols), rows, cols)
+}
+
+// block writes the rows of a scratch matrix that holds at most plan's block.
+func (e *entry) block(v *ir.Value) jen.Code {
+	return jen.Id("min").Call(rows(e.sections[v]), jen.Lit(v.Attrs.Int("block", 1)))
+}
+
+func sectionList(secs []section) jen.Code {
+	return jen.Index().Qual(rtPath, "Section").ValuesFunc(func(g *jen.Group) {
+		for _, s := range secs {
+			if s.C > 0 {
+				g.Values(jen.Dict{jen.Id("C"): jen.Lit(s.C)})
+			}
+			if s.T {
+				g.Values(jen.Dict{jen.Id("T"): jen.True()})
+			}
+		}
+	})
+}
+
+// emit writes the function.
+func (e *entry) emit(file *jen.File) error {
+	if err := e.check(); err != nil {
+		return err
+	}
+	name := e.g.runName(e.f)
+	var body []jen.Code
+	for _, v := range e.f.Values {
+		body = append(body, jen.Comment(ir.PrintValue(v)))
+		step, ok := steps[v.Op]
+		if !ok {
+			return fmt.Errorf("%s: %s: the runtime has no step for %s; it can only run inside a fused op", e.f.Name, ir.PrintValue(v), v.Op.Name)
+		}
+		if e.used[v] {
+			id := e.scope.name(goName(v.Name, false))
+			body = append(body, jen.Id(id).Op(":=").Add(e.address(v)))
+			e.vars[v] = id
+		}
+		if !v.Op.View {
+			call, err := step(e, v)
+			if err != nil {
+				return fmt.Errorf("%s: %s: %w", e.f.Name, ir.PrintValue(v), err)
+			}
+			body = append(body, call)
+		}
+	}
+	file.Commentf("%s runs function %s over the packed rows of e's batch, one step a line.", name, e.f.Name)
+	file.Func().Id(name).Params(jen.Id("e").Op("*").Qual(rtPath, "Exec")).Block(body...)
+	return nil
+}

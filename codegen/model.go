@@ -1,0 +1,272 @@
+package codegen
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/dave/jennifer/jen"
+
+	"github.com/multiway-go/multiway/codegen/rt/pixel"
+	"github.com/multiway-go/multiway/ir"
+)
+
+const (
+	taskPath  = rtPath + "/task"
+	tokenPath = rtPath + "/token"
+	pixelPath = rtPath + "/pixel"
+)
+
+// method is one task method of the generated API: on a Session it returns memory
+// that the next call reuses, on a Model memory of the caller's own.
+type method struct {
+	task, entry string
+	name, many  string // for one and for several inputs
+	of          string // what it returns, for the comment
+}
+
+// methods is the task API, in the order it is written. A method is there if its
+// function is.
+var methods = []method{
+	{"retrieval", "vision", "EmbedImage", "EmbedImages", "the unit embedding"},
+	{"retrieval", "language", "EmbedText", "EmbedTexts", "the unit embedding"},
+	{"classification", "vision", "Logits", "LogitsOf", "the class logits"},
+}
+
+func (g *generator) modelFile(layout [32]byte) error {
+	f := g.newFile()
+	f.PackageComment(g.doc())
+	f.Anon("embed")
+	if g.opt.Weights == Embed {
+		f.Comment("//go:embed weights.bin")
+		f.Var().Id("weights").String()
+	}
+	if g.opt.Tokenizer != nil {
+		f.Line().Comment("//go:embed vocab.bin")
+		f.Var().Id("vocab").Index().Byte()
+	}
+	f.Line().Comment("//go:embed check.json")
+	f.Var().Id("vectors").Index().Byte()
+	f.Line().Comment("This package was written for the first contract between generated code and the runtime.")
+	f.Const().Id("_").Op("=").Qual(rtPath, "Contract1")
+
+	var funcs []jen.Code
+	vocab := 0
+	for _, fn := range g.p.Funcs {
+		funcs = append(funcs, jen.Line().Op("&").Id(g.funcName(fn)))
+		for _, v := range fn.Values {
+			if v.Op == ir.OpEmbed {
+				vocab = max(vocab, g.weights[v.Bundle+".tok.w"].Type.Shape[0].C)
+			}
+		}
+	}
+	pkg := jen.Dict{
+		jen.Id("Name"):     jen.Lit(g.opt.Package),
+		jen.Id("Contract"): jen.Qual(rtPath, "Contract1"),
+		jen.Id("Layout"):   jen.Index(jen.Lit(32)).Byte().ValuesFunc(func(v *jen.Group) { bytesOf(v, layout[:]) }),
+		jen.Id("Funcs"):    jen.Index().Op("*").Qual(rtPath, "Func").Values(append(funcs, jen.Line())...),
+		jen.Id("Kernels"):  jen.Id("levels"),
+		jen.Id("Rows"):     jen.Lit(g.opt.Rows),
+		jen.Id("Text"):     jen.Lit(g.opt.Text),
+		jen.Id("Vocab"):    jen.Lit(vocab),
+	}
+	if g.opt.Weights == Embed {
+		pkg[jen.Id("Blob")] = jen.Id("weights")
+	}
+	f.Comment("Package describes the compiled model. It is read-only.")
+	f.Var().Id("Package").Op("=").Qual(rtPath, "Package").Values(pkg)
+
+	g.input(f)
+	g.constructors(f)
+	for _, t := range g.opt.Tasks {
+		if err := g.task(f, t); err != nil {
+			return err
+		}
+	}
+	for _, fn := range g.p.Funcs {
+		g.tensorMethod(f, fn)
+	}
+	return g.add("model.go", f)
+}
+
+func (g *generator) doc() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Package %s is a multiway model compiled from %s.\n\n", g.opt.Package, g.opt.From)
+	b.WriteString("Its functions:\n")
+	for _, f := range g.p.Funcs {
+		line, _, _ := strings.Cut(ir.PrintFunc(f), " {\n")
+		fmt.Fprintf(&b, "\n\t%s -> %s", line, outputs(f))
+	}
+	b.WriteString("\n\nA Model is immutable and safe to share; a Session serves one goroutine at a time\nand allocates nothing once its buffers have grown.")
+	return b.String()
+}
+
+func bytesOf(g *jen.Group, b []byte) {
+	for _, x := range b {
+		g.Op(fmt.Sprintf("%#02x", x))
+	}
+}
+
+// input writes how pictures and texts become tensors and ids.
+func (g *generator) input(f *jen.File) {
+	d := jen.Dict{
+		jen.Id("MaxText"): jen.Lit(g.opt.Text),
+		jen.Id("Vectors"): jen.Id("vectors"),
+	}
+	if g.opt.MaxPixels > 0 {
+		d[jen.Id("MaxPixels")] = jen.Lit(g.opt.MaxPixels)
+	}
+	for _, t := range g.opt.Tasks {
+		if len(t.Labels) > 0 {
+			d[jen.Id("Labels")] = jen.Id("Labels")
+		}
+	}
+	if p := g.opt.Pixels; p != nil {
+		three := func(v [3]float32) jen.Code {
+			return jen.Index(jen.Lit(3)).Float32().Values(jen.Lit(float32lit(v[0])), jen.Lit(float32lit(v[1])), jen.Lit(float32lit(v[2])))
+		}
+		mode := "Stretch"
+		if p.Resize == pixel.Crop {
+			mode = "Crop"
+		}
+		d[jen.Id("Pixels")] = jen.Op("&").Qual(pixelPath, "Preprocess").Values(jen.Dict{
+			jen.Id("Size"):   jen.Lit(p.Size),
+			jen.Id("Resize"): jen.Qual(pixelPath, mode),
+			jen.Id("Mean"):   three(p.Mean),
+			jen.Id("Std"):    three(p.Std),
+		})
+	}
+	if g.opt.Tokenizer != nil {
+		d[jen.Id("LoadTokens")] = jen.Func().Params().Params(jen.Qual(tokenPath, "Tokenizer"), jen.Error()).Block(
+			jen.Return(jen.Qual(tokenPath, "Load").Call(jen.Id("vocab"))),
+		)
+	}
+	f.Var().Id("input").Op("=").Qual(taskPath, "Input").Values(d)
+}
+
+// float32lit widens a float32 to the shortest decimal that names it.
+func float32lit(v float32) float64 {
+	var x float64
+	fmt.Sscan(fmt.Sprint(v), &x)
+	return x
+}
+
+func (g *generator) constructors(f *jen.File) {
+	opts := jen.Id("opts").Op("...").Qual(rtPath, "Option")
+	results := []jen.Code{jen.Op("*").Id("Model"), jen.Error()}
+	f.Comment("Model is the model with its weights open. It is safe for concurrent use.")
+	f.Type().Id("Model").Struct(jen.Op("*").Qual(taskPath, "Model"))
+	f.Comment("Session is one arena and one set of threads: one goroutine at a time. What its\nmethods return is valid until its next call.")
+	f.Type().Id("Session").Struct(jen.Op("*").Qual(taskPath, "Session"))
+
+	where := map[Placement]string{
+		Embed:  "New opens the model with the weights that are in this package.",
+		Append: "New opens the model with the weights at the end of the running executable.",
+		File:   "New opens the model with weights appended to the running executable, if there are any; see Open.",
+	}[g.opt.Weights]
+	f.Comment(where)
+	f.Func().Id("New").Params(opts).Params(results...).Block(
+		jen.Return(jen.Id("wrap").Call(jen.Id("Package").Dot("New").Call(jen.Id("opts").Op("...")))),
+	)
+	f.Comment("Open opens the model with the weight file at path, which it maps.")
+	f.Func().Id("Open").Params(jen.Id("path").String(), opts).Params(results...).Block(
+		jen.Return(jen.Id("wrap").Call(jen.Id("Package").Dot("Open").Call(jen.Id("path"), jen.Id("opts").Op("...")))),
+	)
+	f.Func().Id("wrap").Params(jen.Id("m").Op("*").Qual(rtPath, "Model"), jen.Err().Error()).Params(results...).Block(
+		jen.If(jen.Err().Op("!=").Nil()).Block(jen.Return(jen.Nil(), jen.Err())),
+		jen.List(jen.Id("t"), jen.Err()).Op(":=").Id("input").Dot("NewModel").Call(jen.Id("m")),
+		jen.If(jen.Err().Op("!=").Nil()).Block(jen.Return(jen.Nil(), jen.Err())),
+		jen.Return(jen.Op("&").Id("Model").Values(jen.Id("t")), jen.Nil()),
+	)
+	f.Comment("NewSession returns a session for one goroutine.")
+	f.Func().Params(jen.Id("m").Op("*").Id("Model")).Id("NewSession").Params().Op("*").Id("Session").Block(
+		jen.Return(jen.Op("&").Id("Session").Values(jen.Id("m").Dot("Model").Dot("NewSession").Call())),
+	)
+}
+
+// task writes the methods of one task on Session and Model.
+func (g *generator) task(f *jen.File, t Task) error {
+	for _, m := range methods {
+		fn := g.p.Func(m.entry + "_" + t.Name)
+		if m.task != t.Name || fn == nil {
+			continue
+		}
+		id := g.funcName(fn)
+		run, one, typ, noun := "Images", "img", jen.Qual("image", "Image"), "picture"
+		if m.entry == "language" {
+			run, one, typ, noun = "Texts", "text", jen.String(), "text"
+		}
+		f.Commentf("%s returns %s of a %s, %d values, valid until the session's next call.", m.name, m.of, noun, fn.Results[0].Type.Cols())
+		f.Func().Params(jen.Id("s").Op("*").Id("Session")).Id(m.name).Params(jen.Id(one).Add(typ)).Params(jen.Index().Float32(), jen.Error()).Block(
+			jen.List(jen.Id("r"), jen.Err()).Op(":=").Id("s").Dot(run).Call(jen.Op("&").Id(id), jen.Id(one)),
+			jen.If(jen.Err().Op("!=").Nil()).Block(jen.Return(jen.Nil(), jen.Err())),
+			jen.Return(jen.Id("r").Dot("Out").Call(jen.Lit(0), jen.Lit(0)), jen.Nil()),
+		)
+		f.Commentf("%s returns %s of each %s, in one packed batch.", m.many, m.of, noun)
+		f.Func().Params(jen.Id("s").Op("*").Id("Session")).Id(m.many).Params(jen.Id(one+"s").Index().Add(typ)).Params(jen.Index().Index().Float32(), jen.Error()).Block(
+			jen.List(jen.Id("r"), jen.Err()).Op(":=").Id("s").Dot(run).Call(jen.Op("&").Id(id), jen.Id(one+"s").Op("...")),
+			jen.If(jen.Err().Op("!=").Nil()).Block(jen.Return(jen.Nil(), jen.Err())),
+			jen.Return(jen.Id("s").Dot("Rows").Call(jen.Id("r"), jen.Lit(0)), jen.Nil()),
+		)
+		f.Commentf("%s returns %s of a %s.", m.name, m.of, noun)
+		f.Func().Params(jen.Id("m").Op("*").Id("Model")).Id(m.name).Params(jen.Id(one).Add(typ)).Params(jen.Index().Float32(), jen.Error()).Block(
+			jen.Return(jen.Qual(taskPath, "One").Call(jen.Id("m").Dot(m.many).Call(jen.Index().Add(typ).Values(jen.Id(one))))),
+		)
+		f.Commentf("%s returns %s of each %s.", m.many, m.of, noun)
+		f.Func().Params(jen.Id("m").Op("*").Id("Model")).Id(m.many).Params(jen.Id(one+"s").Index().Add(typ)).Params(jen.Index().Index().Float32(), jen.Error()).Block(
+			jen.Return(jen.Id("m").Dot("Model").Dot(run).Call(jen.Op("&").Id(id), jen.Lit(0), jen.Id(one+"s"))),
+		)
+	}
+	if t.Name == "classification" && g.p.Func("vision_classification") != nil {
+		g.classify(f, t)
+	}
+	if w := g.p.Weight("retrieval.logit_scale"); t.Name == "retrieval" && w != nil && w.Offset >= 0 {
+		f.Comment("LogitScale returns what cosines are multiplied by in the model's logits, exp(logit_scale).")
+		f.Func().Params(jen.Id("m").Op("*").Id("Model")).Id("LogitScale").Params().Float64().Block(
+			jen.Return(jen.Qual("math", "Exp").Call(jen.Float64().Call(jen.Id("m").Dot("Weight").Call(jen.Lit(int(w.Offset / 4)))))),
+		)
+	}
+	return nil
+}
+
+func (g *generator) classify(f *jen.File, t Task) {
+	names := jen.Code(jen.Nil())
+	if len(t.Labels) > 0 {
+		f.Comment("Labels are the class names, in the order of the logits.")
+		f.Var().Id("Labels").Op("=").Index().String().ValuesFunc(func(v *jen.Group) {
+			for _, l := range t.Labels {
+				v.Line().Lit(l)
+			}
+			v.Line()
+		})
+		names = jen.Id("Labels")
+	}
+	top := func(recv, call string) {
+		f.Comment("Classify returns the k most probable classes of a picture, best first; k <= 0 means all.")
+		f.Func().Params(jen.Id(recv).Op("*").Id(call)).Id("Classify").Params(jen.Id("img").Qual("image", "Image"), jen.Id("k").Int()).
+			Params(jen.Index().Qual(taskPath, "Label"), jen.Error()).Block(
+			jen.List(jen.Id("logits"), jen.Err()).Op(":=").Id(recv).Dot("Logits").Call(jen.Id("img")),
+			jen.If(jen.Err().Op("!=").Nil()).Block(jen.Return(jen.Nil(), jen.Err())),
+			jen.Return(jen.Qual(taskPath, "Top").Call(jen.Id("logits"), names, jen.Id("k")), jen.Nil()),
+		)
+	}
+	top("s", "Session")
+	top("m", "Model")
+}
+
+// tensorMethod writes the door to the function itself: tensors and ids in, tensors out.
+func (g *generator) tensorMethod(f *jen.File, fn *ir.Func) {
+	name := goName(fn.Name, true)
+	f.Commentf("%s runs function %s on a batch of sequences. The result's outputs are, in order:\n%s.", name, fn.Name, outputs(fn))
+	f.Func().Params(jen.Id("s").Op("*").Id("Session")).Id(name).Params(jen.Id("batch").Index().Qual(rtPath, "Seq")).
+		Params(jen.Op("*").Qual(rtPath, "Result"), jen.Error()).Block(
+		jen.Return(jen.Id("s").Dot("Run").Call(jen.Op("&").Id(g.funcName(fn)), jen.Id("batch"))),
+	)
+}
+
+func outputs(f *ir.Func) string {
+	var s []string
+	for _, r := range f.Results {
+		s = append(s, r.Name+" "+r.Type.String())
+	}
+	return strings.Join(s, ", ")
+}

@@ -1,0 +1,118 @@
+package codegen
+
+import (
+	"github.com/dave/jennifer/jen"
+
+	"github.com/multiway-go/multiway/asm"
+	"github.com/multiway-go/multiway/ir"
+)
+
+// steps says how each op of a planned program is written: as one call of the
+// runtime. A view has a nil row: its address says it all.
+var steps = map[*ir.Op]func(e *entry, v *ir.Value) (jen.Code, error){
+	ir.OpConcat: nil,
+	ir.OpRows:   nil,
+
+	ir.OpEmbedPatches:   embedPatches,
+	ir.OpEmbed:          embedText,
+	ir.OpQKV:            qkv,
+	ir.OpSelfAttention:  attention("SelfAttention"),
+	ir.OpCrossAttention: attention("CrossAttention"),
+	ir.OpAttnOut:        attnOut,
+	ir.OpFFN:            ffn,
+
+	ir.OpLinear: func(e *entry, v *ir.Value) (jen.Code, error) {
+		l, err := e.g.linear(v.Bundle, v.Bundle)
+		return e.call("Linear", v, e.mat(v.Args[0]), l), err
+	},
+	ir.OpLayerNorm: func(e *entry, v *ir.Value) (jen.Code, error) {
+		n, err := e.g.norm(v.Bundle, v.Type.Cols(), v.Attrs.Float("eps", 0))
+		return e.call("LayerNorm", v, e.mat(v.Args[0]), n), err
+	},
+	ir.OpSelect: func(e *entry, v *ir.Value) (jen.Code, error) {
+		row := v.Attrs.Dim("row")
+		if row.T {
+			return nil, errRow(row)
+		}
+		return e.call("Select", v, e.mat(v.Args[0]), sectionList(e.sections[v.Args[0]]), jen.Lit(row.C)), nil
+	},
+	ir.OpMean: func(e *entry, v *ir.Value) (jen.Code, error) {
+		return e.call("Mean", v, e.mat(v.Args[0]), sectionList(e.sections[v.Args[0]]), jen.Lit(v.Attrs.Int("from", 0))), nil
+	},
+	ir.OpL2Norm: func(e *entry, v *ir.Value) (jen.Code, error) {
+		return e.call("L2Norm", v, e.mat(v.Args[0]), jen.Lit(v.Attrs.Float("floor", 0))), nil
+	},
+	ir.OpGelu: func(e *entry, v *ir.Value) (jen.Code, error) { return e.call("Gelu", v, e.mat(v.Args[0])), nil },
+	ir.OpTanh: func(e *entry, v *ir.Value) (jen.Code, error) { return e.call("Tanh", v, e.mat(v.Args[0])), nil },
+	ir.OpAdd: func(e *entry, v *ir.Value) (jen.Code, error) {
+		return e.call("Add", v, e.mat(v.Args[0]), e.mat(v.Args[1])), nil
+	},
+}
+
+// call writes e.Method(dst, args...).
+func (e *entry) call(method string, v *ir.Value, args ...jen.Code) jen.Code {
+	return jen.Id("e").Dot(method).Call(append([]jen.Code{e.mat(v)}, args...)...)
+}
+
+func embedPatches(e *entry, v *ir.Value) (jen.Code, error) {
+	image := v.Args[0].Type.Shape
+	patch := v.Attrs.Int("patch", 1)
+	n := v.Type.Rows().C - 1
+	k := image[0].C * patch * patch
+	d, err := e.g.patches(v.Bundle, image[0].C, image[1].C, patch)
+	return e.call("EmbedPatches", v, e.tmp(v, "tmp", rows([]section{ir.C(n)}), k), d), err
+}
+
+func embedText(e *entry, v *ir.Value) (jen.Code, error) {
+	d, err := e.g.embed(v.Bundle)
+	return e.call("EmbedText", v, d), err
+}
+
+func qkv(e *entry, v *ir.Value) (jen.Code, error) {
+	x := v.Args[0]
+	n, err := e.g.norm(v.Bundle+".ln", x.Type.Cols(), v.Attrs.Float("eps", 0))
+	if err != nil {
+		return nil, err
+	}
+	l, err := e.g.projections(v)
+	return e.call("QKV", v, e.mat(x), e.tmp(v, "tmp", rows(e.sections[v]), x.Type.Cols()), n, l), err
+}
+
+func attention(method string) func(e *entry, v *ir.Value) (jen.Code, error) {
+	return func(e *entry, v *ir.Value) (jen.Code, error) {
+		heads := v.Attrs.Int("heads", 1)
+		d := v.Type.Cols() / heads
+		keys := v.Args[len(v.Args)-1]
+		var args []jen.Code
+		for _, a := range v.Args {
+			args = append(args, e.mat(a))
+		}
+		desc := e.g.describe("Attention", v.Op.Name, jen.Dict{
+			jen.Id("Heads"): jen.Lit(heads),
+			jen.Id("D"):     jen.Lit(d),
+			jen.Id("DP"):    jen.Lit(asm.Ceil(d)),
+			jen.Id("Scale"): jen.Lit(v.Attrs.Float("scale", 0)),
+			jen.Id("Base2"): jen.Lit(v.Attrs.Int("base", 0) == 2),
+		})
+		return e.call(method, v, append(args, desc, sectionList(e.sections[keys]))...), nil
+	}
+}
+
+func attnOut(e *entry, v *ir.Value) (jen.Code, error) {
+	c, x := v.Args[0], v.Args[1]
+	n, err := e.g.optionalNorm(v, v.Bundle+".sub", c.Type.Cols(), "eps")
+	if err != nil {
+		return nil, err
+	}
+	l, err := e.g.linear(v.Bundle+".out", v.Bundle+".out")
+	return e.call("AttnOut", v, e.mat(c), e.mat(x), e.tmp(v, "tmp", rows(e.sections[v]), c.Type.Cols()), n, l), err
+}
+
+func ffn(e *entry, v *ir.Value) (jen.Code, error) {
+	d, hidden, err := e.g.ffn(v)
+	if err != nil {
+		return nil, err
+	}
+	x := v.Args[0]
+	return e.call("FFN", v, e.mat(x), e.tmp(v, "tmp", e.block(v), x.Type.Cols()), e.tmp(v, "hidden", e.block(v), hidden), d), nil
+}

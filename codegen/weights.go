@@ -1,0 +1,176 @@
+package codegen
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/dave/jennifer/jen"
+
+	"github.com/multiway-go/multiway/ir"
+)
+
+// descriptor is one package-level variable that says where an op's weights are.
+type descriptor struct {
+	name, key string
+	typ       string
+	value     jen.Dict
+}
+
+// describe returns a pointer to the descriptor of the given rt type and content,
+// which it adds to the package unless an equal one is there.
+func (g *generator) describe(typ, name string, value jen.Dict) jen.Code {
+	key := typ + fmt.Sprintf("%#v", jen.Values(value))
+	for _, d := range g.descriptors {
+		if d.key == key {
+			return jen.Op("&").Id(d.name)
+		}
+	}
+	d := descriptor{name: g.scope.name(goName(name+"."+strings.ToLower(typ), false)), key: key, typ: typ, value: value}
+	g.descriptors = append(g.descriptors, d)
+	return jen.Op("&").Id(d.name)
+}
+
+// offset is where a weight starts in the blob's payload, in floats, or -1 when the
+// bundle has no such field.
+func (g *generator) offset(name string) int {
+	w := g.weights[name]
+	if w == nil {
+		return -1
+	}
+	return int(w.Offset / 4)
+}
+
+// need is the weight called name, packed, or an error.
+func (g *generator) need(name string) (*ir.Weight, error) {
+	w := g.weights[name]
+	if w == nil || w.Offset < 0 {
+		return nil, fmt.Errorf("weight @%s is not packed; run the passes to the end first", name)
+	}
+	return w, nil
+}
+
+func (g *generator) linearValue(bundle string) (jen.Dict, *ir.Weight, error) {
+	w, err := g.need(bundle + ".w")
+	if err != nil {
+		return nil, nil, err
+	}
+	return jen.Dict{
+		jen.Id("W"):    jen.Lit(g.offset(bundle + ".w")),
+		jen.Id("Bias"): jen.Lit(g.offset(bundle + ".b")),
+		jen.Id("K"):    jen.Lit(w.Type.Shape[1].C),
+		jen.Id("N"):    jen.Lit(w.Type.Shape[0].C),
+	}, w, nil
+}
+
+func (g *generator) linear(bundle, name string) (jen.Code, error) {
+	v, _, err := g.linearValue(bundle)
+	if err != nil {
+		return nil, err
+	}
+	return g.describe("Linear", name, v), nil
+}
+
+// projections describes the panels of a qkv op: those of its parts stand one
+// after the other in the blob, heads padded to whole panels.
+func (g *generator) projections(v *ir.Value) (jen.Code, error) {
+	names := v.Attrs.Word("parts")
+	if names == "" {
+		names = "qkv"
+	}
+	first := v.Bundle + "." + names[:1]
+	if _, err := g.need(first + ".w"); err != nil {
+		return nil, err
+	}
+	return g.describe("Linear", v.Bundle+"."+names, jen.Dict{
+		jen.Id("W"):    jen.Lit(g.offset(first + ".w")),
+		jen.Id("Bias"): jen.Lit(g.offset(first + ".b")),
+		jen.Id("K"):    jen.Lit(v.Args[0].Type.Cols()),
+		jen.Id("N"):    jen.Lit(width(v)),
+	}), nil
+}
+
+func (g *generator) normValue(bundle string, n int, eps float64) jen.Dict {
+	return jen.Dict{
+		jen.Id("G"):   jen.Lit(g.offset(bundle + ".g")),
+		jen.Id("B"):   jen.Lit(g.offset(bundle + ".b")),
+		jen.Id("N"):   jen.Lit(n),
+		jen.Id("Eps"): jen.Lit(eps),
+	}
+}
+
+func (g *generator) norm(bundle string, n int, eps float64) (jen.Code, error) {
+	name := bundle
+	if g.offset(bundle+".g") < 0 {
+		name = fmt.Sprintf("bare%d", n)
+	}
+	return g.describe("Norm", name, g.normValue(bundle, n, eps)), nil
+}
+
+// optionalNorm is the norm whose presence the attribute key says, or nil.
+func (g *generator) optionalNorm(v *ir.Value, bundle string, n int, key string) (jen.Code, error) {
+	a, ok := v.Attrs.Get(key)
+	if !ok {
+		return jen.Nil(), nil
+	}
+	return g.norm(bundle, n, a.Float)
+}
+
+// ffn describes a feed-forward block and returns its hidden width.
+func (g *generator) ffn(v *ir.Value) (jen.Code, int, error) {
+	fc1, w, err := g.linearValue(v.Bundle + ".fc1")
+	if err != nil {
+		return nil, 0, err
+	}
+	fc2, _, err := g.linearValue(v.Bundle + ".fc2")
+	if err != nil {
+		return nil, 0, err
+	}
+	hidden := w.Type.Shape[0].C
+	n1, err := g.norm(v.Bundle+".ln", v.Type.Cols(), v.Attrs.Float("eps", 0))
+	if err != nil {
+		return nil, 0, err
+	}
+	n2, err := g.optionalNorm(v, v.Bundle+".sub", hidden, "sub")
+	if err != nil {
+		return nil, 0, err
+	}
+	linear := func(d jen.Dict) jen.Code { return jen.Qual(rtPath, "Linear").Values(d) }
+	return g.describe("FFN", v.Bundle, jen.Dict{
+		jen.Id("Norm1"): n1,
+		jen.Id("Fc1"):   linear(fc1),
+		jen.Id("Norm2"): n2,
+		jen.Id("Fc2"):   linear(fc2),
+	}), hidden, nil
+}
+
+func (g *generator) patches(bundle string, channels, size, patch int) (jen.Code, error) {
+	proj, _, err := g.linearValue(bundle + ".proj")
+	if err != nil {
+		return nil, err
+	}
+	return g.describe("Patches", bundle, jen.Dict{
+		jen.Id("Proj"):     jen.Qual(rtPath, "Linear").Values(proj),
+		jen.Id("Cls"):      jen.Lit(g.offset(bundle + ".cls.w")),
+		jen.Id("Pos"):      jen.Lit(g.offset(bundle + ".pos.w")),
+		jen.Id("Size"):     jen.Lit(size),
+		jen.Id("Patch"):    jen.Lit(patch),
+		jen.Id("Channels"): jen.Lit(channels),
+	}), nil
+}
+
+func (g *generator) embed(bundle string) (jen.Code, error) {
+	w, err := g.need(bundle + ".tok.w")
+	if err != nil {
+		return nil, err
+	}
+	return g.describe("Embed", bundle, jen.Dict{
+		jen.Id("Table"): jen.Lit(g.offset(bundle + ".tok.w")),
+		jen.Id("Pos"):   jen.Lit(g.offset(bundle + ".pos.w")),
+		jen.Id("D"):     jen.Lit(w.Type.Shape[1].C),
+		jen.Id("Vocab"): jen.Lit(w.Type.Shape[0].C),
+	}), nil
+}
+
+func errRow(d ir.Dim) error {
+	return fmt.Errorf("row %s is no constant; the runtime selects constant rows only", d)
+}

@@ -1,0 +1,407 @@
+package golden
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/multiway-go/multiway/asm"
+	"github.com/multiway-go/multiway/codegen/build"
+	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/golden/cases"
+	"github.com/multiway-go/multiway/ir"
+	"github.com/multiway-go/multiway/ir/model"
+)
+
+// Options say how cases are run.
+type Options struct {
+	Engine string // interp, binary or all; "" = all
+	Level  string // a CPU level of the binary engine, or all; "" = all
+	JSON   bool   // print lines as JSON objects
+}
+
+// Engines lists what Options.Engine may be.
+var Engines = []string{"interp", "binary", "all"}
+
+// Line is the verdict on one output.
+type Line struct {
+	Case    string  `json:"case"`
+	Weights string  `json:"weights,omitempty"`
+	Run     string  `json:"run,omitempty"`
+	Output  string  `json:"output,omitempty"`
+	Engine  string  `json:"engine,omitempty"`
+	Level   string  `json:"level,omitempty"`
+	MaxAbs  float64 `json:"max_abs"`
+	Bound   float64 `json:"bound"`
+	Verdict string  `json:"verdict"` // ok, FAIL, skipped
+	Note    string  `json:"note,omitempty"`
+}
+
+// String prints the line in columns.
+func (l Line) String() string {
+	dash := func(s string) string {
+		if s == "" {
+			return "-"
+		}
+		return s
+	}
+	s := fmt.Sprintf("%-15s %-23s %-14s %-18s %-6s %-8s %9.2e %9.2e %s", l.Case, dash(l.Weights), dash(l.Run), dash(l.Output), dash(l.Engine), dash(l.Level), l.MaxAbs, l.Bound, l.Verdict)
+	if l.Note != "" {
+		s += ": " + l.Note
+	}
+	return s
+}
+
+// Summary counts the lines.
+type Summary struct {
+	Passed  int `json:"passed"`
+	Failed  int `json:"failed"`
+	Skipped int `json:"skipped"`
+}
+
+// String is the last line of a check.
+func (s Summary) String() string {
+	return fmt.Sprintf("%d passed, %d failed, %d skipped", s.Passed, s.Failed, s.Skipped)
+}
+
+const (
+	ok      = "ok"
+	fail    = "FAIL"
+	skipped = "skipped"
+)
+
+type checker struct {
+	opt Options
+	w   io.Writer
+	sum Summary
+	err error // of writing
+}
+
+// Check runs the cases in dirs, each a case's folder or a folder of them, prints a
+// line an output and the summary to w, and returns the summary. A case that cannot be
+// run is a failed line that says why; an error is one of the caller or of w.
+func Check(dirs []string, opt Options, w io.Writer) (Summary, error) {
+	if opt.Engine == "" {
+		opt.Engine = "all"
+	}
+	if !slices.Contains(Engines, opt.Engine) {
+		return Summary{}, fmt.Errorf("engine %q: want %s", opt.Engine, strings.Join(Engines, ", "))
+	}
+	c := &checker{opt: opt, w: w}
+	levels, err := c.levels()
+	if err != nil {
+		return Summary{}, err
+	}
+	var folders []string
+	for _, d := range dirs {
+		f, err := expand(d)
+		if err != nil {
+			return Summary{}, err
+		}
+		folders = append(folders, f...)
+	}
+	for _, dir := range folders {
+		if err := c.dir(dir, levels); err != nil {
+			c.add(Line{Case: filepath.Base(dir), Verdict: fail, Note: err.Error()})
+		}
+	}
+	if opt.JSON {
+		c.print(c.sum)
+	} else {
+		c.print(c.sum.String())
+	}
+	return c.sum, c.err
+}
+
+// expand returns the case folders that dir stands for.
+func expand(dir string) ([]string, error) {
+	if _, err := os.Stat(filepath.Join(dir, "case.json")); err == nil {
+		return []string{dir}, nil
+	}
+	found, err := filepath.Glob(filepath.Join(dir, "*", "case.json"))
+	if err != nil {
+		return nil, err
+	}
+	if len(found) == 0 {
+		return nil, fmt.Errorf("%s: no case.json here or in a folder below; a case is a folder with a case.json", dir)
+	}
+	for i, f := range found {
+		found[i] = filepath.Dir(f)
+	}
+	return found, nil
+}
+
+// levels lists the CPU levels to run the binary engine at.
+func (c *checker) levels() ([]string, error) {
+	if c.opt.Engine == "interp" {
+		return nil, nil
+	}
+	have := rt.Levels()
+	if c.opt.Level != "" && c.opt.Level != "all" {
+		if !slices.Contains(have, c.opt.Level) {
+			return nil, fmt.Errorf("level %s is not on this CPU, which has %s", c.opt.Level, strings.Join(have, ", "))
+		}
+		return []string{c.opt.Level}, nil
+	}
+	var levels []string
+	for _, l := range asm.Levels {
+		if slices.Contains(have, string(l.ISA)) {
+			levels = append(levels, string(l.ISA))
+		} else if !c.opt.JSON {
+			c.print(fmt.Sprintf("level %s: not on this CPU", l.ISA))
+		}
+	}
+	return levels, nil
+}
+
+func (c *checker) print(v any) {
+	if c.err != nil {
+		return
+	}
+	if c.opt.JSON {
+		c.err = json.NewEncoder(c.w).Encode(v)
+		return
+	}
+	_, c.err = fmt.Fprintln(c.w, v)
+}
+
+func (c *checker) add(l Line) {
+	switch l.Verdict {
+	case ok:
+		c.sum.Passed++
+	case fail:
+		c.sum.Failed++
+	case skipped:
+		c.sum.Skipped++
+	}
+	if math.IsNaN(l.MaxAbs) || math.IsInf(l.MaxAbs, 0) {
+		l.Note, l.MaxAbs = fmt.Sprintf("the error is %v", l.MaxAbs), math.MaxFloat64
+	}
+	c.print(l)
+}
+
+// dir runs one case.
+func (c *checker) dir(dir string, levels []string) error {
+	cs, err := cases.Load(dir)
+	if err != nil {
+		return err
+	}
+	defer cs.Close()
+	if run, ok := libraries[cs.Task]; ok {
+		return run(c, cs)
+	}
+	if cs.Weights == nil {
+		return fmt.Errorf("task %s of family %s is not built yet", cs.Task, cs.Family)
+	}
+	config, err := json.Marshal(cs.Config)
+	if err != nil {
+		return err
+	}
+	d, err := model.FromGolden(config)
+	if err != nil {
+		return err
+	}
+	for _, v := range cs.Variants() {
+		if v.Missing {
+			c.add(Line{Case: cs.Name, Weights: v.Name, Verdict: skipped, Note: "the file is not in the folder"})
+			continue
+		}
+		if err := c.variant(cs, d, v, levels); err != nil {
+			c.add(Line{Case: cs.Name, Weights: v.Name, Verdict: fail, Note: err.Error()})
+		}
+	}
+	return nil
+}
+
+// variant runs the runs that go with one set of weights. Runs that record
+// intermediates use a program of their own that returns them.
+func (c *checker) variant(cs *cases.Case, d *model.Description, v cases.Variant, levels []string) error {
+	src, err := cs.OpenWeights(v)
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	m := &build.Model{Desc: d, Source: src}
+	for _, taps := range []bool{false, true} {
+		var runs []*run
+		var entries []string
+		for _, r := range cs.RunsOf(v) {
+			x, err := planRun(cs, r)
+			if err != nil {
+				return err
+			}
+			if x.taps != taps {
+				continue
+			}
+			runs = append(runs, x)
+			for _, call := range x.calls {
+				if !slices.Contains(entries, call.fn) {
+					entries = append(entries, call.fn)
+				}
+			}
+		}
+		if len(runs) == 0 {
+			continue
+		}
+		if taps {
+			m = m.WithTaps()
+		}
+		p, _, err := m.Lower(entries)
+		if err != nil {
+			return err
+		}
+		j := &judgement{c: c, cs: cs, variant: v, program: p}
+		if c.opt.Engine != "binary" {
+			j.engine, j.level, j.run = "interp", "", interpreter(p)
+			j.all(runs)
+		}
+		if c.opt.Engine != "interp" {
+			if err := j.binary(m, runs, levels); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// judgement is one program under one engine.
+type judgement struct {
+	c             *checker
+	cs            *cases.Case
+	variant       cases.Variant
+	program       *ir.Program
+	engine, level string
+	run           runner
+}
+
+// runner runs a function on a batch: its outputs by name, each sequence's rows.
+type runner func(fn string, batch []rt.Seq) (map[string][][]float32, error)
+
+func (j *judgement) binary(m *build.Model, runs []*run, levels []string) error {
+	planned, err := m.Plan(j.program)
+	if err != nil {
+		return err
+	}
+	opt, err := m.CodeOptions()
+	if err != nil {
+		return err
+	}
+	e, err := build.NewEngine(planned, opt, "")
+	if err != nil {
+		return err
+	}
+	defer e.Close()
+	for _, l := range levels {
+		proc, err := e.Start(l)
+		if err != nil {
+			return err
+		}
+		j.engine, j.level, j.run = "binary", l, func(fn string, batch []rt.Seq) (map[string][][]float32, error) {
+			outs, err := proc.Run(fn, batch)
+			if err != nil {
+				return nil, err
+			}
+			all := map[string][][]float32{}
+			for _, o := range outs {
+				all[o.Name] = o.Seqs
+			}
+			return all, nil
+		}
+		j.all(runs)
+		if err := proc.Close(); err != nil {
+			return fmt.Errorf("the compiled program at level %s: %w", l, err)
+		}
+	}
+	return nil
+}
+
+// interpreter runs functions in float64, one sequence after the other.
+func interpreter(p *ir.Program) runner {
+	return func(fn string, batch []rt.Seq) (map[string][][]float32, error) {
+		f := p.Func(fn)
+		all := map[string][][]float32{}
+		for _, s := range batch {
+			in := map[string]*ir.Tensor{}
+			t := max(1, len(s.IDs))
+			for _, v := range f.Params {
+				x := &ir.Tensor{Shape: v.Type.At(t)}
+				if v.Type.DType == ir.I32 {
+					x.IDs = s.IDs
+				} else {
+					x.F = widen(s.Image)
+				}
+				in[v.Name] = x
+			}
+			out, err := p.Run(fn, t, in)
+			if err != nil {
+				return nil, err
+			}
+			for name, x := range out {
+				all[name] = append(all[name], narrow(x.F))
+			}
+		}
+		return all, nil
+	}
+}
+
+func widen(x []float32) []float64 {
+	out := make([]float64, len(x))
+	for i, v := range x {
+		out[i] = float64(v)
+	}
+	return out
+}
+
+func narrow(x []float64) []float32 {
+	out := make([]float32, len(x))
+	for i, v := range x {
+		out[i] = float32(v)
+	}
+	return out
+}
+
+// all judges every output of every run.
+func (j *judgement) all(runs []*run) {
+	for _, r := range runs {
+		got, err := r.outputs(j.cs, j.program, j.run)
+		for _, name := range r.r.OutputNames() {
+			l := Line{Case: j.cs.Name, Weights: j.variant.Name, Run: r.r.Name, Output: name, Engine: j.engine, Level: j.level}
+			if err == nil {
+				err = j.judge(r, name, got[name], &l)
+			}
+			if err != nil {
+				l.Verdict, l.Note = fail, err.Error()
+			}
+			j.c.add(l)
+		}
+	}
+}
+
+func (j *judgement) judge(r *run, name string, got [][]float32, l *Line) error {
+	if got == nil {
+		return errors.New("the program has no such output")
+	}
+	ref, err := j.cs.Reference(r.r, name)
+	if err != nil {
+		return err
+	}
+	res, err := ref.Compare(got)
+	if err != nil {
+		return err
+	}
+	l.verdict(res)
+	return nil
+}
+
+func (l *Line) verdict(r cases.Result) {
+	l.MaxAbs, l.Bound, l.Verdict = r.MaxAbs, r.Bound, ok
+	if !r.OK() {
+		l.Verdict, l.Note = fail, r.String()
+	}
+}

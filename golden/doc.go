@@ -1,0 +1,10 @@
+// Package golden judges the compiler by golden cases: what the original models
+// compute, recorded in the format that package golden/cases reads.
+//
+// [Check] runs cases through two engines, the float64 interpreter of the IR and the
+// package that the compiler makes, at any CPU level, and prints a line an output.
+// `multiway golden check` is its command; this package's tests run it over testdata.
+//
+// Trust flows one way: the cases come from PyTorch (reference/ has the recipe), they
+// judge the interpreter, and the interpreter judges everything else.
+package golden
