@@ -401,7 +401,7 @@ func (j *judgement) judge(r *run, name string, got [][]float32, l *Line) error {
 
 func (l *Line) verdict(r cases.Result) {
 	l.MaxAbs, l.Bound, l.Verdict = r.MaxAbs, r.Bound, ok
-	if !r.OK() {
+	if !r.OK {
 		l.Verdict, l.Note = fail, r.String()
 	}
 }

@@ -98,6 +98,9 @@ func (m *Model) Plan(p *ir.Program) (*ir.Program, error) {
 	return passes.Run(p, passes.Options{Rows: m.Desc.Limits.Rows})
 }
 
+// CodeOptions says what codegen makes of the model, for an engine.
+func (m *Model) CodeOptions() (codegen.Options, error) { return m.options("", "") }
+
 // options says what codegen makes of the model.
 func (m *Model) options(name string, w codegen.Placement) (codegen.Options, error) {
 	d := m.Desc
@@ -107,7 +110,7 @@ func (m *Model) options(name string, w codegen.Placement) (codegen.Options, erro
 	opt := codegen.Options{
 		Package: name, From: d.Name, Weights: w,
 		Rows: d.Limits.Rows, Text: d.Limits.Text,
-		Tokenizer: m.Tokenizer,
+		MaxPixels: d.Limits.Pixels, Tokenizer: m.Tokenizer,
 	}
 	if d.File != "" {
 		opt.From = filepath.Base(d.File)

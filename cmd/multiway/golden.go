@@ -1,0 +1,44 @@
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/multiway-go/multiway/golden"
+)
+
+func goldenCommand() *cobra.Command {
+	var o golden.Options
+	check := &cobra.Command{
+		Use:   "check [flags] DIR...",
+		Short: "Judge the compiler by golden cases",
+		Long: `check runs golden cases, each a folder with a case.json, through the float64
+interpreter and through the compiled package at every CPU level, and prints one line
+an output:
+
+  case, weights, run, output, engine, level, max abs error, bound, verdict
+
+A folder of cases stands for all of them. The exit status is 1 if anything failed.`,
+		Example: `  multiway golden check golden/testdata/encode_t1
+  multiway golden check --engine binary --level avx2 cases/*`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			s, err := golden.Check(args, o, os.Stdout)
+			if err != nil {
+				return err
+			}
+			if s.Failed > 0 {
+				return fmt.Errorf("%d of %d outputs failed", s.Failed, s.Failed+s.Passed)
+			}
+			return nil
+		},
+	}
+	check.Flags().StringVar(&o.Engine, "engine", "all", "what to judge: interp, binary or all")
+	check.Flags().StringVar(&o.Level, "level", "all", "CPU level of the compiled package: generic, avx2, ... or all")
+	check.Flags().BoolVar(&o.JSON, "json", false, "print lines as JSON objects")
+	c := &cobra.Command{Use: "golden", Short: "Work with golden cases"}
+	c.AddCommand(check)
+	return c
+}

@@ -1,0 +1,144 @@
+package golden
+
+import (
+	"fmt"
+	"os"
+	"slices"
+
+	"github.com/multiway-go/multiway/codegen/rt/pixel"
+	"github.com/multiway-go/multiway/codegen/rt/pixel/decode"
+	"github.com/multiway-go/multiway/codegen/rt/token"
+	"github.com/multiway-go/multiway/golden/cases"
+)
+
+// libraries runs the cases that have no model, by task. They run once.
+var libraries = map[string]func(c *checker, cs *cases.Case) error{
+	"preprocess": preprocess,
+	"tokenizer":  tokenizer,
+}
+
+// library is the engine of these cases, as lines name it.
+const library = "lib"
+
+func preprocess(c *checker, cs *cases.Case) error {
+	for i := range cs.Runs {
+		r := &cs.Runs[i]
+		got, err := pixels(cs, r)
+		for _, name := range r.OutputNames() {
+			l := Line{Case: cs.Name, Run: r.Name, Output: name, Engine: library}
+			if err == nil {
+				err = l.tensor(cs, r, got[name])
+			}
+			if err != nil {
+				l.Verdict, l.Note = fail, err.Error()
+			}
+			c.add(l)
+		}
+	}
+	return nil
+}
+
+// tensor judges an output in the case's own shape.
+func (l *Line) tensor(cs *cases.Case, r *cases.Run, got []float32) error {
+	if got == nil {
+		return fmt.Errorf("nothing computes this output")
+	}
+	ref, err := cs.Reference(r, l.Output)
+	if err != nil {
+		return err
+	}
+	res, err := ref.CompareAll(got)
+	if err != nil {
+		return err
+	}
+	l.verdict(res)
+	return nil
+}
+
+// pixels preprocesses the picture of a run: the bytes after the resize, the tensor.
+func pixels(cs *cases.Case, r *cases.Run) (map[string][]float32, error) {
+	modes := map[string]pixel.Mode{"preprocess_square": pixel.Stretch, "preprocess_crop": pixel.Crop}
+	mode, ok := modes[r.Kind]
+	if !ok {
+		return nil, fmt.Errorf("kind %s is not built yet", r.Kind)
+	}
+	p := &pixel.Preprocess{Size: r.Size, Resize: mode}
+	if len(r.Mean) != 3 || len(r.Std) != 3 {
+		return nil, fmt.Errorf("mean and std have %d and %d values, want 3 each", len(r.Mean), len(r.Std))
+	}
+	copy(p.Mean[:], r.Mean)
+	copy(p.Std[:], r.Std)
+	path, err := cs.Path(r.Inputs["file"])
+	if err != nil {
+		return nil, err
+	}
+	img, _, err := decode.File(path, decode.Options{})
+	if err != nil {
+		return nil, err
+	}
+	var square pixel.RGB
+	if err := p.Square(&square, img, nil); err != nil {
+		return nil, err
+	}
+	resized := make([]float32, len(square.Pix))
+	for i, b := range square.Pix {
+		resized[i] = float32(b)
+	}
+	tensor, err := p.Append(nil, img, nil)
+	return map[string][]float32{"resized": resized, "pixels": tensor}, err
+}
+
+// tokenizer compares pieces, ids and the padded input; the error is the number of
+// texts that differ.
+func tokenizer(c *checker, cs *cases.Case) error {
+	path, err := cs.Path(cs.Config.SPM)
+	if err != nil {
+		return err
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	tok, err := token.Load(data)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	outputs := []struct {
+		name string
+		same func(t *cases.Text) bool
+	}{
+		{"pieces", func(t *cases.Text) bool { return slices.Equal(tok.Pieces(t.Text), t.Pieces) }},
+		{"ids", func(t *cases.Text) bool {
+			ids := tok.Encode(t.Text, 0)
+			return equalIDs(ids[1:len(ids)-1], t.IDs)
+		}},
+		{"input_ids", func(t *cases.Text) bool {
+			ids := tok.Encode(t.Text, cs.Config.MaxLen)
+			if len(ids) != t.NumTokens {
+				return false
+			}
+			for len(ids) < cs.Config.MaxLen {
+				ids = append(ids, token.Pad)
+			}
+			return equalIDs(ids, t.InputIDs)
+		}},
+	}
+	for _, o := range outputs {
+		l := Line{Case: cs.Name, Output: o.name, Run: fmt.Sprintf("%d texts", len(cs.Texts)), Engine: library, Verdict: ok}
+		for i := range cs.Texts {
+			if !o.same(&cs.Texts[i]) {
+				l.MaxAbs++
+				l.Verdict = fail
+				if l.Note == "" {
+					l.Note = fmt.Sprintf("the first text that differs is %q", cs.Texts[i].Text)
+				}
+			}
+		}
+		c.add(l)
+	}
+	return nil
+}
+
+func equalIDs(got []int32, want []int) bool {
+	return slices.EqualFunc(got, want, func(a int32, b int) bool { return int(a) == b })
+}

@@ -1,0 +1,133 @@
+package golden
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/golden/cases"
+	"github.com/multiway-go/multiway/ir"
+)
+
+// run is a run of a model case: which functions it calls on its batch.
+type run struct {
+	r     *cases.Run
+	taps  bool
+	calls []call
+	batch *cases.Batch
+}
+
+// call is one function on the run's images, texts, or both.
+type call struct {
+	fn          string
+	image, text bool
+}
+
+// entries says which entry takes which inputs.
+var entries = []call{
+	{"vision", true, false},
+	{"language", false, true},
+	{"pair", true, true},
+}
+
+// kinds says what the runs of each kind call, by their inputs.
+var kinds = map[string]func(image, text bool) []call{
+	"encode": func(image, text bool) []call {
+		for _, e := range entries {
+			if e.image == image && e.text == text {
+				return []call{e}
+			}
+		}
+		return nil
+	},
+	"retrieval": func(image, text bool) []call {
+		var cs []call
+		if image {
+			cs = append(cs, call{"vision_retrieval", true, false})
+		}
+		if text {
+			cs = append(cs, call{"language_retrieval", false, true})
+		}
+		return cs
+	},
+	"classification": func(image, text bool) []call {
+		return []call{{"vision_classification", true, false}}
+	},
+}
+
+// planRun says how to run r.
+func planRun(cs *cases.Case, r *cases.Run) (*run, error) {
+	kind := kinds[r.Kind]
+	if kind == nil {
+		return nil, fmt.Errorf("run %s: kind %s is not built yet", r.Name, r.Kind)
+	}
+	b, err := cs.Batch(r)
+	if err != nil {
+		return nil, err
+	}
+	x := &run{r: r, batch: b, calls: kind(b.Images["image"] != nil, b.IDs != nil)}
+	if len(x.calls) == 0 {
+		return nil, fmt.Errorf("run %s: kind %s has no use for these inputs", r.Name, r.Kind)
+	}
+	_, x.taps = r.Outputs["embed"]
+	return x, nil
+}
+
+// outputs runs the calls and returns the outputs of each sequence by name.
+func (x *run) outputs(cs *cases.Case, p *ir.Program, do runner) (map[string][][]float32, error) {
+	all := map[string][][]float32{}
+	for _, c := range x.calls {
+		batch := make([]rt.Seq, x.batch.Size)
+		for i := range batch {
+			if c.image {
+				batch[i].Image = x.batch.Images["image"][i]
+			}
+			if c.text {
+				batch[i].IDs = x.batch.IDs[i]
+			}
+		}
+		out, err := do(c.fn, batch)
+		if err != nil {
+			return nil, err
+		}
+		for name, rows := range out {
+			all[name] = rows
+		}
+	}
+	if _, ok := x.r.Outputs["logits_per_image"]; ok {
+		if err := logits(p, all); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// logits adds logits_per_image = exp(logit_scale) * V L^T and its transpose.
+func logits(p *ir.Program, out map[string][][]float32) error {
+	w := p.Weight("retrieval.logit_scale")
+	if w == nil || w.Load == nil {
+		return fmt.Errorf("the program has no retrieval.logit_scale")
+	}
+	v, err := w.Load()
+	if err != nil {
+		return err
+	}
+	scale := math.Exp(float64(v[0]))
+	product := func(a, b [][]float32) [][]float32 {
+		rows := make([][]float32, len(a))
+		for i := range a {
+			for j := range b {
+				sum := 0.0
+				for k := range a[i] {
+					sum += float64(a[i][k]) * float64(b[j][k])
+				}
+				rows[i] = append(rows[i], float32(scale*sum))
+			}
+		}
+		return rows
+	}
+	images, texts := out["vision_cls"], out["language_cls"]
+	out["logits_per_image"] = product(images, texts)
+	out["logits_per_text"] = product(texts, images)
+	return nil
+}
