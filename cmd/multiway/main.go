@@ -31,6 +31,6 @@ assembly, or to one static binary: no cgo, no Python, nothing to install beside 
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	c.AddCommand(buildCommand(), dumpCommand(), goldenCommand(), kernelsCommand())
+	c.AddCommand(buildCommand(), dumpCommand(), goldenCommand())
 	return c
 }
