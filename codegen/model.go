@@ -222,7 +222,7 @@ func (g *generator) task(f *jen.File, t Task) error {
 	if w := g.p.Weight("retrieval.logit_scale"); t.Name == "retrieval" && w != nil && w.Offset >= 0 {
 		f.Comment("LogitScale returns what cosines are multiplied by in the model's logits, exp(logit_scale).")
 		f.Func().Params(jen.Id("m").Op("*").Id("Model")).Id("LogitScale").Params().Float64().Block(
-			jen.Return(jen.Qual("math", "Exp").Call(jen.Float64().Call(jen.Id("m").Dot("Weight").Call(jen.Lit(int(w.Offset / 4)))))),
+			jen.Return(jen.Qual("math", "Exp").Call(jen.Float64().Call(jen.Id("m").Dot("Scalar").Call(jen.Lit(w.Name))))),
 		)
 	}
 	return nil

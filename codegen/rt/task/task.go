@@ -2,6 +2,7 @@ package task
 
 import (
 	"cmp"
+	"encoding/binary"
 	"fmt"
 	"image"
 	"math"
@@ -127,6 +128,18 @@ func (in *Input) NewModel(m *rt.Model) (*Model, error) {
 
 // Tokens returns the model's tokenizer, nil if it was built without one.
 func (m *Model) Tokens() token.Tokenizer { return m.tokens }
+
+// Scalar returns the only value of the weight called name, NaN if the package has no
+// such weight.
+func (m *Model) Scalar(name string) float32 {
+	b := m.Blob()
+	for i, t := range b.Tensors {
+		if t.Name == name && t.DType == rt.F32 && t.Bytes >= 4 {
+			return math.Float32frombits(binary.LittleEndian.Uint32(b.Data(i)))
+		}
+	}
+	return float32(math.NaN())
+}
 
 // Input returns how the model takes pictures and texts.
 func (m *Model) Input() *Input { return m.in }
