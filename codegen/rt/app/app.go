@@ -1,0 +1,206 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"image"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/pixel/decode"
+	"github.com/multiway-go/multiway/codegen/rt/task"
+)
+
+// Binary is what a main is made of.
+type Binary struct {
+	Name    string      // of the command; "": the executable's
+	Short   string      // one line that says what the model is for
+	Package *rt.Package // its functions decide which commands there are
+
+	// Open opens the model with the weight file at a path, or with the package's own
+	// weights if the path is empty.
+	Open func(weights string, opts ...rt.Option) (*task.Model, error)
+
+	// Bundled lists pictures that came with the binary, nil if there are none. They
+	// are what search looks through unless told otherwise, their names the texts.
+	Bundled func() ([]Picture, error)
+
+	// Extra makes commands of the binary's own, nil if there are none.
+	Extra func(*App) []*cobra.Command
+}
+
+// Picture is a picture that is read when its turn comes. Read may be called by any
+// goroutine.
+type Picture struct {
+	Name string // its path, or its title if it is in no file
+	Read func() (image.Image, error)
+}
+
+// App is a run of a binary: its global flags and its streams.
+type App struct {
+	Binary
+	In       io.Reader
+	Out, Err io.Writer
+
+	level, weights string
+	threads        int
+	huge           bool
+	json           bool
+	maxPixels      int64
+	exif           bool
+}
+
+// The functions that commands use, as the compiler names them.
+const (
+	visionRetrieval      = "vision_retrieval"
+	languageRetrieval    = "language_retrieval"
+	visionClassification = "vision_classification"
+)
+
+// Main runs the binary and ends the process.
+func Main(b Binary) {
+	os.Exit(Run(b, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// Exit statuses.
+const (
+	exitFailure = 1
+	exitUsage   = 2
+)
+
+// Run runs the binary on a command line and returns its exit status.
+func Run(b Binary, args []string, in io.Reader, out, errs io.Writer) int {
+	if b.Name == "" {
+		b.Name = strings.TrimSuffix(filepath.Base(os.Args[0]), ".exe")
+	}
+	a := &App{Binary: b, In: in, Out: out, Err: errs}
+	root := a.root()
+	root.SetArgs(args)
+	root.SetIn(in)
+	root.SetOut(out)
+	root.SetErr(errs)
+	// Cobra reports a bad command line before it runs anything of ours.
+	started := false
+	root.PersistentPreRun = func(*cobra.Command, []string) { started = true }
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second interrupt ends the process at once
+	c, err := root.ExecuteContextC(ctx)
+	var bad usageError
+	switch {
+	case err == nil:
+		return 0
+	case !started || errors.As(err, &bad):
+		fmt.Fprintf(errs, "%s: %v\nRun '%s --help' for usage.\n", c.CommandPath(), err, c.CommandPath())
+		return exitUsage
+	case errors.Is(err, context.Canceled):
+		err = errors.New("interrupted")
+	}
+	fmt.Fprintf(errs, "%s: %v\n", c.CommandPath(), err)
+	return exitFailure
+}
+
+// usageError is a command line that makes no sense.
+type usageError struct{ error }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+func (a *App) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:           a.Name,
+		Short:         a.Short,
+		Long:          a.Short + ".\n\nA model compiled by multiway. Weights are part of the binary unless --weights names a file.",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	f := root.PersistentFlags()
+	f.StringVar(&a.level, "level", "", "CPU level: "+strings.Join(rt.Levels(), ", ")+" (default: the best this CPU has)")
+	f.IntVar(&a.threads, "threads", 0, "threads to compute with (default: one a core)")
+	f.StringVar(&a.weights, "weights", "", "weight file to use instead of the binary's own")
+	f.BoolVar(&a.huge, "huge-pages", false, "copy the weights into huge pages")
+	f.BoolVar(&a.json, "json", false, "print JSON, one value a line")
+	f.Int64Var(&a.maxPixels, "max-pixels", 0, "largest picture to read, width times height (default: the model's limit)")
+	f.BoolVar(&a.exif, "exif", false, "turn pictures as their EXIF orientation says")
+	for _, c := range []struct {
+		needs []string // one of these
+		make  func() *cobra.Command
+	}{
+		{[]string{visionRetrieval, languageRetrieval}, a.embedCommand},
+		{[]string{visionClassification}, a.classifyCommand},
+		{nil, a.infoCommand},
+		{nil, a.checkCommand},
+		{nil, a.benchCommand},
+	} {
+		if c.needs == nil || slices.ContainsFunc(c.needs, a.has) {
+			root.AddCommand(c.make())
+		}
+	}
+	if a.has(visionRetrieval) && a.has(languageRetrieval) {
+		root.AddCommand(a.searchCommand())
+	}
+	if a.Extra != nil {
+		root.AddCommand(a.Extra(a)...)
+	}
+	return root
+}
+
+// has reports whether the package has a function.
+func (a *App) has(name string) bool {
+	return a.Package != nil && slices.ContainsFunc(a.Package.Funcs, func(f *rt.Func) bool { return f.Name == name })
+}
+
+// Open opens the model as the global flags say; further options win over them.
+func (a *App) Open(opts ...rt.Option) (*task.Model, error) {
+	var all []rt.Option
+	if a.level != "" {
+		all = append(all, rt.WithLevel(a.level))
+	}
+	if a.threads != 0 {
+		all = append(all, rt.WithThreads(a.threads))
+	}
+	if a.huge {
+		all = append(all, rt.WithHugePages())
+	}
+	if a.maxPixels < 0 {
+		return nil, usagef("--max-pixels is %d, want a number of pixels", a.maxPixels)
+	}
+	m, err := a.Binary.Open(a.weights, append(all, opts...)...)
+	if err != nil && a.weights == "" && a.Package != nil && a.Package.Blob == "" {
+		return nil, fmt.Errorf("%w (here: --weights FILE)", err)
+	}
+	return m, err
+}
+
+// JSON reports whether output is for machines.
+func (a *App) JSON() bool { return a.json }
+
+// Print writes a value as one line of JSON.
+func (a *App) Print(v any) error { return encode(a.Out, v) }
+
+func encode(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}
+
+// warn reports something that is left out.
+func (a *App) warn(format string, args ...any) { fmt.Fprintf(a.Err, a.Name+": "+format+"\n", args...) }
+
+// decodeOptions are how the flags have pictures read.
+func (a *App) decodeOptions(m *task.Model) decode.Options {
+	o := decode.Options{MaxPixels: int64(m.Input().MaxPixels), Orient: a.exif}
+	if a.maxPixels > 0 {
+		o.MaxPixels = a.maxPixels
+	}
+	return o
+}

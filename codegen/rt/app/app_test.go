@@ -1,0 +1,488 @@
+package app
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"image"
+	"image/color"
+	"image/png"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"unsafe"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/cobra"
+
+	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/pixel"
+	"github.com/multiway-go/multiway/codegen/rt/task"
+	"github.com/multiway-go/multiway/codegen/rt/token"
+)
+
+// The package of these tests sees colours: a picture's embedding is its mean colour, a
+// text's the colour it names, each of length 1; the logits are the mean colour.
+
+const side = 4
+
+var colours = []string{"red", "green", "blue"}
+
+func row(m rt.Mat, i int) []float32 { return unsafe.Slice(m.Row(i), m.Cols) }
+
+func see(e *rt.Exec) rt.Mat {
+	m := e.Mat(0, 16, e.B, 3)
+	for i, img := range e.Images {
+		for c := range 3 {
+			sum := float32(0)
+			for _, x := range img[c*side*side:][:side*side] {
+				sum += (x + 1) / 2
+			}
+			row(m, i)[c] = sum / (side * side)
+		}
+	}
+	return m
+}
+
+var colourFuncs = []*rt.Func{
+	{Name: visionRetrieval, Image: 3 * side * side, Fixed: 1, Arena: 16 * 64, Run: func(e *rt.Exec) { m := see(e); e.L2Norm(m, m, 1e-9) },
+		Outputs: []rt.Output{{Name: "vision_cls", LD: 16, Cols: 3, Sections: []rt.Section{{C: 1}}}}},
+	{Name: languageRetrieval, Text: true, Fixed: 0, Arena: 16 * 64, Run: func(e *rt.Exec) {
+		m := e.Mat(0, 16, e.B, 3)
+		for i := range e.B {
+			clear(row(m, i))
+			for _, id := range e.IDs[e.Start[i]:][:e.Len[i]] {
+				if id >= 4 {
+					row(m, i)[id-4] = 1
+				}
+			}
+		}
+		e.L2Norm(m, m, 1e-9)
+	}, Outputs: []rt.Output{{Name: "language_cls", LD: 16, Cols: 3, Sections: []rt.Section{{C: 1}}}}},
+	{Name: visionClassification, Image: 3 * side * side, Fixed: 1, Arena: 16 * 64, Run: func(e *rt.Exec) { see(e) },
+		Outputs: []rt.Output{{Name: "logits", LD: 16, Cols: 3, Sections: []rt.Section{{C: 1}}}}},
+}
+
+// words is the tokenizer: a colour's id is 4 plus its index.
+type words struct{}
+
+func (words) Encode(text string, n int) []int32 { return words{}.AppendEncode(nil, text, n) }
+func (words) Vocab() int                        { return 4 + len(colours) }
+func (words) AppendEncode(ids []int32, text string, _ int) []int32 {
+	ids = append(ids, 0)
+	for i, c := range colours {
+		if strings.Contains(text, c) {
+			ids = append(ids, int32(4+i))
+		}
+	}
+	return append(ids, 2)
+}
+
+func colourPackage(t testing.TB, funcs ...*rt.Func) *rt.Package {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "weights.bin")
+	tensors := []rt.Tensor{{Name: "@w", DType: rt.F32, Shape: []int{16}, Bytes: 64}}
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = rt.WriteBlob(f, rt.PackingPanels16, tensors, func(_ int, w io.Writer) error { _, err := w.Write(make([]byte, 64)); return err })
+	f.Close()
+	blob, rerr := os.ReadFile(path)
+	if err != nil || rerr != nil {
+		t.Fatal(err, rerr)
+	}
+	// None of these functions calls a kernel.
+	k := &rt.Kernels{Level: "generic", MR: 1, NR: 16, Gemm: make([]rt.Gemm, 2), Gemm16: make([]rt.Gemm, 2), GemmV: make([]rt.GemmV, 2),
+		Softmax: func(int, *float32, int, int, *float32) {}, ScaleRows: func(int, *float32, int, *float32, int, int, *float32) {},
+		LayerNorm: func(int, *float32, int, *float32, int, int, *float32, *float32, float32) {}, Gelu: func(int, *float32, int, *float32, int, int) {},
+		PackK: func(int, *float32, *float32, int, int) {}, Add: func(int, *float32, int, *float32, int, int) {}}
+	return &rt.Package{Name: "colours", Contract: rt.Contract1, Layout: rt.LayoutHash(tensors), Funcs: funcs, Kernels: []*rt.Kernels{k},
+		Rows: 64, Text: 8, Vocab: words{}.Vocab(), Blob: string(blob)}
+}
+
+// vector is a golden vector of the logits on the sample.
+func vector(off float64) []byte {
+	seq := task.Sample(visionClassification, 3*side*side, 0, 7)
+	v := task.Vector{Func: visionClassification, Output: "logits", Step: 1, Bound: 1e-5}
+	for c := range 3 {
+		sum := 0.0
+		for _, x := range seq.Image[c*side*side:][:side*side] {
+			sum += (float64(x) + 1) / 2
+		}
+		v.Values = append(v.Values, float32(sum/(side*side)+off))
+	}
+	b, err := json.Marshal([]task.Vector{v})
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+func colourBinary(t testing.TB, funcs ...*rt.Func) Binary {
+	if funcs == nil {
+		funcs = colourFuncs
+	}
+	p := colourPackage(t, funcs...)
+	in := &task.Input{MaxText: 8, Labels: colours, Vectors: vector(0),
+		Pixels:     &pixel.Preprocess{Size: side, Mean: [3]float32{.5, .5, .5}, Std: [3]float32{.5, .5, .5}},
+		LoadTokens: func() (token.Tokenizer, error) { return words{}, nil }}
+	return Binary{Name: "colours", Short: "Find colours", Package: p, Open: func(weights string, opts ...rt.Option) (*task.Model, error) {
+		m, err := p.New(opts...)
+		if weights != "" {
+			m, err = p.Open(weights, opts...)
+		}
+		if err != nil {
+			return nil, err
+		}
+		return in.NewModel(m)
+	}}
+}
+
+func plain(c color.NRGBA, w, h int) image.Image {
+	m := image.NewNRGBA(image.Rect(0, 0, w, h))
+	for i := 0; i < len(m.Pix); i += 4 {
+		copy(m.Pix[i:], []byte{c.R, c.G, c.B, c.A})
+	}
+	return m
+}
+
+var red, green, blue = color.NRGBA{200, 10, 10, 255}, color.NRGBA{10, 200, 10, 255}, color.NRGBA{10, 10, 200, 255}
+
+// folderOf makes a folder of pictures, of which one is none.
+func folderOf(t testing.TB) string {
+	t.Helper()
+	dir := t.TempDir()
+	write := func(name string, img image.Image) {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+			t.Fatal(err)
+		}
+		var b bytes.Buffer
+		if err := png.Encode(&b, img); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, b.Bytes(), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("apple.png", plain(red, 8, 8))
+	write("in/leaf.png", plain(green, 300, 5))
+	write("in/sea.PNG", plain(blue, 4, 4))
+	write(".hidden/sea.png", plain(blue, 4, 4))
+	for name, text := range map[string]string{"broken.png": "no picture", "notes.txt": "red"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+type ran struct {
+	status    int
+	out, errs string
+}
+
+func run(b Binary, stdin string, args ...string) ran {
+	var out, errs bytes.Buffer
+	status := Run(b, args, strings.NewReader(stdin), &out, &errs)
+	return ran{status, out.String(), errs.String()}
+}
+
+func TestCommandLine(t *testing.T) {
+	dir := folderOf(t)
+	apple, leaf, broken := filepath.Join(dir, "apple.png"), filepath.Join(dir, "in", "leaf.png"), filepath.Join(dir, "broken.png")
+	list := filepath.Join(dir, "list.txt")
+	if err := os.WriteFile(list, []byte("a green one\r\na red one\nnothing"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	all := colourBinary(t)
+	only := colourBinary(t, colourFuncs[2])
+	bundled := all
+	bundled.Bundled = func() ([]Picture, error) {
+		return []Picture{
+			{"red square", func() (image.Image, error) { return plain(red, 4, 4), nil }},
+			{"green square", func() (image.Image, error) { return plain(green, 4, 4), nil }},
+		}, nil
+	}
+	tests := []struct {
+		name   string
+		b      Binary
+		stdin  string
+		args   []string
+		status int
+		out    []string // in this order
+		errs   []string
+	}{
+		{"help", all, "", nil, 0, []string{"Find colours", "bench", "check", "classify", "embed", "info", "search", "--level"}, nil},
+		{"unknown command", all, "", []string{"fly"}, 2, nil, []string{`unknown command "fly"`, "--help"}},
+		{"unknown flag", all, "", []string{"info", "--fly"}, 2, nil, []string{"unknown flag: --fly", "Run 'colours info --help'"}},
+		{"bad number", all, "", []string{"info", "--threads", "two"}, 2, nil, []string{`invalid argument "two"`}},
+		{"bad level", all, "", []string{"info", "--level", "sse9"}, 1, nil, []string{`unknown level "sse9"`, "generic"}},
+		{"bad threads", all, "", []string{"info", "--threads", "-3"}, 1, nil, []string{"want 1 to"}},
+		{"missing weights", all, "", []string{"info", "--weights", filepath.Join(dir, "none")}, 1, nil, []string{"none"}},
+		{"wrong weights", all, "", []string{"info", "--weights", apple}, 1, nil, []string{"apple.png"}},
+		{"bad pixels", all, "", []string{"classify", apple, "--max-pixels", "-1"}, 2, nil, []string{"--max-pixels is -1"}},
+
+		{"info", all, "", []string{"info"}, 0, []string{"model", "colours", "level", "generic", "classes", "3", "vision_retrieval", "picture", "vision_cls [1,3]", "gemm"}, nil},
+		{"check", all, "", []string{"check", "--level", "generic"}, 0, []string{"hash ok", "vision_classification", "logits", "ok"}, nil},
+		{"bench", all, "", []string{"bench", "--time", "0", "--batch", "2"}, 0, []string{"vision_retrieval", "2", "language_retrieval"}, nil},
+		{"bench of nothing", all, "", []string{"bench", "--func", "fly"}, 2, nil, []string{"no such function"}},
+		{"bench of too much", all, "", []string{"bench", "--batch", "100000"}, 2, nil, []string{"--batch"}},
+		{"bench long text", all, "", []string{"bench", "--text", "9"}, 2, nil, []string{"want 1 to 8"}},
+
+		{"classify", all, "", []string{"classify", "--top", "1", apple, leaf}, 0, []string{apple, "%  red", leaf, "%  green"}, nil},
+		{"classify nothing", all, "", []string{"classify"}, 2, nil, []string{"at least 1 arg"}},
+		{"classify a folder", all, "", []string{"classify", "--top", "1", dir}, 0, []string{"apple.png", "red", "leaf.png", "green", "sea.PNG", "blue"}, []string{"broken.png", "1 of 4 could not be read"}},
+		{"classify strictly", all, "", []string{"classify", "--strict", dir}, 1, []string{"apple.png"}, []string{"1 of 4 could not be read"}},
+		{"classify a named broken one", all, "", []string{"classify", apple, broken}, 1, []string{"red"}, []string{"broken.png", "1 of 2"}},
+		{"classify a missing one", all, "", []string{"classify", filepath.Join(dir, "no.png")}, 1, nil, []string{"no.png", "no such file"}},
+		{"classify a folder without any", all, "", []string{"classify", t.TempDir()}, 1, nil, []string{"no pictures in this folder"}},
+		{"classify a list", all, apple + "\n" + leaf + "\n" + broken + "\n", []string{"classify", "-"}, 0, []string{"red", "green"}, []string{"1 of 3"}},
+		{"classify too large", all, "", []string{"classify", "--max-pixels", "10", apple}, 1, nil, []string{"apple.png", "the limit is 10 pixels"}},
+
+		{"embed", all, "", []string{"embed", "a red thing", apple}, 0, []string{`{"input":"a red thing","kind":"text","embedding":[1,0,0]}`, `apple.png","kind":"image","embedding":[0.99`}, nil},
+		{"embed a list", all, "blue\n\n" + leaf + "\n", []string{"embed"}, 0, []string{`"embedding":[0,0,1]`, `"input":"","kind":"text","embedding":[0,0,0]`, `"kind":"image"`}, nil},
+		{"embed names as texts", all, "", []string{"embed", "--text", "red.png"}, 0, []string{`"kind":"text","embedding":[1,0,0]`}, nil},
+		{"embed a name that is no file", all, "", []string{"embed", "red.png"}, 1, nil, []string{"red.png"}},
+		{"embed both", all, "", []string{"embed", "--text", "--image", "x"}, 2, nil, []string{"exclude each other"}},
+		{"embed to what", all, "", []string{"embed", "x", "-o", "x.csv"}, 2, nil, []string{".npy or .jsonl"}},
+		{"embed a long line", all, strings.Repeat("x", maxLine+1), []string{"embed"}, 1, nil, []string{"line 1 is longer than"}},
+		{"no function to embed", only, "", []string{"embed", "x"}, 2, nil, []string{`unknown command "embed"`}},
+
+		{"search", all, "", []string{"search", "red", "blue", "--in", dir, "-k", "1"}, 0, []string{"red\n", "1  0.99", "apple.png", "blue\n", "sea.PNG"}, []string{"1 of 4"}},
+		{"search from a list", all, "green\n", []string{"search", "-", "--in", dir, "-k", "1"}, 0, []string{"green\n", "leaf.png"}, nil},
+		{"search nowhere", all, "", []string{"search", "red"}, 2, nil, []string{"--in"}},
+		{"search for nothing", all, "", []string{"search"}, 2, nil, []string{"nothing to search for"}},
+		{"search with no results", all, "", []string{"search", "x", "-k", "0", "--in", dir}, 2, nil, []string{"--top is 0"}},
+		{"search in a missing folder", all, "", []string{"search", "x", "--in", filepath.Join(dir, "no")}, 1, nil, []string{"no such file"}},
+		{"search for pictures by pictures", all, "", []string{"search", "--image", apple, "--in", dir}, 2, nil, []string{"not searched by pictures"}},
+		{"search texts", all, "", []string{"search", "--image", leaf, "-k", "2", "red", "green"}, 0, []string{"leaf.png", "green", "red"}, nil},
+		{"search texts of a file", all, "", []string{"search", "--image", leaf, "-k", "1", "--texts", list}, 0, []string{"leaf.png", "a green one\n"}, nil},
+		{"search texts of a missing file", all, "", []string{"search", "--image", leaf, "red", "--texts", list + "x"}, 1, []string{"red"}, []string{"list.txtx"}},
+		{"search no texts", all, "", []string{"search", "--image", leaf}, 2, nil, []string{"--texts"}},
+		{"search texts without a picture", all, "", []string{"search", "red", "--texts", list}, 2, nil, []string{"--texts goes with --image"}},
+		{"search texts for no picture", all, "", []string{"search", "--image", broken, "red"}, 1, nil, []string{"broken.png", "no result"}},
+		{"search bundled", bundled, "", []string{"search", "green", "-k", "1"}, 0, []string{"green\n", "green square"}, nil},
+		{"search bundled names", bundled, "", []string{"search", "--image", apple, "-k", "1"}, 0, []string{"red square"}, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got := run(tt.b, tt.stdin, tt.args...)
+			if got.status != tt.status {
+				t.Errorf("exit status %d, want %d", got.status, tt.status)
+			}
+			follows(t, "standard output", got.out, tt.out)
+			follows(t, "standard error", got.errs, tt.errs)
+			if t.Failed() {
+				t.Logf("standard output:\n%s\nstandard error:\n%s", got.out, got.errs)
+			}
+		})
+	}
+}
+
+func follows(t *testing.T, what, text string, want []string) {
+	t.Helper()
+	for _, w := range want {
+		_, rest, ok := strings.Cut(text, w)
+		if !ok {
+			t.Errorf("%s: no %q after what was wanted before it", what, w)
+		}
+		text = rest
+	}
+}
+
+// Every line that --json prints is JSON, and says the same.
+func TestJSON(t *testing.T) {
+	dir := folderOf(t)
+	apple := filepath.Join(dir, "apple.png")
+	b := colourBinary(t)
+	for _, args := range [][]string{
+		{"info"}, {"check"}, {"bench", "--time", "0"}, {"classify", apple}, {"embed", "red"}, {"embed", "red", "-o", filepath.Join(dir, "x.npy")},
+		{"search", "red", "--in", dir}, {"search", "--image", apple, "red", "blue"},
+	} {
+		got := run(b, "", append(args, "--json")...)
+		if got.status != 0 || got.out == "" {
+			t.Errorf("%v: status %d: %s", args, got.status, got.errs)
+		}
+		for line := range strings.Lines(got.out) {
+			var v map[string]any
+			if err := json.Unmarshal([]byte(line), &v); err != nil {
+				t.Errorf("%v: %v: %s", args, err, line)
+			}
+		}
+	}
+	got := run(b, "", "search", "green", "--in", dir, "-k", "1", "--json")
+	want := fmt.Sprintf(`{"query":"green","results":[{"rank":1,"image":%q,"score":`, filepath.Join(dir, "in", "leaf.png"))
+	if !strings.HasPrefix(got.out, want) {
+		t.Errorf("got %s, want it to begin %s", got.out, want)
+	}
+}
+
+func TestCheckFails(t *testing.T) {
+	b := colourBinary(t)
+	open := b.Open
+	b.Open = func(weights string, opts ...rt.Option) (*task.Model, error) {
+		m, err := open(weights, opts...)
+		if err == nil {
+			m.Input().Vectors = vector(1e-3)
+		}
+		return m, err
+	}
+	got := run(b, "", "check")
+	if got.status != exitFailure || !strings.Contains(got.out, "FAIL") || !strings.Contains(got.errs, "wrong on this CPU") {
+		t.Errorf("status %d\n%s%s", got.status, got.out, got.errs)
+	}
+}
+
+// The array has a row an input, the list names them, and nothing else is left behind.
+func TestEmbedArray(t *testing.T) {
+	dir := folderOf(t)
+	to := t.TempDir()
+	b := colourBinary(t)
+	got := run(b, "", "embed", "red", dir, "-o", filepath.Join(to, "x.npy"))
+	if got.status != 0 {
+		t.Fatal(got.errs)
+	}
+	data, err := os.ReadFile(filepath.Join(to, "x.npy"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	head := string(data[:128])
+	if want := "\x93NUMPY\x01\x00\x76\x00{'descr': '<f4', 'fortran_order': False, 'shape': (4, 3), }"; !strings.HasPrefix(head, want) || head[127] != '\n' {
+		t.Errorf("header %q", head)
+	}
+	var rows []float32
+	for i := 128; i < len(data); i += 4 {
+		rows = append(rows, math.Float32frombits(binary.LittleEndian.Uint32(data[i:])))
+	}
+	if len(rows) != 12 || rows[0] != 1 || rows[3] < 0.99 || rows[7] < 0.99 || rows[11] < 0.99 {
+		t.Errorf("rows %v", rows)
+	}
+	list, err := os.ReadFile(filepath.Join(to, "x.inputs.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	follows(t, "the list", string(list), []string{`{"input":"red","kind":"text"}`, "apple.png", "leaf.png", "sea.PNG"})
+
+	// What fails leaves no file.
+	if got := run(b, "", "embed", filepath.Join(dir, "broken.png"), "-o", filepath.Join(to, "y.jsonl")); got.status != exitFailure {
+		t.Errorf("status %d", got.status)
+	}
+	if got := run(b, "", "embed", "red", "-o", filepath.Join(to, "no", "y.npy")); got.status != exitFailure {
+		t.Errorf("status %d", got.status)
+	}
+	var names []string
+	entries, err := os.ReadDir(to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	if d := cmp.Diff([]string{"x.inputs.jsonl", "x.npy"}, names); d != "" {
+		t.Errorf("files (-want +got)\n%s", d)
+	}
+}
+
+func TestPage(t *testing.T) {
+	dir := folderOf(t)
+	path := filepath.Join(t.TempDir(), "found.html")
+	got := run(colourBinary(t), "", "search", "<b>green</b>", "--in", dir, "--html", path)
+	if got.status != 0 {
+		t.Fatal(got.errs)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	follows(t, "the page", string(text), []string{"<!DOCTYPE html>", "<title>Find colours</title>", "&lt;b&gt;green", "data:image/png;base64,", "leaf.png"})
+	for _, bad := range []string{"ZgotmplZ", "<b>green", "http"} {
+		if strings.Contains(string(text), bad) {
+			t.Errorf("the page has %q", bad)
+		}
+	}
+}
+
+// The batch, the order and what is read ahead do not show in the results.
+func TestManyInOrder(t *testing.T) {
+	const n = 3*batchItems + 5
+	b := colourBinary(t)
+	var app *App
+	b.Extra = func(a *App) []*cobra.Command { app = a; return nil }
+	run(b, "", "info")
+	m, err := app.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	var list []Picture
+	var names []string
+	for i := range n {
+		list = append(list, Picture{fmt.Sprint(i), func() (image.Image, error) { return plain([]color.NRGBA{red, green, blue}[i%3], 5, 3), nil }})
+		names = append(names, colours[i%3])
+	}
+	check := func(what string) func(i int, out []float32) error {
+		next := 0
+		return func(i int, out []float32) error {
+			if i != next || len(out) != 3 || out[i%3] < 0.9 {
+				return fmt.Errorf("%s %d: %v, want number %d", what, i, out, next)
+			}
+			next++
+			return nil
+		}
+	}
+	if err := app.Images(t.Context(), m, m.Func(visionRetrieval), list, check("picture")); err != nil {
+		t.Error(err)
+	}
+	if err := app.Texts(t.Context(), m, m.Func(languageRetrieval), names, check("text")); err != nil {
+		t.Error(err)
+	}
+	rs, err := app.Search(t.Context(), m, []string{"green"}, list, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, h := range rs[0].Hits {
+		got = append(got, h.Name)
+	}
+	if d := cmp.Diff([]string{"1", "4", "7"}, got); d != "" {
+		t.Errorf("the best, equals in order (-want +got)\n%s", d)
+	}
+	list[70].Read = func() (image.Image, error) { return nil, io.ErrUnexpectedEOF }
+	if err := app.Images(t.Context(), m, m.Func(visionRetrieval), list, func(int, []float32) error { return nil }); err == nil {
+		t.Error("a picture that cannot be read is no error")
+	}
+}
+
+func FuzzLines(f *testing.F) {
+	f.Add("a\r\nb\n\nc")
+	f.Add("\n\n")
+	f.Add("\xff\x00x")
+	f.Fuzz(func(t *testing.T, text string) {
+		var got []string
+		for line, err := range lines(strings.NewReader(text), "list") {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, line)
+		}
+		want := strings.Split(text, "\n")
+		if want[len(want)-1] == "" {
+			want = want[:len(want)-1]
+		}
+		for i := range want {
+			want[i] = strings.TrimSuffix(want[i], "\r")
+		}
+		if len(want) == 0 {
+			want = nil
+		}
+		if d := cmp.Diff(want, got); d != "" && len(text) < maxLine {
+			t.Errorf("(-want +got)\n%s", d)
+		}
+	})
+}

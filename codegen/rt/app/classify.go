@@ -1,0 +1,87 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/multiway-go/multiway/codegen/rt/task"
+)
+
+func (a *App) classifyCommand() *cobra.Command {
+	var top int
+	var strict bool
+	c := &cobra.Command{
+		Use:   "classify [flags] PICTURE...",
+		Short: "Say what is in a picture",
+		Long: `classify prints the most probable classes of each picture, best first.
+
+A folder stands for the pictures in it and in its folders; "-" reads a list of picture
+files from standard input, one a line.`,
+		Example: strings.ReplaceAll(`  NAME classify cat.png
+  NAME classify --top 1 --json pictures/`, "NAME", a.Name),
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			if top < 0 {
+				return usagef("--top is %d, want a number of classes, 0 for all", top)
+			}
+			return a.classify(c.Context(), args, top, strict)
+		},
+	}
+	f := c.Flags()
+	f.IntVarP(&top, "top", "k", 5, "classes a picture, 0 for all")
+	f.BoolVar(&strict, "strict", false, "fail if any picture cannot be read")
+	return c
+}
+
+func (a *App) classify(ctx context.Context, args []string, top int, strict bool) error {
+	m, err := a.Open()
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	o := a.decodeOptions(m)
+	total := -1
+	var items iter.Seq[item]
+	if len(args) == 1 && args[0] == "-" {
+		items = listed(a.In, "standard input", func(line string) item { return fileItem(line, false, o) })
+	} else {
+		var list []item
+		for _, arg := range args {
+			list = append(list, pictures(arg, o)...)
+		}
+		items, total = slices.Values(list), len(list)
+	}
+	s := &stream{App: a, m: m, images: m.Func(visionClassification), what: "classifying", total: total}
+	t, err := s.run(ctx, items, func(it *item, logits []float32) error {
+		labels := task.Top(logits, m.Input().Labels, top)
+		if a.json {
+			return a.Print(struct {
+				Image   string       `json:"image"`
+				Classes []task.Label `json:"classes"`
+			}{it.name, labels})
+		}
+		_, err := fmt.Fprintf(a.Out, "%s\n%s", it.name, classTable(labels))
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return a.tallied(t, strict)
+}
+
+func classTable(labels []task.Label) string {
+	var b strings.Builder
+	for _, l := range labels {
+		name := l.Name
+		if name == "" {
+			name = fmt.Sprintf("class %d", l.Index)
+		}
+		fmt.Fprintf(&b, "  %5.1f %%  %s\n", 100*l.Prob, name)
+	}
+	return b.String()
+}

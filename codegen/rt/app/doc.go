@@ -1,0 +1,34 @@
+// Package app is the command line of a compiled model: the commands that every
+// generated binary has.
+//
+//	func main() {
+//		app.Main(app.Binary{
+//			Name:    "mymodel",
+//			Short:   "Find pictures by words",
+//			Package: &mymodel.Package,
+//			Open:    open, // mymodel.New, or mymodel.Open when a path is given
+//		})
+//	}
+//
+// The nouns:
+//
+//   - [Binary]: what a main is made of. Its package's functions decide which
+//     commands there are: search and embed for retrieval, classify for
+//     classification; info, check and bench always.
+//   - [App]: a run of a binary: its global flags and streams. Commands of one's own
+//     (Binary.Extra) get it, and with it the same flags, progress bar, batches and
+//     error reports as those built in.
+//   - [Picture]: a picture that is read when its turn comes.
+//
+// Results go to standard output, as tables or, with --json, one JSON value a line;
+// everything else goes to standard error. The exit status is 0, 1 for a failure, 2
+// for a command line that makes no sense.
+//
+// Work streams: pictures are read by as many goroutines as there are cores while
+// the model computes the batch before, and what is held does not grow with their
+// number. A picture that cannot be read is reported and left out; the command
+// fails if it was named by itself, if none could be read, or under --strict.
+//
+// It imports cobra and a progress bar, and so only mains import it. It computes
+// nothing: that is rt/task, which a program of one's own uses instead.
+package app

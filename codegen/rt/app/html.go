@@ -1,0 +1,67 @@
+package app
+
+import (
+	"bytes"
+	_ "embed"
+	"encoding/base64"
+	"fmt"
+	"html/template"
+	"image"
+	"image/png"
+	"io"
+
+	"github.com/multiway-go/multiway/codegen/rt/pixel"
+)
+
+// Page is a page of search results, one file with the pictures in it.
+type Page struct {
+	Title   string
+	Intro   string // a paragraph under the title; may be empty
+	Note    string // at the end: where the pictures come from; may be empty
+	Results []Result
+}
+
+//go:embed page.html
+var pageText string
+
+var page = template.Must(template.New("page").Funcs(template.FuncMap{"picture": dataURI}).Parse(pageText))
+
+// WriteFile writes the page to a file, which appears when it is whole.
+func (p *Page) WriteFile(path string) error { return writeFile(path, p.Write) }
+
+// Write writes the page. It reads its pictures again, one at a time.
+func (p *Page) Write(w io.Writer) error { return page.Execute(w, p) }
+
+// thumbnail is the longest side, in pixels, of a picture in a page.
+const thumbnail = 160
+
+// dataURI is a picture as the URI that holds it, made smaller if it is large.
+func dataURI(p Picture) (template.URL, error) {
+	img, err := p.Read()
+	if err != nil {
+		return "", fmt.Errorf("%s", place(p.Name, err))
+	}
+	if w, h := img.Bounds().Dx(), img.Bounds().Dy(); w > thumbnail || h > thumbnail {
+		long := max(w, h)
+		var small pixel.RGB
+		if err := pixel.Resize(&small, img, max(1, w*thumbnail/long), max(1, h*thumbnail/long), nil); err != nil {
+			return "", fmt.Errorf("%s", place(p.Name, err))
+		}
+		img = opaque(&small)
+	}
+	var b bytes.Buffer
+	if err := png.Encode(&b, img); err != nil {
+		return "", fmt.Errorf("%s", place(p.Name, err))
+	}
+	return template.URL("data:image/png;base64," + base64.StdEncoding.EncodeToString(b.Bytes())), nil
+}
+
+// opaque copies a picture to a type that png encodes without a call a pixel.
+func opaque(p *pixel.RGB) image.Image {
+	m := image.NewNRGBA(p.Bounds())
+	for i, j := 0, 0; i < len(p.Pix); i, j = i+3, j+4 {
+		copy(m.Pix[j:], p.Pix[i:i+3])
+		m.Pix[j+3] = 255
+	}
+	return m
+}

@@ -1,0 +1,265 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"runtime"
+	"slices"
+	"sync"
+
+	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/pixel"
+	"github.com/multiway-go/multiway/codegen/rt/task"
+)
+
+// A batch has at most this many items, and tensors of at most this many bytes.
+const (
+	batchItems = 64
+	batchBytes = 64 << 20
+)
+
+// stream runs functions of a model over items: images over pictures, texts over
+// texts. Pictures are read ahead of the work, in order, by one goroutine a core.
+type stream struct {
+	*App
+	m             *task.Model
+	images, texts *rt.Func
+	what          string // of the progress bar
+	total         int    // items, -1 if unknown
+
+	scratch, tensors sync.Pool
+
+	batch []ready
+	seqs  []rt.Seq
+	words []string
+	rows  []float32 // outputs of the batch, item by item
+	at    []int     // where each item's output starts, -1: it has none
+}
+
+// ready is an item made ready for a batch.
+type ready struct {
+	item
+	pixels *[]float32
+}
+
+// tally counts what became of the items.
+type tally struct {
+	done, failed int
+	named        bool // one that failed was named on the command line
+}
+
+// err says whether the command failed, after reporting what was left out.
+func (a *App) tallied(t tally, strict bool) error {
+	switch n := t.done + t.failed; {
+	case t.failed == 0:
+		return nil
+	case t.done == 0 && n == 1:
+		return errors.New("it could not be read, so there is no result")
+	case t.done == 0:
+		return fmt.Errorf("none of %d could be read", n)
+	case strict || t.named:
+		return fmt.Errorf("%d of %d could not be read", t.failed, n)
+	default:
+		a.warn("%d of %d could not be read and were left out", t.failed, n)
+		return nil
+	}
+}
+
+// run computes output 0 for every item that can be read and hands it to do, in
+// order; the values are valid during the call.
+func (s *stream) run(ctx context.Context, items iter.Seq[item], do func(it *item, out []float32) error) (tally, error) {
+	if s.images == nil && s.texts == nil {
+		return tally{}, errors.New("this model has no function for that")
+	}
+	size := batchItems
+	if s.images != nil {
+		size = max(1, min(size, batchBytes/(4*s.images.Image)))
+	}
+	bar := s.progress(s.total, s.what)
+	defer bar.done()
+	var t tally
+	workers := runtime.GOMAXPROCS(0)
+	for r := range ahead(items, workers, size+workers, s.prepare) {
+		if err := ctx.Err(); err != nil {
+			return t, err
+		}
+		if r.err != nil {
+			t.failed++
+			t.named = t.named || r.named
+			bar.aside(func() { s.warn("%s", place(r.name, r.err)) })
+			bar.add(1)
+			continue
+		}
+		if s.batch = append(s.batch, r); len(s.batch) == size {
+			if err := s.flush(do); err != nil {
+				return t, err
+			}
+			t.done += size
+			bar.add(size)
+		}
+	}
+	n := len(s.batch)
+	if err := s.flush(do); err != nil {
+		return t, err
+	}
+	t.done += n
+	bar.add(n)
+	return t, ctx.Err()
+}
+
+// place puts the name of an input before an error that does not say it yet.
+func place(name string, err error) string {
+	text := err.Error()
+	if len(text) >= len(name) && text[:len(name)] == name {
+		return text
+	}
+	return name + ": " + text
+}
+
+// prepare reads a picture and makes its tensor.
+func (s *stream) prepare(it item) ready {
+	r := ready{item: it}
+	if r.err != nil || r.text {
+		if r.err == nil && s.texts == nil {
+			r.err = errors.New("it is a text, and this model takes none")
+		}
+		return r
+	}
+	if s.images == nil {
+		r.err = errors.New("it is a picture, and this model takes none")
+		return r
+	}
+	p := s.m.Input().Pixels
+	img, err := it.read()
+	if err != nil {
+		r.err = err
+		return r
+	}
+	scratch, _ := s.scratch.Get().(*pixel.Scratch)
+	if scratch == nil {
+		scratch = new(pixel.Scratch)
+	}
+	defer s.scratch.Put(scratch)
+	x, _ := s.tensors.Get().(*[]float32)
+	if x == nil {
+		x = new([]float32)
+		*x = make([]float32, p.Len())
+	}
+	r.pixels = x
+	r.err = p.Into(*x, img, scratch)
+	return r
+}
+
+// flush computes the batch, hands its outputs out and empties it.
+func (s *stream) flush(do func(it *item, out []float32) error) error {
+	if len(s.batch) == 0 {
+		return nil
+	}
+	s.seqs, s.words, s.rows, s.at = s.seqs[:0], s.words[:0], s.rows[:0], s.at[:0]
+	for i := range s.batch {
+		if r := &s.batch[i]; r.text {
+			s.words = append(s.words, r.name)
+		} else {
+			s.seqs = append(s.seqs, rt.Seq{Image: *r.pixels})
+		}
+	}
+	var wide, narrow int // values of a picture's output, of a text's
+	err := s.m.Do(func(c *task.Session) error {
+		if len(s.seqs) > 0 {
+			r, err := c.Run(s.images, s.seqs)
+			if err != nil {
+				return err
+			}
+			s.rows = append(s.rows, r.All(0)...)
+			wide = s.images.Outputs[0].Cols
+		}
+		if len(s.words) > 0 {
+			r, err := c.Texts(s.texts, s.words...)
+			if err != nil {
+				return err
+			}
+			s.rows = append(s.rows, r.All(0)...)
+			narrow = s.texts.Outputs[0].Cols
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	image, text := s.rows[:wide*len(s.seqs)], s.rows[wide*len(s.seqs):]
+	for i := range s.batch {
+		r := &s.batch[i]
+		var out []float32
+		if r.text {
+			out, text = text[:narrow], text[narrow:]
+		} else {
+			out, image = image[:wide], image[wide:]
+			s.tensors.Put(r.pixels)
+		}
+		if err := do(&r.item, out); err != nil {
+			return err
+		}
+	}
+	clear(s.batch)
+	s.batch = s.batch[:0]
+	return nil
+}
+
+// ahead yields f of each item, in order, while up to workers goroutines are at work
+// on the window of items after it.
+func ahead[T, R any](items iter.Seq[T], workers, window int, f func(T) R) iter.Seq[R] {
+	return func(yield func(R) bool) {
+		slots := make(chan chan R, window)
+		stop := make(chan struct{})
+		defer close(stop)
+		go func() {
+			defer close(slots)
+			free := make(chan struct{}, workers)
+			for it := range items {
+				c := make(chan R, 1)
+				select {
+				case slots <- c:
+				case <-stop:
+					return
+				}
+				free <- struct{}{}
+				go func() {
+					c <- f(it)
+					<-free
+				}()
+			}
+		}()
+		for c := range slots {
+			if !yield(<-c) {
+				return
+			}
+		}
+	}
+}
+
+// Images computes output 0 of a function for every picture and hands it to do, in
+// order, with the picture's index; the values are valid during the call. A picture
+// that cannot be read is an error.
+func (a *App) Images(ctx context.Context, m *task.Model, f *rt.Func, list []Picture, do func(i int, out []float32) error) error {
+	return a.all(ctx, &stream{App: a, m: m, images: f, what: "pictures"}, pictureItems(list), do)
+}
+
+// Texts is Images for texts.
+func (a *App) Texts(ctx context.Context, m *task.Model, f *rt.Func, list []string, do func(i int, out []float32) error) error {
+	return a.all(ctx, &stream{App: a, m: m, texts: f, what: "texts"}, textItems(list), do)
+}
+
+func (a *App) all(ctx context.Context, s *stream, items []item, do func(i int, out []float32) error) error {
+	i := 0
+	s.total = len(items)
+	t, err := s.run(ctx, slices.Values(items), func(_ *item, out []float32) error {
+		i++
+		return do(i-1, out)
+	})
+	if err != nil {
+		return err
+	}
+	return a.tallied(t, true)
+}
