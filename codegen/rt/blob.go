@@ -350,6 +350,12 @@ func ReadBlob(data []byte) (*Blob, error) {
 // OpenBlob opens a weight file, mapped where the system can. The file must not
 // change while the blob is open.
 func OpenBlob(path string) (*Blob, error) {
+	// Asked before opening, which for a named pipe would wait for a writer.
+	if st, err := os.Stat(path); err != nil {
+		return nil, err
+	} else if !st.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s: not a regular file; give the path of a weight file", path)
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -358,9 +364,6 @@ func OpenBlob(path string) (*Blob, error) {
 	st, err := f.Stat()
 	if err != nil {
 		return nil, err
-	}
-	if !st.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s: not a regular file; give the path of a weight file", path)
 	}
 	return openBlob(f, 0, st.Size(), path)
 }

@@ -124,16 +124,7 @@ func (e *Exec) runGemm(seqs int) {
 		}
 	}
 	g.blocks = min(g.blocks, g.tiles)
-	n := seqs * g.blocks * g.parts
-	if n >= maxChunks { // only many tiny sequences come here
-		for s := range seqs {
-			for c := range g.blocks * g.parts {
-				g.run(s*g.blocks*g.parts+c, 0)
-			}
-		}
-		return
-	}
-	e.pool.run(n, g)
+	e.pool.run(seqs*g.blocks*g.parts, g)
 }
 
 // tileStart returns the first row of tile t of n tiles over m rows: tiles differ

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"sync"
 	"unsafe"
 )
@@ -44,6 +45,14 @@ type Output struct {
 	Off      int // floats into the arena
 	LD, Cols int
 	Sections []Section // {{C: 1}} for one row a sequence
+}
+
+// Levels returns the levels of this CPU that the package has kernels for, lowest
+// first.
+func (p *Package) Levels() []string {
+	return slices.DeleteFunc(Levels(), func(l string) bool {
+		return !slices.ContainsFunc(p.Kernels, func(k *Kernels) bool { return k.Level == l })
+	})
 }
 
 // Option changes how a model is opened.
@@ -263,11 +272,25 @@ func (m *Model) Verify() error {
 	return m.blob.Verify()
 }
 
+// check reports a closed model.
+func (m *Model) check() error {
+	m.open.RLock()
+	defer m.open.RUnlock()
+	if m.closed {
+		return fmt.Errorf("%s: %w", m.pkg.Name, errClosed)
+	}
+	return nil
+}
+
 // Do calls f with a session of the model's own and is safe for concurrent use: at
 // most as many calls run at a time as keep the cores busy, others wait. f must not
 // keep the session or results that live in it.
 func (m *Model) Do(f func(*Session) error) error {
 	s := <-m.sessions
+	if err := m.check(); err != nil {
+		m.sessions <- s
+		return err
+	}
 	if s == nil {
 		s = m.NewSession()
 	}

@@ -75,10 +75,10 @@ func (p *pool) leave() {
 	p.task = nil // a parked pool keeps nothing alive
 }
 
-// run does the chunks [0, n) of t, n < maxChunks, and returns when all are done.
-// One caller at a time.
+// run does the chunks [0, n) of t and returns when all are done. More chunks than
+// there are tickets stay on the caller. One caller at a time.
 func (p *pool) run(n int, t task) {
-	if n <= 1 || p.n == 0 {
+	if n <= 1 || n > maxChunks || p.n == 0 {
 		for c := range n {
 			t.run(c, 0)
 		}

@@ -47,6 +47,12 @@ func TestPool(t *testing.T) {
 				t.Fatalf("%d threads, run %d: sum %d, want %d", threads, i, got, want)
 			}
 		}
+		s.sum.Store(0)
+		s.work = 0
+		p.run(maxChunks+3, s)
+		if got, want := s.sum.Load(), int64(maxChunks+3)*(maxChunks+4)/2; got != want {
+			t.Errorf("%d threads: sum %d of many chunks, want %d", threads, got, want)
+		}
 		p.leave()
 		p.close()
 		p.close()

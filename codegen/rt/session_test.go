@@ -338,6 +338,14 @@ func TestDo(t *testing.T) {
 	if err := m.Do(func(*Session) error { return sick }); err != sick {
 		t.Errorf("got %v, want the function's error", err)
 	}
+	if err := m.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for range runtime.GOMAXPROCS(0) + 1 {
+		if err := m.Do(func(*Session) error { return sick }); !errors.Is(err, errClosed) {
+			t.Errorf("on a closed model: %v", err)
+		}
+	}
 }
 
 // TestSessionCollected checks that a forgotten session's threads end.
@@ -461,6 +469,11 @@ func TestLevels(t *testing.T) {
 		if picked[0].Level != "generic" {
 			t.Errorf("%s: lowest is %s", l, picked[0].Level)
 		}
+	}
+
+	p := Package{Kernels: tables[:3]}
+	if got := p.Levels(); got[0] != "generic" || slices.Contains(got, "avx2") || slices.Contains(got, "neon") && runtime.GOARCH != "arm64" {
+		t.Errorf("levels of the package: %v", got)
 	}
 
 	t.Setenv(EnvLevel, "generic")
