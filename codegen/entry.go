@@ -188,7 +188,7 @@ func (e *entry) block(v *ir.Value) jen.Code {
 	return jen.Id("min").Call(rows(e.sections[v]), jen.Lit(v.Attrs.Int("block", 1)))
 }
 
-func sectionList(secs []section) jen.Code {
+func sectionList(secs []section) *jen.Statement {
 	return jen.Index().Qual(rtPath, "Section").ValuesFunc(func(g *jen.Group) {
 		for _, s := range secs {
 			if s.C > 0 {
@@ -209,6 +209,9 @@ func (e *entry) emit(file *jen.File) error {
 	name := e.g.runName(e.f)
 	var body []jen.Code
 	for _, v := range e.f.Values {
+		if len(body) > 0 {
+			body = append(body, jen.Line())
+		}
 		body = append(body, jen.Comment(ir.PrintValue(v)))
 		step, ok := steps[v.Op]
 		if !ok {

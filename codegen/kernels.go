@@ -43,6 +43,9 @@ func (g *generator) kernelFiles() error {
 		return err
 	}
 	g.files["kernels_generic.go"] = twins
+	if err := g.scope.reserve(twins); err != nil {
+		return err
+	}
 	f := g.newFile()
 	f.Comment("generic is the table of plain Go, which runs on any CPU.")
 	f.Var().Id("generic").Op("=").Add(table(asm.Generic))

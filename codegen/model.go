@@ -72,7 +72,7 @@ func (g *generator) modelFile(layout [32]byte) error {
 	if g.opt.Weights == Embed {
 		pkg[jen.Id("Blob")] = jen.Id("weights")
 	}
-	f.Comment("Package describes the compiled model. It is read-only.")
+	f.Line().Comment("Package describes the compiled model. It is read-only.")
 	f.Var().Id("Package").Op("=").Qual(rtPath, "Package").Values(pkg)
 
 	g.input(f)
@@ -93,8 +93,8 @@ func (g *generator) doc() string {
 	fmt.Fprintf(&b, "Package %s is a multiway model compiled from %s.\n\n", g.opt.Package, g.opt.From)
 	b.WriteString("Its functions:\n")
 	for _, f := range g.p.Funcs {
-		line, _, _ := strings.Cut(ir.PrintFunc(f), " {\n")
-		fmt.Fprintf(&b, "\n\t%s -> %s", line, outputs(f))
+		line, _, _ := strings.Cut(ir.PrintFunc(f), ")")
+		fmt.Fprintf(&b, "\n\t%s) -> %s", line, outputs(f))
 	}
 	b.WriteString("\n\nA Model is immutable and safe to share; a Session serves one goroutine at a time\nand allocates nothing once its buffers have grown.")
 	return b.String()
@@ -140,6 +140,7 @@ func (g *generator) input(f *jen.File) {
 			jen.Return(jen.Qual(tokenPath, "Load").Call(jen.Id("vocab"))),
 		)
 	}
+	f.Line().Comment("input says how the model takes pictures and texts.")
 	f.Var().Id("input").Op("=").Qual(taskPath, "Input").Values(d)
 }
 

@@ -250,7 +250,7 @@ func (g *generator) weightsFile() error {
 	file.Comment("Positions count float32 values from the start of the weights; -1 is an absent one.")
 	file.Var().DefsFunc(func(defs *jen.Group) {
 		for _, d := range g.descriptors {
-			defs.Id(d.name).Op("=").Qual(rtPath, d.typ).Values(d.value)
+			defs.Id(d.name).Op("=").Add(d.value)
 		}
 	})
 	return g.add("weights.go", file)

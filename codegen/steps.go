@@ -34,10 +34,10 @@ var steps = map[*ir.Op]func(e *entry, v *ir.Value) (jen.Code, error){
 		if row.T {
 			return nil, errRow(row)
 		}
-		return e.call("Select", v, e.mat(v.Args[0]), sectionList(e.sections[v.Args[0]]), jen.Lit(row.C)), nil
+		return e.call("Select", v, e.mat(v.Args[0]), e.g.sections(e.sections[v.Args[0]]), jen.Lit(row.C)), nil
 	},
 	ir.OpMean: func(e *entry, v *ir.Value) (jen.Code, error) {
-		return e.call("Mean", v, e.mat(v.Args[0]), sectionList(e.sections[v.Args[0]]), jen.Lit(v.Attrs.Int("from", 0))), nil
+		return e.call("Mean", v, e.mat(v.Args[0]), e.g.sections(e.sections[v.Args[0]]), jen.Lit(v.Attrs.Int("from", 0))), nil
 	},
 	ir.OpL2Norm: func(e *entry, v *ir.Value) (jen.Code, error) {
 		return e.call("L2Norm", v, e.mat(v.Args[0]), jen.Lit(v.Attrs.Float("floor", 0))), nil
@@ -94,7 +94,7 @@ func attention(method string) func(e *entry, v *ir.Value) (jen.Code, error) {
 			jen.Id("Scale"): jen.Lit(v.Attrs.Float("scale", 0)),
 			jen.Id("Base2"): jen.Lit(v.Attrs.Int("base", 0) == 2),
 		})
-		return e.call(method, v, append(args, desc, sectionList(e.sections[keys]))...), nil
+		return e.call(method, v, append(args, desc, e.g.sections(e.sections[keys]))...), nil
 	}
 }
 

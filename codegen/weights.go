@@ -12,22 +12,36 @@ import (
 // descriptor is one package-level variable that says where an op's weights are.
 type descriptor struct {
 	name, key string
-	typ       string
-	value     jen.Dict
+	value     jen.Code
 }
 
 // describe returns a pointer to the descriptor of the given rt type and content,
 // which it adds to the package unless an equal one is there.
 func (g *generator) describe(typ, name string, value jen.Dict) jen.Code {
-	key := typ + fmt.Sprintf("%#v", jen.Values(value))
+	return jen.Op("&").Add(g.variable(name+"."+strings.ToLower(typ), jen.Qual(rtPath, typ).Values(value)))
+}
+
+// sections returns a list of sections. It is a variable of the package, since a list
+// in the function would be allocated at every call.
+func (g *generator) sections(secs []section) jen.Code {
+	name := "rows"
+	for _, s := range secs {
+		name += "." + strings.ReplaceAll(s.String(), "+", ".")
+	}
+	return g.variable(name, sectionList(secs))
+}
+
+// variable returns the package's variable of that value, which it adds unless there is one.
+func (g *generator) variable(name string, value *jen.Statement) jen.Code {
+	key := fmt.Sprintf("%#v", value)
 	for _, d := range g.descriptors {
 		if d.key == key {
-			return jen.Op("&").Id(d.name)
+			return jen.Id(d.name)
 		}
 	}
-	d := descriptor{name: g.scope.name(goName(name+"."+strings.ToLower(typ), false)), key: key, typ: typ, value: value}
+	d := descriptor{name: g.scope.name(goName(name, false)), key: key, value: value}
 	g.descriptors = append(g.descriptors, d)
-	return jen.Op("&").Id(d.name)
+	return jen.Id(d.name)
 }
 
 // offset is where a weight starts in the blob's payload, in floats, or -1 when the
