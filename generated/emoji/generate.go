@@ -1,0 +1,3 @@
+package emoji
+
+//go:generate go run ../../cmd/multiway build -o . emoji.yaml
