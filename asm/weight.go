@@ -12,6 +12,9 @@ const PanelWord = "panel16"
 // HeadsWord is the layout word of a weight of heads*d rows whose heads are padded to whole panels each.
 func HeadsWord(heads, d int) string { return fmt.Sprintf("%s-heads%dx%d", PanelWord, heads, d) }
 
+// maxHeads bounds what WeightLayout allocates for a layout word of unknown origin.
+const maxHeads = 1 << 12
+
 // WeightLayout is the layout that a weight's layout word stands for: PanelWord or a HeadsWord. The shape is that of the
 // weight, [N,K], or [N] for a bias, which is packed as a matrix of K = 1.
 func WeightLayout(word string, shape ...int) (Layout, error) {
@@ -32,6 +35,9 @@ func WeightLayout(word string, shape ...int) (Layout, error) {
 	width, err2 := strconv.Atoi(d)
 	if !ok || !found || err1 != nil || err2 != nil || heads < 1 || width < 1 || word != HeadsWord(heads, width) {
 		return Layout{}, fmt.Errorf("unknown layout %q; want %s or, for example, %s", word, PanelWord, HeadsWord(12, 64))
+	}
+	if heads > maxHeads {
+		return Layout{}, fmt.Errorf("layout %s: %d heads, want %d at most", word, heads, maxHeads)
 	}
 	if heads > shape[0] || width > shape[0] || heads*width != shape[0] {
 		return Layout{}, fmt.Errorf("layout %s: %d heads of %d are not the %d rows of the weight", word, heads, width, shape[0])

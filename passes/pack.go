@@ -238,12 +238,16 @@ func groups(p *ir.Program) [][]*ir.Weight {
 	}
 	var units []*unit
 	home := map[*ir.Weight]*unit{}
+	row := neighbours(p)
 	for i, f := range p.Funcs {
 		for _, v := range f.Values {
 			for _, w := range p.Used(f, v) {
 				u := home[w]
 				if u == nil {
-					u = &unit{weights: neighbours(p, v, w), used: make([]bool, len(p.Funcs))}
+					u = &unit{weights: row[w], used: make([]bool, len(p.Funcs))}
+					if u.weights == nil {
+						u.weights = []*ir.Weight{w}
+					}
 					units = append(units, u)
 					for _, n := range u.weights {
 						home[n] = u
@@ -288,22 +292,29 @@ func groups(p *ir.Program) [][]*ir.Weight {
 	return out
 }
 
-// neighbours returns the weights that must stand beside w in the blob, w included.
-func neighbours(p *ir.Program, v *ir.Value, w *ir.Weight) []*ir.Weight {
-	if v.Op == ir.OpQKV {
-		for _, field := range []string{"w", "b"} {
-			var row []*ir.Weight
-			for _, part := range operands {
-				if x := p.Field(v.Bundle, part+"."+field); x != nil {
-					row = append(row, x)
-				}
+// neighbours returns, for each weight that must stand beside others in the blob, all
+// of these in order.
+func neighbours(p *ir.Program) map[*ir.Weight][]*ir.Weight {
+	m := map[*ir.Weight][]*ir.Weight{}
+	for _, f := range p.Funcs {
+		for _, v := range f.Values {
+			if v.Op != ir.OpQKV {
+				continue
 			}
-			if slices.Contains(row, w) {
-				return row
+			for _, field := range []string{".w", ".b"} {
+				var row []*ir.Weight
+				for _, part := range operands {
+					if w := p.Weight(v.Bundle + "." + part + field); w != nil {
+						row = append(row, w)
+					}
+				}
+				for _, w := range row {
+					m[w] = row
+				}
 			}
 		}
 	}
-	return []*ir.Weight{w}
+	return m
 }
 
 func checkPacked(p *ir.Program, _ Options) error {
@@ -340,16 +351,19 @@ func checkPacked(p *ir.Program, _ Options) error {
 	if n := len(groups(p)); pages > n {
 		return fmt.Errorf("%d weights begin a page, want %d at most, one a group", pages, n)
 	}
-	for _, f := range p.Funcs {
-		for _, v := range f.Values {
-			for _, w := range p.Used(f, v) {
-				row := neighbours(p, v, w)
-				for i := 1; i < len(row); i++ {
-					size, _ := storedBytes(row[i-1])
-					if row[i].Offset != row[i-1].Offset+size {
-						return fmt.Errorf("%s: weights @%s and @%s are not neighbours", where(f, v), row[i-1].Name, row[i].Name)
-					}
-				}
+	row := neighbours(p)
+	for _, w := range ws {
+		for i, n := range row[w] {
+			if i == 0 {
+				continue
+			}
+			before := row[w][i-1]
+			size, err := storedBytes(before)
+			if err != nil {
+				return err
+			}
+			if n.Offset != before.Offset+size {
+				return fmt.Errorf("weights @%s and @%s are not neighbours", before.Name, n.Name)
 			}
 		}
 	}

@@ -61,7 +61,7 @@ var All = []*Pass{
 // Options are the parameters of a compilation.
 type Options struct {
 	// Rows is the most packed rows a segment has in one call, over all sequences
-	// of the batch: the arena's size. 0 means 2048. One sequence always fits.
+	// of the batch: it sizes the arena. At least one sequence must fit. 0 means 2048.
 	Rows int
 	// Upto names the pass to stop after; "" runs all.
 	Upto string

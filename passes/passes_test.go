@@ -1,9 +1,14 @@
 package passes
 
 import (
+	"errors"
+	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/multiway-go/multiway/ir"
 	"github.com/multiway-go/multiway/ir/irtest"
@@ -34,13 +39,271 @@ func TestCases(t *testing.T) {
 					}
 					set = append(set, need)
 				}
+				before := clone(p)
 				for _, c := range chain {
 					if err := apply(c, p, Options{Rows: rows}, &set); err != nil {
 						return err
 					}
 				}
+				if pass == Plan {
+					simulate(t, before, p, rows)
+				}
 				return nil
 			}, tol)
 		})
 	}
+}
+
+// TestModels sends the programs that package model's tests print through all passes.
+func TestModels(t *testing.T) {
+	files, err := filepath.Glob("../ir/model/testdata/*.ir")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no model programs (%v)", err)
+	}
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			p := readProgram(t, file)
+			irtest.RandomWeights(p)
+			tol := 0.0
+			after := map[string]*ir.Program{}
+			_, err := Run(p, Options{Rows: 64, After: func(pass *Pass, q *ir.Program) error {
+				tol = max(tol, pass.Numeric.Tolerance())
+				irtest.Equivalent(t, p, q, tol)
+				after[pass.Name] = clone(q)
+				printed := ir.Print(q)
+				if again, err := ir.Parse(pass.Name, []byte(printed)); err != nil {
+					t.Errorf("the program after %s does not parse back: %v", pass.Name, err)
+				} else if got := ir.Print(again); got != printed {
+					t.Errorf("the program after %s parses back to another text:\n%s", pass.Name, cmp.Diff(printed, got))
+				}
+				return nil
+			}})
+			if half := slices.ContainsFunc(p.Weights, func(w *ir.Weight) bool { return w.Type.DType != ir.F32 }); half {
+				if err == nil || !strings.Contains(err.Error(), "no kernel reads that") {
+					t.Fatalf("error %v, want one about weights stored in 16 bits", err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			simulate(t, p, after["plan"], 64)
+			for _, f := range after["fuse-ffn"].Funcs {
+				for _, v := range f.Values {
+					switch v.Op {
+					case ir.OpLinear, ir.OpAttention, ir.OpGelu, ir.OpAdd, ir.OpAddRows, ir.OpLookup, ir.OpPatches:
+						if _, head := cutLast(v.Bundle); v.Op != ir.OpLinear || head == "q" || head == "fc1" {
+							t.Errorf("%s: not fused: %s", f.Name, ir.PrintValue(v))
+						}
+					}
+				}
+			}
+		})
+	}
+}
+
+// readProgram parses a file, of a case the part before.
+func readProgram(t *testing.T, file string) *ir.Program {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, _, _ := strings.Cut(string(text), "-- after --\n")
+	p, err := ir.Parse(file, []byte(before))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// TestBlobSize holds the blob of real shapes to the parameters that are kept.
+func TestBlobSize(t *testing.T) {
+	p := &ir.Program{Name: "base", MaxT: 64}
+	for i, entry := range []string{"vision", "language"} {
+		b := ir.NewBuilder(p, entry)
+		linear := func(x *ir.Value, name string, out int) *ir.Value {
+			b.Weight(name+".w", ir.Mat(ir.C(out), x.Type.Cols()), nil)
+			b.Weight(name+".b", ir.Of(ir.F32, ir.C(out)), nil)
+			return b.Linear(x, name)
+		}
+		norm := func(x *ir.Value, name string) *ir.Value {
+			b.Weight(name+".g", ir.Of(ir.F32, ir.C(x.Type.Cols())), nil)
+			b.Weight(name+".b", ir.Of(ir.F32, ir.C(x.Type.Cols())), nil)
+			return b.LayerNorm(x, name, 1e-5)
+		}
+		x := b.Param("x", ir.Mat([]ir.Dim{ir.C(197), ir.T}[i], 768))
+		attn, ffn := "l0.attn."+entry, "l0.ffn."+entry
+		n := norm(x, attn+".ln")
+		c := b.Attention(linear(n, attn+".q", 768), linear(n, attn+".k", 768), linear(n, attn+".v", 768), 12)
+		a := b.Add(x, linear(norm(c, attn+".sub"), attn+".out", 768))
+		h := b.Gelu(linear(norm(a, ffn+".ln"), ffn+".fc1", 3072))
+		b.Return(b.Add(a, linear(norm(h, ffn+".sub"), ffn+".fc2", 768)))
+		if _, err := b.Done(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	params := int64(0)
+	for _, w := range p.Weights {
+		params += w.Type.Elements(0)
+	}
+	q, err := Run(p, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := q.Weights[len(q.Weights)-1]
+	size, err := storedBytes(last)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if blob, bound := last.Offset+size, params*4*101/100; blob > bound {
+		t.Errorf("the blob has %d bytes, want %d at most for %d parameters", blob, bound, params)
+	}
+}
+
+func TestErrors(t *testing.T) {
+	const head = "program p T<=4\nweight @a.w f32[4,4]\nweight @b.w f32[4,4]\nweight @n.g f32[4]\nweight @n.b f32[4]\n"
+	for _, c := range []struct {
+		name, text string
+		o          Options
+		want       string
+	}{
+		{"two joins", "func f(x: f32[3,4]) {\n h = linear x, @a : f32[3,4]\n g = gelu h : f32[3,4]\n i = concat h, g : f32[6,4]\n j = concat h, g : f32[6,4]\n y = add i, j : f32[6,4]\n return y\n}",
+			Options{}, "h is part of i already"},
+		{"joined view", "func f(x: f32[3+T,4]) {\n h = gelu x : f32[3+T,4]\n r = rows h {at=0 len=3} : f32[3,4]\n g = gelu r : f32[3,4]\n j = concat r, g : f32[6,4]\n return j, h\n}",
+			Options{}, "r is a view of h"},
+		{"rows inside", "func f(x: f32[3,4]) {\n r = rows x {at=1 len=2} : f32[2,4]\n y = gelu r : f32[2,4]\n return y\n}",
+			Options{}, "rows inside a segment"},
+		{"arrangements", "func f(x: f32[1,4], z: f32[2,4], u: f32[3,4]) {\n j = concat x, z : f32[3,4]\n y = add j, u : f32[3,4]\n return y\n}",
+			Options{}, "arrange their rows differently"},
+		{"long sequence", "func f(x: f32[30,4]) {\n y = gelu x : f32[30,4]\n return y\n}",
+			Options{Rows: 20}, "limits.rows is 20, but one sequence can have 30 rows"},
+		{"long text", "func f(x: f32[T,4]) {\n y = gelu x : f32[T,4]\n return y\n}",
+			Options{Rows: 2}, "limits.rows is 2, but one sequence can have 4 rows"},
+		{"negative limit", "func f(x: f32[T,4]) {\n y = gelu x : f32[T,4]\n return y\n}",
+			Options{Rows: -1}, "limits.rows is -1"},
+		{"large arena", "weight @w.w f32[1000000,4]\nfunc f(x: f32[1,4]) {\n y = linear x, @w : f32[1,1000000]\n return y\n}",
+			Options{Rows: ir.MaxDim}, "lower limits.rows"},
+		{"unknown pass", "func f(x: f32[T,4]) {\n y = gelu x : f32[T,4]\n return y\n}",
+			Options{Upto: "fuse"}, `no pass is called "fuse"`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p, err := ir.Parse(c.name, []byte(head+c.text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := Run(p, c.o); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("error %v, want %q in it", err, c.want)
+			}
+		})
+	}
+}
+
+// TestRunStops checks Upto and After, and that an error of After is the run's.
+func TestRunStops(t *testing.T) {
+	p := readProgram(t, "testdata/route/layer.ir")
+	var seen []string
+	_, err := Run(p, Options{Upto: "fold", After: func(pass *Pass, _ *ir.Program) error {
+		seen = append(seen, pass.Name)
+		return nil
+	}})
+	if diff := cmp.Diff([]string{"route", "prune", "rows", "fold"}, seen); err != nil || diff != "" {
+		t.Errorf("error %v, passes (-want +got):\n%s", err, diff)
+	}
+	stop := errors.New("stop")
+	if _, err := Run(p, Options{After: func(*Pass, *ir.Program) error { return stop }}); err != stop {
+		t.Errorf("error %v, want that of After", err)
+	}
+}
+
+// TestDriver checks that a pass which breaks what an earlier one established is caught.
+func TestDriver(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		spoil func(p *ir.Program)
+		want  string
+	}{
+		{"verify", func(p *ir.Program) { p.Funcs[0].Values[0].Type = ir.Mat(ir.C(9), 9) }, "does not verify"},
+		{"routed", func(p *ir.Program) {
+			v := p.Funcs[0].Values[0]
+			v.Attrs = v.Op.Sort(v.Attrs.With(ir.WordAttr("route", "vl")))
+		}, "not routed"},
+		{"selected", func(p *ir.Program) { p.Funcs[0].Values[0].Attrs = without(p.Funcs[0].Values[0].Attrs, "kernel") }, "not selected"},
+		{"overlapping weights", func(p *ir.Program) { p.Weights[1].Offset = p.Weights[0].Offset }, "not packed"},
+		{"weights apart", func(p *ir.Program) {
+			for _, w := range p.Weights[1:] {
+				w.Offset += weightAlign
+			}
+		}, "not neighbours"},
+		{"layout", func(p *ir.Program) { p.Weights[0].Layout = "" }, "layout"},
+		{"a value over another", func(p *ir.Program) { value(p, "a").Offset = value(p, "i").Offset }, "not planned"},
+		{"scratch over an argument", func(p *ir.Program) {
+			v := value(p, "a")
+			v.Attrs = v.Attrs.With(ir.IntAttr("tmp", int(value(p, "c").Offset)))
+		}, "writes tmp over c"},
+		{"scratch over the result", func(p *ir.Program) {
+			v := value(p, "y")
+			v.Attrs = v.Attrs.With(ir.IntAttr("hidden", int(v.Offset)))
+		}, "not planned"},
+		{"outside", func(p *ir.Program) { p.Funcs[0].Arena -= weightAlign }, "not in the arena"},
+		{"ld", func(p *ir.Program) {
+			v := value(p, "a")
+			v.Attrs = v.Attrs.With(ir.IntAttr("ld", 8))
+		}, "ld is 8"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := readProgram(t, "testdata/plan/layer.ir")
+			var set []*Property
+			for _, pass := range All {
+				if err := apply(pass, p, Options{Rows: rows}, &set); err != nil {
+					t.Fatal(err)
+				}
+			}
+			spoil := &Pass{Name: "spoil", Run: func(p *ir.Program, _ Options) error { c.spoil(p); return nil }}
+			if err := apply(spoil, p, Options{Rows: rows}, &set); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("error %v, want %q in it", err, c.want)
+			}
+		})
+	}
+	if err := apply(Fold, &ir.Program{Name: "p"}, Options{}, new([]*Property)); err == nil || !strings.Contains(err.Error(), "routed") {
+		t.Errorf("fold before route: error %v", err)
+	}
+}
+
+func value(p *ir.Program, name string) *ir.Value {
+	for _, v := range p.Funcs[0].Values {
+		if v.Name == name {
+			return v
+		}
+	}
+	panic("no value " + name)
+}
+
+// FuzzRun: whatever verifies goes through the passes or gives an error.
+func FuzzRun(f *testing.F) {
+	files, err := filepath.Glob("testdata/*/*.ir")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		before, _, _ := strings.Cut(string(text), "-- after --\n")
+		f.Add([]byte(before))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		p, err := ir.Parse("fuzz", text)
+		if err != nil {
+			return
+		}
+		q, err := Run(p, Options{Rows: rows})
+		if err == nil {
+			err = ir.Verify(q)
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
 }

@@ -21,14 +21,14 @@ import (
 //
 // becomes
 //
-//	i.v = qkv x.v, @l0.attn.v~f {... ld=2320 tmp=38010880} : f32[197,2304] at 0
-//	i.l = qkv x.l, @l0.attn.l~f {... ld=2320 tmp=38010880} : f32[T,2304] at 0
+//	i.v = qkv x.v, @l0.attn.v~f {... ld=2320 tmp=37287040} : f32[197,2304] at 0
+//	i.l = qkv x.l, @l0.attn.l~f {... ld=2320 tmp=37287040} : f32[T,2304] at 0
 //	i   = concat i.v, i.l {ld=2320}              : f32[197+T,2304] at 0
-//	c   = selfattention i {... ld=784}           : f32[197+T,768] at 51249152
-//	c.v = rows c {at=0 len=197 ld=784}           : f32[197,768] at 51249152
-//	a.v = attnout c.v, x.v, @l0.attn.v~f {... ld=784 tmp=0} : f32[197,768] at 64094208
+//	c   = selfattention i {... ld=784}           : f32[197+T,768] at 37287040
+//	c.v = rows c {at=0 len=197 ld=784}           : f32[197,768] at 37287040
+//	a.v = attnout c.v, x.v, @l0.attn.v~f {... ld=784 tmp=0} : f32[197,768] at 56310016
 //
-// where x.v was at 64094208 too: it was read for the last time.
+// where x.v was at 56310016 too: it was read for the last time.
 //
 // A value is a list of sections, runs of packed rows: the rows of all sequences in
 // one segment, then those in the next. `at` is where its whole begins; a section
@@ -44,6 +44,9 @@ import (
 //
 // An op that allows it writes over an argument that nobody reads later. Results
 // stay to the end.
+//
+// Plan refuses what has no address: a value that is joined into two wholes, a view
+// that is joined, and rows that are no whole segments.
 var Plan = &Pass{
 	Name:    "plan",
 	Needs:   []*Property{Packed},
@@ -62,6 +65,9 @@ var Plan = &Pass{
 // ffnBlock is the most rows of a feed-forward block whose hidden rows exist at a
 // time: they should stay in the last-level cache until the second product.
 const ffnBlock = 400
+
+// maxArena bounds the arena, so that no sum of sizes overflows.
+const maxArena = 1 << 46
 
 // section is a run of packed rows: C rows a sequence, or the T rows of the texts.
 type section = ir.Dim
@@ -279,7 +285,14 @@ func plan(p *ir.Program, f *ir.Func, rows int) error {
 		b := l.spots[v].buf
 		b.end = max(b.end, l.last[v])
 	}
-	f.Arena = fit(l.buffers)
+	for _, b := range l.buffers {
+		if b.bytes > maxArena {
+			return fmt.Errorf("a value needs %d bytes for %d rows a segment; lower limits.rows", b.bytes, rows)
+		}
+	}
+	if f.Arena = fit(l.buffers); f.Arena > maxArena {
+		return fmt.Errorf("the arena needs %d bytes for %d rows a segment; lower limits.rows", f.Arena, rows)
+	}
 	for _, v := range l.placed {
 		s := l.spots[v]
 		v.Offset = s.buf.offset + int64(s.col)*4

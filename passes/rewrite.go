@@ -15,7 +15,7 @@ func clone(p *ir.Program) *ir.Program {
 		q.Weights = append(q.Weights, &c)
 	}
 	for _, f := range p.Funcs {
-		g := &ir.Func{Name: f.Name, Segments: slices.Clone(f.Segments)}
+		g := &ir.Func{Name: f.Name, Segments: slices.Clone(f.Segments), Arena: f.Arena}
 		now := map[*ir.Value]*ir.Value{}
 		copyAll := func(vs []*ir.Value) []*ir.Value {
 			var out []*ir.Value

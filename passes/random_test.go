@@ -1,0 +1,199 @@
+package passes
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/multiway-go/multiway/ir"
+	"github.com/multiway-go/multiway/ir/irtest"
+)
+
+// TestRandomPrograms sends small multiway programs through all passes: layers with
+// pools and shared weights, deviations from the patterns that fusions look for,
+// selected rows, several results.
+func TestRandomPrograms(t *testing.T) {
+	planned := 0
+	for seed := range uint64(80) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			p := randomProgram(t, seed)
+			irtest.RandomWeights(p)
+			text := ir.Print(p)
+			upto := "pack"
+			if _, err := Run(p, Options{Rows: rows}); err == nil {
+				upto = "plan"
+				planned++
+			}
+			after, err := Run(p, Options{Rows: rows, Upto: upto})
+			if err != nil {
+				t.Fatalf("%v\n%s", err, text)
+			}
+			if got := ir.Print(p); got != text {
+				t.Fatalf("Run changed its argument:\n%s\nwas\n%s", got, text)
+			}
+			irtest.Equivalent(t, p, after, Rounded.Tolerance())
+			if upto == "plan" {
+				simulate(t, p, after, rows)
+			}
+			again, err := Run(p, Options{Rows: rows, Upto: upto})
+			if err != nil || ir.Print(again) != ir.Print(after) {
+				t.Fatalf("a second run gives another program (error %v)", err)
+			}
+			if t.Failed() {
+				t.Logf("%s", text)
+			}
+		})
+	}
+	// Plan may refuse what it has no place for, but not often.
+	if planned < 60 {
+		t.Errorf("%d of 80 programs were planned, want 60", planned)
+	}
+}
+
+// builder makes a random program.
+type builder struct {
+	*ir.Builder
+	r     *rand.Rand
+	d     int
+	pairs bool
+}
+
+func randomProgram(t *testing.T, seed uint64) *ir.Program {
+	t.Helper()
+	r := rand.New(rand.NewPCG(seed, 0))
+	p := &ir.Program{Name: "random", MaxT: 4}
+	layers := 1 + r.IntN(2)
+	heads := 1 + r.IntN(2)
+	d := heads * (1 + r.IntN(4))
+	shared := r.IntN(2) == 0
+	for _, entry := range []string{"vision", "language", "pair"} {
+		b := &builder{ir.NewBuilder(p, entry), r, d, entry == "pair"}
+		rows := ir.C(3)
+		var x *ir.Value
+		switch entry {
+		case "vision":
+			b.Segment("vision", ir.C(3))
+			x = b.Param("x", ir.Mat(ir.C(3), d))
+		case "language":
+			rows = ir.T
+			b.Segment("language", ir.T)
+			b.Weight("language.embed.tok.w", ir.Mat(ir.C(9), d), nil)
+			x = b.Lookup(b.Param("ids", ir.Of(ir.I32, ir.T)), "language.embed.tok")
+		case "pair":
+			rows = ir.Dim{C: 3, T: true}
+			b.Segment("vision", ir.C(3))
+			b.Segment("language", ir.T)
+			if r.IntN(2) == 0 {
+				x = b.Param("x", ir.Mat(rows, d))
+			} else {
+				x = b.Concat(b.Param("v", ir.Mat(ir.C(3), d)), b.Param("l", ir.Mat(ir.T, d)))
+			}
+		}
+		results := map[*ir.Value]bool{}
+		for i := range layers {
+			attn := fmt.Sprintf("l%d.attn.*", i)
+			if shared {
+				attn = fmt.Sprintf("l%d.attn.shared", i)
+			}
+			y := b.layer(x, attn, fmt.Sprintf("l%d.ffn.*", i), heads)
+			if r.IntN(4) == 0 {
+				results[b.Gelu(b.Add(x, y))] = true
+			}
+			x = y
+		}
+		if r.IntN(3) == 0 {
+			x = b.norm(x, "final.*", 1e-5)
+		}
+		last := x
+		switch r.IntN(4) {
+		case 0:
+			results[last] = true
+		case 1:
+			results[b.linear(b.Select(last, ir.C(0)), "head", 2)] = true
+		case 2:
+			row := ir.C(0) // the only one that a text is sure to have; else the last
+			if rows.C > 0 {
+				row = ir.Dim{C: rows.C - 1, T: rows.T}
+			}
+			a, c := b.Select(last, ir.C(0)), b.Select(last, row)
+			results[b.L2Norm(b.linear(b.HCat(a, c), "two", 2), 1e-12)] = true
+			if r.IntN(2) == 0 {
+				results[last] = true
+			}
+		case 3:
+			results[b.linear(b.norm(b.Mean(last, 0), "pool", 1e-5), "head", 2)] = true
+		}
+		for _, v := range b.F.Values {
+			if results[v] {
+				b.Return(v)
+			}
+		}
+		if _, err := b.Done(); err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
+	}
+	return p
+}
+
+// experts are the bundles that a possibly pooled bundle stands for.
+func experts(bundle string) []string {
+	if !ir.Pool(bundle) {
+		return []string{bundle}
+	}
+	return []string{ir.Expert(bundle, "vision"), ir.Expert(bundle, "language")}
+}
+
+func (b *builder) linear(x *ir.Value, bundle string, out int) *ir.Value {
+	for _, e := range experts(bundle) {
+		b.Weight(e+".w", ir.Mat(ir.C(out), x.Type.Cols()), nil)
+		if len(bundle)%3 > 0 { // a linear keeps its bias in every function
+			b.Weight(e+".b", ir.Of(ir.F32, ir.C(out)), nil)
+		}
+	}
+	return b.Linear(x, bundle)
+}
+
+func (b *builder) norm(x *ir.Value, bundle string, eps float64) *ir.Value {
+	for _, e := range experts(bundle) {
+		b.Weight(e+".g", ir.Of(ir.F32, ir.C(x.Type.Cols())), nil)
+		b.Weight(e+".b", ir.Of(ir.F32, ir.C(x.Type.Cols())), nil)
+	}
+	return b.LayerNorm(x, bundle, eps)
+}
+
+// layer is a pre-norm layer, one time in three with a deviation.
+func (b *builder) layer(x *ir.Value, attn, ffn string, heads int) *ir.Value {
+	odd := b.r.IntN(24)
+	n := b.norm(x, attn+".ln", 1e-5)
+	q, k, v := b.linear(n, attn+".q", b.d), b.linear(n, attn+".k", b.d), b.linear(n, attn+".v", b.d)
+	switch odd {
+	case 0:
+		k = q
+	case 1:
+		v = b.Gelu(v)
+	case 2:
+		q = b.linear(x, attn+".other", b.d)
+	}
+	c := b.Attention(q, k, v, heads)
+	if odd == 3 {
+		c = b.Add(c, v)
+	}
+	o := b.linear(b.norm(c, attn+".sub", 1e-5), attn+".out", b.d)
+	a := b.Add(x, o)
+	if odd == 4 {
+		a = b.Add(o, n)
+	}
+	h := b.linear(b.norm(a, ffn+".ln", 1e-5), ffn+".fc1", 2*b.d)
+	g := b.Gelu(h)
+	if odd == 5 {
+		g = b.Add(g, h)
+	}
+	p := b.linear(b.norm(g, ffn+".sub", 1e-6), ffn+".fc2", b.d)
+	if odd == 6 {
+		p = b.Add(p, a)
+	}
+	if odd == 7 && b.pairs { // a segment of its own
+		return b.Add(b.Add(a, p), b.Concat(b.Gelu(b.Rows(a, ir.C(0), ir.C(3))), b.Tanh(b.Rows(a, ir.C(3), ir.T))))
+	}
+	return b.Add(p, a)
+}
