@@ -64,7 +64,7 @@ func (t Tensor) put(dst []byte, at int) error {
 			b[0] = byte(t.Ints[k])
 		}
 		if !fits {
-			v := any(0)
+			var v any
 			if t.DType.Float() {
 				v = t.Floats[k]
 			} else {
