@@ -212,11 +212,7 @@ func (g *gemmTask) strip(tile []Gemm, per, first, rows, k0, k1 int, a, c, bias *
 	pf, step := at(b, min(8, k-1)*16), 64
 	lines := (k*per + tiles - 1) / tiles
 	if !ahead {
-		if lines > k {
-			step = 128
-		} else {
-			step = max(4, 64*lines/k)
-		}
+		step = max(4, 64*lines/k)
 	}
 	nextK := min(k, g.kk-nk)
 	for t := range tiles {
