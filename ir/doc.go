@@ -40,13 +40,14 @@
 //
 // keep marks a weight that no function needs but the Go API reads. Late passes add
 // to lines: "layout=panel16 at 4096" to a weight that is packed at a byte offset of
-// the weight file, "at 128" to a value placed at a byte offset of the arena, and
-// the attributes in [CommonAttrs]. None of these changes a number. Where weights
-// come from ([Weight.Origin], [Weight.Load]) is not part of the text.
+// the weight file, "at 128" to a value placed at a byte offset of the arena,
+// "arena=4096" to a function whose arena has so many bytes, and the attributes in
+// [CommonAttrs]. None of these changes a number. Where weights come from
+// ([Weight.Origin], [Weight.Load]) is not part of the text.
 //
 //	program  = "program" name [ "T<=" number ] { weight | func }
 //	weight   = "weight" "@"path type [ "keep" ] [ "layout="word ] [ "at" number ]
-//	func     = "func" name "(" [ param { "," param } ] ")" [ "segments" segment { "," segment } ] "{" { value } return "}"
+//	func     = "func" name "(" [ param { "," param } ] ")" [ "segments" segment { "," segment } ] [ "arena=" number ] "{" { value } return "}"
 //	param    = name ":" type [ "at" number ]
 //	segment  = name "=" dim
 //	value    = name "=" op [ arg { "," arg } ] [ "{" { key"="word } "}" ] ":" type [ "at" number ]

@@ -93,6 +93,7 @@ func TestParseErrors(t *testing.T) {
 		{"no bound", "program p\nfunc f(x: f32[T,4]) {\n  return x\n}", "x.ir:2:1: f: x: parameter is f32[T,4]: it holds T, but the program states no bound; write T<=N after the program's name"},
 		{"T inside", "program p T<=3\nfunc f(x: f32[4,T]) {\n  return x\n}", "x.ir:2:1: f: x: parameter is f32[4,T]: only the first dimension may hold T"},
 		{"segments", head + "func f(x: f32[3,4]) segments a=T, b=2+T {\n  return x\n}", "x.ir:3:1: f: segments: want one length with T at most and a sum of 268435456 at most"},
+		{"arena zero", head + "func f(x: f32[3,4]) arena=0 {\n  return x\n}", "x.ir:3:27: arena is \"0\", want a number of bytes"},
 		{"segment twice", head + "func f(x: f32[3,4]) segments a=1, a=2 {\n  return x\n}", "x.ir:3:1: f: segment a is named twice"},
 		{"segment zero", head + "func f(x: f32[3,4]) segments a=0 {\n  return x\n}", "x.ir:3:1: f: segment a=0: dimension 0 is not in 1..268435456"},
 		{"not whole", head + "weight @q.a.w f32[4,4]\nfunc f(x: f32[3,4]) segments a=2 {\n  y = linear x, @q.* : f32[3,4]\n  return y\n}", "x.ir:5:1: f: y = linear x, @q.*: x: f32[3,4] is not the whole sequence of 2 rows, so @q.* has no segments to choose experts by"},

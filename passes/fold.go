@@ -120,6 +120,9 @@ func rename(p *ir.Program, f *ir.Func, rules map[*ir.Value]rule, made map[string
 			continue
 		}
 		parent, _ := cutLast(v.Bundle)
+		if parent == "" { // no fused op reads it together with others
+			parent = v.Bundle
+		}
 		if family[parent] == nil {
 			parents = append(parents, parent)
 		}

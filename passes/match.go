@@ -14,9 +14,9 @@ type matcher struct {
 	have map[*ir.Value]*ir.Value // by value of the expansion
 }
 
-// expand returns the expansion of the proposal v, its results, and a matcher that knows
-// the proposal's arguments. ok is false when the op cannot stand for anything
-// like it: the bundle lacks a field, or a shape does not fit.
+// expand returns the result of the expansion of the proposal v, and a matcher that
+// knows the proposal's arguments. ok is false when there is none: the bundle lacks a
+// field, or a shape does not fit.
 func expand(p *ir.Program, v *ir.Value) (result *ir.Value, m *matcher, ok bool) {
 	g, err := p.Expand(v)
 	if err != nil {
