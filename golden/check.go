@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -39,8 +40,10 @@ type Line struct {
 	Level   string  `json:"level,omitempty"`
 	MaxAbs  float64 `json:"max_abs"`
 	Bound   float64 `json:"bound"`
-	Verdict string  `json:"verdict"` // ok, FAIL, skipped
+	Verdict string  `json:"verdict"` // ok, FAIL, skipped, absent
 	Note    string  `json:"note,omitempty"`
+
+	judged bool // MaxAbs and Bound are of a comparison
 }
 
 // String prints the line in columns.
@@ -51,7 +54,11 @@ func (l Line) String() string {
 		}
 		return s
 	}
-	s := fmt.Sprintf("%-15s %-23s %-14s %-18s %-6s %-8s %9.2e %9.2e %s", l.Case, dash(l.Weights), dash(l.Run), dash(l.Output), dash(l.Engine), dash(l.Level), l.MaxAbs, l.Bound, l.Verdict)
+	worst, bound := "-", "-"
+	if l.judged {
+		worst, bound = fmt.Sprintf("%.2e", l.MaxAbs), fmt.Sprintf("%.2e", l.Bound)
+	}
+	s := fmt.Sprintf("%-15s %-23s %-14s %-18s %-6s %-8s %9s %9s %s", l.Case, dash(l.Weights), dash(l.Run), dash(l.Output), dash(l.Engine), dash(l.Level), worst, bound, l.Verdict)
 	if l.Note != "" {
 		s += ": " + l.Note
 	}
@@ -74,6 +81,7 @@ const (
 	ok      = "ok"
 	fail    = "FAIL"
 	skipped = "skipped"
+	absent  = "absent" // of a level that this CPU lacks; not counted
 )
 
 type checker struct {
@@ -137,24 +145,41 @@ func expand(dir string) ([]string, error) {
 	return found, nil
 }
 
+// notHere says that the CPU lacks a level.
+const notHere = "not on this CPU"
+
+// levelNames lists the levels that the compiler makes kernels for.
+func levelNames() string {
+	var names []string
+	for _, l := range asm.Levels {
+		names = append(names, string(l.ISA))
+	}
+	return strings.Join(names, ", ")
+}
+
 // levels lists the CPU levels to run the binary engine at.
 func (c *checker) levels() ([]string, error) {
 	if c.opt.Engine == "interp" {
 		return nil, nil
 	}
 	have := rt.Levels()
-	if c.opt.Level != "" && c.opt.Level != "all" {
-		if !slices.Contains(have, c.opt.Level) {
-			return nil, fmt.Errorf("level %s is not on this CPU, which has %s", c.opt.Level, strings.Join(have, ", "))
+	if ask := c.opt.Level; ask != "" && ask != "all" {
+		if !slices.ContainsFunc(asm.Levels, func(l asm.Level) bool { return string(l.ISA) == ask }) {
+			return nil, fmt.Errorf("level %q: the compiler has no kernels of that level; want %s, or all", ask, levelNames())
 		}
-		return []string{c.opt.Level}, nil
+		if !slices.Contains(have, ask) {
+			return nil, fmt.Errorf("level %s is %s, which has %s; --level all takes what there is", ask, notHere, strings.Join(have, ", "))
+		}
+		return []string{ask}, nil
 	}
 	var levels []string
 	for _, l := range asm.Levels {
 		if slices.Contains(have, string(l.ISA)) {
 			levels = append(levels, string(l.ISA))
-		} else if !c.opt.JSON {
-			c.print(fmt.Sprintf("level %s: not on this CPU", l.ISA))
+		} else if c.opt.JSON {
+			c.print(Line{Level: string(l.ISA), Verdict: absent, Note: notHere})
+		} else {
+			c.print(fmt.Sprintf("level %s: %s", l.ISA, notHere))
 		}
 	}
 	return levels, nil
@@ -180,7 +205,7 @@ func (c *checker) add(l Line) {
 	case skipped:
 		c.sum.Skipped++
 	}
-	if math.IsNaN(l.MaxAbs) || math.IsInf(l.MaxAbs, 0) {
+	if math.IsNaN(l.MaxAbs) || math.IsInf(l.MaxAbs, 0) { // JSON has no word for them
 		l.Note, l.MaxAbs = fmt.Sprintf("the error is %v", l.MaxAbs), math.MaxFloat64
 	}
 	c.print(l)
@@ -197,24 +222,31 @@ func (c *checker) dir(dir string, levels []string) error {
 		return run(c, cs)
 	}
 	if cs.Weights == nil {
-		return fmt.Errorf("task %s of family %s is not built yet", cs.Task, cs.Family)
+		return fmt.Errorf("task %s is not built yet; it has no model, and the tasks without one that are built are %s", cs.Task, strings.Join(slices.Sorted(maps.Keys(libraries)), ", "))
 	}
-	config, err := json.Marshal(cs.Config)
+	d, err := model.FromGolden(cs.ConfigJSON)
 	if err != nil {
 		return err
 	}
-	d, err := model.FromGolden(config)
-	if err != nil {
-		return err
-	}
+	before := c.sum
 	for _, v := range cs.Variants() {
-		if v.Missing {
-			c.add(Line{Case: cs.Name, Weights: v.Name, Verdict: skipped, Note: "the file is not in the folder"})
-			continue
+		l := Line{Case: cs.Name, Weights: v.Name, Verdict: skipped}
+		switch {
+		case v.Missing:
+			l.Note = "the file is not in the folder"
+		case len(cs.RunsOf(v)) == 0:
+			l.Note = fmt.Sprintf("no run of the case is for %s weights", v.DType)
+		default:
+			err := c.variant(cs, d, v, levels)
+			if err == nil {
+				continue
+			}
+			l.Verdict, l.Note = fail, err.Error()
 		}
-		if err := c.variant(cs, d, v, levels); err != nil {
-			c.add(Line{Case: cs.Name, Weights: v.Name, Verdict: fail, Note: err.Error()})
-		}
+		c.add(l)
+	}
+	if c.sum.Passed == before.Passed && c.sum.Failed == before.Failed {
+		return errors.New("nothing was judged: the case has neither a weight file here nor a seed for its runs")
 	}
 	return nil
 }
@@ -372,36 +404,33 @@ func (j *judgement) all(runs []*run) {
 		got, err := r.outputs(j.cs, j.program, j.run)
 		for _, name := range r.r.OutputNames() {
 			l := Line{Case: j.cs.Name, Weights: j.variant.Name, Run: r.r.Name, Output: name, Engine: j.engine, Level: j.level}
-			if err == nil {
-				err = j.judge(r, name, got[name], &l)
-			}
-			if err != nil {
-				l.Verdict, l.Note = fail, err.Error()
-			}
+			l.judge(err, func() (cases.Result, error) {
+				if got[name] == nil {
+					return cases.Result{}, errors.New("the program has no such output")
+				}
+				ref, err := j.cs.Reference(r.r, name)
+				if err != nil {
+					return cases.Result{}, err
+				}
+				return ref.Compare(got[name])
+			})
 			j.c.add(l)
 		}
 	}
 }
 
-func (j *judgement) judge(r *run, name string, got [][]float32, l *Line) error {
-	if got == nil {
-		return errors.New("the program has no such output")
+// judge fills in the verdict: what compare finds, unless the run itself failed.
+func (l *Line) judge(err error, compare func() (cases.Result, error)) {
+	var r cases.Result
+	if err == nil {
+		r, err = compare()
 	}
-	ref, err := j.cs.Reference(r.r, name)
-	if err != nil {
-		return err
-	}
-	res, err := ref.Compare(got)
-	if err != nil {
-		return err
-	}
-	l.verdict(res)
-	return nil
-}
-
-func (l *Line) verdict(r cases.Result) {
-	l.MaxAbs, l.Bound, l.Verdict = r.MaxAbs, r.Bound, ok
-	if !r.OK {
-		l.Verdict, l.Note = fail, r.String()
+	switch {
+	case err != nil:
+		l.Verdict, l.Note = fail, err.Error()
+	case !r.OK:
+		l.MaxAbs, l.Bound, l.Verdict, l.Note, l.judged = r.MaxAbs, r.Bound, fail, r.String(), true
+	default:
+		l.MaxAbs, l.Bound, l.Verdict, l.judged = r.MaxAbs, r.Bound, ok, true
 	}
 }

@@ -151,7 +151,8 @@ func goCommand(dir string, out *bytes.Buffer, args ...string) error {
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
 	if dir != "" {
-		cmd.Env = append(cmd.Env, "GOFLAGS=-mod=mod", "GOPROXY=off")
+		// The user's flags stay, so that GOFLAGS=-tags=noasm is a build without assembly.
+		cmd.Env = append(cmd.Env, "GOFLAGS="+strings.TrimSpace(os.Getenv("GOFLAGS")+" -mod=mod"), "GOPROXY=off")
 	}
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr

@@ -1,0 +1,304 @@
+package golden_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"maps"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/golden"
+)
+
+// maxInterp bounds the interpreter's distance to the truth. Both are float64 until
+// the truth is rounded to float32, and no value of these cases exceeds 16, so half
+// an ulp of 16 and a little for another order of summing.
+const maxInterp = 1e-6
+
+// runCheck runs cases and returns the lines that the check prints.
+func runCheck(t *testing.T, opt golden.Options, dirs ...string) (golden.Summary, []golden.Line) {
+	t.Helper()
+	var out bytes.Buffer
+	opt.JSON = true
+	sum, err := golden.Check(dirs, opt, &out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lines []golden.Line
+	dec := json.NewDecoder(&out)
+	for dec.More() {
+		var l struct {
+			golden.Line
+			golden.Summary
+		}
+		if err := dec.Decode(&l); err != nil {
+			t.Fatal(err)
+		}
+		if l.Verdict == "" { // the last line
+			if d := cmp.Diff(sum, l.Summary); d != "" || dec.More() {
+				t.Errorf("the last line is not the summary (-want +got)\n%s", d)
+			}
+			break
+		}
+		lines = append(lines, l.Line)
+	}
+	return sum, lines
+}
+
+// The original models judge the interpreter, with it the lowering and the readers of
+// weights, and the compiled package at every level of this CPU. The float64
+// interpreter judges everything else, so it has to be far closer than a case asks.
+//
+// base, a model of 222 million parameters, is left to `multiway golden check`.
+func TestCases(t *testing.T) {
+	for _, row := range []struct {
+		name    string
+		outputs int // of all runs and weight variants
+		skipped int
+		library bool // the case has no model
+	}{
+		{name: "encode_t1", outputs: 98}, // seven weight variants, every intermediate
+		{name: "encode_d128", outputs: 3},
+		{name: "retrieval", outputs: 8, skipped: 1},
+		{name: "classification", outputs: 4},
+		{name: "preprocess", outputs: 12, library: true},
+		{name: "tokenizer", outputs: 3, library: true},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			sum, lines := runCheck(t, golden.Options{}, filepath.Join("testdata", row.name))
+			by := map[string]int{}
+			for _, l := range lines {
+				by[l.Engine+" "+l.Level]++
+				if l.Verdict == "FAIL" {
+					t.Error(l)
+				}
+				if l.Engine == "interp" && l.MaxAbs > maxInterp {
+					t.Errorf("%v\nthe interpreter may be off by %g", l, maxInterp)
+				}
+				if l.Verdict == "ok" && (l.MaxAbs > 0 && l.Bound == 0 || math.IsNaN(l.MaxAbs)) {
+					t.Errorf("%v\npassed without a bound", l)
+				}
+			}
+			delete(by, " ") // skipped, or a level this CPU lacks
+			want := map[string]int{"lib ": row.outputs}
+			if !row.library {
+				want = map[string]int{"interp ": row.outputs}
+				for _, level := range builtLevels() {
+					want["binary "+level] = row.outputs
+				}
+			}
+			if d := cmp.Diff(want, by); d != "" {
+				t.Errorf("lines by engine and level (-want +got)\n%s", d)
+			}
+			total := 0
+			for _, n := range want {
+				total += n
+			}
+			if d := cmp.Diff(golden.Summary{Passed: total, Skipped: row.skipped}, sum); d != "" {
+				t.Errorf("(-want +got)\n%s", d)
+			}
+		})
+	}
+}
+
+// builtLevels are the levels of this CPU that the compiler makes kernels for.
+func builtLevels() []string {
+	return slices.DeleteFunc(rt.Levels(), func(l string) bool { return l != "generic" && l != "avx2" })
+}
+
+// The compiled package without any assembly passes as well.
+func TestCaseWithoutAssembly(t *testing.T) {
+	t.Setenv("GOFLAGS", "-tags=noasm")
+	sum, _ := runCheck(t, golden.Options{Engine: "binary", Level: "generic"}, filepath.Join("testdata", "encode_d128"))
+	if d := cmp.Diff(golden.Summary{Passed: 3}, sum); d != "" {
+		t.Errorf("(-want +got)\n%s", d)
+	}
+}
+
+// copyCase copies a case to a folder of its own, its files changed by edit.
+func copyCase(t *testing.T, name string, edit func(file string, data []byte) []byte) string {
+	t.Helper()
+	from, dir := filepath.Join("testdata", name), filepath.Join(t.TempDir(), name)
+	if err := os.Mkdir(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := os.ReadDir(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		data, err := os.ReadFile(filepath.Join(from, e.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if data = edit(e.Name(), data); data == nil {
+			continue
+		}
+		if err := os.WriteFile(filepath.Join(dir, e.Name()), data, 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// A judge that never says no judges nothing.
+func TestCheckFails(t *testing.T) {
+	replace := func(file, old, new string) func(string, []byte) []byte {
+		return func(name string, data []byte) []byte {
+			if name == file {
+				return bytes.ReplaceAll(data, []byte(old), []byte(new))
+			}
+			return data
+		}
+	}
+	// tail sets the last float32 of a file, that of the last output.
+	tail := func(file string, bits ...byte) func(string, []byte) []byte {
+		return func(name string, data []byte) []byte {
+			if name == file {
+				copy(data[len(data)-4:], bits)
+			}
+			return data
+		}
+	}
+	for _, row := range []struct {
+		name, from string
+		edit       func(string, []byte) []byte
+		engine     string
+		want       golden.Summary
+		says       []string // parts of the failed lines
+	}{
+		{"another expectation", "classification", tail("truth.safetensors", 0, 0, 0x80, 0x40), "interp",
+			golden.Summary{Passed: 2, Failed: 2}, []string{"b3 logits", "max abs error", "at [2 20]"}},
+		{"another expectation of the package", "encode_d128", tail("truth.safetensors", 0, 0, 0x80, 0x40), "binary",
+			golden.Summary{Passed: 2 * len(builtLevels()), Failed: len(builtLevels())}, []string{"max abs error", "binary"}},
+		{"NaN is expected", "classification", tail("truth.safetensors", 0, 0, 0xc0, 0x7f), "interp",
+			golden.Summary{Passed: 2, Failed: 2}, []string{"NaN"}},
+		{"another picture", "preprocess", func(name string, data []byte) []byte {
+			if name == "same.png" {
+				data, _ = os.ReadFile(filepath.Join("testdata", "preprocess", "tiny.png"))
+			}
+			return data
+		}, "", golden.Summary{Passed: 10, Failed: 2}, []string{"same resized", "same pixels"}},
+		{"other texts", "tokenizer", replace("case.json", `"text": "`, `"text": "x`), "",
+			golden.Summary{Failed: 3}, []string{"23 texts", "the first text that differs is"}},
+		{"an output that nothing computes", "classification", replace("case.json", `"logits": {`, `"loss": {`), "interp",
+			golden.Summary{Failed: 4}, []string{"no such output"}},
+		{"another seed", "encode_d128", replace("case.json", `"seed": `, `"seed": 1`), "interp",
+			golden.Summary{Failed: 3}, []string{"SHA-256"}},
+		{"no truth", "encode_d128", func(name string, data []byte) []byte {
+			if name == "truth.safetensors" {
+				return nil
+			}
+			return data
+		}, "interp", golden.Summary{Failed: 3}, []string{"truth.safetensors", "expected.safetensors"}},
+		{"a cut-off input", "encode_d128", func(name string, data []byte) []byte {
+			if name == "inputs.safetensors" {
+				return data[:len(data)/2]
+			}
+			return data
+		}, "interp", golden.Summary{Failed: 1}, []string{"inputs.safetensors"}},
+		{"a case.json that is none", "encode_d128", func(name string, data []byte) []byte {
+			if name == "case.json" {
+				return []byte("{\"format\": 1,\n\"name\": oops}")
+			}
+			return data
+		}, "interp", golden.Summary{Failed: 1}, []string{"case.json", "line 2"}},
+		{"a family that is not built", "encode_d128", replace("case.json", `"family": "beit3"`, `"family": "vlmo"`), "",
+			golden.Summary{Failed: 1}, []string{"family vlmo is not built yet", "beit3"}},
+		{"a task that is not built", "encode_d128", replace("case.json", `"task": "encode"`, `"task": "captioning"`), "",
+			golden.Summary{Failed: 1}, []string{"task captioning is not built yet", "retrieval"}},
+		{"a task without a model that is not built", "preprocess", replace("case.json", `"task": "preprocess"`, `"task": "posinterp"`), "",
+			golden.Summary{Failed: 1}, []string{"task posinterp is not built yet", "preprocess, tokenizer"}},
+	} {
+		t.Run(strings.ReplaceAll(row.name, " ", "-"), func(t *testing.T) {
+			t.Parallel()
+			sum, lines := runCheck(t, golden.Options{Engine: row.engine}, copyCase(t, row.from, row.edit))
+			var failed []string
+			for _, l := range lines {
+				if l.Verdict == "FAIL" {
+					failed = append(failed, strings.Join(strings.Fields(l.String()), " "))
+				}
+			}
+			if d := cmp.Diff(row.want, sum); d != "" {
+				t.Errorf("(-want +got)\n%s%s", d, strings.Join(failed, "\n"))
+			}
+			for _, part := range row.says {
+				if !strings.Contains(strings.Join(failed, "\n"), part) {
+					t.Errorf("the failed lines lack %q:\n%s", part, strings.Join(failed, "\n"))
+				}
+			}
+		})
+	}
+}
+
+func TestCheckErrors(t *testing.T) {
+	empty := t.TempDir()
+	dir := filepath.Join("testdata", "tokenizer")
+	for _, row := range []struct {
+		name string
+		opt  golden.Options
+		dir  string
+		want []string
+	}{
+		{"an engine", golden.Options{Engine: "fast"}, dir, []string{`engine "fast"`, "interp, binary, all"}},
+		{"a level", golden.Options{Level: "avx9"}, dir, []string{`level "avx9"`, "generic, avx2"}},
+		{"no case", golden.Options{}, empty, []string{empty, "case.json"}},
+		{"no folder", golden.Options{}, filepath.Join(empty, "no"), []string{"no", "case.json"}},
+	} {
+		t.Run(strings.ReplaceAll(row.name, " ", "-"), func(t *testing.T) {
+			var out bytes.Buffer
+			_, err := golden.Check([]string{row.dir}, row.opt, &out)
+			for _, part := range row.want {
+				if err == nil || !strings.Contains(err.Error(), part) {
+					t.Errorf("got error %v, want one with %q", err, part)
+				}
+			}
+			if out.Len() > 0 {
+				t.Errorf("printed %q", out.String())
+			}
+		})
+	}
+}
+
+// The text is for people and scripts: columns, and the summary as the last line.
+func TestCheckText(t *testing.T) {
+	var out bytes.Buffer
+	if _, err := golden.Check([]string{filepath.Join("testdata", "tokenizer")}, golden.Options{Engine: "interp"}, &out); err != nil {
+		t.Fatal(err)
+	}
+	var got [][]string
+	for line := range strings.Lines(out.String()) {
+		got = append(got, strings.Fields(line))
+	}
+	row := func(output string) []string {
+		return []string{"tokenizer", "-", "23", "texts", output, "lib", "-", "0.00e+00", "0.00e+00", "ok"}
+	}
+	want := [][]string{row("pieces"), row("ids"), row("input_ids"), {"3", "passed,", "0", "failed,", "0", "skipped"}}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("(-want +got)\n%s", d)
+	}
+}
+
+// Every committed case is either in TestCases or too large for it.
+func TestEveryCaseIsJudged(t *testing.T) {
+	found, err := filepath.Glob(filepath.Join("testdata", "*", "case.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := map[string]bool{}
+	for _, f := range found {
+		names[filepath.Base(filepath.Dir(f))] = true
+	}
+	want := []string{"base", "classification", "encode_d128", "encode_t1", "preprocess", "retrieval", "tokenizer"}
+	if d := cmp.Diff(want, slices.Sorted(maps.Keys(names))); d != "" {
+		t.Errorf("cases in testdata (-want +got)\n%s", d)
+	}
+}

@@ -1,0 +1,167 @@
+package golden_test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/multiway-go/multiway/"
+
+// ladder says what each package may import besides the standard library. Imports go
+// one way: what a model is (ir), then kernels (asm) and rewrites (passes), then the
+// emitter (codegen), then judges and commands. What generated packages link to
+// (codegen/rt) knows nothing of the compiler. The heavy libraries sit in leaves.
+//
+// A path ending in /... stands for itself and everything below it. An edge that the table lacks
+// is a decision about the architecture: it belongs here only with a reason.
+var ladder = map[string]rung{
+	"ir":            {tests: "ir/irtest"},
+	"ir/irtest":     {imports: "ir " + goCmp},
+	"ir/model":      {imports: "ir github.com/goccy/go-yaml/..."},
+	"ir/checkpoint": {imports: "ir"},
+
+	"asm":       {}, // plain data: neither the IR's programs nor an emitter
+	"asm/amd64": {imports: "asm github.com/mmcloughlin/avo/..."},
+	"passes":    {imports: "ir asm", tests: "ir/irtest"},
+
+	"codegen":       {imports: "ir asm asm/amd64 codegen/rt codegen/rt/pixel github.com/dave/jennifer/jen", tests: "passes ir/model ir/checkpoint"},
+	"codegen/build": {imports: "ir ir/model ir/checkpoint passes codegen codegen/rt/..."}, // the one package that sees both ends
+
+	"codegen/rt":              {imports: "golang.org/x/sys/...", tests: "generated/kernels"},
+	"codegen/rt/token":        {},
+	"codegen/rt/pixel":        {tests: "ir/checkpoint"},
+	"codegen/rt/pixel/decode": {imports: "codegen/rt/pixel golang.org/x/image/..."},
+	"codegen/rt/task":         {imports: "codegen/rt codegen/rt/token codegen/rt/pixel"},
+	"codegen/rt/pipe":         {imports: "codegen/rt"},
+	"codegen/rt/app": {imports: "codegen/rt/... github.com/spf13/cobra github.com/schollz/progressbar/v3 golang.org/x/term",
+		tests: testscript},
+
+	"golden/cases": {imports: "ir/checkpoint"},
+	"golden": {imports: "ir ir/model ir/checkpoint asm codegen/build codegen/rt/... golden/cases",
+		tests: "asm/amd64 codegen passes generated/... golang.org/x/sys/..."},
+	"cmd/multiway": {imports: "ir/... asm/... passes codegen codegen/build codegen/rt/... golden " +
+		"github.com/spf13/cobra github.com/schollz/progressbar/v3 golang.org/x/term github.com/rogpeppe/go-internal/diff", tests: testscript},
+	"cmd/emoji": {imports: "generated/emoji codegen/rt/... github.com/spf13/cobra golang.org/x/term", tests: testscript},
+}
+
+// rung holds the imports of a package, and those that its tests add.
+type rung struct{ imports, tests string }
+
+const (
+	goCmp      = "github.com/google/go-cmp/cmp/..." // any test may use it
+	testscript = "github.com/rogpeppe/go-internal/..."
+)
+
+// generatedRung is what every package under generated may import; rt/app is for
+// mains.
+var generatedRung = rung{imports: "codegen/rt codegen/rt/task codegen/rt/token codegen/rt/pixel", tests: "golden/cases"}
+
+// allows reports whether the list has the import.
+func allows(list, path string) bool {
+	return slices.ContainsFunc(strings.Fields(list), func(p string) bool {
+		whole, below := strings.CutSuffix(p, "/...")
+		return path == whole || below && strings.HasPrefix(path, whole+"/")
+	})
+}
+
+// TestLadder parses every Go file, whatever its build constraints, and refuses
+// imports that the ladder does not have.
+func TestLadder(t *testing.T) {
+	seen := map[string]bool{}
+	edges := 0
+	root := os.DirFS("..")
+	err := fs.WalkDir(root, ".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			if name := d.Name(); name == "testdata" || name == "bin" || path != "." && strings.HasPrefix(name, ".") {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if filepath.Ext(path) != ".go" {
+			return nil
+		}
+		dir := filepath.ToSlash(filepath.Dir(path))
+		r, known := ladder[dir]
+		if strings.HasPrefix(dir, "generated/") {
+			r, known = generatedRung, true
+		}
+		if !known {
+			t.Errorf("package %s is not in the ladder: say in this test what it may import", dir)
+			return nil
+		}
+		seen[dir] = true
+		list := r.imports
+		if strings.HasSuffix(path, "_test.go") {
+			list += " " + r.tests + " " + goCmp + " " + dir
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), filepath.Join("..", path), nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		for _, i := range f.Imports {
+			imported, err := strconv.Unquote(i.Path.Value)
+			if err != nil {
+				return err
+			}
+			own, ours := strings.CutPrefix(imported, module)
+			if first, _, _ := strings.Cut(imported, "/"); !ours && !strings.Contains(first, ".") {
+				if imported == "C" {
+					t.Errorf("%s imports C; no package needs a C compiler", path)
+				}
+				continue // the standard library
+			}
+			edges++
+			if ours {
+				imported = own
+			}
+			if !allows(list, imported) {
+				t.Errorf("%s imports %s, which the ladder does not allow: %s may import only %q", path, imported, dir, strings.TrimSpace(list))
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if edges < 50 || len(seen) < 15 {
+		t.Errorf("%d packages with %d imports were looked at; the walk is broken", len(seen), edges)
+	}
+}
+
+// TestLadderIsStrict holds that the table says no where it should.
+func TestLadderIsStrict(t *testing.T) {
+	for _, edge := range [][2]string{
+		{"ir", "asm"},
+		{"ir", "github.com/goccy/go-yaml"},
+		{"asm", "asm/amd64"},
+		{"asm", "github.com/mmcloughlin/avo/build"},
+		{"passes", "asm/amd64"},
+		{"passes", "codegen"},
+		{"codegen", "passes"},
+		{"codegen", "ir/model"},
+		{"codegen/rt", "ir"},
+		{"codegen/rt", "codegen/rt/token"},
+		{"codegen/rt/token", "golang.org/x/text"},
+		{"codegen/rt/task", "github.com/spf13/cobra"},
+		{"golden", "generated/kernels"},
+		{"golden/cases", "asm/amd64"},
+		{"cmd/multiway", "generated/emoji"},
+	} {
+		if allows(ladder[edge[0]].imports, edge[1]) {
+			t.Errorf("the ladder lets %s import %s", edge[0], edge[1])
+		}
+	}
+	if allows(generatedRung.imports, "ir") || allows(generatedRung.imports, "codegen/rt/app") {
+		t.Errorf("generated packages may import %q", generatedRung.imports)
+	}
+}
