@@ -26,9 +26,12 @@ const (
 var Checks = []Check{Quick, Full, Off}
 
 // Tolerance is how far a compiled output may be from its judge, as a share of the
-// output's largest value, or of 1 if that is larger. The float32 arithmetic of the
-// released models is off by some 5e-6 of the largest value.
-const Tolerance = 1e-4
+// output's largest value, and Floor what is allowed besides. The float32 arithmetic
+// of the released models is off by some 5e-6 of the largest value.
+const (
+	Tolerance = 1e-4
+	Floor     = 1e-6
+)
 
 // quickFLOPs is the work that the interpreter takes on within seconds.
 const quickFLOPs = 4e9
@@ -111,6 +114,7 @@ func (m *Model) selfCheck(e *Engine, planned *ir.Program, how Check, opt Options
 func (m *Model) checkCut(c *checker, opt Options) error {
 	cut := *m
 	d := *m.Desc
+	d.Preset = "" // a preset has its own number of layers
 	d.Sizes.Layers = min(d.Sizes.Layers, cutLayers)
 	cut.Desc = &d
 	opt.log("running the float64 interpreter on the first %d of %d layers", d.Sizes.Layers, m.Desc.Sizes.Layers)
@@ -212,14 +216,14 @@ func (c *checker) compare(got, want []result, judge string) {
 	for i, g := range got {
 		w := want[i]
 		r := Result{Func: g.fn, Output: g.output, Judge: judge, Level: g.level}
-		peak := 1.0
+		peak := 0.0
 		for j := range w.values {
 			peak = max(peak, math.Abs(w.values[j]))
 			if d := math.Abs(g.values[j] - w.values[j]); d > r.MaxAbs || d != d {
 				r.MaxAbs = d
 			}
 		}
-		r.Bound = Tolerance * peak
+		r.Bound = Floor + Tolerance*peak
 		c.results = append(c.results, r)
 	}
 }
@@ -245,14 +249,14 @@ func vectors(rs []result, text int) []task.Vector {
 	var vs []task.Vector
 	for _, r := range rs {
 		v := task.Vector{Func: r.fn, Output: r.output, Text: text, Step: max(1, (len(r.values)+task.VectorValues-1)/task.VectorValues)}
-		peak := 1.0
+		peak := 0.0
 		for i, x := range r.values {
 			peak = max(peak, math.Abs(x))
 			if i%v.Step == 0 {
 				v.Values = append(v.Values, float32(x))
 			}
 		}
-		v.Bound = Tolerance * peak
+		v.Bound = Floor + Tolerance*peak
 		vs = append(vs, v)
 	}
 	return vs

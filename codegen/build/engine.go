@@ -54,7 +54,7 @@ const (
 import (
 	"github.com/multiway-go/multiway/codegen/rt/pipe"
 
-	"check/model"
+	model "check/model"
 )
 
 func main() { pipe.Main(&model.Package) }
@@ -66,11 +66,11 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/app"
 	"github.com/multiway-go/multiway/codegen/rt/task"
 
-	"check/model"
+	model "check/model"
 )
 
 func main() {
-	app.Main(app.Binary{Open: func(weights string, opts ...rt.Option) (*task.Model, error) {
+	app.Main(app.Binary{Short: "Run the model " + model.Package.Name, Package: &model.Package, Open: func(weights string, opts ...rt.Option) (*task.Model, error) {
 		m, err := open(weights, opts)
 		if err != nil {
 			return nil, err
@@ -88,10 +88,10 @@ func open(weights string, opts []rt.Option) (*model.Model, error) {
 `
 )
 
-// compile generates the package into the module in dir and builds main around it.
+// compile generates the package into the folder model of the module in dir, under the
+// name it has, and builds main around it.
 func compile(dir string, p *ir.Program, opt codegen.Options, exe, main string) error {
-	opt.Package = "model"
-	if _, err := codegen.Write(filepath.Join(dir, "model"), p, opt); err != nil {
+		if _, err := codegen.Write(filepath.Join(dir, "model"), p, opt); err != nil {
 		return err
 	}
 	if err := writeModule(dir); err != nil {
