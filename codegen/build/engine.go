@@ -91,7 +91,7 @@ func open(weights string, opts []rt.Option) (*model.Model, error) {
 // compile generates the package into the folder model of the module in dir, under the
 // name it has, and builds main around it.
 func compile(dir string, p *ir.Program, opt codegen.Options, exe, main string) error {
-		if _, err := codegen.Write(filepath.Join(dir, "model"), p, opt); err != nil {
+	if _, err := codegen.Write(filepath.Join(dir, "model"), p, opt); err != nil {
 		return err
 	}
 	if err := writeModule(dir); err != nil {
