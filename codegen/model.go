@@ -34,7 +34,7 @@ var methods = []method{
 
 func (g *generator) modelFile(layout [32]byte) error {
 	f := g.newFile()
-	f.PackageComment(g.doc())
+	f.PackageComment(lines(g.doc()))
 	f.Anon("embed")
 	if g.opt.Weights == Embed {
 		f.Comment("//go:embed weights.bin")
@@ -156,7 +156,7 @@ func (g *generator) constructors(f *jen.File) {
 	results := []jen.Code{jen.Op("*").Id("Model"), jen.Error()}
 	f.Comment("Model is the model with its weights open. It is safe for concurrent use.")
 	f.Type().Id("Model").Struct(jen.Op("*").Qual(taskPath, "Model"))
-	f.Comment("Session is one arena and one set of threads: one goroutine at a time. What its\nmethods return is valid until its next call.")
+	f.Comment(lines("Session is one arena and one set of threads: one goroutine at a time. What its\nmethods return is valid until its next call."))
 	f.Type().Id("Session").Struct(jen.Op("*").Qual(taskPath, "Session"))
 
 	where := map[Placement]string{
@@ -172,7 +172,7 @@ func (g *generator) constructors(f *jen.File) {
 	f.Func().Id("Open").Params(jen.Id("path").String(), opts).Params(results...).Block(
 		jen.Return(jen.Id("wrap").Call(jen.Id("Package").Dot("Open").Call(jen.Id("path"), jen.Id("opts").Op("...")))),
 	)
-	f.Func().Id("wrap").Params(jen.Id("m").Op("*").Qual(rtPath, "Model"), jen.Err().Error()).Params(results...).Block(
+	f.Line().Func().Id("wrap").Params(jen.Id("m").Op("*").Qual(rtPath, "Model"), jen.Err().Error()).Params(results...).Block(
 		jen.If(jen.Err().Op("!=").Nil()).Block(jen.Return(jen.Nil(), jen.Err())),
 		jen.List(jen.Id("t"), jen.Err()).Op(":=").Id("input").Dot("NewModel").Call(jen.Id("m")),
 		jen.If(jen.Err().Op("!=").Nil()).Block(jen.Return(jen.Nil(), jen.Err())),
@@ -192,21 +192,17 @@ func (g *generator) task(f *jen.File, t Task) error {
 			continue
 		}
 		id := g.funcName(fn)
-		run, one, typ, noun := "Images", "img", jen.Qual("image", "Image"), "picture"
+		run, rows, one, typ, noun := "Images", "ImageRows", "img", jen.Qual("image", "Image"), "picture"
 		if m.entry == "language" {
-			run, one, typ, noun = "Texts", "text", jen.String(), "text"
+			run, rows, one, typ, noun = "Texts", "TextRows", "text", jen.String(), "text"
 		}
 		f.Commentf("%s returns %s of a %s, %d values, valid until the session's next call.", m.name, m.of, noun, fn.Results[0].Type.Cols())
 		f.Func().Params(jen.Id("s").Op("*").Id("Session")).Id(m.name).Params(jen.Id(one).Add(typ)).Params(jen.Index().Float32(), jen.Error()).Block(
-			jen.List(jen.Id("r"), jen.Err()).Op(":=").Id("s").Dot(run).Call(jen.Op("&").Id(id), jen.Id(one)),
-			jen.If(jen.Err().Op("!=").Nil()).Block(jen.Return(jen.Nil(), jen.Err())),
-			jen.Return(jen.Id("r").Dot("Out").Call(jen.Lit(0), jen.Lit(0)), jen.Nil()),
+			jen.Return(jen.Qual(taskPath, "One").Call(jen.Id("s").Dot(rows).Call(jen.Op("&").Id(id), jen.Lit(0), jen.Id(one)))),
 		)
 		f.Commentf("%s returns %s of each %s, in one packed batch.", m.many, m.of, noun)
 		f.Func().Params(jen.Id("s").Op("*").Id("Session")).Id(m.many).Params(jen.Id(one+"s").Index().Add(typ)).Params(jen.Index().Index().Float32(), jen.Error()).Block(
-			jen.List(jen.Id("r"), jen.Err()).Op(":=").Id("s").Dot(run).Call(jen.Op("&").Id(id), jen.Id(one+"s").Op("...")),
-			jen.If(jen.Err().Op("!=").Nil()).Block(jen.Return(jen.Nil(), jen.Err())),
-			jen.Return(jen.Id("s").Dot("Rows").Call(jen.Id("r"), jen.Lit(0)), jen.Nil()),
+			jen.Return(jen.Id("s").Dot(rows).Call(jen.Op("&").Id(id), jen.Lit(0), jen.Id(one+"s").Op("..."))),
 		)
 		f.Commentf("%s returns %s of a %s.", m.name, m.of, noun)
 		f.Func().Params(jen.Id("m").Op("*").Id("Model")).Id(m.name).Params(jen.Id(one).Add(typ)).Params(jen.Index().Float32(), jen.Error()).Block(
@@ -257,11 +253,23 @@ func (g *generator) classify(f *jen.File, t Task) {
 // tensorMethod writes the door to the function itself: tensors and ids in, tensors out.
 func (g *generator) tensorMethod(f *jen.File, fn *ir.Func) {
 	name := goName(fn.Name, true)
-	f.Commentf("%s runs function %s on a batch of sequences. The result's outputs are, in order:\n%s.", name, fn.Name, outputs(fn))
+	f.Comment(lines(fmt.Sprintf("%s runs function %s on a batch of sequences. The result's outputs are, in order:\n%s.", name, fn.Name, outputs(fn))))
 	f.Func().Params(jen.Id("s").Op("*").Id("Session")).Id(name).Params(jen.Id("batch").Index().Qual(rtPath, "Seq")).
 		Params(jen.Op("*").Qual(rtPath, "Result"), jen.Error()).Block(
 		jen.Return(jen.Id("s").Dot("Run").Call(jen.Op("&").Id(g.funcName(fn)), jen.Id("batch"))),
 	)
+}
+
+// lines writes a comment of several lines as Go programmers do, a // each.
+func lines(text string) string {
+	all := strings.Split(text, "\n")
+	for i, l := range all {
+		all[i] = strings.TrimSpace("// " + l)
+		if strings.HasPrefix(l, "\t") {
+			all[i] = "//" + l
+		}
+	}
+	return strings.Join(all, "\n")
 }
 
 func outputs(f *ir.Func) string {

@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
@@ -25,8 +26,9 @@ type Input struct {
 	Vectors    []byte                          // golden vectors as JSON, see Vector
 }
 
-// Session runs functions on pictures and texts. It serves one goroutine at a time;
-// once its buffers have grown to the largest call, a call allocates nothing.
+// Session runs functions on pictures and texts. It serves one goroutine at a time, a
+// second one gets rt.ErrBusy; once its buffers have grown to the largest call, a call
+// allocates nothing.
 type Session struct {
 	*rt.Session
 	m *Model
@@ -34,6 +36,7 @@ type Session struct {
 }
 
 type buffers struct {
+	busy    atomic.Bool // a call is filling or reading them
 	scratch pixel.Scratch
 	pixels  []float32
 	ids     []int32
@@ -44,14 +47,44 @@ type buffers struct {
 // Images runs a function of pictures on a batch of them. The result is valid until
 // the session's next call.
 func (s *Session) Images(f *rt.Func, imgs ...image.Image) (*rt.Result, error) {
+	if err := s.enter(f); err != nil {
+		return nil, err
+	}
+	defer s.busy.Store(false)
 	return s.run(f, imgs, nil)
+}
+
+// ImageRows is Images, and returns output out of each picture. The list and what it
+// holds are valid until the session's next call.
+func (s *Session) ImageRows(f *rt.Func, out int, imgs ...image.Image) ([][]float32, error) {
+	if err := s.enter(f); err != nil {
+		return nil, err
+	}
+	defer s.busy.Store(false)
+	r, err := s.run(f, imgs, nil)
+	return s.list(r, out), err
 }
 
 // Texts runs a function of texts on a batch of them. A text longer than MaxText ids
 // is cut, an empty one is its start and end ids. The result is valid until the
 // session's next call.
 func (s *Session) Texts(f *rt.Func, texts ...string) (*rt.Result, error) {
+	if err := s.enter(f); err != nil {
+		return nil, err
+	}
+	defer s.busy.Store(false)
 	return s.run(f, nil, texts)
+}
+
+// TextRows is Texts, and returns output out of each text. The list and what it holds
+// are valid until the session's next call.
+func (s *Session) TextRows(f *rt.Func, out int, texts ...string) ([][]float32, error) {
+	if err := s.enter(f); err != nil {
+		return nil, err
+	}
+	defer s.busy.Store(false)
+	r, err := s.run(f, nil, texts)
+	return s.list(r, out), err
 }
 
 // Pairs runs a function of a picture and a text on a batch of pairs.
@@ -59,7 +92,31 @@ func (s *Session) Pairs(f *rt.Func, imgs []image.Image, texts []string) (*rt.Res
 	if len(imgs) != len(texts) {
 		return nil, fmt.Errorf("%s: %d pictures and %d texts, want as many of each", f.Name, len(imgs), len(texts))
 	}
+	if err := s.enter(f); err != nil {
+		return nil, err
+	}
+	defer s.busy.Store(false)
 	return s.run(f, imgs, texts)
+}
+
+// enter takes the buffers for a call.
+func (s *Session) enter(f *rt.Func) error {
+	if !s.busy.CompareAndSwap(false, true) {
+		return fmt.Errorf("%s: %w", f.Name, rt.ErrBusy)
+	}
+	return nil
+}
+
+// list lists output out of each sequence of a result.
+func (s *Session) list(r *rt.Result, out int) [][]float32 {
+	if r == nil {
+		return nil
+	}
+	s.rows = s.rows[:0]
+	for i := range r.Len() {
+		s.rows = append(s.rows, r.Out(out, i))
+	}
+	return s.rows
 }
 
 func (s *Session) run(f *rt.Func, imgs []image.Image, texts []string) (*rt.Result, error) {
@@ -193,16 +250,6 @@ func collect[T any](m *Model, items []T, out int, run func(*Session, []T) (*rt.R
 		return nil, err
 	}
 	return all, nil
-}
-
-// Rows lists output out of each sequence of a result. The list and what it holds
-// are valid until the session's next call.
-func (s *Session) Rows(r *rt.Result, out int) [][]float32 {
-	s.rows = s.rows[:0]
-	for i := range r.Len() {
-		s.rows = append(s.rows, r.Out(out, i))
-	}
-	return s.rows
 }
 
 // One returns the only row of a call on one input.

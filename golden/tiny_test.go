@@ -1,0 +1,488 @@
+package golden_test
+
+import (
+	"errors"
+	"fmt"
+	"image"
+	"image/color"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/multiway-go/multiway/codegen/build"
+	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/task"
+	"github.com/multiway-go/multiway/generated/beit3tiny"
+	"github.com/multiway-go/multiway/ir"
+)
+
+// The tests of this file are of the committed package beit3tiny, and of what every
+// generated package promises.
+
+// openTiny opens the package at a level.
+func openTiny(t testing.TB, level string, opts ...rt.Option) *beit3tiny.Model {
+	t.Helper()
+	m, err := beit3tiny.New(append(opts, rt.WithLevel(level))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return m
+}
+
+// atLevels runs a test at every level of this CPU that the package has.
+func atLevels(t *testing.T, f func(t *testing.T, level string)) {
+	for _, l := range builtLevels() {
+		t.Run(l, func(t *testing.T) { f(t, l) })
+	}
+}
+
+// sequence makes the input of a function with a text of n ids.
+func sequence(f *rt.Func, n int, seed uint64) rt.Seq {
+	r := rand.New(rand.NewPCG(seed, 17))
+	var s rt.Seq
+	for range f.Image {
+		s.Image = append(s.Image, 2*r.Float32()-1)
+	}
+	if f.Text {
+		for range n {
+			s.IDs = append(s.IDs, int32(r.IntN(beit3tiny.Package.Vocab)))
+		}
+	}
+	return s
+}
+
+// picture makes a picture of w x h pixels.
+func picture(w, h int, seed uint64) image.Image {
+	r := rand.New(rand.NewPCG(seed, 18))
+	img := image.NewNRGBA(image.Rect(0, 0, w, h))
+	for y := range h {
+		for x := range w {
+			img.SetNRGBA(x, y, color.NRGBA{uint8(r.Uint32()), uint8(x), uint8(y), 255})
+		}
+	}
+	return img
+}
+
+// The package computes what the float64 interpreter computes for its description.
+func TestTinyIsItsProgram(t *testing.T) {
+	desc, err := build.Open(filepath.Join(generated, "beit3tiny", "beit3tiny.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer desc.Close()
+	p, _, err := desc.Lower(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(p.Funcs) != len(beit3tiny.Package.Funcs) {
+		t.Fatalf("the program has %d functions, the package %d", len(p.Funcs), len(beit3tiny.Package.Funcs))
+	}
+	atLevels(t, func(t *testing.T, level string) {
+		s := openTiny(t, level).NewSession()
+		for _, f := range beit3tiny.Package.Funcs {
+			lengths := []int{1}
+			if f.Text {
+				lengths = []int{1, 2, 7, beit3tiny.Package.Text}
+			}
+			for _, n := range lengths {
+				seq := sequence(f, n, uint64(n))
+				in := map[string]*ir.Tensor{}
+				for _, v := range p.Func(f.Name).Params {
+					x := &ir.Tensor{Shape: v.Type.At(n)}
+					if v.Type.DType == ir.I32 {
+						x.IDs = seq.IDs
+					} else {
+						for _, y := range seq.Image {
+							x.F = append(x.F, float64(y))
+						}
+					}
+					in[v.Name] = x
+				}
+				want, err := p.Run(f.Name, n, in)
+				if err != nil {
+					t.Fatal(err)
+				}
+				r, err := s.Run(f, []rt.Seq{seq})
+				if err != nil {
+					t.Fatal(err)
+				}
+				for i, o := range f.Outputs {
+					got, want := r.Out(i, 0), want[o.Name].F
+					if len(got) != len(want) {
+						t.Fatalf("%s %s with %d ids: %d values, want %d", f.Name, o.Name, n, len(got), len(want))
+					}
+					worst, peak := 0.0, 1.0
+					for j := range want {
+						worst, peak = max(worst, math.Abs(float64(got[j])-want[j])), max(peak, math.Abs(want[j]))
+					}
+					if !(worst <= 1e-5*peak) {
+						t.Errorf("%s %s with %d ids: max abs error %.2e, want at most %.2e", f.Name, o.Name, n, worst, 1e-5*peak)
+					}
+				}
+			}
+		}
+	})
+}
+
+// A sequence's results are the same bits alone and in a batch, whatever stands beside
+// it, however the batch is split into passes, and with any number of threads.
+func TestTinyBatches(t *testing.T) {
+	atLevels(t, func(t *testing.T, level string) {
+		alone := openTiny(t, level, rt.WithThreads(1)).NewSession()
+		for _, threads := range []int{1, 2, 5} {
+			s := openTiny(t, level, rt.WithThreads(threads)).NewSession()
+			for _, f := range beit3tiny.Package.Funcs {
+				var batch []rt.Seq
+				for i := range 23 { // more rows than the limit of one pass
+					batch = append(batch, sequence(f, 1+i*5%beit3tiny.Package.Text, uint64(i)))
+				}
+				all, err := s.Run(f, batch)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for i := range batch {
+					one, err := alone.Run(f, batch[i:i+1])
+					if err != nil {
+						t.Fatal(err)
+					}
+					for o := range f.Outputs {
+						if !slices.Equal(all.Out(o, i), one.Out(o, 0)) {
+							t.Fatalf("%s %s, %d threads: sequence %d has other bits in a batch than alone", f.Name, f.Outputs[o].Name, threads, i)
+						}
+					}
+				}
+			}
+		}
+	})
+}
+
+func TestTinyAllocatesNothing(t *testing.T) {
+	img, imgs := picture(40, 30, 1), []image.Image{picture(9, 50, 2), picture(24, 24, 3), picture(100, 7, 4)}
+	texts := []string{"", "a red bicycle", "blue birds over a long, long river", "x"}
+	atLevels(t, func(t *testing.T, level string) {
+		s := openTiny(t, level).NewSession()
+		for name, call := range map[string]func() error{
+			"EmbedImage":  func() error { _, err := s.EmbedImage(img); return err },
+			"EmbedImages": func() error { _, err := s.EmbedImages(imgs); return err },
+			"EmbedText":   func() error { _, err := s.EmbedText(texts[2]); return err },
+			"EmbedTexts":  func() error { _, err := s.EmbedTexts(texts); return err },
+			"Logits":      func() error { _, err := s.Logits(img); return err },
+		} {
+			if err := call(); err != nil { // buffers grow
+				t.Fatalf("%s: %v", name, err)
+			}
+			if n := testing.AllocsPerRun(20, func() {
+				if err := call(); err != nil {
+					t.Fatal(err)
+				}
+			}); n != 0 {
+				t.Errorf("%s allocates %v times a call", name, n)
+			}
+		}
+	})
+}
+
+// One session serves one goroutine; a second one is told so and disturbs nothing.
+func TestTinyBusySession(t *testing.T) {
+	m := openTiny(t, "generic")
+	s, img := m.NewSession(), picture(24, 24, 9)
+	texts := make([]string, 3000)
+	for i := range texts {
+		texts[i] = fmt.Sprintf("text number %d", i)
+	}
+	want, err := m.EmbedTexts(texts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 50 {
+		started, done := make(chan struct{}), make(chan struct{})
+		var got [][]float32
+		var failed error
+		go func() {
+			defer close(done)
+			close(started)
+			r, err := s.EmbedTexts(texts)
+			failed = err
+			for _, x := range r {
+				got = append(got, slices.Clone(x))
+			}
+		}()
+		<-started
+		busy, disturbed := 0, false
+		for range 1000 {
+			if _, err := s.Logits(img); errors.Is(err, rt.ErrBusy) {
+				busy++
+			} else if err != nil {
+				t.Fatal(err)
+			} else if disturbed = busy > 0; disturbed {
+				break // the other call is over, and its results with it
+			}
+			if busy == 3 {
+				break
+			}
+		}
+		<-done
+		switch {
+		case errors.Is(failed, rt.ErrBusy), busy == 0, disturbed:
+			continue // the two calls did not meet as this test wants
+		case failed != nil:
+			t.Fatal(failed)
+		}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("a second caller changed the first one's results (-want +got)\n%s", d)
+		}
+		return
+	}
+	t.Error("two goroutines used a session 50 times and none got ErrBusy")
+}
+
+// A model serves any number of goroutines.
+func TestTinyConcurrentModel(t *testing.T) {
+	atLevels(t, func(t *testing.T, level string) {
+		m := openTiny(t, level)
+		const n = 6
+		var imgs []image.Image
+		var texts []string
+		for i := range n {
+			imgs = append(imgs, picture(20+i, 30-i, uint64(i)))
+			texts = append(texts, strings.Repeat("more ", i)+"words")
+		}
+		s := m.NewSession()
+		type answers struct {
+			Image, Text, Logits []float32
+		}
+		ask := func(i int, image, text, logits func(int) ([]float32, error)) (a answers, err error) {
+			for _, q := range []struct {
+				dst *[]float32
+				do  func(int) ([]float32, error)
+			}{{&a.Image, image}, {&a.Text, text}, {&a.Logits, logits}} {
+				x, e := q.do(i)
+				*q.dst, err = slices.Clone(x), errors.Join(err, e)
+			}
+			return a, err
+		}
+		var want []answers
+		for i := range n {
+			a, err := ask(i,
+				func(i int) ([]float32, error) { return s.EmbedImage(imgs[i]) },
+				func(i int) ([]float32, error) { return s.EmbedText(texts[i]) },
+				func(i int) ([]float32, error) { return s.Logits(imgs[i]) })
+			if err != nil {
+				t.Fatal(err)
+			}
+			want = append(want, a)
+		}
+		var wg sync.WaitGroup
+		for g := range 8 {
+			wg.Go(func() {
+				for k := range 10 {
+					i := (g + k) % n
+					got, err := ask(i,
+						func(i int) ([]float32, error) { return m.EmbedImage(imgs[i]) },
+						func(i int) ([]float32, error) { return m.EmbedText(texts[i]) },
+						func(i int) ([]float32, error) { return m.Logits(imgs[i]) })
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					if d := cmp.Diff(want[i], got); d != "" {
+						t.Errorf("item %d (-want +got)\n%s", i, d)
+						return
+					}
+				}
+			})
+		}
+		wg.Wait()
+	})
+}
+
+// The vectors that a package carries pass on it at every level, and a package with
+// other weights fails them.
+func TestTinyCheck(t *testing.T) {
+	atLevels(t, func(t *testing.T, level string) {
+		results, err := openTiny(t, level).Check()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(results) != len(beit3tiny.Package.Funcs) {
+			t.Errorf("%d vectors, want one a function", len(results))
+		}
+		for _, r := range results {
+			if !r.OK() || r.Bound == 0 {
+				t.Errorf("%+v", r)
+			}
+		}
+	})
+}
+
+func TestTinyAnswers(t *testing.T) {
+	m := openTiny(t, "generic")
+	img := picture(64, 48, 7)
+	v, err := m.EmbedImage(img)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := m.EmbedText("a star")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, x := range map[string][]float32{"image": v, "text": w} {
+		sum := 0.0
+		for _, y := range x {
+			sum += float64(y) * float64(y)
+		}
+		if len(x) != 24 || math.Abs(sum-1) > 1e-5 {
+			t.Errorf("the %s's embedding has %d values with squares of sum %v, want 24 and 1", name, len(x), sum)
+		}
+	}
+	top, err := m.Classify(img, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := m.NewSession().Classify(img, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(all[:3], top); d != "" || len(all) != len(beit3tiny.Labels) {
+		t.Errorf("of %d classes (-first three of all +top three)\n%s", len(all), d)
+	}
+	sum := float32(0)
+	for i, l := range all {
+		sum += l.Prob
+		if l.Name != beit3tiny.Labels[l.Index] || i > 0 && l.Prob > all[i-1].Prob {
+			t.Errorf("class %d of the answer is %+v", i, l)
+		}
+	}
+	if sum < 0.999 || sum > 1.001 {
+		t.Errorf("probabilities sum to %v", sum)
+	}
+	if s := m.LogitScale(); !(s > 0) || math.IsInf(s, 0) {
+		t.Errorf("the logit scale is %v", s)
+	}
+}
+
+// Whatever comes in, an answer or an error comes out.
+func TestTinyHostileInput(t *testing.T) {
+	s := openTiny(t, "generic").NewSession()
+	long, err := s.EmbedText(strings.Repeat("long ", 100000))
+	if err != nil {
+		t.Fatal(err)
+	}
+	long = slices.Clone(long)
+	if cut, err := s.EmbedText(strings.Repeat("long ", 1000)); err != nil || !slices.Equal(long, cut) {
+		t.Errorf("texts that are equal up to the limit differ after it (%v)", err)
+	}
+	for _, text := range []string{"", "\x00", "\xff\xfe broken \xc3", "\u202e\u0301", strings.Repeat("\U0001f9d1\u200d", 500)} {
+		if v, err := s.EmbedText(text); err != nil || len(v) != 24 || v[0] != v[0] {
+			t.Errorf("text %.20q: %v, %v", text, v, err)
+		}
+	}
+	f := beit3tiny.Package.Funcs
+	for _, row := range []struct {
+		name string
+		call func() error
+		want string
+	}{
+		{"no picture", func() error { _, err := s.EmbedImage(nil); return err }, "picture 0 is nil"},
+		{"an empty picture", func() error { _, err := s.EmbedImage(image.NewRGBA(image.Rect(0, 0, 0, 9))); return err }, "picture 0"},
+		{"an id outside", func() error { _, err := s.Language([]rt.Seq{{IDs: []int32{0, 141}}}); return err }, "id 141 at 1 is outside the vocabulary of 141"},
+		{"no ids", func() error { _, err := s.Language([]rt.Seq{{}}); return err }, "the text is empty"},
+		{"too many ids", func() error { _, err := s.Language([]rt.Seq{{IDs: make([]int32, 13)}}); return err }, "13 ids, the limit is 12"},
+		{"half a picture", func() error { _, err := s.Vision([]rt.Seq{{Image: make([]float32, 7)}}); return err }, "7 values, want 1728"},
+		{"a picture for a text function", func() error { _, err := s.Images(f[3], picture(8, 8, 1)); return err }, "takes none"},
+		{"a foreign function", func() error { _, err := s.Run(&rt.Func{Name: "other"}, nil); return err }, "another package"},
+		{"an unknown level", func() error { _, err := beit3tiny.New(rt.WithLevel("avx9")); return err }, `unknown level "avx9"`},
+	} {
+		if err := row.call(); err == nil || !strings.Contains(err.Error(), row.want) {
+			t.Errorf("%s: got error %v, want one with %q", row.name, err, row.want)
+		}
+	}
+	if _, err := s.EmbedText("still works"); err != nil {
+		t.Error(err)
+	}
+}
+
+// Open takes the weight file of the package and no other.
+func TestTinyWeightFiles(t *testing.T) {
+	good, err := os.ReadFile(filepath.Join(generated, "beit3tiny", "weights.bin"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	open := func(t *testing.T, data []byte) (*beit3tiny.Model, error) {
+		path := filepath.Join(t.TempDir(), "weights.bin")
+		if err := os.WriteFile(path, data, 0o666); err != nil {
+			t.Fatal(err)
+		}
+		m, err := beit3tiny.Open(path, rt.WithLevel("generic"))
+		if err == nil {
+			t.Cleanup(func() { m.Close() })
+		}
+		return m, err
+	}
+	edit := func(at int, b byte) []byte {
+		data := slices.Clone(good)
+		data[at] ^= b
+		return data
+	}
+
+	m, err := open(t, good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Verify(); err != nil {
+		t.Error(err)
+	}
+	mapped, err := m.EmbedText("the same")
+	if err != nil {
+		t.Fatal(err)
+	}
+	embedded, err := openTiny(t, "generic").EmbedText("the same")
+	if err != nil || !slices.Equal(mapped, embedded) {
+		t.Errorf("mapped and embedded weights give different bits (%v)", err)
+	}
+
+	for name, data := range map[string][]byte{
+		"empty": {}, "text": []byte("no weights at all"), "cut off": good[:len(good)/2], "another magic": edit(0, 1),
+		"another layout": edit(20, 1),
+	} {
+		if _, err := open(t, data); err == nil || !strings.Contains(err.Error(), "weights.bin") {
+			t.Errorf("%s: got error %v, want one that names the file", name, err)
+		}
+	}
+	if _, err := beit3tiny.Open(filepath.Join(t.TempDir(), "none")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("no file: got error %v", err)
+	}
+
+	// The payload is only read by those who ask: Verify finds any change, the
+	// vectors a large one.
+	spoiled := slices.Clone(good)
+	for i := len(spoiled) / 2; i < len(spoiled); i++ {
+		spoiled[i] ^= 0x20
+	}
+	m, err = open(t, spoiled)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Verify(); err == nil || !strings.Contains(err.Error(), "weights.bin") {
+		t.Errorf("Verify of spoiled weights: %v", err)
+	}
+	results, err := m.Check()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.ContainsFunc(results, func(c task.Checked) bool { return !c.OK() }) {
+		t.Errorf("spoiled weights pass the package's vectors: %+v", results)
+	}
+}
