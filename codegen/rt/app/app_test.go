@@ -254,13 +254,13 @@ func TestCommandLine(t *testing.T) {
 		{"embed a long line", all, strings.Repeat("x", maxLine+1), []string{"embed"}, 1, nil, []string{"line 1 is longer than"}},
 		{"no function to embed", only, "", []string{"embed", "x"}, 2, nil, []string{`unknown command "embed"`}},
 
-		{"search", all, "", []string{"search", "red", "blue", "--in", dir, "-k", "1"}, 0, []string{"red\n", "1  0.99", "apple.png", "blue\n", "sea.PNG"}, []string{"1 of 4"}},
-		{"search from a list", all, "green\n", []string{"search", "-", "--in", dir, "-k", "1"}, 0, []string{"green\n", "leaf.png"}, nil},
-		{"search nowhere", all, "", []string{"search", "red"}, 2, nil, []string{"--in"}},
+		{"search", all, "", []string{"search", "red", "blue", "--folder", dir, "-k", "1"}, 0, []string{"red\n", "1  0.99", "apple.png", "blue\n", "sea.PNG"}, []string{"1 of 4"}},
+		{"search from a list", all, "green\n", []string{"search", "-", "--folder", dir, "-k", "1"}, 0, []string{"green\n", "leaf.png"}, nil},
+		{"search nowhere", all, "", []string{"search", "red"}, 2, nil, []string{"--folder"}},
 		{"search for nothing", all, "", []string{"search"}, 2, nil, []string{"nothing to search for"}},
-		{"search with no results", all, "", []string{"search", "x", "-k", "0", "--in", dir}, 2, nil, []string{"--top is 0"}},
-		{"search in a missing folder", all, "", []string{"search", "x", "--in", filepath.Join(dir, "no")}, 1, nil, []string{"no such file"}},
-		{"search for pictures by pictures", all, "", []string{"search", "--image", apple, "--in", dir}, 2, nil, []string{"not searched by pictures"}},
+		{"search with no results", all, "", []string{"search", "x", "-k", "0", "--folder", dir}, 2, nil, []string{"--top is 0"}},
+		{"search in a missing folder", all, "", []string{"search", "x", "--folder", filepath.Join(dir, "no")}, 1, nil, []string{"no such file"}},
+		{"search for pictures by pictures", all, "", []string{"search", "--image", apple, "--folder", dir}, 2, nil, []string{"not searched by pictures"}},
 		{"search texts", all, "", []string{"search", "--image", leaf, "-k", "2", "red", "green"}, 0, []string{"leaf.png", "green", "red"}, nil},
 		{"search texts of a file", all, "", []string{"search", "--image", leaf, "-k", "1", "--texts", list}, 0, []string{"leaf.png", "a green one\n"}, nil},
 		{"search texts of a missing file", all, "", []string{"search", "--image", leaf, "red", "--texts", list + "x"}, 1, []string{"red"}, []string{"list.txtx"}},
@@ -303,7 +303,7 @@ func TestJSON(t *testing.T) {
 	b := colourBinary(t)
 	for _, args := range [][]string{
 		{"info"}, {"check"}, {"bench", "--time", "0"}, {"classify", apple}, {"embed", "red"}, {"embed", "red", "-o", filepath.Join(dir, "x.npy")},
-		{"search", "red", "--in", dir}, {"search", "--image", apple, "red", "blue"},
+		{"search", "red", "--folder", dir}, {"search", "--image", apple, "red", "blue"},
 	} {
 		got := run(b, "", append(args, "--json")...)
 		if got.status != 0 || got.out == "" {
@@ -316,7 +316,7 @@ func TestJSON(t *testing.T) {
 			}
 		}
 	}
-	got := run(b, "", "search", "green", "--in", dir, "-k", "1", "--json")
+	got := run(b, "", "search", "green", "--folder", dir, "-k", "1", "--json")
 	want := fmt.Sprintf(`{"query":"green","results":[{"rank":1,"image":%q,"score":`, filepath.Join(dir, "in", "leaf.png"))
 	if !strings.HasPrefix(got.out, want) {
 		t.Errorf("got %s, want it to begin %s", got.out, want)
@@ -392,7 +392,7 @@ func TestEmbedArray(t *testing.T) {
 func TestPage(t *testing.T) {
 	dir := folderOf(t)
 	path := filepath.Join(t.TempDir(), "found.html")
-	got := run(colourBinary(t), "", "search", "<b>green</b>", "--in", dir, "--html", path)
+	got := run(colourBinary(t), "", "search", "<b>green</b>", "--folder", dir, "--html", path)
 	if got.status != 0 {
 		t.Fatal(got.errs)
 	}

@@ -16,28 +16,28 @@ import (
 
 func (a *App) searchCommand() *cobra.Command {
 	var o searchOptions
-	in := "--in"
+	where := "--folder"
 	if a.Bundled != nil {
-		in = "--in, by default the bundled ones"
+		where = "--folder, by default the bundled ones"
 	}
 	c := &cobra.Command{
 		Use:   "search [flags] QUERY...  |  search --image PICTURE [flags] [TEXT...]",
 		Short: "Find pictures by words, or words for a picture",
-		Long: `search finds the pictures of ` + in + ` that fit each query best, or, with
+		Long: `search finds the pictures of ` + where + ` that fit each query best, or, with
 --image, the texts that fit a picture best: those given as arguments and in the files
 of --texts` + map[bool]string{true: ", by default the names of the bundled pictures", false: ""}[a.Bundled != nil] + `.
 
 The score is the cosine of the two embeddings. A query "-" reads queries from standard
 input, one a line. Nothing is stored: every search embeds its pictures anew, one batch
 at a time, and keeps the best only.`,
-		Example: strings.ReplaceAll(`  NAME search "red apple" "broken heart" --in pictures/
-  NAME search "a dog on a beach" --in photos/ --top 20 --html found.html
+		Example: strings.ReplaceAll(`  NAME search "red apple" "broken heart" --folder pictures/
+  NAME search "a dog on a beach" --folder photos/ --top 20 --html found.html
   NAME search --image cat.png "a cat" "a dog" "a car"
   NAME search --image cat.png --texts names.txt --json`, "NAME", a.Name),
 		RunE: func(c *cobra.Command, args []string) error { return a.search(c.Context(), args, &o) },
 	}
 	f := c.Flags()
-	f.StringArrayVar(&o.in, "in", nil, "folder or picture to search in; may be repeated")
+	f.StringArrayVar(&o.folders, "folder", nil, "folder of pictures to search in, or a picture; may be repeated")
 	f.StringArrayVar(&o.images, "image", nil, "picture to find texts for; may be repeated")
 	f.StringArrayVar(&o.texts, "texts", nil, "file of texts to choose from, one a line; may be repeated")
 	f.IntVarP(&o.top, "top", "k", 5, "results a query")
@@ -47,10 +47,10 @@ at a time, and keeps the best only.`,
 }
 
 type searchOptions struct {
-	in, images, texts []string
-	top               int
-	html              string
-	strict            bool
+	folders, images, texts []string
+	top                    int
+	html                   string
+	strict                 bool
 }
 
 // maxTop bounds --top.
@@ -64,10 +64,10 @@ func (a *App) search(ctx context.Context, args []string, o *searchOptions) error
 		return usagef("nothing to search for: give a text, or a picture with --image")
 	case o.images == nil && o.texts != nil:
 		return usagef("--texts goes with --image: it lists what to find for a picture")
-	case o.images != nil && o.in != nil:
-		return usagef("--in goes with a text, --image with texts to choose from; pictures are not searched by pictures")
-	case o.images == nil && o.in == nil && a.Bundled == nil:
-		return usagef("nowhere to search: give a folder of pictures with --in")
+	case o.images != nil && o.folders != nil:
+		return usagef("--folder goes with a text, --image with texts to choose from; pictures are not searched by pictures")
+	case o.images == nil && o.folders == nil && a.Bundled == nil:
+		return usagef("nowhere to search: give a folder of pictures with --folder")
 	case o.images != nil && len(args) == 0 && o.texts == nil && a.Bundled == nil:
 		return usagef("no texts to choose from: give some as arguments or in a file with --texts")
 	}
@@ -86,10 +86,10 @@ func (a *App) search(ctx context.Context, args []string, o *searchOptions) error
 			return err
 		}
 		var list []item
-		for _, path := range o.in {
+		for _, path := range o.folders {
 			list = append(list, pictures(path, read)...)
 		}
-		if o.in == nil {
+		if o.folders == nil {
 			bundled, err := a.Bundled()
 			if err != nil {
 				return err
@@ -109,7 +109,7 @@ func (a *App) search(ctx context.Context, args []string, o *searchOptions) error
 	if err != nil {
 		return err
 	}
-	if err := a.printResults(results); err != nil {
+	if err := a.PrintResults(results); err != nil {
 		return err
 	}
 	if o.html != "" {
@@ -253,8 +253,8 @@ func dot(a, b []float32) float32 {
 	return float32(sum)
 }
 
-// printResults writes a table, or a line of JSON a query.
-func (a *App) printResults(results []Result) error {
+// PrintResults writes a table, or a line of JSON a query.
+func (a *App) PrintResults(results []Result) error {
 	if a.json {
 		type hit struct {
 			Rank  int     `json:"rank"`

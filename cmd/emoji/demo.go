@@ -1,0 +1,85 @@
+package main
+
+import (
+	"fmt"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/multiway-go/multiway/codegen/rt/app"
+)
+
+// queries are what demo searches for.
+var queries = []string{
+	"red apple", "broken heart", "guitar", "flag: japan", "fire truck", "a cat", "sad crying face", "happy face", "police officer",
+	"birthday", "pizza", "rainbow",
+}
+
+func demoCommand(a *app.App) *cobra.Command {
+	var html string
+	c := &cobra.Command{
+		Use:   "demo",
+		Short: "Search the held-out drawings for a dozen things and write a page of what was found",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			m, err := a.Open()
+			if err != nil {
+				return err
+			}
+			defer m.Close()
+			h, err := loadHeldOut()
+			if err != nil {
+				return err
+			}
+			i := m.Info()
+			fmt.Fprintf(a.Err, "searching %d drawings that training never saw, at level %s with %d threads\n", len(h.Items), i.Level, i.Threads)
+			start := time.Now()
+			results, err := a.Search(c.Context(), m, queries, h.pictures(), 5)
+			if err != nil {
+				return err
+			}
+			took := time.Since(start)
+			if a.JSON() {
+				err = a.PrintResults(results)
+			} else {
+				err = table(a, h, results)
+			}
+			if err != nil {
+				return err
+			}
+			page := app.Page{
+				Title: "Emoji drawings, found by words",
+				Intro: fmt.Sprintf("A small BEiT-3, compiled to Go, looked through %d drawings by an artist it never saw: what it finds for each query, best first, "+
+					"with the name of each drawing and the cosine of the two embeddings. The model never reads these names.", len(h.Items)),
+				Note:    "Drawings: Twemoji, © Twitter, Inc and other contributors, CC BY 4.0 (https://creativecommons.org/licenses/by/4.0/), rendered to 64x64 pixels. Names: Unicode CLDR.",
+				Results: results,
+			}
+			if err := page.WriteFile(html); err != nil {
+				return err
+			}
+			fmt.Fprintf(a.Err, "embedded and searched in %.1f s; the page with the drawings is %s\n", took.Seconds(), html)
+			return nil
+		},
+	}
+	c.Flags().StringVar(&html, "html", "demo.html", "page to write")
+	return c
+}
+
+// table prints a query's drawings below each other, beside the query.
+func table(a *app.App, h *heldOut, results []app.Result) error {
+	glyph := map[string]string{}
+	for _, d := range h.Items {
+		glyph[d.Name] = d.Emoji
+	}
+	w := tabwriter.NewWriter(a.Out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "query\tscore\tfound")
+	for _, r := range results {
+		query := r.Query.Name
+		for _, x := range r.Hits {
+			fmt.Fprintf(w, "%s\t%.3f\t%s %s\n", query, x.Score, glyph[x.Name], x.Name)
+			query = ""
+		}
+	}
+	return w.Flush()
+}

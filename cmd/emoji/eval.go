@@ -1,0 +1,234 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/multiway-go/multiway/codegen/rt/app"
+	"github.com/multiway-go/multiway/codegen/rt/task"
+)
+
+func evalCommand(a *app.App) *cobra.Command {
+	return &cobra.Command{
+		Use:   "eval",
+		Short: "Measure the model on the held-out drawings",
+		Long: `eval measures the model on the drawings it carries, by an artist that training never
+saw: how often a name finds its drawing among the first 1, 5 and 10 of all, a drawing
+its name, and how often the class of a drawing is right. "Unseen" concepts were left out
+of training in every artist's drawing.
+
+--json prints the numbers under the names and in the places that the metrics.json of the
+training run has them.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			m, err := a.Open()
+			if err != nil {
+				return err
+			}
+			defer m.Close()
+			e, err := evaluate(c.Context(), a, m)
+			if err != nil {
+				return err
+			}
+			if a.JSON() {
+				return a.Print(map[string]any{"metrics": map[string]any{e.vendor: e.metrics}})
+			}
+			return e.print(a)
+		},
+	}
+}
+
+// metrics are the measures of a set of drawings, as shares rounded to 4 digits.
+type metrics struct {
+	Images               int      `json:"images"`
+	Unseen               int      `json:"unseen"`
+	All                  recall   `json:"all"`
+	SeenAmongAll         recall   `json:"seen_concepts_among_all"`
+	UnseenAmongAll       recall   `json:"unseen_concepts_among_all"`
+	UnseenAmongThemself  recall   `json:"unseen_concepts_among_themselves"`
+	ClassificationAll    accuracy `json:"classification_all"`
+	ClassificationSeen   accuracy `json:"classification_seen"`
+	ClassificationUnseen accuracy `json:"classification_unseen"`
+}
+
+// recall is how often the right one is among the first 1, 5, 10.
+type recall struct {
+	TextToImage1  float64 `json:"text_to_image_R@1"`
+	TextToImage5  float64 `json:"text_to_image_R@5"`
+	TextToImage10 float64 `json:"text_to_image_R@10"`
+	ImageToText1  float64 `json:"image_to_text_R@1"`
+	ImageToText5  float64 `json:"image_to_text_R@5"`
+	ImageToText10 float64 `json:"image_to_text_R@10"`
+}
+
+// accuracy is how often the class is right. The probability of a group is the sum of
+// its subgroups'.
+type accuracy struct {
+	Subgroup1 float64 `json:"subgroup_top1"`
+	Subgroup5 float64 `json:"subgroup_top5"`
+	Group1    float64 `json:"group_top1"`
+}
+
+type evaluation struct {
+	vendor string
+	metrics
+}
+
+func evaluate(ctx context.Context, a *app.App, m *task.Model) (*evaluation, error) {
+	h, err := loadHeldOut()
+	if err != nil {
+		return nil, err
+	}
+	l, err := loadLabels()
+	if err != nil {
+		return nil, err
+	}
+	list := h.pictures()
+	var images, texts [][]float32
+	keep := func(rows *[][]float32) func(int, []float32) error {
+		return func(_ int, out []float32) error { *rows = append(*rows, slices.Clone(out)); return nil }
+	}
+	if err := a.Images(ctx, m, m.Func("vision_retrieval"), list, keep(&images)); err != nil {
+		return nil, err
+	}
+	if err := a.Texts(ctx, m, m.Func("language_retrieval"), h.names(), keep(&texts)); err != nil {
+		return nil, err
+	}
+	var hits []hit
+	err = a.Images(ctx, m, m.Func("vision_classification"), list, func(i int, logits []float32) error {
+		got, err := l.judge(&h.Items[i], logits)
+		hits = append(hits, got)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+
+	var all, seen, unseen []int
+	for i, d := range h.Items {
+		all = append(all, i)
+		if d.Unseen {
+			unseen = append(unseen, i)
+		} else {
+			seen = append(seen, i)
+		}
+	}
+	t2i, i2t := ranks(texts, images, all), ranks(images, texts, all)
+	e := &evaluation{vendor: h.Vendor}
+	e.Images, e.Unseen = len(all), len(unseen)
+	e.All = recallOf(t2i, i2t, all)
+	e.SeenAmongAll = recallOf(t2i, i2t, seen)
+	e.UnseenAmongAll = recallOf(t2i, i2t, unseen)
+	e.UnseenAmongThemself = recallOf(ranks(texts, images, unseen), ranks(images, texts, unseen), unseen)
+	e.ClassificationAll = accuracyOf(hits, all)
+	e.ClassificationSeen = accuracyOf(hits, seen)
+	e.ClassificationUnseen = accuracyOf(hits, unseen)
+	return e, nil
+}
+
+// ranks gives, by number, how many of the candidates in subset are closer to the query
+// of that number than its own partner, for the queries in subset.
+func ranks(queries, candidates [][]float32, subset []int) map[int]int {
+	rank := make(map[int]int, len(subset))
+	for _, i := range subset {
+		own := dot(queries[i], candidates[i])
+		n := 0
+		for _, j := range subset {
+			if dot(queries[i], candidates[j]) > own {
+				n++
+			}
+		}
+		rank[i] = n
+	}
+	return rank
+}
+
+func dot(a, b []float32) float64 {
+	sum := 0.0
+	for i, x := range a {
+		sum += float64(float64(x) * float64(b[i]))
+	}
+	return sum
+}
+
+// share is the part of subset for which ok holds.
+func share(subset []int, ok func(i int) bool) float64 {
+	n := 0
+	for _, i := range subset {
+		if ok(i) {
+			n++
+		}
+	}
+	return math.Round(1e4*float64(n)/float64(max(1, len(subset)))) / 1e4
+}
+
+func recallOf(t2i, i2t map[int]int, subset []int) recall {
+	at := func(rank map[int]int, k int) float64 {
+		return share(subset, func(i int) bool { return rank[i] < k })
+	}
+	return recall{at(t2i, 1), at(t2i, 5), at(t2i, 10), at(i2t, 1), at(i2t, 5), at(i2t, 10)}
+}
+
+// hit says which answers about a drawing were right.
+type hit struct{ subgroup1, subgroup5, group1 bool }
+
+func (l *labels) judge(d *drawing, logits []float32) (hit, error) {
+	if len(logits) != len(l.Subgroups) {
+		return hit{}, fmt.Errorf("%d logits, labels.json has %d subgroups", len(logits), len(l.Subgroups))
+	}
+	top := task.Top(logits, l.Subgroups, 0)
+	groups := map[string]float64{}
+	for _, t := range top {
+		groups[l.GroupOf[t.Name]] += float64(t.Prob)
+	}
+	best := l.Groups[0]
+	for _, g := range l.Groups {
+		if groups[g] > groups[best] {
+			best = g
+		}
+	}
+	return hit{
+		subgroup1: top[0].Name == d.Subgroup,
+		subgroup5: slices.ContainsFunc(top[:min(5, len(top))], func(t task.Label) bool { return t.Name == d.Subgroup }),
+		group1:    best == l.GroupOf[d.Subgroup],
+	}, nil
+}
+
+func accuracyOf(hits []hit, subset []int) accuracy {
+	return accuracy{
+		share(subset, func(i int) bool { return hits[i].subgroup1 }),
+		share(subset, func(i int) bool { return hits[i].subgroup5 }),
+		share(subset, func(i int) bool { return hits[i].group1 }),
+	}
+}
+
+func (e *evaluation) print(a *app.App) error {
+	w := tabwriter.NewWriter(a.Out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintf(a.Out, "%d drawings of %s, %d of them of concepts that training never saw\n\n", e.Images, e.vendor, e.Unseen)
+	fmt.Fprintln(w, "retrieval\ttext->image R@1\tR@5\tR@10\timage->text R@1\tR@5\tR@10\t")
+	for _, r := range []struct {
+		name string
+		recall
+	}{
+		{"all", e.All}, {"seen among all", e.SeenAmongAll}, {"unseen among all", e.UnseenAmongAll}, {"unseen among themselves", e.UnseenAmongThemself},
+	} {
+		fmt.Fprintf(w, "%s\t", r.name)
+		for _, x := range []float64{r.TextToImage1, r.TextToImage5, r.TextToImage10, r.ImageToText1, r.ImageToText5, r.ImageToText10} {
+			fmt.Fprintf(w, "%.2f %%\t", 100*x)
+		}
+		fmt.Fprintln(w)
+	}
+	fmt.Fprintln(w, "\nclassification\tsubgroup top-1\ttop-5\tgroup top-1\t")
+	for _, r := range []struct {
+		name string
+		accuracy
+	}{{"all", e.ClassificationAll}, {"seen", e.ClassificationSeen}, {"unseen", e.ClassificationUnseen}} {
+		fmt.Fprintf(w, "%s\t%.2f %%\t%.2f %%\t%.2f %%\t\n", r.name, 100*r.Subgroup1, 100*r.Subgroup5, 100*r.Group1)
+	}
+	return w.Flush()
+}

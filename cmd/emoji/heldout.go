@@ -1,0 +1,98 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"image"
+	"sync"
+
+	"github.com/multiway-go/multiway/codegen/rt/app"
+	"github.com/multiway-go/multiway/codegen/rt/pixel/decode"
+	"github.com/multiway-go/multiway/generated/emoji/source"
+)
+
+// heldOut is the set of drawings, by an artist that training never saw.
+type heldOut struct {
+	Vendor  string    `json:"vendor"`
+	Tile    int       `json:"tile"`    // side of a drawing in pixels
+	Columns int       `json:"columns"` // drawings a row of the sheet
+	Items   []drawing `json:"items"`
+}
+
+type drawing struct {
+	Hex      string `json:"hex"`
+	Emoji    string `json:"emoji"`
+	Name     string `json:"name"`
+	Group    string `json:"group"`
+	Subgroup string `json:"subgroup"`
+	Unseen   bool   `json:"unseen"` // training saw no drawing of this by anybody
+}
+
+func loadHeldOut() (*heldOut, error) {
+	h := &heldOut{}
+	if err := json.Unmarshal(source.Index, h); err != nil {
+		return nil, fmt.Errorf("heldout_index.json: %w", err)
+	}
+	if h.Tile < 1 || h.Columns < 1 {
+		return nil, fmt.Errorf("heldout_index.json: tiles of %d pixels, %d a row", h.Tile, h.Columns)
+	}
+	return h, nil
+}
+
+// sheet is the picture of all drawings, decoded when the first is read.
+var sheet = sync.OnceValues(func() (image.Image, error) {
+	img, _, err := decode.Bytes(source.Sheet, decode.Options{})
+	if err != nil {
+		return nil, fmt.Errorf("heldout_sheet.png: %w", err)
+	}
+	return img, nil
+})
+
+// pictures lists the drawings, each cut out of the sheet when it is read.
+func (h *heldOut) pictures() []app.Picture {
+	list := make([]app.Picture, len(h.Items))
+	for i := range h.Items {
+		list[i] = app.Picture{Name: h.Items[i].Name, Read: func() (image.Image, error) { return h.cut(i) }}
+	}
+	return list
+}
+
+func (h *heldOut) cut(i int) (image.Image, error) {
+	img, err := sheet()
+	if err != nil {
+		return nil, err
+	}
+	at := image.Pt(i%h.Columns*h.Tile, i/h.Columns*h.Tile)
+	tile := image.Rectangle{at, at.Add(image.Pt(h.Tile, h.Tile))}
+	whole, ok := img.(interface {
+		SubImage(image.Rectangle) image.Image
+	})
+	if !ok || !tile.In(img.Bounds()) {
+		return nil, fmt.Errorf("heldout_sheet.png: no drawing number %d in a %T of %v", i, img, img.Bounds())
+	}
+	return whole.SubImage(tile), nil
+}
+
+// names lists the drawings' names.
+func (h *heldOut) names() []string {
+	list := make([]string, len(h.Items))
+	for i := range h.Items {
+		list[i] = h.Items[i].Name
+	}
+	return list
+}
+
+// labels are the classes and the groups they belong to.
+type labels struct {
+	Subgroups []string          `json:"subgroups"` // in the order of the logits
+	Groups    []string          `json:"groups"`
+	GroupOf   map[string]string `json:"group_of_subgroup"`
+}
+
+func loadLabels() (*labels, error) {
+	l := &labels{}
+	if err := json.Unmarshal(source.Labels, l); err != nil {
+		return nil, fmt.Errorf("labels.json: %w", err)
+	}
+	return l, nil
+}
