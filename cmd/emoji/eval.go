@@ -77,6 +77,7 @@ type accuracy struct {
 type evaluation struct {
 	vendor string
 	metrics
+	images [][]float32 // embeddings of the drawings
 }
 
 func evaluate(ctx context.Context, a *app.App, m *task.Model) (*evaluation, error) {
@@ -119,7 +120,7 @@ func evaluate(ctx context.Context, a *app.App, m *task.Model) (*evaluation, erro
 		}
 	}
 	t2i, i2t := ranks(texts, images, all), ranks(images, texts, all)
-	e := &evaluation{vendor: h.Vendor}
+	e := &evaluation{vendor: h.Vendor, images: images}
 	e.Images, e.Unseen = len(all), len(unseen)
 	e.All = recallOf(t2i, i2t, all)
 	e.SeenAmongAll = recallOf(t2i, i2t, seen)
@@ -131,19 +132,24 @@ func evaluate(ctx context.Context, a *app.App, m *task.Model) (*evaluation, erro
 	return e, nil
 }
 
-// ranks gives, by number, how many of the candidates in subset are closer to the query
-// of that number than its own partner, for the queries in subset.
-func ranks(queries, candidates [][]float32, subset []int) map[int]int {
-	rank := make(map[int]int, len(subset))
+// ranks gives, by number, the rank from 0 of each query's own partner among the
+// candidates, for the queries and candidates in subset. Some drawings are the same to
+// the pixel (flags of territories), so candidates can tie: they share the mean of
+// their ranks.
+func ranks(queries, candidates [][]float32, subset []int) map[int]float64 {
+	rank := make(map[int]float64, len(subset))
 	for _, i := range subset {
 		own := dot(queries[i], candidates[i])
-		n := 0
+		better, equal := 0, -1 // the partner itself is no tie
 		for _, j := range subset {
-			if dot(queries[i], candidates[j]) > own {
-				n++
+			switch s := dot(queries[i], candidates[j]); {
+			case s > own:
+				better++
+			case s == own:
+				equal++
 			}
 		}
-		rank[i] = n
+		rank[i] = float64(better) + float64(equal)/2
 	}
 	return rank
 }
@@ -167,8 +173,8 @@ func share(subset []int, ok func(i int) bool) float64 {
 	return math.Round(1e4*float64(n)/float64(max(1, len(subset)))) / 1e4
 }
 
-func recallOf(t2i, i2t map[int]int, subset []int) recall {
-	at := func(rank map[int]int, k int) float64 {
+func recallOf(t2i, i2t map[int]float64, subset []int) recall {
+	at := func(rank map[int]float64, k float64) float64 {
 		return share(subset, func(i int) bool { return rank[i] < k })
 	}
 	return recall{at(t2i, 1), at(t2i, 5), at(t2i, 10), at(i2t, 1), at(i2t, 5), at(i2t, 10)}
@@ -208,9 +214,9 @@ func accuracyOf(hits []hit, subset []int) accuracy {
 }
 
 func (e *evaluation) print(a *app.App) error {
-	w := tabwriter.NewWriter(a.Out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	w := tabwriter.NewWriter(a.Out, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(a.Out, "%d drawings of %s, %d of them of concepts that training never saw\n\n", e.Images, e.vendor, e.Unseen)
-	fmt.Fprintln(w, "retrieval\ttext->image R@1\tR@5\tR@10\timage->text R@1\tR@5\tR@10\t")
+	fmt.Fprintln(w, "retrieval\ttext->image R@1\tR@5\tR@10\timage->text R@1\tR@5\tR@10")
 	for _, r := range []struct {
 		name string
 		recall
@@ -219,16 +225,16 @@ func (e *evaluation) print(a *app.App) error {
 	} {
 		fmt.Fprintf(w, "%s\t", r.name)
 		for _, x := range []float64{r.TextToImage1, r.TextToImage5, r.TextToImage10, r.ImageToText1, r.ImageToText5, r.ImageToText10} {
-			fmt.Fprintf(w, "%.2f %%\t", 100*x)
+			fmt.Fprintf(w, "%5.2f %%\t", 100*x)
 		}
 		fmt.Fprintln(w)
 	}
-	fmt.Fprintln(w, "\nclassification\tsubgroup top-1\ttop-5\tgroup top-1\t")
+	fmt.Fprintln(w, "\nclassification\tsubgroup top-1\ttop-5\tgroup top-1")
 	for _, r := range []struct {
 		name string
 		accuracy
 	}{{"all", e.ClassificationAll}, {"seen", e.ClassificationSeen}, {"unseen", e.ClassificationUnseen}} {
-		fmt.Fprintf(w, "%s\t%.2f %%\t%.2f %%\t%.2f %%\t\n", r.name, 100*r.Subgroup1, 100*r.Subgroup5, 100*r.Group1)
+		fmt.Fprintf(w, "%s\t%5.2f %%\t%5.2f %%\t%5.2f %%\n", r.name, 100*r.Subgroup1, 100*r.Subgroup5, 100*r.Group1)
 	}
 	return w.Flush()
 }
