@@ -78,7 +78,8 @@ func (m *Model) selfCheck(e *Engine, planned *ir.Program, how Check, opt Options
 	}
 	whole := how == Full || work <= quickFLOPs
 
-	c := &checker{text: text, vocab: m.Desc.Sizes.Vocab}
+	s := m.Desc.Structure()
+	c := &checker{text: text, vocab: s.Vocab()}
 	best, err := c.outputs(e, planned, "")
 	if err != nil {
 		return nil, nil, err
@@ -113,10 +114,8 @@ func (m *Model) selfCheck(e *Engine, planned *ir.Program, how Check, opt Options
 // checkCut compiles the first layers of the model and judges them by the interpreter.
 func (m *Model) checkCut(c *checker, opt Options) error {
 	cut := *m
-	d := *m.Desc
-	d.Preset = "" // a preset has its own number of layers
-	d.Sizes.Layers = min(d.Sizes.Layers, cutLayers)
-	cut.Desc = &d
+	d := m.Desc.Cut(cutLayers)
+	cut.Desc = d
 	opt.log("running the float64 interpreter on the first %d of %d layers", d.Sizes.Layers, m.Desc.Sizes.Layers)
 	described, _, err := cut.Lower(opt.Entries)
 	if err != nil {

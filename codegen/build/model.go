@@ -45,9 +45,10 @@ func Open(path string) (*Model, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", d.Path(d.Tokenizer), err)
 		}
-		if tok.Vocab() > d.Sizes.Vocab {
+		s := d.Structure()
+		if tok.Vocab() > s.Vocab() {
 			return nil, fmt.Errorf("%s: the tokenizer makes ids up to %d, the model's token table has %d rows; it belongs to another model",
-				d.Path(d.Tokenizer), tok.Vocab()-1, d.Sizes.Vocab)
+				d.Path(d.Tokenizer), tok.Vocab()-1, s.Vocab())
 		}
 	}
 	if d.Checkpoint != "" {
@@ -115,7 +116,8 @@ func (m *Model) options(name string, w codegen.Placement) (codegen.Options, erro
 	if d.File != "" {
 		opt.From = filepath.Base(d.File)
 	}
-	if d.Sizes.Channels == 3 {
+	s := d.Structure()
+	if m := s.Picture(); m != nil && m.Channels == 3 && d.Preprocess.Size > 0 {
 		pre := &pixel.Preprocess{Size: d.Preprocess.Size}
 		if d.Preprocess.Resize == "crop" {
 			pre.Resize = pixel.Crop

@@ -1,11 +1,13 @@
 package model
 
 import (
+	"cmp"
 	"fmt"
 	"go/token"
 	"math"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -13,23 +15,45 @@ import (
 type sizeRow struct {
 	name   string
 	lo, hi int
-	def    int // 0 = must be given
+	def    int // 0 = must be given, if it may not be 0
 	get    func(*Sizes) *int
+	// what says which descriptions have it.
+	what sizeKind
 }
+
+type sizeKind uint8
+
+const (
+	anySize   sizeKind = iota
+	inputSize          // families; the long form says it in modalities
+	jointSize          // families with joint experts
+)
 
 var sizeTable = []sizeRow{
-	{"dim", 1, 1 << 16, 0, func(s *Sizes) *int { return &s.Dim }},
-	{"heads", 1, 1 << 12, 0, func(s *Sizes) *int { return &s.Heads }},
-	{"ffn", 1, 1 << 18, -4, func(s *Sizes) *int { return &s.FFN }},
-	{"layers", 1, 512, 0, func(s *Sizes) *int { return &s.Layers }},
-	{"image", 1, 1 << 13, 0, func(s *Sizes) *int { return &s.Image }},
-	{"patch", 1, 1 << 10, 0, func(s *Sizes) *int { return &s.Patch }},
-	{"channels", 1, 64, 3, func(s *Sizes) *int { return &s.Channels }},
-	{"vocab", 1, 1 << 24, 0, func(s *Sizes) *int { return &s.Vocab }},
-	{"positions", 3, 1 << 20, 1024, func(s *Sizes) *int { return &s.Positions }},
+	{"dim", 1, 1 << 16, 0, func(s *Sizes) *int { return &s.Dim }, anySize},
+	{"heads", 1, 1 << 12, 0, func(s *Sizes) *int { return &s.Heads }, anySize},
+	{"ffn", 1, 1 << 18, -4, func(s *Sizes) *int { return &s.FFN }, anySize},
+	{"layers", 1, maxLayers, 0, func(s *Sizes) *int { return &s.Layers }, anySize},
+	{"image", 1, maxSide, 0, func(s *Sizes) *int { return &s.Image }, inputSize},
+	{"patch", 1, maxPatch, 0, func(s *Sizes) *int { return &s.Patch }, inputSize},
+	{"channels", 1, maxChannels, 3, func(s *Sizes) *int { return &s.Channels }, inputSize},
+	{"vocab", 1, maxVocab, 0, func(s *Sizes) *int { return &s.Vocab }, inputSize},
+	{"positions", firstPosition + 1, maxPositions, defaultPositions, func(s *Sizes) *int { return &s.Positions }, inputSize},
+	{"vl_layers", 0, maxLayers, 0, func(s *Sizes) *int { return &s.VLLayers }, jointSize},
 }
 
-// Bounds on sizes that no single field shows.
+// Bounds on sizes.
+const (
+	maxLayers        = 512
+	maxSide          = 1 << 13
+	maxPatch         = 1 << 10
+	maxChannels      = 64
+	maxVocab         = 1 << 24
+	maxPositions     = 1 << 20
+	defaultPositions = 1024
+)
+
+// Bounds that no single field shows.
 const (
 	maxPatches    = 1 << 16
 	maxClasses    = 1 << 20
@@ -92,7 +116,7 @@ func (d *Description) completeSource() *problem {
 // unbuilt names the first task that is not built yet.
 func (d *Description) unbuilt() *problem {
 	for i, t := range d.Tasks {
-		if taskNamed(t.Name).lower == nil {
+		if taskNamed(t.Name).functions == nil {
 			path := fmt.Sprintf("tasks[%d]", i)
 			if d.Preset != "" {
 				return &problem{path, fmt.Sprintf("task %s (preset %s) is not built yet; built tasks are %s", t.Name, d.Preset, strings.Join(builtTasks(), ", "))}
@@ -117,31 +141,66 @@ func (d *Description) completeFamily() *problem {
 		}
 		d.Family, d.Sizes = p.Family, p.Sizes
 	}
+	if d.Long.Modalities != nil || d.Long.Layers != nil {
+		if d.Family != "" {
+			what := "family"
+			if d.Preset != "" {
+				what = "preset"
+			}
+			return wrong(what, " and modalities or layers are both given; %s %s says them already: remove one of the two", what, cmp.Or(d.Preset, d.Family))
+		}
+		return nil
+	}
+	for _, f := range []struct {
+		name  string
+		given bool
+	}{{"final", d.Long.Final != ""}, {"keys", d.Long.Keys.Prefix != "" || d.Long.Keys.Experts != nil}} {
+		if f.given {
+			return wrong(f.name, " goes with modalities and layers; remove it")
+		}
+	}
 	if d.Family == "" {
-		return wrong("family", " is missing; give a preset, or a family (%s) and its sizes", strings.Join(builtFamilies(), ", "))
+		return wrong("family", " is missing; give a preset, or a family (%s) and its sizes, or modalities and layers", strings.Join(builtFamilies(), ", "))
 	}
 	row := familyNamed(d.Family)
 	if row == nil {
 		return wrong("family", ": %s", unknown("family", d.Family, familyNames()))
 	}
 	// A family's sizes are read by its own row, so nothing more can be said without one.
-	if row.trunk == nil {
+	if row.structure == nil {
 		return wrong("family", " %s is not built yet; built families are %s", d.Family, strings.Join(builtFamilies(), ", "))
 	}
 	return nil
 }
 
+// long reports whether the description is in the long form.
+func (d *Description) long() bool { return d.Family == "" }
+
 func (d *Description) completeSizes() *problem {
 	s := &d.Sizes
+	if d.long() {
+		if p := d.completeLong(); p != nil {
+			return p
+		}
+	}
 	for _, r := range sizeTable {
 		v := r.get(s)
+		if r.what == inputSize && d.long() || r.what == jointSize && (d.long() || !familyNamed(d.Family).joint) {
+			switch {
+			case *v == 0:
+				continue
+			case d.long():
+				return wrong("sizes."+r.name, " is given, but the long form says it in modalities and layers; remove it")
+			}
+			return wrong("sizes."+r.name, " is given, but family %s has no joint experts; remove it", d.Family)
+		}
 		if *v == 0 {
 			switch {
 			case r.def > 0:
 				*v = r.def
 			case r.def < 0:
 				*v = -r.def * s.Dim
-			default:
+			case r.lo > 0:
 				return wrong("sizes."+r.name, " is missing; add it, %d to %d", r.lo, r.hi)
 			}
 		}
@@ -158,27 +217,70 @@ func (d *Description) completeSizes() *problem {
 	if s.Dim%s.Heads != 0 {
 		return wrong("sizes.heads", " is %d, want a divisor of sizes.dim, which is %d%s", s.Heads, s.Dim, nearDivisors(s.Dim, s.Heads))
 	}
-	if s.Image%s.Patch != 0 {
-		return wrong("sizes.image", " is %d, want a multiple of sizes.patch, which is %d; the nearest are %d and %d",
-			s.Image, s.Patch, max(1, s.Image/s.Patch)*s.Patch, (s.Image/s.Patch+1)*s.Patch)
+	if s.VLLayers > s.Layers {
+		return wrong("sizes.vl_layers", " is %d, want at most sizes.layers, which is %d", s.VLLayers, s.Layers)
 	}
-	if n := s.patches(); n > maxPatches {
-		return wrong("sizes.image", " is %d with patches of %d, which gives %d patches; want at most %d", s.Image, s.Patch, n, maxPatches)
+	t := d.Structure()
+	for i, m := range t.Modalities {
+		size, patch := "sizes.image", "sizes.patch"
+		if d.long() {
+			size, patch = fmt.Sprintf("modalities[%d].size", i), fmt.Sprintf("modalities[%d].patch", i)
+		}
+		if m.Embedder == Patch {
+			if p := m.checkPatches(size, patch); p != nil {
+				return p
+			}
+		}
 	}
-	if n := s.parameters(); n > maxParameters {
+	if n := t.parameters(s); n > maxParameters {
 		return wrong("sizes", " give %d parameters; want at most %d", n, int64(maxParameters))
 	}
 	return nil
 }
 
-// patches is the number of patches of a picture.
-func (s *Sizes) patches() int { return (s.Image / s.Patch) * (s.Image / s.Patch) }
+// checkPatches checks the input of a patch modality, whose fields are called size and patch.
+func (m *Modality) checkPatches(size, patch string) *problem {
+	for _, side := range []int{m.Height, m.Width} {
+		if side%m.Patch != 0 {
+			return wrong(size, " is %d, want a multiple of %s, which is %d; the nearest are %d and %d",
+				side, patch, m.Patch, max(1, side/m.Patch)*m.Patch, (side/m.Patch+1)*m.Patch)
+		}
+	}
+	if n := m.fixed() - 1; n > maxPatches {
+		side := strconv.Itoa(m.Height)
+		if m.Width != m.Height {
+			side += " x " + strconv.Itoa(m.Width)
+		}
+		return wrong(size, " is %s with patches of %d, which gives %d patches; want at most %d", side, m.Patch, n, maxPatches)
+	}
+	return nil
+}
 
 // parameters estimates the size from the large tensors. With every size inside its
 // bounds the sum stays far below the range of int64.
-func (s *Sizes) parameters() int64 {
+func (t *Structure) parameters(s *Sizes) int64 {
 	d, f := int64(s.Dim), int64(s.FFN)
-	return int64(s.Layers)*2*(4*d*d+2*d*f) + d*int64(s.Vocab+s.Positions+s.patches()+s.Channels*s.Patch*s.Patch)
+	n := int64(0)
+	for _, r := range t.Layers {
+		copies := func(s Sharing) int64 {
+			switch s {
+			case Shared:
+				return 1
+			case Joint:
+				return int64(len(t.Modalities) + len(r.Experts))
+			}
+			return int64(len(t.Modalities))
+		}
+		n += int64(r.To-r.From) * (copies(r.Attn)*4*d*d + copies(r.FFN)*2*d*f)
+	}
+	for _, m := range t.Modalities {
+		rows := m.Vocab + m.Positions
+		if m.Embedder == Patch {
+			rows = m.fixed() + m.Channels*m.Patch*m.Patch
+		}
+		n += d * int64(rows)
+	}
+	return n
 }
 
 func nearDivisors(n, k int) string {
@@ -221,6 +323,9 @@ func (d *Description) completeTasks() *problem {
 			norm := preset == nil || preset.Task == t.Name || taskNamed(preset.Task).norm(nil)
 			t.Norm = &norm
 		}
+		if t.Classes == 0 && t.Labels == "" {
+			t.Classes = row.classes
+		}
 		if row.check != nil {
 			if p := row.check(t, path); p != nil {
 				return p
@@ -231,56 +336,86 @@ func (d *Description) completeTasks() *problem {
 }
 
 func (d *Description) completeEntries() *problem {
-	known := d.entryNames()
+	all := d.entries()
 	if d.Entries == nil {
-		for _, e := range known {
-			if slices.ContainsFunc(d.Tasks, func(t Task) bool { return slices.Contains(taskNamed(t.Name).entries, e) }) {
-				d.Entries = append(d.Entries, e)
+		for _, e := range all {
+			if slices.ContainsFunc(d.Tasks, func(t Task) bool { return taskNamed(t.Name).takes(e) }) {
+				d.Entries = append(d.Entries, e.name)
 			}
 		}
-		return nil
+		if d.Entries == nil {
+			return wrong("tasks", ": %s needs other modalities than %s", d.Tasks[0].Name, strings.Join(d.entryNames(), ", "))
+		}
 	}
 	used := map[string]bool{}
-	for i, e := range d.Entries {
+	for i, name := range d.Entries {
 		path := fmt.Sprintf("entries[%d]", i)
-		if !slices.Contains(known, e) {
-			return wrong(path, ": %s", unknown("entry", e, known))
+		at := slices.IndexFunc(all, func(e entry) bool { return e.name == name })
+		if at < 0 {
+			return wrong(path, ": %s", unknown("entry", name, d.entryNames()))
 		}
-		if slices.Index(d.Entries, e) < i {
-			return wrong(path, ": entry %s is given twice; remove one", e)
+		if slices.Index(d.Entries, name) < i {
+			return wrong(path, ": entry %s is given twice; remove one", name)
 		}
 		for _, t := range d.Tasks {
-			if slices.Contains(taskNamed(t.Name).entries, e) {
-				used[t.Name], used[e] = true, true
+			if taskNamed(t.Name).takes(all[at]) {
+				used[t.Name], used[name] = true, true
 			}
 		}
-		if !used[e] {
-			return wrong(path, ": no task has the entry %s; add the task encode or remove the entry", e)
+		if !used[name] {
+			return wrong(path, ": no task has the entry %s; add the task encode or remove the entry", name)
 		}
 	}
 	for i, t := range d.Tasks {
-		if !used[t.Name] {
-			return wrong("entries", " has none of task %s (tasks[%d]), which has %s; add one of them or remove the task", t.Name, i, strings.Join(taskNamed(t.Name).entries, ", "))
+		if used[t.Name] {
+			continue
 		}
+		var takes []string
+		for _, e := range all {
+			if taskNamed(t.Name).takes(e) {
+				takes = append(takes, e.name)
+			}
+		}
+		if takes == nil {
+			return wrong(fmt.Sprintf("tasks[%d]", i), ": task %s needs other modalities than those there are", t.Name)
+		}
+		return wrong("entries", " has none of task %s (tasks[%d]), which has %s; add one of them or remove the task", t.Name, i, strings.Join(takes, ", "))
 	}
 	return nil
 }
 
 func (d *Description) completeLimits() *problem {
-	l, s := &d.Limits, &d.Sizes
-	longest := s.Positions - firstPosition
-	if l.Text == 0 {
-		l.Text = min(64, longest)
+	l, t := &d.Limits, d.Structure()
+	if m := t.Token(); m != nil {
+		longest := m.Positions - firstPosition
+		if l.Text == 0 {
+			l.Text = min(64, longest)
+		}
+		if l.Text < 1 || l.Text > longest {
+			name := "sizes.positions"
+			if d.long() {
+				name = "positions of " + m.Name
+			}
+			return wrong("limits.text", " is %d, want 1 to %d: %s is %d and its first %d rows are not used", l.Text, longest, name, m.Positions, firstPosition)
+		}
+	} else if l.Text != 0 {
+		return wrong("limits.text", " is given, but no modality is of tokens; remove it")
 	}
-	if l.Text < 1 || l.Text > longest {
-		return wrong("limits.text", " is %d, want 1 to %d: sizes.positions is %d and its first %d rows are not used", l.Text, longest, s.Positions, firstPosition)
+	fixed, what := 0, "picture"
+	for _, m := range t.Modalities {
+		if m.Embedder == Patch && m.fixed() > fixed {
+			fixed = m.fixed()
+			if d.long() {
+				what = m.Name + " input"
+			}
+		}
 	}
-	need := max(s.patches()+1, l.Text)
+	need := max(fixed, l.Text)
 	if l.Rows == 0 {
 		l.Rows = max(2048, need)
 	}
 	if l.Rows < need || l.Rows > maxRows {
-		return wrong("limits.rows", " is %d, want %d to %d: one picture has %d rows and the longest text %d", l.Rows, need, maxRows, s.patches()+1, l.Text)
+		return wrong("limits.rows", " is %d, want %d to %d: one %s has %d rows and the longest text %d", l.Rows, need, maxRows, what, fixed, l.Text)
 	}
 	if l.Pixels < 0 || l.Pixels > maxPixels {
 		return wrong("limits.pixels", " is %d, want 1 to %d", l.Pixels, maxPixels)
@@ -296,6 +431,14 @@ var (
 
 func (d *Description) completePreprocess() *problem {
 	p, def := &d.Preprocess, half
+	t := d.Structure()
+	m := t.Picture()
+	if m == nil || m.Height != m.Width {
+		if p.Resize != "" || p.Size != 0 || p.Mean != nil || p.Std != nil {
+			return wrong("preprocess", " is given, but no modality takes square pictures; remove it")
+		}
+		return nil
+	}
 	if row, _ := findPreset(d.Preset); row != nil {
 		def = row.Preprocess
 	}
@@ -306,10 +449,10 @@ func (d *Description) completePreprocess() *problem {
 		return wrong("preprocess.resize", ": %s", unknown("way to resize", p.Resize, kinds))
 	}
 	if p.Size == 0 {
-		p.Size = d.Sizes.Image
+		p.Size = m.Height
 	}
-	if p.Size != d.Sizes.Image {
-		return wrong("preprocess.size", " is %d, want %d, the side of the model's picture", p.Size, d.Sizes.Image)
+	if p.Size != m.Height {
+		return wrong("preprocess.size", " is %d, want %d, the side of the model's picture", p.Size, m.Height)
 	}
 	for _, v := range []struct {
 		path string
@@ -321,10 +464,10 @@ func (d *Description) completePreprocess() *problem {
 			*v.v = slices.Clone(v.def)
 		}
 		if len(*v.v) == 1 {
-			*v.v = slices.Repeat(*v.v, d.Sizes.Channels)
+			*v.v = slices.Repeat(*v.v, m.Channels)
 		}
-		if len(*v.v) != d.Sizes.Channels {
-			return wrong(v.path, " has %d numbers, want 1 or %d, one a channel", len(*v.v), d.Sizes.Channels)
+		if len(*v.v) != m.Channels {
+			return wrong(v.path, " has %d numbers, want 1 or %d, one a channel", len(*v.v), m.Channels)
 		}
 		for _, x := range *v.v {
 			if math.IsNaN(x) || x < v.lo || x > 1e3 {

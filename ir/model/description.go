@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 )
 
 // Schema is the version of the description's YAML, its field `model`.
@@ -17,8 +19,9 @@ type Description struct {
 	File   string // where it was read, "" when it was not; relative paths start at its folder
 	Name   string // program and package name: a lower-case Go identifier
 	Preset string // name in the table of presets, or ""
-	Family string // beit3
+	Family string // beit3, mwt; "" = the long form
 	Sizes  Sizes
+	Long   Structure // the long form, which families are presets of
 
 	Checkpoint string  // path as written, or ""
 	Seed       *uint64 // weights from the generator splitmix64-v1 instead of a checkpoint
@@ -31,7 +34,8 @@ type Description struct {
 	Precision  string // f32
 }
 
-// Sizes are the numbers of a family's model.
+// Sizes are the numbers of a family's model. The long form has Dim, Heads, FFN and Eps
+// of them, and Layers, which follow from its rows.
 type Sizes struct {
 	Dim       int     // width D of a row
 	Heads     int     // attention heads; a divisor of Dim
@@ -42,15 +46,16 @@ type Sizes struct {
 	Channels  int     // colours of a pixel; default 3
 	Vocab     int     // rows of the token table
 	Positions int     // rows of the checkpoint's text position table, two of them unused; default 1024
+	VLLayers  int     // mwt: top layers with an expert for pairs; default 0
 	Eps       float64 // epsilon of every layer norm; default 1e-5
 }
 
 // Task is one thing to compute from the encoder's rows.
 type Task struct {
-	Name    string // encode, retrieval, classification
-	Classes int    // classification: number of logits; 0 = as many as there are labels
-	Labels  string // classification: file with the names of the classes, or ""
-	List    string // classification: which list of a JSON labels file, or ""
+	Name    string // encode, retrieval, classification, vqa, nlvr2
+	Classes int    // of a head with classes: number of logits; 0 = as many as there are labels
+	Labels  string // of a head with classes: file with their names, or ""
+	List    string // of a head with classes: which list of a JSON labels file, or ""
 	Norm    *bool  // encode: apply the encoder's final norm; nil = true, but false for presets whose checkpoint has none
 }
 
@@ -137,15 +142,24 @@ func (c *decoder) description(root *node) *Description {
 	later := func(why string) func(*node, string) {
 		return func(n *node, path string) { c.fail(n, "%s: %s", path, why) }
 	}
-	long := "the long form is not built yet; use a preset, or family and sizes"
 	c.object(root, "", []field{
 		{"model", func(*node, string) {}},
 		{"name", word(&d.Name)},
 		{"preset", func(n *node, path string) { c.preset(d, n, path) }},
 		{"family", word(&d.Family)},
 		{"sizes", func(n *node, path string) { c.sizes(&d.Sizes, n, path) }},
-		{"modalities", later(long)},
-		{"layers", later(long)},
+		{"modalities", func(n *node, path string) {
+			c.each(n, path, "{name: vision, embedder: patch, size: 224, patch: 16}", func(n *node, path string) {
+				d.Long.Modalities = append(d.Long.Modalities, c.modality(n, path))
+			})
+		}},
+		{"layers", func(n *node, path string) {
+			c.each(n, path, "{range: 0..12, attn: shared, ffn: pooled}", func(n *node, path string) {
+				d.Long.Layers = append(d.Long.Layers, c.layers(n, path))
+			})
+		}},
+		{"final", func(n *node, path string) { d.Long.Final = Sharing(c.words(n, path)) }},
+		{"keys", func(n *node, path string) { c.keys(&d.Long.Keys, n, path) }},
 		{"checkpoint", word(&d.Checkpoint)},
 		{"seed", func(n *node, path string) {
 			if n.kind != wholeNode || n.negative {
@@ -194,7 +208,7 @@ func (c *decoder) preset(d *Description, n *node, path string) {
 func (c *decoder) sizes(s *Sizes, n *node, path string) {
 	var fields []field
 	for _, r := range sizeTable {
-		fields = append(fields, field{r.name, func(n *node, path string) { *r.get(s) = c.count(n, path, r.lo, r.hi) }})
+		fields = append(fields, field{r.name, func(n *node, path string) { *r.get(s) = c.count(n, path, max(1, r.lo), r.hi) }})
 	}
 	fields = append(fields, field{"eps", func(n *node, path string) {
 		if v := c.numbers(n, path); len(v) == 1 {
@@ -205,6 +219,92 @@ func (c *decoder) sizes(s *Sizes, n *node, path string) {
 		}
 	}})
 	c.object(n, path, fields)
+}
+
+// modality reads a row of modalities.
+func (c *decoder) modality(n *node, path string) Modality {
+	var m Modality
+	whole := func(dst *int, hi int) func(*node, string) {
+		return func(n *node, path string) { *dst = c.count(n, path, 1, hi) }
+	}
+	c.object(n, path, []field{
+		{"name", func(n *node, path string) { m.Name = c.words(n, path) }},
+		{"embedder", func(n *node, path string) { m.Embedder = Embedder(c.words(n, path)) }},
+		{"size", func(n *node, path string) {
+			if n.kind != listNode {
+				m.Height = c.count(n, path, 1, maxSide)
+				m.Width = m.Height
+				return
+			}
+			if len(n.items) != 2 {
+				c.fail(n, "%s: got %d numbers, want the side of a square, or [HEIGHT, WIDTH]", path, len(n.items))
+				return
+			}
+			m.Height, m.Width = c.count(n.items[0], path, 1, maxSide), c.count(n.items[1], path, 1, maxSide)
+		}},
+		{"patch", whole(&m.Patch, maxPatch)},
+		{"channels", whole(&m.Channels, maxChannels)},
+		{"vocab", whole(&m.Vocab, maxVocab)},
+		{"positions", whole(&m.Positions, maxPositions)},
+	})
+	return m
+}
+
+// layers reads a row of layers.
+func (c *decoder) layers(n *node, path string) LayerRange {
+	var r LayerRange
+	c.object(n, path, []field{
+		{"range", func(n *node, path string) {
+			from, to, ok := strings.Cut(n.text, "..")
+			var err1, err2 error
+			r.From, err1 = strconv.Atoi(from)
+			r.To, err2 = strconv.Atoi(to)
+			if n.kind != textNode || !ok || err1 != nil || err2 != nil {
+				c.fail(n, "%s: got %s, want FROM..TO, such as 0..12 for the first twelve layers", path, n)
+			}
+		}},
+		{"attn", func(n *node, path string) { r.Attn = Sharing(c.words(n, path)) }},
+		{"ffn", func(n *node, path string) { r.FFN = Sharing(c.words(n, path)) }},
+		{"norms", func(n *node, path string) { r.Norms = Norms(c.words(n, path)) }},
+		{"experts", func(n *node, path string) {
+			if n.kind != mapNode {
+				r.Experts = []Expert{{Name: c.words(n, path)}}
+				return
+			}
+			for i, k := range n.keys {
+				e := Expert{Name: k.text}
+				p := join(path, k.text)
+				c.at[p] = place{k.line, k.col}
+				c.each(n.items[i], p, "[vision, language]", func(n *node, path string) { e.Modalities = append(e.Modalities, c.words(n, path)) })
+				r.Experts = append(r.Experts, e)
+			}
+		}},
+	})
+	return r
+}
+
+// keys reads the words of a checkpoint: prefix, and one for each expert that is not
+// called by its name. Which experts there are is checked later.
+func (c *decoder) keys(k *Keys, n *node, path string) {
+	if n.kind != mapNode {
+		c.fail(n, "%s: got %s, want a mapping such as {prefix: beit3., vision: A, language: B}", path, n)
+		return
+	}
+	for i, key := range n.keys {
+		p := join(path, key.text)
+		c.at[p] = place{key.line, key.col}
+		switch word := c.words(n.items[i], p); {
+		case key.text == "prefix":
+			k.Prefix = word
+		case k.Experts[key.text] != "":
+			c.fail(key, "%s is given twice; remove one", p)
+		default:
+			if k.Experts == nil {
+				k.Experts = map[string]string{}
+			}
+			k.Experts[key.text] = word
+		}
+	}
 }
 
 // task reads NAME or {NAME: {option: value}}.

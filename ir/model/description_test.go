@@ -105,13 +105,13 @@ var badDescriptions = []struct {
 	{"indented far", "  - retrieval", strings.Repeat(" ", 100) + "- retrieval", "m.yaml:8:101: this line begins at column 101; want at most 64: indent by two spaces"},
 
 	// Fields and types.
-	{"a list", emoji, "- model: 1\n", "m.yaml:1:1: the description: got a list, want a mapping of model, name, preset, family, sizes, modalities, layers, checkpoint, seed, tokenizer, tasks, entries, limits, preprocess, precision"},
-	{"a word", emoji, "beit3", "m.yaml:1:1: the description: got \"beit3\", want a mapping of model, name, preset, family, sizes, modalities, layers, checkpoint, seed, tokenizer, tasks, entries, limits, preprocess, precision"},
+	{"a list", emoji, "- model: 1\n", "m.yaml:1:1: the description: got a list, want a mapping of model, name, preset, family, sizes, modalities, layers, final, keys, checkpoint, seed, tokenizer, tasks, entries, limits, preprocess, precision"},
+	{"a word", emoji, "beit3", "m.yaml:1:1: the description: got \"beit3\", want a mapping of model, name, preset, family, sizes, modalities, layers, final, keys, checkpoint, seed, tokenizer, tasks, entries, limits, preprocess, precision"},
 	{"no version", "model: 1\n", "", "m.yaml:1:1: the schema version is missing; add the line `model: 1`"},
 	{"other version", "model: 1", "model: 2", "m.yaml:1:8: model: got the number 2, want 1, the schema version that this multiway reads"},
 	{"version as text", "model: 1", "model: \"1\"", "m.yaml:1:8: model: got \"1\", want 1, the schema version that this multiway reads"},
 	{"unknown field", "tokenizer:", "tokeniser:", "m.yaml:6:1: unknown field \"tokeniser\"; did you mean tokenizer?"},
-	{"unknown far field", "tokenizer:", "colour:", "m.yaml:6:1: unknown field \"colour\"; want one of model, name, preset, family, sizes, modalities, layers, checkpoint, seed, tokenizer, tasks, entries, limits, preprocess, precision"},
+	{"unknown far field", "tokenizer:", "colour:", "m.yaml:6:1: unknown field \"colour\"; want one of model, name, preset, family, sizes, modalities, layers, final, keys, checkpoint, seed, tokenizer, tasks, entries, limits, preprocess, precision"},
 	{"unknown inner field", "ffn: 512", "ffn_dim: 512", "m.yaml:4:29: unknown field \"sizes.ffn_dim\"; did you mean sizes.ffn or sizes.dim?"},
 	{"number as field", "name: emoji", "5: emoji", "m.yaml:2:1: got the number 5 as a field name, want a word"},
 	{"twice", "name: emoji", "name: emoji\nname: joy", "m.yaml:3:1: name is given twice, first in line 2; remove one"},
@@ -128,10 +128,9 @@ var badDescriptions = []struct {
 	{"infinity", "dim: 128", "dim: .inf", "m.yaml:4:14: .inf is no usable number"},
 
 	// Family and sizes.
-	{"no family", "family: beit3\n", "", "m.yaml:1:1: family is missing; give a preset, or a family (beit3) and its sizes"},
+	{"no family", "family: beit3\n", "", "m.yaml:1:1: family is missing; give a preset, or a family (beit3, mwt) and its sizes, or modalities and layers"},
 	{"unknown family", "family: beit3", "family: beit", "m.yaml:3:1: family: unknown family \"beit\"; did you mean beit3?"},
-	{"family not built", "family: beit3", "family: vlmo", "m.yaml:3:1: family vlmo is not built yet; built families are beit3"},
-	{"long form", "family: beit3", "modalities: []", "m.yaml:3:13: modalities: the long form is not built yet; use a preset, or family and sizes"},
+	{"family not built", "family: beit3", "family: vlmo", "m.yaml:3:1: family vlmo is not built yet; built families are beit3, mwt"},
 	{"preset and family", "family: beit3", "preset: beit3-base-patch16-224\nfamily: beit3", "m.yaml:5:1: sizes and preset are both given, and preset beit3-base-patch16-224 has sizes of its own; for other sizes use family and sizes"},
 	{"unknown preset", "family: beit3", "preset: beit3-base-patch16-384-coco-retreival", "m.yaml:3:9: unknown preset \"beit3-base-patch16-384-coco-retreival\"; did you mean beit3-base-patch16-384-coco-retrieval?"},
 	{"no size", "dim: 128, ", "", "m.yaml:4:1: sizes.dim is missing; add it, 1 to 65536"},
@@ -142,15 +141,14 @@ var badDescriptions = []struct {
 	{"more heads than columns", "heads: 4", "heads: 200", "m.yaml:4:19: sizes.heads is 200, want a divisor of sizes.dim, which is 128; the nearest is 128"},
 	{"patches", "image: 64", "image: 60", "m.yaml:4:50: sizes.image is 60, want a multiple of sizes.patch, which is 8; the nearest are 56 and 64"},
 	{"too many patches", "image: 64", "image: 8000", "m.yaml:4:50: sizes.image is 8000 with patches of 8, which gives 1000000 patches; want at most 65536"},
-	{"too many parameters", "dim: 128, heads: 4, ffn: 512, layers: 5", "dim: 65536, heads: 4, ffn: 262144, layers: 512", "m.yaml:4:1: sizes give 52776708734976 parameters; want at most 274877906944"},
+	{"too many parameters", "dim: 128, heads: 4, ffn: 512, layers: 5", "dim: 65536, heads: 4, ffn: 262144, layers: 512", "m.yaml:4:1: sizes give 52776708800512 parameters; want at most 274877906944"},
 	{"eps", "ffn: 512", "eps: 1", "m.yaml:4:34: sizes.eps: got the number 1, want a number between 0 and 1, such as 1.0e-5"},
 
 	// Tasks and entries.
 	{"unknown task", "  - retrieval", "  - retreival", "m.yaml:8:5: tasks[0]: unknown task \"retreival\"; did you mean retrieval?"},
 	{"unknown task with options", "classification: {labels", "clasification: {labels", "m.yaml:9:5: tasks[1]: unknown task \"clasification\"; did you mean classification?"},
-	{"task not built", "  - retrieval", "  - vqa: {classes: 10}", "m.yaml:8:5: task vqa is not built yet; built tasks are encode, retrieval, classification"},
-	{"task not built, with its entry", "  - retrieval\n  - classification: {labels: labels.json, list: subgroups}\nentries: [vision, language]", "  - captioning", "m.yaml:8:5: task captioning is not built yet; built tasks are encode, retrieval, classification"},
-	{"task of a preset not built", emoji, "model: 1\npreset: beit3-base-patch16-480-vqa\n", "m.yaml:2:1: task vqa (preset beit3-base-patch16-480-vqa) is not built yet; built tasks are encode, retrieval, classification"},
+	{"task not built, with its entry", "  - retrieval\n  - classification: {labels: labels.json, list: subgroups}\nentries: [vision, language]", "  - captioning", "m.yaml:8:5: task captioning is not built yet; built tasks are encode, retrieval, classification, vqa, nlvr2"},
+	{"task of a preset not built", emoji, "model: 1\npreset: beit3-base-patch16-480-nocaps\n", "m.yaml:2:1: task captioning (preset beit3-base-patch16-480-nocaps) is not built yet; built tasks are encode, retrieval, classification, vqa, nlvr2"},
 	{"task twice", "  - retrieval", "  - retrieval\n  - retrieval", "m.yaml:9:5: tasks[1]: task retrieval is given twice; remove one"},
 	{"two tasks in one item", "  - retrieval\n  -", "  - retrieval:\n   ", "m.yaml:8:5: tasks[0]: got a mapping, want a task's name, or {NAME: {OPTION: VALUE}}"},
 	{"no options", "  - retrieval", "  - retrieval: {classes: 4}", "m.yaml:8:17: tasks[0]: task retrieval has no options; write just retrieval"},
@@ -300,9 +298,9 @@ func TestUncounted(t *testing.T) {
 func TestFromGoldenErrors(t *testing.T) {
 	good := `{"family": "beit3", "task": "encode", "dim": 64, "heads": 4, "ffn_dim": 256, "layers": 3, "image_size": 32, "patch_size": 8, "vocab_size": 300, "max_source_positions": 48, "normalize_output": true, "layernorm_eps": 1e-05, "head_dim": 16}`
 	for _, c := range []struct{ name, old, new, want string }{
-		{"family not built", `"beit3"`, `"mwt"`, "config: family mwt is not built yet; built families are beit3"},
+		{"family not built", `"beit3"`, `"vlmo"`, "config: family vlmo is not built yet; built families are beit3, mwt"},
 		{"unknown family", `"beit3"`, `"clip"`, `config: family: unknown family "clip"; want one of beit3, mwt, vlmo`},
-		{"task not built", `"encode"`, `"captioning"`, "config: task captioning is not built yet; built tasks are encode, retrieval, classification"},
+		{"task not built", `"encode"`, `"captioning"`, "config: task captioning is not built yet; built tasks are encode, retrieval, classification, vqa, nlvr2"},
 		{"unknown task", `"encode"`, `"detect"`, `config: tasks[1]: unknown task "detect"; want one of encode, retrieval, classification, vqa, nlvr2, captioning`},
 		{"no task", `"encode"`, `""`, `config: tasks[1]: unknown task ""; want one of encode, retrieval, classification, vqa, nlvr2, captioning`},
 		{"sizes", `"heads": 4`, `"heads": 5`, "config: sizes.heads is 5, want a divisor of sizes.dim, which is 64; the nearest are 4 and 8"},

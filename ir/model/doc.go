@@ -25,14 +25,30 @@
 // [Lower] writes the program, one function an entry and task:
 //
 //	entry      a set of modalities in sequence order: vision, language, pair
-//	task       what is made of the encoder's rows: encode, retrieval, classification
+//	task       what is made of the encoder's rows: encode, retrieval, classification, vqa, nlvr2
 //	function   ENTRY for encode, ENTRY_TASK otherwise: vision, pair, vision_retrieval
 //
-// Inside, a family expands to a trunk: a list of modalities (name, embedder, rows)
-// and a list of layers (which weights are shared and which are pooled by expert).
-// The lowering reads only that, so a family is a row that says how its trunk looks
-// and how its checkpoint names the weights; a task is a row that says which entries
-// it has, which tensors its head adds and how the head is lowered.
+// Inside, a family is a preset of a [Structure]: a list of modalities (name, embedder,
+// sizes) in sequence order, and ranges of layers that say whose weights attention and
+// feed-forward block use: one for all (shared), one a modality (pooled), or pooled with
+// further experts for sequences of several modalities (joint). A description may say
+// it in full instead of naming a family:
+//
+//	sizes: {dim: 64, heads: 4}
+//	modalities:
+//	  - {name: vision, embedder: patch, size: 32, patch: 8}
+//	  - {name: audio, embedder: patch, size: [16, 40], patch: 8, channels: 1}
+//	  - {name: language, embedder: token, vocab: 300, positions: 48}
+//	layers:
+//	  - {range: 0..2, attn: shared, ffn: pooled}
+//	  - {range: 2..4, attn: shared, ffn: joint, experts: {vl: [vision, language]}}
+//
+// Every set of modalities is an entry then. The tensors are called as the official code
+// would call them, an expert by its name (encoder.layers.0.ffn.audio.fc1.weight) or by
+// the word that keys gives it.
+//
+// The lowering reads only the structure; a task is a row that says which entries it
+// takes, which tensors its head adds and which functions it has.
 //
 // [Tensors] lists the official state dict of a description, in order, with the
 // tensors that inference never reads: seeded checkpoints are made from it.

@@ -29,6 +29,7 @@ func FromGolden(config []byte) (*Description, error) {
 		Normalize *bool   `json:"normalize_output"`
 		Eps       float64 `json:"layernorm_eps"`
 		Classes   int     `json:"num_classes"`
+		VLLayers  int     `json:"vl_layers"`
 	}
 	if err := json.NewDecoder(bytes.NewReader(config)).Decode(&c); err != nil {
 		return nil, fmt.Errorf("config: %w", err)
@@ -37,7 +38,7 @@ func FromGolden(config []byte) (*Description, error) {
 		Family: c.Family,
 		Sizes: Sizes{
 			Dim: c.Dim, Heads: c.Heads, FFN: c.FFN, Layers: c.Layers, Image: c.Image, Patch: c.Patch,
-			Vocab: c.Vocab, Positions: c.Positions, Eps: c.Eps,
+			Vocab: c.Vocab, Positions: c.Positions, Eps: c.Eps, VLLayers: c.VLLayers,
 		},
 		Tasks:  []Task{{Name: "encode", Norm: c.Normalize}},
 		Limits: Limits{Text: c.Positions - firstPosition},

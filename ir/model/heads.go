@@ -9,102 +9,146 @@ import (
 // l2Floor is the least length that a vector is divided by when it is normalised.
 const l2Floor = 1e-12
 
+// headEps is the epsilon of the norms in heads, whatever the trunk's is.
+const headEps = 1e-5
+
 // task is a row of the table of tasks.
 type task struct {
 	name    string
-	entries []string // it has a function for each of these
-	options []string // its fields in a description
+	takes   func(e entry) bool // whether it has functions for the entry
+	options []string           // its fields in a description
+	classes int                // number of classes unless the description says, 0 = it has to say
 	check   func(t *Task, path string) *problem
 	norm    func(t *Task) bool // whether it reads rows after the encoder's final norm
 	// tensors adds the head's tensors to the state dict, in the official order.
 	tensors func(t *trunk, o *Task)
-	// lower writes the head over the encoder's rows (after the final norm if the task
-	// reads that) and returns the outputs. nil: not built yet.
-	lower func(w *writer, e entry, x *ir.Value) []*ir.Value
+	// functions are what it has for each of its entries. nil: not built yet.
+	functions []function
+}
+
+// function is one function of a task and an entry.
+type function struct {
+	name string // "" = ENTRY for encode, ENTRY_TASK otherwise
+	// lower writes the whole function and returns the outputs.
+	lower func(w *writer) []*ir.Value
+}
+
+// trunkTo makes the function of a task that has one: the trunk over the entry's inputs,
+// then the head over its rows (after the final norm if the task reads that).
+func trunkTo(head func(w *writer, x *ir.Value) []*ir.Value) []function {
+	return []function{{lower: func(w *writer) []*ir.Value { return head(w, w.rows()) }}}
 }
 
 func always(*Task) bool { return true }
 func never(*Task) bool  { return false }
 
-var tasks = []task{
-	{
-		name:    "encode",
-		entries: []string{"vision", "language", "pair"},
-		options: []string{"norm"},
-		norm:    func(t *Task) bool { return *t.Norm },
-		tensors: func(*trunk, *Task) {},
-		lower: func(w *writer, _ entry, x *ir.Value) []*ir.Value {
-			return []*ir.Value{w.output(x, "encoder_out")}
+var tasks []task
+
+func init() { // not an initial value: the functions in it read the table
+	tasks = []task{
+		{
+			name:    "encode",
+			takes:   func(entry) bool { return true },
+			options: []string{"norm"},
+			norm:    func(t *Task) bool { return *t.Norm },
+			tensors: func(*trunk, *Task) {},
+			functions: trunkTo(func(w *writer, x *ir.Value) []*ir.Value {
+				return []*ir.Value{w.output(x, "encoder_out")}
+			}),
 		},
-	},
-	{
-		// Row 0, projected and scaled to length 1: v and l of one pair are near.
-		name:    "retrieval",
-		entries: []string{"vision", "language"},
-		norm:    always,
-		tensors: func(t *trunk, _ *Task) {
-			t.state.tensor("logit_scale", []int{}, "retrieval.logit_scale", 1)
-			t.state.linear("language_head", "retrieval.language", t.dim, t.dim, false)
-			t.state.linear("vision_head", "retrieval.vision", t.dim, t.dim, false)
+		{
+			// Row 0, projected and scaled to length 1: those of one pair are near.
+			name:  "retrieval",
+			takes: func(e entry) bool { return len(e.modalities) == 1 },
+			norm:  always,
+			tensors: func(t *trunk, _ *Task) {
+				t.state.tensor("logit_scale", []int{}, "retrieval.logit_scale", 1)
+				for _, m := range slices.Backward(t.modalities) {
+					t.state.linear(m.Name+"_head", "retrieval."+m.Name, t.dim, t.dim, false)
+				}
+			},
+			functions: trunkTo(func(w *writer, x *ir.Value) []*ir.Value {
+				h := w.linear(w.b.Select(x, ir.C(0)), "retrieval."+w.entry.name)
+				w.keep("retrieval.logit_scale")
+				return []*ir.Value{w.output(w.b.L2Norm(h, l2Floor), w.entry.name+"_cls")}
+			}),
 		},
-		lower: func(w *writer, e entry, x *ir.Value) []*ir.Value {
-			h := w.linear(w.b.Select(x, ir.C(0)), "retrieval."+e.name)
-			w.keep("retrieval.logit_scale")
-			return []*ir.Value{w.output(w.b.L2Norm(h, l2Floor), e.name+"_cls")}
+		{
+			// Mean of the patch rows, norm, linear.
+			name:    "classification",
+			takes:   func(e entry) bool { return e.has(Patch) },
+			options: []string{"classes", "labels", "list"},
+			check:   checkClasses,
+			norm:    never,
+			tensors: func(t *trunk, o *Task) {
+				t.state.norm("fc_norm", "classification.norm", t.dim)
+				t.state.linear("head", "classification.head", o.Classes, t.dim, true)
+			},
+			functions: trunkTo(func(w *writer, x *ir.Value) []*ir.Value {
+				h := w.norm(w.b.Mean(x, 1), "classification.norm", headEps)
+				return []*ir.Value{w.output(w.linear(h, "classification.head"), "logits")}
+			}),
 		},
-	},
-	{
-		// Mean of the patch rows, norm, linear.
-		name:    "classification",
-		entries: []string{"vision"},
-		options: []string{"classes", "labels", "list"},
-		check:   checkClasses,
-		norm:    never,
-		tensors: func(t *trunk, o *Task) {
-			t.state.norm("fc_norm", "classification.norm", t.dim)
-			t.state.linear("head", "classification.head", o.Classes, t.dim, true)
+		{
+			// Row 0 of picture and question, pooled: norm, linear, tanh; then two layers.
+			name:    "vqa",
+			takes:   func(e entry) bool { return e.has(Patch, Token) },
+			options: []string{"classes", "labels", "list"},
+			check:   checkClasses,
+			norm:    never,
+			tensors: func(t *trunk, o *Task) {
+				t.state.norm("pooler.norm", "vqa.pooler.norm", t.dim)
+				t.state.linear("pooler.dense", "vqa.pooler.dense", t.dim, t.dim, true)
+				t.state.linear("head.0", "vqa.head.fc1", 2*t.dim, t.dim, true)
+				t.state.norm("head.1", "vqa.head.norm", 2*t.dim)
+				t.state.linear("head.3", "vqa.head.fc2", o.Classes, 2*t.dim, true)
+			},
+			functions: trunkTo(func(w *writer, x *ir.Value) []*ir.Value {
+				h := w.norm(w.b.Select(x, ir.C(0)), "vqa.pooler.norm", headEps)
+				pooled := w.output(w.b.Tanh(w.linear(h, "vqa.pooler.dense")), "pooled")
+				h = w.norm(w.linear(pooled, "vqa.head.fc1"), "vqa.head.norm", headEps)
+				return []*ir.Value{w.output(w.linear(w.b.Gelu(h), "vqa.head.fc2"), "logits"), pooled}
+			}),
 		},
-		lower: func(w *writer, _ entry, x *ir.Value) []*ir.Value {
-			h := w.norm(w.b.Mean(x, 1), "classification.norm")
-			return []*ir.Value{w.output(w.linear(h, "classification.head"), "logits")}
+		{
+			// The first rows of both modalities, of the statement with one picture and with the
+			// other: the features of the two runs, side by side, go to the head.
+			name:    "nlvr2",
+			takes:   func(e entry) bool { return e.has(Patch, Token) },
+			options: []string{"classes", "labels", "list"},
+			classes: 2, // false, true
+			check:   checkClasses,
+			norm:    always,
+			tensors: func(t *trunk, o *Task) {
+				t.state.norm("head.norm1", "nlvr2.norm1", 4*t.dim)
+				t.state.linear("head.dense1", "nlvr2.dense1", 2*t.dim, 4*t.dim, true)
+				t.state.norm("head.norm2", "nlvr2.norm2", 2*t.dim)
+				t.state.linear("head.dense2", "nlvr2.dense2", o.Classes, 2*t.dim, true)
+			},
+			functions: append(trunkTo(func(w *writer, x *ir.Value) []*ir.Value {
+				var first []*ir.Value
+				at := ir.Dim{}
+				for _, m := range w.entry.modalities {
+					first = append(first, w.b.Select(x, at))
+					at, _ = at.Plus(m.rows)
+				}
+				return []*ir.Value{w.output(w.b.HCat(first...), "features")}
+			}), function{"reason_head", func(w *writer) []*ir.Value {
+				f := w.b.Param("f", ir.Mat(ir.C(1), 4*w.trunk.dim))
+				h := w.linear(w.norm(f, "nlvr2.norm1", headEps), "nlvr2.dense1")
+				h = w.b.Gelu(w.norm(h, "nlvr2.norm2", headEps))
+				return []*ir.Value{w.output(w.linear(h, "nlvr2.dense2"), "logits")}
+			}}),
 		},
-	},
-	{
-		name:    "vqa",
-		entries: []string{"pair"},
-		options: []string{"classes", "labels", "list"},
-		check:   checkClasses,
-		norm:    never,
-		tensors: func(t *trunk, o *Task) {
-			t.state.norm("pooler.norm", "", t.dim)
-			t.state.linear("pooler.dense", "", t.dim, t.dim, true)
-			t.state.linear("head.0", "", 2*t.dim, t.dim, true)
-			t.state.norm("head.1", "", 2*t.dim)
-			t.state.linear("head.3", "", o.Classes, 2*t.dim, true)
+		{
+			name:  "captioning",
+			takes: func(e entry) bool { return e.has(Patch, Token) },
+			norm:  always,
+			tensors: func(t *trunk, _ *Task) {
+				t.state.linear("mlm_head", "", t.token().Vocab, t.dim, true)
+			},
 		},
-	},
-	{
-		name:    "nlvr2",
-		entries: []string{"pair"},
-		options: []string{"classes", "labels", "list"},
-		check:   checkClasses,
-		norm:    always,
-		tensors: func(t *trunk, o *Task) {
-			t.state.norm("head.norm1", "", 4*t.dim)
-			t.state.linear("head.dense1", "", 2*t.dim, 4*t.dim, true)
-			t.state.norm("head.norm2", "", 2*t.dim)
-			t.state.linear("head.dense2", "", o.Classes, 2*t.dim, true)
-		},
-	},
-	{
-		name:    "captioning",
-		entries: []string{"pair"},
-		norm:    always,
-		tensors: func(t *trunk, _ *Task) {
-			i := slices.IndexFunc(t.modalities, func(m modality) bool { return m.embed == tokens })
-			t.state.linear("mlm_head", "", t.modalities[i].vocab, t.dim, true)
-		},
-	},
+	}
 }
 
 func checkClasses(t *Task, path string) *problem {
@@ -140,7 +184,7 @@ func taskNames() []string {
 func builtTasks() []string {
 	var s []string
 	for _, t := range tasks {
-		if t.lower != nil {
+		if t.functions != nil {
 			s = append(s, t.name)
 		}
 	}

@@ -24,17 +24,25 @@ type Options struct {
 
 // Function is one function of a program: an entry and what is made of it.
 type Function struct {
-	Name  string // ENTRY for task encode, else ENTRY_TASK
+	Name  string // ENTRY for task encode, else ENTRY_TASK or a name of the task's own
 	Entry string
 	Task  string
 }
 
-func functionOf(entry, task string) Function {
-	f := Function{entry + "_" + task, entry, task}
-	if task == "encode" {
-		f.Name = entry
+// functionsOf lists the functions of a task and an entry it takes.
+func functionsOf(entry string, t *task) []Function {
+	var fs []Function
+	for _, f := range t.functions {
+		switch {
+		case f.name != "":
+			fs = append(fs, Function{f.name, entry, t.name})
+		case t.name == "encode":
+			fs = append(fs, Function{entry, entry, t.name})
+		default:
+			fs = append(fs, Function{entry + "_" + t.name, entry, t.name})
+		}
 	}
-	return f
+	return fs
 }
 
 // Functions lists the functions that Lower writes for the given entries, in order:
@@ -45,13 +53,19 @@ func (d *Description) Functions(entries []string) ([]Function, error) {
 		return nil, p
 	}
 	var all []Function
-	for _, e := range d.entryNames() {
+	named := map[string]bool{}
+	for _, e := range d.entries() {
 		for _, t := range d.Tasks {
-			if slices.Contains(taskNamed(t.Name).entries, e) {
-				all = append(all, functionOf(e, t.Name))
+			if row := taskNamed(t.Name); row.takes(e) {
+				// A function with a name of its own is there once.
+				all = append(all, slices.DeleteFunc(functionsOf(e.name, row), func(f Function) bool { return named[f.Name] })...)
 			}
 		}
+		for _, f := range all {
+			named[f.Name] = true
+		}
 	}
+	encode := func(e string) Function { return functionsOf(e, taskNamed("encode"))[0] }
 	if entries == nil {
 		return slices.DeleteFunc(all, func(f Function) bool { return !slices.Contains(d.Entries, f.Entry) }), nil
 	}
@@ -60,7 +74,7 @@ func (d *Description) Functions(entries []string) ([]Function, error) {
 		n := len(picked)
 		for _, f := range all {
 			// An entry's plain name is its encode function, if there is one.
-			if f.Name == name || f.Entry == name && !slices.Contains(all, functionOf(name, "encode")) {
+			if f.Name == name || f.Entry == name && !slices.Contains(all, encode(name)) {
 				picked = append(picked, f)
 			}
 		}
@@ -76,7 +90,7 @@ func (d *Description) Functions(entries []string) ([]Function, error) {
 			}
 			return nil, errors.New(unknown("entry", name, known))
 		}
-		picked = append(picked, functionOf(name, "encode"))
+		picked = append(picked, encode(name))
 	}
 	for i, f := range picked {
 		if slices.Index(picked, f) < i {
@@ -147,22 +161,36 @@ func (d *Description) uncounted() *problem {
 
 // writer lowers one function.
 type writer struct {
-	d     *Description
-	trunk *trunk
-	opt   Options
-	b     *ir.Builder
-	entry entry
-	taps  []*ir.Value
+	d      *Description
+	trunk  *trunk
+	opt    Options
+	b      *ir.Builder
+	entry  entry
+	task   string
+	expert string // of the whole sequence in the half under way, "" = every modality its own
+	taps   []*ir.Value
 }
 
 func (w *writer) function(f Function) {
-	for _, e := range w.trunk.entries() {
+	for _, e := range w.d.entries() {
 		if e.name == f.Entry {
 			w.entry = e
 		}
 	}
+	w.task = f.Task
+	row := taskNamed(f.Task)
+	for i, g := range functionsOf(f.Entry, row) {
+		if g == f {
+			w.b.Return(append(row.functions[i].lower(w), w.taps...)...)
+		}
+	}
+}
+
+// rows writes the trunk: the rows of the entry's modalities after the last layer, and
+// after the final norm if the task reads that.
+func (w *writer) rows() *ir.Value {
 	for _, m := range w.entry.modalities {
-		w.b.Segment(m.name, m.rows)
+		w.b.Segment(m.Name, m.rows)
 	}
 	var rows []*ir.Value
 	params := make([]*ir.Value, len(w.entry.modalities))
@@ -180,10 +208,10 @@ func (w *writer) function(f Function) {
 	for i := range w.trunk.layers {
 		x = w.layer(i, x)
 	}
-	if w.normed(f.Task) {
-		x = w.b.Name(w.norm(x, "final."+w.trunk.final.part()), "final")
+	if w.normed(w.task) {
+		x = w.b.Name(w.norm(x, "final."+w.trunk.final.part(), w.trunk.eps), "final")
 	}
-	w.b.Return(append(taskNamed(f.Task).lower(w, w.entry, x), w.taps...)...)
+	return x
 }
 
 // normed reports whether the task reads rows after the encoder's final norm. An
@@ -204,78 +232,100 @@ func (w *writer) normed(name string) bool {
 
 // param declares the modality's input.
 func (w *writer) param(m modality) *ir.Value {
-	if m.embed == tokens {
+	if m.Embedder == Token {
 		return w.b.Param(m.input, ir.Of(ir.I32, m.rows))
 	}
-	return w.b.Param(m.input, ir.Of(ir.F32, ir.C(m.channels), ir.C(m.image), ir.C(m.image)))
+	return w.b.Param(m.input, ir.Of(ir.F32, ir.C(m.Channels), ir.C(m.Height), ir.C(m.Width)))
 }
 
 // embed turns the modality's input into rows.
 func (w *writer) embed(m modality, in *ir.Value) *ir.Value {
-	bundle := m.name + ".embed."
-	name := func(v *ir.Value, part string) *ir.Value { return w.b.Name(v, m.name+"."+part) }
+	bundle := m.Name + ".embed."
+	name := func(v *ir.Value, part string) *ir.Value { return w.b.Name(v, m.Name+"."+part) }
 	var x *ir.Value
-	switch m.embed {
-	case patches:
-		x = name(w.b.Patches(in, m.patch), "patches")
+	switch m.Embedder {
+	case Patch:
+		x = name(w.b.Patches(in, m.Patch), "patches")
 		x = name(w.linear(x, bundle+"proj"), "proj")
 		w.declare(bundle + "cls")
 		x = name(w.b.Concat(name(w.b.Const(bundle+"cls"), "cls"), x), "rows")
-	case tokens:
+	case Token:
 		w.declare(bundle + "tok")
 		x = name(w.b.Lookup(in, bundle+"tok"), "tok")
 	}
 	w.declare(bundle + "pos")
-	return w.b.Name(w.b.AddRows(x, bundle+"pos", ir.C(0)), m.name)
+	return w.b.Name(w.b.AddRows(x, bundle+"pos", ir.C(0)), m.Name)
 }
 
 // layer is one pre-norm Transformer layer. Its values are named n q k v c d o a, for
 // the half with attention, and m h g s p y, each with the layer's number.
 func (w *writer) layer(i int, x *ir.Value) *ir.Value {
-	l := w.trunk.layers[i]
+	l, eps := w.trunk.layers[i], w.trunk.eps
 	name := func(v *ir.Value, letter string) *ir.Value { return w.b.Name(v, letter+strconv.Itoa(i)) }
 
-	attn := layerName(i) + ".attn." + l.attn.part() + "."
-	n := name(w.norm(x, attn+"ln"), "n")
+	attn := w.half(l, i, "attn", l.Attn)
+	n := name(w.norm(x, attn+"ln", eps), "n")
 	q := name(w.linear(n, attn+"q"), "q")
 	k := name(w.linear(n, attn+"k"), "k")
 	v := name(w.linear(n, attn+"v"), "v")
 	c := name(w.b.Attention(q, k, v, w.trunk.heads), "c")
-	if l.sub {
-		c = name(w.norm(c, attn+"sub"), "d")
+	if l.Norms == Sub {
+		c = name(w.norm(c, attn+"sub", eps), "d")
 	}
 	a := name(w.b.Add(x, name(w.linear(c, attn+"out"), "o")), "a")
 	w.tap(a, fmt.Sprintf("layers.%d.attn", i))
 
-	ffn := layerName(i) + ".ffn." + l.ffn.part() + "."
-	h := name(w.linear(name(w.norm(a, ffn+"ln"), "m"), ffn+"fc1"), "h")
+	ffn := w.half(l, i, "ffn", l.FFN)
+	h := name(w.linear(name(w.norm(a, ffn+"ln", eps), "m"), ffn+"fc1"), "h")
 	h = name(w.b.Gelu(h), "g")
-	if l.sub {
-		h = name(w.norm(h, ffn+"sub"), "s")
+	if l.Norms == Sub {
+		h = name(w.norm(h, ffn+"sub", eps), "s")
 	}
 	y := name(w.b.Add(a, name(w.linear(h, ffn+"fc2"), "p")), "y")
 	w.tap(y, fmt.Sprintf("layers.%d.ffn", i))
+	w.expert = ""
 	return y
+}
+
+// half begins a half of layer i: what the names of its bundles start with.
+func (w *writer) half(l LayerRange, i int, name string, s Sharing) string {
+	w.expert = ""
+	if s == Joint {
+		w.expert = w.entry.expert(l)
+	}
+	return layerName(i) + "." + name + "." + s.part() + "."
 }
 
 func (w *writer) linear(x *ir.Value, bundle string) *ir.Value {
 	w.declare(bundle)
-	return w.b.Linear(x, bundle)
+	return w.b.Op(ir.OpLinear, "", bundle, w.route(bundle), x)
 }
 
-func (w *writer) norm(x *ir.Value, bundle string) *ir.Value {
+func (w *writer) norm(x *ir.Value, bundle string, eps float64) *ir.Value {
 	w.declare(bundle)
-	return w.b.LayerNorm(x, bundle, w.trunk.eps)
+	return w.b.Op(ir.OpLayerNorm, "", bundle, append(w.route(bundle), ir.FloatAttr("eps", eps)), x)
 }
 
-// declare declares the weights of a bundle: those of every expert that the entry's
-// modalities take from a pool.
+// route names the expert that a pool takes for the whole sequence, if there is one.
+func (w *writer) route(bundle string) ir.Attrs {
+	if w.expert == "" || !ir.Pool(bundle) {
+		return nil
+	}
+	return ir.Attrs{ir.WordAttr("route", w.expert)}
+}
+
+// declare declares the weights of a bundle: of a pool those of the whole sequence's
+// expert, or of every modality's.
 func (w *writer) declare(bundle string) {
 	experts := []string{bundle}
-	if ir.Pool(bundle) {
+	switch {
+	case !ir.Pool(bundle):
+	case w.expert != "":
+		experts = []string{ir.Expert(bundle, w.expert)}
+	default:
 		experts = nil
 		for _, m := range w.entry.modalities {
-			experts = append(experts, ir.Expert(bundle, m.name))
+			experts = append(experts, ir.Expert(bundle, m.Name))
 		}
 	}
 	for _, e := range experts {

@@ -1,0 +1,78 @@
+package model
+
+// family is a row of the table of families: the structure that its sizes stand for.
+type family struct {
+	name string
+	// structure expands the sizes. nil: not built yet.
+	structure func(s *Sizes) Structure
+	// joint says that the family has joint experts in its top layers, sizes.vl_layers of them.
+	joint bool
+}
+
+var families = []family{
+	{name: "beit3", structure: beit3},
+	{name: "mwt", structure: mwt, joint: true},
+	{name: "vlmo"},
+}
+
+// beit3 is the released arrangement: every weight of a layer exists once a modality,
+// only the attention pattern mixes them.
+func beit3(s *Sizes) Structure {
+	return Structure{
+		Modalities: visionLanguage(s),
+		Layers:     []LayerRange{{From: 0, To: s.Layers, Attn: Pooled, FFN: Pooled, Norms: Sub}},
+		Final:      Pooled,
+		Keys:       official,
+	}
+}
+
+// mwt is the paper's arrangement: attention is shared, the feed-forward blocks are
+// experts, and those of the top layers have one more, for pairs.
+func mwt(s *Sizes) Structure {
+	t := Structure{Modalities: visionLanguage(s), Final: Shared, Keys: official}
+	low := s.Layers - s.VLLayers
+	if low > 0 {
+		t.Layers = append(t.Layers, LayerRange{From: 0, To: low, Attn: Shared, FFN: Pooled, Norms: Sub})
+	}
+	if low < s.Layers {
+		t.Layers = append(t.Layers, LayerRange{From: low, To: s.Layers, Attn: Shared, FFN: Joint, Norms: Sub, Experts: []Expert{{Name: "vl"}}})
+	}
+	return t
+}
+
+// official is how the official code names the tensors.
+var official = Keys{Prefix: "beit3.", Mask: true, Experts: map[string]string{"vision": "A", "language": "B", "vl": "VL"}}
+
+func visionLanguage(s *Sizes) []Modality {
+	return []Modality{
+		{Name: "vision", Embedder: Patch, Height: s.Image, Width: s.Image, Patch: s.Patch, Channels: s.Channels},
+		{Name: "language", Embedder: Token, Vocab: s.Vocab, Positions: s.Positions},
+	}
+}
+
+func familyNamed(name string) *family {
+	for i := range families {
+		if families[i].name == name {
+			return &families[i]
+		}
+	}
+	return nil
+}
+
+func familyNames() []string {
+	var s []string
+	for _, f := range families {
+		s = append(s, f.name)
+	}
+	return s
+}
+
+func builtFamilies() []string {
+	var s []string
+	for _, f := range families {
+		if f.structure != nil {
+			s = append(s, f.name)
+		}
+	}
+	return s
+}

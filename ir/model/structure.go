@@ -1,0 +1,396 @@
+package model
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Structure is a model in the long form: its modalities in sequence order, whose
+// weights each layer uses, and how the checkpoint calls them. A family is a preset
+// of it.
+type Structure struct {
+	Modalities []Modality
+	Layers     []LayerRange // one after the other, from layer 0 to the last
+	Final      Sharing      // of the norm after the last layer: shared or pooled
+	Keys       Keys
+}
+
+// Embedder says how an input becomes rows.
+type Embedder string
+
+// The embedders.
+const (
+	Patch Embedder = "patch" // squares of f32[Channels,Height,Width] through a convolution, a class row in front, positions
+	Token Embedder = "token" // ids i32[T] through a table, positions
+)
+
+// Modality is one kind of input and the rows it becomes. Its name is also that of
+// its segment, its expert and its entry.
+type Modality struct {
+	Name     string
+	Embedder Embedder
+
+	Height, Width int // patch: of the input, in pixels or frames; multiples of Patch
+	Patch         int // patch: the side of a patch
+	Channels      int // patch: default 3
+	Vocab         int // token: rows of the token table
+	Positions     int // token: rows of the checkpoint's position table, two of them unused; default 1024
+}
+
+// fixed is the number of rows of a patch modality, class row included.
+func (m *Modality) fixed() int { return m.Height/m.Patch*(m.Width/m.Patch) + 1 }
+
+// Len is the number of values in the input of a patch modality.
+func (m *Modality) Len() int { return m.Channels * m.Height * m.Width }
+
+// Sharing says whose weights a half of a layer uses.
+type Sharing string
+
+// The kinds of sharing.
+const (
+	Shared Sharing = "shared" // one for all modalities
+	Pooled Sharing = "pooled" // one expert a modality
+	Joint  Sharing = "joint"  // pooled, and sequences of several modalities have an expert for all of their rows
+)
+
+// part is the sharing's part in the names of bundles.
+func (s Sharing) part() string {
+	if s == Shared {
+		return "shared"
+	}
+	return "*"
+}
+
+// LayerRange is layers From to To-1. The norms of a half belong to its weights.
+type LayerRange struct {
+	From, To  int
+	Attn, FFN Sharing
+	Norms     Norms    // default sub
+	Experts   []Expert // of the halves that are joint; default one called joint, for every sequence
+}
+
+// Norms says which norms a half of a layer has.
+type Norms string
+
+// The kinds of norms.
+const (
+	Pre Norms = "pre" // before the half
+	Sub Norms = "sub" // and a second one inside: before the out projection, and before fc2
+)
+
+// Expert is the expert of whole sequences: of those of exactly the Modalities, or,
+// if there are none, of all that no other expert is for.
+type Expert struct {
+	Name       string
+	Modalities []string
+}
+
+// Keys says how the checkpoint calls its tensors.
+type Keys struct {
+	Prefix  string            // of the trunk's tensors, such as "beit3."
+	Experts map[string]string // the word for an expert in keys, where it is not its name: A for vision
+	Mask    bool              // the checkpoint has the mask row of pretraining
+}
+
+// word is what keys call an expert.
+func (k *Keys) word(expert string) string {
+	if w := k.Experts[expert]; w != "" {
+		return w
+	}
+	return expert
+}
+
+// Structure returns the long form of the description, which must be complete.
+func (d *Description) Structure() Structure {
+	if d.Family != "" {
+		return familyNamed(d.Family).structure(&d.Sizes)
+	}
+	return d.Long
+}
+
+// Cut returns a description of the first n layers.
+func (d *Description) Cut(n int) *Description {
+	c := d.clone()
+	c.Long = d.Structure()
+	c.Preset, c.Family = "", ""
+	c.Sizes = Sizes{Dim: d.Sizes.Dim, Heads: d.Sizes.Heads, FFN: d.Sizes.FFN, Eps: d.Sizes.Eps, Layers: min(n, d.Sizes.Layers)}
+	c.Long.Layers = nil
+	for _, r := range d.Structure().Layers {
+		if r.To = min(r.To, c.Sizes.Layers); r.From < r.To {
+			c.Long.Layers = append(c.Long.Layers, r)
+		}
+	}
+	k := &c.Long.Keys
+	known := c.Long.experts()
+	k.Experts = maps.Clone(k.Experts)
+	maps.DeleteFunc(k.Experts, func(e, _ string) bool { return !slices.Contains(known, e) })
+	return c
+}
+
+// experts lists the experts of the modalities, then the joint ones.
+func (s *Structure) experts() []string {
+	var names []string
+	for _, m := range s.Modalities {
+		names = append(names, m.Name)
+	}
+	for _, r := range s.Layers {
+		for _, e := range r.Experts {
+			if !slices.Contains(names, e.Name) {
+				names = append(names, e.Name)
+			}
+		}
+	}
+	return names
+}
+
+// Token returns the token modality, nil if there is none.
+func (s *Structure) Token() *Modality { return s.first(Token) }
+
+// Picture returns the modality that pictures go to, the first patch modality; nil if
+// there is none.
+func (s *Structure) Picture() *Modality { return s.first(Patch) }
+
+func (s *Structure) first(e Embedder) *Modality {
+	for i := range s.Modalities {
+		if s.Modalities[i].Embedder == e {
+			return &s.Modalities[i]
+		}
+	}
+	return nil
+}
+
+// Vocab is the number of token ids, 0 without a token modality.
+func (s *Structure) Vocab() int {
+	if m := s.Token(); m != nil {
+		return m.Vocab
+	}
+	return 0
+}
+
+// Bounds of the long form.
+const (
+	maxModalities = 6 // there are 2^n - 1 entries
+	maxWord       = 16
+)
+
+// completeLong fills in the defaults of the long form and checks what only it can
+// get wrong.
+func (d *Description) completeLong() *problem {
+	l := &d.Long
+	if n := len(l.Modalities); n < 1 || n > maxModalities {
+		return wrong("modalities", " has %d items, want 1 to %d", n, maxModalities)
+	}
+	taken := map[string]string{"pair": "an entry", "shared": "a kind of sharing"}
+	for _, t := range tasks {
+		taken[t.name] = "a task"
+	}
+	claim := func(name, path string) *problem {
+		if !isWord(name) {
+			return wrong(path, " is %s, want a word of lower-case letters and digits, a letter first, at most %d", quote(name), maxWord)
+		}
+		if what := taken[name]; what != "" {
+			return wrong(path, " is %s, which is the name of %s; use another", name, what)
+		}
+		return nil
+	}
+	l.Modalities = slices.Clone(l.Modalities)
+	tokens := -1
+	for i := range l.Modalities {
+		m, path := &l.Modalities[i], fmt.Sprintf("modalities[%d]", i)
+		if m.Name == "" {
+			return wrong(path+".name", " is missing; add it")
+		}
+		if p := claim(m.Name, path+".name"); p != nil {
+			return p
+		}
+		taken[m.Name] = "another modality"
+		kinds := []string{string(Patch), string(Token)}
+		switch m.Embedder {
+		case Patch:
+			m.Channels = cmp.Or(m.Channels, 3)
+			for _, f := range []struct {
+				name string
+				v    int
+			}{{"vocab", m.Vocab}, {"positions", m.Positions}} {
+				if f.v != 0 {
+					return wrong(path+"."+f.name, " is given, but embedder patch has none; remove it")
+				}
+			}
+			for _, f := range []struct {
+				name  string
+				v, hi int
+			}{{"size", m.Height, maxSide}, {"size", m.Width, maxSide}, {"patch", m.Patch, maxPatch}, {"channels", m.Channels, maxChannels}} {
+				if f.v == 0 {
+					return wrong(path+"."+f.name, " is missing; add it, 1 to %d", f.hi)
+				}
+				if f.v < 1 || f.v > f.hi {
+					return wrong(path+"."+f.name, " is %d, want 1 to %d", f.v, f.hi)
+				}
+			}
+		case Token:
+			if tokens >= 0 {
+				return wrong(path+".embedder", " is token, as that of modalities[%d]; one modality at most has a length of its own", tokens)
+			}
+			tokens = i
+			m.Positions = cmp.Or(m.Positions, defaultPositions)
+			for _, f := range []struct {
+				name string
+				v    int
+			}{{"size", m.Height}, {"patch", m.Patch}, {"channels", m.Channels}} {
+				if f.v != 0 {
+					return wrong(path+"."+f.name, " is given, but embedder token has none; remove it")
+				}
+			}
+			if m.Vocab < 1 || m.Vocab > maxVocab {
+				return wrong(path+".vocab", " is %d, want 1 to %d", m.Vocab, maxVocab)
+			}
+			if m.Positions < firstPosition+1 || m.Positions > maxPositions {
+				return wrong(path+".positions", " is %d, want %d to %d", m.Positions, firstPosition+1, maxPositions)
+			}
+		case "":
+			return wrong(path+".embedder", " is missing; add it: %s", strings.Join(kinds, " or "))
+		default:
+			return wrong(path+".embedder", ": %s", unknown("embedder", string(m.Embedder), kinds))
+		}
+	}
+	if p := d.completeLayers(claim); p != nil {
+		return p
+	}
+	if l.Final == "" {
+		l.Final = l.Layers[len(l.Layers)-1].Attn
+		if l.Final == Joint {
+			l.Final = Pooled
+		}
+	}
+	if kinds := []string{string(Shared), string(Pooled)}; !slices.Contains(kinds, string(l.Final)) {
+		return wrong("final", ": %s", unknown("sharing", string(l.Final), kinds))
+	}
+	return d.completeKeys()
+}
+
+// completeLayers checks the rows of layers.
+func (d *Description) completeLayers(claim func(name, path string) *problem) *problem {
+	l := &d.Long
+	if len(l.Layers) == 0 {
+		return wrong("layers", " is missing; add rows such as {range: 0..%d, attn: shared, ffn: pooled}", max(d.Sizes.Layers, 12))
+	}
+	l.Layers = slices.Clone(l.Layers)
+	next := 0
+	for i := range l.Layers {
+		r, path := &l.Layers[i], fmt.Sprintf("layers[%d]", i)
+		if r.From != next || r.To <= r.From || r.To > maxLayers {
+			return wrong(path+".range", " is %d..%d, want %d..N with N from %d to %d: rows follow each other, and N itself is not in the row", r.From, r.To, next, next+1, maxLayers)
+		}
+		next = r.To
+		kinds := []string{string(Shared), string(Pooled), string(Joint)}
+		for _, h := range []struct {
+			name string
+			s    Sharing
+		}{{"attn", r.Attn}, {"ffn", r.FFN}} {
+			if h.s == "" {
+				return wrong(path+"."+h.name, " is missing; add it: %s", strings.Join(kinds, ", "))
+			}
+			if !slices.Contains(kinds, string(h.s)) {
+				return wrong(path+"."+h.name, ": %s", unknown("sharing", string(h.s), kinds))
+			}
+		}
+		if r.Norms == "" {
+			r.Norms = Sub
+		}
+		if kinds := []string{string(Pre), string(Sub)}; !slices.Contains(kinds, string(r.Norms)) {
+			return wrong(path+".norms", ": %s", unknown("kind of norms", string(r.Norms), kinds))
+		}
+		if r.Attn != Joint && r.FFN != Joint {
+			if r.Experts != nil {
+				return wrong(path+".experts", " is given, but neither half is joint; remove it or write `ffn: joint`")
+			}
+			continue
+		}
+		if r.Experts == nil {
+			r.Experts = []Expert{{Name: "joint"}}
+		}
+		if p := d.checkExperts(r, path+".experts", claim); p != nil {
+			return p
+		}
+	}
+	if d.Sizes.Layers != 0 && d.Sizes.Layers != next {
+		return wrong("sizes.layers", " is %d, but the rows of layers end at %d; leave sizes.layers out", d.Sizes.Layers, next)
+	}
+	d.Sizes.Layers = next
+	return nil
+}
+
+func (d *Description) checkExperts(r *LayerRange, path string, claim func(name, path string) *problem) *problem {
+	if len(d.Long.Modalities) < 2 {
+		return wrong(path, ": a joint expert is for sequences of several modalities, and there is one; write pooled or shared")
+	}
+	var known []string
+	for _, m := range d.Long.Modalities {
+		known = append(known, m.Name)
+	}
+	for i, e := range r.Experts {
+		if p := claim(e.Name, path); p != nil {
+			return p
+		}
+		for _, m := range e.Modalities {
+			if !slices.Contains(known, m) {
+				return wrong(path, ".%s: %s", e.Name, unknown("modality", m, known))
+			}
+		}
+		set := sorted(e.Modalities)
+		if e.Modalities != nil && (len(slices.Compact(slices.Clone(set))) != len(set) || len(set) < 2) {
+			return wrong(path, ".%s is [%s], want two or more different modalities", e.Name, strings.Join(e.Modalities, ", "))
+		}
+		for _, f := range r.Experts[:i] {
+			if f.Name == e.Name {
+				return wrong(path, " names %s twice; remove one", e.Name)
+			}
+			if slices.Equal(set, sorted(f.Modalities)) {
+				return wrong(path, ": %s and %s are for the same sequences; remove one", f.Name, e.Name)
+			}
+		}
+	}
+	return nil
+}
+
+func (d *Description) completeKeys() *problem {
+	k := &d.Long.Keys
+	if len(k.Prefix) > 64 {
+		return wrong("keys.prefix", " has %d bytes, want at most 64", len(k.Prefix))
+	}
+	known := d.Long.experts()
+	words := map[string]string{}
+	for _, e := range known {
+		w := k.word(e)
+		if len(w) > 64 {
+			return wrong("keys."+e, " has %d bytes, want at most 64", len(w))
+		}
+		if other := words[w]; other != "" {
+			return wrong("keys."+e, " is %s, which is what %s is called", quote(w), other)
+		}
+		words[w] = e
+	}
+	for _, e := range slices.Sorted(maps.Keys(k.Experts)) {
+		if !slices.Contains(known, e) {
+			return wrong("keys."+e, ": %s", unknown("expert", e, known))
+		}
+	}
+	return nil
+}
+
+func sorted(s []string) []string {
+	s = slices.Clone(s)
+	slices.Sort(s)
+	return s
+}
+
+// isWord reports whether s can be the name of a modality or an expert.
+func isWord(s string) bool {
+	if s == "" || len(s) > maxWord || s[0] < 'a' || s[0] > 'z' {
+		return false
+	}
+	return strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789") == ""
+}
