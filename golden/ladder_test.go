@@ -48,7 +48,7 @@ var ladder = map[string]rung{
 		tests: "asm/amd64 codegen passes generated/... golang.org/x/sys/..."},
 	"cmd/multiway": {imports: "ir/... asm/... passes codegen codegen/build codegen/rt/... golden " +
 		"github.com/spf13/cobra github.com/schollz/progressbar/v3 golang.org/x/term github.com/rogpeppe/go-internal/diff", tests: testscript},
-	"cmd/emoji": {imports: "generated/emoji codegen/rt/... github.com/spf13/cobra golang.org/x/term", tests: testscript},
+	"cmd/emoji": {imports: "generated/emoji generated/emoji/source codegen/rt/... github.com/spf13/cobra", tests: "ir/checkpoint " + testscript},
 }
 
 // rung holds the imports of a package, and those that its tests add.
