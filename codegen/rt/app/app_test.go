@@ -2,8 +2,10 @@ package app
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"image"
 	"image/color"
@@ -249,6 +251,8 @@ func TestCommandLine(t *testing.T) {
 		{"embed a list", all, "blue\n\n" + leaf + "\n", []string{"embed"}, 0, []string{`"embedding":[0,0,1]`, `"input":"","kind":"text","embedding":[0,0,0]`, `"kind":"image"`}, nil},
 		{"embed names as texts", all, "", []string{"embed", "--text", "red.png"}, 0, []string{`"kind":"text","embedding":[1,0,0]`}, nil},
 		{"embed a name that is no file", all, "", []string{"embed", "red.png"}, 1, nil, []string{"red.png"}},
+		{"embed a missing name with a space", all, "", []string{"embed", "a red.png"}, 0, []string{`"kind":"text","embedding":[1,0,0]`}, nil},
+		{"embed a text that is a folder's name", all, dir + "\n", []string{"embed"}, 0, []string{`"kind":"text"`}, nil},
 		{"embed both", all, "", []string{"embed", "--text", "--image", "x"}, 2, nil, []string{"exclude each other"}},
 		{"embed to what", all, "", []string{"embed", "x", "-o", "x.csv"}, 2, nil, []string{".npy or .jsonl"}},
 		{"embed a long line", all, strings.Repeat("x", maxLine+1), []string{"embed"}, 1, nil, []string{"line 1 is longer than"}},
@@ -256,6 +260,7 @@ func TestCommandLine(t *testing.T) {
 
 		{"search", all, "", []string{"search", "red", "blue", "--folder", dir, "-k", "1"}, 0, []string{"red\n", "1  0.99", "apple.png", "blue\n", "sea.PNG"}, []string{"1 of 4"}},
 		{"search from a list", all, "green\n", []string{"search", "-", "--folder", dir, "-k", "1"}, 0, []string{"green\n", "leaf.png"}, nil},
+		{"search for nothing at all", all, "", []string{"search", "-", "--folder", dir}, 0, nil, nil},
 		{"search nowhere", all, "", []string{"search", "red"}, 2, nil, []string{"--folder"}},
 		{"search for nothing", all, "", []string{"search"}, 2, nil, []string{"nothing to search for"}},
 		{"search with no results", all, "", []string{"search", "x", "-k", "0", "--folder", dir}, 2, nil, []string{"--top is 0"}},
@@ -452,6 +457,11 @@ func TestManyInOrder(t *testing.T) {
 	}
 	if d := cmp.Diff([]string{"1", "4", "7"}, got); d != "" {
 		t.Errorf("the best, equals in order (-want +got)\n%s", d)
+	}
+	stopped, stop := context.WithCancel(t.Context())
+	stop()
+	if err := app.Images(stopped, m, m.Func(visionRetrieval), list, func(int, []float32) error { return nil }); !errors.Is(err, context.Canceled) {
+		t.Errorf("stopped: %v", err)
 	}
 	list[70].Read = func() (image.Image, error) { return nil, io.ErrUnexpectedEOF }
 	if err := app.Images(t.Context(), m, m.Func(visionRetrieval), list, func(int, []float32) error { return nil }); err == nil {

@@ -54,12 +54,15 @@ func (a *App) embed(ctx context.Context, args []string, asImage, asText, strict 
 	}
 	defer m.Close()
 	o := a.decodeOptions(m)
-	picture := func(s string) bool { return asImage || !asText && sniff(s) }
+	picture := func(s string, folders bool) bool { return asImage || !asText && sniff(s, folders) }
 	total := -1
 	var items iter.Seq[item]
 	if len(args) == 0 || len(args) == 1 && args[0] == "-" {
+		if isTerminal(a.In) {
+			a.warn("reading pictures and texts from the terminal, one a line")
+		}
 		items = listed(a.In, "standard input", func(line string) item {
-			if picture(line) {
+			if picture(line, false) {
 				return fileItem(line, false, o)
 			}
 			return textItem(line)
@@ -67,7 +70,7 @@ func (a *App) embed(ctx context.Context, args []string, asImage, asText, strict 
 	} else {
 		var list []item
 		for _, arg := range args {
-			if picture(arg) {
+			if picture(arg, true) {
 				list = append(list, pictures(arg, o)...)
 			} else {
 				list = append(list, textItem(arg))

@@ -90,17 +90,14 @@ func folder(root string, o decode.Options) []item {
 	return items
 }
 
-// sniff says whether an argument or line is a picture: it is if it names a file, or
-// ends like a picture's name. Anything else is a text.
-func sniff(s string) bool {
+// sniff says whether an input is a picture: it is if it names a file (or, where that
+// has a meaning, a folder), or ends like a picture's name. Anything else is a text.
+func sniff(s string, folders bool) bool {
 	if decode.HasExtension(s) && !strings.ContainsAny(s, " \t") {
 		return true
 	}
-	if s == "" || len(s) > 4096 || strings.ContainsRune(s, 0) {
-		return false
-	}
 	st, err := os.Stat(s)
-	return err == nil && (st.IsDir() || st.Mode().IsRegular())
+	return err == nil && (st.Mode().IsRegular() || folders && st.IsDir())
 }
 
 // maxLine is the longest line of a list, in bytes.

@@ -1,7 +1,6 @@
 package app
 
 import (
-	"io"
 	"os"
 	"time"
 
@@ -27,8 +26,9 @@ func (a *App) progress(total int, what string) *progress {
 	)}
 }
 
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
+// isTerminal reports whether a stream is one that a person sits at.
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 

@@ -109,6 +109,9 @@ func (a *App) search(ctx context.Context, args []string, o *searchOptions) error
 	if err != nil {
 		return err
 	}
+	if len(results) == 0 {
+		return a.tallied(t, o.strict)
+	}
 	if err := a.PrintResults(results); err != nil {
 		return err
 	}
