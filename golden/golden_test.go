@@ -68,6 +68,8 @@ func TestCases(t *testing.T) {
 		{name: "encode_d128", outputs: 3},
 		{name: "retrieval", outputs: 8, skipped: 1},
 		{name: "classification", outputs: 4},
+		{name: "posinterp_14_24", outputs: 1, library: true},
+		{name: "posinterp_up", outputs: 1, library: true},
 		{name: "preprocess", outputs: 12, library: true},
 		{name: "tokenizer", outputs: 3, library: true},
 	} {
@@ -215,8 +217,8 @@ func TestCheckFails(t *testing.T) {
 			golden.Summary{Failed: 1}, []string{"family vlmo is not built yet", "beit3"}},
 		{"a task that is not built", "encode_d128", replace("case.json", `"task": "encode"`, `"task": "captioning"`), "",
 			golden.Summary{Failed: 1}, []string{"task captioning is not built yet", "retrieval"}},
-		{"a task without a model that is not built", "preprocess", replace("case.json", `"task": "preprocess"`, `"task": "posinterp"`), "",
-			golden.Summary{Failed: 1}, []string{"task posinterp is not built yet", "preprocess, tokenizer"}},
+		{"a task without a model that is not built", "preprocess", replace("case.json", `"task": "preprocess"`, `"task": "detokenizer"`), "",
+			golden.Summary{Failed: 1}, []string{"task detokenizer is not built yet", "preprocess, tokenizer"}},
 	} {
 		t.Run(strings.ReplaceAll(row.name, " ", "-"), func(t *testing.T) {
 			t.Parallel()

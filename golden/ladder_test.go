@@ -27,6 +27,8 @@ var ladder = map[string]rung{
 	"ir/model":      {imports: "ir github.com/goccy/go-yaml/..."},
 	"ir/checkpoint": {imports: "ir"},
 
+	"ir/checkpoint/torchsave": {imports: "ir/checkpoint"},
+
 	"asm":       {}, // plain data: neither the IR's programs nor an emitter
 	"asm/amd64": {imports: "asm github.com/mmcloughlin/avo/..."},
 	"passes":    {imports: "ir asm", tests: "ir/irtest"},

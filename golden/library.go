@@ -10,10 +10,12 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/pixel/decode"
 	"github.com/multiway-go/multiway/codegen/rt/token"
 	"github.com/multiway-go/multiway/golden/cases"
+	"github.com/multiway-go/multiway/ir/checkpoint"
 )
 
 // libraries runs the cases that have no model, by task. They run once.
 var libraries = map[string]func(c *checker, cs *cases.Case) error{
+	"posinterp":  posinterp,
 	"preprocess": preprocess,
 	"tokenizer":  tokenizer,
 }
@@ -21,10 +23,14 @@ var libraries = map[string]func(c *checker, cs *cases.Case) error{
 // library is the engine of these cases, as lines name it.
 const library = "lib"
 
-func preprocess(c *checker, cs *cases.Case) error {
+func preprocess(c *checker, cs *cases.Case) error { return tensors(c, cs, pixels) }
+func posinterp(c *checker, cs *cases.Case) error  { return tensors(c, cs, positions) }
+
+// tensors judges what compute makes of each run, in the case's own shapes.
+func tensors(c *checker, cs *cases.Case, compute func(*cases.Case, *cases.Run) (map[string][]float32, error)) error {
 	for i := range cs.Runs {
 		r := &cs.Runs[i]
-		got, err := pixels(cs, r)
+		got, err := compute(cs, r)
 		for _, name := range r.OutputNames() {
 			l := Line{Case: cs.Name, Run: r.Name, Output: name, Engine: library}
 			l.judge(err, func() (cases.Result, error) {
@@ -74,6 +80,23 @@ func pixels(cs *cases.Case, r *cases.Run) (map[string][]float32, error) {
 	}
 	tensor, err := p.Append(nil, img, nil)
 	return map[string][]float32{"resized": resized, "pixels": tensor}, err
+}
+
+// positions resizes a table of picture positions.
+func positions(cs *cases.Case, r *cases.Run) (map[string][]float32, error) {
+	k := cs.Config
+	t, err := cs.Input(r, "table")
+	if err != nil {
+		return nil, err
+	}
+	const most = 1 << 12 // patches a side
+	if k.OldGrid < 1 || k.NewGrid < 1 || k.OldGrid > most || k.NewGrid > most {
+		return nil, fmt.Errorf("old_grid is %d and new_grid is %d, want 1 to %d", k.OldGrid, k.NewGrid, most)
+	}
+	if want := []int{k.ExtraRows + k.OldGrid*k.OldGrid, k.Dim}; t.Floats == nil || !slices.Equal(t.Shape, want) {
+		return nil, fmt.Errorf("the table has shape %v, want floats of shape %v", t.Shape, want)
+	}
+	return map[string][]float32{"table": checkpoint.ResizePositions(t.Floats, k.ExtraRows, k.OldGrid, k.NewGrid, k.Dim)}, nil
 }
 
 // tokenizer compares pieces, ids and the padded input; the error is the number of

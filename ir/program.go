@@ -59,6 +59,16 @@ type Origin struct {
 	Shape []int
 	Row   int
 	Rows  int
+	Grid  *Grid // nil: the tensor is no table of positions
+}
+
+// Grid says that a tensor is the table of positions of a square picture: over its
+// last axis but one, Extra rows that belong to no patch and then Side*Side rows of
+// patches. A checkpoint may hold a table of another side, which is resized if Resize
+// is set and refused if not.
+type Grid struct {
+	Extra, Side int
+	Resize      bool
 }
 
 // Func is one entry point: a list of values in order, no control flow.

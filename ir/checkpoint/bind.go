@@ -18,6 +18,7 @@ type Report struct {
 	Surplus      []Group
 	SurplusCount int
 	SurplusBytes int64
+	Resized      []string // tables of positions that are resized: "KEY: 14x14 to 24x24"
 }
 
 // String is a summary of one line and a line for each surplus group.
@@ -38,6 +39,9 @@ func (r *Report) String() string {
 			name += ".*"
 		}
 		fmt.Fprintf(&b, "\n  %s: %d (%s)", name, g.Count, byteString(g.Bytes))
+	}
+	for _, s := range r.Resized {
+		fmt.Fprintf(&b, "\n  resized %s", s)
 	}
 	return b.String()
 }
@@ -69,6 +73,8 @@ type Mismatch struct {
 	Found  *Info  // nil: no tensor of that name
 	Why    string // of a tensor that is found: "shape", "type" or why it cannot be read
 	Near   []Info // surplus tensors that may be meant
+	Side   int    // of a table of positions that is found in another size: N of its NxN patches
+	Sides  int    // and the wanted one
 }
 
 // BindError lists all tensors that are missing, have another shape or type,
@@ -106,6 +112,10 @@ func (e *BindError) Error() string {
 		default:
 			fmt.Fprintf(&b, "\n  %q cannot be read: %s; want %s for @%s", m.Key, m.Why, want, m.Weight)
 		}
+		if m.Side > 0 {
+			fmt.Fprintf(&b, "; it is for %dx%d patches, the model has %dx%d: add `interpolate: true` to the description to resize it, or give the picture size it was trained for",
+				m.Side, m.Side, m.Sides, m.Sides)
+		}
 		if len(m.Near) > 0 {
 			fmt.Fprintf(&b, "; nearest surplus: %s", quoted(m.Near))
 		}
@@ -137,12 +147,14 @@ func SeededFor(p *ir.Program, seed uint64) (Source, error) {
 
 // Bind gives every weight of p that has an origin a Load that reads it from
 // src, which must stay open as long as weights are loaded. A weight that p
-// declares as f16 or bf16 is rounded to that type. Nothing is read yet. If tensors are missing, have another shape than their origin, or cannot
-// be read as floats, the error is a [*BindError] that names all of them, and
-// p is unchanged. Tensors that no weight uses are summarised in the report.
+// declares as f16 or bf16 is rounded to that type; a table of positions of another
+// size is resized if its origin says so. Nothing is read yet. If tensors are
+// missing, have another shape than their origin, or cannot be read as floats, the
+// error is a [*BindError] that names all of them, and p is unchanged. Tensors that no weight uses are summarised in the report.
 func Bind(p *ir.Program, src Source) (*Report, error) {
 	used := map[string]bool{}
 	e := &BindError{Source: src.String(), Tensors: len(src.Tensors())}
+	var resized []string
 	for _, w := range p.Weights {
 		if w.Origin == nil || used[w.Origin.Key] {
 			continue
@@ -157,13 +169,21 @@ func Bind(p *ir.Program, src Source) (*Report, error) {
 		case !t.DType.Float():
 			m.Found, m.Why = &t, "type"
 		case !slices.Equal(t.Shape, w.Origin.Shape):
+			side, other := otherSide(w.Origin, t.Shape)
+			if other && w.Origin.Grid.Resize {
+				resized = append(resized, fmt.Sprintf("%s: %dx%d to %dx%d patches", t.Name, side, side, w.Origin.Grid.Side, w.Origin.Grid.Side))
+				continue
+			}
 			m.Found, m.Why = &t, "shape"
+			if other {
+				m.Side, m.Sides = side, w.Origin.Grid.Side
+			}
 		default:
 			continue
 		}
 		e.Mismatch = append(e.Mismatch, m)
 	}
-	r := &Report{Source: src.String()}
+	r := &Report{Source: src.String(), Resized: resized}
 	var surplus []Info
 	for _, t := range src.Tensors() {
 		if used[t.Name] {
@@ -237,9 +257,12 @@ func loader(w *ir.Weight, src Source) (func() ([]float32, error), error) {
 	return func() ([]float32, error) {
 		var f []float32
 		var err error
-		if o.Rows == 0 {
+		switch t, _ := Find(src, o.Key); {
+		case !slices.Equal(t.Shape, o.Shape):
+			f, err = loadResized(src, t, &o)
+		case o.Rows == 0:
 			f, err = Load(src, o.Key)
-		} else {
+		default:
 			f, err = LoadRows(src, o.Key, o.Row, o.Rows)
 		}
 		if err != nil {

@@ -1,6 +1,6 @@
-// Package checkpoint reads trained weights: safetensors files, PyTorch
-// checkpoints, and the seeded generator that golden cases use instead of a
-// file.
+// Package checkpoint reads trained weights: safetensors in one file or several,
+// PyTorch checkpoints, and the seeded generator that golden cases use instead of
+// a file.
 //
 // A [Source] is a set of named tensors. Opening one reads and checks the index
 // only; a tensor's elements are read when [Load] asks for them, so a model of
@@ -24,11 +24,14 @@
 // 16 or 32 MiB, 131072 tensors, 32 axes), and what does not fit is an error
 // that names the file and the tensor. A pickle is data here: classes are never
 // loaded and nothing is called. Where a format has checksums (PyTorch's zip
-// archive), they are checked.
+// archive), they are checked. An index names plain files beside it, nothing else.
 //
 // Read are f32, f16, bf16, i64, i32, u8 and bool. Tensors of other types are
-// listed, and reading them is an error. PyTorch's format from before version
-// 1.6 is recognised and refused.
+// listed, and reading them is an error. PyTorch files may be of any version: the
+// zip archive, or the stream of pickles from before 1.6.
+//
+// A picture's position table may be of another grid than the model's; where a
+// weight's origin allows it, Bind resizes it ([ResizePositions]).
 //
 // The package stands right of ir and imports nothing else of ours. It does not
 // know models: which tensors a model has is ir/model's business.

@@ -7,18 +7,24 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 )
 
-// OpenFile opens a checkpoint, whose first bytes say what it is: safetensors or
-// PyTorch's zip format. The caller closes the source after the last read.
-func OpenFile(path string) (Source, error) {
+// OpenFile opens a checkpoint, whose first bytes say what it is: safetensors, the
+// index of safetensors in several files, or PyTorch's format. The caller closes the
+// source after the last read.
+func OpenFile(path string) (Source, error) { return open(path, true) }
+
+// open opens a checkpoint; index says whether it may be one of several files, so that
+// an index cannot name an index.
+func open(path string, index bool) (Source, error) {
 	st, err := os.Stat(path) // before Open, which waits at a pipe
 	switch {
 	case err != nil:
 		return nil, err
 	case st.IsDir():
-		return nil, fmt.Errorf("%s: is a folder, want a checkpoint file (.safetensors or .pth)", path)
+		return nil, fmt.Errorf("%s: is a folder, want a checkpoint file (.safetensors, .safetensors.index.json or .pth)%s", path, inFolder(path))
 	case !st.Mode().IsRegular():
 		return nil, fmt.Errorf("%s: is no regular file, want a checkpoint file (.safetensors or .pth)", path)
 	}
@@ -26,7 +32,7 @@ func OpenFile(path string) (Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	src, err := openFile(f, path, st.Size())
+	src, err := openFile(f, path, st.Size(), index)
 	if err != nil {
 		f.Close()
 		return nil, err
@@ -34,7 +40,17 @@ func OpenFile(path string) (Source, error) {
 	return src, nil
 }
 
-func openFile(f *os.File, path string, size int64) (Source, error) {
+// inFolder names a checkpoint that a folder holds, as published models do.
+func inFolder(dir string) string {
+	for _, name := range []string{"model.safetensors.index.json", "model.safetensors", "pytorch_model.bin"} {
+		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
+			return "; it holds " + name
+		}
+	}
+	return ""
+}
+
+func openFile(f *os.File, path string, size int64, index bool) (Source, error) {
 	head := make([]byte, 512)
 	n, err := f.ReadAt(head, 0)
 	if err != nil && err != io.EOF {
@@ -44,13 +60,20 @@ func openFile(f *os.File, path string, size int64) (Source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	if kind == zipFile {
+	switch kind {
+	case pytorchFile:
 		src, err := PyTorch(f, size, path)
 		if err != nil {
 			return nil, err
 		}
 		src.(*pytorch).close = f.Close
 		return src, nil
+	case indexFile:
+		if !index {
+			return nil, fmt.Errorf("%s: is an index or other JSON, want a file with tensors", path)
+		}
+		defer f.Close()
+		return openShards(f, path)
 	}
 	src, err := Safetensors(f, size, path)
 	if err != nil {
@@ -64,16 +87,12 @@ type fileKind int
 
 const (
 	safetensorsFile fileKind = iota
-	zipFile
+	pytorchFile              // zip or legacy stream
+	indexFile                // of safetensors in several files
 )
-
-// legacyMagic starts a checkpoint of PyTorch before 1.6: the pickle of one
-// large number.
-var legacyMagic = []byte("\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19")
 
 // wrongFormats are files that people take for a checkpoint.
 var wrongFormats = []struct{ start, what string }{
-	{string(legacyMagic), "PyTorch's format from before version 1.6 (legacy pickle stream), which is not supported yet; convert it with torch.save(torch.load(path), new_path)"},
 	{"\x80", "a bare Python pickle; save the weights with torch.save"},
 	{"version https://git-lfs", "a git-lfs pointer, not the checkpoint; fetch the file with git lfs pull"},
 	{"<", "an HTML or XML page, not a checkpoint; the download went wrong"},
@@ -92,13 +111,16 @@ func sniff(head []byte) (fileKind, error) {
 	if len(head) == 0 {
 		return 0, errors.New("is empty")
 	}
-	if bytes.HasPrefix(head, []byte("PK\x03\x04")) {
-		return zipFile, nil
+	if bytes.HasPrefix(head, []byte("PK\x03\x04")) || bytes.HasPrefix(head, []byte(legacyMagic)) {
+		return pytorchFile, nil
 	}
 	if len(head) > 8 && head[8] == '{' && binary.LittleEndian.Uint64(head) < 1<<40 {
 		return safetensorsFile, nil
 	}
 	text := strings.TrimLeft(strings.TrimPrefix(string(head), "\ufeff"), " \t\r\n")
+	if strings.HasPrefix(text, "{") {
+		return indexFile, nil
+	}
 	for _, f := range wrongFormats {
 		if strings.HasPrefix(string(head), f.start) || f.start == "<" && strings.HasPrefix(text, f.start) {
 			return 0, errors.New("is " + f.what)

@@ -62,6 +62,9 @@ type unpickler struct {
 	reduce     func(f pyGlobal, args pyTuple) (any, error)
 }
 
+// errTruncated says that the data ends before the pickle does.
+var errTruncated = errors.New("pickle: truncated")
+
 var errStack = errors.New("the stack has too few values")
 
 // run returns the value of the pickle.
@@ -381,7 +384,7 @@ func kindOf(v any) string {
 
 func (u *unpickler) bytes(n int) ([]byte, error) {
 	if n < 0 || n > len(u.data)-u.pos {
-		return nil, fmt.Errorf("pickle: truncated: byte %d needs %d more, %d are left", u.pos, n, len(u.data)-u.pos)
+		return nil, fmt.Errorf("%w: byte %d needs %d more, %d are left", errTruncated, u.pos, n, len(u.data)-u.pos)
 	}
 	b := u.data[u.pos : u.pos+n]
 	u.pos += n
@@ -456,6 +459,9 @@ func (u *unpickler) blob(n int) error {
 func (u *unpickler) line() (string, error) {
 	rest := u.data[u.pos:]
 	i := bytes.IndexByte(rest[:min(len(rest), maxGlobal+1)], '\n')
+	if i < 0 && len(rest) <= maxGlobal {
+		return "", fmt.Errorf("%w: the name at byte %d does not end", errTruncated, u.pos)
+	}
 	if i < 0 {
 		return "", fmt.Errorf("a name does not end within %d bytes", maxGlobal)
 	}

@@ -21,10 +21,14 @@ type torchStorage struct {
 	dtype DType
 	size  int // of an element
 	key   string
-	n     int // elements
+	n     int           // elements
+	root  *torchStorage // of which this is a view from element at; nil: of none
+	at    int
 
-	offset int64        // in the file
-	check  func() error // whether the bytes match the archive's checksum; reads them once
+	offset int64 // in the file
+	// check says whether the bytes match the archive's checksum, which it reads once;
+	// nil before the storage is found in the file.
+	check func() error // whether the bytes match the archive's checksum; reads them once
 }
 
 // torchTensor is a strided view of a storage, or a tensor of a kind that is
@@ -43,8 +47,9 @@ type pytorch struct {
 	close func() error
 }
 
-// PyTorch reads the index of a checkpoint that torch.save wrote in its zip
-// format (PyTorch 1.6 and later). The tensors stay in r until they are asked
+// PyTorch reads the index of a checkpoint that torch.save wrote: the zip format of
+// PyTorch 1.6 and later, or the stream of pickles and storages of the versions
+// before, which has no checksums. The tensors stay in r until they are asked
 // for; Close does not close r. name is used in errors.
 //
 // The tensors are those of the dict under the key model, module or state_dict,
@@ -54,7 +59,15 @@ type pytorch struct {
 func PyTorch(r io.ReaderAt, size int64, name string) (Source, error) {
 	p := &pytorch{r: r, close: func() error { return nil }}
 	p.name = name
-	if err := p.open(size); err != nil {
+	head := make([]byte, min(size, int64(len(legacyMagic))))
+	if _, err := r.ReadAt(head, 0); err != nil && err != io.EOF {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	open := p.open
+	if string(head) == legacyMagic {
+		open = p.openLegacy
+	}
+	if err := open(size); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return p, nil
@@ -184,6 +197,12 @@ func (p *pytorch) open(size int64) error {
 	if err != nil {
 		return err
 	}
+	return p.list(top, func(s *torchStorage) error { return p.place(z, s) })
+}
+
+// list adds the tensors of the state dict in what the pickle holds. place says
+// where a storage is in the file.
+func (p *pytorch) list(top any, place func(*torchStorage) error) error {
 	dict, err := stateDict(top)
 	if err != nil {
 		return err
@@ -207,7 +226,7 @@ func (p *pytorch) open(size int64) error {
 		info := Info{Name: key.short, DType: "?", Shape: t.shape, Problem: t.problem}
 		if t.storage != nil {
 			info.DType = t.storage.dtype
-			if err := p.place(z, t.storage); err != nil {
+			if err := place(t.storage); err != nil {
 				return fmt.Errorf("tensor %q: %w", key.short, err)
 			}
 		}
@@ -318,6 +337,9 @@ var torchTypes = map[string]struct {
 // storage reads ("storage", class, key, device, elements).
 func (l *torchLoader) storage(id any) (any, error) {
 	t, ok := id.(pyTuple)
+	if ok && len(t) > 1 && t[0] == any("module") { // a class with its source text, in legacy files
+		return t[1], nil
+	}
 	if !ok || len(t) < 5 || t[0] != any("storage") {
 		return nil, errors.New("an external reference is no storage")
 	}
@@ -335,10 +357,29 @@ func (l *torchLoader) storage(id any) (any, error) {
 		if old.dtype != s.dtype || old.n != s.n {
 			return nil, fmt.Errorf("storage %q is %d %s and also %d %s", key, old.n, old.dtype, s.n, s.dtype)
 		}
-		return old, nil
+		s = old
 	}
 	l.storages[key] = s
+	if len(t) > 5 && t[5] != nil {
+		return s.view(t[5])
+	}
 	return s, nil
+}
+
+// view reads (key, offset, elements): a storage inside another, in legacy files.
+func (s *torchStorage) view(meta any) (any, error) {
+	t, ok := meta.(pyTuple)
+	if !ok || len(t) != 3 {
+		return nil, errors.New("a storage's view is not described by key, offset and size")
+	}
+	at, ok1 := t[1].(int64)
+	n, ok2 := t[2].(int64)
+	if !ok1 || !ok2 || at < 0 || n < 0 || at > int64(s.n) || n > int64(s.n)-at {
+		return nil, fmt.Errorf("a view of %v elements from %v lies outside the storage of %d", t[2], t[1], s.n)
+	}
+	v := *s
+	v.n, v.root, v.at = int(n), s, int(at)
+	return &v, nil
 }
 
 // reduce is the allow-list: what it does not know becomes a placeholder.

@@ -447,7 +447,6 @@ func TestOpenFile(t *testing.T) {
 		data       []byte
 	}{
 		{"empty", "is empty", nil},
-		{"legacy", "legacy pickle stream), which is not supported yet", append(bytes.Clone(legacyMagic), '.', 0x80, 2)},
 		{"pickle", "a bare Python pickle", []byte("\x80\x04\x95abc")},
 		{"lfs", "a git-lfs pointer", []byte("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n")},
 		{"html", "an HTML or XML page", []byte("<!DOCTYPE html><html><head><title>404</title>")},

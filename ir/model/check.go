@@ -136,10 +136,22 @@ func (d *Description) completeFamily() *problem {
 		switch {
 		case d.Family != "" && d.Family != p.Family:
 			return wrong("family", " is %s, but preset %s is of family %s; remove one of the two", d.Family, d.Preset, p.Family)
-		case d.Sizes != (Sizes{}) && d.Sizes != p.Sizes:
-			return wrong("sizes", " and preset are both given, and preset %s has sizes of its own; for other sizes use family and sizes", d.Preset)
+		case d.Sizes == (Sizes{}):
+			d.Sizes = p.Sizes
+		case d.Sizes == (Sizes{Image: d.Sizes.Image}):
+			image := d.Sizes.Image
+			d.Sizes = p.Sizes
+			d.Sizes.Image = image
 		}
-		d.Family, d.Sizes = p.Family, p.Sizes
+		other := p.Sizes
+		other.Image = d.Sizes.Image
+		switch {
+		case d.Sizes != other:
+			return wrong("sizes", " and preset are both given, and preset %s has sizes of its own; of them only image can be changed; for other sizes use family and sizes", d.Preset)
+		case d.Sizes != p.Sizes && !d.Interpolate:
+			return wrong("sizes.image", " is %d, but preset %s is for pictures of %d; add `interpolate: true` to resize its position table", d.Sizes.Image, d.Preset, p.Sizes.Image)
+		}
+		d.Family = p.Family
 	}
 	if d.Long.Modalities != nil || d.Long.Layers != nil {
 		if d.Family != "" {

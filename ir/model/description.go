@@ -23,9 +23,12 @@ type Description struct {
 	Sizes  Sizes
 	Long   Structure // the long form, which families are presets of
 
-	Checkpoint string  // path as written, or ""
-	Seed       *uint64 // weights from the generator splitmix64-v1 instead of a checkpoint
-	Tokenizer  string  // path as written, or ""
+	Checkpoint string // path as written, or ""
+	// Interpolate lets the checkpoint's table of picture positions be of another size than
+	// Sizes.Image: it is resized, bicubic, as the official code does before fine-tuning.
+	Interpolate bool
+	Seed        *uint64 // weights from the generator splitmix64-v1 instead of a checkpoint
+	Tokenizer   string  // path as written, or ""
 
 	Tasks      []Task
 	Entries    []string // entries to compile; by default those that the tasks have
@@ -41,7 +44,7 @@ type Sizes struct {
 	Heads     int     // attention heads; a divisor of Dim
 	FFN       int     // width of the feed-forward block; default 4*Dim
 	Layers    int     // number of layers
-	Image     int     // side of the square picture, in pixels; a multiple of Patch
+	Image     int     // side of the square picture, in pixels; a multiple of Patch; see Description.Interpolate
 	Patch     int     // side of a patch, in pixels
 	Channels  int     // colours of a pixel; default 3
 	Vocab     int     // rows of the token table
@@ -161,6 +164,11 @@ func (c *decoder) description(root *node) *Description {
 		{"final", func(n *node, path string) { d.Long.Final = Sharing(c.words(n, path)) }},
 		{"keys", func(n *node, path string) { c.keys(&d.Long.Keys, n, path) }},
 		{"checkpoint", word(&d.Checkpoint)},
+		{"interpolate", func(n *node, path string) {
+			if v := c.flag(n, path); v != nil {
+				d.Interpolate = *v
+			}
+		}},
 		{"seed", func(n *node, path string) {
 			if n.kind != wholeNode || n.negative {
 				c.fail(n, "%s: got %s, want a whole number from 0", path, n)

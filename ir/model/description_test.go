@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/multiway-go/multiway/ir"
 )
 
 const emoji = `model: 1
@@ -105,13 +107,13 @@ var badDescriptions = []struct {
 	{"indented far", "  - retrieval", strings.Repeat(" ", 100) + "- retrieval", "m.yaml:8:101: this line begins at column 101; want at most 64: indent by two spaces"},
 
 	// Fields and types.
-	{"a list", emoji, "- model: 1\n", "m.yaml:1:1: the description: got a list, want a mapping of model, name, preset, family, sizes, modalities, layers, final, keys, checkpoint, seed, tokenizer, tasks, entries, limits, preprocess, precision"},
-	{"a word", emoji, "beit3", "m.yaml:1:1: the description: got \"beit3\", want a mapping of model, name, preset, family, sizes, modalities, layers, final, keys, checkpoint, seed, tokenizer, tasks, entries, limits, preprocess, precision"},
+	{"a list", emoji, "- model: 1\n", "m.yaml:1:1: the description: got a list, want a mapping of model, name, preset, family, sizes, modalities, layers, final, keys, checkpoint, interpolate, seed, tokenizer, tasks, entries, limits, preprocess, precision"},
+	{"a word", emoji, "beit3", "m.yaml:1:1: the description: got \"beit3\", want a mapping of model, name, preset, family, sizes, modalities, layers, final, keys, checkpoint, interpolate, seed, tokenizer, tasks, entries, limits, preprocess, precision"},
 	{"no version", "model: 1\n", "", "m.yaml:1:1: the schema version is missing; add the line `model: 1`"},
 	{"other version", "model: 1", "model: 2", "m.yaml:1:8: model: got the number 2, want 1, the schema version that this multiway reads"},
 	{"version as text", "model: 1", "model: \"1\"", "m.yaml:1:8: model: got \"1\", want 1, the schema version that this multiway reads"},
 	{"unknown field", "tokenizer:", "tokeniser:", "m.yaml:6:1: unknown field \"tokeniser\"; did you mean tokenizer?"},
-	{"unknown far field", "tokenizer:", "colour:", "m.yaml:6:1: unknown field \"colour\"; want one of model, name, preset, family, sizes, modalities, layers, final, keys, checkpoint, seed, tokenizer, tasks, entries, limits, preprocess, precision"},
+	{"unknown far field", "tokenizer:", "colour:", "m.yaml:6:1: unknown field \"colour\"; want one of model, name, preset, family, sizes, modalities, layers, final, keys, checkpoint, interpolate, seed, tokenizer, tasks, entries, limits, preprocess, precision"},
 	{"unknown inner field", "ffn: 512", "ffn_dim: 512", "m.yaml:4:29: unknown field \"sizes.ffn_dim\"; did you mean sizes.ffn or sizes.dim?"},
 	{"number as field", "name: emoji", "5: emoji", "m.yaml:2:1: got the number 5 as a field name, want a word"},
 	{"twice", "name: emoji", "name: emoji\nname: joy", "m.yaml:3:1: name is given twice, first in line 2; remove one"},
@@ -131,7 +133,9 @@ var badDescriptions = []struct {
 	{"no family", "family: beit3\n", "", "m.yaml:1:1: family is missing; give a preset, or a family (beit3, mwt) and its sizes, or modalities and layers"},
 	{"unknown family", "family: beit3", "family: beit", "m.yaml:3:1: family: unknown family \"beit\"; did you mean beit3?"},
 	{"family not built", "family: beit3", "family: vlmo", "m.yaml:3:1: family vlmo is not built yet; built families are beit3, mwt"},
-	{"preset and family", "family: beit3", "preset: beit3-base-patch16-224\nfamily: beit3", "m.yaml:5:1: sizes and preset are both given, and preset beit3-base-patch16-224 has sizes of its own; for other sizes use family and sizes"},
+	{"preset and family", "family: beit3", "preset: beit3-base-patch16-224\nfamily: beit3", "m.yaml:5:1: sizes and preset are both given, and preset beit3-base-patch16-224 has sizes of its own; of them only image can be changed; for other sizes use family and sizes"},
+	{"image of a preset", emoji, "model: 1\npreset: beit3-base-itc-patch16-224\nsizes: {image: 384}\n", "m.yaml:3:9: sizes.image is 384, but preset beit3-base-itc-patch16-224 is for pictures of 224; add `interpolate: true` to resize its position table"},
+	{"interpolate", "precision: f32", "interpolate: bicubic", "m.yaml:12:14: interpolate: got \"bicubic\", want true or false"},
 	{"unknown preset", "family: beit3", "preset: beit3-base-patch16-384-coco-retreival", "m.yaml:3:9: unknown preset \"beit3-base-patch16-384-coco-retreival\"; did you mean beit3-base-patch16-384-coco-retrieval?"},
 	{"no size", "dim: 128, ", "", "m.yaml:4:1: sizes.dim is missing; add it, 1 to 65536"},
 	{"zero", "dim: 128", "dim: 0", "m.yaml:4:14: sizes.dim is 0, want 1 to 65536"},
@@ -365,4 +369,30 @@ func FuzzLabels(f *testing.F) {
 			t.Error("no labels and no error")
 		}
 	})
+}
+
+// A preset for another picture size: the position table may be resized, nothing else
+// changes.
+func TestInterpolate(t *testing.T) {
+	d, err := Parse("m.yaml", []byte("model: 1\npreset: beit3-base-itc-patch16-224\nsizes: {image: 384}\ninterpolate: true\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := Preset("beit3-base-itc-patch16-224")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sizes := want.Sizes
+	sizes.Image = 384
+	if diff := cmp.Diff(sizes, d.Sizes); diff != "" || d.Preprocess.Size != 384 {
+		t.Errorf("sizes (-want +got):\n%s; preprocessing makes %d", diff, d.Preprocess.Size)
+	}
+	p, err := Lower(d, Options{Entries: []string{"vision"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantOrigin := &ir.Origin{Key: "beit3.encoder.embed_positions.A.weight", Shape: []int{579, 768}, Row: 2, Rows: 577, Grid: &ir.Grid{Extra: 3, Side: 24, Resize: true}}
+	if diff := cmp.Diff(wantOrigin, p.Weight("vision.embed.pos.w").Origin); diff != "" {
+		t.Errorf("origin (-want +got):\n%s", diff)
+	}
 }

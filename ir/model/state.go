@@ -29,6 +29,7 @@ type slot struct {
 	shape     []int
 	tensor    int // index in tensors
 	row, rows int // of the tensor's first axis; rows 0 = all
+	grid      *ir.Grid
 }
 
 // tensor adds a tensor. weight names what it becomes, in shape as; "" = nothing.
@@ -39,7 +40,7 @@ func (s *stateDict) tensor(key string, shape []int, weight string, as ...int) {
 // cut adds a tensor of which only rows of the first axis become a weight.
 func (s *stateDict) cut(key string, shape []int, weight string, row, rows int, as ...int) {
 	if weight != "" {
-		s.weights[weight] = &slot{as, len(s.tensors), row, rows}
+		s.weights[weight] = &slot{shape: as, tensor: len(s.tensors), row: row, rows: rows}
 	}
 	s.tensors = append(s.tensors, Tensor{key, shape})
 }
@@ -68,7 +69,7 @@ func dot(bundle, field string) string {
 // origin says where a slot's elements are in the checkpoint.
 func (s *stateDict) origin(sl *slot) *ir.Origin {
 	t := s.tensors[sl.tensor]
-	return &ir.Origin{Key: t.Name, Shape: t.Shape, Row: sl.row, Rows: sl.rows}
+	return &ir.Origin{Key: t.Name, Shape: t.Shape, Row: sl.row, Rows: sl.rows, Grid: sl.grid}
 }
 
 // branch is one copy of a pooled weight: its suffix in keys and its part in bundles.
@@ -120,6 +121,9 @@ func (t *trunk) torchscale(k *Keys, norm bool, text int) {
 			table, rows = m.fixed()+firstPosition, m.fixed()
 		}
 		st.cut(k.Prefix+"encoder.embed_positions."+k.word(m.Name)+".weight", []int{table, dim}, m.Name+".embed.pos.w", firstPosition, rows, rows, dim)
+		if m.Embedder == Patch && m.Height == m.Width {
+			st.weights[m.Name+".embed.pos.w"].grid = &ir.Grid{Extra: firstPosition + 1, Side: m.Height / m.Patch, Resize: t.resize}
+		}
 	}
 	for i, l := range t.layers {
 		key := fmt.Sprintf("%sencoder.layers.%d.", k.Prefix, i)

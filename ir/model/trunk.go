@@ -16,6 +16,7 @@ type trunk struct {
 	modalities      []modality
 	layers          []LayerRange // one a layer
 	final           Sharing
+	resize          bool // position tables of pictures may be resized
 	state           *stateDict
 }
 
@@ -103,7 +104,7 @@ func (d *Description) trunk() *trunk {
 	s := d.Structure()
 	t := &trunk{
 		dim: d.Sizes.Dim, heads: d.Sizes.Heads, ffn: d.Sizes.FFN, eps: d.Sizes.Eps,
-		final: s.Final,
+		final: s.Final, resize: d.Interpolate,
 		state: &stateDict{weights: map[string]*slot{}},
 	}
 	all := s.entries()

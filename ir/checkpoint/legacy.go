@@ -1,0 +1,121 @@
+package checkpoint
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// legacyMagic starts a checkpoint of PyTorch before 1.6: the pickle of one large
+// number.
+const legacyMagic = "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."
+
+// legacyProtocol is the only version of the stream that there has been since
+// PyTorch 0.1.
+const legacyProtocol = 1001
+
+// openLegacy reads the stream of PyTorch before 1.6: pickles of the magic number,
+// the protocol, the machine (byte order), the object and the keys of its storages;
+// then each storage in the order of the keys, as its number of elements in 8 bytes
+// and the elements.
+func (p *pytorch) openLegacy(size int64) error {
+	// Nothing says how long the pickles are, so look at more and more of the file.
+	limit := min(size, maxPickle)
+	for n := min(limit, 1<<20); ; n = min(limit, 4*n) {
+		data := make([]byte, n)
+		if got, err := p.r.ReadAt(data, 0); got < len(data) {
+			return err
+		}
+		loader := &torchLoader{storages: map[string]*torchStorage{}}
+		top, keys, end, err := loader.legacy(data)
+		switch {
+		case errors.Is(err, errTruncated) && n < limit:
+			continue
+		case errors.Is(err, errTruncated) && limit < size:
+			return fmt.Errorf("its pickles take more than %d bytes, which is the most that is supported", maxPickle)
+		case err != nil:
+			return err
+		}
+		if err := loader.placeLegacy(p.r, size, keys, int64(end)); err != nil {
+			return err
+		}
+		return p.list(top, func(s *torchStorage) error {
+			root := s
+			if s.root != nil {
+				root = s.root
+			}
+			if root.check == nil && root.size != 0 {
+				return fmt.Errorf("storage %q is not in the file", s.key)
+			}
+			s.check, s.offset = root.check, root.offset+int64(s.at)*int64(s.size)
+			return nil
+		})
+	}
+}
+
+// legacy reads the pickles at the start of data and returns the object, the keys of
+// the storages and where the storages start.
+func (l *torchLoader) legacy(data []byte) (top any, keys *pyList, end int, err error) {
+	u := &unpickler{data: data, pos: len(legacyMagic), persistent: l.storage, reduce: l.reduce}
+	next := func() any {
+		if err != nil {
+			return nil
+		}
+		u.stack, u.marks = nil, nil
+		var v any
+		v, err = u.run()
+		return v
+	}
+	version, machine := next(), next()
+	top = next()
+	list := next()
+	if err != nil {
+		return nil, nil, 0, err
+	}
+	if version != any(int64(legacyProtocol)) {
+		return nil, nil, 0, fmt.Errorf("PyTorch's legacy stream of protocol %v, want %d", version, legacyProtocol)
+	}
+	if m, ok := machine.(*pyDict); !ok || m.vals["little_endian"] != any(true) {
+		return nil, nil, 0, errors.New("it was written on a big-endian machine, only little-endian is supported; save it again on another machine")
+	}
+	keys, ok := list.(*pyList)
+	if !ok {
+		return nil, nil, 0, fmt.Errorf("PyTorch's legacy stream: the keys of its storages are a %s, want a list", kindOf(list))
+	}
+	return top, keys, u.pos, nil
+}
+
+// placeLegacy finds the storages, which start at byte at of the file.
+func (l *torchLoader) placeLegacy(r io.ReaderAt, size int64, keys *pyList, at int64) error {
+	noCheck := func() error { return nil }
+	for _, k := range keys.items {
+		key, _ := k.(string)
+		s := l.storages[key]
+		switch {
+		case s == nil:
+			return fmt.Errorf("PyTorch's legacy stream: nothing uses the storage %.40q, so its size is unknown", fmt.Sprint(k))
+		case s.check != nil:
+			return fmt.Errorf("PyTorch's legacy stream: storage %q is there twice", key)
+		case s.size == 0:
+			return fmt.Errorf("PyTorch's legacy stream: storage %q is of the unknown type %s, so what follows cannot be found", key, s.dtype)
+		}
+		var head [8]byte
+		if n, err := r.ReadAt(head[:], at); n < len(head) {
+			if err == io.EOF {
+				err = fmt.Errorf("truncated: storage %q begins at byte %d, the file has %d", key, at, size)
+			}
+			return err
+		}
+		if n := binary.LittleEndian.Uint64(head[:]); n != uint64(s.n) {
+			return fmt.Errorf("corrupt: storage %q has %d elements at byte %d, want %d", key, n, at, s.n)
+		}
+		at += int64(len(head))
+		if int64(s.n) > (size-at)/int64(s.size) {
+			return fmt.Errorf("truncated: storage %q needs %d bytes from byte %d, the file has %d", key, s.n*s.size, at, size)
+		}
+		s.offset, s.check = at, noCheck
+		at += int64(s.n) * int64(s.size)
+	}
+	return nil
+}

@@ -1,0 +1,105 @@
+package checkpoint
+
+import (
+	"math"
+
+	"github.com/multiway-go/multiway/ir"
+)
+
+// ResizePositions resizes a table of positions to another picture size, as the
+// official code does: extra rows, which stay as they are, and then from*from rows of
+// patches, row by row of the picture, which become to*to. A row has dim numbers.
+//
+// It is PyTorch's bicubic interpolation with a = -0.75, align_corners false and no
+// antialiasing, in float64: separable, output i has its centre at
+// (i+0.5)*from/to - 0.5, and four taps clamped to the picture. The result is the
+// caller's; a table of the wanted size is returned as it is.
+func ResizePositions(table []float32, extra, from, to, dim int) []float32 {
+	if from == to {
+		return table
+	}
+	taps := cubicTaps(from, to)
+	out := make([]float32, (extra+to*to)*dim)
+	copy(out, table[:extra*dim])
+	grid, dst := table[extra*dim:], out[extra*dim:]
+	// One row of the result at a time: first down the columns, then along the row.
+	line := make([]float64, from*dim)
+	sum := make([]float64, dim)
+	for y, ty := range taps {
+		clear(line)
+		for _, t := range ty {
+			for i, v := range grid[t.at*from*dim:][:from*dim] {
+				line[i] += float64(t.w * float64(v))
+			}
+		}
+		for x, tx := range taps {
+			clear(sum)
+			for _, t := range tx {
+				for i, v := range line[t.at*dim:][:dim] {
+					sum[i] += float64(t.w * v)
+				}
+			}
+			for i, v := range sum {
+				dst[(y*to+x)*dim+i] = float32(v)
+			}
+		}
+	}
+	return out
+}
+
+type cubicTap struct {
+	at int
+	w  float64
+}
+
+// cubicTaps lists the four taps of each output on one axis.
+func cubicTaps(from, to int) [][4]cubicTap {
+	const a = -0.75
+	near := func(x float64) float64 { return float64(float64(float64((a+2)*x)-(a+3))*float64(x*x)) + 1 }
+	far := func(x float64) float64 { return float64((float64(float64(float64(a*x)-5*a)*x)+8*a)*x) - 4*a }
+	taps := make([][4]cubicTap, to)
+	for i := range taps {
+		src := float64((float64(i)+0.5)*float64(from)/float64(to)) - 0.5
+		first := math.Floor(src)
+		t := src - first
+		for j, w := range [4]float64{far(t + 1), near(t), near(1 - t), far(2 - t)} {
+			taps[i][j] = cubicTap{min(max(int(first)-1+j, 0), from-1), w}
+		}
+	}
+	return taps
+}
+
+// otherSide reports whether a tensor of the given shape is the origin's table of
+// positions for another picture size, and for how many patches a side.
+func otherSide(o *ir.Origin, shape []int) (side int, ok bool) {
+	n := len(shape)
+	if o.Grid == nil || n < 2 || n != len(o.Shape) {
+		return 0, false
+	}
+	for i := range shape {
+		if i != n-2 && (shape[i] != o.Shape[i] || i < n-2 && shape[i] != 1) {
+			return 0, false
+		}
+	}
+	rows := shape[n-2] - o.Grid.Extra
+	if rows < 1 || rows > 1<<30 {
+		return 0, false
+	}
+	side = int(math.Sqrt(float64(rows)))
+	return side, side*side == rows && side != o.Grid.Side
+}
+
+// loadResized reads the rows of an origin from a table of another size.
+func loadResized(src Source, t Info, o *ir.Origin) ([]float32, error) {
+	side, _ := otherSide(o, t.Shape)
+	table, err := Load(src, t.Name)
+	if err != nil {
+		return nil, err
+	}
+	dim := t.Shape[len(t.Shape)-1]
+	table = ResizePositions(table, o.Grid.Extra, side, o.Grid.Side, dim)
+	if o.Rows != 0 && len(o.Shape) == 2 {
+		table = table[o.Row*dim:][:o.Rows*dim]
+	}
+	return table, nil
+}

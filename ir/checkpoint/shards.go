@@ -1,0 +1,172 @@
+package checkpoint
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+)
+
+// maxShards bounds the files of one checkpoint, all of which are open at a time.
+const maxShards = 256
+
+// shards is a checkpoint in several files.
+type shards struct {
+	index[Source] // the file of each tensor
+	files         []Source
+}
+
+// openShards reads an index: {"weight_map": {tensor: file, ...}}, other fields
+// ignored. The files stand beside it; a tensor of theirs that the index does not name
+// is left out.
+func openShards(f *os.File, path string) (Source, error) {
+	text, err := io.ReadAll(io.LimitReader(f, maxHeader+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(text) > maxHeader {
+		return nil, fmt.Errorf("%s: more than %d bytes; the index of a checkpoint in several files is smaller", path, maxHeader)
+	}
+	where, err := weightMap(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	s := &shards{}
+	s.name = path
+	if err := s.open(filepath.Dir(path), where); err != nil {
+		s.Close()
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return s, nil
+}
+
+func (s *shards) open(dir string, where map[string]string) error {
+	byFile := map[string][]string{}
+	for name, file := range where {
+		byFile[file] = append(byFile[file], name)
+	}
+	if len(byFile) > maxShards {
+		return fmt.Errorf("names %d files, at most %d are supported", len(byFile), maxShards)
+	}
+	var files []string
+	for f := range byFile {
+		files = append(files, f)
+	}
+	sort.Strings(files)
+	for _, file := range files {
+		src, err := open(filepath.Join(dir, file), false)
+		if errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("the file %s with %d tensors is missing; it belongs beside the index", file, len(byFile[file]))
+		}
+		if err != nil {
+			return err
+		}
+		s.files = append(s.files, src)
+		names := byFile[file]
+		sort.Strings(names)
+		for _, name := range names {
+			t, ok := Find(src, name)
+			if !ok {
+				return fmt.Errorf("tensor %q is not in %s, as the index says", name, file)
+			}
+			if err := s.add(t, src); err != nil {
+				return err
+			}
+		}
+	}
+	s.sort()
+	return nil
+}
+
+// weightMap reads the index. Tokens are read one by one because encoding/json lets
+// a name that is there twice pass.
+func weightMap(text []byte) (map[string]string, error) {
+	d := json.NewDecoder(bytes.NewReader(text))
+	if _, err := d.Token(); err != nil {
+		return nil, err
+	}
+	var where map[string]string
+	for d.More() {
+		key, err := headerKey(d)
+		if err != nil {
+			return nil, err
+		}
+		if key != "weight_map" {
+			var skip json.RawMessage
+			if err := d.Decode(&skip); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		if where != nil {
+			return nil, errors.New("weight_map is there twice")
+		}
+		if where, err = shardNames(d); err != nil {
+			return nil, fmt.Errorf("weight_map: %w", err)
+		}
+	}
+	if _, err := d.Token(); err != nil {
+		return nil, fmt.Errorf("not closed: %w", err)
+	}
+	if where == nil {
+		return nil, errors.New("JSON without weight_map: it is no index of a checkpoint in several files, nor a checkpoint")
+	}
+	return where, nil
+}
+
+func shardNames(d *json.Decoder) (map[string]string, error) {
+	if tok, err := d.Token(); err != nil || tok != json.Delim('{') {
+		return nil, fmt.Errorf("found %v, want {tensor: file}", tok)
+	}
+	where := map[string]string{}
+	for d.More() {
+		name, err := headerKey(d)
+		if err != nil {
+			return nil, err
+		}
+		tok, err := d.Token()
+		if err != nil {
+			return nil, err
+		}
+		file, ok := tok.(string)
+		switch {
+		case !ok:
+			return nil, fmt.Errorf("tensor %q: found %v, want the name of a file", name, tok)
+		case !plainName(file):
+			return nil, fmt.Errorf("tensor %q: %.80q is no plain file name", name, file)
+		case where[name] != "":
+			return nil, fmt.Errorf("tensor %q is there twice", name)
+		case len(where) == maxTensors:
+			return nil, fmt.Errorf("more than %d tensors", maxTensors)
+		}
+		where[name] = file
+	}
+	_, err := d.Token()
+	return where, err
+}
+
+// plainName refuses names that lead out of their folder.
+func plainName(s string) bool {
+	return s != "" && len(s) <= 255 && filepath.IsLocal(s) && !strings.ContainsAny(s, "/\\:\x00\n")
+}
+
+func (s *shards) Read(name string, at int, dst []byte) error {
+	src, ok := s.data[name]
+	if !ok {
+		return fmt.Errorf("%s: tensor %q is missing", s.name, name)
+	}
+	return src.Read(name, at, dst)
+}
+
+func (s *shards) Close() error {
+	var errs []error
+	for _, f := range s.files {
+		errs = append(errs, f.Close())
+	}
+	return errors.Join(errs...)
+}
