@@ -94,57 +94,63 @@ type Group struct {
 }
 
 // groups summarises the surplus tensors of a list by the shortest prefixes
-// under which all tensors are surplus, largest first.
+// under which all tensors are surplus, largest first. Each is in one group.
 func groups(all []Info, surplus func(name string) bool) []Group {
-	total := map[string]int{}
-	extra := map[string]*Group{}
+	total, extra := map[string]int{}, map[string]int{}
 	for _, t := range all {
 		for _, p := range prefixes(t.Name) {
 			total[p]++
 			if surplus(t.Name) {
-				g := extra[p]
-				if g == nil {
-					g = &Group{Prefix: p}
-					extra[p] = g
-				}
-				g.Count++
-				g.Bytes += t.Bytes()
+				extra[p]++
 			}
 		}
 	}
 	var out []Group
-	seen := map[string]bool{}
+	at := map[string]int{}
 	for _, t := range all {
 		if !surplus(t.Name) {
 			continue
 		}
 		for _, p := range prefixes(t.Name) {
-			if extra[p].Count == total[p] {
-				if !seen[p] {
-					seen[p] = true
-					out = append(out, *extra[p])
-				}
-				break
+			if extra[p] < total[p] {
+				continue
 			}
+			i, ok := at[p]
+			if !ok {
+				i = len(out)
+				at[p], out = i, append(out, Group{Prefix: p})
+			}
+			out[i].Count++
+			out[i].Bytes += t.Bytes()
+			break
 		}
 	}
 	sort.SliceStable(out, func(i, j int) bool { return out[i].Bytes > out[j].Bytes })
 	return out
 }
 
-// prefixes lists the prefixes of a name, shortest first, the whole name last,
-// with numbers replaced by "*". Names with very many parts count as a whole.
+// prefixes lists the prefixes of a name, shortest first, the whole name last: first
+// those with numbers replaced by "*", which stand for all layers, then those with
+// the numbers, for the name of a layer that only the file has. Names with very many
+// parts count as a whole.
 func prefixes(name string) []string {
 	parts := strings.Split(name, ".")
 	if len(parts) > 16 {
 		return []string{name}
 	}
-	var out []string
-	for i, p := range parts {
+	star := slices.Clone(parts)
+	for i, p := range star {
 		if p != "" && strings.Trim(p, "0123456789") == "" {
-			parts[i] = "*"
+			star[i] = "*"
 		}
-		out = append(out, strings.Join(parts[:i+1], "."))
+	}
+	var out []string
+	for _, parts := range [][]string{star, parts} {
+		for i := range parts {
+			if p := strings.Join(parts[:i+1], "."); !slices.Contains(out, p) {
+				out = append(out, p)
+			}
+		}
 	}
 	return out
 }
