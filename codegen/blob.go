@@ -3,6 +3,7 @@ package codegen
 import (
 	"bufio"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -57,13 +58,12 @@ func WriteWeights(path string, p *ir.Program, progress func(done, total int64)) 
 			err = cerr
 		}
 	}()
+	var unread error // says where the weight comes from; the file under way does not matter to it
 	err = rt.WriteBlob(f, rt.PackingPanels16, tensors, func(i int, w io.Writer) error {
-		if ws[i].Load == nil {
-			return fmt.Errorf("no checkpoint is bound")
-		}
 		data, err := store(ws[i])
 		if err != nil {
-			return err
+			unread = fmt.Errorf("weight @%s: %w", ws[i].Name, err)
+			return unread
 		}
 		if err := writeFloats(w, data); err != nil {
 			return err
@@ -73,7 +73,10 @@ func WriteWeights(path string, p *ir.Program, progress func(done, total int64)) 
 		}
 		return nil
 	})
-	if err != nil {
+	switch {
+	case unread != nil:
+		return unread
+	case err != nil:
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	return nil
@@ -97,6 +100,9 @@ func storedFloats(w *ir.Weight) (int, error) {
 
 // store returns a weight's values in the order of the blob.
 func store(w *ir.Weight) ([]float32, error) {
+	if w.Load == nil {
+		return nil, errors.New("no checkpoint is bound")
+	}
 	data, err := w.Load()
 	if err != nil || w.Layout == "" {
 		return data, err

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/multiway-go/multiway/ir"
 )
@@ -85,7 +86,7 @@ func Named(name string) (*Pass, error) {
 		}
 		names = append(names, pass.Name)
 	}
-	return nil, fmt.Errorf("no pass is called %q; the passes are %v", name, names)
+	return nil, fmt.Errorf("no pass is called %q; the passes are %s", name, strings.Join(names, ", "))
 }
 
 // Run returns the program after the passes of All up to o.Upto; p is unchanged.

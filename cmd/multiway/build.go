@@ -36,7 +36,7 @@ A minimal description:
 		Example: `  multiway build -o mymodel model.yaml
   multiway build --binary bin/mymodel model.yaml
   //go:generate go tool multiway build -o . model.yaml`,
-		Args: cobra.ExactArgs(1),
+		Args: arguments(1, 1, "the description of a model, a YAML file"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			o.Weights, o.Check = codegen.Placement(weights), build.Check(check)
 			if err := oneOf("--weights", weights, "", string(codegen.Embed), string(codegen.File)); err != nil {
@@ -72,7 +72,8 @@ func oneOf(flag, value string, allowed ...string) error {
 	if allowed[0] == "" {
 		allowed = allowed[1:]
 	}
-	return fmt.Errorf("%s is %q, want %s", flag, value, strings.Join(allowed, ", "))
+	last := len(allowed) - 1
+	return fmt.Errorf("%s is %q, want %s or %s", flag, value, strings.Join(allowed[:last], ", "), allowed[last])
 }
 
 func runBuild(path string, o build.Options, asJSON bool) error {

@@ -38,7 +38,7 @@ The passes, in order: ` + strings.Join(names, ", ") + `.`,
 		Example: `  multiway dump --preset beit3-base-patch16-224-retrieval --entry vision --after prune
   multiway dump --after plan --diff model.yaml
   multiway dump --preset beit3-base-patch16-224-retrieval --cost --text 16`,
-		Args: cobra.MaximumNArgs(1),
+		Args: arguments(0, 1, "a description or a program's text"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			p, rows, err := program(preset, entries, args)
 			if err != nil {
@@ -58,6 +58,9 @@ The passes, in order: ` + strings.Join(names, ", ") + `.`,
 				last := "described"
 				o.After = func(pass *passes.Pass, p *ir.Program) error {
 					now := ir.Print(p)
+					if now == before {
+						fmt.Printf("after %s: nothing changed\n", pass.Name)
+					}
 					os.Stdout.Write(diff.Diff(last, []byte(before), "after "+pass.Name, []byte(now)))
 					before, last = now, "after "+pass.Name
 					return nil
@@ -148,14 +151,14 @@ func printCost(p *ir.Program, text int) error {
 		fmt.Printf("%s%s: %.3f GFLOP, weights %.1f MB, arena %.1f MB\n", f.Name, at,
 			float64(total.FLOPs)/1e9, float64(total.WeightBytes)/1e6, float64(f.Arena)/1e6)
 		w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-		fmt.Fprintln(w, "MFLOP\tweights KB\tin KB\tout KB\tarena at\t  step\t")
+		fmt.Fprintln(w, "MFLOP\tweights KB\tin KB\tout KB\tarena at\t  step")
 		for _, v := range f.Values {
 			c := ir.ValueCost(p, f, v, text)
 			where := "view"
 			if !v.Op.View {
 				where = fmt.Sprint(v.Offset)
 			}
-			fmt.Fprintf(w, "%.2f\t%.1f\t%.1f\t%.1f\t%s\t  %s\t\n", float64(c.FLOPs)/1e6,
+			fmt.Fprintf(w, "%.2f\t%.1f\t%.1f\t%.1f\t%s\t  %s\n", float64(c.FLOPs)/1e6,
 				float64(c.WeightBytes)/1e3, float64(c.InBytes)/1e3, float64(c.OutBytes)/1e3, where, v.Name+" = "+v.Op.Name+" : "+v.Type.String())
 		}
 		w.Flush()

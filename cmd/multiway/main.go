@@ -1,13 +1,14 @@
 // Command multiway compiles Multiway Transformers to Go packages and binaries.
 //
 // Run `multiway help` for its commands: build makes a package or a binary from a
-// model description, dump shows the program at any stage, golden check judges the
-// compiler by golden cases.
+// model description, dump shows the program at any stage, presets lists the released
+// models it knows, golden check judges the compiler by golden cases.
 package main
 
 import (
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -30,7 +31,37 @@ assembly, or to one static binary: no cgo, no Python, nothing to install beside 
   multiway dump --preset beit3-base-patch16-224-retrieval --entry vision --after fuse-ffn`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			if near := c.SuggestionsFor(args[0]); len(near) > 0 {
+				return fmt.Errorf("unknown command %q; did you mean %s?", args[0], strings.Join(near, " or "))
+			}
+			return fmt.Errorf("unknown command %q; see `multiway --help`", args[0])
+		},
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(buildCommand(), dumpCommand(), goldenCommand())
+	c.SuggestionsMinimumDistance = 2
+	c.AddCommand(buildCommand(), dumpCommand(), presetsCommand(), goldenCommand())
+	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return fmt.Errorf("%w; `%s --help` lists the flags", err, c.CommandPath())
+	})
 	return c
+}
+
+// arguments refuses fewer than lo or more than hi arguments (-1: any number), saying
+// what they are.
+func arguments(lo, hi int, what string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		switch {
+		case len(args) < lo:
+			return fmt.Errorf("%s needs %s; see `%s --help`", c.Name(), what, c.CommandPath())
+		case hi == 0 && len(args) > 0:
+			return fmt.Errorf("%s does not take %q; see `%s --help`", c.Name(), args[0], c.CommandPath())
+		case hi > 0 && len(args) > hi:
+			return fmt.Errorf("%s takes %s, not also %q; see `%s --help`", c.Name(), what, args[hi], c.CommandPath())
+		}
+		return nil
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 
 	"github.com/multiway-go/multiway/codegen"
@@ -131,18 +132,36 @@ func (e *Engine) Start(level string) (*pipe.Client, error) {
 // Close removes the engine's files.
 func (e *Engine) Close() error { return os.RemoveAll(e.dir) }
 
-// moduleDir is where the sources of this module are, as the go command sees them
-// from the working directory.
+// moduleDir is where the sources of this module are: as the go command sees them from
+// the working directory, else where this program was built from.
 func moduleDir() (string, error) {
 	var out bytes.Buffer
-	if err := goCommand("", &out, "list", "-m", "-f", "{{.Dir}}", modulePath); err != nil {
-		return "", fmt.Errorf("%w\nrun this inside a module that requires %s: go get %s", err, modulePath, modulePath)
+	err := goCommand("", &out, "list", "-m", "-f", "{{.Dir}}", modulePath)
+	if dir := strings.TrimSpace(out.String()); err == nil && dir != "" {
+		return dir, nil
 	}
-	dir := strings.TrimSpace(out.String())
-	if dir == "" {
+	if dir := sourceDir(); dir != "" {
+		return dir, nil
+	}
+	if err == nil {
 		return "", fmt.Errorf("the sources of %s are not on this machine; run `go mod download`", modulePath)
 	}
-	return dir, nil
+	return "", fmt.Errorf("compiling needs Go and the sources of %s: run this inside a module that requires it (go get %s), or give --check off and no --binary\n%w", modulePath, modulePath, err)
+}
+
+// sourceDir is the root of the sources that this program was built from, "" if they
+// are gone or the build did not record where they were.
+func sourceDir() string {
+	_, file, _, ok := runtime.Caller(0)
+	if !ok || !filepath.IsAbs(file) {
+		return ""
+	}
+	root := filepath.Dir(filepath.Dir(filepath.Dir(file)))
+	mod, err := os.ReadFile(filepath.Join(root, "go.mod"))
+	if err != nil || !bytes.HasPrefix(mod, []byte("module "+modulePath+"\n")) {
+		return ""
+	}
+	return root
 }
 
 // goCommand runs the go command in dir, without network for modules.

@@ -39,11 +39,11 @@ func Open(path string) (*Model, error) {
 	m := &Model{Desc: d}
 	if d.Tokenizer != "" {
 		if m.Tokenizer, err = readLimited(d.Path(d.Tokenizer), maxTokenizer); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%s: tokenizer: %w", path, err)
 		}
 		tok, err := token.Load(m.Tokenizer)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", d.Path(d.Tokenizer), err)
+			return nil, fmt.Errorf("%s: tokenizer: %s: %w", path, d.Path(d.Tokenizer), err)
 		}
 		s := d.Structure()
 		if tok.Vocab() > s.Vocab() {
@@ -53,7 +53,7 @@ func Open(path string) (*Model, error) {
 	}
 	if d.Checkpoint != "" {
 		if m.Source, err = checkpoint.OpenFile(d.Path(d.Checkpoint)); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%s: checkpoint: %w", path, err)
 		}
 	}
 	return m, nil

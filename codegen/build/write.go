@@ -61,6 +61,11 @@ func (m *Model) Write(o Options) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.Check != Off || o.Binary != "" {
+		if _, err := moduleDir(); err != nil {
+			return nil, err // before the work that would be for nothing
+		}
+	}
 	o.log("compiling %d functions", len(described.Funcs))
 	planned, err := m.Plan(described)
 	if err != nil {
@@ -131,9 +136,12 @@ func (m *Model) Write(o Options) (*Report, error) {
 // weightsFile names a file for the weights that stands beside their final place, so
 // that a rename puts them there, and returns what removes it again.
 func (o Options) weightsFile() (path string, done func(), err error) {
-	dir := os.TempDir()
+	dir, made := os.TempDir(), false
 	if o.Dir != "" {
 		dir = o.Dir
+		if _, err := os.Stat(dir); os.IsNotExist(err) {
+			made = true
+		}
 		if err := os.MkdirAll(dir, 0o777); err != nil {
 			return "", nil, err
 		}
@@ -145,7 +153,12 @@ func (o Options) weightsFile() (path string, done func(), err error) {
 	if err := f.Close(); err != nil {
 		return "", nil, err
 	}
-	return f.Name(), func() { os.Remove(f.Name()) }, os.Chmod(f.Name(), 0o644)
+	return f.Name(), func() {
+		os.Remove(f.Name())
+		if made {
+			os.Remove(dir) // goes only if it is still empty
+		}
+	}, os.Chmod(f.Name(), 0o644)
 }
 
 // install copies the executable to path and appends the weights.
