@@ -2,6 +2,7 @@ package asm
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -38,7 +39,7 @@ var Ops = []OpRow{
 		Signature: "func(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)",
 		Doc: `C[r][j] = start + sum over k of A[r][k]*B[k][j], where start = (acc != 0 ? C[r][j] : 0) + (bias != nil ? bias[j] : 0).
 b points at a panel [k][16]; a tile wider than 16 columns reads its panel i at b + i*bstride.
-Each k step prefetches the line at pf and then moves pf on by pfstep bytes. k >= 1.`,
+Each k step prefetches the line at pf, of panel i at pf + i*bstride, and then moves pf on by pfstep bytes. k >= 1.`,
 	},
 	{
 		Op: OpGemmV, DType: "f32", Tiled: true,
@@ -101,6 +102,7 @@ type ISA string
 const (
 	Generic ISA = "generic" // plain Go: any CPU, and every CPU under -tags noasm
 	AVX2    ISA = "avx2"
+	AVX512  ISA = "avx512"
 )
 
 // Level is one row of Levels.
@@ -110,12 +112,14 @@ type Level struct {
 	Arch     string   // GOARCH; "" for any
 	Vector   int      // floats in a vector register, 1 for generic
 	Features []string // instruction sets, in avo's words, that it adds to its base's
+	Ops      []Op     // the ops it has kernels of its own for; nil: all
 }
 
 // Levels holds every level, each after its base.
 var Levels = []Level{
 	{ISA: Generic, Vector: 1},
 	{ISA: AVX2, Base: Generic, Arch: "amd64", Vector: 8, Features: []string{"AVX", "AVX2", "FMA3"}},
+	{ISA: AVX512, Base: AVX2, Arch: "amd64", Vector: 16, Features: []string{"AVX512F"}, Ops: []Op{OpGemm, OpPeakFMA}},
 }
 
 // Level returns the level's row and whether there is one.
@@ -160,6 +164,7 @@ func (k Kernel) Name() string {
 var tiles = map[ISA]struct{ MR, NR int }{
 	Generic: {4, 16},
 	AVX2:    {6, 16},
+	AVX512:  {8, 48},
 }
 
 // Catalogue holds every kernel there is: level by level, op by op in the order of Ops, fewer rows first. Do not modify it.
@@ -171,7 +176,7 @@ func catalogue() []Kernel {
 		for _, r := range Ops {
 			k := Kernel{Op: r.Op, DType: r.DType, ISA: l.ISA}
 			switch {
-			case r.Measuring && l.ISA == Generic:
+			case r.Measuring && l.ISA == Generic, l.Ops != nil && !slices.Contains(l.Ops, r.Op):
 			case r.Tiled:
 				k.NR = tiles[l.ISA].NR
 				for k.MR = 1; k.MR <= tiles[l.ISA].MR; k.MR++ {

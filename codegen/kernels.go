@@ -86,7 +86,9 @@ func (g *generator) levels(name, constraint, arch string) error {
 	}
 	f.Comment("levels are the kernel tables of this build, lowest level first.")
 	f.Var().Id("levels").Op("=").Index().Op("*").Qual(rtPath, "Kernels").Values(list...)
-	f.Add(defs...)
+	for _, d := range defs {
+		f.Line().Add(d)
+	}
 	return g.add(name, f)
 }
 
@@ -112,10 +114,23 @@ func table(isa asm.ISA) *jen.Statement {
 		d[jen.Id(t.field)] = tiles(t.field, of)
 		if t.op == asm.OpGemm {
 			d[jen.Id("MR")], d[jen.Id("NR")] = jen.Lit(last.MR), jen.Lit(last.NR)
-			d[jen.Id("Gemm16")] = tiles(t.field, of)
+			d[jen.Id("Gemm16")] = tiles(t.field, narrow(isa))
 		}
 	}
 	return jen.Qual(rtPath, "Kernels").Values(d)
+}
+
+// narrow returns the tiles of one panel that a level computes the last panels with: its
+// own, or else those of the nearest level below it that has them.
+func narrow(isa asm.ISA) []asm.Kernel {
+	for {
+		of := asm.Best(asm.Kernel{Op: asm.OpGemm, DType: asm.OpGemm.Row().DType}.Family(), isa)
+		if of[0].NR == asm.Panel {
+			return of
+		}
+		l, _ := of[0].ISA.Level()
+		isa = l.Base
+	}
 }
 
 // tiles lists tile kernels by their number of rows.

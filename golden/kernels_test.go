@@ -31,9 +31,10 @@ type (
 
 // features says which of the instruction sets that kernels ask for this CPU has.
 var features = map[string]bool{
-	"AVX":  cpu.X86.HasAVX,
-	"AVX2": cpu.X86.HasAVX2,
-	"FMA3": cpu.X86.HasFMA,
+	"AVX":     cpu.X86.HasAVX,
+	"AVX2":    cpu.X86.HasAVX2,
+	"AVX512F": cpu.X86.HasAVX512F,
+	"FMA3":    cpu.X86.HasFMA,
 }
 
 // usable returns the kernel of that name, or why it cannot run here.

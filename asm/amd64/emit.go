@@ -18,7 +18,8 @@ import (
 	"github.com/multiway-go/multiway/asm"
 )
 
-// generators holds the function that writes each op's kernels for AVX2.
+// generators holds the function that writes each op's kernels. Those that ask for the writer's vector write any level's,
+// the others AVX2's.
 var generators = map[asm.Op]func(*writer, asm.Kernel){
 	asm.OpGemm:      gemm,
 	asm.OpGemmV:     gemmV,
@@ -76,17 +77,18 @@ func compile(kernels []asm.Kernel) (*ir.File, error) {
 	first := map[string]string{}
 	for _, k := range kernels {
 		gen := generators[k.Op]
-		if gen == nil || k.ISA != asm.AVX2 {
+		if l, _ := k.ISA.Level(); gen == nil || l.Arch != "amd64" || l.Ops != nil && !slices.Contains(l.Ops, k.Op) {
 			return nil, fmt.Errorf("%s: no generator", k.Name())
 		}
 		row := k.Op.Row()
 		w.Function(k.Name())
 		w.Attributes(attr.NOSPLIT)
 		w.SignatureExpr(row.Signature)
-		if one := first[k.Family()]; one != "" {
+		like := k.Family() + string(k.ISA)
+		if one := first[like]; one != "" {
 			w.Doc(fmt.Sprintf("%s is %s with %d rows.", k.Name(), one, k.MR))
 		} else {
-			first[k.Family()] = k.Name()
+			first[like] = k.Name()
 			w.Doc(append([]string{k.Name() + " computes:", ""}, strings.Split(row.Doc, "\n")...)...)
 		}
 		w.Pragma("noescape")
@@ -194,6 +196,29 @@ func (v vecs) each(f func(i int)) {
 	for i := range v {
 		f(i)
 	}
+}
+
+// vector is the kind of vector that a level computes with.
+type vector struct {
+	bytes int
+	new   func() reg.VecVirtual
+	zero  func(v reg.VecVirtual)
+}
+
+func (w *writer) vector(isa asm.ISA) vector {
+	if isa == asm.AVX512 {
+		return vector{64, w.ZMM, func(v reg.VecVirtual) { w.VPXORD(v, v, v) }}
+	}
+	return vector{32, w.YMM, func(v reg.VecVirtual) { w.VXORPS(v, v, v) }}
+}
+
+// some returns n vectors.
+func (v vector) some(n int) vecs {
+	vs := make(vecs, n)
+	for i := range vs {
+		vs[i] = v.new()
+	}
+	return vs
 }
 
 // zeros returns n vectors of zeros.

@@ -7,22 +7,24 @@ import (
 	"github.com/multiway-go/multiway/asm"
 )
 
-// gemm writes a tile that reads B from a panel [k][16].
-func gemm(w *writer, k asm.Kernel) { tile(w, k.MR, true) }
+// gemm writes a tile that reads B from panels [k][16].
+func gemm(w *writer, k asm.Kernel) { tile(w, k, true) }
 
 // gemmV writes a tile that reads B where it lies, row-major.
-func gemmV(w *writer, k asm.Kernel) { tile(w, k.MR, false) }
+func gemmV(w *writer, k asm.Kernel) { tile(w, k, false) }
 
-// tile writes C[mr][16] = start + A[mr][K]*B[K][16]. Every element of C is summed alone and in the order of k, so its bits
-// do not depend on mr.
+// tile writes C[MR][NR] = start + A[MR][K]*B[K][NR]. Every element of C is summed alone and in the order of k, so its bits
+// depend neither on MR and NR nor on the width of a vector.
 //
-//	acc[r][0..1]  row r of C
-//	b[0..1]       row k of B
-//	x             A[r][k] in all lanes
-func tile(w *writer, mr int, panel bool) {
-	acc := make([]vecs, mr)
+//	acc[r][j]  row r of C, vector j
+//	b[j]       row k of B, vector j; a panel is one vector of 16 floats or two of 8
+//	x          A[r][k] in all lanes
+func tile(w *writer, k asm.Kernel, panel bool) {
+	v := w.vector(k.ISA)
+	n := k.NR * 4 / v.bytes
+	acc := make([]vecs, k.MR)
 	for r := range acc {
-		acc[r] = w.ymms(2)
+		acc[r] = v.some(n)
 	}
 	each := func(f func(r, j int)) {
 		for r := range acc {
@@ -30,7 +32,7 @@ func tile(w *writer, mr int, panel bool) {
 		}
 	}
 	c := func() func(r, disp int) operand.Mem {
-		at, _ := w.rows(w.arg("c"), w.floats("ldc"), mr)
+		at, _ := w.rows(w.arg("c"), w.floats("ldc"), k.MR)
 		return at
 	}
 
@@ -38,37 +40,50 @@ func tile(w *writer, mr int, panel bool) {
 	w.TESTQ(flag, flag)
 	w.JZ(operand.LabelRef("zero"))
 	at := c()
-	each(func(r, j int) { w.VMOVUPS(at(r, 32*j), acc[r][j]) })
+	each(func(r, j int) { w.VMOVUPS(at(r, v.bytes*j), acc[r][j]) })
 	w.JMP(operand.LabelRef("bias"))
 	w.Label("zero")
-	each(func(r, j int) { w.VXORPS(acc[r][j], acc[r][j], acc[r][j]) })
+	each(func(r, j int) { v.zero(acc[r][j]) })
 	w.Label("bias")
 	if panel {
 		bias := w.arg("bias")
 		w.TESTQ(bias, bias)
 		w.JZ(operand.LabelRef("main"))
-		each(func(r, j int) { w.VADDPS(operand.Mem{Base: bias, Disp: 32 * j}, acc[r][j], acc[r][j]) })
+		each(func(r, j int) { w.VADDPS(operand.Mem{Base: bias, Disp: v.bytes * j}, acc[r][j], acc[r][j]) })
 	}
 	w.Label("main")
 
-	k, b := w.arg("k"), w.arg("b")
-	a, as := w.rows(w.arg("a"), w.floats("lda"), mr)
-	var ldb, pf, pfstep reg.Register
+	steps, b := w.arg("k"), w.arg("b")
+	a, as := w.rows(w.arg("a"), w.floats("lda"), k.MR)
+	var ldb, pf, pfstep, next reg.Register
 	if panel {
 		pf, pfstep = w.arg("pf"), w.arg("pfstep")
 	} else {
 		ldb = w.floats("ldb")
 	}
-	bv, x := w.ymms(2), w.YMM()
 	const line = 4 * asm.Panel
-	step := func(u int) {
-		disp := 0
-		if panel {
-			disp = u * line
+	if k.NR > asm.Panel {
+		next = w.floats("bstride")
+	}
+	bv, x := v.some(n), v.new()
+	// row is vector j of row u of B, counted from b.
+	row := func(u, j int) operand.Mem {
+		m := operand.Mem{Base: b, Disp: v.bytes * j % line}
+		if p := v.bytes * j / line; p > 0 {
+			m.Index, m.Scale = next, uint8(p)
 		}
-		bv.each(func(j int) { w.VMOVUPS(operand.Mem{Base: b, Disp: disp + 32*j}, bv[j]) })
+		if panel {
+			m.Disp += u * line
+		}
+		return m
+	}
+	step := func(u int) {
+		bv.each(func(j int) { w.VMOVUPS(row(u, j), bv[j]) })
 		if panel {
 			w.PREFETCHT0(operand.Mem{Base: pf})
+			for p := 1; p < k.NR/asm.Panel; p++ {
+				w.PREFETCHT0(operand.Mem{Base: pf, Index: next, Scale: uint8(p)})
+			}
 			w.ADDQ(pfstep, pf)
 		} else {
 			w.ADDQ(ldb, b)
@@ -88,34 +103,36 @@ func tile(w *writer, mr int, panel bool) {
 	}
 
 	const unroll = 4
-	w.SUBQ(operand.Imm(unroll), k)
+	w.SUBQ(operand.Imm(unroll), steps)
 	w.JL(operand.LabelRef("tail"))
 	w.Label("loop")
 	for u := range unroll {
 		step(u)
 	}
 	advance(unroll)
-	w.SUBQ(operand.Imm(unroll), k)
+	w.SUBQ(operand.Imm(unroll), steps)
 	w.JGE(operand.LabelRef("loop"))
 	w.Label("tail")
-	w.ADDQ(operand.Imm(unroll), k)
+	w.ADDQ(operand.Imm(unroll), steps)
 	w.JZ(operand.LabelRef("store"))
 	w.Label("last")
 	step(0)
 	advance(1)
-	w.DECQ(k)
+	w.DECQ(steps)
 	w.JNZ(operand.LabelRef("last"))
 
 	w.Label("store")
 	at = c()
-	each(func(r, j int) { w.VMOVUPS(acc[r][j], at(r, 32*j)) })
+	each(func(r, j int) { w.VMOVUPS(acc[r][j], at(r, v.bytes*j)) })
 	w.ret()
 }
 
-// peakFMA writes twelve independent multiply-adds a round: enough to hide their latency, nothing but registers.
-func peakFMA(w *writer, _ asm.Kernel) {
-	n := w.arg("n")
-	x, acc := w.zeros(1)[0], w.zeros(12)
+// peakFMA writes independent multiply-adds, enough to hide their latency and nothing but registers.
+func peakFMA(w *writer, k asm.Kernel) {
+	n, v := w.arg("n"), w.vector(k.ISA)
+	x, acc := v.new(), v.some(12)
+	v.zero(x)
+	acc.each(func(i int) { v.zero(acc[i]) })
 	w.Label("loop")
 	acc.each(func(i int) { w.VFMADD231PS(x, x, acc[i]) })
 	w.DECQ(n)

@@ -13,7 +13,8 @@ type (
 	//
 	// b points at a weight panel [k][16]; a tile wider than 16 columns reads its
 	// i-th panel at b + i*bstride. k >= 1. Each step of k prefetches the cache line
-	// at pf and then moves pf by pfstep bytes; pf may leave the panel.
+	// at pf, of the i-th panel at pf + i*bstride, and then moves pf by pfstep bytes;
+	// pf may leave the panel.
 	Gemm func(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 
 	// GemmV is a tile of MR rows and 16 columns over a row-major B used in place:

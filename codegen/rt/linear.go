@@ -206,11 +206,11 @@ func (g *gemmTask) strip(tile []Gemm, per, first, rows, k0, k1 int, a, c, bias *
 	mr := len(tile) - 1
 	tiles := (rows + mr - 1) / mr
 
-	// Few rows: prefetch ahead inside the panel. Many: spread the lines of the next
-	// panels (k lines each) over the tiles; a tile has k prefetches to give.
+	// Few rows: prefetch ahead inside the panel. Many: spread the k lines of the next
+	// panel over the tiles; a tile has k prefetches to give, each of a line a panel.
 	ahead := rows < 16 || per > 1 && rows < 64
 	pf, step := at(b, min(8, k-1)*16), 64
-	lines := (k*per + tiles - 1) / tiles
+	lines := (k + tiles - 1) / tiles
 	if !ahead {
 		step = max(4, 64*lines/k)
 	}
@@ -218,8 +218,8 @@ func (g *gemmTask) strip(tile []Gemm, per, first, rows, k0, k1 int, a, c, bias *
 	for t := range tiles {
 		r0, r1 := tileStart(rows, tiles, t), tileStart(rows, tiles, t+1)
 		if !ahead {
-			line := min(t*lines, nextK*per-1)
-			pf = at(g.w, (next+line/nextK)*stride+(nk+line%nextK)*16)
+			line := min(t*lines, nextK-1)
+			pf = at(g.w, next*stride+(nk+line)*16)
 		}
 		tile[r1-r0](k, at(a, r0*g.lda), g.lda, b, stride, at(c, r0*g.ldc), g.ldc, bias, acc, pf, step)
 	}

@@ -24,4 +24,13 @@ var native = []Kernel{
 	{Name: "packk_f32_avx2", Level: "avx2", Requires: []string{"AVX"}, Func: packk_f32_avx2},
 	{Name: "add_f32_avx2", Level: "avx2", Requires: []string{"AVX"}, Func: add_f32_avx2},
 	{Name: "peak_fma_avx2", Level: "avx2", Requires: []string{"AVX", "FMA3"}, Func: peak_fma_avx2},
+	{Name: "gemm_f32_1x48_avx512", Level: "avx512", Requires: []string{"AVX", "AVX512F"}, Func: gemm_f32_1x48_avx512},
+	{Name: "gemm_f32_2x48_avx512", Level: "avx512", Requires: []string{"AVX", "AVX512F"}, Func: gemm_f32_2x48_avx512},
+	{Name: "gemm_f32_3x48_avx512", Level: "avx512", Requires: []string{"AVX", "AVX512F"}, Func: gemm_f32_3x48_avx512},
+	{Name: "gemm_f32_4x48_avx512", Level: "avx512", Requires: []string{"AVX", "AVX512F"}, Func: gemm_f32_4x48_avx512},
+	{Name: "gemm_f32_5x48_avx512", Level: "avx512", Requires: []string{"AVX", "AVX512F"}, Func: gemm_f32_5x48_avx512},
+	{Name: "gemm_f32_6x48_avx512", Level: "avx512", Requires: []string{"AVX", "AVX512F"}, Func: gemm_f32_6x48_avx512},
+	{Name: "gemm_f32_7x48_avx512", Level: "avx512", Requires: []string{"AVX", "AVX512F"}, Func: gemm_f32_7x48_avx512},
+	{Name: "gemm_f32_8x48_avx512", Level: "avx512", Requires: []string{"AVX", "AVX512F"}, Func: gemm_f32_8x48_avx512},
+	{Name: "peak_fma_avx512", Level: "avx512", Requires: []string{"AVX", "AVX512F"}, Func: peak_fma_avx512},
 }
