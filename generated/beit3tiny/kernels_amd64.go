@@ -8,7 +8,7 @@ package beit3tiny
 //
 // C[r][j] = start + sum over k of A[r][k]*B[k][j], where start = (acc != 0 ? C[r][j] : 0) + (bias != nil ? bias[j] : 0).
 // b points at a panel [k][16]; a tile wider than 16 columns reads its panel i at b + i*bstride.
-// Each k step prefetches the line at pf and then moves pf on by pfstep bytes. k >= 1.
+// Each k step prefetches the line at pf, of panel i at pf + i*bstride, and then moves pf on by pfstep bytes. k >= 1.
 //
 //go:noescape
 func gemm_f32_1x16_avx2(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
@@ -113,3 +113,47 @@ func packk_f32_avx2(rows int, dst *float32, src *float32, lds int, k int)
 //
 //go:noescape
 func add_f32_avx2(rows int, dst *float32, ldd int, src *float32, lds int, n int)
+
+// gemm_f32_1x48_avx512 computes:
+//
+// C[r][j] = start + sum over k of A[r][k]*B[k][j], where start = (acc != 0 ? C[r][j] : 0) + (bias != nil ? bias[j] : 0).
+// b points at a panel [k][16]; a tile wider than 16 columns reads its panel i at b + i*bstride.
+// Each k step prefetches the line at pf, of panel i at pf + i*bstride, and then moves pf on by pfstep bytes. k >= 1.
+//
+//go:noescape
+func gemm_f32_1x48_avx512(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+
+// gemm_f32_2x48_avx512 is gemm_f32_1x48_avx512 with 2 rows.
+//
+//go:noescape
+func gemm_f32_2x48_avx512(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+
+// gemm_f32_3x48_avx512 is gemm_f32_1x48_avx512 with 3 rows.
+//
+//go:noescape
+func gemm_f32_3x48_avx512(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+
+// gemm_f32_4x48_avx512 is gemm_f32_1x48_avx512 with 4 rows.
+//
+//go:noescape
+func gemm_f32_4x48_avx512(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+
+// gemm_f32_5x48_avx512 is gemm_f32_1x48_avx512 with 5 rows.
+//
+//go:noescape
+func gemm_f32_5x48_avx512(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+
+// gemm_f32_6x48_avx512 is gemm_f32_1x48_avx512 with 6 rows.
+//
+//go:noescape
+func gemm_f32_6x48_avx512(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+
+// gemm_f32_7x48_avx512 is gemm_f32_1x48_avx512 with 7 rows.
+//
+//go:noescape
+func gemm_f32_7x48_avx512(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+
+// gemm_f32_8x48_avx512 is gemm_f32_1x48_avx512 with 8 rows.
+//
+//go:noescape
+func gemm_f32_8x48_avx512(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)

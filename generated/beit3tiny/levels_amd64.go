@@ -6,7 +6,8 @@ package beit3tiny
 import "github.com/multiway-go/multiway/codegen/rt"
 
 // levels are the kernel tables of this build, lowest level first.
-var levels = []*rt.Kernels{&generic, &avx2}
+var levels = []*rt.Kernels{&generic, &avx2, &avx512}
+
 var avx2 = rt.Kernels{
 	Add:       add_f32_avx2,
 	Gelu:      gelu_f32_avx2,
@@ -20,4 +21,12 @@ var avx2 = rt.Kernels{
 	PackK:     packk_f32_avx2,
 	ScaleRows: scalerows_f32_avx2,
 	Softmax:   softmax_f32_avx2,
+}
+
+var avx512 = rt.Kernels{
+	Gemm:   []rt.Gemm{nil, gemm_f32_1x48_avx512, gemm_f32_2x48_avx512, gemm_f32_3x48_avx512, gemm_f32_4x48_avx512, gemm_f32_5x48_avx512, gemm_f32_6x48_avx512, gemm_f32_7x48_avx512, gemm_f32_8x48_avx512},
+	Gemm16: []rt.Gemm{nil, gemm_f32_1x16_avx2, gemm_f32_2x16_avx2, gemm_f32_3x16_avx2, gemm_f32_4x16_avx2, gemm_f32_5x16_avx2, gemm_f32_6x16_avx2},
+	Level:  "avx512",
+	MR:     8,
+	NR:     48,
 }
