@@ -133,6 +133,14 @@ func (b *Builder) AddRows(x *Value, bundle string, at Dim) *Value {
 	return b.Op(OpAddRows, "", bundle, Attrs{DimAttr("at", at)}, x)
 }
 
+// AddRow adds row `row` of bundle.w to every row of x.
+func (b *Builder) AddRow(x *Value, bundle string, row int) *Value {
+	return b.Op(OpAddRow, "", bundle, Attrs{IntAttr("row", row)}, x)
+}
+
+// Scale multiplies every row of x by bundle.g, element by element.
+func (b *Builder) Scale(x *Value, bundle string) *Value { return b.Op(OpScale, "", bundle, nil, x) }
+
 // Linear is x*w^T + b.
 func (b *Builder) Linear(x *Value, bundle string) *Value {
 	return b.Op(OpLinear, "", bundle, nil, x)
@@ -186,6 +194,12 @@ func (b *Builder) L2Norm(x *Value, floor float64) *Value {
 // Attention is softmax(q*k^T/sqrt(d))*v for each of the heads.
 func (b *Builder) Attention(q, k, v *Value, heads int) *Value {
 	return b.Op(OpAttention, "", "", Attrs{IntAttr("heads", heads)}, q, k, v)
+}
+
+// BiasedAttention is attention whose scores get the relative position bias of the
+// bundle added. The sequence is the text, then the picture, or one of the two.
+func (b *Builder) BiasedAttention(q, k, v *Value, heads int, bundle string) *Value {
+	return b.Op(OpAttention, "", bundle, Attrs{IntAttr("heads", heads)}, q, k, v)
 }
 
 // unique returns hint, or hint with the smallest number from 2 on that is free.
@@ -264,7 +278,7 @@ func (o *Origin) equal(p *Origin) bool {
 			return false
 		}
 	}
-	return o.Key == p.Key && o.Row == p.Row && o.Rows == p.Rows
+	return o.Key == p.Key && o.Row == p.Row && o.Rows == p.Rows && o.Col == p.Col && o.Cols == p.Cols
 }
 
 // String says which tensor and rows the origin is.
@@ -275,6 +289,9 @@ func (o *Origin) String() string {
 	s := fmt.Sprintf("%s %v", o.Key, o.Shape)
 	if o.Row != 0 || o.Rows != 0 {
 		s += fmt.Sprintf(" rows %d+%d", o.Row, o.Rows)
+	}
+	if o.Cols != 0 {
+		s += fmt.Sprintf(" columns %d+%d", o.Col, o.Cols)
 	}
 	return s
 }

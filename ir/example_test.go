@@ -119,6 +119,9 @@ func Example_opTable() {
 	// addrows
 	//     x [R,D], w [M,D] -> [R,D]: row i gets row at+i of w added; at is 0 unless given
 	//     @w at=
+	// addrow
+	//     x [R,D], w [M,D] -> [R,D]: every row gets the same row of w added, 0 unless given
+	//     @w row=
 	// linear
 	//     x [R,K], w [N,K], b? [N] -> [R,N]: x*w^T + b
 	//     @w @b?
@@ -131,6 +134,9 @@ func Example_opTable() {
 	//     x [R,D] -> [R,D]
 	// add
 	//     x [R,D], y [R,D] -> [R,D]
+	// scale
+	//     x [R,D], g [D] -> [R,D]: every row multiplied by g, element by element
+	//     @g
 	// concat
 	//     a [R,D], b [S,D], ... -> [R+S,D]: the rows of the arguments below each other
 	// rows
@@ -151,8 +157,8 @@ func Example_opTable() {
 	//     x [R,D] -> [R,D]: x / max(|x|, floor) of each row
 	//     floor=
 	// attention
-	//     q [S,D], k [K,D], v [K,E] -> [S,E]: per head softmax(scale*q*k^T)*v; scale is d^-0.5 unless given, base 2 means 2^x for e^x
-	//     heads= scale= base=
+	//     q [S,D], k [K,D], v [K,E] -> [S,E]: per head softmax(scale*q*k^T + bias)*v; scale is d^-0.5 unless given, base 2 means 2^x for e^x; the bundle, if any, is a relative position bias
+	//     @text? @image? @cross? heads= scale= base= at=
 	// embed_patches
 	//     image f32[C,H,W] -> [1+N,D]: patches through proj, the row cls before them, the rows of pos added
 	//     @proj.w @proj.b? @cls.w @pos.w? patch=
@@ -163,11 +169,11 @@ func Example_opTable() {
 	//     x [R,D] -> [R,Q+K+V]: norm, then the linears q, k and v side by side; parts=q or parts=kv leaves the others out; no eps: no norm; eps but no ln: the bare norm
 	//     @ln.g? @ln.b? @q.w? @q.b? @k.w? @k.b? @v.w? @v.b? eps= heads= parts=
 	// selfattention
-	//     qkv [S,3D] -> [S,D]: attention of its thirds
-	//     heads= scale= base=
+	//     qkv [S,3D] -> [S,D]: attention of its thirds; the bundle, if any, is its relative position bias
+	//     @text? @image? @cross? heads= scale= base= at=
 	// crossattention
-	//     q [S,D], kv [K,2D] -> [S,D]: attention of q and the halves of kv
-	//     heads= scale= base=
+	//     q [S,D], kv [K,2D] -> [S,D]: attention of q and the halves of kv; the bundle, if any, is its relative position bias
+	//     @text? @image? @cross? heads= scale= base= at=
 	// attnout
 	//     c [R,E], x [R,D] -> [R,D]: x + out(norm(c)); no eps: no norm; eps but no sub: the bare norm
 	//     @sub.g? @sub.b? @out.w @out.b? eps=

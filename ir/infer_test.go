@@ -19,13 +19,16 @@ weight @n.g f32[4]
 weight @n5.g f32[5]
 weight @n5.b f32[5]
 weight @wide.w f32[9,6]
+weight @r.image f32[4,2]
+weight @r.text f32[16,2]
+weight @r9.text f32[14,2]
 weight @f.ln.g f32[4]
 weight @f.ln.b f32[4]
 weight @f.out.w f32[4,4]
 weight @f.q.w f32[4,4]
 weight @f.fc1.w f32[4,4]
 weight @f.fc2.w f32[4,4]
-func f(x: f32[3,4], y: f32[3+T,5], img: f32[3,4,4], ids: i32[T]) {
+func f(x: f32[3,4], y: f32[3+T,5], img: f32[3,4,4], ids: i32[T], s: f32[2,4], t: f32[T,4], c: f32[2+T,4], q5: f32[5,4]) {
 `
 	tests := []struct{ line, want string }{
 		{"linear ids, @m", "ids is i32[T], want an f32 matrix"},
@@ -61,6 +64,17 @@ func f(x: f32[3,4], y: f32[3+T,5], img: f32[3,4,4], ids: i32[T]) {
 		{"attention x, x, y {heads=2}", "y is f32[3+T,5], want 3 rows to match x: f32[3,4]"},
 		{"attention x, x, x {heads=3}", "3 heads do not divide 4 and 4 columns"},
 		{"attention x, x, x {heads=2 base=10}", "base is 10, want 2, or no base for e"},
+		{"attention x, x, x {heads=2 at=1}", "at=1 says where the queries are, which only matters with a bias; remove it or name the bundle"},
+		{"attention x, x, x, @m {heads=2}", "bundle @m has none of the weights of attention (text? image? cross?); without weights name no bundle"},
+		{"attention x, x, x, @r {heads=2}", "3 constant rows are no class row and a square of patches"},
+		{"attention s, s, s, @r {heads=1}", "@r.image is f32[4,2], want 1 columns, one a head"},
+		{"attention s, s, s, @r {heads=2 at=1}", "2 row(s) from row 1 on are not inside 2 rows when T is 1"},
+		{"attention c, c, c, @r {heads=2}", "there is no weight @r.cross; the bias of 2+T rows needs it"},
+		{"attention t, t, t, @r9 {heads=2}", "@r9.text is f32[14,2], want an even number of rows, 16 or more for texts of 8"},
+		{"attention q5, q5, q5, @r {heads=2}", "@r.image is f32[4,2], want 12 rows"},
+		{"scale x, @n5", "@n5.g is f32[5], want 4 elements"},
+		{"addrow x, @wide", "@wide.w is f32[9,6], want 4 columns to match x: f32[3,4]"},
+		{"addrow x, @m {row=4}", "@m.w is f32[4,4], it has no row 4"},
 		{"selfattention x {heads=2}", "x is f32[3,4], want an f32 matrix of 3 equal parts"},
 		{"crossattention x, y {heads=2}", "y is f32[3+T,5], want an f32 matrix of 2 equal parts"},
 		{"qkv x, @f {eps=0 parts=k}", "parts=k, want parts=q, parts=kv, or none for all three"},
@@ -79,12 +93,12 @@ func f(x: f32[3,4], y: f32[3+T,5], img: f32[3,4,4], ids: i32[T]) {
 				t.Fatal("no error")
 			}
 			if tt.want == "SYNTAX" {
-				if !strings.HasPrefix(err.Error(), "x.ir:16:21: found") {
+				if !strings.HasPrefix(err.Error(), "x.ir:19:21: found") {
 					t.Errorf("got %v, want a syntax error", err)
 				}
 				return
 			}
-			want := "x.ir:16:1: f: z = " + tt.line + ": " + tt.want
+			want := "x.ir:19:1: f: z = " + tt.line + ": " + tt.want
 			if diff := cmp.Diff(want, err.Error()); diff != "" {
 				t.Errorf("error (-want +got):\n%s", diff)
 			}

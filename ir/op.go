@@ -102,11 +102,13 @@ var (
 	OpLookup    = new(Op)
 	OpConst     = new(Op)
 	OpAddRows   = new(Op)
+	OpAddRow    = new(Op)
 	OpLinear    = new(Op)
 	OpLayerNorm = new(Op)
 	OpGelu      = new(Op)
 	OpTanh      = new(Op)
 	OpAdd       = new(Op)
+	OpScale     = new(Op)
 	OpConcat    = new(Op)
 	OpRows      = new(Op)
 	OpCols      = new(Op)
@@ -130,7 +132,7 @@ var (
 
 // Ops is the op table, in the order the documentation lists them.
 var Ops = []*Op{
-	OpPatches, OpLookup, OpConst, OpAddRows, OpLinear, OpLayerNorm, OpGelu, OpTanh, OpAdd,
+	OpPatches, OpLookup, OpConst, OpAddRows, OpAddRow, OpLinear, OpLayerNorm, OpGelu, OpTanh, OpAdd, OpScale,
 	OpConcat, OpRows, OpCols, OpHCat, OpSelect, OpMean, OpL2Norm, OpAttention,
 	OpEmbedPatches, OpEmbed, OpQKV, OpSelfAttention, OpCrossAttention, OpAttnOut, OpFFN,
 }

@@ -8,17 +8,19 @@ import (
 func init() {
 	*OpAttention = Op{
 		Name: "attention", Hint: "c", Args: 3,
-		Doc:   "q [S,D], k [K,D], v [K,E] -> [S,E]: per head softmax(scale*q*k^T)*v; scale is d^-0.5 unless given, base 2 means 2^x for e^x",
-		Attrs: attentionAttrs,
-		Batch: PerSeq,
-		Infer: inferAttention,
-		Eval:  evalAttention,
-		Cost:  costAttention,
+		Doc:    "q [S,D], k [K,D], v [K,E] -> [S,E]: per head softmax(scale*q*k^T + bias)*v; scale is d^-0.5 unless given, base 2 means 2^x for e^x; the bundle, if any, is a relative position bias",
+		Fields: relBiasFields,
+		Attrs:  attentionAttrs,
+		Batch:  PerSeq,
+		Infer:  inferAttention,
+		Eval:   evalAttention,
+		Cost:   costAttention,
 	}
 }
 
 // attentionAttrs are the attributes of attention and of the ops that fuse it.
-var attentionAttrs = []AttrSpec{{"heads", Int, true}, {"scale", Float, false}, {"base", Int, false}}
+// With a bias, at is the place of the first query in the sequence of keys.
+var attentionAttrs = []AttrSpec{{"heads", Int, true}, {"scale", Float, false}, {"base", Int, false}, {"at", Length, false}}
 
 func inferAttention(c *Infer) (Type, error) {
 	rows, d, err := c.arg(0)
@@ -46,6 +48,9 @@ func inferAttention(c *Infer) (Type, error) {
 	if base, ok := c.V.Attrs.Get("base"); ok && base.Int != 2 {
 		return Type{}, fmt.Errorf("base is %d, want 2, or no base for e", base.Int)
 	}
+	if err := c.relBias(heads, rows, keys); err != nil {
+		return Type{}, err
+	}
 	return Mat(rows, dv), nil
 }
 
@@ -57,6 +62,10 @@ func evalAttention(c *Eval) (*Tensor, error) {
 	exp := math.Exp
 	if c.V.Attrs.Int("base", 0) == 2 {
 		exp = math.Exp2
+	}
+	bias, err := c.relBias(heads)
+	if err != nil {
+		return nil, err
 	}
 	y := newTensor(q.rows(), v.cols())
 	parallel(heads, func(h int) {
@@ -71,6 +80,9 @@ func evalAttention(c *Eval) (*Tensor, error) {
 					s[j] += a * kr[i]
 				}
 				s[j] *= scale
+				if bias != nil {
+					s[j] += bias.score(r, j, h)
+				}
 				top = max(top, s[j])
 			}
 			sum := 0.0

@@ -39,6 +39,15 @@ func init() {
 		Eval:   evalAddRows,
 		Cost:   costGather,
 	}
+	*OpAddRow = Op{
+		Name: "addrow", Hint: "x", Args: 1,
+		Doc:    "x [R,D], w [M,D] -> [R,D]: every row gets the same row of w added, 0 unless given",
+		Fields: []Field{{"w", false}},
+		Attrs:  []AttrSpec{{"row", Int, false}},
+		Infer:  inferAddRow,
+		Eval:   evalAddRow,
+		Cost:   costGather,
+	}
 }
 
 func inferPatches(c *Infer) (Type, error) {
@@ -151,6 +160,39 @@ func evalAddRows(c *Eval) (*Tensor, error) {
 	w = w[c.V.Attrs.Dim("at").At(c.T)*x.cols():]
 	for i, v := range x.F {
 		y.F[i] = v + float64(w[i])
+	}
+	return y, nil
+}
+
+func inferAddRow(c *Infer) (Type, error) {
+	rows, cols, err := c.arg(0)
+	if err != nil {
+		return Type{}, err
+	}
+	w, err := c.field("w", 2)
+	if err != nil {
+		return Type{}, err
+	}
+	if err := columns(w, c.V.Args[0]); err != nil {
+		return Type{}, err
+	}
+	if r := c.V.Attrs.Int("row", 0); r < 0 || r >= w.Type.Rows().C {
+		return Type{}, fmt.Errorf("@%s is %v, it has no row %d", w.Name, w.Type, r)
+	}
+	return Mat(rows, cols), nil
+}
+
+func evalAddRow(c *Eval) (*Tensor, error) {
+	w, err := c.Weight("w")
+	if err != nil {
+		return nil, err
+	}
+	x := c.Args[0]
+	n := x.cols()
+	y := newTensor(x.rows(), n)
+	w = w[c.V.Attrs.Int("row", 0)*n:][:n]
+	for i, v := range x.F {
+		y.F[i] = v + float64(w[i%n])
 	}
 	return y, nil
 }

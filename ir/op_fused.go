@@ -26,14 +26,16 @@ func init() {
 	}
 	*OpSelfAttention = Op{
 		Name: "selfattention", Hint: "c", Args: 1,
-		Doc:    "qkv [S,3D] -> [S,D]: attention of its thirds",
+		Doc:    "qkv [S,3D] -> [S,D]: attention of its thirds; the bundle, if any, is its relative position bias",
+		Fields: relBiasFields,
 		Attrs:  attentionAttrs,
 		Batch:  PerSeq,
 		Expand: expandSelfAttention,
 	}
 	*OpCrossAttention = Op{
 		Name: "crossattention", Hint: "c", Args: 2,
-		Doc:    "q [S,D], kv [K,2D] -> [S,D]: attention of q and the halves of kv",
+		Doc:    "q [S,D], kv [K,2D] -> [S,D]: attention of q and the halves of kv; the bundle, if any, is its relative position bias",
+		Fields: relBiasFields,
 		Attrs:  attentionAttrs,
 		Batch:  PerSeq,
 		Expand: expandCrossAttention,
@@ -98,7 +100,7 @@ func expandSelfAttention(b *Builder, v *Value) *Value {
 	if !ok {
 		return x
 	}
-	return b.Op(OpAttention, "", "", own(OpAttention, v.Attrs), b.Cols(x, 0, d), b.Cols(x, d, d), b.Cols(x, 2*d, d))
+	return b.Op(OpAttention, "", v.Bundle, own(OpAttention, v.Attrs), b.Cols(x, 0, d), b.Cols(x, d, d), b.Cols(x, 2*d, d))
 }
 
 func expandCrossAttention(b *Builder, v *Value) *Value {
@@ -107,7 +109,7 @@ func expandCrossAttention(b *Builder, v *Value) *Value {
 	if !ok {
 		return v.Args[0]
 	}
-	return b.Op(OpAttention, "", "", own(OpAttention, v.Attrs), v.Args[0], b.Cols(kv, 0, d), b.Cols(kv, d, d))
+	return b.Op(OpAttention, "", v.Bundle, own(OpAttention, v.Attrs), v.Args[0], b.Cols(kv, 0, d), b.Cols(kv, d, d))
 }
 
 func expandAttnOut(b *Builder, v *Value) *Value {

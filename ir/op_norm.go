@@ -15,6 +15,14 @@ func init() {
 		Eval:   evalLayerNorm,
 		Cost:   costWeights,
 	}
+	*OpScale = Op{
+		Name: "scale", Hint: "z", Args: 1,
+		Doc:    "x [R,D], g [D] -> [R,D]: every row multiplied by g, element by element",
+		Fields: []Field{{"g", false}},
+		Infer:  inferScale,
+		Eval:   evalScale,
+		Cost:   costWeights,
+	}
 	*OpL2Norm = Op{
 		Name: "l2norm", Hint: "u", Args: 1,
 		Doc:   "x [R,D] -> [R,D]: x / max(|x|, floor) of each row",
@@ -96,6 +104,27 @@ func evalL2Norm(c *Eval) (*Tensor, error) {
 		for i, v := range x.row(r) {
 			y.row(r)[i] = v / length
 		}
+	}
+	return y, nil
+}
+
+func inferScale(c *Infer) (Type, error) {
+	rows, cols, err := c.arg(0)
+	if err != nil {
+		return Type{}, err
+	}
+	return Mat(rows, cols), c.vector("g", cols)
+}
+
+func evalScale(c *Eval) (*Tensor, error) {
+	g, err := c.Weight("g")
+	if err != nil {
+		return nil, err
+	}
+	x := c.Args[0]
+	y := newTensor(x.rows(), x.cols())
+	for i, v := range x.F {
+		y.F[i] = v * float64(g[i%len(g)])
 	}
 	return y, nil
 }

@@ -52,13 +52,16 @@ type Weight struct {
 }
 
 // Origin locates a weight in a checkpoint: rows Row .. Row+Rows of the first axis
-// of the tensor Key, which has the given Shape in the file. Rows 0 means all.
+// of the tensor Key, which has the given Shape in the file. Rows 0 means all. Of a
+// matrix it may take columns Col .. Col+Cols only; Cols 0 means all.
 // The element order is kept, so a weight may have another shape with as many elements.
 type Origin struct {
 	Key   string
 	Shape []int
 	Row   int
 	Rows  int
+	Col   int
+	Cols  int
 	Grid  *Grid // nil: the tensor is no table of positions
 }
 

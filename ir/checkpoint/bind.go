@@ -247,6 +247,12 @@ func loader(w *ir.Weight, src Source) (func() ([]float32, error), error) {
 		}
 		have = Info{Shape: o.Shape[1:]}.Len() * o.Rows
 	}
+	if o.Cols != 0 {
+		if len(o.Shape) != 2 || o.Col < 0 || o.Cols < 0 || o.Col > o.Shape[1] || o.Cols > o.Shape[1]-o.Col {
+			return nil, fmt.Errorf("@%s: tensor %q of shape %s has no columns %d to %d", w.Name, o.Key, shapeString(o.Shape), o.Col, o.Col+o.Cols)
+		}
+		have = have / o.Shape[1] * o.Cols
+	}
 	if have != want {
 		return nil, fmt.Errorf("@%s is %v with %d elements, its origin %q gives %d", w.Name, w.Type, want, o.Key, have)
 	}
@@ -270,6 +276,13 @@ func loader(w *ir.Weight, src Source) (func() ([]float32, error), error) {
 		}
 		if i := round(f, d); i >= 0 {
 			return nil, fmt.Errorf("%s: tensor %q: element %s is %v, which does not fit %v of @%s", src, o.Key, indexString(o.Shape, o.Row*(len(f)/max(o.Rows, 1))+i), f[i], d, w.Name)
+		}
+		if o.Cols != 0 {
+			n := 0
+			for i := o.Col; i < len(f); i += o.Shape[1] {
+				n += copy(f[n:], f[i:i+o.Cols])
+			}
+			f = f[:n:n]
 		}
 		return f, nil
 	}, nil

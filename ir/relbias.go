@@ -1,0 +1,153 @@
+package ir
+
+import "fmt"
+
+// A relative position bias is a number a pair of rows and a head, added to the
+// score of the first row for the second. It is looked up by where the rows are in
+// relation to each other, in three tables of one column a head:
+//
+//   - text [2*R,H], for texts of at most R rows: row j-i+R-2 for query i and key j,
+//     both past the first row of the text; row 2R-3 for query 0, 2R-2 for key 0,
+//     2R-1 for both.
+//   - image [E*E+3,H] with E = 2G-1, for a class row and G*G patches: row
+//     (di+G-1)*E + dj+G-1 for patches that are di rows and dj columns apart, query
+//     minus key; the last three for query 0, key 0 and both.
+//   - cross [2,H], for a text with a picture: row 0 for a query of the text and a key
+//     of the picture, row 1 for the reverse.
+//
+// The sequence is the text (T rows), then the picture (a constant number of rows),
+// or one of the two. The tables are the rows of VLMo's relative_position_bias_table
+// that the part of the sequence needs, image first, then cross, then text.
+var relBiasFields = []Field{{"text", true}, {"image", true}, {"cross", true}}
+
+// GridOf returns the side of the grid of patches that a picture of n rows has, its
+// class row included; ok is false when there is none.
+func GridOf(n int) (side int, ok bool) {
+	for side*side+1 < n {
+		side++
+	}
+	return side, side > 0 && side*side+1 == n
+}
+
+// relBias checks the tables of the bundle, if there is one, against the rows of
+// queries and keys.
+func (c *Infer) relBias(heads int, queries, keys Dim) error {
+	at, placed := c.V.Attrs.Get("at")
+	if c.V.Bundle == "" {
+		if placed {
+			return fmt.Errorf("at=%v says where the queries are, which only matters with a bias; remove it or name the bundle", at.Dim)
+		}
+		return nil
+	}
+	if err := c.inside(at.Dim, queries, keys); err != nil {
+		return err
+	}
+	table := func(name string, rows int) error {
+		w, err := c.field(name, 2)
+		switch {
+		case err != nil:
+			return err
+		case w == nil:
+			return fmt.Errorf("there is no weight @%s.%s; the bias of %v rows needs it", c.V.Bundle, name, keys)
+		case w.Type.Cols() != heads:
+			return fmt.Errorf("@%s is %v, want %d columns, one a head", w.Name, w.Type, heads)
+		case rows > 0 && w.Type.Rows().C != rows:
+			return fmt.Errorf("@%s is %v, want %d rows", w.Name, w.Type, rows)
+		case rows == 0 && (w.Type.Rows().C%2 != 0 || w.Type.Rows().C/2 < max(2, c.P.MaxT)):
+			return fmt.Errorf("@%s is %v, want an even number of rows, %d or more for texts of %d", w.Name, w.Type, 2*max(2, c.P.MaxT), c.P.MaxT)
+		}
+		return nil
+	}
+	if keys.T {
+		if err := table("text", 0); err != nil {
+			return err
+		}
+	}
+	if keys.C > 0 {
+		g, ok := GridOf(keys.C)
+		if !ok {
+			return fmt.Errorf("%d constant rows are no class row and a square of patches", keys.C)
+		}
+		if err := table("image", (2*g-1)*(2*g-1)+3); err != nil {
+			return err
+		}
+	}
+	if keys.T && keys.C > 0 {
+		return table("cross", 2)
+	}
+	return nil
+}
+
+// relBias is the bias of one attention in the interpreter.
+type relBias struct {
+	text, image, cross []float32
+	heads              int
+	at, t, reach, grid int
+}
+
+// relBias loads the tables; nil without a bundle.
+func (c *Eval) relBias(heads int) (*relBias, error) {
+	if c.V.Bundle == "" {
+		return nil, nil
+	}
+	b := &relBias{heads: heads, at: c.V.Attrs.Dim("at").At(c.T)}
+	keys := c.V.Args[1].Type.Rows()
+	for _, f := range []struct {
+		name string
+		dst  *[]float32
+		need bool
+	}{{"text", &b.text, keys.T}, {"image", &b.image, keys.C > 0}, {"cross", &b.cross, keys.T && keys.C > 0}} {
+		if !f.need {
+			continue
+		}
+		var err error
+		if *f.dst, err = c.Weight(f.name); err != nil {
+			return nil, err
+		}
+	}
+	if keys.T {
+		b.t = c.T
+	}
+	b.reach = len(b.text) / heads / 2
+	b.grid, _ = GridOf(keys.C)
+	return b, nil
+}
+
+// score is what query r of the attention's own queries and key j get in head h.
+func (b *relBias) score(r, j, h int) float64 {
+	i := b.at + r
+	table, row := b.text, 0
+	edge := func(last int) bool {
+		switch {
+		case i == 0 && j == 0:
+			row = last
+		case j == 0:
+			row = last - 1
+		case i == 0:
+			row = last - 2
+		default:
+			return false
+		}
+		return true
+	}
+	switch {
+	case i < b.t && j < b.t:
+		if !edge(2*b.reach - 1) {
+			row = j - i + b.reach - 2
+		}
+	case i < b.t:
+		table, row = b.cross, 0
+	case j < b.t:
+		table, row = b.cross, 1
+	default:
+		table = b.image
+		i, j = i-b.t, j-b.t
+		g := b.grid
+		e := 2*g - 1
+		if !edge(e*e + 2) {
+			i, j = i-1, j-1
+			row = (i/g-j/g+g-1)*e + i%g - j%g + g - 1
+		}
+	}
+	return float64(table[row*b.heads+h])
+}
