@@ -103,6 +103,7 @@ const (
 	Generic ISA = "generic" // plain Go: any CPU, and every CPU under -tags noasm
 	AVX2    ISA = "avx2"
 	AVX512  ISA = "avx512"
+	NEON    ISA = "neon"
 )
 
 // Level is one row of Levels.
@@ -111,7 +112,7 @@ type Level struct {
 	Base     ISA      // the level it includes, whose kernels fill its gaps; "" for generic
 	Arch     string   // GOARCH; "" for any
 	Vector   int      // floats in a vector register, 1 for generic
-	Features []string // instruction sets, in avo's words, that it adds to its base's
+	Features []string // instruction sets, in the emitter's words, that it adds to its base's and its architecture's own
 	Ops      []Op     // the ops it has kernels of its own for; nil: all
 }
 
@@ -120,6 +121,7 @@ var Levels = []Level{
 	{ISA: Generic, Vector: 1},
 	{ISA: AVX2, Base: Generic, Arch: "amd64", Vector: 8, Features: []string{"AVX", "AVX2", "FMA3"}},
 	{ISA: AVX512, Base: AVX2, Arch: "amd64", Vector: 16, Features: []string{"AVX512F"}, Ops: []Op{OpGemm, OpPeakFMA}},
+	{ISA: NEON, Base: Generic, Arch: "arm64", Vector: 4},
 }
 
 // Level returns the level's row and whether there is one.
@@ -165,6 +167,7 @@ var tiles = map[ISA]struct{ MR, NR int }{
 	Generic: {4, 16},
 	AVX2:    {6, 16},
 	AVX512:  {8, 48},
+	NEON:    {6, 16},
 }
 
 // Catalogue holds every kernel there is: level by level, op by op in the order of Ops, fewer rows first. Do not modify it.
@@ -233,4 +236,21 @@ func (i ISA) Allowed() []string {
 		all = append(all, l.Features...)
 	}
 	return all
+}
+
+// Docs returns the doc comment of each kernel's declaration, as lines: the op's contract for the first of a family, a
+// reference to that one for the others.
+func Docs(kernels []Kernel) [][]string {
+	first := map[string]string{}
+	var docs [][]string
+	for _, k := range kernels {
+		id := k.Family() + string(k.ISA)
+		if one := first[id]; one != "" {
+			docs = append(docs, []string{fmt.Sprintf("%s is %s with %d rows.", k.Name(), one, k.MR)})
+			continue
+		}
+		first[id] = k.Name()
+		docs = append(docs, append([]string{k.Name() + " computes:", ""}, strings.Split(k.Op.Row().Doc, "\n")...))
+	}
+	return docs
 }

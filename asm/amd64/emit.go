@@ -58,13 +58,14 @@ func header(file []byte) []byte {
 	return append([]byte(asm.Header+"\n"), rest...)
 }
 
-// Requires returns the instruction sets that a kernel uses, sorted, as recorded from its instructions.
+// Requires returns the instruction sets that a kernel uses beyond those of every amd64 CPU, sorted, as recorded from its
+// instructions.
 func Requires(k asm.Kernel) ([]string, error) {
 	f, err := compile([]asm.Kernel{k})
 	if err != nil {
 		return nil, err
 	}
-	return f.Functions()[0].ISA, nil
+	return slices.DeleteFunc(f.Functions()[0].ISA, func(s string) bool { return slices.Contains(baseline, s) }), nil
 }
 
 // baseline lists the instruction sets of avo's naming that every amd64 CPU has.
@@ -74,26 +75,21 @@ var baseline = []string{"CMOV", "MMX+", "SSE", "SSE2"}
 func compile(kernels []asm.Kernel) (*ir.File, error) {
 	w := &writer{Context: build.NewContext(), consts: map[string]operand.Mem{}}
 	w.ConstraintExpr(strings.ReplaceAll(constraint, " && ", ","))
-	first := map[string]string{}
 	for _, k := range kernels {
-		gen := generators[k.Op]
-		if l, _ := k.ISA.Level(); gen == nil || l.Arch != "amd64" || l.Ops != nil && !slices.Contains(l.Ops, k.Op) {
+		if l, _ := k.ISA.Level(); l.Arch != "amd64" || !slices.Contains(asm.Catalogue, k) {
 			return nil, fmt.Errorf("%s: no generator", k.Name())
 		}
+	}
+	docs := asm.Docs(kernels)
+	for i, k := range kernels {
 		row := k.Op.Row()
 		w.Function(k.Name())
 		w.Attributes(attr.NOSPLIT)
 		w.SignatureExpr(row.Signature)
-		like := k.Family() + string(k.ISA)
-		if one := first[like]; one != "" {
-			w.Doc(fmt.Sprintf("%s is %s with %d rows.", k.Name(), one, k.MR))
-		} else {
-			first[like] = k.Name()
-			w.Doc(append([]string{k.Name() + " computes:", ""}, strings.Split(row.Doc, "\n")...)...)
-		}
+		w.Doc(docs[i]...)
 		w.Pragma("noescape")
 		w.labels = 0
-		gen(w, k)
+		generators[k.Op](w, k)
 	}
 	f, err := w.Result()
 	if err != nil {

@@ -1,0 +1,225 @@
+package arm64
+
+import (
+	"math"
+
+	"github.com/multiway-go/multiway/asm"
+)
+
+// horner returns c0 + x*(c1 + x*(...)) over the n vectors at coefs. free has one register more than x: each step of a
+// chain takes the register that the chain before it has just left. The result is in all of free but one.
+func (w *writer) horner(free, x vecs, coefs R, n int) vecs {
+	p, spare := free[:len(x):len(x)], free[len(x)]
+	p.each(func(i int) { w.LDR(p[i], coefs, 16*(n-1)) })
+	for c := n - 2; c >= 0; c-- {
+		next := make(vecs, len(p))
+		p.each(func(i int) {
+			w.LDR(spare, coefs, 16*c)
+			w.FMLA(spare, p[i], x[i])
+			next[i], spare = spare, p[i]
+		})
+		p = next
+	}
+	return p
+}
+
+// exp2Coefs loads the address of what exp2 needs: the coefficients of its polynomial.
+func (w *writer) exp2Coefs(d R) R {
+	return w.vectors("exp", d, append([]float64{1}, asm.Exp2Coef()...)...)
+}
+
+// exp2 returns 2^y for -126 < y < 128: y is split into the nearest integer, which goes into the exponent, and a fraction,
+// for which there is a polynomial. y is lost, n is as many registers as y has, free one more. A NaN stays a NaN.
+func (w *writer) exp2(y, n, free vecs, coefs R) vecs {
+	y.each(func(i int) { w.FRINTN(n[i], y[i]) })
+	y.each(func(i int) { w.FSUB(y[i], y[i], n[i]) })
+	p := w.horner(free, y, coefs, 1+len(asm.Exp2Coef()))
+	y.each(func(i int) { w.FCVTNS(n[i], n[i]) })
+	y.each(func(i int) { w.SHL(n[i], n[i], 23) })
+	y.each(func(i int) { w.ADDint(p[i], p[i], n[i]) })
+	return p
+}
+
+// softmax writes three steps a row: maximum, powers and their sum, one over the sum.
+//
+//	V0..V7    the block
+//	V8..V15   maxima, then the integers of exp2
+//	V16..V24  powers
+//	V25, V26  their sums
+//	V27       the maximum
+//	V28       -125
+//	R1, R2    x and its stride
+//	R3, R4    inv and the size of a float
+//	R5        the block
+//	R6, R7    constants
+func softmax(w *writer, _ asm.Kernel) {
+	x, ld := w.arg("x", 1), w.floats("ld", 2)
+	inv, word := w.arg("inv", 3), R(4)
+	const at, limits, exps = R(5), R(6), R(7)
+	const top, low = V(27), V(28)
+	v, m, sum := regs(0, chains), regs(8, chains), regs(25, 2)
+	w.MOVI(word, 4)
+	w.vectors("softmax", limits, -125, math.Inf(-1), 1)
+	w.LDR(low, limits, 0)
+	w.exp2Coefs(exps)
+	r := newRow(w)
+	w.forRows([]R{x, inv}, []R{ld, word}, func() {
+		m.each(func(i int) { w.LDR(m[i], limits, 16) })
+		r.each([]R{x}, []R{at}, func(masked bool) {
+			r.load(v, at, masked)
+			if masked {
+				v.each(func(i int) {
+					w.LDR(rowCut, rowMask, 16*i)
+					w.BIF(v[i], m[i], rowCut)
+				})
+			}
+			m.each(func(i int) { w.FMAX(m[i], m[i], v[i]) })
+		})
+		for n := chains / 2; n > 0; n /= 2 {
+			m[:n].each(func(i int) { w.FMAX(m[i], m[i], m[i+n]) })
+		}
+		w.FMAXV(top, m[0])
+		w.DUP(top, top, 0)
+
+		sum.each(func(i int) { w.ZERO(sum[i]) })
+		r.each([]R{x}, []R{at}, func(masked bool) {
+			r.load(v, at, masked)
+			v.each(func(i int) { w.FSUB(v[i], v[i], top) })
+			v.each(func(i int) { w.FMAX(v[i], v[i], low) })
+			e := w.exp2(v, regs(8, chains), regs(16, chains+1), exps)
+			if !masked {
+				r.store(e, at, false)
+			} else {
+				// The buffer has room for whole panels only: half of the block may be outside.
+				r.and(e)
+				w.STP(e[0], e[1], at, 0)
+				w.STP(e[2], e[3], at, 32)
+				w.CMPI(rowRest, asm.Panel)
+				w.BLE("narrow")
+				w.STP(e[4], e[5], at, 64)
+				w.STP(e[6], e[7], at, 96)
+				w.mark("narrow")
+			}
+			w.quarters(e)
+			w.FADD(sum[0], sum[0], e[0])
+			w.FADD(sum[1], sum[1], e[1])
+		})
+		total := w.total(sum[0], sum[1])
+		w.LDR(v[0], limits, 32)
+		w.FDIVs(v[0], v[0], total)
+		w.MOVR(rowSpare, inv)
+		w.STRs(v[0], rowSpare, 0)
+	})
+}
+
+// scaleRows writes dst = src * s, a factor for each row.
+//
+//	V0..V7    the block
+//	V8        the factor
+//	R5, R6    s and the size of a float
+//	R7, R8    the block's dst and src
+func scaleRows(w *writer, _ asm.Kernel) {
+	dst, src, ldd, lds := w.matrices()
+	s, word := w.arg("s", 5), R(6)
+	const atDst, atSrc, scale = R(7), R(8), V(8)
+	x := regs(0, chains)
+	w.MOVI(word, 4)
+	r := newRow(w)
+	w.forRows([]R{dst, src, s}, []R{ldd, lds, word}, func() {
+		w.LD1R(scale, s)
+		r.each([]R{dst, src}, []R{atDst, atSrc}, func(masked bool) {
+			r.load(x, atSrc, masked)
+			x.each(func(i int) { w.FMUL(x[i], x[i], scale) })
+			r.store(x, atDst, masked)
+		})
+	})
+}
+
+// packK writes the transposition of up to 16 rows into a panel [k][16], four rows and four k at a time. A row that is not
+// there is read from one that is, and cleared by the mask.
+//
+//	V0..V3    four rows, then columns
+//	V4..V7    half transposed
+//	V8        mask: lane l of the rows that are there
+//	R0        rows left
+//	R1..R4    rows at k
+//	R5        dst at k
+//	R6        k left
+//	R7, R8    dst and k
+//	R9, R10   first row, stride
+//	R11       fours of rows to go
+//	R12..R14  masks, zero, spare
+func packK(w *writer, _ asm.Kernel) {
+	rows, src, lds := w.arg("rows", 0), w.arg("src", 9), w.floats("lds", 10)
+	dst, k := w.arg("dst", 7), w.arg("k", 8)
+	const at, left, fours, masks, zero, spare = R(5), R(6), R(11), R(12), R(13), R(14)
+	row := []R{1, 2, 3, 4}
+	v, half := regs(0, 4), regs(4, 4)
+	const keep = V(8)
+	w.MOVI(zero, 0)
+	w.MOVI(fours, 4)
+	w.masks(masks)
+	w.ADDI(masks, masks, 4*block)
+	w.mark("rows4")
+	// The table's first and second 32 words are ones and zeros: from its middle less the number of rows, at most 4.
+	w.MOVI(spare, 4)
+	w.CMPI(rows, 4)
+	w.CSELLT(spare, rows, spare)
+	w.CMPI(rows, 0)
+	w.CSELLT(spare, zero, spare)
+	w.LSL(spare, spare, 2)
+	w.SUB(spare, masks, spare)
+	w.LDR(keep, spare, 0)
+	w.MOVR(row[0], src)
+	for i := 1; i < 4; i++ {
+		w.CMPI(rows, i)
+		w.CSELGT(spare, lds, zero)
+		w.ADD(row[i], row[i-1], spare)
+	}
+	// The next four rows begin after these, if there are any.
+	w.CMPI(rows, 4)
+	w.ADD(spare, row[3], lds)
+	w.CSELGT(src, spare, src)
+
+	w.MOVR(at, dst)
+	w.SUBSI(left, k, 4)
+	w.BLT("tail")
+	w.loop("loop", w.BGE, func() {
+		for i := range v {
+			w.LDRpost(v[i], row[i], 16)
+		}
+		w.TRN1(half[0], v[0], v[1])
+		w.TRN2(half[1], v[0], v[1])
+		w.TRN1(half[2], v[2], v[3])
+		w.TRN2(half[3], v[2], v[3])
+		w.ZIP1(v[0], half[0], half[2])
+		w.ZIP1(v[1], half[1], half[3])
+		w.ZIP2(v[2], half[0], half[2])
+		w.ZIP2(v[3], half[1], half[3])
+		for i := range v {
+			w.AND(v[i], v[i], keep)
+			w.STR(v[i], at, 4*asm.Panel*i)
+		}
+		w.ADDI(at, at, 4*4*asm.Panel)
+		w.SUBSI(left, left, 4)
+	})
+	w.mark("tail")
+	w.ADDSI(left, left, 4)
+	w.BEQ("next")
+	w.mark("one")
+	w.LDRs(v[0], row[0], 4)
+	for i := 1; i < 4; i++ {
+		w.LD1(v[0], i, row[i])
+	}
+	w.AND(v[0], v[0], keep)
+	w.STR(v[0], at, 0)
+	w.ADDI(at, at, 4*asm.Panel)
+	w.SUBSI(left, left, 1)
+	w.BNE("one")
+	w.mark("next")
+	w.ADDI(dst, dst, 16)
+	w.SUBSI(rows, rows, 4)
+	w.SUBSI(fours, fours, 1)
+	w.BNE("rows4")
+	w.RET()
+}

@@ -1,0 +1,328 @@
+package arm64
+
+import (
+	"bytes"
+	"fmt"
+	"go/format"
+	"math"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/multiway-go/multiway/asm"
+)
+
+// generators holds the function that writes each op's kernels for NEON.
+var generators = map[asm.Op]func(*writer, asm.Kernel){
+	asm.OpGemm:      gemm,
+	asm.OpGemmV:     gemmV,
+	asm.OpSoftmax:   softmax,
+	asm.OpScaleRows: scaleRows,
+	asm.OpLayerNorm: layerNorm,
+	asm.OpGelu:      gelu,
+	asm.OpPackK:     packK,
+	asm.OpAdd:       add,
+	asm.OpPeakFMA:   peakFMA,
+}
+
+// constraint is the build constraint of everything this package writes.
+const constraint = "arm64 && !noasm"
+
+// Emit returns an assembly file with the given kernels and the Go file of package pkg that declares them. The same
+// arguments give the same bytes.
+func Emit(pkg string, kernels []asm.Kernel) (asmFile, stubFile []byte, err error) {
+	w := &writer{data: map[string]bool{}}
+	var stubs bytes.Buffer
+	fmt.Fprintf(&w.text, "%s\n\n//go:build %s\n\n#include \"textflag.h\"\n", asm.Header, constraint)
+	fmt.Fprintf(&stubs, "%s\n\n//go:build %s\n\npackage %s\n", asm.Header, constraint, pkg)
+	docs := asm.Docs(kernels)
+	for i, k := range kernels {
+		if err := w.kernel(k); err != nil {
+			return nil, nil, err
+		}
+		fmt.Fprintf(&stubs, "\n// %s\n//\n//go:noescape\n%s\n", strings.Join(docs[i], "\n// "), declaration(k))
+	}
+	stubFile, err = format.Source(bytes.ReplaceAll(stubs.Bytes(), []byte("// \n"), []byte("//\n")))
+	return w.text.Bytes(), stubFile, err
+}
+
+// declaration is the kernel's Go declaration.
+func declaration(k asm.Kernel) string {
+	return "func " + k.Name() + strings.TrimPrefix(k.Op.Row().Signature, "func")
+}
+
+// line is an instruction of a kernel: what a disassembler should print for it.
+type line struct {
+	text string // GNU assembly; of branches and addresses only the mnemonic
+	word uint32 // 0 if Go's assembler encodes it
+}
+
+// writer writes assembly, instruction by instruction. Registers are the caller's business: each kernel says at its top
+// what they hold.
+type writer struct {
+	text   bytes.Buffer
+	data   map[string]bool // tables written so far
+	name   string          // of the kernel at hand
+	args   []arg
+	lines  []line // of the kernel at hand
+	hot    []line // its inner loop
+	labels int
+	err    error // the first
+}
+
+// arg is a parameter of the kernel: where it lies on the stack.
+type arg struct {
+	name   string
+	at     int
+	single bool // a float32
+}
+
+// frame lays the parameters of a signature out as Go does, and returns their size.
+func frame(signature string) (args []arg, size int) {
+	params := strings.TrimSuffix(strings.TrimPrefix(signature, "func("), ")")
+	for p := range strings.SplitSeq(params, ", ") {
+		name, typ, _ := strings.Cut(p, " ")
+		a := arg{name: name, single: typ == "float32"}
+		bytes := 8
+		if a.single {
+			bytes = 4
+		}
+		a.at = (size + bytes - 1) / bytes * bytes
+		size = a.at + bytes
+		args = append(args, a)
+	}
+	return args, size
+}
+
+// kernel writes one kernel.
+func (w *writer) kernel(k asm.Kernel) error {
+	gen := generators[k.Op]
+	if gen == nil || k.ISA != asm.NEON {
+		return fmt.Errorf("%s: no generator", k.Name())
+	}
+	var size int
+	w.name, w.lines, w.hot, w.labels = k.Name(), nil, nil, 0
+	w.args, size = frame(k.Op.Row().Signature)
+	fmt.Fprintf(&w.text, "\n// %s\nTEXT ·%s(SB), NOSPLIT, $0-%d\n", declaration(k), w.name, size)
+	gen(w, k)
+	return w.err
+}
+
+// fail keeps the first mistake of a generator, and the line of its source that made it.
+func (w *writer) fail(err error) {
+	if w.err != nil {
+		return
+	}
+	where := "?"
+	pcs := make([]uintptr, 16)
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs)])
+	for {
+		f, more := frames.Next()
+		if file := filepath.Base(f.File); file != "emit.go" {
+			where = fmt.Sprintf("%s:%d", file, f.Line)
+			break
+		}
+		if !more {
+			break
+		}
+	}
+	w.err = fmt.Errorf("%s: %s: %w", w.name, where, err)
+}
+
+// emit writes an instruction of the table.
+func (w *writer) emit(f form, args ...int) {
+	i := table[f]
+	word, err := i.encode(args)
+	text := i.format(i.text, args)
+	if err != nil {
+		w.fail(fmt.Errorf("%s: %w", text, err))
+		return
+	}
+	w.lines = append(w.lines, line{text, word})
+	if i.goas != "" {
+		fmt.Fprintf(&w.text, "\t%s\n", i.format(i.goas, args))
+		return
+	}
+	fmt.Fprintf(&w.text, "\tWORD $0x%08x // %s\n", word, text)
+}
+
+// goline writes an instruction that only Go's assembler can place; text is what it becomes.
+func (w *writer) goline(goas string, text ...string) {
+	for _, t := range text {
+		w.lines = append(w.lines, line{text: t})
+	}
+	fmt.Fprintf(&w.text, "\t%s\n", goas)
+}
+
+// Vector arithmetic, four float32 or int32 lanes.
+
+func (w *writer) FMLA(d, n, m V)            { w.emit(fmla, int(d), int(n), int(m)) }        // d += n*m, one rounding
+func (w *writer) FMLAlane(d, n, m V, i int) { w.emit(fmlaLane, int(d), int(n), int(m), i) } // d += n*m[i]
+func (w *writer) FMLS(d, n, m V)            { w.emit(fmls, int(d), int(n), int(m)) }        // d -= n*m, one rounding
+func (w *writer) FADD(d, n, m V)            { w.emit(fadd, int(d), int(n), int(m)) }        // d = n + m
+func (w *writer) FSUB(d, n, m V)            { w.emit(fsub, int(d), int(n), int(m)) }        // d = n - m
+func (w *writer) FMUL(d, n, m V)            { w.emit(fmul, int(d), int(n), int(m)) }        // d = n*m
+func (w *writer) FMAX(d, n, m V)            { w.emit(fmax, int(d), int(n), int(m)) }        // NaN if either is
+func (w *writer) FMIN(d, n, m V)            { w.emit(fmin, int(d), int(n), int(m)) }        // NaN if either is
+func (w *writer) FADDP(d, n, m V)           { w.emit(faddp, int(d), int(n), int(m)) }       // sums of neighbours, n's then m's
+func (w *writer) FMAXV(d, n V)              { w.emit(fmaxv, int(d), int(n)) }               // d[0] = largest lane of n
+func (w *writer) FABS(d, n V)               { w.emit(fabs, int(d), int(n)) }                // d = |n|
+func (w *writer) FRINTN(d, n V)             { w.emit(frintn, int(d), int(n)) }              // to the nearest even integer
+func (w *writer) FCVTNS(d, n V)             { w.emit(fcvtns, int(d), int(n)) }              // the same, as int32
+func (w *writer) ADDint(d, n, m V)          { w.emit(addInt, int(d), int(n), int(m)) }      // int32
+func (w *writer) SHL(d, n V, bits int)      { w.emit(shl, int(d), int(n), bits) }           // int32
+func (w *writer) AND(d, n, m V)             { w.emit(and, int(d), int(n), int(m)) }         // bits
+func (w *writer) BIF(d, n, m V)             { w.emit(bif, int(d), int(n), int(m)) }         // d = n where m has zeros
+func (w *writer) EXT(d, n, m V, bytes int)  { w.emit(ext, int(d), int(n), int(m), bytes) }  // 16 bytes of n, m from there on
+func (w *writer) MOV(d, n V)                { w.emit(mov, int(d), int(n)) }                 // d = n
+func (w *writer) ZERO(d V)                  { w.emit(movi, int(d)) }                        // d = 0
+func (w *writer) DUP(d, n V, i int)         { w.emit(dup, int(d), int(n), i) }              // n[i] in all lanes
+func (w *writer) TRN1(d, n, m V)            { w.emit(trn1, int(d), int(n), int(m)) }        // n[0] m[0] n[2] m[2]
+func (w *writer) TRN2(d, n, m V)            { w.emit(trn2, int(d), int(n), int(m)) }        // n[1] m[1] n[3] m[3]
+func (w *writer) ZIP1(d, n, m V)            { w.emit(zip1, int(d), int(n), int(m)) }        // n[0] n[1] m[0] m[1]
+func (w *writer) ZIP2(d, n, m V)            { w.emit(zip2, int(d), int(n), int(m)) }        // n[2] n[3] m[2] m[3]
+
+// Arithmetic in lane 0; the others become zero.
+
+func (w *writer) SCVTFs(d V, n R) { w.emit(scvtf, int(d), int(n)) } // an integer as float32
+func (w *writer) FADDs(d, n, m V) { w.emit(faddS, int(d), int(n), int(m)) }
+func (w *writer) FDIVs(d, n, m V) { w.emit(fdivS, int(d), int(n), int(m)) }
+func (w *writer) FSQRTs(d, n V)   { w.emit(fsqrtS, int(d), int(n)) }
+
+// Loads and stores; post moves the address on afterwards. Offsets count bytes.
+
+func (w *writer) LDR(d V, at R, off int)       { w.emit(ldr, int(d), int(at), off) }
+func (w *writer) LDRpost(d V, at R, by int)    { w.emit(ldrPost, int(d), int(at), by) }
+func (w *writer) LDP(d, t V, at R, off int)    { w.emit(ldp, int(d), int(t), int(at), off) }
+func (w *writer) LDPpost(d, t V, at R, by int) { w.emit(ldpPost, int(d), int(t), int(at), by) }
+func (w *writer) STR(d V, at R, off int)       { w.emit(str, int(d), int(at), off) }
+func (w *writer) STP(d, t V, at R, off int)    { w.emit(stp, int(d), int(t), int(at), off) }
+func (w *writer) LDRs(d V, at R, by int)       { w.emit(ldrSPost, int(d), int(at), by) } // lane 0, the others become zero; post
+func (w *writer) STRs(d V, at R, by int)       { w.emit(strSPost, int(d), int(at), by) } // lane 0; post
+func (w *writer) LD1(d V, i int, at R)         { w.emit(ld1Post, int(d), i, int(at)) }   // lane i; post, by 4
+func (w *writer) ST1(d V, i int, at R)         { w.emit(st1Post, int(d), i, int(at)) }   // lane i; post, by 4
+func (w *writer) LD1R(d V, at R)               { w.emit(ld1r, int(d), int(at)) }         // into all lanes
+func (w *writer) PRFM(at R)                    { w.emit(prfm, int(at)) }                 // into the first cache; any address
+
+// Integers and addresses, 64 bits.
+
+func (w *writer) ADD(d, n, m R)       { w.emit(addR, int(d), int(n), int(m)) }
+func (w *writer) ADDI(d, n R, i int)  { w.emit(addI, int(d), int(n), i) }
+func (w *writer) ADDSI(d, n R, i int) { w.emit(addsI, int(d), int(n), i) } // and compare the sum with 0
+func (w *writer) SUB(d, n, m R)       { w.emit(subR, int(d), int(n), int(m)) }
+func (w *writer) SUBSI(d, n R, i int) { w.emit(subsI, int(d), int(n), i) } // and compare n with i
+func (w *writer) LSL(d, n R, i int)   { w.emit(lslI, int(d), int(n), i) }
+func (w *writer) LSR(d, n R, i int)   { w.emit(lsrI, int(d), int(n), i) }
+func (w *writer) MOVR(d, n R)         { w.emit(movR, int(d), int(n)) }
+func (w *writer) MOVI(d R, i int)     { w.emit(movI, int(d), i) }
+func (w *writer) CMPI(n R, i int)     { w.emit(cmpI, int(n), i) }
+func (w *writer) CSELGT(d, n, m R)    { w.emit(cselGT, int(d), int(n), int(m)) } // d = greater ? n : m
+func (w *writer) CSELLT(d, n, m R)    { w.emit(cselLT, int(d), int(n), int(m)) } // d = less ? n : m
+
+// Control. Branches take labels of label.
+
+func (w *writer) B(to string)        { w.goline("JMP "+to, "b") }
+func (w *writer) BEQ(to string)      { w.goline("BEQ "+to, "b.eq") }
+func (w *writer) BNE(to string)      { w.goline("BNE "+to, "b.ne") }
+func (w *writer) BLT(to string)      { w.goline("BLT "+to, "b.lt") }
+func (w *writer) BLE(to string)      { w.goline("BLE "+to, "b.le") }
+func (w *writer) BGE(to string)      { w.goline("BGE "+to, "b.ge") }
+func (w *writer) CBZ(n R, to string) { w.goline(fmt.Sprintf("CBZ R%d, %s", n, to), "cbz") }
+func (w *writer) RET()               { w.goline("RET", "ret") }
+
+// label returns a name that no other label of the kernel has.
+func (w *writer) label(name string) string {
+	w.labels++
+	return fmt.Sprintf("%s%d", name, w.labels)
+}
+
+func (w *writer) mark(label string) { fmt.Fprintf(&w.text, "\n%s:\n", label) }
+
+// arg loads an integer or pointer parameter.
+func (w *writer) arg(name string, d R) R {
+	a := w.param(name)
+	w.goline(fmt.Sprintf("MOVD %s+%d(FP), R%d", name, a.at, d), fmt.Sprintf("ldr x%d, [sp, #%d]", d, a.at+8))
+	return d
+}
+
+// floats loads a parameter that counts floats, as bytes.
+func (w *writer) floats(name string, d R) R {
+	w.arg(name, d)
+	w.LSL(d, d, 2)
+	return d
+}
+
+// single loads a float32 parameter into lane 0.
+func (w *writer) single(name string, d V) {
+	a := w.param(name)
+	w.goline(fmt.Sprintf("FMOVS %s+%d(FP), F%d", name, a.at, d), fmt.Sprintf("ldr s%d, [sp, #%d]", d, a.at+8))
+}
+
+func (w *writer) param(name string) arg {
+	i := slices.IndexFunc(w.args, func(a arg) bool { return a.name == name })
+	if i < 0 {
+		w.fail(fmt.Errorf("no parameter %s", name))
+		return arg{}
+	}
+	return w.args[i]
+}
+
+// words loads the address of a read-only table of 32-bit words, which is written once a file.
+func (w *writer) words(name string, d R, words ...uint32) R {
+	w.goline(fmt.Sprintf("MOVD $%s<>(SB), R%d", name, d), "adrp", "add")
+	if w.data[name] {
+		return d
+	}
+	w.data[name] = true
+	var b bytes.Buffer
+	for i, v := range words {
+		fmt.Fprintf(&b, "DATA %s<>+%d(SB)/4, $0x%08x\n", name, 4*i, v)
+	}
+	fmt.Fprintf(&b, "GLOBL %s<>(SB), RODATA|NOPTR, $%d\n", name, 4*len(words))
+	// Tables stand before the kernel that is being written.
+	at := bytes.LastIndex(w.text.Bytes(), []byte("\n// func "))
+	rest := bytes.Clone(w.text.Bytes()[at:])
+	w.text.Truncate(at)
+	w.text.WriteString("\n")
+	w.text.Write(b.Bytes())
+	w.text.Write(rest)
+	return d
+}
+
+// vectors loads the address of a table of vectors, each with one value in its four lanes: value i at 16*i.
+func (w *writer) vectors(name string, d R, values ...float64) R {
+	var words []uint32
+	for _, v := range values {
+		words = append(words, slices.Repeat([]uint32{math.Float32bits(float32(v))}, 4)...)
+	}
+	return w.words(name, d, words...)
+}
+
+// loop writes a loop that turns until f's last instruction, which it compares with by the branch back.
+func (w *writer) loop(label string, back func(to string), f func()) {
+	from := len(w.lines)
+	w.mark(label)
+	f()
+	back(label)
+	w.hot = w.lines[from:]
+}
+
+// vecs are vectors that go through the same instructions, one after the other at each instruction: a CPU's scheduler sees
+// too few instructions ahead to overlap dependent chains that are written one after the other.
+type vecs []V
+
+// regs returns n registers from first on.
+func regs(first V, n int) vecs {
+	v := make(vecs, n)
+	for i := range v {
+		v[i] = first + V(i)
+	}
+	return v
+}
+
+func (v vecs) each(f func(i int)) {
+	for i := range v {
+		f(i)
+	}
+}

@@ -1,0 +1,152 @@
+package arm64
+
+import "github.com/multiway-go/multiway/asm"
+
+// gemm writes a tile that reads B from a panel [k][16].
+func gemm(w *writer, k asm.Kernel) { tile(w, k.MR, true) }
+
+// gemmV writes a tile that reads B where it lies, row-major.
+func gemmV(w *writer, k asm.Kernel) { tile(w, k.MR, false) }
+
+// tile writes C[mr][16] = start + A[mr][K]*B[K][16]. Every element of C is summed alone and in the order of k, so its bits
+// do not depend on mr.
+//
+//	V0..V5    rows of A, four k each
+//	V6, V7    half a row of B
+//	V8..V31   acc[r][0..3], row r of C
+//	R0        k
+//	R1..R6    rows of A at k
+//	R7        B at k
+//	R8, R9    row of C, its stride
+//	R10, R11  what to prefetch, its step
+//	R12       stride of A, then of B
+//	R13       acc, then bias
+func tile(w *writer, mr int, panel bool) {
+	const k, b, c, ldc, pf, step, ld, flag = R(0), R(7), R(8), R(9), R(10), R(11), R(12), R(13)
+	const bLow, bHigh = V(6), V(7)
+	a := func(r int) V { return V(r) }
+	row := func(r int) R { return R(1 + r) }
+	acc := make([]vecs, mr)
+	for r := range acc {
+		acc[r] = regs(8+V(4*r), 4)
+	}
+	each := func(f func(r, j int)) {
+		for r := range acc {
+			acc[r].each(func(j int) { f(r, j) })
+		}
+	}
+	// rows visits the rows of C.
+	rows := func(f func(low, high V, off int)) {
+		w.arg("c", c)
+		w.floats("ldc", ldc)
+		for r := range acc {
+			f(acc[r][0], acc[r][1], 0)
+			f(acc[r][2], acc[r][3], 32)
+			if r < mr-1 {
+				w.ADD(c, c, ldc)
+			}
+		}
+	}
+
+	w.arg("acc", flag)
+	w.CBZ(flag, "zero")
+	rows(func(low, high V, off int) { w.LDP(low, high, c, off) })
+	w.B("bias")
+	w.mark("zero")
+	each(func(r, j int) { w.ZERO(acc[r][j]) })
+	w.mark("bias")
+	if panel {
+		w.arg("bias", flag)
+		w.CBZ(flag, "main")
+		w.LDP(0, 1, flag, 0)
+		w.LDP(2, 3, flag, 32)
+		each(func(r, j int) { w.FADD(acc[r][j], acc[r][j], V(j)) })
+	}
+	w.mark("main")
+
+	w.arg("k", k)
+	w.arg("a", row(0))
+	w.floats("lda", ld)
+	for r := 1; r < mr; r++ {
+		w.ADD(row(r), row(r-1), ld)
+	}
+	w.arg("b", b)
+	if panel {
+		w.arg("pf", pf)
+		w.arg("pfstep", step)
+	} else {
+		w.floats("ldb", ld)
+	}
+	// one writes a step of k, whose elements of A are in lane i.
+	one := func(i int) {
+		if panel {
+			w.PRFM(pf)
+			w.ADD(pf, pf, step)
+		}
+		for j := 0; j < 4; j += 2 {
+			if panel {
+				w.LDPpost(bLow, bHigh, b, 32)
+			} else {
+				w.LDP(bLow, bHigh, b, 16*j)
+			}
+			for r := range acc {
+				w.FMLAlane(acc[r][j], bLow, a(r), i)
+				w.FMLAlane(acc[r][j+1], bHigh, a(r), i)
+			}
+		}
+		if !panel {
+			w.ADD(b, b, ld)
+		}
+	}
+
+	const unroll = 4
+	w.SUBSI(k, k, unroll)
+	w.BLT("tail")
+	w.loop("loop", w.BGE, func() {
+		for r := range acc {
+			w.LDRpost(a(r), row(r), 4*unroll)
+		}
+		for u := range unroll {
+			one(u)
+		}
+		w.SUBSI(k, k, unroll)
+	})
+	inner := w.hot
+	w.mark("tail")
+	w.ADDSI(k, k, unroll)
+	w.BEQ("store")
+	w.loop("last", w.BNE, func() {
+		for r := range acc {
+			w.LDRs(a(r), row(r), 4)
+		}
+		one(0)
+		w.SUBSI(k, k, 1)
+	})
+	w.hot = inner
+
+	w.mark("store")
+	rows(func(low, high V, off int) { w.STP(low, high, c, off) })
+	w.RET()
+}
+
+// peakFMA writes twelve independent multiply-adds a round, two rounds by turns: enough to hide their latency on CPUs that
+// start four at once, nothing but registers.
+//
+//	V0       zeros
+//	V8..V31  sums
+//	R0       n
+func peakFMA(w *writer, _ asm.Kernel) {
+	n := w.arg("n", 0)
+	acc := regs(8, 24)
+	w.ZERO(0)
+	acc.each(func(i int) { w.ZERO(acc[i]) })
+	w.loop("loop", w.BNE, func() {
+		acc[:12].each(func(i int) { w.FMLAlane(acc[i], 0, 0, 0) })
+		w.SUBSI(n, n, 1)
+		w.BEQ("return")
+		acc[12:].each(func(i int) { w.FMLAlane(acc[12+i], 0, 0, 0) })
+		w.SUBSI(n, n, 1)
+	})
+	w.mark("return")
+	w.RET()
+}

@@ -1,0 +1,285 @@
+package arm64
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// V is a vector register, V0 to V31. Its low lane is the scalar register of the same number.
+type V int
+
+// R is a general register, R0 to R26 but R18: the others belong to the platform, to Go's assembler, and to Go itself.
+type R int
+
+// field is a run of bits of an instruction word.
+type field struct{ at, width int }
+
+// operand is one operand of an instruction: what it may be, and where it goes in the word.
+type operand struct {
+	name   string // in inst.text
+	kind   kind
+	scale  int // an immediate is a multiple of it, and encoded divided by it
+	signed bool
+	fields []field // low bits first; none if Go's assembler places it
+}
+
+type kind int
+
+const (
+	vector kind = iota
+	general
+	immediate
+)
+
+// vec and gen are registers, their number at the given bit; without one, Go's assembler places it.
+func vec(name string, at ...int) operand { return register(name, vector, at) }
+func gen(name string, at ...int) operand { return register(name, general, at) }
+
+func register(name string, k kind, at []int) operand {
+	o := operand{name: name, kind: k, scale: 1}
+	for _, a := range at {
+		o.fields = append(o.fields, field{a, 5})
+	}
+	return o
+}
+
+func imm(name string, scale int, fields ...field) operand {
+	return operand{name: name, kind: immediate, scale: scale, fields: fields}
+}
+
+func offset(scale int, f field) operand {
+	return operand{name: "o", kind: immediate, scale: scale, signed: true, fields: []field{f}}
+}
+
+// bounds returns the least and the largest value.
+func (o operand) bounds() (least, most int) {
+	bits := 0
+	for _, f := range o.fields {
+		bits += f.width
+	}
+	switch {
+	case o.kind == vector:
+		return 0, 31
+	case o.kind == general:
+		return 0, 26
+	case o.signed:
+		return -o.scale << (bits - 1), o.scale * (1<<(bits-1) - 1)
+	}
+	return 0, o.scale * (1<<bits - 1)
+}
+
+// check reports a value that the operand cannot have.
+func (o operand) check(v int) error {
+	least, most := o.bounds()
+	if v >= least && v <= most && v%o.scale == 0 && (o.kind != general || v != 18) {
+		return nil
+	}
+	switch o.kind {
+	case vector:
+		return fmt.Errorf("operand %s: V%d, want V0 to V31", o.name, v)
+	case general:
+		return fmt.Errorf("operand %s: R%d, want R0 to R26 and not R18", o.name, v)
+	}
+	return fmt.Errorf("operand %s: %d, want a multiple of %d from %d to %d", o.name, v, o.scale, least, most)
+}
+
+// encode returns the bits of a value in the word.
+func (o operand) encode(v int) uint32 {
+	v /= o.scale
+	var w uint32
+	for _, f := range o.fields {
+		w |= uint32(v&(1<<f.width-1)) << f.at
+		v >>= f.width
+	}
+	return w
+}
+
+// inst is a row of the instruction table. Operands stand in the order of the method's arguments.
+type inst struct {
+	text string // as GNU as writes it, {x} for operand x
+	word uint32 // the encoding with all operands zero; 0 if Go's assembler encodes the instruction
+	goas string // as Go's assembler writes it, if word is 0
+	ops  []operand
+}
+
+// format puts the operands' values into one of the row's texts.
+func (i inst) format(text string, args []int) string {
+	for n, o := range i.ops {
+		text = strings.ReplaceAll(text, "{"+o.name+"}", strconv.Itoa(args[n]))
+	}
+	return text
+}
+
+// encode returns the instruction's word, 0 if Go's assembler encodes it, or the first operand that is out of range.
+func (i inst) encode(args []int) (uint32, error) {
+	w := i.word
+	for n, o := range i.ops {
+		if err := o.check(args[n]); err != nil {
+			return 0, err
+		}
+		w |= o.encode(args[n])
+	}
+	if i.word == 0 {
+		return 0, nil
+	}
+	return w, nil
+}
+
+// form names a row of the table.
+type form int
+
+const (
+	fmla form = iota
+	fmlaLane
+	fmls
+	fadd
+	fsub
+	fmul
+	fmax
+	fmin
+	faddp
+	fmaxv
+	fabs
+	frintn
+	fcvtns
+	addInt
+	shl
+	and
+	bif
+	ext
+	mov
+	movi
+	dup
+	trn1
+	trn2
+	zip1
+	zip2
+	scvtf
+	faddS
+	fdivS
+	fsqrtS
+	ldr
+	ldrPost
+	ldp
+	ldpPost
+	str
+	stp
+	ldrSPost
+	strSPost
+	ld1Post
+	st1Post
+	ld1r
+	prfm
+	addR
+	addI
+	addsI
+	subR
+	subsI
+	lslI
+	lsrI
+	movR
+	movI
+	cmpI
+	cselGT
+	cselLT
+)
+
+// Operands that many instructions share.
+var (
+	d, n, m = vec("d", 0), vec("n", 5), vec("m", 16)
+	t       = vec("t", 10) // second of a pair
+	base    = gen("n", 5)  // address
+	rd, rn  = gen("d"), gen("n")
+	rm      = gen("m")
+	imm12   = imm("i", 1, field{10, 12})
+)
+
+func three(name string, word uint32) inst {
+	return inst{text: name + " v{d}.4s, v{n}.4s, v{m}.4s", word: word, ops: []operand{d, n, m}}
+}
+
+func bits(name string, word uint32) inst {
+	return inst{text: name + " v{d}.16b, v{n}.16b, v{m}.16b", word: word, ops: []operand{d, n, m}}
+}
+
+func halves(name string, word uint32) inst {
+	return inst{text: name + " v{d}.2d, v{n}.2d, v{m}.2d", word: word, ops: []operand{d, n, m}}
+}
+
+func two(name string, word uint32) inst {
+	return inst{text: name + " v{d}.4s, v{n}.4s", word: word, ops: []operand{d, n}}
+}
+
+// at is a load or store of one register, its address plus an offset; post moves the address instead.
+func at(name string, word uint32, scale int) inst {
+	return inst{text: name + "{d}, [x{n}, #{o}]", word: word, ops: []operand{d, base, imm("o", scale, field{10, 12})}}
+}
+
+func post(name string, word uint32) inst {
+	return inst{text: name + "{d}, [x{n}], #{o}", word: word, ops: []operand{d, base, offset(1, field{12, 9})}}
+}
+
+// lane is a load or store of one lane; the address moves on by its size.
+func lane(name string, word uint32) inst {
+	return inst{text: name + " {v{d}.s}[{i}], [x{n}], #4", word: word, ops: []operand{d, imm("i", 1, field{12, 1}, field{30, 1}), base}}
+}
+
+// table holds every instruction that kernels use. Go's assembler has no words for most of the vector ones; those that
+// are about addresses, counts and branches are left to it.
+var table = [...]inst{
+	fmla:     three("fmla", 0x4e20cc00),
+	fmlaLane: {text: "fmla v{d}.4s, v{n}.4s, v{m}.s[{i}]", word: 0x4f801000, ops: []operand{d, n, m, imm("i", 1, field{21, 1}, field{11, 1})}},
+	fmls:     three("fmls", 0x4ea0cc00),
+	fadd:     three("fadd", 0x4e20d400),
+	fsub:     three("fsub", 0x4ea0d400),
+	fmul:     three("fmul", 0x6e20dc00),
+	fmax:     three("fmax", 0x4e20f400),
+	fmin:     three("fmin", 0x4ea0f400),
+	faddp:    three("faddp", 0x6e20d400),
+	fmaxv:    {text: "fmaxv s{d}, v{n}.4s", word: 0x6e30f800, ops: []operand{d, n}},
+	fabs:     two("fabs", 0x4ea0f800),
+	frintn:   two("frintn", 0x4e218800),
+	fcvtns:   two("fcvtns", 0x4e21a800),
+	addInt:   three("add", 0x4ea08400),
+	shl:      {text: "shl v{d}.4s, v{n}.4s, #{i}", word: 0x4f205400, ops: []operand{d, n, imm("i", 1, field{16, 5})}},
+	and:      bits("and", 0x4e201c00),
+	bif:      bits("bif", 0x6ee01c00),
+	ext:      {text: "ext v{d}.16b, v{n}.16b, v{m}.16b, #{i}", word: 0x6e000000, ops: []operand{d, n, m, imm("i", 1, field{11, 4})}},
+	movi:     {text: "movi v{d}.2d, #0", word: 0x6f00e400, ops: []operand{d}},
+	dup:      {text: "dup v{d}.4s, v{n}.s[{i}]", word: 0x4e040400, ops: []operand{d, n, imm("i", 1, field{19, 2})}},
+	trn1:     three("trn1", 0x4e802800),
+	trn2:     three("trn2", 0x4e806800),
+	zip1:     halves("zip1", 0x4ec03800),
+	zip2:     halves("zip2", 0x4ec07800),
+	scvtf:    {text: "scvtf s{d}, x{n}", word: 0x9e220000, ops: []operand{d, base}},
+	faddS:    {text: "fadd s{d}, s{n}, s{m}", word: 0x1e202800, ops: []operand{d, n, m}},
+	fdivS:    {text: "fdiv s{d}, s{n}, s{m}", word: 0x1e201800, ops: []operand{d, n, m}},
+	fsqrtS:   {text: "fsqrt s{d}, s{n}", word: 0x1e21c000, ops: []operand{d, n}},
+	ldr:      at("ldr q", 0x3dc00000, 16),
+	ldrPost:  post("ldr q", 0x3cc00400),
+	ldp:      {text: "ldp q{d}, q{t}, [x{n}, #{o}]", word: 0xad400000, ops: []operand{d, t, base, offset(16, field{15, 7})}},
+	ldpPost:  {text: "ldp q{d}, q{t}, [x{n}], #{o}", word: 0xacc00000, ops: []operand{d, t, base, offset(16, field{15, 7})}},
+	str:      at("str q", 0x3d800000, 16),
+	stp:      {text: "stp q{d}, q{t}, [x{n}, #{o}]", word: 0xad000000, ops: []operand{d, t, base, offset(16, field{15, 7})}},
+	ldrSPost: post("ldr s", 0xbc400400),
+	strSPost: post("str s", 0xbc000400),
+	ld1Post:  lane("ld1", 0x0ddf8000),
+	st1Post:  lane("st1", 0x0d9f8000),
+	ld1r:     {text: "ld1r {v{d}.4s}, [x{n}]", word: 0x4d40c800, ops: []operand{d, base}},
+	prfm:     {text: "prfm pldl1keep, [x{n}]", word: 0xf9800000, ops: []operand{base}},
+
+	mov:    {text: "mov v{d}.16b, v{n}.16b", goas: "VMOV V{n}.B16, V{d}.B16", ops: []operand{vec("d"), vec("n")}},
+	addR:   {text: "add x{d}, x{n}, x{m}", goas: "ADD R{m}, R{n}, R{d}", ops: []operand{rd, rn, rm}},
+	addI:   {text: "add x{d}, x{n}, #{i}", goas: "ADD ${i}, R{n}, R{d}", ops: []operand{rd, rn, imm12}},
+	subR:   {text: "sub x{d}, x{n}, x{m}", goas: "SUB R{m}, R{n}, R{d}", ops: []operand{rd, rn, rm}},
+	subsI:  {text: "subs x{d}, x{n}, #{i}", goas: "SUBS ${i}, R{n}, R{d}", ops: []operand{rd, rn, imm12}},
+	addsI:  {text: "adds x{d}, x{n}, #{i}", goas: "ADDS ${i}, R{n}, R{d}", ops: []operand{rd, rn, imm12}},
+	lslI:   {text: "lsl x{d}, x{n}, #{i}", goas: "LSL ${i}, R{n}, R{d}", ops: []operand{rd, rn, imm("i", 1, field{16, 6})}},
+	lsrI:   {text: "lsr x{d}, x{n}, #{i}", goas: "LSR ${i}, R{n}, R{d}", ops: []operand{rd, rn, imm("i", 1, field{16, 6})}},
+	movR:   {text: "mov x{d}, x{n}", goas: "MOVD R{n}, R{d}", ops: []operand{rd, rn}},
+	movI:   {text: "mov x{d}, #{i}", goas: "MOVD ${i}, R{d}", ops: []operand{rd, imm("i", 1, field{5, 16})}},
+	cmpI:   {text: "cmp x{n}, #{i}", goas: "CMP ${i}, R{n}", ops: []operand{rn, imm12}},
+	cselGT: {text: "csel x{d}, x{n}, x{m}, gt", goas: "CSEL GT, R{n}, R{m}, R{d}", ops: []operand{rd, rn, rm}},
+	cselLT: {text: "csel x{d}, x{n}, x{m}, lt", goas: "CSEL LT, R{n}, R{m}, R{d}", ops: []operand{rd, rn, rm}},
+}

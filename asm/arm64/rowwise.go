@@ -1,0 +1,332 @@
+package arm64
+
+import (
+	"math"
+
+	"github.com/multiway-go/multiway/asm"
+)
+
+// A row is taken 32 floats at a time, eight vectors side by side, and what is left as a block whose missing lanes are
+// zero. So element i is summed in lane i%32, whatever the length of the row: the order of a row's sum is part of what
+// kernels of all levels keep.
+const (
+	chains = 8
+	block  = 4 * chains
+)
+
+// Registers that row has in every kernel that walks rows.
+const (
+	rowBlocks = R(19) // whole blocks of a row
+	rowRest   = R(20) // floats after them, 0..31
+	rowFours  = R(21) // bytes in whole vectors of the rest
+	rowOdd    = R(22) // floats after those, 0..3
+	rowMask   = R(23) // address of the eight masks of the rest
+	rowLeft   = R(24) // blocks to go in the row at hand
+	rowSpare  = R(25)
+	rowCut    = V(31) // the vector that the row's end cuts
+)
+
+// row says how to walk the rows of one or two matrices.
+type row struct{ w *writer }
+
+// newRow splits the argument n.
+func newRow(w *writer) row {
+	w.arg("n", rowBlocks)
+	w.LSR(rowSpare, rowBlocks, 5)
+	w.LSL(rowLeft, rowSpare, 5)
+	w.SUB(rowRest, rowBlocks, rowLeft)
+	w.MOVR(rowBlocks, rowSpare)
+	w.LSR(rowFours, rowRest, 2)
+	w.LSL(rowFours, rowFours, 2)
+	w.SUB(rowOdd, rowRest, rowFours)
+	w.LSL(rowFours, rowFours, 2)
+	// Vector i of the rest keeps lanes l with 4i+l < rest: 32 words from table + 4*(32-rest).
+	w.masks(rowMask)
+	w.ADDI(rowMask, rowMask, 4*block)
+	w.LSL(rowSpare, rowRest, 2)
+	w.SUB(rowMask, rowMask, rowSpare)
+	return row{w}
+}
+
+// masks loads the address of a table of 32 words of ones, then 32 of zeros.
+func (w *writer) masks(d R) R {
+	table := make([]uint32, 2*block)
+	for i := range block {
+		table[i] = math.MaxUint32
+	}
+	return w.words("masks", d, table...)
+}
+
+// each calls f to write the code of a whole block, and again for the rest. In between the code loops over the row. at are
+// the registers that hold the block's addresses, for rows that begin at from.
+func (r row) each(from, at []R, f func(masked bool)) {
+	w := r.w
+	loop, rest, done := w.label("loop"), w.label("rest"), w.label("done")
+	for i := range from {
+		w.MOVR(at[i], from[i])
+	}
+	w.MOVR(rowLeft, rowBlocks)
+	w.CBZ(rowBlocks, rest)
+	w.loop(loop, w.BNE, func() {
+		f(false)
+		for _, p := range at {
+			w.ADDI(p, p, 4*block)
+		}
+		w.SUBSI(rowLeft, rowLeft, 1)
+	})
+	w.mark(rest)
+	w.CBZ(rowRest, done)
+	f(true)
+	w.mark(done)
+}
+
+// load reads the block at p; lanes past the row are zero and not read.
+func (r row) load(v vecs, p R, masked bool) {
+	w := r.w
+	if !masked {
+		for i := 0; i < len(v); i += 2 {
+			w.LDP(v[i], v[i+1], p, 16*i)
+		}
+		return
+	}
+	// First the one to three floats of the vector that the end cuts, then the whole vectors before it.
+	got, done := w.label("got"), w.label("loaded")
+	w.ADD(rowSpare, p, rowFours)
+	w.ZERO(rowCut)
+	w.CBZ(rowOdd, got)
+	w.LDRs(rowCut, rowSpare, 4)
+	w.CMPI(rowOdd, 2)
+	w.BLT(got)
+	w.LD1(rowCut, 1, rowSpare)
+	w.BEQ(got)
+	w.LD1(rowCut, 2, rowSpare)
+	w.mark(got)
+	v.each(func(i int) { w.ZERO(v[i]) })
+	r.cut(v, func(i int) { w.LDR(v[i], p, 16*i) }, func(i int) { w.MOV(v[i], rowCut) }, done)
+}
+
+// cut calls whole for the vectors before the one that the row's end cuts, then end for that one.
+func (r row) cut(v vecs, whole, end func(i int), done string) {
+	w := r.w
+	var cut [chains]string
+	for i := range v[1:] {
+		cut[i] = w.label("cut")
+		w.CMPI(rowRest, 4*(i+1))
+		w.BLT(cut[i])
+		whole(i)
+	}
+	end(chains - 1)
+	w.B(done)
+	for i := range v[1:] {
+		w.mark(cut[i])
+		end(i)
+		if i < chains-2 {
+			w.B(done)
+		}
+	}
+	w.mark(done)
+}
+
+// and clears the lanes past the row.
+func (r row) and(v vecs) {
+	v.each(func(i int) {
+		r.w.LDR(rowCut, rowMask, 16*i)
+		r.w.AND(v[i], v[i], rowCut)
+	})
+}
+
+// store writes the block at p and nothing past the row.
+func (r row) store(v vecs, p R, masked bool) {
+	w := r.w
+	if !masked {
+		for i := 0; i < len(v); i += 2 {
+			w.STP(v[i], v[i+1], p, 16*i)
+		}
+		return
+	}
+	done := w.label("stored")
+	r.cut(v, func(i int) { w.STR(v[i], p, 16*i) }, func(i int) { w.MOV(rowCut, v[i]) }, w.label("end"))
+	w.CBZ(rowOdd, done)
+	w.ADD(rowSpare, p, rowFours)
+	w.STRs(rowCut, rowSpare, 4)
+	w.CMPI(rowOdd, 2)
+	w.BLT(done)
+	w.ST1(rowCut, 1, rowSpare)
+	w.BEQ(done)
+	w.ST1(rowCut, 2, rowSpare)
+	w.mark(done)
+}
+
+// quarters adds eight vectors up to two, in the order that 256-bit registers make natural: their halves are neighbours.
+func (w *writer) quarters(v vecs) {
+	for _, p := range [][2]int{{0, 2}, {1, 3}, {4, 6}, {5, 7}, {0, 4}, {1, 5}} {
+		w.FADD(v[p[0]], v[p[0]], v[p[1]])
+	}
+}
+
+// total adds two vectors up; the sum is in lane 0 of the first. The second is lost.
+func (w *writer) total(v, u V) V {
+	w.FADD(v, v, u)
+	w.EXT(u, v, v, 8)
+	w.FADD(v, v, u)
+	w.FADDP(v, v, v)
+	return v
+}
+
+// sum adds eight vectors of partial sums up; the sum is in lane 0 of the first.
+func (w *writer) sum(v vecs) V {
+	w.quarters(v)
+	return w.total(v[0], v[1])
+}
+
+// forRows calls f to write the code of one row; the code loops over the rows, counted in R0, and moves each pointer by its
+// stride.
+func (w *writer) forRows(ptr, stride []R, f func()) {
+	rows := w.arg("rows", 0)
+	w.CMPI(rows, 0)
+	w.BLE("return")
+	w.mark("row")
+	f()
+	for i := range ptr {
+		w.ADD(ptr[i], ptr[i], stride[i])
+	}
+	w.SUBSI(rows, rows, 1)
+	w.BNE("row")
+	w.mark("return")
+	w.RET()
+}
+
+// matrices loads the arguments of a kernel that takes the rows of src to those of dst: R1, R2 and strides R3, R4.
+func (w *writer) matrices() (dst, src, ldd, lds R) {
+	return w.arg("dst", 1), w.arg("src", 2), w.floats("ldd", 3), w.floats("lds", 4)
+}
+
+// layerNorm writes two-pass layer normalisation.
+//
+//	V0..V7    the block
+//	V8..V15   partial sums, then gain
+//	V16..V23  bias
+//	V24       mean
+//	V25       1/deviation
+//	V26, V27  n and eps
+//	R5, R6    gain, bias
+//	R7..R10   the block's dst, src, gain, bias
+func layerNorm(w *writer, _ asm.Kernel) {
+	dst, src, ldd, lds := w.matrices()
+	gain, bias := w.arg("gain", 5), w.arg("bias", 6)
+	const atDst, atSrc, atGain, atBias = R(7), R(8), R(9), R(10)
+	const mean, scale, count, eps = V(24), V(25), V(26), V(27)
+	x, s, g, b := regs(0, chains), regs(8, chains), regs(8, chains), regs(16, chains)
+	r := newRow(w)
+	w.arg("n", rowSpare)
+	w.SCVTFs(count, rowSpare)
+	w.single("eps", eps)
+	w.forRows([]R{dst, src}, []R{ldd, lds}, func() {
+		s.each(func(i int) { w.ZERO(s[i]) })
+		r.each([]R{src}, []R{atSrc}, func(masked bool) {
+			r.load(x, atSrc, masked)
+			s.each(func(i int) { w.FADD(s[i], s[i], x[i]) })
+		})
+		w.FDIVs(mean, w.sum(s), count)
+		w.DUP(mean, mean, 0)
+
+		s.each(func(i int) { w.ZERO(s[i]) })
+		r.each([]R{src}, []R{atSrc}, func(masked bool) {
+			r.load(x, atSrc, masked)
+			x.each(func(i int) { w.FSUB(x[i], x[i], mean) })
+			if masked {
+				r.and(x)
+			}
+			s.each(func(i int) { w.FMLA(s[i], x[i], x[i]) })
+		})
+		w.FDIVs(scale, w.sum(s), count)
+		w.FADDs(scale, scale, eps)
+		w.FSQRTs(scale, scale)
+		w.vectors("one", rowSpare, 1)
+		w.LDR(s[0], rowSpare, 0)
+		w.FDIVs(scale, s[0], scale)
+		w.DUP(scale, scale, 0)
+
+		w.CBZ(gain, "bare")
+		r.each([]R{dst, src, gain, bias}, []R{atDst, atSrc, atGain, atBias}, func(masked bool) {
+			r.load(x, atSrc, masked)
+			r.load(g, atGain, masked)
+			r.load(b, atBias, masked)
+			x.each(func(i int) { w.FSUB(x[i], x[i], mean) })
+			x.each(func(i int) { w.FMUL(x[i], x[i], scale) })
+			x.each(func(i int) { w.FMLA(b[i], x[i], g[i]) })
+			r.store(b, atDst, masked)
+		})
+		w.B("next")
+		w.mark("bare")
+		r.each([]R{dst, src}, []R{atDst, atSrc}, func(masked bool) {
+			r.load(x, atSrc, masked)
+			x.each(func(i int) { w.FSUB(x[i], x[i], mean) })
+			x.each(func(i int) { w.FMUL(x[i], x[i], scale) })
+			r.store(x, atDst, masked)
+		})
+		w.mark("next")
+	})
+}
+
+// gelu writes max(x,0) - |x|/2 * erfc(|x|/sqrt2), with erfc(u/sqrt2) = 2^(u*P(u)) and u at most 6.
+//
+//	V0..V7    u = |x|, then what exp2 needs, then x
+//	V8..V15   u again
+//	V8..V16   P(u), then u*P(u)
+//	V17..V25  its power of 2
+//	V26..V28  6, 1/2, 0
+//	R5, R6    the block's dst and src
+//	R7, R8    coefficients of P and of exp2
+func gelu(w *writer, _ asm.Kernel) {
+	dst, src, ldd, lds := w.matrices()
+	const atDst, atSrc, coefs, exps = R(5), R(6), R(7), R(8)
+	const top, half, zero = V(26), V(27), V(28)
+	cs := asm.GeluCoef()
+	w.vectors("gelu", coefs, append(cs, 6, 0.5)...)
+	w.LDR(top, coefs, 16*len(cs))
+	w.LDR(half, coefs, 16*(len(cs)+1))
+	w.ZERO(zero)
+	w.exp2Coefs(exps)
+	r := newRow(w)
+	w.forRows([]R{dst, src}, []R{ldd, lds}, func() {
+		r.each([]R{dst, src}, []R{atDst, atSrc}, func(masked bool) {
+			u := regs(0, chains)
+			r.load(u, atSrc, masked)
+			u.each(func(i int) { w.FABS(u[i], u[i]) })
+			u.each(func(i int) { w.FMIN(u[i], u[i], top) })
+			q := w.horner(regs(8, chains+1), u, coefs, len(cs))
+			q.each(func(i int) { w.FMUL(q[i], q[i], u[i]) })
+			e := w.exp2(q, u, regs(17, chains+1), exps)
+			// x is read again: it need not stay in registers meanwhile.
+			x, u := regs(0, chains), regs(8, chains)
+			r.load(x, atSrc, masked)
+			u.each(func(i int) { w.FABS(u[i], x[i]) })
+			u.each(func(i int) { w.FMIN(u[i], u[i], top) })
+			u.each(func(i int) { w.FMUL(u[i], u[i], half) })
+			x.each(func(i int) { w.FMAX(x[i], x[i], zero) })
+			x.each(func(i int) { w.FMLS(x[i], u[i], e[i]) })
+			r.store(x, atDst, masked)
+		})
+	})
+}
+
+// add writes dst += src.
+//
+//	V0..V7    dst
+//	V8..V15   src
+//	R5, R6    the block's dst and src
+func add(w *writer, _ asm.Kernel) {
+	dst, src, ldd, lds := w.matrices()
+	const atDst, atSrc = R(5), R(6)
+	x, y := regs(0, chains), regs(8, chains)
+	r := newRow(w)
+	w.forRows([]R{dst, src}, []R{ldd, lds}, func() {
+		r.each([]R{dst, src}, []R{atDst, atSrc}, func(masked bool) {
+			r.load(x, atDst, masked)
+			r.load(y, atSrc, masked)
+			x.each(func(i int) { w.FADD(x[i], x[i], y[i]) })
+			r.store(x, atDst, masked)
+		})
+	})
+}
