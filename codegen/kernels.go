@@ -7,7 +7,33 @@ import (
 
 	"github.com/multiway-go/multiway/asm"
 	"github.com/multiway-go/multiway/asm/amd64"
+	"github.com/multiway-go/multiway/asm/arm64"
 )
+
+// emitter writes the assembly of one architecture.
+type emitter struct {
+	arch string // GOARCH
+	emit func(pkg string, kernels []asm.Kernel) (asmFile, stubFile []byte, err error)
+	// requires returns the instruction sets that a kernel needs beyond those of every CPU of the architecture; nil: none.
+	requires func(asm.Kernel) ([]string, error)
+}
+
+var emitters = []emitter{
+	{"amd64", amd64.Emit, amd64.Requires},
+	{"arm64", arm64.Emit, nil},
+}
+
+// constraint is the build constraint of the architecture's assembly.
+func (e emitter) constraint() string { return e.arch + " && !noasm" }
+
+// noAssembly is the build constraint of what stands in where there is no assembly.
+func noAssembly() string {
+	var archs []string
+	for _, e := range emitters {
+		archs = append(archs, e.arch)
+	}
+	return "noasm || !(" + strings.Join(archs, " || ") + ")"
+}
 
 // tables says which field of rt.Kernels each kernel op fills.
 var tables = []struct {
@@ -53,22 +79,23 @@ func (g *generator) kernelFiles() error {
 		return err
 	}
 
-	var amd []asm.Kernel
-	for _, l := range asm.Levels {
-		if l.Arch == "amd64" {
-			amd = append(amd, kernels(l.ISA)...)
+	for _, e := range emitters {
+		var native []asm.Kernel
+		for _, l := range asm.Levels {
+			if l.Arch == e.arch {
+				native = append(native, kernels(l.ISA)...)
+			}
+		}
+		asmFile, stubs, err := e.emit(g.opt.Package, native)
+		if err != nil {
+			return err
+		}
+		g.files["kernels_"+e.arch+".s"], g.files["kernels_"+e.arch+".go"] = asmFile, stubs
+		if err := g.levels("levels_"+e.arch+".go", e.constraint(), e.arch); err != nil {
+			return err
 		}
 	}
-	asmFile, stubs, err := amd64.Emit(g.opt.Package, amd)
-	if err != nil {
-		return err
-	}
-	g.files["kernels_amd64.s"], g.files["kernels_amd64.go"] = asmFile, stubs
-
-	if err := g.levels("levels_amd64.go", "amd64 && !noasm", "amd64"); err != nil {
-		return err
-	}
-	return g.levels("levels_other.go", "!amd64 || noasm", "")
+	return g.levels("levels_other.go", noAssembly(), "")
 }
 
 // levels writes the file that lists the tables of one architecture, lowest first.

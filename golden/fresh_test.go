@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/multiway-go/multiway/asm/amd64"
+	"github.com/multiway-go/multiway/codegen"
 )
 
 const generated = "../generated"
@@ -43,7 +43,7 @@ func packages(t *testing.T) []string {
 // regenerate makes the package called name in dir, as its go:generate line does.
 func regenerate(name, dir string) error {
 	if name == "kernels" {
-		return amd64.WriteLibrary(dir)
+		return codegen.WriteLibrary(dir)
 	}
 	files, err := filepath.Glob(filepath.Join(generated, name, "*.go"))
 	if err != nil {

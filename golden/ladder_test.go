@@ -31,9 +31,10 @@ var ladder = map[string]rung{
 
 	"asm":       {}, // plain data: neither the IR's programs nor an emitter
 	"asm/amd64": {imports: "asm github.com/mmcloughlin/avo/..."},
+	"asm/arm64": {imports: "asm"},
 	"passes":    {imports: "ir asm", tests: "ir/irtest"},
 
-	"codegen":       {imports: "ir asm asm/amd64 codegen/rt codegen/rt/pixel github.com/dave/jennifer/jen", tests: "passes ir/model ir/checkpoint"},
+	"codegen":       {imports: "ir asm asm/amd64 asm/arm64 codegen/rt codegen/rt/pixel github.com/dave/jennifer/jen", tests: "passes ir/model ir/checkpoint"},
 	"codegen/build": {imports: "ir ir/model ir/checkpoint passes codegen codegen/rt/..."}, // the one package that sees both ends
 
 	"codegen/rt":              {imports: "golang.org/x/sys/...", tests: "generated/kernels"},

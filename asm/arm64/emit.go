@@ -36,6 +36,11 @@ func Emit(pkg string, kernels []asm.Kernel) (asmFile, stubFile []byte, err error
 	var stubs bytes.Buffer
 	fmt.Fprintf(&w.text, "%s\n\n//go:build %s\n\n#include \"textflag.h\"\n", asm.Header, constraint)
 	fmt.Fprintf(&stubs, "%s\n\n//go:build %s\n\npackage %s\n", asm.Header, constraint, pkg)
+	for _, k := range kernels {
+		if l, _ := k.ISA.Level(); l.Arch != "arm64" || !slices.Contains(asm.Catalogue, k) {
+			return nil, nil, fmt.Errorf("%s: no generator", k.Name())
+		}
+	}
 	docs := asm.Docs(kernels)
 	for i, k := range kernels {
 		if err := w.kernel(k); err != nil {
@@ -97,15 +102,11 @@ func frame(signature string) (args []arg, size int) {
 
 // kernel writes one kernel.
 func (w *writer) kernel(k asm.Kernel) error {
-	gen := generators[k.Op]
-	if gen == nil || k.ISA != asm.NEON {
-		return fmt.Errorf("%s: no generator", k.Name())
-	}
 	var size int
 	w.name, w.lines, w.hot, w.labels = k.Name(), nil, nil, 0
 	w.args, size = frame(k.Op.Row().Signature)
 	fmt.Fprintf(&w.text, "\n// %s\nTEXT ·%s(SB), NOSPLIT, $0-%d\n", declaration(k), w.name, size)
-	gen(w, k)
+	generators[k.Op](w, k)
 	return w.err
 }
 

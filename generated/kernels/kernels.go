@@ -4,7 +4,7 @@
 // that multiway generates do not import it: each carries a copy of the kernels it uses.
 package kernels
 
-//go:generate go test ../../asm/amd64 -run Library -update
+//go:generate go test ../../codegen -run Library -update
 
 // Kernel is a compiled kernel.
 type Kernel struct {

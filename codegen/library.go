@@ -1,4 +1,4 @@
-package amd64
+package codegen
 
 import (
 	"bytes"
@@ -6,7 +6,6 @@ import (
 	"go/format"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"github.com/multiway-go/multiway/asm"
 )
@@ -14,41 +13,39 @@ import (
 // Library returns the files of package generated/kernels, by name: every kernel of the catalogue, compiled, behind one
 // table by name. The same catalogue gives the same bytes.
 func Library() (map[string][]byte, error) {
-	var generic, native []asm.Kernel
+	of := map[string][]asm.Kernel{} // by architecture
 	for _, k := range asm.Catalogue {
-		switch l, _ := k.ISA.Level(); l.Arch {
-		case "":
-			generic = append(generic, k)
-		case "amd64":
-			native = append(native, k)
-		}
+		l, _ := k.ISA.Level()
+		of[l.Arch] = append(of[l.Arch], k)
 	}
 	files := map[string][]byte{}
 	var err error
-	if files["kernels_generic.go"], err = asm.TwinFile("kernels", generic); err != nil {
+	if files["kernels_generic.go"], err = asm.TwinFile("kernels", of[""]); err != nil {
 		return nil, err
 	}
-	if files["kernels_amd64.s"], files["kernels_amd64.go"], err = Emit("kernels", native); err != nil {
-		return nil, err
-	}
-
 	var b bytes.Buffer
 	b.WriteString(asm.Header + libraryDoc)
-	if err := table(&b, "generic", generic); err != nil {
+	if err := libraryTable(&b, "generic", of[""], nil); err != nil {
 		return nil, err
 	}
 	if files["kernels.go"], err = format.Source(b.Bytes()); err != nil {
 		return nil, err
 	}
-	b.Reset()
-	fmt.Fprintf(&b, "%s\n\n//go:build %s\n\npackage kernels\n", asm.Header, constraint)
-	if err := table(&b, "native", native); err != nil {
-		return nil, err
+	for _, e := range emitters {
+		native := of[e.arch]
+		if files["kernels_"+e.arch+".s"], files["kernels_"+e.arch+".go"], err = e.emit("kernels", native); err != nil {
+			return nil, err
+		}
+		b.Reset()
+		fmt.Fprintf(&b, "%s\n\n//go:build %s\n\npackage kernels\n", asm.Header, e.constraint())
+		if err := libraryTable(&b, "native", native, e.requires); err != nil {
+			return nil, err
+		}
+		if files["native_"+e.arch+".go"], err = format.Source(b.Bytes()); err != nil {
+			return nil, err
+		}
 	}
-	if files["native_amd64.go"], err = format.Source(b.Bytes()); err != nil {
-		return nil, err
-	}
-	files["native_none.go"] = fmt.Appendf(nil, "%s\n\n//go:build !(%s)\n\npackage kernels\n\nvar native []Kernel\n", asm.Header, constraint)
+	files["native_none.go"] = fmt.Appendf(nil, "%s\n\n//go:build %s\n\npackage kernels\n\nvar native []Kernel\n", asm.Header, noAssembly())
 	return files, nil
 }
 
@@ -58,7 +55,7 @@ const libraryDoc = `
 // that multiway generates do not import it: each carries a copy of the kernels it uses.
 package kernels
 
-//go:generate go test ../../asm/amd64 -run Library -update
+//go:generate go test ../../codegen -run Library -update
 
 // Kernel is a compiled kernel.
 type Kernel struct {
@@ -73,20 +70,19 @@ type Kernel struct {
 func All() []Kernel { return append(generic[:len(generic):len(generic)], native...) }
 `
 
-// table writes a variable with a row for each kernel.
-func table(b *bytes.Buffer, name string, kernels []asm.Kernel) error {
+// libraryTable writes a variable with a row for each kernel. requires says what a kernel needs of the CPU; nil is nothing.
+func libraryTable(b *bytes.Buffer, name string, kernels []asm.Kernel, requires func(asm.Kernel) ([]string, error)) error {
 	fmt.Fprintf(b, "\nvar %s = []Kernel{\n", name)
 	for _, k := range kernels {
-		var needs []string
-		if k.ISA != asm.Generic {
-			var err error
-			if needs, err = Requires(k); err != nil {
+		fmt.Fprintf(b, "{Name: %q, Level: %q, ", k.Name(), k.ISA)
+		if requires != nil {
+			needs, err := requires(k)
+			if err != nil {
 				return err
 			}
-		}
-		fmt.Fprintf(b, "{Name: %q, Level: %q, ", k.Name(), k.ISA)
-		if needs = slices.DeleteFunc(needs, func(s string) bool { return slices.Contains(baseline, s) }); len(needs) > 0 {
-			fmt.Fprintf(b, "Requires: %#v, ", needs)
+			if len(needs) > 0 {
+				fmt.Fprintf(b, "Requires: %#v, ", needs)
+			}
 		}
 		fmt.Fprintf(b, "Func: %s},\n", k.Name())
 	}
