@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/multiway-go/multiway/codegen"
 	"github.com/multiway-go/multiway/codegen/rt"
@@ -66,7 +67,11 @@ func (m *Model) Write(o Options) (*Report, error) {
 			return nil, err // before the work that would be for nothing
 		}
 	}
-	o.log("compiling %d functions", len(described.Funcs))
+	var names []string
+	for _, f := range described.Funcs {
+		names = append(names, f.Name)
+	}
+	o.log("compiling %s", strings.Join(names, ", "))
 	planned, err := m.Plan(described)
 	if err != nil {
 		return nil, err
