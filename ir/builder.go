@@ -41,6 +41,14 @@ func (b *Builder) Param(name string, t Type) *Value {
 	return v
 }
 
+// State adds a parameter that the runtime keeps between calls. States come after
+// the other parameters.
+func (b *Builder) State(name string, t Type) *Value {
+	v := b.Param(name, t)
+	v.State = true
+	return v
+}
+
 // Segment appends a run of n rows to the whole sequence, owned by the expert name.
 func (b *Builder) Segment(name string, n Dim) {
 	b.F.Segments = append(b.F.Segments, Segment{Name: name, Len: n})
@@ -200,6 +208,17 @@ func (b *Builder) Attention(q, k, v *Value, heads int) *Value {
 // bundle added. The sequence is the text, then the picture, or one of the two.
 func (b *Builder) BiasedAttention(q, k, v *Value, heads int, bundle string) *Value {
 	return b.Op(OpAttention, "", bundle, Attrs{IntAttr("heads", heads)}, q, k, v)
+}
+
+// PrefixAttention is attention in which a query sees the first prefix keys and, of
+// the others, those up to its own place; the first query's is at.
+func (b *Builder) PrefixAttention(q, k, v *Value, heads int, at, prefix Dim) *Value {
+	return b.Op(OpAttention, "", "", Attrs{IntAttr("heads", heads), DimAttr("at", at), DimAttr("prefix", prefix)}, q, k, v)
+}
+
+// Store is the first n rows of x, which the runtime keeps as rows of a state.
+func (b *Builder) Store(x *Value, slot, n int) *Value {
+	return b.Op(OpStore, "", "", Attrs{IntAttr("slot", slot), IntAttr("rows", n)}, x)
 }
 
 // unique returns hint, or hint with the smallest number from 2 on that is free.

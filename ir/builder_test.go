@@ -92,7 +92,7 @@ func TestBuilderErrors(t *testing.T) {
 		}, "f: h = linear x, @l0.q.vision: @l0.q.vision.w is f32[4,6], want 4 columns to match x: f32[3+T,4]"},
 		{"attribute", func(b *ir.Builder, x *ir.Value) {
 			b.Op(ir.OpAttention, "q", "", ir.Attrs{ir.IntAttr("head", 2)}, x, x, x)
-		}, `f: q = attention x, x, x {head=2}: unknown attribute "head"; attention has heads, scale, base, at`},
+		}, `f: q = attention x, x, x {head=2}: unknown attribute "head"; attention has heads, scale, base, at, prefix`},
 		{"first error only", func(b *ir.Builder, x *ir.Value) {
 			y := b.L2Norm(x, 0)
 			b.Attention(y, y, y, 7)

@@ -38,6 +38,17 @@
 // {route=vl} names one expert for the whole sequence when there are two or more
 // segments.
 //
+// A parameter marked state is kept by the runtime between calls, such as the keys and
+// values of a caption's words so far. store says which rows of a call are added to it;
+// here it is its argument, and whoever calls the function keeps the result. A function
+// with states may run at T = 0, nothing cached, so none of its values has T rows alone.
+//
+//	func step(ids: i32[2], state kv0: f32[197+T,8]) {
+//	  ...
+//	  c0    = crossattention q0, kv0, new {heads=2 at=197+T prefix=197+T} : f32[2,4]
+//	  new0  = store new {slot=0 rows=1} : f32[1,8]
+//	  ...
+//
 // keep marks a weight that no function needs but the Go API reads. Late passes add
 // to lines: "layout=panel16 at 4096" to a weight that is packed at a byte offset of
 // the weight file, "at 128" to a value placed at a byte offset of the arena,
@@ -48,7 +59,7 @@
 //	program  = "program" name [ "T<=" number ] { weight | func }
 //	weight   = "weight" "@"path type [ "keep" ] [ "layout="word ] [ "at" number ]
 //	func     = "func" name "(" [ param { "," param } ] ")" [ "segments" segment { "," segment } ] [ "arena=" number ] "{" { value } return "}"
-//	param    = name ":" type [ "at" number ]
+//	param    = [ "state" ] name ":" type [ "at" number ]
 //	segment  = name "=" dim
 //	value    = name "=" op [ arg { "," arg } ] [ "{" { key"="word } "}" ] ":" type [ "at" number ]
 //	arg      = name | "@"path, the path last

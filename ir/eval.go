@@ -26,8 +26,8 @@ func (p *Program) Run(fn string, t int, in map[string]*Tensor) (map[string]*Tens
 	if err := verifyFunc(q, f); err != nil {
 		return nil, err
 	}
-	if t < 1 && p.MaxT > 0 || t > p.MaxT && f.UsesT() {
-		return nil, fmt.Errorf("%s: text length %d is not in 1..%d", fn, t, p.MaxT)
+	if t < f.MinT() && p.MaxT > 0 || t < 0 || t > p.MaxT && f.UsesT() {
+		return nil, fmt.Errorf("%s: text length %d is not in %d..%d", fn, t, f.MinT(), p.MaxT)
 	}
 	args := make([]*Tensor, len(f.Params))
 	for i, v := range f.Params {

@@ -85,6 +85,11 @@ func TestOps(t *testing.T) {
 		{op: "attention x, z, z {heads=1 base=2} : f32[1,1]", x: matrix(1, 1), z: matrix(2, 0, 2), want: matrix(1, 2*e1+0*e0)},
 		{op: "attention x, z, z {heads=2 scale=1} : f32[1,2]", x: matrix(1, 1, 1), z: matrix(2, 0, 5, 2, 5), want: matrix(1, 2*a1, 5)},
 		{op: "attention x, z, z {heads=1} : f32[1,2]", x: matrix(1, 1, 0), z: matrix(2, 0, 3, 2, 5), want: matrix(1, 2*d1, 3*d0+5*d1)},
+		// One query of the prefix, which sees it alone, and one that sees itself too.
+		{op: "attention x, z, z {heads=1 prefix=1} : f32[2,1]", x: matrix(2, 1, 1), z: matrix(2, 0, 2), want: matrix(2, 0, 2*a1)},
+		{op: "attention x, z, z {heads=1 at=1 prefix=1} : f32[1,1]", x: matrix(1, 1), z: matrix(2, 0, 2), want: matrix(1, 2*a1)},
+		{op: "attention x, z, z {heads=1 at=1 prefix=2} : f32[2,1]", x: matrix(2, 1, 1), z: matrix(3, 0, 2, 9), want: matrix(2, 2*a1, (2*math.Exp(2)+9*math.Exp(9))/(1+math.Exp(2)+math.Exp(9)))},
+		{op: "store x {slot=0 rows=1} : f32[1,2]", x: matrix(2, 1, 2, 3, 4), want: matrix(1, 1, 2)},
 	}
 	for _, tt := range tests {
 		t.Run(tt.op, func(t *testing.T) {

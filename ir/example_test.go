@@ -157,23 +157,26 @@ func Example_opTable() {
 	//     x [R,D] -> [R,D]: x / max(|x|, floor) of each row
 	//     floor=
 	// attention
-	//     q [S,D], k [K,D], v [K,E] -> [S,E]: per head softmax(scale*q*k^T + bias)*v; scale is d^-0.5 unless given, base 2 means 2^x for e^x; the bundle, if any, is a relative position bias
-	//     @text? @image? @cross? heads= scale= base= at=
+	//     q [S,D], k [K,D], v [K,E] -> [S,E]: per head softmax(scale*q*k^T + bias)*v; scale is d^-0.5 unless given, base 2 means 2^x for e^x; the bundle, if any, is a relative position bias; with prefix, query r sees keys 0..max(prefix,at+r+1)-1 only
+	//     @text? @image? @cross? heads= scale= base= at= prefix=
+	// store
+	//     x [R,D] -> [rows,D]: the first rows of x, which the runtime adds to state number slot
+	//     slot= rows=
 	// embed_patches
 	//     image f32[C,H,W] -> [1+N,D]: patches through proj, the row cls before them, the rows of pos added
 	//     @proj.w @proj.b? @cls.w @pos.w? patch=
 	// embed
-	//     ids i32[R] -> [R,D]: rows of tok, the rows of pos added
-	//     @tok.w @pos.w?
+	//     ids i32[R] -> [R,D]: rows of tok, the rows of pos from row pos on added; pos is 0 unless given
+	//     @tok.w @pos.w? pos=
 	// qkv
 	//     x [R,D] -> [R,Q+K+V]: norm, then the linears q, k and v side by side; parts=q or parts=kv leaves the others out; no eps: no norm; eps but no ln: the bare norm
 	//     @ln.g? @ln.b? @q.w? @q.b? @k.w? @k.b? @v.w? @v.b? eps= heads= parts=
 	// selfattention
 	//     qkv [S,3D] -> [S,D]: attention of its thirds; the bundle, if any, is its relative position bias
-	//     @text? @image? @cross? heads= scale= base= at=
+	//     @text? @image? @cross? heads= scale= base= at= prefix=
 	// crossattention
-	//     q [S,D], kv [K,2D] -> [S,D]: attention of q and the halves of kv; the bundle, if any, is its relative position bias
-	//     @text? @image? @cross? heads= scale= base= at=
+	//     q [S,D], kv [K,2D], ... -> [S,D]: attention of q and the halves of kv, several of them below each other; the bundle, if any, is its relative position bias
+	//     @text? @image? @cross? heads= scale= base= at= prefix=
 	// attnout
 	//     c [R,E], x [R,D] -> [R,D]: x + out(norm(c)); no eps: no norm; eps but no sub: the bare norm
 	//     @sub.g? @sub.b? @out.w @out.b? eps=

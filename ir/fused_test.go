@@ -45,6 +45,21 @@ func TestFused(t *testing.T) {
 			k = cols x {at=4 len=4} : f32[5,4]
 			v = cols x {at=8 len=4} : f32[5,4]
 			y = attention q, k, v {heads=2 scale=1 base=2} : f32[5,4]`},
+		{"selfattention of a prefix", "", "x: f32[3+T,12]",
+			"y = selfattention x {heads=2 prefix=3} : f32[3+T,4]",
+			`q = cols x {at=0 len=4} : f32[3+T,4]
+			k = cols x {at=4 len=4} : f32[3+T,4]
+			v = cols x {at=8 len=4} : f32[3+T,4]
+			y = attention q, k, v {heads=2 prefix=3} : f32[3+T,4]`},
+		{"crossattention of a state", "", "q: f32[2,4], x: f32[2,8], state s: f32[3+T,8]",
+			"y = crossattention q, s, x {heads=2 at=3+T prefix=3+T} : f32[2,4]",
+			`c = cols s {at=0 len=4} : f32[3+T,4]
+			d = cols s {at=4 len=4} : f32[3+T,4]
+			k = cols x {at=0 len=4} : f32[2,4]
+			v = cols x {at=4 len=4} : f32[2,4]
+			ks = concat c, k : f32[5+T,4]
+			vs = concat d, v : f32[5+T,4]
+			y = attention q, ks, vs {heads=2 at=3+T prefix=3+T} : f32[2,4]`},
 		{"crossattention", "", "q: f32[1,4], x: f32[1+T,8]",
 			"y = crossattention q, x {heads=4 scale=0.5} : f32[1,4]",
 			`k = cols x {at=0 len=4} : f32[1+T,4]
@@ -90,6 +105,11 @@ func TestFused(t *testing.T) {
 			"y = embed ids, @e : f32[T,4]",
 			`x = lookup ids, @e.tok : f32[T,4]
 			y = addrows x, @e.pos : f32[T,4]`},
+		{"embed from a position", "e.tok.w e.pos.w", "ids: i32[2], state s: f32[3+T,4]",
+			"x = embed ids, @e {pos=3+T} : f32[2,4]\ny = add x, x : f32[2,4]",
+			`z = lookup ids, @e.tok : f32[2,4]
+			x = addrows z, @e.pos {at=3+T} : f32[2,4]
+			y = add x, x : f32[2,4]`},
 		{"embed without positions", "e.tok.w", "ids: i32[T]",
 			"y = embed ids, @e : f32[T,4]",
 			`y = lookup ids, @e.tok : f32[T,4]`},

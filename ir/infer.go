@@ -346,9 +346,17 @@ func (c *Infer) sameArgs() error {
 	return nil
 }
 
+// minT is the smallest run-time length.
+func (c *Infer) minT() int {
+	if c.P.fromZero {
+		return 0
+	}
+	return 1
+}
+
 // inside checks 0 <= at, 1 <= n and at+n <= rows for every T.
 func (c *Infer) inside(at, n, rows Dim) error {
-	for _, t := range []int{1, max(1, c.P.MaxT)} {
+	for _, t := range []int{c.minT(), max(1, c.P.MaxT)} {
 		if n.At(t) < 1 || at.At(t)+n.At(t) > rows.At(t) {
 			return fmt.Errorf("%v row(s) from row %v on are not inside %v rows when T is %d", n, at, rows, t)
 		}

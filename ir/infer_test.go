@@ -64,7 +64,7 @@ func f(x: f32[3,4], y: f32[3+T,5], img: f32[3,4,4], ids: i32[T], s: f32[2,4], t:
 		{"attention x, x, y {heads=2}", "y is f32[3+T,5], want 3 rows to match x: f32[3,4]"},
 		{"attention x, x, x {heads=3}", "3 heads do not divide 4 and 4 columns"},
 		{"attention x, x, x {heads=2 base=10}", "base is 10, want 2, or no base for e"},
-		{"attention x, x, x {heads=2 at=1}", "at=1 says where the queries are, which only matters with a bias; remove it or name the bundle"},
+		{"attention x, x, x {heads=2 at=1}", "at=1 says where the queries are, which only matters with a bias or a prefix; remove it, or name one"},
 		{"attention x, x, x, @m {heads=2}", "bundle @m has none of the weights of attention (text? image? cross?); without weights name no bundle"},
 		{"attention x, x, x, @r {heads=2}", "3 constant rows are no class row and a square of patches"},
 		{"attention s, s, s, @r {heads=1}", "@r.image is f32[4,2], want 1 columns, one a head"},

@@ -117,6 +117,7 @@ var (
 	OpMean      = new(Op)
 	OpL2Norm    = new(Op)
 	OpAttention = new(Op)
+	OpStore     = new(Op)
 )
 
 // The fused ops.
@@ -133,7 +134,7 @@ var (
 // Ops is the op table, in the order the documentation lists them.
 var Ops = []*Op{
 	OpPatches, OpLookup, OpConst, OpAddRows, OpAddRow, OpLinear, OpLayerNorm, OpGelu, OpTanh, OpAdd, OpScale,
-	OpConcat, OpRows, OpCols, OpHCat, OpSelect, OpMean, OpL2Norm, OpAttention,
+	OpConcat, OpRows, OpCols, OpHCat, OpSelect, OpMean, OpL2Norm, OpAttention, OpStore,
 	OpEmbedPatches, OpEmbed, OpQKV, OpSelfAttention, OpCrossAttention, OpAttnOut, OpFFN,
 }
 

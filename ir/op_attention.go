@@ -8,7 +8,7 @@ import (
 func init() {
 	*OpAttention = Op{
 		Name: "attention", Hint: "c", Args: 3,
-		Doc:    "q [S,D], k [K,D], v [K,E] -> [S,E]: per head softmax(scale*q*k^T + bias)*v; scale is d^-0.5 unless given, base 2 means 2^x for e^x; the bundle, if any, is a relative position bias",
+		Doc:    "q [S,D], k [K,D], v [K,E] -> [S,E]: per head softmax(scale*q*k^T + bias)*v; scale is d^-0.5 unless given, base 2 means 2^x for e^x; the bundle, if any, is a relative position bias; with prefix, query r sees keys 0..max(prefix,at+r+1)-1 only",
 		Fields: relBiasFields,
 		Attrs:  attentionAttrs,
 		Batch:  PerSeq,
@@ -19,8 +19,8 @@ func init() {
 }
 
 // attentionAttrs are the attributes of attention and of the ops that fuse it.
-// With a bias, at is the place of the first query in the sequence of keys.
-var attentionAttrs = []AttrSpec{{"heads", Int, true}, {"scale", Float, false}, {"base", Int, false}, {"at", Length, false}}
+// With a bias or a prefix, at is the place of the first query in the sequence of keys.
+var attentionAttrs = []AttrSpec{{"heads", Int, true}, {"scale", Float, false}, {"base", Int, false}, {"at", Length, false}, {"prefix", Length, false}}
 
 func inferAttention(c *Infer) (Type, error) {
 	rows, d, err := c.arg(0)
@@ -48,10 +48,31 @@ func inferAttention(c *Infer) (Type, error) {
 	if base, ok := c.V.Attrs.Get("base"); ok && base.Int != 2 {
 		return Type{}, fmt.Errorf("base is %d, want 2, or no base for e", base.Int)
 	}
-	if err := c.relBias(heads, rows, keys); err != nil {
+	if err := c.place(rows, keys); err != nil {
+		return Type{}, err
+	}
+	if err := c.relBias(heads, keys); err != nil {
 		return Type{}, err
 	}
 	return Mat(rows, dv), nil
+}
+
+// place checks where the queries are among the keys, and the prefix that all see.
+func (c *Infer) place(queries, keys Dim) error {
+	at, placed := c.V.Attrs.Get("at")
+	prefix, masked := c.V.Attrs.Get("prefix")
+	switch {
+	case !masked && c.V.Bundle == "" && placed:
+		return fmt.Errorf("at=%v says where the queries are, which only matters with a bias or a prefix; remove it, or name one", at.Dim)
+	case masked || c.V.Bundle != "":
+		if err := c.inside(at.Dim, queries, keys); err != nil {
+			return err
+		}
+	}
+	if masked {
+		return c.inside(Dim{}, prefix.Dim, keys)
+	}
+	return nil
 }
 
 func evalAttention(c *Eval) (*Tensor, error) {
@@ -67,10 +88,16 @@ func evalAttention(c *Eval) (*Tensor, error) {
 	if err != nil {
 		return nil, err
 	}
+	_, masked := c.V.Attrs.Get("prefix")
+	prefix, at := c.V.Attrs.Dim("prefix").At(c.T), c.V.Attrs.Dim("at").At(c.T)
 	y := newTensor(q.rows(), v.cols())
 	parallel(heads, func(h int) {
-		s := make([]float64, k.rows())
+		scores := make([]float64, k.rows())
 		for r := range q.rows() {
+			s := scores
+			if masked {
+				s = scores[:max(prefix, at+r+1)]
+			}
 			qr := q.row(r)[h*d:][:d]
 			top := math.Inf(-1)
 			for j := range s {

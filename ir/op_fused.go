@@ -11,8 +11,9 @@ func init() {
 	}
 	*OpEmbed = Op{
 		Name: "embed", Hint: "x", Args: 1,
-		Doc:    "ids i32[R] -> [R,D]: rows of tok, the rows of pos added",
+		Doc:    "ids i32[R] -> [R,D]: rows of tok, the rows of pos from row pos on added; pos is 0 unless given",
 		Fields: []Field{{"tok.w", false}, {"pos.w", true}},
+		Attrs:  []AttrSpec{{"pos", Length, false}},
 		Batch:  PerSeq,
 		Expand: expandEmbed,
 	}
@@ -33,8 +34,8 @@ func init() {
 		Expand: expandSelfAttention,
 	}
 	*OpCrossAttention = Op{
-		Name: "crossattention", Hint: "c", Args: 2,
-		Doc:    "q [S,D], kv [K,2D] -> [S,D]: attention of q and the halves of kv; the bundle, if any, is its relative position bias",
+		Name: "crossattention", Hint: "c", Args: -1,
+		Doc:    "q [S,D], kv [K,2D], ... -> [S,D]: attention of q and the halves of kv, several of them below each other; the bundle, if any, is its relative position bias",
 		Fields: relBiasFields,
 		Attrs:  attentionAttrs,
 		Batch:  PerSeq,
@@ -60,11 +61,11 @@ func init() {
 func expandEmbedPatches(b *Builder, v *Value) *Value {
 	x := b.Linear(b.Patches(v.Args[0], v.Attrs.Int("patch", 0)), v.Bundle+".proj")
 	x = b.Concat(b.Const(v.Bundle+".cls"), x)
-	return position(b, x, v.Bundle+".pos")
+	return position(b, x, v.Bundle+".pos", Dim{})
 }
 
 func expandEmbed(b *Builder, v *Value) *Value {
-	return position(b, b.Lookup(v.Args[0], v.Bundle+".tok"), v.Bundle+".pos")
+	return position(b, b.Lookup(v.Args[0], v.Bundle+".tok"), v.Bundle+".pos", v.Attrs.Dim("pos"))
 }
 
 func expandQKV(b *Builder, v *Value) *Value {
@@ -104,12 +105,21 @@ func expandSelfAttention(b *Builder, v *Value) *Value {
 }
 
 func expandCrossAttention(b *Builder, v *Value) *Value {
-	kv := v.Args[1]
-	d, ok := split(b, kv, 2)
-	if !ok {
-		return v.Args[0]
+	var ks, vs []*Value
+	for _, kv := range v.Args[1:] {
+		d, ok := split(b, kv, 2)
+		if !ok {
+			return v.Args[0]
+		}
+		ks, vs = append(ks, b.Cols(kv, 0, d)), append(vs, b.Cols(kv, d, d))
 	}
-	return b.Op(OpAttention, "", v.Bundle, own(OpAttention, v.Attrs), v.Args[0], b.Cols(kv, 0, d), b.Cols(kv, d, d))
+	below := func(xs []*Value) *Value {
+		if len(xs) == 1 {
+			return xs[0]
+		}
+		return b.Concat(xs...)
+	}
+	return b.Op(OpAttention, "", v.Bundle, own(OpAttention, v.Attrs), v.Args[0], below(ks), below(vs))
 }
 
 func expandAttnOut(b *Builder, v *Value) *Value {
@@ -142,12 +152,12 @@ func norm(b *Builder, x *Value, bundle string, attrs Attrs, key string) *Value {
 	return b.LayerNorm(x, bundle, eps.Float)
 }
 
-// position adds the rows of the bundle, if it has any.
-func position(b *Builder, x *Value, bundle string) *Value {
+// position adds the rows of the bundle from row at on, if it has any.
+func position(b *Builder, x *Value, bundle string, at Dim) *Value {
 	if b.P.Field(bundle, "w") == nil {
 		return x
 	}
-	return b.AddRows(x, bundle, Dim{})
+	return b.AddRows(x, bundle, at)
 }
 
 // split returns the columns of one of n equal parts of x.

@@ -61,7 +61,7 @@ func inferMean(c *Infer) (Type, error) {
 	if err != nil {
 		return Type{}, err
 	}
-	if from := c.V.Attrs.Int("from", 0); from < 0 || from >= rows.At(1) {
+	if from := c.V.Attrs.Int("from", 0); from < 0 || from >= rows.At(c.minT()) {
 		return Type{}, fmt.Errorf("no row of %s: %v is at or after row %d", c.V.Args[0].Name, c.V.Args[0].Type, from)
 	}
 	return Mat(C(1), cols), nil

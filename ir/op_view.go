@@ -46,7 +46,33 @@ func init() {
 		Eval:  evalSelect,
 		Cost:  costWeights,
 	}
+	*OpStore = Op{
+		Name: "store", Hint: "new", Args: 1,
+		Doc:   "x [R,D] -> [rows,D]: the first rows of x, which the runtime adds to state number slot",
+		Attrs: []AttrSpec{{"slot", Int, true}, {"rows", Int, true}},
+		Batch: PerSeq,
+		Infer: inferStore,
+		Eval:  evalStore,
+		Cost:  costWeights,
+	}
 }
+
+func inferStore(c *Infer) (Type, error) {
+	rows, cols, err := c.arg(0)
+	if err != nil {
+		return Type{}, err
+	}
+	n := C(c.V.Attrs.Int("rows", 0))
+	if slot := c.V.Attrs.Int("slot", 0); slot < 0 || slot >= MaxSlots {
+		return Type{}, fmt.Errorf("slot is %d, want 0 to %d", slot, MaxSlots-1)
+	}
+	return Mat(n, cols), c.inside(Dim{}, n, rows)
+}
+
+// MaxSlots bounds the states of a function.
+const MaxSlots = 1 << 10
+
+func evalStore(c *Eval) (*Tensor, error) { return c.Args[0].slice(0, c.V.Attrs.Int("rows", 0)), nil }
 
 func inferConcat(c *Infer) (Type, error) {
 	first := c.V.Args[0]

@@ -154,7 +154,7 @@ func (r *parser) weight() (err error) {
 	return r.rest()
 }
 
-// fun reads: NAME(NAME: TYPE [at N], ...) [segments NAME=DIM, ...] [arena=N] {
+// fun reads: NAME([state] NAME: TYPE [at N], ...) [segments NAME=DIM, ...] [arena=N] {
 func (r *parser) fun() (err error) {
 	f := &Func{}
 	r.values, r.done = map[string]*Value{}, false
@@ -173,6 +173,12 @@ func (r *parser) fun() (err error) {
 		v := &Value{}
 		if v.Name, err = r.want("a parameter's name"); err != nil {
 			return err
+		}
+		if r.skip(); v.Name == "state" && !r.peek(":") {
+			v.State = true
+			if v.Name, err = r.want("a state's name"); err != nil {
+				return err
+			}
 		}
 		if err := r.expect(":"); err != nil {
 			return err

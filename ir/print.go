@@ -46,7 +46,7 @@ func PrintFunc(f *Func) string {
 		if i > 0 {
 			b.WriteString(", ")
 		}
-		fmt.Fprintf(&b, "%s: %v%s", v.Name, v.Type, offset(v.Offset))
+		b.WriteString(param(v))
 	}
 	b.WriteByte(')')
 	for i, s := range f.Segments {
@@ -78,9 +78,17 @@ func PrintFunc(f *Func) string {
 // PrintValue returns the line that defines v, without indent and newline.
 func PrintValue(v *Value) string {
 	if v.Op == nil {
-		return fmt.Sprintf("%s: %v%s", v.Name, v.Type, offset(v.Offset))
+		return param(v)
 	}
 	return fmt.Sprintf("%-5s = %s : %v%s", v.Name, right(v), v.Type, offset(v.Offset))
+}
+
+func param(v *Value) string {
+	s := fmt.Sprintf("%s: %v%s", v.Name, v.Type, offset(v.Offset))
+	if v.State {
+		return "state " + s
+	}
+	return s
 }
 
 // head is the line of v as errors quote it: without padding, type and offset.

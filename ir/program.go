@@ -14,7 +14,9 @@ type Program struct {
 	Weights []*Weight
 	Funcs   []*Func
 
-	index map[string]*Weight // set on short-lived copies only, see indexed
+	// Set on short-lived copies only: see indexed and verifyFunc.
+	index    map[string]*Weight
+	fromZero bool // the function at hand may run at T = 0
 }
 
 // indexed returns a copy of p that finds weights by a map. Its weights must not
@@ -101,6 +103,28 @@ type Value struct {
 	Attrs  Attrs
 	Type   Type
 	Offset int64 // set by plan: byte offset in the arena at full limits; -1 before
+	State  bool  // a parameter that the runtime keeps between calls, such as cached keys
+}
+
+// States returns the parameters that are states, in order: store {slot=N} makes
+// rows of number N.
+func (f *Func) States() []*Value {
+	var s []*Value
+	for _, v := range f.Params {
+		if v.State {
+			s = append(s, v)
+		}
+	}
+	return s
+}
+
+// MinT is the smallest run-time length that f takes: 0, nothing cached yet, for a
+// function with states, else 1.
+func (f *Func) MinT() int {
+	if len(f.States()) > 0 {
+		return 0
+	}
+	return 1
 }
 
 // Kind is the type of an attribute.

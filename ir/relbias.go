@@ -29,18 +29,10 @@ func GridOf(n int) (side int, ok bool) {
 	return side, side > 0 && side*side+1 == n
 }
 
-// relBias checks the tables of the bundle, if there is one, against the rows of
-// queries and keys.
-func (c *Infer) relBias(heads int, queries, keys Dim) error {
-	at, placed := c.V.Attrs.Get("at")
+// relBias checks the tables of the bundle, if there is one, against the rows of keys.
+func (c *Infer) relBias(heads int, keys Dim) error {
 	if c.V.Bundle == "" {
-		if placed {
-			return fmt.Errorf("at=%v says where the queries are, which only matters with a bias; remove it or name the bundle", at.Dim)
-		}
 		return nil
-	}
-	if err := c.inside(at.Dim, queries, keys); err != nil {
-		return err
 	}
 	table := func(name string, rows int) error {
 		w, err := c.field(name, 2)

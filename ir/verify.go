@@ -108,6 +108,21 @@ func verifyFunc(p *Program, f *Func) *verifyError {
 		if v.Type.DType != F32 && v.Type.DType != I32 {
 			return fail(v, "parameter is %v, want f32 or i32", v.Type)
 		}
+		if v.State && (v.Type.DType != F32 || len(v.Type.Shape) != 2) {
+			return fail(v, "state is %v, want an f32 matrix", v.Type)
+		}
+	}
+	// At T = 0 a value must still have rows.
+	if f.MinT() == 0 {
+		q := *p
+		q.fromZero = true
+		p = &q
+	}
+	bare := func(t Type) bool { return f.MinT() == 0 && t.Shape[0] == T }
+	for _, v := range f.Params {
+		if bare(v.Type) {
+			return fail(v, "parameter is %v; a function with states may run at T = 0, so no value has T rows alone", v.Type)
+		}
 	}
 	if err := checkSegments(p, f); err != nil {
 		return fail(nil, "%w", err)
@@ -124,6 +139,9 @@ func verifyFunc(p *Program, f *Func) *verifyError {
 		typ, err := p.Infer(f, v)
 		if err != nil {
 			return fail(v, "%w", err)
+		}
+		if bare(typ) {
+			return fail(v, "result is %v; a function with states may run at T = 0, so no value has T rows alone", typ)
 		}
 		if !typ.Equal(v.Type) {
 			return fail(v, "type is %v, want %v", v.Type, typ)

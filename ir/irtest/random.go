@@ -117,7 +117,7 @@ func Lengths(p *ir.Program, f *ir.Func) []int {
 		return []int{1}
 	}
 	var ts []int
-	for t := 1; t <= p.MaxT; t++ {
+	for t := f.MinT(); t <= p.MaxT; t++ {
 		if p.MaxT <= 5 || t <= 2 || t >= p.MaxT-1 || t == p.MaxT/2 {
 			ts = append(ts, t)
 		}
