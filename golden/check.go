@@ -102,10 +102,6 @@ func Check(dirs []string, opt Options, w io.Writer) (Summary, error) {
 		return Summary{}, fmt.Errorf("engine %q: want %s", opt.Engine, strings.Join(Engines, ", "))
 	}
 	c := &checker{opt: opt, w: w}
-	levels, err := c.levels()
-	if err != nil {
-		return Summary{}, err
-	}
 	var folders []string
 	for _, d := range dirs {
 		f, err := expand(d)
@@ -113,6 +109,10 @@ func Check(dirs []string, opt Options, w io.Writer) (Summary, error) {
 			return Summary{}, err
 		}
 		folders = append(folders, f...)
+	}
+	levels, err := c.levels()
+	if err != nil {
+		return Summary{}, err
 	}
 	for _, dir := range folders {
 		if err := c.dir(dir, levels); err != nil {
