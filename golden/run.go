@@ -75,6 +75,9 @@ func planRun(cs *cases.Case, r *cases.Run) (*run, error) {
 
 // outputs runs the calls and returns the outputs of each sequence by name.
 func (x *run) outputs(cs *cases.Case, p *ir.Program, do runner) (map[string][][]float32, error) {
+	if vlmoOutputs[x.r.Kind] != nil {
+		return x.vlmo(p, do)
+	}
 	all := map[string][][]float32{}
 	for _, c := range x.calls {
 		batch := make([]rt.Seq, x.batch.Size)
@@ -95,18 +98,18 @@ func (x *run) outputs(cs *cases.Case, p *ir.Program, do runner) (map[string][][]
 		}
 	}
 	if _, ok := x.r.Outputs["logits_per_image"]; ok {
-		if err := logits(p, all); err != nil {
+		if err := logits(p, "retrieval.logit_scale", all); err != nil {
 			return nil, err
 		}
 	}
 	return all, nil
 }
 
-// logits adds logits_per_image = exp(logit_scale) * V L^T and its transpose.
-func logits(p *ir.Program, out map[string][][]float32) error {
-	w := p.Weight("retrieval.logit_scale")
+// logits adds logits_per_image = exp(scale) * V L^T and its transpose.
+func logits(p *ir.Program, scaleName string, out map[string][][]float32) error {
+	w := p.Weight(scaleName)
 	if w == nil || w.Load == nil {
-		return fmt.Errorf("the program has no retrieval.logit_scale")
+		return fmt.Errorf("the program has no %s", scaleName)
 	}
 	v, err := w.Load()
 	if err != nil {

@@ -27,6 +27,7 @@ const (
 	anySize   sizeKind = iota
 	inputSize          // families; the long form says it in modalities
 	jointSize          // families with joint experts
+	biasSize           // families that may have a relative position bias
 )
 
 var sizeTable = []sizeRow{
@@ -38,8 +39,9 @@ var sizeTable = []sizeRow{
 	{"patch", 1, maxPatch, 0, func(s *Sizes) *int { return &s.Patch }, inputSize},
 	{"channels", 1, maxChannels, 3, func(s *Sizes) *int { return &s.Channels }, inputSize},
 	{"vocab", 1, maxVocab, 0, func(s *Sizes) *int { return &s.Vocab }, inputSize},
-	{"positions", firstPosition + 1, maxPositions, defaultPositions, func(s *Sizes) *int { return &s.Positions }, inputSize},
+	{"positions", 1, maxPositions, defaultPositions, func(s *Sizes) *int { return &s.Positions }, inputSize},
 	{"vl_layers", 0, maxLayers, 0, func(s *Sizes) *int { return &s.VLLayers }, jointSize},
+	{"reach", 0, maxPositions, 0, func(s *Sizes) *int { return &s.Reach }, biasSize},
 }
 
 // Bounds on sizes.
@@ -116,12 +118,12 @@ func (d *Description) completeSource() *problem {
 // unbuilt names the first task that is not built yet.
 func (d *Description) unbuilt() *problem {
 	for i, t := range d.Tasks {
-		if taskNamed(t.Name).functions == nil {
+		if d.task(t.Name).functions == nil {
 			path := fmt.Sprintf("tasks[%d]", i)
 			if d.Preset != "" {
-				return &problem{path, fmt.Sprintf("task %s (preset %s) is not built yet; built tasks are %s", t.Name, d.Preset, strings.Join(builtTasks(), ", "))}
+				return &problem{path, fmt.Sprintf("task %s (preset %s) is not built yet; built tasks are %s", t.Name, d.Preset, strings.Join(d.builtTasks(), ", "))}
 			}
-			return &problem{path, fmt.Sprintf("task %s is not built yet; built tasks are %s", t.Name, strings.Join(builtTasks(), ", "))}
+			return &problem{path, fmt.Sprintf("task %s is not built yet; built tasks are %s", t.Name, strings.Join(d.builtTasks(), ", "))}
 		}
 	}
 	return nil
@@ -194,15 +196,31 @@ func (d *Description) completeSizes() *problem {
 		if p := d.completeLong(); p != nil {
 			return p
 		}
+	} else {
+		row := familyNamed(d.Family)
+		s.Positions = cmp.Or(s.Positions, row.positions)
+		if s.Eps == 0 {
+			s.Eps = row.eps
+		}
+		for _, f := range []struct {
+			name  string
+			given bool
+		}{{"absolute", s.Absolute}, {"scale", s.Scale}} {
+			if f.given && !row.bias {
+				return wrong("sizes."+f.name, " is given, but it is the same in all models of family %s; remove it", d.Family)
+			}
+		}
 	}
 	for _, r := range sizeTable {
 		v := r.get(s)
-		if r.what == inputSize && d.long() || r.what == jointSize && (d.long() || !familyNamed(d.Family).joint) {
+		if r.what != anySize && d.long() || r.what == jointSize && !familyNamed(d.Family).joint || r.what == biasSize && !familyNamed(d.Family).bias {
 			switch {
 			case *v == 0:
 				continue
 			case d.long():
 				return wrong("sizes."+r.name, " is given, but the long form says it in modalities and layers; remove it")
+			case r.what == biasSize:
+				return wrong("sizes."+r.name, " is given, but family %s has no relative position bias; remove it", d.Family)
 			}
 			return wrong("sizes."+r.name, " is given, but family %s has no joint experts; remove it", d.Family)
 		}
@@ -233,6 +251,9 @@ func (d *Description) completeSizes() *problem {
 		return wrong("sizes.vl_layers", " is %d, want at most sizes.layers, which is %d", s.VLLayers, s.Layers)
 	}
 	t := d.Structure()
+	if m, least := t.Token(), t.Keys.Code.unused()+1; m != nil && m.Positions < least {
+		return wrong("sizes.positions", " is %d, want %d to %d", m.Positions, least, maxPositions)
+	}
 	for i, m := range t.Modalities {
 		size, patch := "sizes.image", "sizes.patch"
 		if d.long() {
@@ -320,9 +341,12 @@ func (d *Description) completeTasks() *problem {
 	for i := range d.Tasks {
 		t := &d.Tasks[i]
 		path := fmt.Sprintf("tasks[%d]", i)
-		row := taskNamed(t.Name)
+		row := d.task(t.Name)
 		if row == nil {
-			return wrong(path, ": %s", unknown("task", t.Name, taskNames()))
+			return wrong(path, ": %s", unknown("task", t.Name, d.taskNames()))
+		}
+		if t.Norm != nil && !slices.Contains(row.options, "norm") {
+			return wrong(path+"."+t.Name+".norm", " is given, but the models of this family always have the norm; remove it")
 		}
 		if j := slices.IndexFunc(d.Tasks, func(u Task) bool { return u.Name == t.Name }); j < i {
 			return wrong(path, ": task %s is given twice; remove one", t.Name)
@@ -332,7 +356,7 @@ func (d *Description) completeTasks() *problem {
 			t.Classes = preset.Classes
 		}
 		if slices.Contains(row.options, "norm") && t.Norm == nil {
-			norm := preset == nil || preset.Task == t.Name || taskNamed(preset.Task).norm(nil)
+			norm := preset == nil || preset.Task == t.Name || d.task(preset.Task).norm(nil)
 			t.Norm = &norm
 		}
 		if t.Classes == 0 && t.Labels == "" {
@@ -351,7 +375,7 @@ func (d *Description) completeEntries() *problem {
 	all := d.entries()
 	if d.Entries == nil {
 		for _, e := range all {
-			if slices.ContainsFunc(d.Tasks, func(t Task) bool { return taskNamed(t.Name).takes(e) }) {
+			if slices.ContainsFunc(d.Tasks, func(t Task) bool { return d.task(t.Name).takes(e) }) {
 				d.Entries = append(d.Entries, e.name)
 			}
 		}
@@ -370,7 +394,7 @@ func (d *Description) completeEntries() *problem {
 			return wrong(path, ": entry %s is given twice; remove one", name)
 		}
 		for _, t := range d.Tasks {
-			if taskNamed(t.Name).takes(all[at]) {
+			if d.task(t.Name).takes(all[at]) {
 				used[t.Name], used[name] = true, true
 			}
 		}
@@ -384,7 +408,7 @@ func (d *Description) completeEntries() *problem {
 		}
 		var takes []string
 		for _, e := range all {
-			if taskNamed(t.Name).takes(e) {
+			if d.task(t.Name).takes(e) {
 				takes = append(takes, e.name)
 			}
 		}
@@ -399,7 +423,11 @@ func (d *Description) completeEntries() *problem {
 func (d *Description) completeLimits() *problem {
 	l, t := &d.Limits, d.Structure()
 	if m := t.Token(); m != nil {
-		longest := m.Positions - firstPosition
+		unused := t.Keys.Code.unused()
+		longest := m.Positions - unused
+		if t.Reach > 0 {
+			longest = min(longest, t.Reach)
+		}
 		if l.Text == 0 {
 			l.Text = min(64, longest)
 		}
@@ -408,7 +436,10 @@ func (d *Description) completeLimits() *problem {
 			if d.long() {
 				name = "positions of " + m.Name
 			}
-			return wrong("limits.text", " is %d, want 1 to %d: %s is %d and its first %d rows are not used", l.Text, longest, name, m.Positions, firstPosition)
+			if longest == t.Reach {
+				return wrong("limits.text", " is %d, want 1 to %d, which is how far the relative position bias reaches", l.Text, longest)
+			}
+			return wrong("limits.text", " is %d, want 1 to %d: %s is %d and its first %d rows are not used", l.Text, longest, name, m.Positions, unused)
 		}
 	} else if l.Text != 0 {
 		return wrong("limits.text", " is given, but no modality is of tokens; remove it")

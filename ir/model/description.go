@@ -19,7 +19,7 @@ type Description struct {
 	File   string // where it was read, "" when it was not; relative paths start at its folder
 	Name   string // program and package name: a lower-case Go identifier
 	Preset string // name in the table of presets, or ""
-	Family string // beit3, mwt; "" = the long form
+	Family string // beit3, mwt, vlmo; "" = the long form
 	Sizes  Sizes
 	Long   Structure // the long form, which families are presets of
 
@@ -48,14 +48,17 @@ type Sizes struct {
 	Patch     int     // side of a patch, in pixels
 	Channels  int     // colours of a pixel; default 3
 	Vocab     int     // rows of the token table
-	Positions int     // rows of the checkpoint's text position table, two of them unused; default 1024
-	VLLayers  int     // mwt: top layers with an expert for pairs; default 0
-	Eps       float64 // epsilon of every layer norm; default 1e-5
+	Positions int     // rows of the checkpoint's text position table, two of them unused but in vlmo; default 1024, in vlmo 40
+	VLLayers  int     // mwt, vlmo: top layers with an expert for pairs; default 0
+	Reach     int     // vlmo: longest text that the relative position bias is made for; 0 = no bias
+	Absolute  bool    // vlmo: positions are added to the rows
+	Scale     bool    // vlmo: both halves of a layer have a layer scale
+	Eps       float64 // epsilon of the layers' norms and the final one; default 1e-5, in vlmo 1e-6
 }
 
 // Task is one thing to compute from the encoder's rows.
 type Task struct {
-	Name    string // encode, retrieval, classification, vqa, nlvr2
+	Name    string // encode, retrieval, classification, vqa, nlvr2; of vlmo also retrieval_vl, itm, mlm
 	Classes int    // of a head with classes: number of logits; 0 = as many as there are labels
 	Labels  string // of a head with classes: file with their names, or ""
 	List    string // of a head with classes: which list of a JSON labels file, or ""
@@ -218,6 +221,16 @@ func (c *decoder) sizes(s *Sizes, n *node, path string) {
 	for _, r := range sizeTable {
 		fields = append(fields, field{r.name, func(n *node, path string) { *r.get(s) = c.count(n, path, max(1, r.lo), r.hi) }})
 	}
+	for _, f := range []struct {
+		name string
+		dst  *bool
+	}{{"absolute", &s.Absolute}, {"scale", &s.Scale}} {
+		fields = append(fields, field{f.name, func(n *node, path string) {
+			if v := c.flag(n, path); v != nil {
+				*f.dst = *v
+			}
+		}})
+	}
 	fields = append(fields, field{"eps", func(n *node, path string) {
 		if v := c.numbers(n, path); len(v) == 1 {
 			s.Eps = v[0]
@@ -327,8 +340,8 @@ func (c *decoder) task(n *node, path string) Task {
 		return t
 	}
 	t.Name = n.keys[0].text
-	row := taskNamed(t.Name)
-	if row == nil {
+	known, ok := taskOptions(t.Name)
+	if !ok {
 		c.fail(n, "%s: %s", path, unknown("task", t.Name, taskNames()))
 		return t
 	}
@@ -338,7 +351,7 @@ func (c *decoder) task(n *node, path string) Task {
 		{"list", func(n *node, path string) { t.List = c.words(n, path) }},
 		{"norm", func(n *node, path string) { t.Norm = c.flag(n, path) }},
 	}
-	options := slices.DeleteFunc(all, func(f field) bool { return !slices.Contains(row.options, f.name) })
+	options := slices.DeleteFunc(all, func(f field) bool { return !slices.Contains(known, f.name) })
 	value := n.items[0]
 	switch {
 	case value.kind == nullNode:

@@ -130,9 +130,11 @@ var badDescriptions = []struct {
 	{"infinity", "dim: 128", "dim: .inf", "m.yaml:4:14: .inf is no usable number"},
 
 	// Family and sizes.
-	{"no family", "family: beit3\n", "", "m.yaml:1:1: family is missing; give a preset, or a family (beit3, mwt) and its sizes, or modalities and layers"},
+	{"no family", "family: beit3\n", "", "m.yaml:1:1: family is missing; give a preset, or a family (beit3, mwt, vlmo) and its sizes, or modalities and layers"},
 	{"unknown family", "family: beit3", "family: beit", "m.yaml:3:1: family: unknown family \"beit\"; did you mean beit3?"},
-	{"family not built", "family: beit3", "family: vlmo", "m.yaml:3:1: family vlmo is not built yet; built families are beit3, mwt"},
+	{"task of another family", "family: beit3", "family: vlmo", `m.yaml:9:5: tasks[1]: unknown task "classification"; want one of encode, retrieval, vqa, nlvr2, retrieval_vl, itm, mlm`},
+	{"bias of another family", "layers: 5", "layers: 5, reach: 9", "m.yaml:4:50: sizes.reach is given, but family beit3 has no relative position bias; remove it"},
+	{"layer scale of another family", "layers: 5", "layers: 5, scale: true", "m.yaml:4:50: sizes.scale is given, but it is the same in all models of family beit3; remove it"},
 	{"preset and family", "family: beit3", "preset: beit3-base-patch16-224\nfamily: beit3", "m.yaml:5:1: sizes and preset are both given, and preset beit3-base-patch16-224 has sizes of its own; of them only image can be changed; for other sizes use family and sizes"},
 	{"image of a preset", emoji, "model: 1\npreset: beit3-base-itc-patch16-224\nsizes: {image: 384}\n", "m.yaml:3:9: sizes.image is 384, but preset beit3-base-itc-patch16-224 is for pictures of 224; add `interpolate: true` to resize its position table"},
 	{"interpolate", "precision: f32", "interpolate: bicubic", "m.yaml:12:14: interpolate: got \"bicubic\", want true or false"},
@@ -302,14 +304,14 @@ func TestUncounted(t *testing.T) {
 func TestFromGoldenErrors(t *testing.T) {
 	good := `{"family": "beit3", "task": "encode", "dim": 64, "heads": 4, "ffn_dim": 256, "layers": 3, "image_size": 32, "patch_size": 8, "vocab_size": 300, "max_source_positions": 48, "normalize_output": true, "layernorm_eps": 1e-05, "head_dim": 16}`
 	for _, c := range []struct{ name, old, new, want string }{
-		{"family not built", `"beit3"`, `"vlmo"`, "config: family vlmo is not built yet; built families are beit3, mwt"},
+		{"norm of another family", `"beit3"`, `"vlmo"`, "config: tasks[0].encode.norm is given, but the models of this family always have the norm; remove it"},
 		{"unknown family", `"beit3"`, `"clip"`, `config: family: unknown family "clip"; want one of beit3, mwt, vlmo`},
 		{"task not built", `"encode"`, `"captioning"`, "config: task captioning is not built yet; built tasks are encode, retrieval, classification, vqa, nlvr2"},
 		{"unknown task", `"encode"`, `"detect"`, `config: tasks[1]: unknown task "detect"; want one of encode, retrieval, classification, vqa, nlvr2, captioning`},
 		{"no task", `"encode"`, `""`, `config: tasks[1]: unknown task ""; want one of encode, retrieval, classification, vqa, nlvr2, captioning`},
 		{"sizes", `"heads": 4`, `"heads": 5`, "config: sizes.heads is 5, want a divisor of sizes.dim, which is 64; the nearest are 4 and 8"},
 		{"head_dim", `"head_dim": 16`, `"head_dim": 8`, "config: head_dim is 8, want dim/heads, which is 16"},
-		{"positions", `"max_source_positions": 48`, `"max_source_positions": -1`, "config: sizes.positions is -1, want 3 to 1048576"},
+		{"positions", `"max_source_positions": 48`, `"max_source_positions": -1`, "config: sizes.positions is -1, want 1 to 1048576"},
 		{"type", `"dim": 64`, `"dim": "64"`, "config: json: cannot unmarshal string into Go struct field .dim of type int"},
 		{"cut off", good, `{"family"`, "config: unexpected EOF"},
 	} {

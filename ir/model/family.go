@@ -7,12 +7,18 @@ type family struct {
 	structure func(s *Sizes) Structure
 	// joint says that the family has joint experts in its top layers, sizes.vl_layers of them.
 	joint bool
+	// bias says that the family may have a relative position bias, and so need no
+	// positions.
+	bias bool
+	// positions and eps are what Sizes has by default.
+	positions int
+	eps       float64
 }
 
 var families = []family{
-	{name: "beit3", structure: beit3},
-	{name: "mwt", structure: mwt, joint: true},
-	{name: "vlmo"},
+	{name: "beit3", structure: beit3, positions: defaultPositions, eps: 1e-5},
+	{name: "mwt", structure: mwt, joint: true, positions: defaultPositions, eps: 1e-5},
+	{name: "vlmo", structure: vlmo, joint: true, bias: true, positions: 40, eps: 1e-6},
 }
 
 // beit3 is the released arrangement: every weight of a layer exists once a modality,

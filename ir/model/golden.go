@@ -7,9 +7,9 @@ import (
 )
 
 // FromGolden makes the description of a golden case from the `config` block of its
-// case.json. It has the case's task and encode, every entry of theirs, and the
-// longest text that the position table allows. A family or task that is not built
-// yet is an error naming it.
+// case.json. It has the case's task and encode (of family vlmo, whose cases have all
+// of its tasks, those), every entry of theirs, and the longest text that the position
+// table allows. A family or task that is not built yet is an error naming it.
 func FromGolden(config []byte) (*Description, error) {
 	if len(config) > maxText {
 		return nil, fmt.Errorf("config: more than %d bytes", maxText)
@@ -30,6 +30,15 @@ func FromGolden(config []byte) (*Description, error) {
 		Eps       float64 `json:"layernorm_eps"`
 		Classes   int     `json:"num_classes"`
 		VLLayers  int     `json:"vl_layers"`
+
+		// Of family vlmo.
+		Text    int     `json:"max_text_len"`
+		Reach   int     `json:"max_text_len_of_initckpt"`
+		Start   int     `json:"vlffn_start_layer_index"`
+		Rel     bool    `json:"rel_pos"`
+		Abs     bool    `json:"abs_pos"`
+		Scale   bool    `json:"layer_scale"`
+		NormEps float64 `json:"norm_eps"`
 	}
 	if err := json.NewDecoder(bytes.NewReader(config)).Decode(&c); err != nil {
 		return nil, fmt.Errorf("config: %w", err)
@@ -43,7 +52,23 @@ func FromGolden(config []byte) (*Description, error) {
 		Tasks:  []Task{{Name: "encode", Norm: c.Normalize}},
 		Limits: Limits{Text: c.Positions - firstPosition},
 	}
-	if c.Task != "encode" {
+	switch {
+	case c.Family == "vlmo":
+		s := &d.Sizes
+		s.Positions, s.Eps = c.Text, c.NormEps
+		s.VLLayers, s.Absolute, s.Scale = c.Layers-c.Start, c.Abs, c.Scale
+		if c.Rel {
+			s.Reach = c.Reach
+		}
+		d.Limits.Text = c.Text
+		for _, t := range vlmoTasks()[1:] {
+			classes := t.classes
+			if t.name == "vqa" {
+				classes = c.Classes
+			}
+			d.Tasks = append(d.Tasks, Task{Name: t.name, Classes: classes})
+		}
+	case c.Task != "encode":
 		d.Tasks = append(d.Tasks, Task{Name: c.Task, Classes: c.Classes})
 	}
 	if p := d.complete(true); p != nil {

@@ -15,6 +15,7 @@ const headEps = 1e-5
 // task is a row of the table of tasks.
 type task struct {
 	name    string
+	code    Code               // of the checkpoints that it is for
 	takes   func(e entry) bool // whether it has functions for the entry
 	options []string           // its fields in a description
 	classes int                // number of classes unless the description says, 0 = it has to say
@@ -149,6 +150,7 @@ func init() { // not an initial value: the functions in it read the table
 			},
 		},
 	}
+	tasks = append(tasks, vlmoTasks()...)
 }
 
 func checkClasses(t *Task, path string) *problem {
@@ -164,29 +166,44 @@ func checkClasses(t *Task, path string) *problem {
 	return nil
 }
 
-func taskNamed(name string) *task {
+// task returns the row of a task for the description's code, nil if it has none.
+func (d *Description) task(name string) *task {
+	code := d.Structure().Keys.Code
 	for i := range tasks {
-		if tasks[i].name == name {
+		if tasks[i].name == name && tasks[i].code == code {
 			return &tasks[i]
 		}
 	}
 	return nil
 }
 
+// taskOptions lists the options that a task has for any code; ok is false when there is no such
+// task.
+func taskOptions(name string) (options []string, ok bool) {
+	for _, t := range tasks {
+		if t.name == name {
+			options, ok = append(options, t.options...), true
+		}
+	}
+	return options, ok
+}
+
+// taskNames lists all tasks of all codes.
 func taskNames() []string {
 	var s []string
 	for _, t := range tasks {
-		s = append(s, t.name)
-	}
-	return s
-}
-
-func builtTasks() []string {
-	var s []string
-	for _, t := range tasks {
-		if t.functions != nil {
+		if !slices.Contains(s, t.name) {
 			s = append(s, t.name)
 		}
 	}
 	return s
+}
+
+// taskNames lists the tasks for the description's code.
+func (d *Description) taskNames() []string {
+	return slices.DeleteFunc(taskNames(), func(name string) bool { return d.task(name) == nil })
+}
+
+func (d *Description) builtTasks() []string {
+	return slices.DeleteFunc(d.taskNames(), func(name string) bool { return d.task(name).functions == nil })
 }

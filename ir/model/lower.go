@@ -56,7 +56,7 @@ func (d *Description) Functions(entries []string) ([]Function, error) {
 	named := map[string]bool{}
 	for _, e := range d.entries() {
 		for _, t := range d.Tasks {
-			if row := taskNamed(t.Name); row.takes(e) {
+			if row := d.task(t.Name); row.takes(e) {
 				// A function with a name of its own is there once.
 				all = append(all, slices.DeleteFunc(functionsOf(e.name, row), func(f Function) bool { return named[f.Name] })...)
 			}
@@ -65,7 +65,7 @@ func (d *Description) Functions(entries []string) ([]Function, error) {
 			named[f.Name] = true
 		}
 	}
-	encode := func(e string) Function { return functionsOf(e, taskNamed("encode"))[0] }
+	encode := func(e string) Function { return functionsOf(e, d.task("encode"))[0] }
 	if entries == nil {
 		return slices.DeleteFunc(all, func(f Function) bool { return !slices.Contains(d.Entries, f.Entry) }), nil
 	}
@@ -152,7 +152,7 @@ func (d *Description) clone() *Description {
 // uncounted names a task whose number of classes is not known.
 func (d *Description) uncounted() *problem {
 	for i, t := range d.Tasks {
-		if slices.Contains(taskNamed(t.Name).options, "classes") && t.Classes == 0 {
+		if slices.Contains(d.task(t.Name).options, "classes") && t.Classes == 0 {
 			return wrong(fmt.Sprintf("tasks[%d].%s.classes", i, t.Name), " is not known; give it, or read the description with Load, which counts the labels in %s", t.Labels)
 		}
 	}
@@ -168,6 +168,8 @@ type writer struct {
 	entry  entry
 	task   string
 	expert string // of the whole sequence in the half under way, "" = every modality its own
+	joint  bool   // one modality alone takes the joint experts, too
+	second bool   // the picture is the second of two
 	taps   []*ir.Value
 }
 
@@ -178,7 +180,7 @@ func (w *writer) function(f Function) {
 		}
 	}
 	w.task = f.Task
-	row := taskNamed(f.Task)
+	row := w.d.task(f.Task)
 	for i, g := range functionsOf(f.Entry, row) {
 		if g == f {
 			w.b.Return(append(row.functions[i].lower(w), w.taps...)...)
@@ -221,7 +223,7 @@ func (w *writer) normed(name string) bool {
 	has := false
 	for i := range w.d.Tasks {
 		t := &w.d.Tasks[i]
-		norm := taskNamed(t.Name).norm(t)
+		norm := w.d.task(t.Name).norm(t)
 		if t.Name == name {
 			return norm
 		}
@@ -243,18 +245,36 @@ func (w *writer) embed(m modality, in *ir.Value) *ir.Value {
 	bundle := m.Name + ".embed."
 	name := func(v *ir.Value, part string) *ir.Value { return w.b.Name(v, m.Name+"."+part) }
 	var x *ir.Value
+	at := slices.IndexFunc(w.trunk.modalities, func(n modality) bool { return n.Name == m.Name })
 	switch m.Embedder {
 	case Patch:
 		x = name(w.b.Patches(in, m.Patch), "patches")
 		x = name(w.linear(x, bundle+"proj"), "proj")
 		w.declare(bundle + "cls")
 		x = name(w.b.Concat(name(w.b.Const(bundle+"cls"), "cls"), x), "rows")
+		if w.second { // its type comes after those of the modalities
+			at = len(w.trunk.modalities)
+		}
 	case Token:
 		w.declare(bundle + "tok")
 		x = name(w.b.Lookup(in, bundle+"tok"), "tok")
 	}
 	w.declare(bundle + "pos")
-	return w.b.Name(w.b.AddRows(x, bundle+"pos", ir.C(0)), m.Name)
+	if !m.Anywhere {
+		x = name(w.b.AddRows(x, bundle+"pos", ir.C(0)), "pos")
+	}
+	if w.trunk.state.weights[bundle+"type.w"] != nil {
+		w.declare(bundle + "type")
+		x = name(w.b.AddRow(x, bundle+"type", 0), "type")
+	}
+	if m.Norm > 0 {
+		x = name(w.norm(x, bundle+"ln", m.Norm), "norm")
+	}
+	if w.trunk.types > 0 {
+		w.declare("types")
+		x = w.b.AddRow(x, "types", at)
+	}
+	return w.b.Name(x, m.Name)
 }
 
 // layer is one pre-norm Transformer layer. Its values are named n q k v c d o a, for
@@ -268,11 +288,15 @@ func (w *writer) layer(i int, x *ir.Value) *ir.Value {
 	q := name(w.linear(n, attn+"q"), "q")
 	k := name(w.linear(n, attn+"k"), "k")
 	v := name(w.linear(n, attn+"v"), "v")
-	c := name(w.b.Attention(q, k, v, w.trunk.heads), "c")
+	c := name(w.attention(i, q, k, v), "c")
 	if l.Norms == Sub {
 		c = name(w.norm(c, attn+"sub", eps), "d")
 	}
-	a := name(w.b.Add(x, name(w.linear(c, attn+"out"), "o")), "a")
+	o := name(w.linear(c, attn+"out"), "o")
+	if l.Scale {
+		o = name(w.scale(o, attn+"gamma"), "r")
+	}
+	a := name(w.b.Add(x, o), "a")
 	w.tap(a, fmt.Sprintf("layers.%d.attn", i))
 
 	ffn := w.half(l, i, "ffn", l.FFN)
@@ -281,16 +305,41 @@ func (w *writer) layer(i int, x *ir.Value) *ir.Value {
 	if l.Norms == Sub {
 		h = name(w.norm(h, ffn+"sub", eps), "s")
 	}
-	y := name(w.b.Add(a, name(w.linear(h, ffn+"fc2"), "p")), "y")
+	h = name(w.linear(h, ffn+"fc2"), "p")
+	if l.Scale {
+		h = name(w.scale(h, ffn+"gamma"), "z")
+	}
+	y := name(w.b.Add(a, h), "y")
 	w.tap(y, fmt.Sprintf("layers.%d.ffn", i))
 	w.expert = ""
 	return y
 }
 
+// attention is that of layer i, with its relative position bias if there is one.
+func (w *writer) attention(i int, q, k, v *ir.Value) *ir.Value {
+	if w.trunk.reach == 0 {
+		return w.b.Attention(q, k, v, w.trunk.heads)
+	}
+	bundle := layerName(i) + ".relbias"
+	for _, m := range w.entry.modalities {
+		w.weight(bundle + "." + biasField[m.Embedder])
+	}
+	if len(w.entry.modalities) > 1 {
+		w.weight(bundle + ".cross")
+	}
+	return w.b.BiasedAttention(q, k, v, w.trunk.heads, bundle)
+}
+
+// biasField is the table of the bias that a modality's rows need among themselves.
+var biasField = map[Embedder]string{Token: "text", Patch: "image"}
+
 // half begins a half of layer i: what the names of its bundles start with.
 func (w *writer) half(l LayerRange, i int, name string, s Sharing) string {
 	w.expert = ""
 	if s == Joint {
+		if w.joint && len(w.entry.modalities) == 1 {
+			return layerName(i) + "." + name + "." + l.Experts[0].Name + "."
+		}
 		w.expert = w.entry.expert(l)
 	}
 	return layerName(i) + "." + name + "." + s.part() + "."
@@ -299,6 +348,11 @@ func (w *writer) half(l LayerRange, i int, name string, s Sharing) string {
 func (w *writer) linear(x *ir.Value, bundle string) *ir.Value {
 	w.declare(bundle)
 	return w.b.Op(ir.OpLinear, "", bundle, w.route(bundle), x)
+}
+
+func (w *writer) scale(x *ir.Value, bundle string) *ir.Value {
+	w.declare(bundle)
+	return w.b.Op(ir.OpScale, "", bundle, w.route(bundle), x)
 }
 
 func (w *writer) norm(x *ir.Value, bundle string, eps float64) *ir.Value {

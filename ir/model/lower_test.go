@@ -241,7 +241,7 @@ func TestPresets(t *testing.T) {
 			t.Errorf("preset %s is listed twice", p.Name)
 		}
 		names[p.Name] = true
-		if p.File != "" && strings.ReplaceAll(strings.TrimSuffix(p.File, ".pth"), "_", "-") != p.Name {
+		if p.File != "" && strings.ReplaceAll(strings.TrimSuffix(strings.TrimSuffix(p.File, ".pth"), ".pt"), "_", "-") != p.Name {
 			t.Errorf("preset %s is file %s", p.Name, p.File)
 		}
 		d, err := Preset(p.Name)
@@ -250,20 +250,20 @@ func TestPresets(t *testing.T) {
 			continue
 		}
 		_, err = Lower(d, Options{})
-		if built := taskNamed(p.Task).functions != nil; built != (err == nil) {
+		if built := d.task(p.Task).functions != nil; built != (err == nil) {
 			t.Errorf("%s: lowering says %v", p.Name, err)
 		}
 		if err != nil && err.Error() != p.Name+": task "+p.Task+" (preset "+p.Name+") is not built yet; built tasks are encode, retrieval, classification, vqa, nlvr2" {
 			t.Errorf("%s: %v", p.Name, err)
 		}
 	}
-	if len(all) != 42 {
-		t.Errorf("%d presets, want 42", len(all))
+	if len(all) != 60 {
+		t.Errorf("%d presets, want 60", len(all))
 	}
 	for name, want := range map[string]string{
 		"beit3_base_patch16_224_retrieval": `unknown preset "beit3_base_patch16_224_retrieval"; did you mean beit3-base-patch16-224-retrieval`,
 		"beit3-base-patch16-224-retreival": `unknown preset "beit3-base-patch16-224-retreival"; did you mean beit3-base-patch16-224-retrieval`,
-		"clip":                             `unknown preset "clip"; there are 42, named like beit3-base-patch16-224`,
+		"clip":                             `unknown preset "clip"; there are 60, named like beit3-base-patch16-224`,
 	} {
 		if _, err := Preset(name); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("got %v\nwant %s...", err, want)

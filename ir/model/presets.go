@@ -57,6 +57,30 @@ var beit3Presets = []struct {
 	{"base large", 480, "_captioning", "captioning", 0, half, false},
 }
 
+// vlmoSizes are VLMo's sizes without the picture's side. Base and large have a
+// relative position bias made for texts of 196 and a layer scale, base_plus has
+// positions in its rows.
+var vlmoSizes = map[string]Sizes{
+	"base":      {Dim: 768, Heads: 12, FFN: 3072, Layers: 12, Patch: 16, Channels: 3, Vocab: 30522, Positions: 40, VLLayers: 2, Reach: 196, Scale: true, Eps: 1e-6},
+	"base_plus": {Dim: 544, Heads: 16, FFN: 2176, Layers: 24, Patch: 16, Channels: 3, Vocab: 30522, Positions: 40, VLLayers: 3, Absolute: true, Eps: 1e-6},
+	"large":     {Dim: 1024, Heads: 16, FFN: 4096, Layers: 24, Patch: 16, Channels: 3, Vocab: 30522, Positions: 40, VLLayers: 3, Reach: 196, Scale: true, Eps: 1e-6},
+}
+
+// vlmoPresets writes vlmo_{size}_patch16_{image}{suffix} for every size a row.
+var vlmoPresets = []struct {
+	image   int
+	suffix  string
+	task    string
+	classes int
+}{
+	{224, "", "encode", 0},
+	{224, "_stage2", "encode", 0}, // before the pretraining on pairs
+	{480, "_vqa", "vqa", 3129},
+	{384, "_nlvr2", "nlvr2", 2},
+	{384, "_coco", "retrieval", 0},
+	{384, "_f30k", "retrieval", 0},
+}
+
 var presetList = sync.OnceValue(func() []PresetInfo {
 	var all []PresetInfo
 	for _, r := range beit3Presets {
@@ -71,6 +95,17 @@ var presetList = sync.OnceValue(func() []PresetInfo {
 			if r.released {
 				p.File = file + ".pth"
 			}
+			all = append(all, p)
+		}
+	}
+	for _, r := range vlmoPresets {
+		for _, size := range []string{"base", "base_plus", "large"} {
+			file := fmt.Sprintf("vlmo_%s_patch16_%d%s", size, r.image, r.suffix)
+			p := PresetInfo{
+				Name: strings.ReplaceAll(file, "_", "-"), File: file + ".pt", Family: "vlmo", Sizes: vlmoSizes[size],
+				Task: r.task, Classes: r.classes, Preprocess: half,
+			}
+			p.Sizes.Image = r.image
 			all = append(all, p)
 		}
 	}

@@ -29,6 +29,7 @@ type slot struct {
 	shape     []int
 	tensor    int // index in tensors
 	row, rows int // of the tensor's first axis; rows 0 = all
+	col, cols int // of a matrix; cols 0 = all
 	grid      *ir.Grid
 }
 
@@ -69,7 +70,7 @@ func dot(bundle, field string) string {
 // origin says where a slot's elements are in the checkpoint.
 func (s *stateDict) origin(sl *slot) *ir.Origin {
 	t := s.tensors[sl.tensor]
-	return &ir.Origin{Key: t.Name, Shape: t.Shape, Row: sl.row, Rows: sl.rows, Grid: sl.grid}
+	return &ir.Origin{Key: t.Name, Shape: t.Shape, Row: sl.row, Rows: sl.rows, Col: sl.col, Cols: sl.cols, Grid: sl.grid}
 }
 
 // branch is one copy of a pooled weight: its suffix in keys and its part in bundles.

@@ -15,6 +15,8 @@ type Structure struct {
 	Modalities []Modality
 	Layers     []LayerRange // one after the other, from layer 0 to the last
 	Final      Sharing      // of the norm after the last layer: shared or pooled
+	Types      int          // rows of the table of types: row i is added to all rows of modality i; 0 = no table
+	Reach      int          // longest text of the relative position bias of all layers; 0 = no bias
 	Keys       Keys
 }
 
@@ -37,7 +39,10 @@ type Modality struct {
 	Patch         int // patch: the side of a patch
 	Channels      int // patch: default 3
 	Vocab         int // token: rows of the token table
-	Positions     int // token: rows of the checkpoint's position table, two of them unused; default 1024
+	Positions     int // token: rows of the checkpoint's position table; in torchscale's two of them are unused; default 1024
+
+	Anywhere bool    // no position is added to the rows
+	Norm     float64 // epsilon of a norm after the embedding; 0 = no norm
 }
 
 // fixed is the number of rows of a patch modality, class row included.
@@ -69,6 +74,7 @@ type LayerRange struct {
 	From, To  int
 	Attn, FFN Sharing
 	Norms     Norms    // default sub
+	Scale     bool     // both halves have a layer scale
 	Experts   []Expert // of the halves that are joint; default one called joint, for every sequence
 }
 
@@ -88,8 +94,26 @@ type Expert struct {
 	Modalities []string
 }
 
+// Code says whose code wrote the checkpoint: its names, its splits, its heads.
+type Code string
+
+// The codes.
+const (
+	TorchScale Code = "" // BEiT-3's
+	VLMo       Code = "vlmo"
+)
+
+// unused is the number of rows at the start of a table of positions that are never read.
+func (c Code) unused() int {
+	if c == TorchScale {
+		return firstPosition
+	}
+	return 0
+}
+
 // Keys says how the checkpoint calls its tensors.
 type Keys struct {
+	Code    Code
 	Prefix  string            // of the trunk's tensors, such as "beit3."
 	Experts map[string]string // the word for an expert in keys, where it is not its name: A for vision
 	Mask    bool              // the checkpoint has the mask row of pretraining
@@ -106,7 +130,12 @@ func (k *Keys) word(expert string) string {
 // Structure returns the long form of the description, which must be complete.
 func (d *Description) Structure() Structure {
 	if d.Family != "" {
-		return familyNamed(d.Family).structure(&d.Sizes)
+		s := familyNamed(d.Family).structure(&d.Sizes)
+		// A second picture has a type of its own.
+		if s.Types > 0 && slices.ContainsFunc(d.Tasks, func(t Task) bool { return t.Name == "nlvr2" }) {
+			s.Types = max(s.Types, len(s.Modalities)+1)
+		}
+		return s
 	}
 	return d.Long
 }
@@ -247,8 +276,8 @@ func (d *Description) completeLong() *problem {
 			if m.Vocab < 1 || m.Vocab > maxVocab {
 				return wrong(path+".vocab", " is %d, want 1 to %d", m.Vocab, maxVocab)
 			}
-			if m.Positions < firstPosition+1 || m.Positions > maxPositions {
-				return wrong(path+".positions", " is %d, want %d to %d", m.Positions, firstPosition+1, maxPositions)
+			if least := l.Keys.Code.unused() + 1; m.Positions < least || m.Positions > maxPositions {
+				return wrong(path+".positions", " is %d, want %d to %d", m.Positions, least, maxPositions)
 			}
 		case "":
 			return wrong(path+".embedder", " is missing; add it: %s", strings.Join(kinds, " or "))

@@ -16,6 +16,7 @@ type trunk struct {
 	modalities      []modality
 	layers          []LayerRange // one a layer
 	final           Sharing
+	types, reach    int  // see Structure
 	resize          bool // position tables of pictures may be resized
 	state           *stateDict
 }
@@ -104,7 +105,7 @@ func (d *Description) trunk() *trunk {
 	s := d.Structure()
 	t := &trunk{
 		dim: d.Sizes.Dim, heads: d.Sizes.Heads, ffn: d.Sizes.FFN, eps: d.Sizes.Eps,
-		final: s.Final, resize: d.Interpolate,
+		final: s.Final, types: s.Types, reach: s.Reach, resize: d.Interpolate,
 		state: &stateDict{weights: map[string]*slot{}},
 	}
 	all := s.entries()
@@ -116,11 +117,16 @@ func (d *Description) trunk() *trunk {
 	}
 	norm := false
 	for _, o := range d.Tasks {
-		norm = norm || taskNamed(o.Name).norm(&o)
+		norm = norm || d.task(o.Name).norm(&o)
 	}
-	t.torchscale(&s.Keys, norm, d.Limits.Text)
+	switch s.Keys.Code {
+	case TorchScale:
+		t.torchscale(&s.Keys, norm, d.Limits.Text)
+	case VLMo:
+		t.vlmo(&s.Keys, d.Limits.Text)
+	}
 	for i := range d.Tasks {
-		taskNamed(d.Tasks[i].Name).tensors(t, &d.Tasks[i])
+		d.task(d.Tasks[i].Name).tensors(t, &d.Tasks[i])
 	}
 	return t
 }

@@ -1,0 +1,124 @@
+package golden
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/ir"
+)
+
+// output is an output of a case: where it comes from.
+type output struct {
+	fn, name string // function and result
+	as       string // what the case calls it
+}
+
+// vlmoOutputs says where the outputs of VLMo's kinds come from. What follows from
+// several functions is not in it.
+var vlmoOutputs = map[string][]output{
+	"vlmo_vl": {
+		{"pair", "encoder_out", "feats"},
+		{"pair", "cls_feats", "cls_feats"},
+		{"pair_itm", "logits", "itm_logits"},
+		{"pair_mlm", "logits", "mlm_logits"},
+		{"pair_vqa", "logits", "vqa_logits"},
+	},
+	"vlmo_itc": {
+		{"vision", "encoder_out", "image.feats"},
+		{"vision_retrieval", "vision_cls", "image.cls_feats"},
+		{"vision_retrieval_vl", "vision_cls", "image.cls_vlffn_feats"},
+		{"language", "encoder_out", "text.feats"},
+		{"language_retrieval", "language_cls", "text.cls_feats"},
+		{"language_retrieval_vl", "language_cls", "text.cls_vlffn_feats"},
+	},
+	"vlmo_nlvr2": {
+		{"pair_nlvr2", "features", "a"},
+		{"pair_nlvr2_second", "features", "b"},
+		{fn: "reason_head"},
+	},
+}
+
+// vlmoCalls lists the functions of a kind.
+func vlmoCalls(kind string) func(image, text bool) []call {
+	return func(bool, bool) []call {
+		var cs []call
+		for _, o := range vlmoOutputs[kind] {
+			if !slices.ContainsFunc(cs, func(c call) bool { return c.fn == o.fn }) {
+				cs = append(cs, call{fn: o.fn})
+			}
+		}
+		return cs
+	}
+}
+
+func init() {
+	for kind := range vlmoOutputs {
+		kinds[kind] = vlmoCalls(kind)
+	}
+}
+
+// vlmo runs the functions of a kind and names their results as the case does.
+func (x *run) vlmo(p *ir.Program, do runner) (map[string][][]float32, error) {
+	all := map[string][][]float32{}
+	results := map[string]map[string][][]float32{}
+	for _, o := range vlmoOutputs[x.r.Kind] {
+		if o.name == "" {
+			continue
+		}
+		if results[o.fn] == nil {
+			batch, err := x.inputs(p.Func(o.fn), o.as)
+			if err != nil {
+				return nil, err
+			}
+			if results[o.fn], err = do(o.fn, batch); err != nil {
+				return nil, err
+			}
+		}
+		all[o.as] = results[o.fn][o.name]
+	}
+	switch x.r.Kind {
+	case "vlmo_itc":
+		for _, b := range []struct{ scale, feats, logits string }{
+			{"retrieval.logit_scale", "cls_feats", "logits_per_image"},
+			{"retrieval_vl.logit_scale", "cls_vlffn_feats", "logits_per_vlffn_image"},
+		} {
+			pair := map[string][][]float32{"vision_cls": all["image."+b.feats], "language_cls": all["text."+b.feats]}
+			if err := logits(p, b.scale, pair); err != nil {
+				return nil, err
+			}
+			all[b.logits] = pair["logits_per_image"]
+		}
+	case "vlmo_nlvr2":
+		var pairs []rt.Seq
+		for i := range x.batch.Size {
+			pairs = append(pairs, rt.Seq{Image: slices.Concat(all["a"][i], all["b"][i])})
+		}
+		return do("reason_head", pairs)
+	}
+	return all, nil
+}
+
+// inputs makes the batch that a function takes; which of two pictures, its result says.
+func (x *run) inputs(f *ir.Func, as string) ([]rt.Seq, error) {
+	batch := make([]rt.Seq, x.batch.Size)
+	for _, v := range f.Params {
+		name := "image"
+		if x.r.Kind == "vlmo_nlvr2" {
+			name = "image_" + as
+		}
+		for i := range batch {
+			switch {
+			case v.Type.DType == ir.I32 && x.batch.IDs == nil:
+				return nil, fmt.Errorf("run %s: it has no text", x.r.Name)
+			case v.Type.DType == ir.I32:
+				batch[i].IDs = x.batch.IDs[i]
+			case x.batch.Images[name] == nil:
+				return nil, fmt.Errorf("run %s: it has no input %s", x.r.Name, name)
+			default:
+				batch[i].Image = x.batch.Images[name][i]
+			}
+		}
+	}
+	return batch, nil
+}
