@@ -170,7 +170,29 @@ func (e *entry) address(v *ir.Value) jen.Code {
 		}
 		return jen.Add(whole).Dot("Sub").Call(rows(h.after), rows(e.sections[v]))
 	}
-	return e.arena(int(v.Offset), v.Attrs.Int("ld", 0), rows(e.sections[v]), width(v))
+	return e.arena(int(v.Offset), stride(v), rows(e.sections[v]), width(v))
+}
+
+// stride is the leading dimension of a value; parameters have no attributes.
+func stride(v *ir.Value) int {
+	if v.Op == nil {
+		return asm.Stride(v.Type.Cols())
+	}
+	return v.Attrs.Int("ld", 0)
+}
+
+// input is where a parameter begins in the floats of a sequence.
+func (e *entry) input(v *ir.Value) int {
+	at := 0
+	for _, p := range e.f.Params {
+		if p == v {
+			break
+		}
+		if p.Type.DType == ir.F32 {
+			at += int(p.Type.Elements(0))
+		}
+	}
+	return at
 }
 
 // arena writes a matrix at a byte offset of the arena.
@@ -186,6 +208,18 @@ func (e *entry) tmp(v *ir.Value, key string, rows jen.Code, cols int) jen.Code {
 // block writes the rows of a scratch matrix that holds at most plan's block.
 func (e *entry) block(v *ir.Value) jen.Code {
 	return jen.Id("min").Call(rows(e.sections[v]), jen.Lit(v.Attrs.Int("block", 1)))
+}
+
+// sectionFields writes the fields of a row that are not zero.
+func sectionFields(row ir.Dim) jen.Dict {
+	d := jen.Dict{}
+	if row.C > 0 {
+		d[jen.Id("C")] = jen.Lit(row.C)
+	}
+	if row.T {
+		d[jen.Id("T")] = jen.True()
+	}
+	return d
 }
 
 func sectionList(secs []section) *jen.Statement {
@@ -222,7 +256,7 @@ func (e *entry) emit(file *jen.File) error {
 			body = append(body, jen.Id(id).Op(":=").Add(e.address(v)))
 			e.vars[v] = id
 		}
-		if !v.Op.View {
+		if step != nil {
 			call, err := step(e, v)
 			if err != nil {
 				return fmt.Errorf("%s: %s: %w", e.f.Name, ir.PrintValue(v), err)

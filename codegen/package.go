@@ -204,20 +204,33 @@ func (e *entry) descriptor() (jen.Code, error) {
 		jen.Id("Arena"): jen.Lit(int(f.Arena / 4)),
 		jen.Id("Run"):   jen.Id(e.g.runName(f)),
 	}
-	fixed := 0
+	fixed, floats := 0, 0
+	var ins []jen.Code
 	for _, p := range f.Params {
-		switch {
-		case p.Type.DType == ir.I32:
+		if p.Type.DType == ir.I32 {
 			d[jen.Id("Text")] = jen.True()
-		case len(p.Type.Shape) == 3:
-			n := 1
-			for _, s := range p.Type.Shape {
-				n *= s.C
-			}
-			d[jen.Id("Image")] = jen.Lit(n)
-		default:
-			return nil, fmt.Errorf("%s: parameter %s: %s is neither an image [channels,size,size] nor ids i32[T]", f.Name, p.Name, p.Type)
+			continue
 		}
+		if rows := p.Type.Rows(); rows.T {
+			return nil, fmt.Errorf("%s: parameter %s: %s has as many rows as the text; want an image, ids i32[T], or a matrix of a fixed size", f.Name, p.Name, p.Type)
+		}
+		floats += int(p.Type.Elements(0))
+		if len(p.Type.Shape) == 2 {
+			fixed = max(fixed, p.Type.Rows().C)
+			ins = append(ins, jen.Line().Values(jen.Dict{
+				jen.Id("At"):   jen.Lit(e.input(p)),
+				jen.Id("Off"):  jen.Lit(int(p.Offset / 4)),
+				jen.Id("LD"):   jen.Lit(stride(p)),
+				jen.Id("Rows"): jen.Lit(p.Type.Rows().C),
+				jen.Id("Cols"): jen.Lit(p.Type.Cols()),
+			}))
+		}
+	}
+	if floats > 0 {
+		d[jen.Id("Image")] = jen.Lit(floats)
+	}
+	if ins != nil {
+		d[jen.Id("Inputs")] = jen.Index().Qual(rtPath, "Input").Values(append(ins, jen.Line())...)
 	}
 	for _, v := range f.Values {
 		for _, s := range e.sections[v] {

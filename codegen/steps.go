@@ -30,11 +30,15 @@ var steps = map[*ir.Op]func(e *entry, v *ir.Value) (jen.Code, error){
 		return e.call("LayerNorm", v, e.mat(v.Args[0]), n), err
 	},
 	ir.OpSelect: func(e *entry, v *ir.Value) (jen.Code, error) {
-		row := v.Attrs.Dim("row")
-		if row.T {
-			return nil, errRow(row)
+		row := jen.Qual(rtPath, "Section").Values(sectionFields(v.Attrs.Dim("row")))
+		return e.call("Select", v, e.mat(v.Args[0]), e.g.sections(e.sections[v.Args[0]]), row), nil
+	},
+	ir.OpHCat: func(e *entry, v *ir.Value) (jen.Code, error) {
+		var parts []jen.Code
+		for _, a := range v.Args {
+			parts = append(parts, e.mat(a))
 		}
-		return e.call("Select", v, e.mat(v.Args[0]), e.g.sections(e.sections[v.Args[0]]), jen.Lit(row.C)), nil
+		return e.call("HCat", v, parts...), nil
 	},
 	ir.OpMean: func(e *entry, v *ir.Value) (jen.Code, error) {
 		return e.call("Mean", v, e.mat(v.Args[0]), e.g.sections(e.sections[v.Args[0]]), jen.Lit(v.Attrs.Int("from", 0))), nil
@@ -59,7 +63,7 @@ func embedPatches(e *entry, v *ir.Value) (jen.Code, error) {
 	patch := v.Attrs.Int("patch", 1)
 	n := v.Type.Rows().C - 1
 	k := image[0].C * patch * patch
-	d, err := e.g.patches(v.Bundle, image[0].C, image[1].C, patch)
+	d, err := e.g.patches(v, e.input(v.Args[0]), patch)
 	return e.call("EmbedPatches", v, e.tmp(v, "tmp", rows([]section{ir.C(n)}), k), d), err
 }
 

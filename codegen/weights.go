@@ -157,7 +157,9 @@ func (g *generator) ffn(v *ir.Value) (jen.Code, int, error) {
 	}), hidden, nil
 }
 
-func (g *generator) patches(bundle string, channels, size, patch int) (jen.Code, error) {
+// patches describes the embedding v of an image that begins at position at of the input.
+func (g *generator) patches(v *ir.Value, at, patch int) (jen.Code, error) {
+	bundle, image := v.Bundle, v.Args[0].Type.Shape
 	proj, _, err := g.linearValue(bundle + ".proj")
 	if err != nil {
 		return nil, err
@@ -166,9 +168,11 @@ func (g *generator) patches(bundle string, channels, size, patch int) (jen.Code,
 		jen.Id("Proj"):     jen.Qual(rtPath, "Linear").Values(proj),
 		jen.Id("Cls"):      jen.Lit(g.offset(bundle + ".cls.w")),
 		jen.Id("Pos"):      jen.Lit(g.offset(bundle + ".pos.w")),
-		jen.Id("Size"):     jen.Lit(size),
+		jen.Id("At"):       jen.Lit(at),
+		jen.Id("Height"):   jen.Lit(image[1].C),
+		jen.Id("Width"):    jen.Lit(image[2].C),
 		jen.Id("Patch"):    jen.Lit(patch),
-		jen.Id("Channels"): jen.Lit(channels),
+		jen.Id("Channels"): jen.Lit(image[0].C),
 	}), nil
 }
 
@@ -183,8 +187,4 @@ func (g *generator) embed(bundle string) (jen.Code, error) {
 		jen.Id("D"):     jen.Lit(w.Type.Shape[1].C),
 		jen.Id("Vocab"): jen.Lit(w.Type.Shape[0].C),
 	}), nil
-}
-
-func errRow(d ir.Dim) error {
-	return fmt.Errorf("row %s is no constant; the runtime selects constant rows only", d)
 }

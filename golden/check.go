@@ -359,17 +359,7 @@ func interpreter(p *ir.Program) runner {
 		f := p.Func(fn)
 		all := map[string][][]float32{}
 		for _, s := range batch {
-			in := map[string]*ir.Tensor{}
-			t := max(1, len(s.IDs))
-			for _, v := range f.Params {
-				x := &ir.Tensor{Shape: v.Type.At(t)}
-				if v.Type.DType == ir.I32 {
-					x.IDs = s.IDs
-				} else {
-					x.F = widen(s.Image)
-				}
-				in[v.Name] = x
-			}
+			in, t := build.Tensors(f, s)
 			out, err := p.Run(fn, t, in)
 			if err != nil {
 				return nil, err
@@ -380,14 +370,6 @@ func interpreter(p *ir.Program) runner {
 		}
 		return all, nil
 	}
-}
-
-func widen(x []float32) []float64 {
-	out := make([]float64, len(x))
-	for i, v := range x {
-		out[i] = float64(v)
-	}
-	return out
 }
 
 func narrow(x []float64) []float32 {

@@ -3,6 +3,7 @@ package golden
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/golden/cases"
@@ -53,6 +54,12 @@ var kinds = map[string]func(image, text bool) []call{
 	"classification": func(image, text bool) []call {
 		return []call{{"vision_classification", true, false}}
 	},
+	"vqa": func(image, text bool) []call {
+		return []call{{"pair_vqa", true, true}}
+	},
+	"nlvr2": func(image, text bool) []call {
+		return []call{{"pair_nlvr2", true, true}, {"reason_head", true, false}}
+	},
 }
 
 // planRun says how to run r.
@@ -75,6 +82,9 @@ func planRun(cs *cases.Case, r *cases.Run) (*run, error) {
 
 // outputs runs the calls and returns the outputs of each sequence by name.
 func (x *run) outputs(cs *cases.Case, p *ir.Program, do runner) (map[string][][]float32, error) {
+	if x.r.Kind == "nlvr2" {
+		return x.reason(do)
+	}
 	if vlmoOutputs[x.r.Kind] != nil {
 		return x.vlmo(p, do)
 	}
@@ -103,6 +113,29 @@ func (x *run) outputs(cs *cases.Case, p *ir.Program, do runner) (map[string][][]
 		}
 	}
 	return all, nil
+}
+
+// reason runs the text with either picture, in one batch, and the head on the features
+// of the two side by side.
+func (x *run) reason(do runner) (map[string][][]float32, error) {
+	var batch []rt.Seq
+	for i := range x.batch.Size {
+		for _, name := range []string{"image_a", "image_b"} {
+			if x.batch.Images[name] == nil {
+				return nil, fmt.Errorf("run %s: it has no input %s", x.r.Name, name)
+			}
+			batch = append(batch, rt.Seq{Image: x.batch.Images[name][i], IDs: x.batch.IDs[i]})
+		}
+	}
+	out, err := do(x.calls[0].fn, batch)
+	if err != nil {
+		return nil, err
+	}
+	var pairs []rt.Seq
+	for f := range slices.Chunk(out["features"], 2) {
+		pairs = append(pairs, rt.Seq{Image: slices.Concat(f...)})
+	}
+	return do(x.calls[1].fn, pairs)
 }
 
 // logits adds logits_per_image = exp(scale) * V L^T and its transpose.

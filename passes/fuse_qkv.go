@@ -28,7 +28,7 @@ import (
 // where fuse-attention takes over. If the operands are joined from several
 // segments, each segment gets its qkv and these are joined instead. If the queries
 // come from elsewhere, such as one selected row, they get a qkv {parts=q}, and keys
-// and values one of {parts=kv}.
+// and values one of {parts=kv}, which several attentions may share.
 //
 // Only an attention that fuse-attention will accept is touched: a fused qkv pads
 // its heads, so nothing else could read it.
@@ -48,10 +48,16 @@ var FuseQKV = &Pass{
 }
 
 func fuseQKV(p *ir.Program, f *ir.Func) error {
-	e := edit(p, f)
+	e := &attentions{editor: edit(p, f), readers: map[operandPair][]*ir.Value{}, fused: map[operandPair]*ir.Value{}}
+	for _, v := range f.Values {
+		if v.Op == ir.OpAttention {
+			pair := operandPair{v.Args[1], v.Args[2]}
+			e.readers[pair] = append(e.readers[pair], v)
+		}
+	}
 	for _, v := range slices.Clone(f.Values) {
 		if v.Op == ir.OpAttention {
-			if err := fuseOperands(e, v); err != nil {
+			if err := e.fuse(v); err != nil {
 				return err
 			}
 		}
@@ -61,42 +67,70 @@ func fuseQKV(p *ir.Program, f *ir.Func) error {
 	return nil
 }
 
+// operandPair is the keys and values of an attention.
+type operandPair struct{ k, v *ir.Value }
+
+// attentions is a function under rewriting.
+type attentions struct {
+	*editor
+	readers map[operandPair][]*ir.Value // the attentions of each pair, in order
+	fused   map[operandPair]*ir.Value   // the kv of a pair that several attentions read
+}
+
 // group is the linears of one segment that become one qkv.
 type group struct {
 	linears []*ir.Value // q, k and v, or some of them
 	qkv     *ir.Value   // the proposal
 }
 
-// fuseOperands rewrites the operands of the attention c, if they allow it.
-func fuseOperands(e *editor, c *ir.Value) error {
+// fuse rewrites the operands of the attention c, if they allow it. Attentions that
+// share keys and values are rewritten all or none.
+func (e *attentions) fuse(c *ir.Value) error {
 	q, k, v := c.Args[0], c.Args[1], c.Args[2]
+	pair := operandPair{k, v}
+	readers := e.readers[pair]
+	cols, heads := k.Type.Cols(), c.Attrs.Int("heads", 1)
 	count := uses(e.f)
-	for _, x := range c.Args {
-		if count[x] != 1 {
+	if kv := e.fused[pair]; kv != nil {
+		i, err := e.joined(propose(e.editor, count, heads, "q", []*ir.Value{q}), q)
+		if err != nil {
+			return err
+		}
+		c.Args[0] = i
+		return e.operands(c, 1, kv, cols, e.fresh(k.Name), e.fresh(v.Name))
+	}
+	if k == v || count[k] != len(readers) || count[v] != len(readers) {
+		return nil
+	}
+	count[k], count[v] = 1, 1 // all of them are looked at here
+	for _, r := range readers {
+		if count[r.Args[0]] != 1 || r.Args[0].Type.Cols() != cols || v.Type.Cols() != cols || r.Attrs.Int("heads", 1) != heads {
 			return nil
 		}
-	}
-	cols := q.Type.Cols()
-	if k.Type.Cols() != cols || v.Type.Cols() != cols {
-		return nil
 	}
 	qs, ks, vs := leaves(q, count), leaves(k, count), leaves(v, count)
 	if len(ks) != len(vs) {
 		return nil
 	}
-	heads := c.Attrs.Int("heads", 1)
-	if groups := propose(e, count, heads, "", qs, ks, vs); groups != nil {
-		i, err := e.joined(groups, q)
-		if err == nil {
-			err = e.operands(c, 0, i, cols)
+	if len(readers) == 1 {
+		if groups := propose(e.editor, count, heads, "", qs, ks, vs); groups != nil {
+			i, err := e.joined(groups, q)
+			if err == nil {
+				err = e.operands(c, 0, i, cols, q.Name, k.Name, v.Name)
+			}
+			return err
 		}
-		return err
 	}
-	queries, rest := propose(e, count, heads, "q", qs), propose(e, count, heads, "kv", ks, vs)
-	if len(queries) != 1 || rest == nil {
+	rest := propose(e.editor, count, heads, "kv", ks, vs)
+	if rest == nil {
 		return nil
 	}
-	i, err := e.joined(queries, q)
+	for _, r := range readers {
+		if len(propose(e.editor, count, heads, "q", leaves(r.Args[0], count))) != 1 {
+			return nil
+		}
+	}
+	i, err := e.joined(propose(e.editor, count, heads, "q", qs), q)
 	if err != nil {
 		return err
 	}
@@ -104,14 +138,16 @@ func fuseOperands(e *editor, c *ir.Value) error {
 	if err != nil {
 		return err
 	}
+	e.fused[pair] = kv
 	c.Args[0] = i
-	return e.operands(c, 1, kv, cols)
+	return e.operands(c, 1, kv, cols, k.Name, v.Name)
 }
 
-// operands makes the arguments of c from the first on columns of i, a part each.
-func (e *editor) operands(c *ir.Value, first int, i *ir.Value, cols int) error {
+// operands makes the arguments of c from the first on columns of i, a part each, called
+// by the names.
+func (e *editor) operands(c *ir.Value, first int, i *ir.Value, cols int, names ...string) error {
 	for n, old := range c.Args[first:] {
-		x, err := e.emit(ir.OpCols, old.Name, "", ir.Attrs{ir.IntAttr("at", n*cols), ir.IntAttr("len", cols)}, i)
+		x, err := e.emit(ir.OpCols, names[n], "", ir.Attrs{ir.IntAttr("at", n*cols), ir.IntAttr("len", cols)}, i)
 		if err != nil {
 			return err
 		}

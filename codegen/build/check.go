@@ -186,19 +186,7 @@ func (c *checker) outputs(e *Engine, p *ir.Program, level string) ([]result, err
 func (c *checker) interpret(p *ir.Program) ([]result, error) {
 	var all []result
 	for _, f := range p.Funcs {
-		seq := c.sample(f)
-		in := map[string]*ir.Tensor{}
-		t := max(1, len(seq.IDs))
-		for _, v := range f.Params {
-			x := &ir.Tensor{Shape: v.Type.At(t), IDs: seq.IDs}
-			if v.Type.DType != ir.I32 {
-				x.IDs = nil
-				for _, y := range seq.Image {
-					x.F = append(x.F, float64(y))
-				}
-			}
-			in[v.Name] = x
-		}
+		in, t := Tensors(f, c.sample(f))
 		out, err := p.Run(f.Name, t, in)
 		if err != nil {
 			return nil, err
@@ -235,10 +223,7 @@ func (c *checker) sample(f *ir.Func) rt.Seq {
 			text = c.text
 			continue
 		}
-		image = 1
-		for _, d := range p.Type.Shape {
-			image *= d.C
-		}
+		image += int(p.Type.Elements(0))
 	}
 	return task.Sample(f.Name, image, text, c.vocab)
 }

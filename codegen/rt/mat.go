@@ -1,6 +1,9 @@
 package rt
 
-import "fmt"
+import (
+	"fmt"
+	"unsafe"
+)
 
 // Mat is a row-major float32 matrix in an arena. LD is the distance of rows in
 // floats; a matrix that a step writes has room for Cols rounded up to 16 in every
@@ -20,6 +23,12 @@ func (m Mat) Sub(row, n int) Mat {
 
 // Row returns the address of row i.
 func (m Mat) Row(i int) *float32 { return at(m.P, i*m.LD) }
+
+// columns returns the n columns from column `at` on.
+func (m Mat) columns(at, n int) Mat {
+	want(at >= 0 && at+n <= m.Cols, "columns", m)
+	return Mat{(*float32)(unsafe.Add(unsafe.Pointer(m.P), at*4)), m.LD, m.Rows, n}
+}
 
 // row returns the columns of row i.
 func (m Mat) row(i int) []float32 { return floats(m.Row(i), m.Cols) }
@@ -65,19 +74,20 @@ type Attention struct {
 	Base2        bool
 }
 
-// Patches embeds an image of Channels planes of Size x Size pixels, cut into
-// squares of Patch pixels: row 0 of a sequence is Cls, row 1+i patch i, plus row
-// 0.. of the table Pos. Positions count floats of the weights; rows of Cls and
-// Pos have Proj.N floats. Cls -1: zero; Pos -1: no table.
+// Patches embeds an image of Channels planes of Height x Width pixels, which begins at
+// position At of the sequence's input, cut into squares of Patch pixels: row 0 of a
+// sequence is Cls, row 1+i patch i, plus row 0.. of the table Pos. Cls and Pos count
+// floats of the weights; rows of Cls and Pos have Proj.N floats. Cls -1: zero; Pos -1:
+// no table.
 type Patches struct {
 	Proj     Linear
 	Cls, Pos int
 
-	Size, Patch, Channels int
+	At, Height, Width, Patch, Channels int
 }
 
 // Rows returns the number of rows of one sequence, cls row included.
-func (p *Patches) Rows() int { g := p.Size / p.Patch; return g*g + 1 }
+func (p *Patches) Rows() int { return p.Height/p.Patch*(p.Width/p.Patch) + 1 }
 
 // Embed looks up text: row j of a text is row id of Table (Vocab rows of D floats)
 // plus row j of Pos (-1: no table).

@@ -31,12 +31,21 @@ type Package struct {
 // Func is one entry point for one task.
 type Func struct {
 	Name    string
-	Image   int  // floats of the image of a sequence, 0: takes none
+	Image   int  // floats that a sequence's Image has, 0: takes none
 	Text    bool // takes text
 	Fixed   int  // rows a sequence besides its text rows
+	Inputs  []Input
 	Outputs []Output
 	Arena   int // floats, at B*Fixed <= Rows and text rows <= Rows
 	Run     func(*Exec)
+}
+
+// Input is a matrix that a function takes as it is: the floats of a sequence's Image
+// from At on are its rows of the matrix, which is in the arena.
+type Input struct {
+	At             int
+	Off            int // floats into the arena
+	LD, Rows, Cols int // Rows of each sequence
 }
 
 // Output is a result of a function: a matrix in the arena after Run.

@@ -175,13 +175,28 @@ func addRowsTask(t *rowTask, lo, hi int) {
 	}
 }
 
-// Select copies row row of each sequence of src, counted through its sections,
-// to the rows of dst.
-func (e *Exec) Select(dst, src Mat, secs []Section, row int) {
+// Select copies one row of each sequence of src, counted through its sections, to the
+// rows of dst: row C, or the one that many rows after as many as the text has if T is
+// set.
+func (e *Exec) Select(dst, src Mat, secs []Section, row Section) {
 	want(dst.Rows == e.B && dst.Cols == src.Cols && src.Rows == e.packed(secs), "select", dst, src)
 	for seq := range e.B {
-		copy(dst.row(seq), src.row(e.seqRow(secs, seq, row)))
+		i := row.C
+		if row.T {
+			i += e.Len[seq]
+		}
+		copy(dst.row(seq), src.row(e.seqRow(secs, seq, i)))
 	}
+}
+
+// HCat puts the columns of the parts side by side.
+func (e *Exec) HCat(dst Mat, parts ...Mat) {
+	at := 0
+	for _, p := range parts {
+		e.Copy(dst.columns(at, p.Cols), p)
+		at += p.Cols
+	}
+	want(at == dst.Cols, "hcat", dst)
 }
 
 // Mean writes the mean of the rows of each sequence of src, counted through its
@@ -292,8 +307,7 @@ func (e *Exec) EmbedPatches(dst, tmp Mat, p *Patches) {
 		t := &e.each
 		t.fn, t.dst, t.src, t.i, t.patches = patchTask, dst, tmp, s, p
 		t.g, t.b = e.w(p.Cls), e.w(p.Pos)
-		grid := p.Size / p.Patch
-		e.runRows(seqs*grid, grid*p.Proj.K)
+		e.runRows(seqs*(p.Height/p.Patch), p.Width/p.Patch*p.Proj.K)
 
 		// The table is in dst already: the product adds to it in place.
 		first := dst.Row(s*rows + 1)
@@ -311,19 +325,19 @@ func (e *Exec) EmbedPatches(dst, tmp Mat, p *Patches) {
 // positions (and before the first the cls row) to dst.
 func patchTask(t *rowTask, lo, hi int) {
 	p, tmp := t.patches, t.src
-	grid, n := p.Size/p.Patch, p.Rows()
+	down, across, n := p.Height/p.Patch, p.Width/p.Patch, p.Rows()
 	for u := lo; u < hi; u++ {
-		seq, y := u/grid, u%grid
-		img := t.e.Images[t.i+seq]
-		for x := range grid {
-			out := floats(tmp.Row(seq*(n-1)+y*grid+x), p.Proj.K)
+		seq, y := u/down, u%down
+		img := t.e.Images[t.i+seq][p.At:]
+		for x := range across {
+			out := floats(tmp.Row(seq*(n-1)+y*across+x), p.Proj.K)
 			for c := range p.Channels {
 				for py := range p.Patch {
-					in := c*p.Size*p.Size + (y*p.Patch+py)*p.Size + x*p.Patch
+					in := (c*p.Height+y*p.Patch+py)*p.Width + x*p.Patch
 					copy(out[(c*p.Patch+py)*p.Patch:][:p.Patch], img[in:])
 				}
 			}
-			t.place(t.i+seq, 1+y*grid+x, n)
+			t.place(t.i+seq, 1+y*across+x, n)
 		}
 		if y == 0 {
 			t.place(t.i+seq, 0, n)

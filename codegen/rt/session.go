@@ -22,7 +22,8 @@ type Session struct {
 }
 
 // Seq is one sequence of a batch: what the function takes, the rest nil. Image is
-// the normalised picture, channel by channel.
+// the normalised picture, channel by channel. Of a function with several inputs that
+// are not text, such as a picture and a spectrogram, it is one after the other.
 type Seq struct {
 	Image []float32
 	IDs   []int32
@@ -106,6 +107,9 @@ func (s *Session) Run(f *Func, batch []Seq) (*Result, error) {
 	defer s.idle()
 	for at := 0; at < len(batch); {
 		n := s.load(f, batch[at:])
+		for i := range f.Inputs {
+			f.Inputs[i].fill(e)
+		}
 		f.Run(e)
 		r.collect(e, at)
 		at += n
@@ -178,6 +182,17 @@ func (s *Session) load(f *Func, batch []Seq) int {
 		e.B++
 	}
 	return e.B
+}
+
+// fill copies the batch's rows into the arena.
+func (in *Input) fill(e *Exec) {
+	m := e.Mat(in.Off, in.LD, e.B*in.Rows, in.Cols)
+	for seq, x := range e.Images {
+		x = x[in.At:]
+		for r := range in.Rows {
+			copy(m.row(seq*in.Rows+r), x[r*in.Cols:])
+		}
+	}
 }
 
 // rows returns the rows of a sequence in an output.

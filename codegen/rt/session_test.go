@@ -27,7 +27,7 @@ const (
 )
 
 var (
-	tinyPatches = Patches{Proj: Linear{W: 0, Bias: 192, K: 12, N: tinyD}, Cls: 208, Pos: 224, Size: 4, Patch: 2, Channels: 3}
+	tinyPatches = Patches{Proj: Linear{W: 0, Bias: 192, K: 12, N: tinyD}, Cls: 208, Pos: 224, Height: 4, Width: 4, Patch: 2, Channels: 3}
 	tinyEmbed   = Embed{Table: 304, Pos: 784, D: tinyD, Vocab: tinyVocab}
 	tinyNorm    = Norm{-1, -1, tinyD, 1e-5}
 	tinyQKV     = Linear{W: 880, Bias: 1648, K: tinyD, N: 3 * tinyD}
@@ -53,7 +53,7 @@ func tinyPairRun(e *Exec) {
 	e.SelfAttention(c, i, &tinyAttn, tinyPair)
 	e.AttnOut(x, c, x, t, &tinyNorm, &tinyOut)
 	e.FFN(x, x, t, h, &tinyFFN)
-	e.Select(e.Mat(6000, 16, e.B, tinyD), x, tinyPair, tinyFixed)
+	e.Select(e.Mat(6000, 16, e.B, tinyD), x, tinyPair, Section{C: tinyFixed})
 }
 
 func tinyTextRun(e *Exec) {
@@ -294,7 +294,8 @@ func TestStepsDoNotAllocate(t *testing.T) {
 		w.L2Norm(a, a, 1e-12)
 		w.Attention(b, a, a, a, &at, text)
 		w.CrossAttention(one, one, kv, &at, text)
-		w.Select(one, a, text, 1)
+		w.Select(one, a, text, Section{C: 1})
+		w.HCat(a, a.columns(0, 3), a.columns(3, a.Cols-3))
 		w.Mean(one, a, text, 1)
 		w.SelfAttention(b, qkv, &at, []Section{{T: true}}) // sections may be literals
 		w.AddRows(a, a, off, 0, []Section{{T: true}})

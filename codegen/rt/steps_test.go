@@ -511,12 +511,32 @@ func TestPerSequence(t *testing.T) {
 			near(t, "addrows "+c.name, dst, want)
 
 			for _, row := range []int{0, len(seqs[0]) - 1} {
-				w.Select(one, src, c.secs, row)
+				w.Select(one, src, c.secs, Section{C: row})
 				sel := mat64(w.B, d)
 				for seq, list := range seqs {
 					sel[seq] = x[list[row]]
 				}
 				near(t, "select "+c.name, one, sel)
+			}
+			if i := slices.IndexFunc(c.secs, func(s Section) bool { return s.T }); i >= 0 && i < len(c.secs)-1 {
+				first := 0
+				for _, s := range c.secs[:i] {
+					first += s.C
+				}
+				w.Select(one, src, c.secs, Section{C: first, T: true})
+				sel := mat64(w.B, d)
+				for seq, list := range seqs {
+					sel[seq] = x[list[first+w.Len[seq]]]
+				}
+				near(t, "select after the text "+c.name, one, sel)
+			}
+			for _, cut := range []int{1, 16, d / 2} {
+				w.HCat(dst, src.columns(cut, d-cut), src.columns(0, cut))
+				turned := mat64(rows, d)
+				for r := range turned {
+					turned[r] = append(slices.Clone(x[r][cut:]), x[r][:cut]...)
+				}
+				near(t, "hcat "+c.name, dst, turned)
 			}
 
 			for _, from := range []int{0, 1} {
@@ -567,18 +587,20 @@ func TestEmbed(t *testing.T) {
 
 func TestEmbedPatches(t *testing.T) {
 	everywhere(t, func(t *testing.T, k *Kernels, threads int) {
-		for _, s := range []struct{ size, patch, channels, d int }{{8, 4, 3, 20}, {12, 3, 1, 48}, {4, 4, 2, 16}} {
+		for _, s := range []struct{ height, width, patch, channels, d, at int }{
+			{8, 8, 4, 3, 20, 0}, {12, 12, 3, 1, 48, 5}, {4, 4, 4, 2, 16, 0}, {6, 15, 3, 1, 20, 0}, {10, 4, 2, 2, 16, 7},
+		} {
 			w := newWorld(t, k, threads, 0, 0, 0, 0, 0)
 			depth := s.channels * s.patch * s.patch
 			l, m, b := w.linear(depth, s.d, true)
-			p := Patches{Proj: l, Size: s.size, Patch: s.patch, Channels: s.channels}
+			p := Patches{Proj: l, At: s.at, Height: s.height, Width: s.width, Patch: s.patch, Channels: s.channels}
 			n := p.Rows()
 			cls, places := w.vals(s.d), w.vals(n*s.d)
 			p.Cls, p.Pos = w.put(cls), w.put(places)
 			for range w.B {
-				w.Images = append(w.Images, w.vals(s.channels*s.size*s.size))
+				w.Images = append(w.Images, w.vals(s.at+s.channels*s.height*s.width+2))
 			}
-			grid := s.size / s.patch
+			across := s.width / s.patch
 			want := mat64(w.B*n, s.d)
 			for _, have := range []bool{true, false} {
 				if !have {
@@ -592,7 +614,7 @@ func TestEmbedPatches(t *testing.T) {
 						for c := range s.channels {
 							for y := range s.patch {
 								for x := range s.patch {
-									pixels[i][(c*s.patch+y)*s.patch+x] = float64(w.Images[seq][(c*s.size+i/grid*s.patch+y)*s.size+i%grid*s.patch+x])
+									pixels[i][(c*s.patch+y)*s.patch+x] = float64(w.Images[seq][s.at+(c*s.height+i/across*s.patch+y)*s.width+i%across*s.patch+x])
 								}
 							}
 						}
@@ -688,7 +710,7 @@ func TestBadShapesPanic(t *testing.T) {
 		"linear":  func() { w.Linear(w.mat(2, 9, false), w.mat(2, 8, false), &l) },
 		"mat":     func() { w.Mat(worldFloats-10, 16, 1, 16) },
 		"sub":     func() { w.mat(2, 8, false).Sub(1, 2) },
-		"select":  func() { w.Select(w.mat(1, 8, false), w.mat(2, 8, false), []Section{{T: true}}, 2) },
+		"select":  func() { w.Select(w.mat(1, 8, false), w.mat(2, 8, false), []Section{{T: true}}, Section{C: 2}) },
 		"id":      func() { w.IDs = []int32{1, 9}; w.EmbedText(w.mat(2, 8, false), &Embed{0, -1, 8, 9}) },
 		"add":     func() { w.Add(w.mat(2, 8, false), w.mat(1, 8, false), w.mat(2, 8, false)) },
 		"no rows": func() { w.QKV(w.mat(2, 8, false), w.mat(2, 8, false), Mat{}, &Norm{-1, -1, 8, 1}, &l) },
