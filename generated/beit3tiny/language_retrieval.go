@@ -28,7 +28,7 @@ func runLanguageRetrieval(e *rt.Exec) {
 
 	// y0.0  = select y0 {row=0 kernel=go ld=32} : f32[1,24] at 12288
 	y00 := e.Mat(3072, 32, e.Rows(1, false), 24)
-	e.Select(y00, y0, rowsT, 0)
+	e.Select(y00, y0, rowsT, rt.Section{})
 
 	// i1.0  = qkv y0.0, @l1.attn.language~f {eps=1e-05 heads=2 parts=q kernel=gemm_f32 ld=32 tmp=0} : f32[1,24] at 24576
 	i10 := e.Mat(6144, 32, e.Rows(1, false), 32)

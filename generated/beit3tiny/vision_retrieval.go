@@ -28,7 +28,7 @@ func runVisionRetrieval(e *rt.Exec) {
 
 	// y0.0  = select y0 {row=0 kernel=go ld=32} : f32[1,24] at 15360
 	y00 := e.Mat(3840, 32, e.Rows(1, false), 24)
-	e.Select(y00, y0, rows10, 0)
+	e.Select(y00, y0, rows10, rt.Section{})
 
 	// i1.0  = qkv y0.0, @l1.attn.vision~f {eps=1e-05 heads=2 parts=q kernel=gemm_f32 ld=32 tmp=16384} : f32[1,24] at 15872
 	i10 := e.Mat(3968, 32, e.Rows(1, false), 32)

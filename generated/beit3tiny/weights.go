@@ -7,8 +7,10 @@ import "github.com/multiway-go/multiway/codegen/rt"
 // Positions count float32 values from the start of the weights; -1 is an absent one.
 var (
 	visionEmbedPatches = rt.Patches{
+		At:       0,
 		Channels: 3,
 		Cls:      6176,
+		Height:   24,
 		Patch:    8,
 		Pos:      6208,
 		Proj: rt.Linear{
@@ -17,7 +19,7 @@ var (
 			N:    24,
 			W:    0,
 		},
-		Size: 24,
+		Width: 24,
 	}
 	bare24Norm = rt.Norm{
 		B:   -1,

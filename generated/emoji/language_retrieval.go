@@ -76,7 +76,7 @@ func runLanguageRetrieval(e *rt.Exec) {
 
 	// y3.0  = select y3 {row=0 kernel=go ld=128} : f32[1,128] at 4194304
 	y30 := e.Mat(1048576, 128, e.Rows(1, false), 128)
-	e.Select(y30, y3, rowsT, 0)
+	e.Select(y30, y3, rowsT, rt.Section{})
 
 	// i4.0  = qkv y3.0, @l4.attn.language~f {eps=1e-05 heads=4 parts=q kernel=gemm_f32 ld=128 tmp=0} : f32[1,128] at 5242880
 	i40 := e.Mat(1310720, 128, e.Rows(1, false), 128)

@@ -76,7 +76,7 @@ func runVisionRetrieval(e *rt.Exec) {
 
 	// y3.0  = select y3 {row=0 kernel=go ld=128} : f32[1,128] at 2192320
 	y30 := e.Mat(548080, 128, e.Rows(1, false), 128)
-	e.Select(y30, y3, rows65, 0)
+	e.Select(y30, y3, rows65, rt.Section{})
 
 	// i4.0  = qkv y3.0, @l4.attn.vision~f {eps=1e-05 heads=4 parts=q kernel=gemm_f32 ld=128 tmp=2224064} : f32[1,128] at 2208192
 	i40 := e.Mat(552048, 128, e.Rows(1, false), 128)

@@ -7,8 +7,10 @@ import "github.com/multiway-go/multiway/codegen/rt"
 // Positions count float32 values from the start of the weights; -1 is an absent one.
 var (
 	visionEmbedPatches = rt.Patches{
+		At:       0,
 		Channels: 3,
 		Cls:      24704,
+		Height:   64,
 		Patch:    8,
 		Pos:      24832,
 		Proj: rt.Linear{
@@ -17,7 +19,7 @@ var (
 			N:    128,
 			W:    0,
 		},
-		Size: 64,
+		Width: 64,
 	}
 	bare128Norm = rt.Norm{
 		B:   -1,
