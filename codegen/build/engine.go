@@ -39,7 +39,7 @@ func NewEngine(p *ir.Program, opt codegen.Options, weights string) (*Engine, err
 	}
 	if err == nil {
 		opt.Weights = codegen.File
-		err = compile(dir, p, opt, e.exe(), pipeMain)
+		err = compile(dir, p, opt, e.exe(), pipeMain, "GOOS="+runtime.GOOS, "GOARCH="+runtime.GOARCH)
 	}
 	if err != nil {
 		e.Close()
@@ -90,8 +90,8 @@ func open(weights string, opts []rt.Option) (*model.Model, error) {
 )
 
 // compile generates the package into the folder model of the module in dir, under the
-// name it has, and builds main around it.
-func compile(dir string, p *ir.Program, opt codegen.Options, exe, main string) error {
+// name it has, and builds main around it. env changes the environment of the go command.
+func compile(dir string, p *ir.Program, opt codegen.Options, exe, main string, env ...string) error {
 	if _, err := codegen.Write(filepath.Join(dir, "model"), p, opt); err != nil {
 		return err
 	}
@@ -101,7 +101,7 @@ func compile(dir string, p *ir.Program, opt codegen.Options, exe, main string) e
 	if err := os.WriteFile(filepath.Join(dir, "main.go"), []byte(main), 0o666); err != nil {
 		return err
 	}
-	return goCommand(dir, nil, "build", "-trimpath", "-ldflags=-s -w", "-o", exe, ".")
+	return goCommand(dir, nil, env, "build", "-trimpath", "-ldflags=-s -w", "-o", exe, ".")
 }
 
 // writeModule writes the go.mod of the temporary module: this module, as the caller's
@@ -124,9 +124,14 @@ func writeModule(dir string) error {
 
 func (e *Engine) exe() string { return filepath.Join(e.dir, "check.exe") }
 
+// EnvExec is the environment variable that names a program, with arguments, to run the
+// engine's processes with, as go test -exec does. A multiway that runs under emulation
+// needs it: the engine's processes are for the emulated CPU too.
+const EnvExec = "MULTIWAY_EXEC"
+
 // Start starts a process at a CPU level; "" is the best this CPU has.
 func (e *Engine) Start(level string) (*pipe.Client, error) {
-	return pipe.Dial(e.exe(), level, e.weights)
+	return pipe.Dial(append(strings.Fields(os.Getenv(EnvExec)), e.exe()), level, e.weights)
 }
 
 // Close removes the engine's files.
@@ -136,7 +141,7 @@ func (e *Engine) Close() error { return os.RemoveAll(e.dir) }
 // the working directory, else where this program was built from.
 func moduleDir() (string, error) {
 	var out bytes.Buffer
-	err := goCommand("", &out, "list", "-m", "-f", "{{.Dir}}", modulePath)
+	err := goCommand("", &out, nil, "list", "-m", "-f", "{{.Dir}}", modulePath)
 	if dir := strings.TrimSpace(out.String()); err == nil && dir != "" {
 		return dir, nil
 	}
@@ -165,10 +170,11 @@ func sourceDir() string {
 }
 
 // goCommand runs the go command in dir, without network for modules.
-func goCommand(dir string, out *bytes.Buffer, args ...string) error {
+func goCommand(dir string, out *bytes.Buffer, env []string, args ...string) error {
 	cmd := exec.Command("go", args...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
+	cmd.Env = append(cmd.Env, env...)
 	if dir != "" {
 		// The user's flags stay, so that GOFLAGS=-tags=noasm is a build without assembly.
 		cmd.Env = append(cmd.Env, "GOFLAGS="+strings.TrimSpace(os.Getenv("GOFLAGS")+" -mod=mod"), "GOPROXY=off")

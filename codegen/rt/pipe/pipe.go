@@ -193,10 +193,12 @@ type Client struct {
 	stderr strings.Builder
 }
 
-// Dial starts the program exe, whose main is Main, at a level ("" = the best this CPU
-// has) with a weight file.
-func Dial(exe, level, weights string) (*Client, error) {
-	c := &Client{cmd: exec.Command(exe, level, weights)}
+// Dial starts a program, whose main is Main, at a level ("" = the best this CPU has)
+// with a weight file. command is its path, after those of a program to run it with and
+// its arguments, if there is one.
+func Dial(command []string, level, weights string) (*Client, error) {
+	args := append(command[1:len(command):len(command)], level, weights)
+	c := &Client{cmd: exec.Command(command[0], args...)}
 	c.cmd.Stderr = &c.stderr
 	var err error
 	if c.in, err = c.cmd.StdinPipe(); err != nil {
