@@ -1,0 +1,306 @@
+package model
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+)
+
+// Guess is what the names and shapes of a checkpoint's tensors tell of its model.
+type Guess struct {
+	Family string
+	Sizes  Sizes
+	Tasks  []Task // whose heads the checkpoint has, encode if it has none
+
+	// Presets are the released variants with these sizes, picture and heads, the most
+	// likely one first. Several may fit: tensors do not tell what a model was trained on.
+	Presets []PresetInfo
+
+	// Heads says where Sizes.Heads comes from, since shapes seldom tell: a sentence.
+	// Certain is false if it is no more than the usual width of a head.
+	Heads   string
+	Certain bool
+
+	// Pretraining is set if the checkpoint has heads that only pretraining uses.
+	Pretraining bool
+	// More are sizes that a description of this family does not have yet, for people.
+	More []string
+}
+
+// shapes looks up tensors by name.
+type shapes map[string][]int
+
+// size returns axis i of a tensor of the given rank, 0 if there is none.
+func (s shapes) size(key string, rank, i int) int {
+	if shape, ok := s[key]; ok && len(shape) == rank {
+		return shape[i]
+	}
+	return 0
+}
+
+func (s shapes) has(keys ...string) bool {
+	for _, k := range keys {
+		if s[k] == nil {
+			return false
+		}
+	}
+	return true
+}
+
+// count returns how many of the keys that format makes of 0, 1, ... are there.
+func (s shapes) count(format string) int {
+	n := 0
+	for n < maxLayers && s.has(fmt.Sprintf(format, n)) {
+		n++
+	}
+	return n
+}
+
+// inferers know a family by a tensor that only it has.
+var inferers = []struct {
+	family, key string
+	infer       func(g *Guess, s shapes)
+}{
+	{"beit3", "beit3.encoder.layers.0.self_attn.q_proj.A.weight", inferTorchscale},
+	{"mwt", "beit3.encoder.layers.0.self_attn.q_proj.weight", inferTorchscale},
+	{"vlmo", "transformer.blocks.0.attn.qkv.weight", inferVLMo},
+}
+
+// Infer tells from a checkpoint's tensors which model it is. file, the checkpoint's
+// name or "", decides between presets that fit alike. heads, if not 0, is the number
+// of attention heads; otherwise that of a preset of the same sizes is taken, or dim/64.
+func Infer(tensors []Tensor, file string, heads int) (*Guess, error) {
+	s := shapes{}
+	for _, t := range tensors {
+		if s[t.Name] = t.Shape; t.Shape == nil {
+			s[t.Name] = []int{}
+		}
+	}
+	for _, f := range inferers {
+		if !s.has(f.key) {
+			continue
+		}
+		g := &Guess{Family: f.family}
+		f.infer(g, s)
+		if err := g.check(f.key); err != nil {
+			return nil, err
+		}
+		g.presets(file)
+		return g, g.heads(heads)
+	}
+	return nil, notKnown(tensors)
+}
+
+// notKnown says what was looked for, and how near the checkpoint comes.
+func notKnown(tensors []Tensor) error {
+	var want, have []string
+	for _, f := range inferers {
+		want = append(want, fmt.Sprintf("%s (%s)", f.key, f.family))
+		_, tail, _ := strings.Cut(f.key, ".")
+		for _, t := range tensors {
+			if prefix, ok := strings.CutSuffix(t.Name, tail); ok {
+				first, _, _ := strings.Cut(f.key, ".")
+				return fmt.Errorf("the tensors look like those of family %s, but their names start with %s instead of %s.; rename them, or write the long form with keys: {prefix: %s}",
+					f.family, quote(prefix), first, quote(prefix))
+			}
+		}
+	}
+	for _, t := range tensors[:min(3, len(tensors))] {
+		have = append(have, clip(t.Name))
+	}
+	return fmt.Errorf("no model of a known family: none of the tensors %s is among its %d (%s, ...)", strings.Join(want, ", "), len(tensors), strings.Join(have, ", "))
+}
+
+// check refuses sizes that cannot be.
+func (g *Guess) check(key string) error {
+	s := &g.Sizes
+	for _, f := range []struct {
+		name string
+		v    int
+		from string
+	}{
+		{"width", s.Dim, "the token table"}, {"feed-forward width", s.FFN, "fc1 of layer 0"}, {"number of layers", s.Layers, "the layers' names"},
+		{"patch", s.Patch, "the patch convolution"}, {"channels", s.Channels, "the patch convolution"},
+		{"vocabulary", s.Vocab, "the token table"}, {"picture", s.Image, "the table of picture positions"},
+	} {
+		if f.v < 1 || f.v > 1<<24 {
+			return fmt.Errorf("it has %s, as family %s does, but its %s cannot be told: %s is missing or has a strange shape", key, g.Family, f.name, f.from)
+		}
+	}
+	return nil
+}
+
+// square returns the side of a square of n, 0 if n is none.
+func square(n int) int {
+	if n < 1 || n > 1<<30 {
+		return 0
+	}
+	side := int(math.Sqrt(float64(n)))
+	if side*side != n {
+		return 0
+	}
+	return side
+}
+
+// inferTorchscale reads the keys of the official BEiT-3 code, which the paper's
+// arrangement shares.
+func inferTorchscale(g *Guess, s shapes) {
+	const p = "beit3."
+	layer := p + "encoder.layers.%d."
+	attn := layer + "self_attn.q_proj.A.weight"
+	if g.Family == "mwt" {
+		attn = layer + "self_attn.q_proj.weight"
+	}
+	z := &g.Sizes
+	z.Vocab, z.Dim = s.size(p+"text_embed.weight", 2, 0), s.size(p+"text_embed.weight", 2, 1)
+	z.FFN = s.size(p+"encoder.layers.0.ffn.A.fc1.weight", 2, 0)
+	z.Layers = s.count(attn)
+	for i := range z.Layers {
+		if s.has(fmt.Sprintf(layer+"ffn.VL.fc1.weight", i)) {
+			z.VLLayers++
+		}
+	}
+	z.Channels, z.Patch = s.size(p+"vision_embed.proj.weight", 4, 1), s.size(p+"vision_embed.proj.weight", 4, 2)
+	z.Image = z.Patch * square(s.size(p+"encoder.embed_positions.A.weight", 2, 0)-firstPosition-1)
+	z.Positions = s.size(p+"encoder.embed_positions.B.weight", 2, 0)
+
+	known := []string{p, "logit_scale"}
+	add := func(t Task, keys ...string) {
+		if !s.has(keys...) {
+			return
+		}
+		for _, k := range keys {
+			first, _, _ := strings.Cut(k, ".")
+			known = append(known, first+".")
+		}
+		g.Tasks = append(g.Tasks, t)
+	}
+	add(Task{Name: "retrieval"}, "vision_head.weight", "language_head.weight")
+	add(Task{Name: "classification", Classes: s.size("head.weight", 2, 0)}, "fc_norm.weight", "head.weight")
+	add(Task{Name: "vqa", Classes: s.size("head.3.weight", 2, 0)}, "pooler.dense.weight", "head.3.weight")
+	add(Task{Name: "nlvr2", Classes: s.size("head.dense2.weight", 2, 0)}, "head.dense1.weight", "head.dense2.weight")
+	add(Task{Name: "captioning"}, "mlm_head.weight")
+	// A file that was not tuned has heads of pretraining beside mlm_head.
+	for name := range s {
+		if !slices.ContainsFunc(known, func(k string) bool { return strings.HasPrefix(name, k) }) {
+			g.Pretraining = true
+		}
+	}
+	if g.Pretraining && len(g.Tasks) == 1 && g.Tasks[0].Name == "captioning" {
+		g.Tasks = nil
+	}
+	if g.Tasks == nil {
+		norm := s.has(p+"encoder.layer_norm.A.weight") || s.has(p+"encoder.layer_norm.weight")
+		g.Tasks = []Task{{Name: "encode", Norm: &norm}}
+	}
+}
+
+// inferVLMo reads the keys of the official VLMo code.
+func inferVLMo(g *Guess, s shapes) {
+	const block = "transformer.blocks.%d."
+	z := &g.Sizes
+	z.Vocab, z.Dim = s.size("text_embeddings.word_embeddings.weight", 2, 0), s.size("text_embeddings.word_embeddings.weight", 2, 1)
+	z.FFN = s.size("transformer.blocks.0.mlp_imag.fc1.weight", 2, 0)
+	z.Layers = s.count(block + "attn.qkv.weight")
+	z.Channels, z.Patch = s.size("transformer.patch_embed.proj.weight", 4, 1), s.size("transformer.patch_embed.proj.weight", 4, 2)
+	z.Positions = s.size("text_embeddings.position_embeddings.weight", 2, 0)
+	z.Image = z.Patch * square(s.size("transformer.pos_embed", 3, 1)-1)
+	for i := range z.Layers {
+		if s.has(fmt.Sprintf(block+"mlp_vl.fc1.weight", i)) {
+			z.VLLayers++
+		}
+	}
+	const table = "relative_position_bias_table"
+	if s.has(table) && z.Layers > 0 {
+		// (2W-1)^2+3 offsets of the picture and 2*196+2 of the text; a column a layer and head.
+		const text = 2*196 + 2 + 3
+		if side := square(s.size(table, 2, 0) - text); side%2 == 1 {
+			z.Image = z.Patch * (side + 1) / 2
+		}
+		z.Heads = s.size(table, 2, 1) / z.Layers
+		g.More = append(g.More, "relative positions")
+	} else {
+		g.More = append(g.More, "absolute positions")
+	}
+	if s.has("transformer.blocks.0.gamma_1") {
+		g.More = append(g.More, "layer scale")
+	}
+	for _, t := range []struct{ name, key string }{
+		{"vqa", "vqa_classifier.3.weight"}, {"nlvr2", "nlvr2_classifier.3.weight"}, {"retrieval", "itc_text_proj.fc.weight"},
+		{"itm", "itm_score.fc.weight"}, {"mlm", "mlm_score.decoder.weight"},
+	} {
+		if s.has(t.key) {
+			x := Task{Name: t.name}
+			if strings.HasSuffix(t.key, "classifier.3.weight") {
+				x.Classes = s.size(t.key, 2, 0)
+			}
+			g.Tasks = append(g.Tasks, x)
+		}
+	}
+	if g.Tasks == nil {
+		g.Tasks = []Task{{Name: "encode"}}
+	}
+}
+
+// presets lists the released variants that fit, that of the file's name first.
+func (g *Guess) presets(file string) {
+	for _, p := range Presets() {
+		// What shapes do not tell does not count.
+		z := p.Sizes
+		z.Heads, z.Eps = g.Sizes.Heads, g.Sizes.Eps
+		if p.Family != g.Family || z != g.Sizes {
+			continue
+		}
+		if len(g.Tasks) == 1 && g.Tasks[0].Name == p.Task && (g.Tasks[0].Classes == p.Classes || p.Classes == 0) {
+			g.Presets = append(g.Presets, p)
+		}
+	}
+	base := plain(file)
+	slices.SortStableFunc(g.Presets, func(a, b PresetInfo) int {
+		named := func(p PresetInfo) int {
+			switch {
+			case p.File != "" && plain(p.File) == base:
+				return 0
+			case strings.HasPrefix(base, p.Name+"."):
+				return 1
+			case p.File != "":
+				return 2 // a released file before a registration
+			}
+			return 3
+		}
+		return cmp.Compare(named(a), named(b))
+	})
+}
+
+// heads sets the number of heads and says where it comes from.
+func (g *Guess) heads(given int) error {
+	z := &g.Sizes
+	switch {
+	case given != 0:
+		if given < 0 || z.Dim%given != 0 {
+			return fmt.Errorf("%d heads: want a divisor of the width, which is %d%s", given, z.Dim, nearDivisors(z.Dim, max(given, 1)))
+		}
+		if z.Heads != 0 && z.Heads != given {
+			return fmt.Errorf("%d heads: the checkpoint has tables for %d", given, z.Heads)
+		}
+		z.Heads, g.Heads, g.Certain = given, "as given", true
+		return nil
+	case z.Heads != 0 && z.Dim%z.Heads == 0:
+		g.Heads, g.Certain = "told by the table of relative positions", true
+		return nil
+	}
+	for _, p := range Presets() {
+		if p.Sizes.Dim == z.Dim && p.Sizes.FFN == z.FFN && p.Sizes.Layers == z.Layers && p.Family == g.Family {
+			z.Heads, g.Heads, g.Certain = p.Sizes.Heads, "not told by the tensors; as in "+p.Name, true
+			return nil
+		}
+	}
+	z.Heads = max(1, z.Dim/64)
+	for z.Dim%z.Heads != 0 {
+		z.Heads--
+	}
+	g.Heads = fmt.Sprintf("NOT told by the tensors, and no released model has these sizes: a guess by heads of %d columns. Ask whoever trained it", z.Dim/z.Heads)
+	return nil
+}
