@@ -1,8 +1,9 @@
 // Command multiway compiles Multiway Transformers to Go packages and binaries.
 //
-// Run `multiway help` for its commands: build makes a package or a binary from a
-// model description, dump shows the program at any stage, presets lists the released
-// models it knows, golden check judges the compiler by golden cases.
+// Run `multiway help` for its commands: init writes a description from a checkpoint,
+// build makes a package or a binary from it, dump shows the program at any stage,
+// presets lists the released models it knows, golden check judges the compiler by
+// golden cases.
 package main
 
 import (
@@ -26,7 +27,8 @@ func root() *cobra.Command {
 		Short: "Compile Multiway Transformers to Go packages and binaries",
 		Long: `multiway compiles a Multiway Transformer (BEiT-3) to a Go package with its own
 assembly, or to one static binary: no cgo, no Python, nothing to install beside it.`,
-		Example: `  multiway build -o mymodel model.yaml            # a package, for go generate
+		Example: `  multiway init beit3_base_itc_patch16_224.pth    # look at a checkpoint: model.yaml
+  multiway build -o mymodel model.yaml            # a package, for go generate
   multiway build --binary bin/mymodel model.yaml  # one file that answers by itself
   multiway dump --preset beit3-base-patch16-224-retrieval --entry vision --after fuse-ffn`,
 		SilenceUsage:  true,
@@ -43,7 +45,7 @@ assembly, or to one static binary: no cgo, no Python, nothing to install beside 
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.SuggestionsMinimumDistance = 2
-	c.AddCommand(buildCommand(), dumpCommand(), presetsCommand(), goldenCommand())
+	c.AddCommand(initCommand(), buildCommand(), dumpCommand(), presetsCommand(), goldenCommand())
 	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return fmt.Errorf("%w; `%s --help` lists the flags", err, c.CommandPath())
 	})

@@ -18,15 +18,14 @@ type Guess struct {
 	// likely one first. Several may fit: tensors do not tell what a model was trained on.
 	Presets []PresetInfo
 
-	// Heads says where Sizes.Heads comes from, since shapes seldom tell: a sentence.
-	// Certain is false if it is no more than the usual width of a head.
+	// Heads says where Sizes.Heads comes from, since shapes seldom tell. Certain is false
+	// if it is no more than a guess by the usual width of a head, which a description
+	// must not repeat: a model with other heads runs as well, and answers nonsense.
 	Heads   string
 	Certain bool
 
 	// Pretraining is set if the checkpoint has heads that only pretraining uses.
 	Pretraining bool
-	// More are sizes that a description of this family does not have yet, for people.
-	More []string
 }
 
 // shapes looks up tensors by name.
@@ -70,7 +69,8 @@ var inferers = []struct {
 
 // Infer tells from a checkpoint's tensors which model it is. file, the checkpoint's
 // name or "", decides between presets that fit alike. heads, if not 0, is the number
-// of attention heads; otherwise that of a preset of the same sizes is taken, or dim/64.
+// of attention heads; otherwise that of a preset of the same sizes is taken, or else
+// about dim/64, which is not certain.
 func Infer(tensors []Tensor, file string, heads int) (*Guess, error) {
 	s := shapes{}
 	for _, t := range tensors {
@@ -212,24 +212,18 @@ func inferVLMo(g *Guess, s shapes) {
 			z.VLLayers++
 		}
 	}
+	z.Scale = s.has("transformer.blocks.0.gamma_1")
+	z.Absolute = s.has("transformer.pos_embed")
 	const table = "relative_position_bias_table"
 	if s.has(table) && z.Layers > 0 {
-		// (2W-1)^2+3 offsets of the picture and 2*196+2 of the text; a column a layer and head.
-		const text = 2*196 + 2 + 3
-		if side := square(s.size(table, 2, 0) - text); side%2 == 1 {
-			z.Image = z.Patch * (side + 1) / 2
-		}
+		var side int
+		side, z.Reach = offsets(s.size(table, 2, 0), z.Positions)
+		z.Image = z.Patch * side
 		z.Heads = s.size(table, 2, 1) / z.Layers
-		g.More = append(g.More, "relative positions")
-	} else {
-		g.More = append(g.More, "absolute positions")
-	}
-	if s.has("transformer.blocks.0.gamma_1") {
-		g.More = append(g.More, "layer scale")
 	}
 	for _, t := range []struct{ name, key string }{
 		{"vqa", "vqa_classifier.3.weight"}, {"nlvr2", "nlvr2_classifier.3.weight"}, {"retrieval", "itc_text_proj.fc.weight"},
-		{"itm", "itm_score.fc.weight"}, {"mlm", "mlm_score.decoder.weight"},
+		{"retrieval_vl", "itc_vl_text_proj.fc.weight"}, {"itm", "itm_score.fc.weight"}, {"mlm", "mlm_score.decoder.weight"},
 	} {
 		if s.has(t.key) {
 			x := Task{Name: t.name}
@@ -244,6 +238,26 @@ func inferVLMo(g *Guess, s shapes) {
 	}
 }
 
+// offsets returns what a table of relative positions is for: the patches a side of the
+// picture and the longest text. It has (2W-1)^2+3 offsets of the picture and 2T+2 of
+// the text, where the released models have T 196. Of other models only the shortest
+// text is known, so the largest picture is meant.
+func offsets(rows, text int) (side, reach int) {
+	if rows < 1 || rows > 1<<30 {
+		return 0, 0
+	}
+	const released = 196
+	if w := square(rows - 3 - 2*released - 2); w%2 == 1 {
+		return (w + 1) / 2, released
+	}
+	for w := 1 << 14; w > 0; w-- {
+		if left := rows - 3 - 2 - (2*w-1)*(2*w-1); left >= 2*text && left%2 == 0 {
+			return w, left / 2
+		}
+	}
+	return 0, 0
+}
+
 // presets lists the released variants that fit, that of the file's name first.
 func (g *Guess) presets(file string) {
 	for _, p := range Presets() {
@@ -253,7 +267,16 @@ func (g *Guess) presets(file string) {
 		if p.Family != g.Family || z != g.Sizes {
 			continue
 		}
-		if len(g.Tasks) == 1 && g.Tasks[0].Name == p.Task && (g.Tasks[0].Classes == p.Classes || p.Classes == 0) {
+		fits := slices.ContainsFunc(g.Tasks, func(t Task) bool { return t.Name == p.Task && (t.Classes == p.Classes || p.Classes == 0) })
+		switch g.Family {
+		case "vlmo":
+			// Files of VLMo keep heads of pretraining, so that those tuned for a task have more.
+			tuned := slices.ContainsFunc(g.Tasks, func(t Task) bool { return t.Classes > 0 })
+			fits = fits || !tuned && p.Task == "encode"
+		default:
+			fits = fits && len(g.Tasks) == 1
+		}
+		if fits {
 			g.Presets = append(g.Presets, p)
 		}
 	}
@@ -301,6 +324,6 @@ func (g *Guess) heads(given int) error {
 	for z.Dim%z.Heads != 0 {
 		z.Heads--
 	}
-	g.Heads = fmt.Sprintf("NOT told by the tensors, and no released model has these sizes: a guess by heads of %d columns. Ask whoever trained it", z.Dim/z.Heads)
+	g.Heads = fmt.Sprintf("MISSING: the tensors do not tell it, and no released model has these sizes. Add it to sizes; with heads of %d columns it would be %d", z.Dim/z.Heads, z.Heads)
 	return nil
 }

@@ -1,0 +1,126 @@
+package build
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/multiway-go/multiway/codegen/rt/token"
+	"github.com/multiway-go/multiway/ir/checkpoint"
+	"github.com/multiway-go/multiway/ir/model"
+)
+
+// InitOptions say what Init cannot see in a checkpoint. The zero value is fine.
+type InitOptions struct {
+	Out       string // where the description will be; paths in it start at its folder
+	Heads     int    // attention heads, 0 = as a released model of these sizes
+	Image     int    // side of the picture, if not the checkpoint's
+	Tokenizer string // "" = one that stands beside the checkpoint
+	Labels    string
+}
+
+// Inited is a description written from a checkpoint.
+type Inited struct {
+	Guess *model.Guess
+	YAML  []byte
+	// Used says which tensors the model takes and which not; nil if it cannot be compiled.
+	Used *checkpoint.Report
+	// Problem says why the description cannot be compiled; nil if it can.
+	Problem error
+}
+
+// Init looks at a checkpoint and writes its description.
+func Init(path string, o InitOptions) (*Inited, error) {
+	src, err := checkpoint.OpenFile(path)
+	if err != nil {
+		return nil, err
+	}
+	defer src.Close()
+	var tensors []model.Tensor
+	for _, t := range src.Tensors() {
+		tensors = append(tensors, model.Tensor{Name: t.Name, Shape: t.Shape})
+	}
+	r := &Inited{}
+	if r.Guess, err = model.Infer(tensors, filepath.Base(path), o.Heads); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	s := model.Sketch{Image: o.Image}
+	if o.Tokenizer == "" {
+		o.Tokenizer = tokenizerBeside(path, r.Guess)
+	}
+	for _, p := range []struct {
+		path string
+		to   *string
+	}{{path, &s.Checkpoint}, {o.Tokenizer, &s.Tokenizer}, {o.Labels, &s.Labels}} {
+		if *p.to, err = relative(o.Out, p.path); err != nil {
+			return nil, err
+		}
+	}
+	// What the description says is judged by what reads it: the tensors that the model
+	// takes, and those that it leaves.
+	r.YAML = r.Guess.YAML(s)
+	r.Used, r.Problem = tryOut(cmp.Or(o.Out, "description"), r.YAML, src)
+	if r.Problem != nil {
+		s.Notes = append(s.Notes, "multiway cannot compile it as it is:\n"+r.Problem.Error())
+	}
+	if !r.Guess.Certain {
+		g := *r.Guess
+		g.Certain = true
+		r.Used, _ = tryOut(o.Out, g.YAML(s), src)
+	}
+	if r.Used != nil && r.Used.SurplusCount > 0 {
+		surplus := *r.Used
+		surplus.Resized = nil
+		_, ignored, _ := strings.Cut(surplus.String(), "\n")
+		s.Notes = append(s.Notes, "Tensors of the file that this description does not use:\n"+ignored)
+	}
+	r.YAML = r.Guess.YAML(s)
+	return r, nil
+}
+
+// tryOut parses a description and binds its program to the checkpoint.
+func tryOut(file string, yaml []byte, src checkpoint.Source) (*checkpoint.Report, error) {
+	d, err := model.Parse(file, yaml)
+	if err != nil {
+		return nil, err
+	}
+	p, err := model.Lower(d, model.Options{})
+	if err != nil {
+		return nil, err
+	}
+	return checkpoint.Bind(p, src)
+}
+
+// relative is a path as a description in the file out has it.
+func relative(out, path string) (string, error) {
+	if path == "" || filepath.IsAbs(path) && !filepath.IsAbs(out) {
+		return path, nil
+	}
+	if _, err := os.Stat(path); err != nil {
+		return "", err
+	}
+	rel, err := filepath.Rel(filepath.Dir(out), path)
+	if err != nil {
+		return filepath.Abs(path)
+	}
+	return filepath.ToSlash(rel), nil
+}
+
+// tokenizerBeside finds the only SentencePiece model in the checkpoint's folder that
+// fits the model.
+func tokenizerBeside(path string, g *model.Guess) string {
+	found, err := filepath.Glob(filepath.Join(filepath.Dir(path), "*.spm"))
+	if err != nil || len(found) != 1 {
+		return ""
+	}
+	data, err := readLimited(found[0], maxTokenizer)
+	if err != nil {
+		return ""
+	}
+	if tok, err := token.Load(data); err != nil || tok.Vocab() > g.Sizes.Vocab {
+		return ""
+	}
+	return found[0]
+}

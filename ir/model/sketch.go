@@ -1,0 +1,154 @@
+package model
+
+import (
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// Sketch says what the description of a guess names besides the model.
+type Sketch struct {
+	Checkpoint string   // path as the description has it
+	Tokenizer  string   // likewise, "" = not known
+	Labels     string   // likewise; of the task with classes
+	Image      int      // side of the picture to compile for, 0 = the checkpoint's
+	Notes      []string // comments at the end
+}
+
+// YAML writes the description of the guess, with comments that say where each fact
+// comes from and what is needed beside the checkpoint.
+func (g *Guess) YAML(s Sketch) []byte {
+	var b strings.Builder
+	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	comment := func(text string) {
+		for l := range strings.Lines(text) {
+			line("# %s", strings.TrimRight(printable(l), " "))
+		}
+	}
+	z := g.Sizes
+	image := z.Image
+	if s.Image != 0 {
+		image = s.Image
+	}
+	comment("Written by `multiway init` from " + filepath.Base(s.Checkpoint) + ". " + g.Looks())
+	line("model: %d", Schema)
+	line("name: %s", identifier(strings.TrimSuffix(filepath.Base(s.Checkpoint), filepath.Ext(s.Checkpoint))))
+	switch {
+	case len(g.Presets) > 0 && g.Presets[0].Sizes.Heads == z.Heads:
+		line("preset: %s", g.Presets[0].Name)
+		if image != z.Image {
+			line("sizes: {image: %d}", image)
+		}
+	default:
+		line("family: %s", g.Family)
+		if line("# heads: %s.", g.Heads); !g.Certain {
+			z.Heads = 0
+		}
+		z.Image = image
+		var sizes []string
+		for _, r := range sizeTable {
+			def := r.def
+			if r.name == "positions" {
+				def = familyNamed(g.Family).positions
+			}
+			if v := *r.get(&z); v != 0 && v != def && (def >= 0 || v != -def*z.Dim) {
+				sizes = append(sizes, fmt.Sprintf("%s: %d", r.name, v))
+			}
+		}
+		if z.Absolute {
+			sizes = append(sizes, "absolute: true")
+		}
+		if z.Scale {
+			sizes = append(sizes, "scale: true")
+		}
+		line("sizes: {%s}", strings.Join(sizes, ", "))
+	}
+	if image != g.Sizes.Image {
+		line("interpolate: true # the checkpoint's table of positions is for pictures of %d", g.Sizes.Image)
+	}
+	line("checkpoint: %s", scalar(s.Checkpoint))
+	if s.Tokenizer != "" {
+		line("tokenizer: %s", scalar(s.Tokenizer))
+	} else {
+		comment(g.tokenizer())
+		line("#tokenizer: FILE")
+	}
+	var tasks []string
+	for _, t := range g.Tasks {
+		tasks = append(tasks, g.task(t, s.Labels))
+	}
+	line("tasks: [%s]", strings.Join(tasks, ", "))
+	for _, t := range g.Tasks {
+		if t.Classes > 0 && s.Labels == "" {
+			line("# For the names of the %d classes of %s add labels, a file with one name a line: {%s: {labels: labels.txt}}", t.Classes, t.Name, t.Name)
+		}
+		if t.Name == "classification" && len(g.Presets) == 0 {
+			line("# Pictures are stretched to the model's size and scaled to -1..1. A model of ImageNet wants")
+			line("# preprocess: {resize: crop, mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225]}")
+		}
+	}
+	for _, n := range s.Notes {
+		line("")
+		comment(n)
+	}
+	return []byte(b.String())
+}
+
+// Looks says in a sentence which released model it may be.
+func (g *Guess) Looks() string {
+	switch n := len(g.Presets); {
+	case n == 1:
+		return "It looks like " + g.Presets[0].Name + "."
+	case n > 1:
+		var also []string
+		for _, p := range g.Presets[1:] {
+			also = append(also, p.Name)
+		}
+		return "It looks like " + g.Presets[0].Name + "; tensors do not tell it from " + strings.Join(also, ", ") + ", which compile the same."
+	}
+	return "It is of family " + g.Family + ", but no released model."
+}
+
+func (g *Guess) tokenizer() string {
+	what := "the SentencePiece model it was trained with; the released models use beit3.spm, of 64000 pieces"
+	if g.Family == "vlmo" {
+		what = "the WordPiece vocabulary it was trained with: vocab.txt of bert-base-uncased"
+	}
+	return "Texts need a tokenizer: " + what + ".\nWithout one the package takes token ids."
+}
+
+// task writes a task as the description has it.
+func (g *Guess) task(t Task, labels string) string {
+	if len(g.Presets) > 0 && g.Presets[0].Task == t.Name && labels == "" {
+		return t.Name
+	}
+	switch {
+	case t.Classes > 0 && labels != "":
+		return fmt.Sprintf("{%s: {classes: %d, labels: %s}}", t.Name, t.Classes, scalar(labels))
+	case t.Classes > 0:
+		return fmt.Sprintf("{%s: {classes: %d}}", t.Name, t.Classes)
+	case t.Norm != nil && !*t.Norm:
+		return "{encode: {norm: false}}"
+	}
+	return t.Name
+}
+
+// scalar writes a text as a YAML value, in quotes if it needs them.
+func scalar(s string) string {
+	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./"
+	if strings.Trim(s, plain) == "" && s != "" && strings.ContainsAny(s[:1], "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ/") && strings.Contains(s, ".") {
+		return s
+	}
+	return strconv.Quote(s)
+}
+
+// printable drops what a comment must not hold.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || r == 0xfeff {
+			return -1
+		}
+		return r
+	}, s)
+}
