@@ -54,3 +54,29 @@ func Stride(cols int) int {
 	}
 	return ld
 }
+
+// The layouts of a matrix [N,K] that is stored column by column, each in one run: K runs of N values, in order or, for
+// ReversedWord, from the last row to the first.
+const (
+	ColumnsWord  = "columns"
+	ReversedWord = "columns-reversed"
+)
+
+// Columns reports whether the layout word is one of those.
+func Columns(word string) bool { return word == ColumnsWord || word == ReversedWord }
+
+// PackColumns returns a matrix of k columns, row-major in src, in the layout that the word names.
+func PackColumns(word string, src []float32, k int) []float32 {
+	n := len(src) / k
+	dst := make([]float32, n*k)
+	for r := range n {
+		to := r
+		if word == ReversedWord {
+			to = n - 1 - r
+		}
+		for c, v := range src[r*k:][:k] {
+			dst[c*n+to] = v
+		}
+	}
+	return dst
+}

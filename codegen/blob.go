@@ -84,7 +84,7 @@ func WriteWeights(path string, p *ir.Program, progress func(done, total int64)) 
 
 // storedFloats is the number of values a weight takes in the blob.
 func storedFloats(w *ir.Weight) (int, error) {
-	if w.Layout == "" {
+	if w.Layout == "" || asm.Columns(w.Layout) {
 		n := 1
 		for _, d := range w.Type.Shape {
 			n *= d.C
@@ -106,6 +106,9 @@ func store(w *ir.Weight) ([]float32, error) {
 	data, err := w.Load()
 	if err != nil || w.Layout == "" {
 		return data, err
+	}
+	if asm.Columns(w.Layout) {
+		return asm.PackColumns(w.Layout, data, w.Type.Cols()), nil
 	}
 	l, err := asm.WeightLayout(w.Layout, w.Type.At(0)...)
 	if err != nil {

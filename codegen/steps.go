@@ -1,6 +1,8 @@
 package codegen
 
 import (
+	"fmt"
+
 	"github.com/dave/jennifer/jen"
 
 	"github.com/multiway-go/multiway/asm"
@@ -28,6 +30,20 @@ var steps = map[*ir.Op]func(e *entry, v *ir.Value) (jen.Code, error){
 	ir.OpLayerNorm: func(e *entry, v *ir.Value) (jen.Code, error) {
 		n, err := e.g.norm(v.Bundle, v.Type.Cols(), v.Attrs.Float("eps", 0))
 		return e.call("LayerNorm", v, e.mat(v.Args[0]), n), err
+	},
+	ir.OpAddRow: func(e *entry, v *ir.Value) (jen.Code, error) {
+		w, err := e.g.need(v.Bundle + ".w")
+		if err != nil {
+			return nil, err
+		}
+		return e.call("AddRow", v, e.mat(v.Args[0]), jen.Lit(int(w.Offset/4)+v.Attrs.Int("row", 0)*w.Type.Cols())), nil
+	},
+	ir.OpScale: func(e *entry, v *ir.Value) (jen.Code, error) {
+		w, err := e.g.need(v.Bundle + ".g")
+		if err != nil {
+			return nil, err
+		}
+		return e.call("Scale", v, e.mat(v.Args[0]), jen.Lit(int(w.Offset/4))), nil
 	},
 	ir.OpSelect: func(e *entry, v *ir.Value) (jen.Code, error) {
 		row := jen.Qual(rtPath, "Section").Values(sectionFields(v.Attrs.Dim("row")))
@@ -91,13 +107,24 @@ func attention(method string) func(e *entry, v *ir.Value) (jen.Code, error) {
 		for _, a := range v.Args {
 			args = append(args, e.mat(a))
 		}
-		desc := e.g.describe("Attention", v.Op.Name, jen.Dict{
+		dict := jen.Dict{
 			jen.Id("Heads"): jen.Lit(heads),
 			jen.Id("D"):     jen.Lit(d),
 			jen.Id("DP"):    jen.Lit(asm.Ceil(d)),
 			jen.Id("Scale"): jen.Lit(v.Attrs.Float("scale", 0)),
 			jen.Id("Base2"): jen.Lit(v.Attrs.Int("base", 0) == 2),
-		})
+		}
+		name := v.Op.Name
+		if v.Bundle != "" {
+			name += "." + v.Bundle
+			place := v.Attrs.Dim("at")
+			if place.T {
+				return nil, fmt.Errorf("the first query is row %s, which is no constant", place)
+			}
+			dict[jen.Id("At")] = jen.Lit(place.C)
+			dict[jen.Id("Bias")] = e.g.relBias(v.Bundle, keys.Type.Rows(), heads)
+		}
+		desc := e.g.describe("Attention", name, dict)
 		return e.call(method, v, append(args, desc, e.g.sections(e.sections[keys]))...), nil
 	}
 }

@@ -188,3 +188,26 @@ func (g *generator) embed(bundle string) (jen.Code, error) {
 		jen.Id("Vocab"): jen.Lit(w.Type.Shape[0].C),
 	}), nil
 }
+
+// relBias describes the tables of a relative position bias, as far as keys of that many
+// rows need them.
+func (g *generator) relBias(bundle string, keys ir.Dim, heads int) jen.Code {
+	offset := func(field string, need bool) jen.Code {
+		if !need {
+			return jen.Lit(-1)
+		}
+		return jen.Lit(g.offset(bundle + "." + field))
+	}
+	d := jen.Dict{
+		jen.Id("Text"):  offset("text", keys.T),
+		jen.Id("Image"): offset("image", keys.C > 0),
+		jen.Id("Cross"): offset("cross", keys.T && keys.C > 0),
+	}
+	if keys.T {
+		d[jen.Id("Reach")] = jen.Lit(g.weights[bundle+".text"].Type.Rows().C / 2)
+	}
+	if side, ok := ir.GridOf(keys.C); ok {
+		d[jen.Id("Grid")] = jen.Lit(side)
+	}
+	return g.describe("RelBias", bundle, d)
+}

@@ -9,9 +9,12 @@ import (
 	"github.com/multiway-go/multiway/ir"
 )
 
-// Fold moves constant factors into the weights of linears: the gain and bias of a
-// norm into every linear that reads it, and an attention's scale, together with the
-// log2(e) that turns its exponentials into powers of two, into the queries' linear.
+// Fold moves constants into the weights of the ops beside them: the gain and bias of a
+// norm into every linear that reads it, a layer scale into the linear before it, a row
+// that is added to all rows into the tables, biases and constants that made them, and
+// an attention's scale, together with the log2(e) that turns its exponentials into
+// powers of two, into the queries' linear. A relative position bias is multiplied by
+// log2(e) too.
 //
 //	n = layernorm x, @l0.attn.v.ln {eps=1e-05} : f32[3,4]
 //	q = linear n, @l0.attn.v.q                 : f32[3,4]
@@ -50,45 +53,122 @@ var Fold = &Pass{
 	},
 }
 
-// rule says what goes into a linear's weights.
+// rule says what goes into the weights of a value: of a linear
+// scale*gamma*(w*diag(g)*x + w*beta + b) + row, of any other scale*w + row. The zero
+// rule leaves them as they are.
 type rule struct {
-	norm  string  // bundle of the norm before it, "" = none
-	scale float64 // factor of its result
+	norm  string  // bundle of the norm before a linear, with g and beta; "" = none
+	scale float64 // factor of the result
+	gamma string  // bundle of a factor g for every column; "" = none
+	row   string  // bundle of a row that is added to the result; "" = none
+	index int     // which row
 }
 
 // fold rewrites one function. made holds the key of every folded bundle so far.
 func fold(p *ir.Program, f *ir.Func, made map[string]string) error {
 	rules := map[*ir.Value]rule{}
+	absorb(p, f, rules)
+	set := func(v *ir.Value, edit func(r *rule)) {
+		r, ok := rules[v]
+		if !ok {
+			r.scale = 1
+		}
+		edit(&r)
+		rules[v] = r
+	}
 	readers := users(f)
 	for _, v := range f.Values {
-		if v.Op != ir.OpLayerNorm || !floats(p, v) || v.Bundle == "" || slices.Contains(f.Results, v) {
+		if v.Op != ir.OpLayerNorm || !floats(p, v) || v.Bundle == "" || slices.Contains(f.Results, v) || rules[v] != (rule{}) {
 			continue
 		}
 		if slices.ContainsFunc(readers[v], func(u *ir.Value) bool { return u.Op != ir.OpLinear || !floats(p, u) }) {
 			continue
 		}
 		for _, u := range readers[v] {
-			rules[u] = rule{v.Bundle, 1}
+			set(u, func(r *rule) { r.norm = v.Bundle })
 		}
 		v.Bundle = ""
 	}
 	count := uses(f)
 	for _, v := range f.Values {
-		if v.Op != ir.OpAttention || v.Attrs.Int("base", 0) == 2 {
+		if v.Op != ir.OpAttention || v.Attrs.Int("base", 0) == 2 || !floats(p, v) {
 			continue
 		}
 		heads := v.Attrs.Int("heads", 1)
 		scale := v.Attrs.Float("scale", 1/math.Sqrt(float64(v.Args[0].Type.Cols()/heads))) * math.Log2E
 		queries := leaves(v.Args[0], count)
-		if !slices.ContainsFunc(queries, func(q *ir.Value) bool { return q.Op != ir.OpLinear || count[q] != 1 || !floats(p, q) }) {
+		if !slices.ContainsFunc(queries, func(q *ir.Value) bool {
+			return q.Op != ir.OpLinear || count[q] != 1 || !floats(p, q) || rules[q].row != ""
+		}) {
 			for _, q := range queries {
-				rules[q] = rule{rules[q].norm, scale}
+				set(q, func(r *rule) { r.scale *= scale })
 			}
 			scale = 1
+		}
+		if v.Bundle != "" {
+			set(v, func(r *rule) { r.scale = math.Log2E })
 		}
 		v.Attrs = v.Op.Sort(v.Attrs.With(ir.FloatAttr("scale", scale)).With(ir.IntAttr("base", 2)))
 	}
 	return rename(p, f, rules, made)
+}
+
+// absorb makes the rules for layer scales and for rows added to all rows, and removes
+// both. What takes them over has no other reader, and takes over the name too.
+func absorb(p *ir.Program, f *ir.Func, rules map[*ir.Value]rule) {
+	for _, v := range slices.Clone(f.Values) {
+		if v.Op != ir.OpScale && v.Op != ir.OpAddRow || !floats(p, v) {
+			continue
+		}
+		count := uses(f)
+		x := v.Args[0]
+		var takers []*ir.Value
+		var ok bool
+		if v.Op == ir.OpScale {
+			takers = []*ir.Value{x}
+			ok = x.Op == ir.OpLinear && count[x] == 1 && floats(p, x) && rules[x] == (rule{})
+		} else {
+			takers, ok = movers(p, x, count, rules)
+		}
+		if !ok {
+			continue
+		}
+		for _, t := range takers {
+			r := rules[t]
+			r.scale = 1
+			if v.Op == ir.OpScale {
+				r.gamma = v.Bundle
+			} else {
+				r.row, r.index = v.Bundle, v.Attrs.Int("row", 0)
+			}
+			rules[t] = r
+		}
+		replace(f, v, x)
+		f.Values = slices.DeleteFunc(f.Values, func(u *ir.Value) bool { return u == v })
+		x.Name = v.Name
+	}
+}
+
+// movers returns the values whose weights can be changed to add a row to all rows of x:
+// x itself, or, if x is a concat, those of its parts.
+func movers(p *ir.Program, x *ir.Value, count map[*ir.Value]int, rules map[*ir.Value]rule) (vs []*ir.Value, ok bool) {
+	if x.Op == nil || count[x] != 1 || rules[x].row != "" {
+		return nil, false
+	}
+	switch x.Op {
+	case ir.OpConcat:
+		for _, a := range x.Args {
+			parts, ok := movers(p, a, count, rules)
+			if !ok {
+				return nil, false
+			}
+			vs = append(vs, parts...)
+		}
+		return vs, true
+	case ir.OpLayerNorm, ir.OpLinear, ir.OpLookup, ir.OpConst, ir.OpAddRows:
+		return []*ir.Value{x}, x.Bundle != "" && floats(p, x)
+	}
+	return nil, false
 }
 
 // leaves returns what v is the concat of, or v itself. A concat with other readers is not looked into.
@@ -109,14 +189,18 @@ func floats(p *ir.Program, v *ir.Value) bool {
 	return true
 }
 
-// rename gives every linear with a rule its folded bundle, and moves the other
-// norms and linears of the same parent along.
+// renamed are the ops whose bundles a rule may change, or that a fused op reads
+// together with such.
+var renamed = []*ir.Op{ir.OpLinear, ir.OpLayerNorm, ir.OpLookup, ir.OpConst, ir.OpAddRows, ir.OpAttention}
+
+// rename gives every value with a rule its folded bundle, and moves the other bundles
+// of the same parent along.
 func rename(p *ir.Program, f *ir.Func, rules map[*ir.Value]rule, made map[string]string) error {
 	family := map[string][]*ir.Value{} // by parent
 	var parents []string
 	folded := map[string]bool{}
 	for _, v := range f.Values {
-		if v.Bundle == "" || v.Op != ir.OpLinear && v.Op != ir.OpLayerNorm {
+		if v.Bundle == "" || !slices.Contains(renamed, v.Op) {
 			continue
 		}
 		parent, _ := cutLast(v.Bundle)
@@ -174,7 +258,7 @@ func key(v *ir.Value, rules map[*ir.Value]rule) string {
 	if !ok {
 		return v.Bundle
 	}
-	return fmt.Sprintf("%s norm=%s scale=%x", v.Bundle, r.norm, r.scale)
+	return fmt.Sprintf("%s norm=%s scale=%x gamma=%s row=%s:%d", v.Bundle, r.norm, r.scale, r.gamma, r.row, r.index)
 }
 
 // free reports whether every value can have its bundle under the suffix: either
@@ -197,28 +281,51 @@ func free(p *ir.Program, vs []*ir.Value, suffix string, rules map[*ir.Value]rule
 // declare adds the weights of the bundle `to`: those of v under the rule.
 // The zero rule renames them.
 func declare(p *ir.Program, v *ir.Value, to string, r rule) error {
-	if r == (rule{}) {
+	keep := func(field string) error {
+		w := p.Field(v.Bundle, field)
+		if w == nil {
+			return nil
+		}
+		c := *w
+		c.Name, c.Keep, c.Origin = to+"."+field, false, nil
+		c.Load = func() ([]float32, error) { return load(w) }
+		return p.AddWeight(&c)
+	}
+	add := func(field string, t ir.Type, f func() ([]float32, error)) error {
+		return p.AddWeight(&ir.Weight{Name: to + "." + field, Type: t, Offset: -1, Load: f})
+	}
+	row := addend{p.Field(r.row, "w"), r.index}
+	switch {
+	case r == (rule{}):
 		for _, f := range v.Op.Fields {
-			if w := p.Field(v.Bundle, f.Name); w != nil {
-				c := *w
-				c.Name, c.Keep, c.Origin = to+"."+f.Name, false, nil
-				c.Load = func() ([]float32, error) { return load(w) }
-				if err := p.AddWeight(&c); err != nil {
-					return err
-				}
+			if err := keep(f.Name); err != nil {
+				return err
+			}
+		}
+		return nil
+	case v.Op == ir.OpLayerNorm:
+		b := p.Field(v.Bundle, "b")
+		if err := keep("g"); err != nil {
+			return err
+		}
+		return add("b", b.Type, func() ([]float32, error) { return foldedTable(b, r.scale, row) })
+	case v.Op != ir.OpLinear:
+		for _, f := range v.Op.Fields {
+			w := p.Field(v.Bundle, f.Name)
+			if w == nil {
+				continue
+			}
+			if err := add(f.Name, w.Type, func() ([]float32, error) { return foldedTable(w, r.scale, row) }); err != nil {
+				return err
 			}
 		}
 		return nil
 	}
 	w, b := p.Field(v.Bundle, "w"), p.Field(v.Bundle, "b")
-	g, beta := p.Field(r.norm, "g"), p.Field(r.norm, "b")
-	err := p.AddWeight(&ir.Weight{Name: to + ".w", Type: w.Type, Offset: -1, Load: func() ([]float32, error) {
-		return foldedWeight(w, g, r.scale)
-	}})
-	if err == nil && (b != nil || beta != nil) {
-		err = p.AddWeight(&ir.Weight{Name: to + ".b", Type: ir.Of(ir.F32, w.Type.Rows()), Offset: -1, Load: func() ([]float32, error) {
-			return foldedBias(w, b, beta, r.scale)
-		}})
+	g, beta, gamma := p.Field(r.norm, "g"), p.Field(r.norm, "b"), p.Field(r.gamma, "g")
+	err := add("w", w.Type, func() ([]float32, error) { return foldedWeight(w, g, gamma, r.scale) })
+	if err == nil && (b != nil || beta != nil || row.w != nil) {
+		err = add("b", ir.Of(ir.F32, w.Type.Rows()), func() ([]float32, error) { return foldedBias(w, b, beta, gamma, r.scale, row) })
 	}
 	return err
 }
@@ -234,13 +341,56 @@ func load(w *ir.Weight) ([]float32, error) {
 	return w.Load()
 }
 
-// foldedWeight is scale * w * diag(g).
-func foldedWeight(w, g *ir.Weight, scale float64) ([]float32, error) {
+// addend is a row of a table; w nil: none.
+type addend struct {
+	w     *ir.Weight
+	index int
+}
+
+// row returns the row, nil for none.
+func (a addend) row() ([]float32, error) {
+	if a.w == nil {
+		return nil, nil
+	}
+	x, err := load(a.w)
+	if err != nil {
+		return nil, err
+	}
+	n := a.w.Type.Cols()
+	return x[a.index*n:][:n], nil
+}
+
+// foldedTable is scale * w + row, for every row of w.
+func foldedTable(w *ir.Weight, scale float64, a addend) ([]float32, error) {
+	ws, err := load(w)
+	if err != nil {
+		return nil, err
+	}
+	row, err := a.row()
+	if err != nil {
+		return nil, err
+	}
+	for i, x := range ws {
+		y := scale * float64(x)
+		if row != nil {
+			y = float64(y) + float64(row[i%len(row)]) // converted: no fused multiply-add, on any CPU
+		}
+		ws[i] = float32(y)
+	}
+	return ws, nil
+}
+
+// foldedWeight is scale * diag(gamma) * w * diag(g).
+func foldedWeight(w, g, gamma *ir.Weight, scale float64) ([]float32, error) {
 	ws, err := load(w)
 	if err != nil {
 		return nil, err
 	}
 	gs, err := load(g)
+	if err != nil {
+		return nil, err
+	}
+	gammas, err := load(gamma)
 	if err != nil {
 		return nil, err
 	}
@@ -250,13 +400,16 @@ func foldedWeight(w, g *ir.Weight, scale float64) ([]float32, error) {
 		if gs != nil {
 			y *= float64(gs[i%k])
 		}
+		if gammas != nil {
+			y *= float64(gammas[i/k])
+		}
 		ws[i] = float32(y)
 	}
 	return ws, nil
 }
 
-// foldedBias is scale * (b + w*beta).
-func foldedBias(w, b, beta *ir.Weight, scale float64) ([]float32, error) {
+// foldedBias is scale * gamma * (b + w*beta) + row.
+func foldedBias(w, b, beta, gamma *ir.Weight, scale float64, a addend) ([]float32, error) {
 	bs, err := load(b)
 	if err != nil {
 		return nil, err
@@ -273,12 +426,27 @@ func foldedBias(w, b, beta *ir.Weight, scale float64) ([]float32, error) {
 			return nil, err
 		}
 	}
+	gammas, err := load(gamma)
+	if err != nil {
+		return nil, err
+	}
+	row, err := a.row()
+	if err != nil {
+		return nil, err
+	}
 	for i := range bs {
 		sum := float64(bs[i])
 		for j, x := range betas {
 			sum += float64(float64(ws[i*len(betas)+j]) * float64(x)) // converted: no fused multiply-add, on any CPU
 		}
-		bs[i] = float32(scale * sum)
+		sum = float64(scale * sum)
+		if gammas != nil {
+			sum = float64(sum * float64(gammas[i]))
+		}
+		if row != nil {
+			sum += float64(row[i])
+		}
+		bs[i] = float32(sum)
 	}
 	return bs, nil
 }

@@ -29,9 +29,9 @@ var FuseAttention = &Pass{
 			q, k := follow(v.Args[0], ir.OpCols, 0), follow(v.Args[1], ir.OpCols, 0)
 			switch {
 			case q != nil && q == k:
-				fuse(p, f, v, ir.OpSelfAttention, "", v.Attrs, q)
+				fuse(p, f, v, ir.OpSelfAttention, v.Bundle, v.Attrs, q)
 			case k != nil:
-				fuse(p, f, v, ir.OpCrossAttention, "", v.Attrs, v.Args[0], k)
+				fuse(p, f, v, ir.OpCrossAttention, v.Bundle, v.Attrs, v.Args[0], k)
 			}
 		case ir.OpAdd:
 			for i, o := range v.Args {

@@ -21,7 +21,9 @@ import (
 //
 // Matrices of linears and their biases are panel16 (asm.WeightLayout reads the
 // word); where the heads of a qkv are no whole panels it is panel16-heads2x10.
-// Everything else is row-major. The weights q, k and v of a bundle are neighbours
+// The tables of a relative position bias are stored column by column, that of the
+// picture from its last row to its first (asm.PackColumns), so that the bias of a
+// query for neighbouring keys is one run. Everything else is row-major. The weights q, k and v of a bundle are neighbours
 // in that order, and so are their biases, so that one product reads all three, or k
 // and v; if only some have a bias the others get one of zeros.
 //
@@ -87,7 +89,7 @@ func storedBytes(w *ir.Weight) (int64, error) {
 	for _, d := range shape {
 		n *= int64(d)
 	}
-	if w.Layout != "" {
+	if w.Layout != "" && !asm.Columns(w.Layout) {
 		l, err := asm.WeightLayout(w.Layout, shape...)
 		if err != nil {
 			return 0, fmt.Errorf("weight @%s: %w", w.Name, err)
@@ -116,13 +118,20 @@ func wants(p *ir.Program, f *ir.Func, v *ir.Value) []want {
 	var out []want
 	for _, s := range steps {
 		layout := ""
-		if s.Op == ir.OpLinear {
+		switch s.Op {
+		case ir.OpLinear:
 			layout = asm.PanelWord
 			if heads, d := headsOf(v, s); d%asm.Panel != 0 {
 				layout = asm.HeadsWord(heads, d)
 			}
+		case ir.OpAttention:
+			layout = asm.ColumnsWord
 		}
 		for _, w := range p.Used(f, s) {
+			if layout == asm.ColumnsWord && strings.HasSuffix(w.Name, ".image") {
+				out = append(out, want{w, asm.ReversedWord})
+				continue
+			}
 			out = append(out, want{w, layout})
 		}
 	}

@@ -420,6 +420,8 @@ var overwrites = map[*ir.Op][]int{
 	ir.OpLayerNorm: {0},
 	ir.OpL2Norm:    {0},
 	ir.OpAddRows:   {0},
+	ir.OpAddRow:    {0},
+	ir.OpScale:     {0},
 }
 
 // inPlace returns the spot of an argument that v, or for a concat every part of

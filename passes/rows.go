@@ -94,7 +94,8 @@ func oneRow(v *ir.Value, row ir.Dim) (step, bool) {
 	case v.Op == ir.OpAttention:
 		s.use[0], s.row[0] = one, row
 		s.use[1], s.use[2] = all, all
-		return s, true
+		_, ok := placed(v, row)
+		return s, ok
 	case v.Op.Batch == ir.RowWise:
 		for i, a := range v.Args {
 			if len(a.Type.Shape) != 2 || a.Type.DType != ir.F32 {
@@ -105,6 +106,17 @@ func oneRow(v *ir.Value, row ir.Dim) (step, bool) {
 		return s, true
 	}
 	return s, false
+}
+
+// placed returns the attributes of the attention v of query `row` alone: where that
+// query is in the sequence, if its scores depend on it.
+func placed(v *ir.Value, row ir.Dim) (attrs ir.Attrs, ok bool) {
+	_, masked := v.Attrs.Get("prefix")
+	if v.Bundle == "" && !masked {
+		return slices.Clone(v.Attrs), true
+	}
+	at, ok := v.Attrs.Dim("at").Plus(row)
+	return v.Attrs.With(ir.DimAttr("at", at)), ok
 }
 
 type narrower struct {
@@ -229,7 +241,11 @@ func (n *narrower) row(v *ir.Value, row ir.Dim, name string) (*ir.Value, error) 
 			}
 			args = append(args, a)
 		}
-		w, err = n.emit(v.Op, name, v.Bundle, slices.Clone(v.Attrs), args...)
+		attrs := slices.Clone(v.Attrs)
+		if v.Op == ir.OpAttention {
+			attrs, _ = placed(v, row)
+		}
+		w, err = n.emit(v.Op, name, v.Bundle, attrs, args...)
 	}
 	n.at[key] = w
 	return w, err

@@ -53,6 +53,9 @@ type attnTask struct {
 	ldd          int
 	heads, d, dp int
 	factor       float32 // of the scores before the base-2 softmax; 1: none
+	table        *RelBias
+	place        int     // of the first query in the sequence
+	unit         float32 // what a bias of 1 adds to a score before it gets the factor
 	qs, ks       []Section
 	chunks       int
 }
@@ -88,6 +91,7 @@ func (e *Exec) Attention(dst, q, k, v Mat, a *Attention, secs []Section) {
 
 func (e *Exec) attention(dst Mat, q *float32, ldq int, k, v *float32, ldkv int, a *Attention, qs, ks []Section) {
 	want(a.D > 0 && a.DP >= a.D && dst.LD >= dst.Cols, "attention heads", dst)
+	want(a.Bias == nil || len(ks) == 1 || len(ks) == 2 && ks[0].T, "attention bias: the text comes first", dst)
 	if e.B == 0 {
 		return
 	}
@@ -100,6 +104,7 @@ func (e *Exec) attention(dst Mat, q *float32, ldq int, k, v *float32, ldkv int, 
 	if a.Scale == 0 {
 		t.factor = float32(1 / math.Sqrt(float64(a.D)))
 	}
+	t.table, t.place, t.unit = a.Bias, a.At, 1/t.factor
 	if !a.Base2 {
 		t.factor = float32(float64(t.factor) * math.Log2E)
 	}
@@ -144,7 +149,11 @@ func (t *attnTask) head(seq, h int, s *scratch) {
 		return
 	}
 	t.pack(seq, h, s)
-	base := 0
+	words := 0
+	if len(t.ks) > 0 && t.ks[0].T {
+		words = t.e.Len[seq]
+	}
+	base, place := 0, t.place
 	for _, sec := range t.qs {
 		start, rows := t.e.span(sec, seq)
 		for r := 0; r < rows; {
@@ -153,9 +162,13 @@ func (t *attnTask) head(seq, h int, s *scratch) {
 				m -= 6
 			}
 			row := base + start + r
+			if t.table != nil {
+				t.bias(h, n, words, place+r, m, &s.scores[0], scoresLD(n))
+			}
 			t.block(seq, h, n, at(t.q, row*t.ldq+h*t.dp), m, at(t.dst, row*t.ldd+h*t.d), s)
 			r += m
 		}
+		place += rows
 		base += t.e.sectionRows(sec)
 	}
 }
@@ -205,12 +218,16 @@ func (t *attnTask) block(seq, h, n int, q *float32, m int, dst *float32, s *scra
 	k := t.e.kern
 	ld, panels, wide := scoresLD(n), ceil16(n)/16, k.NR/16
 	scores, out, inv := &s.scores[0], &s.out[0], &s.inv[0]
+	add := 0
+	if t.table != nil {
+		add = 1
+	}
 	for p := 0; p < panels; {
 		if p+wide <= panels {
-			t.scores(k.Gemm, q, m, at(&s.keys[0], p*16*t.d), at(scores, p*16), ld)
+			t.scores(k.Gemm, q, m, at(&s.keys[0], p*16*t.d), at(scores, p*16), ld, add)
 			p += wide
 		} else {
-			t.scores(k.Gemm16, q, m, at(&s.keys[0], p*16*t.d), at(scores, p*16), ld)
+			t.scores(k.Gemm16, q, m, at(&s.keys[0], p*16*t.d), at(scores, p*16), ld, add)
 			p++
 		}
 	}
@@ -233,16 +250,16 @@ func (t *attnTask) block(seq, h, n int, q *float32, m int, dst *float32, s *scra
 	k.ScaleRows(m, dst, t.ldd, out, ldo, t.d, inv)
 }
 
-// scores computes a strip of q * k^T, as wide as the tile.
+// scores computes a strip of q * k^T, as wide as the tile; add != 0 adds it to c.
 //
 //go:noinline
-func (t *attnTask) scores(tile []Gemm, q *float32, m int, keys, c *float32, ldc int) {
+func (t *attnTask) scores(tile []Gemm, q *float32, m int, keys, c *float32, ldc, add int) {
 	mr := len(tile) - 1
 	tiles := (m + mr - 1) / mr
 	pf := at(keys, min(8, t.d-1)*16)
 	for i := range tiles {
 		r0, r1 := tileStart(m, tiles, i), tileStart(m, tiles, i+1)
-		tile[r1-r0](t.d, at(q, r0*t.ldq), t.ldq, keys, 16*t.d, at(c, r0*ldc), ldc, nil, 0, pf, 64)
+		tile[r1-r0](t.d, at(q, r0*t.ldq), t.ldq, keys, 16*t.d, at(c, r0*ldc), ldc, nil, add, pf, 64)
 	}
 }
 

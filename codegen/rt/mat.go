@@ -67,11 +67,14 @@ type FFN struct {
 
 // Attention describes an attention core. A head has D columns, the heads of a
 // q, k or v part stand DP columns apart. Scores are multiplied by Scale (0 stands
-// for 1/sqrt(D)); Base2 says that log2(e) is already in them.
+// for 1/sqrt(D)), then get the Bias, if any; Base2 says that log2(e) is already in
+// both. At is the place of the first query in the sequence, for the bias.
 type Attention struct {
 	Heads, D, DP int
 	Scale        float32
 	Base2        bool
+	Bias         *RelBias
+	At           int
 }
 
 // Patches embeds an image of Channels planes of Height x Width pixels, which begins at

@@ -175,6 +175,44 @@ func addRowsTask(t *rowTask, lo, hi int) {
 	}
 }
 
+// AddRow adds one row of src.Cols floats, at weight position row, to every row of src.
+// dst may be src.
+func (e *Exec) AddRow(dst, src Mat, row int) {
+	want(dst.Rows == src.Rows && dst.Cols == src.Cols, "addrow", dst, src)
+	t := &e.each
+	t.fn, t.dst, t.src, t.g = addRowTask, dst, src, e.w(row)
+	e.runRows(src.Rows, src.Cols)
+}
+
+func addRowTask(t *rowTask, lo, hi int) {
+	w := floats(t.g, t.src.Cols)
+	for r := lo; r < hi; r++ {
+		src := t.src.row(r)
+		for j, d := 0, t.dst.row(r); j < len(d); j++ {
+			d[j] = src[j] + w[j]
+		}
+	}
+}
+
+// Scale multiplies every row of src by the src.Cols floats at weight position gamma.
+// dst may be src.
+func (e *Exec) Scale(dst, src Mat, gamma int) {
+	want(dst.Rows == src.Rows && dst.Cols == src.Cols, "scale", dst, src)
+	t := &e.each
+	t.fn, t.dst, t.src, t.g = scaleTask, dst, src, e.w(gamma)
+	e.runRows(src.Rows, src.Cols)
+}
+
+func scaleTask(t *rowTask, lo, hi int) {
+	g := floats(t.g, t.src.Cols)
+	for r := lo; r < hi; r++ {
+		src := t.src.row(r)
+		for j, d := 0, t.dst.row(r); j < len(d); j++ {
+			d[j] = src[j] * g[j]
+		}
+	}
+}
+
 // Select copies one row of each sequence of src, counted through its sections, to the
 // rows of dst: row C, or the one that many rows after as many as the text has if T is
 // set.
