@@ -13,7 +13,7 @@ import (
 	"github.com/multiway-go/multiway/codegen"
 )
 
-var update = flag.Bool("update", false, "rewrite generated/kernels")
+var update = flag.Bool("update", false, "rewrite generated/kernels and testdata")
 
 // TestLibrary compares generated/kernels with what the generators write now, byte for byte.
 func TestLibrary(t *testing.T) {

@@ -23,7 +23,7 @@ func goName(name string, exported bool) string {
 			b.WriteRune(r)
 			up = false
 		case unicode.IsDigit(r):
-			b.WriteByte('v')
+			b.WriteString(initial(exported))
 			b.WriteRune(r)
 			up = false
 		default:
@@ -31,9 +31,17 @@ func goName(name string, exported bool) string {
 		}
 	}
 	if b.Len() == 0 {
-		return "v"
+		return initial(exported)
 	}
 	return b.String()
+}
+
+// initial begins an identifier that has no letter of its own to begin with.
+func initial(exported bool) string {
+	if exported {
+		return "V"
+	}
+	return "v"
 }
 
 // scope hands out identifiers that are unique in one Go scope and are neither

@@ -59,6 +59,9 @@ func (m *Model) Write(o Options) (*Report, error) {
 		}
 	}
 	opt, err := m.options(o.Package, o.Weights)
+	if err == nil {
+		err = opt.Validate()
+	}
 	if err != nil {
 		return nil, err
 	}

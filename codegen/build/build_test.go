@@ -1,0 +1,281 @@
+package build_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/multiway-go/multiway/codegen"
+	"github.com/multiway-go/multiway/codegen/build"
+	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/ir/checkpoint"
+)
+
+const tiny = `model: 1
+name: tiny
+family: beit3
+sizes: {dim: 24, heads: 2, ffn: 40, layers: 3, image: 16, patch: 8, vocab: 50, positions: 12}
+seed: 7
+tasks: [retrieval]
+`
+
+// open opens the model of a description.
+func open(t *testing.T, description string) *build.Model {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "model.yaml")
+	if err := os.WriteFile(path, []byte(description), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	m, err := build.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { m.Close() })
+	return m
+}
+
+// files reads a folder.
+func files(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	err := fs.WalkDir(os.DirFS(dir), ".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(filepath.Join(dir, path))
+		all[path] = string(b)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func TestWrite(t *testing.T) {
+	m := open(t, tiny)
+	dir := filepath.Join(t.TempDir(), "tiny")
+	var told []string
+	var last, total int64
+	r, err := m.Write(build.Options{Dir: dir,
+		Log: func(format string, args ...any) { told = append(told, fmt.Sprintf(format, args...)) },
+		Progress: func(done, all int64) {
+			if done <= last {
+				t.Errorf("progress goes from %d to %d", last, done)
+			}
+			last, total = done, all
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"compiling vision_retrieval, language_retrieval", "packing weights", "checking what was compiled", "running the float64 interpreter (0.0 GFLOP)"}
+	if d := cmp.Diff(want, told); d != "" {
+		t.Errorf("log (-want +got)\n%s", d)
+	}
+	if last != total || last == 0 {
+		t.Errorf("progress ends at %d of %d", last, total)
+	}
+	if len(r.Results) != 4 {
+		t.Errorf("the self-check has %d results, want two judges for each of two functions", len(r.Results))
+	}
+	for _, x := range r.Results {
+		if !x.OK() || x.Bound == 0 || !strings.HasSuffix(x.String(), "ok") {
+			t.Errorf("%v", x)
+		}
+	}
+	first := files(t, dir)
+	for _, name := range r.Files {
+		if first[name] == "" {
+			t.Errorf("%s is missing or empty", name)
+		}
+	}
+	if len(first) != len(r.Files) {
+		t.Errorf("the folder has %d files, the report %d", len(first), len(r.Files))
+	}
+	if n := int64(len(first["weights.bin"])); n != r.Weights {
+		t.Errorf("weights.bin has %d bytes, the report says %d", n, r.Weights)
+	}
+	b, err := rt.OpenBlob(filepath.Join(dir, "weights.bin"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Verify(); err != nil {
+		t.Error(err)
+	}
+	b.Close()
+
+	// The same input gives the same bytes.
+	again := filepath.Join(t.TempDir(), "again")
+	if _, err := m.Write(build.Options{Dir: again}); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(first, files(t, again)); d != "" {
+		t.Errorf("another build gives other bytes (-first +second)\n%s", d)
+	}
+}
+
+// Embedded weights are part of the program, a weight file is opened by name.
+func TestWritePlacement(t *testing.T) {
+	m := open(t, tiny)
+	for place, embedded := range map[codegen.Placement]bool{codegen.Embed: true, codegen.File: false, "": true} {
+		dir := t.TempDir()
+		if _, err := m.Write(build.Options{Dir: dir, Weights: place, Check: build.Off}); err != nil {
+			t.Fatal(err)
+		}
+		all := files(t, dir)
+		if got := strings.Contains(all["model.go"], "//go:embed weights.bin"); got != embedded {
+			t.Errorf("placement %q: weights embedded is %t, want %t", place, got, embedded)
+		}
+		if all["check.json"] != "[]\n" {
+			t.Errorf("placement %q: a package that was not checked has vectors %.40q", place, all["check.json"])
+		}
+	}
+}
+
+// shifty is a checkpoint whose weights change once moved is set.
+type shifty struct {
+	checkpoint.Source
+	moved bool
+}
+
+func (s *shifty) Read(name string, at int, dst []byte) error {
+	if err := s.Source.Read(name, at, dst); err != nil || !s.moved || !strings.Contains(name, "fc1.weight") {
+		return err
+	}
+	for i := 0; i+4 <= len(dst); i += 4 {
+		x := math.Float32frombits(binary.LittleEndian.Uint32(dst[i:]))
+		binary.LittleEndian.PutUint32(dst[i:], math.Float32bits(1.01*x))
+	}
+	return nil
+}
+
+// A package that does not compute what its model says is refused, and what was there
+// before stays.
+func TestSelfCheckRefuses(t *testing.T) {
+	m := open(t, tiny)
+	dir := t.TempDir()
+	if _, err := m.Write(build.Options{Dir: dir, Check: build.Off}); err != nil {
+		t.Fatal(err)
+	}
+	before := files(t, dir)
+
+	p, _, err := m.Lower(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seeded, err := checkpoint.SeededFor(p, 7)
+	if err != nil {
+		t.Fatal(err)
+	}
+	src := &shifty{Source: seeded}
+	bad := *m
+	bad.Source = src
+	// The weights that are packed and those that the interpreter reads differ by 1%.
+	_, err = bad.Write(build.Options{Dir: dir, Log: func(format string, args ...any) { src.moved = strings.HasPrefix(format, "checking") || src.moved }})
+	if err == nil {
+		t.Fatal("a wrong package was written")
+	}
+	for _, part := range []string{"the compiled package is wrong; nothing was written", "vision_retrieval", "against interpreter", "FAIL", "max abs error"} {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("the error lacks %q:\n%v", part, err)
+		}
+	}
+	if d := cmp.Diff(before, files(t, dir)); d != "" {
+		t.Errorf("the refused build changed the folder (-before +after)\n%s", d)
+	}
+}
+
+// The quick check of a large model interprets its first layers, which finds the same
+// mistakes.
+func TestQuickCheckOfLargeModel(t *testing.T) {
+	if testing.Short() {
+		t.Skip("interprets 4 GFLOP")
+	}
+	const large = `model: 1
+name: large
+family: beit3
+sizes: {dim: 128, heads: 4, layers: 24, image: 192, patch: 8, vocab: 50, positions: 12}
+seed: 7
+tasks: [encode]
+entries: [vision]
+`
+	dir := filepath.Join(t.TempDir(), "large")
+	r, err := open(t, large).Write(build.Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var judges []string
+	for _, x := range r.Results {
+		judges = append(judges, x.Judge)
+	}
+	if d := cmp.Diff([]string{"generic", "interpreter, 2 layers"}, judges); d != "" {
+		t.Errorf("judges (-want +got)\n%s", d)
+	}
+}
+
+func TestWriteErrors(t *testing.T) {
+	m := open(t, tiny)
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []struct {
+		name string
+		opt  build.Options
+		want string
+	}{
+		{"nothing asked", build.Options{}, "nothing to build"},
+		{"a package name", build.Options{Dir: t.TempDir(), Package: "my-model"}, `package name "my-model": want a Go identifier`},
+		{"package main", build.Options{Dir: t.TempDir(), Package: "main"}, `package name "main"`},
+		{"an entry", build.Options{Dir: t.TempDir(), Entries: []string{"audio"}}, `unknown entry "audio"`},
+		{"a folder that is a file", build.Options{Dir: file}, "file"},
+	} {
+		_, err := m.Write(row.opt)
+		if err == nil || !strings.Contains(err.Error(), row.want) {
+			t.Errorf("%s: got error %v, want one with %q", row.name, err, row.want)
+		}
+	}
+}
+
+// A binary carries its weights at its end.
+func TestWriteBinary(t *testing.T) {
+	m := open(t, tiny)
+	path := filepath.Join(t.TempDir(), "bin", "tiny")
+	if _, err := m.Write(build.Options{Binary: path, Check: build.Off}); err != nil {
+		t.Fatal(err)
+	}
+	b, err := rt.OpenAppended(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	if err := b.Verify(); err != nil {
+		t.Error(err)
+	}
+	st, err := os.Stat(path)
+	if err != nil || st.Mode()&0o111 == 0 {
+		t.Errorf("mode %v, %v; want an executable", st.Mode(), err)
+	}
+	left, err := os.ReadDir(filepath.Dir(path))
+	if err != nil || len(left) != 1 {
+		t.Errorf("beside the binary: %v, %v", left, err)
+	}
+	head := make([]byte, 4)
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.Read(head); err != nil || bytes.Equal(head, make([]byte, 4)) {
+		t.Errorf("the file begins with % x, %v", head, err)
+	}
+}
