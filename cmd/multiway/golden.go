@@ -39,6 +39,6 @@ A folder of cases stands for all of them. The exit status is 1 if anything faile
 	check.Flags().StringVar(&o.Level, "level", "all", "CPU level of the compiled package: generic, avx2, ... or all")
 	check.Flags().BoolVar(&o.JSON, "json", false, "print lines as JSON objects")
 	c := &cobra.Command{Use: "golden", Short: "Work with golden cases", Args: arguments(0, 0, ""), RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
-	c.AddCommand(check)
+	c.AddCommand(check, checkpointCommand())
 	return c
 }

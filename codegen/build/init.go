@@ -101,9 +101,17 @@ func relative(out, path string) (string, error) {
 	if _, err := os.Stat(path); err != nil {
 		return "", err
 	}
-	rel, err := filepath.Rel(filepath.Dir(out), path)
+	from, err := filepath.Abs(filepath.Dir(out))
 	if err != nil {
-		return filepath.Abs(path)
+		return "", err
+	}
+	to, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	rel, err := filepath.Rel(from, to)
+	if err != nil { // another drive
+		return to, nil
 	}
 	return filepath.ToSlash(rel), nil
 }

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/multiway-go/multiway/ir/checkpoint"
+	"github.com/multiway-go/multiway/ir/checkpoint/torchsave"
+	"github.com/multiway-go/multiway/ir/model"
+)
+
+// checkpointCommand writes stand-ins for the released files.
+func checkpointCommand() *cobra.Command {
+	var preset, style, out string
+	var seed uint64
+	var legacy bool
+	var styles []string
+	for _, s := range torchsave.Styles {
+		styles = append(styles, string(s))
+	}
+	c := &cobra.Command{
+		Use:   "checkpoint --preset NAME -o FILE",
+		Short: "Write a seeded checkpoint of real size, as the official scripts save it",
+		Long: `checkpoint writes a .pth file with the tensors of a released model, of its real size
+and with random numbers: a stand-in for measurements and tests where the released file
+is not to be had. Styles:
+
+  model       {"model": weights}, as released
+  finetune    model, and the optimizer (two moments a weight: three times the size),
+              epoch, gradient scaler and argparse.Namespace
+  deepspeed   {"module": weights in half precision, ...}
+  state_dict  {"state_dict": weights, ...}
+  bare        the weights
+  views       as finetune without moments; tensors share storages or lie by columns`,
+		Example: `  multiway golden checkpoint --preset beit3-base-patch16-384-coco-retrieval --style finetune -o base.pth
+  multiway golden checkpoint --preset beit3-large-patch16-384-coco-retrieval --style deepspeed -o large.pth`,
+		Args: arguments(0, 0, ""),
+		RunE: func(*cobra.Command, []string) error {
+			if preset == "" || out == "" {
+				return fmt.Errorf("give --preset NAME and -o FILE; `multiway presets` lists the names")
+			}
+			if !slices.Contains(styles, style) {
+				return fmt.Errorf("--style is %q, want %v", style, styles)
+			}
+			d, err := model.Preset(preset)
+			if err != nil {
+				return err
+			}
+			var list []checkpoint.SeededTensor
+			for _, t := range model.Tensors(d) {
+				list = append(list, checkpoint.NewSeededTensor(t.Name, t.Shape))
+			}
+			src, err := checkpoint.Seeded(seed, list)
+			if err != nil {
+				return err
+			}
+			if err := torchsave.WriteFile(out, src, torchsave.Options{Style: torchsave.Style(style), Legacy: legacy}); err != nil {
+				return err
+			}
+			st, err := os.Stat(out)
+			if err != nil {
+				return err
+			}
+			fmt.Printf("%s: %d tensors, %.1f MB\n", out, len(list), float64(st.Size())/1e6)
+			return nil
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&preset, "preset", "", "released model whose tensors to write")
+	f.StringVarP(&out, "out", "o", "", "file to write")
+	f.StringVar(&style, "style", string(torchsave.Model), "what the file holds beside the weights")
+	f.BoolVar(&legacy, "legacy", false, "write the format of PyTorch before 1.6")
+	f.Uint64Var(&seed, "seed", 1, "seed of the random numbers")
+	return c
+}
