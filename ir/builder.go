@@ -213,7 +213,11 @@ func (b *Builder) BiasedAttention(q, k, v *Value, heads int, bundle string) *Val
 // PrefixAttention is attention in which a query sees the first prefix keys and, of
 // the others, those up to its own place; the first query's is at.
 func (b *Builder) PrefixAttention(q, k, v *Value, heads int, at, prefix Dim) *Value {
-	return b.Op(OpAttention, "", "", Attrs{IntAttr("heads", heads), DimAttr("at", at), DimAttr("prefix", prefix)}, q, k, v)
+	attrs := Attrs{IntAttr("heads", heads), DimAttr("prefix", prefix)}
+	if at != (Dim{}) {
+		attrs = append(attrs, DimAttr("at", at))
+	}
+	return b.Op(OpAttention, "", "", attrs, q, k, v)
 }
 
 // Store is the first n rows of x, which the runtime keeps as rows of a state.

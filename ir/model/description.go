@@ -70,7 +70,13 @@ type Limits struct {
 	Text   int // longest text in tokens, with <s> and </s>; default 64, at most Positions-2
 	Rows   int // packed rows a modality and call; larger batches are split; default 2048
 	Pixels int // largest picture to decode, in pixels; 0 = the image reader's default
+
+	MaxNew int   // captioning: most ids after <s>, </s> included; default Text-1
+	Ban    []IDs // captioning: ids that a caption never has
 }
+
+// IDs are the ids From, From+1, ... To-1.
+type IDs struct{ From, To int }
 
 // Preprocess says how a picture becomes the input tensor: resized, divided by 255,
 // minus Mean, divided by Std, one number a channel.
@@ -145,9 +151,6 @@ func (c *decoder) description(root *node) *Description {
 	word := func(dst *string) func(*node, string) {
 		return func(n *node, path string) { *dst = c.words(n, path) }
 	}
-	later := func(why string) func(*node, string) {
-		return func(n *node, path string) { c.fail(n, "%s: %s", path, why) }
-	}
 	c.object(root, "", []field{
 		{"model", func(*node, string) {}},
 		{"name", word(&d.Name)},
@@ -190,7 +193,10 @@ func (c *decoder) description(root *node) *Description {
 				{"text", func(n *node, path string) { d.Limits.Text = c.count(n, path, 1, 1<<20) }},
 				{"rows", func(n *node, path string) { d.Limits.Rows = c.count(n, path, 1, maxRows) }},
 				{"pixels", func(n *node, path string) { d.Limits.Pixels = c.count(n, path, 1, maxPixels) }},
-				{"max_new", later("captioning is not built yet; remove the field")},
+				{"max_new", func(n *node, path string) { d.Limits.MaxNew = c.count(n, path, 1, 1<<20) }},
+				{"ban", func(n *node, path string) {
+					c.each(n, path, "[0, 1, 3, 2001..2010]", func(n *node, path string) { d.Limits.Ban = append(d.Limits.Ban, c.ids(n, path)) })
+				}},
 			})
 		}},
 		{"preprocess", func(n *node, path string) {
@@ -276,11 +282,8 @@ func (c *decoder) layers(n *node, path string) LayerRange {
 	var r LayerRange
 	c.object(n, path, []field{
 		{"range", func(n *node, path string) {
-			from, to, ok := strings.Cut(n.text, "..")
-			var err1, err2 error
-			r.From, err1 = strconv.Atoi(from)
-			r.To, err2 = strconv.Atoi(to)
-			if n.kind != textNode || !ok || err1 != nil || err2 != nil {
+			var ok bool
+			if r.From, r.To, ok = span(n); !ok {
 				c.fail(n, "%s: got %s, want FROM..TO, such as 0..12 for the first twelve layers", path, n)
 			}
 		}},
@@ -302,6 +305,27 @@ func (c *decoder) layers(n *node, path string) LayerRange {
 		}},
 	})
 	return r
+}
+
+// span reads FROM..TO.
+func span(n *node) (from, to int, ok bool) {
+	a, b, ok := strings.Cut(n.text, "..")
+	from, err1 := strconv.Atoi(a)
+	to, err2 := strconv.Atoi(b)
+	return from, to, n.kind == textNode && ok && err1 == nil && err2 == nil
+}
+
+// ids reads an id, or FROM..TO.
+func (c *decoder) ids(n *node, path string) IDs {
+	if n.kind == wholeNode {
+		id := c.count(n, path, 0, maxVocab)
+		return IDs{id, id + 1}
+	}
+	from, to, ok := span(n)
+	if !ok {
+		c.fail(n, "%s: got %s, want an id, or FROM..TO, such as 2001..2010 for the ids from 2001 to 2009", path, n)
+	}
+	return IDs{from, to}
 }
 
 // keys reads the words of a checkpoint: prefix, and one for each expert that is not

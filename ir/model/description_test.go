@@ -125,7 +125,7 @@ var badDescriptions = []struct {
 	{"fraction for number", "dim: 128", "dim: 12.5", "m.yaml:4:14: sizes.dim: got the number 12.5, want a whole number"},
 	{"text for list", "entries: [vision, language]", "entries: vision", "m.yaml:10:10: entries: got \"vision\", want a list such as [vision, language]"},
 	{"empty list", "entries: [vision, language]", "entries: []", "m.yaml:10:10: entries: got 0 items, want 1 to 64; leave the field out for the default"},
-	{"text for mapping", "limits: {text: 24, rows: 4096, pixels: 1000000}", "limits: 24", "m.yaml:11:9: limits: got the number 24, want a mapping of text, rows, pixels, max_new"},
+	{"text for mapping", "limits: {text: 24, rows: 4096, pixels: 1000000}", "limits: 24", "m.yaml:11:9: limits: got the number 24, want a mapping of text, rows, pixels, max_new, ban"},
 	{"huge number", "dim: 128", "dim: 123456789012345678901234567890", "m.yaml:4:14: sizes.dim: got \"123456789012345678901234567890\", want a whole number"},
 	{"infinity", "dim: 128", "dim: .inf", "m.yaml:4:14: .inf is no usable number"},
 
@@ -153,8 +153,6 @@ var badDescriptions = []struct {
 	// Tasks and entries.
 	{"unknown task", "  - retrieval", "  - retreival", "m.yaml:8:5: tasks[0]: unknown task \"retreival\"; did you mean retrieval?"},
 	{"unknown task with options", "classification: {labels", "clasification: {labels", "m.yaml:9:5: tasks[1]: unknown task \"clasification\"; did you mean classification?"},
-	{"task not built, with its entry", "  - retrieval\n  - classification: {labels: labels.json, list: subgroups}\nentries: [vision, language]", "  - captioning", "m.yaml:8:5: task captioning is not built yet; built tasks are encode, retrieval, classification, vqa, nlvr2"},
-	{"task of a preset not built", emoji, "model: 1\npreset: beit3-base-patch16-480-nocaps\n", "m.yaml:2:1: task captioning (preset beit3-base-patch16-480-nocaps) is not built yet; built tasks are encode, retrieval, classification, vqa, nlvr2"},
 	{"task twice", "  - retrieval", "  - retrieval\n  - retrieval", "m.yaml:9:5: tasks[1]: task retrieval is given twice; remove one"},
 	{"two tasks in one item", "  - retrieval\n  -", "  - retrieval:\n   ", "m.yaml:8:5: tasks[0]: got a mapping, want a task's name, or {NAME: {OPTION: VALUE}}"},
 	{"no options", "  - retrieval", "  - retrieval: {classes: 4}", "m.yaml:8:17: tasks[0]: task retrieval has no options; write just retrieval"},
@@ -170,7 +168,12 @@ var badDescriptions = []struct {
 	// The rest.
 	{"text limit", "text: 24", "text: 31", "m.yaml:11:10: limits.text is 31, want 1 to 30: sizes.positions is 32 and its first 2 rows are not used"},
 	{"rows limit", "rows: 4096", "rows: 64", "m.yaml:11:20: limits.rows is 64, want 65 to 1048576: one picture has 65 rows and the longest text 24"},
-	{"later limit", "pixels: 1000000", "max_new: 12", "m.yaml:11:41: limits.max_new: captioning is not built yet; remove the field"},
+	{"max_new without captions", "pixels: 1000000", "max_new: 12", "m.yaml:11:32: limits.max_new is given, but there is no task captioning; add it or remove the field"},
+	{"ban without captions", "pixels: 1000000", "ban: [1]", "m.yaml:11:32: limits.ban is given, but there is no task captioning; add it or remove the field"},
+	{"ban of words", "pixels: 1000000", "ban: [1, x]", "m.yaml:11:41: limits.ban[1]: got \"x\", want an id, or FROM..TO, such as 2001..2010 for the ids from 2001 to 2009"},
+	{"ban past the vocabulary", emoji, "model: 1\npreset: beit3-base-patch16-480-nocaps\nlimits: {ban: [1, 64000..64011]}\n", "m.yaml:3:19: limits.ban[1] is 64000..64011, want FROM..TO with ids below 64010; TO itself is not banned"},
+	{"more words than text", emoji, "model: 1\npreset: beit3-base-patch16-480-nocaps\nlimits: {text: 12, max_new: 12}\n", "m.yaml:3:20: limits.max_new is 12, want 1 to 11: limits.text is 12, <s> included"},
+	{"long captions", emoji, "model: 1\npreset: beit3-base-patch16-480-nocaps\nlimits: {text: 1021}\n", "m.yaml:3:10: limits.text is 1021, want 1 to 1020: sizes.positions is 1024 and its first 2 rows are not used, and a caption's last step takes 2 more than its text"},
 	{"resize", "precision: f32", "preprocess: {resize: centre}", "m.yaml:12:14: preprocess.resize: unknown way to resize \"centre\"; want one of stretch, crop"},
 	{"picture's side", "precision: f32", "preprocess: {size: 256}", "m.yaml:12:14: preprocess.size is 256, want 64, the side of the model's picture"},
 	{"mean of two", "precision: f32", "preprocess: {mean: [0.5, 0.5]}", "m.yaml:12:14: preprocess.mean has 2 numbers, want 1 or 3, one a channel"},
@@ -306,7 +309,6 @@ func TestFromGoldenErrors(t *testing.T) {
 	for _, c := range []struct{ name, old, new, want string }{
 		{"norm of another family", `"beit3"`, `"vlmo"`, "config: tasks[0].encode.norm is given, but the models of this family always have the norm; remove it"},
 		{"unknown family", `"beit3"`, `"clip"`, `config: family: unknown family "clip"; want one of beit3, mwt, vlmo`},
-		{"task not built", `"encode"`, `"captioning"`, "config: task captioning is not built yet; built tasks are encode, retrieval, classification, vqa, nlvr2"},
 		{"unknown task", `"encode"`, `"detect"`, `config: tasks[1]: unknown task "detect"; want one of encode, retrieval, classification, vqa, nlvr2, captioning`},
 		{"no task", `"encode"`, `""`, `config: tasks[1]: unknown task ""; want one of encode, retrieval, classification, vqa, nlvr2, captioning`},
 		{"sizes", `"heads": 4`, `"heads": 5`, "config: sizes.heads is 5, want a divisor of sizes.dim, which is 64; the nearest are 4 and 8"},

@@ -69,6 +69,9 @@ func FromGolden(config []byte) (*Description, error) {
 			d.Tasks = append(d.Tasks, Task{Name: t.name, Classes: classes})
 		}
 	case c.Task != "encode":
+		if c.Task == "captioning" {
+			d.Limits.Text -= captionRows
+		}
 		d.Tasks = append(d.Tasks, Task{Name: c.Task, Classes: c.Classes})
 	}
 	if p := d.complete(true); p != nil {

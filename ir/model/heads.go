@@ -29,7 +29,8 @@ type task struct {
 
 // function is one function of a task and an entry.
 type function struct {
-	name string // "" = ENTRY for encode, ENTRY_TASK otherwise
+	name  string // "" = ENTRY for encode, ENTRY_TASK otherwise
+	aside bool   // lowered only if it is asked for by its name
 	// lower writes the whole function and returns the outputs.
 	lower func(w *writer) []*ir.Value
 }
@@ -134,7 +135,7 @@ func init() { // not an initial value: the functions in it read the table
 					at, _ = at.Plus(m.rows)
 				}
 				return []*ir.Value{w.output(w.b.HCat(first...), "features")}
-			}), function{"reason_head", func(w *writer) []*ir.Value {
+			}), function{name: "reason_head", lower: func(w *writer) []*ir.Value {
 				f := w.b.Param("f", ir.Mat(ir.C(1), 4*w.trunk.dim))
 				h := w.linear(w.norm(f, "nlvr2.norm1", headEps), "nlvr2.dense1")
 				h = w.b.Gelu(w.norm(h, "nlvr2.norm2", headEps))
@@ -143,11 +144,12 @@ func init() { // not an initial value: the functions in it read the table
 		},
 		{
 			name:  "captioning",
-			takes: func(e entry) bool { return e.has(Patch, Token) },
+			takes: takesCaption,
 			norm:  always,
 			tensors: func(t *trunk, _ *Task) {
-				t.state.linear("mlm_head", "", t.token().Vocab, t.dim, true)
+				t.state.linear("mlm_head", captionHead, t.token().Vocab, t.dim, true)
 			},
+			functions: captionFunctions,
 		},
 	}
 	tasks = append(tasks, vlmoTasks()...)

@@ -27,6 +27,8 @@ type Function struct {
 	Name  string // ENTRY for task encode, else ENTRY_TASK or a name of the task's own
 	Entry string
 	Task  string
+
+	aside bool // only there if asked for by name
 }
 
 // functionsOf lists the functions of a task and an entry it takes.
@@ -35,11 +37,11 @@ func functionsOf(entry string, t *task) []Function {
 	for _, f := range t.functions {
 		switch {
 		case f.name != "":
-			fs = append(fs, Function{f.name, entry, t.name})
+			fs = append(fs, Function{f.name, entry, t.name, f.aside})
 		case t.name == "encode":
-			fs = append(fs, Function{entry, entry, t.name})
+			fs = append(fs, Function{entry, entry, t.name, f.aside})
 		default:
-			fs = append(fs, Function{entry + "_" + t.name, entry, t.name})
+			fs = append(fs, Function{entry + "_" + t.name, entry, t.name, f.aside})
 		}
 	}
 	return fs
@@ -67,14 +69,14 @@ func (d *Description) Functions(entries []string) ([]Function, error) {
 	}
 	encode := func(e string) Function { return functionsOf(e, d.task("encode"))[0] }
 	if entries == nil {
-		return slices.DeleteFunc(all, func(f Function) bool { return !slices.Contains(d.Entries, f.Entry) }), nil
+		return slices.DeleteFunc(all, func(f Function) bool { return f.aside || !slices.Contains(d.Entries, f.Entry) }), nil
 	}
 	var picked []Function
 	for _, name := range entries {
 		n := len(picked)
 		for _, f := range all {
 			// An entry's plain name is its encode function, if there is one.
-			if f.Name == name || f.Entry == name && !slices.Contains(all, encode(name)) {
+			if f.Name == name || f.Entry == name && !f.aside && !slices.Contains(all, encode(name)) {
 				picked = append(picked, f)
 			}
 		}
@@ -171,6 +173,11 @@ type writer struct {
 	joint  bool   // one modality alone takes the joint experts, too
 	second bool   // the picture is the second of two
 	taps   []*ir.Value
+
+	// For functions that are a part of a sequence, see caption.go.
+	fusion *entry                                   // the sequence that the entry's modalities are part of; nil: they are all
+	past   ir.Dim                                   // text rows before the first
+	attend func(i int, q, k, v *ir.Value) *ir.Value // the attention of layer i; nil: all rows see all
 }
 
 func (w *writer) function(f Function) {
@@ -211,9 +218,14 @@ func (w *writer) rows() *ir.Value {
 		x = w.layer(i, x)
 	}
 	if w.normed(w.task) {
-		x = w.b.Name(w.norm(x, "final."+w.trunk.final.part(), w.trunk.eps), "final")
+		x = w.finalNorm(x)
 	}
 	return x
+}
+
+// finalNorm is the norm after the last layer.
+func (w *writer) finalNorm(x *ir.Value) *ir.Value {
+	return w.b.Name(w.norm(x, "final."+w.trunk.final.part(), w.trunk.eps), "final")
 }
 
 // normed reports whether the task reads rows after the encoder's final norm. An
@@ -245,6 +257,7 @@ func (w *writer) embed(m modality, in *ir.Value) *ir.Value {
 	bundle := m.Name + ".embed."
 	name := func(v *ir.Value, part string) *ir.Value { return w.b.Name(v, m.Name+"."+part) }
 	var x *ir.Value
+	var first ir.Dim // row of the position table
 	at := slices.IndexFunc(w.trunk.modalities, func(n modality) bool { return n.Name == m.Name })
 	switch m.Embedder {
 	case Patch:
@@ -257,11 +270,12 @@ func (w *writer) embed(m modality, in *ir.Value) *ir.Value {
 		}
 	case Token:
 		w.declare(bundle + "tok")
+		first = w.past
 		x = name(w.b.Lookup(in, bundle+"tok"), "tok")
 	}
 	w.declare(bundle + "pos")
 	if !m.Anywhere {
-		x = name(w.b.AddRows(x, bundle+"pos", ir.C(0)), "pos")
+		x = name(w.b.AddRows(x, bundle+"pos", first), "pos")
 	}
 	if w.trunk.state.weights[bundle+"type.w"] != nil {
 		w.declare(bundle + "type")
@@ -283,11 +297,8 @@ func (w *writer) layer(i int, x *ir.Value) *ir.Value {
 	l, eps := w.trunk.layers[i], w.trunk.eps
 	name := func(v *ir.Value, letter string) *ir.Value { return w.b.Name(v, letter+strconv.Itoa(i)) }
 
+	q, k, v := w.qkv(i, x, true)
 	attn := w.half(l, i, "attn", l.Attn)
-	n := name(w.norm(x, attn+"ln", eps), "n")
-	q := name(w.linear(n, attn+"q"), "q")
-	k := name(w.linear(n, attn+"k"), "k")
-	v := name(w.linear(n, attn+"v"), "v")
 	c := name(w.attention(i, q, k, v), "c")
 	if l.Norms == Sub {
 		c = name(w.norm(c, attn+"sub", eps), "d")
@@ -317,7 +328,10 @@ func (w *writer) layer(i int, x *ir.Value) *ir.Value {
 
 // attention is that of layer i, with its relative position bias if there is one.
 func (w *writer) attention(i int, q, k, v *ir.Value) *ir.Value {
-	if w.trunk.reach == 0 {
+	switch {
+	case w.attend != nil:
+		return w.attend(i, q, k, v)
+	case w.trunk.reach == 0:
 		return w.b.Attention(q, k, v, w.trunk.heads)
 	}
 	bundle := layerName(i) + ".relbias"
@@ -333,12 +347,30 @@ func (w *writer) attention(i int, q, k, v *ir.Value) *ir.Value {
 // biasField is the table of the bias that a modality's rows need among themselves.
 var biasField = map[Embedder]string{Token: "text", Patch: "image"}
 
+// qkv is the norm before the attention of layer i, and its queries, keys and values;
+// of the queries only if they are wanted.
+func (w *writer) qkv(i int, x *ir.Value, queries bool) (q, k, v *ir.Value) {
+	l := w.trunk.layers[i]
+	name := func(v *ir.Value, letter string) *ir.Value { return w.b.Name(v, letter+strconv.Itoa(i)) }
+	attn := w.half(l, i, "attn", l.Attn)
+	n := name(w.norm(x, attn+"ln", w.trunk.eps), "n")
+	if queries {
+		q = name(w.linear(n, attn+"q"), "q")
+	}
+	return q, name(w.linear(n, attn+"k"), "k"), name(w.linear(n, attn+"v"), "v")
+}
+
 // half begins a half of layer i: what the names of its bundles start with.
 func (w *writer) half(l LayerRange, i int, name string, s Sharing) string {
 	w.expert = ""
 	if s == Joint {
 		if w.joint && len(w.entry.modalities) == 1 {
 			return layerName(i) + "." + name + "." + l.Experts[0].Name + "."
+		}
+		if w.fusion != nil {
+			if e := w.fusion.expert(l); e != "" {
+				return layerName(i) + "." + name + "." + e + "."
+			}
 		}
 		w.expert = w.entry.expert(l)
 	}

@@ -22,6 +22,13 @@ func tiny(tasks ...Task) *Description {
 	}
 }
 
+func deep(tasks ...Task) *Description {
+	d := tiny(tasks...)
+	d.Sizes.Layers = 2
+	d.Limits.Text = 3
+	return d
+}
+
 func off() *bool { return new(bool) }
 
 var printed = []struct {
@@ -33,6 +40,7 @@ var printed = []struct {
 	{"encode_taps_no_norm", tiny(Task{Name: "encode", Norm: off()}), Options{Taps: true, Entries: []string{"pair"}}},
 	{"retrieval", tiny(Task{Name: "retrieval"}), Options{}},
 	{"retrieval_and_classification", tiny(Task{Name: "retrieval"}, Task{Name: "classification", Classes: 3}), Options{}},
+	{"captioning", deep(Task{Name: "captioning"}), Options{Entries: []string{"pair", "caption_full"}}},
 	{"half", tiny(Task{Name: "classification", Classes: 3}), Options{DType: func(key string) ir.DType {
 		if strings.HasSuffix(key, "weight") {
 			return ir.BF16
@@ -90,6 +98,8 @@ func TestFunctions(t *testing.T) {
 		{"a function by name", both, []string{"vision_classification"}, "vision_classification"},
 		{"the plain name is encode where there is one", all, []string{"vision"}, "vision"},
 		{"order as asked", retrieval, []string{"language", "vision"}, "language_retrieval vision_retrieval"},
+		{"captioning", tiny(Task{Name: "captioning"}), nil, "caption_image caption_step"},
+		{"captioning by name", tiny(Task{Name: "captioning"}), []string{"caption_full", "caption_step"}, "caption_full caption_step"},
 		{"unknown", retrieval, []string{"vison"}, `unknown entry "vison"; did you mean vision?`},
 		{"twice", retrieval, []string{"vision", "vision_retrieval"}, "function vision_retrieval is asked for twice; remove one"},
 	} {

@@ -121,7 +121,11 @@ func (d *Description) trunk() *trunk {
 	}
 	switch s.Keys.Code {
 	case TorchScale:
-		t.torchscale(&s.Keys, norm, d.Limits.Text)
+		text := d.Limits.Text
+		if d.captions() { // the last word of the longest text and the mask
+			text += captionRows
+		}
+		t.torchscale(&s.Keys, norm, text)
 	case VLMo:
 		t.vlmo(&s.Keys, d.Limits.Text)
 	}

@@ -244,10 +244,10 @@ func vlmoTasks() []task {
 			classes: 2, // false, true
 			check:   checkClasses,
 			tensors: func(t *trunk, o *Task) { twoLayers(t, "nlvr2_classifier", "nlvr2", 2*t.dim, o.Classes) },
-			functions: []function{{lower: features}, {"pair_nlvr2_second", func(w *writer) []*ir.Value {
+			functions: []function{{lower: features}, {name: "pair_nlvr2_second", lower: func(w *writer) []*ir.Value {
 				w.second = true
 				return features(w)
-			}}, {"reason_head", func(w *writer) []*ir.Value {
+			}}, {name: "reason_head", lower: func(w *writer) []*ir.Value {
 				return []*ir.Value{lowerTwoLayers(w, w.b.Param("f", ir.Mat(ir.C(1), 2*w.trunk.dim)), "nlvr2")}
 			}}},
 		},

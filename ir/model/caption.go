@@ -1,0 +1,122 @@
+package model
+
+import (
+	"fmt"
+
+	"github.com/multiway-go/multiway/ir"
+)
+
+// A caption is written a word at a time. Picture rows see the picture only, a text
+// row the picture and the text up to itself, so the keys and values of the picture and
+// of the words so far never change: caption_image makes the former, caption_step reads
+// both. It is fed the last word and the mask, whose row says what the next word is;
+// the word's keys and values are kept, the mask's are not.
+//
+// caption_full is the same without a state, for all rows of a text at once (teacher
+// forcing). It is compiled only if it is asked for by name.
+var captionFunctions = []function{
+	{name: "caption_image", lower: captionImage},
+	{name: "caption_step", lower: captionStep},
+	{name: "caption_full", lower: captionFull, aside: true},
+}
+
+// captionRows is the number of rows of a step: the last word and the mask.
+const captionRows = 2
+
+// captions reports whether the description has the task captioning.
+func (d *Description) captions() bool {
+	for _, t := range d.Tasks {
+		if t.Name == "captioning" {
+			return true
+		}
+	}
+	return false
+}
+
+// takesCaption: a picture, then a text, which sees it.
+func takesCaption(e entry) bool {
+	return e.has(Patch, Token) && e.modalities[0].Embedder == Patch
+}
+
+// part narrows the function to one modality of the fusion.
+func (w *writer) part(i int) modality {
+	whole := w.entry
+	w.fusion = &whole
+	w.entry.modalities = whole.modalities[i : i+1]
+	return w.entry.modalities[0]
+}
+
+// state is the type of a layer's keys beside its values.
+func (w *writer) state(rows ir.Dim) ir.Type { return ir.Mat(rows, 2*w.trunk.dim) }
+
+func stateName(layer int) string { return fmt.Sprint("kv", layer) }
+
+// captionImage returns the keys and values of the picture's rows in every layer. Of
+// the last layer nothing else is needed.
+func captionImage(w *writer) []*ir.Value {
+	m := w.part(0)
+	w.b.Segment(m.Name, m.rows)
+	x := w.embed(m, w.param(m))
+	var out []*ir.Value
+	keep := func(i int, k, v *ir.Value) {
+		kv := w.b.Name(w.b.HCat(k, v), fmt.Sprint("j", i))
+		out = append(out, w.b.Name(w.b.Store(kv, i, m.rows.C), stateName(i)))
+	}
+	w.attend = func(i int, q, k, v *ir.Value) *ir.Value {
+		keep(i, k, v)
+		return w.b.Attention(q, k, v, w.trunk.heads)
+	}
+	last := len(w.trunk.layers) - 1
+	for i := range last {
+		x = w.layer(i, x)
+	}
+	_, k, v := w.qkv(last, x, false)
+	keep(last, k, v)
+	return out
+}
+
+// captionStep returns the logits of the mask's row, and the keys and values of the
+// word's. T is the number of words before it.
+func captionStep(w *writer) []*ir.Value {
+	prefix, ok := w.entry.modalities[0].rows.Plus(ir.T)
+	m := w.part(1)
+	m.rows = ir.C(captionRows)
+	w.b.Segment(m.Name, m.rows)
+	in := w.param(m)
+	var states []*ir.Value
+	for i := range w.trunk.layers {
+		states = append(states, w.b.State(stateName(i), w.state(prefix)))
+	}
+	if !ok {
+		return []*ir.Value{in} // no picture has a run-time length
+	}
+	w.past = ir.T
+	x := w.embed(m, in)
+	var kept []*ir.Value
+	w.attend = func(i int, q, k, v *ir.Value) *ir.Value {
+		name := func(x *ir.Value, what string) *ir.Value { return w.b.Name(x, fmt.Sprint(what, i)) }
+		dim := w.trunk.dim
+		new := name(w.b.HCat(k, v), "j")
+		kept = append(kept, w.b.Name(w.b.Store(new, i, 1), stateName(i)+".new"))
+		ks := name(w.b.Concat(name(w.b.Cols(states[i], 0, dim), "kc"), k), "ks")
+		vs := name(w.b.Concat(name(w.b.Cols(states[i], dim, dim), "vc"), v), "vs")
+		return w.b.PrefixAttention(q, ks, vs, w.trunk.heads, prefix, prefix)
+	}
+	for i := range w.trunk.layers {
+		x = w.layer(i, x)
+	}
+	mask := w.b.Name(w.b.Select(w.finalNorm(x), ir.C(captionRows-1)), "mask")
+	return append([]*ir.Value{w.b.Name(w.linear(mask, captionHead), "logits")}, kept...)
+}
+
+// captionFull returns the logits of every text row.
+func captionFull(w *writer) []*ir.Value {
+	n := w.entry.modalities[0].rows
+	w.attend = func(i int, q, k, v *ir.Value) *ir.Value {
+		return w.b.PrefixAttention(q, k, v, w.trunk.heads, ir.Dim{}, n)
+	}
+	text := w.b.Name(w.b.Rows(w.rows(), n, w.entry.modalities[1].rows), "text")
+	return []*ir.Value{w.output(w.linear(text, captionHead), "logits")}
+}
+
+const captionHead = "captioning.head"
