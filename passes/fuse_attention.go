@@ -1,6 +1,10 @@
 package passes
 
-import "github.com/multiway-go/multiway/ir"
+import (
+	"slices"
+
+	"github.com/multiway-go/multiway/ir"
+)
 
 // FuseAttention makes one op of an attention whose operands are columns of a fused
 // qkv, and one of the output projection with its norm and residual.
@@ -18,7 +22,8 @@ import "github.com/multiway-go/multiway/ir"
 //	c = selfattention i {heads=2 scale=1 base=2}        : f32[3,4]
 //	a = attnout c, x, @l0.attn.v~f {eps=1e-05} : f32[3,4]
 //
-// With the queries in another value than keys and values it is crossattention q, kv.
+// With the queries in another value than keys and values it is crossattention q, kv,
+// or q, kv, kv2, ... where the keys and values are joined from several.
 var FuseAttention = &Pass{
 	Name:    "fuse-attention",
 	Needs:   []*Property{Routed},
@@ -27,11 +32,19 @@ var FuseAttention = &Pass{
 		switch v.Op {
 		case ir.OpAttention:
 			q, k := follow(v.Args[0], ir.OpCols, 0), follow(v.Args[1], ir.OpCols, 0)
+			args := []*ir.Value{v.Args[0], k}
+			if joined := v.Args[1]; joined.Op == ir.OpConcat {
+				args = args[:1]
+				for _, part := range joined.Args {
+					k = follow(part, ir.OpCols, 0)
+					args = append(args, k)
+				}
+			}
 			switch {
 			case q != nil && q == k:
 				fuse(p, f, v, ir.OpSelfAttention, v.Bundle, v.Attrs, q)
-			case k != nil:
-				fuse(p, f, v, ir.OpCrossAttention, v.Bundle, v.Attrs, v.Args[0], k)
+			case !slices.Contains(args, nil):
+				fuse(p, f, v, ir.OpCrossAttention, v.Bundle, v.Attrs, args...)
 			}
 		case ir.OpAdd:
 			for i, o := range v.Args {

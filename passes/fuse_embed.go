@@ -14,7 +14,8 @@ import "github.com/multiway-go/multiway/ir"
 //
 //	x = embed_patches image, @vision.embed {patch=2} : f32[5,8]
 //
-// and a lookup in tok with its pos becomes embed. Both may lack positions.
+// and a lookup in tok with its pos becomes embed, from whatever row of pos on. Both may
+// lack positions.
 var FuseEmbed = &Pass{
 	Name:    "fuse-embed",
 	Needs:   []*Property{Routed},
@@ -27,7 +28,11 @@ var FuseEmbed = &Pass{
 		switch tok.Op {
 		case ir.OpLookup:
 			if bundle, ok := under(tok.Bundle, "tok"); ok {
-				fuse(p, f, v, ir.OpEmbed, bundle, nil, tok.Args[0])
+				var attrs ir.Attrs
+				if at := v.Attrs.Dim("at"); at != (ir.Dim{}) {
+					attrs = ir.Attrs{ir.DimAttr("pos", at)}
+				}
+				fuse(p, f, v, ir.OpEmbed, bundle, attrs, tok.Args[0])
 			}
 		case ir.OpConcat:
 			patches := follow(tok.Args[1], ir.OpLinear, 0)

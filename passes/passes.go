@@ -51,6 +51,7 @@ var All = []*Pass{
 	Rows,          // before fold: a row that is selected early gets its own norm, which then folds too
 	Fold,          // before fusing: fewer ops to match
 	FuseEmbed,     // independent of the next three
+	FuseState,     // before fuse-qkv, which would leave keys and values with two readers alone
 	FuseQKV,       // before attention, which wants its operand in one value
 	FuseAttention, // after this only the feed-forward blocks are primitives
 	FuseFFN,       // the last fusion: it sets Fused

@@ -45,6 +45,8 @@ import (
 // An op that allows it writes over an argument that nobody reads later. Results
 // stay to the end.
 //
+// States are outside: the session keeps them, and store, which has no place, writes there.
+//
 // Plan refuses what has no address: a value that is joined into two wholes, a view
 // that is joined, and rows that are no whole segments.
 var Plan = &Pass{
@@ -99,8 +101,11 @@ func total(sections []section) ir.Dim {
 	return d
 }
 
-// inArena reports whether v is a matrix of activations; images and ids are not.
-func inArena(v *ir.Value) bool { return v.Type.DType == ir.F32 && len(v.Type.Shape) == 2 }
+// inArena reports whether v is a matrix of activations; images and ids are not, nor is
+// what outlives the call: states, and what is stored to them.
+func inArena(v *ir.Value) bool {
+	return v.Type.DType == ir.F32 && len(v.Type.Shape) == 2 && !v.State && v.Op != ir.OpStore
+}
 
 // shapes returns the shape of every value in the arena.
 func shapes(f *ir.Func) (map[*ir.Value]shape, error) {
@@ -113,7 +118,10 @@ func shapes(f *ir.Func) (map[*ir.Value]shape, error) {
 	for _, v := range f.Values {
 		s := shape{arranged(v.Type.Rows()), v.Type.Cols()}
 		var matrices []*ir.Value
-		for _, a := range v.Args {
+		for i, a := range v.Args {
+			if outside := a.State || a.Op == ir.OpStore; outside && (v.Op != ir.OpCrossAttention || i == 0) {
+				return nil, fmt.Errorf("%s: %s is a state, which only a crossattention reads, as its keys and values", ir.PrintValue(v), a.Name)
+			}
 			if inArena(a) {
 				matrices = append(matrices, a)
 			}
@@ -274,6 +282,9 @@ func plan(p *ir.Program, f *ir.Func, rows int) error {
 	}
 	scratch := map[*ir.Value][]*buffer{}
 	for i, v := range f.Values {
+		if !inArena(v) {
+			continue
+		}
 		l.place(v)
 		for _, s := range scratchOf(p, f, v, shapes, limits) {
 			b := &buffer{bytes: s.bytes, start: i, end: i}

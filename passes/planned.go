@@ -105,7 +105,9 @@ func checkPlan(p *ir.Program, f *ir.Func, rows int) error {
 				return fmt.Errorf("%s: writes %s over %s, which is read by value %d", ir.PrintValue(v), w.what, ir.PrintValue(u), last[u])
 			}
 		}
-		before = append(before, v)
+		if inArena(v) {
+			before = append(before, v)
+		}
 	}
 	return nil
 }
@@ -167,7 +169,7 @@ type write struct {
 
 // writes lists what computing v writes: nothing for a view.
 func writes(p *ir.Program, f *ir.Func, v *ir.Value, where map[*ir.Value]extent, shapes map[*ir.Value]shape, l limits) []write {
-	if isView(v.Op) {
+	if isView(v.Op) || !inArena(v) {
 		return nil
 	}
 	out := []write{{where[v], "its result", true}}

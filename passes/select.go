@@ -102,6 +102,7 @@ var families = map[*ir.Op][]asm.Op{
 	ir.OpScale:          {},
 	ir.OpHCat:           {},
 	ir.OpSelect:         {},
+	ir.OpStore:          {},
 	ir.OpMean:           {},
 	ir.OpL2Norm:         {},
 	ir.OpAttention:      attentionKernels,

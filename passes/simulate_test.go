@@ -119,6 +119,16 @@ func (s *simulation) run(before *ir.Program) error {
 		if isView(v.Op) {
 			continue
 		}
+		if v.Op == ir.OpStore {
+			for i := range s.text {
+				x, err := s.eval(v, i)
+				if err != nil {
+					return err
+				}
+				s.inputs[i][v.Name] = x
+			}
+			continue
+		}
 		var out []*ir.Tensor
 		for i := range s.text {
 			x, err := s.eval(v, i)
@@ -145,6 +155,14 @@ func (s *simulation) run(before *ir.Program) error {
 			return err
 		}
 		for _, v := range s.f.Results {
+			if v.Op == ir.OpStore {
+				for j, y := range s.inputs[i][v.Name].F {
+					if x := want[v.Name].F[j]; !(math.Abs(x-y) <= Rounded.Tolerance()*(1+math.Abs(x))) {
+						return fmt.Errorf("sequence %d: %s[%d] is %g, want %g\n%s", i, v.Name, j, y, x, ir.PrintFunc(s.f))
+					}
+				}
+				continue
+			}
 			for j, c := range s.cells(v, i) {
 				x, y := want[v.Name].F[j], s.arena[c]
 				if !(math.Abs(x-y) <= Rounded.Tolerance()*(1+math.Abs(x))) {
@@ -175,7 +193,7 @@ func (s *simulation) eval(v *ir.Value, seq int) (*ir.Tensor, error) {
 	u := *v
 	u.Name, u.Args = "result", nil
 	for i, a := range v.Args {
-		p := &ir.Value{Name: fmt.Sprint("p", i), Type: a.Type, Offset: -1}
+		p := &ir.Value{Name: fmt.Sprint("p", i), Type: a.Type, Offset: -1, State: a.State}
 		f.Params = append(f.Params, p)
 		u.Args = append(u.Args, p)
 		if !inArena(a) {
