@@ -93,8 +93,11 @@ func (g *generator) doc() string {
 	fmt.Fprintf(&b, "Package %s is a multiway model compiled from %s.\n\n", g.opt.Package, g.opt.From)
 	b.WriteString("Its functions:\n")
 	for _, f := range g.p.Funcs {
-		line, _, _ := strings.Cut(ir.PrintFunc(f), ")")
-		fmt.Fprintf(&b, "\n\t%s) -> %s", line, outputs(f))
+		var params []string
+		for _, p := range f.Params {
+			params = append(params, p.Name+": "+p.Type.String())
+		}
+		fmt.Fprintf(&b, "\n\tfunc %s(%s) -> %s", f.Name, strings.Join(params, ", "), outputs(f))
 	}
 	b.WriteString("\n\nA Model is immutable and safe to share; a Session serves one goroutine at a time\nand allocates nothing once its buffers have grown.")
 	return b.String()
@@ -116,8 +119,8 @@ func (g *generator) input(f *jen.File) {
 		d[jen.Id("MaxPixels")] = jen.Lit(g.opt.MaxPixels)
 	}
 	for _, t := range g.opt.Tasks {
-		if len(t.Labels) > 0 {
-			d[jen.Id("Labels")] = jen.Id("Labels")
+		if name := labelsOf[t.Name]; name != "" && len(t.Labels) > 0 {
+			d[jen.Id(name)] = jen.Id(name)
 		}
 	}
 	if p := g.opt.Pixels; p != nil {
@@ -213,8 +216,13 @@ func (g *generator) task(f *jen.File, t Task) error {
 			jen.Return(jen.Id("m").Dot("Model").Dot(run).Call(jen.Op("&").Id(id), jen.Lit(0), jen.Id(one+"s"))),
 		)
 	}
-	if t.Name == "classification" && g.p.Func("vision_classification") != nil {
+	switch fn := g.pair(t.Name); {
+	case t.Name == "classification" && g.p.Func("vision_classification") != nil:
 		g.classify(f, t)
+	case t.Name == "vqa" && fn != nil:
+		g.answer(f, t, fn)
+	case t.Name == "nlvr2" && fn != nil && g.p.Func("reason_head") != nil:
+		g.reason(f, fn)
 	}
 	if w := g.p.Weight("retrieval.logit_scale"); t.Name == "retrieval" && w != nil && w.Offset >= 0 {
 		f.Comment("LogitScale returns what cosines are multiplied by in the model's logits, exp(logit_scale).")
@@ -226,17 +234,7 @@ func (g *generator) task(f *jen.File, t Task) error {
 }
 
 func (g *generator) classify(f *jen.File, t Task) {
-	names := jen.Code(jen.Nil())
-	if len(t.Labels) > 0 {
-		f.Comment("Labels are the class names, in the order of the logits.")
-		f.Var().Id("Labels").Op("=").Index().String().ValuesFunc(func(v *jen.Group) {
-			for _, l := range t.Labels {
-				v.Line().Lit(l)
-			}
-			v.Line()
-		})
-		names = jen.Id("Labels")
-	}
+	names := g.labels(f, t, "the class names")
 	top := func(recv, call string) {
 		f.Comment("Classify returns the k most probable classes of a picture, best first; k <= 0 means all.")
 		f.Func().Params(jen.Id(recv).Op("*").Id(call)).Id("Classify").Params(jen.Id("img").Qual("image", "Image"), jen.Id("k").Int()).
@@ -248,6 +246,25 @@ func (g *generator) classify(f *jen.File, t Task) {
 	}
 	top("s", "Session")
 	top("m", "Model")
+}
+
+// labelsOf is what a task's list of labels is called, in the package and in its input.
+var labelsOf = map[string]string{"classification": "Labels", "vqa": "Answers"}
+
+// labels writes the list of a task's labels, if it has any, and returns its name, or nil.
+func (g *generator) labels(f *jen.File, t Task, what string) jen.Code {
+	if len(t.Labels) == 0 {
+		return jen.Nil()
+	}
+	name := labelsOf[t.Name]
+	f.Commentf("%s are %s, in the order of the logits.", name, what)
+	f.Var().Id(name).Op("=").Index().String().ValuesFunc(func(v *jen.Group) {
+		for _, l := range t.Labels {
+			v.Line().Lit(l)
+		}
+		v.Line()
+	})
+	return jen.Id(name)
 }
 
 // tensorMethod writes the door to the function itself: tensors and ids in, tensors out.

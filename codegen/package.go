@@ -90,7 +90,7 @@ func Write(dir string, p *ir.Program, opt Options) ([]string, error) {
 	}
 	g := &generator{p: p, opt: opt, files: map[string][]byte{}, weights: map[string]*ir.Weight{}}
 	g.scope = newScope("rt", "task", "token", "pixel", "image", "_", "main", "init",
-		"Model", "Session", "New", "Open", "input", "weights", "vocab", "vectors", "wrap", "Package", "Labels", "levels", "generic", "labels", "string", "error", "float32", "int32")
+		"Model", "Session", "New", "Open", "input", "weights", "vocab", "vectors", "wrap", "Package", "Labels", "Answers", "reasoning", "levels", "generic", "labels", "string", "error", "float32", "int32")
 	for _, w := range p.Weights {
 		g.weights[w.Name] = w
 	}

@@ -20,7 +20,6 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/codegen/rt/task"
 	"github.com/multiway-go/multiway/generated/beit3tiny"
-	"github.com/multiway-go/multiway/ir"
 )
 
 // The tests of this file are of the committed package beit3tiny, and of what every
@@ -77,7 +76,16 @@ func picture(w, h int, seed uint64) image.Image {
 
 // The package computes what the float64 interpreter computes for its description.
 func TestTinyIsItsProgram(t *testing.T) {
-	desc, err := build.Open(filepath.Join(generated, "beit3tiny", "beit3tiny.yaml"))
+	atLevels(t, func(t *testing.T, level string) {
+		isItsProgram(t, "beit3tiny", &beit3tiny.Package, openTiny(t, level).Model.Model)
+	})
+}
+
+// isItsProgram compares every function of a committed package, open as m, with the
+// interpreter on the program of its description.
+func isItsProgram(t *testing.T, name string, pkg *rt.Package, m *rt.Model) {
+	t.Helper()
+	desc, err := build.Open(filepath.Join(generated, name, name+".yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,54 +94,41 @@ func TestTinyIsItsProgram(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(p.Funcs) != len(beit3tiny.Package.Funcs) {
-		t.Fatalf("the program has %d functions, the package %d", len(p.Funcs), len(beit3tiny.Package.Funcs))
+	if len(p.Funcs) != len(pkg.Funcs) {
+		t.Fatalf("the program has %d functions, the package %d", len(p.Funcs), len(pkg.Funcs))
 	}
-	atLevels(t, func(t *testing.T, level string) {
-		s := openTiny(t, level).NewSession()
-		for _, f := range beit3tiny.Package.Funcs {
-			lengths := []int{1}
-			if f.Text {
-				lengths = []int{1, 2, 7, beit3tiny.Package.Text}
+	s := m.NewSession()
+	for _, f := range pkg.Funcs {
+		lengths := []int{1}
+		if f.Text {
+			lengths = []int{1, 2, 7, pkg.Text}
+		}
+		for _, n := range lengths {
+			seq := sequence(f, n, uint64(n))
+			in, text := build.Tensors(p.Func(f.Name), seq)
+			want, err := p.Run(f.Name, text, in)
+			if err != nil {
+				t.Fatal(err)
 			}
-			for _, n := range lengths {
-				seq := sequence(f, n, uint64(n))
-				in := map[string]*ir.Tensor{}
-				for _, v := range p.Func(f.Name).Params {
-					x := &ir.Tensor{Shape: v.Type.At(n)}
-					if v.Type.DType == ir.I32 {
-						x.IDs = seq.IDs
-					} else {
-						for _, y := range seq.Image {
-							x.F = append(x.F, float64(y))
-						}
-					}
-					in[v.Name] = x
+			r, err := s.Run(f, []rt.Seq{seq})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, o := range f.Outputs {
+				got, want := r.Out(i, 0), want[o.Name].F
+				if len(got) != len(want) {
+					t.Fatalf("%s %s with %d ids: %d values, want %d", f.Name, o.Name, n, len(got), len(want))
 				}
-				want, err := p.Run(f.Name, n, in)
-				if err != nil {
-					t.Fatal(err)
+				worst, peak := 0.0, 1.0
+				for j := range want {
+					worst, peak = max(worst, math.Abs(float64(got[j])-want[j])), max(peak, math.Abs(want[j]))
 				}
-				r, err := s.Run(f, []rt.Seq{seq})
-				if err != nil {
-					t.Fatal(err)
-				}
-				for i, o := range f.Outputs {
-					got, want := r.Out(i, 0), want[o.Name].F
-					if len(got) != len(want) {
-						t.Fatalf("%s %s with %d ids: %d values, want %d", f.Name, o.Name, n, len(got), len(want))
-					}
-					worst, peak := 0.0, 1.0
-					for j := range want {
-						worst, peak = max(worst, math.Abs(float64(got[j])-want[j])), max(peak, math.Abs(want[j]))
-					}
-					if !(worst <= 1e-5*peak) {
-						t.Errorf("%s %s with %d ids: max abs error %.2e, want at most %.2e", f.Name, o.Name, n, worst, 1e-5*peak)
-					}
+				if !(worst <= 1e-5*peak) {
+					t.Errorf("%s %s with %d ids: max abs error %.2e, want at most %.2e", f.Name, o.Name, n, worst, 1e-5*peak)
 				}
 			}
 		}
-	})
+	}
 }
 
 // A sequence's results are the same bits alone and in a batch, whatever stands beside

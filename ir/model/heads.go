@@ -119,7 +119,7 @@ func init() { // not an initial value: the functions in it read the table
 			takes:   func(e entry) bool { return e.has(Patch, Token) },
 			options: []string{"classes", "labels", "list"},
 			classes: 2, // false, true
-			check:   checkClasses,
+			check:   checkTruth,
 			norm:    always,
 			tensors: func(t *trunk, o *Task) {
 				t.state.norm("head.norm1", "nlvr2.norm1", 4*t.dim)
@@ -166,6 +166,14 @@ func checkClasses(t *Task, path string) *problem {
 		return wrong(path+".list", " names a list of a labels file, but there is no labels; add it or remove list")
 	}
 	return nil
+}
+
+// checkTruth is checkClasses for a head whose class 1 says "true".
+func checkTruth(t *Task, path string) *problem {
+	if t.Classes == 1 {
+		return wrong(path+"."+t.Name+".classes", " is 1, want at least 2: class 0 says false, class 1 true")
+	}
+	return checkClasses(t, path)
 }
 
 // task returns the row of a task for the description's code, nil if it has none.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -15,8 +16,9 @@ import (
 const maxLabels = 16 << 20
 
 // Labels reads the names of a task's classes, in the order of its logits. The file
-// is text with one name a line, or JSON: a list of strings, or an object of lists of
-// which list names one. A task without labels has nil.
+// is text with one name a line, or JSON: a list of strings, an object of lists of
+// which list names one, or lines such as {"answer": "yes", "label": 0}, as the official
+// code writes its answers. A task without labels has nil.
 func (d *Description) Labels(t Task) ([]string, error) {
 	if t.Labels == "" {
 		return nil, nil
@@ -41,6 +43,9 @@ func (d *Description) Labels(t Task) ([]string, error) {
 	return labels, nil
 }
 
+// answers matches the first line of the official code's list of answers.
+var answers = regexp.MustCompile(`^\{[ \t]*"(answer|label)"[ \t]*:[ \t]*["0-9]`)
+
 func parseLabels(src []byte, list string) ([]string, error) {
 	if len(src) > maxLabels {
 		return nil, fmt.Errorf("more than %d bytes; want the names of at most %d classes", maxLabels, maxClasses)
@@ -56,6 +61,23 @@ func parseLabels(src []byte, list string) ([]string, error) {
 		}
 		if err := json.Unmarshal(src, &labels); err != nil {
 			return nil, fmt.Errorf("want a JSON list of strings: %w", err)
+		}
+	case answers.Match(trimmed):
+		if list != "" {
+			return nil, fmt.Errorf("it is one list of answers, so it has no list %s; remove `list`", quote(list))
+		}
+		for line := range bytes.Lines(trimmed) {
+			if len(bytes.TrimSpace(line)) == 0 {
+				continue
+			}
+			var row struct {
+				Answer *string
+				Label  *int
+			}
+			if err := json.Unmarshal(line, &row); err != nil || row.Answer == nil || row.Label == nil || *row.Label != len(labels) {
+				return nil, fmt.Errorf("label %d is %s, want a line such as {\"answer\": \"yes\", \"label\": %d}", len(labels), quote(string(bytes.TrimSpace(line))), len(labels))
+			}
+			labels = append(labels, *row.Answer)
 		}
 	case bytes.HasPrefix(trimmed, []byte("{")):
 		var lists map[string]json.RawMessage

@@ -242,7 +242,7 @@ func vlmoTasks() []task {
 			takes:   pair,
 			options: []string{"classes", "labels", "list"},
 			classes: 2, // false, true
-			check:   checkClasses,
+			check:   checkTruth,
 			tensors: func(t *trunk, o *Task) { twoLayers(t, "nlvr2_classifier", "nlvr2", 2*t.dim, o.Classes) },
 			functions: []function{{lower: features}, {name: "pair_nlvr2_second", lower: func(w *writer) []*ir.Value {
 				w.second = true

@@ -22,7 +22,8 @@ type Input struct {
 	LoadTokens func() (token.Tokenizer, error) // nil: texts have to come as ids
 	MaxText    int                             // longest text in ids, start and end included; longer texts are cut
 	MaxPixels  int                             // largest picture to decode, in pixels; 0: the decoder's default
-	Labels     []string                        // class names in the order of the logits
+	Labels     []string                        // class names of classification in the order of the logits
+	Answers    []string                        // answers to questions in the order of the logits
 	Vectors    []byte                          // golden vectors as JSON, see Vector
 }
 
@@ -42,6 +43,8 @@ type buffers struct {
 	ids     []int32
 	seqs    []rt.Seq
 	rows    [][]float32
+
+	features []float32 // of several runs, for a head
 }
 
 // Images runs a function of pictures on a batch of them. The result is valid until
@@ -85,18 +88,6 @@ func (s *Session) TextRows(f *rt.Func, out int, texts ...string) ([][]float32, e
 	defer s.busy.Store(false)
 	r, err := s.run(f, nil, texts)
 	return s.list(r, out), err
-}
-
-// Pairs runs a function of a picture and a text on a batch of pairs.
-func (s *Session) Pairs(f *rt.Func, imgs []image.Image, texts []string) (*rt.Result, error) {
-	if len(imgs) != len(texts) {
-		return nil, fmt.Errorf("%s: %d pictures and %d texts, want as many of each", f.Name, len(imgs), len(texts))
-	}
-	if err := s.enter(f); err != nil {
-		return nil, err
-	}
-	defer s.busy.Store(false)
-	return s.run(f, imgs, texts)
 }
 
 // enter takes the buffers for a call.

@@ -1,0 +1,3 @@
+package mwttiny
+
+//go:generate go run ../../cmd/multiway build -o . mwttiny.yaml
