@@ -42,8 +42,9 @@ var ladder = map[string]rung{
 	"codegen/rt/token":        {},
 	"codegen/rt/pixel":        {tests: "ir/checkpoint"},
 	"codegen/rt/pixel/decode": {imports: "codegen/rt/pixel golang.org/x/image/..."},
-	"codegen/rt/task":         {imports: "codegen/rt codegen/rt/token codegen/rt/pixel"},
-	"codegen/rt/pipe":         {imports: "codegen/rt"},
+	"codegen/rt/task":         {imports: "codegen/rt codegen/rt/token codegen/rt/pixel", tests: "codegen/rt/rttest"},
+	"codegen/rt/pipe":         {imports: "codegen/rt", tests: "codegen/rt/rttest"},
+	"codegen/rt/rttest":       {imports: "codegen/rt"},
 	"codegen/rt/app": {imports: "codegen/rt/... github.com/spf13/cobra github.com/schollz/progressbar/v3 golang.org/x/term",
 		tests: testscript},
 

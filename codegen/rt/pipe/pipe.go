@@ -97,9 +97,9 @@ func serve(p *rt.Package, args []string, in *bufio.Reader, out *bufio.Writer) er
 		batch := make([]rt.Seq, len(q.Seqs))
 		for i, s := range q.Seqs {
 			batch[i].IDs = s.IDs
-			if s.Image > 0 {
+			if s.Image != 0 {
 				if batch[i].Image, err = receiveFloats(in, s.Image); err != nil {
-					return err
+					return fmt.Errorf("%s: picture %d: %w", q.Func, i, err)
 				}
 			}
 		}
@@ -161,24 +161,31 @@ func receive(r *bufio.Reader, head any) error {
 	if n > maxJSON {
 		return fmt.Errorf("a message of %d bytes, at most %d are allowed", n, maxJSON)
 	}
-	text := make([]byte, n)
-	if _, err := io.ReadFull(r, text); err != nil {
+	// What a message says of its size is believed as the bytes come.
+	text, err := io.ReadAll(io.LimitReader(r, int64(n)))
+	if err != nil {
 		return err
 	}
-	return json.Unmarshal(text, head)
+	if len(text) < int(n) {
+		return fmt.Errorf("a message of %d bytes ends after %d: %w", n, len(text), io.ErrUnexpectedEOF)
+	}
+	if err := json.Unmarshal(text, head); err != nil {
+		return fmt.Errorf("a message of %d bytes: %w", n, err)
+	}
+	return nil
 }
 
 func receiveFloats(r *bufio.Reader, n int) ([]float32, error) {
 	if n < 0 || n > maxFloats {
 		return nil, fmt.Errorf("a tensor of %d values, at most %d are allowed", n, maxFloats)
 	}
-	out := make([]float32, n)
+	out := make([]float32, 0, min(n, 1<<16))
 	var word [4]byte
-	for i := range out {
+	for len(out) < n {
 		if _, err := io.ReadFull(r, word[:]); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("a tensor of %d values ends after %d: %w", n, len(out), io.ErrUnexpectedEOF)
 		}
-		out[i] = math.Float32frombits(binary.LittleEndian.Uint32(word[:]))
+		out = append(out, math.Float32frombits(binary.LittleEndian.Uint32(word[:])))
 	}
 	return out, nil
 }

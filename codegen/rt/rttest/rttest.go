@@ -1,0 +1,136 @@
+// Package rttest is a compiled package made by hand, for tests of what stands on rt:
+// its functions add up what they are given, so that a test knows every answer.
+//
+// It is for tests only.
+package rttest
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"io"
+	"math"
+	"unsafe"
+
+	"github.com/multiway-go/multiway/codegen/rt"
+)
+
+// The sizes of the package's inputs.
+const (
+	Image = 12 // floats of a picture: 2x2 of 3 colours
+	Text  = 5  // longest text
+	Vocab = 100
+	Rows  = 16 // packed rows of a pass
+	Scale = 2.5
+)
+
+// tensors are the weights: the scalar called scale.
+var tensors = []rt.Tensor{{Name: "scale", DType: rt.F32, Shape: []int{1}, Bytes: 4}}
+
+// Package returns the package, its weights embedded. Its functions have one output
+// "sums" of 2 columns and one row a sequence:
+//
+//	image   the sum of the picture, the position in the batch's pass
+//	text    the sum of the ids, their number
+//	pair    the sum of the picture, the sum of the ids
+func Package() *rt.Package {
+	return &rt.Package{
+		Name: "fake", Contract: rt.Contract1, Layout: rt.LayoutHash(tensors), Rows: Rows, Text: Text, Vocab: Vocab,
+		Kernels: []*rt.Kernels{kernels()},
+		Funcs: []*rt.Func{
+			function("image", true, false, func(e *rt.Exec, i int) (float32, float32) { return picture(e, i), float32(i) }),
+			function("text", false, true, func(e *rt.Exec, i int) (float32, float32) { return ids(e, i), float32(e.Len[i]) }),
+			function("pair", true, true, func(e *rt.Exec, i int) (float32, float32) { return picture(e, i), ids(e, i) }),
+		},
+		Blob: string(Weights()),
+	}
+}
+
+// Weights returns the package's weight file.
+func Weights() []byte {
+	var b buffer
+	if err := rt.WriteBlob(&b, rt.PackingPanels16, tensors, func(_ int, w io.Writer) error {
+		return binary.Write(w, binary.LittleEndian, math.Float32bits(Scale))
+	}); err != nil {
+		panic(err)
+	}
+	return b.data
+}
+
+const ld = 16
+
+func function(name string, image, text bool, of func(e *rt.Exec, seq int) (float32, float32)) *rt.Func {
+	f := &rt.Func{
+		Name: name, Text: text, Fixed: 1, Arena: Rows * ld,
+		Outputs: []rt.Output{{Name: "sums", LD: ld, Cols: 2, Sections: []rt.Section{{C: 1}}}},
+		Run: func(e *rt.Exec) {
+			for i := range e.B {
+				m := e.Mat(i*ld, ld, 1, 2)
+				row := unsafe.Slice(m.P, 2)
+				row[0], row[1] = of(e, i)
+			}
+		},
+	}
+	if image {
+		f.Image = Image
+	}
+	return f
+}
+
+func picture(e *rt.Exec, seq int) (sum float32) {
+	for _, x := range e.Images[seq] {
+		sum += x
+	}
+	return sum
+}
+
+func ids(e *rt.Exec, seq int) (sum float32) {
+	for _, id := range e.IDs[e.Start[seq]:][:e.Len[seq]] {
+		sum += float32(id)
+	}
+	return sum
+}
+
+// kernels is a table that opens and that no function of the package calls.
+func kernels() *rt.Kernels {
+	gemm := func(int, *float32, int, *float32, int, *float32, int, *float32, int, *float32, int) {}
+	return &rt.Kernels{
+		Level: "generic", MR: 1, NR: 16, Gemm: []rt.Gemm{nil, gemm}, Gemm16: []rt.Gemm{nil, gemm},
+		GemmV:     []rt.GemmV{nil, func(int, *float32, int, *float32, int, *float32, int, int) {}},
+		Softmax:   func(int, *float32, int, int, *float32) {},
+		ScaleRows: func(int, *float32, int, *float32, int, int, *float32) {},
+		LayerNorm: func(int, *float32, int, *float32, int, int, *float32, *float32, float32) {},
+		Gelu:      func(int, *float32, int, *float32, int, int) {},
+		PackK:     func(int, *float32, *float32, int, int) {},
+		Add:       func(int, *float32, int, *float32, int, int) {},
+	}
+}
+
+// buffer is a file in memory.
+type buffer struct {
+	data []byte
+	at   int64
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	if grow := b.at + int64(len(p)) - int64(len(b.data)); grow > 0 {
+		b.data = append(b.data, bytes.Repeat([]byte{0}, int(grow))...)
+	}
+	copy(b.data[b.at:], p)
+	b.at += int64(len(p))
+	return len(p), nil
+}
+
+func (b *buffer) Seek(offset int64, whence int) (int64, error) {
+	switch whence {
+	case io.SeekCurrent:
+		offset += b.at
+	case io.SeekEnd:
+		offset += int64(len(b.data))
+	}
+	if offset < 0 {
+		return 0, errors.New("seek before the file")
+	}
+	b.at = offset
+	return offset, nil
+}
