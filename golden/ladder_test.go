@@ -31,7 +31,7 @@ var ladder = map[string]rung{
 
 	"asm":       {}, // plain data: neither the IR's programs nor an emitter
 	"asm/amd64": {imports: "asm github.com/mmcloughlin/avo/..."},
-	"asm/arm64": {imports: "asm"},
+	"asm/arm64": {imports: "asm", tests: "generated/kernels"},
 	"passes":    {imports: "ir asm", tests: "ir/irtest"},
 
 	"codegen": {imports: "ir asm asm/amd64 asm/arm64 codegen/rt codegen/rt/pixel github.com/dave/jennifer/jen", tests: "passes"},

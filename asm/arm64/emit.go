@@ -32,7 +32,7 @@ const constraint = "arm64 && !noasm"
 // Emit returns an assembly file with the given kernels and the Go file of package pkg that declares them. The same
 // arguments give the same bytes.
 func Emit(pkg string, kernels []asm.Kernel) (asmFile, stubFile []byte, err error) {
-	w := &writer{data: map[string]bool{}}
+	w := newWriter()
 	var stubs bytes.Buffer
 	fmt.Fprintf(&w.text, "%s\n\n//go:build %s\n\n#include \"textflag.h\"\n", asm.Header, constraint)
 	fmt.Fprintf(&stubs, "%s\n\n//go:build %s\n\npackage %s\n", asm.Header, constraint, pkg)
@@ -75,6 +75,8 @@ type writer struct {
 	labels int
 	err    error // the first
 }
+
+func newWriter() *writer { return &writer{data: map[string]bool{}} }
 
 // arg is a parameter of the kernel: where it lies on the stack.
 type arg struct {

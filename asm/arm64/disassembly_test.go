@@ -1,0 +1,88 @@
+package arm64
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/multiway-go/multiway/generated/kernels"
+)
+
+// TestLinked keeps the kernels in this package's test program, which TestDisassembly takes apart.
+func TestLinked(t *testing.T) {
+	if len(kernels.All()) == 0 {
+		t.Error("no kernels")
+	}
+}
+
+// TestDisassembly builds a program with all kernels and compares what a disassembler finds in it with what the generators
+// meant, instruction by instruction.
+func TestDisassembly(t *testing.T) {
+	need(t, "aarch64-linux-gnu-objdump")
+	if _, err := exec.LookPath("go"); err != nil {
+		t.Skip(err)
+	}
+	exe := filepath.Join(t.TempDir(), "kernels.exe")
+	cmd := exec.Command("go", "test", "-c", "-o", exe, ".")
+	cmd.Env = append(os.Environ(), "GOOS=linux", "GOARCH=arm64", "CGO_ENABLED=0", "GOFLAGS=")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	const pkg = "github.com/multiway-go/multiway/generated/kernels."
+	total := 0
+	for _, k := range native() {
+		got := disassembly(run(t, "aarch64-linux-gnu-objdump", "--no-show-raw-insn", "--disassemble="+pkg+k.Name()+".abi0", exe))
+		want := write(t, k).lines
+		for i, l := range want {
+			if i >= len(got) {
+				t.Errorf("%s: %d instructions, want %d", k.Name(), len(got), len(want))
+				break
+			}
+			total++
+			text := normal(l.text)
+			if mnemonic, _, _ := strings.Cut(got[i], " "); got[i] != text && mnemonic != text {
+				t.Errorf("%s: instruction %d is %s, want %s", k.Name(), i, got[i], text)
+				break
+			}
+		}
+		// Between functions the linker pads with zeros and traps.
+		for _, rest := range got[min(len(want), len(got)):] {
+			if rest != "udf #0" && rest != "nop" && rest != "..." {
+				t.Errorf("%s: more than %d instructions: %s", k.Name(), len(want), rest)
+				break
+			}
+		}
+	}
+	t.Logf("%d instructions of %d kernels", total, len(native()))
+}
+
+// code is a line of objdump's with an instruction, without what it adds of its own about addresses.
+var code = regexp.MustCompile(`(?m)^\s*[0-9a-f]+:\t([^/<\n]*)`)
+
+// disassembly returns the instructions in objdump's output.
+func disassembly(out string) []string {
+	var found []string
+	for _, m := range code.FindAllStringSubmatch(out, -1) {
+		found = append(found, normal(m[1]))
+	}
+	return found
+}
+
+var hexadecimal = regexp.MustCompile(`#0x[0-9a-f]+`)
+
+// normal makes the spellings of an instruction one: blanks, numbers, offsets of zero.
+func normal(text string) string {
+	text = strings.Join(strings.Fields(text), " ")
+	text = hexadecimal.ReplaceAllStringFunc(text, func(s string) string {
+		v, err := strconv.ParseUint(s[3:], 16, 64)
+		if err != nil {
+			return s
+		}
+		return "#" + strconv.FormatUint(v, 10)
+	})
+	return strings.NewReplacer(", #0]", "]", "xzr", "#0").Replace(text)
+}

@@ -1,0 +1,170 @@
+package arm64
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/multiway-go/multiway/asm"
+)
+
+const throughputFile = "THROUGHPUT.md"
+
+// cpus are the CPUs that llvm-mca has models of, and that the table names.
+var cpus = []string{"neoverse-n1", "neoverse-v2", "apple-m1"}
+
+// bar is the least percentage of the multiply-add bound that the largest f32 GEMM tile may have.
+const bar = 95
+
+// inner returns a kernel's inner loop as GNU assembly.
+func inner(t *testing.T, k asm.Kernel) string {
+	t.Helper()
+	var b strings.Builder
+	for _, l := range write(t, k).hot {
+		b.WriteString(l.text)
+		if strings.HasPrefix(l.text, "b.") || l.text == "cbz" {
+			b.WriteString(" .")
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
+// measured lists the kernels that the table names: products, by multiply-adds, and the others, by elements a turn of
+// their inner loop.
+func measured() (products, rows []asm.Kernel) {
+	for _, k := range native() {
+		switch {
+		case k.Op == asm.OpGemm, k.Op == asm.OpGemmV && k.MR == asm.Find("gemmv_f32", k.ISA)[len(asm.Find("gemmv_f32", k.ISA))-1].MR:
+			products = append(products, k)
+		case !k.Op.Row().Tiled && !k.Op.Row().Measuring:
+			rows = append(rows, k)
+		}
+	}
+	return products, rows
+}
+
+// loopsSum identifies the inner loops that the table is about.
+func loopsSum(t *testing.T) string {
+	h := sha256.New()
+	products, rows := measured()
+	for _, k := range append(products, rows...) {
+		fmt.Fprintf(h, "%s\n%s", k.Name(), inner(t, k))
+	}
+	return fmt.Sprintf("%x", h.Sum(nil)[:6])
+}
+
+// TestThroughput holds that THROUGHPUT.md is about the inner loops as they are now, and that the bar stands in it.
+func TestThroughput(t *testing.T) {
+	if *update {
+		if err := os.WriteFile(throughputFile, throughput(t), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	file, err := os.ReadFile(throughputFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if sum := loopsSum(t); !bytes.Contains(file, []byte("Loops "+sum+",")) {
+		t.Errorf("%s is about other inner loops than %s: run make neon-mca", throughputFile, sum)
+	}
+	row := regexp.MustCompile(`(?m)^\| gemm_f32_6x16_neon \|(.*)\|$`).FindSubmatch(file)
+	if row == nil {
+		t.Fatalf("%s has no row of gemm_f32_6x16_neon", throughputFile)
+	}
+	cells := strings.Split(string(row[1]), "|")
+	if len(cells) != len(cpus) {
+		t.Errorf("%d columns for %d CPUs", len(cells), len(cpus))
+	}
+	for i, c := range cells {
+		if v, err := strconv.ParseFloat(strings.TrimSpace(c), 64); err != nil || v < bar {
+			t.Errorf("gemm_f32_6x16_neon reaches %s%% of the bound on %s, want %d%%", strings.TrimSpace(c), cpus[i], bar)
+		}
+	}
+}
+
+// throughput asks llvm-mca.
+func throughput(t *testing.T) []byte {
+	mca := findMCA(t)
+	var b bytes.Buffer
+	version, _, _ := strings.Cut(regexp.MustCompile(`LLVM version .*`).FindString(run(t, mca, "--version")), "\n")
+	fmt.Fprintf(&b, `# Inner loops of the NEON kernels, on paper
+
+Loops %s, %s, written by make neon-mca.
+
+llvm-mca models a core's front end, ports and latencies. It knows nothing of caches, prefetching and branch prediction, and
+its apple-m1 has three vector pipes where the CPU has four. No kernel was timed on these CPUs for this table.
+
+## Products: percent of the multiply-add bound
+
+The bound is what the model gives for a loop of independent multiply-adds and nothing else. The largest tile has to reach
+%d%%. The smallest have too few sums to hide the latency of a multiply-add; they are for few rows, where memory is the limit.
+
+`, loopsSum(t), version, bar)
+	products, rows := measured()
+	head := func(first string) {
+		fmt.Fprintf(&b, "| %s | %s |\n|---|%s\n", first, strings.Join(cpus, " | "), strings.Repeat("---:|", len(cpus)))
+	}
+	head("kernel")
+	peak := inner(t, asm.Find("peak_fma", asm.NEON)[0])
+	for _, k := range products {
+		fmt.Fprintf(&b, "| %s |", k.Name())
+		for _, cpu := range cpus {
+			loop := inner(t, k)
+			bound := cycles(t, mca, cpu, peak) / float64(strings.Count(peak, "fmla"))
+			fmt.Fprintf(&b, " %.1f |", 100*bound*float64(strings.Count(loop, "fmla"))/cycles(t, mca, cpu, loop))
+		}
+		b.WriteByte('\n')
+	}
+	b.WriteString("\n## The others: cycles for each element\n\nOf the last pass over a row, where there are several.\n\n")
+	head("kernel")
+	for _, k := range rows {
+		elements := block
+		if k.Op == asm.OpPackK {
+			elements = 16
+		}
+		fmt.Fprintf(&b, "| %s |", k.Name())
+		for _, cpu := range cpus {
+			fmt.Fprintf(&b, " %.2f |", cycles(t, mca, cpu, inner(t, k))/float64(elements))
+		}
+		b.WriteByte('\n')
+	}
+	return b.Bytes()
+}
+
+// cycles is what a turn of the loop takes in the long run.
+func cycles(t *testing.T, mca, cpu, loop string) float64 {
+	t.Helper()
+	const turns = 1000
+	cmd := exec.Command(mca, "-mtriple=aarch64", "-mcpu="+cpu, fmt.Sprintf("-iterations=%d", turns), "-instruction-info=0", "-resource-pressure=0")
+	cmd.Stdin = strings.NewReader(loop)
+	out, err := cmd.CombinedOutput()
+	m := regexp.MustCompile(`Total Cycles:\s+(\d+)`).FindSubmatch(out)
+	if err != nil || m == nil {
+		t.Fatalf("%s -mcpu=%s: %v\n%s", mca, cpu, err, out)
+	}
+	n, err := strconv.Atoi(string(m[1]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return float64(n) / turns
+}
+
+// findMCA returns an llvm-mca that knows all CPUs.
+func findMCA(t *testing.T) string {
+	for _, name := range []string{"llvm-mca", "llvm-mca-21", "llvm-mca-20", "llvm-mca-19", "llvm-mca-18", "llvm-mca-17"} {
+		cmd := exec.Command(name, "-mtriple=aarch64", "-mcpu="+cpus[1])
+		cmd.Stdin = strings.NewReader("ret\n")
+		if out, err := cmd.CombinedOutput(); err == nil && !bytes.Contains(out, []byte("not a recognized processor")) {
+			return name
+		}
+	}
+	t.Fatalf("no llvm-mca that knows %s; on Debian: apt-get install llvm-19", cpus[1])
+	return ""
+}
