@@ -72,11 +72,14 @@ func disassembly(out string) []string {
 	return found
 }
 
-var hexadecimal = regexp.MustCompile(`#0x[0-9a-f]+`)
+var (
+	hexadecimal = regexp.MustCompile(`#0x[0-9a-f]+`)
+	orZero      = regexp.MustCompile(`^orr (x\d+), xzr, `)
+)
 
-// normal makes the spellings of an instruction one: blanks, numbers, offsets of zero.
+// normal makes the spellings of an instruction one: blanks, numbers, offsets of zero, constants.
 func normal(text string) string {
-	text = strings.Join(strings.Fields(text), " ")
+	text = orZero.ReplaceAllString(strings.Join(strings.Fields(text), " "), "mov $1, ")
 	text = hexadecimal.ReplaceAllStringFunc(text, func(s string) string {
 		v, err := strconv.ParseUint(s[3:], 16, 64)
 		if err != nil {
