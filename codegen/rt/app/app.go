@@ -148,6 +148,12 @@ func (a *App) root() *cobra.Command {
 	if a.has(visionRetrieval) && a.has(languageRetrieval) {
 		root.AddCommand(a.searchCommand())
 	}
+	if a.pair(answering) != nil {
+		root.AddCommand(a.answerCommand())
+	}
+	if a.pair(reasoning) != nil && a.has(reasonHead) {
+		root.AddCommand(a.reasonCommand())
+	}
 	if a.Extra != nil {
 		root.AddCommand(a.Extra(a)...)
 	}

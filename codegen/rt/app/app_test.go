@@ -14,6 +14,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"unsafe"
@@ -69,19 +70,57 @@ var colourFuncs = []*rt.Func{
 		Outputs: []rt.Output{{Name: "logits", LD: 16, Cols: 3, Sections: []rt.Section{{C: 1}}}}},
 }
 
+// The answer to a question about a picture is the colour of both; a statement is true
+// of two pictures that have its colour.
+var pairFuncs = []*rt.Func{
+	{Name: "pair_vqa", Image: 3 * side * side, Text: true, Fixed: 1, Arena: 16 * 64, Run: func(e *rt.Exec) {
+		m := see(e)
+		for i := range e.B {
+			for c := range row(m, i) {
+				if !slices.Contains(e.IDs[e.Start[i]:][:e.Len[i]], int32(4+c)) {
+					row(m, i)[c] = 0
+				}
+			}
+		}
+	}, Outputs: []rt.Output{{Name: "logits", LD: 16, Cols: 3, Sections: []rt.Section{{C: 1}}}}},
+	{Name: "pair_nlvr2", Image: 3 * side * side, Text: true, Fixed: 1, Arena: 16 * 64, Run: func(e *rt.Exec) {
+		m := see(e)
+		for i := range e.B {
+			sum := float32(0)
+			for c, x := range row(m, i) {
+				if slices.Contains(e.IDs[e.Start[i]:][:e.Len[i]], int32(4+c)) {
+					sum += x
+				}
+			}
+			row(m, i)[0] = sum
+		}
+	}, Outputs: []rt.Output{{Name: "features", LD: 16, Cols: 1, Sections: []rt.Section{{C: 1}}}}},
+	{Name: reasonHead, Image: 2, Fixed: 1, Arena: 16 * 64, Inputs: []rt.Input{{LD: 16, Rows: 1, Cols: 2}}, Run: func(e *rt.Exec) {
+		m := e.Mat(0, 16, e.B, 2)
+		for i := range e.B {
+			x := row(m, i)
+			x[0], x[1] = 0, 10*(min(x[0], x[1])-0.5)
+		}
+	}, Outputs: []rt.Output{{Name: "logits", LD: 16, Cols: 2, Sections: []rt.Section{{C: 1}}}}},
+}
+
 // words is the tokenizer: a colour's id is 4 plus its index.
 type words struct{}
 
 func (words) Encode(text string, n int) []int32 { return words{}.AppendEncode(nil, text, n) }
 func (words) Vocab() int                        { return 4 + len(colours) }
-func (words) AppendEncode(ids []int32, text string, _ int) []int32 {
+func (words) AppendEncode(ids []int32, text string, limit int) []int32 {
+	first := len(ids)
 	ids = append(ids, 0)
 	for i, c := range colours {
 		if strings.Contains(text, c) {
 			ids = append(ids, int32(4+i))
 		}
 	}
-	return append(ids, 2)
+	for range strings.Count(text, "long") {
+		ids = append(ids, 3)
+	}
+	return append(ids[:min(len(ids), first+limit-1)], 2)
 }
 
 func colourPackage(t testing.TB, funcs ...*rt.Func) *rt.Package {
@@ -130,7 +169,7 @@ func colourBinary(t testing.TB, funcs ...*rt.Func) Binary {
 		funcs = colourFuncs
 	}
 	p := colourPackage(t, funcs...)
-	in := &task.Input{MaxText: 8, Labels: colours, Vectors: vector(0),
+	in := &task.Input{MaxText: 8, Labels: colours, Answers: colours, Vectors: vector(0),
 		Pixels:     &pixel.Preprocess{Size: side, Mean: [3]float32{.5, .5, .5}, Std: [3]float32{.5, .5, .5}},
 		LoadTokens: func() (token.Tokenizer, error) { return words{}, nil }}
 	return Binary{Name: "colours", Short: "Find colours", Package: p, Open: func(weights string, opts ...rt.Option) (*task.Model, error) {
@@ -202,7 +241,17 @@ func TestCommandLine(t *testing.T) {
 	if err := os.WriteFile(list, []byte("a green one\r\na red one\nnothing"), 0o666); err != nil {
 		t.Fatal(err)
 	}
+	names, lines := filepath.Join(dir, "names.json"), filepath.Join(dir, "lines.txt")
+	for path, text := range map[string]string{
+		names: `["rot", "gr\u00fcn", "blau"]`, filepath.Join(dir, "list2.txt"): "a\nb\n",
+		lines: "{\"answer\": \"rouge\", \"label\": 0}\n{\"answer\": \"vert\", \"label\": 1}\n{\"answer\": \"bleu\", \"label\": 2}\n",
+	} {
+		if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
 	all := colourBinary(t)
+	pairs := colourBinary(t, pairFuncs...)
 	only := colourBinary(t, colourFuncs[2])
 	bundled := all
 	bundled.Bundled = func() ([]Picture, error) {
@@ -238,6 +287,8 @@ func TestCommandLine(t *testing.T) {
 		{"bench long text", all, "", []string{"bench", "--text", "9"}, 2, nil, []string{"want 1 to 8"}},
 
 		{"classify", all, "", []string{"classify", "--top", "1", apple, leaf}, 0, []string{apple, "%  red", leaf, "%  green"}, nil},
+		{"classify with labels", all, "", []string{"classify", "--labels", names, "--top", "1", apple}, 0, []string{"%  rot"}, nil},
+		{"classify with labels of another model", all, "", []string{"classify", "--labels", list[:len(list)-4] + "2.txt", apple}, 1, nil, []string{"list2.txt: 2 labels, but vision_classification has 3 classes"}},
 		{"classify nothing", all, "", []string{"classify"}, 2, nil, []string{"at least 1 arg"}},
 		{"classify a folder", all, "", []string{"classify", "--top", "1", dir}, 0, []string{"apple.png", "red", "leaf.png", "green", "sea.PNG", "blue"}, []string{"broken.png", "1 of 4 could not be read"}},
 		{"classify strictly", all, "", []string{"classify", "--strict", dir}, 1, []string{"apple.png"}, []string{"1 of 4 could not be read"}},
@@ -246,6 +297,25 @@ func TestCommandLine(t *testing.T) {
 		{"classify a folder without any", all, "", []string{"classify", t.TempDir()}, 1, nil, []string{"no pictures in this folder"}},
 		{"classify a list", all, apple + "\n" + leaf + "\n" + broken + "\n", []string{"classify", "-"}, 0, []string{"red", "green"}, []string{"1 of 3"}},
 		{"classify too large", all, "", []string{"classify", "--max-pixels", "10", apple}, 1, nil, []string{"apple.png", "the limit is 10 pixels"}},
+
+		{"help of pairs", pairs, "", nil, 0, []string{"answer", "reason"}, nil},
+		{"answer", pairs, "", []string{"answer", "--top", "1", apple, "is it red or blue", "is it green"}, 0, []string{"is it red or blue", "%  red", "is it green", "%  green"}, nil},
+		{"answer with labels", pairs, "", []string{"answer", "--labels", names, "--top", "1", apple, "red?"}, 0, []string{"%  rot"}, nil},
+		{"answer with labels as the original code writes them", pairs, "", []string{"answer", "--json", "--labels", lines, "--top", "1", apple, "red?"}, 0, []string{`"question":"red?","answers":[{"index":0,"label":"rouge"`}, nil},
+		{"answer with labels of another model", pairs, "", []string{"answer", "--labels", list[:len(list)-4] + "2.txt", apple, "red?"}, 1, nil, []string{"list2.txt: 2 labels, but pair_vqa has 3 classes"}},
+		{"answer with labels of none", pairs, "", []string{"answer", "--labels", apple, apple, "red?"}, 1, nil, []string{"apple.png: not valid UTF-8"}},
+		{"answer without labels", pairs, "", []string{"answer", "--labels", filepath.Join(dir, "no.txt"), apple, "red?"}, 1, nil, []string{"no.txt"}},
+		{"answer nothing", pairs, "", []string{"answer", apple}, 2, nil, []string{"at least 2 arg"}},
+		{"answer of a broken picture", pairs, "", []string{"answer", broken, "red?"}, 1, nil, []string{"broken.png"}},
+		{"answer of a missing picture", pairs, "", []string{"answer", filepath.Join(dir, "no.png"), "red?"}, 1, nil, []string{"no.png"}},
+		{"answer too long a question", pairs, "", []string{"answer", apple, "fine?", strings.Repeat("long ", 9)}, 1, nil, []string{"text 1 is longer than 8 tokens"}},
+		{"answer how often", pairs, "", []string{"answer", "--top", "-1", apple, "red?"}, 2, nil, []string{"--top is -1"}},
+		{"no function to answer", only, "", []string{"answer", apple, "red?"}, 2, nil, []string{`unknown command "answer"`}},
+		{"reason", pairs, "", []string{"reason", apple, apple, "both are red", "both are green"}, 0, []string{"both are red\n  true, 9", "both are green\n  false, "}, nil},
+		{"reason for machines", pairs, "", []string{"reason", "--json", apple, leaf, "both are red"}, 0, []string{`"statement":"both are red","true":false,"prob":0.0`}, nil},
+		{"reason of one picture", pairs, "", []string{"reason", apple, "it is red"}, 2, nil, []string{"at least 3 arg"}},
+		{"reason of a broken picture", pairs, "", []string{"reason", apple, broken, "both are red"}, 1, nil, []string{"broken.png"}},
+		{"reason of too much", pairs, "", []string{"reason", apple, leaf, strings.Repeat("long ", 9)}, 1, nil, []string{"longer than 8 tokens"}},
 
 		{"embed", all, "", []string{"embed", "a red thing", apple}, 0, []string{`{"input":"a red thing","kind":"text","embedding":[1,0,0]}`, `apple.png","kind":"image","embedding":[0.99`}, nil},
 		{"embed a list", all, "blue\n\n" + leaf + "\n", []string{"embed"}, 0, []string{`"embedding":[0,0,1]`, `"input":"","kind":"text","embedding":[0,0,0]`, `"kind":"image"`}, nil},

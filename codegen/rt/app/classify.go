@@ -14,6 +14,7 @@ import (
 
 func (a *App) classifyCommand() *cobra.Command {
 	var top int
+	var labels string
 	var strict bool
 	c := &cobra.Command{
 		Use:   "classify [flags] PICTURE...",
@@ -29,21 +30,26 @@ files from standard input, one a line.`,
 			if top < 0 {
 				return usagef("--top is %d, want a number of classes, 0 for all", top)
 			}
-			return a.classify(c.Context(), args, top, strict)
+			return a.classify(c.Context(), args, top, labels, strict)
 		},
 	}
 	f := c.Flags()
 	f.IntVarP(&top, "top", "k", 5, "classes a picture, 0 for all")
+	f.StringVar(&labels, "labels", "", "file with the names of the classes, one a line or a JSON list (default: those of the build)")
 	f.BoolVar(&strict, "strict", false, "fail if any picture cannot be read")
 	return c
 }
 
-func (a *App) classify(ctx context.Context, args []string, top int, strict bool) error {
+func (a *App) classify(ctx context.Context, args []string, top int, labels string, strict bool) error {
 	m, err := a.Open()
 	if err != nil {
 		return err
 	}
 	defer m.Close()
+	names, err := labelsOf(labels, m.Input().Labels, m.Func(visionClassification))
+	if err != nil {
+		return err
+	}
 	o := a.decodeOptions(m)
 	total := -1
 	var items iter.Seq[item]
@@ -58,7 +64,7 @@ func (a *App) classify(ctx context.Context, args []string, top int, strict bool)
 	}
 	s := &stream{App: a, m: m, images: m.Func(visionClassification), what: "classifying", total: total}
 	t, err := s.run(ctx, items, func(it *item, logits []float32) error {
-		labels := task.Top(logits, m.Input().Labels, top)
+		labels := task.Top(logits, names, top)
 		if a.json {
 			return a.Print(struct {
 				Image   string       `json:"image"`
