@@ -64,6 +64,9 @@ var committed = []struct {
 	{name: "encode_d128", outputs: 3},
 	{name: "retrieval", outputs: 8, skipped: 1},
 	{name: "classification", outputs: 4},
+	{name: "vqa", outputs: 12, skipped: 1},
+	{name: "nlvr2", outputs: 2, skipped: 1},
+	{name: "mwt_paper", outputs: 13, skipped: 1}, // with every intermediate
 	{name: "posinterp_14_24", outputs: 1, library: true},
 	{name: "posinterp_up", outputs: 1, library: true},
 	{name: "preprocess", outputs: 12, library: true},

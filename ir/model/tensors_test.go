@@ -12,7 +12,7 @@ import (
 // The official lists, in order, as the golden cases state them; and a golden case's
 // program, with taps, declares what its checkpoint has.
 func TestTensorsOfCases(t *testing.T) {
-	for _, name := range []string{"encode_t1", "encode_d128", "retrieval", "classification", "base"} {
+	for _, name := range []string{"encode_t1", "encode_d128", "retrieval", "classification", "vqa", "nlvr2", "mwt_paper", "base"} {
 		t.Run(name, func(t *testing.T) {
 			src, err := os.ReadFile(filepath.Join("../../golden/testdata", name, "case.json"))
 			if err != nil {
