@@ -225,8 +225,8 @@ func TestCheckFails(t *testing.T) {
 			}
 			return data
 		}, "interp", golden.Summary{Failed: 1}, []string{"case.json", "line 2"}},
-		{"a family that is not built", "encode_d128", replace("case.json", `"family": "beit3"`, `"family": "vlmo"`), "",
-			golden.Summary{Failed: 1}, []string{"family vlmo is not built yet", "beit3"}},
+		{"a family that is not built", "encode_d128", replace("case.json", `"family": "beit3"`, `"family": "oscar"`), "",
+			golden.Summary{Failed: 1}, []string{"oscar", "beit3"}},
 		{"an unknown task", "encode_d128", replace("case.json", `"task": "encode"`, `"task": "detection"`), "",
 			golden.Summary{Failed: 1}, []string{"unknown task \"detection\"", "retrieval"}},
 		{"a task without a model that is not built", "preprocess", replace("case.json", `"task": "preprocess"`, `"task": "detokenizer"`), "",
