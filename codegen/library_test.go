@@ -13,7 +13,7 @@ import (
 	"github.com/multiway-go/multiway/codegen"
 )
 
-var update = flag.Bool("update", false, "rewrite generated/kernels and testdata")
+var update = flag.Bool("update", false, "rewrite generated/kernels, testdata, and the kernels of codegen/rt/bench")
 
 // TestLibrary compares generated/kernels with what the generators write now, byte for byte.
 func TestLibrary(t *testing.T) {
@@ -44,6 +44,28 @@ func TestLibrary(t *testing.T) {
 			t.Error(err)
 		} else if d := cmp.Diff(string(data), string(have)); d != "" {
 			t.Errorf("generated/kernels/%s is stale, run go generate ./generated/kernels (-want +got):\n%s", name, d)
+		}
+	}
+}
+
+// TestMeasuring compares the generated files of codegen/rt/bench with what the generators write now, byte for byte.
+func TestMeasuring(t *testing.T) {
+	files, err := codegen.Measuring()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, data := range files {
+		path := filepath.Join("rt", "bench", name)
+		if *update {
+			if err := os.WriteFile(path, data, 0o666); err != nil {
+				t.Fatal(err)
+			}
+		}
+		have, err := os.ReadFile(path)
+		if err != nil {
+			t.Error(err)
+		} else if d := cmp.Diff(string(data), string(have)); d != "" {
+			t.Errorf("codegen/rt/bench/%s is stale, run go generate ./codegen/rt/bench (-want +got):\n%s", name, d)
 		}
 	}
 }

@@ -217,6 +217,7 @@ func (e *entry) descriptor() (jen.Code, error) {
 	d := jen.Dict{
 		jen.Id("Name"):  jen.Lit(f.Name),
 		jen.Id("Arena"): jen.Lit(int(f.Arena / 4)),
+		jen.Id("Cost"):  e.cost(),
 		jen.Id("Run"):   jen.Id(e.g.runName(f)),
 	}
 	fixed, floats := 0, 0

@@ -45,6 +45,7 @@ var ladder = map[string]rung{
 	"codegen/rt/task":         {imports: "codegen/rt codegen/rt/token codegen/rt/pixel", tests: "codegen/rt/rttest"},
 	"codegen/rt/pipe":         {imports: "codegen/rt", tests: "codegen/rt/rttest"},
 	"codegen/rt/rttest":       {imports: "codegen/rt"},
+	"codegen/rt/bench":        {imports: "codegen/rt codegen/rt/task", tests: "generated/beit3tiny generated/emoji"},
 	"codegen/rt/app": {imports: "codegen/rt/... github.com/spf13/cobra github.com/schollz/progressbar/v3 golang.org/x/term",
 		tests: testscript},
 

@@ -120,7 +120,7 @@ func (e *Exec) attention(dst Mat, q *float32, ldq int, k, v *float32, ldkv int, 
 	}
 	pairs := e.B * a.Heads
 	t.chunks = min(pairs, 32*e.workers)
-	e.pool.run(t.chunks, t)
+	e.do(t.chunks, t)
 }
 
 // keys returns the number of keys of a sequence.

@@ -20,6 +20,7 @@ type Exec struct {
 	weights *float32
 	arena   []float32
 	pool    *pool
+	trace   *tracer // nil: nobody looks
 	workers int
 	scratch []scratch // one a worker
 	rows    int       // rows of the longest sequence the function takes

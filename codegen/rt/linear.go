@@ -30,6 +30,7 @@ type gemmTask struct {
 	lda, ldc   int
 	ldr        int
 	m, n, kk   int // rows (of one sequence), columns, depth
+	seqs       int
 	cstep      int // rows of C from one sequence to the next; of A it is m
 	gelu       bool
 
@@ -105,6 +106,7 @@ func (e *Exec) runGemm(seqs int) {
 	if g.m == 0 || seqs == 0 {
 		return
 	}
+	g.seqs = seqs
 	width := g.k.NR / 16
 	g.tiles = (g.m + g.k.MR - 1) / g.k.MR
 	g.groups = (ceil16(g.n)/16 + width - 1) / width
@@ -124,7 +126,7 @@ func (e *Exec) runGemm(seqs int) {
 		}
 	}
 	g.blocks = min(g.blocks, g.tiles)
-	e.pool.run(seqs*g.blocks*g.parts, g)
+	e.do(seqs*g.blocks*g.parts, g)
 }
 
 // tileStart returns the first row of tile t of n tiles over m rows: tiles differ

@@ -37,6 +37,7 @@ type Func struct {
 	Inputs  []Input
 	Outputs []Output
 	Arena   int // floats, at B*Fixed <= Rows and text rows <= Rows
+	Cost    Cost
 	Run     func(*Exec)
 }
 

@@ -45,7 +45,7 @@ func (e *Exec) runRows(units, elems int) {
 	}
 	t.units, t.chunks = units, chunks
 	if units > 0 {
-		e.pool.run(chunks, t)
+		e.do(chunks, t)
 	}
 }
 

@@ -65,6 +65,12 @@ func runLanguageRetrieval(e *rt.Exec) {
 // fnLanguageRetrieval describes function language_retrieval.
 var fnLanguageRetrieval = rt.Func{
 	Arena: 9216,
+	Cost: rt.Cost{
+		FLOPs:  [3]int64{7296, 10848, 96},
+		Row:    196,
+		Seq:    96,
+		Weight: 37472,
+	},
 	Fixed: 1,
 	Name:  "language_retrieval",
 	Outputs: []rt.Output{

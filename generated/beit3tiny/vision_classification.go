@@ -57,6 +57,12 @@ func runVisionClassification(e *rt.Exec) {
 // fnVisionClassification describes function vision_classification.
 var fnVisionClassification = rt.Func{
 	Arena: 8192,
+	Cost: rt.Cost{
+		FLOPs:  [3]int64{271344, 0, 0},
+		Row:    0,
+		Seq:    6932,
+		Weight: 55156,
+	},
 	Fixed: 10,
 	Image: 1728,
 	Name:  "vision_classification",

@@ -65,6 +65,12 @@ func runVisionRetrieval(e *rt.Exec) {
 // fnVisionRetrieval describes function vision_retrieval.
 var fnVisionRetrieval = rt.Func{
 	Arena: 8192,
+	Cost: rt.Cost{
+		FLOPs:  [3]int64{208320, 0, 0},
+		Row:    0,
+		Seq:    7008,
+		Weight: 57056,
+	},
 	Fixed: 10,
 	Image: 1728,
 	Name:  "vision_retrieval",

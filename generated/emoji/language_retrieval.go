@@ -113,6 +113,12 @@ func runLanguageRetrieval(e *rt.Exec) {
 // fnLanguageRetrieval describes function language_retrieval.
 var fnLanguageRetrieval = rt.Func{
 	Arena: 1835008,
+	Cost: rt.Cost{
+		FLOPs:  [3]int64{360448, 1638912, 2048},
+		Row:    1028,
+		Seq:    512,
+		Weight: 4021248,
+	},
 	Fixed: 1,
 	Name:  "language_retrieval",
 	Outputs: []rt.Output{

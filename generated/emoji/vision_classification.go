@@ -105,6 +105,12 @@ func runVisionClassification(e *rt.Exec) {
 // fnVisionClassification describes function vision_classification.
 var fnVisionClassification = rt.Func{
 	Arena: 1289600,
+	Cost: rt.Cost{
+		FLOPs:  [3]int64{141782016, 0, 0},
+		Row:    0,
+		Seq:    49544,
+		Weight: 4138376,
+	},
 	Fixed: 65,
 	Image: 12288,
 	Name:  "vision_classification",

@@ -113,6 +113,12 @@ func runVisionRetrieval(e *rt.Exec) {
 // fnVisionRetrieval describes function vision_retrieval.
 var fnVisionRetrieval = rt.Func{
 	Arena: 1289600,
+	Cost: rt.Cost{
+		FLOPs:  [3]int64{118688256, 0, 0},
+		Row:    0,
+		Seq:    49664,
+		Weight: 4153856,
+	},
 	Fixed: 65,
 	Image: 12288,
 	Name:  "vision_retrieval",

@@ -282,9 +282,9 @@ func TestCommandLine(t *testing.T) {
 		{"info", all, "", []string{"info"}, 0, []string{"model", "colours", "level", "generic", "classes", "3", "vision_retrieval", "picture", "vision_cls [1,3]", "gemm"}, nil},
 		{"check", all, "", []string{"check", "--level", "generic"}, 0, []string{"hash ok", "vision_classification", "logits", "ok"}, nil},
 		{"bench", all, "", []string{"bench", "--time", "0", "--batch", "2"}, 0, []string{"vision_retrieval", "2", "language_retrieval"}, nil},
-		{"bench of nothing", all, "", []string{"bench", "--func", "fly"}, 2, nil, []string{"no such function"}},
-		{"bench of too much", all, "", []string{"bench", "--batch", "100000"}, 2, nil, []string{"--batch"}},
-		{"bench long text", all, "", []string{"bench", "--text", "9"}, 2, nil, []string{"want 1 to 8"}},
+		{"bench of nothing", all, "", []string{"bench", "--entry", "fly"}, 2, nil, []string{"no such function"}},
+		{"bench of too much", all, "", []string{"bench", "--batch", "100000"}, 2, nil, []string{"batch has 100000"}},
+		{"bench long text", all, "", []string{"bench", "--tokens", "9"}, 2, nil, []string{"want 1 to 8"}},
 
 		{"classify", all, "", []string{"classify", "--top", "1", apple, leaf}, 0, []string{apple, "%  red", leaf, "%  green"}, nil},
 		{"classify with labels", all, "", []string{"classify", "--labels", names, "--top", "1", apple}, 0, []string{"%  rot"}, nil},

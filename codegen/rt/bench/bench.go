@@ -1,0 +1,350 @@
+package bench
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/task"
+)
+
+// Options say what Run times. A nil list is its default.
+type Options struct {
+	Entries []string // functions, or entries that stand for all their functions; all
+	Tokens  []int    // ids of every text; 16 and 64, as far as the package takes them
+	Lengths []int    // one batch of texts of these lengths instead of Tokens and Batch
+	Batch   []int    // sequences a call; 1
+	Threads []int    // 1 and one a core
+	Levels  []string // the best of this CPU
+
+	Time    time.Duration // to spend on each result, at least MinRuns runs
+	Cold    bool          // other memory is read before each run, eight times the last-level cache
+	Kernels bool          // also time each piece of work alone
+	Ops     bool          // also time the ops of a forward pass
+}
+
+// Open opens the model.
+type Open func(opts ...rt.Option) (*rt.Model, error)
+
+// Report is what Run measured.
+type Report struct {
+	Package string             `json:"package"`
+	CPU     string             `json:"cpu"`
+	Cores   int                `json:"cores"`
+	Cold    bool               `json:"cold"`
+	FMA     map[string]float64 `json:"fma_peak_gflops"` // by the number of threads
+	Read    map[string]float64 `json:"read_gbps"`       // by the number of threads
+	Results []Result           `json:"results"`
+	Ops     []Op               `json:"ops,omitempty"`
+	Kernels []Kernel           `json:"kernels,omitempty"`
+}
+
+// Result is the time of one function on one kind of batch.
+type Result struct {
+	Entry     string  `json:"entry"`
+	Tokens    int     `json:"tokens"` // of each text; the mean if they differ; 0: no text
+	Batch     int     `json:"batch"`
+	Threads   int     `json:"threads"`
+	Level     string  `json:"level"`
+	Precision string  `json:"precision"`
+	Median    float64 `json:"median_ms"`
+	Min       float64 `json:"min_ms"`
+	Max       float64 `json:"max_ms"`
+	Runs      int     `json:"runs"`
+	GFLOPS    float64 `json:"gflops"`
+	Peak      float64 `json:"percent_of_peak"`
+	Roofline  float64 `json:"roofline_ms"`    // max(FLOPs/peak, bytes/bandwidth)
+	Ratio     float64 `json:"roofline_ratio"` // median to roofline
+	Allocs    float64 `json:"allocs"`         // a call
+
+	flops, bytes int64
+}
+
+// Limits of what is timed.
+const (
+	MinRuns  = 5
+	MaxRuns  = 1 << 16
+	MaxBatch = 4096
+)
+
+// defaultTokens are the text lengths timed unless told otherwise.
+var defaultTokens = []int{16, 64}
+
+// point is one measurement to make.
+type point struct {
+	f     *rt.Func
+	texts []int // length of each sequence's text, 0: none
+}
+
+// Check reports what the options ask for and the package does not have.
+func Check(p *rt.Package, o Options) error {
+	_, err := plan(p, &o)
+	return err
+}
+
+// plan lists what the options select; what the package does not have is an error that
+// names it.
+func plan(p *rt.Package, o *Options) ([]point, error) {
+	var funcs []*rt.Func
+	for _, f := range p.Funcs {
+		if o.Entries == nil || slices.ContainsFunc(o.Entries, func(e string) bool { return f.Name == e }) {
+			funcs = append(funcs, f)
+		}
+	}
+	for _, e := range o.Entries {
+		of := func(f *rt.Func) bool { return strings.HasPrefix(f.Name, e+"_") && !slices.Contains(funcs, f) }
+		if slices.ContainsFunc(funcs, func(f *rt.Func) bool { return f.Name == e }) {
+			continue
+		}
+		found := false
+		for _, f := range p.Funcs {
+			if of(f) {
+				funcs, found = append(funcs, f), true
+			}
+		}
+		if !found {
+			var names []string
+			for _, f := range p.Funcs {
+				names = append(names, f.Name)
+			}
+			return nil, fmt.Errorf("entry %q: the package has no such function; it has %s", e, strings.Join(names, ", "))
+		}
+	}
+	check := func(what string, list []int, most int) error {
+		for _, n := range list {
+			if n < 1 || n > most {
+				return fmt.Errorf("%s has %d, want 1 to %d", what, n, most)
+			}
+		}
+		return nil
+	}
+	tokens := o.Tokens
+	if tokens == nil {
+		for _, t := range defaultTokens {
+			if t = min(t, p.Text); !slices.Contains(tokens, t) {
+				tokens = append(tokens, t)
+			}
+		}
+	}
+	text := slices.ContainsFunc(funcs, func(f *rt.Func) bool { return f.Text })
+	for _, err := range []error{check("tokens", o.Tokens, max(1, p.Text)), check("lengths", o.Lengths, max(1, p.Text)), check("batch", o.Batch, MaxBatch), check("threads", o.Threads, 1024)} {
+		if err != nil {
+			return nil, err
+		}
+	}
+	if len(o.Lengths) > 0 && !text {
+		return nil, fmt.Errorf("lengths are of texts, and no function here takes text")
+	}
+	batches := o.Batch
+	if batches == nil {
+		batches = []int{1}
+	}
+	var points []point
+	for _, f := range funcs {
+		switch {
+		case f.Text && o.Lengths != nil:
+			points = append(points, point{f, o.Lengths})
+		case f.Text:
+			for _, t := range tokens {
+				for _, b := range batches {
+					points = append(points, point{f, slices.Repeat([]int{t}, b)})
+				}
+			}
+		default:
+			for _, b := range batches {
+				points = append(points, point{f, make([]int, b)})
+			}
+		}
+	}
+	return points, nil
+}
+
+// Run times the package. progress, if not nil, is told how many of the measurements
+// are done.
+func Run(ctx context.Context, p *rt.Package, open Open, o Options, progress func(done, total int)) (*Report, error) {
+	points, err := plan(p, &o)
+	if err != nil {
+		return nil, err
+	}
+	cores := runtime.GOMAXPROCS(0)
+	threads := o.Threads
+	if threads == nil {
+		threads = slices.Compact([]int{1, cores})
+	}
+	levels := o.Levels
+	if levels == nil {
+		levels = []string{""}
+	}
+	b := &bencher{ctx: ctx, o: o, m: newMachine()}
+	b.r = &Report{Package: p.Name, CPU: processor(), Cores: cores, Cold: o.Cold}
+	done, total := 0, len(points)*len(threads)*len(levels)
+	for _, level := range levels {
+		for _, n := range threads {
+			opts := []rt.Option{rt.WithThreads(n)}
+			if level != "" {
+				opts = append(opts, rt.WithLevel(level))
+			}
+			m, err := open(opts...)
+			if err != nil {
+				return nil, err
+			}
+			for _, pt := range points {
+				if err = b.point(m, pt, n); err != nil {
+					break
+				}
+				if done++; progress != nil {
+					progress(done, total)
+				}
+			}
+			if cerr := m.Close(); err == nil {
+				err = cerr
+			}
+			if err != nil {
+				return nil, err
+			}
+		}
+	}
+	b.finish()
+	return b.r, nil
+}
+
+// bencher is a run under way.
+type bencher struct {
+	ctx context.Context
+	o   Options
+	m   *machine
+	r   *Report
+}
+
+// batch makes the inputs of a point, the same ones each time.
+func (pt *point) batch(p *rt.Package) []rt.Seq {
+	var batch []rt.Seq
+	for i, n := range pt.texts {
+		batch = append(batch, task.Sample(fmt.Sprint(pt.f.Name, i), pt.f.Image, n, max(1, p.Vocab)))
+	}
+	return batch
+}
+
+// Once makes the first call that the options select and returns its function.
+func Once(m *rt.Model, o Options) (string, error) {
+	points, err := plan(m.Package(), &o)
+	if err != nil || len(points) == 0 {
+		return "", err
+	}
+	s := m.NewSession()
+	defer s.Close()
+	_, err = s.Run(points[0].f, points[0].batch(m.Package()))
+	return points[0].f.Name, err
+}
+
+// point makes one measurement.
+func (b *bencher) point(m *rt.Model, pt point, threads int) error {
+	batch := pt.batch(m.Package())
+	sum := 0
+	for _, n := range pt.texts {
+		sum += n
+	}
+	s := m.NewSession()
+	defer s.Close()
+	call := func() error {
+		_, err := s.Run(pt.f, batch)
+		return err
+	}
+	if err := call(); err != nil { // the first call grows the session's buffers
+		return err
+	}
+	b.m.sample([]int{threads})
+	r := Result{
+		Entry: pt.f.Name, Tokens: (sum + len(batch)/2) / len(batch), Batch: len(batch),
+		Threads: threads, Level: m.Info().Level, Precision: "f32",
+	}
+	r.flops, r.bytes = pt.f.Cost.Of(pt.texts)
+	ms, err := b.times(call)
+	if err != nil {
+		return err
+	}
+	r.Runs, r.Min, r.Median, r.Max = len(ms), ms[0], ms[len(ms)/2], ms[len(ms)-1]
+	if r.Allocs, err = allocs(call); err != nil {
+		return err
+	}
+	b.m.sample([]int{threads})
+	b.r.Results = append(b.r.Results, r)
+	if b.o.Ops {
+		if err := b.ops(s, r, call); err != nil {
+			return err
+		}
+	}
+	if b.o.Kernels {
+		return b.kernels(m, s, r, call)
+	}
+	return nil
+}
+
+// times runs f for the time the options give and returns the times in ms, sorted.
+func (b *bencher) times(f func() error) ([]float64, error) {
+	runtime.GC()
+	ms := make([]float64, 0, 1024)
+	for start := time.Now(); len(ms) < MinRuns || time.Since(start) < b.o.Time && len(ms) < MaxRuns; {
+		if err := b.ctx.Err(); err != nil {
+			return nil, err
+		}
+		if b.o.Cold {
+			b.m.sweep(1)
+		}
+		at := time.Now()
+		if err := f(); err != nil {
+			return nil, err
+		}
+		ms = append(ms, max(1e-6, time.Since(at).Seconds()*1e3))
+	}
+	slices.Sort(ms)
+	return ms, nil
+}
+
+// allocs returns the allocations of a call: the least of several, since the process's
+// others are counted too.
+func allocs(f func() error) (float64, error) {
+	least := ^uint64(0)
+	for range 3 {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		if err := f(); err != nil {
+			return 0, err
+		}
+		runtime.ReadMemStats(&after)
+		least = min(least, after.Mallocs-before.Mallocs)
+	}
+	return float64(least), nil
+}
+
+// finish computes what needs the machine's best samples.
+func (b *bencher) finish() {
+	r := b.r
+	r.FMA, r.Read = map[string]float64{}, map[string]float64{}
+	for n := range b.m.fma {
+		r.FMA[fmt.Sprint(n)], r.Read[fmt.Sprint(n)] = b.m.fma[n], b.m.read[n]
+	}
+	for i := range r.Results {
+		x := &r.Results[i]
+		x.GFLOPS = float64(x.flops) / x.Median / 1e6
+		x.Peak = 100 * x.GFLOPS / b.m.fma[x.Threads]
+		x.Roofline = max(float64(x.flops)/b.m.fma[x.Threads], float64(x.bytes)/b.m.read[x.Threads]) / 1e6
+		if x.Roofline > 0 { // a package written by hand has no counts
+			x.Ratio = x.Median / x.Roofline
+		}
+	}
+	for i := range r.Ops {
+		x := &r.Ops[i]
+		x.Peak = 100 * x.GFLOPS / b.m.fma[x.Threads]
+	}
+	for i := range r.Kernels {
+		x := &r.Kernels[i]
+		x.Peak = 100 * x.GFLOPS / b.m.fma[x.Threads]
+	}
+	slices.SortStableFunc(r.Ops, func(a, b Op) int { return cmp.Compare(a.group(), b.group()) })
+}

@@ -1,0 +1,182 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/generated/beit3tiny"
+	"github.com/multiway-go/multiway/generated/emoji"
+)
+
+func open(opts ...rt.Option) (*rt.Model, error) {
+	m, err := beit3tiny.New(opts...)
+	if err != nil {
+		return nil, err
+	}
+	return m.Model.Model, nil
+}
+
+func TestRun(t *testing.T) {
+	levels := beit3tiny.Package.Levels()
+	levels = slices.Compact([]string{levels[0], levels[len(levels)-1]})
+	o := Options{Entries: []string{"vision", "language", "pair"}, Tokens: []int{3, 12}, Threads: []int{1, 2}, Levels: levels, Ops: true, Kernels: true}
+	done := 0
+	r, err := Run(context.Background(), &beit3tiny.Package, open, o, func(n, total int) { done += total - n })
+	if err != nil {
+		t.Fatal(err)
+	}
+	points := 5 * len(o.Threads) * len(levels) // vision once, the others at two lengths
+	if len(r.Results) != points || done != (points-1)*points/2 {
+		t.Errorf("%d results, progress adds up to %d, want %d points", len(r.Results), done, points)
+	}
+	for _, x := range r.Results {
+		if x.Min <= 0 || x.Median < x.Min || x.Max < x.Median || x.Runs < MinRuns || x.GFLOPS <= 0 || x.Peak <= 0 || x.Peak > 120 ||
+			x.Roofline <= 0 || math.Abs(x.Ratio*x.Roofline-x.Median) > 1e-9*x.Median || x.Precision != "f32" || x.Level == "" {
+			t.Errorf("%+v does not fit together", x)
+		}
+		if x.Allocs != 0 {
+			t.Errorf("%s at level %s on %d threads allocates %v times a call", x.Entry, x.Level, x.Threads, x.Allocs)
+		}
+	}
+	shares := map[string]float64{}
+	steps := map[string]bool{}
+	for _, x := range r.Ops {
+		shares[x.group()] += x.Share
+		steps[x.Step+" "+strings.Fields(x.Work)[0]] = true
+	}
+	if len(shares) != len(r.Results) {
+		t.Errorf("%d tables of ops, want %d", len(shares), len(r.Results))
+	}
+	for g, s := range shares {
+		if math.Abs(s-100) > 1e-6 {
+			t.Errorf("the shares of %s add up to %v%%", g, s)
+		}
+	}
+	for _, want := range []string{"QKV gemm", "QKV layernorm", "FFN gemm", "FFN gemm+gelu", "SelfAttention attention", "AttnOut gemm", "EmbedPatches embedpatches", "EmbedText embedtext", " between"} {
+		if !steps[want] {
+			t.Errorf("no op is called %q; there are %q", want, slices.Sorted(maps.Keys(steps)))
+		}
+	}
+	kinds := map[string]bool{}
+	for _, k := range r.Kernels {
+		kinds[strings.Fields(k.Work)[0]] = true
+		if k.Median <= 0 || k.Runs < MinRuns {
+			t.Errorf("%+v does not fit together", k)
+		}
+	}
+	if want := []string{"attention", "gemm", "gemm+gelu", "layernorm"}; !slices.Equal(slices.Sorted(maps.Keys(kinds)), want) {
+		t.Errorf("kernels of kinds %v, want %v", kinds, want)
+	}
+	var text bytes.Buffer
+	if err := r.Print(&text); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"FMA peak", "% of peak", "Where the time of pair goes (12 tokens, batch 1, 2 threads, generic)", "Each piece of work alone"} {
+		if !strings.Contains(text.String(), want) {
+			t.Errorf("the report lacks %q:\n%s", want, text.String())
+		}
+	}
+}
+
+// Other programs read these fields.
+func TestJSON(t *testing.T) {
+	r, err := Run(context.Background(), &beit3tiny.Package, open, Options{Entries: []string{"language"}, Lengths: []int{2, 3, 7}, Threads: []int{1}, Cold: true}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got struct {
+		Peak    map[string]float64 `json:"fma_peak_gflops"`
+		Read    map[string]float64 `json:"read_gbps"`
+		Results []map[string]any   `json:"results"`
+	}
+	if err := json.Unmarshal(text, &got); err != nil {
+		t.Fatal(err)
+	}
+	if got.Peak["1"] <= 0 || got.Read["1"] <= 0 || len(got.Results) != 1 {
+		t.Fatalf("got %s", text)
+	}
+	fields := strings.Fields("allocs batch entry gflops level max_ms median_ms min_ms percent_of_peak precision roofline_ms roofline_ratio runs threads tokens")
+	if d := cmp.Diff(fields, slices.Sorted(maps.Keys(got.Results[0]))); d != "" {
+		t.Errorf("fields of a result (-want +got):\n%s", d)
+	}
+	if x := got.Results[0]; x["entry"] != "language" || x["tokens"] != 4.0 || x["batch"] != 3.0 {
+		t.Errorf("got %v", x)
+	}
+}
+
+// What a trace sees is what the compiler counted.
+func TestCounts(t *testing.T) {
+	m, err := emoji.New(rt.WithThreads(2)) // its heads are whole panels: no padding is computed
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	s := m.NewSession()
+	defer s.Close()
+	points, err := plan(m.Package(), &Options{Lengths: []int{5, 1, 12}, Batch: []int{3}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, pt := range points {
+		got := int64(0)
+		s.Trace(func(w *rt.Work) { got += w.FLOPs })
+		if _, err := s.Run(pt.f, pt.batch(m.Package())); err != nil {
+			t.Fatal(err)
+		}
+		s.Trace(nil)
+		want, bytes := pt.f.Cost.Of(pt.texts)
+		if got != want {
+			t.Errorf("%s: traced %d FLOPs, the compiler counted %d", pt.f.Name, got, want)
+		}
+		if bytes < pt.f.Cost.Weight || pt.f.Cost.Weight <= 0 {
+			t.Errorf("%s: %d bytes, %d of them weights", pt.f.Name, bytes, pt.f.Cost.Weight)
+		}
+	}
+}
+
+func TestErrors(t *testing.T) {
+	for _, test := range []struct {
+		o    Options
+		want string
+	}{
+		{Options{Entries: []string{"fly"}}, `entry "fly": the package has no such function; it has vision, `},
+		{Options{Tokens: []int{13}}, "tokens has 13, want 1 to 12"},
+		{Options{Lengths: []int{1, 0}}, "lengths has 0"},
+		{Options{Batch: []int{MaxBatch + 1}}, "batch has 4097"},
+		{Options{Threads: []int{0}}, "threads has 0"},
+		{Options{Entries: []string{"vision"}, Lengths: []int{1}}, "no function here takes text"},
+	} {
+		if err := Check(&beit3tiny.Package, test.o); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%+v: got error %v, want %q", test.o, err, test.want)
+		}
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	stop()
+	if _, err := Run(ctx, &beit3tiny.Package, open, Options{}, nil); err != context.Canceled {
+		t.Errorf("got error %v of a cancelled run", err)
+	}
+}
+
+func TestOnce(t *testing.T) {
+	m, err := open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	if name, err := Once(m, Options{Entries: []string{"pair"}}); name != "pair" || err != nil {
+		t.Errorf("got %q, %v", name, err)
+	}
+}

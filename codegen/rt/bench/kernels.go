@@ -1,0 +1,136 @@
+package bench
+
+import (
+	"slices"
+	"time"
+
+	"github.com/multiway-go/multiway/codegen/rt"
+)
+
+// Kernel is the time of one piece of work alone, repeated with its operands in the
+// caches.
+type Kernel struct {
+	Entry   string  `json:"entry"` // where its shape was first met
+	Tokens  int     `json:"tokens"`
+	Batch   int     `json:"batch"`
+	Threads int     `json:"threads"`
+	Level   string  `json:"level"`
+	Work    string  `json:"work"`
+	Median  float64 `json:"median_us"`
+	Runs    int     `json:"runs"`
+	GFLOPS  float64 `json:"gflops,omitempty"`
+	Peak    float64 `json:"percent_of_peak,omitempty"`
+}
+
+// kernels times each shape of work that a forward pass of the result has.
+func (b *bencher) kernels(m *rt.Model, s *rt.Session, r Result, call func() error) error {
+	list, _, err := trace(s, 1, call)
+	if err != nil {
+		return err
+	}
+	for _, t := range list {
+		k := Kernel{Entry: r.Entry, Tokens: r.Tokens, Batch: r.Batch, Threads: r.Threads, Level: r.Level, Work: t.label()}
+		same := func(x Kernel) bool { return x.Work == k.Work && x.Threads == k.Threads && x.Level == k.Level }
+		if slices.ContainsFunc(b.r.Kernels, same) {
+			continue
+		}
+		us, err := b.alone(m, t, k.Threads)
+		if err != nil {
+			return err
+		}
+		if us == nil {
+			continue
+		}
+		k.Runs, k.Median = len(us), us[len(us)/2]
+		k.GFLOPS = float64(t.work.FLOPs) / k.Median / 1e3
+		b.r.Kernels = append(b.r.Kernels, k)
+	}
+	b.m.sample([]int{r.Threads})
+	return nil
+}
+
+// kernelTime is how long each is repeated at most.
+const kernelTime = 100 * time.Millisecond
+
+// alone repeats one piece of work in a package of its own over the model's weights and
+// returns the times in microseconds, sorted; nil for work that only makes sense inside
+// its step.
+func (b *bencher) alone(m *rt.Model, t *traced, threads int) ([]float64, error) {
+	w := &t.work
+	ld := func(n int) int { // as plan does: whole panels, off the cache-set multiples
+		n = (n + 15) / 16 * 16
+		if n%256 == 0 {
+			n += 16
+		}
+		return n
+	}
+	// Operands lie one after the other in the arena.
+	floats := 0
+	place := func(e *rt.Exec, at *int, rows, cols int) rt.Mat {
+		off := *at
+		*at += rows * ld(cols)
+		return e.Mat(off, ld(cols), rows, cols)
+	}
+	var step func(e *rt.Exec)
+	switch {
+	case w.Kind == "gemm":
+		if int64(w.K)*int64(ld(w.N))*4 > m.Blob().Size() {
+			return nil, nil // the weights of the model stand in for its own
+		}
+		l := &rt.Linear{K: w.K, N: w.N, Bias: -1}
+		floats = w.M * (ld(w.K) + ld(w.N))
+		step = func(e *rt.Exec) {
+			at := 0
+			src := place(e, &at, w.M, w.K)
+			e.Linear(place(e, &at, w.M, w.N), src, l)
+		}
+	case w.Kind == "attention" && w.M == w.N:
+		heads := w.Heads
+		dp := (w.K + 15) / 16 * 16
+		a := &rt.Attention{Heads: heads, D: w.K, DP: dp, Base2: true, Scale: 1}
+		floats = w.M * (ld(3*heads*dp) + ld(heads*w.K))
+		secs := []rt.Section{{C: w.M}}
+		step = func(e *rt.Exec) {
+			at := 0
+			qkv := place(e, &at, w.M, 3*heads*dp)
+			e.SelfAttention(place(e, &at, w.M, heads*w.K), qkv, a, secs)
+		}
+	case t.name == "layernorm" || t.name == "gelu":
+		floats = 2 * w.M * ld(w.N)
+		n := &rt.Norm{G: -1, B: -1, N: w.N, Eps: 1e-5}
+		step = func(e *rt.Exec) {
+			at := 0
+			src := place(e, &at, w.M, w.N)
+			dst := place(e, &at, w.M, w.N)
+			if t.name == "gelu" {
+				e.Gelu(dst, src)
+			} else {
+				e.LayerNorm(dst, src, n)
+			}
+		}
+	default:
+		return nil, nil
+	}
+	var us []float64
+	f := &rt.Func{Name: t.label(), Fixed: w.M, Arena: floats, Run: func(e *rt.Exec) {
+		step(e)
+		for start := time.Now(); len(us) < MinRuns || time.Since(start) < min(kernelTime, b.o.Time) && len(us) < MaxRuns; {
+			at := time.Now()
+			step(e)
+			us = append(us, max(1e-3, float64(time.Since(at))/1e3))
+		}
+	}}
+	p := *m.Package()
+	p.Funcs, p.Rows = []*rt.Func{f}, max(p.Rows, w.M)
+	alone, err := p.OpenWith(m.Blob(), rt.WithThreads(threads), rt.WithLevel(m.Info().Level))
+	if err != nil {
+		return nil, err
+	}
+	s := alone.NewSession() // the model's weights are borrowed: only the session is closed
+	defer s.Close()
+	if _, err := s.Run(f, make([]rt.Seq, 1)); err != nil {
+		return nil, err
+	}
+	slices.Sort(us)
+	return us, nil
+}

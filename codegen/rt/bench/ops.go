@@ -1,0 +1,142 @@
+package bench
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/multiway-go/multiway/codegen/rt"
+)
+
+// Op is the time that one kind of work took inside one kind of step, summed over a
+// forward pass.
+type Op struct {
+	Entry   string  `json:"entry"`
+	Tokens  int     `json:"tokens"`
+	Batch   int     `json:"batch"`
+	Threads int     `json:"threads"`
+	Level   string  `json:"level"`
+	Step    string  `json:"step"` // the runtime's step: QKV, FFN, ...; "" = between the pieces of work
+	Work    string  `json:"work"` // what it does, with its shape
+	Count   int     `json:"count"`
+	Time    float64 `json:"ms"`    // of a forward pass
+	Share   float64 `json:"share"` // of the forward pass, in percent
+	GFLOPS  float64 `json:"gflops,omitempty"`
+	Peak    float64 `json:"percent_of_peak,omitempty"`
+}
+
+// group tells the passes of a report apart.
+func (o *Op) group() string {
+	return fmt.Sprintf("%s %04d %04d %04d %s", o.Entry, o.Tokens, o.Batch, o.Threads, o.Level)
+}
+
+// traced is the sum of one kind of work over several calls.
+type traced struct {
+	step, name string
+	work       rt.Work
+	count      int
+	seconds    float64
+}
+
+// trace runs calls and sums their work by step, kind and shape. It also returns the
+// seconds between the pieces of work of all the calls.
+func trace(s *rt.Session, calls int, call func() error) ([]*traced, float64, error) {
+	type key struct {
+		step, name     string
+		m, n, k, heads int
+		gelu           bool
+	}
+	names := map[[32]uintptr][2]string{}
+	sums := map[key]*traced{}
+	between := 0.0
+	s.Trace(func(w *rt.Work) {
+		var pcs [32]uintptr
+		copy(pcs[:], w.Stack)
+		name, known := names[pcs]
+		if !known {
+			name[0], name[1] = where(w)
+			names[pcs] = name
+		}
+		k := key{name[0], name[1], w.M, w.N, w.K, w.Heads, w.Gelu}
+		t := sums[k]
+		if t == nil {
+			t = &traced{step: name[0], name: name[1], work: *w}
+			t.work.Stack = nil
+			sums[k] = t
+		}
+		t.count++
+		t.seconds += w.Time.Seconds()
+		between += w.Before.Seconds()
+	})
+	defer s.Trace(nil)
+	for range calls {
+		if err := call(); err != nil {
+			return nil, 0, err
+		}
+	}
+	list := slices.SortedFunc(maps.Values(sums), func(a, b *traced) int {
+		return cmp.Or(cmp.Compare(b.seconds, a.seconds), cmp.Compare(a.label(), b.label()), cmp.Compare(a.step, b.step))
+	})
+	return list, between, nil
+}
+
+// where says which step a piece of work is part of, and what it is: the methods of
+// rt.Exec that are furthest from and nearest to it.
+func where(w *rt.Work) (step, name string) {
+	name = w.Kind
+	frames := runtime.CallersFrames(w.Stack)
+	for {
+		f, more := frames.Next()
+		_, method, ok := strings.Cut(f.Function, "/rt.(*Exec).")
+		if !ok && step != "" || !more {
+			return step, name
+		}
+		if ok {
+			step = method
+			if w.Kind == "rows" && name == "rows" && method != "runRows" {
+				name = strings.ToLower(method)
+			}
+		}
+	}
+}
+
+// label is the work with its shape.
+func (t *traced) label() string {
+	w := &t.work
+	switch {
+	case w.Kind == "gemm" && w.Gelu:
+		return fmt.Sprintf("gemm+gelu %dx%dx%d", w.M, w.K, w.N)
+	case w.Kind == "gemm":
+		return fmt.Sprintf("gemm %dx%dx%d", w.M, w.K, w.N)
+	case w.Kind == "attention":
+		return fmt.Sprintf("attention %d heads %dx%dx%d", w.Heads, w.M, w.N, w.K)
+	}
+	return fmt.Sprintf("%s %dx%d", t.name, w.M, w.N)
+}
+
+// ops adds the table of one forward pass.
+func (b *bencher) ops(s *rt.Session, r Result, call func() error) error {
+	calls := max(MinRuns, min(r.Runs, 50))
+	list, between, err := trace(s, calls, call)
+	if err != nil {
+		return err
+	}
+	row := Op{Entry: r.Entry, Tokens: r.Tokens, Batch: r.Batch, Threads: r.Threads, Level: r.Level}
+	all := between
+	for _, t := range list {
+		all += t.seconds
+	}
+	for _, t := range list {
+		o := row
+		o.Step, o.Work, o.Count = t.step, t.label(), t.count/calls
+		o.Time, o.Share = 1e3*t.seconds/float64(calls), 100*t.seconds/all
+		o.GFLOPS = float64(t.work.FLOPs) * float64(t.count) / t.seconds / 1e9
+		b.r.Ops = append(b.r.Ops, o)
+	}
+	row.Work, row.Count, row.Time, row.Share = "between", 1, 1e3*between/float64(calls), 100*between/all
+	b.r.Ops = append(b.r.Ops, row)
+	return nil
+}

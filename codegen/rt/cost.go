@@ -1,0 +1,98 @@
+package rt
+
+import (
+	"runtime"
+	"time"
+)
+
+// Cost is what the compiler counted of a function: the floating-point operations of
+// its products and the bytes that a call has to move at least. Everything else
+// counts 0.
+type Cost struct {
+	FLOPs  [3]int64 // of a sequence with t text rows: FLOPs[0] + FLOPs[1]*t + FLOPs[2]*t*t
+	Weight int64    // bytes of weights that a call reads, however many sequences it has
+	Seq    int64    // bytes of a sequence's picture and fixed outputs
+	Row    int64    // bytes of a text row: its id, its table row, its outputs
+}
+
+// Of returns the FLOPs and the bytes of one call on texts of these lengths, 0 for a
+// sequence without text.
+func (c *Cost) Of(texts []int) (flops, bytes int64) {
+	bytes = c.Weight
+	for _, n := range texts {
+		t := int64(n)
+		flops += c.FLOPs[0] + t*(c.FLOPs[1]+t*c.FLOPs[2])
+		bytes += c.Seq + t*c.Row
+	}
+	return flops, bytes
+}
+
+// Work is one piece of parallel work inside a step, as a trace sees it.
+type Work struct {
+	Kind    string // gemm, attention, or rows: work by rows, named by who called it
+	M, N, K int    // gemm: rows, columns, depth. attention: queries, keys, floats of a head. rows: rows, columns
+	Heads   int    // attention: heads of all sequences
+	Gelu    bool   // gemm: the result goes through gelu
+	FLOPs   int64
+	Time    time.Duration
+	Before  time.Duration // between the work before this one, also of an earlier call, and this; 0 for the first
+	Stack   []uintptr     // where it was called from, for runtime.CallersFrames; valid during the call
+}
+
+// tracer hands out the work of a session.
+type tracer struct {
+	f     func(*Work)
+	work  Work
+	stack [32]uintptr
+	last  time.Time
+}
+
+// Trace has f called after each piece of work of the session's calls; nil ends it. It
+// must not be called while a call runs. What f gets is valid until it returns.
+func (s *Session) Trace(f func(*Work)) {
+	s.exec.trace = nil
+	if f != nil {
+		s.exec.trace = &tracer{f: f}
+	}
+}
+
+// do runs the chunks of a step's work.
+func (e *Exec) do(chunks int, t task) {
+	if e.trace == nil {
+		e.pool.run(chunks, t)
+		return
+	}
+	e.traced(chunks, t)
+}
+
+func (e *Exec) traced(chunks int, t task) {
+	w := &e.trace.work
+	*w = Work{}
+	start := time.Now()
+	if !e.trace.last.IsZero() {
+		w.Before = start.Sub(e.trace.last)
+	}
+	e.pool.run(chunks, t)
+	w.Time = time.Since(start)
+	switch t := t.(type) {
+	case *gemmTask:
+		w.Kind, w.M, w.N, w.K, w.Gelu = "gemm", t.m*t.seqs, t.n, t.kk, t.gelu
+		w.FLOPs = 2 * int64(w.M) * int64(w.N) * int64(w.K)
+	case *attnTask:
+		w.Kind, w.K, w.Heads = "attention", t.d, e.B*t.heads
+		for seq := range e.B {
+			m, n := 0, t.keys(seq)
+			for _, s := range t.qs {
+				_, rows := e.span(s, seq)
+				m += rows
+			}
+			w.M, w.N = max(w.M, m), max(w.N, n)
+			w.FLOPs += 4 * int64(m) * int64(n) * int64(t.d*t.heads)
+		}
+	case *rowTask:
+		w.Kind, w.M, w.N = "rows", t.dst.Rows, t.dst.Cols
+	}
+	w.Stack = e.trace.stack[:runtime.Callers(3, e.trace.stack[:])]
+	e.trace.f(w)
+	e.trace.last = time.Now()
+}
