@@ -49,6 +49,12 @@ func runLanguage(e *rt.Exec) {
 // fnLanguage describes function language.
 var fnLanguage = rt.Func{
 	Arena: 7680,
+	Cost: rt.Cost{
+		FLOPs:  [3]int64{0, 16896, 192},
+		Row:    292,
+		Seq:    0,
+		Weight: 35264,
+	},
 	Fixed: 0,
 	Name:  "language",
 	Outputs: []rt.Output{

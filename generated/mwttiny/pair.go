@@ -69,6 +69,12 @@ func runPair(e *rt.Exec) {
 // fnPair describes function pair.
 var fnPair = rt.Func{
 	Arena: 14080,
+	Cost: rt.Cost{
+		FLOPs:  [3]int64{271104, 20736, 192},
+		Row:    292,
+		Seq:    7872,
+		Weight: 62784,
+	},
 	Fixed: 10,
 	Image: 1728,
 	Name:  "pair",

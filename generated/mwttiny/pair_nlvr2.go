@@ -105,6 +105,12 @@ func runPairNlvr2(e *rt.Exec) {
 // fnPairNlvr2 describes function pair_nlvr2.
 var fnPairNlvr2 = rt.Func{
 	Arena: 14080,
+	Cost: rt.Cost{
+		FLOPs:  [3]int64{214272, 12864, 96},
+		Row:    196,
+		Seq:    7104,
+		Weight: 75712,
+	},
 	Fixed: 10,
 	Image: 1728,
 	Name:  "pair_nlvr2",

@@ -101,6 +101,12 @@ func runPairVqa(e *rt.Exec) {
 // fnPairVqa describes function pair_vqa.
 var fnPairVqa = rt.Func{
 	Arena: 14080,
+	Cost: rt.Cost{
+		FLOPs:  [3]int64{211104, 12768, 96},
+		Row:    196,
+		Seq:    7028,
+		Weight: 71156,
+	},
 	Fixed: 10,
 	Image: 1728,
 	Name:  "pair_vqa",

@@ -29,6 +29,12 @@ func runReasonHead(e *rt.Exec) {
 // fnReasonHead describes function reason_head.
 var fnReasonHead = rt.Func{
 	Arena: 6912,
+	Cost: rt.Cost{
+		FLOPs:  [3]int64{9408, 0, 0},
+		Row:    0,
+		Seq:    392,
+		Weight: 19400,
+	},
 	Fixed: 1,
 	Image: 96,
 	Inputs: []rt.Input{

@@ -49,6 +49,12 @@ func runVision(e *rt.Exec) {
 // fnVision describes function vision.
 var fnVision = rt.Func{
 	Arena: 8192,
+	Cost: rt.Cost{
+		FLOPs:  [3]int64{271104, 0, 0},
+		Row:    0,
+		Seq:    7872,
+		Weight: 54848,
+	},
 	Fixed: 10,
 	Image: 1728,
 	Name:  "vision",
