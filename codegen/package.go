@@ -42,6 +42,10 @@ type Options struct {
 	Tokenizer []byte // SentencePiece model, nil: none
 	Vectors   []byte // golden vectors as rt/task has them, nil: none
 	Tasks     []Task
+
+	// Golden lists folders of recorded cases, from the package's folder, that a test of
+	// the package runs; nil: no test.
+	Golden []string
 }
 
 // Task is one task of the package and what its API needs. Its functions are those
@@ -115,6 +119,11 @@ func Write(dir string, p *ir.Program, opt Options) ([]string, error) {
 	}
 	if g.files["check.json"] = opt.Vectors; opt.Vectors == nil {
 		g.files["check.json"] = []byte("[]\n")
+	}
+	if opt.Golden != nil {
+		if err := g.goldenTest(); err != nil {
+			return nil, err
+		}
 	}
 	if opt.Tokenizer != nil {
 		g.files["vocab.bin"] = opt.Tokenizer

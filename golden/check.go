@@ -25,6 +25,7 @@ type Options struct {
 	Engine string // interp, binary or all; "" = all
 	Level  string // a CPU level of the binary engine, or all; "" = all
 	JSON   bool   // print lines as JSON objects
+	Model  string // description of the model that recorded cases are of, "" = none
 }
 
 // Engines lists what Options.Engine may be.
@@ -221,6 +222,9 @@ func (c *checker) dir(dir string, levels []string) error {
 	if run, ok := libraries[cs.Task]; ok {
 		return run(c, cs)
 	}
+	if cs.Task == cases.Recorded {
+		return c.recorded(cs, levels)
+	}
 	if cs.Weights == nil {
 		return fmt.Errorf("task %s is not built yet; it has no model, and the tasks without one that are built are %s", cs.Task, strings.Join(slices.Sorted(maps.Keys(libraries)), ", "))
 	}
@@ -259,7 +263,24 @@ func (c *checker) variant(cs *cases.Case, d *model.Description, v cases.Variant,
 		return err
 	}
 	defer src.Close()
-	m := &build.Model{Desc: d, Source: src}
+	return c.model(cs, &build.Model{Desc: d, Source: src}, v, levels)
+}
+
+// recorded runs a case of a user's own model.
+func (c *checker) recorded(cs *cases.Case, levels []string) error {
+	if c.opt.Model == "" {
+		return errors.New("the case was recorded of a model of its own; give its description with --model, or go test the package that was built with --golden")
+	}
+	m, err := build.Open(c.opt.Model)
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	return c.model(cs, m, cases.Variant{Name: m.Desc.Name}, levels)
+}
+
+// model runs the runs that go with the weights of a model.
+func (c *checker) model(cs *cases.Case, m *build.Model, v cases.Variant, levels []string) error {
 	for _, taps := range []bool{false, true} {
 		var runs []*run
 		var entries []string

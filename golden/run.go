@@ -54,6 +54,10 @@ var kinds = map[string]func(image, text bool) []call{
 	"classification": func(image, text bool) []call {
 		return []call{{"vision_classification", true, false}}
 	},
+	// A run of a recorded case says what it calls.
+	cases.Function: func(image, text bool) []call {
+		return []call{{"", image, text}}
+	},
 	"vqa": func(image, text bool) []call {
 		return []call{{"pair_vqa", true, true}}
 	},
@@ -75,6 +79,9 @@ func planRun(cs *cases.Case, r *cases.Run) (*run, error) {
 	x := &run{r: r, batch: b, calls: kind(b.Images["image"] != nil, b.IDs != nil)}
 	if len(x.calls) == 0 {
 		return nil, fmt.Errorf("run %s: kind %s has no use for these inputs", r.Name, r.Kind)
+	}
+	if r.Kind == cases.Function {
+		x.calls[0].fn = r.Function
 	}
 	_, x.taps = r.Outputs["embed"]
 	return x, nil

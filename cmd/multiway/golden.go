@@ -22,6 +22,7 @@ an output:
 
 A folder of cases stands for all of them. The exit status is 1 if anything failed.`,
 		Example: `  multiway golden check golden/testdata/encode_t1
+  multiway golden check --model model.yaml testdata/golden
   multiway golden check --engine binary --level avx2 cases/*`,
 		Args: arguments(1, -1, "a golden case, or a folder of cases"),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -37,8 +38,9 @@ A folder of cases stands for all of them. The exit status is 1 if anything faile
 	}
 	check.Flags().StringVar(&o.Engine, "engine", "all", "what to judge: interp, binary or all")
 	check.Flags().StringVar(&o.Level, "level", "all", "CPU level of the compiled package: generic, avx2, ... or all")
+	check.Flags().StringVar(&o.Model, "model", "", "description of the model that recorded cases are of")
 	check.Flags().BoolVar(&o.JSON, "json", false, "print lines as JSON objects")
 	c := &cobra.Command{Use: "golden", Short: "Work with golden cases", Args: arguments(0, 0, ""), RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
-	c.AddCommand(check, checkpointCommand())
+	c.AddCommand(check, recordCommand(), checkpointCommand())
 	return c
 }

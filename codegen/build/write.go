@@ -9,6 +9,8 @@ import (
 
 	"github.com/multiway-go/multiway/codegen"
 	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/golden/cases"
+	"github.com/multiway-go/multiway/ir"
 	"github.com/multiway-go/multiway/ir/checkpoint"
 )
 
@@ -21,6 +23,7 @@ type Options struct {
 	Entries []string          // nil = the description's
 	Check   Check             // "" = Quick
 	Strict  bool              // refuse a checkpoint with tensors that the model does not use
+	Golden  []string          // folders of recorded cases, for a test in the package
 
 	// Log, if not nil, is told what is under way; Progress the bytes of weights
 	// written so far, and in all.
@@ -63,6 +66,9 @@ func (m *Model) Write(o Options) (*Report, error) {
 		err = opt.Validate()
 	}
 	if err != nil {
+		return nil, err
+	}
+	if opt.Golden, err = o.golden(described); err != nil {
 		return nil, err
 	}
 	if o.Check != Off || o.Binary != "" {
@@ -200,4 +206,42 @@ func install(exe, weights, path string) error {
 		return err
 	}
 	return os.Rename(tmp, path)
+}
+
+// golden checks the recorded cases against the program and returns their folders as
+// the package sees them.
+func (o Options) golden(p *ir.Program) ([]string, error) {
+	if o.Golden != nil && o.Dir == "" {
+		return nil, fmt.Errorf("recorded cases go with a package: give its folder too")
+	}
+	var dirs []string
+	for _, dir := range o.Golden {
+		c, err := cases.Load(dir)
+		if err != nil {
+			return nil, err
+		}
+		c.Close()
+		if c.Task != cases.Recorded {
+			return nil, fmt.Errorf("%s: is a case of task %s, want one of this model: make it with `multiway golden record`", dir, c.Task)
+		}
+		for _, r := range c.Runs {
+			if p.Func(r.Function) == nil {
+				return nil, fmt.Errorf("%s: run %s is of function %s, which the package will not have; record the case again, or build that entry", dir, r.Name, r.Function)
+			}
+		}
+		from, err := filepath.Abs(o.Dir)
+		if err != nil {
+			return nil, err
+		}
+		to, err := filepath.Abs(dir)
+		if err != nil {
+			return nil, err
+		}
+		rel, err := filepath.Rel(from, to)
+		if err != nil {
+			return nil, err
+		}
+		dirs = append(dirs, filepath.ToSlash(rel))
+	}
+	return dirs, nil
 }

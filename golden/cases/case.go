@@ -131,13 +131,25 @@ type Run struct {
 	WeightsDType checkpoint.DType  `json:"weights_dtype"` // f32 if not given; "" without weights
 	Inputs       map[string]string `json:"inputs"`        // logical name to tensor; "file" to a file
 	Outputs      map[string]Output `json:"outputs"`
-	Decode       *Decode           `json:"decode"`
+	Decode       *Decode           `json:"decode,omitempty"`
+
+	// Kind function: which function of a compiled package it calls, and what its inputs
+	// were made of.
+	Function string   `json:"function,omitempty"`
+	Source   []string `json:"source,omitempty"`
 
 	// Kinds preprocess_square and preprocess_crop.
-	Size int       `json:"size"`
-	Mean []float32 `json:"mean"`
-	Std  []float32 `json:"std"`
+	Size int       `json:"size,omitempty"`
+	Mean []float32 `json:"mean,omitempty"`
+	Std  []float32 `json:"std,omitempty"`
 }
+
+// A recorded case is of this task, and its runs are of this kind: it belongs to one
+// compiled model, whose weights are not in the case.
+const (
+	Recorded = "recorded"
+	Function = "function"
+)
 
 // OutputNames lists the outputs sorted.
 func (r *Run) OutputNames() []string {
@@ -411,6 +423,9 @@ func (w *Weights) seeded() (checkpoint.Source, error) {
 func (r *Run) check(weights bool) error {
 	if r.Name == "" || r.Kind == "" {
 		return fmt.Errorf("name is %q and kind is %q, want both", r.Name, r.Kind)
+	}
+	if (r.Kind == Function) != (r.Function != "") {
+		return fmt.Errorf("kind is %q and function is %q, want a function for kind %s and for no other", r.Kind, r.Function, Function)
 	}
 	if weights && r.WeightsDType == "" {
 		r.WeightsDType = checkpoint.F32

@@ -136,8 +136,11 @@ func (g *Guess) task(t Task, labels string) string {
 
 // scalar writes a text as a YAML value, in quotes if it needs them.
 func scalar(s string) string {
-	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./"
-	if strings.Trim(s, plain) == "" && s != "" && strings.ContainsAny(s[:1], "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ/") && strings.Contains(s, ".") {
+	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	// What has a letter first, after any folders, and an extension is no number and no
+	// word of YAML.
+	first := strings.TrimLeft(s, "./")
+	if first != "" && strings.Contains(letters, first[:1]) && strings.Contains(first, ".") && strings.Trim(s, letters+"0123456789_-./") == "" {
 		return s
 	}
 	return strconv.Quote(s)

@@ -1,0 +1,56 @@
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/multiway-go/multiway/codegen/build"
+	"github.com/multiway-go/multiway/golden"
+)
+
+func recordCommand() *cobra.Command {
+	var o golden.RecordOptions
+	var out string
+	c := &cobra.Command{
+		Use:   "record -o DIR [--image FILE]... [--text TEXT]... DESCRIPTION",
+		Short: "Record a regression case of your own model",
+		Long: `record makes a case of a model with your own pictures and texts: every function of the
+model runs on them in the float64 interpreter, and the compiled package in plain Go is
+measured against it. The tolerance is six times the measured error, at least 1e-5.
+
+A package built with --golden gets a test that runs the case at every CPU level:
+
+  multiway golden record -o testdata/golden --image a.png --text "a red bicycle" model.yaml
+  multiway build -o . --golden testdata/golden model.yaml
+  go test .
+
+Functions of a picture and a text take picture i with text i. The interpreter computes
+in float64 and in the plainest way: a large model takes minutes an input.`,
+		Example: `  multiway golden record -o testdata/golden --image a.png --image b.jpg --text "two dogs" model.yaml`,
+		Args:    arguments(1, 1, "a description"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			if out == "" {
+				return fmt.Errorf("give -o DIR, the folder of the case")
+			}
+			m, err := build.Open(args[0])
+			if err != nil {
+				return err
+			}
+			defer m.Close()
+			o.Log = func(format string, args ...any) { fmt.Fprintf(os.Stderr, "multiway: "+format+"\n", args...) }
+			if err := golden.Record(out, m, o); err != nil {
+				return err
+			}
+			fmt.Printf("%s: recorded; build the package with --golden %s, then go test it\n", out, out)
+			return nil
+		},
+	}
+	f := c.Flags()
+	f.StringVarP(&out, "out", "o", "", "folder of the case")
+	f.StringArrayVar(&o.Images, "image", nil, "file of a picture (repeat for more)")
+	f.StringArrayVar(&o.Texts, "text", nil, "a text (repeat for more)")
+	f.StringSliceVar(&o.Entries, "entry", nil, "entries to record (default: the description's)")
+	return c
+}

@@ -1,0 +1,27 @@
+package codegen
+
+import "github.com/dave/jennifer/jen"
+
+// goldenTest writes the test that judges the package by recorded cases.
+func (g *generator) goldenTest() error {
+	f := g.newFile()
+	const casetest = "github.com/multiway-go/multiway/golden/cases/casetest"
+	f.ImportName(casetest, "casetest")
+	var dirs []jen.Code
+	for _, d := range g.opt.Golden {
+		dirs = append(dirs, jen.Line().Lit(d))
+	}
+	open := jen.Id("Package").Dot("New")
+	if g.opt.Weights != Embed {
+		open = jen.Func().Params(jen.Id("opts").Op("...").Qual(rtPath, "Option")).Params(jen.Op("*").Qual(rtPath, "Model"), jen.Error()).Block(
+			jen.Return(jen.Id("Package").Dot("Open").Call(jen.Lit("weights.bin"), jen.Id("opts").Op("..."))),
+		)
+	}
+	f.Comment(`// TestGolden runs recorded cases at every CPU level that this machine has: inputs that
+// were chosen for this model, what a float64 interpreter made of them, and how far
+// float32 may be off. Make them again with: multiway golden record`)
+	f.Func().Id("TestGolden").Params(jen.Id("t").Op("*").Qual("testing", "T")).Block(
+		jen.Qual(casetest, "Run").Call(append([]jen.Code{jen.Id("t"), open}, append(dirs, jen.Line())...)...),
+	)
+	return g.add("golden_test.go", f)
+}

@@ -1,0 +1,278 @@
+package golden
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/multiway-go/multiway/codegen/build"
+	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/pixel/decode"
+	"github.com/multiway-go/multiway/codegen/rt/token"
+	"github.com/multiway-go/multiway/golden/cases"
+	"github.com/multiway-go/multiway/ir"
+	"github.com/multiway-go/multiway/ir/checkpoint"
+)
+
+// RecordOptions say what Record records.
+type RecordOptions struct {
+	Images  []string // files of pictures
+	Texts   []string
+	Entries []string // nil = the description's
+
+	// Log, if not nil, is told what is under way and what is left out.
+	Log func(format string, args ...any)
+}
+
+// The tolerance of a recorded output: atol is slack times the largest error that the
+// compiled package in plain float32 Go was measured to have, at least least; the same
+// as those of the cases made from PyTorch. Levels differ in the order of sums and in
+// fused multiply-adds, which slack allows for.
+const (
+	slack = 6
+	least = 1e-5
+	rtol  = 1e-5
+)
+
+// maxRecorded bounds the runs of a case.
+const maxRecorded = 1 << 10
+
+// input is a picture, a text, or a pair of them.
+type input struct {
+	seq    rt.Seq
+	names  []string          // of what it was made
+	tensor map[string]string // logical name to tensor
+}
+
+// recorder collects a case.
+type recorder struct {
+	m       *build.Model
+	o       RecordOptions
+	side    int
+	pixels  func(path string) ([]float32, error) // nil: the model takes no pictures
+	inputs  []checkpoint.Tensor
+	images  []input
+	texts   []input
+	skipped []string
+}
+
+// Record makes a case of a user's own model in dir: their pictures and texts as inputs
+// of every function, the float64 interpreter's outputs, and tolerances measured on the
+// package compiled to plain Go. Pairs are picture i with text i, starting again with
+// the shorter list. Functions that take something else are left out, and the log says
+// so. The case goes with `multiway build --golden`, and with Check and the description.
+func Record(dir string, m *build.Model, o RecordOptions) error {
+	if o.Log == nil {
+		o.Log = func(string, ...any) {}
+	}
+	if len(o.Images)+len(o.Texts) == 0 {
+		return errors.New("nothing to record: give pictures, texts, or both")
+	}
+	r := &recorder{m: m, o: o}
+	if err := r.read(); err != nil {
+		return err
+	}
+	described, _, err := m.Lower(o.Entries)
+	if err != nil {
+		return err
+	}
+	c := &cases.Case{
+		Name: m.Desc.Name, Family: m.Desc.Family, Task: cases.Recorded,
+		Note: "Recorded by `multiway golden record` from " + filepath.Base(m.Desc.File) + "; its weights are the model's own.",
+	}
+	if c.Family == "" {
+		c.Family = "own"
+	}
+	s := m.Desc.Structure()
+	if c.ConfigJSON, err = json.Marshal(map[string]any{"family": c.Family, "task": c.Task, "dim": m.Desc.Sizes.Dim, "image_size": r.side, "vocab_size": s.Vocab()}); err != nil {
+		return err
+	}
+	plan := map[*ir.Func][]input{}
+	n := 0
+	for _, f := range described.Funcs {
+		in, why := r.inputsOf(f)
+		if why != "" {
+			o.Log("left out %s: %s", f.Name, why)
+			continue
+		}
+		plan[f] = in
+		n += len(in)
+	}
+	if n == 0 {
+		return errors.New("nothing to record: no function of the model takes what was given")
+	}
+	if n > maxRecorded {
+		return fmt.Errorf("%d runs (inputs of all functions), want at most %d; give fewer pictures and texts", n, maxRecorded)
+	}
+	truth, err := r.run(c, described, plan)
+	if err != nil {
+		return err
+	}
+	return cases.Write(dir, c, r.inputs, truth)
+}
+
+// read turns pictures and texts into inputs.
+func (r *recorder) read() error {
+	opt, err := r.m.CodeOptions()
+	if err != nil {
+		return err
+	}
+	if len(r.o.Images) > 0 {
+		if opt.Pixels == nil {
+			return errors.New("the model takes no pictures; leave them out")
+		}
+		r.side = opt.Pixels.Size
+		for i, path := range r.o.Images {
+			img, _, err := decode.File(path, decode.Options{MaxPixels: int64(opt.MaxPixels)})
+			if err != nil {
+				return err
+			}
+			x, err := opt.Pixels.Append(nil, img, nil)
+			if err != nil {
+				return fmt.Errorf("%s: %w", path, err)
+			}
+			name := fmt.Sprintf("image.%d", i)
+			r.inputs = append(r.inputs, checkpoint.Tensor{Name: name, DType: checkpoint.F32, Shape: []int{1, 3, r.side, r.side}, Floats: x})
+			r.images = append(r.images, input{rt.Seq{Image: x}, []string{filepath.Base(path)}, map[string]string{"image": name}})
+		}
+	}
+	if len(r.o.Texts) > 0 {
+		if r.m.Tokenizer == nil {
+			return errors.New("the description has no tokenizer, so texts cannot be recorded; add `tokenizer: FILE`, or leave them out")
+		}
+		tok, err := token.Load(r.m.Tokenizer)
+		if err != nil {
+			return err
+		}
+		for i, text := range r.o.Texts {
+			ids := tok.Encode(text, r.m.Desc.Limits.Text)
+			t := checkpoint.Tensor{Name: fmt.Sprintf("text.%d", i), DType: checkpoint.I64, Shape: []int{1, len(ids)}}
+			for _, id := range ids {
+				t.Ints = append(t.Ints, int64(id))
+			}
+			r.inputs = append(r.inputs, t)
+			r.texts = append(r.texts, input{rt.Seq{IDs: ids}, []string{text}, map[string]string{"text_ids": t.Name}})
+		}
+	}
+	return nil
+}
+
+// inputsOf lists the inputs of a function, or says why there are none.
+func (r *recorder) inputsOf(f *ir.Func) (list []input, why string) {
+	image, text := false, false
+	for _, p := range f.Params {
+		switch {
+		case p.Type.DType == ir.I32:
+			text = true
+		case !image && len(p.Type.Shape) == 3 && p.Type.Elements(0) == int64(3*r.side*r.side):
+			image = true
+		case len(p.Type.Shape) == 3 && r.images == nil:
+			return nil, "no pictures were given"
+		default:
+			return nil, fmt.Sprintf("its input %s: %v is neither a picture nor a text", p.Name, p.Type)
+		}
+	}
+	switch {
+	case image && r.images == nil:
+		return nil, "no pictures were given"
+	case text && r.texts == nil:
+		return nil, "no texts were given"
+	case image && text:
+		for i := range max(len(r.images), len(r.texts)) {
+			a, b := r.images[i%len(r.images)], r.texts[i%len(r.texts)]
+			list = append(list, input{
+				rt.Seq{Image: a.seq.Image, IDs: b.seq.IDs}, slices.Concat(a.names, b.names),
+				map[string]string{"image": a.tensor["image"], "text_ids": b.tensor["text_ids"]},
+			})
+		}
+		return list, ""
+	case image:
+		return r.images, ""
+	case text:
+		return r.texts, ""
+	}
+	return nil, "it takes nothing"
+}
+
+// run fills in the runs and returns the outputs of the interpreter.
+func (r *recorder) run(c *cases.Case, described *ir.Program, plan map[*ir.Func][]input) ([]checkpoint.Tensor, error) {
+	planned, err := r.m.Plan(described)
+	if err != nil {
+		return nil, err
+	}
+	opt, err := r.m.CodeOptions()
+	if err != nil {
+		return nil, err
+	}
+	r.o.Log("compiling to plain Go, to measure its error")
+	e, err := build.NewEngine(planned, opt, "")
+	if err != nil {
+		return nil, err
+	}
+	defer e.Close()
+	proc, err := e.Start("generic")
+	if err != nil {
+		return nil, err
+	}
+	defer proc.Close()
+	var truth []checkpoint.Tensor
+	for _, f := range described.Funcs {
+		worst := map[string]float64{} // error of each output over all inputs
+		first := len(c.Runs)
+		for i, in := range plan[f] {
+			r.o.Log("%s %d of %d: running the float64 interpreter", f.Name, i+1, len(plan[f]))
+			tensors, t := build.Tensors(f, in.seq)
+			want, err := described.Run(f.Name, t, tensors)
+			if err != nil {
+				return nil, err
+			}
+			got, err := proc.Run(f.Name, []rt.Seq{in.seq})
+			if err != nil {
+				return nil, err
+			}
+			run := cases.Run{
+				Name: fmt.Sprintf("%s.%d", f.Name, i), Kind: cases.Function, Function: f.Name, Source: in.names,
+				Inputs: in.tensor, Outputs: map[string]cases.Output{},
+			}
+			for _, o := range got {
+				w := want[o.Name]
+				if w == nil || len(w.F) != len(o.Seqs[0]) {
+					return nil, fmt.Errorf("%s: output %s of the package is not the interpreter's; please report this", f.Name, o.Name)
+				}
+				out := cases.Output{Tensor: run.Name + "." + o.Name, Shape: append([]int{1}, w.Shape...)}
+				for j, x := range w.F {
+					out.MaxAbs = max(out.MaxAbs, math.Abs(x))
+					out.F32vsF64 = max(out.F32vsF64, math.Abs(x-float64(o.Seqs[0][j])))
+				}
+				// Rounding is all that may be wrong here: more would make a case that lies.
+				if bound := build.Tolerance * max(1, out.MaxAbs); !(out.F32vsF64 <= bound) {
+					return nil, fmt.Errorf("%s on %s: output %s of the package is off by %.2g, at most %.2g is rounding; please report this with the description",
+						f.Name, strings.Join(in.names, ", "), o.Name, out.F32vsF64, bound)
+				}
+				worst[o.Name] = max(worst[o.Name], out.F32vsF64)
+				run.Outputs[o.Name] = out
+				truth = append(truth, checkpoint.Tensor{Name: out.Tensor, DType: checkpoint.F32, Shape: out.Shape, Floats: narrow(w.F)})
+			}
+			c.Runs = append(c.Runs, run)
+		}
+		for i := range c.Runs[first:] {
+			for name, o := range c.Runs[first+i].Outputs {
+				o.Atol, o.Rtol = max(least, slack*worst[name]), rtol
+				c.Runs[first+i].Outputs[name] = o
+			}
+		}
+		var errs []string
+		for name, e := range worst {
+			errs = append(errs, fmt.Sprintf("%s %.2g", name, e))
+		}
+		slices.Sort(errs)
+		if errs != nil {
+			r.o.Log("%s: float32 is off by at most %s", f.Name, strings.Join(errs, ", "))
+		}
+	}
+	return truth, nil
+}
