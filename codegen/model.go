@@ -7,6 +7,7 @@ import (
 	"github.com/dave/jennifer/jen"
 
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
+	"github.com/multiway-go/multiway/codegen/rt/token"
 	"github.com/multiway-go/multiway/ir"
 )
 
@@ -139,8 +140,12 @@ func (g *generator) input(f *jen.File) {
 		})
 	}
 	if g.opt.Tokenizer != nil {
+		load := "Load"
+		if token.IsWordPiece(g.opt.Tokenizer) {
+			load = "LoadWordPiece"
+		}
 		d[jen.Id("LoadTokens")] = jen.Func().Params().Params(jen.Qual(tokenPath, "Tokenizer"), jen.Error()).Block(
-			jen.Return(jen.Qual(tokenPath, "Load").Call(jen.Id("vocab"))),
+			jen.Return(jen.Qual(tokenPath, load).Call(jen.Id("vocab"))),
 		)
 	}
 	f.Line().Comment("input says how the model takes pictures and texts.")

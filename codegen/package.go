@@ -39,7 +39,7 @@ type Options struct {
 	Text      int       // longest text in ids
 	Pixels    *pixel.Preprocess
 	MaxPixels int    // largest picture to decode; 0 = the decoder's default
-	Tokenizer []byte // SentencePiece model, nil: none
+	Tokenizer []byte // SentencePiece model or WordPiece vocabulary, nil: none
 	Vectors   []byte // golden vectors as rt/task has them, nil: none
 	Tasks     []Task
 

@@ -41,7 +41,7 @@ func Open(path string) (*Model, error) {
 		if m.Tokenizer, err = readLimited(d.Path(d.Tokenizer), maxTokenizer); err != nil {
 			return nil, fmt.Errorf("%s: tokenizer: %w", path, err)
 		}
-		tok, err := token.Load(m.Tokenizer)
+		tok, err := token.Open(m.Tokenizer)
 		if err != nil {
 			return nil, fmt.Errorf("%s: tokenizer: %s: %w", path, d.Path(d.Tokenizer), err)
 		}

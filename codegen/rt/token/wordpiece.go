@@ -1,0 +1,395 @@
+package token
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"sync"
+	"unicode"
+	"unicode/utf8"
+)
+
+// WordPiece is the tokenizer of BERT's uncased models, which VLMo uses: text is cut
+// into words, and a word into the longest pieces of a vocabulary, from left to right.
+// It is immutable and safe for concurrent use.
+//
+// It does what Hugging Face's BertTokenizer (the Python one, lower-casing) does:
+// control characters and U+FFFD vanish, every character of a Chinese ideograph block is
+// a word, letters lose case and accents, every punctuation mark is a word, a word of
+// more than 100 characters or with a part that no piece covers is [UNK]. The special
+// tokens [CLS], [SEP], [PAD], [UNK] and [MASK] are recognised where the text spells
+// them, in capitals.
+type WordPiece struct {
+	heads, tails map[string]int32 // pieces that begin a word, and that go on, without ##
+	pieces       []string         // by id
+	longest      int              // bytes of a piece at most
+	specials     [numSpecials]int32
+
+	pool sync.Pool // of *words
+}
+
+// The special tokens of a WordPiece vocabulary.
+const (
+	cls = iota
+	sep
+	pad
+	unk
+	mask
+	numSpecials
+)
+
+var specialNames = [numSpecials]string{"[CLS]", "[SEP]", "[PAD]", "[UNK]", "[MASK]"}
+
+const (
+	maxWordRunes   = 100     // of a word that is cut into pieces
+	maxPieceBytes  = 1 << 10 // of a line of a vocabulary
+	maxVocabPieces = 1 << 24
+)
+
+var _ Tokenizer = (*WordPiece)(nil)
+
+// LoadWordPiece reads a vocabulary: UTF-8 text, one piece a line, whose number from 0
+// on is the piece's id; ## starts a piece that goes on a word. The special tokens must be in it,
+// [MASK] may be missing. It keeps nothing of data.
+func LoadWordPiece(data []byte) (*WordPiece, error) {
+	w := &WordPiece{heads: map[string]int32{}, tails: map[string]int32{}}
+	all := string(data)
+	for len(all) > 0 {
+		line, rest, _ := strings.Cut(all, "\n")
+		all = rest
+		line = strings.TrimSuffix(line, "\r")
+		n := len(w.pieces) + 1
+		switch {
+		case n > maxVocabPieces:
+			return nil, fmt.Errorf("vocabulary: more than %d lines", maxVocabPieces)
+		case len(line) > maxPieceBytes:
+			return nil, fmt.Errorf("vocabulary: line %d has %d bytes, want at most %d; want a text of one piece a line, as vocab.txt of bert-base-uncased", n, len(line), maxPieceBytes)
+		case !utf8.ValidString(line):
+			return nil, fmt.Errorf("vocabulary: line %d is not UTF-8; want a text of one piece a line, as vocab.txt of bert-base-uncased", n)
+		}
+		into, piece := w.heads, line
+		if tail, ok := strings.CutPrefix(line, "##"); ok && tail != "" {
+			into, piece = w.tails, tail
+		}
+		if first, twice := into[piece]; twice {
+			return nil, fmt.Errorf("vocabulary: line %d is %q, as line %d; pieces are there once", n, line, first+1)
+		}
+		into[piece] = int32(len(w.pieces))
+		w.pieces = append(w.pieces, line)
+		w.longest = max(w.longest, len(piece))
+	}
+	for i, name := range specialNames {
+		id, ok := w.heads[name]
+		switch {
+		case ok:
+			w.specials[i] = id
+		case i == mask:
+			w.specials[i] = -1
+		default:
+			return nil, fmt.Errorf("vocabulary: %d lines, none of them %s; want the vocab.txt of an uncased BERT model", len(w.pieces), name)
+		}
+	}
+	w.pool.New = func() any { return new(words) }
+	return w, nil
+}
+
+// Vocab returns the number of ids.
+func (w *WordPiece) Vocab() int { return len(w.pieces) }
+
+// Mask returns the id of [MASK], -1 if the vocabulary has none.
+func (w *WordPiece) Mask() int32 { return w.specials[mask] }
+
+// Piece returns the text of an id, ## in front if it goes on a word, and whether there
+// is such an id.
+func (w *WordPiece) Piece(id int32) (string, bool) {
+	if id < 0 || int(id) >= len(w.pieces) {
+		return "", false
+	}
+	return w.pieces[id], true
+}
+
+// Encode returns the ids of text, between [CLS] and [SEP]. The text may be any bytes;
+// those that are not valid UTF-8 are left out.
+//
+// If maxLen > 0, at most max(maxLen, 2) ids are returned: of the ids of the text the
+// first maxLen-2 are kept.
+func (w *WordPiece) Encode(text string, maxLen int) []int32 {
+	return w.AppendEncode(nil, text, maxLen)
+}
+
+// AppendEncode appends to dst what Encode returns, and returns dst. It allocates
+// nothing once dst has room.
+func (w *WordPiece) AppendEncode(dst []int32, text string, maxLen int) []int32 {
+	room := math.MaxInt
+	if maxLen > 0 {
+		room = max(maxLen, 2) - 2
+	}
+	s := w.pool.Get().(*words)
+	s.w, s.ids, s.room = w, append(dst, w.specials[cls]), room
+	s.split(text)
+	dst = append(s.ids, w.specials[sep])
+	s.ids = nil
+	w.pool.Put(s)
+	return dst
+}
+
+// words cuts one text.
+type words struct {
+	w    *WordPiece
+	ids  []int32
+	room int // ids that may still come
+
+	word   [maxWordRunes * utf8.UTFMax]byte
+	n      int                   // bytes of the word under way
+	starts [maxWordRunes + 1]int // of its characters, and its end
+	runes  int                   // of them; more than maxWordRunes: too long
+}
+
+func (s *words) emit(id int32) {
+	if s.room > 0 {
+		s.ids = append(s.ids, id)
+		s.room--
+	}
+}
+
+func (s *words) split(text string) {
+	cased := false // the last letter of this word, marks aside, has case
+	for i := 0; i < len(text) && s.room > 0; {
+		if text[i] == '[' {
+			if id, n := s.w.special(text[i:]); n > 0 {
+				s.end()
+				s.emit(id)
+				cased = false
+				i += n
+				continue
+			}
+		}
+		r, n := utf8.DecodeRuneInString(text[i:])
+		i += n
+		switch {
+		case vanishes(r):
+		case blank(r):
+			s.end()
+			cased = false
+		case ideograph(r):
+			s.end()
+			s.put(r)
+			s.end()
+			cased = false
+		case r < utf8.RuneSelf:
+			if letter(byte(r)) {
+				cased = true
+				r |= 0x20
+			} else if !ignorable(r) {
+				cased = false
+			}
+			s.add(r)
+		default:
+			low := unicode.ToLower(r)
+			if r == 'Σ' && cased && !followed(text[i:]) {
+				low = 'ς' // as Python lower-cases the last letter of a word
+			}
+			if !ignorable(r) {
+				cased = hasCase(r)
+			}
+			s.put(low)
+		}
+	}
+	s.end()
+}
+
+func letter(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }
+
+// special returns the special token that text starts with, and its length.
+func (w *WordPiece) special(text string) (id int32, n int) {
+	for i, name := range specialNames {
+		if w.specials[i] >= 0 && strings.HasPrefix(text, name) {
+			return w.specials[i], len(name)
+		}
+	}
+	return 0, 0
+}
+
+// Syllables of Hangul are decomposed by arithmetic.
+const (
+	hangulFirst, hangulLast    = 0xAC00, 0xD7A3
+	jamoLead, jamoVowel        = 0x1100, 0x1161
+	jamoTail, vowels, trailing = 0x11A7, 21, 28
+)
+
+// put adds the letters of r, which has no case, without its marks.
+func (s *words) put(r rune) {
+	if hangulFirst <= r && r <= hangulLast {
+		r -= hangulFirst
+		s.add(jamoLead + r/(vowels*trailing))
+		s.add(jamoVowel + r/trailing%vowels)
+		if t := r % trailing; t > 0 {
+			s.add(jamoTail + t)
+		}
+		return
+	}
+	if d, ok := decompositions()[r]; ok {
+		for _, r := range d {
+			s.add(r)
+		}
+		return
+	}
+	if !unicode.Is(unicode.Mn, r) {
+		s.add(r)
+	}
+}
+
+// add adds one character to the word. Punctuation is a word of its own.
+func (s *words) add(r rune) {
+	if punctuation(r) {
+		s.end()
+		s.push(r)
+		s.end()
+		return
+	}
+	s.push(r)
+}
+
+func (s *words) push(r rune) {
+	if s.runes < maxWordRunes {
+		s.starts[s.runes] = s.n
+		s.n += utf8.EncodeRune(s.word[s.n:], r)
+		s.starts[s.runes+1] = s.n
+	}
+	s.runes = min(s.runes, maxWordRunes) + 1
+}
+
+// end cuts the word into pieces. If a part has none, the whole is unknown.
+func (s *words) end() {
+	runes := s.runes
+	s.runes, s.n = 0, 0
+	if runes == 0 {
+		return
+	}
+	from, room := len(s.ids), s.room
+	for at := 0; at < runes; {
+		id, end := int32(0), at
+		if runes <= maxWordRunes {
+			pieces := s.w.heads
+			if at > 0 {
+				pieces = s.w.tails
+			}
+			for end = runes; end > at; end-- {
+				part := s.word[s.starts[at]:s.starts[end]]
+				if len(part) > s.w.longest {
+					continue
+				}
+				var ok bool
+				if id, ok = pieces[string(part)]; ok {
+					break
+				}
+			}
+		}
+		if end == at {
+			s.ids, s.room = s.ids[:from], room
+			s.emit(s.w.specials[unk])
+			return
+		}
+		s.emit(id)
+		at = end
+	}
+}
+
+// decompositions maps characters to the letters that they are made of.
+var decompositions = sync.OnceValue(func() map[rune]string {
+	m := make(map[rune]string, 2048)
+	for group := range strings.FieldsSeq(decomposed) {
+		to, from, _ := strings.Cut(group, ":")
+		for _, r := range from {
+			m[r] = to
+		}
+	}
+	return m
+})
+
+// vanishes reports whether r is left out: U+0000, U+FFFD, which also stands for bytes
+// that are not UTF-8, and what Unicode calls other, but for tab and line ends.
+func vanishes(r rune) bool {
+	switch {
+	case r == '\t' || r == '\n' || r == '\r':
+		return false
+	case r < 0x7f:
+		return r < ' '
+	case r == utf8.RuneError || unicode.Is(unicode.C, r):
+		return true
+	}
+	return !unicode.In(r, unicode.L, unicode.M, unicode.N, unicode.P, unicode.S, unicode.Z)
+}
+
+// blank reports whether r ends a word and is none.
+func blank(r rune) bool {
+	return r == ' ' || r == '\t' || r == '\n' || r == '\r' || r >= utf8.RuneSelf && unicode.Is(unicode.Z, r)
+}
+
+// ideograph reports whether r is in a block of Chinese ideographs.
+func ideograph(r rune) bool {
+	return r >= 0x3400 && (r <= 0x4DBF || 0x4E00 <= r && r <= 0x9FFF || 0xF900 <= r && r <= 0xFAFF ||
+		0x20000 <= r && r <= 0x2A6DF || 0x2A700 <= r && r <= 0x2B73F || 0x2B740 <= r && r <= 0x2B81F ||
+		0x2B820 <= r && r <= 0x2CEAF || 0x2F800 <= r && r <= 0x2FA1F)
+}
+
+// punctuation reports whether r is a word of its own: all of ASCII that is no letter,
+// digit or space, and what Unicode calls punctuation.
+func punctuation(r rune) bool {
+	if r < 0x7f {
+		return r > ' ' && !letter(byte(r)) && (r < '0' || r > '9')
+	}
+	return unicode.Is(unicode.P, r)
+}
+
+// hasCase reports whether r is a letter with case.
+func hasCase(r rune) bool {
+	return unicode.In(r, unicode.Lu, unicode.Ll, unicode.Lt, unicode.Other_Lowercase, unicode.Other_Uppercase)
+}
+
+// ignorable reports whether r does not matter for where the letters of a word end.
+func ignorable(r rune) bool {
+	return strings.ContainsRune("'.:·\u0387\u055f\u05f4\u2018\u2019\u2024\u2027\ufe13\ufe52\ufe55\uff07\uff0e\uff1a", r) ||
+		unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf, unicode.Lm, unicode.Sk)
+}
+
+// followed reports whether a letter with case comes before the end of the word, which
+// text goes on with.
+func followed(text string) bool {
+	for _, r := range text {
+		switch {
+		case vanishes(r):
+		case blank(r) || ideograph(r):
+			return false
+		case !ignorable(r):
+			return hasCase(r)
+		}
+	}
+	return false
+}
+
+// Open reads a tokenizer file of either kind: a SentencePiece model (see Load) or a
+// vocabulary of pieces (see LoadWordPiece).
+func Open(data []byte) (Tokenizer, error) {
+	if IsWordPiece(data) {
+		return LoadWordPiece(data)
+	}
+	return Load(data)
+}
+
+// IsWordPiece reports whether data looks like a vocabulary for LoadWordPiece: it starts
+// with text, which a SentencePiece model never does.
+func IsWordPiece(data []byte) bool {
+	head := data[:min(len(data), 1<<10)]
+	for len(head) > 0 {
+		r, n := utf8.DecodeRune(head)
+		switch {
+		case r == utf8.RuneError && n == 1:
+			return len(head) < utf8.UTFMax && len(data) > 1<<10 // cut in the middle of a character
+		case r < ' ' && r != '\n' && r != '\r' && r != '\t':
+			return false
+		}
+		head = head[n:]
+	}
+	return len(data) > 0
+}

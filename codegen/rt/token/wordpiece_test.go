@@ -1,0 +1,190 @@
+package token
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func wordPieceFile(t testing.TB) []byte {
+	t.Helper()
+	data, err := os.ReadFile("testdata/wordpiece.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+func loadWordPiece(t testing.TB) *WordPiece {
+	t.Helper()
+	w, err := LoadWordPiece(wordPieceFile(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// TestWordPieceFixtures compares with ids from an independent implementation of BERT's
+// tokenizer in Python, over texts in many scripts.
+func TestWordPieceFixtures(t *testing.T) {
+	w := loadWordPiece(t)
+	f, err := os.Open("testdata/wordpiece.jsonl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	n := 0
+	for sc := bufio.NewScanner(f); sc.Scan(); n++ {
+		var c struct {
+			Text string
+			IDs  []int32
+		}
+		if err := json.Unmarshal(sc.Bytes(), &c); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(c.IDs, w.Encode(c.Text, 0)); diff != "" {
+			t.Errorf("%q (-want +got):\n%s", c.Text, diff)
+		}
+		for _, most := range []int{1, 2, 3, 7} {
+			got := w.Encode(c.Text, most)
+			want := c.IDs
+			if keep := max(most, 2); len(want) > keep {
+				want = append(want[:keep-1:keep-1], want[len(want)-1])
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("%q, at most %d (-want +got):\n%s", c.Text, most, diff)
+			}
+		}
+	}
+	if n < 200 {
+		t.Errorf("%d fixtures", n)
+	}
+}
+
+func TestWordPiece(t *testing.T) {
+	const vocab = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nun\n##aff\n##able\n##a\na\n!\n中\nς\nσ\nα\n##ς\n##σ\n"
+	w, err := LoadWordPiece([]byte(strings.ReplaceAll(vocab, "\n", "\r\n")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w.Vocab() != 17 || w.Mask() != 4 {
+		t.Errorf("%d ids, mask %d", w.Vocab(), w.Mask())
+	}
+	for _, tt := range []struct{ text, want string }{
+		{"unaffable", "[CLS] un ##aff ##able [SEP]"},
+		{"Unáffable!a", "[CLS] un ##aff ##able ! a [SEP]"},
+		{"unaffablex a", "[CLS] [UNK] a [SEP]"},
+		{"", "[CLS] [SEP]"},
+		{"a中a", "[CLS] a 中 a [SEP]"},
+		{"a[MASK]a [mask]", "[CLS] a [MASK] a [UNK] [UNK] [UNK] [SEP]"},
+		{"a\x00\xffa \u200b", "[CLS] a ##a [SEP]"},
+		{"ΑΣ ΑΣΑ Σ", "[CLS] α ##ς [UNK] σ [SEP]"},
+		{strings.Repeat("a", 100), "[CLS] a" + strings.Repeat(" ##a", 99) + " [SEP]"},
+		{strings.Repeat("a", 101), "[CLS] [UNK] [SEP]"},
+	} {
+		var got []string
+		for _, id := range w.Encode(tt.text, 0) {
+			p, ok := w.Piece(id)
+			if !ok {
+				t.Errorf("%q: no piece %d", tt.text, id)
+			}
+			got = append(got, p)
+		}
+		if got := strings.Join(got, " "); got != tt.want {
+			t.Errorf("%q\ngot  %s\nwant %s", tt.text, got, tt.want)
+		}
+	}
+}
+
+func TestLoadWordPieceErrors(t *testing.T) {
+	const head = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n"
+	for _, tt := range []struct{ name, data, want string }{
+		{"empty", "", "vocabulary: 0 lines, none of them [CLS]; want the vocab.txt of an uncased BERT model"},
+		{"no special token", "[PAD]\n[CLS]\n[SEP]\na\n", "vocabulary: 4 lines, none of them [UNK]; want the vocab.txt of an uncased BERT model"},
+		{"twice", head + "a\nb\na\n", `vocabulary: line 7 is "a", as line 5; pieces are there once`},
+		{"not UTF-8", head + "\xff\n", "vocabulary: line 5 is not UTF-8; want a text of one piece a line, as vocab.txt of bert-base-uncased"},
+		{"long line", head + strings.Repeat("a", 2000), "vocabulary: line 5 has 2000 bytes, want at most 1024; want a text of one piece a line, as vocab.txt of bert-base-uncased"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if _, err := LoadWordPiece([]byte(tt.data)); err == nil || err.Error() != tt.want {
+				t.Errorf("got  %v\nwant %s", err, tt.want)
+			}
+		})
+	}
+}
+
+// TestOpen tells the two kinds of files apart.
+func TestOpen(t *testing.T) {
+	for name, want := range map[string]bool{"WordPiece": true, "SentencePiece": false} {
+		data := wordPieceFile(t)
+		if !want {
+			data = read(t, "tokenizer-data/own-small.model")
+		}
+		if got := IsWordPiece(data); got != want {
+			t.Errorf("%s: IsWordPiece is %v", name, got)
+		}
+		tok, err := Open(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, got := tok.(*WordPiece); got != want {
+			t.Errorf("%s: opened as %T", name, tok)
+		}
+	}
+	if IsWordPiece([]byte{10, 14, 10, 5}) || IsWordPiece(nil) {
+		t.Error("binary data and no data are no vocabulary")
+	}
+	if !IsWordPiece([]byte(strings.Repeat("é", 1<<10))) {
+		t.Error("a character on the border of what is looked at")
+	}
+}
+
+func TestWordPieceDoesNotAllocate(t *testing.T) {
+	w := loadWordPiece(t)
+	dst := make([]int32, 0, 256)
+	text := "A Photo of a rëd car, 한국 中文 — " + strings.Repeat("x", 200)
+	if n := testing.AllocsPerRun(100, func() { dst = w.AppendEncode(dst[:0], text, 0) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func FuzzWordPiece(f *testing.F) {
+	w, err := LoadWordPiece(wordPieceFile(f))
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, s := range []string{"", "a photo", "[SEP][MASK]ΑΣ'Σ", "\xff\x00é\u0301中", strings.Repeat("a!", 50)} {
+		f.Add(s, 8)
+	}
+	f.Fuzz(func(t *testing.T, text string, most int) {
+		ids := w.Encode(text, most)
+		if len(ids) < 2 || most > 0 && len(ids) > max(most, 2) || ids[0] != w.specials[cls] || ids[len(ids)-1] != w.specials[sep] {
+			t.Fatalf("ids %v", ids)
+		}
+		for _, id := range ids {
+			if id < 0 || int(id) >= w.Vocab() {
+				t.Fatalf("id %d of %d", id, w.Vocab())
+			}
+		}
+	})
+}
+
+func FuzzLoadWordPiece(f *testing.F) {
+	f.Add([]byte("[PAD]\n[UNK]\n[CLS]\n[SEP]\na\n##a"))
+	f.Add([]byte("[CLS]\r\n\n##\n##x"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		w, err := LoadWordPiece(data)
+		if err != nil {
+			return
+		}
+		if n := bytes.Count(data, []byte("\n")); w.Vocab() < n || w.Vocab() > n+1 {
+			t.Fatalf("%d pieces of %d lines", w.Vocab(), n)
+		}
+		w.Encode("a aaé", 0)
+	})
+}
