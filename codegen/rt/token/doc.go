@@ -9,14 +9,16 @@
 //   - An id is a row of the model's embedding table. The numbering is that of
 //     XLM-RoBERTa and BEiT-3: <s> 0, <pad> 1, </s> 2, <unk> 3, then every
 //     SentencePiece id plus one, and <mask> after the last piece.
-//   - A [Tokenizer] is what the rest of the runtime asks for; Unigram is one.
+//   - A [WordPiece] is the tokenizer of BERT's uncased models and VLMo: a text file of
+//     pieces, of which each word takes the longest. Its ids are the file's lines.
+//   - A [Tokenizer] is what the rest of the runtime asks for; both are one.
 //
 // For example, with a model file read into data:
 //
 //	u, err := token.Load(data)
 //	ids := u.Encode("a photo of a red car", 64) // [0 70 42 23 70 82 65 2]
 //
-// Results equal those of Google's library id for id, on any bytes: text is
+// Results of Unigram equal those of Google's library id for id, on any bytes: text is
 // normalised with the model's own rules, an invalid UTF-8 byte counts as
 // U+FFFD, and scores are added and compared with the same roundings, since a
 // near-tie decides which pieces win.

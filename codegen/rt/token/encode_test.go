@@ -330,6 +330,50 @@ func TestUndecided(t *testing.T) {
 // memory is what s holds apart from its results, in bytes.
 func (s *splitter) memory() int { return cap(s.norm) + 12*cap(s.best) + 4*cap(s.path) }
 
+// TestSpecials spells special tokens in texts: what Hugging Face's XLM-R tokenizer does
+// with them, and what Plain does.
+func TestSpecials(t *testing.T) {
+	u := load(t, read(t, "tokenizer-data/own-small.model"))
+	ids := func(text string) []int32 {
+		x := u.Plain().Encode(text, 0)
+		return x[1 : len(x)-1]
+	}
+	join := func(parts ...[]int32) []int32 {
+		return append(slices.Concat(append([][]int32{{BOS}}, parts...)...), EOS)
+	}
+	mask := []int32{u.Mask()}
+	for _, c := range []struct {
+		text string
+		want []int32
+	}{
+		{"<s></s><pad><unk><mask>", join([]int32{BOS, EOS, Pad, Unk}, mask)},
+		{"a photo <mask> a car", join(ids("a photo"), mask, ids("a car"))},
+		{"a photo<mask>a car", join(ids("a photo"), mask, ids("a car"))},
+		{"a \t\u00a0<mask>", join(ids("a"), mask)},
+		{" <mask> ", join(mask)},
+		{"red</s>car", join(ids("red"), []int32{EOS}, ids("car"))},
+		{"\u4e9c<unk>\u4e9c", join(ids("\u4e9c"), []int32{Unk}, ids("\u4e9c"))},
+		{"<MASK> <s < s> </ s>", join(ids("<MASK> <s < s> </ s>"))},
+		{"<<s>>", join(ids("<"), []int32{BOS}, ids(">"))},
+	} {
+		if diff := cmp.Diff(c.want, u.Encode(c.text, 0)); diff != "" {
+			t.Errorf("%q (-want +got):\n%s", c.text, diff)
+		}
+		for n := 1; n <= len(c.want); n++ {
+			want := c.want
+			if keep := max(n, 2); len(want) > keep {
+				want = append(want[:keep-1:keep-1], EOS)
+			}
+			if diff := cmp.Diff(want, u.Encode(c.text, n)); diff != "" {
+				t.Errorf("%q, at most %d (-want +got):\n%s", c.text, n, diff)
+			}
+		}
+	}
+	if v := u.Plain().Vocab(); v != u.Vocab() {
+		t.Errorf("Plain has %d ids, want %d", v, u.Vocab())
+	}
+}
+
 func TestConcurrent(t *testing.T) {
 	u := load(t, read(t, "tokenizer-data/own-small.model"))
 	cases := spCases(t, read(t, "tokenizer-data/own-small.jsonl"))
@@ -337,7 +381,7 @@ func TestConcurrent(t *testing.T) {
 	for range 4 {
 		wg.Go(func() {
 			for _, c := range cases {
-				if diff := cmp.Diff(c.XLMR, u.Encode(string(c.Text), 0)); diff != "" {
+				if diff := cmp.Diff(c.XLMR, u.Plain().Encode(string(c.Text), 0)); diff != "" {
 					t.Errorf("Encode(%q) (-want +got):\n%s", c.Text, diff)
 				}
 			}

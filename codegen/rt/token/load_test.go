@@ -204,6 +204,21 @@ func FuzzLoad(f *testing.F) {
 	})
 }
 
+// The copy of beit3.spm that circulates is refused by name, wherever its cut falls.
+func TestCutCopy(t *testing.T) {
+	data := bigVocabulary(64000).bytes()
+	if len(data) <= circulating {
+		t.Fatalf("%d bytes are no model to cut", len(data))
+	}
+	_, err := Load(data[:circulating])
+	if err == nil || !strings.Contains(err.Error(), "cut off") || !strings.Contains(err.Error(), "beit3.spm") || !strings.Contains(err.Error(), "768 KiB") {
+		t.Errorf("got %v", err)
+	}
+	if _, err = Load(data[:circulating-1]); err == nil || strings.Contains(err.Error(), "beit3.spm") {
+		t.Errorf("a byte less: got %v", err)
+	}
+}
+
 func BenchmarkLoad(b *testing.B) {
 	for _, c := range []struct {
 		name string

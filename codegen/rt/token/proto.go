@@ -98,6 +98,9 @@ func parseModel(data []byte) (*model, error) {
 	switch {
 	case errors.Is(s.err, errCut) && len(m.pieces) == 0:
 		return nil, fmt.Errorf("not a SentencePiece model, or one cut off in its first piece: %w", s.err)
+	case (errors.Is(s.err, errCut) || s.err == nil && !normaliser) && len(data) == circulating:
+		return nil, fmt.Errorf("the SentencePiece model is cut off after %d pieces at exactly 768 KiB: this is the broken copy of beit3.spm that circulates; get the whole file from the BEiT-3 repository's own link",
+			len(m.pieces))
 	case errors.Is(s.err, errCut):
 		return nil, fmt.Errorf("the SentencePiece model is cut off after %d pieces and %d bytes: %w; copy the file again",
 			len(m.pieces), len(data), s.err)
@@ -202,6 +205,9 @@ const (
 	chunked = 2
 	fixed32 = 5
 )
+
+// circulating is the size of the copy of beit3.spm that circulates, cut off.
+const circulating = 768 << 10
 
 // errCut marks a message that ends inside a field.
 var errCut = errors.New("cut off")

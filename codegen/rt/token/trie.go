@@ -26,7 +26,7 @@ type trie struct {
 
 // newTrie builds the trie of the pieces ids[...], which must be above 0.
 func newTrie(pieces []piece, ids []int32) (*trie, error) {
-	log := bits.Len(uint(4 * len(ids)))
+	log := bits.Len(uint(8 * len(ids)))
 	t := &trie{edges: make([]uint64, 1<<log), shift: uint(32 - log), nodes: uint32(len(pieces)), pieces: uint32(len(pieces))}
 	// Shorter pieces go first. Then the end of a piece is always a new node,
 	// which is free to take the piece's number.

@@ -5,6 +5,7 @@ import (
 	"math"
 	"strings"
 	"sync"
+	"unicode"
 )
 
 // Unigram is a SentencePiece Unigram model. It is immutable and safe for
@@ -126,13 +127,17 @@ func (m *model) checkIDs() error {
 // Vocab returns the number of ids: the pieces, <pad> and <mask>.
 func (u *Unigram) Vocab() int { return len(u.ends) + 2 }
 
-// Mask returns the id of <mask>, the last one. Encode never produces it.
+// Mask returns the id of <mask>, the last one.
 func (u *Unigram) Mask() int32 { return int32(len(u.ends)) + 1 }
 
 // Encode returns the ids of text, between [BOS] and [EOS]. The text may be any
-// bytes; one that is not part of valid UTF-8 counts as U+FFFD. Text that spells
-// a special piece, such as "</s>", is split like any other text. The ids of an
-// empty text are [0 2].
+// bytes; one that is not part of valid UTF-8 counts as U+FFFD. The ids of an empty text
+// are [0 2].
+//
+// As in Hugging Face's XLM-R tokenizer, a text that spells <s>, <pad>, </s>, <unk> or
+// <mask> gives that id, and what stands before and after it is split as if it were a
+// text of its own; spaces before <mask> are dropped. Where this is not wanted, because
+// texts come from strangers, say, use [Unigram.Plain].
 //
 // If maxLen > 0, at most max(maxLen, 2) ids are returned: of the ids of the
 // text the first maxLen-2 are kept, which is what BEiT-3 does.
@@ -153,12 +158,77 @@ func (u *Unigram) AppendEncode(dst []int32, text string, maxLen int) []int32 {
 	if maxLen > 0 {
 		room = max(maxLen, 2) - 2
 	}
+	return u.appendEncode(dst, text, room, true)
+}
+
+// Plain returns the tokenizer that splits the names of special tokens like any other
+// text, as SentencePiece itself does.
+func (u *Unigram) Plain() Tokenizer { return plain{u} }
+
+type plain struct{ u *Unigram }
+
+func (p plain) Vocab() int { return p.u.Vocab() }
+
+func (p plain) Encode(text string, maxLen int) []int32 { return p.AppendEncode(nil, text, maxLen) }
+
+func (p plain) AppendEncode(dst []int32, text string, maxLen int) []int32 {
+	room := math.MaxInt
+	if maxLen > 0 {
+		room = max(maxLen, 2) - 2
+	}
+	return p.u.appendEncode(dst, text, room, false)
+}
+
+// appendEncode appends the start, at most room ids of text, and the end. special says
+// whether names of special tokens in the text are those tokens.
+func (u *Unigram) appendEncode(dst []int32, text string, room int, special bool) []int32 {
 	s := u.pool.Get().(*splitter)
 	s.ids, s.room, s.keep = append(dst, BOS), room, false
-	s.split(u, text)
+	for special && s.room > 0 {
+		at, n, id := u.special(text)
+		if n == 0 {
+			break
+		}
+		before := text[:at]
+		if id == u.Mask() {
+			before = strings.TrimRightFunc(before, unicode.IsSpace)
+		}
+		if before != "" {
+			s.split(u, before)
+		}
+		if s.room > 0 {
+			s.ids = append(s.ids, id)
+			s.room--
+		}
+		text = text[at+n:]
+	}
+	if text != "" && s.room > 0 {
+		s.split(u, text)
+	}
 	dst = append(s.ids, EOS)
 	u.release(s)
 	return dst
+}
+
+// special finds the first name of a special token in text: where it is, its length (0
+// for none) and its id.
+func (u *Unigram) special(text string) (at, n int, id int32) {
+	for {
+		i := strings.IndexByte(text[at:], '<')
+		if i < 0 {
+			return 0, 0, 0
+		}
+		at += i
+		for id, name := range [...]string{BOS: "<s>", Pad: "<pad>", EOS: "</s>", Unk: "<unk>"} {
+			if strings.HasPrefix(text[at:], name) {
+				return at, len(name), int32(id)
+			}
+		}
+		if strings.HasPrefix(text[at:], "<mask>") {
+			return at, len("<mask>"), u.Mask()
+		}
+		at++
+	}
 }
 
 // Pieces returns the pieces of text, without start and end. A run of
