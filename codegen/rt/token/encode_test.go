@@ -96,7 +96,7 @@ func simple(u *Unigram, text string) ([]int32, []string) {
 // simple.
 func checkEncode(t *testing.T, u *Unigram, text string, maxLen int) {
 	t.Helper()
-	all := u.Encode(text, 0)
+	all := u.Plain().Encode(text, 0)
 	pieces := u.Pieces(text)
 	if len(u.kinds)*len(text) < 1<<22 {
 		ids, want := simple(u, text)
@@ -119,7 +119,7 @@ func checkEncode(t *testing.T, u *Unigram, text string, maxLen int) {
 	if len(all) > maxLen {
 		want = append(all[:maxLen-1:maxLen-1], EOS)
 	}
-	if diff := cmp.Diff(want, u.Encode(text, maxLen)); diff != "" {
+	if diff := cmp.Diff(want, u.Plain().Encode(text, maxLen)); diff != "" {
 		t.Fatalf("Encode(%.100q, %d) (-want +got):\n%s", text, maxLen, diff)
 	}
 	u.Decode(all)
