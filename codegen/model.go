@@ -297,7 +297,12 @@ func lines(text string) string {
 func outputs(f *ir.Func) string {
 	var s []string
 	for _, r := range f.Results {
-		s = append(s, r.Name+" "+r.Type.String())
+		if r.Op != ir.OpStore {
+			s = append(s, r.Name+" "+r.Type.String())
+		}
+	}
+	if s == nil {
+		return "none, but its state"
 	}
 	return strings.Join(s, ", ")
 }

@@ -234,6 +234,12 @@ func (e *entry) descriptor() (jen.Code, error) {
 	for _, p := range f.Params {
 		if p.Type.DType == ir.I32 {
 			d[jen.Id("Text")] = jen.True()
+			if rows := p.Type.Rows(); !rows.T {
+				d[jen.Id("IDs")] = jen.Lit(rows.C)
+			}
+			continue
+		}
+		if p.State {
 			continue
 		}
 		if rows := p.Type.Rows(); rows.T {
@@ -264,7 +270,13 @@ func (e *entry) descriptor() (jen.Code, error) {
 	}
 	d[jen.Id("Fixed")] = jen.Lit(fixed)
 	var outs []jen.Code
+	if err := e.slots(d); err != nil {
+		return nil, err
+	}
 	for _, v := range f.Results {
+		if v.Op == ir.OpStore {
+			continue
+		}
 		if _, ok := e.home[v]; ok && v.Op != ir.OpConcat {
 			return nil, fmt.Errorf("%s: result %s is a view of another value; plan has to copy it", f.Name, v.Name)
 		}
@@ -280,6 +292,44 @@ func (e *entry) descriptor() (jen.Code, error) {
 	name := e.g.funcName(f)
 	return jen.Commentf("%s describes function %s.", name, f.Name).Line().
 		Var().Id(name).Op("=").Qual(rtPath, "Func").Values(d), nil
+}
+
+// slots writes the states of the function: what it reads, or else begins.
+func (e *entry) slots(d jen.Dict) error {
+	f := e.f
+	list := func(n int, slot func(i int) (rows, cols int)) jen.Code {
+		return jen.Index().Qual(rtPath, "Slot").ValuesFunc(func(g *jen.Group) {
+			for i := range n {
+				rows, cols := slot(i)
+				g.Line().Values(jen.Dict{jen.Id("Rows"): jen.Lit(rows), jen.Id("Cols"): jen.Lit(cols)})
+			}
+			g.Line()
+		})
+	}
+	stores := map[int]*ir.Value{}
+	for _, v := range f.Values {
+		if v.Op == ir.OpStore {
+			stores[v.Attrs.Int("slot", 0)] = v
+		}
+	}
+	states := f.States()
+	n := max(len(states), len(stores))
+	for i := range n {
+		if stores[i] == nil || len(states) > 0 && len(states) != n {
+			return fmt.Errorf("%s: %d states and %d stores; want a store for every state, slots from 0 on", f.Name, len(states), len(stores))
+		}
+		if len(states) > 0 && !states[i].Type.Rows().T {
+			return fmt.Errorf("%s: state %s: %s has no row a word; want C+T rows", f.Name, states[i].Name, states[i].Type)
+		}
+	}
+	width := func(i int) int { return width(stores[i].Args[0]) }
+	switch {
+	case len(states) > 0:
+		d[jen.Id("States")] = list(n, func(i int) (int, int) { return states[i].Type.Rows().C, width(i) })
+	case n > 0:
+		d[jen.Id("Stores")] = list(n, func(i int) (int, int) { return stores[i].Type.Rows().C, width(i) })
+	}
+	return nil
 }
 
 // weightsFile writes the descriptors: where each op's weights are in the blob.

@@ -2,6 +2,7 @@ package codegen
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/dave/jennifer/jen"
 
@@ -62,11 +63,26 @@ var steps = map[*ir.Op]func(e *entry, v *ir.Value) (jen.Code, error){
 	ir.OpL2Norm: func(e *entry, v *ir.Value) (jen.Code, error) {
 		return e.call("L2Norm", v, e.mat(v.Args[0]), jen.Lit(v.Attrs.Float("floor", 0))), nil
 	},
-	ir.OpGelu: func(e *entry, v *ir.Value) (jen.Code, error) { return e.call("Gelu", v, e.mat(v.Args[0])), nil },
-	ir.OpTanh: func(e *entry, v *ir.Value) (jen.Code, error) { return e.call("Tanh", v, e.mat(v.Args[0])), nil },
+	ir.OpGelu:  func(e *entry, v *ir.Value) (jen.Code, error) { return e.call("Gelu", v, e.mat(v.Args[0])), nil },
+	ir.OpStore: keep,
+	ir.OpTanh:  func(e *entry, v *ir.Value) (jen.Code, error) { return e.call("Tanh", v, e.mat(v.Args[0])), nil },
 	ir.OpAdd: func(e *entry, v *ir.Value) (jen.Code, error) {
 		return e.call("Add", v, e.mat(v.Args[0]), e.mat(v.Args[1])), nil
 	},
+}
+
+// keep writes what a state gets: its first rows in a function without states, else the
+// row of a word.
+func keep(e *entry, v *ir.Value) (jen.Code, error) {
+	x, n := v.Args[0], v.Attrs.Int("rows", 0)
+	method := "StoreWord"
+	switch whole := x.Type.Rows() == ir.C(n); {
+	case len(e.f.States()) == 0 && whole:
+		method = "StoreFixed"
+	case len(e.f.States()) == 0 || n != 1:
+		return nil, fmt.Errorf("the runtime stores all rows where a state begins, then one a word; got %d of %v", n, x.Type.Rows())
+	}
+	return jen.Id("e").Dot(method).Call(e.mat(x), jen.Lit(v.Attrs.Int("slot", 0))), nil
 }
 
 // call writes e.Method(dst, args...).
@@ -84,13 +100,13 @@ func embedPatches(e *entry, v *ir.Value) (jen.Code, error) {
 }
 
 func embedText(e *entry, v *ir.Value) (jen.Code, error) {
-	d, err := e.g.embed(v.Bundle)
+	d, err := e.g.embed(v.Bundle, v.Attrs.Dim("pos"))
 	return e.call("EmbedText", v, d), err
 }
 
 func qkv(e *entry, v *ir.Value) (jen.Code, error) {
 	x := v.Args[0]
-	n, err := e.g.norm(v.Bundle+".ln", x.Type.Cols(), v.Attrs.Float("eps", 0))
+	n, err := e.g.optionalNorm(v, v.Bundle+".ln", x.Type.Cols(), "eps")
 	if err != nil {
 		return nil, err
 	}
@@ -103,8 +119,12 @@ func attention(method string) func(e *entry, v *ir.Value) (jen.Code, error) {
 		heads := v.Attrs.Int("heads", 1)
 		d := v.Type.Cols() / heads
 		keys := v.Args[len(v.Args)-1]
-		var args []jen.Code
+		var args, slot []jen.Code
 		for _, a := range v.Args {
+			if a.State {
+				slot = append(slot, jen.Lit(slices.Index(e.f.States(), a)))
+				continue
+			}
 			args = append(args, e.mat(a))
 		}
 		dict := jen.Dict{
@@ -124,8 +144,29 @@ func attention(method string) func(e *entry, v *ir.Value) (jen.Code, error) {
 			dict[jen.Id("At")] = jen.Lit(place.C)
 			dict[jen.Id("Bias")] = e.g.relBias(v.Bundle, keys.Type.Rows(), heads)
 		}
+		if prefix, ok := v.Attrs.Get("prefix"); ok {
+			name += ".prefix"
+			dict[jen.Id("Mask")] = jen.Op("&").Qual(rtPath, "Mask").Values(jen.Dict{
+				jen.Id("Prefix"): jen.Qual(rtPath, "Section").Values(sectionFields(prefix.Dim)),
+				jen.Id("At"):     jen.Qual(rtPath, "Section").Values(sectionFields(v.Attrs.Dim("at"))),
+			})
+		}
 		desc := e.g.describe("Attention", name, dict)
-		return e.call(method, v, append(args, desc, e.g.sections(e.sections[keys]))...), nil
+		method, secs := method, []jen.Code{e.g.sections(e.sections[keys])}
+		if queries := v.Args[0]; v.Op == ir.OpCrossAttention {
+			switch {
+			case len(slot) == 1 && len(args) == 2 && v.Args[1].State:
+				method = "StateAttention"
+			case slot != nil || len(args) != 2:
+				return nil, fmt.Errorf("keys and values are joined from %d; the runtime reads those of one value, after those of one state if there is one", len(v.Args)-1)
+			case v.Args[0].Type.Rows() != ir.C(1):
+				method = "QueryAttention"
+			}
+			if method != "CrossAttention" {
+				secs = append([]jen.Code{e.g.sections(e.sections[queries])}, secs...)
+			}
+		}
+		return e.call(method, v, slices.Concat(args, []jen.Code{desc}, secs, slot)...), nil
 	}
 }
 

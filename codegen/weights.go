@@ -140,7 +140,7 @@ func (g *generator) ffn(v *ir.Value) (jen.Code, int, error) {
 		return nil, 0, err
 	}
 	hidden := w.Type.Shape[0].C
-	n1, err := g.norm(v.Bundle+".ln", v.Type.Cols(), v.Attrs.Float("eps", 0))
+	n1, err := g.optionalNorm(v, v.Bundle+".ln", v.Type.Cols(), "eps")
 	if err != nil {
 		return nil, 0, err
 	}
@@ -176,17 +176,24 @@ func (g *generator) patches(v *ir.Value, at, patch int) (jen.Code, error) {
 	}), nil
 }
 
-func (g *generator) embed(bundle string) (jen.Code, error) {
+// embed describes the lookup of texts whose first position is at.
+func (g *generator) embed(bundle string, at ir.Dim) (jen.Code, error) {
 	w, err := g.need(bundle + ".tok.w")
 	if err != nil {
 		return nil, err
 	}
-	return g.describe("Embed", bundle, jen.Dict{
+	d := jen.Dict{
 		jen.Id("Table"): jen.Lit(g.offset(bundle + ".tok.w")),
 		jen.Id("Pos"):   jen.Lit(g.offset(bundle + ".pos.w")),
 		jen.Id("D"):     jen.Lit(w.Type.Shape[1].C),
 		jen.Id("Vocab"): jen.Lit(w.Type.Shape[0].C),
-	}), nil
+	}
+	name := bundle
+	if at != (ir.Dim{}) {
+		name += ".at"
+		d[jen.Id("At")] = jen.Qual(rtPath, "Section").Values(sectionFields(at))
+	}
+	return g.describe("Embed", name, d), nil
 }
 
 // relBias describes the tables of a relative position bias, as far as keys of that many

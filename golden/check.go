@@ -298,6 +298,9 @@ func (c *checker) model(cs *cases.Case, m *build.Model, v cases.Variant, levels 
 					entries = append(entries, call.fn)
 				}
 			}
+			if r.Decode != nil && !slices.Contains(entries, captions[0]) {
+				entries = append(entries, captions...)
+			}
 		}
 		if len(runs) == 0 {
 			continue
@@ -311,7 +314,7 @@ func (c *checker) model(cs *cases.Case, m *build.Model, v cases.Variant, levels 
 		}
 		j := &judgement{c: c, cs: cs, variant: v, program: p}
 		if c.opt.Engine != "binary" {
-			j.engine, j.level, j.run = "interp", "", interpreter(p)
+			j.engine, j.level, j.run, j.caption = "interp", "", interpreter(p), interpretedCaptions(p)
 			j.all(runs)
 		}
 		if c.opt.Engine != "interp" {
@@ -331,6 +334,7 @@ type judgement struct {
 	program       *ir.Program
 	engine, level string
 	run           runner
+	caption       captioner
 }
 
 // runner runs a function on a batch: its outputs by name, each sequence's rows.
@@ -366,6 +370,7 @@ func (j *judgement) binary(m *build.Model, runs []*run, levels []string) error {
 			}
 			return all, nil
 		}
+		j.caption = proc.Caption
 		j.all(runs)
 		if err := proc.Close(); err != nil {
 			return fmt.Errorf("the compiled program at level %s: %w", l, err)
@@ -418,6 +423,9 @@ func (j *judgement) all(runs []*run) {
 				return ref.Compare(got[name])
 			})
 			j.c.add(l)
+		}
+		if r.r.Decode != nil {
+			j.decoded(r)
 		}
 	}
 }

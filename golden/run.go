@@ -61,10 +61,19 @@ var kinds = map[string]func(image, text bool) []call{
 	"vqa": func(image, text bool) []call {
 		return []call{{"pair_vqa", true, true}}
 	},
+	"captioning": func(image, text bool) []call {
+		if !image || !text {
+			return nil
+		}
+		return []call{{"caption_full", true, true}}
+	},
 	"nlvr2": func(image, text bool) []call {
 		return []call{{"pair_nlvr2", true, true}, {"reason_head", true, false}}
 	},
 }
+
+// captions are the functions that decoding needs besides.
+var captions = []string{"caption_image", "caption_step"}
 
 // planRun says how to run r.
 func planRun(cs *cases.Case, r *cases.Run) (*run, error) {

@@ -14,6 +14,13 @@ type scratch struct {
 	gather []float32 // 16 x d: keys of a panel that spans two row ranges
 	inv    []float32 // queryRows: one over the row sums
 	scale  []float32 // queryRows: the factor of the scores
+	runs   []keyRun  // of the head at hand
+}
+
+// keyRun is consecutive rows of keys and values of one head.
+type keyRun struct {
+	k, v  *float32
+	ld, n int
 }
 
 // scoresLD returns the leading dimension of scores over n keys: whole panels, off
@@ -57,6 +64,8 @@ type attnTask struct {
 	place        int     // of the first query in the sequence
 	unit         float32 // what a bias of 1 adds to a score before it gets the factor
 	qs, ks       []Section
+	mask         *Mask
+	slot         int // of the state whose keys come first, -1: none
 	chunks       int
 }
 
@@ -65,7 +74,7 @@ type attnTask struct {
 func (e *Exec) SelfAttention(dst, qkv Mat, a *Attention, secs []Section) {
 	part := a.Heads * a.DP
 	want(qkv.Cols == 3*part && dst.Cols == a.Heads*a.D && dst.Rows == qkv.Rows && qkv.Rows == e.packed(secs), "selfattention", dst, qkv)
-	e.attention(dst, qkv.P, qkv.LD, at(qkv.P, part), at(qkv.P, 2*part), qkv.LD, a, secs, secs)
+	e.attention(dst, qkv.P, qkv.LD, at(qkv.P, part), at(qkv.P, 2*part), qkv.LD, a, secs, secs, -1)
 }
 
 // oneRow is the sections of a value with one row a sequence.
@@ -77,7 +86,27 @@ func (e *Exec) CrossAttention(dst, q, kv Mat, a *Attention, secs []Section) {
 	part := a.Heads * a.DP
 	want(q.Cols == part && kv.Cols == 2*part && dst.Cols == a.Heads*a.D && q.Rows == e.B && dst.Rows == e.B && kv.Rows == e.packed(secs),
 		"crossattention", dst, q, kv)
-	e.attention(dst, q.P, q.LD, kv.P, at(kv.P, part), kv.LD, a, oneRow, secs)
+	e.attention(dst, q.P, q.LD, kv.P, at(kv.P, part), kv.LD, a, oneRow, secs, -1)
+}
+
+// QueryAttention is CrossAttention for the query rows of sections qs.
+func (e *Exec) QueryAttention(dst, q, kv Mat, a *Attention, qs, ks []Section) {
+	e.wantCross(dst, q, kv, a, qs, ks)
+	e.attention(dst, q.P, q.LD, kv.P, at(kv.P, a.Heads*a.DP), kv.LD, a, qs, ks, -1)
+}
+
+// StateAttention is QueryAttention whose keys and values are those in a slot of each
+// sequence's state, then those of kv.
+func (e *Exec) StateAttention(dst, q, kv Mat, a *Attention, qs, ks []Section, slot int) {
+	e.wantCross(dst, q, kv, a, qs, ks)
+	want(len(e.states) == e.B && (e.B == 0 || e.states[0].step.States[slot].Cols == kv.Cols), "stateattention", kv)
+	e.attention(dst, q.P, q.LD, kv.P, at(kv.P, a.Heads*a.DP), kv.LD, a, qs, ks, slot)
+}
+
+func (e *Exec) wantCross(dst, q, kv Mat, a *Attention, qs, ks []Section) {
+	part := a.Heads * a.DP
+	want(q.Cols == part && kv.Cols == 2*part && dst.Cols == a.Heads*a.D && q.Rows == e.packed(qs) && dst.Rows == q.Rows && kv.Rows == e.packed(ks),
+		"crossattention", dst, q, kv)
 }
 
 // Attention computes dst[rows][H*D] from separate q, k and v rows [head][DP] of
@@ -86,10 +115,10 @@ func (e *Exec) Attention(dst, q, k, v Mat, a *Attention, secs []Section) {
 	part := a.Heads * a.DP
 	want(q.Cols == part && k.Cols == part && v.Cols == part && dst.Cols == a.Heads*a.D && k.LD == v.LD &&
 		q.Rows == dst.Rows && k.Rows == v.Rows && q.Rows == e.packed(secs) && k.Rows == q.Rows, "attention", dst, q, k, v)
-	e.attention(dst, q.P, q.LD, k.P, v.P, k.LD, a, secs, secs)
+	e.attention(dst, q.P, q.LD, k.P, v.P, k.LD, a, secs, secs, -1)
 }
 
-func (e *Exec) attention(dst Mat, q *float32, ldq int, k, v *float32, ldkv int, a *Attention, qs, ks []Section) {
+func (e *Exec) attention(dst Mat, q *float32, ldq int, k, v *float32, ldkv int, a *Attention, qs, ks []Section, slot int) {
 	want(a.D > 0 && a.DP >= a.D && dst.LD >= dst.Cols, "attention heads", dst)
 	want(a.Bias == nil || len(ks) == 1 || len(ks) == 2 && ks[0].T, "attention bias: the text comes first", dst)
 	if e.B == 0 {
@@ -100,6 +129,7 @@ func (e *Exec) attention(dst Mat, q *float32, ldq int, k, v *float32, ldkv int, 
 	t.ldq, t.ldkv, t.ldd = ldq, ldkv, dst.LD
 	t.heads, t.d, t.dp = a.Heads, a.D, a.DP
 	t.qs, t.ks = append(t.qs[:0], qs...), append(t.ks[:0], ks...)
+	t.mask, t.slot = a.Mask, slot
 	t.factor = a.Scale
 	if a.Scale == 0 {
 		t.factor = float32(1 / math.Sqrt(float64(a.D)))
@@ -110,7 +140,11 @@ func (e *Exec) attention(dst Mat, q *float32, ldq int, k, v *float32, ldkv int, 
 	}
 	longest := e.rows
 	for seq := range e.B {
-		longest = max(longest, t.keys(seq))
+		n := t.keys(seq)
+		if slot >= 0 { // room for all the words to come
+			n += e.states[seq].most - e.states[seq].words
+		}
+		longest = max(longest, n)
 	}
 	e.reserve(longest, a.D)
 	for i := range e.scratch {
@@ -126,11 +160,54 @@ func (e *Exec) attention(dst Mat, q *float32, ldq int, k, v *float32, ldkv int, 
 // keys returns the number of keys of a sequence.
 func (t *attnTask) keys(seq int) int {
 	n := 0
+	if t.slot >= 0 {
+		st := t.e.states[seq]
+		n = st.step.States[t.slot].Rows + st.words
+	}
 	for _, s := range t.ks {
 		_, c := t.e.span(s, seq)
 		n += c
 	}
 	return n
+}
+
+// find lists the rows of keys and values of a head of a sequence.
+func (t *attnTask) find(seq, h int, s *scratch) {
+	s.runs = s.runs[:0]
+	add := func(k, v *float32, ld, n int) {
+		if n > 0 {
+			s.runs = append(s.runs, keyRun{at(k, h*t.dp), at(v, h*t.dp), ld, n})
+		}
+	}
+	if t.slot >= 0 {
+		st := t.e.states[seq]
+		shape := st.step.States[t.slot]
+		ld, values := shape.Cols, shape.Cols/2
+		if shape.Rows > 0 {
+			k := &st.fixed[t.slot][0]
+			add(k, at(k, values), ld, shape.Rows)
+		}
+		k := st.row(st.now, t.slot, t.e.beams[seq], 0)
+		add(k, at(k, values), ld, st.words)
+	}
+	base := 0
+	for _, sec := range t.ks {
+		start, rows := t.e.span(sec, seq)
+		row := (base + start) * t.ldkv
+		add(at(t.k, row), at(t.v, row), t.ldkv, rows)
+		base += t.e.sectionRows(sec)
+	}
+}
+
+// resolve returns the value of a section of the mask for a sequence.
+func (t *attnTask) resolve(s Section, seq int) int {
+	switch {
+	case s.T && len(t.e.states) > 0:
+		return s.C + t.e.past(seq)
+	case s.T:
+		return s.C + t.e.Len[seq]
+	}
+	return s.C
 }
 
 func (t *attnTask) run(chunk, worker int) {
@@ -148,12 +225,16 @@ func (t *attnTask) head(seq, h int, s *scratch) {
 	if n == 0 {
 		return
 	}
-	t.pack(seq, h, s)
+	t.find(seq, h, s)
+	t.pack(s)
 	words := 0
 	if len(t.ks) > 0 && t.ks[0].T {
 		words = t.e.Len[seq]
 	}
-	base, place := 0, t.place
+	base, place, prefix := 0, t.place, n
+	if t.mask != nil {
+		place, prefix = t.resolve(t.mask.At, seq), t.resolve(t.mask.Prefix, seq)
+	}
 	for _, sec := range t.qs {
 		start, rows := t.e.span(sec, seq)
 		for r := 0; r < rows; {
@@ -165,7 +246,7 @@ func (t *attnTask) head(seq, h int, s *scratch) {
 			if t.table != nil {
 				t.bias(h, n, words, place+r, m, &s.scores[0], scoresLD(n))
 			}
-			t.block(seq, h, n, at(t.q, row*t.ldq+h*t.dp), m, at(t.dst, row*t.ldd+h*t.d), s)
+			t.block(n, at(t.q, row*t.ldq+h*t.dp), m, at(t.dst, row*t.ldd+h*t.d), prefix, place+r, s)
 			r += m
 		}
 		place += rows
@@ -173,22 +254,20 @@ func (t *attnTask) head(seq, h int, s *scratch) {
 	}
 }
 
-// pack transposes the keys of a sequence into panels of 16. A panel whose keys
-// come from two row ranges is gathered first.
-func (t *attnTask) pack(seq, h int, s *scratch) {
+// pack transposes the keys of the runs into panels of 16. A panel whose keys come from
+// two runs is gathered first.
+func (t *attnTask) pack(s *scratch) {
 	d, keys := t.d, &s.keys[0]
-	base, held := 0, 0 // held: rows in gather
-	for i, sec := range t.ks {
-		start, rows := t.e.span(sec, seq)
-		row := base + start
-		for rows > 0 {
-			src := at(t.k, row*t.ldkv+h*t.dp)
+	held := 0 // rows in gather
+	for i, run := range s.runs {
+		for row, rows := 0, run.n; rows > 0; {
+			src := at(run.k, row*run.ld)
 			n := min(16-held, rows)
-			if held == 0 && (n == 16 || i == len(t.ks)-1) {
-				t.packPanel(n, keys, src, t.ldkv)
+			if held == 0 && (n == 16 || i == len(s.runs)-1) {
+				t.packPanel(n, keys, src, run.ld)
 				keys = at(keys, 16*d)
 			} else {
-				copyRows(n, at(&s.gather[0], held*d), d, src, t.ldkv, d)
+				copyRows(n, at(&s.gather[0], held*d), d, src, run.ld, d)
 				held += n
 				if held == 16 {
 					t.packPanel(16, keys, &s.gather[0], d)
@@ -199,7 +278,6 @@ func (t *attnTask) pack(seq, h int, s *scratch) {
 			row += n
 			rows -= n
 		}
-		base += t.e.sectionRows(sec)
 	}
 	if held > 0 {
 		t.packPanel(held, keys, &s.gather[0], d)
@@ -211,10 +289,11 @@ func (t *attnTask) packPanel(rows int, dst, src *float32, lds int) {
 	t.e.kern.PackK(rows, dst, src, lds, t.d)
 }
 
-// block computes m query rows against the n packed keys.
+// block computes m query rows, the first at a place, against the n packed keys; with a
+// mask against those of the prefix and those up to their own.
 //
 //go:noinline
-func (t *attnTask) block(seq, h, n int, q *float32, m int, dst *float32, s *scratch) {
+func (t *attnTask) block(n int, q *float32, m int, dst *float32, prefix, place int, s *scratch) {
 	k := t.e.kern
 	ld, panels, wide := scoresLD(n), ceil16(n)/16, k.NR/16
 	scores, out, inv := &s.scores[0], &s.out[0], &s.inv[0]
@@ -234,17 +313,22 @@ func (t *attnTask) block(seq, h, n int, q *float32, m int, dst *float32, s *scra
 	if t.factor != 1 {
 		k.ScaleRows(m, scores, ld, scores, ld, n, &s.scale[0])
 	}
-	k.Softmax(m, scores, ld, n, inv)
+	if t.mask == nil {
+		k.Softmax(m, scores, ld, n, inv)
+	} else {
+		for r := range m {
+			row := at(scores, r*ld)
+			seen := min(n, max(prefix, place+r+1))
+			k.Softmax(1, row, ld, seen, at(inv, r))
+			clear(floats(row, n)[min(n, ceil16(seen)):])
+		}
+	}
 	ldo := ceil16(t.d)
 	for j := 0; j < t.d; j += 16 {
-		base, done := 0, 0
-		for _, sec := range t.ks {
-			start, rows := t.e.span(sec, seq)
-			if rows > 0 {
-				t.values(at(scores, done), ld, m, at(t.v, (base+start)*t.ldkv+h*t.dp+j), rows, at(out, j), ldo, done)
-			}
-			done += rows
-			base += t.e.sectionRows(sec)
+		done := 0
+		for _, run := range s.runs {
+			t.values(at(scores, done), ld, m, at(run.v, j), run.ld, run.n, at(out, j), ldo, done)
+			done += run.n
 		}
 	}
 	k.ScaleRows(m, dst, t.ldd, out, ldo, t.d, inv)
@@ -267,12 +351,12 @@ func (t *attnTask) scores(tile []Gemm, q *float32, m int, keys, c *float32, ldc,
 // to what the ranges before gave.
 //
 //go:noinline
-func (t *attnTask) values(p *float32, ldp, m int, v *float32, rows int, c *float32, ldc, acc int) {
+func (t *attnTask) values(p *float32, ldp, m int, v *float32, ldv, rows int, c *float32, ldc, acc int) {
 	tile := t.e.kern.GemmV
 	mr := len(tile) - 1
 	tiles := (m + mr - 1) / mr
 	for i := range tiles {
 		r0, r1 := tileStart(m, tiles, i), tileStart(m, tiles, i+1)
-		tile[r1-r0](rows, at(p, r0*ldp), ldp, v, t.ldkv, at(c, r0*ldc), ldc, acc)
+		tile[r1-r0](rows, at(p, r0*ldp), ldp, v, ldv, at(c, r0*ldc), ldc, acc)
 	}
 }

@@ -16,6 +16,9 @@ type Exec struct {
 	Images [][]float32 // image of each sequence, for functions that take one
 	IDs    []int32     // text ids of all sequences
 
+	states []*State // of each sequence, for functions that keep something
+	beams  []int    // of each sequence
+
 	kern    *Kernels
 	weights *float32
 	arena   []float32

@@ -75,6 +75,14 @@ type Attention struct {
 	Base2        bool
 	Bias         *RelBias
 	At           int
+	Mask         *Mask
+}
+
+// Mask hides keys from queries: query r of a sequence, which stands at key At+r, sees the
+// first Prefix keys and those up to its own. T stands for the words in a state where
+// there is one, else for the text's rows.
+type Mask struct {
+	Prefix, At Section
 }
 
 // Patches embeds an image of Channels planes of Height x Width pixels, which begins at
@@ -93,8 +101,9 @@ type Patches struct {
 func (p *Patches) Rows() int { return p.Height/p.Patch*(p.Width/p.Patch) + 1 }
 
 // Embed looks up text: row j of a text is row id of Table (Vocab rows of D floats)
-// plus row j of Pos (-1: no table).
+// plus row At+j of Pos (-1: no table), or At+T+j for T words in a state before it.
 type Embed struct {
 	Table, Pos int
 	D, Vocab   int
+	At         Section
 }

@@ -33,8 +33,11 @@ type Func struct {
 	Name    string
 	Image   int  // floats that a sequence's Image has, 0: takes none
 	Text    bool // takes text
+	IDs     int  // ids that its text has, 0: 1 to the package's limit
 	Fixed   int  // rows a sequence besides its text rows
 	Inputs  []Input
+	Stores  []Slot // what it begins a State with
+	States  []Slot // what it reads from a State and adds a row to
 	Outputs []Output
 	Arena   int // floats, at B*Fixed <= Rows and text rows <= Rows
 	Cost    Cost

@@ -29,6 +29,7 @@ type rowTask struct {
 	i              int
 	secs           []Section // a copy: the caller's need not be on the heap
 	patches        *Patches
+	at             Section
 }
 
 func (t *rowTask) run(chunk, _ int) {
@@ -301,13 +302,17 @@ func l2Task(t *rowTask, lo, hi int) {
 func (e *Exec) EmbedText(dst Mat, m *Embed) {
 	want(dst.Rows == e.T && dst.Cols == m.D, "embed text", dst)
 	t := &e.each
-	t.fn, t.dst, t.i, t.g, t.b = embedTask, dst, m.Vocab, e.w(m.Table), e.w(m.Pos)
+	t.fn, t.dst, t.i, t.g, t.b, t.at = embedTask, dst, m.Vocab, e.w(m.Table), e.w(m.Pos), m.At
 	e.runRows(e.B, m.D*(1+e.T/max(1, e.B)))
 }
 
 func embedTask(t *rowTask, lo, hi int) {
 	e, d := t.e, t.dst.Cols
 	for seq := lo; seq < hi; seq++ {
+		first := t.at.C
+		if t.at.T {
+			first += e.past(seq)
+		}
 		for i := range e.Len[seq] {
 			r := e.Start[seq] + i
 			id := int(e.IDs[r])
@@ -319,7 +324,7 @@ func embedTask(t *rowTask, lo, hi int) {
 				copy(row, word)
 				continue
 			}
-			pos := floats(at(t.b, i*d), d)
+			pos := floats(at(t.b, (first+i)*d), d)
 			for j := range row {
 				row[j] = word[j] + pos[j]
 			}

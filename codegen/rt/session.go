@@ -27,6 +27,11 @@ type Session struct {
 type Seq struct {
 	Image []float32
 	IDs   []int32
+
+	// For functions that keep something between calls: the state, and which of its beams
+	// the text goes on.
+	State *State
+	Beam  int
 }
 
 // NewSession makes a session. Memory is taken as calls touch it.
@@ -121,6 +126,7 @@ func (s *Session) Run(f *Func, batch []Seq) (*Result, error) {
 func (s *Session) idle() {
 	s.exec.pool.leave()
 	clear(s.exec.Images[:cap(s.exec.Images)])
+	clear(s.exec.states[:cap(s.exec.states)])
 }
 
 // check validates a call.
@@ -153,6 +159,12 @@ func (s *Session) check(f *Func, batch []Seq) error {
 		case f.Text && len(q.IDs) > p.Text:
 			return fmt.Errorf("sequence %d: the text has %d ids, the limit is %d; cut it, or raise limits.text in the description and build again", i, len(q.IDs), p.Text)
 		}
+		if f.IDs > 0 && len(q.IDs) != f.IDs {
+			return fmt.Errorf("sequence %d: it has %d ids, this function takes %d", i, len(q.IDs), f.IDs)
+		}
+		if err := q.checkState(f, p.Text); err != nil {
+			return fmt.Errorf("sequence %d: %w", i, err)
+		}
 		for j, id := range q.IDs {
 			if id < 0 || int(id) >= p.Vocab {
 				return fmt.Errorf("sequence %d: id %d at %d is outside the vocabulary of %d; use the model's own tokenizer", i, id, j, p.Vocab)
@@ -167,6 +179,7 @@ func (s *Session) load(f *Func, batch []Seq) int {
 	e, limit := s.exec, s.model.pkg.Rows
 	e.B, e.T = 0, 0
 	e.Len, e.Start, e.Images, e.IDs = e.Len[:0], e.Start[:0], e.Images[:0], e.IDs[:0]
+	e.states, e.beams = e.states[:0], e.beams[:0]
 	for i := range batch {
 		q := &batch[i]
 		if e.B > 0 && ((e.B+1)*max(1, f.Fixed) > limit || e.T+len(q.IDs) > limit) {
@@ -176,6 +189,9 @@ func (s *Session) load(f *Func, batch []Seq) int {
 		e.Len = append(e.Len, len(q.IDs))
 		if f.Image > 0 {
 			e.Images = append(e.Images, q.Image)
+		}
+		if q.State != nil {
+			e.states, e.beams = append(e.states, q.State), append(e.beams, q.Beam)
 		}
 		e.IDs = append(e.IDs, q.IDs...)
 		e.T += len(q.IDs)

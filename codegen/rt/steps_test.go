@@ -711,7 +711,7 @@ func TestBadShapesPanic(t *testing.T) {
 		"mat":     func() { w.Mat(worldFloats-10, 16, 1, 16) },
 		"sub":     func() { w.mat(2, 8, false).Sub(1, 2) },
 		"select":  func() { w.Select(w.mat(1, 8, false), w.mat(2, 8, false), []Section{{T: true}}, Section{C: 2}) },
-		"id":      func() { w.IDs = []int32{1, 9}; w.EmbedText(w.mat(2, 8, false), &Embed{0, -1, 8, 9}) },
+		"id":      func() { w.IDs = []int32{1, 9}; w.EmbedText(w.mat(2, 8, false), &Embed{0, -1, 8, 9, Section{}}) },
 		"add":     func() { w.Add(w.mat(2, 8, false), w.mat(1, 8, false), w.mat(2, 8, false)) },
 		"no rows": func() { w.QKV(w.mat(2, 8, false), w.mat(2, 8, false), Mat{}, &Norm{-1, -1, 8, 1}, &l) },
 	} {

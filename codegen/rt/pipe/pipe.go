@@ -23,6 +23,7 @@ import (
 	"strings"
 
 	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/decode"
 )
 
 // Bounds of a message: what either side takes from the other.
@@ -32,8 +33,9 @@ const (
 )
 
 type request struct {
-	Func string `json:"func"`
-	Seqs []seq  `json:"seqs"`
+	Func    string   `json:"func,omitempty"`
+	Seqs    []seq    `json:"seqs"`
+	Caption *Caption `json:"caption,omitempty"` // of the picture of the one sequence
 }
 
 type seq struct {
@@ -45,6 +47,8 @@ type response struct {
 	Error   string   `json:"error,omitempty"`
 	Level   string   `json:"level,omitempty"`
 	Outputs []output `json:"outputs,omitempty"`
+
+	Caption *decode.Caption `json:"caption,omitempty"`
 }
 
 type output struct {
@@ -102,6 +106,26 @@ func serve(p *rt.Package, args []string, in *bufio.Reader, out *bufio.Writer) er
 					return fmt.Errorf("%s: picture %d: %w", q.Func, i, err)
 				}
 			}
+		}
+		if q.Caption != nil {
+			var resp response
+			var data [][]float32
+			if len(batch) != 1 {
+				resp.Error = fmt.Sprintf("a caption of %d pictures, want one", len(batch))
+			} else if c, err := q.Caption.answer(s, batch[0].Image); err != nil {
+				resp.Error = err.Error()
+			} else {
+				resp.Caption, data = &c.Caption, c.Logits
+				var o output
+				for _, x := range data {
+					o.Floats = append(o.Floats, len(x))
+				}
+				resp.Outputs = []output{o}
+			}
+			if err := send(out, resp, data...); err != nil {
+				return err
+			}
+			continue
 		}
 		f := m.Func(q.Func)
 		if f == nil {

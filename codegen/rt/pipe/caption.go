@@ -1,0 +1,80 @@
+package pipe
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/decode"
+)
+
+// Caption asks for a caption: by beam search if there are beams, for the logits after
+// each of the words if there are words, else greedily.
+type Caption struct {
+	decode.Options
+	Mask  int32   `json:"mask"`
+	Words []int32 `json:"words,omitempty"`
+}
+
+// Captioned is the answer: a caption, or logits.
+type Captioned struct {
+	decode.Caption
+	Logits [][]float32
+}
+
+// On answers with a model at the beginning of a caption.
+func (q *Caption) On(m decode.Model) (c Captioned, err error) {
+	switch {
+	case q.Words != nil:
+		c.Logits, err = decode.Force(m, q.Words)
+	case q.Beams > 0:
+		c.Caption, err = decode.Beam(m, q.Options)
+	default:
+		c.Caption, err = decode.Greedy(m, q.Options)
+	}
+	return c, err
+}
+
+// caption answers with the package's functions caption_image and caption_step.
+func (q *Caption) answer(s *rt.Session, pixels []float32) (Captioned, error) {
+	image, step := s.Model().Func("caption_image"), s.Model().Func("caption_step")
+	if image == nil || step == nil {
+		return Captioned{}, errors.New("the package has no captions: caption_image or caption_step is missing")
+	}
+	r, err := decode.On(s, step, q.Mask, max(1, q.Beams))
+	if err != nil {
+		return Captioned{}, err
+	}
+	if err := r.Begin(image, pixels); err != nil {
+		return Captioned{}, err
+	}
+	return q.On(r)
+}
+
+// Caption has the process caption a picture.
+func (c *Client) Caption(pixels []float32, q Caption) (Captioned, error) {
+	if err := send(c.w, request{Seqs: []seq{{Image: len(pixels)}}, Caption: &q}, pixels); err != nil {
+		return Captioned{}, c.failed(err)
+	}
+	var resp response
+	if err := receive(c.r, &resp); err != nil {
+		return Captioned{}, c.failed(err)
+	}
+	if resp.Error != "" {
+		return Captioned{}, errors.New(resp.Error)
+	}
+	if resp.Caption == nil || len(resp.Outputs) > 1 {
+		return Captioned{}, c.failed(fmt.Errorf("the process answered something else than a caption"))
+	}
+	got := Captioned{Caption: *resp.Caption}
+	for _, o := range resp.Outputs {
+		for _, n := range o.Floats {
+			x, err := receiveFloats(c.r, n)
+			if err != nil {
+				return Captioned{}, c.failed(err)
+			}
+			got.Logits = append(got.Logits, x)
+		}
+	}
+	return got, nil
+}

@@ -1,0 +1,110 @@
+package golden
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/multiway-go/multiway/codegen/build"
+	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/decode"
+	"github.com/multiway-go/multiway/codegen/rt/pipe"
+	"github.com/multiway-go/multiway/golden/cases"
+	"github.com/multiway-go/multiway/ir"
+)
+
+// captioner captions a picture.
+type captioner func(pixels []float32, q pipe.Caption) (pipe.Captioned, error)
+
+// interpretedCaptions captions in float64.
+func interpretedCaptions(p *ir.Program) captioner {
+	return func(pixels []float32, q pipe.Caption) (pipe.Captioned, error) {
+		m, err := build.NewInterpreted(p, q.Mask, pixels)
+		if err != nil {
+			return pipe.Captioned{}, err
+		}
+		return q.On(m)
+	}
+}
+
+// scoreBound is how far a caption's score may be from the case's, which was computed
+// from float32 logits.
+const scoreBound = 1e-3
+
+// decoded judges the captions of a run: greedy, each beam search, and that the logits of
+// a caption's steps are those of its words given all at once.
+func (j *judgement) decoded(x *run) {
+	d := x.r.Decode
+	c := &j.cs.Config
+	options := func(maxLen int) decode.Options {
+		return decode.Options{BOS: int32(c.BOS), EOS: int32(c.EOS), MaxLen: maxLen}
+	}
+	line := func(output string, f func() (cases.Result, error)) {
+		l := Line{Case: j.cs.Name, Weights: j.variant.Name, Run: x.r.Name, Output: output, Engine: j.engine, Level: j.level}
+		l.judge(nil, f)
+		j.c.add(l)
+	}
+	images := x.batch.Images["image"]
+	ids := func(o decode.Options, want [][]int, scores []float64) (cases.Result, error) {
+		r := cases.Result{OK: true, Bound: scoreBound}
+		if len(want) != len(images) || len(scores) != len(images) {
+			return r, fmt.Errorf("the case has %d captions and %d scores of %d pictures", len(want), len(scores), len(images))
+		}
+		for i, image := range images {
+			got, err := j.caption(image, pipe.Caption{Options: o, Mask: int32(c.Mask)})
+			if err != nil {
+				return r, err
+			}
+			if !slices.EqualFunc(got.IDs, want[i], func(a int32, b int) bool { return int(a) == b }) {
+				return r, fmt.Errorf("picture %d: ids %v, want %v", i, got.IDs, want[i])
+			}
+			// A NaN makes the difference NaN, which is no better than any bound.
+			if e := math.Abs(got.Score - scores[i]); !(e <= r.MaxAbs) {
+				r.MaxAbs = e
+			}
+		}
+		r.OK = r.MaxAbs <= r.Bound
+		return r, nil
+	}
+	line("greedy", func() (cases.Result, error) {
+		return ids(options(c.MaxLen), d.Greedy.Tokens, d.Greedy.LogProb)
+	})
+	for _, b := range d.Beam {
+		line(fmt.Sprintf("beam%d", b.NumBeams), func() (cases.Result, error) {
+			o := options(b.MaxLen)
+			o.Beams, o.Penalty = b.NumBeams, b.LengthPenalty
+			return ids(o, b.Tokens, b.Score)
+		})
+	}
+	line("steps", func() (cases.Result, error) {
+		r := cases.Result{Bound: x.r.Outputs["logits"].Atol}
+		for i, image := range images {
+			var words []int32
+			if i >= len(d.Greedy.Tokens) {
+				return r, errors.New("the case has fewer captions than pictures")
+			}
+			for _, id := range d.Greedy.Tokens[i] {
+				words = append(words, int32(id))
+			}
+			steps, err := j.caption(image, pipe.Caption{Mask: int32(c.Mask), Words: words})
+			if err != nil {
+				return r, err
+			}
+			for n, got := range steps.Logits {
+				full, err := j.run("caption_full", []rt.Seq{{Image: image, IDs: append(slices.Clone(words[:n+1]), int32(c.Mask))}})
+				if err != nil {
+					return r, err
+				}
+				rows := full["logits"][0]
+				for k, want := range rows[len(rows)-len(got):] {
+					if e := math.Abs(float64(got[k]) - float64(want)); !(e <= r.MaxAbs) {
+						r.MaxAbs = e
+					}
+				}
+			}
+		}
+		r.OK = r.MaxAbs <= r.Bound
+		return r, nil
+	})
+}
