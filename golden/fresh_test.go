@@ -155,11 +155,12 @@ func difference(want, got []byte) string {
 
 // go vet compares the assembly's frames and arguments with its Go declarations.
 func TestGeneratedVet(t *testing.T) {
-	for _, tags := range []string{"", "noasm"} {
-		cmd := exec.Command("go", "vet", "-tags="+tags, "./...")
+	for _, row := range []struct{ arch, tags string }{{"amd64", ""}, {"amd64", "noasm"}, {"arm64", ""}} {
+		cmd := exec.Command("go", "vet", "-tags="+row.tags, "./...")
 		cmd.Dir = generated
+		cmd.Env = append(os.Environ(), "GOARCH="+row.arch, "CGO_ENABLED=0")
 		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Errorf("go vet -tags=%q: %v\n%s", tags, err, out)
+			t.Errorf("GOARCH=%s go vet -tags=%q: %v\n%s", row.arch, row.tags, err, out)
 		}
 	}
 }

@@ -163,6 +163,40 @@ func TestTinyBatches(t *testing.T) {
 	})
 }
 
+// Levels with assembly differ in speed and in nothing else: tiles of any size add up
+// in the same order. Plain Go rounds products before it adds them.
+func TestTinyLevelsAgree(t *testing.T) {
+	levels := builtLevels()[1:]
+	if len(levels) < 2 {
+		t.Skipf("this CPU has the levels %v; it takes two with assembly", builtLevels())
+	}
+	first := openTiny(t, levels[0]).NewSession()
+	for _, level := range levels[1:] {
+		s := openTiny(t, level).NewSession()
+		for _, f := range beit3tiny.Package.Funcs {
+			for _, n := range []int{1, 3, 16} {
+				var batch []rt.Seq
+				for i := range n {
+					batch = append(batch, sequence(f, 1+i*7%beit3tiny.Package.Text, uint64(i)))
+				}
+				want, err := first.Run(f, batch)
+				if err != nil {
+					t.Fatal(err)
+				}
+				got, err := s.Run(f, batch)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for o := range f.Outputs {
+					if !slices.Equal(want.All(o), got.All(o)) {
+						t.Errorf("%s %s of %d sequences: %s and %s give different bits", f.Name, f.Outputs[o].Name, n, levels[0], level)
+					}
+				}
+			}
+		}
+	}
+}
+
 func TestTinyAllocatesNothing(t *testing.T) {
 	img, imgs := picture(40, 30, 1), []image.Image{picture(9, 50, 2), picture(24, 24, 3), picture(100, 7, 4)}
 	texts := []string{"", "a red bicycle", "blue birds over a long, long river", "x"}
