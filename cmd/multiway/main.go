@@ -45,7 +45,7 @@ assembly, or to one static binary: no cgo, no Python, nothing to install beside 
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.SuggestionsMinimumDistance = 2
-	c.AddCommand(initCommand(), buildCommand(), dumpCommand(), presetsCommand(), goldenCommand())
+	c.AddCommand(initCommand(), buildCommand(), benchCommand(), dumpCommand(), presetsCommand(), goldenCommand())
 	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return fmt.Errorf("%w; `%s --help` lists the flags", err, c.CommandPath())
 	})

@@ -46,8 +46,12 @@ type machine struct {
 	memory []uint64 // at least eight times the last-level cache
 }
 
-// sampleTime is how long one sample of the peak runs.
-const sampleTime = 10 * time.Millisecond
+// sampleTime is how long one sample of the peak runs, samples how many there are at a
+// time.
+const (
+	sampleTime = 10 * time.Millisecond
+	samples    = 3
+)
 
 func newMachine() *machine {
 	m := &machine{fma: map[int]float64{}, read: map[int]float64{}}
@@ -138,12 +142,14 @@ func (m *machine) sample(threads []int) {
 			p.run(probe)
 			rounds := int(probe * float64(sampleTime) / float64(max(1, time.Since(at))))
 			const pieces = 16 // a thread can be stopped for the garbage collector between two
-			d := together(n, func(int) {
-				for range pieces {
-					p.run(rounds/pieces + 1)
-				}
-			})
-			m.fma[n] = max(m.fma[n], float64(n*pieces*(rounds/pieces+1)*p.flops)/float64(d))
+			for range samples {
+				d := together(n, func(int) {
+					for range pieces {
+						p.run(rounds/pieces + 1)
+					}
+				})
+				m.fma[n] = max(m.fma[n], float64(n*pieces*(rounds/pieces+1)*p.flops)/float64(d))
+			}
 		}
 		m.read[n] = max(m.read[n], float64(8*len(m.memory))/float64(m.sweep(n)))
 	}
