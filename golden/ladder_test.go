@@ -42,8 +42,9 @@ var ladder = map[string]rung{
 	"codegen/rt/token":        {},
 	"codegen/rt/pixel":        {tests: "ir/checkpoint"},
 	"codegen/rt/pixel/decode": {imports: "codegen/rt/pixel golang.org/x/image/..."},
-	"codegen/rt/task":         {imports: "codegen/rt codegen/rt/token codegen/rt/pixel", tests: "codegen/rt/rttest"},
-	"codegen/rt/pipe":         {imports: "codegen/rt", tests: "codegen/rt/rttest"},
+	"codegen/rt/decode":       {imports: "codegen/rt", tests: "codegen/rt/rttest"},
+	"codegen/rt/task":         {imports: "codegen/rt codegen/rt/decode codegen/rt/token codegen/rt/pixel", tests: "codegen/rt/rttest"},
+	"codegen/rt/pipe":         {imports: "codegen/rt codegen/rt/decode", tests: "codegen/rt/rttest"},
 	"codegen/rt/rttest":       {imports: "codegen/rt"},
 	"codegen/rt/bench":        {imports: "codegen/rt codegen/rt/task", tests: "generated/beit3tiny generated/emoji"},
 	"codegen/rt/app": {imports: "codegen/rt/... github.com/spf13/cobra github.com/schollz/progressbar/v3 golang.org/x/term",
@@ -68,7 +69,7 @@ const (
 
 // generatedRung is what every package under generated may import; rt/app is for
 // mains.
-var generatedRung = rung{imports: "codegen/rt codegen/rt/task codegen/rt/token codegen/rt/pixel", tests: "golden/cases/casetest"}
+var generatedRung = rung{imports: "codegen/rt codegen/rt/task codegen/rt/decode codegen/rt/token codegen/rt/pixel", tests: "golden/cases/casetest"}
 
 // allows reports whether the list has the import.
 func allows(list, path string) bool {
