@@ -4,7 +4,7 @@ TAGS ?=
 export CGO_ENABLED = 0
 flags = $(if $(TAGS),-tags $(TAGS))
 
-.PHONY: help demo emoji test fuzz generate fresh lint clean
+.PHONY: help demo emoji test fuzz builds generate fresh lint clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 16
@@ -29,6 +29,10 @@ fuzz: ## fuzz every reader of outside bytes, fuzztime=60s each
 	    echo "$$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(fuzztime) -fuzzminimizetime 1x $$pkg || exit 1; \
 	  done; \
 	done
+
+presets ?= beit3-base-patch16-384-coco-retrieval,beit3-base-patch16-480-vqa,beit3-base-patch16-480-coco-captioning,beit3-large-patch16-384-coco-retrieval
+builds: ## build models of real size, and write README's table of time and memory (takes minutes and 10 GB of disk)
+	$(GO) test ./cmd/multiway -count=1 -timeout 2h -run BuildReal -v -real $(presets) -table ../../README.md
 
 generate: ## make every generated file again
 	$(GO) generate ./...
