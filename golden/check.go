@@ -90,6 +90,8 @@ type checker struct {
 	w   io.Writer
 	sum Summary
 	err error // of writing
+
+	engines build.Engines
 }
 
 // Check runs the cases in dirs, each a case's folder or a folder of them, prints a
@@ -103,6 +105,7 @@ func Check(dirs []string, opt Options, w io.Writer) (Summary, error) {
 		return Summary{}, fmt.Errorf("engine %q: want %s", opt.Engine, strings.Join(Engines, ", "))
 	}
 	c := &checker{opt: opt, w: w}
+	defer c.engines.Close()
 	var folders []string
 	for _, d := range dirs {
 		f, err := expand(d)
@@ -349,7 +352,7 @@ func (j *judgement) binary(m *build.Model, runs []*run, levels []string) error {
 	if err != nil {
 		return err
 	}
-	e, err := build.NewEngine(planned, opt, "")
+	e, err := j.c.engines.New(planned, opt, "")
 	if err != nil {
 		return err
 	}

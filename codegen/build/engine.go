@@ -2,6 +2,7 @@ package build
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"fmt"
 	"os"
 	"os/exec"
@@ -20,14 +21,22 @@ const modulePath = "github.com/multiway-go/multiway"
 // Engine is a planned program compiled to a program of its own, in a temporary
 // module that needs no network.
 type Engine struct {
-	dir     string
-	weights string
+	dir          string
+	exe, weights string
 }
 
 // NewEngine generates and compiles the package of a planned program. weights is the
 // file that codegen.WriteWeights made of it, "" to have it made. Close removes what
 // the engine made.
 func NewEngine(p *ir.Program, opt codegen.Options, weights string) (*Engine, error) {
+	return newEngine(p, opt, weights, func(e *Engine) (string, error) {
+		exe := filepath.Join(e.dir, "check.exe")
+		return exe, link(e.dir, exe, host...)
+	})
+}
+
+// newEngine makes the module of an engine and asks exe for its executable.
+func newEngine(p *ir.Program, opt codegen.Options, weights string, exe func(e *Engine) (string, error)) (*Engine, error) {
 	dir, err := os.MkdirTemp("", "multiway-")
 	if err != nil {
 		return nil, err
@@ -39,13 +48,76 @@ func NewEngine(p *ir.Program, opt codegen.Options, weights string) (*Engine, err
 	}
 	if err == nil {
 		opt.Weights = codegen.File
-		err = compile(dir, p, opt, e.exe(), pipeMain, "GOOS="+runtime.GOOS, "GOARCH="+runtime.GOARCH)
+		err = generate(dir, p, opt, pipeMain)
+	}
+	if err == nil {
+		e.exe, err = exe(e)
 	}
 	if err != nil {
 		e.Close()
 		return nil, err
 	}
 	return e, nil
+}
+
+// host has engines run here, whatever the environment asks builds for.
+var host = []string{"GOOS=" + runtime.GOOS, "GOARCH=" + runtime.GOARCH}
+
+// Engines makes engines and compiles each package once: those that differ in their
+// weights alone share an executable. It serves one goroutine at a time; the zero value
+// is ready. Close removes the executables, after which no engine can be started.
+type Engines struct {
+	dir  string
+	exes map[[sha256.Size]byte]string
+}
+
+// New is NewEngine.
+func (c *Engines) New(p *ir.Program, opt codegen.Options, weights string) (*Engine, error) {
+	return newEngine(p, opt, weights, func(e *Engine) (string, error) {
+		sum, err := hashFiles(filepath.Join(e.dir, "model"))
+		if err != nil || c.exes[sum] != "" {
+			return c.exes[sum], err
+		}
+		if c.dir == "" {
+			if c.dir, err = os.MkdirTemp("", "multiway-"); err != nil {
+				return "", err
+			}
+			c.exes = map[[sha256.Size]byte]string{}
+		}
+		exe := filepath.Join(c.dir, fmt.Sprintf("check%d.exe", len(c.exes)))
+		if err := link(e.dir, exe, host...); err != nil {
+			return "", err
+		}
+		c.exes[sum] = exe
+		return exe, nil
+	})
+}
+
+// Close removes the executables.
+func (c *Engines) Close() error {
+	if c.dir == "" {
+		return nil
+	}
+	return os.RemoveAll(c.dir)
+}
+
+// hashFiles returns the hash of the names and contents of a folder's files.
+func hashFiles(dir string) (sum [sha256.Size]byte, err error) {
+	entries, err := os.ReadDir(dir) // sorted
+	if err != nil {
+		return sum, err
+	}
+	h := sha256.New()
+	for _, e := range entries {
+		data, err := os.ReadFile(filepath.Join(dir, e.Name()))
+		if err != nil {
+			return sum, err
+		}
+		fmt.Fprintf(h, "%q %d\n", e.Name(), len(data))
+		h.Write(data)
+	}
+	h.Sum(sum[:0])
+	return sum, nil
 }
 
 // The main programs around a generated package, which both import as model.
@@ -92,15 +164,25 @@ func open(weights string, opts []rt.Option) (*model.Model, error) {
 // compile generates the package into the folder model of the module in dir, under the
 // name it has, and builds main around it. env changes the environment of the go command.
 func compile(dir string, p *ir.Program, opt codegen.Options, exe, main string, env ...string) error {
+	if err := generate(dir, p, opt, main); err != nil {
+		return err
+	}
+	return link(dir, exe, env...)
+}
+
+// generate writes the module that compile builds.
+func generate(dir string, p *ir.Program, opt codegen.Options, main string) error {
 	if _, err := codegen.Write(filepath.Join(dir, "model"), p, opt); err != nil {
 		return err
 	}
 	if err := writeModule(dir); err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(dir, "main.go"), []byte(main), 0o666); err != nil {
-		return err
-	}
+	return os.WriteFile(filepath.Join(dir, "main.go"), []byte(main), 0o666)
+}
+
+// link builds the module in dir.
+func link(dir, exe string, env ...string) error {
 	return goCommand(dir, nil, env, "build", "-trimpath", "-ldflags=-s -w", "-o", exe, ".")
 }
 
@@ -122,8 +204,6 @@ func writeModule(dir string) error {
 	return os.WriteFile(filepath.Join(dir, "go.sum"), sum, 0o666)
 }
 
-func (e *Engine) exe() string { return filepath.Join(e.dir, "check.exe") }
-
 // EnvExec is the environment variable that names a program, with arguments, to run the
 // engine's processes with, as go test -exec does. A multiway that runs under emulation
 // needs it: the engine's processes are for the emulated CPU too.
@@ -131,7 +211,7 @@ const EnvExec = "MULTIWAY_EXEC"
 
 // Start starts a process at a CPU level; "" is the best this CPU has.
 func (e *Engine) Start(level string) (*pipe.Client, error) {
-	return pipe.Dial(append(strings.Fields(os.Getenv(EnvExec)), e.exe()), level, e.weights)
+	return pipe.Dial(append(strings.Fields(os.Getenv(EnvExec)), e.exe), level, e.weights)
 }
 
 // Close removes the engine's files.

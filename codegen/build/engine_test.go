@@ -177,3 +177,62 @@ func TestEngineErrors(t *testing.T) {
 		t.Errorf("a program without weights: got error %v", err)
 	}
 }
+
+// Engines of one package with different weights share an executable, and each
+// computes with its own.
+func TestEnginesShareExecutables(t *testing.T) {
+	var engines build.Engines
+	t.Cleanup(func() {
+		if err := engines.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	for _, scale := range []float32{1, 0.5, 3} {
+		described := parse(t, "testdata/steps.ir")
+		for _, w := range described.Weights {
+			load := w.Load
+			w.Load = func() ([]float32, error) {
+				x, err := load()
+				for i := range x {
+					x[i] *= scale
+				}
+				return x, err
+			}
+		}
+		planned, err := passes.Run(described, passes.Options{Rows: 40})
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, err := engines.New(planned, codegen.Options{Package: "steps", Rows: 40, Text: described.MaxT}, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		proc, err := e.Start("generic")
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := described.Func("language")
+		seqs := batch(described, f, []int{4})
+		outs, err := proc.Run(f.Name, seqs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all := interpret(t, described, f, seqs[0])
+		for _, o := range outs {
+			for j, want := range all[o.Name].F {
+				if d := math.Abs(float64(o.Seqs[0][j]) - want); !(d <= 1e-5*(1+math.Abs(want))) {
+					t.Fatalf("weights times %g: %s value %d: got %g, want %g", scale, o.Name, j, o.Seqs[0][j], want)
+				}
+			}
+		}
+		if err := proc.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := e.Close(); err != nil {
+			t.Error(err)
+		}
+		if n := build.Executables(&engines); n != 1 {
+			t.Errorf("%d executables after weights times %g, want 1", n, scale)
+		}
+	}
+}

@@ -6,3 +6,6 @@ func SetQuickFLOPs(n int64) int64 {
 	quickFLOPs = n
 	return old
 }
+
+// Executables counts what Engines has compiled.
+func Executables(c *Engines) int { return len(c.exes) }
