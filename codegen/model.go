@@ -30,6 +30,8 @@ type method struct {
 var methods = []method{
 	{"retrieval", "vision", "EmbedImage", "EmbedImages", "the unit embedding"},
 	{"retrieval", "language", "EmbedText", "EmbedTexts", "the unit embedding"},
+	{"retrieval_vl", "vision", "EmbedImageVL", "EmbedImagesVL", "the unit embedding of the second contrastive branch"},
+	{"retrieval_vl", "language", "EmbedTextVL", "EmbedTextsVL", "the unit embedding of the second contrastive branch"},
 	{"classification", "vision", "Logits", "LogitsOf", "the class logits"},
 }
 
@@ -226,12 +228,18 @@ func (g *generator) task(f *jen.File, t Task) error {
 		g.classify(f, t)
 	case t.Name == "vqa" && fn != nil:
 		g.answer(f, t, fn)
+	case t.Name == "itm" && fn != nil:
+		g.match(f, fn)
 	case t.Name == "nlvr2" && fn != nil && g.p.Func("reason_head") != nil:
 		g.reason(f, fn)
 	}
-	if w := g.p.Weight("retrieval.logit_scale"); t.Name == "retrieval" && w != nil && w.Offset >= 0 {
-		f.Comment("LogitScale returns what cosines are multiplied by in the model's logits, exp(logit_scale).")
-		f.Func().Params(jen.Id("m").Op("*").Id("Model")).Id("LogitScale").Params().Float64().Block(
+	if w := g.p.Weight(t.Name + ".logit_scale"); w != nil && w.Offset >= 0 {
+		name, key := "LogitScale", "logit_scale"
+		if t.Name == "retrieval_vl" {
+			name, key = "LogitScaleVL", "logit_vl_scale"
+		}
+		f.Commentf("%s returns what cosines are multiplied by in the model's logits, exp(%s).", name, key)
+		f.Func().Params(jen.Id("m").Op("*").Id("Model")).Id(name).Params().Float64().Block(
 			jen.Return(jen.Qual("math", "Exp").Call(jen.Float64().Call(jen.Id("m").Dot("Scalar").Call(jen.Lit(w.Name))))),
 		)
 	}

@@ -32,7 +32,7 @@ func packages(t *testing.T) []string {
 			names = append(names, e.Name())
 		}
 	}
-	for _, n := range []string{"beit3tiny", "kernels", "mwttiny"} {
+	for _, n := range []string{"beit3tiny", "kernels", "mwttiny", "vlmotiny"} {
 		if !slices.Contains(names, n) {
 			t.Errorf("%s/%s is missing", generated, n)
 		}

@@ -67,6 +67,8 @@ var committed = []struct {
 	{name: "vqa", outputs: 12, skipped: 1},
 	{name: "nlvr2", outputs: 2, skipped: 1},
 	{name: "mwt_paper", outputs: 13, skipped: 1}, // with every intermediate
+	{name: "vlmo_rel", outputs: 19, skipped: 1},
+	{name: "vlmo_plus", outputs: 14},
 	{name: "posinterp_14_24", outputs: 1, library: true},
 	{name: "posinterp_up", outputs: 1, library: true},
 	{name: "preprocess", outputs: 12, library: true},

@@ -154,6 +154,9 @@ func (a *App) root() *cobra.Command {
 	if a.pair(reasoning) != nil && a.has(reasonHead) {
 		root.AddCommand(a.reasonCommand())
 	}
+	if a.pair(matching) != nil || a.has(visionRetrieval) && a.has(languageRetrieval) {
+		root.AddCommand(a.matchCommand())
+	}
 	if a.Extra != nil {
 		root.AddCommand(a.Extra(a)...)
 	}

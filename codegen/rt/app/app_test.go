@@ -286,6 +286,11 @@ func TestCommandLine(t *testing.T) {
 		{"bench of too much", all, "", []string{"bench", "--batch", "100000"}, 2, nil, []string{"batch has 100000"}},
 		{"bench long text", all, "", []string{"bench", "--tokens", "9"}, 2, nil, []string{"want 1 to 8"}},
 
+		{"match", all, "", []string{"match", apple, "green", "red"}, 0, []string{"0.9975  red", "0.0499  green"}, nil},
+		{"match as JSON", all, "", []string{"match", "--json", leaf, "green"}, 0, []string{`"text":"green"`, `"score":0.99`, `"kind":"cosine"`}, nil},
+		{"match without a text", all, "", []string{"match", apple}, 2, nil, []string{"at least 2 arg"}},
+		{"match a broken picture", all, "", []string{"match", broken, "red"}, 1, nil, []string{"broken.png"}},
+
 		{"classify", all, "", []string{"classify", "--top", "1", apple, leaf}, 0, []string{apple, "%  red", leaf, "%  green"}, nil},
 		{"classify with labels", all, "", []string{"classify", "--labels", names, "--top", "1", apple}, 0, []string{"%  rot"}, nil},
 		{"classify with labels of another model", all, "", []string{"classify", "--labels", list[:len(list)-4] + "2.txt", apple}, 1, nil, []string{"list2.txt: 2 labels, but vision_classification has 3 classes"}},

@@ -17,6 +17,7 @@ import (
 const (
 	answering  = "vqa"
 	reasoning  = "nlvr2"
+	matching   = "itm"
 	second     = "_second"
 	reasonHead = "reason_head"
 )

@@ -1,0 +1,103 @@
+package app
+
+import (
+	"fmt"
+	"image"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/multiway-go/multiway/codegen/rt/task"
+)
+
+func (a *App) matchCommand() *cobra.Command {
+	what := "how probable the model holds it that the text describes the picture, from 0 to 1"
+	if a.pair(matching) == nil {
+		what = "the cosine of the picture's embedding and the text's, from -1 to 1"
+	}
+	return &cobra.Command{
+		Use:   "match [flags] PICTURE TEXT...",
+		Short: "Say how well texts fit a picture",
+		Long:  "match prints for each text " + what + ", best first.",
+		Example: strings.ReplaceAll(`  NAME match dog.jpg "two dogs in the snow"
+  NAME match --json dog.jpg "a dog" "a cat"`, "NAME", a.Name),
+		Args: cobra.MinimumNArgs(2),
+		RunE: func(_ *cobra.Command, args []string) error { return a.match(args[0], args[1:]) },
+	}
+}
+
+func (a *App) match(picture string, texts []string) error {
+	m, err := a.Open()
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	imgs, err := a.readPictures(m, picture)
+	if err != nil {
+		return err
+	}
+	scores, kind, err := a.scores(m, imgs[0], texts)
+	if err != nil {
+		return err
+	}
+	order := make([]int, len(texts))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(i, j int) int {
+		switch {
+		case scores[i] > scores[j]:
+			return -1
+		case scores[i] < scores[j]:
+			return 1
+		}
+		return 0
+	})
+	for _, i := range order {
+		if a.json {
+			err = a.Print(struct {
+				Image string  `json:"image"`
+				Text  string  `json:"text"`
+				Score float32 `json:"score"`
+				Kind  string  `json:"kind"` // prob or cosine
+			}{picture, texts[i], scores[i], kind})
+		} else {
+			_, err = fmt.Fprintf(a.Out, "%7.4f  %s\n", scores[i], texts[i])
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// scores says how well each text fits the picture, and what the numbers are.
+func (a *App) scores(m *task.Model, img image.Image, texts []string) (scores []float32, kind string, err error) {
+	if f := a.pair(matching); f != nil {
+		rows, err := m.Pairs(m.Func(f.Name), 0, slices.Repeat([]image.Image{img}, len(texts)), texts)
+		if err != nil {
+			return nil, "", err
+		}
+		for _, logits := range rows {
+			scores = append(scores, task.Prob(logits, 1))
+		}
+		return scores, "prob", nil
+	}
+	v, err := task.One(m.Images(m.Func(visionRetrieval), 0, []image.Image{img}))
+	if err != nil {
+		return nil, "", err
+	}
+	rows, err := m.Texts(m.Func(languageRetrieval), 0, texts)
+	if err != nil {
+		return nil, "", err
+	}
+	for _, t := range rows {
+		sum := 0.0
+		for i, x := range t {
+			sum += float64(float64(x) * float64(v[i]))
+		}
+		scores = append(scores, float32(sum))
+	}
+	return scores, "cosine", nil
+}

@@ -1,0 +1,3 @@
+package vlmotiny
+
+//go:generate go run ../../cmd/multiway build -o . vlmotiny.yaml

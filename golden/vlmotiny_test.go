@@ -1,0 +1,144 @@
+package golden_test
+
+import (
+	"image"
+	"math"
+	"slices"
+	"testing"
+
+	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/task"
+	"github.com/multiway-go/multiway/codegen/rt/token"
+	"github.com/multiway-go/multiway/generated/vlmotiny"
+)
+
+// The tests of this file are of the committed package vlmotiny: a relative position
+// bias, the text first, words in pieces, and two pictures of different types.
+
+func openVLMo(t testing.TB, level string, opts ...rt.Option) *vlmotiny.Model {
+	t.Helper()
+	m, err := vlmotiny.New(append(opts, rt.WithLevel(level))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return m
+}
+
+func TestVLMoIsItsProgram(t *testing.T) {
+	atLevels(t, func(t *testing.T, level string) {
+		isItsProgram(t, "vlmotiny", &vlmotiny.Package, openVLMo(t, level).Model.Model)
+	})
+}
+
+// A sequence's results are the same bits alone and beside texts of other lengths.
+func TestVLMoBatches(t *testing.T) {
+	atLevels(t, func(t *testing.T, level string) {
+		s := openVLMo(t, level, rt.WithThreads(2)).NewSession()
+		for _, f := range vlmotiny.Package.Funcs {
+			var batch []rt.Seq
+			for i := range 9 {
+				batch = append(batch, sequence(f, 1+i*5%vlmotiny.Package.Text, uint64(i)))
+			}
+			var want [][]float32
+			for _, q := range batch {
+				r, err := s.Run(f, []rt.Seq{q})
+				if err != nil {
+					t.Fatal(err)
+				}
+				want = append(want, slices.Clone(r.Out(0, 0)))
+			}
+			r, err := s.Run(f, batch)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range batch {
+				if !slices.Equal(r.Out(0, i), want[i]) {
+					t.Errorf("%s: sequence %d has other results alone than in a batch", f.Name, i)
+				}
+			}
+		}
+	})
+}
+
+func TestVLMoTasks(t *testing.T) {
+	a, b := picture(30, 20, 1), picture(24, 24, 2)
+	const text = "a red car"
+	m := openVLMo(t, "generic")
+	s := m.NewSession()
+	if _, ok := m.Tokens().(*token.WordPiece); !ok {
+		t.Errorf("the tokenizer is a %T", m.Tokens())
+	}
+
+	p, err := m.Match(a, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q, err := s.Match(a, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows, err := m.Pairs(m.Func("pair_itm"), 0, []image.Image{a}, []string{text})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := task.Prob(rows[0], 1); p != want || q != want || !(p > 0 && p < 1) {
+		t.Errorf("Match is %v by the model, %v in a session, want %v", p, q, want)
+	}
+
+	answers, err := m.Answer(a, text, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(answers) != 2 || answers[0].Prob < answers[1].Prob || answers[0].Name != vlmotiny.Answers[answers[0].Index] {
+		t.Errorf("answers are %+v", answers)
+	}
+
+	// The second picture is of another type, so exchanged pictures are not exchanged features.
+	p, err = m.Reason(a, b, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var both []float32
+	for i, f := range []string{"pair_nlvr2", "pair_nlvr2_second"} {
+		rows, err := m.Pairs(m.Func(f), 0, []image.Image{a, b}[i:i+1], []string{text})
+		if err != nil {
+			t.Fatal(err)
+		}
+		both = append(both, rows[0]...)
+	}
+	r, err := s.Run(m.Func("reason_head"), []rt.Seq{{Image: both}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := task.Prob(r.Out(0, 0), 1); p != want {
+		t.Errorf("Reason is %v, want %v", p, want)
+	}
+	first, err := m.Pairs(m.Func("pair_nlvr2"), 0, []image.Image{a}, []string{text})
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := m.Pairs(m.Func("pair_nlvr2_second"), 0, []image.Image{a}, []string{text})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if slices.Equal(first[0], second[0]) {
+		t.Error("a picture has the same features as first and as second")
+	}
+
+	v, err := m.EmbedText(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := 0.0
+	for _, x := range v {
+		sum += float64(x) * float64(x)
+	}
+	if math.Abs(sum-1) > 1e-5 || !(m.LogitScale() > 1) {
+		t.Errorf("an embedding has length %v, the scale is %v", math.Sqrt(sum), m.LogitScale())
+	}
+}
