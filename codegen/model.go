@@ -2,6 +2,7 @@ package codegen
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/dave/jennifer/jen"
@@ -122,7 +123,9 @@ func (g *generator) input(f *jen.File) {
 		d[jen.Id("MaxPixels")] = jen.Lit(g.opt.MaxPixels)
 	}
 	for _, t := range g.opt.Tasks {
-		if name := labelsOf[t.Name]; name != "" && len(t.Labels) > 0 {
+		// The list is written with the task's methods, which need its function.
+		built := slices.ContainsFunc(g.p.Funcs, func(f *ir.Func) bool { return strings.HasSuffix(f.Name, "_"+t.Name) })
+		if name := labelsOf[t.Name]; name != "" && len(t.Labels) > 0 && built {
 			d[jen.Id(name)] = jen.Id(name)
 		}
 	}

@@ -5,6 +5,9 @@
 // package that the compiler makes, at any CPU level, and prints a line an output.
 // `multiway golden check` is its command; this package's tests run it over testdata.
 //
+// [Record] makes a case of a user's own model, from pictures and texts of their own: it
+// guards a generated package against change, where there is no PyTorch to ask.
+//
 // Trust flows one way: the cases come from PyTorch (reference/ has the recipe), they
 // judge the interpreter, and the interpreter judges everything else.
 package golden

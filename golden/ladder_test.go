@@ -53,7 +53,7 @@ var ladder = map[string]rung{
 	"golden/cases":          {imports: "ir/checkpoint"},
 	"golden/cases/casetest": {imports: "golden/cases codegen/rt"},
 	"golden": {imports: "ir ir/model ir/checkpoint asm codegen/build codegen/rt/... golden/cases",
-		tests: "asm/amd64 codegen passes generated/... golang.org/x/sys/..."},
+		tests: "asm/amd64 codegen passes generated/... golden/cases/casetest golang.org/x/sys/..."},
 	"cmd/multiway": {imports: "ir/... asm/... passes codegen codegen/build codegen/rt/... golden " +
 		"github.com/spf13/cobra github.com/schollz/progressbar/v3 golang.org/x/term github.com/rogpeppe/go-internal/diff", tests: testscript},
 	"cmd/emoji": {imports: "generated/emoji generated/emoji/source codegen/rt/... github.com/spf13/cobra", tests: "ir/checkpoint " + testscript},

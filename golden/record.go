@@ -72,6 +72,9 @@ func Record(dir string, m *build.Model, o RecordOptions) error {
 	if len(o.Images)+len(o.Texts) == 0 {
 		return errors.New("nothing to record: give pictures, texts, or both")
 	}
+	if err := cases.Replaceable(dir, cases.Recorded); err != nil {
+		return err // before the work that would be for nothing
+	}
 	r := &recorder{m: m, o: o}
 	if err := r.read(); err != nil {
 		return err

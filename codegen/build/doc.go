@@ -7,6 +7,8 @@
 //	p, err := m.Program(nil)                // the planned program
 //	report, err := m.Write("mymodel", build.Options{Check: build.Quick})
 //
+// [Init] writes the description that Open reads, from what a checkpoint's tensors tell.
+//
 // An [Engine] is a package compiled in a temporary module and run in a process of its
 // own, one a CPU level: the self-check and the golden suite judge what users get that
 // way, and not a stand-in inside this process.

@@ -43,6 +43,10 @@
 // Files are named by plain names, so nothing outside the folder is read, and
 // sizes are checked before anything is allocated.
 //
+// A case of task [Recorded] belongs to one model of a user's own: its runs call a
+// [Function] of the compiled package on one sequence each, and the weights are the
+// package's. Package golden records them with [Write], casetest judges by them.
+//
 // Generated tests import this package: it needs the standard library and
 // ir/checkpoint, and it never runs a model. Package golden does.
 package cases

@@ -10,15 +10,29 @@ import (
 	"github.com/multiway-go/multiway/ir/checkpoint"
 )
 
+// Replaceable returns an error if dir holds a case of another task, which Write leaves
+// as it is.
+func Replaceable(dir, task string) error {
+	if _, err := os.Stat(filepath.Join(dir, "case.json")); errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	old, err := Load(dir)
+	if err != nil {
+		return fmt.Errorf("%w; remove it to write another case there", err)
+	}
+	defer old.Close()
+	if old.Task != task {
+		return fmt.Errorf("%s: is a case of task %s, which is not overwritten; name another folder", dir, old.Task)
+	}
+	return nil
+}
+
 // Write writes a case into dir, which it creates if needed: case.json, and the inputs
-// and the truth of its runs. A case that is there is replaced; a folder with a
-// case.json of another task is refused. Write checks what it wrote by reading it.
+// and the truth of its runs. A case of the same task that is there is replaced. Write
+// checks what it wrote by reading it.
 func Write(dir string, c *Case, inputs, truth []checkpoint.Tensor) error {
-	if old, err := Load(dir); err == nil {
-		old.Close()
-		if old.Task != c.Task {
-			return fmt.Errorf("%s: is a case of task %s, which is not overwritten; name another folder", dir, old.Task)
-		}
+	if err := Replaceable(dir, c.Task); err != nil {
+		return err
 	}
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return err

@@ -53,6 +53,12 @@
 // [Tensors] lists the official state dict of a description, in order, with the
 // tensors that inference never reads: seeded checkpoints are made from it.
 //
+// [Infer] goes the other way: from the names and shapes of a checkpoint's tensors to
+// the family, sizes and tasks, and with [Guess.YAML] to a description.
+//
+// A preset may be compiled for pictures of another size than its checkpoint's, with
+// `sizes: {image: 480}` and `interpolate: true`: the table of positions is resized.
+//
 // The package reads no weights and no pictures: that is ir/checkpoint and
 // codegen/rt. It imports ir and a YAML parser, nothing else.
 package model

@@ -1,0 +1,121 @@
+package golden_test
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/multiway-go/multiway/codegen/build"
+	"github.com/multiway-go/multiway/generated/beit3tiny"
+	"github.com/multiway-go/multiway/golden"
+	"github.com/multiway-go/multiway/golden/cases"
+	"github.com/multiway-go/multiway/golden/cases/casetest"
+)
+
+const tinyYAML = "../generated/beit3tiny/beit3tiny.yaml"
+
+func openModel(t *testing.T, path string) *build.Model {
+	t.Helper()
+	m, err := build.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { m.Close() })
+	return m
+}
+
+// A case that was recorded of a model judges the package that was compiled of it, and
+// the compiler.
+func TestRecord(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "case")
+	pictures := []string{"testdata/preprocess/sq_down.png", "testdata/preprocess/sq_up.png"}
+	texts := []string{"a red bicycle", "", "many words of a long text, more than the model takes, are cut at its limit"}
+	var log []string
+	err := golden.Record(dir, openModel(t, tinyYAML), golden.RecordOptions{
+		Images: pictures, Texts: texts,
+		Log: func(format string, args ...any) { log = append(log, fmt.Sprintf(format, args...)) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := cases.Load(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	got := map[string]int{}
+	for _, r := range c.Runs {
+		got[r.Function]++
+		for name, o := range r.Outputs {
+			// Measured, so neither nothing nor more than float32 has.
+			if o.Atol < 1e-5 || o.Atol > 1e-3 || o.Rtol != 1e-5 || o.F32vsF64 == 0 || o.Atol < 6*o.F32vsF64 {
+				t.Errorf("%s %s: measured %g, atol %g, rtol %g", r.Name, name, o.F32vsF64, o.Atol, o.Rtol)
+			}
+		}
+	}
+	want := map[string]int{
+		"vision": 2, "vision_retrieval": 2, "vision_classification": 2, "language": 3, "language_retrieval": 3, "pair": 3,
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("runs by function (-want +got):\n%s", d)
+	}
+	var pair []string
+	for _, r := range c.Runs {
+		if r.Function == "pair" {
+			pair = append(pair, r.Source...)
+		}
+	}
+	if d := cmp.Diff([]string{"sq_down.png", texts[0], "sq_up.png", texts[1], "sq_down.png", texts[2]}, pair); d != "" {
+		t.Errorf("pairs (-want +got):\n%s", d)
+	}
+	if s := strings.Join(log, "\n"); !strings.Contains(s, "pair 3 of 3: running the float64 interpreter") || !strings.Contains(s, "pair: float32 is off by at most encoder_out") {
+		t.Errorf("the log says\n%s", s)
+	}
+
+	casetest.Run(t, beit3tiny.Package.New, dir)
+	sum, _ := runCheck(t, golden.Options{Model: tinyYAML, Level: "generic"}, dir)
+	if d := cmp.Diff(golden.Summary{Passed: 2 * len(c.Runs)}, sum); d != "" {
+		t.Errorf("check (-want +got):\n%s", d)
+	}
+
+	// A case of the same name is replaced, one of PyTorch is not.
+	o := golden.RecordOptions{Texts: texts[:1], Entries: []string{"language"}}
+	if err := golden.Record(dir, openModel(t, tinyYAML), o); err != nil {
+		t.Error(err)
+	}
+	other := copyCase(t, "encode_d128", func(_ string, data []byte) []byte { return data })
+	if err := golden.Record(other, openModel(t, tinyYAML), o); err == nil || !strings.Contains(err.Error(), "is a case of task encode, which is not overwritten") {
+		t.Errorf("a case of PyTorch: %v", err)
+	}
+}
+
+func TestRecordErrors(t *testing.T) {
+	picture := []string{"testdata/preprocess/tiny.png"}
+	for _, row := range []struct {
+		name string
+		o    golden.RecordOptions
+		want string
+	}{
+		{"nothing", golden.RecordOptions{}, "nothing to record: give pictures, texts, or both"},
+		{"no file", golden.RecordOptions{Images: []string{"no.png"}}, "no.png"},
+		{"no picture", golden.RecordOptions{Images: []string{"record_test.go"}}, "record_test.go"},
+		{"one of two", golden.RecordOptions{Images: append([]string{"testdata/preprocess/case.json"}, picture...)}, "case.json"},
+		{"only texts for pictures", golden.RecordOptions{Texts: []string{"a"}, Entries: []string{"vision_retrieval"}}, "no function of the model takes what was given"},
+		{"unknown entry", golden.RecordOptions{Images: picture, Entries: []string{"visio"}}, `unknown entry "visio"; did you mean vision`},
+		{"many", golden.RecordOptions{Texts: make([]string, 600)}, "1200 runs (inputs of all functions), want at most 1024"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "case")
+			err := golden.Record(dir, openModel(t, tinyYAML), row.o)
+			if err == nil || !strings.Contains(err.Error(), row.want) {
+				t.Errorf("error is %v, want it to say %q", err, row.want)
+			}
+			if _, err := cases.Load(dir); err == nil {
+				t.Error("a case was written")
+			}
+		})
+	}
+}
