@@ -50,14 +50,12 @@ type input struct {
 
 // recorder collects a case.
 type recorder struct {
-	m       *build.Model
-	o       RecordOptions
-	side    int
-	pixels  func(path string) ([]float32, error) // nil: the model takes no pictures
-	inputs  []checkpoint.Tensor
-	images  []input
-	texts   []input
-	skipped []string
+	m      *build.Model
+	o      RecordOptions
+	side   int
+	inputs []checkpoint.Tensor
+	images []input
+	texts  []input
 }
 
 // Record makes a case of a user's own model in dir: their pictures and texts as inputs

@@ -24,8 +24,6 @@ type peak struct {
 // may not fuse.
 var plain = peak{"generic", plainPeak, 2 * 8}
 
-var sink float32
-
 //go:noinline
 func plainPeak(n int) {
 	var a, b, c, d, e, f, g, h float32
@@ -34,7 +32,7 @@ func plainPeak(n int) {
 		a, b, c, d = a*x+x, b*x+x, c*x+x, d*x+x
 		e, f, g, h = e*x+x, f*x+x, g*x+x, h*x+x
 	}
-	sink = a + b + c + d + e + f + g + h
+	runtime.KeepAlive(a + b + c + d + e + f + g + h)
 }
 
 // machine measures what the machine can do, by the number of threads. The best sample
