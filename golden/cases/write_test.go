@@ -45,7 +45,7 @@ func TestWrite(t *testing.T) {
 	for _, v := range []struct {
 		y  float32
 		ok bool
-	}{{-2, true}, {-2.00001, true}, {-2.0001, false}} {
+	}{{-2, true}, {-2.000005, true}, {-2.0001, false}} {
 		if res, err := ref.Compare([][]float32{{1, v.y}}); err != nil || res.OK != v.ok {
 			t.Errorf("%v: %v, %v", v.y, res, err)
 		}
