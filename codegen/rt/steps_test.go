@@ -300,20 +300,25 @@ func TestFFN(t *testing.T) {
 	})
 }
 
-// attend64 is attention over whole sequences: rows[seq] lists packed rows.
-func attend64(q, k, v [][]float64, qrows, krows [][]int, heads, d, dp int, scale float64) [][]float64 {
+// attend64 is attention over whole sequences: rows[seq] lists packed rows. A bias of
+// query i and key j, counted in the sequence, is added to the scores.
+func attend64(q, k, v [][]float64, qrows, krows [][]int, heads, d, dp int, scale float64, bias ...func(seq, i, j, h int) float64) [][]float64 {
 	out := mat64(len(q), heads*d)
 	for seq := range krows {
 		for h := range heads {
-			for _, i := range qrows[seq] {
+			for place, i := range qrows[seq] {
 				var p []float64
 				sum := 0.0
-				for _, j := range krows[seq] {
+				for n, j := range krows[seq] {
 					s := 0.0
 					for c := range d {
 						s += q[i][h*dp+c] * k[j][h*dp+c]
 					}
-					e := math.Exp(s * scale)
+					s *= scale
+					for _, b := range bias {
+						s += b(seq, place, n, h)
+					}
+					e := math.Exp(s)
 					p = append(p, e)
 					sum += e
 				}
