@@ -13,6 +13,7 @@ import (
 	"github.com/dave/jennifer/jen"
 
 	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/decode"
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
 	"github.com/multiway-go/multiway/ir"
 )
@@ -53,6 +54,9 @@ type Options struct {
 type Task struct {
 	Name   string   // retrieval, classification; encode has tensor-level functions only
 	Labels []string // class names in the order of the logits
+
+	MaxNew int          // captioning: most ids after <s>
+	Ban    []decode.IDs // captioning: ids that no caption has
 }
 
 // Validate reports what no package can be written with.
@@ -93,8 +97,8 @@ func Write(dir string, p *ir.Program, opt Options) ([]string, error) {
 		}
 	}
 	g := &generator{p: p, opt: opt, files: map[string][]byte{}, weights: map[string]*ir.Weight{}}
-	g.scope = newScope("rt", "task", "token", "pixel", "image", "_", "main", "init",
-		"Model", "Session", "New", "Open", "input", "weights", "vocab", "vectors", "wrap", "Package", "Labels", "Answers", "reasoning", "levels", "generic", "labels", "string", "error", "float32", "int32")
+	g.scope = newScope("rt", "task", "decode", "token", "pixel", "image", "_", "main", "init",
+		"Model", "Session", "New", "Open", "input", "weights", "vocab", "vectors", "wrap", "Package", "Labels", "Answers", "reasoning", "levels", "generic", "labels", "captions", "string", "error", "float32", "int32")
 	for _, w := range p.Weights {
 		g.weights[w.Name] = w
 	}
@@ -173,7 +177,7 @@ func (g *generator) newFile() *jen.File {
 	f := jen.NewFile(g.opt.Package)
 	f.HeaderComment(header)
 	f.ImportName(rtPath, "rt")
-	for _, p := range []string{"task", "token", "pixel"} {
+	for _, p := range []string{"task", "decode", "token", "pixel"} {
 		f.ImportName(rtPath+"/"+p, p)
 	}
 	return f

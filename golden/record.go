@@ -165,6 +165,9 @@ func (r *recorder) read() error {
 // inputsOf lists the inputs of a function, or says why there are none.
 func (r *recorder) inputsOf(f *ir.Func) (list []input, why string) {
 	image, text := false, false
+	if slices.ContainsFunc(f.Values, func(v *ir.Value) bool { return v.Op == ir.OpStore }) {
+		return nil, "it keeps a state between calls"
+	}
 	for _, p := range f.Params {
 		switch {
 		case p.Type.DType == ir.I32:

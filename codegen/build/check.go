@@ -3,9 +3,12 @@ package build
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/decode"
+	"github.com/multiway-go/multiway/codegen/rt/pipe"
 	"github.com/multiway-go/multiway/codegen/rt/task"
 	"github.com/multiway-go/multiway/ir"
 )
@@ -166,6 +169,23 @@ func (c *checker) outputs(e *Engine, p *ir.Program, level string) ([]result, err
 	}
 	var all []result
 	for _, f := range p.Funcs {
+		if keeps(f) {
+			if len(f.States()) == 0 {
+				continue // judged by the steps that read what it stores
+			}
+			pixels, words, err := c.caption(p, f)
+			if err != nil {
+				proc.Close()
+				return nil, err
+			}
+			got, err := proc.Caption(pixels, pipe.Caption{Mask: int32(c.vocab - 1), Words: words})
+			if err != nil {
+				proc.Close()
+				return nil, fmt.Errorf("%s at level %s: %w", f.Name, proc.Level, err)
+			}
+			all = append(all, steps(f, proc.Level, got.Logits))
+			continue
+		}
 		outs, err := proc.Run(f.Name, []rt.Seq{c.sample(f)})
 		if err != nil {
 			proc.Close()
@@ -186,6 +206,25 @@ func (c *checker) outputs(e *Engine, p *ir.Program, level string) ([]result, err
 func (c *checker) interpret(p *ir.Program) ([]result, error) {
 	var all []result
 	for _, f := range p.Funcs {
+		if keeps(f) {
+			if len(f.States()) == 0 {
+				continue
+			}
+			pixels, words, err := c.caption(p, f)
+			if err != nil {
+				return nil, err
+			}
+			m, err := NewInterpreted(p, int32(c.vocab-1), pixels)
+			if err != nil {
+				return nil, err
+			}
+			logits, err := decode.Force(m, words)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, steps(f, "interpreter", logits))
+			continue
+		}
 		in, t := Tensors(f, c.sample(f))
 		out, err := p.Run(f.Name, t, in)
 		if err != nil {
@@ -196,6 +235,31 @@ func (c *checker) interpret(p *ir.Program) ([]result, error) {
 		}
 	}
 	return all, nil
+}
+
+// keeps reports whether f reads or begins a state.
+func keeps(f *ir.Func) bool {
+	return slices.ContainsFunc(f.Values, func(v *ir.Value) bool { return v.Op == ir.OpStore })
+}
+
+// caption is the self-check's picture and words for the steps of a caption.
+func (c *checker) caption(p *ir.Program, step *ir.Func) (pixels []float32, words []int32, err error) {
+	image := p.Func("caption_image")
+	if image == nil {
+		return nil, nil, fmt.Errorf("%s goes on where caption_image begins; build both", step.Name)
+	}
+	return c.sample(image).Image, task.Sample(step.Name, 0, c.text, c.vocab).IDs, nil
+}
+
+// steps is the output of all steps of a caption.
+func steps(f *ir.Func, level string, logits [][]float32) result {
+	r := result{fn: f.Name, output: f.Results[0].Name, level: level}
+	for _, row := range logits {
+		for _, x := range row {
+			r.values = append(r.values, float64(x))
+		}
+	}
+	return r
 }
 
 // compare adds a line for each output.

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"github.com/multiway-go/multiway/codegen"
+	"github.com/multiway-go/multiway/codegen/rt/decode"
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
 	"github.com/multiway-go/multiway/codegen/rt/token"
 	"github.com/multiway-go/multiway/ir"
@@ -132,7 +133,14 @@ func (m *Model) options(name string, w codegen.Placement) (codegen.Options, erro
 		if err != nil {
 			return opt, err
 		}
-		opt.Tasks = append(opt.Tasks, codegen.Task{Name: t.Name, Labels: labels})
+		row := codegen.Task{Name: t.Name, Labels: labels}
+		if t.Name == "captioning" {
+			row.MaxNew = d.Limits.MaxNew
+			for _, b := range d.Limits.Ban {
+				row.Ban = append(row.Ban, decode.IDs{From: int32(b.From), To: int32(b.To)})
+			}
+		}
+		opt.Tasks = append(opt.Tasks, row)
 	}
 	return opt, nil
 }

@@ -64,6 +64,7 @@ const (
 	visionRetrieval      = "vision_retrieval"
 	languageRetrieval    = "language_retrieval"
 	visionClassification = "vision_classification"
+	captionStep          = "caption_step"
 )
 
 // Main runs the binary and ends the process.
@@ -137,6 +138,7 @@ func (a *App) root() *cobra.Command {
 	}{
 		{[]string{visionRetrieval, languageRetrieval}, a.embedCommand},
 		{[]string{visionClassification}, a.classifyCommand},
+		{[]string{captionStep}, a.captionCommand},
 		{nil, a.infoCommand},
 		{nil, a.checkCommand},
 		{nil, a.benchCommand},

@@ -10,6 +10,7 @@ type Runner struct {
 	s     *rt.Session
 	step  *rt.Func
 	mask  int32
+	beams int
 	state *rt.State
 	seqs  []rt.Seq
 	ids   []int32
@@ -23,8 +24,14 @@ func On(s *rt.Session, step *rt.Func, mask int32, beams int) (*Runner, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Runner{s: s, step: step, mask: mask, state: st}, nil
+	return &Runner{s: s, step: step, mask: mask, beams: beams, state: st}, nil
 }
+
+// Beams returns the most beams there can be.
+func (r *Runner) Beams() int { return r.beams }
+
+// Use goes on with another session of the same model.
+func (r *Runner) Use(s *rt.Session) { r.s = s }
 
 // Begin runs image, the package's caption_image, on a picture, whose caption begins.
 func (r *Runner) Begin(image *rt.Func, pixels []float32) error {

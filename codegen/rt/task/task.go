@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 
 	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/decode"
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
 	"github.com/multiway-go/multiway/codegen/rt/token"
 )
@@ -24,6 +25,7 @@ type Input struct {
 	MaxPixels  int                             // largest picture to decode, in pixels; 0: the decoder's default
 	Labels     []string                        // class names of classification in the order of the logits
 	Answers    []string                        // answers to questions in the order of the logits
+	Captions   *Captions                       // nil: the model writes none
 	Vectors    []byte                          // golden vectors as JSON, see Vector
 }
 
@@ -45,6 +47,7 @@ type buffers struct {
 	rows    [][]float32
 
 	features []float32 // of several runs, for a head
+	runner   *decode.Runner
 }
 
 // Images runs a function of pictures on a batch of them. The result is valid until
@@ -111,30 +114,38 @@ func (s *Session) list(r *rt.Result, out int) [][]float32 {
 }
 
 func (s *Session) run(f *rt.Func, imgs []image.Image, texts []string) (*rt.Result, error) {
+	if err := s.prepare(f, imgs, texts); err != nil {
+		return nil, err
+	}
+	return s.Run(f, s.seqs)
+}
+
+// prepare turns pictures and texts into the session's sequences.
+func (s *Session) prepare(f *rt.Func, imgs []image.Image, texts []string) error {
 	s.pixels, s.ids, s.seqs = s.pixels[:0], s.ids[:0], s.seqs[:0]
 	for range max(len(imgs), len(texts)) {
 		s.seqs = append(s.seqs, rt.Seq{})
 	}
 	if len(imgs) > 0 {
 		if s.m.in.Pixels == nil {
-			return nil, fmt.Errorf("%s: this package takes no pictures", f.Name)
+			return fmt.Errorf("%s: this package takes no pictures", f.Name)
 		}
 		n := s.m.in.Pixels.Len()
 		s.pixels = slices.Grow(s.pixels, n*len(imgs))[:n*len(imgs)]
 		for i, img := range imgs {
 			if img == nil {
-				return nil, fmt.Errorf("%s: picture %d is nil", f.Name, i)
+				return fmt.Errorf("%s: picture %d is nil", f.Name, i)
 			}
 			dst := s.pixels[i*n:][:n]
 			if err := s.m.in.Pixels.Into(dst, img, &s.scratch); err != nil {
-				return nil, fmt.Errorf("%s: picture %d: %w", f.Name, i, err)
+				return fmt.Errorf("%s: picture %d: %w", f.Name, i, err)
 			}
 			s.seqs[i].Image = dst
 		}
 	}
 	if len(texts) > 0 {
 		if s.m.tokens == nil {
-			return nil, fmt.Errorf("%s: this package was built without a tokenizer: add `tokenizer:` to the description, or give ids", f.Name)
+			return fmt.Errorf("%s: this package was built without a tokenizer: add `tokenizer:` to the description, or give ids", f.Name)
 		}
 		for i, t := range texts {
 			from := len(s.ids)
@@ -148,7 +159,7 @@ func (s *Session) run(f *rt.Func, imgs []image.Image, texts []string) (*rt.Resul
 			from += n
 		}
 	}
-	return s.Run(f, s.seqs)
+	return nil
 }
 
 // Model serves concurrent callers with the sessions and buffers that it keeps.

@@ -78,6 +78,14 @@ func (m *Model) Check() ([]Checked, error) {
 			if f == nil {
 				return fmt.Errorf("a golden vector of function %s, which the package lacks", v.Func)
 			}
+			if f.States != nil {
+				c, err := v.checkCaption(m, s, f)
+				if err != nil {
+					return err
+				}
+				all = append(all, c)
+				continue
+			}
 			text := 0
 			if f.Text {
 				text = v.Text
@@ -97,21 +105,40 @@ func (m *Model) Check() ([]Checked, error) {
 	return all, err
 }
 
+// checkCaption runs the vector of a caption's step: those of all steps of a sample.
+func (v *Vector) checkCaption(m *Model, s *rt.Session, f *rt.Func) (Checked, error) {
+	c := Checked{Func: v.Func, Output: v.Output, Bound: v.Bound}
+	image := m.Func(captionImage)
+	if image == nil {
+		return c, fmt.Errorf("a golden vector of %s, but the package lacks %s", v.Func, captionImage)
+	}
+	got, err := SampleCaption(s, image, f, v.Text, m.Package().Vocab)
+	if err != nil {
+		return c, err
+	}
+	return c, v.values(got, &c)
+}
+
+// captionImage is the function that begins a caption, as the compiler names it.
+const captionImage = "caption_image"
+
 func (v *Vector) compare(f *rt.Func, r *rt.Result, c *Checked) error {
 	for o := range f.Outputs {
-		if f.Outputs[o].Name != v.Output {
-			continue
+		if f.Outputs[o].Name == v.Output {
+			return v.values(r.Out(o, 0), c)
 		}
-		got := r.Out(o, 0)
-		if v.Step < 1 || (len(got)+v.Step-1)/v.Step != len(v.Values) {
-			return fmt.Errorf("the golden vector of %s %s has %d values a step of %d, the output has %d", v.Func, v.Output, len(v.Values), v.Step, len(got))
-		}
-		for i, want := range v.Values {
-			if d := math.Abs(float64(got[i*v.Step]) - float64(want)); d > c.MaxAbs || d != d {
-				c.MaxAbs = d
-			}
-		}
-		return nil
 	}
 	return fmt.Errorf("a golden vector of output %s of %s, which the package lacks", v.Output, v.Func)
+}
+
+func (v *Vector) values(got []float32, c *Checked) error {
+	if v.Step < 1 || (len(got)+v.Step-1)/v.Step != len(v.Values) {
+		return fmt.Errorf("the golden vector of %s %s has %d values a step of %d, the output has %d", v.Func, v.Output, len(v.Values), v.Step, len(got))
+	}
+	for i, want := range v.Values {
+		if d := math.Abs(float64(got[i*v.Step]) - float64(want)); d > c.MaxAbs || d != d {
+			c.MaxAbs = d
+		}
+	}
+	return nil
 }

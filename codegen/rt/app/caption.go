@@ -1,0 +1,107 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"image"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/multiway-go/multiway/codegen/rt/decode"
+	"github.com/multiway-go/multiway/codegen/rt/task"
+)
+
+func (a *App) captionCommand() *cobra.Command {
+	var o task.CaptionOptions
+	c := &cobra.Command{
+		Use:   "caption [flags] PICTURE...",
+		Short: "Say in words what is in a picture",
+		Long: `caption writes a caption of each picture, a word at a time: the likeliest word each
+time, or, with --beams, the best of several captions by the official beam search.
+
+A folder stands for the pictures in it and in its folders.`,
+		Example: strings.ReplaceAll(`  NAME caption cat.png
+  NAME caption --beams 3 --json pictures/`, "NAME", a.Name),
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			f := c.Flags()
+			if f.Changed("beams") && (o.Beams < 1 || o.Beams > decode.MaxBeams) {
+				return usagef("--beams is %d, want 1 to %d", o.Beams, decode.MaxBeams)
+			}
+			if f.Changed("max-new") && o.MaxNew < 1 {
+				return usagef("--max-new is %d, want 1 at least", o.MaxNew)
+			}
+			return a.caption(c.Context(), args, o)
+		},
+	}
+	f := c.Flags()
+	f.IntVar(&o.Beams, "beams", 0, "captions to keep side by side (default: none, the likeliest word each time)")
+	f.IntVar(&o.MaxNew, "max-new", 0, "most ids of a caption (default: as the model was built)")
+	f.Float64Var(&o.Penalty, "length-penalty", 0, "exponent of the length that the score of a beam is divided by (default: 0.6)")
+	return c
+}
+
+func (a *App) caption(ctx context.Context, args []string, o task.CaptionOptions) error {
+	m, err := a.Open()
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	rules := m.Input().Captions
+	if rules == nil {
+		return fmt.Errorf("the model writes no captions")
+	}
+	if o.MaxNew > rules.MaxNew {
+		return usagef("--max-new is %d, want at most %d, the limit of the build", o.MaxNew, rules.MaxNew)
+	}
+	dec := a.decodeOptions(m)
+	var list []item
+	for _, arg := range args {
+		list = append(list, pictures(arg, dec)...)
+	}
+	s := m.NewSession()
+	defer s.Close()
+	bad := 0
+	for _, it := range list {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		img, err := image.Image(nil), it.err
+		if err == nil {
+			img, err = it.read()
+		}
+		if err != nil {
+			a.warn("%v", err)
+			bad++
+			continue
+		}
+		c, err := s.Caption(rules, img, o)
+		if err != nil {
+			return fmt.Errorf("%s: %w", it.name, err)
+		}
+		if err := a.printCaption(it.name, len(list) > 1, c); err != nil {
+			return err
+		}
+	}
+	if bad > 0 {
+		return fmt.Errorf("%d of %d pictures cannot be read", bad, len(list))
+	}
+	return nil
+}
+
+func (a *App) printCaption(name string, several bool, c task.Caption) error {
+	var err error
+	switch {
+	case a.json:
+		err = a.Print(struct {
+			Image string `json:"image"`
+			task.Caption
+		}{name, c})
+	case several:
+		_, err = fmt.Fprintf(a.Out, "%s\t%s\n", name, c.Text)
+	default:
+		_, err = fmt.Fprintln(a.Out, c.Text)
+	}
+	return err
+}

@@ -1,0 +1,125 @@
+package task
+
+import (
+	"fmt"
+	"image"
+
+	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/decode"
+	"github.com/multiway-go/multiway/codegen/rt/token"
+)
+
+// Captions are the rules of a package's captions.
+type Captions struct {
+	Image, Step *rt.Func
+	MaxNew      int          // most ids after <s>, </s> included
+	Ban         []decode.IDs // ids that no caption has
+}
+
+// CaptionOptions change how a caption is written.
+type CaptionOptions struct {
+	Beams   int     // captions kept side by side by the official beam search; 0: greedy, the likeliest word each time
+	MaxNew  int     // most ids after <s>, </s> included; 0: the package's limit, which is the most
+	Penalty float64 // exponent of the length that a beam's score is divided by; 0: 0.6, as the official code has it
+}
+
+// Caption is what a model says about a picture.
+type Caption struct {
+	Text  string  `json:"caption"`
+	IDs   []int32 `json:"ids"` // from <s> on; </s> only if a greedy caption ends by itself
+	Score float64 `json:"score"`
+}
+
+// defaultPenalty is the official length penalty.
+const defaultPenalty = 0.6
+
+// speller turns ids back into text.
+type speller interface {
+	Decode(ids []int32) string
+	Mask() int32
+}
+
+// options checks o and completes it.
+func (c *Captions) options(o CaptionOptions) (decode.Options, error) {
+	d := decode.Options{BOS: token.BOS, EOS: token.EOS, Ban: c.Ban, Beams: o.Beams, Penalty: o.Penalty}
+	switch {
+	case o.Beams < 0 || o.Beams > decode.MaxBeams:
+		return d, fmt.Errorf("%d beams, want 1 to %d, or 0 for a greedy caption", o.Beams, decode.MaxBeams)
+	case o.MaxNew < 0 || o.MaxNew > c.MaxNew:
+		return d, fmt.Errorf("at most %d new ids are asked for, want 1 to %d, or 0 for %d, the limit of the build (limits.max_new)", o.MaxNew, c.MaxNew, c.MaxNew)
+	}
+	if o.MaxNew == 0 {
+		o.MaxNew = c.MaxNew
+	}
+	d.MaxLen = o.MaxNew + 1
+	if o.Penalty == 0 {
+		d.Penalty = defaultPenalty
+	}
+	return d, nil
+}
+
+// Caption writes a caption of a picture by the functions of c.
+func (s *Session) Caption(c *Captions, img image.Image, o CaptionOptions) (Caption, error) {
+	d, err := c.options(o)
+	if err != nil {
+		return Caption{}, err
+	}
+	words, ok := s.m.tokens.(speller)
+	if !ok {
+		return Caption{}, fmt.Errorf("%s: this package was built without a tokenizer that spells: add `tokenizer:` to the description", c.Step.Name)
+	}
+	if err := s.enter(c.Image); err != nil {
+		return Caption{}, err
+	}
+	defer s.busy.Store(false)
+	if err := s.prepare(c.Image, []image.Image{img}, nil); err != nil {
+		return Caption{}, err
+	}
+	if s.runner == nil || s.runner.Beams() < max(1, o.Beams) {
+		if s.runner, err = decode.On(s.Session, c.Step, words.Mask(), max(1, o.Beams)); err != nil {
+			return Caption{}, err
+		}
+	}
+	r := s.runner
+	r.Use(s.Session)
+	if err := r.Begin(c.Image, s.seqs[0].Image); err != nil {
+		return Caption{}, err
+	}
+	var got decode.Caption
+	if o.Beams > 0 {
+		got, err = decode.Beam(r, d)
+	} else {
+		got, err = decode.Greedy(r, d)
+	}
+	if err != nil {
+		return Caption{}, err
+	}
+	return Caption{Text: words.Decode(got.IDs), IDs: got.IDs, Score: got.Score}, nil
+}
+
+// Caption is Session.Caption in one of the model's sessions.
+func (m *Model) Caption(c *Captions, img image.Image, o CaptionOptions) (got Caption, err error) {
+	err = m.Do(func(s *Session) error {
+		got, err = s.Caption(c, img, o)
+		return err
+	})
+	return got, err
+}
+
+// SampleCaption returns the logits of every step of a package's sample caption: the
+// picture and the words are those of Sample.
+func SampleCaption(s *rt.Session, image, step *rt.Func, words, vocab int) ([]float32, error) {
+	r, err := decode.On(s, step, int32(vocab-1), 1)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.Begin(image, Sample(image.Name, image.Image, 0, vocab).Image); err != nil {
+		return nil, err
+	}
+	steps, err := decode.Force(r, Sample(step.Name, 0, words, vocab).IDs)
+	var all []float32
+	for _, x := range steps {
+		all = append(all, x...)
+	}
+	return all, err
+}
