@@ -19,64 +19,77 @@ const (
 	OpGelu      Op = "gelu"
 	OpPackK     Op = "packk"
 	OpAdd       Op = "add"
+	OpWGemm     Op = "wgemm"
+	OpExpand    Op = "expand"
 	OpPeakFMA   Op = "peak_fma"
 )
 
 // OpRow is everything the emitters, the generated packages and the tester need to know about an op.
 type OpRow struct {
 	Op        Op
-	DType     string // element type in the names of its kernels; "" when it has none
-	Tiled     bool   // one kernel for each number of rows 1..MR; otherwise the number of rows is an argument
-	Measuring bool   // exists to be timed, no model uses it: it has no twin
-	Signature string // Go type of every kernel of this op; no parameter may be named g, which is a register to Go's assembler
-	Doc       string // contract, one sentence a line
+	DTypes    []string // element types in the names of its kernels, one kernel for each; none when it has none
+	Tiled     bool     // one kernel for each number of rows 1..MR; otherwise the number of rows is an argument
+	Measuring bool     // exists to be timed, no model uses it: it has no twin
+	Signature string   // Go type of every kernel of this op; no parameter may be named g, which is a register to Go's assembler
+	Doc       string   // contract, one sentence a line
 }
 
 // Ops holds one row for each op, in the order of the catalogue.
 var Ops = []OpRow{
 	{
-		Op: OpGemm, DType: "f32", Tiled: true,
+		Op: OpGemm, DTypes: []string{"f32"}, Tiled: true,
 		Signature: "func(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)",
 		Doc: `C[r][j] = start + sum over k of A[r][k]*B[k][j], where start = (acc != 0 ? C[r][j] : 0) + (bias != nil ? bias[j] : 0).
 b points at a panel [k][16]; a tile wider than 16 columns reads its panel i at b + i*bstride.
 Each k step prefetches the line at pf, of panel i at pf + i*bstride, and then moves pf on by pfstep bytes. k >= 1.`,
 	},
 	{
-		Op: OpGemmV, DType: "f32", Tiled: true,
+		Op: OpGemmV, DTypes: []string{"f32"}, Tiled: true,
 		Signature: "func(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)",
 		Doc:       `C[r][j] = (acc != 0 ? C[r][j] : 0) + sum over k of A[r][k]*B[k*ldb+j], B row-major and used in place. k >= 1.`,
 	},
 	{
-		Op: OpSoftmax, DType: "f32",
+		Op: OpSoftmax, DTypes: []string{"f32"},
 		Signature: "func(rows int, x *float32, ld int, n int, inv *float32)",
 		Doc: `x[r][i] = 2^(x[r][i]-max_r) for i < n and 0 for n <= i < n rounded up to 16; inv[r] = 1/sum over i of x[r][i].
 Powers below 2^-125 are 2^-125. n >= 1.`,
 	},
 	{
-		Op: OpScaleRows, DType: "f32",
+		Op: OpScaleRows, DTypes: []string{"f32"},
 		Signature: "func(rows int, dst *float32, ldd int, src *float32, lds int, n int, s *float32)",
 		Doc:       `dst[r][i] = src[r][i]*s[r] for i < n; dst may be src.`,
 	},
 	{
-		Op: OpLayerNorm, DType: "f32",
+		Op: OpLayerNorm, DTypes: []string{"f32"},
 		Signature: "func(rows int, dst *float32, ldd int, src *float32, lds int, n int, gain *float32, bias *float32, eps float32)",
 		Doc: `dst[r][i] = (src[r][i]-mean_r)/sqrt(var_r+eps), then *gain[i] + bias[i] unless gain is nil, for i < n; dst may be src.
 The variance is the biased one, taken in a second pass. n >= 1.`,
 	},
 	{
-		Op: OpGelu, DType: "f32",
+		Op: OpGelu, DTypes: []string{"f32"},
 		Signature: "func(rows int, dst *float32, ldd int, src *float32, lds int, n int)",
 		Doc:       `dst[r][i] = x*(1+erf(x/sqrt2))/2 with x = src[r][i], for i < n; dst may be src.`,
 	},
 	{
-		Op: OpPackK, DType: "f32",
+		Op: OpPackK, DTypes: []string{"f32"},
 		Signature: "func(rows int, dst *float32, src *float32, lds int, k int)",
 		Doc:       `dst[i*16+r] = src[r*lds+i] for r < rows and 0 for rows <= r < 16, for i < k: one panel of keys, transposed. 1 <= rows <= 16, k >= 1.`,
 	},
 	{
-		Op: OpAdd, DType: "f32",
+		Op: OpAdd, DTypes: []string{"f32"},
 		Signature: "func(rows int, dst *float32, ldd int, src *float32, lds int, n int)",
 		Doc:       `dst[r][i] += src[r][i] for i < n.`,
+	},
+	{
+		Op: OpWGemm, DTypes: []string{"f16", "bf16"}, Tiled: true,
+		Signature: "func(k int, a *float32, lda int, b *uint16, c *float32, ldc int, bias *float32, acc int)",
+		Doc: `C[r][j] = start + sum over k of A[r][k]*B[k][j], where start = (acc != 0 ? C[r][j] : 0) + (bias != nil ? bias[j] : 0).
+b points at a panel [k][16] of 16-bit values, each widened to float32 before it is used. k >= 1.`,
+	},
+	{
+		Op: OpExpand, DTypes: []string{"f16", "bf16"},
+		Signature: "func(n int, dst *float32, src *uint16)",
+		Doc:       `dst[i] = src[i] widened from 16 bits to float32, exactly, for i < n.`,
 	},
 	{
 		Op: OpPeakFMA, Measuring: true,
@@ -93,6 +106,14 @@ func (o Op) Row() OpRow {
 		}
 	}
 	panic(fmt.Sprintf("asm: op %q has no row in Ops", o))
+}
+
+// types lists the element types of the row's kernels, "" for the only one of a row without.
+func (r OpRow) types() []string {
+	if len(r.DTypes) == 0 {
+		return []string{""}
+	}
+	return r.DTypes
 }
 
 // ISA is a CPU level: the instructions a kernel may use.
@@ -119,9 +140,9 @@ type Level struct {
 // Levels holds every level, each after its base.
 var Levels = []Level{
 	{ISA: Generic, Vector: 1},
-	{ISA: AVX2, Base: Generic, Arch: "amd64", Vector: 8, Features: []string{"AVX", "AVX2", "FMA3"}},
+	{ISA: AVX2, Base: Generic, Arch: "amd64", Vector: 8, Features: []string{"AVX", "AVX2", "FMA3", "F16C"}},
 	{ISA: AVX512, Base: AVX2, Arch: "amd64", Vector: 16, Features: []string{"AVX512F"}, Ops: []Op{OpGemm, OpPeakFMA}},
-	{ISA: NEON, Base: Generic, Arch: "arm64", Vector: 4},
+	{ISA: NEON, Base: Generic, Arch: "arm64", Vector: 4, Ops: []Op{OpGemm, OpGemmV, OpSoftmax, OpScaleRows, OpLayerNorm, OpGelu, OpPackK, OpAdd, OpPeakFMA}},
 }
 
 // Level returns the level's row and whether there is one.
@@ -177,16 +198,19 @@ func catalogue() []Kernel {
 	var ks []Kernel
 	for _, l := range Levels {
 		for _, r := range Ops {
-			k := Kernel{Op: r.Op, DType: r.DType, ISA: l.ISA}
-			switch {
-			case r.Measuring && l.ISA == Generic, l.Ops != nil && !slices.Contains(l.Ops, r.Op):
-			case r.Tiled:
+			if r.Measuring && l.ISA == Generic || l.Ops != nil && !slices.Contains(l.Ops, r.Op) {
+				continue
+			}
+			for _, d := range r.types() {
+				k := Kernel{Op: r.Op, DType: d, ISA: l.ISA}
+				if !r.Tiled {
+					ks = append(ks, k)
+					continue
+				}
 				k.NR = tiles[l.ISA].NR
 				for k.MR = 1; k.MR <= tiles[l.ISA].MR; k.MR++ {
 					ks = append(ks, k)
 				}
-			default:
-				ks = append(ks, k)
 			}
 		}
 	}

@@ -58,19 +58,21 @@ func TestCatalogue(t *testing.T) {
 			t.Errorf("level %s stands before its base %s", l.ISA, l.Base)
 		}
 		for _, r := range asm.Ops {
-			if r.Doc == "" || r.Signature == "" || (r.DType == "") != r.Measuring {
+			if r.Doc == "" || r.Signature == "" || (len(r.DTypes) == 0) != r.Measuring {
 				t.Errorf("op row %+v", r)
 			}
 			if r.Measuring {
 				continue
 			}
-			ks := asm.Best(asm.Kernel{Op: r.Op, DType: r.DType}.Family(), l.ISA)
-			if len(ks) == 0 {
-				t.Errorf("nothing runs %s on %s", r.Op, l.ISA)
-			}
-			for j, k := range ks {
-				if r.Tiled && k.MR != j+1 {
-					t.Errorf("%s %s: kernel %d has %d rows", r.Op, l.ISA, j, k.MR)
+			for _, d := range r.DTypes {
+				ks := asm.Best(asm.Kernel{Op: r.Op, DType: d}.Family(), l.ISA)
+				if len(ks) == 0 {
+					t.Errorf("nothing runs %s of %s on %s", r.Op, d, l.ISA)
+				}
+				for j, k := range ks {
+					if r.Tiled && k.MR != j+1 {
+						t.Errorf("%s %s: kernel %d has %d rows", r.Op, l.ISA, j, k.MR)
+					}
 				}
 			}
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/multiway-go/multiway/asm"
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/ir"
+	"github.com/multiway-go/multiway/ir/checkpoint"
 )
 
 // packed returns the weights that have a place in the blob, by offset.
@@ -36,7 +37,7 @@ func layout(p *ir.Program) ([]rt.Tensor, error) {
 		if err != nil {
 			return nil, err
 		}
-		tensors[i] = rt.Tensor{Name: w.Name, DType: rt.F32, Shape: w.Type.At(0), Offset: w.Offset, Bytes: 4 * int64(n)}
+		tensors[i] = rt.Tensor{Name: w.Name, DType: dtypes[w.Type.DType], Shape: w.Type.At(0), Offset: w.Offset, Bytes: int64(w.Type.DType.Size()) * int64(n)}
 	}
 	return tensors, nil
 }
@@ -65,7 +66,7 @@ func WriteWeights(path string, p *ir.Program, progress func(done, total int64)) 
 			unread = fmt.Errorf("weight @%s: %w", ws[i].Name, err)
 			return unread
 		}
-		if err := writeFloats(w, data); err != nil {
+		if err := writeFloats(w, data, ws[i].Type.DType); err != nil {
 			return err
 		}
 		if progress != nil {
@@ -119,13 +120,21 @@ func store(w *ir.Weight) ([]float32, error) {
 	return out, nil
 }
 
-// writeFloats writes float32 values little-endian.
-func writeFloats(w io.Writer, data []float32) error {
+// writeFloats writes values of type d little-endian. They fit it exactly: whoever
+// declared the weight in it has rounded them.
+func writeFloats(w io.Writer, data []float32, d ir.DType) error {
 	b := bufio.NewWriterSize(w, 1<<16)
 	var word [4]byte
 	for _, v := range data {
-		binary.LittleEndian.PutUint32(word[:], math.Float32bits(v))
-		b.Write(word[:]) // the error stays until Flush
+		switch d {
+		case ir.F16:
+			binary.LittleEndian.PutUint16(word[:], checkpoint.ToF16(v))
+		case ir.BF16:
+			binary.LittleEndian.PutUint16(word[:], checkpoint.ToBF16(v))
+		default:
+			binary.LittleEndian.PutUint32(word[:], math.Float32bits(v))
+		}
+		b.Write(word[:d.Size()]) // the error stays until Flush
 	}
 	return b.Flush()
 }
@@ -141,5 +150,5 @@ func blobSize(p *ir.Program) int64 {
 	if err != nil {
 		return last.Offset
 	}
-	return last.Offset + 4*int64(n)
+	return last.Offset + int64(last.Type.DType.Size())*int64(n)
 }

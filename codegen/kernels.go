@@ -8,6 +8,7 @@ import (
 	"github.com/multiway-go/multiway/asm"
 	"github.com/multiway-go/multiway/asm/amd64"
 	"github.com/multiway-go/multiway/asm/arm64"
+	"github.com/multiway-go/multiway/ir"
 )
 
 // emitter writes the assembly of one architecture.
@@ -50,11 +51,19 @@ var tables = []struct {
 	{asm.OpAdd, "Add"},
 }
 
-// kernels returns the kernels of a level that a package carries.
-func kernels(isa asm.ISA) []asm.Kernel {
+// halves are the fields of rt.Kernels for weights of 16 bits.
+var halves = []struct{ dtype, field string }{{"f16", "F16"}, {"bf16", "BF16"}}
+
+// kernels returns the kernels of a level that the package carries: those for weights of
+// another type than float32 only if there are such.
+func (g *generator) kernels(isa asm.ISA) []asm.Kernel {
+	has := map[string]bool{ir.F32.String(): true}
+	for _, w := range g.p.Weights {
+		has[w.Type.DType.String()] = true
+	}
 	var ks []asm.Kernel
 	for _, k := range asm.Catalogue {
-		if k.ISA == isa && !k.Op.Row().Measuring {
+		if k.ISA == isa && has[k.DType] {
 			ks = append(ks, k)
 		}
 	}
@@ -64,7 +73,7 @@ func kernels(isa asm.ISA) []asm.Kernel {
 // kernelFiles writes the assembly of each architecture, the Go twins, and the
 // table of each level.
 func (g *generator) kernelFiles() error {
-	twins, err := asm.TwinFile(g.opt.Package, kernels(asm.Generic))
+	twins, err := asm.TwinFile(g.opt.Package, g.kernels(asm.Generic))
 	if err != nil {
 		return err
 	}
@@ -74,7 +83,7 @@ func (g *generator) kernelFiles() error {
 	}
 	f := g.newFile()
 	f.Comment("generic is the table of plain Go, which runs on any CPU.")
-	f.Var().Id("generic").Op("=").Add(table(asm.Generic))
+	f.Var().Id("generic").Op("=").Add(g.table(asm.Generic))
 	if err := g.add("levels.go", f); err != nil {
 		return err
 	}
@@ -83,7 +92,7 @@ func (g *generator) kernelFiles() error {
 		var native []asm.Kernel
 		for _, l := range asm.Levels {
 			if l.Arch == e.arch {
-				native = append(native, kernels(l.ISA)...)
+				native = append(native, g.kernels(l.ISA)...)
 			}
 		}
 		asmFile, stubs, err := e.emit(g.opt.Package, native)
@@ -108,7 +117,7 @@ func (g *generator) levels(name, constraint, arch string) error {
 		if l.Arch != "" && l.Arch == arch {
 			id := strings.ToLower(string(l.ISA))
 			list = append(list, jen.Op("&").Id(id))
-			defs = append(defs, jen.Var().Id(id).Op("=").Add(table(l.ISA)))
+			defs = append(defs, jen.Var().Id(id).Op("=").Add(g.table(l.ISA)))
 		}
 	}
 	f.Comment("levels are the kernel tables of this build, lowest level first.")
@@ -121,11 +130,12 @@ func (g *generator) levels(name, constraint, arch string) error {
 
 // table writes the rt.Kernels of one level. What the level lacks stays nil: the
 // runtime takes it from the level below.
-func table(isa asm.ISA) *jen.Statement {
+func (g *generator) table(isa asm.ISA) *jen.Statement {
+	carried := g.kernels(isa)
 	d := jen.Dict{jen.Id("Level"): jen.Lit(string(isa))}
 	for _, t := range tables {
 		var of []asm.Kernel
-		for _, k := range kernels(isa) {
+		for _, k := range carried {
 			if k.Op == t.op {
 				of = append(of, k)
 			}
@@ -144,6 +154,25 @@ func table(isa asm.ISA) *jen.Statement {
 			d[jen.Id("Gemm16")] = tiles(t.field, narrow(isa))
 		}
 	}
+	for _, h := range halves {
+		var gemm []asm.Kernel
+		half := jen.Dict{}
+		for _, k := range carried {
+			switch {
+			case k.DType != h.dtype:
+			case k.Op == asm.OpWGemm:
+				gemm = append(gemm, k)
+			case k.Op == asm.OpExpand:
+				half[jen.Id("Expand")] = jen.Id(k.Name())
+			}
+		}
+		if len(gemm) > 0 {
+			half[jen.Id("Gemm")] = tiles("WGemm", gemm)
+		}
+		if len(half) > 0 {
+			d[jen.Id(h.field)] = jen.Qual(rtPath, "Half").Values(half)
+		}
+	}
 	return jen.Qual(rtPath, "Kernels").Values(d)
 }
 
@@ -151,7 +180,7 @@ func table(isa asm.ISA) *jen.Statement {
 // own, or else those of the nearest level below it that has them.
 func narrow(isa asm.ISA) []asm.Kernel {
 	for {
-		of := asm.Best(asm.Kernel{Op: asm.OpGemm, DType: asm.OpGemm.Row().DType}.Family(), isa)
+		of := asm.Best(asm.Kernel{Op: asm.OpGemm, DType: asm.OpGemm.Row().DTypes[0]}.Family(), isa)
 		if of[0].NR == asm.Panel {
 			return of
 		}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/dave/jennifer/jen"
 
+	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/ir"
 )
 
@@ -68,12 +69,23 @@ func (g *generator) linearValue(bundle string) (jen.Dict, *ir.Weight, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return jen.Dict{
+	return stored(jen.Dict{
 		jen.Id("W"):    jen.Lit(g.offset(bundle + ".w")),
 		jen.Id("Bias"): jen.Lit(g.offset(bundle + ".b")),
 		jen.Id("K"):    jen.Lit(w.Type.Shape[1].C),
 		jen.Id("N"):    jen.Lit(w.Type.Shape[0].C),
-	}, w, nil
+	}, w), w, nil
+}
+
+// dtypes are the types that weights have in the blob.
+var dtypes = map[ir.DType]rt.DType{ir.F32: rt.F32, ir.F16: rt.F16, ir.BF16: rt.BF16}
+
+// stored adds to a descriptor what type w is stored in, unless it is float32.
+func stored(d jen.Dict, w *ir.Weight) jen.Dict {
+	if t := w.Type.DType; t != ir.F32 {
+		d[jen.Id("DType")] = jen.Qual(rtPath, strings.ToUpper(t.String()))
+	}
+	return d
 }
 
 func (g *generator) linear(bundle, name string) (jen.Code, error) {
@@ -92,15 +104,16 @@ func (g *generator) projections(v *ir.Value) (jen.Code, error) {
 		names = "qkv"
 	}
 	first := v.Bundle + "." + names[:1]
-	if _, err := g.need(first + ".w"); err != nil {
+	w, err := g.need(first + ".w")
+	if err != nil {
 		return nil, err
 	}
-	return g.describe("Linear", v.Bundle+"."+names, jen.Dict{
+	return g.describe("Linear", v.Bundle+"."+names, stored(jen.Dict{
 		jen.Id("W"):    jen.Lit(g.offset(first + ".w")),
 		jen.Id("Bias"): jen.Lit(g.offset(first + ".b")),
 		jen.Id("K"):    jen.Lit(v.Args[0].Type.Cols()),
 		jen.Id("N"):    jen.Lit(width(v)),
-	}), nil
+	}, w)), nil
 }
 
 func (g *generator) normValue(bundle string, n int, eps float64) jen.Dict {
@@ -193,7 +206,7 @@ func (g *generator) embed(bundle string, at ir.Dim) (jen.Code, error) {
 		name += ".at"
 		d[jen.Id("At")] = jen.Qual(rtPath, "Section").Values(sectionFields(at))
 	}
-	return g.describe("Embed", name, d), nil
+	return g.describe("Embed", name, stored(d, w)), nil
 }
 
 // relBias describes the tables of a relative position bias, as far as keys of that many

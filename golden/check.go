@@ -1,6 +1,7 @@
 package golden
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -26,6 +27,10 @@ type Options struct {
 	Level  string // a CPU level of the binary engine, or all; "" = all
 	JSON   bool   // print lines as JSON objects
 	Model  string // description of the model that recorded cases are of, "" = none
+
+	// Precision is how programs store weights; "" = f32. At bf16 and f16 the weights of
+	// that type are judged, by the bounds of the case, and no others.
+	Precision string
 }
 
 // Engines lists what Options.Engine may be.
@@ -104,6 +109,10 @@ func Check(dirs []string, opt Options, w io.Writer) (Summary, error) {
 	if !slices.Contains(Engines, opt.Engine) {
 		return Summary{}, fmt.Errorf("engine %q: want %s", opt.Engine, strings.Join(Engines, ", "))
 	}
+	if err := new(model.Description).SetPrecision(cmp.Or(opt.Precision, "f32")); err != nil {
+		return Summary{}, err
+	}
+	opt.Precision = cmp.Or(opt.Precision, "f32")
 	c := &checker{opt: opt, w: w}
 	defer c.engines.Close()
 	var folders []string
@@ -235,12 +244,18 @@ func (c *checker) dir(dir string, levels []string) error {
 	if err != nil {
 		return err
 	}
-	before := c.sum
+	if err := d.SetPrecision(c.opt.Precision); err != nil {
+		return err
+	}
+	before, other := c.sum, 0
 	for _, v := range cs.Variants() {
 		l := Line{Case: cs.Name, Weights: v.Name, Verdict: skipped}
 		switch {
 		case v.Missing:
 			l.Note = "the file is not in the folder"
+		case c.opt.Precision != "f32" && string(v.DType) != c.opt.Precision:
+			l.Note = fmt.Sprintf("at precision %s the weights of that type are judged", c.opt.Precision)
+			other++
 		case len(cs.RunsOf(v)) == 0:
 			l.Note = fmt.Sprintf("no run of the case is for %s weights", v.DType)
 		default:
@@ -252,7 +267,7 @@ func (c *checker) dir(dir string, levels []string) error {
 		}
 		c.add(l)
 	}
-	if c.sum.Passed == before.Passed && c.sum.Failed == before.Failed {
+	if c.sum.Passed == before.Passed && c.sum.Failed == before.Failed && other == 0 {
 		return errors.New("nothing was judged: the case has neither a weight file here nor a seed for its runs")
 	}
 	return nil
@@ -317,7 +332,11 @@ func (c *checker) model(cs *cases.Case, m *build.Model, v cases.Variant, levels 
 		}
 		j := &judgement{c: c, cs: cs, variant: v, program: p}
 		if c.opt.Engine != "binary" {
-			j.engine, j.level, j.run, j.caption = "interp", "", interpreter(p), interpretedCaptions(p)
+			stored, err := m.Stored(p)
+			if err != nil {
+				return err
+			}
+			j.engine, j.level, j.run, j.caption = "interp", "", interpreter(stored), interpretedCaptions(stored)
 			j.all(runs)
 		}
 		if c.opt.Engine != "interp" {

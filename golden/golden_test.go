@@ -122,6 +122,25 @@ func TestCases(t *testing.T) {
 	}
 }
 
+// Weights stored in 16 bits pass the cases of weights that are rounded to that type, and
+// leave the others alone.
+func TestCasesIn16Bits(t *testing.T) {
+	for _, precision := range []string{"bf16", "f16"} {
+		t.Run(precision, func(t *testing.T) {
+			t.Parallel()
+			sum, lines := runCheck(t, golden.Options{Precision: precision, Engine: "binary"}, filepath.Join("testdata", "encode_t1"))
+			for _, l := range lines {
+				if l.Verdict == "FAIL" || l.Verdict == "ok" && !strings.Contains(l.Weights, "."+precision) {
+					t.Error(l)
+				}
+			}
+			if want := 28 * len(builtLevels()); sum.Passed != want || sum.Failed > 0 {
+				t.Errorf("%v, want %d passed", sum, want)
+			}
+		})
+	}
+}
+
 // builtLevels are the levels of this CPU that the compiler makes kernels for.
 func builtLevels() []string {
 	return slices.DeleteFunc(rt.Levels(), func(l string) bool {

@@ -9,11 +9,13 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/cpu"
 
 	"github.com/multiway-go/multiway/asm"
 	"github.com/multiway-go/multiway/generated/kernels"
+	"github.com/multiway-go/multiway/ir/checkpoint"
 )
 
 // The types that package asm gives the kernels of each op.
@@ -26,6 +28,8 @@ type (
 	geluFunc      = func(rows int, dst *float32, ldd int, src *float32, lds int, n int)
 	packKFunc     = func(rows int, dst *float32, src *float32, lds int, k int)
 	addFunc       = func(rows int, dst *float32, ldd int, src *float32, lds int, n int)
+	wgemmFunc     = func(k int, a *float32, lda int, b *uint16, c *float32, ldc int, bias *float32, acc int)
+	expandFunc    = func(n int, dst *float32, src *uint16)
 	peakFunc      = func(n int)
 )
 
@@ -34,6 +38,7 @@ var features = map[string]bool{
 	"AVX":     cpu.X86.HasAVX,
 	"AVX2":    cpu.X86.HasAVX2,
 	"AVX512F": cpu.X86.HasAVX512F,
+	"F16C":    cpu.X86.HasAVX2, // every CPU with AVX2 has it; x/sys/cpu does not say
 	"FMA3":    cpu.X86.HasFMA,
 }
 
@@ -65,6 +70,8 @@ var testers = map[asm.Op]func(c *check, k asm.Kernel, f any){
 	asm.OpGelu:      testGelu,
 	asm.OpPackK:     testPackK,
 	asm.OpAdd:       testAdd,
+	asm.OpWGemm:     testWGemm,
+	asm.OpExpand:    testExpand,
 	asm.OpPeakFMA:   func(_ *check, _ asm.Kernel, f any) { f.(peakFunc)(1) },
 }
 
@@ -272,6 +279,81 @@ func testGemm(c *check, k asm.Kernel, fn any) {
 			}
 			c.intact(out, what)
 		}
+	}
+}
+
+// halfOf returns the 16-bit value nearest to x, and that value.
+func halfOf(dtype string, x float32) (uint16, float32) {
+	if dtype == "f16" {
+		h := checkpoint.ToF16(x)
+		return h, checkpoint.FromF16(h)
+	}
+	h := checkpoint.ToBF16(x)
+	return h, checkpoint.FromBF16(h)
+}
+
+// halves is n 16-bit values, which end at the end of the fence, as memory.
+func (c *check) halves(n int) []uint16 {
+	words := c.newMat(c.in2, 1, (n+1)/2, (n+1)/2, c.normal).p
+	h := unsafe.Slice((*uint16)(unsafe.Pointer(&words[0])), 2*len(words))
+	return h[len(h)-n:]
+}
+
+func testWGemm(c *check, k asm.Kernel, fn any) {
+	f := fn.(wgemmFunc)
+	for _, depth := range upTo(40, 63, 64, 65, 768) {
+		for variant := range 4 {
+			acc, withBias := variant&1, variant&2 != 0
+			what := fmt.Sprintf("k=%d acc=%d bias=%v", depth, acc, withBias)
+			a := c.newMat(c.in, k.MR, depth, depth+3, c.normal)
+			b, wide := c.halves(depth*asm.Panel), make([]float32, depth*asm.Panel)
+			for i := range b {
+				b[i], wide[i] = halfOf(k.DType, c.normal())
+			}
+			out := c.newMat(c.out, k.MR, k.NR, k.NR+5, c.normal)
+			start := slices.Clone(out.p)
+			var bias []float32
+			if withBias {
+				bias = c.newMat(c.vec, 1, k.NR, k.NR, c.normal).p
+			}
+			f(depth, a.ptr(), a.ld, &b[0], out.ptr(), out.ld, ptr(bias), acc)
+			for r := range k.MR {
+				for j := range k.NR {
+					want, abs := startOf(start[r*out.ld+j], acc, bias, j)
+					for i, x := range a.row(r) {
+						p := float64(x) * float64(wide[i*asm.Panel+j])
+						want, abs = want+p, abs+math.Abs(p)
+					}
+					c.near(out.row(r)[j], want, gemmBound(depth, abs), what, r, j)
+				}
+			}
+			c.intact(out, what)
+		}
+	}
+}
+
+// testExpand widens every 16-bit value there is, and runs of every length.
+func testExpand(c *check, k asm.Kernel, fn any) {
+	f := fn.(expandFunc)
+	widen := checkpoint.FromBF16
+	if k.DType == "f16" {
+		widen = checkpoint.FromF16
+	}
+	for _, n := range append(upTo(70), 1<<16) {
+		src := c.halves(n)
+		for i := range src {
+			src[i] = uint16(i * (1<<16/n | 1))
+		}
+		dst := c.newMat(c.out, 1, n, n, c.normal)
+		f(n, dst.ptr(), &src[0])
+		for i, h := range src {
+			want, got := widen(h), dst.p[i]
+			if want != want && got != got {
+				continue // a NaN stays one, of whatever kind
+			}
+			c.same(got, want, fmt.Sprintf("n=%d, %#04x", n, h), 0, i)
+		}
+		c.intact(dst, fmt.Sprint("n=", n))
 	}
 }
 
@@ -541,6 +623,9 @@ func TestSameBits(t *testing.T) {
 	most := 16
 	a, bias := random(most*depth), random(n)
 	b := random(depth * n)
+	for i := range b {
+		_, b[i] = halfOf("bf16", b[i]) // so that 16-bit tiles see the same values
+	}
 	type result struct {
 		name string
 		c    []float32
@@ -548,8 +633,15 @@ func TestSameBits(t *testing.T) {
 	first := map[string]result{}
 	for _, k := range asm.Catalogue {
 		compiled, why := usable(k)
-		if k.Op != asm.OpGemm && k.Op != asm.OpGemmV || why != "" {
+		if k.Op != asm.OpGemm && k.Op != asm.OpGemmV && k.Op != asm.OpWGemm || why != "" {
 			continue
+		}
+		var narrow []uint16
+		if k.Op == asm.OpWGemm {
+			narrow = make([]uint16, len(b))
+			for i := range b {
+				narrow[i], _ = halfOf(k.DType, b[i])
+			}
 		}
 		for _, blocks := range [][]int{{depth}, {split, depth - split}} {
 			out := make([]float32, (most/k.MR+1)*k.MR*k.NR)
@@ -564,6 +656,8 @@ func TestSameBits(t *testing.T) {
 					switch f := compiled.Func.(type) {
 					case gemmFunc:
 						f(kb, &a[r*depth+k0], depth, &b[k0*n], len(b), &out[r*n], n, start, acc, nil, 0)
+					case wgemmFunc:
+						f(kb, &a[r*depth+k0], depth, &narrow[k0*n], &out[r*n], n, start, acc)
 					case gemmVFunc:
 						f(kb, &a[r*depth+k0], depth, &b[k0*n], n, &out[r*n], n, acc)
 					}
@@ -572,6 +666,9 @@ func TestSameBits(t *testing.T) {
 			}
 			out = out[:rows*n]
 			class := k.Family()
+			if k.Op == asm.OpWGemm {
+				class = asm.Kernel{Op: asm.OpGemm, DType: "f32"}.Family()
+			}
 			if k.ISA == asm.Generic {
 				class += "_generic"
 			}
@@ -682,6 +779,18 @@ func BenchmarkKernels(b *testing.B) {
 					}
 				}
 				elems(b, rows*64)
+			case wgemmFunc: // one tile, everything in cache
+				panel := make([]uint16, d*asm.Panel+1024)
+				for b.Loop() {
+					f(d, &work[0], ld, &panel[0], &dst[0], ld, &work[0], 0)
+				}
+				flops(b, 2*d*k.MR*k.NR)
+			case expandFunc:
+				panel := make([]uint16, d*asm.Panel+1024)
+				for b.Loop() {
+					f(d*asm.Panel, &dst[0], &panel[0])
+				}
+				elems(b, d*asm.Panel)
 			case peakFunc:
 				for b.Loop() {
 					f(1000)

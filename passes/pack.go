@@ -103,6 +103,7 @@ func storedBytes(w *ir.Weight) (int64, error) {
 type want struct {
 	w      *ir.Weight
 	layout string
+	op     *ir.Op // the primitive that reads it
 }
 
 // wants lists the weights of v with their layouts.
@@ -129,10 +130,10 @@ func wants(p *ir.Program, f *ir.Func, v *ir.Value) []want {
 		}
 		for _, w := range p.Used(f, s) {
 			if layout == asm.ColumnsWord && strings.HasSuffix(w.Name, ".image") {
-				out = append(out, want{w, asm.ReversedWord})
+				out = append(out, want{w, asm.ReversedWord, s.Op})
 				continue
 			}
-			out = append(out, want{w, layout})
+			out = append(out, want{w, layout, s.Op})
 		}
 	}
 	return out

@@ -32,22 +32,24 @@ type Numeric uint8
 const (
 	Exact   Numeric = iota // the same up to the rounding of float64
 	Rounded                // some weights were recomputed, and rounded once to float32
+	Reduced                // weights were rounded to the type that Options.Precision names
 )
 
 // String returns the word the documentation uses.
 func (n Numeric) String() string {
-	return [...]string{"exact", "rounded"}[n]
+	return [...]string{"exact", "rounded", "reduced"}[n]
 }
 
 // Tolerance is the largest difference to expect of outputs of size 1.
 func (n Numeric) Tolerance() float64 {
-	return [...]float64{1e-9, 1e-4}[n]
+	return [...]float64{1e-9, 1e-4, 1e-1}[n]
 }
 
 // All is the pipeline, in order.
 var All = []*Pass{
 	Route,         // first: every later pass sees one expert a value
 	Prune,         // what no function uses is gone before weights are touched
+	Store,         // before fold, which leaves what is stored in 16 bits as it is
 	Rows,          // before fold: a row that is selected early gets its own norm, which then folds too
 	Fold,          // before fusing: fewer ops to match
 	FuseEmbed,     // independent of the next three
@@ -65,6 +67,8 @@ type Options struct {
 	// Rows is the most packed rows a segment has in one call, over all sequences
 	// of the batch: it sizes the arena. At least one sequence must fit. 0 means 2048.
 	Rows int
+	// Precision is how weights of products are stored: f32, f16 or bf16; "" is f32.
+	Precision string
 	// Upto names the pass to stop after; "" runs all.
 	Upto string
 	// After, if not nil, sees the program after each pass. It must not change it.
@@ -98,6 +102,9 @@ func Named(name string) (*Pass, error) {
 func Run(p *ir.Program, o Options) (*ir.Program, error) {
 	if o.Rows < 0 || o.Rows > ir.MaxDim {
 		return nil, fmt.Errorf("limits.rows is %d; want 1..%d, or 0 for %d", o.Rows, ir.MaxDim, Options{}.rows())
+	}
+	if _, err := o.stored(); err != nil {
+		return nil, err
 	}
 	if o.Upto != "" {
 		if _, err := Named(o.Upto); err != nil {

@@ -115,17 +115,29 @@ var families = map[*ir.Op][]asm.Op{
 	ir.OpFFN:            {asm.OpGemm, asm.OpLayerNorm, asm.OpGelu},
 }
 
-// familyOf returns the kernel family of v. Its weights must be float32: no kernel
-// reads another type yet.
+// familyOf returns the kernel family of v: for products that of the type their first
+// matrix is stored in. Only matrices of linears and tables of lookups may be stored in
+// 16 bits; no kernel reads another weight so.
 func familyOf(p *ir.Program, f *ir.Func, v *ir.Value) (string, error) {
-	for _, w := range p.Used(f, v) {
-		if w.Type.DType != ir.F32 {
-			return "", fmt.Errorf("@%s is stored as %v, and no kernel reads that; lower the model with float32 weights", w.Name, w.Type.DType)
+	stored := ir.F32
+	for _, x := range wants(p, f, v) {
+		d := x.w.Type.DType
+		product := x.op == ir.OpLinear && len(x.w.Type.Shape) == 2
+		switch {
+		case d == ir.F32:
+		case d != ir.F16 && d != ir.BF16, !product && x.op != ir.OpLookup, product && x.w.Type.Cols()%2 != 0:
+			return "", fmt.Errorf("@%s is stored as %v, and no kernel reads that; lower the model with float32 weights", x.w.Name, x.w.Type.DType)
+		case product && stored == ir.F32:
+			stored = d
 		}
 	}
 	first := plain
 	for i, op := range families[v.Op] {
-		family := asm.Kernel{Op: op, DType: op.Row().DType}.Family()
+		k := asm.Kernel{Op: op, DType: op.Row().DTypes[0]}
+		if stored != ir.F32 && op == asm.OpGemm && i == 0 {
+			k = asm.Kernel{Op: asm.OpWGemm, DType: stored.String()}
+		}
+		family := k.Family()
 		if len(asm.Find(family, asm.Generic)) == 0 {
 			return "", fmt.Errorf("the catalogue has no kernel %s", family)
 		}

@@ -29,6 +29,8 @@ var generators = map[asm.Op]func(*writer, asm.Kernel){
 	asm.OpGelu:      gelu,
 	asm.OpPackK:     packK,
 	asm.OpAdd:       add,
+	asm.OpWGemm:     wgemm,
+	asm.OpExpand:    expand,
 	asm.OpPeakFMA:   peakFMA,
 }
 

@@ -17,7 +17,7 @@ import (
 
 func buildCommand() *cobra.Command {
 	var o build.Options
-	var weights, check string
+	var weights, check, precision string
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "build [-o DIR] [--binary FILE] DESCRIPTION",
@@ -48,7 +48,7 @@ A minimal description:
 			if o.Dir == "" && o.Binary == "" {
 				return fmt.Errorf("nothing to build: give -o DIR for a package, --binary FILE for a binary, or both")
 			}
-			return runBuild(args[0], o, asJSON)
+			return runBuild(args[0], precision, o, asJSON)
 		},
 	}
 	f := c.Flags()
@@ -57,6 +57,7 @@ A minimal description:
 	f.StringVar(&o.Binary, "binary", "", "path of the binary")
 	f.StringVar(&weights, "weights", "", "where the package keeps its weights: embed or file (default: embed up to 256 MiB)")
 	f.StringVar(&check, "check", string(build.Quick), "check of the result: quick, full or off")
+	f.StringVar(&precision, "precision", "", "how weights are stored: f32, bf16 or f16 (default: the description's)")
 	f.StringSliceVar(&o.Entries, "entry", nil, "entries to compile (default: the description's)")
 	f.StringArrayVar(&o.Golden, "golden", nil, "folder that `multiway golden record` made: write a test of the package that runs it")
 	f.BoolVar(&o.Strict, "strict", false, "refuse a checkpoint with tensors that the model does not use")
@@ -77,13 +78,18 @@ func oneOf(flag, value string, allowed ...string) error {
 	return fmt.Errorf("%s is %q, want %s or %s", flag, value, strings.Join(allowed[:last], ", "), allowed[last])
 }
 
-func runBuild(path string, o build.Options, asJSON bool) error {
+func runBuild(path, precision string, o build.Options, asJSON bool) error {
 	start := time.Now()
 	m, err := build.Open(path)
 	if err != nil {
 		return err
 	}
 	defer m.Close()
+	if precision != "" {
+		if err := m.Desc.SetPrecision(precision); err != nil {
+			return fmt.Errorf("--precision: %w", err)
+		}
+	}
 	o.Log = func(format string, args ...any) { fmt.Fprintf(os.Stderr, "multiway: "+format+"\n", args...) }
 	if term.IsTerminal(int(os.Stderr.Fd())) {
 		var bar *progressbar.ProgressBar

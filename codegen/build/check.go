@@ -95,7 +95,11 @@ func (m *Model) selfCheck(e *Engine, planned *ir.Program, how Check, opt Options
 	judge := generic
 	if whole {
 		opt.log("running the float64 interpreter (%.1f GFLOP)", float64(work)/1e9)
-		if judge, err = c.interpret(described); err != nil {
+		stored, err := m.Stored(described)
+		if err != nil {
+			return nil, nil, err
+		}
+		if judge, err = c.interpret(stored); err != nil {
 			return nil, nil, err
 		}
 		c.compare(best, judge, "interpreter")
@@ -141,7 +145,11 @@ func (m *Model) checkCut(c *checker, opt Options) error {
 	if err != nil {
 		return err
 	}
-	want, err := c.interpret(described)
+	stored, err := cut.Stored(described)
+	if err != nil {
+		return err
+	}
+	want, err := c.interpret(stored)
 	if err != nil {
 		return err
 	}

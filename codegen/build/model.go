@@ -97,7 +97,15 @@ func (m *Model) Lower(entries []string) (*ir.Program, *checkpoint.Report, error)
 
 // Plan runs the passes to the end.
 func (m *Model) Plan(p *ir.Program) (*ir.Program, error) {
-	return passes.Run(p, passes.Options{Rows: m.Desc.Limits.Rows})
+	return passes.Run(p, passes.Options{Rows: m.Desc.Limits.Rows, Precision: m.Desc.Precision})
+}
+
+// Stored returns the program with its weights rounded to what they are stored in.
+func (m *Model) Stored(p *ir.Program) (*ir.Program, error) {
+	if m.Desc.Precision == "f32" {
+		return p, nil
+	}
+	return passes.Run(p, passes.Options{Rows: m.Desc.Limits.Rows, Precision: m.Desc.Precision, Upto: passes.Store.Name})
 }
 
 // CodeOptions says what codegen makes of the model, for an engine.

@@ -1,6 +1,9 @@
 package rt
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // The kernel types. All strides and leading dimensions count floats, all
 // pointers may be unaligned, and no kernel keeps a pointer. Assembly kernels and
@@ -41,7 +44,21 @@ type (
 
 	// Add computes dst[r][i] += src[r][i], i < n.
 	Add func(rows int, dst *float32, ldd int, src *float32, lds int, n int)
+
+	// WGemm is a tile of MR rows and one panel of 16-bit weights [k][16], each widened
+	// to float32 before it is used; the rest is as in Gemm.
+	WGemm func(k int, a *float32, lda int, b *uint16, c *float32, ldc int, bias *float32, acc int)
+
+	// Expand widens n 16-bit values to float32, exactly.
+	Expand func(n int, dst *float32, src *uint16)
 )
+
+// Half holds the kernels for weights of one 16-bit type. Both are nil in a package
+// that has no such weights.
+type Half struct {
+	Gemm   []WGemm // index 1..len-1: rows
+	Expand Expand
+}
 
 // Kernels is the table of one CPU level. A generated package has one for each
 // level it was built for. A nil field (for Gemm: a nil slice) is taken from the
@@ -63,6 +80,19 @@ type Kernels struct {
 	Gelu      Gelu
 	PackK     PackK
 	Add       Add
+
+	F16, BF16 Half
+}
+
+// half returns the kernels for weights of type d, nil for float32.
+func (k *Kernels) half(d DType) *Half {
+	switch d {
+	case F16:
+		return &k.F16
+	case BF16:
+		return &k.BF16
+	}
+	return nil
 }
 
 // KernelInfo names the kernel that runs an operation.
@@ -101,6 +131,22 @@ func resolve(tables []*Kernels) (*Kernels, []KernelInfo, error) {
 		set("gelu", t.Gelu != nil, func() { out.Gelu = t.Gelu })
 		set("packk", t.PackK != nil, func() { out.PackK = t.PackK })
 		set("add", t.Add != nil, func() { out.Add = t.Add })
+		for _, d := range []DType{F16, BF16} {
+			from, to := t.half(d), out.half(d)
+			op := "wgemm_" + d.String()
+			switch {
+			case len(from.Gemm) > 1:
+				to.Gemm = from.Gemm
+				name[op] = fmt.Sprintf("%s_%dx16_%s", op, len(from.Gemm)-1, t.Level)
+			case t.Gemm != nil && strings.HasSuffix(name[op], "_generic"):
+				// Plain Go is no match for this level's tiles: weights are widened for those.
+				to.Gemm, name[op] = nil, name["gemm"]
+			}
+			if from.Expand != nil {
+				to.Expand = from.Expand
+				name["expand_"+d.String()] = "expand_" + d.String() + "_" + t.Level
+			}
+		}
 	}
 	var info []KernelInfo
 	for _, op := range []string{"gemm", "gemmv", "softmax", "scalerows", "layernorm", "gelu", "packk", "add"} {
@@ -108,6 +154,11 @@ func resolve(tables []*Kernels) (*Kernels, []KernelInfo, error) {
 			return nil, nil, fmt.Errorf("kernels of level %s: no %s kernel at this level or below; generate the package again", out.Level, op)
 		}
 		info = append(info, KernelInfo{op, name[op]})
+	}
+	for _, op := range []string{"wgemm_f16", "expand_f16", "wgemm_bf16", "expand_bf16"} {
+		if name[op] != "" {
+			info = append(info, KernelInfo{op, name[op]})
+		}
 	}
 	return out, info, nil
 }

@@ -170,6 +170,15 @@ func TestResolve(t *testing.T) {
 		t.Errorf("kernels\n%s, want\n%s", names, want)
 	}
 
+	// Plain Go tiles for 16-bit weights give way to vector tiles after widening.
+	bf16s(low, 4)
+	if k, info, err = resolve([]*Kernels{low, high}); err != nil || k.BF16.Gemm != nil || k.BF16.Expand == nil || info[len(info)-2] != (KernelInfo{"wgemm_bf16", "gemm_f32_8x48_avx512"}) {
+		t.Errorf("bf16: %v %v %v", k.BF16.Gemm, info, err)
+	}
+	if k, _, err = resolve([]*Kernels{low}); err != nil || len(k.BF16.Gemm) != 5 {
+		t.Errorf("bf16 at generic: %d tiles, %v", len(k.BF16.Gemm), err)
+	}
+
 	low.PackK = nil
 	if _, _, err := resolve([]*Kernels{low}); err == nil || !strings.Contains(err.Error(), "no packk kernel") {
 		t.Errorf("missing kernel: %v", err)

@@ -1,5 +1,7 @@
 package rt
 
+import "unsafe"
+
 // GEMM driver: C[rows][N] = start + A[rows][K] * W + bias, W in panels of 16
 // columns. The order of the sums depends on K alone, so results do not depend on
 // the number of rows, the tile, the chunking or the thread.
@@ -33,6 +35,8 @@ type gemmTask struct {
 	seqs       int
 	cstep      int // rows of C from one sequence to the next; of A it is m
 	gelu       bool
+	half       *Half       // kernels for w if it holds 16-bit values
+	wide       [][]float32 // of each worker: panels of them, widened
 
 	tiles, blocks int // row tiles of a sequence, blocks they are cut into
 	groups, parts int // panel groups (one tile wide), parts they are cut into
@@ -95,9 +99,29 @@ func (e *Exec) matmul(dst, src Mat, res *float32, ldr int, l *Linear, gelu bool)
 	g.a, g.lda = src.P, src.LD
 	g.c, g.ldc = dst.P, dst.LD
 	g.res, g.ldr = res, ldr
-	g.m, g.n, g.kk, g.cstep = src.Rows, l.N, l.K, 0
-	g.w, g.bias, g.gelu = e.w(l.W), e.w(l.Bias), gelu
+	g.m, g.cstep, g.gelu = src.Rows, 0, gelu
+	e.weigh(l)
 	e.runGemm(1)
+}
+
+// weigh makes l the right-hand side of the product to come.
+func (e *Exec) weigh(l *Linear) {
+	g := &e.gemm
+	g.n, g.kk = l.N, l.K
+	g.w, g.bias, g.half = e.w(l.W), e.w(l.Bias), g.k.half(l.DType)
+	if g.half == nil {
+		return
+	}
+	blocks := kBlocks(l.K)
+	need := (l.K + blocks - 1) / blocks * g.k.NR
+	if len(g.wide) < e.workers {
+		g.wide = make([][]float32, e.workers)
+	}
+	for i, buf := range g.wide {
+		if len(buf) < need {
+			g.wide[i] = alignedFloats(need)
+		}
+	}
 }
 
 // runGemm cuts the product of seqs sequences into chunks and runs them.
@@ -134,7 +158,7 @@ func (e *Exec) runGemm(seqs int) {
 func tileStart(m, n, t int) int { return t*(m/n) + min(t, m%n) }
 
 // run computes one chunk: the panels of one part for the rows of one block.
-func (g *gemmTask) run(chunk, _ int) {
+func (g *gemmTask) run(chunk, worker int) {
 	block, p := chunk/g.parts, chunk%g.parts
 	seq, block := block/g.blocks, block%g.blocks
 	g0, g1 := part(g.groups, g.parts, p)
@@ -163,7 +187,11 @@ func (g *gemmTask) run(chunk, _ int) {
 			if next == g1 && kb+1 < blocks {
 				next, nk = g0, k1
 			}
-			g.panel(p, rows, k0, k1, a, c, bias, acc, min(next, g.groups-1), nk)
+			if g.half != nil {
+				g.halfPanel(p, rows, k0, k1, a, c, bias, acc, worker)
+			} else {
+				g.panel(p, rows, k0, k1, a, c, bias, acc, min(next, g.groups-1), nk)
+			}
 		}
 		acc, bias = 1, nil
 	}
@@ -226,6 +254,54 @@ func (g *gemmTask) strip(tile []Gemm, per, first, rows, k0, k1 int, a, c, bias *
 		tile[r1-r0](k, at(a, r0*g.lda), g.lda, b, stride, at(c, r0*g.ldc), g.ldc, bias, acc, pf, step)
 	}
 }
+
+// halfPanel is panel for 16-bit weights. Few rows read them as they are; for more the
+// panels are widened once, into memory of the worker. The sums are the same.
+//
+//go:noinline
+func (g *gemmTask) halfPanel(p, rows, k0, k1 int, a, c, bias *float32, acc, worker int) {
+	per, k := g.k.NR/16, k1-k0
+	first := p * per
+	n := min(per, ceil16(g.n)/16-first)
+	a = at(a, k0)
+	column := func(v *float32, i int) *float32 {
+		if v == nil {
+			return nil
+		}
+		return at(v, (first+i)*16)
+	}
+	if rows < len(g.half.Gemm) {
+		for i := range n {
+			g.half.Gemm[rows](k, a, g.lda, half(g.w, ((first+i)*g.kk+k0)*16), column(c, i), g.ldc, column(bias, i), acc)
+		}
+		return
+	}
+	wide := &g.wide[worker][0]
+	for i := range n {
+		g.half.Expand(k*16, at(wide, i*k*16), half(g.w, ((first+i)*g.kk+k0)*16))
+	}
+	if n == per {
+		g.wideStrip(g.k.Gemm, k, rows, a, wide, column(c, 0), column(bias, 0), acc)
+		return
+	}
+	for i := range n {
+		g.wideStrip(g.k.Gemm16, k, rows, a, at(wide, i*k*16), column(c, i), column(bias, i), acc)
+	}
+}
+
+// wideStrip runs the row tiles over widened panels, k*16 floats apart.
+func (g *gemmTask) wideStrip(tile []Gemm, k, rows int, a, b, c, bias *float32, acc int) {
+	mr := len(tile) - 1
+	tiles := (rows + mr - 1) / mr
+	pf := at(b, min(8, k-1)*16)
+	for t := range tiles {
+		r0, r1 := tileStart(rows, tiles, t), tileStart(rows, tiles, t+1)
+		tile[r1-r0](k, at(a, r0*g.lda), g.lda, b, k*16, at(c, r0*g.ldc), g.ldc, bias, acc, pf, 64)
+	}
+}
+
+// half returns the address of the i-th 16-bit value from p on.
+func half(p *float32, i int) *uint16 { return (*uint16)(unsafe.Add(unsafe.Pointer(p), 2*i)) }
 
 // copyRows copies n columns of each row.
 //

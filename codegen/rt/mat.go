@@ -50,10 +50,12 @@ type Norm struct {
 
 // Linear is a packed linear layer with N outputs and K inputs. W is the position
 // of its panels of 16 columns (K*16 floats each, the last padded with zeros), Bias
-// that of N values padded with zeros to a multiple of 16, or -1.
+// that of N values padded with zeros to a multiple of 16, or -1. The panels hold
+// values of type DType, 0 for F32; positions count units of a float all the same.
 type Linear struct {
 	W, Bias int
 	K, N    int
+	DType   DType
 }
 
 // FFN is a pre-norm feed-forward block: x + Fc2(norm2(gelu(Fc1(norm1(x))))).
@@ -102,8 +104,10 @@ func (p *Patches) Rows() int { return p.Height/p.Patch*(p.Width/p.Patch) + 1 }
 
 // Embed looks up text: row j of a text is row id of Table (Vocab rows of D floats)
 // plus row At+j of Pos (-1: no table), or At+T+j for T words in a state before it.
+// Table holds values of type DType, 0 for F32.
 type Embed struct {
 	Table, Pos int
 	D, Vocab   int
 	At         Section
+	DType      DType
 }

@@ -25,6 +25,7 @@ type rowTask struct {
 	// Operands; each fn says which it reads.
 	dst, src, more Mat
 	g, b           *float32
+	half           *Half
 	eps            float32
 	i              int
 	secs           []Section // a copy: the caller's need not be on the heap
@@ -303,6 +304,7 @@ func (e *Exec) EmbedText(dst Mat, m *Embed) {
 	want(dst.Rows == e.T && dst.Cols == m.D, "embed text", dst)
 	t := &e.each
 	t.fn, t.dst, t.i, t.g, t.b, t.at = embedTask, dst, m.Vocab, e.w(m.Table), e.w(m.Pos), m.At
+	t.half = e.kern.half(m.DType)
 	e.runRows(e.B, m.D*(1+e.T/max(1, e.B)))
 }
 
@@ -319,7 +321,14 @@ func embedTask(t *rowTask, lo, hi int) {
 			if uint(id) >= uint(t.i) {
 				panic(fmt.Sprintf("rt: id %d in a vocabulary of %d", id, t.i))
 			}
-			row, word := t.dst.row(r), floats(at(t.g, id*d), d)
+			row := t.dst.row(r)
+			var word []float32
+			if t.half != nil {
+				t.half.Expand(d, &row[0], half(t.g, id*d))
+				word = row
+			} else {
+				word = floats(at(t.g, id*d), d)
+			}
 			if t.b == nil {
 				copy(row, word)
 				continue
@@ -358,8 +367,8 @@ func (e *Exec) EmbedPatches(dst, tmp Mat, p *Patches) {
 		g.a, g.lda = tmp.P, tmp.LD
 		g.c, g.ldc = first, dst.LD
 		g.res, g.ldr = first, dst.LD
-		g.m, g.n, g.kk, g.cstep = n, p.Proj.N, p.Proj.K, rows
-		g.w, g.bias, g.gelu = e.w(p.Proj.W), e.w(p.Proj.Bias), false
+		g.m, g.cstep, g.gelu = n, rows, false
+		e.weigh(&p.Proj)
 		e.runGemm(seqs)
 	}
 }

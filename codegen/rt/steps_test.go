@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"unsafe"
 )
 
 // world is an Exec over random weights, with a bump allocator for both.
@@ -228,6 +229,51 @@ func TestLinear(t *testing.T) {
 				w.Linear(dst, src, &l)
 				if s.m > 0 {
 					near(t, fmt.Sprint("linear ", s, bias), dst, mul64(f64(src), m, b))
+				}
+			}
+		}
+	})
+}
+
+// bf16s gives a table kernels for bf16 weights, with tiles of up to mr rows.
+func bf16s(k *Kernels, mr int) {
+	widen := func(h uint16) float32 { return math.Float32frombits(uint32(h) << 16) }
+	k.BF16 = Half{Gemm: make([]WGemm, mr+1), Expand: func(n int, dst *float32, src *uint16) {
+		for i := range n {
+			*at(dst, i) = widen(*half((*float32)(unsafe.Pointer(src)), i))
+		}
+	}}
+	for i := 1; i <= mr; i++ {
+		k.BF16.Gemm[i] = func(n int, a *float32, lda int, b *uint16, c *float32, ldc int, bias *float32, acc int) {
+			panel := make([]float32, 16*n)
+			k.BF16.Expand(len(panel), &panel[0], b)
+			naiveGemm(i, 16)(n, a, lda, &panel[0], 0, c, ldc, bias, acc, &panel[0], 0)
+		}
+	}
+}
+
+// Weights in 16 bits give what the same weights give in float32, bit for bit, whether
+// they are read as they are or widened before.
+func TestHalfLinear(t *testing.T) {
+	everywhere(t, func(t *testing.T, k *Kernels, threads int) {
+		bf16s(k, 2)
+		for _, s := range []struct{ m, k, n int }{{1, 2, 1}, {2, 24, 33}, {3, 8, 100}, {25, 64, 160}, {405, 6, 20}, {2, 2000, 40}, {5, 2000, 40}} {
+			w := newWorld(t, k, threads)
+			l, _, _ := w.linear(s.k, s.n, true)
+			panels := floats(&w.weights[l.W], ceil16(s.n)*s.k)
+			narrow := make([]float32, (len(panels)+1)/2)
+			for i, v := range panels {
+				h := uint16(math.Float32bits(v) >> 16)
+				*half(&narrow[0], i) = h
+				panels[i] = math.Float32frombits(uint32(h) << 16)
+			}
+			src, want, got := w.mat(s.m, s.k, true), w.mat(s.m, s.n, false), w.mat(s.m, s.n, false)
+			w.Linear(want, src, &l)
+			l.W, l.DType = w.put(narrow), BF16
+			w.Linear(got, src, &l)
+			for r := range s.m {
+				if !slices.Equal(got.row(r), want.row(r)) {
+					t.Fatalf("%v row %d: %v, want %v", s, r, got.row(r), want.row(r))
 				}
 			}
 		}
@@ -712,11 +758,14 @@ func TestBadShapesPanic(t *testing.T) {
 	w := newWorld(t, naive("generic", 6, 16), 1, 2)
 	l, _, _ := w.linear(8, 8, false)
 	for name, f := range map[string]func(){
-		"linear":  func() { w.Linear(w.mat(2, 9, false), w.mat(2, 8, false), &l) },
-		"mat":     func() { w.Mat(worldFloats-10, 16, 1, 16) },
-		"sub":     func() { w.mat(2, 8, false).Sub(1, 2) },
-		"select":  func() { w.Select(w.mat(1, 8, false), w.mat(2, 8, false), []Section{{T: true}}, Section{C: 2}) },
-		"id":      func() { w.IDs = []int32{1, 9}; w.EmbedText(w.mat(2, 8, false), &Embed{0, -1, 8, 9, Section{}}) },
+		"linear": func() { w.Linear(w.mat(2, 9, false), w.mat(2, 8, false), &l) },
+		"mat":    func() { w.Mat(worldFloats-10, 16, 1, 16) },
+		"sub":    func() { w.mat(2, 8, false).Sub(1, 2) },
+		"select": func() { w.Select(w.mat(1, 8, false), w.mat(2, 8, false), []Section{{T: true}}, Section{C: 2}) },
+		"id": func() {
+			w.IDs = []int32{1, 9}
+			w.EmbedText(w.mat(2, 8, false), &Embed{Table: 0, Pos: -1, D: 8, Vocab: 9})
+		},
 		"add":     func() { w.Add(w.mat(2, 8, false), w.mat(1, 8, false), w.mat(2, 8, false)) },
 		"no rows": func() { w.QKV(w.mat(2, 8, false), w.mat(2, 8, false), Mat{}, &Norm{-1, -1, 8, 1}, &l) },
 	} {

@@ -274,7 +274,7 @@ func loader(w *ir.Weight, src Source) (func() ([]float32, error), error) {
 		if err != nil {
 			return nil, err
 		}
-		if i := round(f, d); i >= 0 {
+		if i := Round(f, d); i >= 0 {
 			return nil, fmt.Errorf("%s: tensor %q: element %s is %v, which does not fit %v of @%s", src, o.Key, indexString(o.Shape, o.Row*(len(f)/max(o.Rows, 1))+i), f[i], d, w.Name)
 		}
 		if o.Cols != 0 {
@@ -288,9 +288,9 @@ func loader(w *ir.Weight, src Source) (func() ([]float32, error), error) {
 	}, nil
 }
 
-// round rounds to a 16-bit type and returns the first element that does not
-// fit, or -1.
-func round(f []float32, d ir.DType) int {
+// Round rounds f in place to a 16-bit type, ties to even, and returns the first element
+// that does not fit, or -1. Rounding to float32 leaves f as it is.
+func Round(f []float32, d ir.DType) int {
 	to, from := ToF16, FromF16
 	switch d {
 	case ir.F32:

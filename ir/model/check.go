@@ -65,8 +65,19 @@ const (
 	firstPosition = 2 // rows 0 and 1 of a position table are never read
 )
 
-// precisions are the values of `precision`; only the first is built.
-var precisions = []string{"f32", "bf16", "f16", "bf16dot", "int8", "int8full"}
+// precisions are the values of `precision`; the first builtPrecisions are built.
+var precisions = []string{"f32", "bf16", "f16", "int8", "int8full", "bf16dot"}
+
+const builtPrecisions = 3
+
+// SetPrecision changes the precision to one that is built.
+func (d *Description) SetPrecision(p string) error {
+	if !slices.Contains(precisions[:builtPrecisions], p) {
+		return fmt.Errorf("precision %q: want %s", p, strings.Join(precisions[:builtPrecisions], ", "))
+	}
+	d.Precision = p
+	return nil
+}
 
 // problem is an error about a field, before it is known where the field stood.
 type problem struct {
@@ -96,8 +107,8 @@ func (d *Description) complete(built bool) *problem {
 			return p
 		}
 	}
-	if built && d.Precision != precisions[0] {
-		return wrong("precision", " %s is not built yet; use %s", d.Precision, precisions[0])
+	if built && !slices.Contains(precisions[:builtPrecisions], d.Precision) {
+		return wrong("precision", " %s is not built yet; use %s", d.Precision, strings.Join(precisions[:builtPrecisions], ", "))
 	}
 	return nil
 }

@@ -34,7 +34,7 @@ type Description struct {
 	Entries    []string // entries to compile; by default those that the tasks have
 	Limits     Limits
 	Preprocess Preprocess
-	Precision  string // f32
+	Precision  string // f32, or how weights are stored: bf16, f16
 }
 
 // Sizes are the numbers of a family's model. The long form has Dim, Heads, FFN and Eps

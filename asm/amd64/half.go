@@ -1,0 +1,141 @@
+package amd64
+
+import (
+	"github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+
+	"github.com/multiway-go/multiway/asm"
+)
+
+// ahead is how far before its use a line of weights is prefetched, in bytes. Panels follow one another, so that the end of
+// one prefetches the start of the next.
+const ahead = 1024
+
+// widen loads eight 16-bit values as float32.
+func (w *writer) widen(dtype string, from operand.Mem, to reg.VecVirtual) {
+	if dtype == "f16" {
+		w.VCVTPH2PS(from, to)
+		return
+	}
+	w.VPMOVZXWD(from, to)
+	w.VPSLLD(operand.Imm(16), to, to)
+}
+
+// wgemm writes a tile over a panel of 16-bit weights, widened as they are loaded. The sums are those of gemm over the
+// widened panel, bit for bit.
+//
+//	acc[r][j]  row r of C, columns 8j..8j+7
+//	b[j]       row k of B
+//	x          A[r][k] in all lanes
+func wgemm(w *writer, k asm.Kernel) {
+	const n, bytes, line = 2, 32, 2 * asm.Panel
+	acc := make([]vecs, k.MR)
+	for r := range acc {
+		acc[r] = w.ymms(n)
+	}
+	each := func(f func(r, j int)) {
+		for r := range acc {
+			acc[r].each(func(j int) { f(r, j) })
+		}
+	}
+	c := func() func(r, disp int) operand.Mem {
+		at, _ := w.rows(w.arg("c"), w.floats("ldc"), k.MR)
+		return at
+	}
+	flag := w.arg("acc")
+	w.TESTQ(flag, flag)
+	w.JZ(operand.LabelRef("zero"))
+	at := c()
+	each(func(r, j int) { w.VMOVUPS(at(r, bytes*j), acc[r][j]) })
+	w.JMP(operand.LabelRef("bias"))
+	w.Label("zero")
+	each(func(r, j int) { w.VXORPS(acc[r][j], acc[r][j], acc[r][j]) })
+	w.Label("bias")
+	bias := w.arg("bias")
+	w.TESTQ(bias, bias)
+	w.JZ(operand.LabelRef("main"))
+	each(func(r, j int) { w.VADDPS(operand.Mem{Base: bias, Disp: bytes * j}, acc[r][j], acc[r][j]) })
+	w.Label("main")
+
+	steps, b := w.arg("k"), w.arg("b")
+	a, as := w.rows(w.arg("a"), w.floats("lda"), k.MR)
+	bv, x := w.ymms(n), w.YMM()
+	step := func(u int) {
+		bv.each(func(j int) { w.widen(k.DType, operand.Mem{Base: b, Disp: u*line + 16*j}, bv[j]) })
+		if u%2 == 0 {
+			w.PREFETCHT0(operand.Mem{Base: b, Disp: u*line + ahead})
+		}
+		for r := range acc {
+			w.VBROADCASTSS(a(r, 4*u), x)
+			acc[r].each(func(j int) { w.VFMADD231PS(bv[j], x, acc[r][j]) })
+		}
+	}
+	advance := func(n int) {
+		for _, p := range as {
+			w.ADDQ(operand.Imm(uint64(4*n)), p)
+		}
+		w.ADDQ(operand.I32(int32(n*line)), b)
+	}
+
+	const unroll = 4
+	w.SUBQ(operand.Imm(unroll), steps)
+	w.JL(operand.LabelRef("tail"))
+	w.Label("loop")
+	for u := range unroll {
+		step(u)
+	}
+	advance(unroll)
+	w.SUBQ(operand.Imm(unroll), steps)
+	w.JGE(operand.LabelRef("loop"))
+	w.Label("tail")
+	w.ADDQ(operand.Imm(unroll), steps)
+	w.JZ(operand.LabelRef("store"))
+	w.Label("last")
+	step(0)
+	advance(1)
+	w.DECQ(steps)
+	w.JNZ(operand.LabelRef("last"))
+
+	w.Label("store")
+	at = c()
+	each(func(r, j int) { w.VMOVUPS(acc[r][j], at(r, bytes*j)) })
+	w.ret()
+}
+
+// expand widens 32 values at a time, and what is left one by one.
+func expand(w *writer, k asm.Kernel) {
+	n, dst, src := w.arg("n"), w.arg("dst"), w.arg("src")
+	v := w.ymms(4)
+	const many = 32
+	w.SUBQ(operand.Imm(many), n)
+	w.JL(operand.LabelRef("tail"))
+	w.Label("loop")
+	w.PREFETCHT0(operand.Mem{Base: src, Disp: ahead})
+	v.each(func(i int) { w.widen(k.DType, operand.Mem{Base: src, Disp: 16 * i}, v[i]) })
+	v.each(func(i int) { w.VMOVUPS(v[i], operand.Mem{Base: dst, Disp: 32 * i}) })
+	w.ADDQ(operand.Imm(2*many), src)
+	w.ADDQ(operand.I32(4*many), dst)
+	w.SUBQ(operand.Imm(many), n)
+	w.JGE(operand.LabelRef("loop"))
+	w.Label("tail")
+	w.ADDQ(operand.Imm(many), n)
+	w.JZ(operand.LabelRef("done"))
+	w.Label("last")
+	one := w.GP32()
+	w.MOVWLZX(operand.Mem{Base: src}, one)
+	if k.DType == "f16" {
+		x := w.XMM()
+		w.VMOVD(one, x)
+		w.VCVTPH2PS(x, x)
+		w.VMOVSS(x, operand.Mem{Base: dst})
+	} else {
+		w.SHLL(operand.Imm(16), one)
+		w.MOVL(one, operand.Mem{Base: dst})
+	}
+	w.ADDQ(operand.Imm(2), src)
+	w.ADDQ(operand.Imm(4), dst)
+	w.DECQ(n)
+	w.JNZ(operand.LabelRef("last"))
+	w.Label("done")
+	w.ret()
+}

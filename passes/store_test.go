@@ -1,0 +1,82 @@
+package passes_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/multiway-go/multiway/ir"
+	"github.com/multiway-go/multiway/passes"
+)
+
+const storeText = `program tiny T<=4
+weight @embed.text.w f32[9,4]
+weight @ln.g f32[4]
+weight @ln.b f32[4]
+weight @fc1.w f32[3,4]
+weight @fc1.b f32[3]
+weight @fc2.w f32[2,3]
+
+func f(ids: i32[T]) {
+  x = lookup ids, @embed.text : f32[T,4]
+  n = layernorm x, @ln {eps=1e-05} : f32[T,4]
+  h = linear n, @fc1 : f32[T,3]
+  y = linear h, @fc2 : f32[T,2]
+  return y
+}
+`
+
+// Matrices and tables are stored in 16 bits, but for those of an odd number of columns;
+// the norm before one keeps its gain.
+func TestStore(t *testing.T) {
+	p, err := ir.Parse("tiny.ir", []byte(storeText))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range p.Weights {
+		w.Load = func() ([]float32, error) {
+			x := make([]float32, w.Type.Elements(0))
+			for i := range x {
+				x[i] = 1 + 1.0/256 + float32(i)/32
+			}
+			return x, nil
+		}
+	}
+	q, err := passes.Run(p, passes.Options{Precision: "bf16"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for _, w := range q.Weights {
+		got[w.Name] = w.Type.String()
+	}
+	want := map[string]string{
+		"embed.text.w": "bf16[9,4]", "ln.g": "f32[4]", "ln.b": "f32[4]",
+		"fc1.w": "bf16[3,4]", "fc1.b": "f32[3]", "fc2.w": "f32[2,3]",
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("(-want +got)\n%s", d)
+	}
+	x, err := q.Weight("fc1.w").Load()
+	if err != nil || x[0] != 1 || x[1] != 1+1.0/32 { // 1+1/256 is half way between two values: to the even one
+		t.Errorf("fc1.w = %v, %v", x, err)
+	}
+	kernels := map[string]string{}
+	for _, v := range q.Funcs[0].Values {
+		kernels[v.Name] = v.Attrs.Word("kernel")
+	}
+	if d := cmp.Diff(map[string]string{"x": "go", "n": "layernorm_f32", "h": "wgemm_bf16", "y": "gemm_f32"}, kernels); d != "" {
+		t.Errorf("kernels (-want +got)\n%s", d)
+	}
+	if _, err := passes.Run(p, passes.Options{Precision: "f8"}); err == nil || !strings.Contains(err.Error(), "want f32, f16 or bf16") {
+		t.Errorf("f8: %v", err)
+	}
+	p.Weight("fc1.w").Load = func() ([]float32, error) { return []float32{1, 70000, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, nil }
+	if q, err = passes.Run(p, passes.Options{Precision: "f16"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := q.Weight("fc1.w").Load(); err == nil || !strings.Contains(err.Error(), "@fc1.w: element 1 is 70000, which does not fit f16") {
+		t.Errorf("70000 as f16: %v", err)
+	}
+}
