@@ -22,7 +22,8 @@ import (
 type RecordOptions struct {
 	Images  []string // files of pictures
 	Texts   []string
-	Entries []string // nil = the description's
+	IDs     [][]int32 // further texts, as token ids
+	Entries []string  // nil = the description's
 
 	// Log, if not nil, is told what is under way and what is left out.
 	Log func(format string, args ...any)
@@ -67,7 +68,7 @@ func Record(dir string, m *build.Model, o RecordOptions) error {
 	if o.Log == nil {
 		o.Log = func(string, ...any) {}
 	}
-	if len(o.Images)+len(o.Texts) == 0 {
+	if len(o.Images)+len(o.Texts)+len(o.IDs) == 0 {
 		return errors.New("nothing to record: give pictures, texts, or both")
 	}
 	if err := cases.Replaceable(dir, cases.Recorded); err != nil {
@@ -143,23 +144,39 @@ func (r *recorder) read() error {
 	}
 	if len(r.o.Texts) > 0 {
 		if r.m.Tokenizer == nil {
-			return errors.New("the description has no tokenizer, so texts cannot be recorded; add `tokenizer: FILE`, or leave them out")
+			return errors.New("the description has no tokenizer, so texts cannot be recorded; add `tokenizer: FILE`, or give token ids")
 		}
 		tok, err := token.Load(r.m.Tokenizer)
 		if err != nil {
 			return err
 		}
-		for i, text := range r.o.Texts {
-			ids := tok.Encode(text, r.m.Desc.Limits.Text)
-			t := checkpoint.Tensor{Name: fmt.Sprintf("text.%d", i), DType: checkpoint.I64, Shape: []int{1, len(ids)}}
-			for _, id := range ids {
-				t.Ints = append(t.Ints, int64(id))
-			}
-			r.inputs = append(r.inputs, t)
-			r.texts = append(r.texts, input{rt.Seq{IDs: ids}, []string{text}, map[string]string{"text_ids": t.Name}})
+		for _, text := range r.o.Texts {
+			r.text(text, tok.Encode(text, r.m.Desc.Limits.Text))
 		}
 	}
+	structure := r.m.Desc.Structure()
+	for _, ids := range r.o.IDs {
+		if n := len(ids); n < 1 || n > r.m.Desc.Limits.Text {
+			return fmt.Errorf("ids %v: %d of them, want 1 to %d, limits.text of the description", ids, n, r.m.Desc.Limits.Text)
+		}
+		for _, id := range ids {
+			if id < 0 || int(id) >= structure.Vocab() {
+				return fmt.Errorf("ids %v: %d is none, want 0 to %d", ids, id, structure.Vocab()-1)
+			}
+		}
+		r.text(fmt.Sprint(ids), ids)
+	}
 	return nil
+}
+
+// text adds a text.
+func (r *recorder) text(name string, ids []int32) {
+	t := checkpoint.Tensor{Name: fmt.Sprintf("text.%d", len(r.texts)), DType: checkpoint.I64, Shape: []int{1, len(ids)}}
+	for _, id := range ids {
+		t.Ints = append(t.Ints, int64(id))
+	}
+	r.inputs = append(r.inputs, t)
+	r.texts = append(r.texts, input{rt.Seq{IDs: ids}, []string{name}, map[string]string{"text_ids": t.Name}})
 }
 
 // inputsOf lists the inputs of a function, or says why there are none.

@@ -82,7 +82,7 @@ func TestRecord(t *testing.T) {
 	}
 
 	// A case of the same name is replaced, one of PyTorch is not.
-	o := golden.RecordOptions{Texts: texts[:1], Entries: []string{"language"}}
+	o := golden.RecordOptions{Texts: texts[:1], IDs: [][]int32{{0, 7, 2}}, Entries: []string{"language"}}
 	if err := golden.Record(dir, openModel(t, tinyYAML), o); err != nil {
 		t.Error(err)
 	}
@@ -104,6 +104,8 @@ func TestRecordErrors(t *testing.T) {
 		{"no picture", golden.RecordOptions{Images: []string{"record_test.go"}}, "record_test.go"},
 		{"one of two", golden.RecordOptions{Images: append([]string{"testdata/preprocess/case.json"}, picture...)}, "case.json"},
 		{"only texts for pictures", golden.RecordOptions{Texts: []string{"a"}, Entries: []string{"vision_retrieval"}}, "no function of the model takes what was given"},
+		{"ids", golden.RecordOptions{IDs: [][]int32{{0, 141}}}, "ids [0 141]: 141 is none, want 0 to 140"},
+		{"no ids", golden.RecordOptions{IDs: [][]int32{{}}}, "ids []: 0 of them, want 1 to 12"},
 		{"unknown entry", golden.RecordOptions{Images: picture, Entries: []string{"visio"}}, `unknown entry "visio"; did you mean vision`},
 		{"many", golden.RecordOptions{Texts: make([]string, 600)}, "1200 runs (inputs of all functions), want at most 1024"},
 	} {

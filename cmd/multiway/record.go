@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"os"
+	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -13,8 +15,9 @@ import (
 func recordCommand() *cobra.Command {
 	var o golden.RecordOptions
 	var out string
+	var ids []string
 	c := &cobra.Command{
-		Use:   "record -o DIR [--image FILE]... [--text TEXT]... DESCRIPTION",
+		Use:   "record -o DIR [--image FILE]... [--text TEXT | --ids IDS]... DESCRIPTION",
 		Short: "Record a regression case of your own model",
 		Long: `record makes a case of a model with your own pictures and texts: every function of the
 model runs on them in the float64 interpreter, and the compiled package in plain Go is
@@ -34,6 +37,17 @@ in float64 and in the plainest way: a large model takes minutes an input.`,
 			if out == "" {
 				return fmt.Errorf("give -o DIR, the folder of the case")
 			}
+			for _, list := range ids {
+				var seq []int32
+				for _, id := range strings.Split(list, ",") {
+					v, err := strconv.ParseInt(strings.TrimSpace(id), 10, 32)
+					if err != nil {
+						return fmt.Errorf("--ids %q: want whole numbers separated by commas, such as 0,17,2", list)
+					}
+					seq = append(seq, int32(v))
+				}
+				o.IDs = append(o.IDs, seq)
+			}
 			m, err := build.Open(args[0])
 			if err != nil {
 				return err
@@ -51,6 +65,7 @@ in float64 and in the plainest way: a large model takes minutes an input.`,
 	f.StringVarP(&out, "out", "o", "", "folder of the case")
 	f.StringArrayVar(&o.Images, "image", nil, "file of a picture (repeat for more)")
 	f.StringArrayVar(&o.Texts, "text", nil, "a text (repeat for more)")
+	f.StringArrayVar(&ids, "ids", nil, "a text as token ids, such as 0,17,2 (repeat for more)")
 	f.StringSliceVar(&o.Entries, "entry", nil, "entries to record (default: the description's)")
 	return c
 }

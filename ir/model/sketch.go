@@ -33,7 +33,8 @@ func (g *Guess) YAML(s Sketch) []byte {
 	}
 	comment("Written by `multiway init` from " + filepath.Base(s.Checkpoint) + ". " + g.Looks())
 	line("model: %d", Schema)
-	line("name: %s", identifier(strings.TrimSuffix(filepath.Base(s.Checkpoint), filepath.Ext(s.Checkpoint))))
+	name := strings.TrimSuffix(filepath.Base(s.Checkpoint), ".index.json")
+	line("name: %s", identifier(strings.TrimSuffix(name, filepath.Ext(name))))
 	switch {
 	case len(g.Presets) > 0 && g.Presets[0].Sizes.Heads == z.Heads:
 		line("preset: %s", g.Presets[0].Name)
