@@ -38,6 +38,8 @@ var ladder = map[string]rung{
 	"codegen/build": {imports: "ir ir/model ir/checkpoint passes codegen codegen/rt/... golden/cases", // the one package that sees both ends
 		tests: "ir/checkpoint/torchsave ir/irtest"},
 
+	"codegen/onnx": {imports: "ir", tests: "ir/model ir/checkpoint passes"},
+
 	"codegen/rt":              {imports: "golang.org/x/sys/...", tests: "generated/kernels"},
 	"codegen/rt/token":        {},
 	"codegen/rt/pixel":        {tests: "ir/checkpoint"},
@@ -54,7 +56,7 @@ var ladder = map[string]rung{
 	"golden/cases/casetest": {imports: "golden/cases codegen/rt"},
 	"golden": {imports: "ir ir/model ir/checkpoint asm codegen/build codegen/rt/... golden/cases",
 		tests: "asm/amd64 codegen passes generated/... golden/cases/casetest golang.org/x/sys/..."},
-	"cmd/multiway": {imports: "ir/... asm/... passes codegen codegen/build codegen/rt/... golden " +
+	"cmd/multiway": {imports: "ir/... asm/... passes codegen codegen/build codegen/onnx codegen/rt/... golden " +
 		"github.com/spf13/cobra github.com/schollz/progressbar/v3 golang.org/x/term github.com/rogpeppe/go-internal/diff", tests: testscript},
 	"cmd/emoji": {imports: "generated/emoji generated/emoji/source codegen/rt/... github.com/spf13/cobra", tests: "ir/checkpoint " + testscript},
 }

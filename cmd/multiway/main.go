@@ -2,7 +2,8 @@
 //
 // Run `multiway help` for its commands: init writes a description from a checkpoint,
 // build makes a package or a binary from it, dump shows the program at any stage,
-// presets lists the released models it knows, golden check judges the compiler by
+// bench times a model, export writes it as ONNX, presets lists the released models it
+// knows, golden check judges the compiler by
 // golden cases.
 package main
 
@@ -45,7 +46,7 @@ assembly, or to one static binary: no cgo, no Python, nothing to install beside 
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.SuggestionsMinimumDistance = 2
-	c.AddCommand(initCommand(), buildCommand(), benchCommand(), dumpCommand(), presetsCommand(), goldenCommand())
+	c.AddCommand(initCommand(), buildCommand(), benchCommand(), exportCommand(), dumpCommand(), presetsCommand(), goldenCommand())
 	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return fmt.Errorf("%w; `%s --help` lists the flags", err, c.CommandPath())
 	})

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/multiway-go/multiway/codegen/build"
+	"github.com/multiway-go/multiway/codegen/onnx"
+	"github.com/multiway-go/multiway/golden"
+	"github.com/multiway-go/multiway/ir"
+	"github.com/multiway-go/multiway/passes"
+)
+
+func exportCommand() *cobra.Command {
+	var from source
+	var out string
+	var entries []string
+	var o onnx.Options
+	c := &cobra.Command{
+		Use:   "export --onnx OUT [flags] (--preset NAME | DESCRIPTION)",
+		Short: "Write a model's functions as ONNX files",
+		Long: fmt.Sprintf(`export writes the program before anything is folded or fused, with the same weights, as
+ONNX of opset %d, so that any ONNX runtime can judge the compiled model and race it. A
+file holds one function: OUT ending in .onnx is the file of the only one, anything else
+is a folder that gets FUNCTION.onnx for each.
+
+Inputs are image f32[N,channels,height,width] and ids int64[N,T]; the batch N and the
+text length T are free. With --mask an input attention_mask int64[N,T] says which ids
+are padding, 0, after a text. Weights of 2 GB and more go to a second file.
+
+The folder of a golden case stands for a description of its model.`, onnx.Opset),
+		Example: `  multiway export --onnx vision.onnx --preset beit3-base-patch16-224 --entry vision
+  multiway export --onnx models --mask model.yaml`,
+		Args: arguments(0, 1, "a description"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			if out == "" {
+				return fmt.Errorf("nothing to write: give --onnx FILE.onnx or --onnx FOLDER")
+			}
+			m, err := exported(&from, args)
+			if err != nil {
+				return err
+			}
+			defer m.Close()
+			return export(m, entries, out, o)
+		},
+	}
+	from.flags(c)
+	f := c.Flags()
+	f.StringVar(&out, "onnx", "", "file or folder to write")
+	f.StringSliceVar(&entries, "entry", nil, "entries or functions to write (default: the description's)")
+	f.BoolVar(&o.Mask, "mask", false, "take padded texts and a mask of their ids")
+	f.BoolVar(&o.External, "external", false, "put the weights into a second file also where one could hold them")
+	return c
+}
+
+// exported opens the model; a folder is a golden case.
+func exported(from *source, args []string) (*build.Model, error) {
+	if from.preset == "" && len(args) == 1 {
+		if st, err := os.Stat(args[0]); err == nil && st.IsDir() {
+			return golden.Model(args[0])
+		}
+	}
+	return from.open(args)
+}
+
+func export(m *build.Model, entries []string, out string, o onnx.Options) error {
+	described, _, err := m.Lower(entries)
+	if err != nil {
+		return err
+	}
+	p, err := passes.Run(described, passes.Options{Rows: m.Desc.Limits.Rows, Upto: passes.Prune.Name})
+	if err != nil {
+		return err
+	}
+	path := func(f *ir.Func) string { return out }
+	if !strings.HasSuffix(out, ".onnx") {
+		if err := os.MkdirAll(out, 0o777); err != nil {
+			return err
+		}
+		path = func(f *ir.Func) string { return filepath.Join(out, f.Name+".onnx") }
+	} else if len(p.Funcs) > 1 {
+		var names []string
+		for _, f := range p.Funcs {
+			names = append(names, f.Name)
+		}
+		return fmt.Errorf("a file holds one function, the model has %s: give --entry, or --onnx a folder", strings.Join(names, ", "))
+	}
+	for _, f := range p.Funcs {
+		of := o
+		of.Mask = o.Mask && f.UsesT()
+		file, err := onnx.Model(p, f, of)
+		if err != nil {
+			return err
+		}
+		if err := file.Write(path(f)); err != nil {
+			return err
+		}
+		fmt.Println(path(f))
+		if file.External() {
+			fmt.Println(path(f) + ".data")
+		}
+	}
+	return nil
+}

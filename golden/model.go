@@ -1,0 +1,38 @@
+package golden
+
+import (
+	"fmt"
+
+	"github.com/multiway-go/multiway/codegen/build"
+	"github.com/multiway-go/multiway/golden/cases"
+	"github.com/multiway-go/multiway/ir/checkpoint"
+	"github.com/multiway-go/multiway/ir/model"
+)
+
+// Model opens the model of a case with its float32 weights: the first file that is in
+// its folder, or else the seed.
+func Model(dir string) (*build.Model, error) {
+	cs, err := cases.Load(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer cs.Close()
+	if cs.Weights == nil {
+		return nil, fmt.Errorf("%s: task %s has no model", dir, cs.Task)
+	}
+	d, err := model.FromGolden(cs.ConfigJSON)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", dir, err)
+	}
+	d.Name = cs.Name
+	for _, v := range cs.Variants() {
+		if v.DType == checkpoint.F32 && !v.Missing {
+			src, err := cs.OpenWeights(v)
+			if err != nil {
+				return nil, err
+			}
+			return &build.Model{Desc: d, Source: src}, nil
+		}
+	}
+	return nil, fmt.Errorf("%s: neither a float32 weight file nor a seed", dir)
+}

@@ -1,0 +1,163 @@
+#!/usr/bin/env python3
+"""Judges `multiway export --onnx` by golden cases: ONNX Runtime runs the exported files, NumPy compares with the recorded outputs.
+
+    python3 check_onnx.py --multiway bin/multiway golden/testdata/retrieval golden/testdata/encode_t1
+
+Needs numpy and onnxruntime, and onnx to check the files' structure (left out if it is missing). Each case is exported twice: as it is,
+run one sequence at a time at the text's true length, and with --mask, run as one padded batch. Prints a line an output; the exit
+status is 1 if one failed. A run of a kind that is not in FUNCTIONS is named and left out.
+"""
+import argparse
+import json
+import os
+import struct
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+import onnxruntime as ort
+
+# What the runs of each kind call: the function, by whether there are images and texts.
+FUNCTIONS = {
+    "encode": {(True, False): ["vision"], (False, True): ["language"], (True, True): ["pair"]},
+    "retrieval": {(True, False): ["vision_retrieval"], (False, True): ["language_retrieval"], (True, True): ["vision_retrieval", "language_retrieval"]},
+    "classification": {(True, False): ["vision_classification"]},
+    "vqa": {(True, True): ["pair_vqa"]},
+    "nlvr2": {(True, True): ["pair_nlvr2"]},
+    "captioning": {(True, True): ["caption_full"]},
+}
+
+DTYPES = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "I64": np.int64, "I32": np.int32, "U8": np.uint8, "I8": np.int8, "BOOL": np.bool_}
+
+
+def safetensors(path):
+    with open(path, "rb") as f:
+        raw = f.read()
+    (n,) = struct.unpack("<Q", raw[:8])
+    out = {}
+    for name, t in json.loads(raw[8:8 + n]).items():
+        if name != "__metadata__":
+            a, b = t["data_offsets"]
+            out[name] = np.frombuffer(raw[8 + n + a:8 + n + b], DTYPES[t["dtype"]]).reshape(t["shape"])
+    return out
+
+
+class Models:
+    """The exported functions of a case, loaded when they are needed."""
+
+    def __init__(self, folder):
+        self.folder, self.sessions = folder, {}
+        try:
+            import onnx
+            for name in sorted(os.listdir(folder)):
+                if name.endswith(".onnx"):
+                    onnx.checker.check_model(os.path.join(folder, name), full_check=True)
+        except ImportError:
+            pass
+
+    def session(self, name):
+        if name not in self.sessions:
+            o = ort.SessionOptions()
+            o.intra_op_num_threads = 2
+            self.sessions[name] = ort.InferenceSession(os.path.join(self.folder, name + ".onnx"), o, providers=["CPUExecutionProvider"])
+        return self.sessions[name]
+
+    def run(self, name, feeds):
+        s = self.session(name)
+        names = [x.name for x in s.get_inputs()]
+        return dict(zip([x.name for x in s.get_outputs()], s.run(None, {k: v for k, v in feeds.items() if k in names})))
+
+
+def call(models, run, images, ids, mask):
+    """The outputs of a batch by name."""
+    functions = FUNCTIONS[run["kind"]][(bool(images), ids is not None)]
+    text = {} if ids is None else {"ids": ids, "attention_mask": mask}
+    out = {}
+    if run["kind"] == "nlvr2":  # two pictures of a text, and a head over both
+        pair = [next(iter(models.run("pair_nlvr2", {"image": images[k], **text}).values())) for k in ("image_a", "image_b")]
+        head = models.session("reason_head").get_inputs()[0].name
+        return models.run("reason_head", {head: np.concatenate(pair, axis=-1)})
+    for f in functions:
+        out.update(models.run(f, {"image": images.get("image"), **text}))
+    return out
+
+
+def check(case_dir, multiway, tmp):
+    with open(os.path.join(case_dir, "case.json")) as f:
+        case = json.load(f)
+    name = case["name"]
+    if not case.get("weights"):
+        print(f"{name}: no model, left out")
+        return 0, 0
+    truth = {}
+    for field in ("expected_files", "truth_files"):  # the float64 outputs where there are some
+        path = os.path.join(case_dir, (case.get(field) or {}).get("f32", ""))
+        if os.path.isfile(path):
+            truth.update(safetensors(path))
+    inputs = safetensors(os.path.join(case_dir, "inputs.safetensors"))
+    passed = failed = 0
+    for masked in (False, True):
+        folder = os.path.join(tmp, name + ("-mask" if masked else ""))
+        p = subprocess.run([multiway, "export", "--onnx", folder] + ["--mask"] * masked + [case_dir], capture_output=True, text=True)
+        if p.returncode:
+            print(f"{name}: {p.stderr.strip()}")
+            return 0, 1
+        models = Models(folder)
+        for run in case["runs"]:
+            if run.get("weights_dtype", "f32") != "f32":
+                continue
+            if run["kind"] not in FUNCTIONS:
+                print(f"{name} {run['name']}: kind {run['kind']} is not known here, left out")
+                continue
+            images = {k: inputs[t].astype(np.float32) for k, t in run["inputs"].items() if k.startswith("image")}
+            ids = inputs[run["inputs"]["text_ids"]].astype(np.int64) if "text_ids" in run["inputs"] else None
+            batch = len(ids) if ids is not None else len(next(iter(images.values())))
+            lengths = [0] * batch
+            if ids is not None:
+                pad = run["inputs"].get("padding_mask")
+                lengths = [ids.shape[1]] * batch if pad is None else (inputs[pad] == 0).sum(axis=1).tolist()
+            if masked and ids is None:
+                continue
+            if masked:
+                mask = (np.arange(ids.shape[1])[None, :] < np.array(lengths)[:, None]).astype(np.int64)
+                whole = call(models, run, images, ids, mask)
+                got = [{k: v[i] for k, v in whole.items()} for i in range(batch)]
+            else:
+                got = []
+                for i in range(batch):
+                    one = call(models, run, {k: v[i:i + 1] for k, v in images.items()}, None if ids is None else ids[i:i + 1, :lengths[i]], None)
+                    got.append({k: v[0] for k, v in one.items()})
+            for key, spec in run["outputs"].items():
+                if key not in got[0] or spec["tensor"] not in truth:
+                    continue
+                want = truth[spec["tensor"]].astype(np.float64)
+                worst, ok = 0.0, True
+                for i in range(batch):
+                    w = want[i].reshape(-1, want.shape[-1])
+                    rows = len(w) if ids is None or len(w) == 1 else len(w) - (ids.shape[1] - lengths[i])
+                    g = got[i][key].astype(np.float64).reshape(-1, want.shape[-1])[:rows]
+                    d = np.abs(g - w[:rows])
+                    ok = ok and g.shape == w[:rows].shape and bool((d <= spec["atol"] + spec["rtol"] * np.abs(w[:rows])).all())
+                    worst = max(worst, float(d.max()))
+                passed, failed = passed + ok, failed + (not ok)
+                print(f"{name} {run['name']} {key} {'one padded batch' if masked else 'one by one'}: max abs error {worst:.2e}, atol {spec['atol']:.2e}  {'ok' if ok else 'FAIL'}")
+    return passed, failed
+
+
+def main():
+    a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    a.add_argument("--multiway", default="bin/multiway", help="the compiler's binary")
+    a.add_argument("case", nargs="+", help="folder of a golden case")
+    o = a.parse_args()
+    passed = failed = 0
+    for c in o.case:
+        with tempfile.TemporaryDirectory() as tmp:
+            p, f = check(c, o.multiway, tmp)
+            passed, failed = passed + p, failed + f
+    print(f"{passed} ok, {failed} failed")
+    sys.exit(1 if failed or not passed else 0)
+
+
+if __name__ == "__main__":
+    main()
