@@ -32,101 +32,42 @@ type place struct {
 	after []section
 }
 
-func newEntry(g *generator, f *ir.Func) *entry {
+func newEntry(g *generator, f *ir.Func) (*entry, error) {
+	sections, err := ir.Sections(f)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", f.Name, err)
+	}
 	e := &entry{
 		g: g, f: f,
 		scope:    newScope("e", "rt"),
 		vars:     map[*ir.Value]string{},
 		used:     map[*ir.Value]bool{},
-		sections: map[*ir.Value][]section{},
+		sections: sections,
 		home:     map[*ir.Value]place{},
 	}
-	for _, v := range f.Params {
-		e.sections[v] = []section{v.Type.Rows()}
-	}
 	for _, v := range f.Values {
-		e.sections[v] = e.sectionsOf(v)
 		switch v.Op {
 		case ir.OpConcat:
 			var before []section
 			for _, a := range v.Args {
 				e.home[a] = place{v, before}
-				before = append(before[:len(before):len(before)], e.sections[a]...)
+				before = append(before[:len(before):len(before)], sections[a]...)
 			}
 		case ir.OpRows:
-			e.home[v] = place{v.Args[0], e.before(v)}
+			whole := sections[v.Args[0]]
+			from, _, _ := ir.FindSections(whole, v.Attrs.Dim("at"), v.Attrs.Dim("len"))
+			e.home[v] = place{v.Args[0], whole[:from]}
 		}
 		for _, a := range v.Args {
 			e.used[a] = true
 		}
 	}
-	return e
-}
-
-// sectionsOf lists the runs of packed rows a value is made of. They come from the
-// joins it was computed from; a value that no join made is one run.
-func (e *entry) sectionsOf(v *ir.Value) []section {
-	rows := v.Type.Rows()
-	if v.Op == ir.OpConcat {
-		var s []section
-		for _, a := range v.Args {
-			s = append(s, e.sections[a]...)
-		}
-		return s
-	}
-	if v.Op.Batch == ir.RowWise || v.Op == ir.OpSelfAttention || v.Op == ir.OpAttention || v.Op == ir.OpAddRows {
-		for _, a := range v.Args {
-			if s := e.sections[a]; len(s) > 1 && a.Type.Rows() == rows {
-				return s
-			}
-		}
-	}
-	return []section{rows}
-}
-
-// before lists the sections of v's argument that stand before the rows v takes.
-func (e *entry) before(v *ir.Value) []section {
-	at, sum := v.Attrs.Dim("at"), ir.Dim{}
-	secs := e.sections[v.Args[0]]
-	for i, s := range secs {
-		if sum == at {
-			return secs[:i]
-		}
-		sum, _ = sum.Plus(s)
-	}
-	return secs
-}
-
-// check reports a rows view that is not a whole run of packed rows: no address
-// expresses it for a batch of more than one sequence.
-func (e *entry) check() error {
-	for _, v := range e.f.Values {
-		if v.Op != ir.OpRows {
-			continue
-		}
-		secs := e.sections[v.Args[0]]
-		before := e.before(v)
-		sum := ir.Dim{}
-		for _, s := range secs[len(before):] {
-			if sum == v.Type.Rows() {
-				break
-			}
-			sum, _ = sum.Plus(s)
-		}
-		if sum != v.Type.Rows() {
-			return fmt.Errorf("%s: %s: rows at %s of %s are no whole segment of it; only whole segments have an address in a batch",
-				e.f.Name, v.Name, v.Attrs.Dim("at"), v.Args[0].Name)
-		}
-	}
-	return nil
+	return e, nil
 }
 
 // rows writes the number of packed rows of the sections.
 func rows(secs []section) jen.Code {
-	var sum ir.Dim
-	for _, s := range secs {
-		sum, _ = sum.Plus(s)
-	}
+	sum := ir.TotalRows(secs)
 	return jen.Id("e").Dot("Rows").Call(jen.Lit(sum.C), jen.Lit(sum.T))
 }
 
@@ -237,9 +178,6 @@ func sectionList(secs []section) *jen.Statement {
 
 // emit writes the function.
 func (e *entry) emit(file *jen.File) error {
-	if err := e.check(); err != nil {
-		return err
-	}
 	name := e.g.runName(e.f)
 	var body []jen.Code
 	for _, v := range e.f.Values {

@@ -204,7 +204,10 @@ func (g *generator) funcName(f *ir.Func) string { return goName("fn_"+f.Name, fa
 func (g *generator) functionFiles() error {
 	for _, f := range g.p.Funcs {
 		file := g.newFile()
-		e := newEntry(g, f)
+		e, err := newEntry(g, f)
+		if err != nil {
+			return err
+		}
 		if err := e.emit(file); err != nil {
 			return err
 		}

@@ -74,87 +74,39 @@ const maxArena = 1 << 46
 // section is a run of packed rows: C rows a sequence, or the T rows of the texts.
 type section = ir.Dim
 
-// arranged returns the sections of a value of the given rows that no join made.
-func arranged(rows ir.Dim) []section {
-	var s []section
-	if rows.C > 0 {
-		s = append(s, ir.C(rows.C))
-	}
-	if rows.T {
-		s = append(s, ir.T)
-	}
-	return s
-}
-
 // shape is what a value is in memory.
 type shape struct {
 	sections []section
 	cols     int // padded heads included
 }
 
-// total is the number of rows as a dimension.
-func total(sections []section) ir.Dim {
-	var d ir.Dim
-	for _, s := range sections {
-		d = ir.Dim{C: d.C + s.C, T: d.T || s.T}
-	}
-	return d
-}
-
-// inArena reports whether v is a matrix of activations; images and ids are not, nor is
-// what outlives the call: states, and what is stored to them.
-func inArena(v *ir.Value) bool {
-	return v.Type.DType == ir.F32 && len(v.Type.Shape) == 2 && !v.State && v.Op != ir.OpStore
-}
-
 // shapes returns the shape of every value in the arena.
 func shapes(f *ir.Func) (map[*ir.Value]shape, error) {
+	sections, err := ir.Sections(f)
+	if err != nil {
+		return nil, err
+	}
 	m := map[*ir.Value]shape{}
 	for _, v := range f.Params {
-		if inArena(v) {
-			m[v] = shape{arranged(v.Type.Rows()), v.Type.Cols()}
+		if v.Packed() {
+			m[v] = shape{sections[v], v.Type.Cols()}
 		}
 	}
 	for _, v := range f.Values {
-		s := shape{arranged(v.Type.Rows()), v.Type.Cols()}
-		var matrices []*ir.Value
-		for i, a := range v.Args {
-			if outside := a.State || a.Op == ir.OpStore; outside && (v.Op != ir.OpCrossAttention || i == 0) {
-				return nil, fmt.Errorf("%s: %s is a state, which only a crossattention reads, as its keys and values", ir.PrintValue(v), a.Name)
-			}
-			if inArena(a) {
-				matrices = append(matrices, a)
-			}
-		}
+		s := shape{sections[v], v.Type.Cols()}
 		switch v.Op {
-		case ir.OpSelect, ir.OpMean:
 		case ir.OpConcat:
-			s = shape{cols: m[v.Args[0]].cols}
+			s.cols = m[v.Args[0]].cols
 			for _, a := range v.Args {
 				if m[a].cols != s.cols {
 					return nil, fmt.Errorf("%s: %s has %d columns in memory, %s has %d", ir.PrintValue(v), v.Args[0].Name, s.cols, a.Name, m[a].cols)
 				}
-				s.sections = append(s.sections, m[a].sections...)
 			}
 		case ir.OpRows:
-			from, to, ok := run(m[v.Args[0]].sections, v.Attrs.Dim("at"), v.Attrs.Dim("len"))
-			if !ok {
-				return nil, fmt.Errorf("%s: rows inside a segment have no address when sequences are packed; want whole segments, or select for one row", ir.PrintValue(v))
-			}
-			s = shape{m[v.Args[0]].sections[from:to], m[v.Args[0]].cols}
-		case ir.OpAttention, ir.OpSelfAttention, ir.OpCrossAttention:
-			s.sections = m[v.Args[0]].sections
-		default:
-			for i, a := range matrices {
-				if i > 0 && !slices.Equal(m[a].sections, s.sections) {
-					return nil, fmt.Errorf("%s: %s and %s arrange their rows differently when sequences are packed", ir.PrintValue(v), matrices[0].Name, a.Name)
-				}
-				s.sections = m[a].sections
-			}
-			if v.Op == ir.OpQKV {
-				d := v.Type.Cols() / qkvParts(v) / v.Attrs.Int("heads", 1)
-				s.cols = v.Type.Cols() / d * asm.Ceil(d)
-			}
+			s.cols = m[v.Args[0]].cols
+		case ir.OpQKV:
+			d := v.Type.Cols() / qkvParts(v) / v.Attrs.Int("heads", 1)
+			s.cols = v.Type.Cols() / d * asm.Ceil(d)
 		}
 		m[v] = s
 	}
@@ -167,21 +119,6 @@ func qkvParts(v *ir.Value) int {
 		return len(parts)
 	}
 	return len(operands)
-}
-
-// run finds the sections that are rows at .. at+n.
-func run(sections []section, at, n ir.Dim) (from, to int, ok bool) {
-	for from = range sections {
-		if total(sections[:from]) != at {
-			continue
-		}
-		for to = from + 1; to <= len(sections); to++ {
-			if total(sections[from:to]) == n {
-				return from, to, true
-			}
-		}
-	}
-	return 0, 0, false
 }
 
 // limits is the most there is of a function's batch.
@@ -276,13 +213,13 @@ func plan(p *ir.Program, f *ir.Func, rows int) error {
 		return err
 	}
 	for _, v := range f.Params {
-		if inArena(v) {
+		if v.Packed() {
 			l.place(v)
 		}
 	}
 	scratch := map[*ir.Value][]*buffer{}
 	for i, v := range f.Values {
-		if !inArena(v) {
+		if !v.Packed() {
 			continue
 		}
 		l.place(v)

@@ -53,12 +53,12 @@ func checkPlan(p *ir.Program, f *ir.Func, rows int) error {
 	where := map[*ir.Value]extent{}
 	for _, vs := range [][]*ir.Value{f.Params, f.Values} {
 		for _, v := range vs {
-			if !inArena(v) {
+			if !v.Packed() {
 				continue
 			}
 			s := shapes[v]
 			e := extent{base: v.Offset, ld: v.Attrs.Int("ld", asm.Stride(s.cols)), after: after[v], rows: v.Type.Rows()}
-			first := limits.rows(arranged(e.after))
+			first := limits.rows([]section{e.after})
 			e.from = e.base
 			e.to = e.base + int64(first+limits.rows(s.sections))*int64(e.ld)*4
 			width := asm.Ceil(s.cols)
@@ -80,7 +80,7 @@ func checkPlan(p *ir.Program, f *ir.Func, rows int) error {
 	last := lastReaders(f)
 	var before []*ir.Value
 	for _, v := range f.Params {
-		if inArena(v) {
+		if v.Packed() {
 			before = append(before, v)
 		}
 	}
@@ -105,7 +105,7 @@ func checkPlan(p *ir.Program, f *ir.Func, rows int) error {
 				return fmt.Errorf("%s: writes %s over %s, which is read by value %d", ir.PrintValue(v), w.what, ir.PrintValue(u), last[u])
 			}
 		}
-		if inArena(v) {
+		if v.Packed() {
 			before = append(before, v)
 		}
 	}
@@ -169,7 +169,7 @@ type write struct {
 
 // writes lists what computing v writes: nothing for a view.
 func writes(p *ir.Program, f *ir.Func, v *ir.Value, where map[*ir.Value]extent, shapes map[*ir.Value]shape, l limits) []write {
-	if isView(v.Op) || !inArena(v) {
+	if isView(v.Op) || !v.Packed() {
 		return nil
 	}
 	out := []write{{where[v], "its result", true}}
@@ -189,7 +189,7 @@ func mayOverwrite(v, u *ir.Value, where map[*ir.Value]extent) bool {
 		}
 		e, o := where[v], where[u]
 		for j, a := range v.Args {
-			if j != i && inArena(a) && v.Op != ir.OpAdd && where[a].meets(e) {
+			if j != i && a.Packed() && v.Op != ir.OpAdd && where[a].meets(e) {
 				return false
 			}
 		}

@@ -110,7 +110,7 @@ func (s *simulation) run(before *ir.Program) error {
 		}
 		s.inputs = append(s.inputs, in)
 		for _, v := range s.f.Params {
-			if inArena(v) {
+			if v.Packed() {
 				s.store(v, i, in[v.Name])
 			}
 		}
@@ -142,7 +142,7 @@ func (s *simulation) run(before *ir.Program) error {
 		}
 		// A product writes whole panels.
 		sh, ld := s.shapes[v], v.Attrs.Int("ld", 0)
-		for r := range s.packed(total(sh.sections)) {
+		for r := range s.packed(ir.TotalRows(sh.sections)) {
 			s.poison(v.Offset+int64(s.packed(s.after[v])+r)*int64(ld)*4, int64(asm.Ceil(sh.cols))*4)
 		}
 		for i, x := range out {
@@ -196,7 +196,7 @@ func (s *simulation) eval(v *ir.Value, seq int) (*ir.Tensor, error) {
 		p := &ir.Value{Name: fmt.Sprint("p", i), Type: a.Type, Offset: -1, State: a.State}
 		f.Params = append(f.Params, p)
 		u.Args = append(u.Args, p)
-		if !inArena(a) {
+		if !a.Packed() {
 			in[p.Name] = s.inputs[seq][a.Name]
 			continue
 		}
