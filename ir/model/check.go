@@ -42,6 +42,7 @@ var sizeTable = []sizeRow{
 	{"positions", 1, maxPositions, defaultPositions, func(s *Sizes) *int { return &s.Positions }, inputSize},
 	{"vl_layers", 0, maxLayers, 0, func(s *Sizes) *int { return &s.VLLayers }, jointSize},
 	{"reach", 0, maxPositions, 0, func(s *Sizes) *int { return &s.Reach }, biasSize},
+	{"types", 0, maxTypes, 0, func(s *Sizes) *int { return &s.Types }, biasSize},
 }
 
 // Bounds on sizes.
@@ -53,6 +54,7 @@ const (
 	maxVocab         = 1 << 24
 	maxPositions     = 1 << 20
 	defaultPositions = 1024
+	maxTypes         = 16
 )
 
 // Bounds that no single field shows.

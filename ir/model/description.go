@@ -51,6 +51,7 @@ type Sizes struct {
 	Positions int     // rows of the checkpoint's text position table, two of them unused but in vlmo; default 1024, in vlmo 40
 	VLLayers  int     // mwt, vlmo: top layers with an expert for pairs; default 0
 	Reach     int     // vlmo: longest text that the relative position bias is made for; 0 = no bias
+	Types     int     // vlmo: rows of the checkpoint's table of types; default 2, with task nlvr2 3
 	Absolute  bool    // vlmo: positions are added to the rows
 	Scale     bool    // vlmo: both halves of a layer have a layer scale
 	Eps       float64 // epsilon of the layers' norms and the final one; default 1e-5, in vlmo 1e-6

@@ -38,6 +38,7 @@ func FromGolden(config []byte) (*Description, error) {
 		Rel     bool    `json:"rel_pos"`
 		Abs     bool    `json:"abs_pos"`
 		Scale   bool    `json:"layer_scale"`
+		Types   int     `json:"token_types"`
 		NormEps float64 `json:"norm_eps"`
 	}
 	if err := json.NewDecoder(bytes.NewReader(config)).Decode(&c); err != nil {
@@ -56,7 +57,7 @@ func FromGolden(config []byte) (*Description, error) {
 	case c.Family == "vlmo":
 		s := &d.Sizes
 		s.Positions, s.Eps = c.Text, c.NormEps
-		s.VLLayers, s.Absolute, s.Scale = c.Layers-c.Start, c.Abs, c.Scale
+		s.VLLayers, s.Absolute, s.Scale, s.Types = c.Layers-c.Start, c.Abs, c.Scale, c.Types
 		if c.Rel {
 			s.Reach = c.Reach
 		}

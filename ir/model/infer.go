@@ -212,6 +212,9 @@ func inferVLMo(g *Guess, s shapes) {
 			z.VLLayers++
 		}
 	}
+	if n := s.size("token_type_embeddings.weight", 2, 0); n > 2 {
+		z.Types = n
+	}
 	z.Scale = s.has("transformer.blocks.0.gamma_1")
 	z.Absolute = s.has("transformer.pos_embed")
 	const table = "relative_position_bias_table"

@@ -106,6 +106,9 @@ var presetList = sync.OnceValue(func() []PresetInfo {
 				Task: r.task, Classes: r.classes, Preprocess: half,
 			}
 			p.Sizes.Image = r.image
+			if r.task == "nlvr2" {
+				p.Sizes.Types = 3
+			}
 			all = append(all, p)
 		}
 	}

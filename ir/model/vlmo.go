@@ -20,7 +20,7 @@ func vlmo(s *Sizes) Structure {
 	t := Structure{
 		Modalities: []Modality{language, vision},
 		Final:      Shared,
-		Types:      2,
+		Types:      max(2, s.Types),
 		Reach:      s.Reach,
 		Keys: Keys{
 			Code: VLMo, Prefix: "transformer.",
@@ -109,6 +109,7 @@ func (t *trunk) vlmo(k *Keys, text int) {
 	}
 	st.norm(k.Prefix+"norm", "final.shared", dim)
 	// The table of positions is there also where nothing reads it.
+	st.tensor("text_embeddings.position_ids", []int{1, language.Positions}, "")
 	st.tensor("text_embeddings.word_embeddings.weight", []int{language.Vocab, dim}, language.Name+".embed.tok.w", language.Vocab, dim)
 	st.cut("text_embeddings.position_embeddings.weight", []int{language.Positions, dim}, language.Name+".embed.pos.w", 0, text, text, dim)
 	st.cut("text_embeddings.token_type_embeddings.weight", []int{2, dim}, language.Name+".embed.type.w", 0, 1, 1, dim)
