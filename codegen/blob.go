@@ -49,7 +49,7 @@ func WriteWeights(path string, p *ir.Program, progress func(done, total int64)) 
 	if err != nil {
 		return err
 	}
-	ws, total := packed(p), blobSize(p)
+	ws, total := packed(p), BlobSize(p)
 	f, err := os.Create(path)
 	if err != nil {
 		return err
@@ -139,8 +139,8 @@ func writeFloats(w io.Writer, data []float32, d ir.DType) error {
 	return b.Flush()
 }
 
-// blobSize is the bytes of the packed weights.
-func blobSize(p *ir.Program) int64 {
+// BlobSize is the bytes of the weights of a packed program, without the file's header.
+func BlobSize(p *ir.Program) int64 {
 	ws := packed(p)
 	if len(ws) == 0 {
 		return 0

@@ -92,7 +92,7 @@ func Write(dir string, p *ir.Program, opt Options) ([]string, error) {
 	}
 	if opt.Weights == "" {
 		opt.Weights = Embed
-		if blobSize(p) > EmbedLimit {
+		if BlobSize(p) > EmbedLimit {
 			opt.Weights = File
 		}
 	}

@@ -4,60 +4,139 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
+	"github.com/multiway-go/multiway/codegen"
+	"github.com/multiway-go/multiway/ir"
 	"github.com/multiway-go/multiway/ir/model"
+	"github.com/multiway-go/multiway/passes"
 )
 
 // presetRow is a line of the presets command.
 type presetRow struct {
 	Name       string `json:"name"`
+	Family     string `json:"family"`
 	Task       string `json:"task"`
 	Dim        int    `json:"dim"`
 	Layers     int    `json:"layers"`
 	Image      int    `json:"image"`
 	Checkpoint string `json:"checkpoint,omitempty"`
 	Built      bool   `json:"built"` // this multiway can compile it
+	presetSize
+}
+
+// presetSize is what a preset comes to when it is compiled for its task.
+type presetSize struct {
+	Parameters int64          `json:"parameters"`           // of the checkpoint
+	Functions  []functionSize `json:"functions,omitempty"`  // of a built one
+	Blob       int64          `json:"blob_bytes,omitempty"` // weights of all functions, packed
+}
+
+type functionSize struct {
+	Name  string `json:"name"`
+	FLOPs int64  `json:"flops"` // of one sequence with the longest text
 }
 
 func presetsCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "presets",
-		Short: "List the released models that a description can name",
+		Short: "List the models that a description can name, with their sizes",
 		Long: `presets lists the models that "preset:" in a description and "dump --preset" know:
-the released files, named as they are with - for _, and the models that the original
-code registers. A model whose task is not built yet is marked.`,
+the released files, named as they are with - for _, the models that the original code
+registers, and the giant of the paper. For each it says how many parameters its
+checkpoint has, what a call of each function costs for one sequence, with a text of 64
+where there is one (VLMo: 40), and how large the weights of all functions are.
+A model whose task is not built yet is marked.`,
 		Args: arguments(0, 0, ""),
 		RunE: func(*cobra.Command, []string) error {
-			var rows []presetRow
-			for _, p := range model.Presets() {
-				d, err := model.Preset(p.Name)
-				if err == nil {
-					_, err = model.Lower(d, model.Options{})
-				}
-				rows = append(rows, presetRow{p.Name, p.Task, p.Sizes.Dim, p.Sizes.Layers, p.Sizes.Image, p.File, err == nil})
+			rows, err := presetRows()
+			if err != nil {
+				return err
 			}
 			if asJSON {
 				return json.NewEncoder(os.Stdout).Encode(rows)
 			}
 			w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-			fmt.Fprintln(w, "PRESET\tTASK\tDIM x LAYERS\tIMAGE\tCHECKPOINT")
+			fmt.Fprintln(w, "PRESET\tTASK\tDIM x LAYERS\tIMAGE\tPARAMETERS\tWEIGHTS\tGFLOP A CALL\tCHECKPOINT")
 			for _, r := range rows {
-				task, file := r.Task, r.Checkpoint
-				if !r.Built {
+				task, weights, calls, file := r.Task, "-", "-", r.Checkpoint
+				if r.Built {
+					weights = fmt.Sprintf("%.0f MB", float64(r.Blob)/1e6)
+					var each []string
+					for _, f := range r.Functions {
+						each = append(each, fmt.Sprintf("%s %.4g", f.Name, float64(f.FLOPs)/1e9))
+					}
+					calls = strings.Join(each, ", ")
+				} else {
 					task += " (not built yet)"
 				}
 				if file == "" {
 					file = "-"
 				}
-				fmt.Fprintf(w, "%s\t%s\t%d x %d\t%d\t%s\n", r.Name, task, r.Dim, r.Layers, r.Image, file)
+				fmt.Fprintf(w, "%s\t%s\t%d x %d\t%d\t%.0f M\t%s\t%s\t%s\n", r.Name, task, r.Dim, r.Layers, r.Image, float64(r.Parameters)/1e6, weights, calls, file)
 			}
 			return w.Flush()
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print the list as JSON")
 	return c
+}
+
+// presetRows compiles every preset as far as its weights have places. Presets that
+// differ in nothing but their name are compiled once.
+func presetRows() ([]presetRow, error) {
+	type key struct {
+		family, task string
+		sizes        model.Sizes
+		classes      int
+	}
+	type result struct {
+		size  presetSize
+		built bool
+	}
+	known := map[key]result{}
+	var rows []presetRow
+	for _, p := range model.Presets() {
+		k := key{p.Family, p.Task, p.Sizes, p.Classes}
+		r, ok := known[k]
+		if !ok {
+			var err error
+			if r.size, r.built, err = sizeOf(p.Name); err != nil {
+				return nil, err
+			}
+			known[k] = r
+		}
+		rows = append(rows, presetRow{p.Name, p.Family, p.Task, p.Sizes.Dim, p.Sizes.Layers, p.Sizes.Image, p.File, r.built, r.size})
+	}
+	return rows, nil
+}
+
+func sizeOf(name string) (s presetSize, built bool, err error) {
+	d, err := model.Preset(name)
+	if err != nil {
+		return s, false, err
+	}
+	for _, x := range model.Tensors(d) {
+		n := int64(1)
+		for _, k := range x.Shape {
+			n *= int64(k)
+		}
+		s.Parameters += n
+	}
+	p, err := model.Lower(d, model.Options{})
+	if err != nil {
+		return s, false, nil // its task is not built
+	}
+	if p, err = passes.Run(p, passes.Options{Rows: d.Limits.Rows, Upto: passes.Pack.Name}); err != nil {
+		return s, false, fmt.Errorf("%s: %w", name, err)
+	}
+	for _, f := range p.Funcs {
+		s.Functions = append(s.Functions, functionSize{f.Name, ir.FuncCost(p, f, p.MaxT).FLOPs})
+	}
+	s.Blob = codegen.BlobSize(p)
+	return s, true, nil
 }

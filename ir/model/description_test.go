@@ -329,6 +329,7 @@ func TestFromGoldenErrors(t *testing.T) {
 // A description that parses can be lowered, or says why not.
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(emoji))
+	f.Add([]byte(three))
 	for _, c := range badDescriptions {
 		if len(c.new) < 4096 {
 			f.Add([]byte(strings.Replace(emoji, c.old, c.new, 1)))

@@ -41,6 +41,12 @@ var printed = []struct {
 	{"retrieval", tiny(Task{Name: "retrieval"}), Options{}},
 	{"retrieval_and_classification", tiny(Task{Name: "retrieval"}, Task{Name: "classification", Classes: 3}), Options{}},
 	{"captioning", deep(Task{Name: "captioning"}), Options{Entries: []string{"pair", "caption_full"}}},
+	{"vqa", tiny(Task{Name: "vqa", Classes: 3}), Options{}},
+	{"nlvr2", tiny(Task{Name: "nlvr2"}), Options{}},
+	{"mwt", &Description{
+		Name: "tiny", Family: "mwt",
+		Sizes: Sizes{Dim: 8, Heads: 2, FFN: 20, Layers: 2, VLLayers: 1, Image: 6, Patch: 2, Vocab: 11, Positions: 7},
+	}, Options{}},
 	{"half", tiny(Task{Name: "classification", Classes: 3}), Options{DType: func(key string) ir.DType {
 		if strings.HasSuffix(key, "weight") {
 			return ir.BF16
@@ -267,13 +273,13 @@ func TestPresets(t *testing.T) {
 			t.Errorf("%s: %v", p.Name, err)
 		}
 	}
-	if len(all) != 60 {
-		t.Errorf("%d presets, want 60", len(all))
+	if len(all) != 61 {
+		t.Errorf("%d presets, want 61", len(all))
 	}
 	for name, want := range map[string]string{
 		"beit3_base_patch16_224_retrieval": `unknown preset "beit3_base_patch16_224_retrieval"; did you mean beit3-base-patch16-224-retrieval`,
 		"beit3-base-patch16-224-retreival": `unknown preset "beit3-base-patch16-224-retreival"; did you mean beit3-base-patch16-224-retrieval`,
-		"clip":                             `unknown preset "clip"; there are 60, named like beit3-base-patch16-224`,
+		"clip":                             `unknown preset "clip"; there are 61, named like beit3-base-patch16-224`,
 	} {
 		if _, err := Preset(name); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("got %v\nwant %s...", err, want)

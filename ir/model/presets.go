@@ -7,8 +7,8 @@ import (
 	"sync"
 )
 
-// PresetInfo is a row of the table of presets: a released file, or a model
-// registration of the official code.
+// PresetInfo is a row of the table of presets: a released file, a model registration
+// of the official code, or the giant of the paper.
 type PresetInfo struct {
 	Name       string // the file's or registration's name with - for _
 	File       string // the released checkpoint, "" for a registration
@@ -81,6 +81,12 @@ var vlmoPresets = []struct {
 	{384, "_f30k", "retrieval", 0},
 }
 
+// giant is the model of the paper, which was never released.
+var giant = PresetInfo{
+	Name: "mwt-giant-patch14-224", Family: "mwt", Task: "encode", Preprocess: half,
+	Sizes: Sizes{Dim: 1408, Heads: 16, FFN: 6144, Layers: 40, VLLayers: 3, Image: 224, Patch: 14, Channels: 3, Vocab: 64010, Positions: 1024, Eps: 1e-5},
+}
+
 var presetList = sync.OnceValue(func() []PresetInfo {
 	var all []PresetInfo
 	for _, r := range beit3Presets {
@@ -112,7 +118,7 @@ var presetList = sync.OnceValue(func() []PresetInfo {
 			all = append(all, p)
 		}
 	}
-	return all
+	return append(all, giant)
 })
 
 // Presets lists the released models and the official registrations, built or not.

@@ -117,6 +117,7 @@ type Keys struct {
 	Prefix  string            // of the trunk's tensors, such as "beit3."
 	Experts map[string]string // the word for an expert in keys, where it is not its name: A for vision
 	Mask    bool              // the checkpoint has the mask row of pretraining
+	Layers  int               // of the checkpoint, where those of the description are only its first; 0 = as many
 }
 
 // word is what keys call an expert.
@@ -153,6 +154,7 @@ func (d *Description) Cut(n int) *Description {
 		}
 	}
 	k := &c.Long.Keys
+	k.Layers = cmp.Or(k.Layers, d.Sizes.Layers)
 	known := c.Long.experts()
 	k.Experts = maps.Clone(k.Experts)
 	maps.DeleteFunc(k.Experts, func(e, _ string) bool { return !slices.Contains(known, e) })
@@ -272,6 +274,9 @@ func (d *Description) completeLong() *problem {
 				if f.v != 0 {
 					return wrong(path+"."+f.name, " is given, but embedder token has none; remove it")
 				}
+			}
+			if m.Vocab == 0 {
+				return wrong(path+".vocab", " is missing; add it, 1 to %d", maxVocab)
 			}
 			if m.Vocab < 1 || m.Vocab > maxVocab {
 				return wrong(path+".vocab", " is %d, want 1 to %d", m.Vocab, maxVocab)

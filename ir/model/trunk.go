@@ -1,6 +1,7 @@
 package model
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,6 +16,7 @@ type trunk struct {
 	eps             float64
 	modalities      []modality
 	layers          []LayerRange // one a layer
+	depth           int          // layers of the checkpoint
 	final           Sharing
 	types, reach    int  // see Structure
 	resize          bool // position tables of pictures may be resized
@@ -105,7 +107,7 @@ func (d *Description) trunk() *trunk {
 	s := d.Structure()
 	t := &trunk{
 		dim: d.Sizes.Dim, heads: d.Sizes.Heads, ffn: d.Sizes.FFN, eps: d.Sizes.Eps,
-		final: s.Final, types: s.Types, reach: s.Reach, resize: d.Interpolate,
+		depth: cmp.Or(s.Keys.Layers, d.Sizes.Layers), final: s.Final, types: s.Types, reach: s.Reach, resize: d.Interpolate,
 		state: &stateDict{weights: map[string]*slot{}},
 	}
 	all := s.entries()

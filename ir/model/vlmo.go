@@ -59,7 +59,7 @@ func (t *trunk) vlmo(k *Keys, text int) {
 	if t.reach > 0 {
 		side := vision.Height / vision.Patch
 		image := (2*side-1)*(2*side-1) + 3
-		columns := t.heads * len(t.layers)
+		columns := t.heads * t.depth
 		st.tensor("relative_position_bias_table", []int{image + 2 + 2*t.reach, columns}, "")
 		for i := range t.layers {
 			table := func(field string, row, rows int) {

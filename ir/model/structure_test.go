@@ -1,0 +1,308 @@
+package model
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/multiway-go/multiway/ir"
+)
+
+// three is a description in the long form that uses all of it.
+const three = `model: 1
+name: three
+seed: 7
+sizes: {dim: 8, heads: 2}
+modalities:
+  - {name: vision, embedder: patch, size: 4, patch: 2}
+  - {name: audio, embedder: patch, size: [2, 6], patch: 2, channels: 1}
+  - {name: language, embedder: token, vocab: 11, positions: 7}
+layers:
+  - {range: 0..1, attn: pooled, ffn: pooled, norms: pre}
+  - {range: 1..3, attn: shared, ffn: joint, experts: {vl: [vision, language], all: [language, vision, audio]}}
+final: pooled
+keys: {prefix: my., vision: A, all: ALL}
+entries: [audio, vision_language, vision_audio]
+limits: {text: 3}
+`
+
+func TestLongForm(t *testing.T) {
+	d, err := Parse("three.yaml", []byte(three))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Structure{
+		Modalities: []Modality{
+			{Name: "vision", Embedder: Patch, Height: 4, Width: 4, Patch: 2, Channels: 3},
+			{Name: "audio", Embedder: Patch, Height: 2, Width: 6, Patch: 2, Channels: 1},
+			{Name: "language", Embedder: Token, Vocab: 11, Positions: 7},
+		},
+		Layers: []LayerRange{
+			{From: 0, To: 1, Attn: Pooled, FFN: Pooled, Norms: Pre},
+			{From: 1, To: 3, Attn: Shared, FFN: Joint, Norms: Sub, Experts: []Expert{
+				{"vl", []string{"vision", "language"}}, {"all", []string{"language", "vision", "audio"}},
+			}},
+		},
+		Final: Pooled,
+		Keys:  Keys{Prefix: "my.", Experts: map[string]string{"vision": "A", "all": "ALL"}},
+	}
+	if diff := cmp.Diff(want, d.Structure()); diff != "" {
+		t.Errorf("structure (-want +got):\n%s", diff)
+	}
+	if d.Sizes.Layers != 3 || d.Sizes.FFN != 32 {
+		t.Errorf("%d layers of %d hidden columns, want 3 of 32", d.Sizes.Layers, d.Sizes.FFN)
+	}
+	if diff := cmp.Diff([]string{"vision", "audio", "language", "vision_audio", "vision_language", "audio_language", "vision_audio_language"}, d.entryNames()); diff != "" {
+		t.Errorf("entries (-want +got):\n%s", diff)
+	}
+	p, err := Lower(d, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	origin := map[string]string{}
+	for _, w := range p.Weights {
+		origin[w.Name] = w.Origin.Key
+	}
+	for weight, key := range map[string]string{
+		"language.embed.tok.w":  "my.text_embed.weight",
+		"audio.embed.pos.w":     "my.encoder.embed_positions.audio.weight",
+		"vision.embed.pos.w":    "my.encoder.embed_positions.A.weight",
+		"l0.attn.vision.q.w":    "my.encoder.layers.0.self_attn.q_proj.A.weight",
+		"l1.attn.shared.q.w":    "my.encoder.layers.1.self_attn.q_proj.weight",
+		"l2.ffn.vl.fc1.w":       "my.encoder.layers.2.ffn.vl.fc1.weight",
+		"l2.ffn.audio.ln.g":     "my.encoder.layers.2.final_layer_norm.audio.weight",
+		"final.language.g":      "my.encoder.layer_norm.language.weight",
+		"l0.attn.vision.sub.g":  "", // no norm inside
+		"l2.ffn.all.fc1.w":      "", // no entry of all three is asked for
+		"l2.ffn.language.fc1.w": "", // nor language alone
+	} {
+		if origin[weight] != key {
+			t.Errorf("@%s is %q, want %q", weight, origin[weight], key)
+		}
+	}
+}
+
+// A family is a preset: what it stands for, written out, gives the same program.
+func TestFamiliesAreLongForms(t *testing.T) {
+	const sizes = "{dim: 8, heads: 2, ffn: 20, layers: 3%s, image: 6, patch: 2, vocab: 11, positions: 7}"
+	const long = `model: 1
+name: m
+seed: 1
+sizes: {dim: 8, heads: 2, ffn: 20}
+modalities:
+  - {name: vision, embedder: patch, size: 6, patch: 2}
+  - {name: language, embedder: token, vocab: 11, positions: 7}
+layers:
+`
+	for _, c := range []struct{ name, family, layers string }{
+		{"beit3", strings.ReplaceAll(sizes, "%s", ""), `  - {range: 0..3, attn: pooled, ffn: pooled, norms: sub}
+keys: {prefix: beit3., vision: A, language: B}
+`},
+		{"mwt", strings.ReplaceAll(sizes, "%s", ", vl_layers: 2"), `  - {range: 0..1, attn: shared, ffn: pooled}
+  - {range: 1..3, attn: shared, ffn: joint, experts: vl}
+keys: {prefix: beit3., vision: A, language: B, vl: VL}
+`},
+	} {
+		for _, tasks := range []string{"[encode, retrieval]", "[{vqa: {classes: 3}}]", "[nlvr2]"} {
+			t.Run(c.name+tasks, func(t *testing.T) {
+				lower := func(src string) (string, []Tensor) {
+					d, err := Parse("m.yaml", []byte(src))
+					if err != nil {
+						t.Fatal(err)
+					}
+					p, err := Lower(d, Options{Taps: true})
+					if err != nil {
+						t.Fatal(err)
+					}
+					var origins strings.Builder
+					for _, w := range p.Weights {
+						origins.WriteString(w.Name + " " + w.Origin.String() + "\n")
+					}
+					return ir.Print(p) + origins.String(), Tensors(d)
+				}
+				want, all := lower("model: 1\nname: m\nseed: 1\nfamily: " + c.name + "\nsizes: " + c.family + "\ntasks: " + tasks + "\n")
+				got, written := lower(long + c.layers + "tasks: " + tasks + "\n")
+				if diff := cmp.Diff(want, got); diff != "" {
+					t.Errorf("program (-family +long form):\n%s", diff)
+				}
+				var kept []Tensor
+				for _, x := range all {
+					if x.Name != "beit3.vision_embed.mask_token" { // of pretraining, which only the official files have
+						kept = append(kept, x)
+					}
+				}
+				if diff := cmp.Diff(kept, written); diff != "" {
+					t.Errorf("tensors (-family +long form):\n%s", diff)
+				}
+			})
+		}
+	}
+}
+
+func TestLongFormErrors(t *testing.T) {
+	for _, c := range []struct{ name, old, new, want string }{
+		{"family too", "name: three", "name: three\nfamily: beit3", "3:1: family and modalities or layers are both given; family beit3 says them already: remove one of the two"},
+		{"preset too", "name: three", "name: three\npreset: beit3-base-patch16-224", "5:1: sizes and preset are both given, and preset beit3-base-patch16-224 has sizes of its own; of them only image can be changed; for other sizes use family and sizes"},
+		{"size of a family", "heads: 2", "heads: 2, image: 4", "4:27: sizes.image is given, but the long form says it in modalities and layers; remove it"},
+		{"joint layers of a family", "heads: 2", "heads: 2, vl_layers: 1", "4:27: sizes.vl_layers is given, but the long form says it in modalities and layers; remove it"},
+		{"another number of layers", "heads: 2", "heads: 2, layers: 4", "4:27: sizes.layers is 4, but the rows of layers end at 3; leave sizes.layers out"},
+		{"heads", "heads: 2", "heads: 3", "4:17: sizes.heads is 3, want a divisor of sizes.dim, which is 8; the nearest are 2 and 4"},
+		{"no modalities", three, "model: 1\nlayers:\n  - {range: 0..1, attn: shared, ffn: shared}\n", "1:1: modalities has 0 items, want 1 to 6"},
+		{"no layers", three, "model: 1\nmodalities:\n  - {name: a, embedder: patch, size: 2, patch: 2}\n", "1:1: layers is missing; add rows such as {range: 0..12, attn: shared, ffn: pooled}"},
+		{"final without them", three, "model: 1\nfinal: shared\n", "2:1: final goes with modalities and layers; remove it"},
+		{"keys without them", three, "model: 1\nkeys: {prefix: a.}\n", "2:1: keys goes with modalities and layers; remove it"},
+
+		{"no name", "name: vision, ", "", "6:6: modalities[0].name is missing; add it"},
+		{"capital name", "name: vision", "name: Vision", `6:6: modalities[0].name is "Vision", want a word of lower-case letters and digits, a letter first, at most 16`},
+		{"a reserved name", "name: vision", "name: pair", "6:6: modalities[0].name is pair, which is the name of an entry; use another"},
+		{"a task's name", "name: vision", "name: encode", "6:6: modalities[0].name is encode, which is the name of a task; use another"},
+		{"two of a name", "name: audio", "name: vision", "7:6: modalities[1].name is vision, which is the name of another modality; use another"},
+		{"unknown embedder", "embedder: token", "embedder: tokens", `8:22: modalities[2].embedder: unknown embedder "tokens"; did you mean token?`},
+		{"no embedder", "embedder: token, ", "", "8:6: modalities[2].embedder is missing; add it: patch or token"},
+		{"two of tokens", "embedder: patch, size: [2, 6], patch: 2, channels: 1", "embedder: token, vocab: 4", "8:22: modalities[2].embedder is token, as that of modalities[1]; one modality at most has a length of its own"},
+		{"no size", "size: 4, ", "", "6:6: modalities[0].size is missing; add it, 1 to 8192"},
+		{"no patch", "size: 4, patch: 2", "size: 4", "6:6: modalities[0].patch is missing; add it, 1 to 1024"},
+		{"three sizes", "[2, 6]", "[2, 6, 8]", "7:42: modalities[1].size: got 3 numbers, want the side of a square, or [HEIGHT, WIDTH]"},
+		{"frames", "[2, 6]", "[2, 7]", "7:36: modalities[1].size is 7, want a multiple of modalities[1].patch, which is 2; the nearest are 6 and 8"},
+		{"too many patches", "[2, 6], patch: 2", "[8192, 8191], patch: 1", "7:36: modalities[1].size is 8192 x 8191 with patches of 1, which gives 67100672 patches; want at most 65536"},
+		{"words of pictures", "size: 4", "size: 4, vocab: 3", "6:46: modalities[0].vocab is given, but embedder patch has none; remove it"},
+		{"patches of words", "vocab: 11", "vocab: 11, patch: 2", "8:50: modalities[2].patch is given, but embedder token has none; remove it"},
+		{"no vocabulary", "vocab: 11, ", "", "8:6: modalities[2].vocab is missing; add it, 1 to 16777216"},
+		{"few positions", "positions: 7", "positions: 2", "8:50: modalities[2].positions is 2, want 3 to 1048576"},
+		{"text limit", "text: 3", "text: 6", "15:10: limits.text is 6, want 1 to 5: positions of language is 7 and its first 2 rows are not used"},
+		{"rows limit", "text: 3", "text: 3, rows: 4", "15:19: limits.rows is 4, want 5 to 1048576: one vision input has 5 rows and the longest text 3"},
+
+		{"range", "0..1", "0-1", `10:13: layers[0].range: got "0-1", want FROM..TO, such as 0..12 for the first twelve layers`},
+		{"a gap", "1..3", "2..3", "11:6: layers[1].range is 2..3, want 1..N with N from 2 to 512: rows follow each other, and N itself is not in the row"},
+		{"backwards", "1..3", "1..1", "11:6: layers[1].range is 1..1, want 1..N with N from 2 to 512: rows follow each other, and N itself is not in the row"},
+		{"no attention", "attn: pooled, ", "", "10:6: layers[0].attn is missing; add it: shared, pooled, joint"},
+		{"unknown sharing", "ffn: pooled", "ffn: pool", `10:33: layers[0].ffn: unknown sharing "pool"; did you mean pooled?`},
+		{"unknown norms", "norms: pre", "norms: post", `10:46: layers[0].norms: unknown kind of norms "post"; want one of pre, sub`},
+		{"experts of none", "norms: pre", "experts: vl", "10:46: layers[0].experts is given, but neither half is joint; remove it or write `ffn: joint`"},
+		{"an expert of one", "vl: [vision, language]", "vl: [vision]", "11:45: layers[1].experts.vl is [vision], want two or more different modalities"},
+		{"an expert of the same", "vl: [vision, language]", "vl: [vision, vision]", "11:45: layers[1].experts.vl is [vision, vision], want two or more different modalities"},
+		{"an expert of another", "vl: [vision, language]", "vl: [vision, text]", `11:45: layers[1].experts.vl: unknown modality "text"; want one of vision, audio, language`},
+		{"two experts for the same", "[language, vision, audio]", "[language, vision]", "11:45: layers[1].experts: vl and all are for the same sequences; remove one"},
+		{"two experts of a name", "all: [language, vision, audio]", "vl: [audio, vision]", "11:45: layers[1].experts names vl twice; remove one"},
+		{"an expert called like a modality", "vl: [vision, language]", "audio: [vision, language]", "11:45: layers[1].experts is audio, which is the name of another modality; use another"},
+		{"final", "final: pooled", "final: joint", `12:1: final: unknown sharing "joint"; want one of shared, pooled`},
+
+		{"an unknown expert's key", "all: ALL", "vll: VL", `13:32: keys.vll: unknown expert "vll"; did you mean vl or all?`},
+		{"two keys of one word", "all: ALL", "audio: A", `13:32: keys.audio is "A", which is what vision is called`},
+		{"a key twice", "all: ALL", "vision: B", "13:32: keys.vision is given twice; remove one"},
+		{"keys as a list", "{prefix: my., vision: A, all: ALL}", "[A]", "13:7: keys: got a list, want a mapping such as {prefix: beit3., vision: A, language: B}"},
+
+		{"an entry that is none", "[audio,", "[pair,", `14:11: entries[0]: unknown entry "pair"; want one of vision, audio, language, vision_audio, vision_language, audio_language, vision_audio_language`},
+		{"a task without its modalities", "entries: [audio, vision_language, vision_audio]", "tasks: [{vqa: {classes: 2}}]\nentries: [audio]", "15:11: entries[0]: no task has the entry audio; add the task encode or remove the entry"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			src := strings.Replace(three, c.old, c.new, 1)
+			if src == three {
+				t.Fatalf("%q is not in the description", c.old)
+			}
+			_, err := Parse("m.yaml", []byte(src))
+			if err == nil || err.Error() != "m.yaml:"+c.want {
+				t.Errorf("got  %v\nwant m.yaml:%s", err, c.want)
+			}
+		})
+	}
+}
+
+// A description needs neither pictures nor text.
+func TestOneModality(t *testing.T) {
+	for _, c := range []struct{ name, modality, tasks, want string }{
+		{"sound", "{name: audio, embedder: patch, size: [4, 6], patch: 2, channels: 1}", "[encode, retrieval, {classification: {classes: 2}}]", "audio audio_retrieval audio_classification"},
+		{"text", "{name: text, embedder: token, vocab: 9}", "[encode, retrieval]", "text text_retrieval"},
+		{"no pair", "{name: text, embedder: token, vocab: 9}", "[nlvr2]", "m.yaml:6:1: tasks: nlvr2 needs other modalities than text"},
+		{"not for it", "{name: text, embedder: token, vocab: 9}", "[encode, {classification: {classes: 2}}]", "m.yaml:6:18: tasks[1]: task classification needs other modalities than those there are"},
+		{"text limit without text", "{name: audio, embedder: patch, size: 4, patch: 2}", "[encode]\nlimits: {text: 4}", "m.yaml:7:10: limits.text is given, but no modality is of tokens; remove it"},
+		{"pictures without any", "{name: text, embedder: token, vocab: 9}", "[encode]\npreprocess: {mean: 0}", "m.yaml:7:1: preprocess is given, but no modality takes square pictures; remove it"},
+		{"joint with nobody", "{name: text, embedder: token, vocab: 9}", "[encode]\nlayers: [{range: 0..1, attn: shared, ffn: joint}]", "m.yaml:7:11: layers[0].experts: a joint expert is for sequences of several modalities, and there is one; write pooled or shared"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			src := "model: 1\nseed: 1\nsizes: {dim: 8, heads: 2}\nmodalities: [" + c.modality + "]\nlayers: [{range: 0..2, attn: shared, ffn: pooled}]\ntasks: " + c.tasks + "\n"
+			if strings.Contains(c.tasks, "layers:") {
+				src = strings.Replace(src, "layers: [{range: 0..2, attn: shared, ffn: pooled}]", "", 1)
+			}
+			d, err := Parse("m.yaml", []byte(src))
+			var got []string
+			if err == nil {
+				var p *ir.Program
+				if p, err = Lower(d, Options{}); err == nil {
+					for _, f := range p.Funcs {
+						got = append(got, f.Name)
+					}
+				}
+			}
+			text := strings.Join(got, " ")
+			if err != nil {
+				text = err.Error()
+			}
+			if text != c.want {
+				t.Errorf("got  %s\nwant %s", text, c.want)
+			}
+		})
+	}
+}
+
+// The paper's own sums, in millions, and where the experts for pairs are.
+func TestGiant(t *testing.T) {
+	d, err := Preset("mwt-giant-patch14-224")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sums, vl := map[string]int{}, map[string]bool{}
+	for _, x := range Tensors(d) {
+		if len(x.Shape) != 2 {
+			continue
+		}
+		for _, kind := range []string{".ffn.A.", ".ffn.B.", ".ffn.VL.", ".self_attn."} {
+			if strings.Contains(x.Name, kind) {
+				sums[kind] += product(x.Shape)
+			}
+		}
+		if at := strings.Index(x.Name, ".ffn.VL."); at >= 0 {
+			vl[x.Name[:at]] = true
+		}
+	}
+	for kind, n := range sums {
+		sums[kind] = (n + 500_000) / 1_000_000
+	}
+	if diff := cmp.Diff(map[string]int{".ffn.A.": 692, ".ffn.B.": 692, ".ffn.VL.": 52, ".self_attn.": 317}, sums); diff != "" {
+		t.Errorf("parameters (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(map[string]bool{"beit3.encoder.layers.37": true, "beit3.encoder.layers.38": true, "beit3.encoder.layers.39": true}, vl); diff != "" {
+		t.Errorf("layers with an expert for pairs (-want +got):\n%s", diff)
+	}
+}
+
+// The first layers of a model read the tensors of the whole.
+func TestCut(t *testing.T) {
+	for _, preset := range []string{"beit3-base-patch16-480-vqa", "mwt-giant-patch14-224", "vlmo-base-patch16-224"} {
+		d, err := Preset(preset)
+		if err != nil {
+			t.Fatal(err)
+		}
+		known := map[string][]int{}
+		for _, x := range Tensors(d) {
+			known[x.Name] = x.Shape
+		}
+		p, err := Lower(d.Cut(2), Options{})
+		if err != nil {
+			t.Errorf("%s: %v", preset, err)
+			continue
+		}
+		for _, w := range p.Weights {
+			if diff := cmp.Diff(known[w.Origin.Key], w.Origin.Shape); diff != "" {
+				t.Errorf("%s: @%s from %s (-whole +cut):\n%s", preset, w.Name, w.Origin.Key, diff)
+			}
+			if strings.HasPrefix(w.Name, "l2.") {
+				t.Errorf("%s: @%s is of layer 2", preset, w.Name)
+			}
+		}
+		if d.Sizes.Layers <= 2 {
+			t.Errorf("%s: the whole has %d layers after the cut", preset, d.Sizes.Layers)
+		}
+	}
+}
