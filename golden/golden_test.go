@@ -66,6 +66,7 @@ var committed = []struct {
 	{name: "classification", outputs: 4},
 	{name: "vqa", outputs: 12, skipped: 1},
 	{name: "nlvr2", outputs: 2, skipped: 1},
+	{name: "captioning", outputs: 6, skipped: 1}, // logits, and what decoding chose
 	{name: "mwt_paper", outputs: 13, skipped: 1}, // with every intermediate
 	{name: "vlmo_rel", outputs: 19, skipped: 1},
 	{name: "vlmo_plus", outputs: 14},
