@@ -56,6 +56,9 @@ func (o *Options) ban(scores []float64) {
 
 var errNumbers = errors.New("no word can come next: the logits are no numbers, or every id is banned")
 
+// first is the parents of a single beam.
+var first = []int{0}
+
 // Greedy takes the most likely word each time, the first of equals, until EOS or MaxLen.
 func Greedy(m Model, o Options) (Caption, error) {
 	if err := o.check(); err != nil {
@@ -85,7 +88,7 @@ func Greedy(m Model, o Options) (Caption, error) {
 			break
 		}
 		if len(c.IDs) < o.MaxLen {
-			if err := m.Keep([]int{0}); err != nil {
+			if err := m.Keep(first); err != nil {
 				return Caption{}, err
 			}
 		}
@@ -102,7 +105,7 @@ func Force(m Model, words []int32) ([][]float32, error) {
 			return nil, err
 		}
 		all = append(all, slices.Clone(logits[0]))
-		if err := m.Keep([]int{0}); err != nil {
+		if err := m.Keep(first); err != nil {
 			return nil, err
 		}
 	}
