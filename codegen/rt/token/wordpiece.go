@@ -371,10 +371,14 @@ func followed(text string) bool {
 // Open reads a tokenizer file of either kind: a SentencePiece model (see Load) or a
 // vocabulary of pieces (see LoadWordPiece).
 func Open(data []byte) (Tokenizer, error) {
-	if IsWordPiece(data) {
-		return LoadWordPiece(data)
+	if !IsWordPiece(data) {
+		return Load(data)
 	}
-	return Load(data)
+	w, err := LoadWordPiece(data)
+	if err != nil {
+		return nil, fmt.Errorf("not a SentencePiece model, so a vocabulary of pieces: %w", err)
+	}
+	return w, nil
 }
 
 // IsWordPiece reports whether data looks like a vocabulary for LoadWordPiece: it starts
