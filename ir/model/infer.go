@@ -23,9 +23,6 @@ type Guess struct {
 	// must not repeat: a model with other heads runs as well, and answers nonsense.
 	Heads   string
 	Certain bool
-
-	// Pretraining is set if the checkpoint has heads that only pretraining uses.
-	Pretraining bool
 }
 
 // shapes looks up tensors by name.
@@ -182,13 +179,15 @@ func inferTorchscale(g *Guess, s shapes) {
 	add(Task{Name: "vqa", Classes: s.size("head.3.weight", 2, 0)}, "pooler.dense.weight", "head.3.weight")
 	add(Task{Name: "nlvr2", Classes: s.size("head.dense2.weight", 2, 0)}, "head.dense1.weight", "head.dense2.weight")
 	add(Task{Name: "captioning"}, "mlm_head.weight")
-	// A file that was not tuned has heads of pretraining beside mlm_head.
+	// A file that was not tuned has heads of pretraining beside mlm_head, which alone is
+	// not one for captions.
+	pretraining := false
 	for name := range s {
 		if !slices.ContainsFunc(known, func(k string) bool { return strings.HasPrefix(name, k) }) {
-			g.Pretraining = true
+			pretraining = true
 		}
 	}
-	if g.Pretraining && len(g.Tasks) == 1 && g.Tasks[0].Name == "captioning" {
+	if pretraining && len(g.Tasks) == 1 && g.Tasks[0].Name == "captioning" {
 		g.Tasks = nil
 	}
 	if g.Tasks == nil {

@@ -120,7 +120,7 @@ type file struct {
 func (f *file) storage(d checkpoint.DType, n int, write func(io.Writer) error) *storage {
 	key := strconv.Itoa(len(f.storages))
 	if f.opt.Legacy {
-		key = strconv.Itoa(94000000000000 + 64*len(f.storages)) // an address there
+		key = fmt.Sprint(94000000000000 + 64*int64(len(f.storages))) // an address there
 	}
 	s := &storage{classes[d], key, n, d.Size(), write}
 	f.storages = append(f.storages, s)
