@@ -13,7 +13,6 @@ import (
 	"github.com/multiway-go/multiway/asm"
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/ir"
-	"github.com/multiway-go/multiway/ir/checkpoint"
 )
 
 // packed returns the weights that have a place in the blob, by offset.
@@ -128,9 +127,9 @@ func writeFloats(w io.Writer, data []float32, d ir.DType) error {
 	for _, v := range data {
 		switch d {
 		case ir.F16:
-			binary.LittleEndian.PutUint16(word[:], checkpoint.ToF16(v))
+			binary.LittleEndian.PutUint16(word[:], ir.ToF16(v))
 		case ir.BF16:
-			binary.LittleEndian.PutUint16(word[:], checkpoint.ToBF16(v))
+			binary.LittleEndian.PutUint16(word[:], ir.ToBF16(v))
 		default:
 			binary.LittleEndian.PutUint32(word[:], math.Float32bits(v))
 		}

@@ -15,7 +15,7 @@ import (
 
 	"github.com/multiway-go/multiway/asm"
 	"github.com/multiway-go/multiway/generated/kernels"
-	"github.com/multiway-go/multiway/ir/checkpoint"
+	"github.com/multiway-go/multiway/ir"
 )
 
 // The types that package asm gives the kernels of each op.
@@ -285,11 +285,11 @@ func testGemm(c *check, k asm.Kernel, fn any) {
 // halfOf returns the 16-bit value nearest to x, and that value.
 func halfOf(dtype string, x float32) (uint16, float32) {
 	if dtype == "f16" {
-		h := checkpoint.ToF16(x)
-		return h, checkpoint.FromF16(h)
+		h := ir.ToF16(x)
+		return h, ir.FromF16(h)
 	}
-	h := checkpoint.ToBF16(x)
-	return h, checkpoint.FromBF16(h)
+	h := ir.ToBF16(x)
+	return h, ir.FromBF16(h)
 }
 
 // halves is n 16-bit values, which end at the end of the fence, as memory.
@@ -335,9 +335,9 @@ func testWGemm(c *check, k asm.Kernel, fn any) {
 // testExpand widens every 16-bit value there is, and runs of every length.
 func testExpand(c *check, k asm.Kernel, fn any) {
 	f := fn.(expandFunc)
-	widen := checkpoint.FromBF16
+	widen := ir.FromBF16
 	if k.DType == "f16" {
-		widen = checkpoint.FromF16
+		widen = ir.FromF16
 	}
 	for _, n := range append(upTo(70), 1<<16) {
 		src := c.halves(n)

@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"github.com/multiway-go/multiway/ir"
-	"github.com/multiway-go/multiway/ir/checkpoint"
 )
 
 // Store rounds the weights that are worth it to 16 bits, if Options.Precision says so:
@@ -69,7 +68,7 @@ func narrow(w *ir.Weight, to ir.DType) {
 		if err != nil {
 			return nil, err
 		}
-		if i := checkpoint.Round(f, to); i >= 0 {
+		if i := ir.Round(f, to); i >= 0 {
 			return nil, fmt.Errorf("weight @%s: element %d is %v, which does not fit %v; use bf16 or f32", name, i, f[i], to)
 		}
 		return f, nil

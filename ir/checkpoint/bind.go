@@ -2,7 +2,6 @@ package checkpoint
 
 import (
 	"fmt"
-	"math"
 	"slices"
 	"sort"
 	"strings"
@@ -274,7 +273,7 @@ func loader(w *ir.Weight, src Source) (func() ([]float32, error), error) {
 		if err != nil {
 			return nil, err
 		}
-		if i := Round(f, d); i >= 0 {
+		if i := ir.Round(f, d); i >= 0 {
 			return nil, fmt.Errorf("%s: tensor %q: element %s is %v, which does not fit %v of @%s", src, o.Key, indexString(o.Shape, o.Row*(len(f)/max(o.Rows, 1))+i), f[i], d, w.Name)
 		}
 		if o.Cols != 0 {
@@ -286,26 +285,6 @@ func loader(w *ir.Weight, src Source) (func() ([]float32, error), error) {
 		}
 		return f, nil
 	}, nil
-}
-
-// Round rounds f in place to a 16-bit type, ties to even, and returns the first element
-// that does not fit, or -1. Rounding to float32 leaves f as it is.
-func Round(f []float32, d ir.DType) int {
-	to, from := ToF16, FromF16
-	switch d {
-	case ir.F32:
-		return -1
-	case ir.BF16:
-		to, from = ToBF16, FromBF16
-	}
-	for i, v := range f {
-		r := from(to(v))
-		if math.IsInf(float64(r), 0) {
-			return i
-		}
-		f[i] = r
-	}
-	return -1
 }
 
 // prefixHint finds a prefix that the names of the source have too many or too

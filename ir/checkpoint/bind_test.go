@@ -134,7 +134,7 @@ func TestBindRounds(t *testing.T) {
 		want []float32
 	}{
 		{ir.F32, []float32{1.001, -3.14159, 1e-9, 70000}},
-		{ir.BF16, []float32{1, -3.140625, FromBF16(ToBF16(1e-9)), 70144}},
+		{ir.BF16, []float32{1, -3.140625, ir.FromBF16(ir.ToBF16(1e-9)), 70144}},
 		{ir.F16, nil},
 		{ir.I8, nil},
 	} {

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+
+	"github.com/multiway-go/multiway/ir"
 )
 
 // Tensor is a tensor in memory: Floats for the float types, Ints for the
@@ -44,11 +46,11 @@ func (t Tensor) put(dst []byte, at int) error {
 		case F32:
 			le.PutUint32(b, math.Float32bits(t.Floats[k]))
 		case F16:
-			h := ToF16(t.Floats[k])
+			h := ir.ToF16(t.Floats[k])
 			fits = h&0x7fff != 0x7c00 || math.IsInf(float64(t.Floats[k]), 0)
 			le.PutUint16(b, h)
 		case BF16:
-			h := ToBF16(t.Floats[k])
+			h := ir.ToBF16(t.Floats[k])
 			fits = h&0x7fff != 0x7f80 || math.IsInf(float64(t.Floats[k]), 0)
 			le.PutUint16(b, h)
 		case I64:

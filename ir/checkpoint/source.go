@@ -7,6 +7,8 @@ import (
 	"sort"
 	"strings"
 	"unsafe"
+
+	"github.com/multiway-go/multiway/ir"
 )
 
 // DType is how a tensor's elements are stored, as this package prints it:
@@ -210,11 +212,11 @@ func widen(out []float32, d DType, raw []byte) (int, error) {
 	switch d {
 	case F16:
 		for i := range out {
-			out[i] = FromF16(binary.LittleEndian.Uint16(raw[2*i:]))
+			out[i] = ir.FromF16(binary.LittleEndian.Uint16(raw[2*i:]))
 		}
 	case BF16:
 		for i := range out {
-			out[i] = FromBF16(binary.LittleEndian.Uint16(raw[2*i:]))
+			out[i] = ir.FromBF16(binary.LittleEndian.Uint16(raw[2*i:]))
 		}
 	default:
 		for i := range out {

@@ -1,4 +1,4 @@
-package checkpoint
+package ir
 
 import "math"
 
@@ -46,4 +46,24 @@ func ToF16(f float32) uint16 {
 	// Adding 0.5 makes the unit in the last place 2^-24, the step of subnormal
 	// halves, so the addition does the rounding.
 	return sign | uint16(math.Float32bits(math.Float32frombits(b)+0.5)-0x3f000000)
+}
+
+// Round rounds f in place to a 16-bit type, ties to even, and returns the first element
+// that does not fit, or -1. Rounding to float32 leaves f as it is.
+func Round(f []float32, d DType) int {
+	to, from := ToF16, FromF16
+	switch d {
+	case F32:
+		return -1
+	case BF16:
+		to, from = ToBF16, FromBF16
+	}
+	for i, v := range f {
+		r := from(to(v))
+		if math.IsInf(float64(r), 0) {
+			return i
+		}
+		f[i] = r
+	}
+	return -1
 }
