@@ -4,10 +4,10 @@ TAGS ?=
 export CGO_ENABLED = 0
 flags = $(if $(TAGS),-tags $(TAGS))
 
-.PHONY: help demo emoji test fuzz builds generate fresh lint clean
+.PHONY: help demo emoji test test-arm64 neon-mca cross fuzz builds generate fresh lint clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 16
+	@grep -hE '^[a-z0-9-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 16
 
 demo: emoji ## find pictures by words with the compiled demo model (TAGS=noasm: plain Go)
 	bin/emoji demo --html bin/demo.html
@@ -21,6 +21,22 @@ generated/emoji/weights.bin: generated/emoji/emoji.yaml $(filter-out %.go,$(wild
 
 test: ## run every test
 	$(GO) test $(flags) ./...
+
+test-arm64: ## run NEON code under emulation; on Debian: apt-get install qemu-user-static binutils-aarch64-linux-gnu
+	@for tool in qemu-aarch64-static aarch64-linux-gnu-objdump; do command -v $$tool >/dev/null || { \
+	  echo "test-arm64 needs $$tool; on Debian: apt-get install qemu-user-static binutils-aarch64-linux-gnu"; exit 1; }; done
+	MULTIWAY_ARM64=1 $(GO) test -count 1 -v ./asm/arm64 ./golden/emulated
+
+neon-mca: ## say how close NEON inner loops come to the limits of some CPUs; on Debian: apt-get install llvm-19
+	$(GO) test ./asm/arm64 -run Throughput -update
+	@cat asm/arm64/THROUGHPUT.md
+
+targets = linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64 linux/riscv64 js/wasm
+cross: ## build for every system and CPU that is supported
+	@for t in $(targets); do echo "$$t"; \
+	  GOOS=$${t%/*} GOARCH=$${t#*/} $(GO) build -o /dev/null ./cmd/multiway && \
+	  GOOS=$${t%/*} GOARCH=$${t#*/} $(GO) build -o /dev/null ./cmd/emoji || exit 1; \
+	done
 
 fuzztime ?= 60s
 fuzz: ## fuzz every reader of outside bytes, fuzztime=60s each

@@ -7,11 +7,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/multiway-go/multiway/codegen"
+	"github.com/multiway-go/multiway/codegen/build"
 )
 
 const generated = "../generated"
@@ -64,8 +66,13 @@ func regenerate(name, dir string) error {
 			if !ok {
 				return fmt.Errorf("%s: %q builds into another folder than its own; want `-o .`", f, args)
 			}
-			cmd := exec.Command("go", slices.Concat([]string{"run", "../../cmd/multiway"}, strings.Fields(before), []string{"-o", dir}, strings.Fields(after))...)
+			run := []string{"run"}
+			if emulator := os.Getenv(build.EnvExec); emulator != "" {
+				run = append(run, "-exec", emulator)
+			}
+			cmd := exec.Command("go", slices.Concat(run, []string{"../../cmd/multiway"}, strings.Fields(before), []string{"-o", dir}, strings.Fields(after))...)
 			cmd.Dir = filepath.Join(generated, name)
+			cmd.Env = append(os.Environ(), "GOARCH="+runtime.GOARCH)
 			if out, err := cmd.CombinedOutput(); err != nil {
 				return fmt.Errorf("%s: %w\n%s", line, err, out)
 			}

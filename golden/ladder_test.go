@@ -52,6 +52,7 @@ var ladder = map[string]rung{
 	"codegen/rt/app": {imports: "codegen/rt/... github.com/spf13/cobra github.com/schollz/progressbar/v3 golang.org/x/term",
 		tests: testscript},
 
+	"golden/emulated":       {}, // drives commands
 	"golden/cases":          {imports: "ir/checkpoint"},
 	"golden/cases/casetest": {imports: "golden/cases codegen/rt"},
 	"golden": {imports: "ir ir/model ir/checkpoint asm codegen/build codegen/rt/... golden/cases",

@@ -300,19 +300,20 @@ func (c *checker) sample(f *ir.Func) rt.Seq {
 	return task.Sample(f.Name, image, text, c.vocab)
 }
 
-// vectors are the sample's outputs as the package carries them.
+// vectors are the sample's outputs as the package carries them, the same on every CPU but
+// for a value that the interpreter's last bit rounds the other way.
 func vectors(rs []result, text int) []task.Vector {
 	var vs []task.Vector
 	for _, r := range rs {
 		v := task.Vector{Func: r.fn, Output: r.output, Text: text, Step: max(1, (len(r.values)+task.VectorValues-1)/task.VectorValues)}
 		peak := 0.0
 		for i, x := range r.values {
-			peak = max(peak, math.Abs(x))
+			peak = max(peak, math.Abs(float64(float32(x))))
 			if i%v.Step == 0 {
 				v.Values = append(v.Values, float32(x))
 			}
 		}
-		v.Bound = Floor + Tolerance*peak
+		v.Bound = Floor + float64(Tolerance*peak)
 		vs = append(vs, v)
 	}
 	return vs

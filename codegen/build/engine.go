@@ -3,12 +3,14 @@ package build
 import (
 	"bytes"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 
 	"github.com/multiway-go/multiway/codegen"
 	"github.com/multiway-go/multiway/codegen/rt/pipe"
@@ -211,7 +213,11 @@ const EnvExec = "MULTIWAY_EXEC"
 
 // Start starts a process at a CPU level; "" is the best this CPU has.
 func (e *Engine) Start(level string) (*pipe.Client, error) {
-	return pipe.Dial(append(strings.Fields(os.Getenv(EnvExec)), e.exe), level, e.weights)
+	c, err := pipe.Dial(append(strings.Fields(os.Getenv(EnvExec)), e.exe), level, e.weights)
+	if errors.Is(err, syscall.ENOEXEC) {
+		return nil, fmt.Errorf("%w: this machine does not run programs for %s by itself; set %s to what does, such as qemu-aarch64-static", err, runtime.GOARCH, EnvExec)
+	}
+	return c, err
 }
 
 // Close removes the engine's files.

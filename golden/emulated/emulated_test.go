@@ -1,0 +1,164 @@
+//go:build !noasm
+
+package emulated
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const (
+	root     = "../.."
+	emulator = "qemu-aarch64-static"
+	module   = "github.com/multiway-go/multiway/"
+)
+
+// tools are the programs that emulation needs, by Debian package.
+var tools = map[string]string{
+	"qemu-user-static":           emulator,
+	"binutils-aarch64-linux-gnu": "aarch64-linux-gnu-objdump",
+}
+
+// asked skips the test unless it is asked for, and fails it if what it then needs is missing.
+func asked(t *testing.T) {
+	t.Helper()
+	if os.Getenv("CI") == "" && os.Getenv("MULTIWAY_ARM64") == "" {
+		t.Skip("NEON is tested under emulation by make test-arm64")
+	}
+	if runtime.GOARCH == "arm64" {
+		t.Skip("this CPU is arm64: the other tests run its kernels")
+	}
+	for pkg, tool := range tools {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Fatalf("%s is not installed; on Debian: apt-get install %s", tool, pkg)
+		}
+	}
+}
+
+// command runs a program at the root of the module, for arm64, and returns what it says.
+func command(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	cmd := exec.Command(name, args...)
+	cmd.Dir = root
+	cmd.Env = append(os.Environ(), "GOOS=linux", "GOARCH=arm64", "CGO_ENABLED=0", "MULTIWAY_EXEC="+emulator)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+// build compiles a command for arm64 and returns its path.
+func build(t *testing.T, name string) string {
+	t.Helper()
+	exe := filepath.Join(t.TempDir(), name)
+	command(t, "go", "build", "-o", exe, "./cmd/"+name)
+	return exe
+}
+
+// TestArm64 runs everything that has assembly on an emulated CPU.
+func TestArm64(t *testing.T) {
+	asked(t)
+	t.Run("vet", func(t *testing.T) { // compares the assembly's frames with its Go declarations
+		command(t, "go", "vet", "./generated/...")
+	})
+	t.Run("kernels", func(t *testing.T) {
+		test(t, "TestKernels|TestKernelTable|TestSameBits|TestTiny", "./golden")
+	})
+	// What has to have the same bits on every CPU has tests with constants.
+	t.Run("bits", func(t *testing.T) {
+		test(t, ".", "./asm", "./codegen/rt", "./codegen/rt/pixel", "./codegen/rt/token", "./ir/checkpoint")
+	})
+	t.Run("generated", func(t *testing.T) {
+		test(t, "TestFresh", "./golden")
+	})
+}
+
+// test runs tests under emulation.
+func test(t *testing.T, run string, packages ...string) {
+	t.Helper()
+	out := command(t, "go", slices.Concat([]string{"test", "-exec", emulator, "-run", run}, packages)...)
+	for _, p := range packages {
+		if !regexp.MustCompile(`(?m)^ok\s+` + module + strings.TrimPrefix(p, "./") + `\s`).MatchString(out) {
+			t.Errorf("%s did not run:\n%s", p, out)
+		}
+	}
+	t.Log("\n" + out)
+}
+
+// TestArm64Cases judges the compiled package by every golden case but base, whose 222 million parameters are too many for
+// an emulator.
+func TestArm64Cases(t *testing.T) {
+	asked(t)
+	multiway := build(t, "multiway")
+	dirs, err := filepath.Glob(filepath.Join(root, "golden/testdata/*/case.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	args := []string{multiway, "golden", "check", "--engine", "binary"}
+	cases := 0
+	for _, d := range dirs {
+		if name := filepath.Base(filepath.Dir(d)); name != "base" {
+			args = append(args, "golden/testdata/"+name)
+			cases++
+		}
+	}
+	if cases < 8 {
+		t.Errorf("only %d cases", cases)
+	}
+	out := command(t, emulator, args...)
+	if n := len(regexp.MustCompile(`(?m) binary neon .* ok$`).FindAllString(out, -1)); n < 100 {
+		t.Errorf("only %d outputs at level neon:\n%s", n, out)
+	}
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	t.Log(lines[len(lines)-1])
+	t.Run("unfused", func(t *testing.T) { unfused(t, multiway) })
+}
+
+// unfused looks for multiply-adds in what has to have the same bits on every CPU: Go fuses x*y + z on arm64, not on amd64.
+// The float64 interpreter and what only measures may have them.
+func unfused(t *testing.T, exe string) {
+	out := command(t, "go", "tool", "objdump", "-s", "^"+module+"(asm|passes|ir/checkpoint|codegen)[./]", exe)
+	free := regexp.MustCompile(`^` + module + `codegen/build\.\(\*checker\)`)
+	name, functions := "", 0
+	for line := range strings.Lines(out) {
+		if f, ok := strings.CutPrefix(line, "TEXT "); ok {
+			name, _, _ = strings.Cut(f, "(SB)")
+			functions++
+		} else if fused.MatchString(line) && !free.MatchString(name) {
+			t.Errorf("%s: %s: write float64(x*y) + z or float32(x*y) + z", name, strings.Join(strings.Fields(line), " "))
+		}
+	}
+	if functions < 500 {
+		t.Errorf("only %d functions found", functions)
+	}
+}
+
+var fused = regexp.MustCompile(`\sFN?M(ADD|SUB)[SD]\s`)
+
+// TestArm64Demo runs the demo binary.
+func TestArm64Demo(t *testing.T) {
+	asked(t)
+	emoji := build(t, "emoji")
+	out := command(t, emulator, emoji, "check")
+	t.Log("\n" + out)
+	if n := strings.Count(out, "gemm_f32_6x16_neon"); n < 3 || strings.Contains(out, "FAIL") {
+		t.Errorf("check has %d lines of NEON kernels:\n%s", n, out)
+	}
+	// The same pictures, in the same order, as this machine's own kernels find.
+	query := []string{"search", "--top", "3", "--folder", "golden/testdata/emoji/images", "a monkey"}
+	here := filepath.Join(t.TempDir(), "here")
+	if out, err := exec.Command("go", "build", "-C", root, "-o", here, "./cmd/emoji").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	want := command(t, here, query...)
+	if got := command(t, emulator, append([]string{emoji}, query...)...); got != want {
+		t.Errorf("search finds\n%s\nwant\n%s", got, want)
+	}
+}
