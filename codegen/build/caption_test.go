@@ -3,6 +3,7 @@ package build_test
 import (
 	"encoding/json"
 	"image"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -10,9 +11,11 @@ import (
 	"testing"
 
 	"github.com/multiway-go/multiway/codegen/build"
+	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/codegen/rt/decode"
 	"github.com/multiway-go/multiway/codegen/rt/pipe"
 	pictures "github.com/multiway-go/multiway/codegen/rt/pixel/decode"
+	"github.com/multiway-go/multiway/codegen/rt/task"
 	"github.com/multiway-go/multiway/codegen/rt/token"
 )
 
@@ -166,5 +169,89 @@ func TestCaptionWrites(t *testing.T) {
 		if !strings.Contains(text, want) {
 			t.Errorf("model.go lacks %s", want)
 		}
+	}
+}
+
+// A caption's steps give the logits of all its words at once (teacher forcing), however
+// many words the cache holds, in the interpreter and compiled: with padded heads, one
+// layer, an expert of pairs, a picture of whole panels.
+func TestStepIsFull(t *testing.T) {
+	for _, c := range []struct{ name, family, sizes string }{
+		{"heads of 12", "beit3", "dim: 24, heads: 2, ffn: 40, layers: 3, image: 16, patch: 8, vocab: 50, positions: 12"},
+		{"one layer", "beit3", "dim: 16, heads: 1, ffn: 16, layers: 1, image: 8, patch: 8, vocab: 7, positions: 9"},
+		{"experts of pairs", "mwt", "dim: 24, heads: 3, ffn: 40, layers: 3, image: 24, patch: 8, vocab: 50, positions: 12, vl_layers: 2"},
+		{"heads of 34", "beit3", "dim: 68, heads: 2, ffn: 40, layers: 2, image: 40, patch: 8, vocab: 19, positions: 24"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			m := open(t, "model: 1\nname: tiny\nfamily: "+c.family+"\nsizes: {"+c.sizes+"}\nseed: 7\ntasks: [captioning]\n")
+			p, _, err := m.Lower([]string{"caption_image", "caption_step", "caption_full"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			planned, err := m.Plan(p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			opt, err := m.CodeOptions()
+			if err != nil {
+				t.Fatal(err)
+			}
+			e, err := build.NewEngine(planned, opt, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer e.Close()
+			vocab := m.Desc.Sizes.Vocab
+			mask := int32(vocab - 1)
+			pixels := task.Sample("caption_image", int(p.Func("caption_image").Params[0].Type.Elements(0)), 0, vocab).Image
+			words := task.Sample("caption_step", 0, p.MaxT-1, vocab).IDs
+
+			judge, err := build.NewInterpreted(p, mask, pixels)
+			if err != nil {
+				t.Fatal(err)
+			}
+			exact, err := decode.Force(judge, words)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for n := range words {
+				seq := rt.Seq{Image: pixels, IDs: append(slices.Clone(words[:n+1]), mask)}
+				in, text := build.Tensors(p.Func("caption_full"), seq)
+				out, err := p.Run("caption_full", text, in)
+				if err != nil {
+					t.Fatal(err)
+				}
+				full := out["logits"].F[(n+1)*vocab:]
+				for i, x := range exact[n] {
+					if math.Abs(float64(x)-full[i]) > 1e-6 {
+						t.Fatalf("interpreter, %d words: logit %d is %g, all at once %g", n, i, x, full[i])
+					}
+				}
+			}
+			for _, level := range []string{"generic", ""} {
+				proc, err := e.Start(level)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer proc.Close()
+				got, err := proc.Caption(pixels, pipe.Caption{Mask: mask, Words: words})
+				if err != nil {
+					t.Fatal(err)
+				}
+				for n, row := range got.Logits {
+					out, err := proc.Run("caption_full", []rt.Seq{{Image: pixels, IDs: append(slices.Clone(words[:n+1]), mask)}})
+					if err != nil {
+						t.Fatal(err)
+					}
+					full := out[0].Seqs[0][(n+1)*vocab:]
+					for i, x := range row {
+						if math.Abs(float64(x-full[i])) > 1e-5 || math.Abs(float64(x-exact[n][i])) > 1e-4 {
+							t.Fatalf("level %s, %d words: logit %d is %g, all at once %g, in float64 %g", proc.Level, n, i, x, full[i], exact[n][i])
+						}
+					}
+				}
+			}
+		})
 	}
 }
