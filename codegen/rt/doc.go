@@ -10,6 +10,8 @@
 //     allocates nothing once it is warm.
 //   - [Func]: one entry point for one task; its Run is straight-line code over an
 //     [Exec], one step a line.
+//   - [State]: what the functions of a caption keep between calls, outside the arena:
+//     keys and values of the picture, and of each beam's words.
 //   - [Blob]: the weight file: a table of tensors and one payload that is used in
 //     place, embedded, mapped, or appended to the executable.
 //

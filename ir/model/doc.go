@@ -25,8 +25,18 @@
 // [Lower] writes the program, one function an entry and task:
 //
 //	entry      a set of modalities in sequence order: vision, language, pair
-//	task       what is made of the encoder's rows: encode, retrieval, classification, vqa, nlvr2
+//	task       what is made of the encoder's rows: encode, retrieval, classification, vqa, nlvr2, captioning
 //	function   ENTRY for encode, ENTRY_TASK otherwise: vision, pair, vision_retrieval
+//
+// A task may have functions of other names. Those of captioning are caption_image, which
+// returns keys and values of the picture's rows, caption_step, which reads them and those
+// of the words so far and says what comes next, and, only if it is asked for by name,
+// caption_full, all rows of a text at once. What a caption may be is a limit:
+//
+//	tasks: [captioning]
+//	limits: {text: 24, max_new: 12, ban: [0, 1, 3, 2001..2010]}
+//
+// is at most 12 ids after <s>, none of them <s>, <pad>, <unk> or one from 2001 to 2009.
 //
 // Inside, a family is a preset of a [Structure]: a list of modalities (name, embedder,
 // sizes) in sequence order, and ranges of layers that say whose weights attention and
