@@ -4,7 +4,7 @@ TAGS ?=
 export CGO_ENABLED = 0
 flags = $(if $(TAGS),-tags $(TAGS))
 
-.PHONY: help demo emoji test test-arm64 neon-mca cross fuzz builds generate fresh lint clean
+.PHONY: help demo emoji test test-arm64 neon-mca cross fuzz builds generate fresh lint bench-peers check-onnx clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 16
@@ -58,6 +58,21 @@ lint: ## gofmt, go vet, staticcheck
 	$(GO) vet ./...
 	$(GO) vet -tags noasm ./...
 	$(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
+
+# Python is for judging and racing only.
+python = bin/venv/bin/python
+peers ?= golden/reference/peers
+peerflags ?=
+bin/venv/bin/python:
+	python3 -m venv bin/venv && bin/venv/bin/pip install -q numpy onnx onnxruntime
+
+bench-peers: $(python) ## race ONNX Runtime by turns on an idle machine, write golden/reference/peers.md and .svg (peerflags=--help)
+	$(GO) build -trimpath -o bin/multiway ./cmd/multiway
+	$(python) golden/reference/bench_peers.py --multiway bin/multiway --out $(peers) $(peerflags)
+
+check-onnx: $(python) ## have ONNX Runtime judge the exported models of the golden cases
+	$(GO) build -trimpath -o bin/multiway ./cmd/multiway
+	$(python) golden/reference/check_onnx.py --multiway bin/multiway golden/testdata/*/
 
 clean: ## remove what the other targets made
 	rm -rf bin

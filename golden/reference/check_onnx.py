@@ -5,7 +5,7 @@
 
 Needs numpy and onnxruntime, and onnx to check the files' structure (left out if it is missing). Each case is exported twice: as it is,
 run one sequence at a time at the text's true length, and with --mask, run as one padded batch. Prints a line an output; the exit
-status is 1 if one failed. A run of a kind that is not in FUNCTIONS is named and left out.
+status is 1 if one failed. A run of a kind that is not in KINDS is named and left out.
 """
 import argparse
 import json
@@ -18,15 +18,33 @@ import tempfile
 import numpy as np
 import onnxruntime as ort
 
-# What the runs of each kind call: the function, by whether there are images and texts.
-FUNCTIONS = {
-    "encode": {(True, False): ["vision"], (False, True): ["language"], (True, True): ["pair"]},
-    "retrieval": {(True, False): ["vision_retrieval"], (False, True): ["language_retrieval"], (True, True): ["vision_retrieval", "language_retrieval"]},
-    "classification": {(True, False): ["vision_classification"]},
-    "vqa": {(True, True): ["pair_vqa"]},
-    "nlvr2": {(True, True): ["pair_nlvr2"]},
-    "captioning": {(True, True): ["caption_full"]},
+# What the runs of each kind call, by whether there are images and texts: functions, each with the case's names of its outputs where
+# they differ from its own.
+ENCODERS = {(True, False): {"vision": {}}, (False, True): {"language": {}}, (True, True): {"pair": {}}}
+RETRIEVAL = {(True, False): {"vision_retrieval": {}}, (False, True): {"language_retrieval": {}}, (True, True): {"vision_retrieval": {}, "language_retrieval": {}}}
+KINDS = {
+    "encode": ENCODERS,
+    "retrieval": RETRIEVAL,
+    "classification": {(True, False): {"vision_classification": {}}},
+    "vqa": {(True, True): {"pair_vqa": {}}},
+    "captioning": {(True, True): {"caption_full": {}}},
+    "vlmo_vl": {(True, True): {
+        "pair": {"encoder_out": "feats"},
+        "pair_itm": {"logits": "itm_logits"},
+        "pair_mlm": {"logits": "mlm_logits"},
+        "pair_vqa": {"logits": "vqa_logits"},
+    }},
+    "vlmo_itc": {(True, True): {
+        "vision": {"encoder_out": "image.feats"},
+        "vision_retrieval": {"vision_cls": "image.cls_feats"},
+        "vision_retrieval_vl": {"vision_cls": "image.cls_vlffn_feats"},
+        "language": {"encoder_out": "text.feats"},
+        "language_retrieval": {"language_cls": "text.cls_feats"},
+        "language_retrieval_vl": {"language_cls": "text.cls_vlffn_feats"},
+    }},
 }
+# Two pictures and a text: the functions of either picture; reason_head takes their features side by side.
+REASON = {"nlvr2": ("pair_nlvr2", "pair_nlvr2"), "vlmo_nlvr2": ("pair_nlvr2", "pair_nlvr2_second")}
 
 DTYPES = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "I64": np.int64, "I32": np.int32, "U8": np.uint8, "I8": np.int8, "BOOL": np.bool_}
 
@@ -69,18 +87,35 @@ class Models:
         return dict(zip([x.name for x in s.get_outputs()], s.run(None, {k: v for k, v in feeds.items() if k in names})))
 
 
+def functions(run):
+    """The functions of a run, or none if its kind is not known."""
+    if run["kind"] in REASON:
+        return {name: {} for name in REASON[run["kind"]] + ("reason_head",)}
+    with_image = any(k.startswith("image") for k in run["inputs"])
+    return KINDS.get(run["kind"], {}).get((with_image, "text_ids" in run["inputs"]), {})
+
+
 def call(models, run, images, ids, mask):
-    """The outputs of a batch by name."""
-    functions = FUNCTIONS[run["kind"]][(bool(images), ids is not None)]
+    """The outputs of a batch by the case's names."""
     text = {} if ids is None else {"ids": ids, "attention_mask": mask}
-    out = {}
-    if run["kind"] == "nlvr2":  # two pictures of a text, and a head over both
-        pair = [next(iter(models.run("pair_nlvr2", {"image": images[k], **text}).values())) for k in ("image_a", "image_b")]
+    if run["kind"] in REASON:
+        pair = [next(iter(models.run(f, {"image": images[k], **text}).values())) for f, k in zip(REASON[run["kind"]], ("image_a", "image_b"))]
         head = models.session("reason_head").get_inputs()[0].name
         return models.run("reason_head", {head: np.concatenate(pair, axis=-1)})
-    for f in functions:
-        out.update(models.run(f, {"image": images.get("image"), **text}))
+    out = {}
+    for f, names in functions(run).items():
+        for k, v in models.run(f, {"image": images.get("image"), **text}).items():
+            out[names.get(k, k)] = v
     return out
+
+
+def rows(run, total, length, text):
+    """The rows of an output that are no padding: of total, text may be as many as the longest text has, of which length are."""
+    if text == 0 or total < text or total == 1:
+        return list(range(total))
+    if run["kind"].startswith("vlmo"):  # the text first
+        return [i for i in range(total) if i < length or i >= text]
+    return list(range(total - text + length))
 
 
 def check(case_dir, multiway, tmp):
@@ -96,31 +131,37 @@ def check(case_dir, multiway, tmp):
         if os.path.isfile(path):
             truth.update(safetensors(path))
     inputs = safetensors(os.path.join(case_dir, "inputs.safetensors"))
+    runs = []
+    for run in case["runs"]:
+        if run.get("weights_dtype", "f32") == "f32":
+            if functions(run):
+                runs.append(run)
+            else:
+                print(f"{name} {run['name']}: kind {run['kind']} is not known here, left out")
     passed = failed = 0
     for masked in (False, True):
         folder = os.path.join(tmp, name + ("-mask" if masked else ""))
-        p = subprocess.run([multiway, "export", "--onnx", folder] + ["--mask"] * masked + [case_dir], capture_output=True, text=True)
+        entries = sorted({f for run in runs for f in functions(run)})
+        p = subprocess.run([multiway, "export", "--onnx", folder, "--entry", ",".join(entries)] + ["--mask"] * masked + [case_dir], capture_output=True, text=True)
         if p.returncode:
             print(f"{name}: {p.stderr.strip()}")
-            return 0, 1
+            return passed, failed + 1
         models = Models(folder)
-        for run in case["runs"]:
-            if run.get("weights_dtype", "f32") != "f32":
-                continue
-            if run["kind"] not in FUNCTIONS:
-                print(f"{name} {run['name']}: kind {run['kind']} is not known here, left out")
-                continue
-            images = {k: inputs[t].astype(np.float32) for k, t in run["inputs"].items() if k.startswith("image")}
-            ids = inputs[run["inputs"]["text_ids"]].astype(np.int64) if "text_ids" in run["inputs"] else None
+        for run in runs:
+            where = run["inputs"]
+            images = {k: inputs[t].astype(np.float32) for k, t in where.items() if k.startswith("image")}
+            ids = inputs[where["text_ids"]].astype(np.int64) if "text_ids" in where else None
             batch = len(ids) if ids is not None else len(next(iter(images.values())))
-            lengths = [0] * batch
-            if ids is not None:
-                pad = run["inputs"].get("padding_mask")
-                lengths = [ids.shape[1]] * batch if pad is None else (inputs[pad] == 0).sum(axis=1).tolist()
             if masked and ids is None:
                 continue
+            text = 0 if ids is None else ids.shape[1]
+            lengths = [text] * batch
+            if "padding_mask" in where:
+                lengths = (inputs[where["padding_mask"]] == 0).sum(axis=1).tolist()
+            if "text_mask" in where:
+                lengths = (inputs[where["text_mask"]] != 0).sum(axis=1).tolist()
             if masked:
-                mask = (np.arange(ids.shape[1])[None, :] < np.array(lengths)[:, None]).astype(np.int64)
+                mask = (np.arange(text)[None, :] < np.array(lengths)[:, None]).astype(np.int64)
                 whole = call(models, run, images, ids, mask)
                 got = [{k: v[i] for k, v in whole.items()} for i in range(batch)]
             else:
@@ -135,10 +176,16 @@ def check(case_dir, multiway, tmp):
                 worst, ok = 0.0, True
                 for i in range(batch):
                     w = want[i].reshape(-1, want.shape[-1])
-                    rows = len(w) if ids is None or len(w) == 1 else len(w) - (ids.shape[1] - lengths[i])
-                    g = got[i][key].astype(np.float64).reshape(-1, want.shape[-1])[:rows]
-                    d = np.abs(g - w[:rows])
-                    ok = ok and g.shape == w[:rows].shape and bool((d <= spec["atol"] + spec["rtol"] * np.abs(w[:rows])).all())
+                    g = got[i][key].astype(np.float64).reshape(-1, want.shape[-1])
+                    pick = rows(run, len(w), lengths[i], 0 if key.startswith("image.") else text)
+                    w = w[pick]
+                    if masked:
+                        g = g[pick]
+                    if g.shape != w.shape:
+                        ok = False
+                        continue
+                    d = np.abs(g - w)
+                    ok = ok and bool((d <= spec["atol"] + spec["rtol"] * np.abs(w)).all())
                     worst = max(worst, float(d.max()))
                 passed, failed = passed + ok, failed + (not ok)
                 print(f"{name} {run['name']} {key} {'one padded batch' if masked else 'one by one'}: max abs error {worst:.2e}, atol {spec['atol']:.2e}  {'ok' if ok else 'FAIL'}")

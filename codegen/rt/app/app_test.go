@@ -282,6 +282,7 @@ func TestCommandLine(t *testing.T) {
 		{"info", all, "", []string{"info"}, 0, []string{"model", "colours", "level", "generic", "classes", "3", "vision_retrieval", "picture", "vision_cls [1,3]", "gemm"}, nil},
 		{"check", all, "", []string{"check", "--level", "generic"}, 0, []string{"hash ok", "vision_classification", "logits", "ok"}, nil},
 		{"bench", all, "", []string{"bench", "--time", "0", "--batch", "2"}, 0, []string{"vision_retrieval", "2", "language_retrieval"}, nil},
+		{"bench once", all, "", []string{"bench", "--once", "--entry", "language", "--tokens", "3", "--threads", "1", "--level", "generic"}, 0, []string{"language_retrieval: first result after", "ms, peak memory"}, nil},
 		{"bench of nothing", all, "", []string{"bench", "--entry", "fly"}, 2, nil, []string{"no such function"}},
 		{"bench of too much", all, "", []string{"bench", "--batch", "100000"}, 2, nil, []string{"batch has 100000"}},
 		{"bench long text", all, "", []string{"bench", "--tokens", "9"}, 2, nil, []string{"want 1 to 8"}},
@@ -382,7 +383,7 @@ func TestJSON(t *testing.T) {
 	apple := filepath.Join(dir, "apple.png")
 	b := colourBinary(t)
 	for _, args := range [][]string{
-		{"info"}, {"check"}, {"bench", "--time", "0"}, {"classify", apple}, {"embed", "red"}, {"embed", "red", "-o", filepath.Join(dir, "x.npy")},
+		{"info"}, {"check"}, {"bench", "--time", "0"}, {"bench", "--once"}, {"classify", apple}, {"embed", "red"}, {"embed", "red", "-o", filepath.Join(dir, "x.npy")},
 		{"search", "red", "--folder", dir}, {"search", "--image", apple, "red", "blue"},
 	} {
 		got := run(b, "", append(args, "--json")...)

@@ -103,6 +103,14 @@ func (a *App) once(o bench.Options) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(a.Out, "%s: first result after %.1f ms\n", name, float64(time.Since(start))/1e6)
+	first := struct {
+		Entry  string  `json:"entry"`
+		Time   float64 `json:"first_ms"`       // since the command began
+		Memory float64 `json:"peak_memory_mb"` // of the process; 0: unknown
+	}{name, float64(time.Since(start)) / 1e6, bench.PeakMemory()}
+	if a.json {
+		return a.Print(first)
+	}
+	_, err = fmt.Fprintf(a.Out, "%s: first result after %.1f ms, peak memory %.1f MB\n", name, first.Time, first.Memory)
 	return err
 }

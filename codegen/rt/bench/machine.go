@@ -44,11 +44,12 @@ type machine struct {
 	memory []uint64 // at least eight times the last-level cache
 }
 
-// sampleTime is how long one sample of the peak runs, samples how many there are at a
-// time.
-const (
+// How long one sample of the peak runs, how many there are at a time, and the most
+// memory that a sample of the bandwidth reads. Tests, which judge no numbers, take less.
+var (
 	sampleTime = 10 * time.Millisecond
 	samples    = 3
+	maxMemory  = 2 << 30
 )
 
 func newMachine() *machine {
@@ -71,7 +72,7 @@ func newMachine() *machine {
 const (
 	lineWords    = 8 // of 8 bytes, in a cache line
 	defaultCache = 32 << 20
-	maxMemory    = 2 << 30
+	largestCache = 1 << 30
 )
 
 // lastCache returns the size of the last-level cache in bytes.
@@ -89,7 +90,7 @@ func lastCache() int {
 		} else if t, ok := strings.CutSuffix(text, "M"); ok {
 			text, unit = t, 1<<20
 		}
-		if n, err := strconv.Atoi(text); err == nil && n < maxMemory/unit {
+		if n, err := strconv.Atoi(text); err == nil && n < largestCache/unit {
 			size = max(size, n*unit)
 		}
 	}
@@ -108,6 +109,19 @@ func processor() string {
 		}
 	}
 	return runtime.GOARCH
+}
+
+// PeakMemory returns the most memory that the process has had at a time, in MB; 0 where
+// the system does not say.
+func PeakMemory() float64 {
+	b, _ := os.ReadFile("/proc/self/status")
+	for line := range strings.Lines(string(b)) {
+		if f := strings.Fields(line); len(f) == 3 && f[0] == "VmHWM:" {
+			kb, _ := strconv.ParseFloat(f[1], 64)
+			return kb / 1024
+		}
+	}
+	return 0
 }
 
 // together runs f on n threads at once and returns the time from the first start to the
