@@ -38,6 +38,11 @@
 // {route=vl} names one expert for the whole sequence when there are two or more
 // segments.
 //
+// The scores of an attention may have a relative position bias: attention q, k, v,
+// @l0.relbias {heads=2} adds what the tables text, image and cross of the bundle hold
+// for the places of query and key. The sequence is then the text, before the picture.
+// at says which place the first query has, if it is not 0.
+//
 // A parameter marked state is kept by the runtime between calls, such as the keys and
 // values of a caption's words so far. store says which rows of a call are added to it;
 // here it is its argument, and whoever calls the function keeps the result. A function

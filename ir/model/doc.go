@@ -25,7 +25,8 @@
 // [Lower] writes the program, one function an entry and task:
 //
 //	entry      a set of modalities in sequence order: vision, language, pair
-//	task       what is made of the encoder's rows: encode, retrieval, classification, vqa, nlvr2, captioning
+//	task       what is made of the encoder's rows: encode, retrieval, classification, vqa, nlvr2,
+//	           captioning; of VLMo also retrieval_vl, itm and mlm
 //	function   ENTRY for encode, ENTRY_TASK otherwise: vision, pair, vision_retrieval
 //
 // A task may have functions of other names. Those of captioning are caption_image, which
@@ -53,7 +54,17 @@
 //	  - {range: 0..2, attn: shared, ffn: pooled}
 //	  - {range: 2..4, attn: shared, ffn: joint, experts: {vl: [vision, language]}}
 //
-// Every set of modalities is an entry then. The tensors are called as the official code
+// VLMo has what the long form has no words for: the text comes first, a norm after the
+// embedding of the text, a row for each modality's type, positions in the rows or as a
+// bias of the scores, a layer scale, and checkpoints that name and split weights in
+// their own way.
+//
+//	family: vlmo
+//	sizes: {dim: 768, heads: 12, layers: 12, image: 384, patch: 16, vocab: 30522, positions: 40, vl_layers: 2, reach: 196, scale: true}
+//	tokenizer: vocab.txt
+//	tasks: [retrieval, itm]
+//
+// In the long form every set of modalities is an entry. The tensors are called as the official code
 // would call them, an expert by its name (encoder.layers.0.ffn.audio.fc1.weight) or by
 // the word that keys gives it.
 //
