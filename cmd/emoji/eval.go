@@ -19,8 +19,9 @@ func evalCommand(a *app.App) *cobra.Command {
 		Short: "Measure the model on the held-out drawings",
 		Long: `eval measures the model on the drawings it carries, by an artist that training never
 saw: how often a name finds its drawing among the first 1, 5 and 10 of all, a drawing
-its name, and how often the class of a drawing is right. "Unseen" concepts were left out
-of training in every artist's drawing.
+its name, how often the class of a drawing is right, its caption its name, and the
+answer to a question about it. "Unseen" concepts were left out of training in every
+artist's drawing.
 
 --json prints the numbers under the names and in the places that the metrics.json of the
 training run has them.`,
@@ -54,6 +55,13 @@ type metrics struct {
 	ClassificationAll    accuracy `json:"classification_all"`
 	ClassificationSeen   accuracy `json:"classification_seen"`
 	ClassificationUnseen accuracy `json:"classification_unseen"`
+
+	CaptioningAll    captioning `json:"captioning_all"`
+	CaptioningSeen   captioning `json:"captioning_seen"`
+	CaptioningUnseen captioning `json:"captioning_unseen"`
+	VQAAll           answering  `json:"vqa_all"`
+	VQASeen          answering  `json:"vqa_seen"`
+	VQAUnseen        answering  `json:"vqa_unseen"`
 }
 
 // recall is how often the right one is among the first 1, 5, 10.
@@ -109,6 +117,10 @@ func evaluate(ctx context.Context, a *app.App, m *task.Model) (*evaluation, erro
 	if err != nil {
 		return nil, err
 	}
+	said, err := tell(ctx, a, m, h)
+	if err != nil {
+		return nil, err
+	}
 
 	var all, seen, unseen []int
 	for i, d := range h.Items {
@@ -129,6 +141,9 @@ func evaluate(ctx context.Context, a *app.App, m *task.Model) (*evaluation, erro
 	e.ClassificationAll = accuracyOf(hits, all)
 	e.ClassificationSeen = accuracyOf(hits, seen)
 	e.ClassificationUnseen = accuracyOf(hits, unseen)
+	e.CaptioningAll, e.VQAAll = captioningOf(said, all), answeringOf(said, all)
+	e.CaptioningSeen, e.VQASeen = captioningOf(said, seen), answeringOf(said, seen)
+	e.CaptioningUnseen, e.VQAUnseen = captioningOf(said, unseen), answeringOf(said, unseen)
 	return e, nil
 }
 
@@ -170,8 +185,10 @@ func share(subset []int, ok func(i int) bool) float64 {
 			n++
 		}
 	}
-	return math.Round(1e4*float64(n)/float64(max(1, len(subset)))) / 1e4
+	return round4(float64(n) / float64(max(1, len(subset))))
 }
+
+func round4(x float64) float64 { return math.Round(1e4*x) / 1e4 }
 
 func recallOf(t2i, i2t map[int]float64, subset []int) recall {
 	at := func(rank map[int]float64, k float64) float64 {
@@ -235,6 +252,16 @@ func (e *evaluation) print(a *app.App) error {
 		accuracy
 	}{{"all", e.ClassificationAll}, {"seen", e.ClassificationSeen}, {"unseen", e.ClassificationUnseen}} {
 		fmt.Fprintf(w, "%s\t%5.2f %%\t%5.2f %%\t%5.2f %%\n", r.name, 100*r.Subgroup1, 100*r.Subgroup5, 100*r.Group1)
+	}
+	fmt.Fprintln(w, "\ncaptions and answers\tcaption is the name\twords, F1\twhat group is this in?\tis this NAME? (half no)")
+	for _, r := range []struct {
+		name string
+		captioning
+		answering
+	}{
+		{"all", e.CaptioningAll, e.VQAAll}, {"seen", e.CaptioningSeen, e.VQASeen}, {"unseen", e.CaptioningUnseen, e.VQAUnseen},
+	} {
+		fmt.Fprintf(w, "%s\t%5.2f %%\t%.4f\t%5.2f %%\t%5.2f %%\n", r.name, 100*r.Exact, r.WordF1, 100*r.Group, 100*r.Name)
 	}
 	return w.Flush()
 }

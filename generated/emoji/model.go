@@ -7,6 +7,9 @@
 //	func vision_retrieval(image: f32[3,64,64]) -> vision_cls f32[1,128]
 //	func vision_classification(image: f32[3,64,64]) -> logits f32[1,98]
 //	func language_retrieval(ids: i32[T]) -> language_cls f32[1,128]
+//	func pair_vqa(image: f32[3,64,64], ids: i32[T]) -> logits f32[1,109], pooled f32[1,128]
+//	func caption_image(image: f32[3,64,64]) -> none, but its state
+//	func caption_step(ids: i32[2], kv0: f32[65+T,256], kv1: f32[65+T,256], kv2: f32[65+T,256], kv3: f32[65+T,256], kv4: f32[65+T,256]) -> logits f32[1,2010]
 //
 // A Model is immutable and safe to share; a Session serves one goroutine at a time
 // and allocates nothing once its buffers have grown.
@@ -15,6 +18,7 @@ package emoji
 import (
 	_ "embed"
 	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/decode"
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
 	"github.com/multiway-go/multiway/codegen/rt/task"
 	"github.com/multiway-go/multiway/codegen/rt/token"
@@ -42,9 +46,12 @@ var Package = rt.Package{
 		&fnVisionRetrieval,
 		&fnVisionClassification,
 		&fnLanguageRetrieval,
+		&fnPairVqa,
+		&fnCaptionImage,
+		&fnCaptionStep,
 	},
 	Kernels: levels,
-	Layout:  [32]byte{0x93, 0xa8, 0x82, 0xc1, 0xd6, 0xcf, 0x9b, 0x31, 0x2d, 0xb5, 0xe1, 0xcc, 0x16, 0xc2, 0x49, 0xfb, 0x3c, 0x62, 0x48, 0xd5, 0xc0, 0x17, 0xdf, 0x86, 0x61, 0x09, 0x42, 0x76, 0xc0, 0xb9, 0x73, 0xae},
+	Layout:  [32]byte{0xcf, 0x04, 0x70, 0x63, 0x29, 0x3a, 0x53, 0x43, 0x80, 0xe8, 0xae, 0xd8, 0x3c, 0x71, 0x1f, 0xe9, 0x5f, 0xe3, 0x6e, 0x89, 0x5a, 0x6e, 0xac, 0x96, 0x45, 0x6e, 0x71, 0xeb, 0x07, 0xef, 0xba, 0x07},
 	Name:    "emoji",
 	Rows:    2048,
 	Text:    24,
@@ -53,7 +60,9 @@ var Package = rt.Package{
 
 // input says how the model takes pictures and texts.
 var input = task.Input{
-	Labels: Labels,
+	Answers:  Answers,
+	Captions: &captions,
+	Labels:   Labels,
 	LoadTokens: func() (token.Tokenizer, error) {
 		return token.Load(vocab)
 	},
@@ -289,6 +298,197 @@ func (m *Model) Classify(img image.Image, k int) ([]task.Label, error) {
 	return task.Top(logits, Labels, k), nil
 }
 
+// Answers are the answers to choose from, in the order of the logits.
+var Answers = []string{
+	"yes",
+	"no",
+	"activities",
+	"animals nature",
+	"flags",
+	"food drink",
+	"objects",
+	"people body",
+	"smileys emotion",
+	"symbols",
+	"travel places",
+	"alphanum",
+	"animal amphibian",
+	"animal bird",
+	"animal bug",
+	"animal mammal",
+	"animal marine",
+	"animal reptile",
+	"arrow",
+	"arts crafts",
+	"av symbol",
+	"award medal",
+	"body parts",
+	"book paper",
+	"cat face",
+	"clothing",
+	"computer",
+	"country flag",
+	"currency",
+	"dishware",
+	"drink",
+	"emotion",
+	"event",
+	"face affection",
+	"face concerned",
+	"face costume",
+	"face glasses",
+	"face hand",
+	"face hat",
+	"face negative",
+	"face neutral skeptical",
+	"face sleepy",
+	"face smiling",
+	"face tongue",
+	"face unwell",
+	"family",
+	"flag",
+	"food asian",
+	"food fruit",
+	"food prepared",
+	"food sweet",
+	"food vegetable",
+	"game",
+	"gender",
+	"geometric",
+	"hand fingers closed",
+	"hand fingers open",
+	"hand fingers partial",
+	"hand prop",
+	"hand single finger",
+	"hands",
+	"heart",
+	"hotel",
+	"household",
+	"keycap",
+	"light video",
+	"lock",
+	"mail",
+	"math",
+	"medical",
+	"money",
+	"monkey face",
+	"music",
+	"musical instrument",
+	"office",
+	"other object",
+	"other symbol",
+	"person",
+	"person activity",
+	"person fantasy",
+	"person gesture",
+	"person resting",
+	"person role",
+	"person sport",
+	"person symbol",
+	"phone",
+	"place building",
+	"place geographic",
+	"place map",
+	"place other",
+	"place religious",
+	"plant flower",
+	"plant other",
+	"punctuation",
+	"religion",
+	"science",
+	"sky weather",
+	"sound",
+	"sport",
+	"subdivision flag",
+	"time",
+	"tool",
+	"transport air",
+	"transport ground",
+	"transport sign",
+	"transport water",
+	"warning",
+	"writing",
+	"zodiac",
+}
+
+// AnswerLogits returns the logits of the 109 answers to a question about a picture, valid until the session's next call.
+func (s *Session) AnswerLogits(img image.Image, question string) ([]float32, error) {
+	return task.One(s.AnswerLogitsOf([]image.Image{img}, []string{question}))
+}
+
+// AnswerLogitsOf returns the logits for each question and its picture, valid until the session's next call.
+func (s *Session) AnswerLogitsOf(imgs []image.Image, questions []string) ([][]float32, error) {
+	return s.PairRows(&fnPairVqa, 0, imgs, questions)
+}
+
+// Answer returns the k most probable answers to a question about a picture, best first; k <= 0 means all.
+func (s *Session) Answer(img image.Image, question string, k int) ([]task.Label, error) {
+	logits, err := s.AnswerLogits(img, question)
+	if err != nil {
+		return nil, err
+	}
+	return task.Top(logits, Answers, k), nil
+}
+
+// AnswerLogits returns the logits of the 109 answers to a question about a picture.
+func (m *Model) AnswerLogits(img image.Image, question string) ([]float32, error) {
+	return task.One(m.AnswerLogitsOf([]image.Image{img}, []string{question}))
+}
+
+// AnswerLogitsOf returns the logits for each question and its picture.
+func (m *Model) AnswerLogitsOf(imgs []image.Image, questions []string) ([][]float32, error) {
+	return m.Model.Pairs(&fnPairVqa, 0, imgs, questions)
+}
+
+// Answer returns the k most probable answers to a question about a picture, best first; k <= 0 means all.
+func (m *Model) Answer(img image.Image, question string, k int) ([]task.Label, error) {
+	logits, err := m.AnswerLogits(img, question)
+	if err != nil {
+		return nil, err
+	}
+	return task.Top(logits, Answers, k), nil
+}
+
+// captions are the rules of the model's captions.
+var captions = task.Captions{
+	Ban: []decode.IDs{{
+		From: 0,
+		To:   1,
+	}, {
+		From: 1,
+		To:   2,
+	}, {
+		From: 3,
+		To:   4,
+	}, {
+		From: 2001,
+		To:   2010,
+	}},
+	Image:  &fnCaptionImage,
+	MaxNew: 12,
+	Step:   &fnCaptionStep,
+}
+
+// Caption says what is in a picture, taking the likeliest word each time.
+func (s *Session) Caption(img image.Image) (task.Caption, error) {
+	return s.Session.Caption(&captions, img, task.CaptionOptions{})
+}
+
+// CaptionWith is Caption with options, such as beams.
+func (s *Session) CaptionWith(img image.Image, o task.CaptionOptions) (task.Caption, error) {
+	return s.Session.Caption(&captions, img, o)
+}
+
+// Caption says what is in a picture, taking the likeliest word each time.
+func (m *Model) Caption(img image.Image) (task.Caption, error) {
+	return m.Model.Caption(&captions, img, task.CaptionOptions{})
+}
+
+// CaptionWith is Caption with options, such as beams.
+func (m *Model) CaptionWith(img image.Image, o task.CaptionOptions) (task.Caption, error) {
+	return m.Model.Caption(&captions, img, o)
+}
+
 // VisionRetrieval runs function vision_retrieval on a batch of sequences. The result's outputs are, in order:
 // vision_cls f32[1,128].
 func (s *Session) VisionRetrieval(batch []rt.Seq) (*rt.Result, error) {
@@ -305,4 +505,22 @@ func (s *Session) VisionClassification(batch []rt.Seq) (*rt.Result, error) {
 // language_cls f32[1,128].
 func (s *Session) LanguageRetrieval(batch []rt.Seq) (*rt.Result, error) {
 	return s.Run(&fnLanguageRetrieval, batch)
+}
+
+// PairVqa runs function pair_vqa on a batch of sequences. The result's outputs are, in order:
+// logits f32[1,109], pooled f32[1,128].
+func (s *Session) PairVqa(batch []rt.Seq) (*rt.Result, error) {
+	return s.Run(&fnPairVqa, batch)
+}
+
+// CaptionImage runs function caption_image on a batch of sequences. The result's outputs are, in order:
+// none, but its state.
+func (s *Session) CaptionImage(batch []rt.Seq) (*rt.Result, error) {
+	return s.Run(&fnCaptionImage, batch)
+}
+
+// CaptionStep runs function caption_step on a batch of sequences. The result's outputs are, in order:
+// logits f32[1,2010].
+func (s *Session) CaptionStep(batch []rt.Seq) (*rt.Result, error) {
+	return s.Run(&fnCaptionStep, batch)
 }

@@ -166,32 +166,32 @@ var (
 		W:    840576,
 	}
 	l4AttnVisionFOutLinear = rt.Linear{
-		Bias: 890112,
+		Bias: 890880,
 		K:    128,
 		N:    128,
-		W:    873728,
+		W:    874496,
 	}
 	l4FfnVisionFFfn = rt.FFN{
 		Fc1: rt.Linear{
-			Bias: 955776,
+			Bias: 956544,
 			K:    128,
 			N:    512,
-			W:    890240,
+			W:    891008,
 		},
 		Fc2: rt.Linear{
-			Bias: 1021824,
+			Bias: 1022592,
 			K:    512,
 			N:    128,
-			W:    956288,
+			W:    957056,
 		},
 		Norm1: &bare128Norm,
 		Norm2: &bare512Norm,
 	}
 	retrievalFVisionLinear = rt.Linear{
-		Bias: 1038336,
+		Bias: 2289664,
 		K:    128,
 		N:    128,
-		W:    1021952,
+		W:    2273280,
 	}
 	l4AttnVisionFQkvLinear = rt.Linear{
 		Bias: 873344,
@@ -200,168 +200,338 @@ var (
 		W:    824192,
 	}
 	classificationFHeadLinear = rt.Linear{
-		Bias: 1053696,
+		Bias: 2305024,
 		K:    128,
 		N:    98,
-		W:    1039360,
+		W:    2290688,
 	}
 	languageEmbedEmbed = rt.Embed{
 		D:     128,
-		Pos:   1312000,
-		Table: 1054720,
+		Pos:   1280256,
+		Table: 1022976,
 		Vocab: 2010,
 	}
 	l0AttnLanguageFQkvLinear = rt.Linear{
-		Bias: 1364224,
+		Bias: 1332736,
 		K:    128,
 		N:    384,
-		W:    1315072,
+		W:    1283584,
 	}
 	rowsT                    = []rt.Section{{T: true}}
 	l0AttnLanguageFOutLinear = rt.Linear{
-		Bias: 1380992,
+		Bias: 1349504,
 		K:    128,
 		N:    128,
-		W:    1364608,
+		W:    1333120,
 	}
 	l0FfnLanguageFFfn = rt.FFN{
 		Fc1: rt.Linear{
-			Bias: 1446656,
+			Bias: 1415168,
 			K:    128,
 			N:    512,
-			W:    1381120,
+			W:    1349632,
 		},
 		Fc2: rt.Linear{
-			Bias: 1512704,
+			Bias: 1481216,
 			K:    512,
 			N:    128,
-			W:    1447168,
+			W:    1415680,
 		},
 		Norm1: &bare128Norm,
 		Norm2: &bare512Norm,
 	}
 	l1AttnLanguageFQkvLinear = rt.Linear{
-		Bias: 1561984,
+		Bias: 1530496,
 		K:    128,
 		N:    384,
-		W:    1512832,
+		W:    1481344,
 	}
 	l1AttnLanguageFOutLinear = rt.Linear{
-		Bias: 1578752,
+		Bias: 1547264,
 		K:    128,
 		N:    128,
-		W:    1562368,
+		W:    1530880,
 	}
 	l1FfnLanguageFFfn = rt.FFN{
 		Fc1: rt.Linear{
-			Bias: 1644416,
+			Bias: 1612928,
 			K:    128,
 			N:    512,
-			W:    1578880,
+			W:    1547392,
 		},
 		Fc2: rt.Linear{
-			Bias: 1710464,
+			Bias: 1678976,
 			K:    512,
 			N:    128,
-			W:    1644928,
+			W:    1613440,
 		},
 		Norm1: &bare128Norm,
 		Norm2: &bare512Norm,
 	}
 	l2AttnLanguageFQkvLinear = rt.Linear{
-		Bias: 1759744,
+		Bias: 1728256,
 		K:    128,
 		N:    384,
-		W:    1710592,
+		W:    1679104,
 	}
 	l2AttnLanguageFOutLinear = rt.Linear{
-		Bias: 1776512,
+		Bias: 1745024,
 		K:    128,
 		N:    128,
-		W:    1760128,
+		W:    1728640,
 	}
 	l2FfnLanguageFFfn = rt.FFN{
 		Fc1: rt.Linear{
-			Bias: 1842176,
+			Bias: 1810688,
 			K:    128,
 			N:    512,
-			W:    1776640,
+			W:    1745152,
 		},
 		Fc2: rt.Linear{
-			Bias: 1908224,
+			Bias: 1876736,
 			K:    512,
 			N:    128,
-			W:    1842688,
+			W:    1811200,
 		},
 		Norm1: &bare128Norm,
 		Norm2: &bare512Norm,
 	}
 	l3AttnLanguageFQkvLinear = rt.Linear{
-		Bias: 1957504,
+		Bias: 1926016,
 		K:    128,
 		N:    384,
-		W:    1908352,
+		W:    1876864,
 	}
 	l3AttnLanguageFOutLinear = rt.Linear{
-		Bias: 1974272,
+		Bias: 1942784,
 		K:    128,
 		N:    128,
-		W:    1957888,
+		W:    1926400,
 	}
 	l3FfnLanguageFFfn = rt.FFN{
 		Fc1: rt.Linear{
-			Bias: 2039936,
+			Bias: 2008448,
 			K:    128,
 			N:    512,
-			W:    1974400,
+			W:    1942912,
 		},
 		Fc2: rt.Linear{
-			Bias: 2105984,
+			Bias: 2074496,
 			K:    512,
 			N:    128,
-			W:    2040448,
+			W:    2008960,
 		},
 		Norm1: &bare128Norm,
 		Norm2: &bare512Norm,
 	}
 	l4AttnLanguageFQLinear = rt.Linear{
-		Bias: 2155264,
+		Bias: 2123776,
 		K:    128,
 		N:    128,
-		W:    2106112,
+		W:    2074624,
 	}
 	l4AttnLanguageFKvLinear = rt.Linear{
-		Bias: 2155392,
+		Bias: 2123904,
 		K:    128,
 		N:    256,
-		W:    2122496,
+		W:    2091008,
 	}
 	l4AttnLanguageFOutLinear = rt.Linear{
-		Bias: 2172032,
+		Bias: 2141184,
 		K:    128,
 		N:    128,
-		W:    2155648,
+		W:    2124800,
 	}
 	l4FfnLanguageFFfn = rt.FFN{
 		Fc1: rt.Linear{
-			Bias: 2237696,
+			Bias: 2206848,
 			K:    128,
 			N:    512,
-			W:    2172160,
+			W:    2141312,
 		},
 		Fc2: rt.Linear{
-			Bias: 2303744,
+			Bias: 2272896,
 			K:    512,
 			N:    128,
-			W:    2238208,
+			W:    2207360,
 		},
 		Norm1: &bare128Norm,
 		Norm2: &bare512Norm,
 	}
 	retrievalFLanguageLinear = rt.Linear{
-		Bias: 2320256,
+		Bias: 2322432,
 		K:    128,
 		N:    128,
-		W:    2303872,
+		W:    2306048,
+	}
+	rows65T               = []rt.Section{{C: 65}, {T: true}}
+	vqaPoolerFDenseLinear = rt.Linear{
+		Bias: 2339840,
+		K:    128,
+		N:    128,
+		W:    2323456,
+	}
+	vqaHeadFc1Linear = rt.Linear{
+		Bias: 2372736,
+		K:    128,
+		N:    256,
+		W:    2339968,
+	}
+	vqaHeadNormNorm = rt.Norm{
+		B:   2373248,
+		Eps: 1e-05,
+		G:   2372992,
+		N:   256,
+	}
+	vqaHeadFc2Linear = rt.Linear{
+		Bias: 2402176,
+		K:    256,
+		N:    109,
+		W:    2373504,
+	}
+	l0AttnVisionFKvLinear = rt.Linear{
+		Bias: 82432,
+		K:    128,
+		N:    256,
+		W:    49536,
+	}
+	l0AttnVisionFQLinear = rt.Linear{
+		Bias: 82304,
+		K:    128,
+		N:    128,
+		W:    33152,
+	}
+	l1AttnVisionFKvLinear = rt.Linear{
+		Bias: 280192,
+		K:    128,
+		N:    256,
+		W:    247296,
+	}
+	l1AttnVisionFQLinear = rt.Linear{
+		Bias: 280064,
+		K:    128,
+		N:    128,
+		W:    230912,
+	}
+	l2AttnVisionFKvLinear = rt.Linear{
+		Bias: 477952,
+		K:    128,
+		N:    256,
+		W:    445056,
+	}
+	l2AttnVisionFQLinear = rt.Linear{
+		Bias: 477824,
+		K:    128,
+		N:    128,
+		W:    428672,
+	}
+	l3AttnVisionFKvLinear = rt.Linear{
+		Bias: 675712,
+		K:    128,
+		N:    256,
+		W:    642816,
+	}
+	l3AttnVisionFQLinear = rt.Linear{
+		Bias: 675584,
+		K:    128,
+		N:    128,
+		W:    626432,
+	}
+	languageEmbedAtEmbed = rt.Embed{
+		At:    rt.Section{T: true},
+		D:     128,
+		Pos:   1280256,
+		Table: 1022976,
+		Vocab: 2010,
+	}
+	l0AttnLanguageFKvLinear = rt.Linear{
+		Bias: 1332864,
+		K:    128,
+		N:    256,
+		W:    1299968,
+	}
+	l0AttnLanguageFQLinear = rt.Linear{
+		Bias: 1332736,
+		K:    128,
+		N:    128,
+		W:    1283584,
+	}
+	crossattentionPrefixAttention = rt.Attention{
+		Base2: true,
+		D:     32,
+		DP:    32,
+		Heads: 4,
+		Mask: &rt.Mask{
+			At: rt.Section{
+				C: 65,
+				T: true,
+			},
+			Prefix: rt.Section{
+				C: 65,
+				T: true,
+			},
+		},
+		Scale: 1.0,
+	}
+	rows2                   = []rt.Section{{C: 2}}
+	l1AttnLanguageFKvLinear = rt.Linear{
+		Bias: 1530624,
+		K:    128,
+		N:    256,
+		W:    1497728,
+	}
+	l1AttnLanguageFQLinear = rt.Linear{
+		Bias: 1530496,
+		K:    128,
+		N:    128,
+		W:    1481344,
+	}
+	l2AttnLanguageFKvLinear = rt.Linear{
+		Bias: 1728384,
+		K:    128,
+		N:    256,
+		W:    1695488,
+	}
+	l2AttnLanguageFQLinear = rt.Linear{
+		Bias: 1728256,
+		K:    128,
+		N:    128,
+		W:    1679104,
+	}
+	l3AttnLanguageFKvLinear = rt.Linear{
+		Bias: 1926144,
+		K:    128,
+		N:    256,
+		W:    1893248,
+	}
+	l3AttnLanguageFQLinear = rt.Linear{
+		Bias: 1926016,
+		K:    128,
+		N:    128,
+		W:    1876864,
+	}
+	crossattentionPrefixAttention2 = rt.Attention{
+		Base2: true,
+		D:     32,
+		DP:    32,
+		Heads: 4,
+		Mask: &rt.Mask{
+			At: rt.Section{
+				C: 66,
+				T: true,
+			},
+			Prefix: rt.Section{
+				C: 65,
+				T: true,
+			},
+		},
+		Scale: 1.0,
+	}
+	rows1                 = []rt.Section{{C: 1}}
+	captioningFHeadLinear = rt.Linear{
+		Bias: 2660352,
+		K:    128,
+		N:    2010,
+		W:    2402304,
 	}
 )

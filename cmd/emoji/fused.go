@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"image"
+	"math/rand/v2"
+	"slices"
+	"strings"
+
+	"github.com/multiway-go/multiway/codegen/rt/app"
+	"github.com/multiway-go/multiway/codegen/rt/task"
+	"github.com/multiway-go/multiway/generated/emoji"
+)
+
+// captioning is how often a caption is the drawing's name, and the mean F1 of their words.
+type captioning struct {
+	Exact  float64 `json:"exact"`
+	WordF1 float64 `json:"word_f1"`
+}
+
+// answering is how often an answer is right: to what group a drawing is in, and to
+// whether it has a name, which for half of the drawings is another's. Which half, and
+// which name, is drawn anew here, so this share differs from the training run's by
+// chance.
+type answering struct {
+	Group float64 `json:"what group is this in?"`
+	Name  float64 `json:"is this <name>? (half no)"`
+}
+
+const groupQuestion = "what group is this in?"
+
+// told is what the model says about one drawing.
+type told struct {
+	exact       bool
+	f1          float64
+	group, name bool
+}
+
+// tell captions every drawing and asks about it.
+func tell(ctx context.Context, a *app.App, m *task.Model, h *heldOut) ([]told, error) {
+	words, ok := m.Tokens().(interface{ Decode(ids []int32) string })
+	if !ok {
+		return nil, fmt.Errorf("the tokenizer does not spell")
+	}
+	draw := rand.New(rand.NewPCG(5, 5))
+	all := make([]told, 0, len(h.Items))
+	const batch = 32
+	for from := 0; from < len(h.Items); from += batch {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		part := h.Items[from:min(from+batch, len(h.Items))]
+		var imgs []image.Image
+		var kinds, names, wantKind, wantName []string
+		for i := range part {
+			img, err := h.cut(from + i)
+			if err != nil {
+				return nil, err
+			}
+			c, err := m.Caption(m.Input().Captions, img, task.CaptionOptions{})
+			if err != nil {
+				return nil, err
+			}
+			own := words.Decode(m.Tokens().Encode(part[i].Name, 0))
+			all = append(all, told{exact: c.Text == own, f1: wordF1(c.Text, own)})
+
+			name, yes := part[i].Name, "yes"
+			if draw.IntN(2) == 0 {
+				for yes = "no"; name == part[i].Name; {
+					name = h.Items[draw.IntN(len(h.Items))].Name
+				}
+			}
+			imgs = append(imgs, img)
+			kinds, wantKind = append(kinds, groupQuestion), append(wantKind, strings.ReplaceAll(part[i].Group, "-", " "))
+			names, wantName = append(names, "is this "+name+"?"), append(wantName, yes)
+		}
+		for _, ask := range []struct {
+			questions, want []string
+			set             func(t *told, right bool)
+		}{
+			{kinds, wantKind, func(t *told, right bool) { t.group = right }},
+			{names, wantName, func(t *told, right bool) { t.name = right }},
+		} {
+			logits, err := m.Pairs(m.Func("pair_vqa"), 0, imgs, ask.questions)
+			if err != nil {
+				return nil, err
+			}
+			for i, l := range logits {
+				ask.set(&all[from+i], task.Top(l, emoji.Answers, 1)[0].Name == ask.want[i])
+			}
+		}
+	}
+	return all, nil
+}
+
+// wordF1 is the harmonic mean of the shares of words that two texts have in common.
+func wordF1(a, b string) float64 {
+	x, y := strings.Fields(a), strings.Fields(b)
+	if len(x) == 0 || len(y) == 0 {
+		return 0
+	}
+	common, left := 0, slices.Clone(y)
+	for _, w := range x {
+		if i := slices.Index(left, w); i >= 0 {
+			common++
+			left = slices.Delete(left, i, i+1)
+		}
+	}
+	return 2 * float64(common) / float64(len(x)+len(y))
+}
+
+func captioningOf(all []told, subset []int) captioning {
+	sum := 0.0
+	for _, i := range subset {
+		sum += all[i].f1
+	}
+	return captioning{
+		Exact:  share(subset, func(i int) bool { return all[i].exact }),
+		WordF1: round4(sum / float64(max(1, len(subset)))),
+	}
+}
+
+func answeringOf(all []told, subset []int) answering {
+	return answering{
+		Group: share(subset, func(i int) bool { return all[i].group }),
+		Name:  share(subset, func(i int) bool { return all[i].name }),
+	}
+}
