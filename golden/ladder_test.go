@@ -36,7 +36,7 @@ var ladder = map[string]rung{
 
 	"codegen": {imports: "ir asm asm/amd64 asm/arm64 codegen/rt codegen/rt/decode codegen/rt/pixel codegen/rt/token github.com/dave/jennifer/jen", tests: "passes"},
 	"codegen/build": {imports: "ir ir/model ir/checkpoint passes codegen codegen/rt/... golden/cases", // the one package that sees both ends
-		tests: "ir/checkpoint/torchsave ir/irtest"},
+		tests: "asm ir/checkpoint/torchsave ir/irtest"},
 
 	"codegen/onnx": {imports: "ir", tests: "ir/model ir/checkpoint passes"},
 

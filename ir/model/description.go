@@ -226,7 +226,7 @@ func (c *decoder) preset(d *Description, n *node, path string) {
 func (c *decoder) sizes(s *Sizes, n *node, path string) {
 	var fields []field
 	for _, r := range sizeTable {
-		fields = append(fields, field{r.name, func(n *node, path string) { *r.get(s) = c.count(n, path, max(1, r.lo), r.hi) }})
+		fields = append(fields, field{r.name, func(n *node, path string) { *r.get(s) = c.count(n, path, r.lo, r.hi) }})
 	}
 	for _, f := range []struct {
 		name string
