@@ -209,3 +209,32 @@ func TestStateErrors(t *testing.T) {
 		}
 	}
 }
+
+// A step allocates nothing once the session is warm, whatever the beams do.
+func TestStateAllocates(t *testing.T) {
+	s, begin, step := openState(t, naive("generic", 4, 16))
+	st, err := s.NewState(step, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := []Seq{{Image: make([]float32, tinyImage), State: st}}
+	batch := []Seq{{IDs: []int32{3, 7}, State: st}, {IDs: []int32{4, 7}, State: st, Beam: 1}}
+	parents := [][]int{{0, 0}, {1, 0}}
+	caption := func() {
+		if _, err := s.Run(begin, first); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 4 {
+			if _, err := s.Run(step, batch[:min(2, 1+i)]); err != nil {
+				t.Fatal(err)
+			}
+			if err := st.Keep(parents[min(1, i)]); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	caption()
+	if n := testing.AllocsPerRun(10, caption); n > 0 {
+		t.Errorf("a caption allocates %v times", n)
+	}
+}
