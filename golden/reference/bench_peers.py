@@ -206,7 +206,7 @@ def markdown(o, data):
 
 def svg(o, data):
     """Two bars a line of the table, as long as the longer one of both allows."""
-    text, bar, gap, left, width = 13, 14, 16, 400, 420
+    text, bar, gap, left, width = 13, 14, 16, 450, 420
     y, body = 46, []
     section = None
     for s, label, threads, ours, theirs, unit in rows(o, data):
@@ -219,7 +219,7 @@ def svg(o, data):
         body.append(f'<text x="{left - 10}" y="{y + bar + 4}" text-anchor="end">{label}, {threads} thread{"s" * (threads > 1)}</text>')
         for value, style, dy in ((a, "us", 0), (b, "them", bar)):
             w = max(1, round(width * value / max(a, b)))
-            digits = 0 if value >= 100 else 1
+            digits = 0 if value >= 100 else 1 if value >= 10 else 2
             body.append(f'<rect x="{left}" y="{y + dy}" width="{w}" height="{bar - 2}" class="{style}"/><text x="{left + w + 6}" y="{y + dy + bar - 3}">{value:.{digits}f} {unit}</text>')
         y += 2 * bar + gap
     height = y + 10

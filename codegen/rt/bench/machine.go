@@ -47,8 +47,8 @@ type machine struct {
 // How long one sample of the peak runs, how many there are at a time, and the most
 // memory that a sample of the bandwidth reads. Tests, which judge no numbers, take less.
 var (
-	sampleTime = 10 * time.Millisecond
-	samples    = 3
+	sampleTime = 5 * time.Millisecond
+	samples    = 8
 	maxMemory  = 2 << 30
 )
 
