@@ -14,7 +14,8 @@
 //
 //   - [Binary]: what a main is made of. Its package's functions decide which
 //     commands there are: search and embed for retrieval, classify for
-//     classification, answer for vqa, reason for nlvr2, caption for captioning; info, check and bench always.
+//     classification, answer for vqa, reason for nlvr2, caption for captioning, match
+//     for itm and retrieval; info, check and bench always.
 //   - [App]: a run of a binary: its global flags and streams. Commands of one's own
 //     (Binary.Extra) get it, and with it the same flags, progress bar, batches and
 //     error reports as those built in.
