@@ -20,12 +20,12 @@ generated/emoji/weights.bin: generated/emoji/emoji.yaml $(filter-out %.go,$(wild
 	$(GO) generate ./generated/emoji && touch $@
 
 test: ## run every test
-	$(GO) test $(flags) ./...
+	$(GO) test -timeout 30m $(flags) ./...
 
 test-arm64: ## run NEON code under emulation; on Debian: apt-get install qemu-user-static binutils-aarch64-linux-gnu
 	@for tool in qemu-aarch64-static aarch64-linux-gnu-objdump; do command -v $$tool >/dev/null || { \
 	  echo "test-arm64 needs $$tool; on Debian: apt-get install qemu-user-static binutils-aarch64-linux-gnu"; exit 1; }; done
-	MULTIWAY_ARM64=1 $(GO) test -count 1 -v ./asm/arm64 ./golden/emulated
+	MULTIWAY_ARM64=1 $(GO) test -count 1 -v -timeout 60m ./asm/arm64 ./golden/emulated
 
 neon-mca: ## say how close NEON inner loops come to the limits of some CPUs; on Debian: apt-get install llvm-19
 	$(GO) test ./asm/arm64 -run Throughput -update
