@@ -3,6 +3,7 @@ package passes
 import (
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/multiway-go/multiway/ir"
@@ -10,8 +11,9 @@ import (
 )
 
 // TestRandomPrograms sends small multiway programs through all passes: layers with
-// pools and shared weights, deviations from the patterns that fusions look for,
-// selected rows, several results.
+// pools, shared weights and experts of the whole sequence, of one, two and three
+// modalities, deviations from the patterns that fusions look for, selected rows,
+// several results.
 func TestRandomPrograms(t *testing.T) {
 	planned := 0
 	for seed := range uint64(80) {
@@ -56,6 +58,7 @@ type builder struct {
 	r     *rand.Rand
 	d     int
 	pairs bool
+	joint bool // the feed-forward blocks of this layer have an expert of the whole sequence
 }
 
 func randomProgram(t *testing.T, seed uint64) *ir.Program {
@@ -66,8 +69,12 @@ func randomProgram(t *testing.T, seed uint64) *ir.Program {
 	heads := 1 + r.IntN(2)
 	d := heads * (1 + r.IntN(4))
 	shared := r.IntN(2) == 0
-	for _, entry := range []string{"vision", "language", "pair"} {
-		b := &builder{ir.NewBuilder(p, entry), r, d, entry == "pair"}
+	joint := layers // from this layer on
+	if r.IntN(2) == 0 {
+		joint = r.IntN(layers)
+	}
+	for _, entry := range []string{"vision", "language", "pair", "three"} {
+		b := &builder{ir.NewBuilder(p, entry), r, d, entry == "pair", false}
 		rows := ir.C(3)
 		var x *ir.Value
 		switch entry {
@@ -89,8 +96,20 @@ func randomProgram(t *testing.T, seed uint64) *ir.Program {
 				x = b.Concat(b.Param("v", ir.Mat(ir.C(3), d)), b.Param("l", ir.Mat(ir.T, d)))
 			}
 		}
+		if entry == "three" {
+			segments := []ir.Segment{{Name: "vision", Len: ir.C(3)}, {Name: "audio", Len: ir.C(2)}, {Name: "language", Len: ir.T}}
+			r.Shuffle(3, func(i, j int) { segments[i], segments[j] = segments[j], segments[i] })
+			rows = ir.Dim{C: 5, T: true}
+			var parts []*ir.Value
+			for _, s := range segments {
+				b.Segment(s.Name, s.Len)
+				parts = append(parts, b.Param(s.Name[:1], ir.Mat(s.Len, d)))
+			}
+			x = b.Concat(parts...)
+		}
 		results := map[*ir.Value]bool{}
 		for i := range layers {
+			b.joint = i >= joint && len(b.F.Segments) > 1
 			attn := fmt.Sprintf("l%d.attn.*", i)
 			if shared {
 				attn = fmt.Sprintf("l%d.attn.shared", i)
@@ -113,7 +132,7 @@ func randomProgram(t *testing.T, seed uint64) *ir.Program {
 		case 2:
 			row := ir.C(0) // the only one that a text is sure to have; else the last
 			if rows.C > 0 {
-				row = ir.Dim{C: rows.C - 1, T: rows.T}
+				row = ir.Dim{C: r.IntN(rows.C), T: rows.T && r.IntN(2) == 0}
 			}
 			a, c := b.Select(last, ir.C(0)), b.Select(last, row)
 			results[b.L2Norm(b.linear(b.HCat(a, c), "two", 2), 1e-12)] = true
@@ -140,7 +159,19 @@ func experts(bundle string) []string {
 	if !ir.Pool(bundle) {
 		return []string{bundle}
 	}
-	return []string{ir.Expert(bundle, "vision"), ir.Expert(bundle, "language")}
+	var all []string
+	for _, e := range []string{"vision", "language", "audio", "vl"} {
+		all = append(all, ir.Expert(bundle, e))
+	}
+	return all
+}
+
+// route is the attribute of ops whose pool has an expert of the whole sequence.
+func (b *builder) route(bundle string) ir.Attrs {
+	if b.joint && ir.Pool(bundle) && strings.Contains(bundle, ".ffn.") {
+		return ir.Attrs{ir.WordAttr("route", "vl")}
+	}
+	return nil
 }
 
 func (b *builder) linear(x *ir.Value, bundle string, out int) *ir.Value {
@@ -150,7 +181,7 @@ func (b *builder) linear(x *ir.Value, bundle string, out int) *ir.Value {
 			b.Weight(e+".b", ir.Of(ir.F32, ir.C(out)), nil)
 		}
 	}
-	return b.Linear(x, bundle)
+	return b.Op(ir.OpLinear, "", bundle, b.route(bundle), x)
 }
 
 func (b *builder) norm(x *ir.Value, bundle string, eps float64) *ir.Value {
@@ -158,7 +189,7 @@ func (b *builder) norm(x *ir.Value, bundle string, eps float64) *ir.Value {
 		b.Weight(e+".g", ir.Of(ir.F32, ir.C(x.Type.Cols())), nil)
 		b.Weight(e+".b", ir.Of(ir.F32, ir.C(x.Type.Cols())), nil)
 	}
-	return b.LayerNorm(x, bundle, eps)
+	return b.Op(ir.OpLayerNorm, "", bundle, append(b.route(bundle), ir.FloatAttr("eps", eps)), x)
 }
 
 // layer is a pre-norm layer, one time in three with a deviation.
