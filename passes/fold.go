@@ -198,7 +198,6 @@ var renamed = []*ir.Op{ir.OpLinear, ir.OpLayerNorm, ir.OpLookup, ir.OpConst, ir.
 func rename(p *ir.Program, f *ir.Func, rules map[*ir.Value]rule, made map[string]string) error {
 	family := map[string][]*ir.Value{} // by parent
 	var parents []string
-	folded := map[string]bool{}
 	for _, v := range f.Values {
 		if v.Bundle == "" || !slices.Contains(renamed, v.Op) {
 			continue
@@ -211,30 +210,47 @@ func rename(p *ir.Program, f *ir.Func, rules map[*ir.Value]rule, made map[string
 			parents = append(parents, parent)
 		}
 		family[parent] = append(family[parent], v)
-		if _, ok := rules[v]; ok {
-			folded[parent] = true
-		}
 	}
 	for _, parent := range parents {
-		if !folded[parent] {
-			continue
-		}
-		suffix := "~f"
-		for n := 2; !free(p, family[parent], suffix, rules, made); n++ {
-			suffix = fmt.Sprint("~f", n)
-		}
-		for _, v := range family[parent] {
-			to, r := refold(v.Bundle, suffix), key(v, rules)
-			if made[to] == "" {
-				made[to] = r
-				if err := declare(p, v, to, rules[v]); err != nil {
-					return fmt.Errorf("%s: %w", where(f, v), err)
-				}
+		for _, vs := range agreeing(family[parent], rules) {
+			if !slices.ContainsFunc(vs, func(v *ir.Value) bool { _, ok := rules[v]; return ok }) {
+				continue
 			}
-			v.Bundle = to
+			suffix := "~f"
+			for n := 2; !free(p, vs, suffix, rules, made); n++ {
+				suffix = fmt.Sprint("~f", n)
+			}
+			for _, v := range vs {
+				to, r := refold(v.Bundle, suffix), key(v, rules)
+				if made[to] == "" {
+					made[to] = r
+					if err := declare(p, v, to, rules[v]); err != nil {
+						return fmt.Errorf("%s: %w", where(f, v), err)
+					}
+				}
+				v.Bundle = to
+			}
 		}
 	}
 	return nil
+}
+
+// agreeing splits values into groups, the first as large as can be, in which no two make
+// different things of one bundle: no suffix would serve both.
+func agreeing(vs []*ir.Value, rules map[*ir.Value]rule) [][]*ir.Value {
+	var groups [][]*ir.Value
+	var made []map[string]string // by bundle, of each group
+	for _, v := range vs {
+		k := key(v, rules)
+		n := slices.IndexFunc(made, func(m map[string]string) bool { return m[v.Bundle] == "" || m[v.Bundle] == k })
+		if n < 0 {
+			n = len(made)
+			groups, made = append(groups, nil), append(made, map[string]string{})
+		}
+		groups[n] = append(groups[n], v)
+		made[n][v.Bundle] = k
+	}
+	return groups
 }
 
 // cutLast splits l0.attn.vision.q into l0.attn.vision and q, and q into "" and q.
