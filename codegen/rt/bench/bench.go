@@ -92,9 +92,6 @@ func Check(p *rt.Package, o Options) error {
 func plan(p *rt.Package, o *Options) ([]point, error) {
 	var funcs []*rt.Func
 	for _, f := range p.Funcs {
-		if f.Stores != nil || f.States != nil {
-			continue // a state goes from call to call
-		}
 		if o.Entries == nil || slices.ContainsFunc(o.Entries, func(e string) bool { return f.Name == e }) {
 			funcs = append(funcs, f)
 		}
@@ -150,9 +147,9 @@ func plan(p *rt.Package, o *Options) ([]point, error) {
 	var points []point
 	for _, f := range funcs {
 		switch {
-		case f.Text && o.Lengths != nil:
+		case f.States == nil && f.Text && o.Lengths != nil:
 			points = append(points, point{f, o.Lengths})
-		case f.Text:
+		case f.Text: // of a function with a state: the words that it holds
 			for _, t := range tokens {
 				for _, b := range batches {
 					points = append(points, point{f, slices.Repeat([]int{t}, b)})
@@ -225,12 +222,52 @@ type bencher struct {
 }
 
 // batch makes the inputs of a point, the same ones each time.
-func (pt *point) batch(p *rt.Package) []rt.Seq {
+func (pt *point) batch(s *rt.Session) ([]rt.Seq, error) {
+	p, f := s.Model().Package(), pt.f
 	var batch []rt.Seq
 	for i, n := range pt.texts {
-		batch = append(batch, task.Sample(fmt.Sprint(pt.f.Name, i), pt.f.Image, n, max(1, p.Vocab)))
+		if f.IDs > 0 {
+			n = f.IDs
+		}
+		batch = append(batch, task.Sample(fmt.Sprint(f.Name, i), f.Image, n, max(1, p.Vocab)))
 	}
-	return batch
+	if f.Stores == nil && f.States == nil {
+		return batch, nil
+	}
+	// A state for each: filled from a picture, and as many words in it as the point says.
+	first, step := f, f
+	for _, g := range p.Funcs {
+		if f.States == nil && slices.Equal(g.States, f.Stores) {
+			step = g
+		}
+		if f.Stores == nil && slices.Equal(g.Stores, f.States) {
+			first = g
+		}
+	}
+	for i := range batch {
+		st, err := s.NewState(step, 1)
+		if err != nil {
+			return nil, err
+		}
+		batch[i].State = st
+		if f.Stores != nil {
+			continue
+		}
+		picture := task.Sample(first.Name, first.Image, 0, 1)
+		picture.State = st
+		if _, err := s.Run(first, []rt.Seq{picture}); err != nil {
+			return nil, err
+		}
+		for range pt.texts[i] {
+			if _, err := s.Run(f, batch[i:i+1]); err != nil {
+				return nil, err
+			}
+			if err := st.Keep([]int{0}); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return batch, nil
 }
 
 // Once makes the first call that the options select and returns its function.
@@ -241,19 +278,26 @@ func Once(m *rt.Model, o Options) (string, error) {
 	}
 	s := m.NewSession()
 	defer s.Close()
-	_, err = s.Run(points[0].f, points[0].batch(m.Package()))
+	batch, err := points[0].batch(s)
+	if err != nil {
+		return "", err
+	}
+	_, err = s.Run(points[0].f, batch)
 	return points[0].f.Name, err
 }
 
 // point makes one measurement.
 func (b *bencher) point(m *rt.Model, pt point, threads int) error {
-	batch := pt.batch(m.Package())
+	s := m.NewSession()
+	defer s.Close()
+	batch, err := pt.batch(s)
+	if err != nil {
+		return err
+	}
 	sum := 0
 	for _, n := range pt.texts {
 		sum += n
 	}
-	s := m.NewSession()
-	defer s.Close()
 	call := func() error {
 		_, err := s.Run(pt.f, batch)
 		return err

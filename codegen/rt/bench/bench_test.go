@@ -134,9 +134,13 @@ func TestCounts(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, pt := range points {
+		batch, err := pt.batch(s.Session.Session)
+		if err != nil {
+			t.Fatal(err)
+		}
 		got := int64(0)
 		s.Trace(func(w *rt.Work) { got += w.FLOPs })
-		if _, err := s.Run(pt.f, pt.batch(m.Package())); err != nil {
+		if _, err := s.Run(pt.f, batch); err != nil {
 			t.Fatal(err)
 		}
 		s.Trace(nil)
