@@ -21,6 +21,9 @@ const (
 	OpAdd       Op = "add"
 	OpWGemm     Op = "wgemm"
 	OpExpand    Op = "expand"
+	OpQGemm     Op = "qgemm"
+	OpQuant     Op = "quant"
+	OpDequant   Op = "dequant"
 	OpPeakFMA   Op = "peak_fma"
 )
 
@@ -92,6 +95,25 @@ b points at a panel [k][16] of 16-bit values, each widened to float32 before it 
 		Doc:       `dst[i] = src[i] widened from 16 bits to float32, exactly, for i < n.`,
 	},
 	{
+		Op: OpQGemm, DTypes: []string{"i8"}, Tiled: true,
+		Signature: "func(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)",
+		Doc: `C[r][j] = start[j] + sum over i < 4k of A[r][i]*B[i][j], exactly.
+A is unsigned; lda and bstride count bytes, k groups of four. A panel is [k][16 columns][4], then 16 float32 that are not
+read, then the 16 starts as int32; a wider tile reads its panel i at b + i*bstride. No B is beyond 63 of either sign. k >= 1.`,
+	},
+	{
+		Op: OpQuant, DTypes: []string{"i8"},
+		Signature: "func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32)",
+		Doc: `scale[r] = m/127 with m the largest |src[r][i]|, i < n, and dst[r][i] = 128 + src[r][i]*(127/m) rounded to nearest, ties to even.
+Where m is below 1e-30 the scale is 0 and dst 128. Bytes from n on, up to a multiple of 32, become 128. n >= 1.`,
+	},
+	{
+		Op: OpDequant, DTypes: []string{"i8"},
+		Signature: "func(rows int, c *float32, ldc int, sums *int32, lds int, row *float32, column *float32, bias *float32, acc int)",
+		Doc: `C[r][j] = sums[r][j]*row[r]*column[j] (+ bias[j] if bias is not nil) (+ C[r][j] if acc != 0) for j < 16, from left to right,
+each step rounded to float32.`,
+	},
+	{
 		Op: OpPeakFMA, Measuring: true,
 		Signature: "func(n int)",
 		Doc:       `Runs n rounds of 12 independent vector FMAs in registers: the ceiling that the others are measured against. n >= 1.`,
@@ -125,6 +147,8 @@ const (
 	AVX2    ISA = "avx2"
 	AVX512  ISA = "avx512"
 	NEON    ISA = "neon"
+
+	AVX512VNNI ISA = "avx512vnni"
 )
 
 // Level is one row of Levels.
@@ -142,6 +166,7 @@ var Levels = []Level{
 	{ISA: Generic, Vector: 1},
 	{ISA: AVX2, Base: Generic, Arch: "amd64", Vector: 8, Features: []string{"AVX", "AVX2", "FMA3", "F16C"}},
 	{ISA: AVX512, Base: AVX2, Arch: "amd64", Vector: 16, Features: []string{"AVX512F"}, Ops: []Op{OpGemm, OpPeakFMA}},
+	{ISA: AVX512VNNI, Base: AVX512, Arch: "amd64", Vector: 16, Features: []string{"AVX512VNNI"}, Ops: []Op{OpQGemm}},
 	{ISA: NEON, Base: Generic, Arch: "arm64", Vector: 4, Ops: []Op{OpGemm, OpGemmV, OpSoftmax, OpScaleRows, OpLayerNorm, OpGelu, OpPackK, OpAdd, OpPeakFMA}},
 }
 
@@ -191,6 +216,13 @@ var tiles = map[ISA]struct{ MR, NR int }{
 	NEON:    {6, 16},
 }
 
+// byteTiles are those of products of bytes.
+var byteTiles = map[ISA]struct{ MR, NR int }{
+	Generic:    {4, 16},
+	AVX2:       {5, 16},
+	AVX512VNNI: {12, 32},
+}
+
 // Catalogue holds every kernel there is: level by level, op by op in the order of Ops, fewer rows first. Do not modify it.
 var Catalogue = catalogue()
 
@@ -207,8 +239,12 @@ func catalogue() []Kernel {
 					ks = append(ks, k)
 					continue
 				}
-				k.NR = tiles[l.ISA].NR
-				for k.MR = 1; k.MR <= tiles[l.ISA].MR; k.MR++ {
+				tile := tiles[l.ISA]
+				if r.Op == OpQGemm {
+					tile = byteTiles[l.ISA]
+				}
+				k.NR = tile.NR
+				for k.MR = 1; k.MR <= tile.MR; k.MR++ {
 					ks = append(ks, k)
 				}
 			}

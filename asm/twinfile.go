@@ -43,6 +43,12 @@ var twins = map[string]any{
 	"wgemm_bf16_2x16_generic": wgemm_bf16_2x16_generic,
 	"wgemm_bf16_3x16_generic": wgemm_bf16_3x16_generic,
 	"wgemm_bf16_4x16_generic": wgemm_bf16_4x16_generic,
+	"qgemm_i8_1x16_generic":   qgemm_i8_1x16_generic,
+	"qgemm_i8_2x16_generic":   qgemm_i8_2x16_generic,
+	"qgemm_i8_3x16_generic":   qgemm_i8_3x16_generic,
+	"qgemm_i8_4x16_generic":   qgemm_i8_4x16_generic,
+	"quant_i8_generic":        quant_i8_generic,
+	"dequant_i8_generic":      dequant_i8_generic,
 	"expand_f16_generic":      expand_f16_generic,
 	"expand_bf16_generic":     expand_bf16_generic,
 }

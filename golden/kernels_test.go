@@ -1,6 +1,7 @@
 package golden_test
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -30,16 +31,20 @@ type (
 	addFunc       = func(rows int, dst *float32, ldd int, src *float32, lds int, n int)
 	wgemmFunc     = func(k int, a *float32, lda int, b *uint16, c *float32, ldc int, bias *float32, acc int)
 	expandFunc    = func(n int, dst *float32, src *uint16)
+	qgemmFunc     = func(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+	quantFunc     = func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32)
+	dequantFunc   = func(rows int, c *float32, ldc int, sums *int32, lds int, row *float32, column *float32, bias *float32, acc int)
 	peakFunc      = func(n int)
 )
 
 // features says which of the instruction sets that kernels ask for this CPU has.
 var features = map[string]bool{
-	"AVX":     cpu.X86.HasAVX,
-	"AVX2":    cpu.X86.HasAVX2,
-	"AVX512F": cpu.X86.HasAVX512F,
-	"F16C":    cpu.X86.HasAVX2, // every CPU with AVX2 has it; x/sys/cpu does not say
-	"FMA3":    cpu.X86.HasFMA,
+	"AVX":        cpu.X86.HasAVX,
+	"AVX2":       cpu.X86.HasAVX2,
+	"AVX512F":    cpu.X86.HasAVX512F,
+	"AVX512VNNI": cpu.X86.HasAVX512VNNI,
+	"F16C":       cpu.X86.HasAVX2, // every CPU with AVX2 has it; x/sys/cpu does not say
+	"FMA3":       cpu.X86.HasFMA,
 }
 
 // usable returns the kernel of that name, or why it cannot run here.
@@ -72,6 +77,9 @@ var testers = map[asm.Op]func(c *check, k asm.Kernel, f any){
 	asm.OpAdd:       testAdd,
 	asm.OpWGemm:     testWGemm,
 	asm.OpExpand:    testExpand,
+	asm.OpQGemm:     testQGemm,
+	asm.OpQuant:     testQuant,
+	asm.OpDequant:   testDequant,
 	asm.OpPeakFMA:   func(_ *check, _ asm.Kernel, f any) { f.(peakFunc)(1) },
 }
 
@@ -354,6 +362,128 @@ func testExpand(c *check, k asm.Kernel, fn any) {
 			c.same(got, want, fmt.Sprintf("n=%d, %#04x", n, h), 0, i)
 		}
 		c.intact(dst, fmt.Sprint("n=", n))
+	}
+}
+
+// bytesOf is the memory of a fenced row of floats as n bytes, which end where it ends.
+func (c *check) bytesOf(fence []float32, n int) []uint8 {
+	words := c.newMat(fence, 1, (n+3)/4, (n+3)/4, c.normal).p
+	b := unsafe.Slice((*uint8)(unsafe.Pointer(&words[0])), 4*len(words))
+	return b[len(b)-n:]
+}
+
+// testQGemm holds sums to their definition in integers, also where 16 bits nearly overflow.
+func testQGemm(c *check, k asm.Kernel, fn any) {
+	f := fn.(qgemmFunc)
+	panels := k.NR / asm.Panel
+	for _, groups := range upTo(10, 48, 192) {
+		for _, extreme := range []bool{false, true} {
+			depth, lda := 4*groups, 4*groups+5
+			stride := asm.Panel*depth + 128
+			a := c.bytesOf(c.in, (k.MR-1)*lda+depth)
+			b := c.bytesOf(c.in2, panels*stride)
+			for i := range a {
+				if a[i] = uint8(c.rng.Uint32()); extreme {
+					a[i] = 255
+				}
+			}
+			for i := range b {
+				if b[i] = uint8(int8(c.rng.IntN(127) - 63)); extreme {
+					b[i] = uint8(int8(63 - 126*(i/7%2)))
+				}
+			}
+			starts := make([]int32, k.NR)
+			for j := range starts {
+				starts[j] = int32(c.rng.Int32()) >> 8
+				binary.NativeEndian.PutUint32(b[j/asm.Panel*stride+asm.Panel*depth+64+4*(j%asm.Panel):], uint32(starts[j]))
+			}
+			out := c.newMat(c.out, k.MR, k.NR, k.NR+5, c.normal)
+			f(groups, &a[0], lda, (*int8)(unsafe.Pointer(&b[0])), stride, (*int32)(unsafe.Pointer(out.ptr())), out.ld)
+			for r := range k.MR {
+				for j := range k.NR {
+					want := starts[j]
+					for i := range depth {
+						want += int32(a[r*lda+i]) * int32(int8(b[j/asm.Panel*stride+i/4*64+j%asm.Panel*4+i%4]))
+					}
+					if got := int32(math.Float32bits(out.row(r)[j])); got != want {
+						c.Fatalf("%d groups, extreme %v: [%d][%d] = %d, want %d", groups, extreme, r, j, got, want)
+					}
+				}
+			}
+			c.intact(out, fmt.Sprintf("%d groups", groups))
+		}
+	}
+}
+
+// testQuant holds the bytes of a row to their definition, which leaves no room.
+func testQuant(c *check, _ asm.Kernel, fn any) {
+	f := fn.(quantFunc)
+	for _, n := range upTo(70, 768) {
+		for _, size := range []float32{1, 1e-20, 1e-31, 1e20, 0} {
+			what := fmt.Sprintf("n=%d size=%g", n, size)
+			rows, room := 3, (n+31)/32*32
+			src := c.newMat(c.in, rows, n, n+3, func() float32 { return size * c.normal() })
+			dst := c.newMat(c.out, rows, room/4, room/4+3, c.normal)
+			scale := c.newMat(c.vec, 1, rows, rows, c.normal)
+			f(rows, (*uint8)(unsafe.Pointer(dst.ptr())), 4*dst.ld, src.ptr(), src.ld, n, scale.ptr())
+			for r := range rows {
+				m := float32(0)
+				for _, x := range src.row(r) {
+					m = max(m, x, -x)
+				}
+				inv := float32(0)
+				if m >= 1e-30 {
+					inv = 127 / m
+				} else {
+					m = 0
+				}
+				c.same(scale.p[r], m/127, what, r, 0)
+				for i := range room {
+					want := 128
+					if i < n {
+						want += int(math.RoundToEven(float64(src.row(r)[i] * inv)))
+					}
+					if got := int(math.Float32bits(dst.row(r)[i/4]) >> (i % 4 * 8) & 255); got != want {
+						c.Fatalf("%s: [%d][%d] = %d, want %d", what, r, i, got, want)
+					}
+				}
+			}
+			c.intact(dst, what)
+			c.intact(scale, what)
+		}
+	}
+}
+
+func testDequant(c *check, _ asm.Kernel, fn any) {
+	f := fn.(dequantFunc)
+	for _, rows := range []int{0, 1, 2, 13} {
+		for variant := range 4 {
+			acc, withBias := variant&1, variant&2 != 0
+			what := fmt.Sprintf("rows=%d acc=%d bias=%v", rows, acc, withBias)
+			n := max(1, rows)
+			sums := c.newMat(c.in, n, asm.Panel, asm.Panel+3, func() float32 { return math.Float32frombits(uint32(int32(c.rng.Uint32()) >> 6)) })
+			row, column := c.newMat(c.vec, 1, n, n, c.normal), c.newMat(c.vec2, 1, asm.Panel, asm.Panel, c.normal)
+			out := c.newMat(c.out, n, asm.Panel, asm.Panel+5, c.normal)
+			start := slices.Clone(out.p)
+			var bias []float32
+			if withBias {
+				bias = c.newMat(c.in2, 1, asm.Panel, asm.Panel, c.normal).p
+			}
+			f(rows, out.ptr(), out.ld, (*int32)(unsafe.Pointer(sums.ptr())), sums.ld, row.ptr(), column.ptr(), ptr(bias), acc)
+			for r := range rows {
+				for j := range asm.Panel {
+					want := float32(float32(float32(int32(math.Float32bits(sums.row(r)[j])))*row.p[r]) * column.p[j])
+					if withBias {
+						want += bias[j]
+					}
+					if acc != 0 {
+						want += start[r*out.ld+j]
+					}
+					c.same(out.row(r)[j], want, what, r, j)
+				}
+			}
+			c.intact(out, what)
+		}
 	}
 }
 
@@ -791,6 +921,25 @@ func BenchmarkKernels(b *testing.B) {
 					f(d*asm.Panel, &dst[0], &panel[0])
 				}
 				elems(b, d*asm.Panel)
+			case qgemmFunc: // one tile, everything in cache
+				panels := make([]int8, k.NR/asm.Panel*(d*asm.Panel+128)+1024)
+				bytes, sums := make([]uint8, 16*(d+64)), make([]int32, 16*k.NR)
+				for b.Loop() {
+					f(d/4, &bytes[0], d+64, &panels[0], d*asm.Panel+128, &sums[0], k.NR)
+				}
+				flops(b, 2*d*k.MR*k.NR)
+			case quantFunc:
+				bytes := make([]uint8, rows*(d+64))
+				for b.Loop() {
+					f(rows, &bytes[0], d+64, &work[0], ld, d, &dst[0])
+				}
+				elems(b, rows*d)
+			case dequantFunc:
+				sums := make([]int32, rows*asm.Panel)
+				for b.Loop() {
+					f(rows, &dst[0], ld, &sums[0], asm.Panel, &work[0], &work[0], &work[0], 1)
+				}
+				elems(b, rows*asm.Panel)
 			case peakFunc:
 				for b.Loop() {
 					f(1000)

@@ -31,6 +31,9 @@ var generators = map[asm.Op]func(*writer, asm.Kernel){
 	asm.OpAdd:       add,
 	asm.OpWGemm:     wgemm,
 	asm.OpExpand:    expand,
+	asm.OpQGemm:     qgemm,
+	asm.OpQuant:     quant,
+	asm.OpDequant:   dequant,
 	asm.OpPeakFMA:   peakFMA,
 }
 

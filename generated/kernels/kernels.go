@@ -43,4 +43,10 @@ var generic = []Kernel{
 	{Name: "wgemm_bf16_4x16_generic", Level: "generic", Func: wgemm_bf16_4x16_generic},
 	{Name: "expand_f16_generic", Level: "generic", Func: expand_f16_generic},
 	{Name: "expand_bf16_generic", Level: "generic", Func: expand_bf16_generic},
+	{Name: "qgemm_i8_1x16_generic", Level: "generic", Func: qgemm_i8_1x16_generic},
+	{Name: "qgemm_i8_2x16_generic", Level: "generic", Func: qgemm_i8_2x16_generic},
+	{Name: "qgemm_i8_3x16_generic", Level: "generic", Func: qgemm_i8_3x16_generic},
+	{Name: "qgemm_i8_4x16_generic", Level: "generic", Func: qgemm_i8_4x16_generic},
+	{Name: "quant_i8_generic", Level: "generic", Func: quant_i8_generic},
+	{Name: "dequant_i8_generic", Level: "generic", Func: dequant_i8_generic},
 }

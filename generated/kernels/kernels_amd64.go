@@ -194,6 +194,51 @@ func expand_f16_avx2(n int, dst *float32, src *uint16)
 //go:noescape
 func expand_bf16_avx2(n int, dst *float32, src *uint16)
 
+// qgemm_i8_1x16_avx2 computes:
+//
+// C[r][j] = start[j] + sum over i < 4k of A[r][i]*B[i][j], exactly.
+// A is unsigned; lda and bstride count bytes, k groups of four. A panel is [k][16 columns][4], then 16 float32 that are not
+// read, then the 16 starts as int32; a wider tile reads its panel i at b + i*bstride. No B is beyond 63 of either sign. k >= 1.
+//
+//go:noescape
+func qgemm_i8_1x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+
+// qgemm_i8_2x16_avx2 is qgemm_i8_1x16_avx2 with 2 rows.
+//
+//go:noescape
+func qgemm_i8_2x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+
+// qgemm_i8_3x16_avx2 is qgemm_i8_1x16_avx2 with 3 rows.
+//
+//go:noescape
+func qgemm_i8_3x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+
+// qgemm_i8_4x16_avx2 is qgemm_i8_1x16_avx2 with 4 rows.
+//
+//go:noescape
+func qgemm_i8_4x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+
+// qgemm_i8_5x16_avx2 is qgemm_i8_1x16_avx2 with 5 rows.
+//
+//go:noescape
+func qgemm_i8_5x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+
+// quant_i8_avx2 computes:
+//
+// scale[r] = m/127 with m the largest |src[r][i]|, i < n, and dst[r][i] = 128 + src[r][i]*(127/m) rounded to nearest, ties to even.
+// Where m is below 1e-30 the scale is 0 and dst 128. Bytes from n on, up to a multiple of 32, become 128. n >= 1.
+//
+//go:noescape
+func quant_i8_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32)
+
+// dequant_i8_avx2 computes:
+//
+// C[r][j] = sums[r][j]*row[r]*column[j] (+ bias[j] if bias is not nil) (+ C[r][j] if acc != 0) for j < 16, from left to right,
+// each step rounded to float32.
+//
+//go:noescape
+func dequant_i8_avx2(rows int, c *float32, ldc int, sums *int32, lds int, row *float32, column *float32, bias *float32, acc int)
+
 // peak_fma_avx2 computes:
 //
 // Runs n rounds of 12 independent vector FMAs in registers: the ceiling that the others are measured against. n >= 1.
@@ -251,3 +296,67 @@ func gemm_f32_8x48_avx512(k int, a *float32, lda int, b *float32, bstride int, c
 //
 //go:noescape
 func peak_fma_avx512(n int)
+
+// qgemm_i8_1x32_avx512vnni computes:
+//
+// C[r][j] = start[j] + sum over i < 4k of A[r][i]*B[i][j], exactly.
+// A is unsigned; lda and bstride count bytes, k groups of four. A panel is [k][16 columns][4], then 16 float32 that are not
+// read, then the 16 starts as int32; a wider tile reads its panel i at b + i*bstride. No B is beyond 63 of either sign. k >= 1.
+//
+//go:noescape
+func qgemm_i8_1x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+
+// qgemm_i8_2x32_avx512vnni is qgemm_i8_1x32_avx512vnni with 2 rows.
+//
+//go:noescape
+func qgemm_i8_2x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+
+// qgemm_i8_3x32_avx512vnni is qgemm_i8_1x32_avx512vnni with 3 rows.
+//
+//go:noescape
+func qgemm_i8_3x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+
+// qgemm_i8_4x32_avx512vnni is qgemm_i8_1x32_avx512vnni with 4 rows.
+//
+//go:noescape
+func qgemm_i8_4x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+
+// qgemm_i8_5x32_avx512vnni is qgemm_i8_1x32_avx512vnni with 5 rows.
+//
+//go:noescape
+func qgemm_i8_5x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+
+// qgemm_i8_6x32_avx512vnni is qgemm_i8_1x32_avx512vnni with 6 rows.
+//
+//go:noescape
+func qgemm_i8_6x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+
+// qgemm_i8_7x32_avx512vnni is qgemm_i8_1x32_avx512vnni with 7 rows.
+//
+//go:noescape
+func qgemm_i8_7x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+
+// qgemm_i8_8x32_avx512vnni is qgemm_i8_1x32_avx512vnni with 8 rows.
+//
+//go:noescape
+func qgemm_i8_8x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+
+// qgemm_i8_9x32_avx512vnni is qgemm_i8_1x32_avx512vnni with 9 rows.
+//
+//go:noescape
+func qgemm_i8_9x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+
+// qgemm_i8_10x32_avx512vnni is qgemm_i8_1x32_avx512vnni with 10 rows.
+//
+//go:noescape
+func qgemm_i8_10x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+
+// qgemm_i8_11x32_avx512vnni is qgemm_i8_1x32_avx512vnni with 11 rows.
+//
+//go:noescape
+func qgemm_i8_11x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+
+// qgemm_i8_12x32_avx512vnni is qgemm_i8_1x32_avx512vnni with 12 rows.
+//
+//go:noescape
+func qgemm_i8_12x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)

@@ -5428,6 +5428,563 @@ done:
 	VZEROUPPER
 	RET
 
+// func qgemm_i8_1x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+// Requires: AVX, AVX2, MMX+
+TEXT ·qgemm_i8_1x16_avx2(SB), NOSPLIT, $0-56
+	MOVQ    k+0(FP), AX
+	MOVQ    b+24(FP), CX
+	MOVQ    AX, DX
+	SHLQ    $0x06, DX
+	ADDQ    CX, DX
+	VMOVDQU 64(DX), Y0
+	VMOVDQU 96(DX), Y1
+	MOVQ    a+8(FP), DX
+	MOVQ    lda+16(FP), BX
+	VMOVDQU ones16<>+0(SB), Y5
+
+loop:
+	VMOVDQU      (CX), Y2
+	VMOVDQU      32(CX), Y3
+	PREFETCHT0   1024(CX)
+	VPBROADCASTD (DX), Y4
+	VPMADDUBSW   Y2, Y4, Y2
+	VPMADDWD     Y5, Y2, Y2
+	VPADDD       Y2, Y0, Y0
+	VPMADDUBSW   Y3, Y4, Y2
+	VPMADDWD     Y5, Y2, Y2
+	VPADDD       Y2, Y1, Y1
+	ADDQ         $0x04, DX
+	ADDQ         $0x40, CX
+	DECQ         AX
+	JNZ          loop
+	MOVQ         c+40(FP), AX
+	MOVQ         ldc+48(FP), CX
+	SHLQ         $0x02, CX
+	VMOVDQU      Y0, (AX)
+	VMOVDQU      Y1, 32(AX)
+	VZEROUPPER
+	RET
+
+DATA ones16<>+0(SB)/4, $0x00010001
+DATA ones16<>+4(SB)/4, $0x00010001
+DATA ones16<>+8(SB)/4, $0x00010001
+DATA ones16<>+12(SB)/4, $0x00010001
+DATA ones16<>+16(SB)/4, $0x00010001
+DATA ones16<>+20(SB)/4, $0x00010001
+DATA ones16<>+24(SB)/4, $0x00010001
+DATA ones16<>+28(SB)/4, $0x00010001
+GLOBL ones16<>(SB), RODATA|NOPTR, $32
+
+// func qgemm_i8_2x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+// Requires: AVX, AVX2, MMX+
+TEXT ·qgemm_i8_2x16_avx2(SB), NOSPLIT, $0-56
+	MOVQ    k+0(FP), AX
+	MOVQ    b+24(FP), CX
+	MOVQ    AX, DX
+	SHLQ    $0x06, DX
+	ADDQ    CX, DX
+	VMOVDQU 64(DX), Y0
+	VMOVDQU 96(DX), Y1
+	VMOVDQA Y0, Y2
+	VMOVDQA Y1, Y3
+	MOVQ    a+8(FP), DX
+	MOVQ    lda+16(FP), BX
+	VMOVDQU ones16<>+0(SB), Y8
+
+loop:
+	VMOVDQU      (CX), Y4
+	VMOVDQU      32(CX), Y5
+	PREFETCHT0   1024(CX)
+	VPBROADCASTD (DX), Y6
+	VPMADDUBSW   Y4, Y6, Y7
+	VPMADDWD     Y8, Y7, Y7
+	VPADDD       Y7, Y0, Y0
+	VPMADDUBSW   Y5, Y6, Y7
+	VPMADDWD     Y8, Y7, Y7
+	VPADDD       Y7, Y1, Y1
+	VPBROADCASTD (DX)(BX*1), Y6
+	VPMADDUBSW   Y4, Y6, Y7
+	VPMADDWD     Y8, Y7, Y7
+	VPADDD       Y7, Y2, Y2
+	VPMADDUBSW   Y5, Y6, Y7
+	VPMADDWD     Y8, Y7, Y7
+	VPADDD       Y7, Y3, Y3
+	ADDQ         $0x04, DX
+	ADDQ         $0x40, CX
+	DECQ         AX
+	JNZ          loop
+	MOVQ         c+40(FP), AX
+	MOVQ         ldc+48(FP), CX
+	SHLQ         $0x02, CX
+	VMOVDQU      Y0, (AX)
+	VMOVDQU      Y1, 32(AX)
+	VMOVDQU      Y2, (AX)(CX*1)
+	VMOVDQU      Y3, 32(AX)(CX*1)
+	VZEROUPPER
+	RET
+
+// func qgemm_i8_3x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+// Requires: AVX, AVX2, MMX+
+TEXT ·qgemm_i8_3x16_avx2(SB), NOSPLIT, $0-56
+	MOVQ    k+0(FP), AX
+	MOVQ    b+24(FP), CX
+	MOVQ    AX, DX
+	SHLQ    $0x06, DX
+	ADDQ    CX, DX
+	VMOVDQU 64(DX), Y0
+	VMOVDQU 96(DX), Y1
+	VMOVDQA Y0, Y2
+	VMOVDQA Y1, Y3
+	VMOVDQA Y0, Y4
+	VMOVDQA Y1, Y5
+	MOVQ    a+8(FP), DX
+	MOVQ    lda+16(FP), BX
+	VMOVDQU ones16<>+0(SB), Y10
+
+loop:
+	VMOVDQU      (CX), Y6
+	VMOVDQU      32(CX), Y7
+	PREFETCHT0   1024(CX)
+	VPBROADCASTD (DX), Y8
+	VPMADDUBSW   Y6, Y8, Y9
+	VPMADDWD     Y10, Y9, Y9
+	VPADDD       Y9, Y0, Y0
+	VPMADDUBSW   Y7, Y8, Y9
+	VPMADDWD     Y10, Y9, Y9
+	VPADDD       Y9, Y1, Y1
+	VPBROADCASTD (DX)(BX*1), Y8
+	VPMADDUBSW   Y6, Y8, Y9
+	VPMADDWD     Y10, Y9, Y9
+	VPADDD       Y9, Y2, Y2
+	VPMADDUBSW   Y7, Y8, Y9
+	VPMADDWD     Y10, Y9, Y9
+	VPADDD       Y9, Y3, Y3
+	VPBROADCASTD (DX)(BX*2), Y8
+	VPMADDUBSW   Y6, Y8, Y9
+	VPMADDWD     Y10, Y9, Y9
+	VPADDD       Y9, Y4, Y4
+	VPMADDUBSW   Y7, Y8, Y9
+	VPMADDWD     Y10, Y9, Y9
+	VPADDD       Y9, Y5, Y5
+	ADDQ         $0x04, DX
+	ADDQ         $0x40, CX
+	DECQ         AX
+	JNZ          loop
+	MOVQ         c+40(FP), AX
+	MOVQ         ldc+48(FP), CX
+	SHLQ         $0x02, CX
+	VMOVDQU      Y0, (AX)
+	VMOVDQU      Y1, 32(AX)
+	VMOVDQU      Y2, (AX)(CX*1)
+	VMOVDQU      Y3, 32(AX)(CX*1)
+	VMOVDQU      Y4, (AX)(CX*2)
+	VMOVDQU      Y5, 32(AX)(CX*2)
+	VZEROUPPER
+	RET
+
+// func qgemm_i8_4x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+// Requires: AVX, AVX2, MMX+
+TEXT ·qgemm_i8_4x16_avx2(SB), NOSPLIT, $0-56
+	MOVQ    k+0(FP), AX
+	MOVQ    b+24(FP), CX
+	MOVQ    AX, DX
+	SHLQ    $0x06, DX
+	ADDQ    CX, DX
+	VMOVDQU 64(DX), Y0
+	VMOVDQU 96(DX), Y1
+	VMOVDQA Y0, Y2
+	VMOVDQA Y1, Y3
+	VMOVDQA Y0, Y4
+	VMOVDQA Y1, Y5
+	VMOVDQA Y0, Y6
+	VMOVDQA Y1, Y7
+	MOVQ    a+8(FP), DX
+	MOVQ    lda+16(FP), BX
+	LEAQ    (BX)(BX*2), SI
+	LEAQ    (DX)(SI*1), SI
+	VMOVDQU ones16<>+0(SB), Y12
+
+loop:
+	VMOVDQU      (CX), Y8
+	VMOVDQU      32(CX), Y9
+	PREFETCHT0   1024(CX)
+	VPBROADCASTD (DX), Y10
+	VPMADDUBSW   Y8, Y10, Y11
+	VPMADDWD     Y12, Y11, Y11
+	VPADDD       Y11, Y0, Y0
+	VPMADDUBSW   Y9, Y10, Y11
+	VPMADDWD     Y12, Y11, Y11
+	VPADDD       Y11, Y1, Y1
+	VPBROADCASTD (DX)(BX*1), Y10
+	VPMADDUBSW   Y8, Y10, Y11
+	VPMADDWD     Y12, Y11, Y11
+	VPADDD       Y11, Y2, Y2
+	VPMADDUBSW   Y9, Y10, Y11
+	VPMADDWD     Y12, Y11, Y11
+	VPADDD       Y11, Y3, Y3
+	VPBROADCASTD (DX)(BX*2), Y10
+	VPMADDUBSW   Y8, Y10, Y11
+	VPMADDWD     Y12, Y11, Y11
+	VPADDD       Y11, Y4, Y4
+	VPMADDUBSW   Y9, Y10, Y11
+	VPMADDWD     Y12, Y11, Y11
+	VPADDD       Y11, Y5, Y5
+	VPBROADCASTD (SI), Y10
+	VPMADDUBSW   Y8, Y10, Y11
+	VPMADDWD     Y12, Y11, Y11
+	VPADDD       Y11, Y6, Y6
+	VPMADDUBSW   Y9, Y10, Y11
+	VPMADDWD     Y12, Y11, Y11
+	VPADDD       Y11, Y7, Y7
+	ADDQ         $0x04, DX
+	ADDQ         $0x04, SI
+	ADDQ         $0x40, CX
+	DECQ         AX
+	JNZ          loop
+	MOVQ         c+40(FP), AX
+	MOVQ         ldc+48(FP), CX
+	SHLQ         $0x02, CX
+	LEAQ         (CX)(CX*2), DX
+	LEAQ         (AX)(DX*1), DX
+	VMOVDQU      Y0, (AX)
+	VMOVDQU      Y1, 32(AX)
+	VMOVDQU      Y2, (AX)(CX*1)
+	VMOVDQU      Y3, 32(AX)(CX*1)
+	VMOVDQU      Y4, (AX)(CX*2)
+	VMOVDQU      Y5, 32(AX)(CX*2)
+	VMOVDQU      Y6, (DX)
+	VMOVDQU      Y7, 32(DX)
+	VZEROUPPER
+	RET
+
+// func qgemm_i8_5x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+// Requires: AVX, AVX2, MMX+
+TEXT ·qgemm_i8_5x16_avx2(SB), NOSPLIT, $0-56
+	MOVQ    k+0(FP), AX
+	MOVQ    b+24(FP), CX
+	MOVQ    AX, DX
+	SHLQ    $0x06, DX
+	ADDQ    CX, DX
+	VMOVDQU 64(DX), Y0
+	VMOVDQU 96(DX), Y1
+	VMOVDQA Y0, Y2
+	VMOVDQA Y1, Y3
+	VMOVDQA Y0, Y4
+	VMOVDQA Y1, Y5
+	VMOVDQA Y0, Y6
+	VMOVDQA Y1, Y7
+	VMOVDQA Y0, Y8
+	VMOVDQA Y1, Y9
+	MOVQ    a+8(FP), DX
+	MOVQ    lda+16(FP), BX
+	LEAQ    (BX)(BX*2), SI
+	LEAQ    (DX)(SI*1), SI
+	VMOVDQU ones16<>+0(SB), Y14
+
+loop:
+	VMOVDQU      (CX), Y10
+	VMOVDQU      32(CX), Y11
+	PREFETCHT0   1024(CX)
+	VPBROADCASTD (DX), Y12
+	VPMADDUBSW   Y10, Y12, Y13
+	VPMADDWD     Y14, Y13, Y13
+	VPADDD       Y13, Y0, Y0
+	VPMADDUBSW   Y11, Y12, Y13
+	VPMADDWD     Y14, Y13, Y13
+	VPADDD       Y13, Y1, Y1
+	VPBROADCASTD (DX)(BX*1), Y12
+	VPMADDUBSW   Y10, Y12, Y13
+	VPMADDWD     Y14, Y13, Y13
+	VPADDD       Y13, Y2, Y2
+	VPMADDUBSW   Y11, Y12, Y13
+	VPMADDWD     Y14, Y13, Y13
+	VPADDD       Y13, Y3, Y3
+	VPBROADCASTD (DX)(BX*2), Y12
+	VPMADDUBSW   Y10, Y12, Y13
+	VPMADDWD     Y14, Y13, Y13
+	VPADDD       Y13, Y4, Y4
+	VPMADDUBSW   Y11, Y12, Y13
+	VPMADDWD     Y14, Y13, Y13
+	VPADDD       Y13, Y5, Y5
+	VPBROADCASTD (SI), Y12
+	VPMADDUBSW   Y10, Y12, Y13
+	VPMADDWD     Y14, Y13, Y13
+	VPADDD       Y13, Y6, Y6
+	VPMADDUBSW   Y11, Y12, Y13
+	VPMADDWD     Y14, Y13, Y13
+	VPADDD       Y13, Y7, Y7
+	VPBROADCASTD (SI)(BX*1), Y12
+	VPMADDUBSW   Y10, Y12, Y13
+	VPMADDWD     Y14, Y13, Y13
+	VPADDD       Y13, Y8, Y8
+	VPMADDUBSW   Y11, Y12, Y13
+	VPMADDWD     Y14, Y13, Y13
+	VPADDD       Y13, Y9, Y9
+	ADDQ         $0x04, DX
+	ADDQ         $0x04, SI
+	ADDQ         $0x40, CX
+	DECQ         AX
+	JNZ          loop
+	MOVQ         c+40(FP), AX
+	MOVQ         ldc+48(FP), CX
+	SHLQ         $0x02, CX
+	LEAQ         (CX)(CX*2), DX
+	LEAQ         (AX)(DX*1), DX
+	VMOVDQU      Y0, (AX)
+	VMOVDQU      Y1, 32(AX)
+	VMOVDQU      Y2, (AX)(CX*1)
+	VMOVDQU      Y3, 32(AX)(CX*1)
+	VMOVDQU      Y4, (AX)(CX*2)
+	VMOVDQU      Y5, 32(AX)(CX*2)
+	VMOVDQU      Y6, (DX)
+	VMOVDQU      Y7, 32(DX)
+	VMOVDQU      Y8, (DX)(CX*1)
+	VMOVDQU      Y9, 32(DX)(CX*1)
+	VZEROUPPER
+	RET
+
+// func quant_i8_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32)
+// Requires: AVX, AVX2
+TEXT ·quant_i8_avx2(SB), NOSPLIT, $0-56
+	MOVQ  dst+8(FP), AX
+	MOVQ  src+24(FP), CX
+	MOVQ  scale+48(FP), DX
+	MOVQ  ldd+16(FP), BX
+	MOVQ  lds+32(FP), SI
+	SHLQ  $0x02, SI
+	MOVQ  $0x00000004, DI
+	MOVQ  n+40(FP), R8
+	MOVQ  R8, R9
+	ANDQ  $0x1f, R9
+	SUBQ  R9, R8
+	LEAQ  masks<>+0(SB), R10
+	MOVQ  R9, R11
+	NEGQ  R11
+	LEAQ  128(R10)(R11*4), R10
+	MOVQ  rows+0(FP), R12
+	TESTQ R12, R12
+	JLE   return
+
+row:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	XORQ   R11, R11
+	JMP    test1
+
+loop2:
+	VMOVUPS (CX)(R11*4), Y4
+	VMOVUPS 32(CX)(R11*4), Y5
+	VMOVUPS 64(CX)(R11*4), Y6
+	VMOVUPS 96(CX)(R11*4), Y7
+	VANDPS  abs<>+0(SB), Y4, Y4
+	VANDPS  abs<>+0(SB), Y5, Y5
+	VANDPS  abs<>+0(SB), Y6, Y6
+	VANDPS  abs<>+0(SB), Y7, Y7
+	VPMAXUD Y4, Y0, Y0
+	VPMAXUD Y5, Y1, Y1
+	VPMAXUD Y6, Y2, Y2
+	VPMAXUD Y7, Y3, Y3
+	ADDQ    $0x20, R11
+
+test1:
+	CMPQ       R11, R8
+	JLT        loop2
+	TESTQ      R9, R9
+	JZ         done3
+	VMOVUPS    (R10), Y4
+	VMASKMOVPS (CX)(R11*4), Y4, Y4
+	VMOVUPS    32(R10), Y5
+	VMASKMOVPS 32(CX)(R11*4), Y5, Y5
+	VMOVUPS    64(R10), Y6
+	VMASKMOVPS 64(CX)(R11*4), Y6, Y6
+	VMOVUPS    96(R10), Y7
+	VMASKMOVPS 96(CX)(R11*4), Y7, Y7
+	VANDPS     abs<>+0(SB), Y4, Y4
+	VANDPS     abs<>+0(SB), Y5, Y5
+	VANDPS     abs<>+0(SB), Y6, Y6
+	VANDPS     abs<>+0(SB), Y7, Y7
+	VPMAXUD    Y4, Y0, Y0
+	VPMAXUD    Y5, Y1, Y1
+	VPMAXUD    Y6, Y2, Y2
+	VPMAXUD    Y7, Y3, Y3
+
+done3:
+	VPMAXUD      Y1, Y0, Y0
+	VPMAXUD      Y3, Y2, Y2
+	VPMAXUD      Y2, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VPMAXUD      X1, X0, X0
+	VPERMILPS    $0x4e, X0, X1
+	VPMAXUD      X1, X0, X0
+	VPERMILPS    $0xb1, X0, X1
+	VPMAXUD      X1, X0, X0
+	VCMPSS       $0x05, small<>+0(SB), X0, X1
+	VMOVSS       most<>+0(SB), X2
+	VDIVSS       X0, X2, X2
+	VANDPS       X1, X0, X0
+	VANDPS       X1, X2, X2
+	VDIVSS       most<>+0(SB), X0, X0
+	VMOVSS       X0, (DX)
+	VBROADCASTSS X2, Y2
+	VMOVDQU      order<>+0(SB), Y0
+	VMOVDQU      signs8<>+0(SB), Y1
+	XORQ         R11, R11
+	JMP          test4
+
+loop5:
+	VMOVUPS   (CX)(R11*4), Y3
+	VMOVUPS   32(CX)(R11*4), Y4
+	VMOVUPS   64(CX)(R11*4), Y5
+	VMOVUPS   96(CX)(R11*4), Y6
+	VMULPS    Y2, Y3, Y3
+	VMULPS    Y2, Y4, Y4
+	VMULPS    Y2, Y5, Y5
+	VMULPS    Y2, Y6, Y6
+	VCVTPS2DQ Y3, Y3
+	VCVTPS2DQ Y4, Y4
+	VCVTPS2DQ Y5, Y5
+	VCVTPS2DQ Y6, Y6
+	VPACKSSDW Y4, Y3, Y3
+	VPACKSSDW Y6, Y5, Y5
+	VPACKSSWB Y5, Y3, Y3
+	VPERMD    Y3, Y0, Y3
+	VPXOR     Y1, Y3, Y3
+	VMOVDQU   Y3, (AX)(R11*1)
+	ADDQ      $0x20, R11
+
+test4:
+	CMPQ       R11, R8
+	JLT        loop5
+	TESTQ      R9, R9
+	JZ         done6
+	VMOVUPS    (R10), Y3
+	VMASKMOVPS (CX)(R11*4), Y3, Y3
+	VMOVUPS    32(R10), Y4
+	VMASKMOVPS 32(CX)(R11*4), Y4, Y4
+	VMOVUPS    64(R10), Y5
+	VMASKMOVPS 64(CX)(R11*4), Y5, Y5
+	VMOVUPS    96(R10), Y6
+	VMASKMOVPS 96(CX)(R11*4), Y6, Y6
+	VMULPS     Y2, Y3, Y3
+	VMULPS     Y2, Y4, Y4
+	VMULPS     Y2, Y5, Y5
+	VMULPS     Y2, Y6, Y6
+	VCVTPS2DQ  Y3, Y3
+	VCVTPS2DQ  Y4, Y4
+	VCVTPS2DQ  Y5, Y5
+	VCVTPS2DQ  Y6, Y6
+	VPACKSSDW  Y4, Y3, Y3
+	VPACKSSDW  Y6, Y5, Y5
+	VPACKSSWB  Y5, Y3, Y3
+	VPERMD     Y3, Y0, Y3
+	VPXOR      Y1, Y3, Y3
+	VMOVDQU    Y3, (AX)(R11*1)
+
+done6:
+	ADDQ BX, AX
+	ADDQ SI, CX
+	ADDQ DI, DX
+	DECQ R12
+	JNZ  row
+
+return:
+	VZEROUPPER
+	RET
+
+DATA small<>+0(SB)/4, $0x0da24260
+DATA small<>+4(SB)/4, $0x0da24260
+DATA small<>+8(SB)/4, $0x0da24260
+DATA small<>+12(SB)/4, $0x0da24260
+DATA small<>+16(SB)/4, $0x0da24260
+DATA small<>+20(SB)/4, $0x0da24260
+DATA small<>+24(SB)/4, $0x0da24260
+DATA small<>+28(SB)/4, $0x0da24260
+GLOBL small<>(SB), RODATA|NOPTR, $32
+
+DATA most<>+0(SB)/4, $0x42fe0000
+DATA most<>+4(SB)/4, $0x42fe0000
+DATA most<>+8(SB)/4, $0x42fe0000
+DATA most<>+12(SB)/4, $0x42fe0000
+DATA most<>+16(SB)/4, $0x42fe0000
+DATA most<>+20(SB)/4, $0x42fe0000
+DATA most<>+24(SB)/4, $0x42fe0000
+DATA most<>+28(SB)/4, $0x42fe0000
+GLOBL most<>(SB), RODATA|NOPTR, $32
+
+DATA order<>+0(SB)/4, $0x00000000
+DATA order<>+4(SB)/4, $0x00000004
+DATA order<>+8(SB)/4, $0x00000001
+DATA order<>+12(SB)/4, $0x00000005
+DATA order<>+16(SB)/4, $0x00000002
+DATA order<>+20(SB)/4, $0x00000006
+DATA order<>+24(SB)/4, $0x00000003
+DATA order<>+28(SB)/4, $0x00000007
+GLOBL order<>(SB), RODATA|NOPTR, $32
+
+DATA signs8<>+0(SB)/4, $0x80808080
+DATA signs8<>+4(SB)/4, $0x80808080
+DATA signs8<>+8(SB)/4, $0x80808080
+DATA signs8<>+12(SB)/4, $0x80808080
+DATA signs8<>+16(SB)/4, $0x80808080
+DATA signs8<>+20(SB)/4, $0x80808080
+DATA signs8<>+24(SB)/4, $0x80808080
+DATA signs8<>+28(SB)/4, $0x80808080
+GLOBL signs8<>(SB), RODATA|NOPTR, $32
+
+// func dequant_i8_avx2(rows int, c *float32, ldc int, sums *int32, lds int, row *float32, column *float32, bias *float32, acc int)
+// Requires: AVX
+TEXT ·dequant_i8_avx2(SB), NOSPLIT, $0-72
+	MOVQ    c+8(FP), AX
+	MOVQ    sums+24(FP), CX
+	MOVQ    row+40(FP), DX
+	MOVQ    ldc+16(FP), BX
+	SHLQ    $0x02, BX
+	MOVQ    lds+32(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    column+48(FP), R8
+	MOVQ    bias+56(FP), R9
+	MOVQ    acc+64(FP), R10
+	MOVQ    $0x00000004, DI
+	VMOVUPS (R8), Y0
+	VMOVUPS 32(R8), Y1
+	MOVQ    rows+0(FP), R8
+	TESTQ   R8, R8
+	JLE     return
+
+row:
+	VBROADCASTSS (DX), Y4
+	VCVTDQ2PS    (CX), Y2
+	VCVTDQ2PS    32(CX), Y3
+	VMULPS       Y4, Y2, Y2
+	VMULPS       Y4, Y3, Y3
+	VMULPS       Y0, Y2, Y2
+	VMULPS       Y1, Y3, Y3
+	TESTQ        R9, R9
+	JZ           plain1
+	VADDPS       (R9), Y2, Y2
+	VADDPS       32(R9), Y3, Y3
+
+plain1:
+	TESTQ  R10, R10
+	JZ     alone2
+	VADDPS (AX), Y2, Y2
+	VADDPS 32(AX), Y3, Y3
+
+alone2:
+	VMOVUPS Y2, (AX)
+	VMOVUPS Y3, 32(AX)
+	ADDQ    BX, AX
+	ADDQ    SI, CX
+	ADDQ    DI, DX
+	DECQ    R8
+	JNZ     row
+
+return:
+	VZEROUPPER
+	RET
+
 // func peak_fma_avx2(n int)
 // Requires: AVX, FMA3
 TEXT ·peak_fma_avx2(SB), NOSPLIT, $0-8
@@ -7411,5 +7968,947 @@ loop:
 	VFMADD231PS Z0, Z0, Z12
 	DECQ        AX
 	JNZ         loop
+	VZEROUPPER
+	RET
+
+// func qgemm_i8_1x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+// Requires: AVX, AVX512F, AVX512VNNI, MMX+
+TEXT ·qgemm_i8_1x32_avx512vnni(SB), NOSPLIT, $0-56
+	MOVQ      k+0(FP), AX
+	MOVQ      b+24(FP), CX
+	MOVQ      bstride+32(FP), DX
+	MOVQ      AX, BX
+	SHLQ      $0x06, BX
+	ADDQ      CX, BX
+	VMOVDQU32 64(BX), Z0
+	VMOVDQU32 64(BX)(DX*1), Z1
+	MOVQ      a+8(FP), BX
+	MOVQ      lda+16(FP), SI
+
+loop:
+	VMOVDQU32    (CX), Z2
+	VMOVDQU32    (CX)(DX*1), Z3
+	PREFETCHT0   1024(CX)
+	PREFETCHT0   1024(CX)(DX*1)
+	VPBROADCASTD (BX), Z4
+	VPDPBUSD     Z2, Z4, Z0
+	VPDPBUSD     Z3, Z4, Z1
+	ADDQ         $0x04, BX
+	ADDQ         $0x40, CX
+	DECQ         AX
+	JNZ          loop
+	MOVQ         c+40(FP), AX
+	MOVQ         ldc+48(FP), CX
+	SHLQ         $0x02, CX
+	VMOVDQU32    Z0, (AX)
+	VMOVDQU32    Z1, 64(AX)
+	VZEROUPPER
+	RET
+
+// func qgemm_i8_2x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+// Requires: AVX, AVX512F, AVX512VNNI, MMX+
+TEXT ·qgemm_i8_2x32_avx512vnni(SB), NOSPLIT, $0-56
+	MOVQ      k+0(FP), AX
+	MOVQ      b+24(FP), CX
+	MOVQ      bstride+32(FP), DX
+	MOVQ      AX, BX
+	SHLQ      $0x06, BX
+	ADDQ      CX, BX
+	VMOVDQU32 64(BX), Z0
+	VMOVDQU32 64(BX)(DX*1), Z1
+	VMOVDQA32 Z0, Z2
+	VMOVDQA32 Z1, Z3
+	MOVQ      a+8(FP), BX
+	MOVQ      lda+16(FP), SI
+
+loop:
+	VMOVDQU32    (CX), Z4
+	VMOVDQU32    (CX)(DX*1), Z5
+	PREFETCHT0   1024(CX)
+	PREFETCHT0   1024(CX)(DX*1)
+	VPBROADCASTD (BX), Z6
+	VPDPBUSD     Z4, Z6, Z0
+	VPDPBUSD     Z5, Z6, Z1
+	VPBROADCASTD (BX)(SI*1), Z6
+	VPDPBUSD     Z4, Z6, Z2
+	VPDPBUSD     Z5, Z6, Z3
+	ADDQ         $0x04, BX
+	ADDQ         $0x40, CX
+	DECQ         AX
+	JNZ          loop
+	MOVQ         c+40(FP), AX
+	MOVQ         ldc+48(FP), CX
+	SHLQ         $0x02, CX
+	VMOVDQU32    Z0, (AX)
+	VMOVDQU32    Z1, 64(AX)
+	VMOVDQU32    Z2, (AX)(CX*1)
+	VMOVDQU32    Z3, 64(AX)(CX*1)
+	VZEROUPPER
+	RET
+
+// func qgemm_i8_3x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+// Requires: AVX, AVX512F, AVX512VNNI, MMX+
+TEXT ·qgemm_i8_3x32_avx512vnni(SB), NOSPLIT, $0-56
+	MOVQ      k+0(FP), AX
+	MOVQ      b+24(FP), CX
+	MOVQ      bstride+32(FP), DX
+	MOVQ      AX, BX
+	SHLQ      $0x06, BX
+	ADDQ      CX, BX
+	VMOVDQU32 64(BX), Z0
+	VMOVDQU32 64(BX)(DX*1), Z1
+	VMOVDQA32 Z0, Z2
+	VMOVDQA32 Z1, Z3
+	VMOVDQA32 Z0, Z4
+	VMOVDQA32 Z1, Z5
+	MOVQ      a+8(FP), BX
+	MOVQ      lda+16(FP), SI
+
+loop:
+	VMOVDQU32    (CX), Z6
+	VMOVDQU32    (CX)(DX*1), Z7
+	PREFETCHT0   1024(CX)
+	PREFETCHT0   1024(CX)(DX*1)
+	VPBROADCASTD (BX), Z8
+	VPDPBUSD     Z6, Z8, Z0
+	VPDPBUSD     Z7, Z8, Z1
+	VPBROADCASTD (BX)(SI*1), Z8
+	VPDPBUSD     Z6, Z8, Z2
+	VPDPBUSD     Z7, Z8, Z3
+	VPBROADCASTD (BX)(SI*2), Z8
+	VPDPBUSD     Z6, Z8, Z4
+	VPDPBUSD     Z7, Z8, Z5
+	ADDQ         $0x04, BX
+	ADDQ         $0x40, CX
+	DECQ         AX
+	JNZ          loop
+	MOVQ         c+40(FP), AX
+	MOVQ         ldc+48(FP), CX
+	SHLQ         $0x02, CX
+	VMOVDQU32    Z0, (AX)
+	VMOVDQU32    Z1, 64(AX)
+	VMOVDQU32    Z2, (AX)(CX*1)
+	VMOVDQU32    Z3, 64(AX)(CX*1)
+	VMOVDQU32    Z4, (AX)(CX*2)
+	VMOVDQU32    Z5, 64(AX)(CX*2)
+	VZEROUPPER
+	RET
+
+// func qgemm_i8_4x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+// Requires: AVX, AVX512F, AVX512VNNI, MMX+
+TEXT ·qgemm_i8_4x32_avx512vnni(SB), NOSPLIT, $0-56
+	MOVQ      k+0(FP), AX
+	MOVQ      b+24(FP), CX
+	MOVQ      bstride+32(FP), DX
+	MOVQ      AX, BX
+	SHLQ      $0x06, BX
+	ADDQ      CX, BX
+	VMOVDQU32 64(BX), Z0
+	VMOVDQU32 64(BX)(DX*1), Z1
+	VMOVDQA32 Z0, Z2
+	VMOVDQA32 Z1, Z3
+	VMOVDQA32 Z0, Z4
+	VMOVDQA32 Z1, Z5
+	VMOVDQA32 Z0, Z6
+	VMOVDQA32 Z1, Z7
+	MOVQ      a+8(FP), BX
+	MOVQ      lda+16(FP), SI
+	LEAQ      (SI)(SI*2), DI
+	LEAQ      (BX)(DI*1), DI
+
+loop:
+	VMOVDQU32    (CX), Z8
+	VMOVDQU32    (CX)(DX*1), Z9
+	PREFETCHT0   1024(CX)
+	PREFETCHT0   1024(CX)(DX*1)
+	VPBROADCASTD (BX), Z10
+	VPDPBUSD     Z8, Z10, Z0
+	VPDPBUSD     Z9, Z10, Z1
+	VPBROADCASTD (BX)(SI*1), Z10
+	VPDPBUSD     Z8, Z10, Z2
+	VPDPBUSD     Z9, Z10, Z3
+	VPBROADCASTD (BX)(SI*2), Z10
+	VPDPBUSD     Z8, Z10, Z4
+	VPDPBUSD     Z9, Z10, Z5
+	VPBROADCASTD (DI), Z10
+	VPDPBUSD     Z8, Z10, Z6
+	VPDPBUSD     Z9, Z10, Z7
+	ADDQ         $0x04, BX
+	ADDQ         $0x04, DI
+	ADDQ         $0x40, CX
+	DECQ         AX
+	JNZ          loop
+	MOVQ         c+40(FP), AX
+	MOVQ         ldc+48(FP), CX
+	SHLQ         $0x02, CX
+	LEAQ         (CX)(CX*2), DX
+	LEAQ         (AX)(DX*1), DX
+	VMOVDQU32    Z0, (AX)
+	VMOVDQU32    Z1, 64(AX)
+	VMOVDQU32    Z2, (AX)(CX*1)
+	VMOVDQU32    Z3, 64(AX)(CX*1)
+	VMOVDQU32    Z4, (AX)(CX*2)
+	VMOVDQU32    Z5, 64(AX)(CX*2)
+	VMOVDQU32    Z6, (DX)
+	VMOVDQU32    Z7, 64(DX)
+	VZEROUPPER
+	RET
+
+// func qgemm_i8_5x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+// Requires: AVX, AVX512F, AVX512VNNI, MMX+
+TEXT ·qgemm_i8_5x32_avx512vnni(SB), NOSPLIT, $0-56
+	MOVQ      k+0(FP), AX
+	MOVQ      b+24(FP), CX
+	MOVQ      bstride+32(FP), DX
+	MOVQ      AX, BX
+	SHLQ      $0x06, BX
+	ADDQ      CX, BX
+	VMOVDQU32 64(BX), Z0
+	VMOVDQU32 64(BX)(DX*1), Z1
+	VMOVDQA32 Z0, Z2
+	VMOVDQA32 Z1, Z3
+	VMOVDQA32 Z0, Z4
+	VMOVDQA32 Z1, Z5
+	VMOVDQA32 Z0, Z6
+	VMOVDQA32 Z1, Z7
+	VMOVDQA32 Z0, Z8
+	VMOVDQA32 Z1, Z9
+	MOVQ      a+8(FP), BX
+	MOVQ      lda+16(FP), SI
+	LEAQ      (SI)(SI*2), DI
+	LEAQ      (BX)(DI*1), DI
+
+loop:
+	VMOVDQU32    (CX), Z10
+	VMOVDQU32    (CX)(DX*1), Z11
+	PREFETCHT0   1024(CX)
+	PREFETCHT0   1024(CX)(DX*1)
+	VPBROADCASTD (BX), Z12
+	VPDPBUSD     Z10, Z12, Z0
+	VPDPBUSD     Z11, Z12, Z1
+	VPBROADCASTD (BX)(SI*1), Z12
+	VPDPBUSD     Z10, Z12, Z2
+	VPDPBUSD     Z11, Z12, Z3
+	VPBROADCASTD (BX)(SI*2), Z12
+	VPDPBUSD     Z10, Z12, Z4
+	VPDPBUSD     Z11, Z12, Z5
+	VPBROADCASTD (DI), Z12
+	VPDPBUSD     Z10, Z12, Z6
+	VPDPBUSD     Z11, Z12, Z7
+	VPBROADCASTD (DI)(SI*1), Z12
+	VPDPBUSD     Z10, Z12, Z8
+	VPDPBUSD     Z11, Z12, Z9
+	ADDQ         $0x04, BX
+	ADDQ         $0x04, DI
+	ADDQ         $0x40, CX
+	DECQ         AX
+	JNZ          loop
+	MOVQ         c+40(FP), AX
+	MOVQ         ldc+48(FP), CX
+	SHLQ         $0x02, CX
+	LEAQ         (CX)(CX*2), DX
+	LEAQ         (AX)(DX*1), DX
+	VMOVDQU32    Z0, (AX)
+	VMOVDQU32    Z1, 64(AX)
+	VMOVDQU32    Z2, (AX)(CX*1)
+	VMOVDQU32    Z3, 64(AX)(CX*1)
+	VMOVDQU32    Z4, (AX)(CX*2)
+	VMOVDQU32    Z5, 64(AX)(CX*2)
+	VMOVDQU32    Z6, (DX)
+	VMOVDQU32    Z7, 64(DX)
+	VMOVDQU32    Z8, (DX)(CX*1)
+	VMOVDQU32    Z9, 64(DX)(CX*1)
+	VZEROUPPER
+	RET
+
+// func qgemm_i8_6x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+// Requires: AVX, AVX512F, AVX512VNNI, MMX+
+TEXT ·qgemm_i8_6x32_avx512vnni(SB), NOSPLIT, $0-56
+	MOVQ      k+0(FP), AX
+	MOVQ      b+24(FP), CX
+	MOVQ      bstride+32(FP), DX
+	MOVQ      AX, BX
+	SHLQ      $0x06, BX
+	ADDQ      CX, BX
+	VMOVDQU32 64(BX), Z0
+	VMOVDQU32 64(BX)(DX*1), Z1
+	VMOVDQA32 Z0, Z2
+	VMOVDQA32 Z1, Z3
+	VMOVDQA32 Z0, Z4
+	VMOVDQA32 Z1, Z5
+	VMOVDQA32 Z0, Z6
+	VMOVDQA32 Z1, Z7
+	VMOVDQA32 Z0, Z8
+	VMOVDQA32 Z1, Z9
+	VMOVDQA32 Z0, Z10
+	VMOVDQA32 Z1, Z11
+	MOVQ      a+8(FP), BX
+	MOVQ      lda+16(FP), SI
+	LEAQ      (SI)(SI*2), DI
+	LEAQ      (BX)(DI*1), DI
+
+loop:
+	VMOVDQU32    (CX), Z12
+	VMOVDQU32    (CX)(DX*1), Z13
+	PREFETCHT0   1024(CX)
+	PREFETCHT0   1024(CX)(DX*1)
+	VPBROADCASTD (BX), Z14
+	VPDPBUSD     Z12, Z14, Z0
+	VPDPBUSD     Z13, Z14, Z1
+	VPBROADCASTD (BX)(SI*1), Z14
+	VPDPBUSD     Z12, Z14, Z2
+	VPDPBUSD     Z13, Z14, Z3
+	VPBROADCASTD (BX)(SI*2), Z14
+	VPDPBUSD     Z12, Z14, Z4
+	VPDPBUSD     Z13, Z14, Z5
+	VPBROADCASTD (DI), Z14
+	VPDPBUSD     Z12, Z14, Z6
+	VPDPBUSD     Z13, Z14, Z7
+	VPBROADCASTD (DI)(SI*1), Z14
+	VPDPBUSD     Z12, Z14, Z8
+	VPDPBUSD     Z13, Z14, Z9
+	VPBROADCASTD (DI)(SI*2), Z14
+	VPDPBUSD     Z12, Z14, Z10
+	VPDPBUSD     Z13, Z14, Z11
+	ADDQ         $0x04, BX
+	ADDQ         $0x04, DI
+	ADDQ         $0x40, CX
+	DECQ         AX
+	JNZ          loop
+	MOVQ         c+40(FP), AX
+	MOVQ         ldc+48(FP), CX
+	SHLQ         $0x02, CX
+	LEAQ         (CX)(CX*2), DX
+	LEAQ         (AX)(DX*1), DX
+	VMOVDQU32    Z0, (AX)
+	VMOVDQU32    Z1, 64(AX)
+	VMOVDQU32    Z2, (AX)(CX*1)
+	VMOVDQU32    Z3, 64(AX)(CX*1)
+	VMOVDQU32    Z4, (AX)(CX*2)
+	VMOVDQU32    Z5, 64(AX)(CX*2)
+	VMOVDQU32    Z6, (DX)
+	VMOVDQU32    Z7, 64(DX)
+	VMOVDQU32    Z8, (DX)(CX*1)
+	VMOVDQU32    Z9, 64(DX)(CX*1)
+	VMOVDQU32    Z10, (DX)(CX*2)
+	VMOVDQU32    Z11, 64(DX)(CX*2)
+	VZEROUPPER
+	RET
+
+// func qgemm_i8_7x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+// Requires: AVX, AVX512F, AVX512VNNI, MMX+
+TEXT ·qgemm_i8_7x32_avx512vnni(SB), NOSPLIT, $0-56
+	MOVQ      k+0(FP), AX
+	MOVQ      b+24(FP), CX
+	MOVQ      bstride+32(FP), DX
+	MOVQ      AX, BX
+	SHLQ      $0x06, BX
+	ADDQ      CX, BX
+	VMOVDQU32 64(BX), Z0
+	VMOVDQU32 64(BX)(DX*1), Z1
+	VMOVDQA32 Z0, Z2
+	VMOVDQA32 Z1, Z3
+	VMOVDQA32 Z0, Z4
+	VMOVDQA32 Z1, Z5
+	VMOVDQA32 Z0, Z6
+	VMOVDQA32 Z1, Z7
+	VMOVDQA32 Z0, Z8
+	VMOVDQA32 Z1, Z9
+	VMOVDQA32 Z0, Z10
+	VMOVDQA32 Z1, Z11
+	VMOVDQA32 Z0, Z12
+	VMOVDQA32 Z1, Z13
+	MOVQ      a+8(FP), BX
+	MOVQ      lda+16(FP), SI
+	LEAQ      (SI)(SI*2), DI
+	LEAQ      (BX)(DI*1), R8
+	LEAQ      (R8)(DI*1), DI
+
+loop:
+	VMOVDQU32    (CX), Z14
+	VMOVDQU32    (CX)(DX*1), Z15
+	PREFETCHT0   1024(CX)
+	PREFETCHT0   1024(CX)(DX*1)
+	VPBROADCASTD (BX), Z16
+	VPDPBUSD     Z14, Z16, Z0
+	VPDPBUSD     Z15, Z16, Z1
+	VPBROADCASTD (BX)(SI*1), Z16
+	VPDPBUSD     Z14, Z16, Z2
+	VPDPBUSD     Z15, Z16, Z3
+	VPBROADCASTD (BX)(SI*2), Z16
+	VPDPBUSD     Z14, Z16, Z4
+	VPDPBUSD     Z15, Z16, Z5
+	VPBROADCASTD (R8), Z16
+	VPDPBUSD     Z14, Z16, Z6
+	VPDPBUSD     Z15, Z16, Z7
+	VPBROADCASTD (R8)(SI*1), Z16
+	VPDPBUSD     Z14, Z16, Z8
+	VPDPBUSD     Z15, Z16, Z9
+	VPBROADCASTD (R8)(SI*2), Z16
+	VPDPBUSD     Z14, Z16, Z10
+	VPDPBUSD     Z15, Z16, Z11
+	VPBROADCASTD (DI), Z16
+	VPDPBUSD     Z14, Z16, Z12
+	VPDPBUSD     Z15, Z16, Z13
+	ADDQ         $0x04, BX
+	ADDQ         $0x04, R8
+	ADDQ         $0x04, DI
+	ADDQ         $0x40, CX
+	DECQ         AX
+	JNZ          loop
+	MOVQ         c+40(FP), AX
+	MOVQ         ldc+48(FP), CX
+	SHLQ         $0x02, CX
+	LEAQ         (CX)(CX*2), DX
+	LEAQ         (AX)(DX*1), BX
+	LEAQ         (BX)(DX*1), DX
+	VMOVDQU32    Z0, (AX)
+	VMOVDQU32    Z1, 64(AX)
+	VMOVDQU32    Z2, (AX)(CX*1)
+	VMOVDQU32    Z3, 64(AX)(CX*1)
+	VMOVDQU32    Z4, (AX)(CX*2)
+	VMOVDQU32    Z5, 64(AX)(CX*2)
+	VMOVDQU32    Z6, (BX)
+	VMOVDQU32    Z7, 64(BX)
+	VMOVDQU32    Z8, (BX)(CX*1)
+	VMOVDQU32    Z9, 64(BX)(CX*1)
+	VMOVDQU32    Z10, (BX)(CX*2)
+	VMOVDQU32    Z11, 64(BX)(CX*2)
+	VMOVDQU32    Z12, (DX)
+	VMOVDQU32    Z13, 64(DX)
+	VZEROUPPER
+	RET
+
+// func qgemm_i8_8x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+// Requires: AVX, AVX512F, AVX512VNNI, MMX+
+TEXT ·qgemm_i8_8x32_avx512vnni(SB), NOSPLIT, $0-56
+	MOVQ      k+0(FP), AX
+	MOVQ      b+24(FP), CX
+	MOVQ      bstride+32(FP), DX
+	MOVQ      AX, BX
+	SHLQ      $0x06, BX
+	ADDQ      CX, BX
+	VMOVDQU32 64(BX), Z0
+	VMOVDQU32 64(BX)(DX*1), Z1
+	VMOVDQA32 Z0, Z2
+	VMOVDQA32 Z1, Z3
+	VMOVDQA32 Z0, Z4
+	VMOVDQA32 Z1, Z5
+	VMOVDQA32 Z0, Z6
+	VMOVDQA32 Z1, Z7
+	VMOVDQA32 Z0, Z8
+	VMOVDQA32 Z1, Z9
+	VMOVDQA32 Z0, Z10
+	VMOVDQA32 Z1, Z11
+	VMOVDQA32 Z0, Z12
+	VMOVDQA32 Z1, Z13
+	VMOVDQA32 Z0, Z14
+	VMOVDQA32 Z1, Z15
+	MOVQ      a+8(FP), BX
+	MOVQ      lda+16(FP), SI
+	LEAQ      (SI)(SI*2), DI
+	LEAQ      (BX)(DI*1), R8
+	LEAQ      (R8)(DI*1), DI
+
+loop:
+	VMOVDQU32    (CX), Z16
+	VMOVDQU32    (CX)(DX*1), Z17
+	PREFETCHT0   1024(CX)
+	PREFETCHT0   1024(CX)(DX*1)
+	VPBROADCASTD (BX), Z18
+	VPDPBUSD     Z16, Z18, Z0
+	VPDPBUSD     Z17, Z18, Z1
+	VPBROADCASTD (BX)(SI*1), Z18
+	VPDPBUSD     Z16, Z18, Z2
+	VPDPBUSD     Z17, Z18, Z3
+	VPBROADCASTD (BX)(SI*2), Z18
+	VPDPBUSD     Z16, Z18, Z4
+	VPDPBUSD     Z17, Z18, Z5
+	VPBROADCASTD (R8), Z18
+	VPDPBUSD     Z16, Z18, Z6
+	VPDPBUSD     Z17, Z18, Z7
+	VPBROADCASTD (R8)(SI*1), Z18
+	VPDPBUSD     Z16, Z18, Z8
+	VPDPBUSD     Z17, Z18, Z9
+	VPBROADCASTD (R8)(SI*2), Z18
+	VPDPBUSD     Z16, Z18, Z10
+	VPDPBUSD     Z17, Z18, Z11
+	VPBROADCASTD (DI), Z18
+	VPDPBUSD     Z16, Z18, Z12
+	VPDPBUSD     Z17, Z18, Z13
+	VPBROADCASTD (DI)(SI*1), Z18
+	VPDPBUSD     Z16, Z18, Z14
+	VPDPBUSD     Z17, Z18, Z15
+	ADDQ         $0x04, BX
+	ADDQ         $0x04, R8
+	ADDQ         $0x04, DI
+	ADDQ         $0x40, CX
+	DECQ         AX
+	JNZ          loop
+	MOVQ         c+40(FP), AX
+	MOVQ         ldc+48(FP), CX
+	SHLQ         $0x02, CX
+	LEAQ         (CX)(CX*2), DX
+	LEAQ         (AX)(DX*1), BX
+	LEAQ         (BX)(DX*1), DX
+	VMOVDQU32    Z0, (AX)
+	VMOVDQU32    Z1, 64(AX)
+	VMOVDQU32    Z2, (AX)(CX*1)
+	VMOVDQU32    Z3, 64(AX)(CX*1)
+	VMOVDQU32    Z4, (AX)(CX*2)
+	VMOVDQU32    Z5, 64(AX)(CX*2)
+	VMOVDQU32    Z6, (BX)
+	VMOVDQU32    Z7, 64(BX)
+	VMOVDQU32    Z8, (BX)(CX*1)
+	VMOVDQU32    Z9, 64(BX)(CX*1)
+	VMOVDQU32    Z10, (BX)(CX*2)
+	VMOVDQU32    Z11, 64(BX)(CX*2)
+	VMOVDQU32    Z12, (DX)
+	VMOVDQU32    Z13, 64(DX)
+	VMOVDQU32    Z14, (DX)(CX*1)
+	VMOVDQU32    Z15, 64(DX)(CX*1)
+	VZEROUPPER
+	RET
+
+// func qgemm_i8_9x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+// Requires: AVX, AVX512F, AVX512VNNI, MMX+
+TEXT ·qgemm_i8_9x32_avx512vnni(SB), NOSPLIT, $0-56
+	MOVQ      k+0(FP), AX
+	MOVQ      b+24(FP), CX
+	MOVQ      bstride+32(FP), DX
+	MOVQ      AX, BX
+	SHLQ      $0x06, BX
+	ADDQ      CX, BX
+	VMOVDQU32 64(BX), Z0
+	VMOVDQU32 64(BX)(DX*1), Z1
+	VMOVDQA32 Z0, Z2
+	VMOVDQA32 Z1, Z3
+	VMOVDQA32 Z0, Z4
+	VMOVDQA32 Z1, Z5
+	VMOVDQA32 Z0, Z6
+	VMOVDQA32 Z1, Z7
+	VMOVDQA32 Z0, Z8
+	VMOVDQA32 Z1, Z9
+	VMOVDQA32 Z0, Z10
+	VMOVDQA32 Z1, Z11
+	VMOVDQA32 Z0, Z12
+	VMOVDQA32 Z1, Z13
+	VMOVDQA32 Z0, Z14
+	VMOVDQA32 Z1, Z15
+	VMOVDQA32 Z0, Z16
+	VMOVDQA32 Z1, Z17
+	MOVQ      a+8(FP), BX
+	MOVQ      lda+16(FP), SI
+	LEAQ      (SI)(SI*2), DI
+	LEAQ      (BX)(DI*1), R8
+	LEAQ      (R8)(DI*1), DI
+
+loop:
+	VMOVDQU32    (CX), Z18
+	VMOVDQU32    (CX)(DX*1), Z19
+	PREFETCHT0   1024(CX)
+	PREFETCHT0   1024(CX)(DX*1)
+	VPBROADCASTD (BX), Z20
+	VPDPBUSD     Z18, Z20, Z0
+	VPDPBUSD     Z19, Z20, Z1
+	VPBROADCASTD (BX)(SI*1), Z20
+	VPDPBUSD     Z18, Z20, Z2
+	VPDPBUSD     Z19, Z20, Z3
+	VPBROADCASTD (BX)(SI*2), Z20
+	VPDPBUSD     Z18, Z20, Z4
+	VPDPBUSD     Z19, Z20, Z5
+	VPBROADCASTD (R8), Z20
+	VPDPBUSD     Z18, Z20, Z6
+	VPDPBUSD     Z19, Z20, Z7
+	VPBROADCASTD (R8)(SI*1), Z20
+	VPDPBUSD     Z18, Z20, Z8
+	VPDPBUSD     Z19, Z20, Z9
+	VPBROADCASTD (R8)(SI*2), Z20
+	VPDPBUSD     Z18, Z20, Z10
+	VPDPBUSD     Z19, Z20, Z11
+	VPBROADCASTD (DI), Z20
+	VPDPBUSD     Z18, Z20, Z12
+	VPDPBUSD     Z19, Z20, Z13
+	VPBROADCASTD (DI)(SI*1), Z20
+	VPDPBUSD     Z18, Z20, Z14
+	VPDPBUSD     Z19, Z20, Z15
+	VPBROADCASTD (DI)(SI*2), Z20
+	VPDPBUSD     Z18, Z20, Z16
+	VPDPBUSD     Z19, Z20, Z17
+	ADDQ         $0x04, BX
+	ADDQ         $0x04, R8
+	ADDQ         $0x04, DI
+	ADDQ         $0x40, CX
+	DECQ         AX
+	JNZ          loop
+	MOVQ         c+40(FP), AX
+	MOVQ         ldc+48(FP), CX
+	SHLQ         $0x02, CX
+	LEAQ         (CX)(CX*2), DX
+	LEAQ         (AX)(DX*1), BX
+	LEAQ         (BX)(DX*1), DX
+	VMOVDQU32    Z0, (AX)
+	VMOVDQU32    Z1, 64(AX)
+	VMOVDQU32    Z2, (AX)(CX*1)
+	VMOVDQU32    Z3, 64(AX)(CX*1)
+	VMOVDQU32    Z4, (AX)(CX*2)
+	VMOVDQU32    Z5, 64(AX)(CX*2)
+	VMOVDQU32    Z6, (BX)
+	VMOVDQU32    Z7, 64(BX)
+	VMOVDQU32    Z8, (BX)(CX*1)
+	VMOVDQU32    Z9, 64(BX)(CX*1)
+	VMOVDQU32    Z10, (BX)(CX*2)
+	VMOVDQU32    Z11, 64(BX)(CX*2)
+	VMOVDQU32    Z12, (DX)
+	VMOVDQU32    Z13, 64(DX)
+	VMOVDQU32    Z14, (DX)(CX*1)
+	VMOVDQU32    Z15, 64(DX)(CX*1)
+	VMOVDQU32    Z16, (DX)(CX*2)
+	VMOVDQU32    Z17, 64(DX)(CX*2)
+	VZEROUPPER
+	RET
+
+// func qgemm_i8_10x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+// Requires: AVX, AVX512F, AVX512VNNI, MMX+
+TEXT ·qgemm_i8_10x32_avx512vnni(SB), NOSPLIT, $0-56
+	MOVQ      k+0(FP), AX
+	MOVQ      b+24(FP), CX
+	MOVQ      bstride+32(FP), DX
+	MOVQ      AX, BX
+	SHLQ      $0x06, BX
+	ADDQ      CX, BX
+	VMOVDQU32 64(BX), Z0
+	VMOVDQU32 64(BX)(DX*1), Z1
+	VMOVDQA32 Z0, Z2
+	VMOVDQA32 Z1, Z3
+	VMOVDQA32 Z0, Z4
+	VMOVDQA32 Z1, Z5
+	VMOVDQA32 Z0, Z6
+	VMOVDQA32 Z1, Z7
+	VMOVDQA32 Z0, Z8
+	VMOVDQA32 Z1, Z9
+	VMOVDQA32 Z0, Z10
+	VMOVDQA32 Z1, Z11
+	VMOVDQA32 Z0, Z12
+	VMOVDQA32 Z1, Z13
+	VMOVDQA32 Z0, Z14
+	VMOVDQA32 Z1, Z15
+	VMOVDQA32 Z0, Z16
+	VMOVDQA32 Z1, Z17
+	VMOVDQA32 Z0, Z18
+	VMOVDQA32 Z1, Z19
+	MOVQ      a+8(FP), BX
+	MOVQ      lda+16(FP), SI
+	LEAQ      (SI)(SI*2), DI
+	LEAQ      (BX)(DI*1), R8
+	LEAQ      (R8)(DI*1), R9
+	LEAQ      (R9)(DI*1), DI
+
+loop:
+	VMOVDQU32    (CX), Z20
+	VMOVDQU32    (CX)(DX*1), Z21
+	PREFETCHT0   1024(CX)
+	PREFETCHT0   1024(CX)(DX*1)
+	VPBROADCASTD (BX), Z22
+	VPDPBUSD     Z20, Z22, Z0
+	VPDPBUSD     Z21, Z22, Z1
+	VPBROADCASTD (BX)(SI*1), Z22
+	VPDPBUSD     Z20, Z22, Z2
+	VPDPBUSD     Z21, Z22, Z3
+	VPBROADCASTD (BX)(SI*2), Z22
+	VPDPBUSD     Z20, Z22, Z4
+	VPDPBUSD     Z21, Z22, Z5
+	VPBROADCASTD (R8), Z22
+	VPDPBUSD     Z20, Z22, Z6
+	VPDPBUSD     Z21, Z22, Z7
+	VPBROADCASTD (R8)(SI*1), Z22
+	VPDPBUSD     Z20, Z22, Z8
+	VPDPBUSD     Z21, Z22, Z9
+	VPBROADCASTD (R8)(SI*2), Z22
+	VPDPBUSD     Z20, Z22, Z10
+	VPDPBUSD     Z21, Z22, Z11
+	VPBROADCASTD (R9), Z22
+	VPDPBUSD     Z20, Z22, Z12
+	VPDPBUSD     Z21, Z22, Z13
+	VPBROADCASTD (R9)(SI*1), Z22
+	VPDPBUSD     Z20, Z22, Z14
+	VPDPBUSD     Z21, Z22, Z15
+	VPBROADCASTD (R9)(SI*2), Z22
+	VPDPBUSD     Z20, Z22, Z16
+	VPDPBUSD     Z21, Z22, Z17
+	VPBROADCASTD (DI), Z22
+	VPDPBUSD     Z20, Z22, Z18
+	VPDPBUSD     Z21, Z22, Z19
+	ADDQ         $0x04, BX
+	ADDQ         $0x04, R8
+	ADDQ         $0x04, R9
+	ADDQ         $0x04, DI
+	ADDQ         $0x40, CX
+	DECQ         AX
+	JNZ          loop
+	MOVQ         c+40(FP), AX
+	MOVQ         ldc+48(FP), CX
+	SHLQ         $0x02, CX
+	LEAQ         (CX)(CX*2), DX
+	LEAQ         (AX)(DX*1), BX
+	LEAQ         (BX)(DX*1), SI
+	LEAQ         (SI)(DX*1), DX
+	VMOVDQU32    Z0, (AX)
+	VMOVDQU32    Z1, 64(AX)
+	VMOVDQU32    Z2, (AX)(CX*1)
+	VMOVDQU32    Z3, 64(AX)(CX*1)
+	VMOVDQU32    Z4, (AX)(CX*2)
+	VMOVDQU32    Z5, 64(AX)(CX*2)
+	VMOVDQU32    Z6, (BX)
+	VMOVDQU32    Z7, 64(BX)
+	VMOVDQU32    Z8, (BX)(CX*1)
+	VMOVDQU32    Z9, 64(BX)(CX*1)
+	VMOVDQU32    Z10, (BX)(CX*2)
+	VMOVDQU32    Z11, 64(BX)(CX*2)
+	VMOVDQU32    Z12, (SI)
+	VMOVDQU32    Z13, 64(SI)
+	VMOVDQU32    Z14, (SI)(CX*1)
+	VMOVDQU32    Z15, 64(SI)(CX*1)
+	VMOVDQU32    Z16, (SI)(CX*2)
+	VMOVDQU32    Z17, 64(SI)(CX*2)
+	VMOVDQU32    Z18, (DX)
+	VMOVDQU32    Z19, 64(DX)
+	VZEROUPPER
+	RET
+
+// func qgemm_i8_11x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+// Requires: AVX, AVX512F, AVX512VNNI, MMX+
+TEXT ·qgemm_i8_11x32_avx512vnni(SB), NOSPLIT, $0-56
+	MOVQ      k+0(FP), AX
+	MOVQ      b+24(FP), CX
+	MOVQ      bstride+32(FP), DX
+	MOVQ      AX, BX
+	SHLQ      $0x06, BX
+	ADDQ      CX, BX
+	VMOVDQU32 64(BX), Z0
+	VMOVDQU32 64(BX)(DX*1), Z1
+	VMOVDQA32 Z0, Z2
+	VMOVDQA32 Z1, Z3
+	VMOVDQA32 Z0, Z4
+	VMOVDQA32 Z1, Z5
+	VMOVDQA32 Z0, Z6
+	VMOVDQA32 Z1, Z7
+	VMOVDQA32 Z0, Z8
+	VMOVDQA32 Z1, Z9
+	VMOVDQA32 Z0, Z10
+	VMOVDQA32 Z1, Z11
+	VMOVDQA32 Z0, Z12
+	VMOVDQA32 Z1, Z13
+	VMOVDQA32 Z0, Z14
+	VMOVDQA32 Z1, Z15
+	VMOVDQA32 Z0, Z16
+	VMOVDQA32 Z1, Z17
+	VMOVDQA32 Z0, Z18
+	VMOVDQA32 Z1, Z19
+	VMOVDQA32 Z0, Z20
+	VMOVDQA32 Z1, Z21
+	MOVQ      a+8(FP), BX
+	MOVQ      lda+16(FP), SI
+	LEAQ      (SI)(SI*2), DI
+	LEAQ      (BX)(DI*1), R8
+	LEAQ      (R8)(DI*1), R9
+	LEAQ      (R9)(DI*1), DI
+
+loop:
+	VMOVDQU32    (CX), Z22
+	VMOVDQU32    (CX)(DX*1), Z23
+	PREFETCHT0   1024(CX)
+	PREFETCHT0   1024(CX)(DX*1)
+	VPBROADCASTD (BX), Z24
+	VPDPBUSD     Z22, Z24, Z0
+	VPDPBUSD     Z23, Z24, Z1
+	VPBROADCASTD (BX)(SI*1), Z24
+	VPDPBUSD     Z22, Z24, Z2
+	VPDPBUSD     Z23, Z24, Z3
+	VPBROADCASTD (BX)(SI*2), Z24
+	VPDPBUSD     Z22, Z24, Z4
+	VPDPBUSD     Z23, Z24, Z5
+	VPBROADCASTD (R8), Z24
+	VPDPBUSD     Z22, Z24, Z6
+	VPDPBUSD     Z23, Z24, Z7
+	VPBROADCASTD (R8)(SI*1), Z24
+	VPDPBUSD     Z22, Z24, Z8
+	VPDPBUSD     Z23, Z24, Z9
+	VPBROADCASTD (R8)(SI*2), Z24
+	VPDPBUSD     Z22, Z24, Z10
+	VPDPBUSD     Z23, Z24, Z11
+	VPBROADCASTD (R9), Z24
+	VPDPBUSD     Z22, Z24, Z12
+	VPDPBUSD     Z23, Z24, Z13
+	VPBROADCASTD (R9)(SI*1), Z24
+	VPDPBUSD     Z22, Z24, Z14
+	VPDPBUSD     Z23, Z24, Z15
+	VPBROADCASTD (R9)(SI*2), Z24
+	VPDPBUSD     Z22, Z24, Z16
+	VPDPBUSD     Z23, Z24, Z17
+	VPBROADCASTD (DI), Z24
+	VPDPBUSD     Z22, Z24, Z18
+	VPDPBUSD     Z23, Z24, Z19
+	VPBROADCASTD (DI)(SI*1), Z24
+	VPDPBUSD     Z22, Z24, Z20
+	VPDPBUSD     Z23, Z24, Z21
+	ADDQ         $0x04, BX
+	ADDQ         $0x04, R8
+	ADDQ         $0x04, R9
+	ADDQ         $0x04, DI
+	ADDQ         $0x40, CX
+	DECQ         AX
+	JNZ          loop
+	MOVQ         c+40(FP), AX
+	MOVQ         ldc+48(FP), CX
+	SHLQ         $0x02, CX
+	LEAQ         (CX)(CX*2), DX
+	LEAQ         (AX)(DX*1), BX
+	LEAQ         (BX)(DX*1), SI
+	LEAQ         (SI)(DX*1), DX
+	VMOVDQU32    Z0, (AX)
+	VMOVDQU32    Z1, 64(AX)
+	VMOVDQU32    Z2, (AX)(CX*1)
+	VMOVDQU32    Z3, 64(AX)(CX*1)
+	VMOVDQU32    Z4, (AX)(CX*2)
+	VMOVDQU32    Z5, 64(AX)(CX*2)
+	VMOVDQU32    Z6, (BX)
+	VMOVDQU32    Z7, 64(BX)
+	VMOVDQU32    Z8, (BX)(CX*1)
+	VMOVDQU32    Z9, 64(BX)(CX*1)
+	VMOVDQU32    Z10, (BX)(CX*2)
+	VMOVDQU32    Z11, 64(BX)(CX*2)
+	VMOVDQU32    Z12, (SI)
+	VMOVDQU32    Z13, 64(SI)
+	VMOVDQU32    Z14, (SI)(CX*1)
+	VMOVDQU32    Z15, 64(SI)(CX*1)
+	VMOVDQU32    Z16, (SI)(CX*2)
+	VMOVDQU32    Z17, 64(SI)(CX*2)
+	VMOVDQU32    Z18, (DX)
+	VMOVDQU32    Z19, 64(DX)
+	VMOVDQU32    Z20, (DX)(CX*1)
+	VMOVDQU32    Z21, 64(DX)(CX*1)
+	VZEROUPPER
+	RET
+
+// func qgemm_i8_12x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+// Requires: AVX, AVX512F, AVX512VNNI, MMX+
+TEXT ·qgemm_i8_12x32_avx512vnni(SB), NOSPLIT, $0-56
+	MOVQ      k+0(FP), AX
+	MOVQ      b+24(FP), CX
+	MOVQ      bstride+32(FP), DX
+	MOVQ      AX, BX
+	SHLQ      $0x06, BX
+	ADDQ      CX, BX
+	VMOVDQU32 64(BX), Z0
+	VMOVDQU32 64(BX)(DX*1), Z1
+	VMOVDQA32 Z0, Z2
+	VMOVDQA32 Z1, Z3
+	VMOVDQA32 Z0, Z4
+	VMOVDQA32 Z1, Z5
+	VMOVDQA32 Z0, Z6
+	VMOVDQA32 Z1, Z7
+	VMOVDQA32 Z0, Z8
+	VMOVDQA32 Z1, Z9
+	VMOVDQA32 Z0, Z10
+	VMOVDQA32 Z1, Z11
+	VMOVDQA32 Z0, Z12
+	VMOVDQA32 Z1, Z13
+	VMOVDQA32 Z0, Z14
+	VMOVDQA32 Z1, Z15
+	VMOVDQA32 Z0, Z16
+	VMOVDQA32 Z1, Z17
+	VMOVDQA32 Z0, Z18
+	VMOVDQA32 Z1, Z19
+	VMOVDQA32 Z0, Z20
+	VMOVDQA32 Z1, Z21
+	VMOVDQA32 Z0, Z22
+	VMOVDQA32 Z1, Z23
+	MOVQ      a+8(FP), BX
+	MOVQ      lda+16(FP), SI
+	LEAQ      (SI)(SI*2), DI
+	LEAQ      (BX)(DI*1), R8
+	LEAQ      (R8)(DI*1), R9
+	LEAQ      (R9)(DI*1), DI
+
+loop:
+	VMOVDQU32    (CX), Z24
+	VMOVDQU32    (CX)(DX*1), Z25
+	PREFETCHT0   1024(CX)
+	PREFETCHT0   1024(CX)(DX*1)
+	VPBROADCASTD (BX), Z26
+	VPDPBUSD     Z24, Z26, Z0
+	VPDPBUSD     Z25, Z26, Z1
+	VPBROADCASTD (BX)(SI*1), Z26
+	VPDPBUSD     Z24, Z26, Z2
+	VPDPBUSD     Z25, Z26, Z3
+	VPBROADCASTD (BX)(SI*2), Z26
+	VPDPBUSD     Z24, Z26, Z4
+	VPDPBUSD     Z25, Z26, Z5
+	VPBROADCASTD (R8), Z26
+	VPDPBUSD     Z24, Z26, Z6
+	VPDPBUSD     Z25, Z26, Z7
+	VPBROADCASTD (R8)(SI*1), Z26
+	VPDPBUSD     Z24, Z26, Z8
+	VPDPBUSD     Z25, Z26, Z9
+	VPBROADCASTD (R8)(SI*2), Z26
+	VPDPBUSD     Z24, Z26, Z10
+	VPDPBUSD     Z25, Z26, Z11
+	VPBROADCASTD (R9), Z26
+	VPDPBUSD     Z24, Z26, Z12
+	VPDPBUSD     Z25, Z26, Z13
+	VPBROADCASTD (R9)(SI*1), Z26
+	VPDPBUSD     Z24, Z26, Z14
+	VPDPBUSD     Z25, Z26, Z15
+	VPBROADCASTD (R9)(SI*2), Z26
+	VPDPBUSD     Z24, Z26, Z16
+	VPDPBUSD     Z25, Z26, Z17
+	VPBROADCASTD (DI), Z26
+	VPDPBUSD     Z24, Z26, Z18
+	VPDPBUSD     Z25, Z26, Z19
+	VPBROADCASTD (DI)(SI*1), Z26
+	VPDPBUSD     Z24, Z26, Z20
+	VPDPBUSD     Z25, Z26, Z21
+	VPBROADCASTD (DI)(SI*2), Z26
+	VPDPBUSD     Z24, Z26, Z22
+	VPDPBUSD     Z25, Z26, Z23
+	ADDQ         $0x04, BX
+	ADDQ         $0x04, R8
+	ADDQ         $0x04, R9
+	ADDQ         $0x04, DI
+	ADDQ         $0x40, CX
+	DECQ         AX
+	JNZ          loop
+	MOVQ         c+40(FP), AX
+	MOVQ         ldc+48(FP), CX
+	SHLQ         $0x02, CX
+	LEAQ         (CX)(CX*2), DX
+	LEAQ         (AX)(DX*1), BX
+	LEAQ         (BX)(DX*1), SI
+	LEAQ         (SI)(DX*1), DX
+	VMOVDQU32    Z0, (AX)
+	VMOVDQU32    Z1, 64(AX)
+	VMOVDQU32    Z2, (AX)(CX*1)
+	VMOVDQU32    Z3, 64(AX)(CX*1)
+	VMOVDQU32    Z4, (AX)(CX*2)
+	VMOVDQU32    Z5, 64(AX)(CX*2)
+	VMOVDQU32    Z6, (BX)
+	VMOVDQU32    Z7, 64(BX)
+	VMOVDQU32    Z8, (BX)(CX*1)
+	VMOVDQU32    Z9, 64(BX)(CX*1)
+	VMOVDQU32    Z10, (BX)(CX*2)
+	VMOVDQU32    Z11, 64(BX)(CX*2)
+	VMOVDQU32    Z12, (SI)
+	VMOVDQU32    Z13, 64(SI)
+	VMOVDQU32    Z14, (SI)(CX*1)
+	VMOVDQU32    Z15, 64(SI)(CX*1)
+	VMOVDQU32    Z16, (SI)(CX*2)
+	VMOVDQU32    Z17, 64(SI)(CX*2)
+	VMOVDQU32    Z18, (DX)
+	VMOVDQU32    Z19, 64(DX)
+	VMOVDQU32    Z20, (DX)(CX*1)
+	VMOVDQU32    Z21, 64(DX)(CX*1)
+	VMOVDQU32    Z22, (DX)(CX*2)
+	VMOVDQU32    Z23, 64(DX)(CX*2)
 	VZEROUPPER
 	RET

@@ -240,6 +240,89 @@ func f16(h uint16) float32 {
 	return math.Float32frombits(sign | 0x7fc00000 | rest<<13)
 }
 
+func qgemm_i8_1x16_generic(k int, a *uint8, lda int, b *int8, _ int, c *int32, ldc int) {
+	qgemmTile(1, k, a, lda, b, c, ldc)
+}
+
+func qgemm_i8_2x16_generic(k int, a *uint8, lda int, b *int8, _ int, c *int32, ldc int) {
+	qgemmTile(2, k, a, lda, b, c, ldc)
+}
+
+func qgemm_i8_3x16_generic(k int, a *uint8, lda int, b *int8, _ int, c *int32, ldc int) {
+	qgemmTile(3, k, a, lda, b, c, ldc)
+}
+
+func qgemm_i8_4x16_generic(k int, a *uint8, lda int, b *int8, _ int, c *int32, ldc int) {
+	qgemmTile(4, k, a, lda, b, c, ldc)
+}
+
+// qgemmTile takes four columns at a time, whose sums stay in registers.
+func qgemmTile(rows, k int, a *uint8, lda int, b *int8, c *int32, ldc int) {
+	panel := unsafe.Slice(b, 64*k)
+	start := (*[16]int32)(unsafe.Add(unsafe.Pointer(b), 64*k+64))
+	for r := range rows {
+		row := unsafe.Slice((*uint8)(unsafe.Add(unsafe.Pointer(a), r*lda)), 4*k)
+		out := (*[16]int32)(unsafe.Add(unsafe.Pointer(c), 4*r*ldc))
+		for j := 0; j < 16; j += 4 {
+			c0, c1, c2, c3 := start[j], start[j+1], start[j+2], start[j+3]
+			for i := 0; i < len(row); i += 4 {
+				x := (*[4]uint8)(row[i:])
+				x0, x1, x2, x3 := int32(x[0]), int32(x[1]), int32(x[2]), int32(x[3])
+				v := (*[16]int8)(panel[16*i+4*j:])
+				c0 += x0*int32(v[0]) + x1*int32(v[1]) + x2*int32(v[2]) + x3*int32(v[3])
+				c1 += x0*int32(v[4]) + x1*int32(v[5]) + x2*int32(v[6]) + x3*int32(v[7])
+				c2 += x0*int32(v[8]) + x1*int32(v[9]) + x2*int32(v[10]) + x3*int32(v[11])
+				c3 += x0*int32(v[12]) + x1*int32(v[13]) + x2*int32(v[14]) + x3*int32(v[15])
+			}
+			out[j], out[j+1], out[j+2], out[j+3] = c0, c1, c2, c3
+		}
+	}
+}
+
+func quant_i8_generic(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32) {
+	for r := range rows {
+		d := unsafe.Slice((*uint8)(unsafe.Add(unsafe.Pointer(dst), r*ldd)), (n+31)/32*32)
+		row := rowOf(src, r, lds, n)
+		var top uint32 // of the bits without sign, which have the order of the values
+		for _, v := range row {
+			if b := math.Float32bits(v) &^ (1 << 31); b > top {
+				top = b
+			}
+		}
+		m, inv := math.Float32frombits(top), float32(0)
+		if m >= 1e-30 {
+			inv = 127 / m
+		} else if m < 1e-30 {
+			m = 0
+		}
+		rowOf(scale, r, 1, 1)[0] = m / 127
+		for i := range d {
+			d[i] = 128
+		}
+		for i, v := range row {
+			d[i] = byte(128 + int(math.RoundToEven(float64(v*inv))))
+		}
+	}
+}
+
+func dequant_i8_generic(rows int, c *float32, ldc int, sums *int32, lds int, row *float32, column *float32, bias *float32, acc int) {
+	scales := (*[16]float32)(unsafe.Pointer(column))
+	for r := range rows {
+		out := rowOf(c, r, ldc, 16)
+		scale := rowOf(row, r, 1, 1)[0]
+		for j, s := range (*[16]int32)(unsafe.Add(unsafe.Pointer(sums), 4*r*lds)) {
+			y := float32(float32(float32(s)*scale) * scales[j])
+			if bias != nil {
+				y += unsafe.Slice(bias, 16)[j]
+			}
+			if acc != 0 {
+				y += out[j]
+			}
+			out[j] = y
+		}
+	}
+}
+
 // rowOf is row r of the matrix at p with leading dimension ld: n floats.
 func rowOf(p *float32, r, ld, n int) []float32 {
 	return unsafe.Slice((*float32)(unsafe.Add(unsafe.Pointer(p), 4*r*ld)), n)
