@@ -32,11 +32,11 @@ func layout(p *ir.Program) ([]rt.Tensor, error) {
 	ws := packed(p)
 	tensors := make([]rt.Tensor, len(ws))
 	for i, w := range ws {
-		n, err := storedFloats(w)
+		n, err := storedBytes(w)
 		if err != nil {
 			return nil, err
 		}
-		tensors[i] = rt.Tensor{Name: w.Name, DType: dtypes[w.Type.DType], Shape: w.Type.At(0), Offset: w.Offset, Bytes: int64(w.Type.DType.Size()) * int64(n)}
+		tensors[i] = rt.Tensor{Name: w.Name, DType: dtypes[w.Type.DType], Shape: w.Type.At(0), Offset: w.Offset, Bytes: n}
 	}
 	return tensors, nil
 }
@@ -60,12 +60,12 @@ func WriteWeights(path string, p *ir.Program, progress func(done, total int64)) 
 	}()
 	var unread error // says where the weight comes from; the file under way does not matter to it
 	err = rt.WriteBlob(f, rt.PackingPanels16, tensors, func(i int, w io.Writer) error {
-		data, err := store(ws[i])
+		write, err := store(ws[i])
 		if err != nil {
 			unread = fmt.Errorf("weight @%s: %w", ws[i].Name, err)
 			return unread
 		}
-		if err := writeFloats(w, data, ws[i].Type.DType); err != nil {
+		if err := write(w); err != nil {
 			return err
 		}
 		if progress != nil {
@@ -82,41 +82,50 @@ func WriteWeights(path string, p *ir.Program, progress func(done, total int64)) 
 	return nil
 }
 
-// storedFloats is the number of values a weight takes in the blob.
-func storedFloats(w *ir.Weight) (int, error) {
+// storedBytes is what a weight takes in the blob.
+func storedBytes(w *ir.Weight) (int64, error) {
 	if w.Layout == "" || asm.Columns(w.Layout) {
-		n := 1
-		for _, d := range w.Type.Shape {
-			n *= d.C
-		}
-		return n, nil
+		return w.Bytes(), nil
 	}
 	l, err := asm.WeightLayout(w.Layout, w.Type.At(0)...)
-	if err != nil {
+	switch {
+	case err != nil:
 		return 0, fmt.Errorf("weight @%s: %w", w.Name, err)
+	case w.Type.DType == ir.I8:
+		return int64(l.ByteSize()), nil
 	}
-	return l.Floats(), nil
+	return int64(w.Type.DType.Size()) * int64(l.Floats()), nil
 }
 
-// store returns a weight's values in the order of the blob.
-func store(w *ir.Weight) ([]float32, error) {
+// store reads a weight and returns what writes it in the order of the blob.
+func store(w *ir.Weight) (func(io.Writer) error, error) {
 	if w.Load == nil {
 		return nil, errors.New("no checkpoint is bound")
 	}
 	data, err := w.Load()
-	if err != nil || w.Layout == "" {
-		return data, err
-	}
-	if asm.Columns(w.Layout) {
-		return asm.PackColumns(w.Layout, data, w.Type.Cols()), nil
-	}
-	l, err := asm.WeightLayout(w.Layout, w.Type.At(0)...)
 	if err != nil {
 		return nil, err
 	}
-	out := make([]float32, l.Floats())
-	l.Pack(out, data)
-	return out, nil
+	switch {
+	case w.Layout == "":
+	case asm.Columns(w.Layout):
+		data = asm.PackColumns(w.Layout, data, w.Type.Cols())
+	default:
+		l, err := asm.WeightLayout(w.Layout, w.Type.At(0)...)
+		if err != nil {
+			return nil, err
+		}
+		if w.Type.DType == ir.I8 {
+			return func(to io.Writer) error {
+				_, err := to.Write(l.PackBytes(data))
+				return err
+			}, nil
+		}
+		out := make([]float32, l.Floats())
+		l.Pack(out, data)
+		data = out
+	}
+	return func(to io.Writer) error { return writeFloats(to, data, w.Type.DType) }, nil
 }
 
 // writeFloats writes values of type d little-endian. They fit it exactly: whoever
@@ -145,9 +154,9 @@ func BlobSize(p *ir.Program) int64 {
 		return 0
 	}
 	last := ws[len(ws)-1]
-	n, err := storedFloats(last)
+	n, err := storedBytes(last)
 	if err != nil {
 		return last.Offset
 	}
-	return last.Offset + int64(last.Type.DType.Size())*int64(n)
+	return last.Offset + n
 }

@@ -114,7 +114,7 @@ func (g *generator) levels(name, constraint, arch string) error {
 	list := []jen.Code{jen.Op("&").Id("generic")}
 	var defs []jen.Code
 	for _, l := range asm.Levels {
-		if l.Arch != "" && l.Arch == arch {
+		if l.Arch != "" && l.Arch == arch && len(g.kernels(l.ISA)) > 0 {
 			id := strings.ToLower(string(l.ISA))
 			list = append(list, jen.Op("&").Id(id))
 			defs = append(defs, jen.Var().Id(id).Op("=").Add(g.table(l.ISA)))
@@ -173,7 +173,30 @@ func (g *generator) table(isa asm.ISA) *jen.Statement {
 			d[jen.Id(h.field)] = jen.Qual(rtPath, "Half").Values(half)
 		}
 	}
+	if i8 := int8s(carried); len(i8) > 0 {
+		d[jen.Id("I8")] = jen.Qual(rtPath, "Int8").Values(i8)
+	}
 	return jen.Qual(rtPath, "Kernels").Values(d)
+}
+
+// int8s are the fields of rt.Int8.
+func int8s(carried []asm.Kernel) jen.Dict {
+	d := jen.Dict{}
+	var gemm []asm.Kernel
+	for _, k := range carried {
+		switch k.Op {
+		case asm.OpQGemm:
+			gemm = append(gemm, k)
+		case asm.OpQuant:
+			d[jen.Id("Quant")] = jen.Id(k.Name())
+		case asm.OpDequant:
+			d[jen.Id("Dequant")] = jen.Id(k.Name())
+		}
+	}
+	if len(gemm) > 0 {
+		d[jen.Id("NR")], d[jen.Id("Gemm")] = jen.Lit(gemm[0].NR), tiles("QGemm", gemm)
+	}
+	return d
 }
 
 // narrow returns the tiles of one panel that a level computes the last panels with: its

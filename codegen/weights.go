@@ -78,7 +78,7 @@ func (g *generator) linearValue(bundle string) (jen.Dict, *ir.Weight, error) {
 }
 
 // dtypes are the types that weights have in the blob.
-var dtypes = map[ir.DType]rt.DType{ir.F32: rt.F32, ir.F16: rt.F16, ir.BF16: rt.BF16}
+var dtypes = map[ir.DType]rt.DType{ir.F32: rt.F32, ir.F16: rt.F16, ir.BF16: rt.BF16, ir.I8: rt.I8}
 
 // stored adds to a descriptor what type w is stored in, unless it is float32.
 func stored(d jen.Dict, w *ir.Weight) jen.Dict {

@@ -19,6 +19,7 @@ import (
 	"github.com/multiway-go/multiway/golden/cases"
 	"github.com/multiway-go/multiway/ir"
 	"github.com/multiway-go/multiway/ir/model"
+	"github.com/multiway-go/multiway/passes"
 )
 
 // Options say how cases are run.
@@ -29,7 +30,8 @@ type Options struct {
 	Model  string // description of the model that recorded cases are of, "" = none
 
 	// Precision is how programs store weights; "" = f32. At bf16 and f16 the weights of
-	// that type are judged, by the bounds of the case, and no others.
+	// that type are judged, by the bounds of the case, and no others. At int8 those of
+	// f32 are, by the cosine of each row, and the interpreter is left out.
 	Precision string
 }
 
@@ -113,6 +115,12 @@ func Check(dirs []string, opt Options, w io.Writer) (Summary, error) {
 		return Summary{}, err
 	}
 	opt.Precision = cmp.Or(opt.Precision, "f32")
+	if opt.Precision == passes.Int8 {
+		if opt.Engine == "interp" {
+			return Summary{}, fmt.Errorf("engine interp: it computes in float64, so there is nothing to judge at precision int8; want binary")
+		}
+		opt.Engine = "binary"
+	}
 	c := &checker{opt: opt, w: w}
 	defer c.engines.Close()
 	var folders []string
@@ -253,8 +261,8 @@ func (c *checker) dir(dir string, levels []string) error {
 		switch {
 		case v.Missing:
 			l.Note = "the file is not in the folder"
-		case c.opt.Precision != "f32" && string(v.DType) != c.opt.Precision:
-			l.Note = fmt.Sprintf("at precision %s the weights of that type are judged", c.opt.Precision)
+		case string(v.DType) != judged[c.opt.Precision] && c.opt.Precision != "f32":
+			l.Note = fmt.Sprintf("at precision %s weights of %s are judged", c.opt.Precision, judged[c.opt.Precision])
 			other++
 		case len(cs.RunsOf(v)) == 0:
 			l.Note = fmt.Sprintf("no run of the case is for %s weights", v.DType)
@@ -347,6 +355,12 @@ func (c *checker) model(cs *cases.Case, m *build.Model, v cases.Variant, levels 
 	}
 	return nil
 }
+
+// leastCosine is the cosine that a row has to reach at precision int8.
+const leastCosine = 0.9995
+
+// judged is the type of the weights that are judged at a precision.
+var judged = map[string]string{"bf16": "bf16", "f16": "f16", passes.Int8: "f32"}
 
 // judgement is one program under one engine.
 type judgement struct {
@@ -442,11 +456,14 @@ func (j *judgement) all(runs []*run) {
 				if err != nil {
 					return cases.Result{}, err
 				}
+				if j.c.opt.Precision == passes.Int8 {
+					return ref.Cosine(got[name], leastCosine)
+				}
 				return ref.Compare(got[name])
 			})
 			j.c.add(l)
 		}
-		if r.r.Decode != nil {
+		if r.r.Decode != nil && j.c.opt.Precision != passes.Int8 {
 			j.decoded(r)
 		}
 	}

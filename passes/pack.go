@@ -94,7 +94,9 @@ func storedBytes(w *ir.Weight) (int64, error) {
 		if err != nil {
 			return 0, fmt.Errorf("weight @%s: %w", w.Name, err)
 		}
-		n = int64(l.Cols) * int64(l.K)
+		if n = int64(l.Cols) * int64(l.K); w.Type.DType == ir.I8 {
+			return int64(l.ByteSize()), nil
+		}
 	}
 	return n * int64(w.Type.DType.Size()), nil
 }
@@ -105,6 +107,9 @@ type want struct {
 	layout string
 	op     *ir.Op // the primitive that reads it
 }
+
+// product reports whether the weight is the matrix of a linear.
+func (x want) product() bool { return x.op == ir.OpLinear && len(x.w.Type.Shape) == 2 }
 
 // wants lists the weights of v with their layouts.
 func wants(p *ir.Program, f *ir.Func, v *ir.Value) []want {

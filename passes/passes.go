@@ -57,6 +57,7 @@ var All = []*Pass{
 	FuseQKV,       // before attention, which wants its operand in one value
 	FuseAttention, // after this only the feed-forward blocks are primitives
 	FuseFFN,       // the last fusion: it sets Fused
+	Quantise,      // after every rule about float32 weights; on fused ops, so that heads keep theirs
 	Select,        // needs the final ops
 	Pack,          // needs the kernels' layouts
 	Plan,          // last: needs the final order of values
@@ -67,7 +68,7 @@ type Options struct {
 	// Rows is the most packed rows a segment has in one call, over all sequences
 	// of the batch: it sizes the arena. At least one sequence must fit. 0 means 2048.
 	Rows int
-	// Precision is how weights of products are stored: f32, f16 or bf16; "" is f32.
+	// Precision is how weights of products are stored: f32, f16, bf16 or int8; "" is f32.
 	Precision string
 	// Upto names the pass to stop after; "" runs all.
 	Upto string

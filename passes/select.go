@@ -122,9 +122,11 @@ func familyOf(p *ir.Program, f *ir.Func, v *ir.Value) (string, error) {
 	stored := ir.F32
 	for _, x := range wants(p, f, v) {
 		d := x.w.Type.DType
-		product := x.op == ir.OpLinear && len(x.w.Type.Shape) == 2
+		product := x.product()
 		switch {
 		case d == ir.F32:
+		case d == ir.I8 && product:
+			stored = d
 		case d != ir.F16 && d != ir.BF16, !product && x.op != ir.OpLookup, product && x.w.Type.Cols()%2 != 0:
 			return "", fmt.Errorf("@%s is stored as %v, and no kernel reads that; lower the model with float32 weights", x.w.Name, x.w.Type.DType)
 		case product && stored == ir.F32:
@@ -136,6 +138,9 @@ func familyOf(p *ir.Program, f *ir.Func, v *ir.Value) (string, error) {
 		k := asm.Kernel{Op: op, DType: op.Row().DTypes[0]}
 		if stored != ir.F32 && op == asm.OpGemm && i == 0 {
 			k = asm.Kernel{Op: asm.OpWGemm, DType: stored.String()}
+			if stored == ir.I8 {
+				k.Op = asm.OpQGemm
+			}
 		}
 		family := k.Family()
 		if len(asm.Find(family, asm.Generic)) == 0 {

@@ -31,7 +31,7 @@ var Store = &Pass{
 		}
 		for _, f := range p.Funcs {
 			for _, v := range f.Values {
-				if v.Op != ir.OpLinear && v.Op != ir.OpLookup {
+				if v.Op != ir.OpLookup && (v.Op != ir.OpLinear || o.Precision == Int8) {
 					continue
 				}
 				if w := p.Field(v.Bundle, "w"); w != nil && w.Type.DType == ir.F32 && w.Type.Cols()%2 == 0 {
@@ -43,17 +43,20 @@ var Store = &Pass{
 	},
 }
 
-// stored is the type that weights of products are stored in.
+// Int8 is the precision at which Quantise does its work. Tables are bf16 then.
+const Int8 = "int8"
+
+// stored is the type that weights are stored in by Store.
 func (o Options) stored() (ir.DType, error) {
 	switch o.Precision {
 	case "", "f32":
 		return ir.F32, nil
 	case "f16":
 		return ir.F16, nil
-	case "bf16":
+	case "bf16", Int8:
 		return ir.BF16, nil
 	}
-	return 0, fmt.Errorf("precision %q: want f32, f16 or bf16", o.Precision)
+	return 0, fmt.Errorf("precision %q: want f32, f16, bf16 or int8", o.Precision)
 }
 
 // narrow declares w in the type and rounds it when it is loaded.

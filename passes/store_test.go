@@ -69,7 +69,7 @@ func TestStore(t *testing.T) {
 	if d := cmp.Diff(map[string]string{"x": "go", "n": "layernorm_f32", "h": "wgemm_bf16", "y": "gemm_f32"}, kernels); d != "" {
 		t.Errorf("kernels (-want +got)\n%s", d)
 	}
-	if _, err := passes.Run(p, passes.Options{Precision: "f8"}); err == nil || !strings.Contains(err.Error(), "want f32, f16 or bf16") {
+	if _, err := passes.Run(p, passes.Options{Precision: "f8"}); err == nil || !strings.Contains(err.Error(), "want f32, f16, bf16 or int8") {
 		t.Errorf("f8: %v", err)
 	}
 	p.Weight("fc1.w").Load = func() ([]float32, error) { return []float32{1, 70000, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, nil }

@@ -57,7 +57,7 @@ A minimal description:
 	f.StringVar(&o.Binary, "binary", "", "path of the binary")
 	f.StringVar(&weights, "weights", "", "where the package keeps its weights: embed or file (default: embed up to 256 MiB)")
 	f.StringVar(&check, "check", string(build.Quick), "check of the result: quick, full or off")
-	f.StringVar(&precision, "precision", "", "how weights are stored: f32, bf16 or f16 (default: the description's)")
+	f.StringVar(&precision, "precision", "", "how weights are stored: f32, bf16, f16, or int8, which multiplies bytes (default: the description's)")
 	f.StringSliceVar(&o.Entries, "entry", nil, "entries to compile (default: the description's)")
 	f.StringArrayVar(&o.Golden, "golden", nil, "folder that `multiway golden record` made: write a test of the package that runs it")
 	f.BoolVar(&o.Strict, "strict", false, "refuse a checkpoint with tensors that the model does not use")

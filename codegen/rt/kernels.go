@@ -49,6 +49,21 @@ type (
 	// to float32 before it is used; the rest is as in Gemm.
 	WGemm func(k int, a *float32, lda int, b *uint16, c *float32, ldc int, bias *float32, acc int)
 
+	// QGemm computes exact sums of products of bytes: C[r][j] = start[j] + sum over
+	// i < 4k of A[r][i] * B[i][j]. A panel of B is [k][16][4] bytes, 16 float32 that are
+	// not read, and the 16 starts as int32; panel i is at b + i*bstride. lda and bstride
+	// count bytes.
+	QGemm func(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+
+	// Quant rounds rows of n floats to bytes: dst[r][i] = 128 + src[r][i]/scale[r], with
+	// scale[r] the largest absolute value over 127. Bytes past n, up to a multiple of 32,
+	// become 128.
+	Quant func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32)
+
+	// Dequant computes 16 columns C[r][j] = sums[r][j] * row[r] * column[j], plus bias[j]
+	// when bias is not nil, plus C[r][j] when acc != 0.
+	Dequant func(rows int, c *float32, ldc int, sums *int32, lds int, row *float32, column *float32, bias *float32, acc int)
+
 	// Expand widens n 16-bit values to float32, exactly.
 	Expand func(n int, dst *float32, src *uint16)
 )
@@ -59,6 +74,19 @@ type Half struct {
 	Gemm   []WGemm // index 1..len-1: rows
 	Expand Expand
 }
+
+// Int8 holds the kernels for products of bytes; all nil in a package without. Gemm[mr]
+// computes mr rows and NR columns, Gemm16 are the tiles of the last panels.
+type Int8 struct {
+	NR      int
+	Gemm    []QGemm
+	Gemm16  []QGemm
+	Quant   Quant
+	Dequant Dequant
+}
+
+// mr is the most rows that a tile has.
+func (k *Int8) mr() int { return max(len(k.Gemm), len(k.Gemm16)) - 1 }
 
 // Kernels is the table of one CPU level. A generated package has one for each
 // level it was built for. A nil field (for Gemm: a nil slice) is taken from the
@@ -82,6 +110,7 @@ type Kernels struct {
 	Add       Add
 
 	F16, BF16 Half
+	I8        Int8
 }
 
 // half returns the kernels for weights of type d, nil for float32.
@@ -148,6 +177,21 @@ func resolve(tables []*Kernels) (*Kernels, []KernelInfo, error) {
 			}
 		}
 	}
+	for _, t := range tables {
+		if from := t.I8; len(from.Gemm) > 1 {
+			out.I8.NR, out.I8.Gemm = from.NR, from.Gemm
+			if from.NR == 16 {
+				out.I8.Gemm16 = from.Gemm
+			}
+			name["qgemm_i8"] = fmt.Sprintf("qgemm_i8_%dx%d_%s", len(from.Gemm)-1, from.NR, t.Level)
+		}
+		if t.I8.Quant != nil {
+			out.I8.Quant, name["quant_i8"] = t.I8.Quant, "quant_i8_"+t.Level
+		}
+		if t.I8.Dequant != nil {
+			out.I8.Dequant, name["dequant_i8"] = t.I8.Dequant, "dequant_i8_"+t.Level
+		}
+	}
 	var info []KernelInfo
 	for _, op := range []string{"gemm", "gemmv", "softmax", "scalerows", "layernorm", "gelu", "packk", "add"} {
 		if name[op] == "" {
@@ -155,7 +199,7 @@ func resolve(tables []*Kernels) (*Kernels, []KernelInfo, error) {
 		}
 		info = append(info, KernelInfo{op, name[op]})
 	}
-	for _, op := range []string{"wgemm_f16", "expand_f16", "wgemm_bf16", "expand_bf16"} {
+	for _, op := range []string{"wgemm_f16", "expand_f16", "wgemm_bf16", "expand_bf16", "qgemm_i8", "quant_i8", "dequant_i8"} {
 		if name[op] != "" {
 			info = append(info, KernelInfo{op, name[op]})
 		}

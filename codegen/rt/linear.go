@@ -38,6 +38,12 @@ type gemmTask struct {
 	half       *Half       // kernels for w if it holds 16-bit values
 	wide       [][]float32 // of each worker: panels of them, widened
 
+	i8     *Int8     // kernels for w if it holds bytes
+	bytes  []uint8   // A in bytes, rows ldq apart
+	ldq    int       // in bytes
+	scales []float32 // of the rows of A
+	sums   [][]int32 // of each worker: a tile
+
 	tiles, blocks int // row tiles of a sequence, blocks they are cut into
 	groups, parts int // panel groups (one tile wide), parts they are cut into
 }
@@ -108,7 +114,11 @@ func (e *Exec) matmul(dst, src Mat, res *float32, ldr int, l *Linear, gelu bool)
 func (e *Exec) weigh(l *Linear) {
 	g := &e.gemm
 	g.n, g.kk = l.N, l.K
-	g.w, g.bias, g.half = e.w(l.W), e.w(l.Bias), g.k.half(l.DType)
+	g.w, g.bias, g.half, g.i8 = e.w(l.W), e.w(l.Bias), g.k.half(l.DType), nil
+	if l.DType == I8 {
+		g.i8 = &g.k.I8
+		e.weighBytes()
+	}
 	if g.half == nil {
 		return
 	}
@@ -131,8 +141,12 @@ func (e *Exec) runGemm(seqs int) {
 		return
 	}
 	g.seqs = seqs
-	width := g.k.NR / 16
-	g.tiles = (g.m + g.k.MR - 1) / g.k.MR
+	mr, nr := g.tile()
+	if g.i8 != nil {
+		e.quantise(seqs * g.m)
+	}
+	width := nr / 16
+	g.tiles = (g.m + mr - 1) / mr
 	g.groups = (ceil16(g.n)/16 + width - 1) / width
 	g.blocks, g.parts = 1, 1
 	if g.m > wholeRows {
@@ -153,6 +167,14 @@ func (e *Exec) runGemm(seqs int) {
 	e.do(seqs*g.blocks*g.parts, g)
 }
 
+// tile returns the rows and columns of a whole tile.
+func (g *gemmTask) tile() (mr, nr int) {
+	if g.i8 != nil {
+		return len(g.i8.Gemm) - 1, g.i8.NR
+	}
+	return g.k.MR, g.k.NR
+}
+
 // tileStart returns the first row of tile t of n tiles over m rows: tiles differ
 // by at most one row, so that there is no tail of a single row.
 func tileStart(m, n, t int) int { return t*(m/n) + min(t, m%n) }
@@ -166,7 +188,7 @@ func (g *gemmTask) run(chunk, worker int) {
 	r0, r1 := tileStart(g.m, g.tiles, t0), tileStart(g.m, g.tiles, t1)
 	rows := r1 - r0
 	a, c := at(g.a, (seq*g.m+r0)*g.lda), at(g.c, (seq*g.cstep+r0)*g.ldc)
-	width := g.k.NR
+	_, width := g.tile()
 	col0, col1 := g0*width, min(g1*width, g.n)
 
 	acc := 0
@@ -177,6 +199,12 @@ func (g *gemmTask) run(chunk, worker int) {
 		}
 	}
 	blocks := kBlocks(g.kk)
+	if g.i8 != nil {
+		blocks = 0
+		for p := g0; p < g1; p++ {
+			g.bytePanel(p, seq*g.m+r0, rows, c, acc, worker)
+		}
+	}
 	bias := g.bias
 	for kb := range blocks {
 		k0, k1 := part(g.kk, blocks, kb)

@@ -224,6 +224,47 @@ func (f *Reference) Compare(got [][]float32) (Result, error) {
 	return j.result(f.Output.Shape), nil
 }
 
+// Cosine judges the output of an engine by the angle between each of its rows, along the
+// last axis, and the expected one: the cosine must be at least least. The errors of the
+// result are one minus the cosine, got and want the lengths of the worst row.
+func (f *Reference) Cosine(got [][]float32, least float64) (Result, error) {
+	var j judge
+	if len(got) != f.Sequences() {
+		return Result{}, fmt.Errorf("output %q has %d sequences, want %d", f.Name, len(got), f.Sequences())
+	}
+	for seq, g := range got {
+		want := f.Sequence(seq)
+		if len(g) != len(want) {
+			return Result{}, fmt.Errorf("output %q: sequence %d has %d elements, want %d", f.Name, seq, len(g), len(want))
+		}
+		n := 1
+		if s := f.Output.Shape; len(s) > 1 {
+			n = s[len(s)-1]
+		}
+		for i := 0; i+n <= len(want); i += n {
+			dot, a, b := 0.0, 0.0, 0.0
+			for k, w := range want[i : i+n] {
+				x, y := float64(g[i+k]), float64(w)
+				dot, a, b = dot+float64(x*y), a+float64(x*x), b+float64(y*y)
+			}
+			e := 0.0
+			if a != b || dot != a {
+				e = max(0, 1-dot/math.Sqrt(a*b))
+			}
+			if e != e {
+				e = math.Inf(1)
+			}
+			r := &j.r
+			r.Compared++
+			r.MaxAbs = max(r.MaxAbs, e)
+			if r.Compared == 1 || e > r.Error {
+				j.at, r.Got, r.Want, r.Error, r.Bound = f.position(seq, i), float32(math.Sqrt(a)), float32(math.Sqrt(b)), e, 1-least
+			}
+		}
+	}
+	return j.result(f.Output.Shape), nil
+}
+
 // CompareAll judges an output in the shape of the case, padded rows included
 // but not looked at.
 func (f *Reference) CompareAll(got []float32) (Result, error) {

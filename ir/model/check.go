@@ -70,7 +70,7 @@ const (
 // precisions are the values of `precision`; the first builtPrecisions are built.
 var precisions = []string{"f32", "bf16", "f16", "int8", "int8full", "bf16dot"}
 
-const builtPrecisions = 3
+const builtPrecisions = 4
 
 // SetPrecision changes the precision to one that is built.
 func (d *Description) SetPrecision(p string) error {

@@ -1,0 +1,57 @@
+package asm
+
+import (
+	"encoding/binary"
+	"math"
+)
+
+// MaxByte is the largest weight of a product of bytes: pairs of products with an unsigned byte then fit 16 bits.
+const MaxByte = 63
+
+// byteTail is the bytes that follow a panel's values: 16 scales, and 16 starts of a sum.
+const byteTail = Panel * (4 + 4)
+
+// ByteScale returns the scale of a row of weights: values are integers of at most MaxByte times it. It is 0 for a row of zeros.
+func ByteScale(row []float32) float32 {
+	m := float32(0)
+	for _, v := range row {
+		m = max(m, v, -v)
+	}
+	return m / MaxByte
+}
+
+// ToByte is v over the scale, rounded to nearest, ties to even.
+func ToByte(v, scale float32) int8 {
+	if scale == 0 {
+		return 0
+	}
+	return int8(max(-MaxByte, min(MaxByte, math.RoundToEven(float64(v)/float64(scale)))))
+}
+
+// ByteSize is the size of the packed matrix in bytes, with its scales and starts.
+func (l Layout) ByteSize() int { return l.Panels() * (Panel*((l.K+3)/4*4) + byteTail) }
+
+// PackBytes packs a weight as bytes: panels [k/4][16][4], k rounded up to fours with zeros, each followed by the scales of
+// its columns (float32) and by -128 times their sums (int32), little-endian. Activations are stored with 128 added.
+func (l Layout) PackBytes(src ...[]float32) []byte {
+	out := make([]byte, 0, l.ByteSize())
+	values := Panel * ((l.K + 3) / 4 * 4)
+	for p := range l.Panels() {
+		panel := make([]byte, values+byteTail)
+		l.within(p*Panel, (p+1)*Panel, func(r Run) {
+			for i := range r.Len {
+				row, lane := src[r.Src][(r.Row+i)*l.K:][:l.K], r.Col+i-p*Panel
+				scale, sum := ByteScale(row), int32(0)
+				for k, v := range row {
+					q := ToByte(v, scale)
+					panel[k/4*64+lane*4+k%4] = byte(q)
+					sum += int32(q)
+				}
+				binary.LittleEndian.PutUint32(panel[values+4*lane:], math.Float32bits(scale))
+				binary.LittleEndian.PutUint32(panel[values+64+4*lane:], uint32(-128*sum))
+			}
+		})
+		out = append(out, panel...)
+	}
+	return out
+}
