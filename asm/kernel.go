@@ -170,6 +170,9 @@ var Levels = []Level{
 	{ISA: NEON, Base: Generic, Arch: "arm64", Vector: 4, Ops: []Op{OpGemm, OpGemmV, OpSoftmax, OpScaleRows, OpLayerNorm, OpGelu, OpPackK, OpAdd, OpPeakFMA}},
 }
 
+// BytesOnly reports whether the level adds nothing but products of bytes.
+func (l Level) BytesOnly() bool { return len(l.Ops) == 1 && l.Ops[0] == OpQGemm }
+
 // Level returns the level's row and whether there is one.
 func (i ISA) Level() (Level, bool) {
 	for _, l := range Levels {

@@ -195,6 +195,9 @@ func (c *checker) levels() ([]string, error) {
 	}
 	var levels []string
 	for _, l := range asm.Levels {
+		if l.BytesOnly() && c.opt.Precision != passes.Int8 {
+			continue
+		}
 		if slices.Contains(have, string(l.ISA)) {
 			levels = append(levels, string(l.ISA))
 		} else if c.opt.JSON {

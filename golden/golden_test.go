@@ -3,6 +3,7 @@ package golden_test
 import (
 	"bytes"
 	"encoding/json"
+	"io"
 	"maps"
 	"math"
 	"os"
@@ -142,11 +143,38 @@ func TestCasesIn16Bits(t *testing.T) {
 	}
 }
 
-// builtLevels are the levels of this CPU that the compiler makes kernels for.
+// Products of bytes are exact, so that levels differ only by what happens between them;
+// a row of a tiny random model keeps its direction to within a few degrees.
+func TestCasesInBytes(t *testing.T) {
+	sum, lines := runCheck(t, golden.Options{Precision: "int8"}, filepath.Join("testdata", "classification"))
+	if want := 4 * len(builtLevels()); sum.Passed+sum.Failed < want {
+		t.Errorf("%v, want %d judged at least", sum, want)
+	}
+	first := map[string]float64{}
+	for _, l := range lines {
+		if l.Engine == "" {
+			continue
+		}
+		if l.Bound < 4e-4 || l.Bound > 6e-4 || l.MaxAbs > 2e-3 {
+			t.Errorf("%v\nis too far off", l)
+		}
+		run := l.Weights + l.Run
+		if e, ok := first[run]; ok && math.Abs(e-l.MaxAbs) > 1e-4 {
+			t.Errorf("%v\nanother level has %g", l, e)
+		}
+		first[run] = l.MaxAbs
+	}
+	if _, err := golden.Check([]string{"testdata"}, golden.Options{Precision: "int8", Engine: "interp"}, io.Discard); err == nil {
+		t.Error("the interpreter was judged at int8")
+	}
+}
+
+// builtLevels are the levels of this CPU that the compiler makes kernels for, but for
+// those with kernels for bytes alone.
 func builtLevels() []string {
 	return slices.DeleteFunc(rt.Levels(), func(l string) bool {
-		_, built := asm.ISA(l).Level()
-		return !built
+		level, built := asm.ISA(l).Level()
+		return !built || level.BytesOnly()
 	})
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/pipe"
 	"github.com/multiway-go/multiway/codegen/rt/task"
 	"github.com/multiway-go/multiway/ir"
+	"github.com/multiway-go/multiway/passes"
 )
 
 // Check says how thoroughly a build judges what it built.
@@ -50,16 +51,33 @@ type Result struct {
 	Level  string  `json:"level"` // what was judged
 	MaxAbs float64 `json:"max_abs"`
 	Bound  float64 `json:"bound"`
+
+	// Of a line that is judged by the angle between rows: how many rows there are, the
+	// least cosine, the least that is accepted, and how many rows have their largest value
+	// in the same column.
+	Rows   int     `json:"rows,omitempty"`
+	Cosine float64 `json:"cosine,omitempty"`
+	Least  float64 `json:"least_cosine,omitempty"`
+	Top1   int     `json:"top1,omitempty"`
 }
 
 // OK reports whether the error is within the bound.
-func (r Result) OK() bool { return r.MaxAbs <= r.Bound }
+func (r Result) OK() bool {
+	if r.Rows > 0 {
+		return r.Cosine >= r.Least
+	}
+	return r.MaxAbs <= r.Bound
+}
 
 // String is the line that build prints.
 func (r Result) String() string {
 	verdict := "ok"
 	if !r.OK() {
 		verdict = "FAIL"
+	}
+	if r.Rows > 0 {
+		return fmt.Sprintf("%-28s %-14s %-8s against %-22s cosine %.6f, want %.4g at least, max abs error %.2e, top-1 %d of %d  %s",
+			r.Func, r.Output, r.Level, r.Judge, r.Cosine, r.Least, r.MaxAbs, r.Top1, r.Rows, verdict)
 	}
 	return fmt.Sprintf("%-28s %-14s %-8s against %-22s max abs error %.2e, bound %.2e  %s", r.Func, r.Output, r.Level, r.Judge, r.MaxAbs, r.Bound, verdict)
 }
@@ -82,7 +100,7 @@ func (m *Model) selfCheck(e *Engine, planned *ir.Program, how Check, opt Options
 	whole := how == Full || work <= quickFLOPs
 
 	s := m.Desc.Structure()
-	c := &checker{text: text, vocab: s.Vocab()}
+	c := &checker{text: text, vocab: s.Vocab(), bytes: m.Desc.Precision == passes.Int8}
 	best, err := c.outputs(e, planned, "")
 	if err != nil {
 		return nil, nil, err
@@ -95,27 +113,70 @@ func (m *Model) selfCheck(e *Engine, planned *ir.Program, how Check, opt Options
 	judge := generic
 	if whole {
 		opt.log("running the float64 interpreter (%.1f GFLOP)", float64(work)/1e9)
-		stored, err := m.Stored(described)
+		exact, err := m.judge(c, best, described, "interpreter")
 		if err != nil {
 			return nil, nil, err
 		}
-		if judge, err = c.interpret(stored); err != nil {
-			return nil, nil, err
+		if !c.bytes {
+			judge = exact
 		}
-		c.compare(best, judge, "interpreter")
 	} else if err := m.checkCut(c, opt); err != nil {
 		return nil, nil, err
 	}
-	var bad []string
+	var bad, inexact []string
 	for _, r := range c.results {
-		if !r.OK() {
+		switch {
+		case r.OK():
+		case r.Rows > 0 && strings.HasPrefix(r.Judge, exactModel):
+			inexact = append(inexact, r.String())
+		default:
 			bad = append(bad, r.String())
 		}
+	}
+	if bad == nil && inexact != nil {
+		return c.results, nil, fmt.Errorf("precision %s is too far from the model; nothing was written:\n%s\nuse another precision, or change `cosine` in the description", m.Desc.Precision, strings.Join(inexact, "\n"))
 	}
 	if bad != nil {
 		return c.results, nil, fmt.Errorf("the compiled package is wrong; nothing was written:\n%s\nplease report this with the model description", strings.Join(bad, "\n"))
 	}
-	return c.results, vectors(judge, text), nil
+	return c.results, vectors(judge, text, c.tolerance()), nil
+}
+
+// exactModel is what accuracy is measured against.
+const exactModel = "the model in float64"
+
+// leastBytes is the cosine below which a row of a program that multiplies bytes is
+// taken for an error, not for rounding.
+const leastBytes = 0.98
+
+// judge compares what was compiled with the float64 interpreter on the program with its
+// weights as they are stored, and, if they are not float32, on the program as described.
+// It returns what the first says.
+func (m *Model) judge(c *checker, got []result, described *ir.Program, name string) ([]result, error) {
+	stored, err := m.Stored(described)
+	if err != nil {
+		return nil, err
+	}
+	var want []result
+	if !c.bytes { // how they round rows depends on the input
+		if want, err = c.interpret(stored); err != nil {
+			return nil, err
+		}
+		c.compare(got, want, name)
+	}
+	if stored == described {
+		return want, nil
+	}
+	exact, err := c.interpret(described)
+	if err != nil {
+		return nil, err
+	}
+	least := m.Desc.Cosine
+	if c.bytes {
+		least = max(least, leastBytes)
+	}
+	c.angles(got, exact, exactModel+strings.TrimPrefix(name, "interpreter"), least)
+	return want, nil
 }
 
 // checkCut compiles the first layers of the model and judges them by the interpreter.
@@ -145,27 +206,21 @@ func (m *Model) checkCut(c *checker, opt Options) error {
 	if err != nil {
 		return err
 	}
-	stored, err := cut.Stored(described)
-	if err != nil {
-		return err
-	}
-	want, err := c.interpret(stored)
-	if err != nil {
-		return err
-	}
-	c.compare(got, want, fmt.Sprintf("interpreter, %d layers", d.Sizes.Layers))
-	return nil
+	_, err = cut.judge(c, got, described, fmt.Sprintf("interpreter, %d layers", d.Sizes.Layers))
+	return err
 }
 
 // result is one output of one function on the sample.
 type result struct {
 	fn, output, level string
+	cols              int // of a row
 	values            []float64
 }
 
 type checker struct {
-	text    int // ids of the sample's text
-	vocab   int // bound of its ids
+	text    int  // ids of the sample's text
+	vocab   int  // bound of its ids
+	bytes   bool // products of bytes: outputs are judged by angles
 	results []Result
 }
 
@@ -239,7 +294,7 @@ func (c *checker) interpret(p *ir.Program) ([]result, error) {
 			return nil, err
 		}
 		for _, v := range f.Results {
-			all = append(all, result{f.Name, v.Name, "interpreter", out[v.Name].F})
+			all = append(all, result{f.Name, v.Name, "interpreter", v.Type.Cols(), out[v.Name].F})
 		}
 	}
 	return all, nil
@@ -261,13 +316,61 @@ func (c *checker) caption(p *ir.Program, step *ir.Func) (pixels []float32, words
 
 // steps is the output of all steps of a caption.
 func steps(f *ir.Func, level string, logits [][]float32) result {
-	r := result{fn: f.Name, output: f.Results[0].Name, level: level}
+	r := result{fn: f.Name, output: f.Results[0].Name, level: level, cols: f.Results[0].Type.Cols()}
 	for _, row := range logits {
 		for _, x := range row {
 			r.values = append(r.values, float64(x))
 		}
 	}
 	return r
+}
+
+// tolerance is the largest difference to expect as a share of the largest value.
+func (c *checker) tolerance() float64 {
+	if c.bytes {
+		return bytesTolerance
+	}
+	return Tolerance
+}
+
+// bytesTolerance allows for rows whose values round to other bytes, since a value before
+// differs in its last bit.
+const bytesTolerance = 0.1
+
+// angles adds a line for each output, judged by the cosines of its rows.
+func (c *checker) angles(got, want []result, judge string, least float64) {
+	for i, g := range got {
+		w := want[i]
+		r := Result{Func: g.fn, Output: g.output, Judge: judge, Level: g.level, Cosine: 1, Least: least}
+		n := max(1, min(w.cols, len(w.values)))
+		for j := 0; j+n <= len(w.values); j += n {
+			x, y := g.values[j:j+n], w.values[j:j+n]
+			dot, a, b := 0.0, 0.0, 0.0
+			top, at := 0, 0
+			for k := range x {
+				dot, a, b = dot+float64(x[k]*y[k]), a+float64(x[k]*x[k]), b+float64(y[k]*y[k])
+				if x[k] > x[top] {
+					top = k
+				}
+				if y[k] > y[at] {
+					at = k
+				}
+				if d := math.Abs(x[k] - y[k]); d > r.MaxAbs || d != d {
+					r.MaxAbs = d
+				}
+			}
+			r.Rows++
+			if top == at {
+				r.Top1++
+			}
+			if cos := dot / math.Sqrt(a*b); a > 0 || b > 0 {
+				if r.Cosine = min(r.Cosine, cos); cos != cos {
+					r.Cosine = -1
+				}
+			}
+		}
+		c.results = append(c.results, r)
+	}
 }
 
 // compare adds a line for each output.
@@ -282,7 +385,7 @@ func (c *checker) compare(got, want []result, judge string) {
 				r.MaxAbs = d
 			}
 		}
-		r.Bound = Floor + Tolerance*peak
+		r.Bound = Floor + c.tolerance()*peak
 		c.results = append(c.results, r)
 	}
 }
@@ -302,7 +405,7 @@ func (c *checker) sample(f *ir.Func) rt.Seq {
 
 // vectors are the sample's outputs as the package carries them, the same on every CPU but
 // for a value that the interpreter's last bit rounds the other way.
-func vectors(rs []result, text int) []task.Vector {
+func vectors(rs []result, text int, tolerance float64) []task.Vector {
 	var vs []task.Vector
 	for _, r := range rs {
 		v := task.Vector{Func: r.fn, Output: r.output, Text: text, Step: max(1, (len(r.values)+task.VectorValues-1)/task.VectorValues)}
@@ -313,7 +416,7 @@ func vectors(rs []result, text int) []task.Vector {
 				v.Values = append(v.Values, float32(x))
 			}
 		}
-		v.Bound = Floor + float64(Tolerance*peak)
+		v.Bound = Floor + float64(tolerance*peak)
 		vs = append(vs, v)
 	}
 	return vs

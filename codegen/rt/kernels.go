@@ -183,6 +183,9 @@ func resolve(tables []*Kernels) (*Kernels, []KernelInfo, error) {
 			if from.NR == 16 {
 				out.I8.Gemm16 = from.Gemm
 			}
+			if len(from.Gemm16) > 1 {
+				out.I8.Gemm16 = from.Gemm16
+			}
 			name["qgemm_i8"] = fmt.Sprintf("qgemm_i8_%dx%d_%s", len(from.Gemm)-1, from.NR, t.Level)
 		}
 		if t.I8.Quant != nil {

@@ -34,7 +34,8 @@ type Description struct {
 	Entries    []string // entries to compile; by default those that the tasks have
 	Limits     Limits
 	Preprocess Preprocess
-	Precision  string // f32, or how weights are stored: bf16, f16
+	Precision  string  // f32, or how weights are stored: bf16, f16, or int8, which multiplies bytes
+	Cosine     float64 // least cosine of a row of an output to the float64 model that a build at another precision than f32 accepts; 0 = any
 }
 
 // Sizes are the numbers of a family's model. The long form has Dim, Heads, FFN and Eps
@@ -209,6 +210,15 @@ func (c *decoder) description(root *node) *Description {
 			})
 		}},
 		{"precision", word(&d.Precision)},
+		{"cosine", func(n *node, path string) {
+			v := c.numbers(n, path)
+			if c.err == nil && (len(v) != 1 || !(v[0] > 0 && v[0] <= 1)) {
+				c.fail(n, "%s: got %v, want one number above 0 and up to 1, such as 0.9995", path, v)
+			}
+			if c.err == nil {
+				d.Cosine = v[0]
+			}
+		}},
 	})
 	return d
 }

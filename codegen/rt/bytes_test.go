@@ -1,0 +1,115 @@
+package rt
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"testing"
+	"unsafe"
+)
+
+// i8s gives a table kernels for bytes, with tiles of up to mr rows and nr columns, as
+// their types' comments say and no faster.
+func i8s(k *Kernels, mr, nr int) {
+	gemms := func(nr int) []QGemm {
+		g := make([]QGemm, mr+1)
+		for m := 1; m <= mr; m++ {
+			g[m] = func(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int) {
+				for r := range m {
+					for j := range nr {
+						panel := unsafe.Slice((*int8)(unsafe.Add(unsafe.Pointer(b), j/16*bstride)), 64*k+panelTail)
+						sum := *(*int32)(unsafe.Pointer(&panel[64*k+64+j%16*4]))
+						for i := range 4 * k {
+							sum += int32(*(*uint8)(unsafe.Add(unsafe.Pointer(a), r*lda+i))) * int32(panel[i/4*64+j%16*4+i%4])
+						}
+						*(*int32)(unsafe.Add(unsafe.Pointer(c), 4*(r*ldc+j))) = sum
+					}
+				}
+			}
+		}
+		return g
+	}
+	k.I8 = Int8{NR: nr, Gemm: gemms(nr), Gemm16: gemms(16),
+		Quant: func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32) {
+			for r := range rows {
+				m := 0.0
+				for i := range n {
+					m = max(m, math.Abs(float64(*at(src, r*lds+i))))
+				}
+				*at(scale, r) = float32(m / 127)
+				for i := range (n + 31) / 32 * 32 {
+					q := 128
+					if i < n {
+						q += int(math.RoundToEven(float64(*at(src, r*lds+i)) / m * 127))
+					}
+					*(*uint8)(unsafe.Add(unsafe.Pointer(dst), r*ldd+i)) = uint8(q)
+				}
+			}
+		},
+		Dequant: func(rows int, c *float32, ldc int, sums *int32, lds int, row *float32, column *float32, bias *float32, acc int) {
+			for r := range rows {
+				for j := range 16 {
+					y := float32(*(*int32)(unsafe.Add(unsafe.Pointer(sums), 4*(r*lds+j)))) * *at(row, r) * *at(column, j)
+					if bias != nil {
+						y += *at(bias, j)
+					}
+					if acc != 0 {
+						y += *at(c, r*ldc+j)
+					}
+					*at(c, r*ldc+j) = y
+				}
+			}
+		}}
+}
+
+// A product of bytes is that of the rounded rows with the integers times their scales.
+func TestByteLinear(t *testing.T) {
+	everywhere(t, func(t *testing.T, k *Kernels, threads int) {
+		i8s(k, 3, max(16, k.NR-16))
+		for _, s := range []struct{ m, k, n int }{{1, 1, 1}, {2, 7, 33}, {3, 8, 100}, {25, 64, 160}, {405, 6, 20}, {2, 2000, 40}, {0, 4, 4}} {
+			w := newWorld(t, k, threads)
+			groups, panels := (s.k+3)/4, ceil16(s.n)/16
+			stride := 64*groups + panelTail
+			data := make([]byte, panels*stride)
+			m, b := mat64(s.k, s.n), make([]float64, s.n)
+			for j := range s.n {
+				panel, scale, sum := data[j/16*stride:], float32(1+w.rng.Float64())/64, 0
+				for i := range s.k {
+					q := w.rng.IntN(127) - 63
+					sum += q
+					panel[i/4*64+j%16*4+i%4] = byte(q)
+					m[i][j] = float64(q) * float64(scale)
+				}
+				binary.NativeEndian.PutUint32(panel[64*groups+j%16*4:], math.Float32bits(scale))
+				binary.NativeEndian.PutUint32(panel[64*groups+64+j%16*4:], uint32(-128*sum))
+			}
+			words := make([]float32, len(data)/4)
+			copy(unsafe.Slice((*byte)(unsafe.Pointer(&words[0])), len(data)), data)
+			bias := w.vals(s.n)
+			for j, v := range bias {
+				b[j] = float64(v)
+			}
+			l := Linear{W: w.put(words), Bias: w.put(bias), K: s.k, N: s.n, DType: I8}
+			src, dst, res := w.mat(s.m, s.k, true), w.mat(s.m, s.n, false), w.mat(s.m, s.n, true)
+			rounded := f64(src)
+			for _, row := range rounded {
+				top := 0.0
+				for _, v := range row {
+					top = max(top, math.Abs(v))
+				}
+				for i, v := range row {
+					row[i] = math.RoundToEven(v/top*127) * top / 127
+				}
+			}
+			if s.m == 0 {
+				w.Linear(dst, src, &l)
+				continue
+			}
+			want := mul64(rounded, m, b)
+			w.Linear(dst, src, &l)
+			near(t, fmt.Sprint("linear ", s), dst, want)
+			w.AttnOut(dst, src, res, Mat{}, nil, &l)
+			near(t, fmt.Sprint("with residual ", s), dst, add64(f64(res), want))
+		}
+	})
+}
