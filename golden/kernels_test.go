@@ -3,6 +3,7 @@ package golden_test
 import (
 	"encoding/binary"
 	"fmt"
+	"hash/fnv"
 	"math"
 	"math/rand/v2"
 	"runtime"
@@ -813,6 +814,62 @@ func TestSameBits(t *testing.T) {
 					t.Fatalf("%s: [%d][%d] = %v, but %s has %v", got.name, i/n, i%n, out[i], want.name, want.c[i])
 				}
 			}
+		}
+	}
+}
+
+// sums identifies what the kernels of each family compute of the same numbers, whatever the CPU. Twins have no fused
+// multiply-add and compute in float64: theirs are other bits.
+var sums = map[string]uint64{
+	"gemm_f32":      0x49a0d0a84c20e288,
+	"gemmv_f32":     0x241e272a2f7ddc51,
+	"softmax_f32":   0x2130d219c366f945,
+	"scalerows_f32": 0x55a725226c7561b7,
+	"layernorm_f32": 0x3724c46d59e4497,
+	"gelu_f32":      0x82589cc427d97f73,
+	"packk_f32":     0x58d60a57a69eb9ab,
+	"add_f32":       0x57a5a83c48a7143c,
+}
+
+// TestSameBitsEverywhere checks that a family's kernels in assembly give the same bits on every CPU.
+func TestSameBitsEverywhere(t *testing.T) {
+	const rows, n, ld = 6, 197, 208
+	for _, k := range asm.Catalogue {
+		want, ok := sums[k.Family()]
+		compiled, why := usable(k)
+		if why != "" || k.ISA == asm.Generic || k.Op.Row().Tiled && k.MR != rows || k.NR > asm.Panel {
+			continue
+		}
+		rng := rand.New(rand.NewPCG(7, 8))
+		in, out := make([]float32, 32*ld), make([]float32, 32*ld)
+		for i := range in {
+			in[i] = rng.Float32()*8 - 4
+		}
+		copy(out, in[16*ld:])
+		switch f := compiled.Func.(type) {
+		case gemmFunc:
+			f(n, &in[0], ld, &in[8*ld], 0, &out[0], ld, &in[31*ld], 1, nil, 0)
+		case gemmVFunc:
+			f(20, &in[0], ld, &in[8*ld], ld, &out[0], ld, 1)
+		case softmaxFunc:
+			f(rows, &out[0], ld, n, &out[16*ld])
+		case scaleRowsFunc:
+			f(rows, &out[0], ld, &in[0], ld, n, &in[8*ld])
+		case layerNormFunc:
+			f(rows, &out[0], ld, &in[0], ld, n, &in[8*ld], &in[9*ld], 1e-5)
+		case geluFunc: // add too
+			f(rows, &out[0], ld, &in[0], ld, n)
+		case packKFunc:
+			f(rows, &out[0], &in[0], ld, 64)
+		default:
+			continue
+		}
+		h := fnv.New64a()
+		for _, v := range out {
+			h.Write(binary.LittleEndian.AppendUint32(nil, math.Float32bits(v)))
+		}
+		if got := h.Sum64(); !ok || got != want {
+			t.Errorf("%s: sum %#x, want %#x", k.Name(), got, want)
 		}
 	}
 }
