@@ -32,7 +32,12 @@ A minimal description:
   preset: beit3-base-patch16-384-coco-retrieval
   checkpoint: beit3_base_patch16_384_coco_retrieval.pth
   tokenizer: beit3.spm
-  tasks: [retrieval]`,
+  tasks: [retrieval]
+
+precision, in the description or as a flag, is how weights are stored: bf16 and f16
+halve them and compute in float32; int8 multiplies bytes. At another precision than f32
+the build says how far outputs are from the model's in float64, and fails below the
+cosine that the description asks for ("cosine: 0.9995").`,
 		Example: `  multiway build -o mymodel model.yaml
   multiway build --binary bin/mymodel model.yaml
   //go:generate go tool multiway build -o . model.yaml`,

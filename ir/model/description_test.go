@@ -179,6 +179,7 @@ var badDescriptions = []struct {
 	{"mean of two", "precision: f32", "preprocess: {mean: [0.5, 0.5]}", "m.yaml:12:14: preprocess.mean has 2 numbers, want 1 or 3, one a channel"},
 	{"zero std", "precision: f32", "preprocess: {std: 0}", "m.yaml:12:14: preprocess.std holds 0, want 1e-06 to 1000"},
 	{"mean of words", "precision: f32", "preprocess: {mean: [0.5, a, 0.5]}", "m.yaml:12:26: preprocess.mean: got \"a\", want a number, or a list with one number a channel"},
+	{"cosine", "precision: f32", "precision: f32\ncosine: 2", "m.yaml:13:9: cosine: got [2], want one number above 0 and up to 1, such as 0.9995"},
 	{"precision not built", "precision: f32", "precision: bf16dot", "m.yaml:12:1: precision bf16dot is not built yet; use f32, bf16, f16, int8"},
 	{"unknown precision", "precision: f32", "precision: fp32", "m.yaml:12:1: precision: unknown precision \"fp32\"; did you mean f32?"},
 	{"seed and checkpoint", "precision: f32", "seed: 7", "m.yaml:12:1: seed and checkpoint are both given; the weights come from one of them: remove the other"},
