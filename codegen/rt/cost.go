@@ -33,6 +33,7 @@ type Work struct {
 	M, N, K int    // gemm: rows, columns, depth. attention: queries, keys, floats of a head. rows: rows, columns
 	Heads   int    // attention: heads of all sequences
 	Gelu    bool   // gemm: the result goes through gelu
+	Weights DType  // gemm: the elements of the weights
 	FLOPs   int64
 	Time    time.Duration
 	Before  time.Duration // between the work before this one, also of an earlier call, and this; 0 for the first
@@ -65,6 +66,19 @@ func (e *Exec) do(chunks int, t task) {
 	e.traced(chunks, t)
 }
 
+// weights returns the type of the elements of w.
+func (g *gemmTask) weights() DType {
+	switch {
+	case g.i8 != nil:
+		return I8
+	case g.half == nil:
+		return F32
+	case g.half == g.k.half(F16):
+		return F16
+	}
+	return BF16
+}
+
 func (e *Exec) traced(chunks int, t task) {
 	w := &e.trace.work
 	*w = Work{}
@@ -78,6 +92,7 @@ func (e *Exec) traced(chunks int, t task) {
 	case *gemmTask:
 		w.Kind, w.M, w.N, w.K, w.Gelu = "gemm", t.m*t.seqs, t.n, t.kk, t.gelu
 		w.FLOPs = 2 * int64(w.M) * int64(w.N) * int64(w.K)
+		w.Weights = t.weights()
 	case *attnTask:
 		w.Kind, w.K, w.Heads = "attention", t.d, e.B*t.heads
 		for seq := range e.B {

@@ -306,9 +306,13 @@ func (b *bencher) point(m *rt.Model, pt point, threads int) error {
 		return err
 	}
 	b.m.sample([]int{threads})
+	prec, err := precision(s, call)
+	if err != nil {
+		return err
+	}
 	r := Result{
 		Entry: pt.f.Name, Tokens: (sum + len(batch)/2) / len(batch), Batch: len(batch),
-		Threads: threads, Level: m.Info().Level, Precision: "f32",
+		Threads: threads, Level: m.Info().Level, Precision: prec,
 	}
 	r.flops, r.bytes = pt.f.Cost.Of(pt.texts)
 	ms, err := b.times(call)

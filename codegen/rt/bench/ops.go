@@ -48,6 +48,7 @@ func trace(s *rt.Session, calls int, call func() error) ([]*traced, float64, err
 		step, name     string
 		m, n, k, heads int
 		gelu           bool
+		weights        rt.DType
 	}
 	names := map[[32]uintptr][2]string{}
 	sums := map[key]*traced{}
@@ -60,7 +61,7 @@ func trace(s *rt.Session, calls int, call func() error) ([]*traced, float64, err
 			name[0], name[1] = where(w)
 			names[pcs] = name
 		}
-		k := key{name[0], name[1], w.M, w.N, w.K, w.Heads, w.Gelu}
+		k := key{name[0], name[1], w.M, w.N, w.K, w.Heads, w.Gelu, w.Weights}
 		t := sums[k]
 		if t == nil {
 			t = &traced{step: name[0], name: name[1], work: *w}
@@ -81,6 +82,28 @@ func trace(s *rt.Session, calls int, call func() error) ([]*traced, float64, err
 		return cmp.Or(cmp.Compare(b.seconds, a.seconds), cmp.Compare(a.label(), b.label()), cmp.Compare(a.step, b.step))
 	})
 	return list, between, nil
+}
+
+// precisions names what a function computes with by the weights of most of its work.
+var precisions = map[rt.DType]string{rt.F32: "f32", rt.F16: "f16", rt.BF16: "bf16", rt.I8: "int8"}
+
+// precision finds it by a call.
+func precision(s *rt.Session, call func() error) (string, error) {
+	work := map[rt.DType]int64{}
+	s.Trace(func(w *rt.Work) {
+		if w.Kind == "gemm" {
+			work[w.Weights] += w.FLOPs
+		}
+	})
+	defer s.Trace(nil)
+	best := rt.F32
+	err := call()
+	for d, n := range work {
+		if n > work[best] {
+			best = d
+		}
+	}
+	return precisions[best], err
 }
 
 // where says which step a piece of work is part of, and what it is: the methods of
@@ -107,10 +130,15 @@ func where(w *rt.Work) (step, name string) {
 func (t *traced) label() string {
 	w := &t.work
 	switch {
-	case w.Kind == "gemm" && w.Gelu:
-		return fmt.Sprintf("gemm+gelu %dx%dx%d", w.M, w.K, w.N)
 	case w.Kind == "gemm":
-		return fmt.Sprintf("gemm %dx%dx%d", w.M, w.K, w.N)
+		gelu, kind := "", ""
+		if w.Gelu {
+			gelu = "+gelu"
+		}
+		if w.Weights != rt.F32 {
+			kind = " " + w.Weights.String()
+		}
+		return fmt.Sprintf("gemm%s %dx%dx%d%s", gelu, w.M, w.K, w.N, kind)
 	case w.Kind == "attention":
 		return fmt.Sprintf("attention %d heads %dx%dx%d", w.Heads, w.M, w.N, w.K)
 	}
