@@ -29,6 +29,9 @@ const (
 // Checks lists the checks by name, for help texts.
 var Checks = []Check{Quick, Full, Off}
 
+// Int8 is the precision whose outputs are judged by their cosine.
+const Int8 = passes.Int8
+
 // Tolerance is how far a compiled output may be from its judge, as a share of the
 // output's largest value, and Floor what is allowed besides. The float32 arithmetic
 // of the released models is off by some 5e-6 of the largest value.
@@ -100,7 +103,7 @@ func (m *Model) selfCheck(e *Engine, planned *ir.Program, how Check, opt Options
 	whole := how == Full || work <= quickFLOPs
 
 	s := m.Desc.Structure()
-	c := &checker{text: text, vocab: s.Vocab(), bytes: m.Desc.Precision == passes.Int8}
+	c := &checker{text: text, vocab: s.Vocab(), bytes: m.Desc.Precision == Int8}
 	best, err := c.outputs(e, planned, "")
 	if err != nil {
 		return nil, nil, err
