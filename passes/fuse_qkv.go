@@ -1,6 +1,7 @@
 package passes
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"unicode"
@@ -184,11 +185,17 @@ func propose(e *editor, count map[*ir.Value]int, heads int, parts string, operan
 			attrs = append(attrs, ir.WordAttr("parts", parts))
 		}
 		x, eps := unnorm(first.Args[0], "eps")
-		if g.propose(e.p, count, bundle, append(eps, attrs...), x) || g.propose(e.p, count, bundle, attrs, first.Args[0]) {
-			groups = append(groups, g)
-			continue
+		all := append(eps, attrs...)
+		if !g.propose(e.p, count, bundle, all, x) && !g.propose(e.p, count, bundle, attrs, first.Args[0]) {
+			// A norm that others read too, and that has weights which fold left in it, is
+			// computed once more: without it the op would leave those weights out.
+			again := maps.Clone(count)
+			again[first.Args[0]] = len(g.linears)
+			if !g.propose(e.p, again, bundle, all, x) {
+				return nil
+			}
 		}
-		return nil
+		groups = append(groups, g)
 	}
 	return groups
 }

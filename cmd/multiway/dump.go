@@ -40,7 +40,7 @@ The passes, in order: ` + strings.Join(names, ", ") + `.`,
   multiway dump --preset beit3-base-patch16-224-retrieval --cost --text 16`,
 		Args: arguments(0, 1, "a description or a program's text"),
 		RunE: func(_ *cobra.Command, args []string) error {
-			p, rows, err := program(preset, entries, args)
+			p, o, err := program(preset, entries, args)
 			if err != nil {
 				return err
 			}
@@ -52,7 +52,7 @@ The passes, in order: ` + strings.Join(names, ", ") + `.`,
 			if cost && after == "" {
 				after = passes.All[len(passes.All)-1].Name
 			}
-			o := passes.Options{Rows: rows, Upto: after}
+			o.Upto = after
 			if changes {
 				before := ir.Print(p)
 				last := "described"
@@ -91,44 +91,47 @@ The passes, in order: ` + strings.Join(names, ", ") + `.`,
 	return c
 }
 
-// program is what the flags and arguments name, and its limit of packed rows.
-func program(preset string, entries, args []string) (*ir.Program, int, error) {
+// program is what the flags and arguments name, and what the passes need to know of it.
+func program(preset string, entries, args []string) (*ir.Program, passes.Options, error) {
+	var none passes.Options
+	lower := func(d *model.Description) (*ir.Program, passes.Options, error) {
+		p, err := model.Lower(d, model.Options{Entries: entries})
+		return p, passes.Options{Rows: d.Limits.Rows, Precision: d.Precision}, err
+	}
 	switch {
 	case preset != "" && len(args) > 0:
-		return nil, 0, fmt.Errorf("give --preset or a file, not both")
+		return nil, none, fmt.Errorf("give --preset or a file, not both")
 	case preset == "" && len(args) == 0:
-		return nil, 0, fmt.Errorf("nothing to dump: give --preset NAME, a description, or a program's text (.ir)")
+		return nil, none, fmt.Errorf("nothing to dump: give --preset NAME, a description, or a program's text (.ir)")
 	case preset != "":
 		d, err := model.Preset(preset)
 		if err != nil {
-			return nil, 0, err
+			return nil, none, err
 		}
-		p, err := model.Lower(d, model.Options{Entries: entries})
-		return p, d.Limits.Rows, err
+		return lower(d)
 	case filepath.Ext(args[0]) == ".ir":
 		if entries != nil {
-			return nil, 0, fmt.Errorf("--entry goes with a preset or a description; %s is a program already", args[0])
+			return nil, none, fmt.Errorf("--entry goes with a preset or a description; %s is a program already", args[0])
 		}
 		st, err := os.Stat(args[0])
 		if err != nil {
-			return nil, 0, err
+			return nil, none, err
 		}
 		if st.Size() > maxProgram {
-			return nil, 0, fmt.Errorf("%s: %d bytes; a program's text has at most %d", args[0], st.Size(), maxProgram)
+			return nil, none, fmt.Errorf("%s: %d bytes; a program's text has at most %d", args[0], st.Size(), maxProgram)
 		}
 		b, err := os.ReadFile(args[0])
 		if err != nil {
-			return nil, 0, err
+			return nil, none, err
 		}
 		p, err := ir.Parse(args[0], b)
-		return p, 0, err
+		return p, none, err
 	}
 	d, err := model.Load(args[0])
 	if err != nil {
-		return nil, 0, err
+		return nil, none, err
 	}
-	p, err := model.Lower(d, model.Options{Entries: entries})
-	return p, d.Limits.Rows, err
+	return lower(d)
 }
 
 // printCost prints a table a function: what each step costs, and where it stands.

@@ -79,8 +79,12 @@ func (r Result) String() string {
 		verdict = "FAIL"
 	}
 	if r.Rows > 0 {
-		return fmt.Sprintf("%-28s %-14s %-8s against %-22s cosine %.6f, want %.4g at least, max abs error %.2e, top-1 %d of %d  %s",
-			r.Func, r.Output, r.Level, r.Judge, r.Cosine, r.Least, r.MaxAbs, r.Top1, r.Rows, verdict)
+		least := ""
+		if r.Least > 0 {
+			least = fmt.Sprintf(", want %.4g at least", r.Least)
+		}
+		return fmt.Sprintf("%-28s %-14s %-8s against %-22s cosine %.6f%s, max abs error %.2e, top-1 %d of %d  %s",
+			r.Func, r.Output, r.Level, r.Judge, r.Cosine, least, r.MaxAbs, r.Top1, r.Rows, verdict)
 	}
 	return fmt.Sprintf("%-28s %-14s %-8s against %-22s max abs error %.2e, bound %.2e  %s", r.Func, r.Output, r.Level, r.Judge, r.MaxAbs, r.Bound, verdict)
 }

@@ -22,7 +22,6 @@ func stateValue(id, j int) float32 { return float32(math.Sin(float64(id*31 + j*7
 var (
 	stateAttention = Attention{Heads: 2, D: stateD, DP: stateDP, Mask: &Mask{Prefix: Section{C: tinyFixed, T: true}, At: Section{C: tinyFixed, T: true}}}
 	stateTwo       = []Section{{C: 2}}
-	stateFixed     = []Section{{C: tinyFixed}}
 )
 
 func stateBegin(e *Exec) {
