@@ -6,121 +6,105 @@ import "github.com/multiway-go/multiway/codegen/rt"
 
 // runCaptionImage runs function caption_image over the packed rows of e's batch, one step a line.
 func runCaptionImage(e *rt.Exec) {
-	// vision = embed_patches image, @vision.embed {patch=8 kernel=gemm_f32 ld=128 tmp=0} : f32[65,128] at 2192320
+	// vision = embed_patches image, @vision.embed {patch=8 kernel=wgemm_f16 ld=128 tmp=0} : f32[65,128] at 2192320
 	vision := e.Mat(548080, 128, e.Rows(65, false), 128)
 	e.EmbedPatches(vision, e.Mat(0, 192, e.Rows(64, false), 192), &visionEmbedPatches)
 
-	// n0    = layernorm vision {eps=1e-05 kernel=layernorm_f32 ld=128} : f32[65,128] at 3224000
-	n0 := e.Mat(806000, 128, e.Rows(65, false), 128)
-	e.LayerNorm(n0, vision, &bare128Norm)
-
-	// i0    = qkv n0, @l0.attn.vision~f {heads=4 parts=kv kernel=gemm_f32 ld=272 tmp=4255680} : f32[65,256] at 0
+	// i0    = qkv vision, @l0.attn.vision {eps=1e-05 heads=4 parts=kv kernel=wgemm_f16 ld=272 tmp=3224000} : f32[65,256] at 0
 	i0 := e.Mat(0, 272, e.Rows(65, false), 256)
-	e.QKV(i0, n0, e.Mat(1063920, 128, e.Rows(65, false), 128), nil, &l0AttnVisionFKvLinear)
+	e.QKV(i0, vision, e.Mat(806000, 128, e.Rows(65, false), 128), &l0AttnVisionLnNorm, &l0AttnVisionKvLinear)
 
 	// kv0   = store i0 {slot=0 rows=65 kernel=go} : f32[65,256]
 	e.StoreFixed(i0, 0)
 
-	// i02   = qkv n0, @l0.attn.vision~f {heads=4 parts=q kernel=gemm_f32 ld=128 tmp=5287360} : f32[65,128] at 4255680
-	i02 := e.Mat(1063920, 128, e.Rows(65, false), 128)
-	e.QKV(i02, n0, e.Mat(1321840, 128, e.Rows(65, false), 128), nil, &l0AttnVisionFQLinear)
+	// i02   = qkv vision, @l0.attn.vision {eps=1e-05 heads=4 parts=q kernel=wgemm_f16 ld=128 tmp=4255680} : f32[65,128] at 3224000
+	i02 := e.Mat(806000, 128, e.Rows(65, false), 128)
+	e.QKV(i02, vision, e.Mat(1063920, 128, e.Rows(65, false), 128), &l0AttnVisionLnNorm, &l0AttnVisionQLinear)
 
-	// c0    = crossattention i02, i0 {heads=4 scale=1 base=2 kernel=gemm_f32 ld=128} : f32[65,128] at 3224000
-	c0 := e.Mat(806000, 128, e.Rows(65, false), 128)
+	// c0    = crossattention i02, i0 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[65,128] at 4255680
+	c0 := e.Mat(1063920, 128, e.Rows(65, false), 128)
 	e.QueryAttention(c0, i02, i0, &selfattentionAttention, rows65, rows65)
 
-	// a0    = attnout c0, vision, @l0.attn.vision~f {eps=1e-05 kernel=gemm_f32 ld=128 tmp=0} : f32[65,128] at 2192320
+	// a0    = attnout c0, vision, @l0.attn.vision {eps=1e-05 kernel=wgemm_f16 ld=128 tmp=3224000} : f32[65,128] at 2192320
 	a0 := e.Mat(548080, 128, e.Rows(65, false), 128)
-	e.AttnOut(a0, c0, vision, e.Mat(0, 128, e.Rows(65, false), 128), &bare128Norm, &l0AttnVisionFOutLinear)
+	e.AttnOut(a0, c0, vision, e.Mat(806000, 128, e.Rows(65, false), 128), &l0AttnVisionSubNorm, &l0AttnVisionOutLinear)
 
-	// y0    = ffn a0, @l0.ffn.vision~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=128 tmp=844800 hidden=0 block=400} : f32[65,128] at 2192320
+	// y0    = ffn a0, @l0.ffn.vision {eps=1e-05 sub=1e-05 kernel=wgemm_f16 ld=128 tmp=844800 hidden=0 block=400} : f32[65,128] at 2192320
 	y0 := e.Mat(548080, 128, e.Rows(65, false), 128)
-	e.FFN(y0, a0, e.Mat(211200, 128, min(e.Rows(65, false), 400), 128), e.Mat(0, 528, min(e.Rows(65, false), 400), 512), &l0FfnVisionFFfn)
+	e.FFN(y0, a0, e.Mat(211200, 128, min(e.Rows(65, false), 400), 128), e.Mat(0, 528, min(e.Rows(65, false), 400), 512), &l0FfnVisionFfn)
 
-	// n1    = layernorm y0 {eps=1e-05 kernel=layernorm_f32 ld=128} : f32[65,128] at 3224000
-	n1 := e.Mat(806000, 128, e.Rows(65, false), 128)
-	e.LayerNorm(n1, y0, &bare128Norm)
-
-	// i1    = qkv n1, @l1.attn.vision~f {heads=4 parts=kv kernel=gemm_f32 ld=272 tmp=4255680} : f32[65,256] at 0
+	// i1    = qkv y0, @l1.attn.vision {eps=1e-05 heads=4 parts=kv kernel=wgemm_f16 ld=272 tmp=3224000} : f32[65,256] at 0
 	i1 := e.Mat(0, 272, e.Rows(65, false), 256)
-	e.QKV(i1, n1, e.Mat(1063920, 128, e.Rows(65, false), 128), nil, &l1AttnVisionFKvLinear)
+	e.QKV(i1, y0, e.Mat(806000, 128, e.Rows(65, false), 128), &l1AttnVisionLnNorm, &l1AttnVisionKvLinear)
 
 	// kv1   = store i1 {slot=1 rows=65 kernel=go} : f32[65,256]
 	e.StoreFixed(i1, 1)
 
-	// i12   = qkv n1, @l1.attn.vision~f {heads=4 parts=q kernel=gemm_f32 ld=128 tmp=5287360} : f32[65,128] at 4255680
-	i12 := e.Mat(1063920, 128, e.Rows(65, false), 128)
-	e.QKV(i12, n1, e.Mat(1321840, 128, e.Rows(65, false), 128), nil, &l1AttnVisionFQLinear)
+	// i12   = qkv y0, @l1.attn.vision {eps=1e-05 heads=4 parts=q kernel=wgemm_f16 ld=128 tmp=4255680} : f32[65,128] at 3224000
+	i12 := e.Mat(806000, 128, e.Rows(65, false), 128)
+	e.QKV(i12, y0, e.Mat(1063920, 128, e.Rows(65, false), 128), &l1AttnVisionLnNorm, &l1AttnVisionQLinear)
 
-	// c1    = crossattention i12, i1 {heads=4 scale=1 base=2 kernel=gemm_f32 ld=128} : f32[65,128] at 3224000
-	c1 := e.Mat(806000, 128, e.Rows(65, false), 128)
+	// c1    = crossattention i12, i1 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[65,128] at 4255680
+	c1 := e.Mat(1063920, 128, e.Rows(65, false), 128)
 	e.QueryAttention(c1, i12, i1, &selfattentionAttention, rows65, rows65)
 
-	// a1    = attnout c1, y0, @l1.attn.vision~f {eps=1e-05 kernel=gemm_f32 ld=128 tmp=0} : f32[65,128] at 2192320
+	// a1    = attnout c1, y0, @l1.attn.vision {eps=1e-05 kernel=wgemm_f16 ld=128 tmp=3224000} : f32[65,128] at 2192320
 	a1 := e.Mat(548080, 128, e.Rows(65, false), 128)
-	e.AttnOut(a1, c1, y0, e.Mat(0, 128, e.Rows(65, false), 128), &bare128Norm, &l1AttnVisionFOutLinear)
+	e.AttnOut(a1, c1, y0, e.Mat(806000, 128, e.Rows(65, false), 128), &l1AttnVisionSubNorm, &l1AttnVisionOutLinear)
 
-	// y1    = ffn a1, @l1.ffn.vision~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=128 tmp=844800 hidden=0 block=400} : f32[65,128] at 2192320
+	// y1    = ffn a1, @l1.ffn.vision {eps=1e-05 sub=1e-05 kernel=wgemm_f16 ld=128 tmp=844800 hidden=0 block=400} : f32[65,128] at 2192320
 	y1 := e.Mat(548080, 128, e.Rows(65, false), 128)
-	e.FFN(y1, a1, e.Mat(211200, 128, min(e.Rows(65, false), 400), 128), e.Mat(0, 528, min(e.Rows(65, false), 400), 512), &l1FfnVisionFFfn)
+	e.FFN(y1, a1, e.Mat(211200, 128, min(e.Rows(65, false), 400), 128), e.Mat(0, 528, min(e.Rows(65, false), 400), 512), &l1FfnVisionFfn)
 
-	// n2    = layernorm y1 {eps=1e-05 kernel=layernorm_f32 ld=128} : f32[65,128] at 3224000
-	n2 := e.Mat(806000, 128, e.Rows(65, false), 128)
-	e.LayerNorm(n2, y1, &bare128Norm)
-
-	// i2    = qkv n2, @l2.attn.vision~f {heads=4 parts=kv kernel=gemm_f32 ld=272 tmp=4255680} : f32[65,256] at 0
+	// i2    = qkv y1, @l2.attn.vision {eps=1e-05 heads=4 parts=kv kernel=wgemm_f16 ld=272 tmp=3224000} : f32[65,256] at 0
 	i2 := e.Mat(0, 272, e.Rows(65, false), 256)
-	e.QKV(i2, n2, e.Mat(1063920, 128, e.Rows(65, false), 128), nil, &l2AttnVisionFKvLinear)
+	e.QKV(i2, y1, e.Mat(806000, 128, e.Rows(65, false), 128), &l2AttnVisionLnNorm, &l2AttnVisionKvLinear)
 
 	// kv2   = store i2 {slot=2 rows=65 kernel=go} : f32[65,256]
 	e.StoreFixed(i2, 2)
 
-	// i22   = qkv n2, @l2.attn.vision~f {heads=4 parts=q kernel=gemm_f32 ld=128 tmp=5287360} : f32[65,128] at 4255680
-	i22 := e.Mat(1063920, 128, e.Rows(65, false), 128)
-	e.QKV(i22, n2, e.Mat(1321840, 128, e.Rows(65, false), 128), nil, &l2AttnVisionFQLinear)
+	// i22   = qkv y1, @l2.attn.vision {eps=1e-05 heads=4 parts=q kernel=wgemm_f16 ld=128 tmp=4255680} : f32[65,128] at 3224000
+	i22 := e.Mat(806000, 128, e.Rows(65, false), 128)
+	e.QKV(i22, y1, e.Mat(1063920, 128, e.Rows(65, false), 128), &l2AttnVisionLnNorm, &l2AttnVisionQLinear)
 
-	// c2    = crossattention i22, i2 {heads=4 scale=1 base=2 kernel=gemm_f32 ld=128} : f32[65,128] at 3224000
-	c2 := e.Mat(806000, 128, e.Rows(65, false), 128)
+	// c2    = crossattention i22, i2 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[65,128] at 4255680
+	c2 := e.Mat(1063920, 128, e.Rows(65, false), 128)
 	e.QueryAttention(c2, i22, i2, &selfattentionAttention, rows65, rows65)
 
-	// a2    = attnout c2, y1, @l2.attn.vision~f {eps=1e-05 kernel=gemm_f32 ld=128 tmp=0} : f32[65,128] at 2192320
+	// a2    = attnout c2, y1, @l2.attn.vision {eps=1e-05 kernel=wgemm_f16 ld=128 tmp=3224000} : f32[65,128] at 2192320
 	a2 := e.Mat(548080, 128, e.Rows(65, false), 128)
-	e.AttnOut(a2, c2, y1, e.Mat(0, 128, e.Rows(65, false), 128), &bare128Norm, &l2AttnVisionFOutLinear)
+	e.AttnOut(a2, c2, y1, e.Mat(806000, 128, e.Rows(65, false), 128), &l2AttnVisionSubNorm, &l2AttnVisionOutLinear)
 
-	// y2    = ffn a2, @l2.ffn.vision~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=128 tmp=844800 hidden=0 block=400} : f32[65,128] at 2192320
+	// y2    = ffn a2, @l2.ffn.vision {eps=1e-05 sub=1e-05 kernel=wgemm_f16 ld=128 tmp=844800 hidden=0 block=400} : f32[65,128] at 2192320
 	y2 := e.Mat(548080, 128, e.Rows(65, false), 128)
-	e.FFN(y2, a2, e.Mat(211200, 128, min(e.Rows(65, false), 400), 128), e.Mat(0, 528, min(e.Rows(65, false), 400), 512), &l2FfnVisionFFfn)
+	e.FFN(y2, a2, e.Mat(211200, 128, min(e.Rows(65, false), 400), 128), e.Mat(0, 528, min(e.Rows(65, false), 400), 512), &l2FfnVisionFfn)
 
-	// n3    = layernorm y2 {eps=1e-05 kernel=layernorm_f32 ld=128} : f32[65,128] at 3224000
-	n3 := e.Mat(806000, 128, e.Rows(65, false), 128)
-	e.LayerNorm(n3, y2, &bare128Norm)
-
-	// i3    = qkv n3, @l3.attn.vision~f {heads=4 parts=kv kernel=gemm_f32 ld=272 tmp=4255680} : f32[65,256] at 0
+	// i3    = qkv y2, @l3.attn.vision {eps=1e-05 heads=4 parts=kv kernel=wgemm_f16 ld=272 tmp=3224000} : f32[65,256] at 0
 	i3 := e.Mat(0, 272, e.Rows(65, false), 256)
-	e.QKV(i3, n3, e.Mat(1063920, 128, e.Rows(65, false), 128), nil, &l3AttnVisionFKvLinear)
+	e.QKV(i3, y2, e.Mat(806000, 128, e.Rows(65, false), 128), &l3AttnVisionLnNorm, &l3AttnVisionKvLinear)
 
 	// kv3   = store i3 {slot=3 rows=65 kernel=go} : f32[65,256]
 	e.StoreFixed(i3, 3)
 
-	// i32   = qkv n3, @l3.attn.vision~f {heads=4 parts=q kernel=gemm_f32 ld=128 tmp=5287360} : f32[65,128] at 4255680
-	i32 := e.Mat(1063920, 128, e.Rows(65, false), 128)
-	e.QKV(i32, n3, e.Mat(1321840, 128, e.Rows(65, false), 128), nil, &l3AttnVisionFQLinear)
+	// i32   = qkv y2, @l3.attn.vision {eps=1e-05 heads=4 parts=q kernel=wgemm_f16 ld=128 tmp=4255680} : f32[65,128] at 3224000
+	i32 := e.Mat(806000, 128, e.Rows(65, false), 128)
+	e.QKV(i32, y2, e.Mat(1063920, 128, e.Rows(65, false), 128), &l3AttnVisionLnNorm, &l3AttnVisionQLinear)
 
-	// c3    = crossattention i32, i3 {heads=4 scale=1 base=2 kernel=gemm_f32 ld=128} : f32[65,128] at 3224000
-	c3 := e.Mat(806000, 128, e.Rows(65, false), 128)
+	// c3    = crossattention i32, i3 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[65,128] at 4255680
+	c3 := e.Mat(1063920, 128, e.Rows(65, false), 128)
 	e.QueryAttention(c3, i32, i3, &selfattentionAttention, rows65, rows65)
 
-	// a3    = attnout c3, y2, @l3.attn.vision~f {eps=1e-05 kernel=gemm_f32 ld=128 tmp=0} : f32[65,128] at 2192320
+	// a3    = attnout c3, y2, @l3.attn.vision {eps=1e-05 kernel=wgemm_f16 ld=128 tmp=3224000} : f32[65,128] at 2192320
 	a3 := e.Mat(548080, 128, e.Rows(65, false), 128)
-	e.AttnOut(a3, c3, y2, e.Mat(0, 128, e.Rows(65, false), 128), &bare128Norm, &l3AttnVisionFOutLinear)
+	e.AttnOut(a3, c3, y2, e.Mat(806000, 128, e.Rows(65, false), 128), &l3AttnVisionSubNorm, &l3AttnVisionOutLinear)
 
-	// y3    = ffn a3, @l3.ffn.vision~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=128 tmp=844800 hidden=0 block=400} : f32[65,128] at 2192320
+	// y3    = ffn a3, @l3.ffn.vision {eps=1e-05 sub=1e-05 kernel=wgemm_f16 ld=128 tmp=844800 hidden=0 block=400} : f32[65,128] at 2192320
 	y3 := e.Mat(548080, 128, e.Rows(65, false), 128)
-	e.FFN(y3, a3, e.Mat(211200, 128, min(e.Rows(65, false), 400), 128), e.Mat(0, 528, min(e.Rows(65, false), 400), 512), &l3FfnVisionFFfn)
+	e.FFN(y3, a3, e.Mat(211200, 128, min(e.Rows(65, false), 400), 128), e.Mat(0, 528, min(e.Rows(65, false), 400), 512), &l3FfnVisionFfn)
 
-	// i4    = qkv y3, @l4.attn.vision~f {eps=1e-05 heads=4 parts=kv kernel=gemm_f32 ld=272 tmp=3224000} : f32[65,256] at 0
+	// i4    = qkv y3, @l4.attn.vision {eps=1e-05 heads=4 parts=kv kernel=wgemm_f16 ld=272 tmp=3224000} : f32[65,256] at 0
 	i4 := e.Mat(0, 272, e.Rows(65, false), 256)
-	e.QKV(i4, y3, e.Mat(806000, 128, e.Rows(65, false), 128), &bare128Norm, &l4AttnVisionFKvLinear)
+	e.QKV(i4, y3, e.Mat(806000, 128, e.Rows(65, false), 128), &l4AttnVisionLnNorm, &l4AttnVisionKvLinear)
 
 	// kv4   = store i4 {slot=4 rows=65 kernel=go} : f32[65,256]
 	e.StoreFixed(i4, 4)
@@ -128,12 +112,12 @@ func runCaptionImage(e *rt.Exec) {
 
 // fnCaptionImage describes function caption_image.
 var fnCaptionImage = rt.Func{
-	Arena: 1579760,
+	Arena: 1321840,
 	Cost: rt.Cost{
 		FLOPs:  [3]int64{118294528, 0, 0},
 		Row:    0,
 		Seq:    381952,
-		Weight: 3428864,
+		Weight: 1775104,
 	},
 	Fixed:   65,
 	Image:   12288,

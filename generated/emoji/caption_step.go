@@ -10,117 +10,101 @@ func runCaptionStep(e *rt.Exec) {
 	language := e.Mat(557056, 128, e.Rows(2, false), 128)
 	e.EmbedText(language, &languageEmbedAtEmbed)
 
-	// n0    = layernorm language {eps=1e-05 kernel=layernorm_f32 ld=128} : f32[2,128] at 3276800
-	n0 := e.Mat(819200, 128, e.Rows(2, false), 128)
-	e.LayerNorm(n0, language, &bare128Norm)
-
-	// i0    = qkv n0, @l0.attn.language~f {heads=4 parts=kv kernel=gemm_f32 ld=272 tmp=4325376} : f32[2,256] at 0
+	// i0    = qkv language, @l0.attn.language {eps=1e-05 heads=4 parts=kv kernel=wgemm_f16 ld=272 tmp=3276800} : f32[2,256] at 0
 	i0 := e.Mat(0, 272, e.Rows(2, false), 256)
-	e.QKV(i0, n0, e.Mat(1081344, 128, e.Rows(2, false), 128), nil, &l0AttnLanguageFKvLinear)
+	e.QKV(i0, language, e.Mat(819200, 128, e.Rows(2, false), 128), &l0AttnLanguageLnNorm, &l0AttnLanguageKvLinear)
 
 	// kv0.new = store i0 {slot=0 rows=1 kernel=go} : f32[1,256]
 	e.StoreWord(i0, 0)
 
-	// i02   = qkv n0, @l0.attn.language~f {heads=4 parts=q kernel=gemm_f32 ld=128 tmp=5373952} : f32[2,128] at 4325376
-	i02 := e.Mat(1081344, 128, e.Rows(2, false), 128)
-	e.QKV(i02, n0, e.Mat(1343488, 128, e.Rows(2, false), 128), nil, &l0AttnLanguageFQLinear)
+	// i02   = qkv language, @l0.attn.language {eps=1e-05 heads=4 parts=q kernel=wgemm_f16 ld=128 tmp=4325376} : f32[2,128] at 3276800
+	i02 := e.Mat(819200, 128, e.Rows(2, false), 128)
+	e.QKV(i02, language, e.Mat(1081344, 128, e.Rows(2, false), 128), &l0AttnLanguageLnNorm, &l0AttnLanguageQLinear)
 
-	// c0    = crossattention i02, kv0, i0 {heads=4 scale=1 base=2 at=65+T prefix=65+T kernel=gemm_f32 ld=128} : f32[2,128] at 3276800
-	c0 := e.Mat(819200, 128, e.Rows(2, false), 128)
+	// c0    = crossattention i02, kv0, i0 {heads=4 scale=0.25503486164919736 base=2 at=65+T prefix=65+T kernel=gemm_f32 ld=128} : f32[2,128] at 4325376
+	c0 := e.Mat(1081344, 128, e.Rows(2, false), 128)
 	e.StateAttention(c0, i02, i0, &crossattentionPrefixAttention, rows2, rows2, 0)
 
-	// a0    = attnout c0, language, @l0.attn.language~f {eps=1e-05 kernel=gemm_f32 ld=128 tmp=0} : f32[2,128] at 2228224
+	// a0    = attnout c0, language, @l0.attn.language {eps=1e-05 kernel=wgemm_f16 ld=128 tmp=3276800} : f32[2,128] at 2228224
 	a0 := e.Mat(557056, 128, e.Rows(2, false), 128)
-	e.AttnOut(a0, c0, language, e.Mat(0, 128, e.Rows(2, false), 128), &bare128Norm, &l0AttnLanguageFOutLinear)
+	e.AttnOut(a0, c0, language, e.Mat(819200, 128, e.Rows(2, false), 128), &l0AttnLanguageSubNorm, &l0AttnLanguageOutLinear)
 
-	// y0    = ffn a0, @l0.ffn.language~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=128 tmp=844800 hidden=0 block=400} : f32[2,128] at 2228224
+	// y0    = ffn a0, @l0.ffn.language {eps=1e-05 sub=1e-05 kernel=wgemm_f16 ld=128 tmp=844800 hidden=0 block=400} : f32[2,128] at 2228224
 	y0 := e.Mat(557056, 128, e.Rows(2, false), 128)
-	e.FFN(y0, a0, e.Mat(211200, 128, min(e.Rows(2, false), 400), 128), e.Mat(0, 528, min(e.Rows(2, false), 400), 512), &l0FfnLanguageFFfn)
+	e.FFN(y0, a0, e.Mat(211200, 128, min(e.Rows(2, false), 400), 128), e.Mat(0, 528, min(e.Rows(2, false), 400), 512), &l0FfnLanguageFfn)
 
-	// n1    = layernorm y0 {eps=1e-05 kernel=layernorm_f32 ld=128} : f32[2,128] at 3276800
-	n1 := e.Mat(819200, 128, e.Rows(2, false), 128)
-	e.LayerNorm(n1, y0, &bare128Norm)
-
-	// i1    = qkv n1, @l1.attn.language~f {heads=4 parts=kv kernel=gemm_f32 ld=272 tmp=4325376} : f32[2,256] at 0
+	// i1    = qkv y0, @l1.attn.language {eps=1e-05 heads=4 parts=kv kernel=wgemm_f16 ld=272 tmp=3276800} : f32[2,256] at 0
 	i1 := e.Mat(0, 272, e.Rows(2, false), 256)
-	e.QKV(i1, n1, e.Mat(1081344, 128, e.Rows(2, false), 128), nil, &l1AttnLanguageFKvLinear)
+	e.QKV(i1, y0, e.Mat(819200, 128, e.Rows(2, false), 128), &l1AttnLanguageLnNorm, &l1AttnLanguageKvLinear)
 
 	// kv1.new = store i1 {slot=1 rows=1 kernel=go} : f32[1,256]
 	e.StoreWord(i1, 1)
 
-	// i12   = qkv n1, @l1.attn.language~f {heads=4 parts=q kernel=gemm_f32 ld=128 tmp=5373952} : f32[2,128] at 4325376
-	i12 := e.Mat(1081344, 128, e.Rows(2, false), 128)
-	e.QKV(i12, n1, e.Mat(1343488, 128, e.Rows(2, false), 128), nil, &l1AttnLanguageFQLinear)
+	// i12   = qkv y0, @l1.attn.language {eps=1e-05 heads=4 parts=q kernel=wgemm_f16 ld=128 tmp=4325376} : f32[2,128] at 3276800
+	i12 := e.Mat(819200, 128, e.Rows(2, false), 128)
+	e.QKV(i12, y0, e.Mat(1081344, 128, e.Rows(2, false), 128), &l1AttnLanguageLnNorm, &l1AttnLanguageQLinear)
 
-	// c1    = crossattention i12, kv1, i1 {heads=4 scale=1 base=2 at=65+T prefix=65+T kernel=gemm_f32 ld=128} : f32[2,128] at 3276800
-	c1 := e.Mat(819200, 128, e.Rows(2, false), 128)
+	// c1    = crossattention i12, kv1, i1 {heads=4 scale=0.25503486164919736 base=2 at=65+T prefix=65+T kernel=gemm_f32 ld=128} : f32[2,128] at 4325376
+	c1 := e.Mat(1081344, 128, e.Rows(2, false), 128)
 	e.StateAttention(c1, i12, i1, &crossattentionPrefixAttention, rows2, rows2, 1)
 
-	// a1    = attnout c1, y0, @l1.attn.language~f {eps=1e-05 kernel=gemm_f32 ld=128 tmp=0} : f32[2,128] at 2228224
+	// a1    = attnout c1, y0, @l1.attn.language {eps=1e-05 kernel=wgemm_f16 ld=128 tmp=3276800} : f32[2,128] at 2228224
 	a1 := e.Mat(557056, 128, e.Rows(2, false), 128)
-	e.AttnOut(a1, c1, y0, e.Mat(0, 128, e.Rows(2, false), 128), &bare128Norm, &l1AttnLanguageFOutLinear)
+	e.AttnOut(a1, c1, y0, e.Mat(819200, 128, e.Rows(2, false), 128), &l1AttnLanguageSubNorm, &l1AttnLanguageOutLinear)
 
-	// y1    = ffn a1, @l1.ffn.language~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=128 tmp=844800 hidden=0 block=400} : f32[2,128] at 2228224
+	// y1    = ffn a1, @l1.ffn.language {eps=1e-05 sub=1e-05 kernel=wgemm_f16 ld=128 tmp=844800 hidden=0 block=400} : f32[2,128] at 2228224
 	y1 := e.Mat(557056, 128, e.Rows(2, false), 128)
-	e.FFN(y1, a1, e.Mat(211200, 128, min(e.Rows(2, false), 400), 128), e.Mat(0, 528, min(e.Rows(2, false), 400), 512), &l1FfnLanguageFFfn)
+	e.FFN(y1, a1, e.Mat(211200, 128, min(e.Rows(2, false), 400), 128), e.Mat(0, 528, min(e.Rows(2, false), 400), 512), &l1FfnLanguageFfn)
 
-	// n2    = layernorm y1 {eps=1e-05 kernel=layernorm_f32 ld=128} : f32[2,128] at 3276800
-	n2 := e.Mat(819200, 128, e.Rows(2, false), 128)
-	e.LayerNorm(n2, y1, &bare128Norm)
-
-	// i2    = qkv n2, @l2.attn.language~f {heads=4 parts=kv kernel=gemm_f32 ld=272 tmp=4325376} : f32[2,256] at 0
+	// i2    = qkv y1, @l2.attn.language {eps=1e-05 heads=4 parts=kv kernel=wgemm_f16 ld=272 tmp=3276800} : f32[2,256] at 0
 	i2 := e.Mat(0, 272, e.Rows(2, false), 256)
-	e.QKV(i2, n2, e.Mat(1081344, 128, e.Rows(2, false), 128), nil, &l2AttnLanguageFKvLinear)
+	e.QKV(i2, y1, e.Mat(819200, 128, e.Rows(2, false), 128), &l2AttnLanguageLnNorm, &l2AttnLanguageKvLinear)
 
 	// kv2.new = store i2 {slot=2 rows=1 kernel=go} : f32[1,256]
 	e.StoreWord(i2, 2)
 
-	// i22   = qkv n2, @l2.attn.language~f {heads=4 parts=q kernel=gemm_f32 ld=128 tmp=5373952} : f32[2,128] at 4325376
-	i22 := e.Mat(1081344, 128, e.Rows(2, false), 128)
-	e.QKV(i22, n2, e.Mat(1343488, 128, e.Rows(2, false), 128), nil, &l2AttnLanguageFQLinear)
+	// i22   = qkv y1, @l2.attn.language {eps=1e-05 heads=4 parts=q kernel=wgemm_f16 ld=128 tmp=4325376} : f32[2,128] at 3276800
+	i22 := e.Mat(819200, 128, e.Rows(2, false), 128)
+	e.QKV(i22, y1, e.Mat(1081344, 128, e.Rows(2, false), 128), &l2AttnLanguageLnNorm, &l2AttnLanguageQLinear)
 
-	// c2    = crossattention i22, kv2, i2 {heads=4 scale=1 base=2 at=65+T prefix=65+T kernel=gemm_f32 ld=128} : f32[2,128] at 3276800
-	c2 := e.Mat(819200, 128, e.Rows(2, false), 128)
+	// c2    = crossattention i22, kv2, i2 {heads=4 scale=0.25503486164919736 base=2 at=65+T prefix=65+T kernel=gemm_f32 ld=128} : f32[2,128] at 4325376
+	c2 := e.Mat(1081344, 128, e.Rows(2, false), 128)
 	e.StateAttention(c2, i22, i2, &crossattentionPrefixAttention, rows2, rows2, 2)
 
-	// a2    = attnout c2, y1, @l2.attn.language~f {eps=1e-05 kernel=gemm_f32 ld=128 tmp=0} : f32[2,128] at 2228224
+	// a2    = attnout c2, y1, @l2.attn.language {eps=1e-05 kernel=wgemm_f16 ld=128 tmp=3276800} : f32[2,128] at 2228224
 	a2 := e.Mat(557056, 128, e.Rows(2, false), 128)
-	e.AttnOut(a2, c2, y1, e.Mat(0, 128, e.Rows(2, false), 128), &bare128Norm, &l2AttnLanguageFOutLinear)
+	e.AttnOut(a2, c2, y1, e.Mat(819200, 128, e.Rows(2, false), 128), &l2AttnLanguageSubNorm, &l2AttnLanguageOutLinear)
 
-	// y2    = ffn a2, @l2.ffn.language~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=128 tmp=844800 hidden=0 block=400} : f32[2,128] at 2228224
+	// y2    = ffn a2, @l2.ffn.language {eps=1e-05 sub=1e-05 kernel=wgemm_f16 ld=128 tmp=844800 hidden=0 block=400} : f32[2,128] at 2228224
 	y2 := e.Mat(557056, 128, e.Rows(2, false), 128)
-	e.FFN(y2, a2, e.Mat(211200, 128, min(e.Rows(2, false), 400), 128), e.Mat(0, 528, min(e.Rows(2, false), 400), 512), &l2FfnLanguageFFfn)
+	e.FFN(y2, a2, e.Mat(211200, 128, min(e.Rows(2, false), 400), 128), e.Mat(0, 528, min(e.Rows(2, false), 400), 512), &l2FfnLanguageFfn)
 
-	// n3    = layernorm y2 {eps=1e-05 kernel=layernorm_f32 ld=128} : f32[2,128] at 3276800
-	n3 := e.Mat(819200, 128, e.Rows(2, false), 128)
-	e.LayerNorm(n3, y2, &bare128Norm)
-
-	// i3    = qkv n3, @l3.attn.language~f {heads=4 parts=kv kernel=gemm_f32 ld=272 tmp=4325376} : f32[2,256] at 0
+	// i3    = qkv y2, @l3.attn.language {eps=1e-05 heads=4 parts=kv kernel=wgemm_f16 ld=272 tmp=3276800} : f32[2,256] at 0
 	i3 := e.Mat(0, 272, e.Rows(2, false), 256)
-	e.QKV(i3, n3, e.Mat(1081344, 128, e.Rows(2, false), 128), nil, &l3AttnLanguageFKvLinear)
+	e.QKV(i3, y2, e.Mat(819200, 128, e.Rows(2, false), 128), &l3AttnLanguageLnNorm, &l3AttnLanguageKvLinear)
 
 	// kv3.new = store i3 {slot=3 rows=1 kernel=go} : f32[1,256]
 	e.StoreWord(i3, 3)
 
-	// i32   = qkv n3, @l3.attn.language~f {heads=4 parts=q kernel=gemm_f32 ld=128 tmp=5373952} : f32[2,128] at 4325376
-	i32 := e.Mat(1081344, 128, e.Rows(2, false), 128)
-	e.QKV(i32, n3, e.Mat(1343488, 128, e.Rows(2, false), 128), nil, &l3AttnLanguageFQLinear)
+	// i32   = qkv y2, @l3.attn.language {eps=1e-05 heads=4 parts=q kernel=wgemm_f16 ld=128 tmp=4325376} : f32[2,128] at 3276800
+	i32 := e.Mat(819200, 128, e.Rows(2, false), 128)
+	e.QKV(i32, y2, e.Mat(1081344, 128, e.Rows(2, false), 128), &l3AttnLanguageLnNorm, &l3AttnLanguageQLinear)
 
-	// c3    = crossattention i32, kv3, i3 {heads=4 scale=1 base=2 at=65+T prefix=65+T kernel=gemm_f32 ld=128} : f32[2,128] at 3276800
-	c3 := e.Mat(819200, 128, e.Rows(2, false), 128)
+	// c3    = crossattention i32, kv3, i3 {heads=4 scale=0.25503486164919736 base=2 at=65+T prefix=65+T kernel=gemm_f32 ld=128} : f32[2,128] at 4325376
+	c3 := e.Mat(1081344, 128, e.Rows(2, false), 128)
 	e.StateAttention(c3, i32, i3, &crossattentionPrefixAttention, rows2, rows2, 3)
 
-	// a3    = attnout c3, y2, @l3.attn.language~f {eps=1e-05 kernel=gemm_f32 ld=128 tmp=0} : f32[2,128] at 2228224
+	// a3    = attnout c3, y2, @l3.attn.language {eps=1e-05 kernel=wgemm_f16 ld=128 tmp=3276800} : f32[2,128] at 2228224
 	a3 := e.Mat(557056, 128, e.Rows(2, false), 128)
-	e.AttnOut(a3, c3, y2, e.Mat(0, 128, e.Rows(2, false), 128), &bare128Norm, &l3AttnLanguageFOutLinear)
+	e.AttnOut(a3, c3, y2, e.Mat(819200, 128, e.Rows(2, false), 128), &l3AttnLanguageSubNorm, &l3AttnLanguageOutLinear)
 
-	// y3    = ffn a3, @l3.ffn.language~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=128 tmp=844800 hidden=0 block=400} : f32[2,128] at 2228224
+	// y3    = ffn a3, @l3.ffn.language {eps=1e-05 sub=1e-05 kernel=wgemm_f16 ld=128 tmp=844800 hidden=0 block=400} : f32[2,128] at 2228224
 	y3 := e.Mat(557056, 128, e.Rows(2, false), 128)
-	e.FFN(y3, a3, e.Mat(211200, 128, min(e.Rows(2, false), 400), 128), e.Mat(0, 528, min(e.Rows(2, false), 400), 512), &l3FfnLanguageFFfn)
+	e.FFN(y3, a3, e.Mat(211200, 128, min(e.Rows(2, false), 400), 128), e.Mat(0, 528, min(e.Rows(2, false), 400), 512), &l3FfnLanguageFfn)
 
-	// i4    = qkv y3, @l4.attn.language~f {eps=1e-05 heads=4 parts=kv kernel=gemm_f32 ld=272 tmp=3276800} : f32[2,256] at 0
+	// i4    = qkv y3, @l4.attn.language {eps=1e-05 heads=4 parts=kv kernel=wgemm_f16 ld=272 tmp=3276800} : f32[2,256] at 0
 	i4 := e.Mat(0, 272, e.Rows(2, false), 256)
-	e.QKV(i4, y3, e.Mat(819200, 128, e.Rows(2, false), 128), &bare128Norm, &l4AttnLanguageFKvLinear)
+	e.QKV(i4, y3, e.Mat(819200, 128, e.Rows(2, false), 128), &l4AttnLanguageLnNorm, &l4AttnLanguageKvLinear)
 
 	// kv4.new = store i4 {slot=4 rows=1 kernel=go} : f32[1,256]
 	e.StoreWord(i4, 4)
@@ -129,28 +113,28 @@ func runCaptionStep(e *rt.Exec) {
 	y31 := e.Mat(2064384, 128, e.Rows(1, false), 128)
 	e.Select(y31, y3, rows2, rt.Section{C: 1})
 
-	// i4.1  = qkv y3.1, @l4.attn.language~f {eps=1e-05 heads=4 parts=q kernel=gemm_f32 ld=128 tmp=2752512} : f32[1,128] at 2228224
+	// i4.1  = qkv y3.1, @l4.attn.language {eps=1e-05 heads=4 parts=q kernel=wgemm_f16 ld=128 tmp=2752512} : f32[1,128] at 2228224
 	i41 := e.Mat(557056, 128, e.Rows(1, false), 128)
-	e.QKV(i41, y31, e.Mat(688128, 128, e.Rows(1, false), 128), &bare128Norm, &l4AttnLanguageFQLinear)
+	e.QKV(i41, y31, e.Mat(688128, 128, e.Rows(1, false), 128), &l4AttnLanguageLnNorm, &l4AttnLanguageQLinear)
 
-	// c4.1  = crossattention i4.1, kv4, i4 {heads=4 scale=1 base=2 at=66+T prefix=65+T kernel=gemm_f32 ld=128} : f32[1,128] at 2752512
+	// c4.1  = crossattention i4.1, kv4, i4 {heads=4 scale=0.25503486164919736 base=2 at=66+T prefix=65+T kernel=gemm_f32 ld=128} : f32[1,128] at 2752512
 	c41 := e.Mat(688128, 128, e.Rows(1, false), 128)
 	e.StateAttention(c41, i41, i4, &crossattentionPrefixAttention2, rows1, rows2, 4)
 
-	// a4.1  = attnout c4.1, y3.1, @l4.attn.language~f {eps=1e-05 kernel=gemm_f32 ld=128 tmp=0} : f32[1,128] at 8257536
+	// a4.1  = attnout c4.1, y3.1, @l4.attn.language {eps=1e-05 kernel=wgemm_f16 ld=128 tmp=0} : f32[1,128] at 8257536
 	a41 := e.Mat(2064384, 128, e.Rows(1, false), 128)
-	e.AttnOut(a41, c41, y31, e.Mat(0, 128, e.Rows(1, false), 128), &bare128Norm, &l4AttnLanguageFOutLinear)
+	e.AttnOut(a41, c41, y31, e.Mat(0, 128, e.Rows(1, false), 128), &l4AttnLanguageSubNorm, &l4AttnLanguageOutLinear)
 
-	// y4.1  = ffn a4.1, @l4.ffn.language~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=128 tmp=844800 hidden=0 block=400} : f32[1,128] at 8257536
+	// y4.1  = ffn a4.1, @l4.ffn.language {eps=1e-05 sub=1e-05 kernel=wgemm_f16 ld=128 tmp=844800 hidden=0 block=400} : f32[1,128] at 8257536
 	y41 := e.Mat(2064384, 128, e.Rows(1, false), 128)
-	e.FFN(y41, a41, e.Mat(211200, 128, min(e.Rows(1, false), 400), 128), e.Mat(0, 528, min(e.Rows(1, false), 400), 512), &l4FfnLanguageFFfn)
+	e.FFN(y41, a41, e.Mat(211200, 128, min(e.Rows(1, false), 400), 128), e.Mat(0, 528, min(e.Rows(1, false), 400), 512), &l4FfnLanguageFfn)
 
-	// mask  = layernorm y4.1 {eps=1e-05 kernel=layernorm_f32 ld=128} : f32[1,128] at 8257536
+	// mask  = layernorm y4.1, @final.language {eps=1e-05 kernel=layernorm_f32 ld=128} : f32[1,128] at 8257536
 	mask := e.Mat(2064384, 128, e.Rows(1, false), 128)
-	e.LayerNorm(mask, y41, &bare128Norm)
+	e.LayerNorm(mask, y41, &finalLanguageNorm)
 
-	// logits = linear mask, @captioning~f.head {kernel=gemm_f32 ld=2016} : f32[1,2010] at 0
-	e.Linear(e.Mat(0, 2016, e.Rows(1, false), 2010), mask, &captioningFHeadLinear)
+	// logits = linear mask, @captioning.head {kernel=wgemm_f16 ld=2016} : f32[1,2010] at 0
+	e.Linear(e.Mat(0, 2016, e.Rows(1, false), 2010), mask, &captioningHeadLinear)
 }
 
 // fnCaptionStep describes function caption_step.
@@ -160,7 +144,7 @@ var fnCaptionStep = rt.Func{
 		FLOPs:  [3]int64{4427776, 4608, 0},
 		Row:    5120,
 		Seq:    345968,
-		Weight: 4994408,
+		Weight: 2555240,
 	},
 	Fixed: 2,
 	IDs:   2,

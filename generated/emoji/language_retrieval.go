@@ -10,101 +10,101 @@ func runLanguageRetrieval(e *rt.Exec) {
 	language := e.Mat(786432, 128, e.Rows(0, true), 128)
 	e.EmbedText(language, &languageEmbedEmbed)
 
-	// i0    = qkv language, @l0.attn.language~f {eps=1e-05 heads=4 kernel=gemm_f32 ld=384 tmp=4194304} : f32[T,384] at 0
+	// i0    = qkv language, @l0.attn.language {eps=1e-05 heads=4 kernel=wgemm_f16 ld=384 tmp=4194304} : f32[T,384] at 0
 	i0 := e.Mat(0, 384, e.Rows(0, true), 384)
-	e.QKV(i0, language, e.Mat(1048576, 128, e.Rows(0, true), 128), &bare128Norm, &l0AttnLanguageFQkvLinear)
+	e.QKV(i0, language, e.Mat(1048576, 128, e.Rows(0, true), 128), &l0AttnLanguageLnNorm, &l0AttnLanguageQkvLinear)
 
-	// c0    = selfattention i0 {heads=4 scale=1 base=2 kernel=gemm_f32 ld=128} : f32[T,128] at 4194304
+	// c0    = selfattention i0 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[T,128] at 4194304
 	c0 := e.Mat(1048576, 128, e.Rows(0, true), 128)
 	e.SelfAttention(c0, i0, &selfattentionAttention, rowsT)
 
-	// a0    = attnout c0, language, @l0.attn.language~f {eps=1e-05 kernel=gemm_f32 ld=128 tmp=0} : f32[T,128] at 3145728
+	// a0    = attnout c0, language, @l0.attn.language {eps=1e-05 kernel=wgemm_f16 ld=128 tmp=0} : f32[T,128] at 3145728
 	a0 := e.Mat(786432, 128, e.Rows(0, true), 128)
-	e.AttnOut(a0, c0, language, e.Mat(0, 128, e.Rows(0, true), 128), &bare128Norm, &l0AttnLanguageFOutLinear)
+	e.AttnOut(a0, c0, language, e.Mat(0, 128, e.Rows(0, true), 128), &l0AttnLanguageSubNorm, &l0AttnLanguageOutLinear)
 
-	// y0    = ffn a0, @l0.ffn.language~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=128 tmp=844800 hidden=0 block=400} : f32[T,128] at 3145728
+	// y0    = ffn a0, @l0.ffn.language {eps=1e-05 sub=1e-05 kernel=wgemm_f16 ld=128 tmp=844800 hidden=0 block=400} : f32[T,128] at 3145728
 	y0 := e.Mat(786432, 128, e.Rows(0, true), 128)
-	e.FFN(y0, a0, e.Mat(211200, 128, min(e.Rows(0, true), 400), 128), e.Mat(0, 528, min(e.Rows(0, true), 400), 512), &l0FfnLanguageFFfn)
+	e.FFN(y0, a0, e.Mat(211200, 128, min(e.Rows(0, true), 400), 128), e.Mat(0, 528, min(e.Rows(0, true), 400), 512), &l0FfnLanguageFfn)
 
-	// i1    = qkv y0, @l1.attn.language~f {eps=1e-05 heads=4 kernel=gemm_f32 ld=384 tmp=4194304} : f32[T,384] at 0
+	// i1    = qkv y0, @l1.attn.language {eps=1e-05 heads=4 kernel=wgemm_f16 ld=384 tmp=4194304} : f32[T,384] at 0
 	i1 := e.Mat(0, 384, e.Rows(0, true), 384)
-	e.QKV(i1, y0, e.Mat(1048576, 128, e.Rows(0, true), 128), &bare128Norm, &l1AttnLanguageFQkvLinear)
+	e.QKV(i1, y0, e.Mat(1048576, 128, e.Rows(0, true), 128), &l1AttnLanguageLnNorm, &l1AttnLanguageQkvLinear)
 
-	// c1    = selfattention i1 {heads=4 scale=1 base=2 kernel=gemm_f32 ld=128} : f32[T,128] at 4194304
+	// c1    = selfattention i1 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[T,128] at 4194304
 	c1 := e.Mat(1048576, 128, e.Rows(0, true), 128)
 	e.SelfAttention(c1, i1, &selfattentionAttention, rowsT)
 
-	// a1    = attnout c1, y0, @l1.attn.language~f {eps=1e-05 kernel=gemm_f32 ld=128 tmp=0} : f32[T,128] at 3145728
+	// a1    = attnout c1, y0, @l1.attn.language {eps=1e-05 kernel=wgemm_f16 ld=128 tmp=0} : f32[T,128] at 3145728
 	a1 := e.Mat(786432, 128, e.Rows(0, true), 128)
-	e.AttnOut(a1, c1, y0, e.Mat(0, 128, e.Rows(0, true), 128), &bare128Norm, &l1AttnLanguageFOutLinear)
+	e.AttnOut(a1, c1, y0, e.Mat(0, 128, e.Rows(0, true), 128), &l1AttnLanguageSubNorm, &l1AttnLanguageOutLinear)
 
-	// y1    = ffn a1, @l1.ffn.language~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=128 tmp=844800 hidden=0 block=400} : f32[T,128] at 3145728
+	// y1    = ffn a1, @l1.ffn.language {eps=1e-05 sub=1e-05 kernel=wgemm_f16 ld=128 tmp=844800 hidden=0 block=400} : f32[T,128] at 3145728
 	y1 := e.Mat(786432, 128, e.Rows(0, true), 128)
-	e.FFN(y1, a1, e.Mat(211200, 128, min(e.Rows(0, true), 400), 128), e.Mat(0, 528, min(e.Rows(0, true), 400), 512), &l1FfnLanguageFFfn)
+	e.FFN(y1, a1, e.Mat(211200, 128, min(e.Rows(0, true), 400), 128), e.Mat(0, 528, min(e.Rows(0, true), 400), 512), &l1FfnLanguageFfn)
 
-	// i2    = qkv y1, @l2.attn.language~f {eps=1e-05 heads=4 kernel=gemm_f32 ld=384 tmp=4194304} : f32[T,384] at 0
+	// i2    = qkv y1, @l2.attn.language {eps=1e-05 heads=4 kernel=wgemm_f16 ld=384 tmp=4194304} : f32[T,384] at 0
 	i2 := e.Mat(0, 384, e.Rows(0, true), 384)
-	e.QKV(i2, y1, e.Mat(1048576, 128, e.Rows(0, true), 128), &bare128Norm, &l2AttnLanguageFQkvLinear)
+	e.QKV(i2, y1, e.Mat(1048576, 128, e.Rows(0, true), 128), &l2AttnLanguageLnNorm, &l2AttnLanguageQkvLinear)
 
-	// c2    = selfattention i2 {heads=4 scale=1 base=2 kernel=gemm_f32 ld=128} : f32[T,128] at 4194304
+	// c2    = selfattention i2 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[T,128] at 4194304
 	c2 := e.Mat(1048576, 128, e.Rows(0, true), 128)
 	e.SelfAttention(c2, i2, &selfattentionAttention, rowsT)
 
-	// a2    = attnout c2, y1, @l2.attn.language~f {eps=1e-05 kernel=gemm_f32 ld=128 tmp=0} : f32[T,128] at 3145728
+	// a2    = attnout c2, y1, @l2.attn.language {eps=1e-05 kernel=wgemm_f16 ld=128 tmp=0} : f32[T,128] at 3145728
 	a2 := e.Mat(786432, 128, e.Rows(0, true), 128)
-	e.AttnOut(a2, c2, y1, e.Mat(0, 128, e.Rows(0, true), 128), &bare128Norm, &l2AttnLanguageFOutLinear)
+	e.AttnOut(a2, c2, y1, e.Mat(0, 128, e.Rows(0, true), 128), &l2AttnLanguageSubNorm, &l2AttnLanguageOutLinear)
 
-	// y2    = ffn a2, @l2.ffn.language~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=128 tmp=844800 hidden=0 block=400} : f32[T,128] at 3145728
+	// y2    = ffn a2, @l2.ffn.language {eps=1e-05 sub=1e-05 kernel=wgemm_f16 ld=128 tmp=844800 hidden=0 block=400} : f32[T,128] at 3145728
 	y2 := e.Mat(786432, 128, e.Rows(0, true), 128)
-	e.FFN(y2, a2, e.Mat(211200, 128, min(e.Rows(0, true), 400), 128), e.Mat(0, 528, min(e.Rows(0, true), 400), 512), &l2FfnLanguageFFfn)
+	e.FFN(y2, a2, e.Mat(211200, 128, min(e.Rows(0, true), 400), 128), e.Mat(0, 528, min(e.Rows(0, true), 400), 512), &l2FfnLanguageFfn)
 
-	// i3    = qkv y2, @l3.attn.language~f {eps=1e-05 heads=4 kernel=gemm_f32 ld=384 tmp=4194304} : f32[T,384] at 0
+	// i3    = qkv y2, @l3.attn.language {eps=1e-05 heads=4 kernel=wgemm_f16 ld=384 tmp=4194304} : f32[T,384] at 0
 	i3 := e.Mat(0, 384, e.Rows(0, true), 384)
-	e.QKV(i3, y2, e.Mat(1048576, 128, e.Rows(0, true), 128), &bare128Norm, &l3AttnLanguageFQkvLinear)
+	e.QKV(i3, y2, e.Mat(1048576, 128, e.Rows(0, true), 128), &l3AttnLanguageLnNorm, &l3AttnLanguageQkvLinear)
 
-	// c3    = selfattention i3 {heads=4 scale=1 base=2 kernel=gemm_f32 ld=128} : f32[T,128] at 4194304
+	// c3    = selfattention i3 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[T,128] at 4194304
 	c3 := e.Mat(1048576, 128, e.Rows(0, true), 128)
 	e.SelfAttention(c3, i3, &selfattentionAttention, rowsT)
 
-	// a3    = attnout c3, y2, @l3.attn.language~f {eps=1e-05 kernel=gemm_f32 ld=128 tmp=0} : f32[T,128] at 3145728
+	// a3    = attnout c3, y2, @l3.attn.language {eps=1e-05 kernel=wgemm_f16 ld=128 tmp=0} : f32[T,128] at 3145728
 	a3 := e.Mat(786432, 128, e.Rows(0, true), 128)
-	e.AttnOut(a3, c3, y2, e.Mat(0, 128, e.Rows(0, true), 128), &bare128Norm, &l3AttnLanguageFOutLinear)
+	e.AttnOut(a3, c3, y2, e.Mat(0, 128, e.Rows(0, true), 128), &l3AttnLanguageSubNorm, &l3AttnLanguageOutLinear)
 
-	// y3    = ffn a3, @l3.ffn.language~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=128 tmp=844800 hidden=0 block=400} : f32[T,128] at 3145728
+	// y3    = ffn a3, @l3.ffn.language {eps=1e-05 sub=1e-05 kernel=wgemm_f16 ld=128 tmp=844800 hidden=0 block=400} : f32[T,128] at 3145728
 	y3 := e.Mat(786432, 128, e.Rows(0, true), 128)
-	e.FFN(y3, a3, e.Mat(211200, 128, min(e.Rows(0, true), 400), 128), e.Mat(0, 528, min(e.Rows(0, true), 400), 512), &l3FfnLanguageFFfn)
+	e.FFN(y3, a3, e.Mat(211200, 128, min(e.Rows(0, true), 400), 128), e.Mat(0, 528, min(e.Rows(0, true), 400), 512), &l3FfnLanguageFfn)
 
 	// y3.0  = select y3 {row=0 kernel=go ld=128} : f32[1,128] at 4194304
 	y30 := e.Mat(1048576, 128, e.Rows(1, false), 128)
 	e.Select(y30, y3, rowsT, rt.Section{})
 
-	// i4.0  = qkv y3.0, @l4.attn.language~f {eps=1e-05 heads=4 parts=q kernel=gemm_f32 ld=128 tmp=0} : f32[1,128] at 5242880
+	// i4.0  = qkv y3.0, @l4.attn.language {eps=1e-05 heads=4 parts=q kernel=wgemm_f16 ld=128 tmp=0} : f32[1,128] at 5242880
 	i40 := e.Mat(1310720, 128, e.Rows(1, false), 128)
-	e.QKV(i40, y30, e.Mat(0, 128, e.Rows(1, false), 128), &bare128Norm, &l4AttnLanguageFQLinear)
+	e.QKV(i40, y30, e.Mat(0, 128, e.Rows(1, false), 128), &l4AttnLanguageLnNorm, &l4AttnLanguageQLinear)
 
-	// i4    = qkv y3, @l4.attn.language~f {eps=1e-05 heads=4 parts=kv kernel=gemm_f32 ld=272 tmp=6291456} : f32[T,256] at 0
+	// i4    = qkv y3, @l4.attn.language {eps=1e-05 heads=4 parts=kv kernel=wgemm_f16 ld=272 tmp=6291456} : f32[T,256] at 0
 	i4 := e.Mat(0, 272, e.Rows(0, true), 256)
-	e.QKV(i4, y3, e.Mat(1572864, 128, e.Rows(0, true), 128), &bare128Norm, &l4AttnLanguageFKvLinear)
+	e.QKV(i4, y3, e.Mat(1572864, 128, e.Rows(0, true), 128), &l4AttnLanguageLnNorm, &l4AttnLanguageKvLinear)
 
-	// c4.0  = crossattention i4.0, i4 {heads=4 scale=1 base=2 kernel=gemm_f32 ld=128} : f32[1,128] at 2228224
+	// c4.0  = crossattention i4.0, i4 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[1,128] at 2228224
 	c40 := e.Mat(557056, 128, e.Rows(1, false), 128)
 	e.CrossAttention(c40, i40, i4, &selfattentionAttention, rowsT)
 
-	// a4.0  = attnout c4.0, y3.0, @l4.attn.language~f {eps=1e-05 kernel=gemm_f32 ld=128 tmp=0} : f32[1,128] at 4194304
+	// a4.0  = attnout c4.0, y3.0, @l4.attn.language {eps=1e-05 kernel=wgemm_f16 ld=128 tmp=0} : f32[1,128] at 4194304
 	a40 := e.Mat(1048576, 128, e.Rows(1, false), 128)
-	e.AttnOut(a40, c40, y30, e.Mat(0, 128, e.Rows(1, false), 128), &bare128Norm, &l4AttnLanguageFOutLinear)
+	e.AttnOut(a40, c40, y30, e.Mat(0, 128, e.Rows(1, false), 128), &l4AttnLanguageSubNorm, &l4AttnLanguageOutLinear)
 
-	// y4.0  = ffn a4.0, @l4.ffn.language~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=128 tmp=844800 hidden=0 block=400} : f32[1,128] at 4194304
+	// y4.0  = ffn a4.0, @l4.ffn.language {eps=1e-05 sub=1e-05 kernel=wgemm_f16 ld=128 tmp=844800 hidden=0 block=400} : f32[1,128] at 4194304
 	y40 := e.Mat(1048576, 128, e.Rows(1, false), 128)
-	e.FFN(y40, a40, e.Mat(211200, 128, min(e.Rows(1, false), 400), 128), e.Mat(0, 528, min(e.Rows(1, false), 400), 512), &l4FfnLanguageFFfn)
+	e.FFN(y40, a40, e.Mat(211200, 128, min(e.Rows(1, false), 400), 128), e.Mat(0, 528, min(e.Rows(1, false), 400), 512), &l4FfnLanguageFfn)
 
-	// s     = layernorm y4.0 {eps=1e-05 kernel=layernorm_f32 ld=128} : f32[1,128] at 4194304
+	// s     = layernorm y4.0, @final.language {eps=1e-05 kernel=layernorm_f32 ld=128} : f32[1,128] at 4194304
 	s := e.Mat(1048576, 128, e.Rows(1, false), 128)
-	e.LayerNorm(s, y40, &bare128Norm)
+	e.LayerNorm(s, y40, &finalLanguageNorm)
 
-	// h     = linear s, @retrieval~f.language {kernel=gemm_f32 ld=128} : f32[1,128] at 0
+	// h     = linear s, @retrieval.language {kernel=wgemm_f16 ld=128} : f32[1,128] at 0
 	h := e.Mat(0, 128, e.Rows(1, false), 128)
-	e.Linear(h, s, &retrievalFLanguageLinear)
+	e.Linear(h, s, &retrievalLanguageLinear)
 
 	// language_cls = l2norm h {floor=1e-12 kernel=go ld=128} : f32[1,128] at 0
 	e.L2Norm(e.Mat(0, 128, e.Rows(1, false), 128), h, 1e-12)
@@ -115,9 +115,9 @@ var fnLanguageRetrieval = rt.Func{
 	Arena: 1835008,
 	Cost: rt.Cost{
 		FLOPs:  [3]int64{360448, 1638912, 2048},
-		Row:    1028,
+		Row:    772,
 		Seq:    512,
-		Weight: 4021248,
+		Weight: 2059776,
 	},
 	Fixed: 1,
 	Name:  "language_retrieval",

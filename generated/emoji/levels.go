@@ -6,7 +6,11 @@ import "github.com/multiway-go/multiway/codegen/rt"
 
 // generic is the table of plain Go, which runs on any CPU.
 var generic = rt.Kernels{
-	Add:       add_f32_generic,
+	Add: add_f32_generic,
+	F16: rt.Half{
+		Expand: expand_f16_generic,
+		Gemm:   []rt.WGemm{nil, wgemm_f16_1x16_generic, wgemm_f16_2x16_generic, wgemm_f16_3x16_generic, wgemm_f16_4x16_generic},
+	},
 	Gelu:      gelu_f32_generic,
 	Gemm:      []rt.Gemm{nil, gemm_f32_1x16_generic, gemm_f32_2x16_generic, gemm_f32_3x16_generic, gemm_f32_4x16_generic},
 	Gemm16:    []rt.Gemm{nil, gemm_f32_1x16_generic, gemm_f32_2x16_generic, gemm_f32_3x16_generic, gemm_f32_4x16_generic},

@@ -9,7 +9,11 @@ import "github.com/multiway-go/multiway/codegen/rt"
 var levels = []*rt.Kernels{&generic, &avx2, &avx512}
 
 var avx2 = rt.Kernels{
-	Add:       add_f32_avx2,
+	Add: add_f32_avx2,
+	F16: rt.Half{
+		Expand: expand_f16_avx2,
+		Gemm:   []rt.WGemm{nil, wgemm_f16_1x16_avx2, wgemm_f16_2x16_avx2, wgemm_f16_3x16_avx2, wgemm_f16_4x16_avx2, wgemm_f16_5x16_avx2, wgemm_f16_6x16_avx2},
+	},
 	Gelu:      gelu_f32_avx2,
 	Gemm:      []rt.Gemm{nil, gemm_f32_1x16_avx2, gemm_f32_2x16_avx2, gemm_f32_3x16_avx2, gemm_f32_4x16_avx2, gemm_f32_5x16_avx2, gemm_f32_6x16_avx2},
 	Gemm16:    []rt.Gemm{nil, gemm_f32_1x16_avx2, gemm_f32_2x16_avx2, gemm_f32_3x16_avx2, gemm_f32_4x16_avx2, gemm_f32_5x16_avx2, gemm_f32_6x16_avx2},

@@ -6,7 +6,7 @@ import "github.com/multiway-go/multiway/codegen/rt"
 
 // runPairVqa runs function pair_vqa over the packed rows of e's batch, one step a line.
 func runPairVqa(e *rt.Exec) {
-	// vision = embed_patches image, @vision.embed {patch=8 kernel=gemm_f32 ld=128 tmp=0} : f32[65,128] at 9369600
+	// vision = embed_patches image, @vision.embed {patch=8 kernel=wgemm_f16 ld=128 tmp=0} : f32[65,128] at 9369600
 	vision := e.Mat(2342400, 128, e.Rows(65, false), 128)
 	e.EmbedPatches(vision, e.Mat(0, 192, e.Rows(64, false), 192), &visionEmbedPatches)
 
@@ -14,18 +14,18 @@ func runPairVqa(e *rt.Exec) {
 	language := e.Mat(2080256, 128, e.Rows(0, true), 128)
 	e.EmbedText(language, &languageEmbedEmbed)
 
-	// i0.v  = qkv vision, @l0.attn.vision~f {eps=1e-05 heads=4 kernel=gemm_f32 ld=384 tmp=6240768} : f32[65,384] at 0
+	// i0.v  = qkv vision, @l0.attn.vision {eps=1e-05 heads=4 kernel=wgemm_f16 ld=384 tmp=6240768} : f32[65,384] at 0
 	i0V := e.Mat(0, 384, e.Rows(65, true), 384).Sub(0, e.Rows(65, false))
-	e.QKV(i0V, vision, e.Mat(1560192, 128, e.Rows(65, false), 128), &bare128Norm, &l0AttnVisionFQkvLinear)
+	e.QKV(i0V, vision, e.Mat(1560192, 128, e.Rows(65, false), 128), &l0AttnVisionLnNorm, &l0AttnVisionQkvLinear)
 
-	// i0.l  = qkv language, @l0.attn.language~f {eps=1e-05 heads=4 kernel=gemm_f32 ld=384 tmp=6240768} : f32[T,384] at 0
+	// i0.l  = qkv language, @l0.attn.language {eps=1e-05 heads=4 kernel=wgemm_f16 ld=384 tmp=6240768} : f32[T,384] at 0
 	i0L := e.Mat(0, 384, e.Rows(65, true), 384).Sub(e.Rows(65, false), e.Rows(0, true))
-	e.QKV(i0L, language, e.Mat(1560192, 128, e.Rows(0, true), 128), &bare128Norm, &l0AttnLanguageFQkvLinear)
+	e.QKV(i0L, language, e.Mat(1560192, 128, e.Rows(0, true), 128), &l0AttnLanguageLnNorm, &l0AttnLanguageQkvLinear)
 
 	// i0    = concat i0.v, i0.l {ld=384} : f32[65+T,384] at 0
 	i0 := e.Mat(0, 384, e.Rows(65, true), 384)
 
-	// c0    = selfattention i0 {heads=4 scale=1 base=2 kernel=gemm_f32 ld=128} : f32[65+T,128] at 6240768
+	// c0    = selfattention i0 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[65+T,128] at 6240768
 	c0 := e.Mat(1560192, 128, e.Rows(65, true), 128)
 	e.SelfAttention(c0, i0, &selfattentionAttention, rows65T)
 
@@ -35,34 +35,34 @@ func runPairVqa(e *rt.Exec) {
 	// c0.l  = rows c0 {at=65 len=T ld=128} : f32[T,128] at 6240768
 	c0L := c0.Sub(e.Rows(65, false), e.Rows(0, true))
 
-	// a0.v  = attnout c0.v, vision, @l0.attn.vision~f {eps=1e-05 kernel=gemm_f32 ld=128 tmp=0} : f32[65,128] at 9369600
+	// a0.v  = attnout c0.v, vision, @l0.attn.vision {eps=1e-05 kernel=wgemm_f16 ld=128 tmp=0} : f32[65,128] at 9369600
 	a0V := e.Mat(2342400, 128, e.Rows(65, false), 128)
-	e.AttnOut(a0V, c0V, vision, e.Mat(0, 128, e.Rows(65, false), 128), &bare128Norm, &l0AttnVisionFOutLinear)
+	e.AttnOut(a0V, c0V, vision, e.Mat(0, 128, e.Rows(65, false), 128), &l0AttnVisionSubNorm, &l0AttnVisionOutLinear)
 
-	// a0.l  = attnout c0.l, language, @l0.attn.language~f {eps=1e-05 kernel=gemm_f32 ld=128 tmp=0} : f32[T,128] at 8321024
+	// a0.l  = attnout c0.l, language, @l0.attn.language {eps=1e-05 kernel=wgemm_f16 ld=128 tmp=0} : f32[T,128] at 8321024
 	a0L := e.Mat(2080256, 128, e.Rows(0, true), 128)
-	e.AttnOut(a0L, c0L, language, e.Mat(0, 128, e.Rows(0, true), 128), &bare128Norm, &l0AttnLanguageFOutLinear)
+	e.AttnOut(a0L, c0L, language, e.Mat(0, 128, e.Rows(0, true), 128), &l0AttnLanguageSubNorm, &l0AttnLanguageOutLinear)
 
-	// y0.v  = ffn a0.v, @l0.ffn.vision~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=128 tmp=844800 hidden=0 block=400} : f32[65,128] at 9369600
+	// y0.v  = ffn a0.v, @l0.ffn.vision {eps=1e-05 sub=1e-05 kernel=wgemm_f16 ld=128 tmp=844800 hidden=0 block=400} : f32[65,128] at 9369600
 	y0V := e.Mat(2342400, 128, e.Rows(65, false), 128)
-	e.FFN(y0V, a0V, e.Mat(211200, 128, min(e.Rows(65, false), 400), 128), e.Mat(0, 528, min(e.Rows(65, false), 400), 512), &l0FfnVisionFFfn)
+	e.FFN(y0V, a0V, e.Mat(211200, 128, min(e.Rows(65, false), 400), 128), e.Mat(0, 528, min(e.Rows(65, false), 400), 512), &l0FfnVisionFfn)
 
-	// y0.l  = ffn a0.l, @l0.ffn.language~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=128 tmp=844800 hidden=0 block=400} : f32[T,128] at 8321024
+	// y0.l  = ffn a0.l, @l0.ffn.language {eps=1e-05 sub=1e-05 kernel=wgemm_f16 ld=128 tmp=844800 hidden=0 block=400} : f32[T,128] at 8321024
 	y0L := e.Mat(2080256, 128, e.Rows(0, true), 128)
-	e.FFN(y0L, a0L, e.Mat(211200, 128, min(e.Rows(0, true), 400), 128), e.Mat(0, 528, min(e.Rows(0, true), 400), 512), &l0FfnLanguageFFfn)
+	e.FFN(y0L, a0L, e.Mat(211200, 128, min(e.Rows(0, true), 400), 128), e.Mat(0, 528, min(e.Rows(0, true), 400), 512), &l0FfnLanguageFfn)
 
-	// i1.v  = qkv y0.v, @l1.attn.vision~f {eps=1e-05 heads=4 kernel=gemm_f32 ld=384 tmp=6240768} : f32[65,384] at 0
+	// i1.v  = qkv y0.v, @l1.attn.vision {eps=1e-05 heads=4 kernel=wgemm_f16 ld=384 tmp=6240768} : f32[65,384] at 0
 	i1V := e.Mat(0, 384, e.Rows(65, true), 384).Sub(0, e.Rows(65, false))
-	e.QKV(i1V, y0V, e.Mat(1560192, 128, e.Rows(65, false), 128), &bare128Norm, &l1AttnVisionFQkvLinear)
+	e.QKV(i1V, y0V, e.Mat(1560192, 128, e.Rows(65, false), 128), &l1AttnVisionLnNorm, &l1AttnVisionQkvLinear)
 
-	// i1.l  = qkv y0.l, @l1.attn.language~f {eps=1e-05 heads=4 kernel=gemm_f32 ld=384 tmp=6240768} : f32[T,384] at 0
+	// i1.l  = qkv y0.l, @l1.attn.language {eps=1e-05 heads=4 kernel=wgemm_f16 ld=384 tmp=6240768} : f32[T,384] at 0
 	i1L := e.Mat(0, 384, e.Rows(65, true), 384).Sub(e.Rows(65, false), e.Rows(0, true))
-	e.QKV(i1L, y0L, e.Mat(1560192, 128, e.Rows(0, true), 128), &bare128Norm, &l1AttnLanguageFQkvLinear)
+	e.QKV(i1L, y0L, e.Mat(1560192, 128, e.Rows(0, true), 128), &l1AttnLanguageLnNorm, &l1AttnLanguageQkvLinear)
 
 	// i1    = concat i1.v, i1.l {ld=384} : f32[65+T,384] at 0
 	i1 := e.Mat(0, 384, e.Rows(65, true), 384)
 
-	// c1    = selfattention i1 {heads=4 scale=1 base=2 kernel=gemm_f32 ld=128} : f32[65+T,128] at 6240768
+	// c1    = selfattention i1 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[65+T,128] at 6240768
 	c1 := e.Mat(1560192, 128, e.Rows(65, true), 128)
 	e.SelfAttention(c1, i1, &selfattentionAttention, rows65T)
 
@@ -72,34 +72,34 @@ func runPairVqa(e *rt.Exec) {
 	// c1.l  = rows c1 {at=65 len=T ld=128} : f32[T,128] at 6240768
 	c1L := c1.Sub(e.Rows(65, false), e.Rows(0, true))
 
-	// a1.v  = attnout c1.v, y0.v, @l1.attn.vision~f {eps=1e-05 kernel=gemm_f32 ld=128 tmp=0} : f32[65,128] at 9369600
+	// a1.v  = attnout c1.v, y0.v, @l1.attn.vision {eps=1e-05 kernel=wgemm_f16 ld=128 tmp=0} : f32[65,128] at 9369600
 	a1V := e.Mat(2342400, 128, e.Rows(65, false), 128)
-	e.AttnOut(a1V, c1V, y0V, e.Mat(0, 128, e.Rows(65, false), 128), &bare128Norm, &l1AttnVisionFOutLinear)
+	e.AttnOut(a1V, c1V, y0V, e.Mat(0, 128, e.Rows(65, false), 128), &l1AttnVisionSubNorm, &l1AttnVisionOutLinear)
 
-	// a1.l  = attnout c1.l, y0.l, @l1.attn.language~f {eps=1e-05 kernel=gemm_f32 ld=128 tmp=0} : f32[T,128] at 8321024
+	// a1.l  = attnout c1.l, y0.l, @l1.attn.language {eps=1e-05 kernel=wgemm_f16 ld=128 tmp=0} : f32[T,128] at 8321024
 	a1L := e.Mat(2080256, 128, e.Rows(0, true), 128)
-	e.AttnOut(a1L, c1L, y0L, e.Mat(0, 128, e.Rows(0, true), 128), &bare128Norm, &l1AttnLanguageFOutLinear)
+	e.AttnOut(a1L, c1L, y0L, e.Mat(0, 128, e.Rows(0, true), 128), &l1AttnLanguageSubNorm, &l1AttnLanguageOutLinear)
 
-	// y1.v  = ffn a1.v, @l1.ffn.vision~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=128 tmp=844800 hidden=0 block=400} : f32[65,128] at 9369600
+	// y1.v  = ffn a1.v, @l1.ffn.vision {eps=1e-05 sub=1e-05 kernel=wgemm_f16 ld=128 tmp=844800 hidden=0 block=400} : f32[65,128] at 9369600
 	y1V := e.Mat(2342400, 128, e.Rows(65, false), 128)
-	e.FFN(y1V, a1V, e.Mat(211200, 128, min(e.Rows(65, false), 400), 128), e.Mat(0, 528, min(e.Rows(65, false), 400), 512), &l1FfnVisionFFfn)
+	e.FFN(y1V, a1V, e.Mat(211200, 128, min(e.Rows(65, false), 400), 128), e.Mat(0, 528, min(e.Rows(65, false), 400), 512), &l1FfnVisionFfn)
 
-	// y1.l  = ffn a1.l, @l1.ffn.language~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=128 tmp=844800 hidden=0 block=400} : f32[T,128] at 8321024
+	// y1.l  = ffn a1.l, @l1.ffn.language {eps=1e-05 sub=1e-05 kernel=wgemm_f16 ld=128 tmp=844800 hidden=0 block=400} : f32[T,128] at 8321024
 	y1L := e.Mat(2080256, 128, e.Rows(0, true), 128)
-	e.FFN(y1L, a1L, e.Mat(211200, 128, min(e.Rows(0, true), 400), 128), e.Mat(0, 528, min(e.Rows(0, true), 400), 512), &l1FfnLanguageFFfn)
+	e.FFN(y1L, a1L, e.Mat(211200, 128, min(e.Rows(0, true), 400), 128), e.Mat(0, 528, min(e.Rows(0, true), 400), 512), &l1FfnLanguageFfn)
 
-	// i2.v  = qkv y1.v, @l2.attn.vision~f {eps=1e-05 heads=4 kernel=gemm_f32 ld=384 tmp=6240768} : f32[65,384] at 0
+	// i2.v  = qkv y1.v, @l2.attn.vision {eps=1e-05 heads=4 kernel=wgemm_f16 ld=384 tmp=6240768} : f32[65,384] at 0
 	i2V := e.Mat(0, 384, e.Rows(65, true), 384).Sub(0, e.Rows(65, false))
-	e.QKV(i2V, y1V, e.Mat(1560192, 128, e.Rows(65, false), 128), &bare128Norm, &l2AttnVisionFQkvLinear)
+	e.QKV(i2V, y1V, e.Mat(1560192, 128, e.Rows(65, false), 128), &l2AttnVisionLnNorm, &l2AttnVisionQkvLinear)
 
-	// i2.l  = qkv y1.l, @l2.attn.language~f {eps=1e-05 heads=4 kernel=gemm_f32 ld=384 tmp=6240768} : f32[T,384] at 0
+	// i2.l  = qkv y1.l, @l2.attn.language {eps=1e-05 heads=4 kernel=wgemm_f16 ld=384 tmp=6240768} : f32[T,384] at 0
 	i2L := e.Mat(0, 384, e.Rows(65, true), 384).Sub(e.Rows(65, false), e.Rows(0, true))
-	e.QKV(i2L, y1L, e.Mat(1560192, 128, e.Rows(0, true), 128), &bare128Norm, &l2AttnLanguageFQkvLinear)
+	e.QKV(i2L, y1L, e.Mat(1560192, 128, e.Rows(0, true), 128), &l2AttnLanguageLnNorm, &l2AttnLanguageQkvLinear)
 
 	// i2    = concat i2.v, i2.l {ld=384} : f32[65+T,384] at 0
 	i2 := e.Mat(0, 384, e.Rows(65, true), 384)
 
-	// c2    = selfattention i2 {heads=4 scale=1 base=2 kernel=gemm_f32 ld=128} : f32[65+T,128] at 6240768
+	// c2    = selfattention i2 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[65+T,128] at 6240768
 	c2 := e.Mat(1560192, 128, e.Rows(65, true), 128)
 	e.SelfAttention(c2, i2, &selfattentionAttention, rows65T)
 
@@ -109,34 +109,34 @@ func runPairVqa(e *rt.Exec) {
 	// c2.l  = rows c2 {at=65 len=T ld=128} : f32[T,128] at 6240768
 	c2L := c2.Sub(e.Rows(65, false), e.Rows(0, true))
 
-	// a2.v  = attnout c2.v, y1.v, @l2.attn.vision~f {eps=1e-05 kernel=gemm_f32 ld=128 tmp=0} : f32[65,128] at 9369600
+	// a2.v  = attnout c2.v, y1.v, @l2.attn.vision {eps=1e-05 kernel=wgemm_f16 ld=128 tmp=0} : f32[65,128] at 9369600
 	a2V := e.Mat(2342400, 128, e.Rows(65, false), 128)
-	e.AttnOut(a2V, c2V, y1V, e.Mat(0, 128, e.Rows(65, false), 128), &bare128Norm, &l2AttnVisionFOutLinear)
+	e.AttnOut(a2V, c2V, y1V, e.Mat(0, 128, e.Rows(65, false), 128), &l2AttnVisionSubNorm, &l2AttnVisionOutLinear)
 
-	// a2.l  = attnout c2.l, y1.l, @l2.attn.language~f {eps=1e-05 kernel=gemm_f32 ld=128 tmp=0} : f32[T,128] at 8321024
+	// a2.l  = attnout c2.l, y1.l, @l2.attn.language {eps=1e-05 kernel=wgemm_f16 ld=128 tmp=0} : f32[T,128] at 8321024
 	a2L := e.Mat(2080256, 128, e.Rows(0, true), 128)
-	e.AttnOut(a2L, c2L, y1L, e.Mat(0, 128, e.Rows(0, true), 128), &bare128Norm, &l2AttnLanguageFOutLinear)
+	e.AttnOut(a2L, c2L, y1L, e.Mat(0, 128, e.Rows(0, true), 128), &l2AttnLanguageSubNorm, &l2AttnLanguageOutLinear)
 
-	// y2.v  = ffn a2.v, @l2.ffn.vision~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=128 tmp=844800 hidden=0 block=400} : f32[65,128] at 9369600
+	// y2.v  = ffn a2.v, @l2.ffn.vision {eps=1e-05 sub=1e-05 kernel=wgemm_f16 ld=128 tmp=844800 hidden=0 block=400} : f32[65,128] at 9369600
 	y2V := e.Mat(2342400, 128, e.Rows(65, false), 128)
-	e.FFN(y2V, a2V, e.Mat(211200, 128, min(e.Rows(65, false), 400), 128), e.Mat(0, 528, min(e.Rows(65, false), 400), 512), &l2FfnVisionFFfn)
+	e.FFN(y2V, a2V, e.Mat(211200, 128, min(e.Rows(65, false), 400), 128), e.Mat(0, 528, min(e.Rows(65, false), 400), 512), &l2FfnVisionFfn)
 
-	// y2.l  = ffn a2.l, @l2.ffn.language~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=128 tmp=844800 hidden=0 block=400} : f32[T,128] at 8321024
+	// y2.l  = ffn a2.l, @l2.ffn.language {eps=1e-05 sub=1e-05 kernel=wgemm_f16 ld=128 tmp=844800 hidden=0 block=400} : f32[T,128] at 8321024
 	y2L := e.Mat(2080256, 128, e.Rows(0, true), 128)
-	e.FFN(y2L, a2L, e.Mat(211200, 128, min(e.Rows(0, true), 400), 128), e.Mat(0, 528, min(e.Rows(0, true), 400), 512), &l2FfnLanguageFFfn)
+	e.FFN(y2L, a2L, e.Mat(211200, 128, min(e.Rows(0, true), 400), 128), e.Mat(0, 528, min(e.Rows(0, true), 400), 512), &l2FfnLanguageFfn)
 
-	// i3.v  = qkv y2.v, @l3.attn.vision~f {eps=1e-05 heads=4 kernel=gemm_f32 ld=384 tmp=6240768} : f32[65,384] at 0
+	// i3.v  = qkv y2.v, @l3.attn.vision {eps=1e-05 heads=4 kernel=wgemm_f16 ld=384 tmp=6240768} : f32[65,384] at 0
 	i3V := e.Mat(0, 384, e.Rows(65, true), 384).Sub(0, e.Rows(65, false))
-	e.QKV(i3V, y2V, e.Mat(1560192, 128, e.Rows(65, false), 128), &bare128Norm, &l3AttnVisionFQkvLinear)
+	e.QKV(i3V, y2V, e.Mat(1560192, 128, e.Rows(65, false), 128), &l3AttnVisionLnNorm, &l3AttnVisionQkvLinear)
 
-	// i3.l  = qkv y2.l, @l3.attn.language~f {eps=1e-05 heads=4 kernel=gemm_f32 ld=384 tmp=6240768} : f32[T,384] at 0
+	// i3.l  = qkv y2.l, @l3.attn.language {eps=1e-05 heads=4 kernel=wgemm_f16 ld=384 tmp=6240768} : f32[T,384] at 0
 	i3L := e.Mat(0, 384, e.Rows(65, true), 384).Sub(e.Rows(65, false), e.Rows(0, true))
-	e.QKV(i3L, y2L, e.Mat(1560192, 128, e.Rows(0, true), 128), &bare128Norm, &l3AttnLanguageFQkvLinear)
+	e.QKV(i3L, y2L, e.Mat(1560192, 128, e.Rows(0, true), 128), &l3AttnLanguageLnNorm, &l3AttnLanguageQkvLinear)
 
 	// i3    = concat i3.v, i3.l {ld=384} : f32[65+T,384] at 0
 	i3 := e.Mat(0, 384, e.Rows(65, true), 384)
 
-	// c3    = selfattention i3 {heads=4 scale=1 base=2 kernel=gemm_f32 ld=128} : f32[65+T,128] at 6240768
+	// c3    = selfattention i3 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[65+T,128] at 6240768
 	c3 := e.Mat(1560192, 128, e.Rows(65, true), 128)
 	e.SelfAttention(c3, i3, &selfattentionAttention, rows65T)
 
@@ -146,66 +146,66 @@ func runPairVqa(e *rt.Exec) {
 	// c3.l  = rows c3 {at=65 len=T ld=128} : f32[T,128] at 6240768
 	c3L := c3.Sub(e.Rows(65, false), e.Rows(0, true))
 
-	// a3.v  = attnout c3.v, y2.v, @l3.attn.vision~f {eps=1e-05 kernel=gemm_f32 ld=128 tmp=0} : f32[65,128] at 9369600
+	// a3.v  = attnout c3.v, y2.v, @l3.attn.vision {eps=1e-05 kernel=wgemm_f16 ld=128 tmp=0} : f32[65,128] at 9369600
 	a3V := e.Mat(2342400, 128, e.Rows(65, false), 128)
-	e.AttnOut(a3V, c3V, y2V, e.Mat(0, 128, e.Rows(65, false), 128), &bare128Norm, &l3AttnVisionFOutLinear)
+	e.AttnOut(a3V, c3V, y2V, e.Mat(0, 128, e.Rows(65, false), 128), &l3AttnVisionSubNorm, &l3AttnVisionOutLinear)
 
-	// a3.l  = attnout c3.l, y2.l, @l3.attn.language~f {eps=1e-05 kernel=gemm_f32 ld=128 tmp=0} : f32[T,128] at 8321024
+	// a3.l  = attnout c3.l, y2.l, @l3.attn.language {eps=1e-05 kernel=wgemm_f16 ld=128 tmp=0} : f32[T,128] at 8321024
 	a3L := e.Mat(2080256, 128, e.Rows(0, true), 128)
-	e.AttnOut(a3L, c3L, y2L, e.Mat(0, 128, e.Rows(0, true), 128), &bare128Norm, &l3AttnLanguageFOutLinear)
+	e.AttnOut(a3L, c3L, y2L, e.Mat(0, 128, e.Rows(0, true), 128), &l3AttnLanguageSubNorm, &l3AttnLanguageOutLinear)
 
-	// y3.v  = ffn a3.v, @l3.ffn.vision~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=128 tmp=844800 hidden=0 block=400} : f32[65,128] at 9369600
+	// y3.v  = ffn a3.v, @l3.ffn.vision {eps=1e-05 sub=1e-05 kernel=wgemm_f16 ld=128 tmp=844800 hidden=0 block=400} : f32[65,128] at 9369600
 	y3V := e.Mat(2342400, 128, e.Rows(65, false), 128)
-	e.FFN(y3V, a3V, e.Mat(211200, 128, min(e.Rows(65, false), 400), 128), e.Mat(0, 528, min(e.Rows(65, false), 400), 512), &l3FfnVisionFFfn)
+	e.FFN(y3V, a3V, e.Mat(211200, 128, min(e.Rows(65, false), 400), 128), e.Mat(0, 528, min(e.Rows(65, false), 400), 512), &l3FfnVisionFfn)
 
-	// y3.l  = ffn a3.l, @l3.ffn.language~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=128 tmp=844800 hidden=0 block=400} : f32[T,128] at 8321024
+	// y3.l  = ffn a3.l, @l3.ffn.language {eps=1e-05 sub=1e-05 kernel=wgemm_f16 ld=128 tmp=844800 hidden=0 block=400} : f32[T,128] at 8321024
 	y3L := e.Mat(2080256, 128, e.Rows(0, true), 128)
-	e.FFN(y3L, a3L, e.Mat(211200, 128, min(e.Rows(0, true), 400), 128), e.Mat(0, 528, min(e.Rows(0, true), 400), 512), &l3FfnLanguageFFfn)
+	e.FFN(y3L, a3L, e.Mat(211200, 128, min(e.Rows(0, true), 400), 128), e.Mat(0, 528, min(e.Rows(0, true), 400), 512), &l3FfnLanguageFfn)
 
 	// y3.v.0 = select y3.v {row=0 kernel=go ld=128} : f32[1,128] at 5469120
 	y3V0 := e.Mat(1367280, 128, e.Rows(1, false), 128)
 	e.Select(y3V0, y3V, rows65, rt.Section{})
 
-	// i4.0  = qkv y3.v.0, @l4.attn.vision~f {eps=1e-05 heads=4 parts=q kernel=gemm_f32 ld=128 tmp=5500864} : f32[1,128] at 5484992
+	// i4.0  = qkv y3.v.0, @l4.attn.vision {eps=1e-05 heads=4 parts=q kernel=wgemm_f16 ld=128 tmp=5500864} : f32[1,128] at 5484992
 	i40 := e.Mat(1371248, 128, e.Rows(1, false), 128)
-	e.QKV(i40, y3V0, e.Mat(1375216, 128, e.Rows(1, false), 128), &bare128Norm, &l4AttnVisionFQLinear)
+	e.QKV(i40, y3V0, e.Mat(1375216, 128, e.Rows(1, false), 128), &l4AttnVisionLnNorm, &l4AttnVisionQLinear)
 
-	// i4.v  = qkv y3.v, @l4.attn.vision~f {eps=1e-05 heads=4 parts=kv kernel=gemm_f32 ld=272 tmp=4420544} : f32[65,256] at 0
+	// i4.v  = qkv y3.v, @l4.attn.vision {eps=1e-05 heads=4 parts=kv kernel=wgemm_f16 ld=272 tmp=4420544} : f32[65,256] at 0
 	i4V := e.Mat(0, 272, e.Rows(65, true), 256).Sub(0, e.Rows(65, false))
-	e.QKV(i4V, y3V, e.Mat(1105136, 128, e.Rows(65, false), 128), &bare128Norm, &l4AttnVisionFKvLinear)
+	e.QKV(i4V, y3V, e.Mat(1105136, 128, e.Rows(65, false), 128), &l4AttnVisionLnNorm, &l4AttnVisionKvLinear)
 
-	// i4.l  = qkv y3.l, @l4.attn.language~f {eps=1e-05 heads=4 parts=kv kernel=gemm_f32 ld=272 tmp=4420544} : f32[T,256] at 0
+	// i4.l  = qkv y3.l, @l4.attn.language {eps=1e-05 heads=4 parts=kv kernel=wgemm_f16 ld=272 tmp=4420544} : f32[T,256] at 0
 	i4L := e.Mat(0, 272, e.Rows(65, true), 256).Sub(e.Rows(65, false), e.Rows(0, true))
-	e.QKV(i4L, y3L, e.Mat(1105136, 128, e.Rows(0, true), 128), &bare128Norm, &l4AttnLanguageFKvLinear)
+	e.QKV(i4L, y3L, e.Mat(1105136, 128, e.Rows(0, true), 128), &l4AttnLanguageLnNorm, &l4AttnLanguageKvLinear)
 
 	// i4    = concat i4.v, i4.l {ld=272} : f32[65+T,256] at 0
 	i4 := e.Mat(0, 272, e.Rows(65, true), 256)
 
-	// c4.v.0 = crossattention i4.0, i4 {heads=4 scale=1 base=2 kernel=gemm_f32 ld=128} : f32[1,128] at 4420544
+	// c4.v.0 = crossattention i4.0, i4 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[1,128] at 4420544
 	c4V0 := e.Mat(1105136, 128, e.Rows(1, false), 128)
 	e.CrossAttention(c4V0, i40, i4, &selfattentionAttention, rows65T)
 
-	// a4.v.0 = attnout c4.v.0, y3.v.0, @l4.attn.vision~f {eps=1e-05 kernel=gemm_f32 ld=128 tmp=4436416} : f32[1,128] at 5469120
+	// a4.v.0 = attnout c4.v.0, y3.v.0, @l4.attn.vision {eps=1e-05 kernel=wgemm_f16 ld=128 tmp=4436416} : f32[1,128] at 5469120
 	a4V0 := e.Mat(1367280, 128, e.Rows(1, false), 128)
-	e.AttnOut(a4V0, c4V0, y3V0, e.Mat(1109104, 128, e.Rows(1, false), 128), &bare128Norm, &l4AttnVisionFOutLinear)
+	e.AttnOut(a4V0, c4V0, y3V0, e.Mat(1109104, 128, e.Rows(1, false), 128), &l4AttnVisionSubNorm, &l4AttnVisionOutLinear)
 
-	// s     = ffn a4.v.0, @l4.ffn.vision~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=128 tmp=65472 hidden=0 block=31} : f32[1,128] at 5469120
+	// s     = ffn a4.v.0, @l4.ffn.vision {eps=1e-05 sub=1e-05 kernel=wgemm_f16 ld=128 tmp=65472 hidden=0 block=31} : f32[1,128] at 5469120
 	s := e.Mat(1367280, 128, e.Rows(1, false), 128)
-	e.FFN(s, a4V0, e.Mat(16368, 128, min(e.Rows(1, false), 31), 128), e.Mat(0, 528, min(e.Rows(1, false), 31), 512), &l4FfnVisionFFfn)
+	e.FFN(s, a4V0, e.Mat(16368, 128, min(e.Rows(1, false), 31), 128), e.Mat(0, 528, min(e.Rows(1, false), 31), 512), &l4FfnVisionFfn)
 
-	// n     = layernorm s {eps=1e-05 kernel=layernorm_f32 ld=128} : f32[1,128] at 5469120
+	// n     = layernorm s, @vqa.pooler.norm {eps=1e-05 kernel=layernorm_f32 ld=128} : f32[1,128] at 5469120
 	n := e.Mat(1367280, 128, e.Rows(1, false), 128)
-	e.LayerNorm(n, s, &bare128Norm)
+	e.LayerNorm(n, s, &vqaPoolerNormNorm)
 
-	// h     = linear n, @vqa.pooler~f.dense {kernel=gemm_f32 ld=128} : f32[1,128] at 33728
+	// h     = linear n, @vqa.pooler.dense {kernel=wgemm_f16 ld=128} : f32[1,128] at 33728
 	h := e.Mat(8432, 128, e.Rows(1, false), 128)
-	e.Linear(h, n, &vqaPoolerFDenseLinear)
+	e.Linear(h, n, &vqaPoolerDenseLinear)
 
 	// pooled = tanh h {kernel=go ld=128} : f32[1,128] at 33728
 	pooled := e.Mat(8432, 128, e.Rows(1, false), 128)
 	e.Tanh(pooled, h)
 
-	// h5    = linear pooled, @vqa.head.fc1 {kernel=gemm_f32 ld=272} : f32[1,256] at 0
+	// h5    = linear pooled, @vqa.head.fc1 {kernel=wgemm_f16 ld=272} : f32[1,256] at 0
 	h5 := e.Mat(0, 272, e.Rows(1, false), 256)
 	e.Linear(h5, pooled, &vqaHeadFc1Linear)
 
@@ -217,7 +217,7 @@ func runPairVqa(e *rt.Exec) {
 	g := e.Mat(0, 272, e.Rows(1, false), 256)
 	e.Gelu(g, n5)
 
-	// logits = linear g, @vqa.head.fc2 {kernel=gemm_f32 ld=112} : f32[1,109] at 49600
+	// logits = linear g, @vqa.head.fc2 {kernel=wgemm_f16 ld=112} : f32[1,109] at 49600
 	e.Linear(e.Mat(12400, 112, e.Rows(1, false), 109), g, &vqaHeadFc2Linear)
 }
 
@@ -226,9 +226,9 @@ var fnPairVqa = rt.Func{
 	Arena: 2600320,
 	Cost: rt.Cost{
 		FLOPs:  [3]int64{118809600, 1905152, 2048},
-		Row:    1028,
+		Row:    772,
 		Seq:    50100,
-		Weight: 7696308,
+		Weight: 3956148,
 	},
 	Fixed: 65,
 	Image: 12288,

@@ -6,100 +6,100 @@ import "github.com/multiway-go/multiway/codegen/rt"
 
 // runVisionClassification runs function vision_classification over the packed rows of e's batch, one step a line.
 func runVisionClassification(e *rt.Exec) {
-	// vision = embed_patches image, @vision.embed {patch=8 kernel=gemm_f32 ld=128 tmp=0} : f32[65,128] at 3095040
+	// vision = embed_patches image, @vision.embed {patch=8 kernel=wgemm_f16 ld=128 tmp=0} : f32[65,128] at 3095040
 	vision := e.Mat(773760, 128, e.Rows(65, false), 128)
 	e.EmbedPatches(vision, e.Mat(0, 192, e.Rows(64, false), 192), &visionEmbedPatches)
 
-	// i0    = qkv vision, @l0.attn.vision~f {eps=1e-05 heads=4 kernel=gemm_f32 ld=384 tmp=4126720} : f32[65,384] at 0
+	// i0    = qkv vision, @l0.attn.vision {eps=1e-05 heads=4 kernel=wgemm_f16 ld=384 tmp=4126720} : f32[65,384] at 0
 	i0 := e.Mat(0, 384, e.Rows(65, false), 384)
-	e.QKV(i0, vision, e.Mat(1031680, 128, e.Rows(65, false), 128), &bare128Norm, &l0AttnVisionFQkvLinear)
+	e.QKV(i0, vision, e.Mat(1031680, 128, e.Rows(65, false), 128), &l0AttnVisionLnNorm, &l0AttnVisionQkvLinear)
 
-	// c0    = selfattention i0 {heads=4 scale=1 base=2 kernel=gemm_f32 ld=128} : f32[65,128] at 4126720
+	// c0    = selfattention i0 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[65,128] at 4126720
 	c0 := e.Mat(1031680, 128, e.Rows(65, false), 128)
 	e.SelfAttention(c0, i0, &selfattentionAttention, rows65)
 
-	// a0    = attnout c0, vision, @l0.attn.vision~f {eps=1e-05 kernel=gemm_f32 ld=128 tmp=0} : f32[65,128] at 3095040
+	// a0    = attnout c0, vision, @l0.attn.vision {eps=1e-05 kernel=wgemm_f16 ld=128 tmp=0} : f32[65,128] at 3095040
 	a0 := e.Mat(773760, 128, e.Rows(65, false), 128)
-	e.AttnOut(a0, c0, vision, e.Mat(0, 128, e.Rows(65, false), 128), &bare128Norm, &l0AttnVisionFOutLinear)
+	e.AttnOut(a0, c0, vision, e.Mat(0, 128, e.Rows(65, false), 128), &l0AttnVisionSubNorm, &l0AttnVisionOutLinear)
 
-	// y0    = ffn a0, @l0.ffn.vision~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=128 tmp=844800 hidden=0 block=400} : f32[65,128] at 3095040
+	// y0    = ffn a0, @l0.ffn.vision {eps=1e-05 sub=1e-05 kernel=wgemm_f16 ld=128 tmp=844800 hidden=0 block=400} : f32[65,128] at 3095040
 	y0 := e.Mat(773760, 128, e.Rows(65, false), 128)
-	e.FFN(y0, a0, e.Mat(211200, 128, min(e.Rows(65, false), 400), 128), e.Mat(0, 528, min(e.Rows(65, false), 400), 512), &l0FfnVisionFFfn)
+	e.FFN(y0, a0, e.Mat(211200, 128, min(e.Rows(65, false), 400), 128), e.Mat(0, 528, min(e.Rows(65, false), 400), 512), &l0FfnVisionFfn)
 
-	// i1    = qkv y0, @l1.attn.vision~f {eps=1e-05 heads=4 kernel=gemm_f32 ld=384 tmp=4126720} : f32[65,384] at 0
+	// i1    = qkv y0, @l1.attn.vision {eps=1e-05 heads=4 kernel=wgemm_f16 ld=384 tmp=4126720} : f32[65,384] at 0
 	i1 := e.Mat(0, 384, e.Rows(65, false), 384)
-	e.QKV(i1, y0, e.Mat(1031680, 128, e.Rows(65, false), 128), &bare128Norm, &l1AttnVisionFQkvLinear)
+	e.QKV(i1, y0, e.Mat(1031680, 128, e.Rows(65, false), 128), &l1AttnVisionLnNorm, &l1AttnVisionQkvLinear)
 
-	// c1    = selfattention i1 {heads=4 scale=1 base=2 kernel=gemm_f32 ld=128} : f32[65,128] at 4126720
+	// c1    = selfattention i1 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[65,128] at 4126720
 	c1 := e.Mat(1031680, 128, e.Rows(65, false), 128)
 	e.SelfAttention(c1, i1, &selfattentionAttention, rows65)
 
-	// a1    = attnout c1, y0, @l1.attn.vision~f {eps=1e-05 kernel=gemm_f32 ld=128 tmp=0} : f32[65,128] at 3095040
+	// a1    = attnout c1, y0, @l1.attn.vision {eps=1e-05 kernel=wgemm_f16 ld=128 tmp=0} : f32[65,128] at 3095040
 	a1 := e.Mat(773760, 128, e.Rows(65, false), 128)
-	e.AttnOut(a1, c1, y0, e.Mat(0, 128, e.Rows(65, false), 128), &bare128Norm, &l1AttnVisionFOutLinear)
+	e.AttnOut(a1, c1, y0, e.Mat(0, 128, e.Rows(65, false), 128), &l1AttnVisionSubNorm, &l1AttnVisionOutLinear)
 
-	// y1    = ffn a1, @l1.ffn.vision~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=128 tmp=844800 hidden=0 block=400} : f32[65,128] at 3095040
+	// y1    = ffn a1, @l1.ffn.vision {eps=1e-05 sub=1e-05 kernel=wgemm_f16 ld=128 tmp=844800 hidden=0 block=400} : f32[65,128] at 3095040
 	y1 := e.Mat(773760, 128, e.Rows(65, false), 128)
-	e.FFN(y1, a1, e.Mat(211200, 128, min(e.Rows(65, false), 400), 128), e.Mat(0, 528, min(e.Rows(65, false), 400), 512), &l1FfnVisionFFfn)
+	e.FFN(y1, a1, e.Mat(211200, 128, min(e.Rows(65, false), 400), 128), e.Mat(0, 528, min(e.Rows(65, false), 400), 512), &l1FfnVisionFfn)
 
-	// i2    = qkv y1, @l2.attn.vision~f {eps=1e-05 heads=4 kernel=gemm_f32 ld=384 tmp=4126720} : f32[65,384] at 0
+	// i2    = qkv y1, @l2.attn.vision {eps=1e-05 heads=4 kernel=wgemm_f16 ld=384 tmp=4126720} : f32[65,384] at 0
 	i2 := e.Mat(0, 384, e.Rows(65, false), 384)
-	e.QKV(i2, y1, e.Mat(1031680, 128, e.Rows(65, false), 128), &bare128Norm, &l2AttnVisionFQkvLinear)
+	e.QKV(i2, y1, e.Mat(1031680, 128, e.Rows(65, false), 128), &l2AttnVisionLnNorm, &l2AttnVisionQkvLinear)
 
-	// c2    = selfattention i2 {heads=4 scale=1 base=2 kernel=gemm_f32 ld=128} : f32[65,128] at 4126720
+	// c2    = selfattention i2 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[65,128] at 4126720
 	c2 := e.Mat(1031680, 128, e.Rows(65, false), 128)
 	e.SelfAttention(c2, i2, &selfattentionAttention, rows65)
 
-	// a2    = attnout c2, y1, @l2.attn.vision~f {eps=1e-05 kernel=gemm_f32 ld=128 tmp=0} : f32[65,128] at 3095040
+	// a2    = attnout c2, y1, @l2.attn.vision {eps=1e-05 kernel=wgemm_f16 ld=128 tmp=0} : f32[65,128] at 3095040
 	a2 := e.Mat(773760, 128, e.Rows(65, false), 128)
-	e.AttnOut(a2, c2, y1, e.Mat(0, 128, e.Rows(65, false), 128), &bare128Norm, &l2AttnVisionFOutLinear)
+	e.AttnOut(a2, c2, y1, e.Mat(0, 128, e.Rows(65, false), 128), &l2AttnVisionSubNorm, &l2AttnVisionOutLinear)
 
-	// y2    = ffn a2, @l2.ffn.vision~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=128 tmp=844800 hidden=0 block=400} : f32[65,128] at 3095040
+	// y2    = ffn a2, @l2.ffn.vision {eps=1e-05 sub=1e-05 kernel=wgemm_f16 ld=128 tmp=844800 hidden=0 block=400} : f32[65,128] at 3095040
 	y2 := e.Mat(773760, 128, e.Rows(65, false), 128)
-	e.FFN(y2, a2, e.Mat(211200, 128, min(e.Rows(65, false), 400), 128), e.Mat(0, 528, min(e.Rows(65, false), 400), 512), &l2FfnVisionFFfn)
+	e.FFN(y2, a2, e.Mat(211200, 128, min(e.Rows(65, false), 400), 128), e.Mat(0, 528, min(e.Rows(65, false), 400), 512), &l2FfnVisionFfn)
 
-	// i3    = qkv y2, @l3.attn.vision~f {eps=1e-05 heads=4 kernel=gemm_f32 ld=384 tmp=4126720} : f32[65,384] at 0
+	// i3    = qkv y2, @l3.attn.vision {eps=1e-05 heads=4 kernel=wgemm_f16 ld=384 tmp=4126720} : f32[65,384] at 0
 	i3 := e.Mat(0, 384, e.Rows(65, false), 384)
-	e.QKV(i3, y2, e.Mat(1031680, 128, e.Rows(65, false), 128), &bare128Norm, &l3AttnVisionFQkvLinear)
+	e.QKV(i3, y2, e.Mat(1031680, 128, e.Rows(65, false), 128), &l3AttnVisionLnNorm, &l3AttnVisionQkvLinear)
 
-	// c3    = selfattention i3 {heads=4 scale=1 base=2 kernel=gemm_f32 ld=128} : f32[65,128] at 4126720
+	// c3    = selfattention i3 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[65,128] at 4126720
 	c3 := e.Mat(1031680, 128, e.Rows(65, false), 128)
 	e.SelfAttention(c3, i3, &selfattentionAttention, rows65)
 
-	// a3    = attnout c3, y2, @l3.attn.vision~f {eps=1e-05 kernel=gemm_f32 ld=128 tmp=0} : f32[65,128] at 3095040
+	// a3    = attnout c3, y2, @l3.attn.vision {eps=1e-05 kernel=wgemm_f16 ld=128 tmp=0} : f32[65,128] at 3095040
 	a3 := e.Mat(773760, 128, e.Rows(65, false), 128)
-	e.AttnOut(a3, c3, y2, e.Mat(0, 128, e.Rows(65, false), 128), &bare128Norm, &l3AttnVisionFOutLinear)
+	e.AttnOut(a3, c3, y2, e.Mat(0, 128, e.Rows(65, false), 128), &l3AttnVisionSubNorm, &l3AttnVisionOutLinear)
 
-	// y3    = ffn a3, @l3.ffn.vision~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=128 tmp=844800 hidden=0 block=400} : f32[65,128] at 3095040
+	// y3    = ffn a3, @l3.ffn.vision {eps=1e-05 sub=1e-05 kernel=wgemm_f16 ld=128 tmp=844800 hidden=0 block=400} : f32[65,128] at 3095040
 	y3 := e.Mat(773760, 128, e.Rows(65, false), 128)
-	e.FFN(y3, a3, e.Mat(211200, 128, min(e.Rows(65, false), 400), 128), e.Mat(0, 528, min(e.Rows(65, false), 400), 512), &l3FfnVisionFFfn)
+	e.FFN(y3, a3, e.Mat(211200, 128, min(e.Rows(65, false), 400), 128), e.Mat(0, 528, min(e.Rows(65, false), 400), 512), &l3FfnVisionFfn)
 
-	// i4    = qkv y3, @l4.attn.vision~f {eps=1e-05 heads=4 kernel=gemm_f32 ld=384 tmp=4126720} : f32[65,384] at 0
+	// i4    = qkv y3, @l4.attn.vision {eps=1e-05 heads=4 kernel=wgemm_f16 ld=384 tmp=4126720} : f32[65,384] at 0
 	i4 := e.Mat(0, 384, e.Rows(65, false), 384)
-	e.QKV(i4, y3, e.Mat(1031680, 128, e.Rows(65, false), 128), &bare128Norm, &l4AttnVisionFQkvLinear)
+	e.QKV(i4, y3, e.Mat(1031680, 128, e.Rows(65, false), 128), &l4AttnVisionLnNorm, &l4AttnVisionQkvLinear)
 
-	// c4    = selfattention i4 {heads=4 scale=1 base=2 kernel=gemm_f32 ld=128} : f32[65,128] at 4126720
+	// c4    = selfattention i4 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[65,128] at 4126720
 	c4 := e.Mat(1031680, 128, e.Rows(65, false), 128)
 	e.SelfAttention(c4, i4, &selfattentionAttention, rows65)
 
-	// a4    = attnout c4, y3, @l4.attn.vision~f {eps=1e-05 kernel=gemm_f32 ld=128 tmp=0} : f32[65,128] at 3095040
+	// a4    = attnout c4, y3, @l4.attn.vision {eps=1e-05 kernel=wgemm_f16 ld=128 tmp=0} : f32[65,128] at 3095040
 	a4 := e.Mat(773760, 128, e.Rows(65, false), 128)
-	e.AttnOut(a4, c4, y3, e.Mat(0, 128, e.Rows(65, false), 128), &bare128Norm, &l4AttnVisionFOutLinear)
+	e.AttnOut(a4, c4, y3, e.Mat(0, 128, e.Rows(65, false), 128), &l4AttnVisionSubNorm, &l4AttnVisionOutLinear)
 
-	// y4    = ffn a4, @l4.ffn.vision~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=128 tmp=844800 hidden=0 block=400} : f32[65,128] at 3095040
+	// y4    = ffn a4, @l4.ffn.vision {eps=1e-05 sub=1e-05 kernel=wgemm_f16 ld=128 tmp=844800 hidden=0 block=400} : f32[65,128] at 3095040
 	y4 := e.Mat(773760, 128, e.Rows(65, false), 128)
-	e.FFN(y4, a4, e.Mat(211200, 128, min(e.Rows(65, false), 400), 128), e.Mat(0, 528, min(e.Rows(65, false), 400), 512), &l4FfnVisionFFfn)
+	e.FFN(y4, a4, e.Mat(211200, 128, min(e.Rows(65, false), 400), 128), e.Mat(0, 528, min(e.Rows(65, false), 400), 512), &l4FfnVisionFfn)
 
 	// m     = mean y4 {from=1 kernel=go ld=128} : f32[1,128] at 0
 	m := e.Mat(0, 128, e.Rows(1, false), 128)
 	e.Mean(m, y4, rows65, 1)
 
-	// n     = layernorm m {eps=1e-05 kernel=layernorm_f32 ld=128} : f32[1,128] at 0
+	// n     = layernorm m, @classification.norm {eps=1e-05 kernel=layernorm_f32 ld=128} : f32[1,128] at 0
 	n := e.Mat(0, 128, e.Rows(1, false), 128)
-	e.LayerNorm(n, m, &bare128Norm)
+	e.LayerNorm(n, m, &classificationNormNorm)
 
-	// logits = linear n, @classification~f.head {kernel=gemm_f32 ld=112} : f32[1,98] at 15872
-	e.Linear(e.Mat(3968, 112, e.Rows(1, false), 98), n, &classificationFHeadLinear)
+	// logits = linear n, @classification.head {kernel=wgemm_f16 ld=112} : f32[1,98] at 15872
+	e.Linear(e.Mat(3968, 112, e.Rows(1, false), 98), n, &classificationHeadLinear)
 }
 
 // fnVisionClassification describes function vision_classification.
@@ -109,7 +109,7 @@ var fnVisionClassification = rt.Func{
 		FLOPs:  [3]int64{141782016, 0, 0},
 		Row:    0,
 		Seq:    49544,
-		Weight: 4138376,
+		Weight: 2134920,
 	},
 	Fixed: 65,
 	Image: 12288,

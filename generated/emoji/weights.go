@@ -9,452 +9,766 @@ var (
 	visionEmbedPatches = rt.Patches{
 		At:       0,
 		Channels: 3,
-		Cls:      24704,
+		Cls:      12416,
 		Height:   64,
 		Patch:    8,
-		Pos:      24832,
+		Pos:      12544,
 		Proj: rt.Linear{
-			Bias: 24576,
-			K:    192,
-			N:    128,
-			W:    0,
+			Bias:  12288,
+			DType: rt.F16,
+			K:     192,
+			N:     128,
+			W:     0,
 		},
 		Width: 64,
 	}
-	bare128Norm = rt.Norm{
-		B:   -1,
+	l0AttnVisionLnNorm = rt.Norm{
+		B:   20992,
 		Eps: 1e-05,
-		G:   -1,
+		G:   20864,
 		N:   128,
 	}
-	l0AttnVisionFQkvLinear = rt.Linear{
-		Bias: 82304,
-		K:    128,
-		N:    384,
-		W:    33152,
+	l0AttnVisionQkvLinear = rt.Linear{
+		Bias:  45696,
+		DType: rt.F16,
+		K:     128,
+		N:     384,
+		W:     21120,
 	}
 	selfattentionAttention = rt.Attention{
 		Base2: true,
 		D:     32,
 		DP:    32,
 		Heads: 4,
-		Scale: 1.0,
+		Scale: 0.25503486164919736,
 	}
-	rows65                 = []rt.Section{{C: 65}}
-	l0AttnVisionFOutLinear = rt.Linear{
-		Bias: 99072,
-		K:    128,
-		N:    128,
-		W:    82688,
-	}
-	bare512Norm = rt.Norm{
-		B:   -1,
+	rows65              = []rt.Section{{C: 65}}
+	l0AttnVisionSubNorm = rt.Norm{
+		B:   46208,
 		Eps: 1e-05,
-		G:   -1,
+		G:   46080,
+		N:   128,
+	}
+	l0AttnVisionOutLinear = rt.Linear{
+		Bias:  54528,
+		DType: rt.F16,
+		K:     128,
+		N:     128,
+		W:     46336,
+	}
+	l0FfnVisionLnNorm = rt.Norm{
+		B:   54784,
+		Eps: 1e-05,
+		G:   54656,
+		N:   128,
+	}
+	l0FfnVisionSubNorm = rt.Norm{
+		B:   88704,
+		Eps: 1e-05,
+		G:   88192,
 		N:   512,
 	}
-	l0FfnVisionFFfn = rt.FFN{
+	l0FfnVisionFfn = rt.FFN{
 		Fc1: rt.Linear{
-			Bias: 164736,
-			K:    128,
-			N:    512,
-			W:    99200,
+			Bias:  87680,
+			DType: rt.F16,
+			K:     128,
+			N:     512,
+			W:     54912,
 		},
 		Fc2: rt.Linear{
-			Bias: 230784,
-			K:    512,
-			N:    128,
-			W:    165248,
+			Bias:  121984,
+			DType: rt.F16,
+			K:     512,
+			N:     128,
+			W:     89216,
 		},
-		Norm1: &bare128Norm,
-		Norm2: &bare512Norm,
+		Norm1: &l0FfnVisionLnNorm,
+		Norm2: &l0FfnVisionSubNorm,
 	}
-	l1AttnVisionFQkvLinear = rt.Linear{
-		Bias: 280064,
-		K:    128,
-		N:    384,
-		W:    230912,
+	l1AttnVisionLnNorm = rt.Norm{
+		B:   122240,
+		Eps: 1e-05,
+		G:   122112,
+		N:   128,
 	}
-	l1AttnVisionFOutLinear = rt.Linear{
-		Bias: 296832,
-		K:    128,
-		N:    128,
-		W:    280448,
+	l1AttnVisionQkvLinear = rt.Linear{
+		Bias:  146944,
+		DType: rt.F16,
+		K:     128,
+		N:     384,
+		W:     122368,
 	}
-	l1FfnVisionFFfn = rt.FFN{
+	l1AttnVisionSubNorm = rt.Norm{
+		B:   147456,
+		Eps: 1e-05,
+		G:   147328,
+		N:   128,
+	}
+	l1AttnVisionOutLinear = rt.Linear{
+		Bias:  155776,
+		DType: rt.F16,
+		K:     128,
+		N:     128,
+		W:     147584,
+	}
+	l1FfnVisionLnNorm = rt.Norm{
+		B:   156032,
+		Eps: 1e-05,
+		G:   155904,
+		N:   128,
+	}
+	l1FfnVisionSubNorm = rt.Norm{
+		B:   189952,
+		Eps: 1e-05,
+		G:   189440,
+		N:   512,
+	}
+	l1FfnVisionFfn = rt.FFN{
 		Fc1: rt.Linear{
-			Bias: 362496,
-			K:    128,
-			N:    512,
-			W:    296960,
+			Bias:  188928,
+			DType: rt.F16,
+			K:     128,
+			N:     512,
+			W:     156160,
 		},
 		Fc2: rt.Linear{
-			Bias: 428544,
-			K:    512,
-			N:    128,
-			W:    363008,
+			Bias:  223232,
+			DType: rt.F16,
+			K:     512,
+			N:     128,
+			W:     190464,
 		},
-		Norm1: &bare128Norm,
-		Norm2: &bare512Norm,
+		Norm1: &l1FfnVisionLnNorm,
+		Norm2: &l1FfnVisionSubNorm,
 	}
-	l2AttnVisionFQkvLinear = rt.Linear{
-		Bias: 477824,
-		K:    128,
-		N:    384,
-		W:    428672,
+	l2AttnVisionLnNorm = rt.Norm{
+		B:   223488,
+		Eps: 1e-05,
+		G:   223360,
+		N:   128,
 	}
-	l2AttnVisionFOutLinear = rt.Linear{
-		Bias: 494592,
-		K:    128,
-		N:    128,
-		W:    478208,
+	l2AttnVisionQkvLinear = rt.Linear{
+		Bias:  248192,
+		DType: rt.F16,
+		K:     128,
+		N:     384,
+		W:     223616,
 	}
-	l2FfnVisionFFfn = rt.FFN{
+	l2AttnVisionSubNorm = rt.Norm{
+		B:   248704,
+		Eps: 1e-05,
+		G:   248576,
+		N:   128,
+	}
+	l2AttnVisionOutLinear = rt.Linear{
+		Bias:  257024,
+		DType: rt.F16,
+		K:     128,
+		N:     128,
+		W:     248832,
+	}
+	l2FfnVisionLnNorm = rt.Norm{
+		B:   257280,
+		Eps: 1e-05,
+		G:   257152,
+		N:   128,
+	}
+	l2FfnVisionSubNorm = rt.Norm{
+		B:   291200,
+		Eps: 1e-05,
+		G:   290688,
+		N:   512,
+	}
+	l2FfnVisionFfn = rt.FFN{
 		Fc1: rt.Linear{
-			Bias: 560256,
-			K:    128,
-			N:    512,
-			W:    494720,
+			Bias:  290176,
+			DType: rt.F16,
+			K:     128,
+			N:     512,
+			W:     257408,
 		},
 		Fc2: rt.Linear{
-			Bias: 626304,
-			K:    512,
-			N:    128,
-			W:    560768,
+			Bias:  324480,
+			DType: rt.F16,
+			K:     512,
+			N:     128,
+			W:     291712,
 		},
-		Norm1: &bare128Norm,
-		Norm2: &bare512Norm,
+		Norm1: &l2FfnVisionLnNorm,
+		Norm2: &l2FfnVisionSubNorm,
 	}
-	l3AttnVisionFQkvLinear = rt.Linear{
-		Bias: 675584,
-		K:    128,
-		N:    384,
-		W:    626432,
+	l3AttnVisionLnNorm = rt.Norm{
+		B:   324736,
+		Eps: 1e-05,
+		G:   324608,
+		N:   128,
 	}
-	l3AttnVisionFOutLinear = rt.Linear{
-		Bias: 692352,
-		K:    128,
-		N:    128,
-		W:    675968,
+	l3AttnVisionQkvLinear = rt.Linear{
+		Bias:  349440,
+		DType: rt.F16,
+		K:     128,
+		N:     384,
+		W:     324864,
 	}
-	l3FfnVisionFFfn = rt.FFN{
+	l3AttnVisionSubNorm = rt.Norm{
+		B:   349952,
+		Eps: 1e-05,
+		G:   349824,
+		N:   128,
+	}
+	l3AttnVisionOutLinear = rt.Linear{
+		Bias:  358272,
+		DType: rt.F16,
+		K:     128,
+		N:     128,
+		W:     350080,
+	}
+	l3FfnVisionLnNorm = rt.Norm{
+		B:   358528,
+		Eps: 1e-05,
+		G:   358400,
+		N:   128,
+	}
+	l3FfnVisionSubNorm = rt.Norm{
+		B:   392448,
+		Eps: 1e-05,
+		G:   391936,
+		N:   512,
+	}
+	l3FfnVisionFfn = rt.FFN{
 		Fc1: rt.Linear{
-			Bias: 758016,
-			K:    128,
-			N:    512,
-			W:    692480,
+			Bias:  391424,
+			DType: rt.F16,
+			K:     128,
+			N:     512,
+			W:     358656,
 		},
 		Fc2: rt.Linear{
-			Bias: 824064,
-			K:    512,
-			N:    128,
-			W:    758528,
+			Bias:  425728,
+			DType: rt.F16,
+			K:     512,
+			N:     128,
+			W:     392960,
 		},
-		Norm1: &bare128Norm,
-		Norm2: &bare512Norm,
+		Norm1: &l3FfnVisionLnNorm,
+		Norm2: &l3FfnVisionSubNorm,
 	}
-	l4AttnVisionFQLinear = rt.Linear{
-		Bias: 873344,
-		K:    128,
-		N:    128,
-		W:    824192,
+	l4AttnVisionLnNorm = rt.Norm{
+		B:   425984,
+		Eps: 1e-05,
+		G:   425856,
+		N:   128,
 	}
-	l4AttnVisionFKvLinear = rt.Linear{
-		Bias: 873472,
-		K:    128,
-		N:    256,
-		W:    840576,
+	l4AttnVisionQLinear = rt.Linear{
+		Bias:  450688,
+		DType: rt.F16,
+		K:     128,
+		N:     128,
+		W:     426112,
 	}
-	l4AttnVisionFOutLinear = rt.Linear{
-		Bias: 890880,
-		K:    128,
-		N:    128,
-		W:    874496,
+	l4AttnVisionKvLinear = rt.Linear{
+		Bias:  450816,
+		DType: rt.F16,
+		K:     128,
+		N:     256,
+		W:     434304,
 	}
-	l4FfnVisionFFfn = rt.FFN{
+	l4AttnVisionSubNorm = rt.Norm{
+		B:   451712,
+		Eps: 1e-05,
+		G:   451584,
+		N:   128,
+	}
+	l4AttnVisionOutLinear = rt.Linear{
+		Bias:  460032,
+		DType: rt.F16,
+		K:     128,
+		N:     128,
+		W:     451840,
+	}
+	l4FfnVisionLnNorm = rt.Norm{
+		B:   460288,
+		Eps: 1e-05,
+		G:   460160,
+		N:   128,
+	}
+	l4FfnVisionSubNorm = rt.Norm{
+		B:   494208,
+		Eps: 1e-05,
+		G:   493696,
+		N:   512,
+	}
+	l4FfnVisionFfn = rt.FFN{
 		Fc1: rt.Linear{
-			Bias: 956544,
-			K:    128,
-			N:    512,
-			W:    891008,
+			Bias:  493184,
+			DType: rt.F16,
+			K:     128,
+			N:     512,
+			W:     460416,
 		},
 		Fc2: rt.Linear{
-			Bias: 1022592,
-			K:    512,
-			N:    128,
-			W:    957056,
+			Bias:  527488,
+			DType: rt.F16,
+			K:     512,
+			N:     128,
+			W:     494720,
 		},
-		Norm1: &bare128Norm,
-		Norm2: &bare512Norm,
+		Norm1: &l4FfnVisionLnNorm,
+		Norm2: &l4FfnVisionSubNorm,
 	}
-	retrievalFVisionLinear = rt.Linear{
-		Bias: 2289664,
-		K:    128,
-		N:    128,
-		W:    2273280,
+	finalVisionNorm = rt.Norm{
+		B:   1167488,
+		Eps: 1e-05,
+		G:   1167360,
+		N:   128,
 	}
-	l4AttnVisionFQkvLinear = rt.Linear{
-		Bias: 873344,
-		K:    128,
-		N:    384,
-		W:    824192,
+	retrievalVisionLinear = rt.Linear{
+		Bias:  -1,
+		DType: rt.F16,
+		K:     128,
+		N:     128,
+		W:     1167616,
 	}
-	classificationFHeadLinear = rt.Linear{
-		Bias: 2305024,
-		K:    128,
-		N:    98,
-		W:    2290688,
+	l4AttnVisionQkvLinear = rt.Linear{
+		Bias:  450688,
+		DType: rt.F16,
+		K:     128,
+		N:     384,
+		W:     426112,
+	}
+	classificationNormNorm = rt.Norm{
+		B:   1176704,
+		Eps: 1e-05,
+		G:   1176576,
+		N:   128,
+	}
+	classificationHeadLinear = rt.Linear{
+		Bias:  1184000,
+		DType: rt.F16,
+		K:     128,
+		N:     98,
+		W:     1176832,
 	}
 	languageEmbedEmbed = rt.Embed{
 		D:     128,
-		Pos:   1280256,
-		Table: 1022976,
+		DType: rt.F16,
+		Pos:   657024,
+		Table: 528384,
 		Vocab: 2010,
 	}
-	l0AttnLanguageFQkvLinear = rt.Linear{
-		Bias: 1332736,
-		K:    128,
-		N:    384,
-		W:    1283584,
+	l0AttnLanguageLnNorm = rt.Norm{
+		B:   660480,
+		Eps: 1e-05,
+		G:   660352,
+		N:   128,
 	}
-	rowsT                    = []rt.Section{{T: true}}
-	l0AttnLanguageFOutLinear = rt.Linear{
-		Bias: 1349504,
-		K:    128,
-		N:    128,
-		W:    1333120,
+	l0AttnLanguageQkvLinear = rt.Linear{
+		Bias:  685184,
+		DType: rt.F16,
+		K:     128,
+		N:     384,
+		W:     660608,
 	}
-	l0FfnLanguageFFfn = rt.FFN{
+	rowsT                 = []rt.Section{{T: true}}
+	l0AttnLanguageSubNorm = rt.Norm{
+		B:   685696,
+		Eps: 1e-05,
+		G:   685568,
+		N:   128,
+	}
+	l0AttnLanguageOutLinear = rt.Linear{
+		Bias:  694016,
+		DType: rt.F16,
+		K:     128,
+		N:     128,
+		W:     685824,
+	}
+	l0FfnLanguageLnNorm = rt.Norm{
+		B:   694272,
+		Eps: 1e-05,
+		G:   694144,
+		N:   128,
+	}
+	l0FfnLanguageSubNorm = rt.Norm{
+		B:   728192,
+		Eps: 1e-05,
+		G:   727680,
+		N:   512,
+	}
+	l0FfnLanguageFfn = rt.FFN{
 		Fc1: rt.Linear{
-			Bias: 1415168,
-			K:    128,
-			N:    512,
-			W:    1349632,
+			Bias:  727168,
+			DType: rt.F16,
+			K:     128,
+			N:     512,
+			W:     694400,
 		},
 		Fc2: rt.Linear{
-			Bias: 1481216,
-			K:    512,
-			N:    128,
-			W:    1415680,
+			Bias:  761472,
+			DType: rt.F16,
+			K:     512,
+			N:     128,
+			W:     728704,
 		},
-		Norm1: &bare128Norm,
-		Norm2: &bare512Norm,
+		Norm1: &l0FfnLanguageLnNorm,
+		Norm2: &l0FfnLanguageSubNorm,
 	}
-	l1AttnLanguageFQkvLinear = rt.Linear{
-		Bias: 1530496,
-		K:    128,
-		N:    384,
-		W:    1481344,
+	l1AttnLanguageLnNorm = rt.Norm{
+		B:   761728,
+		Eps: 1e-05,
+		G:   761600,
+		N:   128,
 	}
-	l1AttnLanguageFOutLinear = rt.Linear{
-		Bias: 1547264,
-		K:    128,
-		N:    128,
-		W:    1530880,
+	l1AttnLanguageQkvLinear = rt.Linear{
+		Bias:  786432,
+		DType: rt.F16,
+		K:     128,
+		N:     384,
+		W:     761856,
 	}
-	l1FfnLanguageFFfn = rt.FFN{
+	l1AttnLanguageSubNorm = rt.Norm{
+		B:   786944,
+		Eps: 1e-05,
+		G:   786816,
+		N:   128,
+	}
+	l1AttnLanguageOutLinear = rt.Linear{
+		Bias:  795264,
+		DType: rt.F16,
+		K:     128,
+		N:     128,
+		W:     787072,
+	}
+	l1FfnLanguageLnNorm = rt.Norm{
+		B:   795520,
+		Eps: 1e-05,
+		G:   795392,
+		N:   128,
+	}
+	l1FfnLanguageSubNorm = rt.Norm{
+		B:   829440,
+		Eps: 1e-05,
+		G:   828928,
+		N:   512,
+	}
+	l1FfnLanguageFfn = rt.FFN{
 		Fc1: rt.Linear{
-			Bias: 1612928,
-			K:    128,
-			N:    512,
-			W:    1547392,
+			Bias:  828416,
+			DType: rt.F16,
+			K:     128,
+			N:     512,
+			W:     795648,
 		},
 		Fc2: rt.Linear{
-			Bias: 1678976,
-			K:    512,
-			N:    128,
-			W:    1613440,
+			Bias:  862720,
+			DType: rt.F16,
+			K:     512,
+			N:     128,
+			W:     829952,
 		},
-		Norm1: &bare128Norm,
-		Norm2: &bare512Norm,
+		Norm1: &l1FfnLanguageLnNorm,
+		Norm2: &l1FfnLanguageSubNorm,
 	}
-	l2AttnLanguageFQkvLinear = rt.Linear{
-		Bias: 1728256,
-		K:    128,
-		N:    384,
-		W:    1679104,
+	l2AttnLanguageLnNorm = rt.Norm{
+		B:   862976,
+		Eps: 1e-05,
+		G:   862848,
+		N:   128,
 	}
-	l2AttnLanguageFOutLinear = rt.Linear{
-		Bias: 1745024,
-		K:    128,
-		N:    128,
-		W:    1728640,
+	l2AttnLanguageQkvLinear = rt.Linear{
+		Bias:  887680,
+		DType: rt.F16,
+		K:     128,
+		N:     384,
+		W:     863104,
 	}
-	l2FfnLanguageFFfn = rt.FFN{
+	l2AttnLanguageSubNorm = rt.Norm{
+		B:   888192,
+		Eps: 1e-05,
+		G:   888064,
+		N:   128,
+	}
+	l2AttnLanguageOutLinear = rt.Linear{
+		Bias:  896512,
+		DType: rt.F16,
+		K:     128,
+		N:     128,
+		W:     888320,
+	}
+	l2FfnLanguageLnNorm = rt.Norm{
+		B:   896768,
+		Eps: 1e-05,
+		G:   896640,
+		N:   128,
+	}
+	l2FfnLanguageSubNorm = rt.Norm{
+		B:   930688,
+		Eps: 1e-05,
+		G:   930176,
+		N:   512,
+	}
+	l2FfnLanguageFfn = rt.FFN{
 		Fc1: rt.Linear{
-			Bias: 1810688,
-			K:    128,
-			N:    512,
-			W:    1745152,
+			Bias:  929664,
+			DType: rt.F16,
+			K:     128,
+			N:     512,
+			W:     896896,
 		},
 		Fc2: rt.Linear{
-			Bias: 1876736,
-			K:    512,
-			N:    128,
-			W:    1811200,
+			Bias:  963968,
+			DType: rt.F16,
+			K:     512,
+			N:     128,
+			W:     931200,
 		},
-		Norm1: &bare128Norm,
-		Norm2: &bare512Norm,
+		Norm1: &l2FfnLanguageLnNorm,
+		Norm2: &l2FfnLanguageSubNorm,
 	}
-	l3AttnLanguageFQkvLinear = rt.Linear{
-		Bias: 1926016,
-		K:    128,
-		N:    384,
-		W:    1876864,
+	l3AttnLanguageLnNorm = rt.Norm{
+		B:   964224,
+		Eps: 1e-05,
+		G:   964096,
+		N:   128,
 	}
-	l3AttnLanguageFOutLinear = rt.Linear{
-		Bias: 1942784,
-		K:    128,
-		N:    128,
-		W:    1926400,
+	l3AttnLanguageQkvLinear = rt.Linear{
+		Bias:  988928,
+		DType: rt.F16,
+		K:     128,
+		N:     384,
+		W:     964352,
 	}
-	l3FfnLanguageFFfn = rt.FFN{
+	l3AttnLanguageSubNorm = rt.Norm{
+		B:   989440,
+		Eps: 1e-05,
+		G:   989312,
+		N:   128,
+	}
+	l3AttnLanguageOutLinear = rt.Linear{
+		Bias:  997760,
+		DType: rt.F16,
+		K:     128,
+		N:     128,
+		W:     989568,
+	}
+	l3FfnLanguageLnNorm = rt.Norm{
+		B:   998016,
+		Eps: 1e-05,
+		G:   997888,
+		N:   128,
+	}
+	l3FfnLanguageSubNorm = rt.Norm{
+		B:   1031936,
+		Eps: 1e-05,
+		G:   1031424,
+		N:   512,
+	}
+	l3FfnLanguageFfn = rt.FFN{
 		Fc1: rt.Linear{
-			Bias: 2008448,
-			K:    128,
-			N:    512,
-			W:    1942912,
+			Bias:  1030912,
+			DType: rt.F16,
+			K:     128,
+			N:     512,
+			W:     998144,
 		},
 		Fc2: rt.Linear{
-			Bias: 2074496,
-			K:    512,
-			N:    128,
-			W:    2008960,
+			Bias:  1065216,
+			DType: rt.F16,
+			K:     512,
+			N:     128,
+			W:     1032448,
 		},
-		Norm1: &bare128Norm,
-		Norm2: &bare512Norm,
+		Norm1: &l3FfnLanguageLnNorm,
+		Norm2: &l3FfnLanguageSubNorm,
 	}
-	l4AttnLanguageFQLinear = rt.Linear{
-		Bias: 2123776,
-		K:    128,
-		N:    128,
-		W:    2074624,
+	l4AttnLanguageLnNorm = rt.Norm{
+		B:   1065472,
+		Eps: 1e-05,
+		G:   1065344,
+		N:   128,
 	}
-	l4AttnLanguageFKvLinear = rt.Linear{
-		Bias: 2123904,
-		K:    128,
-		N:    256,
-		W:    2091008,
+	l4AttnLanguageQLinear = rt.Linear{
+		Bias:  1090176,
+		DType: rt.F16,
+		K:     128,
+		N:     128,
+		W:     1065600,
 	}
-	l4AttnLanguageFOutLinear = rt.Linear{
-		Bias: 2141184,
-		K:    128,
-		N:    128,
-		W:    2124800,
+	l4AttnLanguageKvLinear = rt.Linear{
+		Bias:  1090304,
+		DType: rt.F16,
+		K:     128,
+		N:     256,
+		W:     1073792,
 	}
-	l4FfnLanguageFFfn = rt.FFN{
+	l4AttnLanguageSubNorm = rt.Norm{
+		B:   1090688,
+		Eps: 1e-05,
+		G:   1090560,
+		N:   128,
+	}
+	l4AttnLanguageOutLinear = rt.Linear{
+		Bias:  1099008,
+		DType: rt.F16,
+		K:     128,
+		N:     128,
+		W:     1090816,
+	}
+	l4FfnLanguageLnNorm = rt.Norm{
+		B:   1099264,
+		Eps: 1e-05,
+		G:   1099136,
+		N:   128,
+	}
+	l4FfnLanguageSubNorm = rt.Norm{
+		B:   1133184,
+		Eps: 1e-05,
+		G:   1132672,
+		N:   512,
+	}
+	l4FfnLanguageFfn = rt.FFN{
 		Fc1: rt.Linear{
-			Bias: 2206848,
-			K:    128,
-			N:    512,
-			W:    2141312,
+			Bias:  1132160,
+			DType: rt.F16,
+			K:     128,
+			N:     512,
+			W:     1099392,
 		},
 		Fc2: rt.Linear{
-			Bias: 2272896,
-			K:    512,
-			N:    128,
-			W:    2207360,
+			Bias:  1166464,
+			DType: rt.F16,
+			K:     512,
+			N:     128,
+			W:     1133696,
 		},
-		Norm1: &bare128Norm,
-		Norm2: &bare512Norm,
+		Norm1: &l4FfnLanguageLnNorm,
+		Norm2: &l4FfnLanguageSubNorm,
 	}
-	retrievalFLanguageLinear = rt.Linear{
-		Bias: 2322432,
-		K:    128,
-		N:    128,
-		W:    2306048,
+	finalLanguageNorm = rt.Norm{
+		B:   1166720,
+		Eps: 1e-05,
+		G:   1166592,
+		N:   128,
 	}
-	rows65T               = []rt.Section{{C: 65}, {T: true}}
-	vqaPoolerFDenseLinear = rt.Linear{
-		Bias: 2339840,
-		K:    128,
-		N:    128,
-		W:    2323456,
+	retrievalLanguageLinear = rt.Linear{
+		Bias:  -1,
+		DType: rt.F16,
+		K:     128,
+		N:     128,
+		W:     1184768,
+	}
+	rows65T           = []rt.Section{{C: 65}, {T: true}}
+	vqaPoolerNormNorm = rt.Norm{
+		B:   1193088,
+		Eps: 1e-05,
+		G:   1192960,
+		N:   128,
+	}
+	vqaPoolerDenseLinear = rt.Linear{
+		Bias:  1201408,
+		DType: rt.F16,
+		K:     128,
+		N:     128,
+		W:     1193216,
 	}
 	vqaHeadFc1Linear = rt.Linear{
-		Bias: 2372736,
-		K:    128,
-		N:    256,
-		W:    2339968,
+		Bias:  1217920,
+		DType: rt.F16,
+		K:     128,
+		N:     256,
+		W:     1201536,
 	}
 	vqaHeadNormNorm = rt.Norm{
-		B:   2373248,
+		B:   1218432,
 		Eps: 1e-05,
-		G:   2372992,
+		G:   1218176,
 		N:   256,
 	}
 	vqaHeadFc2Linear = rt.Linear{
-		Bias: 2402176,
-		K:    256,
-		N:    109,
-		W:    2373504,
+		Bias:  1233024,
+		DType: rt.F16,
+		K:     256,
+		N:     109,
+		W:     1218688,
 	}
-	l0AttnVisionFKvLinear = rt.Linear{
-		Bias: 82432,
-		K:    128,
-		N:    256,
-		W:    49536,
+	l0AttnVisionKvLinear = rt.Linear{
+		Bias:  45824,
+		DType: rt.F16,
+		K:     128,
+		N:     256,
+		W:     29312,
 	}
-	l0AttnVisionFQLinear = rt.Linear{
-		Bias: 82304,
-		K:    128,
-		N:    128,
-		W:    33152,
+	l0AttnVisionQLinear = rt.Linear{
+		Bias:  45696,
+		DType: rt.F16,
+		K:     128,
+		N:     128,
+		W:     21120,
 	}
-	l1AttnVisionFKvLinear = rt.Linear{
-		Bias: 280192,
-		K:    128,
-		N:    256,
-		W:    247296,
+	l1AttnVisionKvLinear = rt.Linear{
+		Bias:  147072,
+		DType: rt.F16,
+		K:     128,
+		N:     256,
+		W:     130560,
 	}
-	l1AttnVisionFQLinear = rt.Linear{
-		Bias: 280064,
-		K:    128,
-		N:    128,
-		W:    230912,
+	l1AttnVisionQLinear = rt.Linear{
+		Bias:  146944,
+		DType: rt.F16,
+		K:     128,
+		N:     128,
+		W:     122368,
 	}
-	l2AttnVisionFKvLinear = rt.Linear{
-		Bias: 477952,
-		K:    128,
-		N:    256,
-		W:    445056,
+	l2AttnVisionKvLinear = rt.Linear{
+		Bias:  248320,
+		DType: rt.F16,
+		K:     128,
+		N:     256,
+		W:     231808,
 	}
-	l2AttnVisionFQLinear = rt.Linear{
-		Bias: 477824,
-		K:    128,
-		N:    128,
-		W:    428672,
+	l2AttnVisionQLinear = rt.Linear{
+		Bias:  248192,
+		DType: rt.F16,
+		K:     128,
+		N:     128,
+		W:     223616,
 	}
-	l3AttnVisionFKvLinear = rt.Linear{
-		Bias: 675712,
-		K:    128,
-		N:    256,
-		W:    642816,
+	l3AttnVisionKvLinear = rt.Linear{
+		Bias:  349568,
+		DType: rt.F16,
+		K:     128,
+		N:     256,
+		W:     333056,
 	}
-	l3AttnVisionFQLinear = rt.Linear{
-		Bias: 675584,
-		K:    128,
-		N:    128,
-		W:    626432,
+	l3AttnVisionQLinear = rt.Linear{
+		Bias:  349440,
+		DType: rt.F16,
+		K:     128,
+		N:     128,
+		W:     324864,
 	}
 	languageEmbedAtEmbed = rt.Embed{
 		At:    rt.Section{T: true},
 		D:     128,
-		Pos:   1280256,
-		Table: 1022976,
+		DType: rt.F16,
+		Pos:   657024,
+		Table: 528384,
 		Vocab: 2010,
 	}
-	l0AttnLanguageFKvLinear = rt.Linear{
-		Bias: 1332864,
-		K:    128,
-		N:    256,
-		W:    1299968,
+	l0AttnLanguageKvLinear = rt.Linear{
+		Bias:  685312,
+		DType: rt.F16,
+		K:     128,
+		N:     256,
+		W:     668800,
 	}
-	l0AttnLanguageFQLinear = rt.Linear{
-		Bias: 1332736,
-		K:    128,
-		N:    128,
-		W:    1283584,
+	l0AttnLanguageQLinear = rt.Linear{
+		Bias:  685184,
+		DType: rt.F16,
+		K:     128,
+		N:     128,
+		W:     660608,
 	}
 	crossattentionPrefixAttention = rt.Attention{
 		Base2: true,
@@ -471,44 +785,50 @@ var (
 				T: true,
 			},
 		},
-		Scale: 1.0,
+		Scale: 0.25503486164919736,
 	}
-	rows2                   = []rt.Section{{C: 2}}
-	l1AttnLanguageFKvLinear = rt.Linear{
-		Bias: 1530624,
-		K:    128,
-		N:    256,
-		W:    1497728,
+	rows2                  = []rt.Section{{C: 2}}
+	l1AttnLanguageKvLinear = rt.Linear{
+		Bias:  786560,
+		DType: rt.F16,
+		K:     128,
+		N:     256,
+		W:     770048,
 	}
-	l1AttnLanguageFQLinear = rt.Linear{
-		Bias: 1530496,
-		K:    128,
-		N:    128,
-		W:    1481344,
+	l1AttnLanguageQLinear = rt.Linear{
+		Bias:  786432,
+		DType: rt.F16,
+		K:     128,
+		N:     128,
+		W:     761856,
 	}
-	l2AttnLanguageFKvLinear = rt.Linear{
-		Bias: 1728384,
-		K:    128,
-		N:    256,
-		W:    1695488,
+	l2AttnLanguageKvLinear = rt.Linear{
+		Bias:  887808,
+		DType: rt.F16,
+		K:     128,
+		N:     256,
+		W:     871296,
 	}
-	l2AttnLanguageFQLinear = rt.Linear{
-		Bias: 1728256,
-		K:    128,
-		N:    128,
-		W:    1679104,
+	l2AttnLanguageQLinear = rt.Linear{
+		Bias:  887680,
+		DType: rt.F16,
+		K:     128,
+		N:     128,
+		W:     863104,
 	}
-	l3AttnLanguageFKvLinear = rt.Linear{
-		Bias: 1926144,
-		K:    128,
-		N:    256,
-		W:    1893248,
+	l3AttnLanguageKvLinear = rt.Linear{
+		Bias:  989056,
+		DType: rt.F16,
+		K:     128,
+		N:     256,
+		W:     972544,
 	}
-	l3AttnLanguageFQLinear = rt.Linear{
-		Bias: 1926016,
-		K:    128,
-		N:    128,
-		W:    1876864,
+	l3AttnLanguageQLinear = rt.Linear{
+		Bias:  988928,
+		DType: rt.F16,
+		K:     128,
+		N:     128,
+		W:     964352,
 	}
 	crossattentionPrefixAttention2 = rt.Attention{
 		Base2: true,
@@ -525,13 +845,14 @@ var (
 				T: true,
 			},
 		},
-		Scale: 1.0,
+		Scale: 0.25503486164919736,
 	}
-	rows1                 = []rt.Section{{C: 1}}
-	captioningFHeadLinear = rt.Linear{
-		Bias: 2660352,
-		K:    128,
-		N:    2010,
-		W:    2402304,
+	rows1                = []rt.Section{{C: 1}}
+	captioningHeadLinear = rt.Linear{
+		Bias:  1362944,
+		DType: rt.F16,
+		K:     128,
+		N:     2010,
+		W:     1233920,
 	}
 )
