@@ -244,6 +244,10 @@ func (g *generator) task(f *jen.File, t Task) error {
 		g.match(f, fn)
 	case t.Name == "nlvr2" && fn != nil && g.p.Func("reason_head") != nil:
 		g.reason(f, fn)
+	case t.Name == "retrieval" && g.pair("itm") == nil:
+		if image, text := g.p.Func("vision_retrieval"), g.p.Func("language_retrieval"); image != nil && text != nil && g.opt.Pixels != nil {
+			g.cosine(f, image, text)
+		}
 	}
 	if w := g.p.Weight(t.Name + ".logit_scale"); w != nil && w.Offset >= 0 {
 		name, key := "LogitScale", "logit_scale"

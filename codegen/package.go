@@ -98,7 +98,7 @@ func Write(dir string, p *ir.Program, opt Options) ([]string, error) {
 	}
 	g := &generator{p: p, opt: opt, files: map[string][]byte{}, weights: map[string]*ir.Weight{}}
 	g.scope = newScope("rt", "task", "decode", "token", "pixel", "image", "_", "main", "init",
-		"Model", "Session", "New", "Open", "input", "weights", "vocab", "vectors", "wrap", "Package", "Labels", "Answers", "reasoning", "levels", "generic", "labels", "captions", "string", "error", "float32", "int32")
+		"Model", "Session", "New", "Open", "input", "weights", "vocab", "vectors", "wrap", "Package", "Labels", "Answers", "reasoning", "embedders", "levels", "generic", "labels", "captions", "string", "error", "float32", "int32")
 	for _, w := range p.Weights {
 		g.weights[w.Name] = w
 	}

@@ -369,3 +369,42 @@ func TestJudge(t *testing.T) {
 		t.Error("two logits for three subgroups are no error")
 	}
 }
+
+// Match is the cosine of the embeddings, and allocates nothing in a session.
+func TestMatch(t *testing.T) {
+	m, err := emoji.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	h, err := loadHeldOut()
+	if err != nil {
+		t.Fatal(err)
+	}
+	img, err := h.cut(7)
+	if err != nil {
+		t.Fatal(err)
+	}
+	image, err := m.EmbedImage(img)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := m.EmbedText("red apple")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := m.NewSession()
+	defer s.Close()
+	for name, match := range map[string]func() (float32, error){
+		"model":   func() (float32, error) { return m.Match(img, "red apple") },
+		"session": func() (float32, error) { return s.Match(img, "red apple") },
+	} {
+		got, err := match()
+		if want := dot(image, text); err != nil || math.Abs(float64(got)-want) > 1e-6 {
+			t.Errorf("%s: Match is %v, %v, want %v", name, got, err, want)
+		}
+	}
+	if n := testing.AllocsPerRun(10, func() { s.Match(img, "red apple") }); n != 0 {
+		t.Errorf("a session's Match allocates %v times", n)
+	}
+}

@@ -150,6 +150,21 @@ func (m *Model) EmbedTexts(texts []string) ([][]float32, error) {
 	return m.Model.Texts(&fnLanguageRetrieval, 0, texts)
 }
 
+var embedders = task.Embedders{
+	Image: &fnVisionRetrieval,
+	Text:  &fnLanguageRetrieval,
+}
+
+// Match returns the cosine of a picture's embedding and a text's: how well they fit, from -1 to 1.
+func (s *Session) Match(img image.Image, text string) (float32, error) {
+	return s.Cosine(&embedders, img, text)
+}
+
+// Match returns the cosine of a picture's embedding and a text's: how well they fit, from -1 to 1.
+func (m *Model) Match(img image.Image, text string) (float32, error) {
+	return m.Cosine(&embedders, img, text)
+}
+
 // LogitScale returns what cosines are multiplied by in the model's logits, exp(logit_scale).
 func (m *Model) LogitScale() float64 {
 	return math.Exp(float64(m.Scalar("retrieval.logit_scale")))
