@@ -3,6 +3,7 @@ package codegen
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/dave/jennifer/jen"
@@ -166,8 +167,7 @@ func (g *generator) input(f *jen.File) {
 
 // float32lit widens a float32 to the shortest decimal that names it.
 func float32lit(v float32) float64 {
-	var x float64
-	fmt.Sscan(fmt.Sprint(v), &x)
+	x, _ := strconv.ParseFloat(strconv.FormatFloat(float64(v), 'g', -1, 32), 64) // what was formatted parses
 	return x
 }
 

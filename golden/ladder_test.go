@@ -24,8 +24,9 @@ const module = "github.com/multiway-go/multiway/"
 var ladder = map[string]rung{
 	"ir":            {tests: "ir/irtest"},
 	"ir/irtest":     {imports: "ir " + goCmp},
-	"ir/model":      {imports: "ir github.com/goccy/go-yaml/..."},
-	"ir/checkpoint": {imports: "ir"},
+	"ir/model":      {imports: "ir ir/spelling github.com/goccy/go-yaml/..."},
+	"ir/checkpoint": {imports: "ir ir/spelling"},
+	"ir/spelling":   {},
 
 	"ir/checkpoint/torchsave": {imports: "ir/checkpoint"},
 

@@ -35,11 +35,6 @@ const (
 	Reduced                // weights were rounded to the type that Options.Precision names
 )
 
-// String returns the word the documentation uses.
-func (n Numeric) String() string {
-	return [...]string{"exact", "rounded", "reduced"}[n]
-}
-
 // Tolerance is the largest difference to expect of outputs of size 1.
 func (n Numeric) Tolerance() float64 {
 	return [...]float64{1e-9, 1e-4, 1e-1}[n]

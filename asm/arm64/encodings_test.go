@@ -151,13 +151,16 @@ func run(t *testing.T, name string, args ...string) string {
 	return string(out)
 }
 
-// need skips the test where a tool of binutils-aarch64-linux-gnu is missing, and fails it if that is in CI.
+// need skips the test where a tool is missing, and fails it if that is in CI.
 func need(t *testing.T, tool string) {
 	t.Helper()
 	if _, err := exec.LookPath(tool); err == nil {
 		return
 	}
-	why := tool + " is not installed; on Debian: apt-get install binutils-aarch64-linux-gnu"
+	why := tool + " is not installed"
+	if strings.HasPrefix(tool, "aarch64-linux-gnu-") {
+		why += "; on Debian: apt-get install binutils-aarch64-linux-gnu"
+	}
 	if os.Getenv("CI") != "" {
 		t.Fatal(why)
 	}

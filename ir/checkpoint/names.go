@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sort"
 	"strings"
+
+	"github.com/multiway-go/multiway/ir/spelling"
 )
 
 // nearWindow bounds how many names are looked at for one that is missing: the
@@ -56,26 +58,9 @@ func commonParts(a, b string) int {
 	return lead + 2*trail
 }
 
-// editDistance is the Levenshtein distance of the first 256 bytes.
+// editDistance is the distance of the first 256 bytes: names in a file may be long.
 func editDistance(a, b string) int {
-	a, b = a[:min(len(a), 256)], b[:min(len(b), 256)]
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
+	return spelling.Distance(a[:min(len(a), 256)], b[:min(len(b), 256)])
 }
 
 func quoted(list []Info) string {

@@ -295,7 +295,11 @@ func TestLazy(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := os.Truncate(path, st.Size()+n); err != nil { // a hole: no disk is used
-		t.Skip(err)
+		why := fmt.Sprintf("the file system has no files with holes: %v", err)
+		if os.Getenv("CI") != "" {
+			t.Fatal(why)
+		}
+		t.Skip(why)
 	}
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+
+	"github.com/multiway-go/multiway/ir/spelling"
 )
 
 // nearest returns at most three of the known names that a person who wrote name
@@ -21,7 +23,7 @@ func nearest(name string, known []string) []string {
 	var hits []hit
 	for _, k := range known {
 		b := plain(k)
-		d, most := distance(a, b), min(max(2, len(a)/3), len(a)-1)
+		d, most := spelling.Distance(a, b), min(max(2, len(a)/3), len(a)-1)
 		if d > most {
 			if len(a) < 3 || !strings.Contains(b, a) && !(len(b) > 2 && strings.Contains(a, b)) {
 				continue
@@ -50,27 +52,6 @@ func prefix(a, b string) int {
 		n++
 	}
 	return n
-}
-
-// distance is the Levenshtein distance in bytes.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diag := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diag
-			if a[i] != b[j] {
-				cost++
-			}
-			diag = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }
 
 // unknown is the text of an error about a name that is not in a list.
