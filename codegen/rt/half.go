@@ -1,0 +1,51 @@
+package rt
+
+import "unsafe"
+
+// halfPanel is panel for 16-bit weights. Few rows read them as they are; for more the
+// panels are widened once, into memory of the worker. The sums are the same.
+//
+//go:noinline
+func (g *gemmTask) halfPanel(p, rows, k0, k1 int, a, c, bias *float32, acc, worker int) {
+	per, k := g.k.NR/16, k1-k0
+	first := p * per
+	n := min(per, ceil16(g.n)/16-first)
+	a = at(a, k0)
+	column := func(v *float32, i int) *float32 {
+		if v == nil {
+			return nil
+		}
+		return at(v, (first+i)*16)
+	}
+	if rows < len(g.half.Gemm) {
+		for i := range n {
+			g.half.Gemm[rows](k, a, g.lda, half(g.w, ((first+i)*g.kk+k0)*16), column(c, i), g.ldc, column(bias, i), acc)
+		}
+		return
+	}
+	wide := &g.wide[worker][0]
+	for i := range n {
+		g.half.Expand(k*16, at(wide, i*k*16), half(g.w, ((first+i)*g.kk+k0)*16))
+	}
+	if n == per {
+		g.wideStrip(g.k.Gemm, k, rows, a, wide, column(c, 0), column(bias, 0), acc)
+		return
+	}
+	for i := range n {
+		g.wideStrip(g.k.Gemm16, k, rows, a, at(wide, i*k*16), column(c, i), column(bias, i), acc)
+	}
+}
+
+// wideStrip runs the row tiles over widened panels, k*16 floats apart.
+func (g *gemmTask) wideStrip(tile []Gemm, k, rows int, a, b, c, bias *float32, acc int) {
+	mr := len(tile) - 1
+	tiles := (rows + mr - 1) / mr
+	pf := at(b, min(8, k-1)*16)
+	for t := range tiles {
+		r0, r1 := tileStart(rows, tiles, t), tileStart(rows, tiles, t+1)
+		tile[r1-r0](k, at(a, r0*g.lda), g.lda, b, k*16, at(c, r0*g.ldc), g.ldc, bias, acc, pf, 64)
+	}
+}
+
+// half returns the address of the i-th 16-bit value from p on.
+func half(p *float32, i int) *uint16 { return (*uint16)(unsafe.Add(unsafe.Pointer(p), 2*i)) }
