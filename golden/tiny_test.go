@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"unsafe"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -163,36 +164,33 @@ func TestTinyBatches(t *testing.T) {
 	})
 }
 
-// Levels with assembly differ in speed and in nothing else: tiles of any size add up
-// in the same order. Plain Go rounds products before it adds them.
-func TestTinyLevelsAgree(t *testing.T) {
-	levels := builtLevels()[1:]
-	if len(levels) < 2 {
-		t.Skipf("this CPU has the levels %v; it takes two with assembly", builtLevels())
+// Batches of any mixture take the memory of the first one that fills the limit of rows:
+// no other length, no other number of sequences a pass, takes more.
+func TestTinyMixturesAllocateNothing(t *testing.T) {
+	s := openTiny(t, "generic", rt.WithThreads(2)).NewSession()
+	most := beit3tiny.Package.Text
+	f := beit3tiny.Package.Funcs[slices.IndexFunc(beit3tiny.Package.Funcs, func(f *rt.Func) bool { return f.Name == "pair" })]
+	full := make([]rt.Seq, 40)
+	for i := range full {
+		full[i] = sequence(f, most, uint64(i))
 	}
-	first := openTiny(t, levels[0]).NewSession()
-	for _, level := range levels[1:] {
-		s := openTiny(t, level).NewSession()
-		for _, f := range beit3tiny.Package.Funcs {
-			for _, n := range []int{1, 3, 16} {
-				var batch []rt.Seq
-				for i := range n {
-					batch = append(batch, sequence(f, 1+i*7%beit3tiny.Package.Text, uint64(i)))
-				}
-				want, err := first.Run(f, batch)
-				if err != nil {
-					t.Fatal(err)
-				}
-				got, err := s.Run(f, batch)
-				if err != nil {
-					t.Fatal(err)
-				}
-				for o := range f.Outputs {
-					if !slices.Equal(want.All(o), got.All(o)) {
-						t.Errorf("%s %s of %d sequences: %s and %s give different bits", f.Name, f.Outputs[o].Name, n, levels[0], level)
-					}
-				}
+	if _, err := s.Run(f, full); err != nil {
+		t.Fatal(err)
+	}
+	r := rand.New(rand.NewPCG(1, 2))
+	batch := make([]rt.Seq, len(full))
+	for range 100 {
+		n := 1 + r.IntN(len(full))
+		for i := range batch[:n] {
+			batch[i] = full[i]
+			batch[i].IDs = full[i].IDs[:1+r.IntN(most)]
+		}
+		if got := testing.AllocsPerRun(1, func() {
+			if _, err := s.Run(f, batch[:n]); err != nil {
+				t.Fatal(err)
 			}
+		}); got != 0 {
+			t.Fatalf("a batch of %d mixed texts allocates %v times", n, got)
 		}
 	}
 }
@@ -443,6 +441,12 @@ func TestTinyHostileInput(t *testing.T) {
 	}
 }
 
+// within reports whether data lies in the memory of text.
+func within(data []byte, text string) bool {
+	at, from := uintptr(unsafe.Pointer(unsafe.SliceData(data))), uintptr(unsafe.Pointer(unsafe.StringData(text)))
+	return at >= from && at+uintptr(len(data)) <= from+uintptr(len(text))
+}
+
 // Open takes the weight file of the package and no other.
 func TestTinyWeightFiles(t *testing.T) {
 	good, err := os.ReadFile(filepath.Join(generated, "beit3tiny", "weights.bin"))
@@ -477,7 +481,11 @@ func TestTinyWeightFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	embedded, err := openTiny(t, "generic").EmbedText("the same")
+	inside := openTiny(t, "generic")
+	if !within(inside.Blob().Data(0), beit3tiny.Package.Blob) {
+		t.Error("embedded weights are copied before they are used")
+	}
+	embedded, err := inside.EmbedText("the same")
 	if err != nil || !slices.Equal(mapped, embedded) {
 		t.Errorf("mapped and embedded weights give different bits (%v)", err)
 	}

@@ -9,9 +9,11 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/multiway-go/multiway/codegen/rt"
@@ -215,6 +217,70 @@ func TestCompiledKernels(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// sideBySide has n sessions of a model call f as many times each, all at once, and
+// checks their results.
+func sideBySide(t testing.TB, m *rt.Model, f *rt.Func, batch []rt.Seq, n, calls int, want []float32) {
+	var all sync.WaitGroup
+	for range n {
+		s := m.NewSession()
+		defer s.Close()
+		all.Go(func() {
+			for range calls {
+				r, err := s.Run(f, batch)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if !slices.Equal(r.All(0), want) {
+					t.Error("a session beside others has other results")
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
+// Sessions that have all threads each share the machine: all of them come to an end,
+// with the results that they have alone.
+func TestSessionsSideBySide(t *testing.T) {
+	l := &layers{d: 64, heads: 4, hidden: 160, count: 3, fixed: 19, text: 9, rows: 64}
+	for _, level := range rt.Levels() {
+		m := l.model(t, "qaof", rt.WithLevel(level), rt.WithThreads(max(2, runtime.GOMAXPROCS(0))))
+		s := m.NewSession()
+		batch := make([]rt.Seq, 5)
+		r, err := s.Run(m.Func("vision"), batch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sideBySide(t, m, m.Func("vision"), batch, 3, 10, r.All(0))
+		s.Close()
+	}
+}
+
+// BenchmarkSideBySide says what a pass takes, on average, when several sessions with
+// all threads each run at once; one is the ideal.
+func BenchmarkSideBySide(b *testing.B) {
+	l := &layers{d: 768, heads: 12, hidden: 3072, count: 4, fixed: 197, text: 64, rows: 2048}
+	m := l.model(b, "qaof")
+	f, batch := m.Func("vision"), make([]rt.Seq, 1)
+	s := m.NewSession()
+	defer s.Close()
+	r, err := s.Run(f, batch)
+	if err != nil {
+		b.Fatal(err)
+	}
+	want := slices.Clone(r.All(0))
+	for _, n := range []int{1, 2, 4} {
+		b.Run(fmt.Sprintf("sessions=%d", n), func(b *testing.B) {
+			for b.Loop() {
+				sideBySide(b, m, f, batch, n, 8, want)
+			}
+			b.ReportMetric(b.Elapsed().Seconds()*1e3/float64(8*n*b.N), "ms/pass")
+		})
 	}
 }
 

@@ -299,6 +299,9 @@ func (c *Client) Run(fn string, batch []rt.Seq) ([]Output, error) {
 	return outs, nil
 }
 
+// PID returns the number of the process, to look at it from outside.
+func (c *Client) PID() int { return c.cmd.Process.Pid }
+
 // Close ends the process.
 func (c *Client) Close() error {
 	c.in.Close()
