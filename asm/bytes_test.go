@@ -51,8 +51,45 @@ func TestPackBytes(t *testing.T) {
 	}
 	// What is rounded already is packed as it is.
 	row := []float32{0.5, -63 * 0.25, 3 * 0.25, 0}
-	scale := asm.ByteScale(row)
-	if scale != 0.25 || asm.ToByte(row[1], scale) != -63 || asm.ToByte(row[2], scale) != 3 || asm.ToByte(1, 0) != 0 {
+	scale := asm.ByteScale(row, asm.MaxByte)
+	if scale != 0.25 || asm.ToByte(row[1], scale, asm.MaxByte) != -63 || asm.ToByte(row[2], scale, asm.MaxByte) != 3 || asm.ToByte(1, 0, asm.MaxByte) != 0 {
 		t.Errorf("scale %v", scale)
 	}
+}
+
+// A table is its rounded bytes, then a scale a row, from a multiple of four bytes on.
+func TestPackTable(t *testing.T) {
+	const rows, k = 3, 7
+	src := []float32{
+		0, 0, 0, 0, 0, 0, 0,
+		1, -127, 0.4, 0.6, 2.5, 3.5, 64,
+		0.5, 0.25, -0.125, 0, 0.4999, -0.5, 0.1,
+	}
+	b := asm.PackTable(src, k)
+	n, err := asm.StoredBytes(asm.RowsWord, 1, rows, k)
+	if err != nil || int64(len(b)) != n || n != 24+12 {
+		t.Fatalf("%d bytes, StoredBytes says %d (%v), want 36", len(b), n, err)
+	}
+	if d := cmp.Diff([]int8{1, -127, 0, 1, 2, 4, 64}, int8s(b[k:2*k])); d != "" {
+		t.Errorf("row 1, which has scale 1 (-want +got)\n%s", d)
+	}
+	for r := range rows {
+		scale := math.Float32frombits(binary.LittleEndian.Uint32(b[24+4*r:]))
+		for i, q := range int8s(b[r*k:][:k]) {
+			if d := math.Abs(float64(src[r*k+i]) - float64(q)*float64(scale)); d > float64(scale)/2*1.001 {
+				t.Errorf("row %d column %d is off by %v at scale %v", r, i, d, scale)
+			}
+		}
+	}
+	if _, err := asm.StoredBytes(asm.RowsWord, 2, rows, k); err == nil {
+		t.Error("a table of 16-bit values has scales")
+	}
+}
+
+func int8s(b []byte) []int8 {
+	out := make([]int8, len(b))
+	for i, x := range b {
+		out[i] = int8(x)
+	}
+	return out
 }

@@ -45,6 +45,36 @@ func WeightLayout(word string, shape ...int) (Layout, error) {
 	return Heads(k, 1, heads, width), nil
 }
 
+// RowsWord is the layout word of a table of bytes [N,K] that is read row by row: the bytes in row-major order, zeros up to
+// a multiple of four bytes, then N scales as float32.
+const RowsWord = "rows-scaled"
+
+// StoredBytes is what a weight of that shape takes in its layout, "" for row-major, with elements of size bytes each. Elements of one
+// byte in panels or in a table have scales beside them, which count.
+func StoredBytes(word string, size int, shape ...int) (int64, error) {
+	n := int64(1)
+	for _, d := range shape {
+		n *= int64(d)
+	}
+	switch {
+	case word == "" || Columns(word):
+		return n * int64(size), nil
+	case word == RowsWord:
+		if size != 1 || len(shape) != 2 {
+			return 0, fmt.Errorf("layout %s: %d bytes an element, %d dimensions; want a table of bytes", word, size, len(shape))
+		}
+		return (n+3)/4*4 + 4*int64(shape[0]), nil
+	}
+	l, err := WeightLayout(word, shape...)
+	switch {
+	case err != nil:
+		return 0, err
+	case size == 1:
+		return int64(l.ByteSize()), nil
+	}
+	return int64(l.Cols) * int64(l.K) * int64(size), nil
+}
+
 // Stride is the leading dimension, in floats, of an activation matrix of that many columns: whole panels, and off the
 // multiples of 256 floats, which would put all rows into the same cache sets.
 func Stride(cols int) int {

@@ -84,17 +84,11 @@ func WriteWeights(path string, p *ir.Program, progress func(done, total int64)) 
 
 // storedBytes is what a weight takes in the blob.
 func storedBytes(w *ir.Weight) (int64, error) {
-	if w.Layout == "" || asm.Columns(w.Layout) {
-		return w.Bytes(), nil
-	}
-	l, err := asm.WeightLayout(w.Layout, w.Type.At(0)...)
-	switch {
-	case err != nil:
+	n, err := asm.StoredBytes(w.Layout, w.Type.DType.Size(), w.Type.At(0)...)
+	if err != nil {
 		return 0, fmt.Errorf("weight @%s: %w", w.Name, err)
-	case w.Type.DType == ir.I8:
-		return int64(l.ByteSize()), nil
 	}
-	return int64(w.Type.DType.Size()) * int64(l.Floats()), nil
+	return n, nil
 }
 
 // store reads a weight and returns what writes it in the order of the blob.
@@ -110,6 +104,11 @@ func store(w *ir.Weight) (func(io.Writer) error, error) {
 	case w.Layout == "":
 	case asm.Columns(w.Layout):
 		data = asm.PackColumns(w.Layout, data, w.Type.Cols())
+	case w.Layout == asm.RowsWord:
+		return func(to io.Writer) error {
+			_, err := to.Write(asm.PackTable(data, w.Type.Cols()))
+			return err
+		}, nil
 	default:
 		l, err := asm.WeightLayout(w.Layout, w.Type.At(0)...)
 		if err != nil {

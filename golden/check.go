@@ -19,6 +19,7 @@ import (
 	"github.com/multiway-go/multiway/golden/cases"
 	"github.com/multiway-go/multiway/ir"
 	"github.com/multiway-go/multiway/ir/model"
+	"github.com/multiway-go/multiway/ir/precision"
 )
 
 // Options say how cases are run.
@@ -114,7 +115,7 @@ func Check(dirs []string, opt Options, w io.Writer) (Summary, error) {
 		return Summary{}, err
 	}
 	opt.Precision = cmp.Or(opt.Precision, "f32")
-	if opt.Precision == build.Int8 {
+	if opt.Precision == precision.Int8 {
 		if opt.Engine == "interp" {
 			return Summary{}, fmt.Errorf("engine interp: it computes in float64, so there is nothing to judge at precision int8; want binary")
 		}
@@ -194,7 +195,7 @@ func (c *checker) levels() ([]string, error) {
 	}
 	var levels []string
 	for _, l := range asm.Levels {
-		if l.BytesOnly() && c.opt.Precision != build.Int8 {
+		if l.BytesOnly() && c.opt.Precision != precision.Int8 {
 			continue
 		}
 		if slices.Contains(have, string(l.ISA)) {
@@ -362,7 +363,7 @@ func (c *checker) model(cs *cases.Case, m *build.Model, v cases.Variant, levels 
 const leastCosine = 0.9995
 
 // judged is the type of the weights that are judged at a precision.
-var judged = map[string]string{"bf16": "bf16", "f16": "f16", build.Int8: "f32"}
+var judged = map[string]string{"bf16": "bf16", "f16": "f16", precision.Int8: "f32"}
 
 // judgement is one program under one engine.
 type judgement struct {
@@ -458,14 +459,14 @@ func (j *judgement) all(runs []*run) {
 				if err != nil {
 					return cases.Result{}, err
 				}
-				if j.c.opt.Precision == build.Int8 {
+				if j.c.opt.Precision == precision.Int8 {
 					return ref.Cosine(got[name], leastCosine)
 				}
 				return ref.Compare(got[name])
 			})
 			j.c.add(l)
 		}
-		if r.r.Decode != nil && j.c.opt.Precision != build.Int8 {
+		if r.r.Decode != nil && j.c.opt.Precision != precision.Int8 {
 			j.decoded(r)
 		}
 	}

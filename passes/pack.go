@@ -23,7 +23,8 @@ import (
 // word); where the heads of a qkv are no whole panels it is panel16-heads2x10.
 // The tables of a relative position bias are stored column by column, that of the
 // picture from its last row to its first (asm.PackColumns), so that the bias of a
-// query for neighbouring keys is one run. Everything else is row-major. The weights q, k and v of a bundle are neighbours
+// query for neighbouring keys is one run. A table of bytes is rows-scaled, with a scale
+// a row. Everything else is row-major. The weights q, k and v of a bundle are neighbours
 // in that order, and so are their biases, so that one product reads all three, or k
 // and v; if only some have a bias the others get one of zeros.
 //
@@ -84,21 +85,11 @@ func align(n, to int64) int64 { return (n + to - 1) / to * to }
 
 // storedBytes is the size of a weight in the blob.
 func storedBytes(w *ir.Weight) (int64, error) {
-	shape := w.Type.At(0)
-	n := int64(1)
-	for _, d := range shape {
-		n *= int64(d)
+	n, err := asm.StoredBytes(w.Layout, w.Type.DType.Size(), w.Type.At(0)...)
+	if err != nil {
+		return 0, fmt.Errorf("weight @%s: %w", w.Name, err)
 	}
-	if w.Layout != "" && !asm.Columns(w.Layout) {
-		l, err := asm.WeightLayout(w.Layout, shape...)
-		if err != nil {
-			return 0, fmt.Errorf("weight @%s: %w", w.Name, err)
-		}
-		if n = int64(l.Cols) * int64(l.K); w.Type.DType == ir.I8 {
-			return int64(l.ByteSize()), nil
-		}
-	}
-	return n * int64(w.Type.DType.Size()), nil
+	return n, nil
 }
 
 // want is a layout that an op needs one of its weights in.
@@ -110,6 +101,9 @@ type want struct {
 
 // product reports whether the weight is the matrix of a linear.
 func (x want) product() bool { return x.op == ir.OpLinear && len(x.w.Type.Shape) == 2 }
+
+// table reports whether the weight is the table of a lookup.
+func (x want) table() bool { return x.op == ir.OpLookup }
 
 // wants lists the weights of v with their layouts.
 func wants(p *ir.Program, f *ir.Func, v *ir.Value) []want {
@@ -134,9 +128,12 @@ func wants(p *ir.Program, f *ir.Func, v *ir.Value) []want {
 			layout = asm.ColumnsWord
 		}
 		for _, w := range p.Used(f, s) {
-			if layout == asm.ColumnsWord && strings.HasSuffix(w.Name, ".image") {
-				out = append(out, want{w, asm.ReversedWord, s.Op})
-				continue
+			layout := layout
+			switch {
+			case layout == asm.ColumnsWord && strings.HasSuffix(w.Name, ".image"):
+				layout = asm.ReversedWord
+			case s.Op == ir.OpLookup && w.Type.DType == ir.I8:
+				layout = asm.RowsWord
 			}
 			out = append(out, want{w, layout, s.Op})
 		}

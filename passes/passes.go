@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/multiway-go/multiway/ir"
+	"github.com/multiway-go/multiway/ir/precision"
 )
 
 // Pass rewrites a program. Run either applies or leaves the program as it is; it
@@ -63,8 +64,8 @@ type Options struct {
 	// Rows is the most packed rows a segment has in one call, over all sequences
 	// of the batch: it sizes the arena. At least one sequence must fit. 0 means 2048.
 	Rows int
-	// Precision is how weights of products are stored: f32, f16, bf16 or int8; "" is f32.
-	Precision string
+	// Precision says how matrices and tables are stored.
+	Precision precision.Map
 	// Upto names the pass to stop after; "" runs all.
 	Upto string
 	// After, if not nil, sees the program after each pass. It must not change it.
@@ -99,7 +100,7 @@ func Run(p *ir.Program, o Options) (*ir.Program, error) {
 	if o.Rows < 0 || o.Rows > ir.MaxDim {
 		return nil, fmt.Errorf("limits.rows is %d; want 1..%d, or 0 for %d", o.Rows, ir.MaxDim, Options{}.rows())
 	}
-	if _, err := o.stored(); err != nil {
+	if err := o.Precision.Check(); err != nil {
 		return nil, err
 	}
 	if o.Upto != "" {

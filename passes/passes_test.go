@@ -12,6 +12,7 @@ import (
 
 	"github.com/multiway-go/multiway/ir"
 	"github.com/multiway-go/multiway/ir/irtest"
+	"github.com/multiway-go/multiway/ir/precision"
 )
 
 // rows is the limit of the text cases: small, so that offsets are readable.
@@ -44,9 +45,9 @@ func TestCases(t *testing.T) {
 					o := Options{Rows: rows}
 					switch c {
 					case Store:
-						o.Precision = "bf16"
+						o.Precision = precision.Uniform("bf16")
 					case Quantise:
-						o.Precision = Int8
+						o.Precision = precision.Uniform(precision.Int8)
 					}
 					if err := apply(c, p, o, &set); err != nil {
 						return err

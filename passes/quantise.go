@@ -7,8 +7,8 @@ import (
 	"github.com/multiway-go/multiway/ir"
 )
 
-// Quantise stores the matrices of the encoder as bytes, at precision int8: those of qkv,
-// attnout, ffn and embedpatches.
+// Quantise stores as bytes what Options.Precision says: of the matrices of linears,
+// those in fused ops included, and of the tables of lookups.
 //
 //	weight @l0.ffn.v~f.fc1.w f32[8,4]
 //
@@ -16,39 +16,45 @@ import (
 //
 //	weight @l0.ffn.v~f.fc1.w i8[8,4]
 //
-// A row, which is an output channel, is a scale times integers of at most asm.MaxByte.
-// The kernels round the rows of what is multiplied to bytes too, each with a scale of
-// its own; that, which depends on the input, the interpreter does not see. Norms,
-// softmax, attention scores, residuals and heads stay in float32.
+// A row, which is an output channel or a token, is a scale times integers of at most
+// asm.MaxByte, in tables asm.MaxTableByte. The kernels round the rows of what is
+// multiplied to bytes too, each with a scale of its own; that, which depends on the
+// input, the interpreter does not see. Norms, softmax, attention scores and residuals
+// stay in float32, and so does a matrix that is a table too.
 var Quantise = &Pass{
 	Name:    "quantise",
 	Needs:   []*Property{Fused},
 	Numeric: Reduced,
 	Run: func(p *ir.Program, o Options) error {
-		if o.Precision != Int8 {
+		if !o.Precision.Bytes() {
 			return nil
 		}
+		matrix, table := map[*ir.Weight]bool{}, map[*ir.Weight]bool{}
 		for _, f := range p.Funcs {
 			for _, v := range f.Values {
-				if !slices.Contains(quantised, v.Op) {
-					continue
-				}
 				for _, x := range wants(p, f, v) {
-					if x.product() && x.w.Type.DType == ir.F32 {
-						toBytes(x.w)
+					if x.w.Type.DType == ir.F32 && o.Precision.Of(x.w.Name).DType == ir.I8 {
+						matrix[x.w] = matrix[x.w] || x.product()
+						table[x.w] = table[x.w] || x.table()
 					}
 				}
+			}
+		}
+		for _, w := range p.Weights {
+			switch {
+			case matrix[w] == table[w]:
+			case matrix[w]:
+				toBytes(w, asm.MaxByte)
+			default:
+				toBytes(w, asm.MaxTableByte)
 			}
 		}
 		return nil
 	},
 }
 
-// quantised are the ops whose matrices become bytes.
-var quantised = []*ir.Op{ir.OpQKV, ir.OpAttnOut, ir.OpFFN, ir.OpEmbedPatches}
-
-// toBytes declares w as bytes and rounds it when it is loaded.
-func toBytes(w *ir.Weight) {
+// toBytes declares w as bytes of at most most and rounds it when it is loaded.
+func toBytes(w *ir.Weight, most int) {
 	w.Type.DType = ir.I8
 	from, k := w.Load, w.Type.Cols()
 	if from == nil {
@@ -60,9 +66,9 @@ func toBytes(w *ir.Weight) {
 			return nil, err
 		}
 		for row := range slices.Chunk(f, k) {
-			scale := asm.ByteScale(row)
+			scale := asm.ByteScale(row, most)
 			for i, v := range row {
-				row[i] = float32(asm.ToByte(v, scale)) * scale
+				row[i] = float32(asm.ToByte(v, scale, most)) * scale
 			}
 		}
 		return f, nil

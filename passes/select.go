@@ -117,7 +117,7 @@ var families = map[*ir.Op][]asm.Op{
 
 // familyOf returns the kernel family of v: for products that of the type their first
 // matrix is stored in. Only matrices of linears and tables of lookups may be stored in
-// 16 bits; no kernel reads another weight so.
+// 16 bits or bytes; no kernel reads another weight so.
 func familyOf(p *ir.Program, f *ir.Func, v *ir.Value) (string, error) {
 	stored := ir.F32
 	for _, x := range wants(p, f, v) {
@@ -127,7 +127,8 @@ func familyOf(p *ir.Program, f *ir.Func, v *ir.Value) (string, error) {
 		case d == ir.F32:
 		case d == ir.I8 && product:
 			stored = d
-		case d != ir.F16 && d != ir.BF16, !product && x.op != ir.OpLookup, product && x.w.Type.Cols()%2 != 0:
+		case d == ir.I8 && x.table():
+		case d != ir.F16 && d != ir.BF16, !product && !x.table(), product && x.w.Type.Cols()%2 != 0:
 			return "", fmt.Errorf("@%s is stored as %v, and no kernel reads that; lower the model with float32 weights", x.w.Name, x.w.Type.DType)
 		case product && stored == ir.F32:
 			stored = d

@@ -6,8 +6,8 @@ import (
 	"github.com/multiway-go/multiway/ir"
 )
 
-// Store rounds the weights that are worth it to 16 bits, if Options.Precision says so:
-// the matrices of linears and the tables of lookups.
+// Store rounds to 16 bits what Options.Precision says: of the matrices of linears and the
+// tables of lookups.
 //
 //	weight @l0.ffn.vision.fc1.w f32[8,4]
 //
@@ -25,38 +25,22 @@ var Store = &Pass{
 	Needs:   []*Property{Routed},
 	Numeric: Reduced,
 	Run: func(p *ir.Program, o Options) error {
-		to, err := o.stored()
-		if err != nil || to == ir.F32 {
-			return err
-		}
 		for _, f := range p.Funcs {
 			for _, v := range f.Values {
-				if v.Op != ir.OpLookup && (v.Op != ir.OpLinear || o.Precision == Int8) {
+				if v.Op != ir.OpLookup && v.Op != ir.OpLinear {
 					continue
 				}
-				if w := p.Field(v.Bundle, "w"); w != nil && w.Type.DType == ir.F32 && w.Type.Cols()%2 == 0 {
+				w := p.Field(v.Bundle, "w")
+				if w == nil || w.Type.DType != ir.F32 || w.Type.Cols()%2 != 0 {
+					continue
+				}
+				if to := o.Precision.Of(w.Name).DType; to.Size() == 2 {
 					narrow(w, to)
 				}
 			}
 		}
 		return nil
 	},
-}
-
-// Int8 is the precision at which Quantise does its work. Tables are bf16 then.
-const Int8 = "int8"
-
-// stored is the type that weights are stored in by Store.
-func (o Options) stored() (ir.DType, error) {
-	switch o.Precision {
-	case "", "f32":
-		return ir.F32, nil
-	case "f16":
-		return ir.F16, nil
-	case "bf16", Int8:
-		return ir.BF16, nil
-	}
-	return 0, fmt.Errorf("precision %q: want f32, f16, bf16 or int8", o.Precision)
 }
 
 // narrow declares w in the type and rounds it when it is loaded.

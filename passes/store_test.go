@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/multiway-go/multiway/ir"
+	"github.com/multiway-go/multiway/ir/precision"
 	"github.com/multiway-go/multiway/passes"
 )
 
@@ -43,7 +44,7 @@ func TestStore(t *testing.T) {
 			return x, nil
 		}
 	}
-	q, err := passes.Run(p, passes.Options{Precision: "bf16"})
+	q, err := passes.Run(p, passes.Options{Precision: precision.Uniform("bf16")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,11 +70,11 @@ func TestStore(t *testing.T) {
 	if d := cmp.Diff(map[string]string{"x": "go", "n": "layernorm_f32", "h": "wgemm_bf16", "y": "gemm_f32"}, kernels); d != "" {
 		t.Errorf("kernels (-want +got)\n%s", d)
 	}
-	if _, err := passes.Run(p, passes.Options{Precision: "f8"}); err == nil || !strings.Contains(err.Error(), "want f32, f16, bf16 or int8") {
+	if _, err := passes.Run(p, passes.Options{Precision: precision.Uniform("f8")}); err == nil || !strings.Contains(err.Error(), "want f32, bf16, f16, int8") {
 		t.Errorf("f8: %v", err)
 	}
 	p.Weight("fc1.w").Load = func() ([]float32, error) { return []float32{1, 70000, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, nil }
-	if q, err = passes.Run(p, passes.Options{Precision: "f16"}); err != nil {
+	if q, err = passes.Run(p, passes.Options{Precision: precision.Uniform("f16")}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := q.Weight("fc1.w").Load(); err == nil || !strings.Contains(err.Error(), "@fc1.w: element 1 is 70000, which does not fit f16") {

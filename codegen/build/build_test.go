@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -138,6 +139,67 @@ func TestWritePlacement(t *testing.T) {
 		if all["check.json"] != "[]\n" {
 			t.Errorf("placement %q: a package that was not checked has vectors %.40q", place, all["check.json"])
 		}
+	}
+}
+
+// Weights are stored as the description says, each class and module in its own way, and
+// what was compiled does what the interpreter says of them, or is near to the model if it
+// rounds what it multiplies.
+func TestWritePrecision(t *testing.T) {
+	for _, c := range []struct {
+		precision string
+		judges    []string
+		stored    map[string]rt.DType
+	}{
+		{"{default: bf16, embedding: int8, ffn: f16, keep: {l1: f32, l1.attn.out: bf16}}",
+			[]string{"generic", "interpreter", "the model in float64"},
+			map[string]rt.DType{
+				"language.embed.tok.w": rt.I8, "language.embed.pos.w": rt.F32, "vision.embed.proj.w": rt.BF16,
+				"l0.attn.vision.q.w": rt.BF16, "l0.ffn.vision.fc2.w": rt.F16, "l0.ffn.vision.fc2.b": rt.F32,
+				"l1.attn.vision~f.k.w": rt.F32, "l1.attn.vision~f.out.w": rt.BF16, "l1.ffn.language~f.fc1.w": rt.F32,
+				"retrieval.vision.w": rt.BF16,
+			}},
+		{"{default: int8, heads: int8, keep: {l0.attn: bf16}}",
+			[]string{"generic", "the model in float64"},
+			map[string]rt.DType{
+				"language.embed.tok.w": rt.I8, "vision.embed.proj.w": rt.I8,
+				"l0.attn.vision.q.w": rt.BF16, "l0.ffn.vision~f.fc2.w": rt.I8,
+				"l1.attn.vision~f.v.w": rt.I8, "retrieval~f.vision.w": rt.I8,
+			}},
+	} {
+		m := open(t, tiny+"precision: "+c.precision+"\n")
+		dir := t.TempDir()
+		r, err := m.Write(build.Options{Dir: dir})
+		if err != nil {
+			t.Errorf("%s: %v", c.precision, err)
+			continue
+		}
+		var judges []string
+		for _, x := range r.Results {
+			if !slices.Contains(judges, x.Judge) {
+				judges = append(judges, x.Judge)
+			}
+			if x.Rows > 0 && x.Cosine < 0.999 {
+				t.Errorf("%s: %v", c.precision, x)
+			}
+		}
+		if d := cmp.Diff(c.judges, judges); d != "" {
+			t.Errorf("%s: judges (-want +got)\n%s", c.precision, d)
+		}
+		b, err := rt.OpenBlob(filepath.Join(dir, "weights.bin"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := map[string]rt.DType{}
+		for _, x := range b.Tensors {
+			if c.stored[x.Name] != 0 {
+				got[x.Name] = x.DType
+			}
+		}
+		if d := cmp.Diff(c.stored, got); d != "" {
+			t.Errorf("%s: (-want +got)\n%s", c.precision, d)
+		}
+		b.Close()
 	}
 }
 

@@ -6,12 +6,12 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/multiway-go/multiway/asm"
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/codegen/rt/decode"
 	"github.com/multiway-go/multiway/codegen/rt/pipe"
 	"github.com/multiway-go/multiway/codegen/rt/task"
 	"github.com/multiway-go/multiway/ir"
-	"github.com/multiway-go/multiway/passes"
 )
 
 // Check says how thoroughly a build judges what it built.
@@ -28,9 +28,6 @@ const (
 
 // Checks lists the checks by name, for help texts.
 var Checks = []Check{Quick, Full, Off}
-
-// Int8 is the precision whose outputs are judged by their cosine.
-const Int8 = passes.Int8
 
 // Tolerance is how far a compiled output may be from its judge, as a share of the
 // output's largest value, and Floor what is allowed besides. The float32 arithmetic
@@ -107,7 +104,7 @@ func (m *Model) selfCheck(e *Engine, planned *ir.Program, how Check, opt Options
 	whole := how == Full || work <= quickFLOPs
 
 	s := m.Desc.Structure()
-	c := &checker{text: text, vocab: s.Vocab(), bytes: m.Desc.Precision == Int8}
+	c := &checker{text: text, vocab: s.Vocab(), bytes: multipliesBytes(planned)}
 	best, err := c.outputs(e, planned, "")
 	if err != nil {
 		return nil, nil, err
@@ -147,6 +144,12 @@ func (m *Model) selfCheck(e *Engine, planned *ir.Program, how Check, opt Options
 		return c.results, nil, fmt.Errorf("the compiled package is wrong; nothing was written:\n%s\nplease report this with the model description", strings.Join(bad, "\n"))
 	}
 	return c.results, vectors(judge, text, c.tolerance()), nil
+}
+
+// multipliesBytes reports whether products of the planned program round what they
+// multiply, which depends on the input.
+func multipliesBytes(p *ir.Program) bool {
+	return slices.ContainsFunc(p.Weights, func(w *ir.Weight) bool { return w.Type.DType == ir.I8 && w.Layout != asm.RowsWord })
 }
 
 // exactModel is what accuracy is measured against.

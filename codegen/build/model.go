@@ -102,10 +102,14 @@ func (m *Model) Plan(p *ir.Program) (*ir.Program, error) {
 
 // Stored returns the program with its weights rounded to what they are stored in.
 func (m *Model) Stored(p *ir.Program) (*ir.Program, error) {
-	if m.Desc.Precision == "f32" {
+	if m.Desc.Precision.Exact() {
 		return p, nil
 	}
-	return passes.Run(p, passes.Options{Rows: m.Desc.Limits.Rows, Precision: m.Desc.Precision, Upto: passes.Store.Name})
+	upto := passes.Store
+	if m.Desc.Precision.Bytes() {
+		upto = passes.Quantise
+	}
+	return passes.Run(p, passes.Options{Rows: m.Desc.Limits.Rows, Precision: m.Desc.Precision, Upto: upto.Name})
 }
 
 // CodeOptions says what codegen makes of the model, for an engine.

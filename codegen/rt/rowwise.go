@@ -3,6 +3,7 @@ package rt
 import (
 	"fmt"
 	"math"
+	"unsafe"
 )
 
 const (
@@ -26,6 +27,7 @@ type rowTask struct {
 	dst, src, more Mat
 	g, b           *float32
 	half           *Half
+	scales         *float32 // of a table of bytes
 	eps            float32
 	i              int
 	secs           []Section // a copy: the caller's need not be on the heap
@@ -304,7 +306,10 @@ func (e *Exec) EmbedText(dst Mat, m *Embed) {
 	want(dst.Rows == e.T && dst.Cols == m.D, "embed text", dst)
 	t := &e.each
 	t.fn, t.dst, t.i, t.g, t.b, t.at = embedTask, dst, m.Vocab, e.w(m.Table), e.w(m.Pos), m.At
-	t.half = e.kern.half(m.DType)
+	t.half, t.scales = e.kern.half(m.DType), nil
+	if m.DType == I8 {
+		t.scales = at(t.g, (m.Vocab*m.D+3)/4)
+	}
 	e.runRows(e.B, m.D*(1+e.T/max(1, e.B)))
 }
 
@@ -323,10 +328,17 @@ func embedTask(t *rowTask, lo, hi int) {
 			}
 			row := t.dst.row(r)
 			var word []float32
-			if t.half != nil {
+			switch {
+			case t.half != nil:
 				t.half.Expand(d, &row[0], half(t.g, id*d))
 				word = row
-			} else {
+			case t.scales != nil:
+				scale := *at(t.scales, id)
+				for j, b := range unsafe.Slice((*int8)(unsafe.Add(unsafe.Pointer(t.g), id*d)), d) {
+					row[j] = float32(b) * scale
+				}
+				word = row
+			default:
 				word = floats(at(t.g, id*d), d)
 			}
 			if t.b == nil {

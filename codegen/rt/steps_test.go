@@ -1,6 +1,7 @@
 package rt
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -632,6 +633,50 @@ func TestEmbed(t *testing.T) {
 			}
 			w.EmbedText(dst, &m)
 			near(t, "embed text", dst, want)
+		}
+	})
+}
+
+// A table of bytes has a scale for each row, after the bytes of all.
+func TestEmbedBytes(t *testing.T) {
+	everywhere(t, func(t *testing.T, k *Kernels, threads int) {
+		w := newWorld(t, k, threads, 3, 1, 5)
+		const d, vocab, maxText = 35, 19, 6 // vocab*d is no multiple of four
+		table := make([]byte, (vocab*d+3)/4*4)
+		values := make([]float64, vocab*d)
+		for id := range vocab {
+			scale := float32(w.rng.Float64())
+			for i := range d {
+				q := int8(w.rng.IntN(255) - 127)
+				table[id*d+i], values[id*d+i] = byte(q), float64(float32(q)*scale)
+			}
+			table = binary.LittleEndian.AppendUint32(table, math.Float32bits(scale))
+		}
+		words := make([]float32, len(table)/4)
+		for i := range words {
+			words[i] = math.Float32frombits(binary.LittleEndian.Uint32(table[4*i:]))
+		}
+		places := w.vals(maxText * d)
+		for range w.T {
+			w.IDs = append(w.IDs, int32(w.rng.IntN(vocab)))
+		}
+		m := Embed{Table: w.put(words), Pos: w.put(places), D: d, Vocab: vocab, DType: I8}
+		dst, want := w.mat(w.T, d, false), mat64(w.T, d)
+		for _, pos := range []int{m.Pos, -1} {
+			m.Pos = pos
+			for seq := range w.B {
+				for i := range w.Len[seq] {
+					r := w.Start[seq] + i
+					for j := range d {
+						want[r][j] = values[int(w.IDs[r])*d+j]
+						if pos >= 0 {
+							want[r][j] += float64(places[i*d+j])
+						}
+					}
+				}
+			}
+			w.EmbedText(dst, &m)
+			near(t, "embed text of bytes", dst, want)
 		}
 	})
 }

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/multiway-go/multiway/ir/precision"
 )
 
 // sizeRow is one number of Sizes: its name in YAML and its bounds.
@@ -67,18 +69,46 @@ const (
 	firstPosition = 2 // rows 0 and 1 of a position table are never read
 )
 
-// precisions are the values of `precision`; the first builtPrecisions are built.
-var precisions = []string{"f32", "bf16", "f16", "int8", "int8full", "bf16dot"}
-
-const builtPrecisions = 4
-
-// SetPrecision changes the precision to one that is built.
-func (d *Description) SetPrecision(p string) error {
-	if !slices.Contains(precisions[:builtPrecisions], p) {
-		return fmt.Errorf("precision %q: want %s", p, strings.Join(precisions[:builtPrecisions], ", "))
+// SetPrecision changes the precision of everything to one that is built.
+func (d *Description) SetPrecision(word string) error {
+	m := precision.Uniform(word)
+	if err := m.Check(); err != nil {
+		return err
 	}
-	d.Precision = p
+	d.Precision = m
 	return nil
+}
+
+// completePrecision checks that every module that is named is there. The rest of the
+// description must be complete.
+func (d *Description) completePrecision() *problem {
+	if d.Precision.Default == "" {
+		d.Precision.Default = precision.F32
+	}
+	for _, k := range d.Precision.Keep {
+		path := "precision.keep." + k.Module
+		if err := k.Check(); err != nil {
+			return &problem{path, fmt.Sprintf("precision.keep: %v", err)}
+		}
+		if !d.keeps(k) {
+			return &problem{path, fmt.Sprintf("precision.keep: no matrix or table of the model is called %s; names are such as l0, l%d.ffn, l0.attn.out, %s",
+				k.Module, d.Sizes.Layers-1, d.Structure().Modalities[0].Name+".embed")}
+		}
+	}
+	if err := d.Precision.Check(); err != nil {
+		return &problem{"precision", err.Error()}
+	}
+	return nil
+}
+
+// keeps reports whether a matrix or table of the model is of the module.
+func (d *Description) keeps(k precision.Keep) bool {
+	for name, s := range d.trunk().state.weights {
+		if len(s.shape) == 2 && strings.HasSuffix(name, ".w") && k.Names(name) {
+			return true
+		}
+	}
+	return false
 }
 
 // problem is an error about a field, before it is known where the field stood.
@@ -103,14 +133,11 @@ func (d *Description) complete(built bool) *problem {
 			}
 			return nil
 		},
-		d.completeEntries, d.completeLimits, d.completePreprocess, d.completeName, d.completeSource,
+		d.completeEntries, d.completeLimits, d.completePreprocess, d.completeName, d.completeSource, d.completePrecision,
 	} {
 		if p := f(); p != nil {
 			return p
 		}
-	}
-	if built && !slices.Contains(precisions[:builtPrecisions], d.Precision) {
-		return wrong("precision", " %s is not built yet; use %s", d.Precision, strings.Join(precisions[:builtPrecisions], ", "))
 	}
 	return nil
 }
@@ -118,12 +145,6 @@ func (d *Description) complete(built bool) *problem {
 func (d *Description) completeSource() *problem {
 	if d.Checkpoint != "" && d.Seed != nil {
 		return wrong("seed", " and checkpoint are both given; the weights come from one of them: remove the other")
-	}
-	if d.Precision == "" {
-		d.Precision = precisions[0]
-	}
-	if !slices.Contains(precisions, d.Precision) {
-		return wrong("precision", ": %s", unknown("precision", d.Precision, precisions))
 	}
 	return nil
 }

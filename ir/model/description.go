@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/multiway-go/multiway/ir/precision"
 )
 
 // Schema is the version of the description's YAML, its field `model`.
@@ -34,8 +36,8 @@ type Description struct {
 	Entries    []string // entries to compile; by default those that the tasks have
 	Limits     Limits
 	Preprocess Preprocess
-	Precision  string  // f32, or how weights are stored: bf16, f16, or int8, which multiplies bytes
-	Cosine     float64 // least cosine of a row of an output to the float64 model that a build at another precision than f32 accepts; 0 = any
+	Precision  precision.Map // how weights are stored
+	Cosine     float64       // least cosine of a row of an output to the float64 model that a build at another precision than f32 accepts; 0 = any
 }
 
 // Sizes are the numbers of a family's model. The long form has Dim, Heads, FFN and Eps
@@ -209,7 +211,7 @@ func (c *decoder) description(root *node) *Description {
 				{"std", func(n *node, path string) { d.Preprocess.Std = c.numbers(n, path) }},
 			})
 		}},
-		{"precision", word(&d.Precision)},
+		{"precision", func(n *node, path string) { c.precision(&d.Precision, n, path) }},
 		{"cosine", func(n *node, path string) {
 			v := c.numbers(n, path)
 			if c.err == nil && (len(v) != 1 || !(v[0] > 0 && v[0] <= 1)) {
@@ -231,6 +233,55 @@ func (c *decoder) preset(d *Description, n *node, path string) {
 	if _, err := findPreset(d.Preset); err != nil {
 		c.fail(n, "%v", err)
 	}
+}
+
+// precision reads WORD or {default: WORD, CLASS: WORD, keep: {MODULE: WORD}}.
+func (c *decoder) precision(m *precision.Map, n *node, path string) {
+	read := func(n *node, path string) string {
+		name := c.words(n, path)
+		if c.err != nil {
+			return ""
+		}
+		switch w, ok := precision.Named(name); {
+		case !ok:
+			c.fail(n, "%s: %s", path, unknown("precision", name, precision.Built()))
+		case !w.Built:
+			c.fail(n, "%s %s is not built yet; use %s", path, name, strings.Join(precision.Built(), ", "))
+		}
+		return name
+	}
+	if n.kind == textNode {
+		m.Default = read(n, path)
+		return
+	}
+	fields := []field{{"default", func(n *node, path string) { m.Default = read(n, path) }}}
+	for _, class := range precision.Classes {
+		fields = append(fields, field{string(class), func(n *node, path string) {
+			if m.Classes == nil {
+				m.Classes = map[precision.Class]string{}
+			}
+			m.Classes[class] = read(n, path)
+		}})
+	}
+	fields = append(fields, field{"keep", func(n *node, path string) {
+		if n.kind != mapNode {
+			c.fail(n, "%s: got %s, want a mapping such as {l11.ffn: bf16, l0: f32}", path, n)
+			return
+		}
+		for i, key := range n.keys {
+			p := join(path, key.text)
+			if slices.ContainsFunc(m.Keep, func(k precision.Keep) bool { return k.Module == key.text }) {
+				c.fail(key, "%s is given twice; remove one", p)
+			}
+			c.at[p] = place{key.line, key.col}
+			m.Keep = append(m.Keep, precision.Keep{Module: key.text, Word: read(n.items[i], p)})
+		}
+	}})
+	if n.kind != mapNode {
+		c.fail(n, "%s: got %s, want %s, or a mapping of %s", path, n, strings.Join(precision.Built(), ", "), strings.Join(names(fields), ", "))
+		return
+	}
+	c.object(n, path, fields)
 }
 
 func (c *decoder) sizes(s *Sizes, n *node, path string) {

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/multiway-go/multiway/ir"
+	"github.com/multiway-go/multiway/ir/precision"
 )
 
 const emoji = `model: 1
@@ -44,7 +45,7 @@ func TestParse(t *testing.T) {
 			Entries:    []string{"vision", "language"},
 			Limits:     Limits{Text: 24, Rows: 4096, Pixels: 1000000},
 			Preprocess: Preprocess{Resize: "stretch", Size: 64, Mean: halves, Std: halves},
-			Precision:  "f32",
+			Precision:  precision.Uniform("f32"),
 		}},
 		{"preset", "model: 1\npreset: beit3-base-patch16-224-in1k\ncheckpoint: \"my file.pth\"\n", Description{
 			File: "dir/model.yaml", Name: "beit3_base_patch16_224_in1k", Preset: "beit3-base-patch16-224-in1k", Family: "beit3",
@@ -53,7 +54,7 @@ func TestParse(t *testing.T) {
 			Entries:    []string{"vision"},
 			Limits:     Limits{Text: 64, Rows: 2048},
 			Preprocess: Preprocess{Resize: "crop", Size: 224, Mean: []float64{0.485, 0.456, 0.406}, Std: []float64{0.229, 0.224, 0.225}},
-			Precision:  "f32",
+			Precision:  precision.Uniform("f32"),
 		}},
 		{"defaults of sizes", "# a comment\nmodel: 1\nfamily: beit3\nsizes:\n  dim: 8\n  heads: 2\n  layers: 1\n  image: 6\n  patch: 2\n  vocab: 11\nseed: 18446744073709551615\npreprocess: {mean: 0, std: [1, 2, 0.25]}\ntasks: [encode: {norm: false}]\n", Description{
 			File: "dir/model.yaml", Name: "model", Family: "beit3",
@@ -63,7 +64,7 @@ func TestParse(t *testing.T) {
 			Entries:    []string{"vision", "language", "pair"},
 			Limits:     Limits{Text: 64, Rows: 2048},
 			Preprocess: Preprocess{Resize: "stretch", Size: 6, Mean: []float64{0, 0, 0}, Std: []float64{1, 2, 0.25}},
-			Precision:  "f32",
+			Precision:  precision.Uniform("f32"),
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -180,8 +181,16 @@ var badDescriptions = []struct {
 	{"zero std", "precision: f32", "preprocess: {std: 0}", "m.yaml:12:14: preprocess.std holds 0, want 1e-06 to 1000"},
 	{"mean of words", "precision: f32", "preprocess: {mean: [0.5, a, 0.5]}", "m.yaml:12:26: preprocess.mean: got \"a\", want a number, or a list with one number a channel"},
 	{"cosine", "precision: f32", "precision: f32\ncosine: 2", "m.yaml:13:9: cosine: got [2], want one number above 0 and up to 1, such as 0.9995"},
-	{"precision not built", "precision: f32", "precision: bf16dot", "m.yaml:12:1: precision bf16dot is not built yet; use f32, bf16, f16, int8"},
-	{"unknown precision", "precision: f32", "precision: fp32", "m.yaml:12:1: precision: unknown precision \"fp32\"; did you mean f32?"},
+	{"precision not built", "precision: f32", "precision: bf16dot", "m.yaml:12:12: precision bf16dot is not built yet; use f32, bf16, f16, int8"},
+	{"unknown precision", "precision: f32", "precision: fp32", "m.yaml:12:12: precision: unknown precision \"fp32\"; did you mean f32?"},
+	{"precision of a class", "precision: f32", "precision: {default: int8, embeding: bf16}", "m.yaml:12:28: unknown field \"precision.embeding\"; did you mean precision.embedding?"},
+	{"class at no precision", "precision: f32", "precision: {ffn: int4}", "m.yaml:12:18: precision.ffn: unknown precision \"int4\"; did you mean int8?"},
+	{"precision is a list", "precision: f32", "precision: [int8]", "m.yaml:12:12: precision: got a list, want f32, bf16, f16, int8, or a mapping of default, embedding, patches, projections, ffn, heads, keep"},
+	{"keep is a list", "precision: f32", "precision: {keep: [l0]}", "m.yaml:12:19: precision.keep: got a list, want a mapping such as {l11.ffn: bf16, l0: f32}"},
+	{"keep twice", "precision: f32", "precision: {keep: {l0: f32, l0: bf16}}", "m.yaml:12:29: precision.keep.l0 is given twice; remove one"},
+	{"keep what is not there", "precision: f32", "precision: {default: int8, keep: {l0: f32, l5.ffn: bf16}}", "m.yaml:12:44: precision.keep: no matrix or table of the model is called l5.ffn; names are such as l0, l4.ffn, l0.attn.out, vision.embed"},
+	{"keep one of a product", "precision: f32", "precision: {default: int8, keep: {l0.attn.q: f32}}", "m.yaml:12:35: precision.keep: module \"l0.attn.q\": q is one product with the others of its bundle: want qkv for q, k, v"},
+	{"keep nothing", "precision: f32", "precision: {default: int8, keep: {\"\": f32}}", "m.yaml:12:35: precision.keep: module \"\": want parts of a weight's name with dots between them, such as l3.ffn"},
 	{"seed and checkpoint", "precision: f32", "seed: 7", "m.yaml:12:1: seed and checkpoint are both given; the weights come from one of them: remove the other"},
 	{"negative seed", "checkpoint: weights/emoji.safetensors", "seed: -7", "m.yaml:5:7: seed: got the number -7, want a whole number from 0"},
 	{"name", "name: emoji", "name: Emoji-Model", "m.yaml:2:1: name is \"Emoji-Model\", want the name of a Go package to import: lower-case letters, digits and _, a letter first, at most 64; for example emoji_model"},

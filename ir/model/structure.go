@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+
+	"github.com/multiway-go/multiway/ir/precision"
 	"strings"
 )
 
@@ -158,6 +160,7 @@ func (d *Description) Cut(n int) *Description {
 	known := c.Long.experts()
 	k.Experts = maps.Clone(k.Experts)
 	maps.DeleteFunc(k.Experts, func(e, _ string) bool { return !slices.Contains(known, e) })
+	c.Precision.Keep = slices.DeleteFunc(slices.Clone(c.Precision.Keep), func(k precision.Keep) bool { return !c.keeps(k) })
 	return c
 }
 

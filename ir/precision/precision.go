@@ -1,0 +1,262 @@
+// Package precision says how the matrices and tables of a model are stored: a [Word]
+// such as bf16 or int8 for all of them, other words for a [Class] of weights, and others
+// again for modules that are named.
+//
+//	m := precision.Map{Default: "int8", Keep: []precision.Keep{{Module: "l11.ffn", Word: "bf16"}}}
+//	m.Of("l11.ffn.vision.fc1.w").Name // bf16
+//	m.Of("l10.ffn.vision.fc1.w").Name // int8
+//
+// It decides by names alone and changes no weight: that is for the passes store and
+// quantise, which ask it. Norms, biases and tables of positions are not asked about.
+package precision
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/multiway-go/multiway/ir"
+)
+
+// Word is a row of the table of precisions.
+type Word struct {
+	Name  string
+	DType ir.DType // of what is stored
+	Built bool     // whether models can be compiled at it
+	Doc   string   // what it is, in a line
+
+	// classes says what other word a class has unless the map says more.
+	classes map[Class]string
+}
+
+// Words are the precisions, in the order that help texts have.
+var Words = []Word{
+	{Name: F32, DType: ir.F32, Built: true, Doc: "as computed"},
+	{Name: "bf16", DType: ir.BF16, Built: true, Doc: "half the size, computed in f32; the range of f32, 8 bits of it"},
+	{Name: "f16", DType: ir.F16, Built: true, Doc: "half the size, computed in f32; 11 bits, up to 65504"},
+	{Name: Int8, DType: ir.I8, Built: true, Doc: "a quarter of the size, products of bytes; heads stay f32",
+		classes: map[Class]string{Heads: F32}},
+	{Name: "int8full", DType: ir.I8, Doc: "int8 with weights of 8 bits instead of 7"},
+	{Name: "bf16dot", DType: ir.BF16, Doc: "products of bf16"},
+}
+
+// The words that code asks for by name.
+const (
+	F32  = "f32"
+	Int8 = "int8"
+)
+
+// Named returns the row of the word called name and whether there is one.
+func Named(name string) (Word, bool) {
+	i := slices.IndexFunc(Words, func(w Word) bool { return w.Name == name })
+	if i < 0 {
+		return Word{}, false
+	}
+	return Words[i], true
+}
+
+// Built lists the names of the words that models can be compiled at.
+func Built() []string {
+	var names []string
+	for _, w := range Words {
+		if w.Built {
+			names = append(names, w.Name)
+		}
+	}
+	return names
+}
+
+// Class is a kind of weights.
+type Class string
+
+// The classes.
+const (
+	Embedding   Class = "embedding"   // tables of tokens
+	Patches     Class = "patches"     // projections of pixels
+	Projections Class = "projections" // of attention: q, k, v and out
+	FFN         Class = "ffn"         // both matrices of feed-forward blocks
+	Heads       Class = "heads"       // whatever reads what the encoder made
+)
+
+// Classes lists the classes.
+var Classes = []Class{Embedding, Patches, Projections, FFN, Heads}
+
+// ClassOf returns the class of the matrix or table called weight, which its name tells:
+// l3.ffn.vision.fc1.w is of FFN.
+func ClassOf(weight string) Class {
+	parts := split(weight)
+	has := func(part string) bool { return slices.Contains(parts, part) }
+	switch {
+	case has("attn"):
+		return Projections
+	case has("ffn"):
+		return FFN
+	case has("embed") && has("proj"):
+		return Patches
+	case has("embed"):
+		return Embedding
+	}
+	return Heads
+}
+
+// Map says how each matrix and table is stored. The zero value is f32 everywhere.
+type Map struct {
+	Default string           // name of a word; "" is f32
+	Classes map[Class]string // another word for a class
+	Keep    []Keep           // another word for modules; a later row wins over an earlier one
+}
+
+// Keep gives the modules of one name a word.
+type Keep struct {
+	// Module is parts of a weight's name, in their order: l11.ffn, l3.attn.out,
+	// l0.ffn.vision.fc2, ffn.fc2, retrieval. The matrices q, k and v, which are one
+	// product, are called qkv.
+	Module string
+	Word   string
+}
+
+// Uniform is the map of one word.
+func Uniform(word string) Map { return Map{Default: word} }
+
+// Of returns how the matrix or table called weight is stored. Names that passes made of
+// it (with ~) mean the same. The map must pass Check.
+func (m Map) Of(weight string) Word {
+	for _, k := range slices.Backward(m.Keep) {
+		if k.Names(weight) {
+			return word(k.Word)
+		}
+	}
+	return m.class(ClassOf(weight))
+}
+
+// class returns the word of a class.
+func (m Map) class(c Class) Word {
+	if w, ok := m.Classes[c]; ok {
+		return word(w)
+	}
+	w := word(m.Default)
+	if other, ok := w.classes[c]; ok {
+		return word(other)
+	}
+	return w
+}
+
+// word returns a row by its name, that of f32 if it is "".
+func word(name string) Word {
+	if name == "" {
+		name = F32
+	}
+	w, ok := Named(name)
+	if !ok {
+		panic(fmt.Sprintf("precision: %q was not checked", name))
+	}
+	return w
+}
+
+// Any reports whether ok holds for the word of a class or of a module that is named.
+func (m Map) Any(ok func(Word) bool) bool {
+	return slices.ContainsFunc(Classes, func(c Class) bool { return ok(m.class(c)) }) ||
+		slices.ContainsFunc(m.Keep, func(k Keep) bool { return ok(word(k.Word)) })
+}
+
+// Exact reports whether everything is f32.
+func (m Map) Exact() bool { return !m.Any(func(w Word) bool { return w.DType != ir.F32 }) }
+
+// Bytes reports whether some matrix or table is stored as bytes.
+func (m Map) Bytes() bool { return m.Any(func(w Word) bool { return w.DType == ir.I8 }) }
+
+// Check reports the first word that is unknown or not built, and the first class or
+// module that cannot be.
+func (m Map) Check() error {
+	check := func(what, name string) error {
+		if w, ok := Named(name); !ok || !w.Built {
+			return fmt.Errorf("%s %q: want %s", what, name, strings.Join(Built(), ", "))
+		}
+		return nil
+	}
+	if m.Default != "" {
+		if err := check("precision", m.Default); err != nil {
+			return err
+		}
+	}
+	for c, name := range m.Classes {
+		if !slices.Contains(Classes, c) {
+			return fmt.Errorf("precision of %q, which is no class of weights", c)
+		}
+		if err := check("precision of "+string(c), name); err != nil {
+			return err
+		}
+	}
+	for _, k := range m.Keep {
+		if err := k.Check(); err != nil {
+			return err
+		}
+		if err := check("precision of "+k.Module, k.Word); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// String is the default word, and in brackets what is stored otherwise.
+func (m Map) String() string {
+	s := word(m.Default).Name
+	var rest []string
+	for _, c := range Classes {
+		if w, ok := m.Classes[c]; ok {
+			rest = append(rest, string(c)+" "+w)
+		}
+	}
+	for _, k := range m.Keep {
+		rest = append(rest, k.Module+" "+k.Word)
+	}
+	if rest == nil {
+		return s
+	}
+	return s + " (" + strings.Join(rest, ", ") + ")"
+}
+
+// Check reports a module that cannot be stored apart from others.
+func (k Keep) Check() error {
+	parts := strings.Split(k.Module, ".")
+	for _, p := range parts {
+		switch {
+		case p == "":
+			return fmt.Errorf("module %q: want parts of a weight's name with dots between them, such as l3.ffn", k.Module)
+		case slices.Contains(product, p):
+			return fmt.Errorf("module %q: %s is one product with the others of its bundle: want qkv for %s", k.Module, p, strings.Join(product, ", "))
+		}
+	}
+	return nil
+}
+
+// Names reports whether the module has the weight.
+func (k Keep) Names(weight string) bool {
+	parts := split(weight)
+	for _, p := range strings.Split(k.Module, ".") {
+		i := slices.Index(parts, p)
+		if i < 0 {
+			return false
+		}
+		parts = parts[i+1:]
+	}
+	return true
+}
+
+// product are the matrices that one product reads.
+var product = []string{"q", "k", "v"}
+
+// split returns the parts of a weight's name before its field, without what passes add,
+// q, k and v under one name.
+func split(weight string) []string {
+	parts := strings.Split(weight, ".")
+	parts = parts[:max(1, len(parts)-1)]
+	for i, p := range parts {
+		p, _, _ = strings.Cut(p, "~")
+		if slices.Contains(product, p) {
+			p = "qkv"
+		}
+		parts[i] = p
+	}
+	return parts
+}

@@ -1,0 +1,104 @@
+package precision_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/multiway-go/multiway/ir"
+	"github.com/multiway-go/multiway/ir/precision"
+)
+
+func TestOf(t *testing.T) {
+	mixed := precision.Map{
+		Default: "bf16", Classes: map[precision.Class]string{precision.FFN: "int8", precision.Embedding: "f16"},
+		Keep: []precision.Keep{{Module: "l1", Word: "f32"}, {Module: "l1.attn.qkv", Word: "bf16"}, {Module: "ffn.language.fc2", Word: "f16"}},
+	}
+	int8, bf16 := precision.Uniform("int8"), precision.Uniform("bf16")
+	for _, c := range []struct {
+		m            precision.Map
+		weight, want string
+	}{
+		{precision.Map{}, "l0.ffn.vision.fc1.w", "f32"},
+		{bf16, "l0.ffn.vision.fc1.w", "bf16"},
+		{bf16, "retrieval.vision.w", "bf16"},
+		{int8, "l0.attn.shared.q.w", "int8"},
+		{int8, "l11.attn.vision~f.out.w", "int8"},
+		{int8, "l0.ffn.vl.fc2.w", "int8"},
+		{int8, "vision.embed.proj.w", "int8"},
+		{int8, "language.embed.tok.w", "int8"},
+		{int8, "retrieval~f.vision.w", "f32"},
+		{int8, "captioning.head.w", "f32"},
+		{mixed, "l0.attn.vision.k.w", "bf16"},
+		{mixed, "l0.ffn.vision~f2.fc1.w", "int8"},
+		{mixed, "l10.ffn.vision.fc1.w", "int8"}, // l1 is no beginning of l10
+		{mixed, "l1.ffn.vision.fc1.w", "f32"},
+		{mixed, "l1.ffn.language~f.fc2.w", "f16"},
+		{mixed, "l1.attn.language~f.v.w", "bf16"},
+		{mixed, "l1.attn.language.out.w", "f32"},
+		{mixed, "language.embed.tok.w", "f16"},
+		{mixed, "vision.embed.proj.w", "bf16"},
+		{mixed, "vqa.head.fc1.w", "bf16"},
+	} {
+		if got := c.m.Of(c.weight).Name; got != c.want {
+			t.Errorf("%v: %s is stored as %s, want %s", c.m, c.weight, got, c.want)
+		}
+	}
+	if got, want := mixed.String(), "bf16 (embedding f16, ffn int8, l1 f32, l1.attn.qkv bf16, ffn.language.fc2 f16)"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+func TestExact(t *testing.T) {
+	for _, c := range []struct {
+		m            precision.Map
+		exact, bytes bool
+	}{
+		{precision.Map{}, true, false},
+		{precision.Uniform("f32"), true, false},
+		{precision.Uniform("f16"), false, false},
+		{precision.Uniform("int8"), false, true},
+		{precision.Map{Keep: []precision.Keep{{Module: "l0", Word: "bf16"}}}, false, false},
+		{precision.Map{Classes: map[precision.Class]string{precision.Embedding: "int8"}}, false, true},
+	} {
+		if c.m.Exact() != c.exact || c.m.Bytes() != c.bytes {
+			t.Errorf("%v: exact %v, bytes %v; want %v and %v", c.m, c.m.Exact(), c.m.Bytes(), c.exact, c.bytes)
+		}
+	}
+}
+
+func TestCheck(t *testing.T) {
+	for _, c := range []struct {
+		m    precision.Map
+		want string
+	}{
+		{precision.Uniform("int4"), `precision "int4": want f32, bf16, f16, int8`},
+		{precision.Map{Classes: map[precision.Class]string{"norms": "bf16"}}, `precision of "norms", which is no class of weights`},
+		{precision.Map{Classes: map[precision.Class]string{"ffn": ""}}, `precision of ffn "": want`},
+		{precision.Map{Keep: []precision.Keep{{Module: "l0", Word: "f8"}}}, `precision of l0 "f8": want`},
+		{precision.Map{Keep: []precision.Keep{{Module: "l0..ffn", Word: "f32"}}}, "want parts of a weight's name"},
+		{precision.Map{Keep: []precision.Keep{{Module: "l0.attn.v", Word: "f32"}}}, "want qkv for q, k, v"},
+	} {
+		if err := c.m.Check(); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("got %v, want %s", err, c.want)
+		}
+	}
+	for _, w := range precision.Built() {
+		if err := precision.Uniform(w).Check(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// Every row says what it is, and what it stores is a type of weights.
+func TestWords(t *testing.T) {
+	seen := map[string]bool{}
+	for _, w := range precision.Words {
+		if w.Name == "" || w.Doc == "" || w.DType == ir.I32 || seen[w.Name] {
+			t.Errorf("row %+v", w)
+		}
+		seen[w.Name] = true
+	}
+	if _, ok := precision.Named("f64"); ok {
+		t.Error("f64 is a precision")
+	}
+}
