@@ -165,7 +165,7 @@ type Level struct {
 var Levels = []Level{
 	{ISA: Generic, Vector: 1},
 	{ISA: AVX2, Base: Generic, Arch: "amd64", Vector: 8, Features: []string{"AVX", "AVX2", "FMA3", "F16C"}},
-	{ISA: AVX512, Base: AVX2, Arch: "amd64", Vector: 16, Features: []string{"AVX512F"}, Ops: []Op{OpGemm, OpPeakFMA}},
+	{ISA: AVX512, Base: AVX2, Arch: "amd64", Vector: 16, Features: []string{"AVX512F"}, Ops: []Op{OpGemm, OpGemmV, OpSoftmax, OpLayerNorm, OpGelu, OpPeakFMA}},
 	{ISA: AVX512VNNI, Base: AVX512, Arch: "amd64", Vector: 16, Features: []string{"AVX512VNNI"}, Ops: []Op{OpQGemm}},
 	{ISA: NEON, Base: Generic, Arch: "arm64", Vector: 4, Ops: []Op{OpGemm, OpGemmV, OpSoftmax, OpScaleRows, OpLayerNorm, OpGelu, OpPackK, OpAdd, OpPeakFMA}},
 }
@@ -219,11 +219,10 @@ var tiles = map[ISA]struct{ MR, NR int }{
 	NEON:    {6, 16},
 }
 
-// byteTiles are those of products of bytes.
-var byteTiles = map[ISA]struct{ MR, NR int }{
-	Generic:    {4, 16},
-	AVX2:       {5, 16},
-	AVX512VNNI: {12, 32},
+// opTiles are those of ops that differ.
+var opTiles = map[Op]map[ISA]struct{ MR, NR int }{
+	OpGemmV: {AVX512: {6, 64}},
+	OpQGemm: {AVX2: {5, 16}, AVX512VNNI: {12, 32}},
 }
 
 // Catalogue holds every kernel there is: level by level, op by op in the order of Ops, fewer rows first. Do not modify it.
@@ -242,9 +241,9 @@ func catalogue() []Kernel {
 					ks = append(ks, k)
 					continue
 				}
-				tile := tiles[l.ISA]
-				if r.Op == OpQGemm {
-					tile = byteTiles[l.ISA]
+				tile, ok := opTiles[r.Op][l.ISA]
+				if !ok {
+					tile = tiles[l.ISA]
 				}
 				k.NR = tile.NR
 				for k.MR = 1; k.MR <= tile.MR; k.MR++ {

@@ -149,9 +149,13 @@ func (g *generator) table(isa asm.ISA) *jen.Statement {
 		}
 		last := of[len(of)-1]
 		d[jen.Id(t.field)] = tiles(t.field, of)
-		if t.op == asm.OpGemm {
+		switch t.op {
+		case asm.OpGemm:
 			d[jen.Id("MR")], d[jen.Id("NR")] = jen.Lit(last.MR), jen.Lit(last.NR)
-			d[jen.Id("Gemm16")] = tiles(t.field, narrow(isa))
+			d[jen.Id("Gemm16")] = tiles(t.field, narrow(last.Family(), isa))
+		case asm.OpGemmV:
+			d[jen.Id("VNR")] = jen.Lit(last.NR)
+			d[jen.Id("GemmV16")] = tiles(t.field, narrow(last.Family(), isa))
 		}
 	}
 	for _, h := range halves {
@@ -201,9 +205,9 @@ func int8s(carried []asm.Kernel) jen.Dict {
 
 // narrow returns the tiles of one panel that a level computes the last panels with: its
 // own, or else those of the nearest level below it that has them.
-func narrow(isa asm.ISA) []asm.Kernel {
+func narrow(family string, isa asm.ISA) []asm.Kernel {
 	for {
-		of := asm.Best(asm.Kernel{Op: asm.OpGemm, DType: asm.OpGemm.Row().DTypes[0]}.Family(), isa)
+		of := asm.Best(family, isa)
 		if of[0].NR == asm.Panel {
 			return of
 		}

@@ -9,66 +9,88 @@ import (
 	"github.com/multiway-go/multiway/asm"
 )
 
-// exp2 returns 2^y for -126 < y < 128: y is split into the nearest integer, which goes into the exponent, and a fraction,
-// for which there is a polynomial. y is lost. A NaN stays a NaN.
-func (w *writer) exp2(y vecs) vecs {
-	cs := append([]operand.Mem{w.f32("one", 1)}, w.coefs("exp", asm.Exp2Coef())...)
+// newExp2 readies a function that returns 2^y for -126 < y < 128: y is split into the nearest integer, which goes into the
+// exponent, and a fraction, for which there is a polynomial. y is lost. A NaN stays a NaN.
+func newExp2(w *writer, v vector) func(y vecs) vecs {
+	cs := append([]operand.Op{w.num(v, "one", 1)}, w.coefs(v, "exp", asm.Exp2Coef())...)
 	last := len(cs) - 1
-	n, p := w.ymms(len(y)), w.ymms(len(y))
-	y.each(func(i int) { w.VROUNDPS(operand.Imm(8), y[i], n[i]) }) // to nearest even, no exception
-	y.each(func(i int) { w.VSUBPS(n[i], y[i], y[i]) })
-	y.each(func(i int) { w.VMOVUPS(cs[last], p[i]) })
-	w.horner(p, y, cs[:last])
-	y.each(func(i int) { w.VCVTPS2DQ(n[i], n[i]) })
-	y.each(func(i int) { w.VPSLLD(operand.Imm(23), n[i], n[i]) })
-	y.each(func(i int) { w.VPADDD(n[i], p[i], p[i]) })
-	return p
+	return func(y vecs) vecs {
+		n, p := v.some(len(y)), v.some(len(y))
+		y.each(func(i int) {
+			if v.wide() {
+				w.VRNDSCALEPS(operand.Imm(8), y[i], n[i])
+			} else {
+				w.VROUNDPS(operand.Imm(8), y[i], n[i]) // to nearest even, no exception
+			}
+		})
+		y.each(func(i int) { w.VSUBPS(n[i], y[i], y[i]) })
+		if v.wide() {
+			y.each(func(i int) { w.VMOVAPS(cs[last], p[i]) })
+			w.horner(p, y, cs[:last])
+			y.each(func(i int) { w.VSCALEFPS(n[i], p[i], p[i]) })
+			return p
+		}
+		y.each(func(i int) { w.VMOVUPS(cs[last], p[i]) })
+		w.horner(p, y, cs[:last])
+		y.each(func(i int) { w.VCVTPS2DQ(n[i], n[i]) })
+		y.each(func(i int) { w.VPSLLD(operand.Imm(23), n[i], n[i]) })
+		y.each(func(i int) { w.VPADDD(n[i], p[i], p[i]) })
+		return p
+	}
 }
 
 // softmax writes three steps a row: maximum, powers and their sum, one over the sum.
-func softmax(w *writer, _ asm.Kernel) {
+func softmax(w *writer, k asm.Kernel) {
 	x, ld := w.arg("x"), w.floats("ld")
 	inv, word := w.arg("inv"), w.GP64()
 	w.MOVQ(operand.U32(4), word)
-	low := w.YMM()
-	w.VMOVUPS(w.f32("exp2min", -125), low)
-	r := newRow(w)
+	r := newRow(w, k)
+	low := r.new()
+	w.VBROADCASTSS(w.f32("exp2min", -125), low)
+	exp2 := newExp2(w, r.vector)
 	w.forRows([]reg.GPVirtual{x, inv}, []reg.GPVirtual{ld, word}, func() {
-		m := w.ymms(chains)
-		m.each(func(i int) { w.VMOVUPS(w.f32("neginf", math.Inf(-1)), m[i]) })
-		r.each(func(masked bool) {
-			if !masked {
-				m.each(func(i int) { w.VMAXPS(r.mem(x, i), m[i], m[i]) })
-				return
-			}
-			m.each(func(i int) {
-				// The buffer has room for whole panels only: half of the block may be outside.
-				v, keep := w.YMM(), w.YMM()
-				w.VMOVUPS(r.maskMem(i), keep)
-				w.VMASKMOVPS(r.mem(x, i), keep, v)
-				w.VBLENDVPS(keep, v, m[i], v)
-				w.VMAXPS(v, m[i], m[i])
+		m := r.some(r.chains)
+		m.each(func(i int) { w.VBROADCASTSS(w.f32("neginf", math.Inf(-1)), m[i]) })
+		r.each(func(n int, masked bool) {
+			m[:n].each(func(i int) {
+				switch {
+				case !masked:
+					w.VMAXPS(r.mem(x, i), m[i], m[i])
+				case r.wide():
+					w.VMAXPS(r.mem(x, i), m[i], r.keep[i], m[i])
+				default:
+					// The buffer has room for whole panels only: half of the block may be outside.
+					v, keep := w.YMM(), w.YMM()
+					w.VMOVUPS(r.maskMem(i), keep)
+					w.VMASKMOVPS(r.mem(x, i), keep, v)
+					w.VBLENDVPS(keep, v, m[i], v)
+					w.VMAXPS(v, m[i], m[i])
+				}
 			})
 		})
 		max := func(a, b, c operand.Op) { w.VMAXPS(a, b, c) }
+		m = w.halves(m)
 		max(m[1], m[0], m[0])
 		max(m[3], m[2], m[2])
 		max(m[2], m[0], m[0])
 		w.reduce(m[0], max)
-		top := m[0]
-		w.VBROADCASTSS(top.AsX(), top)
+		top := r.spread(m[0])
 
-		sum := w.zeros(1)[0]
-		r.each(func(masked bool) {
-			y := w.ymms(chains)
+		sum := w.YMM()
+		w.VXORPS(sum, sum, sum)
+		r.each(func(n int, masked bool) {
+			y := r.some(n)
 			r.load(x, y, masked)
 			y.each(func(i int) { w.VSUBPS(top, y[i], y[i]) })
 			y.each(func(i int) { w.VMAXPS(y[i], low, y[i]) }) // a NaN in y stays
-			e := w.exp2(y)
-			if !masked {
+			e := exp2(y)
+			if masked {
+				r.clip(e)
+			}
+			switch {
+			case !masked || r.wide():
 				r.store(x, e, false)
-			} else {
-				r.and(e)
+			default:
 				w.VMOVUPS(e[0], r.mem(x, 0))
 				w.VMOVUPS(e[1], r.mem(x, 1))
 				w.CMPQ(r.rest, operand.Imm(asm.Panel))
@@ -77,9 +99,13 @@ func softmax(w *writer, _ asm.Kernel) {
 				w.VMOVUPS(e[3], r.mem(x, 3))
 				w.Label("narrow")
 			}
-			w.VADDPS(e[1], e[0], e[0])
-			w.VADDPS(e[3], e[2], e[2])
-			w.VADDPS(e[2], e[0], e[0])
+			e = w.halves(e)
+			for i := 0; i < len(e); i += 2 {
+				w.VADDPS(e[i+1], e[i], e[i])
+			}
+			if len(e) > 2 {
+				w.VADDPS(e[2], e[0], e[0])
+			}
 			w.VADDPS(e[0], sum, sum)
 		})
 		w.reduce(sum, func(a, b, c operand.Op) { w.VADDPS(a, b, c) })
@@ -91,17 +117,17 @@ func softmax(w *writer, _ asm.Kernel) {
 }
 
 // scaleRows writes dst = src * s, a factor for each row.
-func scaleRows(w *writer, _ asm.Kernel) {
+func scaleRows(w *writer, k asm.Kernel) {
 	dst, src := w.arg("dst"), w.arg("src")
 	ldd, lds := w.floats("ldd"), w.floats("lds")
 	s, word := w.arg("s"), w.GP64()
 	w.MOVQ(operand.U32(4), word)
-	r := newRow(w)
+	r := newRow(w, k)
 	w.forRows([]reg.GPVirtual{dst, src, s}, []reg.GPVirtual{ldd, lds, word}, func() {
-		scale := w.YMM()
+		scale := r.new()
 		w.VBROADCASTSS(operand.Mem{Base: s}, scale)
-		r.each(func(masked bool) {
-			x := w.ymms(chains)
+		r.each(func(n int, masked bool) {
+			x := r.some(n)
 			r.load(src, x, masked)
 			x.each(func(i int) { w.VMULPS(scale, x[i], x[i]) })
 			r.store(dst, x, masked)

@@ -17,10 +17,7 @@ import (
 //	x          four bytes of A[r] in all lanes
 func qgemm(w *writer, k asm.Kernel) {
 	wide := k.ISA == asm.AVX512VNNI
-	v := vector{32, w.YMM, nil}
-	if wide {
-		v = vector{64, w.ZMM, nil}
-	}
+	v := w.vector(k.ISA)
 	const group = 4 * asm.Panel // bytes of a group of a panel, and of its starts
 	n := k.NR * 4 / v.bytes
 	acc := make([]vecs, k.MR)
@@ -110,16 +107,16 @@ func qgemm(w *writer, k asm.Kernel) {
 }
 
 // quant writes the rounding of rows to bytes. The largest absolute value is that of the largest bits without sign.
-func quant(w *writer, _ asm.Kernel) {
+func quant(w *writer, k asm.Kernel) {
 	dst, src, scale := w.arg("dst"), w.arg("src"), w.arg("scale")
 	ldd, lds, four := w.arg("ldd"), w.floats("lds"), w.GP64()
 	w.MOVQ(operand.U32(4), four)
-	r := newRow(w)
+	r := newRow(w, k)
 	w.forRows([]reg.GPVirtual{dst, src, scale}, []reg.GPVirtual{ldd, lds, four}, func() {
-		top := w.zeros(chains)
+		top := r.zeros(r.chains)
 		abs := w.words("abs", math.MaxInt32)
-		r.each(func(masked bool) {
-			x := w.ymms(chains)
+		r.each(func(n int, masked bool) {
+			x := r.some(n)
 			r.load(src, x, masked)
 			x.each(func(i int) { w.VANDPS(abs, x[i], x[i]) })
 			x.each(func(i int) { w.VPMAXUD(x[i], top[i], top[i]) })
@@ -141,8 +138,8 @@ func quant(w *writer, _ asm.Kernel) {
 		order, sign := w.YMM(), w.YMM()
 		w.VMOVDQU(w.data("order", 0, 4, 1, 5, 2, 6, 3, 7), order)
 		w.VMOVDQU(w.words("signs8", 0x80808080), sign)
-		r.each(func(masked bool) {
-			x := w.ymms(chains)
+		r.each(func(n int, masked bool) {
+			x := r.some(n)
 			r.load(src, x, masked)
 			x.each(func(i int) { w.VMULPS(inv, x[i], x[i]) })
 			x.each(func(i int) { w.VCVTPS2DQ(x[i], x[i]) })

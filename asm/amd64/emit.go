@@ -172,11 +172,27 @@ func (w *writer) f32(name string, v float64) operand.Mem {
 	return w.words(name, math.Float32bits(float32(v)))
 }
 
+// lanes returns what holds v in all lanes: memory, or a register where there are enough. So it is not called in a loop.
+func (w *writer) lanes(kind vector, name string, v uint32) operand.Op {
+	m := w.words(name, v)
+	if !kind.wide() {
+		return m
+	}
+	r := kind.new()
+	w.VBROADCASTSS(m, r)
+	return r
+}
+
+// num is lanes of a number.
+func (w *writer) num(kind vector, name string, v float64) operand.Op {
+	return w.lanes(kind, name, math.Float32bits(float32(v)))
+}
+
 // coefs returns the vectors of a polynomial's coefficients.
-func (w *writer) coefs(name string, cs []float64) []operand.Mem {
-	var ms []operand.Mem
+func (w *writer) coefs(kind vector, name string, cs []float64) []operand.Op {
+	var ms []operand.Op
 	for i, c := range cs {
-		ms = append(ms, w.f32(fmt.Sprintf("%s%d", name, i), c))
+		ms = append(ms, w.num(kind, fmt.Sprintf("%s%d", name, i), c))
 	}
 	return ms
 }
@@ -204,13 +220,17 @@ type vector struct {
 	bytes int
 	new   func() reg.VecVirtual
 	zero  func(v reg.VecVirtual)
+	and   func(a, b, c operand.Op) // c = a & b
 }
 
+// wide reports whether there are 32 registers of 64 bytes, else there are 16 of 32.
+func (v vector) wide() bool { return v.bytes == 64 }
+
 func (w *writer) vector(isa asm.ISA) vector {
-	if isa == asm.AVX512 {
-		return vector{64, w.ZMM, func(v reg.VecVirtual) { w.VPXORD(v, v, v) }}
+	if isa == asm.AVX512 || isa == asm.AVX512VNNI {
+		return vector{64, w.ZMM, func(v reg.VecVirtual) { w.VPXORD(v, v, v) }, func(a, b, c operand.Op) { w.VPANDD(a, b, c) }}
 	}
-	return vector{32, w.YMM, func(v reg.VecVirtual) { w.VXORPS(v, v, v) }}
+	return vector{32, w.YMM, func(v reg.VecVirtual) { w.VXORPS(v, v, v) }, func(a, b, c operand.Op) { w.VANDPS(a, b, c) }}
 }
 
 // some returns n vectors.
@@ -223,17 +243,31 @@ func (v vector) some(n int) vecs {
 }
 
 // zeros returns n vectors of zeros.
-func (w *writer) zeros(n int) vecs {
-	v := w.ymms(n)
-	v.each(func(i int) { w.VXORPS(v[i], v[i], v[i]) })
-	return v
+func (v vector) zeros(n int) vecs {
+	vs := v.some(n)
+	vs.each(func(i int) { v.zero(vs[i]) })
+	return vs
 }
 
 // horner computes p = (p*x + c)*x + ... over cs from the last to the first.
-func (w *writer) horner(p, x vecs, cs []operand.Mem) {
+func (w *writer) horner(p, x vecs, cs []operand.Op) {
 	for _, c := range slices.Backward(cs) {
 		p.each(func(i int) { w.VFMADD213PS(c, x[i], p[i]) })
 	}
+}
+
+// halves returns vectors of 32 bytes: each of v, or if they are wide its low half and then its high one. Wide ones are lost.
+func (w *writer) halves(v vecs) (h vecs) {
+	for _, v := range v {
+		if v.Size() == 32 {
+			h = append(h, v)
+			continue
+		}
+		high := w.YMM()
+		w.VEXTRACTF64X4(operand.Imm(1), v, high)
+		h = append(h, v.AsY().(reg.VecVirtual), high)
+	}
+	return h
 }
 
 // reduce combines the eight lanes of v with op; the result is in lane 0.

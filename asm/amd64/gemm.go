@@ -62,18 +62,18 @@ func tile(w *writer, k asm.Kernel, panel bool) {
 		ldb = w.floats("ldb")
 	}
 	const line = 4 * asm.Panel
-	if k.NR > asm.Panel {
+	if panel && k.NR > asm.Panel {
 		next = w.floats("bstride")
 	}
 	bv, x := v.some(n), v.new()
 	// row is vector j of row u of B, counted from b.
 	row := func(u, j int) operand.Mem {
-		m := operand.Mem{Base: b, Disp: v.bytes * j % line}
+		if !panel {
+			return operand.Mem{Base: b, Disp: v.bytes * j}
+		}
+		m := operand.Mem{Base: b, Disp: u*line + v.bytes*j%line}
 		if p := v.bytes * j / line; p > 0 {
 			m.Index, m.Scale = next, uint8(p)
-		}
-		if panel {
-			m.Disp += u * line
 		}
 		return m
 	}

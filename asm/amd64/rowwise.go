@@ -9,28 +9,42 @@ import (
 	"github.com/multiway-go/multiway/asm"
 )
 
-// A row is taken 32 floats at a time, four vectors side by side, and what is left by four masked vectors. So element i is
-// summed in lane i%32, whatever the length of the row: the order of a row's sum is part of what kernels of all levels keep.
-const (
-	chains = 4
-	block  = 8 * chains
-)
+// A row is taken 32 floats at a time, four vectors side by side or two wide ones, and what is left by masked vectors. So
+// element i is summed in lane i%32, whatever the length of the row: the order of a row's sum is part of what kernels of all
+// levels keep.
+const block = 32
 
 // row says how to walk the rows of one or two matrices.
 type row struct {
-	w    *writer
-	n    reg.GPVirtual // floats in whole blocks
-	rest reg.GPVirtual // floats after them, 0..31
-	mask reg.GPVirtual // address of the four masks of the rest
-	at   reg.GPVirtual // floats done in the row at hand
+	vector
+	w      *writer
+	chains int            // vectors in a block
+	n      reg.GPVirtual  // floats in whole blocks
+	rest   reg.GPVirtual  // floats after them, 0..31
+	mask   reg.GPVirtual  // address of the four masks of the rest
+	keep   []reg.OpmaskVirtual // the masks of the rest, if vectors are wide
+	at     reg.GPVirtual  // floats done in the row at hand
 }
 
 // newRow splits the argument n.
-func newRow(w *writer) *row {
-	r := &row{w: w, n: w.arg("n"), rest: w.GP64(), mask: w.GP64(), at: w.GP64()}
+func newRow(w *writer, k asm.Kernel) *row {
+	v := w.vector(k.ISA)
+	r := &row{vector: v, w: w, chains: 4 * block / v.bytes, n: w.arg("n"), rest: w.GP64(), mask: w.GP64(), at: w.GP64()}
 	w.MOVQ(r.n, r.rest)
 	w.ANDQ(operand.Imm(block-1), r.rest)
 	w.SUBQ(r.rest, r.n)
+	if v.wide() {
+		table := make([]uint32, block)
+		for i := range table {
+			table[i] = 1<<i - 1
+		}
+		w.LEAQ(w.data("keep", table...), r.mask)
+		for i := range r.chains {
+			r.keep = append(r.keep, w.K())
+			w.KMOVW(operand.Mem{Base: r.mask, Index: r.rest, Scale: 4, Disp: 2 * i}, r.keep[i])
+		}
+		return r
+	}
 	// Vector i of the rest keeps lanes l with 8i+l < rest: 32 words from table + 4*(32-rest).
 	o := w.GP64()
 	w.LEAQ(w.masks(), r.mask)
@@ -49,58 +63,81 @@ func (w *writer) masks() operand.Mem {
 	return w.data("masks", table...)
 }
 
-// each calls f to write the code of a whole block, and again for the masked one. In between the code loops over the row.
-func (r *row) each(f func(masked bool)) {
+// each calls f to write the code of a whole block of n vectors, and again for the masked ones. In between the code loops
+// over the row. A rest that fits a wide vector is given only one.
+func (r *row) each(f func(n int, masked bool)) {
 	w := r.w
 	test, loop, done := w.label("test"), w.label("loop"), w.label("done")
 	w.XORQ(r.at, r.at)
 	w.JMP(operand.LabelRef(test))
 	w.Label(loop)
-	f(false)
+	f(r.chains, false)
 	w.ADDQ(operand.Imm(block), r.at)
 	w.Label(test)
 	w.CMPQ(r.at, r.n)
 	w.JLT(operand.LabelRef(loop))
 	w.TESTQ(r.rest, r.rest)
 	w.JZ(operand.LabelRef(done))
-	f(true)
+	if r.wide() {
+		both := w.label("both")
+		w.CMPQ(r.rest, operand.Imm(16))
+		w.JGT(operand.LabelRef(both))
+		f(1, true)
+		w.JMP(operand.LabelRef(done))
+		w.Label(both)
+	}
+	f(r.chains, true)
 	w.Label(done)
 }
 
 // mem is vector i of the block at hand in the row at p.
 func (r *row) mem(p reg.Register, i int) operand.Mem {
-	return operand.Mem{Base: p, Index: r.at, Scale: 4, Disp: 32 * i}
+	return operand.Mem{Base: p, Index: r.at, Scale: 4, Disp: r.bytes * i}
 }
 
 func (r *row) maskMem(i int) operand.Mem { return operand.Mem{Base: r.mask, Disp: 32 * i} }
 
 // load reads the block at hand; lanes past the row are zero and not read.
 func (r *row) load(p reg.Register, v vecs, masked bool) {
+	w := r.w
 	v.each(func(i int) {
-		if masked {
-			r.w.VMOVUPS(r.maskMem(i), v[i])
-			r.w.VMASKMOVPS(r.mem(p, i), v[i], v[i])
-		} else {
-			r.w.VMOVUPS(r.mem(p, i), v[i])
+		switch {
+		case !masked:
+			w.VMOVUPS(r.mem(p, i), v[i])
+		case r.wide():
+			w.VMOVUPS_Z(r.mem(p, i), r.keep[i], v[i])
+		default:
+			w.VMOVUPS(r.maskMem(i), v[i])
+			w.VMASKMOVPS(r.mem(p, i), v[i], v[i])
 		}
 	})
 }
 
-// and clears the lanes past the row.
-func (r *row) and(v vecs) {
-	v.each(func(i int) { r.w.VANDPS(r.maskMem(i), v[i], v[i]) })
+// clip clears the lanes past the row.
+func (r *row) clip(v vecs) {
+	v.each(func(i int) {
+		if r.wide() {
+			r.w.VMOVAPS_Z(v[i], r.keep[i], v[i])
+		} else {
+			r.w.VANDPS(r.maskMem(i), v[i], v[i])
+		}
+	})
 }
 
-// store writes the block at hand and nothing past the row. Masked stores are slow, so only the vector that the row's end
-// cuts is stored so. One vector is lost to the mask.
+// store writes the block at hand and nothing past the row. Masked stores of AVX2 are slow, so only the vector that the
+// row's end cuts is stored so. One vector is lost to the mask.
 func (r *row) store(p reg.Register, v vecs, masked bool) {
 	w := r.w
 	if !masked {
 		v.each(func(i int) { w.VMOVUPS(v[i], r.mem(p, i)) })
 		return
 	}
+	if r.wide() {
+		v.each(func(i int) { w.VMOVUPS(v[i], r.keep[i], r.mem(p, i)) })
+		return
+	}
 	done := w.label("stored")
-	var cut [chains]string
+	cut := make([]string, len(v))
 	for i := range v {
 		cut[i] = w.label("cut")
 		w.CMPQ(r.rest, operand.Imm(uint64(8*(i+1))))
@@ -118,8 +155,16 @@ func (r *row) store(p reg.Register, v vecs, masked bool) {
 	w.Label(done)
 }
 
-// sum adds four vectors of partial sums up; the sum is in lane 0 of the first.
+// spread puts lane 0 of a vector in all lanes of another.
+func (r *row) spread(v reg.VecVirtual) reg.VecVirtual {
+	all := r.new()
+	r.w.VBROADCASTSS(v.AsX(), all)
+	return all
+}
+
+// sum adds the vectors of a block of partial sums up; the sum is in lane 0 of what it returns.
 func (w *writer) sum(v vecs) reg.VecVirtual {
+	v = w.halves(v)
 	w.VADDPS(v[1], v[0], v[0])
 	w.VADDPS(v[3], v[2], v[2])
 	w.VADDPS(v[2], v[0], v[0])
@@ -144,7 +189,7 @@ func (w *writer) forRows(ptr, stride []reg.GPVirtual, f func()) {
 }
 
 // layerNorm writes two-pass layer normalisation.
-func layerNorm(w *writer, _ asm.Kernel) {
+func layerNorm(w *writer, k asm.Kernel) {
 	dst, src := w.arg("dst"), w.arg("src")
 	ldd, lds := w.floats("ldd"), w.floats("lds")
 	gain, bias := w.arg("gain"), w.arg("bias")
@@ -152,52 +197,14 @@ func layerNorm(w *writer, _ asm.Kernel) {
 	w.VXORPS(count, count, count)
 	w.VCVTSI2SSQ(w.arg("n"), count.AsX(), count.AsX())
 	eps, _ := w.Param("eps").Resolve()
-	r := newRow(w)
+	r := newRow(w, k)
 	w.forRows([]reg.GPVirtual{dst, src}, []reg.GPVirtual{ldd, lds}, func() {
-		s := w.zeros(chains)
-		r.each(func(masked bool) {
-			if !masked {
-				s.each(func(i int) { w.VADDPS(r.mem(src, i), s[i], s[i]) })
-				return
-			}
-			x := w.ymms(chains)
-			r.load(src, x, true)
-			s.each(func(i int) { w.VADDPS(x[i], s[i], s[i]) })
-		})
-		mean := w.sum(s)
-		w.VDIVSS(count.AsX(), mean.AsX(), mean.AsX())
-		w.VBROADCASTSS(mean.AsX(), mean)
-
-		q := w.zeros(chains)
-		r.each(func(masked bool) {
-			x := w.ymms(chains)
-			r.load(src, x, masked)
-			x.each(func(i int) { w.VSUBPS(mean, x[i], x[i]) })
-			if masked {
-				r.and(x)
-			}
-			x.each(func(i int) { w.VFMADD231PS(x[i], x[i], q[i]) })
-		})
-		scale := w.sum(q)
-		w.VDIVSS(count.AsX(), scale.AsX(), scale.AsX())
-		w.VADDSS(eps.Addr, scale.AsX(), scale.AsX())
-		w.VSQRTSS(scale.AsX(), scale.AsX(), scale.AsX())
-		one := w.YMM()
-		w.VMOVUPS(w.f32("one", 1), one)
-		w.VDIVSS(scale.AsX(), one.AsX(), scale.AsX())
-		w.VBROADCASTSS(scale.AsX(), scale)
-
+		mean, scale := r.moments(src, count, eps.Addr)
 		norm := func(affine bool) {
-			r.each(func(masked bool) {
-				x := w.ymms(chains)
-				r.load(src, x, masked)
-				x.each(func(i int) { w.VSUBPS(mean, x[i], x[i]) })
-				x.each(func(i int) { w.VMULPS(scale, x[i], x[i]) })
+			r.each(func(n int, masked bool) {
+				x := r.normed(src, mean, scale, n, masked)
 				if affine {
-					g, b := w.ymms(chains), w.ymms(chains)
-					r.load(gain, g, masked)
-					r.load(bias, b, masked)
-					x.each(func(i int) { w.VFMADD213PS(b[i], g[i], x[i]) })
+					r.affine(x, gain, bias, masked)
 				}
 				r.store(dst, x, masked)
 			})
@@ -212,31 +219,87 @@ func layerNorm(w *writer, _ asm.Kernel) {
 	})
 }
 
+// moments returns the mean of the row at src, and one over its standard deviation, in all lanes.
+func (r *row) moments(src reg.Register, count reg.VecVirtual, eps operand.Op) (mean, scale reg.VecVirtual) {
+	w := r.w
+	s := r.zeros(r.chains)
+	r.each(func(n int, masked bool) {
+		if !masked {
+			s[:n].each(func(i int) { w.VADDPS(r.mem(src, i), s[i], s[i]) })
+			return
+		}
+		x := r.some(n)
+		r.load(src, x, true)
+		x.each(func(i int) { w.VADDPS(x[i], s[i], s[i]) })
+	})
+	m := w.sum(s)
+	w.VDIVSS(count.AsX(), m.AsX(), m.AsX())
+	mean = r.spread(m)
+
+	q := r.zeros(r.chains)
+	r.each(func(n int, masked bool) {
+		x := r.some(n)
+		r.load(src, x, masked)
+		x.each(func(i int) { w.VSUBPS(mean, x[i], x[i]) })
+		if masked {
+			r.clip(x)
+		}
+		x.each(func(i int) { w.VFMADD231PS(x[i], x[i], q[i]) })
+	})
+	d := w.sum(q)
+	w.VDIVSS(count.AsX(), d.AsX(), d.AsX())
+	w.VADDSS(eps, d.AsX(), d.AsX())
+	w.VSQRTSS(d.AsX(), d.AsX(), d.AsX())
+	one := w.YMM()
+	w.VMOVUPS(w.f32("one", 1), one)
+	w.VDIVSS(d.AsX(), one.AsX(), d.AsX())
+	return mean, r.spread(d)
+}
+
+// normed returns the block at hand of the row at src, less its mean and scaled.
+func (r *row) normed(src reg.Register, mean, scale reg.VecVirtual, n int, masked bool) vecs {
+	x := r.some(n)
+	r.load(src, x, masked)
+	x.each(func(i int) { r.w.VSUBPS(mean, x[i], x[i]) })
+	x.each(func(i int) { r.w.VMULPS(scale, x[i], x[i]) })
+	return x
+}
+
+// affine computes x = x*gain + bias.
+func (r *row) affine(x vecs, gain, bias reg.Register, masked bool) {
+	g, b := r.some(len(x)), r.some(len(x))
+	r.load(gain, g, masked)
+	r.load(bias, b, masked)
+	x.each(func(i int) { r.w.VFMADD213PS(b[i], g[i], x[i]) })
+}
+
 // gelu writes max(x,0) - |x|/2 * erfc(|x|/sqrt2), with erfc(u/sqrt2) = 2^(u*P(u)) and u at most 6. Of min and max, the
 // CPU returns the second operand if one is not a number: the order of operands here lets a NaN through.
-func gelu(w *writer, _ asm.Kernel) {
-	abs, top := w.words("abs", 0x7fffffff), w.f32("six", 6)
-	half, cs := w.f32("half", 0.5), w.coefs("gelu", asm.GeluCoef())
+func gelu(w *writer, k asm.Kernel) {
+	v := w.vector(k.ISA)
+	abs, top := w.lanes(v, "abs", 0x7fffffff), w.num(v, "six", 6)
+	half, cs := w.num(v, "half", 0.5), w.coefs(v, "gelu", asm.GeluCoef())
+	exp2 := newExp2(w, v)
 	dst, src := w.arg("dst"), w.arg("src")
 	ldd, lds := w.floats("ldd"), w.floats("lds")
-	r := newRow(w)
+	r := newRow(w, k)
 	w.forRows([]reg.GPVirtual{dst, src}, []reg.GPVirtual{ldd, lds}, func() {
-		r.each(func(masked bool) {
-			u, q, zero := w.ymms(chains), w.ymms(chains), w.YMM()
+		r.each(func(n int, masked bool) {
+			u, q, zero := r.some(n), r.some(n), r.new()
 			r.load(src, u, masked)
-			u.each(func(i int) { w.VANDPS(abs, u[i], u[i]) })
+			u.each(func(i int) { r.and(abs, u[i], u[i]) })
 			u.each(func(i int) { w.VMINPS(top, u[i], u[i]) })
 			last := len(cs) - 1
 			q.each(func(i int) { w.VMOVUPS(cs[last], q[i]) })
 			w.horner(q, u, cs[:last])
 			q.each(func(i int) { w.VMULPS(u[i], q[i], q[i]) })
-			e := w.exp2(q)
+			e := exp2(q)
 			// x is read again: it need not stay in registers meanwhile.
-			x := w.ymms(chains)
-			u = w.ymms(chains)
+			x := r.some(n)
+			u = r.some(n)
 			r.load(src, x, masked)
-			w.VXORPS(zero, zero, zero)
-			u.each(func(i int) { w.VANDPS(abs, x[i], u[i]) })
+			r.zero(zero)
+			u.each(func(i int) { r.and(abs, x[i], u[i]) })
 			u.each(func(i int) { w.VMINPS(top, u[i], u[i]) })
 			u.each(func(i int) { w.VMULPS(half, u[i], u[i]) })
 			x.each(func(i int) { w.VMAXPS(x[i], zero, x[i]) })
@@ -247,13 +310,13 @@ func gelu(w *writer, _ asm.Kernel) {
 }
 
 // add writes dst += src.
-func add(w *writer, _ asm.Kernel) {
+func add(w *writer, k asm.Kernel) {
 	dst, src := w.arg("dst"), w.arg("src")
 	ldd, lds := w.floats("ldd"), w.floats("lds")
-	r := newRow(w)
+	r := newRow(w, k)
 	w.forRows([]reg.GPVirtual{dst, src}, []reg.GPVirtual{ldd, lds}, func() {
-		r.each(func(masked bool) {
-			x, y := w.ymms(chains), w.ymms(chains)
+		r.each(func(n int, masked bool) {
+			x, y := r.some(n), r.some(n)
 			r.load(dst, x, masked)
 			r.load(src, y, masked)
 			x.each(func(i int) { w.VADDPS(y[i], x[i], x[i]) })

@@ -52,7 +52,8 @@ func (e *Exec) reserve(n, d int) {
 	}
 }
 
-// attnTask is attention cut into (sequence, head) pairs.
+// attnTask is attention cut into (sequence, head) pairs, and those into parts of their
+// queries where there are too few.
 type attnTask struct {
 	e            *Exec
 	q, k, v, dst *float32
@@ -66,6 +67,7 @@ type attnTask struct {
 	qs, ks       []Section
 	mask         *Mask
 	slot         int // of the state whose keys come first, -1: none
+	parts        int // of the queries of a head
 	chunks       int
 }
 
@@ -153,7 +155,12 @@ func (e *Exec) attention(dst Mat, q *float32, ldq int, k, v *float32, ldkv int, 
 		}
 	}
 	pairs := e.B * a.Heads
-	t.chunks = min(pairs, 32*e.workers)
+	t.parts = 1
+	if enough := 4 * e.workers; e.workers > 1 && pairs < enough {
+		// Each part packs the keys anew, which has to stay small beside its work.
+		t.parts = max(1, min((enough+pairs-1)/pairs, e.packed(qs)/e.B/(2*queryRows)))
+	}
+	t.chunks = min(pairs*t.parts, 32*e.workers)
 	e.do(t.chunks, t)
 }
 
@@ -211,16 +218,17 @@ func (t *attnTask) resolve(s Section, seq int) int {
 }
 
 func (t *attnTask) run(chunk, worker int) {
-	lo, hi := part(t.e.B*t.heads, t.chunks, chunk)
+	lo, hi := part(t.e.B*t.heads*t.parts, t.chunks, chunk)
 	for i := lo; i < hi; i++ {
-		t.head(i/t.heads, i%t.heads, &t.e.scratch[worker])
+		pair := i / t.parts
+		t.head(pair/t.heads, pair%t.heads, i%t.parts, &t.e.scratch[worker])
 	}
 }
 
-// head computes one head of one sequence.
+// head computes one part of the queries of one head of one sequence.
 //
 //go:noinline
-func (t *attnTask) head(seq, h int, s *scratch) {
+func (t *attnTask) head(seq, h, share int, s *scratch) {
 	n := t.keys(seq)
 	if n == 0 {
 		return
@@ -237,9 +245,10 @@ func (t *attnTask) head(seq, h int, s *scratch) {
 	}
 	for _, sec := range t.qs {
 		start, rows := t.e.span(sec, seq)
-		for r := 0; r < rows; {
-			m := min(queryRows, rows-r)
-			if left := rows - r - m; left > 0 && left < 3 { // no tail of a row or two
+		r, end := part(rows, t.parts, share)
+		for r < end {
+			m := min(queryRows, end-r)
+			if left := end - r - m; left > 0 && left < 3 { // no tail of a row or two
 				m -= 6
 			}
 			row := base + start + r
@@ -324,12 +333,17 @@ func (t *attnTask) block(n int, q *float32, m int, dst *float32, prefix, place i
 		}
 	}
 	ldo := ceil16(t.d)
-	for j := 0; j < t.d; j += 16 {
+	for j := 0; j < t.d; {
+		tile, wide := k.GemmV16, 16
+		if j+k.VNR <= t.d {
+			tile, wide = k.GemmV, k.VNR
+		}
 		done := 0
 		for _, run := range s.runs {
-			t.values(at(scores, done), ld, m, at(run.v, j), run.ld, run.n, at(out, j), ldo, done)
+			t.values(tile, at(scores, done), ld, m, at(run.v, j), run.ld, run.n, at(out, j), ldo, done)
 			done += run.n
 		}
+		j += wide
 	}
 	k.ScaleRows(m, dst, t.ldd, out, ldo, t.d, inv)
 }
@@ -347,12 +361,11 @@ func (t *attnTask) scores(tile []Gemm, q *float32, m int, keys, c *float32, ldc,
 	}
 }
 
-// values computes 16 columns of p * v over the rows of one range; acc != 0 adds
-// to what the ranges before gave.
+// values computes a strip of p * v, as wide as the tile, over the rows of one range; acc
+// != 0 adds to what the ranges before gave.
 //
 //go:noinline
-func (t *attnTask) values(p *float32, ldp, m int, v *float32, ldv, rows int, c *float32, ldc, acc int) {
-	tile := t.e.kern.GemmV
+func (t *attnTask) values(tile []GemmV, p *float32, ldp, m int, v *float32, ldv, rows int, c *float32, ldc, acc int) {
 	mr := len(tile) - 1
 	tiles := (m + mr - 1) / mr
 	for i := range tiles {

@@ -20,7 +20,7 @@ type (
 	// pf may leave the panel.
 	Gemm func(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 
-	// GemmV is a tile of MR rows and 16 columns over a row-major B used in place:
+	// GemmV is a tile of MR rows and VNR columns over a row-major B used in place:
 	// C[r][j] (+)= sum over k of A[r][k] * B[k*ldb+j], added to C when acc != 0.
 	GemmV func(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 
@@ -101,7 +101,12 @@ type Kernels struct {
 	Gemm   []Gemm
 	Gemm16 []Gemm
 
-	GemmV     []GemmV // index 1..len-1: rows
+	// GemmV[mr], 1 <= mr < len, computes mr rows and VNR columns, a multiple of 16;
+	// GemmV16 are the 16-wide tiles of the last columns, the same slice when VNR is 16.
+	VNR     int
+	GemmV   []GemmV
+	GemmV16 []GemmV
+
 	Softmax   Softmax
 	ScaleRows ScaleRows
 	LayerNorm LayerNorm
@@ -145,8 +150,14 @@ func resolve(tables []*Kernels) (*Kernels, []KernelInfo, error) {
 			name["gemm"] = fmt.Sprintf("gemm_f32_%dx%d_%s", t.MR, t.NR, t.Level)
 		}
 		if len(t.GemmV) > 1 {
-			out.GemmV = t.GemmV
-			name["gemmv"] = fmt.Sprintf("gemmv_f32_%dx16_%s", len(t.GemmV)-1, t.Level)
+			if t.VNR < 16 || t.VNR%16 != 0 || t.VNR > 16 && len(t.GemmV16) < 2 {
+				return nil, nil, fmt.Errorf("kernels of level %s: gemmv tiles of %d columns with %d and %d functions do not fit together; generate the package again", t.Level, t.VNR, len(t.GemmV), len(t.GemmV16))
+			}
+			out.VNR, out.GemmV, out.GemmV16 = t.VNR, t.GemmV, t.GemmV16
+			if t.VNR == 16 {
+				out.GemmV16 = t.GemmV
+			}
+			name["gemmv"] = fmt.Sprintf("gemmv_f32_%dx%d_%s", len(t.GemmV)-1, t.VNR, t.Level)
 		}
 		set := func(op string, present bool, assign func()) {
 			if present {

@@ -33,10 +33,10 @@ func naiveGemm(mr, nr int) Gemm {
 	}
 }
 
-func naiveGemmV(mr int) GemmV {
+func naiveGemmV(mr, nr int) GemmV {
 	return func(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int) {
 		for r := range mr {
-			for j := range 16 {
+			for j := range nr {
 				sum := float32(0)
 				if acc != 0 {
 					sum = *at(c, r*ldc+j)
@@ -144,10 +144,18 @@ func naive(level string, mr, nr int) *Kernels {
 	if nr != 16 {
 		k.Gemm16 = gemms(6, 16)
 	}
-	k.GemmV = make([]GemmV, 7)
-	for i := 1; i <= 6; i++ {
-		k.GemmV[i] = naiveGemmV(i)
+	gemmVs := func(nr int) []GemmV {
+		g := make([]GemmV, 7)
+		for i := 1; i <= 6; i++ {
+			g[i] = naiveGemmV(i, nr)
+		}
+		return g
 	}
+	k.VNR, k.GemmV16 = 16, gemmVs(16)
+	if nr != 16 {
+		k.VNR = 32
+	}
+	k.GemmV = gemmVs(k.VNR)
 	return k
 }
 
@@ -182,6 +190,10 @@ func TestResolve(t *testing.T) {
 	low.PackK = nil
 	if _, _, err := resolve([]*Kernels{low}); err == nil || !strings.Contains(err.Error(), "no packk kernel") {
 		t.Errorf("missing kernel: %v", err)
+	}
+	low.VNR = 24
+	if _, _, err := resolve([]*Kernels{low}); err == nil || !strings.Contains(err.Error(), "gemmv tiles of 24 columns") {
+		t.Errorf("bad gemmv tiles: %v", err)
 	}
 	low.Gemm = low.Gemm[:3]
 	if _, _, err := resolve([]*Kernels{low}); err == nil || !strings.Contains(err.Error(), "do not fit together") {

@@ -31,7 +31,7 @@ func compiled(t testing.TB) []*rt.Kernels {
 			continue
 		}
 		if tables[k.Level] == nil {
-			tables[k.Level] = &rt.Kernels{Level: k.Level, NR: 16}
+			tables[k.Level] = &rt.Kernels{Level: k.Level, NR: 16, VNR: 16}
 		}
 		table := tables[k.Level]
 		op, rest, _ := strings.Cut(strings.TrimSuffix(k.Name, "_"+k.Level), "_f32")
