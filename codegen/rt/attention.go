@@ -11,6 +11,7 @@ type scratch struct {
 	keys   []float32 // packed key panels [panel][d][16]
 	scores []float32 // queryRows x ld
 	out    []float32 // queryRows x ceil16(d)
+	values []float32 // keys x ceil16(d): the values, where strips of them are read many times
 	gather []float32 // 16 x d: keys of a panel that spans two row ranges
 	inv    []float32 // queryRows: one over the row sums
 	scale  []float32 // queryRows: the factor of the scores
@@ -46,6 +47,9 @@ func (e *Exec) reserve(n, d int) {
 		grow(&s.keys, ceil16(n)*d)
 		grow(&s.scores, queryRows*scoresLD(n))
 		grow(&s.out, queryRows*ceil16(d))
+		if e.kern.VNR < d {
+			grow(&s.values, n*ceil16(d))
+		}
 		grow(&s.gather, 16*d)
 		grow(&s.inv, queryRows)
 		grow(&s.scale, queryRows)
@@ -235,6 +239,9 @@ func (t *attnTask) head(seq, h, share int, s *scratch) {
 	}
 	t.find(seq, h, s)
 	t.pack(s)
+	if t.e.kern.VNR < t.d && t.e.packed(t.qs) >= 2*queryRows*t.e.B*t.parts {
+		t.near(n, s)
+	}
 	words := 0
 	if len(t.ks) > 0 && t.ks[0].T {
 		words = t.e.Len[seq]
@@ -291,6 +298,17 @@ func (t *attnTask) pack(s *scratch) {
 	if held > 0 {
 		t.packPanel(held, keys, &s.gather[0], d)
 	}
+}
+
+// near copies the values of the runs next to each other. A strip of them then takes up few
+// pages and cache sets.
+func (t *attnTask) near(n int, s *scratch) {
+	ld, done := ceil16(t.d), 0
+	for _, run := range s.runs {
+		copyRows(run.n, at(&s.values[0], done*ld), ld, run.v, run.ld, t.d)
+		done += run.n
+	}
+	s.runs = append(s.runs[:0], keyRun{v: &s.values[0], ld: ld, n: n})
 }
 
 //go:noinline

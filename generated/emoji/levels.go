@@ -15,6 +15,7 @@ var generic = rt.Kernels{
 	Gemm:      []rt.Gemm{nil, gemm_f32_1x16_generic, gemm_f32_2x16_generic, gemm_f32_3x16_generic, gemm_f32_4x16_generic},
 	Gemm16:    []rt.Gemm{nil, gemm_f32_1x16_generic, gemm_f32_2x16_generic, gemm_f32_3x16_generic, gemm_f32_4x16_generic},
 	GemmV:     []rt.GemmV{nil, gemmv_f32_1x16_generic, gemmv_f32_2x16_generic, gemmv_f32_3x16_generic, gemmv_f32_4x16_generic},
+	GemmV16:   []rt.GemmV{nil, gemmv_f32_1x16_generic, gemmv_f32_2x16_generic, gemmv_f32_3x16_generic, gemmv_f32_4x16_generic},
 	LayerNorm: layernorm_f32_generic,
 	Level:     "generic",
 	MR:        4,
@@ -22,4 +23,5 @@ var generic = rt.Kernels{
 	PackK:     packk_f32_generic,
 	ScaleRows: scalerows_f32_generic,
 	Softmax:   softmax_f32_generic,
+	VNR:       16,
 }

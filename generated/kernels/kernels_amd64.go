@@ -330,14 +330,6 @@ func gemmv_f32_6x64_avx512(k int, a *float32, lda int, b *float32, ldb int, c *f
 //go:noescape
 func softmax_f32_avx512(rows int, x *float32, ld int, n int, inv *float32)
 
-// layernorm_f32_avx512 computes:
-//
-// dst[r][i] = (src[r][i]-mean_r)/sqrt(var_r+eps), then *gain[i] + bias[i] unless gain is nil, for i < n; dst may be src.
-// The variance is the biased one, taken in a second pass. n >= 1.
-//
-//go:noescape
-func layernorm_f32_avx512(rows int, dst *float32, ldd int, src *float32, lds int, n int, gain *float32, bias *float32, eps float32)
-
 // gelu_f32_avx512 computes:
 //
 // dst[r][i] = x*(1+erf(x/sqrt2))/2 with x = src[r][i], for i < n; dst may be src.

@@ -60,7 +60,6 @@ var native = []Kernel{
 	{Name: "gemmv_f32_5x64_avx512", Level: "avx512", Requires: []string{"AVX", "AVX512F"}, Func: gemmv_f32_5x64_avx512},
 	{Name: "gemmv_f32_6x64_avx512", Level: "avx512", Requires: []string{"AVX", "AVX512F"}, Func: gemmv_f32_6x64_avx512},
 	{Name: "softmax_f32_avx512", Level: "avx512", Requires: []string{"AVX", "AVX512F"}, Func: softmax_f32_avx512},
-	{Name: "layernorm_f32_avx512", Level: "avx512", Requires: []string{"AVX", "AVX512F"}, Func: layernorm_f32_avx512},
 	{Name: "gelu_f32_avx512", Level: "avx512", Requires: []string{"AVX", "AVX512F"}, Func: gelu_f32_avx512},
 	{Name: "peak_fma_avx512", Level: "avx512", Requires: []string{"AVX", "AVX512F"}, Func: peak_fma_avx512},
 	{Name: "qgemm_i8_1x32_avx512vnni", Level: "avx512vnni", Requires: []string{"AVX", "AVX512F", "AVX512VNNI"}, Func: qgemm_i8_1x32_avx512vnni},

@@ -157,3 +157,50 @@ func gemm_f32_7x48_avx512(k int, a *float32, lda int, b *float32, bstride int, c
 //
 //go:noescape
 func gemm_f32_8x48_avx512(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+
+// gemmv_f32_1x64_avx512 computes:
+//
+// C[r][j] = (acc != 0 ? C[r][j] : 0) + sum over k of A[r][k]*B[k*ldb+j], B row-major and used in place. k >= 1.
+//
+//go:noescape
+func gemmv_f32_1x64_avx512(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+
+// gemmv_f32_2x64_avx512 is gemmv_f32_1x64_avx512 with 2 rows.
+//
+//go:noescape
+func gemmv_f32_2x64_avx512(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+
+// gemmv_f32_3x64_avx512 is gemmv_f32_1x64_avx512 with 3 rows.
+//
+//go:noescape
+func gemmv_f32_3x64_avx512(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+
+// gemmv_f32_4x64_avx512 is gemmv_f32_1x64_avx512 with 4 rows.
+//
+//go:noescape
+func gemmv_f32_4x64_avx512(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+
+// gemmv_f32_5x64_avx512 is gemmv_f32_1x64_avx512 with 5 rows.
+//
+//go:noescape
+func gemmv_f32_5x64_avx512(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+
+// gemmv_f32_6x64_avx512 is gemmv_f32_1x64_avx512 with 6 rows.
+//
+//go:noescape
+func gemmv_f32_6x64_avx512(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+
+// softmax_f32_avx512 computes:
+//
+// x[r][i] = 2^(x[r][i]-max_r) for i < n and 0 for n <= i < n rounded up to 16; inv[r] = 1/sum over i of x[r][i].
+// Powers below 2^-125 are 2^-125. n >= 1.
+//
+//go:noescape
+func softmax_f32_avx512(rows int, x *float32, ld int, n int, inv *float32)
+
+// gelu_f32_avx512 computes:
+//
+// dst[r][i] = x*(1+erf(x/sqrt2))/2 with x = src[r][i], for i < n; dst may be src.
+//
+//go:noescape
+func gelu_f32_avx512(rows int, dst *float32, ldd int, src *float32, lds int, n int)

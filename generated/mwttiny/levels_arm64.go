@@ -14,6 +14,7 @@ var neon = rt.Kernels{
 	Gemm:      []rt.Gemm{nil, gemm_f32_1x16_neon, gemm_f32_2x16_neon, gemm_f32_3x16_neon, gemm_f32_4x16_neon, gemm_f32_5x16_neon, gemm_f32_6x16_neon},
 	Gemm16:    []rt.Gemm{nil, gemm_f32_1x16_neon, gemm_f32_2x16_neon, gemm_f32_3x16_neon, gemm_f32_4x16_neon, gemm_f32_5x16_neon, gemm_f32_6x16_neon},
 	GemmV:     []rt.GemmV{nil, gemmv_f32_1x16_neon, gemmv_f32_2x16_neon, gemmv_f32_3x16_neon, gemmv_f32_4x16_neon, gemmv_f32_5x16_neon, gemmv_f32_6x16_neon},
+	GemmV16:   []rt.GemmV{nil, gemmv_f32_1x16_neon, gemmv_f32_2x16_neon, gemmv_f32_3x16_neon, gemmv_f32_4x16_neon, gemmv_f32_5x16_neon, gemmv_f32_6x16_neon},
 	LayerNorm: layernorm_f32_neon,
 	Level:     "neon",
 	MR:        6,
@@ -21,4 +22,5 @@ var neon = rt.Kernels{
 	PackK:     packk_f32_neon,
 	ScaleRows: scalerows_f32_neon,
 	Softmax:   softmax_f32_neon,
+	VNR:       16,
 }

@@ -14,6 +14,7 @@ var avx2 = rt.Kernels{
 	Gemm:      []rt.Gemm{nil, gemm_f32_1x16_avx2, gemm_f32_2x16_avx2, gemm_f32_3x16_avx2, gemm_f32_4x16_avx2, gemm_f32_5x16_avx2, gemm_f32_6x16_avx2},
 	Gemm16:    []rt.Gemm{nil, gemm_f32_1x16_avx2, gemm_f32_2x16_avx2, gemm_f32_3x16_avx2, gemm_f32_4x16_avx2, gemm_f32_5x16_avx2, gemm_f32_6x16_avx2},
 	GemmV:     []rt.GemmV{nil, gemmv_f32_1x16_avx2, gemmv_f32_2x16_avx2, gemmv_f32_3x16_avx2, gemmv_f32_4x16_avx2, gemmv_f32_5x16_avx2, gemmv_f32_6x16_avx2},
+	GemmV16:   []rt.GemmV{nil, gemmv_f32_1x16_avx2, gemmv_f32_2x16_avx2, gemmv_f32_3x16_avx2, gemmv_f32_4x16_avx2, gemmv_f32_5x16_avx2, gemmv_f32_6x16_avx2},
 	LayerNorm: layernorm_f32_avx2,
 	Level:     "avx2",
 	MR:        6,
@@ -21,12 +22,18 @@ var avx2 = rt.Kernels{
 	PackK:     packk_f32_avx2,
 	ScaleRows: scalerows_f32_avx2,
 	Softmax:   softmax_f32_avx2,
+	VNR:       16,
 }
 
 var avx512 = rt.Kernels{
-	Gemm:   []rt.Gemm{nil, gemm_f32_1x48_avx512, gemm_f32_2x48_avx512, gemm_f32_3x48_avx512, gemm_f32_4x48_avx512, gemm_f32_5x48_avx512, gemm_f32_6x48_avx512, gemm_f32_7x48_avx512, gemm_f32_8x48_avx512},
-	Gemm16: []rt.Gemm{nil, gemm_f32_1x16_avx2, gemm_f32_2x16_avx2, gemm_f32_3x16_avx2, gemm_f32_4x16_avx2, gemm_f32_5x16_avx2, gemm_f32_6x16_avx2},
-	Level:  "avx512",
-	MR:     8,
-	NR:     48,
+	Gelu:    gelu_f32_avx512,
+	Gemm:    []rt.Gemm{nil, gemm_f32_1x48_avx512, gemm_f32_2x48_avx512, gemm_f32_3x48_avx512, gemm_f32_4x48_avx512, gemm_f32_5x48_avx512, gemm_f32_6x48_avx512, gemm_f32_7x48_avx512, gemm_f32_8x48_avx512},
+	Gemm16:  []rt.Gemm{nil, gemm_f32_1x16_avx2, gemm_f32_2x16_avx2, gemm_f32_3x16_avx2, gemm_f32_4x16_avx2, gemm_f32_5x16_avx2, gemm_f32_6x16_avx2},
+	GemmV:   []rt.GemmV{nil, gemmv_f32_1x64_avx512, gemmv_f32_2x64_avx512, gemmv_f32_3x64_avx512, gemmv_f32_4x64_avx512, gemmv_f32_5x64_avx512, gemmv_f32_6x64_avx512},
+	GemmV16: []rt.GemmV{nil, gemmv_f32_1x16_avx2, gemmv_f32_2x16_avx2, gemmv_f32_3x16_avx2, gemmv_f32_4x16_avx2, gemmv_f32_5x16_avx2, gemmv_f32_6x16_avx2},
+	Level:   "avx512",
+	MR:      8,
+	NR:      48,
+	Softmax: softmax_f32_avx512,
+	VNR:     64,
 }
