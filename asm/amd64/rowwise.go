@@ -18,12 +18,12 @@ const block = 32
 type row struct {
 	vector
 	w      *writer
-	chains int            // vectors in a block
-	n      reg.GPVirtual  // floats in whole blocks
-	rest   reg.GPVirtual  // floats after them, 0..31
-	mask   reg.GPVirtual  // address of the four masks of the rest
+	chains int                 // vectors in a block
+	n      reg.GPVirtual       // floats in whole blocks
+	rest   reg.GPVirtual       // floats after them, 0..31
+	mask   reg.GPVirtual       // address of the four masks of the rest
 	keep   []reg.OpmaskVirtual // the masks of the rest, if vectors are wide
-	at     reg.GPVirtual  // floats done in the row at hand
+	at     reg.GPVirtual       // floats done in the row at hand
 }
 
 // newRow splits the argument n.
