@@ -76,6 +76,9 @@ func (g *generator) modelFile(layout [32]byte) error {
 		jen.Id("Text"):     jen.Lit(g.opt.Text),
 		jen.Id("Vocab"):    jen.Lit(vocab),
 	}
+	if g.opt.Precision != "" {
+		pkg[jen.Id("Precision")] = jen.Lit(g.opt.Precision)
+	}
 	if g.opt.Weights == Embed {
 		pkg[jen.Id("Blob")] = jen.Id("weights")
 	}

@@ -38,6 +38,7 @@ type Options struct {
 	Weights   Placement // "" = Embed up to EmbedLimit, else File
 	Rows      int       // packed rows a call before the session splits a batch
 	Text      int       // longest text in ids
+	Precision string    // how weights are stored, for people; "" = f32
 	Pixels    *pixel.Preprocess
 	MaxPixels int    // largest picture to decode; 0 = the decoder's default
 	Tokenizer []byte // SentencePiece model or WordPiece vocabulary, nil: none

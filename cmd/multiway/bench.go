@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -13,11 +13,13 @@ import (
 	"github.com/multiway-go/multiway/codegen/build"
 	"github.com/multiway-go/multiway/codegen/rt/app"
 	"github.com/multiway-go/multiway/codegen/rt/bench"
+	"github.com/multiway-go/multiway/ir/precision"
 )
 
 func benchCommand() *cobra.Command {
 	var o bench.Options
 	var from source
+	var words []string
 	var file string
 	c := &cobra.Command{
 		Use:   "bench [flags] (--preset NAME | DESCRIPTION)",
@@ -27,10 +29,17 @@ and the spread, the share of the machine's peak of multiply-adds, and the ratio 
 roofline, max(FLOPs/peak, bytes/bandwidth). A preset needs no checkpoint: its weights
 come from a seed. The binary that build makes has the same command.
 
+With several precisions their calls take turns in one process, and their lines stand
+side by side.
+
 --json writes the numbers to a file: fma_peak_gflops and read_gbps by the number of
-threads, and results.`,
+threads, and results, a list of objects with entry, tokens, batch, threads, level,
+precision, median_ms, min_ms, max_ms, runs, gflops, percent_of_peak, roofline_ms,
+roofline_ratio and allocs (of a call). FLOPs are those of products and attention as the
+model is described, bytes its weights read once, inputs and outputs.`,
 		Example: `  multiway bench --preset beit3-base-patch16-224 --entry vision --threads 1,2
   multiway bench --preset beit3-base-patch16-224 --entry language --tokens 16 --cold --json bench.json
+  multiway bench --preset beit3-base-patch16-224 --entry vision,language --precision f32,bf16,int8
   multiway bench --ops --kernels model.yaml`,
 		Args: arguments(0, 1, "a description"),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -39,11 +48,16 @@ threads, and results.`,
 				return err
 			}
 			defer m.Close()
-			return runBench(c, m, o, file)
+			models, err := atPrecisions(m, words)
+			if err != nil {
+				return err
+			}
+			return runBench(c, models, o, file)
 		},
 	}
 	app.BenchFlags(c, &o)
 	from.flags(c)
+	c.Flags().StringSliceVar(&words, "precision", nil, "precisions to time side by side: "+strings.Join(precision.Built(), ", ")+" (default: the description's)")
 	c.Flags().StringVar(&file, "json", "", "file to write the numbers to, as JSON")
 	return c
 }
@@ -72,38 +86,46 @@ func (s *source) open(args []string) (*build.Model, error) {
 	return build.Open(args[0])
 }
 
-// runBench compiles the model and has its binary time itself.
-func runBench(c *cobra.Command, m *build.Model, o bench.Options, file string) error {
+// atPrecisions returns the model at each of the precisions, or alone if there are none.
+func atPrecisions(m *build.Model, words []string) ([]*build.Model, error) {
+	if len(words) == 0 {
+		return []*build.Model{m}, nil
+	}
+	var models []*build.Model
+	for i, w := range words {
+		if slices.Index(words, w) < i {
+			return nil, fmt.Errorf("--precision: %s is given twice; remove one", w)
+		}
+		at, err := m.AtPrecision(w)
+		if err != nil {
+			return nil, fmt.Errorf("--precision: %w", err)
+		}
+		models = append(models, at)
+	}
+	return models, nil
+}
+
+// runBench compiles the models into one program and has it time them.
+func runBench(c *cobra.Command, models []*build.Model, o bench.Options, file string) error {
 	log := func(format string, args ...any) { fmt.Fprintf(os.Stderr, "multiway: "+format+"\n", args...) }
-	s, err := m.Scratch(o.Entries, log)
+	s, err := build.NewScratch(models, o.Entries, log)
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	args := []string{"bench", "--json", "--weights", s.Weights}
-	for _, name := range []string{"tokens", "lengths", "batch", "threads", "level", "time", "cold", "ops", "kernels"} {
-		if f := c.Flags().Lookup(name); f.Changed {
-			args = append(args, "--"+name+"="+strings.Trim(f.Value.String(), "[]"))
-		}
-	}
-	// An interrupt reaches the binary by itself; what it then says is enough.
-	cmd := exec.CommandContext(c.Context(), s.Exe, args...)
-	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errs
 	log("timing")
-	if err := cmd.Run(); err != nil {
-		if text, _, _ := strings.Cut(strings.TrimSpace(errs.String()), "\n"); text != "" {
-			return fmt.Errorf("%s", text)
-		}
-		return fmt.Errorf("the compiled program ended: %w", err)
+	o.Entries = nil // the program has no others
+	out, err := s.Run(c.Context(), o)
+	if err != nil {
+		return err
 	}
 	var r bench.Report
-	if err := json.Unmarshal(out.Bytes(), &r); err != nil {
+	if err := json.Unmarshal(out, &r); err != nil {
 		return fmt.Errorf("the compiled program's answer: %w", err)
 	}
 	if file != "" {
 		var b bytes.Buffer
-		if err := json.Indent(&b, out.Bytes(), "", "  "); err != nil {
+		if err := json.Indent(&b, out, "", "  "); err != nil {
 			return err
 		}
 		if err := os.WriteFile(file, b.Bytes(), 0o666); err != nil {

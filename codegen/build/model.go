@@ -123,7 +123,7 @@ func (m *Model) options(name string, w codegen.Placement) (codegen.Options, erro
 	}
 	opt := codegen.Options{
 		Package: name, From: d.Name, Weights: w,
-		Rows: d.Limits.Rows, Text: d.Limits.Text,
+		Rows: d.Limits.Rows, Text: d.Limits.Text, Precision: d.Precision.String(),
 		MaxPixels: d.Limits.Pixels, Tokenizer: m.Tokenizer,
 	}
 	if d.File != "" {

@@ -1,10 +1,17 @@
 package build
 
 import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 
 	"github.com/multiway-go/multiway/codegen"
+	"github.com/multiway-go/multiway/codegen/rt/bench"
 	"github.com/multiway-go/multiway/ir/model"
 )
 
@@ -18,46 +25,104 @@ func Preset(name string, seed uint64) (*Model, error) {
 	return &Model{Desc: d}, nil
 }
 
-// Scratch is a model's binary in a temporary folder, unchecked, with its weights beside
-// it: for a command that runs it and throws it away.
-type Scratch struct {
-	Exe, Weights string
-	dir          string
+// AtPrecision returns the model with everything at one precision. It shares the
+// checkpoint with m, which is the one to close.
+func (m *Model) AtPrecision(word string) (*Model, error) {
+	c, d := *m, *m.Desc
+	c.Desc = &d
+	return &c, d.SetPrecision(word)
 }
 
-// Scratch compiles the model's binary for the entries, nil = the description's. Close
-// removes it.
-func (m *Model) Scratch(entries []string, log func(format string, args ...any)) (*Scratch, error) {
-	o := Options{Log: log}
-	described, _, err := m.Lower(entries)
-	if err != nil {
-		return nil, err
-	}
-	opt, err := m.options("", codegen.File)
-	if err != nil {
-		return nil, err
-	}
-	planned, err := m.Plan(described)
-	if err != nil {
-		return nil, err
-	}
+// Scratch is a program in a temporary folder that times models side by side, unchecked,
+// with their weights beside it: for a command that runs it and throws it away.
+type Scratch struct {
+	exe     string
+	weights []string
+	dir     string
+}
+
+// NewScratch compiles models, which have the same functions, for the entries, nil =
+// those of each description. Close removes what it made.
+func NewScratch(models []*Model, entries []string, log func(format string, args ...any)) (_ *Scratch, err error) {
 	dir, err := os.MkdirTemp("", "multiway-")
 	if err != nil {
 		return nil, err
 	}
-	s := &Scratch{Exe: filepath.Join(dir, opt.Package+".exe"), Weights: filepath.Join(dir, "weights.bin"), dir: dir}
-	o.log("packing weights")
-	err = codegen.WriteWeights(s.Weights, planned, nil)
-	if err == nil {
-		o.log("compiling %s", opt.Package)
-		err = compile(dir, planned, opt, s.Exe, appMain)
+	s := &Scratch{exe: filepath.Join(dir, "bench.exe"), dir: dir}
+	defer func() {
+		if err != nil {
+			s.Close()
+		}
+	}()
+	o := Options{Log: log}
+	imports, packages := "", ""
+	for i, m := range models {
+		described, _, err := m.Lower(entries)
+		if err != nil {
+			return nil, err
+		}
+		opt, err := m.options("", codegen.File)
+		if err != nil {
+			return nil, err
+		}
+		planned, err := m.Plan(described)
+		if err != nil {
+			return nil, err
+		}
+		o.log("packing weights at precision %s", m.Desc.Precision)
+		name := fmt.Sprint("model", i)
+		weights := filepath.Join(dir, name+".bin")
+		if err := codegen.WriteWeights(weights, planned, nil); err != nil {
+			return nil, err
+		}
+		if _, err := codegen.Write(filepath.Join(dir, name), planned, opt); err != nil {
+			return nil, err
+		}
+		s.weights = append(s.weights, weights)
+		imports += fmt.Sprintf("\t%s \"check/%s\"\n", name, name)
+		packages += fmt.Sprintf("&%s.Package, ", name)
 	}
-	if err != nil {
-		s.Close()
+	o.log("compiling")
+	if err := writeModule(dir); err != nil {
 		return nil, err
 	}
-	return s, nil
+	main := fmt.Sprintf(benchMain, imports, strings.TrimSuffix(packages, ", "))
+	if err := os.WriteFile(filepath.Join(dir, "main.go"), []byte(main), 0o666); err != nil {
+		return nil, err
+	}
+	return s, link(dir, s.exe, host...)
 }
 
-// Close removes the binary and its weights.
+// benchMain is the main program, but for the imports of the packages and their list.
+const benchMain = `package main
+
+import (
+	"github.com/multiway-go/multiway/codegen/rt/bench"
+
+%s)
+
+func main() { bench.Main(%s) }
+`
+
+// Run times the models and returns the report as the program wrote it.
+func (s *Scratch) Run(ctx context.Context, o bench.Options) (json.RawMessage, error) {
+	in, err := json.Marshal(o)
+	if err != nil {
+		return nil, err
+	}
+	command := append(strings.Fields(os.Getenv(EnvExec)), s.exe)
+	cmd := exec.CommandContext(ctx, command[0], append(command[1:], s.weights...)...)
+	var out, errs bytes.Buffer
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(in), &out, &errs
+	// An interrupt reaches the program by itself; what it then says is enough.
+	if err := cmd.Run(); err != nil {
+		if text, _, _ := strings.Cut(strings.TrimSpace(errs.String()), "\n"); text != "" {
+			return nil, fmt.Errorf("%s", text)
+		}
+		return nil, fmt.Errorf("the compiled program ended: %w", err)
+	}
+	return out.Bytes(), nil
+}
+
+// Close removes the program and its weights.
 func (s *Scratch) Close() error { return os.RemoveAll(s.dir) }

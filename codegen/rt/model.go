@@ -1,6 +1,7 @@
 package rt
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -25,7 +26,12 @@ type Package struct {
 	Rows     int        // limit: packed rows of a segment in one pass
 	Text     int        // limit: rows of one text
 	Vocab    int        // ids are below this
-	Blob     string     // the embedded weight file; "" when it is elsewhere
+
+	// Precision says how the matrices and tables are stored, in the words of a model
+	// description; "" is f32.
+	Precision string
+
+	Blob string // the embedded weight file; "" when it is elsewhere
 }
 
 // Func is one entry point for one task.
@@ -321,6 +327,7 @@ type Info struct {
 	Text       int          `json:"limit_text"`
 	Vocab      int          `json:"vocab"`
 	Entries    []EntryInfo  `json:"entries"`
+	Precision  string       `json:"precision"` // how the weights are stored
 	Weights    int64        `json:"weights_bytes"`
 	Source     string       `json:"weights_source"` // "embedded" or a path
 	HugePages  bool         `json:"huge_pages"`
@@ -352,7 +359,7 @@ func (m *Model) Info() Info {
 	i := Info{
 		Package: p.Name, Level: m.kern.Level, CPULevels: Levels(), Threads: m.threads,
 		Rows: p.Rows, Text: p.Text, Vocab: p.Vocab,
-		Weights: m.blob.Size(), Source: m.blob.Source, HugePages: m.huge,
+		Precision: cmp.Or(p.Precision, "f32"), Weights: m.blob.Size(), Source: m.blob.Source, HugePages: m.huge,
 		ArenaBytes: int64(m.arena) * 4, Kernels: append([]KernelInfo(nil), m.names...),
 	}
 	for _, f := range p.Funcs {

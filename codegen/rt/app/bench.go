@@ -24,9 +24,6 @@ of it. --ops says where the time went, --kernels times each piece of work alone.
 		Example: "  " + a.Name + " bench --batch 1,32 --threads 1,2\n  " + a.Name + " bench --ops --tokens 16",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if o.Time < 0 || o.Time > time.Hour {
-				return usagef("--time is %v, want a time up to 1h", o.Time)
-			}
 			if err := bench.Check(a.Package, o); err != nil {
 				return usageError{err}
 			}
@@ -66,7 +63,7 @@ func (a *App) bench(ctx context.Context, o bench.Options) error {
 		return m.Model, nil
 	}
 	var bar *progress
-	r, err := bench.Run(ctx, a.Package, open, o, func(_, total int) {
+	r, err := bench.Run(ctx, []bench.Subject{{Package: a.Package, Open: open}}, o, func(_, total int) {
 		if bar == nil {
 			bar = a.progress(total, "timing")
 		}

@@ -31,6 +31,12 @@ type Options struct {
 // Open opens the model.
 type Open func(opts ...rt.Option) (*rt.Model, error)
 
+// Subject is a package to time and what opens it.
+type Subject struct {
+	Package *rt.Package
+	Open    Open
+}
+
 // Report is what Run measured.
 type Report struct {
 	Package string             `json:"package"`
@@ -70,6 +76,7 @@ const (
 	MinRuns  = 5
 	MaxRuns  = 1 << 16
 	MaxBatch = 4096
+	MaxTime  = time.Hour
 )
 
 // defaultTokens are the text lengths timed unless told otherwise.
@@ -137,6 +144,9 @@ func plan(p *rt.Package, o *Options) ([]point, error) {
 			return nil, err
 		}
 	}
+	if o.Time < 0 || o.Time > MaxTime {
+		return nil, fmt.Errorf("time is %v, want up to %v", o.Time, MaxTime)
+	}
 	if len(o.Lengths) > 0 && !text {
 		return nil, fmt.Errorf("lengths are of texts, and no function here takes text")
 	}
@@ -164,10 +174,21 @@ func plan(p *rt.Package, o *Options) ([]point, error) {
 	return points, nil
 }
 
-// Run times the package. progress, if not nil, is told how many of the measurements
-// are done.
-func Run(ctx context.Context, p *rt.Package, open Open, o Options, progress func(done, total int)) (*Report, error) {
+// Run times packages side by side: the calls of each take turns, and their results are
+// neighbours. The packages have the same functions, as one model has at several
+// precisions; the report has the name of the first. progress, if not nil, is told how
+// many of the measurements are done.
+func Run(ctx context.Context, subjects []Subject, o Options, progress func(done, total int)) (*Report, error) {
+	if len(subjects) == 0 {
+		return nil, fmt.Errorf("nothing to time")
+	}
+	p := subjects[0].Package
 	points, err := plan(p, &o)
+	for _, s := range subjects[1:] {
+		if err == nil {
+			_, err = plan(s.Package, &o)
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -189,21 +210,17 @@ func Run(ctx context.Context, p *rt.Package, open Open, o Options, progress func
 			if level != "" {
 				opts = append(opts, rt.WithLevel(level))
 			}
-			m, err := open(opts...)
-			if err != nil {
-				return nil, err
-			}
-			for _, pt := range points {
-				if err = b.point(m, pt, n); err != nil {
-					break
+			err := b.models(subjects, opts, func(ms []*rt.Model) error {
+				for _, pt := range points {
+					if err := b.point(ms, pt, n); err != nil {
+						return err
+					}
+					if done++; progress != nil {
+						progress(done, total)
+					}
 				}
-				if done++; progress != nil {
-					progress(done, total)
-				}
-			}
-			if cerr := m.Close(); err == nil {
-				err = cerr
-			}
+				return nil
+			})
 			if err != nil {
 				return nil, err
 			}
@@ -211,6 +228,26 @@ func Run(ctx context.Context, p *rt.Package, open Open, o Options, progress func
 	}
 	b.finish()
 	return b.r, nil
+}
+
+// models opens the subjects' models for the time of f.
+func (b *bencher) models(subjects []Subject, opts []rt.Option, f func([]*rt.Model) error) (err error) {
+	var ms []*rt.Model
+	defer func() {
+		for _, m := range ms {
+			if cerr := m.Close(); err == nil {
+				err = cerr
+			}
+		}
+	}()
+	for _, s := range subjects {
+		m, err := s.Open(opts...)
+		if err != nil {
+			return err
+		}
+		ms = append(ms, m)
+	}
+	return f(ms)
 }
 
 // bencher is a run under way.
@@ -276,85 +313,135 @@ func Once(m *rt.Model, o Options) (string, error) {
 	if err != nil || len(points) == 0 {
 		return "", err
 	}
-	s := m.NewSession()
-	defer s.Close()
-	batch, err := points[0].batch(s)
+	c, err := newCall(m, points[0])
 	if err != nil {
 		return "", err
 	}
-	_, err = s.Run(points[0].f, batch)
-	return points[0].f.Name, err
+	c.Close()
+	return points[0].f.Name, nil
 }
 
-// point makes one measurement.
-func (b *bencher) point(m *rt.Model, pt point, threads int) error {
-	s := m.NewSession()
-	defer s.Close()
-	batch, err := pt.batch(s)
+// Call is one function of a model, ready to be called on the same input again and again.
+type Call struct {
+	s     *rt.Session
+	f     *rt.Func
+	batch []rt.Seq
+}
+
+// NewCall makes the first call of the function called name that the options select.
+// Close ends it; the model stays open.
+func NewCall(m *rt.Model, name string, o Options) (*Call, error) {
+	o.Entries = []string{name}
+	points, err := plan(m.Package(), &o)
 	if err != nil {
-		return err
+		return nil, err
+	}
+	return newCall(m, points[0])
+}
+
+func newCall(m *rt.Model, pt point) (*Call, error) {
+	f := m.Func(pt.f.Name)
+	if f == nil {
+		return nil, fmt.Errorf("%s has no function %s", m.Package().Name, pt.f.Name)
+	}
+	pt.f = f
+	c := &Call{s: m.NewSession(), f: f}
+	var err error
+	if c.batch, err = pt.batch(c.s); err == nil {
+		err = c.Run() // the first call grows the session's buffers
+	}
+	if err != nil {
+		c.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// Run makes the call.
+func (c *Call) Run() error {
+	_, err := c.s.Run(c.f, c.batch)
+	return err
+}
+
+// Close ends the session.
+func (c *Call) Close() { c.s.Close() }
+
+// point makes one measurement of each model.
+func (b *bencher) point(ms []*rt.Model, pt point, threads int) error {
+	calls := make([]*Call, len(ms))
+	runs := make([]func() error, len(ms))
+	for i, m := range ms {
+		var err error
+		if calls[i], err = newCall(m, pt); err != nil {
+			return err
+		}
+		defer calls[i].Close()
+		runs[i] = calls[i].Run
 	}
 	sum := 0
 	for _, n := range pt.texts {
 		sum += n
 	}
-	call := func() error {
-		_, err := s.Run(pt.f, batch)
-		return err
-	}
-	if err := call(); err != nil { // the first call grows the session's buffers
-		return err
-	}
 	b.m.sample([]int{threads})
-	prec, err := precision(s, call)
+	all, err := b.times(runs)
 	if err != nil {
 		return err
 	}
-	r := Result{
-		Entry: pt.f.Name, Tokens: (sum + len(batch)/2) / len(batch), Batch: len(batch),
-		Threads: threads, Level: m.Info().Level, Precision: prec,
-	}
-	r.flops, r.bytes = pt.f.Cost.Of(pt.texts)
-	ms, err := b.times(call)
-	if err != nil {
-		return err
-	}
-	r.Runs, r.Min, r.Median, r.Max = len(ms), ms[0], ms[len(ms)/2], ms[len(ms)-1]
-	if r.Allocs, err = allocs(call); err != nil {
-		return err
-	}
-	b.m.sample([]int{threads})
-	b.r.Results = append(b.r.Results, r)
-	if b.o.Ops {
-		if err := b.ops(s, r, call); err != nil {
+	for i, m := range ms {
+		c, ms := calls[i], all[i]
+		r := Result{
+			Entry: pt.f.Name, Tokens: (sum + len(pt.texts)/2) / len(pt.texts), Batch: len(pt.texts),
+			Threads: threads, Level: m.Info().Level, Precision: m.Info().Precision,
+			Runs: len(ms), Min: ms[0], Median: ms[len(ms)/2], Max: ms[len(ms)-1],
+		}
+		r.flops, r.bytes = c.f.Cost.Of(pt.texts)
+		if r.Allocs, err = allocs(c.Run); err != nil {
 			return err
 		}
-	}
-	if b.o.Kernels {
-		return b.kernels(m, s, r, call)
+		b.m.sample([]int{threads})
+		b.r.Results = append(b.r.Results, r)
+		if b.o.Ops {
+			if err := b.ops(c.s, r, c.Run); err != nil {
+				return err
+			}
+		}
+		if b.o.Kernels {
+			if err := b.kernels(m, c.s, r, c.Run); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
 
-// times runs f for the time the options give and returns the times in ms, sorted.
-func (b *bencher) times(f func() error) ([]float64, error) {
+// times runs fs in turns, each for the time the options give, and returns the times of
+// each in ms, sorted.
+func (b *bencher) times(fs []func() error) ([][]float64, error) {
 	runtime.GC()
-	ms := make([]float64, 0, 1024)
-	for start := time.Now(); len(ms) < MinRuns || time.Since(start) < b.o.Time && len(ms) < MaxRuns; {
-		if err := b.ctx.Err(); err != nil {
-			return nil, err
-		}
-		if b.o.Cold {
-			b.m.sweep(1)
-		}
-		at := time.Now()
-		if err := f(); err != nil {
-			return nil, err
-		}
-		ms = append(ms, max(1e-6, time.Since(at).Seconds()*1e3))
+	all := make([][]float64, len(fs))
+	for i := range all {
+		all[i] = make([]float64, 0, 1024)
 	}
-	slices.Sort(ms)
-	return ms, nil
+	total := b.o.Time * time.Duration(len(fs))
+	for start, n := time.Now(), 0; n < MinRuns || time.Since(start) < total && n < MaxRuns; n++ {
+		for i, f := range fs {
+			if err := b.ctx.Err(); err != nil {
+				return nil, err
+			}
+			if b.o.Cold {
+				b.m.sweep(1)
+			}
+			at := time.Now()
+			if err := f(); err != nil {
+				return nil, err
+			}
+			all[i] = append(all[i], max(1e-6, time.Since(at).Seconds()*1e3))
+		}
+	}
+	for _, ms := range all {
+		slices.Sort(ms)
+	}
+	return all, nil
 }
 
 // allocs returns the allocations of a call: the least of several, since the process's

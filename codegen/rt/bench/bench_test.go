@@ -28,12 +28,14 @@ func open(opts ...rt.Option) (*rt.Model, error) {
 	return m.Model.Model, nil
 }
 
+var tiny = []Subject{{&beit3tiny.Package, open}}
+
 func TestRun(t *testing.T) {
 	levels := beit3tiny.Package.Levels()
 	levels = slices.Compact([]string{levels[0], levels[len(levels)-1]})
 	o := Options{Entries: []string{"vision", "language", "pair"}, Tokens: []int{3, 12}, Threads: []int{1, 2}, Levels: levels, Ops: true, Kernels: true}
 	done := 0
-	r, err := Run(context.Background(), &beit3tiny.Package, open, o, func(n, total int) { done += total - n })
+	r, err := Run(context.Background(), tiny, o, func(n, total int) { done += total - n })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,16 +85,74 @@ func TestRun(t *testing.T) {
 	if err := r.Print(&text); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"FMA peak", "% of peak", "Where the time of pair goes (12 tokens, batch 1, 2 threads, generic)", "Each piece of work alone"} {
+	for _, want := range []string{"FMA peak", "% of peak", "Where the time of pair goes (12 tokens, batch 1, 2 threads, generic, f32)", "Each piece of work alone"} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("the report lacks %q:\n%s", want, text.String())
 		}
 	}
 }
 
+// Packages that are timed together take turns: their lines are neighbours, with as many
+// runs each.
+func TestSideBySide(t *testing.T) {
+	other := beit3tiny.Package
+	other.Precision = "int8 (heads f32)"
+	o := Options{Entries: []string{"vision", "language"}, Tokens: []int{3}, Threads: []int{1}, Ops: true}
+	r, err := Run(context.Background(), []Subject{{&beit3tiny.Package, open}, {&other, func(opts ...rt.Option) (*rt.Model, error) { return other.New(opts...) }}}, o, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	for i, x := range r.Results {
+		lines = append(lines, x.Entry+" "+x.Precision)
+		if x.Runs != r.Results[i/2*2].Runs {
+			t.Errorf("%s at %s: %d runs, its neighbour has %d", x.Entry, x.Precision, x.Runs, r.Results[i/2*2].Runs)
+		}
+	}
+	if d := cmp.Diff([]string{"vision f32", "vision int8 (heads f32)", "language f32", "language int8 (heads f32)"}, lines); d != "" {
+		t.Errorf("(-want +got)\n%s", d)
+	}
+	var text bytes.Buffer
+	if err := r.Print(&text); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(text.String(), "Where the time of vision goes (- tokens, batch 1, 1 threads, "+r.Results[0].Level+", int8 (heads f32)):") {
+		t.Errorf("no table of ops for the second package:\n%s", &text)
+	}
+	other.Funcs = other.Funcs[:1]
+	if _, err := Run(context.Background(), []Subject{{&beit3tiny.Package, open}, {&other, open}}, o, nil); err == nil {
+		t.Error("a package without the function was timed")
+	}
+	if _, err := Run(context.Background(), nil, o, nil); err == nil {
+		t.Error("no package was timed")
+	}
+}
+
+// A program of Main reads options and writes a report.
+func TestServe(t *testing.T) {
+	weights := "../../../generated/beit3tiny/weights.bin"
+	var out bytes.Buffer
+	err := serve([]*rt.Package{&beit3tiny.Package}, []string{weights}, strings.NewReader(`{"Entries": ["vision"], "Threads": [1]}`), &out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r Report
+	if err := json.Unmarshal(out.Bytes(), &r); err != nil || len(r.Results) != 1 || r.Results[0].Entry != "vision" {
+		t.Errorf("got %s, %v", &out, err)
+	}
+	for _, c := range []struct {
+		weights []string
+		in      string
+	}{{nil, "{}"}, {[]string{weights}, "{"}, {[]string{"fly.bin"}, "{}"}, {[]string{weights}, `{"Batch": [-1]}`}} {
+		if err := serve([]*rt.Package{&beit3tiny.Package}, c.weights, strings.NewReader(c.in), &out); err == nil {
+			t.Errorf("%v, %s: no error", c.weights, c.in)
+		}
+	}
+}
+
 // Other programs read these fields.
 func TestJSON(t *testing.T) {
-	r, err := Run(context.Background(), &beit3tiny.Package, open, Options{Entries: []string{"language"}, Lengths: []int{2, 3, 7}, Threads: []int{1}, Cold: true}, nil)
+	r, err := Run(context.Background(), tiny, Options{Entries: []string{"language"}, Lengths: []int{2, 3, 7}, Threads: []int{1}, Cold: true}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,6 +225,8 @@ func TestErrors(t *testing.T) {
 		{Options{Batch: []int{MaxBatch + 1}}, "batch has 4097"},
 		{Options{Threads: []int{0}}, "threads has 0"},
 		{Options{Entries: []string{"vision"}, Lengths: []int{1}}, "no function here takes text"},
+		{Options{Time: 2 * time.Hour}, "time is 2h0m0s, want up to 1h0m0s"},
+		{Options{Time: -1}, "time is -1ns, want up to 1h0m0s"},
 	} {
 		if err := Check(&beit3tiny.Package, test.o); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%+v: got error %v, want %q", test.o, err, test.want)
@@ -172,7 +234,7 @@ func TestErrors(t *testing.T) {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	stop()
-	if _, err := Run(ctx, &beit3tiny.Package, open, Options{}, nil); err != context.Canceled {
+	if _, err := Run(ctx, tiny, Options{}, nil); err != context.Canceled {
 		t.Errorf("got error %v of a cancelled run", err)
 	}
 }

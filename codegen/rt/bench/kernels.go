@@ -10,16 +10,17 @@ import (
 // Kernel is the time of one piece of work alone, repeated with its operands in the
 // caches.
 type Kernel struct {
-	Entry   string  `json:"entry"` // where its shape was first met
-	Tokens  int     `json:"tokens"`
-	Batch   int     `json:"batch"`
-	Threads int     `json:"threads"`
-	Level   string  `json:"level"`
-	Work    string  `json:"work"`
-	Median  float64 `json:"median_us"`
-	Runs    int     `json:"runs"`
-	GFLOPS  float64 `json:"gflops,omitempty"`
-	Peak    float64 `json:"percent_of_peak,omitempty"`
+	Entry     string  `json:"entry"` // where its shape was first met
+	Tokens    int     `json:"tokens"`
+	Batch     int     `json:"batch"`
+	Threads   int     `json:"threads"`
+	Level     string  `json:"level"`
+	Precision string  `json:"precision"`
+	Work      string  `json:"work"`
+	Median    float64 `json:"median_us"`
+	Runs      int     `json:"runs"`
+	GFLOPS    float64 `json:"gflops,omitempty"`
+	Peak      float64 `json:"percent_of_peak,omitempty"`
 }
 
 // kernels times each shape of work that a forward pass of the result has.
@@ -29,7 +30,7 @@ func (b *bencher) kernels(m *rt.Model, s *rt.Session, r Result, call func() erro
 		return err
 	}
 	for _, t := range list {
-		k := Kernel{Entry: r.Entry, Tokens: r.Tokens, Batch: r.Batch, Threads: r.Threads, Level: r.Level, Work: t.label()}
+		k := Kernel{Entry: r.Entry, Tokens: r.Tokens, Batch: r.Batch, Threads: r.Threads, Level: r.Level, Precision: r.Precision, Work: t.label()}
 		same := func(x Kernel) bool { return x.Work == k.Work && x.Threads == k.Threads && x.Level == k.Level }
 		if slices.ContainsFunc(b.r.Kernels, same) {
 			continue

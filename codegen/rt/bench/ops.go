@@ -14,23 +14,24 @@ import (
 // Op is the time that one kind of work took inside one kind of step, summed over a
 // forward pass.
 type Op struct {
-	Entry   string  `json:"entry"`
-	Tokens  int     `json:"tokens"`
-	Batch   int     `json:"batch"`
-	Threads int     `json:"threads"`
-	Level   string  `json:"level"`
-	Step    string  `json:"step"` // the runtime's step: QKV, FFN, ...; "" = between the pieces of work
-	Work    string  `json:"work"` // what it does, with its shape
-	Count   int     `json:"count"`
-	Time    float64 `json:"ms"`    // of a forward pass
-	Share   float64 `json:"share"` // of the forward pass, in percent
-	GFLOPS  float64 `json:"gflops,omitempty"`
-	Peak    float64 `json:"percent_of_peak,omitempty"`
+	Entry     string  `json:"entry"`
+	Tokens    int     `json:"tokens"`
+	Batch     int     `json:"batch"`
+	Threads   int     `json:"threads"`
+	Level     string  `json:"level"`
+	Precision string  `json:"precision"`
+	Step      string  `json:"step"` // the runtime's step: QKV, FFN, ...; "" = between the pieces of work
+	Work      string  `json:"work"` // what it does, with its shape
+	Count     int     `json:"count"`
+	Time      float64 `json:"ms"`    // of a forward pass
+	Share     float64 `json:"share"` // of the forward pass, in percent
+	GFLOPS    float64 `json:"gflops,omitempty"`
+	Peak      float64 `json:"percent_of_peak,omitempty"`
 }
 
 // group tells the passes of a report apart.
 func (o *Op) group() string {
-	return fmt.Sprintf("%s %04d %04d %04d %s", o.Entry, o.Tokens, o.Batch, o.Threads, o.Level)
+	return fmt.Sprintf("%s %04d %04d %04d %s %s", o.Entry, o.Tokens, o.Batch, o.Threads, o.Level, o.Precision)
 }
 
 // traced is the sum of one kind of work over several calls.
@@ -84,28 +85,6 @@ func trace(s *rt.Session, calls int, call func() error) ([]*traced, float64, err
 	return list, between, nil
 }
 
-// precisions names what a function computes with by the weights of most of its work.
-var precisions = map[rt.DType]string{rt.F32: "f32", rt.F16: "f16", rt.BF16: "bf16", rt.I8: "int8"}
-
-// precision finds it by a call.
-func precision(s *rt.Session, call func() error) (string, error) {
-	work := map[rt.DType]int64{}
-	s.Trace(func(w *rt.Work) {
-		if w.Kind == "gemm" {
-			work[w.Weights] += w.FLOPs
-		}
-	})
-	defer s.Trace(nil)
-	best := rt.F32
-	err := call()
-	for d, n := range work {
-		if n > work[best] {
-			best = d
-		}
-	}
-	return precisions[best], err
-}
-
 // where says which step a piece of work is part of, and what it is: the methods of
 // rt.Exec that are furthest from and nearest to it.
 func where(w *rt.Work) (step, name string) {
@@ -152,7 +131,7 @@ func (b *bencher) ops(s *rt.Session, r Result, call func() error) error {
 	if err != nil {
 		return err
 	}
-	row := Op{Entry: r.Entry, Tokens: r.Tokens, Batch: r.Batch, Threads: r.Threads, Level: r.Level}
+	row := Op{Entry: r.Entry, Tokens: r.Tokens, Batch: r.Batch, Threads: r.Threads, Level: r.Level, Precision: r.Precision}
 	all := between
 	for _, t := range list {
 		all += t.seconds

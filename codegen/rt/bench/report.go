@@ -27,9 +27,9 @@ func (r *Report) Print(out io.Writer) error {
 	}
 	fmt.Fprintln(out)
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "entry\ttokens\tbatch\tthreads\tlevel\tmedian ms\tmin\tmax\truns\tinputs/s\tGFLOP/s\t% of peak\troofline ms\tratio\tallocs\t")
+	fmt.Fprintln(w, "entry\ttokens\tbatch\tthreads\tlevel\tprecision\tmedian ms\tmin\tmax\truns\tinputs/s\tGFLOP/s\t% of peak\troofline ms\tratio\tallocs\t")
 	for _, x := range r.Results {
-		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%s\t%.3f\t%.3f\t%.3f\t%d\t%.1f\t%.1f\t%.1f\t%.3f\t%.2f\t%g\t\n", x.Entry, tokens(x.Tokens), x.Batch, x.Threads, x.Level,
+		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%s\t%s\t%.3f\t%.3f\t%.3f\t%d\t%.1f\t%.1f\t%.1f\t%.3f\t%.2f\t%g\t\n", x.Entry, tokens(x.Tokens), x.Batch, x.Threads, x.Level, x.Precision,
 			x.Median, x.Min, x.Max, x.Runs, 1e3*float64(x.Batch)/x.Median, x.GFLOPS, x.Peak, x.Roofline, x.Ratio, x.Allocs)
 	}
 	if err := w.Flush(); err != nil {
@@ -57,7 +57,7 @@ func (r *Report) printOps(out io.Writer) error {
 			if err := w.Flush(); err != nil {
 				return err
 			}
-			fmt.Fprintf(out, "\nWhere the time of %s goes (%s tokens, batch %d, %d threads, %s):\n", o.Entry, tokens(o.Tokens), o.Batch, o.Threads, o.Level)
+			fmt.Fprintf(out, "\nWhere the time of %s goes (%s tokens, batch %d, %d threads, %s, %s):\n", o.Entry, tokens(o.Tokens), o.Batch, o.Threads, o.Level, o.Precision)
 			fmt.Fprintln(w, "share\tms\tcount\tGFLOP/s\t% of peak\tstep\twork")
 		}
 		fmt.Fprintf(w, "%.1f%%\t%.3f\t%d\t%s\t%s\t%s\t%s\t%s\n", o.Share, o.Time, o.Count, number(o.GFLOPS), number(o.Peak), o.Step, o.Work, strings.Repeat("#", int(o.Share*bar/100+0.5)))
