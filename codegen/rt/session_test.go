@@ -504,7 +504,7 @@ func TestInfo(t *testing.T) {
 	got := m.Info()
 	got.CPULevels, got.Kernels = nil, got.Kernels[:1]
 	want := Info{
-		Package: "tiny", Level: "generic", Threads: 2, Rows: tinyRows, Text: tinyText, Vocab: tinyVocab,
+		Precision: "f32", Package: "tiny", Level: "generic", Threads: 2, Rows: tinyRows, Text: tinyText, Vocab: tinyVocab,
 		Weights: 11328, Source: "embedded", ArenaBytes: 24800, Kernels: []KernelInfo{{"gemm", "gemm_f32_6x16_generic"}},
 		Entries: []EntryInfo{
 			{Name: "pair", Image: tinyImage, Text: true, Fixed: tinyFixed, Arena: 24800, Outputs: []OutputInfo{{"first", 1, false, tinyD}, {"rows", tinyFixed, true, tinyD}}},
