@@ -85,9 +85,11 @@ The variance is the biased one, taken in a second pass. n >= 1.`,
 	},
 	{
 		Op: OpWGemm, DTypes: []string{"f16", "bf16"}, Tiled: true,
-		Signature: "func(k int, a *float32, lda int, b *uint16, c *float32, ldc int, bias *float32, acc int)",
+		Signature: "func(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)",
 		Doc: `C[r][j] = start + sum over k of A[r][k]*B[k][j], where start = (acc != 0 ? C[r][j] : 0) + (bias != nil ? bias[j] : 0).
-b points at a panel [k][16] of 16-bit values, each widened to float32 before it is used. k >= 1.`,
+b points at a panel [k][16] of 16-bit values, each widened to float32 before it is used; a tile wider than 16 columns reads
+its panel i at b + i*bstride. Every other k step prefetches the line at pf, of panel i at pf + i*bstride, and then moves pf
+on by pfstep bytes. k >= 1.`,
 	},
 	{
 		Op: OpExpand, DTypes: []string{"f16", "bf16"},
@@ -165,7 +167,7 @@ type Level struct {
 var Levels = []Level{
 	{ISA: Generic, Vector: 1},
 	{ISA: AVX2, Base: Generic, Arch: "amd64", Vector: 8, Features: []string{"AVX", "AVX2", "FMA3", "F16C"}},
-	{ISA: AVX512, Base: AVX2, Arch: "amd64", Vector: 16, Features: []string{"AVX512F"}, Ops: []Op{OpGemm, OpGemmV, OpSoftmax, OpGelu, OpPeakFMA}},
+	{ISA: AVX512, Base: AVX2, Arch: "amd64", Vector: 16, Features: []string{"AVX512F"}, Ops: []Op{OpGemm, OpGemmV, OpWGemm, OpSoftmax, OpGelu, OpPeakFMA}},
 	{ISA: AVX512VNNI, Base: AVX512, Arch: "amd64", Vector: 16, Features: []string{"AVX512VNNI"}, Ops: []Op{OpQGemm}},
 	{ISA: NEON, Base: Generic, Arch: "arm64", Vector: 4, Ops: []Op{OpGemm, OpGemmV, OpSoftmax, OpScaleRows, OpLayerNorm, OpGelu, OpPackK, OpAdd, OpPeakFMA}},
 }

@@ -168,35 +168,35 @@ func add_f32_generic(rows int, dst *float32, ldd int, src *float32, lds int, n i
 	}
 }
 
-func wgemm_f16_1x16_generic(k int, a *float32, lda int, b *uint16, c *float32, ldc int, bias *float32, acc int) {
+func wgemm_f16_1x16_generic(k int, a *float32, lda int, b *uint16, _ int, c *float32, ldc int, bias *float32, acc int, _ *uint16, _ int) {
 	wgemmTile(1, k, a, lda, b, f16, c, ldc, bias, acc)
 }
 
-func wgemm_f16_2x16_generic(k int, a *float32, lda int, b *uint16, c *float32, ldc int, bias *float32, acc int) {
+func wgemm_f16_2x16_generic(k int, a *float32, lda int, b *uint16, _ int, c *float32, ldc int, bias *float32, acc int, _ *uint16, _ int) {
 	wgemmTile(2, k, a, lda, b, f16, c, ldc, bias, acc)
 }
 
-func wgemm_f16_3x16_generic(k int, a *float32, lda int, b *uint16, c *float32, ldc int, bias *float32, acc int) {
+func wgemm_f16_3x16_generic(k int, a *float32, lda int, b *uint16, _ int, c *float32, ldc int, bias *float32, acc int, _ *uint16, _ int) {
 	wgemmTile(3, k, a, lda, b, f16, c, ldc, bias, acc)
 }
 
-func wgemm_f16_4x16_generic(k int, a *float32, lda int, b *uint16, c *float32, ldc int, bias *float32, acc int) {
+func wgemm_f16_4x16_generic(k int, a *float32, lda int, b *uint16, _ int, c *float32, ldc int, bias *float32, acc int, _ *uint16, _ int) {
 	wgemmTile(4, k, a, lda, b, f16, c, ldc, bias, acc)
 }
 
-func wgemm_bf16_1x16_generic(k int, a *float32, lda int, b *uint16, c *float32, ldc int, bias *float32, acc int) {
+func wgemm_bf16_1x16_generic(k int, a *float32, lda int, b *uint16, _ int, c *float32, ldc int, bias *float32, acc int, _ *uint16, _ int) {
 	wgemmTile(1, k, a, lda, b, bf16, c, ldc, bias, acc)
 }
 
-func wgemm_bf16_2x16_generic(k int, a *float32, lda int, b *uint16, c *float32, ldc int, bias *float32, acc int) {
+func wgemm_bf16_2x16_generic(k int, a *float32, lda int, b *uint16, _ int, c *float32, ldc int, bias *float32, acc int, _ *uint16, _ int) {
 	wgemmTile(2, k, a, lda, b, bf16, c, ldc, bias, acc)
 }
 
-func wgemm_bf16_3x16_generic(k int, a *float32, lda int, b *uint16, c *float32, ldc int, bias *float32, acc int) {
+func wgemm_bf16_3x16_generic(k int, a *float32, lda int, b *uint16, _ int, c *float32, ldc int, bias *float32, acc int, _ *uint16, _ int) {
 	wgemmTile(3, k, a, lda, b, bf16, c, ldc, bias, acc)
 }
 
-func wgemm_bf16_4x16_generic(k int, a *float32, lda int, b *uint16, c *float32, ldc int, bias *float32, acc int) {
+func wgemm_bf16_4x16_generic(k int, a *float32, lda int, b *uint16, _ int, c *float32, ldc int, bias *float32, acc int, _ *uint16, _ int) {
 	wgemmTile(4, k, a, lda, b, bf16, c, ldc, bias, acc)
 }
 

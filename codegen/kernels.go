@@ -171,7 +171,7 @@ func (g *generator) table(isa asm.ISA) *jen.Statement {
 			}
 		}
 		if len(gemm) > 0 {
-			half[jen.Id("Gemm")] = tiles("WGemm", gemm)
+			half[jen.Id("NR")], half[jen.Id("Gemm")] = jen.Lit(gemm[0].NR), tiles("WGemm", gemm)
 		}
 		if len(half) > 0 {
 			d[jen.Id(h.field)] = jen.Qual(rtPath, "Half").Values(half)

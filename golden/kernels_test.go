@@ -30,7 +30,7 @@ type (
 	geluFunc      = func(rows int, dst *float32, ldd int, src *float32, lds int, n int)
 	packKFunc     = func(rows int, dst *float32, src *float32, lds int, k int)
 	addFunc       = func(rows int, dst *float32, ldd int, src *float32, lds int, n int)
-	wgemmFunc     = func(k int, a *float32, lda int, b *uint16, c *float32, ldc int, bias *float32, acc int)
+	wgemmFunc     = func(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 	expandFunc    = func(n int, dst *float32, src *uint16)
 	qgemmFunc     = func(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
 	quantFunc     = func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32)
@@ -310,12 +310,14 @@ func (c *check) halves(n int) []uint16 {
 
 func testWGemm(c *check, k asm.Kernel, fn any) {
 	f := fn.(wgemmFunc)
+	panels := k.NR / asm.Panel
 	for _, depth := range upTo(40, 63, 64, 65, 768) {
 		for variant := range 4 {
 			acc, withBias := variant&1, variant&2 != 0
 			what := fmt.Sprintf("k=%d acc=%d bias=%v", depth, acc, withBias)
 			a := c.newMat(c.in, k.MR, depth, depth+3, c.normal)
-			b, wide := c.halves(depth*asm.Panel), make([]float32, depth*asm.Panel)
+			stride := depth*asm.Panel + variant
+			b, wide := c.halves((panels-1)*stride+depth*asm.Panel), make([]float32, panels*stride)
 			for i := range b {
 				b[i], wide[i] = halfOf(k.DType, c.normal())
 			}
@@ -325,12 +327,17 @@ func testWGemm(c *check, k asm.Kernel, fn any) {
 			if withBias {
 				bias = c.newMat(c.vec, 1, k.NR, k.NR, c.normal).p
 			}
-			f(depth, a.ptr(), a.ld, &b[0], out.ptr(), out.ld, ptr(bias), acc)
+			// Prefetching may run past the panel, off into protected memory, or be turned off.
+			pf, step := &b[0], 64
+			if variant == 3 {
+				pf, step = nil, 0
+			}
+			f(depth, a.ptr(), a.ld, &b[0], stride, out.ptr(), out.ld, ptr(bias), acc, pf, step)
 			for r := range k.MR {
 				for j := range k.NR {
 					want, abs := startOf(start[r*out.ld+j], acc, bias, j)
 					for i, x := range a.row(r) {
-						p := float64(x) * float64(wide[i*asm.Panel+j])
+						p := float64(x) * float64(wide[j/asm.Panel*stride+i*asm.Panel+j%asm.Panel])
 						want, abs = want+p, abs+math.Abs(p)
 					}
 					c.near(out.row(r)[j], want, gemmBound(depth, abs), what, r, j)
@@ -788,7 +795,7 @@ func TestSameBits(t *testing.T) {
 					case gemmFunc:
 						f(kb, &a[r*depth+k0], depth, &b[k0*n], len(b), &out[r*n], n, start, acc, nil, 0)
 					case wgemmFunc:
-						f(kb, &a[r*depth+k0], depth, &narrow[k0*n], &out[r*n], n, start, acc)
+						f(kb, &a[r*depth+k0], depth, &narrow[k0*n], len(b), &out[r*n], n, start, acc, nil, 0)
 					case gemmVFunc:
 						f(kb, &a[r*depth+k0], depth, &b[k0*n], n, &out[r*n], n, acc)
 					}
@@ -967,9 +974,9 @@ func BenchmarkKernels(b *testing.B) {
 				}
 				elems(b, rows*64)
 			case wgemmFunc: // one tile, everything in cache
-				panel := make([]uint16, d*asm.Panel+1024)
+				panels := make([]uint16, k.NR*d)
 				for b.Loop() {
-					f(d, &work[0], ld, &panel[0], &dst[0], ld, &work[0], 0)
+					f(d, &work[0], ld, &panels[0], d*asm.Panel, &dst[0], ld, &work[0], 0, &panels[256], 64)
 				}
 				flops(b, 2*d*k.MR*k.NR)
 			case expandFunc:

@@ -11,7 +11,7 @@ import (
 // one prefetches the start of the next.
 const ahead = 1024
 
-// widen loads eight 16-bit values as float32.
+// widen loads a vector of 16-bit values as float32.
 func (w *writer) widen(dtype string, from operand.Mem, to reg.VecVirtual) {
 	if dtype == "f16" {
 		w.VCVTPH2PS(from, to)
@@ -21,17 +21,19 @@ func (w *writer) widen(dtype string, from operand.Mem, to reg.VecVirtual) {
 	w.VPSLLD(operand.Imm(16), to, to)
 }
 
-// wgemm writes a tile over a panel of 16-bit weights, widened as they are loaded. The sums are those of gemm over the
-// widened panel, bit for bit.
+// wgemm writes a tile over panels of 16-bit weights, widened as they are loaded. The sums are those of gemm over the
+// widened panels, bit for bit.
 //
-//	acc[r][j]  row r of C, columns 8j..8j+7
-//	b[j]       row k of B
+//	acc[r][j]  row r of C, vector j
+//	b[j]       row k of B, vector j; a panel is one vector of 16 floats or two of 8
 //	x          A[r][k] in all lanes
 func wgemm(w *writer, k asm.Kernel) {
-	const n, bytes, line = 2, 32, 2 * asm.Panel
+	const line = 2 * asm.Panel // bytes of a row of a panel
+	v := w.vector(k.ISA)
+	n := k.NR * 4 / v.bytes
 	acc := make([]vecs, k.MR)
 	for r := range acc {
-		acc[r] = w.ymms(n)
+		acc[r] = v.some(n)
 	}
 	each := func(f func(r, j int)) {
 		for r := range acc {
@@ -46,24 +48,42 @@ func wgemm(w *writer, k asm.Kernel) {
 	w.TESTQ(flag, flag)
 	w.JZ(operand.LabelRef("zero"))
 	at := c()
-	each(func(r, j int) { w.VMOVUPS(at(r, bytes*j), acc[r][j]) })
+	each(func(r, j int) { w.VMOVUPS(at(r, v.bytes*j), acc[r][j]) })
 	w.JMP(operand.LabelRef("bias"))
 	w.Label("zero")
-	each(func(r, j int) { w.VXORPS(acc[r][j], acc[r][j], acc[r][j]) })
+	each(func(r, j int) { v.zero(acc[r][j]) })
 	w.Label("bias")
 	bias := w.arg("bias")
 	w.TESTQ(bias, bias)
 	w.JZ(operand.LabelRef("main"))
-	each(func(r, j int) { w.VADDPS(operand.Mem{Base: bias, Disp: bytes * j}, acc[r][j], acc[r][j]) })
+	each(func(r, j int) { w.VADDPS(operand.Mem{Base: bias, Disp: v.bytes * j}, acc[r][j], acc[r][j]) })
 	w.Label("main")
 
 	steps, b := w.arg("k"), w.arg("b")
 	a, as := w.rows(w.arg("a"), w.floats("lda"), k.MR)
-	bv, x := w.ymms(n), w.YMM()
+	pf, pfstep := w.arg("pf"), w.arg("pfstep")
+	var next reg.Register
+	if k.NR > asm.Panel {
+		next = w.arg("bstride")
+		w.SHLQ(operand.Imm(1), next)
+	}
+	bv, x := v.some(n), v.new()
+	panel := func(m operand.Mem, p int) operand.Mem {
+		if p > 0 {
+			m.Index, m.Scale = next, uint8(p)
+		}
+		return m
+	}
 	step := func(u int) {
-		bv.each(func(j int) { w.widen(k.DType, operand.Mem{Base: b, Disp: u*line + 16*j}, bv[j]) })
+		bv.each(func(j int) {
+			at := v.bytes / 2 * j
+			w.widen(k.DType, panel(operand.Mem{Base: b, Disp: u*line + at%line}, at/line), bv[j])
+		})
 		if u%2 == 0 {
-			w.PREFETCHT0(operand.Mem{Base: b, Disp: u*line + ahead})
+			for p := range k.NR / asm.Panel {
+				w.PREFETCHT0(panel(operand.Mem{Base: pf}, p))
+			}
+			w.ADDQ(pfstep, pf)
 		}
 		for r := range acc {
 			w.VBROADCASTSS(a(r, 4*u), x)
@@ -98,7 +118,7 @@ func wgemm(w *writer, k asm.Kernel) {
 
 	w.Label("store")
 	at = c()
-	each(func(r, j int) { w.VMOVUPS(acc[r][j], at(r, bytes*j)) })
+	each(func(r, j int) { w.VMOVUPS(acc[r][j], at(r, v.bytes*j)) })
 	w.ret()
 }
 

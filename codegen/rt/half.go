@@ -2,11 +2,68 @@ package rt
 
 import "unsafe"
 
-// halfPanel is panel for 16-bit weights. Few rows read them as they are; for more the
-// panels are widened once, into memory of the worker. The sums are the same.
+// halfAhead is the number of rows below which a pass over 16-bit panels prefetches ahead
+// inside them, not the panels that are next.
+const halfAhead = 16
+
+// halfPanel is panel for 16-bit weights, which the tiles widen as they read them. Tiles of
+// plain Go do so slowly: for more rows than one of them has, the panels are widened once,
+// into memory of the worker. The sums are the same.
 //
 //go:noinline
-func (g *gemmTask) halfPanel(p, rows, k0, k1 int, a, c, bias *float32, acc, worker int) {
+func (g *gemmTask) halfPanel(p, rows, k0, k1 int, a, c, bias *float32, acc, next, nk, worker int) {
+	h := g.half
+	if h.Once && rows >= len(h.Gemm) {
+		g.widePanel(p, rows, k0, k1, a, c, bias, acc, worker)
+		return
+	}
+	_, width := g.tile()
+	per := width / 16
+	first := p * per
+	if have := ceil16(g.n)/16 - first; have < per || h.Once {
+		for i := range min(have, per) {
+			g.halfStrip(h.Gemm16, 1, first+i, rows, k0, k1, a, c, bias, acc, first+i, k0)
+		}
+		return
+	}
+	if next*per+per > ceil16(g.n)/16 {
+		next, nk = p, k0
+	}
+	g.halfStrip(h.Gemm, per, first, rows, k0, k1, a, c, bias, acc, next*per, nk)
+}
+
+// halfStrip is strip for 16-bit weights: a line holds two steps of k.
+func (g *gemmTask) halfStrip(tile []WGemm, per, first, rows, k0, k1 int, a, c, bias *float32, acc, next, nk int) {
+	k := k1 - k0
+	stride := g.kk * 16
+	b := half(g.w, first*stride+k0*16)
+	a = at(a, k0)
+	c = at(c, first*16)
+	if bias != nil {
+		bias = at(bias, first*16)
+	}
+	mr := len(tile) - 1
+	tiles := (rows + mr - 1) / mr
+
+	ahead := rows < halfAhead
+	pf, step := half(g.w, first*stride+(k0+min(16, k-1))*16), 64
+	lines := (k/2 + tiles - 1) / tiles
+	if !ahead {
+		step = max(8, 64*lines/max(1, k/2))
+	}
+	nextK := min(k, g.kk-nk)
+	for t := range tiles {
+		r0, r1 := tileStart(rows, tiles, t), tileStart(rows, tiles, t+1)
+		if !ahead {
+			line := min(2*t*lines, nextK-1)
+			pf = half(g.w, next*stride+(nk+line)*16)
+		}
+		tile[r1-r0](k, at(a, r0*g.lda), g.lda, b, stride, at(c, r0*g.ldc), g.ldc, bias, acc, pf, step)
+	}
+}
+
+// widePanel widens a panel and multiplies by it.
+func (g *gemmTask) widePanel(p, rows, k0, k1 int, a, c, bias *float32, acc, worker int) {
 	per, k := g.k.NR/16, k1-k0
 	first := p * per
 	n := min(per, ceil16(g.n)/16-first)
@@ -16,12 +73,6 @@ func (g *gemmTask) halfPanel(p, rows, k0, k1 int, a, c, bias *float32, acc, work
 			return nil
 		}
 		return at(v, (first+i)*16)
-	}
-	if rows < len(g.half.Gemm) {
-		for i := range n {
-			g.half.Gemm[rows](k, a, g.lda, half(g.w, ((first+i)*g.kk+k0)*16), column(c, i), g.ldc, column(bias, i), acc)
-		}
-		return
 	}
 	wide := &g.wide[worker][0]
 	for i := range n {

@@ -1,9 +1,6 @@
 package rt
 
-import (
-	"fmt"
-	"strings"
-)
+import "fmt"
 
 // The kernel types. All strides and leading dimensions count floats, all
 // pointers may be unaligned, and no kernel keeps a pointer. Assembly kernels and
@@ -45,9 +42,10 @@ type (
 	// Add computes dst[r][i] += src[r][i], i < n.
 	Add func(rows int, dst *float32, ldd int, src *float32, lds int, n int)
 
-	// WGemm is a tile of MR rows and one panel of 16-bit weights [k][16], each widened
-	// to float32 before it is used; the rest is as in Gemm.
-	WGemm func(k int, a *float32, lda int, b *uint16, c *float32, ldc int, bias *float32, acc int)
+	// WGemm is a tile of MR rows and NR columns of 16-bit weights in panels [k][16], each
+	// widened to float32 before it is used; bstride counts them. Every other step of k
+	// prefetches a line. The rest is as in Gemm.
+	WGemm func(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 	// QGemm computes exact sums of products of bytes: C[r][j] = start[j] + sum over
 	// i < 4k of A[r][i] * B[i][j]. A panel of B is [k][16][4] bytes, 16 float32 that are
@@ -68,11 +66,17 @@ type (
 	Expand func(n int, dst *float32, src *uint16)
 )
 
-// Half holds the kernels for weights of one 16-bit type. Both are nil in a package
-// that has no such weights.
+// Half holds the kernels for weights of one 16-bit type; all nil in a package without.
+// Gemm[mr] computes mr rows and NR columns, Gemm16 are the tiles of the last panels.
 type Half struct {
-	Gemm   []WGemm // index 1..len-1: rows
+	NR     int
+	Gemm   []WGemm
+	Gemm16 []WGemm
 	Expand Expand
+
+	// Once says that widening in a tile is slow: more rows than a tile has, and all of
+	// them if there is none, are multiplied by panels that were widened before.
+	Once bool
 }
 
 // Int8 holds the kernels for products of bytes; all nil in a package without. Gemm[mr]
@@ -176,9 +180,15 @@ func resolve(tables []*Kernels) (*Kernels, []KernelInfo, error) {
 			op := "wgemm_" + d.String()
 			switch {
 			case len(from.Gemm) > 1:
-				to.Gemm = from.Gemm
-				name[op] = fmt.Sprintf("%s_%dx16_%s", op, len(from.Gemm)-1, t.Level)
-			case t.Gemm != nil && strings.HasSuffix(name[op], "_generic"):
+				to.NR, to.Gemm, to.Once = from.NR, from.Gemm, t.Level == levels[0].name
+				if from.NR == 16 {
+					to.Gemm16 = from.Gemm
+				}
+				if len(from.Gemm16) > 1 {
+					to.Gemm16 = from.Gemm16
+				}
+				name[op] = fmt.Sprintf("%s_%dx%d_%s", op, len(from.Gemm)-1, from.NR, t.Level)
+			case t.Gemm != nil && to.Once:
 				// Plain Go is no match for this level's tiles: weights are widened for those.
 				to.Gemm, name[op] = nil, name["gemm"]
 			}

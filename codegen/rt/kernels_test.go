@@ -179,12 +179,21 @@ func TestResolve(t *testing.T) {
 	}
 
 	// Plain Go tiles for 16-bit weights give way to vector tiles after widening.
-	bf16s(low, 4)
+	bf16s(low, 4, 16)
 	if k, info, err = resolve([]*Kernels{low, high}); err != nil || k.BF16.Gemm != nil || k.BF16.Expand == nil || info[len(info)-2] != (KernelInfo{"wgemm_bf16", "gemm_f32_8x48_avx512"}) {
 		t.Errorf("bf16: %v %v %v", k.BF16.Gemm, info, err)
 	}
-	if k, _, err = resolve([]*Kernels{low}); err != nil || len(k.BF16.Gemm) != 5 {
+	if k, _, err = resolve([]*Kernels{low}); err != nil || len(k.BF16.Gemm) != 5 || !k.BF16.Once {
 		t.Errorf("bf16 at generic: %d tiles, %v", len(k.BF16.Gemm), err)
+	}
+
+	// Wide tiles keep the narrow ones of the level below for the last panels.
+	mid := &Kernels{Level: "avx2"}
+	bf16s(mid, 6, 16)
+	bf16s(high, 8, 48)
+	high.BF16.Gemm16 = nil
+	if k, info, err = resolve([]*Kernels{low, mid, high}); err != nil || k.BF16.Once || len(k.BF16.Gemm) != 9 || len(k.BF16.Gemm16) != 7 || info[len(info)-2] != (KernelInfo{"wgemm_bf16", "wgemm_bf16_8x48_avx512"}) {
+		t.Errorf("bf16 at avx512: %d and %d tiles, %v, %v", len(k.BF16.Gemm), len(k.BF16.Gemm16), info, err)
 	}
 
 	low.PackK = nil

@@ -117,7 +117,7 @@ func (e *Exec) weigh(l *Linear) {
 		g.i8 = &g.k.I8
 		e.weighBytes()
 	}
-	if g.half == nil {
+	if g.half == nil || !g.half.Once {
 		return
 	}
 	blocks := kBlocks(l.K)
@@ -170,6 +170,9 @@ func (g *gemmTask) tile() (mr, nr int) {
 	if g.i8 != nil {
 		return len(g.i8.Gemm) - 1, g.i8.NR
 	}
+	if g.half != nil && !g.half.Once {
+		return len(g.half.Gemm) - 1, g.half.NR
+	}
 	return g.k.MR, g.k.NR
 }
 
@@ -213,10 +216,11 @@ func (g *gemmTask) run(chunk, worker int) {
 			if next == g1 && kb+1 < blocks {
 				next, nk = g0, k1
 			}
+			next = min(next, g.groups-1)
 			if g.half != nil {
-				g.halfPanel(p, rows, k0, k1, a, c, bias, acc, worker)
+				g.halfPanel(p, rows, k0, k1, a, c, bias, acc, next, nk, worker)
 			} else {
-				g.panel(p, rows, k0, k1, a, c, bias, acc, min(next, g.groups-1), nk)
+				g.panel(p, rows, k0, k1, a, c, bias, acc, next, nk)
 			}
 		}
 		acc, bias = 1, nil

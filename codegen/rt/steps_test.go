@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"unsafe"
 )
@@ -236,45 +237,61 @@ func TestLinear(t *testing.T) {
 	})
 }
 
-// bf16s gives a table kernels for bf16 weights, with tiles of up to mr rows.
-func bf16s(k *Kernels, mr int) {
+// bf16s gives a table kernels for bf16 weights, with tiles of up to mr rows and nr columns.
+func bf16s(k *Kernels, mr, nr int) {
 	widen := func(h uint16) float32 { return math.Float32frombits(uint32(h) << 16) }
-	k.BF16 = Half{Gemm: make([]WGemm, mr+1), Expand: func(n int, dst *float32, src *uint16) {
+	k.BF16 = Half{NR: nr, Expand: func(n int, dst *float32, src *uint16) {
 		for i := range n {
 			*at(dst, i) = widen(*half((*float32)(unsafe.Pointer(src)), i))
 		}
 	}}
-	for i := 1; i <= mr; i++ {
-		k.BF16.Gemm[i] = func(n int, a *float32, lda int, b *uint16, c *float32, ldc int, bias *float32, acc int) {
-			panel := make([]float32, 16*n)
-			k.BF16.Expand(len(panel), &panel[0], b)
-			naiveGemm(i, 16)(n, a, lda, &panel[0], 0, c, ldc, bias, acc, &panel[0], 0)
+	tiles := func(nr int) []WGemm {
+		fs := make([]WGemm, mr+1)
+		for i := 1; i <= mr; i++ {
+			fs[i] = func(n int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int) {
+				prefetched.Add(uint32(*pf)) // the first prefetch lies inside the weights
+				panels := make([]float32, nr*n)
+				for p := range nr / 16 {
+					k.BF16.Expand(16*n, &panels[16*n*p], half((*float32)(unsafe.Pointer(b)), p*bstride))
+				}
+				naiveGemm(i, nr)(n, a, lda, &panels[0], 16*n, c, ldc, bias, acc, &panels[0], 0)
+			}
 		}
+		return fs
 	}
+	k.BF16.Gemm, k.BF16.Gemm16 = tiles(nr), tiles(16)
 }
+
+// prefetched keeps the reads of what would be prefetched.
+var prefetched atomic.Uint32
 
 // Weights in 16 bits give what the same weights give in float32, bit for bit, whether
 // they are read as they are or widened before.
 func TestHalfLinear(t *testing.T) {
 	everywhere(t, func(t *testing.T, k *Kernels, threads int) {
-		bf16s(k, 2)
-		for _, s := range []struct{ m, k, n int }{{1, 2, 1}, {2, 24, 33}, {3, 8, 100}, {25, 64, 160}, {405, 6, 20}, {2, 2000, 40}, {5, 2000, 40}} {
-			w := newWorld(t, k, threads)
-			l, _, _ := w.linear(s.k, s.n, true)
-			panels := floats(&w.weights[l.W], ceil16(s.n)*s.k)
-			narrow := make([]float32, (len(panels)+1)/2)
-			for i, v := range panels {
-				h := uint16(math.Float32bits(v) >> 16)
-				*half(&narrow[0], i) = h
-				panels[i] = math.Float32frombits(uint32(h) << 16)
+		for _, once := range []bool{false, true} {
+			if bf16s(k, 3, 48); once {
+				bf16s(k, 2, 16)
 			}
-			src, want, got := w.mat(s.m, s.k, true), w.mat(s.m, s.n, false), w.mat(s.m, s.n, false)
-			w.Linear(want, src, &l)
-			l.W, l.DType = w.put(narrow), BF16
-			w.Linear(got, src, &l)
-			for r := range s.m {
-				if !slices.Equal(got.row(r), want.row(r)) {
-					t.Fatalf("%v row %d: %v, want %v", s, r, got.row(r), want.row(r))
+			k.BF16.Once = once
+			for _, s := range []struct{ m, k, n int }{{1, 2, 1}, {2, 24, 33}, {3, 8, 100}, {25, 64, 160}, {405, 6, 20}, {2, 2000, 40}, {5, 2000, 40}, {17, 1538, 112}} {
+				w := newWorld(t, k, threads)
+				l, _, _ := w.linear(s.k, s.n, true)
+				panels := floats(&w.weights[l.W], ceil16(s.n)*s.k)
+				narrow := make([]float32, (len(panels)+1)/2)
+				for i, v := range panels {
+					h := uint16(math.Float32bits(v) >> 16)
+					*half(&narrow[0], i) = h
+					panels[i] = math.Float32frombits(uint32(h) << 16)
+				}
+				src, want, got := w.mat(s.m, s.k, true), w.mat(s.m, s.n, false), w.mat(s.m, s.n, false)
+				w.Linear(want, src, &l)
+				l.W, l.DType = w.put(narrow), BF16
+				w.Linear(got, src, &l)
+				for r := range s.m {
+					if !slices.Equal(got.row(r), want.row(r)) {
+						t.Fatalf("once %v, %v row %d: %v, want %v", once, s, r, got.row(r), want.row(r))
+					}
 				}
 			}
 		}

@@ -10,6 +10,7 @@ var generic = rt.Kernels{
 	F16: rt.Half{
 		Expand: expand_f16_generic,
 		Gemm:   []rt.WGemm{nil, wgemm_f16_1x16_generic, wgemm_f16_2x16_generic, wgemm_f16_3x16_generic, wgemm_f16_4x16_generic},
+		NR:     16,
 	},
 	Gelu:      gelu_f32_generic,
 	Gemm:      []rt.Gemm{nil, gemm_f32_1x16_generic, gemm_f32_2x16_generic, gemm_f32_3x16_generic, gemm_f32_4x16_generic},
