@@ -4,7 +4,7 @@ import "unsafe"
 
 // halfAhead is the number of rows below which a pass over 16-bit panels prefetches ahead
 // inside them, not the panels that are next.
-const halfAhead = 16
+const halfAhead = 8
 
 // halfPanel is panel for 16-bit weights, which the tiles widen as they read them. Tiles of
 // plain Go do so slowly: for more rows than one of them has, the panels are widened once,
