@@ -117,35 +117,37 @@ func add_f32_avx2(rows int, dst *float32, ldd int, src *float32, lds int, n int)
 // wgemm_f16_1x16_avx2 computes:
 //
 // C[r][j] = start + sum over k of A[r][k]*B[k][j], where start = (acc != 0 ? C[r][j] : 0) + (bias != nil ? bias[j] : 0).
-// b points at a panel [k][16] of 16-bit values, each widened to float32 before it is used. k >= 1.
+// b points at a panel [k][16] of 16-bit values, each widened to float32 before it is used; a tile wider than 16 columns reads
+// its panel i at b + i*bstride. Every other k step prefetches the line at pf, of panel i at pf + i*bstride, and then moves pf
+// on by pfstep bytes. k >= 1.
 //
 //go:noescape
-func wgemm_f16_1x16_avx2(k int, a *float32, lda int, b *uint16, c *float32, ldc int, bias *float32, acc int)
+func wgemm_f16_1x16_avx2(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // wgemm_f16_2x16_avx2 is wgemm_f16_1x16_avx2 with 2 rows.
 //
 //go:noescape
-func wgemm_f16_2x16_avx2(k int, a *float32, lda int, b *uint16, c *float32, ldc int, bias *float32, acc int)
+func wgemm_f16_2x16_avx2(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // wgemm_f16_3x16_avx2 is wgemm_f16_1x16_avx2 with 3 rows.
 //
 //go:noescape
-func wgemm_f16_3x16_avx2(k int, a *float32, lda int, b *uint16, c *float32, ldc int, bias *float32, acc int)
+func wgemm_f16_3x16_avx2(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // wgemm_f16_4x16_avx2 is wgemm_f16_1x16_avx2 with 4 rows.
 //
 //go:noescape
-func wgemm_f16_4x16_avx2(k int, a *float32, lda int, b *uint16, c *float32, ldc int, bias *float32, acc int)
+func wgemm_f16_4x16_avx2(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // wgemm_f16_5x16_avx2 is wgemm_f16_1x16_avx2 with 5 rows.
 //
 //go:noescape
-func wgemm_f16_5x16_avx2(k int, a *float32, lda int, b *uint16, c *float32, ldc int, bias *float32, acc int)
+func wgemm_f16_5x16_avx2(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // wgemm_f16_6x16_avx2 is wgemm_f16_1x16_avx2 with 6 rows.
 //
 //go:noescape
-func wgemm_f16_6x16_avx2(k int, a *float32, lda int, b *uint16, c *float32, ldc int, bias *float32, acc int)
+func wgemm_f16_6x16_avx2(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // expand_f16_avx2 computes:
 //
@@ -244,3 +246,48 @@ func softmax_f32_avx512(rows int, x *float32, ld int, n int, inv *float32)
 //
 //go:noescape
 func gelu_f32_avx512(rows int, dst *float32, ldd int, src *float32, lds int, n int)
+
+// wgemm_f16_1x48_avx512 computes:
+//
+// C[r][j] = start + sum over k of A[r][k]*B[k][j], where start = (acc != 0 ? C[r][j] : 0) + (bias != nil ? bias[j] : 0).
+// b points at a panel [k][16] of 16-bit values, each widened to float32 before it is used; a tile wider than 16 columns reads
+// its panel i at b + i*bstride. Every other k step prefetches the line at pf, of panel i at pf + i*bstride, and then moves pf
+// on by pfstep bytes. k >= 1.
+//
+//go:noescape
+func wgemm_f16_1x48_avx512(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+
+// wgemm_f16_2x48_avx512 is wgemm_f16_1x48_avx512 with 2 rows.
+//
+//go:noescape
+func wgemm_f16_2x48_avx512(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+
+// wgemm_f16_3x48_avx512 is wgemm_f16_1x48_avx512 with 3 rows.
+//
+//go:noescape
+func wgemm_f16_3x48_avx512(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+
+// wgemm_f16_4x48_avx512 is wgemm_f16_1x48_avx512 with 4 rows.
+//
+//go:noescape
+func wgemm_f16_4x48_avx512(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+
+// wgemm_f16_5x48_avx512 is wgemm_f16_1x48_avx512 with 5 rows.
+//
+//go:noescape
+func wgemm_f16_5x48_avx512(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+
+// wgemm_f16_6x48_avx512 is wgemm_f16_1x48_avx512 with 6 rows.
+//
+//go:noescape
+func wgemm_f16_6x48_avx512(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+
+// wgemm_f16_7x48_avx512 is wgemm_f16_1x48_avx512 with 7 rows.
+//
+//go:noescape
+func wgemm_f16_7x48_avx512(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+
+// wgemm_f16_8x48_avx512 is wgemm_f16_1x48_avx512 with 8 rows.
+//
+//go:noescape
+func wgemm_f16_8x48_avx512(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)

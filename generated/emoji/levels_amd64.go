@@ -13,6 +13,7 @@ var avx2 = rt.Kernels{
 	F16: rt.Half{
 		Expand: expand_f16_avx2,
 		Gemm:   []rt.WGemm{nil, wgemm_f16_1x16_avx2, wgemm_f16_2x16_avx2, wgemm_f16_3x16_avx2, wgemm_f16_4x16_avx2, wgemm_f16_5x16_avx2, wgemm_f16_6x16_avx2},
+		NR:     16,
 	},
 	Gelu:      gelu_f32_avx2,
 	Gemm:      []rt.Gemm{nil, gemm_f32_1x16_avx2, gemm_f32_2x16_avx2, gemm_f32_3x16_avx2, gemm_f32_4x16_avx2, gemm_f32_5x16_avx2, gemm_f32_6x16_avx2},
@@ -30,6 +31,10 @@ var avx2 = rt.Kernels{
 }
 
 var avx512 = rt.Kernels{
+	F16: rt.Half{
+		Gemm: []rt.WGemm{nil, wgemm_f16_1x48_avx512, wgemm_f16_2x48_avx512, wgemm_f16_3x48_avx512, wgemm_f16_4x48_avx512, wgemm_f16_5x48_avx512, wgemm_f16_6x48_avx512, wgemm_f16_7x48_avx512, wgemm_f16_8x48_avx512},
+		NR:   48,
+	},
 	Gelu:    gelu_f32_avx512,
 	Gemm:    []rt.Gemm{nil, gemm_f32_1x48_avx512, gemm_f32_2x48_avx512, gemm_f32_3x48_avx512, gemm_f32_4x48_avx512, gemm_f32_5x48_avx512, gemm_f32_6x48_avx512, gemm_f32_7x48_avx512, gemm_f32_8x48_avx512},
 	Gemm16:  []rt.Gemm{nil, gemm_f32_1x16_avx2, gemm_f32_2x16_avx2, gemm_f32_3x16_avx2, gemm_f32_4x16_avx2, gemm_f32_5x16_avx2, gemm_f32_6x16_avx2},

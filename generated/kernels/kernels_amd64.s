@@ -3511,14 +3511,14 @@ return:
 	VZEROUPPER
 	RET
 
-// func wgemm_f16_1x16_avx2(k int, a *float32, lda int, b *uint16, c *float32, ldc int, bias *float32, acc int)
+// func wgemm_f16_1x16_avx2(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, F16C, FMA3, MMX+
-TEXT ·wgemm_f16_1x16_avx2(SB), NOSPLIT, $0-64
-	MOVQ    acc+56(FP), AX
+TEXT ·wgemm_f16_1x16_avx2(SB), NOSPLIT, $0-88
+	MOVQ    acc+64(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+32(FP), AX
-	MOVQ    ldc+40(FP), CX
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
@@ -3529,7 +3529,7 @@ zero:
 	VXORPS Y1, Y1, Y1
 
 bias:
-	MOVQ   bias+48(FP), AX
+	MOVQ   bias+56(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Y0, Y0
@@ -3541,13 +3541,16 @@ main:
 	MOVQ a+8(FP), DX
 	MOVQ lda+16(FP), BX
 	SHLQ $0x02, BX
+	MOVQ pf+72(FP), BX
+	MOVQ pfstep+80(FP), SI
 	SUBQ $0x04, AX
 	JL   tail
 
 loop:
 	VCVTPH2PS    (CX), Y2
 	VCVTPH2PS    16(CX), Y3
-	PREFETCHT0   1024(CX)
+	PREFETCHT0   (BX)
+	ADDQ         SI, BX
 	VBROADCASTSS (DX), Y4
 	VFMADD231PS  Y2, Y4, Y0
 	VFMADD231PS  Y3, Y4, Y1
@@ -3558,7 +3561,8 @@ loop:
 	VFMADD231PS  Y3, Y4, Y1
 	VCVTPH2PS    64(CX), Y2
 	VCVTPH2PS    80(CX), Y3
-	PREFETCHT0   1088(CX)
+	PREFETCHT0   (BX)
+	ADDQ         SI, BX
 	VBROADCASTSS 8(DX), Y4
 	VFMADD231PS  Y2, Y4, Y0
 	VFMADD231PS  Y3, Y4, Y1
@@ -3579,7 +3583,8 @@ tail:
 last:
 	VCVTPH2PS    (CX), Y2
 	VCVTPH2PS    16(CX), Y3
-	PREFETCHT0   1024(CX)
+	PREFETCHT0   (BX)
+	ADDQ         SI, BX
 	VBROADCASTSS (DX), Y4
 	VFMADD231PS  Y2, Y4, Y0
 	VFMADD231PS  Y3, Y4, Y1
@@ -3589,22 +3594,22 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+32(FP), AX
-	MOVQ    ldc+40(FP), CX
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
 	VZEROUPPER
 	RET
 
-// func wgemm_f16_2x16_avx2(k int, a *float32, lda int, b *uint16, c *float32, ldc int, bias *float32, acc int)
+// func wgemm_f16_2x16_avx2(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, F16C, FMA3, MMX+
-TEXT ·wgemm_f16_2x16_avx2(SB), NOSPLIT, $0-64
-	MOVQ    acc+56(FP), AX
+TEXT ·wgemm_f16_2x16_avx2(SB), NOSPLIT, $0-88
+	MOVQ    acc+64(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+32(FP), AX
-	MOVQ    ldc+40(FP), CX
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
@@ -3619,7 +3624,7 @@ zero:
 	VXORPS Y3, Y3, Y3
 
 bias:
-	MOVQ   bias+48(FP), AX
+	MOVQ   bias+56(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Y0, Y0
@@ -3633,13 +3638,16 @@ main:
 	MOVQ a+8(FP), DX
 	MOVQ lda+16(FP), BX
 	SHLQ $0x02, BX
+	MOVQ pf+72(FP), SI
+	MOVQ pfstep+80(FP), DI
 	SUBQ $0x04, AX
 	JL   tail
 
 loop:
 	VCVTPH2PS    (CX), Y4
 	VCVTPH2PS    16(CX), Y5
-	PREFETCHT0   1024(CX)
+	PREFETCHT0   (SI)
+	ADDQ         DI, SI
 	VBROADCASTSS (DX), Y6
 	VFMADD231PS  Y4, Y6, Y0
 	VFMADD231PS  Y5, Y6, Y1
@@ -3656,7 +3664,8 @@ loop:
 	VFMADD231PS  Y5, Y6, Y3
 	VCVTPH2PS    64(CX), Y4
 	VCVTPH2PS    80(CX), Y5
-	PREFETCHT0   1088(CX)
+	PREFETCHT0   (SI)
+	ADDQ         DI, SI
 	VBROADCASTSS 8(DX), Y6
 	VFMADD231PS  Y4, Y6, Y0
 	VFMADD231PS  Y5, Y6, Y1
@@ -3683,7 +3692,8 @@ tail:
 last:
 	VCVTPH2PS    (CX), Y4
 	VCVTPH2PS    16(CX), Y5
-	PREFETCHT0   1024(CX)
+	PREFETCHT0   (SI)
+	ADDQ         DI, SI
 	VBROADCASTSS (DX), Y6
 	VFMADD231PS  Y4, Y6, Y0
 	VFMADD231PS  Y5, Y6, Y1
@@ -3696,8 +3706,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+32(FP), AX
-	MOVQ    ldc+40(FP), CX
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
@@ -3706,14 +3716,14 @@ store:
 	VZEROUPPER
 	RET
 
-// func wgemm_f16_3x16_avx2(k int, a *float32, lda int, b *uint16, c *float32, ldc int, bias *float32, acc int)
+// func wgemm_f16_3x16_avx2(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, F16C, FMA3, MMX+
-TEXT ·wgemm_f16_3x16_avx2(SB), NOSPLIT, $0-64
-	MOVQ    acc+56(FP), AX
+TEXT ·wgemm_f16_3x16_avx2(SB), NOSPLIT, $0-88
+	MOVQ    acc+64(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+32(FP), AX
-	MOVQ    ldc+40(FP), CX
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
@@ -3732,7 +3742,7 @@ zero:
 	VXORPS Y5, Y5, Y5
 
 bias:
-	MOVQ   bias+48(FP), AX
+	MOVQ   bias+56(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Y0, Y0
@@ -3748,13 +3758,16 @@ main:
 	MOVQ a+8(FP), DX
 	MOVQ lda+16(FP), BX
 	SHLQ $0x02, BX
+	MOVQ pf+72(FP), SI
+	MOVQ pfstep+80(FP), DI
 	SUBQ $0x04, AX
 	JL   tail
 
 loop:
 	VCVTPH2PS    (CX), Y6
 	VCVTPH2PS    16(CX), Y7
-	PREFETCHT0   1024(CX)
+	PREFETCHT0   (SI)
+	ADDQ         DI, SI
 	VBROADCASTSS (DX), Y8
 	VFMADD231PS  Y6, Y8, Y0
 	VFMADD231PS  Y7, Y8, Y1
@@ -3777,7 +3790,8 @@ loop:
 	VFMADD231PS  Y7, Y8, Y5
 	VCVTPH2PS    64(CX), Y6
 	VCVTPH2PS    80(CX), Y7
-	PREFETCHT0   1088(CX)
+	PREFETCHT0   (SI)
+	ADDQ         DI, SI
 	VBROADCASTSS 8(DX), Y8
 	VFMADD231PS  Y6, Y8, Y0
 	VFMADD231PS  Y7, Y8, Y1
@@ -3810,7 +3824,8 @@ tail:
 last:
 	VCVTPH2PS    (CX), Y6
 	VCVTPH2PS    16(CX), Y7
-	PREFETCHT0   1024(CX)
+	PREFETCHT0   (SI)
+	ADDQ         DI, SI
 	VBROADCASTSS (DX), Y8
 	VFMADD231PS  Y6, Y8, Y0
 	VFMADD231PS  Y7, Y8, Y1
@@ -3826,8 +3841,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+32(FP), AX
-	MOVQ    ldc+40(FP), CX
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
@@ -3838,14 +3853,14 @@ store:
 	VZEROUPPER
 	RET
 
-// func wgemm_f16_4x16_avx2(k int, a *float32, lda int, b *uint16, c *float32, ldc int, bias *float32, acc int)
+// func wgemm_f16_4x16_avx2(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, F16C, FMA3, MMX+
-TEXT ·wgemm_f16_4x16_avx2(SB), NOSPLIT, $0-64
-	MOVQ    acc+56(FP), AX
+TEXT ·wgemm_f16_4x16_avx2(SB), NOSPLIT, $0-88
+	MOVQ    acc+64(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+32(FP), AX
-	MOVQ    ldc+40(FP), CX
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -3870,7 +3885,7 @@ zero:
 	VXORPS Y7, Y7, Y7
 
 bias:
-	MOVQ   bias+48(FP), AX
+	MOVQ   bias+56(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Y0, Y0
@@ -3890,13 +3905,16 @@ main:
 	SHLQ $0x02, BX
 	LEAQ (BX)(BX*2), SI
 	LEAQ (DX)(SI*1), SI
+	MOVQ pf+72(FP), DI
+	MOVQ pfstep+80(FP), R8
 	SUBQ $0x04, AX
 	JL   tail
 
 loop:
 	VCVTPH2PS    (CX), Y8
 	VCVTPH2PS    16(CX), Y9
-	PREFETCHT0   1024(CX)
+	PREFETCHT0   (DI)
+	ADDQ         R8, DI
 	VBROADCASTSS (DX), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
@@ -3925,7 +3943,8 @@ loop:
 	VFMADD231PS  Y9, Y10, Y7
 	VCVTPH2PS    64(CX), Y8
 	VCVTPH2PS    80(CX), Y9
-	PREFETCHT0   1088(CX)
+	PREFETCHT0   (DI)
+	ADDQ         R8, DI
 	VBROADCASTSS 8(DX), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
@@ -3965,7 +3984,8 @@ tail:
 last:
 	VCVTPH2PS    (CX), Y8
 	VCVTPH2PS    16(CX), Y9
-	PREFETCHT0   1024(CX)
+	PREFETCHT0   (DI)
+	ADDQ         R8, DI
 	VBROADCASTSS (DX), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
@@ -3985,8 +4005,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+32(FP), AX
-	MOVQ    ldc+40(FP), CX
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -4001,14 +4021,14 @@ store:
 	VZEROUPPER
 	RET
 
-// func wgemm_f16_5x16_avx2(k int, a *float32, lda int, b *uint16, c *float32, ldc int, bias *float32, acc int)
+// func wgemm_f16_5x16_avx2(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, F16C, FMA3, MMX+
-TEXT ·wgemm_f16_5x16_avx2(SB), NOSPLIT, $0-64
-	MOVQ    acc+56(FP), AX
+TEXT ·wgemm_f16_5x16_avx2(SB), NOSPLIT, $0-88
+	MOVQ    acc+64(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+32(FP), AX
-	MOVQ    ldc+40(FP), CX
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -4037,7 +4057,7 @@ zero:
 	VXORPS Y9, Y9, Y9
 
 bias:
-	MOVQ   bias+48(FP), AX
+	MOVQ   bias+56(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Y0, Y0
@@ -4059,13 +4079,16 @@ main:
 	SHLQ $0x02, BX
 	LEAQ (BX)(BX*2), SI
 	LEAQ (DX)(SI*1), SI
+	MOVQ pf+72(FP), DI
+	MOVQ pfstep+80(FP), R8
 	SUBQ $0x04, AX
 	JL   tail
 
 loop:
 	VCVTPH2PS    (CX), Y10
 	VCVTPH2PS    16(CX), Y11
-	PREFETCHT0   1024(CX)
+	PREFETCHT0   (DI)
+	ADDQ         R8, DI
 	VBROADCASTSS (DX), Y12
 	VFMADD231PS  Y10, Y12, Y0
 	VFMADD231PS  Y11, Y12, Y1
@@ -4100,7 +4123,8 @@ loop:
 	VFMADD231PS  Y11, Y12, Y9
 	VCVTPH2PS    64(CX), Y10
 	VCVTPH2PS    80(CX), Y11
-	PREFETCHT0   1088(CX)
+	PREFETCHT0   (DI)
+	ADDQ         R8, DI
 	VBROADCASTSS 8(DX), Y12
 	VFMADD231PS  Y10, Y12, Y0
 	VFMADD231PS  Y11, Y12, Y1
@@ -4146,7 +4170,8 @@ tail:
 last:
 	VCVTPH2PS    (CX), Y10
 	VCVTPH2PS    16(CX), Y11
-	PREFETCHT0   1024(CX)
+	PREFETCHT0   (DI)
+	ADDQ         R8, DI
 	VBROADCASTSS (DX), Y12
 	VFMADD231PS  Y10, Y12, Y0
 	VFMADD231PS  Y11, Y12, Y1
@@ -4169,8 +4194,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+32(FP), AX
-	MOVQ    ldc+40(FP), CX
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -4187,14 +4212,14 @@ store:
 	VZEROUPPER
 	RET
 
-// func wgemm_f16_6x16_avx2(k int, a *float32, lda int, b *uint16, c *float32, ldc int, bias *float32, acc int)
+// func wgemm_f16_6x16_avx2(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, F16C, FMA3, MMX+
-TEXT ·wgemm_f16_6x16_avx2(SB), NOSPLIT, $0-64
-	MOVQ    acc+56(FP), AX
+TEXT ·wgemm_f16_6x16_avx2(SB), NOSPLIT, $0-88
+	MOVQ    acc+64(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+32(FP), AX
-	MOVQ    ldc+40(FP), CX
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -4227,7 +4252,7 @@ zero:
 	VXORPS Y11, Y11, Y11
 
 bias:
-	MOVQ   bias+48(FP), AX
+	MOVQ   bias+56(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Y0, Y0
@@ -4251,13 +4276,16 @@ main:
 	SHLQ $0x02, BX
 	LEAQ (BX)(BX*2), SI
 	LEAQ (DX)(SI*1), SI
+	MOVQ pf+72(FP), DI
+	MOVQ pfstep+80(FP), R8
 	SUBQ $0x04, AX
 	JL   tail
 
 loop:
 	VCVTPH2PS    (CX), Y12
 	VCVTPH2PS    16(CX), Y13
-	PREFETCHT0   1024(CX)
+	PREFETCHT0   (DI)
+	ADDQ         R8, DI
 	VBROADCASTSS (DX), Y14
 	VFMADD231PS  Y12, Y14, Y0
 	VFMADD231PS  Y13, Y14, Y1
@@ -4298,7 +4326,8 @@ loop:
 	VFMADD231PS  Y13, Y14, Y11
 	VCVTPH2PS    64(CX), Y12
 	VCVTPH2PS    80(CX), Y13
-	PREFETCHT0   1088(CX)
+	PREFETCHT0   (DI)
+	ADDQ         R8, DI
 	VBROADCASTSS 8(DX), Y14
 	VFMADD231PS  Y12, Y14, Y0
 	VFMADD231PS  Y13, Y14, Y1
@@ -4350,7 +4379,8 @@ tail:
 last:
 	VCVTPH2PS    (CX), Y12
 	VCVTPH2PS    16(CX), Y13
-	PREFETCHT0   1024(CX)
+	PREFETCHT0   (DI)
+	ADDQ         R8, DI
 	VBROADCASTSS (DX), Y14
 	VFMADD231PS  Y12, Y14, Y0
 	VFMADD231PS  Y13, Y14, Y1
@@ -4376,8 +4406,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+32(FP), AX
-	MOVQ    ldc+40(FP), CX
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -4396,14 +4426,14 @@ store:
 	VZEROUPPER
 	RET
 
-// func wgemm_bf16_1x16_avx2(k int, a *float32, lda int, b *uint16, c *float32, ldc int, bias *float32, acc int)
+// func wgemm_bf16_1x16_avx2(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·wgemm_bf16_1x16_avx2(SB), NOSPLIT, $0-64
-	MOVQ    acc+56(FP), AX
+TEXT ·wgemm_bf16_1x16_avx2(SB), NOSPLIT, $0-88
+	MOVQ    acc+64(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+32(FP), AX
-	MOVQ    ldc+40(FP), CX
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
@@ -4414,7 +4444,7 @@ zero:
 	VXORPS Y1, Y1, Y1
 
 bias:
-	MOVQ   bias+48(FP), AX
+	MOVQ   bias+56(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Y0, Y0
@@ -4426,6 +4456,8 @@ main:
 	MOVQ a+8(FP), DX
 	MOVQ lda+16(FP), BX
 	SHLQ $0x02, BX
+	MOVQ pf+72(FP), BX
+	MOVQ pfstep+80(FP), SI
 	SUBQ $0x04, AX
 	JL   tail
 
@@ -4434,7 +4466,8 @@ loop:
 	VPSLLD       $0x10, Y2, Y2
 	VPMOVZXWD    16(CX), Y3
 	VPSLLD       $0x10, Y3, Y3
-	PREFETCHT0   1024(CX)
+	PREFETCHT0   (BX)
+	ADDQ         SI, BX
 	VBROADCASTSS (DX), Y4
 	VFMADD231PS  Y2, Y4, Y0
 	VFMADD231PS  Y3, Y4, Y1
@@ -4449,7 +4482,8 @@ loop:
 	VPSLLD       $0x10, Y2, Y2
 	VPMOVZXWD    80(CX), Y3
 	VPSLLD       $0x10, Y3, Y3
-	PREFETCHT0   1088(CX)
+	PREFETCHT0   (BX)
+	ADDQ         SI, BX
 	VBROADCASTSS 8(DX), Y4
 	VFMADD231PS  Y2, Y4, Y0
 	VFMADD231PS  Y3, Y4, Y1
@@ -4474,7 +4508,8 @@ last:
 	VPSLLD       $0x10, Y2, Y2
 	VPMOVZXWD    16(CX), Y3
 	VPSLLD       $0x10, Y3, Y3
-	PREFETCHT0   1024(CX)
+	PREFETCHT0   (BX)
+	ADDQ         SI, BX
 	VBROADCASTSS (DX), Y4
 	VFMADD231PS  Y2, Y4, Y0
 	VFMADD231PS  Y3, Y4, Y1
@@ -4484,22 +4519,22 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+32(FP), AX
-	MOVQ    ldc+40(FP), CX
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
 	VZEROUPPER
 	RET
 
-// func wgemm_bf16_2x16_avx2(k int, a *float32, lda int, b *uint16, c *float32, ldc int, bias *float32, acc int)
+// func wgemm_bf16_2x16_avx2(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·wgemm_bf16_2x16_avx2(SB), NOSPLIT, $0-64
-	MOVQ    acc+56(FP), AX
+TEXT ·wgemm_bf16_2x16_avx2(SB), NOSPLIT, $0-88
+	MOVQ    acc+64(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+32(FP), AX
-	MOVQ    ldc+40(FP), CX
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
@@ -4514,7 +4549,7 @@ zero:
 	VXORPS Y3, Y3, Y3
 
 bias:
-	MOVQ   bias+48(FP), AX
+	MOVQ   bias+56(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Y0, Y0
@@ -4528,6 +4563,8 @@ main:
 	MOVQ a+8(FP), DX
 	MOVQ lda+16(FP), BX
 	SHLQ $0x02, BX
+	MOVQ pf+72(FP), SI
+	MOVQ pfstep+80(FP), DI
 	SUBQ $0x04, AX
 	JL   tail
 
@@ -4536,7 +4573,8 @@ loop:
 	VPSLLD       $0x10, Y4, Y4
 	VPMOVZXWD    16(CX), Y5
 	VPSLLD       $0x10, Y5, Y5
-	PREFETCHT0   1024(CX)
+	PREFETCHT0   (SI)
+	ADDQ         DI, SI
 	VBROADCASTSS (DX), Y6
 	VFMADD231PS  Y4, Y6, Y0
 	VFMADD231PS  Y5, Y6, Y1
@@ -4557,7 +4595,8 @@ loop:
 	VPSLLD       $0x10, Y4, Y4
 	VPMOVZXWD    80(CX), Y5
 	VPSLLD       $0x10, Y5, Y5
-	PREFETCHT0   1088(CX)
+	PREFETCHT0   (SI)
+	ADDQ         DI, SI
 	VBROADCASTSS 8(DX), Y6
 	VFMADD231PS  Y4, Y6, Y0
 	VFMADD231PS  Y5, Y6, Y1
@@ -4588,7 +4627,8 @@ last:
 	VPSLLD       $0x10, Y4, Y4
 	VPMOVZXWD    16(CX), Y5
 	VPSLLD       $0x10, Y5, Y5
-	PREFETCHT0   1024(CX)
+	PREFETCHT0   (SI)
+	ADDQ         DI, SI
 	VBROADCASTSS (DX), Y6
 	VFMADD231PS  Y4, Y6, Y0
 	VFMADD231PS  Y5, Y6, Y1
@@ -4601,8 +4641,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+32(FP), AX
-	MOVQ    ldc+40(FP), CX
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
@@ -4611,14 +4651,14 @@ store:
 	VZEROUPPER
 	RET
 
-// func wgemm_bf16_3x16_avx2(k int, a *float32, lda int, b *uint16, c *float32, ldc int, bias *float32, acc int)
+// func wgemm_bf16_3x16_avx2(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·wgemm_bf16_3x16_avx2(SB), NOSPLIT, $0-64
-	MOVQ    acc+56(FP), AX
+TEXT ·wgemm_bf16_3x16_avx2(SB), NOSPLIT, $0-88
+	MOVQ    acc+64(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+32(FP), AX
-	MOVQ    ldc+40(FP), CX
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
@@ -4637,7 +4677,7 @@ zero:
 	VXORPS Y5, Y5, Y5
 
 bias:
-	MOVQ   bias+48(FP), AX
+	MOVQ   bias+56(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Y0, Y0
@@ -4653,6 +4693,8 @@ main:
 	MOVQ a+8(FP), DX
 	MOVQ lda+16(FP), BX
 	SHLQ $0x02, BX
+	MOVQ pf+72(FP), SI
+	MOVQ pfstep+80(FP), DI
 	SUBQ $0x04, AX
 	JL   tail
 
@@ -4661,7 +4703,8 @@ loop:
 	VPSLLD       $0x10, Y6, Y6
 	VPMOVZXWD    16(CX), Y7
 	VPSLLD       $0x10, Y7, Y7
-	PREFETCHT0   1024(CX)
+	PREFETCHT0   (SI)
+	ADDQ         DI, SI
 	VBROADCASTSS (DX), Y8
 	VFMADD231PS  Y6, Y8, Y0
 	VFMADD231PS  Y7, Y8, Y1
@@ -4688,7 +4731,8 @@ loop:
 	VPSLLD       $0x10, Y6, Y6
 	VPMOVZXWD    80(CX), Y7
 	VPSLLD       $0x10, Y7, Y7
-	PREFETCHT0   1088(CX)
+	PREFETCHT0   (SI)
+	ADDQ         DI, SI
 	VBROADCASTSS 8(DX), Y8
 	VFMADD231PS  Y6, Y8, Y0
 	VFMADD231PS  Y7, Y8, Y1
@@ -4725,7 +4769,8 @@ last:
 	VPSLLD       $0x10, Y6, Y6
 	VPMOVZXWD    16(CX), Y7
 	VPSLLD       $0x10, Y7, Y7
-	PREFETCHT0   1024(CX)
+	PREFETCHT0   (SI)
+	ADDQ         DI, SI
 	VBROADCASTSS (DX), Y8
 	VFMADD231PS  Y6, Y8, Y0
 	VFMADD231PS  Y7, Y8, Y1
@@ -4741,8 +4786,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+32(FP), AX
-	MOVQ    ldc+40(FP), CX
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
@@ -4753,14 +4798,14 @@ store:
 	VZEROUPPER
 	RET
 
-// func wgemm_bf16_4x16_avx2(k int, a *float32, lda int, b *uint16, c *float32, ldc int, bias *float32, acc int)
+// func wgemm_bf16_4x16_avx2(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·wgemm_bf16_4x16_avx2(SB), NOSPLIT, $0-64
-	MOVQ    acc+56(FP), AX
+TEXT ·wgemm_bf16_4x16_avx2(SB), NOSPLIT, $0-88
+	MOVQ    acc+64(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+32(FP), AX
-	MOVQ    ldc+40(FP), CX
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -4785,7 +4830,7 @@ zero:
 	VXORPS Y7, Y7, Y7
 
 bias:
-	MOVQ   bias+48(FP), AX
+	MOVQ   bias+56(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Y0, Y0
@@ -4805,6 +4850,8 @@ main:
 	SHLQ $0x02, BX
 	LEAQ (BX)(BX*2), SI
 	LEAQ (DX)(SI*1), SI
+	MOVQ pf+72(FP), DI
+	MOVQ pfstep+80(FP), R8
 	SUBQ $0x04, AX
 	JL   tail
 
@@ -4813,7 +4860,8 @@ loop:
 	VPSLLD       $0x10, Y8, Y8
 	VPMOVZXWD    16(CX), Y9
 	VPSLLD       $0x10, Y9, Y9
-	PREFETCHT0   1024(CX)
+	PREFETCHT0   (DI)
+	ADDQ         R8, DI
 	VBROADCASTSS (DX), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
@@ -4846,7 +4894,8 @@ loop:
 	VPSLLD       $0x10, Y8, Y8
 	VPMOVZXWD    80(CX), Y9
 	VPSLLD       $0x10, Y9, Y9
-	PREFETCHT0   1088(CX)
+	PREFETCHT0   (DI)
+	ADDQ         R8, DI
 	VBROADCASTSS 8(DX), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
@@ -4890,7 +4939,8 @@ last:
 	VPSLLD       $0x10, Y8, Y8
 	VPMOVZXWD    16(CX), Y9
 	VPSLLD       $0x10, Y9, Y9
-	PREFETCHT0   1024(CX)
+	PREFETCHT0   (DI)
+	ADDQ         R8, DI
 	VBROADCASTSS (DX), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
@@ -4910,8 +4960,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+32(FP), AX
-	MOVQ    ldc+40(FP), CX
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -4926,14 +4976,14 @@ store:
 	VZEROUPPER
 	RET
 
-// func wgemm_bf16_5x16_avx2(k int, a *float32, lda int, b *uint16, c *float32, ldc int, bias *float32, acc int)
+// func wgemm_bf16_5x16_avx2(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·wgemm_bf16_5x16_avx2(SB), NOSPLIT, $0-64
-	MOVQ    acc+56(FP), AX
+TEXT ·wgemm_bf16_5x16_avx2(SB), NOSPLIT, $0-88
+	MOVQ    acc+64(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+32(FP), AX
-	MOVQ    ldc+40(FP), CX
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -4962,7 +5012,7 @@ zero:
 	VXORPS Y9, Y9, Y9
 
 bias:
-	MOVQ   bias+48(FP), AX
+	MOVQ   bias+56(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Y0, Y0
@@ -4984,6 +5034,8 @@ main:
 	SHLQ $0x02, BX
 	LEAQ (BX)(BX*2), SI
 	LEAQ (DX)(SI*1), SI
+	MOVQ pf+72(FP), DI
+	MOVQ pfstep+80(FP), R8
 	SUBQ $0x04, AX
 	JL   tail
 
@@ -4992,7 +5044,8 @@ loop:
 	VPSLLD       $0x10, Y10, Y10
 	VPMOVZXWD    16(CX), Y11
 	VPSLLD       $0x10, Y11, Y11
-	PREFETCHT0   1024(CX)
+	PREFETCHT0   (DI)
+	ADDQ         R8, DI
 	VBROADCASTSS (DX), Y12
 	VFMADD231PS  Y10, Y12, Y0
 	VFMADD231PS  Y11, Y12, Y1
@@ -5031,7 +5084,8 @@ loop:
 	VPSLLD       $0x10, Y10, Y10
 	VPMOVZXWD    80(CX), Y11
 	VPSLLD       $0x10, Y11, Y11
-	PREFETCHT0   1088(CX)
+	PREFETCHT0   (DI)
+	ADDQ         R8, DI
 	VBROADCASTSS 8(DX), Y12
 	VFMADD231PS  Y10, Y12, Y0
 	VFMADD231PS  Y11, Y12, Y1
@@ -5081,7 +5135,8 @@ last:
 	VPSLLD       $0x10, Y10, Y10
 	VPMOVZXWD    16(CX), Y11
 	VPSLLD       $0x10, Y11, Y11
-	PREFETCHT0   1024(CX)
+	PREFETCHT0   (DI)
+	ADDQ         R8, DI
 	VBROADCASTSS (DX), Y12
 	VFMADD231PS  Y10, Y12, Y0
 	VFMADD231PS  Y11, Y12, Y1
@@ -5104,8 +5159,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+32(FP), AX
-	MOVQ    ldc+40(FP), CX
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -5122,14 +5177,14 @@ store:
 	VZEROUPPER
 	RET
 
-// func wgemm_bf16_6x16_avx2(k int, a *float32, lda int, b *uint16, c *float32, ldc int, bias *float32, acc int)
+// func wgemm_bf16_6x16_avx2(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·wgemm_bf16_6x16_avx2(SB), NOSPLIT, $0-64
-	MOVQ    acc+56(FP), AX
+TEXT ·wgemm_bf16_6x16_avx2(SB), NOSPLIT, $0-88
+	MOVQ    acc+64(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+32(FP), AX
-	MOVQ    ldc+40(FP), CX
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -5162,7 +5217,7 @@ zero:
 	VXORPS Y11, Y11, Y11
 
 bias:
-	MOVQ   bias+48(FP), AX
+	MOVQ   bias+56(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Y0, Y0
@@ -5186,6 +5241,8 @@ main:
 	SHLQ $0x02, BX
 	LEAQ (BX)(BX*2), SI
 	LEAQ (DX)(SI*1), SI
+	MOVQ pf+72(FP), DI
+	MOVQ pfstep+80(FP), R8
 	SUBQ $0x04, AX
 	JL   tail
 
@@ -5194,7 +5251,8 @@ loop:
 	VPSLLD       $0x10, Y12, Y12
 	VPMOVZXWD    16(CX), Y13
 	VPSLLD       $0x10, Y13, Y13
-	PREFETCHT0   1024(CX)
+	PREFETCHT0   (DI)
+	ADDQ         R8, DI
 	VBROADCASTSS (DX), Y14
 	VFMADD231PS  Y12, Y14, Y0
 	VFMADD231PS  Y13, Y14, Y1
@@ -5239,7 +5297,8 @@ loop:
 	VPSLLD       $0x10, Y12, Y12
 	VPMOVZXWD    80(CX), Y13
 	VPSLLD       $0x10, Y13, Y13
-	PREFETCHT0   1088(CX)
+	PREFETCHT0   (DI)
+	ADDQ         R8, DI
 	VBROADCASTSS 8(DX), Y14
 	VFMADD231PS  Y12, Y14, Y0
 	VFMADD231PS  Y13, Y14, Y1
@@ -5295,7 +5354,8 @@ last:
 	VPSLLD       $0x10, Y12, Y12
 	VPMOVZXWD    16(CX), Y13
 	VPSLLD       $0x10, Y13, Y13
-	PREFETCHT0   1024(CX)
+	PREFETCHT0   (DI)
+	ADDQ         R8, DI
 	VBROADCASTSS (DX), Y14
 	VFMADD231PS  Y12, Y14, Y0
 	VFMADD231PS  Y13, Y14, Y1
@@ -5321,8 +5381,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+32(FP), AX
-	MOVQ    ldc+40(FP), CX
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -9579,6 +9639,3826 @@ done3:
 	JNZ  row
 
 return:
+	VZEROUPPER
+	RET
+
+// func wgemm_f16_1x48_avx512(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·wgemm_f16_1x48_avx512(SB), NOSPLIT, $0-88
+	MOVQ    acc+64(FP), AX
+	TESTQ   AX, AX
+	JZ      zero
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	VMOVUPS 128(AX), Z2
+	JMP     bias
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+
+bias:
+	MOVQ   bias+56(FP), AX
+	TESTQ  AX, AX
+	JZ     main
+	VADDPS (AX), Z0, Z0
+	VADDPS 64(AX), Z1, Z1
+	VADDPS 128(AX), Z2, Z2
+
+main:
+	MOVQ k+0(FP), AX
+	MOVQ b+24(FP), CX
+	MOVQ a+8(FP), DX
+	MOVQ lda+16(FP), BX
+	SHLQ $0x02, BX
+	MOVQ pf+72(FP), BX
+	MOVQ pfstep+80(FP), SI
+	MOVQ bstride+32(FP), DI
+	SHLQ $0x01, DI
+	SUBQ $0x04, AX
+	JL   tail
+
+loop:
+	VCVTPH2PS    (CX), Z3
+	VCVTPH2PS    (CX)(DI*1), Z4
+	VCVTPH2PS    (CX)(DI*2), Z5
+	PREFETCHT0   (BX)
+	PREFETCHT0   (BX)(DI*1)
+	PREFETCHT0   (BX)(DI*2)
+	ADDQ         SI, BX
+	VBROADCASTSS (DX), Z6
+	VFMADD231PS  Z3, Z6, Z0
+	VFMADD231PS  Z4, Z6, Z1
+	VFMADD231PS  Z5, Z6, Z2
+	VCVTPH2PS    32(CX), Z3
+	VCVTPH2PS    32(CX)(DI*1), Z4
+	VCVTPH2PS    32(CX)(DI*2), Z5
+	VBROADCASTSS 4(DX), Z6
+	VFMADD231PS  Z3, Z6, Z0
+	VFMADD231PS  Z4, Z6, Z1
+	VFMADD231PS  Z5, Z6, Z2
+	VCVTPH2PS    64(CX), Z3
+	VCVTPH2PS    64(CX)(DI*1), Z4
+	VCVTPH2PS    64(CX)(DI*2), Z5
+	PREFETCHT0   (BX)
+	PREFETCHT0   (BX)(DI*1)
+	PREFETCHT0   (BX)(DI*2)
+	ADDQ         SI, BX
+	VBROADCASTSS 8(DX), Z6
+	VFMADD231PS  Z3, Z6, Z0
+	VFMADD231PS  Z4, Z6, Z1
+	VFMADD231PS  Z5, Z6, Z2
+	VCVTPH2PS    96(CX), Z3
+	VCVTPH2PS    96(CX)(DI*1), Z4
+	VCVTPH2PS    96(CX)(DI*2), Z5
+	VBROADCASTSS 12(DX), Z6
+	VFMADD231PS  Z3, Z6, Z0
+	VFMADD231PS  Z4, Z6, Z1
+	VFMADD231PS  Z5, Z6, Z2
+	ADDQ         $0x10, DX
+	ADDQ         $+128, CX
+	SUBQ         $0x04, AX
+	JGE          loop
+
+tail:
+	ADDQ $0x04, AX
+	JZ   store
+
+last:
+	VCVTPH2PS    (CX), Z3
+	VCVTPH2PS    (CX)(DI*1), Z4
+	VCVTPH2PS    (CX)(DI*2), Z5
+	PREFETCHT0   (BX)
+	PREFETCHT0   (BX)(DI*1)
+	PREFETCHT0   (BX)(DI*2)
+	ADDQ         SI, BX
+	VBROADCASTSS (DX), Z6
+	VFMADD231PS  Z3, Z6, Z0
+	VFMADD231PS  Z4, Z6, Z1
+	VFMADD231PS  Z5, Z6, Z2
+	ADDQ         $0x04, DX
+	ADDQ         $+32, CX
+	DECQ         AX
+	JNZ          last
+
+store:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	VZEROUPPER
+	RET
+
+// func wgemm_f16_2x48_avx512(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·wgemm_f16_2x48_avx512(SB), NOSPLIT, $0-88
+	MOVQ    acc+64(FP), AX
+	TESTQ   AX, AX
+	JZ      zero
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	VMOVUPS 128(AX), Z2
+	VMOVUPS (AX)(CX*1), Z3
+	VMOVUPS 64(AX)(CX*1), Z4
+	VMOVUPS 128(AX)(CX*1), Z5
+	JMP     bias
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+
+bias:
+	MOVQ   bias+56(FP), AX
+	TESTQ  AX, AX
+	JZ     main
+	VADDPS (AX), Z0, Z0
+	VADDPS 64(AX), Z1, Z1
+	VADDPS 128(AX), Z2, Z2
+	VADDPS (AX), Z3, Z3
+	VADDPS 64(AX), Z4, Z4
+	VADDPS 128(AX), Z5, Z5
+
+main:
+	MOVQ k+0(FP), AX
+	MOVQ b+24(FP), CX
+	MOVQ a+8(FP), DX
+	MOVQ lda+16(FP), BX
+	SHLQ $0x02, BX
+	MOVQ pf+72(FP), SI
+	MOVQ pfstep+80(FP), DI
+	MOVQ bstride+32(FP), R8
+	SHLQ $0x01, R8
+	SUBQ $0x04, AX
+	JL   tail
+
+loop:
+	VCVTPH2PS    (CX), Z6
+	VCVTPH2PS    (CX)(R8*1), Z7
+	VCVTPH2PS    (CX)(R8*2), Z8
+	PREFETCHT0   (SI)
+	PREFETCHT0   (SI)(R8*1)
+	PREFETCHT0   (SI)(R8*2)
+	ADDQ         DI, SI
+	VBROADCASTSS (DX), Z9
+	VFMADD231PS  Z6, Z9, Z0
+	VFMADD231PS  Z7, Z9, Z1
+	VFMADD231PS  Z8, Z9, Z2
+	VBROADCASTSS (DX)(BX*1), Z9
+	VFMADD231PS  Z6, Z9, Z3
+	VFMADD231PS  Z7, Z9, Z4
+	VFMADD231PS  Z8, Z9, Z5
+	VCVTPH2PS    32(CX), Z6
+	VCVTPH2PS    32(CX)(R8*1), Z7
+	VCVTPH2PS    32(CX)(R8*2), Z8
+	VBROADCASTSS 4(DX), Z9
+	VFMADD231PS  Z6, Z9, Z0
+	VFMADD231PS  Z7, Z9, Z1
+	VFMADD231PS  Z8, Z9, Z2
+	VBROADCASTSS 4(DX)(BX*1), Z9
+	VFMADD231PS  Z6, Z9, Z3
+	VFMADD231PS  Z7, Z9, Z4
+	VFMADD231PS  Z8, Z9, Z5
+	VCVTPH2PS    64(CX), Z6
+	VCVTPH2PS    64(CX)(R8*1), Z7
+	VCVTPH2PS    64(CX)(R8*2), Z8
+	PREFETCHT0   (SI)
+	PREFETCHT0   (SI)(R8*1)
+	PREFETCHT0   (SI)(R8*2)
+	ADDQ         DI, SI
+	VBROADCASTSS 8(DX), Z9
+	VFMADD231PS  Z6, Z9, Z0
+	VFMADD231PS  Z7, Z9, Z1
+	VFMADD231PS  Z8, Z9, Z2
+	VBROADCASTSS 8(DX)(BX*1), Z9
+	VFMADD231PS  Z6, Z9, Z3
+	VFMADD231PS  Z7, Z9, Z4
+	VFMADD231PS  Z8, Z9, Z5
+	VCVTPH2PS    96(CX), Z6
+	VCVTPH2PS    96(CX)(R8*1), Z7
+	VCVTPH2PS    96(CX)(R8*2), Z8
+	VBROADCASTSS 12(DX), Z9
+	VFMADD231PS  Z6, Z9, Z0
+	VFMADD231PS  Z7, Z9, Z1
+	VFMADD231PS  Z8, Z9, Z2
+	VBROADCASTSS 12(DX)(BX*1), Z9
+	VFMADD231PS  Z6, Z9, Z3
+	VFMADD231PS  Z7, Z9, Z4
+	VFMADD231PS  Z8, Z9, Z5
+	ADDQ         $0x10, DX
+	ADDQ         $+128, CX
+	SUBQ         $0x04, AX
+	JGE          loop
+
+tail:
+	ADDQ $0x04, AX
+	JZ   store
+
+last:
+	VCVTPH2PS    (CX), Z6
+	VCVTPH2PS    (CX)(R8*1), Z7
+	VCVTPH2PS    (CX)(R8*2), Z8
+	PREFETCHT0   (SI)
+	PREFETCHT0   (SI)(R8*1)
+	PREFETCHT0   (SI)(R8*2)
+	ADDQ         DI, SI
+	VBROADCASTSS (DX), Z9
+	VFMADD231PS  Z6, Z9, Z0
+	VFMADD231PS  Z7, Z9, Z1
+	VFMADD231PS  Z8, Z9, Z2
+	VBROADCASTSS (DX)(BX*1), Z9
+	VFMADD231PS  Z6, Z9, Z3
+	VFMADD231PS  Z7, Z9, Z4
+	VFMADD231PS  Z8, Z9, Z5
+	ADDQ         $0x04, DX
+	ADDQ         $+32, CX
+	DECQ         AX
+	JNZ          last
+
+store:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	VMOVUPS Z3, (AX)(CX*1)
+	VMOVUPS Z4, 64(AX)(CX*1)
+	VMOVUPS Z5, 128(AX)(CX*1)
+	VZEROUPPER
+	RET
+
+// func wgemm_f16_3x48_avx512(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·wgemm_f16_3x48_avx512(SB), NOSPLIT, $0-88
+	MOVQ    acc+64(FP), AX
+	TESTQ   AX, AX
+	JZ      zero
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	VMOVUPS 128(AX), Z2
+	VMOVUPS (AX)(CX*1), Z3
+	VMOVUPS 64(AX)(CX*1), Z4
+	VMOVUPS 128(AX)(CX*1), Z5
+	VMOVUPS (AX)(CX*2), Z6
+	VMOVUPS 64(AX)(CX*2), Z7
+	VMOVUPS 128(AX)(CX*2), Z8
+	JMP     bias
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+
+bias:
+	MOVQ   bias+56(FP), AX
+	TESTQ  AX, AX
+	JZ     main
+	VADDPS (AX), Z0, Z0
+	VADDPS 64(AX), Z1, Z1
+	VADDPS 128(AX), Z2, Z2
+	VADDPS (AX), Z3, Z3
+	VADDPS 64(AX), Z4, Z4
+	VADDPS 128(AX), Z5, Z5
+	VADDPS (AX), Z6, Z6
+	VADDPS 64(AX), Z7, Z7
+	VADDPS 128(AX), Z8, Z8
+
+main:
+	MOVQ k+0(FP), AX
+	MOVQ b+24(FP), CX
+	MOVQ a+8(FP), DX
+	MOVQ lda+16(FP), BX
+	SHLQ $0x02, BX
+	MOVQ pf+72(FP), SI
+	MOVQ pfstep+80(FP), DI
+	MOVQ bstride+32(FP), R8
+	SHLQ $0x01, R8
+	SUBQ $0x04, AX
+	JL   tail
+
+loop:
+	VCVTPH2PS    (CX), Z9
+	VCVTPH2PS    (CX)(R8*1), Z10
+	VCVTPH2PS    (CX)(R8*2), Z11
+	PREFETCHT0   (SI)
+	PREFETCHT0   (SI)(R8*1)
+	PREFETCHT0   (SI)(R8*2)
+	ADDQ         DI, SI
+	VBROADCASTSS (DX), Z12
+	VFMADD231PS  Z9, Z12, Z0
+	VFMADD231PS  Z10, Z12, Z1
+	VFMADD231PS  Z11, Z12, Z2
+	VBROADCASTSS (DX)(BX*1), Z12
+	VFMADD231PS  Z9, Z12, Z3
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS (DX)(BX*2), Z12
+	VFMADD231PS  Z9, Z12, Z6
+	VFMADD231PS  Z10, Z12, Z7
+	VFMADD231PS  Z11, Z12, Z8
+	VCVTPH2PS    32(CX), Z9
+	VCVTPH2PS    32(CX)(R8*1), Z10
+	VCVTPH2PS    32(CX)(R8*2), Z11
+	VBROADCASTSS 4(DX), Z12
+	VFMADD231PS  Z9, Z12, Z0
+	VFMADD231PS  Z10, Z12, Z1
+	VFMADD231PS  Z11, Z12, Z2
+	VBROADCASTSS 4(DX)(BX*1), Z12
+	VFMADD231PS  Z9, Z12, Z3
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS 4(DX)(BX*2), Z12
+	VFMADD231PS  Z9, Z12, Z6
+	VFMADD231PS  Z10, Z12, Z7
+	VFMADD231PS  Z11, Z12, Z8
+	VCVTPH2PS    64(CX), Z9
+	VCVTPH2PS    64(CX)(R8*1), Z10
+	VCVTPH2PS    64(CX)(R8*2), Z11
+	PREFETCHT0   (SI)
+	PREFETCHT0   (SI)(R8*1)
+	PREFETCHT0   (SI)(R8*2)
+	ADDQ         DI, SI
+	VBROADCASTSS 8(DX), Z12
+	VFMADD231PS  Z9, Z12, Z0
+	VFMADD231PS  Z10, Z12, Z1
+	VFMADD231PS  Z11, Z12, Z2
+	VBROADCASTSS 8(DX)(BX*1), Z12
+	VFMADD231PS  Z9, Z12, Z3
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS 8(DX)(BX*2), Z12
+	VFMADD231PS  Z9, Z12, Z6
+	VFMADD231PS  Z10, Z12, Z7
+	VFMADD231PS  Z11, Z12, Z8
+	VCVTPH2PS    96(CX), Z9
+	VCVTPH2PS    96(CX)(R8*1), Z10
+	VCVTPH2PS    96(CX)(R8*2), Z11
+	VBROADCASTSS 12(DX), Z12
+	VFMADD231PS  Z9, Z12, Z0
+	VFMADD231PS  Z10, Z12, Z1
+	VFMADD231PS  Z11, Z12, Z2
+	VBROADCASTSS 12(DX)(BX*1), Z12
+	VFMADD231PS  Z9, Z12, Z3
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS 12(DX)(BX*2), Z12
+	VFMADD231PS  Z9, Z12, Z6
+	VFMADD231PS  Z10, Z12, Z7
+	VFMADD231PS  Z11, Z12, Z8
+	ADDQ         $0x10, DX
+	ADDQ         $+128, CX
+	SUBQ         $0x04, AX
+	JGE          loop
+
+tail:
+	ADDQ $0x04, AX
+	JZ   store
+
+last:
+	VCVTPH2PS    (CX), Z9
+	VCVTPH2PS    (CX)(R8*1), Z10
+	VCVTPH2PS    (CX)(R8*2), Z11
+	PREFETCHT0   (SI)
+	PREFETCHT0   (SI)(R8*1)
+	PREFETCHT0   (SI)(R8*2)
+	ADDQ         DI, SI
+	VBROADCASTSS (DX), Z12
+	VFMADD231PS  Z9, Z12, Z0
+	VFMADD231PS  Z10, Z12, Z1
+	VFMADD231PS  Z11, Z12, Z2
+	VBROADCASTSS (DX)(BX*1), Z12
+	VFMADD231PS  Z9, Z12, Z3
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS (DX)(BX*2), Z12
+	VFMADD231PS  Z9, Z12, Z6
+	VFMADD231PS  Z10, Z12, Z7
+	VFMADD231PS  Z11, Z12, Z8
+	ADDQ         $0x04, DX
+	ADDQ         $+32, CX
+	DECQ         AX
+	JNZ          last
+
+store:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	VMOVUPS Z3, (AX)(CX*1)
+	VMOVUPS Z4, 64(AX)(CX*1)
+	VMOVUPS Z5, 128(AX)(CX*1)
+	VMOVUPS Z6, (AX)(CX*2)
+	VMOVUPS Z7, 64(AX)(CX*2)
+	VMOVUPS Z8, 128(AX)(CX*2)
+	VZEROUPPER
+	RET
+
+// func wgemm_f16_4x48_avx512(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·wgemm_f16_4x48_avx512(SB), NOSPLIT, $0-88
+	MOVQ    acc+64(FP), AX
+	TESTQ   AX, AX
+	JZ      zero
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), DX
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	VMOVUPS 128(AX), Z2
+	VMOVUPS (AX)(CX*1), Z3
+	VMOVUPS 64(AX)(CX*1), Z4
+	VMOVUPS 128(AX)(CX*1), Z5
+	VMOVUPS (AX)(CX*2), Z6
+	VMOVUPS 64(AX)(CX*2), Z7
+	VMOVUPS 128(AX)(CX*2), Z8
+	VMOVUPS (DX), Z9
+	VMOVUPS 64(DX), Z10
+	VMOVUPS 128(DX), Z11
+	JMP     bias
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+
+bias:
+	MOVQ   bias+56(FP), AX
+	TESTQ  AX, AX
+	JZ     main
+	VADDPS (AX), Z0, Z0
+	VADDPS 64(AX), Z1, Z1
+	VADDPS 128(AX), Z2, Z2
+	VADDPS (AX), Z3, Z3
+	VADDPS 64(AX), Z4, Z4
+	VADDPS 128(AX), Z5, Z5
+	VADDPS (AX), Z6, Z6
+	VADDPS 64(AX), Z7, Z7
+	VADDPS 128(AX), Z8, Z8
+	VADDPS (AX), Z9, Z9
+	VADDPS 64(AX), Z10, Z10
+	VADDPS 128(AX), Z11, Z11
+
+main:
+	MOVQ k+0(FP), AX
+	MOVQ b+24(FP), CX
+	MOVQ a+8(FP), DX
+	MOVQ lda+16(FP), BX
+	SHLQ $0x02, BX
+	LEAQ (BX)(BX*2), SI
+	LEAQ (DX)(SI*1), SI
+	MOVQ pf+72(FP), DI
+	MOVQ pfstep+80(FP), R8
+	MOVQ bstride+32(FP), R9
+	SHLQ $0x01, R9
+	SUBQ $0x04, AX
+	JL   tail
+
+loop:
+	VCVTPH2PS    (CX), Z12
+	VCVTPH2PS    (CX)(R9*1), Z13
+	VCVTPH2PS    (CX)(R9*2), Z14
+	PREFETCHT0   (DI)
+	PREFETCHT0   (DI)(R9*1)
+	PREFETCHT0   (DI)(R9*2)
+	ADDQ         R8, DI
+	VBROADCASTSS (DX), Z15
+	VFMADD231PS  Z12, Z15, Z0
+	VFMADD231PS  Z13, Z15, Z1
+	VFMADD231PS  Z14, Z15, Z2
+	VBROADCASTSS (DX)(BX*1), Z15
+	VFMADD231PS  Z12, Z15, Z3
+	VFMADD231PS  Z13, Z15, Z4
+	VFMADD231PS  Z14, Z15, Z5
+	VBROADCASTSS (DX)(BX*2), Z15
+	VFMADD231PS  Z12, Z15, Z6
+	VFMADD231PS  Z13, Z15, Z7
+	VFMADD231PS  Z14, Z15, Z8
+	VBROADCASTSS (SI), Z15
+	VFMADD231PS  Z12, Z15, Z9
+	VFMADD231PS  Z13, Z15, Z10
+	VFMADD231PS  Z14, Z15, Z11
+	VCVTPH2PS    32(CX), Z12
+	VCVTPH2PS    32(CX)(R9*1), Z13
+	VCVTPH2PS    32(CX)(R9*2), Z14
+	VBROADCASTSS 4(DX), Z15
+	VFMADD231PS  Z12, Z15, Z0
+	VFMADD231PS  Z13, Z15, Z1
+	VFMADD231PS  Z14, Z15, Z2
+	VBROADCASTSS 4(DX)(BX*1), Z15
+	VFMADD231PS  Z12, Z15, Z3
+	VFMADD231PS  Z13, Z15, Z4
+	VFMADD231PS  Z14, Z15, Z5
+	VBROADCASTSS 4(DX)(BX*2), Z15
+	VFMADD231PS  Z12, Z15, Z6
+	VFMADD231PS  Z13, Z15, Z7
+	VFMADD231PS  Z14, Z15, Z8
+	VBROADCASTSS 4(SI), Z15
+	VFMADD231PS  Z12, Z15, Z9
+	VFMADD231PS  Z13, Z15, Z10
+	VFMADD231PS  Z14, Z15, Z11
+	VCVTPH2PS    64(CX), Z12
+	VCVTPH2PS    64(CX)(R9*1), Z13
+	VCVTPH2PS    64(CX)(R9*2), Z14
+	PREFETCHT0   (DI)
+	PREFETCHT0   (DI)(R9*1)
+	PREFETCHT0   (DI)(R9*2)
+	ADDQ         R8, DI
+	VBROADCASTSS 8(DX), Z15
+	VFMADD231PS  Z12, Z15, Z0
+	VFMADD231PS  Z13, Z15, Z1
+	VFMADD231PS  Z14, Z15, Z2
+	VBROADCASTSS 8(DX)(BX*1), Z15
+	VFMADD231PS  Z12, Z15, Z3
+	VFMADD231PS  Z13, Z15, Z4
+	VFMADD231PS  Z14, Z15, Z5
+	VBROADCASTSS 8(DX)(BX*2), Z15
+	VFMADD231PS  Z12, Z15, Z6
+	VFMADD231PS  Z13, Z15, Z7
+	VFMADD231PS  Z14, Z15, Z8
+	VBROADCASTSS 8(SI), Z15
+	VFMADD231PS  Z12, Z15, Z9
+	VFMADD231PS  Z13, Z15, Z10
+	VFMADD231PS  Z14, Z15, Z11
+	VCVTPH2PS    96(CX), Z12
+	VCVTPH2PS    96(CX)(R9*1), Z13
+	VCVTPH2PS    96(CX)(R9*2), Z14
+	VBROADCASTSS 12(DX), Z15
+	VFMADD231PS  Z12, Z15, Z0
+	VFMADD231PS  Z13, Z15, Z1
+	VFMADD231PS  Z14, Z15, Z2
+	VBROADCASTSS 12(DX)(BX*1), Z15
+	VFMADD231PS  Z12, Z15, Z3
+	VFMADD231PS  Z13, Z15, Z4
+	VFMADD231PS  Z14, Z15, Z5
+	VBROADCASTSS 12(DX)(BX*2), Z15
+	VFMADD231PS  Z12, Z15, Z6
+	VFMADD231PS  Z13, Z15, Z7
+	VFMADD231PS  Z14, Z15, Z8
+	VBROADCASTSS 12(SI), Z15
+	VFMADD231PS  Z12, Z15, Z9
+	VFMADD231PS  Z13, Z15, Z10
+	VFMADD231PS  Z14, Z15, Z11
+	ADDQ         $0x10, DX
+	ADDQ         $0x10, SI
+	ADDQ         $+128, CX
+	SUBQ         $0x04, AX
+	JGE          loop
+
+tail:
+	ADDQ $0x04, AX
+	JZ   store
+
+last:
+	VCVTPH2PS    (CX), Z12
+	VCVTPH2PS    (CX)(R9*1), Z13
+	VCVTPH2PS    (CX)(R9*2), Z14
+	PREFETCHT0   (DI)
+	PREFETCHT0   (DI)(R9*1)
+	PREFETCHT0   (DI)(R9*2)
+	ADDQ         R8, DI
+	VBROADCASTSS (DX), Z15
+	VFMADD231PS  Z12, Z15, Z0
+	VFMADD231PS  Z13, Z15, Z1
+	VFMADD231PS  Z14, Z15, Z2
+	VBROADCASTSS (DX)(BX*1), Z15
+	VFMADD231PS  Z12, Z15, Z3
+	VFMADD231PS  Z13, Z15, Z4
+	VFMADD231PS  Z14, Z15, Z5
+	VBROADCASTSS (DX)(BX*2), Z15
+	VFMADD231PS  Z12, Z15, Z6
+	VFMADD231PS  Z13, Z15, Z7
+	VFMADD231PS  Z14, Z15, Z8
+	VBROADCASTSS (SI), Z15
+	VFMADD231PS  Z12, Z15, Z9
+	VFMADD231PS  Z13, Z15, Z10
+	VFMADD231PS  Z14, Z15, Z11
+	ADDQ         $0x04, DX
+	ADDQ         $0x04, SI
+	ADDQ         $+32, CX
+	DECQ         AX
+	JNZ          last
+
+store:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), DX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	VMOVUPS Z3, (AX)(CX*1)
+	VMOVUPS Z4, 64(AX)(CX*1)
+	VMOVUPS Z5, 128(AX)(CX*1)
+	VMOVUPS Z6, (AX)(CX*2)
+	VMOVUPS Z7, 64(AX)(CX*2)
+	VMOVUPS Z8, 128(AX)(CX*2)
+	VMOVUPS Z9, (DX)
+	VMOVUPS Z10, 64(DX)
+	VMOVUPS Z11, 128(DX)
+	VZEROUPPER
+	RET
+
+// func wgemm_f16_5x48_avx512(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·wgemm_f16_5x48_avx512(SB), NOSPLIT, $0-88
+	MOVQ    acc+64(FP), AX
+	TESTQ   AX, AX
+	JZ      zero
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), DX
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	VMOVUPS 128(AX), Z2
+	VMOVUPS (AX)(CX*1), Z3
+	VMOVUPS 64(AX)(CX*1), Z4
+	VMOVUPS 128(AX)(CX*1), Z5
+	VMOVUPS (AX)(CX*2), Z6
+	VMOVUPS 64(AX)(CX*2), Z7
+	VMOVUPS 128(AX)(CX*2), Z8
+	VMOVUPS (DX), Z9
+	VMOVUPS 64(DX), Z10
+	VMOVUPS 128(DX), Z11
+	VMOVUPS (DX)(CX*1), Z12
+	VMOVUPS 64(DX)(CX*1), Z13
+	VMOVUPS 128(DX)(CX*1), Z14
+	JMP     bias
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+
+bias:
+	MOVQ   bias+56(FP), AX
+	TESTQ  AX, AX
+	JZ     main
+	VADDPS (AX), Z0, Z0
+	VADDPS 64(AX), Z1, Z1
+	VADDPS 128(AX), Z2, Z2
+	VADDPS (AX), Z3, Z3
+	VADDPS 64(AX), Z4, Z4
+	VADDPS 128(AX), Z5, Z5
+	VADDPS (AX), Z6, Z6
+	VADDPS 64(AX), Z7, Z7
+	VADDPS 128(AX), Z8, Z8
+	VADDPS (AX), Z9, Z9
+	VADDPS 64(AX), Z10, Z10
+	VADDPS 128(AX), Z11, Z11
+	VADDPS (AX), Z12, Z12
+	VADDPS 64(AX), Z13, Z13
+	VADDPS 128(AX), Z14, Z14
+
+main:
+	MOVQ k+0(FP), AX
+	MOVQ b+24(FP), CX
+	MOVQ a+8(FP), DX
+	MOVQ lda+16(FP), BX
+	SHLQ $0x02, BX
+	LEAQ (BX)(BX*2), SI
+	LEAQ (DX)(SI*1), SI
+	MOVQ pf+72(FP), DI
+	MOVQ pfstep+80(FP), R8
+	MOVQ bstride+32(FP), R9
+	SHLQ $0x01, R9
+	SUBQ $0x04, AX
+	JL   tail
+
+loop:
+	VCVTPH2PS    (CX), Z15
+	VCVTPH2PS    (CX)(R9*1), Z16
+	VCVTPH2PS    (CX)(R9*2), Z17
+	PREFETCHT0   (DI)
+	PREFETCHT0   (DI)(R9*1)
+	PREFETCHT0   (DI)(R9*2)
+	ADDQ         R8, DI
+	VBROADCASTSS (DX), Z18
+	VFMADD231PS  Z15, Z18, Z0
+	VFMADD231PS  Z16, Z18, Z1
+	VFMADD231PS  Z17, Z18, Z2
+	VBROADCASTSS (DX)(BX*1), Z18
+	VFMADD231PS  Z15, Z18, Z3
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS (DX)(BX*2), Z18
+	VFMADD231PS  Z15, Z18, Z6
+	VFMADD231PS  Z16, Z18, Z7
+	VFMADD231PS  Z17, Z18, Z8
+	VBROADCASTSS (SI), Z18
+	VFMADD231PS  Z15, Z18, Z9
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS (SI)(BX*1), Z18
+	VFMADD231PS  Z15, Z18, Z12
+	VFMADD231PS  Z16, Z18, Z13
+	VFMADD231PS  Z17, Z18, Z14
+	VCVTPH2PS    32(CX), Z15
+	VCVTPH2PS    32(CX)(R9*1), Z16
+	VCVTPH2PS    32(CX)(R9*2), Z17
+	VBROADCASTSS 4(DX), Z18
+	VFMADD231PS  Z15, Z18, Z0
+	VFMADD231PS  Z16, Z18, Z1
+	VFMADD231PS  Z17, Z18, Z2
+	VBROADCASTSS 4(DX)(BX*1), Z18
+	VFMADD231PS  Z15, Z18, Z3
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS 4(DX)(BX*2), Z18
+	VFMADD231PS  Z15, Z18, Z6
+	VFMADD231PS  Z16, Z18, Z7
+	VFMADD231PS  Z17, Z18, Z8
+	VBROADCASTSS 4(SI), Z18
+	VFMADD231PS  Z15, Z18, Z9
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS 4(SI)(BX*1), Z18
+	VFMADD231PS  Z15, Z18, Z12
+	VFMADD231PS  Z16, Z18, Z13
+	VFMADD231PS  Z17, Z18, Z14
+	VCVTPH2PS    64(CX), Z15
+	VCVTPH2PS    64(CX)(R9*1), Z16
+	VCVTPH2PS    64(CX)(R9*2), Z17
+	PREFETCHT0   (DI)
+	PREFETCHT0   (DI)(R9*1)
+	PREFETCHT0   (DI)(R9*2)
+	ADDQ         R8, DI
+	VBROADCASTSS 8(DX), Z18
+	VFMADD231PS  Z15, Z18, Z0
+	VFMADD231PS  Z16, Z18, Z1
+	VFMADD231PS  Z17, Z18, Z2
+	VBROADCASTSS 8(DX)(BX*1), Z18
+	VFMADD231PS  Z15, Z18, Z3
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS 8(DX)(BX*2), Z18
+	VFMADD231PS  Z15, Z18, Z6
+	VFMADD231PS  Z16, Z18, Z7
+	VFMADD231PS  Z17, Z18, Z8
+	VBROADCASTSS 8(SI), Z18
+	VFMADD231PS  Z15, Z18, Z9
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS 8(SI)(BX*1), Z18
+	VFMADD231PS  Z15, Z18, Z12
+	VFMADD231PS  Z16, Z18, Z13
+	VFMADD231PS  Z17, Z18, Z14
+	VCVTPH2PS    96(CX), Z15
+	VCVTPH2PS    96(CX)(R9*1), Z16
+	VCVTPH2PS    96(CX)(R9*2), Z17
+	VBROADCASTSS 12(DX), Z18
+	VFMADD231PS  Z15, Z18, Z0
+	VFMADD231PS  Z16, Z18, Z1
+	VFMADD231PS  Z17, Z18, Z2
+	VBROADCASTSS 12(DX)(BX*1), Z18
+	VFMADD231PS  Z15, Z18, Z3
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS 12(DX)(BX*2), Z18
+	VFMADD231PS  Z15, Z18, Z6
+	VFMADD231PS  Z16, Z18, Z7
+	VFMADD231PS  Z17, Z18, Z8
+	VBROADCASTSS 12(SI), Z18
+	VFMADD231PS  Z15, Z18, Z9
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS 12(SI)(BX*1), Z18
+	VFMADD231PS  Z15, Z18, Z12
+	VFMADD231PS  Z16, Z18, Z13
+	VFMADD231PS  Z17, Z18, Z14
+	ADDQ         $0x10, DX
+	ADDQ         $0x10, SI
+	ADDQ         $+128, CX
+	SUBQ         $0x04, AX
+	JGE          loop
+
+tail:
+	ADDQ $0x04, AX
+	JZ   store
+
+last:
+	VCVTPH2PS    (CX), Z15
+	VCVTPH2PS    (CX)(R9*1), Z16
+	VCVTPH2PS    (CX)(R9*2), Z17
+	PREFETCHT0   (DI)
+	PREFETCHT0   (DI)(R9*1)
+	PREFETCHT0   (DI)(R9*2)
+	ADDQ         R8, DI
+	VBROADCASTSS (DX), Z18
+	VFMADD231PS  Z15, Z18, Z0
+	VFMADD231PS  Z16, Z18, Z1
+	VFMADD231PS  Z17, Z18, Z2
+	VBROADCASTSS (DX)(BX*1), Z18
+	VFMADD231PS  Z15, Z18, Z3
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS (DX)(BX*2), Z18
+	VFMADD231PS  Z15, Z18, Z6
+	VFMADD231PS  Z16, Z18, Z7
+	VFMADD231PS  Z17, Z18, Z8
+	VBROADCASTSS (SI), Z18
+	VFMADD231PS  Z15, Z18, Z9
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS (SI)(BX*1), Z18
+	VFMADD231PS  Z15, Z18, Z12
+	VFMADD231PS  Z16, Z18, Z13
+	VFMADD231PS  Z17, Z18, Z14
+	ADDQ         $0x04, DX
+	ADDQ         $0x04, SI
+	ADDQ         $+32, CX
+	DECQ         AX
+	JNZ          last
+
+store:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), DX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	VMOVUPS Z3, (AX)(CX*1)
+	VMOVUPS Z4, 64(AX)(CX*1)
+	VMOVUPS Z5, 128(AX)(CX*1)
+	VMOVUPS Z6, (AX)(CX*2)
+	VMOVUPS Z7, 64(AX)(CX*2)
+	VMOVUPS Z8, 128(AX)(CX*2)
+	VMOVUPS Z9, (DX)
+	VMOVUPS Z10, 64(DX)
+	VMOVUPS Z11, 128(DX)
+	VMOVUPS Z12, (DX)(CX*1)
+	VMOVUPS Z13, 64(DX)(CX*1)
+	VMOVUPS Z14, 128(DX)(CX*1)
+	VZEROUPPER
+	RET
+
+// func wgemm_f16_6x48_avx512(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·wgemm_f16_6x48_avx512(SB), NOSPLIT, $0-88
+	MOVQ    acc+64(FP), AX
+	TESTQ   AX, AX
+	JZ      zero
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), DX
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	VMOVUPS 128(AX), Z2
+	VMOVUPS (AX)(CX*1), Z3
+	VMOVUPS 64(AX)(CX*1), Z4
+	VMOVUPS 128(AX)(CX*1), Z5
+	VMOVUPS (AX)(CX*2), Z6
+	VMOVUPS 64(AX)(CX*2), Z7
+	VMOVUPS 128(AX)(CX*2), Z8
+	VMOVUPS (DX), Z9
+	VMOVUPS 64(DX), Z10
+	VMOVUPS 128(DX), Z11
+	VMOVUPS (DX)(CX*1), Z12
+	VMOVUPS 64(DX)(CX*1), Z13
+	VMOVUPS 128(DX)(CX*1), Z14
+	VMOVUPS (DX)(CX*2), Z15
+	VMOVUPS 64(DX)(CX*2), Z16
+	VMOVUPS 128(DX)(CX*2), Z17
+	JMP     bias
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	VPXORD Z16, Z16, Z16
+	VPXORD Z17, Z17, Z17
+
+bias:
+	MOVQ   bias+56(FP), AX
+	TESTQ  AX, AX
+	JZ     main
+	VADDPS (AX), Z0, Z0
+	VADDPS 64(AX), Z1, Z1
+	VADDPS 128(AX), Z2, Z2
+	VADDPS (AX), Z3, Z3
+	VADDPS 64(AX), Z4, Z4
+	VADDPS 128(AX), Z5, Z5
+	VADDPS (AX), Z6, Z6
+	VADDPS 64(AX), Z7, Z7
+	VADDPS 128(AX), Z8, Z8
+	VADDPS (AX), Z9, Z9
+	VADDPS 64(AX), Z10, Z10
+	VADDPS 128(AX), Z11, Z11
+	VADDPS (AX), Z12, Z12
+	VADDPS 64(AX), Z13, Z13
+	VADDPS 128(AX), Z14, Z14
+	VADDPS (AX), Z15, Z15
+	VADDPS 64(AX), Z16, Z16
+	VADDPS 128(AX), Z17, Z17
+
+main:
+	MOVQ k+0(FP), AX
+	MOVQ b+24(FP), CX
+	MOVQ a+8(FP), DX
+	MOVQ lda+16(FP), BX
+	SHLQ $0x02, BX
+	LEAQ (BX)(BX*2), SI
+	LEAQ (DX)(SI*1), SI
+	MOVQ pf+72(FP), DI
+	MOVQ pfstep+80(FP), R8
+	MOVQ bstride+32(FP), R9
+	SHLQ $0x01, R9
+	SUBQ $0x04, AX
+	JL   tail
+
+loop:
+	VCVTPH2PS    (CX), Z18
+	VCVTPH2PS    (CX)(R9*1), Z19
+	VCVTPH2PS    (CX)(R9*2), Z20
+	PREFETCHT0   (DI)
+	PREFETCHT0   (DI)(R9*1)
+	PREFETCHT0   (DI)(R9*2)
+	ADDQ         R8, DI
+	VBROADCASTSS (DX), Z21
+	VFMADD231PS  Z18, Z21, Z0
+	VFMADD231PS  Z19, Z21, Z1
+	VFMADD231PS  Z20, Z21, Z2
+	VBROADCASTSS (DX)(BX*1), Z21
+	VFMADD231PS  Z18, Z21, Z3
+	VFMADD231PS  Z19, Z21, Z4
+	VFMADD231PS  Z20, Z21, Z5
+	VBROADCASTSS (DX)(BX*2), Z21
+	VFMADD231PS  Z18, Z21, Z6
+	VFMADD231PS  Z19, Z21, Z7
+	VFMADD231PS  Z20, Z21, Z8
+	VBROADCASTSS (SI), Z21
+	VFMADD231PS  Z18, Z21, Z9
+	VFMADD231PS  Z19, Z21, Z10
+	VFMADD231PS  Z20, Z21, Z11
+	VBROADCASTSS (SI)(BX*1), Z21
+	VFMADD231PS  Z18, Z21, Z12
+	VFMADD231PS  Z19, Z21, Z13
+	VFMADD231PS  Z20, Z21, Z14
+	VBROADCASTSS (SI)(BX*2), Z21
+	VFMADD231PS  Z18, Z21, Z15
+	VFMADD231PS  Z19, Z21, Z16
+	VFMADD231PS  Z20, Z21, Z17
+	VCVTPH2PS    32(CX), Z18
+	VCVTPH2PS    32(CX)(R9*1), Z19
+	VCVTPH2PS    32(CX)(R9*2), Z20
+	VBROADCASTSS 4(DX), Z21
+	VFMADD231PS  Z18, Z21, Z0
+	VFMADD231PS  Z19, Z21, Z1
+	VFMADD231PS  Z20, Z21, Z2
+	VBROADCASTSS 4(DX)(BX*1), Z21
+	VFMADD231PS  Z18, Z21, Z3
+	VFMADD231PS  Z19, Z21, Z4
+	VFMADD231PS  Z20, Z21, Z5
+	VBROADCASTSS 4(DX)(BX*2), Z21
+	VFMADD231PS  Z18, Z21, Z6
+	VFMADD231PS  Z19, Z21, Z7
+	VFMADD231PS  Z20, Z21, Z8
+	VBROADCASTSS 4(SI), Z21
+	VFMADD231PS  Z18, Z21, Z9
+	VFMADD231PS  Z19, Z21, Z10
+	VFMADD231PS  Z20, Z21, Z11
+	VBROADCASTSS 4(SI)(BX*1), Z21
+	VFMADD231PS  Z18, Z21, Z12
+	VFMADD231PS  Z19, Z21, Z13
+	VFMADD231PS  Z20, Z21, Z14
+	VBROADCASTSS 4(SI)(BX*2), Z21
+	VFMADD231PS  Z18, Z21, Z15
+	VFMADD231PS  Z19, Z21, Z16
+	VFMADD231PS  Z20, Z21, Z17
+	VCVTPH2PS    64(CX), Z18
+	VCVTPH2PS    64(CX)(R9*1), Z19
+	VCVTPH2PS    64(CX)(R9*2), Z20
+	PREFETCHT0   (DI)
+	PREFETCHT0   (DI)(R9*1)
+	PREFETCHT0   (DI)(R9*2)
+	ADDQ         R8, DI
+	VBROADCASTSS 8(DX), Z21
+	VFMADD231PS  Z18, Z21, Z0
+	VFMADD231PS  Z19, Z21, Z1
+	VFMADD231PS  Z20, Z21, Z2
+	VBROADCASTSS 8(DX)(BX*1), Z21
+	VFMADD231PS  Z18, Z21, Z3
+	VFMADD231PS  Z19, Z21, Z4
+	VFMADD231PS  Z20, Z21, Z5
+	VBROADCASTSS 8(DX)(BX*2), Z21
+	VFMADD231PS  Z18, Z21, Z6
+	VFMADD231PS  Z19, Z21, Z7
+	VFMADD231PS  Z20, Z21, Z8
+	VBROADCASTSS 8(SI), Z21
+	VFMADD231PS  Z18, Z21, Z9
+	VFMADD231PS  Z19, Z21, Z10
+	VFMADD231PS  Z20, Z21, Z11
+	VBROADCASTSS 8(SI)(BX*1), Z21
+	VFMADD231PS  Z18, Z21, Z12
+	VFMADD231PS  Z19, Z21, Z13
+	VFMADD231PS  Z20, Z21, Z14
+	VBROADCASTSS 8(SI)(BX*2), Z21
+	VFMADD231PS  Z18, Z21, Z15
+	VFMADD231PS  Z19, Z21, Z16
+	VFMADD231PS  Z20, Z21, Z17
+	VCVTPH2PS    96(CX), Z18
+	VCVTPH2PS    96(CX)(R9*1), Z19
+	VCVTPH2PS    96(CX)(R9*2), Z20
+	VBROADCASTSS 12(DX), Z21
+	VFMADD231PS  Z18, Z21, Z0
+	VFMADD231PS  Z19, Z21, Z1
+	VFMADD231PS  Z20, Z21, Z2
+	VBROADCASTSS 12(DX)(BX*1), Z21
+	VFMADD231PS  Z18, Z21, Z3
+	VFMADD231PS  Z19, Z21, Z4
+	VFMADD231PS  Z20, Z21, Z5
+	VBROADCASTSS 12(DX)(BX*2), Z21
+	VFMADD231PS  Z18, Z21, Z6
+	VFMADD231PS  Z19, Z21, Z7
+	VFMADD231PS  Z20, Z21, Z8
+	VBROADCASTSS 12(SI), Z21
+	VFMADD231PS  Z18, Z21, Z9
+	VFMADD231PS  Z19, Z21, Z10
+	VFMADD231PS  Z20, Z21, Z11
+	VBROADCASTSS 12(SI)(BX*1), Z21
+	VFMADD231PS  Z18, Z21, Z12
+	VFMADD231PS  Z19, Z21, Z13
+	VFMADD231PS  Z20, Z21, Z14
+	VBROADCASTSS 12(SI)(BX*2), Z21
+	VFMADD231PS  Z18, Z21, Z15
+	VFMADD231PS  Z19, Z21, Z16
+	VFMADD231PS  Z20, Z21, Z17
+	ADDQ         $0x10, DX
+	ADDQ         $0x10, SI
+	ADDQ         $+128, CX
+	SUBQ         $0x04, AX
+	JGE          loop
+
+tail:
+	ADDQ $0x04, AX
+	JZ   store
+
+last:
+	VCVTPH2PS    (CX), Z18
+	VCVTPH2PS    (CX)(R9*1), Z19
+	VCVTPH2PS    (CX)(R9*2), Z20
+	PREFETCHT0   (DI)
+	PREFETCHT0   (DI)(R9*1)
+	PREFETCHT0   (DI)(R9*2)
+	ADDQ         R8, DI
+	VBROADCASTSS (DX), Z21
+	VFMADD231PS  Z18, Z21, Z0
+	VFMADD231PS  Z19, Z21, Z1
+	VFMADD231PS  Z20, Z21, Z2
+	VBROADCASTSS (DX)(BX*1), Z21
+	VFMADD231PS  Z18, Z21, Z3
+	VFMADD231PS  Z19, Z21, Z4
+	VFMADD231PS  Z20, Z21, Z5
+	VBROADCASTSS (DX)(BX*2), Z21
+	VFMADD231PS  Z18, Z21, Z6
+	VFMADD231PS  Z19, Z21, Z7
+	VFMADD231PS  Z20, Z21, Z8
+	VBROADCASTSS (SI), Z21
+	VFMADD231PS  Z18, Z21, Z9
+	VFMADD231PS  Z19, Z21, Z10
+	VFMADD231PS  Z20, Z21, Z11
+	VBROADCASTSS (SI)(BX*1), Z21
+	VFMADD231PS  Z18, Z21, Z12
+	VFMADD231PS  Z19, Z21, Z13
+	VFMADD231PS  Z20, Z21, Z14
+	VBROADCASTSS (SI)(BX*2), Z21
+	VFMADD231PS  Z18, Z21, Z15
+	VFMADD231PS  Z19, Z21, Z16
+	VFMADD231PS  Z20, Z21, Z17
+	ADDQ         $0x04, DX
+	ADDQ         $0x04, SI
+	ADDQ         $+32, CX
+	DECQ         AX
+	JNZ          last
+
+store:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), DX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	VMOVUPS Z3, (AX)(CX*1)
+	VMOVUPS Z4, 64(AX)(CX*1)
+	VMOVUPS Z5, 128(AX)(CX*1)
+	VMOVUPS Z6, (AX)(CX*2)
+	VMOVUPS Z7, 64(AX)(CX*2)
+	VMOVUPS Z8, 128(AX)(CX*2)
+	VMOVUPS Z9, (DX)
+	VMOVUPS Z10, 64(DX)
+	VMOVUPS Z11, 128(DX)
+	VMOVUPS Z12, (DX)(CX*1)
+	VMOVUPS Z13, 64(DX)(CX*1)
+	VMOVUPS Z14, 128(DX)(CX*1)
+	VMOVUPS Z15, (DX)(CX*2)
+	VMOVUPS Z16, 64(DX)(CX*2)
+	VMOVUPS Z17, 128(DX)(CX*2)
+	VZEROUPPER
+	RET
+
+// func wgemm_f16_7x48_avx512(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·wgemm_f16_7x48_avx512(SB), NOSPLIT, $0-88
+	MOVQ    acc+64(FP), AX
+	TESTQ   AX, AX
+	JZ      zero
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), BX
+	LEAQ    (BX)(DX*1), DX
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	VMOVUPS 128(AX), Z2
+	VMOVUPS (AX)(CX*1), Z3
+	VMOVUPS 64(AX)(CX*1), Z4
+	VMOVUPS 128(AX)(CX*1), Z5
+	VMOVUPS (AX)(CX*2), Z6
+	VMOVUPS 64(AX)(CX*2), Z7
+	VMOVUPS 128(AX)(CX*2), Z8
+	VMOVUPS (BX), Z9
+	VMOVUPS 64(BX), Z10
+	VMOVUPS 128(BX), Z11
+	VMOVUPS (BX)(CX*1), Z12
+	VMOVUPS 64(BX)(CX*1), Z13
+	VMOVUPS 128(BX)(CX*1), Z14
+	VMOVUPS (BX)(CX*2), Z15
+	VMOVUPS 64(BX)(CX*2), Z16
+	VMOVUPS 128(BX)(CX*2), Z17
+	VMOVUPS (DX), Z18
+	VMOVUPS 64(DX), Z19
+	VMOVUPS 128(DX), Z20
+	JMP     bias
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	VPXORD Z16, Z16, Z16
+	VPXORD Z17, Z17, Z17
+	VPXORD Z18, Z18, Z18
+	VPXORD Z19, Z19, Z19
+	VPXORD Z20, Z20, Z20
+
+bias:
+	MOVQ   bias+56(FP), AX
+	TESTQ  AX, AX
+	JZ     main
+	VADDPS (AX), Z0, Z0
+	VADDPS 64(AX), Z1, Z1
+	VADDPS 128(AX), Z2, Z2
+	VADDPS (AX), Z3, Z3
+	VADDPS 64(AX), Z4, Z4
+	VADDPS 128(AX), Z5, Z5
+	VADDPS (AX), Z6, Z6
+	VADDPS 64(AX), Z7, Z7
+	VADDPS 128(AX), Z8, Z8
+	VADDPS (AX), Z9, Z9
+	VADDPS 64(AX), Z10, Z10
+	VADDPS 128(AX), Z11, Z11
+	VADDPS (AX), Z12, Z12
+	VADDPS 64(AX), Z13, Z13
+	VADDPS 128(AX), Z14, Z14
+	VADDPS (AX), Z15, Z15
+	VADDPS 64(AX), Z16, Z16
+	VADDPS 128(AX), Z17, Z17
+	VADDPS (AX), Z18, Z18
+	VADDPS 64(AX), Z19, Z19
+	VADDPS 128(AX), Z20, Z20
+
+main:
+	MOVQ k+0(FP), AX
+	MOVQ b+24(FP), CX
+	MOVQ a+8(FP), DX
+	MOVQ lda+16(FP), BX
+	SHLQ $0x02, BX
+	LEAQ (BX)(BX*2), SI
+	LEAQ (DX)(SI*1), DI
+	LEAQ (DI)(SI*1), SI
+	MOVQ pf+72(FP), R8
+	MOVQ pfstep+80(FP), R9
+	MOVQ bstride+32(FP), R10
+	SHLQ $0x01, R10
+	SUBQ $0x04, AX
+	JL   tail
+
+loop:
+	VCVTPH2PS    (CX), Z21
+	VCVTPH2PS    (CX)(R10*1), Z22
+	VCVTPH2PS    (CX)(R10*2), Z23
+	PREFETCHT0   (R8)
+	PREFETCHT0   (R8)(R10*1)
+	PREFETCHT0   (R8)(R10*2)
+	ADDQ         R9, R8
+	VBROADCASTSS (DX), Z24
+	VFMADD231PS  Z21, Z24, Z0
+	VFMADD231PS  Z22, Z24, Z1
+	VFMADD231PS  Z23, Z24, Z2
+	VBROADCASTSS (DX)(BX*1), Z24
+	VFMADD231PS  Z21, Z24, Z3
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Z23, Z24, Z5
+	VBROADCASTSS (DX)(BX*2), Z24
+	VFMADD231PS  Z21, Z24, Z6
+	VFMADD231PS  Z22, Z24, Z7
+	VFMADD231PS  Z23, Z24, Z8
+	VBROADCASTSS (DI), Z24
+	VFMADD231PS  Z21, Z24, Z9
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS (DI)(BX*1), Z24
+	VFMADD231PS  Z21, Z24, Z12
+	VFMADD231PS  Z22, Z24, Z13
+	VFMADD231PS  Z23, Z24, Z14
+	VBROADCASTSS (DI)(BX*2), Z24
+	VFMADD231PS  Z21, Z24, Z15
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Z23, Z24, Z17
+	VBROADCASTSS (SI), Z24
+	VFMADD231PS  Z21, Z24, Z18
+	VFMADD231PS  Z22, Z24, Z19
+	VFMADD231PS  Z23, Z24, Z20
+	VCVTPH2PS    32(CX), Z21
+	VCVTPH2PS    32(CX)(R10*1), Z22
+	VCVTPH2PS    32(CX)(R10*2), Z23
+	VBROADCASTSS 4(DX), Z24
+	VFMADD231PS  Z21, Z24, Z0
+	VFMADD231PS  Z22, Z24, Z1
+	VFMADD231PS  Z23, Z24, Z2
+	VBROADCASTSS 4(DX)(BX*1), Z24
+	VFMADD231PS  Z21, Z24, Z3
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Z23, Z24, Z5
+	VBROADCASTSS 4(DX)(BX*2), Z24
+	VFMADD231PS  Z21, Z24, Z6
+	VFMADD231PS  Z22, Z24, Z7
+	VFMADD231PS  Z23, Z24, Z8
+	VBROADCASTSS 4(DI), Z24
+	VFMADD231PS  Z21, Z24, Z9
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS 4(DI)(BX*1), Z24
+	VFMADD231PS  Z21, Z24, Z12
+	VFMADD231PS  Z22, Z24, Z13
+	VFMADD231PS  Z23, Z24, Z14
+	VBROADCASTSS 4(DI)(BX*2), Z24
+	VFMADD231PS  Z21, Z24, Z15
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Z23, Z24, Z17
+	VBROADCASTSS 4(SI), Z24
+	VFMADD231PS  Z21, Z24, Z18
+	VFMADD231PS  Z22, Z24, Z19
+	VFMADD231PS  Z23, Z24, Z20
+	VCVTPH2PS    64(CX), Z21
+	VCVTPH2PS    64(CX)(R10*1), Z22
+	VCVTPH2PS    64(CX)(R10*2), Z23
+	PREFETCHT0   (R8)
+	PREFETCHT0   (R8)(R10*1)
+	PREFETCHT0   (R8)(R10*2)
+	ADDQ         R9, R8
+	VBROADCASTSS 8(DX), Z24
+	VFMADD231PS  Z21, Z24, Z0
+	VFMADD231PS  Z22, Z24, Z1
+	VFMADD231PS  Z23, Z24, Z2
+	VBROADCASTSS 8(DX)(BX*1), Z24
+	VFMADD231PS  Z21, Z24, Z3
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Z23, Z24, Z5
+	VBROADCASTSS 8(DX)(BX*2), Z24
+	VFMADD231PS  Z21, Z24, Z6
+	VFMADD231PS  Z22, Z24, Z7
+	VFMADD231PS  Z23, Z24, Z8
+	VBROADCASTSS 8(DI), Z24
+	VFMADD231PS  Z21, Z24, Z9
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS 8(DI)(BX*1), Z24
+	VFMADD231PS  Z21, Z24, Z12
+	VFMADD231PS  Z22, Z24, Z13
+	VFMADD231PS  Z23, Z24, Z14
+	VBROADCASTSS 8(DI)(BX*2), Z24
+	VFMADD231PS  Z21, Z24, Z15
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Z23, Z24, Z17
+	VBROADCASTSS 8(SI), Z24
+	VFMADD231PS  Z21, Z24, Z18
+	VFMADD231PS  Z22, Z24, Z19
+	VFMADD231PS  Z23, Z24, Z20
+	VCVTPH2PS    96(CX), Z21
+	VCVTPH2PS    96(CX)(R10*1), Z22
+	VCVTPH2PS    96(CX)(R10*2), Z23
+	VBROADCASTSS 12(DX), Z24
+	VFMADD231PS  Z21, Z24, Z0
+	VFMADD231PS  Z22, Z24, Z1
+	VFMADD231PS  Z23, Z24, Z2
+	VBROADCASTSS 12(DX)(BX*1), Z24
+	VFMADD231PS  Z21, Z24, Z3
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Z23, Z24, Z5
+	VBROADCASTSS 12(DX)(BX*2), Z24
+	VFMADD231PS  Z21, Z24, Z6
+	VFMADD231PS  Z22, Z24, Z7
+	VFMADD231PS  Z23, Z24, Z8
+	VBROADCASTSS 12(DI), Z24
+	VFMADD231PS  Z21, Z24, Z9
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS 12(DI)(BX*1), Z24
+	VFMADD231PS  Z21, Z24, Z12
+	VFMADD231PS  Z22, Z24, Z13
+	VFMADD231PS  Z23, Z24, Z14
+	VBROADCASTSS 12(DI)(BX*2), Z24
+	VFMADD231PS  Z21, Z24, Z15
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Z23, Z24, Z17
+	VBROADCASTSS 12(SI), Z24
+	VFMADD231PS  Z21, Z24, Z18
+	VFMADD231PS  Z22, Z24, Z19
+	VFMADD231PS  Z23, Z24, Z20
+	ADDQ         $0x10, DX
+	ADDQ         $0x10, DI
+	ADDQ         $0x10, SI
+	ADDQ         $+128, CX
+	SUBQ         $0x04, AX
+	JGE          loop
+
+tail:
+	ADDQ $0x04, AX
+	JZ   store
+
+last:
+	VCVTPH2PS    (CX), Z21
+	VCVTPH2PS    (CX)(R10*1), Z22
+	VCVTPH2PS    (CX)(R10*2), Z23
+	PREFETCHT0   (R8)
+	PREFETCHT0   (R8)(R10*1)
+	PREFETCHT0   (R8)(R10*2)
+	ADDQ         R9, R8
+	VBROADCASTSS (DX), Z24
+	VFMADD231PS  Z21, Z24, Z0
+	VFMADD231PS  Z22, Z24, Z1
+	VFMADD231PS  Z23, Z24, Z2
+	VBROADCASTSS (DX)(BX*1), Z24
+	VFMADD231PS  Z21, Z24, Z3
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Z23, Z24, Z5
+	VBROADCASTSS (DX)(BX*2), Z24
+	VFMADD231PS  Z21, Z24, Z6
+	VFMADD231PS  Z22, Z24, Z7
+	VFMADD231PS  Z23, Z24, Z8
+	VBROADCASTSS (DI), Z24
+	VFMADD231PS  Z21, Z24, Z9
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS (DI)(BX*1), Z24
+	VFMADD231PS  Z21, Z24, Z12
+	VFMADD231PS  Z22, Z24, Z13
+	VFMADD231PS  Z23, Z24, Z14
+	VBROADCASTSS (DI)(BX*2), Z24
+	VFMADD231PS  Z21, Z24, Z15
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Z23, Z24, Z17
+	VBROADCASTSS (SI), Z24
+	VFMADD231PS  Z21, Z24, Z18
+	VFMADD231PS  Z22, Z24, Z19
+	VFMADD231PS  Z23, Z24, Z20
+	ADDQ         $0x04, DX
+	ADDQ         $0x04, DI
+	ADDQ         $0x04, SI
+	ADDQ         $+32, CX
+	DECQ         AX
+	JNZ          last
+
+store:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), BX
+	LEAQ    (BX)(DX*1), DX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	VMOVUPS Z3, (AX)(CX*1)
+	VMOVUPS Z4, 64(AX)(CX*1)
+	VMOVUPS Z5, 128(AX)(CX*1)
+	VMOVUPS Z6, (AX)(CX*2)
+	VMOVUPS Z7, 64(AX)(CX*2)
+	VMOVUPS Z8, 128(AX)(CX*2)
+	VMOVUPS Z9, (BX)
+	VMOVUPS Z10, 64(BX)
+	VMOVUPS Z11, 128(BX)
+	VMOVUPS Z12, (BX)(CX*1)
+	VMOVUPS Z13, 64(BX)(CX*1)
+	VMOVUPS Z14, 128(BX)(CX*1)
+	VMOVUPS Z15, (BX)(CX*2)
+	VMOVUPS Z16, 64(BX)(CX*2)
+	VMOVUPS Z17, 128(BX)(CX*2)
+	VMOVUPS Z18, (DX)
+	VMOVUPS Z19, 64(DX)
+	VMOVUPS Z20, 128(DX)
+	VZEROUPPER
+	RET
+
+// func wgemm_f16_8x48_avx512(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·wgemm_f16_8x48_avx512(SB), NOSPLIT, $0-88
+	MOVQ    acc+64(FP), AX
+	TESTQ   AX, AX
+	JZ      zero
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), BX
+	LEAQ    (BX)(DX*1), DX
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	VMOVUPS 128(AX), Z2
+	VMOVUPS (AX)(CX*1), Z3
+	VMOVUPS 64(AX)(CX*1), Z4
+	VMOVUPS 128(AX)(CX*1), Z5
+	VMOVUPS (AX)(CX*2), Z6
+	VMOVUPS 64(AX)(CX*2), Z7
+	VMOVUPS 128(AX)(CX*2), Z8
+	VMOVUPS (BX), Z9
+	VMOVUPS 64(BX), Z10
+	VMOVUPS 128(BX), Z11
+	VMOVUPS (BX)(CX*1), Z12
+	VMOVUPS 64(BX)(CX*1), Z13
+	VMOVUPS 128(BX)(CX*1), Z14
+	VMOVUPS (BX)(CX*2), Z15
+	VMOVUPS 64(BX)(CX*2), Z16
+	VMOVUPS 128(BX)(CX*2), Z17
+	VMOVUPS (DX), Z18
+	VMOVUPS 64(DX), Z19
+	VMOVUPS 128(DX), Z20
+	VMOVUPS (DX)(CX*1), Z21
+	VMOVUPS 64(DX)(CX*1), Z22
+	VMOVUPS 128(DX)(CX*1), Z23
+	JMP     bias
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	VPXORD Z16, Z16, Z16
+	VPXORD Z17, Z17, Z17
+	VPXORD Z18, Z18, Z18
+	VPXORD Z19, Z19, Z19
+	VPXORD Z20, Z20, Z20
+	VPXORD Z21, Z21, Z21
+	VPXORD Z22, Z22, Z22
+	VPXORD Z23, Z23, Z23
+
+bias:
+	MOVQ   bias+56(FP), AX
+	TESTQ  AX, AX
+	JZ     main
+	VADDPS (AX), Z0, Z0
+	VADDPS 64(AX), Z1, Z1
+	VADDPS 128(AX), Z2, Z2
+	VADDPS (AX), Z3, Z3
+	VADDPS 64(AX), Z4, Z4
+	VADDPS 128(AX), Z5, Z5
+	VADDPS (AX), Z6, Z6
+	VADDPS 64(AX), Z7, Z7
+	VADDPS 128(AX), Z8, Z8
+	VADDPS (AX), Z9, Z9
+	VADDPS 64(AX), Z10, Z10
+	VADDPS 128(AX), Z11, Z11
+	VADDPS (AX), Z12, Z12
+	VADDPS 64(AX), Z13, Z13
+	VADDPS 128(AX), Z14, Z14
+	VADDPS (AX), Z15, Z15
+	VADDPS 64(AX), Z16, Z16
+	VADDPS 128(AX), Z17, Z17
+	VADDPS (AX), Z18, Z18
+	VADDPS 64(AX), Z19, Z19
+	VADDPS 128(AX), Z20, Z20
+	VADDPS (AX), Z21, Z21
+	VADDPS 64(AX), Z22, Z22
+	VADDPS 128(AX), Z23, Z23
+
+main:
+	MOVQ k+0(FP), AX
+	MOVQ b+24(FP), CX
+	MOVQ a+8(FP), DX
+	MOVQ lda+16(FP), BX
+	SHLQ $0x02, BX
+	LEAQ (BX)(BX*2), SI
+	LEAQ (DX)(SI*1), DI
+	LEAQ (DI)(SI*1), SI
+	MOVQ pf+72(FP), R8
+	MOVQ pfstep+80(FP), R9
+	MOVQ bstride+32(FP), R10
+	SHLQ $0x01, R10
+	SUBQ $0x04, AX
+	JL   tail
+
+loop:
+	VCVTPH2PS    (CX), Z24
+	VCVTPH2PS    (CX)(R10*1), Z25
+	VCVTPH2PS    (CX)(R10*2), Z26
+	PREFETCHT0   (R8)
+	PREFETCHT0   (R8)(R10*1)
+	PREFETCHT0   (R8)(R10*2)
+	ADDQ         R9, R8
+	VBROADCASTSS (DX), Z27
+	VFMADD231PS  Z24, Z27, Z0
+	VFMADD231PS  Z25, Z27, Z1
+	VFMADD231PS  Z26, Z27, Z2
+	VBROADCASTSS (DX)(BX*1), Z27
+	VFMADD231PS  Z24, Z27, Z3
+	VFMADD231PS  Z25, Z27, Z4
+	VFMADD231PS  Z26, Z27, Z5
+	VBROADCASTSS (DX)(BX*2), Z27
+	VFMADD231PS  Z24, Z27, Z6
+	VFMADD231PS  Z25, Z27, Z7
+	VFMADD231PS  Z26, Z27, Z8
+	VBROADCASTSS (DI), Z27
+	VFMADD231PS  Z24, Z27, Z9
+	VFMADD231PS  Z25, Z27, Z10
+	VFMADD231PS  Z26, Z27, Z11
+	VBROADCASTSS (DI)(BX*1), Z27
+	VFMADD231PS  Z24, Z27, Z12
+	VFMADD231PS  Z25, Z27, Z13
+	VFMADD231PS  Z26, Z27, Z14
+	VBROADCASTSS (DI)(BX*2), Z27
+	VFMADD231PS  Z24, Z27, Z15
+	VFMADD231PS  Z25, Z27, Z16
+	VFMADD231PS  Z26, Z27, Z17
+	VBROADCASTSS (SI), Z27
+	VFMADD231PS  Z24, Z27, Z18
+	VFMADD231PS  Z25, Z27, Z19
+	VFMADD231PS  Z26, Z27, Z20
+	VBROADCASTSS (SI)(BX*1), Z27
+	VFMADD231PS  Z24, Z27, Z21
+	VFMADD231PS  Z25, Z27, Z22
+	VFMADD231PS  Z26, Z27, Z23
+	VCVTPH2PS    32(CX), Z24
+	VCVTPH2PS    32(CX)(R10*1), Z25
+	VCVTPH2PS    32(CX)(R10*2), Z26
+	VBROADCASTSS 4(DX), Z27
+	VFMADD231PS  Z24, Z27, Z0
+	VFMADD231PS  Z25, Z27, Z1
+	VFMADD231PS  Z26, Z27, Z2
+	VBROADCASTSS 4(DX)(BX*1), Z27
+	VFMADD231PS  Z24, Z27, Z3
+	VFMADD231PS  Z25, Z27, Z4
+	VFMADD231PS  Z26, Z27, Z5
+	VBROADCASTSS 4(DX)(BX*2), Z27
+	VFMADD231PS  Z24, Z27, Z6
+	VFMADD231PS  Z25, Z27, Z7
+	VFMADD231PS  Z26, Z27, Z8
+	VBROADCASTSS 4(DI), Z27
+	VFMADD231PS  Z24, Z27, Z9
+	VFMADD231PS  Z25, Z27, Z10
+	VFMADD231PS  Z26, Z27, Z11
+	VBROADCASTSS 4(DI)(BX*1), Z27
+	VFMADD231PS  Z24, Z27, Z12
+	VFMADD231PS  Z25, Z27, Z13
+	VFMADD231PS  Z26, Z27, Z14
+	VBROADCASTSS 4(DI)(BX*2), Z27
+	VFMADD231PS  Z24, Z27, Z15
+	VFMADD231PS  Z25, Z27, Z16
+	VFMADD231PS  Z26, Z27, Z17
+	VBROADCASTSS 4(SI), Z27
+	VFMADD231PS  Z24, Z27, Z18
+	VFMADD231PS  Z25, Z27, Z19
+	VFMADD231PS  Z26, Z27, Z20
+	VBROADCASTSS 4(SI)(BX*1), Z27
+	VFMADD231PS  Z24, Z27, Z21
+	VFMADD231PS  Z25, Z27, Z22
+	VFMADD231PS  Z26, Z27, Z23
+	VCVTPH2PS    64(CX), Z24
+	VCVTPH2PS    64(CX)(R10*1), Z25
+	VCVTPH2PS    64(CX)(R10*2), Z26
+	PREFETCHT0   (R8)
+	PREFETCHT0   (R8)(R10*1)
+	PREFETCHT0   (R8)(R10*2)
+	ADDQ         R9, R8
+	VBROADCASTSS 8(DX), Z27
+	VFMADD231PS  Z24, Z27, Z0
+	VFMADD231PS  Z25, Z27, Z1
+	VFMADD231PS  Z26, Z27, Z2
+	VBROADCASTSS 8(DX)(BX*1), Z27
+	VFMADD231PS  Z24, Z27, Z3
+	VFMADD231PS  Z25, Z27, Z4
+	VFMADD231PS  Z26, Z27, Z5
+	VBROADCASTSS 8(DX)(BX*2), Z27
+	VFMADD231PS  Z24, Z27, Z6
+	VFMADD231PS  Z25, Z27, Z7
+	VFMADD231PS  Z26, Z27, Z8
+	VBROADCASTSS 8(DI), Z27
+	VFMADD231PS  Z24, Z27, Z9
+	VFMADD231PS  Z25, Z27, Z10
+	VFMADD231PS  Z26, Z27, Z11
+	VBROADCASTSS 8(DI)(BX*1), Z27
+	VFMADD231PS  Z24, Z27, Z12
+	VFMADD231PS  Z25, Z27, Z13
+	VFMADD231PS  Z26, Z27, Z14
+	VBROADCASTSS 8(DI)(BX*2), Z27
+	VFMADD231PS  Z24, Z27, Z15
+	VFMADD231PS  Z25, Z27, Z16
+	VFMADD231PS  Z26, Z27, Z17
+	VBROADCASTSS 8(SI), Z27
+	VFMADD231PS  Z24, Z27, Z18
+	VFMADD231PS  Z25, Z27, Z19
+	VFMADD231PS  Z26, Z27, Z20
+	VBROADCASTSS 8(SI)(BX*1), Z27
+	VFMADD231PS  Z24, Z27, Z21
+	VFMADD231PS  Z25, Z27, Z22
+	VFMADD231PS  Z26, Z27, Z23
+	VCVTPH2PS    96(CX), Z24
+	VCVTPH2PS    96(CX)(R10*1), Z25
+	VCVTPH2PS    96(CX)(R10*2), Z26
+	VBROADCASTSS 12(DX), Z27
+	VFMADD231PS  Z24, Z27, Z0
+	VFMADD231PS  Z25, Z27, Z1
+	VFMADD231PS  Z26, Z27, Z2
+	VBROADCASTSS 12(DX)(BX*1), Z27
+	VFMADD231PS  Z24, Z27, Z3
+	VFMADD231PS  Z25, Z27, Z4
+	VFMADD231PS  Z26, Z27, Z5
+	VBROADCASTSS 12(DX)(BX*2), Z27
+	VFMADD231PS  Z24, Z27, Z6
+	VFMADD231PS  Z25, Z27, Z7
+	VFMADD231PS  Z26, Z27, Z8
+	VBROADCASTSS 12(DI), Z27
+	VFMADD231PS  Z24, Z27, Z9
+	VFMADD231PS  Z25, Z27, Z10
+	VFMADD231PS  Z26, Z27, Z11
+	VBROADCASTSS 12(DI)(BX*1), Z27
+	VFMADD231PS  Z24, Z27, Z12
+	VFMADD231PS  Z25, Z27, Z13
+	VFMADD231PS  Z26, Z27, Z14
+	VBROADCASTSS 12(DI)(BX*2), Z27
+	VFMADD231PS  Z24, Z27, Z15
+	VFMADD231PS  Z25, Z27, Z16
+	VFMADD231PS  Z26, Z27, Z17
+	VBROADCASTSS 12(SI), Z27
+	VFMADD231PS  Z24, Z27, Z18
+	VFMADD231PS  Z25, Z27, Z19
+	VFMADD231PS  Z26, Z27, Z20
+	VBROADCASTSS 12(SI)(BX*1), Z27
+	VFMADD231PS  Z24, Z27, Z21
+	VFMADD231PS  Z25, Z27, Z22
+	VFMADD231PS  Z26, Z27, Z23
+	ADDQ         $0x10, DX
+	ADDQ         $0x10, DI
+	ADDQ         $0x10, SI
+	ADDQ         $+128, CX
+	SUBQ         $0x04, AX
+	JGE          loop
+
+tail:
+	ADDQ $0x04, AX
+	JZ   store
+
+last:
+	VCVTPH2PS    (CX), Z24
+	VCVTPH2PS    (CX)(R10*1), Z25
+	VCVTPH2PS    (CX)(R10*2), Z26
+	PREFETCHT0   (R8)
+	PREFETCHT0   (R8)(R10*1)
+	PREFETCHT0   (R8)(R10*2)
+	ADDQ         R9, R8
+	VBROADCASTSS (DX), Z27
+	VFMADD231PS  Z24, Z27, Z0
+	VFMADD231PS  Z25, Z27, Z1
+	VFMADD231PS  Z26, Z27, Z2
+	VBROADCASTSS (DX)(BX*1), Z27
+	VFMADD231PS  Z24, Z27, Z3
+	VFMADD231PS  Z25, Z27, Z4
+	VFMADD231PS  Z26, Z27, Z5
+	VBROADCASTSS (DX)(BX*2), Z27
+	VFMADD231PS  Z24, Z27, Z6
+	VFMADD231PS  Z25, Z27, Z7
+	VFMADD231PS  Z26, Z27, Z8
+	VBROADCASTSS (DI), Z27
+	VFMADD231PS  Z24, Z27, Z9
+	VFMADD231PS  Z25, Z27, Z10
+	VFMADD231PS  Z26, Z27, Z11
+	VBROADCASTSS (DI)(BX*1), Z27
+	VFMADD231PS  Z24, Z27, Z12
+	VFMADD231PS  Z25, Z27, Z13
+	VFMADD231PS  Z26, Z27, Z14
+	VBROADCASTSS (DI)(BX*2), Z27
+	VFMADD231PS  Z24, Z27, Z15
+	VFMADD231PS  Z25, Z27, Z16
+	VFMADD231PS  Z26, Z27, Z17
+	VBROADCASTSS (SI), Z27
+	VFMADD231PS  Z24, Z27, Z18
+	VFMADD231PS  Z25, Z27, Z19
+	VFMADD231PS  Z26, Z27, Z20
+	VBROADCASTSS (SI)(BX*1), Z27
+	VFMADD231PS  Z24, Z27, Z21
+	VFMADD231PS  Z25, Z27, Z22
+	VFMADD231PS  Z26, Z27, Z23
+	ADDQ         $0x04, DX
+	ADDQ         $0x04, DI
+	ADDQ         $0x04, SI
+	ADDQ         $+32, CX
+	DECQ         AX
+	JNZ          last
+
+store:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), BX
+	LEAQ    (BX)(DX*1), DX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	VMOVUPS Z3, (AX)(CX*1)
+	VMOVUPS Z4, 64(AX)(CX*1)
+	VMOVUPS Z5, 128(AX)(CX*1)
+	VMOVUPS Z6, (AX)(CX*2)
+	VMOVUPS Z7, 64(AX)(CX*2)
+	VMOVUPS Z8, 128(AX)(CX*2)
+	VMOVUPS Z9, (BX)
+	VMOVUPS Z10, 64(BX)
+	VMOVUPS Z11, 128(BX)
+	VMOVUPS Z12, (BX)(CX*1)
+	VMOVUPS Z13, 64(BX)(CX*1)
+	VMOVUPS Z14, 128(BX)(CX*1)
+	VMOVUPS Z15, (BX)(CX*2)
+	VMOVUPS Z16, 64(BX)(CX*2)
+	VMOVUPS Z17, 128(BX)(CX*2)
+	VMOVUPS Z18, (DX)
+	VMOVUPS Z19, 64(DX)
+	VMOVUPS Z20, 128(DX)
+	VMOVUPS Z21, (DX)(CX*1)
+	VMOVUPS Z22, 64(DX)(CX*1)
+	VMOVUPS Z23, 128(DX)(CX*1)
+	VZEROUPPER
+	RET
+
+// func wgemm_bf16_1x48_avx512(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·wgemm_bf16_1x48_avx512(SB), NOSPLIT, $0-88
+	MOVQ    acc+64(FP), AX
+	TESTQ   AX, AX
+	JZ      zero
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	VMOVUPS 128(AX), Z2
+	JMP     bias
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+
+bias:
+	MOVQ   bias+56(FP), AX
+	TESTQ  AX, AX
+	JZ     main
+	VADDPS (AX), Z0, Z0
+	VADDPS 64(AX), Z1, Z1
+	VADDPS 128(AX), Z2, Z2
+
+main:
+	MOVQ k+0(FP), AX
+	MOVQ b+24(FP), CX
+	MOVQ a+8(FP), DX
+	MOVQ lda+16(FP), BX
+	SHLQ $0x02, BX
+	MOVQ pf+72(FP), BX
+	MOVQ pfstep+80(FP), SI
+	MOVQ bstride+32(FP), DI
+	SHLQ $0x01, DI
+	SUBQ $0x04, AX
+	JL   tail
+
+loop:
+	VPMOVZXWD    (CX), Z3
+	VPSLLD       $0x10, Z3, Z3
+	VPMOVZXWD    (CX)(DI*1), Z4
+	VPSLLD       $0x10, Z4, Z4
+	VPMOVZXWD    (CX)(DI*2), Z5
+	VPSLLD       $0x10, Z5, Z5
+	PREFETCHT0   (BX)
+	PREFETCHT0   (BX)(DI*1)
+	PREFETCHT0   (BX)(DI*2)
+	ADDQ         SI, BX
+	VBROADCASTSS (DX), Z6
+	VFMADD231PS  Z3, Z6, Z0
+	VFMADD231PS  Z4, Z6, Z1
+	VFMADD231PS  Z5, Z6, Z2
+	VPMOVZXWD    32(CX), Z3
+	VPSLLD       $0x10, Z3, Z3
+	VPMOVZXWD    32(CX)(DI*1), Z4
+	VPSLLD       $0x10, Z4, Z4
+	VPMOVZXWD    32(CX)(DI*2), Z5
+	VPSLLD       $0x10, Z5, Z5
+	VBROADCASTSS 4(DX), Z6
+	VFMADD231PS  Z3, Z6, Z0
+	VFMADD231PS  Z4, Z6, Z1
+	VFMADD231PS  Z5, Z6, Z2
+	VPMOVZXWD    64(CX), Z3
+	VPSLLD       $0x10, Z3, Z3
+	VPMOVZXWD    64(CX)(DI*1), Z4
+	VPSLLD       $0x10, Z4, Z4
+	VPMOVZXWD    64(CX)(DI*2), Z5
+	VPSLLD       $0x10, Z5, Z5
+	PREFETCHT0   (BX)
+	PREFETCHT0   (BX)(DI*1)
+	PREFETCHT0   (BX)(DI*2)
+	ADDQ         SI, BX
+	VBROADCASTSS 8(DX), Z6
+	VFMADD231PS  Z3, Z6, Z0
+	VFMADD231PS  Z4, Z6, Z1
+	VFMADD231PS  Z5, Z6, Z2
+	VPMOVZXWD    96(CX), Z3
+	VPSLLD       $0x10, Z3, Z3
+	VPMOVZXWD    96(CX)(DI*1), Z4
+	VPSLLD       $0x10, Z4, Z4
+	VPMOVZXWD    96(CX)(DI*2), Z5
+	VPSLLD       $0x10, Z5, Z5
+	VBROADCASTSS 12(DX), Z6
+	VFMADD231PS  Z3, Z6, Z0
+	VFMADD231PS  Z4, Z6, Z1
+	VFMADD231PS  Z5, Z6, Z2
+	ADDQ         $0x10, DX
+	ADDQ         $+128, CX
+	SUBQ         $0x04, AX
+	JGE          loop
+
+tail:
+	ADDQ $0x04, AX
+	JZ   store
+
+last:
+	VPMOVZXWD    (CX), Z3
+	VPSLLD       $0x10, Z3, Z3
+	VPMOVZXWD    (CX)(DI*1), Z4
+	VPSLLD       $0x10, Z4, Z4
+	VPMOVZXWD    (CX)(DI*2), Z5
+	VPSLLD       $0x10, Z5, Z5
+	PREFETCHT0   (BX)
+	PREFETCHT0   (BX)(DI*1)
+	PREFETCHT0   (BX)(DI*2)
+	ADDQ         SI, BX
+	VBROADCASTSS (DX), Z6
+	VFMADD231PS  Z3, Z6, Z0
+	VFMADD231PS  Z4, Z6, Z1
+	VFMADD231PS  Z5, Z6, Z2
+	ADDQ         $0x04, DX
+	ADDQ         $+32, CX
+	DECQ         AX
+	JNZ          last
+
+store:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	VZEROUPPER
+	RET
+
+// func wgemm_bf16_2x48_avx512(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·wgemm_bf16_2x48_avx512(SB), NOSPLIT, $0-88
+	MOVQ    acc+64(FP), AX
+	TESTQ   AX, AX
+	JZ      zero
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	VMOVUPS 128(AX), Z2
+	VMOVUPS (AX)(CX*1), Z3
+	VMOVUPS 64(AX)(CX*1), Z4
+	VMOVUPS 128(AX)(CX*1), Z5
+	JMP     bias
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+
+bias:
+	MOVQ   bias+56(FP), AX
+	TESTQ  AX, AX
+	JZ     main
+	VADDPS (AX), Z0, Z0
+	VADDPS 64(AX), Z1, Z1
+	VADDPS 128(AX), Z2, Z2
+	VADDPS (AX), Z3, Z3
+	VADDPS 64(AX), Z4, Z4
+	VADDPS 128(AX), Z5, Z5
+
+main:
+	MOVQ k+0(FP), AX
+	MOVQ b+24(FP), CX
+	MOVQ a+8(FP), DX
+	MOVQ lda+16(FP), BX
+	SHLQ $0x02, BX
+	MOVQ pf+72(FP), SI
+	MOVQ pfstep+80(FP), DI
+	MOVQ bstride+32(FP), R8
+	SHLQ $0x01, R8
+	SUBQ $0x04, AX
+	JL   tail
+
+loop:
+	VPMOVZXWD    (CX), Z6
+	VPSLLD       $0x10, Z6, Z6
+	VPMOVZXWD    (CX)(R8*1), Z7
+	VPSLLD       $0x10, Z7, Z7
+	VPMOVZXWD    (CX)(R8*2), Z8
+	VPSLLD       $0x10, Z8, Z8
+	PREFETCHT0   (SI)
+	PREFETCHT0   (SI)(R8*1)
+	PREFETCHT0   (SI)(R8*2)
+	ADDQ         DI, SI
+	VBROADCASTSS (DX), Z9
+	VFMADD231PS  Z6, Z9, Z0
+	VFMADD231PS  Z7, Z9, Z1
+	VFMADD231PS  Z8, Z9, Z2
+	VBROADCASTSS (DX)(BX*1), Z9
+	VFMADD231PS  Z6, Z9, Z3
+	VFMADD231PS  Z7, Z9, Z4
+	VFMADD231PS  Z8, Z9, Z5
+	VPMOVZXWD    32(CX), Z6
+	VPSLLD       $0x10, Z6, Z6
+	VPMOVZXWD    32(CX)(R8*1), Z7
+	VPSLLD       $0x10, Z7, Z7
+	VPMOVZXWD    32(CX)(R8*2), Z8
+	VPSLLD       $0x10, Z8, Z8
+	VBROADCASTSS 4(DX), Z9
+	VFMADD231PS  Z6, Z9, Z0
+	VFMADD231PS  Z7, Z9, Z1
+	VFMADD231PS  Z8, Z9, Z2
+	VBROADCASTSS 4(DX)(BX*1), Z9
+	VFMADD231PS  Z6, Z9, Z3
+	VFMADD231PS  Z7, Z9, Z4
+	VFMADD231PS  Z8, Z9, Z5
+	VPMOVZXWD    64(CX), Z6
+	VPSLLD       $0x10, Z6, Z6
+	VPMOVZXWD    64(CX)(R8*1), Z7
+	VPSLLD       $0x10, Z7, Z7
+	VPMOVZXWD    64(CX)(R8*2), Z8
+	VPSLLD       $0x10, Z8, Z8
+	PREFETCHT0   (SI)
+	PREFETCHT0   (SI)(R8*1)
+	PREFETCHT0   (SI)(R8*2)
+	ADDQ         DI, SI
+	VBROADCASTSS 8(DX), Z9
+	VFMADD231PS  Z6, Z9, Z0
+	VFMADD231PS  Z7, Z9, Z1
+	VFMADD231PS  Z8, Z9, Z2
+	VBROADCASTSS 8(DX)(BX*1), Z9
+	VFMADD231PS  Z6, Z9, Z3
+	VFMADD231PS  Z7, Z9, Z4
+	VFMADD231PS  Z8, Z9, Z5
+	VPMOVZXWD    96(CX), Z6
+	VPSLLD       $0x10, Z6, Z6
+	VPMOVZXWD    96(CX)(R8*1), Z7
+	VPSLLD       $0x10, Z7, Z7
+	VPMOVZXWD    96(CX)(R8*2), Z8
+	VPSLLD       $0x10, Z8, Z8
+	VBROADCASTSS 12(DX), Z9
+	VFMADD231PS  Z6, Z9, Z0
+	VFMADD231PS  Z7, Z9, Z1
+	VFMADD231PS  Z8, Z9, Z2
+	VBROADCASTSS 12(DX)(BX*1), Z9
+	VFMADD231PS  Z6, Z9, Z3
+	VFMADD231PS  Z7, Z9, Z4
+	VFMADD231PS  Z8, Z9, Z5
+	ADDQ         $0x10, DX
+	ADDQ         $+128, CX
+	SUBQ         $0x04, AX
+	JGE          loop
+
+tail:
+	ADDQ $0x04, AX
+	JZ   store
+
+last:
+	VPMOVZXWD    (CX), Z6
+	VPSLLD       $0x10, Z6, Z6
+	VPMOVZXWD    (CX)(R8*1), Z7
+	VPSLLD       $0x10, Z7, Z7
+	VPMOVZXWD    (CX)(R8*2), Z8
+	VPSLLD       $0x10, Z8, Z8
+	PREFETCHT0   (SI)
+	PREFETCHT0   (SI)(R8*1)
+	PREFETCHT0   (SI)(R8*2)
+	ADDQ         DI, SI
+	VBROADCASTSS (DX), Z9
+	VFMADD231PS  Z6, Z9, Z0
+	VFMADD231PS  Z7, Z9, Z1
+	VFMADD231PS  Z8, Z9, Z2
+	VBROADCASTSS (DX)(BX*1), Z9
+	VFMADD231PS  Z6, Z9, Z3
+	VFMADD231PS  Z7, Z9, Z4
+	VFMADD231PS  Z8, Z9, Z5
+	ADDQ         $0x04, DX
+	ADDQ         $+32, CX
+	DECQ         AX
+	JNZ          last
+
+store:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	VMOVUPS Z3, (AX)(CX*1)
+	VMOVUPS Z4, 64(AX)(CX*1)
+	VMOVUPS Z5, 128(AX)(CX*1)
+	VZEROUPPER
+	RET
+
+// func wgemm_bf16_3x48_avx512(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·wgemm_bf16_3x48_avx512(SB), NOSPLIT, $0-88
+	MOVQ    acc+64(FP), AX
+	TESTQ   AX, AX
+	JZ      zero
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	VMOVUPS 128(AX), Z2
+	VMOVUPS (AX)(CX*1), Z3
+	VMOVUPS 64(AX)(CX*1), Z4
+	VMOVUPS 128(AX)(CX*1), Z5
+	VMOVUPS (AX)(CX*2), Z6
+	VMOVUPS 64(AX)(CX*2), Z7
+	VMOVUPS 128(AX)(CX*2), Z8
+	JMP     bias
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+
+bias:
+	MOVQ   bias+56(FP), AX
+	TESTQ  AX, AX
+	JZ     main
+	VADDPS (AX), Z0, Z0
+	VADDPS 64(AX), Z1, Z1
+	VADDPS 128(AX), Z2, Z2
+	VADDPS (AX), Z3, Z3
+	VADDPS 64(AX), Z4, Z4
+	VADDPS 128(AX), Z5, Z5
+	VADDPS (AX), Z6, Z6
+	VADDPS 64(AX), Z7, Z7
+	VADDPS 128(AX), Z8, Z8
+
+main:
+	MOVQ k+0(FP), AX
+	MOVQ b+24(FP), CX
+	MOVQ a+8(FP), DX
+	MOVQ lda+16(FP), BX
+	SHLQ $0x02, BX
+	MOVQ pf+72(FP), SI
+	MOVQ pfstep+80(FP), DI
+	MOVQ bstride+32(FP), R8
+	SHLQ $0x01, R8
+	SUBQ $0x04, AX
+	JL   tail
+
+loop:
+	VPMOVZXWD    (CX), Z9
+	VPSLLD       $0x10, Z9, Z9
+	VPMOVZXWD    (CX)(R8*1), Z10
+	VPSLLD       $0x10, Z10, Z10
+	VPMOVZXWD    (CX)(R8*2), Z11
+	VPSLLD       $0x10, Z11, Z11
+	PREFETCHT0   (SI)
+	PREFETCHT0   (SI)(R8*1)
+	PREFETCHT0   (SI)(R8*2)
+	ADDQ         DI, SI
+	VBROADCASTSS (DX), Z12
+	VFMADD231PS  Z9, Z12, Z0
+	VFMADD231PS  Z10, Z12, Z1
+	VFMADD231PS  Z11, Z12, Z2
+	VBROADCASTSS (DX)(BX*1), Z12
+	VFMADD231PS  Z9, Z12, Z3
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS (DX)(BX*2), Z12
+	VFMADD231PS  Z9, Z12, Z6
+	VFMADD231PS  Z10, Z12, Z7
+	VFMADD231PS  Z11, Z12, Z8
+	VPMOVZXWD    32(CX), Z9
+	VPSLLD       $0x10, Z9, Z9
+	VPMOVZXWD    32(CX)(R8*1), Z10
+	VPSLLD       $0x10, Z10, Z10
+	VPMOVZXWD    32(CX)(R8*2), Z11
+	VPSLLD       $0x10, Z11, Z11
+	VBROADCASTSS 4(DX), Z12
+	VFMADD231PS  Z9, Z12, Z0
+	VFMADD231PS  Z10, Z12, Z1
+	VFMADD231PS  Z11, Z12, Z2
+	VBROADCASTSS 4(DX)(BX*1), Z12
+	VFMADD231PS  Z9, Z12, Z3
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS 4(DX)(BX*2), Z12
+	VFMADD231PS  Z9, Z12, Z6
+	VFMADD231PS  Z10, Z12, Z7
+	VFMADD231PS  Z11, Z12, Z8
+	VPMOVZXWD    64(CX), Z9
+	VPSLLD       $0x10, Z9, Z9
+	VPMOVZXWD    64(CX)(R8*1), Z10
+	VPSLLD       $0x10, Z10, Z10
+	VPMOVZXWD    64(CX)(R8*2), Z11
+	VPSLLD       $0x10, Z11, Z11
+	PREFETCHT0   (SI)
+	PREFETCHT0   (SI)(R8*1)
+	PREFETCHT0   (SI)(R8*2)
+	ADDQ         DI, SI
+	VBROADCASTSS 8(DX), Z12
+	VFMADD231PS  Z9, Z12, Z0
+	VFMADD231PS  Z10, Z12, Z1
+	VFMADD231PS  Z11, Z12, Z2
+	VBROADCASTSS 8(DX)(BX*1), Z12
+	VFMADD231PS  Z9, Z12, Z3
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS 8(DX)(BX*2), Z12
+	VFMADD231PS  Z9, Z12, Z6
+	VFMADD231PS  Z10, Z12, Z7
+	VFMADD231PS  Z11, Z12, Z8
+	VPMOVZXWD    96(CX), Z9
+	VPSLLD       $0x10, Z9, Z9
+	VPMOVZXWD    96(CX)(R8*1), Z10
+	VPSLLD       $0x10, Z10, Z10
+	VPMOVZXWD    96(CX)(R8*2), Z11
+	VPSLLD       $0x10, Z11, Z11
+	VBROADCASTSS 12(DX), Z12
+	VFMADD231PS  Z9, Z12, Z0
+	VFMADD231PS  Z10, Z12, Z1
+	VFMADD231PS  Z11, Z12, Z2
+	VBROADCASTSS 12(DX)(BX*1), Z12
+	VFMADD231PS  Z9, Z12, Z3
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS 12(DX)(BX*2), Z12
+	VFMADD231PS  Z9, Z12, Z6
+	VFMADD231PS  Z10, Z12, Z7
+	VFMADD231PS  Z11, Z12, Z8
+	ADDQ         $0x10, DX
+	ADDQ         $+128, CX
+	SUBQ         $0x04, AX
+	JGE          loop
+
+tail:
+	ADDQ $0x04, AX
+	JZ   store
+
+last:
+	VPMOVZXWD    (CX), Z9
+	VPSLLD       $0x10, Z9, Z9
+	VPMOVZXWD    (CX)(R8*1), Z10
+	VPSLLD       $0x10, Z10, Z10
+	VPMOVZXWD    (CX)(R8*2), Z11
+	VPSLLD       $0x10, Z11, Z11
+	PREFETCHT0   (SI)
+	PREFETCHT0   (SI)(R8*1)
+	PREFETCHT0   (SI)(R8*2)
+	ADDQ         DI, SI
+	VBROADCASTSS (DX), Z12
+	VFMADD231PS  Z9, Z12, Z0
+	VFMADD231PS  Z10, Z12, Z1
+	VFMADD231PS  Z11, Z12, Z2
+	VBROADCASTSS (DX)(BX*1), Z12
+	VFMADD231PS  Z9, Z12, Z3
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS (DX)(BX*2), Z12
+	VFMADD231PS  Z9, Z12, Z6
+	VFMADD231PS  Z10, Z12, Z7
+	VFMADD231PS  Z11, Z12, Z8
+	ADDQ         $0x04, DX
+	ADDQ         $+32, CX
+	DECQ         AX
+	JNZ          last
+
+store:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	VMOVUPS Z3, (AX)(CX*1)
+	VMOVUPS Z4, 64(AX)(CX*1)
+	VMOVUPS Z5, 128(AX)(CX*1)
+	VMOVUPS Z6, (AX)(CX*2)
+	VMOVUPS Z7, 64(AX)(CX*2)
+	VMOVUPS Z8, 128(AX)(CX*2)
+	VZEROUPPER
+	RET
+
+// func wgemm_bf16_4x48_avx512(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·wgemm_bf16_4x48_avx512(SB), NOSPLIT, $0-88
+	MOVQ    acc+64(FP), AX
+	TESTQ   AX, AX
+	JZ      zero
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), DX
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	VMOVUPS 128(AX), Z2
+	VMOVUPS (AX)(CX*1), Z3
+	VMOVUPS 64(AX)(CX*1), Z4
+	VMOVUPS 128(AX)(CX*1), Z5
+	VMOVUPS (AX)(CX*2), Z6
+	VMOVUPS 64(AX)(CX*2), Z7
+	VMOVUPS 128(AX)(CX*2), Z8
+	VMOVUPS (DX), Z9
+	VMOVUPS 64(DX), Z10
+	VMOVUPS 128(DX), Z11
+	JMP     bias
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+
+bias:
+	MOVQ   bias+56(FP), AX
+	TESTQ  AX, AX
+	JZ     main
+	VADDPS (AX), Z0, Z0
+	VADDPS 64(AX), Z1, Z1
+	VADDPS 128(AX), Z2, Z2
+	VADDPS (AX), Z3, Z3
+	VADDPS 64(AX), Z4, Z4
+	VADDPS 128(AX), Z5, Z5
+	VADDPS (AX), Z6, Z6
+	VADDPS 64(AX), Z7, Z7
+	VADDPS 128(AX), Z8, Z8
+	VADDPS (AX), Z9, Z9
+	VADDPS 64(AX), Z10, Z10
+	VADDPS 128(AX), Z11, Z11
+
+main:
+	MOVQ k+0(FP), AX
+	MOVQ b+24(FP), CX
+	MOVQ a+8(FP), DX
+	MOVQ lda+16(FP), BX
+	SHLQ $0x02, BX
+	LEAQ (BX)(BX*2), SI
+	LEAQ (DX)(SI*1), SI
+	MOVQ pf+72(FP), DI
+	MOVQ pfstep+80(FP), R8
+	MOVQ bstride+32(FP), R9
+	SHLQ $0x01, R9
+	SUBQ $0x04, AX
+	JL   tail
+
+loop:
+	VPMOVZXWD    (CX), Z12
+	VPSLLD       $0x10, Z12, Z12
+	VPMOVZXWD    (CX)(R9*1), Z13
+	VPSLLD       $0x10, Z13, Z13
+	VPMOVZXWD    (CX)(R9*2), Z14
+	VPSLLD       $0x10, Z14, Z14
+	PREFETCHT0   (DI)
+	PREFETCHT0   (DI)(R9*1)
+	PREFETCHT0   (DI)(R9*2)
+	ADDQ         R8, DI
+	VBROADCASTSS (DX), Z15
+	VFMADD231PS  Z12, Z15, Z0
+	VFMADD231PS  Z13, Z15, Z1
+	VFMADD231PS  Z14, Z15, Z2
+	VBROADCASTSS (DX)(BX*1), Z15
+	VFMADD231PS  Z12, Z15, Z3
+	VFMADD231PS  Z13, Z15, Z4
+	VFMADD231PS  Z14, Z15, Z5
+	VBROADCASTSS (DX)(BX*2), Z15
+	VFMADD231PS  Z12, Z15, Z6
+	VFMADD231PS  Z13, Z15, Z7
+	VFMADD231PS  Z14, Z15, Z8
+	VBROADCASTSS (SI), Z15
+	VFMADD231PS  Z12, Z15, Z9
+	VFMADD231PS  Z13, Z15, Z10
+	VFMADD231PS  Z14, Z15, Z11
+	VPMOVZXWD    32(CX), Z12
+	VPSLLD       $0x10, Z12, Z12
+	VPMOVZXWD    32(CX)(R9*1), Z13
+	VPSLLD       $0x10, Z13, Z13
+	VPMOVZXWD    32(CX)(R9*2), Z14
+	VPSLLD       $0x10, Z14, Z14
+	VBROADCASTSS 4(DX), Z15
+	VFMADD231PS  Z12, Z15, Z0
+	VFMADD231PS  Z13, Z15, Z1
+	VFMADD231PS  Z14, Z15, Z2
+	VBROADCASTSS 4(DX)(BX*1), Z15
+	VFMADD231PS  Z12, Z15, Z3
+	VFMADD231PS  Z13, Z15, Z4
+	VFMADD231PS  Z14, Z15, Z5
+	VBROADCASTSS 4(DX)(BX*2), Z15
+	VFMADD231PS  Z12, Z15, Z6
+	VFMADD231PS  Z13, Z15, Z7
+	VFMADD231PS  Z14, Z15, Z8
+	VBROADCASTSS 4(SI), Z15
+	VFMADD231PS  Z12, Z15, Z9
+	VFMADD231PS  Z13, Z15, Z10
+	VFMADD231PS  Z14, Z15, Z11
+	VPMOVZXWD    64(CX), Z12
+	VPSLLD       $0x10, Z12, Z12
+	VPMOVZXWD    64(CX)(R9*1), Z13
+	VPSLLD       $0x10, Z13, Z13
+	VPMOVZXWD    64(CX)(R9*2), Z14
+	VPSLLD       $0x10, Z14, Z14
+	PREFETCHT0   (DI)
+	PREFETCHT0   (DI)(R9*1)
+	PREFETCHT0   (DI)(R9*2)
+	ADDQ         R8, DI
+	VBROADCASTSS 8(DX), Z15
+	VFMADD231PS  Z12, Z15, Z0
+	VFMADD231PS  Z13, Z15, Z1
+	VFMADD231PS  Z14, Z15, Z2
+	VBROADCASTSS 8(DX)(BX*1), Z15
+	VFMADD231PS  Z12, Z15, Z3
+	VFMADD231PS  Z13, Z15, Z4
+	VFMADD231PS  Z14, Z15, Z5
+	VBROADCASTSS 8(DX)(BX*2), Z15
+	VFMADD231PS  Z12, Z15, Z6
+	VFMADD231PS  Z13, Z15, Z7
+	VFMADD231PS  Z14, Z15, Z8
+	VBROADCASTSS 8(SI), Z15
+	VFMADD231PS  Z12, Z15, Z9
+	VFMADD231PS  Z13, Z15, Z10
+	VFMADD231PS  Z14, Z15, Z11
+	VPMOVZXWD    96(CX), Z12
+	VPSLLD       $0x10, Z12, Z12
+	VPMOVZXWD    96(CX)(R9*1), Z13
+	VPSLLD       $0x10, Z13, Z13
+	VPMOVZXWD    96(CX)(R9*2), Z14
+	VPSLLD       $0x10, Z14, Z14
+	VBROADCASTSS 12(DX), Z15
+	VFMADD231PS  Z12, Z15, Z0
+	VFMADD231PS  Z13, Z15, Z1
+	VFMADD231PS  Z14, Z15, Z2
+	VBROADCASTSS 12(DX)(BX*1), Z15
+	VFMADD231PS  Z12, Z15, Z3
+	VFMADD231PS  Z13, Z15, Z4
+	VFMADD231PS  Z14, Z15, Z5
+	VBROADCASTSS 12(DX)(BX*2), Z15
+	VFMADD231PS  Z12, Z15, Z6
+	VFMADD231PS  Z13, Z15, Z7
+	VFMADD231PS  Z14, Z15, Z8
+	VBROADCASTSS 12(SI), Z15
+	VFMADD231PS  Z12, Z15, Z9
+	VFMADD231PS  Z13, Z15, Z10
+	VFMADD231PS  Z14, Z15, Z11
+	ADDQ         $0x10, DX
+	ADDQ         $0x10, SI
+	ADDQ         $+128, CX
+	SUBQ         $0x04, AX
+	JGE          loop
+
+tail:
+	ADDQ $0x04, AX
+	JZ   store
+
+last:
+	VPMOVZXWD    (CX), Z12
+	VPSLLD       $0x10, Z12, Z12
+	VPMOVZXWD    (CX)(R9*1), Z13
+	VPSLLD       $0x10, Z13, Z13
+	VPMOVZXWD    (CX)(R9*2), Z14
+	VPSLLD       $0x10, Z14, Z14
+	PREFETCHT0   (DI)
+	PREFETCHT0   (DI)(R9*1)
+	PREFETCHT0   (DI)(R9*2)
+	ADDQ         R8, DI
+	VBROADCASTSS (DX), Z15
+	VFMADD231PS  Z12, Z15, Z0
+	VFMADD231PS  Z13, Z15, Z1
+	VFMADD231PS  Z14, Z15, Z2
+	VBROADCASTSS (DX)(BX*1), Z15
+	VFMADD231PS  Z12, Z15, Z3
+	VFMADD231PS  Z13, Z15, Z4
+	VFMADD231PS  Z14, Z15, Z5
+	VBROADCASTSS (DX)(BX*2), Z15
+	VFMADD231PS  Z12, Z15, Z6
+	VFMADD231PS  Z13, Z15, Z7
+	VFMADD231PS  Z14, Z15, Z8
+	VBROADCASTSS (SI), Z15
+	VFMADD231PS  Z12, Z15, Z9
+	VFMADD231PS  Z13, Z15, Z10
+	VFMADD231PS  Z14, Z15, Z11
+	ADDQ         $0x04, DX
+	ADDQ         $0x04, SI
+	ADDQ         $+32, CX
+	DECQ         AX
+	JNZ          last
+
+store:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), DX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	VMOVUPS Z3, (AX)(CX*1)
+	VMOVUPS Z4, 64(AX)(CX*1)
+	VMOVUPS Z5, 128(AX)(CX*1)
+	VMOVUPS Z6, (AX)(CX*2)
+	VMOVUPS Z7, 64(AX)(CX*2)
+	VMOVUPS Z8, 128(AX)(CX*2)
+	VMOVUPS Z9, (DX)
+	VMOVUPS Z10, 64(DX)
+	VMOVUPS Z11, 128(DX)
+	VZEROUPPER
+	RET
+
+// func wgemm_bf16_5x48_avx512(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·wgemm_bf16_5x48_avx512(SB), NOSPLIT, $0-88
+	MOVQ    acc+64(FP), AX
+	TESTQ   AX, AX
+	JZ      zero
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), DX
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	VMOVUPS 128(AX), Z2
+	VMOVUPS (AX)(CX*1), Z3
+	VMOVUPS 64(AX)(CX*1), Z4
+	VMOVUPS 128(AX)(CX*1), Z5
+	VMOVUPS (AX)(CX*2), Z6
+	VMOVUPS 64(AX)(CX*2), Z7
+	VMOVUPS 128(AX)(CX*2), Z8
+	VMOVUPS (DX), Z9
+	VMOVUPS 64(DX), Z10
+	VMOVUPS 128(DX), Z11
+	VMOVUPS (DX)(CX*1), Z12
+	VMOVUPS 64(DX)(CX*1), Z13
+	VMOVUPS 128(DX)(CX*1), Z14
+	JMP     bias
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+
+bias:
+	MOVQ   bias+56(FP), AX
+	TESTQ  AX, AX
+	JZ     main
+	VADDPS (AX), Z0, Z0
+	VADDPS 64(AX), Z1, Z1
+	VADDPS 128(AX), Z2, Z2
+	VADDPS (AX), Z3, Z3
+	VADDPS 64(AX), Z4, Z4
+	VADDPS 128(AX), Z5, Z5
+	VADDPS (AX), Z6, Z6
+	VADDPS 64(AX), Z7, Z7
+	VADDPS 128(AX), Z8, Z8
+	VADDPS (AX), Z9, Z9
+	VADDPS 64(AX), Z10, Z10
+	VADDPS 128(AX), Z11, Z11
+	VADDPS (AX), Z12, Z12
+	VADDPS 64(AX), Z13, Z13
+	VADDPS 128(AX), Z14, Z14
+
+main:
+	MOVQ k+0(FP), AX
+	MOVQ b+24(FP), CX
+	MOVQ a+8(FP), DX
+	MOVQ lda+16(FP), BX
+	SHLQ $0x02, BX
+	LEAQ (BX)(BX*2), SI
+	LEAQ (DX)(SI*1), SI
+	MOVQ pf+72(FP), DI
+	MOVQ pfstep+80(FP), R8
+	MOVQ bstride+32(FP), R9
+	SHLQ $0x01, R9
+	SUBQ $0x04, AX
+	JL   tail
+
+loop:
+	VPMOVZXWD    (CX), Z15
+	VPSLLD       $0x10, Z15, Z15
+	VPMOVZXWD    (CX)(R9*1), Z16
+	VPSLLD       $0x10, Z16, Z16
+	VPMOVZXWD    (CX)(R9*2), Z17
+	VPSLLD       $0x10, Z17, Z17
+	PREFETCHT0   (DI)
+	PREFETCHT0   (DI)(R9*1)
+	PREFETCHT0   (DI)(R9*2)
+	ADDQ         R8, DI
+	VBROADCASTSS (DX), Z18
+	VFMADD231PS  Z15, Z18, Z0
+	VFMADD231PS  Z16, Z18, Z1
+	VFMADD231PS  Z17, Z18, Z2
+	VBROADCASTSS (DX)(BX*1), Z18
+	VFMADD231PS  Z15, Z18, Z3
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS (DX)(BX*2), Z18
+	VFMADD231PS  Z15, Z18, Z6
+	VFMADD231PS  Z16, Z18, Z7
+	VFMADD231PS  Z17, Z18, Z8
+	VBROADCASTSS (SI), Z18
+	VFMADD231PS  Z15, Z18, Z9
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS (SI)(BX*1), Z18
+	VFMADD231PS  Z15, Z18, Z12
+	VFMADD231PS  Z16, Z18, Z13
+	VFMADD231PS  Z17, Z18, Z14
+	VPMOVZXWD    32(CX), Z15
+	VPSLLD       $0x10, Z15, Z15
+	VPMOVZXWD    32(CX)(R9*1), Z16
+	VPSLLD       $0x10, Z16, Z16
+	VPMOVZXWD    32(CX)(R9*2), Z17
+	VPSLLD       $0x10, Z17, Z17
+	VBROADCASTSS 4(DX), Z18
+	VFMADD231PS  Z15, Z18, Z0
+	VFMADD231PS  Z16, Z18, Z1
+	VFMADD231PS  Z17, Z18, Z2
+	VBROADCASTSS 4(DX)(BX*1), Z18
+	VFMADD231PS  Z15, Z18, Z3
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS 4(DX)(BX*2), Z18
+	VFMADD231PS  Z15, Z18, Z6
+	VFMADD231PS  Z16, Z18, Z7
+	VFMADD231PS  Z17, Z18, Z8
+	VBROADCASTSS 4(SI), Z18
+	VFMADD231PS  Z15, Z18, Z9
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS 4(SI)(BX*1), Z18
+	VFMADD231PS  Z15, Z18, Z12
+	VFMADD231PS  Z16, Z18, Z13
+	VFMADD231PS  Z17, Z18, Z14
+	VPMOVZXWD    64(CX), Z15
+	VPSLLD       $0x10, Z15, Z15
+	VPMOVZXWD    64(CX)(R9*1), Z16
+	VPSLLD       $0x10, Z16, Z16
+	VPMOVZXWD    64(CX)(R9*2), Z17
+	VPSLLD       $0x10, Z17, Z17
+	PREFETCHT0   (DI)
+	PREFETCHT0   (DI)(R9*1)
+	PREFETCHT0   (DI)(R9*2)
+	ADDQ         R8, DI
+	VBROADCASTSS 8(DX), Z18
+	VFMADD231PS  Z15, Z18, Z0
+	VFMADD231PS  Z16, Z18, Z1
+	VFMADD231PS  Z17, Z18, Z2
+	VBROADCASTSS 8(DX)(BX*1), Z18
+	VFMADD231PS  Z15, Z18, Z3
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS 8(DX)(BX*2), Z18
+	VFMADD231PS  Z15, Z18, Z6
+	VFMADD231PS  Z16, Z18, Z7
+	VFMADD231PS  Z17, Z18, Z8
+	VBROADCASTSS 8(SI), Z18
+	VFMADD231PS  Z15, Z18, Z9
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS 8(SI)(BX*1), Z18
+	VFMADD231PS  Z15, Z18, Z12
+	VFMADD231PS  Z16, Z18, Z13
+	VFMADD231PS  Z17, Z18, Z14
+	VPMOVZXWD    96(CX), Z15
+	VPSLLD       $0x10, Z15, Z15
+	VPMOVZXWD    96(CX)(R9*1), Z16
+	VPSLLD       $0x10, Z16, Z16
+	VPMOVZXWD    96(CX)(R9*2), Z17
+	VPSLLD       $0x10, Z17, Z17
+	VBROADCASTSS 12(DX), Z18
+	VFMADD231PS  Z15, Z18, Z0
+	VFMADD231PS  Z16, Z18, Z1
+	VFMADD231PS  Z17, Z18, Z2
+	VBROADCASTSS 12(DX)(BX*1), Z18
+	VFMADD231PS  Z15, Z18, Z3
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS 12(DX)(BX*2), Z18
+	VFMADD231PS  Z15, Z18, Z6
+	VFMADD231PS  Z16, Z18, Z7
+	VFMADD231PS  Z17, Z18, Z8
+	VBROADCASTSS 12(SI), Z18
+	VFMADD231PS  Z15, Z18, Z9
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS 12(SI)(BX*1), Z18
+	VFMADD231PS  Z15, Z18, Z12
+	VFMADD231PS  Z16, Z18, Z13
+	VFMADD231PS  Z17, Z18, Z14
+	ADDQ         $0x10, DX
+	ADDQ         $0x10, SI
+	ADDQ         $+128, CX
+	SUBQ         $0x04, AX
+	JGE          loop
+
+tail:
+	ADDQ $0x04, AX
+	JZ   store
+
+last:
+	VPMOVZXWD    (CX), Z15
+	VPSLLD       $0x10, Z15, Z15
+	VPMOVZXWD    (CX)(R9*1), Z16
+	VPSLLD       $0x10, Z16, Z16
+	VPMOVZXWD    (CX)(R9*2), Z17
+	VPSLLD       $0x10, Z17, Z17
+	PREFETCHT0   (DI)
+	PREFETCHT0   (DI)(R9*1)
+	PREFETCHT0   (DI)(R9*2)
+	ADDQ         R8, DI
+	VBROADCASTSS (DX), Z18
+	VFMADD231PS  Z15, Z18, Z0
+	VFMADD231PS  Z16, Z18, Z1
+	VFMADD231PS  Z17, Z18, Z2
+	VBROADCASTSS (DX)(BX*1), Z18
+	VFMADD231PS  Z15, Z18, Z3
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS (DX)(BX*2), Z18
+	VFMADD231PS  Z15, Z18, Z6
+	VFMADD231PS  Z16, Z18, Z7
+	VFMADD231PS  Z17, Z18, Z8
+	VBROADCASTSS (SI), Z18
+	VFMADD231PS  Z15, Z18, Z9
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS (SI)(BX*1), Z18
+	VFMADD231PS  Z15, Z18, Z12
+	VFMADD231PS  Z16, Z18, Z13
+	VFMADD231PS  Z17, Z18, Z14
+	ADDQ         $0x04, DX
+	ADDQ         $0x04, SI
+	ADDQ         $+32, CX
+	DECQ         AX
+	JNZ          last
+
+store:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), DX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	VMOVUPS Z3, (AX)(CX*1)
+	VMOVUPS Z4, 64(AX)(CX*1)
+	VMOVUPS Z5, 128(AX)(CX*1)
+	VMOVUPS Z6, (AX)(CX*2)
+	VMOVUPS Z7, 64(AX)(CX*2)
+	VMOVUPS Z8, 128(AX)(CX*2)
+	VMOVUPS Z9, (DX)
+	VMOVUPS Z10, 64(DX)
+	VMOVUPS Z11, 128(DX)
+	VMOVUPS Z12, (DX)(CX*1)
+	VMOVUPS Z13, 64(DX)(CX*1)
+	VMOVUPS Z14, 128(DX)(CX*1)
+	VZEROUPPER
+	RET
+
+// func wgemm_bf16_6x48_avx512(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·wgemm_bf16_6x48_avx512(SB), NOSPLIT, $0-88
+	MOVQ    acc+64(FP), AX
+	TESTQ   AX, AX
+	JZ      zero
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), DX
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	VMOVUPS 128(AX), Z2
+	VMOVUPS (AX)(CX*1), Z3
+	VMOVUPS 64(AX)(CX*1), Z4
+	VMOVUPS 128(AX)(CX*1), Z5
+	VMOVUPS (AX)(CX*2), Z6
+	VMOVUPS 64(AX)(CX*2), Z7
+	VMOVUPS 128(AX)(CX*2), Z8
+	VMOVUPS (DX), Z9
+	VMOVUPS 64(DX), Z10
+	VMOVUPS 128(DX), Z11
+	VMOVUPS (DX)(CX*1), Z12
+	VMOVUPS 64(DX)(CX*1), Z13
+	VMOVUPS 128(DX)(CX*1), Z14
+	VMOVUPS (DX)(CX*2), Z15
+	VMOVUPS 64(DX)(CX*2), Z16
+	VMOVUPS 128(DX)(CX*2), Z17
+	JMP     bias
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	VPXORD Z16, Z16, Z16
+	VPXORD Z17, Z17, Z17
+
+bias:
+	MOVQ   bias+56(FP), AX
+	TESTQ  AX, AX
+	JZ     main
+	VADDPS (AX), Z0, Z0
+	VADDPS 64(AX), Z1, Z1
+	VADDPS 128(AX), Z2, Z2
+	VADDPS (AX), Z3, Z3
+	VADDPS 64(AX), Z4, Z4
+	VADDPS 128(AX), Z5, Z5
+	VADDPS (AX), Z6, Z6
+	VADDPS 64(AX), Z7, Z7
+	VADDPS 128(AX), Z8, Z8
+	VADDPS (AX), Z9, Z9
+	VADDPS 64(AX), Z10, Z10
+	VADDPS 128(AX), Z11, Z11
+	VADDPS (AX), Z12, Z12
+	VADDPS 64(AX), Z13, Z13
+	VADDPS 128(AX), Z14, Z14
+	VADDPS (AX), Z15, Z15
+	VADDPS 64(AX), Z16, Z16
+	VADDPS 128(AX), Z17, Z17
+
+main:
+	MOVQ k+0(FP), AX
+	MOVQ b+24(FP), CX
+	MOVQ a+8(FP), DX
+	MOVQ lda+16(FP), BX
+	SHLQ $0x02, BX
+	LEAQ (BX)(BX*2), SI
+	LEAQ (DX)(SI*1), SI
+	MOVQ pf+72(FP), DI
+	MOVQ pfstep+80(FP), R8
+	MOVQ bstride+32(FP), R9
+	SHLQ $0x01, R9
+	SUBQ $0x04, AX
+	JL   tail
+
+loop:
+	VPMOVZXWD    (CX), Z18
+	VPSLLD       $0x10, Z18, Z18
+	VPMOVZXWD    (CX)(R9*1), Z19
+	VPSLLD       $0x10, Z19, Z19
+	VPMOVZXWD    (CX)(R9*2), Z20
+	VPSLLD       $0x10, Z20, Z20
+	PREFETCHT0   (DI)
+	PREFETCHT0   (DI)(R9*1)
+	PREFETCHT0   (DI)(R9*2)
+	ADDQ         R8, DI
+	VBROADCASTSS (DX), Z21
+	VFMADD231PS  Z18, Z21, Z0
+	VFMADD231PS  Z19, Z21, Z1
+	VFMADD231PS  Z20, Z21, Z2
+	VBROADCASTSS (DX)(BX*1), Z21
+	VFMADD231PS  Z18, Z21, Z3
+	VFMADD231PS  Z19, Z21, Z4
+	VFMADD231PS  Z20, Z21, Z5
+	VBROADCASTSS (DX)(BX*2), Z21
+	VFMADD231PS  Z18, Z21, Z6
+	VFMADD231PS  Z19, Z21, Z7
+	VFMADD231PS  Z20, Z21, Z8
+	VBROADCASTSS (SI), Z21
+	VFMADD231PS  Z18, Z21, Z9
+	VFMADD231PS  Z19, Z21, Z10
+	VFMADD231PS  Z20, Z21, Z11
+	VBROADCASTSS (SI)(BX*1), Z21
+	VFMADD231PS  Z18, Z21, Z12
+	VFMADD231PS  Z19, Z21, Z13
+	VFMADD231PS  Z20, Z21, Z14
+	VBROADCASTSS (SI)(BX*2), Z21
+	VFMADD231PS  Z18, Z21, Z15
+	VFMADD231PS  Z19, Z21, Z16
+	VFMADD231PS  Z20, Z21, Z17
+	VPMOVZXWD    32(CX), Z18
+	VPSLLD       $0x10, Z18, Z18
+	VPMOVZXWD    32(CX)(R9*1), Z19
+	VPSLLD       $0x10, Z19, Z19
+	VPMOVZXWD    32(CX)(R9*2), Z20
+	VPSLLD       $0x10, Z20, Z20
+	VBROADCASTSS 4(DX), Z21
+	VFMADD231PS  Z18, Z21, Z0
+	VFMADD231PS  Z19, Z21, Z1
+	VFMADD231PS  Z20, Z21, Z2
+	VBROADCASTSS 4(DX)(BX*1), Z21
+	VFMADD231PS  Z18, Z21, Z3
+	VFMADD231PS  Z19, Z21, Z4
+	VFMADD231PS  Z20, Z21, Z5
+	VBROADCASTSS 4(DX)(BX*2), Z21
+	VFMADD231PS  Z18, Z21, Z6
+	VFMADD231PS  Z19, Z21, Z7
+	VFMADD231PS  Z20, Z21, Z8
+	VBROADCASTSS 4(SI), Z21
+	VFMADD231PS  Z18, Z21, Z9
+	VFMADD231PS  Z19, Z21, Z10
+	VFMADD231PS  Z20, Z21, Z11
+	VBROADCASTSS 4(SI)(BX*1), Z21
+	VFMADD231PS  Z18, Z21, Z12
+	VFMADD231PS  Z19, Z21, Z13
+	VFMADD231PS  Z20, Z21, Z14
+	VBROADCASTSS 4(SI)(BX*2), Z21
+	VFMADD231PS  Z18, Z21, Z15
+	VFMADD231PS  Z19, Z21, Z16
+	VFMADD231PS  Z20, Z21, Z17
+	VPMOVZXWD    64(CX), Z18
+	VPSLLD       $0x10, Z18, Z18
+	VPMOVZXWD    64(CX)(R9*1), Z19
+	VPSLLD       $0x10, Z19, Z19
+	VPMOVZXWD    64(CX)(R9*2), Z20
+	VPSLLD       $0x10, Z20, Z20
+	PREFETCHT0   (DI)
+	PREFETCHT0   (DI)(R9*1)
+	PREFETCHT0   (DI)(R9*2)
+	ADDQ         R8, DI
+	VBROADCASTSS 8(DX), Z21
+	VFMADD231PS  Z18, Z21, Z0
+	VFMADD231PS  Z19, Z21, Z1
+	VFMADD231PS  Z20, Z21, Z2
+	VBROADCASTSS 8(DX)(BX*1), Z21
+	VFMADD231PS  Z18, Z21, Z3
+	VFMADD231PS  Z19, Z21, Z4
+	VFMADD231PS  Z20, Z21, Z5
+	VBROADCASTSS 8(DX)(BX*2), Z21
+	VFMADD231PS  Z18, Z21, Z6
+	VFMADD231PS  Z19, Z21, Z7
+	VFMADD231PS  Z20, Z21, Z8
+	VBROADCASTSS 8(SI), Z21
+	VFMADD231PS  Z18, Z21, Z9
+	VFMADD231PS  Z19, Z21, Z10
+	VFMADD231PS  Z20, Z21, Z11
+	VBROADCASTSS 8(SI)(BX*1), Z21
+	VFMADD231PS  Z18, Z21, Z12
+	VFMADD231PS  Z19, Z21, Z13
+	VFMADD231PS  Z20, Z21, Z14
+	VBROADCASTSS 8(SI)(BX*2), Z21
+	VFMADD231PS  Z18, Z21, Z15
+	VFMADD231PS  Z19, Z21, Z16
+	VFMADD231PS  Z20, Z21, Z17
+	VPMOVZXWD    96(CX), Z18
+	VPSLLD       $0x10, Z18, Z18
+	VPMOVZXWD    96(CX)(R9*1), Z19
+	VPSLLD       $0x10, Z19, Z19
+	VPMOVZXWD    96(CX)(R9*2), Z20
+	VPSLLD       $0x10, Z20, Z20
+	VBROADCASTSS 12(DX), Z21
+	VFMADD231PS  Z18, Z21, Z0
+	VFMADD231PS  Z19, Z21, Z1
+	VFMADD231PS  Z20, Z21, Z2
+	VBROADCASTSS 12(DX)(BX*1), Z21
+	VFMADD231PS  Z18, Z21, Z3
+	VFMADD231PS  Z19, Z21, Z4
+	VFMADD231PS  Z20, Z21, Z5
+	VBROADCASTSS 12(DX)(BX*2), Z21
+	VFMADD231PS  Z18, Z21, Z6
+	VFMADD231PS  Z19, Z21, Z7
+	VFMADD231PS  Z20, Z21, Z8
+	VBROADCASTSS 12(SI), Z21
+	VFMADD231PS  Z18, Z21, Z9
+	VFMADD231PS  Z19, Z21, Z10
+	VFMADD231PS  Z20, Z21, Z11
+	VBROADCASTSS 12(SI)(BX*1), Z21
+	VFMADD231PS  Z18, Z21, Z12
+	VFMADD231PS  Z19, Z21, Z13
+	VFMADD231PS  Z20, Z21, Z14
+	VBROADCASTSS 12(SI)(BX*2), Z21
+	VFMADD231PS  Z18, Z21, Z15
+	VFMADD231PS  Z19, Z21, Z16
+	VFMADD231PS  Z20, Z21, Z17
+	ADDQ         $0x10, DX
+	ADDQ         $0x10, SI
+	ADDQ         $+128, CX
+	SUBQ         $0x04, AX
+	JGE          loop
+
+tail:
+	ADDQ $0x04, AX
+	JZ   store
+
+last:
+	VPMOVZXWD    (CX), Z18
+	VPSLLD       $0x10, Z18, Z18
+	VPMOVZXWD    (CX)(R9*1), Z19
+	VPSLLD       $0x10, Z19, Z19
+	VPMOVZXWD    (CX)(R9*2), Z20
+	VPSLLD       $0x10, Z20, Z20
+	PREFETCHT0   (DI)
+	PREFETCHT0   (DI)(R9*1)
+	PREFETCHT0   (DI)(R9*2)
+	ADDQ         R8, DI
+	VBROADCASTSS (DX), Z21
+	VFMADD231PS  Z18, Z21, Z0
+	VFMADD231PS  Z19, Z21, Z1
+	VFMADD231PS  Z20, Z21, Z2
+	VBROADCASTSS (DX)(BX*1), Z21
+	VFMADD231PS  Z18, Z21, Z3
+	VFMADD231PS  Z19, Z21, Z4
+	VFMADD231PS  Z20, Z21, Z5
+	VBROADCASTSS (DX)(BX*2), Z21
+	VFMADD231PS  Z18, Z21, Z6
+	VFMADD231PS  Z19, Z21, Z7
+	VFMADD231PS  Z20, Z21, Z8
+	VBROADCASTSS (SI), Z21
+	VFMADD231PS  Z18, Z21, Z9
+	VFMADD231PS  Z19, Z21, Z10
+	VFMADD231PS  Z20, Z21, Z11
+	VBROADCASTSS (SI)(BX*1), Z21
+	VFMADD231PS  Z18, Z21, Z12
+	VFMADD231PS  Z19, Z21, Z13
+	VFMADD231PS  Z20, Z21, Z14
+	VBROADCASTSS (SI)(BX*2), Z21
+	VFMADD231PS  Z18, Z21, Z15
+	VFMADD231PS  Z19, Z21, Z16
+	VFMADD231PS  Z20, Z21, Z17
+	ADDQ         $0x04, DX
+	ADDQ         $0x04, SI
+	ADDQ         $+32, CX
+	DECQ         AX
+	JNZ          last
+
+store:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), DX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	VMOVUPS Z3, (AX)(CX*1)
+	VMOVUPS Z4, 64(AX)(CX*1)
+	VMOVUPS Z5, 128(AX)(CX*1)
+	VMOVUPS Z6, (AX)(CX*2)
+	VMOVUPS Z7, 64(AX)(CX*2)
+	VMOVUPS Z8, 128(AX)(CX*2)
+	VMOVUPS Z9, (DX)
+	VMOVUPS Z10, 64(DX)
+	VMOVUPS Z11, 128(DX)
+	VMOVUPS Z12, (DX)(CX*1)
+	VMOVUPS Z13, 64(DX)(CX*1)
+	VMOVUPS Z14, 128(DX)(CX*1)
+	VMOVUPS Z15, (DX)(CX*2)
+	VMOVUPS Z16, 64(DX)(CX*2)
+	VMOVUPS Z17, 128(DX)(CX*2)
+	VZEROUPPER
+	RET
+
+// func wgemm_bf16_7x48_avx512(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·wgemm_bf16_7x48_avx512(SB), NOSPLIT, $0-88
+	MOVQ    acc+64(FP), AX
+	TESTQ   AX, AX
+	JZ      zero
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), BX
+	LEAQ    (BX)(DX*1), DX
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	VMOVUPS 128(AX), Z2
+	VMOVUPS (AX)(CX*1), Z3
+	VMOVUPS 64(AX)(CX*1), Z4
+	VMOVUPS 128(AX)(CX*1), Z5
+	VMOVUPS (AX)(CX*2), Z6
+	VMOVUPS 64(AX)(CX*2), Z7
+	VMOVUPS 128(AX)(CX*2), Z8
+	VMOVUPS (BX), Z9
+	VMOVUPS 64(BX), Z10
+	VMOVUPS 128(BX), Z11
+	VMOVUPS (BX)(CX*1), Z12
+	VMOVUPS 64(BX)(CX*1), Z13
+	VMOVUPS 128(BX)(CX*1), Z14
+	VMOVUPS (BX)(CX*2), Z15
+	VMOVUPS 64(BX)(CX*2), Z16
+	VMOVUPS 128(BX)(CX*2), Z17
+	VMOVUPS (DX), Z18
+	VMOVUPS 64(DX), Z19
+	VMOVUPS 128(DX), Z20
+	JMP     bias
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	VPXORD Z16, Z16, Z16
+	VPXORD Z17, Z17, Z17
+	VPXORD Z18, Z18, Z18
+	VPXORD Z19, Z19, Z19
+	VPXORD Z20, Z20, Z20
+
+bias:
+	MOVQ   bias+56(FP), AX
+	TESTQ  AX, AX
+	JZ     main
+	VADDPS (AX), Z0, Z0
+	VADDPS 64(AX), Z1, Z1
+	VADDPS 128(AX), Z2, Z2
+	VADDPS (AX), Z3, Z3
+	VADDPS 64(AX), Z4, Z4
+	VADDPS 128(AX), Z5, Z5
+	VADDPS (AX), Z6, Z6
+	VADDPS 64(AX), Z7, Z7
+	VADDPS 128(AX), Z8, Z8
+	VADDPS (AX), Z9, Z9
+	VADDPS 64(AX), Z10, Z10
+	VADDPS 128(AX), Z11, Z11
+	VADDPS (AX), Z12, Z12
+	VADDPS 64(AX), Z13, Z13
+	VADDPS 128(AX), Z14, Z14
+	VADDPS (AX), Z15, Z15
+	VADDPS 64(AX), Z16, Z16
+	VADDPS 128(AX), Z17, Z17
+	VADDPS (AX), Z18, Z18
+	VADDPS 64(AX), Z19, Z19
+	VADDPS 128(AX), Z20, Z20
+
+main:
+	MOVQ k+0(FP), AX
+	MOVQ b+24(FP), CX
+	MOVQ a+8(FP), DX
+	MOVQ lda+16(FP), BX
+	SHLQ $0x02, BX
+	LEAQ (BX)(BX*2), SI
+	LEAQ (DX)(SI*1), DI
+	LEAQ (DI)(SI*1), SI
+	MOVQ pf+72(FP), R8
+	MOVQ pfstep+80(FP), R9
+	MOVQ bstride+32(FP), R10
+	SHLQ $0x01, R10
+	SUBQ $0x04, AX
+	JL   tail
+
+loop:
+	VPMOVZXWD    (CX), Z21
+	VPSLLD       $0x10, Z21, Z21
+	VPMOVZXWD    (CX)(R10*1), Z22
+	VPSLLD       $0x10, Z22, Z22
+	VPMOVZXWD    (CX)(R10*2), Z23
+	VPSLLD       $0x10, Z23, Z23
+	PREFETCHT0   (R8)
+	PREFETCHT0   (R8)(R10*1)
+	PREFETCHT0   (R8)(R10*2)
+	ADDQ         R9, R8
+	VBROADCASTSS (DX), Z24
+	VFMADD231PS  Z21, Z24, Z0
+	VFMADD231PS  Z22, Z24, Z1
+	VFMADD231PS  Z23, Z24, Z2
+	VBROADCASTSS (DX)(BX*1), Z24
+	VFMADD231PS  Z21, Z24, Z3
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Z23, Z24, Z5
+	VBROADCASTSS (DX)(BX*2), Z24
+	VFMADD231PS  Z21, Z24, Z6
+	VFMADD231PS  Z22, Z24, Z7
+	VFMADD231PS  Z23, Z24, Z8
+	VBROADCASTSS (DI), Z24
+	VFMADD231PS  Z21, Z24, Z9
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS (DI)(BX*1), Z24
+	VFMADD231PS  Z21, Z24, Z12
+	VFMADD231PS  Z22, Z24, Z13
+	VFMADD231PS  Z23, Z24, Z14
+	VBROADCASTSS (DI)(BX*2), Z24
+	VFMADD231PS  Z21, Z24, Z15
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Z23, Z24, Z17
+	VBROADCASTSS (SI), Z24
+	VFMADD231PS  Z21, Z24, Z18
+	VFMADD231PS  Z22, Z24, Z19
+	VFMADD231PS  Z23, Z24, Z20
+	VPMOVZXWD    32(CX), Z21
+	VPSLLD       $0x10, Z21, Z21
+	VPMOVZXWD    32(CX)(R10*1), Z22
+	VPSLLD       $0x10, Z22, Z22
+	VPMOVZXWD    32(CX)(R10*2), Z23
+	VPSLLD       $0x10, Z23, Z23
+	VBROADCASTSS 4(DX), Z24
+	VFMADD231PS  Z21, Z24, Z0
+	VFMADD231PS  Z22, Z24, Z1
+	VFMADD231PS  Z23, Z24, Z2
+	VBROADCASTSS 4(DX)(BX*1), Z24
+	VFMADD231PS  Z21, Z24, Z3
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Z23, Z24, Z5
+	VBROADCASTSS 4(DX)(BX*2), Z24
+	VFMADD231PS  Z21, Z24, Z6
+	VFMADD231PS  Z22, Z24, Z7
+	VFMADD231PS  Z23, Z24, Z8
+	VBROADCASTSS 4(DI), Z24
+	VFMADD231PS  Z21, Z24, Z9
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS 4(DI)(BX*1), Z24
+	VFMADD231PS  Z21, Z24, Z12
+	VFMADD231PS  Z22, Z24, Z13
+	VFMADD231PS  Z23, Z24, Z14
+	VBROADCASTSS 4(DI)(BX*2), Z24
+	VFMADD231PS  Z21, Z24, Z15
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Z23, Z24, Z17
+	VBROADCASTSS 4(SI), Z24
+	VFMADD231PS  Z21, Z24, Z18
+	VFMADD231PS  Z22, Z24, Z19
+	VFMADD231PS  Z23, Z24, Z20
+	VPMOVZXWD    64(CX), Z21
+	VPSLLD       $0x10, Z21, Z21
+	VPMOVZXWD    64(CX)(R10*1), Z22
+	VPSLLD       $0x10, Z22, Z22
+	VPMOVZXWD    64(CX)(R10*2), Z23
+	VPSLLD       $0x10, Z23, Z23
+	PREFETCHT0   (R8)
+	PREFETCHT0   (R8)(R10*1)
+	PREFETCHT0   (R8)(R10*2)
+	ADDQ         R9, R8
+	VBROADCASTSS 8(DX), Z24
+	VFMADD231PS  Z21, Z24, Z0
+	VFMADD231PS  Z22, Z24, Z1
+	VFMADD231PS  Z23, Z24, Z2
+	VBROADCASTSS 8(DX)(BX*1), Z24
+	VFMADD231PS  Z21, Z24, Z3
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Z23, Z24, Z5
+	VBROADCASTSS 8(DX)(BX*2), Z24
+	VFMADD231PS  Z21, Z24, Z6
+	VFMADD231PS  Z22, Z24, Z7
+	VFMADD231PS  Z23, Z24, Z8
+	VBROADCASTSS 8(DI), Z24
+	VFMADD231PS  Z21, Z24, Z9
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS 8(DI)(BX*1), Z24
+	VFMADD231PS  Z21, Z24, Z12
+	VFMADD231PS  Z22, Z24, Z13
+	VFMADD231PS  Z23, Z24, Z14
+	VBROADCASTSS 8(DI)(BX*2), Z24
+	VFMADD231PS  Z21, Z24, Z15
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Z23, Z24, Z17
+	VBROADCASTSS 8(SI), Z24
+	VFMADD231PS  Z21, Z24, Z18
+	VFMADD231PS  Z22, Z24, Z19
+	VFMADD231PS  Z23, Z24, Z20
+	VPMOVZXWD    96(CX), Z21
+	VPSLLD       $0x10, Z21, Z21
+	VPMOVZXWD    96(CX)(R10*1), Z22
+	VPSLLD       $0x10, Z22, Z22
+	VPMOVZXWD    96(CX)(R10*2), Z23
+	VPSLLD       $0x10, Z23, Z23
+	VBROADCASTSS 12(DX), Z24
+	VFMADD231PS  Z21, Z24, Z0
+	VFMADD231PS  Z22, Z24, Z1
+	VFMADD231PS  Z23, Z24, Z2
+	VBROADCASTSS 12(DX)(BX*1), Z24
+	VFMADD231PS  Z21, Z24, Z3
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Z23, Z24, Z5
+	VBROADCASTSS 12(DX)(BX*2), Z24
+	VFMADD231PS  Z21, Z24, Z6
+	VFMADD231PS  Z22, Z24, Z7
+	VFMADD231PS  Z23, Z24, Z8
+	VBROADCASTSS 12(DI), Z24
+	VFMADD231PS  Z21, Z24, Z9
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS 12(DI)(BX*1), Z24
+	VFMADD231PS  Z21, Z24, Z12
+	VFMADD231PS  Z22, Z24, Z13
+	VFMADD231PS  Z23, Z24, Z14
+	VBROADCASTSS 12(DI)(BX*2), Z24
+	VFMADD231PS  Z21, Z24, Z15
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Z23, Z24, Z17
+	VBROADCASTSS 12(SI), Z24
+	VFMADD231PS  Z21, Z24, Z18
+	VFMADD231PS  Z22, Z24, Z19
+	VFMADD231PS  Z23, Z24, Z20
+	ADDQ         $0x10, DX
+	ADDQ         $0x10, DI
+	ADDQ         $0x10, SI
+	ADDQ         $+128, CX
+	SUBQ         $0x04, AX
+	JGE          loop
+
+tail:
+	ADDQ $0x04, AX
+	JZ   store
+
+last:
+	VPMOVZXWD    (CX), Z21
+	VPSLLD       $0x10, Z21, Z21
+	VPMOVZXWD    (CX)(R10*1), Z22
+	VPSLLD       $0x10, Z22, Z22
+	VPMOVZXWD    (CX)(R10*2), Z23
+	VPSLLD       $0x10, Z23, Z23
+	PREFETCHT0   (R8)
+	PREFETCHT0   (R8)(R10*1)
+	PREFETCHT0   (R8)(R10*2)
+	ADDQ         R9, R8
+	VBROADCASTSS (DX), Z24
+	VFMADD231PS  Z21, Z24, Z0
+	VFMADD231PS  Z22, Z24, Z1
+	VFMADD231PS  Z23, Z24, Z2
+	VBROADCASTSS (DX)(BX*1), Z24
+	VFMADD231PS  Z21, Z24, Z3
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Z23, Z24, Z5
+	VBROADCASTSS (DX)(BX*2), Z24
+	VFMADD231PS  Z21, Z24, Z6
+	VFMADD231PS  Z22, Z24, Z7
+	VFMADD231PS  Z23, Z24, Z8
+	VBROADCASTSS (DI), Z24
+	VFMADD231PS  Z21, Z24, Z9
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS (DI)(BX*1), Z24
+	VFMADD231PS  Z21, Z24, Z12
+	VFMADD231PS  Z22, Z24, Z13
+	VFMADD231PS  Z23, Z24, Z14
+	VBROADCASTSS (DI)(BX*2), Z24
+	VFMADD231PS  Z21, Z24, Z15
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Z23, Z24, Z17
+	VBROADCASTSS (SI), Z24
+	VFMADD231PS  Z21, Z24, Z18
+	VFMADD231PS  Z22, Z24, Z19
+	VFMADD231PS  Z23, Z24, Z20
+	ADDQ         $0x04, DX
+	ADDQ         $0x04, DI
+	ADDQ         $0x04, SI
+	ADDQ         $+32, CX
+	DECQ         AX
+	JNZ          last
+
+store:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), BX
+	LEAQ    (BX)(DX*1), DX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	VMOVUPS Z3, (AX)(CX*1)
+	VMOVUPS Z4, 64(AX)(CX*1)
+	VMOVUPS Z5, 128(AX)(CX*1)
+	VMOVUPS Z6, (AX)(CX*2)
+	VMOVUPS Z7, 64(AX)(CX*2)
+	VMOVUPS Z8, 128(AX)(CX*2)
+	VMOVUPS Z9, (BX)
+	VMOVUPS Z10, 64(BX)
+	VMOVUPS Z11, 128(BX)
+	VMOVUPS Z12, (BX)(CX*1)
+	VMOVUPS Z13, 64(BX)(CX*1)
+	VMOVUPS Z14, 128(BX)(CX*1)
+	VMOVUPS Z15, (BX)(CX*2)
+	VMOVUPS Z16, 64(BX)(CX*2)
+	VMOVUPS Z17, 128(BX)(CX*2)
+	VMOVUPS Z18, (DX)
+	VMOVUPS Z19, 64(DX)
+	VMOVUPS Z20, 128(DX)
+	VZEROUPPER
+	RET
+
+// func wgemm_bf16_8x48_avx512(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·wgemm_bf16_8x48_avx512(SB), NOSPLIT, $0-88
+	MOVQ    acc+64(FP), AX
+	TESTQ   AX, AX
+	JZ      zero
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), BX
+	LEAQ    (BX)(DX*1), DX
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	VMOVUPS 128(AX), Z2
+	VMOVUPS (AX)(CX*1), Z3
+	VMOVUPS 64(AX)(CX*1), Z4
+	VMOVUPS 128(AX)(CX*1), Z5
+	VMOVUPS (AX)(CX*2), Z6
+	VMOVUPS 64(AX)(CX*2), Z7
+	VMOVUPS 128(AX)(CX*2), Z8
+	VMOVUPS (BX), Z9
+	VMOVUPS 64(BX), Z10
+	VMOVUPS 128(BX), Z11
+	VMOVUPS (BX)(CX*1), Z12
+	VMOVUPS 64(BX)(CX*1), Z13
+	VMOVUPS 128(BX)(CX*1), Z14
+	VMOVUPS (BX)(CX*2), Z15
+	VMOVUPS 64(BX)(CX*2), Z16
+	VMOVUPS 128(BX)(CX*2), Z17
+	VMOVUPS (DX), Z18
+	VMOVUPS 64(DX), Z19
+	VMOVUPS 128(DX), Z20
+	VMOVUPS (DX)(CX*1), Z21
+	VMOVUPS 64(DX)(CX*1), Z22
+	VMOVUPS 128(DX)(CX*1), Z23
+	JMP     bias
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	VPXORD Z16, Z16, Z16
+	VPXORD Z17, Z17, Z17
+	VPXORD Z18, Z18, Z18
+	VPXORD Z19, Z19, Z19
+	VPXORD Z20, Z20, Z20
+	VPXORD Z21, Z21, Z21
+	VPXORD Z22, Z22, Z22
+	VPXORD Z23, Z23, Z23
+
+bias:
+	MOVQ   bias+56(FP), AX
+	TESTQ  AX, AX
+	JZ     main
+	VADDPS (AX), Z0, Z0
+	VADDPS 64(AX), Z1, Z1
+	VADDPS 128(AX), Z2, Z2
+	VADDPS (AX), Z3, Z3
+	VADDPS 64(AX), Z4, Z4
+	VADDPS 128(AX), Z5, Z5
+	VADDPS (AX), Z6, Z6
+	VADDPS 64(AX), Z7, Z7
+	VADDPS 128(AX), Z8, Z8
+	VADDPS (AX), Z9, Z9
+	VADDPS 64(AX), Z10, Z10
+	VADDPS 128(AX), Z11, Z11
+	VADDPS (AX), Z12, Z12
+	VADDPS 64(AX), Z13, Z13
+	VADDPS 128(AX), Z14, Z14
+	VADDPS (AX), Z15, Z15
+	VADDPS 64(AX), Z16, Z16
+	VADDPS 128(AX), Z17, Z17
+	VADDPS (AX), Z18, Z18
+	VADDPS 64(AX), Z19, Z19
+	VADDPS 128(AX), Z20, Z20
+	VADDPS (AX), Z21, Z21
+	VADDPS 64(AX), Z22, Z22
+	VADDPS 128(AX), Z23, Z23
+
+main:
+	MOVQ k+0(FP), AX
+	MOVQ b+24(FP), CX
+	MOVQ a+8(FP), DX
+	MOVQ lda+16(FP), BX
+	SHLQ $0x02, BX
+	LEAQ (BX)(BX*2), SI
+	LEAQ (DX)(SI*1), DI
+	LEAQ (DI)(SI*1), SI
+	MOVQ pf+72(FP), R8
+	MOVQ pfstep+80(FP), R9
+	MOVQ bstride+32(FP), R10
+	SHLQ $0x01, R10
+	SUBQ $0x04, AX
+	JL   tail
+
+loop:
+	VPMOVZXWD    (CX), Z24
+	VPSLLD       $0x10, Z24, Z24
+	VPMOVZXWD    (CX)(R10*1), Z25
+	VPSLLD       $0x10, Z25, Z25
+	VPMOVZXWD    (CX)(R10*2), Z26
+	VPSLLD       $0x10, Z26, Z26
+	PREFETCHT0   (R8)
+	PREFETCHT0   (R8)(R10*1)
+	PREFETCHT0   (R8)(R10*2)
+	ADDQ         R9, R8
+	VBROADCASTSS (DX), Z27
+	VFMADD231PS  Z24, Z27, Z0
+	VFMADD231PS  Z25, Z27, Z1
+	VFMADD231PS  Z26, Z27, Z2
+	VBROADCASTSS (DX)(BX*1), Z27
+	VFMADD231PS  Z24, Z27, Z3
+	VFMADD231PS  Z25, Z27, Z4
+	VFMADD231PS  Z26, Z27, Z5
+	VBROADCASTSS (DX)(BX*2), Z27
+	VFMADD231PS  Z24, Z27, Z6
+	VFMADD231PS  Z25, Z27, Z7
+	VFMADD231PS  Z26, Z27, Z8
+	VBROADCASTSS (DI), Z27
+	VFMADD231PS  Z24, Z27, Z9
+	VFMADD231PS  Z25, Z27, Z10
+	VFMADD231PS  Z26, Z27, Z11
+	VBROADCASTSS (DI)(BX*1), Z27
+	VFMADD231PS  Z24, Z27, Z12
+	VFMADD231PS  Z25, Z27, Z13
+	VFMADD231PS  Z26, Z27, Z14
+	VBROADCASTSS (DI)(BX*2), Z27
+	VFMADD231PS  Z24, Z27, Z15
+	VFMADD231PS  Z25, Z27, Z16
+	VFMADD231PS  Z26, Z27, Z17
+	VBROADCASTSS (SI), Z27
+	VFMADD231PS  Z24, Z27, Z18
+	VFMADD231PS  Z25, Z27, Z19
+	VFMADD231PS  Z26, Z27, Z20
+	VBROADCASTSS (SI)(BX*1), Z27
+	VFMADD231PS  Z24, Z27, Z21
+	VFMADD231PS  Z25, Z27, Z22
+	VFMADD231PS  Z26, Z27, Z23
+	VPMOVZXWD    32(CX), Z24
+	VPSLLD       $0x10, Z24, Z24
+	VPMOVZXWD    32(CX)(R10*1), Z25
+	VPSLLD       $0x10, Z25, Z25
+	VPMOVZXWD    32(CX)(R10*2), Z26
+	VPSLLD       $0x10, Z26, Z26
+	VBROADCASTSS 4(DX), Z27
+	VFMADD231PS  Z24, Z27, Z0
+	VFMADD231PS  Z25, Z27, Z1
+	VFMADD231PS  Z26, Z27, Z2
+	VBROADCASTSS 4(DX)(BX*1), Z27
+	VFMADD231PS  Z24, Z27, Z3
+	VFMADD231PS  Z25, Z27, Z4
+	VFMADD231PS  Z26, Z27, Z5
+	VBROADCASTSS 4(DX)(BX*2), Z27
+	VFMADD231PS  Z24, Z27, Z6
+	VFMADD231PS  Z25, Z27, Z7
+	VFMADD231PS  Z26, Z27, Z8
+	VBROADCASTSS 4(DI), Z27
+	VFMADD231PS  Z24, Z27, Z9
+	VFMADD231PS  Z25, Z27, Z10
+	VFMADD231PS  Z26, Z27, Z11
+	VBROADCASTSS 4(DI)(BX*1), Z27
+	VFMADD231PS  Z24, Z27, Z12
+	VFMADD231PS  Z25, Z27, Z13
+	VFMADD231PS  Z26, Z27, Z14
+	VBROADCASTSS 4(DI)(BX*2), Z27
+	VFMADD231PS  Z24, Z27, Z15
+	VFMADD231PS  Z25, Z27, Z16
+	VFMADD231PS  Z26, Z27, Z17
+	VBROADCASTSS 4(SI), Z27
+	VFMADD231PS  Z24, Z27, Z18
+	VFMADD231PS  Z25, Z27, Z19
+	VFMADD231PS  Z26, Z27, Z20
+	VBROADCASTSS 4(SI)(BX*1), Z27
+	VFMADD231PS  Z24, Z27, Z21
+	VFMADD231PS  Z25, Z27, Z22
+	VFMADD231PS  Z26, Z27, Z23
+	VPMOVZXWD    64(CX), Z24
+	VPSLLD       $0x10, Z24, Z24
+	VPMOVZXWD    64(CX)(R10*1), Z25
+	VPSLLD       $0x10, Z25, Z25
+	VPMOVZXWD    64(CX)(R10*2), Z26
+	VPSLLD       $0x10, Z26, Z26
+	PREFETCHT0   (R8)
+	PREFETCHT0   (R8)(R10*1)
+	PREFETCHT0   (R8)(R10*2)
+	ADDQ         R9, R8
+	VBROADCASTSS 8(DX), Z27
+	VFMADD231PS  Z24, Z27, Z0
+	VFMADD231PS  Z25, Z27, Z1
+	VFMADD231PS  Z26, Z27, Z2
+	VBROADCASTSS 8(DX)(BX*1), Z27
+	VFMADD231PS  Z24, Z27, Z3
+	VFMADD231PS  Z25, Z27, Z4
+	VFMADD231PS  Z26, Z27, Z5
+	VBROADCASTSS 8(DX)(BX*2), Z27
+	VFMADD231PS  Z24, Z27, Z6
+	VFMADD231PS  Z25, Z27, Z7
+	VFMADD231PS  Z26, Z27, Z8
+	VBROADCASTSS 8(DI), Z27
+	VFMADD231PS  Z24, Z27, Z9
+	VFMADD231PS  Z25, Z27, Z10
+	VFMADD231PS  Z26, Z27, Z11
+	VBROADCASTSS 8(DI)(BX*1), Z27
+	VFMADD231PS  Z24, Z27, Z12
+	VFMADD231PS  Z25, Z27, Z13
+	VFMADD231PS  Z26, Z27, Z14
+	VBROADCASTSS 8(DI)(BX*2), Z27
+	VFMADD231PS  Z24, Z27, Z15
+	VFMADD231PS  Z25, Z27, Z16
+	VFMADD231PS  Z26, Z27, Z17
+	VBROADCASTSS 8(SI), Z27
+	VFMADD231PS  Z24, Z27, Z18
+	VFMADD231PS  Z25, Z27, Z19
+	VFMADD231PS  Z26, Z27, Z20
+	VBROADCASTSS 8(SI)(BX*1), Z27
+	VFMADD231PS  Z24, Z27, Z21
+	VFMADD231PS  Z25, Z27, Z22
+	VFMADD231PS  Z26, Z27, Z23
+	VPMOVZXWD    96(CX), Z24
+	VPSLLD       $0x10, Z24, Z24
+	VPMOVZXWD    96(CX)(R10*1), Z25
+	VPSLLD       $0x10, Z25, Z25
+	VPMOVZXWD    96(CX)(R10*2), Z26
+	VPSLLD       $0x10, Z26, Z26
+	VBROADCASTSS 12(DX), Z27
+	VFMADD231PS  Z24, Z27, Z0
+	VFMADD231PS  Z25, Z27, Z1
+	VFMADD231PS  Z26, Z27, Z2
+	VBROADCASTSS 12(DX)(BX*1), Z27
+	VFMADD231PS  Z24, Z27, Z3
+	VFMADD231PS  Z25, Z27, Z4
+	VFMADD231PS  Z26, Z27, Z5
+	VBROADCASTSS 12(DX)(BX*2), Z27
+	VFMADD231PS  Z24, Z27, Z6
+	VFMADD231PS  Z25, Z27, Z7
+	VFMADD231PS  Z26, Z27, Z8
+	VBROADCASTSS 12(DI), Z27
+	VFMADD231PS  Z24, Z27, Z9
+	VFMADD231PS  Z25, Z27, Z10
+	VFMADD231PS  Z26, Z27, Z11
+	VBROADCASTSS 12(DI)(BX*1), Z27
+	VFMADD231PS  Z24, Z27, Z12
+	VFMADD231PS  Z25, Z27, Z13
+	VFMADD231PS  Z26, Z27, Z14
+	VBROADCASTSS 12(DI)(BX*2), Z27
+	VFMADD231PS  Z24, Z27, Z15
+	VFMADD231PS  Z25, Z27, Z16
+	VFMADD231PS  Z26, Z27, Z17
+	VBROADCASTSS 12(SI), Z27
+	VFMADD231PS  Z24, Z27, Z18
+	VFMADD231PS  Z25, Z27, Z19
+	VFMADD231PS  Z26, Z27, Z20
+	VBROADCASTSS 12(SI)(BX*1), Z27
+	VFMADD231PS  Z24, Z27, Z21
+	VFMADD231PS  Z25, Z27, Z22
+	VFMADD231PS  Z26, Z27, Z23
+	ADDQ         $0x10, DX
+	ADDQ         $0x10, DI
+	ADDQ         $0x10, SI
+	ADDQ         $+128, CX
+	SUBQ         $0x04, AX
+	JGE          loop
+
+tail:
+	ADDQ $0x04, AX
+	JZ   store
+
+last:
+	VPMOVZXWD    (CX), Z24
+	VPSLLD       $0x10, Z24, Z24
+	VPMOVZXWD    (CX)(R10*1), Z25
+	VPSLLD       $0x10, Z25, Z25
+	VPMOVZXWD    (CX)(R10*2), Z26
+	VPSLLD       $0x10, Z26, Z26
+	PREFETCHT0   (R8)
+	PREFETCHT0   (R8)(R10*1)
+	PREFETCHT0   (R8)(R10*2)
+	ADDQ         R9, R8
+	VBROADCASTSS (DX), Z27
+	VFMADD231PS  Z24, Z27, Z0
+	VFMADD231PS  Z25, Z27, Z1
+	VFMADD231PS  Z26, Z27, Z2
+	VBROADCASTSS (DX)(BX*1), Z27
+	VFMADD231PS  Z24, Z27, Z3
+	VFMADD231PS  Z25, Z27, Z4
+	VFMADD231PS  Z26, Z27, Z5
+	VBROADCASTSS (DX)(BX*2), Z27
+	VFMADD231PS  Z24, Z27, Z6
+	VFMADD231PS  Z25, Z27, Z7
+	VFMADD231PS  Z26, Z27, Z8
+	VBROADCASTSS (DI), Z27
+	VFMADD231PS  Z24, Z27, Z9
+	VFMADD231PS  Z25, Z27, Z10
+	VFMADD231PS  Z26, Z27, Z11
+	VBROADCASTSS (DI)(BX*1), Z27
+	VFMADD231PS  Z24, Z27, Z12
+	VFMADD231PS  Z25, Z27, Z13
+	VFMADD231PS  Z26, Z27, Z14
+	VBROADCASTSS (DI)(BX*2), Z27
+	VFMADD231PS  Z24, Z27, Z15
+	VFMADD231PS  Z25, Z27, Z16
+	VFMADD231PS  Z26, Z27, Z17
+	VBROADCASTSS (SI), Z27
+	VFMADD231PS  Z24, Z27, Z18
+	VFMADD231PS  Z25, Z27, Z19
+	VFMADD231PS  Z26, Z27, Z20
+	VBROADCASTSS (SI)(BX*1), Z27
+	VFMADD231PS  Z24, Z27, Z21
+	VFMADD231PS  Z25, Z27, Z22
+	VFMADD231PS  Z26, Z27, Z23
+	ADDQ         $0x04, DX
+	ADDQ         $0x04, DI
+	ADDQ         $0x04, SI
+	ADDQ         $+32, CX
+	DECQ         AX
+	JNZ          last
+
+store:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), BX
+	LEAQ    (BX)(DX*1), DX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	VMOVUPS Z3, (AX)(CX*1)
+	VMOVUPS Z4, 64(AX)(CX*1)
+	VMOVUPS Z5, 128(AX)(CX*1)
+	VMOVUPS Z6, (AX)(CX*2)
+	VMOVUPS Z7, 64(AX)(CX*2)
+	VMOVUPS Z8, 128(AX)(CX*2)
+	VMOVUPS Z9, (BX)
+	VMOVUPS Z10, 64(BX)
+	VMOVUPS Z11, 128(BX)
+	VMOVUPS Z12, (BX)(CX*1)
+	VMOVUPS Z13, 64(BX)(CX*1)
+	VMOVUPS Z14, 128(BX)(CX*1)
+	VMOVUPS Z15, (BX)(CX*2)
+	VMOVUPS Z16, 64(BX)(CX*2)
+	VMOVUPS Z17, 128(BX)(CX*2)
+	VMOVUPS Z18, (DX)
+	VMOVUPS Z19, 64(DX)
+	VMOVUPS Z20, 128(DX)
+	VMOVUPS Z21, (DX)(CX*1)
+	VMOVUPS Z22, 64(DX)(CX*1)
+	VMOVUPS Z23, 128(DX)(CX*1)
 	VZEROUPPER
 	RET
 
