@@ -31,14 +31,23 @@ type Engine struct {
 // file that codegen.WriteWeights made of it, "" to have it made. Close removes what
 // the engine made.
 func NewEngine(p *ir.Program, opt codegen.Options, weights string) (*Engine, error) {
-	return newEngine(p, opt, weights, func(e *Engine) (string, error) {
-		exe := filepath.Join(e.dir, "check.exe")
-		return exe, link(e.dir, exe, host...)
-	})
+	return newEngine(p, opt, weights, writeWeights, linked)
 }
 
-// newEngine makes the module of an engine and asks exe for its executable.
-func newEngine(p *ir.Program, opt codegen.Options, weights string, exe func(e *Engine) (string, error)) (*Engine, error) {
+// linked compiles an engine's module inside it.
+func linked(e *Engine) (string, error) {
+	exe := filepath.Join(e.dir, "check.exe")
+	return exe, link(e.dir, exe, host...)
+}
+
+// writer makes the weight file of a planned program.
+type writer func(path string, p *ir.Program) error
+
+func writeWeights(path string, p *ir.Program) error { return codegen.WriteWeights(path, p, nil) }
+
+// newEngine makes the module of an engine, has write make its weights if there are none,
+// and asks exe for its executable.
+func newEngine(p *ir.Program, opt codegen.Options, weights string, write writer, exe func(e *Engine) (string, error)) (*Engine, error) {
 	dir, err := os.MkdirTemp("", "multiway-")
 	if err != nil {
 		return nil, err
@@ -46,7 +55,7 @@ func newEngine(p *ir.Program, opt codegen.Options, weights string, exe func(e *E
 	e := &Engine{dir: dir, weights: weights}
 	if weights == "" {
 		e.weights = filepath.Join(dir, "weights.bin")
-		err = codegen.WriteWeights(e.weights, p, nil)
+		err = write(e.weights, p)
 	}
 	if err == nil {
 		opt.Weights = codegen.File
@@ -75,7 +84,7 @@ type Engines struct {
 
 // New is NewEngine.
 func (c *Engines) New(p *ir.Program, opt codegen.Options, weights string) (*Engine, error) {
-	return newEngine(p, opt, weights, func(e *Engine) (string, error) {
+	return newEngine(p, opt, weights, writeWeights, func(e *Engine) (string, error) {
 		sum, err := hashFiles(filepath.Join(e.dir, "model"))
 		if err != nil || c.exes[sum] != "" {
 			return c.exes[sum], err

@@ -22,7 +22,7 @@ type Options struct {
 	Binary  string            // path of a binary with the weights at its end, "" = none
 	Entries []string          // nil = the description's
 	Check   Check             // "" = Quick
-	Strict  bool              // refuse a checkpoint with tensors that the model does not use
+	Strict  bool              // refuse a checkpoint with tensors that the model does not use, and a precision that is not faster than f32
 	Golden  []string          // folders of recorded cases, for a test in the package
 
 	// Log, if not nil, is told what is under way; Progress the bytes of weights
@@ -43,6 +43,8 @@ type Report struct {
 	Weights    int64              // bytes of the weight file
 	Checkpoint *checkpoint.Report // nil for weights from a seed
 	Results    []Result           // of the self-check
+	Precision  string             // how the weights are stored
+	Gains      []Gain             // over f32, of another precision that was checked
 }
 
 // Write builds the package, the binary, or both. A package that fails its check is
@@ -55,7 +57,7 @@ func (m *Model) Write(o Options) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Report{Checkpoint: found}
+	r := &Report{Checkpoint: found, Precision: m.Desc.Precision.String()}
 	if o.Strict && found != nil {
 		if err := found.Strict(); err != nil {
 			return nil, err
@@ -117,6 +119,17 @@ func (m *Model) Write(o Options) (*Report, error) {
 			return nil, err
 		}
 		opt.Vectors = append(opt.Vectors, '\n')
+		if !m.Desc.Precision.Exact() {
+			if r.Gains, err = m.gains(e, planned, o); err != nil {
+				return nil, fmt.Errorf("timing: %w", err)
+			}
+			if err := m.noGain(r.Gains); err != nil {
+				if o.Strict {
+					return nil, fmt.Errorf("%w, or build without --strict for its size alone; nothing was written", err)
+				}
+				o.log("warning: %v", err)
+			}
+		}
 	}
 	if o.Binary != "" {
 		o.log("building %s", o.Binary)
