@@ -138,7 +138,7 @@ func colourPackage(t testing.TB, funcs ...*rt.Func) *rt.Package {
 		t.Fatal(err, rerr)
 	}
 	// None of these functions calls a kernel.
-	k := &rt.Kernels{Level: "generic", MR: 1, NR: 16, Gemm: make([]rt.Gemm, 2), Gemm16: make([]rt.Gemm, 2), GemmV: make([]rt.GemmV, 2),
+	k := &rt.Kernels{Level: "generic", MR: 1, NR: 16, VNR: 16, Gemm: make([]rt.Gemm, 2), Gemm16: make([]rt.Gemm, 2), GemmV: make([]rt.GemmV, 2),
 		Softmax: func(int, *float32, int, int, *float32) {}, ScaleRows: func(int, *float32, int, *float32, int, int, *float32) {},
 		LayerNorm: func(int, *float32, int, *float32, int, int, *float32, *float32, float32) {}, Gelu: func(int, *float32, int, *float32, int, int) {},
 		PackK: func(int, *float32, *float32, int, int) {}, Add: func(int, *float32, int, *float32, int, int) {}}

@@ -95,7 +95,7 @@ func ids(e *rt.Exec, seq int) (sum float32) {
 func kernels() *rt.Kernels {
 	gemm := func(int, *float32, int, *float32, int, *float32, int, *float32, int, *float32, int) {}
 	return &rt.Kernels{
-		Level: "generic", MR: 1, NR: 16, Gemm: []rt.Gemm{nil, gemm}, Gemm16: []rt.Gemm{nil, gemm},
+		Level: "generic", MR: 1, NR: 16, VNR: 16, Gemm: []rt.Gemm{nil, gemm}, Gemm16: []rt.Gemm{nil, gemm},
 		GemmV:     []rt.GemmV{nil, func(int, *float32, int, *float32, int, *float32, int, int) {}},
 		Softmax:   func(int, *float32, int, int, *float32) {},
 		ScaleRows: func(int, *float32, int, *float32, int, int, *float32) {},
