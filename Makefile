@@ -62,17 +62,18 @@ lint: ## gofmt, go vet, staticcheck
 # Python is for judging and racing only.
 python = bin/venv/bin/python
 peers ?= golden/reference/peers
-peerflags ?=
+peerflags ?= --int8
 bin/venv/bin/python:
-	python3 -m venv bin/venv && bin/venv/bin/pip install -q numpy onnx onnxruntime
+	python3 -m venv bin/venv && bin/venv/bin/pip install -q numpy onnx onnxruntime || { rm -rf bin/venv; exit 1; }
 
-bench-peers: $(python) ## race ONNX Runtime by turns on an idle machine, write golden/reference/peers.md and .svg (peerflags=--help)
+bench-peers: $(python) ## race ONNX Runtime by turns on an idle machine for 15 minutes, write README's table and picture (peerflags=--help)
 	$(GO) build -trimpath -o bin/multiway ./cmd/multiway
-	$(python) golden/reference/bench_peers.py --multiway bin/multiway --out $(peers) $(peerflags)
+	$(python) golden/reference/bench_peers.py --multiway bin/multiway --out $(peers) --readme README.md $(peerflags)
 
-check-onnx: $(python) ## have ONNX Runtime judge the exported models of the golden cases
+goldens ?= golden/testdata
+check-onnx: $(python) ## have ONNX Runtime judge the exported models of the golden cases (goldens=FOLDER)
 	$(GO) build -trimpath -o bin/multiway ./cmd/multiway
-	$(python) golden/reference/check_onnx.py --multiway bin/multiway golden/testdata/*/
+	$(python) golden/reference/check_onnx.py --multiway bin/multiway $(dir $(wildcard $(goldens)/*/case.json))
 
 clean: ## remove what the other targets made
 	rm -rf bin

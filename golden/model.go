@@ -9,9 +9,9 @@ import (
 	"github.com/multiway-go/multiway/ir/model"
 )
 
-// Model opens the model of a case with its float32 weights: the first file that is in
-// its folder, or else the seed.
-func Model(dir string) (*build.Model, error) {
+// Model opens the model of a case with its weights of a type, f32, bf16 or f16: the first
+// file of them that is in its folder, or else the seed.
+func Model(dir string, dtype checkpoint.DType) (*build.Model, error) {
 	cs, err := cases.Load(dir)
 	if err != nil {
 		return nil, err
@@ -26,7 +26,7 @@ func Model(dir string) (*build.Model, error) {
 	}
 	d.Name = cs.Name
 	for _, v := range cs.Variants() {
-		if v.DType == checkpoint.F32 && !v.Missing {
+		if v.DType == dtype && !v.Missing {
 			src, err := cs.OpenWeights(v)
 			if err != nil {
 				return nil, err
@@ -34,5 +34,5 @@ func Model(dir string) (*build.Model, error) {
 			return &build.Model{Desc: d, Source: src}, nil
 		}
 	}
-	return nil, fmt.Errorf("%s: neither a float32 weight file nor a seed", dir)
+	return nil, fmt.Errorf("%s: it has no weights of type %s, neither a file nor a seed", dir, dtype)
 }

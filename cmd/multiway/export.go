@@ -12,6 +12,7 @@ import (
 	"github.com/multiway-go/multiway/codegen/onnx"
 	"github.com/multiway-go/multiway/golden"
 	"github.com/multiway-go/multiway/ir"
+	"github.com/multiway-go/multiway/ir/checkpoint"
 	"github.com/multiway-go/multiway/passes"
 )
 
@@ -19,6 +20,8 @@ func exportCommand() *cobra.Command {
 	var from source
 	var out string
 	var entries []string
+	var weights string
+	var taps bool
 	var o onnx.Options
 	c := &cobra.Command{
 		Use:   "export --onnx OUT [flags] (--preset NAME | DESCRIPTION)",
@@ -40,11 +43,14 @@ The folder of a golden case stands for a description of its model.`, onnx.Opset)
 			if out == "" {
 				return fmt.Errorf("nothing to write: give --onnx FILE.onnx or --onnx FOLDER")
 			}
-			m, err := exported(&from, args)
+			m, err := exported(&from, args, checkpoint.DType(weights))
 			if err != nil {
 				return err
 			}
 			defer m.Close()
+			if taps {
+				m = m.WithTaps()
+			}
 			return export(m, entries, out, o)
 		},
 	}
@@ -54,14 +60,19 @@ The folder of a golden case stands for a description of its model.`, onnx.Opset)
 	f.StringSliceVar(&entries, "entry", nil, "entries or functions to write (default: the description's)")
 	f.BoolVar(&o.Mask, "mask", false, "take padded texts and a mask of their ids")
 	f.BoolVar(&o.External, "external", false, "put the weights into a second file also where one could hold them")
+	f.StringVar(&weights, "weights", string(checkpoint.F32), "weights of a golden case to export, by type")
+	f.BoolVar(&taps, "taps", false, "make every layer's results outputs too")
+	for _, name := range []string{"weights", "taps"} {
+		f.Lookup(name).Hidden = true // for check_onnx.py
+	}
 	return c
 }
 
 // exported opens the model; a folder is a golden case.
-func exported(from *source, args []string) (*build.Model, error) {
+func exported(from *source, args []string, weights checkpoint.DType) (*build.Model, error) {
 	if from.preset == "" && len(args) == 1 {
 		if st, err := os.Stat(args[0]); err == nil && st.IsDir() {
-			return golden.Model(args[0])
+			return golden.Model(args[0], weights)
 		}
 	}
 	return from.open(args)

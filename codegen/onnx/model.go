@@ -24,7 +24,7 @@ const (
 
 // inlineLimit is the size of weights above which they need a second file: a protocol
 // buffer has at most 2 GiB, and readers want some of it.
-const inlineLimit = 1<<31 - 64<<20
+var inlineLimit int64 = 1<<31 - 64<<20
 
 // The element types of ONNX.
 const (

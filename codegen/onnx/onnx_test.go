@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/multiway-go/multiway/codegen/onnx"
 	"github.com/multiway-go/multiway/ir"
 	"github.com/multiway-go/multiway/ir/checkpoint"
@@ -287,6 +289,44 @@ func TestWrite(t *testing.T) {
 				t.Errorf("only %d weights", weights)
 			}
 		})
+	}
+}
+
+// Weights that are too many for one file go to a second one by themselves, with the same
+// bytes.
+func TestWriteLargeWeights(t *testing.T) {
+	p := program(t, passes.Prune.Name)
+	write := func(limit int64) (f *file, second, external bool) {
+		defer onnx.SetInlineLimit(onnx.SetInlineLimit(limit))
+		m, err := onnx.Model(p, p.Func("pair"), onnx.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(t.TempDir(), "pair.onnx")
+		if err := m.Write(path); err != nil {
+			t.Fatal(err)
+		}
+		f = read(t, path)
+		_, err = os.Stat(path + ".data")
+		return f, err == nil, m.External()
+	}
+	whole, second, external := write(math.MaxInt64)
+	if second || external {
+		t.Error("small weights have a second file")
+	}
+	size := int64(0)
+	for _, b := range whole.tensors {
+		size += int64(len(b))
+	}
+	if _, second, external := write(size); second || external {
+		t.Errorf("%d bytes of weights do not fit into as many", size)
+	}
+	split, second, external := write(size - 1)
+	if !second || !external {
+		t.Errorf("%d bytes of weights fit into one less", size)
+	}
+	if d := cmp.Diff(whole, split, cmp.AllowUnexported(file{})); d != "" {
+		t.Errorf("the two files differ from one (-one +two)\n%s", d)
 	}
 }
 

@@ -3,12 +3,15 @@
 
     python3 bench_peers.py --multiway bin/multiway --out golden/reference/peers
 
-Needs Linux, numpy and onnxruntime. Builds a binary and ONNX files of a preset with seeded weights (or of --description), then starts processes of
-either engine alternately, --processes of each for each number of threads. Every process times every workload for --time seconds, at least
-five calls; a workload's time is the median over the processes of their medians. Start to first result and peak memory are of processes
-that make one call and end. Texts are random ids; nothing is read from outside.
+Needs Linux, numpy, onnx and onnxruntime. Builds a binary and ONNX files of a preset with seeded weights (or of --description), then starts
+processes of either engine alternately, --processes of each for each number of threads. Every process times every workload for --time
+seconds, at least three calls; a workload's time is the median over the processes of their medians. Start to first result and peak memory
+are of processes that make one call and end, Python and its imports included. Texts are random ids; nothing is read from outside.
 
-Writes OUT.md, a table; OUT.svg, the same as bars; OUT.json, every number. Run it on a machine that does nothing else.
+--int8 also races binaries of precision int8 against models that ONNX Runtime has quantised (quantize_dynamic, weights int8 by output column).
+
+Writes OUT.md, a table; OUT.svg, the same as bars; OUT.json, every number; and the table and the picture into --readme, between its marks.
+--render does only the writing, from OUT.json. Run it on a machine that does nothing else.
 """
 import argparse
 import json
@@ -35,6 +38,15 @@ WORKLOADS = [
     ("mixed64", "the same texts, padded to 64", "language", MIXED, 64),
     ("wide", "32 texts of 4 to 64 ids, mean 16, padded to the longest", "language", WIDE, 64),
 ]
+# With --int8, at either engine's int8.
+INT8 = [("vision-int8", "a picture, int8", "vision", None, None), ("text16-int8", "a text of 16 ids, int8", "language", [16], None)]
+QUANTISED = "-int8"
+
+MARKS = "<!-- made by: make bench-peers -->\n", "<!-- end of bench-peers -->\n"
+
+
+def workloads(o):
+    return [w for w in WORKLOADS + INT8 * o.int8 if w[0] in o.workloads or w in INT8]
 
 
 # ---------------------------------------------------------------- one process of ONNX Runtime
@@ -55,6 +67,7 @@ def worker(o):
 
     def prepare(w):
         _, _, entry, texts, padded = w
+        entry += QUANTISED * (w in INT8)
         rng = np.random.default_rng(1)
         feeds = {}
         if padded is None:
@@ -71,19 +84,17 @@ def worker(o):
         return s, feeds
 
     if o.once:
-        s, feeds = prepare(next(w for w in WORKLOADS if w[0] == o.once))
+        s, feeds = prepare(next(w for w in WORKLOADS + INT8 if w[0] == o.once))
         s.run(None, feeds)
         with open("/proc/self/status") as f:
             print(json.dumps({"peak_memory_mb": next(int(line.split()[1]) for line in f if line.startswith("VmHWM:")) / 1024}))
         return
     medians = {}
-    for w in WORKLOADS:
-        if w[0] not in o.workloads:
-            continue
+    for w in workloads(o):
         s, feeds = prepare(w)
         s.run(None, feeds)
         times, start = [], time.perf_counter()
-        while len(times) < 5 or time.perf_counter() - start < o.time:
+        while len(times) < 3 or time.perf_counter() - start < o.time:
             at = time.perf_counter()
             s.run(None, feeds)
             times.append((time.perf_counter() - at) * 1e3)
@@ -116,17 +127,18 @@ def timed(cmd):
 
 def engines(o, binary, models):
     def ours(threads):
-        out = {}
-        for w in WORKLOADS:
-            if w[0] not in o.workloads:
-                continue
-            cmd = [binary, "bench", "--json", "--threads", str(threads), "--time", f"{o.time}s", "--entry", w[2]]
+        out, done = {}, {}
+        for w in workloads(o):
+            cmd = [binary + QUANTISED * (w in INT8), "bench", "--json", "--threads", str(threads), "--time", f"{o.time}s", "--entry", w[2]]
             if w[3] is not None and len(w[3]) > 1:
                 cmd += ["--lengths", ",".join(map(str, w[3]))]
             elif w[3] is not None:
                 cmd += ["--tokens", str(w[3][0])]
+            if tuple(cmd) in done:  # texts that only the other engine pads in two ways
+                out[w[0]] = done[tuple(cmd)]
+                continue
             report = json.loads(run(cmd))
-            out[w[0]] = report["results"][0]["median_ms"]
+            done[tuple(cmd)] = out[w[0]] = report["results"][0]["median_ms"]
             o.machine.update(cpu=report["cpu"], cores=report["cores"])
             for kind in ("fma_peak_gflops", "read_gbps"):
                 k = o.machine.setdefault(kind, {})
@@ -134,10 +146,10 @@ def engines(o, binary, models):
         return out
 
     def ours_first(w, threads):
-        cmd = [binary, "bench", "--once", "--json", "--threads", str(threads), "--entry", w[2]]
+        cmd = [binary + QUANTISED * (w in INT8), "bench", "--once", "--json", "--threads", str(threads), "--entry", w[2]]
         return timed(cmd + (["--tokens", str(w[3][0])] if w[3] else []))
 
-    peer = [sys.executable, os.path.abspath(__file__), "--worker", "--models", models, "--vocab", str(o.vocab), "--time", str(o.time)]
+    peer = [sys.executable, os.path.abspath(__file__), "--worker", "--models", models, "--vocab", str(o.vocab), "--time", str(o.time)] + ["--int8"] * o.int8
 
     def ort(threads):
         return json.loads(run(peer + ["--threads", str(threads), "--workloads", ",".join(o.workloads)]))
@@ -158,8 +170,8 @@ def race(o, list_):
                 print(f"process {i + 1} of {o.processes}, {threads} threads: {e.name}", file=sys.stderr)
                 for name, ms in e.measure(threads).items():
                     times.setdefault(e.name, {}).setdefault(str(threads), {}).setdefault(name, []).append(ms)
-                for w in WORKLOADS:
-                    if w[0] in o.workloads and w[0] in ("vision", "text16"):
+                for w in workloads(o):
+                    if w[0] in ("vision", "text16"):
                         ms, mb = e.first(w, threads)
                         first.setdefault(e.name, {}).setdefault(str(threads), {}).setdefault(w[0], []).append(ms)
                         memory.setdefault(e.name, {}).setdefault(str(threads), {}).setdefault(w[0], []).append(mb)
@@ -168,15 +180,24 @@ def race(o, list_):
 
 # ---------------------------------------------------------------- what is written
 
+CALL, BATCH, FIRST, MEMORY = "a call", "32 texts a call", "process start to first result", "peak memory of that process"
+
+
 def rows(o, data):
-    """Lines of the table: section, label, threads, ours, theirs, unit."""
+    """Lines of the table: section, label, threads, ours, theirs, unit, whether more is better."""
     out = []
-    for kind, section, unit in (("times_ms", "a call", "ms"), ("first_ms", "process start to first result", "ms"), ("memory_mb", "peak memory of that process", "MB")):
-        for w in WORKLOADS:
+    for kind, section, unit in (("times_ms", CALL, "ms"), ("times_ms", BATCH, "texts/s"), ("first_ms", FIRST, "ms"), ("memory_mb", MEMORY, "MB")):
+        for w in WORKLOADS + INT8:
+            texts = len(w[3] or [])
+            if kind == "times_ms" and (texts > 1) != (section == BATCH):
+                continue
             for threads in o.threads:
                 pair = [data[kind].get(e, {}).get(str(threads), {}).get(w[0]) for e in ("multiway", "ONNX Runtime")]
-                if all(pair):
-                    out.append((section, w[1], threads, pair[0], pair[1], unit))
+                if not all(pair):
+                    continue
+                if section == BATCH:
+                    pair = [[1e3 * texts / ms for ms in x] for x in pair]
+                out.append((section, w[1], threads, pair[0], pair[1], unit, section == BATCH))
     return out
 
 
@@ -189,18 +210,17 @@ def show(values):
 def markdown(o, data):
     m = o.machine
     lines = [
-        "<!-- Written by bench_peers.py; do not edit. -->",
         f"{m['model']} on {m['cpu']}, {m['cores']} cores, {m['system']}; ONNX Runtime {m['onnxruntime']}, Python {m['python']}. "
         f"FMA peak {', '.join(f'{v:.0f} GFLOP/s' + (' (' + k + ' threads)' if k != '1' else ' (1 thread)') for k, v in sorted(m['fma_peak_gflops'].items()))}. "
         f"Medians of {o.processes} processes each, by turns; in brackets the fastest and the slowest.",
-        "",
     ]
     section = None
-    for s, label, threads, ours, theirs, unit in rows(o, data):
+    for s, label, threads, ours, theirs, unit, more in rows(o, data):
         if s != section:
             lines += ["", f"| {s} | threads | multiway, {unit} | ONNX Runtime, {unit} | ratio |", "|---|---|---|---|---|"]
             section = s
-        lines.append(f"| {label} | {threads} | {show(ours)} | {show(theirs)} | {statistics.median(theirs) / statistics.median(ours):.2f} |")
+        ratio = statistics.median(theirs) / statistics.median(ours)
+        lines.append(f"| {label} | {threads} | {show(ours)} | {show(theirs)} | {1 / ratio if more else ratio:.2f} |")
     return "\n".join(lines) + "\n"
 
 
@@ -209,10 +229,10 @@ def svg(o, data):
     text, bar, gap, left, width = 13, 14, 16, 450, 420
     y, body = 46, []
     section = None
-    for s, label, threads, ours, theirs, unit in rows(o, data):
+    for s, label, threads, ours, theirs, unit, more in rows(o, data):
         if s != section:
             y += 22
-            body.append(f'<text x="12" y="{y}" class="h">{s}</text>')
+            body.append(f'<text x="12" y="{y}" class="h">{s}: {"longer" if more else "shorter"} is better</text>')
             y += 12
             section = s
         a, b = statistics.median(ours), statistics.median(theirs)
@@ -227,7 +247,7 @@ def svg(o, data):
 <!-- Written by bench_peers.py; do not edit. -->
 <style>text {{ font: {text - 1}px sans-serif; fill: #24292f }} .h {{ font-weight: bold }} .us {{ fill: #00add8 }} .them {{ fill: #b8bec5 }}</style>
 <rect width="100%" height="100%" fill="#ffffff"/>
-<text x="12" y="26" class="h">{o.machine["model"]} on {o.machine["cpu"]}, shorter is better</text>
+<text x="12" y="26" class="h">{o.machine["model"]} on {o.machine["cpu"]}, {o.machine["cores"]} cores</text>
 <rect x="{left}" y="34" width="12" height="12" class="us"/><text x="{left + 17}" y="44">multiway</text>
 <rect x="{left + 90}" y="34" width="12" height="12" class="them"/><text x="{left + 107}" y="44">ONNX Runtime {o.machine["onnxruntime"]}</text>
 {chr(10).join(body)}
@@ -235,16 +255,48 @@ def svg(o, data):
 '''
 
 
+def write(o, data):
+    """Writes everything that is made of the numbers."""
+    os.makedirs(os.path.dirname(os.path.abspath(o.out)), exist_ok=True)
+    table = markdown(o, data)
+    note = "<!-- Written by bench_peers.py; do not edit. -->\n"
+    for name, text in ((".json", json.dumps(data, indent=1) + "\n"), (".md", note + table), (".svg", svg(o, data))):
+        with open(o.out + name, "w") as f:
+            f.write(text)
+        print(o.out + name)
+    if o.readme:
+        with open(o.readme) as f:
+            before, begin, rest = f.read().partition(MARKS[0])
+        _, end, after = rest.partition(MARKS[1])
+        if not begin or not end:
+            sys.exit(f"{o.readme} lacks the marks {MARKS[0].strip()} and {MARKS[1].strip()}")
+        picture = os.path.relpath(o.out + ".svg", os.path.dirname(os.path.abspath(o.readme)))
+        with open(o.readme, "w") as f:
+            f.write(before + begin + table + f"\n![the same as bars]({picture})\n" + end + after)
+        print(o.readme)
+
+
+def quantise(models):
+    """Has ONNX Runtime make its int8 models, as its documentation advises for CPUs with VNNI."""
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+    for entry in sorted({w[2] for w in INT8}):
+        quantize_dynamic(os.path.join(models, entry + ".onnx"), os.path.join(models, entry + QUANTISED + ".onnx"),
+                         per_channel=True, weight_type=QuantType.QInt8, extra_options={"MatMulConstBOnly": True})
+
+
 def main():
     a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     a.add_argument("--multiway", default="bin/multiway", help="the compiler's binary")
     a.add_argument("--preset", default="beit3-base-patch16-224", help="model to race, with seeded weights")
-    a.add_argument("--description", help="a description instead of a preset; it needs the task encode")
+    a.add_argument("--description", help="a description instead of a preset; it needs the task encode, and no precision if --int8 is given")
     a.add_argument("--out", default="peers", help="path of what is written, without .md, .svg, .json")
+    a.add_argument("--readme", help="file to write the table and the picture into, between its marks")
+    a.add_argument("--render", action="store_true", help="race nothing: write the table and the picture of OUT.json again")
     a.add_argument("--processes", type=int, default=5)
     a.add_argument("--threads", default="1,2")
-    a.add_argument("--time", type=float, default=3, help="seconds for each workload of a process")
+    a.add_argument("--time", type=float, default=2, help="seconds for each workload of a process")
     a.add_argument("--workloads", default=",".join(w[0] for w in WORKLOADS))
+    a.add_argument("--int8", action="store_true", help="race int8 against int8 too")
     a.add_argument("--work", help="folder for the binary and the models, kept; default: a temporary one")
     for flag in ("--worker", "--once", "--models", "--vocab"):  # of the processes that this starts
         a.add_argument(flag, help=argparse.SUPPRESS, **({"action": "store_true"} if flag == "--worker" else {}))
@@ -257,34 +309,42 @@ def main():
         o.threads, o.vocab = int(o.threads), int(o.vocab)
         return worker(o)
     o.threads = [int(n) for n in o.threads.split(",")]
+    if o.render:
+        with open(o.out + ".json") as f:
+            data = json.load(f)
+        o.machine, o.processes = data["machine"], data["processes"]
+        return write(o, data)
     import onnxruntime
     o.machine = {"model": o.preset, "onnxruntime": onnxruntime.__version__, "python": platform.python_version(), "system": f"{platform.system()} {platform.machine()}"}
 
     work = o.work or tempfile.mkdtemp()
     os.makedirs(work, exist_ok=True)
     try:
-        description = o.description
-        if description is None:
-            description = os.path.join(work, "model.yaml")
-            with open(description, "w") as f:
-                f.write(f"model: 1\npreset: {o.preset}\nseed: 1\ntasks: [encode]\n")
-        else:
-            o.machine["model"] = os.path.basename(description)
+        text = f"model: 1\npreset: {o.preset}\nseed: 1\ntasks: [encode]\n"
+        folder = work
+        if o.description:
+            o.machine["model"] = os.path.basename(o.description)
+            folder = os.path.dirname(os.path.abspath(o.description))  # what it names is beside it
+            with open(o.description) as f:
+                text = f.read()
         binary, models = os.path.join(work, "model"), os.path.join(work, "models")
-        run([o.multiway, "build", "--check", "off", "--binary", binary, description])
-        run([o.multiway, "export", "--onnx", models, description])
-        run([o.multiway, "export", "--onnx", os.path.join(models, "language-mask.onnx"), "--mask", "--entry", "language", description])
+        for suffix, more in [("", "")] + [(QUANTISED, "precision: int8\n")] * o.int8:
+            with tempfile.NamedTemporaryFile("w", dir=folder, suffix=".yaml") as f:
+                f.write(text.rstrip() + "\n" + more)
+                f.flush()
+                run([o.multiway, "build", "--check", "off", "--binary", binary + suffix, f.name])
+                if not suffix:
+                    run([o.multiway, "export", "--onnx", models, f.name])
+                    run([o.multiway, "export", "--onnx", os.path.join(models, "language-mask.onnx"), "--mask", "--entry", "language", f.name])
+        if o.int8:
+            quantise(models)
         o.vocab = json.loads(run([binary, "info", "--json"]))["vocab"]
         data = race(o, engines(o, binary, models))
     finally:
         if not o.work:
             shutil.rmtree(work)
-    data["machine"] = o.machine
-    os.makedirs(os.path.dirname(os.path.abspath(o.out)), exist_ok=True)
-    for name, text in ((".json", json.dumps(data, indent=1) + "\n"), (".md", markdown(o, data)), (".svg", svg(o, data))):
-        with open(o.out + name, "w") as f:
-            f.write(text)
-        print(o.out + name)
+    data["machine"], data["processes"] = o.machine, o.processes
+    write(o, data)
 
 
 if __name__ == "__main__":

@@ -3,9 +3,9 @@
 
     python3 check_onnx.py --multiway bin/multiway golden/testdata/retrieval golden/testdata/encode_t1
 
-Needs numpy and onnxruntime, and onnx to check the files' structure (left out if it is missing). Each case is exported twice: as it is,
-run one sequence at a time at the text's true length, and with --mask, run as one padded batch. Prints a line an output; the exit
-status is 1 if one failed. A run of a kind that is not in KINDS is named and left out.
+Needs numpy and onnxruntime, and onnx to check the files' structure (left out if it is missing). Each case is exported twice, with every
+layer's results as outputs: as it is, run one sequence at a time at the text's true length, and with --mask, run as one padded batch.
+Prints a line an output; the exit status is 1 if one failed. What ONNX is not asked is named, with the reason.
 """
 import argparse
 import json
@@ -43,6 +43,12 @@ KINDS = {
         "language_retrieval_vl": {"language_cls": "text.cls_vlffn_feats"},
     }},
 }
+# Outputs of a run that no function has.
+NO_FUNCTION = {
+    "logits_per_image": "the package computes it of the embeddings",
+    "logits_per_text": "the package computes it of the embeddings",
+}
+
 # Two pictures and a text: the functions of either picture; reason_head takes their features side by side.
 REASON = {"nlvr2": ("pair_nlvr2", "pair_nlvr2"), "vlmo_nlvr2": ("pair_nlvr2", "pair_nlvr2_second")}
 
@@ -118,77 +124,108 @@ def rows(run, total, length, text):
     return list(range(total - text + length))
 
 
+def left_out(what, why):
+    print(f"{what}: left out, {why}")
+
+
 def check(case_dir, multiway, tmp):
-    with open(os.path.join(case_dir, "case.json")) as f:
-        case = json.load(f)
-    name = case["name"]
-    if not case.get("weights"):
-        print(f"{name}: no model, left out")
+    """Returns the numbers of outputs that are right and wrong."""
+    path = os.path.join(case_dir, "case.json")
+    if not os.path.isfile(path):
+        left_out(case_dir, "it is no golden case: there is no case.json")
         return 0, 0
-    truth = {}
-    for field in ("expected_files", "truth_files"):  # the float64 outputs where there are some
-        path = os.path.join(case_dir, (case.get(field) or {}).get("f32", ""))
-        if os.path.isfile(path):
-            truth.update(safetensors(path))
-    inputs = safetensors(os.path.join(case_dir, "inputs.safetensors"))
-    runs = []
+    with open(path) as f:
+        case = json.load(f)
+    name = case.get("name", os.path.basename(os.path.normpath(case_dir)))
+    if not case.get("weights"):
+        left_out(name, "it is a case of task " + case.get("task", "?") + ", which has no model")
+        return 0, 0
+    if "config" not in case:
+        left_out(name, "it was recorded of another description, which is not in it")
+        return 0, 0
+    by_weights = {}
     for run in case["runs"]:
-        if run.get("weights_dtype", "f32") == "f32":
-            if functions(run):
-                runs.append(run)
-            else:
-                print(f"{name} {run['name']}: kind {run['kind']} is not known here, left out")
+        where = f"{name} {run['name']}"
+        if not functions(run):
+            left_out(where, f"kind {run['kind']} is not known here")
+            continue
+        if "decode" in run:
+            left_out(where + " decode", "a search over words is a loop of calls, not a function")
+        by_weights.setdefault(run.get("weights_dtype", "f32"), []).append(run)
+    inputs = safetensors(os.path.join(case_dir, "inputs.safetensors"))
     passed = failed = 0
-    for masked in (False, True):
-        folder = os.path.join(tmp, name + ("-mask" if masked else ""))
-        entries = sorted({f for run in runs for f in functions(run)})
-        p = subprocess.run([multiway, "export", "--onnx", folder, "--entry", ",".join(entries)] + ["--mask"] * masked + [case_dir], capture_output=True, text=True)
-        if p.returncode:
-            print(f"{name}: {p.stderr.strip()}")
-            return passed, failed + 1
-        models = Models(folder)
-        for run in runs:
-            where = run["inputs"]
-            images = {k: inputs[t].astype(np.float32) for k, t in where.items() if k.startswith("image")}
-            ids = inputs[where["text_ids"]].astype(np.int64) if "text_ids" in where else None
-            batch = len(ids) if ids is not None else len(next(iter(images.values())))
-            if masked and ids is None:
+    for weights, runs in by_weights.items():
+        truth = {}
+        for field in ("expected_files", "truth_files"):  # the float64 outputs where there are some
+            path = os.path.join(case_dir, (case.get(field) or {}).get(weights, ""))
+            if os.path.isfile(path):
+                truth.update(safetensors(path))
+        for masked in (False, True):
+            folder = os.path.join(tmp, name + "-" + weights + ("-mask" if masked else ""))
+            entries = sorted({f for run in runs for f in functions(run)})
+            p = subprocess.run(
+                [multiway, "export", "--onnx", folder, "--taps", "--weights", weights, "--entry", ",".join(entries)] + ["--mask"] * masked + [case_dir],
+                capture_output=True, text=True)
+            if p.returncode:
+                print(f"{name}: {p.stderr.strip()}  FAIL")
+                failed += 1
                 continue
-            text = 0 if ids is None else ids.shape[1]
-            lengths = [text] * batch
-            if "padding_mask" in where:
-                lengths = (inputs[where["padding_mask"]] == 0).sum(axis=1).tolist()
-            if "text_mask" in where:
-                lengths = (inputs[where["text_mask"]] != 0).sum(axis=1).tolist()
+            models = Models(folder)
+            for run in runs:
+                if masked and "text_ids" not in run["inputs"]:
+                    continue  # a picture has no padding
+                p, f = check_run(name, weights, run, models, inputs, truth, masked)
+                passed, failed = passed + p, failed + f
+    return passed, failed
+
+
+def check_run(name, weights, run, models, inputs, truth, masked):
+    where = run["inputs"]
+    images = {k: inputs[t].astype(np.float32) for k, t in where.items() if k.startswith("image")}
+    ids = inputs[where["text_ids"]].astype(np.int64) if "text_ids" in where else None
+    batch = len(ids) if ids is not None else len(next(iter(images.values())))
+    text = 0 if ids is None else ids.shape[1]
+    lengths = [text] * batch
+    if "padding_mask" in where:
+        lengths = (inputs[where["padding_mask"]] == 0).sum(axis=1).tolist()
+    if "text_mask" in where:
+        lengths = (inputs[where["text_mask"]] != 0).sum(axis=1).tolist()
+    if masked:
+        mask = (np.arange(text)[None, :] < np.array(lengths)[:, None]).astype(np.int64)
+        whole = call(models, run, images, ids, mask)
+        got = [{k: v[i] for k, v in whole.items()} for i in range(batch)]
+    else:
+        got = []
+        for i in range(batch):
+            one = call(models, run, {k: v[i:i + 1] for k, v in images.items()}, None if ids is None else ids[i:i + 1, :lengths[i]], None)
+            got.append({k: v[0] for k, v in one.items()})
+    passed = failed = 0
+    for key, spec in run["outputs"].items():
+        what = f"{name} {run['name']} {key}" + ("" if weights == "f32" else f" with weights in {weights}")
+        if key not in got[0]:
+            if not masked:
+                left_out(what, NO_FUNCTION.get(key, "no function returns it"))
+            continue
+        if spec["tensor"] not in truth:
+            left_out(what, f"the case has no tensor {spec['tensor']}")
+            continue
+        want = truth[spec["tensor"]].astype(np.float64)
+        worst, ok = 0.0, True
+        for i in range(batch):
+            w = want[i].reshape(-1, want.shape[-1])
+            g = got[i][key].astype(np.float64).reshape(-1, want.shape[-1])
+            pick = rows(run, len(w), lengths[i], 0 if key.startswith("image.") else text)
+            w = w[pick]
             if masked:
-                mask = (np.arange(text)[None, :] < np.array(lengths)[:, None]).astype(np.int64)
-                whole = call(models, run, images, ids, mask)
-                got = [{k: v[i] for k, v in whole.items()} for i in range(batch)]
-            else:
-                got = []
-                for i in range(batch):
-                    one = call(models, run, {k: v[i:i + 1] for k, v in images.items()}, None if ids is None else ids[i:i + 1, :lengths[i]], None)
-                    got.append({k: v[0] for k, v in one.items()})
-            for key, spec in run["outputs"].items():
-                if key not in got[0] or spec["tensor"] not in truth:
-                    continue
-                want = truth[spec["tensor"]].astype(np.float64)
-                worst, ok = 0.0, True
-                for i in range(batch):
-                    w = want[i].reshape(-1, want.shape[-1])
-                    g = got[i][key].astype(np.float64).reshape(-1, want.shape[-1])
-                    pick = rows(run, len(w), lengths[i], 0 if key.startswith("image.") else text)
-                    w = w[pick]
-                    if masked:
-                        g = g[pick]
-                    if g.shape != w.shape:
-                        ok = False
-                        continue
-                    d = np.abs(g - w)
-                    ok = ok and bool((d <= spec["atol"] + spec["rtol"] * np.abs(w)).all())
-                    worst = max(worst, float(d.max()))
-                passed, failed = passed + ok, failed + (not ok)
-                print(f"{name} {run['name']} {key} {'one padded batch' if masked else 'one by one'}: max abs error {worst:.2e}, atol {spec['atol']:.2e}  {'ok' if ok else 'FAIL'}")
+                g = g[pick]
+            if g.shape != w.shape:
+                ok = False
+                continue
+            d = np.abs(g - w)
+            ok = ok and bool((d <= spec["atol"] + spec["rtol"] * np.abs(w)).all())
+            worst = max(worst, float(d.max()))
+        passed, failed = passed + ok, failed + (not ok)
+        print(f"{what} {'one padded batch' if masked else 'one by one'}: max abs error {worst:.2e}, atol {spec['atol']:.2e}  {'ok' if ok else 'FAIL'}")
     return passed, failed
 
 
