@@ -151,7 +151,7 @@ func (p *Package) New(opts ...Option) (*Model, error) {
 	}
 	b, err := OpenAppended(exe)
 	if errors.Is(err, ErrNoWeights) {
-		return nil, fmt.Errorf("%s: no weights are embedded in the package or appended to %s; use Open with the path of the weight file", p.Name, exe)
+		return nil, fmt.Errorf("%s: %w to %s or embedded in the package; use Open with the path of the weight file", p.Name, ErrNoWeights, exe)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", p.Name, err)

@@ -186,7 +186,7 @@ func (a *App) Open(opts ...rt.Option) (*task.Model, error) {
 		return nil, usagef("--max-pixels is %d, want a number of pixels", a.maxPixels)
 	}
 	m, err := a.Binary.Open(a.weights, append(all, opts...)...)
-	if err != nil && a.weights == "" && a.Package != nil && a.Package.Blob == "" {
+	if errors.Is(err, rt.ErrNoWeights) {
 		return nil, fmt.Errorf("%w (here: --weights FILE)", err)
 	}
 	return m, err

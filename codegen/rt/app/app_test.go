@@ -404,6 +404,22 @@ func TestJSON(t *testing.T) {
 	}
 }
 
+// A binary whose weights are elsewhere says how to name them, and says so of no other
+// mistake.
+func TestNoWeights(t *testing.T) {
+	b := colourBinary(t)
+	b.Package.Blob = ""
+	for _, row := range []struct {
+		args []string
+		hint bool
+	}{{[]string{"info"}, true}, {[]string{"info", "--weights", "none"}, false}} {
+		got := run(b, "", row.args...)
+		if got.status != exitFailure || strings.Contains(got.errs, "(here: --weights FILE)") != row.hint {
+			t.Errorf("%q: status %d, %s", row.args, got.status, got.errs)
+		}
+	}
+}
+
 func TestCheckFails(t *testing.T) {
 	b := colourBinary(t)
 	open := b.Open
