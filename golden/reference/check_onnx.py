@@ -47,6 +47,7 @@ KINDS = {
 NO_FUNCTION = {
     "logits_per_image": "the package computes it of the embeddings",
     "logits_per_text": "the package computes it of the embeddings",
+    "logits_per_vlffn_image": "the package computes it of the embeddings",
 }
 
 # Two pictures and a text: the functions of either picture; reason_head takes their features side by side.
