@@ -5,31 +5,28 @@ import (
 	"math"
 )
 
-// MaxByte is the largest weight of a product of bytes: pairs of products with an unsigned byte then fit 16 bits.
-const MaxByte = 63
+// MaxByte is the largest weight of a product of bytes, of either sign: -128 has no opposite in a byte.
+const MaxByte = 127
 
-// MaxTableByte is the largest value of a table of bytes, which no product reads.
-const MaxTableByte = 127
+// byteTail is the bytes that follow a panel's values: 16 scales, 16 starts of a sum and 16 shifts.
+const byteTail = Panel * (4 + 4 + 4)
 
-// byteTail is the bytes that follow a panel's values: 16 scales, and 16 starts of a sum.
-const byteTail = Panel * (4 + 4)
-
-// ByteScale returns the scale of a row of weights: values are integers of at most most, MaxByte or MaxTableByte, times it. It
-// is 0 for a row of zeros.
-func ByteScale(row []float32, most int) float32 {
+// ByteScale returns the scale of a row of weights: values are integers of at most MaxByte times it. It is 0 for a row of
+// zeros.
+func ByteScale(row []float32) float32 {
 	m := float32(0)
 	for _, v := range row {
 		m = max(m, v, -v)
 	}
-	return m / float32(most)
+	return m / MaxByte
 }
 
-// ToByte is v over the scale, rounded to nearest, ties to even, and at most most of either sign.
-func ToByte(v, scale float32, most int) int8 {
+// ToByte is v over the scale, rounded to nearest, ties to even, and at most MaxByte of either sign.
+func ToByte(v, scale float32) int8 {
 	if scale == 0 {
 		return 0
 	}
-	return int8(max(-float64(most), min(float64(most), math.RoundToEven(float64(v)/float64(scale)))))
+	return int8(max(-MaxByte, min(MaxByte, math.RoundToEven(float64(v)/float64(scale)))))
 }
 
 // PackTable packs a table of rows of k values as RowsWord says.
@@ -38,20 +35,21 @@ func PackTable(src []float32, k int) []byte {
 	out := make([]byte, (len(src)+3)/4*4, (len(src)+3)/4*4+4*n)
 	for r := range n {
 		row := src[r*k:][:k]
-		scale := ByteScale(row, MaxTableByte)
+		scale := ByteScale(row)
 		for i, v := range row {
-			out[r*k+i] = byte(ToByte(v, scale, MaxTableByte))
+			out[r*k+i] = byte(ToByte(v, scale))
 		}
 		out = binary.LittleEndian.AppendUint32(out, math.Float32bits(scale))
 	}
 	return out
 }
 
-// ByteSize is the size of the packed matrix in bytes, with its scales and starts.
+// ByteSize is the size of the packed matrix in bytes, with its scales, starts and shifts.
 func (l Layout) ByteSize() int { return l.Panels() * (Panel*((l.K+3)/4*4) + byteTail) }
 
 // PackBytes packs a weight as bytes: panels [k/4][16][4], k rounded up to fours with zeros, each followed by the scales of
-// its columns (float32) and by -128 times their sums (int32), little-endian. Activations are stored with 128 added.
+// its columns (float32), -128 times their sums (int32), and their sums times the scales (float32), little-endian. Activations
+// are stored with 128 added.
 func (l Layout) PackBytes(src ...[]float32) []byte {
 	out := make([]byte, 0, l.ByteSize())
 	values := Panel * ((l.K + 3) / 4 * 4)
@@ -60,14 +58,15 @@ func (l Layout) PackBytes(src ...[]float32) []byte {
 		l.within(p*Panel, (p+1)*Panel, func(r Run) {
 			for i := range r.Len {
 				row, lane := src[r.Src][(r.Row+i)*l.K:][:l.K], r.Col+i-p*Panel
-				scale, sum := ByteScale(row, MaxByte), int32(0)
+				scale, sum := ByteScale(row), int32(0)
 				for k, v := range row {
-					q := ToByte(v, scale, MaxByte)
+					q := ToByte(v, scale)
 					panel[k/4*64+lane*4+k%4] = byte(q)
 					sum += int32(q)
 				}
 				binary.LittleEndian.PutUint32(panel[values+4*lane:], math.Float32bits(scale))
 				binary.LittleEndian.PutUint32(panel[values+64+4*lane:], uint32(-128*sum))
+				binary.LittleEndian.PutUint32(panel[values+128+4*lane:], math.Float32bits(float32(sum)*scale))
 			}
 		})
 		out = append(out, panel...)

@@ -10,7 +10,7 @@ import (
 	"github.com/multiway-go/multiway/asm"
 )
 
-// A packed column is its integers, four rows side by side, then its scale, then -128 times their sum.
+// A packed column is its integers, four rows side by side, then its scale, -128 times their sum, and the scale times it.
 func TestPackBytes(t *testing.T) {
 	const n, k = 18, 6
 	w := make([]float32, n*k)
@@ -20,11 +20,11 @@ func TestPackBytes(t *testing.T) {
 	clear(w[3*k : 4*k])
 	l := asm.Stack(k, n)
 	b := l.PackBytes(w)
-	if len(b) != l.ByteSize() || len(b) != 2*(16*8+128) {
+	if len(b) != l.ByteSize() || len(b) != 2*(16*8+192) {
 		t.Fatalf("%d bytes, ByteSize says %d", len(b), l.ByteSize())
 	}
 	for col := range 32 {
-		panel, lane := b[col/16*256:], col%16
+		panel, lane := b[col/16*320:], col%16
 		scale := math.Float32frombits(binary.LittleEndian.Uint32(panel[128+4*lane:]))
 		var got, want [8]float64
 		sum := 0
@@ -45,14 +45,17 @@ func TestPackBytes(t *testing.T) {
 				break
 			}
 		}
+		if shift := math.Float32frombits(binary.LittleEndian.Uint32(panel[256+4*lane:])); shift != float32(sum)*scale {
+			t.Errorf("column %d shifts by %v, want %v", col, shift, float32(sum)*scale)
+		}
 		if start := int32(binary.LittleEndian.Uint32(panel[192+4*lane:])); int(start) != -128*sum {
 			t.Errorf("column %d starts at %d, want %d", col, start, -128*sum)
 		}
 	}
 	// What is rounded already is packed as it is.
-	row := []float32{0.5, -63 * 0.25, 3 * 0.25, 0}
-	scale := asm.ByteScale(row, asm.MaxByte)
-	if scale != 0.25 || asm.ToByte(row[1], scale, asm.MaxByte) != -63 || asm.ToByte(row[2], scale, asm.MaxByte) != 3 || asm.ToByte(1, 0, asm.MaxByte) != 0 {
+	row := []float32{0.5, -127 * 0.25, 3 * 0.25, 0}
+	scale := asm.ByteScale(row)
+	if scale != 0.25 || asm.ToByte(row[1], scale) != -127 || asm.ToByte(row[2], scale) != 3 || asm.ToByte(1, 0) != 0 {
 		t.Errorf("scale %v", scale)
 	}
 }

@@ -99,21 +99,24 @@ on by pfstep bytes. k >= 1.`,
 	{
 		Op: OpQGemm, DTypes: []string{"i8"}, Tiled: true,
 		Signature: "func(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)",
-		Doc: `C[r][j] = start[j] + sum over i < 4k of A[r][i]*B[i][j], exactly.
+		Doc: `C[r][j] = sum over i < 4k of (A[r][i]-128)*B[i][j], exactly.
 A is unsigned; lda and bstride count bytes, k groups of four. A panel is [k][16 columns][4], then 16 float32 that are not
-read, then the 16 starts as int32; a wider tile reads its panel i at b + i*bstride. No B is beyond 63 of either sign. k >= 1.`,
+read, then -128 times the sum of each column as int32, then 16 more float32 that are not read; a wider tile reads its panel
+i at b + i*bstride. No B is -128. k >= 1.`,
 	},
 	{
 		Op: OpQuant, DTypes: []string{"i8"},
-		Signature: "func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32)",
-		Doc: `scale[r] = m/127 with m the largest |src[r][i]|, i < n, and dst[r][i] = 128 + src[r][i]*(127/m) rounded to nearest, ties to even.
-Where m is below 1e-30 the scale is 0 and dst 128. Bytes from n on, up to a multiple of 32, become 128. n >= 1.`,
+		Signature: "func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32)",
+		Doc: `zero[r] = (max+min)/2 and scale[r] = m/127 with m = (max-min)/2, of src[r][i] for i < n, and
+dst[r][i] = 128 + (src[r][i]-zero[r])*(127/m) rounded to nearest, ties to even; each step is rounded to float32.
+Where m is below 1e-30 the scale is 0 and dst 128. Where a value is not finite, scale and zero are NaN and dst is anything.
+Bytes from n on, up to a multiple of 32, become 128. n >= 1.`,
 	},
 	{
 		Op: OpDequant, DTypes: []string{"i8"},
-		Signature: "func(rows int, c *float32, ldc int, sums *int32, lds int, row *float32, column *float32, bias *float32, acc int)",
-		Doc: `C[r][j] = sums[r][j]*row[r]*column[j] (+ bias[j] if bias is not nil) (+ C[r][j] if acc != 0) for j < 16, from left to right,
-each step rounded to float32.`,
+		Signature: "func(rows int, c *float32, ldc int, sums *int32, lds int, row *float32, zero *float32, column *float32, shift *float32, bias *float32, acc int)",
+		Doc: `C[r][j] = sums[r][j]*row[r]*column[j] + zero[r]*shift[j] (+ bias[j] if bias is not nil) (+ C[r][j] if acc != 0) for
+j < 16, from left to right, each step rounded to float32.`,
 	},
 	{
 		Op: OpPeakFMA, Measuring: true,

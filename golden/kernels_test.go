@@ -33,8 +33,8 @@ type (
 	wgemmFunc     = func(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 	expandFunc    = func(n int, dst *float32, src *uint16)
 	qgemmFunc     = func(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
-	quantFunc     = func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32)
-	dequantFunc   = func(rows int, c *float32, ldc int, sums *int32, lds int, row *float32, column *float32, bias *float32, acc int)
+	quantFunc     = func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32)
+	dequantFunc   = func(rows int, c *float32, ldc int, sums *int32, lds int, row *float32, zero *float32, column *float32, shift *float32, bias *float32, acc int)
 	peakFunc      = func(n int)
 )
 
@@ -387,7 +387,7 @@ func testQGemm(c *check, k asm.Kernel, fn any) {
 	for _, groups := range upTo(10, 48, 192) {
 		for _, extreme := range []bool{false, true} {
 			depth, lda := 4*groups, 4*groups+5
-			stride := asm.Panel*depth + 128
+			stride := asm.Panel*depth + 192
 			a := c.bytesOf(c.in, (k.MR-1)*lda+depth)
 			b := c.bytesOf(c.in2, panels*stride)
 			for i := range a {
@@ -396,22 +396,24 @@ func testQGemm(c *check, k asm.Kernel, fn any) {
 				}
 			}
 			for i := range b {
-				if b[i] = uint8(int8(c.rng.IntN(127) - 63)); extreme {
-					b[i] = uint8(int8(63 - 126*(i/7%2)))
+				if b[i] = uint8(int8(c.rng.IntN(255) - 127)); extreme {
+					b[i] = uint8(int8(127 - 254*(i/7%2)))
 				}
 			}
-			starts := make([]int32, k.NR)
-			for j := range starts {
-				starts[j] = int32(c.rng.Int32()) >> 8
-				binary.NativeEndian.PutUint32(b[j/asm.Panel*stride+asm.Panel*depth+64+4*(j%asm.Panel):], uint32(starts[j]))
+			for j := range k.NR {
+				sum := int32(0)
+				for i := range depth {
+					sum += int32(int8(b[j/asm.Panel*stride+i/4*64+j%asm.Panel*4+i%4]))
+				}
+				binary.NativeEndian.PutUint32(b[j/asm.Panel*stride+asm.Panel*depth+64+4*(j%asm.Panel):], uint32(-128*sum))
 			}
 			out := c.newMat(c.out, k.MR, k.NR, k.NR+5, c.normal)
 			f(groups, &a[0], lda, (*int8)(unsafe.Pointer(&b[0])), stride, (*int32)(unsafe.Pointer(out.ptr())), out.ld)
 			for r := range k.MR {
 				for j := range k.NR {
-					want := starts[j]
+					want := int32(0)
 					for i := range depth {
-						want += int32(a[r*lda+i]) * int32(int8(b[j/asm.Panel*stride+i/4*64+j%asm.Panel*4+i%4]))
+						want += (int32(a[r*lda+i]) - 128) * int32(int8(b[j/asm.Panel*stride+i/4*64+j%asm.Panel*4+i%4]))
 					}
 					if got := int32(math.Float32bits(out.row(r)[j])); got != want {
 						c.Fatalf("%d groups, extreme %v: [%d][%d] = %d, want %d", groups, extreme, r, j, got, want)
@@ -430,26 +432,24 @@ func testQuant(c *check, _ asm.Kernel, fn any) {
 		for _, size := range []float32{1, 1e-20, 1e-31, 1e20, 0} {
 			what := fmt.Sprintf("n=%d size=%g", n, size)
 			rows, room := 3, (n+31)/32*32
-			src := c.newMat(c.in, rows, n, n+3, func() float32 { return size * c.normal() })
+			src := c.newMat(c.in, rows, n, n+3, func() float32 { return size * (c.normal() + 3) })
 			dst := c.newMat(c.out, rows, room/4, room/4+3, c.normal)
-			scale := c.newMat(c.vec, 1, rows, rows, c.normal)
-			f(rows, (*uint8)(unsafe.Pointer(dst.ptr())), 4*dst.ld, src.ptr(), src.ld, n, scale.ptr())
+			scale, zero := c.newMat(c.vec, 1, rows, rows, c.normal), c.newMat(c.vec2, 1, rows, rows, c.normal)
+			f(rows, (*uint8)(unsafe.Pointer(dst.ptr())), 4*dst.ld, src.ptr(), src.ld, n, scale.ptr(), zero.ptr())
 			for r := range rows {
-				m := float32(0)
-				for _, x := range src.row(r) {
-					m = max(m, x, -x)
-				}
-				inv := float32(0)
+				lo, hi := slices.Min(src.row(r)), slices.Max(src.row(r))
+				z, m, inv := float32(hi+lo)*0.5, float32(hi-lo)*0.5, float32(0)
 				if m >= 1e-30 {
 					inv = 127 / m
 				} else {
 					m = 0
 				}
 				c.same(scale.p[r], m/127, what, r, 0)
+				c.same(zero.p[r], z, what, r, 1)
 				for i := range room {
 					want := 128
 					if i < n {
-						want += int(math.RoundToEven(float64(src.row(r)[i] * inv)))
+						want += int(math.RoundToEven(float64(float32(src.row(r)[i]-z) * inv)))
 					}
 					if got := int(math.Float32bits(dst.row(r)[i/4]) >> (i % 4 * 8) & 255); got != want {
 						c.Fatalf("%s: [%d][%d] = %d, want %d", what, r, i, got, want)
@@ -458,6 +458,18 @@ func testQuant(c *check, _ asm.Kernel, fn any) {
 			}
 			c.intact(dst, what)
 			c.intact(scale, what)
+			c.intact(zero, what)
+		}
+	}
+	for _, odd := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
+		for n := range 40 {
+			src, dst := c.newMat(c.in, 1, n+1, n+1, c.normal), c.newMat(c.out, 1, 16, 16, c.normal)
+			src.p[n/2] = float32(odd)
+			var scale, zero float32
+			f(1, (*uint8)(unsafe.Pointer(dst.ptr())), 64, src.ptr(), src.ld, n+1, &scale, &zero)
+			if scale == scale || zero == zero {
+				c.Fatalf("n=%d with %v: scale %v and middle %v, want NaN", n+1, odd, scale, zero)
+			}
 		}
 	}
 }
@@ -471,16 +483,23 @@ func testDequant(c *check, _ asm.Kernel, fn any) {
 			n := max(1, rows)
 			sums := c.newMat(c.in, n, asm.Panel, asm.Panel+3, func() float32 { return math.Float32frombits(uint32(int32(c.rng.Uint32()) >> 6)) })
 			row, column := c.newMat(c.vec, 1, n, n, c.normal), c.newMat(c.vec2, 1, asm.Panel, asm.Panel, c.normal)
+			zero, shift := make([]float32, n), make([]float32, asm.Panel)
+			for i := range zero {
+				zero[i] = c.normal()
+			}
+			for i := range shift {
+				shift[i] = c.normal()
+			}
 			out := c.newMat(c.out, n, asm.Panel, asm.Panel+5, c.normal)
 			start := slices.Clone(out.p)
 			var bias []float32
 			if withBias {
 				bias = c.newMat(c.in2, 1, asm.Panel, asm.Panel, c.normal).p
 			}
-			f(rows, out.ptr(), out.ld, (*int32)(unsafe.Pointer(sums.ptr())), sums.ld, row.ptr(), column.ptr(), ptr(bias), acc)
+			f(rows, out.ptr(), out.ld, (*int32)(unsafe.Pointer(sums.ptr())), sums.ld, row.ptr(), &zero[0], column.ptr(), &shift[0], ptr(bias), acc)
 			for r := range rows {
 				for j := range asm.Panel {
-					want := float32(float32(float32(int32(math.Float32bits(sums.row(r)[j])))*row.p[r]) * column.p[j])
+					want := float32(float32(float32(int32(math.Float32bits(sums.row(r)[j])))*row.p[r])*column.p[j]) + float32(zero[r]*shift[j])
 					if withBias {
 						want += bias[j]
 					}
@@ -986,22 +1005,22 @@ func BenchmarkKernels(b *testing.B) {
 				}
 				elems(b, d*asm.Panel)
 			case qgemmFunc: // one tile, everything in cache
-				panels := make([]int8, k.NR/asm.Panel*(d*asm.Panel+128)+1024)
+				panels := make([]int8, k.NR/asm.Panel*(d*asm.Panel+192)+1024)
 				bytes, sums := make([]uint8, 16*(d+64)), make([]int32, 16*k.NR)
 				for b.Loop() {
-					f(d/4, &bytes[0], d+64, &panels[0], d*asm.Panel+128, &sums[0], k.NR)
+					f(d/4, &bytes[0], d+64, &panels[0], d*asm.Panel+192, &sums[0], k.NR)
 				}
 				flops(b, 2*d*k.MR*k.NR)
 			case quantFunc:
 				bytes := make([]uint8, rows*(d+64))
 				for b.Loop() {
-					f(rows, &bytes[0], d+64, &work[0], ld, d, &dst[0])
+					f(rows, &bytes[0], d+64, &work[0], ld, d, &dst[0], &dst[rows])
 				}
 				elems(b, rows*d)
 			case dequantFunc:
 				sums := make([]int32, rows*asm.Panel)
 				for b.Loop() {
-					f(rows, &dst[0], ld, &sums[0], asm.Panel, &work[0], &work[0], &work[0], 1)
+					f(rows, &dst[0], ld, &sums[0], asm.Panel, &work[0], &work[0], &work[0], &work[0], &work[0], 1)
 				}
 				elems(b, rows*asm.Panel)
 			case peakFunc:

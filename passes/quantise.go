@@ -17,9 +17,9 @@ import (
 //	weight @l0.ffn.v~f.fc1.w i8[8,4]
 //
 // A row, which is an output channel or a token, is a scale times integers of at most
-// asm.MaxByte, in tables asm.MaxTableByte. The kernels round the rows of what is
-// multiplied to bytes too, each with a scale of its own; that, which depends on the
-// input, the interpreter does not see. Norms, softmax, attention scores and residuals
+// asm.MaxByte. The kernels round the rows of what is multiplied to bytes too, each with
+// a scale and an offset of its own; that, which depends on the input, the interpreter
+// does not see. Norms, softmax, attention scores and residuals
 // stay in float32, and so does a matrix that is a table too.
 var Quantise = &Pass{
 	Name:    "quantise",
@@ -41,20 +41,16 @@ var Quantise = &Pass{
 			}
 		}
 		for _, w := range p.Weights {
-			switch {
-			case matrix[w] == table[w]:
-			case matrix[w]:
-				toBytes(w, asm.MaxByte)
-			default:
-				toBytes(w, asm.MaxTableByte)
+			if matrix[w] != table[w] {
+				toBytes(w)
 			}
 		}
 		return nil
 	},
 }
 
-// toBytes declares w as bytes of at most most and rounds it when it is loaded.
-func toBytes(w *ir.Weight, most int) {
+// toBytes declares w as bytes and rounds it when it is loaded.
+func toBytes(w *ir.Weight) {
 	w.Type.DType = ir.I8
 	from, k := w.Load, w.Type.Cols()
 	if from == nil {
@@ -66,9 +62,9 @@ func toBytes(w *ir.Weight, most int) {
 			return nil, err
 		}
 		for row := range slices.Chunk(f, k) {
-			scale := asm.ByteScale(row, most)
+			scale := asm.ByteScale(row)
 			for i, v := range row {
-				row[i] = float32(asm.ToByte(v, scale, most)) * scale
+				row[i] = float32(asm.ToByte(v, scale)) * scale
 			}
 		}
 		return f, nil

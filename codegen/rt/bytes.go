@@ -3,15 +3,17 @@ package rt
 import "unsafe"
 
 // Products of bytes. Weights are signed bytes with a scale a column, activations
-// unsigned bytes, 128 for zero, with a scale a row, rounded anew for every product. The
-// sums are exact, so they are the same on every CPU and in every order.
+// unsigned bytes, 128 for the middle of their row, with a scale and that middle a row,
+// rounded anew for every product. The sums are exact, so they are the same on every CPU
+// and in every order.
 //
 // A panel of 16 columns is [K/4][16][4] bytes, K rounded up to fours, then the 16
-// scales, then what a sum starts from: -128 times the column's sum, as int32.
+// scales, then what a sum starts from: -128 times the column's sum, as int32; then what
+// a row's middle is multiplied by: the column's sum times its scale.
 
 const (
-	panelTail = 16 * (4 + 4) // bytes of a panel's scales and starts
-	byteAlign = 64           // rows of activations are a multiple of it apart
+	panelTail = 16 * (4 + 4 + 4) // bytes of a panel's scales, starts and shifts
+	byteAlign = 64               // rows of activations are a multiple of it apart
 )
 
 // panelGroups returns the groups of four that k takes.
@@ -42,7 +44,7 @@ func (e *Exec) quantise(rows int) {
 		g.bytes = make([]uint8, need)
 	}
 	if len(g.scales) < rows {
-		g.scales = make([]float32, rows)
+		g.scales, g.zeros = make([]float32, rows), make([]float32, rows)
 	}
 	t := &e.each
 	t.fn, t.src = quantTask, Mat{g.a, g.lda, rows, g.kk}
@@ -58,7 +60,7 @@ func quantTask(t *rowTask, lo, hi int) {
 
 //go:noinline
 func quantBlock(g *gemmTask, src Mat, r, rows int) {
-	g.i8.Quant(rows, &g.bytes[r*g.ldq], g.ldq, src.Row(r), src.LD, src.Cols, &g.scales[r])
+	g.i8.Quant(rows, &g.bytes[r*g.ldq], g.ldq, src.Row(r), src.LD, src.Cols, &g.scales[r], &g.zeros[r])
 }
 
 // bytePanel is panel for products of bytes: all of k at once, for rows of A from row on.
@@ -91,8 +93,8 @@ func (g *gemmTask) byteStrip(tile []QGemm, per, first, row, rows int, c *float32
 			if g.bias != nil {
 				bias = at(g.bias, (first+i)*16)
 			}
-			scales := (*float32)(unsafe.Add(b, i*stride+64*k))
-			g.i8.Dequant(r1-r0, at(c, r0*g.ldc+(first+i)*16), g.ldc, &g.sums[worker][i*16], nr, &g.scales[row+r0], scales, bias, acc)
+			scales, shifts := (*float32)(unsafe.Add(b, i*stride+64*k)), (*float32)(unsafe.Add(b, i*stride+64*k+128))
+			g.i8.Dequant(r1-r0, at(c, r0*g.ldc+(first+i)*16), g.ldc, &g.sums[worker][i*16], nr, &g.scales[row+r0], &g.zeros[row+r0], scales, shifts, bias, acc)
 		}
 	}
 }

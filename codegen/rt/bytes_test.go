@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 	"testing"
 	"unsafe"
 )
@@ -30,26 +31,27 @@ func i8s(k *Kernels, mr, nr int) {
 		return g
 	}
 	k.I8 = Int8{NR: nr, Gemm: gemms(nr), Gemm16: gemms(16),
-		Quant: func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32) {
+		Quant: func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32) {
 			for r := range rows {
-				m := 0.0
+				lo, hi := math.Inf(1), math.Inf(-1)
 				for i := range n {
-					m = max(m, math.Abs(float64(*at(src, r*lds+i))))
+					lo, hi = min(lo, float64(*at(src, r*lds+i))), max(hi, float64(*at(src, r*lds+i)))
 				}
-				*at(scale, r) = float32(m / 127)
+				z, m := (hi+lo)/2, (hi-lo)/2
+				*at(scale, r), *at(zero, r) = float32(m/127), float32(z)
 				for i := range (n + 31) / 32 * 32 {
 					q := 128
 					if i < n {
-						q += int(math.RoundToEven(float64(*at(src, r*lds+i)) / m * 127))
+						q += int(math.RoundToEven((float64(*at(src, r*lds+i)) - z) / max(m, 1e-30) * 127))
 					}
 					*(*uint8)(unsafe.Add(unsafe.Pointer(dst), r*ldd+i)) = uint8(q)
 				}
 			}
 		},
-		Dequant: func(rows int, c *float32, ldc int, sums *int32, lds int, row *float32, column *float32, bias *float32, acc int) {
+		Dequant: func(rows int, c *float32, ldc int, sums *int32, lds int, row *float32, zero *float32, column *float32, shift *float32, bias *float32, acc int) {
 			for r := range rows {
 				for j := range 16 {
-					y := float32(*(*int32)(unsafe.Add(unsafe.Pointer(sums), 4*(r*lds+j)))) * *at(row, r) * *at(column, j)
+					y := float32(*(*int32)(unsafe.Add(unsafe.Pointer(sums), 4*(r*lds+j))))**at(row, r)**at(column, j) + *at(zero, r)**at(shift, j)
 					if bias != nil {
 						y += *at(bias, j)
 					}
@@ -75,13 +77,14 @@ func TestByteLinear(t *testing.T) {
 			for j := range s.n {
 				panel, scale, sum := data[j/16*stride:], float32(1+w.rng.Float64())/64, 0
 				for i := range s.k {
-					q := w.rng.IntN(127) - 63
+					q := w.rng.IntN(255) - 127
 					sum += q
 					panel[i/4*64+j%16*4+i%4] = byte(q)
 					m[i][j] = float64(q) * float64(scale)
 				}
 				binary.NativeEndian.PutUint32(panel[64*groups+j%16*4:], math.Float32bits(scale))
 				binary.NativeEndian.PutUint32(panel[64*groups+64+j%16*4:], uint32(-128*sum))
+				binary.NativeEndian.PutUint32(panel[64*groups+128+j%16*4:], math.Float32bits(float32(sum)*scale))
 			}
 			words := make([]float32, len(data)/4)
 			copy(unsafe.Slice((*byte)(unsafe.Pointer(&words[0])), len(data)), data)
@@ -93,12 +96,10 @@ func TestByteLinear(t *testing.T) {
 			src, dst, res := w.mat(s.m, s.k, true), w.mat(s.m, s.n, false), w.mat(s.m, s.n, true)
 			rounded := f64(src)
 			for _, row := range rounded {
-				top := 0.0
-				for _, v := range row {
-					top = max(top, math.Abs(v))
-				}
+				lo, hi := slices.Min(row), slices.Max(row)
+				z, m := (hi+lo)/2, max((hi-lo)/2, 1e-30)
 				for i, v := range row {
-					row[i] = math.RoundToEven(v/top*127) * top / 127
+					row[i] = math.RoundToEven((v-z)/m*127)*m/127 + z
 				}
 			}
 			if s.m == 0 {

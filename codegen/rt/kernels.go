@@ -47,20 +47,20 @@ type (
 	// prefetches a line. The rest is as in Gemm.
 	WGemm func(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
-	// QGemm computes exact sums of products of bytes: C[r][j] = start[j] + sum over
-	// i < 4k of A[r][i] * B[i][j]. A panel of B is [k][16][4] bytes, 16 float32 that are
-	// not read, and the 16 starts as int32; panel i is at b + i*bstride. lda and bstride
-	// count bytes.
+	// QGemm computes exact sums of products of bytes: C[r][j] = sum over i < 4k of
+	// (A[r][i]-128) * B[i][j]. A panel of B is [k][16][4] bytes, 16 float32 that are not
+	// read, -128 times the sum of each column as int32, and 16 float32 that are not read;
+	// panel i is at b + i*bstride. lda and bstride count bytes.
 	QGemm func(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
 
-	// Quant rounds rows of n floats to bytes: dst[r][i] = 128 + src[r][i]/scale[r], with
-	// scale[r] the largest absolute value over 127. Bytes past n, up to a multiple of 32,
-	// become 128.
-	Quant func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32)
+	// Quant rounds rows of n floats to bytes: dst[r][i] = 128 + (src[r][i]-zero[r])/scale[r],
+	// with zero[r] midway between the least and the largest value and scale[r] half of
+	// their distance over 127. Bytes past n, up to a multiple of 32, become 128.
+	Quant func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32)
 
-	// Dequant computes 16 columns C[r][j] = sums[r][j] * row[r] * column[j], plus bias[j]
-	// when bias is not nil, plus C[r][j] when acc != 0.
-	Dequant func(rows int, c *float32, ldc int, sums *int32, lds int, row *float32, column *float32, bias *float32, acc int)
+	// Dequant computes 16 columns C[r][j] = sums[r][j] * row[r] * column[j] + zero[r] *
+	// shift[j], plus bias[j] when bias is not nil, plus C[r][j] when acc != 0.
+	Dequant func(rows int, c *float32, ldc int, sums *int32, lds int, row *float32, zero *float32, column *float32, shift *float32, bias *float32, acc int)
 
 	// Expand widens n 16-bit values to float32, exactly.
 	Expand func(n int, dst *float32, src *uint16)

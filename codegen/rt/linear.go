@@ -40,6 +40,7 @@ type gemmTask struct {
 	bytes  []uint8   // A in bytes, rows ldq apart
 	ldq    int       // in bytes
 	scales []float32 // of the rows of A
+	zeros  []float32 // their middles
 	sums   [][]int32 // of each worker: a tile
 
 	tiles, blocks int // row tiles of a sequence, blocks they are cut into

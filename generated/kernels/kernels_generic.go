@@ -279,39 +279,44 @@ func qgemmTile(rows, k int, a *uint8, lda int, b *int8, c *int32, ldc int) {
 	}
 }
 
-func quant_i8_generic(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32) {
+func quant_i8_generic(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32) {
 	for r := range rows {
 		d := unsafe.Slice((*uint8)(unsafe.Add(unsafe.Pointer(dst), r*ldd)), (n+31)/32*32)
 		row := rowOf(src, r, lds, n)
-		var top uint32 // of the bits without sign, which have the order of the values
+		lo, hi, nan := row[0], row[0], float32(0)
 		for _, v := range row {
-			if b := math.Float32bits(v) &^ (1 << 31); b > top {
-				top = b
+			if v < lo {
+				lo = v
 			}
+			if v > hi {
+				hi = v
+			}
+			nan += float32(v * 0) // NaN if v is not finite
 		}
-		m, inv := math.Float32frombits(top), float32(0)
+		z := float32(float32(hi+lo)*0.5) + nan
+		m, inv := float32(float32(hi-lo)*0.5)+nan, float32(0)
 		if m >= 1e-30 {
 			inv = 127 / m
 		} else if m < 1e-30 {
 			m = 0
 		}
-		rowOf(scale, r, 1, 1)[0] = m / 127
+		rowOf(scale, r, 1, 1)[0], rowOf(zero, r, 1, 1)[0] = m/127, z
 		for i := range d {
 			d[i] = 128
 		}
 		for i, v := range row {
-			d[i] = byte(128 + int(math.RoundToEven(float64(v*inv))))
+			d[i] = byte(128 + int(math.RoundToEven(float64(float32(v-z)*inv))))
 		}
 	}
 }
 
-func dequant_i8_generic(rows int, c *float32, ldc int, sums *int32, lds int, row *float32, column *float32, bias *float32, acc int) {
-	scales := (*[16]float32)(unsafe.Pointer(column))
+func dequant_i8_generic(rows int, c *float32, ldc int, sums *int32, lds int, row *float32, zero *float32, column *float32, shift *float32, bias *float32, acc int) {
+	scales, shifts := (*[16]float32)(unsafe.Pointer(column)), (*[16]float32)(unsafe.Pointer(shift))
 	for r := range rows {
 		out := rowOf(c, r, ldc, 16)
-		scale := rowOf(row, r, 1, 1)[0]
+		scale, z := rowOf(row, r, 1, 1)[0], rowOf(zero, r, 1, 1)[0]
 		for j, s := range (*[16]int32)(unsafe.Add(unsafe.Pointer(sums), 4*r*lds)) {
-			y := float32(float32(float32(s)*scale) * scales[j])
+			y := float32(float32(float32(s)*scale)*scales[j]) + float32(z*shifts[j])
 			if bias != nil {
 				y += unsafe.Slice(bias, 16)[j]
 			}
