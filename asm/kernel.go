@@ -23,7 +23,6 @@ const (
 	OpExpand    Op = "expand"
 	OpQGemm     Op = "qgemm"
 	OpQuant     Op = "quant"
-	OpDequant   Op = "dequant"
 	OpPeakFMA   Op = "peak_fma"
 )
 
@@ -98,11 +97,12 @@ on by pfstep bytes. k >= 1.`,
 	},
 	{
 		Op: OpQGemm, DTypes: []string{"i8"}, Tiled: true,
-		Signature: "func(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)",
-		Doc: `C[r][j] = sum over i < 4k of (A[r][i]-128)*B[i][j], exactly.
-A is unsigned; lda and bstride count bytes, k groups of four. A panel is [k][16 columns][4], then 16 float32 that are not
-read, then -128 times the sum of each column as int32, then 16 more float32 that are not read; a wider tile reads its panel
-i at b + i*bstride. No B is -128. k >= 1.`,
+		Signature: "func(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)",
+		Doc: `C[r][j] = sum*scale[r]*column[j] + zero[r]*shift[j] (+ bias[j] if bias is not nil) (+ C[r][j] if acc != 0), from left to
+right, each step rounded to float32, where sum = sum over i < 4k of (A[r][i]-128)*B[i][j], exactly.
+A is unsigned; lda and bstride count bytes, k groups of four. A panel is [k][16 columns][4], then 16 float32 of column, -128
+times the sum of each column as int32, and 16 float32 of shift; a wider tile reads its panel i at b + i*bstride. No B is -128.
+Each k step prefetches the line at pf, of panel i at pf + i*bstride, and then moves pf on by pfstep bytes. k >= 1.`,
 	},
 	{
 		Op: OpQuant, DTypes: []string{"i8"},
@@ -111,12 +111,6 @@ i at b + i*bstride. No B is -128. k >= 1.`,
 dst[r][i] = 128 + (src[r][i]-zero[r])*(127/m) rounded to nearest, ties to even; each step is rounded to float32.
 Where m is below 1e-30 the scale is 0 and dst 128. Where a value is not finite, scale and zero are NaN and dst is anything.
 Bytes from n on, up to a multiple of 32, become 128. n >= 1.`,
-	},
-	{
-		Op: OpDequant, DTypes: []string{"i8"},
-		Signature: "func(rows int, c *float32, ldc int, sums *int32, lds int, row *float32, zero *float32, column *float32, shift *float32, bias *float32, acc int)",
-		Doc: `C[r][j] = sums[r][j]*row[r]*column[j] + zero[r]*shift[j] (+ bias[j] if bias is not nil) (+ C[r][j] if acc != 0) for
-j < 16, from left to right, each step rounded to float32.`,
 	},
 	{
 		Op: OpPeakFMA, Measuring: true,

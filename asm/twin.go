@@ -244,31 +244,32 @@ func f16(h uint16) float32 {
 	return math.Float32frombits(sign | 0x7fc00000 | rest<<13)
 }
 
-func qgemm_i8_1x16_generic(k int, a *uint8, lda int, b *int8, _ int, c *int32, ldc int) {
-	qgemmTile(1, k, a, lda, b, c, ldc)
+func qgemm_i8_1x16_generic(k int, a *uint8, lda int, b *int8, _ int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, _ *int8, _ int) {
+	qgemmTile(1, k, a, lda, b, c, ldc, scale, zero, bias, acc)
 }
 
-func qgemm_i8_2x16_generic(k int, a *uint8, lda int, b *int8, _ int, c *int32, ldc int) {
-	qgemmTile(2, k, a, lda, b, c, ldc)
+func qgemm_i8_2x16_generic(k int, a *uint8, lda int, b *int8, _ int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, _ *int8, _ int) {
+	qgemmTile(2, k, a, lda, b, c, ldc, scale, zero, bias, acc)
 }
 
-func qgemm_i8_3x16_generic(k int, a *uint8, lda int, b *int8, _ int, c *int32, ldc int) {
-	qgemmTile(3, k, a, lda, b, c, ldc)
+func qgemm_i8_3x16_generic(k int, a *uint8, lda int, b *int8, _ int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, _ *int8, _ int) {
+	qgemmTile(3, k, a, lda, b, c, ldc, scale, zero, bias, acc)
 }
 
-func qgemm_i8_4x16_generic(k int, a *uint8, lda int, b *int8, _ int, c *int32, ldc int) {
-	qgemmTile(4, k, a, lda, b, c, ldc)
+func qgemm_i8_4x16_generic(k int, a *uint8, lda int, b *int8, _ int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, _ *int8, _ int) {
+	qgemmTile(4, k, a, lda, b, c, ldc, scale, zero, bias, acc)
 }
 
 // qgemmTile takes four columns at a time, whose sums stay in registers.
-func qgemmTile(rows, k int, a *uint8, lda int, b *int8, c *int32, ldc int) {
+func qgemmTile(rows, k int, a *uint8, lda int, b *int8, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int) {
 	panel := unsafe.Slice(b, 64*k)
-	start := (*[16]int32)(unsafe.Add(unsafe.Pointer(b), 64*k+64))
+	tail := unsafe.Add(unsafe.Pointer(b), 64*k)
+	column, start, shift := (*[16]float32)(tail), (*[16]int32)(unsafe.Add(tail, 64)), (*[16]float32)(unsafe.Add(tail, 128))
 	for r := range rows {
 		row := unsafe.Slice((*uint8)(unsafe.Add(unsafe.Pointer(a), r*lda)), 4*k)
-		out := (*[16]int32)(unsafe.Add(unsafe.Pointer(c), 4*r*ldc))
+		sums := *start
 		for j := 0; j < 16; j += 4 {
-			c0, c1, c2, c3 := start[j], start[j+1], start[j+2], start[j+3]
+			c0, c1, c2, c3 := sums[j], sums[j+1], sums[j+2], sums[j+3]
 			for i := 0; i < len(row); i += 4 {
 				x := (*[4]uint8)(row[i:])
 				x0, x1, x2, x3 := int32(x[0]), int32(x[1]), int32(x[2]), int32(x[3])
@@ -278,7 +279,18 @@ func qgemmTile(rows, k int, a *uint8, lda int, b *int8, c *int32, ldc int) {
 				c2 += x0*int32(v[8]) + x1*int32(v[9]) + x2*int32(v[10]) + x3*int32(v[11])
 				c3 += x0*int32(v[12]) + x1*int32(v[13]) + x2*int32(v[14]) + x3*int32(v[15])
 			}
-			out[j], out[j+1], out[j+2], out[j+3] = c0, c1, c2, c3
+			sums[j], sums[j+1], sums[j+2], sums[j+3] = c0, c1, c2, c3
+		}
+		s, z, out := rowOf(scale, r, 1, 1)[0], rowOf(zero, r, 1, 1)[0], rowOf(c, r, ldc, 16)
+		for j, sum := range sums {
+			y := float32(float32(float32(sum)*s)*column[j]) + float32(z*shift[j])
+			if bias != nil {
+				y += unsafe.Slice(bias, 16)[j]
+			}
+			if acc != 0 {
+				y += out[j]
+			}
+			out[j] = y
 		}
 	}
 }
@@ -310,24 +322,6 @@ func quant_i8_generic(rows int, dst *uint8, ldd int, src *float32, lds int, n in
 		}
 		for i, v := range row {
 			d[i] = byte(128 + int(math.RoundToEven(float64(float32(v-z)*inv))))
-		}
-	}
-}
-
-func dequant_i8_generic(rows int, c *float32, ldc int, sums *int32, lds int, row *float32, zero *float32, column *float32, shift *float32, bias *float32, acc int) {
-	scales, shifts := (*[16]float32)(unsafe.Pointer(column)), (*[16]float32)(unsafe.Pointer(shift))
-	for r := range rows {
-		out := rowOf(c, r, ldc, 16)
-		scale, z := rowOf(row, r, 1, 1)[0], rowOf(zero, r, 1, 1)[0]
-		for j, s := range (*[16]int32)(unsafe.Add(unsafe.Pointer(sums), 4*r*lds)) {
-			y := float32(float32(float32(s)*scale)*scales[j]) + float32(z*shifts[j])
-			if bias != nil {
-				y += unsafe.Slice(bias, 16)[j]
-			}
-			if acc != 0 {
-				y += out[j]
-			}
-			out[j] = y
 		}
 	}
 }

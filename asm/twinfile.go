@@ -48,7 +48,6 @@ var twins = map[string]any{
 	"qgemm_i8_3x16_generic":   qgemm_i8_3x16_generic,
 	"qgemm_i8_4x16_generic":   qgemm_i8_4x16_generic,
 	"quant_i8_generic":        quant_i8_generic,
-	"dequant_i8_generic":      dequant_i8_generic,
 	"expand_f16_generic":      expand_f16_generic,
 	"expand_bf16_generic":     expand_bf16_generic,
 }

@@ -193,8 +193,6 @@ func int8s(carried []asm.Kernel) jen.Dict {
 			gemm = append(gemm, k)
 		case asm.OpQuant:
 			d[jen.Id("Quant")] = jen.Id(k.Name())
-		case asm.OpDequant:
-			d[jen.Id("Dequant")] = jen.Id(k.Name())
 		}
 	}
 	if len(gemm) > 0 {

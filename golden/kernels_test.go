@@ -32,9 +32,8 @@ type (
 	addFunc       = func(rows int, dst *float32, ldd int, src *float32, lds int, n int)
 	wgemmFunc     = func(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 	expandFunc    = func(n int, dst *float32, src *uint16)
-	qgemmFunc     = func(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+	qgemmFunc     = func(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 	quantFunc     = func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32)
-	dequantFunc   = func(rows int, c *float32, ldc int, sums *int32, lds int, row *float32, zero *float32, column *float32, shift *float32, bias *float32, acc int)
 	peakFunc      = func(n int)
 )
 
@@ -80,7 +79,6 @@ var testers = map[asm.Op]func(c *check, k asm.Kernel, f any){
 	asm.OpExpand:    testExpand,
 	asm.OpQGemm:     testQGemm,
 	asm.OpQuant:     testQuant,
-	asm.OpDequant:   testDequant,
 	asm.OpPeakFMA:   func(_ *check, _ asm.Kernel, f any) { f.(peakFunc)(1) },
 }
 
@@ -380,12 +378,14 @@ func (c *check) bytesOf(fence []float32, n int) []uint8 {
 	return b[len(b)-n:]
 }
 
-// testQGemm holds sums to their definition in integers, also where 16 bits nearly overflow.
+// testQGemm holds tiles to their definition, which leaves no room, also where 16 bits nearly overflow.
 func testQGemm(c *check, k asm.Kernel, fn any) {
 	f := fn.(qgemmFunc)
 	panels := k.NR / asm.Panel
 	for _, groups := range upTo(10, 48, 192) {
-		for _, extreme := range []bool{false, true} {
+		for variant := range 8 {
+			acc, withBias, extreme := variant&1, variant&2 != 0, variant&4 != 0
+			what := fmt.Sprintf("%d groups, acc=%d bias=%v extreme=%v", groups, acc, withBias, extreme)
 			depth, lda := 4*groups, 4*groups+5
 			stride := asm.Panel*depth + 192
 			a := c.bytesOf(c.in, (k.MR-1)*lda+depth)
@@ -400,27 +400,60 @@ func testQGemm(c *check, k asm.Kernel, fn any) {
 					b[i] = uint8(int8(127 - 254*(i/7%2)))
 				}
 			}
+			at := func(p, i int) []byte { return b[p*stride+asm.Panel*depth+i:] } // into the tail of a panel
+			column, shift := make([]float32, k.NR), make([]float32, k.NR)
 			for j := range k.NR {
+				p, lane := j/asm.Panel, 4*(j%asm.Panel)
+				column[j], shift[j] = 1, c.normal()
+				if !extreme {
+					column[j] = c.normal()
+				}
 				sum := int32(0)
 				for i := range depth {
-					sum += int32(int8(b[j/asm.Panel*stride+i/4*64+j%asm.Panel*4+i%4]))
+					sum += int32(int8(b[p*stride+i/4*64+lane+i%4]))
 				}
-				binary.NativeEndian.PutUint32(b[j/asm.Panel*stride+asm.Panel*depth+64+4*(j%asm.Panel):], uint32(-128*sum))
+				binary.NativeEndian.PutUint32(at(p, lane), math.Float32bits(column[j]))
+				binary.NativeEndian.PutUint32(at(p, 64+lane), uint32(-128*sum))
+				binary.NativeEndian.PutUint32(at(p, 128+lane), math.Float32bits(shift[j]))
+			}
+			scale, zero := c.newMat(c.vec, 1, k.MR, k.MR, c.normal), c.newMat(c.vec2, 1, k.MR, k.MR, c.normal)
+			if extreme { // then C is the sum
+				for r := range k.MR {
+					scale.p[r], zero.p[r] = 1, 0
+				}
 			}
 			out := c.newMat(c.out, k.MR, k.NR, k.NR+5, c.normal)
-			f(groups, &a[0], lda, (*int8)(unsafe.Pointer(&b[0])), stride, (*int32)(unsafe.Pointer(out.ptr())), out.ld)
-			for r := range k.MR {
-				for j := range k.NR {
-					want := int32(0)
-					for i := range depth {
-						want += (int32(a[r*lda+i]) - 128) * int32(int8(b[j/asm.Panel*stride+i/4*64+j%asm.Panel*4+i%4]))
-					}
-					if got := int32(math.Float32bits(out.row(r)[j])); got != want {
-						c.Fatalf("%d groups, extreme %v: [%d][%d] = %d, want %d", groups, extreme, r, j, got, want)
-					}
+			start := slices.Clone(out.p)
+			var bias []float32
+			if withBias {
+				bias = make([]float32, k.NR)
+				for j := range bias {
+					bias[j] = c.normal()
 				}
 			}
-			c.intact(out, fmt.Sprintf("%d groups", groups))
+			// Prefetching may run off into protected memory, or be turned off.
+			pf, step := (*int8)(unsafe.Pointer(&b[0])), 64
+			if variant == 3 {
+				pf, step = nil, 0
+			}
+			f(groups, &a[0], lda, (*int8)(unsafe.Pointer(&b[0])), stride, out.ptr(), out.ld, scale.ptr(), zero.ptr(), ptr(bias), acc, pf, step)
+			for r := range k.MR {
+				for j := range k.NR {
+					sum := int32(0)
+					for i := range depth {
+						sum += (int32(a[r*lda+i]) - 128) * int32(int8(b[j/asm.Panel*stride+i/4*64+j%asm.Panel*4+i%4]))
+					}
+					want := float32(float32(float32(sum)*scale.p[r])*column[j]) + float32(zero.p[r]*shift[j])
+					if withBias {
+						want += bias[j]
+					}
+					if acc != 0 {
+						want += start[r*out.ld+j]
+					}
+					c.same(out.row(r)[j], want, what, r, j)
+				}
+			}
+			c.intact(out, what)
 		}
 	}
 }
@@ -470,46 +503,6 @@ func testQuant(c *check, _ asm.Kernel, fn any) {
 			if scale == scale || zero == zero {
 				c.Fatalf("n=%d with %v: scale %v and middle %v, want NaN", n+1, odd, scale, zero)
 			}
-		}
-	}
-}
-
-func testDequant(c *check, _ asm.Kernel, fn any) {
-	f := fn.(dequantFunc)
-	for _, rows := range []int{0, 1, 2, 13} {
-		for variant := range 4 {
-			acc, withBias := variant&1, variant&2 != 0
-			what := fmt.Sprintf("rows=%d acc=%d bias=%v", rows, acc, withBias)
-			n := max(1, rows)
-			sums := c.newMat(c.in, n, asm.Panel, asm.Panel+3, func() float32 { return math.Float32frombits(uint32(int32(c.rng.Uint32()) >> 6)) })
-			row, column := c.newMat(c.vec, 1, n, n, c.normal), c.newMat(c.vec2, 1, asm.Panel, asm.Panel, c.normal)
-			zero, shift := make([]float32, n), make([]float32, asm.Panel)
-			for i := range zero {
-				zero[i] = c.normal()
-			}
-			for i := range shift {
-				shift[i] = c.normal()
-			}
-			out := c.newMat(c.out, n, asm.Panel, asm.Panel+5, c.normal)
-			start := slices.Clone(out.p)
-			var bias []float32
-			if withBias {
-				bias = c.newMat(c.in2, 1, asm.Panel, asm.Panel, c.normal).p
-			}
-			f(rows, out.ptr(), out.ld, (*int32)(unsafe.Pointer(sums.ptr())), sums.ld, row.ptr(), &zero[0], column.ptr(), &shift[0], ptr(bias), acc)
-			for r := range rows {
-				for j := range asm.Panel {
-					want := float32(float32(float32(int32(math.Float32bits(sums.row(r)[j])))*row.p[r])*column.p[j]) + float32(zero[r]*shift[j])
-					if withBias {
-						want += bias[j]
-					}
-					if acc != 0 {
-						want += start[r*out.ld+j]
-					}
-					c.same(out.row(r)[j], want, what, r, j)
-				}
-			}
-			c.intact(out, what)
 		}
 	}
 }
@@ -1006,9 +999,9 @@ func BenchmarkKernels(b *testing.B) {
 				elems(b, d*asm.Panel)
 			case qgemmFunc: // one tile, everything in cache
 				panels := make([]int8, k.NR/asm.Panel*(d*asm.Panel+192)+1024)
-				bytes, sums := make([]uint8, 16*(d+64)), make([]int32, 16*k.NR)
+				bytes := make([]uint8, 16*(d+64))
 				for b.Loop() {
-					f(d/4, &bytes[0], d+64, &panels[0], d*asm.Panel+192, &sums[0], k.NR)
+					f(d/4, &bytes[0], d+64, &panels[0], d*asm.Panel+192, &dst[0], ld, &work[0], &work[0], &work[0], 1, &panels[0], 64)
 				}
 				flops(b, 2*d*k.MR*k.NR)
 			case quantFunc:
@@ -1017,12 +1010,6 @@ func BenchmarkKernels(b *testing.B) {
 					f(rows, &bytes[0], d+64, &work[0], ld, d, &dst[0], &dst[rows])
 				}
 				elems(b, rows*d)
-			case dequantFunc:
-				sums := make([]int32, rows*asm.Panel)
-				for b.Loop() {
-					f(rows, &dst[0], ld, &sums[0], asm.Panel, &work[0], &work[0], &work[0], &work[0], &work[0], 1)
-				}
-				elems(b, rows*asm.Panel)
 			case peakFunc:
 				for b.Loop() {
 					f(1000)

@@ -13,12 +13,11 @@ import (
 //
 //	acc[r][j]  row r of C, vector j
 //	b[j]       four rows of B, vector j; a panel is one vector of 64 bytes or two of 32
-//	x          four bytes of A[r] in all lanes
+//	x          four bytes of A[r] in all lanes, then a factor of the row
 //	size       their absolute values
 func qgemm(w *writer, k asm.Kernel) {
-	wide := k.ISA == asm.AVX512VNNI
 	v := w.vector(k.ISA)
-	const group = 4 * asm.Panel // bytes of a group of a panel, and of its starts
+	const group = 4 * asm.Panel // bytes of a group of a panel, and of each part of its tail
 	n := k.NR * 4 / v.bytes
 	acc := make([]vecs, k.MR)
 	for r := range acc {
@@ -29,59 +28,53 @@ func qgemm(w *writer, k asm.Kernel) {
 	if k.NR > asm.Panel {
 		next = w.arg("bstride")
 	}
-	load := func(m operand.Mem, to reg.VecVirtual) {
-		if wide {
-			w.VMOVDQU32(m, to)
-		} else {
-			w.VMOVDQU(m, to)
-		}
-	}
-	part := func(base reg.Register, disp, j int) operand.Mem {
-		m := operand.Mem{Base: base, Disp: disp + v.bytes*j%group}
-		if p := v.bytes * j / group; p > 0 {
+	panel := func(base reg.Register, disp, p int) operand.Mem {
+		m := operand.Mem{Base: base, Disp: disp}
+		if p > 0 {
 			m.Index, m.Scale = next, uint8(p)
 		}
 		return m
 	}
-	if wide {
+	part := func(base reg.Register, disp, j int) operand.Mem {
+		return panel(base, disp+v.bytes*j%group, v.bytes*j/group)
+	}
+	if v.wide() {
 		start := w.GP64()
 		w.MOVQ(steps, start)
 		w.SHLQ(operand.Imm(6), start)
 		w.ADDQ(b, start)
-		acc[0].each(func(j int) { load(part(start, group, j), acc[0][j]) })
+		acc[0].each(func(j int) { w.VMOVUPS(part(start, group, j), acc[0][j]) })
 		for r := 1; r < k.MR; r++ {
-			acc[r].each(func(j int) { w.VMOVDQA32(acc[0][j], acc[r][j]) })
+			acc[r].each(func(j int) { w.VMOVAPS(acc[0][j], acc[r][j]) })
 		}
 	} else {
 		for r := range acc {
-			acc[r].each(func(j int) { w.VPXOR(acc[r][j], acc[r][j], acc[r][j]) })
+			acc[r].each(func(j int) { v.zero(acc[r][j]) })
 		}
 	}
 
 	a, as := w.rows(w.arg("a"), w.arg("lda"), k.MR)
+	pf, pfstep := w.arg("pf"), w.arg("pfstep")
 	bv, x := v.some(n), v.new()
 	var t, ones, size reg.VecVirtual
-	if !wide {
+	if !v.wide() {
 		t, ones, size = v.new(), v.new(), v.new()
-		w.VMOVDQU(w.words("ones16", 1<<16|1), ones)
+		w.VMOVUPS(w.words("ones16", 1<<16|1), ones)
 	}
 	w.Label("loop")
-	bv.each(func(j int) { load(part(b, 0, j), bv[j]) })
+	bv.each(func(j int) { w.VMOVUPS(part(b, 0, j), bv[j]) })
 	for p := range k.NR / asm.Panel {
-		m := operand.Mem{Base: b, Disp: ahead}
-		if p > 0 {
-			m.Index, m.Scale = next, uint8(p)
-		}
-		w.PREFETCHT0(m)
+		w.PREFETCHT0(panel(pf, 0, p))
 	}
+	w.ADDQ(pfstep, pf)
 	for r := range acc {
 		w.VPBROADCASTD(a(r, 0), x)
-		if !wide {
+		if !v.wide() {
 			w.VPXOR(w.words("signs8", 0x80808080), x, x)
 			w.VPABSB(x, size)
 		}
 		acc[r].each(func(j int) {
-			if wide {
+			if v.wide() {
 				w.VPDPBUSD(bv[j], x, acc[r][j])
 				return
 			}
@@ -98,16 +91,33 @@ func qgemm(w *writer, k asm.Kernel) {
 	w.DECQ(steps)
 	w.JNZ(operand.LabelRef("loop"))
 
+	// b is at the tail.
+	scale, zero := w.arg("scale"), w.arg("zero")
+	bias, flag := w.arg("bias"), w.arg("acc")
 	c, _ := w.rows(w.arg("c"), w.floats("ldc"), k.MR)
-	for r := range acc {
-		acc[r].each(func(j int) {
-			if wide {
-				w.VMOVDQU32(acc[r][j], c(r, v.bytes*j))
-			} else {
-				w.VMOVDQU(acc[r][j], c(r, v.bytes*j))
-			}
-		})
+	each := func(f func(r, j int)) {
+		for r := range acc {
+			acc[r].each(func(j int) { f(r, j) })
+		}
 	}
+	for r, y := range acc {
+		w.VBROADCASTSS(operand.Mem{Base: scale, Disp: 4 * r}, x)
+		y.each(func(j int) { w.VCVTDQ2PS(y[j], y[j]) })
+		y.each(func(j int) { w.VMULPS(x, y[j], y[j]) })
+		y.each(func(j int) { w.VMULPS(part(b, 0, j), y[j], y[j]) })
+		w.VBROADCASTSS(operand.Mem{Base: zero, Disp: 4 * r}, x)
+		y.each(func(j int) { w.VMULPS(part(b, 2*group, j), x, bv[j]) })
+		y.each(func(j int) { w.VADDPS(bv[j], y[j], y[j]) })
+	}
+	w.TESTQ(bias, bias)
+	w.JZ(operand.LabelRef("plain"))
+	each(func(r, j int) { w.VADDPS(operand.Mem{Base: bias, Disp: v.bytes * j}, acc[r][j], acc[r][j]) })
+	w.Label("plain")
+	w.TESTQ(flag, flag)
+	w.JZ(operand.LabelRef("alone"))
+	each(func(r, j int) { w.VADDPS(c(r, v.bytes*j), acc[r][j], acc[r][j]) })
+	w.Label("alone")
+	each(func(r, j int) { w.VMOVUPS(acc[r][j], c(r, v.bytes*j)) })
 	w.ret()
 }
 
@@ -182,36 +192,5 @@ func quant(w *writer, k asm.Kernel) {
 			w.VPXOR(sign, x[0], x[0])
 			w.VMOVDQU(x[0], operand.Mem{Base: dst, Index: r.at, Scale: 1})
 		})
-	})
-}
-
-// dequant writes the way from 32-bit sums back to floats, one row of 16 at a time.
-func dequant(w *writer, _ asm.Kernel) {
-	c, sums, row, zero := w.arg("c"), w.arg("sums"), w.arg("row"), w.arg("zero")
-	ldc, lds, four := w.floats("ldc"), w.floats("lds"), w.GP64()
-	column, shift, bias, acc := w.arg("column"), w.arg("shift"), w.arg("bias"), w.arg("acc")
-	w.MOVQ(operand.U32(4), four)
-	scale, shifts := w.ymms(2), w.ymms(2)
-	scale.each(func(i int) { w.VMOVUPS(operand.Mem{Base: column, Disp: 32 * i}, scale[i]) })
-	shifts.each(func(i int) { w.VMOVUPS(operand.Mem{Base: shift, Disp: 32 * i}, shifts[i]) })
-	w.forRows([]reg.GPVirtual{c, sums, row, zero}, []reg.GPVirtual{ldc, lds, four, four}, func() {
-		y, t, s, z := w.ymms(2), w.ymms(2), w.YMM(), w.YMM()
-		w.VBROADCASTSS(operand.Mem{Base: row}, s)
-		w.VBROADCASTSS(operand.Mem{Base: zero}, z)
-		y.each(func(i int) { w.VCVTDQ2PS(operand.Mem{Base: sums, Disp: 32 * i}, y[i]) })
-		y.each(func(i int) { w.VMULPS(s, y[i], y[i]) })
-		t.each(func(i int) { w.VMULPS(z, shifts[i], t[i]) })
-		y.each(func(i int) { w.VMULPS(scale[i], y[i], y[i]) })
-		y.each(func(i int) { w.VADDPS(t[i], y[i], y[i]) })
-		plain, alone := w.label("plain"), w.label("alone")
-		w.TESTQ(bias, bias)
-		w.JZ(operand.LabelRef(plain))
-		y.each(func(i int) { w.VADDPS(operand.Mem{Base: bias, Disp: 32 * i}, y[i], y[i]) })
-		w.Label(plain)
-		w.TESTQ(acc, acc)
-		w.JZ(operand.LabelRef(alone))
-		y.each(func(i int) { w.VADDPS(operand.Mem{Base: c, Disp: 32 * i}, y[i], y[i]) })
-		w.Label(alone)
-		y.each(func(i int) { w.VMOVUPS(y[i], operand.Mem{Base: c, Disp: 32 * i}) })
 	})
 }

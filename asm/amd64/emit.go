@@ -33,7 +33,6 @@ var generators = map[asm.Op]func(*writer, asm.Kernel){
 	asm.OpExpand:    expand,
 	asm.OpQGemm:     qgemm,
 	asm.OpQuant:     quant,
-	asm.OpDequant:   dequant,
 	asm.OpPeakFMA:   peakFMA,
 }
 

@@ -19,20 +19,6 @@ const (
 // panelGroups returns the groups of four that k takes.
 func panelGroups(k int) int { return (k + 3) / 4 }
 
-// weighBytes readies the memory of the workers for a product of bytes.
-func (e *Exec) weighBytes() {
-	g := &e.gemm
-	need := g.i8.mr() * g.i8.NR
-	if len(g.sums) < e.workers {
-		g.sums = make([][]int32, e.workers)
-	}
-	for i := range g.sums {
-		if len(g.sums[i]) < need {
-			g.sums[i] = make([]int32, need)
-		}
-	}
-}
-
 // quantise rounds the left-hand side of the product to bytes.
 func (e *Exec) quantise(rows int) {
 	g := &e.gemm
@@ -63,38 +49,59 @@ func quantBlock(g *gemmTask, src Mat, r, rows int) {
 	g.i8.Quant(rows, &g.bytes[r*g.ldq], g.ldq, src.Row(r), src.LD, src.Cols, &g.scales[r], &g.zeros[r])
 }
 
+// geluCols is the number of columns that products are taken through gelu at a time, while
+// they are near.
+const geluCols = 128
+
+// byteChunk computes panels g0 to g1 for rows of A from row on.
+func (g *gemmTask) byteChunk(g0, g1, row, rows int, c *float32, acc int) {
+	from := g0 * g.i8.NR
+	for p := g0; p < g1; p++ {
+		g.bytePanel(p, row, rows, c, acc)
+		if to := min((p+1)*g.i8.NR, g.n); g.gelu && (to-from >= geluCols || p == g1-1) {
+			geluRows(g.k, rows, at(c, from), g.ldc, to-from)
+			from = to
+		}
+	}
+}
+
 // bytePanel is panel for products of bytes: all of k at once, for rows of A from row on.
 //
 //go:noinline
-func (g *gemmTask) bytePanel(p, row, rows int, c *float32, acc, worker int) {
+func (g *gemmTask) bytePanel(p, row, rows int, c *float32, acc int) {
 	per := g.i8.NR / 16
-	first := p * per
-	if have := ceil16(g.n)/16 - first; have < per {
+	first, panels := p*per, ceil16(g.n)/16
+	if have := panels - first; have < per {
 		for i := range have {
-			g.byteStrip(g.i8.Gemm16, 1, first+i, row, rows, c, acc, worker)
+			g.byteStrip(g.i8.Gemm16, first+i, first+i, row, rows, c, acc)
 		}
 		return
 	}
-	g.byteStrip(g.i8.Gemm, per, first, row, rows, c, acc, worker)
+	next := first + per
+	if next+per > panels {
+		next = first
+	}
+	g.byteStrip(g.i8.Gemm, first, next, row, rows, c, acc)
 }
 
-func (g *gemmTask) byteStrip(tile []QGemm, per, first, row, rows int, c *float32, acc, worker int) {
+// byteStrip runs the row tiles of the panels from panel first on. They prefetch the lines of
+// the panels from panel next on between them.
+func (g *gemmTask) byteStrip(tile []QGemm, first, next, row, rows int, c *float32, acc int) {
 	k := panelGroups(g.kk)
 	stride := 64*k + panelTail
-	b := unsafe.Add(unsafe.Pointer(g.w), first*stride)
-	sums, nr := &g.sums[worker][0], per*16
+	b, pf := unsafe.Add(unsafe.Pointer(g.w), first*stride), unsafe.Add(unsafe.Pointer(g.w), next*stride)
+	c = at(c, first*16)
+	var bias *float32
+	if g.bias != nil {
+		bias = at(g.bias, first*16)
+	}
 	mr := len(tile) - 1
 	tiles := (rows + mr - 1) / mr
+	lines := (stride/64 + tiles - 1) / tiles
+	step := max(4, (64*lines+k-1)/k)
 	for t := range tiles {
 		r0, r1 := tileStart(rows, tiles, t), tileStart(rows, tiles, t+1)
-		tile[r1-r0](k, &g.bytes[(row+r0)*g.ldq], g.ldq, (*int8)(b), stride, sums, nr)
-		for i := range per {
-			var bias *float32
-			if g.bias != nil {
-				bias = at(g.bias, (first+i)*16)
-			}
-			scales, shifts := (*float32)(unsafe.Add(b, i*stride+64*k)), (*float32)(unsafe.Add(b, i*stride+64*k+128))
-			g.i8.Dequant(r1-r0, at(c, r0*g.ldc+(first+i)*16), g.ldc, &g.sums[worker][i*16], nr, &g.scales[row+r0], &g.zeros[row+r0], scales, shifts, bias, acc)
-		}
+		tile[r1-r0](k, &g.bytes[(row+r0)*g.ldq], g.ldq, (*int8)(b), stride, at(c, r0*g.ldc), g.ldc, &g.scales[row+r0], &g.zeros[row+r0], bias, acc,
+			(*int8)(unsafe.Add(pf, 64*min(t*lines, stride/64-1))), step)
 	}
 }

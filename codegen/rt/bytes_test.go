@@ -15,15 +15,24 @@ func i8s(k *Kernels, mr, nr int) {
 	gemms := func(nr int) []QGemm {
 		g := make([]QGemm, mr+1)
 		for m := 1; m <= mr; m++ {
-			g[m] = func(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int) {
+			g[m] = func(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, _ int) {
+				_ = *pf // the first prefetch lies inside the panels
 				for r := range m {
 					for j := range nr {
 						panel := unsafe.Slice((*int8)(unsafe.Add(unsafe.Pointer(b), j/16*bstride)), 64*k+panelTail)
-						sum := *(*int32)(unsafe.Pointer(&panel[64*k+64+j%16*4]))
+						tail := func(i int) unsafe.Pointer { return unsafe.Pointer(&panel[64*k+64*i+j%16*4]) }
+						sum := *(*int32)(tail(1))
 						for i := range 4 * k {
 							sum += int32(*(*uint8)(unsafe.Add(unsafe.Pointer(a), r*lda+i))) * int32(panel[i/4*64+j%16*4+i%4])
 						}
-						*(*int32)(unsafe.Add(unsafe.Pointer(c), 4*(r*ldc+j))) = sum
+						y := float32(sum)**at(scale, r)**(*float32)(tail(0)) + *at(zero, r)**(*float32)(tail(2))
+						if bias != nil {
+							y += *at(bias, j)
+						}
+						if acc != 0 {
+							y += *at(c, r*ldc+j)
+						}
+						*at(c, r*ldc+j) = y
 					}
 				}
 			}
@@ -45,20 +54,6 @@ func i8s(k *Kernels, mr, nr int) {
 						q += int(math.RoundToEven((float64(*at(src, r*lds+i)) - z) / max(m, 1e-30) * 127))
 					}
 					*(*uint8)(unsafe.Add(unsafe.Pointer(dst), r*ldd+i)) = uint8(q)
-				}
-			}
-		},
-		Dequant: func(rows int, c *float32, ldc int, sums *int32, lds int, row *float32, zero *float32, column *float32, shift *float32, bias *float32, acc int) {
-			for r := range rows {
-				for j := range 16 {
-					y := float32(*(*int32)(unsafe.Add(unsafe.Pointer(sums), 4*(r*lds+j))))**at(row, r)**at(column, j) + *at(zero, r)**at(shift, j)
-					if bias != nil {
-						y += *at(bias, j)
-					}
-					if acc != 0 {
-						y += *at(c, r*ldc+j)
-					}
-					*at(c, r*ldc+j) = y
 				}
 			}
 		}}

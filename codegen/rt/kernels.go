@@ -47,20 +47,18 @@ type (
 	// prefetches a line. The rest is as in Gemm.
 	WGemm func(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
-	// QGemm computes exact sums of products of bytes: C[r][j] = sum over i < 4k of
-	// (A[r][i]-128) * B[i][j]. A panel of B is [k][16][4] bytes, 16 float32 that are not
-	// read, -128 times the sum of each column as int32, and 16 float32 that are not read;
-	// panel i is at b + i*bstride. lda and bstride count bytes.
-	QGemm func(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+	// QGemm computes C[r][j] = sum * scale[r] * column[j] + zero[r] * shift[j], plus
+	// bias[j] when bias is not nil, plus C[r][j] when acc != 0, where sum is the exact sum
+	// over i < 4k of (A[r][i]-128) * B[i][j]. A panel of B is [k][16][4] bytes, then 16
+	// float32 of column, -128 times the sum of each column as int32 and 16 float32 of
+	// shift; panel i is at b + i*bstride. lda and bstride count bytes. pf and pfstep are as
+	// in Gemm.
+	QGemm func(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 	// Quant rounds rows of n floats to bytes: dst[r][i] = 128 + (src[r][i]-zero[r])/scale[r],
 	// with zero[r] midway between the least and the largest value and scale[r] half of
 	// their distance over 127. Bytes past n, up to a multiple of 32, become 128.
 	Quant func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32)
-
-	// Dequant computes 16 columns C[r][j] = sums[r][j] * row[r] * column[j] + zero[r] *
-	// shift[j], plus bias[j] when bias is not nil, plus C[r][j] when acc != 0.
-	Dequant func(rows int, c *float32, ldc int, sums *int32, lds int, row *float32, zero *float32, column *float32, shift *float32, bias *float32, acc int)
 
 	// Expand widens n 16-bit values to float32, exactly.
 	Expand func(n int, dst *float32, src *uint16)
@@ -82,15 +80,11 @@ type Half struct {
 // Int8 holds the kernels for products of bytes; all nil in a package without. Gemm[mr]
 // computes mr rows and NR columns, Gemm16 are the tiles of the last panels.
 type Int8 struct {
-	NR      int
-	Gemm    []QGemm
-	Gemm16  []QGemm
-	Quant   Quant
-	Dequant Dequant
+	NR     int
+	Gemm   []QGemm
+	Gemm16 []QGemm
+	Quant  Quant
 }
-
-// mr is the most rows that a tile has.
-func (k *Int8) mr() int { return max(len(k.Gemm), len(k.Gemm16)) - 1 }
 
 // Kernels is the table of one CPU level. A generated package has one for each
 // level it was built for. A nil field (for Gemm: a nil slice) is taken from the
@@ -212,9 +206,6 @@ func resolve(tables []*Kernels) (*Kernels, []KernelInfo, error) {
 		if t.I8.Quant != nil {
 			out.I8.Quant, name["quant_i8"] = t.I8.Quant, "quant_i8_"+t.Level
 		}
-		if t.I8.Dequant != nil {
-			out.I8.Dequant, name["dequant_i8"] = t.I8.Dequant, "dequant_i8_"+t.Level
-		}
 	}
 	var info []KernelInfo
 	for _, op := range []string{"gemm", "gemmv", "softmax", "scalerows", "layernorm", "gelu", "packk", "add"} {
@@ -223,7 +214,7 @@ func resolve(tables []*Kernels) (*Kernels, []KernelInfo, error) {
 		}
 		info = append(info, KernelInfo{op, name[op]})
 	}
-	for _, op := range []string{"wgemm_f16", "expand_f16", "wgemm_bf16", "expand_bf16", "qgemm_i8", "quant_i8", "dequant_i8"} {
+	for _, op := range []string{"wgemm_f16", "expand_f16", "wgemm_bf16", "expand_bf16", "qgemm_i8", "quant_i8"} {
 		if name[op] != "" {
 			info = append(info, KernelInfo{op, name[op]})
 		}

@@ -41,7 +41,6 @@ type gemmTask struct {
 	ldq    int       // in bytes
 	scales []float32 // of the rows of A
 	zeros  []float32 // their middles
-	sums   [][]int32 // of each worker: a tile
 
 	tiles, blocks int // row tiles of a sequence, blocks they are cut into
 	groups, parts int // panel groups (one tile wide), parts they are cut into
@@ -116,7 +115,6 @@ func (e *Exec) weigh(l *Linear) {
 	g.w, g.bias, g.half, g.i8 = e.w(l.W), e.w(l.Bias), g.k.half(l.DType), nil
 	if l.DType == I8 {
 		g.i8 = &g.k.I8
-		e.weighBytes()
 	}
 	if g.half == nil || !g.half.Once {
 		return
@@ -200,13 +198,11 @@ func (g *gemmTask) run(chunk, worker int) {
 			copyRows(rows, at(c, col0), g.ldc, at(res, col0), g.ldr, col1-col0)
 		}
 	}
-	blocks := kBlocks(g.kk)
 	if g.i8 != nil {
-		blocks = 0
-		for p := g0; p < g1; p++ {
-			g.bytePanel(p, seq*g.m+r0, rows, c, acc, worker)
-		}
+		g.byteChunk(g0, g1, seq*g.m+r0, rows, c, acc)
+		return
 	}
+	blocks := kBlocks(g.kk)
 	bias := g.bias
 	for kb := range blocks {
 		k0, k1 := part(g.kk, blocks, kb)

@@ -48,5 +48,4 @@ var generic = []Kernel{
 	{Name: "qgemm_i8_3x16_generic", Level: "generic", Func: qgemm_i8_3x16_generic},
 	{Name: "qgemm_i8_4x16_generic", Level: "generic", Func: qgemm_i8_4x16_generic},
 	{Name: "quant_i8_generic", Level: "generic", Func: quant_i8_generic},
-	{Name: "dequant_i8_generic", Level: "generic", Func: dequant_i8_generic},
 }

@@ -200,33 +200,34 @@ func expand_bf16_avx2(n int, dst *float32, src *uint16)
 
 // qgemm_i8_1x16_avx2 computes:
 //
-// C[r][j] = sum over i < 4k of (A[r][i]-128)*B[i][j], exactly.
-// A is unsigned; lda and bstride count bytes, k groups of four. A panel is [k][16 columns][4], then 16 float32 that are not
-// read, then -128 times the sum of each column as int32, then 16 more float32 that are not read; a wider tile reads its panel
-// i at b + i*bstride. No B is -128. k >= 1.
+// C[r][j] = sum*scale[r]*column[j] + zero[r]*shift[j] (+ bias[j] if bias is not nil) (+ C[r][j] if acc != 0), from left to
+// right, each step rounded to float32, where sum = sum over i < 4k of (A[r][i]-128)*B[i][j], exactly.
+// A is unsigned; lda and bstride count bytes, k groups of four. A panel is [k][16 columns][4], then 16 float32 of column, -128
+// times the sum of each column as int32, and 16 float32 of shift; a wider tile reads its panel i at b + i*bstride. No B is -128.
+// Each k step prefetches the line at pf, of panel i at pf + i*bstride, and then moves pf on by pfstep bytes. k >= 1.
 //
 //go:noescape
-func qgemm_i8_1x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+func qgemm_i8_1x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // qgemm_i8_2x16_avx2 is qgemm_i8_1x16_avx2 with 2 rows.
 //
 //go:noescape
-func qgemm_i8_2x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+func qgemm_i8_2x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // qgemm_i8_3x16_avx2 is qgemm_i8_1x16_avx2 with 3 rows.
 //
 //go:noescape
-func qgemm_i8_3x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+func qgemm_i8_3x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // qgemm_i8_4x16_avx2 is qgemm_i8_1x16_avx2 with 4 rows.
 //
 //go:noescape
-func qgemm_i8_4x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+func qgemm_i8_4x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // qgemm_i8_5x16_avx2 is qgemm_i8_1x16_avx2 with 5 rows.
 //
 //go:noescape
-func qgemm_i8_5x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+func qgemm_i8_5x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // quant_i8_avx2 computes:
 //
@@ -237,14 +238,6 @@ func qgemm_i8_5x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *int32
 //
 //go:noescape
 func quant_i8_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32)
-
-// dequant_i8_avx2 computes:
-//
-// C[r][j] = sums[r][j]*row[r]*column[j] + zero[r]*shift[j] (+ bias[j] if bias is not nil) (+ C[r][j] if acc != 0) for
-// j < 16, from left to right, each step rounded to float32.
-//
-//go:noescape
-func dequant_i8_avx2(rows int, c *float32, ldc int, sums *int32, lds int, row *float32, zero *float32, column *float32, shift *float32, bias *float32, acc int)
 
 // peak_fma_avx2 computes:
 //
@@ -443,65 +436,66 @@ func peak_fma_avx512(n int)
 
 // qgemm_i8_1x32_avx512vnni computes:
 //
-// C[r][j] = sum over i < 4k of (A[r][i]-128)*B[i][j], exactly.
-// A is unsigned; lda and bstride count bytes, k groups of four. A panel is [k][16 columns][4], then 16 float32 that are not
-// read, then -128 times the sum of each column as int32, then 16 more float32 that are not read; a wider tile reads its panel
-// i at b + i*bstride. No B is -128. k >= 1.
+// C[r][j] = sum*scale[r]*column[j] + zero[r]*shift[j] (+ bias[j] if bias is not nil) (+ C[r][j] if acc != 0), from left to
+// right, each step rounded to float32, where sum = sum over i < 4k of (A[r][i]-128)*B[i][j], exactly.
+// A is unsigned; lda and bstride count bytes, k groups of four. A panel is [k][16 columns][4], then 16 float32 of column, -128
+// times the sum of each column as int32, and 16 float32 of shift; a wider tile reads its panel i at b + i*bstride. No B is -128.
+// Each k step prefetches the line at pf, of panel i at pf + i*bstride, and then moves pf on by pfstep bytes. k >= 1.
 //
 //go:noescape
-func qgemm_i8_1x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+func qgemm_i8_1x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // qgemm_i8_2x32_avx512vnni is qgemm_i8_1x32_avx512vnni with 2 rows.
 //
 //go:noescape
-func qgemm_i8_2x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+func qgemm_i8_2x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // qgemm_i8_3x32_avx512vnni is qgemm_i8_1x32_avx512vnni with 3 rows.
 //
 //go:noescape
-func qgemm_i8_3x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+func qgemm_i8_3x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // qgemm_i8_4x32_avx512vnni is qgemm_i8_1x32_avx512vnni with 4 rows.
 //
 //go:noescape
-func qgemm_i8_4x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+func qgemm_i8_4x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // qgemm_i8_5x32_avx512vnni is qgemm_i8_1x32_avx512vnni with 5 rows.
 //
 //go:noescape
-func qgemm_i8_5x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+func qgemm_i8_5x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // qgemm_i8_6x32_avx512vnni is qgemm_i8_1x32_avx512vnni with 6 rows.
 //
 //go:noescape
-func qgemm_i8_6x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+func qgemm_i8_6x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // qgemm_i8_7x32_avx512vnni is qgemm_i8_1x32_avx512vnni with 7 rows.
 //
 //go:noescape
-func qgemm_i8_7x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+func qgemm_i8_7x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // qgemm_i8_8x32_avx512vnni is qgemm_i8_1x32_avx512vnni with 8 rows.
 //
 //go:noescape
-func qgemm_i8_8x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+func qgemm_i8_8x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // qgemm_i8_9x32_avx512vnni is qgemm_i8_1x32_avx512vnni with 9 rows.
 //
 //go:noescape
-func qgemm_i8_9x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+func qgemm_i8_9x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // qgemm_i8_10x32_avx512vnni is qgemm_i8_1x32_avx512vnni with 10 rows.
 //
 //go:noescape
-func qgemm_i8_10x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+func qgemm_i8_10x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // qgemm_i8_11x32_avx512vnni is qgemm_i8_1x32_avx512vnni with 11 rows.
 //
 //go:noescape
-func qgemm_i8_11x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+func qgemm_i8_11x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // qgemm_i8_12x32_avx512vnni is qgemm_i8_1x32_avx512vnni with 12 rows.
 //
 //go:noescape
-func qgemm_i8_12x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+func qgemm_i8_12x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)

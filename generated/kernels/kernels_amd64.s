@@ -5488,21 +5488,24 @@ done:
 	VZEROUPPER
 	RET
 
-// func qgemm_i8_1x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+// func qgemm_i8_1x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX2, MMX+
-TEXT ·qgemm_i8_1x16_avx2(SB), NOSPLIT, $0-56
+TEXT ·qgemm_i8_1x16_avx2(SB), NOSPLIT, $0-104
 	MOVQ    k+0(FP), AX
 	MOVQ    b+24(FP), CX
-	VPXOR   Y0, Y0, Y0
-	VPXOR   Y1, Y1, Y1
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
 	MOVQ    a+8(FP), DX
 	MOVQ    lda+16(FP), BX
-	VMOVDQU ones16<>+0(SB), Y5
+	MOVQ    pf+88(FP), BX
+	MOVQ    pfstep+96(FP), SI
+	VMOVUPS ones16<>+0(SB), Y5
 
 loop:
-	VMOVDQU      (CX), Y2
-	VMOVDQU      32(CX), Y3
-	PREFETCHT0   1024(CX)
+	VMOVUPS      (CX), Y2
+	VMOVUPS      32(CX), Y3
+	PREFETCHT0   (BX)
+	ADDQ         SI, BX
 	VPBROADCASTD (DX), Y4
 	VPXOR        signs8<>+0(SB), Y4, Y4
 	VPABSB       Y4, Y6
@@ -5518,11 +5521,39 @@ loop:
 	ADDQ         $0x40, CX
 	DECQ         AX
 	JNZ          loop
-	MOVQ         c+40(FP), AX
-	MOVQ         ldc+48(FP), CX
-	SHLQ         $0x02, CX
-	VMOVDQU      Y0, (AX)
-	VMOVDQU      Y1, 32(AX)
+	MOVQ         scale+56(FP), AX
+	MOVQ         zero+64(FP), DX
+	MOVQ         bias+72(FP), BX
+	MOVQ         acc+80(FP), SI
+	MOVQ         c+40(FP), DI
+	MOVQ         ldc+48(FP), R8
+	SHLQ         $0x02, R8
+	VBROADCASTSS (AX), Y4
+	VCVTDQ2PS    Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y4, Y0, Y0
+	VMULPS       Y4, Y1, Y1
+	VMULPS       (CX), Y0, Y0
+	VMULPS       32(CX), Y1, Y1
+	VBROADCASTSS (DX), Y4
+	VMULPS       128(CX), Y4, Y2
+	VMULPS       160(CX), Y4, Y3
+	VADDPS       Y2, Y0, Y0
+	VADDPS       Y3, Y1, Y1
+	TESTQ        BX, BX
+	JZ           plain
+	VADDPS       (BX), Y0, Y0
+	VADDPS       32(BX), Y1, Y1
+
+plain:
+	TESTQ  SI, SI
+	JZ     alone
+	VADDPS (DI), Y0, Y0
+	VADDPS 32(DI), Y1, Y1
+
+alone:
+	VMOVUPS Y0, (DI)
+	VMOVUPS Y1, 32(DI)
 	VZEROUPPER
 	RET
 
@@ -5546,23 +5577,26 @@ DATA signs8<>+24(SB)/4, $0x80808080
 DATA signs8<>+28(SB)/4, $0x80808080
 GLOBL signs8<>(SB), RODATA|NOPTR, $32
 
-// func qgemm_i8_2x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+// func qgemm_i8_2x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX2, MMX+
-TEXT ·qgemm_i8_2x16_avx2(SB), NOSPLIT, $0-56
+TEXT ·qgemm_i8_2x16_avx2(SB), NOSPLIT, $0-104
 	MOVQ    k+0(FP), AX
 	MOVQ    b+24(FP), CX
-	VPXOR   Y0, Y0, Y0
-	VPXOR   Y1, Y1, Y1
-	VPXOR   Y2, Y2, Y2
-	VPXOR   Y3, Y3, Y3
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
 	MOVQ    a+8(FP), DX
 	MOVQ    lda+16(FP), BX
-	VMOVDQU ones16<>+0(SB), Y8
+	MOVQ    pf+88(FP), SI
+	MOVQ    pfstep+96(FP), DI
+	VMOVUPS ones16<>+0(SB), Y8
 
 loop:
-	VMOVDQU      (CX), Y4
-	VMOVDQU      32(CX), Y5
-	PREFETCHT0   1024(CX)
+	VMOVUPS      (CX), Y4
+	VMOVUPS      32(CX), Y5
+	PREFETCHT0   (SI)
+	ADDQ         DI, SI
 	VPBROADCASTD (DX), Y6
 	VPXOR        signs8<>+0(SB), Y6, Y6
 	VPABSB       Y6, Y9
@@ -5589,35 +5623,82 @@ loop:
 	ADDQ         $0x40, CX
 	DECQ         AX
 	JNZ          loop
-	MOVQ         c+40(FP), AX
-	MOVQ         ldc+48(FP), CX
-	SHLQ         $0x02, CX
-	VMOVDQU      Y0, (AX)
-	VMOVDQU      Y1, 32(AX)
-	VMOVDQU      Y2, (AX)(CX*1)
-	VMOVDQU      Y3, 32(AX)(CX*1)
+	MOVQ         scale+56(FP), AX
+	MOVQ         zero+64(FP), DX
+	MOVQ         bias+72(FP), BX
+	MOVQ         acc+80(FP), SI
+	MOVQ         c+40(FP), DI
+	MOVQ         ldc+48(FP), R8
+	SHLQ         $0x02, R8
+	VBROADCASTSS (AX), Y6
+	VCVTDQ2PS    Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y6, Y0, Y0
+	VMULPS       Y6, Y1, Y1
+	VMULPS       (CX), Y0, Y0
+	VMULPS       32(CX), Y1, Y1
+	VBROADCASTSS (DX), Y6
+	VMULPS       128(CX), Y6, Y4
+	VMULPS       160(CX), Y6, Y5
+	VADDPS       Y4, Y0, Y0
+	VADDPS       Y5, Y1, Y1
+	VBROADCASTSS 4(AX), Y6
+	VCVTDQ2PS    Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y6, Y2, Y2
+	VMULPS       Y6, Y3, Y3
+	VMULPS       (CX), Y2, Y2
+	VMULPS       32(CX), Y3, Y3
+	VBROADCASTSS 4(DX), Y6
+	VMULPS       128(CX), Y6, Y4
+	VMULPS       160(CX), Y6, Y5
+	VADDPS       Y4, Y2, Y2
+	VADDPS       Y5, Y3, Y3
+	TESTQ        BX, BX
+	JZ           plain
+	VADDPS       (BX), Y0, Y0
+	VADDPS       32(BX), Y1, Y1
+	VADDPS       (BX), Y2, Y2
+	VADDPS       32(BX), Y3, Y3
+
+plain:
+	TESTQ  SI, SI
+	JZ     alone
+	VADDPS (DI), Y0, Y0
+	VADDPS 32(DI), Y1, Y1
+	VADDPS (DI)(R8*1), Y2, Y2
+	VADDPS 32(DI)(R8*1), Y3, Y3
+
+alone:
+	VMOVUPS Y0, (DI)
+	VMOVUPS Y1, 32(DI)
+	VMOVUPS Y2, (DI)(R8*1)
+	VMOVUPS Y3, 32(DI)(R8*1)
 	VZEROUPPER
 	RET
 
-// func qgemm_i8_3x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+// func qgemm_i8_3x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX2, MMX+
-TEXT ·qgemm_i8_3x16_avx2(SB), NOSPLIT, $0-56
+TEXT ·qgemm_i8_3x16_avx2(SB), NOSPLIT, $0-104
 	MOVQ    k+0(FP), AX
 	MOVQ    b+24(FP), CX
-	VPXOR   Y0, Y0, Y0
-	VPXOR   Y1, Y1, Y1
-	VPXOR   Y2, Y2, Y2
-	VPXOR   Y3, Y3, Y3
-	VPXOR   Y4, Y4, Y4
-	VPXOR   Y5, Y5, Y5
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
 	MOVQ    a+8(FP), DX
 	MOVQ    lda+16(FP), BX
-	VMOVDQU ones16<>+0(SB), Y10
+	MOVQ    pf+88(FP), SI
+	MOVQ    pfstep+96(FP), DI
+	VMOVUPS ones16<>+0(SB), Y10
 
 loop:
-	VMOVDQU      (CX), Y6
-	VMOVDQU      32(CX), Y7
-	PREFETCHT0   1024(CX)
+	VMOVUPS      (CX), Y6
+	VMOVUPS      32(CX), Y7
+	PREFETCHT0   (SI)
+	ADDQ         DI, SI
 	VPBROADCASTD (DX), Y8
 	VPXOR        signs8<>+0(SB), Y8, Y8
 	VPABSB       Y8, Y11
@@ -5655,41 +5736,104 @@ loop:
 	ADDQ         $0x40, CX
 	DECQ         AX
 	JNZ          loop
-	MOVQ         c+40(FP), AX
-	MOVQ         ldc+48(FP), CX
-	SHLQ         $0x02, CX
-	VMOVDQU      Y0, (AX)
-	VMOVDQU      Y1, 32(AX)
-	VMOVDQU      Y2, (AX)(CX*1)
-	VMOVDQU      Y3, 32(AX)(CX*1)
-	VMOVDQU      Y4, (AX)(CX*2)
-	VMOVDQU      Y5, 32(AX)(CX*2)
+	MOVQ         scale+56(FP), AX
+	MOVQ         zero+64(FP), DX
+	MOVQ         bias+72(FP), BX
+	MOVQ         acc+80(FP), SI
+	MOVQ         c+40(FP), DI
+	MOVQ         ldc+48(FP), R8
+	SHLQ         $0x02, R8
+	VBROADCASTSS (AX), Y8
+	VCVTDQ2PS    Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y8, Y0, Y0
+	VMULPS       Y8, Y1, Y1
+	VMULPS       (CX), Y0, Y0
+	VMULPS       32(CX), Y1, Y1
+	VBROADCASTSS (DX), Y8
+	VMULPS       128(CX), Y8, Y6
+	VMULPS       160(CX), Y8, Y7
+	VADDPS       Y6, Y0, Y0
+	VADDPS       Y7, Y1, Y1
+	VBROADCASTSS 4(AX), Y8
+	VCVTDQ2PS    Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y8, Y2, Y2
+	VMULPS       Y8, Y3, Y3
+	VMULPS       (CX), Y2, Y2
+	VMULPS       32(CX), Y3, Y3
+	VBROADCASTSS 4(DX), Y8
+	VMULPS       128(CX), Y8, Y6
+	VMULPS       160(CX), Y8, Y7
+	VADDPS       Y6, Y2, Y2
+	VADDPS       Y7, Y3, Y3
+	VBROADCASTSS 8(AX), Y8
+	VCVTDQ2PS    Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y8, Y4, Y4
+	VMULPS       Y8, Y5, Y5
+	VMULPS       (CX), Y4, Y4
+	VMULPS       32(CX), Y5, Y5
+	VBROADCASTSS 8(DX), Y8
+	VMULPS       128(CX), Y8, Y6
+	VMULPS       160(CX), Y8, Y7
+	VADDPS       Y6, Y4, Y4
+	VADDPS       Y7, Y5, Y5
+	TESTQ        BX, BX
+	JZ           plain
+	VADDPS       (BX), Y0, Y0
+	VADDPS       32(BX), Y1, Y1
+	VADDPS       (BX), Y2, Y2
+	VADDPS       32(BX), Y3, Y3
+	VADDPS       (BX), Y4, Y4
+	VADDPS       32(BX), Y5, Y5
+
+plain:
+	TESTQ  SI, SI
+	JZ     alone
+	VADDPS (DI), Y0, Y0
+	VADDPS 32(DI), Y1, Y1
+	VADDPS (DI)(R8*1), Y2, Y2
+	VADDPS 32(DI)(R8*1), Y3, Y3
+	VADDPS (DI)(R8*2), Y4, Y4
+	VADDPS 32(DI)(R8*2), Y5, Y5
+
+alone:
+	VMOVUPS Y0, (DI)
+	VMOVUPS Y1, 32(DI)
+	VMOVUPS Y2, (DI)(R8*1)
+	VMOVUPS Y3, 32(DI)(R8*1)
+	VMOVUPS Y4, (DI)(R8*2)
+	VMOVUPS Y5, 32(DI)(R8*2)
 	VZEROUPPER
 	RET
 
-// func qgemm_i8_4x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+// func qgemm_i8_4x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX2, MMX+
-TEXT ·qgemm_i8_4x16_avx2(SB), NOSPLIT, $0-56
+TEXT ·qgemm_i8_4x16_avx2(SB), NOSPLIT, $0-104
 	MOVQ    k+0(FP), AX
 	MOVQ    b+24(FP), CX
-	VPXOR   Y0, Y0, Y0
-	VPXOR   Y1, Y1, Y1
-	VPXOR   Y2, Y2, Y2
-	VPXOR   Y3, Y3, Y3
-	VPXOR   Y4, Y4, Y4
-	VPXOR   Y5, Y5, Y5
-	VPXOR   Y6, Y6, Y6
-	VPXOR   Y7, Y7, Y7
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
 	MOVQ    a+8(FP), DX
 	MOVQ    lda+16(FP), BX
 	LEAQ    (BX)(BX*2), SI
 	LEAQ    (DX)(SI*1), SI
-	VMOVDQU ones16<>+0(SB), Y12
+	MOVQ    pf+88(FP), DI
+	MOVQ    pfstep+96(FP), R8
+	VMOVUPS ones16<>+0(SB), Y12
 
 loop:
-	VMOVDQU      (CX), Y8
-	VMOVDQU      32(CX), Y9
-	PREFETCHT0   1024(CX)
+	VMOVUPS      (CX), Y8
+	VMOVUPS      32(CX), Y9
+	PREFETCHT0   (DI)
+	ADDQ         R8, DI
 	VPBROADCASTD (DX), Y10
 	VPXOR        signs8<>+0(SB), Y10, Y10
 	VPABSB       Y10, Y13
@@ -5739,47 +5883,126 @@ loop:
 	ADDQ         $0x40, CX
 	DECQ         AX
 	JNZ          loop
-	MOVQ         c+40(FP), AX
-	MOVQ         ldc+48(FP), CX
-	SHLQ         $0x02, CX
-	LEAQ         (CX)(CX*2), DX
-	LEAQ         (AX)(DX*1), DX
-	VMOVDQU      Y0, (AX)
-	VMOVDQU      Y1, 32(AX)
-	VMOVDQU      Y2, (AX)(CX*1)
-	VMOVDQU      Y3, 32(AX)(CX*1)
-	VMOVDQU      Y4, (AX)(CX*2)
-	VMOVDQU      Y5, 32(AX)(CX*2)
-	VMOVDQU      Y6, (DX)
-	VMOVDQU      Y7, 32(DX)
+	MOVQ         scale+56(FP), AX
+	MOVQ         zero+64(FP), DX
+	MOVQ         bias+72(FP), BX
+	MOVQ         acc+80(FP), SI
+	MOVQ         c+40(FP), DI
+	MOVQ         ldc+48(FP), R8
+	SHLQ         $0x02, R8
+	LEAQ         (R8)(R8*2), R9
+	LEAQ         (DI)(R9*1), R9
+	VBROADCASTSS (AX), Y10
+	VCVTDQ2PS    Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y10, Y0, Y0
+	VMULPS       Y10, Y1, Y1
+	VMULPS       (CX), Y0, Y0
+	VMULPS       32(CX), Y1, Y1
+	VBROADCASTSS (DX), Y10
+	VMULPS       128(CX), Y10, Y8
+	VMULPS       160(CX), Y10, Y9
+	VADDPS       Y8, Y0, Y0
+	VADDPS       Y9, Y1, Y1
+	VBROADCASTSS 4(AX), Y10
+	VCVTDQ2PS    Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y10, Y2, Y2
+	VMULPS       Y10, Y3, Y3
+	VMULPS       (CX), Y2, Y2
+	VMULPS       32(CX), Y3, Y3
+	VBROADCASTSS 4(DX), Y10
+	VMULPS       128(CX), Y10, Y8
+	VMULPS       160(CX), Y10, Y9
+	VADDPS       Y8, Y2, Y2
+	VADDPS       Y9, Y3, Y3
+	VBROADCASTSS 8(AX), Y10
+	VCVTDQ2PS    Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y10, Y4, Y4
+	VMULPS       Y10, Y5, Y5
+	VMULPS       (CX), Y4, Y4
+	VMULPS       32(CX), Y5, Y5
+	VBROADCASTSS 8(DX), Y10
+	VMULPS       128(CX), Y10, Y8
+	VMULPS       160(CX), Y10, Y9
+	VADDPS       Y8, Y4, Y4
+	VADDPS       Y9, Y5, Y5
+	VBROADCASTSS 12(AX), Y10
+	VCVTDQ2PS    Y6, Y6
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y10, Y6, Y6
+	VMULPS       Y10, Y7, Y7
+	VMULPS       (CX), Y6, Y6
+	VMULPS       32(CX), Y7, Y7
+	VBROADCASTSS 12(DX), Y10
+	VMULPS       128(CX), Y10, Y8
+	VMULPS       160(CX), Y10, Y9
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y7, Y7
+	TESTQ        BX, BX
+	JZ           plain
+	VADDPS       (BX), Y0, Y0
+	VADDPS       32(BX), Y1, Y1
+	VADDPS       (BX), Y2, Y2
+	VADDPS       32(BX), Y3, Y3
+	VADDPS       (BX), Y4, Y4
+	VADDPS       32(BX), Y5, Y5
+	VADDPS       (BX), Y6, Y6
+	VADDPS       32(BX), Y7, Y7
+
+plain:
+	TESTQ  SI, SI
+	JZ     alone
+	VADDPS (DI), Y0, Y0
+	VADDPS 32(DI), Y1, Y1
+	VADDPS (DI)(R8*1), Y2, Y2
+	VADDPS 32(DI)(R8*1), Y3, Y3
+	VADDPS (DI)(R8*2), Y4, Y4
+	VADDPS 32(DI)(R8*2), Y5, Y5
+	VADDPS (R9), Y6, Y6
+	VADDPS 32(R9), Y7, Y7
+
+alone:
+	VMOVUPS Y0, (DI)
+	VMOVUPS Y1, 32(DI)
+	VMOVUPS Y2, (DI)(R8*1)
+	VMOVUPS Y3, 32(DI)(R8*1)
+	VMOVUPS Y4, (DI)(R8*2)
+	VMOVUPS Y5, 32(DI)(R8*2)
+	VMOVUPS Y6, (R9)
+	VMOVUPS Y7, 32(R9)
 	VZEROUPPER
 	RET
 
-// func qgemm_i8_5x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+// func qgemm_i8_5x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX2, MMX+
-TEXT ·qgemm_i8_5x16_avx2(SB), NOSPLIT, $0-56
+TEXT ·qgemm_i8_5x16_avx2(SB), NOSPLIT, $0-104
 	MOVQ    k+0(FP), AX
 	MOVQ    b+24(FP), CX
-	VPXOR   Y0, Y0, Y0
-	VPXOR   Y1, Y1, Y1
-	VPXOR   Y2, Y2, Y2
-	VPXOR   Y3, Y3, Y3
-	VPXOR   Y4, Y4, Y4
-	VPXOR   Y5, Y5, Y5
-	VPXOR   Y6, Y6, Y6
-	VPXOR   Y7, Y7, Y7
-	VPXOR   Y8, Y8, Y8
-	VPXOR   Y9, Y9, Y9
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
+	VXORPS  Y8, Y8, Y8
+	VXORPS  Y9, Y9, Y9
 	MOVQ    a+8(FP), DX
 	MOVQ    lda+16(FP), BX
 	LEAQ    (BX)(BX*2), SI
 	LEAQ    (DX)(SI*1), SI
-	VMOVDQU ones16<>+0(SB), Y14
+	MOVQ    pf+88(FP), DI
+	MOVQ    pfstep+96(FP), R8
+	VMOVUPS ones16<>+0(SB), Y14
 
 loop:
-	VMOVDQU      (CX), Y10
-	VMOVDQU      32(CX), Y11
-	PREFETCHT0   1024(CX)
+	VMOVUPS      (CX), Y10
+	VMOVUPS      32(CX), Y11
+	PREFETCHT0   (DI)
+	ADDQ         R8, DI
 	VPBROADCASTD (DX), Y12
 	VPXOR        signs8<>+0(SB), Y12, Y12
 	VPABSB       Y12, Y15
@@ -5840,21 +6063,113 @@ loop:
 	ADDQ         $0x40, CX
 	DECQ         AX
 	JNZ          loop
-	MOVQ         c+40(FP), AX
-	MOVQ         ldc+48(FP), CX
-	SHLQ         $0x02, CX
-	LEAQ         (CX)(CX*2), DX
-	LEAQ         (AX)(DX*1), DX
-	VMOVDQU      Y0, (AX)
-	VMOVDQU      Y1, 32(AX)
-	VMOVDQU      Y2, (AX)(CX*1)
-	VMOVDQU      Y3, 32(AX)(CX*1)
-	VMOVDQU      Y4, (AX)(CX*2)
-	VMOVDQU      Y5, 32(AX)(CX*2)
-	VMOVDQU      Y6, (DX)
-	VMOVDQU      Y7, 32(DX)
-	VMOVDQU      Y8, (DX)(CX*1)
-	VMOVDQU      Y9, 32(DX)(CX*1)
+	MOVQ         scale+56(FP), AX
+	MOVQ         zero+64(FP), DX
+	MOVQ         bias+72(FP), BX
+	MOVQ         acc+80(FP), SI
+	MOVQ         c+40(FP), DI
+	MOVQ         ldc+48(FP), R8
+	SHLQ         $0x02, R8
+	LEAQ         (R8)(R8*2), R9
+	LEAQ         (DI)(R9*1), R9
+	VBROADCASTSS (AX), Y12
+	VCVTDQ2PS    Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y12, Y0, Y0
+	VMULPS       Y12, Y1, Y1
+	VMULPS       (CX), Y0, Y0
+	VMULPS       32(CX), Y1, Y1
+	VBROADCASTSS (DX), Y12
+	VMULPS       128(CX), Y12, Y10
+	VMULPS       160(CX), Y12, Y11
+	VADDPS       Y10, Y0, Y0
+	VADDPS       Y11, Y1, Y1
+	VBROADCASTSS 4(AX), Y12
+	VCVTDQ2PS    Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y12, Y2, Y2
+	VMULPS       Y12, Y3, Y3
+	VMULPS       (CX), Y2, Y2
+	VMULPS       32(CX), Y3, Y3
+	VBROADCASTSS 4(DX), Y12
+	VMULPS       128(CX), Y12, Y10
+	VMULPS       160(CX), Y12, Y11
+	VADDPS       Y10, Y2, Y2
+	VADDPS       Y11, Y3, Y3
+	VBROADCASTSS 8(AX), Y12
+	VCVTDQ2PS    Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y12, Y4, Y4
+	VMULPS       Y12, Y5, Y5
+	VMULPS       (CX), Y4, Y4
+	VMULPS       32(CX), Y5, Y5
+	VBROADCASTSS 8(DX), Y12
+	VMULPS       128(CX), Y12, Y10
+	VMULPS       160(CX), Y12, Y11
+	VADDPS       Y10, Y4, Y4
+	VADDPS       Y11, Y5, Y5
+	VBROADCASTSS 12(AX), Y12
+	VCVTDQ2PS    Y6, Y6
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y12, Y6, Y6
+	VMULPS       Y12, Y7, Y7
+	VMULPS       (CX), Y6, Y6
+	VMULPS       32(CX), Y7, Y7
+	VBROADCASTSS 12(DX), Y12
+	VMULPS       128(CX), Y12, Y10
+	VMULPS       160(CX), Y12, Y11
+	VADDPS       Y10, Y6, Y6
+	VADDPS       Y11, Y7, Y7
+	VBROADCASTSS 16(AX), Y12
+	VCVTDQ2PS    Y8, Y8
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       Y12, Y8, Y8
+	VMULPS       Y12, Y9, Y9
+	VMULPS       (CX), Y8, Y8
+	VMULPS       32(CX), Y9, Y9
+	VBROADCASTSS 16(DX), Y12
+	VMULPS       128(CX), Y12, Y10
+	VMULPS       160(CX), Y12, Y11
+	VADDPS       Y10, Y8, Y8
+	VADDPS       Y11, Y9, Y9
+	TESTQ        BX, BX
+	JZ           plain
+	VADDPS       (BX), Y0, Y0
+	VADDPS       32(BX), Y1, Y1
+	VADDPS       (BX), Y2, Y2
+	VADDPS       32(BX), Y3, Y3
+	VADDPS       (BX), Y4, Y4
+	VADDPS       32(BX), Y5, Y5
+	VADDPS       (BX), Y6, Y6
+	VADDPS       32(BX), Y7, Y7
+	VADDPS       (BX), Y8, Y8
+	VADDPS       32(BX), Y9, Y9
+
+plain:
+	TESTQ  SI, SI
+	JZ     alone
+	VADDPS (DI), Y0, Y0
+	VADDPS 32(DI), Y1, Y1
+	VADDPS (DI)(R8*1), Y2, Y2
+	VADDPS 32(DI)(R8*1), Y3, Y3
+	VADDPS (DI)(R8*2), Y4, Y4
+	VADDPS 32(DI)(R8*2), Y5, Y5
+	VADDPS (R9), Y6, Y6
+	VADDPS 32(R9), Y7, Y7
+	VADDPS (R9)(R8*1), Y8, Y8
+	VADDPS 32(R9)(R8*1), Y9, Y9
+
+alone:
+	VMOVUPS Y0, (DI)
+	VMOVUPS Y1, 32(DI)
+	VMOVUPS Y2, (DI)(R8*1)
+	VMOVUPS Y3, 32(DI)(R8*1)
+	VMOVUPS Y4, (DI)(R8*2)
+	VMOVUPS Y5, 32(DI)(R8*2)
+	VMOVUPS Y6, (R9)
+	VMOVUPS Y7, 32(R9)
+	VMOVUPS Y8, (R9)(R8*1)
+	VMOVUPS Y9, 32(R9)(R8*1)
 	VZEROUPPER
 	RET
 
@@ -6091,68 +6406,6 @@ DATA order<>+20(SB)/4, $0x00000006
 DATA order<>+24(SB)/4, $0x00000003
 DATA order<>+28(SB)/4, $0x00000007
 GLOBL order<>(SB), RODATA|NOPTR, $32
-
-// func dequant_i8_avx2(rows int, c *float32, ldc int, sums *int32, lds int, row *float32, zero *float32, column *float32, shift *float32, bias *float32, acc int)
-// Requires: AVX
-TEXT ·dequant_i8_avx2(SB), NOSPLIT, $0-88
-	MOVQ    c+8(FP), AX
-	MOVQ    sums+24(FP), CX
-	MOVQ    row+40(FP), DX
-	MOVQ    zero+48(FP), BX
-	MOVQ    ldc+16(FP), SI
-	SHLQ    $0x02, SI
-	MOVQ    lds+32(FP), DI
-	SHLQ    $0x02, DI
-	MOVQ    column+56(FP), R9
-	MOVQ    shift+64(FP), R10
-	MOVQ    bias+72(FP), R11
-	MOVQ    acc+80(FP), R12
-	MOVQ    $0x00000004, R8
-	VMOVUPS (R9), Y0
-	VMOVUPS 32(R9), Y1
-	VMOVUPS (R10), Y2
-	VMOVUPS 32(R10), Y3
-	MOVQ    rows+0(FP), R9
-	TESTQ   R9, R9
-	JLE     return
-
-row:
-	VBROADCASTSS (DX), Y6
-	VBROADCASTSS (BX), Y7
-	VCVTDQ2PS    (CX), Y4
-	VCVTDQ2PS    32(CX), Y5
-	VMULPS       Y6, Y4, Y4
-	VMULPS       Y6, Y5, Y5
-	VMULPS       Y7, Y2, Y6
-	VMULPS       Y7, Y3, Y7
-	VMULPS       Y0, Y4, Y4
-	VMULPS       Y1, Y5, Y5
-	VADDPS       Y6, Y4, Y4
-	VADDPS       Y7, Y5, Y5
-	TESTQ        R11, R11
-	JZ           plain1
-	VADDPS       (R11), Y4, Y4
-	VADDPS       32(R11), Y5, Y5
-
-plain1:
-	TESTQ  R12, R12
-	JZ     alone2
-	VADDPS (AX), Y4, Y4
-	VADDPS 32(AX), Y5, Y5
-
-alone2:
-	VMOVUPS Y4, (AX)
-	VMOVUPS Y5, 32(AX)
-	ADDQ    SI, AX
-	ADDQ    DI, CX
-	ADDQ    R8, DX
-	ADDQ    R8, BX
-	DECQ    R9
-	JNZ     row
-
-return:
-	VZEROUPPER
-	RET
 
 // func peak_fma_avx2(n int)
 // Requires: AVX, FMA3
@@ -13607,25 +13860,28 @@ loop:
 	VZEROUPPER
 	RET
 
-// func qgemm_i8_1x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+// func qgemm_i8_1x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
-TEXT ·qgemm_i8_1x32_avx512vnni(SB), NOSPLIT, $0-56
-	MOVQ      k+0(FP), AX
-	MOVQ      b+24(FP), CX
-	MOVQ      bstride+32(FP), DX
-	MOVQ      AX, BX
-	SHLQ      $0x06, BX
-	ADDQ      CX, BX
-	VMOVDQU32 64(BX), Z0
-	VMOVDQU32 64(BX)(DX*1), Z1
-	MOVQ      a+8(FP), BX
-	MOVQ      lda+16(FP), SI
+TEXT ·qgemm_i8_1x32_avx512vnni(SB), NOSPLIT, $0-104
+	MOVQ    k+0(FP), AX
+	MOVQ    b+24(FP), CX
+	MOVQ    bstride+32(FP), DX
+	MOVQ    AX, BX
+	SHLQ    $0x06, BX
+	ADDQ    CX, BX
+	VMOVUPS 64(BX), Z0
+	VMOVUPS 64(BX)(DX*1), Z1
+	MOVQ    a+8(FP), BX
+	MOVQ    lda+16(FP), SI
+	MOVQ    pf+88(FP), SI
+	MOVQ    pfstep+96(FP), DI
 
 loop:
-	VMOVDQU32    (CX), Z2
-	VMOVDQU32    (CX)(DX*1), Z3
-	PREFETCHT0   1024(CX)
-	PREFETCHT0   1024(CX)(DX*1)
+	VMOVUPS      (CX), Z2
+	VMOVUPS      (CX)(DX*1), Z3
+	PREFETCHT0   (SI)
+	PREFETCHT0   (SI)(DX*1)
+	ADDQ         DI, SI
 	VPBROADCASTD (BX), Z4
 	VPDPBUSD     Z2, Z4, Z0
 	VPDPBUSD     Z3, Z4, Z1
@@ -13633,35 +13889,66 @@ loop:
 	ADDQ         $0x40, CX
 	DECQ         AX
 	JNZ          loop
-	MOVQ         c+40(FP), AX
-	MOVQ         ldc+48(FP), CX
-	SHLQ         $0x02, CX
-	VMOVDQU32    Z0, (AX)
-	VMOVDQU32    Z1, 64(AX)
+	MOVQ         scale+56(FP), AX
+	MOVQ         zero+64(FP), BX
+	MOVQ         bias+72(FP), SI
+	MOVQ         acc+80(FP), DI
+	MOVQ         c+40(FP), R8
+	MOVQ         ldc+48(FP), R9
+	SHLQ         $0x02, R9
+	VBROADCASTSS (AX), Z4
+	VCVTDQ2PS    Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z4, Z0, Z0
+	VMULPS       Z4, Z1, Z1
+	VMULPS       (CX), Z0, Z0
+	VMULPS       (CX)(DX*1), Z1, Z1
+	VBROADCASTSS (BX), Z4
+	VMULPS       128(CX), Z4, Z2
+	VMULPS       128(CX)(DX*1), Z4, Z3
+	VADDPS       Z2, Z0, Z0
+	VADDPS       Z3, Z1, Z1
+	TESTQ        SI, SI
+	JZ           plain
+	VADDPS       (SI), Z0, Z0
+	VADDPS       64(SI), Z1, Z1
+
+plain:
+	TESTQ  DI, DI
+	JZ     alone
+	VADDPS (R8), Z0, Z0
+	VADDPS 64(R8), Z1, Z1
+
+alone:
+	VMOVUPS Z0, (R8)
+	VMOVUPS Z1, 64(R8)
 	VZEROUPPER
 	RET
 
-// func qgemm_i8_2x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+// func qgemm_i8_2x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
-TEXT ·qgemm_i8_2x32_avx512vnni(SB), NOSPLIT, $0-56
-	MOVQ      k+0(FP), AX
-	MOVQ      b+24(FP), CX
-	MOVQ      bstride+32(FP), DX
-	MOVQ      AX, BX
-	SHLQ      $0x06, BX
-	ADDQ      CX, BX
-	VMOVDQU32 64(BX), Z0
-	VMOVDQU32 64(BX)(DX*1), Z1
-	VMOVDQA32 Z0, Z2
-	VMOVDQA32 Z1, Z3
-	MOVQ      a+8(FP), BX
-	MOVQ      lda+16(FP), SI
+TEXT ·qgemm_i8_2x32_avx512vnni(SB), NOSPLIT, $0-104
+	MOVQ    k+0(FP), AX
+	MOVQ    b+24(FP), CX
+	MOVQ    bstride+32(FP), DX
+	MOVQ    AX, BX
+	SHLQ    $0x06, BX
+	ADDQ    CX, BX
+	VMOVUPS 64(BX), Z0
+	VMOVUPS 64(BX)(DX*1), Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	MOVQ    a+8(FP), BX
+	MOVQ    lda+16(FP), SI
+	MOVQ    pf+88(FP), DI
+	MOVQ    pfstep+96(FP), R8
 
 loop:
-	VMOVDQU32    (CX), Z4
-	VMOVDQU32    (CX)(DX*1), Z5
-	PREFETCHT0   1024(CX)
-	PREFETCHT0   1024(CX)(DX*1)
+	VMOVUPS      (CX), Z4
+	VMOVUPS      (CX)(DX*1), Z5
+	PREFETCHT0   (DI)
+	PREFETCHT0   (DI)(DX*1)
+	ADDQ         R8, DI
 	VPBROADCASTD (BX), Z6
 	VPDPBUSD     Z4, Z6, Z0
 	VPDPBUSD     Z5, Z6, Z1
@@ -13672,39 +13959,86 @@ loop:
 	ADDQ         $0x40, CX
 	DECQ         AX
 	JNZ          loop
-	MOVQ         c+40(FP), AX
-	MOVQ         ldc+48(FP), CX
-	SHLQ         $0x02, CX
-	VMOVDQU32    Z0, (AX)
-	VMOVDQU32    Z1, 64(AX)
-	VMOVDQU32    Z2, (AX)(CX*1)
-	VMOVDQU32    Z3, 64(AX)(CX*1)
+	MOVQ         scale+56(FP), AX
+	MOVQ         zero+64(FP), BX
+	MOVQ         bias+72(FP), SI
+	MOVQ         acc+80(FP), DI
+	MOVQ         c+40(FP), R8
+	MOVQ         ldc+48(FP), R9
+	SHLQ         $0x02, R9
+	VBROADCASTSS (AX), Z6
+	VCVTDQ2PS    Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z6, Z0, Z0
+	VMULPS       Z6, Z1, Z1
+	VMULPS       (CX), Z0, Z0
+	VMULPS       (CX)(DX*1), Z1, Z1
+	VBROADCASTSS (BX), Z6
+	VMULPS       128(CX), Z6, Z4
+	VMULPS       128(CX)(DX*1), Z6, Z5
+	VADDPS       Z4, Z0, Z0
+	VADDPS       Z5, Z1, Z1
+	VBROADCASTSS 4(AX), Z6
+	VCVTDQ2PS    Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z6, Z2, Z2
+	VMULPS       Z6, Z3, Z3
+	VMULPS       (CX), Z2, Z2
+	VMULPS       (CX)(DX*1), Z3, Z3
+	VBROADCASTSS 4(BX), Z6
+	VMULPS       128(CX), Z6, Z4
+	VMULPS       128(CX)(DX*1), Z6, Z5
+	VADDPS       Z4, Z2, Z2
+	VADDPS       Z5, Z3, Z3
+	TESTQ        SI, SI
+	JZ           plain
+	VADDPS       (SI), Z0, Z0
+	VADDPS       64(SI), Z1, Z1
+	VADDPS       (SI), Z2, Z2
+	VADDPS       64(SI), Z3, Z3
+
+plain:
+	TESTQ  DI, DI
+	JZ     alone
+	VADDPS (R8), Z0, Z0
+	VADDPS 64(R8), Z1, Z1
+	VADDPS (R8)(R9*1), Z2, Z2
+	VADDPS 64(R8)(R9*1), Z3, Z3
+
+alone:
+	VMOVUPS Z0, (R8)
+	VMOVUPS Z1, 64(R8)
+	VMOVUPS Z2, (R8)(R9*1)
+	VMOVUPS Z3, 64(R8)(R9*1)
 	VZEROUPPER
 	RET
 
-// func qgemm_i8_3x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+// func qgemm_i8_3x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
-TEXT ·qgemm_i8_3x32_avx512vnni(SB), NOSPLIT, $0-56
-	MOVQ      k+0(FP), AX
-	MOVQ      b+24(FP), CX
-	MOVQ      bstride+32(FP), DX
-	MOVQ      AX, BX
-	SHLQ      $0x06, BX
-	ADDQ      CX, BX
-	VMOVDQU32 64(BX), Z0
-	VMOVDQU32 64(BX)(DX*1), Z1
-	VMOVDQA32 Z0, Z2
-	VMOVDQA32 Z1, Z3
-	VMOVDQA32 Z0, Z4
-	VMOVDQA32 Z1, Z5
-	MOVQ      a+8(FP), BX
-	MOVQ      lda+16(FP), SI
+TEXT ·qgemm_i8_3x32_avx512vnni(SB), NOSPLIT, $0-104
+	MOVQ    k+0(FP), AX
+	MOVQ    b+24(FP), CX
+	MOVQ    bstride+32(FP), DX
+	MOVQ    AX, BX
+	SHLQ    $0x06, BX
+	ADDQ    CX, BX
+	VMOVUPS 64(BX), Z0
+	VMOVUPS 64(BX)(DX*1), Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	MOVQ    a+8(FP), BX
+	MOVQ    lda+16(FP), SI
+	MOVQ    pf+88(FP), DI
+	MOVQ    pfstep+96(FP), R8
 
 loop:
-	VMOVDQU32    (CX), Z6
-	VMOVDQU32    (CX)(DX*1), Z7
-	PREFETCHT0   1024(CX)
-	PREFETCHT0   1024(CX)(DX*1)
+	VMOVUPS      (CX), Z6
+	VMOVUPS      (CX)(DX*1), Z7
+	PREFETCHT0   (DI)
+	PREFETCHT0   (DI)(DX*1)
+	ADDQ         R8, DI
 	VPBROADCASTD (BX), Z8
 	VPDPBUSD     Z6, Z8, Z0
 	VPDPBUSD     Z7, Z8, Z1
@@ -13718,45 +14052,108 @@ loop:
 	ADDQ         $0x40, CX
 	DECQ         AX
 	JNZ          loop
-	MOVQ         c+40(FP), AX
-	MOVQ         ldc+48(FP), CX
-	SHLQ         $0x02, CX
-	VMOVDQU32    Z0, (AX)
-	VMOVDQU32    Z1, 64(AX)
-	VMOVDQU32    Z2, (AX)(CX*1)
-	VMOVDQU32    Z3, 64(AX)(CX*1)
-	VMOVDQU32    Z4, (AX)(CX*2)
-	VMOVDQU32    Z5, 64(AX)(CX*2)
+	MOVQ         scale+56(FP), AX
+	MOVQ         zero+64(FP), BX
+	MOVQ         bias+72(FP), SI
+	MOVQ         acc+80(FP), DI
+	MOVQ         c+40(FP), R8
+	MOVQ         ldc+48(FP), R9
+	SHLQ         $0x02, R9
+	VBROADCASTSS (AX), Z8
+	VCVTDQ2PS    Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z8, Z0, Z0
+	VMULPS       Z8, Z1, Z1
+	VMULPS       (CX), Z0, Z0
+	VMULPS       (CX)(DX*1), Z1, Z1
+	VBROADCASTSS (BX), Z8
+	VMULPS       128(CX), Z8, Z6
+	VMULPS       128(CX)(DX*1), Z8, Z7
+	VADDPS       Z6, Z0, Z0
+	VADDPS       Z7, Z1, Z1
+	VBROADCASTSS 4(AX), Z8
+	VCVTDQ2PS    Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z8, Z2, Z2
+	VMULPS       Z8, Z3, Z3
+	VMULPS       (CX), Z2, Z2
+	VMULPS       (CX)(DX*1), Z3, Z3
+	VBROADCASTSS 4(BX), Z8
+	VMULPS       128(CX), Z8, Z6
+	VMULPS       128(CX)(DX*1), Z8, Z7
+	VADDPS       Z6, Z2, Z2
+	VADDPS       Z7, Z3, Z3
+	VBROADCASTSS 8(AX), Z8
+	VCVTDQ2PS    Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z8, Z4, Z4
+	VMULPS       Z8, Z5, Z5
+	VMULPS       (CX), Z4, Z4
+	VMULPS       (CX)(DX*1), Z5, Z5
+	VBROADCASTSS 8(BX), Z8
+	VMULPS       128(CX), Z8, Z6
+	VMULPS       128(CX)(DX*1), Z8, Z7
+	VADDPS       Z6, Z4, Z4
+	VADDPS       Z7, Z5, Z5
+	TESTQ        SI, SI
+	JZ           plain
+	VADDPS       (SI), Z0, Z0
+	VADDPS       64(SI), Z1, Z1
+	VADDPS       (SI), Z2, Z2
+	VADDPS       64(SI), Z3, Z3
+	VADDPS       (SI), Z4, Z4
+	VADDPS       64(SI), Z5, Z5
+
+plain:
+	TESTQ  DI, DI
+	JZ     alone
+	VADDPS (R8), Z0, Z0
+	VADDPS 64(R8), Z1, Z1
+	VADDPS (R8)(R9*1), Z2, Z2
+	VADDPS 64(R8)(R9*1), Z3, Z3
+	VADDPS (R8)(R9*2), Z4, Z4
+	VADDPS 64(R8)(R9*2), Z5, Z5
+
+alone:
+	VMOVUPS Z0, (R8)
+	VMOVUPS Z1, 64(R8)
+	VMOVUPS Z2, (R8)(R9*1)
+	VMOVUPS Z3, 64(R8)(R9*1)
+	VMOVUPS Z4, (R8)(R9*2)
+	VMOVUPS Z5, 64(R8)(R9*2)
 	VZEROUPPER
 	RET
 
-// func qgemm_i8_4x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+// func qgemm_i8_4x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
-TEXT ·qgemm_i8_4x32_avx512vnni(SB), NOSPLIT, $0-56
-	MOVQ      k+0(FP), AX
-	MOVQ      b+24(FP), CX
-	MOVQ      bstride+32(FP), DX
-	MOVQ      AX, BX
-	SHLQ      $0x06, BX
-	ADDQ      CX, BX
-	VMOVDQU32 64(BX), Z0
-	VMOVDQU32 64(BX)(DX*1), Z1
-	VMOVDQA32 Z0, Z2
-	VMOVDQA32 Z1, Z3
-	VMOVDQA32 Z0, Z4
-	VMOVDQA32 Z1, Z5
-	VMOVDQA32 Z0, Z6
-	VMOVDQA32 Z1, Z7
-	MOVQ      a+8(FP), BX
-	MOVQ      lda+16(FP), SI
-	LEAQ      (SI)(SI*2), DI
-	LEAQ      (BX)(DI*1), DI
+TEXT ·qgemm_i8_4x32_avx512vnni(SB), NOSPLIT, $0-104
+	MOVQ    k+0(FP), AX
+	MOVQ    b+24(FP), CX
+	MOVQ    bstride+32(FP), DX
+	MOVQ    AX, BX
+	SHLQ    $0x06, BX
+	ADDQ    CX, BX
+	VMOVUPS 64(BX), Z0
+	VMOVUPS 64(BX)(DX*1), Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	MOVQ    a+8(FP), BX
+	MOVQ    lda+16(FP), SI
+	LEAQ    (SI)(SI*2), DI
+	LEAQ    (BX)(DI*1), DI
+	MOVQ    pf+88(FP), R8
+	MOVQ    pfstep+96(FP), R9
 
 loop:
-	VMOVDQU32    (CX), Z8
-	VMOVDQU32    (CX)(DX*1), Z9
-	PREFETCHT0   1024(CX)
-	PREFETCHT0   1024(CX)(DX*1)
+	VMOVUPS      (CX), Z8
+	VMOVUPS      (CX)(DX*1), Z9
+	PREFETCHT0   (R8)
+	PREFETCHT0   (R8)(DX*1)
+	ADDQ         R9, R8
 	VPBROADCASTD (BX), Z10
 	VPDPBUSD     Z8, Z10, Z0
 	VPDPBUSD     Z9, Z10, Z1
@@ -13774,51 +14171,130 @@ loop:
 	ADDQ         $0x40, CX
 	DECQ         AX
 	JNZ          loop
-	MOVQ         c+40(FP), AX
-	MOVQ         ldc+48(FP), CX
-	SHLQ         $0x02, CX
-	LEAQ         (CX)(CX*2), DX
-	LEAQ         (AX)(DX*1), DX
-	VMOVDQU32    Z0, (AX)
-	VMOVDQU32    Z1, 64(AX)
-	VMOVDQU32    Z2, (AX)(CX*1)
-	VMOVDQU32    Z3, 64(AX)(CX*1)
-	VMOVDQU32    Z4, (AX)(CX*2)
-	VMOVDQU32    Z5, 64(AX)(CX*2)
-	VMOVDQU32    Z6, (DX)
-	VMOVDQU32    Z7, 64(DX)
+	MOVQ         scale+56(FP), AX
+	MOVQ         zero+64(FP), BX
+	MOVQ         bias+72(FP), SI
+	MOVQ         acc+80(FP), DI
+	MOVQ         c+40(FP), R8
+	MOVQ         ldc+48(FP), R9
+	SHLQ         $0x02, R9
+	LEAQ         (R9)(R9*2), R10
+	LEAQ         (R8)(R10*1), R10
+	VBROADCASTSS (AX), Z10
+	VCVTDQ2PS    Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z10, Z0, Z0
+	VMULPS       Z10, Z1, Z1
+	VMULPS       (CX), Z0, Z0
+	VMULPS       (CX)(DX*1), Z1, Z1
+	VBROADCASTSS (BX), Z10
+	VMULPS       128(CX), Z10, Z8
+	VMULPS       128(CX)(DX*1), Z10, Z9
+	VADDPS       Z8, Z0, Z0
+	VADDPS       Z9, Z1, Z1
+	VBROADCASTSS 4(AX), Z10
+	VCVTDQ2PS    Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z10, Z2, Z2
+	VMULPS       Z10, Z3, Z3
+	VMULPS       (CX), Z2, Z2
+	VMULPS       (CX)(DX*1), Z3, Z3
+	VBROADCASTSS 4(BX), Z10
+	VMULPS       128(CX), Z10, Z8
+	VMULPS       128(CX)(DX*1), Z10, Z9
+	VADDPS       Z8, Z2, Z2
+	VADDPS       Z9, Z3, Z3
+	VBROADCASTSS 8(AX), Z10
+	VCVTDQ2PS    Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z10, Z4, Z4
+	VMULPS       Z10, Z5, Z5
+	VMULPS       (CX), Z4, Z4
+	VMULPS       (CX)(DX*1), Z5, Z5
+	VBROADCASTSS 8(BX), Z10
+	VMULPS       128(CX), Z10, Z8
+	VMULPS       128(CX)(DX*1), Z10, Z9
+	VADDPS       Z8, Z4, Z4
+	VADDPS       Z9, Z5, Z5
+	VBROADCASTSS 12(AX), Z10
+	VCVTDQ2PS    Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z10, Z6, Z6
+	VMULPS       Z10, Z7, Z7
+	VMULPS       (CX), Z6, Z6
+	VMULPS       (CX)(DX*1), Z7, Z7
+	VBROADCASTSS 12(BX), Z10
+	VMULPS       128(CX), Z10, Z8
+	VMULPS       128(CX)(DX*1), Z10, Z9
+	VADDPS       Z8, Z6, Z6
+	VADDPS       Z9, Z7, Z7
+	TESTQ        SI, SI
+	JZ           plain
+	VADDPS       (SI), Z0, Z0
+	VADDPS       64(SI), Z1, Z1
+	VADDPS       (SI), Z2, Z2
+	VADDPS       64(SI), Z3, Z3
+	VADDPS       (SI), Z4, Z4
+	VADDPS       64(SI), Z5, Z5
+	VADDPS       (SI), Z6, Z6
+	VADDPS       64(SI), Z7, Z7
+
+plain:
+	TESTQ  DI, DI
+	JZ     alone
+	VADDPS (R8), Z0, Z0
+	VADDPS 64(R8), Z1, Z1
+	VADDPS (R8)(R9*1), Z2, Z2
+	VADDPS 64(R8)(R9*1), Z3, Z3
+	VADDPS (R8)(R9*2), Z4, Z4
+	VADDPS 64(R8)(R9*2), Z5, Z5
+	VADDPS (R10), Z6, Z6
+	VADDPS 64(R10), Z7, Z7
+
+alone:
+	VMOVUPS Z0, (R8)
+	VMOVUPS Z1, 64(R8)
+	VMOVUPS Z2, (R8)(R9*1)
+	VMOVUPS Z3, 64(R8)(R9*1)
+	VMOVUPS Z4, (R8)(R9*2)
+	VMOVUPS Z5, 64(R8)(R9*2)
+	VMOVUPS Z6, (R10)
+	VMOVUPS Z7, 64(R10)
 	VZEROUPPER
 	RET
 
-// func qgemm_i8_5x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+// func qgemm_i8_5x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
-TEXT ·qgemm_i8_5x32_avx512vnni(SB), NOSPLIT, $0-56
-	MOVQ      k+0(FP), AX
-	MOVQ      b+24(FP), CX
-	MOVQ      bstride+32(FP), DX
-	MOVQ      AX, BX
-	SHLQ      $0x06, BX
-	ADDQ      CX, BX
-	VMOVDQU32 64(BX), Z0
-	VMOVDQU32 64(BX)(DX*1), Z1
-	VMOVDQA32 Z0, Z2
-	VMOVDQA32 Z1, Z3
-	VMOVDQA32 Z0, Z4
-	VMOVDQA32 Z1, Z5
-	VMOVDQA32 Z0, Z6
-	VMOVDQA32 Z1, Z7
-	VMOVDQA32 Z0, Z8
-	VMOVDQA32 Z1, Z9
-	MOVQ      a+8(FP), BX
-	MOVQ      lda+16(FP), SI
-	LEAQ      (SI)(SI*2), DI
-	LEAQ      (BX)(DI*1), DI
+TEXT ·qgemm_i8_5x32_avx512vnni(SB), NOSPLIT, $0-104
+	MOVQ    k+0(FP), AX
+	MOVQ    b+24(FP), CX
+	MOVQ    bstride+32(FP), DX
+	MOVQ    AX, BX
+	SHLQ    $0x06, BX
+	ADDQ    CX, BX
+	VMOVUPS 64(BX), Z0
+	VMOVUPS 64(BX)(DX*1), Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	MOVQ    a+8(FP), BX
+	MOVQ    lda+16(FP), SI
+	LEAQ    (SI)(SI*2), DI
+	LEAQ    (BX)(DI*1), DI
+	MOVQ    pf+88(FP), R8
+	MOVQ    pfstep+96(FP), R9
 
 loop:
-	VMOVDQU32    (CX), Z10
-	VMOVDQU32    (CX)(DX*1), Z11
-	PREFETCHT0   1024(CX)
-	PREFETCHT0   1024(CX)(DX*1)
+	VMOVUPS      (CX), Z10
+	VMOVUPS      (CX)(DX*1), Z11
+	PREFETCHT0   (R8)
+	PREFETCHT0   (R8)(DX*1)
+	ADDQ         R9, R8
 	VPBROADCASTD (BX), Z12
 	VPDPBUSD     Z10, Z12, Z0
 	VPDPBUSD     Z11, Z12, Z1
@@ -13839,55 +14315,150 @@ loop:
 	ADDQ         $0x40, CX
 	DECQ         AX
 	JNZ          loop
-	MOVQ         c+40(FP), AX
-	MOVQ         ldc+48(FP), CX
-	SHLQ         $0x02, CX
-	LEAQ         (CX)(CX*2), DX
-	LEAQ         (AX)(DX*1), DX
-	VMOVDQU32    Z0, (AX)
-	VMOVDQU32    Z1, 64(AX)
-	VMOVDQU32    Z2, (AX)(CX*1)
-	VMOVDQU32    Z3, 64(AX)(CX*1)
-	VMOVDQU32    Z4, (AX)(CX*2)
-	VMOVDQU32    Z5, 64(AX)(CX*2)
-	VMOVDQU32    Z6, (DX)
-	VMOVDQU32    Z7, 64(DX)
-	VMOVDQU32    Z8, (DX)(CX*1)
-	VMOVDQU32    Z9, 64(DX)(CX*1)
+	MOVQ         scale+56(FP), AX
+	MOVQ         zero+64(FP), BX
+	MOVQ         bias+72(FP), SI
+	MOVQ         acc+80(FP), DI
+	MOVQ         c+40(FP), R8
+	MOVQ         ldc+48(FP), R9
+	SHLQ         $0x02, R9
+	LEAQ         (R9)(R9*2), R10
+	LEAQ         (R8)(R10*1), R10
+	VBROADCASTSS (AX), Z12
+	VCVTDQ2PS    Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z12, Z0, Z0
+	VMULPS       Z12, Z1, Z1
+	VMULPS       (CX), Z0, Z0
+	VMULPS       (CX)(DX*1), Z1, Z1
+	VBROADCASTSS (BX), Z12
+	VMULPS       128(CX), Z12, Z10
+	VMULPS       128(CX)(DX*1), Z12, Z11
+	VADDPS       Z10, Z0, Z0
+	VADDPS       Z11, Z1, Z1
+	VBROADCASTSS 4(AX), Z12
+	VCVTDQ2PS    Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z12, Z2, Z2
+	VMULPS       Z12, Z3, Z3
+	VMULPS       (CX), Z2, Z2
+	VMULPS       (CX)(DX*1), Z3, Z3
+	VBROADCASTSS 4(BX), Z12
+	VMULPS       128(CX), Z12, Z10
+	VMULPS       128(CX)(DX*1), Z12, Z11
+	VADDPS       Z10, Z2, Z2
+	VADDPS       Z11, Z3, Z3
+	VBROADCASTSS 8(AX), Z12
+	VCVTDQ2PS    Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z12, Z4, Z4
+	VMULPS       Z12, Z5, Z5
+	VMULPS       (CX), Z4, Z4
+	VMULPS       (CX)(DX*1), Z5, Z5
+	VBROADCASTSS 8(BX), Z12
+	VMULPS       128(CX), Z12, Z10
+	VMULPS       128(CX)(DX*1), Z12, Z11
+	VADDPS       Z10, Z4, Z4
+	VADDPS       Z11, Z5, Z5
+	VBROADCASTSS 12(AX), Z12
+	VCVTDQ2PS    Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z12, Z6, Z6
+	VMULPS       Z12, Z7, Z7
+	VMULPS       (CX), Z6, Z6
+	VMULPS       (CX)(DX*1), Z7, Z7
+	VBROADCASTSS 12(BX), Z12
+	VMULPS       128(CX), Z12, Z10
+	VMULPS       128(CX)(DX*1), Z12, Z11
+	VADDPS       Z10, Z6, Z6
+	VADDPS       Z11, Z7, Z7
+	VBROADCASTSS 16(AX), Z12
+	VCVTDQ2PS    Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z12, Z8, Z8
+	VMULPS       Z12, Z9, Z9
+	VMULPS       (CX), Z8, Z8
+	VMULPS       (CX)(DX*1), Z9, Z9
+	VBROADCASTSS 16(BX), Z12
+	VMULPS       128(CX), Z12, Z10
+	VMULPS       128(CX)(DX*1), Z12, Z11
+	VADDPS       Z10, Z8, Z8
+	VADDPS       Z11, Z9, Z9
+	TESTQ        SI, SI
+	JZ           plain
+	VADDPS       (SI), Z0, Z0
+	VADDPS       64(SI), Z1, Z1
+	VADDPS       (SI), Z2, Z2
+	VADDPS       64(SI), Z3, Z3
+	VADDPS       (SI), Z4, Z4
+	VADDPS       64(SI), Z5, Z5
+	VADDPS       (SI), Z6, Z6
+	VADDPS       64(SI), Z7, Z7
+	VADDPS       (SI), Z8, Z8
+	VADDPS       64(SI), Z9, Z9
+
+plain:
+	TESTQ  DI, DI
+	JZ     alone
+	VADDPS (R8), Z0, Z0
+	VADDPS 64(R8), Z1, Z1
+	VADDPS (R8)(R9*1), Z2, Z2
+	VADDPS 64(R8)(R9*1), Z3, Z3
+	VADDPS (R8)(R9*2), Z4, Z4
+	VADDPS 64(R8)(R9*2), Z5, Z5
+	VADDPS (R10), Z6, Z6
+	VADDPS 64(R10), Z7, Z7
+	VADDPS (R10)(R9*1), Z8, Z8
+	VADDPS 64(R10)(R9*1), Z9, Z9
+
+alone:
+	VMOVUPS Z0, (R8)
+	VMOVUPS Z1, 64(R8)
+	VMOVUPS Z2, (R8)(R9*1)
+	VMOVUPS Z3, 64(R8)(R9*1)
+	VMOVUPS Z4, (R8)(R9*2)
+	VMOVUPS Z5, 64(R8)(R9*2)
+	VMOVUPS Z6, (R10)
+	VMOVUPS Z7, 64(R10)
+	VMOVUPS Z8, (R10)(R9*1)
+	VMOVUPS Z9, 64(R10)(R9*1)
 	VZEROUPPER
 	RET
 
-// func qgemm_i8_6x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+// func qgemm_i8_6x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
-TEXT ·qgemm_i8_6x32_avx512vnni(SB), NOSPLIT, $0-56
-	MOVQ      k+0(FP), AX
-	MOVQ      b+24(FP), CX
-	MOVQ      bstride+32(FP), DX
-	MOVQ      AX, BX
-	SHLQ      $0x06, BX
-	ADDQ      CX, BX
-	VMOVDQU32 64(BX), Z0
-	VMOVDQU32 64(BX)(DX*1), Z1
-	VMOVDQA32 Z0, Z2
-	VMOVDQA32 Z1, Z3
-	VMOVDQA32 Z0, Z4
-	VMOVDQA32 Z1, Z5
-	VMOVDQA32 Z0, Z6
-	VMOVDQA32 Z1, Z7
-	VMOVDQA32 Z0, Z8
-	VMOVDQA32 Z1, Z9
-	VMOVDQA32 Z0, Z10
-	VMOVDQA32 Z1, Z11
-	MOVQ      a+8(FP), BX
-	MOVQ      lda+16(FP), SI
-	LEAQ      (SI)(SI*2), DI
-	LEAQ      (BX)(DI*1), DI
+TEXT ·qgemm_i8_6x32_avx512vnni(SB), NOSPLIT, $0-104
+	MOVQ    k+0(FP), AX
+	MOVQ    b+24(FP), CX
+	MOVQ    bstride+32(FP), DX
+	MOVQ    AX, BX
+	SHLQ    $0x06, BX
+	ADDQ    CX, BX
+	VMOVUPS 64(BX), Z0
+	VMOVUPS 64(BX)(DX*1), Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
+	MOVQ    a+8(FP), BX
+	MOVQ    lda+16(FP), SI
+	LEAQ    (SI)(SI*2), DI
+	LEAQ    (BX)(DI*1), DI
+	MOVQ    pf+88(FP), R8
+	MOVQ    pfstep+96(FP), R9
 
 loop:
-	VMOVDQU32    (CX), Z12
-	VMOVDQU32    (CX)(DX*1), Z13
-	PREFETCHT0   1024(CX)
-	PREFETCHT0   1024(CX)(DX*1)
+	VMOVUPS      (CX), Z12
+	VMOVUPS      (CX)(DX*1), Z13
+	PREFETCHT0   (R8)
+	PREFETCHT0   (R8)(DX*1)
+	ADDQ         R9, R8
 	VPBROADCASTD (BX), Z14
 	VPDPBUSD     Z12, Z14, Z0
 	VPDPBUSD     Z13, Z14, Z1
@@ -13911,60 +14482,171 @@ loop:
 	ADDQ         $0x40, CX
 	DECQ         AX
 	JNZ          loop
-	MOVQ         c+40(FP), AX
-	MOVQ         ldc+48(FP), CX
-	SHLQ         $0x02, CX
-	LEAQ         (CX)(CX*2), DX
-	LEAQ         (AX)(DX*1), DX
-	VMOVDQU32    Z0, (AX)
-	VMOVDQU32    Z1, 64(AX)
-	VMOVDQU32    Z2, (AX)(CX*1)
-	VMOVDQU32    Z3, 64(AX)(CX*1)
-	VMOVDQU32    Z4, (AX)(CX*2)
-	VMOVDQU32    Z5, 64(AX)(CX*2)
-	VMOVDQU32    Z6, (DX)
-	VMOVDQU32    Z7, 64(DX)
-	VMOVDQU32    Z8, (DX)(CX*1)
-	VMOVDQU32    Z9, 64(DX)(CX*1)
-	VMOVDQU32    Z10, (DX)(CX*2)
-	VMOVDQU32    Z11, 64(DX)(CX*2)
+	MOVQ         scale+56(FP), AX
+	MOVQ         zero+64(FP), BX
+	MOVQ         bias+72(FP), SI
+	MOVQ         acc+80(FP), DI
+	MOVQ         c+40(FP), R8
+	MOVQ         ldc+48(FP), R9
+	SHLQ         $0x02, R9
+	LEAQ         (R9)(R9*2), R10
+	LEAQ         (R8)(R10*1), R10
+	VBROADCASTSS (AX), Z14
+	VCVTDQ2PS    Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z14, Z0, Z0
+	VMULPS       Z14, Z1, Z1
+	VMULPS       (CX), Z0, Z0
+	VMULPS       (CX)(DX*1), Z1, Z1
+	VBROADCASTSS (BX), Z14
+	VMULPS       128(CX), Z14, Z12
+	VMULPS       128(CX)(DX*1), Z14, Z13
+	VADDPS       Z12, Z0, Z0
+	VADDPS       Z13, Z1, Z1
+	VBROADCASTSS 4(AX), Z14
+	VCVTDQ2PS    Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z14, Z2, Z2
+	VMULPS       Z14, Z3, Z3
+	VMULPS       (CX), Z2, Z2
+	VMULPS       (CX)(DX*1), Z3, Z3
+	VBROADCASTSS 4(BX), Z14
+	VMULPS       128(CX), Z14, Z12
+	VMULPS       128(CX)(DX*1), Z14, Z13
+	VADDPS       Z12, Z2, Z2
+	VADDPS       Z13, Z3, Z3
+	VBROADCASTSS 8(AX), Z14
+	VCVTDQ2PS    Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z14, Z4, Z4
+	VMULPS       Z14, Z5, Z5
+	VMULPS       (CX), Z4, Z4
+	VMULPS       (CX)(DX*1), Z5, Z5
+	VBROADCASTSS 8(BX), Z14
+	VMULPS       128(CX), Z14, Z12
+	VMULPS       128(CX)(DX*1), Z14, Z13
+	VADDPS       Z12, Z4, Z4
+	VADDPS       Z13, Z5, Z5
+	VBROADCASTSS 12(AX), Z14
+	VCVTDQ2PS    Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z14, Z6, Z6
+	VMULPS       Z14, Z7, Z7
+	VMULPS       (CX), Z6, Z6
+	VMULPS       (CX)(DX*1), Z7, Z7
+	VBROADCASTSS 12(BX), Z14
+	VMULPS       128(CX), Z14, Z12
+	VMULPS       128(CX)(DX*1), Z14, Z13
+	VADDPS       Z12, Z6, Z6
+	VADDPS       Z13, Z7, Z7
+	VBROADCASTSS 16(AX), Z14
+	VCVTDQ2PS    Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z14, Z8, Z8
+	VMULPS       Z14, Z9, Z9
+	VMULPS       (CX), Z8, Z8
+	VMULPS       (CX)(DX*1), Z9, Z9
+	VBROADCASTSS 16(BX), Z14
+	VMULPS       128(CX), Z14, Z12
+	VMULPS       128(CX)(DX*1), Z14, Z13
+	VADDPS       Z12, Z8, Z8
+	VADDPS       Z13, Z9, Z9
+	VBROADCASTSS 20(AX), Z14
+	VCVTDQ2PS    Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z14, Z10, Z10
+	VMULPS       Z14, Z11, Z11
+	VMULPS       (CX), Z10, Z10
+	VMULPS       (CX)(DX*1), Z11, Z11
+	VBROADCASTSS 20(BX), Z14
+	VMULPS       128(CX), Z14, Z12
+	VMULPS       128(CX)(DX*1), Z14, Z13
+	VADDPS       Z12, Z10, Z10
+	VADDPS       Z13, Z11, Z11
+	TESTQ        SI, SI
+	JZ           plain
+	VADDPS       (SI), Z0, Z0
+	VADDPS       64(SI), Z1, Z1
+	VADDPS       (SI), Z2, Z2
+	VADDPS       64(SI), Z3, Z3
+	VADDPS       (SI), Z4, Z4
+	VADDPS       64(SI), Z5, Z5
+	VADDPS       (SI), Z6, Z6
+	VADDPS       64(SI), Z7, Z7
+	VADDPS       (SI), Z8, Z8
+	VADDPS       64(SI), Z9, Z9
+	VADDPS       (SI), Z10, Z10
+	VADDPS       64(SI), Z11, Z11
+
+plain:
+	TESTQ  DI, DI
+	JZ     alone
+	VADDPS (R8), Z0, Z0
+	VADDPS 64(R8), Z1, Z1
+	VADDPS (R8)(R9*1), Z2, Z2
+	VADDPS 64(R8)(R9*1), Z3, Z3
+	VADDPS (R8)(R9*2), Z4, Z4
+	VADDPS 64(R8)(R9*2), Z5, Z5
+	VADDPS (R10), Z6, Z6
+	VADDPS 64(R10), Z7, Z7
+	VADDPS (R10)(R9*1), Z8, Z8
+	VADDPS 64(R10)(R9*1), Z9, Z9
+	VADDPS (R10)(R9*2), Z10, Z10
+	VADDPS 64(R10)(R9*2), Z11, Z11
+
+alone:
+	VMOVUPS Z0, (R8)
+	VMOVUPS Z1, 64(R8)
+	VMOVUPS Z2, (R8)(R9*1)
+	VMOVUPS Z3, 64(R8)(R9*1)
+	VMOVUPS Z4, (R8)(R9*2)
+	VMOVUPS Z5, 64(R8)(R9*2)
+	VMOVUPS Z6, (R10)
+	VMOVUPS Z7, 64(R10)
+	VMOVUPS Z8, (R10)(R9*1)
+	VMOVUPS Z9, 64(R10)(R9*1)
+	VMOVUPS Z10, (R10)(R9*2)
+	VMOVUPS Z11, 64(R10)(R9*2)
 	VZEROUPPER
 	RET
 
-// func qgemm_i8_7x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+// func qgemm_i8_7x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
-TEXT ·qgemm_i8_7x32_avx512vnni(SB), NOSPLIT, $0-56
-	MOVQ      k+0(FP), AX
-	MOVQ      b+24(FP), CX
-	MOVQ      bstride+32(FP), DX
-	MOVQ      AX, BX
-	SHLQ      $0x06, BX
-	ADDQ      CX, BX
-	VMOVDQU32 64(BX), Z0
-	VMOVDQU32 64(BX)(DX*1), Z1
-	VMOVDQA32 Z0, Z2
-	VMOVDQA32 Z1, Z3
-	VMOVDQA32 Z0, Z4
-	VMOVDQA32 Z1, Z5
-	VMOVDQA32 Z0, Z6
-	VMOVDQA32 Z1, Z7
-	VMOVDQA32 Z0, Z8
-	VMOVDQA32 Z1, Z9
-	VMOVDQA32 Z0, Z10
-	VMOVDQA32 Z1, Z11
-	VMOVDQA32 Z0, Z12
-	VMOVDQA32 Z1, Z13
-	MOVQ      a+8(FP), BX
-	MOVQ      lda+16(FP), SI
-	LEAQ      (SI)(SI*2), DI
-	LEAQ      (BX)(DI*1), R8
-	LEAQ      (R8)(DI*1), DI
+TEXT ·qgemm_i8_7x32_avx512vnni(SB), NOSPLIT, $0-104
+	MOVQ    k+0(FP), AX
+	MOVQ    b+24(FP), CX
+	MOVQ    bstride+32(FP), DX
+	MOVQ    AX, BX
+	SHLQ    $0x06, BX
+	ADDQ    CX, BX
+	VMOVUPS 64(BX), Z0
+	VMOVUPS 64(BX)(DX*1), Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z1, Z13
+	MOVQ    a+8(FP), BX
+	MOVQ    lda+16(FP), SI
+	LEAQ    (SI)(SI*2), DI
+	LEAQ    (BX)(DI*1), R8
+	LEAQ    (R8)(DI*1), DI
+	MOVQ    pf+88(FP), R9
+	MOVQ    pfstep+96(FP), R10
 
 loop:
-	VMOVDQU32    (CX), Z14
-	VMOVDQU32    (CX)(DX*1), Z15
-	PREFETCHT0   1024(CX)
-	PREFETCHT0   1024(CX)(DX*1)
+	VMOVUPS      (CX), Z14
+	VMOVUPS      (CX)(DX*1), Z15
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(DX*1)
+	ADDQ         R10, R9
 	VPBROADCASTD (BX), Z16
 	VPDPBUSD     Z14, Z16, Z0
 	VPDPBUSD     Z15, Z16, Z1
@@ -13992,65 +14674,192 @@ loop:
 	ADDQ         $0x40, CX
 	DECQ         AX
 	JNZ          loop
-	MOVQ         c+40(FP), AX
-	MOVQ         ldc+48(FP), CX
-	SHLQ         $0x02, CX
-	LEAQ         (CX)(CX*2), DX
-	LEAQ         (AX)(DX*1), BX
-	LEAQ         (BX)(DX*1), DX
-	VMOVDQU32    Z0, (AX)
-	VMOVDQU32    Z1, 64(AX)
-	VMOVDQU32    Z2, (AX)(CX*1)
-	VMOVDQU32    Z3, 64(AX)(CX*1)
-	VMOVDQU32    Z4, (AX)(CX*2)
-	VMOVDQU32    Z5, 64(AX)(CX*2)
-	VMOVDQU32    Z6, (BX)
-	VMOVDQU32    Z7, 64(BX)
-	VMOVDQU32    Z8, (BX)(CX*1)
-	VMOVDQU32    Z9, 64(BX)(CX*1)
-	VMOVDQU32    Z10, (BX)(CX*2)
-	VMOVDQU32    Z11, 64(BX)(CX*2)
-	VMOVDQU32    Z12, (DX)
-	VMOVDQU32    Z13, 64(DX)
+	MOVQ         scale+56(FP), AX
+	MOVQ         zero+64(FP), BX
+	MOVQ         bias+72(FP), SI
+	MOVQ         acc+80(FP), DI
+	MOVQ         c+40(FP), R8
+	MOVQ         ldc+48(FP), R9
+	SHLQ         $0x02, R9
+	LEAQ         (R9)(R9*2), R10
+	LEAQ         (R8)(R10*1), R11
+	LEAQ         (R11)(R10*1), R10
+	VBROADCASTSS (AX), Z16
+	VCVTDQ2PS    Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z16, Z0, Z0
+	VMULPS       Z16, Z1, Z1
+	VMULPS       (CX), Z0, Z0
+	VMULPS       (CX)(DX*1), Z1, Z1
+	VBROADCASTSS (BX), Z16
+	VMULPS       128(CX), Z16, Z14
+	VMULPS       128(CX)(DX*1), Z16, Z15
+	VADDPS       Z14, Z0, Z0
+	VADDPS       Z15, Z1, Z1
+	VBROADCASTSS 4(AX), Z16
+	VCVTDQ2PS    Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z16, Z2, Z2
+	VMULPS       Z16, Z3, Z3
+	VMULPS       (CX), Z2, Z2
+	VMULPS       (CX)(DX*1), Z3, Z3
+	VBROADCASTSS 4(BX), Z16
+	VMULPS       128(CX), Z16, Z14
+	VMULPS       128(CX)(DX*1), Z16, Z15
+	VADDPS       Z14, Z2, Z2
+	VADDPS       Z15, Z3, Z3
+	VBROADCASTSS 8(AX), Z16
+	VCVTDQ2PS    Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z16, Z4, Z4
+	VMULPS       Z16, Z5, Z5
+	VMULPS       (CX), Z4, Z4
+	VMULPS       (CX)(DX*1), Z5, Z5
+	VBROADCASTSS 8(BX), Z16
+	VMULPS       128(CX), Z16, Z14
+	VMULPS       128(CX)(DX*1), Z16, Z15
+	VADDPS       Z14, Z4, Z4
+	VADDPS       Z15, Z5, Z5
+	VBROADCASTSS 12(AX), Z16
+	VCVTDQ2PS    Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z16, Z6, Z6
+	VMULPS       Z16, Z7, Z7
+	VMULPS       (CX), Z6, Z6
+	VMULPS       (CX)(DX*1), Z7, Z7
+	VBROADCASTSS 12(BX), Z16
+	VMULPS       128(CX), Z16, Z14
+	VMULPS       128(CX)(DX*1), Z16, Z15
+	VADDPS       Z14, Z6, Z6
+	VADDPS       Z15, Z7, Z7
+	VBROADCASTSS 16(AX), Z16
+	VCVTDQ2PS    Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z16, Z8, Z8
+	VMULPS       Z16, Z9, Z9
+	VMULPS       (CX), Z8, Z8
+	VMULPS       (CX)(DX*1), Z9, Z9
+	VBROADCASTSS 16(BX), Z16
+	VMULPS       128(CX), Z16, Z14
+	VMULPS       128(CX)(DX*1), Z16, Z15
+	VADDPS       Z14, Z8, Z8
+	VADDPS       Z15, Z9, Z9
+	VBROADCASTSS 20(AX), Z16
+	VCVTDQ2PS    Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z16, Z10, Z10
+	VMULPS       Z16, Z11, Z11
+	VMULPS       (CX), Z10, Z10
+	VMULPS       (CX)(DX*1), Z11, Z11
+	VBROADCASTSS 20(BX), Z16
+	VMULPS       128(CX), Z16, Z14
+	VMULPS       128(CX)(DX*1), Z16, Z15
+	VADDPS       Z14, Z10, Z10
+	VADDPS       Z15, Z11, Z11
+	VBROADCASTSS 24(AX), Z16
+	VCVTDQ2PS    Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z16, Z12, Z12
+	VMULPS       Z16, Z13, Z13
+	VMULPS       (CX), Z12, Z12
+	VMULPS       (CX)(DX*1), Z13, Z13
+	VBROADCASTSS 24(BX), Z16
+	VMULPS       128(CX), Z16, Z14
+	VMULPS       128(CX)(DX*1), Z16, Z15
+	VADDPS       Z14, Z12, Z12
+	VADDPS       Z15, Z13, Z13
+	TESTQ        SI, SI
+	JZ           plain
+	VADDPS       (SI), Z0, Z0
+	VADDPS       64(SI), Z1, Z1
+	VADDPS       (SI), Z2, Z2
+	VADDPS       64(SI), Z3, Z3
+	VADDPS       (SI), Z4, Z4
+	VADDPS       64(SI), Z5, Z5
+	VADDPS       (SI), Z6, Z6
+	VADDPS       64(SI), Z7, Z7
+	VADDPS       (SI), Z8, Z8
+	VADDPS       64(SI), Z9, Z9
+	VADDPS       (SI), Z10, Z10
+	VADDPS       64(SI), Z11, Z11
+	VADDPS       (SI), Z12, Z12
+	VADDPS       64(SI), Z13, Z13
+
+plain:
+	TESTQ  DI, DI
+	JZ     alone
+	VADDPS (R8), Z0, Z0
+	VADDPS 64(R8), Z1, Z1
+	VADDPS (R8)(R9*1), Z2, Z2
+	VADDPS 64(R8)(R9*1), Z3, Z3
+	VADDPS (R8)(R9*2), Z4, Z4
+	VADDPS 64(R8)(R9*2), Z5, Z5
+	VADDPS (R11), Z6, Z6
+	VADDPS 64(R11), Z7, Z7
+	VADDPS (R11)(R9*1), Z8, Z8
+	VADDPS 64(R11)(R9*1), Z9, Z9
+	VADDPS (R11)(R9*2), Z10, Z10
+	VADDPS 64(R11)(R9*2), Z11, Z11
+	VADDPS (R10), Z12, Z12
+	VADDPS 64(R10), Z13, Z13
+
+alone:
+	VMOVUPS Z0, (R8)
+	VMOVUPS Z1, 64(R8)
+	VMOVUPS Z2, (R8)(R9*1)
+	VMOVUPS Z3, 64(R8)(R9*1)
+	VMOVUPS Z4, (R8)(R9*2)
+	VMOVUPS Z5, 64(R8)(R9*2)
+	VMOVUPS Z6, (R11)
+	VMOVUPS Z7, 64(R11)
+	VMOVUPS Z8, (R11)(R9*1)
+	VMOVUPS Z9, 64(R11)(R9*1)
+	VMOVUPS Z10, (R11)(R9*2)
+	VMOVUPS Z11, 64(R11)(R9*2)
+	VMOVUPS Z12, (R10)
+	VMOVUPS Z13, 64(R10)
 	VZEROUPPER
 	RET
 
-// func qgemm_i8_8x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+// func qgemm_i8_8x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
-TEXT ·qgemm_i8_8x32_avx512vnni(SB), NOSPLIT, $0-56
-	MOVQ      k+0(FP), AX
-	MOVQ      b+24(FP), CX
-	MOVQ      bstride+32(FP), DX
-	MOVQ      AX, BX
-	SHLQ      $0x06, BX
-	ADDQ      CX, BX
-	VMOVDQU32 64(BX), Z0
-	VMOVDQU32 64(BX)(DX*1), Z1
-	VMOVDQA32 Z0, Z2
-	VMOVDQA32 Z1, Z3
-	VMOVDQA32 Z0, Z4
-	VMOVDQA32 Z1, Z5
-	VMOVDQA32 Z0, Z6
-	VMOVDQA32 Z1, Z7
-	VMOVDQA32 Z0, Z8
-	VMOVDQA32 Z1, Z9
-	VMOVDQA32 Z0, Z10
-	VMOVDQA32 Z1, Z11
-	VMOVDQA32 Z0, Z12
-	VMOVDQA32 Z1, Z13
-	VMOVDQA32 Z0, Z14
-	VMOVDQA32 Z1, Z15
-	MOVQ      a+8(FP), BX
-	MOVQ      lda+16(FP), SI
-	LEAQ      (SI)(SI*2), DI
-	LEAQ      (BX)(DI*1), R8
-	LEAQ      (R8)(DI*1), DI
+TEXT ·qgemm_i8_8x32_avx512vnni(SB), NOSPLIT, $0-104
+	MOVQ    k+0(FP), AX
+	MOVQ    b+24(FP), CX
+	MOVQ    bstride+32(FP), DX
+	MOVQ    AX, BX
+	SHLQ    $0x06, BX
+	ADDQ    CX, BX
+	VMOVUPS 64(BX), Z0
+	VMOVUPS 64(BX)(DX*1), Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z1, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z1, Z15
+	MOVQ    a+8(FP), BX
+	MOVQ    lda+16(FP), SI
+	LEAQ    (SI)(SI*2), DI
+	LEAQ    (BX)(DI*1), R8
+	LEAQ    (R8)(DI*1), DI
+	MOVQ    pf+88(FP), R9
+	MOVQ    pfstep+96(FP), R10
 
 loop:
-	VMOVDQU32    (CX), Z16
-	VMOVDQU32    (CX)(DX*1), Z17
-	PREFETCHT0   1024(CX)
-	PREFETCHT0   1024(CX)(DX*1)
+	VMOVUPS      (CX), Z16
+	VMOVUPS      (CX)(DX*1), Z17
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(DX*1)
+	ADDQ         R10, R9
 	VPBROADCASTD (BX), Z18
 	VPDPBUSD     Z16, Z18, Z0
 	VPDPBUSD     Z17, Z18, Z1
@@ -14081,69 +14890,212 @@ loop:
 	ADDQ         $0x40, CX
 	DECQ         AX
 	JNZ          loop
-	MOVQ         c+40(FP), AX
-	MOVQ         ldc+48(FP), CX
-	SHLQ         $0x02, CX
-	LEAQ         (CX)(CX*2), DX
-	LEAQ         (AX)(DX*1), BX
-	LEAQ         (BX)(DX*1), DX
-	VMOVDQU32    Z0, (AX)
-	VMOVDQU32    Z1, 64(AX)
-	VMOVDQU32    Z2, (AX)(CX*1)
-	VMOVDQU32    Z3, 64(AX)(CX*1)
-	VMOVDQU32    Z4, (AX)(CX*2)
-	VMOVDQU32    Z5, 64(AX)(CX*2)
-	VMOVDQU32    Z6, (BX)
-	VMOVDQU32    Z7, 64(BX)
-	VMOVDQU32    Z8, (BX)(CX*1)
-	VMOVDQU32    Z9, 64(BX)(CX*1)
-	VMOVDQU32    Z10, (BX)(CX*2)
-	VMOVDQU32    Z11, 64(BX)(CX*2)
-	VMOVDQU32    Z12, (DX)
-	VMOVDQU32    Z13, 64(DX)
-	VMOVDQU32    Z14, (DX)(CX*1)
-	VMOVDQU32    Z15, 64(DX)(CX*1)
+	MOVQ         scale+56(FP), AX
+	MOVQ         zero+64(FP), BX
+	MOVQ         bias+72(FP), SI
+	MOVQ         acc+80(FP), DI
+	MOVQ         c+40(FP), R8
+	MOVQ         ldc+48(FP), R9
+	SHLQ         $0x02, R9
+	LEAQ         (R9)(R9*2), R10
+	LEAQ         (R8)(R10*1), R11
+	LEAQ         (R11)(R10*1), R10
+	VBROADCASTSS (AX), Z18
+	VCVTDQ2PS    Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z18, Z0, Z0
+	VMULPS       Z18, Z1, Z1
+	VMULPS       (CX), Z0, Z0
+	VMULPS       (CX)(DX*1), Z1, Z1
+	VBROADCASTSS (BX), Z18
+	VMULPS       128(CX), Z18, Z16
+	VMULPS       128(CX)(DX*1), Z18, Z17
+	VADDPS       Z16, Z0, Z0
+	VADDPS       Z17, Z1, Z1
+	VBROADCASTSS 4(AX), Z18
+	VCVTDQ2PS    Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z18, Z2, Z2
+	VMULPS       Z18, Z3, Z3
+	VMULPS       (CX), Z2, Z2
+	VMULPS       (CX)(DX*1), Z3, Z3
+	VBROADCASTSS 4(BX), Z18
+	VMULPS       128(CX), Z18, Z16
+	VMULPS       128(CX)(DX*1), Z18, Z17
+	VADDPS       Z16, Z2, Z2
+	VADDPS       Z17, Z3, Z3
+	VBROADCASTSS 8(AX), Z18
+	VCVTDQ2PS    Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z18, Z4, Z4
+	VMULPS       Z18, Z5, Z5
+	VMULPS       (CX), Z4, Z4
+	VMULPS       (CX)(DX*1), Z5, Z5
+	VBROADCASTSS 8(BX), Z18
+	VMULPS       128(CX), Z18, Z16
+	VMULPS       128(CX)(DX*1), Z18, Z17
+	VADDPS       Z16, Z4, Z4
+	VADDPS       Z17, Z5, Z5
+	VBROADCASTSS 12(AX), Z18
+	VCVTDQ2PS    Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z18, Z6, Z6
+	VMULPS       Z18, Z7, Z7
+	VMULPS       (CX), Z6, Z6
+	VMULPS       (CX)(DX*1), Z7, Z7
+	VBROADCASTSS 12(BX), Z18
+	VMULPS       128(CX), Z18, Z16
+	VMULPS       128(CX)(DX*1), Z18, Z17
+	VADDPS       Z16, Z6, Z6
+	VADDPS       Z17, Z7, Z7
+	VBROADCASTSS 16(AX), Z18
+	VCVTDQ2PS    Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z18, Z8, Z8
+	VMULPS       Z18, Z9, Z9
+	VMULPS       (CX), Z8, Z8
+	VMULPS       (CX)(DX*1), Z9, Z9
+	VBROADCASTSS 16(BX), Z18
+	VMULPS       128(CX), Z18, Z16
+	VMULPS       128(CX)(DX*1), Z18, Z17
+	VADDPS       Z16, Z8, Z8
+	VADDPS       Z17, Z9, Z9
+	VBROADCASTSS 20(AX), Z18
+	VCVTDQ2PS    Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z18, Z10, Z10
+	VMULPS       Z18, Z11, Z11
+	VMULPS       (CX), Z10, Z10
+	VMULPS       (CX)(DX*1), Z11, Z11
+	VBROADCASTSS 20(BX), Z18
+	VMULPS       128(CX), Z18, Z16
+	VMULPS       128(CX)(DX*1), Z18, Z17
+	VADDPS       Z16, Z10, Z10
+	VADDPS       Z17, Z11, Z11
+	VBROADCASTSS 24(AX), Z18
+	VCVTDQ2PS    Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z18, Z12, Z12
+	VMULPS       Z18, Z13, Z13
+	VMULPS       (CX), Z12, Z12
+	VMULPS       (CX)(DX*1), Z13, Z13
+	VBROADCASTSS 24(BX), Z18
+	VMULPS       128(CX), Z18, Z16
+	VMULPS       128(CX)(DX*1), Z18, Z17
+	VADDPS       Z16, Z12, Z12
+	VADDPS       Z17, Z13, Z13
+	VBROADCASTSS 28(AX), Z18
+	VCVTDQ2PS    Z14, Z14
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       Z18, Z14, Z14
+	VMULPS       Z18, Z15, Z15
+	VMULPS       (CX), Z14, Z14
+	VMULPS       (CX)(DX*1), Z15, Z15
+	VBROADCASTSS 28(BX), Z18
+	VMULPS       128(CX), Z18, Z16
+	VMULPS       128(CX)(DX*1), Z18, Z17
+	VADDPS       Z16, Z14, Z14
+	VADDPS       Z17, Z15, Z15
+	TESTQ        SI, SI
+	JZ           plain
+	VADDPS       (SI), Z0, Z0
+	VADDPS       64(SI), Z1, Z1
+	VADDPS       (SI), Z2, Z2
+	VADDPS       64(SI), Z3, Z3
+	VADDPS       (SI), Z4, Z4
+	VADDPS       64(SI), Z5, Z5
+	VADDPS       (SI), Z6, Z6
+	VADDPS       64(SI), Z7, Z7
+	VADDPS       (SI), Z8, Z8
+	VADDPS       64(SI), Z9, Z9
+	VADDPS       (SI), Z10, Z10
+	VADDPS       64(SI), Z11, Z11
+	VADDPS       (SI), Z12, Z12
+	VADDPS       64(SI), Z13, Z13
+	VADDPS       (SI), Z14, Z14
+	VADDPS       64(SI), Z15, Z15
+
+plain:
+	TESTQ  DI, DI
+	JZ     alone
+	VADDPS (R8), Z0, Z0
+	VADDPS 64(R8), Z1, Z1
+	VADDPS (R8)(R9*1), Z2, Z2
+	VADDPS 64(R8)(R9*1), Z3, Z3
+	VADDPS (R8)(R9*2), Z4, Z4
+	VADDPS 64(R8)(R9*2), Z5, Z5
+	VADDPS (R11), Z6, Z6
+	VADDPS 64(R11), Z7, Z7
+	VADDPS (R11)(R9*1), Z8, Z8
+	VADDPS 64(R11)(R9*1), Z9, Z9
+	VADDPS (R11)(R9*2), Z10, Z10
+	VADDPS 64(R11)(R9*2), Z11, Z11
+	VADDPS (R10), Z12, Z12
+	VADDPS 64(R10), Z13, Z13
+	VADDPS (R10)(R9*1), Z14, Z14
+	VADDPS 64(R10)(R9*1), Z15, Z15
+
+alone:
+	VMOVUPS Z0, (R8)
+	VMOVUPS Z1, 64(R8)
+	VMOVUPS Z2, (R8)(R9*1)
+	VMOVUPS Z3, 64(R8)(R9*1)
+	VMOVUPS Z4, (R8)(R9*2)
+	VMOVUPS Z5, 64(R8)(R9*2)
+	VMOVUPS Z6, (R11)
+	VMOVUPS Z7, 64(R11)
+	VMOVUPS Z8, (R11)(R9*1)
+	VMOVUPS Z9, 64(R11)(R9*1)
+	VMOVUPS Z10, (R11)(R9*2)
+	VMOVUPS Z11, 64(R11)(R9*2)
+	VMOVUPS Z12, (R10)
+	VMOVUPS Z13, 64(R10)
+	VMOVUPS Z14, (R10)(R9*1)
+	VMOVUPS Z15, 64(R10)(R9*1)
 	VZEROUPPER
 	RET
 
-// func qgemm_i8_9x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+// func qgemm_i8_9x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
-TEXT ·qgemm_i8_9x32_avx512vnni(SB), NOSPLIT, $0-56
-	MOVQ      k+0(FP), AX
-	MOVQ      b+24(FP), CX
-	MOVQ      bstride+32(FP), DX
-	MOVQ      AX, BX
-	SHLQ      $0x06, BX
-	ADDQ      CX, BX
-	VMOVDQU32 64(BX), Z0
-	VMOVDQU32 64(BX)(DX*1), Z1
-	VMOVDQA32 Z0, Z2
-	VMOVDQA32 Z1, Z3
-	VMOVDQA32 Z0, Z4
-	VMOVDQA32 Z1, Z5
-	VMOVDQA32 Z0, Z6
-	VMOVDQA32 Z1, Z7
-	VMOVDQA32 Z0, Z8
-	VMOVDQA32 Z1, Z9
-	VMOVDQA32 Z0, Z10
-	VMOVDQA32 Z1, Z11
-	VMOVDQA32 Z0, Z12
-	VMOVDQA32 Z1, Z13
-	VMOVDQA32 Z0, Z14
-	VMOVDQA32 Z1, Z15
-	VMOVDQA32 Z0, Z16
-	VMOVDQA32 Z1, Z17
-	MOVQ      a+8(FP), BX
-	MOVQ      lda+16(FP), SI
-	LEAQ      (SI)(SI*2), DI
-	LEAQ      (BX)(DI*1), R8
-	LEAQ      (R8)(DI*1), DI
+TEXT ·qgemm_i8_9x32_avx512vnni(SB), NOSPLIT, $0-104
+	MOVQ    k+0(FP), AX
+	MOVQ    b+24(FP), CX
+	MOVQ    bstride+32(FP), DX
+	MOVQ    AX, BX
+	SHLQ    $0x06, BX
+	ADDQ    CX, BX
+	VMOVUPS 64(BX), Z0
+	VMOVUPS 64(BX)(DX*1), Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z1, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z1, Z15
+	VMOVAPS Z0, Z16
+	VMOVAPS Z1, Z17
+	MOVQ    a+8(FP), BX
+	MOVQ    lda+16(FP), SI
+	LEAQ    (SI)(SI*2), DI
+	LEAQ    (BX)(DI*1), R8
+	LEAQ    (R8)(DI*1), DI
+	MOVQ    pf+88(FP), R9
+	MOVQ    pfstep+96(FP), R10
 
 loop:
-	VMOVDQU32    (CX), Z18
-	VMOVDQU32    (CX)(DX*1), Z19
-	PREFETCHT0   1024(CX)
-	PREFETCHT0   1024(CX)(DX*1)
+	VMOVUPS      (CX), Z18
+	VMOVUPS      (CX)(DX*1), Z19
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(DX*1)
+	ADDQ         R10, R9
 	VPBROADCASTD (BX), Z20
 	VPDPBUSD     Z18, Z20, Z0
 	VPDPBUSD     Z19, Z20, Z1
@@ -14177,74 +15129,233 @@ loop:
 	ADDQ         $0x40, CX
 	DECQ         AX
 	JNZ          loop
-	MOVQ         c+40(FP), AX
-	MOVQ         ldc+48(FP), CX
-	SHLQ         $0x02, CX
-	LEAQ         (CX)(CX*2), DX
-	LEAQ         (AX)(DX*1), BX
-	LEAQ         (BX)(DX*1), DX
-	VMOVDQU32    Z0, (AX)
-	VMOVDQU32    Z1, 64(AX)
-	VMOVDQU32    Z2, (AX)(CX*1)
-	VMOVDQU32    Z3, 64(AX)(CX*1)
-	VMOVDQU32    Z4, (AX)(CX*2)
-	VMOVDQU32    Z5, 64(AX)(CX*2)
-	VMOVDQU32    Z6, (BX)
-	VMOVDQU32    Z7, 64(BX)
-	VMOVDQU32    Z8, (BX)(CX*1)
-	VMOVDQU32    Z9, 64(BX)(CX*1)
-	VMOVDQU32    Z10, (BX)(CX*2)
-	VMOVDQU32    Z11, 64(BX)(CX*2)
-	VMOVDQU32    Z12, (DX)
-	VMOVDQU32    Z13, 64(DX)
-	VMOVDQU32    Z14, (DX)(CX*1)
-	VMOVDQU32    Z15, 64(DX)(CX*1)
-	VMOVDQU32    Z16, (DX)(CX*2)
-	VMOVDQU32    Z17, 64(DX)(CX*2)
+	MOVQ         scale+56(FP), AX
+	MOVQ         zero+64(FP), BX
+	MOVQ         bias+72(FP), SI
+	MOVQ         acc+80(FP), DI
+	MOVQ         c+40(FP), R8
+	MOVQ         ldc+48(FP), R9
+	SHLQ         $0x02, R9
+	LEAQ         (R9)(R9*2), R10
+	LEAQ         (R8)(R10*1), R11
+	LEAQ         (R11)(R10*1), R10
+	VBROADCASTSS (AX), Z20
+	VCVTDQ2PS    Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z20, Z0, Z0
+	VMULPS       Z20, Z1, Z1
+	VMULPS       (CX), Z0, Z0
+	VMULPS       (CX)(DX*1), Z1, Z1
+	VBROADCASTSS (BX), Z20
+	VMULPS       128(CX), Z20, Z18
+	VMULPS       128(CX)(DX*1), Z20, Z19
+	VADDPS       Z18, Z0, Z0
+	VADDPS       Z19, Z1, Z1
+	VBROADCASTSS 4(AX), Z20
+	VCVTDQ2PS    Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z20, Z2, Z2
+	VMULPS       Z20, Z3, Z3
+	VMULPS       (CX), Z2, Z2
+	VMULPS       (CX)(DX*1), Z3, Z3
+	VBROADCASTSS 4(BX), Z20
+	VMULPS       128(CX), Z20, Z18
+	VMULPS       128(CX)(DX*1), Z20, Z19
+	VADDPS       Z18, Z2, Z2
+	VADDPS       Z19, Z3, Z3
+	VBROADCASTSS 8(AX), Z20
+	VCVTDQ2PS    Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z20, Z4, Z4
+	VMULPS       Z20, Z5, Z5
+	VMULPS       (CX), Z4, Z4
+	VMULPS       (CX)(DX*1), Z5, Z5
+	VBROADCASTSS 8(BX), Z20
+	VMULPS       128(CX), Z20, Z18
+	VMULPS       128(CX)(DX*1), Z20, Z19
+	VADDPS       Z18, Z4, Z4
+	VADDPS       Z19, Z5, Z5
+	VBROADCASTSS 12(AX), Z20
+	VCVTDQ2PS    Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z20, Z6, Z6
+	VMULPS       Z20, Z7, Z7
+	VMULPS       (CX), Z6, Z6
+	VMULPS       (CX)(DX*1), Z7, Z7
+	VBROADCASTSS 12(BX), Z20
+	VMULPS       128(CX), Z20, Z18
+	VMULPS       128(CX)(DX*1), Z20, Z19
+	VADDPS       Z18, Z6, Z6
+	VADDPS       Z19, Z7, Z7
+	VBROADCASTSS 16(AX), Z20
+	VCVTDQ2PS    Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z20, Z8, Z8
+	VMULPS       Z20, Z9, Z9
+	VMULPS       (CX), Z8, Z8
+	VMULPS       (CX)(DX*1), Z9, Z9
+	VBROADCASTSS 16(BX), Z20
+	VMULPS       128(CX), Z20, Z18
+	VMULPS       128(CX)(DX*1), Z20, Z19
+	VADDPS       Z18, Z8, Z8
+	VADDPS       Z19, Z9, Z9
+	VBROADCASTSS 20(AX), Z20
+	VCVTDQ2PS    Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z20, Z10, Z10
+	VMULPS       Z20, Z11, Z11
+	VMULPS       (CX), Z10, Z10
+	VMULPS       (CX)(DX*1), Z11, Z11
+	VBROADCASTSS 20(BX), Z20
+	VMULPS       128(CX), Z20, Z18
+	VMULPS       128(CX)(DX*1), Z20, Z19
+	VADDPS       Z18, Z10, Z10
+	VADDPS       Z19, Z11, Z11
+	VBROADCASTSS 24(AX), Z20
+	VCVTDQ2PS    Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z20, Z12, Z12
+	VMULPS       Z20, Z13, Z13
+	VMULPS       (CX), Z12, Z12
+	VMULPS       (CX)(DX*1), Z13, Z13
+	VBROADCASTSS 24(BX), Z20
+	VMULPS       128(CX), Z20, Z18
+	VMULPS       128(CX)(DX*1), Z20, Z19
+	VADDPS       Z18, Z12, Z12
+	VADDPS       Z19, Z13, Z13
+	VBROADCASTSS 28(AX), Z20
+	VCVTDQ2PS    Z14, Z14
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       Z20, Z14, Z14
+	VMULPS       Z20, Z15, Z15
+	VMULPS       (CX), Z14, Z14
+	VMULPS       (CX)(DX*1), Z15, Z15
+	VBROADCASTSS 28(BX), Z20
+	VMULPS       128(CX), Z20, Z18
+	VMULPS       128(CX)(DX*1), Z20, Z19
+	VADDPS       Z18, Z14, Z14
+	VADDPS       Z19, Z15, Z15
+	VBROADCASTSS 32(AX), Z20
+	VCVTDQ2PS    Z16, Z16
+	VCVTDQ2PS    Z17, Z17
+	VMULPS       Z20, Z16, Z16
+	VMULPS       Z20, Z17, Z17
+	VMULPS       (CX), Z16, Z16
+	VMULPS       (CX)(DX*1), Z17, Z17
+	VBROADCASTSS 32(BX), Z20
+	VMULPS       128(CX), Z20, Z18
+	VMULPS       128(CX)(DX*1), Z20, Z19
+	VADDPS       Z18, Z16, Z16
+	VADDPS       Z19, Z17, Z17
+	TESTQ        SI, SI
+	JZ           plain
+	VADDPS       (SI), Z0, Z0
+	VADDPS       64(SI), Z1, Z1
+	VADDPS       (SI), Z2, Z2
+	VADDPS       64(SI), Z3, Z3
+	VADDPS       (SI), Z4, Z4
+	VADDPS       64(SI), Z5, Z5
+	VADDPS       (SI), Z6, Z6
+	VADDPS       64(SI), Z7, Z7
+	VADDPS       (SI), Z8, Z8
+	VADDPS       64(SI), Z9, Z9
+	VADDPS       (SI), Z10, Z10
+	VADDPS       64(SI), Z11, Z11
+	VADDPS       (SI), Z12, Z12
+	VADDPS       64(SI), Z13, Z13
+	VADDPS       (SI), Z14, Z14
+	VADDPS       64(SI), Z15, Z15
+	VADDPS       (SI), Z16, Z16
+	VADDPS       64(SI), Z17, Z17
+
+plain:
+	TESTQ  DI, DI
+	JZ     alone
+	VADDPS (R8), Z0, Z0
+	VADDPS 64(R8), Z1, Z1
+	VADDPS (R8)(R9*1), Z2, Z2
+	VADDPS 64(R8)(R9*1), Z3, Z3
+	VADDPS (R8)(R9*2), Z4, Z4
+	VADDPS 64(R8)(R9*2), Z5, Z5
+	VADDPS (R11), Z6, Z6
+	VADDPS 64(R11), Z7, Z7
+	VADDPS (R11)(R9*1), Z8, Z8
+	VADDPS 64(R11)(R9*1), Z9, Z9
+	VADDPS (R11)(R9*2), Z10, Z10
+	VADDPS 64(R11)(R9*2), Z11, Z11
+	VADDPS (R10), Z12, Z12
+	VADDPS 64(R10), Z13, Z13
+	VADDPS (R10)(R9*1), Z14, Z14
+	VADDPS 64(R10)(R9*1), Z15, Z15
+	VADDPS (R10)(R9*2), Z16, Z16
+	VADDPS 64(R10)(R9*2), Z17, Z17
+
+alone:
+	VMOVUPS Z0, (R8)
+	VMOVUPS Z1, 64(R8)
+	VMOVUPS Z2, (R8)(R9*1)
+	VMOVUPS Z3, 64(R8)(R9*1)
+	VMOVUPS Z4, (R8)(R9*2)
+	VMOVUPS Z5, 64(R8)(R9*2)
+	VMOVUPS Z6, (R11)
+	VMOVUPS Z7, 64(R11)
+	VMOVUPS Z8, (R11)(R9*1)
+	VMOVUPS Z9, 64(R11)(R9*1)
+	VMOVUPS Z10, (R11)(R9*2)
+	VMOVUPS Z11, 64(R11)(R9*2)
+	VMOVUPS Z12, (R10)
+	VMOVUPS Z13, 64(R10)
+	VMOVUPS Z14, (R10)(R9*1)
+	VMOVUPS Z15, 64(R10)(R9*1)
+	VMOVUPS Z16, (R10)(R9*2)
+	VMOVUPS Z17, 64(R10)(R9*2)
 	VZEROUPPER
 	RET
 
-// func qgemm_i8_10x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+// func qgemm_i8_10x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
-TEXT ·qgemm_i8_10x32_avx512vnni(SB), NOSPLIT, $0-56
-	MOVQ      k+0(FP), AX
-	MOVQ      b+24(FP), CX
-	MOVQ      bstride+32(FP), DX
-	MOVQ      AX, BX
-	SHLQ      $0x06, BX
-	ADDQ      CX, BX
-	VMOVDQU32 64(BX), Z0
-	VMOVDQU32 64(BX)(DX*1), Z1
-	VMOVDQA32 Z0, Z2
-	VMOVDQA32 Z1, Z3
-	VMOVDQA32 Z0, Z4
-	VMOVDQA32 Z1, Z5
-	VMOVDQA32 Z0, Z6
-	VMOVDQA32 Z1, Z7
-	VMOVDQA32 Z0, Z8
-	VMOVDQA32 Z1, Z9
-	VMOVDQA32 Z0, Z10
-	VMOVDQA32 Z1, Z11
-	VMOVDQA32 Z0, Z12
-	VMOVDQA32 Z1, Z13
-	VMOVDQA32 Z0, Z14
-	VMOVDQA32 Z1, Z15
-	VMOVDQA32 Z0, Z16
-	VMOVDQA32 Z1, Z17
-	VMOVDQA32 Z0, Z18
-	VMOVDQA32 Z1, Z19
-	MOVQ      a+8(FP), BX
-	MOVQ      lda+16(FP), SI
-	LEAQ      (SI)(SI*2), DI
-	LEAQ      (BX)(DI*1), R8
-	LEAQ      (R8)(DI*1), R9
-	LEAQ      (R9)(DI*1), DI
+TEXT ·qgemm_i8_10x32_avx512vnni(SB), NOSPLIT, $0-104
+	MOVQ    k+0(FP), AX
+	MOVQ    b+24(FP), CX
+	MOVQ    bstride+32(FP), DX
+	MOVQ    AX, BX
+	SHLQ    $0x06, BX
+	ADDQ    CX, BX
+	VMOVUPS 64(BX), Z0
+	VMOVUPS 64(BX)(DX*1), Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z1, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z1, Z15
+	VMOVAPS Z0, Z16
+	VMOVAPS Z1, Z17
+	VMOVAPS Z0, Z18
+	VMOVAPS Z1, Z19
+	MOVQ    a+8(FP), BX
+	MOVQ    lda+16(FP), SI
+	LEAQ    (SI)(SI*2), DI
+	LEAQ    (BX)(DI*1), R8
+	LEAQ    (R8)(DI*1), R9
+	LEAQ    (R9)(DI*1), DI
+	MOVQ    pf+88(FP), R10
+	MOVQ    pfstep+96(FP), R11
 
 loop:
-	VMOVDQU32    (CX), Z20
-	VMOVDQU32    (CX)(DX*1), Z21
-	PREFETCHT0   1024(CX)
-	PREFETCHT0   1024(CX)(DX*1)
+	VMOVUPS      (CX), Z20
+	VMOVUPS      (CX)(DX*1), Z21
+	PREFETCHT0   (R10)
+	PREFETCHT0   (R10)(DX*1)
+	ADDQ         R11, R10
 	VPBROADCASTD (BX), Z22
 	VPDPBUSD     Z20, Z22, Z0
 	VPDPBUSD     Z21, Z22, Z1
@@ -14282,79 +15393,254 @@ loop:
 	ADDQ         $0x40, CX
 	DECQ         AX
 	JNZ          loop
-	MOVQ         c+40(FP), AX
-	MOVQ         ldc+48(FP), CX
-	SHLQ         $0x02, CX
-	LEAQ         (CX)(CX*2), DX
-	LEAQ         (AX)(DX*1), BX
-	LEAQ         (BX)(DX*1), SI
-	LEAQ         (SI)(DX*1), DX
-	VMOVDQU32    Z0, (AX)
-	VMOVDQU32    Z1, 64(AX)
-	VMOVDQU32    Z2, (AX)(CX*1)
-	VMOVDQU32    Z3, 64(AX)(CX*1)
-	VMOVDQU32    Z4, (AX)(CX*2)
-	VMOVDQU32    Z5, 64(AX)(CX*2)
-	VMOVDQU32    Z6, (BX)
-	VMOVDQU32    Z7, 64(BX)
-	VMOVDQU32    Z8, (BX)(CX*1)
-	VMOVDQU32    Z9, 64(BX)(CX*1)
-	VMOVDQU32    Z10, (BX)(CX*2)
-	VMOVDQU32    Z11, 64(BX)(CX*2)
-	VMOVDQU32    Z12, (SI)
-	VMOVDQU32    Z13, 64(SI)
-	VMOVDQU32    Z14, (SI)(CX*1)
-	VMOVDQU32    Z15, 64(SI)(CX*1)
-	VMOVDQU32    Z16, (SI)(CX*2)
-	VMOVDQU32    Z17, 64(SI)(CX*2)
-	VMOVDQU32    Z18, (DX)
-	VMOVDQU32    Z19, 64(DX)
+	MOVQ         scale+56(FP), AX
+	MOVQ         zero+64(FP), BX
+	MOVQ         bias+72(FP), SI
+	MOVQ         acc+80(FP), DI
+	MOVQ         c+40(FP), R8
+	MOVQ         ldc+48(FP), R9
+	SHLQ         $0x02, R9
+	LEAQ         (R9)(R9*2), R10
+	LEAQ         (R8)(R10*1), R11
+	LEAQ         (R11)(R10*1), R12
+	LEAQ         (R12)(R10*1), R10
+	VBROADCASTSS (AX), Z22
+	VCVTDQ2PS    Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z22, Z0, Z0
+	VMULPS       Z22, Z1, Z1
+	VMULPS       (CX), Z0, Z0
+	VMULPS       (CX)(DX*1), Z1, Z1
+	VBROADCASTSS (BX), Z22
+	VMULPS       128(CX), Z22, Z20
+	VMULPS       128(CX)(DX*1), Z22, Z21
+	VADDPS       Z20, Z0, Z0
+	VADDPS       Z21, Z1, Z1
+	VBROADCASTSS 4(AX), Z22
+	VCVTDQ2PS    Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z22, Z2, Z2
+	VMULPS       Z22, Z3, Z3
+	VMULPS       (CX), Z2, Z2
+	VMULPS       (CX)(DX*1), Z3, Z3
+	VBROADCASTSS 4(BX), Z22
+	VMULPS       128(CX), Z22, Z20
+	VMULPS       128(CX)(DX*1), Z22, Z21
+	VADDPS       Z20, Z2, Z2
+	VADDPS       Z21, Z3, Z3
+	VBROADCASTSS 8(AX), Z22
+	VCVTDQ2PS    Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z22, Z4, Z4
+	VMULPS       Z22, Z5, Z5
+	VMULPS       (CX), Z4, Z4
+	VMULPS       (CX)(DX*1), Z5, Z5
+	VBROADCASTSS 8(BX), Z22
+	VMULPS       128(CX), Z22, Z20
+	VMULPS       128(CX)(DX*1), Z22, Z21
+	VADDPS       Z20, Z4, Z4
+	VADDPS       Z21, Z5, Z5
+	VBROADCASTSS 12(AX), Z22
+	VCVTDQ2PS    Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z22, Z6, Z6
+	VMULPS       Z22, Z7, Z7
+	VMULPS       (CX), Z6, Z6
+	VMULPS       (CX)(DX*1), Z7, Z7
+	VBROADCASTSS 12(BX), Z22
+	VMULPS       128(CX), Z22, Z20
+	VMULPS       128(CX)(DX*1), Z22, Z21
+	VADDPS       Z20, Z6, Z6
+	VADDPS       Z21, Z7, Z7
+	VBROADCASTSS 16(AX), Z22
+	VCVTDQ2PS    Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z22, Z8, Z8
+	VMULPS       Z22, Z9, Z9
+	VMULPS       (CX), Z8, Z8
+	VMULPS       (CX)(DX*1), Z9, Z9
+	VBROADCASTSS 16(BX), Z22
+	VMULPS       128(CX), Z22, Z20
+	VMULPS       128(CX)(DX*1), Z22, Z21
+	VADDPS       Z20, Z8, Z8
+	VADDPS       Z21, Z9, Z9
+	VBROADCASTSS 20(AX), Z22
+	VCVTDQ2PS    Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z22, Z10, Z10
+	VMULPS       Z22, Z11, Z11
+	VMULPS       (CX), Z10, Z10
+	VMULPS       (CX)(DX*1), Z11, Z11
+	VBROADCASTSS 20(BX), Z22
+	VMULPS       128(CX), Z22, Z20
+	VMULPS       128(CX)(DX*1), Z22, Z21
+	VADDPS       Z20, Z10, Z10
+	VADDPS       Z21, Z11, Z11
+	VBROADCASTSS 24(AX), Z22
+	VCVTDQ2PS    Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z22, Z12, Z12
+	VMULPS       Z22, Z13, Z13
+	VMULPS       (CX), Z12, Z12
+	VMULPS       (CX)(DX*1), Z13, Z13
+	VBROADCASTSS 24(BX), Z22
+	VMULPS       128(CX), Z22, Z20
+	VMULPS       128(CX)(DX*1), Z22, Z21
+	VADDPS       Z20, Z12, Z12
+	VADDPS       Z21, Z13, Z13
+	VBROADCASTSS 28(AX), Z22
+	VCVTDQ2PS    Z14, Z14
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       Z22, Z14, Z14
+	VMULPS       Z22, Z15, Z15
+	VMULPS       (CX), Z14, Z14
+	VMULPS       (CX)(DX*1), Z15, Z15
+	VBROADCASTSS 28(BX), Z22
+	VMULPS       128(CX), Z22, Z20
+	VMULPS       128(CX)(DX*1), Z22, Z21
+	VADDPS       Z20, Z14, Z14
+	VADDPS       Z21, Z15, Z15
+	VBROADCASTSS 32(AX), Z22
+	VCVTDQ2PS    Z16, Z16
+	VCVTDQ2PS    Z17, Z17
+	VMULPS       Z22, Z16, Z16
+	VMULPS       Z22, Z17, Z17
+	VMULPS       (CX), Z16, Z16
+	VMULPS       (CX)(DX*1), Z17, Z17
+	VBROADCASTSS 32(BX), Z22
+	VMULPS       128(CX), Z22, Z20
+	VMULPS       128(CX)(DX*1), Z22, Z21
+	VADDPS       Z20, Z16, Z16
+	VADDPS       Z21, Z17, Z17
+	VBROADCASTSS 36(AX), Z22
+	VCVTDQ2PS    Z18, Z18
+	VCVTDQ2PS    Z19, Z19
+	VMULPS       Z22, Z18, Z18
+	VMULPS       Z22, Z19, Z19
+	VMULPS       (CX), Z18, Z18
+	VMULPS       (CX)(DX*1), Z19, Z19
+	VBROADCASTSS 36(BX), Z22
+	VMULPS       128(CX), Z22, Z20
+	VMULPS       128(CX)(DX*1), Z22, Z21
+	VADDPS       Z20, Z18, Z18
+	VADDPS       Z21, Z19, Z19
+	TESTQ        SI, SI
+	JZ           plain
+	VADDPS       (SI), Z0, Z0
+	VADDPS       64(SI), Z1, Z1
+	VADDPS       (SI), Z2, Z2
+	VADDPS       64(SI), Z3, Z3
+	VADDPS       (SI), Z4, Z4
+	VADDPS       64(SI), Z5, Z5
+	VADDPS       (SI), Z6, Z6
+	VADDPS       64(SI), Z7, Z7
+	VADDPS       (SI), Z8, Z8
+	VADDPS       64(SI), Z9, Z9
+	VADDPS       (SI), Z10, Z10
+	VADDPS       64(SI), Z11, Z11
+	VADDPS       (SI), Z12, Z12
+	VADDPS       64(SI), Z13, Z13
+	VADDPS       (SI), Z14, Z14
+	VADDPS       64(SI), Z15, Z15
+	VADDPS       (SI), Z16, Z16
+	VADDPS       64(SI), Z17, Z17
+	VADDPS       (SI), Z18, Z18
+	VADDPS       64(SI), Z19, Z19
+
+plain:
+	TESTQ  DI, DI
+	JZ     alone
+	VADDPS (R8), Z0, Z0
+	VADDPS 64(R8), Z1, Z1
+	VADDPS (R8)(R9*1), Z2, Z2
+	VADDPS 64(R8)(R9*1), Z3, Z3
+	VADDPS (R8)(R9*2), Z4, Z4
+	VADDPS 64(R8)(R9*2), Z5, Z5
+	VADDPS (R11), Z6, Z6
+	VADDPS 64(R11), Z7, Z7
+	VADDPS (R11)(R9*1), Z8, Z8
+	VADDPS 64(R11)(R9*1), Z9, Z9
+	VADDPS (R11)(R9*2), Z10, Z10
+	VADDPS 64(R11)(R9*2), Z11, Z11
+	VADDPS (R12), Z12, Z12
+	VADDPS 64(R12), Z13, Z13
+	VADDPS (R12)(R9*1), Z14, Z14
+	VADDPS 64(R12)(R9*1), Z15, Z15
+	VADDPS (R12)(R9*2), Z16, Z16
+	VADDPS 64(R12)(R9*2), Z17, Z17
+	VADDPS (R10), Z18, Z18
+	VADDPS 64(R10), Z19, Z19
+
+alone:
+	VMOVUPS Z0, (R8)
+	VMOVUPS Z1, 64(R8)
+	VMOVUPS Z2, (R8)(R9*1)
+	VMOVUPS Z3, 64(R8)(R9*1)
+	VMOVUPS Z4, (R8)(R9*2)
+	VMOVUPS Z5, 64(R8)(R9*2)
+	VMOVUPS Z6, (R11)
+	VMOVUPS Z7, 64(R11)
+	VMOVUPS Z8, (R11)(R9*1)
+	VMOVUPS Z9, 64(R11)(R9*1)
+	VMOVUPS Z10, (R11)(R9*2)
+	VMOVUPS Z11, 64(R11)(R9*2)
+	VMOVUPS Z12, (R12)
+	VMOVUPS Z13, 64(R12)
+	VMOVUPS Z14, (R12)(R9*1)
+	VMOVUPS Z15, 64(R12)(R9*1)
+	VMOVUPS Z16, (R12)(R9*2)
+	VMOVUPS Z17, 64(R12)(R9*2)
+	VMOVUPS Z18, (R10)
+	VMOVUPS Z19, 64(R10)
 	VZEROUPPER
 	RET
 
-// func qgemm_i8_11x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+// func qgemm_i8_11x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
-TEXT ·qgemm_i8_11x32_avx512vnni(SB), NOSPLIT, $0-56
-	MOVQ      k+0(FP), AX
-	MOVQ      b+24(FP), CX
-	MOVQ      bstride+32(FP), DX
-	MOVQ      AX, BX
-	SHLQ      $0x06, BX
-	ADDQ      CX, BX
-	VMOVDQU32 64(BX), Z0
-	VMOVDQU32 64(BX)(DX*1), Z1
-	VMOVDQA32 Z0, Z2
-	VMOVDQA32 Z1, Z3
-	VMOVDQA32 Z0, Z4
-	VMOVDQA32 Z1, Z5
-	VMOVDQA32 Z0, Z6
-	VMOVDQA32 Z1, Z7
-	VMOVDQA32 Z0, Z8
-	VMOVDQA32 Z1, Z9
-	VMOVDQA32 Z0, Z10
-	VMOVDQA32 Z1, Z11
-	VMOVDQA32 Z0, Z12
-	VMOVDQA32 Z1, Z13
-	VMOVDQA32 Z0, Z14
-	VMOVDQA32 Z1, Z15
-	VMOVDQA32 Z0, Z16
-	VMOVDQA32 Z1, Z17
-	VMOVDQA32 Z0, Z18
-	VMOVDQA32 Z1, Z19
-	VMOVDQA32 Z0, Z20
-	VMOVDQA32 Z1, Z21
-	MOVQ      a+8(FP), BX
-	MOVQ      lda+16(FP), SI
-	LEAQ      (SI)(SI*2), DI
-	LEAQ      (BX)(DI*1), R8
-	LEAQ      (R8)(DI*1), R9
-	LEAQ      (R9)(DI*1), DI
+TEXT ·qgemm_i8_11x32_avx512vnni(SB), NOSPLIT, $0-104
+	MOVQ    k+0(FP), AX
+	MOVQ    b+24(FP), CX
+	MOVQ    bstride+32(FP), DX
+	MOVQ    AX, BX
+	SHLQ    $0x06, BX
+	ADDQ    CX, BX
+	VMOVUPS 64(BX), Z0
+	VMOVUPS 64(BX)(DX*1), Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z1, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z1, Z15
+	VMOVAPS Z0, Z16
+	VMOVAPS Z1, Z17
+	VMOVAPS Z0, Z18
+	VMOVAPS Z1, Z19
+	VMOVAPS Z0, Z20
+	VMOVAPS Z1, Z21
+	MOVQ    a+8(FP), BX
+	MOVQ    lda+16(FP), SI
+	LEAQ    (SI)(SI*2), DI
+	LEAQ    (BX)(DI*1), R8
+	LEAQ    (R8)(DI*1), R9
+	LEAQ    (R9)(DI*1), DI
+	MOVQ    pf+88(FP), R10
+	MOVQ    pfstep+96(FP), R11
 
 loop:
-	VMOVDQU32    (CX), Z22
-	VMOVDQU32    (CX)(DX*1), Z23
-	PREFETCHT0   1024(CX)
-	PREFETCHT0   1024(CX)(DX*1)
+	VMOVUPS      (CX), Z22
+	VMOVUPS      (CX)(DX*1), Z23
+	PREFETCHT0   (R10)
+	PREFETCHT0   (R10)(DX*1)
+	ADDQ         R11, R10
 	VPBROADCASTD (BX), Z24
 	VPDPBUSD     Z22, Z24, Z0
 	VPDPBUSD     Z23, Z24, Z1
@@ -14395,83 +15681,274 @@ loop:
 	ADDQ         $0x40, CX
 	DECQ         AX
 	JNZ          loop
-	MOVQ         c+40(FP), AX
-	MOVQ         ldc+48(FP), CX
-	SHLQ         $0x02, CX
-	LEAQ         (CX)(CX*2), DX
-	LEAQ         (AX)(DX*1), BX
-	LEAQ         (BX)(DX*1), SI
-	LEAQ         (SI)(DX*1), DX
-	VMOVDQU32    Z0, (AX)
-	VMOVDQU32    Z1, 64(AX)
-	VMOVDQU32    Z2, (AX)(CX*1)
-	VMOVDQU32    Z3, 64(AX)(CX*1)
-	VMOVDQU32    Z4, (AX)(CX*2)
-	VMOVDQU32    Z5, 64(AX)(CX*2)
-	VMOVDQU32    Z6, (BX)
-	VMOVDQU32    Z7, 64(BX)
-	VMOVDQU32    Z8, (BX)(CX*1)
-	VMOVDQU32    Z9, 64(BX)(CX*1)
-	VMOVDQU32    Z10, (BX)(CX*2)
-	VMOVDQU32    Z11, 64(BX)(CX*2)
-	VMOVDQU32    Z12, (SI)
-	VMOVDQU32    Z13, 64(SI)
-	VMOVDQU32    Z14, (SI)(CX*1)
-	VMOVDQU32    Z15, 64(SI)(CX*1)
-	VMOVDQU32    Z16, (SI)(CX*2)
-	VMOVDQU32    Z17, 64(SI)(CX*2)
-	VMOVDQU32    Z18, (DX)
-	VMOVDQU32    Z19, 64(DX)
-	VMOVDQU32    Z20, (DX)(CX*1)
-	VMOVDQU32    Z21, 64(DX)(CX*1)
+	MOVQ         scale+56(FP), AX
+	MOVQ         zero+64(FP), BX
+	MOVQ         bias+72(FP), SI
+	MOVQ         acc+80(FP), DI
+	MOVQ         c+40(FP), R8
+	MOVQ         ldc+48(FP), R9
+	SHLQ         $0x02, R9
+	LEAQ         (R9)(R9*2), R10
+	LEAQ         (R8)(R10*1), R11
+	LEAQ         (R11)(R10*1), R12
+	LEAQ         (R12)(R10*1), R10
+	VBROADCASTSS (AX), Z24
+	VCVTDQ2PS    Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z24, Z0, Z0
+	VMULPS       Z24, Z1, Z1
+	VMULPS       (CX), Z0, Z0
+	VMULPS       (CX)(DX*1), Z1, Z1
+	VBROADCASTSS (BX), Z24
+	VMULPS       128(CX), Z24, Z22
+	VMULPS       128(CX)(DX*1), Z24, Z23
+	VADDPS       Z22, Z0, Z0
+	VADDPS       Z23, Z1, Z1
+	VBROADCASTSS 4(AX), Z24
+	VCVTDQ2PS    Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z24, Z2, Z2
+	VMULPS       Z24, Z3, Z3
+	VMULPS       (CX), Z2, Z2
+	VMULPS       (CX)(DX*1), Z3, Z3
+	VBROADCASTSS 4(BX), Z24
+	VMULPS       128(CX), Z24, Z22
+	VMULPS       128(CX)(DX*1), Z24, Z23
+	VADDPS       Z22, Z2, Z2
+	VADDPS       Z23, Z3, Z3
+	VBROADCASTSS 8(AX), Z24
+	VCVTDQ2PS    Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z24, Z4, Z4
+	VMULPS       Z24, Z5, Z5
+	VMULPS       (CX), Z4, Z4
+	VMULPS       (CX)(DX*1), Z5, Z5
+	VBROADCASTSS 8(BX), Z24
+	VMULPS       128(CX), Z24, Z22
+	VMULPS       128(CX)(DX*1), Z24, Z23
+	VADDPS       Z22, Z4, Z4
+	VADDPS       Z23, Z5, Z5
+	VBROADCASTSS 12(AX), Z24
+	VCVTDQ2PS    Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z24, Z6, Z6
+	VMULPS       Z24, Z7, Z7
+	VMULPS       (CX), Z6, Z6
+	VMULPS       (CX)(DX*1), Z7, Z7
+	VBROADCASTSS 12(BX), Z24
+	VMULPS       128(CX), Z24, Z22
+	VMULPS       128(CX)(DX*1), Z24, Z23
+	VADDPS       Z22, Z6, Z6
+	VADDPS       Z23, Z7, Z7
+	VBROADCASTSS 16(AX), Z24
+	VCVTDQ2PS    Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z24, Z8, Z8
+	VMULPS       Z24, Z9, Z9
+	VMULPS       (CX), Z8, Z8
+	VMULPS       (CX)(DX*1), Z9, Z9
+	VBROADCASTSS 16(BX), Z24
+	VMULPS       128(CX), Z24, Z22
+	VMULPS       128(CX)(DX*1), Z24, Z23
+	VADDPS       Z22, Z8, Z8
+	VADDPS       Z23, Z9, Z9
+	VBROADCASTSS 20(AX), Z24
+	VCVTDQ2PS    Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z24, Z10, Z10
+	VMULPS       Z24, Z11, Z11
+	VMULPS       (CX), Z10, Z10
+	VMULPS       (CX)(DX*1), Z11, Z11
+	VBROADCASTSS 20(BX), Z24
+	VMULPS       128(CX), Z24, Z22
+	VMULPS       128(CX)(DX*1), Z24, Z23
+	VADDPS       Z22, Z10, Z10
+	VADDPS       Z23, Z11, Z11
+	VBROADCASTSS 24(AX), Z24
+	VCVTDQ2PS    Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z24, Z12, Z12
+	VMULPS       Z24, Z13, Z13
+	VMULPS       (CX), Z12, Z12
+	VMULPS       (CX)(DX*1), Z13, Z13
+	VBROADCASTSS 24(BX), Z24
+	VMULPS       128(CX), Z24, Z22
+	VMULPS       128(CX)(DX*1), Z24, Z23
+	VADDPS       Z22, Z12, Z12
+	VADDPS       Z23, Z13, Z13
+	VBROADCASTSS 28(AX), Z24
+	VCVTDQ2PS    Z14, Z14
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       Z24, Z14, Z14
+	VMULPS       Z24, Z15, Z15
+	VMULPS       (CX), Z14, Z14
+	VMULPS       (CX)(DX*1), Z15, Z15
+	VBROADCASTSS 28(BX), Z24
+	VMULPS       128(CX), Z24, Z22
+	VMULPS       128(CX)(DX*1), Z24, Z23
+	VADDPS       Z22, Z14, Z14
+	VADDPS       Z23, Z15, Z15
+	VBROADCASTSS 32(AX), Z24
+	VCVTDQ2PS    Z16, Z16
+	VCVTDQ2PS    Z17, Z17
+	VMULPS       Z24, Z16, Z16
+	VMULPS       Z24, Z17, Z17
+	VMULPS       (CX), Z16, Z16
+	VMULPS       (CX)(DX*1), Z17, Z17
+	VBROADCASTSS 32(BX), Z24
+	VMULPS       128(CX), Z24, Z22
+	VMULPS       128(CX)(DX*1), Z24, Z23
+	VADDPS       Z22, Z16, Z16
+	VADDPS       Z23, Z17, Z17
+	VBROADCASTSS 36(AX), Z24
+	VCVTDQ2PS    Z18, Z18
+	VCVTDQ2PS    Z19, Z19
+	VMULPS       Z24, Z18, Z18
+	VMULPS       Z24, Z19, Z19
+	VMULPS       (CX), Z18, Z18
+	VMULPS       (CX)(DX*1), Z19, Z19
+	VBROADCASTSS 36(BX), Z24
+	VMULPS       128(CX), Z24, Z22
+	VMULPS       128(CX)(DX*1), Z24, Z23
+	VADDPS       Z22, Z18, Z18
+	VADDPS       Z23, Z19, Z19
+	VBROADCASTSS 40(AX), Z24
+	VCVTDQ2PS    Z20, Z20
+	VCVTDQ2PS    Z21, Z21
+	VMULPS       Z24, Z20, Z20
+	VMULPS       Z24, Z21, Z21
+	VMULPS       (CX), Z20, Z20
+	VMULPS       (CX)(DX*1), Z21, Z21
+	VBROADCASTSS 40(BX), Z24
+	VMULPS       128(CX), Z24, Z22
+	VMULPS       128(CX)(DX*1), Z24, Z23
+	VADDPS       Z22, Z20, Z20
+	VADDPS       Z23, Z21, Z21
+	TESTQ        SI, SI
+	JZ           plain
+	VADDPS       (SI), Z0, Z0
+	VADDPS       64(SI), Z1, Z1
+	VADDPS       (SI), Z2, Z2
+	VADDPS       64(SI), Z3, Z3
+	VADDPS       (SI), Z4, Z4
+	VADDPS       64(SI), Z5, Z5
+	VADDPS       (SI), Z6, Z6
+	VADDPS       64(SI), Z7, Z7
+	VADDPS       (SI), Z8, Z8
+	VADDPS       64(SI), Z9, Z9
+	VADDPS       (SI), Z10, Z10
+	VADDPS       64(SI), Z11, Z11
+	VADDPS       (SI), Z12, Z12
+	VADDPS       64(SI), Z13, Z13
+	VADDPS       (SI), Z14, Z14
+	VADDPS       64(SI), Z15, Z15
+	VADDPS       (SI), Z16, Z16
+	VADDPS       64(SI), Z17, Z17
+	VADDPS       (SI), Z18, Z18
+	VADDPS       64(SI), Z19, Z19
+	VADDPS       (SI), Z20, Z20
+	VADDPS       64(SI), Z21, Z21
+
+plain:
+	TESTQ  DI, DI
+	JZ     alone
+	VADDPS (R8), Z0, Z0
+	VADDPS 64(R8), Z1, Z1
+	VADDPS (R8)(R9*1), Z2, Z2
+	VADDPS 64(R8)(R9*1), Z3, Z3
+	VADDPS (R8)(R9*2), Z4, Z4
+	VADDPS 64(R8)(R9*2), Z5, Z5
+	VADDPS (R11), Z6, Z6
+	VADDPS 64(R11), Z7, Z7
+	VADDPS (R11)(R9*1), Z8, Z8
+	VADDPS 64(R11)(R9*1), Z9, Z9
+	VADDPS (R11)(R9*2), Z10, Z10
+	VADDPS 64(R11)(R9*2), Z11, Z11
+	VADDPS (R12), Z12, Z12
+	VADDPS 64(R12), Z13, Z13
+	VADDPS (R12)(R9*1), Z14, Z14
+	VADDPS 64(R12)(R9*1), Z15, Z15
+	VADDPS (R12)(R9*2), Z16, Z16
+	VADDPS 64(R12)(R9*2), Z17, Z17
+	VADDPS (R10), Z18, Z18
+	VADDPS 64(R10), Z19, Z19
+	VADDPS (R10)(R9*1), Z20, Z20
+	VADDPS 64(R10)(R9*1), Z21, Z21
+
+alone:
+	VMOVUPS Z0, (R8)
+	VMOVUPS Z1, 64(R8)
+	VMOVUPS Z2, (R8)(R9*1)
+	VMOVUPS Z3, 64(R8)(R9*1)
+	VMOVUPS Z4, (R8)(R9*2)
+	VMOVUPS Z5, 64(R8)(R9*2)
+	VMOVUPS Z6, (R11)
+	VMOVUPS Z7, 64(R11)
+	VMOVUPS Z8, (R11)(R9*1)
+	VMOVUPS Z9, 64(R11)(R9*1)
+	VMOVUPS Z10, (R11)(R9*2)
+	VMOVUPS Z11, 64(R11)(R9*2)
+	VMOVUPS Z12, (R12)
+	VMOVUPS Z13, 64(R12)
+	VMOVUPS Z14, (R12)(R9*1)
+	VMOVUPS Z15, 64(R12)(R9*1)
+	VMOVUPS Z16, (R12)(R9*2)
+	VMOVUPS Z17, 64(R12)(R9*2)
+	VMOVUPS Z18, (R10)
+	VMOVUPS Z19, 64(R10)
+	VMOVUPS Z20, (R10)(R9*1)
+	VMOVUPS Z21, 64(R10)(R9*1)
 	VZEROUPPER
 	RET
 
-// func qgemm_i8_12x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+// func qgemm_i8_12x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
-TEXT ·qgemm_i8_12x32_avx512vnni(SB), NOSPLIT, $0-56
-	MOVQ      k+0(FP), AX
-	MOVQ      b+24(FP), CX
-	MOVQ      bstride+32(FP), DX
-	MOVQ      AX, BX
-	SHLQ      $0x06, BX
-	ADDQ      CX, BX
-	VMOVDQU32 64(BX), Z0
-	VMOVDQU32 64(BX)(DX*1), Z1
-	VMOVDQA32 Z0, Z2
-	VMOVDQA32 Z1, Z3
-	VMOVDQA32 Z0, Z4
-	VMOVDQA32 Z1, Z5
-	VMOVDQA32 Z0, Z6
-	VMOVDQA32 Z1, Z7
-	VMOVDQA32 Z0, Z8
-	VMOVDQA32 Z1, Z9
-	VMOVDQA32 Z0, Z10
-	VMOVDQA32 Z1, Z11
-	VMOVDQA32 Z0, Z12
-	VMOVDQA32 Z1, Z13
-	VMOVDQA32 Z0, Z14
-	VMOVDQA32 Z1, Z15
-	VMOVDQA32 Z0, Z16
-	VMOVDQA32 Z1, Z17
-	VMOVDQA32 Z0, Z18
-	VMOVDQA32 Z1, Z19
-	VMOVDQA32 Z0, Z20
-	VMOVDQA32 Z1, Z21
-	VMOVDQA32 Z0, Z22
-	VMOVDQA32 Z1, Z23
-	MOVQ      a+8(FP), BX
-	MOVQ      lda+16(FP), SI
-	LEAQ      (SI)(SI*2), DI
-	LEAQ      (BX)(DI*1), R8
-	LEAQ      (R8)(DI*1), R9
-	LEAQ      (R9)(DI*1), DI
+TEXT ·qgemm_i8_12x32_avx512vnni(SB), NOSPLIT, $0-104
+	MOVQ    k+0(FP), AX
+	MOVQ    b+24(FP), CX
+	MOVQ    bstride+32(FP), DX
+	MOVQ    AX, BX
+	SHLQ    $0x06, BX
+	ADDQ    CX, BX
+	VMOVUPS 64(BX), Z0
+	VMOVUPS 64(BX)(DX*1), Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z1, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z1, Z15
+	VMOVAPS Z0, Z16
+	VMOVAPS Z1, Z17
+	VMOVAPS Z0, Z18
+	VMOVAPS Z1, Z19
+	VMOVAPS Z0, Z20
+	VMOVAPS Z1, Z21
+	VMOVAPS Z0, Z22
+	VMOVAPS Z1, Z23
+	MOVQ    a+8(FP), BX
+	MOVQ    lda+16(FP), SI
+	LEAQ    (SI)(SI*2), DI
+	LEAQ    (BX)(DI*1), R8
+	LEAQ    (R8)(DI*1), R9
+	LEAQ    (R9)(DI*1), DI
+	MOVQ    pf+88(FP), R10
+	MOVQ    pfstep+96(FP), R11
 
 loop:
-	VMOVDQU32    (CX), Z24
-	VMOVDQU32    (CX)(DX*1), Z25
-	PREFETCHT0   1024(CX)
-	PREFETCHT0   1024(CX)(DX*1)
+	VMOVUPS      (CX), Z24
+	VMOVUPS      (CX)(DX*1), Z25
+	PREFETCHT0   (R10)
+	PREFETCHT0   (R10)(DX*1)
+	ADDQ         R11, R10
 	VPBROADCASTD (BX), Z26
 	VPDPBUSD     Z24, Z26, Z0
 	VPDPBUSD     Z25, Z26, Z1
@@ -14515,36 +15992,240 @@ loop:
 	ADDQ         $0x40, CX
 	DECQ         AX
 	JNZ          loop
-	MOVQ         c+40(FP), AX
-	MOVQ         ldc+48(FP), CX
-	SHLQ         $0x02, CX
-	LEAQ         (CX)(CX*2), DX
-	LEAQ         (AX)(DX*1), BX
-	LEAQ         (BX)(DX*1), SI
-	LEAQ         (SI)(DX*1), DX
-	VMOVDQU32    Z0, (AX)
-	VMOVDQU32    Z1, 64(AX)
-	VMOVDQU32    Z2, (AX)(CX*1)
-	VMOVDQU32    Z3, 64(AX)(CX*1)
-	VMOVDQU32    Z4, (AX)(CX*2)
-	VMOVDQU32    Z5, 64(AX)(CX*2)
-	VMOVDQU32    Z6, (BX)
-	VMOVDQU32    Z7, 64(BX)
-	VMOVDQU32    Z8, (BX)(CX*1)
-	VMOVDQU32    Z9, 64(BX)(CX*1)
-	VMOVDQU32    Z10, (BX)(CX*2)
-	VMOVDQU32    Z11, 64(BX)(CX*2)
-	VMOVDQU32    Z12, (SI)
-	VMOVDQU32    Z13, 64(SI)
-	VMOVDQU32    Z14, (SI)(CX*1)
-	VMOVDQU32    Z15, 64(SI)(CX*1)
-	VMOVDQU32    Z16, (SI)(CX*2)
-	VMOVDQU32    Z17, 64(SI)(CX*2)
-	VMOVDQU32    Z18, (DX)
-	VMOVDQU32    Z19, 64(DX)
-	VMOVDQU32    Z20, (DX)(CX*1)
-	VMOVDQU32    Z21, 64(DX)(CX*1)
-	VMOVDQU32    Z22, (DX)(CX*2)
-	VMOVDQU32    Z23, 64(DX)(CX*2)
+	MOVQ         scale+56(FP), AX
+	MOVQ         zero+64(FP), BX
+	MOVQ         bias+72(FP), SI
+	MOVQ         acc+80(FP), DI
+	MOVQ         c+40(FP), R8
+	MOVQ         ldc+48(FP), R9
+	SHLQ         $0x02, R9
+	LEAQ         (R9)(R9*2), R10
+	LEAQ         (R8)(R10*1), R11
+	LEAQ         (R11)(R10*1), R12
+	LEAQ         (R12)(R10*1), R10
+	VBROADCASTSS (AX), Z26
+	VCVTDQ2PS    Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z26, Z0, Z0
+	VMULPS       Z26, Z1, Z1
+	VMULPS       (CX), Z0, Z0
+	VMULPS       (CX)(DX*1), Z1, Z1
+	VBROADCASTSS (BX), Z26
+	VMULPS       128(CX), Z26, Z24
+	VMULPS       128(CX)(DX*1), Z26, Z25
+	VADDPS       Z24, Z0, Z0
+	VADDPS       Z25, Z1, Z1
+	VBROADCASTSS 4(AX), Z26
+	VCVTDQ2PS    Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z26, Z2, Z2
+	VMULPS       Z26, Z3, Z3
+	VMULPS       (CX), Z2, Z2
+	VMULPS       (CX)(DX*1), Z3, Z3
+	VBROADCASTSS 4(BX), Z26
+	VMULPS       128(CX), Z26, Z24
+	VMULPS       128(CX)(DX*1), Z26, Z25
+	VADDPS       Z24, Z2, Z2
+	VADDPS       Z25, Z3, Z3
+	VBROADCASTSS 8(AX), Z26
+	VCVTDQ2PS    Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z26, Z4, Z4
+	VMULPS       Z26, Z5, Z5
+	VMULPS       (CX), Z4, Z4
+	VMULPS       (CX)(DX*1), Z5, Z5
+	VBROADCASTSS 8(BX), Z26
+	VMULPS       128(CX), Z26, Z24
+	VMULPS       128(CX)(DX*1), Z26, Z25
+	VADDPS       Z24, Z4, Z4
+	VADDPS       Z25, Z5, Z5
+	VBROADCASTSS 12(AX), Z26
+	VCVTDQ2PS    Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z26, Z6, Z6
+	VMULPS       Z26, Z7, Z7
+	VMULPS       (CX), Z6, Z6
+	VMULPS       (CX)(DX*1), Z7, Z7
+	VBROADCASTSS 12(BX), Z26
+	VMULPS       128(CX), Z26, Z24
+	VMULPS       128(CX)(DX*1), Z26, Z25
+	VADDPS       Z24, Z6, Z6
+	VADDPS       Z25, Z7, Z7
+	VBROADCASTSS 16(AX), Z26
+	VCVTDQ2PS    Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z26, Z8, Z8
+	VMULPS       Z26, Z9, Z9
+	VMULPS       (CX), Z8, Z8
+	VMULPS       (CX)(DX*1), Z9, Z9
+	VBROADCASTSS 16(BX), Z26
+	VMULPS       128(CX), Z26, Z24
+	VMULPS       128(CX)(DX*1), Z26, Z25
+	VADDPS       Z24, Z8, Z8
+	VADDPS       Z25, Z9, Z9
+	VBROADCASTSS 20(AX), Z26
+	VCVTDQ2PS    Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z26, Z10, Z10
+	VMULPS       Z26, Z11, Z11
+	VMULPS       (CX), Z10, Z10
+	VMULPS       (CX)(DX*1), Z11, Z11
+	VBROADCASTSS 20(BX), Z26
+	VMULPS       128(CX), Z26, Z24
+	VMULPS       128(CX)(DX*1), Z26, Z25
+	VADDPS       Z24, Z10, Z10
+	VADDPS       Z25, Z11, Z11
+	VBROADCASTSS 24(AX), Z26
+	VCVTDQ2PS    Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z26, Z12, Z12
+	VMULPS       Z26, Z13, Z13
+	VMULPS       (CX), Z12, Z12
+	VMULPS       (CX)(DX*1), Z13, Z13
+	VBROADCASTSS 24(BX), Z26
+	VMULPS       128(CX), Z26, Z24
+	VMULPS       128(CX)(DX*1), Z26, Z25
+	VADDPS       Z24, Z12, Z12
+	VADDPS       Z25, Z13, Z13
+	VBROADCASTSS 28(AX), Z26
+	VCVTDQ2PS    Z14, Z14
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       Z26, Z14, Z14
+	VMULPS       Z26, Z15, Z15
+	VMULPS       (CX), Z14, Z14
+	VMULPS       (CX)(DX*1), Z15, Z15
+	VBROADCASTSS 28(BX), Z26
+	VMULPS       128(CX), Z26, Z24
+	VMULPS       128(CX)(DX*1), Z26, Z25
+	VADDPS       Z24, Z14, Z14
+	VADDPS       Z25, Z15, Z15
+	VBROADCASTSS 32(AX), Z26
+	VCVTDQ2PS    Z16, Z16
+	VCVTDQ2PS    Z17, Z17
+	VMULPS       Z26, Z16, Z16
+	VMULPS       Z26, Z17, Z17
+	VMULPS       (CX), Z16, Z16
+	VMULPS       (CX)(DX*1), Z17, Z17
+	VBROADCASTSS 32(BX), Z26
+	VMULPS       128(CX), Z26, Z24
+	VMULPS       128(CX)(DX*1), Z26, Z25
+	VADDPS       Z24, Z16, Z16
+	VADDPS       Z25, Z17, Z17
+	VBROADCASTSS 36(AX), Z26
+	VCVTDQ2PS    Z18, Z18
+	VCVTDQ2PS    Z19, Z19
+	VMULPS       Z26, Z18, Z18
+	VMULPS       Z26, Z19, Z19
+	VMULPS       (CX), Z18, Z18
+	VMULPS       (CX)(DX*1), Z19, Z19
+	VBROADCASTSS 36(BX), Z26
+	VMULPS       128(CX), Z26, Z24
+	VMULPS       128(CX)(DX*1), Z26, Z25
+	VADDPS       Z24, Z18, Z18
+	VADDPS       Z25, Z19, Z19
+	VBROADCASTSS 40(AX), Z26
+	VCVTDQ2PS    Z20, Z20
+	VCVTDQ2PS    Z21, Z21
+	VMULPS       Z26, Z20, Z20
+	VMULPS       Z26, Z21, Z21
+	VMULPS       (CX), Z20, Z20
+	VMULPS       (CX)(DX*1), Z21, Z21
+	VBROADCASTSS 40(BX), Z26
+	VMULPS       128(CX), Z26, Z24
+	VMULPS       128(CX)(DX*1), Z26, Z25
+	VADDPS       Z24, Z20, Z20
+	VADDPS       Z25, Z21, Z21
+	VBROADCASTSS 44(AX), Z26
+	VCVTDQ2PS    Z22, Z22
+	VCVTDQ2PS    Z23, Z23
+	VMULPS       Z26, Z22, Z22
+	VMULPS       Z26, Z23, Z23
+	VMULPS       (CX), Z22, Z22
+	VMULPS       (CX)(DX*1), Z23, Z23
+	VBROADCASTSS 44(BX), Z26
+	VMULPS       128(CX), Z26, Z24
+	VMULPS       128(CX)(DX*1), Z26, Z25
+	VADDPS       Z24, Z22, Z22
+	VADDPS       Z25, Z23, Z23
+	TESTQ        SI, SI
+	JZ           plain
+	VADDPS       (SI), Z0, Z0
+	VADDPS       64(SI), Z1, Z1
+	VADDPS       (SI), Z2, Z2
+	VADDPS       64(SI), Z3, Z3
+	VADDPS       (SI), Z4, Z4
+	VADDPS       64(SI), Z5, Z5
+	VADDPS       (SI), Z6, Z6
+	VADDPS       64(SI), Z7, Z7
+	VADDPS       (SI), Z8, Z8
+	VADDPS       64(SI), Z9, Z9
+	VADDPS       (SI), Z10, Z10
+	VADDPS       64(SI), Z11, Z11
+	VADDPS       (SI), Z12, Z12
+	VADDPS       64(SI), Z13, Z13
+	VADDPS       (SI), Z14, Z14
+	VADDPS       64(SI), Z15, Z15
+	VADDPS       (SI), Z16, Z16
+	VADDPS       64(SI), Z17, Z17
+	VADDPS       (SI), Z18, Z18
+	VADDPS       64(SI), Z19, Z19
+	VADDPS       (SI), Z20, Z20
+	VADDPS       64(SI), Z21, Z21
+	VADDPS       (SI), Z22, Z22
+	VADDPS       64(SI), Z23, Z23
+
+plain:
+	TESTQ  DI, DI
+	JZ     alone
+	VADDPS (R8), Z0, Z0
+	VADDPS 64(R8), Z1, Z1
+	VADDPS (R8)(R9*1), Z2, Z2
+	VADDPS 64(R8)(R9*1), Z3, Z3
+	VADDPS (R8)(R9*2), Z4, Z4
+	VADDPS 64(R8)(R9*2), Z5, Z5
+	VADDPS (R11), Z6, Z6
+	VADDPS 64(R11), Z7, Z7
+	VADDPS (R11)(R9*1), Z8, Z8
+	VADDPS 64(R11)(R9*1), Z9, Z9
+	VADDPS (R11)(R9*2), Z10, Z10
+	VADDPS 64(R11)(R9*2), Z11, Z11
+	VADDPS (R12), Z12, Z12
+	VADDPS 64(R12), Z13, Z13
+	VADDPS (R12)(R9*1), Z14, Z14
+	VADDPS 64(R12)(R9*1), Z15, Z15
+	VADDPS (R12)(R9*2), Z16, Z16
+	VADDPS 64(R12)(R9*2), Z17, Z17
+	VADDPS (R10), Z18, Z18
+	VADDPS 64(R10), Z19, Z19
+	VADDPS (R10)(R9*1), Z20, Z20
+	VADDPS 64(R10)(R9*1), Z21, Z21
+	VADDPS (R10)(R9*2), Z22, Z22
+	VADDPS 64(R10)(R9*2), Z23, Z23
+
+alone:
+	VMOVUPS Z0, (R8)
+	VMOVUPS Z1, 64(R8)
+	VMOVUPS Z2, (R8)(R9*1)
+	VMOVUPS Z3, 64(R8)(R9*1)
+	VMOVUPS Z4, (R8)(R9*2)
+	VMOVUPS Z5, 64(R8)(R9*2)
+	VMOVUPS Z6, (R11)
+	VMOVUPS Z7, 64(R11)
+	VMOVUPS Z8, (R11)(R9*1)
+	VMOVUPS Z9, 64(R11)(R9*1)
+	VMOVUPS Z10, (R11)(R9*2)
+	VMOVUPS Z11, 64(R11)(R9*2)
+	VMOVUPS Z12, (R12)
+	VMOVUPS Z13, 64(R12)
+	VMOVUPS Z14, (R12)(R9*1)
+	VMOVUPS Z15, 64(R12)(R9*1)
+	VMOVUPS Z16, (R12)(R9*2)
+	VMOVUPS Z17, 64(R12)(R9*2)
+	VMOVUPS Z18, (R10)
+	VMOVUPS Z19, 64(R10)
+	VMOVUPS Z20, (R10)(R9*1)
+	VMOVUPS Z21, 64(R10)(R9*1)
+	VMOVUPS Z22, (R10)(R9*2)
+	VMOVUPS Z23, 64(R10)(R9*2)
 	VZEROUPPER
 	RET

@@ -43,7 +43,6 @@ var native = []Kernel{
 	{Name: "qgemm_i8_4x16_avx2", Level: "avx2", Requires: []string{"AVX", "AVX2"}, Func: qgemm_i8_4x16_avx2},
 	{Name: "qgemm_i8_5x16_avx2", Level: "avx2", Requires: []string{"AVX", "AVX2"}, Func: qgemm_i8_5x16_avx2},
 	{Name: "quant_i8_avx2", Level: "avx2", Requires: []string{"AVX", "AVX2", "FMA3"}, Func: quant_i8_avx2},
-	{Name: "dequant_i8_avx2", Level: "avx2", Requires: []string{"AVX"}, Func: dequant_i8_avx2},
 	{Name: "peak_fma_avx2", Level: "avx2", Requires: []string{"AVX", "FMA3"}, Func: peak_fma_avx2},
 	{Name: "gemm_f32_1x48_avx512", Level: "avx512", Requires: []string{"AVX", "AVX512F"}, Func: gemm_f32_1x48_avx512},
 	{Name: "gemm_f32_2x48_avx512", Level: "avx512", Requires: []string{"AVX", "AVX512F"}, Func: gemm_f32_2x48_avx512},
