@@ -333,6 +333,18 @@ func columns(w *Weight, a *Value) error {
 	return nil
 }
 
+// rowsOf returns the rows and columns of the first argument, and the matrix w, which must
+// have as many columns.
+func (c *Infer) rowsOf() (rows Dim, cols int, w *Weight, err error) {
+	if rows, cols, err = c.arg(0); err != nil {
+		return rows, 0, nil, err
+	}
+	if w, err = c.field("w", 2); err != nil {
+		return rows, 0, nil, err
+	}
+	return rows, cols, w, columns(w, c.V.Args[0])
+}
+
 // sameArgs checks that all arguments are f32 matrices and equal in type.
 func (c *Infer) sameArgs() error {
 	for i, a := range c.V.Args {

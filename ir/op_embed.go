@@ -133,15 +133,8 @@ func evalConst(c *Eval) (*Tensor, error) {
 }
 
 func inferAddRows(c *Infer) (Type, error) {
-	rows, cols, err := c.arg(0)
+	rows, cols, w, err := c.rowsOf()
 	if err != nil {
-		return Type{}, err
-	}
-	w, err := c.field("w", 2)
-	if err != nil {
-		return Type{}, err
-	}
-	if err := columns(w, c.V.Args[0]); err != nil {
 		return Type{}, err
 	}
 	if err := c.inside(c.V.Attrs.Dim("at"), rows, w.Type.Rows()); err != nil {
@@ -165,15 +158,8 @@ func evalAddRows(c *Eval) (*Tensor, error) {
 }
 
 func inferAddRow(c *Infer) (Type, error) {
-	rows, cols, err := c.arg(0)
+	rows, cols, w, err := c.rowsOf()
 	if err != nil {
-		return Type{}, err
-	}
-	w, err := c.field("w", 2)
-	if err != nil {
-		return Type{}, err
-	}
-	if err := columns(w, c.V.Args[0]); err != nil {
 		return Type{}, err
 	}
 	if r := c.V.Attrs.Int("row", 0); r < 0 || r >= w.Type.Rows().C {

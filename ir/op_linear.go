@@ -18,15 +18,8 @@ func init() {
 }
 
 func inferLinear(c *Infer) (Type, error) {
-	rows, _, err := c.arg(0)
+	rows, _, w, err := c.rowsOf()
 	if err != nil {
-		return Type{}, err
-	}
-	w, err := c.field("w", 2)
-	if err != nil {
-		return Type{}, err
-	}
-	if err := columns(w, c.V.Args[0]); err != nil {
 		return Type{}, err
 	}
 	n := w.Type.Shape[0].C

@@ -17,6 +17,7 @@ import (
 	"github.com/multiway-go/multiway/codegen"
 	"github.com/multiway-go/multiway/codegen/build"
 	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/ir"
 	"github.com/multiway-go/multiway/ir/checkpoint"
 )
 
@@ -41,6 +42,30 @@ func open(t *testing.T, description string) *build.Model {
 	}
 	t.Cleanup(func() { m.Close() })
 	return m
+}
+
+// engine compiles a program of the model; weights is where its weights go, "" anywhere.
+func engine(t *testing.T, m *build.Model, p *ir.Program, weights string) *build.Engine {
+	t.Helper()
+	planned, err := m.Plan(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	opt, err := m.CodeOptions()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if weights != "" {
+		if err := codegen.WriteWeights(weights, planned, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	e, err := build.NewEngine(planned, opt, weights)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { e.Close() })
+	return e
 }
 
 // files reads a folder.

@@ -41,19 +41,7 @@ func TestCaptionsOfEmoji(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	planned, err := m.Plan(p)
-	if err != nil {
-		t.Fatal(err)
-	}
-	opt, err := m.CodeOptions()
-	if err != nil {
-		t.Fatal(err)
-	}
-	e, err := build.NewEngine(planned, opt, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer e.Close()
+	e := engine(t, m, p, "")
 	proc, err := e.Start("")
 	if err != nil {
 		t.Fatal(err)
@@ -74,6 +62,10 @@ func TestCaptionsOfEmoji(t *testing.T) {
 		t.Fatalf("%d pictures", len(want.Images))
 	}
 	cut := sheet(t, source)
+	opt, err := m.CodeOptions()
+	if err != nil {
+		t.Fatal(err)
+	}
 	rules := opt.Tasks[0]
 	q := pipe.Caption{Mask: words.Mask(), Options: decode.Options{BOS: token.BOS, EOS: token.EOS, MaxLen: rules.MaxNew + 1, Ban: rules.Ban}}
 	for i, w := range want.Images {
@@ -189,19 +181,7 @@ func TestStepIsFull(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			planned, err := m.Plan(p)
-			if err != nil {
-				t.Fatal(err)
-			}
-			opt, err := m.CodeOptions()
-			if err != nil {
-				t.Fatal(err)
-			}
-			e, err := build.NewEngine(planned, opt, "")
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer e.Close()
+			e := engine(t, m, p, "")
 			vocab := m.Desc.Sizes.Vocab
 			mask := int32(vocab - 1)
 			pixels := task.Sample("caption_image", int(p.Func("caption_image").Params[0].Type.Elements(0)), 0, vocab).Image

@@ -9,8 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/multiway-go/multiway/codegen"
-	"github.com/multiway-go/multiway/codegen/build"
 	"github.com/multiway-go/multiway/codegen/rt"
 )
 
@@ -99,23 +97,8 @@ func TestProcessMapsItsExpertsAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	planned, err := m.Plan(described)
-	if err != nil {
-		t.Fatal(err)
-	}
-	opt, err := m.CodeOptions()
-	if err != nil {
-		t.Fatal(err)
-	}
 	path := filepath.Join(t.TempDir(), "weights.bin")
-	if err := codegen.WriteWeights(path, planned, nil); err != nil {
-		t.Fatal(err)
-	}
-	e, err := build.NewEngine(planned, opt, path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer e.Close()
+	e := engine(t, m, described, path)
 	blob, err := rt.OpenBlob(path)
 	if err != nil {
 		t.Fatal(err)

@@ -58,19 +58,7 @@ func TestThreeModalities(t *testing.T) {
 	if d := cmp.Diff(want, got); d != "" {
 		t.Fatalf("functions (-want +got)\n%s", d)
 	}
-	planned, err := m.Plan(p)
-	if err != nil {
-		t.Fatal(err)
-	}
-	opt, err := m.CodeOptions()
-	if err != nil {
-		t.Fatal(err)
-	}
-	e, err := build.NewEngine(planned, opt, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer e.Close()
+	e := engine(t, m, p, "")
 	lengths := []int{9, 1, 4, 2, 7, 9, 3, 1}
 	truth := map[string][][]float64{} // by function, of each sequence
 	for _, f := range p.Funcs {
