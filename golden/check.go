@@ -10,6 +10,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -185,10 +186,15 @@ func (c *checker) levels() ([]string, error) {
 	}
 	have := rt.Levels()
 	if ask := c.opt.Level; ask != "" && ask != "all" {
-		if !slices.ContainsFunc(asm.Levels, func(l asm.Level) bool { return string(l.ISA) == ask }) {
+		l, ok := asm.ISA(ask).Level()
+		if !ok {
 			return nil, fmt.Errorf("level %q: the compiler has no kernels of that level; want %s, or all", ask, levelNames())
 		}
-		if !slices.Contains(have, ask) {
+		if l.Arch != "" && l.Arch != runtime.GOARCH {
+			if _, err := build.Emulator(l.Arch); err != nil {
+				return nil, fmt.Errorf("level %s is for %w", ask, err)
+			}
+		} else if !slices.Contains(have, ask) {
 			return nil, fmt.Errorf("level %s is %s, which has %s; --level all takes what there is", ask, notHere, strings.Join(have, ", "))
 		}
 		return []string{ask}, nil

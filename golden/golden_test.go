@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -329,6 +330,24 @@ func TestCheckErrors(t *testing.T) {
 				t.Errorf("printed %q", out.String())
 			}
 		})
+	}
+}
+
+// foreign is a level of another CPU than this one.
+func foreign() (level, arch string) {
+	if runtime.GOARCH == "arm64" {
+		return "avx2", "amd64"
+	}
+	return "neon", "arm64"
+}
+
+// A level of another CPU is refused where nothing emulates that.
+func TestCheckForeignLevel(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	level, arch := foreign()
+	_, err := golden.Check([]string{filepath.Join("testdata", "classification")}, golden.Options{Level: level}, io.Discard)
+	if want := "level " + level + " is for " + arch + ": this machine is "; err == nil || !strings.HasPrefix(err.Error(), want) {
+		t.Errorf("got error %v, want %s...", err, want)
 	}
 }
 

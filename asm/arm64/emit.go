@@ -23,6 +23,8 @@ var generators = map[asm.Op]func(*writer, asm.Kernel){
 	asm.OpGelu:      gelu,
 	asm.OpPackK:     packK,
 	asm.OpAdd:       add,
+	asm.OpWGemm:     wgemm,
+	asm.OpExpand:    expand,
 	asm.OpPeakFMA:   peakFMA,
 }
 
@@ -173,6 +175,10 @@ func (w *writer) FMAXV(d, n V)              { w.emit(fmaxv, int(d), int(n)) }   
 func (w *writer) FABS(d, n V)               { w.emit(fabs, int(d), int(n)) }                // d = |n|
 func (w *writer) FRINTN(d, n V)             { w.emit(frintn, int(d), int(n)) }              // to the nearest even integer
 func (w *writer) FCVTNS(d, n V)             { w.emit(fcvtns, int(d), int(n)) }              // the same, as int32
+func (w *writer) FCVTL(d, n V)              { w.emit(fcvtl, int(d), int(n)) }               // four f16, the low half of n
+func (w *writer) FCVTL2(d, n V)             { w.emit(fcvtl2, int(d), int(n)) }              // the high half
+func (w *writer) SHLL(d, n V)               { w.emit(shll, int(d), int(n)) }                // four bf16, the low half of n
+func (w *writer) SHLL2(d, n V)              { w.emit(shll2, int(d), int(n)) }               // the high half
 func (w *writer) ADDint(d, n, m V)          { w.emit(addInt, int(d), int(n), int(m)) }      // int32
 func (w *writer) SHL(d, n V, bits int)      { w.emit(shl, int(d), int(n), bits) }           // int32
 func (w *writer) AND(d, n, m V)             { w.emit(and, int(d), int(n), int(m)) }         // bits
@@ -195,18 +201,20 @@ func (w *writer) FSQRTs(d, n V)   { w.emit(fsqrtS, int(d), int(n)) }
 
 // Loads and stores; post moves the address on afterwards. Offsets count bytes.
 
-func (w *writer) LDR(d V, at R, off int)       { w.emit(ldr, int(d), int(at), off) }
-func (w *writer) LDRpost(d V, at R, by int)    { w.emit(ldrPost, int(d), int(at), by) }
-func (w *writer) LDP(d, t V, at R, off int)    { w.emit(ldp, int(d), int(t), int(at), off) }
-func (w *writer) LDPpost(d, t V, at R, by int) { w.emit(ldpPost, int(d), int(t), int(at), by) }
-func (w *writer) STR(d V, at R, off int)       { w.emit(str, int(d), int(at), off) }
-func (w *writer) STP(d, t V, at R, off int)    { w.emit(stp, int(d), int(t), int(at), off) }
-func (w *writer) LDRs(d V, at R, by int)       { w.emit(ldrSPost, int(d), int(at), by) } // lane 0, the others become zero; post
-func (w *writer) STRs(d V, at R, by int)       { w.emit(strSPost, int(d), int(at), by) } // lane 0; post
-func (w *writer) LD1(d V, i int, at R)         { w.emit(ld1Post, int(d), i, int(at)) }   // lane i; post, by 4
-func (w *writer) ST1(d V, i int, at R)         { w.emit(st1Post, int(d), i, int(at)) }   // lane i; post, by 4
-func (w *writer) LD1R(d V, at R)               { w.emit(ld1r, int(d), int(at)) }         // into all lanes
-func (w *writer) PRFM(at R)                    { w.emit(prfm, int(at)) }                 // into the first cache; any address
+func (w *writer) LDR(d V, at R, off int)        { w.emit(ldr, int(d), int(at), off) }
+func (w *writer) LDRpost(d V, at R, by int)     { w.emit(ldrPost, int(d), int(at), by) }
+func (w *writer) LDP(d, t V, at R, off int)     { w.emit(ldp, int(d), int(t), int(at), off) }
+func (w *writer) LDPpost(d, t V, at R, by int)  { w.emit(ldpPost, int(d), int(t), int(at), by) }
+func (w *writer) LDPdpost(d, t V, at R, by int) { w.emit(ldpDPost, int(d), int(t), int(at), by) } // low halves, the high ones become zero
+func (w *writer) STR(d V, at R, off int)        { w.emit(str, int(d), int(at), off) }
+func (w *writer) STP(d, t V, at R, off int)     { w.emit(stp, int(d), int(t), int(at), off) }
+func (w *writer) LDRs(d V, at R, by int)        { w.emit(ldrSPost, int(d), int(at), by) } // lane 0, the others become zero; post
+func (w *writer) LDRh(d V, at R, by int)        { w.emit(ldrHPost, int(d), int(at), by) } // 16 bits, the others become zero; post
+func (w *writer) STRs(d V, at R, by int)        { w.emit(strSPost, int(d), int(at), by) } // lane 0; post
+func (w *writer) LD1(d V, i int, at R)          { w.emit(ld1Post, int(d), i, int(at)) }   // lane i; post, by 4
+func (w *writer) ST1(d V, i int, at R)          { w.emit(st1Post, int(d), i, int(at)) }   // lane i; post, by 4
+func (w *writer) LD1R(d V, at R)                { w.emit(ld1r, int(d), int(at)) }         // into all lanes
+func (w *writer) PRFM(at R, off int)            { w.emit(prfm, int(at), off) }            // into the first cache; any address
 
 // Integers and addresses, 64 bits.
 

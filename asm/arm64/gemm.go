@@ -2,11 +2,18 @@ package arm64
 
 import "github.com/multiway-go/multiway/asm"
 
-// gemm writes a tile that reads B from a panel [k][16].
-func gemm(w *writer, k asm.Kernel) { tile(w, k.MR, true) }
+// source says where a tile finds B, and how.
+type source int
 
-// gemmV writes a tile that reads B where it lies, row-major.
-func gemmV(w *writer, k asm.Kernel) { tile(w, k.MR, false) }
+const (
+	panel  source = iota // [k][16]
+	halves               // [k][16] of 16 bits, widened as they are loaded
+	matrix               // row-major, where it lies
+)
+
+func gemm(w *writer, k asm.Kernel)  { tile(w, k, panel) }
+func gemmV(w *writer, k asm.Kernel) { tile(w, k, matrix) }
+func wgemm(w *writer, k asm.Kernel) { tile(w, k, halves) }
 
 // tile writes C[mr][16] = start + A[mr][K]*B[K][16]. Every element of C is summed alone and in the order of k, so its bits
 // do not depend on mr.
@@ -21,7 +28,8 @@ func gemmV(w *writer, k asm.Kernel) { tile(w, k.MR, false) }
 //	R10, R11  what to prefetch, its step
 //	R12       stride of A, then of B
 //	R13       acc, then bias
-func tile(w *writer, mr int, panel bool) {
+func tile(w *writer, kernel asm.Kernel, from source) {
+	mr := kernel.MR
 	const k, b, c, ldc, pf, step, ld, flag = R(0), R(7), R(8), R(9), R(10), R(11), R(12), R(13)
 	const bLow, bHigh = V(6), V(7)
 	a := func(r int) V { return V(r) }
@@ -55,7 +63,7 @@ func tile(w *writer, mr int, panel bool) {
 	w.mark("zero")
 	each(func(r, j int) { w.ZERO(acc[r][j]) })
 	w.mark("bias")
-	if panel {
+	if from != matrix {
 		w.arg("bias", flag)
 		w.CBZ(flag, "main")
 		w.LDP(0, 1, flag, 0)
@@ -71,22 +79,31 @@ func tile(w *writer, mr int, panel bool) {
 		w.ADD(row(r), row(r-1), ld)
 	}
 	w.arg("b", b)
-	if panel {
+	switch from {
+	case panel:
 		w.arg("pf", pf)
 		w.arg("pfstep", step)
-	} else {
+	case matrix:
 		w.floats("ldb", ld)
 	}
 	// one writes a step of k, whose elements of A are in lane i.
 	one := func(i int) {
-		if panel {
-			w.PRFM(pf)
+		switch {
+		case from == panel:
+			w.PRFM(pf, 0)
 			w.ADD(pf, pf, step)
+		case from == halves && i%2 == 0:
+			w.PRFM(b, ahead)
 		}
 		for j := 0; j < 4; j += 2 {
-			if panel {
+			switch from {
+			case panel:
 				w.LDPpost(bLow, bHigh, b, 32)
-			} else {
+			case halves:
+				w.LDPdpost(bLow, bHigh, b, 16)
+				w.widen(kernel.DType, bLow, bLow)
+				w.widen(kernel.DType, bHigh, bHigh)
+			case matrix:
 				w.LDP(bLow, bHigh, b, 16*j)
 			}
 			for r := range acc {
@@ -94,7 +111,7 @@ func tile(w *writer, mr int, panel bool) {
 				w.FMLAlane(acc[r][j+1], bHigh, a(r), i)
 			}
 		}
-		if !panel {
+		if from == matrix {
 			w.ADD(b, b, ld)
 		}
 	}

@@ -143,6 +143,10 @@ const (
 	fabs
 	frintn
 	fcvtns
+	fcvtl
+	fcvtl2
+	shll
+	shll2
 	addInt
 	shl
 	and
@@ -163,9 +167,11 @@ const (
 	ldrPost
 	ldp
 	ldpPost
+	ldpDPost
 	str
 	stp
 	ldrSPost
+	ldrHPost
 	strSPost
 	ld1Post
 	st1Post
@@ -203,7 +209,7 @@ func bits(name string, word uint32) inst {
 	return inst{text: name + " v{d}.16b, v{n}.16b, v{m}.16b", word: word, ops: []operand{d, n, m}}
 }
 
-func halves(name string, word uint32) inst {
+func pairs(name string, word uint32) inst {
 	return inst{text: name + " v{d}.2d, v{n}.2d, v{m}.2d", word: word, ops: []operand{d, n, m}}
 }
 
@@ -241,6 +247,10 @@ var table = [...]inst{
 	fabs:     two("fabs", 0x4ea0f800),
 	frintn:   two("frintn", 0x4e218800),
 	fcvtns:   two("fcvtns", 0x4e21a800),
+	fcvtl:    {text: "fcvtl v{d}.4s, v{n}.4h", word: 0x0e217800, ops: []operand{d, n}},
+	fcvtl2:   {text: "fcvtl2 v{d}.4s, v{n}.8h", word: 0x4e217800, ops: []operand{d, n}},
+	shll:     {text: "shll v{d}.4s, v{n}.4h, #16", word: 0x2e613800, ops: []operand{d, n}},
+	shll2:    {text: "shll2 v{d}.4s, v{n}.8h, #16", word: 0x6e613800, ops: []operand{d, n}},
 	addInt:   three("add", 0x4ea08400),
 	shl:      {text: "shl v{d}.4s, v{n}.4s, #{i}", word: 0x4f205400, ops: []operand{d, n, imm("i", 1, field{16, 5})}},
 	and:      bits("and", 0x4e201c00),
@@ -250,8 +260,8 @@ var table = [...]inst{
 	dup:      {text: "dup v{d}.4s, v{n}.s[{i}]", word: 0x4e040400, ops: []operand{d, n, imm("i", 1, field{19, 2})}},
 	trn1:     three("trn1", 0x4e802800),
 	trn2:     three("trn2", 0x4e806800),
-	zip1:     halves("zip1", 0x4ec03800),
-	zip2:     halves("zip2", 0x4ec07800),
+	zip1:     pairs("zip1", 0x4ec03800),
+	zip2:     pairs("zip2", 0x4ec07800),
 	scvtf:    {text: "scvtf s{d}, x{n}", word: 0x9e220000, ops: []operand{d, base}},
 	faddS:    {text: "fadd s{d}, s{n}, s{m}", word: 0x1e202800, ops: []operand{d, n, m}},
 	fdivS:    {text: "fdiv s{d}, s{n}, s{m}", word: 0x1e201800, ops: []operand{d, n, m}},
@@ -260,14 +270,16 @@ var table = [...]inst{
 	ldrPost:  post("ldr q", 0x3cc00400),
 	ldp:      {text: "ldp q{d}, q{t}, [x{n}, #{o}]", word: 0xad400000, ops: []operand{d, t, base, offset(16, field{15, 7})}},
 	ldpPost:  {text: "ldp q{d}, q{t}, [x{n}], #{o}", word: 0xacc00000, ops: []operand{d, t, base, offset(16, field{15, 7})}},
+	ldpDPost: {text: "ldp d{d}, d{t}, [x{n}], #{o}", word: 0x6cc00000, ops: []operand{d, t, base, offset(8, field{15, 7})}},
 	str:      at("str q", 0x3d800000, 16),
 	stp:      {text: "stp q{d}, q{t}, [x{n}, #{o}]", word: 0xad000000, ops: []operand{d, t, base, offset(16, field{15, 7})}},
 	ldrSPost: post("ldr s", 0xbc400400),
+	ldrHPost: post("ldr h", 0x7c400400),
 	strSPost: post("str s", 0xbc000400),
 	ld1Post:  lane("ld1", 0x0ddf8000),
 	st1Post:  lane("st1", 0x0d9f8000),
 	ld1r:     {text: "ld1r {v{d}.4s}, [x{n}]", word: 0x4d40c800, ops: []operand{d, base}},
-	prfm:     {text: "prfm pldl1keep, [x{n}]", word: 0xf9800000, ops: []operand{base}},
+	prfm:     {text: "prfm pldl1keep, [x{n}, #{o}]", word: 0xf9800000, ops: []operand{base, imm("o", 8, field{10, 12})}},
 
 	mov:    {text: "mov v{d}.16b, v{n}.16b", goas: "VMOV V{n}.B16, V{d}.B16", ops: []operand{vec("d"), vec("n")}},
 	addR:   {text: "add x{d}, x{n}, x{m}", goas: "ADD R{m}, R{n}, R{d}", ops: []operand{rd, rn, rm}},

@@ -36,12 +36,12 @@ func inner(t *testing.T, k asm.Kernel) string {
 	return b.String()
 }
 
-// measured lists the kernels that the table names: products, by multiply-adds, and the others, by elements a turn of
-// their inner loop.
+// measured lists the kernels that the table names: products, by multiply-adds, of other families than gemm only the largest
+// tile, and the others, by elements a turn of their inner loop.
 func measured() (products, rows []asm.Kernel) {
 	for _, k := range native() {
 		switch {
-		case k.Op == asm.OpGemm, k.Op == asm.OpGemmV && k.MR == asm.Find("gemmv_f32", k.ISA)[len(asm.Find("gemmv_f32", k.ISA))-1].MR:
+		case k.Op == asm.OpGemm, k.Op.Row().Tiled && k.MR == len(asm.Find(k.Family(), k.ISA)):
 			products = append(products, k)
 		case !k.Op.Row().Tiled && !k.Op.Row().Measuring:
 			rows = append(rows, k)

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/multiway-go/multiway/asm"
 	"github.com/multiway-go/multiway/codegen"
 	"github.com/multiway-go/multiway/codegen/rt/pipe"
 	"github.com/multiway-go/multiway/ir"
@@ -23,21 +24,16 @@ const modulePath = "github.com/multiway-go/multiway"
 // Engine is a planned program compiled to a program of its own, in a temporary
 // module that needs no network.
 type Engine struct {
-	dir          string
-	exe, weights string
+	dir, weights string
+	engines      *Engines
+	own          bool // engines has no other
 }
 
 // NewEngine generates and compiles the package of a planned program. weights is the
 // file that codegen.WriteWeights made of it, "" to have it made. Close removes what
 // the engine made.
 func NewEngine(p *ir.Program, opt codegen.Options, weights string) (*Engine, error) {
-	return newEngine(p, opt, weights, writeWeights, linked)
-}
-
-// linked compiles an engine's module inside it.
-func linked(e *Engine) (string, error) {
-	exe := filepath.Join(e.dir, "check.exe")
-	return exe, link(e.dir, exe, host...)
+	return newEngine(p, opt, weights, writeWeights)
 }
 
 // writer makes the weight file of a planned program.
@@ -45,14 +41,47 @@ type writer func(path string, p *ir.Program) error
 
 func writeWeights(path string, p *ir.Program) error { return codegen.WriteWeights(path, p, nil) }
 
-// newEngine makes the module of an engine, has write make its weights if there are none,
-// and asks exe for its executable.
-func newEngine(p *ir.Program, opt codegen.Options, weights string, write writer, exe func(e *Engine) (string, error)) (*Engine, error) {
+// newEngine has write make the engine's weights if there are none.
+func newEngine(p *ir.Program, opt codegen.Options, weights string, write writer) (*Engine, error) {
+	e, err := new(Engines).make(p, opt, weights, write)
+	if err != nil {
+		return nil, err
+	}
+	e.own = true
+	if _, err := e.engines.executable(e, runtime.GOARCH); err != nil {
+		e.Close()
+		return nil, err
+	}
+	return e, nil
+}
+
+// Engines makes engines and compiles each package once: those that differ in their
+// weights alone share executables. It and its engines serve one goroutine at a time; the
+// zero value is ready. Close removes the executables, after which no engine can be
+// started.
+type Engines struct {
+	dir  string
+	exes map[executable]string
+}
+
+// executable is a package compiled for a CPU.
+type executable struct {
+	source [sha256.Size]byte
+	arch   string
+}
+
+// New is NewEngine, but that the package is compiled when it is first started.
+func (c *Engines) New(p *ir.Program, opt codegen.Options, weights string) (*Engine, error) {
+	return c.make(p, opt, weights, writeWeights)
+}
+
+// make makes the module of an engine.
+func (c *Engines) make(p *ir.Program, opt codegen.Options, weights string, write writer) (*Engine, error) {
 	dir, err := os.MkdirTemp("", "multiway-")
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{dir: dir, weights: weights}
+	e := &Engine{dir: dir, weights: weights, engines: c}
 	if weights == "" {
 		e.weights = filepath.Join(dir, "weights.bin")
 		err = write(e.weights, p)
@@ -61,9 +90,6 @@ func newEngine(p *ir.Program, opt codegen.Options, weights string, write writer,
 		opt.Weights = codegen.File
 		err = generate(dir, p, opt, pipeMain)
 	}
-	if err == nil {
-		e.exe, err = exe(e)
-	}
 	if err != nil {
 		e.Close()
 		return nil, err
@@ -71,38 +97,33 @@ func newEngine(p *ir.Program, opt codegen.Options, weights string, write writer,
 	return e, nil
 }
 
-// host has engines run here, whatever the environment asks builds for.
-var host = []string{"GOOS=" + runtime.GOOS, "GOARCH=" + runtime.GOARCH}
-
-// Engines makes engines and compiles each package once: those that differ in their
-// weights alone share an executable. It serves one goroutine at a time; the zero value
-// is ready. Close removes the executables, after which no engine can be started.
-type Engines struct {
-	dir  string
-	exes map[[sha256.Size]byte]string
-}
-
-// New is NewEngine.
-func (c *Engines) New(p *ir.Program, opt codegen.Options, weights string) (*Engine, error) {
-	return newEngine(p, opt, weights, writeWeights, func(e *Engine) (string, error) {
-		sum, err := hashFiles(filepath.Join(e.dir, "model"))
-		if err != nil || c.exes[sum] != "" {
-			return c.exes[sum], err
-		}
-		if c.dir == "" {
-			if c.dir, err = os.MkdirTemp("", "multiway-"); err != nil {
-				return "", err
-			}
-			c.exes = map[[sha256.Size]byte]string{}
-		}
-		exe := filepath.Join(c.dir, fmt.Sprintf("check%d.exe", len(c.exes)))
-		if err := link(e.dir, exe, host...); err != nil {
+// executable compiles the engine's module for a GOARCH, unless that was done.
+func (c *Engines) executable(e *Engine, arch string) (string, error) {
+	sum, err := hashFiles(filepath.Join(e.dir, "model"))
+	if err != nil {
+		return "", err
+	}
+	key := executable{sum, arch}
+	if exe := c.exes[key]; exe != "" {
+		return exe, nil
+	}
+	if c.dir == "" {
+		if c.dir, err = os.MkdirTemp("", "multiway-"); err != nil {
 			return "", err
 		}
-		c.exes[sum] = exe
-		return exe, nil
-	})
+		c.exes = map[executable]string{}
+	}
+	exe := filepath.Join(c.dir, fmt.Sprintf("check%d.exe", len(c.exes)))
+	if err := link(e.dir, exe, here(arch)...); err != nil {
+		return "", err
+	}
+	c.exes[key] = exe
+	return exe, nil
 }
+
+// here has programs built to run here, on a CPU of that GOARCH, whatever the environment
+// asks builds for.
+func here(arch string) []string { return []string{"GOOS=" + runtime.GOOS, "GOARCH=" + arch} }
 
 // Close removes the executables.
 func (c *Engines) Close() error {
@@ -220,17 +241,60 @@ func writeModule(dir string) error {
 // needs it: the engine's processes are for the emulated CPU too.
 const EnvExec = "MULTIWAY_EXEC"
 
-// Start starts a process at a CPU level; "" is the best this CPU has.
+// Start starts a process at a CPU level; "" is the best this CPU has. A level of another
+// CPU runs under emulation, see Emulator.
 func (e *Engine) Start(level string) (*pipe.Client, error) {
-	c, err := pipe.Dial(append(strings.Fields(os.Getenv(EnvExec)), e.exe), level, e.weights)
+	arch, run := runtime.GOARCH, strings.Fields(os.Getenv(EnvExec))
+	if l, ok := asm.ISA(level).Level(); ok && l.Arch != "" && l.Arch != arch {
+		emulator, err := Emulator(l.Arch)
+		if err != nil {
+			return nil, fmt.Errorf("level %s is for %w", level, err)
+		}
+		arch, run = l.Arch, []string{emulator}
+	}
+	exe, err := e.engines.executable(e, arch)
+	if err != nil {
+		return nil, err
+	}
+	c, err := pipe.Dial(append(run, exe), level, e.weights)
 	if errors.Is(err, syscall.ENOEXEC) {
-		return nil, fmt.Errorf("%w: this machine does not run programs for %s by itself; set %s to what does, such as qemu-aarch64-static", err, runtime.GOARCH, EnvExec)
+		return nil, fmt.Errorf("%w: this machine does not run programs for %s by itself; set %s to what does, such as qemu-aarch64-static", err, arch, EnvExec)
 	}
 	return c, err
 }
 
+// emulators holds, by GOARCH, the names of the program that runs another CPU's programs
+// on Linux, and the Debian package that has it.
+var emulators = map[string]struct {
+	programs []string
+	debian   string
+}{
+	"arm64": {[]string{"qemu-aarch64-static", "qemu-aarch64"}, "qemu-user-static"},
+}
+
+// Emulator returns the path of the program that runs programs for a GOARCH that is not
+// this machine's, or an error that begins with the GOARCH and says what is missing.
+func Emulator(arch string) (string, error) {
+	e, ok := emulators[arch]
+	if !ok || runtime.GOOS != "linux" {
+		return "", fmt.Errorf("%s: this machine is %s/%s, which cannot emulate it", arch, runtime.GOOS, runtime.GOARCH)
+	}
+	for _, name := range e.programs {
+		if path, err := exec.LookPath(name); err == nil {
+			return path, nil
+		}
+	}
+	return "", fmt.Errorf("%s: this machine is %s and has no %s to emulate it with; on Debian: apt-get install %s", arch, runtime.GOARCH, strings.Join(e.programs, " or "), e.debian)
+}
+
 // Close removes the engine's files.
-func (e *Engine) Close() error { return os.RemoveAll(e.dir) }
+func (e *Engine) Close() error {
+	err := os.RemoveAll(e.dir)
+	if e.own {
+		err = errors.Join(err, e.engines.Close())
+	}
+	return err
+}
 
 // moduleDir is where the sources of this module are: as the go command sees them from
 // the working directory, else where this program was built from.

@@ -213,7 +213,7 @@ func (m *Model) engine(opt Options, write writer) (*ir.Program, *Engine, error) 
 	if err != nil {
 		return nil, nil, err
 	}
-	e, err := newEngine(p, o, "", write, linked)
+	e, err := newEngine(p, o, "", write)
 	return p, e, err
 }
 

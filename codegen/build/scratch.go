@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 
 	"github.com/multiway-go/multiway/codegen"
@@ -90,7 +91,7 @@ func NewScratch(models []*Model, entries []string, log func(format string, args 
 	if err := os.WriteFile(filepath.Join(dir, "main.go"), []byte(main), 0o666); err != nil {
 		return nil, err
 	}
-	return s, link(dir, s.exe, host...)
+	return s, link(dir, s.exe, here(runtime.GOARCH)...)
 }
 
 // benchMain is the main program, but for the imports of the packages and their list.

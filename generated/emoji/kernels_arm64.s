@@ -44,7 +44,7 @@ main:
 
 loop:
 	WORD $0x3cc10420 // ldr q0, [x1], #16
-	WORD $0xf9800140 // prfm pldl1keep, [x10]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
 	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4f8010c8 // fmla v8.4s, v6.4s, v0.s[0]
@@ -52,7 +52,7 @@ loop:
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4f8010ca // fmla v10.4s, v6.4s, v0.s[0]
 	WORD $0x4f8010eb // fmla v11.4s, v7.4s, v0.s[0]
-	WORD $0xf9800140 // prfm pldl1keep, [x10]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
 	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4fa010c8 // fmla v8.4s, v6.4s, v0.s[1]
@@ -60,7 +60,7 @@ loop:
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4fa010ca // fmla v10.4s, v6.4s, v0.s[1]
 	WORD $0x4fa010eb // fmla v11.4s, v7.4s, v0.s[1]
-	WORD $0xf9800140 // prfm pldl1keep, [x10]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
 	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4f8018c8 // fmla v8.4s, v6.4s, v0.s[2]
@@ -68,7 +68,7 @@ loop:
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4f8018ca // fmla v10.4s, v6.4s, v0.s[2]
 	WORD $0x4f8018eb // fmla v11.4s, v7.4s, v0.s[2]
-	WORD $0xf9800140 // prfm pldl1keep, [x10]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
 	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4fa018c8 // fmla v8.4s, v6.4s, v0.s[3]
@@ -85,7 +85,7 @@ tail:
 
 last:
 	WORD $0xbc404420 // ldr s0, [x1], #4
-	WORD $0xf9800140 // prfm pldl1keep, [x10]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
 	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4f8010c8 // fmla v8.4s, v6.4s, v0.s[0]
@@ -157,7 +157,7 @@ main:
 loop:
 	WORD $0x3cc10420 // ldr q0, [x1], #16
 	WORD $0x3cc10441 // ldr q1, [x2], #16
-	WORD $0xf9800140 // prfm pldl1keep, [x10]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
 	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4f8010c8 // fmla v8.4s, v6.4s, v0.s[0]
@@ -169,7 +169,7 @@ loop:
 	WORD $0x4f8010eb // fmla v11.4s, v7.4s, v0.s[0]
 	WORD $0x4f8110ce // fmla v14.4s, v6.4s, v1.s[0]
 	WORD $0x4f8110ef // fmla v15.4s, v7.4s, v1.s[0]
-	WORD $0xf9800140 // prfm pldl1keep, [x10]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
 	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4fa010c8 // fmla v8.4s, v6.4s, v0.s[1]
@@ -181,7 +181,7 @@ loop:
 	WORD $0x4fa010eb // fmla v11.4s, v7.4s, v0.s[1]
 	WORD $0x4fa110ce // fmla v14.4s, v6.4s, v1.s[1]
 	WORD $0x4fa110ef // fmla v15.4s, v7.4s, v1.s[1]
-	WORD $0xf9800140 // prfm pldl1keep, [x10]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
 	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4f8018c8 // fmla v8.4s, v6.4s, v0.s[2]
@@ -193,7 +193,7 @@ loop:
 	WORD $0x4f8018eb // fmla v11.4s, v7.4s, v0.s[2]
 	WORD $0x4f8118ce // fmla v14.4s, v6.4s, v1.s[2]
 	WORD $0x4f8118ef // fmla v15.4s, v7.4s, v1.s[2]
-	WORD $0xf9800140 // prfm pldl1keep, [x10]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
 	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4fa018c8 // fmla v8.4s, v6.4s, v0.s[3]
@@ -215,7 +215,7 @@ tail:
 last:
 	WORD $0xbc404420 // ldr s0, [x1], #4
 	WORD $0xbc404441 // ldr s1, [x2], #4
-	WORD $0xf9800140 // prfm pldl1keep, [x10]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
 	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4f8010c8 // fmla v8.4s, v6.4s, v0.s[0]
@@ -307,7 +307,7 @@ loop:
 	WORD $0x3cc10420 // ldr q0, [x1], #16
 	WORD $0x3cc10441 // ldr q1, [x2], #16
 	WORD $0x3cc10462 // ldr q2, [x3], #16
-	WORD $0xf9800140 // prfm pldl1keep, [x10]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
 	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4f8010c8 // fmla v8.4s, v6.4s, v0.s[0]
@@ -323,7 +323,7 @@ loop:
 	WORD $0x4f8110ef // fmla v15.4s, v7.4s, v1.s[0]
 	WORD $0x4f8210d2 // fmla v18.4s, v6.4s, v2.s[0]
 	WORD $0x4f8210f3 // fmla v19.4s, v7.4s, v2.s[0]
-	WORD $0xf9800140 // prfm pldl1keep, [x10]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
 	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4fa010c8 // fmla v8.4s, v6.4s, v0.s[1]
@@ -339,7 +339,7 @@ loop:
 	WORD $0x4fa110ef // fmla v15.4s, v7.4s, v1.s[1]
 	WORD $0x4fa210d2 // fmla v18.4s, v6.4s, v2.s[1]
 	WORD $0x4fa210f3 // fmla v19.4s, v7.4s, v2.s[1]
-	WORD $0xf9800140 // prfm pldl1keep, [x10]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
 	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4f8018c8 // fmla v8.4s, v6.4s, v0.s[2]
@@ -355,7 +355,7 @@ loop:
 	WORD $0x4f8118ef // fmla v15.4s, v7.4s, v1.s[2]
 	WORD $0x4f8218d2 // fmla v18.4s, v6.4s, v2.s[2]
 	WORD $0x4f8218f3 // fmla v19.4s, v7.4s, v2.s[2]
-	WORD $0xf9800140 // prfm pldl1keep, [x10]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
 	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4fa018c8 // fmla v8.4s, v6.4s, v0.s[3]
@@ -382,7 +382,7 @@ last:
 	WORD $0xbc404420 // ldr s0, [x1], #4
 	WORD $0xbc404441 // ldr s1, [x2], #4
 	WORD $0xbc404462 // ldr s2, [x3], #4
-	WORD $0xf9800140 // prfm pldl1keep, [x10]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
 	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4f8010c8 // fmla v8.4s, v6.4s, v0.s[0]
@@ -494,7 +494,7 @@ loop:
 	WORD $0x3cc10441 // ldr q1, [x2], #16
 	WORD $0x3cc10462 // ldr q2, [x3], #16
 	WORD $0x3cc10483 // ldr q3, [x4], #16
-	WORD $0xf9800140 // prfm pldl1keep, [x10]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
 	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4f8010c8 // fmla v8.4s, v6.4s, v0.s[0]
@@ -514,7 +514,7 @@ loop:
 	WORD $0x4f8210f3 // fmla v19.4s, v7.4s, v2.s[0]
 	WORD $0x4f8310d6 // fmla v22.4s, v6.4s, v3.s[0]
 	WORD $0x4f8310f7 // fmla v23.4s, v7.4s, v3.s[0]
-	WORD $0xf9800140 // prfm pldl1keep, [x10]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
 	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4fa010c8 // fmla v8.4s, v6.4s, v0.s[1]
@@ -534,7 +534,7 @@ loop:
 	WORD $0x4fa210f3 // fmla v19.4s, v7.4s, v2.s[1]
 	WORD $0x4fa310d6 // fmla v22.4s, v6.4s, v3.s[1]
 	WORD $0x4fa310f7 // fmla v23.4s, v7.4s, v3.s[1]
-	WORD $0xf9800140 // prfm pldl1keep, [x10]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
 	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4f8018c8 // fmla v8.4s, v6.4s, v0.s[2]
@@ -554,7 +554,7 @@ loop:
 	WORD $0x4f8218f3 // fmla v19.4s, v7.4s, v2.s[2]
 	WORD $0x4f8318d6 // fmla v22.4s, v6.4s, v3.s[2]
 	WORD $0x4f8318f7 // fmla v23.4s, v7.4s, v3.s[2]
-	WORD $0xf9800140 // prfm pldl1keep, [x10]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
 	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4fa018c8 // fmla v8.4s, v6.4s, v0.s[3]
@@ -586,7 +586,7 @@ last:
 	WORD $0xbc404441 // ldr s1, [x2], #4
 	WORD $0xbc404462 // ldr s2, [x3], #4
 	WORD $0xbc404483 // ldr s3, [x4], #4
-	WORD $0xf9800140 // prfm pldl1keep, [x10]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
 	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4f8010c8 // fmla v8.4s, v6.4s, v0.s[0]
@@ -718,7 +718,7 @@ loop:
 	WORD $0x3cc10462 // ldr q2, [x3], #16
 	WORD $0x3cc10483 // ldr q3, [x4], #16
 	WORD $0x3cc104a4 // ldr q4, [x5], #16
-	WORD $0xf9800140 // prfm pldl1keep, [x10]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
 	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4f8010c8 // fmla v8.4s, v6.4s, v0.s[0]
@@ -742,7 +742,7 @@ loop:
 	WORD $0x4f8310f7 // fmla v23.4s, v7.4s, v3.s[0]
 	WORD $0x4f8410da // fmla v26.4s, v6.4s, v4.s[0]
 	WORD $0x4f8410fb // fmla v27.4s, v7.4s, v4.s[0]
-	WORD $0xf9800140 // prfm pldl1keep, [x10]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
 	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4fa010c8 // fmla v8.4s, v6.4s, v0.s[1]
@@ -766,7 +766,7 @@ loop:
 	WORD $0x4fa310f7 // fmla v23.4s, v7.4s, v3.s[1]
 	WORD $0x4fa410da // fmla v26.4s, v6.4s, v4.s[1]
 	WORD $0x4fa410fb // fmla v27.4s, v7.4s, v4.s[1]
-	WORD $0xf9800140 // prfm pldl1keep, [x10]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
 	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4f8018c8 // fmla v8.4s, v6.4s, v0.s[2]
@@ -790,7 +790,7 @@ loop:
 	WORD $0x4f8318f7 // fmla v23.4s, v7.4s, v3.s[2]
 	WORD $0x4f8418da // fmla v26.4s, v6.4s, v4.s[2]
 	WORD $0x4f8418fb // fmla v27.4s, v7.4s, v4.s[2]
-	WORD $0xf9800140 // prfm pldl1keep, [x10]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
 	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4fa018c8 // fmla v8.4s, v6.4s, v0.s[3]
@@ -827,7 +827,7 @@ last:
 	WORD $0xbc404462 // ldr s2, [x3], #4
 	WORD $0xbc404483 // ldr s3, [x4], #4
 	WORD $0xbc4044a4 // ldr s4, [x5], #4
-	WORD $0xf9800140 // prfm pldl1keep, [x10]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
 	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4f8010c8 // fmla v8.4s, v6.4s, v0.s[0]
@@ -979,7 +979,7 @@ loop:
 	WORD $0x3cc10483 // ldr q3, [x4], #16
 	WORD $0x3cc104a4 // ldr q4, [x5], #16
 	WORD $0x3cc104c5 // ldr q5, [x6], #16
-	WORD $0xf9800140 // prfm pldl1keep, [x10]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
 	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4f8010c8 // fmla v8.4s, v6.4s, v0.s[0]
@@ -1007,7 +1007,7 @@ loop:
 	WORD $0x4f8410fb // fmla v27.4s, v7.4s, v4.s[0]
 	WORD $0x4f8510de // fmla v30.4s, v6.4s, v5.s[0]
 	WORD $0x4f8510ff // fmla v31.4s, v7.4s, v5.s[0]
-	WORD $0xf9800140 // prfm pldl1keep, [x10]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
 	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4fa010c8 // fmla v8.4s, v6.4s, v0.s[1]
@@ -1035,7 +1035,7 @@ loop:
 	WORD $0x4fa410fb // fmla v27.4s, v7.4s, v4.s[1]
 	WORD $0x4fa510de // fmla v30.4s, v6.4s, v5.s[1]
 	WORD $0x4fa510ff // fmla v31.4s, v7.4s, v5.s[1]
-	WORD $0xf9800140 // prfm pldl1keep, [x10]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
 	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4f8018c8 // fmla v8.4s, v6.4s, v0.s[2]
@@ -1063,7 +1063,7 @@ loop:
 	WORD $0x4f8418fb // fmla v27.4s, v7.4s, v4.s[2]
 	WORD $0x4f8518de // fmla v30.4s, v6.4s, v5.s[2]
 	WORD $0x4f8518ff // fmla v31.4s, v7.4s, v5.s[2]
-	WORD $0xf9800140 // prfm pldl1keep, [x10]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
 	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4fa018c8 // fmla v8.4s, v6.4s, v0.s[3]
@@ -1105,7 +1105,7 @@ last:
 	WORD $0xbc404483 // ldr s3, [x4], #4
 	WORD $0xbc4044a4 // ldr s4, [x5], #4
 	WORD $0xbc4044c5 // ldr s5, [x6], #4
-	WORD $0xf9800140 // prfm pldl1keep, [x10]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
 	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4f8010c8 // fmla v8.4s, v6.4s, v0.s[0]
@@ -5278,4 +5278,1267 @@ done3:
 	BNE row
 
 return:
+	RET
+
+// func wgemm_f16_1x16_neon(k int, a *float32, lda int, b *uint16, c *float32, ldc int, bias *float32, acc int)
+TEXT ·wgemm_f16_1x16_neon(SB), NOSPLIT, $0-64
+	MOVD acc+56(FP), R13
+	CBZ R13, zero
+	MOVD c+32(FP), R8
+	MOVD ldc+40(FP), R9
+	LSL $2, R9, R9
+	WORD $0xad402508 // ldp q8, q9, [x8, #0]
+	WORD $0xad412d0a // ldp q10, q11, [x8, #32]
+	JMP bias
+
+zero:
+	WORD $0x6f00e408 // movi v8.2d, #0
+	WORD $0x6f00e409 // movi v9.2d, #0
+	WORD $0x6f00e40a // movi v10.2d, #0
+	WORD $0x6f00e40b // movi v11.2d, #0
+
+bias:
+	MOVD bias+48(FP), R13
+	CBZ R13, main
+	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
+	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
+	WORD $0x4e20d508 // fadd v8.4s, v8.4s, v0.4s
+	WORD $0x4e21d529 // fadd v9.4s, v9.4s, v1.4s
+	WORD $0x4e22d54a // fadd v10.4s, v10.4s, v2.4s
+	WORD $0x4e23d56b // fadd v11.4s, v11.4s, v3.4s
+
+main:
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD lda+16(FP), R12
+	LSL $2, R12, R12
+	MOVD b+24(FP), R7
+	SUBS $4, R0, R0
+	BLT tail
+
+loop:
+	WORD $0x3cc10420 // ldr q0, [x1], #16
+	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
+	WORD $0x4f8010c8 // fmla v8.4s, v6.4s, v0.s[0]
+	WORD $0x4f8010e9 // fmla v9.4s, v7.4s, v0.s[0]
+	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
+	WORD $0x4f8010ca // fmla v10.4s, v6.4s, v0.s[0]
+	WORD $0x4f8010eb // fmla v11.4s, v7.4s, v0.s[0]
+	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
+	WORD $0x4fa010c8 // fmla v8.4s, v6.4s, v0.s[1]
+	WORD $0x4fa010e9 // fmla v9.4s, v7.4s, v0.s[1]
+	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
+	WORD $0x4fa010ca // fmla v10.4s, v6.4s, v0.s[1]
+	WORD $0x4fa010eb // fmla v11.4s, v7.4s, v0.s[1]
+	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
+	WORD $0x4f8018c8 // fmla v8.4s, v6.4s, v0.s[2]
+	WORD $0x4f8018e9 // fmla v9.4s, v7.4s, v0.s[2]
+	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
+	WORD $0x4f8018ca // fmla v10.4s, v6.4s, v0.s[2]
+	WORD $0x4f8018eb // fmla v11.4s, v7.4s, v0.s[2]
+	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
+	WORD $0x4fa018c8 // fmla v8.4s, v6.4s, v0.s[3]
+	WORD $0x4fa018e9 // fmla v9.4s, v7.4s, v0.s[3]
+	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
+	WORD $0x4fa018ca // fmla v10.4s, v6.4s, v0.s[3]
+	WORD $0x4fa018eb // fmla v11.4s, v7.4s, v0.s[3]
+	SUBS $4, R0, R0
+	BGE loop
+
+tail:
+	ADDS $4, R0, R0
+	BEQ store
+
+last:
+	WORD $0xbc404420 // ldr s0, [x1], #4
+	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
+	WORD $0x4f8010c8 // fmla v8.4s, v6.4s, v0.s[0]
+	WORD $0x4f8010e9 // fmla v9.4s, v7.4s, v0.s[0]
+	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
+	WORD $0x4f8010ca // fmla v10.4s, v6.4s, v0.s[0]
+	WORD $0x4f8010eb // fmla v11.4s, v7.4s, v0.s[0]
+	SUBS $1, R0, R0
+	BNE last
+
+store:
+	MOVD c+32(FP), R8
+	MOVD ldc+40(FP), R9
+	LSL $2, R9, R9
+	WORD $0xad002508 // stp q8, q9, [x8, #0]
+	WORD $0xad012d0a // stp q10, q11, [x8, #32]
+	RET
+
+// func wgemm_f16_2x16_neon(k int, a *float32, lda int, b *uint16, c *float32, ldc int, bias *float32, acc int)
+TEXT ·wgemm_f16_2x16_neon(SB), NOSPLIT, $0-64
+	MOVD acc+56(FP), R13
+	CBZ R13, zero
+	MOVD c+32(FP), R8
+	MOVD ldc+40(FP), R9
+	LSL $2, R9, R9
+	WORD $0xad402508 // ldp q8, q9, [x8, #0]
+	WORD $0xad412d0a // ldp q10, q11, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad40350c // ldp q12, q13, [x8, #0]
+	WORD $0xad413d0e // ldp q14, q15, [x8, #32]
+	JMP bias
+
+zero:
+	WORD $0x6f00e408 // movi v8.2d, #0
+	WORD $0x6f00e409 // movi v9.2d, #0
+	WORD $0x6f00e40a // movi v10.2d, #0
+	WORD $0x6f00e40b // movi v11.2d, #0
+	WORD $0x6f00e40c // movi v12.2d, #0
+	WORD $0x6f00e40d // movi v13.2d, #0
+	WORD $0x6f00e40e // movi v14.2d, #0
+	WORD $0x6f00e40f // movi v15.2d, #0
+
+bias:
+	MOVD bias+48(FP), R13
+	CBZ R13, main
+	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
+	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
+	WORD $0x4e20d508 // fadd v8.4s, v8.4s, v0.4s
+	WORD $0x4e21d529 // fadd v9.4s, v9.4s, v1.4s
+	WORD $0x4e22d54a // fadd v10.4s, v10.4s, v2.4s
+	WORD $0x4e23d56b // fadd v11.4s, v11.4s, v3.4s
+	WORD $0x4e20d58c // fadd v12.4s, v12.4s, v0.4s
+	WORD $0x4e21d5ad // fadd v13.4s, v13.4s, v1.4s
+	WORD $0x4e22d5ce // fadd v14.4s, v14.4s, v2.4s
+	WORD $0x4e23d5ef // fadd v15.4s, v15.4s, v3.4s
+
+main:
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD lda+16(FP), R12
+	LSL $2, R12, R12
+	ADD R12, R1, R2
+	MOVD b+24(FP), R7
+	SUBS $4, R0, R0
+	BLT tail
+
+loop:
+	WORD $0x3cc10420 // ldr q0, [x1], #16
+	WORD $0x3cc10441 // ldr q1, [x2], #16
+	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
+	WORD $0x4f8010c8 // fmla v8.4s, v6.4s, v0.s[0]
+	WORD $0x4f8010e9 // fmla v9.4s, v7.4s, v0.s[0]
+	WORD $0x4f8110cc // fmla v12.4s, v6.4s, v1.s[0]
+	WORD $0x4f8110ed // fmla v13.4s, v7.4s, v1.s[0]
+	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
+	WORD $0x4f8010ca // fmla v10.4s, v6.4s, v0.s[0]
+	WORD $0x4f8010eb // fmla v11.4s, v7.4s, v0.s[0]
+	WORD $0x4f8110ce // fmla v14.4s, v6.4s, v1.s[0]
+	WORD $0x4f8110ef // fmla v15.4s, v7.4s, v1.s[0]
+	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
+	WORD $0x4fa010c8 // fmla v8.4s, v6.4s, v0.s[1]
+	WORD $0x4fa010e9 // fmla v9.4s, v7.4s, v0.s[1]
+	WORD $0x4fa110cc // fmla v12.4s, v6.4s, v1.s[1]
+	WORD $0x4fa110ed // fmla v13.4s, v7.4s, v1.s[1]
+	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
+	WORD $0x4fa010ca // fmla v10.4s, v6.4s, v0.s[1]
+	WORD $0x4fa010eb // fmla v11.4s, v7.4s, v0.s[1]
+	WORD $0x4fa110ce // fmla v14.4s, v6.4s, v1.s[1]
+	WORD $0x4fa110ef // fmla v15.4s, v7.4s, v1.s[1]
+	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
+	WORD $0x4f8018c8 // fmla v8.4s, v6.4s, v0.s[2]
+	WORD $0x4f8018e9 // fmla v9.4s, v7.4s, v0.s[2]
+	WORD $0x4f8118cc // fmla v12.4s, v6.4s, v1.s[2]
+	WORD $0x4f8118ed // fmla v13.4s, v7.4s, v1.s[2]
+	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
+	WORD $0x4f8018ca // fmla v10.4s, v6.4s, v0.s[2]
+	WORD $0x4f8018eb // fmla v11.4s, v7.4s, v0.s[2]
+	WORD $0x4f8118ce // fmla v14.4s, v6.4s, v1.s[2]
+	WORD $0x4f8118ef // fmla v15.4s, v7.4s, v1.s[2]
+	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
+	WORD $0x4fa018c8 // fmla v8.4s, v6.4s, v0.s[3]
+	WORD $0x4fa018e9 // fmla v9.4s, v7.4s, v0.s[3]
+	WORD $0x4fa118cc // fmla v12.4s, v6.4s, v1.s[3]
+	WORD $0x4fa118ed // fmla v13.4s, v7.4s, v1.s[3]
+	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
+	WORD $0x4fa018ca // fmla v10.4s, v6.4s, v0.s[3]
+	WORD $0x4fa018eb // fmla v11.4s, v7.4s, v0.s[3]
+	WORD $0x4fa118ce // fmla v14.4s, v6.4s, v1.s[3]
+	WORD $0x4fa118ef // fmla v15.4s, v7.4s, v1.s[3]
+	SUBS $4, R0, R0
+	BGE loop
+
+tail:
+	ADDS $4, R0, R0
+	BEQ store
+
+last:
+	WORD $0xbc404420 // ldr s0, [x1], #4
+	WORD $0xbc404441 // ldr s1, [x2], #4
+	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
+	WORD $0x4f8010c8 // fmla v8.4s, v6.4s, v0.s[0]
+	WORD $0x4f8010e9 // fmla v9.4s, v7.4s, v0.s[0]
+	WORD $0x4f8110cc // fmla v12.4s, v6.4s, v1.s[0]
+	WORD $0x4f8110ed // fmla v13.4s, v7.4s, v1.s[0]
+	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
+	WORD $0x4f8010ca // fmla v10.4s, v6.4s, v0.s[0]
+	WORD $0x4f8010eb // fmla v11.4s, v7.4s, v0.s[0]
+	WORD $0x4f8110ce // fmla v14.4s, v6.4s, v1.s[0]
+	WORD $0x4f8110ef // fmla v15.4s, v7.4s, v1.s[0]
+	SUBS $1, R0, R0
+	BNE last
+
+store:
+	MOVD c+32(FP), R8
+	MOVD ldc+40(FP), R9
+	LSL $2, R9, R9
+	WORD $0xad002508 // stp q8, q9, [x8, #0]
+	WORD $0xad012d0a // stp q10, q11, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad00350c // stp q12, q13, [x8, #0]
+	WORD $0xad013d0e // stp q14, q15, [x8, #32]
+	RET
+
+// func wgemm_f16_3x16_neon(k int, a *float32, lda int, b *uint16, c *float32, ldc int, bias *float32, acc int)
+TEXT ·wgemm_f16_3x16_neon(SB), NOSPLIT, $0-64
+	MOVD acc+56(FP), R13
+	CBZ R13, zero
+	MOVD c+32(FP), R8
+	MOVD ldc+40(FP), R9
+	LSL $2, R9, R9
+	WORD $0xad402508 // ldp q8, q9, [x8, #0]
+	WORD $0xad412d0a // ldp q10, q11, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad40350c // ldp q12, q13, [x8, #0]
+	WORD $0xad413d0e // ldp q14, q15, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad404510 // ldp q16, q17, [x8, #0]
+	WORD $0xad414d12 // ldp q18, q19, [x8, #32]
+	JMP bias
+
+zero:
+	WORD $0x6f00e408 // movi v8.2d, #0
+	WORD $0x6f00e409 // movi v9.2d, #0
+	WORD $0x6f00e40a // movi v10.2d, #0
+	WORD $0x6f00e40b // movi v11.2d, #0
+	WORD $0x6f00e40c // movi v12.2d, #0
+	WORD $0x6f00e40d // movi v13.2d, #0
+	WORD $0x6f00e40e // movi v14.2d, #0
+	WORD $0x6f00e40f // movi v15.2d, #0
+	WORD $0x6f00e410 // movi v16.2d, #0
+	WORD $0x6f00e411 // movi v17.2d, #0
+	WORD $0x6f00e412 // movi v18.2d, #0
+	WORD $0x6f00e413 // movi v19.2d, #0
+
+bias:
+	MOVD bias+48(FP), R13
+	CBZ R13, main
+	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
+	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
+	WORD $0x4e20d508 // fadd v8.4s, v8.4s, v0.4s
+	WORD $0x4e21d529 // fadd v9.4s, v9.4s, v1.4s
+	WORD $0x4e22d54a // fadd v10.4s, v10.4s, v2.4s
+	WORD $0x4e23d56b // fadd v11.4s, v11.4s, v3.4s
+	WORD $0x4e20d58c // fadd v12.4s, v12.4s, v0.4s
+	WORD $0x4e21d5ad // fadd v13.4s, v13.4s, v1.4s
+	WORD $0x4e22d5ce // fadd v14.4s, v14.4s, v2.4s
+	WORD $0x4e23d5ef // fadd v15.4s, v15.4s, v3.4s
+	WORD $0x4e20d610 // fadd v16.4s, v16.4s, v0.4s
+	WORD $0x4e21d631 // fadd v17.4s, v17.4s, v1.4s
+	WORD $0x4e22d652 // fadd v18.4s, v18.4s, v2.4s
+	WORD $0x4e23d673 // fadd v19.4s, v19.4s, v3.4s
+
+main:
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD lda+16(FP), R12
+	LSL $2, R12, R12
+	ADD R12, R1, R2
+	ADD R12, R2, R3
+	MOVD b+24(FP), R7
+	SUBS $4, R0, R0
+	BLT tail
+
+loop:
+	WORD $0x3cc10420 // ldr q0, [x1], #16
+	WORD $0x3cc10441 // ldr q1, [x2], #16
+	WORD $0x3cc10462 // ldr q2, [x3], #16
+	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
+	WORD $0x4f8010c8 // fmla v8.4s, v6.4s, v0.s[0]
+	WORD $0x4f8010e9 // fmla v9.4s, v7.4s, v0.s[0]
+	WORD $0x4f8110cc // fmla v12.4s, v6.4s, v1.s[0]
+	WORD $0x4f8110ed // fmla v13.4s, v7.4s, v1.s[0]
+	WORD $0x4f8210d0 // fmla v16.4s, v6.4s, v2.s[0]
+	WORD $0x4f8210f1 // fmla v17.4s, v7.4s, v2.s[0]
+	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
+	WORD $0x4f8010ca // fmla v10.4s, v6.4s, v0.s[0]
+	WORD $0x4f8010eb // fmla v11.4s, v7.4s, v0.s[0]
+	WORD $0x4f8110ce // fmla v14.4s, v6.4s, v1.s[0]
+	WORD $0x4f8110ef // fmla v15.4s, v7.4s, v1.s[0]
+	WORD $0x4f8210d2 // fmla v18.4s, v6.4s, v2.s[0]
+	WORD $0x4f8210f3 // fmla v19.4s, v7.4s, v2.s[0]
+	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
+	WORD $0x4fa010c8 // fmla v8.4s, v6.4s, v0.s[1]
+	WORD $0x4fa010e9 // fmla v9.4s, v7.4s, v0.s[1]
+	WORD $0x4fa110cc // fmla v12.4s, v6.4s, v1.s[1]
+	WORD $0x4fa110ed // fmla v13.4s, v7.4s, v1.s[1]
+	WORD $0x4fa210d0 // fmla v16.4s, v6.4s, v2.s[1]
+	WORD $0x4fa210f1 // fmla v17.4s, v7.4s, v2.s[1]
+	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
+	WORD $0x4fa010ca // fmla v10.4s, v6.4s, v0.s[1]
+	WORD $0x4fa010eb // fmla v11.4s, v7.4s, v0.s[1]
+	WORD $0x4fa110ce // fmla v14.4s, v6.4s, v1.s[1]
+	WORD $0x4fa110ef // fmla v15.4s, v7.4s, v1.s[1]
+	WORD $0x4fa210d2 // fmla v18.4s, v6.4s, v2.s[1]
+	WORD $0x4fa210f3 // fmla v19.4s, v7.4s, v2.s[1]
+	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
+	WORD $0x4f8018c8 // fmla v8.4s, v6.4s, v0.s[2]
+	WORD $0x4f8018e9 // fmla v9.4s, v7.4s, v0.s[2]
+	WORD $0x4f8118cc // fmla v12.4s, v6.4s, v1.s[2]
+	WORD $0x4f8118ed // fmla v13.4s, v7.4s, v1.s[2]
+	WORD $0x4f8218d0 // fmla v16.4s, v6.4s, v2.s[2]
+	WORD $0x4f8218f1 // fmla v17.4s, v7.4s, v2.s[2]
+	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
+	WORD $0x4f8018ca // fmla v10.4s, v6.4s, v0.s[2]
+	WORD $0x4f8018eb // fmla v11.4s, v7.4s, v0.s[2]
+	WORD $0x4f8118ce // fmla v14.4s, v6.4s, v1.s[2]
+	WORD $0x4f8118ef // fmla v15.4s, v7.4s, v1.s[2]
+	WORD $0x4f8218d2 // fmla v18.4s, v6.4s, v2.s[2]
+	WORD $0x4f8218f3 // fmla v19.4s, v7.4s, v2.s[2]
+	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
+	WORD $0x4fa018c8 // fmla v8.4s, v6.4s, v0.s[3]
+	WORD $0x4fa018e9 // fmla v9.4s, v7.4s, v0.s[3]
+	WORD $0x4fa118cc // fmla v12.4s, v6.4s, v1.s[3]
+	WORD $0x4fa118ed // fmla v13.4s, v7.4s, v1.s[3]
+	WORD $0x4fa218d0 // fmla v16.4s, v6.4s, v2.s[3]
+	WORD $0x4fa218f1 // fmla v17.4s, v7.4s, v2.s[3]
+	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
+	WORD $0x4fa018ca // fmla v10.4s, v6.4s, v0.s[3]
+	WORD $0x4fa018eb // fmla v11.4s, v7.4s, v0.s[3]
+	WORD $0x4fa118ce // fmla v14.4s, v6.4s, v1.s[3]
+	WORD $0x4fa118ef // fmla v15.4s, v7.4s, v1.s[3]
+	WORD $0x4fa218d2 // fmla v18.4s, v6.4s, v2.s[3]
+	WORD $0x4fa218f3 // fmla v19.4s, v7.4s, v2.s[3]
+	SUBS $4, R0, R0
+	BGE loop
+
+tail:
+	ADDS $4, R0, R0
+	BEQ store
+
+last:
+	WORD $0xbc404420 // ldr s0, [x1], #4
+	WORD $0xbc404441 // ldr s1, [x2], #4
+	WORD $0xbc404462 // ldr s2, [x3], #4
+	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
+	WORD $0x4f8010c8 // fmla v8.4s, v6.4s, v0.s[0]
+	WORD $0x4f8010e9 // fmla v9.4s, v7.4s, v0.s[0]
+	WORD $0x4f8110cc // fmla v12.4s, v6.4s, v1.s[0]
+	WORD $0x4f8110ed // fmla v13.4s, v7.4s, v1.s[0]
+	WORD $0x4f8210d0 // fmla v16.4s, v6.4s, v2.s[0]
+	WORD $0x4f8210f1 // fmla v17.4s, v7.4s, v2.s[0]
+	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
+	WORD $0x4f8010ca // fmla v10.4s, v6.4s, v0.s[0]
+	WORD $0x4f8010eb // fmla v11.4s, v7.4s, v0.s[0]
+	WORD $0x4f8110ce // fmla v14.4s, v6.4s, v1.s[0]
+	WORD $0x4f8110ef // fmla v15.4s, v7.4s, v1.s[0]
+	WORD $0x4f8210d2 // fmla v18.4s, v6.4s, v2.s[0]
+	WORD $0x4f8210f3 // fmla v19.4s, v7.4s, v2.s[0]
+	SUBS $1, R0, R0
+	BNE last
+
+store:
+	MOVD c+32(FP), R8
+	MOVD ldc+40(FP), R9
+	LSL $2, R9, R9
+	WORD $0xad002508 // stp q8, q9, [x8, #0]
+	WORD $0xad012d0a // stp q10, q11, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad00350c // stp q12, q13, [x8, #0]
+	WORD $0xad013d0e // stp q14, q15, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad004510 // stp q16, q17, [x8, #0]
+	WORD $0xad014d12 // stp q18, q19, [x8, #32]
+	RET
+
+// func wgemm_f16_4x16_neon(k int, a *float32, lda int, b *uint16, c *float32, ldc int, bias *float32, acc int)
+TEXT ·wgemm_f16_4x16_neon(SB), NOSPLIT, $0-64
+	MOVD acc+56(FP), R13
+	CBZ R13, zero
+	MOVD c+32(FP), R8
+	MOVD ldc+40(FP), R9
+	LSL $2, R9, R9
+	WORD $0xad402508 // ldp q8, q9, [x8, #0]
+	WORD $0xad412d0a // ldp q10, q11, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad40350c // ldp q12, q13, [x8, #0]
+	WORD $0xad413d0e // ldp q14, q15, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad404510 // ldp q16, q17, [x8, #0]
+	WORD $0xad414d12 // ldp q18, q19, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad405514 // ldp q20, q21, [x8, #0]
+	WORD $0xad415d16 // ldp q22, q23, [x8, #32]
+	JMP bias
+
+zero:
+	WORD $0x6f00e408 // movi v8.2d, #0
+	WORD $0x6f00e409 // movi v9.2d, #0
+	WORD $0x6f00e40a // movi v10.2d, #0
+	WORD $0x6f00e40b // movi v11.2d, #0
+	WORD $0x6f00e40c // movi v12.2d, #0
+	WORD $0x6f00e40d // movi v13.2d, #0
+	WORD $0x6f00e40e // movi v14.2d, #0
+	WORD $0x6f00e40f // movi v15.2d, #0
+	WORD $0x6f00e410 // movi v16.2d, #0
+	WORD $0x6f00e411 // movi v17.2d, #0
+	WORD $0x6f00e412 // movi v18.2d, #0
+	WORD $0x6f00e413 // movi v19.2d, #0
+	WORD $0x6f00e414 // movi v20.2d, #0
+	WORD $0x6f00e415 // movi v21.2d, #0
+	WORD $0x6f00e416 // movi v22.2d, #0
+	WORD $0x6f00e417 // movi v23.2d, #0
+
+bias:
+	MOVD bias+48(FP), R13
+	CBZ R13, main
+	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
+	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
+	WORD $0x4e20d508 // fadd v8.4s, v8.4s, v0.4s
+	WORD $0x4e21d529 // fadd v9.4s, v9.4s, v1.4s
+	WORD $0x4e22d54a // fadd v10.4s, v10.4s, v2.4s
+	WORD $0x4e23d56b // fadd v11.4s, v11.4s, v3.4s
+	WORD $0x4e20d58c // fadd v12.4s, v12.4s, v0.4s
+	WORD $0x4e21d5ad // fadd v13.4s, v13.4s, v1.4s
+	WORD $0x4e22d5ce // fadd v14.4s, v14.4s, v2.4s
+	WORD $0x4e23d5ef // fadd v15.4s, v15.4s, v3.4s
+	WORD $0x4e20d610 // fadd v16.4s, v16.4s, v0.4s
+	WORD $0x4e21d631 // fadd v17.4s, v17.4s, v1.4s
+	WORD $0x4e22d652 // fadd v18.4s, v18.4s, v2.4s
+	WORD $0x4e23d673 // fadd v19.4s, v19.4s, v3.4s
+	WORD $0x4e20d694 // fadd v20.4s, v20.4s, v0.4s
+	WORD $0x4e21d6b5 // fadd v21.4s, v21.4s, v1.4s
+	WORD $0x4e22d6d6 // fadd v22.4s, v22.4s, v2.4s
+	WORD $0x4e23d6f7 // fadd v23.4s, v23.4s, v3.4s
+
+main:
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD lda+16(FP), R12
+	LSL $2, R12, R12
+	ADD R12, R1, R2
+	ADD R12, R2, R3
+	ADD R12, R3, R4
+	MOVD b+24(FP), R7
+	SUBS $4, R0, R0
+	BLT tail
+
+loop:
+	WORD $0x3cc10420 // ldr q0, [x1], #16
+	WORD $0x3cc10441 // ldr q1, [x2], #16
+	WORD $0x3cc10462 // ldr q2, [x3], #16
+	WORD $0x3cc10483 // ldr q3, [x4], #16
+	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
+	WORD $0x4f8010c8 // fmla v8.4s, v6.4s, v0.s[0]
+	WORD $0x4f8010e9 // fmla v9.4s, v7.4s, v0.s[0]
+	WORD $0x4f8110cc // fmla v12.4s, v6.4s, v1.s[0]
+	WORD $0x4f8110ed // fmla v13.4s, v7.4s, v1.s[0]
+	WORD $0x4f8210d0 // fmla v16.4s, v6.4s, v2.s[0]
+	WORD $0x4f8210f1 // fmla v17.4s, v7.4s, v2.s[0]
+	WORD $0x4f8310d4 // fmla v20.4s, v6.4s, v3.s[0]
+	WORD $0x4f8310f5 // fmla v21.4s, v7.4s, v3.s[0]
+	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
+	WORD $0x4f8010ca // fmla v10.4s, v6.4s, v0.s[0]
+	WORD $0x4f8010eb // fmla v11.4s, v7.4s, v0.s[0]
+	WORD $0x4f8110ce // fmla v14.4s, v6.4s, v1.s[0]
+	WORD $0x4f8110ef // fmla v15.4s, v7.4s, v1.s[0]
+	WORD $0x4f8210d2 // fmla v18.4s, v6.4s, v2.s[0]
+	WORD $0x4f8210f3 // fmla v19.4s, v7.4s, v2.s[0]
+	WORD $0x4f8310d6 // fmla v22.4s, v6.4s, v3.s[0]
+	WORD $0x4f8310f7 // fmla v23.4s, v7.4s, v3.s[0]
+	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
+	WORD $0x4fa010c8 // fmla v8.4s, v6.4s, v0.s[1]
+	WORD $0x4fa010e9 // fmla v9.4s, v7.4s, v0.s[1]
+	WORD $0x4fa110cc // fmla v12.4s, v6.4s, v1.s[1]
+	WORD $0x4fa110ed // fmla v13.4s, v7.4s, v1.s[1]
+	WORD $0x4fa210d0 // fmla v16.4s, v6.4s, v2.s[1]
+	WORD $0x4fa210f1 // fmla v17.4s, v7.4s, v2.s[1]
+	WORD $0x4fa310d4 // fmla v20.4s, v6.4s, v3.s[1]
+	WORD $0x4fa310f5 // fmla v21.4s, v7.4s, v3.s[1]
+	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
+	WORD $0x4fa010ca // fmla v10.4s, v6.4s, v0.s[1]
+	WORD $0x4fa010eb // fmla v11.4s, v7.4s, v0.s[1]
+	WORD $0x4fa110ce // fmla v14.4s, v6.4s, v1.s[1]
+	WORD $0x4fa110ef // fmla v15.4s, v7.4s, v1.s[1]
+	WORD $0x4fa210d2 // fmla v18.4s, v6.4s, v2.s[1]
+	WORD $0x4fa210f3 // fmla v19.4s, v7.4s, v2.s[1]
+	WORD $0x4fa310d6 // fmla v22.4s, v6.4s, v3.s[1]
+	WORD $0x4fa310f7 // fmla v23.4s, v7.4s, v3.s[1]
+	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
+	WORD $0x4f8018c8 // fmla v8.4s, v6.4s, v0.s[2]
+	WORD $0x4f8018e9 // fmla v9.4s, v7.4s, v0.s[2]
+	WORD $0x4f8118cc // fmla v12.4s, v6.4s, v1.s[2]
+	WORD $0x4f8118ed // fmla v13.4s, v7.4s, v1.s[2]
+	WORD $0x4f8218d0 // fmla v16.4s, v6.4s, v2.s[2]
+	WORD $0x4f8218f1 // fmla v17.4s, v7.4s, v2.s[2]
+	WORD $0x4f8318d4 // fmla v20.4s, v6.4s, v3.s[2]
+	WORD $0x4f8318f5 // fmla v21.4s, v7.4s, v3.s[2]
+	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
+	WORD $0x4f8018ca // fmla v10.4s, v6.4s, v0.s[2]
+	WORD $0x4f8018eb // fmla v11.4s, v7.4s, v0.s[2]
+	WORD $0x4f8118ce // fmla v14.4s, v6.4s, v1.s[2]
+	WORD $0x4f8118ef // fmla v15.4s, v7.4s, v1.s[2]
+	WORD $0x4f8218d2 // fmla v18.4s, v6.4s, v2.s[2]
+	WORD $0x4f8218f3 // fmla v19.4s, v7.4s, v2.s[2]
+	WORD $0x4f8318d6 // fmla v22.4s, v6.4s, v3.s[2]
+	WORD $0x4f8318f7 // fmla v23.4s, v7.4s, v3.s[2]
+	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
+	WORD $0x4fa018c8 // fmla v8.4s, v6.4s, v0.s[3]
+	WORD $0x4fa018e9 // fmla v9.4s, v7.4s, v0.s[3]
+	WORD $0x4fa118cc // fmla v12.4s, v6.4s, v1.s[3]
+	WORD $0x4fa118ed // fmla v13.4s, v7.4s, v1.s[3]
+	WORD $0x4fa218d0 // fmla v16.4s, v6.4s, v2.s[3]
+	WORD $0x4fa218f1 // fmla v17.4s, v7.4s, v2.s[3]
+	WORD $0x4fa318d4 // fmla v20.4s, v6.4s, v3.s[3]
+	WORD $0x4fa318f5 // fmla v21.4s, v7.4s, v3.s[3]
+	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
+	WORD $0x4fa018ca // fmla v10.4s, v6.4s, v0.s[3]
+	WORD $0x4fa018eb // fmla v11.4s, v7.4s, v0.s[3]
+	WORD $0x4fa118ce // fmla v14.4s, v6.4s, v1.s[3]
+	WORD $0x4fa118ef // fmla v15.4s, v7.4s, v1.s[3]
+	WORD $0x4fa218d2 // fmla v18.4s, v6.4s, v2.s[3]
+	WORD $0x4fa218f3 // fmla v19.4s, v7.4s, v2.s[3]
+	WORD $0x4fa318d6 // fmla v22.4s, v6.4s, v3.s[3]
+	WORD $0x4fa318f7 // fmla v23.4s, v7.4s, v3.s[3]
+	SUBS $4, R0, R0
+	BGE loop
+
+tail:
+	ADDS $4, R0, R0
+	BEQ store
+
+last:
+	WORD $0xbc404420 // ldr s0, [x1], #4
+	WORD $0xbc404441 // ldr s1, [x2], #4
+	WORD $0xbc404462 // ldr s2, [x3], #4
+	WORD $0xbc404483 // ldr s3, [x4], #4
+	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
+	WORD $0x4f8010c8 // fmla v8.4s, v6.4s, v0.s[0]
+	WORD $0x4f8010e9 // fmla v9.4s, v7.4s, v0.s[0]
+	WORD $0x4f8110cc // fmla v12.4s, v6.4s, v1.s[0]
+	WORD $0x4f8110ed // fmla v13.4s, v7.4s, v1.s[0]
+	WORD $0x4f8210d0 // fmla v16.4s, v6.4s, v2.s[0]
+	WORD $0x4f8210f1 // fmla v17.4s, v7.4s, v2.s[0]
+	WORD $0x4f8310d4 // fmla v20.4s, v6.4s, v3.s[0]
+	WORD $0x4f8310f5 // fmla v21.4s, v7.4s, v3.s[0]
+	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
+	WORD $0x4f8010ca // fmla v10.4s, v6.4s, v0.s[0]
+	WORD $0x4f8010eb // fmla v11.4s, v7.4s, v0.s[0]
+	WORD $0x4f8110ce // fmla v14.4s, v6.4s, v1.s[0]
+	WORD $0x4f8110ef // fmla v15.4s, v7.4s, v1.s[0]
+	WORD $0x4f8210d2 // fmla v18.4s, v6.4s, v2.s[0]
+	WORD $0x4f8210f3 // fmla v19.4s, v7.4s, v2.s[0]
+	WORD $0x4f8310d6 // fmla v22.4s, v6.4s, v3.s[0]
+	WORD $0x4f8310f7 // fmla v23.4s, v7.4s, v3.s[0]
+	SUBS $1, R0, R0
+	BNE last
+
+store:
+	MOVD c+32(FP), R8
+	MOVD ldc+40(FP), R9
+	LSL $2, R9, R9
+	WORD $0xad002508 // stp q8, q9, [x8, #0]
+	WORD $0xad012d0a // stp q10, q11, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad00350c // stp q12, q13, [x8, #0]
+	WORD $0xad013d0e // stp q14, q15, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad004510 // stp q16, q17, [x8, #0]
+	WORD $0xad014d12 // stp q18, q19, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad005514 // stp q20, q21, [x8, #0]
+	WORD $0xad015d16 // stp q22, q23, [x8, #32]
+	RET
+
+// func wgemm_f16_5x16_neon(k int, a *float32, lda int, b *uint16, c *float32, ldc int, bias *float32, acc int)
+TEXT ·wgemm_f16_5x16_neon(SB), NOSPLIT, $0-64
+	MOVD acc+56(FP), R13
+	CBZ R13, zero
+	MOVD c+32(FP), R8
+	MOVD ldc+40(FP), R9
+	LSL $2, R9, R9
+	WORD $0xad402508 // ldp q8, q9, [x8, #0]
+	WORD $0xad412d0a // ldp q10, q11, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad40350c // ldp q12, q13, [x8, #0]
+	WORD $0xad413d0e // ldp q14, q15, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad404510 // ldp q16, q17, [x8, #0]
+	WORD $0xad414d12 // ldp q18, q19, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad405514 // ldp q20, q21, [x8, #0]
+	WORD $0xad415d16 // ldp q22, q23, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad406518 // ldp q24, q25, [x8, #0]
+	WORD $0xad416d1a // ldp q26, q27, [x8, #32]
+	JMP bias
+
+zero:
+	WORD $0x6f00e408 // movi v8.2d, #0
+	WORD $0x6f00e409 // movi v9.2d, #0
+	WORD $0x6f00e40a // movi v10.2d, #0
+	WORD $0x6f00e40b // movi v11.2d, #0
+	WORD $0x6f00e40c // movi v12.2d, #0
+	WORD $0x6f00e40d // movi v13.2d, #0
+	WORD $0x6f00e40e // movi v14.2d, #0
+	WORD $0x6f00e40f // movi v15.2d, #0
+	WORD $0x6f00e410 // movi v16.2d, #0
+	WORD $0x6f00e411 // movi v17.2d, #0
+	WORD $0x6f00e412 // movi v18.2d, #0
+	WORD $0x6f00e413 // movi v19.2d, #0
+	WORD $0x6f00e414 // movi v20.2d, #0
+	WORD $0x6f00e415 // movi v21.2d, #0
+	WORD $0x6f00e416 // movi v22.2d, #0
+	WORD $0x6f00e417 // movi v23.2d, #0
+	WORD $0x6f00e418 // movi v24.2d, #0
+	WORD $0x6f00e419 // movi v25.2d, #0
+	WORD $0x6f00e41a // movi v26.2d, #0
+	WORD $0x6f00e41b // movi v27.2d, #0
+
+bias:
+	MOVD bias+48(FP), R13
+	CBZ R13, main
+	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
+	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
+	WORD $0x4e20d508 // fadd v8.4s, v8.4s, v0.4s
+	WORD $0x4e21d529 // fadd v9.4s, v9.4s, v1.4s
+	WORD $0x4e22d54a // fadd v10.4s, v10.4s, v2.4s
+	WORD $0x4e23d56b // fadd v11.4s, v11.4s, v3.4s
+	WORD $0x4e20d58c // fadd v12.4s, v12.4s, v0.4s
+	WORD $0x4e21d5ad // fadd v13.4s, v13.4s, v1.4s
+	WORD $0x4e22d5ce // fadd v14.4s, v14.4s, v2.4s
+	WORD $0x4e23d5ef // fadd v15.4s, v15.4s, v3.4s
+	WORD $0x4e20d610 // fadd v16.4s, v16.4s, v0.4s
+	WORD $0x4e21d631 // fadd v17.4s, v17.4s, v1.4s
+	WORD $0x4e22d652 // fadd v18.4s, v18.4s, v2.4s
+	WORD $0x4e23d673 // fadd v19.4s, v19.4s, v3.4s
+	WORD $0x4e20d694 // fadd v20.4s, v20.4s, v0.4s
+	WORD $0x4e21d6b5 // fadd v21.4s, v21.4s, v1.4s
+	WORD $0x4e22d6d6 // fadd v22.4s, v22.4s, v2.4s
+	WORD $0x4e23d6f7 // fadd v23.4s, v23.4s, v3.4s
+	WORD $0x4e20d718 // fadd v24.4s, v24.4s, v0.4s
+	WORD $0x4e21d739 // fadd v25.4s, v25.4s, v1.4s
+	WORD $0x4e22d75a // fadd v26.4s, v26.4s, v2.4s
+	WORD $0x4e23d77b // fadd v27.4s, v27.4s, v3.4s
+
+main:
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD lda+16(FP), R12
+	LSL $2, R12, R12
+	ADD R12, R1, R2
+	ADD R12, R2, R3
+	ADD R12, R3, R4
+	ADD R12, R4, R5
+	MOVD b+24(FP), R7
+	SUBS $4, R0, R0
+	BLT tail
+
+loop:
+	WORD $0x3cc10420 // ldr q0, [x1], #16
+	WORD $0x3cc10441 // ldr q1, [x2], #16
+	WORD $0x3cc10462 // ldr q2, [x3], #16
+	WORD $0x3cc10483 // ldr q3, [x4], #16
+	WORD $0x3cc104a4 // ldr q4, [x5], #16
+	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
+	WORD $0x4f8010c8 // fmla v8.4s, v6.4s, v0.s[0]
+	WORD $0x4f8010e9 // fmla v9.4s, v7.4s, v0.s[0]
+	WORD $0x4f8110cc // fmla v12.4s, v6.4s, v1.s[0]
+	WORD $0x4f8110ed // fmla v13.4s, v7.4s, v1.s[0]
+	WORD $0x4f8210d0 // fmla v16.4s, v6.4s, v2.s[0]
+	WORD $0x4f8210f1 // fmla v17.4s, v7.4s, v2.s[0]
+	WORD $0x4f8310d4 // fmla v20.4s, v6.4s, v3.s[0]
+	WORD $0x4f8310f5 // fmla v21.4s, v7.4s, v3.s[0]
+	WORD $0x4f8410d8 // fmla v24.4s, v6.4s, v4.s[0]
+	WORD $0x4f8410f9 // fmla v25.4s, v7.4s, v4.s[0]
+	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
+	WORD $0x4f8010ca // fmla v10.4s, v6.4s, v0.s[0]
+	WORD $0x4f8010eb // fmla v11.4s, v7.4s, v0.s[0]
+	WORD $0x4f8110ce // fmla v14.4s, v6.4s, v1.s[0]
+	WORD $0x4f8110ef // fmla v15.4s, v7.4s, v1.s[0]
+	WORD $0x4f8210d2 // fmla v18.4s, v6.4s, v2.s[0]
+	WORD $0x4f8210f3 // fmla v19.4s, v7.4s, v2.s[0]
+	WORD $0x4f8310d6 // fmla v22.4s, v6.4s, v3.s[0]
+	WORD $0x4f8310f7 // fmla v23.4s, v7.4s, v3.s[0]
+	WORD $0x4f8410da // fmla v26.4s, v6.4s, v4.s[0]
+	WORD $0x4f8410fb // fmla v27.4s, v7.4s, v4.s[0]
+	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
+	WORD $0x4fa010c8 // fmla v8.4s, v6.4s, v0.s[1]
+	WORD $0x4fa010e9 // fmla v9.4s, v7.4s, v0.s[1]
+	WORD $0x4fa110cc // fmla v12.4s, v6.4s, v1.s[1]
+	WORD $0x4fa110ed // fmla v13.4s, v7.4s, v1.s[1]
+	WORD $0x4fa210d0 // fmla v16.4s, v6.4s, v2.s[1]
+	WORD $0x4fa210f1 // fmla v17.4s, v7.4s, v2.s[1]
+	WORD $0x4fa310d4 // fmla v20.4s, v6.4s, v3.s[1]
+	WORD $0x4fa310f5 // fmla v21.4s, v7.4s, v3.s[1]
+	WORD $0x4fa410d8 // fmla v24.4s, v6.4s, v4.s[1]
+	WORD $0x4fa410f9 // fmla v25.4s, v7.4s, v4.s[1]
+	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
+	WORD $0x4fa010ca // fmla v10.4s, v6.4s, v0.s[1]
+	WORD $0x4fa010eb // fmla v11.4s, v7.4s, v0.s[1]
+	WORD $0x4fa110ce // fmla v14.4s, v6.4s, v1.s[1]
+	WORD $0x4fa110ef // fmla v15.4s, v7.4s, v1.s[1]
+	WORD $0x4fa210d2 // fmla v18.4s, v6.4s, v2.s[1]
+	WORD $0x4fa210f3 // fmla v19.4s, v7.4s, v2.s[1]
+	WORD $0x4fa310d6 // fmla v22.4s, v6.4s, v3.s[1]
+	WORD $0x4fa310f7 // fmla v23.4s, v7.4s, v3.s[1]
+	WORD $0x4fa410da // fmla v26.4s, v6.4s, v4.s[1]
+	WORD $0x4fa410fb // fmla v27.4s, v7.4s, v4.s[1]
+	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
+	WORD $0x4f8018c8 // fmla v8.4s, v6.4s, v0.s[2]
+	WORD $0x4f8018e9 // fmla v9.4s, v7.4s, v0.s[2]
+	WORD $0x4f8118cc // fmla v12.4s, v6.4s, v1.s[2]
+	WORD $0x4f8118ed // fmla v13.4s, v7.4s, v1.s[2]
+	WORD $0x4f8218d0 // fmla v16.4s, v6.4s, v2.s[2]
+	WORD $0x4f8218f1 // fmla v17.4s, v7.4s, v2.s[2]
+	WORD $0x4f8318d4 // fmla v20.4s, v6.4s, v3.s[2]
+	WORD $0x4f8318f5 // fmla v21.4s, v7.4s, v3.s[2]
+	WORD $0x4f8418d8 // fmla v24.4s, v6.4s, v4.s[2]
+	WORD $0x4f8418f9 // fmla v25.4s, v7.4s, v4.s[2]
+	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
+	WORD $0x4f8018ca // fmla v10.4s, v6.4s, v0.s[2]
+	WORD $0x4f8018eb // fmla v11.4s, v7.4s, v0.s[2]
+	WORD $0x4f8118ce // fmla v14.4s, v6.4s, v1.s[2]
+	WORD $0x4f8118ef // fmla v15.4s, v7.4s, v1.s[2]
+	WORD $0x4f8218d2 // fmla v18.4s, v6.4s, v2.s[2]
+	WORD $0x4f8218f3 // fmla v19.4s, v7.4s, v2.s[2]
+	WORD $0x4f8318d6 // fmla v22.4s, v6.4s, v3.s[2]
+	WORD $0x4f8318f7 // fmla v23.4s, v7.4s, v3.s[2]
+	WORD $0x4f8418da // fmla v26.4s, v6.4s, v4.s[2]
+	WORD $0x4f8418fb // fmla v27.4s, v7.4s, v4.s[2]
+	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
+	WORD $0x4fa018c8 // fmla v8.4s, v6.4s, v0.s[3]
+	WORD $0x4fa018e9 // fmla v9.4s, v7.4s, v0.s[3]
+	WORD $0x4fa118cc // fmla v12.4s, v6.4s, v1.s[3]
+	WORD $0x4fa118ed // fmla v13.4s, v7.4s, v1.s[3]
+	WORD $0x4fa218d0 // fmla v16.4s, v6.4s, v2.s[3]
+	WORD $0x4fa218f1 // fmla v17.4s, v7.4s, v2.s[3]
+	WORD $0x4fa318d4 // fmla v20.4s, v6.4s, v3.s[3]
+	WORD $0x4fa318f5 // fmla v21.4s, v7.4s, v3.s[3]
+	WORD $0x4fa418d8 // fmla v24.4s, v6.4s, v4.s[3]
+	WORD $0x4fa418f9 // fmla v25.4s, v7.4s, v4.s[3]
+	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
+	WORD $0x4fa018ca // fmla v10.4s, v6.4s, v0.s[3]
+	WORD $0x4fa018eb // fmla v11.4s, v7.4s, v0.s[3]
+	WORD $0x4fa118ce // fmla v14.4s, v6.4s, v1.s[3]
+	WORD $0x4fa118ef // fmla v15.4s, v7.4s, v1.s[3]
+	WORD $0x4fa218d2 // fmla v18.4s, v6.4s, v2.s[3]
+	WORD $0x4fa218f3 // fmla v19.4s, v7.4s, v2.s[3]
+	WORD $0x4fa318d6 // fmla v22.4s, v6.4s, v3.s[3]
+	WORD $0x4fa318f7 // fmla v23.4s, v7.4s, v3.s[3]
+	WORD $0x4fa418da // fmla v26.4s, v6.4s, v4.s[3]
+	WORD $0x4fa418fb // fmla v27.4s, v7.4s, v4.s[3]
+	SUBS $4, R0, R0
+	BGE loop
+
+tail:
+	ADDS $4, R0, R0
+	BEQ store
+
+last:
+	WORD $0xbc404420 // ldr s0, [x1], #4
+	WORD $0xbc404441 // ldr s1, [x2], #4
+	WORD $0xbc404462 // ldr s2, [x3], #4
+	WORD $0xbc404483 // ldr s3, [x4], #4
+	WORD $0xbc4044a4 // ldr s4, [x5], #4
+	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
+	WORD $0x4f8010c8 // fmla v8.4s, v6.4s, v0.s[0]
+	WORD $0x4f8010e9 // fmla v9.4s, v7.4s, v0.s[0]
+	WORD $0x4f8110cc // fmla v12.4s, v6.4s, v1.s[0]
+	WORD $0x4f8110ed // fmla v13.4s, v7.4s, v1.s[0]
+	WORD $0x4f8210d0 // fmla v16.4s, v6.4s, v2.s[0]
+	WORD $0x4f8210f1 // fmla v17.4s, v7.4s, v2.s[0]
+	WORD $0x4f8310d4 // fmla v20.4s, v6.4s, v3.s[0]
+	WORD $0x4f8310f5 // fmla v21.4s, v7.4s, v3.s[0]
+	WORD $0x4f8410d8 // fmla v24.4s, v6.4s, v4.s[0]
+	WORD $0x4f8410f9 // fmla v25.4s, v7.4s, v4.s[0]
+	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
+	WORD $0x4f8010ca // fmla v10.4s, v6.4s, v0.s[0]
+	WORD $0x4f8010eb // fmla v11.4s, v7.4s, v0.s[0]
+	WORD $0x4f8110ce // fmla v14.4s, v6.4s, v1.s[0]
+	WORD $0x4f8110ef // fmla v15.4s, v7.4s, v1.s[0]
+	WORD $0x4f8210d2 // fmla v18.4s, v6.4s, v2.s[0]
+	WORD $0x4f8210f3 // fmla v19.4s, v7.4s, v2.s[0]
+	WORD $0x4f8310d6 // fmla v22.4s, v6.4s, v3.s[0]
+	WORD $0x4f8310f7 // fmla v23.4s, v7.4s, v3.s[0]
+	WORD $0x4f8410da // fmla v26.4s, v6.4s, v4.s[0]
+	WORD $0x4f8410fb // fmla v27.4s, v7.4s, v4.s[0]
+	SUBS $1, R0, R0
+	BNE last
+
+store:
+	MOVD c+32(FP), R8
+	MOVD ldc+40(FP), R9
+	LSL $2, R9, R9
+	WORD $0xad002508 // stp q8, q9, [x8, #0]
+	WORD $0xad012d0a // stp q10, q11, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad00350c // stp q12, q13, [x8, #0]
+	WORD $0xad013d0e // stp q14, q15, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad004510 // stp q16, q17, [x8, #0]
+	WORD $0xad014d12 // stp q18, q19, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad005514 // stp q20, q21, [x8, #0]
+	WORD $0xad015d16 // stp q22, q23, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad006518 // stp q24, q25, [x8, #0]
+	WORD $0xad016d1a // stp q26, q27, [x8, #32]
+	RET
+
+// func wgemm_f16_6x16_neon(k int, a *float32, lda int, b *uint16, c *float32, ldc int, bias *float32, acc int)
+TEXT ·wgemm_f16_6x16_neon(SB), NOSPLIT, $0-64
+	MOVD acc+56(FP), R13
+	CBZ R13, zero
+	MOVD c+32(FP), R8
+	MOVD ldc+40(FP), R9
+	LSL $2, R9, R9
+	WORD $0xad402508 // ldp q8, q9, [x8, #0]
+	WORD $0xad412d0a // ldp q10, q11, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad40350c // ldp q12, q13, [x8, #0]
+	WORD $0xad413d0e // ldp q14, q15, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad404510 // ldp q16, q17, [x8, #0]
+	WORD $0xad414d12 // ldp q18, q19, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad405514 // ldp q20, q21, [x8, #0]
+	WORD $0xad415d16 // ldp q22, q23, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad406518 // ldp q24, q25, [x8, #0]
+	WORD $0xad416d1a // ldp q26, q27, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad40751c // ldp q28, q29, [x8, #0]
+	WORD $0xad417d1e // ldp q30, q31, [x8, #32]
+	JMP bias
+
+zero:
+	WORD $0x6f00e408 // movi v8.2d, #0
+	WORD $0x6f00e409 // movi v9.2d, #0
+	WORD $0x6f00e40a // movi v10.2d, #0
+	WORD $0x6f00e40b // movi v11.2d, #0
+	WORD $0x6f00e40c // movi v12.2d, #0
+	WORD $0x6f00e40d // movi v13.2d, #0
+	WORD $0x6f00e40e // movi v14.2d, #0
+	WORD $0x6f00e40f // movi v15.2d, #0
+	WORD $0x6f00e410 // movi v16.2d, #0
+	WORD $0x6f00e411 // movi v17.2d, #0
+	WORD $0x6f00e412 // movi v18.2d, #0
+	WORD $0x6f00e413 // movi v19.2d, #0
+	WORD $0x6f00e414 // movi v20.2d, #0
+	WORD $0x6f00e415 // movi v21.2d, #0
+	WORD $0x6f00e416 // movi v22.2d, #0
+	WORD $0x6f00e417 // movi v23.2d, #0
+	WORD $0x6f00e418 // movi v24.2d, #0
+	WORD $0x6f00e419 // movi v25.2d, #0
+	WORD $0x6f00e41a // movi v26.2d, #0
+	WORD $0x6f00e41b // movi v27.2d, #0
+	WORD $0x6f00e41c // movi v28.2d, #0
+	WORD $0x6f00e41d // movi v29.2d, #0
+	WORD $0x6f00e41e // movi v30.2d, #0
+	WORD $0x6f00e41f // movi v31.2d, #0
+
+bias:
+	MOVD bias+48(FP), R13
+	CBZ R13, main
+	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
+	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
+	WORD $0x4e20d508 // fadd v8.4s, v8.4s, v0.4s
+	WORD $0x4e21d529 // fadd v9.4s, v9.4s, v1.4s
+	WORD $0x4e22d54a // fadd v10.4s, v10.4s, v2.4s
+	WORD $0x4e23d56b // fadd v11.4s, v11.4s, v3.4s
+	WORD $0x4e20d58c // fadd v12.4s, v12.4s, v0.4s
+	WORD $0x4e21d5ad // fadd v13.4s, v13.4s, v1.4s
+	WORD $0x4e22d5ce // fadd v14.4s, v14.4s, v2.4s
+	WORD $0x4e23d5ef // fadd v15.4s, v15.4s, v3.4s
+	WORD $0x4e20d610 // fadd v16.4s, v16.4s, v0.4s
+	WORD $0x4e21d631 // fadd v17.4s, v17.4s, v1.4s
+	WORD $0x4e22d652 // fadd v18.4s, v18.4s, v2.4s
+	WORD $0x4e23d673 // fadd v19.4s, v19.4s, v3.4s
+	WORD $0x4e20d694 // fadd v20.4s, v20.4s, v0.4s
+	WORD $0x4e21d6b5 // fadd v21.4s, v21.4s, v1.4s
+	WORD $0x4e22d6d6 // fadd v22.4s, v22.4s, v2.4s
+	WORD $0x4e23d6f7 // fadd v23.4s, v23.4s, v3.4s
+	WORD $0x4e20d718 // fadd v24.4s, v24.4s, v0.4s
+	WORD $0x4e21d739 // fadd v25.4s, v25.4s, v1.4s
+	WORD $0x4e22d75a // fadd v26.4s, v26.4s, v2.4s
+	WORD $0x4e23d77b // fadd v27.4s, v27.4s, v3.4s
+	WORD $0x4e20d79c // fadd v28.4s, v28.4s, v0.4s
+	WORD $0x4e21d7bd // fadd v29.4s, v29.4s, v1.4s
+	WORD $0x4e22d7de // fadd v30.4s, v30.4s, v2.4s
+	WORD $0x4e23d7ff // fadd v31.4s, v31.4s, v3.4s
+
+main:
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD lda+16(FP), R12
+	LSL $2, R12, R12
+	ADD R12, R1, R2
+	ADD R12, R2, R3
+	ADD R12, R3, R4
+	ADD R12, R4, R5
+	ADD R12, R5, R6
+	MOVD b+24(FP), R7
+	SUBS $4, R0, R0
+	BLT tail
+
+loop:
+	WORD $0x3cc10420 // ldr q0, [x1], #16
+	WORD $0x3cc10441 // ldr q1, [x2], #16
+	WORD $0x3cc10462 // ldr q2, [x3], #16
+	WORD $0x3cc10483 // ldr q3, [x4], #16
+	WORD $0x3cc104a4 // ldr q4, [x5], #16
+	WORD $0x3cc104c5 // ldr q5, [x6], #16
+	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
+	WORD $0x4f8010c8 // fmla v8.4s, v6.4s, v0.s[0]
+	WORD $0x4f8010e9 // fmla v9.4s, v7.4s, v0.s[0]
+	WORD $0x4f8110cc // fmla v12.4s, v6.4s, v1.s[0]
+	WORD $0x4f8110ed // fmla v13.4s, v7.4s, v1.s[0]
+	WORD $0x4f8210d0 // fmla v16.4s, v6.4s, v2.s[0]
+	WORD $0x4f8210f1 // fmla v17.4s, v7.4s, v2.s[0]
+	WORD $0x4f8310d4 // fmla v20.4s, v6.4s, v3.s[0]
+	WORD $0x4f8310f5 // fmla v21.4s, v7.4s, v3.s[0]
+	WORD $0x4f8410d8 // fmla v24.4s, v6.4s, v4.s[0]
+	WORD $0x4f8410f9 // fmla v25.4s, v7.4s, v4.s[0]
+	WORD $0x4f8510dc // fmla v28.4s, v6.4s, v5.s[0]
+	WORD $0x4f8510fd // fmla v29.4s, v7.4s, v5.s[0]
+	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
+	WORD $0x4f8010ca // fmla v10.4s, v6.4s, v0.s[0]
+	WORD $0x4f8010eb // fmla v11.4s, v7.4s, v0.s[0]
+	WORD $0x4f8110ce // fmla v14.4s, v6.4s, v1.s[0]
+	WORD $0x4f8110ef // fmla v15.4s, v7.4s, v1.s[0]
+	WORD $0x4f8210d2 // fmla v18.4s, v6.4s, v2.s[0]
+	WORD $0x4f8210f3 // fmla v19.4s, v7.4s, v2.s[0]
+	WORD $0x4f8310d6 // fmla v22.4s, v6.4s, v3.s[0]
+	WORD $0x4f8310f7 // fmla v23.4s, v7.4s, v3.s[0]
+	WORD $0x4f8410da // fmla v26.4s, v6.4s, v4.s[0]
+	WORD $0x4f8410fb // fmla v27.4s, v7.4s, v4.s[0]
+	WORD $0x4f8510de // fmla v30.4s, v6.4s, v5.s[0]
+	WORD $0x4f8510ff // fmla v31.4s, v7.4s, v5.s[0]
+	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
+	WORD $0x4fa010c8 // fmla v8.4s, v6.4s, v0.s[1]
+	WORD $0x4fa010e9 // fmla v9.4s, v7.4s, v0.s[1]
+	WORD $0x4fa110cc // fmla v12.4s, v6.4s, v1.s[1]
+	WORD $0x4fa110ed // fmla v13.4s, v7.4s, v1.s[1]
+	WORD $0x4fa210d0 // fmla v16.4s, v6.4s, v2.s[1]
+	WORD $0x4fa210f1 // fmla v17.4s, v7.4s, v2.s[1]
+	WORD $0x4fa310d4 // fmla v20.4s, v6.4s, v3.s[1]
+	WORD $0x4fa310f5 // fmla v21.4s, v7.4s, v3.s[1]
+	WORD $0x4fa410d8 // fmla v24.4s, v6.4s, v4.s[1]
+	WORD $0x4fa410f9 // fmla v25.4s, v7.4s, v4.s[1]
+	WORD $0x4fa510dc // fmla v28.4s, v6.4s, v5.s[1]
+	WORD $0x4fa510fd // fmla v29.4s, v7.4s, v5.s[1]
+	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
+	WORD $0x4fa010ca // fmla v10.4s, v6.4s, v0.s[1]
+	WORD $0x4fa010eb // fmla v11.4s, v7.4s, v0.s[1]
+	WORD $0x4fa110ce // fmla v14.4s, v6.4s, v1.s[1]
+	WORD $0x4fa110ef // fmla v15.4s, v7.4s, v1.s[1]
+	WORD $0x4fa210d2 // fmla v18.4s, v6.4s, v2.s[1]
+	WORD $0x4fa210f3 // fmla v19.4s, v7.4s, v2.s[1]
+	WORD $0x4fa310d6 // fmla v22.4s, v6.4s, v3.s[1]
+	WORD $0x4fa310f7 // fmla v23.4s, v7.4s, v3.s[1]
+	WORD $0x4fa410da // fmla v26.4s, v6.4s, v4.s[1]
+	WORD $0x4fa410fb // fmla v27.4s, v7.4s, v4.s[1]
+	WORD $0x4fa510de // fmla v30.4s, v6.4s, v5.s[1]
+	WORD $0x4fa510ff // fmla v31.4s, v7.4s, v5.s[1]
+	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
+	WORD $0x4f8018c8 // fmla v8.4s, v6.4s, v0.s[2]
+	WORD $0x4f8018e9 // fmla v9.4s, v7.4s, v0.s[2]
+	WORD $0x4f8118cc // fmla v12.4s, v6.4s, v1.s[2]
+	WORD $0x4f8118ed // fmla v13.4s, v7.4s, v1.s[2]
+	WORD $0x4f8218d0 // fmla v16.4s, v6.4s, v2.s[2]
+	WORD $0x4f8218f1 // fmla v17.4s, v7.4s, v2.s[2]
+	WORD $0x4f8318d4 // fmla v20.4s, v6.4s, v3.s[2]
+	WORD $0x4f8318f5 // fmla v21.4s, v7.4s, v3.s[2]
+	WORD $0x4f8418d8 // fmla v24.4s, v6.4s, v4.s[2]
+	WORD $0x4f8418f9 // fmla v25.4s, v7.4s, v4.s[2]
+	WORD $0x4f8518dc // fmla v28.4s, v6.4s, v5.s[2]
+	WORD $0x4f8518fd // fmla v29.4s, v7.4s, v5.s[2]
+	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
+	WORD $0x4f8018ca // fmla v10.4s, v6.4s, v0.s[2]
+	WORD $0x4f8018eb // fmla v11.4s, v7.4s, v0.s[2]
+	WORD $0x4f8118ce // fmla v14.4s, v6.4s, v1.s[2]
+	WORD $0x4f8118ef // fmla v15.4s, v7.4s, v1.s[2]
+	WORD $0x4f8218d2 // fmla v18.4s, v6.4s, v2.s[2]
+	WORD $0x4f8218f3 // fmla v19.4s, v7.4s, v2.s[2]
+	WORD $0x4f8318d6 // fmla v22.4s, v6.4s, v3.s[2]
+	WORD $0x4f8318f7 // fmla v23.4s, v7.4s, v3.s[2]
+	WORD $0x4f8418da // fmla v26.4s, v6.4s, v4.s[2]
+	WORD $0x4f8418fb // fmla v27.4s, v7.4s, v4.s[2]
+	WORD $0x4f8518de // fmla v30.4s, v6.4s, v5.s[2]
+	WORD $0x4f8518ff // fmla v31.4s, v7.4s, v5.s[2]
+	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
+	WORD $0x4fa018c8 // fmla v8.4s, v6.4s, v0.s[3]
+	WORD $0x4fa018e9 // fmla v9.4s, v7.4s, v0.s[3]
+	WORD $0x4fa118cc // fmla v12.4s, v6.4s, v1.s[3]
+	WORD $0x4fa118ed // fmla v13.4s, v7.4s, v1.s[3]
+	WORD $0x4fa218d0 // fmla v16.4s, v6.4s, v2.s[3]
+	WORD $0x4fa218f1 // fmla v17.4s, v7.4s, v2.s[3]
+	WORD $0x4fa318d4 // fmla v20.4s, v6.4s, v3.s[3]
+	WORD $0x4fa318f5 // fmla v21.4s, v7.4s, v3.s[3]
+	WORD $0x4fa418d8 // fmla v24.4s, v6.4s, v4.s[3]
+	WORD $0x4fa418f9 // fmla v25.4s, v7.4s, v4.s[3]
+	WORD $0x4fa518dc // fmla v28.4s, v6.4s, v5.s[3]
+	WORD $0x4fa518fd // fmla v29.4s, v7.4s, v5.s[3]
+	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
+	WORD $0x4fa018ca // fmla v10.4s, v6.4s, v0.s[3]
+	WORD $0x4fa018eb // fmla v11.4s, v7.4s, v0.s[3]
+	WORD $0x4fa118ce // fmla v14.4s, v6.4s, v1.s[3]
+	WORD $0x4fa118ef // fmla v15.4s, v7.4s, v1.s[3]
+	WORD $0x4fa218d2 // fmla v18.4s, v6.4s, v2.s[3]
+	WORD $0x4fa218f3 // fmla v19.4s, v7.4s, v2.s[3]
+	WORD $0x4fa318d6 // fmla v22.4s, v6.4s, v3.s[3]
+	WORD $0x4fa318f7 // fmla v23.4s, v7.4s, v3.s[3]
+	WORD $0x4fa418da // fmla v26.4s, v6.4s, v4.s[3]
+	WORD $0x4fa418fb // fmla v27.4s, v7.4s, v4.s[3]
+	WORD $0x4fa518de // fmla v30.4s, v6.4s, v5.s[3]
+	WORD $0x4fa518ff // fmla v31.4s, v7.4s, v5.s[3]
+	SUBS $4, R0, R0
+	BGE loop
+
+tail:
+	ADDS $4, R0, R0
+	BEQ store
+
+last:
+	WORD $0xbc404420 // ldr s0, [x1], #4
+	WORD $0xbc404441 // ldr s1, [x2], #4
+	WORD $0xbc404462 // ldr s2, [x3], #4
+	WORD $0xbc404483 // ldr s3, [x4], #4
+	WORD $0xbc4044a4 // ldr s4, [x5], #4
+	WORD $0xbc4044c5 // ldr s5, [x6], #4
+	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
+	WORD $0x4f8010c8 // fmla v8.4s, v6.4s, v0.s[0]
+	WORD $0x4f8010e9 // fmla v9.4s, v7.4s, v0.s[0]
+	WORD $0x4f8110cc // fmla v12.4s, v6.4s, v1.s[0]
+	WORD $0x4f8110ed // fmla v13.4s, v7.4s, v1.s[0]
+	WORD $0x4f8210d0 // fmla v16.4s, v6.4s, v2.s[0]
+	WORD $0x4f8210f1 // fmla v17.4s, v7.4s, v2.s[0]
+	WORD $0x4f8310d4 // fmla v20.4s, v6.4s, v3.s[0]
+	WORD $0x4f8310f5 // fmla v21.4s, v7.4s, v3.s[0]
+	WORD $0x4f8410d8 // fmla v24.4s, v6.4s, v4.s[0]
+	WORD $0x4f8410f9 // fmla v25.4s, v7.4s, v4.s[0]
+	WORD $0x4f8510dc // fmla v28.4s, v6.4s, v5.s[0]
+	WORD $0x4f8510fd // fmla v29.4s, v7.4s, v5.s[0]
+	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
+	WORD $0x4f8010ca // fmla v10.4s, v6.4s, v0.s[0]
+	WORD $0x4f8010eb // fmla v11.4s, v7.4s, v0.s[0]
+	WORD $0x4f8110ce // fmla v14.4s, v6.4s, v1.s[0]
+	WORD $0x4f8110ef // fmla v15.4s, v7.4s, v1.s[0]
+	WORD $0x4f8210d2 // fmla v18.4s, v6.4s, v2.s[0]
+	WORD $0x4f8210f3 // fmla v19.4s, v7.4s, v2.s[0]
+	WORD $0x4f8310d6 // fmla v22.4s, v6.4s, v3.s[0]
+	WORD $0x4f8310f7 // fmla v23.4s, v7.4s, v3.s[0]
+	WORD $0x4f8410da // fmla v26.4s, v6.4s, v4.s[0]
+	WORD $0x4f8410fb // fmla v27.4s, v7.4s, v4.s[0]
+	WORD $0x4f8510de // fmla v30.4s, v6.4s, v5.s[0]
+	WORD $0x4f8510ff // fmla v31.4s, v7.4s, v5.s[0]
+	SUBS $1, R0, R0
+	BNE last
+
+store:
+	MOVD c+32(FP), R8
+	MOVD ldc+40(FP), R9
+	LSL $2, R9, R9
+	WORD $0xad002508 // stp q8, q9, [x8, #0]
+	WORD $0xad012d0a // stp q10, q11, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad00350c // stp q12, q13, [x8, #0]
+	WORD $0xad013d0e // stp q14, q15, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad004510 // stp q16, q17, [x8, #0]
+	WORD $0xad014d12 // stp q18, q19, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad005514 // stp q20, q21, [x8, #0]
+	WORD $0xad015d16 // stp q22, q23, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad006518 // stp q24, q25, [x8, #0]
+	WORD $0xad016d1a // stp q26, q27, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad00751c // stp q28, q29, [x8, #0]
+	WORD $0xad017d1e // stp q30, q31, [x8, #32]
+	RET
+
+// func expand_f16_neon(n int, dst *float32, src *uint16)
+TEXT ·expand_f16_neon(SB), NOSPLIT, $0-24
+	MOVD n+0(FP), R0
+	MOVD dst+8(FP), R1
+	MOVD src+16(FP), R2
+	SUBS $32, R0, R0
+	BLT tail
+
+loop:
+	WORD $0xf9820040 // prfm pldl1keep, [x2, #1024]
+	WORD $0xacc10440 // ldp q0, q1, [x2], #32
+	WORD $0xacc10c42 // ldp q2, q3, [x2], #32
+	WORD $0x0e217804 // fcvtl v4.4s, v0.4h
+	WORD $0x4e217805 // fcvtl2 v5.4s, v0.8h
+	WORD $0x0e217826 // fcvtl v6.4s, v1.4h
+	WORD $0x4e217827 // fcvtl2 v7.4s, v1.8h
+	WORD $0x0e217848 // fcvtl v8.4s, v2.4h
+	WORD $0x4e217849 // fcvtl2 v9.4s, v2.8h
+	WORD $0x0e21786a // fcvtl v10.4s, v3.4h
+	WORD $0x4e21786b // fcvtl2 v11.4s, v3.8h
+	WORD $0xad001424 // stp q4, q5, [x1, #0]
+	WORD $0xad011c26 // stp q6, q7, [x1, #32]
+	WORD $0xad022428 // stp q8, q9, [x1, #64]
+	WORD $0xad032c2a // stp q10, q11, [x1, #96]
+	ADD $128, R1, R1
+	SUBS $32, R0, R0
+	BGE loop
+
+tail:
+	ADDS $32, R0, R0
+	BEQ done
+
+last:
+	WORD $0x7c402440 // ldr h0, [x2], #2
+	WORD $0x0e217800 // fcvtl v0.4s, v0.4h
+	WORD $0xbc004420 // str s0, [x1], #4
+	SUBS $1, R0, R0
+	BNE last
+
+done:
 	RET

@@ -1,0 +1,64 @@
+package arm64
+
+import "github.com/multiway-go/multiway/asm"
+
+// ahead is how far before its use a line of weights is prefetched, in bytes. Panels follow one another, so that the end of
+// one prefetches the start of the next.
+const ahead = 1024
+
+// widen takes the four 16-bit values in the low half of a vector to float32.
+func (w *writer) widen(dtype string, d, n V) {
+	if dtype == "f16" {
+		w.FCVTL(d, n)
+	} else {
+		w.SHLL(d, n)
+	}
+}
+
+// widenHigh takes those in the high half.
+func (w *writer) widenHigh(dtype string, d, n V) {
+	if dtype == "f16" {
+		w.FCVTL2(d, n)
+	} else {
+		w.SHLL2(d, n)
+	}
+}
+
+// expand widens 32 values at a time, and what is left one by one.
+//
+//	V0..V3    32 values
+//	V4..V11   widened
+//	R0        n
+//	R1, R2    dst, src
+func expand(w *writer, k asm.Kernel) {
+	n, dst, src := w.arg("n", 0), w.arg("dst", 1), w.arg("src", 2)
+	v, wide := regs(0, 4), regs(4, 8)
+	const many = 32
+	w.SUBSI(n, n, many)
+	w.BLT("tail")
+	w.loop("loop", w.BGE, func() {
+		w.PRFM(src, ahead)
+		w.LDPpost(v[0], v[1], src, 32)
+		w.LDPpost(v[2], v[3], src, 32)
+		v.each(func(i int) {
+			w.widen(k.DType, wide[2*i], v[i])
+			w.widenHigh(k.DType, wide[2*i+1], v[i])
+		})
+		v.each(func(i int) { w.STP(wide[2*i], wide[2*i+1], dst, 32*i) })
+		w.ADDI(dst, dst, 4*many)
+		w.SUBSI(n, n, many)
+	})
+	inner := w.hot
+	w.mark("tail")
+	w.ADDSI(n, n, many)
+	w.BEQ("done")
+	w.loop("last", w.BNE, func() {
+		w.LDRh(v[0], src, 2)
+		w.widen(k.DType, v[0], v[0])
+		w.STRs(v[0], dst, 4)
+		w.SUBSI(n, n, 1)
+	})
+	w.hot = inner
+	w.mark("done")
+	w.RET()
+}
