@@ -22,7 +22,7 @@ generated/emoji/weights.bin: generated/emoji/emoji.yaml $(filter-out %.go,$(wild
 test: ## run every test
 	$(GO) test -timeout 30m $(flags) ./...
 
-test-arm64: ## run NEON code under emulation; on Debian: apt-get install qemu-user-static binutils-aarch64-linux-gnu
+test-arm64: ## run NEON code under emulation, the base model included; on Debian: apt-get install qemu-user-static binutils-aarch64-linux-gnu
 	@for tool in qemu-aarch64-static aarch64-linux-gnu-objdump; do command -v $$tool >/dev/null || { \
 	  echo "test-arm64 needs $$tool; on Debian: apt-get install qemu-user-static binutils-aarch64-linux-gnu"; exit 1; }; done
 	MULTIWAY_ARM64=1 $(GO) test -count 1 -v -timeout 60m ./asm/arm64 ./golden/emulated

@@ -148,6 +148,7 @@ const (
 	NEON    ISA = "neon"
 
 	AVX512VNNI ISA = "avx512vnni"
+	NEONDot    ISA = "neondot"
 )
 
 // Level is one row of Levels.
@@ -166,7 +167,8 @@ var Levels = []Level{
 	{ISA: AVX2, Base: Generic, Arch: "amd64", Vector: 8, Features: []string{"AVX", "AVX2", "FMA3", "F16C"}},
 	{ISA: AVX512, Base: AVX2, Arch: "amd64", Vector: 16, Features: []string{"AVX512F"}, Ops: []Op{OpGemm, OpGemmV, OpWGemm, OpSoftmax, OpGelu, OpPeakFMA}},
 	{ISA: AVX512VNNI, Base: AVX512, Arch: "amd64", Vector: 16, Features: []string{"AVX512VNNI"}, Ops: []Op{OpQGemm}},
-	{ISA: NEON, Base: Generic, Arch: "arm64", Vector: 4, Ops: []Op{OpGemm, OpGemmV, OpSoftmax, OpScaleRows, OpLayerNorm, OpGelu, OpPackK, OpAdd, OpWGemm, OpExpand, OpPeakFMA}},
+	{ISA: NEON, Base: Generic, Arch: "arm64", Vector: 4, Ops: []Op{OpGemm, OpGemmV, OpSoftmax, OpScaleRows, OpLayerNorm, OpGelu, OpPackK, OpAdd, OpWGemm, OpExpand, OpQGemm, OpPeakFMA}},
+	{ISA: NEONDot, Base: NEON, Arch: "arm64", Vector: 4, Features: []string{"ASIMDDP"}, Ops: []Op{OpQGemm}},
 }
 
 // BytesOnly reports whether the level adds nothing but products of bytes.
@@ -221,7 +223,7 @@ var tiles = map[ISA]struct{ MR, NR int }{
 // opTiles are those of ops that differ.
 var opTiles = map[Op]map[ISA]struct{ MR, NR int }{
 	OpGemmV: {AVX512: {6, 64}},
-	OpQGemm: {AVX2: {5, 16}, AVX512VNNI: {12, 32}},
+	OpQGemm: {AVX2: {5, 16}, AVX512VNNI: {12, 32}, NEON: {2, 16}, NEONDot: {6, 16}},
 }
 
 // Catalogue holds every kernel there is: level by level, op by op in the order of Ops, fewer rows first. Do not modify it.

@@ -39,6 +39,7 @@ type (
 
 // features says which of the instruction sets that kernels ask for this CPU has.
 var features = map[string]bool{
+	"ASIMDDP":    cpu.ARM64.HasASIMDDP,
 	"AVX":        cpu.X86.HasAVX,
 	"AVX2":       cpu.X86.HasAVX2,
 	"AVX512F":    cpu.X86.HasAVX512F,
@@ -121,7 +122,7 @@ func TestKernelTable(t *testing.T) {
 			t.Errorf("%s is a %s, want %s", c.Name, got, want)
 		}
 		for _, f := range c.Requires {
-			if _, ok := features[f]; !ok && runtime.GOARCH == "amd64" {
+			if _, ok := features[f]; !ok {
 				t.Errorf("%s requires %s: add it to features", c.Name, f)
 			}
 		}

@@ -25,6 +25,7 @@ var generators = map[asm.Op]func(*writer, asm.Kernel){
 	asm.OpAdd:       add,
 	asm.OpWGemm:     wgemm,
 	asm.OpExpand:    expand,
+	asm.OpQGemm:     qgemm,
 	asm.OpPeakFMA:   peakFMA,
 }
 
@@ -72,8 +73,9 @@ type writer struct {
 	data   map[string]bool // tables written so far
 	name   string          // of the kernel at hand
 	args   []arg
-	lines  []line // of the kernel at hand
-	hot    []line // its inner loop
+	lines  []line   // of the kernel at hand
+	isas   []string // instruction sets it needs beyond those of every arm64 CPU
+	hot    []line   // its inner loop
 	labels int
 	err    error // the first
 }
@@ -107,11 +109,24 @@ func frame(signature string) (args []arg, size int) {
 // kernel writes one kernel.
 func (w *writer) kernel(k asm.Kernel) error {
 	var size int
-	w.name, w.lines, w.hot, w.labels = k.Name(), nil, nil, 0
+	w.name, w.lines, w.isas, w.hot, w.labels = k.Name(), nil, nil, nil, 0
 	w.args, size = frame(k.Op.Row().Signature)
 	fmt.Fprintf(&w.text, "\n// %s\nTEXT ·%s(SB), NOSPLIT, $0-%d\n", declaration(k), w.name, size)
 	generators[k.Op](w, k)
+	for _, need := range w.isas {
+		if w.err == nil && !slices.Contains(k.ISA.Allowed(), need) {
+			w.err = fmt.Errorf("%s: uses %s, which level %s does not have", w.name, need, k.ISA)
+		}
+	}
 	return w.err
+}
+
+// Requires returns the instruction sets that a kernel uses beyond those of every arm64 CPU, as recorded from its
+// instructions.
+func Requires(k asm.Kernel) ([]string, error) {
+	w := newWriter()
+	err := w.kernel(k)
+	return w.isas, err
 }
 
 // fail keeps the first mistake of a generator, and the line of its source that made it.
@@ -145,6 +160,9 @@ func (w *writer) emit(f form, args ...int) {
 		return
 	}
 	w.lines = append(w.lines, line{text, word})
+	if i.isa != "" && !slices.Contains(w.isas, i.isa) {
+		w.isas = append(w.isas, i.isa)
+	}
 	if i.goas != "" {
 		fmt.Fprintf(&w.text, "\t%s\n", i.format(i.goas, args))
 		return
@@ -179,9 +197,18 @@ func (w *writer) FCVTL(d, n V)              { w.emit(fcvtl, int(d), int(n)) }   
 func (w *writer) FCVTL2(d, n V)             { w.emit(fcvtl2, int(d), int(n)) }              // the high half
 func (w *writer) SHLL(d, n V)               { w.emit(shll, int(d), int(n)) }                // four bf16, the low half of n
 func (w *writer) SHLL2(d, n V)              { w.emit(shll2, int(d), int(n)) }               // the high half
+func (w *writer) SDOTlane(d, n, m V, i int) { w.emit(sdotLane, int(d), int(n), int(m), i) } // d += sums of four products of signed bytes, m's group i
+func (w *writer) SMULL(d, n, m V)           { w.emit(smull, int(d), int(n), int(m)) }       // d = n*m, low bytes to int16
+func (w *writer) SMULL2(d, n, m V)          { w.emit(smull2, int(d), int(n), int(m)) }      // high bytes
+func (w *writer) SMLAL(d, n, m V)           { w.emit(smlal, int(d), int(n), int(m)) }       // d += n*m, low bytes to int16
+func (w *writer) SMLAL2(d, n, m V)          { w.emit(smlal2, int(d), int(n), int(m)) }      // high bytes
+func (w *writer) SADALP(d, n V)             { w.emit(sadalp, int(d), int(n)) }              // d += sums of neighbours, int16 to int32
+func (w *writer) ADDPint(d, n, m V)         { w.emit(addpInt, int(d), int(n), int(m)) }     // sums of neighbours, int32
 func (w *writer) ADDint(d, n, m V)          { w.emit(addInt, int(d), int(n), int(m)) }      // int32
 func (w *writer) SHL(d, n V, bits int)      { w.emit(shl, int(d), int(n), bits) }           // int32
 func (w *writer) AND(d, n, m V)             { w.emit(and, int(d), int(n), int(m)) }         // bits
+func (w *writer) EOR(d, n, m V)             { w.emit(eor, int(d), int(n), int(m)) }         // bits
+func (w *writer) FILLb(d V, i int)          { w.emit(moviB, int(d), i) }                    // i in all bytes
 func (w *writer) BIF(d, n, m V)             { w.emit(bif, int(d), int(n), int(m)) }         // d = n where m has zeros
 func (w *writer) EXT(d, n, m V, bytes int)  { w.emit(ext, int(d), int(n), int(m), bytes) }  // 16 bytes of n, m from there on
 func (w *writer) MOV(d, n V)                { w.emit(mov, int(d), int(n)) }                 // d = n
@@ -214,6 +241,7 @@ func (w *writer) STRs(d V, at R, by int)        { w.emit(strSPost, int(d), int(a
 func (w *writer) LD1(d V, i int, at R)          { w.emit(ld1Post, int(d), i, int(at)) }   // lane i; post, by 4
 func (w *writer) ST1(d V, i int, at R)          { w.emit(st1Post, int(d), i, int(at)) }   // lane i; post, by 4
 func (w *writer) LD1R(d V, at R)                { w.emit(ld1r, int(d), int(at)) }         // into all lanes
+func (w *writer) LD1Rpost(d V, at R)            { w.emit(ld1rPost, int(d), int(at)) }     // the same; post, by 4
 func (w *writer) PRFM(at R, off int)            { w.emit(prfm, int(at), off) }            // into the first cache; any address
 
 // Integers and addresses, 64 bits.

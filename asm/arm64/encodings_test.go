@@ -126,7 +126,7 @@ func assemble(t *testing.T, texts []string) []uint32 {
 	t.Helper()
 	dir := t.TempDir()
 	source, object, binaryFile := filepath.Join(dir, "a.s"), filepath.Join(dir, "a.o"), filepath.Join(dir, "a.bin")
-	if err := os.WriteFile(source, []byte(strings.Join(texts, "\n")+"\n"), 0o666); err != nil {
+	if err := os.WriteFile(source, []byte(".arch armv8.2-a+dotprod\n"+strings.Join(texts, "\n")+"\n"), 0o666); err != nil {
 		t.Fatal(err)
 	}
 	run(t, "aarch64-linux-gnu-as", "-o", object, source)

@@ -9,6 +9,7 @@ const (
 	panel  source = iota // [k][16]
 	halves               // [k][16] of 16 bits, widened as they are loaded
 	matrix               // row-major, where it lies
+	fours                // bytes, [k][16][4]: as long as float32, four products for one
 )
 
 func gemm(w *writer, k asm.Kernel)  { tile(w, k, panel) }
@@ -19,7 +20,7 @@ func wgemm(w *writer, k asm.Kernel) { tile(w, k, halves) }
 // do not depend on mr.
 //
 //	V0..V5    rows of A, four k each
-//	V6, V7    half a row of B
+//	V6, V7    half a row of B; before, the signs of bytes
 //	V8..V31   acc[r][0..3], row r of C
 //	R0        k
 //	R1..R6    rows of A at k
@@ -56,14 +57,16 @@ func tile(w *writer, kernel asm.Kernel, from source) {
 		}
 	}
 
-	w.arg("acc", flag)
-	w.CBZ(flag, "zero")
-	rows(func(low, high V, off int) { w.LDP(low, high, c, off) })
-	w.B("bias")
-	w.mark("zero")
+	if from != fours {
+		w.arg("acc", flag)
+		w.CBZ(flag, "zero")
+		rows(func(low, high V, off int) { w.LDP(low, high, c, off) })
+		w.B("bias")
+		w.mark("zero")
+	}
 	each(func(r, j int) { w.ZERO(acc[r][j]) })
 	w.mark("bias")
-	if from != matrix {
+	if from == panel || from == halves {
 		w.arg("bias", flag)
 		w.CBZ(flag, "main")
 		w.LDP(0, 1, flag, 0)
@@ -74,7 +77,10 @@ func tile(w *writer, kernel asm.Kernel, from source) {
 
 	w.arg("k", k)
 	w.arg("a", row(0))
-	w.floats("lda", ld)
+	w.arg("lda", ld)
+	if from != fours {
+		w.LSL(ld, ld, 2)
+	}
 	for r := 1; r < mr; r++ {
 		w.ADD(row(r), row(r-1), ld)
 	}
@@ -92,12 +98,16 @@ func tile(w *writer, kernel asm.Kernel, from source) {
 		case from == panel:
 			w.PRFM(pf, 0)
 			w.ADD(pf, pf, step)
-		case from == halves && i%2 == 0:
+		case from == fours, from == halves && i%2 == 0:
 			w.PRFM(b, ahead)
+		}
+		multiply := w.FMLAlane
+		if from == fours {
+			multiply = w.SDOTlane
 		}
 		for j := 0; j < 4; j += 2 {
 			switch from {
-			case panel:
+			case panel, fours:
 				w.LDPpost(bLow, bHigh, b, 32)
 			case halves:
 				w.LDPdpost(bLow, bHigh, b, 16)
@@ -107,12 +117,22 @@ func tile(w *writer, kernel asm.Kernel, from source) {
 				w.LDP(bLow, bHigh, b, 16*j)
 			}
 			for r := range acc {
-				w.FMLAlane(acc[r][j], bLow, a(r), i)
-				w.FMLAlane(acc[r][j+1], bHigh, a(r), i)
+				multiply(acc[r][j], bLow, a(r), i)
+				multiply(acc[r][j+1], bHigh, a(r), i)
 			}
 		}
 		if from == matrix {
 			w.ADD(b, b, ld)
+		}
+	}
+
+	signed := func() {
+		if from != fours {
+			return
+		}
+		w.FILLb(bLow, offset128)
+		for r := range acc {
+			w.EOR(a(r), a(r), bLow)
 		}
 	}
 
@@ -123,6 +143,7 @@ func tile(w *writer, kernel asm.Kernel, from source) {
 		for r := range acc {
 			w.LDRpost(a(r), row(r), 4*unroll)
 		}
+		signed()
 		for u := range unroll {
 			one(u)
 		}
@@ -136,6 +157,7 @@ func tile(w *writer, kernel asm.Kernel, from source) {
 		for r := range acc {
 			w.LDRs(a(r), row(r), 4)
 		}
+		signed()
 		one(0)
 		w.SUBSI(k, k, 1)
 	})

@@ -100,6 +100,7 @@ type inst struct {
 	text string // as GNU as writes it, {x} for operand x
 	word uint32 // the encoding with all operands zero; 0 if Go's assembler encodes the instruction
 	goas string // as Go's assembler writes it, if word is 0
+	isa  string // the instruction set that it is of, if not all CPUs have it
 	ops  []operand
 }
 
@@ -147,6 +148,15 @@ const (
 	fcvtl2
 	shll
 	shll2
+	sdotLane
+	smull
+	smull2
+	smlal
+	smlal2
+	sadalp
+	addpInt
+	eor
+	moviB
 	addInt
 	shl
 	and
@@ -176,6 +186,7 @@ const (
 	ld1Post
 	st1Post
 	ld1r
+	ld1rPost
 	prfm
 	addR
 	addI
@@ -209,7 +220,7 @@ func bits(name string, word uint32) inst {
 	return inst{text: name + " v{d}.16b, v{n}.16b, v{m}.16b", word: word, ops: []operand{d, n, m}}
 }
 
-func pairs(name string, word uint32) inst {
+func doubles(name string, word uint32) inst {
 	return inst{text: name + " v{d}.2d, v{n}.2d, v{m}.2d", word: word, ops: []operand{d, n, m}}
 }
 
@@ -251,6 +262,15 @@ var table = [...]inst{
 	fcvtl2:   {text: "fcvtl2 v{d}.4s, v{n}.8h", word: 0x4e217800, ops: []operand{d, n}},
 	shll:     {text: "shll v{d}.4s, v{n}.4h, #16", word: 0x2e613800, ops: []operand{d, n}},
 	shll2:    {text: "shll2 v{d}.4s, v{n}.8h, #16", word: 0x6e613800, ops: []operand{d, n}},
+	sdotLane: {text: "sdot v{d}.4s, v{n}.16b, v{m}.4b[{i}]", word: 0x4f80e000, isa: "ASIMDDP", ops: []operand{d, n, m, imm("i", 1, field{21, 1}, field{11, 1})}},
+	smull:    {text: "smull v{d}.8h, v{n}.8b, v{m}.8b", word: 0x0e20c000, ops: []operand{d, n, m}},
+	smull2:   {text: "smull2 v{d}.8h, v{n}.16b, v{m}.16b", word: 0x4e20c000, ops: []operand{d, n, m}},
+	smlal:    {text: "smlal v{d}.8h, v{n}.8b, v{m}.8b", word: 0x0e208000, ops: []operand{d, n, m}},
+	smlal2:   {text: "smlal2 v{d}.8h, v{n}.16b, v{m}.16b", word: 0x4e208000, ops: []operand{d, n, m}},
+	sadalp:   {text: "sadalp v{d}.4s, v{n}.8h", word: 0x4e606800, ops: []operand{d, n}},
+	addpInt:  three("addp", 0x4ea0bc00),
+	eor:      bits("eor", 0x6e201c00),
+	moviB:    {text: "movi v{d}.16b, #{i}", word: 0x4f00e400, ops: []operand{d, imm("i", 1, field{5, 5}, field{16, 3})}},
 	addInt:   three("add", 0x4ea08400),
 	shl:      {text: "shl v{d}.4s, v{n}.4s, #{i}", word: 0x4f205400, ops: []operand{d, n, imm("i", 1, field{16, 5})}},
 	and:      bits("and", 0x4e201c00),
@@ -260,8 +280,8 @@ var table = [...]inst{
 	dup:      {text: "dup v{d}.4s, v{n}.s[{i}]", word: 0x4e040400, ops: []operand{d, n, imm("i", 1, field{19, 2})}},
 	trn1:     three("trn1", 0x4e802800),
 	trn2:     three("trn2", 0x4e806800),
-	zip1:     pairs("zip1", 0x4ec03800),
-	zip2:     pairs("zip2", 0x4ec07800),
+	zip1:     doubles("zip1", 0x4ec03800),
+	zip2:     doubles("zip2", 0x4ec07800),
 	scvtf:    {text: "scvtf s{d}, x{n}", word: 0x9e220000, ops: []operand{d, base}},
 	faddS:    {text: "fadd s{d}, s{n}, s{m}", word: 0x1e202800, ops: []operand{d, n, m}},
 	fdivS:    {text: "fdiv s{d}, s{n}, s{m}", word: 0x1e201800, ops: []operand{d, n, m}},
@@ -279,6 +299,7 @@ var table = [...]inst{
 	ld1Post:  lane("ld1", 0x0ddf8000),
 	st1Post:  lane("st1", 0x0d9f8000),
 	ld1r:     {text: "ld1r {v{d}.4s}, [x{n}]", word: 0x4d40c800, ops: []operand{d, base}},
+	ld1rPost: {text: "ld1r {v{d}.4s}, [x{n}], #4", word: 0x4ddfc800, ops: []operand{d, base}},
 	prfm:     {text: "prfm pldl1keep, [x{n}, #{o}]", word: 0xf9800000, ops: []operand{base, imm("o", 8, field{10, 12})}},
 
 	mov:    {text: "mov v{d}.16b, v{n}.16b", goas: "VMOV V{n}.B16, V{d}.B16", ops: []operand{vec("d"), vec("n")}},

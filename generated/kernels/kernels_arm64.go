@@ -194,9 +194,59 @@ func expand_f16_neon(n int, dst *float32, src *uint16)
 //go:noescape
 func expand_bf16_neon(n int, dst *float32, src *uint16)
 
+// qgemm_i8_1x16_neon computes:
+//
+// C[r][j] = sum over i < 4k of (A[r][i]-128)*B[i][j], exactly.
+// A is unsigned; lda and bstride count bytes, k groups of four. A panel is [k][16 columns][4], then 16 float32 that are not
+// read, then -128 times the sum of each column as int32, where a sum of unsigned products may start; a wider tile reads its
+// panel i at b + i*bstride. No B is beyond 63 of either sign. k >= 1.
+//
+//go:noescape
+func qgemm_i8_1x16_neon(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+
+// qgemm_i8_2x16_neon is qgemm_i8_1x16_neon with 2 rows.
+//
+//go:noescape
+func qgemm_i8_2x16_neon(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+
 // peak_fma_neon computes:
 //
 // Runs n rounds of 12 independent vector FMAs in registers: the ceiling that the others are measured against. n >= 1.
 //
 //go:noescape
 func peak_fma_neon(n int)
+
+// qgemm_i8_1x16_neondot computes:
+//
+// C[r][j] = sum over i < 4k of (A[r][i]-128)*B[i][j], exactly.
+// A is unsigned; lda and bstride count bytes, k groups of four. A panel is [k][16 columns][4], then 16 float32 that are not
+// read, then -128 times the sum of each column as int32, where a sum of unsigned products may start; a wider tile reads its
+// panel i at b + i*bstride. No B is beyond 63 of either sign. k >= 1.
+//
+//go:noescape
+func qgemm_i8_1x16_neondot(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+
+// qgemm_i8_2x16_neondot is qgemm_i8_1x16_neondot with 2 rows.
+//
+//go:noescape
+func qgemm_i8_2x16_neondot(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+
+// qgemm_i8_3x16_neondot is qgemm_i8_1x16_neondot with 3 rows.
+//
+//go:noescape
+func qgemm_i8_3x16_neondot(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+
+// qgemm_i8_4x16_neondot is qgemm_i8_1x16_neondot with 4 rows.
+//
+//go:noescape
+func qgemm_i8_4x16_neondot(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+
+// qgemm_i8_5x16_neondot is qgemm_i8_1x16_neondot with 5 rows.
+//
+//go:noescape
+func qgemm_i8_5x16_neondot(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+
+// qgemm_i8_6x16_neondot is qgemm_i8_1x16_neondot with 6 rows.
+//
+//go:noescape
+func qgemm_i8_6x16_neondot(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)

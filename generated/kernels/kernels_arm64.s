@@ -7806,6 +7806,269 @@ last:
 done:
 	RET
 
+// func qgemm_i8_1x16_neon(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+TEXT ·qgemm_i8_1x16_neon(SB), NOSPLIT, $0-56
+	WORD $0x6f00e408 // movi v8.2d, #0
+	WORD $0x6f00e409 // movi v9.2d, #0
+	WORD $0x6f00e40a // movi v10.2d, #0
+	WORD $0x6f00e40b // movi v11.2d, #0
+	WORD $0x6f00e40c // movi v12.2d, #0
+	WORD $0x6f00e40d // movi v13.2d, #0
+	WORD $0x6f00e40e // movi v14.2d, #0
+	WORD $0x6f00e40f // movi v15.2d, #0
+	WORD $0x4f04e418 // movi v24.16b, #128
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD b+24(FP), R3
+	SUBS $2, R0, R0
+	BLT tail
+
+loop:
+	WORD $0x4ddfc820 // ld1r {v0.4s}, [x1], #4
+	WORD $0x6e381c00 // eor v0.16b, v0.16b, v24.16b
+	WORD $0x4ddfc821 // ld1r {v1.4s}, [x1], #4
+	WORD $0x6e381c21 // eor v1.16b, v1.16b, v24.16b
+	WORD $0xf9820060 // prfm pldl1keep, [x3, #1024]
+	WORD $0xf9822060 // prfm pldl1keep, [x3, #1088]
+	WORD $0x3dc00064 // ldr q4, [x3, #0]
+	WORD $0x3dc01065 // ldr q5, [x3, #64]
+	WORD $0x0e20c086 // smull v6.8h, v4.8b, v0.8b
+	WORD $0x4e20c087 // smull2 v7.8h, v4.16b, v0.16b
+	WORD $0x0e2180a6 // smlal v6.8h, v5.8b, v1.8b
+	WORD $0x4e2180a7 // smlal2 v7.8h, v5.16b, v1.16b
+	WORD $0x4e6068c8 // sadalp v8.4s, v6.8h
+	WORD $0x4e6068e9 // sadalp v9.4s, v7.8h
+	WORD $0x3dc00464 // ldr q4, [x3, #16]
+	WORD $0x3dc01465 // ldr q5, [x3, #80]
+	WORD $0x0e20c086 // smull v6.8h, v4.8b, v0.8b
+	WORD $0x4e20c087 // smull2 v7.8h, v4.16b, v0.16b
+	WORD $0x0e2180a6 // smlal v6.8h, v5.8b, v1.8b
+	WORD $0x4e2180a7 // smlal2 v7.8h, v5.16b, v1.16b
+	WORD $0x4e6068ca // sadalp v10.4s, v6.8h
+	WORD $0x4e6068eb // sadalp v11.4s, v7.8h
+	WORD $0x3dc00864 // ldr q4, [x3, #32]
+	WORD $0x3dc01865 // ldr q5, [x3, #96]
+	WORD $0x0e20c086 // smull v6.8h, v4.8b, v0.8b
+	WORD $0x4e20c087 // smull2 v7.8h, v4.16b, v0.16b
+	WORD $0x0e2180a6 // smlal v6.8h, v5.8b, v1.8b
+	WORD $0x4e2180a7 // smlal2 v7.8h, v5.16b, v1.16b
+	WORD $0x4e6068cc // sadalp v12.4s, v6.8h
+	WORD $0x4e6068ed // sadalp v13.4s, v7.8h
+	WORD $0x3dc00c64 // ldr q4, [x3, #48]
+	WORD $0x3dc01c65 // ldr q5, [x3, #112]
+	WORD $0x0e20c086 // smull v6.8h, v4.8b, v0.8b
+	WORD $0x4e20c087 // smull2 v7.8h, v4.16b, v0.16b
+	WORD $0x0e2180a6 // smlal v6.8h, v5.8b, v1.8b
+	WORD $0x4e2180a7 // smlal2 v7.8h, v5.16b, v1.16b
+	WORD $0x4e6068ce // sadalp v14.4s, v6.8h
+	WORD $0x4e6068ef // sadalp v15.4s, v7.8h
+	ADD $128, R3, R3
+	SUBS $2, R0, R0
+	BGE loop
+
+tail:
+	ADDS $2, R0, R0
+	BEQ store
+	WORD $0x4ddfc820 // ld1r {v0.4s}, [x1], #4
+	WORD $0x6e381c00 // eor v0.16b, v0.16b, v24.16b
+	WORD $0xf9820060 // prfm pldl1keep, [x3, #1024]
+	WORD $0x3dc00064 // ldr q4, [x3, #0]
+	WORD $0x0e20c086 // smull v6.8h, v4.8b, v0.8b
+	WORD $0x4e20c087 // smull2 v7.8h, v4.16b, v0.16b
+	WORD $0x4e6068c8 // sadalp v8.4s, v6.8h
+	WORD $0x4e6068e9 // sadalp v9.4s, v7.8h
+	WORD $0x3dc00464 // ldr q4, [x3, #16]
+	WORD $0x0e20c086 // smull v6.8h, v4.8b, v0.8b
+	WORD $0x4e20c087 // smull2 v7.8h, v4.16b, v0.16b
+	WORD $0x4e6068ca // sadalp v10.4s, v6.8h
+	WORD $0x4e6068eb // sadalp v11.4s, v7.8h
+	WORD $0x3dc00864 // ldr q4, [x3, #32]
+	WORD $0x0e20c086 // smull v6.8h, v4.8b, v0.8b
+	WORD $0x4e20c087 // smull2 v7.8h, v4.16b, v0.16b
+	WORD $0x4e6068cc // sadalp v12.4s, v6.8h
+	WORD $0x4e6068ed // sadalp v13.4s, v7.8h
+	WORD $0x3dc00c64 // ldr q4, [x3, #48]
+	WORD $0x0e20c086 // smull v6.8h, v4.8b, v0.8b
+	WORD $0x4e20c087 // smull2 v7.8h, v4.16b, v0.16b
+	WORD $0x4e6068ce // sadalp v14.4s, v6.8h
+	WORD $0x4e6068ef // sadalp v15.4s, v7.8h
+	ADD $64, R3, R3
+
+store:
+	MOVD c+40(FP), R4
+	MOVD ldc+48(FP), R5
+	LSL $2, R5, R5
+	WORD $0x4ea9bd08 // addp v8.4s, v8.4s, v9.4s
+	WORD $0x4eabbd4a // addp v10.4s, v10.4s, v11.4s
+	WORD $0x4eadbd8c // addp v12.4s, v12.4s, v13.4s
+	WORD $0x4eafbdce // addp v14.4s, v14.4s, v15.4s
+	WORD $0xad002888 // stp q8, q10, [x4, #0]
+	WORD $0xad01388c // stp q12, q14, [x4, #32]
+	RET
+
+// func qgemm_i8_2x16_neon(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+TEXT ·qgemm_i8_2x16_neon(SB), NOSPLIT, $0-56
+	WORD $0x6f00e408 // movi v8.2d, #0
+	WORD $0x6f00e409 // movi v9.2d, #0
+	WORD $0x6f00e40a // movi v10.2d, #0
+	WORD $0x6f00e40b // movi v11.2d, #0
+	WORD $0x6f00e40c // movi v12.2d, #0
+	WORD $0x6f00e40d // movi v13.2d, #0
+	WORD $0x6f00e40e // movi v14.2d, #0
+	WORD $0x6f00e40f // movi v15.2d, #0
+	WORD $0x6f00e410 // movi v16.2d, #0
+	WORD $0x6f00e411 // movi v17.2d, #0
+	WORD $0x6f00e412 // movi v18.2d, #0
+	WORD $0x6f00e413 // movi v19.2d, #0
+	WORD $0x6f00e414 // movi v20.2d, #0
+	WORD $0x6f00e415 // movi v21.2d, #0
+	WORD $0x6f00e416 // movi v22.2d, #0
+	WORD $0x6f00e417 // movi v23.2d, #0
+	WORD $0x4f04e418 // movi v24.16b, #128
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD lda+16(FP), R2
+	ADD R2, R1, R2
+	MOVD b+24(FP), R3
+	SUBS $2, R0, R0
+	BLT tail
+
+loop:
+	WORD $0x4ddfc820 // ld1r {v0.4s}, [x1], #4
+	WORD $0x6e381c00 // eor v0.16b, v0.16b, v24.16b
+	WORD $0x4ddfc821 // ld1r {v1.4s}, [x1], #4
+	WORD $0x6e381c21 // eor v1.16b, v1.16b, v24.16b
+	WORD $0x4ddfc842 // ld1r {v2.4s}, [x2], #4
+	WORD $0x6e381c42 // eor v2.16b, v2.16b, v24.16b
+	WORD $0x4ddfc843 // ld1r {v3.4s}, [x2], #4
+	WORD $0x6e381c63 // eor v3.16b, v3.16b, v24.16b
+	WORD $0xf9820060 // prfm pldl1keep, [x3, #1024]
+	WORD $0xf9822060 // prfm pldl1keep, [x3, #1088]
+	WORD $0x3dc00064 // ldr q4, [x3, #0]
+	WORD $0x3dc01065 // ldr q5, [x3, #64]
+	WORD $0x0e20c086 // smull v6.8h, v4.8b, v0.8b
+	WORD $0x4e20c087 // smull2 v7.8h, v4.16b, v0.16b
+	WORD $0x0e2180a6 // smlal v6.8h, v5.8b, v1.8b
+	WORD $0x4e2180a7 // smlal2 v7.8h, v5.16b, v1.16b
+	WORD $0x4e6068c8 // sadalp v8.4s, v6.8h
+	WORD $0x4e6068e9 // sadalp v9.4s, v7.8h
+	WORD $0x0e22c086 // smull v6.8h, v4.8b, v2.8b
+	WORD $0x4e22c087 // smull2 v7.8h, v4.16b, v2.16b
+	WORD $0x0e2380a6 // smlal v6.8h, v5.8b, v3.8b
+	WORD $0x4e2380a7 // smlal2 v7.8h, v5.16b, v3.16b
+	WORD $0x4e6068d0 // sadalp v16.4s, v6.8h
+	WORD $0x4e6068f1 // sadalp v17.4s, v7.8h
+	WORD $0x3dc00464 // ldr q4, [x3, #16]
+	WORD $0x3dc01465 // ldr q5, [x3, #80]
+	WORD $0x0e20c086 // smull v6.8h, v4.8b, v0.8b
+	WORD $0x4e20c087 // smull2 v7.8h, v4.16b, v0.16b
+	WORD $0x0e2180a6 // smlal v6.8h, v5.8b, v1.8b
+	WORD $0x4e2180a7 // smlal2 v7.8h, v5.16b, v1.16b
+	WORD $0x4e6068ca // sadalp v10.4s, v6.8h
+	WORD $0x4e6068eb // sadalp v11.4s, v7.8h
+	WORD $0x0e22c086 // smull v6.8h, v4.8b, v2.8b
+	WORD $0x4e22c087 // smull2 v7.8h, v4.16b, v2.16b
+	WORD $0x0e2380a6 // smlal v6.8h, v5.8b, v3.8b
+	WORD $0x4e2380a7 // smlal2 v7.8h, v5.16b, v3.16b
+	WORD $0x4e6068d2 // sadalp v18.4s, v6.8h
+	WORD $0x4e6068f3 // sadalp v19.4s, v7.8h
+	WORD $0x3dc00864 // ldr q4, [x3, #32]
+	WORD $0x3dc01865 // ldr q5, [x3, #96]
+	WORD $0x0e20c086 // smull v6.8h, v4.8b, v0.8b
+	WORD $0x4e20c087 // smull2 v7.8h, v4.16b, v0.16b
+	WORD $0x0e2180a6 // smlal v6.8h, v5.8b, v1.8b
+	WORD $0x4e2180a7 // smlal2 v7.8h, v5.16b, v1.16b
+	WORD $0x4e6068cc // sadalp v12.4s, v6.8h
+	WORD $0x4e6068ed // sadalp v13.4s, v7.8h
+	WORD $0x0e22c086 // smull v6.8h, v4.8b, v2.8b
+	WORD $0x4e22c087 // smull2 v7.8h, v4.16b, v2.16b
+	WORD $0x0e2380a6 // smlal v6.8h, v5.8b, v3.8b
+	WORD $0x4e2380a7 // smlal2 v7.8h, v5.16b, v3.16b
+	WORD $0x4e6068d4 // sadalp v20.4s, v6.8h
+	WORD $0x4e6068f5 // sadalp v21.4s, v7.8h
+	WORD $0x3dc00c64 // ldr q4, [x3, #48]
+	WORD $0x3dc01c65 // ldr q5, [x3, #112]
+	WORD $0x0e20c086 // smull v6.8h, v4.8b, v0.8b
+	WORD $0x4e20c087 // smull2 v7.8h, v4.16b, v0.16b
+	WORD $0x0e2180a6 // smlal v6.8h, v5.8b, v1.8b
+	WORD $0x4e2180a7 // smlal2 v7.8h, v5.16b, v1.16b
+	WORD $0x4e6068ce // sadalp v14.4s, v6.8h
+	WORD $0x4e6068ef // sadalp v15.4s, v7.8h
+	WORD $0x0e22c086 // smull v6.8h, v4.8b, v2.8b
+	WORD $0x4e22c087 // smull2 v7.8h, v4.16b, v2.16b
+	WORD $0x0e2380a6 // smlal v6.8h, v5.8b, v3.8b
+	WORD $0x4e2380a7 // smlal2 v7.8h, v5.16b, v3.16b
+	WORD $0x4e6068d6 // sadalp v22.4s, v6.8h
+	WORD $0x4e6068f7 // sadalp v23.4s, v7.8h
+	ADD $128, R3, R3
+	SUBS $2, R0, R0
+	BGE loop
+
+tail:
+	ADDS $2, R0, R0
+	BEQ store
+	WORD $0x4ddfc820 // ld1r {v0.4s}, [x1], #4
+	WORD $0x6e381c00 // eor v0.16b, v0.16b, v24.16b
+	WORD $0x4ddfc842 // ld1r {v2.4s}, [x2], #4
+	WORD $0x6e381c42 // eor v2.16b, v2.16b, v24.16b
+	WORD $0xf9820060 // prfm pldl1keep, [x3, #1024]
+	WORD $0x3dc00064 // ldr q4, [x3, #0]
+	WORD $0x0e20c086 // smull v6.8h, v4.8b, v0.8b
+	WORD $0x4e20c087 // smull2 v7.8h, v4.16b, v0.16b
+	WORD $0x4e6068c8 // sadalp v8.4s, v6.8h
+	WORD $0x4e6068e9 // sadalp v9.4s, v7.8h
+	WORD $0x0e22c086 // smull v6.8h, v4.8b, v2.8b
+	WORD $0x4e22c087 // smull2 v7.8h, v4.16b, v2.16b
+	WORD $0x4e6068d0 // sadalp v16.4s, v6.8h
+	WORD $0x4e6068f1 // sadalp v17.4s, v7.8h
+	WORD $0x3dc00464 // ldr q4, [x3, #16]
+	WORD $0x0e20c086 // smull v6.8h, v4.8b, v0.8b
+	WORD $0x4e20c087 // smull2 v7.8h, v4.16b, v0.16b
+	WORD $0x4e6068ca // sadalp v10.4s, v6.8h
+	WORD $0x4e6068eb // sadalp v11.4s, v7.8h
+	WORD $0x0e22c086 // smull v6.8h, v4.8b, v2.8b
+	WORD $0x4e22c087 // smull2 v7.8h, v4.16b, v2.16b
+	WORD $0x4e6068d2 // sadalp v18.4s, v6.8h
+	WORD $0x4e6068f3 // sadalp v19.4s, v7.8h
+	WORD $0x3dc00864 // ldr q4, [x3, #32]
+	WORD $0x0e20c086 // smull v6.8h, v4.8b, v0.8b
+	WORD $0x4e20c087 // smull2 v7.8h, v4.16b, v0.16b
+	WORD $0x4e6068cc // sadalp v12.4s, v6.8h
+	WORD $0x4e6068ed // sadalp v13.4s, v7.8h
+	WORD $0x0e22c086 // smull v6.8h, v4.8b, v2.8b
+	WORD $0x4e22c087 // smull2 v7.8h, v4.16b, v2.16b
+	WORD $0x4e6068d4 // sadalp v20.4s, v6.8h
+	WORD $0x4e6068f5 // sadalp v21.4s, v7.8h
+	WORD $0x3dc00c64 // ldr q4, [x3, #48]
+	WORD $0x0e20c086 // smull v6.8h, v4.8b, v0.8b
+	WORD $0x4e20c087 // smull2 v7.8h, v4.16b, v0.16b
+	WORD $0x4e6068ce // sadalp v14.4s, v6.8h
+	WORD $0x4e6068ef // sadalp v15.4s, v7.8h
+	WORD $0x0e22c086 // smull v6.8h, v4.8b, v2.8b
+	WORD $0x4e22c087 // smull2 v7.8h, v4.16b, v2.16b
+	WORD $0x4e6068d6 // sadalp v22.4s, v6.8h
+	WORD $0x4e6068f7 // sadalp v23.4s, v7.8h
+	ADD $64, R3, R3
+
+store:
+	MOVD c+40(FP), R4
+	MOVD ldc+48(FP), R5
+	LSL $2, R5, R5
+	WORD $0x4ea9bd08 // addp v8.4s, v8.4s, v9.4s
+	WORD $0x4eabbd4a // addp v10.4s, v10.4s, v11.4s
+	WORD $0x4eadbd8c // addp v12.4s, v12.4s, v13.4s
+	WORD $0x4eafbdce // addp v14.4s, v14.4s, v15.4s
+	WORD $0xad002888 // stp q8, q10, [x4, #0]
+	WORD $0xad01388c // stp q12, q14, [x4, #32]
+	ADD R5, R4, R4
+	WORD $0x4eb1be10 // addp v16.4s, v16.4s, v17.4s
+	WORD $0x4eb3be52 // addp v18.4s, v18.4s, v19.4s
+	WORD $0x4eb5be94 // addp v20.4s, v20.4s, v21.4s
+	WORD $0x4eb7bed6 // addp v22.4s, v22.4s, v23.4s
+	WORD $0xad004890 // stp q16, q18, [x4, #0]
+	WORD $0xad015894 // stp q20, q22, [x4, #32]
+	RET
+
 // func peak_fma_neon(n int)
 TEXT ·peak_fma_neon(SB), NOSPLIT, $0-8
 	MOVD n+0(FP), R0
@@ -7866,4 +8129,952 @@ loop:
 	BNE loop
 
 return:
+	RET
+
+// func qgemm_i8_1x16_neondot(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+TEXT ·qgemm_i8_1x16_neondot(SB), NOSPLIT, $0-56
+	WORD $0x6f00e408 // movi v8.2d, #0
+	WORD $0x6f00e409 // movi v9.2d, #0
+	WORD $0x6f00e40a // movi v10.2d, #0
+	WORD $0x6f00e40b // movi v11.2d, #0
+
+bias:
+
+main:
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD lda+16(FP), R12
+	MOVD b+24(FP), R7
+	SUBS $4, R0, R0
+	BLT tail
+
+loop:
+	WORD $0x3cc10420 // ldr q0, [x1], #16
+	WORD $0x4f04e406 // movi v6.16b, #128
+	WORD $0x6e261c00 // eor v0.16b, v0.16b, v6.16b
+	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4f80e0c8 // sdot v8.4s, v6.16b, v0.4b[0]
+	WORD $0x4f80e0e9 // sdot v9.4s, v7.16b, v0.4b[0]
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4f80e0ca // sdot v10.4s, v6.16b, v0.4b[0]
+	WORD $0x4f80e0eb // sdot v11.4s, v7.16b, v0.4b[0]
+	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4fa0e0c8 // sdot v8.4s, v6.16b, v0.4b[1]
+	WORD $0x4fa0e0e9 // sdot v9.4s, v7.16b, v0.4b[1]
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4fa0e0ca // sdot v10.4s, v6.16b, v0.4b[1]
+	WORD $0x4fa0e0eb // sdot v11.4s, v7.16b, v0.4b[1]
+	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4f80e8c8 // sdot v8.4s, v6.16b, v0.4b[2]
+	WORD $0x4f80e8e9 // sdot v9.4s, v7.16b, v0.4b[2]
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4f80e8ca // sdot v10.4s, v6.16b, v0.4b[2]
+	WORD $0x4f80e8eb // sdot v11.4s, v7.16b, v0.4b[2]
+	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4fa0e8c8 // sdot v8.4s, v6.16b, v0.4b[3]
+	WORD $0x4fa0e8e9 // sdot v9.4s, v7.16b, v0.4b[3]
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4fa0e8ca // sdot v10.4s, v6.16b, v0.4b[3]
+	WORD $0x4fa0e8eb // sdot v11.4s, v7.16b, v0.4b[3]
+	SUBS $4, R0, R0
+	BGE loop
+
+tail:
+	ADDS $4, R0, R0
+	BEQ store
+
+last:
+	WORD $0xbc404420 // ldr s0, [x1], #4
+	WORD $0x4f04e406 // movi v6.16b, #128
+	WORD $0x6e261c00 // eor v0.16b, v0.16b, v6.16b
+	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4f80e0c8 // sdot v8.4s, v6.16b, v0.4b[0]
+	WORD $0x4f80e0e9 // sdot v9.4s, v7.16b, v0.4b[0]
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4f80e0ca // sdot v10.4s, v6.16b, v0.4b[0]
+	WORD $0x4f80e0eb // sdot v11.4s, v7.16b, v0.4b[0]
+	SUBS $1, R0, R0
+	BNE last
+
+store:
+	MOVD c+40(FP), R8
+	MOVD ldc+48(FP), R9
+	LSL $2, R9, R9
+	WORD $0xad002508 // stp q8, q9, [x8, #0]
+	WORD $0xad012d0a // stp q10, q11, [x8, #32]
+	RET
+
+// func qgemm_i8_2x16_neondot(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+TEXT ·qgemm_i8_2x16_neondot(SB), NOSPLIT, $0-56
+	WORD $0x6f00e408 // movi v8.2d, #0
+	WORD $0x6f00e409 // movi v9.2d, #0
+	WORD $0x6f00e40a // movi v10.2d, #0
+	WORD $0x6f00e40b // movi v11.2d, #0
+	WORD $0x6f00e40c // movi v12.2d, #0
+	WORD $0x6f00e40d // movi v13.2d, #0
+	WORD $0x6f00e40e // movi v14.2d, #0
+	WORD $0x6f00e40f // movi v15.2d, #0
+
+bias:
+
+main:
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD lda+16(FP), R12
+	ADD R12, R1, R2
+	MOVD b+24(FP), R7
+	SUBS $4, R0, R0
+	BLT tail
+
+loop:
+	WORD $0x3cc10420 // ldr q0, [x1], #16
+	WORD $0x3cc10441 // ldr q1, [x2], #16
+	WORD $0x4f04e406 // movi v6.16b, #128
+	WORD $0x6e261c00 // eor v0.16b, v0.16b, v6.16b
+	WORD $0x6e261c21 // eor v1.16b, v1.16b, v6.16b
+	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4f80e0c8 // sdot v8.4s, v6.16b, v0.4b[0]
+	WORD $0x4f80e0e9 // sdot v9.4s, v7.16b, v0.4b[0]
+	WORD $0x4f81e0cc // sdot v12.4s, v6.16b, v1.4b[0]
+	WORD $0x4f81e0ed // sdot v13.4s, v7.16b, v1.4b[0]
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4f80e0ca // sdot v10.4s, v6.16b, v0.4b[0]
+	WORD $0x4f80e0eb // sdot v11.4s, v7.16b, v0.4b[0]
+	WORD $0x4f81e0ce // sdot v14.4s, v6.16b, v1.4b[0]
+	WORD $0x4f81e0ef // sdot v15.4s, v7.16b, v1.4b[0]
+	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4fa0e0c8 // sdot v8.4s, v6.16b, v0.4b[1]
+	WORD $0x4fa0e0e9 // sdot v9.4s, v7.16b, v0.4b[1]
+	WORD $0x4fa1e0cc // sdot v12.4s, v6.16b, v1.4b[1]
+	WORD $0x4fa1e0ed // sdot v13.4s, v7.16b, v1.4b[1]
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4fa0e0ca // sdot v10.4s, v6.16b, v0.4b[1]
+	WORD $0x4fa0e0eb // sdot v11.4s, v7.16b, v0.4b[1]
+	WORD $0x4fa1e0ce // sdot v14.4s, v6.16b, v1.4b[1]
+	WORD $0x4fa1e0ef // sdot v15.4s, v7.16b, v1.4b[1]
+	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4f80e8c8 // sdot v8.4s, v6.16b, v0.4b[2]
+	WORD $0x4f80e8e9 // sdot v9.4s, v7.16b, v0.4b[2]
+	WORD $0x4f81e8cc // sdot v12.4s, v6.16b, v1.4b[2]
+	WORD $0x4f81e8ed // sdot v13.4s, v7.16b, v1.4b[2]
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4f80e8ca // sdot v10.4s, v6.16b, v0.4b[2]
+	WORD $0x4f80e8eb // sdot v11.4s, v7.16b, v0.4b[2]
+	WORD $0x4f81e8ce // sdot v14.4s, v6.16b, v1.4b[2]
+	WORD $0x4f81e8ef // sdot v15.4s, v7.16b, v1.4b[2]
+	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4fa0e8c8 // sdot v8.4s, v6.16b, v0.4b[3]
+	WORD $0x4fa0e8e9 // sdot v9.4s, v7.16b, v0.4b[3]
+	WORD $0x4fa1e8cc // sdot v12.4s, v6.16b, v1.4b[3]
+	WORD $0x4fa1e8ed // sdot v13.4s, v7.16b, v1.4b[3]
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4fa0e8ca // sdot v10.4s, v6.16b, v0.4b[3]
+	WORD $0x4fa0e8eb // sdot v11.4s, v7.16b, v0.4b[3]
+	WORD $0x4fa1e8ce // sdot v14.4s, v6.16b, v1.4b[3]
+	WORD $0x4fa1e8ef // sdot v15.4s, v7.16b, v1.4b[3]
+	SUBS $4, R0, R0
+	BGE loop
+
+tail:
+	ADDS $4, R0, R0
+	BEQ store
+
+last:
+	WORD $0xbc404420 // ldr s0, [x1], #4
+	WORD $0xbc404441 // ldr s1, [x2], #4
+	WORD $0x4f04e406 // movi v6.16b, #128
+	WORD $0x6e261c00 // eor v0.16b, v0.16b, v6.16b
+	WORD $0x6e261c21 // eor v1.16b, v1.16b, v6.16b
+	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4f80e0c8 // sdot v8.4s, v6.16b, v0.4b[0]
+	WORD $0x4f80e0e9 // sdot v9.4s, v7.16b, v0.4b[0]
+	WORD $0x4f81e0cc // sdot v12.4s, v6.16b, v1.4b[0]
+	WORD $0x4f81e0ed // sdot v13.4s, v7.16b, v1.4b[0]
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4f80e0ca // sdot v10.4s, v6.16b, v0.4b[0]
+	WORD $0x4f80e0eb // sdot v11.4s, v7.16b, v0.4b[0]
+	WORD $0x4f81e0ce // sdot v14.4s, v6.16b, v1.4b[0]
+	WORD $0x4f81e0ef // sdot v15.4s, v7.16b, v1.4b[0]
+	SUBS $1, R0, R0
+	BNE last
+
+store:
+	MOVD c+40(FP), R8
+	MOVD ldc+48(FP), R9
+	LSL $2, R9, R9
+	WORD $0xad002508 // stp q8, q9, [x8, #0]
+	WORD $0xad012d0a // stp q10, q11, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad00350c // stp q12, q13, [x8, #0]
+	WORD $0xad013d0e // stp q14, q15, [x8, #32]
+	RET
+
+// func qgemm_i8_3x16_neondot(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+TEXT ·qgemm_i8_3x16_neondot(SB), NOSPLIT, $0-56
+	WORD $0x6f00e408 // movi v8.2d, #0
+	WORD $0x6f00e409 // movi v9.2d, #0
+	WORD $0x6f00e40a // movi v10.2d, #0
+	WORD $0x6f00e40b // movi v11.2d, #0
+	WORD $0x6f00e40c // movi v12.2d, #0
+	WORD $0x6f00e40d // movi v13.2d, #0
+	WORD $0x6f00e40e // movi v14.2d, #0
+	WORD $0x6f00e40f // movi v15.2d, #0
+	WORD $0x6f00e410 // movi v16.2d, #0
+	WORD $0x6f00e411 // movi v17.2d, #0
+	WORD $0x6f00e412 // movi v18.2d, #0
+	WORD $0x6f00e413 // movi v19.2d, #0
+
+bias:
+
+main:
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD lda+16(FP), R12
+	ADD R12, R1, R2
+	ADD R12, R2, R3
+	MOVD b+24(FP), R7
+	SUBS $4, R0, R0
+	BLT tail
+
+loop:
+	WORD $0x3cc10420 // ldr q0, [x1], #16
+	WORD $0x3cc10441 // ldr q1, [x2], #16
+	WORD $0x3cc10462 // ldr q2, [x3], #16
+	WORD $0x4f04e406 // movi v6.16b, #128
+	WORD $0x6e261c00 // eor v0.16b, v0.16b, v6.16b
+	WORD $0x6e261c21 // eor v1.16b, v1.16b, v6.16b
+	WORD $0x6e261c42 // eor v2.16b, v2.16b, v6.16b
+	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4f80e0c8 // sdot v8.4s, v6.16b, v0.4b[0]
+	WORD $0x4f80e0e9 // sdot v9.4s, v7.16b, v0.4b[0]
+	WORD $0x4f81e0cc // sdot v12.4s, v6.16b, v1.4b[0]
+	WORD $0x4f81e0ed // sdot v13.4s, v7.16b, v1.4b[0]
+	WORD $0x4f82e0d0 // sdot v16.4s, v6.16b, v2.4b[0]
+	WORD $0x4f82e0f1 // sdot v17.4s, v7.16b, v2.4b[0]
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4f80e0ca // sdot v10.4s, v6.16b, v0.4b[0]
+	WORD $0x4f80e0eb // sdot v11.4s, v7.16b, v0.4b[0]
+	WORD $0x4f81e0ce // sdot v14.4s, v6.16b, v1.4b[0]
+	WORD $0x4f81e0ef // sdot v15.4s, v7.16b, v1.4b[0]
+	WORD $0x4f82e0d2 // sdot v18.4s, v6.16b, v2.4b[0]
+	WORD $0x4f82e0f3 // sdot v19.4s, v7.16b, v2.4b[0]
+	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4fa0e0c8 // sdot v8.4s, v6.16b, v0.4b[1]
+	WORD $0x4fa0e0e9 // sdot v9.4s, v7.16b, v0.4b[1]
+	WORD $0x4fa1e0cc // sdot v12.4s, v6.16b, v1.4b[1]
+	WORD $0x4fa1e0ed // sdot v13.4s, v7.16b, v1.4b[1]
+	WORD $0x4fa2e0d0 // sdot v16.4s, v6.16b, v2.4b[1]
+	WORD $0x4fa2e0f1 // sdot v17.4s, v7.16b, v2.4b[1]
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4fa0e0ca // sdot v10.4s, v6.16b, v0.4b[1]
+	WORD $0x4fa0e0eb // sdot v11.4s, v7.16b, v0.4b[1]
+	WORD $0x4fa1e0ce // sdot v14.4s, v6.16b, v1.4b[1]
+	WORD $0x4fa1e0ef // sdot v15.4s, v7.16b, v1.4b[1]
+	WORD $0x4fa2e0d2 // sdot v18.4s, v6.16b, v2.4b[1]
+	WORD $0x4fa2e0f3 // sdot v19.4s, v7.16b, v2.4b[1]
+	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4f80e8c8 // sdot v8.4s, v6.16b, v0.4b[2]
+	WORD $0x4f80e8e9 // sdot v9.4s, v7.16b, v0.4b[2]
+	WORD $0x4f81e8cc // sdot v12.4s, v6.16b, v1.4b[2]
+	WORD $0x4f81e8ed // sdot v13.4s, v7.16b, v1.4b[2]
+	WORD $0x4f82e8d0 // sdot v16.4s, v6.16b, v2.4b[2]
+	WORD $0x4f82e8f1 // sdot v17.4s, v7.16b, v2.4b[2]
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4f80e8ca // sdot v10.4s, v6.16b, v0.4b[2]
+	WORD $0x4f80e8eb // sdot v11.4s, v7.16b, v0.4b[2]
+	WORD $0x4f81e8ce // sdot v14.4s, v6.16b, v1.4b[2]
+	WORD $0x4f81e8ef // sdot v15.4s, v7.16b, v1.4b[2]
+	WORD $0x4f82e8d2 // sdot v18.4s, v6.16b, v2.4b[2]
+	WORD $0x4f82e8f3 // sdot v19.4s, v7.16b, v2.4b[2]
+	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4fa0e8c8 // sdot v8.4s, v6.16b, v0.4b[3]
+	WORD $0x4fa0e8e9 // sdot v9.4s, v7.16b, v0.4b[3]
+	WORD $0x4fa1e8cc // sdot v12.4s, v6.16b, v1.4b[3]
+	WORD $0x4fa1e8ed // sdot v13.4s, v7.16b, v1.4b[3]
+	WORD $0x4fa2e8d0 // sdot v16.4s, v6.16b, v2.4b[3]
+	WORD $0x4fa2e8f1 // sdot v17.4s, v7.16b, v2.4b[3]
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4fa0e8ca // sdot v10.4s, v6.16b, v0.4b[3]
+	WORD $0x4fa0e8eb // sdot v11.4s, v7.16b, v0.4b[3]
+	WORD $0x4fa1e8ce // sdot v14.4s, v6.16b, v1.4b[3]
+	WORD $0x4fa1e8ef // sdot v15.4s, v7.16b, v1.4b[3]
+	WORD $0x4fa2e8d2 // sdot v18.4s, v6.16b, v2.4b[3]
+	WORD $0x4fa2e8f3 // sdot v19.4s, v7.16b, v2.4b[3]
+	SUBS $4, R0, R0
+	BGE loop
+
+tail:
+	ADDS $4, R0, R0
+	BEQ store
+
+last:
+	WORD $0xbc404420 // ldr s0, [x1], #4
+	WORD $0xbc404441 // ldr s1, [x2], #4
+	WORD $0xbc404462 // ldr s2, [x3], #4
+	WORD $0x4f04e406 // movi v6.16b, #128
+	WORD $0x6e261c00 // eor v0.16b, v0.16b, v6.16b
+	WORD $0x6e261c21 // eor v1.16b, v1.16b, v6.16b
+	WORD $0x6e261c42 // eor v2.16b, v2.16b, v6.16b
+	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4f80e0c8 // sdot v8.4s, v6.16b, v0.4b[0]
+	WORD $0x4f80e0e9 // sdot v9.4s, v7.16b, v0.4b[0]
+	WORD $0x4f81e0cc // sdot v12.4s, v6.16b, v1.4b[0]
+	WORD $0x4f81e0ed // sdot v13.4s, v7.16b, v1.4b[0]
+	WORD $0x4f82e0d0 // sdot v16.4s, v6.16b, v2.4b[0]
+	WORD $0x4f82e0f1 // sdot v17.4s, v7.16b, v2.4b[0]
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4f80e0ca // sdot v10.4s, v6.16b, v0.4b[0]
+	WORD $0x4f80e0eb // sdot v11.4s, v7.16b, v0.4b[0]
+	WORD $0x4f81e0ce // sdot v14.4s, v6.16b, v1.4b[0]
+	WORD $0x4f81e0ef // sdot v15.4s, v7.16b, v1.4b[0]
+	WORD $0x4f82e0d2 // sdot v18.4s, v6.16b, v2.4b[0]
+	WORD $0x4f82e0f3 // sdot v19.4s, v7.16b, v2.4b[0]
+	SUBS $1, R0, R0
+	BNE last
+
+store:
+	MOVD c+40(FP), R8
+	MOVD ldc+48(FP), R9
+	LSL $2, R9, R9
+	WORD $0xad002508 // stp q8, q9, [x8, #0]
+	WORD $0xad012d0a // stp q10, q11, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad00350c // stp q12, q13, [x8, #0]
+	WORD $0xad013d0e // stp q14, q15, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad004510 // stp q16, q17, [x8, #0]
+	WORD $0xad014d12 // stp q18, q19, [x8, #32]
+	RET
+
+// func qgemm_i8_4x16_neondot(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+TEXT ·qgemm_i8_4x16_neondot(SB), NOSPLIT, $0-56
+	WORD $0x6f00e408 // movi v8.2d, #0
+	WORD $0x6f00e409 // movi v9.2d, #0
+	WORD $0x6f00e40a // movi v10.2d, #0
+	WORD $0x6f00e40b // movi v11.2d, #0
+	WORD $0x6f00e40c // movi v12.2d, #0
+	WORD $0x6f00e40d // movi v13.2d, #0
+	WORD $0x6f00e40e // movi v14.2d, #0
+	WORD $0x6f00e40f // movi v15.2d, #0
+	WORD $0x6f00e410 // movi v16.2d, #0
+	WORD $0x6f00e411 // movi v17.2d, #0
+	WORD $0x6f00e412 // movi v18.2d, #0
+	WORD $0x6f00e413 // movi v19.2d, #0
+	WORD $0x6f00e414 // movi v20.2d, #0
+	WORD $0x6f00e415 // movi v21.2d, #0
+	WORD $0x6f00e416 // movi v22.2d, #0
+	WORD $0x6f00e417 // movi v23.2d, #0
+
+bias:
+
+main:
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD lda+16(FP), R12
+	ADD R12, R1, R2
+	ADD R12, R2, R3
+	ADD R12, R3, R4
+	MOVD b+24(FP), R7
+	SUBS $4, R0, R0
+	BLT tail
+
+loop:
+	WORD $0x3cc10420 // ldr q0, [x1], #16
+	WORD $0x3cc10441 // ldr q1, [x2], #16
+	WORD $0x3cc10462 // ldr q2, [x3], #16
+	WORD $0x3cc10483 // ldr q3, [x4], #16
+	WORD $0x4f04e406 // movi v6.16b, #128
+	WORD $0x6e261c00 // eor v0.16b, v0.16b, v6.16b
+	WORD $0x6e261c21 // eor v1.16b, v1.16b, v6.16b
+	WORD $0x6e261c42 // eor v2.16b, v2.16b, v6.16b
+	WORD $0x6e261c63 // eor v3.16b, v3.16b, v6.16b
+	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4f80e0c8 // sdot v8.4s, v6.16b, v0.4b[0]
+	WORD $0x4f80e0e9 // sdot v9.4s, v7.16b, v0.4b[0]
+	WORD $0x4f81e0cc // sdot v12.4s, v6.16b, v1.4b[0]
+	WORD $0x4f81e0ed // sdot v13.4s, v7.16b, v1.4b[0]
+	WORD $0x4f82e0d0 // sdot v16.4s, v6.16b, v2.4b[0]
+	WORD $0x4f82e0f1 // sdot v17.4s, v7.16b, v2.4b[0]
+	WORD $0x4f83e0d4 // sdot v20.4s, v6.16b, v3.4b[0]
+	WORD $0x4f83e0f5 // sdot v21.4s, v7.16b, v3.4b[0]
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4f80e0ca // sdot v10.4s, v6.16b, v0.4b[0]
+	WORD $0x4f80e0eb // sdot v11.4s, v7.16b, v0.4b[0]
+	WORD $0x4f81e0ce // sdot v14.4s, v6.16b, v1.4b[0]
+	WORD $0x4f81e0ef // sdot v15.4s, v7.16b, v1.4b[0]
+	WORD $0x4f82e0d2 // sdot v18.4s, v6.16b, v2.4b[0]
+	WORD $0x4f82e0f3 // sdot v19.4s, v7.16b, v2.4b[0]
+	WORD $0x4f83e0d6 // sdot v22.4s, v6.16b, v3.4b[0]
+	WORD $0x4f83e0f7 // sdot v23.4s, v7.16b, v3.4b[0]
+	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4fa0e0c8 // sdot v8.4s, v6.16b, v0.4b[1]
+	WORD $0x4fa0e0e9 // sdot v9.4s, v7.16b, v0.4b[1]
+	WORD $0x4fa1e0cc // sdot v12.4s, v6.16b, v1.4b[1]
+	WORD $0x4fa1e0ed // sdot v13.4s, v7.16b, v1.4b[1]
+	WORD $0x4fa2e0d0 // sdot v16.4s, v6.16b, v2.4b[1]
+	WORD $0x4fa2e0f1 // sdot v17.4s, v7.16b, v2.4b[1]
+	WORD $0x4fa3e0d4 // sdot v20.4s, v6.16b, v3.4b[1]
+	WORD $0x4fa3e0f5 // sdot v21.4s, v7.16b, v3.4b[1]
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4fa0e0ca // sdot v10.4s, v6.16b, v0.4b[1]
+	WORD $0x4fa0e0eb // sdot v11.4s, v7.16b, v0.4b[1]
+	WORD $0x4fa1e0ce // sdot v14.4s, v6.16b, v1.4b[1]
+	WORD $0x4fa1e0ef // sdot v15.4s, v7.16b, v1.4b[1]
+	WORD $0x4fa2e0d2 // sdot v18.4s, v6.16b, v2.4b[1]
+	WORD $0x4fa2e0f3 // sdot v19.4s, v7.16b, v2.4b[1]
+	WORD $0x4fa3e0d6 // sdot v22.4s, v6.16b, v3.4b[1]
+	WORD $0x4fa3e0f7 // sdot v23.4s, v7.16b, v3.4b[1]
+	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4f80e8c8 // sdot v8.4s, v6.16b, v0.4b[2]
+	WORD $0x4f80e8e9 // sdot v9.4s, v7.16b, v0.4b[2]
+	WORD $0x4f81e8cc // sdot v12.4s, v6.16b, v1.4b[2]
+	WORD $0x4f81e8ed // sdot v13.4s, v7.16b, v1.4b[2]
+	WORD $0x4f82e8d0 // sdot v16.4s, v6.16b, v2.4b[2]
+	WORD $0x4f82e8f1 // sdot v17.4s, v7.16b, v2.4b[2]
+	WORD $0x4f83e8d4 // sdot v20.4s, v6.16b, v3.4b[2]
+	WORD $0x4f83e8f5 // sdot v21.4s, v7.16b, v3.4b[2]
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4f80e8ca // sdot v10.4s, v6.16b, v0.4b[2]
+	WORD $0x4f80e8eb // sdot v11.4s, v7.16b, v0.4b[2]
+	WORD $0x4f81e8ce // sdot v14.4s, v6.16b, v1.4b[2]
+	WORD $0x4f81e8ef // sdot v15.4s, v7.16b, v1.4b[2]
+	WORD $0x4f82e8d2 // sdot v18.4s, v6.16b, v2.4b[2]
+	WORD $0x4f82e8f3 // sdot v19.4s, v7.16b, v2.4b[2]
+	WORD $0x4f83e8d6 // sdot v22.4s, v6.16b, v3.4b[2]
+	WORD $0x4f83e8f7 // sdot v23.4s, v7.16b, v3.4b[2]
+	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4fa0e8c8 // sdot v8.4s, v6.16b, v0.4b[3]
+	WORD $0x4fa0e8e9 // sdot v9.4s, v7.16b, v0.4b[3]
+	WORD $0x4fa1e8cc // sdot v12.4s, v6.16b, v1.4b[3]
+	WORD $0x4fa1e8ed // sdot v13.4s, v7.16b, v1.4b[3]
+	WORD $0x4fa2e8d0 // sdot v16.4s, v6.16b, v2.4b[3]
+	WORD $0x4fa2e8f1 // sdot v17.4s, v7.16b, v2.4b[3]
+	WORD $0x4fa3e8d4 // sdot v20.4s, v6.16b, v3.4b[3]
+	WORD $0x4fa3e8f5 // sdot v21.4s, v7.16b, v3.4b[3]
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4fa0e8ca // sdot v10.4s, v6.16b, v0.4b[3]
+	WORD $0x4fa0e8eb // sdot v11.4s, v7.16b, v0.4b[3]
+	WORD $0x4fa1e8ce // sdot v14.4s, v6.16b, v1.4b[3]
+	WORD $0x4fa1e8ef // sdot v15.4s, v7.16b, v1.4b[3]
+	WORD $0x4fa2e8d2 // sdot v18.4s, v6.16b, v2.4b[3]
+	WORD $0x4fa2e8f3 // sdot v19.4s, v7.16b, v2.4b[3]
+	WORD $0x4fa3e8d6 // sdot v22.4s, v6.16b, v3.4b[3]
+	WORD $0x4fa3e8f7 // sdot v23.4s, v7.16b, v3.4b[3]
+	SUBS $4, R0, R0
+	BGE loop
+
+tail:
+	ADDS $4, R0, R0
+	BEQ store
+
+last:
+	WORD $0xbc404420 // ldr s0, [x1], #4
+	WORD $0xbc404441 // ldr s1, [x2], #4
+	WORD $0xbc404462 // ldr s2, [x3], #4
+	WORD $0xbc404483 // ldr s3, [x4], #4
+	WORD $0x4f04e406 // movi v6.16b, #128
+	WORD $0x6e261c00 // eor v0.16b, v0.16b, v6.16b
+	WORD $0x6e261c21 // eor v1.16b, v1.16b, v6.16b
+	WORD $0x6e261c42 // eor v2.16b, v2.16b, v6.16b
+	WORD $0x6e261c63 // eor v3.16b, v3.16b, v6.16b
+	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4f80e0c8 // sdot v8.4s, v6.16b, v0.4b[0]
+	WORD $0x4f80e0e9 // sdot v9.4s, v7.16b, v0.4b[0]
+	WORD $0x4f81e0cc // sdot v12.4s, v6.16b, v1.4b[0]
+	WORD $0x4f81e0ed // sdot v13.4s, v7.16b, v1.4b[0]
+	WORD $0x4f82e0d0 // sdot v16.4s, v6.16b, v2.4b[0]
+	WORD $0x4f82e0f1 // sdot v17.4s, v7.16b, v2.4b[0]
+	WORD $0x4f83e0d4 // sdot v20.4s, v6.16b, v3.4b[0]
+	WORD $0x4f83e0f5 // sdot v21.4s, v7.16b, v3.4b[0]
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4f80e0ca // sdot v10.4s, v6.16b, v0.4b[0]
+	WORD $0x4f80e0eb // sdot v11.4s, v7.16b, v0.4b[0]
+	WORD $0x4f81e0ce // sdot v14.4s, v6.16b, v1.4b[0]
+	WORD $0x4f81e0ef // sdot v15.4s, v7.16b, v1.4b[0]
+	WORD $0x4f82e0d2 // sdot v18.4s, v6.16b, v2.4b[0]
+	WORD $0x4f82e0f3 // sdot v19.4s, v7.16b, v2.4b[0]
+	WORD $0x4f83e0d6 // sdot v22.4s, v6.16b, v3.4b[0]
+	WORD $0x4f83e0f7 // sdot v23.4s, v7.16b, v3.4b[0]
+	SUBS $1, R0, R0
+	BNE last
+
+store:
+	MOVD c+40(FP), R8
+	MOVD ldc+48(FP), R9
+	LSL $2, R9, R9
+	WORD $0xad002508 // stp q8, q9, [x8, #0]
+	WORD $0xad012d0a // stp q10, q11, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad00350c // stp q12, q13, [x8, #0]
+	WORD $0xad013d0e // stp q14, q15, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad004510 // stp q16, q17, [x8, #0]
+	WORD $0xad014d12 // stp q18, q19, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad005514 // stp q20, q21, [x8, #0]
+	WORD $0xad015d16 // stp q22, q23, [x8, #32]
+	RET
+
+// func qgemm_i8_5x16_neondot(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+TEXT ·qgemm_i8_5x16_neondot(SB), NOSPLIT, $0-56
+	WORD $0x6f00e408 // movi v8.2d, #0
+	WORD $0x6f00e409 // movi v9.2d, #0
+	WORD $0x6f00e40a // movi v10.2d, #0
+	WORD $0x6f00e40b // movi v11.2d, #0
+	WORD $0x6f00e40c // movi v12.2d, #0
+	WORD $0x6f00e40d // movi v13.2d, #0
+	WORD $0x6f00e40e // movi v14.2d, #0
+	WORD $0x6f00e40f // movi v15.2d, #0
+	WORD $0x6f00e410 // movi v16.2d, #0
+	WORD $0x6f00e411 // movi v17.2d, #0
+	WORD $0x6f00e412 // movi v18.2d, #0
+	WORD $0x6f00e413 // movi v19.2d, #0
+	WORD $0x6f00e414 // movi v20.2d, #0
+	WORD $0x6f00e415 // movi v21.2d, #0
+	WORD $0x6f00e416 // movi v22.2d, #0
+	WORD $0x6f00e417 // movi v23.2d, #0
+	WORD $0x6f00e418 // movi v24.2d, #0
+	WORD $0x6f00e419 // movi v25.2d, #0
+	WORD $0x6f00e41a // movi v26.2d, #0
+	WORD $0x6f00e41b // movi v27.2d, #0
+
+bias:
+
+main:
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD lda+16(FP), R12
+	ADD R12, R1, R2
+	ADD R12, R2, R3
+	ADD R12, R3, R4
+	ADD R12, R4, R5
+	MOVD b+24(FP), R7
+	SUBS $4, R0, R0
+	BLT tail
+
+loop:
+	WORD $0x3cc10420 // ldr q0, [x1], #16
+	WORD $0x3cc10441 // ldr q1, [x2], #16
+	WORD $0x3cc10462 // ldr q2, [x3], #16
+	WORD $0x3cc10483 // ldr q3, [x4], #16
+	WORD $0x3cc104a4 // ldr q4, [x5], #16
+	WORD $0x4f04e406 // movi v6.16b, #128
+	WORD $0x6e261c00 // eor v0.16b, v0.16b, v6.16b
+	WORD $0x6e261c21 // eor v1.16b, v1.16b, v6.16b
+	WORD $0x6e261c42 // eor v2.16b, v2.16b, v6.16b
+	WORD $0x6e261c63 // eor v3.16b, v3.16b, v6.16b
+	WORD $0x6e261c84 // eor v4.16b, v4.16b, v6.16b
+	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4f80e0c8 // sdot v8.4s, v6.16b, v0.4b[0]
+	WORD $0x4f80e0e9 // sdot v9.4s, v7.16b, v0.4b[0]
+	WORD $0x4f81e0cc // sdot v12.4s, v6.16b, v1.4b[0]
+	WORD $0x4f81e0ed // sdot v13.4s, v7.16b, v1.4b[0]
+	WORD $0x4f82e0d0 // sdot v16.4s, v6.16b, v2.4b[0]
+	WORD $0x4f82e0f1 // sdot v17.4s, v7.16b, v2.4b[0]
+	WORD $0x4f83e0d4 // sdot v20.4s, v6.16b, v3.4b[0]
+	WORD $0x4f83e0f5 // sdot v21.4s, v7.16b, v3.4b[0]
+	WORD $0x4f84e0d8 // sdot v24.4s, v6.16b, v4.4b[0]
+	WORD $0x4f84e0f9 // sdot v25.4s, v7.16b, v4.4b[0]
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4f80e0ca // sdot v10.4s, v6.16b, v0.4b[0]
+	WORD $0x4f80e0eb // sdot v11.4s, v7.16b, v0.4b[0]
+	WORD $0x4f81e0ce // sdot v14.4s, v6.16b, v1.4b[0]
+	WORD $0x4f81e0ef // sdot v15.4s, v7.16b, v1.4b[0]
+	WORD $0x4f82e0d2 // sdot v18.4s, v6.16b, v2.4b[0]
+	WORD $0x4f82e0f3 // sdot v19.4s, v7.16b, v2.4b[0]
+	WORD $0x4f83e0d6 // sdot v22.4s, v6.16b, v3.4b[0]
+	WORD $0x4f83e0f7 // sdot v23.4s, v7.16b, v3.4b[0]
+	WORD $0x4f84e0da // sdot v26.4s, v6.16b, v4.4b[0]
+	WORD $0x4f84e0fb // sdot v27.4s, v7.16b, v4.4b[0]
+	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4fa0e0c8 // sdot v8.4s, v6.16b, v0.4b[1]
+	WORD $0x4fa0e0e9 // sdot v9.4s, v7.16b, v0.4b[1]
+	WORD $0x4fa1e0cc // sdot v12.4s, v6.16b, v1.4b[1]
+	WORD $0x4fa1e0ed // sdot v13.4s, v7.16b, v1.4b[1]
+	WORD $0x4fa2e0d0 // sdot v16.4s, v6.16b, v2.4b[1]
+	WORD $0x4fa2e0f1 // sdot v17.4s, v7.16b, v2.4b[1]
+	WORD $0x4fa3e0d4 // sdot v20.4s, v6.16b, v3.4b[1]
+	WORD $0x4fa3e0f5 // sdot v21.4s, v7.16b, v3.4b[1]
+	WORD $0x4fa4e0d8 // sdot v24.4s, v6.16b, v4.4b[1]
+	WORD $0x4fa4e0f9 // sdot v25.4s, v7.16b, v4.4b[1]
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4fa0e0ca // sdot v10.4s, v6.16b, v0.4b[1]
+	WORD $0x4fa0e0eb // sdot v11.4s, v7.16b, v0.4b[1]
+	WORD $0x4fa1e0ce // sdot v14.4s, v6.16b, v1.4b[1]
+	WORD $0x4fa1e0ef // sdot v15.4s, v7.16b, v1.4b[1]
+	WORD $0x4fa2e0d2 // sdot v18.4s, v6.16b, v2.4b[1]
+	WORD $0x4fa2e0f3 // sdot v19.4s, v7.16b, v2.4b[1]
+	WORD $0x4fa3e0d6 // sdot v22.4s, v6.16b, v3.4b[1]
+	WORD $0x4fa3e0f7 // sdot v23.4s, v7.16b, v3.4b[1]
+	WORD $0x4fa4e0da // sdot v26.4s, v6.16b, v4.4b[1]
+	WORD $0x4fa4e0fb // sdot v27.4s, v7.16b, v4.4b[1]
+	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4f80e8c8 // sdot v8.4s, v6.16b, v0.4b[2]
+	WORD $0x4f80e8e9 // sdot v9.4s, v7.16b, v0.4b[2]
+	WORD $0x4f81e8cc // sdot v12.4s, v6.16b, v1.4b[2]
+	WORD $0x4f81e8ed // sdot v13.4s, v7.16b, v1.4b[2]
+	WORD $0x4f82e8d0 // sdot v16.4s, v6.16b, v2.4b[2]
+	WORD $0x4f82e8f1 // sdot v17.4s, v7.16b, v2.4b[2]
+	WORD $0x4f83e8d4 // sdot v20.4s, v6.16b, v3.4b[2]
+	WORD $0x4f83e8f5 // sdot v21.4s, v7.16b, v3.4b[2]
+	WORD $0x4f84e8d8 // sdot v24.4s, v6.16b, v4.4b[2]
+	WORD $0x4f84e8f9 // sdot v25.4s, v7.16b, v4.4b[2]
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4f80e8ca // sdot v10.4s, v6.16b, v0.4b[2]
+	WORD $0x4f80e8eb // sdot v11.4s, v7.16b, v0.4b[2]
+	WORD $0x4f81e8ce // sdot v14.4s, v6.16b, v1.4b[2]
+	WORD $0x4f81e8ef // sdot v15.4s, v7.16b, v1.4b[2]
+	WORD $0x4f82e8d2 // sdot v18.4s, v6.16b, v2.4b[2]
+	WORD $0x4f82e8f3 // sdot v19.4s, v7.16b, v2.4b[2]
+	WORD $0x4f83e8d6 // sdot v22.4s, v6.16b, v3.4b[2]
+	WORD $0x4f83e8f7 // sdot v23.4s, v7.16b, v3.4b[2]
+	WORD $0x4f84e8da // sdot v26.4s, v6.16b, v4.4b[2]
+	WORD $0x4f84e8fb // sdot v27.4s, v7.16b, v4.4b[2]
+	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4fa0e8c8 // sdot v8.4s, v6.16b, v0.4b[3]
+	WORD $0x4fa0e8e9 // sdot v9.4s, v7.16b, v0.4b[3]
+	WORD $0x4fa1e8cc // sdot v12.4s, v6.16b, v1.4b[3]
+	WORD $0x4fa1e8ed // sdot v13.4s, v7.16b, v1.4b[3]
+	WORD $0x4fa2e8d0 // sdot v16.4s, v6.16b, v2.4b[3]
+	WORD $0x4fa2e8f1 // sdot v17.4s, v7.16b, v2.4b[3]
+	WORD $0x4fa3e8d4 // sdot v20.4s, v6.16b, v3.4b[3]
+	WORD $0x4fa3e8f5 // sdot v21.4s, v7.16b, v3.4b[3]
+	WORD $0x4fa4e8d8 // sdot v24.4s, v6.16b, v4.4b[3]
+	WORD $0x4fa4e8f9 // sdot v25.4s, v7.16b, v4.4b[3]
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4fa0e8ca // sdot v10.4s, v6.16b, v0.4b[3]
+	WORD $0x4fa0e8eb // sdot v11.4s, v7.16b, v0.4b[3]
+	WORD $0x4fa1e8ce // sdot v14.4s, v6.16b, v1.4b[3]
+	WORD $0x4fa1e8ef // sdot v15.4s, v7.16b, v1.4b[3]
+	WORD $0x4fa2e8d2 // sdot v18.4s, v6.16b, v2.4b[3]
+	WORD $0x4fa2e8f3 // sdot v19.4s, v7.16b, v2.4b[3]
+	WORD $0x4fa3e8d6 // sdot v22.4s, v6.16b, v3.4b[3]
+	WORD $0x4fa3e8f7 // sdot v23.4s, v7.16b, v3.4b[3]
+	WORD $0x4fa4e8da // sdot v26.4s, v6.16b, v4.4b[3]
+	WORD $0x4fa4e8fb // sdot v27.4s, v7.16b, v4.4b[3]
+	SUBS $4, R0, R0
+	BGE loop
+
+tail:
+	ADDS $4, R0, R0
+	BEQ store
+
+last:
+	WORD $0xbc404420 // ldr s0, [x1], #4
+	WORD $0xbc404441 // ldr s1, [x2], #4
+	WORD $0xbc404462 // ldr s2, [x3], #4
+	WORD $0xbc404483 // ldr s3, [x4], #4
+	WORD $0xbc4044a4 // ldr s4, [x5], #4
+	WORD $0x4f04e406 // movi v6.16b, #128
+	WORD $0x6e261c00 // eor v0.16b, v0.16b, v6.16b
+	WORD $0x6e261c21 // eor v1.16b, v1.16b, v6.16b
+	WORD $0x6e261c42 // eor v2.16b, v2.16b, v6.16b
+	WORD $0x6e261c63 // eor v3.16b, v3.16b, v6.16b
+	WORD $0x6e261c84 // eor v4.16b, v4.16b, v6.16b
+	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4f80e0c8 // sdot v8.4s, v6.16b, v0.4b[0]
+	WORD $0x4f80e0e9 // sdot v9.4s, v7.16b, v0.4b[0]
+	WORD $0x4f81e0cc // sdot v12.4s, v6.16b, v1.4b[0]
+	WORD $0x4f81e0ed // sdot v13.4s, v7.16b, v1.4b[0]
+	WORD $0x4f82e0d0 // sdot v16.4s, v6.16b, v2.4b[0]
+	WORD $0x4f82e0f1 // sdot v17.4s, v7.16b, v2.4b[0]
+	WORD $0x4f83e0d4 // sdot v20.4s, v6.16b, v3.4b[0]
+	WORD $0x4f83e0f5 // sdot v21.4s, v7.16b, v3.4b[0]
+	WORD $0x4f84e0d8 // sdot v24.4s, v6.16b, v4.4b[0]
+	WORD $0x4f84e0f9 // sdot v25.4s, v7.16b, v4.4b[0]
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4f80e0ca // sdot v10.4s, v6.16b, v0.4b[0]
+	WORD $0x4f80e0eb // sdot v11.4s, v7.16b, v0.4b[0]
+	WORD $0x4f81e0ce // sdot v14.4s, v6.16b, v1.4b[0]
+	WORD $0x4f81e0ef // sdot v15.4s, v7.16b, v1.4b[0]
+	WORD $0x4f82e0d2 // sdot v18.4s, v6.16b, v2.4b[0]
+	WORD $0x4f82e0f3 // sdot v19.4s, v7.16b, v2.4b[0]
+	WORD $0x4f83e0d6 // sdot v22.4s, v6.16b, v3.4b[0]
+	WORD $0x4f83e0f7 // sdot v23.4s, v7.16b, v3.4b[0]
+	WORD $0x4f84e0da // sdot v26.4s, v6.16b, v4.4b[0]
+	WORD $0x4f84e0fb // sdot v27.4s, v7.16b, v4.4b[0]
+	SUBS $1, R0, R0
+	BNE last
+
+store:
+	MOVD c+40(FP), R8
+	MOVD ldc+48(FP), R9
+	LSL $2, R9, R9
+	WORD $0xad002508 // stp q8, q9, [x8, #0]
+	WORD $0xad012d0a // stp q10, q11, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad00350c // stp q12, q13, [x8, #0]
+	WORD $0xad013d0e // stp q14, q15, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad004510 // stp q16, q17, [x8, #0]
+	WORD $0xad014d12 // stp q18, q19, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad005514 // stp q20, q21, [x8, #0]
+	WORD $0xad015d16 // stp q22, q23, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad006518 // stp q24, q25, [x8, #0]
+	WORD $0xad016d1a // stp q26, q27, [x8, #32]
+	RET
+
+// func qgemm_i8_6x16_neondot(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+TEXT ·qgemm_i8_6x16_neondot(SB), NOSPLIT, $0-56
+	WORD $0x6f00e408 // movi v8.2d, #0
+	WORD $0x6f00e409 // movi v9.2d, #0
+	WORD $0x6f00e40a // movi v10.2d, #0
+	WORD $0x6f00e40b // movi v11.2d, #0
+	WORD $0x6f00e40c // movi v12.2d, #0
+	WORD $0x6f00e40d // movi v13.2d, #0
+	WORD $0x6f00e40e // movi v14.2d, #0
+	WORD $0x6f00e40f // movi v15.2d, #0
+	WORD $0x6f00e410 // movi v16.2d, #0
+	WORD $0x6f00e411 // movi v17.2d, #0
+	WORD $0x6f00e412 // movi v18.2d, #0
+	WORD $0x6f00e413 // movi v19.2d, #0
+	WORD $0x6f00e414 // movi v20.2d, #0
+	WORD $0x6f00e415 // movi v21.2d, #0
+	WORD $0x6f00e416 // movi v22.2d, #0
+	WORD $0x6f00e417 // movi v23.2d, #0
+	WORD $0x6f00e418 // movi v24.2d, #0
+	WORD $0x6f00e419 // movi v25.2d, #0
+	WORD $0x6f00e41a // movi v26.2d, #0
+	WORD $0x6f00e41b // movi v27.2d, #0
+	WORD $0x6f00e41c // movi v28.2d, #0
+	WORD $0x6f00e41d // movi v29.2d, #0
+	WORD $0x6f00e41e // movi v30.2d, #0
+	WORD $0x6f00e41f // movi v31.2d, #0
+
+bias:
+
+main:
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD lda+16(FP), R12
+	ADD R12, R1, R2
+	ADD R12, R2, R3
+	ADD R12, R3, R4
+	ADD R12, R4, R5
+	ADD R12, R5, R6
+	MOVD b+24(FP), R7
+	SUBS $4, R0, R0
+	BLT tail
+
+loop:
+	WORD $0x3cc10420 // ldr q0, [x1], #16
+	WORD $0x3cc10441 // ldr q1, [x2], #16
+	WORD $0x3cc10462 // ldr q2, [x3], #16
+	WORD $0x3cc10483 // ldr q3, [x4], #16
+	WORD $0x3cc104a4 // ldr q4, [x5], #16
+	WORD $0x3cc104c5 // ldr q5, [x6], #16
+	WORD $0x4f04e406 // movi v6.16b, #128
+	WORD $0x6e261c00 // eor v0.16b, v0.16b, v6.16b
+	WORD $0x6e261c21 // eor v1.16b, v1.16b, v6.16b
+	WORD $0x6e261c42 // eor v2.16b, v2.16b, v6.16b
+	WORD $0x6e261c63 // eor v3.16b, v3.16b, v6.16b
+	WORD $0x6e261c84 // eor v4.16b, v4.16b, v6.16b
+	WORD $0x6e261ca5 // eor v5.16b, v5.16b, v6.16b
+	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4f80e0c8 // sdot v8.4s, v6.16b, v0.4b[0]
+	WORD $0x4f80e0e9 // sdot v9.4s, v7.16b, v0.4b[0]
+	WORD $0x4f81e0cc // sdot v12.4s, v6.16b, v1.4b[0]
+	WORD $0x4f81e0ed // sdot v13.4s, v7.16b, v1.4b[0]
+	WORD $0x4f82e0d0 // sdot v16.4s, v6.16b, v2.4b[0]
+	WORD $0x4f82e0f1 // sdot v17.4s, v7.16b, v2.4b[0]
+	WORD $0x4f83e0d4 // sdot v20.4s, v6.16b, v3.4b[0]
+	WORD $0x4f83e0f5 // sdot v21.4s, v7.16b, v3.4b[0]
+	WORD $0x4f84e0d8 // sdot v24.4s, v6.16b, v4.4b[0]
+	WORD $0x4f84e0f9 // sdot v25.4s, v7.16b, v4.4b[0]
+	WORD $0x4f85e0dc // sdot v28.4s, v6.16b, v5.4b[0]
+	WORD $0x4f85e0fd // sdot v29.4s, v7.16b, v5.4b[0]
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4f80e0ca // sdot v10.4s, v6.16b, v0.4b[0]
+	WORD $0x4f80e0eb // sdot v11.4s, v7.16b, v0.4b[0]
+	WORD $0x4f81e0ce // sdot v14.4s, v6.16b, v1.4b[0]
+	WORD $0x4f81e0ef // sdot v15.4s, v7.16b, v1.4b[0]
+	WORD $0x4f82e0d2 // sdot v18.4s, v6.16b, v2.4b[0]
+	WORD $0x4f82e0f3 // sdot v19.4s, v7.16b, v2.4b[0]
+	WORD $0x4f83e0d6 // sdot v22.4s, v6.16b, v3.4b[0]
+	WORD $0x4f83e0f7 // sdot v23.4s, v7.16b, v3.4b[0]
+	WORD $0x4f84e0da // sdot v26.4s, v6.16b, v4.4b[0]
+	WORD $0x4f84e0fb // sdot v27.4s, v7.16b, v4.4b[0]
+	WORD $0x4f85e0de // sdot v30.4s, v6.16b, v5.4b[0]
+	WORD $0x4f85e0ff // sdot v31.4s, v7.16b, v5.4b[0]
+	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4fa0e0c8 // sdot v8.4s, v6.16b, v0.4b[1]
+	WORD $0x4fa0e0e9 // sdot v9.4s, v7.16b, v0.4b[1]
+	WORD $0x4fa1e0cc // sdot v12.4s, v6.16b, v1.4b[1]
+	WORD $0x4fa1e0ed // sdot v13.4s, v7.16b, v1.4b[1]
+	WORD $0x4fa2e0d0 // sdot v16.4s, v6.16b, v2.4b[1]
+	WORD $0x4fa2e0f1 // sdot v17.4s, v7.16b, v2.4b[1]
+	WORD $0x4fa3e0d4 // sdot v20.4s, v6.16b, v3.4b[1]
+	WORD $0x4fa3e0f5 // sdot v21.4s, v7.16b, v3.4b[1]
+	WORD $0x4fa4e0d8 // sdot v24.4s, v6.16b, v4.4b[1]
+	WORD $0x4fa4e0f9 // sdot v25.4s, v7.16b, v4.4b[1]
+	WORD $0x4fa5e0dc // sdot v28.4s, v6.16b, v5.4b[1]
+	WORD $0x4fa5e0fd // sdot v29.4s, v7.16b, v5.4b[1]
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4fa0e0ca // sdot v10.4s, v6.16b, v0.4b[1]
+	WORD $0x4fa0e0eb // sdot v11.4s, v7.16b, v0.4b[1]
+	WORD $0x4fa1e0ce // sdot v14.4s, v6.16b, v1.4b[1]
+	WORD $0x4fa1e0ef // sdot v15.4s, v7.16b, v1.4b[1]
+	WORD $0x4fa2e0d2 // sdot v18.4s, v6.16b, v2.4b[1]
+	WORD $0x4fa2e0f3 // sdot v19.4s, v7.16b, v2.4b[1]
+	WORD $0x4fa3e0d6 // sdot v22.4s, v6.16b, v3.4b[1]
+	WORD $0x4fa3e0f7 // sdot v23.4s, v7.16b, v3.4b[1]
+	WORD $0x4fa4e0da // sdot v26.4s, v6.16b, v4.4b[1]
+	WORD $0x4fa4e0fb // sdot v27.4s, v7.16b, v4.4b[1]
+	WORD $0x4fa5e0de // sdot v30.4s, v6.16b, v5.4b[1]
+	WORD $0x4fa5e0ff // sdot v31.4s, v7.16b, v5.4b[1]
+	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4f80e8c8 // sdot v8.4s, v6.16b, v0.4b[2]
+	WORD $0x4f80e8e9 // sdot v9.4s, v7.16b, v0.4b[2]
+	WORD $0x4f81e8cc // sdot v12.4s, v6.16b, v1.4b[2]
+	WORD $0x4f81e8ed // sdot v13.4s, v7.16b, v1.4b[2]
+	WORD $0x4f82e8d0 // sdot v16.4s, v6.16b, v2.4b[2]
+	WORD $0x4f82e8f1 // sdot v17.4s, v7.16b, v2.4b[2]
+	WORD $0x4f83e8d4 // sdot v20.4s, v6.16b, v3.4b[2]
+	WORD $0x4f83e8f5 // sdot v21.4s, v7.16b, v3.4b[2]
+	WORD $0x4f84e8d8 // sdot v24.4s, v6.16b, v4.4b[2]
+	WORD $0x4f84e8f9 // sdot v25.4s, v7.16b, v4.4b[2]
+	WORD $0x4f85e8dc // sdot v28.4s, v6.16b, v5.4b[2]
+	WORD $0x4f85e8fd // sdot v29.4s, v7.16b, v5.4b[2]
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4f80e8ca // sdot v10.4s, v6.16b, v0.4b[2]
+	WORD $0x4f80e8eb // sdot v11.4s, v7.16b, v0.4b[2]
+	WORD $0x4f81e8ce // sdot v14.4s, v6.16b, v1.4b[2]
+	WORD $0x4f81e8ef // sdot v15.4s, v7.16b, v1.4b[2]
+	WORD $0x4f82e8d2 // sdot v18.4s, v6.16b, v2.4b[2]
+	WORD $0x4f82e8f3 // sdot v19.4s, v7.16b, v2.4b[2]
+	WORD $0x4f83e8d6 // sdot v22.4s, v6.16b, v3.4b[2]
+	WORD $0x4f83e8f7 // sdot v23.4s, v7.16b, v3.4b[2]
+	WORD $0x4f84e8da // sdot v26.4s, v6.16b, v4.4b[2]
+	WORD $0x4f84e8fb // sdot v27.4s, v7.16b, v4.4b[2]
+	WORD $0x4f85e8de // sdot v30.4s, v6.16b, v5.4b[2]
+	WORD $0x4f85e8ff // sdot v31.4s, v7.16b, v5.4b[2]
+	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4fa0e8c8 // sdot v8.4s, v6.16b, v0.4b[3]
+	WORD $0x4fa0e8e9 // sdot v9.4s, v7.16b, v0.4b[3]
+	WORD $0x4fa1e8cc // sdot v12.4s, v6.16b, v1.4b[3]
+	WORD $0x4fa1e8ed // sdot v13.4s, v7.16b, v1.4b[3]
+	WORD $0x4fa2e8d0 // sdot v16.4s, v6.16b, v2.4b[3]
+	WORD $0x4fa2e8f1 // sdot v17.4s, v7.16b, v2.4b[3]
+	WORD $0x4fa3e8d4 // sdot v20.4s, v6.16b, v3.4b[3]
+	WORD $0x4fa3e8f5 // sdot v21.4s, v7.16b, v3.4b[3]
+	WORD $0x4fa4e8d8 // sdot v24.4s, v6.16b, v4.4b[3]
+	WORD $0x4fa4e8f9 // sdot v25.4s, v7.16b, v4.4b[3]
+	WORD $0x4fa5e8dc // sdot v28.4s, v6.16b, v5.4b[3]
+	WORD $0x4fa5e8fd // sdot v29.4s, v7.16b, v5.4b[3]
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4fa0e8ca // sdot v10.4s, v6.16b, v0.4b[3]
+	WORD $0x4fa0e8eb // sdot v11.4s, v7.16b, v0.4b[3]
+	WORD $0x4fa1e8ce // sdot v14.4s, v6.16b, v1.4b[3]
+	WORD $0x4fa1e8ef // sdot v15.4s, v7.16b, v1.4b[3]
+	WORD $0x4fa2e8d2 // sdot v18.4s, v6.16b, v2.4b[3]
+	WORD $0x4fa2e8f3 // sdot v19.4s, v7.16b, v2.4b[3]
+	WORD $0x4fa3e8d6 // sdot v22.4s, v6.16b, v3.4b[3]
+	WORD $0x4fa3e8f7 // sdot v23.4s, v7.16b, v3.4b[3]
+	WORD $0x4fa4e8da // sdot v26.4s, v6.16b, v4.4b[3]
+	WORD $0x4fa4e8fb // sdot v27.4s, v7.16b, v4.4b[3]
+	WORD $0x4fa5e8de // sdot v30.4s, v6.16b, v5.4b[3]
+	WORD $0x4fa5e8ff // sdot v31.4s, v7.16b, v5.4b[3]
+	SUBS $4, R0, R0
+	BGE loop
+
+tail:
+	ADDS $4, R0, R0
+	BEQ store
+
+last:
+	WORD $0xbc404420 // ldr s0, [x1], #4
+	WORD $0xbc404441 // ldr s1, [x2], #4
+	WORD $0xbc404462 // ldr s2, [x3], #4
+	WORD $0xbc404483 // ldr s3, [x4], #4
+	WORD $0xbc4044a4 // ldr s4, [x5], #4
+	WORD $0xbc4044c5 // ldr s5, [x6], #4
+	WORD $0x4f04e406 // movi v6.16b, #128
+	WORD $0x6e261c00 // eor v0.16b, v0.16b, v6.16b
+	WORD $0x6e261c21 // eor v1.16b, v1.16b, v6.16b
+	WORD $0x6e261c42 // eor v2.16b, v2.16b, v6.16b
+	WORD $0x6e261c63 // eor v3.16b, v3.16b, v6.16b
+	WORD $0x6e261c84 // eor v4.16b, v4.16b, v6.16b
+	WORD $0x6e261ca5 // eor v5.16b, v5.16b, v6.16b
+	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4f80e0c8 // sdot v8.4s, v6.16b, v0.4b[0]
+	WORD $0x4f80e0e9 // sdot v9.4s, v7.16b, v0.4b[0]
+	WORD $0x4f81e0cc // sdot v12.4s, v6.16b, v1.4b[0]
+	WORD $0x4f81e0ed // sdot v13.4s, v7.16b, v1.4b[0]
+	WORD $0x4f82e0d0 // sdot v16.4s, v6.16b, v2.4b[0]
+	WORD $0x4f82e0f1 // sdot v17.4s, v7.16b, v2.4b[0]
+	WORD $0x4f83e0d4 // sdot v20.4s, v6.16b, v3.4b[0]
+	WORD $0x4f83e0f5 // sdot v21.4s, v7.16b, v3.4b[0]
+	WORD $0x4f84e0d8 // sdot v24.4s, v6.16b, v4.4b[0]
+	WORD $0x4f84e0f9 // sdot v25.4s, v7.16b, v4.4b[0]
+	WORD $0x4f85e0dc // sdot v28.4s, v6.16b, v5.4b[0]
+	WORD $0x4f85e0fd // sdot v29.4s, v7.16b, v5.4b[0]
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4f80e0ca // sdot v10.4s, v6.16b, v0.4b[0]
+	WORD $0x4f80e0eb // sdot v11.4s, v7.16b, v0.4b[0]
+	WORD $0x4f81e0ce // sdot v14.4s, v6.16b, v1.4b[0]
+	WORD $0x4f81e0ef // sdot v15.4s, v7.16b, v1.4b[0]
+	WORD $0x4f82e0d2 // sdot v18.4s, v6.16b, v2.4b[0]
+	WORD $0x4f82e0f3 // sdot v19.4s, v7.16b, v2.4b[0]
+	WORD $0x4f83e0d6 // sdot v22.4s, v6.16b, v3.4b[0]
+	WORD $0x4f83e0f7 // sdot v23.4s, v7.16b, v3.4b[0]
+	WORD $0x4f84e0da // sdot v26.4s, v6.16b, v4.4b[0]
+	WORD $0x4f84e0fb // sdot v27.4s, v7.16b, v4.4b[0]
+	WORD $0x4f85e0de // sdot v30.4s, v6.16b, v5.4b[0]
+	WORD $0x4f85e0ff // sdot v31.4s, v7.16b, v5.4b[0]
+	SUBS $1, R0, R0
+	BNE last
+
+store:
+	MOVD c+40(FP), R8
+	MOVD ldc+48(FP), R9
+	LSL $2, R9, R9
+	WORD $0xad002508 // stp q8, q9, [x8, #0]
+	WORD $0xad012d0a // stp q10, q11, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad00350c // stp q12, q13, [x8, #0]
+	WORD $0xad013d0e // stp q14, q15, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad004510 // stp q16, q17, [x8, #0]
+	WORD $0xad014d12 // stp q18, q19, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad005514 // stp q20, q21, [x8, #0]
+	WORD $0xad015d16 // stp q22, q23, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad006518 // stp q24, q25, [x8, #0]
+	WORD $0xad016d1a // stp q26, q27, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad00751c // stp q28, q29, [x8, #0]
+	WORD $0xad017d1e // stp q30, q31, [x8, #32]
 	RET

@@ -37,5 +37,13 @@ var native = []Kernel{
 	{Name: "wgemm_bf16_6x16_neon", Level: "neon", Func: wgemm_bf16_6x16_neon},
 	{Name: "expand_f16_neon", Level: "neon", Func: expand_f16_neon},
 	{Name: "expand_bf16_neon", Level: "neon", Func: expand_bf16_neon},
+	{Name: "qgemm_i8_1x16_neon", Level: "neon", Func: qgemm_i8_1x16_neon},
+	{Name: "qgemm_i8_2x16_neon", Level: "neon", Func: qgemm_i8_2x16_neon},
 	{Name: "peak_fma_neon", Level: "neon", Func: peak_fma_neon},
+	{Name: "qgemm_i8_1x16_neondot", Level: "neondot", Requires: []string{"ASIMDDP"}, Func: qgemm_i8_1x16_neondot},
+	{Name: "qgemm_i8_2x16_neondot", Level: "neondot", Requires: []string{"ASIMDDP"}, Func: qgemm_i8_2x16_neondot},
+	{Name: "qgemm_i8_3x16_neondot", Level: "neondot", Requires: []string{"ASIMDDP"}, Func: qgemm_i8_3x16_neondot},
+	{Name: "qgemm_i8_4x16_neondot", Level: "neondot", Requires: []string{"ASIMDDP"}, Func: qgemm_i8_4x16_neondot},
+	{Name: "qgemm_i8_5x16_neondot", Level: "neondot", Requires: []string{"ASIMDDP"}, Func: qgemm_i8_5x16_neondot},
+	{Name: "qgemm_i8_6x16_neondot", Level: "neondot", Requires: []string{"ASIMDDP"}, Func: qgemm_i8_6x16_neondot},
 }

@@ -1,0 +1,101 @@
+package arm64
+
+import "github.com/multiway-go/multiway/asm"
+
+// offset128 is what activations are stored with: flipping that bit takes it off.
+const offset128 = 0x80
+
+// qgemm writes a tile of products of bytes. Both operands are signed here, so that the starts of the sums, which undo the
+// offset of unsigned ones, are not needed.
+func qgemm(w *writer, k asm.Kernel) {
+	if k.ISA == asm.NEONDot {
+		tile(w, k, fours)
+		return
+	}
+	pairs(w, k.MR)
+}
+
+// pairs writes the tile for CPUs without dot products: products of two groups are added up in 16 bits, which hold
+// 2*128*127, and neighbours among those in 32.
+//
+//	V0..V3     four bytes of A in all lanes: row r, group g in V(2r+g)
+//	V4, V5     four columns of B, two groups
+//	V6, V7     products
+//	V8..V23    acc[r][0..7], row r of C: two lanes for each column
+//	V24        128 in all lanes
+//	R0         groups of k
+//	R1, R2     rows of A at k
+//	R3         B at k
+//	R4, R5     row of C, its stride
+func pairs(w *writer, mr int) {
+	const k, b, c, ldc = R(0), R(3), R(4), R(5)
+	const offset, group = V(24), 4 * asm.Panel
+	row := func(r int) R { return R(1 + r) }
+	a := func(r, g int) V { return V(2*r + g) }
+	bv, t := regs(4, 2), regs(6, 2)
+	acc := make([]vecs, mr)
+	for r := range acc {
+		acc[r] = regs(8+V(8*r), 8)
+		acc[r].each(func(j int) { w.ZERO(acc[r][j]) })
+	}
+	w.FILLb(offset, offset128)
+	w.arg("k", k)
+	w.arg("a", row(0))
+	if mr > 1 {
+		w.arg("lda", row(1))
+		w.ADD(row(1), row(0), row(1))
+	}
+	w.arg("b", b)
+	// steps writes n steps of k, one or two.
+	steps := func(n int) {
+		for r := range acc {
+			for g := range n {
+				w.LD1Rpost(a(r, g), row(r))
+				w.EOR(a(r, g), a(r, g), offset)
+			}
+		}
+		w.PRFM(b, ahead)
+		if n == 2 {
+			w.PRFM(b, ahead+group)
+		}
+		for j := range 4 {
+			for g := range n {
+				w.LDR(bv[g], b, 16*j+group*g)
+			}
+			for r := range acc {
+				w.SMULL(t[0], bv[0], a(r, 0))
+				w.SMULL2(t[1], bv[0], a(r, 0))
+				if n == 2 {
+					w.SMLAL(t[0], bv[1], a(r, 1))
+					w.SMLAL2(t[1], bv[1], a(r, 1))
+				}
+				t.each(func(i int) { w.SADALP(acc[r][2*j+i], t[i]) })
+			}
+		}
+		w.ADDI(b, b, group*n)
+	}
+	w.SUBSI(k, k, 2)
+	w.BLT("tail")
+	w.loop("loop", w.BGE, func() {
+		steps(2)
+		w.SUBSI(k, k, 2)
+	})
+	w.mark("tail")
+	w.ADDSI(k, k, 2)
+	w.BEQ("store")
+	steps(1)
+	w.mark("store")
+	w.arg("c", c)
+	w.floats("ldc", ldc)
+	for r := range acc {
+		for j := 0; j < 8; j += 2 {
+			w.ADDPint(acc[r][j], acc[r][j], acc[r][j+1])
+		}
+		w.STP(acc[r][0], acc[r][2], c, 0)
+		w.STP(acc[r][4], acc[r][6], c, 32)
+		if r < mr-1 {
+			w.ADD(c, c, ldc)
+		}
+	}
+	w.RET()
+}
