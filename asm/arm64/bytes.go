@@ -2,8 +2,11 @@ package arm64
 
 import "github.com/multiway-go/multiway/asm"
 
-// offset128 is what activations are stored with: flipping that bit takes it off.
-const offset128 = 0x80
+// offset loads the address of 16 bytes of 128, which activations are stored with: flipping that bit takes it off. Loading
+// them again costs less than a move into all bytes, which shares pipes with products.
+func (w *writer) offset(d R) R {
+	return w.words("offset128", d, 0x80808080, 0x80808080, 0x80808080, 0x80808080)
+}
 
 // qgemm writes a tile of products of bytes. Both operands are signed here, so that the starts of the sums, which undo the
 // offset of unsigned ones, are not needed.
@@ -38,7 +41,7 @@ func pairs(w *writer, mr int) {
 		acc[r] = regs(8+V(8*r), 8)
 		acc[r].each(func(j int) { w.ZERO(acc[r][j]) })
 	}
-	w.FILLb(offset, offset128)
+	w.LDR(offset, w.offset(k), 0)
 	w.arg("k", k)
 	w.arg("a", row(0))
 	if mr > 1 {

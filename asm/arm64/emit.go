@@ -208,7 +208,6 @@ func (w *writer) ADDint(d, n, m V)          { w.emit(addInt, int(d), int(n), int
 func (w *writer) SHL(d, n V, bits int)      { w.emit(shl, int(d), int(n), bits) }           // int32
 func (w *writer) AND(d, n, m V)             { w.emit(and, int(d), int(n), int(m)) }         // bits
 func (w *writer) EOR(d, n, m V)             { w.emit(eor, int(d), int(n), int(m)) }         // bits
-func (w *writer) FILLb(d V, i int)          { w.emit(moviB, int(d), i) }                    // i in all bytes
 func (w *writer) BIF(d, n, m V)             { w.emit(bif, int(d), int(n), int(m)) }         // d = n where m has zeros
 func (w *writer) EXT(d, n, m V, bytes int)  { w.emit(ext, int(d), int(n), int(m), bytes) }  // 16 bytes of n, m from there on
 func (w *writer) MOV(d, n V)                { w.emit(mov, int(d), int(n)) }                 // d = n

@@ -28,7 +28,7 @@ func wgemm(w *writer, k asm.Kernel) { tile(w, k, halves) }
 //	R8, R9    row of C, its stride
 //	R10, R11  what to prefetch, its step
 //	R12       stride of A, then of B
-//	R13       acc, then bias
+//	R13       acc, then bias, then the address of the signs
 func tile(w *writer, kernel asm.Kernel, from source) {
 	mr := kernel.MR
 	const k, b, c, ldc, pf, step, ld, flag = R(0), R(7), R(8), R(9), R(10), R(11), R(12), R(13)
@@ -91,6 +91,8 @@ func tile(w *writer, kernel asm.Kernel, from source) {
 		w.arg("pfstep", step)
 	case matrix:
 		w.floats("ldb", ld)
+	case fours:
+		w.offset(flag)
 	}
 	// one writes a step of k, whose elements of A are in lane i.
 	one := func(i int) {
@@ -130,7 +132,7 @@ func tile(w *writer, kernel asm.Kernel, from source) {
 		if from != fours {
 			return
 		}
-		w.FILLb(bLow, offset128)
+		w.LDR(bLow, flag, 0)
 		for r := range acc {
 			w.EOR(a(r), a(r), bLow)
 		}

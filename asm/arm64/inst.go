@@ -156,7 +156,6 @@ const (
 	sadalp
 	addpInt
 	eor
-	moviB
 	addInt
 	shl
 	and
@@ -270,7 +269,6 @@ var table = [...]inst{
 	sadalp:   {text: "sadalp v{d}.4s, v{n}.8h", word: 0x4e606800, ops: []operand{d, n}},
 	addpInt:  three("addp", 0x4ea0bc00),
 	eor:      bits("eor", 0x6e201c00),
-	moviB:    {text: "movi v{d}.16b, #{i}", word: 0x4f00e400, ops: []operand{d, imm("i", 1, field{5, 5}, field{16, 3})}},
 	addInt:   three("add", 0x4ea08400),
 	shl:      {text: "shl v{d}.4s, v{n}.4s, #{i}", word: 0x4f205400, ops: []operand{d, n, imm("i", 1, field{16, 5})}},
 	and:      bits("and", 0x4e201c00),

@@ -7806,6 +7806,12 @@ last:
 done:
 	RET
 
+DATA offset128<>+0(SB)/4, $0x80808080
+DATA offset128<>+4(SB)/4, $0x80808080
+DATA offset128<>+8(SB)/4, $0x80808080
+DATA offset128<>+12(SB)/4, $0x80808080
+GLOBL offset128<>(SB), RODATA|NOPTR, $16
+
 // func qgemm_i8_1x16_neon(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
 TEXT ·qgemm_i8_1x16_neon(SB), NOSPLIT, $0-56
 	WORD $0x6f00e408 // movi v8.2d, #0
@@ -7816,7 +7822,8 @@ TEXT ·qgemm_i8_1x16_neon(SB), NOSPLIT, $0-56
 	WORD $0x6f00e40d // movi v13.2d, #0
 	WORD $0x6f00e40e // movi v14.2d, #0
 	WORD $0x6f00e40f // movi v15.2d, #0
-	WORD $0x4f04e418 // movi v24.16b, #128
+	MOVD $offset128<>(SB), R0
+	WORD $0x3dc00018 // ldr q24, [x0, #0]
 	MOVD k+0(FP), R0
 	MOVD a+8(FP), R1
 	MOVD b+24(FP), R3
@@ -7924,7 +7931,8 @@ TEXT ·qgemm_i8_2x16_neon(SB), NOSPLIT, $0-56
 	WORD $0x6f00e415 // movi v21.2d, #0
 	WORD $0x6f00e416 // movi v22.2d, #0
 	WORD $0x6f00e417 // movi v23.2d, #0
-	WORD $0x4f04e418 // movi v24.16b, #128
+	MOVD $offset128<>(SB), R0
+	WORD $0x3dc00018 // ldr q24, [x0, #0]
 	MOVD k+0(FP), R0
 	MOVD a+8(FP), R1
 	MOVD lda+16(FP), R2
@@ -8145,12 +8153,13 @@ main:
 	MOVD a+8(FP), R1
 	MOVD lda+16(FP), R12
 	MOVD b+24(FP), R7
+	MOVD $offset128<>(SB), R13
 	SUBS $4, R0, R0
 	BLT tail
 
 loop:
 	WORD $0x3cc10420 // ldr q0, [x1], #16
-	WORD $0x4f04e406 // movi v6.16b, #128
+	WORD $0x3dc001a6 // ldr q6, [x13, #0]
 	WORD $0x6e261c00 // eor v0.16b, v0.16b, v6.16b
 	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
@@ -8189,7 +8198,7 @@ tail:
 
 last:
 	WORD $0xbc404420 // ldr s0, [x1], #4
-	WORD $0x4f04e406 // movi v6.16b, #128
+	WORD $0x3dc001a6 // ldr q6, [x13, #0]
 	WORD $0x6e261c00 // eor v0.16b, v0.16b, v6.16b
 	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
@@ -8228,13 +8237,14 @@ main:
 	MOVD lda+16(FP), R12
 	ADD R12, R1, R2
 	MOVD b+24(FP), R7
+	MOVD $offset128<>(SB), R13
 	SUBS $4, R0, R0
 	BLT tail
 
 loop:
 	WORD $0x3cc10420 // ldr q0, [x1], #16
 	WORD $0x3cc10441 // ldr q1, [x2], #16
-	WORD $0x4f04e406 // movi v6.16b, #128
+	WORD $0x3dc001a6 // ldr q6, [x13, #0]
 	WORD $0x6e261c00 // eor v0.16b, v0.16b, v6.16b
 	WORD $0x6e261c21 // eor v1.16b, v1.16b, v6.16b
 	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
@@ -8291,7 +8301,7 @@ tail:
 last:
 	WORD $0xbc404420 // ldr s0, [x1], #4
 	WORD $0xbc404441 // ldr s1, [x2], #4
-	WORD $0x4f04e406 // movi v6.16b, #128
+	WORD $0x3dc001a6 // ldr q6, [x13, #0]
 	WORD $0x6e261c00 // eor v0.16b, v0.16b, v6.16b
 	WORD $0x6e261c21 // eor v1.16b, v1.16b, v6.16b
 	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
@@ -8343,6 +8353,7 @@ main:
 	ADD R12, R1, R2
 	ADD R12, R2, R3
 	MOVD b+24(FP), R7
+	MOVD $offset128<>(SB), R13
 	SUBS $4, R0, R0
 	BLT tail
 
@@ -8350,7 +8361,7 @@ loop:
 	WORD $0x3cc10420 // ldr q0, [x1], #16
 	WORD $0x3cc10441 // ldr q1, [x2], #16
 	WORD $0x3cc10462 // ldr q2, [x3], #16
-	WORD $0x4f04e406 // movi v6.16b, #128
+	WORD $0x3dc001a6 // ldr q6, [x13, #0]
 	WORD $0x6e261c00 // eor v0.16b, v0.16b, v6.16b
 	WORD $0x6e261c21 // eor v1.16b, v1.16b, v6.16b
 	WORD $0x6e261c42 // eor v2.16b, v2.16b, v6.16b
@@ -8425,7 +8436,7 @@ last:
 	WORD $0xbc404420 // ldr s0, [x1], #4
 	WORD $0xbc404441 // ldr s1, [x2], #4
 	WORD $0xbc404462 // ldr s2, [x3], #4
-	WORD $0x4f04e406 // movi v6.16b, #128
+	WORD $0x3dc001a6 // ldr q6, [x13, #0]
 	WORD $0x6e261c00 // eor v0.16b, v0.16b, v6.16b
 	WORD $0x6e261c21 // eor v1.16b, v1.16b, v6.16b
 	WORD $0x6e261c42 // eor v2.16b, v2.16b, v6.16b
@@ -8490,6 +8501,7 @@ main:
 	ADD R12, R2, R3
 	ADD R12, R3, R4
 	MOVD b+24(FP), R7
+	MOVD $offset128<>(SB), R13
 	SUBS $4, R0, R0
 	BLT tail
 
@@ -8498,7 +8510,7 @@ loop:
 	WORD $0x3cc10441 // ldr q1, [x2], #16
 	WORD $0x3cc10462 // ldr q2, [x3], #16
 	WORD $0x3cc10483 // ldr q3, [x4], #16
-	WORD $0x4f04e406 // movi v6.16b, #128
+	WORD $0x3dc001a6 // ldr q6, [x13, #0]
 	WORD $0x6e261c00 // eor v0.16b, v0.16b, v6.16b
 	WORD $0x6e261c21 // eor v1.16b, v1.16b, v6.16b
 	WORD $0x6e261c42 // eor v2.16b, v2.16b, v6.16b
@@ -8591,7 +8603,7 @@ last:
 	WORD $0xbc404441 // ldr s1, [x2], #4
 	WORD $0xbc404462 // ldr s2, [x3], #4
 	WORD $0xbc404483 // ldr s3, [x4], #4
-	WORD $0x4f04e406 // movi v6.16b, #128
+	WORD $0x3dc001a6 // ldr q6, [x13, #0]
 	WORD $0x6e261c00 // eor v0.16b, v0.16b, v6.16b
 	WORD $0x6e261c21 // eor v1.16b, v1.16b, v6.16b
 	WORD $0x6e261c42 // eor v2.16b, v2.16b, v6.16b
@@ -8669,6 +8681,7 @@ main:
 	ADD R12, R3, R4
 	ADD R12, R4, R5
 	MOVD b+24(FP), R7
+	MOVD $offset128<>(SB), R13
 	SUBS $4, R0, R0
 	BLT tail
 
@@ -8678,7 +8691,7 @@ loop:
 	WORD $0x3cc10462 // ldr q2, [x3], #16
 	WORD $0x3cc10483 // ldr q3, [x4], #16
 	WORD $0x3cc104a4 // ldr q4, [x5], #16
-	WORD $0x4f04e406 // movi v6.16b, #128
+	WORD $0x3dc001a6 // ldr q6, [x13, #0]
 	WORD $0x6e261c00 // eor v0.16b, v0.16b, v6.16b
 	WORD $0x6e261c21 // eor v1.16b, v1.16b, v6.16b
 	WORD $0x6e261c42 // eor v2.16b, v2.16b, v6.16b
@@ -8789,7 +8802,7 @@ last:
 	WORD $0xbc404462 // ldr s2, [x3], #4
 	WORD $0xbc404483 // ldr s3, [x4], #4
 	WORD $0xbc4044a4 // ldr s4, [x5], #4
-	WORD $0x4f04e406 // movi v6.16b, #128
+	WORD $0x3dc001a6 // ldr q6, [x13, #0]
 	WORD $0x6e261c00 // eor v0.16b, v0.16b, v6.16b
 	WORD $0x6e261c21 // eor v1.16b, v1.16b, v6.16b
 	WORD $0x6e261c42 // eor v2.16b, v2.16b, v6.16b
@@ -8880,6 +8893,7 @@ main:
 	ADD R12, R4, R5
 	ADD R12, R5, R6
 	MOVD b+24(FP), R7
+	MOVD $offset128<>(SB), R13
 	SUBS $4, R0, R0
 	BLT tail
 
@@ -8890,7 +8904,7 @@ loop:
 	WORD $0x3cc10483 // ldr q3, [x4], #16
 	WORD $0x3cc104a4 // ldr q4, [x5], #16
 	WORD $0x3cc104c5 // ldr q5, [x6], #16
-	WORD $0x4f04e406 // movi v6.16b, #128
+	WORD $0x3dc001a6 // ldr q6, [x13, #0]
 	WORD $0x6e261c00 // eor v0.16b, v0.16b, v6.16b
 	WORD $0x6e261c21 // eor v1.16b, v1.16b, v6.16b
 	WORD $0x6e261c42 // eor v2.16b, v2.16b, v6.16b
@@ -9019,7 +9033,7 @@ last:
 	WORD $0xbc404483 // ldr s3, [x4], #4
 	WORD $0xbc4044a4 // ldr s4, [x5], #4
 	WORD $0xbc4044c5 // ldr s5, [x6], #4
-	WORD $0x4f04e406 // movi v6.16b, #128
+	WORD $0x3dc001a6 // ldr q6, [x13, #0]
 	WORD $0x6e261c00 // eor v0.16b, v0.16b, v6.16b
 	WORD $0x6e261c21 // eor v1.16b, v1.16b, v6.16b
 	WORD $0x6e261c42 // eor v2.16b, v2.16b, v6.16b
