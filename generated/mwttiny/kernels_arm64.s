@@ -44,7 +44,7 @@ main:
 
 loop:
 	WORD $0x3cc10420 // ldr q0, [x1], #16
-	WORD $0xf9800140 // prfm pldl1keep, [x10]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
 	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4f8010c8 // fmla v8.4s, v6.4s, v0.s[0]
@@ -52,7 +52,7 @@ loop:
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4f8010ca // fmla v10.4s, v6.4s, v0.s[0]
 	WORD $0x4f8010eb // fmla v11.4s, v7.4s, v0.s[0]
-	WORD $0xf9800140 // prfm pldl1keep, [x10]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
 	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4fa010c8 // fmla v8.4s, v6.4s, v0.s[1]
@@ -60,7 +60,7 @@ loop:
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4fa010ca // fmla v10.4s, v6.4s, v0.s[1]
 	WORD $0x4fa010eb // fmla v11.4s, v7.4s, v0.s[1]
-	WORD $0xf9800140 // prfm pldl1keep, [x10]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
 	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4f8018c8 // fmla v8.4s, v6.4s, v0.s[2]
@@ -68,7 +68,7 @@ loop:
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4f8018ca // fmla v10.4s, v6.4s, v0.s[2]
 	WORD $0x4f8018eb // fmla v11.4s, v7.4s, v0.s[2]
-	WORD $0xf9800140 // prfm pldl1keep, [x10]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
 	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4fa018c8 // fmla v8.4s, v6.4s, v0.s[3]
@@ -85,7 +85,7 @@ tail:
 
 last:
 	WORD $0xbc404420 // ldr s0, [x1], #4
-	WORD $0xf9800140 // prfm pldl1keep, [x10]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
 	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4f8010c8 // fmla v8.4s, v6.4s, v0.s[0]
@@ -157,7 +157,7 @@ main:
 loop:
 	WORD $0x3cc10420 // ldr q0, [x1], #16
 	WORD $0x3cc10441 // ldr q1, [x2], #16
-	WORD $0xf9800140 // prfm pldl1keep, [x10]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
 	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4f8010c8 // fmla v8.4s, v6.4s, v0.s[0]
@@ -169,7 +169,7 @@ loop:
 	WORD $0x4f8010eb // fmla v11.4s, v7.4s, v0.s[0]
 	WORD $0x4f8110ce // fmla v14.4s, v6.4s, v1.s[0]
 	WORD $0x4f8110ef // fmla v15.4s, v7.4s, v1.s[0]
-	WORD $0xf9800140 // prfm pldl1keep, [x10]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
 	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4fa010c8 // fmla v8.4s, v6.4s, v0.s[1]
@@ -181,7 +181,7 @@ loop:
 	WORD $0x4fa010eb // fmla v11.4s, v7.4s, v0.s[1]
 	WORD $0x4fa110ce // fmla v14.4s, v6.4s, v1.s[1]
 	WORD $0x4fa110ef // fmla v15.4s, v7.4s, v1.s[1]
-	WORD $0xf9800140 // prfm pldl1keep, [x10]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
 	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4f8018c8 // fmla v8.4s, v6.4s, v0.s[2]
@@ -193,7 +193,7 @@ loop:
 	WORD $0x4f8018eb // fmla v11.4s, v7.4s, v0.s[2]
 	WORD $0x4f8118ce // fmla v14.4s, v6.4s, v1.s[2]
 	WORD $0x4f8118ef // fmla v15.4s, v7.4s, v1.s[2]
-	WORD $0xf9800140 // prfm pldl1keep, [x10]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
 	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4fa018c8 // fmla v8.4s, v6.4s, v0.s[3]
@@ -215,7 +215,7 @@ tail:
 last:
 	WORD $0xbc404420 // ldr s0, [x1], #4
 	WORD $0xbc404441 // ldr s1, [x2], #4
-	WORD $0xf9800140 // prfm pldl1keep, [x10]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
 	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4f8010c8 // fmla v8.4s, v6.4s, v0.s[0]
@@ -307,7 +307,7 @@ loop:
 	WORD $0x3cc10420 // ldr q0, [x1], #16
 	WORD $0x3cc10441 // ldr q1, [x2], #16
 	WORD $0x3cc10462 // ldr q2, [x3], #16
-	WORD $0xf9800140 // prfm pldl1keep, [x10]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
 	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4f8010c8 // fmla v8.4s, v6.4s, v0.s[0]
@@ -323,7 +323,7 @@ loop:
 	WORD $0x4f8110ef // fmla v15.4s, v7.4s, v1.s[0]
 	WORD $0x4f8210d2 // fmla v18.4s, v6.4s, v2.s[0]
 	WORD $0x4f8210f3 // fmla v19.4s, v7.4s, v2.s[0]
-	WORD $0xf9800140 // prfm pldl1keep, [x10]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
 	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4fa010c8 // fmla v8.4s, v6.4s, v0.s[1]
@@ -339,7 +339,7 @@ loop:
 	WORD $0x4fa110ef // fmla v15.4s, v7.4s, v1.s[1]
 	WORD $0x4fa210d2 // fmla v18.4s, v6.4s, v2.s[1]
 	WORD $0x4fa210f3 // fmla v19.4s, v7.4s, v2.s[1]
-	WORD $0xf9800140 // prfm pldl1keep, [x10]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
 	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4f8018c8 // fmla v8.4s, v6.4s, v0.s[2]
@@ -355,7 +355,7 @@ loop:
 	WORD $0x4f8118ef // fmla v15.4s, v7.4s, v1.s[2]
 	WORD $0x4f8218d2 // fmla v18.4s, v6.4s, v2.s[2]
 	WORD $0x4f8218f3 // fmla v19.4s, v7.4s, v2.s[2]
-	WORD $0xf9800140 // prfm pldl1keep, [x10]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
 	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4fa018c8 // fmla v8.4s, v6.4s, v0.s[3]
@@ -382,7 +382,7 @@ last:
 	WORD $0xbc404420 // ldr s0, [x1], #4
 	WORD $0xbc404441 // ldr s1, [x2], #4
 	WORD $0xbc404462 // ldr s2, [x3], #4
-	WORD $0xf9800140 // prfm pldl1keep, [x10]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
 	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4f8010c8 // fmla v8.4s, v6.4s, v0.s[0]
@@ -494,7 +494,7 @@ loop:
 	WORD $0x3cc10441 // ldr q1, [x2], #16
 	WORD $0x3cc10462 // ldr q2, [x3], #16
 	WORD $0x3cc10483 // ldr q3, [x4], #16
-	WORD $0xf9800140 // prfm pldl1keep, [x10]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
 	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4f8010c8 // fmla v8.4s, v6.4s, v0.s[0]
@@ -514,7 +514,7 @@ loop:
 	WORD $0x4f8210f3 // fmla v19.4s, v7.4s, v2.s[0]
 	WORD $0x4f8310d6 // fmla v22.4s, v6.4s, v3.s[0]
 	WORD $0x4f8310f7 // fmla v23.4s, v7.4s, v3.s[0]
-	WORD $0xf9800140 // prfm pldl1keep, [x10]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
 	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4fa010c8 // fmla v8.4s, v6.4s, v0.s[1]
@@ -534,7 +534,7 @@ loop:
 	WORD $0x4fa210f3 // fmla v19.4s, v7.4s, v2.s[1]
 	WORD $0x4fa310d6 // fmla v22.4s, v6.4s, v3.s[1]
 	WORD $0x4fa310f7 // fmla v23.4s, v7.4s, v3.s[1]
-	WORD $0xf9800140 // prfm pldl1keep, [x10]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
 	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4f8018c8 // fmla v8.4s, v6.4s, v0.s[2]
@@ -554,7 +554,7 @@ loop:
 	WORD $0x4f8218f3 // fmla v19.4s, v7.4s, v2.s[2]
 	WORD $0x4f8318d6 // fmla v22.4s, v6.4s, v3.s[2]
 	WORD $0x4f8318f7 // fmla v23.4s, v7.4s, v3.s[2]
-	WORD $0xf9800140 // prfm pldl1keep, [x10]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
 	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4fa018c8 // fmla v8.4s, v6.4s, v0.s[3]
@@ -586,7 +586,7 @@ last:
 	WORD $0xbc404441 // ldr s1, [x2], #4
 	WORD $0xbc404462 // ldr s2, [x3], #4
 	WORD $0xbc404483 // ldr s3, [x4], #4
-	WORD $0xf9800140 // prfm pldl1keep, [x10]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
 	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4f8010c8 // fmla v8.4s, v6.4s, v0.s[0]
@@ -718,7 +718,7 @@ loop:
 	WORD $0x3cc10462 // ldr q2, [x3], #16
 	WORD $0x3cc10483 // ldr q3, [x4], #16
 	WORD $0x3cc104a4 // ldr q4, [x5], #16
-	WORD $0xf9800140 // prfm pldl1keep, [x10]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
 	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4f8010c8 // fmla v8.4s, v6.4s, v0.s[0]
@@ -742,7 +742,7 @@ loop:
 	WORD $0x4f8310f7 // fmla v23.4s, v7.4s, v3.s[0]
 	WORD $0x4f8410da // fmla v26.4s, v6.4s, v4.s[0]
 	WORD $0x4f8410fb // fmla v27.4s, v7.4s, v4.s[0]
-	WORD $0xf9800140 // prfm pldl1keep, [x10]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
 	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4fa010c8 // fmla v8.4s, v6.4s, v0.s[1]
@@ -766,7 +766,7 @@ loop:
 	WORD $0x4fa310f7 // fmla v23.4s, v7.4s, v3.s[1]
 	WORD $0x4fa410da // fmla v26.4s, v6.4s, v4.s[1]
 	WORD $0x4fa410fb // fmla v27.4s, v7.4s, v4.s[1]
-	WORD $0xf9800140 // prfm pldl1keep, [x10]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
 	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4f8018c8 // fmla v8.4s, v6.4s, v0.s[2]
@@ -790,7 +790,7 @@ loop:
 	WORD $0x4f8318f7 // fmla v23.4s, v7.4s, v3.s[2]
 	WORD $0x4f8418da // fmla v26.4s, v6.4s, v4.s[2]
 	WORD $0x4f8418fb // fmla v27.4s, v7.4s, v4.s[2]
-	WORD $0xf9800140 // prfm pldl1keep, [x10]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
 	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4fa018c8 // fmla v8.4s, v6.4s, v0.s[3]
@@ -827,7 +827,7 @@ last:
 	WORD $0xbc404462 // ldr s2, [x3], #4
 	WORD $0xbc404483 // ldr s3, [x4], #4
 	WORD $0xbc4044a4 // ldr s4, [x5], #4
-	WORD $0xf9800140 // prfm pldl1keep, [x10]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
 	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4f8010c8 // fmla v8.4s, v6.4s, v0.s[0]
@@ -979,7 +979,7 @@ loop:
 	WORD $0x3cc10483 // ldr q3, [x4], #16
 	WORD $0x3cc104a4 // ldr q4, [x5], #16
 	WORD $0x3cc104c5 // ldr q5, [x6], #16
-	WORD $0xf9800140 // prfm pldl1keep, [x10]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
 	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4f8010c8 // fmla v8.4s, v6.4s, v0.s[0]
@@ -1007,7 +1007,7 @@ loop:
 	WORD $0x4f8410fb // fmla v27.4s, v7.4s, v4.s[0]
 	WORD $0x4f8510de // fmla v30.4s, v6.4s, v5.s[0]
 	WORD $0x4f8510ff // fmla v31.4s, v7.4s, v5.s[0]
-	WORD $0xf9800140 // prfm pldl1keep, [x10]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
 	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4fa010c8 // fmla v8.4s, v6.4s, v0.s[1]
@@ -1035,7 +1035,7 @@ loop:
 	WORD $0x4fa410fb // fmla v27.4s, v7.4s, v4.s[1]
 	WORD $0x4fa510de // fmla v30.4s, v6.4s, v5.s[1]
 	WORD $0x4fa510ff // fmla v31.4s, v7.4s, v5.s[1]
-	WORD $0xf9800140 // prfm pldl1keep, [x10]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
 	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4f8018c8 // fmla v8.4s, v6.4s, v0.s[2]
@@ -1063,7 +1063,7 @@ loop:
 	WORD $0x4f8418fb // fmla v27.4s, v7.4s, v4.s[2]
 	WORD $0x4f8518de // fmla v30.4s, v6.4s, v5.s[2]
 	WORD $0x4f8518ff // fmla v31.4s, v7.4s, v5.s[2]
-	WORD $0xf9800140 // prfm pldl1keep, [x10]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
 	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4fa018c8 // fmla v8.4s, v6.4s, v0.s[3]
@@ -1105,7 +1105,7 @@ last:
 	WORD $0xbc404483 // ldr s3, [x4], #4
 	WORD $0xbc4044a4 // ldr s4, [x5], #4
 	WORD $0xbc4044c5 // ldr s5, [x6], #4
-	WORD $0xf9800140 // prfm pldl1keep, [x10]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
 	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4f8010c8 // fmla v8.4s, v6.4s, v0.s[0]
