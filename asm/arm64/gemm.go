@@ -86,7 +86,7 @@ func tile(w *writer, kernel asm.Kernel, from source) {
 	}
 	w.arg("b", b)
 	switch from {
-	case panel:
+	case panel, halves:
 		w.arg("pf", pf)
 		w.arg("pfstep", step)
 	case matrix:
@@ -97,10 +97,10 @@ func tile(w *writer, kernel asm.Kernel, from source) {
 	// one writes a step of k, whose elements of A are in lane i.
 	one := func(i int) {
 		switch {
-		case from == panel:
+		case from == panel, from == halves && i%2 == 0:
 			w.PRFM(pf, 0)
 			w.ADD(pf, pf, step)
-		case from == fours, from == halves && i%2 == 0:
+		case from == fours:
 			w.PRFM(b, ahead)
 		}
 		multiply := w.FMLAlane

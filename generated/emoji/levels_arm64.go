@@ -13,6 +13,7 @@ var neon = rt.Kernels{
 	F16: rt.Half{
 		Expand: expand_f16_neon,
 		Gemm:   []rt.WGemm{nil, wgemm_f16_1x16_neon, wgemm_f16_2x16_neon, wgemm_f16_3x16_neon, wgemm_f16_4x16_neon, wgemm_f16_5x16_neon, wgemm_f16_6x16_neon},
+		NR:     16,
 	},
 	Gelu:      gelu_f32_neon,
 	Gemm:      []rt.Gemm{nil, gemm_f32_1x16_neon, gemm_f32_2x16_neon, gemm_f32_3x16_neon, gemm_f32_4x16_neon, gemm_f32_5x16_neon, gemm_f32_6x16_neon},

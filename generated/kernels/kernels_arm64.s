@@ -5280,12 +5280,12 @@ done3:
 return:
 	RET
 
-// func wgemm_f16_1x16_neon(k int, a *float32, lda int, b *uint16, c *float32, ldc int, bias *float32, acc int)
-TEXT ·wgemm_f16_1x16_neon(SB), NOSPLIT, $0-64
-	MOVD acc+56(FP), R13
+// func wgemm_f16_1x16_neon(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+TEXT ·wgemm_f16_1x16_neon(SB), NOSPLIT, $0-88
+	MOVD acc+64(FP), R13
 	CBZ R13, zero
-	MOVD c+32(FP), R8
-	MOVD ldc+40(FP), R9
+	MOVD c+40(FP), R8
+	MOVD ldc+48(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad402508 // ldp q8, q9, [x8, #0]
 	WORD $0xad412d0a // ldp q10, q11, [x8, #32]
@@ -5298,7 +5298,7 @@ zero:
 	WORD $0x6f00e40b // movi v11.2d, #0
 
 bias:
-	MOVD bias+48(FP), R13
+	MOVD bias+56(FP), R13
 	CBZ R13, main
 	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
 	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
@@ -5313,12 +5313,15 @@ main:
 	MOVD lda+16(FP), R12
 	LSL $2, R12, R12
 	MOVD b+24(FP), R7
+	MOVD pf+72(FP), R10
+	MOVD pfstep+80(FP), R11
 	SUBS $4, R0, R0
 	BLT tail
 
 loop:
 	WORD $0x3cc10420 // ldr q0, [x1], #16
-	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
 	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
 	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
 	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
@@ -5339,7 +5342,8 @@ loop:
 	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
 	WORD $0x4fa010ca // fmla v10.4s, v6.4s, v0.s[1]
 	WORD $0x4fa010eb // fmla v11.4s, v7.4s, v0.s[1]
-	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
 	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
 	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
 	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
@@ -5369,7 +5373,8 @@ tail:
 
 last:
 	WORD $0xbc404420 // ldr s0, [x1], #4
-	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
 	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
 	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
 	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
@@ -5384,19 +5389,19 @@ last:
 	BNE last
 
 store:
-	MOVD c+32(FP), R8
-	MOVD ldc+40(FP), R9
+	MOVD c+40(FP), R8
+	MOVD ldc+48(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad002508 // stp q8, q9, [x8, #0]
 	WORD $0xad012d0a // stp q10, q11, [x8, #32]
 	RET
 
-// func wgemm_f16_2x16_neon(k int, a *float32, lda int, b *uint16, c *float32, ldc int, bias *float32, acc int)
-TEXT ·wgemm_f16_2x16_neon(SB), NOSPLIT, $0-64
-	MOVD acc+56(FP), R13
+// func wgemm_f16_2x16_neon(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+TEXT ·wgemm_f16_2x16_neon(SB), NOSPLIT, $0-88
+	MOVD acc+64(FP), R13
 	CBZ R13, zero
-	MOVD c+32(FP), R8
-	MOVD ldc+40(FP), R9
+	MOVD c+40(FP), R8
+	MOVD ldc+48(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad402508 // ldp q8, q9, [x8, #0]
 	WORD $0xad412d0a // ldp q10, q11, [x8, #32]
@@ -5416,7 +5421,7 @@ zero:
 	WORD $0x6f00e40f // movi v15.2d, #0
 
 bias:
-	MOVD bias+48(FP), R13
+	MOVD bias+56(FP), R13
 	CBZ R13, main
 	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
 	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
@@ -5436,13 +5441,16 @@ main:
 	LSL $2, R12, R12
 	ADD R12, R1, R2
 	MOVD b+24(FP), R7
+	MOVD pf+72(FP), R10
+	MOVD pfstep+80(FP), R11
 	SUBS $4, R0, R0
 	BLT tail
 
 loop:
 	WORD $0x3cc10420 // ldr q0, [x1], #16
 	WORD $0x3cc10441 // ldr q1, [x2], #16
-	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
 	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
 	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
 	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
@@ -5471,7 +5479,8 @@ loop:
 	WORD $0x4fa010eb // fmla v11.4s, v7.4s, v0.s[1]
 	WORD $0x4fa110ce // fmla v14.4s, v6.4s, v1.s[1]
 	WORD $0x4fa110ef // fmla v15.4s, v7.4s, v1.s[1]
-	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
 	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
 	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
 	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
@@ -5510,7 +5519,8 @@ tail:
 last:
 	WORD $0xbc404420 // ldr s0, [x1], #4
 	WORD $0xbc404441 // ldr s1, [x2], #4
-	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
 	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
 	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
 	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
@@ -5529,8 +5539,8 @@ last:
 	BNE last
 
 store:
-	MOVD c+32(FP), R8
-	MOVD ldc+40(FP), R9
+	MOVD c+40(FP), R8
+	MOVD ldc+48(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad002508 // stp q8, q9, [x8, #0]
 	WORD $0xad012d0a // stp q10, q11, [x8, #32]
@@ -5539,12 +5549,12 @@ store:
 	WORD $0xad013d0e // stp q14, q15, [x8, #32]
 	RET
 
-// func wgemm_f16_3x16_neon(k int, a *float32, lda int, b *uint16, c *float32, ldc int, bias *float32, acc int)
-TEXT ·wgemm_f16_3x16_neon(SB), NOSPLIT, $0-64
-	MOVD acc+56(FP), R13
+// func wgemm_f16_3x16_neon(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+TEXT ·wgemm_f16_3x16_neon(SB), NOSPLIT, $0-88
+	MOVD acc+64(FP), R13
 	CBZ R13, zero
-	MOVD c+32(FP), R8
-	MOVD ldc+40(FP), R9
+	MOVD c+40(FP), R8
+	MOVD ldc+48(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad402508 // ldp q8, q9, [x8, #0]
 	WORD $0xad412d0a // ldp q10, q11, [x8, #32]
@@ -5571,7 +5581,7 @@ zero:
 	WORD $0x6f00e413 // movi v19.2d, #0
 
 bias:
-	MOVD bias+48(FP), R13
+	MOVD bias+56(FP), R13
 	CBZ R13, main
 	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
 	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
@@ -5596,6 +5606,8 @@ main:
 	ADD R12, R1, R2
 	ADD R12, R2, R3
 	MOVD b+24(FP), R7
+	MOVD pf+72(FP), R10
+	MOVD pfstep+80(FP), R11
 	SUBS $4, R0, R0
 	BLT tail
 
@@ -5603,7 +5615,8 @@ loop:
 	WORD $0x3cc10420 // ldr q0, [x1], #16
 	WORD $0x3cc10441 // ldr q1, [x2], #16
 	WORD $0x3cc10462 // ldr q2, [x3], #16
-	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
 	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
 	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
 	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
@@ -5640,7 +5653,8 @@ loop:
 	WORD $0x4fa110ef // fmla v15.4s, v7.4s, v1.s[1]
 	WORD $0x4fa210d2 // fmla v18.4s, v6.4s, v2.s[1]
 	WORD $0x4fa210f3 // fmla v19.4s, v7.4s, v2.s[1]
-	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
 	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
 	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
 	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
@@ -5688,7 +5702,8 @@ last:
 	WORD $0xbc404420 // ldr s0, [x1], #4
 	WORD $0xbc404441 // ldr s1, [x2], #4
 	WORD $0xbc404462 // ldr s2, [x3], #4
-	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
 	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
 	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
 	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
@@ -5711,8 +5726,8 @@ last:
 	BNE last
 
 store:
-	MOVD c+32(FP), R8
-	MOVD ldc+40(FP), R9
+	MOVD c+40(FP), R8
+	MOVD ldc+48(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad002508 // stp q8, q9, [x8, #0]
 	WORD $0xad012d0a // stp q10, q11, [x8, #32]
@@ -5724,12 +5739,12 @@ store:
 	WORD $0xad014d12 // stp q18, q19, [x8, #32]
 	RET
 
-// func wgemm_f16_4x16_neon(k int, a *float32, lda int, b *uint16, c *float32, ldc int, bias *float32, acc int)
-TEXT ·wgemm_f16_4x16_neon(SB), NOSPLIT, $0-64
-	MOVD acc+56(FP), R13
+// func wgemm_f16_4x16_neon(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+TEXT ·wgemm_f16_4x16_neon(SB), NOSPLIT, $0-88
+	MOVD acc+64(FP), R13
 	CBZ R13, zero
-	MOVD c+32(FP), R8
-	MOVD ldc+40(FP), R9
+	MOVD c+40(FP), R8
+	MOVD ldc+48(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad402508 // ldp q8, q9, [x8, #0]
 	WORD $0xad412d0a // ldp q10, q11, [x8, #32]
@@ -5763,7 +5778,7 @@ zero:
 	WORD $0x6f00e417 // movi v23.2d, #0
 
 bias:
-	MOVD bias+48(FP), R13
+	MOVD bias+56(FP), R13
 	CBZ R13, main
 	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
 	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
@@ -5793,6 +5808,8 @@ main:
 	ADD R12, R2, R3
 	ADD R12, R3, R4
 	MOVD b+24(FP), R7
+	MOVD pf+72(FP), R10
+	MOVD pfstep+80(FP), R11
 	SUBS $4, R0, R0
 	BLT tail
 
@@ -5801,7 +5818,8 @@ loop:
 	WORD $0x3cc10441 // ldr q1, [x2], #16
 	WORD $0x3cc10462 // ldr q2, [x3], #16
 	WORD $0x3cc10483 // ldr q3, [x4], #16
-	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
 	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
 	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
 	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
@@ -5846,7 +5864,8 @@ loop:
 	WORD $0x4fa210f3 // fmla v19.4s, v7.4s, v2.s[1]
 	WORD $0x4fa310d6 // fmla v22.4s, v6.4s, v3.s[1]
 	WORD $0x4fa310f7 // fmla v23.4s, v7.4s, v3.s[1]
-	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
 	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
 	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
 	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
@@ -5903,7 +5922,8 @@ last:
 	WORD $0xbc404441 // ldr s1, [x2], #4
 	WORD $0xbc404462 // ldr s2, [x3], #4
 	WORD $0xbc404483 // ldr s3, [x4], #4
-	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
 	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
 	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
 	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
@@ -5930,8 +5950,8 @@ last:
 	BNE last
 
 store:
-	MOVD c+32(FP), R8
-	MOVD ldc+40(FP), R9
+	MOVD c+40(FP), R8
+	MOVD ldc+48(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad002508 // stp q8, q9, [x8, #0]
 	WORD $0xad012d0a // stp q10, q11, [x8, #32]
@@ -5946,12 +5966,12 @@ store:
 	WORD $0xad015d16 // stp q22, q23, [x8, #32]
 	RET
 
-// func wgemm_f16_5x16_neon(k int, a *float32, lda int, b *uint16, c *float32, ldc int, bias *float32, acc int)
-TEXT ·wgemm_f16_5x16_neon(SB), NOSPLIT, $0-64
-	MOVD acc+56(FP), R13
+// func wgemm_f16_5x16_neon(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+TEXT ·wgemm_f16_5x16_neon(SB), NOSPLIT, $0-88
+	MOVD acc+64(FP), R13
 	CBZ R13, zero
-	MOVD c+32(FP), R8
-	MOVD ldc+40(FP), R9
+	MOVD c+40(FP), R8
+	MOVD ldc+48(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad402508 // ldp q8, q9, [x8, #0]
 	WORD $0xad412d0a // ldp q10, q11, [x8, #32]
@@ -5992,7 +6012,7 @@ zero:
 	WORD $0x6f00e41b // movi v27.2d, #0
 
 bias:
-	MOVD bias+48(FP), R13
+	MOVD bias+56(FP), R13
 	CBZ R13, main
 	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
 	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
@@ -6027,6 +6047,8 @@ main:
 	ADD R12, R3, R4
 	ADD R12, R4, R5
 	MOVD b+24(FP), R7
+	MOVD pf+72(FP), R10
+	MOVD pfstep+80(FP), R11
 	SUBS $4, R0, R0
 	BLT tail
 
@@ -6036,7 +6058,8 @@ loop:
 	WORD $0x3cc10462 // ldr q2, [x3], #16
 	WORD $0x3cc10483 // ldr q3, [x4], #16
 	WORD $0x3cc104a4 // ldr q4, [x5], #16
-	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
 	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
 	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
 	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
@@ -6089,7 +6112,8 @@ loop:
 	WORD $0x4fa310f7 // fmla v23.4s, v7.4s, v3.s[1]
 	WORD $0x4fa410da // fmla v26.4s, v6.4s, v4.s[1]
 	WORD $0x4fa410fb // fmla v27.4s, v7.4s, v4.s[1]
-	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
 	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
 	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
 	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
@@ -6155,7 +6179,8 @@ last:
 	WORD $0xbc404462 // ldr s2, [x3], #4
 	WORD $0xbc404483 // ldr s3, [x4], #4
 	WORD $0xbc4044a4 // ldr s4, [x5], #4
-	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
 	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
 	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
 	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
@@ -6186,8 +6211,8 @@ last:
 	BNE last
 
 store:
-	MOVD c+32(FP), R8
-	MOVD ldc+40(FP), R9
+	MOVD c+40(FP), R8
+	MOVD ldc+48(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad002508 // stp q8, q9, [x8, #0]
 	WORD $0xad012d0a // stp q10, q11, [x8, #32]
@@ -6205,12 +6230,12 @@ store:
 	WORD $0xad016d1a // stp q26, q27, [x8, #32]
 	RET
 
-// func wgemm_f16_6x16_neon(k int, a *float32, lda int, b *uint16, c *float32, ldc int, bias *float32, acc int)
-TEXT ·wgemm_f16_6x16_neon(SB), NOSPLIT, $0-64
-	MOVD acc+56(FP), R13
+// func wgemm_f16_6x16_neon(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+TEXT ·wgemm_f16_6x16_neon(SB), NOSPLIT, $0-88
+	MOVD acc+64(FP), R13
 	CBZ R13, zero
-	MOVD c+32(FP), R8
-	MOVD ldc+40(FP), R9
+	MOVD c+40(FP), R8
+	MOVD ldc+48(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad402508 // ldp q8, q9, [x8, #0]
 	WORD $0xad412d0a // ldp q10, q11, [x8, #32]
@@ -6258,7 +6283,7 @@ zero:
 	WORD $0x6f00e41f // movi v31.2d, #0
 
 bias:
-	MOVD bias+48(FP), R13
+	MOVD bias+56(FP), R13
 	CBZ R13, main
 	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
 	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
@@ -6298,6 +6323,8 @@ main:
 	ADD R12, R4, R5
 	ADD R12, R5, R6
 	MOVD b+24(FP), R7
+	MOVD pf+72(FP), R10
+	MOVD pfstep+80(FP), R11
 	SUBS $4, R0, R0
 	BLT tail
 
@@ -6308,7 +6335,8 @@ loop:
 	WORD $0x3cc10483 // ldr q3, [x4], #16
 	WORD $0x3cc104a4 // ldr q4, [x5], #16
 	WORD $0x3cc104c5 // ldr q5, [x6], #16
-	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
 	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
 	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
 	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
@@ -6369,7 +6397,8 @@ loop:
 	WORD $0x4fa410fb // fmla v27.4s, v7.4s, v4.s[1]
 	WORD $0x4fa510de // fmla v30.4s, v6.4s, v5.s[1]
 	WORD $0x4fa510ff // fmla v31.4s, v7.4s, v5.s[1]
-	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
 	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
 	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
 	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
@@ -6444,7 +6473,8 @@ last:
 	WORD $0xbc404483 // ldr s3, [x4], #4
 	WORD $0xbc4044a4 // ldr s4, [x5], #4
 	WORD $0xbc4044c5 // ldr s5, [x6], #4
-	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
 	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
 	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
 	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
@@ -6479,8 +6509,8 @@ last:
 	BNE last
 
 store:
-	MOVD c+32(FP), R8
-	MOVD ldc+40(FP), R9
+	MOVD c+40(FP), R8
+	MOVD ldc+48(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad002508 // stp q8, q9, [x8, #0]
 	WORD $0xad012d0a // stp q10, q11, [x8, #32]
@@ -6501,12 +6531,12 @@ store:
 	WORD $0xad017d1e // stp q30, q31, [x8, #32]
 	RET
 
-// func wgemm_bf16_1x16_neon(k int, a *float32, lda int, b *uint16, c *float32, ldc int, bias *float32, acc int)
-TEXT ·wgemm_bf16_1x16_neon(SB), NOSPLIT, $0-64
-	MOVD acc+56(FP), R13
+// func wgemm_bf16_1x16_neon(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+TEXT ·wgemm_bf16_1x16_neon(SB), NOSPLIT, $0-88
+	MOVD acc+64(FP), R13
 	CBZ R13, zero
-	MOVD c+32(FP), R8
-	MOVD ldc+40(FP), R9
+	MOVD c+40(FP), R8
+	MOVD ldc+48(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad402508 // ldp q8, q9, [x8, #0]
 	WORD $0xad412d0a // ldp q10, q11, [x8, #32]
@@ -6519,7 +6549,7 @@ zero:
 	WORD $0x6f00e40b // movi v11.2d, #0
 
 bias:
-	MOVD bias+48(FP), R13
+	MOVD bias+56(FP), R13
 	CBZ R13, main
 	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
 	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
@@ -6534,12 +6564,15 @@ main:
 	MOVD lda+16(FP), R12
 	LSL $2, R12, R12
 	MOVD b+24(FP), R7
+	MOVD pf+72(FP), R10
+	MOVD pfstep+80(FP), R11
 	SUBS $4, R0, R0
 	BLT tail
 
 loop:
 	WORD $0x3cc10420 // ldr q0, [x1], #16
-	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
 	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
 	WORD $0x2e6138c6 // shll v6.4s, v6.4h, #16
 	WORD $0x2e6138e7 // shll v7.4s, v7.4h, #16
@@ -6560,7 +6593,8 @@ loop:
 	WORD $0x2e6138e7 // shll v7.4s, v7.4h, #16
 	WORD $0x4fa010ca // fmla v10.4s, v6.4s, v0.s[1]
 	WORD $0x4fa010eb // fmla v11.4s, v7.4s, v0.s[1]
-	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
 	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
 	WORD $0x2e6138c6 // shll v6.4s, v6.4h, #16
 	WORD $0x2e6138e7 // shll v7.4s, v7.4h, #16
@@ -6590,7 +6624,8 @@ tail:
 
 last:
 	WORD $0xbc404420 // ldr s0, [x1], #4
-	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
 	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
 	WORD $0x2e6138c6 // shll v6.4s, v6.4h, #16
 	WORD $0x2e6138e7 // shll v7.4s, v7.4h, #16
@@ -6605,19 +6640,19 @@ last:
 	BNE last
 
 store:
-	MOVD c+32(FP), R8
-	MOVD ldc+40(FP), R9
+	MOVD c+40(FP), R8
+	MOVD ldc+48(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad002508 // stp q8, q9, [x8, #0]
 	WORD $0xad012d0a // stp q10, q11, [x8, #32]
 	RET
 
-// func wgemm_bf16_2x16_neon(k int, a *float32, lda int, b *uint16, c *float32, ldc int, bias *float32, acc int)
-TEXT ·wgemm_bf16_2x16_neon(SB), NOSPLIT, $0-64
-	MOVD acc+56(FP), R13
+// func wgemm_bf16_2x16_neon(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+TEXT ·wgemm_bf16_2x16_neon(SB), NOSPLIT, $0-88
+	MOVD acc+64(FP), R13
 	CBZ R13, zero
-	MOVD c+32(FP), R8
-	MOVD ldc+40(FP), R9
+	MOVD c+40(FP), R8
+	MOVD ldc+48(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad402508 // ldp q8, q9, [x8, #0]
 	WORD $0xad412d0a // ldp q10, q11, [x8, #32]
@@ -6637,7 +6672,7 @@ zero:
 	WORD $0x6f00e40f // movi v15.2d, #0
 
 bias:
-	MOVD bias+48(FP), R13
+	MOVD bias+56(FP), R13
 	CBZ R13, main
 	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
 	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
@@ -6657,13 +6692,16 @@ main:
 	LSL $2, R12, R12
 	ADD R12, R1, R2
 	MOVD b+24(FP), R7
+	MOVD pf+72(FP), R10
+	MOVD pfstep+80(FP), R11
 	SUBS $4, R0, R0
 	BLT tail
 
 loop:
 	WORD $0x3cc10420 // ldr q0, [x1], #16
 	WORD $0x3cc10441 // ldr q1, [x2], #16
-	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
 	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
 	WORD $0x2e6138c6 // shll v6.4s, v6.4h, #16
 	WORD $0x2e6138e7 // shll v7.4s, v7.4h, #16
@@ -6692,7 +6730,8 @@ loop:
 	WORD $0x4fa010eb // fmla v11.4s, v7.4s, v0.s[1]
 	WORD $0x4fa110ce // fmla v14.4s, v6.4s, v1.s[1]
 	WORD $0x4fa110ef // fmla v15.4s, v7.4s, v1.s[1]
-	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
 	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
 	WORD $0x2e6138c6 // shll v6.4s, v6.4h, #16
 	WORD $0x2e6138e7 // shll v7.4s, v7.4h, #16
@@ -6731,7 +6770,8 @@ tail:
 last:
 	WORD $0xbc404420 // ldr s0, [x1], #4
 	WORD $0xbc404441 // ldr s1, [x2], #4
-	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
 	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
 	WORD $0x2e6138c6 // shll v6.4s, v6.4h, #16
 	WORD $0x2e6138e7 // shll v7.4s, v7.4h, #16
@@ -6750,8 +6790,8 @@ last:
 	BNE last
 
 store:
-	MOVD c+32(FP), R8
-	MOVD ldc+40(FP), R9
+	MOVD c+40(FP), R8
+	MOVD ldc+48(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad002508 // stp q8, q9, [x8, #0]
 	WORD $0xad012d0a // stp q10, q11, [x8, #32]
@@ -6760,12 +6800,12 @@ store:
 	WORD $0xad013d0e // stp q14, q15, [x8, #32]
 	RET
 
-// func wgemm_bf16_3x16_neon(k int, a *float32, lda int, b *uint16, c *float32, ldc int, bias *float32, acc int)
-TEXT ·wgemm_bf16_3x16_neon(SB), NOSPLIT, $0-64
-	MOVD acc+56(FP), R13
+// func wgemm_bf16_3x16_neon(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+TEXT ·wgemm_bf16_3x16_neon(SB), NOSPLIT, $0-88
+	MOVD acc+64(FP), R13
 	CBZ R13, zero
-	MOVD c+32(FP), R8
-	MOVD ldc+40(FP), R9
+	MOVD c+40(FP), R8
+	MOVD ldc+48(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad402508 // ldp q8, q9, [x8, #0]
 	WORD $0xad412d0a // ldp q10, q11, [x8, #32]
@@ -6792,7 +6832,7 @@ zero:
 	WORD $0x6f00e413 // movi v19.2d, #0
 
 bias:
-	MOVD bias+48(FP), R13
+	MOVD bias+56(FP), R13
 	CBZ R13, main
 	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
 	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
@@ -6817,6 +6857,8 @@ main:
 	ADD R12, R1, R2
 	ADD R12, R2, R3
 	MOVD b+24(FP), R7
+	MOVD pf+72(FP), R10
+	MOVD pfstep+80(FP), R11
 	SUBS $4, R0, R0
 	BLT tail
 
@@ -6824,7 +6866,8 @@ loop:
 	WORD $0x3cc10420 // ldr q0, [x1], #16
 	WORD $0x3cc10441 // ldr q1, [x2], #16
 	WORD $0x3cc10462 // ldr q2, [x3], #16
-	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
 	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
 	WORD $0x2e6138c6 // shll v6.4s, v6.4h, #16
 	WORD $0x2e6138e7 // shll v7.4s, v7.4h, #16
@@ -6861,7 +6904,8 @@ loop:
 	WORD $0x4fa110ef // fmla v15.4s, v7.4s, v1.s[1]
 	WORD $0x4fa210d2 // fmla v18.4s, v6.4s, v2.s[1]
 	WORD $0x4fa210f3 // fmla v19.4s, v7.4s, v2.s[1]
-	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
 	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
 	WORD $0x2e6138c6 // shll v6.4s, v6.4h, #16
 	WORD $0x2e6138e7 // shll v7.4s, v7.4h, #16
@@ -6909,7 +6953,8 @@ last:
 	WORD $0xbc404420 // ldr s0, [x1], #4
 	WORD $0xbc404441 // ldr s1, [x2], #4
 	WORD $0xbc404462 // ldr s2, [x3], #4
-	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
 	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
 	WORD $0x2e6138c6 // shll v6.4s, v6.4h, #16
 	WORD $0x2e6138e7 // shll v7.4s, v7.4h, #16
@@ -6932,8 +6977,8 @@ last:
 	BNE last
 
 store:
-	MOVD c+32(FP), R8
-	MOVD ldc+40(FP), R9
+	MOVD c+40(FP), R8
+	MOVD ldc+48(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad002508 // stp q8, q9, [x8, #0]
 	WORD $0xad012d0a // stp q10, q11, [x8, #32]
@@ -6945,12 +6990,12 @@ store:
 	WORD $0xad014d12 // stp q18, q19, [x8, #32]
 	RET
 
-// func wgemm_bf16_4x16_neon(k int, a *float32, lda int, b *uint16, c *float32, ldc int, bias *float32, acc int)
-TEXT ·wgemm_bf16_4x16_neon(SB), NOSPLIT, $0-64
-	MOVD acc+56(FP), R13
+// func wgemm_bf16_4x16_neon(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+TEXT ·wgemm_bf16_4x16_neon(SB), NOSPLIT, $0-88
+	MOVD acc+64(FP), R13
 	CBZ R13, zero
-	MOVD c+32(FP), R8
-	MOVD ldc+40(FP), R9
+	MOVD c+40(FP), R8
+	MOVD ldc+48(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad402508 // ldp q8, q9, [x8, #0]
 	WORD $0xad412d0a // ldp q10, q11, [x8, #32]
@@ -6984,7 +7029,7 @@ zero:
 	WORD $0x6f00e417 // movi v23.2d, #0
 
 bias:
-	MOVD bias+48(FP), R13
+	MOVD bias+56(FP), R13
 	CBZ R13, main
 	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
 	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
@@ -7014,6 +7059,8 @@ main:
 	ADD R12, R2, R3
 	ADD R12, R3, R4
 	MOVD b+24(FP), R7
+	MOVD pf+72(FP), R10
+	MOVD pfstep+80(FP), R11
 	SUBS $4, R0, R0
 	BLT tail
 
@@ -7022,7 +7069,8 @@ loop:
 	WORD $0x3cc10441 // ldr q1, [x2], #16
 	WORD $0x3cc10462 // ldr q2, [x3], #16
 	WORD $0x3cc10483 // ldr q3, [x4], #16
-	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
 	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
 	WORD $0x2e6138c6 // shll v6.4s, v6.4h, #16
 	WORD $0x2e6138e7 // shll v7.4s, v7.4h, #16
@@ -7067,7 +7115,8 @@ loop:
 	WORD $0x4fa210f3 // fmla v19.4s, v7.4s, v2.s[1]
 	WORD $0x4fa310d6 // fmla v22.4s, v6.4s, v3.s[1]
 	WORD $0x4fa310f7 // fmla v23.4s, v7.4s, v3.s[1]
-	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
 	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
 	WORD $0x2e6138c6 // shll v6.4s, v6.4h, #16
 	WORD $0x2e6138e7 // shll v7.4s, v7.4h, #16
@@ -7124,7 +7173,8 @@ last:
 	WORD $0xbc404441 // ldr s1, [x2], #4
 	WORD $0xbc404462 // ldr s2, [x3], #4
 	WORD $0xbc404483 // ldr s3, [x4], #4
-	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
 	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
 	WORD $0x2e6138c6 // shll v6.4s, v6.4h, #16
 	WORD $0x2e6138e7 // shll v7.4s, v7.4h, #16
@@ -7151,8 +7201,8 @@ last:
 	BNE last
 
 store:
-	MOVD c+32(FP), R8
-	MOVD ldc+40(FP), R9
+	MOVD c+40(FP), R8
+	MOVD ldc+48(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad002508 // stp q8, q9, [x8, #0]
 	WORD $0xad012d0a // stp q10, q11, [x8, #32]
@@ -7167,12 +7217,12 @@ store:
 	WORD $0xad015d16 // stp q22, q23, [x8, #32]
 	RET
 
-// func wgemm_bf16_5x16_neon(k int, a *float32, lda int, b *uint16, c *float32, ldc int, bias *float32, acc int)
-TEXT ·wgemm_bf16_5x16_neon(SB), NOSPLIT, $0-64
-	MOVD acc+56(FP), R13
+// func wgemm_bf16_5x16_neon(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+TEXT ·wgemm_bf16_5x16_neon(SB), NOSPLIT, $0-88
+	MOVD acc+64(FP), R13
 	CBZ R13, zero
-	MOVD c+32(FP), R8
-	MOVD ldc+40(FP), R9
+	MOVD c+40(FP), R8
+	MOVD ldc+48(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad402508 // ldp q8, q9, [x8, #0]
 	WORD $0xad412d0a // ldp q10, q11, [x8, #32]
@@ -7213,7 +7263,7 @@ zero:
 	WORD $0x6f00e41b // movi v27.2d, #0
 
 bias:
-	MOVD bias+48(FP), R13
+	MOVD bias+56(FP), R13
 	CBZ R13, main
 	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
 	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
@@ -7248,6 +7298,8 @@ main:
 	ADD R12, R3, R4
 	ADD R12, R4, R5
 	MOVD b+24(FP), R7
+	MOVD pf+72(FP), R10
+	MOVD pfstep+80(FP), R11
 	SUBS $4, R0, R0
 	BLT tail
 
@@ -7257,7 +7309,8 @@ loop:
 	WORD $0x3cc10462 // ldr q2, [x3], #16
 	WORD $0x3cc10483 // ldr q3, [x4], #16
 	WORD $0x3cc104a4 // ldr q4, [x5], #16
-	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
 	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
 	WORD $0x2e6138c6 // shll v6.4s, v6.4h, #16
 	WORD $0x2e6138e7 // shll v7.4s, v7.4h, #16
@@ -7310,7 +7363,8 @@ loop:
 	WORD $0x4fa310f7 // fmla v23.4s, v7.4s, v3.s[1]
 	WORD $0x4fa410da // fmla v26.4s, v6.4s, v4.s[1]
 	WORD $0x4fa410fb // fmla v27.4s, v7.4s, v4.s[1]
-	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
 	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
 	WORD $0x2e6138c6 // shll v6.4s, v6.4h, #16
 	WORD $0x2e6138e7 // shll v7.4s, v7.4h, #16
@@ -7376,7 +7430,8 @@ last:
 	WORD $0xbc404462 // ldr s2, [x3], #4
 	WORD $0xbc404483 // ldr s3, [x4], #4
 	WORD $0xbc4044a4 // ldr s4, [x5], #4
-	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
 	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
 	WORD $0x2e6138c6 // shll v6.4s, v6.4h, #16
 	WORD $0x2e6138e7 // shll v7.4s, v7.4h, #16
@@ -7407,8 +7462,8 @@ last:
 	BNE last
 
 store:
-	MOVD c+32(FP), R8
-	MOVD ldc+40(FP), R9
+	MOVD c+40(FP), R8
+	MOVD ldc+48(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad002508 // stp q8, q9, [x8, #0]
 	WORD $0xad012d0a // stp q10, q11, [x8, #32]
@@ -7426,12 +7481,12 @@ store:
 	WORD $0xad016d1a // stp q26, q27, [x8, #32]
 	RET
 
-// func wgemm_bf16_6x16_neon(k int, a *float32, lda int, b *uint16, c *float32, ldc int, bias *float32, acc int)
-TEXT ·wgemm_bf16_6x16_neon(SB), NOSPLIT, $0-64
-	MOVD acc+56(FP), R13
+// func wgemm_bf16_6x16_neon(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+TEXT ·wgemm_bf16_6x16_neon(SB), NOSPLIT, $0-88
+	MOVD acc+64(FP), R13
 	CBZ R13, zero
-	MOVD c+32(FP), R8
-	MOVD ldc+40(FP), R9
+	MOVD c+40(FP), R8
+	MOVD ldc+48(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad402508 // ldp q8, q9, [x8, #0]
 	WORD $0xad412d0a // ldp q10, q11, [x8, #32]
@@ -7479,7 +7534,7 @@ zero:
 	WORD $0x6f00e41f // movi v31.2d, #0
 
 bias:
-	MOVD bias+48(FP), R13
+	MOVD bias+56(FP), R13
 	CBZ R13, main
 	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
 	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
@@ -7519,6 +7574,8 @@ main:
 	ADD R12, R4, R5
 	ADD R12, R5, R6
 	MOVD b+24(FP), R7
+	MOVD pf+72(FP), R10
+	MOVD pfstep+80(FP), R11
 	SUBS $4, R0, R0
 	BLT tail
 
@@ -7529,7 +7586,8 @@ loop:
 	WORD $0x3cc10483 // ldr q3, [x4], #16
 	WORD $0x3cc104a4 // ldr q4, [x5], #16
 	WORD $0x3cc104c5 // ldr q5, [x6], #16
-	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
 	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
 	WORD $0x2e6138c6 // shll v6.4s, v6.4h, #16
 	WORD $0x2e6138e7 // shll v7.4s, v7.4h, #16
@@ -7590,7 +7648,8 @@ loop:
 	WORD $0x4fa410fb // fmla v27.4s, v7.4s, v4.s[1]
 	WORD $0x4fa510de // fmla v30.4s, v6.4s, v5.s[1]
 	WORD $0x4fa510ff // fmla v31.4s, v7.4s, v5.s[1]
-	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
 	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
 	WORD $0x2e6138c6 // shll v6.4s, v6.4h, #16
 	WORD $0x2e6138e7 // shll v7.4s, v7.4h, #16
@@ -7665,7 +7724,8 @@ last:
 	WORD $0xbc404483 // ldr s3, [x4], #4
 	WORD $0xbc4044a4 // ldr s4, [x5], #4
 	WORD $0xbc4044c5 // ldr s5, [x6], #4
-	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
 	WORD $0x6cc11ce6 // ldp d6, d7, [x7], #16
 	WORD $0x2e6138c6 // shll v6.4s, v6.4h, #16
 	WORD $0x2e6138e7 // shll v7.4s, v7.4h, #16
@@ -7700,8 +7760,8 @@ last:
 	BNE last
 
 store:
-	MOVD c+32(FP), R8
-	MOVD ldc+40(FP), R9
+	MOVD c+40(FP), R8
+	MOVD ldc+48(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad002508 // stp q8, q9, [x8, #0]
 	WORD $0xad012d0a // stp q10, q11, [x8, #32]
