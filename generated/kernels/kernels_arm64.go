@@ -202,8 +202,8 @@ func expand_bf16_neon(n int, dst *float32, src *uint16)
 //
 // C[r][j] = sum over i < 4k of (A[r][i]-128)*B[i][j], exactly.
 // A is unsigned; lda and bstride count bytes, k groups of four. A panel is [k][16 columns][4], then 16 float32 that are not
-// read, then -128 times the sum of each column as int32, where a sum of unsigned products may start; a wider tile reads its
-// panel i at b + i*bstride. No B is beyond 63 of either sign. k >= 1.
+// read, then -128 times the sum of each column as int32, then 16 more float32 that are not read; a wider tile reads its panel
+// i at b + i*bstride. No B is -128. k >= 1.
 //
 //go:noescape
 func qgemm_i8_1x16_neon(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
@@ -224,8 +224,8 @@ func peak_fma_neon(n int)
 //
 // C[r][j] = sum over i < 4k of (A[r][i]-128)*B[i][j], exactly.
 // A is unsigned; lda and bstride count bytes, k groups of four. A panel is [k][16 columns][4], then 16 float32 that are not
-// read, then -128 times the sum of each column as int32, where a sum of unsigned products may start; a wider tile reads its
-// panel i at b + i*bstride. No B is beyond 63 of either sign. k >= 1.
+// read, then -128 times the sum of each column as int32, then 16 more float32 that are not read; a wider tile reads its panel
+// i at b + i*bstride. No B is -128. k >= 1.
 //
 //go:noescape
 func qgemm_i8_1x16_neondot(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
