@@ -202,8 +202,8 @@ func (g *generator) constructors(f *jen.File) {
 		jen.Return(jen.Op("&").Id("Model").Values(jen.Id("t")), jen.Nil()),
 	)
 	f.Comment("NewSession returns a session for one goroutine.")
-	f.Func().Params(jen.Id("m").Op("*").Id("Model")).Id("NewSession").Params().Op("*").Id("Session").Block(
-		jen.Return(jen.Op("&").Id("Session").Values(jen.Id("m").Dot("Model").Dot("NewSession").Call())),
+	f.Func().Params(jen.Id("m").Op("*").Id("Model")).Id("NewSession").Params(jen.Id("opts").Op("...").Qual(rtPath, "SessionOption")).Op("*").Id("Session").Block(
+		jen.Return(jen.Op("&").Id("Session").Values(jen.Id("m").Dot("Model").Dot("NewSession").Call(jen.Id("opts").Op("...")))),
 	)
 }
 

@@ -98,7 +98,8 @@ func WithLevel(name string) Option {
 // maxThreads bounds WithThreads.
 const maxThreads = 1024
 
-// WithThreads sets the number of threads of a session; the default is GOMAXPROCS.
+// WithThreads sets the number of threads of a session that is not told otherwise (see
+// OnThreads); the default is GOMAXPROCS.
 func WithThreads(n int) Option {
 	return func(c *config) error {
 		if n < 1 || n > maxThreads {

@@ -34,9 +34,24 @@ type Seq struct {
 	Beam  int
 }
 
+// SessionOption changes how a session computes.
+type SessionOption func(*sessionConfig)
+
+type sessionConfig struct{ threads int }
+
+// OnThreads has a session compute on n threads, 1 to 1024, instead of as many as its
+// model says. A number outside is taken as the nearest of these.
+func OnThreads(n int) SessionOption {
+	return func(c *sessionConfig) { c.threads = min(max(1, n), maxThreads) }
+}
+
 // NewSession makes a session. Memory is taken as calls touch it.
-func (m *Model) NewSession() *Session {
-	s := &Session{model: m, exec: newExec(m.kern, m.base, m.arena, m.threads)}
+func (m *Model) NewSession(opts ...SessionOption) *Session {
+	c := sessionConfig{threads: m.threads}
+	for _, o := range opts {
+		o(&c)
+	}
+	s := &Session{model: m, exec: newExec(m.kern, m.base, m.arena, c.threads)}
 	runtime.AddCleanup(s, (*pool).close, s.exec.pool)
 	return s
 }

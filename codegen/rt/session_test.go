@@ -306,6 +306,33 @@ func TestStepsDoNotAllocate(t *testing.T) {
 	}
 }
 
+// A session has the threads that it is given, or else those of its model, and the same
+// results with any number.
+func TestSessionThreads(t *testing.T) {
+	m := tinyModel(t, WithThreads(2))
+	f, batch := m.Func("pair"), tinyBatch(true, 6, 1, 2, 6)
+	var want []float32
+	for _, c := range []struct {
+		opts []SessionOption
+		want int
+	}{{nil, 2}, {[]SessionOption{OnThreads(1)}, 1}, {[]SessionOption{OnThreads(5)}, 5}, {[]SessionOption{OnThreads(-3)}, 1}, {[]SessionOption{OnThreads(1 << 30)}, maxThreads}} {
+		s := m.NewSession(c.opts...)
+		if got := s.exec.pool.n + 1; got != c.want || len(s.exec.scratch) != c.want {
+			t.Errorf("a session with %d threads and %d scratches, want %d", got, len(s.exec.scratch), c.want)
+		}
+		r, err := s.Run(f, batch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want == nil {
+			want = slices.Clone(r.All(0))
+		} else if !slices.Equal(want, r.All(0)) {
+			t.Errorf("%d threads give other results", c.want)
+		}
+		s.Close()
+	}
+}
+
 func TestDo(t *testing.T) {
 	m := tinyModel(t, WithThreads(1))
 	f, batch := m.Func("pair"), tinyBatch(true, 3)

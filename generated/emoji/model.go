@@ -110,8 +110,8 @@ func wrap(m *rt.Model, err error) (*Model, error) {
 }
 
 // NewSession returns a session for one goroutine.
-func (m *Model) NewSession() *Session {
-	return &Session{m.Model.NewSession()}
+func (m *Model) NewSession(opts ...rt.SessionOption) *Session {
+	return &Session{m.Model.NewSession(opts...)}
 }
 
 // EmbedImage returns the unit embedding of a picture, 128 values, valid until the session's next call.

@@ -106,8 +106,8 @@ func wrap(m *rt.Model, err error) (*Model, error) {
 }
 
 // NewSession returns a session for one goroutine.
-func (m *Model) NewSession() *Session {
-	return &Session{m.Model.NewSession()}
+func (m *Model) NewSession(opts ...rt.SessionOption) *Session {
+	return &Session{m.Model.NewSession(opts...)}
 }
 
 // Answers are the answers to choose from, in the order of the logits.
