@@ -23,6 +23,8 @@ const (
 	OpExpand    Op = "expand"
 	OpQGemm     Op = "qgemm"
 	OpQuant     Op = "quant"
+	OpQGemmW    Op = "qgemmw"
+	OpQuantW    Op = "quantw"
 	OpPeakFMA   Op = "peak_fma"
 )
 
@@ -111,6 +113,16 @@ Each k step prefetches the line at pf, of panel i at pf + i*bstride, and then mo
 dst[r][i] = 128 + (src[r][i]-zero[r])*(127/m) rounded to nearest, ties to even; each step is rounded to float32.
 Where m is below 1e-30 the scale is 0 and dst 128. Where a value is not finite, scale and zero are NaN and dst is anything.
 Bytes from n on, up to a multiple of 32, become 128. n >= 1.`,
+	},
+	{
+		Op: OpQGemmW, DTypes: []string{"i8"}, Tiled: true,
+		Signature: "func(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)",
+		Doc:       `What qgemm computes, of an A of 16 bits an element, little-endian, at most 255; lda counts bytes.`,
+	},
+	{
+		Op: OpQuantW, DTypes: []string{"i8"},
+		Signature: "func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32)",
+		Doc:       `What quant computes, to 16 bits an element, little-endian; ldd counts bytes.`,
 	},
 	{
 		Op: OpPeakFMA, Measuring: true,

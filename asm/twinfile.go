@@ -48,6 +48,11 @@ var twins = map[string]any{
 	"qgemm_i8_3x16_generic":   qgemm_i8_3x16_generic,
 	"qgemm_i8_4x16_generic":   qgemm_i8_4x16_generic,
 	"quant_i8_generic":        quant_i8_generic,
+	"quantw_i8_generic":       quantw_i8_generic,
+	"qgemmw_i8_1x16_generic":  qgemmw_i8_1x16_generic,
+	"qgemmw_i8_2x16_generic":  qgemmw_i8_2x16_generic,
+	"qgemmw_i8_3x16_generic":  qgemmw_i8_3x16_generic,
+	"qgemmw_i8_4x16_generic":  qgemmw_i8_4x16_generic,
 	"expand_f16_generic":      expand_f16_generic,
 	"expand_bf16_generic":     expand_bf16_generic,
 }

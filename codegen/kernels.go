@@ -63,6 +63,9 @@ func (g *generator) kernels(isa asm.ISA) []asm.Kernel {
 	}
 	var ks []asm.Kernel
 	for _, k := range asm.Catalogue {
+		if wide := k.Op == asm.OpQGemmW || k.Op == asm.OpQuantW; wide && isa == asm.Generic {
+			continue // plain Go multiplies bytes
+		}
 		if k.ISA == isa && has[k.DType] {
 			ks = append(ks, k)
 		}
@@ -177,26 +180,39 @@ func (g *generator) table(isa asm.ISA) *jen.Statement {
 			d[jen.Id(h.field)] = jen.Qual(rtPath, "Half").Values(half)
 		}
 	}
-	if i8 := int8s(carried); len(i8) > 0 {
+	if i8 := int8s(isa, carried); len(i8) > 0 {
 		d[jen.Id("I8")] = jen.Qual(rtPath, "Int8").Values(i8)
 	}
 	return jen.Qual(rtPath, "Kernels").Values(d)
 }
 
-// int8s are the fields of rt.Int8.
-func int8s(carried []asm.Kernel) jen.Dict {
-	d := jen.Dict{}
-	var gemm []asm.Kernel
-	for _, k := range carried {
-		switch k.Op {
-		case asm.OpQGemm:
-			gemm = append(gemm, k)
-		case asm.OpQuant:
-			d[jen.Id("Quant")] = jen.Id(k.Name())
+// int8s are the fields of rt.Int8 of a level that carries tiles for bytes of its own.
+func int8s(isa asm.ISA, carried []asm.Kernel) jen.Dict {
+	gemm, quant := asm.OpQGemm, asm.OpQuant
+	of := func(op asm.Op) (ks []asm.Kernel) {
+		for _, k := range carried {
+			if k.Op == op {
+				ks = append(ks, k)
+			}
 		}
+		return ks
 	}
-	if len(gemm) > 0 {
-		d[jen.Id("NR")], d[jen.Id("Gemm")] = jen.Lit(gemm[0].NR), tiles("QGemm", gemm)
+	if len(of(asm.OpQGemmW)) > 0 {
+		gemm, quant = asm.OpQGemmW, asm.OpQuantW
+	}
+	ks := of(gemm)
+	if len(ks) == 0 {
+		return nil
+	}
+	best := asm.Best(asm.Kernel{Op: quant, DType: ks[0].DType}.Family(), isa)
+	d := jen.Dict{
+		jen.Id("NR"):     jen.Lit(ks[0].NR),
+		jen.Id("Gemm"):   tiles("QGemm", ks),
+		jen.Id("Gemm16"): tiles("QGemm", narrow(ks[0].Family(), isa)),
+		jen.Id("Quant"):  jen.Id(best[0].Name()),
+	}
+	if gemm == asm.OpQGemmW {
+		d[jen.Id("Wide")] = jen.True()
 	}
 	return d
 }

@@ -80,6 +80,8 @@ var testers = map[asm.Op]func(c *check, k asm.Kernel, f any){
 	asm.OpExpand:    testExpand,
 	asm.OpQGemm:     testQGemm,
 	asm.OpQuant:     testQuant,
+	asm.OpQGemmW:    testQGemm,
+	asm.OpQuantW:    testQuant,
 	asm.OpPeakFMA:   func(_ *check, _ asm.Kernel, f any) { f.(peakFunc)(1) },
 }
 
@@ -379,6 +381,14 @@ func (c *check) bytesOf(fence []float32, n int) []uint8 {
 	return b[len(b)-n:]
 }
 
+// sizeOf is the bytes of a rounded element.
+func sizeOf(k asm.Kernel) int {
+	if k.Op == asm.OpQGemmW || k.Op == asm.OpQuantW {
+		return 2
+	}
+	return 1
+}
+
 // testQGemm holds tiles to their definition, which leaves no room, also where 16 bits nearly overflow.
 func testQGemm(c *check, k asm.Kernel, fn any) {
 	f := fn.(qgemmFunc)
@@ -387,11 +397,13 @@ func testQGemm(c *check, k asm.Kernel, fn any) {
 		for variant := range 8 {
 			acc, withBias, extreme := variant&1, variant&2 != 0, variant&4 != 0
 			what := fmt.Sprintf("%d groups, acc=%d bias=%v extreme=%v", groups, acc, withBias, extreme)
-			depth, lda := 4*groups, 4*groups+5
+			size := sizeOf(k)
+			depth, lda := 4*groups, size*(4*groups+5)
 			stride := asm.Panel*depth + 192
-			a := c.bytesOf(c.in, (k.MR-1)*lda+depth)
+			a := c.bytesOf(c.in, (k.MR-1)*lda+size*depth)
 			b := c.bytesOf(c.in2, panels*stride)
-			for i := range a {
+			clear(a)
+			for i := 0; i < len(a); i += size {
 				if a[i] = uint8(c.rng.Uint32()); extreme {
 					a[i] = 255
 				}
@@ -442,7 +454,7 @@ func testQGemm(c *check, k asm.Kernel, fn any) {
 				for j := range k.NR {
 					sum := int32(0)
 					for i := range depth {
-						sum += (int32(a[r*lda+i]) - 128) * int32(int8(b[j/asm.Panel*stride+i/4*64+j%asm.Panel*4+i%4]))
+						sum += (int32(a[r*lda+size*i]) - 128) * int32(int8(b[j/asm.Panel*stride+i/4*64+j%asm.Panel*4+i%4]))
 					}
 					want := float32(float32(float32(sum)*scale.p[r])*column[j]) + float32(zero.p[r]*shift[j])
 					if withBias {
@@ -460,14 +472,14 @@ func testQGemm(c *check, k asm.Kernel, fn any) {
 }
 
 // testQuant holds the bytes of a row to their definition, which leaves no room.
-func testQuant(c *check, _ asm.Kernel, fn any) {
-	f := fn.(quantFunc)
+func testQuant(c *check, k asm.Kernel, fn any) {
+	f, bytes := fn.(quantFunc), sizeOf(k)
 	for _, n := range upTo(70, 768) {
 		for _, size := range []float32{1, 1e-20, 1e-31, 1e20, 0} {
 			what := fmt.Sprintf("n=%d size=%g", n, size)
 			rows, room := 3, (n+31)/32*32
 			src := c.newMat(c.in, rows, n, n+3, func() float32 { return size * (c.normal() + 3) })
-			dst := c.newMat(c.out, rows, room/4, room/4+3, c.normal)
+			dst := c.newMat(c.out, rows, bytes*room/4, bytes*room/4+3, c.normal)
 			scale, zero := c.newMat(c.vec, 1, rows, rows, c.normal), c.newMat(c.vec2, 1, rows, rows, c.normal)
 			f(rows, (*uint8)(unsafe.Pointer(dst.ptr())), 4*dst.ld, src.ptr(), src.ld, n, scale.ptr(), zero.ptr())
 			for r := range rows {
@@ -485,7 +497,8 @@ func testQuant(c *check, _ asm.Kernel, fn any) {
 					if i < n {
 						want += int(math.RoundToEven(float64(float32(src.row(r)[i]-z) * inv)))
 					}
-					if got := int(math.Float32bits(dst.row(r)[i/4]) >> (i % 4 * 8) & 255); got != want {
+					at := bytes * i
+					if got := int(math.Float32bits(dst.row(r)[at/4]) >> (at % 4 * 8) & (1<<(8*bytes) - 1)); got != want {
 						c.Fatalf("%s: [%d][%d] = %d, want %d", what, r, i, got, want)
 					}
 				}
@@ -497,10 +510,10 @@ func testQuant(c *check, _ asm.Kernel, fn any) {
 	}
 	for _, odd := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
 		for n := range 40 {
-			src, dst := c.newMat(c.in, 1, n+1, n+1, c.normal), c.newMat(c.out, 1, 16, 16, c.normal)
+			src, dst := c.newMat(c.in, 1, n+1, n+1, c.normal), c.newMat(c.out, 1, 32, 32, c.normal)
 			src.p[n/2] = float32(odd)
 			var scale, zero float32
-			f(1, (*uint8)(unsafe.Pointer(dst.ptr())), 64, src.ptr(), src.ld, n+1, &scale, &zero)
+			f(1, (*uint8)(unsafe.Pointer(dst.ptr())), 128, src.ptr(), src.ld, n+1, &scale, &zero)
 			if scale == scale || zero == zero {
 				c.Fatalf("n=%d with %v: scale %v and middle %v, want NaN", n+1, odd, scale, zero)
 			}

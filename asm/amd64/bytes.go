@@ -91,33 +91,102 @@ func qgemm(w *writer, k asm.Kernel) {
 	w.DECQ(steps)
 	w.JNZ(operand.LabelRef("loop"))
 
-	// b is at the tail.
+	w.toFloats(acc, 0, func(disp, j int) operand.Mem { return part(b, disp, j) }, x, bv)
+	w.ret()
+}
+
+// toFloats stores a tile of sums as floats, from byte disp of C's rows on. tail is vector j of what stands so many bytes into
+// a panel's tail; x and t, as many as a row has, are lost.
+func (w *writer) toFloats(sums []vecs, disp int, tail func(at, j int) operand.Mem, x reg.VecVirtual, t vecs) {
+	const column, shift = 0, 4 * asm.Panel * 2
 	scale, zero := w.arg("scale"), w.arg("zero")
 	bias, flag := w.arg("bias"), w.arg("acc")
-	c, _ := w.rows(w.arg("c"), w.floats("ldc"), k.MR)
+	c, _ := w.rows(w.arg("c"), w.floats("ldc"), len(sums))
+	size := int(x.Size())
 	each := func(f func(r, j int)) {
-		for r := range acc {
-			acc[r].each(func(j int) { f(r, j) })
+		for r := range sums {
+			sums[r].each(func(j int) { f(r, j) })
 		}
 	}
-	for r, y := range acc {
+	for r, y := range sums {
 		w.VBROADCASTSS(operand.Mem{Base: scale, Disp: 4 * r}, x)
 		y.each(func(j int) { w.VCVTDQ2PS(y[j], y[j]) })
 		y.each(func(j int) { w.VMULPS(x, y[j], y[j]) })
-		y.each(func(j int) { w.VMULPS(part(b, 0, j), y[j], y[j]) })
+		y.each(func(j int) { w.VMULPS(tail(column, j), y[j], y[j]) })
 		w.VBROADCASTSS(operand.Mem{Base: zero, Disp: 4 * r}, x)
-		y.each(func(j int) { w.VMULPS(part(b, 2*group, j), x, bv[j]) })
-		y.each(func(j int) { w.VADDPS(bv[j], y[j], y[j]) })
+		y.each(func(j int) { w.VMULPS(tail(shift, j), x, t[j]) })
+		y.each(func(j int) { w.VADDPS(t[j], y[j], y[j]) })
 	}
+	plain, alone := w.label("plain"), w.label("alone")
 	w.TESTQ(bias, bias)
-	w.JZ(operand.LabelRef("plain"))
-	each(func(r, j int) { w.VADDPS(operand.Mem{Base: bias, Disp: v.bytes * j}, acc[r][j], acc[r][j]) })
-	w.Label("plain")
+	w.JZ(operand.LabelRef(plain))
+	each(func(r, j int) { w.VADDPS(operand.Mem{Base: bias, Disp: disp + size*j}, sums[r][j], sums[r][j]) })
+	w.Label(plain)
 	w.TESTQ(flag, flag)
-	w.JZ(operand.LabelRef("alone"))
-	each(func(r, j int) { w.VADDPS(c(r, v.bytes*j), acc[r][j], acc[r][j]) })
-	w.Label("alone")
-	each(func(r, j int) { w.VMOVUPS(acc[r][j], c(r, v.bytes*j)) })
+	w.JZ(operand.LabelRef(alone))
+	each(func(r, j int) { w.VADDPS(c(r, disp+size*j), sums[r][j], sums[r][j]) })
+	w.Label(alone)
+	each(func(r, j int) { w.VMOVUPS(sums[r][j], c(r, disp+size*j)) })
+}
+
+// qgemmW writes a tile of products of 16 bits, added in pairs to 32. B is widened as it is loaded. It takes half of the
+// columns at a time, so that the sums of six rows stay in registers.
+//
+//	acc[r][j]  row r of C, columns 4j..4j+3, two sums each
+//	b[j]       four rows of B, the same columns
+//	x          four elements of A[r], four times
+func qgemmW(w *writer, k asm.Kernel) {
+	const group = 4 * asm.Panel
+	for half := range 2 {
+		steps, b, start := w.arg("k"), w.arg("b"), w.GP64()
+		if half > 0 {
+			w.ADDQ(operand.Imm(group/2), b)
+		}
+		w.MOVQ(steps, start)
+		w.SHLQ(operand.Imm(6), start)
+		w.ADDQ(b, start)
+		acc := make([]vecs, k.MR)
+		for r := range acc {
+			acc[r] = w.ymms(2)
+			acc[r].each(func(j int) {
+				if r == 0 {
+					w.VPMOVZXDQ(operand.Mem{Base: start, Disp: group + 16*j}, acc[r][j])
+				} else {
+					w.VMOVAPS(acc[0][j], acc[r][j])
+				}
+			})
+		}
+		a, as := w.rows(w.arg("a"), w.arg("lda"), k.MR)
+		pf, pfstep := w.arg("pf"), w.arg("pfstep")
+		bv, x, t := w.ymms(2), w.YMM(), w.YMM()
+		loop := w.label("loop")
+		w.Label(loop)
+		bv.each(func(j int) { w.VPMOVSXBW(operand.Mem{Base: b, Disp: 16 * j}, bv[j]) })
+		if half == 0 {
+			w.PREFETCHT0(operand.Mem{Base: pf})
+			w.ADDQ(pfstep, pf)
+		}
+		for r := range acc {
+			w.VPBROADCASTQ(a(r, 0), x)
+			w.VPMADDWD(bv[0], x, t)
+			w.VPADDD(t, acc[r][0], acc[r][0])
+			w.VPMADDWD(bv[1], x, x)
+			w.VPADDD(x, acc[r][1], acc[r][1])
+		}
+		for _, p := range as {
+			w.ADDQ(operand.Imm(8), p)
+		}
+		w.ADDQ(operand.Imm(group), b)
+		w.DECQ(steps)
+		w.JNZ(operand.LabelRef(loop))
+		sums := make([]vecs, k.MR)
+		for r, y := range acc {
+			w.VPHADDD(y[1], y[0], y[0])
+			w.VPERMQ(operand.Imm(0xd8), y[0], y[0]) // the halves of both stand side by side
+			sums[r] = y[:1]
+		}
+		w.toFloats(sums, 4*asm.Panel/2*half, func(at, _ int) operand.Mem { return operand.Mem{Base: b, Disp: at} }, x, bv)
+	}
 	w.ret()
 }
 
@@ -173,9 +242,13 @@ func quant(w *writer, k asm.Kernel) {
 		w.VMOVSS(z.AsX(), operand.Mem{Base: zero})
 		w.VBROADCASTSS(inv.AsX(), inv)
 		w.VBROADCASTSS(z.AsX(), z)
-		order, sign := w.YMM(), w.YMM()
-		w.VMOVDQU(w.data("order", 0, 4, 1, 5, 2, 6, 3, 7), order)
-		w.VMOVDQU(w.words("signs8", 0x80808080), sign)
+		order, middle := w.YMM(), w.YMM()
+		if k.Op == asm.OpQuantW {
+			w.VMOVDQU(w.words("middle16", 128<<16|128), middle)
+		} else {
+			w.VMOVDQU(w.data("order", 0, 4, 1, 5, 2, 6, 3, 7), order)
+			w.VMOVDQU(w.words("signs8", 0x80808080), middle)
+		}
 		r.each(func(n int, masked bool) {
 			x := r.some(n)
 			r.load(src, x, masked)
@@ -187,9 +260,17 @@ func quant(w *writer, k asm.Kernel) {
 			x.each(func(i int) { w.VCVTPS2DQ(x[i], x[i]) })
 			w.VPACKSSDW(x[1], x[0], x[0])
 			w.VPACKSSDW(x[3], x[2], x[2])
+			if k.Op == asm.OpQuantW {
+				for i := 0; i < 4; i += 2 {
+					w.VPERMQ(operand.Imm(0xd8), x[i], x[i])
+					w.VPADDW(middle, x[i], x[i])
+					w.VMOVDQU(x[i], operand.Mem{Base: dst, Index: r.at, Scale: 2, Disp: 16 * i})
+				}
+				return
+			}
 			w.VPACKSSWB(x[2], x[0], x[0])
 			w.VPERMD(x[0], order, x[0])
-			w.VPXOR(sign, x[0], x[0])
+			w.VPXOR(middle, x[0], x[0])
 			w.VMOVDQU(x[0], operand.Mem{Base: dst, Index: r.at, Scale: 1})
 		})
 	})

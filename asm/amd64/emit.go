@@ -33,6 +33,8 @@ var generators = map[asm.Op]func(*writer, asm.Kernel){
 	asm.OpExpand:    expand,
 	asm.OpQGemm:     qgemm,
 	asm.OpQuant:     quant,
+	asm.OpQGemmW:    qgemmW,
+	asm.OpQuantW:    quant,
 	asm.OpPeakFMA:   peakFMA,
 }
 

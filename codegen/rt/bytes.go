@@ -22,8 +22,12 @@ func panelGroups(k int) int { return (k + 3) / 4 }
 // quantise rounds the left-hand side of the product to bytes.
 func (e *Exec) quantise(rows int) {
 	g := &e.gemm
+	size := g.kk
+	if g.i8.Wide {
+		size *= 2
+	}
 	// Not a multiple of 1 KiB, whose rows would fall into the same cache sets.
-	if g.ldq = (g.kk + byteAlign - 1) / byteAlign * byteAlign; g.ldq%1024 == 0 {
+	if g.ldq = (size + byteAlign - 1) / byteAlign * byteAlign; g.ldq%1024 == 0 {
 		g.ldq += byteAlign
 	}
 	if need := rows * g.ldq; len(g.bytes) < need {

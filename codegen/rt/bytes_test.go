@@ -11,7 +11,11 @@ import (
 
 // i8s gives a table kernels for bytes, with tiles of up to mr rows and nr columns, as
 // their types' comments say and no faster.
-func i8s(k *Kernels, mr, nr int) {
+func i8s(k *Kernels, mr, nr int, wide bool) {
+	size := 1
+	if wide {
+		size = 2
+	}
 	gemms := func(nr int) []QGemm {
 		g := make([]QGemm, mr+1)
 		for m := 1; m <= mr; m++ {
@@ -23,7 +27,7 @@ func i8s(k *Kernels, mr, nr int) {
 						tail := func(i int) unsafe.Pointer { return unsafe.Pointer(&panel[64*k+64*i+j%16*4]) }
 						sum := *(*int32)(tail(1))
 						for i := range 4 * k {
-							sum += int32(*(*uint8)(unsafe.Add(unsafe.Pointer(a), r*lda+i))) * int32(panel[i/4*64+j%16*4+i%4])
+							sum += int32(*(*uint8)(unsafe.Add(unsafe.Pointer(a), r*lda+size*i))) * int32(panel[i/4*64+j%16*4+i%4])
 						}
 						y := float32(sum)**at(scale, r)**(*float32)(tail(0)) + *at(zero, r)**(*float32)(tail(2))
 						if bias != nil {
@@ -39,7 +43,7 @@ func i8s(k *Kernels, mr, nr int) {
 		}
 		return g
 	}
-	k.I8 = Int8{NR: nr, Gemm: gemms(nr), Gemm16: gemms(16),
+	k.I8 = Int8{NR: nr, Wide: wide, Gemm: gemms(nr), Gemm16: gemms(16),
 		Quant: func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32) {
 			for r := range rows {
 				lo, hi := math.Inf(1), math.Inf(-1)
@@ -53,7 +57,7 @@ func i8s(k *Kernels, mr, nr int) {
 					if i < n {
 						q += int(math.RoundToEven((float64(*at(src, r*lds+i)) - z) / max(m, 1e-30) * 127))
 					}
-					*(*uint8)(unsafe.Add(unsafe.Pointer(dst), r*ldd+i)) = uint8(q)
+					*(*uint8)(unsafe.Add(unsafe.Pointer(dst), r*ldd+size*i)) = uint8(q)
 				}
 			}
 		}}
@@ -62,7 +66,7 @@ func i8s(k *Kernels, mr, nr int) {
 // A product of bytes is that of the rounded rows with the integers times their scales.
 func TestByteLinear(t *testing.T) {
 	everywhere(t, func(t *testing.T, k *Kernels, threads int) {
-		i8s(k, 3, max(16, k.NR-16))
+		i8s(k, 3, max(16, k.NR-16), threads%2 == 0)
 		for _, s := range []struct{ m, k, n int }{{1, 1, 1}, {2, 7, 33}, {3, 8, 100}, {25, 64, 160}, {405, 6, 20}, {2, 2000, 40}, {0, 4, 4}} {
 			w := newWorld(t, k, threads)
 			groups, panels := (s.k+3)/4, ceil16(s.n)/16

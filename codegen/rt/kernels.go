@@ -78,12 +78,14 @@ type Half struct {
 }
 
 // Int8 holds the kernels for products of bytes; all nil in a package without. Gemm[mr]
-// computes mr rows and NR columns, Gemm16 are the tiles of the last panels.
+// computes mr rows and NR columns, Gemm16 are the tiles of the last panels. If Wide is
+// set, Quant writes elements of 16 bits, little-endian, and the tiles read such.
 type Int8 struct {
 	NR     int
 	Gemm   []QGemm
 	Gemm16 []QGemm
 	Quant  Quant
+	Wide   bool
 }
 
 // Kernels is the table of one CPU level. A generated package has one for each
@@ -194,17 +196,15 @@ func resolve(tables []*Kernels) (*Kernels, []KernelInfo, error) {
 	}
 	for _, t := range tables {
 		if from := t.I8; len(from.Gemm) > 1 {
-			out.I8.NR, out.I8.Gemm = from.NR, from.Gemm
-			if from.NR == 16 {
-				out.I8.Gemm16 = from.Gemm
+			if from.NR < 16 || from.NR%16 != 0 || len(from.Gemm16) < 2 || from.Quant == nil {
+				return nil, nil, fmt.Errorf("kernels of level %s: tiles of bytes of %d columns with %d and %d functions do not fit together; generate the package again", t.Level, from.NR, len(from.Gemm), len(from.Gemm16))
 			}
-			if len(from.Gemm16) > 1 {
-				out.I8.Gemm16 = from.Gemm16
-			}
+			out.I8 = from
 			name["qgemm_i8"] = fmt.Sprintf("qgemm_i8_%dx%d_%s", len(from.Gemm)-1, from.NR, t.Level)
-		}
-		if t.I8.Quant != nil {
-			out.I8.Quant, name["quant_i8"] = t.I8.Quant, "quant_i8_"+t.Level
+			name["quant_i8"] = "quant_i8_" + t.Level
+			if from.Wide {
+				name["qgemm_i8"], name["quant_i8"] = "qgemmw"+name["qgemm_i8"][len("qgemm"):], "quantw_i8_"+t.Level
+			}
 		}
 	}
 	var info []KernelInfo

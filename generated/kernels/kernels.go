@@ -48,4 +48,9 @@ var generic = []Kernel{
 	{Name: "qgemm_i8_3x16_generic", Level: "generic", Func: qgemm_i8_3x16_generic},
 	{Name: "qgemm_i8_4x16_generic", Level: "generic", Func: qgemm_i8_4x16_generic},
 	{Name: "quant_i8_generic", Level: "generic", Func: quant_i8_generic},
+	{Name: "qgemmw_i8_1x16_generic", Level: "generic", Func: qgemmw_i8_1x16_generic},
+	{Name: "qgemmw_i8_2x16_generic", Level: "generic", Func: qgemmw_i8_2x16_generic},
+	{Name: "qgemmw_i8_3x16_generic", Level: "generic", Func: qgemmw_i8_3x16_generic},
+	{Name: "qgemmw_i8_4x16_generic", Level: "generic", Func: qgemmw_i8_4x16_generic},
+	{Name: "quantw_i8_generic", Level: "generic", Func: quantw_i8_generic},
 }

@@ -239,6 +239,45 @@ func qgemm_i8_5x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *float
 //go:noescape
 func quant_i8_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32)
 
+// qgemmw_i8_1x16_avx2 computes:
+//
+// What qgemm computes, of an A of 16 bits an element, little-endian, at most 255; lda counts bytes.
+//
+//go:noescape
+func qgemmw_i8_1x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+
+// qgemmw_i8_2x16_avx2 is qgemmw_i8_1x16_avx2 with 2 rows.
+//
+//go:noescape
+func qgemmw_i8_2x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+
+// qgemmw_i8_3x16_avx2 is qgemmw_i8_1x16_avx2 with 3 rows.
+//
+//go:noescape
+func qgemmw_i8_3x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+
+// qgemmw_i8_4x16_avx2 is qgemmw_i8_1x16_avx2 with 4 rows.
+//
+//go:noescape
+func qgemmw_i8_4x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+
+// qgemmw_i8_5x16_avx2 is qgemmw_i8_1x16_avx2 with 5 rows.
+//
+//go:noescape
+func qgemmw_i8_5x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+
+// qgemmw_i8_6x16_avx2 is qgemmw_i8_1x16_avx2 with 6 rows.
+//
+//go:noescape
+func qgemmw_i8_6x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+
+// quantw_i8_avx2 computes:
+//
+// What quant computes, to 16 bits an element, little-endian; ldd counts bytes.
+//
+//go:noescape
+func quantw_i8_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32)
+
 // peak_fma_avx2 computes:
 //
 // Runs n rounds of 12 independent vector FMAs in registers: the ceiling that the others are measured against. n >= 1.

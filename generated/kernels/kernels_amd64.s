@@ -5541,17 +5541,17 @@ loop:
 	VADDPS       Y2, Y0, Y0
 	VADDPS       Y3, Y1, Y1
 	TESTQ        BX, BX
-	JZ           plain
+	JZ           plain1
 	VADDPS       (BX), Y0, Y0
 	VADDPS       32(BX), Y1, Y1
 
-plain:
+plain1:
 	TESTQ  SI, SI
-	JZ     alone
+	JZ     alone2
 	VADDPS (DI), Y0, Y0
 	VADDPS 32(DI), Y1, Y1
 
-alone:
+alone2:
 	VMOVUPS Y0, (DI)
 	VMOVUPS Y1, 32(DI)
 	VZEROUPPER
@@ -5655,21 +5655,21 @@ loop:
 	VADDPS       Y4, Y2, Y2
 	VADDPS       Y5, Y3, Y3
 	TESTQ        BX, BX
-	JZ           plain
+	JZ           plain1
 	VADDPS       (BX), Y0, Y0
 	VADDPS       32(BX), Y1, Y1
 	VADDPS       (BX), Y2, Y2
 	VADDPS       32(BX), Y3, Y3
 
-plain:
+plain1:
 	TESTQ  SI, SI
-	JZ     alone
+	JZ     alone2
 	VADDPS (DI), Y0, Y0
 	VADDPS 32(DI), Y1, Y1
 	VADDPS (DI)(R8*1), Y2, Y2
 	VADDPS 32(DI)(R8*1), Y3, Y3
 
-alone:
+alone2:
 	VMOVUPS Y0, (DI)
 	VMOVUPS Y1, 32(DI)
 	VMOVUPS Y2, (DI)(R8*1)
@@ -5780,7 +5780,7 @@ loop:
 	VADDPS       Y6, Y4, Y4
 	VADDPS       Y7, Y5, Y5
 	TESTQ        BX, BX
-	JZ           plain
+	JZ           plain1
 	VADDPS       (BX), Y0, Y0
 	VADDPS       32(BX), Y1, Y1
 	VADDPS       (BX), Y2, Y2
@@ -5788,9 +5788,9 @@ loop:
 	VADDPS       (BX), Y4, Y4
 	VADDPS       32(BX), Y5, Y5
 
-plain:
+plain1:
 	TESTQ  SI, SI
-	JZ     alone
+	JZ     alone2
 	VADDPS (DI), Y0, Y0
 	VADDPS 32(DI), Y1, Y1
 	VADDPS (DI)(R8*1), Y2, Y2
@@ -5798,7 +5798,7 @@ plain:
 	VADDPS (DI)(R8*2), Y4, Y4
 	VADDPS 32(DI)(R8*2), Y5, Y5
 
-alone:
+alone2:
 	VMOVUPS Y0, (DI)
 	VMOVUPS Y1, 32(DI)
 	VMOVUPS Y2, (DI)(R8*1)
@@ -5941,7 +5941,7 @@ loop:
 	VADDPS       Y8, Y6, Y6
 	VADDPS       Y9, Y7, Y7
 	TESTQ        BX, BX
-	JZ           plain
+	JZ           plain1
 	VADDPS       (BX), Y0, Y0
 	VADDPS       32(BX), Y1, Y1
 	VADDPS       (BX), Y2, Y2
@@ -5951,9 +5951,9 @@ loop:
 	VADDPS       (BX), Y6, Y6
 	VADDPS       32(BX), Y7, Y7
 
-plain:
+plain1:
 	TESTQ  SI, SI
-	JZ     alone
+	JZ     alone2
 	VADDPS (DI), Y0, Y0
 	VADDPS 32(DI), Y1, Y1
 	VADDPS (DI)(R8*1), Y2, Y2
@@ -5963,7 +5963,7 @@ plain:
 	VADDPS (R9), Y6, Y6
 	VADDPS 32(R9), Y7, Y7
 
-alone:
+alone2:
 	VMOVUPS Y0, (DI)
 	VMOVUPS Y1, 32(DI)
 	VMOVUPS Y2, (DI)(R8*1)
@@ -6133,7 +6133,7 @@ loop:
 	VADDPS       Y10, Y8, Y8
 	VADDPS       Y11, Y9, Y9
 	TESTQ        BX, BX
-	JZ           plain
+	JZ           plain1
 	VADDPS       (BX), Y0, Y0
 	VADDPS       32(BX), Y1, Y1
 	VADDPS       (BX), Y2, Y2
@@ -6145,9 +6145,9 @@ loop:
 	VADDPS       (BX), Y8, Y8
 	VADDPS       32(BX), Y9, Y9
 
-plain:
+plain1:
 	TESTQ  SI, SI
-	JZ     alone
+	JZ     alone2
 	VADDPS (DI), Y0, Y0
 	VADDPS 32(DI), Y1, Y1
 	VADDPS (DI)(R8*1), Y2, Y2
@@ -6159,7 +6159,7 @@ plain:
 	VADDPS (R9)(R8*1), Y8, Y8
 	VADDPS 32(R9)(R8*1), Y9, Y9
 
-alone:
+alone2:
 	VMOVUPS Y0, (DI)
 	VMOVUPS Y1, 32(DI)
 	VMOVUPS Y2, (DI)(R8*1)
@@ -6406,6 +6406,1489 @@ DATA order<>+20(SB)/4, $0x00000006
 DATA order<>+24(SB)/4, $0x00000003
 DATA order<>+28(SB)/4, $0x00000007
 GLOBL order<>(SB), RODATA|NOPTR, $32
+
+// func qgemmw_i8_1x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// Requires: AVX, AVX2, MMX+
+TEXT ·qgemmw_i8_1x16_avx2(SB), NOSPLIT, $0-104
+	MOVQ      k+0(FP), AX
+	MOVQ      b+24(FP), CX
+	MOVQ      AX, DX
+	SHLQ      $0x06, DX
+	ADDQ      CX, DX
+	VPMOVZXDQ 64(DX), Y0
+	VPMOVZXDQ 80(DX), Y1
+	MOVQ      a+8(FP), DX
+	MOVQ      lda+16(FP), BX
+	MOVQ      pf+88(FP), BX
+	MOVQ      pfstep+96(FP), SI
+
+loop1:
+	VPMOVSXBW    (CX), Y2
+	VPMOVSXBW    16(CX), Y3
+	PREFETCHT0   (BX)
+	ADDQ         SI, BX
+	VPBROADCASTQ (DX), Y4
+	VPMADDWD     Y2, Y4, Y2
+	VPADDD       Y2, Y0, Y0
+	VPMADDWD     Y3, Y4, Y4
+	VPADDD       Y4, Y1, Y1
+	ADDQ         $0x08, DX
+	ADDQ         $0x40, CX
+	DECQ         AX
+	JNZ          loop1
+	VPHADDD      Y1, Y0, Y0
+	VPERMQ       $0xd8, Y0, Y0
+	MOVQ         scale+56(FP), AX
+	MOVQ         zero+64(FP), DX
+	MOVQ         bias+72(FP), BX
+	MOVQ         acc+80(FP), SI
+	MOVQ         c+40(FP), DI
+	MOVQ         ldc+48(FP), R8
+	SHLQ         $0x02, R8
+	VBROADCASTSS (AX), Y4
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y4, Y0, Y0
+	VMULPS       (CX), Y0, Y0
+	VBROADCASTSS (DX), Y4
+	VMULPS       128(CX), Y4, Y2
+	VADDPS       Y2, Y0, Y0
+	TESTQ        BX, BX
+	JZ           plain2
+	VADDPS       (BX), Y0, Y0
+
+plain2:
+	TESTQ  SI, SI
+	JZ     alone3
+	VADDPS (DI), Y0, Y0
+
+alone3:
+	VMOVUPS   Y0, (DI)
+	MOVQ      k+0(FP), AX
+	MOVQ      b+24(FP), CX
+	ADDQ      $0x20, CX
+	MOVQ      AX, DX
+	SHLQ      $0x06, DX
+	ADDQ      CX, DX
+	VPMOVZXDQ 64(DX), Y0
+	VPMOVZXDQ 80(DX), Y1
+	MOVQ      a+8(FP), DX
+	MOVQ      lda+16(FP), BX
+	MOVQ      pf+88(FP), BX
+	MOVQ      pfstep+96(FP), BX
+
+loop4:
+	VPMOVSXBW    (CX), Y2
+	VPMOVSXBW    16(CX), Y3
+	VPBROADCASTQ (DX), Y4
+	VPMADDWD     Y2, Y4, Y2
+	VPADDD       Y2, Y0, Y0
+	VPMADDWD     Y3, Y4, Y4
+	VPADDD       Y4, Y1, Y1
+	ADDQ         $0x08, DX
+	ADDQ         $0x40, CX
+	DECQ         AX
+	JNZ          loop4
+	VPHADDD      Y1, Y0, Y0
+	VPERMQ       $0xd8, Y0, Y0
+	MOVQ         scale+56(FP), AX
+	MOVQ         zero+64(FP), DX
+	MOVQ         bias+72(FP), BX
+	MOVQ         acc+80(FP), SI
+	MOVQ         c+40(FP), DI
+	MOVQ         ldc+48(FP), R8
+	SHLQ         $0x02, R8
+	VBROADCASTSS (AX), Y4
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y4, Y0, Y0
+	VMULPS       (CX), Y0, Y0
+	VBROADCASTSS (DX), Y4
+	VMULPS       128(CX), Y4, Y2
+	VADDPS       Y2, Y0, Y0
+	TESTQ        BX, BX
+	JZ           plain5
+	VADDPS       32(BX), Y0, Y0
+
+plain5:
+	TESTQ  SI, SI
+	JZ     alone6
+	VADDPS 32(DI), Y0, Y0
+
+alone6:
+	VMOVUPS Y0, 32(DI)
+	VZEROUPPER
+	RET
+
+// func qgemmw_i8_2x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// Requires: AVX, AVX2, MMX+
+TEXT ·qgemmw_i8_2x16_avx2(SB), NOSPLIT, $0-104
+	MOVQ      k+0(FP), AX
+	MOVQ      b+24(FP), CX
+	MOVQ      AX, DX
+	SHLQ      $0x06, DX
+	ADDQ      CX, DX
+	VPMOVZXDQ 64(DX), Y0
+	VPMOVZXDQ 80(DX), Y1
+	VMOVAPS   Y0, Y2
+	VMOVAPS   Y1, Y3
+	MOVQ      a+8(FP), DX
+	MOVQ      lda+16(FP), BX
+	MOVQ      pf+88(FP), SI
+	MOVQ      pfstep+96(FP), DI
+
+loop1:
+	VPMOVSXBW    (CX), Y4
+	VPMOVSXBW    16(CX), Y5
+	PREFETCHT0   (SI)
+	ADDQ         DI, SI
+	VPBROADCASTQ (DX), Y6
+	VPMADDWD     Y4, Y6, Y7
+	VPADDD       Y7, Y0, Y0
+	VPMADDWD     Y5, Y6, Y6
+	VPADDD       Y6, Y1, Y1
+	VPBROADCASTQ (DX)(BX*1), Y6
+	VPMADDWD     Y4, Y6, Y7
+	VPADDD       Y7, Y2, Y2
+	VPMADDWD     Y5, Y6, Y6
+	VPADDD       Y6, Y3, Y3
+	ADDQ         $0x08, DX
+	ADDQ         $0x40, CX
+	DECQ         AX
+	JNZ          loop1
+	VPHADDD      Y1, Y0, Y0
+	VPERMQ       $0xd8, Y0, Y0
+	VPHADDD      Y3, Y2, Y2
+	VPERMQ       $0xd8, Y2, Y2
+	MOVQ         scale+56(FP), AX
+	MOVQ         zero+64(FP), DX
+	MOVQ         bias+72(FP), BX
+	MOVQ         acc+80(FP), SI
+	MOVQ         c+40(FP), DI
+	MOVQ         ldc+48(FP), R8
+	SHLQ         $0x02, R8
+	VBROADCASTSS (AX), Y6
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y6, Y0, Y0
+	VMULPS       (CX), Y0, Y0
+	VBROADCASTSS (DX), Y6
+	VMULPS       128(CX), Y6, Y4
+	VADDPS       Y4, Y0, Y0
+	VBROADCASTSS 4(AX), Y6
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y6, Y2, Y2
+	VMULPS       (CX), Y2, Y2
+	VBROADCASTSS 4(DX), Y6
+	VMULPS       128(CX), Y6, Y4
+	VADDPS       Y4, Y2, Y2
+	TESTQ        BX, BX
+	JZ           plain2
+	VADDPS       (BX), Y0, Y0
+	VADDPS       (BX), Y2, Y2
+
+plain2:
+	TESTQ  SI, SI
+	JZ     alone3
+	VADDPS (DI), Y0, Y0
+	VADDPS (DI)(R8*1), Y2, Y2
+
+alone3:
+	VMOVUPS   Y0, (DI)
+	VMOVUPS   Y2, (DI)(R8*1)
+	MOVQ      k+0(FP), AX
+	MOVQ      b+24(FP), CX
+	ADDQ      $0x20, CX
+	MOVQ      AX, DX
+	SHLQ      $0x06, DX
+	ADDQ      CX, DX
+	VPMOVZXDQ 64(DX), Y0
+	VPMOVZXDQ 80(DX), Y1
+	VMOVAPS   Y0, Y2
+	VMOVAPS   Y1, Y3
+	MOVQ      a+8(FP), DX
+	MOVQ      lda+16(FP), BX
+	MOVQ      pf+88(FP), SI
+	MOVQ      pfstep+96(FP), SI
+
+loop4:
+	VPMOVSXBW    (CX), Y4
+	VPMOVSXBW    16(CX), Y5
+	VPBROADCASTQ (DX), Y6
+	VPMADDWD     Y4, Y6, Y7
+	VPADDD       Y7, Y0, Y0
+	VPMADDWD     Y5, Y6, Y6
+	VPADDD       Y6, Y1, Y1
+	VPBROADCASTQ (DX)(BX*1), Y6
+	VPMADDWD     Y4, Y6, Y7
+	VPADDD       Y7, Y2, Y2
+	VPMADDWD     Y5, Y6, Y6
+	VPADDD       Y6, Y3, Y3
+	ADDQ         $0x08, DX
+	ADDQ         $0x40, CX
+	DECQ         AX
+	JNZ          loop4
+	VPHADDD      Y1, Y0, Y0
+	VPERMQ       $0xd8, Y0, Y0
+	VPHADDD      Y3, Y2, Y2
+	VPERMQ       $0xd8, Y2, Y2
+	MOVQ         scale+56(FP), AX
+	MOVQ         zero+64(FP), DX
+	MOVQ         bias+72(FP), BX
+	MOVQ         acc+80(FP), SI
+	MOVQ         c+40(FP), DI
+	MOVQ         ldc+48(FP), R8
+	SHLQ         $0x02, R8
+	VBROADCASTSS (AX), Y6
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y6, Y0, Y0
+	VMULPS       (CX), Y0, Y0
+	VBROADCASTSS (DX), Y6
+	VMULPS       128(CX), Y6, Y4
+	VADDPS       Y4, Y0, Y0
+	VBROADCASTSS 4(AX), Y6
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y6, Y2, Y2
+	VMULPS       (CX), Y2, Y2
+	VBROADCASTSS 4(DX), Y6
+	VMULPS       128(CX), Y6, Y4
+	VADDPS       Y4, Y2, Y2
+	TESTQ        BX, BX
+	JZ           plain5
+	VADDPS       32(BX), Y0, Y0
+	VADDPS       32(BX), Y2, Y2
+
+plain5:
+	TESTQ  SI, SI
+	JZ     alone6
+	VADDPS 32(DI), Y0, Y0
+	VADDPS 32(DI)(R8*1), Y2, Y2
+
+alone6:
+	VMOVUPS Y0, 32(DI)
+	VMOVUPS Y2, 32(DI)(R8*1)
+	VZEROUPPER
+	RET
+
+// func qgemmw_i8_3x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// Requires: AVX, AVX2, MMX+
+TEXT ·qgemmw_i8_3x16_avx2(SB), NOSPLIT, $0-104
+	MOVQ      k+0(FP), AX
+	MOVQ      b+24(FP), CX
+	MOVQ      AX, DX
+	SHLQ      $0x06, DX
+	ADDQ      CX, DX
+	VPMOVZXDQ 64(DX), Y0
+	VPMOVZXDQ 80(DX), Y1
+	VMOVAPS   Y0, Y2
+	VMOVAPS   Y1, Y3
+	VMOVAPS   Y0, Y4
+	VMOVAPS   Y1, Y5
+	MOVQ      a+8(FP), DX
+	MOVQ      lda+16(FP), BX
+	MOVQ      pf+88(FP), SI
+	MOVQ      pfstep+96(FP), DI
+
+loop1:
+	VPMOVSXBW    (CX), Y6
+	VPMOVSXBW    16(CX), Y7
+	PREFETCHT0   (SI)
+	ADDQ         DI, SI
+	VPBROADCASTQ (DX), Y8
+	VPMADDWD     Y6, Y8, Y9
+	VPADDD       Y9, Y0, Y0
+	VPMADDWD     Y7, Y8, Y8
+	VPADDD       Y8, Y1, Y1
+	VPBROADCASTQ (DX)(BX*1), Y8
+	VPMADDWD     Y6, Y8, Y9
+	VPADDD       Y9, Y2, Y2
+	VPMADDWD     Y7, Y8, Y8
+	VPADDD       Y8, Y3, Y3
+	VPBROADCASTQ (DX)(BX*2), Y8
+	VPMADDWD     Y6, Y8, Y9
+	VPADDD       Y9, Y4, Y4
+	VPMADDWD     Y7, Y8, Y8
+	VPADDD       Y8, Y5, Y5
+	ADDQ         $0x08, DX
+	ADDQ         $0x40, CX
+	DECQ         AX
+	JNZ          loop1
+	VPHADDD      Y1, Y0, Y0
+	VPERMQ       $0xd8, Y0, Y0
+	VPHADDD      Y3, Y2, Y2
+	VPERMQ       $0xd8, Y2, Y2
+	VPHADDD      Y5, Y4, Y4
+	VPERMQ       $0xd8, Y4, Y4
+	MOVQ         scale+56(FP), AX
+	MOVQ         zero+64(FP), DX
+	MOVQ         bias+72(FP), BX
+	MOVQ         acc+80(FP), SI
+	MOVQ         c+40(FP), DI
+	MOVQ         ldc+48(FP), R8
+	SHLQ         $0x02, R8
+	VBROADCASTSS (AX), Y8
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y8, Y0, Y0
+	VMULPS       (CX), Y0, Y0
+	VBROADCASTSS (DX), Y8
+	VMULPS       128(CX), Y8, Y6
+	VADDPS       Y6, Y0, Y0
+	VBROADCASTSS 4(AX), Y8
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y8, Y2, Y2
+	VMULPS       (CX), Y2, Y2
+	VBROADCASTSS 4(DX), Y8
+	VMULPS       128(CX), Y8, Y6
+	VADDPS       Y6, Y2, Y2
+	VBROADCASTSS 8(AX), Y8
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y8, Y4, Y4
+	VMULPS       (CX), Y4, Y4
+	VBROADCASTSS 8(DX), Y8
+	VMULPS       128(CX), Y8, Y6
+	VADDPS       Y6, Y4, Y4
+	TESTQ        BX, BX
+	JZ           plain2
+	VADDPS       (BX), Y0, Y0
+	VADDPS       (BX), Y2, Y2
+	VADDPS       (BX), Y4, Y4
+
+plain2:
+	TESTQ  SI, SI
+	JZ     alone3
+	VADDPS (DI), Y0, Y0
+	VADDPS (DI)(R8*1), Y2, Y2
+	VADDPS (DI)(R8*2), Y4, Y4
+
+alone3:
+	VMOVUPS   Y0, (DI)
+	VMOVUPS   Y2, (DI)(R8*1)
+	VMOVUPS   Y4, (DI)(R8*2)
+	MOVQ      k+0(FP), AX
+	MOVQ      b+24(FP), CX
+	ADDQ      $0x20, CX
+	MOVQ      AX, DX
+	SHLQ      $0x06, DX
+	ADDQ      CX, DX
+	VPMOVZXDQ 64(DX), Y0
+	VPMOVZXDQ 80(DX), Y1
+	VMOVAPS   Y0, Y2
+	VMOVAPS   Y1, Y3
+	VMOVAPS   Y0, Y4
+	VMOVAPS   Y1, Y5
+	MOVQ      a+8(FP), DX
+	MOVQ      lda+16(FP), BX
+	MOVQ      pf+88(FP), SI
+	MOVQ      pfstep+96(FP), SI
+
+loop4:
+	VPMOVSXBW    (CX), Y6
+	VPMOVSXBW    16(CX), Y7
+	VPBROADCASTQ (DX), Y8
+	VPMADDWD     Y6, Y8, Y9
+	VPADDD       Y9, Y0, Y0
+	VPMADDWD     Y7, Y8, Y8
+	VPADDD       Y8, Y1, Y1
+	VPBROADCASTQ (DX)(BX*1), Y8
+	VPMADDWD     Y6, Y8, Y9
+	VPADDD       Y9, Y2, Y2
+	VPMADDWD     Y7, Y8, Y8
+	VPADDD       Y8, Y3, Y3
+	VPBROADCASTQ (DX)(BX*2), Y8
+	VPMADDWD     Y6, Y8, Y9
+	VPADDD       Y9, Y4, Y4
+	VPMADDWD     Y7, Y8, Y8
+	VPADDD       Y8, Y5, Y5
+	ADDQ         $0x08, DX
+	ADDQ         $0x40, CX
+	DECQ         AX
+	JNZ          loop4
+	VPHADDD      Y1, Y0, Y0
+	VPERMQ       $0xd8, Y0, Y0
+	VPHADDD      Y3, Y2, Y2
+	VPERMQ       $0xd8, Y2, Y2
+	VPHADDD      Y5, Y4, Y4
+	VPERMQ       $0xd8, Y4, Y4
+	MOVQ         scale+56(FP), AX
+	MOVQ         zero+64(FP), DX
+	MOVQ         bias+72(FP), BX
+	MOVQ         acc+80(FP), SI
+	MOVQ         c+40(FP), DI
+	MOVQ         ldc+48(FP), R8
+	SHLQ         $0x02, R8
+	VBROADCASTSS (AX), Y8
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y8, Y0, Y0
+	VMULPS       (CX), Y0, Y0
+	VBROADCASTSS (DX), Y8
+	VMULPS       128(CX), Y8, Y6
+	VADDPS       Y6, Y0, Y0
+	VBROADCASTSS 4(AX), Y8
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y8, Y2, Y2
+	VMULPS       (CX), Y2, Y2
+	VBROADCASTSS 4(DX), Y8
+	VMULPS       128(CX), Y8, Y6
+	VADDPS       Y6, Y2, Y2
+	VBROADCASTSS 8(AX), Y8
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y8, Y4, Y4
+	VMULPS       (CX), Y4, Y4
+	VBROADCASTSS 8(DX), Y8
+	VMULPS       128(CX), Y8, Y6
+	VADDPS       Y6, Y4, Y4
+	TESTQ        BX, BX
+	JZ           plain5
+	VADDPS       32(BX), Y0, Y0
+	VADDPS       32(BX), Y2, Y2
+	VADDPS       32(BX), Y4, Y4
+
+plain5:
+	TESTQ  SI, SI
+	JZ     alone6
+	VADDPS 32(DI), Y0, Y0
+	VADDPS 32(DI)(R8*1), Y2, Y2
+	VADDPS 32(DI)(R8*2), Y4, Y4
+
+alone6:
+	VMOVUPS Y0, 32(DI)
+	VMOVUPS Y2, 32(DI)(R8*1)
+	VMOVUPS Y4, 32(DI)(R8*2)
+	VZEROUPPER
+	RET
+
+// func qgemmw_i8_4x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// Requires: AVX, AVX2, MMX+
+TEXT ·qgemmw_i8_4x16_avx2(SB), NOSPLIT, $0-104
+	MOVQ      k+0(FP), AX
+	MOVQ      b+24(FP), CX
+	MOVQ      AX, DX
+	SHLQ      $0x06, DX
+	ADDQ      CX, DX
+	VPMOVZXDQ 64(DX), Y0
+	VPMOVZXDQ 80(DX), Y1
+	VMOVAPS   Y0, Y2
+	VMOVAPS   Y1, Y3
+	VMOVAPS   Y0, Y4
+	VMOVAPS   Y1, Y5
+	VMOVAPS   Y0, Y6
+	VMOVAPS   Y1, Y7
+	MOVQ      a+8(FP), DX
+	MOVQ      lda+16(FP), BX
+	LEAQ      (BX)(BX*2), SI
+	LEAQ      (DX)(SI*1), SI
+	MOVQ      pf+88(FP), DI
+	MOVQ      pfstep+96(FP), R8
+
+loop1:
+	VPMOVSXBW    (CX), Y8
+	VPMOVSXBW    16(CX), Y9
+	PREFETCHT0   (DI)
+	ADDQ         R8, DI
+	VPBROADCASTQ (DX), Y10
+	VPMADDWD     Y8, Y10, Y11
+	VPADDD       Y11, Y0, Y0
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTQ (DX)(BX*1), Y10
+	VPMADDWD     Y8, Y10, Y11
+	VPADDD       Y11, Y2, Y2
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTQ (DX)(BX*2), Y10
+	VPMADDWD     Y8, Y10, Y11
+	VPADDD       Y11, Y4, Y4
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y5, Y5
+	VPBROADCASTQ (SI), Y10
+	VPMADDWD     Y8, Y10, Y11
+	VPADDD       Y11, Y6, Y6
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y7, Y7
+	ADDQ         $0x08, DX
+	ADDQ         $0x08, SI
+	ADDQ         $0x40, CX
+	DECQ         AX
+	JNZ          loop1
+	VPHADDD      Y1, Y0, Y0
+	VPERMQ       $0xd8, Y0, Y0
+	VPHADDD      Y3, Y2, Y2
+	VPERMQ       $0xd8, Y2, Y2
+	VPHADDD      Y5, Y4, Y4
+	VPERMQ       $0xd8, Y4, Y4
+	VPHADDD      Y7, Y6, Y6
+	VPERMQ       $0xd8, Y6, Y6
+	MOVQ         scale+56(FP), AX
+	MOVQ         zero+64(FP), DX
+	MOVQ         bias+72(FP), BX
+	MOVQ         acc+80(FP), SI
+	MOVQ         c+40(FP), DI
+	MOVQ         ldc+48(FP), R8
+	SHLQ         $0x02, R8
+	LEAQ         (R8)(R8*2), R9
+	LEAQ         (DI)(R9*1), R9
+	VBROADCASTSS (AX), Y10
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y10, Y0, Y0
+	VMULPS       (CX), Y0, Y0
+	VBROADCASTSS (DX), Y10
+	VMULPS       128(CX), Y10, Y8
+	VADDPS       Y8, Y0, Y0
+	VBROADCASTSS 4(AX), Y10
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y10, Y2, Y2
+	VMULPS       (CX), Y2, Y2
+	VBROADCASTSS 4(DX), Y10
+	VMULPS       128(CX), Y10, Y8
+	VADDPS       Y8, Y2, Y2
+	VBROADCASTSS 8(AX), Y10
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y10, Y4, Y4
+	VMULPS       (CX), Y4, Y4
+	VBROADCASTSS 8(DX), Y10
+	VMULPS       128(CX), Y10, Y8
+	VADDPS       Y8, Y4, Y4
+	VBROADCASTSS 12(AX), Y10
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y10, Y6, Y6
+	VMULPS       (CX), Y6, Y6
+	VBROADCASTSS 12(DX), Y10
+	VMULPS       128(CX), Y10, Y8
+	VADDPS       Y8, Y6, Y6
+	TESTQ        BX, BX
+	JZ           plain2
+	VADDPS       (BX), Y0, Y0
+	VADDPS       (BX), Y2, Y2
+	VADDPS       (BX), Y4, Y4
+	VADDPS       (BX), Y6, Y6
+
+plain2:
+	TESTQ  SI, SI
+	JZ     alone3
+	VADDPS (DI), Y0, Y0
+	VADDPS (DI)(R8*1), Y2, Y2
+	VADDPS (DI)(R8*2), Y4, Y4
+	VADDPS (R9), Y6, Y6
+
+alone3:
+	VMOVUPS   Y0, (DI)
+	VMOVUPS   Y2, (DI)(R8*1)
+	VMOVUPS   Y4, (DI)(R8*2)
+	VMOVUPS   Y6, (R9)
+	MOVQ      k+0(FP), AX
+	MOVQ      b+24(FP), CX
+	ADDQ      $0x20, CX
+	MOVQ      AX, DX
+	SHLQ      $0x06, DX
+	ADDQ      CX, DX
+	VPMOVZXDQ 64(DX), Y0
+	VPMOVZXDQ 80(DX), Y1
+	VMOVAPS   Y0, Y2
+	VMOVAPS   Y1, Y3
+	VMOVAPS   Y0, Y4
+	VMOVAPS   Y1, Y5
+	VMOVAPS   Y0, Y6
+	VMOVAPS   Y1, Y7
+	MOVQ      a+8(FP), DX
+	MOVQ      lda+16(FP), BX
+	LEAQ      (BX)(BX*2), SI
+	LEAQ      (DX)(SI*1), SI
+	MOVQ      pf+88(FP), DI
+	MOVQ      pfstep+96(FP), DI
+
+loop4:
+	VPMOVSXBW    (CX), Y8
+	VPMOVSXBW    16(CX), Y9
+	VPBROADCASTQ (DX), Y10
+	VPMADDWD     Y8, Y10, Y11
+	VPADDD       Y11, Y0, Y0
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTQ (DX)(BX*1), Y10
+	VPMADDWD     Y8, Y10, Y11
+	VPADDD       Y11, Y2, Y2
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTQ (DX)(BX*2), Y10
+	VPMADDWD     Y8, Y10, Y11
+	VPADDD       Y11, Y4, Y4
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y5, Y5
+	VPBROADCASTQ (SI), Y10
+	VPMADDWD     Y8, Y10, Y11
+	VPADDD       Y11, Y6, Y6
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y7, Y7
+	ADDQ         $0x08, DX
+	ADDQ         $0x08, SI
+	ADDQ         $0x40, CX
+	DECQ         AX
+	JNZ          loop4
+	VPHADDD      Y1, Y0, Y0
+	VPERMQ       $0xd8, Y0, Y0
+	VPHADDD      Y3, Y2, Y2
+	VPERMQ       $0xd8, Y2, Y2
+	VPHADDD      Y5, Y4, Y4
+	VPERMQ       $0xd8, Y4, Y4
+	VPHADDD      Y7, Y6, Y6
+	VPERMQ       $0xd8, Y6, Y6
+	MOVQ         scale+56(FP), AX
+	MOVQ         zero+64(FP), DX
+	MOVQ         bias+72(FP), BX
+	MOVQ         acc+80(FP), SI
+	MOVQ         c+40(FP), DI
+	MOVQ         ldc+48(FP), R8
+	SHLQ         $0x02, R8
+	LEAQ         (R8)(R8*2), R9
+	LEAQ         (DI)(R9*1), R9
+	VBROADCASTSS (AX), Y10
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y10, Y0, Y0
+	VMULPS       (CX), Y0, Y0
+	VBROADCASTSS (DX), Y10
+	VMULPS       128(CX), Y10, Y8
+	VADDPS       Y8, Y0, Y0
+	VBROADCASTSS 4(AX), Y10
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y10, Y2, Y2
+	VMULPS       (CX), Y2, Y2
+	VBROADCASTSS 4(DX), Y10
+	VMULPS       128(CX), Y10, Y8
+	VADDPS       Y8, Y2, Y2
+	VBROADCASTSS 8(AX), Y10
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y10, Y4, Y4
+	VMULPS       (CX), Y4, Y4
+	VBROADCASTSS 8(DX), Y10
+	VMULPS       128(CX), Y10, Y8
+	VADDPS       Y8, Y4, Y4
+	VBROADCASTSS 12(AX), Y10
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y10, Y6, Y6
+	VMULPS       (CX), Y6, Y6
+	VBROADCASTSS 12(DX), Y10
+	VMULPS       128(CX), Y10, Y8
+	VADDPS       Y8, Y6, Y6
+	TESTQ        BX, BX
+	JZ           plain5
+	VADDPS       32(BX), Y0, Y0
+	VADDPS       32(BX), Y2, Y2
+	VADDPS       32(BX), Y4, Y4
+	VADDPS       32(BX), Y6, Y6
+
+plain5:
+	TESTQ  SI, SI
+	JZ     alone6
+	VADDPS 32(DI), Y0, Y0
+	VADDPS 32(DI)(R8*1), Y2, Y2
+	VADDPS 32(DI)(R8*2), Y4, Y4
+	VADDPS 32(R9), Y6, Y6
+
+alone6:
+	VMOVUPS Y0, 32(DI)
+	VMOVUPS Y2, 32(DI)(R8*1)
+	VMOVUPS Y4, 32(DI)(R8*2)
+	VMOVUPS Y6, 32(R9)
+	VZEROUPPER
+	RET
+
+// func qgemmw_i8_5x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// Requires: AVX, AVX2, MMX+
+TEXT ·qgemmw_i8_5x16_avx2(SB), NOSPLIT, $0-104
+	MOVQ      k+0(FP), AX
+	MOVQ      b+24(FP), CX
+	MOVQ      AX, DX
+	SHLQ      $0x06, DX
+	ADDQ      CX, DX
+	VPMOVZXDQ 64(DX), Y0
+	VPMOVZXDQ 80(DX), Y1
+	VMOVAPS   Y0, Y2
+	VMOVAPS   Y1, Y3
+	VMOVAPS   Y0, Y4
+	VMOVAPS   Y1, Y5
+	VMOVAPS   Y0, Y6
+	VMOVAPS   Y1, Y7
+	VMOVAPS   Y0, Y8
+	VMOVAPS   Y1, Y9
+	MOVQ      a+8(FP), DX
+	MOVQ      lda+16(FP), BX
+	LEAQ      (BX)(BX*2), SI
+	LEAQ      (DX)(SI*1), SI
+	MOVQ      pf+88(FP), DI
+	MOVQ      pfstep+96(FP), R8
+
+loop1:
+	VPMOVSXBW    (CX), Y10
+	VPMOVSXBW    16(CX), Y11
+	PREFETCHT0   (DI)
+	ADDQ         R8, DI
+	VPBROADCASTQ (DX), Y12
+	VPMADDWD     Y10, Y12, Y13
+	VPADDD       Y13, Y0, Y0
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y1, Y1
+	VPBROADCASTQ (DX)(BX*1), Y12
+	VPMADDWD     Y10, Y12, Y13
+	VPADDD       Y13, Y2, Y2
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y3, Y3
+	VPBROADCASTQ (DX)(BX*2), Y12
+	VPMADDWD     Y10, Y12, Y13
+	VPADDD       Y13, Y4, Y4
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y5, Y5
+	VPBROADCASTQ (SI), Y12
+	VPMADDWD     Y10, Y12, Y13
+	VPADDD       Y13, Y6, Y6
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y7, Y7
+	VPBROADCASTQ (SI)(BX*1), Y12
+	VPMADDWD     Y10, Y12, Y13
+	VPADDD       Y13, Y8, Y8
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y9, Y9
+	ADDQ         $0x08, DX
+	ADDQ         $0x08, SI
+	ADDQ         $0x40, CX
+	DECQ         AX
+	JNZ          loop1
+	VPHADDD      Y1, Y0, Y0
+	VPERMQ       $0xd8, Y0, Y0
+	VPHADDD      Y3, Y2, Y2
+	VPERMQ       $0xd8, Y2, Y2
+	VPHADDD      Y5, Y4, Y4
+	VPERMQ       $0xd8, Y4, Y4
+	VPHADDD      Y7, Y6, Y6
+	VPERMQ       $0xd8, Y6, Y6
+	VPHADDD      Y9, Y8, Y8
+	VPERMQ       $0xd8, Y8, Y8
+	MOVQ         scale+56(FP), AX
+	MOVQ         zero+64(FP), DX
+	MOVQ         bias+72(FP), BX
+	MOVQ         acc+80(FP), SI
+	MOVQ         c+40(FP), DI
+	MOVQ         ldc+48(FP), R8
+	SHLQ         $0x02, R8
+	LEAQ         (R8)(R8*2), R9
+	LEAQ         (DI)(R9*1), R9
+	VBROADCASTSS (AX), Y12
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y12, Y0, Y0
+	VMULPS       (CX), Y0, Y0
+	VBROADCASTSS (DX), Y12
+	VMULPS       128(CX), Y12, Y10
+	VADDPS       Y10, Y0, Y0
+	VBROADCASTSS 4(AX), Y12
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y12, Y2, Y2
+	VMULPS       (CX), Y2, Y2
+	VBROADCASTSS 4(DX), Y12
+	VMULPS       128(CX), Y12, Y10
+	VADDPS       Y10, Y2, Y2
+	VBROADCASTSS 8(AX), Y12
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y12, Y4, Y4
+	VMULPS       (CX), Y4, Y4
+	VBROADCASTSS 8(DX), Y12
+	VMULPS       128(CX), Y12, Y10
+	VADDPS       Y10, Y4, Y4
+	VBROADCASTSS 12(AX), Y12
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y12, Y6, Y6
+	VMULPS       (CX), Y6, Y6
+	VBROADCASTSS 12(DX), Y12
+	VMULPS       128(CX), Y12, Y10
+	VADDPS       Y10, Y6, Y6
+	VBROADCASTSS 16(AX), Y12
+	VCVTDQ2PS    Y8, Y8
+	VMULPS       Y12, Y8, Y8
+	VMULPS       (CX), Y8, Y8
+	VBROADCASTSS 16(DX), Y12
+	VMULPS       128(CX), Y12, Y10
+	VADDPS       Y10, Y8, Y8
+	TESTQ        BX, BX
+	JZ           plain2
+	VADDPS       (BX), Y0, Y0
+	VADDPS       (BX), Y2, Y2
+	VADDPS       (BX), Y4, Y4
+	VADDPS       (BX), Y6, Y6
+	VADDPS       (BX), Y8, Y8
+
+plain2:
+	TESTQ  SI, SI
+	JZ     alone3
+	VADDPS (DI), Y0, Y0
+	VADDPS (DI)(R8*1), Y2, Y2
+	VADDPS (DI)(R8*2), Y4, Y4
+	VADDPS (R9), Y6, Y6
+	VADDPS (R9)(R8*1), Y8, Y8
+
+alone3:
+	VMOVUPS   Y0, (DI)
+	VMOVUPS   Y2, (DI)(R8*1)
+	VMOVUPS   Y4, (DI)(R8*2)
+	VMOVUPS   Y6, (R9)
+	VMOVUPS   Y8, (R9)(R8*1)
+	MOVQ      k+0(FP), AX
+	MOVQ      b+24(FP), CX
+	ADDQ      $0x20, CX
+	MOVQ      AX, DX
+	SHLQ      $0x06, DX
+	ADDQ      CX, DX
+	VPMOVZXDQ 64(DX), Y0
+	VPMOVZXDQ 80(DX), Y1
+	VMOVAPS   Y0, Y2
+	VMOVAPS   Y1, Y3
+	VMOVAPS   Y0, Y4
+	VMOVAPS   Y1, Y5
+	VMOVAPS   Y0, Y6
+	VMOVAPS   Y1, Y7
+	VMOVAPS   Y0, Y8
+	VMOVAPS   Y1, Y9
+	MOVQ      a+8(FP), DX
+	MOVQ      lda+16(FP), BX
+	LEAQ      (BX)(BX*2), SI
+	LEAQ      (DX)(SI*1), SI
+	MOVQ      pf+88(FP), DI
+	MOVQ      pfstep+96(FP), DI
+
+loop4:
+	VPMOVSXBW    (CX), Y10
+	VPMOVSXBW    16(CX), Y11
+	VPBROADCASTQ (DX), Y12
+	VPMADDWD     Y10, Y12, Y13
+	VPADDD       Y13, Y0, Y0
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y1, Y1
+	VPBROADCASTQ (DX)(BX*1), Y12
+	VPMADDWD     Y10, Y12, Y13
+	VPADDD       Y13, Y2, Y2
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y3, Y3
+	VPBROADCASTQ (DX)(BX*2), Y12
+	VPMADDWD     Y10, Y12, Y13
+	VPADDD       Y13, Y4, Y4
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y5, Y5
+	VPBROADCASTQ (SI), Y12
+	VPMADDWD     Y10, Y12, Y13
+	VPADDD       Y13, Y6, Y6
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y7, Y7
+	VPBROADCASTQ (SI)(BX*1), Y12
+	VPMADDWD     Y10, Y12, Y13
+	VPADDD       Y13, Y8, Y8
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y9, Y9
+	ADDQ         $0x08, DX
+	ADDQ         $0x08, SI
+	ADDQ         $0x40, CX
+	DECQ         AX
+	JNZ          loop4
+	VPHADDD      Y1, Y0, Y0
+	VPERMQ       $0xd8, Y0, Y0
+	VPHADDD      Y3, Y2, Y2
+	VPERMQ       $0xd8, Y2, Y2
+	VPHADDD      Y5, Y4, Y4
+	VPERMQ       $0xd8, Y4, Y4
+	VPHADDD      Y7, Y6, Y6
+	VPERMQ       $0xd8, Y6, Y6
+	VPHADDD      Y9, Y8, Y8
+	VPERMQ       $0xd8, Y8, Y8
+	MOVQ         scale+56(FP), AX
+	MOVQ         zero+64(FP), DX
+	MOVQ         bias+72(FP), BX
+	MOVQ         acc+80(FP), SI
+	MOVQ         c+40(FP), DI
+	MOVQ         ldc+48(FP), R8
+	SHLQ         $0x02, R8
+	LEAQ         (R8)(R8*2), R9
+	LEAQ         (DI)(R9*1), R9
+	VBROADCASTSS (AX), Y12
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y12, Y0, Y0
+	VMULPS       (CX), Y0, Y0
+	VBROADCASTSS (DX), Y12
+	VMULPS       128(CX), Y12, Y10
+	VADDPS       Y10, Y0, Y0
+	VBROADCASTSS 4(AX), Y12
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y12, Y2, Y2
+	VMULPS       (CX), Y2, Y2
+	VBROADCASTSS 4(DX), Y12
+	VMULPS       128(CX), Y12, Y10
+	VADDPS       Y10, Y2, Y2
+	VBROADCASTSS 8(AX), Y12
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y12, Y4, Y4
+	VMULPS       (CX), Y4, Y4
+	VBROADCASTSS 8(DX), Y12
+	VMULPS       128(CX), Y12, Y10
+	VADDPS       Y10, Y4, Y4
+	VBROADCASTSS 12(AX), Y12
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y12, Y6, Y6
+	VMULPS       (CX), Y6, Y6
+	VBROADCASTSS 12(DX), Y12
+	VMULPS       128(CX), Y12, Y10
+	VADDPS       Y10, Y6, Y6
+	VBROADCASTSS 16(AX), Y12
+	VCVTDQ2PS    Y8, Y8
+	VMULPS       Y12, Y8, Y8
+	VMULPS       (CX), Y8, Y8
+	VBROADCASTSS 16(DX), Y12
+	VMULPS       128(CX), Y12, Y10
+	VADDPS       Y10, Y8, Y8
+	TESTQ        BX, BX
+	JZ           plain5
+	VADDPS       32(BX), Y0, Y0
+	VADDPS       32(BX), Y2, Y2
+	VADDPS       32(BX), Y4, Y4
+	VADDPS       32(BX), Y6, Y6
+	VADDPS       32(BX), Y8, Y8
+
+plain5:
+	TESTQ  SI, SI
+	JZ     alone6
+	VADDPS 32(DI), Y0, Y0
+	VADDPS 32(DI)(R8*1), Y2, Y2
+	VADDPS 32(DI)(R8*2), Y4, Y4
+	VADDPS 32(R9), Y6, Y6
+	VADDPS 32(R9)(R8*1), Y8, Y8
+
+alone6:
+	VMOVUPS Y0, 32(DI)
+	VMOVUPS Y2, 32(DI)(R8*1)
+	VMOVUPS Y4, 32(DI)(R8*2)
+	VMOVUPS Y6, 32(R9)
+	VMOVUPS Y8, 32(R9)(R8*1)
+	VZEROUPPER
+	RET
+
+// func qgemmw_i8_6x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// Requires: AVX, AVX2, MMX+
+TEXT ·qgemmw_i8_6x16_avx2(SB), NOSPLIT, $0-104
+	MOVQ      k+0(FP), AX
+	MOVQ      b+24(FP), CX
+	MOVQ      AX, DX
+	SHLQ      $0x06, DX
+	ADDQ      CX, DX
+	VPMOVZXDQ 64(DX), Y0
+	VPMOVZXDQ 80(DX), Y1
+	VMOVAPS   Y0, Y2
+	VMOVAPS   Y1, Y3
+	VMOVAPS   Y0, Y4
+	VMOVAPS   Y1, Y5
+	VMOVAPS   Y0, Y6
+	VMOVAPS   Y1, Y7
+	VMOVAPS   Y0, Y8
+	VMOVAPS   Y1, Y9
+	VMOVAPS   Y0, Y10
+	VMOVAPS   Y1, Y11
+	MOVQ      a+8(FP), DX
+	MOVQ      lda+16(FP), BX
+	LEAQ      (BX)(BX*2), SI
+	LEAQ      (DX)(SI*1), SI
+	MOVQ      pf+88(FP), DI
+	MOVQ      pfstep+96(FP), R8
+
+loop1:
+	VPMOVSXBW    (CX), Y12
+	VPMOVSXBW    16(CX), Y13
+	PREFETCHT0   (DI)
+	ADDQ         R8, DI
+	VPBROADCASTQ (DX), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y0, Y0
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y1, Y1
+	VPBROADCASTQ (DX)(BX*1), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y2, Y2
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y3, Y3
+	VPBROADCASTQ (DX)(BX*2), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y4, Y4
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y5, Y5
+	VPBROADCASTQ (SI), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y6, Y6
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y7, Y7
+	VPBROADCASTQ (SI)(BX*1), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y8, Y8
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y9, Y9
+	VPBROADCASTQ (SI)(BX*2), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y10, Y10
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y11, Y11
+	ADDQ         $0x08, DX
+	ADDQ         $0x08, SI
+	ADDQ         $0x40, CX
+	DECQ         AX
+	JNZ          loop1
+	VPHADDD      Y1, Y0, Y0
+	VPERMQ       $0xd8, Y0, Y0
+	VPHADDD      Y3, Y2, Y2
+	VPERMQ       $0xd8, Y2, Y2
+	VPHADDD      Y5, Y4, Y4
+	VPERMQ       $0xd8, Y4, Y4
+	VPHADDD      Y7, Y6, Y6
+	VPERMQ       $0xd8, Y6, Y6
+	VPHADDD      Y9, Y8, Y8
+	VPERMQ       $0xd8, Y8, Y8
+	VPHADDD      Y11, Y10, Y10
+	VPERMQ       $0xd8, Y10, Y10
+	MOVQ         scale+56(FP), AX
+	MOVQ         zero+64(FP), DX
+	MOVQ         bias+72(FP), BX
+	MOVQ         acc+80(FP), SI
+	MOVQ         c+40(FP), DI
+	MOVQ         ldc+48(FP), R8
+	SHLQ         $0x02, R8
+	LEAQ         (R8)(R8*2), R9
+	LEAQ         (DI)(R9*1), R9
+	VBROADCASTSS (AX), Y14
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y14, Y0, Y0
+	VMULPS       (CX), Y0, Y0
+	VBROADCASTSS (DX), Y14
+	VMULPS       128(CX), Y14, Y12
+	VADDPS       Y12, Y0, Y0
+	VBROADCASTSS 4(AX), Y14
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y14, Y2, Y2
+	VMULPS       (CX), Y2, Y2
+	VBROADCASTSS 4(DX), Y14
+	VMULPS       128(CX), Y14, Y12
+	VADDPS       Y12, Y2, Y2
+	VBROADCASTSS 8(AX), Y14
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y14, Y4, Y4
+	VMULPS       (CX), Y4, Y4
+	VBROADCASTSS 8(DX), Y14
+	VMULPS       128(CX), Y14, Y12
+	VADDPS       Y12, Y4, Y4
+	VBROADCASTSS 12(AX), Y14
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y14, Y6, Y6
+	VMULPS       (CX), Y6, Y6
+	VBROADCASTSS 12(DX), Y14
+	VMULPS       128(CX), Y14, Y12
+	VADDPS       Y12, Y6, Y6
+	VBROADCASTSS 16(AX), Y14
+	VCVTDQ2PS    Y8, Y8
+	VMULPS       Y14, Y8, Y8
+	VMULPS       (CX), Y8, Y8
+	VBROADCASTSS 16(DX), Y14
+	VMULPS       128(CX), Y14, Y12
+	VADDPS       Y12, Y8, Y8
+	VBROADCASTSS 20(AX), Y14
+	VCVTDQ2PS    Y10, Y10
+	VMULPS       Y14, Y10, Y10
+	VMULPS       (CX), Y10, Y10
+	VBROADCASTSS 20(DX), Y14
+	VMULPS       128(CX), Y14, Y12
+	VADDPS       Y12, Y10, Y10
+	TESTQ        BX, BX
+	JZ           plain2
+	VADDPS       (BX), Y0, Y0
+	VADDPS       (BX), Y2, Y2
+	VADDPS       (BX), Y4, Y4
+	VADDPS       (BX), Y6, Y6
+	VADDPS       (BX), Y8, Y8
+	VADDPS       (BX), Y10, Y10
+
+plain2:
+	TESTQ  SI, SI
+	JZ     alone3
+	VADDPS (DI), Y0, Y0
+	VADDPS (DI)(R8*1), Y2, Y2
+	VADDPS (DI)(R8*2), Y4, Y4
+	VADDPS (R9), Y6, Y6
+	VADDPS (R9)(R8*1), Y8, Y8
+	VADDPS (R9)(R8*2), Y10, Y10
+
+alone3:
+	VMOVUPS   Y0, (DI)
+	VMOVUPS   Y2, (DI)(R8*1)
+	VMOVUPS   Y4, (DI)(R8*2)
+	VMOVUPS   Y6, (R9)
+	VMOVUPS   Y8, (R9)(R8*1)
+	VMOVUPS   Y10, (R9)(R8*2)
+	MOVQ      k+0(FP), AX
+	MOVQ      b+24(FP), CX
+	ADDQ      $0x20, CX
+	MOVQ      AX, DX
+	SHLQ      $0x06, DX
+	ADDQ      CX, DX
+	VPMOVZXDQ 64(DX), Y0
+	VPMOVZXDQ 80(DX), Y1
+	VMOVAPS   Y0, Y2
+	VMOVAPS   Y1, Y3
+	VMOVAPS   Y0, Y4
+	VMOVAPS   Y1, Y5
+	VMOVAPS   Y0, Y6
+	VMOVAPS   Y1, Y7
+	VMOVAPS   Y0, Y8
+	VMOVAPS   Y1, Y9
+	VMOVAPS   Y0, Y10
+	VMOVAPS   Y1, Y11
+	MOVQ      a+8(FP), DX
+	MOVQ      lda+16(FP), BX
+	LEAQ      (BX)(BX*2), SI
+	LEAQ      (DX)(SI*1), SI
+	MOVQ      pf+88(FP), DI
+	MOVQ      pfstep+96(FP), DI
+
+loop4:
+	VPMOVSXBW    (CX), Y12
+	VPMOVSXBW    16(CX), Y13
+	VPBROADCASTQ (DX), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y0, Y0
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y1, Y1
+	VPBROADCASTQ (DX)(BX*1), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y2, Y2
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y3, Y3
+	VPBROADCASTQ (DX)(BX*2), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y4, Y4
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y5, Y5
+	VPBROADCASTQ (SI), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y6, Y6
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y7, Y7
+	VPBROADCASTQ (SI)(BX*1), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y8, Y8
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y9, Y9
+	VPBROADCASTQ (SI)(BX*2), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y10, Y10
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y11, Y11
+	ADDQ         $0x08, DX
+	ADDQ         $0x08, SI
+	ADDQ         $0x40, CX
+	DECQ         AX
+	JNZ          loop4
+	VPHADDD      Y1, Y0, Y0
+	VPERMQ       $0xd8, Y0, Y0
+	VPHADDD      Y3, Y2, Y2
+	VPERMQ       $0xd8, Y2, Y2
+	VPHADDD      Y5, Y4, Y4
+	VPERMQ       $0xd8, Y4, Y4
+	VPHADDD      Y7, Y6, Y6
+	VPERMQ       $0xd8, Y6, Y6
+	VPHADDD      Y9, Y8, Y8
+	VPERMQ       $0xd8, Y8, Y8
+	VPHADDD      Y11, Y10, Y10
+	VPERMQ       $0xd8, Y10, Y10
+	MOVQ         scale+56(FP), AX
+	MOVQ         zero+64(FP), DX
+	MOVQ         bias+72(FP), BX
+	MOVQ         acc+80(FP), SI
+	MOVQ         c+40(FP), DI
+	MOVQ         ldc+48(FP), R8
+	SHLQ         $0x02, R8
+	LEAQ         (R8)(R8*2), R9
+	LEAQ         (DI)(R9*1), R9
+	VBROADCASTSS (AX), Y14
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y14, Y0, Y0
+	VMULPS       (CX), Y0, Y0
+	VBROADCASTSS (DX), Y14
+	VMULPS       128(CX), Y14, Y12
+	VADDPS       Y12, Y0, Y0
+	VBROADCASTSS 4(AX), Y14
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y14, Y2, Y2
+	VMULPS       (CX), Y2, Y2
+	VBROADCASTSS 4(DX), Y14
+	VMULPS       128(CX), Y14, Y12
+	VADDPS       Y12, Y2, Y2
+	VBROADCASTSS 8(AX), Y14
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y14, Y4, Y4
+	VMULPS       (CX), Y4, Y4
+	VBROADCASTSS 8(DX), Y14
+	VMULPS       128(CX), Y14, Y12
+	VADDPS       Y12, Y4, Y4
+	VBROADCASTSS 12(AX), Y14
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y14, Y6, Y6
+	VMULPS       (CX), Y6, Y6
+	VBROADCASTSS 12(DX), Y14
+	VMULPS       128(CX), Y14, Y12
+	VADDPS       Y12, Y6, Y6
+	VBROADCASTSS 16(AX), Y14
+	VCVTDQ2PS    Y8, Y8
+	VMULPS       Y14, Y8, Y8
+	VMULPS       (CX), Y8, Y8
+	VBROADCASTSS 16(DX), Y14
+	VMULPS       128(CX), Y14, Y12
+	VADDPS       Y12, Y8, Y8
+	VBROADCASTSS 20(AX), Y14
+	VCVTDQ2PS    Y10, Y10
+	VMULPS       Y14, Y10, Y10
+	VMULPS       (CX), Y10, Y10
+	VBROADCASTSS 20(DX), Y14
+	VMULPS       128(CX), Y14, Y12
+	VADDPS       Y12, Y10, Y10
+	TESTQ        BX, BX
+	JZ           plain5
+	VADDPS       32(BX), Y0, Y0
+	VADDPS       32(BX), Y2, Y2
+	VADDPS       32(BX), Y4, Y4
+	VADDPS       32(BX), Y6, Y6
+	VADDPS       32(BX), Y8, Y8
+	VADDPS       32(BX), Y10, Y10
+
+plain5:
+	TESTQ  SI, SI
+	JZ     alone6
+	VADDPS 32(DI), Y0, Y0
+	VADDPS 32(DI)(R8*1), Y2, Y2
+	VADDPS 32(DI)(R8*2), Y4, Y4
+	VADDPS 32(R9), Y6, Y6
+	VADDPS 32(R9)(R8*1), Y8, Y8
+	VADDPS 32(R9)(R8*2), Y10, Y10
+
+alone6:
+	VMOVUPS Y0, 32(DI)
+	VMOVUPS Y2, 32(DI)(R8*1)
+	VMOVUPS Y4, 32(DI)(R8*2)
+	VMOVUPS Y6, 32(R9)
+	VMOVUPS Y8, 32(R9)(R8*1)
+	VMOVUPS Y10, 32(R9)(R8*2)
+	VZEROUPPER
+	RET
+
+// func quantw_i8_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·quantw_i8_avx2(SB), NOSPLIT, $0-64
+	MOVQ  dst+8(FP), AX
+	MOVQ  src+24(FP), CX
+	MOVQ  scale+48(FP), DX
+	MOVQ  zero+56(FP), BX
+	MOVQ  ldd+16(FP), SI
+	MOVQ  lds+32(FP), DI
+	SHLQ  $0x02, DI
+	MOVQ  $0x00000004, R8
+	MOVQ  n+40(FP), R9
+	MOVQ  R9, R10
+	ANDQ  $0x1f, R10
+	SUBQ  R10, R9
+	LEAQ  masks<>+0(SB), R11
+	MOVQ  R10, R12
+	NEGQ  R12
+	LEAQ  128(R11)(R12*4), R11
+	MOVQ  rows+0(FP), R13
+	TESTQ R13, R13
+	JLE   return
+
+row:
+	VBROADCASTSS (CX), Y0
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y6, Y6, Y6
+	VXORPS       Y7, Y7, Y7
+	VMOVAPS      Y0, Y2
+	VMOVAPS      Y0, Y3
+	VMOVAPS      Y0, Y4
+	VMOVAPS      Y0, Y5
+	XORQ         R12, R12
+	JMP          test1
+
+loop2:
+	VMOVUPS     (CX)(R12*4), Y8
+	VMOVUPS     32(CX)(R12*4), Y9
+	VMOVUPS     64(CX)(R12*4), Y10
+	VMOVUPS     96(CX)(R12*4), Y11
+	VMAXPS      Y8, Y2, Y2
+	VMAXPS      Y9, Y3, Y3
+	VMAXPS      Y10, Y2, Y2
+	VMAXPS      Y11, Y3, Y3
+	VMINPS      Y8, Y4, Y4
+	VMINPS      Y9, Y5, Y5
+	VMINPS      Y10, Y4, Y4
+	VMINPS      Y11, Y5, Y5
+	VFMADD231PS Y1, Y8, Y6
+	VFMADD231PS Y1, Y9, Y7
+	VFMADD231PS Y1, Y10, Y6
+	VFMADD231PS Y1, Y11, Y7
+	ADDQ        $0x20, R12
+
+test1:
+	CMPQ        R12, R9
+	JLT         loop2
+	TESTQ       R10, R10
+	JZ          done3
+	VMOVUPS     (R11), Y8
+	VMASKMOVPS  (CX)(R12*4), Y8, Y8
+	VMOVUPS     32(R11), Y9
+	VMASKMOVPS  32(CX)(R12*4), Y9, Y9
+	VMOVUPS     64(R11), Y10
+	VMASKMOVPS  64(CX)(R12*4), Y10, Y10
+	VMOVUPS     96(R11), Y11
+	VMASKMOVPS  96(CX)(R12*4), Y11, Y11
+	VMOVUPS     (R11), Y12
+	VBLENDVPS   Y12, Y8, Y0, Y8
+	VMOVUPS     32(R11), Y12
+	VBLENDVPS   Y12, Y9, Y0, Y9
+	VMOVUPS     64(R11), Y12
+	VBLENDVPS   Y12, Y10, Y0, Y10
+	VMOVUPS     96(R11), Y12
+	VBLENDVPS   Y12, Y11, Y0, Y11
+	VMAXPS      Y8, Y2, Y2
+	VMAXPS      Y9, Y3, Y3
+	VMAXPS      Y10, Y2, Y2
+	VMAXPS      Y11, Y3, Y3
+	VMINPS      Y8, Y4, Y4
+	VMINPS      Y9, Y5, Y5
+	VMINPS      Y10, Y4, Y4
+	VMINPS      Y11, Y5, Y5
+	VFMADD231PS Y1, Y8, Y6
+	VFMADD231PS Y1, Y9, Y7
+	VFMADD231PS Y1, Y10, Y6
+	VFMADD231PS Y1, Y11, Y7
+
+done3:
+	VMAXPS       Y3, Y2, Y2
+	VMINPS       Y5, Y4, Y4
+	VADDPS       Y7, Y6, Y6
+	VEXTRACTF128 $0x01, Y2, X0
+	VMAXPS       X0, X2, X2
+	VPERMILPS    $0x4e, X2, X0
+	VMAXPS       X0, X2, X2
+	VPERMILPS    $0xb1, X2, X0
+	VMAXPS       X0, X2, X2
+	VEXTRACTF128 $0x01, Y4, X0
+	VMINPS       X0, X4, X4
+	VPERMILPS    $0x4e, X4, X0
+	VMINPS       X0, X4, X4
+	VPERMILPS    $0xb1, X4, X0
+	VMINPS       X0, X4, X4
+	VEXTRACTF128 $0x01, Y6, X0
+	VADDPS       X0, X6, X6
+	VPERMILPS    $0x4e, X6, X0
+	VADDPS       X0, X6, X6
+	VPERMILPS    $0xb1, X6, X0
+	VADDPS       X0, X6, X6
+	VADDSS       X4, X2, X0
+	VMULSS       half<>+0(SB), X0, X0
+	VADDSS       X6, X0, X0
+	VSUBSS       X4, X2, X1
+	VMULSS       half<>+0(SB), X1, X1
+	VADDSS       X6, X1, X1
+	VCMPSS       $0x05, small<>+0(SB), X1, X2
+	VMOVSS       most<>+0(SB), X3
+	VDIVSS       X1, X3, X3
+	VANDPS       X2, X1, X1
+	VANDPS       X2, X3, X3
+	VDIVSS       most<>+0(SB), X1, X1
+	VMOVSS       X1, (DX)
+	VMOVSS       X0, (BX)
+	VBROADCASTSS X3, Y3
+	VBROADCASTSS X0, Y0
+	VMOVDQU      middle16<>+0(SB), Y1
+	XORQ         R12, R12
+	JMP          test4
+
+loop5:
+	VMOVUPS   (CX)(R12*4), Y2
+	VMOVUPS   32(CX)(R12*4), Y4
+	VMOVUPS   64(CX)(R12*4), Y5
+	VMOVUPS   96(CX)(R12*4), Y6
+	VSUBPS    Y0, Y2, Y2
+	VSUBPS    Y0, Y4, Y4
+	VSUBPS    Y0, Y5, Y5
+	VSUBPS    Y0, Y6, Y6
+	VMULPS    Y3, Y2, Y2
+	VMULPS    Y3, Y4, Y4
+	VMULPS    Y3, Y5, Y5
+	VMULPS    Y3, Y6, Y6
+	VCVTPS2DQ Y2, Y2
+	VCVTPS2DQ Y4, Y4
+	VCVTPS2DQ Y5, Y5
+	VCVTPS2DQ Y6, Y6
+	VPACKSSDW Y4, Y2, Y2
+	VPACKSSDW Y6, Y5, Y5
+	VPERMQ    $0xd8, Y2, Y2
+	VPADDW    Y1, Y2, Y2
+	VMOVDQU   Y2, (AX)(R12*2)
+	VPERMQ    $0xd8, Y5, Y5
+	VPADDW    Y1, Y5, Y5
+	VMOVDQU   Y5, 32(AX)(R12*2)
+	ADDQ      $0x20, R12
+
+test4:
+	CMPQ       R12, R9
+	JLT        loop5
+	TESTQ      R10, R10
+	JZ         done6
+	VMOVUPS    (R11), Y2
+	VMASKMOVPS (CX)(R12*4), Y2, Y2
+	VMOVUPS    32(R11), Y4
+	VMASKMOVPS 32(CX)(R12*4), Y4, Y4
+	VMOVUPS    64(R11), Y5
+	VMASKMOVPS 64(CX)(R12*4), Y5, Y5
+	VMOVUPS    96(R11), Y6
+	VMASKMOVPS 96(CX)(R12*4), Y6, Y6
+	VSUBPS     Y0, Y2, Y2
+	VSUBPS     Y0, Y4, Y4
+	VSUBPS     Y0, Y5, Y5
+	VSUBPS     Y0, Y6, Y6
+	VANDPS     (R11), Y2, Y2
+	VANDPS     32(R11), Y4, Y4
+	VANDPS     64(R11), Y5, Y5
+	VANDPS     96(R11), Y6, Y6
+	VMULPS     Y3, Y2, Y2
+	VMULPS     Y3, Y4, Y4
+	VMULPS     Y3, Y5, Y5
+	VMULPS     Y3, Y6, Y6
+	VCVTPS2DQ  Y2, Y2
+	VCVTPS2DQ  Y4, Y4
+	VCVTPS2DQ  Y5, Y5
+	VCVTPS2DQ  Y6, Y6
+	VPACKSSDW  Y4, Y2, Y2
+	VPACKSSDW  Y6, Y5, Y5
+	VPERMQ     $0xd8, Y2, Y2
+	VPADDW     Y1, Y2, Y2
+	VMOVDQU    Y2, (AX)(R12*2)
+	VPERMQ     $0xd8, Y5, Y5
+	VPADDW     Y1, Y5, Y5
+	VMOVDQU    Y5, 32(AX)(R12*2)
+
+done6:
+	ADDQ SI, AX
+	ADDQ DI, CX
+	ADDQ R8, DX
+	ADDQ R8, BX
+	DECQ R13
+	JNZ  row
+
+return:
+	VZEROUPPER
+	RET
+
+DATA middle16<>+0(SB)/4, $0x00800080
+DATA middle16<>+4(SB)/4, $0x00800080
+DATA middle16<>+8(SB)/4, $0x00800080
+DATA middle16<>+12(SB)/4, $0x00800080
+DATA middle16<>+16(SB)/4, $0x00800080
+DATA middle16<>+20(SB)/4, $0x00800080
+DATA middle16<>+24(SB)/4, $0x00800080
+DATA middle16<>+28(SB)/4, $0x00800080
+GLOBL middle16<>(SB), RODATA|NOPTR, $32
 
 // func peak_fma_avx2(n int)
 // Requires: AVX, FMA3
@@ -13909,17 +15392,17 @@ loop:
 	VADDPS       Z2, Z0, Z0
 	VADDPS       Z3, Z1, Z1
 	TESTQ        SI, SI
-	JZ           plain
+	JZ           plain1
 	VADDPS       (SI), Z0, Z0
 	VADDPS       64(SI), Z1, Z1
 
-plain:
+plain1:
 	TESTQ  DI, DI
-	JZ     alone
+	JZ     alone2
 	VADDPS (R8), Z0, Z0
 	VADDPS 64(R8), Z1, Z1
 
-alone:
+alone2:
 	VMOVUPS Z0, (R8)
 	VMOVUPS Z1, 64(R8)
 	VZEROUPPER
@@ -13991,21 +15474,21 @@ loop:
 	VADDPS       Z4, Z2, Z2
 	VADDPS       Z5, Z3, Z3
 	TESTQ        SI, SI
-	JZ           plain
+	JZ           plain1
 	VADDPS       (SI), Z0, Z0
 	VADDPS       64(SI), Z1, Z1
 	VADDPS       (SI), Z2, Z2
 	VADDPS       64(SI), Z3, Z3
 
-plain:
+plain1:
 	TESTQ  DI, DI
-	JZ     alone
+	JZ     alone2
 	VADDPS (R8), Z0, Z0
 	VADDPS 64(R8), Z1, Z1
 	VADDPS (R8)(R9*1), Z2, Z2
 	VADDPS 64(R8)(R9*1), Z3, Z3
 
-alone:
+alone2:
 	VMOVUPS Z0, (R8)
 	VMOVUPS Z1, 64(R8)
 	VMOVUPS Z2, (R8)(R9*1)
@@ -14096,7 +15579,7 @@ loop:
 	VADDPS       Z6, Z4, Z4
 	VADDPS       Z7, Z5, Z5
 	TESTQ        SI, SI
-	JZ           plain
+	JZ           plain1
 	VADDPS       (SI), Z0, Z0
 	VADDPS       64(SI), Z1, Z1
 	VADDPS       (SI), Z2, Z2
@@ -14104,9 +15587,9 @@ loop:
 	VADDPS       (SI), Z4, Z4
 	VADDPS       64(SI), Z5, Z5
 
-plain:
+plain1:
 	TESTQ  DI, DI
-	JZ     alone
+	JZ     alone2
 	VADDPS (R8), Z0, Z0
 	VADDPS 64(R8), Z1, Z1
 	VADDPS (R8)(R9*1), Z2, Z2
@@ -14114,7 +15597,7 @@ plain:
 	VADDPS (R8)(R9*2), Z4, Z4
 	VADDPS 64(R8)(R9*2), Z5, Z5
 
-alone:
+alone2:
 	VMOVUPS Z0, (R8)
 	VMOVUPS Z1, 64(R8)
 	VMOVUPS Z2, (R8)(R9*1)
@@ -14229,7 +15712,7 @@ loop:
 	VADDPS       Z8, Z6, Z6
 	VADDPS       Z9, Z7, Z7
 	TESTQ        SI, SI
-	JZ           plain
+	JZ           plain1
 	VADDPS       (SI), Z0, Z0
 	VADDPS       64(SI), Z1, Z1
 	VADDPS       (SI), Z2, Z2
@@ -14239,9 +15722,9 @@ loop:
 	VADDPS       (SI), Z6, Z6
 	VADDPS       64(SI), Z7, Z7
 
-plain:
+plain1:
 	TESTQ  DI, DI
-	JZ     alone
+	JZ     alone2
 	VADDPS (R8), Z0, Z0
 	VADDPS 64(R8), Z1, Z1
 	VADDPS (R8)(R9*1), Z2, Z2
@@ -14251,7 +15734,7 @@ plain:
 	VADDPS (R10), Z6, Z6
 	VADDPS 64(R10), Z7, Z7
 
-alone:
+alone2:
 	VMOVUPS Z0, (R8)
 	VMOVUPS Z1, 64(R8)
 	VMOVUPS Z2, (R8)(R9*1)
@@ -14385,7 +15868,7 @@ loop:
 	VADDPS       Z10, Z8, Z8
 	VADDPS       Z11, Z9, Z9
 	TESTQ        SI, SI
-	JZ           plain
+	JZ           plain1
 	VADDPS       (SI), Z0, Z0
 	VADDPS       64(SI), Z1, Z1
 	VADDPS       (SI), Z2, Z2
@@ -14397,9 +15880,9 @@ loop:
 	VADDPS       (SI), Z8, Z8
 	VADDPS       64(SI), Z9, Z9
 
-plain:
+plain1:
 	TESTQ  DI, DI
-	JZ     alone
+	JZ     alone2
 	VADDPS (R8), Z0, Z0
 	VADDPS 64(R8), Z1, Z1
 	VADDPS (R8)(R9*1), Z2, Z2
@@ -14411,7 +15894,7 @@ plain:
 	VADDPS (R10)(R9*1), Z8, Z8
 	VADDPS 64(R10)(R9*1), Z9, Z9
 
-alone:
+alone2:
 	VMOVUPS Z0, (R8)
 	VMOVUPS Z1, 64(R8)
 	VMOVUPS Z2, (R8)(R9*1)
@@ -14564,7 +16047,7 @@ loop:
 	VADDPS       Z12, Z10, Z10
 	VADDPS       Z13, Z11, Z11
 	TESTQ        SI, SI
-	JZ           plain
+	JZ           plain1
 	VADDPS       (SI), Z0, Z0
 	VADDPS       64(SI), Z1, Z1
 	VADDPS       (SI), Z2, Z2
@@ -14578,9 +16061,9 @@ loop:
 	VADDPS       (SI), Z10, Z10
 	VADDPS       64(SI), Z11, Z11
 
-plain:
+plain1:
 	TESTQ  DI, DI
-	JZ     alone
+	JZ     alone2
 	VADDPS (R8), Z0, Z0
 	VADDPS 64(R8), Z1, Z1
 	VADDPS (R8)(R9*1), Z2, Z2
@@ -14594,7 +16077,7 @@ plain:
 	VADDPS (R10)(R9*2), Z10, Z10
 	VADDPS 64(R10)(R9*2), Z11, Z11
 
-alone:
+alone2:
 	VMOVUPS Z0, (R8)
 	VMOVUPS Z1, 64(R8)
 	VMOVUPS Z2, (R8)(R9*1)
@@ -14769,7 +16252,7 @@ loop:
 	VADDPS       Z14, Z12, Z12
 	VADDPS       Z15, Z13, Z13
 	TESTQ        SI, SI
-	JZ           plain
+	JZ           plain1
 	VADDPS       (SI), Z0, Z0
 	VADDPS       64(SI), Z1, Z1
 	VADDPS       (SI), Z2, Z2
@@ -14785,9 +16268,9 @@ loop:
 	VADDPS       (SI), Z12, Z12
 	VADDPS       64(SI), Z13, Z13
 
-plain:
+plain1:
 	TESTQ  DI, DI
-	JZ     alone
+	JZ     alone2
 	VADDPS (R8), Z0, Z0
 	VADDPS 64(R8), Z1, Z1
 	VADDPS (R8)(R9*1), Z2, Z2
@@ -14803,7 +16286,7 @@ plain:
 	VADDPS (R10), Z12, Z12
 	VADDPS 64(R10), Z13, Z13
 
-alone:
+alone2:
 	VMOVUPS Z0, (R8)
 	VMOVUPS Z1, 64(R8)
 	VMOVUPS Z2, (R8)(R9*1)
@@ -14997,7 +16480,7 @@ loop:
 	VADDPS       Z16, Z14, Z14
 	VADDPS       Z17, Z15, Z15
 	TESTQ        SI, SI
-	JZ           plain
+	JZ           plain1
 	VADDPS       (SI), Z0, Z0
 	VADDPS       64(SI), Z1, Z1
 	VADDPS       (SI), Z2, Z2
@@ -15015,9 +16498,9 @@ loop:
 	VADDPS       (SI), Z14, Z14
 	VADDPS       64(SI), Z15, Z15
 
-plain:
+plain1:
 	TESTQ  DI, DI
-	JZ     alone
+	JZ     alone2
 	VADDPS (R8), Z0, Z0
 	VADDPS 64(R8), Z1, Z1
 	VADDPS (R8)(R9*1), Z2, Z2
@@ -15035,7 +16518,7 @@ plain:
 	VADDPS (R10)(R9*1), Z14, Z14
 	VADDPS 64(R10)(R9*1), Z15, Z15
 
-alone:
+alone2:
 	VMOVUPS Z0, (R8)
 	VMOVUPS Z1, 64(R8)
 	VMOVUPS Z2, (R8)(R9*1)
@@ -15248,7 +16731,7 @@ loop:
 	VADDPS       Z18, Z16, Z16
 	VADDPS       Z19, Z17, Z17
 	TESTQ        SI, SI
-	JZ           plain
+	JZ           plain1
 	VADDPS       (SI), Z0, Z0
 	VADDPS       64(SI), Z1, Z1
 	VADDPS       (SI), Z2, Z2
@@ -15268,9 +16751,9 @@ loop:
 	VADDPS       (SI), Z16, Z16
 	VADDPS       64(SI), Z17, Z17
 
-plain:
+plain1:
 	TESTQ  DI, DI
-	JZ     alone
+	JZ     alone2
 	VADDPS (R8), Z0, Z0
 	VADDPS 64(R8), Z1, Z1
 	VADDPS (R8)(R9*1), Z2, Z2
@@ -15290,7 +16773,7 @@ plain:
 	VADDPS (R10)(R9*2), Z16, Z16
 	VADDPS 64(R10)(R9*2), Z17, Z17
 
-alone:
+alone2:
 	VMOVUPS Z0, (R8)
 	VMOVUPS Z1, 64(R8)
 	VMOVUPS Z2, (R8)(R9*1)
@@ -15525,7 +17008,7 @@ loop:
 	VADDPS       Z20, Z18, Z18
 	VADDPS       Z21, Z19, Z19
 	TESTQ        SI, SI
-	JZ           plain
+	JZ           plain1
 	VADDPS       (SI), Z0, Z0
 	VADDPS       64(SI), Z1, Z1
 	VADDPS       (SI), Z2, Z2
@@ -15547,9 +17030,9 @@ loop:
 	VADDPS       (SI), Z18, Z18
 	VADDPS       64(SI), Z19, Z19
 
-plain:
+plain1:
 	TESTQ  DI, DI
-	JZ     alone
+	JZ     alone2
 	VADDPS (R8), Z0, Z0
 	VADDPS 64(R8), Z1, Z1
 	VADDPS (R8)(R9*1), Z2, Z2
@@ -15571,7 +17054,7 @@ plain:
 	VADDPS (R10), Z18, Z18
 	VADDPS 64(R10), Z19, Z19
 
-alone:
+alone2:
 	VMOVUPS Z0, (R8)
 	VMOVUPS Z1, 64(R8)
 	VMOVUPS Z2, (R8)(R9*1)
@@ -15825,7 +17308,7 @@ loop:
 	VADDPS       Z22, Z20, Z20
 	VADDPS       Z23, Z21, Z21
 	TESTQ        SI, SI
-	JZ           plain
+	JZ           plain1
 	VADDPS       (SI), Z0, Z0
 	VADDPS       64(SI), Z1, Z1
 	VADDPS       (SI), Z2, Z2
@@ -15849,9 +17332,9 @@ loop:
 	VADDPS       (SI), Z20, Z20
 	VADDPS       64(SI), Z21, Z21
 
-plain:
+plain1:
 	TESTQ  DI, DI
-	JZ     alone
+	JZ     alone2
 	VADDPS (R8), Z0, Z0
 	VADDPS 64(R8), Z1, Z1
 	VADDPS (R8)(R9*1), Z2, Z2
@@ -15875,7 +17358,7 @@ plain:
 	VADDPS (R10)(R9*1), Z20, Z20
 	VADDPS 64(R10)(R9*1), Z21, Z21
 
-alone:
+alone2:
 	VMOVUPS Z0, (R8)
 	VMOVUPS Z1, 64(R8)
 	VMOVUPS Z2, (R8)(R9*1)
@@ -16148,7 +17631,7 @@ loop:
 	VADDPS       Z24, Z22, Z22
 	VADDPS       Z25, Z23, Z23
 	TESTQ        SI, SI
-	JZ           plain
+	JZ           plain1
 	VADDPS       (SI), Z0, Z0
 	VADDPS       64(SI), Z1, Z1
 	VADDPS       (SI), Z2, Z2
@@ -16174,9 +17657,9 @@ loop:
 	VADDPS       (SI), Z22, Z22
 	VADDPS       64(SI), Z23, Z23
 
-plain:
+plain1:
 	TESTQ  DI, DI
-	JZ     alone
+	JZ     alone2
 	VADDPS (R8), Z0, Z0
 	VADDPS 64(R8), Z1, Z1
 	VADDPS (R8)(R9*1), Z2, Z2
@@ -16202,7 +17685,7 @@ plain:
 	VADDPS (R10)(R9*2), Z22, Z22
 	VADDPS 64(R10)(R9*2), Z23, Z23
 
-alone:
+alone2:
 	VMOVUPS Z0, (R8)
 	VMOVUPS Z1, 64(R8)
 	VMOVUPS Z2, (R8)(R9*1)

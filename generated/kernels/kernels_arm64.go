@@ -200,18 +200,19 @@ func expand_bf16_neon(n int, dst *float32, src *uint16)
 
 // qgemm_i8_1x16_neon computes:
 //
-// C[r][j] = sum over i < 4k of (A[r][i]-128)*B[i][j], exactly.
-// A is unsigned; lda and bstride count bytes, k groups of four. A panel is [k][16 columns][4], then 16 float32 that are not
-// read, then -128 times the sum of each column as int32, then 16 more float32 that are not read; a wider tile reads its panel
-// i at b + i*bstride. No B is -128. k >= 1.
+// C[r][j] = sum*scale[r]*column[j] + zero[r]*shift[j] (+ bias[j] if bias is not nil) (+ C[r][j] if acc != 0), from left to
+// right, each step rounded to float32, where sum = sum over i < 4k of (A[r][i]-128)*B[i][j], exactly.
+// A is unsigned; lda and bstride count bytes, k groups of four. A panel is [k][16 columns][4], then 16 float32 of column, -128
+// times the sum of each column as int32, and 16 float32 of shift; a wider tile reads its panel i at b + i*bstride. No B is -128.
+// Each k step prefetches the line at pf, of panel i at pf + i*bstride, and then moves pf on by pfstep bytes. k >= 1.
 //
 //go:noescape
-func qgemm_i8_1x16_neon(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+func qgemm_i8_1x16_neon(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // qgemm_i8_2x16_neon is qgemm_i8_1x16_neon with 2 rows.
 //
 //go:noescape
-func qgemm_i8_2x16_neon(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+func qgemm_i8_2x16_neon(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // peak_fma_neon computes:
 //
@@ -222,35 +223,36 @@ func peak_fma_neon(n int)
 
 // qgemm_i8_1x16_neondot computes:
 //
-// C[r][j] = sum over i < 4k of (A[r][i]-128)*B[i][j], exactly.
-// A is unsigned; lda and bstride count bytes, k groups of four. A panel is [k][16 columns][4], then 16 float32 that are not
-// read, then -128 times the sum of each column as int32, then 16 more float32 that are not read; a wider tile reads its panel
-// i at b + i*bstride. No B is -128. k >= 1.
+// C[r][j] = sum*scale[r]*column[j] + zero[r]*shift[j] (+ bias[j] if bias is not nil) (+ C[r][j] if acc != 0), from left to
+// right, each step rounded to float32, where sum = sum over i < 4k of (A[r][i]-128)*B[i][j], exactly.
+// A is unsigned; lda and bstride count bytes, k groups of four. A panel is [k][16 columns][4], then 16 float32 of column, -128
+// times the sum of each column as int32, and 16 float32 of shift; a wider tile reads its panel i at b + i*bstride. No B is -128.
+// Each k step prefetches the line at pf, of panel i at pf + i*bstride, and then moves pf on by pfstep bytes. k >= 1.
 //
 //go:noescape
-func qgemm_i8_1x16_neondot(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+func qgemm_i8_1x16_neondot(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // qgemm_i8_2x16_neondot is qgemm_i8_1x16_neondot with 2 rows.
 //
 //go:noescape
-func qgemm_i8_2x16_neondot(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+func qgemm_i8_2x16_neondot(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // qgemm_i8_3x16_neondot is qgemm_i8_1x16_neondot with 3 rows.
 //
 //go:noescape
-func qgemm_i8_3x16_neondot(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+func qgemm_i8_3x16_neondot(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // qgemm_i8_4x16_neondot is qgemm_i8_1x16_neondot with 4 rows.
 //
 //go:noescape
-func qgemm_i8_4x16_neondot(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+func qgemm_i8_4x16_neondot(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // qgemm_i8_5x16_neondot is qgemm_i8_1x16_neondot with 5 rows.
 //
 //go:noescape
-func qgemm_i8_5x16_neondot(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+func qgemm_i8_5x16_neondot(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // qgemm_i8_6x16_neondot is qgemm_i8_1x16_neondot with 6 rows.
 //
 //go:noescape
-func qgemm_i8_6x16_neondot(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
+func qgemm_i8_6x16_neondot(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)

@@ -7872,8 +7872,8 @@ DATA offset128<>+8(SB)/4, $0x80808080
 DATA offset128<>+12(SB)/4, $0x80808080
 GLOBL offset128<>(SB), RODATA|NOPTR, $16
 
-// func qgemm_i8_1x16_neon(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
-TEXT ·qgemm_i8_1x16_neon(SB), NOSPLIT, $0-56
+// func qgemm_i8_1x16_neon(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+TEXT ·qgemm_i8_1x16_neon(SB), NOSPLIT, $0-104
 	WORD $0x6f00e408 // movi v8.2d, #0
 	WORD $0x6f00e409 // movi v9.2d, #0
 	WORD $0x6f00e40a // movi v10.2d, #0
@@ -7973,8 +7973,8 @@ store:
 	WORD $0xad01388c // stp q12, q14, [x4, #32]
 	RET
 
-// func qgemm_i8_2x16_neon(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
-TEXT ·qgemm_i8_2x16_neon(SB), NOSPLIT, $0-56
+// func qgemm_i8_2x16_neon(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+TEXT ·qgemm_i8_2x16_neon(SB), NOSPLIT, $0-104
 	WORD $0x6f00e408 // movi v8.2d, #0
 	WORD $0x6f00e409 // movi v9.2d, #0
 	WORD $0x6f00e40a // movi v10.2d, #0
@@ -8199,8 +8199,8 @@ loop:
 return:
 	RET
 
-// func qgemm_i8_1x16_neondot(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
-TEXT ·qgemm_i8_1x16_neondot(SB), NOSPLIT, $0-56
+// func qgemm_i8_1x16_neondot(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+TEXT ·qgemm_i8_1x16_neondot(SB), NOSPLIT, $0-104
 	WORD $0x6f00e408 // movi v8.2d, #0
 	WORD $0x6f00e409 // movi v9.2d, #0
 	WORD $0x6f00e40a // movi v10.2d, #0
@@ -8278,8 +8278,8 @@ store:
 	WORD $0xad012d0a // stp q10, q11, [x8, #32]
 	RET
 
-// func qgemm_i8_2x16_neondot(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
-TEXT ·qgemm_i8_2x16_neondot(SB), NOSPLIT, $0-56
+// func qgemm_i8_2x16_neondot(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+TEXT ·qgemm_i8_2x16_neondot(SB), NOSPLIT, $0-104
 	WORD $0x6f00e408 // movi v8.2d, #0
 	WORD $0x6f00e409 // movi v9.2d, #0
 	WORD $0x6f00e40a // movi v10.2d, #0
@@ -8389,8 +8389,8 @@ store:
 	WORD $0xad013d0e // stp q14, q15, [x8, #32]
 	RET
 
-// func qgemm_i8_3x16_neondot(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
-TEXT ·qgemm_i8_3x16_neondot(SB), NOSPLIT, $0-56
+// func qgemm_i8_3x16_neondot(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+TEXT ·qgemm_i8_3x16_neondot(SB), NOSPLIT, $0-104
 	WORD $0x6f00e408 // movi v8.2d, #0
 	WORD $0x6f00e409 // movi v9.2d, #0
 	WORD $0x6f00e40a // movi v10.2d, #0
@@ -8532,8 +8532,8 @@ store:
 	WORD $0xad014d12 // stp q18, q19, [x8, #32]
 	RET
 
-// func qgemm_i8_4x16_neondot(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
-TEXT ·qgemm_i8_4x16_neondot(SB), NOSPLIT, $0-56
+// func qgemm_i8_4x16_neondot(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+TEXT ·qgemm_i8_4x16_neondot(SB), NOSPLIT, $0-104
 	WORD $0x6f00e408 // movi v8.2d, #0
 	WORD $0x6f00e409 // movi v9.2d, #0
 	WORD $0x6f00e40a // movi v10.2d, #0
@@ -8707,8 +8707,8 @@ store:
 	WORD $0xad015d16 // stp q22, q23, [x8, #32]
 	RET
 
-// func qgemm_i8_5x16_neondot(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
-TEXT ·qgemm_i8_5x16_neondot(SB), NOSPLIT, $0-56
+// func qgemm_i8_5x16_neondot(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+TEXT ·qgemm_i8_5x16_neondot(SB), NOSPLIT, $0-104
 	WORD $0x6f00e408 // movi v8.2d, #0
 	WORD $0x6f00e409 // movi v9.2d, #0
 	WORD $0x6f00e40a // movi v10.2d, #0
@@ -8914,8 +8914,8 @@ store:
 	WORD $0xad016d1a // stp q26, q27, [x8, #32]
 	RET
 
-// func qgemm_i8_6x16_neondot(k int, a *uint8, lda int, b *int8, bstride int, c *int32, ldc int)
-TEXT ·qgemm_i8_6x16_neondot(SB), NOSPLIT, $0-56
+// func qgemm_i8_6x16_neondot(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+TEXT ·qgemm_i8_6x16_neondot(SB), NOSPLIT, $0-104
 	WORD $0x6f00e408 // movi v8.2d, #0
 	WORD $0x6f00e409 // movi v9.2d, #0
 	WORD $0x6f00e40a // movi v10.2d, #0

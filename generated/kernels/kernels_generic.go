@@ -291,6 +291,33 @@ func qgemmTile(rows, k int, a *uint8, lda int, b *int8, c *float32, ldc int, sca
 	}
 }
 
+func qgemmw_i8_1x16_generic(k int, a *uint8, lda int, b *int8, _ int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, _ *int8, _ int) {
+	qgemmWTile(1, k, a, lda, b, c, ldc, scale, zero, bias, acc)
+}
+
+func qgemmw_i8_2x16_generic(k int, a *uint8, lda int, b *int8, _ int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, _ *int8, _ int) {
+	qgemmWTile(2, k, a, lda, b, c, ldc, scale, zero, bias, acc)
+}
+
+func qgemmw_i8_3x16_generic(k int, a *uint8, lda int, b *int8, _ int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, _ *int8, _ int) {
+	qgemmWTile(3, k, a, lda, b, c, ldc, scale, zero, bias, acc)
+}
+
+func qgemmw_i8_4x16_generic(k int, a *uint8, lda int, b *int8, _ int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, _ *int8, _ int) {
+	qgemmWTile(4, k, a, lda, b, c, ldc, scale, zero, bias, acc)
+}
+
+// qgemmWTile narrows A, row by row.
+func qgemmWTile(rows, k int, a *uint8, lda int, b *int8, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int) {
+	narrow := make([]uint8, 4*k)
+	for r := range rows {
+		for i, x := range unsafe.Slice((*uint16)(unsafe.Add(unsafe.Pointer(a), r*lda)), 4*k) {
+			narrow[i] = uint8(x)
+		}
+		qgemmTile(1, k, &narrow[0], 0, b, &rowOf(c, r, ldc, 16)[0], ldc, &rowOf(scale, r, 1, 1)[0], &rowOf(zero, r, 1, 1)[0], bias, acc)
+	}
+}
+
 func quant_i8_generic(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32) {
 	for r := range rows {
 		d := unsafe.Slice((*uint8)(unsafe.Add(unsafe.Pointer(dst), r*ldd)), (n+31)/32*32)
@@ -318,6 +345,17 @@ func quant_i8_generic(rows int, dst *uint8, ldd int, src *float32, lds int, n in
 		}
 		for i, v := range row {
 			d[i] = byte(128 + int(math.RoundToEven(float64(float32(v-z)*inv))))
+		}
+	}
+}
+
+func quantw_i8_generic(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32) {
+	for r := range rows {
+		d := unsafe.Slice((*uint16)(unsafe.Add(unsafe.Pointer(dst), r*ldd)), (n+31)/32*32)
+		narrow := make([]uint8, len(d))
+		quant_i8_generic(1, &narrow[0], 0, &rowOf(src, r, lds, n)[0], lds, n, &rowOf(scale, r, 1, 1)[0], &rowOf(zero, r, 1, 1)[0])
+		for i, v := range narrow {
+			d[i] = uint16(v)
 		}
 	}
 }
