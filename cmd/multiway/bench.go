@@ -33,7 +33,8 @@ With several precisions their calls take turns in one process, and their lines s
 side by side.
 
 --json writes the numbers to a file: fma_peak_gflops and read_gbps by the number of
-threads, and results, a list of objects with entry, tokens, batch, threads, level,
+threads, gc_pause_ms, the longest time that a garbage collection beside a call stopped
+it, and results, a list of objects with entry, tokens, batch, threads, level,
 precision, median_ms, min_ms, max_ms, runs, gflops, percent_of_peak, roofline_ms,
 roofline_ratio and allocs (of a call). FLOPs are those of products and attention as the
 model is described, bytes its weights read once, inputs and outputs.`,

@@ -45,6 +45,7 @@ type Report struct {
 	Cold    bool               `json:"cold"`
 	FMA     map[string]float64 `json:"fma_peak_gflops"` // by the number of threads
 	Read    map[string]float64 `json:"read_gbps"`       // by the number of threads
+	Pause   float64            `json:"gc_pause_ms"`     // longest stop for a garbage collection beside a call
 	Results []Result           `json:"results"`
 	Ops     []Op               `json:"ops,omitempty"`
 	Kernels []Kernel           `json:"kernels,omitempty"`
@@ -398,6 +399,11 @@ func (b *bencher) point(ms []*rt.Model, pt point, threads int) error {
 		if r.Allocs, err = allocs(c.Run); err != nil {
 			return err
 		}
+		stop, err := pause(c.Run)
+		if err != nil {
+			return err
+		}
+		b.r.Pause = max(b.r.Pause, stop)
 		b.m.sample([]int{threads})
 		b.r.Results = append(b.r.Results, r)
 		if b.o.Ops {

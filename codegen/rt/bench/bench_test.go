@@ -85,7 +85,10 @@ func TestRun(t *testing.T) {
 	if err := r.Print(&text); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"FMA peak", "% of peak", "Where the time of pair goes (12 tokens, batch 1, 2 threads, generic, f32)", "Each piece of work alone"} {
+	if r.Pause <= 0 {
+		t.Errorf("collections beside calls stopped them for %v ms", r.Pause)
+	}
+	for _, want := range []string{"FMA peak", "garbage collections beside calls stop them for ", "% of peak", "Where the time of pair goes (12 tokens, batch 1, 2 threads, generic, f32)", "Each piece of work alone"} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("the report lacks %q:\n%s", want, text.String())
 		}

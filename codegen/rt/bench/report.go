@@ -25,7 +25,7 @@ func (r *Report) Print(out io.Writer) error {
 	for _, n := range counts {
 		fmt.Fprintf(out, "%s threads: FMA peak %.1f GFLOP/s, read %.1f GB/s\n", n, r.FMA[n], r.Read[n])
 	}
-	fmt.Fprintln(out)
+	fmt.Fprintf(out, "garbage collections beside calls stop them for %.2f ms at most\n\n", r.Pause)
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "entry\ttokens\tbatch\tthreads\tlevel\tprecision\tmedian ms\tmin\tmax\truns\tinputs/s\tGFLOP/s\t% of peak\troofline ms\tratio\tallocs\t")
 	for _, x := range r.Results {
