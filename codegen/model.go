@@ -85,6 +85,7 @@ func (g *generator) modelFile(layout [32]byte) error {
 	f.Line().Comment("Package describes the compiled model. It is read-only.")
 	f.Var().Id("Package").Op("=").Qual(rtPath, "Package").Values(pkg)
 
+	g.cutTable(f)
 	g.input(f)
 	g.constructors(f)
 	for _, t := range g.opt.Tasks {

@@ -80,6 +80,7 @@ type generator struct {
 	scope       *scope
 	weights     map[string]*ir.Weight
 	descriptors []descriptor
+	cuts        map[int]string // by depth: the names of those in use
 	files       map[string][]byte
 }
 
@@ -97,7 +98,7 @@ func Write(dir string, p *ir.Program, opt Options) ([]string, error) {
 			opt.Weights = File
 		}
 	}
-	g := &generator{p: p, opt: opt, files: map[string][]byte{}, weights: map[string]*ir.Weight{}}
+	g := &generator{p: p, opt: opt, files: map[string][]byte{}, weights: map[string]*ir.Weight{}, cuts: map[int]string{}}
 	g.scope = newScope("rt", "task", "decode", "token", "pixel", "image", "_", "main", "init",
 		"Model", "Session", "New", "Open", "input", "weights", "vocab", "vectors", "wrap", "Package", "Labels", "Answers", "reasoning", "embedders", "levels", "generic", "labels", "captions", "string", "error", "float32", "int32")
 	for _, w := range p.Weights {

@@ -2,10 +2,13 @@ package codegen
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/dave/jennifer/jen"
 
+	"github.com/multiway-go/multiway/asm"
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/ir"
 )
@@ -74,7 +77,46 @@ func (g *generator) linearValue(bundle string) (jen.Dict, *ir.Weight, error) {
 		jen.Id("Bias"): jen.Lit(g.offset(bundle + ".b")),
 		jen.Id("K"):    jen.Lit(w.Type.Shape[1].C),
 		jen.Id("N"):    jen.Lit(w.Type.Shape[0].C),
+		jen.Id("Cut"):  g.cut(w.Type.Shape[1].C),
 	}, w), w, nil
+}
+
+// cut returns how products of depth k are cut, a variable of the package.
+func (g *generator) cut(k int) jen.Code {
+	if g.cuts[k] == "" {
+		g.cuts[k] = g.scope.name(fmt.Sprintf("cut%d", k))
+	}
+	return jen.Op("&").Id(g.cuts[k])
+}
+
+// cutTable writes the variables that cut has named.
+func (g *generator) cutTable(f *jen.File) {
+	if len(g.cuts) == 0 {
+		return
+	}
+	f.Line().Comment(lines(`How matrix products are cut to fit the caches, by their depth: the passes over a panel of
+weights and, for products of at most so many rows, the aim for the rows of a block, which
+are multiplied by one panel after the other, and how many cache lines ahead of their use
+weights are prefetched. Without Ahead the panels used next are prefetched meanwhile.`))
+	f.Var().DefsFunc(func(defs *jen.Group) {
+		for _, k := range slices.Sorted(maps.Keys(g.cuts)) {
+			c := asm.CutOf(k)
+			defs.Id(g.cuts[k]).Op("=").Qual(rtPath, "Cut").Values(jen.Dict{
+				jen.Id("Passes"): jen.Lit(c.Passes),
+				jen.Id("Rows"): jen.Index().Qual(rtPath, "RowClass").ValuesFunc(func(g *jen.Group) {
+					for _, r := range c.Rows {
+						d := jen.Dict{}
+						for field, n := range map[string]int{"Rows": r.Rows, "Block": r.Block, "Ahead": r.Ahead} {
+							if n != 0 {
+								d[jen.Id(field)] = jen.Lit(n)
+							}
+						}
+						g.Values(d)
+					}
+				}),
+			})
+		}
+	})
 }
 
 // dtypes are the types that weights have in the blob.
@@ -113,6 +155,7 @@ func (g *generator) projections(v *ir.Value) (jen.Code, error) {
 		jen.Id("Bias"): jen.Lit(g.offset(first + ".b")),
 		jen.Id("K"):    jen.Lit(v.Args[0].Type.Cols()),
 		jen.Id("N"):    jen.Lit(width(v)),
+		jen.Id("Cut"):  g.cut(v.Args[0].Type.Cols()),
 	}, w)), nil
 }
 

@@ -52,6 +52,20 @@ func tile(w *writer, k asm.Kernel, panel bool) {
 		each(func(r, j int) { w.VADDPS(operand.Mem{Base: bias, Disp: v.bytes * j}, acc[r][j], acc[r][j]) })
 	}
 	w.Label("main")
+	if panel {
+		// The rows of C below are most likely those of the next tile, and not in the first-level cache.
+		ldc := w.floats("ldc")
+		below, _ := w.rows(w.arg("c"), ldc, k.MR)
+		p := w.GP64()
+		w.LEAQ(below(k.MR-1, 0), p)
+		w.ADDQ(ldc, p)
+		below, _ = w.rows(p, ldc, k.MR)
+		for r := range k.MR {
+			for j := 0; j < 4*k.NR; j += 4 * asm.Panel {
+				w.PREFETCHT0(below(r, j))
+			}
+		}
+	}
 
 	steps, b := w.arg("k"), w.arg("b")
 	a, as := w.rows(w.arg("a"), w.floats("lda"), k.MR)

@@ -53,22 +53,6 @@ func quantBlock(g *gemmTask, src Mat, r, rows int) {
 	g.i8.Quant(rows, &g.bytes[r*g.ldq], g.ldq, src.Row(r), src.LD, src.Cols, &g.scales[r], &g.zeros[r])
 }
 
-// geluCols is the number of columns that products are taken through gelu at a time, while
-// they are near.
-const geluCols = 128
-
-// byteChunk computes panels g0 to g1 for rows of A from row on.
-func (g *gemmTask) byteChunk(g0, g1, row, rows int, c *float32, acc int) {
-	from := g0 * g.i8.NR
-	for p := g0; p < g1; p++ {
-		g.bytePanel(p, row, rows, c, acc)
-		if to := min((p+1)*g.i8.NR, g.n); g.gelu && (to-from >= geluCols || p == g1-1) {
-			geluRows(g.k, rows, at(c, from), g.ldc, to-from)
-			from = to
-		}
-	}
-}
-
 // bytePanel is panel for products of bytes: all of k at once, for rows of A from row on.
 //
 //go:noinline

@@ -34,6 +34,7 @@ type Work struct {
 	Heads   int    // attention: heads of all sequences
 	Gelu    bool   // gemm: the result goes through gelu
 	Weights DType  // gemm: the elements of the weights
+	Cut     *Cut   // gemm: how it is cut
 	FLOPs   int64
 	Time    time.Duration
 	Before  time.Duration // between the work before this one, also of an earlier call, and this; 0 for the first
@@ -92,7 +93,7 @@ func (e *Exec) traced(chunks int, t task) {
 	case *gemmTask:
 		w.Kind, w.M, w.N, w.K, w.Gelu = "gemm", t.m*t.seqs, t.n, t.kk, t.gelu
 		w.FLOPs = 2 * int64(w.M) * int64(w.N) * int64(w.K)
-		w.Weights = t.weights()
+		w.Weights, w.Cut = t.weights(), t.cut
 	case *attnTask:
 		w.Kind, w.K, w.Heads = "attention", t.d, e.B*t.heads
 		for seq := range e.B {

@@ -2,24 +2,52 @@ package rt
 
 // GEMM driver: C[rows][N] = start + A[rows][K] * W + bias, W in panels of 16
 // columns. The order of the sums depends on K alone, so results do not depend on
-// the number of rows, the tile, the chunking or the thread.
+// the number of rows, the tile, the cut or the thread.
 
-// kBlock is the ideal number of k steps a pass over a panel takes: a panel block
-// of 48 KiB, few enough passes over C.
-const kBlock = 768
+// Cut says how products with weights of one shape are cut to fit the caches. The zero
+// Cut takes all of k in one pass and all rows at once.
+type Cut struct {
+	Passes int // over a panel, each with an equal part of its k; 0: one
+	Rows   []RowClass
+}
 
-// kBlocks returns the number of blocks k is cut into.
-func kBlocks(k int) int { return max(1, (k+kBlock/2-1)/kBlock) }
+// RowClass is what a Cut says of products with at most Rows rows; a Cut lists them with
+// the fewest first, and what it lists no class for is as RowClass{} says.
+type RowClass struct {
+	Rows  int // 0: any number
+	Block int // aim for the rows of a block, which are multiplied by one panel after the other; 0: all
+	// Ahead is how many cache lines before its use a line of weights is prefetched. 0:
+	// while panels are used, the next ones are prefetched, spread over the tiles.
+	Ahead int
+}
+
+// class returns the class of a product with that many rows.
+func (c *Cut) class(rows int) RowClass {
+	if c != nil {
+		for _, r := range c.Rows {
+			if rows <= r.Rows || r.Rows == 0 {
+				return r
+			}
+		}
+	}
+	return RowClass{}
+}
+
+// passes returns the number of blocks that k is cut into.
+func (l *Linear) passes() int {
+	if l.Cut == nil {
+		return 1
+	}
+	return min(max(1, l.Cut.Passes), max(1, l.K))
+}
 
 const (
-	// wholeRows is the largest number of rows run as one block: A's block of
-	// columns then still fits the second-level cache beside the panels.
-	wholeRows = 400
-	// blockRows is the aim when there are more.
-	blockRows = 210
 	// smallWork is the work in floating-point operations below which a step is not
 	// worth waking threads for; a chunk has at least half of it.
 	smallWork = 1 << 17
+	// geluColumns are enough for gelu to run at its full speed, and few enough that
+	// they are still in the second-level cache.
+	geluColumns = 192
 )
 
 // gemmTask is one matrix product, cut into chunks of row tiles x panels.
@@ -44,6 +72,10 @@ type gemmTask struct {
 
 	tiles, blocks int // row tiles of a sequence, blocks they are cut into
 	groups, parts int // panel groups (one tile wide), parts they are cut into
+	passes        int // over a panel
+	ahead         int // cache lines, see RowClass
+	shares        shares
+	cut           *Cut
 }
 
 // Linear computes dst = l(src).
@@ -112,6 +144,7 @@ func (e *Exec) matmul(dst, src Mat, res *float32, ldr int, l *Linear, gelu bool)
 func (e *Exec) weigh(l *Linear) {
 	g := &e.gemm
 	g.n, g.kk = l.N, l.K
+	g.cut, g.passes = l.Cut, l.passes()
 	g.w, g.bias, g.half, g.i8 = e.w(l.W), e.w(l.Bias), g.k.half(l.DType), nil
 	if l.DType == I8 {
 		g.i8 = &g.k.I8
@@ -119,8 +152,7 @@ func (e *Exec) weigh(l *Linear) {
 	if g.half == nil || !g.half.Once {
 		return
 	}
-	blocks := kBlocks(l.K)
-	need := (l.K + blocks - 1) / blocks * g.k.NR
+	need := (l.K + g.passes - 1) / g.passes * g.k.NR
 	if len(g.wide) < e.workers {
 		g.wide = make([][]float32, e.workers)
 	}
@@ -145,23 +177,31 @@ func (e *Exec) runGemm(seqs int) {
 	width := nr / 16
 	g.tiles = (g.m + mr - 1) / mr
 	g.groups = (ceil16(g.n)/16 + width - 1) / width
-	g.blocks, g.parts = 1, 1
-	if g.m > wholeRows {
-		g.blocks = (g.m + blockRows - 1) / blockRows
+	class := g.cut.class(g.m)
+	g.ahead = class.Ahead
+	g.blocks = 1
+	if class.Block > 0 {
+		g.blocks = min(g.tiles, (g.m+class.Block-1)/class.Block)
 	}
+	// A part is the least that is worth it: the workers' shares are runs of parts.
+	most := 1
+	if work := 2 * seqs * g.m * g.n * g.kk; work >= smallWork {
+		most = 2 * work / smallWork
+	}
+	g.parts = g.groups
+	if g.gelu {
+		g.parts = (g.groups*nr + geluColumns - 1) / geluColumns
+	}
+	g.parts = min(g.groups, g.parts, max(1, most/(seqs*g.blocks)))
 	if e.workers > 1 {
-		work := 2 * seqs * g.m * g.n * g.kk
-		chunks := 1
-		if work >= smallWork {
-			chunks = min(8*e.workers, 2*work/smallWork)
-		}
-		g.parts = min(g.groups, (chunks+seqs*g.blocks-1)/(seqs*g.blocks))
-		if have := seqs * g.blocks * g.parts; have < chunks {
-			g.blocks = min(g.tiles, g.blocks*((chunks+have-1)/have))
+		want := min(8*e.workers, most)
+		if have := seqs * g.blocks * g.parts; have < want {
+			g.blocks = min(g.tiles, g.blocks*((want+have-1)/have))
 		}
 	}
-	g.blocks = min(g.blocks, g.tiles)
-	e.do(seqs*g.blocks*g.parts, g)
+	chunks := seqs * g.blocks * g.parts
+	g.shares.deal(chunks, e.workers)
+	e.do(chunks, g)
 }
 
 // tile returns the rows and columns of a whole tile.
@@ -179,8 +219,10 @@ func (g *gemmTask) tile() (mr, nr int) {
 // by at most one row, so that there is no tail of a single row.
 func tileStart(m, n, t int) int { return t*(m/n) + min(t, m%n) }
 
-// run computes one chunk: the panels of one part for the rows of one block.
-func (g *gemmTask) run(chunk, worker int) {
+// run computes one chunk, the panels of one part for the rows of one block: whichever
+// is next in the worker's share.
+func (g *gemmTask) run(_, worker int) {
+	chunk := g.shares.take(worker)
 	block, p := chunk/g.parts, chunk%g.parts
 	seq, block := block/g.blocks, block%g.blocks
 	g0, g1 := part(g.groups, g.parts, p)
@@ -191,36 +233,34 @@ func (g *gemmTask) run(chunk, worker int) {
 	_, width := g.tile()
 	col0, col1 := g0*width, min(g1*width, g.n)
 
-	acc := 0
+	first := 0
 	if g.res != nil {
-		acc = 1
+		first = 1
 		if res := at(g.res, (seq*g.cstep+r0)*g.ldr); res != c {
 			copyRows(rows, at(c, col0), g.ldc, at(res, col0), g.ldr, col1-col0)
 		}
 	}
-	if g.i8 != nil {
-		g.byteChunk(g0, g1, seq*g.m+r0, rows, c, acc)
-		return
-	}
-	blocks := kBlocks(g.kk)
-	bias := g.bias
-	for kb := range blocks {
-		k0, k1 := part(g.kk, blocks, kb)
-		for p := g0; p < g1; p++ {
+	for p := g0; p < g1; p++ {
+		if g.i8 != nil {
+			g.bytePanel(p, seq*g.m+r0, rows, c, first)
+			continue
+		}
+		acc, bias := first, g.bias
+		for pass := range g.passes {
+			k0, k1 := part(g.kk, g.passes, pass)
 			// Prefetched meanwhile: the panels used next. They need not be exactly
 			// right, only inside the weights.
-			next, nk := p+1, k0
-			if next == g1 && kb+1 < blocks {
-				next, nk = g0, k1
+			next, nk := p, k1
+			if pass+1 == g.passes {
+				next, nk = (p+1)%g.groups, 0
 			}
-			next = min(next, g.groups-1)
 			if g.half != nil {
 				g.halfPanel(p, rows, k0, k1, a, c, bias, acc, next, nk, worker)
 			} else {
 				g.panel(p, rows, k0, k1, a, c, bias, acc, next, nk)
 			}
+			acc, bias = 1, nil
 		}
-		acc, bias = 1, nil
 	}
 	if g.gelu {
 		geluRows(g.k, rows, at(c, col0), g.ldc, col1-col0)
@@ -263,18 +303,16 @@ func (g *gemmTask) strip(tile []Gemm, per, first, rows, k0, k1 int, a, c, bias *
 	mr := len(tile) - 1
 	tiles := (rows + mr - 1) / mr
 
-	// Few rows: prefetch ahead inside the panel. Many: spread the k lines of the next
-	// panel over the tiles; a tile has k prefetches to give, each of a line a panel.
-	ahead := rows < 16 || per > 1 && rows < 64
-	pf, step := at(b, min(8, k-1)*16), 64
+	// A tile has k prefetches to give, each of a line a panel.
+	pf, step := at(b, min(g.ahead/per, k-1)*16), 64
 	lines := (k + tiles - 1) / tiles
-	if !ahead {
+	if g.ahead == 0 {
 		step = max(4, 64*lines/k)
 	}
 	nextK := min(k, g.kk-nk)
 	for t := range tiles {
 		r0, r1 := tileStart(rows, tiles, t), tileStart(rows, tiles, t+1)
-		if !ahead {
+		if g.ahead == 0 {
 			line := min(t*lines, nextK-1)
 			pf = at(g.w, next*stride+(nk+line)*16)
 		}

@@ -51,11 +51,13 @@ type Norm struct {
 // Linear is a packed linear layer with N outputs and K inputs. W is the position
 // of its panels of 16 columns (K*16 floats each, the last padded with zeros), Bias
 // that of N values padded with zeros to a multiple of 16, or -1. The panels hold
-// values of type DType, 0 for F32; positions count units of a float all the same.
+// values of type DType, 0 for F32; positions count units of a float all the same. Cut
+// says how its products are cut; nil stands for the zero Cut.
 type Linear struct {
 	W, Bias int
 	K, N    int
 	DType   DType
+	Cut     *Cut
 }
 
 // FFN is a pre-norm feed-forward block: x + Fc2(norm2(gelu(Fc1(norm1(x))))).

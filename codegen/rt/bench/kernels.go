@@ -80,7 +80,7 @@ func (b *bencher) alone(m *rt.Model, t *traced, threads int) ([]float64, error) 
 		if int64(w.K)*int64(ld(w.N))*4 > m.Blob().Size() {
 			return nil, nil // the weights of the model stand in for its own
 		}
-		l := &rt.Linear{K: w.K, N: w.N, Bias: -1}
+		l := &rt.Linear{K: w.K, N: w.N, Bias: -1, Cut: w.Cut}
 		floats = w.M * (ld(w.K) + ld(w.N))
 		step = func(e *rt.Exec) {
 			at := 0
