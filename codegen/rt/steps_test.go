@@ -816,6 +816,42 @@ func TestSameBits(t *testing.T) {
 	}
 }
 
+// TestCutsGiveTheSameBits checks that however a product is cut, it is the same to the
+// last bit, with or without gelu and rows to add to.
+func TestCutsGiveTheSameBits(t *testing.T) {
+	cuts := []*Cut{
+		{}, {Passes: 3}, {Passes: 1 << 40}, {Passes: -1, Rows: []RowClass{{Rows: -1, Block: 1}}},
+		{Passes: 2, Rows: []RowClass{{Rows: 9, Ahead: 24}, {Rows: 20}, {Block: 7}}},
+		{Passes: 5, Rows: []RowClass{{Block: 1, Ahead: 1 << 20}}},
+	}
+	everywhere(t, func(t *testing.T, k *Kernels, threads int) {
+		for _, s := range []struct{ m, k, n int }{{1, 1, 1}, {9, 40, 130}, {20, 24, 700}, {61, 24, 50}, {130, 20, 16}} {
+			w := newWorld(t, k, threads)
+			l, _, _ := w.linear(s.k, s.n, true)
+			src, dst, res := w.mat(s.m, s.k, true), w.mat(s.m, s.n, false), w.mat(s.m, s.n, true)
+			for _, gelu := range []bool{false, true} {
+				for _, add := range []*float32{nil, res.P} {
+					var want []float32
+					for i, c := range append([]*Cut{nil}, cuts...) {
+						l.Cut = c
+						w.matmul(dst, src, add, res.LD, &l, gelu)
+						var got []float32
+						for r := range s.m {
+							got = append(got, dst.row(r)...)
+						}
+						if i == 0 {
+							want = got
+						}
+						if !slices.Equal(got, want) {
+							t.Errorf("%v gelu %v add %v: cut %+v differs", s, gelu, add != nil, c)
+						}
+					}
+				}
+			}
+		}
+	})
+}
+
 func TestBadShapesPanic(t *testing.T) {
 	w := newWorld(t, naive("generic", 6, 16), 1, 2)
 	l, _, _ := w.linear(8, 8, false)

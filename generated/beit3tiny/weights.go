@@ -15,6 +15,7 @@ var (
 		Pos:      6208,
 		Proj: rt.Linear{
 			Bias: 6144,
+			Cut:  &cut192,
 			K:    192,
 			N:    24,
 			W:    0,
@@ -29,6 +30,7 @@ var (
 	}
 	l0AttnVisionFQkvLinear = rt.Linear{
 		Bias: 8752,
+		Cut:  &cut24,
 		K:    24,
 		N:    96,
 		W:    6448,
@@ -43,6 +45,7 @@ var (
 	rows10                 = []rt.Section{{C: 10}}
 	l0AttnVisionFOutLinear = rt.Linear{
 		Bias: 9616,
+		Cut:  &cut24,
 		K:    24,
 		N:    24,
 		W:    8848,
@@ -56,12 +59,14 @@ var (
 	l0FfnVisionFFfn = rt.FFN{
 		Fc1: rt.Linear{
 			Bias: 10800,
+			Cut:  &cut24,
 			K:    24,
 			N:    40,
 			W:    9648,
 		},
 		Fc2: rt.Linear{
 			Bias: 12128,
+			Cut:  &cut40,
 			K:    40,
 			N:    24,
 			W:    10848,
@@ -71,12 +76,14 @@ var (
 	}
 	l1AttnVisionFQkvLinear = rt.Linear{
 		Bias: 14464,
+		Cut:  &cut24,
 		K:    24,
 		N:    96,
 		W:    12160,
 	}
 	l1AttnVisionFOutLinear = rt.Linear{
 		Bias: 15328,
+		Cut:  &cut24,
 		K:    24,
 		N:    24,
 		W:    14560,
@@ -84,12 +91,14 @@ var (
 	l1FfnVisionFFfn = rt.FFN{
 		Fc1: rt.Linear{
 			Bias: 16512,
+			Cut:  &cut24,
 			K:    24,
 			N:    40,
 			W:    15360,
 		},
 		Fc2: rt.Linear{
 			Bias: 17840,
+			Cut:  &cut40,
 			K:    40,
 			N:    24,
 			W:    16560,
@@ -105,24 +114,28 @@ var (
 	}
 	l1AttnVisionFQLinear = rt.Linear{
 		Bias: 14464,
+		Cut:  &cut24,
 		K:    24,
 		N:    32,
 		W:    12160,
 	}
 	l1AttnVisionFKvLinear = rt.Linear{
 		Bias: 14496,
+		Cut:  &cut24,
 		K:    24,
 		N:    64,
 		W:    12928,
 	}
 	retrievalFVisionLinear = rt.Linear{
 		Bias: 36608,
+		Cut:  &cut24,
 		K:    24,
 		N:    24,
 		W:    35840,
 	}
 	classificationFHeadLinear = rt.Linear{
 		Bias: 37248,
+		Cut:  &cut24,
 		K:    24,
 		N:    5,
 		W:    36864,
@@ -135,6 +148,7 @@ var (
 	}
 	l0AttnLanguageFQkvLinear = rt.Linear{
 		Bias: 24416,
+		Cut:  &cut24,
 		K:    24,
 		N:    96,
 		W:    22112,
@@ -142,6 +156,7 @@ var (
 	rowsT                    = []rt.Section{{T: true}}
 	l0AttnLanguageFOutLinear = rt.Linear{
 		Bias: 25280,
+		Cut:  &cut24,
 		K:    24,
 		N:    24,
 		W:    24512,
@@ -149,12 +164,14 @@ var (
 	l0FfnLanguageFFfn = rt.FFN{
 		Fc1: rt.Linear{
 			Bias: 26464,
+			Cut:  &cut24,
 			K:    24,
 			N:    40,
 			W:    25312,
 		},
 		Fc2: rt.Linear{
 			Bias: 27792,
+			Cut:  &cut40,
 			K:    40,
 			N:    24,
 			W:    26512,
@@ -164,12 +181,14 @@ var (
 	}
 	l1AttnLanguageFQkvLinear = rt.Linear{
 		Bias: 30128,
+		Cut:  &cut24,
 		K:    24,
 		N:    96,
 		W:    27824,
 	}
 	l1AttnLanguageFOutLinear = rt.Linear{
 		Bias: 30992,
+		Cut:  &cut24,
 		K:    24,
 		N:    24,
 		W:    30224,
@@ -177,12 +196,14 @@ var (
 	l1FfnLanguageFFfn = rt.FFN{
 		Fc1: rt.Linear{
 			Bias: 32176,
+			Cut:  &cut24,
 			K:    24,
 			N:    40,
 			W:    31024,
 		},
 		Fc2: rt.Linear{
 			Bias: 33504,
+			Cut:  &cut40,
 			K:    40,
 			N:    24,
 			W:    32224,
@@ -198,18 +219,21 @@ var (
 	}
 	l1AttnLanguageFQLinear = rt.Linear{
 		Bias: 30128,
+		Cut:  &cut24,
 		K:    24,
 		N:    32,
 		W:    27824,
 	}
 	l1AttnLanguageFKvLinear = rt.Linear{
 		Bias: 30160,
+		Cut:  &cut24,
 		K:    24,
 		N:    64,
 		W:    28592,
 	}
 	retrievalFLanguageLinear = rt.Linear{
 		Bias: 38656,
+		Cut:  &cut24,
 		K:    24,
 		N:    24,
 		W:    37888,

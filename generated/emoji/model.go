@@ -59,6 +59,41 @@ var Package = rt.Package{
 	Vocab:     2010,
 }
 
+// How matrix products are cut to fit the caches, by their depth: the passes over a panel of
+// weights and, for products of at most so many rows, the aim for the rows of a block, which
+// are multiplied by one panel after the other, and how many cache lines ahead of their use
+// weights are prefetched. Without Ahead the panels used next are prefetched meanwhile.
+var (
+	cut128 = rt.Cut{
+		Passes: 1,
+		Rows: []rt.RowClass{{
+			Ahead: 24,
+			Rows:  11,
+		}, {Rows: 2400}, {Block: 1260}},
+	}
+	cut192 = rt.Cut{
+		Passes: 1,
+		Rows: []rt.RowClass{{
+			Ahead: 24,
+			Rows:  11,
+		}, {Rows: 1600}, {Block: 840}},
+	}
+	cut256 = rt.Cut{
+		Passes: 1,
+		Rows: []rt.RowClass{{
+			Ahead: 24,
+			Rows:  11,
+		}, {Rows: 1200}, {Block: 630}},
+	}
+	cut512 = rt.Cut{
+		Passes: 1,
+		Rows: []rt.RowClass{{
+			Ahead: 24,
+			Rows:  11,
+		}, {Rows: 600}, {Block: 315}},
+	}
+)
+
 // input says how the model takes pictures and texts.
 var input = task.Input{
 	Answers:  Answers,

@@ -15,6 +15,7 @@ var (
 		Pos:      12544,
 		Proj: rt.Linear{
 			Bias:  12288,
+			Cut:   &cut192,
 			DType: rt.F16,
 			K:     192,
 			N:     128,
@@ -30,6 +31,7 @@ var (
 	}
 	l0AttnVisionQkvLinear = rt.Linear{
 		Bias:  45696,
+		Cut:   &cut128,
 		DType: rt.F16,
 		K:     128,
 		N:     384,
@@ -51,6 +53,7 @@ var (
 	}
 	l0AttnVisionOutLinear = rt.Linear{
 		Bias:  54528,
+		Cut:   &cut128,
 		DType: rt.F16,
 		K:     128,
 		N:     128,
@@ -71,6 +74,7 @@ var (
 	l0FfnVisionFfn = rt.FFN{
 		Fc1: rt.Linear{
 			Bias:  87680,
+			Cut:   &cut128,
 			DType: rt.F16,
 			K:     128,
 			N:     512,
@@ -78,6 +82,7 @@ var (
 		},
 		Fc2: rt.Linear{
 			Bias:  121984,
+			Cut:   &cut512,
 			DType: rt.F16,
 			K:     512,
 			N:     128,
@@ -94,6 +99,7 @@ var (
 	}
 	l1AttnVisionQkvLinear = rt.Linear{
 		Bias:  146944,
+		Cut:   &cut128,
 		DType: rt.F16,
 		K:     128,
 		N:     384,
@@ -107,6 +113,7 @@ var (
 	}
 	l1AttnVisionOutLinear = rt.Linear{
 		Bias:  155776,
+		Cut:   &cut128,
 		DType: rt.F16,
 		K:     128,
 		N:     128,
@@ -127,6 +134,7 @@ var (
 	l1FfnVisionFfn = rt.FFN{
 		Fc1: rt.Linear{
 			Bias:  188928,
+			Cut:   &cut128,
 			DType: rt.F16,
 			K:     128,
 			N:     512,
@@ -134,6 +142,7 @@ var (
 		},
 		Fc2: rt.Linear{
 			Bias:  223232,
+			Cut:   &cut512,
 			DType: rt.F16,
 			K:     512,
 			N:     128,
@@ -150,6 +159,7 @@ var (
 	}
 	l2AttnVisionQkvLinear = rt.Linear{
 		Bias:  248192,
+		Cut:   &cut128,
 		DType: rt.F16,
 		K:     128,
 		N:     384,
@@ -163,6 +173,7 @@ var (
 	}
 	l2AttnVisionOutLinear = rt.Linear{
 		Bias:  257024,
+		Cut:   &cut128,
 		DType: rt.F16,
 		K:     128,
 		N:     128,
@@ -183,6 +194,7 @@ var (
 	l2FfnVisionFfn = rt.FFN{
 		Fc1: rt.Linear{
 			Bias:  290176,
+			Cut:   &cut128,
 			DType: rt.F16,
 			K:     128,
 			N:     512,
@@ -190,6 +202,7 @@ var (
 		},
 		Fc2: rt.Linear{
 			Bias:  324480,
+			Cut:   &cut512,
 			DType: rt.F16,
 			K:     512,
 			N:     128,
@@ -206,6 +219,7 @@ var (
 	}
 	l3AttnVisionQkvLinear = rt.Linear{
 		Bias:  349440,
+		Cut:   &cut128,
 		DType: rt.F16,
 		K:     128,
 		N:     384,
@@ -219,6 +233,7 @@ var (
 	}
 	l3AttnVisionOutLinear = rt.Linear{
 		Bias:  358272,
+		Cut:   &cut128,
 		DType: rt.F16,
 		K:     128,
 		N:     128,
@@ -239,6 +254,7 @@ var (
 	l3FfnVisionFfn = rt.FFN{
 		Fc1: rt.Linear{
 			Bias:  391424,
+			Cut:   &cut128,
 			DType: rt.F16,
 			K:     128,
 			N:     512,
@@ -246,6 +262,7 @@ var (
 		},
 		Fc2: rt.Linear{
 			Bias:  425728,
+			Cut:   &cut512,
 			DType: rt.F16,
 			K:     512,
 			N:     128,
@@ -262,6 +279,7 @@ var (
 	}
 	l4AttnVisionQLinear = rt.Linear{
 		Bias:  450688,
+		Cut:   &cut128,
 		DType: rt.F16,
 		K:     128,
 		N:     128,
@@ -269,6 +287,7 @@ var (
 	}
 	l4AttnVisionKvLinear = rt.Linear{
 		Bias:  450816,
+		Cut:   &cut128,
 		DType: rt.F16,
 		K:     128,
 		N:     256,
@@ -282,6 +301,7 @@ var (
 	}
 	l4AttnVisionOutLinear = rt.Linear{
 		Bias:  460032,
+		Cut:   &cut128,
 		DType: rt.F16,
 		K:     128,
 		N:     128,
@@ -302,6 +322,7 @@ var (
 	l4FfnVisionFfn = rt.FFN{
 		Fc1: rt.Linear{
 			Bias:  493184,
+			Cut:   &cut128,
 			DType: rt.F16,
 			K:     128,
 			N:     512,
@@ -309,6 +330,7 @@ var (
 		},
 		Fc2: rt.Linear{
 			Bias:  527488,
+			Cut:   &cut512,
 			DType: rt.F16,
 			K:     512,
 			N:     128,
@@ -325,6 +347,7 @@ var (
 	}
 	retrievalVisionLinear = rt.Linear{
 		Bias:  -1,
+		Cut:   &cut128,
 		DType: rt.F16,
 		K:     128,
 		N:     128,
@@ -332,6 +355,7 @@ var (
 	}
 	l4AttnVisionQkvLinear = rt.Linear{
 		Bias:  450688,
+		Cut:   &cut128,
 		DType: rt.F16,
 		K:     128,
 		N:     384,
@@ -345,6 +369,7 @@ var (
 	}
 	classificationHeadLinear = rt.Linear{
 		Bias:  1184000,
+		Cut:   &cut128,
 		DType: rt.F16,
 		K:     128,
 		N:     98,
@@ -365,6 +390,7 @@ var (
 	}
 	l0AttnLanguageQkvLinear = rt.Linear{
 		Bias:  685184,
+		Cut:   &cut128,
 		DType: rt.F16,
 		K:     128,
 		N:     384,
@@ -379,6 +405,7 @@ var (
 	}
 	l0AttnLanguageOutLinear = rt.Linear{
 		Bias:  694016,
+		Cut:   &cut128,
 		DType: rt.F16,
 		K:     128,
 		N:     128,
@@ -399,6 +426,7 @@ var (
 	l0FfnLanguageFfn = rt.FFN{
 		Fc1: rt.Linear{
 			Bias:  727168,
+			Cut:   &cut128,
 			DType: rt.F16,
 			K:     128,
 			N:     512,
@@ -406,6 +434,7 @@ var (
 		},
 		Fc2: rt.Linear{
 			Bias:  761472,
+			Cut:   &cut512,
 			DType: rt.F16,
 			K:     512,
 			N:     128,
@@ -422,6 +451,7 @@ var (
 	}
 	l1AttnLanguageQkvLinear = rt.Linear{
 		Bias:  786432,
+		Cut:   &cut128,
 		DType: rt.F16,
 		K:     128,
 		N:     384,
@@ -435,6 +465,7 @@ var (
 	}
 	l1AttnLanguageOutLinear = rt.Linear{
 		Bias:  795264,
+		Cut:   &cut128,
 		DType: rt.F16,
 		K:     128,
 		N:     128,
@@ -455,6 +486,7 @@ var (
 	l1FfnLanguageFfn = rt.FFN{
 		Fc1: rt.Linear{
 			Bias:  828416,
+			Cut:   &cut128,
 			DType: rt.F16,
 			K:     128,
 			N:     512,
@@ -462,6 +494,7 @@ var (
 		},
 		Fc2: rt.Linear{
 			Bias:  862720,
+			Cut:   &cut512,
 			DType: rt.F16,
 			K:     512,
 			N:     128,
@@ -478,6 +511,7 @@ var (
 	}
 	l2AttnLanguageQkvLinear = rt.Linear{
 		Bias:  887680,
+		Cut:   &cut128,
 		DType: rt.F16,
 		K:     128,
 		N:     384,
@@ -491,6 +525,7 @@ var (
 	}
 	l2AttnLanguageOutLinear = rt.Linear{
 		Bias:  896512,
+		Cut:   &cut128,
 		DType: rt.F16,
 		K:     128,
 		N:     128,
@@ -511,6 +546,7 @@ var (
 	l2FfnLanguageFfn = rt.FFN{
 		Fc1: rt.Linear{
 			Bias:  929664,
+			Cut:   &cut128,
 			DType: rt.F16,
 			K:     128,
 			N:     512,
@@ -518,6 +554,7 @@ var (
 		},
 		Fc2: rt.Linear{
 			Bias:  963968,
+			Cut:   &cut512,
 			DType: rt.F16,
 			K:     512,
 			N:     128,
@@ -534,6 +571,7 @@ var (
 	}
 	l3AttnLanguageQkvLinear = rt.Linear{
 		Bias:  988928,
+		Cut:   &cut128,
 		DType: rt.F16,
 		K:     128,
 		N:     384,
@@ -547,6 +585,7 @@ var (
 	}
 	l3AttnLanguageOutLinear = rt.Linear{
 		Bias:  997760,
+		Cut:   &cut128,
 		DType: rt.F16,
 		K:     128,
 		N:     128,
@@ -567,6 +606,7 @@ var (
 	l3FfnLanguageFfn = rt.FFN{
 		Fc1: rt.Linear{
 			Bias:  1030912,
+			Cut:   &cut128,
 			DType: rt.F16,
 			K:     128,
 			N:     512,
@@ -574,6 +614,7 @@ var (
 		},
 		Fc2: rt.Linear{
 			Bias:  1065216,
+			Cut:   &cut512,
 			DType: rt.F16,
 			K:     512,
 			N:     128,
@@ -590,6 +631,7 @@ var (
 	}
 	l4AttnLanguageQLinear = rt.Linear{
 		Bias:  1090176,
+		Cut:   &cut128,
 		DType: rt.F16,
 		K:     128,
 		N:     128,
@@ -597,6 +639,7 @@ var (
 	}
 	l4AttnLanguageKvLinear = rt.Linear{
 		Bias:  1090304,
+		Cut:   &cut128,
 		DType: rt.F16,
 		K:     128,
 		N:     256,
@@ -610,6 +653,7 @@ var (
 	}
 	l4AttnLanguageOutLinear = rt.Linear{
 		Bias:  1099008,
+		Cut:   &cut128,
 		DType: rt.F16,
 		K:     128,
 		N:     128,
@@ -630,6 +674,7 @@ var (
 	l4FfnLanguageFfn = rt.FFN{
 		Fc1: rt.Linear{
 			Bias:  1132160,
+			Cut:   &cut128,
 			DType: rt.F16,
 			K:     128,
 			N:     512,
@@ -637,6 +682,7 @@ var (
 		},
 		Fc2: rt.Linear{
 			Bias:  1166464,
+			Cut:   &cut512,
 			DType: rt.F16,
 			K:     512,
 			N:     128,
@@ -653,6 +699,7 @@ var (
 	}
 	retrievalLanguageLinear = rt.Linear{
 		Bias:  -1,
+		Cut:   &cut128,
 		DType: rt.F16,
 		K:     128,
 		N:     128,
@@ -667,6 +714,7 @@ var (
 	}
 	vqaPoolerDenseLinear = rt.Linear{
 		Bias:  1201408,
+		Cut:   &cut128,
 		DType: rt.F16,
 		K:     128,
 		N:     128,
@@ -674,6 +722,7 @@ var (
 	}
 	vqaHeadFc1Linear = rt.Linear{
 		Bias:  1217920,
+		Cut:   &cut128,
 		DType: rt.F16,
 		K:     128,
 		N:     256,
@@ -687,6 +736,7 @@ var (
 	}
 	vqaHeadFc2Linear = rt.Linear{
 		Bias:  1233024,
+		Cut:   &cut256,
 		DType: rt.F16,
 		K:     256,
 		N:     109,
@@ -694,6 +744,7 @@ var (
 	}
 	l0AttnVisionKvLinear = rt.Linear{
 		Bias:  45824,
+		Cut:   &cut128,
 		DType: rt.F16,
 		K:     128,
 		N:     256,
@@ -701,6 +752,7 @@ var (
 	}
 	l0AttnVisionQLinear = rt.Linear{
 		Bias:  45696,
+		Cut:   &cut128,
 		DType: rt.F16,
 		K:     128,
 		N:     128,
@@ -708,6 +760,7 @@ var (
 	}
 	l1AttnVisionKvLinear = rt.Linear{
 		Bias:  147072,
+		Cut:   &cut128,
 		DType: rt.F16,
 		K:     128,
 		N:     256,
@@ -715,6 +768,7 @@ var (
 	}
 	l1AttnVisionQLinear = rt.Linear{
 		Bias:  146944,
+		Cut:   &cut128,
 		DType: rt.F16,
 		K:     128,
 		N:     128,
@@ -722,6 +776,7 @@ var (
 	}
 	l2AttnVisionKvLinear = rt.Linear{
 		Bias:  248320,
+		Cut:   &cut128,
 		DType: rt.F16,
 		K:     128,
 		N:     256,
@@ -729,6 +784,7 @@ var (
 	}
 	l2AttnVisionQLinear = rt.Linear{
 		Bias:  248192,
+		Cut:   &cut128,
 		DType: rt.F16,
 		K:     128,
 		N:     128,
@@ -736,6 +792,7 @@ var (
 	}
 	l3AttnVisionKvLinear = rt.Linear{
 		Bias:  349568,
+		Cut:   &cut128,
 		DType: rt.F16,
 		K:     128,
 		N:     256,
@@ -743,6 +800,7 @@ var (
 	}
 	l3AttnVisionQLinear = rt.Linear{
 		Bias:  349440,
+		Cut:   &cut128,
 		DType: rt.F16,
 		K:     128,
 		N:     128,
@@ -758,6 +816,7 @@ var (
 	}
 	l0AttnLanguageKvLinear = rt.Linear{
 		Bias:  685312,
+		Cut:   &cut128,
 		DType: rt.F16,
 		K:     128,
 		N:     256,
@@ -765,6 +824,7 @@ var (
 	}
 	l0AttnLanguageQLinear = rt.Linear{
 		Bias:  685184,
+		Cut:   &cut128,
 		DType: rt.F16,
 		K:     128,
 		N:     128,
@@ -790,6 +850,7 @@ var (
 	rows2                  = []rt.Section{{C: 2}}
 	l1AttnLanguageKvLinear = rt.Linear{
 		Bias:  786560,
+		Cut:   &cut128,
 		DType: rt.F16,
 		K:     128,
 		N:     256,
@@ -797,6 +858,7 @@ var (
 	}
 	l1AttnLanguageQLinear = rt.Linear{
 		Bias:  786432,
+		Cut:   &cut128,
 		DType: rt.F16,
 		K:     128,
 		N:     128,
@@ -804,6 +866,7 @@ var (
 	}
 	l2AttnLanguageKvLinear = rt.Linear{
 		Bias:  887808,
+		Cut:   &cut128,
 		DType: rt.F16,
 		K:     128,
 		N:     256,
@@ -811,6 +874,7 @@ var (
 	}
 	l2AttnLanguageQLinear = rt.Linear{
 		Bias:  887680,
+		Cut:   &cut128,
 		DType: rt.F16,
 		K:     128,
 		N:     128,
@@ -818,6 +882,7 @@ var (
 	}
 	l3AttnLanguageKvLinear = rt.Linear{
 		Bias:  989056,
+		Cut:   &cut128,
 		DType: rt.F16,
 		K:     128,
 		N:     256,
@@ -825,6 +890,7 @@ var (
 	}
 	l3AttnLanguageQLinear = rt.Linear{
 		Bias:  988928,
+		Cut:   &cut128,
 		DType: rt.F16,
 		K:     128,
 		N:     128,
@@ -850,6 +916,7 @@ var (
 	rows1                = []rt.Section{{C: 1}}
 	captioningHeadLinear = rt.Linear{
 		Bias:  1362944,
+		Cut:   &cut128,
 		DType: rt.F16,
 		K:     128,
 		N:     2010,

@@ -29,15 +29,21 @@ bias:
 	VADDPS 32(AX), Y1, Y1
 
 main:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
-	SHLQ $0x02, BX
-	MOVQ pf+72(FP), BX
-	MOVQ pfstep+80(FP), SI
-	SUBQ $0x04, AX
-	JL   tail
+	MOVQ       ldc+48(FP), AX
+	SHLQ       $0x02, AX
+	MOVQ       c+40(FP), CX
+	LEAQ       (CX), CX
+	ADDQ       AX, CX
+	PREFETCHT0 (CX)
+	MOVQ       k+0(FP), AX
+	MOVQ       b+24(FP), CX
+	MOVQ       a+8(FP), DX
+	MOVQ       lda+16(FP), BX
+	SHLQ       $0x02, BX
+	MOVQ       pf+72(FP), BX
+	MOVQ       pfstep+80(FP), SI
+	SUBQ       $0x04, AX
+	JL         tail
 
 loop:
 	VMOVUPS      (CX), Y2
@@ -130,15 +136,22 @@ bias:
 	VADDPS 32(AX), Y3, Y3
 
 main:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
-	SHLQ $0x02, BX
-	MOVQ pf+72(FP), SI
-	MOVQ pfstep+80(FP), DI
-	SUBQ $0x04, AX
-	JL   tail
+	MOVQ       ldc+48(FP), AX
+	SHLQ       $0x02, AX
+	MOVQ       c+40(FP), CX
+	LEAQ       (CX)(AX*1), CX
+	ADDQ       AX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 (CX)(AX*1)
+	MOVQ       k+0(FP), AX
+	MOVQ       b+24(FP), CX
+	MOVQ       a+8(FP), DX
+	MOVQ       lda+16(FP), BX
+	SHLQ       $0x02, BX
+	MOVQ       pf+72(FP), SI
+	MOVQ       pfstep+80(FP), DI
+	SUBQ       $0x04, AX
+	JL         tail
 
 loop:
 	VMOVUPS      (CX), Y4
@@ -254,15 +267,23 @@ bias:
 	VADDPS 32(AX), Y5, Y5
 
 main:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
-	SHLQ $0x02, BX
-	MOVQ pf+72(FP), SI
-	MOVQ pfstep+80(FP), DI
-	SUBQ $0x04, AX
-	JL   tail
+	MOVQ       ldc+48(FP), AX
+	SHLQ       $0x02, AX
+	MOVQ       c+40(FP), CX
+	LEAQ       (CX)(AX*2), CX
+	ADDQ       AX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 (CX)(AX*1)
+	PREFETCHT0 (CX)(AX*2)
+	MOVQ       k+0(FP), AX
+	MOVQ       b+24(FP), CX
+	MOVQ       a+8(FP), DX
+	MOVQ       lda+16(FP), BX
+	SHLQ       $0x02, BX
+	MOVQ       pf+72(FP), SI
+	MOVQ       pfstep+80(FP), DI
+	SUBQ       $0x04, AX
+	JL         tail
 
 loop:
 	VMOVUPS      (CX), Y6
@@ -403,17 +424,30 @@ bias:
 	VADDPS 32(AX), Y7, Y7
 
 main:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
-	SHLQ $0x02, BX
-	LEAQ (BX)(BX*2), SI
-	LEAQ (DX)(SI*1), SI
-	MOVQ pf+72(FP), DI
-	MOVQ pfstep+80(FP), R8
-	SUBQ $0x04, AX
-	JL   tail
+	MOVQ       ldc+48(FP), AX
+	SHLQ       $0x02, AX
+	MOVQ       c+40(FP), CX
+	LEAQ       (AX)(AX*2), DX
+	LEAQ       (CX)(DX*1), CX
+	LEAQ       (CX), CX
+	ADDQ       AX, CX
+	LEAQ       (AX)(AX*2), DX
+	LEAQ       (CX)(DX*1), DX
+	PREFETCHT0 (CX)
+	PREFETCHT0 (CX)(AX*1)
+	PREFETCHT0 (CX)(AX*2)
+	PREFETCHT0 (DX)
+	MOVQ       k+0(FP), AX
+	MOVQ       b+24(FP), CX
+	MOVQ       a+8(FP), DX
+	MOVQ       lda+16(FP), BX
+	SHLQ       $0x02, BX
+	LEAQ       (BX)(BX*2), SI
+	LEAQ       (DX)(SI*1), SI
+	MOVQ       pf+72(FP), DI
+	MOVQ       pfstep+80(FP), R8
+	SUBQ       $0x04, AX
+	JL         tail
 
 loop:
 	VMOVUPS      (CX), Y8
@@ -581,17 +615,31 @@ bias:
 	VADDPS 32(AX), Y9, Y9
 
 main:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
-	SHLQ $0x02, BX
-	LEAQ (BX)(BX*2), SI
-	LEAQ (DX)(SI*1), SI
-	MOVQ pf+72(FP), DI
-	MOVQ pfstep+80(FP), R8
-	SUBQ $0x04, AX
-	JL   tail
+	MOVQ       ldc+48(FP), AX
+	SHLQ       $0x02, AX
+	MOVQ       c+40(FP), CX
+	LEAQ       (AX)(AX*2), DX
+	LEAQ       (CX)(DX*1), CX
+	LEAQ       (CX)(AX*1), CX
+	ADDQ       AX, CX
+	LEAQ       (AX)(AX*2), DX
+	LEAQ       (CX)(DX*1), DX
+	PREFETCHT0 (CX)
+	PREFETCHT0 (CX)(AX*1)
+	PREFETCHT0 (CX)(AX*2)
+	PREFETCHT0 (DX)
+	PREFETCHT0 (DX)(AX*1)
+	MOVQ       k+0(FP), AX
+	MOVQ       b+24(FP), CX
+	MOVQ       a+8(FP), DX
+	MOVQ       lda+16(FP), BX
+	SHLQ       $0x02, BX
+	LEAQ       (BX)(BX*2), SI
+	LEAQ       (DX)(SI*1), SI
+	MOVQ       pf+72(FP), DI
+	MOVQ       pfstep+80(FP), R8
+	SUBQ       $0x04, AX
+	JL         tail
 
 loop:
 	VMOVUPS      (CX), Y10
@@ -782,17 +830,32 @@ bias:
 	VADDPS 32(AX), Y11, Y11
 
 main:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
-	SHLQ $0x02, BX
-	LEAQ (BX)(BX*2), SI
-	LEAQ (DX)(SI*1), SI
-	MOVQ pf+72(FP), DI
-	MOVQ pfstep+80(FP), R8
-	SUBQ $0x04, AX
-	JL   tail
+	MOVQ       ldc+48(FP), AX
+	SHLQ       $0x02, AX
+	MOVQ       c+40(FP), CX
+	LEAQ       (AX)(AX*2), DX
+	LEAQ       (CX)(DX*1), CX
+	LEAQ       (CX)(AX*2), CX
+	ADDQ       AX, CX
+	LEAQ       (AX)(AX*2), DX
+	LEAQ       (CX)(DX*1), DX
+	PREFETCHT0 (CX)
+	PREFETCHT0 (CX)(AX*1)
+	PREFETCHT0 (CX)(AX*2)
+	PREFETCHT0 (DX)
+	PREFETCHT0 (DX)(AX*1)
+	PREFETCHT0 (DX)(AX*2)
+	MOVQ       k+0(FP), AX
+	MOVQ       b+24(FP), CX
+	MOVQ       a+8(FP), DX
+	MOVQ       lda+16(FP), BX
+	SHLQ       $0x02, BX
+	LEAQ       (BX)(BX*2), SI
+	LEAQ       (DX)(SI*1), SI
+	MOVQ       pf+72(FP), DI
+	MOVQ       pfstep+80(FP), R8
+	SUBQ       $0x04, AX
+	JL         tail
 
 loop:
 	VMOVUPS      (CX), Y12
@@ -7954,17 +8017,25 @@ bias:
 	VADDPS 128(AX), Z2, Z2
 
 main:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
-	SHLQ $0x02, BX
-	MOVQ pf+72(FP), BX
-	MOVQ pfstep+80(FP), SI
-	MOVQ bstride+32(FP), DI
-	SHLQ $0x02, DI
-	SUBQ $0x04, AX
-	JL   tail
+	MOVQ       ldc+48(FP), AX
+	SHLQ       $0x02, AX
+	MOVQ       c+40(FP), CX
+	LEAQ       (CX), CX
+	ADDQ       AX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	PREFETCHT0 128(CX)
+	MOVQ       k+0(FP), AX
+	MOVQ       b+24(FP), CX
+	MOVQ       a+8(FP), DX
+	MOVQ       lda+16(FP), BX
+	SHLQ       $0x02, BX
+	MOVQ       pf+72(FP), BX
+	MOVQ       pfstep+80(FP), SI
+	MOVQ       bstride+32(FP), DI
+	SHLQ       $0x02, DI
+	SUBQ       $0x04, AX
+	JL         tail
 
 loop:
 	VMOVUPS      (CX), Z3
@@ -8084,17 +8155,28 @@ bias:
 	VADDPS 128(AX), Z5, Z5
 
 main:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
-	SHLQ $0x02, BX
-	MOVQ pf+72(FP), SI
-	MOVQ pfstep+80(FP), DI
-	MOVQ bstride+32(FP), R8
-	SHLQ $0x02, R8
-	SUBQ $0x04, AX
-	JL   tail
+	MOVQ       ldc+48(FP), AX
+	SHLQ       $0x02, AX
+	MOVQ       c+40(FP), CX
+	LEAQ       (CX)(AX*1), CX
+	ADDQ       AX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	PREFETCHT0 128(CX)
+	PREFETCHT0 (CX)(AX*1)
+	PREFETCHT0 64(CX)(AX*1)
+	PREFETCHT0 128(CX)(AX*1)
+	MOVQ       k+0(FP), AX
+	MOVQ       b+24(FP), CX
+	MOVQ       a+8(FP), DX
+	MOVQ       lda+16(FP), BX
+	SHLQ       $0x02, BX
+	MOVQ       pf+72(FP), SI
+	MOVQ       pfstep+80(FP), DI
+	MOVQ       bstride+32(FP), R8
+	SHLQ       $0x02, R8
+	SUBQ       $0x04, AX
+	JL         tail
 
 loop:
 	VMOVUPS      (CX), Z6
@@ -8246,17 +8328,31 @@ bias:
 	VADDPS 128(AX), Z8, Z8
 
 main:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
-	SHLQ $0x02, BX
-	MOVQ pf+72(FP), SI
-	MOVQ pfstep+80(FP), DI
-	MOVQ bstride+32(FP), R8
-	SHLQ $0x02, R8
-	SUBQ $0x04, AX
-	JL   tail
+	MOVQ       ldc+48(FP), AX
+	SHLQ       $0x02, AX
+	MOVQ       c+40(FP), CX
+	LEAQ       (CX)(AX*2), CX
+	ADDQ       AX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	PREFETCHT0 128(CX)
+	PREFETCHT0 (CX)(AX*1)
+	PREFETCHT0 64(CX)(AX*1)
+	PREFETCHT0 128(CX)(AX*1)
+	PREFETCHT0 (CX)(AX*2)
+	PREFETCHT0 64(CX)(AX*2)
+	PREFETCHT0 128(CX)(AX*2)
+	MOVQ       k+0(FP), AX
+	MOVQ       b+24(FP), CX
+	MOVQ       a+8(FP), DX
+	MOVQ       lda+16(FP), BX
+	SHLQ       $0x02, BX
+	MOVQ       pf+72(FP), SI
+	MOVQ       pfstep+80(FP), DI
+	MOVQ       bstride+32(FP), R8
+	SHLQ       $0x02, R8
+	SUBQ       $0x04, AX
+	JL         tail
 
 loop:
 	VMOVUPS      (CX), Z9
@@ -8442,19 +8538,40 @@ bias:
 	VADDPS 128(AX), Z11, Z11
 
 main:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
-	SHLQ $0x02, BX
-	LEAQ (BX)(BX*2), SI
-	LEAQ (DX)(SI*1), SI
-	MOVQ pf+72(FP), DI
-	MOVQ pfstep+80(FP), R8
-	MOVQ bstride+32(FP), R9
-	SHLQ $0x02, R9
-	SUBQ $0x04, AX
-	JL   tail
+	MOVQ       ldc+48(FP), AX
+	SHLQ       $0x02, AX
+	MOVQ       c+40(FP), CX
+	LEAQ       (AX)(AX*2), DX
+	LEAQ       (CX)(DX*1), CX
+	LEAQ       (CX), CX
+	ADDQ       AX, CX
+	LEAQ       (AX)(AX*2), DX
+	LEAQ       (CX)(DX*1), DX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	PREFETCHT0 128(CX)
+	PREFETCHT0 (CX)(AX*1)
+	PREFETCHT0 64(CX)(AX*1)
+	PREFETCHT0 128(CX)(AX*1)
+	PREFETCHT0 (CX)(AX*2)
+	PREFETCHT0 64(CX)(AX*2)
+	PREFETCHT0 128(CX)(AX*2)
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	MOVQ       k+0(FP), AX
+	MOVQ       b+24(FP), CX
+	MOVQ       a+8(FP), DX
+	MOVQ       lda+16(FP), BX
+	SHLQ       $0x02, BX
+	LEAQ       (BX)(BX*2), SI
+	LEAQ       (DX)(SI*1), SI
+	MOVQ       pf+72(FP), DI
+	MOVQ       pfstep+80(FP), R8
+	MOVQ       bstride+32(FP), R9
+	SHLQ       $0x02, R9
+	SUBQ       $0x04, AX
+	JL         tail
 
 loop:
 	VMOVUPS      (CX), Z12
@@ -8676,19 +8793,43 @@ bias:
 	VADDPS 128(AX), Z14, Z14
 
 main:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
-	SHLQ $0x02, BX
-	LEAQ (BX)(BX*2), SI
-	LEAQ (DX)(SI*1), SI
-	MOVQ pf+72(FP), DI
-	MOVQ pfstep+80(FP), R8
-	MOVQ bstride+32(FP), R9
-	SHLQ $0x02, R9
-	SUBQ $0x04, AX
-	JL   tail
+	MOVQ       ldc+48(FP), AX
+	SHLQ       $0x02, AX
+	MOVQ       c+40(FP), CX
+	LEAQ       (AX)(AX*2), DX
+	LEAQ       (CX)(DX*1), CX
+	LEAQ       (CX)(AX*1), CX
+	ADDQ       AX, CX
+	LEAQ       (AX)(AX*2), DX
+	LEAQ       (CX)(DX*1), DX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	PREFETCHT0 128(CX)
+	PREFETCHT0 (CX)(AX*1)
+	PREFETCHT0 64(CX)(AX*1)
+	PREFETCHT0 128(CX)(AX*1)
+	PREFETCHT0 (CX)(AX*2)
+	PREFETCHT0 64(CX)(AX*2)
+	PREFETCHT0 128(CX)(AX*2)
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 (DX)(AX*1)
+	PREFETCHT0 64(DX)(AX*1)
+	PREFETCHT0 128(DX)(AX*1)
+	MOVQ       k+0(FP), AX
+	MOVQ       b+24(FP), CX
+	MOVQ       a+8(FP), DX
+	MOVQ       lda+16(FP), BX
+	SHLQ       $0x02, BX
+	LEAQ       (BX)(BX*2), SI
+	LEAQ       (DX)(SI*1), SI
+	MOVQ       pf+72(FP), DI
+	MOVQ       pfstep+80(FP), R8
+	MOVQ       bstride+32(FP), R9
+	SHLQ       $0x02, R9
+	SUBQ       $0x04, AX
+	JL         tail
 
 loop:
 	VMOVUPS      (CX), Z15
@@ -8942,19 +9083,46 @@ bias:
 	VADDPS 128(AX), Z17, Z17
 
 main:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
-	SHLQ $0x02, BX
-	LEAQ (BX)(BX*2), SI
-	LEAQ (DX)(SI*1), SI
-	MOVQ pf+72(FP), DI
-	MOVQ pfstep+80(FP), R8
-	MOVQ bstride+32(FP), R9
-	SHLQ $0x02, R9
-	SUBQ $0x04, AX
-	JL   tail
+	MOVQ       ldc+48(FP), AX
+	SHLQ       $0x02, AX
+	MOVQ       c+40(FP), CX
+	LEAQ       (AX)(AX*2), DX
+	LEAQ       (CX)(DX*1), CX
+	LEAQ       (CX)(AX*2), CX
+	ADDQ       AX, CX
+	LEAQ       (AX)(AX*2), DX
+	LEAQ       (CX)(DX*1), DX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	PREFETCHT0 128(CX)
+	PREFETCHT0 (CX)(AX*1)
+	PREFETCHT0 64(CX)(AX*1)
+	PREFETCHT0 128(CX)(AX*1)
+	PREFETCHT0 (CX)(AX*2)
+	PREFETCHT0 64(CX)(AX*2)
+	PREFETCHT0 128(CX)(AX*2)
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 (DX)(AX*1)
+	PREFETCHT0 64(DX)(AX*1)
+	PREFETCHT0 128(DX)(AX*1)
+	PREFETCHT0 (DX)(AX*2)
+	PREFETCHT0 64(DX)(AX*2)
+	PREFETCHT0 128(DX)(AX*2)
+	MOVQ       k+0(FP), AX
+	MOVQ       b+24(FP), CX
+	MOVQ       a+8(FP), DX
+	MOVQ       lda+16(FP), BX
+	SHLQ       $0x02, BX
+	LEAQ       (BX)(BX*2), SI
+	LEAQ       (DX)(SI*1), SI
+	MOVQ       pf+72(FP), DI
+	MOVQ       pfstep+80(FP), R8
+	MOVQ       bstride+32(FP), R9
+	SHLQ       $0x02, R9
+	SUBQ       $0x04, AX
+	JL         tail
 
 loop:
 	VMOVUPS      (CX), Z18
@@ -9241,20 +9409,52 @@ bias:
 	VADDPS 128(AX), Z20, Z20
 
 main:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
-	SHLQ $0x02, BX
-	LEAQ (BX)(BX*2), SI
-	LEAQ (DX)(SI*1), DI
-	LEAQ (DI)(SI*1), SI
-	MOVQ pf+72(FP), R8
-	MOVQ pfstep+80(FP), R9
-	MOVQ bstride+32(FP), R10
-	SHLQ $0x02, R10
-	SUBQ $0x04, AX
-	JL   tail
+	MOVQ       ldc+48(FP), AX
+	SHLQ       $0x02, AX
+	MOVQ       c+40(FP), CX
+	LEAQ       (AX)(AX*2), DX
+	LEAQ       (CX)(DX*1), CX
+	LEAQ       (CX)(DX*1), CX
+	LEAQ       (CX), CX
+	ADDQ       AX, CX
+	LEAQ       (AX)(AX*2), DX
+	LEAQ       (CX)(DX*1), BX
+	LEAQ       (BX)(DX*1), DX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	PREFETCHT0 128(CX)
+	PREFETCHT0 (CX)(AX*1)
+	PREFETCHT0 64(CX)(AX*1)
+	PREFETCHT0 128(CX)(AX*1)
+	PREFETCHT0 (CX)(AX*2)
+	PREFETCHT0 64(CX)(AX*2)
+	PREFETCHT0 128(CX)(AX*2)
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 128(BX)
+	PREFETCHT0 (BX)(AX*1)
+	PREFETCHT0 64(BX)(AX*1)
+	PREFETCHT0 128(BX)(AX*1)
+	PREFETCHT0 (BX)(AX*2)
+	PREFETCHT0 64(BX)(AX*2)
+	PREFETCHT0 128(BX)(AX*2)
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	MOVQ       k+0(FP), AX
+	MOVQ       b+24(FP), CX
+	MOVQ       a+8(FP), DX
+	MOVQ       lda+16(FP), BX
+	SHLQ       $0x02, BX
+	LEAQ       (BX)(BX*2), SI
+	LEAQ       (DX)(SI*1), DI
+	LEAQ       (DI)(SI*1), SI
+	MOVQ       pf+72(FP), R8
+	MOVQ       pfstep+80(FP), R9
+	MOVQ       bstride+32(FP), R10
+	SHLQ       $0x02, R10
+	SUBQ       $0x04, AX
+	JL         tail
 
 loop:
 	VMOVUPS      (CX), Z21
@@ -9576,20 +9776,55 @@ bias:
 	VADDPS 128(AX), Z23, Z23
 
 main:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
-	SHLQ $0x02, BX
-	LEAQ (BX)(BX*2), SI
-	LEAQ (DX)(SI*1), DI
-	LEAQ (DI)(SI*1), SI
-	MOVQ pf+72(FP), R8
-	MOVQ pfstep+80(FP), R9
-	MOVQ bstride+32(FP), R10
-	SHLQ $0x02, R10
-	SUBQ $0x04, AX
-	JL   tail
+	MOVQ       ldc+48(FP), AX
+	SHLQ       $0x02, AX
+	MOVQ       c+40(FP), CX
+	LEAQ       (AX)(AX*2), DX
+	LEAQ       (CX)(DX*1), CX
+	LEAQ       (CX)(DX*1), CX
+	LEAQ       (CX)(AX*1), CX
+	ADDQ       AX, CX
+	LEAQ       (AX)(AX*2), DX
+	LEAQ       (CX)(DX*1), BX
+	LEAQ       (BX)(DX*1), DX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	PREFETCHT0 128(CX)
+	PREFETCHT0 (CX)(AX*1)
+	PREFETCHT0 64(CX)(AX*1)
+	PREFETCHT0 128(CX)(AX*1)
+	PREFETCHT0 (CX)(AX*2)
+	PREFETCHT0 64(CX)(AX*2)
+	PREFETCHT0 128(CX)(AX*2)
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 128(BX)
+	PREFETCHT0 (BX)(AX*1)
+	PREFETCHT0 64(BX)(AX*1)
+	PREFETCHT0 128(BX)(AX*1)
+	PREFETCHT0 (BX)(AX*2)
+	PREFETCHT0 64(BX)(AX*2)
+	PREFETCHT0 128(BX)(AX*2)
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 (DX)(AX*1)
+	PREFETCHT0 64(DX)(AX*1)
+	PREFETCHT0 128(DX)(AX*1)
+	MOVQ       k+0(FP), AX
+	MOVQ       b+24(FP), CX
+	MOVQ       a+8(FP), DX
+	MOVQ       lda+16(FP), BX
+	SHLQ       $0x02, BX
+	LEAQ       (BX)(BX*2), SI
+	LEAQ       (DX)(SI*1), DI
+	LEAQ       (DI)(SI*1), SI
+	MOVQ       pf+72(FP), R8
+	MOVQ       pfstep+80(FP), R9
+	MOVQ       bstride+32(FP), R10
+	SHLQ       $0x02, R10
+	SUBQ       $0x04, AX
+	JL         tail
 
 loop:
 	VMOVUPS      (CX), Z24

@@ -15,6 +15,7 @@ var (
 		Pos:      14400,
 		Proj: rt.Linear{
 			Bias: 14336,
+			Cut:  &cut192,
 			K:    192,
 			N:    24,
 			W:    8192,
@@ -29,6 +30,7 @@ var (
 	}
 	l0AttnSharedFQkvLinear = rt.Linear{
 		Bias: 2304,
+		Cut:  &cut24,
 		K:    24,
 		N:    96,
 		W:    0,
@@ -43,6 +45,7 @@ var (
 	rows10                 = []rt.Section{{C: 10}}
 	l0AttnSharedFOutLinear = rt.Linear{
 		Bias: 3168,
+		Cut:  &cut24,
 		K:    24,
 		N:    24,
 		W:    2400,
@@ -56,12 +59,14 @@ var (
 	l0FfnVisionFFfn = rt.FFN{
 		Fc1: rt.Linear{
 			Bias: 15792,
+			Cut:  &cut24,
 			K:    24,
 			N:    40,
 			W:    14640,
 		},
 		Fc2: rt.Linear{
 			Bias: 17120,
+			Cut:  &cut40,
 			K:    40,
 			N:    24,
 			W:    15840,
@@ -71,12 +76,14 @@ var (
 	}
 	l1AttnSharedFQkvLinear = rt.Linear{
 		Bias: 5504,
+		Cut:  &cut24,
 		K:    24,
 		N:    96,
 		W:    3200,
 	}
 	l1AttnSharedFOutLinear = rt.Linear{
 		Bias: 6368,
+		Cut:  &cut24,
 		K:    24,
 		N:    24,
 		W:    5600,
@@ -84,12 +91,14 @@ var (
 	l1FfnVisionFFfn = rt.FFN{
 		Fc1: rt.Linear{
 			Bias: 28800,
+			Cut:  &cut24,
 			K:    24,
 			N:    40,
 			W:    27648,
 		},
 		Fc2: rt.Linear{
 			Bias: 30128,
+			Cut:  &cut40,
 			K:    40,
 			N:    24,
 			W:    28848,
@@ -113,12 +122,14 @@ var (
 	l0FfnLanguageFFfn = rt.FFN{
 		Fc1: rt.Linear{
 			Bias: 22240,
+			Cut:  &cut24,
 			K:    24,
 			N:    40,
 			W:    21088,
 		},
 		Fc2: rt.Linear{
 			Bias: 23568,
+			Cut:  &cut40,
 			K:    40,
 			N:    24,
 			W:    22288,
@@ -129,12 +140,14 @@ var (
 	l1FfnLanguageFFfn = rt.FFN{
 		Fc1: rt.Linear{
 			Bias: 31872,
+			Cut:  &cut24,
 			K:    24,
 			N:    40,
 			W:    30720,
 		},
 		Fc2: rt.Linear{
 			Bias: 33200,
+			Cut:  &cut40,
 			K:    40,
 			N:    24,
 			W:    31920,
@@ -146,12 +159,14 @@ var (
 	l1FfnVlFFfn = rt.FFN{
 		Fc1: rt.Linear{
 			Bias: 25728,
+			Cut:  &cut24,
 			K:    24,
 			N:    40,
 			W:    24576,
 		},
 		Fc2: rt.Linear{
 			Bias: 27056,
+			Cut:  &cut40,
 			K:    40,
 			N:    24,
 			W:    25776,
@@ -161,24 +176,28 @@ var (
 	}
 	l1AttnSharedFQLinear = rt.Linear{
 		Bias: 5504,
+		Cut:  &cut24,
 		K:    24,
 		N:    32,
 		W:    3200,
 	}
 	l1AttnSharedFKvLinear = rt.Linear{
 		Bias: 5536,
+		Cut:  &cut24,
 		K:    24,
 		N:    64,
 		W:    3968,
 	}
 	vqaPoolerFDenseLinear = rt.Linear{
 		Bias: 34560,
+		Cut:  &cut24,
 		K:    24,
 		N:    24,
 		W:    33792,
 	}
 	vqaHeadFc1Linear = rt.Linear{
 		Bias: 35744,
+		Cut:  &cut24,
 		K:    24,
 		N:    48,
 		W:    34592,
@@ -191,6 +210,7 @@ var (
 	}
 	vqaHeadFc2Linear = rt.Linear{
 		Bias: 36656,
+		Cut:  &cut48,
 		K:    48,
 		N:    5,
 		W:    35888,
@@ -203,6 +223,7 @@ var (
 	}
 	nlvr2FDense1Linear = rt.Linear{
 		Bias: 41472,
+		Cut:  &cut96,
 		K:    96,
 		N:    48,
 		W:    36864,
@@ -215,6 +236,7 @@ var (
 	}
 	nlvr2FDense2Linear = rt.Linear{
 		Bias: 42384,
+		Cut:  &cut48,
 		K:    48,
 		N:    2,
 		W:    41616,

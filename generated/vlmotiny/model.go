@@ -66,6 +66,34 @@ var Package = rt.Package{
 	Vocab:     770,
 }
 
+// How matrix products are cut to fit the caches, by their depth: the passes over a panel of
+// weights and, for products of at most so many rows, the aim for the rows of a block, which
+// are multiplied by one panel after the other, and how many cache lines ahead of their use
+// weights are prefetched. Without Ahead the panels used next are prefetched meanwhile.
+var (
+	cut20 = rt.Cut{
+		Passes: 1,
+		Rows: []rt.RowClass{{
+			Ahead: 24,
+			Rows:  11,
+		}, {Rows: 15360}, {Block: 8064}},
+	}
+	cut40 = rt.Cut{
+		Passes: 1,
+		Rows: []rt.RowClass{{
+			Ahead: 24,
+			Rows:  11,
+		}, {Rows: 7680}, {Block: 4032}},
+	}
+	cut192 = rt.Cut{
+		Passes: 1,
+		Rows: []rt.RowClass{{
+			Ahead: 24,
+			Rows:  11,
+		}, {Rows: 1600}, {Block: 840}},
+	}
+)
+
 // input says how the model takes pictures and texts.
 var input = task.Input{
 	Answers: Answers,

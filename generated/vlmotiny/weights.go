@@ -26,6 +26,7 @@ var (
 	}
 	l0AttnSharedFQkvLinear = rt.Linear{
 		Bias: 1920,
+		Cut:  &cut20,
 		K:    20,
 		N:    96,
 		W:    0,
@@ -48,6 +49,7 @@ var (
 	rowsT                  = []rt.Section{{T: true}}
 	l0AttnSharedFOutLinear = rt.Linear{
 		Bias: 2800,
+		Cut:  &cut20,
 		K:    20,
 		N:    20,
 		W:    2160,
@@ -55,12 +57,14 @@ var (
 	l0FfnLanguageFFfn = rt.FFN{
 		Fc1: rt.Linear{
 			Bias: 22576,
+			Cut:  &cut20,
 			K:    20,
 			N:    40,
 			W:    21616,
 		},
 		Fc2: rt.Linear{
 			Bias: 23904,
+			Cut:  &cut40,
 			K:    40,
 			N:    20,
 			W:    22624,
@@ -70,6 +74,7 @@ var (
 	}
 	l1AttnSharedFQkvLinear = rt.Linear{
 		Bias: 4752,
+		Cut:  &cut20,
 		K:    20,
 		N:    96,
 		W:    2832,
@@ -91,6 +96,7 @@ var (
 	}
 	l1AttnSharedFOutLinear = rt.Linear{
 		Bias: 5632,
+		Cut:  &cut20,
 		K:    20,
 		N:    20,
 		W:    4992,
@@ -98,12 +104,14 @@ var (
 	l1FfnLanguageFFfn = rt.FFN{
 		Fc1: rt.Linear{
 			Bias: 39872,
+			Cut:  &cut20,
 			K:    20,
 			N:    40,
 			W:    38912,
 		},
 		Fc2: rt.Linear{
 			Bias: 41200,
+			Cut:  &cut40,
 			K:    40,
 			N:    20,
 			W:    39920,
@@ -119,18 +127,21 @@ var (
 	}
 	l1AttnSharedFQLinear = rt.Linear{
 		Bias: 4752,
+		Cut:  &cut20,
 		K:    20,
 		N:    32,
 		W:    2832,
 	}
 	l1AttnSharedFKvLinear = rt.Linear{
 		Bias: 4784,
+		Cut:  &cut20,
 		K:    20,
 		N:    64,
 		W:    3472,
 	}
 	retrievalFLanguageLinear = rt.Linear{
 		Bias: 45696,
+		Cut:  &cut20,
 		K:    20,
 		N:    20,
 		W:    45056,
@@ -144,6 +155,7 @@ var (
 		Pos:      -1,
 		Proj: rt.Linear{
 			Bias: 33792,
+			Cut:  &cut192,
 			K:    192,
 			N:    20,
 			W:    27648,
@@ -169,12 +181,14 @@ var (
 	l0FfnVisionFFfn = rt.FFN{
 		Fc1: rt.Linear{
 			Bias: 25536,
+			Cut:  &cut20,
 			K:    20,
 			N:    40,
 			W:    24576,
 		},
 		Fc2: rt.Linear{
 			Bias: 26864,
+			Cut:  &cut40,
 			K:    40,
 			N:    20,
 			W:    25584,
@@ -200,12 +214,14 @@ var (
 	l1FfnVisionFFfn = rt.FFN{
 		Fc1: rt.Linear{
 			Bias: 42944,
+			Cut:  &cut20,
 			K:    20,
 			N:    40,
 			W:    41984,
 		},
 		Fc2: rt.Linear{
 			Bias: 44272,
+			Cut:  &cut40,
 			K:    40,
 			N:    20,
 			W:    42992,
@@ -215,6 +231,7 @@ var (
 	}
 	retrievalFVisionLinear = rt.Linear{
 		Bias: 46720,
+		Cut:  &cut20,
 		K:    20,
 		N:    20,
 		W:    46080,
@@ -255,12 +272,14 @@ var (
 	l1FfnVlFFfn = rt.FFN{
 		Fc1: rt.Linear{
 			Bias: 35776,
+			Cut:  &cut20,
 			K:    20,
 			N:    40,
 			W:    34816,
 		},
 		Fc2: rt.Linear{
 			Bias: 37104,
+			Cut:  &cut40,
 			K:    40,
 			N:    20,
 			W:    35824,
@@ -270,18 +289,21 @@ var (
 	}
 	poolerFDenseLinear = rt.Linear{
 		Bias: 37776,
+		Cut:  &cut20,
 		K:    20,
 		N:    20,
 		W:    37136,
 	}
 	itmFcLinear = rt.Linear{
 		Bias: 47424,
+		Cut:  &cut20,
 		K:    20,
 		N:    2,
 		W:    47104,
 	}
 	vqaHeadFc1Linear = rt.Linear{
 		Bias: 49088,
+		Cut:  &cut20,
 		K:    20,
 		N:    40,
 		W:    48128,
@@ -294,6 +316,7 @@ var (
 	}
 	vqaHeadFc2Linear = rt.Linear{
 		Bias: 49872,
+		Cut:  &cut40,
 		K:    40,
 		N:    5,
 		W:    49232,
@@ -307,6 +330,7 @@ var (
 		Pos:      -1,
 		Proj: rt.Linear{
 			Bias: 56320,
+			Cut:  &cut192,
 			K:    192,
 			N:    20,
 			W:    50176,
@@ -315,6 +339,7 @@ var (
 	}
 	nlvr2HeadFc1Linear = rt.Linear{
 		Bias: 59264,
+		Cut:  &cut40,
 		K:    40,
 		N:    40,
 		W:    57344,
@@ -327,6 +352,7 @@ var (
 	}
 	nlvr2HeadFc2Linear = rt.Linear{
 		Bias: 60048,
+		Cut:  &cut40,
 		K:    40,
 		N:    2,
 		W:    59408,
