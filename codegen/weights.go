@@ -105,14 +105,18 @@ weights are prefetched. Without Ahead the panels used next are prefetched meanwh
 				jen.Id("Passes"): jen.Lit(c.Passes),
 				jen.Id("Rows"): jen.Index().Qual(rtPath, "RowClass").ValuesFunc(func(g *jen.Group) {
 					for _, r := range c.Rows {
-						d := jen.Dict{}
-						for field, n := range map[string]int{"Rows": r.Rows, "Block": r.Block, "Ahead": r.Ahead} {
-							if n != 0 {
-								d[jen.Id(field)] = jen.Lit(n)
+						var fields []jen.Code
+						for _, f := range []struct {
+							name string
+							n    int
+						}{{"Rows", r.Rows}, {"Block", r.Block}, {"Ahead", r.Ahead}} {
+							if f.n != 0 {
+								fields = append(fields, jen.Id(f.name).Op(":").Lit(f.n))
 							}
 						}
-						g.Values(d)
+						g.Line().Values(fields...)
 					}
+					g.Line()
 				}),
 			})
 		}

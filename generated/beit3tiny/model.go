@@ -65,24 +65,27 @@ var Package = rt.Package{
 var (
 	cut24 = rt.Cut{
 		Passes: 1,
-		Rows: []rt.RowClass{{
-			Ahead: 24,
-			Rows:  11,
-		}, {Rows: 12800}, {Block: 6720}},
+		Rows: []rt.RowClass{
+			{Rows: 11, Ahead: 24},
+			{Rows: 12800},
+			{Block: 6720},
+		},
 	}
 	cut40 = rt.Cut{
 		Passes: 1,
-		Rows: []rt.RowClass{{
-			Ahead: 24,
-			Rows:  11,
-		}, {Rows: 7680}, {Block: 4032}},
+		Rows: []rt.RowClass{
+			{Rows: 11, Ahead: 24},
+			{Rows: 7680},
+			{Block: 4032},
+		},
 	}
 	cut192 = rt.Cut{
 		Passes: 1,
-		Rows: []rt.RowClass{{
-			Ahead: 24,
-			Rows:  11,
-		}, {Rows: 1600}, {Block: 840}},
+		Rows: []rt.RowClass{
+			{Rows: 11, Ahead: 24},
+			{Rows: 1600},
+			{Block: 840},
+		},
 	}
 )
 

@@ -66,31 +66,35 @@ var Package = rt.Package{
 var (
 	cut128 = rt.Cut{
 		Passes: 1,
-		Rows: []rt.RowClass{{
-			Ahead: 24,
-			Rows:  11,
-		}, {Rows: 2400}, {Block: 1260}},
+		Rows: []rt.RowClass{
+			{Rows: 11, Ahead: 24},
+			{Rows: 2400},
+			{Block: 1260},
+		},
 	}
 	cut192 = rt.Cut{
 		Passes: 1,
-		Rows: []rt.RowClass{{
-			Ahead: 24,
-			Rows:  11,
-		}, {Rows: 1600}, {Block: 840}},
+		Rows: []rt.RowClass{
+			{Rows: 11, Ahead: 24},
+			{Rows: 1600},
+			{Block: 840},
+		},
 	}
 	cut256 = rt.Cut{
 		Passes: 1,
-		Rows: []rt.RowClass{{
-			Ahead: 24,
-			Rows:  11,
-		}, {Rows: 1200}, {Block: 630}},
+		Rows: []rt.RowClass{
+			{Rows: 11, Ahead: 24},
+			{Rows: 1200},
+			{Block: 630},
+		},
 	}
 	cut512 = rt.Cut{
 		Passes: 1,
-		Rows: []rt.RowClass{{
-			Ahead: 24,
-			Rows:  11,
-		}, {Rows: 600}, {Block: 315}},
+		Rows: []rt.RowClass{
+			{Rows: 11, Ahead: 24},
+			{Rows: 600},
+			{Block: 315},
+		},
 	}
 )
 

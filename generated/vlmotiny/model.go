@@ -73,24 +73,27 @@ var Package = rt.Package{
 var (
 	cut20 = rt.Cut{
 		Passes: 1,
-		Rows: []rt.RowClass{{
-			Ahead: 24,
-			Rows:  11,
-		}, {Rows: 15360}, {Block: 8064}},
+		Rows: []rt.RowClass{
+			{Rows: 11, Ahead: 24},
+			{Rows: 15360},
+			{Block: 8064},
+		},
 	}
 	cut40 = rt.Cut{
 		Passes: 1,
-		Rows: []rt.RowClass{{
-			Ahead: 24,
-			Rows:  11,
-		}, {Rows: 7680}, {Block: 4032}},
+		Rows: []rt.RowClass{
+			{Rows: 11, Ahead: 24},
+			{Rows: 7680},
+			{Block: 4032},
+		},
 	}
 	cut192 = rt.Cut{
 		Passes: 1,
-		Rows: []rt.RowClass{{
-			Ahead: 24,
-			Rows:  11,
-		}, {Rows: 1600}, {Block: 840}},
+		Rows: []rt.RowClass{
+			{Rows: 11, Ahead: 24},
+			{Rows: 1600},
+			{Block: 840},
+		},
 	}
 )
 
