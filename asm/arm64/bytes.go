@@ -29,9 +29,9 @@ func qgemm(w *writer, k asm.Kernel) {
 //	R0         groups of k
 //	R1, R2     rows of A at k
 //	R3         B at k
-//	R4, R5     row of C, its stride
+//	R4, R5     what to prefetch, its step
 func pairs(w *writer, mr int) {
-	const k, b, c, ldc = R(0), R(3), R(4), R(5)
+	const k, b, pf, step = R(0), R(3), R(4), R(5)
 	const offset, group = V(24), 4 * asm.Panel
 	row := func(r int) R { return R(1 + r) }
 	a := func(r, g int) V { return V(2*r + g) }
@@ -49,17 +49,17 @@ func pairs(w *writer, mr int) {
 		w.ADD(row(1), row(0), row(1))
 	}
 	w.arg("b", b)
+	w.arg("pf", pf)
+	w.arg("pfstep", step)
 	// steps writes n steps of k, one or two.
 	steps := func(n int) {
-		for r := range acc {
-			for g := range n {
+		for g := range n {
+			for r := range acc {
 				w.LD1Rpost(a(r, g), row(r))
 				w.EOR(a(r, g), a(r, g), offset)
 			}
-		}
-		w.PRFM(b, ahead)
-		if n == 2 {
-			w.PRFM(b, ahead+group)
+			w.PRFM(pf, 0)
+			w.ADD(pf, pf, step)
 		}
 		for j := range 4 {
 			for g := range n {
@@ -88,17 +88,46 @@ func pairs(w *writer, mr int) {
 	w.BEQ("store")
 	steps(1)
 	w.mark("store")
-	w.arg("c", c)
-	w.floats("ldc", ldc)
-	for r := range acc {
-		for j := 0; j < 8; j += 2 {
-			w.ADDPint(acc[r][j], acc[r][j], acc[r][j+1])
-		}
-		w.STP(acc[r][0], acc[r][2], c, 0)
-		w.STP(acc[r][4], acc[r][6], c, 32)
-		if r < mr-1 {
-			w.ADD(c, c, ldc)
-		}
+	for r, v := range acc {
+		acc[r] = vecs{v[0], v[2], v[4], v[6]}
+		acc[r].each(func(j int) { w.ADDPint(acc[r][j], v[2*j], v[2*j+1]) })
 	}
+	w.epilogue(acc, b)
+	w.result(acc, func(low, high V, off int) { w.STP(low, high, c, off) })
 	w.RET()
+}
+
+// epilogue takes sums to floats; b is at the tail of the panel.
+//
+//	V0..V3    scales of the columns, then bias
+//	V4, V5    scale and zero of a row, then C
+//	V6        zero*shift
+//	R10, R11  scale, zero
+func (w *writer) epilogue(acc []vecs, b R) {
+	const group = 4 * asm.Panel // bytes of each part of the tail
+	column, s, z, t := regs(0, 4), V(4), V(5), V(6)
+	scale, zero := w.arg("scale", 10), w.arg("zero", 11)
+	w.LDP(column[0], column[1], b, 0)
+	w.LDP(column[2], column[3], b, 32)
+	for _, y := range acc {
+		w.LD1Rpost(s, scale)
+		w.LD1Rpost(z, zero)
+		y.each(func(j int) { w.SCVTF(y[j], y[j]) })
+		y.each(func(j int) { w.FMUL(y[j], y[j], s) })
+		y.each(func(j int) { w.FMUL(y[j], y[j], column[j]) })
+		y.each(func(j int) {
+			w.LDR(t, b, 2*group+16*j)
+			w.FMUL(t, t, z)
+			w.FADD(y[j], y[j], t)
+		})
+	}
+	w.bias(acc, "plain")
+	w.mark("plain")
+	w.CBZ(w.arg("acc", 10), "alone")
+	w.result(acc, func(low, high V, off int) {
+		w.LDP(s, z, c, off)
+		w.FADD(low, low, s)
+		w.FADD(high, high, z)
+	})
+	w.mark("alone")
 }

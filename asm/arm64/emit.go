@@ -193,6 +193,7 @@ func (w *writer) FMAXV(d, n V)              { w.emit(fmaxv, int(d), int(n)) }   
 func (w *writer) FABS(d, n V)               { w.emit(fabs, int(d), int(n)) }                // d = |n|
 func (w *writer) FRINTN(d, n V)             { w.emit(frintn, int(d), int(n)) }              // to the nearest even integer
 func (w *writer) FCVTNS(d, n V)             { w.emit(fcvtns, int(d), int(n)) }              // the same, as int32
+func (w *writer) SCVTF(d, n V)              { w.emit(scvtfV, int(d), int(n)) }              // int32 as float32
 func (w *writer) FCVTL(d, n V)              { w.emit(fcvtl, int(d), int(n)) }               // four f16, the low half of n
 func (w *writer) FCVTL2(d, n V)             { w.emit(fcvtl2, int(d), int(n)) }              // the high half
 func (w *writer) SHLL(d, n V)               { w.emit(shll, int(d), int(n)) }                // four bf16, the low half of n

@@ -31,7 +31,7 @@ func wgemm(w *writer, k asm.Kernel) { tile(w, k, halves) }
 //	R13       acc, then bias, then the address of the signs
 func tile(w *writer, kernel asm.Kernel, from source) {
 	mr := kernel.MR
-	const k, b, c, ldc, pf, step, ld, flag = R(0), R(7), R(8), R(9), R(10), R(11), R(12), R(13)
+	const k, b, pf, step, ld, flag = R(0), R(7), R(10), R(11), R(12), R(13)
 	const bLow, bHigh = V(6), V(7)
 	a := func(r int) V { return V(r) }
 	row := func(r int) R { return R(1 + r) }
@@ -44,34 +44,17 @@ func tile(w *writer, kernel asm.Kernel, from source) {
 			acc[r].each(func(j int) { f(r, j) })
 		}
 	}
-	// rows visits the rows of C.
-	rows := func(f func(low, high V, off int)) {
-		w.arg("c", c)
-		w.floats("ldc", ldc)
-		for r := range acc {
-			f(acc[r][0], acc[r][1], 0)
-			f(acc[r][2], acc[r][3], 32)
-			if r < mr-1 {
-				w.ADD(c, c, ldc)
-			}
-		}
-	}
-
 	if from != fours {
 		w.arg("acc", flag)
 		w.CBZ(flag, "zero")
-		rows(func(low, high V, off int) { w.LDP(low, high, c, off) })
+		w.result(acc, func(low, high V, off int) { w.LDP(low, high, c, off) })
 		w.B("bias")
 		w.mark("zero")
 	}
 	each(func(r, j int) { w.ZERO(acc[r][j]) })
 	w.mark("bias")
 	if from == panel || from == halves {
-		w.arg("bias", flag)
-		w.CBZ(flag, "main")
-		w.LDP(0, 1, flag, 0)
-		w.LDP(2, 3, flag, 32)
-		each(func(r, j int) { w.FADD(acc[r][j], acc[r][j], V(j)) })
+		w.bias(acc, "main")
 	}
 	w.mark("main")
 
@@ -86,22 +69,20 @@ func tile(w *writer, kernel asm.Kernel, from source) {
 	}
 	w.arg("b", b)
 	switch from {
-	case panel, halves:
-		w.arg("pf", pf)
-		w.arg("pfstep", step)
 	case matrix:
 		w.floats("ldb", ld)
 	case fours:
 		w.offset(flag)
 	}
+	if from != matrix {
+		w.arg("pf", pf)
+		w.arg("pfstep", step)
+	}
 	// one writes a step of k, whose elements of A are in lane i.
 	one := func(i int) {
-		switch {
-		case from == panel, from == halves && i%2 == 0:
+		if from != matrix && (from != halves || i%2 == 0) {
 			w.PRFM(pf, 0)
 			w.ADD(pf, pf, step)
-		case from == fours:
-			w.PRFM(b, ahead)
 		}
 		multiply := w.FMLAlane
 		if from == fours {
@@ -166,8 +147,39 @@ func tile(w *writer, kernel asm.Kernel, from source) {
 	w.hot = inner
 
 	w.mark("store")
-	rows(func(low, high V, off int) { w.STP(low, high, c, off) })
+	if from == fours {
+		w.epilogue(acc, b)
+	}
+	w.result(acc, func(low, high V, off int) { w.STP(low, high, c, off) })
 	w.RET()
+}
+
+// bias adds the bias to every row; without one it goes to the label.
+func (w *writer) bias(acc []vecs, none string) {
+	p := w.arg("bias", 13)
+	w.CBZ(p, none)
+	b := regs(0, 4)
+	w.LDP(b[0], b[1], p, 0)
+	w.LDP(b[2], b[3], p, 32)
+	for _, v := range acc {
+		v.each(func(j int) { w.FADD(v[j], v[j], b[j]) })
+	}
+}
+
+// Registers of a tile's result: the row of C at hand and the stride.
+const c, ldc = R(8), R(9)
+
+// result visits the rows of C, four vectors each.
+func (w *writer) result(acc []vecs, f func(low, high V, off int)) {
+	w.arg("c", c)
+	w.floats("ldc", ldc)
+	for r, v := range acc {
+		f(v[0], v[1], 0)
+		f(v[2], v[3], 32)
+		if r < len(acc)-1 {
+			w.ADD(c, c, ldc)
+		}
+	}
 }
 
 // peakFMA writes twelve independent multiply-adds a round, two rounds by turns: enough to hide their latency on CPUs that

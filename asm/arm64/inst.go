@@ -156,6 +156,7 @@ const (
 	sadalp
 	addpInt
 	eor
+	scvtfV
 	addInt
 	shl
 	and
@@ -269,6 +270,7 @@ var table = [...]inst{
 	sadalp:   {text: "sadalp v{d}.4s, v{n}.8h", word: 0x4e606800, ops: []operand{d, n}},
 	addpInt:  three("addp", 0x4ea0bc00),
 	eor:      bits("eor", 0x6e201c00),
+	scvtfV:   two("scvtf", 0x4e21d800),
 	addInt:   three("add", 0x4ea08400),
 	shl:      {text: "shl v{d}.4s, v{n}.4s, #{i}", word: 0x4f205400, ops: []operand{d, n, imm("i", 1, field{16, 5})}},
 	and:      bits("and", 0x4e201c00),

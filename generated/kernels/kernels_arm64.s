@@ -7887,16 +7887,20 @@ TEXT ·qgemm_i8_1x16_neon(SB), NOSPLIT, $0-104
 	MOVD k+0(FP), R0
 	MOVD a+8(FP), R1
 	MOVD b+24(FP), R3
+	MOVD pf+88(FP), R4
+	MOVD pfstep+96(FP), R5
 	SUBS $2, R0, R0
 	BLT tail
 
 loop:
 	WORD $0x4ddfc820 // ld1r {v0.4s}, [x1], #4
 	WORD $0x6e381c00 // eor v0.16b, v0.16b, v24.16b
+	WORD $0xf9800080 // prfm pldl1keep, [x4, #0]
+	ADD R5, R4, R4
 	WORD $0x4ddfc821 // ld1r {v1.4s}, [x1], #4
 	WORD $0x6e381c21 // eor v1.16b, v1.16b, v24.16b
-	WORD $0xf9820060 // prfm pldl1keep, [x3, #1024]
-	WORD $0xf9822060 // prfm pldl1keep, [x3, #1088]
+	WORD $0xf9800080 // prfm pldl1keep, [x4, #0]
+	ADD R5, R4, R4
 	WORD $0x3dc00064 // ldr q4, [x3, #0]
 	WORD $0x3dc01065 // ldr q5, [x3, #64]
 	WORD $0x0e20c086 // smull v6.8h, v4.8b, v0.8b
@@ -7938,7 +7942,8 @@ tail:
 	BEQ store
 	WORD $0x4ddfc820 // ld1r {v0.4s}, [x1], #4
 	WORD $0x6e381c00 // eor v0.16b, v0.16b, v24.16b
-	WORD $0xf9820060 // prfm pldl1keep, [x3, #1024]
+	WORD $0xf9800080 // prfm pldl1keep, [x4, #0]
+	ADD R5, R4, R4
 	WORD $0x3dc00064 // ldr q4, [x3, #0]
 	WORD $0x0e20c086 // smull v6.8h, v4.8b, v0.8b
 	WORD $0x4e20c087 // smull2 v7.8h, v4.16b, v0.16b
@@ -7962,15 +7967,68 @@ tail:
 	ADD $64, R3, R3
 
 store:
-	MOVD c+40(FP), R4
-	MOVD ldc+48(FP), R5
-	LSL $2, R5, R5
 	WORD $0x4ea9bd08 // addp v8.4s, v8.4s, v9.4s
 	WORD $0x4eabbd4a // addp v10.4s, v10.4s, v11.4s
 	WORD $0x4eadbd8c // addp v12.4s, v12.4s, v13.4s
 	WORD $0x4eafbdce // addp v14.4s, v14.4s, v15.4s
-	WORD $0xad002888 // stp q8, q10, [x4, #0]
-	WORD $0xad01388c // stp q12, q14, [x4, #32]
+	MOVD scale+56(FP), R10
+	MOVD zero+64(FP), R11
+	WORD $0xad400460 // ldp q0, q1, [x3, #0]
+	WORD $0xad410c62 // ldp q2, q3, [x3, #32]
+	WORD $0x4ddfc944 // ld1r {v4.4s}, [x10], #4
+	WORD $0x4ddfc965 // ld1r {v5.4s}, [x11], #4
+	WORD $0x4e21d908 // scvtf v8.4s, v8.4s
+	WORD $0x4e21d94a // scvtf v10.4s, v10.4s
+	WORD $0x4e21d98c // scvtf v12.4s, v12.4s
+	WORD $0x4e21d9ce // scvtf v14.4s, v14.4s
+	WORD $0x6e24dd08 // fmul v8.4s, v8.4s, v4.4s
+	WORD $0x6e24dd4a // fmul v10.4s, v10.4s, v4.4s
+	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
+	WORD $0x6e24ddce // fmul v14.4s, v14.4s, v4.4s
+	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
+	WORD $0x6e21dd4a // fmul v10.4s, v10.4s, v1.4s
+	WORD $0x6e22dd8c // fmul v12.4s, v12.4s, v2.4s
+	WORD $0x6e23ddce // fmul v14.4s, v14.4s, v3.4s
+	WORD $0x3dc02066 // ldr q6, [x3, #128]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d508 // fadd v8.4s, v8.4s, v6.4s
+	WORD $0x3dc02466 // ldr q6, [x3, #144]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d54a // fadd v10.4s, v10.4s, v6.4s
+	WORD $0x3dc02866 // ldr q6, [x3, #160]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d58c // fadd v12.4s, v12.4s, v6.4s
+	WORD $0x3dc02c66 // ldr q6, [x3, #176]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d5ce // fadd v14.4s, v14.4s, v6.4s
+	MOVD bias+72(FP), R13
+	CBZ R13, plain
+	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
+	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
+	WORD $0x4e20d508 // fadd v8.4s, v8.4s, v0.4s
+	WORD $0x4e21d54a // fadd v10.4s, v10.4s, v1.4s
+	WORD $0x4e22d58c // fadd v12.4s, v12.4s, v2.4s
+	WORD $0x4e23d5ce // fadd v14.4s, v14.4s, v3.4s
+
+plain:
+	MOVD acc+80(FP), R10
+	CBZ R10, alone
+	MOVD c+40(FP), R8
+	MOVD ldc+48(FP), R9
+	LSL $2, R9, R9
+	WORD $0xad401504 // ldp q4, q5, [x8, #0]
+	WORD $0x4e24d508 // fadd v8.4s, v8.4s, v4.4s
+	WORD $0x4e25d54a // fadd v10.4s, v10.4s, v5.4s
+	WORD $0xad411504 // ldp q4, q5, [x8, #32]
+	WORD $0x4e24d58c // fadd v12.4s, v12.4s, v4.4s
+	WORD $0x4e25d5ce // fadd v14.4s, v14.4s, v5.4s
+
+alone:
+	MOVD c+40(FP), R8
+	MOVD ldc+48(FP), R9
+	LSL $2, R9, R9
+	WORD $0xad002908 // stp q8, q10, [x8, #0]
+	WORD $0xad01390c // stp q12, q14, [x8, #32]
 	RET
 
 // func qgemm_i8_2x16_neon(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
@@ -7998,20 +8056,24 @@ TEXT ·qgemm_i8_2x16_neon(SB), NOSPLIT, $0-104
 	MOVD lda+16(FP), R2
 	ADD R2, R1, R2
 	MOVD b+24(FP), R3
+	MOVD pf+88(FP), R4
+	MOVD pfstep+96(FP), R5
 	SUBS $2, R0, R0
 	BLT tail
 
 loop:
 	WORD $0x4ddfc820 // ld1r {v0.4s}, [x1], #4
 	WORD $0x6e381c00 // eor v0.16b, v0.16b, v24.16b
-	WORD $0x4ddfc821 // ld1r {v1.4s}, [x1], #4
-	WORD $0x6e381c21 // eor v1.16b, v1.16b, v24.16b
 	WORD $0x4ddfc842 // ld1r {v2.4s}, [x2], #4
 	WORD $0x6e381c42 // eor v2.16b, v2.16b, v24.16b
+	WORD $0xf9800080 // prfm pldl1keep, [x4, #0]
+	ADD R5, R4, R4
+	WORD $0x4ddfc821 // ld1r {v1.4s}, [x1], #4
+	WORD $0x6e381c21 // eor v1.16b, v1.16b, v24.16b
 	WORD $0x4ddfc843 // ld1r {v3.4s}, [x2], #4
 	WORD $0x6e381c63 // eor v3.16b, v3.16b, v24.16b
-	WORD $0xf9820060 // prfm pldl1keep, [x3, #1024]
-	WORD $0xf9822060 // prfm pldl1keep, [x3, #1088]
+	WORD $0xf9800080 // prfm pldl1keep, [x4, #0]
+	ADD R5, R4, R4
 	WORD $0x3dc00064 // ldr q4, [x3, #0]
 	WORD $0x3dc01065 // ldr q5, [x3, #64]
 	WORD $0x0e20c086 // smull v6.8h, v4.8b, v0.8b
@@ -8079,7 +8141,8 @@ tail:
 	WORD $0x6e381c00 // eor v0.16b, v0.16b, v24.16b
 	WORD $0x4ddfc842 // ld1r {v2.4s}, [x2], #4
 	WORD $0x6e381c42 // eor v2.16b, v2.16b, v24.16b
-	WORD $0xf9820060 // prfm pldl1keep, [x3, #1024]
+	WORD $0xf9800080 // prfm pldl1keep, [x4, #0]
+	ADD R5, R4, R4
 	WORD $0x3dc00064 // ldr q4, [x3, #0]
 	WORD $0x0e20c086 // smull v6.8h, v4.8b, v0.8b
 	WORD $0x4e20c087 // smull2 v7.8h, v4.16b, v0.16b
@@ -8119,22 +8182,112 @@ tail:
 	ADD $64, R3, R3
 
 store:
-	MOVD c+40(FP), R4
-	MOVD ldc+48(FP), R5
-	LSL $2, R5, R5
 	WORD $0x4ea9bd08 // addp v8.4s, v8.4s, v9.4s
 	WORD $0x4eabbd4a // addp v10.4s, v10.4s, v11.4s
 	WORD $0x4eadbd8c // addp v12.4s, v12.4s, v13.4s
 	WORD $0x4eafbdce // addp v14.4s, v14.4s, v15.4s
-	WORD $0xad002888 // stp q8, q10, [x4, #0]
-	WORD $0xad01388c // stp q12, q14, [x4, #32]
-	ADD R5, R4, R4
 	WORD $0x4eb1be10 // addp v16.4s, v16.4s, v17.4s
 	WORD $0x4eb3be52 // addp v18.4s, v18.4s, v19.4s
 	WORD $0x4eb5be94 // addp v20.4s, v20.4s, v21.4s
 	WORD $0x4eb7bed6 // addp v22.4s, v22.4s, v23.4s
-	WORD $0xad004890 // stp q16, q18, [x4, #0]
-	WORD $0xad015894 // stp q20, q22, [x4, #32]
+	MOVD scale+56(FP), R10
+	MOVD zero+64(FP), R11
+	WORD $0xad400460 // ldp q0, q1, [x3, #0]
+	WORD $0xad410c62 // ldp q2, q3, [x3, #32]
+	WORD $0x4ddfc944 // ld1r {v4.4s}, [x10], #4
+	WORD $0x4ddfc965 // ld1r {v5.4s}, [x11], #4
+	WORD $0x4e21d908 // scvtf v8.4s, v8.4s
+	WORD $0x4e21d94a // scvtf v10.4s, v10.4s
+	WORD $0x4e21d98c // scvtf v12.4s, v12.4s
+	WORD $0x4e21d9ce // scvtf v14.4s, v14.4s
+	WORD $0x6e24dd08 // fmul v8.4s, v8.4s, v4.4s
+	WORD $0x6e24dd4a // fmul v10.4s, v10.4s, v4.4s
+	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
+	WORD $0x6e24ddce // fmul v14.4s, v14.4s, v4.4s
+	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
+	WORD $0x6e21dd4a // fmul v10.4s, v10.4s, v1.4s
+	WORD $0x6e22dd8c // fmul v12.4s, v12.4s, v2.4s
+	WORD $0x6e23ddce // fmul v14.4s, v14.4s, v3.4s
+	WORD $0x3dc02066 // ldr q6, [x3, #128]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d508 // fadd v8.4s, v8.4s, v6.4s
+	WORD $0x3dc02466 // ldr q6, [x3, #144]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d54a // fadd v10.4s, v10.4s, v6.4s
+	WORD $0x3dc02866 // ldr q6, [x3, #160]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d58c // fadd v12.4s, v12.4s, v6.4s
+	WORD $0x3dc02c66 // ldr q6, [x3, #176]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d5ce // fadd v14.4s, v14.4s, v6.4s
+	WORD $0x4ddfc944 // ld1r {v4.4s}, [x10], #4
+	WORD $0x4ddfc965 // ld1r {v5.4s}, [x11], #4
+	WORD $0x4e21da10 // scvtf v16.4s, v16.4s
+	WORD $0x4e21da52 // scvtf v18.4s, v18.4s
+	WORD $0x4e21da94 // scvtf v20.4s, v20.4s
+	WORD $0x4e21dad6 // scvtf v22.4s, v22.4s
+	WORD $0x6e24de10 // fmul v16.4s, v16.4s, v4.4s
+	WORD $0x6e24de52 // fmul v18.4s, v18.4s, v4.4s
+	WORD $0x6e24de94 // fmul v20.4s, v20.4s, v4.4s
+	WORD $0x6e24ded6 // fmul v22.4s, v22.4s, v4.4s
+	WORD $0x6e20de10 // fmul v16.4s, v16.4s, v0.4s
+	WORD $0x6e21de52 // fmul v18.4s, v18.4s, v1.4s
+	WORD $0x6e22de94 // fmul v20.4s, v20.4s, v2.4s
+	WORD $0x6e23ded6 // fmul v22.4s, v22.4s, v3.4s
+	WORD $0x3dc02066 // ldr q6, [x3, #128]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d610 // fadd v16.4s, v16.4s, v6.4s
+	WORD $0x3dc02466 // ldr q6, [x3, #144]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d652 // fadd v18.4s, v18.4s, v6.4s
+	WORD $0x3dc02866 // ldr q6, [x3, #160]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d694 // fadd v20.4s, v20.4s, v6.4s
+	WORD $0x3dc02c66 // ldr q6, [x3, #176]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d6d6 // fadd v22.4s, v22.4s, v6.4s
+	MOVD bias+72(FP), R13
+	CBZ R13, plain
+	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
+	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
+	WORD $0x4e20d508 // fadd v8.4s, v8.4s, v0.4s
+	WORD $0x4e21d54a // fadd v10.4s, v10.4s, v1.4s
+	WORD $0x4e22d58c // fadd v12.4s, v12.4s, v2.4s
+	WORD $0x4e23d5ce // fadd v14.4s, v14.4s, v3.4s
+	WORD $0x4e20d610 // fadd v16.4s, v16.4s, v0.4s
+	WORD $0x4e21d652 // fadd v18.4s, v18.4s, v1.4s
+	WORD $0x4e22d694 // fadd v20.4s, v20.4s, v2.4s
+	WORD $0x4e23d6d6 // fadd v22.4s, v22.4s, v3.4s
+
+plain:
+	MOVD acc+80(FP), R10
+	CBZ R10, alone
+	MOVD c+40(FP), R8
+	MOVD ldc+48(FP), R9
+	LSL $2, R9, R9
+	WORD $0xad401504 // ldp q4, q5, [x8, #0]
+	WORD $0x4e24d508 // fadd v8.4s, v8.4s, v4.4s
+	WORD $0x4e25d54a // fadd v10.4s, v10.4s, v5.4s
+	WORD $0xad411504 // ldp q4, q5, [x8, #32]
+	WORD $0x4e24d58c // fadd v12.4s, v12.4s, v4.4s
+	WORD $0x4e25d5ce // fadd v14.4s, v14.4s, v5.4s
+	ADD R9, R8, R8
+	WORD $0xad401504 // ldp q4, q5, [x8, #0]
+	WORD $0x4e24d610 // fadd v16.4s, v16.4s, v4.4s
+	WORD $0x4e25d652 // fadd v18.4s, v18.4s, v5.4s
+	WORD $0xad411504 // ldp q4, q5, [x8, #32]
+	WORD $0x4e24d694 // fadd v20.4s, v20.4s, v4.4s
+	WORD $0x4e25d6d6 // fadd v22.4s, v22.4s, v5.4s
+
+alone:
+	MOVD c+40(FP), R8
+	MOVD ldc+48(FP), R9
+	LSL $2, R9, R9
+	WORD $0xad002908 // stp q8, q10, [x8, #0]
+	WORD $0xad01390c // stp q12, q14, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad004910 // stp q16, q18, [x8, #0]
+	WORD $0xad015914 // stp q20, q22, [x8, #32]
 	RET
 
 // func peak_fma_neon(n int)
@@ -8214,6 +8367,8 @@ main:
 	MOVD lda+16(FP), R12
 	MOVD b+24(FP), R7
 	MOVD $offset128<>(SB), R13
+	MOVD pf+88(FP), R10
+	MOVD pfstep+96(FP), R11
 	SUBS $4, R0, R0
 	BLT tail
 
@@ -8221,28 +8376,32 @@ loop:
 	WORD $0x3cc10420 // ldr q0, [x1], #16
 	WORD $0x3dc001a6 // ldr q6, [x13, #0]
 	WORD $0x6e261c00 // eor v0.16b, v0.16b, v6.16b
-	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4f80e0c8 // sdot v8.4s, v6.16b, v0.4b[0]
 	WORD $0x4f80e0e9 // sdot v9.4s, v7.16b, v0.4b[0]
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4f80e0ca // sdot v10.4s, v6.16b, v0.4b[0]
 	WORD $0x4f80e0eb // sdot v11.4s, v7.16b, v0.4b[0]
-	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4fa0e0c8 // sdot v8.4s, v6.16b, v0.4b[1]
 	WORD $0x4fa0e0e9 // sdot v9.4s, v7.16b, v0.4b[1]
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4fa0e0ca // sdot v10.4s, v6.16b, v0.4b[1]
 	WORD $0x4fa0e0eb // sdot v11.4s, v7.16b, v0.4b[1]
-	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4f80e8c8 // sdot v8.4s, v6.16b, v0.4b[2]
 	WORD $0x4f80e8e9 // sdot v9.4s, v7.16b, v0.4b[2]
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4f80e8ca // sdot v10.4s, v6.16b, v0.4b[2]
 	WORD $0x4f80e8eb // sdot v11.4s, v7.16b, v0.4b[2]
-	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4fa0e8c8 // sdot v8.4s, v6.16b, v0.4b[3]
 	WORD $0x4fa0e8e9 // sdot v9.4s, v7.16b, v0.4b[3]
@@ -8260,7 +8419,8 @@ last:
 	WORD $0xbc404420 // ldr s0, [x1], #4
 	WORD $0x3dc001a6 // ldr q6, [x13, #0]
 	WORD $0x6e261c00 // eor v0.16b, v0.16b, v6.16b
-	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4f80e0c8 // sdot v8.4s, v6.16b, v0.4b[0]
 	WORD $0x4f80e0e9 // sdot v9.4s, v7.16b, v0.4b[0]
@@ -8271,6 +8431,59 @@ last:
 	BNE last
 
 store:
+	MOVD scale+56(FP), R10
+	MOVD zero+64(FP), R11
+	WORD $0xad4004e0 // ldp q0, q1, [x7, #0]
+	WORD $0xad410ce2 // ldp q2, q3, [x7, #32]
+	WORD $0x4ddfc944 // ld1r {v4.4s}, [x10], #4
+	WORD $0x4ddfc965 // ld1r {v5.4s}, [x11], #4
+	WORD $0x4e21d908 // scvtf v8.4s, v8.4s
+	WORD $0x4e21d929 // scvtf v9.4s, v9.4s
+	WORD $0x4e21d94a // scvtf v10.4s, v10.4s
+	WORD $0x4e21d96b // scvtf v11.4s, v11.4s
+	WORD $0x6e24dd08 // fmul v8.4s, v8.4s, v4.4s
+	WORD $0x6e24dd29 // fmul v9.4s, v9.4s, v4.4s
+	WORD $0x6e24dd4a // fmul v10.4s, v10.4s, v4.4s
+	WORD $0x6e24dd6b // fmul v11.4s, v11.4s, v4.4s
+	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
+	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
+	WORD $0x6e22dd4a // fmul v10.4s, v10.4s, v2.4s
+	WORD $0x6e23dd6b // fmul v11.4s, v11.4s, v3.4s
+	WORD $0x3dc020e6 // ldr q6, [x7, #128]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d508 // fadd v8.4s, v8.4s, v6.4s
+	WORD $0x3dc024e6 // ldr q6, [x7, #144]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d529 // fadd v9.4s, v9.4s, v6.4s
+	WORD $0x3dc028e6 // ldr q6, [x7, #160]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d54a // fadd v10.4s, v10.4s, v6.4s
+	WORD $0x3dc02ce6 // ldr q6, [x7, #176]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d56b // fadd v11.4s, v11.4s, v6.4s
+	MOVD bias+72(FP), R13
+	CBZ R13, plain
+	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
+	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
+	WORD $0x4e20d508 // fadd v8.4s, v8.4s, v0.4s
+	WORD $0x4e21d529 // fadd v9.4s, v9.4s, v1.4s
+	WORD $0x4e22d54a // fadd v10.4s, v10.4s, v2.4s
+	WORD $0x4e23d56b // fadd v11.4s, v11.4s, v3.4s
+
+plain:
+	MOVD acc+80(FP), R10
+	CBZ R10, alone
+	MOVD c+40(FP), R8
+	MOVD ldc+48(FP), R9
+	LSL $2, R9, R9
+	WORD $0xad401504 // ldp q4, q5, [x8, #0]
+	WORD $0x4e24d508 // fadd v8.4s, v8.4s, v4.4s
+	WORD $0x4e25d529 // fadd v9.4s, v9.4s, v5.4s
+	WORD $0xad411504 // ldp q4, q5, [x8, #32]
+	WORD $0x4e24d54a // fadd v10.4s, v10.4s, v4.4s
+	WORD $0x4e25d56b // fadd v11.4s, v11.4s, v5.4s
+
+alone:
 	MOVD c+40(FP), R8
 	MOVD ldc+48(FP), R9
 	LSL $2, R9, R9
@@ -8298,6 +8511,8 @@ main:
 	ADD R12, R1, R2
 	MOVD b+24(FP), R7
 	MOVD $offset128<>(SB), R13
+	MOVD pf+88(FP), R10
+	MOVD pfstep+96(FP), R11
 	SUBS $4, R0, R0
 	BLT tail
 
@@ -8307,7 +8522,8 @@ loop:
 	WORD $0x3dc001a6 // ldr q6, [x13, #0]
 	WORD $0x6e261c00 // eor v0.16b, v0.16b, v6.16b
 	WORD $0x6e261c21 // eor v1.16b, v1.16b, v6.16b
-	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4f80e0c8 // sdot v8.4s, v6.16b, v0.4b[0]
 	WORD $0x4f80e0e9 // sdot v9.4s, v7.16b, v0.4b[0]
@@ -8318,7 +8534,8 @@ loop:
 	WORD $0x4f80e0eb // sdot v11.4s, v7.16b, v0.4b[0]
 	WORD $0x4f81e0ce // sdot v14.4s, v6.16b, v1.4b[0]
 	WORD $0x4f81e0ef // sdot v15.4s, v7.16b, v1.4b[0]
-	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4fa0e0c8 // sdot v8.4s, v6.16b, v0.4b[1]
 	WORD $0x4fa0e0e9 // sdot v9.4s, v7.16b, v0.4b[1]
@@ -8329,7 +8546,8 @@ loop:
 	WORD $0x4fa0e0eb // sdot v11.4s, v7.16b, v0.4b[1]
 	WORD $0x4fa1e0ce // sdot v14.4s, v6.16b, v1.4b[1]
 	WORD $0x4fa1e0ef // sdot v15.4s, v7.16b, v1.4b[1]
-	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4f80e8c8 // sdot v8.4s, v6.16b, v0.4b[2]
 	WORD $0x4f80e8e9 // sdot v9.4s, v7.16b, v0.4b[2]
@@ -8340,7 +8558,8 @@ loop:
 	WORD $0x4f80e8eb // sdot v11.4s, v7.16b, v0.4b[2]
 	WORD $0x4f81e8ce // sdot v14.4s, v6.16b, v1.4b[2]
 	WORD $0x4f81e8ef // sdot v15.4s, v7.16b, v1.4b[2]
-	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4fa0e8c8 // sdot v8.4s, v6.16b, v0.4b[3]
 	WORD $0x4fa0e8e9 // sdot v9.4s, v7.16b, v0.4b[3]
@@ -8364,7 +8583,8 @@ last:
 	WORD $0x3dc001a6 // ldr q6, [x13, #0]
 	WORD $0x6e261c00 // eor v0.16b, v0.16b, v6.16b
 	WORD $0x6e261c21 // eor v1.16b, v1.16b, v6.16b
-	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4f80e0c8 // sdot v8.4s, v6.16b, v0.4b[0]
 	WORD $0x4f80e0e9 // sdot v9.4s, v7.16b, v0.4b[0]
@@ -8379,6 +8599,96 @@ last:
 	BNE last
 
 store:
+	MOVD scale+56(FP), R10
+	MOVD zero+64(FP), R11
+	WORD $0xad4004e0 // ldp q0, q1, [x7, #0]
+	WORD $0xad410ce2 // ldp q2, q3, [x7, #32]
+	WORD $0x4ddfc944 // ld1r {v4.4s}, [x10], #4
+	WORD $0x4ddfc965 // ld1r {v5.4s}, [x11], #4
+	WORD $0x4e21d908 // scvtf v8.4s, v8.4s
+	WORD $0x4e21d929 // scvtf v9.4s, v9.4s
+	WORD $0x4e21d94a // scvtf v10.4s, v10.4s
+	WORD $0x4e21d96b // scvtf v11.4s, v11.4s
+	WORD $0x6e24dd08 // fmul v8.4s, v8.4s, v4.4s
+	WORD $0x6e24dd29 // fmul v9.4s, v9.4s, v4.4s
+	WORD $0x6e24dd4a // fmul v10.4s, v10.4s, v4.4s
+	WORD $0x6e24dd6b // fmul v11.4s, v11.4s, v4.4s
+	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
+	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
+	WORD $0x6e22dd4a // fmul v10.4s, v10.4s, v2.4s
+	WORD $0x6e23dd6b // fmul v11.4s, v11.4s, v3.4s
+	WORD $0x3dc020e6 // ldr q6, [x7, #128]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d508 // fadd v8.4s, v8.4s, v6.4s
+	WORD $0x3dc024e6 // ldr q6, [x7, #144]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d529 // fadd v9.4s, v9.4s, v6.4s
+	WORD $0x3dc028e6 // ldr q6, [x7, #160]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d54a // fadd v10.4s, v10.4s, v6.4s
+	WORD $0x3dc02ce6 // ldr q6, [x7, #176]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d56b // fadd v11.4s, v11.4s, v6.4s
+	WORD $0x4ddfc944 // ld1r {v4.4s}, [x10], #4
+	WORD $0x4ddfc965 // ld1r {v5.4s}, [x11], #4
+	WORD $0x4e21d98c // scvtf v12.4s, v12.4s
+	WORD $0x4e21d9ad // scvtf v13.4s, v13.4s
+	WORD $0x4e21d9ce // scvtf v14.4s, v14.4s
+	WORD $0x4e21d9ef // scvtf v15.4s, v15.4s
+	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
+	WORD $0x6e24ddad // fmul v13.4s, v13.4s, v4.4s
+	WORD $0x6e24ddce // fmul v14.4s, v14.4s, v4.4s
+	WORD $0x6e24ddef // fmul v15.4s, v15.4s, v4.4s
+	WORD $0x6e20dd8c // fmul v12.4s, v12.4s, v0.4s
+	WORD $0x6e21ddad // fmul v13.4s, v13.4s, v1.4s
+	WORD $0x6e22ddce // fmul v14.4s, v14.4s, v2.4s
+	WORD $0x6e23ddef // fmul v15.4s, v15.4s, v3.4s
+	WORD $0x3dc020e6 // ldr q6, [x7, #128]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d58c // fadd v12.4s, v12.4s, v6.4s
+	WORD $0x3dc024e6 // ldr q6, [x7, #144]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d5ad // fadd v13.4s, v13.4s, v6.4s
+	WORD $0x3dc028e6 // ldr q6, [x7, #160]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d5ce // fadd v14.4s, v14.4s, v6.4s
+	WORD $0x3dc02ce6 // ldr q6, [x7, #176]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d5ef // fadd v15.4s, v15.4s, v6.4s
+	MOVD bias+72(FP), R13
+	CBZ R13, plain
+	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
+	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
+	WORD $0x4e20d508 // fadd v8.4s, v8.4s, v0.4s
+	WORD $0x4e21d529 // fadd v9.4s, v9.4s, v1.4s
+	WORD $0x4e22d54a // fadd v10.4s, v10.4s, v2.4s
+	WORD $0x4e23d56b // fadd v11.4s, v11.4s, v3.4s
+	WORD $0x4e20d58c // fadd v12.4s, v12.4s, v0.4s
+	WORD $0x4e21d5ad // fadd v13.4s, v13.4s, v1.4s
+	WORD $0x4e22d5ce // fadd v14.4s, v14.4s, v2.4s
+	WORD $0x4e23d5ef // fadd v15.4s, v15.4s, v3.4s
+
+plain:
+	MOVD acc+80(FP), R10
+	CBZ R10, alone
+	MOVD c+40(FP), R8
+	MOVD ldc+48(FP), R9
+	LSL $2, R9, R9
+	WORD $0xad401504 // ldp q4, q5, [x8, #0]
+	WORD $0x4e24d508 // fadd v8.4s, v8.4s, v4.4s
+	WORD $0x4e25d529 // fadd v9.4s, v9.4s, v5.4s
+	WORD $0xad411504 // ldp q4, q5, [x8, #32]
+	WORD $0x4e24d54a // fadd v10.4s, v10.4s, v4.4s
+	WORD $0x4e25d56b // fadd v11.4s, v11.4s, v5.4s
+	ADD R9, R8, R8
+	WORD $0xad401504 // ldp q4, q5, [x8, #0]
+	WORD $0x4e24d58c // fadd v12.4s, v12.4s, v4.4s
+	WORD $0x4e25d5ad // fadd v13.4s, v13.4s, v5.4s
+	WORD $0xad411504 // ldp q4, q5, [x8, #32]
+	WORD $0x4e24d5ce // fadd v14.4s, v14.4s, v4.4s
+	WORD $0x4e25d5ef // fadd v15.4s, v15.4s, v5.4s
+
+alone:
 	MOVD c+40(FP), R8
 	MOVD ldc+48(FP), R9
 	LSL $2, R9, R9
@@ -8414,6 +8724,8 @@ main:
 	ADD R12, R2, R3
 	MOVD b+24(FP), R7
 	MOVD $offset128<>(SB), R13
+	MOVD pf+88(FP), R10
+	MOVD pfstep+96(FP), R11
 	SUBS $4, R0, R0
 	BLT tail
 
@@ -8425,7 +8737,8 @@ loop:
 	WORD $0x6e261c00 // eor v0.16b, v0.16b, v6.16b
 	WORD $0x6e261c21 // eor v1.16b, v1.16b, v6.16b
 	WORD $0x6e261c42 // eor v2.16b, v2.16b, v6.16b
-	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4f80e0c8 // sdot v8.4s, v6.16b, v0.4b[0]
 	WORD $0x4f80e0e9 // sdot v9.4s, v7.16b, v0.4b[0]
@@ -8440,7 +8753,8 @@ loop:
 	WORD $0x4f81e0ef // sdot v15.4s, v7.16b, v1.4b[0]
 	WORD $0x4f82e0d2 // sdot v18.4s, v6.16b, v2.4b[0]
 	WORD $0x4f82e0f3 // sdot v19.4s, v7.16b, v2.4b[0]
-	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4fa0e0c8 // sdot v8.4s, v6.16b, v0.4b[1]
 	WORD $0x4fa0e0e9 // sdot v9.4s, v7.16b, v0.4b[1]
@@ -8455,7 +8769,8 @@ loop:
 	WORD $0x4fa1e0ef // sdot v15.4s, v7.16b, v1.4b[1]
 	WORD $0x4fa2e0d2 // sdot v18.4s, v6.16b, v2.4b[1]
 	WORD $0x4fa2e0f3 // sdot v19.4s, v7.16b, v2.4b[1]
-	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4f80e8c8 // sdot v8.4s, v6.16b, v0.4b[2]
 	WORD $0x4f80e8e9 // sdot v9.4s, v7.16b, v0.4b[2]
@@ -8470,7 +8785,8 @@ loop:
 	WORD $0x4f81e8ef // sdot v15.4s, v7.16b, v1.4b[2]
 	WORD $0x4f82e8d2 // sdot v18.4s, v6.16b, v2.4b[2]
 	WORD $0x4f82e8f3 // sdot v19.4s, v7.16b, v2.4b[2]
-	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4fa0e8c8 // sdot v8.4s, v6.16b, v0.4b[3]
 	WORD $0x4fa0e8e9 // sdot v9.4s, v7.16b, v0.4b[3]
@@ -8500,7 +8816,8 @@ last:
 	WORD $0x6e261c00 // eor v0.16b, v0.16b, v6.16b
 	WORD $0x6e261c21 // eor v1.16b, v1.16b, v6.16b
 	WORD $0x6e261c42 // eor v2.16b, v2.16b, v6.16b
-	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4f80e0c8 // sdot v8.4s, v6.16b, v0.4b[0]
 	WORD $0x4f80e0e9 // sdot v9.4s, v7.16b, v0.4b[0]
@@ -8519,6 +8836,133 @@ last:
 	BNE last
 
 store:
+	MOVD scale+56(FP), R10
+	MOVD zero+64(FP), R11
+	WORD $0xad4004e0 // ldp q0, q1, [x7, #0]
+	WORD $0xad410ce2 // ldp q2, q3, [x7, #32]
+	WORD $0x4ddfc944 // ld1r {v4.4s}, [x10], #4
+	WORD $0x4ddfc965 // ld1r {v5.4s}, [x11], #4
+	WORD $0x4e21d908 // scvtf v8.4s, v8.4s
+	WORD $0x4e21d929 // scvtf v9.4s, v9.4s
+	WORD $0x4e21d94a // scvtf v10.4s, v10.4s
+	WORD $0x4e21d96b // scvtf v11.4s, v11.4s
+	WORD $0x6e24dd08 // fmul v8.4s, v8.4s, v4.4s
+	WORD $0x6e24dd29 // fmul v9.4s, v9.4s, v4.4s
+	WORD $0x6e24dd4a // fmul v10.4s, v10.4s, v4.4s
+	WORD $0x6e24dd6b // fmul v11.4s, v11.4s, v4.4s
+	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
+	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
+	WORD $0x6e22dd4a // fmul v10.4s, v10.4s, v2.4s
+	WORD $0x6e23dd6b // fmul v11.4s, v11.4s, v3.4s
+	WORD $0x3dc020e6 // ldr q6, [x7, #128]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d508 // fadd v8.4s, v8.4s, v6.4s
+	WORD $0x3dc024e6 // ldr q6, [x7, #144]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d529 // fadd v9.4s, v9.4s, v6.4s
+	WORD $0x3dc028e6 // ldr q6, [x7, #160]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d54a // fadd v10.4s, v10.4s, v6.4s
+	WORD $0x3dc02ce6 // ldr q6, [x7, #176]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d56b // fadd v11.4s, v11.4s, v6.4s
+	WORD $0x4ddfc944 // ld1r {v4.4s}, [x10], #4
+	WORD $0x4ddfc965 // ld1r {v5.4s}, [x11], #4
+	WORD $0x4e21d98c // scvtf v12.4s, v12.4s
+	WORD $0x4e21d9ad // scvtf v13.4s, v13.4s
+	WORD $0x4e21d9ce // scvtf v14.4s, v14.4s
+	WORD $0x4e21d9ef // scvtf v15.4s, v15.4s
+	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
+	WORD $0x6e24ddad // fmul v13.4s, v13.4s, v4.4s
+	WORD $0x6e24ddce // fmul v14.4s, v14.4s, v4.4s
+	WORD $0x6e24ddef // fmul v15.4s, v15.4s, v4.4s
+	WORD $0x6e20dd8c // fmul v12.4s, v12.4s, v0.4s
+	WORD $0x6e21ddad // fmul v13.4s, v13.4s, v1.4s
+	WORD $0x6e22ddce // fmul v14.4s, v14.4s, v2.4s
+	WORD $0x6e23ddef // fmul v15.4s, v15.4s, v3.4s
+	WORD $0x3dc020e6 // ldr q6, [x7, #128]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d58c // fadd v12.4s, v12.4s, v6.4s
+	WORD $0x3dc024e6 // ldr q6, [x7, #144]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d5ad // fadd v13.4s, v13.4s, v6.4s
+	WORD $0x3dc028e6 // ldr q6, [x7, #160]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d5ce // fadd v14.4s, v14.4s, v6.4s
+	WORD $0x3dc02ce6 // ldr q6, [x7, #176]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d5ef // fadd v15.4s, v15.4s, v6.4s
+	WORD $0x4ddfc944 // ld1r {v4.4s}, [x10], #4
+	WORD $0x4ddfc965 // ld1r {v5.4s}, [x11], #4
+	WORD $0x4e21da10 // scvtf v16.4s, v16.4s
+	WORD $0x4e21da31 // scvtf v17.4s, v17.4s
+	WORD $0x4e21da52 // scvtf v18.4s, v18.4s
+	WORD $0x4e21da73 // scvtf v19.4s, v19.4s
+	WORD $0x6e24de10 // fmul v16.4s, v16.4s, v4.4s
+	WORD $0x6e24de31 // fmul v17.4s, v17.4s, v4.4s
+	WORD $0x6e24de52 // fmul v18.4s, v18.4s, v4.4s
+	WORD $0x6e24de73 // fmul v19.4s, v19.4s, v4.4s
+	WORD $0x6e20de10 // fmul v16.4s, v16.4s, v0.4s
+	WORD $0x6e21de31 // fmul v17.4s, v17.4s, v1.4s
+	WORD $0x6e22de52 // fmul v18.4s, v18.4s, v2.4s
+	WORD $0x6e23de73 // fmul v19.4s, v19.4s, v3.4s
+	WORD $0x3dc020e6 // ldr q6, [x7, #128]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d610 // fadd v16.4s, v16.4s, v6.4s
+	WORD $0x3dc024e6 // ldr q6, [x7, #144]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d631 // fadd v17.4s, v17.4s, v6.4s
+	WORD $0x3dc028e6 // ldr q6, [x7, #160]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d652 // fadd v18.4s, v18.4s, v6.4s
+	WORD $0x3dc02ce6 // ldr q6, [x7, #176]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d673 // fadd v19.4s, v19.4s, v6.4s
+	MOVD bias+72(FP), R13
+	CBZ R13, plain
+	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
+	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
+	WORD $0x4e20d508 // fadd v8.4s, v8.4s, v0.4s
+	WORD $0x4e21d529 // fadd v9.4s, v9.4s, v1.4s
+	WORD $0x4e22d54a // fadd v10.4s, v10.4s, v2.4s
+	WORD $0x4e23d56b // fadd v11.4s, v11.4s, v3.4s
+	WORD $0x4e20d58c // fadd v12.4s, v12.4s, v0.4s
+	WORD $0x4e21d5ad // fadd v13.4s, v13.4s, v1.4s
+	WORD $0x4e22d5ce // fadd v14.4s, v14.4s, v2.4s
+	WORD $0x4e23d5ef // fadd v15.4s, v15.4s, v3.4s
+	WORD $0x4e20d610 // fadd v16.4s, v16.4s, v0.4s
+	WORD $0x4e21d631 // fadd v17.4s, v17.4s, v1.4s
+	WORD $0x4e22d652 // fadd v18.4s, v18.4s, v2.4s
+	WORD $0x4e23d673 // fadd v19.4s, v19.4s, v3.4s
+
+plain:
+	MOVD acc+80(FP), R10
+	CBZ R10, alone
+	MOVD c+40(FP), R8
+	MOVD ldc+48(FP), R9
+	LSL $2, R9, R9
+	WORD $0xad401504 // ldp q4, q5, [x8, #0]
+	WORD $0x4e24d508 // fadd v8.4s, v8.4s, v4.4s
+	WORD $0x4e25d529 // fadd v9.4s, v9.4s, v5.4s
+	WORD $0xad411504 // ldp q4, q5, [x8, #32]
+	WORD $0x4e24d54a // fadd v10.4s, v10.4s, v4.4s
+	WORD $0x4e25d56b // fadd v11.4s, v11.4s, v5.4s
+	ADD R9, R8, R8
+	WORD $0xad401504 // ldp q4, q5, [x8, #0]
+	WORD $0x4e24d58c // fadd v12.4s, v12.4s, v4.4s
+	WORD $0x4e25d5ad // fadd v13.4s, v13.4s, v5.4s
+	WORD $0xad411504 // ldp q4, q5, [x8, #32]
+	WORD $0x4e24d5ce // fadd v14.4s, v14.4s, v4.4s
+	WORD $0x4e25d5ef // fadd v15.4s, v15.4s, v5.4s
+	ADD R9, R8, R8
+	WORD $0xad401504 // ldp q4, q5, [x8, #0]
+	WORD $0x4e24d610 // fadd v16.4s, v16.4s, v4.4s
+	WORD $0x4e25d631 // fadd v17.4s, v17.4s, v5.4s
+	WORD $0xad411504 // ldp q4, q5, [x8, #32]
+	WORD $0x4e24d652 // fadd v18.4s, v18.4s, v4.4s
+	WORD $0x4e25d673 // fadd v19.4s, v19.4s, v5.4s
+
+alone:
 	MOVD c+40(FP), R8
 	MOVD ldc+48(FP), R9
 	LSL $2, R9, R9
@@ -8562,6 +9006,8 @@ main:
 	ADD R12, R3, R4
 	MOVD b+24(FP), R7
 	MOVD $offset128<>(SB), R13
+	MOVD pf+88(FP), R10
+	MOVD pfstep+96(FP), R11
 	SUBS $4, R0, R0
 	BLT tail
 
@@ -8575,7 +9021,8 @@ loop:
 	WORD $0x6e261c21 // eor v1.16b, v1.16b, v6.16b
 	WORD $0x6e261c42 // eor v2.16b, v2.16b, v6.16b
 	WORD $0x6e261c63 // eor v3.16b, v3.16b, v6.16b
-	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4f80e0c8 // sdot v8.4s, v6.16b, v0.4b[0]
 	WORD $0x4f80e0e9 // sdot v9.4s, v7.16b, v0.4b[0]
@@ -8594,7 +9041,8 @@ loop:
 	WORD $0x4f82e0f3 // sdot v19.4s, v7.16b, v2.4b[0]
 	WORD $0x4f83e0d6 // sdot v22.4s, v6.16b, v3.4b[0]
 	WORD $0x4f83e0f7 // sdot v23.4s, v7.16b, v3.4b[0]
-	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4fa0e0c8 // sdot v8.4s, v6.16b, v0.4b[1]
 	WORD $0x4fa0e0e9 // sdot v9.4s, v7.16b, v0.4b[1]
@@ -8613,7 +9061,8 @@ loop:
 	WORD $0x4fa2e0f3 // sdot v19.4s, v7.16b, v2.4b[1]
 	WORD $0x4fa3e0d6 // sdot v22.4s, v6.16b, v3.4b[1]
 	WORD $0x4fa3e0f7 // sdot v23.4s, v7.16b, v3.4b[1]
-	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4f80e8c8 // sdot v8.4s, v6.16b, v0.4b[2]
 	WORD $0x4f80e8e9 // sdot v9.4s, v7.16b, v0.4b[2]
@@ -8632,7 +9081,8 @@ loop:
 	WORD $0x4f82e8f3 // sdot v19.4s, v7.16b, v2.4b[2]
 	WORD $0x4f83e8d6 // sdot v22.4s, v6.16b, v3.4b[2]
 	WORD $0x4f83e8f7 // sdot v23.4s, v7.16b, v3.4b[2]
-	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4fa0e8c8 // sdot v8.4s, v6.16b, v0.4b[3]
 	WORD $0x4fa0e8e9 // sdot v9.4s, v7.16b, v0.4b[3]
@@ -8668,7 +9118,8 @@ last:
 	WORD $0x6e261c21 // eor v1.16b, v1.16b, v6.16b
 	WORD $0x6e261c42 // eor v2.16b, v2.16b, v6.16b
 	WORD $0x6e261c63 // eor v3.16b, v3.16b, v6.16b
-	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4f80e0c8 // sdot v8.4s, v6.16b, v0.4b[0]
 	WORD $0x4f80e0e9 // sdot v9.4s, v7.16b, v0.4b[0]
@@ -8691,6 +9142,170 @@ last:
 	BNE last
 
 store:
+	MOVD scale+56(FP), R10
+	MOVD zero+64(FP), R11
+	WORD $0xad4004e0 // ldp q0, q1, [x7, #0]
+	WORD $0xad410ce2 // ldp q2, q3, [x7, #32]
+	WORD $0x4ddfc944 // ld1r {v4.4s}, [x10], #4
+	WORD $0x4ddfc965 // ld1r {v5.4s}, [x11], #4
+	WORD $0x4e21d908 // scvtf v8.4s, v8.4s
+	WORD $0x4e21d929 // scvtf v9.4s, v9.4s
+	WORD $0x4e21d94a // scvtf v10.4s, v10.4s
+	WORD $0x4e21d96b // scvtf v11.4s, v11.4s
+	WORD $0x6e24dd08 // fmul v8.4s, v8.4s, v4.4s
+	WORD $0x6e24dd29 // fmul v9.4s, v9.4s, v4.4s
+	WORD $0x6e24dd4a // fmul v10.4s, v10.4s, v4.4s
+	WORD $0x6e24dd6b // fmul v11.4s, v11.4s, v4.4s
+	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
+	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
+	WORD $0x6e22dd4a // fmul v10.4s, v10.4s, v2.4s
+	WORD $0x6e23dd6b // fmul v11.4s, v11.4s, v3.4s
+	WORD $0x3dc020e6 // ldr q6, [x7, #128]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d508 // fadd v8.4s, v8.4s, v6.4s
+	WORD $0x3dc024e6 // ldr q6, [x7, #144]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d529 // fadd v9.4s, v9.4s, v6.4s
+	WORD $0x3dc028e6 // ldr q6, [x7, #160]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d54a // fadd v10.4s, v10.4s, v6.4s
+	WORD $0x3dc02ce6 // ldr q6, [x7, #176]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d56b // fadd v11.4s, v11.4s, v6.4s
+	WORD $0x4ddfc944 // ld1r {v4.4s}, [x10], #4
+	WORD $0x4ddfc965 // ld1r {v5.4s}, [x11], #4
+	WORD $0x4e21d98c // scvtf v12.4s, v12.4s
+	WORD $0x4e21d9ad // scvtf v13.4s, v13.4s
+	WORD $0x4e21d9ce // scvtf v14.4s, v14.4s
+	WORD $0x4e21d9ef // scvtf v15.4s, v15.4s
+	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
+	WORD $0x6e24ddad // fmul v13.4s, v13.4s, v4.4s
+	WORD $0x6e24ddce // fmul v14.4s, v14.4s, v4.4s
+	WORD $0x6e24ddef // fmul v15.4s, v15.4s, v4.4s
+	WORD $0x6e20dd8c // fmul v12.4s, v12.4s, v0.4s
+	WORD $0x6e21ddad // fmul v13.4s, v13.4s, v1.4s
+	WORD $0x6e22ddce // fmul v14.4s, v14.4s, v2.4s
+	WORD $0x6e23ddef // fmul v15.4s, v15.4s, v3.4s
+	WORD $0x3dc020e6 // ldr q6, [x7, #128]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d58c // fadd v12.4s, v12.4s, v6.4s
+	WORD $0x3dc024e6 // ldr q6, [x7, #144]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d5ad // fadd v13.4s, v13.4s, v6.4s
+	WORD $0x3dc028e6 // ldr q6, [x7, #160]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d5ce // fadd v14.4s, v14.4s, v6.4s
+	WORD $0x3dc02ce6 // ldr q6, [x7, #176]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d5ef // fadd v15.4s, v15.4s, v6.4s
+	WORD $0x4ddfc944 // ld1r {v4.4s}, [x10], #4
+	WORD $0x4ddfc965 // ld1r {v5.4s}, [x11], #4
+	WORD $0x4e21da10 // scvtf v16.4s, v16.4s
+	WORD $0x4e21da31 // scvtf v17.4s, v17.4s
+	WORD $0x4e21da52 // scvtf v18.4s, v18.4s
+	WORD $0x4e21da73 // scvtf v19.4s, v19.4s
+	WORD $0x6e24de10 // fmul v16.4s, v16.4s, v4.4s
+	WORD $0x6e24de31 // fmul v17.4s, v17.4s, v4.4s
+	WORD $0x6e24de52 // fmul v18.4s, v18.4s, v4.4s
+	WORD $0x6e24de73 // fmul v19.4s, v19.4s, v4.4s
+	WORD $0x6e20de10 // fmul v16.4s, v16.4s, v0.4s
+	WORD $0x6e21de31 // fmul v17.4s, v17.4s, v1.4s
+	WORD $0x6e22de52 // fmul v18.4s, v18.4s, v2.4s
+	WORD $0x6e23de73 // fmul v19.4s, v19.4s, v3.4s
+	WORD $0x3dc020e6 // ldr q6, [x7, #128]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d610 // fadd v16.4s, v16.4s, v6.4s
+	WORD $0x3dc024e6 // ldr q6, [x7, #144]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d631 // fadd v17.4s, v17.4s, v6.4s
+	WORD $0x3dc028e6 // ldr q6, [x7, #160]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d652 // fadd v18.4s, v18.4s, v6.4s
+	WORD $0x3dc02ce6 // ldr q6, [x7, #176]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d673 // fadd v19.4s, v19.4s, v6.4s
+	WORD $0x4ddfc944 // ld1r {v4.4s}, [x10], #4
+	WORD $0x4ddfc965 // ld1r {v5.4s}, [x11], #4
+	WORD $0x4e21da94 // scvtf v20.4s, v20.4s
+	WORD $0x4e21dab5 // scvtf v21.4s, v21.4s
+	WORD $0x4e21dad6 // scvtf v22.4s, v22.4s
+	WORD $0x4e21daf7 // scvtf v23.4s, v23.4s
+	WORD $0x6e24de94 // fmul v20.4s, v20.4s, v4.4s
+	WORD $0x6e24deb5 // fmul v21.4s, v21.4s, v4.4s
+	WORD $0x6e24ded6 // fmul v22.4s, v22.4s, v4.4s
+	WORD $0x6e24def7 // fmul v23.4s, v23.4s, v4.4s
+	WORD $0x6e20de94 // fmul v20.4s, v20.4s, v0.4s
+	WORD $0x6e21deb5 // fmul v21.4s, v21.4s, v1.4s
+	WORD $0x6e22ded6 // fmul v22.4s, v22.4s, v2.4s
+	WORD $0x6e23def7 // fmul v23.4s, v23.4s, v3.4s
+	WORD $0x3dc020e6 // ldr q6, [x7, #128]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d694 // fadd v20.4s, v20.4s, v6.4s
+	WORD $0x3dc024e6 // ldr q6, [x7, #144]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d6b5 // fadd v21.4s, v21.4s, v6.4s
+	WORD $0x3dc028e6 // ldr q6, [x7, #160]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d6d6 // fadd v22.4s, v22.4s, v6.4s
+	WORD $0x3dc02ce6 // ldr q6, [x7, #176]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d6f7 // fadd v23.4s, v23.4s, v6.4s
+	MOVD bias+72(FP), R13
+	CBZ R13, plain
+	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
+	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
+	WORD $0x4e20d508 // fadd v8.4s, v8.4s, v0.4s
+	WORD $0x4e21d529 // fadd v9.4s, v9.4s, v1.4s
+	WORD $0x4e22d54a // fadd v10.4s, v10.4s, v2.4s
+	WORD $0x4e23d56b // fadd v11.4s, v11.4s, v3.4s
+	WORD $0x4e20d58c // fadd v12.4s, v12.4s, v0.4s
+	WORD $0x4e21d5ad // fadd v13.4s, v13.4s, v1.4s
+	WORD $0x4e22d5ce // fadd v14.4s, v14.4s, v2.4s
+	WORD $0x4e23d5ef // fadd v15.4s, v15.4s, v3.4s
+	WORD $0x4e20d610 // fadd v16.4s, v16.4s, v0.4s
+	WORD $0x4e21d631 // fadd v17.4s, v17.4s, v1.4s
+	WORD $0x4e22d652 // fadd v18.4s, v18.4s, v2.4s
+	WORD $0x4e23d673 // fadd v19.4s, v19.4s, v3.4s
+	WORD $0x4e20d694 // fadd v20.4s, v20.4s, v0.4s
+	WORD $0x4e21d6b5 // fadd v21.4s, v21.4s, v1.4s
+	WORD $0x4e22d6d6 // fadd v22.4s, v22.4s, v2.4s
+	WORD $0x4e23d6f7 // fadd v23.4s, v23.4s, v3.4s
+
+plain:
+	MOVD acc+80(FP), R10
+	CBZ R10, alone
+	MOVD c+40(FP), R8
+	MOVD ldc+48(FP), R9
+	LSL $2, R9, R9
+	WORD $0xad401504 // ldp q4, q5, [x8, #0]
+	WORD $0x4e24d508 // fadd v8.4s, v8.4s, v4.4s
+	WORD $0x4e25d529 // fadd v9.4s, v9.4s, v5.4s
+	WORD $0xad411504 // ldp q4, q5, [x8, #32]
+	WORD $0x4e24d54a // fadd v10.4s, v10.4s, v4.4s
+	WORD $0x4e25d56b // fadd v11.4s, v11.4s, v5.4s
+	ADD R9, R8, R8
+	WORD $0xad401504 // ldp q4, q5, [x8, #0]
+	WORD $0x4e24d58c // fadd v12.4s, v12.4s, v4.4s
+	WORD $0x4e25d5ad // fadd v13.4s, v13.4s, v5.4s
+	WORD $0xad411504 // ldp q4, q5, [x8, #32]
+	WORD $0x4e24d5ce // fadd v14.4s, v14.4s, v4.4s
+	WORD $0x4e25d5ef // fadd v15.4s, v15.4s, v5.4s
+	ADD R9, R8, R8
+	WORD $0xad401504 // ldp q4, q5, [x8, #0]
+	WORD $0x4e24d610 // fadd v16.4s, v16.4s, v4.4s
+	WORD $0x4e25d631 // fadd v17.4s, v17.4s, v5.4s
+	WORD $0xad411504 // ldp q4, q5, [x8, #32]
+	WORD $0x4e24d652 // fadd v18.4s, v18.4s, v4.4s
+	WORD $0x4e25d673 // fadd v19.4s, v19.4s, v5.4s
+	ADD R9, R8, R8
+	WORD $0xad401504 // ldp q4, q5, [x8, #0]
+	WORD $0x4e24d694 // fadd v20.4s, v20.4s, v4.4s
+	WORD $0x4e25d6b5 // fadd v21.4s, v21.4s, v5.4s
+	WORD $0xad411504 // ldp q4, q5, [x8, #32]
+	WORD $0x4e24d6d6 // fadd v22.4s, v22.4s, v4.4s
+	WORD $0x4e25d6f7 // fadd v23.4s, v23.4s, v5.4s
+
+alone:
 	MOVD c+40(FP), R8
 	MOVD ldc+48(FP), R9
 	LSL $2, R9, R9
@@ -8742,6 +9357,8 @@ main:
 	ADD R12, R4, R5
 	MOVD b+24(FP), R7
 	MOVD $offset128<>(SB), R13
+	MOVD pf+88(FP), R10
+	MOVD pfstep+96(FP), R11
 	SUBS $4, R0, R0
 	BLT tail
 
@@ -8757,7 +9374,8 @@ loop:
 	WORD $0x6e261c42 // eor v2.16b, v2.16b, v6.16b
 	WORD $0x6e261c63 // eor v3.16b, v3.16b, v6.16b
 	WORD $0x6e261c84 // eor v4.16b, v4.16b, v6.16b
-	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4f80e0c8 // sdot v8.4s, v6.16b, v0.4b[0]
 	WORD $0x4f80e0e9 // sdot v9.4s, v7.16b, v0.4b[0]
@@ -8780,7 +9398,8 @@ loop:
 	WORD $0x4f83e0f7 // sdot v23.4s, v7.16b, v3.4b[0]
 	WORD $0x4f84e0da // sdot v26.4s, v6.16b, v4.4b[0]
 	WORD $0x4f84e0fb // sdot v27.4s, v7.16b, v4.4b[0]
-	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4fa0e0c8 // sdot v8.4s, v6.16b, v0.4b[1]
 	WORD $0x4fa0e0e9 // sdot v9.4s, v7.16b, v0.4b[1]
@@ -8803,7 +9422,8 @@ loop:
 	WORD $0x4fa3e0f7 // sdot v23.4s, v7.16b, v3.4b[1]
 	WORD $0x4fa4e0da // sdot v26.4s, v6.16b, v4.4b[1]
 	WORD $0x4fa4e0fb // sdot v27.4s, v7.16b, v4.4b[1]
-	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4f80e8c8 // sdot v8.4s, v6.16b, v0.4b[2]
 	WORD $0x4f80e8e9 // sdot v9.4s, v7.16b, v0.4b[2]
@@ -8826,7 +9446,8 @@ loop:
 	WORD $0x4f83e8f7 // sdot v23.4s, v7.16b, v3.4b[2]
 	WORD $0x4f84e8da // sdot v26.4s, v6.16b, v4.4b[2]
 	WORD $0x4f84e8fb // sdot v27.4s, v7.16b, v4.4b[2]
-	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4fa0e8c8 // sdot v8.4s, v6.16b, v0.4b[3]
 	WORD $0x4fa0e8e9 // sdot v9.4s, v7.16b, v0.4b[3]
@@ -8868,7 +9489,8 @@ last:
 	WORD $0x6e261c42 // eor v2.16b, v2.16b, v6.16b
 	WORD $0x6e261c63 // eor v3.16b, v3.16b, v6.16b
 	WORD $0x6e261c84 // eor v4.16b, v4.16b, v6.16b
-	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4f80e0c8 // sdot v8.4s, v6.16b, v0.4b[0]
 	WORD $0x4f80e0e9 // sdot v9.4s, v7.16b, v0.4b[0]
@@ -8895,6 +9517,207 @@ last:
 	BNE last
 
 store:
+	MOVD scale+56(FP), R10
+	MOVD zero+64(FP), R11
+	WORD $0xad4004e0 // ldp q0, q1, [x7, #0]
+	WORD $0xad410ce2 // ldp q2, q3, [x7, #32]
+	WORD $0x4ddfc944 // ld1r {v4.4s}, [x10], #4
+	WORD $0x4ddfc965 // ld1r {v5.4s}, [x11], #4
+	WORD $0x4e21d908 // scvtf v8.4s, v8.4s
+	WORD $0x4e21d929 // scvtf v9.4s, v9.4s
+	WORD $0x4e21d94a // scvtf v10.4s, v10.4s
+	WORD $0x4e21d96b // scvtf v11.4s, v11.4s
+	WORD $0x6e24dd08 // fmul v8.4s, v8.4s, v4.4s
+	WORD $0x6e24dd29 // fmul v9.4s, v9.4s, v4.4s
+	WORD $0x6e24dd4a // fmul v10.4s, v10.4s, v4.4s
+	WORD $0x6e24dd6b // fmul v11.4s, v11.4s, v4.4s
+	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
+	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
+	WORD $0x6e22dd4a // fmul v10.4s, v10.4s, v2.4s
+	WORD $0x6e23dd6b // fmul v11.4s, v11.4s, v3.4s
+	WORD $0x3dc020e6 // ldr q6, [x7, #128]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d508 // fadd v8.4s, v8.4s, v6.4s
+	WORD $0x3dc024e6 // ldr q6, [x7, #144]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d529 // fadd v9.4s, v9.4s, v6.4s
+	WORD $0x3dc028e6 // ldr q6, [x7, #160]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d54a // fadd v10.4s, v10.4s, v6.4s
+	WORD $0x3dc02ce6 // ldr q6, [x7, #176]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d56b // fadd v11.4s, v11.4s, v6.4s
+	WORD $0x4ddfc944 // ld1r {v4.4s}, [x10], #4
+	WORD $0x4ddfc965 // ld1r {v5.4s}, [x11], #4
+	WORD $0x4e21d98c // scvtf v12.4s, v12.4s
+	WORD $0x4e21d9ad // scvtf v13.4s, v13.4s
+	WORD $0x4e21d9ce // scvtf v14.4s, v14.4s
+	WORD $0x4e21d9ef // scvtf v15.4s, v15.4s
+	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
+	WORD $0x6e24ddad // fmul v13.4s, v13.4s, v4.4s
+	WORD $0x6e24ddce // fmul v14.4s, v14.4s, v4.4s
+	WORD $0x6e24ddef // fmul v15.4s, v15.4s, v4.4s
+	WORD $0x6e20dd8c // fmul v12.4s, v12.4s, v0.4s
+	WORD $0x6e21ddad // fmul v13.4s, v13.4s, v1.4s
+	WORD $0x6e22ddce // fmul v14.4s, v14.4s, v2.4s
+	WORD $0x6e23ddef // fmul v15.4s, v15.4s, v3.4s
+	WORD $0x3dc020e6 // ldr q6, [x7, #128]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d58c // fadd v12.4s, v12.4s, v6.4s
+	WORD $0x3dc024e6 // ldr q6, [x7, #144]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d5ad // fadd v13.4s, v13.4s, v6.4s
+	WORD $0x3dc028e6 // ldr q6, [x7, #160]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d5ce // fadd v14.4s, v14.4s, v6.4s
+	WORD $0x3dc02ce6 // ldr q6, [x7, #176]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d5ef // fadd v15.4s, v15.4s, v6.4s
+	WORD $0x4ddfc944 // ld1r {v4.4s}, [x10], #4
+	WORD $0x4ddfc965 // ld1r {v5.4s}, [x11], #4
+	WORD $0x4e21da10 // scvtf v16.4s, v16.4s
+	WORD $0x4e21da31 // scvtf v17.4s, v17.4s
+	WORD $0x4e21da52 // scvtf v18.4s, v18.4s
+	WORD $0x4e21da73 // scvtf v19.4s, v19.4s
+	WORD $0x6e24de10 // fmul v16.4s, v16.4s, v4.4s
+	WORD $0x6e24de31 // fmul v17.4s, v17.4s, v4.4s
+	WORD $0x6e24de52 // fmul v18.4s, v18.4s, v4.4s
+	WORD $0x6e24de73 // fmul v19.4s, v19.4s, v4.4s
+	WORD $0x6e20de10 // fmul v16.4s, v16.4s, v0.4s
+	WORD $0x6e21de31 // fmul v17.4s, v17.4s, v1.4s
+	WORD $0x6e22de52 // fmul v18.4s, v18.4s, v2.4s
+	WORD $0x6e23de73 // fmul v19.4s, v19.4s, v3.4s
+	WORD $0x3dc020e6 // ldr q6, [x7, #128]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d610 // fadd v16.4s, v16.4s, v6.4s
+	WORD $0x3dc024e6 // ldr q6, [x7, #144]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d631 // fadd v17.4s, v17.4s, v6.4s
+	WORD $0x3dc028e6 // ldr q6, [x7, #160]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d652 // fadd v18.4s, v18.4s, v6.4s
+	WORD $0x3dc02ce6 // ldr q6, [x7, #176]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d673 // fadd v19.4s, v19.4s, v6.4s
+	WORD $0x4ddfc944 // ld1r {v4.4s}, [x10], #4
+	WORD $0x4ddfc965 // ld1r {v5.4s}, [x11], #4
+	WORD $0x4e21da94 // scvtf v20.4s, v20.4s
+	WORD $0x4e21dab5 // scvtf v21.4s, v21.4s
+	WORD $0x4e21dad6 // scvtf v22.4s, v22.4s
+	WORD $0x4e21daf7 // scvtf v23.4s, v23.4s
+	WORD $0x6e24de94 // fmul v20.4s, v20.4s, v4.4s
+	WORD $0x6e24deb5 // fmul v21.4s, v21.4s, v4.4s
+	WORD $0x6e24ded6 // fmul v22.4s, v22.4s, v4.4s
+	WORD $0x6e24def7 // fmul v23.4s, v23.4s, v4.4s
+	WORD $0x6e20de94 // fmul v20.4s, v20.4s, v0.4s
+	WORD $0x6e21deb5 // fmul v21.4s, v21.4s, v1.4s
+	WORD $0x6e22ded6 // fmul v22.4s, v22.4s, v2.4s
+	WORD $0x6e23def7 // fmul v23.4s, v23.4s, v3.4s
+	WORD $0x3dc020e6 // ldr q6, [x7, #128]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d694 // fadd v20.4s, v20.4s, v6.4s
+	WORD $0x3dc024e6 // ldr q6, [x7, #144]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d6b5 // fadd v21.4s, v21.4s, v6.4s
+	WORD $0x3dc028e6 // ldr q6, [x7, #160]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d6d6 // fadd v22.4s, v22.4s, v6.4s
+	WORD $0x3dc02ce6 // ldr q6, [x7, #176]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d6f7 // fadd v23.4s, v23.4s, v6.4s
+	WORD $0x4ddfc944 // ld1r {v4.4s}, [x10], #4
+	WORD $0x4ddfc965 // ld1r {v5.4s}, [x11], #4
+	WORD $0x4e21db18 // scvtf v24.4s, v24.4s
+	WORD $0x4e21db39 // scvtf v25.4s, v25.4s
+	WORD $0x4e21db5a // scvtf v26.4s, v26.4s
+	WORD $0x4e21db7b // scvtf v27.4s, v27.4s
+	WORD $0x6e24df18 // fmul v24.4s, v24.4s, v4.4s
+	WORD $0x6e24df39 // fmul v25.4s, v25.4s, v4.4s
+	WORD $0x6e24df5a // fmul v26.4s, v26.4s, v4.4s
+	WORD $0x6e24df7b // fmul v27.4s, v27.4s, v4.4s
+	WORD $0x6e20df18 // fmul v24.4s, v24.4s, v0.4s
+	WORD $0x6e21df39 // fmul v25.4s, v25.4s, v1.4s
+	WORD $0x6e22df5a // fmul v26.4s, v26.4s, v2.4s
+	WORD $0x6e23df7b // fmul v27.4s, v27.4s, v3.4s
+	WORD $0x3dc020e6 // ldr q6, [x7, #128]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d718 // fadd v24.4s, v24.4s, v6.4s
+	WORD $0x3dc024e6 // ldr q6, [x7, #144]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d739 // fadd v25.4s, v25.4s, v6.4s
+	WORD $0x3dc028e6 // ldr q6, [x7, #160]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d75a // fadd v26.4s, v26.4s, v6.4s
+	WORD $0x3dc02ce6 // ldr q6, [x7, #176]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d77b // fadd v27.4s, v27.4s, v6.4s
+	MOVD bias+72(FP), R13
+	CBZ R13, plain
+	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
+	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
+	WORD $0x4e20d508 // fadd v8.4s, v8.4s, v0.4s
+	WORD $0x4e21d529 // fadd v9.4s, v9.4s, v1.4s
+	WORD $0x4e22d54a // fadd v10.4s, v10.4s, v2.4s
+	WORD $0x4e23d56b // fadd v11.4s, v11.4s, v3.4s
+	WORD $0x4e20d58c // fadd v12.4s, v12.4s, v0.4s
+	WORD $0x4e21d5ad // fadd v13.4s, v13.4s, v1.4s
+	WORD $0x4e22d5ce // fadd v14.4s, v14.4s, v2.4s
+	WORD $0x4e23d5ef // fadd v15.4s, v15.4s, v3.4s
+	WORD $0x4e20d610 // fadd v16.4s, v16.4s, v0.4s
+	WORD $0x4e21d631 // fadd v17.4s, v17.4s, v1.4s
+	WORD $0x4e22d652 // fadd v18.4s, v18.4s, v2.4s
+	WORD $0x4e23d673 // fadd v19.4s, v19.4s, v3.4s
+	WORD $0x4e20d694 // fadd v20.4s, v20.4s, v0.4s
+	WORD $0x4e21d6b5 // fadd v21.4s, v21.4s, v1.4s
+	WORD $0x4e22d6d6 // fadd v22.4s, v22.4s, v2.4s
+	WORD $0x4e23d6f7 // fadd v23.4s, v23.4s, v3.4s
+	WORD $0x4e20d718 // fadd v24.4s, v24.4s, v0.4s
+	WORD $0x4e21d739 // fadd v25.4s, v25.4s, v1.4s
+	WORD $0x4e22d75a // fadd v26.4s, v26.4s, v2.4s
+	WORD $0x4e23d77b // fadd v27.4s, v27.4s, v3.4s
+
+plain:
+	MOVD acc+80(FP), R10
+	CBZ R10, alone
+	MOVD c+40(FP), R8
+	MOVD ldc+48(FP), R9
+	LSL $2, R9, R9
+	WORD $0xad401504 // ldp q4, q5, [x8, #0]
+	WORD $0x4e24d508 // fadd v8.4s, v8.4s, v4.4s
+	WORD $0x4e25d529 // fadd v9.4s, v9.4s, v5.4s
+	WORD $0xad411504 // ldp q4, q5, [x8, #32]
+	WORD $0x4e24d54a // fadd v10.4s, v10.4s, v4.4s
+	WORD $0x4e25d56b // fadd v11.4s, v11.4s, v5.4s
+	ADD R9, R8, R8
+	WORD $0xad401504 // ldp q4, q5, [x8, #0]
+	WORD $0x4e24d58c // fadd v12.4s, v12.4s, v4.4s
+	WORD $0x4e25d5ad // fadd v13.4s, v13.4s, v5.4s
+	WORD $0xad411504 // ldp q4, q5, [x8, #32]
+	WORD $0x4e24d5ce // fadd v14.4s, v14.4s, v4.4s
+	WORD $0x4e25d5ef // fadd v15.4s, v15.4s, v5.4s
+	ADD R9, R8, R8
+	WORD $0xad401504 // ldp q4, q5, [x8, #0]
+	WORD $0x4e24d610 // fadd v16.4s, v16.4s, v4.4s
+	WORD $0x4e25d631 // fadd v17.4s, v17.4s, v5.4s
+	WORD $0xad411504 // ldp q4, q5, [x8, #32]
+	WORD $0x4e24d652 // fadd v18.4s, v18.4s, v4.4s
+	WORD $0x4e25d673 // fadd v19.4s, v19.4s, v5.4s
+	ADD R9, R8, R8
+	WORD $0xad401504 // ldp q4, q5, [x8, #0]
+	WORD $0x4e24d694 // fadd v20.4s, v20.4s, v4.4s
+	WORD $0x4e25d6b5 // fadd v21.4s, v21.4s, v5.4s
+	WORD $0xad411504 // ldp q4, q5, [x8, #32]
+	WORD $0x4e24d6d6 // fadd v22.4s, v22.4s, v4.4s
+	WORD $0x4e25d6f7 // fadd v23.4s, v23.4s, v5.4s
+	ADD R9, R8, R8
+	WORD $0xad401504 // ldp q4, q5, [x8, #0]
+	WORD $0x4e24d718 // fadd v24.4s, v24.4s, v4.4s
+	WORD $0x4e25d739 // fadd v25.4s, v25.4s, v5.4s
+	WORD $0xad411504 // ldp q4, q5, [x8, #32]
+	WORD $0x4e24d75a // fadd v26.4s, v26.4s, v4.4s
+	WORD $0x4e25d77b // fadd v27.4s, v27.4s, v5.4s
+
+alone:
 	MOVD c+40(FP), R8
 	MOVD ldc+48(FP), R9
 	LSL $2, R9, R9
@@ -8954,6 +9777,8 @@ main:
 	ADD R12, R5, R6
 	MOVD b+24(FP), R7
 	MOVD $offset128<>(SB), R13
+	MOVD pf+88(FP), R10
+	MOVD pfstep+96(FP), R11
 	SUBS $4, R0, R0
 	BLT tail
 
@@ -8971,7 +9796,8 @@ loop:
 	WORD $0x6e261c63 // eor v3.16b, v3.16b, v6.16b
 	WORD $0x6e261c84 // eor v4.16b, v4.16b, v6.16b
 	WORD $0x6e261ca5 // eor v5.16b, v5.16b, v6.16b
-	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4f80e0c8 // sdot v8.4s, v6.16b, v0.4b[0]
 	WORD $0x4f80e0e9 // sdot v9.4s, v7.16b, v0.4b[0]
@@ -8998,7 +9824,8 @@ loop:
 	WORD $0x4f84e0fb // sdot v27.4s, v7.16b, v4.4b[0]
 	WORD $0x4f85e0de // sdot v30.4s, v6.16b, v5.4b[0]
 	WORD $0x4f85e0ff // sdot v31.4s, v7.16b, v5.4b[0]
-	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4fa0e0c8 // sdot v8.4s, v6.16b, v0.4b[1]
 	WORD $0x4fa0e0e9 // sdot v9.4s, v7.16b, v0.4b[1]
@@ -9025,7 +9852,8 @@ loop:
 	WORD $0x4fa4e0fb // sdot v27.4s, v7.16b, v4.4b[1]
 	WORD $0x4fa5e0de // sdot v30.4s, v6.16b, v5.4b[1]
 	WORD $0x4fa5e0ff // sdot v31.4s, v7.16b, v5.4b[1]
-	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4f80e8c8 // sdot v8.4s, v6.16b, v0.4b[2]
 	WORD $0x4f80e8e9 // sdot v9.4s, v7.16b, v0.4b[2]
@@ -9052,7 +9880,8 @@ loop:
 	WORD $0x4f84e8fb // sdot v27.4s, v7.16b, v4.4b[2]
 	WORD $0x4f85e8de // sdot v30.4s, v6.16b, v5.4b[2]
 	WORD $0x4f85e8ff // sdot v31.4s, v7.16b, v5.4b[2]
-	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4fa0e8c8 // sdot v8.4s, v6.16b, v0.4b[3]
 	WORD $0x4fa0e8e9 // sdot v9.4s, v7.16b, v0.4b[3]
@@ -9100,7 +9929,8 @@ last:
 	WORD $0x6e261c63 // eor v3.16b, v3.16b, v6.16b
 	WORD $0x6e261c84 // eor v4.16b, v4.16b, v6.16b
 	WORD $0x6e261ca5 // eor v5.16b, v5.16b, v6.16b
-	WORD $0xf98200e0 // prfm pldl1keep, [x7, #1024]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
 	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
 	WORD $0x4f80e0c8 // sdot v8.4s, v6.16b, v0.4b[0]
 	WORD $0x4f80e0e9 // sdot v9.4s, v7.16b, v0.4b[0]
@@ -9131,6 +9961,244 @@ last:
 	BNE last
 
 store:
+	MOVD scale+56(FP), R10
+	MOVD zero+64(FP), R11
+	WORD $0xad4004e0 // ldp q0, q1, [x7, #0]
+	WORD $0xad410ce2 // ldp q2, q3, [x7, #32]
+	WORD $0x4ddfc944 // ld1r {v4.4s}, [x10], #4
+	WORD $0x4ddfc965 // ld1r {v5.4s}, [x11], #4
+	WORD $0x4e21d908 // scvtf v8.4s, v8.4s
+	WORD $0x4e21d929 // scvtf v9.4s, v9.4s
+	WORD $0x4e21d94a // scvtf v10.4s, v10.4s
+	WORD $0x4e21d96b // scvtf v11.4s, v11.4s
+	WORD $0x6e24dd08 // fmul v8.4s, v8.4s, v4.4s
+	WORD $0x6e24dd29 // fmul v9.4s, v9.4s, v4.4s
+	WORD $0x6e24dd4a // fmul v10.4s, v10.4s, v4.4s
+	WORD $0x6e24dd6b // fmul v11.4s, v11.4s, v4.4s
+	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
+	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
+	WORD $0x6e22dd4a // fmul v10.4s, v10.4s, v2.4s
+	WORD $0x6e23dd6b // fmul v11.4s, v11.4s, v3.4s
+	WORD $0x3dc020e6 // ldr q6, [x7, #128]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d508 // fadd v8.4s, v8.4s, v6.4s
+	WORD $0x3dc024e6 // ldr q6, [x7, #144]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d529 // fadd v9.4s, v9.4s, v6.4s
+	WORD $0x3dc028e6 // ldr q6, [x7, #160]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d54a // fadd v10.4s, v10.4s, v6.4s
+	WORD $0x3dc02ce6 // ldr q6, [x7, #176]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d56b // fadd v11.4s, v11.4s, v6.4s
+	WORD $0x4ddfc944 // ld1r {v4.4s}, [x10], #4
+	WORD $0x4ddfc965 // ld1r {v5.4s}, [x11], #4
+	WORD $0x4e21d98c // scvtf v12.4s, v12.4s
+	WORD $0x4e21d9ad // scvtf v13.4s, v13.4s
+	WORD $0x4e21d9ce // scvtf v14.4s, v14.4s
+	WORD $0x4e21d9ef // scvtf v15.4s, v15.4s
+	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
+	WORD $0x6e24ddad // fmul v13.4s, v13.4s, v4.4s
+	WORD $0x6e24ddce // fmul v14.4s, v14.4s, v4.4s
+	WORD $0x6e24ddef // fmul v15.4s, v15.4s, v4.4s
+	WORD $0x6e20dd8c // fmul v12.4s, v12.4s, v0.4s
+	WORD $0x6e21ddad // fmul v13.4s, v13.4s, v1.4s
+	WORD $0x6e22ddce // fmul v14.4s, v14.4s, v2.4s
+	WORD $0x6e23ddef // fmul v15.4s, v15.4s, v3.4s
+	WORD $0x3dc020e6 // ldr q6, [x7, #128]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d58c // fadd v12.4s, v12.4s, v6.4s
+	WORD $0x3dc024e6 // ldr q6, [x7, #144]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d5ad // fadd v13.4s, v13.4s, v6.4s
+	WORD $0x3dc028e6 // ldr q6, [x7, #160]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d5ce // fadd v14.4s, v14.4s, v6.4s
+	WORD $0x3dc02ce6 // ldr q6, [x7, #176]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d5ef // fadd v15.4s, v15.4s, v6.4s
+	WORD $0x4ddfc944 // ld1r {v4.4s}, [x10], #4
+	WORD $0x4ddfc965 // ld1r {v5.4s}, [x11], #4
+	WORD $0x4e21da10 // scvtf v16.4s, v16.4s
+	WORD $0x4e21da31 // scvtf v17.4s, v17.4s
+	WORD $0x4e21da52 // scvtf v18.4s, v18.4s
+	WORD $0x4e21da73 // scvtf v19.4s, v19.4s
+	WORD $0x6e24de10 // fmul v16.4s, v16.4s, v4.4s
+	WORD $0x6e24de31 // fmul v17.4s, v17.4s, v4.4s
+	WORD $0x6e24de52 // fmul v18.4s, v18.4s, v4.4s
+	WORD $0x6e24de73 // fmul v19.4s, v19.4s, v4.4s
+	WORD $0x6e20de10 // fmul v16.4s, v16.4s, v0.4s
+	WORD $0x6e21de31 // fmul v17.4s, v17.4s, v1.4s
+	WORD $0x6e22de52 // fmul v18.4s, v18.4s, v2.4s
+	WORD $0x6e23de73 // fmul v19.4s, v19.4s, v3.4s
+	WORD $0x3dc020e6 // ldr q6, [x7, #128]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d610 // fadd v16.4s, v16.4s, v6.4s
+	WORD $0x3dc024e6 // ldr q6, [x7, #144]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d631 // fadd v17.4s, v17.4s, v6.4s
+	WORD $0x3dc028e6 // ldr q6, [x7, #160]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d652 // fadd v18.4s, v18.4s, v6.4s
+	WORD $0x3dc02ce6 // ldr q6, [x7, #176]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d673 // fadd v19.4s, v19.4s, v6.4s
+	WORD $0x4ddfc944 // ld1r {v4.4s}, [x10], #4
+	WORD $0x4ddfc965 // ld1r {v5.4s}, [x11], #4
+	WORD $0x4e21da94 // scvtf v20.4s, v20.4s
+	WORD $0x4e21dab5 // scvtf v21.4s, v21.4s
+	WORD $0x4e21dad6 // scvtf v22.4s, v22.4s
+	WORD $0x4e21daf7 // scvtf v23.4s, v23.4s
+	WORD $0x6e24de94 // fmul v20.4s, v20.4s, v4.4s
+	WORD $0x6e24deb5 // fmul v21.4s, v21.4s, v4.4s
+	WORD $0x6e24ded6 // fmul v22.4s, v22.4s, v4.4s
+	WORD $0x6e24def7 // fmul v23.4s, v23.4s, v4.4s
+	WORD $0x6e20de94 // fmul v20.4s, v20.4s, v0.4s
+	WORD $0x6e21deb5 // fmul v21.4s, v21.4s, v1.4s
+	WORD $0x6e22ded6 // fmul v22.4s, v22.4s, v2.4s
+	WORD $0x6e23def7 // fmul v23.4s, v23.4s, v3.4s
+	WORD $0x3dc020e6 // ldr q6, [x7, #128]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d694 // fadd v20.4s, v20.4s, v6.4s
+	WORD $0x3dc024e6 // ldr q6, [x7, #144]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d6b5 // fadd v21.4s, v21.4s, v6.4s
+	WORD $0x3dc028e6 // ldr q6, [x7, #160]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d6d6 // fadd v22.4s, v22.4s, v6.4s
+	WORD $0x3dc02ce6 // ldr q6, [x7, #176]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d6f7 // fadd v23.4s, v23.4s, v6.4s
+	WORD $0x4ddfc944 // ld1r {v4.4s}, [x10], #4
+	WORD $0x4ddfc965 // ld1r {v5.4s}, [x11], #4
+	WORD $0x4e21db18 // scvtf v24.4s, v24.4s
+	WORD $0x4e21db39 // scvtf v25.4s, v25.4s
+	WORD $0x4e21db5a // scvtf v26.4s, v26.4s
+	WORD $0x4e21db7b // scvtf v27.4s, v27.4s
+	WORD $0x6e24df18 // fmul v24.4s, v24.4s, v4.4s
+	WORD $0x6e24df39 // fmul v25.4s, v25.4s, v4.4s
+	WORD $0x6e24df5a // fmul v26.4s, v26.4s, v4.4s
+	WORD $0x6e24df7b // fmul v27.4s, v27.4s, v4.4s
+	WORD $0x6e20df18 // fmul v24.4s, v24.4s, v0.4s
+	WORD $0x6e21df39 // fmul v25.4s, v25.4s, v1.4s
+	WORD $0x6e22df5a // fmul v26.4s, v26.4s, v2.4s
+	WORD $0x6e23df7b // fmul v27.4s, v27.4s, v3.4s
+	WORD $0x3dc020e6 // ldr q6, [x7, #128]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d718 // fadd v24.4s, v24.4s, v6.4s
+	WORD $0x3dc024e6 // ldr q6, [x7, #144]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d739 // fadd v25.4s, v25.4s, v6.4s
+	WORD $0x3dc028e6 // ldr q6, [x7, #160]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d75a // fadd v26.4s, v26.4s, v6.4s
+	WORD $0x3dc02ce6 // ldr q6, [x7, #176]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d77b // fadd v27.4s, v27.4s, v6.4s
+	WORD $0x4ddfc944 // ld1r {v4.4s}, [x10], #4
+	WORD $0x4ddfc965 // ld1r {v5.4s}, [x11], #4
+	WORD $0x4e21db9c // scvtf v28.4s, v28.4s
+	WORD $0x4e21dbbd // scvtf v29.4s, v29.4s
+	WORD $0x4e21dbde // scvtf v30.4s, v30.4s
+	WORD $0x4e21dbff // scvtf v31.4s, v31.4s
+	WORD $0x6e24df9c // fmul v28.4s, v28.4s, v4.4s
+	WORD $0x6e24dfbd // fmul v29.4s, v29.4s, v4.4s
+	WORD $0x6e24dfde // fmul v30.4s, v30.4s, v4.4s
+	WORD $0x6e24dfff // fmul v31.4s, v31.4s, v4.4s
+	WORD $0x6e20df9c // fmul v28.4s, v28.4s, v0.4s
+	WORD $0x6e21dfbd // fmul v29.4s, v29.4s, v1.4s
+	WORD $0x6e22dfde // fmul v30.4s, v30.4s, v2.4s
+	WORD $0x6e23dfff // fmul v31.4s, v31.4s, v3.4s
+	WORD $0x3dc020e6 // ldr q6, [x7, #128]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d79c // fadd v28.4s, v28.4s, v6.4s
+	WORD $0x3dc024e6 // ldr q6, [x7, #144]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d7bd // fadd v29.4s, v29.4s, v6.4s
+	WORD $0x3dc028e6 // ldr q6, [x7, #160]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d7de // fadd v30.4s, v30.4s, v6.4s
+	WORD $0x3dc02ce6 // ldr q6, [x7, #176]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d7ff // fadd v31.4s, v31.4s, v6.4s
+	MOVD bias+72(FP), R13
+	CBZ R13, plain
+	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
+	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
+	WORD $0x4e20d508 // fadd v8.4s, v8.4s, v0.4s
+	WORD $0x4e21d529 // fadd v9.4s, v9.4s, v1.4s
+	WORD $0x4e22d54a // fadd v10.4s, v10.4s, v2.4s
+	WORD $0x4e23d56b // fadd v11.4s, v11.4s, v3.4s
+	WORD $0x4e20d58c // fadd v12.4s, v12.4s, v0.4s
+	WORD $0x4e21d5ad // fadd v13.4s, v13.4s, v1.4s
+	WORD $0x4e22d5ce // fadd v14.4s, v14.4s, v2.4s
+	WORD $0x4e23d5ef // fadd v15.4s, v15.4s, v3.4s
+	WORD $0x4e20d610 // fadd v16.4s, v16.4s, v0.4s
+	WORD $0x4e21d631 // fadd v17.4s, v17.4s, v1.4s
+	WORD $0x4e22d652 // fadd v18.4s, v18.4s, v2.4s
+	WORD $0x4e23d673 // fadd v19.4s, v19.4s, v3.4s
+	WORD $0x4e20d694 // fadd v20.4s, v20.4s, v0.4s
+	WORD $0x4e21d6b5 // fadd v21.4s, v21.4s, v1.4s
+	WORD $0x4e22d6d6 // fadd v22.4s, v22.4s, v2.4s
+	WORD $0x4e23d6f7 // fadd v23.4s, v23.4s, v3.4s
+	WORD $0x4e20d718 // fadd v24.4s, v24.4s, v0.4s
+	WORD $0x4e21d739 // fadd v25.4s, v25.4s, v1.4s
+	WORD $0x4e22d75a // fadd v26.4s, v26.4s, v2.4s
+	WORD $0x4e23d77b // fadd v27.4s, v27.4s, v3.4s
+	WORD $0x4e20d79c // fadd v28.4s, v28.4s, v0.4s
+	WORD $0x4e21d7bd // fadd v29.4s, v29.4s, v1.4s
+	WORD $0x4e22d7de // fadd v30.4s, v30.4s, v2.4s
+	WORD $0x4e23d7ff // fadd v31.4s, v31.4s, v3.4s
+
+plain:
+	MOVD acc+80(FP), R10
+	CBZ R10, alone
+	MOVD c+40(FP), R8
+	MOVD ldc+48(FP), R9
+	LSL $2, R9, R9
+	WORD $0xad401504 // ldp q4, q5, [x8, #0]
+	WORD $0x4e24d508 // fadd v8.4s, v8.4s, v4.4s
+	WORD $0x4e25d529 // fadd v9.4s, v9.4s, v5.4s
+	WORD $0xad411504 // ldp q4, q5, [x8, #32]
+	WORD $0x4e24d54a // fadd v10.4s, v10.4s, v4.4s
+	WORD $0x4e25d56b // fadd v11.4s, v11.4s, v5.4s
+	ADD R9, R8, R8
+	WORD $0xad401504 // ldp q4, q5, [x8, #0]
+	WORD $0x4e24d58c // fadd v12.4s, v12.4s, v4.4s
+	WORD $0x4e25d5ad // fadd v13.4s, v13.4s, v5.4s
+	WORD $0xad411504 // ldp q4, q5, [x8, #32]
+	WORD $0x4e24d5ce // fadd v14.4s, v14.4s, v4.4s
+	WORD $0x4e25d5ef // fadd v15.4s, v15.4s, v5.4s
+	ADD R9, R8, R8
+	WORD $0xad401504 // ldp q4, q5, [x8, #0]
+	WORD $0x4e24d610 // fadd v16.4s, v16.4s, v4.4s
+	WORD $0x4e25d631 // fadd v17.4s, v17.4s, v5.4s
+	WORD $0xad411504 // ldp q4, q5, [x8, #32]
+	WORD $0x4e24d652 // fadd v18.4s, v18.4s, v4.4s
+	WORD $0x4e25d673 // fadd v19.4s, v19.4s, v5.4s
+	ADD R9, R8, R8
+	WORD $0xad401504 // ldp q4, q5, [x8, #0]
+	WORD $0x4e24d694 // fadd v20.4s, v20.4s, v4.4s
+	WORD $0x4e25d6b5 // fadd v21.4s, v21.4s, v5.4s
+	WORD $0xad411504 // ldp q4, q5, [x8, #32]
+	WORD $0x4e24d6d6 // fadd v22.4s, v22.4s, v4.4s
+	WORD $0x4e25d6f7 // fadd v23.4s, v23.4s, v5.4s
+	ADD R9, R8, R8
+	WORD $0xad401504 // ldp q4, q5, [x8, #0]
+	WORD $0x4e24d718 // fadd v24.4s, v24.4s, v4.4s
+	WORD $0x4e25d739 // fadd v25.4s, v25.4s, v5.4s
+	WORD $0xad411504 // ldp q4, q5, [x8, #32]
+	WORD $0x4e24d75a // fadd v26.4s, v26.4s, v4.4s
+	WORD $0x4e25d77b // fadd v27.4s, v27.4s, v5.4s
+	ADD R9, R8, R8
+	WORD $0xad401504 // ldp q4, q5, [x8, #0]
+	WORD $0x4e24d79c // fadd v28.4s, v28.4s, v4.4s
+	WORD $0x4e25d7bd // fadd v29.4s, v29.4s, v5.4s
+	WORD $0xad411504 // ldp q4, q5, [x8, #32]
+	WORD $0x4e24d7de // fadd v30.4s, v30.4s, v4.4s
+	WORD $0x4e25d7ff // fadd v31.4s, v31.4s, v5.4s
+
+alone:
 	MOVD c+40(FP), R8
 	MOVD ldc+48(FP), R9
 	LSL $2, R9, R9
