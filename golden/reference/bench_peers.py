@@ -15,6 +15,7 @@ Writes OUT.md, a table; OUT.svg, the same as bars; OUT.json, every number; and t
 """
 import argparse
 import json
+import logging
 import os
 import platform
 import shutil
@@ -279,6 +280,7 @@ def write(o, data):
 def quantise(models):
     """Has ONNX Runtime make its int8 models, as its documentation advises for CPUs with VNNI."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
+    logging.disable(logging.WARNING)  # it advises shape inference, which makes these models no faster
     for entry in sorted({w[2] for w in INT8}):
         quantize_dynamic(os.path.join(models, entry + ".onnx"), os.path.join(models, entry + QUANTISED + ".onnx"),
                          per_channel=True, weight_type=QuantType.QInt8, extra_options={"MatMulConstBOnly": True})
