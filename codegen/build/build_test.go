@@ -330,6 +330,36 @@ func TestWriteErrors(t *testing.T) {
 	}
 }
 
+// The arena grows with the limit of rows and with nothing else, and in proportion: what
+// a call takes beside it does not depend on the rows.
+func TestArenaGrowsWithRowsAlone(t *testing.T) {
+	arena := func(rows, text int) map[string]int64 {
+		m := open(t, strings.Replace(tiny, "[retrieval]", "[encode]", 1)+fmt.Sprintf("limits: {rows: %d, text: %d}\n", rows, text))
+		p, _, err := m.Lower(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p, err = m.Plan(p); err != nil {
+			t.Fatal(err)
+		}
+		sizes := map[string]int64{}
+		for _, f := range p.Funcs {
+			sizes[f.Name] = f.Arena
+		}
+		return sizes
+	}
+	const rows, text = 1024, 9
+	one, two, four := arena(rows, text), arena(2*rows, text), arena(4*rows, text)
+	for name := range one {
+		if first, second := two[name]-one[name], four[name]-two[name]; first <= 0 || second != 2*first {
+			t.Errorf("%s: the arena has %d, %d and %d bytes for %d, %d and %d rows", name, one[name], two[name], four[name], rows, 2*rows, 4*rows)
+		}
+	}
+	if d := cmp.Diff(one, arena(rows, text/3)); d != "" || len(one) != 3 {
+		t.Errorf("longer texts take another arena (-longer +shorter)\n%s", d)
+	}
+}
+
 // A binary carries its weights at its end.
 func TestWriteBinary(t *testing.T) {
 	m := open(t, tiny)
