@@ -25,6 +25,8 @@ const (
 	OpQuant     Op = "quant"
 	OpQGemmW    Op = "qgemmw"
 	OpQuantW    Op = "quantw"
+	OpNormQ     Op = "normq"
+	OpNormQW    Op = "normqw"
 	OpPeakFMA   Op = "peak_fma"
 )
 
@@ -123,6 +125,16 @@ Bytes from n on, up to a multiple of 32, become 128. n >= 1.`,
 		Op: OpQuantW, DTypes: []string{"i8"},
 		Signature: "func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32)",
 		Doc:       `What quant computes, to 16 bits an element, little-endian; ldd counts bytes.`,
+	},
+	{
+		Op: OpNormQ, DTypes: []string{"i8"},
+		Signature: "func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)",
+		Doc:       `What quant computes of what layernorm without a gain computes of src.`,
+	},
+	{
+		Op: OpNormQW, DTypes: []string{"i8"},
+		Signature: "func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)",
+		Doc:       `What normq computes, to 16 bits an element, little-endian; ldd counts bytes.`,
 	},
 	{
 		Op: OpPeakFMA, Measuring: true,

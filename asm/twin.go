@@ -111,17 +111,7 @@ func scalerows_f32_generic(rows int, dst *float32, ldd int, src *float32, lds in
 func layernorm_f32_generic(rows int, dst *float32, ldd int, src *float32, lds int, n int, gain *float32, bias *float32, eps float32) {
 	for r := range rows {
 		d, row := rowOf(dst, r, ldd, n), rowOf(src, r, lds, n)
-		sum := 0.0
-		for _, v := range row {
-			sum += float64(v)
-		}
-		mean := sum / float64(n)
-		sum = 0
-		for _, v := range row {
-			e := float64(v) - mean
-			sum += float64(e * e)
-		}
-		scale := 1 / math.Sqrt(sum/float64(n)+float64(eps))
+		mean, scale := moments(row, eps)
 		if gain == nil {
 			for i, v := range row {
 				d[i] = float32((float64(v) - mean) * scale)
@@ -133,6 +123,21 @@ func layernorm_f32_generic(rows int, dst *float32, ldd int, src *float32, lds in
 			d[i] = float32(float64((float64(v)-mean)*scale*float64(g[i])) + float64(b[i]))
 		}
 	}
+}
+
+// moments returns the mean of a row and one over its standard deviation.
+func moments(row []float32, eps float32) (mean, scale float64) {
+	sum := 0.0
+	for _, v := range row {
+		sum += float64(v)
+	}
+	mean = sum / float64(len(row))
+	sum = 0
+	for _, v := range row {
+		e := float64(v) - mean
+		sum += float64(e * e)
+	}
+	return mean, 1 / math.Sqrt(sum/float64(len(row))+float64(eps))
 }
 
 func gelu_f32_generic(rows int, dst *float32, ldd int, src *float32, lds int, n int) {
@@ -324,33 +329,48 @@ func qgemmWTile(rows, k int, a *uint8, lda int, b *int8, c *float32, ldc int, sc
 
 func quant_i8_generic(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32) {
 	for r := range rows {
-		d := unsafe.Slice((*uint8)(unsafe.Add(unsafe.Pointer(dst), r*ldd)), (n+31)/32*32)
 		row := rowOf(src, r, lds, n)
-		lo, hi, nan := row[0], row[0], float32(0)
-		for _, v := range row {
-			if v < lo {
-				lo = v
-			}
-			if v > hi {
-				hi = v
-			}
-			nan += float32(v * 0) // NaN if v is not finite
+		d := unsafe.Slice((*uint8)(unsafe.Add(unsafe.Pointer(dst), r*ldd)), (n+31)/32*32)
+		rowOf(scale, r, 1, 1)[0], rowOf(zero, r, 1, 1)[0] = quantRow(d, n, func(i int) float32 { return row[i] })
+	}
+}
+
+func normq_i8_generic(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32) {
+	for r := range rows {
+		row := rowOf(src, r, lds, n)
+		mean, unit := moments(row, eps)
+		d := unsafe.Slice((*uint8)(unsafe.Add(unsafe.Pointer(dst), r*ldd)), (n+31)/32*32)
+		rowOf(scale, r, 1, 1)[0], rowOf(zero, r, 1, 1)[0] = quantRow(d, n, func(i int) float32 { return float32((float64(row[i]) - mean) * unit) })
+	}
+}
+
+// quantRow rounds n values and returns their scale and their middle.
+func quantRow(dst []uint8, n int, value func(i int) float32) (scale, zero float32) {
+	lo, hi, nan := value(0), value(0), float32(0)
+	for i := range n {
+		v := value(i)
+		if v < lo {
+			lo = v
 		}
-		z := float32(float32(hi+lo)*0.5) + nan
-		m, inv := float32(float32(hi-lo)*0.5)+nan, float32(0)
-		if m >= 1e-30 {
-			inv = 127 / m
-		} else if m < 1e-30 {
-			m = 0
+		if v > hi {
+			hi = v
 		}
-		rowOf(scale, r, 1, 1)[0], rowOf(zero, r, 1, 1)[0] = m/127, z
-		for i := range d {
-			d[i] = 128
-		}
-		for i, v := range row {
-			d[i] = byte(128 + int(math.RoundToEven(float64(float32(v-z)*inv))))
+		nan += float32(v * 0) // NaN if v is not finite
+	}
+	z := float32(float32(hi+lo)*0.5) + nan
+	m, inv := float32(float32(hi-lo)*0.5)+nan, float32(0)
+	if m >= 1e-30 {
+		inv = 127 / m
+	} else if m < 1e-30 {
+		m = 0
+	}
+	for i := range dst {
+		dst[i] = 128
+		if i < n {
+			dst[i] = byte(128 + int(math.RoundToEven(float64(float32(value(i)-z)*inv))))
 		}
 	}
+	return m / 127, z
 }
 
 func quantw_i8_generic(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32) {
@@ -361,6 +381,15 @@ func quantw_i8_generic(rows int, dst *uint8, ldd int, src *float32, lds int, n i
 		for i, v := range narrow {
 			d[i] = uint16(v)
 		}
+	}
+}
+
+func normqw_i8_generic(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32) {
+	norm := make([]float32, n)
+	for r := range rows {
+		layernorm_f32_generic(1, &norm[0], 0, &rowOf(src, r, lds, n)[0], 0, n, nil, nil, eps)
+		d := (*uint8)(unsafe.Add(unsafe.Pointer(dst), r*ldd))
+		quantw_i8_generic(1, d, 0, &norm[0], 0, n, &rowOf(scale, r, 1, 1)[0], &rowOf(zero, r, 1, 1)[0])
 	}
 }
 

@@ -49,6 +49,8 @@ var twins = map[string]any{
 	"qgemm_i8_4x16_generic":   qgemm_i8_4x16_generic,
 	"quant_i8_generic":        quant_i8_generic,
 	"quantw_i8_generic":       quantw_i8_generic,
+	"normq_i8_generic":        normq_i8_generic,
+	"normqw_i8_generic":       normqw_i8_generic,
 	"qgemmw_i8_1x16_generic":  qgemmw_i8_1x16_generic,
 	"qgemmw_i8_2x16_generic":  qgemmw_i8_2x16_generic,
 	"qgemmw_i8_3x16_generic":  qgemmw_i8_3x16_generic,

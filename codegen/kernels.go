@@ -1,6 +1,7 @@
 package codegen
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/dave/jennifer/jen"
@@ -63,7 +64,7 @@ func (g *generator) kernels(isa asm.ISA) []asm.Kernel {
 	}
 	var ks []asm.Kernel
 	for _, k := range asm.Catalogue {
-		if wide := k.Op == asm.OpQGemmW || k.Op == asm.OpQuantW; wide && isa == asm.Generic {
+		if isa == asm.Generic && slices.Contains(wide, k.Op) {
 			continue // plain Go multiplies bytes
 		}
 		if k.ISA == isa && has[k.DType] {
@@ -186,9 +187,12 @@ func (g *generator) table(isa asm.ISA) *jen.Statement {
 	return jen.Qual(rtPath, "Kernels").Values(d)
 }
 
+// wide are the ops of products of bytes that were widened to 16 bits.
+var wide = []asm.Op{asm.OpQGemmW, asm.OpQuantW, asm.OpNormQW}
+
 // int8s are the fields of rt.Int8 of a level that carries tiles for bytes of its own.
 func int8s(isa asm.ISA, carried []asm.Kernel) jen.Dict {
-	gemm, quant := asm.OpQGemm, asm.OpQuant
+	gemm, quant, norm := asm.OpQGemm, asm.OpQuant, asm.OpNormQ
 	of := func(op asm.Op) (ks []asm.Kernel) {
 		for _, k := range carried {
 			if k.Op == op {
@@ -198,18 +202,21 @@ func int8s(isa asm.ISA, carried []asm.Kernel) jen.Dict {
 		return ks
 	}
 	if len(of(asm.OpQGemmW)) > 0 {
-		gemm, quant = asm.OpQGemmW, asm.OpQuantW
+		gemm, quant, norm = asm.OpQGemmW, asm.OpQuantW, asm.OpNormQW
 	}
 	ks := of(gemm)
 	if len(ks) == 0 {
 		return nil
 	}
-	best := asm.Best(asm.Kernel{Op: quant, DType: ks[0].DType}.Family(), isa)
+	best := func(op asm.Op) jen.Code {
+		return jen.Id(asm.Best(asm.Kernel{Op: op, DType: ks[0].DType}.Family(), isa)[0].Name())
+	}
 	d := jen.Dict{
 		jen.Id("NR"):     jen.Lit(ks[0].NR),
 		jen.Id("Gemm"):   tiles("QGemm", ks),
 		jen.Id("Gemm16"): tiles("QGemm", narrow(ks[0].Family(), isa)),
-		jen.Id("Quant"):  jen.Id(best[0].Name()),
+		jen.Id("Quant"):  best(quant),
+		jen.Id("Norm"):   best(norm),
 	}
 	if gemm == asm.OpQGemmW {
 		d[jen.Id("Wide")] = jen.True()

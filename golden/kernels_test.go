@@ -34,6 +34,7 @@ type (
 	expandFunc    = func(n int, dst *float32, src *uint16)
 	qgemmFunc     = func(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 	quantFunc     = func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32)
+	normQuantFunc = func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
 	peakFunc      = func(n int)
 )
 
@@ -82,6 +83,8 @@ var testers = map[asm.Op]func(c *check, k asm.Kernel, f any){
 	asm.OpQuant:     testQuant,
 	asm.OpQGemmW:    testQGemm,
 	asm.OpQuantW:    testQuant,
+	asm.OpNormQ:     testNormQuant,
+	asm.OpNormQW:    testNormQuant,
 	asm.OpPeakFMA:   func(_ *check, _ asm.Kernel, f any) { f.(peakFunc)(1) },
 }
 
@@ -383,7 +386,7 @@ func (c *check) bytesOf(fence []float32, n int) []uint8 {
 
 // sizeOf is the bytes of a rounded element.
 func sizeOf(k asm.Kernel) int {
-	if k.Op == asm.OpQGemmW || k.Op == asm.OpQuantW {
+	if k.Op == asm.OpQGemmW || k.Op == asm.OpQuantW || k.Op == asm.OpNormQW {
 		return 2
 	}
 	return 1
@@ -517,6 +520,56 @@ func testQuant(c *check, k asm.Kernel, fn any) {
 			if scale == scale || zero == zero {
 				c.Fatalf("n=%d with %v: scale %v and middle %v, want NaN", n+1, odd, scale, zero)
 			}
+		}
+	}
+}
+
+// testNormQuant compares with the two kernels of the same level.
+func testNormQuant(c *check, k asm.Kernel, fn any) {
+	f, bytes := fn.(normQuantFunc), sizeOf(k)
+	other := func(op asm.Op, dtype string) any {
+		k := asm.Find(asm.Kernel{Op: op, DType: dtype}.Family(), k.ISA)[0]
+		compiled, why := usable(k)
+		if why != "" {
+			c.Fatalf("%s: %s", k.Name(), why)
+		}
+		return compiled.Func
+	}
+	norm, quant := other(asm.OpLayerNorm, "f32").(layerNormFunc), other(map[int]asm.Op{1: asm.OpQuant, 2: asm.OpQuantW}[bytes], "i8").(quantFunc)
+	const eps = 1e-5
+	for _, n := range upTo(70, 768) {
+		for _, odd := range []float32{0, float32(math.Inf(1)), float32(math.NaN()), 1e30} {
+			what := fmt.Sprintf("n=%d with %v", n, odd)
+			rows, room := 3, bytes*((n+31)/32*32)
+			src := c.newMat(c.in, rows, n, n+3, func() float32 { return c.normal() + 3 })
+			if odd != 0 {
+				src.row(1)[n/2] = odd
+			}
+			want := make([]uint8, rows*room)
+			wantScale, wantZero, wide := make([]float32, rows), make([]float32, rows), make([]float32, rows*n)
+			norm(rows, &wide[0], n, src.ptr(), src.ld, n, nil, nil, eps)
+			quant(rows, &want[0], room, &wide[0], n, n, &wantScale[0], &wantZero[0])
+			dst := c.newMat(c.out, rows, room/4, room/4+3, c.normal)
+			scale, zero := c.newMat(c.vec, 1, rows, rows, c.normal), c.newMat(c.vec2, 1, rows, rows, c.normal)
+			f(rows, (*uint8)(unsafe.Pointer(dst.ptr())), 4*dst.ld, src.ptr(), src.ld, n, eps, scale.ptr(), zero.ptr())
+			for r := range rows {
+				if wantScale[r] != wantScale[r] || wantZero[r] != wantZero[r] {
+					if scale.p[r] == scale.p[r] || zero.p[r] == zero.p[r] {
+						c.Fatalf("%s: scale %v and middle %v, want NaN", what, scale.p[r], zero.p[r])
+					}
+					continue
+				}
+				c.same(scale.p[r], wantScale[r], what, r, 0)
+				c.same(zero.p[r], wantZero[r], what, r, 1)
+				for i := range room {
+					if got := uint8(math.Float32bits(dst.row(r)[i/4]) >> (i % 4 * 8)); got != want[r*room+i] {
+						c.Fatalf("%s: byte [%d][%d] = %d, want %d", what, r, i, got, want[r*room+i])
+					}
+				}
+			}
+			c.intact(dst, what)
+			c.intact(scale, what)
+			c.intact(zero, what)
 		}
 	}
 }
@@ -1013,15 +1066,21 @@ func BenchmarkKernels(b *testing.B) {
 				elems(b, d*asm.Panel)
 			case qgemmFunc: // one tile, everything in cache
 				panels := make([]int8, k.NR/asm.Panel*(d*asm.Panel+192)+1024)
-				bytes := make([]uint8, 16*(d+64))
+				bytes := make([]uint8, 16*2*(d+64))
 				for b.Loop() {
-					f(d/4, &bytes[0], d+64, &panels[0], d*asm.Panel+192, &dst[0], ld, &work[0], &work[0], &work[0], 1, &panels[0], 64)
+					f(d/4, &bytes[0], 2*(d+64), &panels[0], d*asm.Panel+192, &dst[0], ld, &work[0], &work[0], &work[0], 1, &panels[0], 64)
 				}
 				flops(b, 2*d*k.MR*k.NR)
 			case quantFunc:
-				bytes := make([]uint8, rows*(d+64))
+				bytes := make([]uint8, rows*2*(d+64))
 				for b.Loop() {
-					f(rows, &bytes[0], d+64, &work[0], ld, d, &dst[0], &dst[rows])
+					f(rows, &bytes[0], 2*(d+64), &work[0], ld, d, &dst[0], &dst[rows])
+				}
+				elems(b, rows*d)
+			case normQuantFunc:
+				bytes := make([]uint8, rows*2*(d+64))
+				for b.Loop() {
+					f(rows, &bytes[0], 2*(d+64), &work[0], ld, d, 1e-5, &dst[0], &dst[rows])
 				}
 				elems(b, rows*d)
 			case peakFunc:

@@ -197,81 +197,153 @@ func quant(w *writer, k asm.Kernel) {
 	w.MOVQ(operand.U32(4), four)
 	r := newRow(w, k)
 	w.forRows([]reg.GPVirtual{dst, src, scale, zero}, []reg.GPVirtual{ldd, lds, four, four}, func() {
-		const pairs = 2 // of vectors in a block, so that all sums and extremes stay in registers
-		first, none := w.YMM(), w.YMM()
-		w.VBROADCASTSS(operand.Mem{Base: src}, first)
+		none, nan := w.YMM(), r.zeros(2)
 		w.VXORPS(none, none, none)
-		hi, lo, nan := w.ymms(pairs), w.ymms(pairs), r.zeros(pairs)
-		hi.each(func(i int) { w.VMOVAPS(first, hi[i]) })
-		lo.each(func(i int) { w.VMOVAPS(first, lo[i]) })
+		e := r.newExtremes(src)
 		r.each(func(n int, masked bool) {
 			x := r.some(n)
 			r.load(src, x, masked)
-			if masked { // lanes past the row repeat its first value
-				x.each(func(i int) {
-					m := w.YMM()
-					w.VMOVUPS(r.maskMem(i), m)
-					w.VBLENDVPS(m, x[i], first, x[i])
-				})
-			}
-			x.each(func(i int) { w.VMAXPS(x[i], hi[i%pairs], hi[i%pairs]) })
-			x.each(func(i int) { w.VMINPS(x[i], lo[i%pairs], lo[i%pairs]) })
-			x.each(func(i int) { w.VFMADD231PS(none, x[i], nan[i%pairs]) }) // NaN if x is not finite
+			e.see(x, masked)
+			x.each(func(i int) { w.VFMADD231PS(none, x[i], nan[i%2]) }) // NaN if x is not finite
 		})
-		w.VMAXPS(hi[1], hi[0], hi[0])
-		w.VMINPS(lo[1], lo[0], lo[0])
+		hi, lo := e.both()
 		w.VADDPS(nan[1], nan[0], nan[0])
-		w.reduce(hi[0], func(a, b, c operand.Op) { w.VMAXPS(a, b, c) })
-		w.reduce(lo[0], func(a, b, c operand.Op) { w.VMINPS(a, b, c) })
 		w.reduce(nan[0], func(a, b, c operand.Op) { w.VADDPS(a, b, c) })
-		h, l, z, m, mask, inv := hi[0].AsX(), lo[0].AsX(), w.YMM(), w.YMM(), w.YMM(), w.YMM()
-		half, small, most := w.f32("half", 0.5), w.f32("small", 1e-30), w.f32("most", 127)
-		w.VADDSS(l, h, z.AsX())
-		w.VMULSS(half, z.AsX(), z.AsX())
-		w.VADDSS(nan[0].AsX(), z.AsX(), z.AsX())
-		w.VSUBSS(l, h, m.AsX())
-		w.VMULSS(half, m.AsX(), m.AsX())
-		w.VADDSS(nan[0].AsX(), m.AsX(), m.AsX())
-		w.VCMPSS(operand.Imm(5), small, m.AsX(), mask.AsX()) // not less: a NaN stays one
-		w.VMOVSS(most, inv.AsX())
-		w.VDIVSS(m.AsX(), inv.AsX(), inv.AsX())
-		w.VANDPS(mask.AsX(), m.AsX(), m.AsX())
-		w.VANDPS(mask.AsX(), inv.AsX(), inv.AsX())
-		w.VDIVSS(most, m.AsX(), m.AsX())
-		w.VMOVSS(m.AsX(), operand.Mem{Base: scale})
-		w.VMOVSS(z.AsX(), operand.Mem{Base: zero})
-		w.VBROADCASTSS(inv.AsX(), inv)
-		w.VBROADCASTSS(z.AsX(), z)
-		order, middle := w.YMM(), w.YMM()
-		if k.Op == asm.OpQuantW {
-			w.VMOVDQU(w.words("middle16", 128<<16|128), middle)
-		} else {
-			w.VMOVDQU(w.data("order", 0, 4, 1, 5, 2, 6, 3, 7), order)
-			w.VMOVDQU(w.words("signs8", 0x80808080), middle)
-		}
-		r.each(func(n int, masked bool) {
+		w.VADDSS(nan[0].AsX(), hi.AsX(), hi.AsX())
+		z, inv := r.middle(hi, lo, scale, zero)
+		r.round(k, dst, z, inv, func(n int, masked bool) vecs {
 			x := r.some(n)
 			r.load(src, x, masked)
-			x.each(func(i int) { w.VSUBPS(z, x[i], x[i]) })
-			if masked {
-				r.clip(x)
-			}
-			x.each(func(i int) { w.VMULPS(inv, x[i], x[i]) })
-			x.each(func(i int) { w.VCVTPS2DQ(x[i], x[i]) })
-			w.VPACKSSDW(x[1], x[0], x[0])
-			w.VPACKSSDW(x[3], x[2], x[2])
-			if k.Op == asm.OpQuantW {
-				for i := 0; i < 4; i += 2 {
-					w.VPERMQ(operand.Imm(0xd8), x[i], x[i])
-					w.VPADDW(middle, x[i], x[i])
-					w.VMOVDQU(x[i], operand.Mem{Base: dst, Index: r.at, Scale: 2, Disp: 16 * i})
-				}
-				return
-			}
-			w.VPACKSSWB(x[2], x[0], x[0])
-			w.VPERMD(x[0], order, x[0])
-			w.VPXOR(middle, x[0], x[0])
-			w.VMOVDQU(x[0], operand.Mem{Base: dst, Index: r.at, Scale: 1})
+			return x
 		})
+	})
+}
+
+// normQuant writes the rounding of normalised rows to bytes. The order of a row's elements is that of what they become, so
+// its extremes are known before.
+func normQuant(w *writer, k asm.Kernel) {
+	dst, src, scale, zero := w.arg("dst"), w.arg("src"), w.arg("scale"), w.arg("zero")
+	ldd, lds, four := w.arg("ldd"), w.floats("lds"), w.GP64()
+	w.MOVQ(operand.U32(4), four)
+	count := w.YMM()
+	w.VXORPS(count, count, count)
+	w.VCVTSI2SSQ(w.arg("n"), count.AsX(), count.AsX())
+	eps, _ := w.Param("eps").Resolve()
+	r := newRow(w, k)
+	w.forRows([]reg.GPVirtual{dst, src, scale, zero}, []reg.GPVirtual{ldd, lds, four, four}, func() {
+		e := r.newExtremes(src)
+		mean, unit := r.moments(src, count, eps.Addr, e.see)
+		hi, lo := e.both()
+		for _, v := range []reg.VecVirtual{hi, lo} {
+			w.VSUBSS(mean.AsX(), v.AsX(), v.AsX())
+			w.VMULSS(unit.AsX(), v.AsX(), v.AsX())
+		}
+		z, inv := r.middle(hi, lo, scale, zero)
+		r.round(k, dst, z, inv, func(n int, masked bool) vecs { return r.normed(src, mean, unit, n, masked) })
+	})
+}
+
+// extremes are the largest and the smallest values of a row.
+type extremes struct {
+	r      *row
+	first  reg.VecVirtual // the row's first value in all lanes
+	hi, lo vecs
+}
+
+func (r *row) newExtremes(src reg.Register) *extremes {
+	w := r.w
+	e := &extremes{r, w.YMM(), w.ymms(2), w.ymms(2)}
+	w.VBROADCASTSS(operand.Mem{Base: src}, e.first)
+	e.hi.each(func(i int) { w.VMOVAPS(e.first, e.hi[i]) })
+	e.lo.each(func(i int) { w.VMOVAPS(e.first, e.lo[i]) })
+	return e
+}
+
+// see takes in a block. Its lanes past the row become the row's first value.
+func (e *extremes) see(x vecs, masked bool) {
+	w := e.r.w
+	y := x
+	if masked {
+		y = w.ymms(1)
+	}
+	x.each(func(i int) {
+		v := x[i]
+		if masked {
+			v = y[0]
+			w.VMOVUPS(e.r.maskMem(i), v)
+			w.VBLENDVPS(v, x[i], e.first, v)
+		}
+		w.VMAXPS(v, e.hi[i%2], e.hi[i%2])
+		w.VMINPS(v, e.lo[i%2], e.lo[i%2])
+	})
+}
+
+// both returns them in lane 0.
+func (e *extremes) both() (hi, lo reg.VecVirtual) {
+	w := e.r.w
+	w.VMAXPS(e.hi[1], e.hi[0], e.hi[0])
+	w.VMINPS(e.lo[1], e.lo[0], e.lo[0])
+	w.reduce(e.hi[0], func(a, b, c operand.Op) { w.VMAXPS(a, b, c) })
+	w.reduce(e.lo[0], func(a, b, c operand.Op) { w.VMINPS(a, b, c) })
+	return e.hi[0], e.lo[0]
+}
+
+// middle stores the scale and the middle of a row with these extremes. It returns the middle, and one over the scale, in all
+// lanes.
+func (r *row) middle(hi, lo reg.VecVirtual, scale, zero reg.Register) (z, inv reg.VecVirtual) {
+	w := r.w
+	m, mask := w.YMM(), w.YMM()
+	z, inv = w.YMM(), w.YMM()
+	half, small, most := w.f32("half", 0.5), w.f32("small", 1e-30), w.f32("most", 127)
+	w.VADDSS(lo.AsX(), hi.AsX(), z.AsX())
+	w.VMULSS(half, z.AsX(), z.AsX())
+	w.VSUBSS(lo.AsX(), hi.AsX(), m.AsX())
+	w.VMULSS(half, m.AsX(), m.AsX())
+	w.VCMPSS(operand.Imm(5), small, m.AsX(), mask.AsX()) // not less: a NaN stays one
+	w.VMOVSS(most, inv.AsX())
+	w.VDIVSS(m.AsX(), inv.AsX(), inv.AsX())
+	w.VANDPS(mask.AsX(), m.AsX(), m.AsX())
+	w.VANDPS(mask.AsX(), inv.AsX(), inv.AsX())
+	w.VDIVSS(most, m.AsX(), m.AsX())
+	w.VMOVSS(m.AsX(), operand.Mem{Base: scale})
+	w.VMOVSS(z.AsX(), operand.Mem{Base: zero})
+	w.VBROADCASTSS(inv.AsX(), inv)
+	w.VBROADCASTSS(z.AsX(), z)
+	return z, inv
+}
+
+// round writes the row's rounded values, which load returns.
+func (r *row) round(k asm.Kernel, dst reg.Register, z, inv reg.VecVirtual, load func(n int, masked bool) vecs) {
+	w := r.w
+	wide := k.Op == asm.OpQuantW || k.Op == asm.OpNormQW
+	order, middle := w.YMM(), w.YMM()
+	if wide {
+		w.VMOVDQU(w.words("middle16", 128<<16|128), middle)
+	} else {
+		w.VMOVDQU(w.data("order", 0, 4, 1, 5, 2, 6, 3, 7), order)
+		w.VMOVDQU(w.words("signs8", 0x80808080), middle)
+	}
+	r.each(func(n int, masked bool) {
+		x := load(n, masked)
+		x.each(func(i int) { w.VSUBPS(z, x[i], x[i]) })
+		if masked {
+			r.clip(x)
+		}
+		x.each(func(i int) { w.VMULPS(inv, x[i], x[i]) })
+		x.each(func(i int) { w.VCVTPS2DQ(x[i], x[i]) })
+		w.VPACKSSDW(x[1], x[0], x[0])
+		w.VPACKSSDW(x[3], x[2], x[2])
+		if wide {
+			for i := 0; i < 4; i += 2 {
+				w.VPERMQ(operand.Imm(0xd8), x[i], x[i])
+				w.VPADDW(middle, x[i], x[i])
+				w.VMOVDQU(x[i], operand.Mem{Base: dst, Index: r.at, Scale: 2, Disp: 16 * i})
+			}
+			return
+		}
+		w.VPACKSSWB(x[2], x[0], x[0])
+		w.VPERMD(x[0], order, x[0])
+		w.VPXOR(middle, x[0], x[0])
+		w.VMOVDQU(x[0], operand.Mem{Base: dst, Index: r.at, Scale: 1})
 	})
 }

@@ -35,6 +35,8 @@ var generators = map[asm.Op]func(*writer, asm.Kernel){
 	asm.OpQuant:     quant,
 	asm.OpQGemmW:    qgemmW,
 	asm.OpQuantW:    quant,
+	asm.OpNormQ:     normQuant,
+	asm.OpNormQW:    normQuant,
 	asm.OpPeakFMA:   peakFMA,
 }
 

@@ -199,7 +199,7 @@ func layerNorm(w *writer, k asm.Kernel) {
 	eps, _ := w.Param("eps").Resolve()
 	r := newRow(w, k)
 	w.forRows([]reg.GPVirtual{dst, src}, []reg.GPVirtual{ldd, lds}, func() {
-		mean, scale := r.moments(src, count, eps.Addr)
+		mean, scale := r.moments(src, count, eps.Addr, func(vecs, bool) {})
 		norm := func(affine bool) {
 			r.each(func(n int, masked bool) {
 				x := r.normed(src, mean, scale, n, masked)
@@ -219,8 +219,8 @@ func layerNorm(w *writer, k asm.Kernel) {
 	})
 }
 
-// moments returns the mean of the row at src, and one over its standard deviation, in all lanes.
-func (r *row) moments(src reg.Register, count reg.VecVirtual, eps operand.Op) (mean, scale reg.VecVirtual) {
+// moments returns the mean of the row at src, and one over its standard deviation, in all lanes. see is given every block.
+func (r *row) moments(src reg.Register, count reg.VecVirtual, eps operand.Op, see func(x vecs, masked bool)) (mean, scale reg.VecVirtual) {
 	w := r.w
 	s := r.zeros(r.chains)
 	r.each(func(n int, masked bool) {
@@ -240,6 +240,7 @@ func (r *row) moments(src reg.Register, count reg.VecVirtual, eps operand.Op) (m
 	r.each(func(n int, masked bool) {
 		x := r.some(n)
 		r.load(src, x, masked)
+		see(x, masked)
 		x.each(func(i int) { w.VSUBPS(mean, x[i], x[i]) })
 		if masked {
 			r.clip(x)

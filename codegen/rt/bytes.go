@@ -19,6 +19,16 @@ const (
 // panelGroups returns the groups of four that k takes.
 func panelGroups(k int) int { return (k + 3) / 4 }
 
+// norm has the product by l that comes next take n of its left-hand side, if that takes no
+// step of its own, and reports whether.
+func (e *Exec) norm(n *Norm, l *Linear) bool {
+	if n == nil || l.DType != I8 || n.G >= 0 || n.N != l.K {
+		return false
+	}
+	e.gemm.norm = n
+	return true
+}
+
 // quantise rounds the left-hand side of the product to bytes.
 func (e *Exec) quantise(rows int) {
 	g := &e.gemm
@@ -50,6 +60,10 @@ func quantTask(t *rowTask, lo, hi int) {
 
 //go:noinline
 func quantBlock(g *gemmTask, src Mat, r, rows int) {
+	if n := g.norm; n != nil {
+		g.i8.Norm(rows, &g.bytes[r*g.ldq], g.ldq, src.Row(r), src.LD, src.Cols, n.Eps, &g.scales[r], &g.zeros[r])
+		return
+	}
 	g.i8.Quant(rows, &g.bytes[r*g.ldq], g.ldq, src.Row(r), src.LD, src.Cols, &g.scales[r], &g.zeros[r])
 }
 

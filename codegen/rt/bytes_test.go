@@ -43,23 +43,28 @@ func i8s(k *Kernels, mr, nr int, wide bool) {
 		}
 		return g
 	}
-	k.I8 = Int8{NR: nr, Wide: wide, Gemm: gemms(nr), Gemm16: gemms(16),
-		Quant: func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32) {
-			for r := range rows {
-				lo, hi := math.Inf(1), math.Inf(-1)
-				for i := range n {
-					lo, hi = min(lo, float64(*at(src, r*lds+i))), max(hi, float64(*at(src, r*lds+i)))
-				}
-				z, m := (hi+lo)/2, (hi-lo)/2
-				*at(scale, r), *at(zero, r) = float32(m/127), float32(z)
-				for i := range (n + 31) / 32 * 32 {
-					q := 128
-					if i < n {
-						q += int(math.RoundToEven((float64(*at(src, r*lds+i)) - z) / max(m, 1e-30) * 127))
-					}
-					*(*uint8)(unsafe.Add(unsafe.Pointer(dst), r*ldd+size*i)) = uint8(q)
-				}
+	quant := func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32) {
+		for r := range rows {
+			lo, hi := math.Inf(1), math.Inf(-1)
+			for i := range n {
+				lo, hi = min(lo, float64(*at(src, r*lds+i))), max(hi, float64(*at(src, r*lds+i)))
 			}
+			z, m := (hi+lo)/2, (hi-lo)/2
+			*at(scale, r), *at(zero, r) = float32(m/127), float32(z)
+			for i := range (n + 31) / 32 * 32 {
+				q := 128
+				if i < n {
+					q += int(math.RoundToEven((float64(*at(src, r*lds+i)) - z) / max(m, 1e-30) * 127))
+				}
+				*(*uint8)(unsafe.Add(unsafe.Pointer(dst), r*ldd+size*i)) = uint8(q)
+			}
+		}
+	}
+	k.I8 = Int8{NR: nr, Wide: wide, Gemm: gemms(nr), Gemm16: gemms(16), Quant: quant,
+		Norm: func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32) {
+			norm := make([]float32, rows*n)
+			naiveLayerNorm(rows, &norm[0], n, src, lds, n, nil, nil, eps)
+			quant(rows, dst, ldd, &norm[0], n, n, scale, zero)
 		}}
 }
 
@@ -105,11 +110,18 @@ func TestByteLinear(t *testing.T) {
 				w.Linear(dst, src, &l)
 				continue
 			}
+			raw := w.mat(s.m, s.k, false)
+			w.Copy(raw, src)
 			want := mul64(rounded, m, b)
 			w.Linear(dst, src, &l)
 			near(t, fmt.Sprint("linear ", s), dst, want)
 			w.AttnOut(dst, src, res, Mat{}, nil, &l)
 			near(t, fmt.Sprint("with residual ", s), dst, add64(f64(res), want))
+			w.LayerNorm(src, src, &Norm{G: -1, B: -1, N: s.k, Eps: 1e-5})
+			w.Linear(dst, src, &l)
+			want = f64(dst)
+			w.AttnOut(dst, raw, res, w.mat(max(1, s.m/2), s.k, false), &Norm{G: -1, B: -1, N: s.k, Eps: 1e-5}, &l)
+			near(t, fmt.Sprint("with norm ", s), dst, add64(f64(res), want))
 		}
 	})
 }

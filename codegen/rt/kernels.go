@@ -60,6 +60,9 @@ type (
 	// their distance over 127. Bytes past n, up to a multiple of 32, become 128.
 	Quant func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32)
 
+	// QuantNorm is Quant of what LayerNorm without g makes of the rows.
+	QuantNorm func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
+
 	// Expand widens n 16-bit values to float32, exactly.
 	Expand func(n int, dst *float32, src *uint16)
 )
@@ -79,12 +82,13 @@ type Half struct {
 
 // Int8 holds the kernels for products of bytes; all nil in a package without. Gemm[mr]
 // computes mr rows and NR columns, Gemm16 are the tiles of the last panels. If Wide is
-// set, Quant writes elements of 16 bits, little-endian, and the tiles read such.
+// set, Quant and Norm write elements of 16 bits, little-endian, and the tiles read such.
 type Int8 struct {
 	NR     int
 	Gemm   []QGemm
 	Gemm16 []QGemm
 	Quant  Quant
+	Norm   QuantNorm
 	Wide   bool
 }
 
@@ -196,7 +200,7 @@ func resolve(tables []*Kernels) (*Kernels, []KernelInfo, error) {
 	}
 	for _, t := range tables {
 		if from := t.I8; len(from.Gemm) > 1 {
-			if from.NR < 16 || from.NR%16 != 0 || len(from.Gemm16) < 2 || from.Quant == nil {
+			if from.NR < 16 || from.NR%16 != 0 || len(from.Gemm16) < 2 || from.Quant == nil || from.Norm == nil {
 				return nil, nil, fmt.Errorf("kernels of level %s: tiles of bytes of %d columns with %d and %d functions do not fit together; generate the package again", t.Level, from.NR, len(from.Gemm), len(from.Gemm16))
 			}
 			out.I8 = from

@@ -65,6 +65,7 @@ type gemmTask struct {
 	wide       [][]float32 // of each worker: panels of them, widened
 
 	i8     *Int8     // kernels for w if it holds bytes
+	norm   *Norm     // of A, taken when A is rounded to bytes; nil: none
 	bytes  []uint8   // A in bytes, rows ldq apart
 	ldq    int       // in bytes
 	scales []float32 // of the rows of A
@@ -111,8 +112,11 @@ func (e *Exec) normed(dst, src, res, tmp Mat, n *Norm, l *Linear) {
 	for i := range blocks {
 		r, end := part(src.Rows, blocks, i)
 		m := end - r
-		t := Mat{tmp.P, tmp.LD, m, src.Cols}
-		e.LayerNorm(t, src.Sub(r, m), n)
+		t := src.Sub(r, m)
+		if !e.norm(n, l) {
+			t = Mat{tmp.P, tmp.LD, m, src.Cols}
+			e.LayerNorm(t, src.Sub(r, m), n)
+		}
 		var add *float32
 		if res.P != nil {
 			add = res.Row(r)
@@ -138,6 +142,7 @@ func (e *Exec) matmul(dst, src Mat, res *float32, ldr int, l *Linear, gelu bool)
 	g.m, g.cstep, g.gelu = src.Rows, 0, gelu
 	e.weigh(l)
 	e.runGemm(1)
+	g.norm = nil
 }
 
 // weigh makes l the right-hand side of the product to come.

@@ -53,4 +53,6 @@ var generic = []Kernel{
 	{Name: "qgemmw_i8_3x16_generic", Level: "generic", Func: qgemmw_i8_3x16_generic},
 	{Name: "qgemmw_i8_4x16_generic", Level: "generic", Func: qgemmw_i8_4x16_generic},
 	{Name: "quantw_i8_generic", Level: "generic", Func: quantw_i8_generic},
+	{Name: "normq_i8_generic", Level: "generic", Func: normq_i8_generic},
+	{Name: "normqw_i8_generic", Level: "generic", Func: normqw_i8_generic},
 }

@@ -278,6 +278,20 @@ func qgemmw_i8_6x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *floa
 //go:noescape
 func quantw_i8_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32)
 
+// normq_i8_avx2 computes:
+//
+// What quant computes of what layernorm without a gain computes of src.
+//
+//go:noescape
+func normq_i8_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
+
+// normqw_i8_avx2 computes:
+//
+// What normq computes, to 16 bits an element, little-endian; ldd counts bytes.
+//
+//go:noescape
+func normqw_i8_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
+
 // peak_fma_avx2 computes:
 //
 // Runs n rounds of 12 independent vector FMAs in registers: the ceiling that the others are measured against. n >= 1.

@@ -50,6 +50,8 @@ var native = []Kernel{
 	{Name: "qgemmw_i8_5x16_avx2", Level: "avx2", Requires: []string{"AVX", "AVX2"}, Func: qgemmw_i8_5x16_avx2},
 	{Name: "qgemmw_i8_6x16_avx2", Level: "avx2", Requires: []string{"AVX", "AVX2"}, Func: qgemmw_i8_6x16_avx2},
 	{Name: "quantw_i8_avx2", Level: "avx2", Requires: []string{"AVX", "AVX2", "FMA3"}, Func: quantw_i8_avx2},
+	{Name: "normq_i8_avx2", Level: "avx2", Requires: []string{"AVX", "AVX2", "FMA3"}, Func: normq_i8_avx2},
+	{Name: "normqw_i8_avx2", Level: "avx2", Requires: []string{"AVX", "AVX2", "FMA3"}, Func: normqw_i8_avx2},
 	{Name: "peak_fma_avx2", Level: "avx2", Requires: []string{"AVX", "FMA3"}, Func: peak_fma_avx2},
 	{Name: "gemm_f32_1x48_avx512", Level: "avx512", Requires: []string{"AVX", "AVX512F"}, Func: gemm_f32_1x48_avx512},
 	{Name: "gemm_f32_2x48_avx512", Level: "avx512", Requires: []string{"AVX", "AVX512F"}, Func: gemm_f32_2x48_avx512},
