@@ -107,17 +107,7 @@ func scalerows_f32_generic(rows int, dst *float32, ldd int, src *float32, lds in
 func layernorm_f32_generic(rows int, dst *float32, ldd int, src *float32, lds int, n int, gain *float32, bias *float32, eps float32) {
 	for r := range rows {
 		d, row := rowOf(dst, r, ldd, n), rowOf(src, r, lds, n)
-		sum := 0.0
-		for _, v := range row {
-			sum += float64(v)
-		}
-		mean := sum / float64(n)
-		sum = 0
-		for _, v := range row {
-			e := float64(v) - mean
-			sum += float64(e * e)
-		}
-		scale := 1 / math.Sqrt(sum/float64(n)+float64(eps))
+		mean, scale := moments(row, eps)
 		if gain == nil {
 			for i, v := range row {
 				d[i] = float32((float64(v) - mean) * scale)
@@ -129,6 +119,21 @@ func layernorm_f32_generic(rows int, dst *float32, ldd int, src *float32, lds in
 			d[i] = float32(float64((float64(v)-mean)*scale*float64(g[i])) + float64(b[i]))
 		}
 	}
+}
+
+// moments returns the mean of a row and one over its standard deviation.
+func moments(row []float32, eps float32) (mean, scale float64) {
+	sum := 0.0
+	for _, v := range row {
+		sum += float64(v)
+	}
+	mean = sum / float64(len(row))
+	sum = 0
+	for _, v := range row {
+		e := float64(v) - mean
+		sum += float64(e * e)
+	}
+	return mean, 1 / math.Sqrt(sum/float64(len(row))+float64(eps))
 }
 
 func gelu_f32_generic(rows int, dst *float32, ldd int, src *float32, lds int, n int) {
