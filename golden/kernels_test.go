@@ -513,12 +513,15 @@ func testQuant(c *check, k asm.Kernel, fn any) {
 	}
 	for _, odd := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
 		for n := range 40 {
-			src, dst := c.newMat(c.in, 1, n+1, n+1, c.normal), c.newMat(c.out, 1, 32, 32, c.normal)
+			src, dst := c.newMat(c.in, 2, n+1, n+1, c.normal), c.newMat(c.out, 2, 32, 32, c.normal)
 			src.p[n/2] = float32(odd)
-			var scale, zero float32
-			f(1, (*uint8)(unsafe.Pointer(dst.ptr())), 128, src.ptr(), src.ld, n+1, &scale, &zero)
-			if scale == scale || zero == zero {
-				c.Fatalf("n=%d with %v: scale %v and middle %v, want NaN", n+1, odd, scale, zero)
+			var scale, zero [2]float32
+			f(2, (*uint8)(unsafe.Pointer(dst.ptr())), 128, src.ptr(), src.ld, n+1, &scale[0], &zero[0])
+			if scale[0] == scale[0] || zero[0] == zero[0] {
+				c.Fatalf("n=%d with %v: scale %v and middle %v, want NaN", n+1, odd, scale[0], zero[0])
+			}
+			if scale[1] != scale[1] || zero[1] != zero[1] {
+				c.Fatalf("n=%d with %v in the row before: scale %v and middle %v", n+1, odd, scale[1], zero[1])
 			}
 		}
 	}

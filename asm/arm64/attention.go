@@ -68,10 +68,7 @@ func softmax(w *writer, _ asm.Kernel) {
 		r.each([]R{x}, []R{at}, func(masked bool) {
 			r.load(v, at, masked)
 			if masked {
-				v.each(func(i int) {
-					w.LDR(rowCut, rowMask, 16*i)
-					w.BIF(v[i], m[i], rowCut)
-				})
+				r.replace(v, func(i int) V { return m[i] })
 			}
 			m.each(func(i int) { w.FMAX(m[i], m[i], v[i]) })
 		})

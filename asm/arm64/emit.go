@@ -26,6 +26,7 @@ var generators = map[asm.Op]func(*writer, asm.Kernel){
 	asm.OpWGemm:     wgemm,
 	asm.OpExpand:    expand,
 	asm.OpQGemm:     qgemm,
+	asm.OpQuant:     quant,
 	asm.OpPeakFMA:   peakFMA,
 }
 
@@ -190,6 +191,8 @@ func (w *writer) FMAX(d, n, m V)            { w.emit(fmax, int(d), int(n), int(m
 func (w *writer) FMIN(d, n, m V)            { w.emit(fmin, int(d), int(n), int(m)) }        // NaN if either is
 func (w *writer) FADDP(d, n, m V)           { w.emit(faddp, int(d), int(n), int(m)) }       // sums of neighbours, n's then m's
 func (w *writer) FMAXV(d, n V)              { w.emit(fmaxv, int(d), int(n)) }               // d[0] = largest lane of n
+func (w *writer) FMINV(d, n V)              { w.emit(fminv, int(d), int(n)) }               // d[0] = least lane of n
+func (w *writer) FCMGT(d, n, m V)           { w.emit(fcmgt, int(d), int(n), int(m)) }       // ones where n > m, zeros elsewhere
 func (w *writer) FABS(d, n V)               { w.emit(fabs, int(d), int(n)) }                // d = |n|
 func (w *writer) FRINTN(d, n V)             { w.emit(frintn, int(d), int(n)) }              // to the nearest even integer
 func (w *writer) FCVTNS(d, n V)             { w.emit(fcvtns, int(d), int(n)) }              // the same, as int32
@@ -208,6 +211,9 @@ func (w *writer) ADDPint(d, n, m V)         { w.emit(addpInt, int(d), int(n), in
 func (w *writer) ADDint(d, n, m V)          { w.emit(addInt, int(d), int(n), int(m)) }      // int32
 func (w *writer) SHL(d, n V, bits int)      { w.emit(shl, int(d), int(n), bits) }           // int32
 func (w *writer) AND(d, n, m V)             { w.emit(and, int(d), int(n), int(m)) }         // bits
+func (w *writer) BIC(d, n, m V)             { w.emit(bic, int(d), int(n), int(m)) }         // d = n where m has zeros, else 0
+func (w *writer) UZPh(d, n, m V)            { w.emit(uzpH, int(d), int(n), int(m)) }        // the low 16 bits of every lane, n's then m's
+func (w *writer) UZPb(d, n, m V)            { w.emit(uzpB, int(d), int(n), int(m)) }        // the low bytes of every 16 bits, n's then m's
 func (w *writer) EOR(d, n, m V)             { w.emit(eor, int(d), int(n), int(m)) }         // bits
 func (w *writer) BIF(d, n, m V)             { w.emit(bif, int(d), int(n), int(m)) }         // d = n where m has zeros
 func (w *writer) EXT(d, n, m V, bytes int)  { w.emit(ext, int(d), int(n), int(m), bytes) }  // 16 bytes of n, m from there on

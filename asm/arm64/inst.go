@@ -157,6 +157,11 @@ const (
 	addpInt
 	eor
 	scvtfV
+	fminv
+	fcmgt
+	bic
+	uzpH
+	uzpB
 	addInt
 	shl
 	and
@@ -271,6 +276,11 @@ var table = [...]inst{
 	addpInt:  three("addp", 0x4ea0bc00),
 	eor:      bits("eor", 0x6e201c00),
 	scvtfV:   two("scvtf", 0x4e21d800),
+	fminv:    {text: "fminv s{d}, v{n}.4s", word: 0x6eb0f800, ops: []operand{d, n}},
+	fcmgt:    three("fcmgt", 0x6ea0e400),
+	bic:      bits("bic", 0x4e601c00),
+	uzpH:     {text: "uzp1 v{d}.8h, v{n}.8h, v{m}.8h", word: 0x4e401800, ops: []operand{d, n, m}},
+	uzpB:     bits("uzp1", 0x4e001800),
 	addInt:   three("add", 0x4ea08400),
 	shl:      {text: "shl v{d}.4s, v{n}.4s, #{i}", word: 0x4f205400, ops: []operand{d, n, imm("i", 1, field{16, 5})}},
 	and:      bits("and", 0x4e201c00),

@@ -135,6 +135,14 @@ func (r row) and(v vecs) {
 	})
 }
 
+// replace puts other vectors' lanes where the row has none.
+func (r row) replace(v vecs, by func(i int) V) {
+	v.each(func(i int) {
+		r.w.LDR(rowCut, rowMask, 16*i)
+		r.w.BIF(v[i], by(i), rowCut)
+	})
+}
+
 // store writes the block at p and nothing past the row.
 func (r row) store(v vecs, p R, masked bool) {
 	w := r.w

@@ -214,6 +214,16 @@ func qgemm_i8_1x16_neon(k int, a *uint8, lda int, b *int8, bstride int, c *float
 //go:noescape
 func qgemm_i8_2x16_neon(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
+// quant_i8_neon computes:
+//
+// zero[r] = (max+min)/2 and scale[r] = m/127 with m = (max-min)/2, of src[r][i] for i < n, and
+// dst[r][i] = 128 + (src[r][i]-zero[r])*(127/m) rounded to nearest, ties to even; each step is rounded to float32.
+// Where m is below 1e-30 the scale is 0 and dst 128. Where a value is not finite, scale and zero are NaN and dst is anything.
+// Bytes from n on, up to a multiple of 32, become 128. n >= 1.
+//
+//go:noescape
+func quant_i8_neon(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32)
+
 // peak_fma_neon computes:
 //
 // Runs n rounds of 12 independent vector FMAs in registers: the ceiling that the others are measured against. n >= 1.

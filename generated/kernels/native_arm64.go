@@ -39,6 +39,7 @@ var native = []Kernel{
 	{Name: "expand_bf16_neon", Level: "neon", Func: expand_bf16_neon},
 	{Name: "qgemm_i8_1x16_neon", Level: "neon", Func: qgemm_i8_1x16_neon},
 	{Name: "qgemm_i8_2x16_neon", Level: "neon", Func: qgemm_i8_2x16_neon},
+	{Name: "quant_i8_neon", Level: "neon", Func: quant_i8_neon},
 	{Name: "peak_fma_neon", Level: "neon", Func: peak_fma_neon},
 	{Name: "qgemm_i8_1x16_neondot", Level: "neondot", Requires: []string{"ASIMDDP"}, Func: qgemm_i8_1x16_neondot},
 	{Name: "qgemm_i8_2x16_neondot", Level: "neondot", Requires: []string{"ASIMDDP"}, Func: qgemm_i8_2x16_neondot},

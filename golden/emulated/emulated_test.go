@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 const (
@@ -129,6 +131,8 @@ func TestArm64Cases(t *testing.T) {
 		{"f32", "neon", all, 179},
 		{"f16", "neon", []string{"golden/testdata/encode_t1"}, 28},
 		{"bf16", "neon", []string{"golden/testdata/encode_t1"}, 28},
+		{"int8", "neon", []string{"golden/testdata/classification"}, 4},
+		{"int8", "neondot", []string{"golden/testdata/classification"}, 4},
 	} {
 		t.Run(c.precision+"_"+c.level, func(t *testing.T) {
 			out := native(t, here, slices.Concat([]string{"golden", "check", "--engine", "binary", "--precision", c.precision, "--level", c.level}, c.cases)...)
@@ -141,13 +145,26 @@ func TestArm64Cases(t *testing.T) {
 	}
 }
 
-// TestArm64Compiler has the compiler, too, run under emulation: it judges a case by what it makes there.
+// TestArm64Compiler has the compiler, too, run under emulation: it judges a case by what it makes there, at the levels of
+// a CPU with dot products and of one without.
 func TestArm64Compiler(t *testing.T) {
 	asked(t)
 	multiway := build(t, "multiway")
-	out := command(t, emulator, multiway, "golden", "check", "golden/testdata/classification")
-	if n := strings.Count(out, " binary neon "); n != 4 {
-		t.Errorf("%d outputs at level neon, want 4:\n%s", n, out)
+	for cpu, want := range map[string]map[string]int{
+		"max":        {"generic": 4, "neon": 4, "neondot": 4},
+		"cortex-a53": {"generic": 4, "neon": 4},
+	} {
+		t.Run(cpu, func(t *testing.T) {
+			t.Setenv("QEMU_CPU", cpu)
+			out := command(t, emulator, multiway, "golden", "check", "--precision", "int8", "golden/testdata/classification")
+			got := map[string]int{}
+			for _, m := range regexp.MustCompile(`(?m) binary (\w+) .* ok$`).FindAllStringSubmatch(out, -1) {
+				got[m[1]]++
+			}
+			if d := cmp.Diff(want, got); d != "" {
+				t.Errorf("outputs by level (-want +got):\n%s%s", d, out)
+			}
+		})
 	}
 	t.Run("unfused", func(t *testing.T) { unfused(t, multiway) })
 }
