@@ -50,7 +50,7 @@ const (
 	geluColumns = 192
 )
 
-// gemmTask is one matrix product, cut into chunks of row tiles x panels.
+// gemmTask is one matrix product, cut into blocks of row tiles x parts of panels.
 type gemmTask struct {
 	k          *Kernels
 	a, w, bias *float32
@@ -188,25 +188,21 @@ func (e *Exec) runGemm(seqs int) {
 	if class.Block > 0 {
 		g.blocks = min(g.tiles, (g.m+class.Block-1)/class.Block)
 	}
-	// A part is the least that is worth it: the workers' shares are runs of parts.
+	// A part is the least that is worth handing out.
 	most := 1
 	if work := 2 * seqs * g.m * g.n * g.kk; work >= smallWork {
 		most = 2 * work / smallWork
 	}
-	g.parts = g.groups
-	if g.gelu {
-		g.parts = (g.groups*nr + geluColumns - 1) / geluColumns
-	}
-	g.parts = min(g.groups, g.parts, max(1, most/(seqs*g.blocks)))
+	g.parts = min(g.groups, max(1, most/(seqs*g.blocks)))
 	if e.workers > 1 {
 		want := min(8*e.workers, most)
 		if have := seqs * g.blocks * g.parts; have < want {
 			g.blocks = min(g.tiles, g.blocks*((want+have-1)/have))
 		}
 	}
-	chunks := seqs * g.blocks * g.parts
-	g.shares.deal(chunks, e.workers)
-	e.do(chunks, g)
+	parts := seqs * g.blocks * g.parts
+	g.shares.deal(parts, e.workers)
+	e.do(min(parts, e.workers), g)
 }
 
 // tile returns the rows and columns of a whole tile.
@@ -224,13 +220,26 @@ func (g *gemmTask) tile() (mr, nr int) {
 // by at most one row, so that there is no tail of a single row.
 func tileStart(m, n, t int) int { return t*(m/n) + min(t, m%n) }
 
-// run computes one chunk, the panels of one part for the rows of one block: whichever
-// is next in the worker's share.
+// run computes parts until none are left. Those taken together go through gelu together.
 func (g *gemmTask) run(_, worker int) {
-	chunk := g.shares.take(worker)
-	block, p := chunk/g.parts, chunk%g.parts
+	most := 1
+	if _, nr := g.tile(); g.gelu {
+		most = max(1, geluColumns*g.parts/(g.groups*nr))
+	}
+	for {
+		lo, hi := g.shares.take(worker, most, g.parts)
+		if hi == 0 {
+			return
+		}
+		g.compute(lo/g.parts, lo%g.parts, (hi-1)%g.parts+1, worker)
+	}
+}
+
+// compute computes the panels of parts [p0, p1) for the rows of one block.
+func (g *gemmTask) compute(block, p0, p1, worker int) {
 	seq, block := block/g.blocks, block%g.blocks
-	g0, g1 := part(g.groups, g.parts, p)
+	g0, _ := part(g.groups, g.parts, p0)
+	_, g1 := part(g.groups, g.parts, p1-1)
 	t0, t1 := part(g.tiles, g.blocks, block)
 	r0, r1 := tileStart(g.m, g.tiles, t0), tileStart(g.m, g.tiles, t1)
 	rows := r1 - r0
