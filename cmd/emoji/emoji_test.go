@@ -290,7 +290,7 @@ func TestEval(t *testing.T) {
 			return err
 		}
 		defer m.Close()
-		e, err := evaluate(t.Context(), a, m)
+		e, err := evaluate(t.Context(), a, m, true)
 		if err != nil {
 			return err
 		}

@@ -14,7 +14,8 @@ import (
 )
 
 func evalCommand(a *app.App) *cobra.Command {
-	return &cobra.Command{
+	captions := true
+	c := &cobra.Command{
 		Use:   "eval",
 		Short: "Measure the model on the held-out drawings",
 		Long: `eval measures the model on the drawings it carries, by an artist that training never
@@ -23,25 +24,28 @@ its name, how often the class of a drawing is right, its caption its name, and t
 answer to a question about it. "Unseen" concepts were left out of training in every
 artist's drawing.
 
---json prints the numbers under the names and in the places that the metrics.json of the
-training run has them.`,
-		Args: cobra.NoArgs,
+The first line says the precision of the model's weights. --json prints the numbers under
+the names and in the places that the metrics.json of the training run has them.`,
+		Example: "  emoji eval\n  emoji eval --captions=false --json",
+		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			m, err := a.Open()
 			if err != nil {
 				return err
 			}
 			defer m.Close()
-			e, err := evaluate(c.Context(), a, m)
+			e, err := evaluate(c.Context(), a, m, captions)
 			if err != nil {
 				return err
 			}
 			if a.JSON() {
-				return a.Print(map[string]any{"metrics": map[string]any{e.vendor: e.metrics}})
+				return a.Print(map[string]any{"precision": e.precision, "metrics": map[string]any{e.vendor: e.metrics}})
 			}
 			return e.print(a)
 		},
 	}
+	c.Flags().BoolVar(&captions, "captions", true, "also caption every drawing, which takes longest")
+	return c
 }
 
 // metrics are the measures of a set of drawings, as shares rounded to 4 digits.
@@ -56,12 +60,12 @@ type metrics struct {
 	ClassificationSeen   accuracy `json:"classification_seen"`
 	ClassificationUnseen accuracy `json:"classification_unseen"`
 
-	CaptioningAll    captioning `json:"captioning_all"`
-	CaptioningSeen   captioning `json:"captioning_seen"`
-	CaptioningUnseen captioning `json:"captioning_unseen"`
-	VQAAll           answering  `json:"vqa_all"`
-	VQASeen          answering  `json:"vqa_seen"`
-	VQAUnseen        answering  `json:"vqa_unseen"`
+	CaptioningAll    *captioning `json:"captioning_all,omitempty"` // nil: not asked for
+	CaptioningSeen   *captioning `json:"captioning_seen,omitempty"`
+	CaptioningUnseen *captioning `json:"captioning_unseen,omitempty"`
+	VQAAll           answering   `json:"vqa_all"`
+	VQASeen          answering   `json:"vqa_seen"`
+	VQAUnseen        answering   `json:"vqa_unseen"`
 }
 
 // recall is how often the right one is among the first 1, 5, 10.
@@ -83,12 +87,12 @@ type accuracy struct {
 }
 
 type evaluation struct {
-	vendor string
+	vendor, precision string
 	metrics
 	images [][]float32 // embeddings of the drawings
 }
 
-func evaluate(ctx context.Context, a *app.App, m *task.Model) (*evaluation, error) {
+func evaluate(ctx context.Context, a *app.App, m *task.Model, captions bool) (*evaluation, error) {
 	h, err := loadHeldOut()
 	if err != nil {
 		return nil, err
@@ -117,7 +121,7 @@ func evaluate(ctx context.Context, a *app.App, m *task.Model) (*evaluation, erro
 	if err != nil {
 		return nil, err
 	}
-	said, err := tell(ctx, a, m, h)
+	said, err := tell(ctx, m, h, captions)
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +136,7 @@ func evaluate(ctx context.Context, a *app.App, m *task.Model) (*evaluation, erro
 		}
 	}
 	t2i, i2t := ranks(texts, images, all), ranks(images, texts, all)
-	e := &evaluation{vendor: h.Vendor, images: images}
+	e := &evaluation{vendor: h.Vendor, precision: m.Info().Precision, images: images}
 	e.Images, e.Unseen = len(all), len(unseen)
 	e.All = recallOf(t2i, i2t, all)
 	e.SeenAmongAll = recallOf(t2i, i2t, seen)
@@ -141,9 +145,10 @@ func evaluate(ctx context.Context, a *app.App, m *task.Model) (*evaluation, erro
 	e.ClassificationAll = accuracyOf(hits, all)
 	e.ClassificationSeen = accuracyOf(hits, seen)
 	e.ClassificationUnseen = accuracyOf(hits, unseen)
-	e.CaptioningAll, e.VQAAll = captioningOf(said, all), answeringOf(said, all)
-	e.CaptioningSeen, e.VQASeen = captioningOf(said, seen), answeringOf(said, seen)
-	e.CaptioningUnseen, e.VQAUnseen = captioningOf(said, unseen), answeringOf(said, unseen)
+	e.VQAAll, e.VQASeen, e.VQAUnseen = answeringOf(said, all), answeringOf(said, seen), answeringOf(said, unseen)
+	if captions {
+		e.CaptioningAll, e.CaptioningSeen, e.CaptioningUnseen = captioningOf(said, all), captioningOf(said, seen), captioningOf(said, unseen)
+	}
 	return e, nil
 }
 
@@ -232,7 +237,7 @@ func accuracyOf(hits []hit, subset []int) accuracy {
 
 func (e *evaluation) print(a *app.App) error {
 	w := tabwriter.NewWriter(a.Out, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(a.Out, "%d drawings of %s, %d of them of concepts that training never saw\n\n", e.Images, e.vendor, e.Unseen)
+	fmt.Fprintf(a.Out, "%d drawings of %s, %d of them of concepts that training never saw; precision %s\n\n", e.Images, e.vendor, e.Unseen, e.precision)
 	fmt.Fprintln(w, "retrieval\ttext->image R@1\tR@5\tR@10\timage->text R@1\tR@5\tR@10")
 	for _, r := range []struct {
 		name string
@@ -256,12 +261,16 @@ func (e *evaluation) print(a *app.App) error {
 	fmt.Fprintln(w, "\ncaptions and answers\tcaption is the name\twords, F1\twhat group is this in?\tis this NAME? (half no)")
 	for _, r := range []struct {
 		name string
-		captioning
+		*captioning
 		answering
 	}{
 		{"all", e.CaptioningAll, e.VQAAll}, {"seen", e.CaptioningSeen, e.VQASeen}, {"unseen", e.CaptioningUnseen, e.VQAUnseen},
 	} {
-		fmt.Fprintf(w, "%s\t%5.2f %%\t%.4f\t%5.2f %%\t%5.2f %%\n", r.name, 100*r.Exact, r.WordF1, 100*r.Group, 100*r.Name)
+		exact, f1 := "-", "-"
+		if r.captioning != nil {
+			exact, f1 = fmt.Sprintf("%5.2f %%", 100*r.Exact), fmt.Sprintf("%.4f", r.WordF1)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%5.2f %%\t%5.2f %%\n", r.name, exact, f1, 100*r.Group, 100*r.Name)
 	}
 	return w.Flush()
 }

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/multiway-go/multiway/codegen/rt/app"
 	"github.com/multiway-go/multiway/codegen/rt/task"
 	"github.com/multiway-go/multiway/generated/emoji"
 )
@@ -37,8 +36,8 @@ type told struct {
 	group, name bool
 }
 
-// tell captions every drawing and asks about it.
-func tell(ctx context.Context, a *app.App, m *task.Model, h *heldOut) ([]told, error) {
+// tell captions every drawing, if asked for, and asks about it.
+func tell(ctx context.Context, m *task.Model, h *heldOut, captions bool) ([]told, error) {
 	words, ok := m.Tokens().(interface{ Decode(ids []int32) string })
 	if !ok {
 		return nil, fmt.Errorf("the tokenizer does not spell")
@@ -58,12 +57,16 @@ func tell(ctx context.Context, a *app.App, m *task.Model, h *heldOut) ([]told, e
 			if err != nil {
 				return nil, err
 			}
-			c, err := m.Caption(m.Input().Captions, img, task.CaptionOptions{})
-			if err != nil {
-				return nil, err
+			var said told
+			if captions {
+				c, err := m.Caption(m.Input().Captions, img, task.CaptionOptions{})
+				if err != nil {
+					return nil, err
+				}
+				own := words.Decode(m.Tokens().Encode(part[i].Name, 0))
+				said = told{exact: c.Text == own, f1: wordF1(c.Text, own)}
 			}
-			own := words.Decode(m.Tokens().Encode(part[i].Name, 0))
-			all = append(all, told{exact: c.Text == own, f1: wordF1(c.Text, own)})
+			all = append(all, said)
 
 			name, yes := part[i].Name, "yes"
 			if draw.IntN(2) == 0 {
@@ -110,12 +113,12 @@ func wordF1(a, b string) float64 {
 	return 2 * float64(common) / float64(len(x)+len(y))
 }
 
-func captioningOf(all []told, subset []int) captioning {
+func captioningOf(all []told, subset []int) *captioning {
 	sum := 0.0
 	for _, i := range subset {
 		sum += all[i].f1
 	}
-	return captioning{
+	return &captioning{
 		Exact:  share(subset, func(i int) bool { return all[i].exact }),
 		WordF1: round4(sum / float64(max(1, len(subset)))),
 	}

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"encoding/json"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/multiway-go/multiway/codegen"
+	"github.com/multiway-go/multiway/codegen/build"
+	"github.com/multiway-go/multiway/ir/precision"
+)
+
+// folder is where the demo model's package and its description are.
+const folder = "../../generated/emoji"
+
+// atPrecision builds cmd/emoji with the demo model at another precision and returns the
+// executable and the bytes of the weights.
+func atPrecision(t *testing.T, word string) (exe string, weights int64) {
+	t.Helper()
+	m, err := build.Open(filepath.Join(folder, "emoji.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	if err := m.Desc.SetPrecision(word); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	r, err := m.Write(build.Options{Dir: filepath.Join(dir, "emoji"), Weights: codegen.Embed, Check: build.Off})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Its files take the places of the committed ones, which go if it has none of the name.
+	replace := map[string]string{}
+	at := func(name string) string {
+		path, err := filepath.Abs(filepath.Join(folder, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	committed, err := filepath.Glob(filepath.Join(folder, "*.[gs]*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range committed {
+		replace[at(filepath.Base(f))] = ""
+	}
+	for _, f := range r.Files {
+		replace[at(f)] = filepath.Join(dir, "emoji", f)
+	}
+	text, err := json.Marshal(map[string]any{"Replace": replace})
+	if err != nil {
+		t.Fatal(err)
+	}
+	overlay := filepath.Join(dir, "overlay.json")
+	if err := os.WriteFile(overlay, text, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	exe = filepath.Join(dir, "emoji.exe")
+	if out, err := exec.Command("go", "build", "-overlay", overlay, "-o", exe, ".").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return exe, r.Weights
+}
+
+// evalOf runs eval.
+func evalOf(t *testing.T, exe, word string, args ...string) metrics {
+	t.Helper()
+	cmd := exec.Command(exe, append([]string{"eval", "--json"}, args...)...)
+	var errs strings.Builder
+	cmd.Stderr = &errs
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, &errs)
+	}
+	var got struct {
+		Precision string
+		Metrics   map[string]metrics
+	}
+	if err := json.Unmarshal(out, &got); err != nil {
+		t.Fatal(err)
+	}
+	if got.Precision != word || len(got.Metrics) != 1 {
+		t.Fatalf("got %s, want the metrics at precision %s", out, word)
+	}
+	for _, m := range got.Metrics {
+		return m
+	}
+	return metrics{}
+}
+
+// shares are what a precision may not change by much.
+func (m *metrics) shares() map[string]float64 {
+	return map[string]float64{
+		"text to image R@1": m.All.TextToImage1, "image to text R@1": m.All.ImageToText1,
+		"subgroup": m.ClassificationAll.Subgroup1, "group": m.ClassificationAll.Group1,
+		"what group": m.VQAAll.Group, "is this NAME": m.VQAAll.Name,
+	}
+}
+
+// At a reduced precision the demo model finds and tells what it does at f32, but for a
+// share of the held-out drawings.
+func TestPrecisions(t *testing.T) {
+	if !assembly(t) {
+		t.Skip("no kernels in assembly here; in plain Go this takes minutes")
+	}
+	if testing.Short() {
+		t.Skip("builds the demo model three times")
+	}
+	exe, _ := atPrecision(t, precision.F32)
+	exact := evalOf(t, exe, precision.F32, "--captions=false")
+	for _, c := range []struct {
+		word   string
+		points float64 // of a hundred
+		bytes  int64   // that the weights are below
+	}{
+		{"bf16", 0.1, 6e6},
+		{precision.Int8, 0.5, 3e6},
+	} {
+		exe, weights := atPrecision(t, c.word)
+		if weights >= c.bytes {
+			t.Errorf("%s: %d bytes of weights, want less than %d", c.word, weights, c.bytes)
+		}
+		got := evalOf(t, exe, c.word, "--captions=false")
+		want := exact.shares()
+		for name, x := range got.shares() {
+			if d := 100 * math.Abs(x-want[name]); d > c.points+1e-9 {
+				t.Errorf("%s: %s is %.4f, at f32 %.4f; want at most %v points of a difference", c.word, name, x, want[name], c.points)
+			}
+		}
+	}
+}
