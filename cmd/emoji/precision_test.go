@@ -29,6 +29,12 @@ func atPrecision(t *testing.T, word string) (exe string, weights int64) {
 	if err := m.Desc.SetPrecision(word); err != nil {
 		t.Fatal(err)
 	}
+	return atPrecisionOf(t, m)
+}
+
+// atPrecisionOf builds cmd/emoji with the model in the place of its own.
+func atPrecisionOf(t *testing.T, m *build.Model) (exe string, weights int64) {
+	t.Helper()
 	dir := t.TempDir()
 	r, err := m.Write(build.Options{Dir: filepath.Join(dir, "emoji"), Weights: codegen.Embed, Check: build.Off})
 	if err != nil {
@@ -104,7 +110,8 @@ func (m *metrics) shares() map[string]float64 {
 }
 
 // At a reduced precision the demo model finds and tells what it does at f32, but for a
-// share of the held-out drawings.
+// share of the held-out drawings, and one more, which the last bit of another CPU's sums
+// may decide.
 func TestPrecisions(t *testing.T) {
 	if !assembly(t) {
 		t.Skip("no kernels in assembly here; in plain Go this takes minutes")
@@ -129,7 +136,7 @@ func TestPrecisions(t *testing.T) {
 		got := evalOf(t, exe, c.word, "--captions=false")
 		want := exact.shares()
 		for name, x := range got.shares() {
-			if d := 100 * math.Abs(x-want[name]); d > c.points+1e-9 {
+			if d := 100 * math.Abs(x-want[name]); d > c.points+100/float64(exact.Images) {
 				t.Errorf("%s: %s is %.4f, at f32 %.4f; want at most %v points of a difference", c.word, name, x, want[name], c.points)
 			}
 		}

@@ -179,15 +179,15 @@ func TestWritePrecision(t *testing.T) {
 		{"{default: bf16, embedding: int8, ffn: f16, keep: {l1: f32, l1.attn.out: bf16}}",
 			[]string{"generic", "interpreter", "the model in float64"},
 			map[string]rt.DType{
-				"language.embed.tok.w": rt.I8, "language.embed.pos.w": rt.F32, "vision.embed.proj.w": rt.BF16,
+				"language.embed.tok.w": rt.I8, "language.embed.pos.w": rt.F32, "vision.embed.proj.w": rt.F32,
 				"l0.attn.vision.q.w": rt.BF16, "l0.ffn.vision.fc2.w": rt.F16, "l0.ffn.vision.fc2.b": rt.F32,
 				"l1.attn.vision~f.k.w": rt.F32, "l1.attn.vision~f.out.w": rt.BF16, "l1.ffn.language~f.fc1.w": rt.F32,
 				"retrieval.vision.w": rt.BF16,
 			}},
-		{"{default: int8, heads: int8, keep: {l0.attn: bf16}}",
+		{"{default: int8, retrieval: int8, patches: bf16, keep: {l0.attn: bf16}}",
 			[]string{"generic", "the model in float64"},
 			map[string]rt.DType{
-				"language.embed.tok.w": rt.I8, "vision.embed.proj.w": rt.I8,
+				"language.embed.tok.w": rt.I8, "vision.embed.proj.w": rt.BF16,
 				"l0.attn.vision.q.w": rt.BF16, "l0.ffn.vision~f.fc2.w": rt.I8,
 				"l1.attn.vision~f.v.w": rt.I8, "retrieval~f.vision.w": rt.I8,
 			}},

@@ -90,7 +90,7 @@ sizes: {dim: 24, heads: 2, ffn: 40, layers: 4, image: 16, patch: 8, vocab: 50, p
 seed: 7
 tasks: [nlvr2]
 limits: {text: 18}
-precision: int8
+precision: {default: int8, heads: f32}
 `
 
 // A build at a precision that is not faster warns, or is refused; what is stored in f32
@@ -141,7 +141,7 @@ func TestWriteGains(t *testing.T) {
 
 	other := filepath.Join(t.TempDir(), "other")
 	_, _, err = build(200, Options{Dir: other, Strict: true})
-	for _, want := range []string{"precision int8 is not faster than f32 on this machine:\npair_nlvr2", "1.00x  NO GAIN\n", "use f32 or another precision", "without --strict", "nothing was written"} {
+	for _, want := range []string{"precision int8 (heads f32) is not faster than f32 on this machine:\npair_nlvr2", "1.00x  NO GAIN\n", "use f32 or another precision", "without --strict", "nothing was written"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got error %v, want one with %q", err, want)
 		}

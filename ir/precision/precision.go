@@ -32,10 +32,11 @@ type Word struct {
 // Words are the precisions, in the order that help texts have.
 var Words = []Word{
 	{Name: F32, DType: ir.F32, Built: true, Doc: "as computed"},
-	{Name: "bf16", DType: ir.BF16, Built: true, Doc: "half the size, computed in f32; the range of f32, 8 bits of it"},
+	{Name: "bf16", DType: ir.BF16, Built: true, Doc: "half the size, computed in f32; the range of f32, 8 bits of it",
+		classes: map[Class]string{Patches: F32}}, // small, and every row of a picture begins there
 	{Name: "f16", DType: ir.F16, Built: true, Doc: "half the size, computed in f32; 11 bits, up to 65504"},
-	{Name: Int8, DType: ir.I8, Built: true, Doc: "a quarter of the size, products of bytes; heads stay f32",
-		classes: map[Class]string{Heads: F32}},
+	{Name: Int8, DType: ir.I8, Built: true, Doc: "a quarter of the size, products of bytes",
+		classes: map[Class]string{Retrieval: "bf16"}},
 	{Name: "int8full", DType: ir.I8, Doc: "int8 with weights of 8 bits instead of 7"},
 	{Name: "bf16dot", DType: ir.BF16, Doc: "products of bf16"},
 }
@@ -75,11 +76,12 @@ const (
 	Patches     Class = "patches"     // projections of pixels
 	Projections Class = "projections" // of attention: q, k, v and out
 	FFN         Class = "ffn"         // both matrices of feed-forward blocks
-	Heads       Class = "heads"       // whatever reads what the encoder made
+	Retrieval   Class = "retrieval"   // heads that make the embeddings which are compared
+	Heads       Class = "heads"       // other heads: of classes, answers, words
 )
 
 // Classes lists the classes.
-var Classes = []Class{Embedding, Patches, Projections, FFN, Heads}
+var Classes = []Class{Embedding, Patches, Projections, FFN, Retrieval, Heads}
 
 // ClassOf returns the class of the matrix or table called weight, which its name tells:
 // l3.ffn.vision.fc1.w is of FFN.
@@ -95,6 +97,8 @@ func ClassOf(weight string) Class {
 		return Patches
 	case has("embed"):
 		return Embedding
+	case strings.HasPrefix(weight, "retrieval"):
+		return Retrieval
 	}
 	return Heads
 }

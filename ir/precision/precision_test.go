@@ -21,13 +21,15 @@ func TestOf(t *testing.T) {
 		{precision.Map{}, "l0.ffn.vision.fc1.w", "f32"},
 		{bf16, "l0.ffn.vision.fc1.w", "bf16"},
 		{bf16, "retrieval.vision.w", "bf16"},
+		{bf16, "vision.embed.proj.w", "f32"},
 		{int8, "l0.attn.shared.q.w", "int8"},
 		{int8, "l11.attn.vision~f.out.w", "int8"},
 		{int8, "l0.ffn.vl.fc2.w", "int8"},
 		{int8, "vision.embed.proj.w", "int8"},
 		{int8, "language.embed.tok.w", "int8"},
-		{int8, "retrieval~f.vision.w", "f32"},
-		{int8, "captioning.head.w", "f32"},
+		{int8, "retrieval~f.vision.w", "bf16"},
+		{int8, "retrieval_vl.language.w", "bf16"},
+		{int8, "captioning.head.w", "int8"},
 		{mixed, "l0.attn.vision.k.w", "bf16"},
 		{mixed, "l0.ffn.vision~f2.fc1.w", "int8"},
 		{mixed, "l10.ffn.vision.fc1.w", "int8"}, // l1 is no beginning of l10
@@ -36,7 +38,8 @@ func TestOf(t *testing.T) {
 		{mixed, "l1.attn.language~f.v.w", "bf16"},
 		{mixed, "l1.attn.language.out.w", "f32"},
 		{mixed, "language.embed.tok.w", "f16"},
-		{mixed, "vision.embed.proj.w", "bf16"},
+		{mixed, "vision.embed.proj.w", "f32"},
+		{mixed, "retrieval.vision.w", "bf16"},
 		{mixed, "vqa.head.fc1.w", "bf16"},
 	} {
 		if got := c.m.Of(c.weight).Name; got != c.want {
