@@ -11,6 +11,7 @@ import (
 
 	"github.com/multiway-go/multiway/codegen"
 	"github.com/multiway-go/multiway/codegen/build"
+	"github.com/multiway-go/multiway/codegen/rt/app"
 	"github.com/multiway-go/multiway/ir/precision"
 )
 
@@ -29,12 +30,6 @@ func atPrecision(t *testing.T, word string) (exe string, weights int64) {
 	if err := m.Desc.SetPrecision(word); err != nil {
 		t.Fatal(err)
 	}
-	return atPrecisionOf(t, m)
-}
-
-// atPrecisionOf builds cmd/emoji with the model in the place of its own.
-func atPrecisionOf(t *testing.T, m *build.Model) (exe string, weights int64) {
-	t.Helper()
 	dir := t.TempDir()
 	r, err := m.Write(build.Options{Dir: filepath.Join(dir, "emoji"), Weights: codegen.Embed, Check: build.Off})
 	if err != nil {
@@ -74,10 +69,10 @@ func atPrecisionOf(t *testing.T, m *build.Model) (exe string, weights int64) {
 	return exe, r.Weights
 }
 
-// evalOf runs eval.
-func evalOf(t *testing.T, exe, word string, args ...string) metrics {
+// evalOf runs eval, without captions.
+func evalOf(t *testing.T, exe, word string) metrics {
 	t.Helper()
-	cmd := exec.Command(exe, append([]string{"eval", "--json"}, args...)...)
+	cmd := exec.Command(exe, "eval", "--json", "--captions=false")
 	var errs strings.Builder
 	cmd.Stderr = &errs
 	out, err := cmd.Output()
@@ -109,18 +104,29 @@ func (m *metrics) shares() map[string]float64 {
 	}
 }
 
-// At a reduced precision the demo model finds and tells what it does at f32, but for a
-// share of the held-out drawings, and one more, which the last bit of another CPU's sums
-// may decide.
+// At a reduced precision the demo model finds and tells what it does at f16, which its
+// checkpoint is stored in, but for a share of the held-out drawings, and one more, which
+// the last bit of another CPU's sums may decide.
 func TestPrecisions(t *testing.T) {
 	if !assembly(t) {
 		t.Skip("no kernels in assembly here; in plain Go this takes minutes")
 	}
 	if testing.Short() {
-		t.Skip("builds the demo model three times")
+		t.Skip("builds the demo model twice")
 	}
-	exe, _ := atPrecision(t, precision.F32)
-	exact := evalOf(t, exe, precision.F32, "--captions=false")
+	var exact metrics
+	command(t, func(a *app.App) error {
+		m, err := a.Open()
+		if err != nil {
+			return err
+		}
+		defer m.Close()
+		e, err := evaluate(t.Context(), a, m, false)
+		if err == nil {
+			exact = e.metrics
+		}
+		return err
+	})
 	for _, c := range []struct {
 		word   string
 		points float64 // of a hundred
@@ -133,11 +139,11 @@ func TestPrecisions(t *testing.T) {
 		if weights >= c.bytes {
 			t.Errorf("%s: %d bytes of weights, want less than %d", c.word, weights, c.bytes)
 		}
-		got := evalOf(t, exe, c.word, "--captions=false")
+		got := evalOf(t, exe, c.word)
 		want := exact.shares()
 		for name, x := range got.shares() {
 			if d := 100 * math.Abs(x-want[name]); d > c.points+100/float64(exact.Images) {
-				t.Errorf("%s: %s is %.4f, at f32 %.4f; want at most %v points of a difference", c.word, name, x, want[name], c.points)
+				t.Errorf("%s: %s is %.4f, at f16 %.4f; want at most %v points of a difference", c.word, name, x, want[name], c.points)
 			}
 		}
 	}
