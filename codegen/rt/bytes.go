@@ -48,6 +48,7 @@ func (e *Exec) quantise(rows int) {
 	}
 	t := &e.each
 	t.fn, t.src = quantTask, Mat{g.a, g.lda, rows, g.kk}
+	t.dst = t.src // what a trace shows
 	e.runRows(rows, g.kk)
 }
 

@@ -1,6 +1,11 @@
 package rt
 
-import "fmt"
+import (
+	"fmt"
+	"reflect"
+	"runtime"
+	"strings"
+)
 
 // The kernel types. All strides and leading dimensions count floats, all
 // pointers may be unaligned, and no kernel keeps a pointer. Assembly kernels and
@@ -139,6 +144,12 @@ type KernelInfo struct {
 	Kernel string `json:"kernel"`
 }
 
+// symbol is the name of a kernel, which may be that of a level below its table's.
+func symbol(kernel any) string {
+	name := runtime.FuncForPC(reflect.ValueOf(kernel).Pointer()).Name()
+	return name[strings.LastIndexByte(name, '.')+1:]
+}
+
 // resolve lays the tables, lowest level first, over each other. It reports what
 // is missing when even the lowest table leaves a field nil.
 func resolve(tables []*Kernels) (*Kernels, []KernelInfo, error) {
@@ -204,11 +215,7 @@ func resolve(tables []*Kernels) (*Kernels, []KernelInfo, error) {
 				return nil, nil, fmt.Errorf("kernels of level %s: tiles of bytes of %d columns with %d and %d functions do not fit together; generate the package again", t.Level, from.NR, len(from.Gemm), len(from.Gemm16))
 			}
 			out.I8 = from
-			name["qgemm_i8"] = fmt.Sprintf("qgemm_i8_%dx%d_%s", len(from.Gemm)-1, from.NR, t.Level)
-			name["quant_i8"] = "quant_i8_" + t.Level
-			if from.Wide {
-				name["qgemm_i8"], name["quant_i8"] = "qgemmw"+name["qgemm_i8"][len("qgemm"):], "quantw_i8_"+t.Level
-			}
+			name["qgemm_i8"], name["quant_i8"], name["normq_i8"] = symbol(from.Gemm[len(from.Gemm)-1]), symbol(from.Quant), symbol(from.Norm)
 		}
 	}
 	var info []KernelInfo
@@ -218,7 +225,7 @@ func resolve(tables []*Kernels) (*Kernels, []KernelInfo, error) {
 		}
 		info = append(info, KernelInfo{op, name[op]})
 	}
-	for _, op := range []string{"wgemm_f16", "expand_f16", "wgemm_bf16", "expand_bf16", "qgemm_i8", "quant_i8"} {
+	for _, op := range []string{"wgemm_f16", "expand_f16", "wgemm_bf16", "expand_bf16", "qgemm_i8", "quant_i8", "normq_i8"} {
 		if name[op] != "" {
 			info = append(info, KernelInfo{op, name[op]})
 		}
