@@ -27,6 +27,8 @@ const (
 	OpQuantW    Op = "quantw"
 	OpNormQ     Op = "normq"
 	OpNormQW    Op = "normqw"
+	OpDGemm     Op = "dgemm"
+	OpRound     Op = "round"
 	OpPeakFMA   Op = "peak_fma"
 )
 
@@ -137,6 +139,21 @@ Bytes from n on, up to a multiple of 32, become 128. n >= 1.`,
 		Doc:       `What normq computes, to 16 bits an element, little-endian; ldd counts bytes.`,
 	},
 	{
+		Op: OpDGemm, DTypes: []string{"bf16dot"}, Tiled: true,
+		Signature: "func(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)",
+		Doc: `C[r][j] = start + sum over i < 2k of A[r][i]*B[i][j], where start = (acc != 0 ? C[r][j] : 0) + (bias != nil ? bias[j] : 0).
+A and B are bfloat16. Of each pair of products the second is added first, each is rounded to float32 as it is added;
+values below 2^-126 may count as 0. b points at a panel [k][16 columns][2]; a tile wider than 16 columns reads its panel i at
+b + i*bstride. Each of the k steps prefetches the line at pf, of panel i at pf + i*bstride, and then moves pf on by pfstep bytes.
+k >= 1.`,
+	},
+	{
+		Op: OpRound, DTypes: []string{"bf16dot"},
+		Signature: "func(rows int, dst *uint16, ldd int, src *float32, lds int, n int)",
+		Doc: `dst[r][i] = src[r][i] rounded to bfloat16, ties to even, for i < n, and 0 from n on up to a multiple of 32.
+A NaN stays one. n >= 1.`,
+	},
+	{
 		Op: OpPeakFMA, Measuring: true,
 		Signature: "func(n int)",
 		Doc:       `Runs n rounds of 12 independent vector FMAs in registers: the ceiling that the others are measured against. n >= 1.`,
@@ -172,6 +189,7 @@ const (
 	NEON    ISA = "neon"
 
 	AVX512VNNI ISA = "avx512vnni"
+	AVX512BF16 ISA = "avx512bf16"
 	NEONDot    ISA = "neondot"
 )
 
@@ -189,14 +207,20 @@ type Level struct {
 var Levels = []Level{
 	{ISA: Generic, Vector: 1},
 	{ISA: AVX2, Base: Generic, Arch: "amd64", Vector: 8, Features: []string{"AVX", "AVX2", "FMA3", "F16C"}},
-	{ISA: AVX512, Base: AVX2, Arch: "amd64", Vector: 16, Features: []string{"AVX512F"}, Ops: []Op{OpGemm, OpGemmV, OpWGemm, OpSoftmax, OpGelu, OpPeakFMA}},
+	{ISA: AVX512, Base: AVX2, Arch: "amd64", Vector: 16, Features: []string{"AVX512F"}, Ops: []Op{OpGemm, OpGemmV, OpWGemm, OpSoftmax, OpGelu, OpDGemm, OpPeakFMA}},
 	{ISA: AVX512VNNI, Base: AVX512, Arch: "amd64", Vector: 16, Features: []string{"AVX512VNNI"}, Ops: []Op{OpQGemm}},
+	{ISA: AVX512BF16, Base: AVX512VNNI, Arch: "amd64", Vector: 16, Features: []string{"AVX512BF16"}, Ops: []Op{OpDGemm}},
 	{ISA: NEON, Base: Generic, Arch: "arm64", Vector: 4, Ops: []Op{OpGemm, OpGemmV, OpSoftmax, OpScaleRows, OpLayerNorm, OpGelu, OpPackK, OpAdd, OpWGemm, OpExpand, OpQGemm, OpQuant, OpPeakFMA}},
 	{ISA: NEONDot, Base: NEON, Arch: "arm64", Vector: 4, Features: []string{"ASIMDDP"}, Ops: []Op{OpQGemm}},
 }
 
-// BytesOnly reports whether the level adds nothing but products of bytes.
-func (l Level) BytesOnly() bool { return len(l.Ops) == 1 && l.Ops[0] == OpQGemm }
+// Only returns the element type of the products that are all the level adds, or "" if it adds more.
+func (l Level) Only() string {
+	if len(l.Ops) != 1 {
+		return ""
+	}
+	return l.Ops[0].Row().DTypes[0]
+}
 
 // Level returns the level's row and whether there is one.
 func (i ISA) Level() (Level, bool) {
@@ -242,6 +266,8 @@ var tiles = map[ISA]struct{ MR, NR int }{
 	AVX2:    {6, 16},
 	AVX512:  {8, 48},
 	NEON:    {6, 16},
+
+	AVX512BF16: {8, 48},
 }
 
 // opTiles are those of ops that differ.

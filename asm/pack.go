@@ -110,6 +110,18 @@ func (l Layout) Pack(dst []float32, src ...[]float32) {
 	}
 }
 
+// Pair makes of what Pack wrote panels [k/2][16][2], for products that take two steps of k at a time. K is even.
+func (l Layout) Pair(packed []float32) {
+	var pair [2 * Panel]float32
+	for i := 0; i+2*Panel <= len(packed); i += 2 * Panel {
+		rows := packed[i:][:2*Panel]
+		for j := range Panel {
+			pair[2*j], pair[2*j+1] = rows[j], rows[Panel+j]
+		}
+		copy(rows, pair[:])
+	}
+}
+
 // Unpack is the inverse of Pack: it writes the rows that the layout holds back into the weights.
 func (l Layout) Unpack(packed []float32, dst ...[]float32) {
 	for _, r := range l.Runs {

@@ -138,3 +138,18 @@ func TestLayoutCheck(t *testing.T) {
 		})
 	}
 }
+
+func TestPair(t *testing.T) {
+	const n, k = 20, 6
+	l := asm.Stack(k, n)
+	got, want := make([]float32, l.Floats()), make([]float32, l.Floats())
+	l.Pack(got, weight(0, n, k))
+	l.Pair(got)
+	for i, v := range weight(0, n, k) {
+		column, step := i/k, i%k
+		want[column/16*16*k+step/2*32+column%16*2+step%2] = v
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("(-want +got)\n%s", d)
+	}
+}

@@ -152,7 +152,9 @@ func store(w *ir.Weight) (func(io.Writer) error, error) {
 			}, nil
 		}
 		out := make([]float32, l.Floats())
-		l.Pack(out, data)
+		if l.Pack(out, data); w.Type.DType == ir.BF16Dot {
+			l.Pair(out)
+		}
 		data = out
 	}
 	return func(to io.Writer) error { return writeFloats(to, data, w.Type.DType) }, nil
@@ -167,7 +169,7 @@ func writeFloats(w io.Writer, data []float32, d ir.DType) error {
 		switch d {
 		case ir.F16:
 			binary.LittleEndian.PutUint16(word[:], ir.ToF16(v))
-		case ir.BF16:
+		case ir.BF16, ir.BF16Dot:
 			binary.LittleEndian.PutUint16(word[:], ir.ToBF16(v))
 		default:
 			binary.LittleEndian.PutUint32(word[:], math.Float32bits(v))

@@ -181,6 +181,9 @@ func (g *generator) table(isa asm.ISA) *jen.Statement {
 			d[jen.Id(h.field)] = jen.Qual(rtPath, "Half").Values(half)
 		}
 	}
+	if dot := dots(carried); len(dot) > 0 {
+		d[jen.Id("Dot")] = jen.Qual(rtPath, "Dot").Values(dot)
+	}
 	if i8 := int8s(isa, carried); len(i8) > 0 {
 		d[jen.Id("I8")] = jen.Qual(rtPath, "Int8").Values(i8)
 	}
@@ -189,6 +192,24 @@ func (g *generator) table(isa asm.ISA) *jen.Statement {
 
 // wide are the ops of products of bytes that were widened to 16 bits.
 var wide = []asm.Op{asm.OpQGemmW, asm.OpQuantW, asm.OpNormQW}
+
+// dots are the fields of rt.Dot.
+func dots(carried []asm.Kernel) jen.Dict {
+	d := jen.Dict{}
+	var gemm []asm.Kernel
+	for _, k := range carried {
+		switch k.Op {
+		case asm.OpDGemm:
+			gemm = append(gemm, k)
+		case asm.OpRound:
+			d[jen.Id("Round")] = jen.Id(k.Name())
+		}
+	}
+	if len(gemm) > 0 {
+		d[jen.Id("NR")], d[jen.Id("Gemm")] = jen.Lit(gemm[0].NR), tiles("DGemm", gemm)
+	}
+	return d
+}
 
 // int8s are the fields of rt.Int8 of a level that carries tiles for bytes of its own.
 func int8s(isa asm.ISA, carried []asm.Kernel) jen.Dict {

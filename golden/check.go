@@ -116,9 +116,9 @@ func Check(dirs []string, opt Options, w io.Writer) (Summary, error) {
 		return Summary{}, err
 	}
 	opt.Precision = cmp.Or(opt.Precision, "f32")
-	if opt.Precision == precision.Int8 {
+	if leastCosine[opt.Precision] > 0 {
 		if opt.Engine == "interp" {
-			return Summary{}, fmt.Errorf("engine interp: it computes in float64, so there is nothing to judge at precision int8; want binary")
+			return Summary{}, fmt.Errorf("engine interp: it computes in float64, so there is nothing to judge at precision %s; want binary", opt.Precision)
 		}
 		opt.Engine = "binary"
 	}
@@ -185,6 +185,7 @@ func (c *checker) levels() ([]string, error) {
 		return nil, nil
 	}
 	have := rt.Levels()
+	word, _ := precision.Named(c.opt.Precision)
 	if ask := c.opt.Level; ask != "" && ask != "all" {
 		l, ok := asm.ISA(ask).Level()
 		if !ok {
@@ -201,7 +202,7 @@ func (c *checker) levels() ([]string, error) {
 	}
 	var levels []string
 	for _, l := range asm.Levels {
-		if l.BytesOnly() && c.opt.Precision != precision.Int8 {
+		if only := l.Only(); only != "" && only != word.DType.String() {
 			continue
 		}
 		if slices.Contains(have, string(l.ISA)) {
@@ -365,11 +366,12 @@ func (c *checker) model(cs *cases.Case, m *build.Model, v cases.Variant, levels 
 	return nil
 }
 
-// leastCosine is the cosine that a row has to reach at precision int8.
-const leastCosine = 0.9995
+// leastCosine is the cosine that a row has to reach at the precisions that round what
+// they multiply.
+var leastCosine = map[string]float64{precision.Int8: 0.9995, precision.BF16Dot: 0.9999}
 
 // judged is the type of the weights that are judged at a precision.
-var judged = map[string]string{"bf16": "bf16", "f16": "f16", precision.Int8: "f32"}
+var judged = map[string]string{"bf16": "bf16", "f16": "f16", precision.Int8: "f32", precision.BF16Dot: "f32"}
 
 // judgement is one program under one engine.
 type judgement struct {
@@ -465,14 +467,14 @@ func (j *judgement) all(runs []*run) {
 				if err != nil {
 					return cases.Result{}, err
 				}
-				if j.c.opt.Precision == precision.Int8 {
-					return ref.Cosine(got[name], leastCosine)
+				if least := leastCosine[j.c.opt.Precision]; least > 0 {
+					return ref.Cosine(got[name], least)
 				}
 				return ref.Compare(got[name])
 			})
 			j.c.add(l)
 		}
-		if r.r.Decode != nil && j.c.opt.Precision != precision.Int8 {
+		if r.r.Decode != nil && leastCosine[j.c.opt.Precision] == 0 {
 			j.decoded(r)
 		}
 	}

@@ -170,12 +170,26 @@ func TestCasesInBytes(t *testing.T) {
 	}
 }
 
+// Products of bf16 keep the direction of rows, and are the same at every level: what
+// differs is what happens between them.
+func TestCasesInProductsOfBF16(t *testing.T) {
+	sum, lines := runCheck(t, golden.Options{Precision: "bf16dot"}, filepath.Join("testdata", "classification"))
+	if want := 4 * len(builtLevels()); sum.Passed < want || sum.Failed > 0 {
+		t.Errorf("%v, want %d passed at least", sum, want)
+	}
+	for _, l := range lines {
+		if l.Engine != "" && (l.Bound < 0.9e-4 || l.Bound > 1.1e-4) {
+			t.Errorf("%v\nis not held to a cosine of 0.9999", l)
+		}
+	}
+}
+
 // builtLevels are the levels of this CPU that the compiler makes kernels for, but for
-// those with kernels for bytes alone.
+// those with kernels for one precision alone.
 func builtLevels() []string {
 	return slices.DeleteFunc(rt.Levels(), func(l string) bool {
 		level, built := asm.ISA(l).Level()
-		return !built || level.BytesOnly()
+		return !built || level.Only() != ""
 	})
 }
 

@@ -35,6 +35,8 @@ type (
 	qgemmFunc     = func(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 	quantFunc     = func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32)
 	normQuantFunc = func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
+	dgemmFunc     = func(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+	roundFunc     = func(rows int, dst *uint16, ldd int, src *float32, lds int, n int)
 	peakFunc      = func(n int)
 )
 
@@ -44,6 +46,7 @@ var features = map[string]bool{
 	"AVX":        cpu.X86.HasAVX,
 	"AVX2":       cpu.X86.HasAVX2,
 	"AVX512F":    cpu.X86.HasAVX512F,
+	"AVX512BF16": cpu.X86.HasAVX512BF16,
 	"AVX512VNNI": cpu.X86.HasAVX512VNNI,
 	"F16C":       cpu.X86.HasAVX2, // every CPU with AVX2 has it; x/sys/cpu does not say
 	"FMA3":       cpu.X86.HasFMA,
@@ -85,6 +88,8 @@ var testers = map[asm.Op]func(c *check, k asm.Kernel, f any){
 	asm.OpQuantW:    testQuant,
 	asm.OpNormQ:     testNormQuant,
 	asm.OpNormQW:    testNormQuant,
+	asm.OpDGemm:     testDGemm,
+	asm.OpRound:     testRound,
 	asm.OpPeakFMA:   func(_ *check, _ asm.Kernel, f any) { f.(peakFunc)(1) },
 }
 
@@ -305,9 +310,12 @@ func halfOf(dtype string, x float32) (uint16, float32) {
 	return h, ir.FromBF16(h)
 }
 
-// halves is n 16-bit values, which end at the end of the fence, as memory.
-func (c *check) halves(n int) []uint16 {
-	words := c.newMat(c.in2, 1, (n+1)/2, (n+1)/2, c.normal).p
+// halves is n 16-bit values of the second input.
+func (c *check) halves(n int) []uint16 { return c.halvesOf(c.in2, n) }
+
+// halvesOf is the memory of a fenced row of floats as n 16-bit values, which end where it ends.
+func (c *check) halvesOf(fence []float32, n int) []uint16 {
+	words := c.newMat(fence, 1, (n+1)/2, (n+1)/2, c.normal).p
 	h := unsafe.Slice((*uint16)(unsafe.Pointer(&words[0])), 2*len(words))
 	return h[len(h)-n:]
 }
@@ -828,6 +836,86 @@ func testPackK(c *check, _ asm.Kernel, fn any) {
 	}
 }
 
+// testDGemm holds sums of products of bfloat16 to their definition, to the bit: it says in which order they are rounded.
+func testDGemm(c *check, k asm.Kernel, fn any) {
+	f := fn.(dgemmFunc)
+	panels := k.NR / asm.Panel
+	for _, pairs := range upTo(10, 31, 32, 33, 384) {
+		for variant := range 4 {
+			acc, withBias := variant&1, variant&2 != 0
+			what := fmt.Sprintf("%d pairs acc=%d bias=%v", pairs, acc, withBias)
+			depth, lda, stride := 2*pairs, 2*pairs+3, 2*pairs*asm.Panel+variant
+			a, b := c.halvesOf(c.in, (k.MR-1)*lda+depth), c.halves((panels-1)*stride+depth*asm.Panel)
+			for _, h := range [][]uint16{a, b} {
+				for i := range h {
+					h[i] = ir.ToBF16(c.normal())
+				}
+			}
+			out := c.newMat(c.out, k.MR, k.NR, k.NR+5, c.normal)
+			start := slices.Clone(out.p)
+			bias := make([]float32, k.NR)
+			var biasPtr *float32
+			if withBias {
+				bias = c.newMat(c.vec, 1, k.NR, k.NR, c.normal).p
+				biasPtr = &bias[0]
+			}
+			pf, step := &b[0], 64
+			if variant == 3 {
+				pf, step = nil, 0
+			}
+			f(pairs, &a[0], lda, &b[0], stride, out.ptr(), out.ld, biasPtr, acc, pf, step)
+			for r := range k.MR {
+				for j := range k.NR {
+					want := bias[j]
+					if acc != 0 {
+						want += start[r*out.ld+j]
+					}
+					for i := range pairs {
+						x, y := a[r*lda+2*i:], b[j/asm.Panel*stride+i*2*asm.Panel+j%asm.Panel*2:]
+						for _, n := range []int{1, 0} {
+							want += float32(ir.FromBF16(x[n]) * ir.FromBF16(y[n])) // 16 bits: exact
+						}
+					}
+					c.same(out.row(r)[j], want, what, r, j)
+				}
+			}
+			c.intact(out, what)
+		}
+	}
+}
+
+// testRound rounds numbers between all neighbours, and rows of every length.
+func testRound(c *check, _ asm.Kernel, fn any) {
+	f := fn.(roundFunc)
+	for _, n := range upTo(70, 768, 1<<16) {
+		what := fmt.Sprint("n=", n)
+		rows, room := 3, (n+31)/32*32
+		if n == 1<<16 {
+			rows = 1
+		}
+		at := uint32(0)
+		src := c.newMat(c.in, rows, n, n+3, func() float32 {
+			at++
+			return math.Float32frombits(at<<16 + []uint32{0x7fff, 0x8000, 0x8001, 0, 1, 0xffff}[at%6])
+		})
+		dst := c.newMat(c.out, rows, room/2, room/2+3, c.normal)
+		f(rows, (*uint16)(unsafe.Pointer(dst.ptr())), 2*dst.ld, src.ptr(), src.ld, n)
+		for r := range rows {
+			got := unsafe.Slice((*uint16)(unsafe.Pointer(&dst.row(r)[0])), room)
+			for i, h := range got {
+				want := uint16(0)
+				if i < n {
+					want = ir.ToBF16(src.row(r)[i])
+				}
+				if h != want {
+					c.Fatalf("%s: [%d][%d] = %#04x, want %#04x", what, r, i, h, want)
+				}
+			}
+		}
+		c.intact(dst, what)
+	}
+}
+
 // TestSameBits checks what callers rely on when they choose tiles and blocks freely: tiles of any number of rows, and of
 // any ISA but generic, give the same bits, whether k is taken at once or in blocks.
 func TestSameBits(t *testing.T) {
@@ -1067,6 +1155,18 @@ func BenchmarkKernels(b *testing.B) {
 					f(d*asm.Panel, &dst[0], &panel[0])
 				}
 				elems(b, d*asm.Panel)
+			case dgemmFunc: // one tile, everything in cache
+				rows, panels := make([]uint16, k.MR*(d+32)), make([]uint16, k.NR*d)
+				for b.Loop() {
+					f(d/2, &rows[0], d+32, &panels[0], d*asm.Panel, &dst[0], ld, &work[0], 0, &panels[256], 64)
+				}
+				flops(b, 2*d*k.MR*k.NR)
+			case roundFunc:
+				halves := make([]uint16, rows*(d+32))
+				for b.Loop() {
+					f(rows, &halves[0], d+32, &work[0], ld, d)
+				}
+				elems(b, rows*d)
 			case qgemmFunc: // one tile, everything in cache
 				panels := make([]int8, k.NR/asm.Panel*(d*asm.Panel+192)+1024)
 				bytes := make([]uint8, 16*2*(d+64))

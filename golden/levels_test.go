@@ -102,7 +102,7 @@ func TestLevelsGiveTheSameBitsAtEveryPrecision(t *testing.T) {
 		}
 	})
 	for _, pkg := range []*rt.Package{&mwttiny.Package, &vlmotiny.Package} {
-		for _, precision := range []string{"bf16", "f16", "int8"} {
+		for _, precision := range []string{"bf16", "f16", "int8", "bf16dot"} {
 			t.Run(pkg.Name+"/"+precision, func(t *testing.T) {
 				levels := assembled(t)
 				m := openModel(t, filepath.Join(generated, pkg.Name, pkg.Name+".yaml"))

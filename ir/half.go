@@ -55,7 +55,7 @@ func Round(f []float32, d DType) int {
 	switch d {
 	case F32:
 		return -1
-	case BF16:
+	case BF16, BF16Dot:
 		to, from = ToBF16, FromBF16
 	}
 	for i, v := range f {

@@ -17,13 +17,14 @@ const (
 	BF16
 	I8
 	I32
+	BF16Dot // bf16, and a product rounds what it multiplies to bf16 too
 	numDTypes
 )
 
 var dtypes = [numDTypes]struct {
 	name string
 	size int
-}{F32: {"f32", 4}, F16: {"f16", 2}, BF16: {"bf16", 2}, I8: {"i8", 1}, I32: {"i32", 4}}
+}{F32: {"f32", 4}, F16: {"f16", 2}, BF16: {"bf16", 2}, I8: {"i8", 1}, I32: {"i32", 4}, BF16Dot: {"bf16dot", 2}}
 
 // String returns the name the text form uses.
 func (d DType) String() string {

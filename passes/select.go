@@ -128,6 +128,8 @@ func familyOf(p *ir.Program, f *ir.Func, v *ir.Value) (string, error) {
 		case d == ir.I8 && product:
 			stored = d
 		case d == ir.I8 && x.table():
+		case d == ir.BF16Dot && product && x.w.Type.Cols()%2 == 0:
+			stored = d
 		case d != ir.F16 && d != ir.BF16, !product && !x.table(), product && x.w.Type.Cols()%2 != 0:
 			return "", fmt.Errorf("@%s is stored as %v, and no kernel reads that; lower the model with float32 weights", x.w.Name, x.w.Type.DType)
 		case product && stored == ir.F32:
@@ -139,8 +141,11 @@ func familyOf(p *ir.Program, f *ir.Func, v *ir.Value) (string, error) {
 		k := asm.Kernel{Op: op, DType: op.Row().DTypes[0]}
 		if stored != ir.F32 && op == asm.OpGemm && i == 0 {
 			k = asm.Kernel{Op: asm.OpWGemm, DType: stored.String()}
-			if stored == ir.I8 {
+			switch stored {
+			case ir.I8:
 				k.Op = asm.OpQGemm
+			case ir.BF16Dot:
+				k.Op = asm.OpDGemm
 			}
 		}
 		family := k.Family()

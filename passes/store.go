@@ -16,8 +16,9 @@ import (
 //	weight @l0.ffn.vision.fc1.w bf16[8,4]
 //
 // A value that is rounded goes to the nearest, ties to even; one that a checkpoint
-// stores in that type is kept bit for bit. Arithmetic stays in float32. A weight keeps
-// its name, for all functions at once. Biases, norms and tables of positions stay
+// stores in that type is kept bit for bit. Arithmetic stays in float32, but for matrices
+// of bf16dot, by which only rows that are rounded to bf16 too are multiplied; the
+// interpreter does not see that. A weight keeps its name, for all functions at once. Biases, norms and tables of positions stay
 // float32: they are small, and their rounding would be felt in every row. So do matrices
 // of an odd number of columns, whose panels would not be aligned.
 var Store = &Pass{
@@ -25,6 +26,14 @@ var Store = &Pass{
 	Needs:   []*Property{Routed},
 	Numeric: Reduced,
 	Run: func(p *ir.Program, o Options) error {
+		table := map[*ir.Weight]bool{}
+		for _, f := range p.Funcs {
+			for _, v := range f.Values {
+				if v.Op == ir.OpLookup {
+					table[p.Field(v.Bundle, "w")] = true
+				}
+			}
+		}
 		for _, f := range p.Funcs {
 			for _, v := range f.Values {
 				if v.Op != ir.OpLookup && v.Op != ir.OpLinear {
@@ -34,7 +43,10 @@ var Store = &Pass{
 				if w == nil || w.Type.DType != ir.F32 || w.Type.Cols()%2 != 0 {
 					continue
 				}
-				if to := o.Precision.Of(w.Name).DType; to.Size() == 2 {
+				switch to := o.Precision.Of(w.Name).DType; {
+				case to == ir.BF16Dot && table[w]:
+					narrow(w, ir.BF16) // no lookup reads pairs
+				case to.Size() == 2:
 					narrow(w, to)
 				}
 			}

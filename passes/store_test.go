@@ -70,8 +70,24 @@ func TestStore(t *testing.T) {
 	if d := cmp.Diff(map[string]string{"x": "go", "n": "layernorm_f32", "h": "wgemm_bf16", "y": "gemm_f32"}, kernels); d != "" {
 		t.Errorf("kernels (-want +got)\n%s", d)
 	}
-	if _, err := passes.Run(p, passes.Options{Precision: precision.Uniform("f8")}); err == nil || !strings.Contains(err.Error(), "want f32, bf16, f16, int8") {
+	if _, err := passes.Run(p, passes.Options{Precision: precision.Uniform("f8")}); err == nil || !strings.Contains(err.Error(), "want f32, bf16, f16, int8, bf16dot") {
 		t.Errorf("f8: %v", err)
+	}
+	dot := precision.Uniform(precision.BF16Dot)
+	dot.Classes = map[precision.Class]string{precision.Embedding: precision.BF16Dot, precision.Heads: precision.BF16Dot}
+	if q, err = passes.Run(p, passes.Options{Precision: dot}); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"embed.text.w": "bf16[9,4]", "fc1.w": "bf16dot[3,4]", "fc2.w": "f32[2,3]"} {
+		if got := q.Weight(name).Type.String(); got != want {
+			t.Errorf("bf16dot: @%s is %s, want %s", name, got, want)
+		}
+	}
+	if got := q.Funcs[0].Values[2].Attrs.Word("kernel"); got != "dgemm_bf16dot" {
+		t.Errorf("bf16dot: kernel is %s", got)
+	}
+	if x, err := q.Weight("fc1.w").Load(); err != nil || x[0] != 1 || x[1] != 1+1.0/32 {
+		t.Errorf("bf16dot: fc1.w = %v, %v", x, err)
 	}
 	p.Weight("fc1.w").Load = func() ([]float32, error) { return []float32{1, 70000, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, nil }
 	if q, err = passes.Run(p, passes.Options{Precision: precision.Uniform("f16")}); err != nil {

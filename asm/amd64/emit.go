@@ -37,6 +37,8 @@ var generators = map[asm.Op]func(*writer, asm.Kernel){
 	asm.OpQuantW:    quant,
 	asm.OpNormQ:     normQuant,
 	asm.OpNormQW:    normQuant,
+	asm.OpDGemm:     dgemm,
+	asm.OpRound:     round,
 	asm.OpPeakFMA:   peakFMA,
 }
 
@@ -113,6 +115,7 @@ func compile(kernels []asm.Kernel) (*ir.File, error) {
 				return nil, fmt.Errorf("%s: uses %s, which level %s does not have", fn.Name, need, kernels[i].ISA)
 			}
 		}
+		encode(fn)
 	}
 	return f, nil
 }
@@ -142,6 +145,13 @@ func (w *writer) arg(name string) reg.GPVirtual {
 func (w *writer) floats(name string) reg.GPVirtual {
 	r := w.arg(name)
 	w.SHLQ(operand.Imm(2), r)
+	return r
+}
+
+// halfwords loads an argument that counts 16-bit values, as bytes.
+func (w *writer) halfwords(name string) reg.GPVirtual {
+	r := w.arg(name)
+	w.SHLQ(operand.Imm(1), r)
 	return r
 }
 
@@ -230,7 +240,7 @@ type vector struct {
 func (v vector) wide() bool { return v.bytes == 64 }
 
 func (w *writer) vector(isa asm.ISA) vector {
-	if isa == asm.AVX512 || isa == asm.AVX512VNNI {
+	if l, _ := isa.Level(); l.Vector == 16 {
 		return vector{64, w.ZMM, func(v reg.VecVirtual) { w.VPXORD(v, v, v) }, func(a, b, c operand.Op) { w.VPANDD(a, b, c) }}
 	}
 	return vector{32, w.YMM, func(v reg.VecVirtual) { w.VXORPS(v, v, v) }, func(a, b, c operand.Op) { w.VANDPS(a, b, c) }}

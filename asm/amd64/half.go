@@ -64,8 +64,7 @@ func wgemm(w *writer, k asm.Kernel) {
 	pf, pfstep := w.arg("pf"), w.arg("pfstep")
 	var next reg.Register
 	if k.NR > asm.Panel {
-		next = w.arg("bstride")
-		w.SHLQ(operand.Imm(1), next)
+		next = w.halfwords("bstride")
 	}
 	bv, x := v.some(n), v.new()
 	panel := func(m operand.Mem, p int) operand.Mem {

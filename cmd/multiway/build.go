@@ -35,8 +35,8 @@ A minimal description:
   tasks: [retrieval]
 
 precision, in the description or as a flag, is how weights are stored: bf16 and f16
-halve them and compute in float32; int8 multiplies bytes. The description may give
-classes of weights and named modules another one:
+halve them and compute in float32; int8 multiplies bytes and bf16dot numbers of 16
+bits. The description may give classes of weights and named modules another one:
 
   precision: {default: int8, embedding: bf16, heads: f32, keep: {l11.ffn: bf16}}
 

@@ -191,6 +191,13 @@ func TestWritePrecision(t *testing.T) {
 				"l0.attn.vision.q.w": rt.BF16, "l0.ffn.vision~f.fc2.w": rt.I8,
 				"l1.attn.vision~f.v.w": rt.I8, "retrieval~f.vision.w": rt.I8,
 			}},
+		{"bf16dot",
+			[]string{"generic", "the model in float64"},
+			map[string]rt.DType{
+				"language.embed.tok.w": rt.BF16, "vision.embed.proj.w": rt.F32,
+				"l0.attn.vision~f.q.w": rt.F32, "l0.ffn.vision.fc2.w": rt.BF16Dot,
+				"l1.attn.vision.v.w": rt.BF16Dot, "retrieval.vision.w": rt.BF16,
+			}},
 	} {
 		m := open(t, tiny+"precision: "+c.precision+"\n")
 		dir := t.TempDir()

@@ -104,7 +104,7 @@ func (m *Model) selfCheck(e *Engine, planned *ir.Program, how Check, opt Options
 	whole := how == Full || work <= quickFLOPs
 
 	s := m.Desc.Structure()
-	c := &checker{text: text, vocab: s.Vocab(), bytes: multipliesBytes(planned)}
+	c := &checker{text: text, vocab: s.Vocab(), rounds: roundingOf(planned)}
 	best, err := c.outputs(e, planned, "")
 	if err != nil {
 		return nil, nil, err
@@ -121,7 +121,7 @@ func (m *Model) selfCheck(e *Engine, planned *ir.Program, how Check, opt Options
 		if err != nil {
 			return nil, nil, err
 		}
-		if !c.bytes {
+		if !c.rounds.on {
 			judge = exact
 		}
 	} else if err := m.checkCut(c, opt); err != nil {
@@ -146,18 +146,33 @@ func (m *Model) selfCheck(e *Engine, planned *ir.Program, how Check, opt Options
 	return c.results, vectors(judge, text, c.tolerance()), nil
 }
 
-// multipliesBytes reports whether products of the planned program round what they
-// multiply, which depends on the input.
-func multipliesBytes(p *ir.Program) bool {
-	return slices.ContainsFunc(p.Weights, func(w *ir.Weight) bool { return w.Type.DType == ir.I8 && w.Layout != asm.RowsWord })
+// rounding is what products of a program that round what they multiply, which depends
+// on the input, ask of the check.
+type rounding struct {
+	on bool
+	// tolerance allows for values that round the other way, since one before differs in its
+	// last bit.
+	tolerance float64
+	// least is the cosine below which a row is taken for an error, not for rounding.
+	least float64
+}
+
+// roundingOf returns that of the coarsest products of the planned program.
+func roundingOf(p *ir.Program) rounding {
+	var r rounding
+	for _, w := range p.Weights {
+		switch {
+		case w.Type.DType == ir.I8 && w.Layout != asm.RowsWord:
+			return rounding{true, 0.1, 0.98}
+		case w.Type.DType == ir.BF16Dot:
+			r = rounding{true, 0.03, 0.999}
+		}
+	}
+	return r
 }
 
 // exactModel is what accuracy is measured against.
 const exactModel = "the model in float64"
-
-// leastBytes is the cosine below which a row of a program that multiplies bytes is
-// taken for an error, not for rounding.
-const leastBytes = 0.98
 
 // judge compares what was compiled with the float64 interpreter on the program with its
 // weights as they are stored, and, if they are not float32, on the program as described.
@@ -168,7 +183,7 @@ func (m *Model) judge(c *checker, got []result, described *ir.Program, name stri
 		return nil, err
 	}
 	var want []result
-	if !c.bytes { // how they round rows depends on the input
+	if !c.rounds.on { // how they round rows depends on the input
 		if want, err = c.interpret(stored); err != nil {
 			return nil, err
 		}
@@ -181,11 +196,7 @@ func (m *Model) judge(c *checker, got []result, described *ir.Program, name stri
 	if err != nil {
 		return nil, err
 	}
-	least := m.Desc.Cosine
-	if c.bytes {
-		least = max(least, leastBytes)
-	}
-	c.angles(got, exact, exactModel+strings.TrimPrefix(name, "interpreter"), least)
+	c.angles(got, exact, exactModel+strings.TrimPrefix(name, "interpreter"), max(m.Desc.Cosine, c.rounds.least))
 	return want, nil
 }
 
@@ -228,9 +239,9 @@ type result struct {
 }
 
 type checker struct {
-	text    int  // ids of the sample's text
-	vocab   int  // bound of its ids
-	bytes   bool // products of bytes: outputs are judged by angles
+	text    int // ids of the sample's text
+	vocab   int // bound of its ids
+	rounds  rounding
 	results []Result
 }
 
@@ -337,15 +348,11 @@ func steps(f *ir.Func, level string, logits [][]float32) result {
 
 // tolerance is the largest difference to expect as a share of the largest value.
 func (c *checker) tolerance() float64 {
-	if c.bytes {
-		return bytesTolerance
+	if c.rounds.on {
+		return c.rounds.tolerance
 	}
 	return Tolerance
 }
-
-// bytesTolerance allows for rows whose values round to other bytes, since a value before
-// differs in its last bit.
-const bytesTolerance = 0.1
 
 // angles adds a line for each output, judged by the cosines of its rows.
 func (c *checker) angles(got, want []result, judge string, least float64) {

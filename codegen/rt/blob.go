@@ -61,12 +61,13 @@ const (
 	BF16
 	I8
 	I32
+	BF16Dot // bf16 in pairs, for products of bf16
 )
 
 var dtypes = [...]struct {
 	name string
 	size int
-}{F32: {"f32", 4}, F16: {"f16", 2}, BF16: {"bf16", 2}, I8: {"i8", 1}, I32: {"i32", 4}}
+}{F32: {"f32", 4}, F16: {"f16", 2}, BF16: {"bf16", 2}, I8: {"i8", 1}, I32: {"i32", 4}, BF16Dot: {"bf16dot", 2}}
 
 func (d DType) valid() bool { return d >= F32 && int(d) < len(dtypes) }
 

@@ -72,6 +72,8 @@ func (g *gemmTask) weights() DType {
 	switch {
 	case g.i8 != nil:
 		return I8
+	case g.dot != nil:
+		return BF16Dot
 	case g.half == nil:
 		return F32
 	case g.half == g.k.half(F16):

@@ -68,6 +68,15 @@ type (
 	// QuantNorm is Quant of what LayerNorm without g makes of the rows.
 	QuantNorm func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
 
+	// DGemm is a tile of MR rows and NR columns of products of bf16, 2k of them a sum, in
+	// panels [k][16][2]; lda and bstride count bf16. Each step of k adds the second product
+	// of a pair, then the first, and prefetches a line. The rest is as in Gemm.
+	DGemm func(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+
+	// Round rounds rows of n floats to bf16, ties to even. Past n, up to a multiple of 32,
+	// it writes zeros.
+	Round func(rows int, dst *uint16, ldd int, src *float32, lds int, n int)
+
 	// Expand widens n 16-bit values to float32, exactly.
 	Expand func(n int, dst *float32, src *uint16)
 )
@@ -83,6 +92,15 @@ type Half struct {
 	// Once says that widening in a tile is slow: more rows than a tile has, and all of
 	// them if there is none, are multiplied by panels that were widened before.
 	Once bool
+}
+
+// Dot holds the kernels for products of bf16; all nil in a package without. Gemm[mr]
+// computes mr rows and NR columns, Gemm16 are the tiles of the last panels.
+type Dot struct {
+	NR     int
+	Gemm   []DGemm
+	Gemm16 []DGemm
+	Round  Round
 }
 
 // Int8 holds the kernels for products of bytes; all nil in a package without. Gemm[mr]
@@ -124,6 +142,7 @@ type Kernels struct {
 	Add       Add
 
 	F16, BF16 Half
+	Dot       Dot
 	I8        Int8
 }
 
@@ -210,6 +229,19 @@ func resolve(tables []*Kernels) (*Kernels, []KernelInfo, error) {
 		}
 	}
 	for _, t := range tables {
+		if from := t.Dot; len(from.Gemm) > 1 {
+			out.Dot.NR, out.Dot.Gemm = from.NR, from.Gemm
+			if from.NR == 16 {
+				out.Dot.Gemm16 = from.Gemm
+			}
+			if len(from.Gemm16) > 1 {
+				out.Dot.Gemm16 = from.Gemm16
+			}
+			name["dgemm_bf16dot"] = fmt.Sprintf("dgemm_bf16dot_%dx%d_%s", len(from.Gemm)-1, from.NR, t.Level)
+		}
+		if t.Dot.Round != nil {
+			out.Dot.Round, name["round_bf16dot"] = t.Dot.Round, "round_bf16dot_"+t.Level
+		}
 		if from := t.I8; len(from.Gemm) > 1 {
 			if from.NR < 16 || from.NR%16 != 0 || len(from.Gemm16) < 2 || from.Quant == nil || from.Norm == nil {
 				return nil, nil, fmt.Errorf("kernels of level %s: tiles of bytes of %d columns with %d and %d functions do not fit together; generate the package again", t.Level, from.NR, len(from.Gemm), len(from.Gemm16))
@@ -225,7 +257,7 @@ func resolve(tables []*Kernels) (*Kernels, []KernelInfo, error) {
 		}
 		info = append(info, KernelInfo{op, name[op]})
 	}
-	for _, op := range []string{"wgemm_f16", "expand_f16", "wgemm_bf16", "expand_bf16", "qgemm_i8", "quant_i8", "normq_i8"} {
+	for _, op := range []string{"wgemm_f16", "expand_f16", "wgemm_bf16", "expand_bf16", "dgemm_bf16dot", "round_bf16dot", "qgemm_i8", "quant_i8", "normq_i8"} {
 		if name[op] != "" {
 			info = append(info, KernelInfo{op, name[op]})
 		}

@@ -2,6 +2,7 @@ package rt
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -194,6 +195,17 @@ func TestResolve(t *testing.T) {
 	high.BF16.Gemm16 = nil
 	if k, info, err = resolve([]*Kernels{low, mid, high}); err != nil || k.BF16.Once || len(k.BF16.Gemm) != 9 || len(k.BF16.Gemm16) != 7 || info[len(info)-2] != (KernelInfo{"wgemm_bf16", "wgemm_bf16_8x48_avx512"}) {
 		t.Errorf("bf16 at avx512: %d and %d tiles, %v, %v", len(k.BF16.Gemm), len(k.BF16.Gemm16), info, err)
+	}
+
+	dots(low, 4, 16)
+	dots(mid, 6, 16)
+	dots(high, 8, 48)
+	mid.Dot.Round, high.Dot.Gemm16, high.Dot.Round = nil, nil, nil
+	if k, info, err = resolve([]*Kernels{low, mid, high}); err != nil || len(k.Dot.Gemm) != 9 || len(k.Dot.Gemm16) != 7 || k.Dot.Round == nil {
+		t.Errorf("bf16dot: %d and %d tiles, %v", len(k.Dot.Gemm), len(k.Dot.Gemm16), err)
+	}
+	if want := []KernelInfo{{"dgemm_bf16dot", "dgemm_bf16dot_8x48_avx512"}, {"round_bf16dot", "round_bf16dot_generic"}}; !slices.Equal(info[len(info)-2:], want) {
+		t.Errorf("bf16dot: %v, want %v at the end", info, want)
 	}
 
 	low.PackK = nil

@@ -64,6 +64,10 @@ type gemmTask struct {
 	half       *Half       // kernels for w if it holds 16-bit values
 	wide       [][]float32 // of each worker: panels of them, widened
 
+	dot   *Dot     // kernels for w if it holds pairs of bf16
+	pairs []uint16 // A in bf16, rows ldp apart
+	ldp   int
+
 	i8     *Int8     // kernels for w if it holds bytes
 	norm   *Norm     // of A, taken when A is rounded to bytes; nil: none
 	bytes  []uint8   // A in bytes, rows ldq apart
@@ -150,9 +154,12 @@ func (e *Exec) weigh(l *Linear) {
 	g := &e.gemm
 	g.n, g.kk = l.N, l.K
 	g.cut, g.passes = l.Cut, l.passes()
-	g.w, g.bias, g.half, g.i8 = e.w(l.W), e.w(l.Bias), g.k.half(l.DType), nil
-	if l.DType == I8 {
+	g.w, g.bias, g.half, g.dot, g.i8 = e.w(l.W), e.w(l.Bias), g.k.half(l.DType), nil, nil
+	switch l.DType {
+	case I8:
 		g.i8 = &g.k.I8
+	case BF16Dot:
+		g.dot, g.passes = &g.k.Dot, min(g.passes, max(1, l.K/2)) // whole pairs
 	}
 	if g.half == nil || !g.half.Once {
 		return
@@ -176,8 +183,11 @@ func (e *Exec) runGemm(seqs int) {
 	}
 	g.seqs = seqs
 	mr, nr := g.tile()
-	if g.i8 != nil {
+	switch {
+	case g.i8 != nil:
 		e.quantise(seqs * g.m)
+	case g.dot != nil:
+		e.roundPairs(seqs * g.m)
 	}
 	width := nr / 16
 	g.tiles = (g.m + mr - 1) / mr
@@ -209,6 +219,9 @@ func (e *Exec) runGemm(seqs int) {
 func (g *gemmTask) tile() (mr, nr int) {
 	if g.i8 != nil {
 		return len(g.i8.Gemm) - 1, g.i8.NR
+	}
+	if g.dot != nil {
+		return len(g.dot.Gemm) - 1, g.dot.NR
 	}
 	if g.half != nil && !g.half.Once {
 		return len(g.half.Gemm) - 1, g.half.NR
@@ -254,6 +267,10 @@ func (g *gemmTask) compute(block, p0, p1, worker int) {
 			copyRows(rows, at(c, col0), g.ldc, at(res, col0), g.ldr, col1-col0)
 		}
 	}
+	unit := 1 // of k
+	if g.dot != nil {
+		unit = 2
+	}
 	for p := g0; p < g1; p++ {
 		if g.i8 != nil {
 			g.bytePanel(p, seq*g.m+r0, rows, c, first)
@@ -261,16 +278,20 @@ func (g *gemmTask) compute(block, p0, p1, worker int) {
 		}
 		acc, bias := first, g.bias
 		for pass := range g.passes {
-			k0, k1 := part(g.kk, g.passes, pass)
+			k0, k1 := part(g.kk/unit, g.passes, pass)
+			k0, k1 = k0*unit, k1*unit
 			// Prefetched meanwhile: the panels used next. They need not be exactly
 			// right, only inside the weights.
 			next, nk := p, k1
 			if pass+1 == g.passes {
 				next, nk = (p+1)%g.groups, 0
 			}
-			if g.half != nil {
+			switch {
+			case g.dot != nil:
+				g.dotPanel(p, seq*g.m+r0, rows, k0, k1, c, bias, acc, next, nk)
+			case g.half != nil:
 				g.halfPanel(p, rows, k0, k1, a, c, bias, acc, next, nk, worker)
-			} else {
+			default:
 				g.panel(p, rows, k0, k1, a, c, bias, acc, next, nk)
 			}
 			acc, bias = 1, nil

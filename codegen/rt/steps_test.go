@@ -298,6 +298,76 @@ func TestHalfLinear(t *testing.T) {
 	})
 }
 
+// dots gives a table kernels for products of bf16, with tiles of up to mr rows and nr
+// columns.
+func dots(k *Kernels, mr, nr int) {
+	tiles := func(nr int) []DGemm {
+		fs := make([]DGemm, mr+1)
+		for i := 1; i <= mr; i++ {
+			fs[i] = func(n int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int) {
+				prefetched.Add(uint32(*pf)) // the first prefetch lies inside the weights
+				widen := func(p *uint16, i int) float32 {
+					return math.Float32frombits(uint32(*half((*float32)(unsafe.Pointer(p)), i)) << 16)
+				}
+				rows, panels := make([]float32, i*2*n), make([]float32, nr*2*n)
+				for j := range rows {
+					rows[j] = widen(a, j/(2*n)*lda+j%(2*n))
+				}
+				for j := range panels { // [panel][k][16] from [panel][k/2][16][2]
+					p, rest := j/(32*n), j%(32*n)
+					panels[j] = widen(b, p*bstride+rest/32*32+rest%16*2+rest%32/16)
+				}
+				naiveGemm(i, nr)(2*n, &rows[0], 2*n, &panels[0], 32*n, c, ldc, bias, acc, &panels[0], 0)
+			}
+		}
+		return fs
+	}
+	k.Dot = Dot{NR: nr, Gemm: tiles(nr), Gemm16: tiles(16), Round: func(rows int, dst *uint16, ldd int, src *float32, lds int, n int) {
+		for r := range rows {
+			for i := range (n + 31) / 32 * 32 {
+				h := half((*float32)(unsafe.Pointer(dst)), r*ldd+i)
+				if *h = 0; i < n {
+					*h = uint16(math.Float32bits(*at(src, r*lds+i)) >> 16)
+				}
+			}
+		}
+	}}
+}
+
+// Products of bf16 are those of float32 over what both sides are rounded to.
+func TestDotLinear(t *testing.T) {
+	everywhere(t, func(t *testing.T, k *Kernels, threads int) {
+		dots(k, 3, 48)
+		for _, s := range []struct{ m, k, n int }{{0, 2, 5}, {1, 2, 1}, {2, 24, 33}, {3, 8, 100}, {25, 64, 160}, {405, 6, 20}, {2, 2000, 40}, {17, 2402, 64}} {
+			w := newWorld(t, k, threads)
+			l, _, _ := w.linear(s.k, s.n, true)
+			panels := floats(&w.weights[l.W], ceil16(s.n)*s.k)
+			pairs := make([]float32, len(panels)/2)
+			cut := func(v float32) float32 { return math.Float32frombits(math.Float32bits(v) &^ 0xffff) }
+			for i, v := range panels {
+				p, rest := i/(16*s.k), i%(16*s.k)
+				*half(&pairs[0], 16*s.k*p+rest/32*32+rest%16*2+rest%32/16) = uint16(math.Float32bits(v) >> 16)
+				panels[i] = cut(v)
+			}
+			src, want, got := w.mat(s.m, s.k, true), w.mat(s.m, s.n, false), w.mat(s.m, s.n, false)
+			rounded := w.mat(s.m, s.k, false)
+			for r := range s.m {
+				for i, v := range src.row(r) {
+					rounded.row(r)[i] = cut(v)
+				}
+			}
+			w.Linear(want, rounded, &l)
+			l.W, l.DType = w.put(pairs), BF16Dot
+			w.Linear(got, src, &l)
+			for r := range s.m {
+				if !slices.Equal(got.row(r), want.row(r)) {
+					t.Fatalf("%v row %d: %v, want %v", s, r, got.row(r), want.row(r))
+				}
+			}
+		}
+	})
+}
+
 func TestQKVAndAttnOut(t *testing.T) {
 	everywhere(t, func(t *testing.T, k *Kernels, threads int) {
 		for _, rows := range []int{1, 20, 41} {

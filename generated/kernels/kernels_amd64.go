@@ -292,6 +292,50 @@ func normq_i8_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, 
 //go:noescape
 func normqw_i8_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
 
+// dgemm_bf16dot_1x16_avx2 computes:
+//
+// C[r][j] = start + sum over i < 2k of A[r][i]*B[i][j], where start = (acc != 0 ? C[r][j] : 0) + (bias != nil ? bias[j] : 0).
+// A and B are bfloat16. Of each pair of products the second is added first, each is rounded to float32 as it is added;
+// values below 2^-126 may count as 0. b points at a panel [k][16 columns][2]; a tile wider than 16 columns reads its panel i at
+// b + i*bstride. Each of the k steps prefetches the line at pf, of panel i at pf + i*bstride, and then moves pf on by pfstep bytes.
+// k >= 1.
+//
+//go:noescape
+func dgemm_bf16dot_1x16_avx2(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+
+// dgemm_bf16dot_2x16_avx2 is dgemm_bf16dot_1x16_avx2 with 2 rows.
+//
+//go:noescape
+func dgemm_bf16dot_2x16_avx2(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+
+// dgemm_bf16dot_3x16_avx2 is dgemm_bf16dot_1x16_avx2 with 3 rows.
+//
+//go:noescape
+func dgemm_bf16dot_3x16_avx2(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+
+// dgemm_bf16dot_4x16_avx2 is dgemm_bf16dot_1x16_avx2 with 4 rows.
+//
+//go:noescape
+func dgemm_bf16dot_4x16_avx2(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+
+// dgemm_bf16dot_5x16_avx2 is dgemm_bf16dot_1x16_avx2 with 5 rows.
+//
+//go:noescape
+func dgemm_bf16dot_5x16_avx2(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+
+// dgemm_bf16dot_6x16_avx2 is dgemm_bf16dot_1x16_avx2 with 6 rows.
+//
+//go:noescape
+func dgemm_bf16dot_6x16_avx2(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+
+// round_bf16dot_avx2 computes:
+//
+// dst[r][i] = src[r][i] rounded to bfloat16, ties to even, for i < n, and 0 from n on up to a multiple of 32.
+// A NaN stays one. n >= 1.
+//
+//go:noescape
+func round_bf16dot_avx2(rows int, dst *uint16, ldd int, src *float32, lds int, n int)
+
 // peak_fma_avx2 computes:
 //
 // Runs n rounds of 12 independent vector FMAs in registers: the ceiling that the others are measured against. n >= 1.
@@ -480,6 +524,52 @@ func wgemm_bf16_7x48_avx512(k int, a *float32, lda int, b *uint16, bstride int, 
 //go:noescape
 func wgemm_bf16_8x48_avx512(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
+// dgemm_bf16dot_1x48_avx512 computes:
+//
+// C[r][j] = start + sum over i < 2k of A[r][i]*B[i][j], where start = (acc != 0 ? C[r][j] : 0) + (bias != nil ? bias[j] : 0).
+// A and B are bfloat16. Of each pair of products the second is added first, each is rounded to float32 as it is added;
+// values below 2^-126 may count as 0. b points at a panel [k][16 columns][2]; a tile wider than 16 columns reads its panel i at
+// b + i*bstride. Each of the k steps prefetches the line at pf, of panel i at pf + i*bstride, and then moves pf on by pfstep bytes.
+// k >= 1.
+//
+//go:noescape
+func dgemm_bf16dot_1x48_avx512(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+
+// dgemm_bf16dot_2x48_avx512 is dgemm_bf16dot_1x48_avx512 with 2 rows.
+//
+//go:noescape
+func dgemm_bf16dot_2x48_avx512(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+
+// dgemm_bf16dot_3x48_avx512 is dgemm_bf16dot_1x48_avx512 with 3 rows.
+//
+//go:noescape
+func dgemm_bf16dot_3x48_avx512(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+
+// dgemm_bf16dot_4x48_avx512 is dgemm_bf16dot_1x48_avx512 with 4 rows.
+//
+//go:noescape
+func dgemm_bf16dot_4x48_avx512(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+
+// dgemm_bf16dot_5x48_avx512 is dgemm_bf16dot_1x48_avx512 with 5 rows.
+//
+//go:noescape
+func dgemm_bf16dot_5x48_avx512(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+
+// dgemm_bf16dot_6x48_avx512 is dgemm_bf16dot_1x48_avx512 with 6 rows.
+//
+//go:noescape
+func dgemm_bf16dot_6x48_avx512(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+
+// dgemm_bf16dot_7x48_avx512 is dgemm_bf16dot_1x48_avx512 with 7 rows.
+//
+//go:noescape
+func dgemm_bf16dot_7x48_avx512(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+
+// dgemm_bf16dot_8x48_avx512 is dgemm_bf16dot_1x48_avx512 with 8 rows.
+//
+//go:noescape
+func dgemm_bf16dot_8x48_avx512(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+
 // peak_fma_avx512 computes:
 //
 // Runs n rounds of 12 independent vector FMAs in registers: the ceiling that the others are measured against. n >= 1.
@@ -552,3 +642,49 @@ func qgemm_i8_11x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c
 //
 //go:noescape
 func qgemm_i8_12x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+
+// dgemm_bf16dot_1x48_avx512bf16 computes:
+//
+// C[r][j] = start + sum over i < 2k of A[r][i]*B[i][j], where start = (acc != 0 ? C[r][j] : 0) + (bias != nil ? bias[j] : 0).
+// A and B are bfloat16. Of each pair of products the second is added first, each is rounded to float32 as it is added;
+// values below 2^-126 may count as 0. b points at a panel [k][16 columns][2]; a tile wider than 16 columns reads its panel i at
+// b + i*bstride. Each of the k steps prefetches the line at pf, of panel i at pf + i*bstride, and then moves pf on by pfstep bytes.
+// k >= 1.
+//
+//go:noescape
+func dgemm_bf16dot_1x48_avx512bf16(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+
+// dgemm_bf16dot_2x48_avx512bf16 is dgemm_bf16dot_1x48_avx512bf16 with 2 rows.
+//
+//go:noescape
+func dgemm_bf16dot_2x48_avx512bf16(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+
+// dgemm_bf16dot_3x48_avx512bf16 is dgemm_bf16dot_1x48_avx512bf16 with 3 rows.
+//
+//go:noescape
+func dgemm_bf16dot_3x48_avx512bf16(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+
+// dgemm_bf16dot_4x48_avx512bf16 is dgemm_bf16dot_1x48_avx512bf16 with 4 rows.
+//
+//go:noescape
+func dgemm_bf16dot_4x48_avx512bf16(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+
+// dgemm_bf16dot_5x48_avx512bf16 is dgemm_bf16dot_1x48_avx512bf16 with 5 rows.
+//
+//go:noescape
+func dgemm_bf16dot_5x48_avx512bf16(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+
+// dgemm_bf16dot_6x48_avx512bf16 is dgemm_bf16dot_1x48_avx512bf16 with 6 rows.
+//
+//go:noescape
+func dgemm_bf16dot_6x48_avx512bf16(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+
+// dgemm_bf16dot_7x48_avx512bf16 is dgemm_bf16dot_1x48_avx512bf16 with 7 rows.
+//
+//go:noescape
+func dgemm_bf16dot_7x48_avx512bf16(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+
+// dgemm_bf16dot_8x48_avx512bf16 is dgemm_bf16dot_1x48_avx512bf16 with 8 rows.
+//
+//go:noescape
+func dgemm_bf16dot_8x48_avx512bf16(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)

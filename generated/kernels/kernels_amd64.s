@@ -8534,6 +8534,1343 @@ return:
 	VZEROUPPER
 	RET
 
+// func dgemm_bf16dot_1x16_avx2(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·dgemm_bf16dot_1x16_avx2(SB), NOSPLIT, $0-88
+	MOVQ    acc+64(FP), AX
+	TESTQ   AX, AX
+	JZ      zero
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	JMP     bias
+
+zero:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+
+bias:
+	MOVQ   bias+56(FP), AX
+	TESTQ  AX, AX
+	JZ     main
+	VADDPS (AX), Y0, Y0
+	VADDPS 32(AX), Y1, Y1
+
+main:
+	MOVQ k+0(FP), AX
+	MOVQ b+24(FP), CX
+	MOVQ a+8(FP), DX
+	MOVQ lda+16(FP), BX
+	SHLQ $0x01, BX
+	MOVQ pf+72(FP), BX
+	MOVQ pfstep+80(FP), SI
+	SUBQ $0x02, AX
+	JL   tail
+
+loop:
+	PREFETCHT0   (BX)
+	ADDQ         SI, BX
+	VMOVUPS      (CX), Y2
+	VANDPS       second<>+0(SB), Y2, Y2
+	VMOVUPS      32(CX), Y3
+	VANDPS       second<>+0(SB), Y3, Y3
+	VPBROADCASTD (DX), Y4
+	VANDPS       second<>+0(SB), Y4, Y4
+	VFMADD231PS  Y2, Y4, Y0
+	VFMADD231PS  Y3, Y4, Y1
+	VMOVUPS      (CX), Y2
+	VPSLLD       $0x10, Y2, Y2
+	VMOVUPS      32(CX), Y3
+	VPSLLD       $0x10, Y3, Y3
+	VPBROADCASTD (DX), Y4
+	VPSLLD       $0x10, Y4, Y4
+	VFMADD231PS  Y2, Y4, Y0
+	VFMADD231PS  Y3, Y4, Y1
+	PREFETCHT0   (BX)
+	ADDQ         SI, BX
+	VMOVUPS      64(CX), Y2
+	VANDPS       second<>+0(SB), Y2, Y2
+	VMOVUPS      96(CX), Y3
+	VANDPS       second<>+0(SB), Y3, Y3
+	VPBROADCASTD 4(DX), Y4
+	VANDPS       second<>+0(SB), Y4, Y4
+	VFMADD231PS  Y2, Y4, Y0
+	VFMADD231PS  Y3, Y4, Y1
+	VMOVUPS      64(CX), Y2
+	VPSLLD       $0x10, Y2, Y2
+	VMOVUPS      96(CX), Y3
+	VPSLLD       $0x10, Y3, Y3
+	VPBROADCASTD 4(DX), Y4
+	VPSLLD       $0x10, Y4, Y4
+	VFMADD231PS  Y2, Y4, Y0
+	VFMADD231PS  Y3, Y4, Y1
+	ADDQ         $0x08, DX
+	ADDQ         $+128, CX
+	SUBQ         $0x02, AX
+	JGE          loop
+
+tail:
+	ADDQ         $0x02, AX
+	JZ           store
+	PREFETCHT0   (BX)
+	ADDQ         SI, BX
+	VMOVUPS      (CX), Y2
+	VANDPS       second<>+0(SB), Y2, Y2
+	VMOVUPS      32(CX), Y3
+	VANDPS       second<>+0(SB), Y3, Y3
+	VPBROADCASTD (DX), Y4
+	VANDPS       second<>+0(SB), Y4, Y4
+	VFMADD231PS  Y2, Y4, Y0
+	VFMADD231PS  Y3, Y4, Y1
+	VMOVUPS      (CX), Y2
+	VPSLLD       $0x10, Y2, Y2
+	VMOVUPS      32(CX), Y3
+	VPSLLD       $0x10, Y3, Y3
+	VPBROADCASTD (DX), Y4
+	VPSLLD       $0x10, Y4, Y4
+	VFMADD231PS  Y2, Y4, Y0
+	VFMADD231PS  Y3, Y4, Y1
+
+store:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	VZEROUPPER
+	RET
+
+DATA second<>+0(SB)/4, $0xffff0000
+DATA second<>+4(SB)/4, $0xffff0000
+DATA second<>+8(SB)/4, $0xffff0000
+DATA second<>+12(SB)/4, $0xffff0000
+DATA second<>+16(SB)/4, $0xffff0000
+DATA second<>+20(SB)/4, $0xffff0000
+DATA second<>+24(SB)/4, $0xffff0000
+DATA second<>+28(SB)/4, $0xffff0000
+GLOBL second<>(SB), RODATA|NOPTR, $32
+
+// func dgemm_bf16dot_2x16_avx2(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·dgemm_bf16dot_2x16_avx2(SB), NOSPLIT, $0-88
+	MOVQ    acc+64(FP), AX
+	TESTQ   AX, AX
+	JZ      zero
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS (AX)(CX*1), Y2
+	VMOVUPS 32(AX)(CX*1), Y3
+	JMP     bias
+
+zero:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+
+bias:
+	MOVQ   bias+56(FP), AX
+	TESTQ  AX, AX
+	JZ     main
+	VADDPS (AX), Y0, Y0
+	VADDPS 32(AX), Y1, Y1
+	VADDPS (AX), Y2, Y2
+	VADDPS 32(AX), Y3, Y3
+
+main:
+	MOVQ k+0(FP), AX
+	MOVQ b+24(FP), CX
+	MOVQ a+8(FP), DX
+	MOVQ lda+16(FP), BX
+	SHLQ $0x01, BX
+	MOVQ pf+72(FP), SI
+	MOVQ pfstep+80(FP), DI
+	SUBQ $0x02, AX
+	JL   tail
+
+loop:
+	PREFETCHT0   (SI)
+	ADDQ         DI, SI
+	VMOVUPS      (CX), Y4
+	VANDPS       second<>+0(SB), Y4, Y4
+	VMOVUPS      32(CX), Y5
+	VANDPS       second<>+0(SB), Y5, Y5
+	VPBROADCASTD (DX), Y6
+	VANDPS       second<>+0(SB), Y6, Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VPBROADCASTD (DX)(BX*1), Y6
+	VANDPS       second<>+0(SB), Y6, Y6
+	VFMADD231PS  Y4, Y6, Y2
+	VFMADD231PS  Y5, Y6, Y3
+	VMOVUPS      (CX), Y4
+	VPSLLD       $0x10, Y4, Y4
+	VMOVUPS      32(CX), Y5
+	VPSLLD       $0x10, Y5, Y5
+	VPBROADCASTD (DX), Y6
+	VPSLLD       $0x10, Y6, Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VPBROADCASTD (DX)(BX*1), Y6
+	VPSLLD       $0x10, Y6, Y6
+	VFMADD231PS  Y4, Y6, Y2
+	VFMADD231PS  Y5, Y6, Y3
+	PREFETCHT0   (SI)
+	ADDQ         DI, SI
+	VMOVUPS      64(CX), Y4
+	VANDPS       second<>+0(SB), Y4, Y4
+	VMOVUPS      96(CX), Y5
+	VANDPS       second<>+0(SB), Y5, Y5
+	VPBROADCASTD 4(DX), Y6
+	VANDPS       second<>+0(SB), Y6, Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VPBROADCASTD 4(DX)(BX*1), Y6
+	VANDPS       second<>+0(SB), Y6, Y6
+	VFMADD231PS  Y4, Y6, Y2
+	VFMADD231PS  Y5, Y6, Y3
+	VMOVUPS      64(CX), Y4
+	VPSLLD       $0x10, Y4, Y4
+	VMOVUPS      96(CX), Y5
+	VPSLLD       $0x10, Y5, Y5
+	VPBROADCASTD 4(DX), Y6
+	VPSLLD       $0x10, Y6, Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VPBROADCASTD 4(DX)(BX*1), Y6
+	VPSLLD       $0x10, Y6, Y6
+	VFMADD231PS  Y4, Y6, Y2
+	VFMADD231PS  Y5, Y6, Y3
+	ADDQ         $0x08, DX
+	ADDQ         $+128, CX
+	SUBQ         $0x02, AX
+	JGE          loop
+
+tail:
+	ADDQ         $0x02, AX
+	JZ           store
+	PREFETCHT0   (SI)
+	ADDQ         DI, SI
+	VMOVUPS      (CX), Y4
+	VANDPS       second<>+0(SB), Y4, Y4
+	VMOVUPS      32(CX), Y5
+	VANDPS       second<>+0(SB), Y5, Y5
+	VPBROADCASTD (DX), Y6
+	VANDPS       second<>+0(SB), Y6, Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VPBROADCASTD (DX)(BX*1), Y6
+	VANDPS       second<>+0(SB), Y6, Y6
+	VFMADD231PS  Y4, Y6, Y2
+	VFMADD231PS  Y5, Y6, Y3
+	VMOVUPS      (CX), Y4
+	VPSLLD       $0x10, Y4, Y4
+	VMOVUPS      32(CX), Y5
+	VPSLLD       $0x10, Y5, Y5
+	VPBROADCASTD (DX), Y6
+	VPSLLD       $0x10, Y6, Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VPBROADCASTD (DX)(BX*1), Y6
+	VPSLLD       $0x10, Y6, Y6
+	VFMADD231PS  Y4, Y6, Y2
+	VFMADD231PS  Y5, Y6, Y3
+
+store:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	VMOVUPS Y2, (AX)(CX*1)
+	VMOVUPS Y3, 32(AX)(CX*1)
+	VZEROUPPER
+	RET
+
+// func dgemm_bf16dot_3x16_avx2(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·dgemm_bf16dot_3x16_avx2(SB), NOSPLIT, $0-88
+	MOVQ    acc+64(FP), AX
+	TESTQ   AX, AX
+	JZ      zero
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS (AX)(CX*1), Y2
+	VMOVUPS 32(AX)(CX*1), Y3
+	VMOVUPS (AX)(CX*2), Y4
+	VMOVUPS 32(AX)(CX*2), Y5
+	JMP     bias
+
+zero:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+
+bias:
+	MOVQ   bias+56(FP), AX
+	TESTQ  AX, AX
+	JZ     main
+	VADDPS (AX), Y0, Y0
+	VADDPS 32(AX), Y1, Y1
+	VADDPS (AX), Y2, Y2
+	VADDPS 32(AX), Y3, Y3
+	VADDPS (AX), Y4, Y4
+	VADDPS 32(AX), Y5, Y5
+
+main:
+	MOVQ k+0(FP), AX
+	MOVQ b+24(FP), CX
+	MOVQ a+8(FP), DX
+	MOVQ lda+16(FP), BX
+	SHLQ $0x01, BX
+	MOVQ pf+72(FP), SI
+	MOVQ pfstep+80(FP), DI
+	SUBQ $0x02, AX
+	JL   tail
+
+loop:
+	PREFETCHT0   (SI)
+	ADDQ         DI, SI
+	VMOVUPS      (CX), Y6
+	VANDPS       second<>+0(SB), Y6, Y6
+	VMOVUPS      32(CX), Y7
+	VANDPS       second<>+0(SB), Y7, Y7
+	VPBROADCASTD (DX), Y8
+	VANDPS       second<>+0(SB), Y8, Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VPBROADCASTD (DX)(BX*1), Y8
+	VANDPS       second<>+0(SB), Y8, Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VPBROADCASTD (DX)(BX*2), Y8
+	VANDPS       second<>+0(SB), Y8, Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
+	VMOVUPS      (CX), Y6
+	VPSLLD       $0x10, Y6, Y6
+	VMOVUPS      32(CX), Y7
+	VPSLLD       $0x10, Y7, Y7
+	VPBROADCASTD (DX), Y8
+	VPSLLD       $0x10, Y8, Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VPBROADCASTD (DX)(BX*1), Y8
+	VPSLLD       $0x10, Y8, Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VPBROADCASTD (DX)(BX*2), Y8
+	VPSLLD       $0x10, Y8, Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
+	PREFETCHT0   (SI)
+	ADDQ         DI, SI
+	VMOVUPS      64(CX), Y6
+	VANDPS       second<>+0(SB), Y6, Y6
+	VMOVUPS      96(CX), Y7
+	VANDPS       second<>+0(SB), Y7, Y7
+	VPBROADCASTD 4(DX), Y8
+	VANDPS       second<>+0(SB), Y8, Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VPBROADCASTD 4(DX)(BX*1), Y8
+	VANDPS       second<>+0(SB), Y8, Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VPBROADCASTD 4(DX)(BX*2), Y8
+	VANDPS       second<>+0(SB), Y8, Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
+	VMOVUPS      64(CX), Y6
+	VPSLLD       $0x10, Y6, Y6
+	VMOVUPS      96(CX), Y7
+	VPSLLD       $0x10, Y7, Y7
+	VPBROADCASTD 4(DX), Y8
+	VPSLLD       $0x10, Y8, Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VPBROADCASTD 4(DX)(BX*1), Y8
+	VPSLLD       $0x10, Y8, Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VPBROADCASTD 4(DX)(BX*2), Y8
+	VPSLLD       $0x10, Y8, Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
+	ADDQ         $0x08, DX
+	ADDQ         $+128, CX
+	SUBQ         $0x02, AX
+	JGE          loop
+
+tail:
+	ADDQ         $0x02, AX
+	JZ           store
+	PREFETCHT0   (SI)
+	ADDQ         DI, SI
+	VMOVUPS      (CX), Y6
+	VANDPS       second<>+0(SB), Y6, Y6
+	VMOVUPS      32(CX), Y7
+	VANDPS       second<>+0(SB), Y7, Y7
+	VPBROADCASTD (DX), Y8
+	VANDPS       second<>+0(SB), Y8, Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VPBROADCASTD (DX)(BX*1), Y8
+	VANDPS       second<>+0(SB), Y8, Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VPBROADCASTD (DX)(BX*2), Y8
+	VANDPS       second<>+0(SB), Y8, Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
+	VMOVUPS      (CX), Y6
+	VPSLLD       $0x10, Y6, Y6
+	VMOVUPS      32(CX), Y7
+	VPSLLD       $0x10, Y7, Y7
+	VPBROADCASTD (DX), Y8
+	VPSLLD       $0x10, Y8, Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VPBROADCASTD (DX)(BX*1), Y8
+	VPSLLD       $0x10, Y8, Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VPBROADCASTD (DX)(BX*2), Y8
+	VPSLLD       $0x10, Y8, Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
+
+store:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	VMOVUPS Y2, (AX)(CX*1)
+	VMOVUPS Y3, 32(AX)(CX*1)
+	VMOVUPS Y4, (AX)(CX*2)
+	VMOVUPS Y5, 32(AX)(CX*2)
+	VZEROUPPER
+	RET
+
+// func dgemm_bf16dot_4x16_avx2(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·dgemm_bf16dot_4x16_avx2(SB), NOSPLIT, $0-88
+	MOVQ    acc+64(FP), AX
+	TESTQ   AX, AX
+	JZ      zero
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), DX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS (AX)(CX*1), Y2
+	VMOVUPS 32(AX)(CX*1), Y3
+	VMOVUPS (AX)(CX*2), Y4
+	VMOVUPS 32(AX)(CX*2), Y5
+	VMOVUPS (DX), Y6
+	VMOVUPS 32(DX), Y7
+	JMP     bias
+
+zero:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+
+bias:
+	MOVQ   bias+56(FP), AX
+	TESTQ  AX, AX
+	JZ     main
+	VADDPS (AX), Y0, Y0
+	VADDPS 32(AX), Y1, Y1
+	VADDPS (AX), Y2, Y2
+	VADDPS 32(AX), Y3, Y3
+	VADDPS (AX), Y4, Y4
+	VADDPS 32(AX), Y5, Y5
+	VADDPS (AX), Y6, Y6
+	VADDPS 32(AX), Y7, Y7
+
+main:
+	MOVQ k+0(FP), AX
+	MOVQ b+24(FP), CX
+	MOVQ a+8(FP), DX
+	MOVQ lda+16(FP), BX
+	SHLQ $0x01, BX
+	LEAQ (BX)(BX*2), SI
+	LEAQ (DX)(SI*1), SI
+	MOVQ pf+72(FP), DI
+	MOVQ pfstep+80(FP), R8
+	SUBQ $0x02, AX
+	JL   tail
+
+loop:
+	PREFETCHT0   (DI)
+	ADDQ         R8, DI
+	VMOVUPS      (CX), Y8
+	VANDPS       second<>+0(SB), Y8, Y8
+	VMOVUPS      32(CX), Y9
+	VANDPS       second<>+0(SB), Y9, Y9
+	VPBROADCASTD (DX), Y10
+	VANDPS       second<>+0(SB), Y10, Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VPBROADCASTD (DX)(BX*1), Y10
+	VANDPS       second<>+0(SB), Y10, Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VPBROADCASTD (DX)(BX*2), Y10
+	VANDPS       second<>+0(SB), Y10, Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VPBROADCASTD (SI), Y10
+	VANDPS       second<>+0(SB), Y10, Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	VMOVUPS      (CX), Y8
+	VPSLLD       $0x10, Y8, Y8
+	VMOVUPS      32(CX), Y9
+	VPSLLD       $0x10, Y9, Y9
+	VPBROADCASTD (DX), Y10
+	VPSLLD       $0x10, Y10, Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VPBROADCASTD (DX)(BX*1), Y10
+	VPSLLD       $0x10, Y10, Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VPBROADCASTD (DX)(BX*2), Y10
+	VPSLLD       $0x10, Y10, Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VPBROADCASTD (SI), Y10
+	VPSLLD       $0x10, Y10, Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	PREFETCHT0   (DI)
+	ADDQ         R8, DI
+	VMOVUPS      64(CX), Y8
+	VANDPS       second<>+0(SB), Y8, Y8
+	VMOVUPS      96(CX), Y9
+	VANDPS       second<>+0(SB), Y9, Y9
+	VPBROADCASTD 4(DX), Y10
+	VANDPS       second<>+0(SB), Y10, Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VPBROADCASTD 4(DX)(BX*1), Y10
+	VANDPS       second<>+0(SB), Y10, Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VPBROADCASTD 4(DX)(BX*2), Y10
+	VANDPS       second<>+0(SB), Y10, Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VPBROADCASTD 4(SI), Y10
+	VANDPS       second<>+0(SB), Y10, Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	VMOVUPS      64(CX), Y8
+	VPSLLD       $0x10, Y8, Y8
+	VMOVUPS      96(CX), Y9
+	VPSLLD       $0x10, Y9, Y9
+	VPBROADCASTD 4(DX), Y10
+	VPSLLD       $0x10, Y10, Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VPBROADCASTD 4(DX)(BX*1), Y10
+	VPSLLD       $0x10, Y10, Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VPBROADCASTD 4(DX)(BX*2), Y10
+	VPSLLD       $0x10, Y10, Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VPBROADCASTD 4(SI), Y10
+	VPSLLD       $0x10, Y10, Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	ADDQ         $0x08, DX
+	ADDQ         $0x08, SI
+	ADDQ         $+128, CX
+	SUBQ         $0x02, AX
+	JGE          loop
+
+tail:
+	ADDQ         $0x02, AX
+	JZ           store
+	PREFETCHT0   (DI)
+	ADDQ         R8, DI
+	VMOVUPS      (CX), Y8
+	VANDPS       second<>+0(SB), Y8, Y8
+	VMOVUPS      32(CX), Y9
+	VANDPS       second<>+0(SB), Y9, Y9
+	VPBROADCASTD (DX), Y10
+	VANDPS       second<>+0(SB), Y10, Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VPBROADCASTD (DX)(BX*1), Y10
+	VANDPS       second<>+0(SB), Y10, Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VPBROADCASTD (DX)(BX*2), Y10
+	VANDPS       second<>+0(SB), Y10, Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VPBROADCASTD (SI), Y10
+	VANDPS       second<>+0(SB), Y10, Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	VMOVUPS      (CX), Y8
+	VPSLLD       $0x10, Y8, Y8
+	VMOVUPS      32(CX), Y9
+	VPSLLD       $0x10, Y9, Y9
+	VPBROADCASTD (DX), Y10
+	VPSLLD       $0x10, Y10, Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VPBROADCASTD (DX)(BX*1), Y10
+	VPSLLD       $0x10, Y10, Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VPBROADCASTD (DX)(BX*2), Y10
+	VPSLLD       $0x10, Y10, Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VPBROADCASTD (SI), Y10
+	VPSLLD       $0x10, Y10, Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+
+store:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), DX
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	VMOVUPS Y2, (AX)(CX*1)
+	VMOVUPS Y3, 32(AX)(CX*1)
+	VMOVUPS Y4, (AX)(CX*2)
+	VMOVUPS Y5, 32(AX)(CX*2)
+	VMOVUPS Y6, (DX)
+	VMOVUPS Y7, 32(DX)
+	VZEROUPPER
+	RET
+
+// func dgemm_bf16dot_5x16_avx2(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·dgemm_bf16dot_5x16_avx2(SB), NOSPLIT, $0-88
+	MOVQ    acc+64(FP), AX
+	TESTQ   AX, AX
+	JZ      zero
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), DX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS (AX)(CX*1), Y2
+	VMOVUPS 32(AX)(CX*1), Y3
+	VMOVUPS (AX)(CX*2), Y4
+	VMOVUPS 32(AX)(CX*2), Y5
+	VMOVUPS (DX), Y6
+	VMOVUPS 32(DX), Y7
+	VMOVUPS (DX)(CX*1), Y8
+	VMOVUPS 32(DX)(CX*1), Y9
+	JMP     bias
+
+zero:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+
+bias:
+	MOVQ   bias+56(FP), AX
+	TESTQ  AX, AX
+	JZ     main
+	VADDPS (AX), Y0, Y0
+	VADDPS 32(AX), Y1, Y1
+	VADDPS (AX), Y2, Y2
+	VADDPS 32(AX), Y3, Y3
+	VADDPS (AX), Y4, Y4
+	VADDPS 32(AX), Y5, Y5
+	VADDPS (AX), Y6, Y6
+	VADDPS 32(AX), Y7, Y7
+	VADDPS (AX), Y8, Y8
+	VADDPS 32(AX), Y9, Y9
+
+main:
+	MOVQ k+0(FP), AX
+	MOVQ b+24(FP), CX
+	MOVQ a+8(FP), DX
+	MOVQ lda+16(FP), BX
+	SHLQ $0x01, BX
+	LEAQ (BX)(BX*2), SI
+	LEAQ (DX)(SI*1), SI
+	MOVQ pf+72(FP), DI
+	MOVQ pfstep+80(FP), R8
+	SUBQ $0x02, AX
+	JL   tail
+
+loop:
+	PREFETCHT0   (DI)
+	ADDQ         R8, DI
+	VMOVUPS      (CX), Y10
+	VANDPS       second<>+0(SB), Y10, Y10
+	VMOVUPS      32(CX), Y11
+	VANDPS       second<>+0(SB), Y11, Y11
+	VPBROADCASTD (DX), Y12
+	VANDPS       second<>+0(SB), Y12, Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VPBROADCASTD (DX)(BX*1), Y12
+	VANDPS       second<>+0(SB), Y12, Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VPBROADCASTD (DX)(BX*2), Y12
+	VANDPS       second<>+0(SB), Y12, Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VPBROADCASTD (SI), Y12
+	VANDPS       second<>+0(SB), Y12, Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VPBROADCASTD (SI)(BX*1), Y12
+	VANDPS       second<>+0(SB), Y12, Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	VMOVUPS      (CX), Y10
+	VPSLLD       $0x10, Y10, Y10
+	VMOVUPS      32(CX), Y11
+	VPSLLD       $0x10, Y11, Y11
+	VPBROADCASTD (DX), Y12
+	VPSLLD       $0x10, Y12, Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VPBROADCASTD (DX)(BX*1), Y12
+	VPSLLD       $0x10, Y12, Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VPBROADCASTD (DX)(BX*2), Y12
+	VPSLLD       $0x10, Y12, Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VPBROADCASTD (SI), Y12
+	VPSLLD       $0x10, Y12, Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VPBROADCASTD (SI)(BX*1), Y12
+	VPSLLD       $0x10, Y12, Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	PREFETCHT0   (DI)
+	ADDQ         R8, DI
+	VMOVUPS      64(CX), Y10
+	VANDPS       second<>+0(SB), Y10, Y10
+	VMOVUPS      96(CX), Y11
+	VANDPS       second<>+0(SB), Y11, Y11
+	VPBROADCASTD 4(DX), Y12
+	VANDPS       second<>+0(SB), Y12, Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VPBROADCASTD 4(DX)(BX*1), Y12
+	VANDPS       second<>+0(SB), Y12, Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VPBROADCASTD 4(DX)(BX*2), Y12
+	VANDPS       second<>+0(SB), Y12, Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VPBROADCASTD 4(SI), Y12
+	VANDPS       second<>+0(SB), Y12, Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VPBROADCASTD 4(SI)(BX*1), Y12
+	VANDPS       second<>+0(SB), Y12, Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	VMOVUPS      64(CX), Y10
+	VPSLLD       $0x10, Y10, Y10
+	VMOVUPS      96(CX), Y11
+	VPSLLD       $0x10, Y11, Y11
+	VPBROADCASTD 4(DX), Y12
+	VPSLLD       $0x10, Y12, Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VPBROADCASTD 4(DX)(BX*1), Y12
+	VPSLLD       $0x10, Y12, Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VPBROADCASTD 4(DX)(BX*2), Y12
+	VPSLLD       $0x10, Y12, Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VPBROADCASTD 4(SI), Y12
+	VPSLLD       $0x10, Y12, Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VPBROADCASTD 4(SI)(BX*1), Y12
+	VPSLLD       $0x10, Y12, Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	ADDQ         $0x08, DX
+	ADDQ         $0x08, SI
+	ADDQ         $+128, CX
+	SUBQ         $0x02, AX
+	JGE          loop
+
+tail:
+	ADDQ         $0x02, AX
+	JZ           store
+	PREFETCHT0   (DI)
+	ADDQ         R8, DI
+	VMOVUPS      (CX), Y10
+	VANDPS       second<>+0(SB), Y10, Y10
+	VMOVUPS      32(CX), Y11
+	VANDPS       second<>+0(SB), Y11, Y11
+	VPBROADCASTD (DX), Y12
+	VANDPS       second<>+0(SB), Y12, Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VPBROADCASTD (DX)(BX*1), Y12
+	VANDPS       second<>+0(SB), Y12, Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VPBROADCASTD (DX)(BX*2), Y12
+	VANDPS       second<>+0(SB), Y12, Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VPBROADCASTD (SI), Y12
+	VANDPS       second<>+0(SB), Y12, Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VPBROADCASTD (SI)(BX*1), Y12
+	VANDPS       second<>+0(SB), Y12, Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	VMOVUPS      (CX), Y10
+	VPSLLD       $0x10, Y10, Y10
+	VMOVUPS      32(CX), Y11
+	VPSLLD       $0x10, Y11, Y11
+	VPBROADCASTD (DX), Y12
+	VPSLLD       $0x10, Y12, Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VPBROADCASTD (DX)(BX*1), Y12
+	VPSLLD       $0x10, Y12, Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VPBROADCASTD (DX)(BX*2), Y12
+	VPSLLD       $0x10, Y12, Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VPBROADCASTD (SI), Y12
+	VPSLLD       $0x10, Y12, Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VPBROADCASTD (SI)(BX*1), Y12
+	VPSLLD       $0x10, Y12, Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+
+store:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), DX
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	VMOVUPS Y2, (AX)(CX*1)
+	VMOVUPS Y3, 32(AX)(CX*1)
+	VMOVUPS Y4, (AX)(CX*2)
+	VMOVUPS Y5, 32(AX)(CX*2)
+	VMOVUPS Y6, (DX)
+	VMOVUPS Y7, 32(DX)
+	VMOVUPS Y8, (DX)(CX*1)
+	VMOVUPS Y9, 32(DX)(CX*1)
+	VZEROUPPER
+	RET
+
+// func dgemm_bf16dot_6x16_avx2(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·dgemm_bf16dot_6x16_avx2(SB), NOSPLIT, $0-88
+	MOVQ    acc+64(FP), AX
+	TESTQ   AX, AX
+	JZ      zero
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), DX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS (AX)(CX*1), Y2
+	VMOVUPS 32(AX)(CX*1), Y3
+	VMOVUPS (AX)(CX*2), Y4
+	VMOVUPS 32(AX)(CX*2), Y5
+	VMOVUPS (DX), Y6
+	VMOVUPS 32(DX), Y7
+	VMOVUPS (DX)(CX*1), Y8
+	VMOVUPS 32(DX)(CX*1), Y9
+	VMOVUPS (DX)(CX*2), Y10
+	VMOVUPS 32(DX)(CX*2), Y11
+	JMP     bias
+
+zero:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	VXORPS Y10, Y10, Y10
+	VXORPS Y11, Y11, Y11
+
+bias:
+	MOVQ   bias+56(FP), AX
+	TESTQ  AX, AX
+	JZ     main
+	VADDPS (AX), Y0, Y0
+	VADDPS 32(AX), Y1, Y1
+	VADDPS (AX), Y2, Y2
+	VADDPS 32(AX), Y3, Y3
+	VADDPS (AX), Y4, Y4
+	VADDPS 32(AX), Y5, Y5
+	VADDPS (AX), Y6, Y6
+	VADDPS 32(AX), Y7, Y7
+	VADDPS (AX), Y8, Y8
+	VADDPS 32(AX), Y9, Y9
+	VADDPS (AX), Y10, Y10
+	VADDPS 32(AX), Y11, Y11
+
+main:
+	MOVQ k+0(FP), AX
+	MOVQ b+24(FP), CX
+	MOVQ a+8(FP), DX
+	MOVQ lda+16(FP), BX
+	SHLQ $0x01, BX
+	LEAQ (BX)(BX*2), SI
+	LEAQ (DX)(SI*1), SI
+	MOVQ pf+72(FP), DI
+	MOVQ pfstep+80(FP), R8
+	SUBQ $0x02, AX
+	JL   tail
+
+loop:
+	PREFETCHT0   (DI)
+	ADDQ         R8, DI
+	VMOVUPS      (CX), Y12
+	VANDPS       second<>+0(SB), Y12, Y12
+	VMOVUPS      32(CX), Y13
+	VANDPS       second<>+0(SB), Y13, Y13
+	VPBROADCASTD (DX), Y14
+	VANDPS       second<>+0(SB), Y14, Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VPBROADCASTD (DX)(BX*1), Y14
+	VANDPS       second<>+0(SB), Y14, Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VPBROADCASTD (DX)(BX*2), Y14
+	VANDPS       second<>+0(SB), Y14, Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VPBROADCASTD (SI), Y14
+	VANDPS       second<>+0(SB), Y14, Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VPBROADCASTD (SI)(BX*1), Y14
+	VANDPS       second<>+0(SB), Y14, Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VPBROADCASTD (SI)(BX*2), Y14
+	VANDPS       second<>+0(SB), Y14, Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	VMOVUPS      (CX), Y12
+	VPSLLD       $0x10, Y12, Y12
+	VMOVUPS      32(CX), Y13
+	VPSLLD       $0x10, Y13, Y13
+	VPBROADCASTD (DX), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VPBROADCASTD (DX)(BX*1), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VPBROADCASTD (DX)(BX*2), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VPBROADCASTD (SI), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VPBROADCASTD (SI)(BX*1), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VPBROADCASTD (SI)(BX*2), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	PREFETCHT0   (DI)
+	ADDQ         R8, DI
+	VMOVUPS      64(CX), Y12
+	VANDPS       second<>+0(SB), Y12, Y12
+	VMOVUPS      96(CX), Y13
+	VANDPS       second<>+0(SB), Y13, Y13
+	VPBROADCASTD 4(DX), Y14
+	VANDPS       second<>+0(SB), Y14, Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VPBROADCASTD 4(DX)(BX*1), Y14
+	VANDPS       second<>+0(SB), Y14, Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VPBROADCASTD 4(DX)(BX*2), Y14
+	VANDPS       second<>+0(SB), Y14, Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VPBROADCASTD 4(SI), Y14
+	VANDPS       second<>+0(SB), Y14, Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VPBROADCASTD 4(SI)(BX*1), Y14
+	VANDPS       second<>+0(SB), Y14, Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VPBROADCASTD 4(SI)(BX*2), Y14
+	VANDPS       second<>+0(SB), Y14, Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	VMOVUPS      64(CX), Y12
+	VPSLLD       $0x10, Y12, Y12
+	VMOVUPS      96(CX), Y13
+	VPSLLD       $0x10, Y13, Y13
+	VPBROADCASTD 4(DX), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VPBROADCASTD 4(DX)(BX*1), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VPBROADCASTD 4(DX)(BX*2), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VPBROADCASTD 4(SI), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VPBROADCASTD 4(SI)(BX*1), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VPBROADCASTD 4(SI)(BX*2), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	ADDQ         $0x08, DX
+	ADDQ         $0x08, SI
+	ADDQ         $+128, CX
+	SUBQ         $0x02, AX
+	JGE          loop
+
+tail:
+	ADDQ         $0x02, AX
+	JZ           store
+	PREFETCHT0   (DI)
+	ADDQ         R8, DI
+	VMOVUPS      (CX), Y12
+	VANDPS       second<>+0(SB), Y12, Y12
+	VMOVUPS      32(CX), Y13
+	VANDPS       second<>+0(SB), Y13, Y13
+	VPBROADCASTD (DX), Y14
+	VANDPS       second<>+0(SB), Y14, Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VPBROADCASTD (DX)(BX*1), Y14
+	VANDPS       second<>+0(SB), Y14, Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VPBROADCASTD (DX)(BX*2), Y14
+	VANDPS       second<>+0(SB), Y14, Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VPBROADCASTD (SI), Y14
+	VANDPS       second<>+0(SB), Y14, Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VPBROADCASTD (SI)(BX*1), Y14
+	VANDPS       second<>+0(SB), Y14, Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VPBROADCASTD (SI)(BX*2), Y14
+	VANDPS       second<>+0(SB), Y14, Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	VMOVUPS      (CX), Y12
+	VPSLLD       $0x10, Y12, Y12
+	VMOVUPS      32(CX), Y13
+	VPSLLD       $0x10, Y13, Y13
+	VPBROADCASTD (DX), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VPBROADCASTD (DX)(BX*1), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VPBROADCASTD (DX)(BX*2), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VPBROADCASTD (SI), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VPBROADCASTD (SI)(BX*1), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VPBROADCASTD (SI)(BX*2), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+
+store:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), DX
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	VMOVUPS Y2, (AX)(CX*1)
+	VMOVUPS Y3, 32(AX)(CX*1)
+	VMOVUPS Y4, (AX)(CX*2)
+	VMOVUPS Y5, 32(AX)(CX*2)
+	VMOVUPS Y6, (DX)
+	VMOVUPS Y7, 32(DX)
+	VMOVUPS Y8, (DX)(CX*1)
+	VMOVUPS Y9, 32(DX)(CX*1)
+	VMOVUPS Y10, (DX)(CX*2)
+	VMOVUPS Y11, 32(DX)(CX*2)
+	VZEROUPPER
+	RET
+
+// func round_bf16dot_avx2(rows int, dst *uint16, ldd int, src *float32, lds int, n int)
+// Requires: AVX, AVX2
+TEXT ·round_bf16dot_avx2(SB), NOSPLIT, $0-48
+	MOVQ  dst+8(FP), AX
+	MOVQ  src+24(FP), CX
+	MOVQ  ldd+16(FP), DX
+	SHLQ  $0x01, DX
+	MOVQ  lds+32(FP), BX
+	SHLQ  $0x02, BX
+	MOVQ  n+40(FP), SI
+	MOVQ  SI, DI
+	ANDQ  $0x1f, DI
+	SUBQ  DI, SI
+	LEAQ  masks<>+0(SB), R8
+	MOVQ  DI, R9
+	NEGQ  R9
+	LEAQ  128(R8)(R9*4), R8
+	MOVQ  rows+0(FP), R10
+	TESTQ R10, R10
+	JLE   return
+
+row:
+	XORQ R9, R9
+	JMP  test1
+
+loop2:
+	VMOVUPS   (CX)(R9*4), Y0
+	VMOVUPS   32(CX)(R9*4), Y1
+	VMOVUPS   64(CX)(R9*4), Y2
+	VMOVUPS   96(CX)(R9*4), Y3
+	VCMPPS    $0x03, Y0, Y0, Y5
+	VPAND     quiet<>+0(SB), Y5, Y5
+	VPSRLD    $0x10, Y0, Y4
+	VPOR      Y4, Y5, Y5
+	VPAND     unit<>+0(SB), Y4, Y4
+	VPADDD    belowHalf<>+0(SB), Y4, Y4
+	VPADDD    Y0, Y4, Y4
+	VPSRLD    $0x10, Y4, Y4
+	VCMPPS    $0x03, Y0, Y0, Y0
+	VPBLENDVB Y0, Y5, Y4, Y0
+	VCMPPS    $0x03, Y1, Y1, Y5
+	VPAND     quiet<>+0(SB), Y5, Y5
+	VPSRLD    $0x10, Y1, Y4
+	VPOR      Y4, Y5, Y5
+	VPAND     unit<>+0(SB), Y4, Y4
+	VPADDD    belowHalf<>+0(SB), Y4, Y4
+	VPADDD    Y1, Y4, Y4
+	VPSRLD    $0x10, Y4, Y4
+	VCMPPS    $0x03, Y1, Y1, Y1
+	VPBLENDVB Y1, Y5, Y4, Y1
+	VCMPPS    $0x03, Y2, Y2, Y5
+	VPAND     quiet<>+0(SB), Y5, Y5
+	VPSRLD    $0x10, Y2, Y4
+	VPOR      Y4, Y5, Y5
+	VPAND     unit<>+0(SB), Y4, Y4
+	VPADDD    belowHalf<>+0(SB), Y4, Y4
+	VPADDD    Y2, Y4, Y4
+	VPSRLD    $0x10, Y4, Y4
+	VCMPPS    $0x03, Y2, Y2, Y2
+	VPBLENDVB Y2, Y5, Y4, Y2
+	VCMPPS    $0x03, Y3, Y3, Y5
+	VPAND     quiet<>+0(SB), Y5, Y5
+	VPSRLD    $0x10, Y3, Y4
+	VPOR      Y4, Y5, Y5
+	VPAND     unit<>+0(SB), Y4, Y4
+	VPADDD    belowHalf<>+0(SB), Y4, Y4
+	VPADDD    Y3, Y4, Y4
+	VPSRLD    $0x10, Y4, Y4
+	VCMPPS    $0x03, Y3, Y3, Y3
+	VPBLENDVB Y3, Y5, Y4, Y3
+	VPACKUSDW Y1, Y0, Y0
+	VPERMQ    $0xd8, Y0, Y0
+	VMOVDQU   Y0, (AX)(R9*2)
+	VPACKUSDW Y3, Y2, Y2
+	VPERMQ    $0xd8, Y2, Y2
+	VMOVDQU   Y2, 32(AX)(R9*2)
+	ADDQ      $0x20, R9
+
+test1:
+	CMPQ       R9, SI
+	JLT        loop2
+	TESTQ      DI, DI
+	JZ         done3
+	VMOVUPS    (R8), Y0
+	VMASKMOVPS (CX)(R9*4), Y0, Y0
+	VMOVUPS    32(R8), Y1
+	VMASKMOVPS 32(CX)(R9*4), Y1, Y1
+	VMOVUPS    64(R8), Y2
+	VMASKMOVPS 64(CX)(R9*4), Y2, Y2
+	VMOVUPS    96(R8), Y3
+	VMASKMOVPS 96(CX)(R9*4), Y3, Y3
+	VCMPPS     $0x03, Y0, Y0, Y5
+	VPAND      quiet<>+0(SB), Y5, Y5
+	VPSRLD     $0x10, Y0, Y4
+	VPOR       Y4, Y5, Y5
+	VPAND      unit<>+0(SB), Y4, Y4
+	VPADDD     belowHalf<>+0(SB), Y4, Y4
+	VPADDD     Y0, Y4, Y4
+	VPSRLD     $0x10, Y4, Y4
+	VCMPPS     $0x03, Y0, Y0, Y0
+	VPBLENDVB  Y0, Y5, Y4, Y0
+	VCMPPS     $0x03, Y1, Y1, Y5
+	VPAND      quiet<>+0(SB), Y5, Y5
+	VPSRLD     $0x10, Y1, Y4
+	VPOR       Y4, Y5, Y5
+	VPAND      unit<>+0(SB), Y4, Y4
+	VPADDD     belowHalf<>+0(SB), Y4, Y4
+	VPADDD     Y1, Y4, Y4
+	VPSRLD     $0x10, Y4, Y4
+	VCMPPS     $0x03, Y1, Y1, Y1
+	VPBLENDVB  Y1, Y5, Y4, Y1
+	VCMPPS     $0x03, Y2, Y2, Y5
+	VPAND      quiet<>+0(SB), Y5, Y5
+	VPSRLD     $0x10, Y2, Y4
+	VPOR       Y4, Y5, Y5
+	VPAND      unit<>+0(SB), Y4, Y4
+	VPADDD     belowHalf<>+0(SB), Y4, Y4
+	VPADDD     Y2, Y4, Y4
+	VPSRLD     $0x10, Y4, Y4
+	VCMPPS     $0x03, Y2, Y2, Y2
+	VPBLENDVB  Y2, Y5, Y4, Y2
+	VCMPPS     $0x03, Y3, Y3, Y5
+	VPAND      quiet<>+0(SB), Y5, Y5
+	VPSRLD     $0x10, Y3, Y4
+	VPOR       Y4, Y5, Y5
+	VPAND      unit<>+0(SB), Y4, Y4
+	VPADDD     belowHalf<>+0(SB), Y4, Y4
+	VPADDD     Y3, Y4, Y4
+	VPSRLD     $0x10, Y4, Y4
+	VCMPPS     $0x03, Y3, Y3, Y3
+	VPBLENDVB  Y3, Y5, Y4, Y3
+	VPACKUSDW  Y1, Y0, Y0
+	VPERMQ     $0xd8, Y0, Y0
+	VMOVDQU    Y0, (AX)(R9*2)
+	VPACKUSDW  Y3, Y2, Y2
+	VPERMQ     $0xd8, Y2, Y2
+	VMOVDQU    Y2, 32(AX)(R9*2)
+
+done3:
+	ADDQ DX, AX
+	ADDQ BX, CX
+	DECQ R10
+	JNZ  row
+
+return:
+	VZEROUPPER
+	RET
+
+DATA unit<>+0(SB)/4, $0x00000001
+DATA unit<>+4(SB)/4, $0x00000001
+DATA unit<>+8(SB)/4, $0x00000001
+DATA unit<>+12(SB)/4, $0x00000001
+DATA unit<>+16(SB)/4, $0x00000001
+DATA unit<>+20(SB)/4, $0x00000001
+DATA unit<>+24(SB)/4, $0x00000001
+DATA unit<>+28(SB)/4, $0x00000001
+GLOBL unit<>(SB), RODATA|NOPTR, $32
+
+DATA belowHalf<>+0(SB)/4, $0x00007fff
+DATA belowHalf<>+4(SB)/4, $0x00007fff
+DATA belowHalf<>+8(SB)/4, $0x00007fff
+DATA belowHalf<>+12(SB)/4, $0x00007fff
+DATA belowHalf<>+16(SB)/4, $0x00007fff
+DATA belowHalf<>+20(SB)/4, $0x00007fff
+DATA belowHalf<>+24(SB)/4, $0x00007fff
+DATA belowHalf<>+28(SB)/4, $0x00007fff
+GLOBL belowHalf<>(SB), RODATA|NOPTR, $32
+
+DATA quiet<>+0(SB)/4, $0x00000040
+DATA quiet<>+4(SB)/4, $0x00000040
+DATA quiet<>+8(SB)/4, $0x00000040
+DATA quiet<>+12(SB)/4, $0x00000040
+DATA quiet<>+16(SB)/4, $0x00000040
+DATA quiet<>+20(SB)/4, $0x00000040
+DATA quiet<>+24(SB)/4, $0x00000040
+DATA quiet<>+28(SB)/4, $0x00000040
+GLOBL quiet<>(SB), RODATA|NOPTR, $32
+
 // func peak_fma_avx2(n int)
 // Requires: AVX, FMA3
 TEXT ·peak_fma_avx2(SB), NOSPLIT, $0-8
@@ -16123,6 +17460,2337 @@ store:
 	VZEROUPPER
 	RET
 
+// func dgemm_bf16dot_1x48_avx512(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·dgemm_bf16dot_1x48_avx512(SB), NOSPLIT, $0-88
+	MOVQ    acc+64(FP), AX
+	TESTQ   AX, AX
+	JZ      zero
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	VMOVUPS 128(AX), Z2
+	JMP     bias
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+
+bias:
+	MOVQ   bias+56(FP), AX
+	TESTQ  AX, AX
+	JZ     main
+	VADDPS (AX), Z0, Z0
+	VADDPS 64(AX), Z1, Z1
+	VADDPS 128(AX), Z2, Z2
+
+main:
+	MOVQ         k+0(FP), AX
+	MOVQ         b+24(FP), CX
+	MOVQ         a+8(FP), DX
+	MOVQ         lda+16(FP), BX
+	SHLQ         $0x01, BX
+	MOVQ         pf+72(FP), BX
+	MOVQ         pfstep+80(FP), SI
+	MOVQ         bstride+32(FP), DI
+	SHLQ         $0x01, DI
+	VBROADCASTSS second<>+0(SB), Z7
+	SUBQ         $0x02, AX
+	JL           tail
+
+loop:
+	PREFETCHT0   (BX)
+	PREFETCHT0   (BX)(DI*1)
+	PREFETCHT0   (BX)(DI*2)
+	ADDQ         SI, BX
+	VMOVUPS      (CX), Z3
+	VPANDD       Z7, Z3, Z3
+	VMOVUPS      (CX)(DI*1), Z4
+	VPANDD       Z7, Z4, Z4
+	VMOVUPS      (CX)(DI*2), Z5
+	VPANDD       Z7, Z5, Z5
+	VPBROADCASTD (DX), Z6
+	VPANDD       Z7, Z6, Z6
+	VFMADD231PS  Z3, Z6, Z0
+	VFMADD231PS  Z4, Z6, Z1
+	VFMADD231PS  Z5, Z6, Z2
+	VMOVUPS      (CX), Z3
+	VPSLLD       $0x10, Z3, Z3
+	VMOVUPS      (CX)(DI*1), Z4
+	VPSLLD       $0x10, Z4, Z4
+	VMOVUPS      (CX)(DI*2), Z5
+	VPSLLD       $0x10, Z5, Z5
+	VPBROADCASTD (DX), Z6
+	VPSLLD       $0x10, Z6, Z6
+	VFMADD231PS  Z3, Z6, Z0
+	VFMADD231PS  Z4, Z6, Z1
+	VFMADD231PS  Z5, Z6, Z2
+	PREFETCHT0   (BX)
+	PREFETCHT0   (BX)(DI*1)
+	PREFETCHT0   (BX)(DI*2)
+	ADDQ         SI, BX
+	VMOVUPS      64(CX), Z3
+	VPANDD       Z7, Z3, Z3
+	VMOVUPS      64(CX)(DI*1), Z4
+	VPANDD       Z7, Z4, Z4
+	VMOVUPS      64(CX)(DI*2), Z5
+	VPANDD       Z7, Z5, Z5
+	VPBROADCASTD 4(DX), Z6
+	VPANDD       Z7, Z6, Z6
+	VFMADD231PS  Z3, Z6, Z0
+	VFMADD231PS  Z4, Z6, Z1
+	VFMADD231PS  Z5, Z6, Z2
+	VMOVUPS      64(CX), Z3
+	VPSLLD       $0x10, Z3, Z3
+	VMOVUPS      64(CX)(DI*1), Z4
+	VPSLLD       $0x10, Z4, Z4
+	VMOVUPS      64(CX)(DI*2), Z5
+	VPSLLD       $0x10, Z5, Z5
+	VPBROADCASTD 4(DX), Z6
+	VPSLLD       $0x10, Z6, Z6
+	VFMADD231PS  Z3, Z6, Z0
+	VFMADD231PS  Z4, Z6, Z1
+	VFMADD231PS  Z5, Z6, Z2
+	ADDQ         $0x08, DX
+	ADDQ         $+128, CX
+	SUBQ         $0x02, AX
+	JGE          loop
+
+tail:
+	ADDQ         $0x02, AX
+	JZ           store
+	PREFETCHT0   (BX)
+	PREFETCHT0   (BX)(DI*1)
+	PREFETCHT0   (BX)(DI*2)
+	ADDQ         SI, BX
+	VMOVUPS      (CX), Z3
+	VPANDD       Z7, Z3, Z3
+	VMOVUPS      (CX)(DI*1), Z4
+	VPANDD       Z7, Z4, Z4
+	VMOVUPS      (CX)(DI*2), Z5
+	VPANDD       Z7, Z5, Z5
+	VPBROADCASTD (DX), Z6
+	VPANDD       Z7, Z6, Z6
+	VFMADD231PS  Z3, Z6, Z0
+	VFMADD231PS  Z4, Z6, Z1
+	VFMADD231PS  Z5, Z6, Z2
+	VMOVUPS      (CX), Z3
+	VPSLLD       $0x10, Z3, Z3
+	VMOVUPS      (CX)(DI*1), Z4
+	VPSLLD       $0x10, Z4, Z4
+	VMOVUPS      (CX)(DI*2), Z5
+	VPSLLD       $0x10, Z5, Z5
+	VPBROADCASTD (DX), Z6
+	VPSLLD       $0x10, Z6, Z6
+	VFMADD231PS  Z3, Z6, Z0
+	VFMADD231PS  Z4, Z6, Z1
+	VFMADD231PS  Z5, Z6, Z2
+
+store:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	VZEROUPPER
+	RET
+
+// func dgemm_bf16dot_2x48_avx512(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·dgemm_bf16dot_2x48_avx512(SB), NOSPLIT, $0-88
+	MOVQ    acc+64(FP), AX
+	TESTQ   AX, AX
+	JZ      zero
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	VMOVUPS 128(AX), Z2
+	VMOVUPS (AX)(CX*1), Z3
+	VMOVUPS 64(AX)(CX*1), Z4
+	VMOVUPS 128(AX)(CX*1), Z5
+	JMP     bias
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+
+bias:
+	MOVQ   bias+56(FP), AX
+	TESTQ  AX, AX
+	JZ     main
+	VADDPS (AX), Z0, Z0
+	VADDPS 64(AX), Z1, Z1
+	VADDPS 128(AX), Z2, Z2
+	VADDPS (AX), Z3, Z3
+	VADDPS 64(AX), Z4, Z4
+	VADDPS 128(AX), Z5, Z5
+
+main:
+	MOVQ         k+0(FP), AX
+	MOVQ         b+24(FP), CX
+	MOVQ         a+8(FP), DX
+	MOVQ         lda+16(FP), BX
+	SHLQ         $0x01, BX
+	MOVQ         pf+72(FP), SI
+	MOVQ         pfstep+80(FP), DI
+	MOVQ         bstride+32(FP), R8
+	SHLQ         $0x01, R8
+	VBROADCASTSS second<>+0(SB), Z10
+	SUBQ         $0x02, AX
+	JL           tail
+
+loop:
+	PREFETCHT0   (SI)
+	PREFETCHT0   (SI)(R8*1)
+	PREFETCHT0   (SI)(R8*2)
+	ADDQ         DI, SI
+	VMOVUPS      (CX), Z6
+	VPANDD       Z10, Z6, Z6
+	VMOVUPS      (CX)(R8*1), Z7
+	VPANDD       Z10, Z7, Z7
+	VMOVUPS      (CX)(R8*2), Z8
+	VPANDD       Z10, Z8, Z8
+	VPBROADCASTD (DX), Z9
+	VPANDD       Z10, Z9, Z9
+	VFMADD231PS  Z6, Z9, Z0
+	VFMADD231PS  Z7, Z9, Z1
+	VFMADD231PS  Z8, Z9, Z2
+	VPBROADCASTD (DX)(BX*1), Z9
+	VPANDD       Z10, Z9, Z9
+	VFMADD231PS  Z6, Z9, Z3
+	VFMADD231PS  Z7, Z9, Z4
+	VFMADD231PS  Z8, Z9, Z5
+	VMOVUPS      (CX), Z6
+	VPSLLD       $0x10, Z6, Z6
+	VMOVUPS      (CX)(R8*1), Z7
+	VPSLLD       $0x10, Z7, Z7
+	VMOVUPS      (CX)(R8*2), Z8
+	VPSLLD       $0x10, Z8, Z8
+	VPBROADCASTD (DX), Z9
+	VPSLLD       $0x10, Z9, Z9
+	VFMADD231PS  Z6, Z9, Z0
+	VFMADD231PS  Z7, Z9, Z1
+	VFMADD231PS  Z8, Z9, Z2
+	VPBROADCASTD (DX)(BX*1), Z9
+	VPSLLD       $0x10, Z9, Z9
+	VFMADD231PS  Z6, Z9, Z3
+	VFMADD231PS  Z7, Z9, Z4
+	VFMADD231PS  Z8, Z9, Z5
+	PREFETCHT0   (SI)
+	PREFETCHT0   (SI)(R8*1)
+	PREFETCHT0   (SI)(R8*2)
+	ADDQ         DI, SI
+	VMOVUPS      64(CX), Z6
+	VPANDD       Z10, Z6, Z6
+	VMOVUPS      64(CX)(R8*1), Z7
+	VPANDD       Z10, Z7, Z7
+	VMOVUPS      64(CX)(R8*2), Z8
+	VPANDD       Z10, Z8, Z8
+	VPBROADCASTD 4(DX), Z9
+	VPANDD       Z10, Z9, Z9
+	VFMADD231PS  Z6, Z9, Z0
+	VFMADD231PS  Z7, Z9, Z1
+	VFMADD231PS  Z8, Z9, Z2
+	VPBROADCASTD 4(DX)(BX*1), Z9
+	VPANDD       Z10, Z9, Z9
+	VFMADD231PS  Z6, Z9, Z3
+	VFMADD231PS  Z7, Z9, Z4
+	VFMADD231PS  Z8, Z9, Z5
+	VMOVUPS      64(CX), Z6
+	VPSLLD       $0x10, Z6, Z6
+	VMOVUPS      64(CX)(R8*1), Z7
+	VPSLLD       $0x10, Z7, Z7
+	VMOVUPS      64(CX)(R8*2), Z8
+	VPSLLD       $0x10, Z8, Z8
+	VPBROADCASTD 4(DX), Z9
+	VPSLLD       $0x10, Z9, Z9
+	VFMADD231PS  Z6, Z9, Z0
+	VFMADD231PS  Z7, Z9, Z1
+	VFMADD231PS  Z8, Z9, Z2
+	VPBROADCASTD 4(DX)(BX*1), Z9
+	VPSLLD       $0x10, Z9, Z9
+	VFMADD231PS  Z6, Z9, Z3
+	VFMADD231PS  Z7, Z9, Z4
+	VFMADD231PS  Z8, Z9, Z5
+	ADDQ         $0x08, DX
+	ADDQ         $+128, CX
+	SUBQ         $0x02, AX
+	JGE          loop
+
+tail:
+	ADDQ         $0x02, AX
+	JZ           store
+	PREFETCHT0   (SI)
+	PREFETCHT0   (SI)(R8*1)
+	PREFETCHT0   (SI)(R8*2)
+	ADDQ         DI, SI
+	VMOVUPS      (CX), Z6
+	VPANDD       Z10, Z6, Z6
+	VMOVUPS      (CX)(R8*1), Z7
+	VPANDD       Z10, Z7, Z7
+	VMOVUPS      (CX)(R8*2), Z8
+	VPANDD       Z10, Z8, Z8
+	VPBROADCASTD (DX), Z9
+	VPANDD       Z10, Z9, Z9
+	VFMADD231PS  Z6, Z9, Z0
+	VFMADD231PS  Z7, Z9, Z1
+	VFMADD231PS  Z8, Z9, Z2
+	VPBROADCASTD (DX)(BX*1), Z9
+	VPANDD       Z10, Z9, Z9
+	VFMADD231PS  Z6, Z9, Z3
+	VFMADD231PS  Z7, Z9, Z4
+	VFMADD231PS  Z8, Z9, Z5
+	VMOVUPS      (CX), Z6
+	VPSLLD       $0x10, Z6, Z6
+	VMOVUPS      (CX)(R8*1), Z7
+	VPSLLD       $0x10, Z7, Z7
+	VMOVUPS      (CX)(R8*2), Z8
+	VPSLLD       $0x10, Z8, Z8
+	VPBROADCASTD (DX), Z9
+	VPSLLD       $0x10, Z9, Z9
+	VFMADD231PS  Z6, Z9, Z0
+	VFMADD231PS  Z7, Z9, Z1
+	VFMADD231PS  Z8, Z9, Z2
+	VPBROADCASTD (DX)(BX*1), Z9
+	VPSLLD       $0x10, Z9, Z9
+	VFMADD231PS  Z6, Z9, Z3
+	VFMADD231PS  Z7, Z9, Z4
+	VFMADD231PS  Z8, Z9, Z5
+
+store:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	VMOVUPS Z3, (AX)(CX*1)
+	VMOVUPS Z4, 64(AX)(CX*1)
+	VMOVUPS Z5, 128(AX)(CX*1)
+	VZEROUPPER
+	RET
+
+// func dgemm_bf16dot_3x48_avx512(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·dgemm_bf16dot_3x48_avx512(SB), NOSPLIT, $0-88
+	MOVQ    acc+64(FP), AX
+	TESTQ   AX, AX
+	JZ      zero
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	VMOVUPS 128(AX), Z2
+	VMOVUPS (AX)(CX*1), Z3
+	VMOVUPS 64(AX)(CX*1), Z4
+	VMOVUPS 128(AX)(CX*1), Z5
+	VMOVUPS (AX)(CX*2), Z6
+	VMOVUPS 64(AX)(CX*2), Z7
+	VMOVUPS 128(AX)(CX*2), Z8
+	JMP     bias
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+
+bias:
+	MOVQ   bias+56(FP), AX
+	TESTQ  AX, AX
+	JZ     main
+	VADDPS (AX), Z0, Z0
+	VADDPS 64(AX), Z1, Z1
+	VADDPS 128(AX), Z2, Z2
+	VADDPS (AX), Z3, Z3
+	VADDPS 64(AX), Z4, Z4
+	VADDPS 128(AX), Z5, Z5
+	VADDPS (AX), Z6, Z6
+	VADDPS 64(AX), Z7, Z7
+	VADDPS 128(AX), Z8, Z8
+
+main:
+	MOVQ         k+0(FP), AX
+	MOVQ         b+24(FP), CX
+	MOVQ         a+8(FP), DX
+	MOVQ         lda+16(FP), BX
+	SHLQ         $0x01, BX
+	MOVQ         pf+72(FP), SI
+	MOVQ         pfstep+80(FP), DI
+	MOVQ         bstride+32(FP), R8
+	SHLQ         $0x01, R8
+	VBROADCASTSS second<>+0(SB), Z13
+	SUBQ         $0x02, AX
+	JL           tail
+
+loop:
+	PREFETCHT0   (SI)
+	PREFETCHT0   (SI)(R8*1)
+	PREFETCHT0   (SI)(R8*2)
+	ADDQ         DI, SI
+	VMOVUPS      (CX), Z9
+	VPANDD       Z13, Z9, Z9
+	VMOVUPS      (CX)(R8*1), Z10
+	VPANDD       Z13, Z10, Z10
+	VMOVUPS      (CX)(R8*2), Z11
+	VPANDD       Z13, Z11, Z11
+	VPBROADCASTD (DX), Z12
+	VPANDD       Z13, Z12, Z12
+	VFMADD231PS  Z9, Z12, Z0
+	VFMADD231PS  Z10, Z12, Z1
+	VFMADD231PS  Z11, Z12, Z2
+	VPBROADCASTD (DX)(BX*1), Z12
+	VPANDD       Z13, Z12, Z12
+	VFMADD231PS  Z9, Z12, Z3
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VPBROADCASTD (DX)(BX*2), Z12
+	VPANDD       Z13, Z12, Z12
+	VFMADD231PS  Z9, Z12, Z6
+	VFMADD231PS  Z10, Z12, Z7
+	VFMADD231PS  Z11, Z12, Z8
+	VMOVUPS      (CX), Z9
+	VPSLLD       $0x10, Z9, Z9
+	VMOVUPS      (CX)(R8*1), Z10
+	VPSLLD       $0x10, Z10, Z10
+	VMOVUPS      (CX)(R8*2), Z11
+	VPSLLD       $0x10, Z11, Z11
+	VPBROADCASTD (DX), Z12
+	VPSLLD       $0x10, Z12, Z12
+	VFMADD231PS  Z9, Z12, Z0
+	VFMADD231PS  Z10, Z12, Z1
+	VFMADD231PS  Z11, Z12, Z2
+	VPBROADCASTD (DX)(BX*1), Z12
+	VPSLLD       $0x10, Z12, Z12
+	VFMADD231PS  Z9, Z12, Z3
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VPBROADCASTD (DX)(BX*2), Z12
+	VPSLLD       $0x10, Z12, Z12
+	VFMADD231PS  Z9, Z12, Z6
+	VFMADD231PS  Z10, Z12, Z7
+	VFMADD231PS  Z11, Z12, Z8
+	PREFETCHT0   (SI)
+	PREFETCHT0   (SI)(R8*1)
+	PREFETCHT0   (SI)(R8*2)
+	ADDQ         DI, SI
+	VMOVUPS      64(CX), Z9
+	VPANDD       Z13, Z9, Z9
+	VMOVUPS      64(CX)(R8*1), Z10
+	VPANDD       Z13, Z10, Z10
+	VMOVUPS      64(CX)(R8*2), Z11
+	VPANDD       Z13, Z11, Z11
+	VPBROADCASTD 4(DX), Z12
+	VPANDD       Z13, Z12, Z12
+	VFMADD231PS  Z9, Z12, Z0
+	VFMADD231PS  Z10, Z12, Z1
+	VFMADD231PS  Z11, Z12, Z2
+	VPBROADCASTD 4(DX)(BX*1), Z12
+	VPANDD       Z13, Z12, Z12
+	VFMADD231PS  Z9, Z12, Z3
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VPBROADCASTD 4(DX)(BX*2), Z12
+	VPANDD       Z13, Z12, Z12
+	VFMADD231PS  Z9, Z12, Z6
+	VFMADD231PS  Z10, Z12, Z7
+	VFMADD231PS  Z11, Z12, Z8
+	VMOVUPS      64(CX), Z9
+	VPSLLD       $0x10, Z9, Z9
+	VMOVUPS      64(CX)(R8*1), Z10
+	VPSLLD       $0x10, Z10, Z10
+	VMOVUPS      64(CX)(R8*2), Z11
+	VPSLLD       $0x10, Z11, Z11
+	VPBROADCASTD 4(DX), Z12
+	VPSLLD       $0x10, Z12, Z12
+	VFMADD231PS  Z9, Z12, Z0
+	VFMADD231PS  Z10, Z12, Z1
+	VFMADD231PS  Z11, Z12, Z2
+	VPBROADCASTD 4(DX)(BX*1), Z12
+	VPSLLD       $0x10, Z12, Z12
+	VFMADD231PS  Z9, Z12, Z3
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VPBROADCASTD 4(DX)(BX*2), Z12
+	VPSLLD       $0x10, Z12, Z12
+	VFMADD231PS  Z9, Z12, Z6
+	VFMADD231PS  Z10, Z12, Z7
+	VFMADD231PS  Z11, Z12, Z8
+	ADDQ         $0x08, DX
+	ADDQ         $+128, CX
+	SUBQ         $0x02, AX
+	JGE          loop
+
+tail:
+	ADDQ         $0x02, AX
+	JZ           store
+	PREFETCHT0   (SI)
+	PREFETCHT0   (SI)(R8*1)
+	PREFETCHT0   (SI)(R8*2)
+	ADDQ         DI, SI
+	VMOVUPS      (CX), Z9
+	VPANDD       Z13, Z9, Z9
+	VMOVUPS      (CX)(R8*1), Z10
+	VPANDD       Z13, Z10, Z10
+	VMOVUPS      (CX)(R8*2), Z11
+	VPANDD       Z13, Z11, Z11
+	VPBROADCASTD (DX), Z12
+	VPANDD       Z13, Z12, Z12
+	VFMADD231PS  Z9, Z12, Z0
+	VFMADD231PS  Z10, Z12, Z1
+	VFMADD231PS  Z11, Z12, Z2
+	VPBROADCASTD (DX)(BX*1), Z12
+	VPANDD       Z13, Z12, Z12
+	VFMADD231PS  Z9, Z12, Z3
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VPBROADCASTD (DX)(BX*2), Z12
+	VPANDD       Z13, Z12, Z12
+	VFMADD231PS  Z9, Z12, Z6
+	VFMADD231PS  Z10, Z12, Z7
+	VFMADD231PS  Z11, Z12, Z8
+	VMOVUPS      (CX), Z9
+	VPSLLD       $0x10, Z9, Z9
+	VMOVUPS      (CX)(R8*1), Z10
+	VPSLLD       $0x10, Z10, Z10
+	VMOVUPS      (CX)(R8*2), Z11
+	VPSLLD       $0x10, Z11, Z11
+	VPBROADCASTD (DX), Z12
+	VPSLLD       $0x10, Z12, Z12
+	VFMADD231PS  Z9, Z12, Z0
+	VFMADD231PS  Z10, Z12, Z1
+	VFMADD231PS  Z11, Z12, Z2
+	VPBROADCASTD (DX)(BX*1), Z12
+	VPSLLD       $0x10, Z12, Z12
+	VFMADD231PS  Z9, Z12, Z3
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VPBROADCASTD (DX)(BX*2), Z12
+	VPSLLD       $0x10, Z12, Z12
+	VFMADD231PS  Z9, Z12, Z6
+	VFMADD231PS  Z10, Z12, Z7
+	VFMADD231PS  Z11, Z12, Z8
+
+store:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	VMOVUPS Z3, (AX)(CX*1)
+	VMOVUPS Z4, 64(AX)(CX*1)
+	VMOVUPS Z5, 128(AX)(CX*1)
+	VMOVUPS Z6, (AX)(CX*2)
+	VMOVUPS Z7, 64(AX)(CX*2)
+	VMOVUPS Z8, 128(AX)(CX*2)
+	VZEROUPPER
+	RET
+
+// func dgemm_bf16dot_4x48_avx512(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·dgemm_bf16dot_4x48_avx512(SB), NOSPLIT, $0-88
+	MOVQ    acc+64(FP), AX
+	TESTQ   AX, AX
+	JZ      zero
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), DX
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	VMOVUPS 128(AX), Z2
+	VMOVUPS (AX)(CX*1), Z3
+	VMOVUPS 64(AX)(CX*1), Z4
+	VMOVUPS 128(AX)(CX*1), Z5
+	VMOVUPS (AX)(CX*2), Z6
+	VMOVUPS 64(AX)(CX*2), Z7
+	VMOVUPS 128(AX)(CX*2), Z8
+	VMOVUPS (DX), Z9
+	VMOVUPS 64(DX), Z10
+	VMOVUPS 128(DX), Z11
+	JMP     bias
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+
+bias:
+	MOVQ   bias+56(FP), AX
+	TESTQ  AX, AX
+	JZ     main
+	VADDPS (AX), Z0, Z0
+	VADDPS 64(AX), Z1, Z1
+	VADDPS 128(AX), Z2, Z2
+	VADDPS (AX), Z3, Z3
+	VADDPS 64(AX), Z4, Z4
+	VADDPS 128(AX), Z5, Z5
+	VADDPS (AX), Z6, Z6
+	VADDPS 64(AX), Z7, Z7
+	VADDPS 128(AX), Z8, Z8
+	VADDPS (AX), Z9, Z9
+	VADDPS 64(AX), Z10, Z10
+	VADDPS 128(AX), Z11, Z11
+
+main:
+	MOVQ         k+0(FP), AX
+	MOVQ         b+24(FP), CX
+	MOVQ         a+8(FP), DX
+	MOVQ         lda+16(FP), BX
+	SHLQ         $0x01, BX
+	LEAQ         (BX)(BX*2), SI
+	LEAQ         (DX)(SI*1), SI
+	MOVQ         pf+72(FP), DI
+	MOVQ         pfstep+80(FP), R8
+	MOVQ         bstride+32(FP), R9
+	SHLQ         $0x01, R9
+	VBROADCASTSS second<>+0(SB), Z16
+	SUBQ         $0x02, AX
+	JL           tail
+
+loop:
+	PREFETCHT0   (DI)
+	PREFETCHT0   (DI)(R9*1)
+	PREFETCHT0   (DI)(R9*2)
+	ADDQ         R8, DI
+	VMOVUPS      (CX), Z12
+	VPANDD       Z16, Z12, Z12
+	VMOVUPS      (CX)(R9*1), Z13
+	VPANDD       Z16, Z13, Z13
+	VMOVUPS      (CX)(R9*2), Z14
+	VPANDD       Z16, Z14, Z14
+	VPBROADCASTD (DX), Z15
+	VPANDD       Z16, Z15, Z15
+	VFMADD231PS  Z12, Z15, Z0
+	VFMADD231PS  Z13, Z15, Z1
+	VFMADD231PS  Z14, Z15, Z2
+	VPBROADCASTD (DX)(BX*1), Z15
+	VPANDD       Z16, Z15, Z15
+	VFMADD231PS  Z12, Z15, Z3
+	VFMADD231PS  Z13, Z15, Z4
+	VFMADD231PS  Z14, Z15, Z5
+	VPBROADCASTD (DX)(BX*2), Z15
+	VPANDD       Z16, Z15, Z15
+	VFMADD231PS  Z12, Z15, Z6
+	VFMADD231PS  Z13, Z15, Z7
+	VFMADD231PS  Z14, Z15, Z8
+	VPBROADCASTD (SI), Z15
+	VPANDD       Z16, Z15, Z15
+	VFMADD231PS  Z12, Z15, Z9
+	VFMADD231PS  Z13, Z15, Z10
+	VFMADD231PS  Z14, Z15, Z11
+	VMOVUPS      (CX), Z12
+	VPSLLD       $0x10, Z12, Z12
+	VMOVUPS      (CX)(R9*1), Z13
+	VPSLLD       $0x10, Z13, Z13
+	VMOVUPS      (CX)(R9*2), Z14
+	VPSLLD       $0x10, Z14, Z14
+	VPBROADCASTD (DX), Z15
+	VPSLLD       $0x10, Z15, Z15
+	VFMADD231PS  Z12, Z15, Z0
+	VFMADD231PS  Z13, Z15, Z1
+	VFMADD231PS  Z14, Z15, Z2
+	VPBROADCASTD (DX)(BX*1), Z15
+	VPSLLD       $0x10, Z15, Z15
+	VFMADD231PS  Z12, Z15, Z3
+	VFMADD231PS  Z13, Z15, Z4
+	VFMADD231PS  Z14, Z15, Z5
+	VPBROADCASTD (DX)(BX*2), Z15
+	VPSLLD       $0x10, Z15, Z15
+	VFMADD231PS  Z12, Z15, Z6
+	VFMADD231PS  Z13, Z15, Z7
+	VFMADD231PS  Z14, Z15, Z8
+	VPBROADCASTD (SI), Z15
+	VPSLLD       $0x10, Z15, Z15
+	VFMADD231PS  Z12, Z15, Z9
+	VFMADD231PS  Z13, Z15, Z10
+	VFMADD231PS  Z14, Z15, Z11
+	PREFETCHT0   (DI)
+	PREFETCHT0   (DI)(R9*1)
+	PREFETCHT0   (DI)(R9*2)
+	ADDQ         R8, DI
+	VMOVUPS      64(CX), Z12
+	VPANDD       Z16, Z12, Z12
+	VMOVUPS      64(CX)(R9*1), Z13
+	VPANDD       Z16, Z13, Z13
+	VMOVUPS      64(CX)(R9*2), Z14
+	VPANDD       Z16, Z14, Z14
+	VPBROADCASTD 4(DX), Z15
+	VPANDD       Z16, Z15, Z15
+	VFMADD231PS  Z12, Z15, Z0
+	VFMADD231PS  Z13, Z15, Z1
+	VFMADD231PS  Z14, Z15, Z2
+	VPBROADCASTD 4(DX)(BX*1), Z15
+	VPANDD       Z16, Z15, Z15
+	VFMADD231PS  Z12, Z15, Z3
+	VFMADD231PS  Z13, Z15, Z4
+	VFMADD231PS  Z14, Z15, Z5
+	VPBROADCASTD 4(DX)(BX*2), Z15
+	VPANDD       Z16, Z15, Z15
+	VFMADD231PS  Z12, Z15, Z6
+	VFMADD231PS  Z13, Z15, Z7
+	VFMADD231PS  Z14, Z15, Z8
+	VPBROADCASTD 4(SI), Z15
+	VPANDD       Z16, Z15, Z15
+	VFMADD231PS  Z12, Z15, Z9
+	VFMADD231PS  Z13, Z15, Z10
+	VFMADD231PS  Z14, Z15, Z11
+	VMOVUPS      64(CX), Z12
+	VPSLLD       $0x10, Z12, Z12
+	VMOVUPS      64(CX)(R9*1), Z13
+	VPSLLD       $0x10, Z13, Z13
+	VMOVUPS      64(CX)(R9*2), Z14
+	VPSLLD       $0x10, Z14, Z14
+	VPBROADCASTD 4(DX), Z15
+	VPSLLD       $0x10, Z15, Z15
+	VFMADD231PS  Z12, Z15, Z0
+	VFMADD231PS  Z13, Z15, Z1
+	VFMADD231PS  Z14, Z15, Z2
+	VPBROADCASTD 4(DX)(BX*1), Z15
+	VPSLLD       $0x10, Z15, Z15
+	VFMADD231PS  Z12, Z15, Z3
+	VFMADD231PS  Z13, Z15, Z4
+	VFMADD231PS  Z14, Z15, Z5
+	VPBROADCASTD 4(DX)(BX*2), Z15
+	VPSLLD       $0x10, Z15, Z15
+	VFMADD231PS  Z12, Z15, Z6
+	VFMADD231PS  Z13, Z15, Z7
+	VFMADD231PS  Z14, Z15, Z8
+	VPBROADCASTD 4(SI), Z15
+	VPSLLD       $0x10, Z15, Z15
+	VFMADD231PS  Z12, Z15, Z9
+	VFMADD231PS  Z13, Z15, Z10
+	VFMADD231PS  Z14, Z15, Z11
+	ADDQ         $0x08, DX
+	ADDQ         $0x08, SI
+	ADDQ         $+128, CX
+	SUBQ         $0x02, AX
+	JGE          loop
+
+tail:
+	ADDQ         $0x02, AX
+	JZ           store
+	PREFETCHT0   (DI)
+	PREFETCHT0   (DI)(R9*1)
+	PREFETCHT0   (DI)(R9*2)
+	ADDQ         R8, DI
+	VMOVUPS      (CX), Z12
+	VPANDD       Z16, Z12, Z12
+	VMOVUPS      (CX)(R9*1), Z13
+	VPANDD       Z16, Z13, Z13
+	VMOVUPS      (CX)(R9*2), Z14
+	VPANDD       Z16, Z14, Z14
+	VPBROADCASTD (DX), Z15
+	VPANDD       Z16, Z15, Z15
+	VFMADD231PS  Z12, Z15, Z0
+	VFMADD231PS  Z13, Z15, Z1
+	VFMADD231PS  Z14, Z15, Z2
+	VPBROADCASTD (DX)(BX*1), Z15
+	VPANDD       Z16, Z15, Z15
+	VFMADD231PS  Z12, Z15, Z3
+	VFMADD231PS  Z13, Z15, Z4
+	VFMADD231PS  Z14, Z15, Z5
+	VPBROADCASTD (DX)(BX*2), Z15
+	VPANDD       Z16, Z15, Z15
+	VFMADD231PS  Z12, Z15, Z6
+	VFMADD231PS  Z13, Z15, Z7
+	VFMADD231PS  Z14, Z15, Z8
+	VPBROADCASTD (SI), Z15
+	VPANDD       Z16, Z15, Z15
+	VFMADD231PS  Z12, Z15, Z9
+	VFMADD231PS  Z13, Z15, Z10
+	VFMADD231PS  Z14, Z15, Z11
+	VMOVUPS      (CX), Z12
+	VPSLLD       $0x10, Z12, Z12
+	VMOVUPS      (CX)(R9*1), Z13
+	VPSLLD       $0x10, Z13, Z13
+	VMOVUPS      (CX)(R9*2), Z14
+	VPSLLD       $0x10, Z14, Z14
+	VPBROADCASTD (DX), Z15
+	VPSLLD       $0x10, Z15, Z15
+	VFMADD231PS  Z12, Z15, Z0
+	VFMADD231PS  Z13, Z15, Z1
+	VFMADD231PS  Z14, Z15, Z2
+	VPBROADCASTD (DX)(BX*1), Z15
+	VPSLLD       $0x10, Z15, Z15
+	VFMADD231PS  Z12, Z15, Z3
+	VFMADD231PS  Z13, Z15, Z4
+	VFMADD231PS  Z14, Z15, Z5
+	VPBROADCASTD (DX)(BX*2), Z15
+	VPSLLD       $0x10, Z15, Z15
+	VFMADD231PS  Z12, Z15, Z6
+	VFMADD231PS  Z13, Z15, Z7
+	VFMADD231PS  Z14, Z15, Z8
+	VPBROADCASTD (SI), Z15
+	VPSLLD       $0x10, Z15, Z15
+	VFMADD231PS  Z12, Z15, Z9
+	VFMADD231PS  Z13, Z15, Z10
+	VFMADD231PS  Z14, Z15, Z11
+
+store:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), DX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	VMOVUPS Z3, (AX)(CX*1)
+	VMOVUPS Z4, 64(AX)(CX*1)
+	VMOVUPS Z5, 128(AX)(CX*1)
+	VMOVUPS Z6, (AX)(CX*2)
+	VMOVUPS Z7, 64(AX)(CX*2)
+	VMOVUPS Z8, 128(AX)(CX*2)
+	VMOVUPS Z9, (DX)
+	VMOVUPS Z10, 64(DX)
+	VMOVUPS Z11, 128(DX)
+	VZEROUPPER
+	RET
+
+// func dgemm_bf16dot_5x48_avx512(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·dgemm_bf16dot_5x48_avx512(SB), NOSPLIT, $0-88
+	MOVQ    acc+64(FP), AX
+	TESTQ   AX, AX
+	JZ      zero
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), DX
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	VMOVUPS 128(AX), Z2
+	VMOVUPS (AX)(CX*1), Z3
+	VMOVUPS 64(AX)(CX*1), Z4
+	VMOVUPS 128(AX)(CX*1), Z5
+	VMOVUPS (AX)(CX*2), Z6
+	VMOVUPS 64(AX)(CX*2), Z7
+	VMOVUPS 128(AX)(CX*2), Z8
+	VMOVUPS (DX), Z9
+	VMOVUPS 64(DX), Z10
+	VMOVUPS 128(DX), Z11
+	VMOVUPS (DX)(CX*1), Z12
+	VMOVUPS 64(DX)(CX*1), Z13
+	VMOVUPS 128(DX)(CX*1), Z14
+	JMP     bias
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+
+bias:
+	MOVQ   bias+56(FP), AX
+	TESTQ  AX, AX
+	JZ     main
+	VADDPS (AX), Z0, Z0
+	VADDPS 64(AX), Z1, Z1
+	VADDPS 128(AX), Z2, Z2
+	VADDPS (AX), Z3, Z3
+	VADDPS 64(AX), Z4, Z4
+	VADDPS 128(AX), Z5, Z5
+	VADDPS (AX), Z6, Z6
+	VADDPS 64(AX), Z7, Z7
+	VADDPS 128(AX), Z8, Z8
+	VADDPS (AX), Z9, Z9
+	VADDPS 64(AX), Z10, Z10
+	VADDPS 128(AX), Z11, Z11
+	VADDPS (AX), Z12, Z12
+	VADDPS 64(AX), Z13, Z13
+	VADDPS 128(AX), Z14, Z14
+
+main:
+	MOVQ         k+0(FP), AX
+	MOVQ         b+24(FP), CX
+	MOVQ         a+8(FP), DX
+	MOVQ         lda+16(FP), BX
+	SHLQ         $0x01, BX
+	LEAQ         (BX)(BX*2), SI
+	LEAQ         (DX)(SI*1), SI
+	MOVQ         pf+72(FP), DI
+	MOVQ         pfstep+80(FP), R8
+	MOVQ         bstride+32(FP), R9
+	SHLQ         $0x01, R9
+	VBROADCASTSS second<>+0(SB), Z19
+	SUBQ         $0x02, AX
+	JL           tail
+
+loop:
+	PREFETCHT0   (DI)
+	PREFETCHT0   (DI)(R9*1)
+	PREFETCHT0   (DI)(R9*2)
+	ADDQ         R8, DI
+	VMOVUPS      (CX), Z15
+	VPANDD       Z19, Z15, Z15
+	VMOVUPS      (CX)(R9*1), Z16
+	VPANDD       Z19, Z16, Z16
+	VMOVUPS      (CX)(R9*2), Z17
+	VPANDD       Z19, Z17, Z17
+	VPBROADCASTD (DX), Z18
+	VPANDD       Z19, Z18, Z18
+	VFMADD231PS  Z15, Z18, Z0
+	VFMADD231PS  Z16, Z18, Z1
+	VFMADD231PS  Z17, Z18, Z2
+	VPBROADCASTD (DX)(BX*1), Z18
+	VPANDD       Z19, Z18, Z18
+	VFMADD231PS  Z15, Z18, Z3
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VPBROADCASTD (DX)(BX*2), Z18
+	VPANDD       Z19, Z18, Z18
+	VFMADD231PS  Z15, Z18, Z6
+	VFMADD231PS  Z16, Z18, Z7
+	VFMADD231PS  Z17, Z18, Z8
+	VPBROADCASTD (SI), Z18
+	VPANDD       Z19, Z18, Z18
+	VFMADD231PS  Z15, Z18, Z9
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VPBROADCASTD (SI)(BX*1), Z18
+	VPANDD       Z19, Z18, Z18
+	VFMADD231PS  Z15, Z18, Z12
+	VFMADD231PS  Z16, Z18, Z13
+	VFMADD231PS  Z17, Z18, Z14
+	VMOVUPS      (CX), Z15
+	VPSLLD       $0x10, Z15, Z15
+	VMOVUPS      (CX)(R9*1), Z16
+	VPSLLD       $0x10, Z16, Z16
+	VMOVUPS      (CX)(R9*2), Z17
+	VPSLLD       $0x10, Z17, Z17
+	VPBROADCASTD (DX), Z18
+	VPSLLD       $0x10, Z18, Z18
+	VFMADD231PS  Z15, Z18, Z0
+	VFMADD231PS  Z16, Z18, Z1
+	VFMADD231PS  Z17, Z18, Z2
+	VPBROADCASTD (DX)(BX*1), Z18
+	VPSLLD       $0x10, Z18, Z18
+	VFMADD231PS  Z15, Z18, Z3
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VPBROADCASTD (DX)(BX*2), Z18
+	VPSLLD       $0x10, Z18, Z18
+	VFMADD231PS  Z15, Z18, Z6
+	VFMADD231PS  Z16, Z18, Z7
+	VFMADD231PS  Z17, Z18, Z8
+	VPBROADCASTD (SI), Z18
+	VPSLLD       $0x10, Z18, Z18
+	VFMADD231PS  Z15, Z18, Z9
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VPBROADCASTD (SI)(BX*1), Z18
+	VPSLLD       $0x10, Z18, Z18
+	VFMADD231PS  Z15, Z18, Z12
+	VFMADD231PS  Z16, Z18, Z13
+	VFMADD231PS  Z17, Z18, Z14
+	PREFETCHT0   (DI)
+	PREFETCHT0   (DI)(R9*1)
+	PREFETCHT0   (DI)(R9*2)
+	ADDQ         R8, DI
+	VMOVUPS      64(CX), Z15
+	VPANDD       Z19, Z15, Z15
+	VMOVUPS      64(CX)(R9*1), Z16
+	VPANDD       Z19, Z16, Z16
+	VMOVUPS      64(CX)(R9*2), Z17
+	VPANDD       Z19, Z17, Z17
+	VPBROADCASTD 4(DX), Z18
+	VPANDD       Z19, Z18, Z18
+	VFMADD231PS  Z15, Z18, Z0
+	VFMADD231PS  Z16, Z18, Z1
+	VFMADD231PS  Z17, Z18, Z2
+	VPBROADCASTD 4(DX)(BX*1), Z18
+	VPANDD       Z19, Z18, Z18
+	VFMADD231PS  Z15, Z18, Z3
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VPBROADCASTD 4(DX)(BX*2), Z18
+	VPANDD       Z19, Z18, Z18
+	VFMADD231PS  Z15, Z18, Z6
+	VFMADD231PS  Z16, Z18, Z7
+	VFMADD231PS  Z17, Z18, Z8
+	VPBROADCASTD 4(SI), Z18
+	VPANDD       Z19, Z18, Z18
+	VFMADD231PS  Z15, Z18, Z9
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VPBROADCASTD 4(SI)(BX*1), Z18
+	VPANDD       Z19, Z18, Z18
+	VFMADD231PS  Z15, Z18, Z12
+	VFMADD231PS  Z16, Z18, Z13
+	VFMADD231PS  Z17, Z18, Z14
+	VMOVUPS      64(CX), Z15
+	VPSLLD       $0x10, Z15, Z15
+	VMOVUPS      64(CX)(R9*1), Z16
+	VPSLLD       $0x10, Z16, Z16
+	VMOVUPS      64(CX)(R9*2), Z17
+	VPSLLD       $0x10, Z17, Z17
+	VPBROADCASTD 4(DX), Z18
+	VPSLLD       $0x10, Z18, Z18
+	VFMADD231PS  Z15, Z18, Z0
+	VFMADD231PS  Z16, Z18, Z1
+	VFMADD231PS  Z17, Z18, Z2
+	VPBROADCASTD 4(DX)(BX*1), Z18
+	VPSLLD       $0x10, Z18, Z18
+	VFMADD231PS  Z15, Z18, Z3
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VPBROADCASTD 4(DX)(BX*2), Z18
+	VPSLLD       $0x10, Z18, Z18
+	VFMADD231PS  Z15, Z18, Z6
+	VFMADD231PS  Z16, Z18, Z7
+	VFMADD231PS  Z17, Z18, Z8
+	VPBROADCASTD 4(SI), Z18
+	VPSLLD       $0x10, Z18, Z18
+	VFMADD231PS  Z15, Z18, Z9
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VPBROADCASTD 4(SI)(BX*1), Z18
+	VPSLLD       $0x10, Z18, Z18
+	VFMADD231PS  Z15, Z18, Z12
+	VFMADD231PS  Z16, Z18, Z13
+	VFMADD231PS  Z17, Z18, Z14
+	ADDQ         $0x08, DX
+	ADDQ         $0x08, SI
+	ADDQ         $+128, CX
+	SUBQ         $0x02, AX
+	JGE          loop
+
+tail:
+	ADDQ         $0x02, AX
+	JZ           store
+	PREFETCHT0   (DI)
+	PREFETCHT0   (DI)(R9*1)
+	PREFETCHT0   (DI)(R9*2)
+	ADDQ         R8, DI
+	VMOVUPS      (CX), Z15
+	VPANDD       Z19, Z15, Z15
+	VMOVUPS      (CX)(R9*1), Z16
+	VPANDD       Z19, Z16, Z16
+	VMOVUPS      (CX)(R9*2), Z17
+	VPANDD       Z19, Z17, Z17
+	VPBROADCASTD (DX), Z18
+	VPANDD       Z19, Z18, Z18
+	VFMADD231PS  Z15, Z18, Z0
+	VFMADD231PS  Z16, Z18, Z1
+	VFMADD231PS  Z17, Z18, Z2
+	VPBROADCASTD (DX)(BX*1), Z18
+	VPANDD       Z19, Z18, Z18
+	VFMADD231PS  Z15, Z18, Z3
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VPBROADCASTD (DX)(BX*2), Z18
+	VPANDD       Z19, Z18, Z18
+	VFMADD231PS  Z15, Z18, Z6
+	VFMADD231PS  Z16, Z18, Z7
+	VFMADD231PS  Z17, Z18, Z8
+	VPBROADCASTD (SI), Z18
+	VPANDD       Z19, Z18, Z18
+	VFMADD231PS  Z15, Z18, Z9
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VPBROADCASTD (SI)(BX*1), Z18
+	VPANDD       Z19, Z18, Z18
+	VFMADD231PS  Z15, Z18, Z12
+	VFMADD231PS  Z16, Z18, Z13
+	VFMADD231PS  Z17, Z18, Z14
+	VMOVUPS      (CX), Z15
+	VPSLLD       $0x10, Z15, Z15
+	VMOVUPS      (CX)(R9*1), Z16
+	VPSLLD       $0x10, Z16, Z16
+	VMOVUPS      (CX)(R9*2), Z17
+	VPSLLD       $0x10, Z17, Z17
+	VPBROADCASTD (DX), Z18
+	VPSLLD       $0x10, Z18, Z18
+	VFMADD231PS  Z15, Z18, Z0
+	VFMADD231PS  Z16, Z18, Z1
+	VFMADD231PS  Z17, Z18, Z2
+	VPBROADCASTD (DX)(BX*1), Z18
+	VPSLLD       $0x10, Z18, Z18
+	VFMADD231PS  Z15, Z18, Z3
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VPBROADCASTD (DX)(BX*2), Z18
+	VPSLLD       $0x10, Z18, Z18
+	VFMADD231PS  Z15, Z18, Z6
+	VFMADD231PS  Z16, Z18, Z7
+	VFMADD231PS  Z17, Z18, Z8
+	VPBROADCASTD (SI), Z18
+	VPSLLD       $0x10, Z18, Z18
+	VFMADD231PS  Z15, Z18, Z9
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VPBROADCASTD (SI)(BX*1), Z18
+	VPSLLD       $0x10, Z18, Z18
+	VFMADD231PS  Z15, Z18, Z12
+	VFMADD231PS  Z16, Z18, Z13
+	VFMADD231PS  Z17, Z18, Z14
+
+store:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), DX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	VMOVUPS Z3, (AX)(CX*1)
+	VMOVUPS Z4, 64(AX)(CX*1)
+	VMOVUPS Z5, 128(AX)(CX*1)
+	VMOVUPS Z6, (AX)(CX*2)
+	VMOVUPS Z7, 64(AX)(CX*2)
+	VMOVUPS Z8, 128(AX)(CX*2)
+	VMOVUPS Z9, (DX)
+	VMOVUPS Z10, 64(DX)
+	VMOVUPS Z11, 128(DX)
+	VMOVUPS Z12, (DX)(CX*1)
+	VMOVUPS Z13, 64(DX)(CX*1)
+	VMOVUPS Z14, 128(DX)(CX*1)
+	VZEROUPPER
+	RET
+
+// func dgemm_bf16dot_6x48_avx512(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·dgemm_bf16dot_6x48_avx512(SB), NOSPLIT, $0-88
+	MOVQ    acc+64(FP), AX
+	TESTQ   AX, AX
+	JZ      zero
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), DX
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	VMOVUPS 128(AX), Z2
+	VMOVUPS (AX)(CX*1), Z3
+	VMOVUPS 64(AX)(CX*1), Z4
+	VMOVUPS 128(AX)(CX*1), Z5
+	VMOVUPS (AX)(CX*2), Z6
+	VMOVUPS 64(AX)(CX*2), Z7
+	VMOVUPS 128(AX)(CX*2), Z8
+	VMOVUPS (DX), Z9
+	VMOVUPS 64(DX), Z10
+	VMOVUPS 128(DX), Z11
+	VMOVUPS (DX)(CX*1), Z12
+	VMOVUPS 64(DX)(CX*1), Z13
+	VMOVUPS 128(DX)(CX*1), Z14
+	VMOVUPS (DX)(CX*2), Z15
+	VMOVUPS 64(DX)(CX*2), Z16
+	VMOVUPS 128(DX)(CX*2), Z17
+	JMP     bias
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	VPXORD Z16, Z16, Z16
+	VPXORD Z17, Z17, Z17
+
+bias:
+	MOVQ   bias+56(FP), AX
+	TESTQ  AX, AX
+	JZ     main
+	VADDPS (AX), Z0, Z0
+	VADDPS 64(AX), Z1, Z1
+	VADDPS 128(AX), Z2, Z2
+	VADDPS (AX), Z3, Z3
+	VADDPS 64(AX), Z4, Z4
+	VADDPS 128(AX), Z5, Z5
+	VADDPS (AX), Z6, Z6
+	VADDPS 64(AX), Z7, Z7
+	VADDPS 128(AX), Z8, Z8
+	VADDPS (AX), Z9, Z9
+	VADDPS 64(AX), Z10, Z10
+	VADDPS 128(AX), Z11, Z11
+	VADDPS (AX), Z12, Z12
+	VADDPS 64(AX), Z13, Z13
+	VADDPS 128(AX), Z14, Z14
+	VADDPS (AX), Z15, Z15
+	VADDPS 64(AX), Z16, Z16
+	VADDPS 128(AX), Z17, Z17
+
+main:
+	MOVQ         k+0(FP), AX
+	MOVQ         b+24(FP), CX
+	MOVQ         a+8(FP), DX
+	MOVQ         lda+16(FP), BX
+	SHLQ         $0x01, BX
+	LEAQ         (BX)(BX*2), SI
+	LEAQ         (DX)(SI*1), SI
+	MOVQ         pf+72(FP), DI
+	MOVQ         pfstep+80(FP), R8
+	MOVQ         bstride+32(FP), R9
+	SHLQ         $0x01, R9
+	VBROADCASTSS second<>+0(SB), Z22
+	SUBQ         $0x02, AX
+	JL           tail
+
+loop:
+	PREFETCHT0   (DI)
+	PREFETCHT0   (DI)(R9*1)
+	PREFETCHT0   (DI)(R9*2)
+	ADDQ         R8, DI
+	VMOVUPS      (CX), Z18
+	VPANDD       Z22, Z18, Z18
+	VMOVUPS      (CX)(R9*1), Z19
+	VPANDD       Z22, Z19, Z19
+	VMOVUPS      (CX)(R9*2), Z20
+	VPANDD       Z22, Z20, Z20
+	VPBROADCASTD (DX), Z21
+	VPANDD       Z22, Z21, Z21
+	VFMADD231PS  Z18, Z21, Z0
+	VFMADD231PS  Z19, Z21, Z1
+	VFMADD231PS  Z20, Z21, Z2
+	VPBROADCASTD (DX)(BX*1), Z21
+	VPANDD       Z22, Z21, Z21
+	VFMADD231PS  Z18, Z21, Z3
+	VFMADD231PS  Z19, Z21, Z4
+	VFMADD231PS  Z20, Z21, Z5
+	VPBROADCASTD (DX)(BX*2), Z21
+	VPANDD       Z22, Z21, Z21
+	VFMADD231PS  Z18, Z21, Z6
+	VFMADD231PS  Z19, Z21, Z7
+	VFMADD231PS  Z20, Z21, Z8
+	VPBROADCASTD (SI), Z21
+	VPANDD       Z22, Z21, Z21
+	VFMADD231PS  Z18, Z21, Z9
+	VFMADD231PS  Z19, Z21, Z10
+	VFMADD231PS  Z20, Z21, Z11
+	VPBROADCASTD (SI)(BX*1), Z21
+	VPANDD       Z22, Z21, Z21
+	VFMADD231PS  Z18, Z21, Z12
+	VFMADD231PS  Z19, Z21, Z13
+	VFMADD231PS  Z20, Z21, Z14
+	VPBROADCASTD (SI)(BX*2), Z21
+	VPANDD       Z22, Z21, Z21
+	VFMADD231PS  Z18, Z21, Z15
+	VFMADD231PS  Z19, Z21, Z16
+	VFMADD231PS  Z20, Z21, Z17
+	VMOVUPS      (CX), Z18
+	VPSLLD       $0x10, Z18, Z18
+	VMOVUPS      (CX)(R9*1), Z19
+	VPSLLD       $0x10, Z19, Z19
+	VMOVUPS      (CX)(R9*2), Z20
+	VPSLLD       $0x10, Z20, Z20
+	VPBROADCASTD (DX), Z21
+	VPSLLD       $0x10, Z21, Z21
+	VFMADD231PS  Z18, Z21, Z0
+	VFMADD231PS  Z19, Z21, Z1
+	VFMADD231PS  Z20, Z21, Z2
+	VPBROADCASTD (DX)(BX*1), Z21
+	VPSLLD       $0x10, Z21, Z21
+	VFMADD231PS  Z18, Z21, Z3
+	VFMADD231PS  Z19, Z21, Z4
+	VFMADD231PS  Z20, Z21, Z5
+	VPBROADCASTD (DX)(BX*2), Z21
+	VPSLLD       $0x10, Z21, Z21
+	VFMADD231PS  Z18, Z21, Z6
+	VFMADD231PS  Z19, Z21, Z7
+	VFMADD231PS  Z20, Z21, Z8
+	VPBROADCASTD (SI), Z21
+	VPSLLD       $0x10, Z21, Z21
+	VFMADD231PS  Z18, Z21, Z9
+	VFMADD231PS  Z19, Z21, Z10
+	VFMADD231PS  Z20, Z21, Z11
+	VPBROADCASTD (SI)(BX*1), Z21
+	VPSLLD       $0x10, Z21, Z21
+	VFMADD231PS  Z18, Z21, Z12
+	VFMADD231PS  Z19, Z21, Z13
+	VFMADD231PS  Z20, Z21, Z14
+	VPBROADCASTD (SI)(BX*2), Z21
+	VPSLLD       $0x10, Z21, Z21
+	VFMADD231PS  Z18, Z21, Z15
+	VFMADD231PS  Z19, Z21, Z16
+	VFMADD231PS  Z20, Z21, Z17
+	PREFETCHT0   (DI)
+	PREFETCHT0   (DI)(R9*1)
+	PREFETCHT0   (DI)(R9*2)
+	ADDQ         R8, DI
+	VMOVUPS      64(CX), Z18
+	VPANDD       Z22, Z18, Z18
+	VMOVUPS      64(CX)(R9*1), Z19
+	VPANDD       Z22, Z19, Z19
+	VMOVUPS      64(CX)(R9*2), Z20
+	VPANDD       Z22, Z20, Z20
+	VPBROADCASTD 4(DX), Z21
+	VPANDD       Z22, Z21, Z21
+	VFMADD231PS  Z18, Z21, Z0
+	VFMADD231PS  Z19, Z21, Z1
+	VFMADD231PS  Z20, Z21, Z2
+	VPBROADCASTD 4(DX)(BX*1), Z21
+	VPANDD       Z22, Z21, Z21
+	VFMADD231PS  Z18, Z21, Z3
+	VFMADD231PS  Z19, Z21, Z4
+	VFMADD231PS  Z20, Z21, Z5
+	VPBROADCASTD 4(DX)(BX*2), Z21
+	VPANDD       Z22, Z21, Z21
+	VFMADD231PS  Z18, Z21, Z6
+	VFMADD231PS  Z19, Z21, Z7
+	VFMADD231PS  Z20, Z21, Z8
+	VPBROADCASTD 4(SI), Z21
+	VPANDD       Z22, Z21, Z21
+	VFMADD231PS  Z18, Z21, Z9
+	VFMADD231PS  Z19, Z21, Z10
+	VFMADD231PS  Z20, Z21, Z11
+	VPBROADCASTD 4(SI)(BX*1), Z21
+	VPANDD       Z22, Z21, Z21
+	VFMADD231PS  Z18, Z21, Z12
+	VFMADD231PS  Z19, Z21, Z13
+	VFMADD231PS  Z20, Z21, Z14
+	VPBROADCASTD 4(SI)(BX*2), Z21
+	VPANDD       Z22, Z21, Z21
+	VFMADD231PS  Z18, Z21, Z15
+	VFMADD231PS  Z19, Z21, Z16
+	VFMADD231PS  Z20, Z21, Z17
+	VMOVUPS      64(CX), Z18
+	VPSLLD       $0x10, Z18, Z18
+	VMOVUPS      64(CX)(R9*1), Z19
+	VPSLLD       $0x10, Z19, Z19
+	VMOVUPS      64(CX)(R9*2), Z20
+	VPSLLD       $0x10, Z20, Z20
+	VPBROADCASTD 4(DX), Z21
+	VPSLLD       $0x10, Z21, Z21
+	VFMADD231PS  Z18, Z21, Z0
+	VFMADD231PS  Z19, Z21, Z1
+	VFMADD231PS  Z20, Z21, Z2
+	VPBROADCASTD 4(DX)(BX*1), Z21
+	VPSLLD       $0x10, Z21, Z21
+	VFMADD231PS  Z18, Z21, Z3
+	VFMADD231PS  Z19, Z21, Z4
+	VFMADD231PS  Z20, Z21, Z5
+	VPBROADCASTD 4(DX)(BX*2), Z21
+	VPSLLD       $0x10, Z21, Z21
+	VFMADD231PS  Z18, Z21, Z6
+	VFMADD231PS  Z19, Z21, Z7
+	VFMADD231PS  Z20, Z21, Z8
+	VPBROADCASTD 4(SI), Z21
+	VPSLLD       $0x10, Z21, Z21
+	VFMADD231PS  Z18, Z21, Z9
+	VFMADD231PS  Z19, Z21, Z10
+	VFMADD231PS  Z20, Z21, Z11
+	VPBROADCASTD 4(SI)(BX*1), Z21
+	VPSLLD       $0x10, Z21, Z21
+	VFMADD231PS  Z18, Z21, Z12
+	VFMADD231PS  Z19, Z21, Z13
+	VFMADD231PS  Z20, Z21, Z14
+	VPBROADCASTD 4(SI)(BX*2), Z21
+	VPSLLD       $0x10, Z21, Z21
+	VFMADD231PS  Z18, Z21, Z15
+	VFMADD231PS  Z19, Z21, Z16
+	VFMADD231PS  Z20, Z21, Z17
+	ADDQ         $0x08, DX
+	ADDQ         $0x08, SI
+	ADDQ         $+128, CX
+	SUBQ         $0x02, AX
+	JGE          loop
+
+tail:
+	ADDQ         $0x02, AX
+	JZ           store
+	PREFETCHT0   (DI)
+	PREFETCHT0   (DI)(R9*1)
+	PREFETCHT0   (DI)(R9*2)
+	ADDQ         R8, DI
+	VMOVUPS      (CX), Z18
+	VPANDD       Z22, Z18, Z18
+	VMOVUPS      (CX)(R9*1), Z19
+	VPANDD       Z22, Z19, Z19
+	VMOVUPS      (CX)(R9*2), Z20
+	VPANDD       Z22, Z20, Z20
+	VPBROADCASTD (DX), Z21
+	VPANDD       Z22, Z21, Z21
+	VFMADD231PS  Z18, Z21, Z0
+	VFMADD231PS  Z19, Z21, Z1
+	VFMADD231PS  Z20, Z21, Z2
+	VPBROADCASTD (DX)(BX*1), Z21
+	VPANDD       Z22, Z21, Z21
+	VFMADD231PS  Z18, Z21, Z3
+	VFMADD231PS  Z19, Z21, Z4
+	VFMADD231PS  Z20, Z21, Z5
+	VPBROADCASTD (DX)(BX*2), Z21
+	VPANDD       Z22, Z21, Z21
+	VFMADD231PS  Z18, Z21, Z6
+	VFMADD231PS  Z19, Z21, Z7
+	VFMADD231PS  Z20, Z21, Z8
+	VPBROADCASTD (SI), Z21
+	VPANDD       Z22, Z21, Z21
+	VFMADD231PS  Z18, Z21, Z9
+	VFMADD231PS  Z19, Z21, Z10
+	VFMADD231PS  Z20, Z21, Z11
+	VPBROADCASTD (SI)(BX*1), Z21
+	VPANDD       Z22, Z21, Z21
+	VFMADD231PS  Z18, Z21, Z12
+	VFMADD231PS  Z19, Z21, Z13
+	VFMADD231PS  Z20, Z21, Z14
+	VPBROADCASTD (SI)(BX*2), Z21
+	VPANDD       Z22, Z21, Z21
+	VFMADD231PS  Z18, Z21, Z15
+	VFMADD231PS  Z19, Z21, Z16
+	VFMADD231PS  Z20, Z21, Z17
+	VMOVUPS      (CX), Z18
+	VPSLLD       $0x10, Z18, Z18
+	VMOVUPS      (CX)(R9*1), Z19
+	VPSLLD       $0x10, Z19, Z19
+	VMOVUPS      (CX)(R9*2), Z20
+	VPSLLD       $0x10, Z20, Z20
+	VPBROADCASTD (DX), Z21
+	VPSLLD       $0x10, Z21, Z21
+	VFMADD231PS  Z18, Z21, Z0
+	VFMADD231PS  Z19, Z21, Z1
+	VFMADD231PS  Z20, Z21, Z2
+	VPBROADCASTD (DX)(BX*1), Z21
+	VPSLLD       $0x10, Z21, Z21
+	VFMADD231PS  Z18, Z21, Z3
+	VFMADD231PS  Z19, Z21, Z4
+	VFMADD231PS  Z20, Z21, Z5
+	VPBROADCASTD (DX)(BX*2), Z21
+	VPSLLD       $0x10, Z21, Z21
+	VFMADD231PS  Z18, Z21, Z6
+	VFMADD231PS  Z19, Z21, Z7
+	VFMADD231PS  Z20, Z21, Z8
+	VPBROADCASTD (SI), Z21
+	VPSLLD       $0x10, Z21, Z21
+	VFMADD231PS  Z18, Z21, Z9
+	VFMADD231PS  Z19, Z21, Z10
+	VFMADD231PS  Z20, Z21, Z11
+	VPBROADCASTD (SI)(BX*1), Z21
+	VPSLLD       $0x10, Z21, Z21
+	VFMADD231PS  Z18, Z21, Z12
+	VFMADD231PS  Z19, Z21, Z13
+	VFMADD231PS  Z20, Z21, Z14
+	VPBROADCASTD (SI)(BX*2), Z21
+	VPSLLD       $0x10, Z21, Z21
+	VFMADD231PS  Z18, Z21, Z15
+	VFMADD231PS  Z19, Z21, Z16
+	VFMADD231PS  Z20, Z21, Z17
+
+store:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), DX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	VMOVUPS Z3, (AX)(CX*1)
+	VMOVUPS Z4, 64(AX)(CX*1)
+	VMOVUPS Z5, 128(AX)(CX*1)
+	VMOVUPS Z6, (AX)(CX*2)
+	VMOVUPS Z7, 64(AX)(CX*2)
+	VMOVUPS Z8, 128(AX)(CX*2)
+	VMOVUPS Z9, (DX)
+	VMOVUPS Z10, 64(DX)
+	VMOVUPS Z11, 128(DX)
+	VMOVUPS Z12, (DX)(CX*1)
+	VMOVUPS Z13, 64(DX)(CX*1)
+	VMOVUPS Z14, 128(DX)(CX*1)
+	VMOVUPS Z15, (DX)(CX*2)
+	VMOVUPS Z16, 64(DX)(CX*2)
+	VMOVUPS Z17, 128(DX)(CX*2)
+	VZEROUPPER
+	RET
+
+// func dgemm_bf16dot_7x48_avx512(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·dgemm_bf16dot_7x48_avx512(SB), NOSPLIT, $0-88
+	MOVQ    acc+64(FP), AX
+	TESTQ   AX, AX
+	JZ      zero
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), BX
+	LEAQ    (BX)(DX*1), DX
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	VMOVUPS 128(AX), Z2
+	VMOVUPS (AX)(CX*1), Z3
+	VMOVUPS 64(AX)(CX*1), Z4
+	VMOVUPS 128(AX)(CX*1), Z5
+	VMOVUPS (AX)(CX*2), Z6
+	VMOVUPS 64(AX)(CX*2), Z7
+	VMOVUPS 128(AX)(CX*2), Z8
+	VMOVUPS (BX), Z9
+	VMOVUPS 64(BX), Z10
+	VMOVUPS 128(BX), Z11
+	VMOVUPS (BX)(CX*1), Z12
+	VMOVUPS 64(BX)(CX*1), Z13
+	VMOVUPS 128(BX)(CX*1), Z14
+	VMOVUPS (BX)(CX*2), Z15
+	VMOVUPS 64(BX)(CX*2), Z16
+	VMOVUPS 128(BX)(CX*2), Z17
+	VMOVUPS (DX), Z18
+	VMOVUPS 64(DX), Z19
+	VMOVUPS 128(DX), Z20
+	JMP     bias
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	VPXORD Z16, Z16, Z16
+	VPXORD Z17, Z17, Z17
+	VPXORD Z18, Z18, Z18
+	VPXORD Z19, Z19, Z19
+	VPXORD Z20, Z20, Z20
+
+bias:
+	MOVQ   bias+56(FP), AX
+	TESTQ  AX, AX
+	JZ     main
+	VADDPS (AX), Z0, Z0
+	VADDPS 64(AX), Z1, Z1
+	VADDPS 128(AX), Z2, Z2
+	VADDPS (AX), Z3, Z3
+	VADDPS 64(AX), Z4, Z4
+	VADDPS 128(AX), Z5, Z5
+	VADDPS (AX), Z6, Z6
+	VADDPS 64(AX), Z7, Z7
+	VADDPS 128(AX), Z8, Z8
+	VADDPS (AX), Z9, Z9
+	VADDPS 64(AX), Z10, Z10
+	VADDPS 128(AX), Z11, Z11
+	VADDPS (AX), Z12, Z12
+	VADDPS 64(AX), Z13, Z13
+	VADDPS 128(AX), Z14, Z14
+	VADDPS (AX), Z15, Z15
+	VADDPS 64(AX), Z16, Z16
+	VADDPS 128(AX), Z17, Z17
+	VADDPS (AX), Z18, Z18
+	VADDPS 64(AX), Z19, Z19
+	VADDPS 128(AX), Z20, Z20
+
+main:
+	MOVQ         k+0(FP), AX
+	MOVQ         b+24(FP), CX
+	MOVQ         a+8(FP), DX
+	MOVQ         lda+16(FP), BX
+	SHLQ         $0x01, BX
+	LEAQ         (BX)(BX*2), SI
+	LEAQ         (DX)(SI*1), DI
+	LEAQ         (DI)(SI*1), SI
+	MOVQ         pf+72(FP), R8
+	MOVQ         pfstep+80(FP), R9
+	MOVQ         bstride+32(FP), R10
+	SHLQ         $0x01, R10
+	VBROADCASTSS second<>+0(SB), Z25
+	SUBQ         $0x02, AX
+	JL           tail
+
+loop:
+	PREFETCHT0   (R8)
+	PREFETCHT0   (R8)(R10*1)
+	PREFETCHT0   (R8)(R10*2)
+	ADDQ         R9, R8
+	VMOVUPS      (CX), Z21
+	VPANDD       Z25, Z21, Z21
+	VMOVUPS      (CX)(R10*1), Z22
+	VPANDD       Z25, Z22, Z22
+	VMOVUPS      (CX)(R10*2), Z23
+	VPANDD       Z25, Z23, Z23
+	VPBROADCASTD (DX), Z24
+	VPANDD       Z25, Z24, Z24
+	VFMADD231PS  Z21, Z24, Z0
+	VFMADD231PS  Z22, Z24, Z1
+	VFMADD231PS  Z23, Z24, Z2
+	VPBROADCASTD (DX)(BX*1), Z24
+	VPANDD       Z25, Z24, Z24
+	VFMADD231PS  Z21, Z24, Z3
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Z23, Z24, Z5
+	VPBROADCASTD (DX)(BX*2), Z24
+	VPANDD       Z25, Z24, Z24
+	VFMADD231PS  Z21, Z24, Z6
+	VFMADD231PS  Z22, Z24, Z7
+	VFMADD231PS  Z23, Z24, Z8
+	VPBROADCASTD (DI), Z24
+	VPANDD       Z25, Z24, Z24
+	VFMADD231PS  Z21, Z24, Z9
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VPBROADCASTD (DI)(BX*1), Z24
+	VPANDD       Z25, Z24, Z24
+	VFMADD231PS  Z21, Z24, Z12
+	VFMADD231PS  Z22, Z24, Z13
+	VFMADD231PS  Z23, Z24, Z14
+	VPBROADCASTD (DI)(BX*2), Z24
+	VPANDD       Z25, Z24, Z24
+	VFMADD231PS  Z21, Z24, Z15
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Z23, Z24, Z17
+	VPBROADCASTD (SI), Z24
+	VPANDD       Z25, Z24, Z24
+	VFMADD231PS  Z21, Z24, Z18
+	VFMADD231PS  Z22, Z24, Z19
+	VFMADD231PS  Z23, Z24, Z20
+	VMOVUPS      (CX), Z21
+	VPSLLD       $0x10, Z21, Z21
+	VMOVUPS      (CX)(R10*1), Z22
+	VPSLLD       $0x10, Z22, Z22
+	VMOVUPS      (CX)(R10*2), Z23
+	VPSLLD       $0x10, Z23, Z23
+	VPBROADCASTD (DX), Z24
+	VPSLLD       $0x10, Z24, Z24
+	VFMADD231PS  Z21, Z24, Z0
+	VFMADD231PS  Z22, Z24, Z1
+	VFMADD231PS  Z23, Z24, Z2
+	VPBROADCASTD (DX)(BX*1), Z24
+	VPSLLD       $0x10, Z24, Z24
+	VFMADD231PS  Z21, Z24, Z3
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Z23, Z24, Z5
+	VPBROADCASTD (DX)(BX*2), Z24
+	VPSLLD       $0x10, Z24, Z24
+	VFMADD231PS  Z21, Z24, Z6
+	VFMADD231PS  Z22, Z24, Z7
+	VFMADD231PS  Z23, Z24, Z8
+	VPBROADCASTD (DI), Z24
+	VPSLLD       $0x10, Z24, Z24
+	VFMADD231PS  Z21, Z24, Z9
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VPBROADCASTD (DI)(BX*1), Z24
+	VPSLLD       $0x10, Z24, Z24
+	VFMADD231PS  Z21, Z24, Z12
+	VFMADD231PS  Z22, Z24, Z13
+	VFMADD231PS  Z23, Z24, Z14
+	VPBROADCASTD (DI)(BX*2), Z24
+	VPSLLD       $0x10, Z24, Z24
+	VFMADD231PS  Z21, Z24, Z15
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Z23, Z24, Z17
+	VPBROADCASTD (SI), Z24
+	VPSLLD       $0x10, Z24, Z24
+	VFMADD231PS  Z21, Z24, Z18
+	VFMADD231PS  Z22, Z24, Z19
+	VFMADD231PS  Z23, Z24, Z20
+	PREFETCHT0   (R8)
+	PREFETCHT0   (R8)(R10*1)
+	PREFETCHT0   (R8)(R10*2)
+	ADDQ         R9, R8
+	VMOVUPS      64(CX), Z21
+	VPANDD       Z25, Z21, Z21
+	VMOVUPS      64(CX)(R10*1), Z22
+	VPANDD       Z25, Z22, Z22
+	VMOVUPS      64(CX)(R10*2), Z23
+	VPANDD       Z25, Z23, Z23
+	VPBROADCASTD 4(DX), Z24
+	VPANDD       Z25, Z24, Z24
+	VFMADD231PS  Z21, Z24, Z0
+	VFMADD231PS  Z22, Z24, Z1
+	VFMADD231PS  Z23, Z24, Z2
+	VPBROADCASTD 4(DX)(BX*1), Z24
+	VPANDD       Z25, Z24, Z24
+	VFMADD231PS  Z21, Z24, Z3
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Z23, Z24, Z5
+	VPBROADCASTD 4(DX)(BX*2), Z24
+	VPANDD       Z25, Z24, Z24
+	VFMADD231PS  Z21, Z24, Z6
+	VFMADD231PS  Z22, Z24, Z7
+	VFMADD231PS  Z23, Z24, Z8
+	VPBROADCASTD 4(DI), Z24
+	VPANDD       Z25, Z24, Z24
+	VFMADD231PS  Z21, Z24, Z9
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VPBROADCASTD 4(DI)(BX*1), Z24
+	VPANDD       Z25, Z24, Z24
+	VFMADD231PS  Z21, Z24, Z12
+	VFMADD231PS  Z22, Z24, Z13
+	VFMADD231PS  Z23, Z24, Z14
+	VPBROADCASTD 4(DI)(BX*2), Z24
+	VPANDD       Z25, Z24, Z24
+	VFMADD231PS  Z21, Z24, Z15
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Z23, Z24, Z17
+	VPBROADCASTD 4(SI), Z24
+	VPANDD       Z25, Z24, Z24
+	VFMADD231PS  Z21, Z24, Z18
+	VFMADD231PS  Z22, Z24, Z19
+	VFMADD231PS  Z23, Z24, Z20
+	VMOVUPS      64(CX), Z21
+	VPSLLD       $0x10, Z21, Z21
+	VMOVUPS      64(CX)(R10*1), Z22
+	VPSLLD       $0x10, Z22, Z22
+	VMOVUPS      64(CX)(R10*2), Z23
+	VPSLLD       $0x10, Z23, Z23
+	VPBROADCASTD 4(DX), Z24
+	VPSLLD       $0x10, Z24, Z24
+	VFMADD231PS  Z21, Z24, Z0
+	VFMADD231PS  Z22, Z24, Z1
+	VFMADD231PS  Z23, Z24, Z2
+	VPBROADCASTD 4(DX)(BX*1), Z24
+	VPSLLD       $0x10, Z24, Z24
+	VFMADD231PS  Z21, Z24, Z3
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Z23, Z24, Z5
+	VPBROADCASTD 4(DX)(BX*2), Z24
+	VPSLLD       $0x10, Z24, Z24
+	VFMADD231PS  Z21, Z24, Z6
+	VFMADD231PS  Z22, Z24, Z7
+	VFMADD231PS  Z23, Z24, Z8
+	VPBROADCASTD 4(DI), Z24
+	VPSLLD       $0x10, Z24, Z24
+	VFMADD231PS  Z21, Z24, Z9
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VPBROADCASTD 4(DI)(BX*1), Z24
+	VPSLLD       $0x10, Z24, Z24
+	VFMADD231PS  Z21, Z24, Z12
+	VFMADD231PS  Z22, Z24, Z13
+	VFMADD231PS  Z23, Z24, Z14
+	VPBROADCASTD 4(DI)(BX*2), Z24
+	VPSLLD       $0x10, Z24, Z24
+	VFMADD231PS  Z21, Z24, Z15
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Z23, Z24, Z17
+	VPBROADCASTD 4(SI), Z24
+	VPSLLD       $0x10, Z24, Z24
+	VFMADD231PS  Z21, Z24, Z18
+	VFMADD231PS  Z22, Z24, Z19
+	VFMADD231PS  Z23, Z24, Z20
+	ADDQ         $0x08, DX
+	ADDQ         $0x08, DI
+	ADDQ         $0x08, SI
+	ADDQ         $+128, CX
+	SUBQ         $0x02, AX
+	JGE          loop
+
+tail:
+	ADDQ         $0x02, AX
+	JZ           store
+	PREFETCHT0   (R8)
+	PREFETCHT0   (R8)(R10*1)
+	PREFETCHT0   (R8)(R10*2)
+	ADDQ         R9, R8
+	VMOVUPS      (CX), Z21
+	VPANDD       Z25, Z21, Z21
+	VMOVUPS      (CX)(R10*1), Z22
+	VPANDD       Z25, Z22, Z22
+	VMOVUPS      (CX)(R10*2), Z23
+	VPANDD       Z25, Z23, Z23
+	VPBROADCASTD (DX), Z24
+	VPANDD       Z25, Z24, Z24
+	VFMADD231PS  Z21, Z24, Z0
+	VFMADD231PS  Z22, Z24, Z1
+	VFMADD231PS  Z23, Z24, Z2
+	VPBROADCASTD (DX)(BX*1), Z24
+	VPANDD       Z25, Z24, Z24
+	VFMADD231PS  Z21, Z24, Z3
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Z23, Z24, Z5
+	VPBROADCASTD (DX)(BX*2), Z24
+	VPANDD       Z25, Z24, Z24
+	VFMADD231PS  Z21, Z24, Z6
+	VFMADD231PS  Z22, Z24, Z7
+	VFMADD231PS  Z23, Z24, Z8
+	VPBROADCASTD (DI), Z24
+	VPANDD       Z25, Z24, Z24
+	VFMADD231PS  Z21, Z24, Z9
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VPBROADCASTD (DI)(BX*1), Z24
+	VPANDD       Z25, Z24, Z24
+	VFMADD231PS  Z21, Z24, Z12
+	VFMADD231PS  Z22, Z24, Z13
+	VFMADD231PS  Z23, Z24, Z14
+	VPBROADCASTD (DI)(BX*2), Z24
+	VPANDD       Z25, Z24, Z24
+	VFMADD231PS  Z21, Z24, Z15
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Z23, Z24, Z17
+	VPBROADCASTD (SI), Z24
+	VPANDD       Z25, Z24, Z24
+	VFMADD231PS  Z21, Z24, Z18
+	VFMADD231PS  Z22, Z24, Z19
+	VFMADD231PS  Z23, Z24, Z20
+	VMOVUPS      (CX), Z21
+	VPSLLD       $0x10, Z21, Z21
+	VMOVUPS      (CX)(R10*1), Z22
+	VPSLLD       $0x10, Z22, Z22
+	VMOVUPS      (CX)(R10*2), Z23
+	VPSLLD       $0x10, Z23, Z23
+	VPBROADCASTD (DX), Z24
+	VPSLLD       $0x10, Z24, Z24
+	VFMADD231PS  Z21, Z24, Z0
+	VFMADD231PS  Z22, Z24, Z1
+	VFMADD231PS  Z23, Z24, Z2
+	VPBROADCASTD (DX)(BX*1), Z24
+	VPSLLD       $0x10, Z24, Z24
+	VFMADD231PS  Z21, Z24, Z3
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Z23, Z24, Z5
+	VPBROADCASTD (DX)(BX*2), Z24
+	VPSLLD       $0x10, Z24, Z24
+	VFMADD231PS  Z21, Z24, Z6
+	VFMADD231PS  Z22, Z24, Z7
+	VFMADD231PS  Z23, Z24, Z8
+	VPBROADCASTD (DI), Z24
+	VPSLLD       $0x10, Z24, Z24
+	VFMADD231PS  Z21, Z24, Z9
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VPBROADCASTD (DI)(BX*1), Z24
+	VPSLLD       $0x10, Z24, Z24
+	VFMADD231PS  Z21, Z24, Z12
+	VFMADD231PS  Z22, Z24, Z13
+	VFMADD231PS  Z23, Z24, Z14
+	VPBROADCASTD (DI)(BX*2), Z24
+	VPSLLD       $0x10, Z24, Z24
+	VFMADD231PS  Z21, Z24, Z15
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Z23, Z24, Z17
+	VPBROADCASTD (SI), Z24
+	VPSLLD       $0x10, Z24, Z24
+	VFMADD231PS  Z21, Z24, Z18
+	VFMADD231PS  Z22, Z24, Z19
+	VFMADD231PS  Z23, Z24, Z20
+
+store:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), BX
+	LEAQ    (BX)(DX*1), DX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	VMOVUPS Z3, (AX)(CX*1)
+	VMOVUPS Z4, 64(AX)(CX*1)
+	VMOVUPS Z5, 128(AX)(CX*1)
+	VMOVUPS Z6, (AX)(CX*2)
+	VMOVUPS Z7, 64(AX)(CX*2)
+	VMOVUPS Z8, 128(AX)(CX*2)
+	VMOVUPS Z9, (BX)
+	VMOVUPS Z10, 64(BX)
+	VMOVUPS Z11, 128(BX)
+	VMOVUPS Z12, (BX)(CX*1)
+	VMOVUPS Z13, 64(BX)(CX*1)
+	VMOVUPS Z14, 128(BX)(CX*1)
+	VMOVUPS Z15, (BX)(CX*2)
+	VMOVUPS Z16, 64(BX)(CX*2)
+	VMOVUPS Z17, 128(BX)(CX*2)
+	VMOVUPS Z18, (DX)
+	VMOVUPS Z19, 64(DX)
+	VMOVUPS Z20, 128(DX)
+	VZEROUPPER
+	RET
+
+// func dgemm_bf16dot_8x48_avx512(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·dgemm_bf16dot_8x48_avx512(SB), NOSPLIT, $0-88
+	MOVQ    acc+64(FP), AX
+	TESTQ   AX, AX
+	JZ      zero
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), BX
+	LEAQ    (BX)(DX*1), DX
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	VMOVUPS 128(AX), Z2
+	VMOVUPS (AX)(CX*1), Z3
+	VMOVUPS 64(AX)(CX*1), Z4
+	VMOVUPS 128(AX)(CX*1), Z5
+	VMOVUPS (AX)(CX*2), Z6
+	VMOVUPS 64(AX)(CX*2), Z7
+	VMOVUPS 128(AX)(CX*2), Z8
+	VMOVUPS (BX), Z9
+	VMOVUPS 64(BX), Z10
+	VMOVUPS 128(BX), Z11
+	VMOVUPS (BX)(CX*1), Z12
+	VMOVUPS 64(BX)(CX*1), Z13
+	VMOVUPS 128(BX)(CX*1), Z14
+	VMOVUPS (BX)(CX*2), Z15
+	VMOVUPS 64(BX)(CX*2), Z16
+	VMOVUPS 128(BX)(CX*2), Z17
+	VMOVUPS (DX), Z18
+	VMOVUPS 64(DX), Z19
+	VMOVUPS 128(DX), Z20
+	VMOVUPS (DX)(CX*1), Z21
+	VMOVUPS 64(DX)(CX*1), Z22
+	VMOVUPS 128(DX)(CX*1), Z23
+	JMP     bias
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	VPXORD Z16, Z16, Z16
+	VPXORD Z17, Z17, Z17
+	VPXORD Z18, Z18, Z18
+	VPXORD Z19, Z19, Z19
+	VPXORD Z20, Z20, Z20
+	VPXORD Z21, Z21, Z21
+	VPXORD Z22, Z22, Z22
+	VPXORD Z23, Z23, Z23
+
+bias:
+	MOVQ   bias+56(FP), AX
+	TESTQ  AX, AX
+	JZ     main
+	VADDPS (AX), Z0, Z0
+	VADDPS 64(AX), Z1, Z1
+	VADDPS 128(AX), Z2, Z2
+	VADDPS (AX), Z3, Z3
+	VADDPS 64(AX), Z4, Z4
+	VADDPS 128(AX), Z5, Z5
+	VADDPS (AX), Z6, Z6
+	VADDPS 64(AX), Z7, Z7
+	VADDPS 128(AX), Z8, Z8
+	VADDPS (AX), Z9, Z9
+	VADDPS 64(AX), Z10, Z10
+	VADDPS 128(AX), Z11, Z11
+	VADDPS (AX), Z12, Z12
+	VADDPS 64(AX), Z13, Z13
+	VADDPS 128(AX), Z14, Z14
+	VADDPS (AX), Z15, Z15
+	VADDPS 64(AX), Z16, Z16
+	VADDPS 128(AX), Z17, Z17
+	VADDPS (AX), Z18, Z18
+	VADDPS 64(AX), Z19, Z19
+	VADDPS 128(AX), Z20, Z20
+	VADDPS (AX), Z21, Z21
+	VADDPS 64(AX), Z22, Z22
+	VADDPS 128(AX), Z23, Z23
+
+main:
+	MOVQ         k+0(FP), AX
+	MOVQ         b+24(FP), CX
+	MOVQ         a+8(FP), DX
+	MOVQ         lda+16(FP), BX
+	SHLQ         $0x01, BX
+	LEAQ         (BX)(BX*2), SI
+	LEAQ         (DX)(SI*1), DI
+	LEAQ         (DI)(SI*1), SI
+	MOVQ         pf+72(FP), R8
+	MOVQ         pfstep+80(FP), R9
+	MOVQ         bstride+32(FP), R10
+	SHLQ         $0x01, R10
+	VBROADCASTSS second<>+0(SB), Z28
+	SUBQ         $0x02, AX
+	JL           tail
+
+loop:
+	PREFETCHT0   (R8)
+	PREFETCHT0   (R8)(R10*1)
+	PREFETCHT0   (R8)(R10*2)
+	ADDQ         R9, R8
+	VMOVUPS      (CX), Z24
+	VPANDD       Z28, Z24, Z24
+	VMOVUPS      (CX)(R10*1), Z25
+	VPANDD       Z28, Z25, Z25
+	VMOVUPS      (CX)(R10*2), Z26
+	VPANDD       Z28, Z26, Z26
+	VPBROADCASTD (DX), Z27
+	VPANDD       Z28, Z27, Z27
+	VFMADD231PS  Z24, Z27, Z0
+	VFMADD231PS  Z25, Z27, Z1
+	VFMADD231PS  Z26, Z27, Z2
+	VPBROADCASTD (DX)(BX*1), Z27
+	VPANDD       Z28, Z27, Z27
+	VFMADD231PS  Z24, Z27, Z3
+	VFMADD231PS  Z25, Z27, Z4
+	VFMADD231PS  Z26, Z27, Z5
+	VPBROADCASTD (DX)(BX*2), Z27
+	VPANDD       Z28, Z27, Z27
+	VFMADD231PS  Z24, Z27, Z6
+	VFMADD231PS  Z25, Z27, Z7
+	VFMADD231PS  Z26, Z27, Z8
+	VPBROADCASTD (DI), Z27
+	VPANDD       Z28, Z27, Z27
+	VFMADD231PS  Z24, Z27, Z9
+	VFMADD231PS  Z25, Z27, Z10
+	VFMADD231PS  Z26, Z27, Z11
+	VPBROADCASTD (DI)(BX*1), Z27
+	VPANDD       Z28, Z27, Z27
+	VFMADD231PS  Z24, Z27, Z12
+	VFMADD231PS  Z25, Z27, Z13
+	VFMADD231PS  Z26, Z27, Z14
+	VPBROADCASTD (DI)(BX*2), Z27
+	VPANDD       Z28, Z27, Z27
+	VFMADD231PS  Z24, Z27, Z15
+	VFMADD231PS  Z25, Z27, Z16
+	VFMADD231PS  Z26, Z27, Z17
+	VPBROADCASTD (SI), Z27
+	VPANDD       Z28, Z27, Z27
+	VFMADD231PS  Z24, Z27, Z18
+	VFMADD231PS  Z25, Z27, Z19
+	VFMADD231PS  Z26, Z27, Z20
+	VPBROADCASTD (SI)(BX*1), Z27
+	VPANDD       Z28, Z27, Z27
+	VFMADD231PS  Z24, Z27, Z21
+	VFMADD231PS  Z25, Z27, Z22
+	VFMADD231PS  Z26, Z27, Z23
+	VMOVUPS      (CX), Z24
+	VPSLLD       $0x10, Z24, Z24
+	VMOVUPS      (CX)(R10*1), Z25
+	VPSLLD       $0x10, Z25, Z25
+	VMOVUPS      (CX)(R10*2), Z26
+	VPSLLD       $0x10, Z26, Z26
+	VPBROADCASTD (DX), Z27
+	VPSLLD       $0x10, Z27, Z27
+	VFMADD231PS  Z24, Z27, Z0
+	VFMADD231PS  Z25, Z27, Z1
+	VFMADD231PS  Z26, Z27, Z2
+	VPBROADCASTD (DX)(BX*1), Z27
+	VPSLLD       $0x10, Z27, Z27
+	VFMADD231PS  Z24, Z27, Z3
+	VFMADD231PS  Z25, Z27, Z4
+	VFMADD231PS  Z26, Z27, Z5
+	VPBROADCASTD (DX)(BX*2), Z27
+	VPSLLD       $0x10, Z27, Z27
+	VFMADD231PS  Z24, Z27, Z6
+	VFMADD231PS  Z25, Z27, Z7
+	VFMADD231PS  Z26, Z27, Z8
+	VPBROADCASTD (DI), Z27
+	VPSLLD       $0x10, Z27, Z27
+	VFMADD231PS  Z24, Z27, Z9
+	VFMADD231PS  Z25, Z27, Z10
+	VFMADD231PS  Z26, Z27, Z11
+	VPBROADCASTD (DI)(BX*1), Z27
+	VPSLLD       $0x10, Z27, Z27
+	VFMADD231PS  Z24, Z27, Z12
+	VFMADD231PS  Z25, Z27, Z13
+	VFMADD231PS  Z26, Z27, Z14
+	VPBROADCASTD (DI)(BX*2), Z27
+	VPSLLD       $0x10, Z27, Z27
+	VFMADD231PS  Z24, Z27, Z15
+	VFMADD231PS  Z25, Z27, Z16
+	VFMADD231PS  Z26, Z27, Z17
+	VPBROADCASTD (SI), Z27
+	VPSLLD       $0x10, Z27, Z27
+	VFMADD231PS  Z24, Z27, Z18
+	VFMADD231PS  Z25, Z27, Z19
+	VFMADD231PS  Z26, Z27, Z20
+	VPBROADCASTD (SI)(BX*1), Z27
+	VPSLLD       $0x10, Z27, Z27
+	VFMADD231PS  Z24, Z27, Z21
+	VFMADD231PS  Z25, Z27, Z22
+	VFMADD231PS  Z26, Z27, Z23
+	PREFETCHT0   (R8)
+	PREFETCHT0   (R8)(R10*1)
+	PREFETCHT0   (R8)(R10*2)
+	ADDQ         R9, R8
+	VMOVUPS      64(CX), Z24
+	VPANDD       Z28, Z24, Z24
+	VMOVUPS      64(CX)(R10*1), Z25
+	VPANDD       Z28, Z25, Z25
+	VMOVUPS      64(CX)(R10*2), Z26
+	VPANDD       Z28, Z26, Z26
+	VPBROADCASTD 4(DX), Z27
+	VPANDD       Z28, Z27, Z27
+	VFMADD231PS  Z24, Z27, Z0
+	VFMADD231PS  Z25, Z27, Z1
+	VFMADD231PS  Z26, Z27, Z2
+	VPBROADCASTD 4(DX)(BX*1), Z27
+	VPANDD       Z28, Z27, Z27
+	VFMADD231PS  Z24, Z27, Z3
+	VFMADD231PS  Z25, Z27, Z4
+	VFMADD231PS  Z26, Z27, Z5
+	VPBROADCASTD 4(DX)(BX*2), Z27
+	VPANDD       Z28, Z27, Z27
+	VFMADD231PS  Z24, Z27, Z6
+	VFMADD231PS  Z25, Z27, Z7
+	VFMADD231PS  Z26, Z27, Z8
+	VPBROADCASTD 4(DI), Z27
+	VPANDD       Z28, Z27, Z27
+	VFMADD231PS  Z24, Z27, Z9
+	VFMADD231PS  Z25, Z27, Z10
+	VFMADD231PS  Z26, Z27, Z11
+	VPBROADCASTD 4(DI)(BX*1), Z27
+	VPANDD       Z28, Z27, Z27
+	VFMADD231PS  Z24, Z27, Z12
+	VFMADD231PS  Z25, Z27, Z13
+	VFMADD231PS  Z26, Z27, Z14
+	VPBROADCASTD 4(DI)(BX*2), Z27
+	VPANDD       Z28, Z27, Z27
+	VFMADD231PS  Z24, Z27, Z15
+	VFMADD231PS  Z25, Z27, Z16
+	VFMADD231PS  Z26, Z27, Z17
+	VPBROADCASTD 4(SI), Z27
+	VPANDD       Z28, Z27, Z27
+	VFMADD231PS  Z24, Z27, Z18
+	VFMADD231PS  Z25, Z27, Z19
+	VFMADD231PS  Z26, Z27, Z20
+	VPBROADCASTD 4(SI)(BX*1), Z27
+	VPANDD       Z28, Z27, Z27
+	VFMADD231PS  Z24, Z27, Z21
+	VFMADD231PS  Z25, Z27, Z22
+	VFMADD231PS  Z26, Z27, Z23
+	VMOVUPS      64(CX), Z24
+	VPSLLD       $0x10, Z24, Z24
+	VMOVUPS      64(CX)(R10*1), Z25
+	VPSLLD       $0x10, Z25, Z25
+	VMOVUPS      64(CX)(R10*2), Z26
+	VPSLLD       $0x10, Z26, Z26
+	VPBROADCASTD 4(DX), Z27
+	VPSLLD       $0x10, Z27, Z27
+	VFMADD231PS  Z24, Z27, Z0
+	VFMADD231PS  Z25, Z27, Z1
+	VFMADD231PS  Z26, Z27, Z2
+	VPBROADCASTD 4(DX)(BX*1), Z27
+	VPSLLD       $0x10, Z27, Z27
+	VFMADD231PS  Z24, Z27, Z3
+	VFMADD231PS  Z25, Z27, Z4
+	VFMADD231PS  Z26, Z27, Z5
+	VPBROADCASTD 4(DX)(BX*2), Z27
+	VPSLLD       $0x10, Z27, Z27
+	VFMADD231PS  Z24, Z27, Z6
+	VFMADD231PS  Z25, Z27, Z7
+	VFMADD231PS  Z26, Z27, Z8
+	VPBROADCASTD 4(DI), Z27
+	VPSLLD       $0x10, Z27, Z27
+	VFMADD231PS  Z24, Z27, Z9
+	VFMADD231PS  Z25, Z27, Z10
+	VFMADD231PS  Z26, Z27, Z11
+	VPBROADCASTD 4(DI)(BX*1), Z27
+	VPSLLD       $0x10, Z27, Z27
+	VFMADD231PS  Z24, Z27, Z12
+	VFMADD231PS  Z25, Z27, Z13
+	VFMADD231PS  Z26, Z27, Z14
+	VPBROADCASTD 4(DI)(BX*2), Z27
+	VPSLLD       $0x10, Z27, Z27
+	VFMADD231PS  Z24, Z27, Z15
+	VFMADD231PS  Z25, Z27, Z16
+	VFMADD231PS  Z26, Z27, Z17
+	VPBROADCASTD 4(SI), Z27
+	VPSLLD       $0x10, Z27, Z27
+	VFMADD231PS  Z24, Z27, Z18
+	VFMADD231PS  Z25, Z27, Z19
+	VFMADD231PS  Z26, Z27, Z20
+	VPBROADCASTD 4(SI)(BX*1), Z27
+	VPSLLD       $0x10, Z27, Z27
+	VFMADD231PS  Z24, Z27, Z21
+	VFMADD231PS  Z25, Z27, Z22
+	VFMADD231PS  Z26, Z27, Z23
+	ADDQ         $0x08, DX
+	ADDQ         $0x08, DI
+	ADDQ         $0x08, SI
+	ADDQ         $+128, CX
+	SUBQ         $0x02, AX
+	JGE          loop
+
+tail:
+	ADDQ         $0x02, AX
+	JZ           store
+	PREFETCHT0   (R8)
+	PREFETCHT0   (R8)(R10*1)
+	PREFETCHT0   (R8)(R10*2)
+	ADDQ         R9, R8
+	VMOVUPS      (CX), Z24
+	VPANDD       Z28, Z24, Z24
+	VMOVUPS      (CX)(R10*1), Z25
+	VPANDD       Z28, Z25, Z25
+	VMOVUPS      (CX)(R10*2), Z26
+	VPANDD       Z28, Z26, Z26
+	VPBROADCASTD (DX), Z27
+	VPANDD       Z28, Z27, Z27
+	VFMADD231PS  Z24, Z27, Z0
+	VFMADD231PS  Z25, Z27, Z1
+	VFMADD231PS  Z26, Z27, Z2
+	VPBROADCASTD (DX)(BX*1), Z27
+	VPANDD       Z28, Z27, Z27
+	VFMADD231PS  Z24, Z27, Z3
+	VFMADD231PS  Z25, Z27, Z4
+	VFMADD231PS  Z26, Z27, Z5
+	VPBROADCASTD (DX)(BX*2), Z27
+	VPANDD       Z28, Z27, Z27
+	VFMADD231PS  Z24, Z27, Z6
+	VFMADD231PS  Z25, Z27, Z7
+	VFMADD231PS  Z26, Z27, Z8
+	VPBROADCASTD (DI), Z27
+	VPANDD       Z28, Z27, Z27
+	VFMADD231PS  Z24, Z27, Z9
+	VFMADD231PS  Z25, Z27, Z10
+	VFMADD231PS  Z26, Z27, Z11
+	VPBROADCASTD (DI)(BX*1), Z27
+	VPANDD       Z28, Z27, Z27
+	VFMADD231PS  Z24, Z27, Z12
+	VFMADD231PS  Z25, Z27, Z13
+	VFMADD231PS  Z26, Z27, Z14
+	VPBROADCASTD (DI)(BX*2), Z27
+	VPANDD       Z28, Z27, Z27
+	VFMADD231PS  Z24, Z27, Z15
+	VFMADD231PS  Z25, Z27, Z16
+	VFMADD231PS  Z26, Z27, Z17
+	VPBROADCASTD (SI), Z27
+	VPANDD       Z28, Z27, Z27
+	VFMADD231PS  Z24, Z27, Z18
+	VFMADD231PS  Z25, Z27, Z19
+	VFMADD231PS  Z26, Z27, Z20
+	VPBROADCASTD (SI)(BX*1), Z27
+	VPANDD       Z28, Z27, Z27
+	VFMADD231PS  Z24, Z27, Z21
+	VFMADD231PS  Z25, Z27, Z22
+	VFMADD231PS  Z26, Z27, Z23
+	VMOVUPS      (CX), Z24
+	VPSLLD       $0x10, Z24, Z24
+	VMOVUPS      (CX)(R10*1), Z25
+	VPSLLD       $0x10, Z25, Z25
+	VMOVUPS      (CX)(R10*2), Z26
+	VPSLLD       $0x10, Z26, Z26
+	VPBROADCASTD (DX), Z27
+	VPSLLD       $0x10, Z27, Z27
+	VFMADD231PS  Z24, Z27, Z0
+	VFMADD231PS  Z25, Z27, Z1
+	VFMADD231PS  Z26, Z27, Z2
+	VPBROADCASTD (DX)(BX*1), Z27
+	VPSLLD       $0x10, Z27, Z27
+	VFMADD231PS  Z24, Z27, Z3
+	VFMADD231PS  Z25, Z27, Z4
+	VFMADD231PS  Z26, Z27, Z5
+	VPBROADCASTD (DX)(BX*2), Z27
+	VPSLLD       $0x10, Z27, Z27
+	VFMADD231PS  Z24, Z27, Z6
+	VFMADD231PS  Z25, Z27, Z7
+	VFMADD231PS  Z26, Z27, Z8
+	VPBROADCASTD (DI), Z27
+	VPSLLD       $0x10, Z27, Z27
+	VFMADD231PS  Z24, Z27, Z9
+	VFMADD231PS  Z25, Z27, Z10
+	VFMADD231PS  Z26, Z27, Z11
+	VPBROADCASTD (DI)(BX*1), Z27
+	VPSLLD       $0x10, Z27, Z27
+	VFMADD231PS  Z24, Z27, Z12
+	VFMADD231PS  Z25, Z27, Z13
+	VFMADD231PS  Z26, Z27, Z14
+	VPBROADCASTD (DI)(BX*2), Z27
+	VPSLLD       $0x10, Z27, Z27
+	VFMADD231PS  Z24, Z27, Z15
+	VFMADD231PS  Z25, Z27, Z16
+	VFMADD231PS  Z26, Z27, Z17
+	VPBROADCASTD (SI), Z27
+	VPSLLD       $0x10, Z27, Z27
+	VFMADD231PS  Z24, Z27, Z18
+	VFMADD231PS  Z25, Z27, Z19
+	VFMADD231PS  Z26, Z27, Z20
+	VPBROADCASTD (SI)(BX*1), Z27
+	VPSLLD       $0x10, Z27, Z27
+	VFMADD231PS  Z24, Z27, Z21
+	VFMADD231PS  Z25, Z27, Z22
+	VFMADD231PS  Z26, Z27, Z23
+
+store:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), BX
+	LEAQ    (BX)(DX*1), DX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	VMOVUPS Z3, (AX)(CX*1)
+	VMOVUPS Z4, 64(AX)(CX*1)
+	VMOVUPS Z5, 128(AX)(CX*1)
+	VMOVUPS Z6, (AX)(CX*2)
+	VMOVUPS Z7, 64(AX)(CX*2)
+	VMOVUPS Z8, 128(AX)(CX*2)
+	VMOVUPS Z9, (BX)
+	VMOVUPS Z10, 64(BX)
+	VMOVUPS Z11, 128(BX)
+	VMOVUPS Z12, (BX)(CX*1)
+	VMOVUPS Z13, 64(BX)(CX*1)
+	VMOVUPS Z14, 128(BX)(CX*1)
+	VMOVUPS Z15, (BX)(CX*2)
+	VMOVUPS Z16, 64(BX)(CX*2)
+	VMOVUPS Z17, 128(BX)(CX*2)
+	VMOVUPS Z18, (DX)
+	VMOVUPS Z19, 64(DX)
+	VMOVUPS Z20, 128(DX)
+	VMOVUPS Z21, (DX)(CX*1)
+	VMOVUPS Z22, 64(DX)(CX*1)
+	VMOVUPS Z23, 128(DX)(CX*1)
+	VZEROUPPER
+	RET
+
 // func peak_fma_avx512(n int)
 // Requires: AVX, AVX512F
 TEXT ·peak_fma_avx512(SB), NOSPLIT, $0-8
@@ -18526,5 +22194,1464 @@ alone2:
 	VMOVUPS Z21, 64(R10)(R9*1)
 	VMOVUPS Z22, (R10)(R9*2)
 	VMOVUPS Z23, 64(R10)(R9*2)
+	VZEROUPPER
+	RET
+
+// func dgemm_bf16dot_1x48_avx512bf16(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// Requires: AVX, AVX512BF16, AVX512F, MMX+
+TEXT ·dgemm_bf16dot_1x48_avx512bf16(SB), NOSPLIT, $0-88
+	MOVQ    acc+64(FP), AX
+	TESTQ   AX, AX
+	JZ      zero
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	VMOVUPS 128(AX), Z2
+	JMP     bias
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+
+bias:
+	MOVQ   bias+56(FP), AX
+	TESTQ  AX, AX
+	JZ     main
+	VADDPS (AX), Z0, Z0
+	VADDPS 64(AX), Z1, Z1
+	VADDPS 128(AX), Z2, Z2
+
+main:
+	MOVQ k+0(FP), AX
+	MOVQ b+24(FP), CX
+	MOVQ a+8(FP), DX
+	MOVQ lda+16(FP), BX
+	SHLQ $0x01, BX
+	MOVQ pf+72(FP), BX
+	MOVQ pfstep+80(FP), SI
+	MOVQ bstride+32(FP), DI
+	SHLQ $0x01, DI
+	SUBQ $0x02, AX
+	JL   tail
+
+loop:
+	PREFETCHT0   (BX)
+	PREFETCHT0   (BX)(DI*1)
+	PREFETCHT0   (BX)(DI*2)
+	ADDQ         SI, BX
+	VMOVUPS      (CX), Z3
+	VMOVUPS      (CX)(DI*1), Z4
+	VMOVUPS      (CX)(DI*2), Z5
+	VPBROADCASTD (DX), Z6
+	LONG         $0x484ef262; WORD $0xc352 // VDPBF16PS Z3, Z6, Z0
+	LONG         $0x484ef262; WORD $0xcc52 // VDPBF16PS Z4, Z6, Z1
+	LONG         $0x484ef262; WORD $0xd552 // VDPBF16PS Z5, Z6, Z2
+	PREFETCHT0   (BX)
+	PREFETCHT0   (BX)(DI*1)
+	PREFETCHT0   (BX)(DI*2)
+	ADDQ         SI, BX
+	VMOVUPS      64(CX), Z3
+	VMOVUPS      64(CX)(DI*1), Z4
+	VMOVUPS      64(CX)(DI*2), Z5
+	VPBROADCASTD 4(DX), Z6
+	LONG         $0x484ef262; WORD $0xc352 // VDPBF16PS Z3, Z6, Z0
+	LONG         $0x484ef262; WORD $0xcc52 // VDPBF16PS Z4, Z6, Z1
+	LONG         $0x484ef262; WORD $0xd552 // VDPBF16PS Z5, Z6, Z2
+	ADDQ         $0x08, DX
+	ADDQ         $+128, CX
+	SUBQ         $0x02, AX
+	JGE          loop
+
+tail:
+	ADDQ         $0x02, AX
+	JZ           store
+	PREFETCHT0   (BX)
+	PREFETCHT0   (BX)(DI*1)
+	PREFETCHT0   (BX)(DI*2)
+	ADDQ         SI, BX
+	VMOVUPS      (CX), Z3
+	VMOVUPS      (CX)(DI*1), Z4
+	VMOVUPS      (CX)(DI*2), Z5
+	VPBROADCASTD (DX), Z6
+	LONG         $0x484ef262; WORD $0xc352 // VDPBF16PS Z3, Z6, Z0
+	LONG         $0x484ef262; WORD $0xcc52 // VDPBF16PS Z4, Z6, Z1
+	LONG         $0x484ef262; WORD $0xd552 // VDPBF16PS Z5, Z6, Z2
+
+store:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	VZEROUPPER
+	RET
+
+// func dgemm_bf16dot_2x48_avx512bf16(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// Requires: AVX, AVX512BF16, AVX512F, MMX+
+TEXT ·dgemm_bf16dot_2x48_avx512bf16(SB), NOSPLIT, $0-88
+	MOVQ    acc+64(FP), AX
+	TESTQ   AX, AX
+	JZ      zero
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	VMOVUPS 128(AX), Z2
+	VMOVUPS (AX)(CX*1), Z3
+	VMOVUPS 64(AX)(CX*1), Z4
+	VMOVUPS 128(AX)(CX*1), Z5
+	JMP     bias
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+
+bias:
+	MOVQ   bias+56(FP), AX
+	TESTQ  AX, AX
+	JZ     main
+	VADDPS (AX), Z0, Z0
+	VADDPS 64(AX), Z1, Z1
+	VADDPS 128(AX), Z2, Z2
+	VADDPS (AX), Z3, Z3
+	VADDPS 64(AX), Z4, Z4
+	VADDPS 128(AX), Z5, Z5
+
+main:
+	MOVQ k+0(FP), AX
+	MOVQ b+24(FP), CX
+	MOVQ a+8(FP), DX
+	MOVQ lda+16(FP), BX
+	SHLQ $0x01, BX
+	MOVQ pf+72(FP), SI
+	MOVQ pfstep+80(FP), DI
+	MOVQ bstride+32(FP), R8
+	SHLQ $0x01, R8
+	SUBQ $0x02, AX
+	JL   tail
+
+loop:
+	PREFETCHT0   (SI)
+	PREFETCHT0   (SI)(R8*1)
+	PREFETCHT0   (SI)(R8*2)
+	ADDQ         DI, SI
+	VMOVUPS      (CX), Z6
+	VMOVUPS      (CX)(R8*1), Z7
+	VMOVUPS      (CX)(R8*2), Z8
+	VPBROADCASTD (DX), Z9
+	LONG         $0x4836f262; WORD $0xc652 // VDPBF16PS Z6, Z9, Z0
+	LONG         $0x4836f262; WORD $0xcf52 // VDPBF16PS Z7, Z9, Z1
+	LONG         $0x4836d262; WORD $0xd052 // VDPBF16PS Z8, Z9, Z2
+	VPBROADCASTD (DX)(BX*1), Z9
+	LONG         $0x4836f262; WORD $0xde52 // VDPBF16PS Z6, Z9, Z3
+	LONG         $0x4836f262; WORD $0xe752 // VDPBF16PS Z7, Z9, Z4
+	LONG         $0x4836d262; WORD $0xe852 // VDPBF16PS Z8, Z9, Z5
+	PREFETCHT0   (SI)
+	PREFETCHT0   (SI)(R8*1)
+	PREFETCHT0   (SI)(R8*2)
+	ADDQ         DI, SI
+	VMOVUPS      64(CX), Z6
+	VMOVUPS      64(CX)(R8*1), Z7
+	VMOVUPS      64(CX)(R8*2), Z8
+	VPBROADCASTD 4(DX), Z9
+	LONG         $0x4836f262; WORD $0xc652 // VDPBF16PS Z6, Z9, Z0
+	LONG         $0x4836f262; WORD $0xcf52 // VDPBF16PS Z7, Z9, Z1
+	LONG         $0x4836d262; WORD $0xd052 // VDPBF16PS Z8, Z9, Z2
+	VPBROADCASTD 4(DX)(BX*1), Z9
+	LONG         $0x4836f262; WORD $0xde52 // VDPBF16PS Z6, Z9, Z3
+	LONG         $0x4836f262; WORD $0xe752 // VDPBF16PS Z7, Z9, Z4
+	LONG         $0x4836d262; WORD $0xe852 // VDPBF16PS Z8, Z9, Z5
+	ADDQ         $0x08, DX
+	ADDQ         $+128, CX
+	SUBQ         $0x02, AX
+	JGE          loop
+
+tail:
+	ADDQ         $0x02, AX
+	JZ           store
+	PREFETCHT0   (SI)
+	PREFETCHT0   (SI)(R8*1)
+	PREFETCHT0   (SI)(R8*2)
+	ADDQ         DI, SI
+	VMOVUPS      (CX), Z6
+	VMOVUPS      (CX)(R8*1), Z7
+	VMOVUPS      (CX)(R8*2), Z8
+	VPBROADCASTD (DX), Z9
+	LONG         $0x4836f262; WORD $0xc652 // VDPBF16PS Z6, Z9, Z0
+	LONG         $0x4836f262; WORD $0xcf52 // VDPBF16PS Z7, Z9, Z1
+	LONG         $0x4836d262; WORD $0xd052 // VDPBF16PS Z8, Z9, Z2
+	VPBROADCASTD (DX)(BX*1), Z9
+	LONG         $0x4836f262; WORD $0xde52 // VDPBF16PS Z6, Z9, Z3
+	LONG         $0x4836f262; WORD $0xe752 // VDPBF16PS Z7, Z9, Z4
+	LONG         $0x4836d262; WORD $0xe852 // VDPBF16PS Z8, Z9, Z5
+
+store:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	VMOVUPS Z3, (AX)(CX*1)
+	VMOVUPS Z4, 64(AX)(CX*1)
+	VMOVUPS Z5, 128(AX)(CX*1)
+	VZEROUPPER
+	RET
+
+// func dgemm_bf16dot_3x48_avx512bf16(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// Requires: AVX, AVX512BF16, AVX512F, MMX+
+TEXT ·dgemm_bf16dot_3x48_avx512bf16(SB), NOSPLIT, $0-88
+	MOVQ    acc+64(FP), AX
+	TESTQ   AX, AX
+	JZ      zero
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	VMOVUPS 128(AX), Z2
+	VMOVUPS (AX)(CX*1), Z3
+	VMOVUPS 64(AX)(CX*1), Z4
+	VMOVUPS 128(AX)(CX*1), Z5
+	VMOVUPS (AX)(CX*2), Z6
+	VMOVUPS 64(AX)(CX*2), Z7
+	VMOVUPS 128(AX)(CX*2), Z8
+	JMP     bias
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+
+bias:
+	MOVQ   bias+56(FP), AX
+	TESTQ  AX, AX
+	JZ     main
+	VADDPS (AX), Z0, Z0
+	VADDPS 64(AX), Z1, Z1
+	VADDPS 128(AX), Z2, Z2
+	VADDPS (AX), Z3, Z3
+	VADDPS 64(AX), Z4, Z4
+	VADDPS 128(AX), Z5, Z5
+	VADDPS (AX), Z6, Z6
+	VADDPS 64(AX), Z7, Z7
+	VADDPS 128(AX), Z8, Z8
+
+main:
+	MOVQ k+0(FP), AX
+	MOVQ b+24(FP), CX
+	MOVQ a+8(FP), DX
+	MOVQ lda+16(FP), BX
+	SHLQ $0x01, BX
+	MOVQ pf+72(FP), SI
+	MOVQ pfstep+80(FP), DI
+	MOVQ bstride+32(FP), R8
+	SHLQ $0x01, R8
+	SUBQ $0x02, AX
+	JL   tail
+
+loop:
+	PREFETCHT0   (SI)
+	PREFETCHT0   (SI)(R8*1)
+	PREFETCHT0   (SI)(R8*2)
+	ADDQ         DI, SI
+	VMOVUPS      (CX), Z9
+	VMOVUPS      (CX)(R8*1), Z10
+	VMOVUPS      (CX)(R8*2), Z11
+	VPBROADCASTD (DX), Z12
+	LONG         $0x481ed262; WORD $0xc152 // VDPBF16PS Z9, Z12, Z0
+	LONG         $0x481ed262; WORD $0xca52 // VDPBF16PS Z10, Z12, Z1
+	LONG         $0x481ed262; WORD $0xd352 // VDPBF16PS Z11, Z12, Z2
+	VPBROADCASTD (DX)(BX*1), Z12
+	LONG         $0x481ed262; WORD $0xd952 // VDPBF16PS Z9, Z12, Z3
+	LONG         $0x481ed262; WORD $0xe252 // VDPBF16PS Z10, Z12, Z4
+	LONG         $0x481ed262; WORD $0xeb52 // VDPBF16PS Z11, Z12, Z5
+	VPBROADCASTD (DX)(BX*2), Z12
+	LONG         $0x481ed262; WORD $0xf152 // VDPBF16PS Z9, Z12, Z6
+	LONG         $0x481ed262; WORD $0xfa52 // VDPBF16PS Z10, Z12, Z7
+	LONG         $0x481e5262; WORD $0xc352 // VDPBF16PS Z11, Z12, Z8
+	PREFETCHT0   (SI)
+	PREFETCHT0   (SI)(R8*1)
+	PREFETCHT0   (SI)(R8*2)
+	ADDQ         DI, SI
+	VMOVUPS      64(CX), Z9
+	VMOVUPS      64(CX)(R8*1), Z10
+	VMOVUPS      64(CX)(R8*2), Z11
+	VPBROADCASTD 4(DX), Z12
+	LONG         $0x481ed262; WORD $0xc152 // VDPBF16PS Z9, Z12, Z0
+	LONG         $0x481ed262; WORD $0xca52 // VDPBF16PS Z10, Z12, Z1
+	LONG         $0x481ed262; WORD $0xd352 // VDPBF16PS Z11, Z12, Z2
+	VPBROADCASTD 4(DX)(BX*1), Z12
+	LONG         $0x481ed262; WORD $0xd952 // VDPBF16PS Z9, Z12, Z3
+	LONG         $0x481ed262; WORD $0xe252 // VDPBF16PS Z10, Z12, Z4
+	LONG         $0x481ed262; WORD $0xeb52 // VDPBF16PS Z11, Z12, Z5
+	VPBROADCASTD 4(DX)(BX*2), Z12
+	LONG         $0x481ed262; WORD $0xf152 // VDPBF16PS Z9, Z12, Z6
+	LONG         $0x481ed262; WORD $0xfa52 // VDPBF16PS Z10, Z12, Z7
+	LONG         $0x481e5262; WORD $0xc352 // VDPBF16PS Z11, Z12, Z8
+	ADDQ         $0x08, DX
+	ADDQ         $+128, CX
+	SUBQ         $0x02, AX
+	JGE          loop
+
+tail:
+	ADDQ         $0x02, AX
+	JZ           store
+	PREFETCHT0   (SI)
+	PREFETCHT0   (SI)(R8*1)
+	PREFETCHT0   (SI)(R8*2)
+	ADDQ         DI, SI
+	VMOVUPS      (CX), Z9
+	VMOVUPS      (CX)(R8*1), Z10
+	VMOVUPS      (CX)(R8*2), Z11
+	VPBROADCASTD (DX), Z12
+	LONG         $0x481ed262; WORD $0xc152 // VDPBF16PS Z9, Z12, Z0
+	LONG         $0x481ed262; WORD $0xca52 // VDPBF16PS Z10, Z12, Z1
+	LONG         $0x481ed262; WORD $0xd352 // VDPBF16PS Z11, Z12, Z2
+	VPBROADCASTD (DX)(BX*1), Z12
+	LONG         $0x481ed262; WORD $0xd952 // VDPBF16PS Z9, Z12, Z3
+	LONG         $0x481ed262; WORD $0xe252 // VDPBF16PS Z10, Z12, Z4
+	LONG         $0x481ed262; WORD $0xeb52 // VDPBF16PS Z11, Z12, Z5
+	VPBROADCASTD (DX)(BX*2), Z12
+	LONG         $0x481ed262; WORD $0xf152 // VDPBF16PS Z9, Z12, Z6
+	LONG         $0x481ed262; WORD $0xfa52 // VDPBF16PS Z10, Z12, Z7
+	LONG         $0x481e5262; WORD $0xc352 // VDPBF16PS Z11, Z12, Z8
+
+store:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	VMOVUPS Z3, (AX)(CX*1)
+	VMOVUPS Z4, 64(AX)(CX*1)
+	VMOVUPS Z5, 128(AX)(CX*1)
+	VMOVUPS Z6, (AX)(CX*2)
+	VMOVUPS Z7, 64(AX)(CX*2)
+	VMOVUPS Z8, 128(AX)(CX*2)
+	VZEROUPPER
+	RET
+
+// func dgemm_bf16dot_4x48_avx512bf16(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// Requires: AVX, AVX512BF16, AVX512F, MMX+
+TEXT ·dgemm_bf16dot_4x48_avx512bf16(SB), NOSPLIT, $0-88
+	MOVQ    acc+64(FP), AX
+	TESTQ   AX, AX
+	JZ      zero
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), DX
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	VMOVUPS 128(AX), Z2
+	VMOVUPS (AX)(CX*1), Z3
+	VMOVUPS 64(AX)(CX*1), Z4
+	VMOVUPS 128(AX)(CX*1), Z5
+	VMOVUPS (AX)(CX*2), Z6
+	VMOVUPS 64(AX)(CX*2), Z7
+	VMOVUPS 128(AX)(CX*2), Z8
+	VMOVUPS (DX), Z9
+	VMOVUPS 64(DX), Z10
+	VMOVUPS 128(DX), Z11
+	JMP     bias
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+
+bias:
+	MOVQ   bias+56(FP), AX
+	TESTQ  AX, AX
+	JZ     main
+	VADDPS (AX), Z0, Z0
+	VADDPS 64(AX), Z1, Z1
+	VADDPS 128(AX), Z2, Z2
+	VADDPS (AX), Z3, Z3
+	VADDPS 64(AX), Z4, Z4
+	VADDPS 128(AX), Z5, Z5
+	VADDPS (AX), Z6, Z6
+	VADDPS 64(AX), Z7, Z7
+	VADDPS 128(AX), Z8, Z8
+	VADDPS (AX), Z9, Z9
+	VADDPS 64(AX), Z10, Z10
+	VADDPS 128(AX), Z11, Z11
+
+main:
+	MOVQ k+0(FP), AX
+	MOVQ b+24(FP), CX
+	MOVQ a+8(FP), DX
+	MOVQ lda+16(FP), BX
+	SHLQ $0x01, BX
+	LEAQ (BX)(BX*2), SI
+	LEAQ (DX)(SI*1), SI
+	MOVQ pf+72(FP), DI
+	MOVQ pfstep+80(FP), R8
+	MOVQ bstride+32(FP), R9
+	SHLQ $0x01, R9
+	SUBQ $0x02, AX
+	JL   tail
+
+loop:
+	PREFETCHT0   (DI)
+	PREFETCHT0   (DI)(R9*1)
+	PREFETCHT0   (DI)(R9*2)
+	ADDQ         R8, DI
+	VMOVUPS      (CX), Z12
+	VMOVUPS      (CX)(R9*1), Z13
+	VMOVUPS      (CX)(R9*2), Z14
+	VPBROADCASTD (DX), Z15
+	LONG         $0x4806d262; WORD $0xc452 // VDPBF16PS Z12, Z15, Z0
+	LONG         $0x4806d262; WORD $0xcd52 // VDPBF16PS Z13, Z15, Z1
+	LONG         $0x4806d262; WORD $0xd652 // VDPBF16PS Z14, Z15, Z2
+	VPBROADCASTD (DX)(BX*1), Z15
+	LONG         $0x4806d262; WORD $0xdc52 // VDPBF16PS Z12, Z15, Z3
+	LONG         $0x4806d262; WORD $0xe552 // VDPBF16PS Z13, Z15, Z4
+	LONG         $0x4806d262; WORD $0xee52 // VDPBF16PS Z14, Z15, Z5
+	VPBROADCASTD (DX)(BX*2), Z15
+	LONG         $0x4806d262; WORD $0xf452 // VDPBF16PS Z12, Z15, Z6
+	LONG         $0x4806d262; WORD $0xfd52 // VDPBF16PS Z13, Z15, Z7
+	LONG         $0x48065262; WORD $0xc652 // VDPBF16PS Z14, Z15, Z8
+	VPBROADCASTD (SI), Z15
+	LONG         $0x48065262; WORD $0xcc52 // VDPBF16PS Z12, Z15, Z9
+	LONG         $0x48065262; WORD $0xd552 // VDPBF16PS Z13, Z15, Z10
+	LONG         $0x48065262; WORD $0xde52 // VDPBF16PS Z14, Z15, Z11
+	PREFETCHT0   (DI)
+	PREFETCHT0   (DI)(R9*1)
+	PREFETCHT0   (DI)(R9*2)
+	ADDQ         R8, DI
+	VMOVUPS      64(CX), Z12
+	VMOVUPS      64(CX)(R9*1), Z13
+	VMOVUPS      64(CX)(R9*2), Z14
+	VPBROADCASTD 4(DX), Z15
+	LONG         $0x4806d262; WORD $0xc452 // VDPBF16PS Z12, Z15, Z0
+	LONG         $0x4806d262; WORD $0xcd52 // VDPBF16PS Z13, Z15, Z1
+	LONG         $0x4806d262; WORD $0xd652 // VDPBF16PS Z14, Z15, Z2
+	VPBROADCASTD 4(DX)(BX*1), Z15
+	LONG         $0x4806d262; WORD $0xdc52 // VDPBF16PS Z12, Z15, Z3
+	LONG         $0x4806d262; WORD $0xe552 // VDPBF16PS Z13, Z15, Z4
+	LONG         $0x4806d262; WORD $0xee52 // VDPBF16PS Z14, Z15, Z5
+	VPBROADCASTD 4(DX)(BX*2), Z15
+	LONG         $0x4806d262; WORD $0xf452 // VDPBF16PS Z12, Z15, Z6
+	LONG         $0x4806d262; WORD $0xfd52 // VDPBF16PS Z13, Z15, Z7
+	LONG         $0x48065262; WORD $0xc652 // VDPBF16PS Z14, Z15, Z8
+	VPBROADCASTD 4(SI), Z15
+	LONG         $0x48065262; WORD $0xcc52 // VDPBF16PS Z12, Z15, Z9
+	LONG         $0x48065262; WORD $0xd552 // VDPBF16PS Z13, Z15, Z10
+	LONG         $0x48065262; WORD $0xde52 // VDPBF16PS Z14, Z15, Z11
+	ADDQ         $0x08, DX
+	ADDQ         $0x08, SI
+	ADDQ         $+128, CX
+	SUBQ         $0x02, AX
+	JGE          loop
+
+tail:
+	ADDQ         $0x02, AX
+	JZ           store
+	PREFETCHT0   (DI)
+	PREFETCHT0   (DI)(R9*1)
+	PREFETCHT0   (DI)(R9*2)
+	ADDQ         R8, DI
+	VMOVUPS      (CX), Z12
+	VMOVUPS      (CX)(R9*1), Z13
+	VMOVUPS      (CX)(R9*2), Z14
+	VPBROADCASTD (DX), Z15
+	LONG         $0x4806d262; WORD $0xc452 // VDPBF16PS Z12, Z15, Z0
+	LONG         $0x4806d262; WORD $0xcd52 // VDPBF16PS Z13, Z15, Z1
+	LONG         $0x4806d262; WORD $0xd652 // VDPBF16PS Z14, Z15, Z2
+	VPBROADCASTD (DX)(BX*1), Z15
+	LONG         $0x4806d262; WORD $0xdc52 // VDPBF16PS Z12, Z15, Z3
+	LONG         $0x4806d262; WORD $0xe552 // VDPBF16PS Z13, Z15, Z4
+	LONG         $0x4806d262; WORD $0xee52 // VDPBF16PS Z14, Z15, Z5
+	VPBROADCASTD (DX)(BX*2), Z15
+	LONG         $0x4806d262; WORD $0xf452 // VDPBF16PS Z12, Z15, Z6
+	LONG         $0x4806d262; WORD $0xfd52 // VDPBF16PS Z13, Z15, Z7
+	LONG         $0x48065262; WORD $0xc652 // VDPBF16PS Z14, Z15, Z8
+	VPBROADCASTD (SI), Z15
+	LONG         $0x48065262; WORD $0xcc52 // VDPBF16PS Z12, Z15, Z9
+	LONG         $0x48065262; WORD $0xd552 // VDPBF16PS Z13, Z15, Z10
+	LONG         $0x48065262; WORD $0xde52 // VDPBF16PS Z14, Z15, Z11
+
+store:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), DX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	VMOVUPS Z3, (AX)(CX*1)
+	VMOVUPS Z4, 64(AX)(CX*1)
+	VMOVUPS Z5, 128(AX)(CX*1)
+	VMOVUPS Z6, (AX)(CX*2)
+	VMOVUPS Z7, 64(AX)(CX*2)
+	VMOVUPS Z8, 128(AX)(CX*2)
+	VMOVUPS Z9, (DX)
+	VMOVUPS Z10, 64(DX)
+	VMOVUPS Z11, 128(DX)
+	VZEROUPPER
+	RET
+
+// func dgemm_bf16dot_5x48_avx512bf16(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// Requires: AVX, AVX512BF16, AVX512F, MMX+
+TEXT ·dgemm_bf16dot_5x48_avx512bf16(SB), NOSPLIT, $0-88
+	MOVQ    acc+64(FP), AX
+	TESTQ   AX, AX
+	JZ      zero
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), DX
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	VMOVUPS 128(AX), Z2
+	VMOVUPS (AX)(CX*1), Z3
+	VMOVUPS 64(AX)(CX*1), Z4
+	VMOVUPS 128(AX)(CX*1), Z5
+	VMOVUPS (AX)(CX*2), Z6
+	VMOVUPS 64(AX)(CX*2), Z7
+	VMOVUPS 128(AX)(CX*2), Z8
+	VMOVUPS (DX), Z9
+	VMOVUPS 64(DX), Z10
+	VMOVUPS 128(DX), Z11
+	VMOVUPS (DX)(CX*1), Z12
+	VMOVUPS 64(DX)(CX*1), Z13
+	VMOVUPS 128(DX)(CX*1), Z14
+	JMP     bias
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+
+bias:
+	MOVQ   bias+56(FP), AX
+	TESTQ  AX, AX
+	JZ     main
+	VADDPS (AX), Z0, Z0
+	VADDPS 64(AX), Z1, Z1
+	VADDPS 128(AX), Z2, Z2
+	VADDPS (AX), Z3, Z3
+	VADDPS 64(AX), Z4, Z4
+	VADDPS 128(AX), Z5, Z5
+	VADDPS (AX), Z6, Z6
+	VADDPS 64(AX), Z7, Z7
+	VADDPS 128(AX), Z8, Z8
+	VADDPS (AX), Z9, Z9
+	VADDPS 64(AX), Z10, Z10
+	VADDPS 128(AX), Z11, Z11
+	VADDPS (AX), Z12, Z12
+	VADDPS 64(AX), Z13, Z13
+	VADDPS 128(AX), Z14, Z14
+
+main:
+	MOVQ k+0(FP), AX
+	MOVQ b+24(FP), CX
+	MOVQ a+8(FP), DX
+	MOVQ lda+16(FP), BX
+	SHLQ $0x01, BX
+	LEAQ (BX)(BX*2), SI
+	LEAQ (DX)(SI*1), SI
+	MOVQ pf+72(FP), DI
+	MOVQ pfstep+80(FP), R8
+	MOVQ bstride+32(FP), R9
+	SHLQ $0x01, R9
+	SUBQ $0x02, AX
+	JL   tail
+
+loop:
+	PREFETCHT0   (DI)
+	PREFETCHT0   (DI)(R9*1)
+	PREFETCHT0   (DI)(R9*2)
+	ADDQ         R8, DI
+	VMOVUPS      (CX), Z15
+	VMOVUPS      (CX)(R9*1), Z16
+	VMOVUPS      (CX)(R9*2), Z17
+	VPBROADCASTD (DX), Z18
+	LONG         $0x406ed262; WORD $0xc752 // VDPBF16PS Z15, Z18, Z0
+	LONG         $0x406eb262; WORD $0xc852 // VDPBF16PS Z16, Z18, Z1
+	LONG         $0x406eb262; WORD $0xd152 // VDPBF16PS Z17, Z18, Z2
+	VPBROADCASTD (DX)(BX*1), Z18
+	LONG         $0x406ed262; WORD $0xdf52 // VDPBF16PS Z15, Z18, Z3
+	LONG         $0x406eb262; WORD $0xe052 // VDPBF16PS Z16, Z18, Z4
+	LONG         $0x406eb262; WORD $0xe952 // VDPBF16PS Z17, Z18, Z5
+	VPBROADCASTD (DX)(BX*2), Z18
+	LONG         $0x406ed262; WORD $0xf752 // VDPBF16PS Z15, Z18, Z6
+	LONG         $0x406eb262; WORD $0xf852 // VDPBF16PS Z16, Z18, Z7
+	LONG         $0x406e3262; WORD $0xc152 // VDPBF16PS Z17, Z18, Z8
+	VPBROADCASTD (SI), Z18
+	LONG         $0x406e5262; WORD $0xcf52 // VDPBF16PS Z15, Z18, Z9
+	LONG         $0x406e3262; WORD $0xd052 // VDPBF16PS Z16, Z18, Z10
+	LONG         $0x406e3262; WORD $0xd952 // VDPBF16PS Z17, Z18, Z11
+	VPBROADCASTD (SI)(BX*1), Z18
+	LONG         $0x406e5262; WORD $0xe752 // VDPBF16PS Z15, Z18, Z12
+	LONG         $0x406e3262; WORD $0xe852 // VDPBF16PS Z16, Z18, Z13
+	LONG         $0x406e3262; WORD $0xf152 // VDPBF16PS Z17, Z18, Z14
+	PREFETCHT0   (DI)
+	PREFETCHT0   (DI)(R9*1)
+	PREFETCHT0   (DI)(R9*2)
+	ADDQ         R8, DI
+	VMOVUPS      64(CX), Z15
+	VMOVUPS      64(CX)(R9*1), Z16
+	VMOVUPS      64(CX)(R9*2), Z17
+	VPBROADCASTD 4(DX), Z18
+	LONG         $0x406ed262; WORD $0xc752 // VDPBF16PS Z15, Z18, Z0
+	LONG         $0x406eb262; WORD $0xc852 // VDPBF16PS Z16, Z18, Z1
+	LONG         $0x406eb262; WORD $0xd152 // VDPBF16PS Z17, Z18, Z2
+	VPBROADCASTD 4(DX)(BX*1), Z18
+	LONG         $0x406ed262; WORD $0xdf52 // VDPBF16PS Z15, Z18, Z3
+	LONG         $0x406eb262; WORD $0xe052 // VDPBF16PS Z16, Z18, Z4
+	LONG         $0x406eb262; WORD $0xe952 // VDPBF16PS Z17, Z18, Z5
+	VPBROADCASTD 4(DX)(BX*2), Z18
+	LONG         $0x406ed262; WORD $0xf752 // VDPBF16PS Z15, Z18, Z6
+	LONG         $0x406eb262; WORD $0xf852 // VDPBF16PS Z16, Z18, Z7
+	LONG         $0x406e3262; WORD $0xc152 // VDPBF16PS Z17, Z18, Z8
+	VPBROADCASTD 4(SI), Z18
+	LONG         $0x406e5262; WORD $0xcf52 // VDPBF16PS Z15, Z18, Z9
+	LONG         $0x406e3262; WORD $0xd052 // VDPBF16PS Z16, Z18, Z10
+	LONG         $0x406e3262; WORD $0xd952 // VDPBF16PS Z17, Z18, Z11
+	VPBROADCASTD 4(SI)(BX*1), Z18
+	LONG         $0x406e5262; WORD $0xe752 // VDPBF16PS Z15, Z18, Z12
+	LONG         $0x406e3262; WORD $0xe852 // VDPBF16PS Z16, Z18, Z13
+	LONG         $0x406e3262; WORD $0xf152 // VDPBF16PS Z17, Z18, Z14
+	ADDQ         $0x08, DX
+	ADDQ         $0x08, SI
+	ADDQ         $+128, CX
+	SUBQ         $0x02, AX
+	JGE          loop
+
+tail:
+	ADDQ         $0x02, AX
+	JZ           store
+	PREFETCHT0   (DI)
+	PREFETCHT0   (DI)(R9*1)
+	PREFETCHT0   (DI)(R9*2)
+	ADDQ         R8, DI
+	VMOVUPS      (CX), Z15
+	VMOVUPS      (CX)(R9*1), Z16
+	VMOVUPS      (CX)(R9*2), Z17
+	VPBROADCASTD (DX), Z18
+	LONG         $0x406ed262; WORD $0xc752 // VDPBF16PS Z15, Z18, Z0
+	LONG         $0x406eb262; WORD $0xc852 // VDPBF16PS Z16, Z18, Z1
+	LONG         $0x406eb262; WORD $0xd152 // VDPBF16PS Z17, Z18, Z2
+	VPBROADCASTD (DX)(BX*1), Z18
+	LONG         $0x406ed262; WORD $0xdf52 // VDPBF16PS Z15, Z18, Z3
+	LONG         $0x406eb262; WORD $0xe052 // VDPBF16PS Z16, Z18, Z4
+	LONG         $0x406eb262; WORD $0xe952 // VDPBF16PS Z17, Z18, Z5
+	VPBROADCASTD (DX)(BX*2), Z18
+	LONG         $0x406ed262; WORD $0xf752 // VDPBF16PS Z15, Z18, Z6
+	LONG         $0x406eb262; WORD $0xf852 // VDPBF16PS Z16, Z18, Z7
+	LONG         $0x406e3262; WORD $0xc152 // VDPBF16PS Z17, Z18, Z8
+	VPBROADCASTD (SI), Z18
+	LONG         $0x406e5262; WORD $0xcf52 // VDPBF16PS Z15, Z18, Z9
+	LONG         $0x406e3262; WORD $0xd052 // VDPBF16PS Z16, Z18, Z10
+	LONG         $0x406e3262; WORD $0xd952 // VDPBF16PS Z17, Z18, Z11
+	VPBROADCASTD (SI)(BX*1), Z18
+	LONG         $0x406e5262; WORD $0xe752 // VDPBF16PS Z15, Z18, Z12
+	LONG         $0x406e3262; WORD $0xe852 // VDPBF16PS Z16, Z18, Z13
+	LONG         $0x406e3262; WORD $0xf152 // VDPBF16PS Z17, Z18, Z14
+
+store:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), DX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	VMOVUPS Z3, (AX)(CX*1)
+	VMOVUPS Z4, 64(AX)(CX*1)
+	VMOVUPS Z5, 128(AX)(CX*1)
+	VMOVUPS Z6, (AX)(CX*2)
+	VMOVUPS Z7, 64(AX)(CX*2)
+	VMOVUPS Z8, 128(AX)(CX*2)
+	VMOVUPS Z9, (DX)
+	VMOVUPS Z10, 64(DX)
+	VMOVUPS Z11, 128(DX)
+	VMOVUPS Z12, (DX)(CX*1)
+	VMOVUPS Z13, 64(DX)(CX*1)
+	VMOVUPS Z14, 128(DX)(CX*1)
+	VZEROUPPER
+	RET
+
+// func dgemm_bf16dot_6x48_avx512bf16(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// Requires: AVX, AVX512BF16, AVX512F, MMX+
+TEXT ·dgemm_bf16dot_6x48_avx512bf16(SB), NOSPLIT, $0-88
+	MOVQ    acc+64(FP), AX
+	TESTQ   AX, AX
+	JZ      zero
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), DX
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	VMOVUPS 128(AX), Z2
+	VMOVUPS (AX)(CX*1), Z3
+	VMOVUPS 64(AX)(CX*1), Z4
+	VMOVUPS 128(AX)(CX*1), Z5
+	VMOVUPS (AX)(CX*2), Z6
+	VMOVUPS 64(AX)(CX*2), Z7
+	VMOVUPS 128(AX)(CX*2), Z8
+	VMOVUPS (DX), Z9
+	VMOVUPS 64(DX), Z10
+	VMOVUPS 128(DX), Z11
+	VMOVUPS (DX)(CX*1), Z12
+	VMOVUPS 64(DX)(CX*1), Z13
+	VMOVUPS 128(DX)(CX*1), Z14
+	VMOVUPS (DX)(CX*2), Z15
+	VMOVUPS 64(DX)(CX*2), Z16
+	VMOVUPS 128(DX)(CX*2), Z17
+	JMP     bias
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	VPXORD Z16, Z16, Z16
+	VPXORD Z17, Z17, Z17
+
+bias:
+	MOVQ   bias+56(FP), AX
+	TESTQ  AX, AX
+	JZ     main
+	VADDPS (AX), Z0, Z0
+	VADDPS 64(AX), Z1, Z1
+	VADDPS 128(AX), Z2, Z2
+	VADDPS (AX), Z3, Z3
+	VADDPS 64(AX), Z4, Z4
+	VADDPS 128(AX), Z5, Z5
+	VADDPS (AX), Z6, Z6
+	VADDPS 64(AX), Z7, Z7
+	VADDPS 128(AX), Z8, Z8
+	VADDPS (AX), Z9, Z9
+	VADDPS 64(AX), Z10, Z10
+	VADDPS 128(AX), Z11, Z11
+	VADDPS (AX), Z12, Z12
+	VADDPS 64(AX), Z13, Z13
+	VADDPS 128(AX), Z14, Z14
+	VADDPS (AX), Z15, Z15
+	VADDPS 64(AX), Z16, Z16
+	VADDPS 128(AX), Z17, Z17
+
+main:
+	MOVQ k+0(FP), AX
+	MOVQ b+24(FP), CX
+	MOVQ a+8(FP), DX
+	MOVQ lda+16(FP), BX
+	SHLQ $0x01, BX
+	LEAQ (BX)(BX*2), SI
+	LEAQ (DX)(SI*1), SI
+	MOVQ pf+72(FP), DI
+	MOVQ pfstep+80(FP), R8
+	MOVQ bstride+32(FP), R9
+	SHLQ $0x01, R9
+	SUBQ $0x02, AX
+	JL   tail
+
+loop:
+	PREFETCHT0   (DI)
+	PREFETCHT0   (DI)(R9*1)
+	PREFETCHT0   (DI)(R9*2)
+	ADDQ         R8, DI
+	VMOVUPS      (CX), Z18
+	VMOVUPS      (CX)(R9*1), Z19
+	VMOVUPS      (CX)(R9*2), Z20
+	VPBROADCASTD (DX), Z21
+	LONG         $0x4056b262; WORD $0xc252 // VDPBF16PS Z18, Z21, Z0
+	LONG         $0x4056b262; WORD $0xcb52 // VDPBF16PS Z19, Z21, Z1
+	LONG         $0x4056b262; WORD $0xd452 // VDPBF16PS Z20, Z21, Z2
+	VPBROADCASTD (DX)(BX*1), Z21
+	LONG         $0x4056b262; WORD $0xda52 // VDPBF16PS Z18, Z21, Z3
+	LONG         $0x4056b262; WORD $0xe352 // VDPBF16PS Z19, Z21, Z4
+	LONG         $0x4056b262; WORD $0xec52 // VDPBF16PS Z20, Z21, Z5
+	VPBROADCASTD (DX)(BX*2), Z21
+	LONG         $0x4056b262; WORD $0xf252 // VDPBF16PS Z18, Z21, Z6
+	LONG         $0x4056b262; WORD $0xfb52 // VDPBF16PS Z19, Z21, Z7
+	LONG         $0x40563262; WORD $0xc452 // VDPBF16PS Z20, Z21, Z8
+	VPBROADCASTD (SI), Z21
+	LONG         $0x40563262; WORD $0xca52 // VDPBF16PS Z18, Z21, Z9
+	LONG         $0x40563262; WORD $0xd352 // VDPBF16PS Z19, Z21, Z10
+	LONG         $0x40563262; WORD $0xdc52 // VDPBF16PS Z20, Z21, Z11
+	VPBROADCASTD (SI)(BX*1), Z21
+	LONG         $0x40563262; WORD $0xe252 // VDPBF16PS Z18, Z21, Z12
+	LONG         $0x40563262; WORD $0xeb52 // VDPBF16PS Z19, Z21, Z13
+	LONG         $0x40563262; WORD $0xf452 // VDPBF16PS Z20, Z21, Z14
+	VPBROADCASTD (SI)(BX*2), Z21
+	LONG         $0x40563262; WORD $0xfa52 // VDPBF16PS Z18, Z21, Z15
+	LONG         $0x4056a262; WORD $0xc352 // VDPBF16PS Z19, Z21, Z16
+	LONG         $0x4056a262; WORD $0xcc52 // VDPBF16PS Z20, Z21, Z17
+	PREFETCHT0   (DI)
+	PREFETCHT0   (DI)(R9*1)
+	PREFETCHT0   (DI)(R9*2)
+	ADDQ         R8, DI
+	VMOVUPS      64(CX), Z18
+	VMOVUPS      64(CX)(R9*1), Z19
+	VMOVUPS      64(CX)(R9*2), Z20
+	VPBROADCASTD 4(DX), Z21
+	LONG         $0x4056b262; WORD $0xc252 // VDPBF16PS Z18, Z21, Z0
+	LONG         $0x4056b262; WORD $0xcb52 // VDPBF16PS Z19, Z21, Z1
+	LONG         $0x4056b262; WORD $0xd452 // VDPBF16PS Z20, Z21, Z2
+	VPBROADCASTD 4(DX)(BX*1), Z21
+	LONG         $0x4056b262; WORD $0xda52 // VDPBF16PS Z18, Z21, Z3
+	LONG         $0x4056b262; WORD $0xe352 // VDPBF16PS Z19, Z21, Z4
+	LONG         $0x4056b262; WORD $0xec52 // VDPBF16PS Z20, Z21, Z5
+	VPBROADCASTD 4(DX)(BX*2), Z21
+	LONG         $0x4056b262; WORD $0xf252 // VDPBF16PS Z18, Z21, Z6
+	LONG         $0x4056b262; WORD $0xfb52 // VDPBF16PS Z19, Z21, Z7
+	LONG         $0x40563262; WORD $0xc452 // VDPBF16PS Z20, Z21, Z8
+	VPBROADCASTD 4(SI), Z21
+	LONG         $0x40563262; WORD $0xca52 // VDPBF16PS Z18, Z21, Z9
+	LONG         $0x40563262; WORD $0xd352 // VDPBF16PS Z19, Z21, Z10
+	LONG         $0x40563262; WORD $0xdc52 // VDPBF16PS Z20, Z21, Z11
+	VPBROADCASTD 4(SI)(BX*1), Z21
+	LONG         $0x40563262; WORD $0xe252 // VDPBF16PS Z18, Z21, Z12
+	LONG         $0x40563262; WORD $0xeb52 // VDPBF16PS Z19, Z21, Z13
+	LONG         $0x40563262; WORD $0xf452 // VDPBF16PS Z20, Z21, Z14
+	VPBROADCASTD 4(SI)(BX*2), Z21
+	LONG         $0x40563262; WORD $0xfa52 // VDPBF16PS Z18, Z21, Z15
+	LONG         $0x4056a262; WORD $0xc352 // VDPBF16PS Z19, Z21, Z16
+	LONG         $0x4056a262; WORD $0xcc52 // VDPBF16PS Z20, Z21, Z17
+	ADDQ         $0x08, DX
+	ADDQ         $0x08, SI
+	ADDQ         $+128, CX
+	SUBQ         $0x02, AX
+	JGE          loop
+
+tail:
+	ADDQ         $0x02, AX
+	JZ           store
+	PREFETCHT0   (DI)
+	PREFETCHT0   (DI)(R9*1)
+	PREFETCHT0   (DI)(R9*2)
+	ADDQ         R8, DI
+	VMOVUPS      (CX), Z18
+	VMOVUPS      (CX)(R9*1), Z19
+	VMOVUPS      (CX)(R9*2), Z20
+	VPBROADCASTD (DX), Z21
+	LONG         $0x4056b262; WORD $0xc252 // VDPBF16PS Z18, Z21, Z0
+	LONG         $0x4056b262; WORD $0xcb52 // VDPBF16PS Z19, Z21, Z1
+	LONG         $0x4056b262; WORD $0xd452 // VDPBF16PS Z20, Z21, Z2
+	VPBROADCASTD (DX)(BX*1), Z21
+	LONG         $0x4056b262; WORD $0xda52 // VDPBF16PS Z18, Z21, Z3
+	LONG         $0x4056b262; WORD $0xe352 // VDPBF16PS Z19, Z21, Z4
+	LONG         $0x4056b262; WORD $0xec52 // VDPBF16PS Z20, Z21, Z5
+	VPBROADCASTD (DX)(BX*2), Z21
+	LONG         $0x4056b262; WORD $0xf252 // VDPBF16PS Z18, Z21, Z6
+	LONG         $0x4056b262; WORD $0xfb52 // VDPBF16PS Z19, Z21, Z7
+	LONG         $0x40563262; WORD $0xc452 // VDPBF16PS Z20, Z21, Z8
+	VPBROADCASTD (SI), Z21
+	LONG         $0x40563262; WORD $0xca52 // VDPBF16PS Z18, Z21, Z9
+	LONG         $0x40563262; WORD $0xd352 // VDPBF16PS Z19, Z21, Z10
+	LONG         $0x40563262; WORD $0xdc52 // VDPBF16PS Z20, Z21, Z11
+	VPBROADCASTD (SI)(BX*1), Z21
+	LONG         $0x40563262; WORD $0xe252 // VDPBF16PS Z18, Z21, Z12
+	LONG         $0x40563262; WORD $0xeb52 // VDPBF16PS Z19, Z21, Z13
+	LONG         $0x40563262; WORD $0xf452 // VDPBF16PS Z20, Z21, Z14
+	VPBROADCASTD (SI)(BX*2), Z21
+	LONG         $0x40563262; WORD $0xfa52 // VDPBF16PS Z18, Z21, Z15
+	LONG         $0x4056a262; WORD $0xc352 // VDPBF16PS Z19, Z21, Z16
+	LONG         $0x4056a262; WORD $0xcc52 // VDPBF16PS Z20, Z21, Z17
+
+store:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), DX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	VMOVUPS Z3, (AX)(CX*1)
+	VMOVUPS Z4, 64(AX)(CX*1)
+	VMOVUPS Z5, 128(AX)(CX*1)
+	VMOVUPS Z6, (AX)(CX*2)
+	VMOVUPS Z7, 64(AX)(CX*2)
+	VMOVUPS Z8, 128(AX)(CX*2)
+	VMOVUPS Z9, (DX)
+	VMOVUPS Z10, 64(DX)
+	VMOVUPS Z11, 128(DX)
+	VMOVUPS Z12, (DX)(CX*1)
+	VMOVUPS Z13, 64(DX)(CX*1)
+	VMOVUPS Z14, 128(DX)(CX*1)
+	VMOVUPS Z15, (DX)(CX*2)
+	VMOVUPS Z16, 64(DX)(CX*2)
+	VMOVUPS Z17, 128(DX)(CX*2)
+	VZEROUPPER
+	RET
+
+// func dgemm_bf16dot_7x48_avx512bf16(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// Requires: AVX, AVX512BF16, AVX512F, MMX+
+TEXT ·dgemm_bf16dot_7x48_avx512bf16(SB), NOSPLIT, $0-88
+	MOVQ    acc+64(FP), AX
+	TESTQ   AX, AX
+	JZ      zero
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), BX
+	LEAQ    (BX)(DX*1), DX
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	VMOVUPS 128(AX), Z2
+	VMOVUPS (AX)(CX*1), Z3
+	VMOVUPS 64(AX)(CX*1), Z4
+	VMOVUPS 128(AX)(CX*1), Z5
+	VMOVUPS (AX)(CX*2), Z6
+	VMOVUPS 64(AX)(CX*2), Z7
+	VMOVUPS 128(AX)(CX*2), Z8
+	VMOVUPS (BX), Z9
+	VMOVUPS 64(BX), Z10
+	VMOVUPS 128(BX), Z11
+	VMOVUPS (BX)(CX*1), Z12
+	VMOVUPS 64(BX)(CX*1), Z13
+	VMOVUPS 128(BX)(CX*1), Z14
+	VMOVUPS (BX)(CX*2), Z15
+	VMOVUPS 64(BX)(CX*2), Z16
+	VMOVUPS 128(BX)(CX*2), Z17
+	VMOVUPS (DX), Z18
+	VMOVUPS 64(DX), Z19
+	VMOVUPS 128(DX), Z20
+	JMP     bias
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	VPXORD Z16, Z16, Z16
+	VPXORD Z17, Z17, Z17
+	VPXORD Z18, Z18, Z18
+	VPXORD Z19, Z19, Z19
+	VPXORD Z20, Z20, Z20
+
+bias:
+	MOVQ   bias+56(FP), AX
+	TESTQ  AX, AX
+	JZ     main
+	VADDPS (AX), Z0, Z0
+	VADDPS 64(AX), Z1, Z1
+	VADDPS 128(AX), Z2, Z2
+	VADDPS (AX), Z3, Z3
+	VADDPS 64(AX), Z4, Z4
+	VADDPS 128(AX), Z5, Z5
+	VADDPS (AX), Z6, Z6
+	VADDPS 64(AX), Z7, Z7
+	VADDPS 128(AX), Z8, Z8
+	VADDPS (AX), Z9, Z9
+	VADDPS 64(AX), Z10, Z10
+	VADDPS 128(AX), Z11, Z11
+	VADDPS (AX), Z12, Z12
+	VADDPS 64(AX), Z13, Z13
+	VADDPS 128(AX), Z14, Z14
+	VADDPS (AX), Z15, Z15
+	VADDPS 64(AX), Z16, Z16
+	VADDPS 128(AX), Z17, Z17
+	VADDPS (AX), Z18, Z18
+	VADDPS 64(AX), Z19, Z19
+	VADDPS 128(AX), Z20, Z20
+
+main:
+	MOVQ k+0(FP), AX
+	MOVQ b+24(FP), CX
+	MOVQ a+8(FP), DX
+	MOVQ lda+16(FP), BX
+	SHLQ $0x01, BX
+	LEAQ (BX)(BX*2), SI
+	LEAQ (DX)(SI*1), DI
+	LEAQ (DI)(SI*1), SI
+	MOVQ pf+72(FP), R8
+	MOVQ pfstep+80(FP), R9
+	MOVQ bstride+32(FP), R10
+	SHLQ $0x01, R10
+	SUBQ $0x02, AX
+	JL   tail
+
+loop:
+	PREFETCHT0   (R8)
+	PREFETCHT0   (R8)(R10*1)
+	PREFETCHT0   (R8)(R10*2)
+	ADDQ         R9, R8
+	VMOVUPS      (CX), Z21
+	VMOVUPS      (CX)(R10*1), Z22
+	VMOVUPS      (CX)(R10*2), Z23
+	VPBROADCASTD (DX), Z24
+	LONG         $0x403eb262; WORD $0xc552 // VDPBF16PS Z21, Z24, Z0
+	LONG         $0x403eb262; WORD $0xce52 // VDPBF16PS Z22, Z24, Z1
+	LONG         $0x403eb262; WORD $0xd752 // VDPBF16PS Z23, Z24, Z2
+	VPBROADCASTD (DX)(BX*1), Z24
+	LONG         $0x403eb262; WORD $0xdd52 // VDPBF16PS Z21, Z24, Z3
+	LONG         $0x403eb262; WORD $0xe652 // VDPBF16PS Z22, Z24, Z4
+	LONG         $0x403eb262; WORD $0xef52 // VDPBF16PS Z23, Z24, Z5
+	VPBROADCASTD (DX)(BX*2), Z24
+	LONG         $0x403eb262; WORD $0xf552 // VDPBF16PS Z21, Z24, Z6
+	LONG         $0x403eb262; WORD $0xfe52 // VDPBF16PS Z22, Z24, Z7
+	LONG         $0x403e3262; WORD $0xc752 // VDPBF16PS Z23, Z24, Z8
+	VPBROADCASTD (DI), Z24
+	LONG         $0x403e3262; WORD $0xcd52 // VDPBF16PS Z21, Z24, Z9
+	LONG         $0x403e3262; WORD $0xd652 // VDPBF16PS Z22, Z24, Z10
+	LONG         $0x403e3262; WORD $0xdf52 // VDPBF16PS Z23, Z24, Z11
+	VPBROADCASTD (DI)(BX*1), Z24
+	LONG         $0x403e3262; WORD $0xe552 // VDPBF16PS Z21, Z24, Z12
+	LONG         $0x403e3262; WORD $0xee52 // VDPBF16PS Z22, Z24, Z13
+	LONG         $0x403e3262; WORD $0xf752 // VDPBF16PS Z23, Z24, Z14
+	VPBROADCASTD (DI)(BX*2), Z24
+	LONG         $0x403e3262; WORD $0xfd52 // VDPBF16PS Z21, Z24, Z15
+	LONG         $0x403ea262; WORD $0xc652 // VDPBF16PS Z22, Z24, Z16
+	LONG         $0x403ea262; WORD $0xcf52 // VDPBF16PS Z23, Z24, Z17
+	VPBROADCASTD (SI), Z24
+	LONG         $0x403ea262; WORD $0xd552 // VDPBF16PS Z21, Z24, Z18
+	LONG         $0x403ea262; WORD $0xde52 // VDPBF16PS Z22, Z24, Z19
+	LONG         $0x403ea262; WORD $0xe752 // VDPBF16PS Z23, Z24, Z20
+	PREFETCHT0   (R8)
+	PREFETCHT0   (R8)(R10*1)
+	PREFETCHT0   (R8)(R10*2)
+	ADDQ         R9, R8
+	VMOVUPS      64(CX), Z21
+	VMOVUPS      64(CX)(R10*1), Z22
+	VMOVUPS      64(CX)(R10*2), Z23
+	VPBROADCASTD 4(DX), Z24
+	LONG         $0x403eb262; WORD $0xc552 // VDPBF16PS Z21, Z24, Z0
+	LONG         $0x403eb262; WORD $0xce52 // VDPBF16PS Z22, Z24, Z1
+	LONG         $0x403eb262; WORD $0xd752 // VDPBF16PS Z23, Z24, Z2
+	VPBROADCASTD 4(DX)(BX*1), Z24
+	LONG         $0x403eb262; WORD $0xdd52 // VDPBF16PS Z21, Z24, Z3
+	LONG         $0x403eb262; WORD $0xe652 // VDPBF16PS Z22, Z24, Z4
+	LONG         $0x403eb262; WORD $0xef52 // VDPBF16PS Z23, Z24, Z5
+	VPBROADCASTD 4(DX)(BX*2), Z24
+	LONG         $0x403eb262; WORD $0xf552 // VDPBF16PS Z21, Z24, Z6
+	LONG         $0x403eb262; WORD $0xfe52 // VDPBF16PS Z22, Z24, Z7
+	LONG         $0x403e3262; WORD $0xc752 // VDPBF16PS Z23, Z24, Z8
+	VPBROADCASTD 4(DI), Z24
+	LONG         $0x403e3262; WORD $0xcd52 // VDPBF16PS Z21, Z24, Z9
+	LONG         $0x403e3262; WORD $0xd652 // VDPBF16PS Z22, Z24, Z10
+	LONG         $0x403e3262; WORD $0xdf52 // VDPBF16PS Z23, Z24, Z11
+	VPBROADCASTD 4(DI)(BX*1), Z24
+	LONG         $0x403e3262; WORD $0xe552 // VDPBF16PS Z21, Z24, Z12
+	LONG         $0x403e3262; WORD $0xee52 // VDPBF16PS Z22, Z24, Z13
+	LONG         $0x403e3262; WORD $0xf752 // VDPBF16PS Z23, Z24, Z14
+	VPBROADCASTD 4(DI)(BX*2), Z24
+	LONG         $0x403e3262; WORD $0xfd52 // VDPBF16PS Z21, Z24, Z15
+	LONG         $0x403ea262; WORD $0xc652 // VDPBF16PS Z22, Z24, Z16
+	LONG         $0x403ea262; WORD $0xcf52 // VDPBF16PS Z23, Z24, Z17
+	VPBROADCASTD 4(SI), Z24
+	LONG         $0x403ea262; WORD $0xd552 // VDPBF16PS Z21, Z24, Z18
+	LONG         $0x403ea262; WORD $0xde52 // VDPBF16PS Z22, Z24, Z19
+	LONG         $0x403ea262; WORD $0xe752 // VDPBF16PS Z23, Z24, Z20
+	ADDQ         $0x08, DX
+	ADDQ         $0x08, DI
+	ADDQ         $0x08, SI
+	ADDQ         $+128, CX
+	SUBQ         $0x02, AX
+	JGE          loop
+
+tail:
+	ADDQ         $0x02, AX
+	JZ           store
+	PREFETCHT0   (R8)
+	PREFETCHT0   (R8)(R10*1)
+	PREFETCHT0   (R8)(R10*2)
+	ADDQ         R9, R8
+	VMOVUPS      (CX), Z21
+	VMOVUPS      (CX)(R10*1), Z22
+	VMOVUPS      (CX)(R10*2), Z23
+	VPBROADCASTD (DX), Z24
+	LONG         $0x403eb262; WORD $0xc552 // VDPBF16PS Z21, Z24, Z0
+	LONG         $0x403eb262; WORD $0xce52 // VDPBF16PS Z22, Z24, Z1
+	LONG         $0x403eb262; WORD $0xd752 // VDPBF16PS Z23, Z24, Z2
+	VPBROADCASTD (DX)(BX*1), Z24
+	LONG         $0x403eb262; WORD $0xdd52 // VDPBF16PS Z21, Z24, Z3
+	LONG         $0x403eb262; WORD $0xe652 // VDPBF16PS Z22, Z24, Z4
+	LONG         $0x403eb262; WORD $0xef52 // VDPBF16PS Z23, Z24, Z5
+	VPBROADCASTD (DX)(BX*2), Z24
+	LONG         $0x403eb262; WORD $0xf552 // VDPBF16PS Z21, Z24, Z6
+	LONG         $0x403eb262; WORD $0xfe52 // VDPBF16PS Z22, Z24, Z7
+	LONG         $0x403e3262; WORD $0xc752 // VDPBF16PS Z23, Z24, Z8
+	VPBROADCASTD (DI), Z24
+	LONG         $0x403e3262; WORD $0xcd52 // VDPBF16PS Z21, Z24, Z9
+	LONG         $0x403e3262; WORD $0xd652 // VDPBF16PS Z22, Z24, Z10
+	LONG         $0x403e3262; WORD $0xdf52 // VDPBF16PS Z23, Z24, Z11
+	VPBROADCASTD (DI)(BX*1), Z24
+	LONG         $0x403e3262; WORD $0xe552 // VDPBF16PS Z21, Z24, Z12
+	LONG         $0x403e3262; WORD $0xee52 // VDPBF16PS Z22, Z24, Z13
+	LONG         $0x403e3262; WORD $0xf752 // VDPBF16PS Z23, Z24, Z14
+	VPBROADCASTD (DI)(BX*2), Z24
+	LONG         $0x403e3262; WORD $0xfd52 // VDPBF16PS Z21, Z24, Z15
+	LONG         $0x403ea262; WORD $0xc652 // VDPBF16PS Z22, Z24, Z16
+	LONG         $0x403ea262; WORD $0xcf52 // VDPBF16PS Z23, Z24, Z17
+	VPBROADCASTD (SI), Z24
+	LONG         $0x403ea262; WORD $0xd552 // VDPBF16PS Z21, Z24, Z18
+	LONG         $0x403ea262; WORD $0xde52 // VDPBF16PS Z22, Z24, Z19
+	LONG         $0x403ea262; WORD $0xe752 // VDPBF16PS Z23, Z24, Z20
+
+store:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), BX
+	LEAQ    (BX)(DX*1), DX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	VMOVUPS Z3, (AX)(CX*1)
+	VMOVUPS Z4, 64(AX)(CX*1)
+	VMOVUPS Z5, 128(AX)(CX*1)
+	VMOVUPS Z6, (AX)(CX*2)
+	VMOVUPS Z7, 64(AX)(CX*2)
+	VMOVUPS Z8, 128(AX)(CX*2)
+	VMOVUPS Z9, (BX)
+	VMOVUPS Z10, 64(BX)
+	VMOVUPS Z11, 128(BX)
+	VMOVUPS Z12, (BX)(CX*1)
+	VMOVUPS Z13, 64(BX)(CX*1)
+	VMOVUPS Z14, 128(BX)(CX*1)
+	VMOVUPS Z15, (BX)(CX*2)
+	VMOVUPS Z16, 64(BX)(CX*2)
+	VMOVUPS Z17, 128(BX)(CX*2)
+	VMOVUPS Z18, (DX)
+	VMOVUPS Z19, 64(DX)
+	VMOVUPS Z20, 128(DX)
+	VZEROUPPER
+	RET
+
+// func dgemm_bf16dot_8x48_avx512bf16(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// Requires: AVX, AVX512BF16, AVX512F, MMX+
+TEXT ·dgemm_bf16dot_8x48_avx512bf16(SB), NOSPLIT, $0-88
+	MOVQ    acc+64(FP), AX
+	TESTQ   AX, AX
+	JZ      zero
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), BX
+	LEAQ    (BX)(DX*1), DX
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	VMOVUPS 128(AX), Z2
+	VMOVUPS (AX)(CX*1), Z3
+	VMOVUPS 64(AX)(CX*1), Z4
+	VMOVUPS 128(AX)(CX*1), Z5
+	VMOVUPS (AX)(CX*2), Z6
+	VMOVUPS 64(AX)(CX*2), Z7
+	VMOVUPS 128(AX)(CX*2), Z8
+	VMOVUPS (BX), Z9
+	VMOVUPS 64(BX), Z10
+	VMOVUPS 128(BX), Z11
+	VMOVUPS (BX)(CX*1), Z12
+	VMOVUPS 64(BX)(CX*1), Z13
+	VMOVUPS 128(BX)(CX*1), Z14
+	VMOVUPS (BX)(CX*2), Z15
+	VMOVUPS 64(BX)(CX*2), Z16
+	VMOVUPS 128(BX)(CX*2), Z17
+	VMOVUPS (DX), Z18
+	VMOVUPS 64(DX), Z19
+	VMOVUPS 128(DX), Z20
+	VMOVUPS (DX)(CX*1), Z21
+	VMOVUPS 64(DX)(CX*1), Z22
+	VMOVUPS 128(DX)(CX*1), Z23
+	JMP     bias
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	VPXORD Z16, Z16, Z16
+	VPXORD Z17, Z17, Z17
+	VPXORD Z18, Z18, Z18
+	VPXORD Z19, Z19, Z19
+	VPXORD Z20, Z20, Z20
+	VPXORD Z21, Z21, Z21
+	VPXORD Z22, Z22, Z22
+	VPXORD Z23, Z23, Z23
+
+bias:
+	MOVQ   bias+56(FP), AX
+	TESTQ  AX, AX
+	JZ     main
+	VADDPS (AX), Z0, Z0
+	VADDPS 64(AX), Z1, Z1
+	VADDPS 128(AX), Z2, Z2
+	VADDPS (AX), Z3, Z3
+	VADDPS 64(AX), Z4, Z4
+	VADDPS 128(AX), Z5, Z5
+	VADDPS (AX), Z6, Z6
+	VADDPS 64(AX), Z7, Z7
+	VADDPS 128(AX), Z8, Z8
+	VADDPS (AX), Z9, Z9
+	VADDPS 64(AX), Z10, Z10
+	VADDPS 128(AX), Z11, Z11
+	VADDPS (AX), Z12, Z12
+	VADDPS 64(AX), Z13, Z13
+	VADDPS 128(AX), Z14, Z14
+	VADDPS (AX), Z15, Z15
+	VADDPS 64(AX), Z16, Z16
+	VADDPS 128(AX), Z17, Z17
+	VADDPS (AX), Z18, Z18
+	VADDPS 64(AX), Z19, Z19
+	VADDPS 128(AX), Z20, Z20
+	VADDPS (AX), Z21, Z21
+	VADDPS 64(AX), Z22, Z22
+	VADDPS 128(AX), Z23, Z23
+
+main:
+	MOVQ k+0(FP), AX
+	MOVQ b+24(FP), CX
+	MOVQ a+8(FP), DX
+	MOVQ lda+16(FP), BX
+	SHLQ $0x01, BX
+	LEAQ (BX)(BX*2), SI
+	LEAQ (DX)(SI*1), DI
+	LEAQ (DI)(SI*1), SI
+	MOVQ pf+72(FP), R8
+	MOVQ pfstep+80(FP), R9
+	MOVQ bstride+32(FP), R10
+	SHLQ $0x01, R10
+	SUBQ $0x02, AX
+	JL   tail
+
+loop:
+	PREFETCHT0   (R8)
+	PREFETCHT0   (R8)(R10*1)
+	PREFETCHT0   (R8)(R10*2)
+	ADDQ         R9, R8
+	VMOVUPS      (CX), Z24
+	VMOVUPS      (CX)(R10*1), Z25
+	VMOVUPS      (CX)(R10*2), Z26
+	VPBROADCASTD (DX), Z27
+	LONG         $0x40269262; WORD $0xc052 // VDPBF16PS Z24, Z27, Z0
+	LONG         $0x40269262; WORD $0xc952 // VDPBF16PS Z25, Z27, Z1
+	LONG         $0x40269262; WORD $0xd252 // VDPBF16PS Z26, Z27, Z2
+	VPBROADCASTD (DX)(BX*1), Z27
+	LONG         $0x40269262; WORD $0xd852 // VDPBF16PS Z24, Z27, Z3
+	LONG         $0x40269262; WORD $0xe152 // VDPBF16PS Z25, Z27, Z4
+	LONG         $0x40269262; WORD $0xea52 // VDPBF16PS Z26, Z27, Z5
+	VPBROADCASTD (DX)(BX*2), Z27
+	LONG         $0x40269262; WORD $0xf052 // VDPBF16PS Z24, Z27, Z6
+	LONG         $0x40269262; WORD $0xf952 // VDPBF16PS Z25, Z27, Z7
+	LONG         $0x40261262; WORD $0xc252 // VDPBF16PS Z26, Z27, Z8
+	VPBROADCASTD (DI), Z27
+	LONG         $0x40261262; WORD $0xc852 // VDPBF16PS Z24, Z27, Z9
+	LONG         $0x40261262; WORD $0xd152 // VDPBF16PS Z25, Z27, Z10
+	LONG         $0x40261262; WORD $0xda52 // VDPBF16PS Z26, Z27, Z11
+	VPBROADCASTD (DI)(BX*1), Z27
+	LONG         $0x40261262; WORD $0xe052 // VDPBF16PS Z24, Z27, Z12
+	LONG         $0x40261262; WORD $0xe952 // VDPBF16PS Z25, Z27, Z13
+	LONG         $0x40261262; WORD $0xf252 // VDPBF16PS Z26, Z27, Z14
+	VPBROADCASTD (DI)(BX*2), Z27
+	LONG         $0x40261262; WORD $0xf852 // VDPBF16PS Z24, Z27, Z15
+	LONG         $0x40268262; WORD $0xc152 // VDPBF16PS Z25, Z27, Z16
+	LONG         $0x40268262; WORD $0xca52 // VDPBF16PS Z26, Z27, Z17
+	VPBROADCASTD (SI), Z27
+	LONG         $0x40268262; WORD $0xd052 // VDPBF16PS Z24, Z27, Z18
+	LONG         $0x40268262; WORD $0xd952 // VDPBF16PS Z25, Z27, Z19
+	LONG         $0x40268262; WORD $0xe252 // VDPBF16PS Z26, Z27, Z20
+	VPBROADCASTD (SI)(BX*1), Z27
+	LONG         $0x40268262; WORD $0xe852 // VDPBF16PS Z24, Z27, Z21
+	LONG         $0x40268262; WORD $0xf152 // VDPBF16PS Z25, Z27, Z22
+	LONG         $0x40268262; WORD $0xfa52 // VDPBF16PS Z26, Z27, Z23
+	PREFETCHT0   (R8)
+	PREFETCHT0   (R8)(R10*1)
+	PREFETCHT0   (R8)(R10*2)
+	ADDQ         R9, R8
+	VMOVUPS      64(CX), Z24
+	VMOVUPS      64(CX)(R10*1), Z25
+	VMOVUPS      64(CX)(R10*2), Z26
+	VPBROADCASTD 4(DX), Z27
+	LONG         $0x40269262; WORD $0xc052 // VDPBF16PS Z24, Z27, Z0
+	LONG         $0x40269262; WORD $0xc952 // VDPBF16PS Z25, Z27, Z1
+	LONG         $0x40269262; WORD $0xd252 // VDPBF16PS Z26, Z27, Z2
+	VPBROADCASTD 4(DX)(BX*1), Z27
+	LONG         $0x40269262; WORD $0xd852 // VDPBF16PS Z24, Z27, Z3
+	LONG         $0x40269262; WORD $0xe152 // VDPBF16PS Z25, Z27, Z4
+	LONG         $0x40269262; WORD $0xea52 // VDPBF16PS Z26, Z27, Z5
+	VPBROADCASTD 4(DX)(BX*2), Z27
+	LONG         $0x40269262; WORD $0xf052 // VDPBF16PS Z24, Z27, Z6
+	LONG         $0x40269262; WORD $0xf952 // VDPBF16PS Z25, Z27, Z7
+	LONG         $0x40261262; WORD $0xc252 // VDPBF16PS Z26, Z27, Z8
+	VPBROADCASTD 4(DI), Z27
+	LONG         $0x40261262; WORD $0xc852 // VDPBF16PS Z24, Z27, Z9
+	LONG         $0x40261262; WORD $0xd152 // VDPBF16PS Z25, Z27, Z10
+	LONG         $0x40261262; WORD $0xda52 // VDPBF16PS Z26, Z27, Z11
+	VPBROADCASTD 4(DI)(BX*1), Z27
+	LONG         $0x40261262; WORD $0xe052 // VDPBF16PS Z24, Z27, Z12
+	LONG         $0x40261262; WORD $0xe952 // VDPBF16PS Z25, Z27, Z13
+	LONG         $0x40261262; WORD $0xf252 // VDPBF16PS Z26, Z27, Z14
+	VPBROADCASTD 4(DI)(BX*2), Z27
+	LONG         $0x40261262; WORD $0xf852 // VDPBF16PS Z24, Z27, Z15
+	LONG         $0x40268262; WORD $0xc152 // VDPBF16PS Z25, Z27, Z16
+	LONG         $0x40268262; WORD $0xca52 // VDPBF16PS Z26, Z27, Z17
+	VPBROADCASTD 4(SI), Z27
+	LONG         $0x40268262; WORD $0xd052 // VDPBF16PS Z24, Z27, Z18
+	LONG         $0x40268262; WORD $0xd952 // VDPBF16PS Z25, Z27, Z19
+	LONG         $0x40268262; WORD $0xe252 // VDPBF16PS Z26, Z27, Z20
+	VPBROADCASTD 4(SI)(BX*1), Z27
+	LONG         $0x40268262; WORD $0xe852 // VDPBF16PS Z24, Z27, Z21
+	LONG         $0x40268262; WORD $0xf152 // VDPBF16PS Z25, Z27, Z22
+	LONG         $0x40268262; WORD $0xfa52 // VDPBF16PS Z26, Z27, Z23
+	ADDQ         $0x08, DX
+	ADDQ         $0x08, DI
+	ADDQ         $0x08, SI
+	ADDQ         $+128, CX
+	SUBQ         $0x02, AX
+	JGE          loop
+
+tail:
+	ADDQ         $0x02, AX
+	JZ           store
+	PREFETCHT0   (R8)
+	PREFETCHT0   (R8)(R10*1)
+	PREFETCHT0   (R8)(R10*2)
+	ADDQ         R9, R8
+	VMOVUPS      (CX), Z24
+	VMOVUPS      (CX)(R10*1), Z25
+	VMOVUPS      (CX)(R10*2), Z26
+	VPBROADCASTD (DX), Z27
+	LONG         $0x40269262; WORD $0xc052 // VDPBF16PS Z24, Z27, Z0
+	LONG         $0x40269262; WORD $0xc952 // VDPBF16PS Z25, Z27, Z1
+	LONG         $0x40269262; WORD $0xd252 // VDPBF16PS Z26, Z27, Z2
+	VPBROADCASTD (DX)(BX*1), Z27
+	LONG         $0x40269262; WORD $0xd852 // VDPBF16PS Z24, Z27, Z3
+	LONG         $0x40269262; WORD $0xe152 // VDPBF16PS Z25, Z27, Z4
+	LONG         $0x40269262; WORD $0xea52 // VDPBF16PS Z26, Z27, Z5
+	VPBROADCASTD (DX)(BX*2), Z27
+	LONG         $0x40269262; WORD $0xf052 // VDPBF16PS Z24, Z27, Z6
+	LONG         $0x40269262; WORD $0xf952 // VDPBF16PS Z25, Z27, Z7
+	LONG         $0x40261262; WORD $0xc252 // VDPBF16PS Z26, Z27, Z8
+	VPBROADCASTD (DI), Z27
+	LONG         $0x40261262; WORD $0xc852 // VDPBF16PS Z24, Z27, Z9
+	LONG         $0x40261262; WORD $0xd152 // VDPBF16PS Z25, Z27, Z10
+	LONG         $0x40261262; WORD $0xda52 // VDPBF16PS Z26, Z27, Z11
+	VPBROADCASTD (DI)(BX*1), Z27
+	LONG         $0x40261262; WORD $0xe052 // VDPBF16PS Z24, Z27, Z12
+	LONG         $0x40261262; WORD $0xe952 // VDPBF16PS Z25, Z27, Z13
+	LONG         $0x40261262; WORD $0xf252 // VDPBF16PS Z26, Z27, Z14
+	VPBROADCASTD (DI)(BX*2), Z27
+	LONG         $0x40261262; WORD $0xf852 // VDPBF16PS Z24, Z27, Z15
+	LONG         $0x40268262; WORD $0xc152 // VDPBF16PS Z25, Z27, Z16
+	LONG         $0x40268262; WORD $0xca52 // VDPBF16PS Z26, Z27, Z17
+	VPBROADCASTD (SI), Z27
+	LONG         $0x40268262; WORD $0xd052 // VDPBF16PS Z24, Z27, Z18
+	LONG         $0x40268262; WORD $0xd952 // VDPBF16PS Z25, Z27, Z19
+	LONG         $0x40268262; WORD $0xe252 // VDPBF16PS Z26, Z27, Z20
+	VPBROADCASTD (SI)(BX*1), Z27
+	LONG         $0x40268262; WORD $0xe852 // VDPBF16PS Z24, Z27, Z21
+	LONG         $0x40268262; WORD $0xf152 // VDPBF16PS Z25, Z27, Z22
+	LONG         $0x40268262; WORD $0xfa52 // VDPBF16PS Z26, Z27, Z23
+
+store:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), BX
+	LEAQ    (BX)(DX*1), DX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	VMOVUPS Z3, (AX)(CX*1)
+	VMOVUPS Z4, 64(AX)(CX*1)
+	VMOVUPS Z5, 128(AX)(CX*1)
+	VMOVUPS Z6, (AX)(CX*2)
+	VMOVUPS Z7, 64(AX)(CX*2)
+	VMOVUPS Z8, 128(AX)(CX*2)
+	VMOVUPS Z9, (BX)
+	VMOVUPS Z10, 64(BX)
+	VMOVUPS Z11, 128(BX)
+	VMOVUPS Z12, (BX)(CX*1)
+	VMOVUPS Z13, 64(BX)(CX*1)
+	VMOVUPS Z14, 128(BX)(CX*1)
+	VMOVUPS Z15, (BX)(CX*2)
+	VMOVUPS Z16, 64(BX)(CX*2)
+	VMOVUPS Z17, 128(BX)(CX*2)
+	VMOVUPS Z18, (DX)
+	VMOVUPS Z19, 64(DX)
+	VMOVUPS Z20, 128(DX)
+	VMOVUPS Z21, (DX)(CX*1)
+	VMOVUPS Z22, 64(DX)(CX*1)
+	VMOVUPS Z23, 128(DX)(CX*1)
 	VZEROUPPER
 	RET

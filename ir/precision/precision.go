@@ -25,8 +25,9 @@ type Word struct {
 	Built bool     // whether models can be compiled at it
 	Doc   string   // what it is, in a line
 
-	// classes says what other word a class has unless the map says more.
+	// classes and keep say what other word a class or a module has unless the map says more.
 	classes map[Class]string
+	keep    []Keep
 }
 
 // Words are the precisions, in the order that help texts have.
@@ -38,13 +39,16 @@ var Words = []Word{
 	{Name: Int8, DType: ir.I8, Built: true, Doc: "a quarter of the size, products of bytes",
 		classes: map[Class]string{Retrieval: "bf16"}},
 	{Name: "int8full", DType: ir.I8, Doc: "int8 with weights of 8 bits instead of 7"},
-	{Name: "bf16dot", DType: ir.BF16, Doc: "products of bf16"},
+	// What goes wrong in the first layer, whose rows are short, the others make larger.
+	{Name: BF16Dot, DType: ir.BF16Dot, Built: true, Doc: "bf16 that multiplies what is rounded to bf16 too; tables and heads are bf16, patches and the first attention f32",
+		classes: map[Class]string{Embedding: "bf16", Patches: F32, Retrieval: "bf16", Heads: "bf16"}, keep: []Keep{{"l0.attn", F32}}},
 }
 
 // The words that code asks for by name.
 const (
-	F32  = "f32"
-	Int8 = "int8"
+	F32     = "f32"
+	Int8    = "int8"
+	BF16Dot = "bf16dot"
 )
 
 // Named returns the row of the word called name and whether there is one.
@@ -130,7 +134,15 @@ func (m Map) Of(weight string) Word {
 			return word(k.Word)
 		}
 	}
-	return m.class(ClassOf(weight))
+	class := ClassOf(weight)
+	if _, ok := m.Classes[class]; !ok {
+		for _, k := range word(m.Default).keep {
+			if k.Names(weight) {
+				return word(k.Word)
+			}
+		}
+	}
+	return m.class(class)
 }
 
 // class returns the word of a class.

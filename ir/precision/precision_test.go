@@ -13,7 +13,8 @@ func TestOf(t *testing.T) {
 		Default: "bf16", Classes: map[precision.Class]string{precision.FFN: "int8", precision.Embedding: "f16"},
 		Keep: []precision.Keep{{Module: "l1", Word: "f32"}, {Module: "l1.attn.qkv", Word: "bf16"}, {Module: "ffn.language.fc2", Word: "f16"}},
 	}
-	int8, bf16 := precision.Uniform("int8"), precision.Uniform("bf16")
+	int8, bf16, dot := precision.Uniform("int8"), precision.Uniform("bf16"), precision.Uniform("bf16dot")
+	whole := precision.Map{Default: "bf16dot", Classes: map[precision.Class]string{precision.Projections: "bf16dot"}, Keep: []precision.Keep{{Module: "l0.attn.out", Word: "f16"}}}
 	for _, c := range []struct {
 		m            precision.Map
 		weight, want string
@@ -30,6 +31,14 @@ func TestOf(t *testing.T) {
 		{int8, "retrieval~f.vision.w", "bf16"},
 		{int8, "retrieval_vl.language.w", "bf16"},
 		{int8, "captioning.head.w", "int8"},
+		{dot, "l0.attn.vision.k.w", "f32"},
+		{dot, "l10.attn.vision~f.k.w", "bf16dot"},
+		{dot, "l0.ffn.vision.fc1.w", "bf16dot"},
+		{dot, "vision.embed.proj.w", "f32"},
+		{dot, "language.embed.tok.w", "bf16"},
+		{dot, "retrieval.vision.w", "bf16"},
+		{whole, "l0.attn.vision.k.w", "bf16dot"},
+		{whole, "l0.attn.vision.out.w", "f16"},
 		{mixed, "l0.attn.vision.k.w", "bf16"},
 		{mixed, "l0.ffn.vision~f2.fc1.w", "int8"},
 		{mixed, "l10.ffn.vision.fc1.w", "int8"}, // l1 is no beginning of l10

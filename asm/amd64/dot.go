@@ -1,0 +1,160 @@
+package amd64
+
+import (
+	"github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+
+	"github.com/multiway-go/multiway/asm"
+)
+
+// dgemm writes a tile of products of bfloat16. AVX512_BF16 has an instruction that adds two products a lane, the second
+// and then the first, each rounded as it is added. Below, both halves of the pairs are widened, and fused multiply-adds in
+// that order do the same, since a product is exact.
+//
+//	acc[r][j]  row r of C, vector j
+//	b[j]       two rows of B, or one of them widened, vector j; a panel is one vector of 16 pairs or two of 8
+//	x          two elements of A[r], or one of them, in all lanes
+func dgemm(w *writer, k asm.Kernel) {
+	const line = 4 * asm.Panel // bytes of a step in a panel
+	v := w.vector(k.ISA)
+	n := k.NR * 4 / v.bytes
+	acc := make([]vecs, k.MR)
+	for r := range acc {
+		acc[r] = v.some(n)
+	}
+	each := func(f func(r, j int)) {
+		for r := range acc {
+			acc[r].each(func(j int) { f(r, j) })
+		}
+	}
+	c := func() func(r, disp int) operand.Mem {
+		at, _ := w.rows(w.arg("c"), w.floats("ldc"), k.MR)
+		return at
+	}
+	flag := w.arg("acc")
+	w.TESTQ(flag, flag)
+	w.JZ(operand.LabelRef("zero"))
+	at := c()
+	each(func(r, j int) { w.VMOVUPS(at(r, v.bytes*j), acc[r][j]) })
+	w.JMP(operand.LabelRef("bias"))
+	w.Label("zero")
+	each(func(r, j int) { v.zero(acc[r][j]) })
+	w.Label("bias")
+	bias := w.arg("bias")
+	w.TESTQ(bias, bias)
+	w.JZ(operand.LabelRef("main"))
+	each(func(r, j int) { w.VADDPS(operand.Mem{Base: bias, Disp: v.bytes * j}, acc[r][j], acc[r][j]) })
+	w.Label("main")
+
+	steps, b := w.arg("k"), w.arg("b")
+	a, as := w.rows(w.arg("a"), w.halfwords("lda"), k.MR)
+	pf, pfstep := w.arg("pf"), w.arg("pfstep")
+	var next reg.Register
+	if k.NR > asm.Panel {
+		next = w.halfwords("bstride")
+	}
+	panel := func(m operand.Mem, p int) operand.Mem {
+		if p > 0 {
+			m.Index, m.Scale = next, uint8(p)
+		}
+		return m
+	}
+	row := func(u, j int) operand.Mem {
+		at := v.bytes * j
+		return panel(operand.Mem{Base: b, Disp: u*line + at%line}, at/line)
+	}
+	bv, x := v.some(n), v.new()
+	products := func(u int) {
+		bv.each(func(j int) { w.VMOVUPS(row(u, j), bv[j]) })
+		for r := range acc {
+			w.VPBROADCASTD(a(r, 4*u), x)
+			acc[r].each(func(j int) { w.VDPBF16PS(bv[j], x, acc[r][j]) })
+		}
+	}
+	if k.ISA != asm.AVX512BF16 {
+		second := w.lanes(v, "second", 0xffff0000)
+		halves := []func(x reg.VecVirtual){
+			func(x reg.VecVirtual) { v.and(second, x, x) },
+			func(x reg.VecVirtual) { w.VPSLLD(operand.Imm(16), x, x) },
+		}
+		products = func(u int) {
+			for _, widen := range halves {
+				bv.each(func(j int) {
+					w.VMOVUPS(row(u, j), bv[j])
+					widen(bv[j])
+				})
+				for r := range acc {
+					w.VPBROADCASTD(a(r, 4*u), x)
+					widen(x)
+					acc[r].each(func(j int) { w.VFMADD231PS(bv[j], x, acc[r][j]) })
+				}
+			}
+		}
+	}
+	step := func(u int) {
+		for p := range k.NR / asm.Panel {
+			w.PREFETCHT0(panel(operand.Mem{Base: pf}, p))
+		}
+		w.ADDQ(pfstep, pf)
+		products(u)
+	}
+	advance := func(n int) {
+		for _, p := range as {
+			w.ADDQ(operand.Imm(uint64(4*n)), p)
+		}
+		w.ADDQ(operand.I32(int32(n*line)), b)
+	}
+
+	const unroll = 2
+	w.SUBQ(operand.Imm(unroll), steps)
+	w.JL(operand.LabelRef("tail"))
+	w.Label("loop")
+	for u := range unroll {
+		step(u)
+	}
+	advance(unroll)
+	w.SUBQ(operand.Imm(unroll), steps)
+	w.JGE(operand.LabelRef("loop"))
+	w.Label("tail")
+	w.ADDQ(operand.Imm(unroll), steps)
+	w.JZ(operand.LabelRef("store"))
+	step(0)
+
+	w.Label("store")
+	at = c()
+	each(func(r, j int) { w.VMOVUPS(acc[r][j], at(r, v.bytes*j)) })
+	w.ret()
+}
+
+// round writes the rounding of rows to bfloat16: half of a unit in the last place, less if the value is even, is added
+// to the bits, and the upper ones are kept.
+func round(w *writer, k asm.Kernel) {
+	dst, src := w.arg("dst"), w.arg("src")
+	ldd, lds := w.halfwords("ldd"), w.floats("lds")
+	r := newRow(w, k)
+	one, half, quiet := w.words("unit", 1), w.words("belowHalf", 0x7fff), w.words("quiet", 0x40)
+	w.forRows([]reg.GPVirtual{dst, src}, []reg.GPVirtual{ldd, lds}, func() {
+		r.each(func(n int, masked bool) {
+			x := w.ymms(n)
+			r.load(src, x, masked)
+			up, t := w.YMM(), w.YMM()
+			x.each(func(i int) {
+				w.VCMPPS(operand.Imm(3), x[i], x[i], t) // unordered: NaNs
+				w.VPAND(quiet, t, t)
+				w.VPSRLD(operand.Imm(16), x[i], up)
+				w.VPOR(up, t, t) // what a NaN becomes
+				w.VPAND(one, up, up)
+				w.VPADDD(half, up, up)
+				w.VPADDD(x[i], up, up)
+				w.VPSRLD(operand.Imm(16), up, up)
+				w.VCMPPS(operand.Imm(3), x[i], x[i], x[i])
+				w.VPBLENDVB(x[i], t, up, x[i])
+			})
+			for i := 0; i < n; i += 2 {
+				w.VPACKUSDW(x[i+1], x[i], x[i])
+				w.VPERMQ(operand.Imm(0xd8), x[i], x[i])
+				w.VMOVDQU(x[i], operand.Mem{Base: dst, Index: r.at, Scale: 2, Disp: 16 * i})
+			}
+		})
+	})
+}
