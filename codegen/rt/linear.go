@@ -43,7 +43,7 @@ func (l *Linear) passes() int {
 
 const (
 	// smallWork is the work in floating-point operations below which a step is not
-	// worth waking threads for; a chunk has at least half of it.
+	// worth waking threads for; a part has at least half of it.
 	smallWork = 1 << 17
 	// geluColumns are enough for gelu to run at its full speed, and few enough that
 	// they are still in the second-level cache.
@@ -175,7 +175,7 @@ func (e *Exec) weigh(l *Linear) {
 	}
 }
 
-// runGemm cuts the product of seqs sequences into chunks and runs them.
+// runGemm cuts the product of seqs sequences into parts and runs them.
 func (e *Exec) runGemm(seqs int) {
 	g := &e.gemm
 	if g.m == 0 || seqs == 0 {
@@ -302,7 +302,7 @@ func (g *gemmTask) compute(block, p0, p1, worker int) {
 	}
 }
 
-// panel computes one tile-wide group of panels for all row tiles of a chunk.
+// panel computes one tile-wide group of panels for all row tiles of a block.
 //
 // It stays a function of its own, not a leaf and never inlined: its prologue is
 // where the garbage collector can stop a goroutine that otherwise only calls
