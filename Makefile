@@ -4,7 +4,7 @@ TAGS ?=
 export CGO_ENABLED = 0
 flags = $(if $(TAGS),-tags $(TAGS))
 
-.PHONY: help demo emoji test test-arm64 neon-mca cross fuzz builds generate fresh lint bench-peers check-onnx clean
+.PHONY: help demo emoji test test-arm64 neon-mca cross fuzz builds precisions generate fresh lint bench-peers check-onnx clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 16
@@ -49,6 +49,9 @@ fuzz: ## fuzz every reader of outside bytes, fuzztime=60s each
 presets ?= beit3-base-patch16-384-coco-retrieval,beit3-base-patch16-480-vqa,beit3-base-patch16-480-coco-captioning,beit3-large-patch16-384-coco-retrieval
 builds: ## build models of real size, and write README's table of time and memory (takes minutes and 10 GB of disk)
 	$(GO) test ./cmd/multiway -count=1 -timeout 2h -run BuildReal -v -real $(presets) -table ../../README.md
+
+precisions: ## measure the demo model at every precision, and write README's table of them
+	$(GO) test ./cmd/emoji -count=1 -run PrecisionTable -v -table ../../README.md
 
 generate: ## make every generated file again
 	$(GO) generate ./...

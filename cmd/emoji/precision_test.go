@@ -2,6 +2,8 @@ package main
 
 import (
 	"encoding/json"
+	"flag"
+	"fmt"
 	"math"
 	"os"
 	"os/exec"
@@ -14,6 +16,8 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/app"
 	"github.com/multiway-go/multiway/ir/precision"
 )
+
+var tableFile = flag.String("table", "", "file whose table of precisions is written anew")
 
 // folder is where the demo model's package and its description are.
 const folder = "../../generated/emoji"
@@ -146,5 +150,58 @@ func TestPrecisions(t *testing.T) {
 				t.Errorf("%s: %s is %.4f, at f16 %.4f; want at most %v points of a difference", c.word, name, x, want[name], c.points)
 			}
 		}
+	}
+}
+
+// largest is the released model whose size at each precision the table has.
+const largest = "beit3-base-patch16-384-coco-retrieval"
+
+// TestPrecisionTable measures every precision for people.
+func TestPrecisionTable(t *testing.T) {
+	if *tableFile == "" {
+		t.Skip("give -table FILE; make precisions does")
+	}
+	base, err := build.Preset(largest, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "| precision | what it is | %s | demo | text to image R@1 | image to text R@1 | subgroup | group |\n|---|---|---|---|---|---|---|---|\n", largest)
+	for _, w := range precision.Words {
+		if !w.Built {
+			continue
+		}
+		at, err := base.AtPrecision(w.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		described, _, err := at.Lower(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		planned, err := at.Plan(described)
+		if err != nil {
+			t.Fatal(err)
+		}
+		exe, weights := atPrecision(t, w.Name)
+		m := evalOf(t, exe, w.Name)
+		fmt.Fprintf(&b, "| %s | %s | %.0f MB | %.1f MB |", w.Name, w.Doc, float64(codegen.BlobSize(planned))/1e6, float64(weights)/1e6)
+		for _, x := range []float64{m.All.TextToImage1, m.All.ImageToText1, m.ClassificationAll.Subgroup1, m.ClassificationAll.Group1} {
+			fmt.Fprintf(&b, " %.2f %% |", 100*x)
+		}
+		b.WriteString("\n")
+	}
+	const begin, end = "<!-- made by: make precisions -->\n", "<!-- end of precisions -->"
+	data, err := os.ReadFile(*tableFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, ok1 := strings.Cut(string(data), begin)
+	_, after, ok2 := strings.Cut(rest, end)
+	if !ok1 || !ok2 {
+		t.Fatalf("%s lacks the marks %q and %q", *tableFile, begin, end)
+	}
+	if err := os.WriteFile(*tableFile, []byte(before+begin+b.String()+end+after), 0o666); err != nil {
+		t.Fatal(err)
 	}
 }

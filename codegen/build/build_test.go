@@ -243,6 +243,37 @@ func TestWritePrecision(t *testing.T) {
 	}
 }
 
+// At int8 a model is a quarter of its size, tables, scales and padding included.
+func TestInt8Sizes(t *testing.T) {
+	for _, c := range []struct {
+		preset string
+		most   int64
+	}{
+		{"beit3-base-patch16-384-coco-retrieval", 235e6},
+		{"beit3-base-patch16-224-retrieval", 235e6},
+		{"beit3-base-patch16-480-coco-captioning", 290e6},
+	} {
+		m, err := build.Preset(c.preset, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m, err = m.AtPrecision("int8"); err != nil {
+			t.Fatal(err)
+		}
+		described, _, err := m.Lower(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		planned, err := m.Plan(described)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := codegen.BlobSize(planned); n >= c.most || n < c.most*8/10 {
+			t.Errorf("%s takes %d bytes at int8, want less than %d", c.preset, n, c.most)
+		}
+	}
+}
+
 // shifty is a checkpoint whose weights change once moved is set.
 type shifty struct {
 	checkpoint.Source
