@@ -185,7 +185,7 @@ func TestPrecisionTable(t *testing.T) {
 		}
 		exe, weights := atPrecision(t, w.Name)
 		m := evalOf(t, exe, w.Name)
-		fmt.Fprintf(&b, "| %s | %s | %.0f MB | %.1f MB |", w.Name, w.Doc, float64(codegen.BlobSize(planned))/1e6, float64(weights)/1e6)
+		fmt.Fprintf(&b, "| %s | %s | %.1f MB | %.2f MB |", w.Name, w.Doc, float64(codegen.BlobSize(planned))/1e6, float64(weights)/1e6)
 		for _, x := range []float64{m.All.TextToImage1, m.All.ImageToText1, m.ClassificationAll.Subgroup1, m.ClassificationAll.Group1} {
 			fmt.Fprintf(&b, " %.2f %% |", 100*x)
 		}

@@ -23,7 +23,8 @@ an output:
 A folder of cases stands for all of them. The exit status is 1 if anything failed.`,
 		Example: `  multiway golden check golden/testdata/encode_t1
   multiway golden check --model model.yaml testdata/golden
-  multiway golden check --engine binary --level avx2 cases/*`,
+  multiway golden check --engine binary --level avx2 cases/*
+  multiway golden check --precision int8 golden/testdata`,
 		Args: arguments(1, -1, "a golden case, or a folder of cases"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			s, err := golden.Check(args, o, os.Stdout)

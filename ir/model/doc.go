@@ -39,6 +39,13 @@
 //
 // is at most 12 ids after <s>, none of them <s>, <pad>, <unk> or one from 2001 to 2009.
 //
+// How weights are stored is a word of package precision for everything, or one for each
+// class of weights and for modules that are named, and how far from the model outputs may
+// be then, as the cosine of a row, is a number:
+//
+//	precision: {default: int8, embedding: bf16, keep: {l11.ffn: bf16, retrieval: f32}}
+//	cosine: 0.9995
+//
 // Inside, a family is a preset of a [Structure]: a list of modalities (name, embedder,
 // sizes) in sequence order, and ranges of layers that say whose weights attention and
 // feed-forward block use: one for all (shared), one a modality (pooled), or pooled with

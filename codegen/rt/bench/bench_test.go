@@ -178,8 +178,34 @@ func TestJSON(t *testing.T) {
 	if d := cmp.Diff(fields, slices.Sorted(maps.Keys(got.Results[0]))); d != "" {
 		t.Errorf("fields of a result (-want +got):\n%s", d)
 	}
-	if x := got.Results[0]; x["entry"] != "language" || x["tokens"] != 4.0 || x["batch"] != 3.0 {
-		t.Errorf("got %v", x)
+	x := got.Results[0]
+	want := map[string]any{"entry": "language", "tokens": 4.0, "batch": 3.0, "threads": 1.0, "precision": "f32", "allocs": 0.0}
+	for name, v := range want {
+		if x[name] != v {
+			t.Errorf("%s is %v, want %v", name, x[name], v)
+		}
+	}
+	if level, _ := x["level"].(string); !slices.Contains(rt.Levels(), level) {
+		t.Errorf("level %v", x["level"])
+	}
+	number := func(name string) float64 { v, _ := x[name].(float64); return v }
+	median, gflops := number("median_ms"), number("gflops")
+	if number("runs") < MinRuns || number("min_ms") <= 0 || median < number("min_ms") || median > number("max_ms") {
+		t.Errorf("times do not fit together: %v", x)
+	}
+	language := slices.IndexFunc(beit3tiny.Package.Funcs, func(f *rt.Func) bool { return f.Name == "language" })
+	flops, bytes := beit3tiny.Package.Funcs[language].Cost.Of([]int{2, 3, 7})
+	roofline := max(float64(flops)/got.Peak["1"], float64(bytes)/got.Read["1"]) / 1e6
+	for _, c := range []struct {
+		name string
+		want float64
+	}{
+		{"gflops", float64(flops) / median / 1e6}, {"percent_of_peak", 100 * gflops / got.Peak["1"]},
+		{"roofline_ms", roofline}, {"roofline_ratio", median / roofline},
+	} {
+		if v := number(c.name); math.Abs(v-c.want) > 1e-9*c.want {
+			t.Errorf("%s is %v, want %v", c.name, v, c.want)
+		}
 	}
 }
 
