@@ -351,6 +351,27 @@ func (i ISA) Allowed() []string {
 	return all
 }
 
+// Writable reports the first of the kernels that no emitter of the architecture (GOARCH) writes.
+func Writable(arch string, kernels []Kernel) error {
+	for _, k := range kernels {
+		if l, _ := k.ISA.Level(); l.Arch != arch || !slices.Contains(Catalogue, k) {
+			return fmt.Errorf("%s: no generator", k.Name())
+		}
+	}
+	return nil
+}
+
+// Permit reports the first of the instruction sets, those beyond the architecture's baseline, that the kernel's level does
+// not have.
+func (k Kernel) Permit(needs []string) error {
+	for _, need := range needs {
+		if !slices.Contains(k.ISA.Allowed(), need) {
+			return fmt.Errorf("%s: uses %s, which level %s does not have", k.Name(), need, k.ISA)
+		}
+	}
+	return nil
+}
+
 // Docs returns the doc comment of each kernel's declaration, as lines: the op's contract for the first of a family, a
 // reference to that one for the others.
 func Docs(kernels []Kernel) [][]string {

@@ -30,10 +30,11 @@ var ladder = map[string]rung{
 
 	"ir/checkpoint/torchsave": {imports: "ir/checkpoint"},
 
-	"asm":       {}, // plain data: neither the IR's programs nor an emitter
-	"asm/amd64": {imports: "asm github.com/mmcloughlin/avo/..."},
-	"asm/arm64": {imports: "asm", tests: "generated/kernels"},
-	"passes":    {imports: "ir asm", tests: "ir/irtest"},
+	"asm":         {}, // plain data: neither the IR's programs nor an emitter
+	"asm/asmtest": {imports: "asm " + goCmp},
+	"asm/amd64":   {imports: "asm github.com/mmcloughlin/avo/...", tests: "asm/asmtest"},
+	"asm/arm64":   {imports: "asm", tests: "asm/asmtest generated/kernels"},
+	"passes":      {imports: "ir asm", tests: "ir/irtest"},
 
 	"codegen": {imports: "ir asm asm/amd64 asm/arm64 codegen/rt codegen/rt/decode codegen/rt/pixel codegen/rt/token github.com/dave/jennifer/jen", tests: "passes"},
 	"codegen/build": {imports: "ir ir/model ir/checkpoint passes codegen codegen/rt/... golden/cases", // the one package that sees both ends

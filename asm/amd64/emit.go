@@ -75,7 +75,12 @@ func Requires(k asm.Kernel) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	return slices.DeleteFunc(f.Functions()[0].ISA, func(s string) bool { return slices.Contains(baseline, s) }), nil
+	return beyond(f.Functions()[0].ISA), nil
+}
+
+// beyond returns the instruction sets that are not in the baseline.
+func beyond(isas []string) []string {
+	return slices.DeleteFunc(slices.Clone(isas), func(s string) bool { return slices.Contains(baseline, s) })
 }
 
 // baseline lists the instruction sets of avo's naming that every amd64 CPU has.
@@ -85,10 +90,8 @@ var baseline = []string{"CMOV", "MMX+", "SSE", "SSE2"}
 func compile(kernels []asm.Kernel) (*ir.File, error) {
 	w := &writer{Context: build.NewContext(), consts: map[string]operand.Mem{}}
 	w.ConstraintExpr(strings.ReplaceAll(constraint, " && ", ","))
-	for _, k := range kernels {
-		if l, _ := k.ISA.Level(); l.Arch != "amd64" || !slices.Contains(asm.Catalogue, k) {
-			return nil, fmt.Errorf("%s: no generator", k.Name())
-		}
+	if err := asm.Writable("amd64", kernels); err != nil {
+		return nil, err
 	}
 	docs := asm.Docs(kernels)
 	for i, k := range kernels {
@@ -109,11 +112,8 @@ func compile(kernels []asm.Kernel) (*ir.File, error) {
 		return nil, err
 	}
 	for i, fn := range f.Functions() {
-		allowed := slices.Concat(baseline, kernels[i].ISA.Allowed())
-		for _, need := range fn.ISA {
-			if !slices.Contains(allowed, need) {
-				return nil, fmt.Errorf("%s: uses %s, which level %s does not have", fn.Name, need, kernels[i].ISA)
-			}
+		if err := kernels[i].Permit(beyond(fn.ISA)); err != nil {
+			return nil, err
 		}
 		encode(fn)
 	}

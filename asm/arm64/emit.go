@@ -40,10 +40,8 @@ func Emit(pkg string, kernels []asm.Kernel) (asmFile, stubFile []byte, err error
 	var stubs bytes.Buffer
 	fmt.Fprintf(&w.text, "%s\n\n//go:build %s\n\n#include \"textflag.h\"\n", asm.Header, constraint)
 	fmt.Fprintf(&stubs, "%s\n\n//go:build %s\n\npackage %s\n", asm.Header, constraint, pkg)
-	for _, k := range kernels {
-		if l, _ := k.ISA.Level(); l.Arch != "arm64" || !slices.Contains(asm.Catalogue, k) {
-			return nil, nil, fmt.Errorf("%s: no generator", k.Name())
-		}
+	if err := asm.Writable("arm64", kernels); err != nil {
+		return nil, nil, err
 	}
 	docs := asm.Docs(kernels)
 	for i, k := range kernels {
@@ -114,12 +112,10 @@ func (w *writer) kernel(k asm.Kernel) error {
 	w.args, size = frame(k.Op.Row().Signature)
 	fmt.Fprintf(&w.text, "\n// %s\nTEXT ·%s(SB), NOSPLIT, $0-%d\n", declaration(k), w.name, size)
 	generators[k.Op](w, k)
-	for _, need := range w.isas {
-		if w.err == nil && !slices.Contains(k.ISA.Allowed(), need) {
-			w.err = fmt.Errorf("%s: uses %s, which level %s does not have", w.name, need, k.ISA)
-		}
+	if w.err != nil {
+		return w.err
 	}
-	return w.err
+	return k.Permit(w.isas)
 }
 
 // Requires returns the instruction sets that a kernel uses beyond those of every arm64 CPU, as recorded from its

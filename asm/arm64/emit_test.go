@@ -1,21 +1,17 @@
 package arm64
 
 import (
-	"bytes"
-	"go/format"
 	"regexp"
 	"runtime"
+	"slices"
 	"strconv"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/multiway-go/multiway/asm"
+	"github.com/multiway-go/multiway/asm/asmtest"
 )
-
-// generated is how Go's tools recognise generated files.
-var generated = regexp.MustCompile(`(?m)^// Code generated .* DO NOT EDIT\.$`)
 
 // native lists the kernels that this package writes.
 func native() []asm.Kernel {
@@ -38,54 +34,20 @@ func write(t *testing.T, k asm.Kernel) *writer {
 	return w
 }
 
-func TestEmit(t *testing.T) {
-	ks := append(asm.Find("gemm_f32", asm.NEON), asm.Find("gelu_f32", asm.NEON)...)
-	s, stubs, err := Emit("mymodel", ks)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s2, stubs2, err := Emit("mymodel", ks)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(s, s2) || !bytes.Equal(stubs, stubs2) {
-		t.Error("the same kernels give other bytes the second time")
-	}
-	if pretty, err := format.Source(stubs); err != nil {
-		t.Error(err)
-	} else if d := cmp.Diff(string(pretty), string(stubs)); d != "" {
-		t.Errorf("declarations are not gofmt'ed (-want +got):\n%s", d)
-	}
-	if !strings.Contains(string(stubs), "\npackage mymodel\n") {
-		t.Errorf("declarations are not of package mymodel:\n%s", stubs)
-	}
-	for name, file := range map[string][]byte{"assembly": s, "declarations": stubs} {
-		if !generated.Match(file) || !bytes.Contains(file, []byte("\n//go:build arm64 && !noasm\n")) {
-			t.Errorf("%s begin:\n%.200s", name, file)
-		}
-	}
-	for _, k := range ks {
-		if !bytes.Contains(s, []byte("\nTEXT ·"+k.Name()+"(SB), NOSPLIT, $0-")) {
-			t.Errorf("no TEXT of %s", k.Name())
-		}
-	}
-	for line := range strings.Lines(string(s)) {
-		if strings.HasPrefix(line, "DATA ") && strings.Count(string(s), line) != 1 {
-			t.Errorf("twice: %s", line)
-		}
-	}
-}
+func TestEmit(t *testing.T) { asmtest.Emit(t, "arm64", asm.NEON, Emit) }
 
-func TestEmitRefuses(t *testing.T) {
-	for name, k := range map[string]asm.Kernel{
-		"gelu_f32_generic: no generator":   {Op: asm.OpGelu, DType: "f32", ISA: asm.Generic},
-		"gemm_f32_6x16_avx2: no generator": {Op: asm.OpGemm, DType: "f32", MR: 6, NR: 16, ISA: asm.AVX2},
-		"gemm_f32_7x16_neon: no generator": {Op: asm.OpGemm, DType: "f32", MR: 7, NR: 16, ISA: asm.NEON},
-		"nothing_neon: no generator":       {Op: "nothing", ISA: asm.NEON},
-	} {
-		if _, _, err := Emit("m", []asm.Kernel{k}); err == nil || err.Error() != name {
-			t.Errorf("error %v, want %s", err, name)
-		}
+// TestPermitted checks that a kernel may use what its level has and no more.
+func TestPermitted(t *testing.T) {
+	k, _ := asm.ByName("qgemm_i8_6x16_neondot")
+	if needs, err := Requires(k); err != nil || !slices.Equal(needs, []string{"ASIMDDP"}) {
+		t.Errorf("%s requires %v, %v, want ASIMDDP", k.Name(), needs, err)
+	}
+	k.ISA = asm.NEON
+	w := newWriter()
+	w.name = k.Name()
+	w.SDOTlane(0, 1, 2, 3)
+	if err := k.Permit(w.isas); err == nil || err.Error() != "qgemm_i8_6x16_neon: uses ASIMDDP, which level neon does not have" {
+		t.Errorf("error %v", err)
 	}
 }
 
