@@ -24,7 +24,8 @@ const module = "github.com/multiway-go/multiway/"
 var ladder = map[string]rung{
 	"ir":            {tests: "ir/irtest"},
 	"ir/irtest":     {imports: "ir " + goCmp},
-	"ir/model":      {imports: "ir ir/spelling github.com/goccy/go-yaml/..."},
+	"ir/model":      {imports: "ir ir/precision ir/spelling github.com/goccy/go-yaml/..."},
+	"ir/precision":  {imports: "ir"},
 	"ir/checkpoint": {imports: "ir ir/spelling"},
 	"ir/spelling":   {},
 
@@ -34,11 +35,11 @@ var ladder = map[string]rung{
 	"asm/asmtest": {imports: "asm " + goCmp},
 	"asm/amd64":   {imports: "asm github.com/mmcloughlin/avo/...", tests: "asm/asmtest"},
 	"asm/arm64":   {imports: "asm", tests: "asm/asmtest generated/kernels"},
-	"passes":      {imports: "ir asm", tests: "ir/irtest"},
+	"passes":      {imports: "ir ir/precision asm", tests: "ir/irtest"},
 
 	"codegen": {imports: "ir asm asm/amd64 asm/arm64 codegen/rt codegen/rt/decode codegen/rt/pixel codegen/rt/token github.com/dave/jennifer/jen", tests: "passes"},
-	"codegen/build": {imports: "ir ir/model ir/checkpoint passes codegen codegen/rt/... golden/cases", // the one package that sees both ends
-		tests: "asm ir/checkpoint/torchsave ir/irtest"},
+	"codegen/build": {imports: "ir ir/model ir/checkpoint ir/precision asm passes codegen codegen/rt/... golden/cases", // the one package that sees both ends
+		tests: "ir/checkpoint/torchsave ir/irtest"},
 
 	"codegen/onnx": {imports: "ir", tests: "ir/model ir/checkpoint passes"},
 
@@ -48,7 +49,7 @@ var ladder = map[string]rung{
 	"codegen/rt/pixel/decode": {imports: "codegen/rt/pixel golang.org/x/image/..."},
 	"codegen/rt/decode":       {imports: "codegen/rt", tests: "codegen/rt/rttest"},
 	"codegen/rt/task":         {imports: "codegen/rt codegen/rt/decode codegen/rt/token codegen/rt/pixel", tests: "codegen/rt/rttest"},
-	"codegen/rt/pipe":         {imports: "codegen/rt codegen/rt/decode", tests: "codegen/rt/rttest"},
+	"codegen/rt/pipe":         {imports: "codegen/rt codegen/rt/decode codegen/rt/bench", tests: "codegen/rt/rttest"},
 	"codegen/rt/rttest":       {imports: "codegen/rt"},
 	"codegen/rt/bench":        {imports: "codegen/rt codegen/rt/task", tests: "generated/beit3tiny generated/emoji"},
 	"codegen/rt/app": {imports: "codegen/rt/... github.com/spf13/cobra github.com/schollz/progressbar/v3 golang.org/x/term",
@@ -57,11 +58,11 @@ var ladder = map[string]rung{
 	"golden/emulated":       {}, // drives commands
 	"golden/cases":          {imports: "ir/checkpoint"},
 	"golden/cases/casetest": {imports: "golden/cases codegen/rt"},
-	"golden": {imports: "ir ir/model ir/checkpoint asm codegen/build codegen/rt/... golden/cases",
+	"golden": {imports: "ir ir/model ir/checkpoint ir/precision asm codegen/build codegen/rt/... golden/cases",
 		tests: "asm/amd64 codegen passes generated/... golden/cases/casetest golang.org/x/sys/..."},
 	"cmd/multiway": {imports: "ir/... asm/... passes codegen codegen/build codegen/onnx codegen/rt/... golden " +
 		"github.com/spf13/cobra github.com/schollz/progressbar/v3 golang.org/x/term github.com/rogpeppe/go-internal/diff", tests: testscript},
-	"cmd/emoji": {imports: "generated/emoji generated/emoji/source codegen/rt/... github.com/spf13/cobra", tests: "ir/checkpoint " + testscript},
+	"cmd/emoji": {imports: "generated/emoji generated/emoji/source codegen/rt/... github.com/spf13/cobra", tests: "ir/checkpoint ir/precision codegen codegen/build " + testscript},
 }
 
 // rung holds the imports of a package, and those that its tests add.
