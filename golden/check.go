@@ -344,6 +344,10 @@ func (c *checker) model(cs *cases.Case, m *build.Model, v cases.Variant, levels 
 		if taps {
 			m = m.WithTaps()
 		}
+		m, _, err := m.Tuned(entries, nil)
+		if err != nil {
+			return err
+		}
 		p, _, err := m.Lower(entries)
 		if err != nil {
 			return err

@@ -14,36 +14,9 @@ import (
 // after their last use. Results may share memory with each other and the inputs.
 // A function with a value of more than 2^28 elements is refused.
 func (p *Program) Run(fn string, t int, in map[string]*Tensor) (map[string]*Tensor, error) {
-	f := p.Func(fn)
-	if f == nil {
-		var names []string
-		for _, g := range p.Funcs {
-			names = append(names, g.Name)
-		}
-		return nil, fmt.Errorf("program %s has no function %q; it has %s", p.Name, fn, strings.Join(names, ", "))
-	}
-	q := p.indexed()
-	if err := verifyFunc(q, f); err != nil {
+	q, f, args, err := p.ready(fn, t, in)
+	if err != nil {
 		return nil, err
-	}
-	if t < f.MinT() && p.MaxT > 0 || t < 0 || t > p.MaxT && f.UsesT() {
-		return nil, fmt.Errorf("%s: text length %d is not in %d..%d", fn, t, f.MinT(), p.MaxT)
-	}
-	args := make([]*Tensor, len(f.Params))
-	for i, v := range f.Params {
-		x := in[v.Name]
-		if x == nil {
-			return nil, fmt.Errorf("%s: input %s is missing; got %v", fn, v.Name, slices.Sorted(maps.Keys(in)))
-		}
-		if err := x.check(v.Type, t); err != nil {
-			return nil, fmt.Errorf("%s: input %s: %w", fn, v.Name, err)
-		}
-		args[i] = x
-	}
-	for _, v := range f.Values {
-		if n := v.Type.Elements(t); n > maxRun {
-			return nil, fmt.Errorf("%s: %s: %v has %d elements with T=%d, more than the %d that the interpreter takes", fn, head(v), v.Type, n, t, maxRun)
-		}
 	}
 	results, err := q.run(f, t, args)
 	if err != nil {
@@ -54,6 +27,43 @@ func (p *Program) Run(fn string, t int, in map[string]*Tensor) (map[string]*Tens
 		out[v.Name] = results[i]
 	}
 	return out, nil
+}
+
+// ready returns an indexed copy of p, its function fn, which verifies, and the arguments in
+// order.
+func (p *Program) ready(fn string, t int, in map[string]*Tensor) (*Program, *Func, []*Tensor, error) {
+	f := p.Func(fn)
+	if f == nil {
+		var names []string
+		for _, g := range p.Funcs {
+			names = append(names, g.Name)
+		}
+		return nil, nil, nil, fmt.Errorf("program %s has no function %q; it has %s", p.Name, fn, strings.Join(names, ", "))
+	}
+	q := p.indexed()
+	if err := verifyFunc(q, f); err != nil {
+		return nil, nil, nil, err
+	}
+	if t < f.MinT() && p.MaxT > 0 || t < 0 || t > p.MaxT && f.UsesT() {
+		return nil, nil, nil, fmt.Errorf("%s: text length %d is not in %d..%d", fn, t, f.MinT(), p.MaxT)
+	}
+	args := make([]*Tensor, len(f.Params))
+	for i, v := range f.Params {
+		x := in[v.Name]
+		if x == nil {
+			return nil, nil, nil, fmt.Errorf("%s: input %s is missing; got %v", fn, v.Name, slices.Sorted(maps.Keys(in)))
+		}
+		if err := x.check(v.Type, t); err != nil {
+			return nil, nil, nil, fmt.Errorf("%s: input %s: %w", fn, v.Name, err)
+		}
+		args[i] = x
+	}
+	for _, v := range f.Values {
+		if n := v.Type.Elements(t); n > maxRun {
+			return nil, nil, nil, fmt.Errorf("%s: %s: %v has %d elements with T=%d, more than the %d that the interpreter takes", fn, head(v), v.Type, n, t, maxRun)
+		}
+	}
+	return q, f, args, nil
 }
 
 // maxRun bounds the elements of a value in the interpreter: 2 GiB of float64.

@@ -1,7 +1,9 @@
 package ir
 
 import (
+	"math"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -9,7 +11,7 @@ import (
 func init() {
 	*OpLinear = Op{
 		Name: "linear", Hint: "h", Args: 1,
-		Doc:    "x [R,K], w [N,K], b? [N] -> [R,N]: x*w^T + b",
+		Doc:    "x [R,K], w [N,K], b? [N] -> [R,N]: x*w^T + b; where w is i8, each row of x is rounded to 255 steps from its least to its largest value",
 		Fields: []Field{{"w", false}, {"b", true}},
 		Infer:  inferLinear,
 		Eval:   evalLinear,
@@ -36,9 +38,29 @@ func evalLinear(c *Eval) (*Tensor, error) {
 		return nil, err
 	}
 	x := c.Args[0]
+	if c.P.Field(c.V.Bundle, "w").Type.DType == I8 {
+		x = roundRows(x)
+	}
 	y := newTensor(x.rows(), len(w)/x.cols())
 	matmul(y, x, w, b)
 	return y, nil
+}
+
+// roundRows returns x with each row rounded to 255 equal steps, of which the first is
+// its least value and the last its largest: what a product of bytes multiplies.
+func roundRows(x *Tensor) *Tensor {
+	y := newTensor(x.rows(), x.cols())
+	parallel(x.rows(), func(r int) {
+		row := x.row(r)
+		middle, reach := (slices.Max(row)+slices.Min(row))/2, (slices.Max(row)-slices.Min(row))/2
+		for i, v := range row {
+			y.row(r)[i] = middle
+			if reach > 0 {
+				y.row(r)[i] += math.RoundToEven((v-middle)/reach*127) * reach / 127
+			}
+		}
+	})
+	return y
 }
 
 // matmul computes y = x*w^T + b in float64. Columns of y are shared out to all

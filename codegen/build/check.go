@@ -53,10 +53,11 @@ type Result struct {
 	Bound  float64 `json:"bound"`
 
 	// Of a line that is judged by the angle between rows: how many rows there are, the
-	// least cosine, the least that is accepted, and how many rows have their largest value
+	// least and the mean cosine, the least that is accepted, and how many rows have their largest value
 	// in the same column.
 	Rows   int     `json:"rows,omitempty"`
 	Cosine float64 `json:"cosine,omitempty"`
+	Mean   float64 `json:"mean_cosine,omitempty"`
 	Least  float64 `json:"least_cosine,omitempty"`
 	Top1   int     `json:"top1,omitempty"`
 }
@@ -80,8 +81,8 @@ func (r Result) String() string {
 		if r.Least > 0 {
 			least = fmt.Sprintf(", want %.4g at least", r.Least)
 		}
-		return fmt.Sprintf("%-28s %-14s %-8s against %-22s cosine %.6f%s, max abs error %.2e, top-1 %d of %d  %s",
-			r.Func, r.Output, r.Level, r.Judge, r.Cosine, least, r.MaxAbs, r.Top1, r.Rows, verdict)
+		return fmt.Sprintf("%-28s %-14s %-8s against %-22s cosine %.6f (mean %.6f)%s, max abs error %.2e, top-1 %d of %d  %s",
+			r.Func, r.Output, r.Level, r.Judge, r.Cosine, r.Mean, least, r.MaxAbs, r.Top1, r.Rows, verdict)
 	}
 	return fmt.Sprintf("%-28s %-14s %-8s against %-22s max abs error %.2e, bound %.2e  %s", r.Func, r.Output, r.Level, r.Judge, r.MaxAbs, r.Bound, verdict)
 }
@@ -239,8 +240,9 @@ type result struct {
 }
 
 type checker struct {
-	text    int // ids of the sample's text
-	vocab   int // bound of its ids
+	text    int    // ids of the sample's text
+	vocab   int    // bound of its ids
+	salt    string // another one for other inputs
 	rounds  rounding
 	results []Result
 }
@@ -277,6 +279,11 @@ func (c *checker) outputs(e *Engine, p *ir.Program, level string) ([]result, err
 		}
 		for _, o := range outs {
 			r := result{fn: f.Name, output: o.Name, level: proc.Level}
+			for _, v := range f.Results {
+				if v.Name == o.Name {
+					r.cols = v.Type.Cols()
+				}
+			}
 			for _, x := range o.Seqs[0] {
 				r.values = append(r.values, float64(x))
 			}
@@ -332,7 +339,7 @@ func (c *checker) caption(p *ir.Program, step *ir.Func) (pixels []float32, words
 	if image == nil {
 		return nil, nil, fmt.Errorf("%s goes on where caption_image begins; build both", step.Name)
 	}
-	return c.sample(image).Image, task.Sample(step.Name, 0, c.text, c.vocab).IDs, nil
+	return c.sample(image).Image, task.Sample(c.salt+step.Name, 0, c.text, c.vocab).IDs, nil
 }
 
 // steps is the output of all steps of a caption.
@@ -358,14 +365,12 @@ func (c *checker) tolerance() float64 {
 func (c *checker) angles(got, want []result, judge string, least float64) {
 	for i, g := range got {
 		w := want[i]
-		r := Result{Func: g.fn, Output: g.output, Judge: judge, Level: g.level, Cosine: 1, Least: least}
+		r := Result{Func: g.fn, Output: g.output, Judge: judge, Level: g.level, Cosine: 1, Mean: 1, Least: least}
 		n := max(1, min(w.cols, len(w.values)))
 		for j := 0; j+n <= len(w.values); j += n {
 			x, y := g.values[j:j+n], w.values[j:j+n]
-			dot, a, b := 0.0, 0.0, 0.0
 			top, at := 0, 0
 			for k := range x {
-				dot, a, b = dot+float64(x[k]*y[k]), a+float64(x[k]*x[k]), b+float64(y[k]*y[k])
 				if x[k] > x[top] {
 					top = k
 				}
@@ -380,11 +385,9 @@ func (c *checker) angles(got, want []result, judge string, least float64) {
 			if top == at {
 				r.Top1++
 			}
-			if cos := dot / math.Sqrt(a*b); a > 0 || b > 0 {
-				if r.Cosine = min(r.Cosine, cos); cos != cos {
-					r.Cosine = -1
-				}
-			}
+			cos := cosine(x, y)
+			r.Cosine = min(r.Cosine, cos)
+			r.Mean += (cos - r.Mean) / float64(r.Rows)
 		}
 		c.results = append(c.results, r)
 	}
@@ -417,7 +420,7 @@ func (c *checker) sample(f *ir.Func) rt.Seq {
 		}
 		image += int(p.Type.Elements(0))
 	}
-	return task.Sample(f.Name, image, text, c.vocab)
+	return task.Sample(c.salt+f.Name, image, text, c.vocab)
 }
 
 // vectors are the sample's outputs as the package carries them, the same on every CPU but

@@ -43,6 +43,7 @@ type Report struct {
 	Weights    int64              // bytes of the weight file
 	Checkpoint *checkpoint.Report // nil for weights from a seed
 	Results    []Result           // of the self-check
+	Choice     *Choice            // nil where no bytes are multiplied
 	Precision  string             // how the weights are stored
 	Gains      []Gain             // over f32, of another precision that was checked
 }
@@ -77,6 +78,13 @@ func (m *Model) Write(o Options) (*Report, error) {
 		if _, err := moduleDir(); err != nil {
 			return nil, err // before the work that would be for nothing
 		}
+	}
+	m, choice, err := m.Tuned(o.Entries, o.log)
+	if err != nil {
+		return nil, err
+	}
+	if choice != nil {
+		r.Choice, r.Precision = choice, m.Desc.Precision.String()
 	}
 	var names []string
 	for _, f := range described.Funcs {

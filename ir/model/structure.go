@@ -164,6 +164,29 @@ func (d *Description) Cut(n int) *Description {
 	return c
 }
 
+// Small returns a description of the same model for pictures of at most side times side
+// patches, whose positions are resized, and d itself where it has no larger ones or none
+// that can be resized.
+func (d *Description) Small(side int) *Description {
+	s := d.Structure()
+	larger := func(m *Modality) bool {
+		return m.Embedder == Patch && m.Height == m.Width && m.Height > side*m.Patch
+	}
+	if s.Reach > 0 || !slices.ContainsFunc(s.Modalities, func(m Modality) bool { return larger(&m) }) {
+		return d
+	}
+	c := d.clone()
+	c.Long, c.Preset, c.Family, c.Interpolate = s, "", "", true
+	c.Sizes = Sizes{Dim: d.Sizes.Dim, Heads: d.Sizes.Heads, FFN: d.Sizes.FFN, Eps: d.Sizes.Eps, Layers: d.Sizes.Layers}
+	c.Long.Modalities = slices.Clone(s.Modalities)
+	for i := range c.Long.Modalities {
+		if m := &c.Long.Modalities[i]; larger(m) {
+			m.Height, m.Width = side*m.Patch, side*m.Patch
+		}
+	}
+	return c
+}
+
 // experts lists the experts of the modalities, then the joint ones.
 func (s *Structure) experts() []string {
 	var names []string

@@ -232,6 +232,30 @@ func (m Map) String() string {
 	return s + " (" + strings.Join(rest, ", ") + ")"
 }
 
+// Wide is the map with f32 in the place of bytes.
+func (m Map) Wide() Map {
+	wide := func(name string) string {
+		if w := word(name); w.DType == ir.I8 {
+			return F32
+		}
+		return name
+	}
+	n := Map{Default: wide(m.Default), Classes: map[Class]string{}}
+	for _, c := range Classes {
+		if w := m.class(c); w.Name != word(n.Default).Name {
+			n.Classes[c] = wide(w.Name)
+		}
+	}
+	for _, k := range m.Keep {
+		n.Keep = append(n.Keep, Keep{k.Module, wide(k.Word)})
+	}
+	return n
+}
+
+// Module is the name of the module that a weight is alone in, but for the other matrices
+// of its product: l0.attn.vision.qkv for l0.attn.vision~f.q.w.
+func Module(weight string) string { return strings.Join(split(weight), ".") }
+
 // Check reports a module that cannot be stored apart from others.
 func (k Keep) Check() error {
 	parts := strings.Split(k.Module, ".")
