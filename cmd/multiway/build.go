@@ -122,6 +122,12 @@ func runBuild(path, precision string, o build.Options, asJSON bool) error {
 	if r.Checkpoint != nil {
 		fmt.Println(r.Checkpoint)
 	}
+	if r.Choice != nil {
+		for _, x := range r.Choice.Results {
+			fmt.Println(x)
+		}
+		fmt.Println(r.Choice)
+	}
 	for _, x := range r.Results {
 		fmt.Println(x)
 	}

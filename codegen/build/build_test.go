@@ -199,7 +199,7 @@ func TestWritePrecision(t *testing.T) {
 				"l1.attn.vision.v.w": rt.BF16Dot, "retrieval.vision.w": rt.BF16,
 			}},
 	} {
-		m := open(t, tiny+"precision: "+c.precision+"\n")
+		m := open(t, tiny+"precision: "+c.precision+"\ncosine: 0.5\n")
 		dir := t.TempDir()
 		r, err := m.Write(build.Options{Dir: dir})
 		if err != nil {

@@ -20,20 +20,19 @@ import (
 const DefaultCosine = 0.9995
 
 const (
-	// kept is how what bytes are too coarse for is stored instead.
-	kept = "bf16"
-
 	// tuneRounds is how often a choice that turns out too coarse is made anew.
 	tuneRounds = 5
 	// tuneSide and tuneText are the inputs that a large model's modules are judged on one
 	// by one: patches on a side of the picture, and ids.
-	tuneSide, tuneText = 4, 8
-	// minorShare is the share of a group's noise below which its modules are not judged
-	// one by one.
-	minorShare = 0.03
+	tuneSide, tuneText = 2, 4
+	// minorShare is the share of all noise below which the modules of a layer are not
+	// judged one by one.
+	minorShare = 0.2
+	// cached is the most bytes of weights that are held while modules are judged.
+	cached = 1 << 30
 )
 
-// Choice is which modules of a model that multiplies bytes are kept in bf16 instead.
+// Choice is which modules of a model that multiplies bytes are kept in another type.
 type Choice struct {
 	Kept    []precision.Keep
 	Share   map[string]float64 // of the work of each function's products that they are
@@ -43,7 +42,7 @@ type Choice struct {
 // String is the choice in a line.
 func (c *Choice) String() string {
 	if len(c.Kept) == 0 {
-		return "kept in " + kept + ": nothing"
+		return "kept from products of bytes: nothing"
 	}
 	var names, shares []string
 	for _, k := range c.Kept {
@@ -54,7 +53,7 @@ func (c *Choice) String() string {
 			shares = append(shares, fmt.Sprintf("%.1f %% of %s", 100*s, f))
 		}
 	}
-	return fmt.Sprintf("kept in %s: %s (%s)", kept, strings.Join(names, ", "), strings.Join(shares, ", "))
+	return fmt.Sprintf("kept in %s: %s (%s)", c.Kept[0].Word, strings.Join(names, ", "), strings.Join(shares, ", "))
 }
 
 // Tuned returns the model with a choice of modules that are not multiplied as bytes, so
@@ -66,8 +65,9 @@ func (c *Choice) String() string {
 // Every module is judged by what its rounding does to the outputs, in the float64
 // interpreter: of a large model on a small picture, and layer by layer where that does
 // little. Modules are kept in the order of what they do by the work they are, until what is
-// left is within the bound. Then what is left is rounded together, on other inputs, and the
-// choice is made anew with a smaller bound if it was too coarse.
+// left is within the bound. Then what is left is rounded together, on other inputs and on
+// pictures as they are unless the model is very large, and the choice is made anew with a
+// smaller bound if it was too coarse.
 func (m *Model) Tuned(entries []string, log func(format string, args ...any)) (*Model, *Choice, error) {
 	if !m.Desc.Precision.Bytes() {
 		return m, nil, nil
@@ -84,20 +84,27 @@ func (m *Model) Tuned(entries []string, log func(format string, args ...any)) (*
 		t.entries = append(t.entries, f.Name)
 		t.large = t.large || ir.FuncCost(full, f, min(tuneText, full.MaxT)).FLOPs > tuneFLOPs
 	}
+	// A small model costs next to nothing whatever it is stored in.
+	if t.word = precision.F32; t.large {
+		t.word = "bf16"
+	}
 	if err := t.weigh(); err != nil {
 		return nil, nil, err
 	}
 	if len(t.work) == 0 {
 		return m, nil, nil
 	}
-	if err := t.judge(); err != nil {
+	if err := t.prepare(); err != nil {
 		return nil, nil, err
 	}
 	return t.choose()
 }
 
+// wholeFLOPs is the work above which choices are verified on small pictures too.
+const wholeFLOPs = 1e11
+
 // tuneFLOPs is the work of a function above which a model is large; tests lower it.
-var tuneFLOPs = int64(1e9)
+var tuneFLOPs = int64(5e7)
 
 type tuner struct {
 	m       *Model
@@ -106,12 +113,16 @@ type tuner struct {
 	full    *ir.Program // as described
 	large   bool
 	allowed float64 // 1 - cosine
+	word    string  // how what is kept is stored
 
 	work  map[string]map[string]float64 // of a module, by function: its share of the work of products
 	units []*unit
 
-	wide *ir.Program // with f32 in the place of bytes, for small pictures if the model is large
-	note string      // what is small
+	wide    *ir.Program // with f32 in the place of bytes, for small pictures if the model is large
+	whole   *ir.Program // the same for pictures as they are, unless that is too much work
+	modules []*unit
+	outputs []Result // what the elements of a unit's noise are of: functions and outputs
+	note    string   // what is small
 }
 
 // unit is what is kept or not: a module, or the modules of a layer.
@@ -130,7 +141,7 @@ func (t *tuner) weigh() error {
 	}
 	t.work = map[string]map[string]float64{}
 	for _, w := range bytes.Weights {
-		if name := precision.Module(w.Name); matrixOfBytes(w) && !t.named(w.Name) {
+		if name := precision.Module(w.Name); t.judges(w) {
 			t.work[name] = map[string]float64{}
 		}
 	}
@@ -150,30 +161,34 @@ func (t *tuner) weigh() error {
 	return nil
 }
 
-// named reports whether the description says how the weight's module is stored.
+// named reports whether the description says how the weight's module or class is stored.
 func (t *tuner) named(weight string) bool {
+	if _, ok := t.m.Desc.Precision.Classes[precision.ClassOf(weight)]; ok {
+		return true
+	}
 	return slices.ContainsFunc(t.m.Desc.Precision.Keep, func(k precision.Keep) bool { return k.Names(weight) })
 }
 
-// matrixOfBytes reports whether w is multiplied as bytes.
-func matrixOfBytes(w *ir.Weight) bool {
-	return w.Type.DType == ir.I8 && precision.ClassOf(w.Name) != precision.Embedding
+// judges reports whether w is stored as bytes and may be kept from it. The tables of a large
+// model may not: they are most of its size.
+func (t *tuner) judges(w *ir.Weight) bool {
+	return w.Type.DType == ir.I8 && !t.named(w.Name) && !(t.large && precision.ClassOf(w.Name) == precision.Embedding)
 }
 
 func (t *tuner) quantised(p *ir.Program, m precision.Map) (*ir.Program, error) {
 	return passes.Run(p, passes.Options{Rows: t.m.Desc.Limits.Rows, Precision: m, Upto: passes.Quantise.Name})
 }
 
-// judge measures what the rounding of each unit does alone.
-func (t *tuner) judge() error {
+// prepare makes the program that the modules are judged in, and finds their bytes.
+func (t *tuner) prepare() error {
 	small := *t.m
 	if t.large {
 		small.Desc = t.m.Desc.Small(tuneSide)
 	}
-	described, _, err := small.Lower(t.whole())
+	described, _, err := small.Lower(t.functions())
 	if err != nil && small.Desc != t.m.Desc {
 		small.Desc = t.m.Desc // its tables do not fit a small picture
-		described, _, err = small.Lower(t.whole())
+		described, _, err = small.Lower(t.functions())
 	}
 	if err != nil {
 		return err
@@ -186,18 +201,72 @@ func (t *tuner) judge() error {
 	if err != nil {
 		return err
 	}
-	t.wide = wide
+	t.wide, t.whole = wide, wide
+	hold(wide)
 	if small.Desc != t.m.Desc {
-		t.note = ", small pictures"
+		if err := t.enlarge(); err != nil {
+			return err
+		}
 	}
+	modules := map[string]*unit{}
+	for _, w := range bytes.Weights {
+		name := precision.Module(w.Name)
+		if !t.judges(w) {
+			continue
+		}
+		if modules[name] == nil {
+			modules[name] = &unit{name: name, modules: []string{name}, weights: map[string]*ir.Weight{}}
+		}
+		modules[name].weights[w.Name] = w
+	}
+	for _, name := range sorted(modules) {
+		t.modules = append(t.modules, modules[name])
+	}
+	return nil
+}
+
+// enlarge makes the program for pictures as they are. It has the weights of the other one,
+// which are loaded already.
+func (t *tuner) enlarge() error {
+	t.note = ", small pictures"
+	work := int64(0)
+	for _, f := range t.full.Funcs {
+		work += ir.FuncCost(t.full, f, min(tuneText, t.full.MaxT)).FLOPs
+	}
+	if work > wholeFLOPs {
+		return nil
+	}
+	described, _, err := t.m.Lower(t.functions())
+	if err != nil {
+		return err
+	}
+	if t.whole, err = t.quantised(described, t.m.Desc.Precision.Wide()); err != nil {
+		return err
+	}
+	for _, w := range t.whole.Weights {
+		if same := t.wide.Weight(w.Name); same != nil && same.Type.Equal(w.Type) {
+			w.Load = same.Load
+		}
+	}
+	t.note = ""
+	return nil
+}
+
+// judge measures what the rounding of each unit does alone.
+func (t *tuner) judge() error {
 	t.log("judging what bytes do to %d modules", len(t.work))
 	samples := 4
 	if t.large {
 		samples = 1
 	}
-	runs, err := t.runs("tune", samples)
+	runs, err := t.runs(t.wide, "tune", samples)
 	if err != nil {
 		return err
+	}
+	for _, x := range runs {
+		for _, v := range x.f.Results {
+			t.outputs = append(t.outputs, Result{Func: x.f.Name, Output: v.Name})
+		}
 	}
 	measure := func(units []*unit) error {
 		return each(len(units), func(i int) error {
@@ -216,27 +285,12 @@ func (t *tuner) judge() error {
 		})
 	}
 
-	modules := map[string]*unit{}
-	for _, w := range bytes.Weights {
-		name := precision.Module(w.Name)
-		if !matrixOfBytes(w) || t.work[name] == nil {
-			continue
-		}
-		if modules[name] == nil {
-			modules[name] = &unit{name: name, modules: []string{name}, weights: map[string]*ir.Weight{}}
-		}
-		modules[name].weights[w.Name] = w
-	}
-	var all []*unit
-	for _, name := range sorted(modules) {
-		all = append(all, modules[name])
-	}
 	if !t.large {
-		t.units = all
+		t.units = t.modules
 		return measure(t.units)
 	}
 	groups := map[string]*unit{}
-	for _, u := range all {
+	for _, u := range t.modules {
 		name, _, _ := strings.Cut(u.name, ".")
 		g := groups[name]
 		if g == nil {
@@ -266,16 +320,18 @@ func (t *tuner) judge() error {
 			t.units = append(t.units, g)
 			continue
 		}
-		for _, name := range g.modules {
-			apart = append(apart, modules[name])
+		for _, u := range t.modules {
+			if slices.Contains(g.modules, u.name) {
+				apart = append(apart, u)
+			}
 		}
 	}
 	t.units = append(t.units, apart...)
 	return measure(apart)
 }
 
-// whole is the entries with captions as one function, not as steps that have states.
-func (t *tuner) whole() []string {
+// functions is the entries with captions as one function, not as steps that have states.
+func (t *tuner) functions() []string {
 	var names []string
 	for _, e := range t.entries {
 		if strings.HasPrefix(e, "caption_") {
@@ -295,6 +351,23 @@ func (t *tuner) checker(salt string, i int) *checker {
 	return &checker{text: text, vocab: s.Vocab(), salt: salt}
 }
 
+// hold has the weights of p loaded once, if they are not too many. Nobody may change what
+// they load then.
+func hold(p *ir.Program) {
+	total := int64(0)
+	for _, w := range p.Weights {
+		total += 4 * w.Type.Elements(0)
+	}
+	if total > cached {
+		return
+	}
+	for _, w := range p.Weights {
+		if w.Load != nil {
+			w.Load = sync.OnceValues(w.Load)
+		}
+	}
+}
+
 // sampleRun is a function's run on a sample.
 type sampleRun struct {
 	f     *ir.Func
@@ -303,15 +376,15 @@ type sampleRun struct {
 }
 
 // runs evaluates every function on samples.
-func (t *tuner) runs(salt string, samples int) ([]*sampleRun, error) {
+func (t *tuner) runs(p *ir.Program, salt string, samples int) ([]*sampleRun, error) {
 	var all []*sampleRun
-	for _, f := range t.wide.Funcs {
+	for _, f := range p.Funcs {
 		if keeps(f) {
 			continue
 		}
 		for i := range samples {
 			in, n := Tensors(f, t.checker(fmt.Sprintf("%s%d.", salt, i), i).sample(f))
-			tr, err := t.wide.Trace(f.Name, n, in)
+			tr, err := p.Trace(f.Name, n, in)
 			if err != nil {
 				return nil, err
 			}
@@ -323,19 +396,22 @@ func (t *tuner) runs(salt string, samples int) ([]*sampleRun, error) {
 
 // choose keeps units until the others together are near enough.
 func (t *tuner) choose() (*Model, *Choice, error) {
-	// Rows of a small model differ more from input to input, and what it keeps costs
-	// nothing.
-	accept, samples := 0.4*t.allowed, 8
+	// What is computed of a model's outputs, such as the similarities of several pictures and
+	// texts, may be far more sensitive than they are. So where it costs nothing, outputs are
+	// made nearer than was asked for.
+	accept, samples := 0.02*t.allowed, 8
 	if t.large {
-		accept, samples = 0.7*t.allowed, 2
+		accept, samples = 0.5*t.allowed, 1
+		if t.note == "" {
+			accept = 0.8 * t.allowed
+		}
 	}
-	runs, err := t.runs("verify", samples)
+	runs, err := t.runs(t.whole, "verify", samples)
 	if err != nil {
 		return nil, nil, err
 	}
-	bound := accept
-	for round := 1; ; round++ {
-		units := t.pick(bound)
+	var units []*unit
+	for bound, round := accept, 0; ; round++ {
 		results, err := t.results(runs, units)
 		if err != nil {
 			return nil, nil, err
@@ -344,13 +420,35 @@ func (t *tuner) choose() (*Model, *Choice, error) {
 		for _, r := range results {
 			worst = max(worst, 1-r.Cosine)
 		}
-		if worst <= accept || round == tuneRounds || len(units) == len(t.units) {
+		if worst <= accept || round == tuneRounds || round > 0 && len(units) == len(t.units) {
 			m, c := t.keep(units)
 			c.Results = results
 			return m, c, nil
 		}
-		t.log("cosine %.6f at least with %d kept; keeping more", 1-worst, len(units))
-		bound *= max(0.1, 0.8*accept/worst)
+		t.log("cosine %.6f at least with %d modules in %s; keeping more", 1-worst, len(units), t.word)
+		if round == 0 {
+			if err := t.judge(); err != nil {
+				return nil, nil, err
+			}
+			t.scale(results)
+		} else {
+			bound *= max(0.1, 0.8*accept/worst)
+		}
+		units = t.pick(bound)
+	}
+}
+
+// scale has the noise of all units add up to what they do together on the whole model.
+func (t *tuner) scale(together []Result) {
+	total := sum(t.units)
+	for i, at := range t.outputs {
+		j := slices.IndexFunc(together, func(r Result) bool { return r.Func == at.Func && r.Output == at.Output })
+		if j < 0 || total[i] == 0 {
+			continue
+		}
+		for _, u := range t.units {
+			u.noise[i] *= (1 - together[j].Cosine) / total[i]
+		}
 	}
 }
 
@@ -358,8 +456,8 @@ func (t *tuner) choose() (*Model, *Choice, error) {
 // a line for each output.
 func (t *tuner) results(runs []*sampleRun, kept []*unit) ([]Result, error) {
 	bytes := map[string]*ir.Weight{}
-	for _, u := range t.units {
-		if !slices.Contains(kept, u) {
+	for _, u := range t.modules {
+		if !slices.ContainsFunc(kept, func(k *unit) bool { return slices.Contains(k.modules, u.name) }) {
 			for name, w := range u.weights {
 				bytes[name] = w
 			}
@@ -453,7 +551,7 @@ func (t *tuner) keep(units []*unit) (*Model, *Choice) {
 	}
 	slices.SortFunc(names, compareNames)
 	for _, name := range names {
-		c.Kept = append(c.Kept, precision.Keep{Module: name, Word: kept})
+		c.Kept = append(c.Kept, precision.Keep{Module: name, Word: t.word})
 		for f, x := range t.work[name] {
 			c.Share[f] += x
 		}

@@ -79,12 +79,9 @@ func (m *Model) Write(o Options) (*Report, error) {
 			return nil, err // before the work that would be for nothing
 		}
 	}
-	m, choice, err := m.Tuned(o.Entries, o.log)
-	if err != nil {
+	asked := m
+	if m, r.Choice, err = m.Tuned(o.Entries, o.log); err != nil {
 		return nil, err
-	}
-	if choice != nil {
-		r.Choice, r.Precision = choice, m.Desc.Precision.String()
 	}
 	var names []string
 	for _, f := range described.Funcs {
@@ -131,7 +128,7 @@ func (m *Model) Write(o Options) (*Report, error) {
 			if r.Gains, err = m.gains(e, planned, o); err != nil {
 				return nil, fmt.Errorf("timing: %w", err)
 			}
-			if err := m.noGain(r.Gains); err != nil {
+			if err := asked.noGain(r.Gains); err != nil {
 				if o.Strict {
 					return nil, fmt.Errorf("%w, or build without --strict for its size alone; nothing was written", err)
 				}

@@ -157,9 +157,7 @@ func (d *Description) Cut(n int) *Description {
 	}
 	k := &c.Long.Keys
 	k.Layers = cmp.Or(k.Layers, d.Sizes.Layers)
-	known := c.Long.experts()
-	k.Experts = maps.Clone(k.Experts)
-	maps.DeleteFunc(k.Experts, func(e, _ string) bool { return !slices.Contains(known, e) })
+	c.Long.dropExperts()
 	c.Precision.Keep = slices.DeleteFunc(slices.Clone(c.Precision.Keep), func(k precision.Keep) bool { return !c.keeps(k) })
 	return c
 }
@@ -182,9 +180,21 @@ func (d *Description) Small(side int) *Description {
 	for i := range c.Long.Modalities {
 		if m := &c.Long.Modalities[i]; larger(m) {
 			m.Height, m.Width = side*m.Patch, side*m.Patch
+			if c.Preprocess.Size > 0 && m.Name == s.Picture().Name {
+				c.Preprocess.Size = m.Width
+			}
 		}
 	}
+	c.Long.dropExperts()
 	return c
+}
+
+// dropExperts drops the words for experts that are not there: a family names more than a
+// description may.
+func (s *Structure) dropExperts() {
+	known := s.experts()
+	s.Keys.Experts = maps.Clone(s.Keys.Experts)
+	maps.DeleteFunc(s.Keys.Experts, func(e, _ string) bool { return !slices.Contains(known, e) })
 }
 
 // experts lists the experts of the modalities, then the joint ones.

@@ -306,3 +306,34 @@ func TestCut(t *testing.T) {
 		}
 	}
 }
+
+// A small model is the same for smaller pictures: the same weights but for positions.
+func TestSmall(t *testing.T) {
+	d, err := Parse("x.yaml", []byte("model: 1\nfamily: beit3\nname: x\nsizes: {dim: 16, heads: 2, ffn: 32, layers: 2, image: 48, patch: 8, vocab: 20, positions: 12}\ntasks: [retrieval]\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole, err := Lower(d, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	small, err := Lower(d.Small(2), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(whole.Weights) != len(small.Weights) {
+		t.Fatalf("%d weights, want %d", len(small.Weights), len(whole.Weights))
+	}
+	for i, w := range whole.Weights {
+		s := small.Weights[i]
+		if pos := strings.HasSuffix(w.Name, "vision.embed.pos.w"); s.Name != w.Name || s.Type.Equal(w.Type) == pos {
+			t.Errorf("weight @%s %v, of the whole model @%s %v", s.Name, s.Type, w.Name, w.Type)
+		}
+	}
+	if x := small.Func("vision_retrieval").Params[0].Type.String(); x != "f32[3,16,16]" {
+		t.Errorf("pictures are %s", x)
+	}
+	if d.Small(6) != d {
+		t.Error("a model for pictures that small already is changed")
+	}
+}

@@ -114,3 +114,40 @@ func TestWords(t *testing.T) {
 		t.Error("f64 is a precision")
 	}
 }
+
+// Wide is the same map but for what is stored as bytes.
+func TestWide(t *testing.T) {
+	m := precision.Map{
+		Default: "int8", Classes: map[precision.Class]string{precision.FFN: "bf16", precision.Patches: "int8"},
+		Keep: []precision.Keep{{Module: "l1", Word: "f16"}, {Module: "l2.ffn", Word: "int8"}},
+	}
+	w := m.Wide()
+	if w.Bytes() {
+		t.Errorf("%v has bytes", w)
+	}
+	for _, name := range []string{"l0.ffn.vision.fc1.w", "l0.attn.vision.q.w", "l1.ffn.vision.fc1.w", "l2.ffn.vision.fc1.w", "retrieval.vision.w", "vision.embed.proj.w", "language.embed.tok.w"} {
+		want := m.Of(name).Name
+		if want == "int8" {
+			want = "f32"
+		}
+		if got := w.Of(name).Name; got != want {
+			t.Errorf("%s is %s, want %s", name, got, want)
+		}
+	}
+}
+
+// A weight's module names it.
+func TestModule(t *testing.T) {
+	for weight, want := range map[string]string{
+		"l0.attn.vision~f.q.w":   "l0.attn.vision.qkv",
+		"l10.ffn.vl~f~2.fc2.w":   "l10.ffn.vl.fc2",
+		"vision.embed.proj.w":    "vision.embed.proj",
+		"classification.head~.w": "classification.head",
+	} {
+		got := precision.Module(weight)
+		k := precision.Keep{Module: got, Word: "bf16"}
+		if got != want || k.Check() != nil || !k.Names(weight) {
+			t.Errorf("the module of %s is %s, want %s (%v)", weight, got, want, k.Check())
+		}
+	}
+}

@@ -1,0 +1,64 @@
+package build_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/multiway-go/multiway/codegen/build"
+	"github.com/multiway-go/multiway/ir/precision"
+)
+
+// What is kept is enough for the bound, no more than it takes, the same each time, and
+// nothing that the description says otherwise.
+func TestTuned(t *testing.T) {
+	tuned := func(more string) (*build.Model, *build.Choice) {
+		m, c, err := open(t, tiny+more).Tuned(nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m, c
+	}
+	if _, c := tuned("precision: bf16\n"); c != nil {
+		t.Errorf("bf16 keeps %v", c)
+	}
+	_, loose := tuned("precision: int8\ncosine: 0.6\n")
+	if len(loose.Kept) > 0 {
+		t.Errorf("for a bound that is met anyway it %v", loose)
+	}
+	before := 0
+	for _, bound := range []string{"0.95", "0.9995", "0.9999999"} {
+		m, c := tuned("precision: int8\ncosine: " + bound + "\n")
+		if len(c.Kept) < before {
+			t.Errorf("cosine %s keeps %d modules, a smaller one %d", bound, len(c.Kept), before)
+		}
+		before = len(c.Kept)
+		for _, r := range c.Results {
+			if r.Cosine < m.Desc.Cosine || r.Rows == 0 {
+				t.Errorf("cosine %s: %v", bound, r)
+			}
+		}
+		for _, k := range c.Kept {
+			if w := m.Desc.Precision.Of(k.Module + ".w"); w.Name != k.Word {
+				t.Errorf("%s is stored as %s, the choice is %s", k.Module, w.Name, k.Word)
+			}
+		}
+		_, again := tuned("precision: int8\ncosine: " + bound + "\n")
+		if d := cmp.Diff(c, again); d != "" {
+			t.Errorf("a second choice differs\n%s", d)
+		}
+	}
+	if before == 0 {
+		t.Fatal("no bound keeps anything")
+	}
+	m, c := tuned("precision: {default: int8, keep: {l0.attn: int8}}\ncosine: 0.9999999\n")
+	for _, k := range c.Kept {
+		if strings.HasPrefix(k.Module, "l0.attn") {
+			t.Errorf("%s is kept, which the description stores as bytes", k.Module)
+		}
+	}
+	if got := m.Desc.Precision.Of("l0.attn.vision.q.w").Name; got != precision.Int8 {
+		t.Errorf("l0.attn is stored as %s", got)
+	}
+}

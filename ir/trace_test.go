@@ -1,0 +1,84 @@
+package ir_test
+
+import (
+	"math"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/multiway-go/multiway/ir"
+)
+
+const traced = `program traced T<=4
+weight @a.w f32[3,2]
+weight @b.w f32[2,3]
+weight @c.w f32[2,2]
+func f(x: f32[T,2]) {
+  a = linear x, @a : f32[T,3]
+  b = linear a, @b : f32[T,2]
+  c = linear x, @c : f32[T,2]
+  y = add b, c : f32[T,2]
+  return a, y
+}
+`
+
+// A run with other weights gives what the program with these weights gives.
+func TestTraceWith(t *testing.T) {
+	weights := map[string][]float32{"a.w": {1, 2, 3, 4, 5, 6}, "b.w": {1, -1, 2, 0.5, 3, -2}, "c.w": {1, 0, 2, 1}}
+	in := map[string]*ir.Tensor{"x": matrix(3, 1, 2, 3, 4, -1, 0.5)}
+	tr, err := program(t, traced, weights).Trace("f", 3, in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range weights {
+		other := map[string][]float32{}
+		for k, x := range weights {
+			other[k] = x
+		}
+		other[name] = []float32{7, -1, 0.25, 3, 2, 1}[:len(weights[name])]
+		q := program(t, traced, other)
+		want, err := q.Run("f", 3, in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := tr.With(map[string]*ir.Weight{name: q.Weight(name)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("another @%s (-want +got)\n%s", name, d)
+		}
+		if cmp.Equal(tr.Results()["y"], got["y"]) {
+			t.Errorf("another @%s changes nothing", name)
+		}
+	}
+	if _, err := program(t, traced, weights).Trace("g", 3, in); err == nil {
+		t.Error("traced a function that is not there")
+	}
+}
+
+// A product of bytes rounds each row to 255 steps, of which its least and its largest value
+// are two.
+func TestLinearOfBytes(t *testing.T) {
+	const text = `program bytes T<=2
+weight @a.w i8[1,3]
+func f(x: f32[2,3]) {
+  y = linear x, @a : f32[2,1]
+  return y
+}
+`
+	in := map[string]*ir.Tensor{"x": matrix(2, -1, 253, 10.4, 7, 7, 7)}
+	for i, want := range [][]float64{{-1, 7}, {253, 7}, {10, 7}} {
+		w := make([]float32, 3)
+		w[i] = 1
+		out, err := program(t, text, map[string][]float32{"a.w": w}).Run("f", 1, in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for r, x := range out["y"].F {
+			if math.Abs(x-want[r]) > 1e-12 {
+				t.Errorf("element %d of row %d is %v, want %v", i, r, x, want[r])
+			}
+		}
+	}
+}
