@@ -40,9 +40,13 @@ bits. The description may give classes of weights and named modules another one:
 
   precision: {default: int8, embedding: bf16, heads: f32, keep: {l11.ffn: bf16}}
 
+Where products of bytes would take an output further from the model in float64 than the
+cosine that the description asks for (0.9995 unless it says otherwise: "cosine: 0.999"),
+the modules that do most of it are kept in bf16, or f32 in a small model, and the build
+says which. What the description says of a class or a module stays.
+
 At another precision than f32 the build says how far outputs are from the model's in
-float64, and fails below the cosine that the description asks for ("cosine: 0.9995"). It
-also times each function at f32 and at that precision on this machine, in turns, and
+float64, and fails below a cosine that the description asks for. It also times each function at f32 and at that precision on this machine, in turns, and
 warns of one that is not faster; with --strict it fails. --check off skips all of it.`,
 		Example: `  multiway build -o mymodel model.yaml
   multiway build --binary bin/mymodel model.yaml
