@@ -97,7 +97,7 @@ precision: {default: int8, heads: f32}
 // alone is not timed.
 func TestWriteGains(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "model.yaml")
-	if err := os.WriteFile(path, []byte(gainModel), 0o666); err != nil {
+	if err := os.WriteFile(path, []byte(gainModel+"cosine: 0.5\n"), 0o666); err != nil {
 		t.Fatal(err)
 	}
 	m, err := Open(path)

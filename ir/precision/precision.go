@@ -38,7 +38,7 @@ var Words = []Word{
 	{Name: "f16", DType: ir.F16, Built: true, Doc: "half the size, computed in f32; 11 bits, up to 65504"},
 	{Name: Int8, DType: ir.I8, Built: true, Doc: "a quarter of the size, products of bytes",
 		classes: map[Class]string{Retrieval: "bf16"}},
-	{Name: "int8full", DType: ir.I8, Doc: "int8 with weights of 8 bits instead of 7"},
+	{Name: "int8full", DType: ir.I8, Doc: "int8, whose weights have 8 bits"},
 	// What goes wrong in the first layer, whose rows are short, the others make larger.
 	{Name: BF16Dot, DType: ir.BF16Dot, Built: true, Doc: "bf16 that multiplies what is rounded to bf16 too; tables and heads are bf16, patches and the first attention f32",
 		classes: map[Class]string{Embedding: "bf16", Patches: F32, Retrieval: "bf16", Heads: "bf16"}, keep: []Keep{{"l0.attn", F32}}},
