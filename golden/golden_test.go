@@ -145,18 +145,18 @@ func TestCasesIn16Bits(t *testing.T) {
 }
 
 // Products of bytes are exact, so that levels differ only by what happens between them;
-// a row of a tiny random model keeps its direction to within a few degrees.
+// and a model keeps from them what they are too coarse for.
 func TestCasesInBytes(t *testing.T) {
 	sum, lines := runCheck(t, golden.Options{Precision: "int8"}, filepath.Join("testdata", "classification"))
-	if want := 4 * len(builtLevels()); sum.Passed+sum.Failed < want {
-		t.Errorf("%v, want %d judged at least", sum, want)
+	if want := 4 * len(builtLevels()); sum.Passed < want || sum.Failed > 0 {
+		t.Errorf("%v, want %d passed at least", sum, want)
 	}
 	first := map[string]float64{}
 	for _, l := range lines {
 		if l.Engine == "" {
 			continue
 		}
-		if l.Bound < 4e-4 || l.Bound > 6e-4 || l.MaxAbs > 2e-3 {
+		if l.Bound < 4e-4 || l.Bound > 6e-4 || l.MaxAbs > 1e-4 {
 			t.Errorf("%v\nis too far off", l)
 		}
 		run := l.Weights + l.Run
