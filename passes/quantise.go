@@ -17,10 +17,9 @@ import (
 //	weight @l0.ffn.v~f.fc1.w i8[8,4]
 //
 // A row, which is an output channel or a token, is a scale times integers of at most
-// asm.MaxByte. The kernels round the rows of what is multiplied to bytes too, each with
-// a scale and an offset of its own; that, which depends on the input, the interpreter
-// does not see. Norms, softmax, attention scores and residuals
-// stay in float32, and so does a matrix that is a table too.
+// asm.MaxByte. Kernels and interpreter round the rows of what is multiplied to bytes too,
+// each with a scale and an offset of its own. Norms, softmax, attention scores and
+// residuals stay in float32, and so does a matrix that is a table too.
 var Quantise = &Pass{
 	Name:    "quantise",
 	Needs:   []*Property{Fused},

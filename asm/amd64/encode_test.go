@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/multiway-go/multiway/asm"
+	"github.com/multiway-go/multiway/asm/asmtest"
 )
 
 var update = flag.Bool("update", false, "make testdata/encodings.txt again")
@@ -53,7 +54,7 @@ func TestEncodings(t *testing.T) {
 	}
 	t.Run("assembler", func(t *testing.T) {
 		if _, err := exec.LookPath("as"); err != nil {
-			t.Skip("as is not installed; on Debian: apt-get install binutils")
+			asmtest.Missing(t, "as is not installed; on Debian: apt-get install binutils")
 		}
 		if !bytes.Equal(assembled(t, have), want) {
 			t.Errorf("%s is not what the assembler makes: run go test ./asm/amd64 -run Encodings -update", encodingsFile)
@@ -79,7 +80,7 @@ func assembled(t *testing.T, list []byte) []byte {
 	}
 	out, err := exec.Command("as", "--64", "-aln", "-o", filepath.Join(dir, "a.o"), source).CombinedOutput()
 	if err != nil {
-		t.Skipf("as knows no such instruction: %v\n%s", err, out)
+		asmtest.Missing(t, fmt.Sprintf("as does not know VDPBF16PS, as binutils 2.34 and later do: %v\n%s", err, out))
 	}
 	var b bytes.Buffer
 	for _, m := range listed.FindAllStringSubmatch(string(out), -1) {
