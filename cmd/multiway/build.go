@@ -13,11 +13,12 @@ import (
 
 	"github.com/multiway-go/multiway/codegen"
 	"github.com/multiway-go/multiway/codegen/build"
+	"github.com/multiway-go/multiway/ir/precision"
 )
 
 func buildCommand() *cobra.Command {
 	var o build.Options
-	var weights, check, precision string
+	var weights, check, word string
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "build [-o DIR] [--binary FILE] DESCRIPTION",
@@ -46,8 +47,9 @@ the modules that do most of it are kept in bf16, or f32 in a small model, and th
 says which. What the description says of a class or a module stays.
 
 At another precision than f32 the build says how far outputs are from the model's in
-float64, and fails below a cosine that the description asks for. It also times each function at f32 and at that precision on this machine, in turns, and
-warns of one that is not faster; with --strict it fails. --check off skips all of it.`,
+float64, and fails below a cosine that the description asks for. It also times each
+function at f32 and at that precision on this machine, in turns, and warns of one that is
+not faster; with --strict it fails. --check off skips all of it.`,
 		Example: `  multiway build -o mymodel model.yaml
   multiway build --binary bin/mymodel model.yaml
   multiway build --precision int8 --strict --binary bin/mymodel model.yaml
@@ -64,7 +66,7 @@ warns of one that is not faster; with --strict it fails. --check off skips all o
 			if o.Dir == "" && o.Binary == "" {
 				return fmt.Errorf("nothing to build: give -o DIR for a package, --binary FILE for a binary, or both")
 			}
-			return runBuild(args[0], precision, o, asJSON)
+			return runBuild(args[0], word, o, asJSON)
 		},
 	}
 	f := c.Flags()
@@ -73,7 +75,7 @@ warns of one that is not faster; with --strict it fails. --check off skips all o
 	f.StringVar(&o.Binary, "binary", "", "path of the binary")
 	f.StringVar(&weights, "weights", "", "where the package keeps its weights: embed or file (default: embed up to 256 MiB)")
 	f.StringVar(&check, "check", string(build.Quick), "check of the result: quick, full or off")
-	f.StringVar(&precision, "precision", "", "how weights are stored: f32, bf16, f16, or int8, which multiplies bytes (default: the description's)")
+	f.StringVar(&word, "precision", "", "how weights are stored: "+strings.Join(precision.Built(), ", ")+" (default: the description's)")
 	f.StringSliceVar(&o.Entries, "entry", nil, "entries to compile (default: the description's)")
 	f.StringArrayVar(&o.Golden, "golden", nil, "folder that `multiway golden record` made: write a test of the package that runs it")
 	f.BoolVar(&o.Strict, "strict", false, "refuse a checkpoint with tensors that the model does not use, and a precision that is not faster than f32 here")
@@ -94,15 +96,15 @@ func oneOf(flag, value string, allowed ...string) error {
 	return fmt.Errorf("%s is %q, want %s or %s", flag, value, strings.Join(allowed[:last], ", "), allowed[last])
 }
 
-func runBuild(path, precision string, o build.Options, asJSON bool) error {
+func runBuild(path, word string, o build.Options, asJSON bool) error {
 	start := time.Now()
 	m, err := build.Open(path)
 	if err != nil {
 		return err
 	}
 	defer m.Close()
-	if precision != "" {
-		if err := m.Desc.SetPrecision(precision); err != nil {
+	if word != "" {
+		if err := m.Desc.SetPrecision(word); err != nil {
 			return fmt.Errorf("--precision: %w", err)
 		}
 	}

@@ -54,6 +54,9 @@ func (m *Model) Write(o Options) (*Report, error) {
 	if o.Dir == "" && o.Binary == "" {
 		return nil, fmt.Errorf("nothing to build: give a folder for the package, a path for the binary, or both")
 	}
+	if err := o.places(); err != nil {
+		return nil, err // before the work that would be for nothing
+	}
 	described, found, err := m.Lower(o.Entries)
 	if err != nil {
 		return nil, err
@@ -163,6 +166,34 @@ func (m *Model) Write(o Options) (*Report, error) {
 		r.Files = append(r.Files, "weights.bin")
 	}
 	return r, nil
+}
+
+// places checks that the package and the binary can be where they are asked for.
+func (o Options) places() error {
+	if o.Dir != "" {
+		if err := folder(o.Dir, "the package"); err != nil {
+			return err
+		}
+	}
+	if o.Binary == "" {
+		return nil
+	}
+	if st, err := os.Stat(o.Binary); err == nil && st.IsDir() {
+		return fmt.Errorf("%s is a folder, want the path of a file for the binary, such as %s", o.Binary, filepath.Join(o.Binary, "model"))
+	}
+	return folder(filepath.Dir(o.Binary), "the binary")
+}
+
+// folder checks that dir is a folder or can be made one.
+func folder(dir, what string) error {
+	for at := dir; ; at = filepath.Dir(at) {
+		switch st, err := os.Stat(at); {
+		case err == nil && !st.IsDir():
+			return fmt.Errorf("%s is a file, want a folder for %s", at, what)
+		case err == nil || at == filepath.Dir(at):
+			return nil
+		}
+	}
 }
 
 // weightsFile names a file for the weights that stands beside their final place, so
