@@ -27,6 +27,8 @@ var generators = map[asm.Op]func(*writer, asm.Kernel){
 	asm.OpExpand:    expand,
 	asm.OpQGemm:     qgemm,
 	asm.OpQuant:     quant,
+	asm.OpDGemm:     dgemm,
+	asm.OpRound:     round,
 	asm.OpPeakFMA:   peakFMA,
 }
 
@@ -189,6 +191,8 @@ func (w *writer) FADDP(d, n, m V)           { w.emit(faddp, int(d), int(n), int(
 func (w *writer) FMAXV(d, n V)              { w.emit(fmaxv, int(d), int(n)) }               // d[0] = largest lane of n
 func (w *writer) FMINV(d, n V)              { w.emit(fminv, int(d), int(n)) }               // d[0] = least lane of n
 func (w *writer) FCMGT(d, n, m V)           { w.emit(fcmgt, int(d), int(n), int(m)) }       // ones where n > m, zeros elsewhere
+func (w *writer) FCMEQ(d, n, m V)           { w.emit(fcmeq, int(d), int(n), int(m)) }       // ones where they are equal, zeros elsewhere
+func (w *writer) CMTST(d, n, m V)           { w.emit(cmtst, int(d), int(n), int(m)) }       // ones where they share bits, zeros elsewhere
 func (w *writer) FABS(d, n V)               { w.emit(fabs, int(d), int(n)) }                // d = |n|
 func (w *writer) FRINTN(d, n V)             { w.emit(frintn, int(d), int(n)) }              // to the nearest even integer
 func (w *writer) FCVTNS(d, n V)             { w.emit(fcvtns, int(d), int(n)) }              // the same, as int32
@@ -205,10 +209,13 @@ func (w *writer) SMLAL2(d, n, m V)          { w.emit(smlal2, int(d), int(n), int
 func (w *writer) SADALP(d, n V)             { w.emit(sadalp, int(d), int(n)) }              // d += sums of neighbours, int16 to int32
 func (w *writer) ADDPint(d, n, m V)         { w.emit(addpInt, int(d), int(n), int(m)) }     // sums of neighbours, int32
 func (w *writer) ADDint(d, n, m V)          { w.emit(addInt, int(d), int(n), int(m)) }      // int32
+func (w *writer) SUBint(d, n, m V)          { w.emit(subInt, int(d), int(n), int(m)) }      // int32
 func (w *writer) SHL(d, n V, bits int)      { w.emit(shl, int(d), int(n), bits) }           // int32
 func (w *writer) AND(d, n, m V)             { w.emit(and, int(d), int(n), int(m)) }         // bits
+func (w *writer) ORR(d, n, m V)             { w.emit(orr, int(d), int(n), int(m)) }         // bits
 func (w *writer) BIC(d, n, m V)             { w.emit(bic, int(d), int(n), int(m)) }         // d = n where m has zeros, else 0
 func (w *writer) UZPh(d, n, m V)            { w.emit(uzpH, int(d), int(n), int(m)) }        // the low 16 bits of every lane, n's then m's
+func (w *writer) UZP2h(d, n, m V)           { w.emit(uzp2H, int(d), int(n), int(m)) }       // the high 16 bits
 func (w *writer) UZPb(d, n, m V)            { w.emit(uzpB, int(d), int(n), int(m)) }        // the low bytes of every 16 bits, n's then m's
 func (w *writer) EOR(d, n, m V)             { w.emit(eor, int(d), int(n), int(m)) }         // bits
 func (w *writer) BIF(d, n, m V)             { w.emit(bif, int(d), int(n), int(m)) }         // d = n where m has zeros
@@ -232,6 +239,7 @@ func (w *writer) FSQRTs(d, n V)   { w.emit(fsqrtS, int(d), int(n)) }
 
 func (w *writer) LDR(d V, at R, off int)        { w.emit(ldr, int(d), int(at), off) }
 func (w *writer) LDRpost(d V, at R, by int)     { w.emit(ldrPost, int(d), int(at), by) }
+func (w *writer) LDRdpost(d V, at R, by int)    { w.emit(ldrDPost, int(d), int(at), by) } // low half, the high one becomes zero
 func (w *writer) LDP(d, t V, at R, off int)     { w.emit(ldp, int(d), int(t), int(at), off) }
 func (w *writer) LDPpost(d, t V, at R, by int)  { w.emit(ldpPost, int(d), int(t), int(at), by) }
 func (w *writer) LDPdpost(d, t V, at R, by int) { w.emit(ldpDPost, int(d), int(t), int(at), by) } // low halves, the high ones become zero

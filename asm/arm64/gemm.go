@@ -31,7 +31,7 @@ func wgemm(w *writer, k asm.Kernel) { tile(w, k, halves) }
 //	R13       acc, then bias, then the address of the signs
 func tile(w *writer, kernel asm.Kernel, from source) {
 	mr := kernel.MR
-	const k, b, pf, step, ld, flag = R(0), R(7), R(10), R(11), R(12), R(13)
+	const k, b, pf, step, ld, signs = R(0), R(7), R(10), R(11), R(12), R(13)
 	const bLow, bHigh = V(6), V(7)
 	a := func(r int) V { return V(r) }
 	row := func(r int) R { return R(1 + r) }
@@ -39,24 +39,11 @@ func tile(w *writer, kernel asm.Kernel, from source) {
 	for r := range acc {
 		acc[r] = regs(8+V(4*r), 4)
 	}
-	each := func(f func(r, j int)) {
-		for r := range acc {
-			acc[r].each(func(j int) { f(r, j) })
-		}
+	if from == fours {
+		zero(w, acc)
+	} else {
+		w.start(acc, from != matrix)
 	}
-	if from != fours {
-		w.arg("acc", flag)
-		w.CBZ(flag, "zero")
-		w.result(acc, func(low, high V, off int) { w.LDP(low, high, c, off) })
-		w.B("bias")
-		w.mark("zero")
-	}
-	each(func(r, j int) { w.ZERO(acc[r][j]) })
-	w.mark("bias")
-	if from == panel || from == halves {
-		w.bias(acc, "main")
-	}
-	w.mark("main")
 
 	w.arg("k", k)
 	w.arg("a", row(0))
@@ -72,7 +59,7 @@ func tile(w *writer, kernel asm.Kernel, from source) {
 	case matrix:
 		w.floats("ldb", ld)
 	case fours:
-		w.offset(flag)
+		w.offset(signs)
 	}
 	if from != matrix {
 		w.arg("pf", pf)
@@ -113,7 +100,7 @@ func tile(w *writer, kernel asm.Kernel, from source) {
 		if from != fours {
 			return
 		}
-		w.LDR(bLow, flag, 0)
+		w.LDR(bLow, signs, 0)
 		for r := range acc {
 			w.EOR(a(r), a(r), bLow)
 		}
@@ -152,6 +139,30 @@ func tile(w *writer, kernel asm.Kernel, from source) {
 	}
 	w.result(acc, func(low, high V, off int) { w.STP(low, high, c, off) })
 	w.RET()
+}
+
+// start gives sums their start: C if the argument acc says so, or zeros, plus the bias if the kernel takes one.
+//
+//	V0..V3   bias
+//	R8, R9   row of C, its stride
+//	R13      acc, then bias
+func (w *writer) start(acc []vecs, biased bool) {
+	w.CBZ(w.arg("acc", 13), "zero")
+	w.result(acc, func(low, high V, off int) { w.LDP(low, high, c, off) })
+	w.B("bias")
+	w.mark("zero")
+	zero(w, acc)
+	w.mark("bias")
+	if biased {
+		w.bias(acc, "main")
+	}
+	w.mark("main")
+}
+
+func zero(w *writer, acc []vecs) {
+	for _, v := range acc {
+		v.each(func(j int) { w.ZERO(v[j]) })
+	}
 }
 
 // bias adds the bias to every row; without one it goes to the label.

@@ -159,10 +159,15 @@ const (
 	scvtfV
 	fminv
 	fcmgt
+	fcmeq
+	cmtst
 	bic
+	orr
 	uzpH
+	uzp2H
 	uzpB
 	addInt
+	subInt
 	shl
 	and
 	bif
@@ -180,6 +185,7 @@ const (
 	fsqrtS
 	ldr
 	ldrPost
+	ldrDPost
 	ldp
 	ldpPost
 	ldpDPost
@@ -278,10 +284,15 @@ var table = [...]inst{
 	scvtfV:   two("scvtf", 0x4e21d800),
 	fminv:    {text: "fminv s{d}, v{n}.4s", word: 0x6eb0f800, ops: []operand{d, n}},
 	fcmgt:    three("fcmgt", 0x6ea0e400),
+	fcmeq:    three("fcmeq", 0x4e20e400),
+	cmtst:    three("cmtst", 0x4ea08c00),
 	bic:      bits("bic", 0x4e601c00),
+	orr:      bits("orr", 0x4ea01c00),
 	uzpH:     {text: "uzp1 v{d}.8h, v{n}.8h, v{m}.8h", word: 0x4e401800, ops: []operand{d, n, m}},
+	uzp2H:    {text: "uzp2 v{d}.8h, v{n}.8h, v{m}.8h", word: 0x4e405800, ops: []operand{d, n, m}},
 	uzpB:     bits("uzp1", 0x4e001800),
 	addInt:   three("add", 0x4ea08400),
+	subInt:   three("sub", 0x6ea08400),
 	shl:      {text: "shl v{d}.4s, v{n}.4s, #{i}", word: 0x4f205400, ops: []operand{d, n, imm("i", 1, field{16, 5})}},
 	and:      bits("and", 0x4e201c00),
 	bif:      bits("bif", 0x6ee01c00),
@@ -298,6 +309,7 @@ var table = [...]inst{
 	fsqrtS:   {text: "fsqrt s{d}, s{n}", word: 0x1e21c000, ops: []operand{d, n}},
 	ldr:      at("ldr q", 0x3dc00000, 16),
 	ldrPost:  post("ldr q", 0x3cc00400),
+	ldrDPost: post("ldr d", 0xfc400400),
 	ldp:      {text: "ldp q{d}, q{t}, [x{n}, #{o}]", word: 0xad400000, ops: []operand{d, t, base, offset(16, field{15, 7})}},
 	ldpPost:  {text: "ldp q{d}, q{t}, [x{n}], #{o}", word: 0xacc00000, ops: []operand{d, t, base, offset(16, field{15, 7})}},
 	ldpDPost: {text: "ldp d{d}, d{t}, [x{n}], #{o}", word: 0x6cc00000, ops: []operand{d, t, base, offset(8, field{15, 7})}},

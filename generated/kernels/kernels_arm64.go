@@ -224,6 +224,50 @@ func qgemm_i8_2x16_neon(k int, a *uint8, lda int, b *int8, bstride int, c *float
 //go:noescape
 func quant_i8_neon(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32)
 
+// dgemm_bf16dot_1x16_neon computes:
+//
+// C[r][j] = start + sum over i < 2k of A[r][i]*B[i][j], where start = (acc != 0 ? C[r][j] : 0) + (bias != nil ? bias[j] : 0).
+// A and B are bfloat16. Of each pair of products the second is added first, each is rounded to float32 as it is added;
+// values below 2^-126 may count as 0. b points at a panel [k][16 columns][2]; a tile wider than 16 columns reads its panel i at
+// b + i*bstride. Each of the k steps prefetches the line at pf, of panel i at pf + i*bstride, and then moves pf on by pfstep bytes.
+// k >= 1.
+//
+//go:noescape
+func dgemm_bf16dot_1x16_neon(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+
+// dgemm_bf16dot_2x16_neon is dgemm_bf16dot_1x16_neon with 2 rows.
+//
+//go:noescape
+func dgemm_bf16dot_2x16_neon(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+
+// dgemm_bf16dot_3x16_neon is dgemm_bf16dot_1x16_neon with 3 rows.
+//
+//go:noescape
+func dgemm_bf16dot_3x16_neon(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+
+// dgemm_bf16dot_4x16_neon is dgemm_bf16dot_1x16_neon with 4 rows.
+//
+//go:noescape
+func dgemm_bf16dot_4x16_neon(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+
+// dgemm_bf16dot_5x16_neon is dgemm_bf16dot_1x16_neon with 5 rows.
+//
+//go:noescape
+func dgemm_bf16dot_5x16_neon(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+
+// dgemm_bf16dot_6x16_neon is dgemm_bf16dot_1x16_neon with 6 rows.
+//
+//go:noescape
+func dgemm_bf16dot_6x16_neon(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+
+// round_bf16dot_neon computes:
+//
+// dst[r][i] = src[r][i] rounded to bfloat16, ties to even, for i < n, and 0 from n on up to a multiple of 32.
+// A NaN stays one. n >= 1.
+//
+//go:noescape
+func round_bf16dot_neon(rows int, dst *uint16, ldd int, src *float32, lds int, n int)
+
 // peak_fma_neon computes:
 //
 // Runs n rounds of 12 independent vector FMAs in registers: the ceiling that the others are measured against. n >= 1.

@@ -8718,6 +8718,1799 @@ done15:
 return:
 	RET
 
+DATA highHalves<>+0(SB)/4, $0xffff0000
+DATA highHalves<>+4(SB)/4, $0xffff0000
+DATA highHalves<>+8(SB)/4, $0xffff0000
+DATA highHalves<>+12(SB)/4, $0xffff0000
+GLOBL highHalves<>(SB), RODATA|NOPTR, $16
+
+// func dgemm_bf16dot_1x16_neon(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+TEXT ·dgemm_bf16dot_1x16_neon(SB), NOSPLIT, $0-88
+	MOVD acc+64(FP), R13
+	CBZ R13, zero
+	MOVD c+40(FP), R8
+	MOVD ldc+48(FP), R9
+	LSL $2, R9, R9
+	WORD $0xad402508 // ldp q8, q9, [x8, #0]
+	WORD $0xad412d0a // ldp q10, q11, [x8, #32]
+	JMP bias
+
+zero:
+	WORD $0x6f00e408 // movi v8.2d, #0
+	WORD $0x6f00e409 // movi v9.2d, #0
+	WORD $0x6f00e40a // movi v10.2d, #0
+	WORD $0x6f00e40b // movi v11.2d, #0
+
+bias:
+	MOVD bias+56(FP), R13
+	CBZ R13, main
+	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
+	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
+	WORD $0x4e20d508 // fadd v8.4s, v8.4s, v0.4s
+	WORD $0x4e21d529 // fadd v9.4s, v9.4s, v1.4s
+	WORD $0x4e22d54a // fadd v10.4s, v10.4s, v2.4s
+	WORD $0x4e23d56b // fadd v11.4s, v11.4s, v3.4s
+
+main:
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD lda+16(FP), R12
+	LSL $1, R12, R12
+	MOVD b+24(FP), R7
+	MOVD pf+72(FP), R10
+	MOVD pfstep+80(FP), R11
+	MOVD $highHalves<>(SB), R13
+	SUBS $2, R0, R0
+	BLT tail
+
+loop:
+	WORD $0xfc408420 // ldr d0, [x1], #8
+	WORD $0x2e613800 // shll v0.4s, v0.4h, #16
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
+	WORD $0x3dc000e6 // ldr q6, [x7, #0]
+	WORD $0x3dc001a7 // ldr q7, [x13, #0]
+	WORD $0x4e271cc6 // and v6.16b, v6.16b, v7.16b
+	WORD $0x4fa010c8 // fmla v8.4s, v6.4s, v0.s[1]
+	WORD $0x3dc004e7 // ldr q7, [x7, #16]
+	WORD $0x3dc001a6 // ldr q6, [x13, #0]
+	WORD $0x4e261ce7 // and v7.16b, v7.16b, v6.16b
+	WORD $0x4fa010e9 // fmla v9.4s, v7.4s, v0.s[1]
+	WORD $0x3dc008e6 // ldr q6, [x7, #32]
+	WORD $0x3dc001a7 // ldr q7, [x13, #0]
+	WORD $0x4e271cc6 // and v6.16b, v6.16b, v7.16b
+	WORD $0x4fa010ca // fmla v10.4s, v6.4s, v0.s[1]
+	WORD $0x3dc00ce7 // ldr q7, [x7, #48]
+	WORD $0x3dc001a6 // ldr q6, [x13, #0]
+	WORD $0x4e261ce7 // and v7.16b, v7.16b, v6.16b
+	WORD $0x4fa010eb // fmla v11.4s, v7.4s, v0.s[1]
+	WORD $0x3dc000e6 // ldr q6, [x7, #0]
+	WORD $0x4f3054c6 // shl v6.4s, v6.4s, #16
+	WORD $0x4f8010c8 // fmla v8.4s, v6.4s, v0.s[0]
+	WORD $0x3dc004e7 // ldr q7, [x7, #16]
+	WORD $0x4f3054e7 // shl v7.4s, v7.4s, #16
+	WORD $0x4f8010e9 // fmla v9.4s, v7.4s, v0.s[0]
+	WORD $0x3dc008e6 // ldr q6, [x7, #32]
+	WORD $0x4f3054c6 // shl v6.4s, v6.4s, #16
+	WORD $0x4f8010ca // fmla v10.4s, v6.4s, v0.s[0]
+	WORD $0x3dc00ce7 // ldr q7, [x7, #48]
+	WORD $0x4f3054e7 // shl v7.4s, v7.4s, #16
+	WORD $0x4f8010eb // fmla v11.4s, v7.4s, v0.s[0]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
+	WORD $0x3dc010e6 // ldr q6, [x7, #64]
+	WORD $0x3dc001a7 // ldr q7, [x13, #0]
+	WORD $0x4e271cc6 // and v6.16b, v6.16b, v7.16b
+	WORD $0x4fa018c8 // fmla v8.4s, v6.4s, v0.s[3]
+	WORD $0x3dc014e7 // ldr q7, [x7, #80]
+	WORD $0x3dc001a6 // ldr q6, [x13, #0]
+	WORD $0x4e261ce7 // and v7.16b, v7.16b, v6.16b
+	WORD $0x4fa018e9 // fmla v9.4s, v7.4s, v0.s[3]
+	WORD $0x3dc018e6 // ldr q6, [x7, #96]
+	WORD $0x3dc001a7 // ldr q7, [x13, #0]
+	WORD $0x4e271cc6 // and v6.16b, v6.16b, v7.16b
+	WORD $0x4fa018ca // fmla v10.4s, v6.4s, v0.s[3]
+	WORD $0x3dc01ce7 // ldr q7, [x7, #112]
+	WORD $0x3dc001a6 // ldr q6, [x13, #0]
+	WORD $0x4e261ce7 // and v7.16b, v7.16b, v6.16b
+	WORD $0x4fa018eb // fmla v11.4s, v7.4s, v0.s[3]
+	WORD $0x3dc010e6 // ldr q6, [x7, #64]
+	WORD $0x4f3054c6 // shl v6.4s, v6.4s, #16
+	WORD $0x4f8018c8 // fmla v8.4s, v6.4s, v0.s[2]
+	WORD $0x3dc014e7 // ldr q7, [x7, #80]
+	WORD $0x4f3054e7 // shl v7.4s, v7.4s, #16
+	WORD $0x4f8018e9 // fmla v9.4s, v7.4s, v0.s[2]
+	WORD $0x3dc018e6 // ldr q6, [x7, #96]
+	WORD $0x4f3054c6 // shl v6.4s, v6.4s, #16
+	WORD $0x4f8018ca // fmla v10.4s, v6.4s, v0.s[2]
+	WORD $0x3dc01ce7 // ldr q7, [x7, #112]
+	WORD $0x4f3054e7 // shl v7.4s, v7.4s, #16
+	WORD $0x4f8018eb // fmla v11.4s, v7.4s, v0.s[2]
+	ADD $128, R7, R7
+	SUBS $2, R0, R0
+	BGE loop
+
+tail:
+	ADDS $2, R0, R0
+	BEQ store
+	WORD $0xbc404420 // ldr s0, [x1], #4
+	WORD $0x2e613800 // shll v0.4s, v0.4h, #16
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
+	WORD $0x3dc000e6 // ldr q6, [x7, #0]
+	WORD $0x3dc001a7 // ldr q7, [x13, #0]
+	WORD $0x4e271cc6 // and v6.16b, v6.16b, v7.16b
+	WORD $0x4fa010c8 // fmla v8.4s, v6.4s, v0.s[1]
+	WORD $0x3dc004e7 // ldr q7, [x7, #16]
+	WORD $0x3dc001a6 // ldr q6, [x13, #0]
+	WORD $0x4e261ce7 // and v7.16b, v7.16b, v6.16b
+	WORD $0x4fa010e9 // fmla v9.4s, v7.4s, v0.s[1]
+	WORD $0x3dc008e6 // ldr q6, [x7, #32]
+	WORD $0x3dc001a7 // ldr q7, [x13, #0]
+	WORD $0x4e271cc6 // and v6.16b, v6.16b, v7.16b
+	WORD $0x4fa010ca // fmla v10.4s, v6.4s, v0.s[1]
+	WORD $0x3dc00ce7 // ldr q7, [x7, #48]
+	WORD $0x3dc001a6 // ldr q6, [x13, #0]
+	WORD $0x4e261ce7 // and v7.16b, v7.16b, v6.16b
+	WORD $0x4fa010eb // fmla v11.4s, v7.4s, v0.s[1]
+	WORD $0x3dc000e6 // ldr q6, [x7, #0]
+	WORD $0x4f3054c6 // shl v6.4s, v6.4s, #16
+	WORD $0x4f8010c8 // fmla v8.4s, v6.4s, v0.s[0]
+	WORD $0x3dc004e7 // ldr q7, [x7, #16]
+	WORD $0x4f3054e7 // shl v7.4s, v7.4s, #16
+	WORD $0x4f8010e9 // fmla v9.4s, v7.4s, v0.s[0]
+	WORD $0x3dc008e6 // ldr q6, [x7, #32]
+	WORD $0x4f3054c6 // shl v6.4s, v6.4s, #16
+	WORD $0x4f8010ca // fmla v10.4s, v6.4s, v0.s[0]
+	WORD $0x3dc00ce7 // ldr q7, [x7, #48]
+	WORD $0x4f3054e7 // shl v7.4s, v7.4s, #16
+	WORD $0x4f8010eb // fmla v11.4s, v7.4s, v0.s[0]
+
+store:
+	MOVD c+40(FP), R8
+	MOVD ldc+48(FP), R9
+	LSL $2, R9, R9
+	WORD $0xad002508 // stp q8, q9, [x8, #0]
+	WORD $0xad012d0a // stp q10, q11, [x8, #32]
+	RET
+
+// func dgemm_bf16dot_2x16_neon(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+TEXT ·dgemm_bf16dot_2x16_neon(SB), NOSPLIT, $0-88
+	MOVD acc+64(FP), R13
+	CBZ R13, zero
+	MOVD c+40(FP), R8
+	MOVD ldc+48(FP), R9
+	LSL $2, R9, R9
+	WORD $0xad402508 // ldp q8, q9, [x8, #0]
+	WORD $0xad412d0a // ldp q10, q11, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad40350c // ldp q12, q13, [x8, #0]
+	WORD $0xad413d0e // ldp q14, q15, [x8, #32]
+	JMP bias
+
+zero:
+	WORD $0x6f00e408 // movi v8.2d, #0
+	WORD $0x6f00e409 // movi v9.2d, #0
+	WORD $0x6f00e40a // movi v10.2d, #0
+	WORD $0x6f00e40b // movi v11.2d, #0
+	WORD $0x6f00e40c // movi v12.2d, #0
+	WORD $0x6f00e40d // movi v13.2d, #0
+	WORD $0x6f00e40e // movi v14.2d, #0
+	WORD $0x6f00e40f // movi v15.2d, #0
+
+bias:
+	MOVD bias+56(FP), R13
+	CBZ R13, main
+	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
+	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
+	WORD $0x4e20d508 // fadd v8.4s, v8.4s, v0.4s
+	WORD $0x4e21d529 // fadd v9.4s, v9.4s, v1.4s
+	WORD $0x4e22d54a // fadd v10.4s, v10.4s, v2.4s
+	WORD $0x4e23d56b // fadd v11.4s, v11.4s, v3.4s
+	WORD $0x4e20d58c // fadd v12.4s, v12.4s, v0.4s
+	WORD $0x4e21d5ad // fadd v13.4s, v13.4s, v1.4s
+	WORD $0x4e22d5ce // fadd v14.4s, v14.4s, v2.4s
+	WORD $0x4e23d5ef // fadd v15.4s, v15.4s, v3.4s
+
+main:
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD lda+16(FP), R12
+	LSL $1, R12, R12
+	ADD R12, R1, R2
+	MOVD b+24(FP), R7
+	MOVD pf+72(FP), R10
+	MOVD pfstep+80(FP), R11
+	MOVD $highHalves<>(SB), R13
+	SUBS $2, R0, R0
+	BLT tail
+
+loop:
+	WORD $0xfc408420 // ldr d0, [x1], #8
+	WORD $0xfc408441 // ldr d1, [x2], #8
+	WORD $0x2e613800 // shll v0.4s, v0.4h, #16
+	WORD $0x2e613821 // shll v1.4s, v1.4h, #16
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
+	WORD $0x3dc000e6 // ldr q6, [x7, #0]
+	WORD $0x3dc001a7 // ldr q7, [x13, #0]
+	WORD $0x4e271cc6 // and v6.16b, v6.16b, v7.16b
+	WORD $0x4fa010c8 // fmla v8.4s, v6.4s, v0.s[1]
+	WORD $0x4fa110cc // fmla v12.4s, v6.4s, v1.s[1]
+	WORD $0x3dc004e7 // ldr q7, [x7, #16]
+	WORD $0x3dc001a6 // ldr q6, [x13, #0]
+	WORD $0x4e261ce7 // and v7.16b, v7.16b, v6.16b
+	WORD $0x4fa010e9 // fmla v9.4s, v7.4s, v0.s[1]
+	WORD $0x4fa110ed // fmla v13.4s, v7.4s, v1.s[1]
+	WORD $0x3dc008e6 // ldr q6, [x7, #32]
+	WORD $0x3dc001a7 // ldr q7, [x13, #0]
+	WORD $0x4e271cc6 // and v6.16b, v6.16b, v7.16b
+	WORD $0x4fa010ca // fmla v10.4s, v6.4s, v0.s[1]
+	WORD $0x4fa110ce // fmla v14.4s, v6.4s, v1.s[1]
+	WORD $0x3dc00ce7 // ldr q7, [x7, #48]
+	WORD $0x3dc001a6 // ldr q6, [x13, #0]
+	WORD $0x4e261ce7 // and v7.16b, v7.16b, v6.16b
+	WORD $0x4fa010eb // fmla v11.4s, v7.4s, v0.s[1]
+	WORD $0x4fa110ef // fmla v15.4s, v7.4s, v1.s[1]
+	WORD $0x3dc000e6 // ldr q6, [x7, #0]
+	WORD $0x4f3054c6 // shl v6.4s, v6.4s, #16
+	WORD $0x4f8010c8 // fmla v8.4s, v6.4s, v0.s[0]
+	WORD $0x4f8110cc // fmla v12.4s, v6.4s, v1.s[0]
+	WORD $0x3dc004e7 // ldr q7, [x7, #16]
+	WORD $0x4f3054e7 // shl v7.4s, v7.4s, #16
+	WORD $0x4f8010e9 // fmla v9.4s, v7.4s, v0.s[0]
+	WORD $0x4f8110ed // fmla v13.4s, v7.4s, v1.s[0]
+	WORD $0x3dc008e6 // ldr q6, [x7, #32]
+	WORD $0x4f3054c6 // shl v6.4s, v6.4s, #16
+	WORD $0x4f8010ca // fmla v10.4s, v6.4s, v0.s[0]
+	WORD $0x4f8110ce // fmla v14.4s, v6.4s, v1.s[0]
+	WORD $0x3dc00ce7 // ldr q7, [x7, #48]
+	WORD $0x4f3054e7 // shl v7.4s, v7.4s, #16
+	WORD $0x4f8010eb // fmla v11.4s, v7.4s, v0.s[0]
+	WORD $0x4f8110ef // fmla v15.4s, v7.4s, v1.s[0]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
+	WORD $0x3dc010e6 // ldr q6, [x7, #64]
+	WORD $0x3dc001a7 // ldr q7, [x13, #0]
+	WORD $0x4e271cc6 // and v6.16b, v6.16b, v7.16b
+	WORD $0x4fa018c8 // fmla v8.4s, v6.4s, v0.s[3]
+	WORD $0x4fa118cc // fmla v12.4s, v6.4s, v1.s[3]
+	WORD $0x3dc014e7 // ldr q7, [x7, #80]
+	WORD $0x3dc001a6 // ldr q6, [x13, #0]
+	WORD $0x4e261ce7 // and v7.16b, v7.16b, v6.16b
+	WORD $0x4fa018e9 // fmla v9.4s, v7.4s, v0.s[3]
+	WORD $0x4fa118ed // fmla v13.4s, v7.4s, v1.s[3]
+	WORD $0x3dc018e6 // ldr q6, [x7, #96]
+	WORD $0x3dc001a7 // ldr q7, [x13, #0]
+	WORD $0x4e271cc6 // and v6.16b, v6.16b, v7.16b
+	WORD $0x4fa018ca // fmla v10.4s, v6.4s, v0.s[3]
+	WORD $0x4fa118ce // fmla v14.4s, v6.4s, v1.s[3]
+	WORD $0x3dc01ce7 // ldr q7, [x7, #112]
+	WORD $0x3dc001a6 // ldr q6, [x13, #0]
+	WORD $0x4e261ce7 // and v7.16b, v7.16b, v6.16b
+	WORD $0x4fa018eb // fmla v11.4s, v7.4s, v0.s[3]
+	WORD $0x4fa118ef // fmla v15.4s, v7.4s, v1.s[3]
+	WORD $0x3dc010e6 // ldr q6, [x7, #64]
+	WORD $0x4f3054c6 // shl v6.4s, v6.4s, #16
+	WORD $0x4f8018c8 // fmla v8.4s, v6.4s, v0.s[2]
+	WORD $0x4f8118cc // fmla v12.4s, v6.4s, v1.s[2]
+	WORD $0x3dc014e7 // ldr q7, [x7, #80]
+	WORD $0x4f3054e7 // shl v7.4s, v7.4s, #16
+	WORD $0x4f8018e9 // fmla v9.4s, v7.4s, v0.s[2]
+	WORD $0x4f8118ed // fmla v13.4s, v7.4s, v1.s[2]
+	WORD $0x3dc018e6 // ldr q6, [x7, #96]
+	WORD $0x4f3054c6 // shl v6.4s, v6.4s, #16
+	WORD $0x4f8018ca // fmla v10.4s, v6.4s, v0.s[2]
+	WORD $0x4f8118ce // fmla v14.4s, v6.4s, v1.s[2]
+	WORD $0x3dc01ce7 // ldr q7, [x7, #112]
+	WORD $0x4f3054e7 // shl v7.4s, v7.4s, #16
+	WORD $0x4f8018eb // fmla v11.4s, v7.4s, v0.s[2]
+	WORD $0x4f8118ef // fmla v15.4s, v7.4s, v1.s[2]
+	ADD $128, R7, R7
+	SUBS $2, R0, R0
+	BGE loop
+
+tail:
+	ADDS $2, R0, R0
+	BEQ store
+	WORD $0xbc404420 // ldr s0, [x1], #4
+	WORD $0xbc404441 // ldr s1, [x2], #4
+	WORD $0x2e613800 // shll v0.4s, v0.4h, #16
+	WORD $0x2e613821 // shll v1.4s, v1.4h, #16
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
+	WORD $0x3dc000e6 // ldr q6, [x7, #0]
+	WORD $0x3dc001a7 // ldr q7, [x13, #0]
+	WORD $0x4e271cc6 // and v6.16b, v6.16b, v7.16b
+	WORD $0x4fa010c8 // fmla v8.4s, v6.4s, v0.s[1]
+	WORD $0x4fa110cc // fmla v12.4s, v6.4s, v1.s[1]
+	WORD $0x3dc004e7 // ldr q7, [x7, #16]
+	WORD $0x3dc001a6 // ldr q6, [x13, #0]
+	WORD $0x4e261ce7 // and v7.16b, v7.16b, v6.16b
+	WORD $0x4fa010e9 // fmla v9.4s, v7.4s, v0.s[1]
+	WORD $0x4fa110ed // fmla v13.4s, v7.4s, v1.s[1]
+	WORD $0x3dc008e6 // ldr q6, [x7, #32]
+	WORD $0x3dc001a7 // ldr q7, [x13, #0]
+	WORD $0x4e271cc6 // and v6.16b, v6.16b, v7.16b
+	WORD $0x4fa010ca // fmla v10.4s, v6.4s, v0.s[1]
+	WORD $0x4fa110ce // fmla v14.4s, v6.4s, v1.s[1]
+	WORD $0x3dc00ce7 // ldr q7, [x7, #48]
+	WORD $0x3dc001a6 // ldr q6, [x13, #0]
+	WORD $0x4e261ce7 // and v7.16b, v7.16b, v6.16b
+	WORD $0x4fa010eb // fmla v11.4s, v7.4s, v0.s[1]
+	WORD $0x4fa110ef // fmla v15.4s, v7.4s, v1.s[1]
+	WORD $0x3dc000e6 // ldr q6, [x7, #0]
+	WORD $0x4f3054c6 // shl v6.4s, v6.4s, #16
+	WORD $0x4f8010c8 // fmla v8.4s, v6.4s, v0.s[0]
+	WORD $0x4f8110cc // fmla v12.4s, v6.4s, v1.s[0]
+	WORD $0x3dc004e7 // ldr q7, [x7, #16]
+	WORD $0x4f3054e7 // shl v7.4s, v7.4s, #16
+	WORD $0x4f8010e9 // fmla v9.4s, v7.4s, v0.s[0]
+	WORD $0x4f8110ed // fmla v13.4s, v7.4s, v1.s[0]
+	WORD $0x3dc008e6 // ldr q6, [x7, #32]
+	WORD $0x4f3054c6 // shl v6.4s, v6.4s, #16
+	WORD $0x4f8010ca // fmla v10.4s, v6.4s, v0.s[0]
+	WORD $0x4f8110ce // fmla v14.4s, v6.4s, v1.s[0]
+	WORD $0x3dc00ce7 // ldr q7, [x7, #48]
+	WORD $0x4f3054e7 // shl v7.4s, v7.4s, #16
+	WORD $0x4f8010eb // fmla v11.4s, v7.4s, v0.s[0]
+	WORD $0x4f8110ef // fmla v15.4s, v7.4s, v1.s[0]
+
+store:
+	MOVD c+40(FP), R8
+	MOVD ldc+48(FP), R9
+	LSL $2, R9, R9
+	WORD $0xad002508 // stp q8, q9, [x8, #0]
+	WORD $0xad012d0a // stp q10, q11, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad00350c // stp q12, q13, [x8, #0]
+	WORD $0xad013d0e // stp q14, q15, [x8, #32]
+	RET
+
+// func dgemm_bf16dot_3x16_neon(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+TEXT ·dgemm_bf16dot_3x16_neon(SB), NOSPLIT, $0-88
+	MOVD acc+64(FP), R13
+	CBZ R13, zero
+	MOVD c+40(FP), R8
+	MOVD ldc+48(FP), R9
+	LSL $2, R9, R9
+	WORD $0xad402508 // ldp q8, q9, [x8, #0]
+	WORD $0xad412d0a // ldp q10, q11, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad40350c // ldp q12, q13, [x8, #0]
+	WORD $0xad413d0e // ldp q14, q15, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad404510 // ldp q16, q17, [x8, #0]
+	WORD $0xad414d12 // ldp q18, q19, [x8, #32]
+	JMP bias
+
+zero:
+	WORD $0x6f00e408 // movi v8.2d, #0
+	WORD $0x6f00e409 // movi v9.2d, #0
+	WORD $0x6f00e40a // movi v10.2d, #0
+	WORD $0x6f00e40b // movi v11.2d, #0
+	WORD $0x6f00e40c // movi v12.2d, #0
+	WORD $0x6f00e40d // movi v13.2d, #0
+	WORD $0x6f00e40e // movi v14.2d, #0
+	WORD $0x6f00e40f // movi v15.2d, #0
+	WORD $0x6f00e410 // movi v16.2d, #0
+	WORD $0x6f00e411 // movi v17.2d, #0
+	WORD $0x6f00e412 // movi v18.2d, #0
+	WORD $0x6f00e413 // movi v19.2d, #0
+
+bias:
+	MOVD bias+56(FP), R13
+	CBZ R13, main
+	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
+	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
+	WORD $0x4e20d508 // fadd v8.4s, v8.4s, v0.4s
+	WORD $0x4e21d529 // fadd v9.4s, v9.4s, v1.4s
+	WORD $0x4e22d54a // fadd v10.4s, v10.4s, v2.4s
+	WORD $0x4e23d56b // fadd v11.4s, v11.4s, v3.4s
+	WORD $0x4e20d58c // fadd v12.4s, v12.4s, v0.4s
+	WORD $0x4e21d5ad // fadd v13.4s, v13.4s, v1.4s
+	WORD $0x4e22d5ce // fadd v14.4s, v14.4s, v2.4s
+	WORD $0x4e23d5ef // fadd v15.4s, v15.4s, v3.4s
+	WORD $0x4e20d610 // fadd v16.4s, v16.4s, v0.4s
+	WORD $0x4e21d631 // fadd v17.4s, v17.4s, v1.4s
+	WORD $0x4e22d652 // fadd v18.4s, v18.4s, v2.4s
+	WORD $0x4e23d673 // fadd v19.4s, v19.4s, v3.4s
+
+main:
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD lda+16(FP), R12
+	LSL $1, R12, R12
+	ADD R12, R1, R2
+	ADD R12, R2, R3
+	MOVD b+24(FP), R7
+	MOVD pf+72(FP), R10
+	MOVD pfstep+80(FP), R11
+	MOVD $highHalves<>(SB), R13
+	SUBS $2, R0, R0
+	BLT tail
+
+loop:
+	WORD $0xfc408420 // ldr d0, [x1], #8
+	WORD $0xfc408441 // ldr d1, [x2], #8
+	WORD $0xfc408462 // ldr d2, [x3], #8
+	WORD $0x2e613800 // shll v0.4s, v0.4h, #16
+	WORD $0x2e613821 // shll v1.4s, v1.4h, #16
+	WORD $0x2e613842 // shll v2.4s, v2.4h, #16
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
+	WORD $0x3dc000e6 // ldr q6, [x7, #0]
+	WORD $0x3dc001a7 // ldr q7, [x13, #0]
+	WORD $0x4e271cc6 // and v6.16b, v6.16b, v7.16b
+	WORD $0x4fa010c8 // fmla v8.4s, v6.4s, v0.s[1]
+	WORD $0x4fa110cc // fmla v12.4s, v6.4s, v1.s[1]
+	WORD $0x4fa210d0 // fmla v16.4s, v6.4s, v2.s[1]
+	WORD $0x3dc004e7 // ldr q7, [x7, #16]
+	WORD $0x3dc001a6 // ldr q6, [x13, #0]
+	WORD $0x4e261ce7 // and v7.16b, v7.16b, v6.16b
+	WORD $0x4fa010e9 // fmla v9.4s, v7.4s, v0.s[1]
+	WORD $0x4fa110ed // fmla v13.4s, v7.4s, v1.s[1]
+	WORD $0x4fa210f1 // fmla v17.4s, v7.4s, v2.s[1]
+	WORD $0x3dc008e6 // ldr q6, [x7, #32]
+	WORD $0x3dc001a7 // ldr q7, [x13, #0]
+	WORD $0x4e271cc6 // and v6.16b, v6.16b, v7.16b
+	WORD $0x4fa010ca // fmla v10.4s, v6.4s, v0.s[1]
+	WORD $0x4fa110ce // fmla v14.4s, v6.4s, v1.s[1]
+	WORD $0x4fa210d2 // fmla v18.4s, v6.4s, v2.s[1]
+	WORD $0x3dc00ce7 // ldr q7, [x7, #48]
+	WORD $0x3dc001a6 // ldr q6, [x13, #0]
+	WORD $0x4e261ce7 // and v7.16b, v7.16b, v6.16b
+	WORD $0x4fa010eb // fmla v11.4s, v7.4s, v0.s[1]
+	WORD $0x4fa110ef // fmla v15.4s, v7.4s, v1.s[1]
+	WORD $0x4fa210f3 // fmla v19.4s, v7.4s, v2.s[1]
+	WORD $0x3dc000e6 // ldr q6, [x7, #0]
+	WORD $0x4f3054c6 // shl v6.4s, v6.4s, #16
+	WORD $0x4f8010c8 // fmla v8.4s, v6.4s, v0.s[0]
+	WORD $0x4f8110cc // fmla v12.4s, v6.4s, v1.s[0]
+	WORD $0x4f8210d0 // fmla v16.4s, v6.4s, v2.s[0]
+	WORD $0x3dc004e7 // ldr q7, [x7, #16]
+	WORD $0x4f3054e7 // shl v7.4s, v7.4s, #16
+	WORD $0x4f8010e9 // fmla v9.4s, v7.4s, v0.s[0]
+	WORD $0x4f8110ed // fmla v13.4s, v7.4s, v1.s[0]
+	WORD $0x4f8210f1 // fmla v17.4s, v7.4s, v2.s[0]
+	WORD $0x3dc008e6 // ldr q6, [x7, #32]
+	WORD $0x4f3054c6 // shl v6.4s, v6.4s, #16
+	WORD $0x4f8010ca // fmla v10.4s, v6.4s, v0.s[0]
+	WORD $0x4f8110ce // fmla v14.4s, v6.4s, v1.s[0]
+	WORD $0x4f8210d2 // fmla v18.4s, v6.4s, v2.s[0]
+	WORD $0x3dc00ce7 // ldr q7, [x7, #48]
+	WORD $0x4f3054e7 // shl v7.4s, v7.4s, #16
+	WORD $0x4f8010eb // fmla v11.4s, v7.4s, v0.s[0]
+	WORD $0x4f8110ef // fmla v15.4s, v7.4s, v1.s[0]
+	WORD $0x4f8210f3 // fmla v19.4s, v7.4s, v2.s[0]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
+	WORD $0x3dc010e6 // ldr q6, [x7, #64]
+	WORD $0x3dc001a7 // ldr q7, [x13, #0]
+	WORD $0x4e271cc6 // and v6.16b, v6.16b, v7.16b
+	WORD $0x4fa018c8 // fmla v8.4s, v6.4s, v0.s[3]
+	WORD $0x4fa118cc // fmla v12.4s, v6.4s, v1.s[3]
+	WORD $0x4fa218d0 // fmla v16.4s, v6.4s, v2.s[3]
+	WORD $0x3dc014e7 // ldr q7, [x7, #80]
+	WORD $0x3dc001a6 // ldr q6, [x13, #0]
+	WORD $0x4e261ce7 // and v7.16b, v7.16b, v6.16b
+	WORD $0x4fa018e9 // fmla v9.4s, v7.4s, v0.s[3]
+	WORD $0x4fa118ed // fmla v13.4s, v7.4s, v1.s[3]
+	WORD $0x4fa218f1 // fmla v17.4s, v7.4s, v2.s[3]
+	WORD $0x3dc018e6 // ldr q6, [x7, #96]
+	WORD $0x3dc001a7 // ldr q7, [x13, #0]
+	WORD $0x4e271cc6 // and v6.16b, v6.16b, v7.16b
+	WORD $0x4fa018ca // fmla v10.4s, v6.4s, v0.s[3]
+	WORD $0x4fa118ce // fmla v14.4s, v6.4s, v1.s[3]
+	WORD $0x4fa218d2 // fmla v18.4s, v6.4s, v2.s[3]
+	WORD $0x3dc01ce7 // ldr q7, [x7, #112]
+	WORD $0x3dc001a6 // ldr q6, [x13, #0]
+	WORD $0x4e261ce7 // and v7.16b, v7.16b, v6.16b
+	WORD $0x4fa018eb // fmla v11.4s, v7.4s, v0.s[3]
+	WORD $0x4fa118ef // fmla v15.4s, v7.4s, v1.s[3]
+	WORD $0x4fa218f3 // fmla v19.4s, v7.4s, v2.s[3]
+	WORD $0x3dc010e6 // ldr q6, [x7, #64]
+	WORD $0x4f3054c6 // shl v6.4s, v6.4s, #16
+	WORD $0x4f8018c8 // fmla v8.4s, v6.4s, v0.s[2]
+	WORD $0x4f8118cc // fmla v12.4s, v6.4s, v1.s[2]
+	WORD $0x4f8218d0 // fmla v16.4s, v6.4s, v2.s[2]
+	WORD $0x3dc014e7 // ldr q7, [x7, #80]
+	WORD $0x4f3054e7 // shl v7.4s, v7.4s, #16
+	WORD $0x4f8018e9 // fmla v9.4s, v7.4s, v0.s[2]
+	WORD $0x4f8118ed // fmla v13.4s, v7.4s, v1.s[2]
+	WORD $0x4f8218f1 // fmla v17.4s, v7.4s, v2.s[2]
+	WORD $0x3dc018e6 // ldr q6, [x7, #96]
+	WORD $0x4f3054c6 // shl v6.4s, v6.4s, #16
+	WORD $0x4f8018ca // fmla v10.4s, v6.4s, v0.s[2]
+	WORD $0x4f8118ce // fmla v14.4s, v6.4s, v1.s[2]
+	WORD $0x4f8218d2 // fmla v18.4s, v6.4s, v2.s[2]
+	WORD $0x3dc01ce7 // ldr q7, [x7, #112]
+	WORD $0x4f3054e7 // shl v7.4s, v7.4s, #16
+	WORD $0x4f8018eb // fmla v11.4s, v7.4s, v0.s[2]
+	WORD $0x4f8118ef // fmla v15.4s, v7.4s, v1.s[2]
+	WORD $0x4f8218f3 // fmla v19.4s, v7.4s, v2.s[2]
+	ADD $128, R7, R7
+	SUBS $2, R0, R0
+	BGE loop
+
+tail:
+	ADDS $2, R0, R0
+	BEQ store
+	WORD $0xbc404420 // ldr s0, [x1], #4
+	WORD $0xbc404441 // ldr s1, [x2], #4
+	WORD $0xbc404462 // ldr s2, [x3], #4
+	WORD $0x2e613800 // shll v0.4s, v0.4h, #16
+	WORD $0x2e613821 // shll v1.4s, v1.4h, #16
+	WORD $0x2e613842 // shll v2.4s, v2.4h, #16
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
+	WORD $0x3dc000e6 // ldr q6, [x7, #0]
+	WORD $0x3dc001a7 // ldr q7, [x13, #0]
+	WORD $0x4e271cc6 // and v6.16b, v6.16b, v7.16b
+	WORD $0x4fa010c8 // fmla v8.4s, v6.4s, v0.s[1]
+	WORD $0x4fa110cc // fmla v12.4s, v6.4s, v1.s[1]
+	WORD $0x4fa210d0 // fmla v16.4s, v6.4s, v2.s[1]
+	WORD $0x3dc004e7 // ldr q7, [x7, #16]
+	WORD $0x3dc001a6 // ldr q6, [x13, #0]
+	WORD $0x4e261ce7 // and v7.16b, v7.16b, v6.16b
+	WORD $0x4fa010e9 // fmla v9.4s, v7.4s, v0.s[1]
+	WORD $0x4fa110ed // fmla v13.4s, v7.4s, v1.s[1]
+	WORD $0x4fa210f1 // fmla v17.4s, v7.4s, v2.s[1]
+	WORD $0x3dc008e6 // ldr q6, [x7, #32]
+	WORD $0x3dc001a7 // ldr q7, [x13, #0]
+	WORD $0x4e271cc6 // and v6.16b, v6.16b, v7.16b
+	WORD $0x4fa010ca // fmla v10.4s, v6.4s, v0.s[1]
+	WORD $0x4fa110ce // fmla v14.4s, v6.4s, v1.s[1]
+	WORD $0x4fa210d2 // fmla v18.4s, v6.4s, v2.s[1]
+	WORD $0x3dc00ce7 // ldr q7, [x7, #48]
+	WORD $0x3dc001a6 // ldr q6, [x13, #0]
+	WORD $0x4e261ce7 // and v7.16b, v7.16b, v6.16b
+	WORD $0x4fa010eb // fmla v11.4s, v7.4s, v0.s[1]
+	WORD $0x4fa110ef // fmla v15.4s, v7.4s, v1.s[1]
+	WORD $0x4fa210f3 // fmla v19.4s, v7.4s, v2.s[1]
+	WORD $0x3dc000e6 // ldr q6, [x7, #0]
+	WORD $0x4f3054c6 // shl v6.4s, v6.4s, #16
+	WORD $0x4f8010c8 // fmla v8.4s, v6.4s, v0.s[0]
+	WORD $0x4f8110cc // fmla v12.4s, v6.4s, v1.s[0]
+	WORD $0x4f8210d0 // fmla v16.4s, v6.4s, v2.s[0]
+	WORD $0x3dc004e7 // ldr q7, [x7, #16]
+	WORD $0x4f3054e7 // shl v7.4s, v7.4s, #16
+	WORD $0x4f8010e9 // fmla v9.4s, v7.4s, v0.s[0]
+	WORD $0x4f8110ed // fmla v13.4s, v7.4s, v1.s[0]
+	WORD $0x4f8210f1 // fmla v17.4s, v7.4s, v2.s[0]
+	WORD $0x3dc008e6 // ldr q6, [x7, #32]
+	WORD $0x4f3054c6 // shl v6.4s, v6.4s, #16
+	WORD $0x4f8010ca // fmla v10.4s, v6.4s, v0.s[0]
+	WORD $0x4f8110ce // fmla v14.4s, v6.4s, v1.s[0]
+	WORD $0x4f8210d2 // fmla v18.4s, v6.4s, v2.s[0]
+	WORD $0x3dc00ce7 // ldr q7, [x7, #48]
+	WORD $0x4f3054e7 // shl v7.4s, v7.4s, #16
+	WORD $0x4f8010eb // fmla v11.4s, v7.4s, v0.s[0]
+	WORD $0x4f8110ef // fmla v15.4s, v7.4s, v1.s[0]
+	WORD $0x4f8210f3 // fmla v19.4s, v7.4s, v2.s[0]
+
+store:
+	MOVD c+40(FP), R8
+	MOVD ldc+48(FP), R9
+	LSL $2, R9, R9
+	WORD $0xad002508 // stp q8, q9, [x8, #0]
+	WORD $0xad012d0a // stp q10, q11, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad00350c // stp q12, q13, [x8, #0]
+	WORD $0xad013d0e // stp q14, q15, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad004510 // stp q16, q17, [x8, #0]
+	WORD $0xad014d12 // stp q18, q19, [x8, #32]
+	RET
+
+// func dgemm_bf16dot_4x16_neon(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+TEXT ·dgemm_bf16dot_4x16_neon(SB), NOSPLIT, $0-88
+	MOVD acc+64(FP), R13
+	CBZ R13, zero
+	MOVD c+40(FP), R8
+	MOVD ldc+48(FP), R9
+	LSL $2, R9, R9
+	WORD $0xad402508 // ldp q8, q9, [x8, #0]
+	WORD $0xad412d0a // ldp q10, q11, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad40350c // ldp q12, q13, [x8, #0]
+	WORD $0xad413d0e // ldp q14, q15, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad404510 // ldp q16, q17, [x8, #0]
+	WORD $0xad414d12 // ldp q18, q19, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad405514 // ldp q20, q21, [x8, #0]
+	WORD $0xad415d16 // ldp q22, q23, [x8, #32]
+	JMP bias
+
+zero:
+	WORD $0x6f00e408 // movi v8.2d, #0
+	WORD $0x6f00e409 // movi v9.2d, #0
+	WORD $0x6f00e40a // movi v10.2d, #0
+	WORD $0x6f00e40b // movi v11.2d, #0
+	WORD $0x6f00e40c // movi v12.2d, #0
+	WORD $0x6f00e40d // movi v13.2d, #0
+	WORD $0x6f00e40e // movi v14.2d, #0
+	WORD $0x6f00e40f // movi v15.2d, #0
+	WORD $0x6f00e410 // movi v16.2d, #0
+	WORD $0x6f00e411 // movi v17.2d, #0
+	WORD $0x6f00e412 // movi v18.2d, #0
+	WORD $0x6f00e413 // movi v19.2d, #0
+	WORD $0x6f00e414 // movi v20.2d, #0
+	WORD $0x6f00e415 // movi v21.2d, #0
+	WORD $0x6f00e416 // movi v22.2d, #0
+	WORD $0x6f00e417 // movi v23.2d, #0
+
+bias:
+	MOVD bias+56(FP), R13
+	CBZ R13, main
+	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
+	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
+	WORD $0x4e20d508 // fadd v8.4s, v8.4s, v0.4s
+	WORD $0x4e21d529 // fadd v9.4s, v9.4s, v1.4s
+	WORD $0x4e22d54a // fadd v10.4s, v10.4s, v2.4s
+	WORD $0x4e23d56b // fadd v11.4s, v11.4s, v3.4s
+	WORD $0x4e20d58c // fadd v12.4s, v12.4s, v0.4s
+	WORD $0x4e21d5ad // fadd v13.4s, v13.4s, v1.4s
+	WORD $0x4e22d5ce // fadd v14.4s, v14.4s, v2.4s
+	WORD $0x4e23d5ef // fadd v15.4s, v15.4s, v3.4s
+	WORD $0x4e20d610 // fadd v16.4s, v16.4s, v0.4s
+	WORD $0x4e21d631 // fadd v17.4s, v17.4s, v1.4s
+	WORD $0x4e22d652 // fadd v18.4s, v18.4s, v2.4s
+	WORD $0x4e23d673 // fadd v19.4s, v19.4s, v3.4s
+	WORD $0x4e20d694 // fadd v20.4s, v20.4s, v0.4s
+	WORD $0x4e21d6b5 // fadd v21.4s, v21.4s, v1.4s
+	WORD $0x4e22d6d6 // fadd v22.4s, v22.4s, v2.4s
+	WORD $0x4e23d6f7 // fadd v23.4s, v23.4s, v3.4s
+
+main:
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD lda+16(FP), R12
+	LSL $1, R12, R12
+	ADD R12, R1, R2
+	ADD R12, R2, R3
+	ADD R12, R3, R4
+	MOVD b+24(FP), R7
+	MOVD pf+72(FP), R10
+	MOVD pfstep+80(FP), R11
+	MOVD $highHalves<>(SB), R13
+	SUBS $2, R0, R0
+	BLT tail
+
+loop:
+	WORD $0xfc408420 // ldr d0, [x1], #8
+	WORD $0xfc408441 // ldr d1, [x2], #8
+	WORD $0xfc408462 // ldr d2, [x3], #8
+	WORD $0xfc408483 // ldr d3, [x4], #8
+	WORD $0x2e613800 // shll v0.4s, v0.4h, #16
+	WORD $0x2e613821 // shll v1.4s, v1.4h, #16
+	WORD $0x2e613842 // shll v2.4s, v2.4h, #16
+	WORD $0x2e613863 // shll v3.4s, v3.4h, #16
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
+	WORD $0x3dc000e6 // ldr q6, [x7, #0]
+	WORD $0x3dc001a7 // ldr q7, [x13, #0]
+	WORD $0x4e271cc6 // and v6.16b, v6.16b, v7.16b
+	WORD $0x4fa010c8 // fmla v8.4s, v6.4s, v0.s[1]
+	WORD $0x4fa110cc // fmla v12.4s, v6.4s, v1.s[1]
+	WORD $0x4fa210d0 // fmla v16.4s, v6.4s, v2.s[1]
+	WORD $0x4fa310d4 // fmla v20.4s, v6.4s, v3.s[1]
+	WORD $0x3dc004e7 // ldr q7, [x7, #16]
+	WORD $0x3dc001a6 // ldr q6, [x13, #0]
+	WORD $0x4e261ce7 // and v7.16b, v7.16b, v6.16b
+	WORD $0x4fa010e9 // fmla v9.4s, v7.4s, v0.s[1]
+	WORD $0x4fa110ed // fmla v13.4s, v7.4s, v1.s[1]
+	WORD $0x4fa210f1 // fmla v17.4s, v7.4s, v2.s[1]
+	WORD $0x4fa310f5 // fmla v21.4s, v7.4s, v3.s[1]
+	WORD $0x3dc008e6 // ldr q6, [x7, #32]
+	WORD $0x3dc001a7 // ldr q7, [x13, #0]
+	WORD $0x4e271cc6 // and v6.16b, v6.16b, v7.16b
+	WORD $0x4fa010ca // fmla v10.4s, v6.4s, v0.s[1]
+	WORD $0x4fa110ce // fmla v14.4s, v6.4s, v1.s[1]
+	WORD $0x4fa210d2 // fmla v18.4s, v6.4s, v2.s[1]
+	WORD $0x4fa310d6 // fmla v22.4s, v6.4s, v3.s[1]
+	WORD $0x3dc00ce7 // ldr q7, [x7, #48]
+	WORD $0x3dc001a6 // ldr q6, [x13, #0]
+	WORD $0x4e261ce7 // and v7.16b, v7.16b, v6.16b
+	WORD $0x4fa010eb // fmla v11.4s, v7.4s, v0.s[1]
+	WORD $0x4fa110ef // fmla v15.4s, v7.4s, v1.s[1]
+	WORD $0x4fa210f3 // fmla v19.4s, v7.4s, v2.s[1]
+	WORD $0x4fa310f7 // fmla v23.4s, v7.4s, v3.s[1]
+	WORD $0x3dc000e6 // ldr q6, [x7, #0]
+	WORD $0x4f3054c6 // shl v6.4s, v6.4s, #16
+	WORD $0x4f8010c8 // fmla v8.4s, v6.4s, v0.s[0]
+	WORD $0x4f8110cc // fmla v12.4s, v6.4s, v1.s[0]
+	WORD $0x4f8210d0 // fmla v16.4s, v6.4s, v2.s[0]
+	WORD $0x4f8310d4 // fmla v20.4s, v6.4s, v3.s[0]
+	WORD $0x3dc004e7 // ldr q7, [x7, #16]
+	WORD $0x4f3054e7 // shl v7.4s, v7.4s, #16
+	WORD $0x4f8010e9 // fmla v9.4s, v7.4s, v0.s[0]
+	WORD $0x4f8110ed // fmla v13.4s, v7.4s, v1.s[0]
+	WORD $0x4f8210f1 // fmla v17.4s, v7.4s, v2.s[0]
+	WORD $0x4f8310f5 // fmla v21.4s, v7.4s, v3.s[0]
+	WORD $0x3dc008e6 // ldr q6, [x7, #32]
+	WORD $0x4f3054c6 // shl v6.4s, v6.4s, #16
+	WORD $0x4f8010ca // fmla v10.4s, v6.4s, v0.s[0]
+	WORD $0x4f8110ce // fmla v14.4s, v6.4s, v1.s[0]
+	WORD $0x4f8210d2 // fmla v18.4s, v6.4s, v2.s[0]
+	WORD $0x4f8310d6 // fmla v22.4s, v6.4s, v3.s[0]
+	WORD $0x3dc00ce7 // ldr q7, [x7, #48]
+	WORD $0x4f3054e7 // shl v7.4s, v7.4s, #16
+	WORD $0x4f8010eb // fmla v11.4s, v7.4s, v0.s[0]
+	WORD $0x4f8110ef // fmla v15.4s, v7.4s, v1.s[0]
+	WORD $0x4f8210f3 // fmla v19.4s, v7.4s, v2.s[0]
+	WORD $0x4f8310f7 // fmla v23.4s, v7.4s, v3.s[0]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
+	WORD $0x3dc010e6 // ldr q6, [x7, #64]
+	WORD $0x3dc001a7 // ldr q7, [x13, #0]
+	WORD $0x4e271cc6 // and v6.16b, v6.16b, v7.16b
+	WORD $0x4fa018c8 // fmla v8.4s, v6.4s, v0.s[3]
+	WORD $0x4fa118cc // fmla v12.4s, v6.4s, v1.s[3]
+	WORD $0x4fa218d0 // fmla v16.4s, v6.4s, v2.s[3]
+	WORD $0x4fa318d4 // fmla v20.4s, v6.4s, v3.s[3]
+	WORD $0x3dc014e7 // ldr q7, [x7, #80]
+	WORD $0x3dc001a6 // ldr q6, [x13, #0]
+	WORD $0x4e261ce7 // and v7.16b, v7.16b, v6.16b
+	WORD $0x4fa018e9 // fmla v9.4s, v7.4s, v0.s[3]
+	WORD $0x4fa118ed // fmla v13.4s, v7.4s, v1.s[3]
+	WORD $0x4fa218f1 // fmla v17.4s, v7.4s, v2.s[3]
+	WORD $0x4fa318f5 // fmla v21.4s, v7.4s, v3.s[3]
+	WORD $0x3dc018e6 // ldr q6, [x7, #96]
+	WORD $0x3dc001a7 // ldr q7, [x13, #0]
+	WORD $0x4e271cc6 // and v6.16b, v6.16b, v7.16b
+	WORD $0x4fa018ca // fmla v10.4s, v6.4s, v0.s[3]
+	WORD $0x4fa118ce // fmla v14.4s, v6.4s, v1.s[3]
+	WORD $0x4fa218d2 // fmla v18.4s, v6.4s, v2.s[3]
+	WORD $0x4fa318d6 // fmla v22.4s, v6.4s, v3.s[3]
+	WORD $0x3dc01ce7 // ldr q7, [x7, #112]
+	WORD $0x3dc001a6 // ldr q6, [x13, #0]
+	WORD $0x4e261ce7 // and v7.16b, v7.16b, v6.16b
+	WORD $0x4fa018eb // fmla v11.4s, v7.4s, v0.s[3]
+	WORD $0x4fa118ef // fmla v15.4s, v7.4s, v1.s[3]
+	WORD $0x4fa218f3 // fmla v19.4s, v7.4s, v2.s[3]
+	WORD $0x4fa318f7 // fmla v23.4s, v7.4s, v3.s[3]
+	WORD $0x3dc010e6 // ldr q6, [x7, #64]
+	WORD $0x4f3054c6 // shl v6.4s, v6.4s, #16
+	WORD $0x4f8018c8 // fmla v8.4s, v6.4s, v0.s[2]
+	WORD $0x4f8118cc // fmla v12.4s, v6.4s, v1.s[2]
+	WORD $0x4f8218d0 // fmla v16.4s, v6.4s, v2.s[2]
+	WORD $0x4f8318d4 // fmla v20.4s, v6.4s, v3.s[2]
+	WORD $0x3dc014e7 // ldr q7, [x7, #80]
+	WORD $0x4f3054e7 // shl v7.4s, v7.4s, #16
+	WORD $0x4f8018e9 // fmla v9.4s, v7.4s, v0.s[2]
+	WORD $0x4f8118ed // fmla v13.4s, v7.4s, v1.s[2]
+	WORD $0x4f8218f1 // fmla v17.4s, v7.4s, v2.s[2]
+	WORD $0x4f8318f5 // fmla v21.4s, v7.4s, v3.s[2]
+	WORD $0x3dc018e6 // ldr q6, [x7, #96]
+	WORD $0x4f3054c6 // shl v6.4s, v6.4s, #16
+	WORD $0x4f8018ca // fmla v10.4s, v6.4s, v0.s[2]
+	WORD $0x4f8118ce // fmla v14.4s, v6.4s, v1.s[2]
+	WORD $0x4f8218d2 // fmla v18.4s, v6.4s, v2.s[2]
+	WORD $0x4f8318d6 // fmla v22.4s, v6.4s, v3.s[2]
+	WORD $0x3dc01ce7 // ldr q7, [x7, #112]
+	WORD $0x4f3054e7 // shl v7.4s, v7.4s, #16
+	WORD $0x4f8018eb // fmla v11.4s, v7.4s, v0.s[2]
+	WORD $0x4f8118ef // fmla v15.4s, v7.4s, v1.s[2]
+	WORD $0x4f8218f3 // fmla v19.4s, v7.4s, v2.s[2]
+	WORD $0x4f8318f7 // fmla v23.4s, v7.4s, v3.s[2]
+	ADD $128, R7, R7
+	SUBS $2, R0, R0
+	BGE loop
+
+tail:
+	ADDS $2, R0, R0
+	BEQ store
+	WORD $0xbc404420 // ldr s0, [x1], #4
+	WORD $0xbc404441 // ldr s1, [x2], #4
+	WORD $0xbc404462 // ldr s2, [x3], #4
+	WORD $0xbc404483 // ldr s3, [x4], #4
+	WORD $0x2e613800 // shll v0.4s, v0.4h, #16
+	WORD $0x2e613821 // shll v1.4s, v1.4h, #16
+	WORD $0x2e613842 // shll v2.4s, v2.4h, #16
+	WORD $0x2e613863 // shll v3.4s, v3.4h, #16
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
+	WORD $0x3dc000e6 // ldr q6, [x7, #0]
+	WORD $0x3dc001a7 // ldr q7, [x13, #0]
+	WORD $0x4e271cc6 // and v6.16b, v6.16b, v7.16b
+	WORD $0x4fa010c8 // fmla v8.4s, v6.4s, v0.s[1]
+	WORD $0x4fa110cc // fmla v12.4s, v6.4s, v1.s[1]
+	WORD $0x4fa210d0 // fmla v16.4s, v6.4s, v2.s[1]
+	WORD $0x4fa310d4 // fmla v20.4s, v6.4s, v3.s[1]
+	WORD $0x3dc004e7 // ldr q7, [x7, #16]
+	WORD $0x3dc001a6 // ldr q6, [x13, #0]
+	WORD $0x4e261ce7 // and v7.16b, v7.16b, v6.16b
+	WORD $0x4fa010e9 // fmla v9.4s, v7.4s, v0.s[1]
+	WORD $0x4fa110ed // fmla v13.4s, v7.4s, v1.s[1]
+	WORD $0x4fa210f1 // fmla v17.4s, v7.4s, v2.s[1]
+	WORD $0x4fa310f5 // fmla v21.4s, v7.4s, v3.s[1]
+	WORD $0x3dc008e6 // ldr q6, [x7, #32]
+	WORD $0x3dc001a7 // ldr q7, [x13, #0]
+	WORD $0x4e271cc6 // and v6.16b, v6.16b, v7.16b
+	WORD $0x4fa010ca // fmla v10.4s, v6.4s, v0.s[1]
+	WORD $0x4fa110ce // fmla v14.4s, v6.4s, v1.s[1]
+	WORD $0x4fa210d2 // fmla v18.4s, v6.4s, v2.s[1]
+	WORD $0x4fa310d6 // fmla v22.4s, v6.4s, v3.s[1]
+	WORD $0x3dc00ce7 // ldr q7, [x7, #48]
+	WORD $0x3dc001a6 // ldr q6, [x13, #0]
+	WORD $0x4e261ce7 // and v7.16b, v7.16b, v6.16b
+	WORD $0x4fa010eb // fmla v11.4s, v7.4s, v0.s[1]
+	WORD $0x4fa110ef // fmla v15.4s, v7.4s, v1.s[1]
+	WORD $0x4fa210f3 // fmla v19.4s, v7.4s, v2.s[1]
+	WORD $0x4fa310f7 // fmla v23.4s, v7.4s, v3.s[1]
+	WORD $0x3dc000e6 // ldr q6, [x7, #0]
+	WORD $0x4f3054c6 // shl v6.4s, v6.4s, #16
+	WORD $0x4f8010c8 // fmla v8.4s, v6.4s, v0.s[0]
+	WORD $0x4f8110cc // fmla v12.4s, v6.4s, v1.s[0]
+	WORD $0x4f8210d0 // fmla v16.4s, v6.4s, v2.s[0]
+	WORD $0x4f8310d4 // fmla v20.4s, v6.4s, v3.s[0]
+	WORD $0x3dc004e7 // ldr q7, [x7, #16]
+	WORD $0x4f3054e7 // shl v7.4s, v7.4s, #16
+	WORD $0x4f8010e9 // fmla v9.4s, v7.4s, v0.s[0]
+	WORD $0x4f8110ed // fmla v13.4s, v7.4s, v1.s[0]
+	WORD $0x4f8210f1 // fmla v17.4s, v7.4s, v2.s[0]
+	WORD $0x4f8310f5 // fmla v21.4s, v7.4s, v3.s[0]
+	WORD $0x3dc008e6 // ldr q6, [x7, #32]
+	WORD $0x4f3054c6 // shl v6.4s, v6.4s, #16
+	WORD $0x4f8010ca // fmla v10.4s, v6.4s, v0.s[0]
+	WORD $0x4f8110ce // fmla v14.4s, v6.4s, v1.s[0]
+	WORD $0x4f8210d2 // fmla v18.4s, v6.4s, v2.s[0]
+	WORD $0x4f8310d6 // fmla v22.4s, v6.4s, v3.s[0]
+	WORD $0x3dc00ce7 // ldr q7, [x7, #48]
+	WORD $0x4f3054e7 // shl v7.4s, v7.4s, #16
+	WORD $0x4f8010eb // fmla v11.4s, v7.4s, v0.s[0]
+	WORD $0x4f8110ef // fmla v15.4s, v7.4s, v1.s[0]
+	WORD $0x4f8210f3 // fmla v19.4s, v7.4s, v2.s[0]
+	WORD $0x4f8310f7 // fmla v23.4s, v7.4s, v3.s[0]
+
+store:
+	MOVD c+40(FP), R8
+	MOVD ldc+48(FP), R9
+	LSL $2, R9, R9
+	WORD $0xad002508 // stp q8, q9, [x8, #0]
+	WORD $0xad012d0a // stp q10, q11, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad00350c // stp q12, q13, [x8, #0]
+	WORD $0xad013d0e // stp q14, q15, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad004510 // stp q16, q17, [x8, #0]
+	WORD $0xad014d12 // stp q18, q19, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad005514 // stp q20, q21, [x8, #0]
+	WORD $0xad015d16 // stp q22, q23, [x8, #32]
+	RET
+
+// func dgemm_bf16dot_5x16_neon(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+TEXT ·dgemm_bf16dot_5x16_neon(SB), NOSPLIT, $0-88
+	MOVD acc+64(FP), R13
+	CBZ R13, zero
+	MOVD c+40(FP), R8
+	MOVD ldc+48(FP), R9
+	LSL $2, R9, R9
+	WORD $0xad402508 // ldp q8, q9, [x8, #0]
+	WORD $0xad412d0a // ldp q10, q11, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad40350c // ldp q12, q13, [x8, #0]
+	WORD $0xad413d0e // ldp q14, q15, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad404510 // ldp q16, q17, [x8, #0]
+	WORD $0xad414d12 // ldp q18, q19, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad405514 // ldp q20, q21, [x8, #0]
+	WORD $0xad415d16 // ldp q22, q23, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad406518 // ldp q24, q25, [x8, #0]
+	WORD $0xad416d1a // ldp q26, q27, [x8, #32]
+	JMP bias
+
+zero:
+	WORD $0x6f00e408 // movi v8.2d, #0
+	WORD $0x6f00e409 // movi v9.2d, #0
+	WORD $0x6f00e40a // movi v10.2d, #0
+	WORD $0x6f00e40b // movi v11.2d, #0
+	WORD $0x6f00e40c // movi v12.2d, #0
+	WORD $0x6f00e40d // movi v13.2d, #0
+	WORD $0x6f00e40e // movi v14.2d, #0
+	WORD $0x6f00e40f // movi v15.2d, #0
+	WORD $0x6f00e410 // movi v16.2d, #0
+	WORD $0x6f00e411 // movi v17.2d, #0
+	WORD $0x6f00e412 // movi v18.2d, #0
+	WORD $0x6f00e413 // movi v19.2d, #0
+	WORD $0x6f00e414 // movi v20.2d, #0
+	WORD $0x6f00e415 // movi v21.2d, #0
+	WORD $0x6f00e416 // movi v22.2d, #0
+	WORD $0x6f00e417 // movi v23.2d, #0
+	WORD $0x6f00e418 // movi v24.2d, #0
+	WORD $0x6f00e419 // movi v25.2d, #0
+	WORD $0x6f00e41a // movi v26.2d, #0
+	WORD $0x6f00e41b // movi v27.2d, #0
+
+bias:
+	MOVD bias+56(FP), R13
+	CBZ R13, main
+	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
+	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
+	WORD $0x4e20d508 // fadd v8.4s, v8.4s, v0.4s
+	WORD $0x4e21d529 // fadd v9.4s, v9.4s, v1.4s
+	WORD $0x4e22d54a // fadd v10.4s, v10.4s, v2.4s
+	WORD $0x4e23d56b // fadd v11.4s, v11.4s, v3.4s
+	WORD $0x4e20d58c // fadd v12.4s, v12.4s, v0.4s
+	WORD $0x4e21d5ad // fadd v13.4s, v13.4s, v1.4s
+	WORD $0x4e22d5ce // fadd v14.4s, v14.4s, v2.4s
+	WORD $0x4e23d5ef // fadd v15.4s, v15.4s, v3.4s
+	WORD $0x4e20d610 // fadd v16.4s, v16.4s, v0.4s
+	WORD $0x4e21d631 // fadd v17.4s, v17.4s, v1.4s
+	WORD $0x4e22d652 // fadd v18.4s, v18.4s, v2.4s
+	WORD $0x4e23d673 // fadd v19.4s, v19.4s, v3.4s
+	WORD $0x4e20d694 // fadd v20.4s, v20.4s, v0.4s
+	WORD $0x4e21d6b5 // fadd v21.4s, v21.4s, v1.4s
+	WORD $0x4e22d6d6 // fadd v22.4s, v22.4s, v2.4s
+	WORD $0x4e23d6f7 // fadd v23.4s, v23.4s, v3.4s
+	WORD $0x4e20d718 // fadd v24.4s, v24.4s, v0.4s
+	WORD $0x4e21d739 // fadd v25.4s, v25.4s, v1.4s
+	WORD $0x4e22d75a // fadd v26.4s, v26.4s, v2.4s
+	WORD $0x4e23d77b // fadd v27.4s, v27.4s, v3.4s
+
+main:
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD lda+16(FP), R12
+	LSL $1, R12, R12
+	ADD R12, R1, R2
+	ADD R12, R2, R3
+	ADD R12, R3, R4
+	ADD R12, R4, R5
+	MOVD b+24(FP), R7
+	MOVD pf+72(FP), R10
+	MOVD pfstep+80(FP), R11
+	MOVD $highHalves<>(SB), R13
+	SUBS $2, R0, R0
+	BLT tail
+
+loop:
+	WORD $0xfc408420 // ldr d0, [x1], #8
+	WORD $0xfc408441 // ldr d1, [x2], #8
+	WORD $0xfc408462 // ldr d2, [x3], #8
+	WORD $0xfc408483 // ldr d3, [x4], #8
+	WORD $0xfc4084a4 // ldr d4, [x5], #8
+	WORD $0x2e613800 // shll v0.4s, v0.4h, #16
+	WORD $0x2e613821 // shll v1.4s, v1.4h, #16
+	WORD $0x2e613842 // shll v2.4s, v2.4h, #16
+	WORD $0x2e613863 // shll v3.4s, v3.4h, #16
+	WORD $0x2e613884 // shll v4.4s, v4.4h, #16
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
+	WORD $0x3dc000e6 // ldr q6, [x7, #0]
+	WORD $0x3dc001a7 // ldr q7, [x13, #0]
+	WORD $0x4e271cc6 // and v6.16b, v6.16b, v7.16b
+	WORD $0x4fa010c8 // fmla v8.4s, v6.4s, v0.s[1]
+	WORD $0x4fa110cc // fmla v12.4s, v6.4s, v1.s[1]
+	WORD $0x4fa210d0 // fmla v16.4s, v6.4s, v2.s[1]
+	WORD $0x4fa310d4 // fmla v20.4s, v6.4s, v3.s[1]
+	WORD $0x4fa410d8 // fmla v24.4s, v6.4s, v4.s[1]
+	WORD $0x3dc004e7 // ldr q7, [x7, #16]
+	WORD $0x3dc001a6 // ldr q6, [x13, #0]
+	WORD $0x4e261ce7 // and v7.16b, v7.16b, v6.16b
+	WORD $0x4fa010e9 // fmla v9.4s, v7.4s, v0.s[1]
+	WORD $0x4fa110ed // fmla v13.4s, v7.4s, v1.s[1]
+	WORD $0x4fa210f1 // fmla v17.4s, v7.4s, v2.s[1]
+	WORD $0x4fa310f5 // fmla v21.4s, v7.4s, v3.s[1]
+	WORD $0x4fa410f9 // fmla v25.4s, v7.4s, v4.s[1]
+	WORD $0x3dc008e6 // ldr q6, [x7, #32]
+	WORD $0x3dc001a7 // ldr q7, [x13, #0]
+	WORD $0x4e271cc6 // and v6.16b, v6.16b, v7.16b
+	WORD $0x4fa010ca // fmla v10.4s, v6.4s, v0.s[1]
+	WORD $0x4fa110ce // fmla v14.4s, v6.4s, v1.s[1]
+	WORD $0x4fa210d2 // fmla v18.4s, v6.4s, v2.s[1]
+	WORD $0x4fa310d6 // fmla v22.4s, v6.4s, v3.s[1]
+	WORD $0x4fa410da // fmla v26.4s, v6.4s, v4.s[1]
+	WORD $0x3dc00ce7 // ldr q7, [x7, #48]
+	WORD $0x3dc001a6 // ldr q6, [x13, #0]
+	WORD $0x4e261ce7 // and v7.16b, v7.16b, v6.16b
+	WORD $0x4fa010eb // fmla v11.4s, v7.4s, v0.s[1]
+	WORD $0x4fa110ef // fmla v15.4s, v7.4s, v1.s[1]
+	WORD $0x4fa210f3 // fmla v19.4s, v7.4s, v2.s[1]
+	WORD $0x4fa310f7 // fmla v23.4s, v7.4s, v3.s[1]
+	WORD $0x4fa410fb // fmla v27.4s, v7.4s, v4.s[1]
+	WORD $0x3dc000e6 // ldr q6, [x7, #0]
+	WORD $0x4f3054c6 // shl v6.4s, v6.4s, #16
+	WORD $0x4f8010c8 // fmla v8.4s, v6.4s, v0.s[0]
+	WORD $0x4f8110cc // fmla v12.4s, v6.4s, v1.s[0]
+	WORD $0x4f8210d0 // fmla v16.4s, v6.4s, v2.s[0]
+	WORD $0x4f8310d4 // fmla v20.4s, v6.4s, v3.s[0]
+	WORD $0x4f8410d8 // fmla v24.4s, v6.4s, v4.s[0]
+	WORD $0x3dc004e7 // ldr q7, [x7, #16]
+	WORD $0x4f3054e7 // shl v7.4s, v7.4s, #16
+	WORD $0x4f8010e9 // fmla v9.4s, v7.4s, v0.s[0]
+	WORD $0x4f8110ed // fmla v13.4s, v7.4s, v1.s[0]
+	WORD $0x4f8210f1 // fmla v17.4s, v7.4s, v2.s[0]
+	WORD $0x4f8310f5 // fmla v21.4s, v7.4s, v3.s[0]
+	WORD $0x4f8410f9 // fmla v25.4s, v7.4s, v4.s[0]
+	WORD $0x3dc008e6 // ldr q6, [x7, #32]
+	WORD $0x4f3054c6 // shl v6.4s, v6.4s, #16
+	WORD $0x4f8010ca // fmla v10.4s, v6.4s, v0.s[0]
+	WORD $0x4f8110ce // fmla v14.4s, v6.4s, v1.s[0]
+	WORD $0x4f8210d2 // fmla v18.4s, v6.4s, v2.s[0]
+	WORD $0x4f8310d6 // fmla v22.4s, v6.4s, v3.s[0]
+	WORD $0x4f8410da // fmla v26.4s, v6.4s, v4.s[0]
+	WORD $0x3dc00ce7 // ldr q7, [x7, #48]
+	WORD $0x4f3054e7 // shl v7.4s, v7.4s, #16
+	WORD $0x4f8010eb // fmla v11.4s, v7.4s, v0.s[0]
+	WORD $0x4f8110ef // fmla v15.4s, v7.4s, v1.s[0]
+	WORD $0x4f8210f3 // fmla v19.4s, v7.4s, v2.s[0]
+	WORD $0x4f8310f7 // fmla v23.4s, v7.4s, v3.s[0]
+	WORD $0x4f8410fb // fmla v27.4s, v7.4s, v4.s[0]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
+	WORD $0x3dc010e6 // ldr q6, [x7, #64]
+	WORD $0x3dc001a7 // ldr q7, [x13, #0]
+	WORD $0x4e271cc6 // and v6.16b, v6.16b, v7.16b
+	WORD $0x4fa018c8 // fmla v8.4s, v6.4s, v0.s[3]
+	WORD $0x4fa118cc // fmla v12.4s, v6.4s, v1.s[3]
+	WORD $0x4fa218d0 // fmla v16.4s, v6.4s, v2.s[3]
+	WORD $0x4fa318d4 // fmla v20.4s, v6.4s, v3.s[3]
+	WORD $0x4fa418d8 // fmla v24.4s, v6.4s, v4.s[3]
+	WORD $0x3dc014e7 // ldr q7, [x7, #80]
+	WORD $0x3dc001a6 // ldr q6, [x13, #0]
+	WORD $0x4e261ce7 // and v7.16b, v7.16b, v6.16b
+	WORD $0x4fa018e9 // fmla v9.4s, v7.4s, v0.s[3]
+	WORD $0x4fa118ed // fmla v13.4s, v7.4s, v1.s[3]
+	WORD $0x4fa218f1 // fmla v17.4s, v7.4s, v2.s[3]
+	WORD $0x4fa318f5 // fmla v21.4s, v7.4s, v3.s[3]
+	WORD $0x4fa418f9 // fmla v25.4s, v7.4s, v4.s[3]
+	WORD $0x3dc018e6 // ldr q6, [x7, #96]
+	WORD $0x3dc001a7 // ldr q7, [x13, #0]
+	WORD $0x4e271cc6 // and v6.16b, v6.16b, v7.16b
+	WORD $0x4fa018ca // fmla v10.4s, v6.4s, v0.s[3]
+	WORD $0x4fa118ce // fmla v14.4s, v6.4s, v1.s[3]
+	WORD $0x4fa218d2 // fmla v18.4s, v6.4s, v2.s[3]
+	WORD $0x4fa318d6 // fmla v22.4s, v6.4s, v3.s[3]
+	WORD $0x4fa418da // fmla v26.4s, v6.4s, v4.s[3]
+	WORD $0x3dc01ce7 // ldr q7, [x7, #112]
+	WORD $0x3dc001a6 // ldr q6, [x13, #0]
+	WORD $0x4e261ce7 // and v7.16b, v7.16b, v6.16b
+	WORD $0x4fa018eb // fmla v11.4s, v7.4s, v0.s[3]
+	WORD $0x4fa118ef // fmla v15.4s, v7.4s, v1.s[3]
+	WORD $0x4fa218f3 // fmla v19.4s, v7.4s, v2.s[3]
+	WORD $0x4fa318f7 // fmla v23.4s, v7.4s, v3.s[3]
+	WORD $0x4fa418fb // fmla v27.4s, v7.4s, v4.s[3]
+	WORD $0x3dc010e6 // ldr q6, [x7, #64]
+	WORD $0x4f3054c6 // shl v6.4s, v6.4s, #16
+	WORD $0x4f8018c8 // fmla v8.4s, v6.4s, v0.s[2]
+	WORD $0x4f8118cc // fmla v12.4s, v6.4s, v1.s[2]
+	WORD $0x4f8218d0 // fmla v16.4s, v6.4s, v2.s[2]
+	WORD $0x4f8318d4 // fmla v20.4s, v6.4s, v3.s[2]
+	WORD $0x4f8418d8 // fmla v24.4s, v6.4s, v4.s[2]
+	WORD $0x3dc014e7 // ldr q7, [x7, #80]
+	WORD $0x4f3054e7 // shl v7.4s, v7.4s, #16
+	WORD $0x4f8018e9 // fmla v9.4s, v7.4s, v0.s[2]
+	WORD $0x4f8118ed // fmla v13.4s, v7.4s, v1.s[2]
+	WORD $0x4f8218f1 // fmla v17.4s, v7.4s, v2.s[2]
+	WORD $0x4f8318f5 // fmla v21.4s, v7.4s, v3.s[2]
+	WORD $0x4f8418f9 // fmla v25.4s, v7.4s, v4.s[2]
+	WORD $0x3dc018e6 // ldr q6, [x7, #96]
+	WORD $0x4f3054c6 // shl v6.4s, v6.4s, #16
+	WORD $0x4f8018ca // fmla v10.4s, v6.4s, v0.s[2]
+	WORD $0x4f8118ce // fmla v14.4s, v6.4s, v1.s[2]
+	WORD $0x4f8218d2 // fmla v18.4s, v6.4s, v2.s[2]
+	WORD $0x4f8318d6 // fmla v22.4s, v6.4s, v3.s[2]
+	WORD $0x4f8418da // fmla v26.4s, v6.4s, v4.s[2]
+	WORD $0x3dc01ce7 // ldr q7, [x7, #112]
+	WORD $0x4f3054e7 // shl v7.4s, v7.4s, #16
+	WORD $0x4f8018eb // fmla v11.4s, v7.4s, v0.s[2]
+	WORD $0x4f8118ef // fmla v15.4s, v7.4s, v1.s[2]
+	WORD $0x4f8218f3 // fmla v19.4s, v7.4s, v2.s[2]
+	WORD $0x4f8318f7 // fmla v23.4s, v7.4s, v3.s[2]
+	WORD $0x4f8418fb // fmla v27.4s, v7.4s, v4.s[2]
+	ADD $128, R7, R7
+	SUBS $2, R0, R0
+	BGE loop
+
+tail:
+	ADDS $2, R0, R0
+	BEQ store
+	WORD $0xbc404420 // ldr s0, [x1], #4
+	WORD $0xbc404441 // ldr s1, [x2], #4
+	WORD $0xbc404462 // ldr s2, [x3], #4
+	WORD $0xbc404483 // ldr s3, [x4], #4
+	WORD $0xbc4044a4 // ldr s4, [x5], #4
+	WORD $0x2e613800 // shll v0.4s, v0.4h, #16
+	WORD $0x2e613821 // shll v1.4s, v1.4h, #16
+	WORD $0x2e613842 // shll v2.4s, v2.4h, #16
+	WORD $0x2e613863 // shll v3.4s, v3.4h, #16
+	WORD $0x2e613884 // shll v4.4s, v4.4h, #16
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
+	WORD $0x3dc000e6 // ldr q6, [x7, #0]
+	WORD $0x3dc001a7 // ldr q7, [x13, #0]
+	WORD $0x4e271cc6 // and v6.16b, v6.16b, v7.16b
+	WORD $0x4fa010c8 // fmla v8.4s, v6.4s, v0.s[1]
+	WORD $0x4fa110cc // fmla v12.4s, v6.4s, v1.s[1]
+	WORD $0x4fa210d0 // fmla v16.4s, v6.4s, v2.s[1]
+	WORD $0x4fa310d4 // fmla v20.4s, v6.4s, v3.s[1]
+	WORD $0x4fa410d8 // fmla v24.4s, v6.4s, v4.s[1]
+	WORD $0x3dc004e7 // ldr q7, [x7, #16]
+	WORD $0x3dc001a6 // ldr q6, [x13, #0]
+	WORD $0x4e261ce7 // and v7.16b, v7.16b, v6.16b
+	WORD $0x4fa010e9 // fmla v9.4s, v7.4s, v0.s[1]
+	WORD $0x4fa110ed // fmla v13.4s, v7.4s, v1.s[1]
+	WORD $0x4fa210f1 // fmla v17.4s, v7.4s, v2.s[1]
+	WORD $0x4fa310f5 // fmla v21.4s, v7.4s, v3.s[1]
+	WORD $0x4fa410f9 // fmla v25.4s, v7.4s, v4.s[1]
+	WORD $0x3dc008e6 // ldr q6, [x7, #32]
+	WORD $0x3dc001a7 // ldr q7, [x13, #0]
+	WORD $0x4e271cc6 // and v6.16b, v6.16b, v7.16b
+	WORD $0x4fa010ca // fmla v10.4s, v6.4s, v0.s[1]
+	WORD $0x4fa110ce // fmla v14.4s, v6.4s, v1.s[1]
+	WORD $0x4fa210d2 // fmla v18.4s, v6.4s, v2.s[1]
+	WORD $0x4fa310d6 // fmla v22.4s, v6.4s, v3.s[1]
+	WORD $0x4fa410da // fmla v26.4s, v6.4s, v4.s[1]
+	WORD $0x3dc00ce7 // ldr q7, [x7, #48]
+	WORD $0x3dc001a6 // ldr q6, [x13, #0]
+	WORD $0x4e261ce7 // and v7.16b, v7.16b, v6.16b
+	WORD $0x4fa010eb // fmla v11.4s, v7.4s, v0.s[1]
+	WORD $0x4fa110ef // fmla v15.4s, v7.4s, v1.s[1]
+	WORD $0x4fa210f3 // fmla v19.4s, v7.4s, v2.s[1]
+	WORD $0x4fa310f7 // fmla v23.4s, v7.4s, v3.s[1]
+	WORD $0x4fa410fb // fmla v27.4s, v7.4s, v4.s[1]
+	WORD $0x3dc000e6 // ldr q6, [x7, #0]
+	WORD $0x4f3054c6 // shl v6.4s, v6.4s, #16
+	WORD $0x4f8010c8 // fmla v8.4s, v6.4s, v0.s[0]
+	WORD $0x4f8110cc // fmla v12.4s, v6.4s, v1.s[0]
+	WORD $0x4f8210d0 // fmla v16.4s, v6.4s, v2.s[0]
+	WORD $0x4f8310d4 // fmla v20.4s, v6.4s, v3.s[0]
+	WORD $0x4f8410d8 // fmla v24.4s, v6.4s, v4.s[0]
+	WORD $0x3dc004e7 // ldr q7, [x7, #16]
+	WORD $0x4f3054e7 // shl v7.4s, v7.4s, #16
+	WORD $0x4f8010e9 // fmla v9.4s, v7.4s, v0.s[0]
+	WORD $0x4f8110ed // fmla v13.4s, v7.4s, v1.s[0]
+	WORD $0x4f8210f1 // fmla v17.4s, v7.4s, v2.s[0]
+	WORD $0x4f8310f5 // fmla v21.4s, v7.4s, v3.s[0]
+	WORD $0x4f8410f9 // fmla v25.4s, v7.4s, v4.s[0]
+	WORD $0x3dc008e6 // ldr q6, [x7, #32]
+	WORD $0x4f3054c6 // shl v6.4s, v6.4s, #16
+	WORD $0x4f8010ca // fmla v10.4s, v6.4s, v0.s[0]
+	WORD $0x4f8110ce // fmla v14.4s, v6.4s, v1.s[0]
+	WORD $0x4f8210d2 // fmla v18.4s, v6.4s, v2.s[0]
+	WORD $0x4f8310d6 // fmla v22.4s, v6.4s, v3.s[0]
+	WORD $0x4f8410da // fmla v26.4s, v6.4s, v4.s[0]
+	WORD $0x3dc00ce7 // ldr q7, [x7, #48]
+	WORD $0x4f3054e7 // shl v7.4s, v7.4s, #16
+	WORD $0x4f8010eb // fmla v11.4s, v7.4s, v0.s[0]
+	WORD $0x4f8110ef // fmla v15.4s, v7.4s, v1.s[0]
+	WORD $0x4f8210f3 // fmla v19.4s, v7.4s, v2.s[0]
+	WORD $0x4f8310f7 // fmla v23.4s, v7.4s, v3.s[0]
+	WORD $0x4f8410fb // fmla v27.4s, v7.4s, v4.s[0]
+
+store:
+	MOVD c+40(FP), R8
+	MOVD ldc+48(FP), R9
+	LSL $2, R9, R9
+	WORD $0xad002508 // stp q8, q9, [x8, #0]
+	WORD $0xad012d0a // stp q10, q11, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad00350c // stp q12, q13, [x8, #0]
+	WORD $0xad013d0e // stp q14, q15, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad004510 // stp q16, q17, [x8, #0]
+	WORD $0xad014d12 // stp q18, q19, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad005514 // stp q20, q21, [x8, #0]
+	WORD $0xad015d16 // stp q22, q23, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad006518 // stp q24, q25, [x8, #0]
+	WORD $0xad016d1a // stp q26, q27, [x8, #32]
+	RET
+
+// func dgemm_bf16dot_6x16_neon(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+TEXT ·dgemm_bf16dot_6x16_neon(SB), NOSPLIT, $0-88
+	MOVD acc+64(FP), R13
+	CBZ R13, zero
+	MOVD c+40(FP), R8
+	MOVD ldc+48(FP), R9
+	LSL $2, R9, R9
+	WORD $0xad402508 // ldp q8, q9, [x8, #0]
+	WORD $0xad412d0a // ldp q10, q11, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad40350c // ldp q12, q13, [x8, #0]
+	WORD $0xad413d0e // ldp q14, q15, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad404510 // ldp q16, q17, [x8, #0]
+	WORD $0xad414d12 // ldp q18, q19, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad405514 // ldp q20, q21, [x8, #0]
+	WORD $0xad415d16 // ldp q22, q23, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad406518 // ldp q24, q25, [x8, #0]
+	WORD $0xad416d1a // ldp q26, q27, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad40751c // ldp q28, q29, [x8, #0]
+	WORD $0xad417d1e // ldp q30, q31, [x8, #32]
+	JMP bias
+
+zero:
+	WORD $0x6f00e408 // movi v8.2d, #0
+	WORD $0x6f00e409 // movi v9.2d, #0
+	WORD $0x6f00e40a // movi v10.2d, #0
+	WORD $0x6f00e40b // movi v11.2d, #0
+	WORD $0x6f00e40c // movi v12.2d, #0
+	WORD $0x6f00e40d // movi v13.2d, #0
+	WORD $0x6f00e40e // movi v14.2d, #0
+	WORD $0x6f00e40f // movi v15.2d, #0
+	WORD $0x6f00e410 // movi v16.2d, #0
+	WORD $0x6f00e411 // movi v17.2d, #0
+	WORD $0x6f00e412 // movi v18.2d, #0
+	WORD $0x6f00e413 // movi v19.2d, #0
+	WORD $0x6f00e414 // movi v20.2d, #0
+	WORD $0x6f00e415 // movi v21.2d, #0
+	WORD $0x6f00e416 // movi v22.2d, #0
+	WORD $0x6f00e417 // movi v23.2d, #0
+	WORD $0x6f00e418 // movi v24.2d, #0
+	WORD $0x6f00e419 // movi v25.2d, #0
+	WORD $0x6f00e41a // movi v26.2d, #0
+	WORD $0x6f00e41b // movi v27.2d, #0
+	WORD $0x6f00e41c // movi v28.2d, #0
+	WORD $0x6f00e41d // movi v29.2d, #0
+	WORD $0x6f00e41e // movi v30.2d, #0
+	WORD $0x6f00e41f // movi v31.2d, #0
+
+bias:
+	MOVD bias+56(FP), R13
+	CBZ R13, main
+	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
+	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
+	WORD $0x4e20d508 // fadd v8.4s, v8.4s, v0.4s
+	WORD $0x4e21d529 // fadd v9.4s, v9.4s, v1.4s
+	WORD $0x4e22d54a // fadd v10.4s, v10.4s, v2.4s
+	WORD $0x4e23d56b // fadd v11.4s, v11.4s, v3.4s
+	WORD $0x4e20d58c // fadd v12.4s, v12.4s, v0.4s
+	WORD $0x4e21d5ad // fadd v13.4s, v13.4s, v1.4s
+	WORD $0x4e22d5ce // fadd v14.4s, v14.4s, v2.4s
+	WORD $0x4e23d5ef // fadd v15.4s, v15.4s, v3.4s
+	WORD $0x4e20d610 // fadd v16.4s, v16.4s, v0.4s
+	WORD $0x4e21d631 // fadd v17.4s, v17.4s, v1.4s
+	WORD $0x4e22d652 // fadd v18.4s, v18.4s, v2.4s
+	WORD $0x4e23d673 // fadd v19.4s, v19.4s, v3.4s
+	WORD $0x4e20d694 // fadd v20.4s, v20.4s, v0.4s
+	WORD $0x4e21d6b5 // fadd v21.4s, v21.4s, v1.4s
+	WORD $0x4e22d6d6 // fadd v22.4s, v22.4s, v2.4s
+	WORD $0x4e23d6f7 // fadd v23.4s, v23.4s, v3.4s
+	WORD $0x4e20d718 // fadd v24.4s, v24.4s, v0.4s
+	WORD $0x4e21d739 // fadd v25.4s, v25.4s, v1.4s
+	WORD $0x4e22d75a // fadd v26.4s, v26.4s, v2.4s
+	WORD $0x4e23d77b // fadd v27.4s, v27.4s, v3.4s
+	WORD $0x4e20d79c // fadd v28.4s, v28.4s, v0.4s
+	WORD $0x4e21d7bd // fadd v29.4s, v29.4s, v1.4s
+	WORD $0x4e22d7de // fadd v30.4s, v30.4s, v2.4s
+	WORD $0x4e23d7ff // fadd v31.4s, v31.4s, v3.4s
+
+main:
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD lda+16(FP), R12
+	LSL $1, R12, R12
+	ADD R12, R1, R2
+	ADD R12, R2, R3
+	ADD R12, R3, R4
+	ADD R12, R4, R5
+	ADD R12, R5, R6
+	MOVD b+24(FP), R7
+	MOVD pf+72(FP), R10
+	MOVD pfstep+80(FP), R11
+	MOVD $highHalves<>(SB), R13
+	SUBS $2, R0, R0
+	BLT tail
+
+loop:
+	WORD $0xfc408420 // ldr d0, [x1], #8
+	WORD $0xfc408441 // ldr d1, [x2], #8
+	WORD $0xfc408462 // ldr d2, [x3], #8
+	WORD $0xfc408483 // ldr d3, [x4], #8
+	WORD $0xfc4084a4 // ldr d4, [x5], #8
+	WORD $0xfc4084c5 // ldr d5, [x6], #8
+	WORD $0x2e613800 // shll v0.4s, v0.4h, #16
+	WORD $0x2e613821 // shll v1.4s, v1.4h, #16
+	WORD $0x2e613842 // shll v2.4s, v2.4h, #16
+	WORD $0x2e613863 // shll v3.4s, v3.4h, #16
+	WORD $0x2e613884 // shll v4.4s, v4.4h, #16
+	WORD $0x2e6138a5 // shll v5.4s, v5.4h, #16
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
+	WORD $0x3dc000e6 // ldr q6, [x7, #0]
+	WORD $0x3dc001a7 // ldr q7, [x13, #0]
+	WORD $0x4e271cc6 // and v6.16b, v6.16b, v7.16b
+	WORD $0x4fa010c8 // fmla v8.4s, v6.4s, v0.s[1]
+	WORD $0x4fa110cc // fmla v12.4s, v6.4s, v1.s[1]
+	WORD $0x4fa210d0 // fmla v16.4s, v6.4s, v2.s[1]
+	WORD $0x4fa310d4 // fmla v20.4s, v6.4s, v3.s[1]
+	WORD $0x4fa410d8 // fmla v24.4s, v6.4s, v4.s[1]
+	WORD $0x4fa510dc // fmla v28.4s, v6.4s, v5.s[1]
+	WORD $0x3dc004e7 // ldr q7, [x7, #16]
+	WORD $0x3dc001a6 // ldr q6, [x13, #0]
+	WORD $0x4e261ce7 // and v7.16b, v7.16b, v6.16b
+	WORD $0x4fa010e9 // fmla v9.4s, v7.4s, v0.s[1]
+	WORD $0x4fa110ed // fmla v13.4s, v7.4s, v1.s[1]
+	WORD $0x4fa210f1 // fmla v17.4s, v7.4s, v2.s[1]
+	WORD $0x4fa310f5 // fmla v21.4s, v7.4s, v3.s[1]
+	WORD $0x4fa410f9 // fmla v25.4s, v7.4s, v4.s[1]
+	WORD $0x4fa510fd // fmla v29.4s, v7.4s, v5.s[1]
+	WORD $0x3dc008e6 // ldr q6, [x7, #32]
+	WORD $0x3dc001a7 // ldr q7, [x13, #0]
+	WORD $0x4e271cc6 // and v6.16b, v6.16b, v7.16b
+	WORD $0x4fa010ca // fmla v10.4s, v6.4s, v0.s[1]
+	WORD $0x4fa110ce // fmla v14.4s, v6.4s, v1.s[1]
+	WORD $0x4fa210d2 // fmla v18.4s, v6.4s, v2.s[1]
+	WORD $0x4fa310d6 // fmla v22.4s, v6.4s, v3.s[1]
+	WORD $0x4fa410da // fmla v26.4s, v6.4s, v4.s[1]
+	WORD $0x4fa510de // fmla v30.4s, v6.4s, v5.s[1]
+	WORD $0x3dc00ce7 // ldr q7, [x7, #48]
+	WORD $0x3dc001a6 // ldr q6, [x13, #0]
+	WORD $0x4e261ce7 // and v7.16b, v7.16b, v6.16b
+	WORD $0x4fa010eb // fmla v11.4s, v7.4s, v0.s[1]
+	WORD $0x4fa110ef // fmla v15.4s, v7.4s, v1.s[1]
+	WORD $0x4fa210f3 // fmla v19.4s, v7.4s, v2.s[1]
+	WORD $0x4fa310f7 // fmla v23.4s, v7.4s, v3.s[1]
+	WORD $0x4fa410fb // fmla v27.4s, v7.4s, v4.s[1]
+	WORD $0x4fa510ff // fmla v31.4s, v7.4s, v5.s[1]
+	WORD $0x3dc000e6 // ldr q6, [x7, #0]
+	WORD $0x4f3054c6 // shl v6.4s, v6.4s, #16
+	WORD $0x4f8010c8 // fmla v8.4s, v6.4s, v0.s[0]
+	WORD $0x4f8110cc // fmla v12.4s, v6.4s, v1.s[0]
+	WORD $0x4f8210d0 // fmla v16.4s, v6.4s, v2.s[0]
+	WORD $0x4f8310d4 // fmla v20.4s, v6.4s, v3.s[0]
+	WORD $0x4f8410d8 // fmla v24.4s, v6.4s, v4.s[0]
+	WORD $0x4f8510dc // fmla v28.4s, v6.4s, v5.s[0]
+	WORD $0x3dc004e7 // ldr q7, [x7, #16]
+	WORD $0x4f3054e7 // shl v7.4s, v7.4s, #16
+	WORD $0x4f8010e9 // fmla v9.4s, v7.4s, v0.s[0]
+	WORD $0x4f8110ed // fmla v13.4s, v7.4s, v1.s[0]
+	WORD $0x4f8210f1 // fmla v17.4s, v7.4s, v2.s[0]
+	WORD $0x4f8310f5 // fmla v21.4s, v7.4s, v3.s[0]
+	WORD $0x4f8410f9 // fmla v25.4s, v7.4s, v4.s[0]
+	WORD $0x4f8510fd // fmla v29.4s, v7.4s, v5.s[0]
+	WORD $0x3dc008e6 // ldr q6, [x7, #32]
+	WORD $0x4f3054c6 // shl v6.4s, v6.4s, #16
+	WORD $0x4f8010ca // fmla v10.4s, v6.4s, v0.s[0]
+	WORD $0x4f8110ce // fmla v14.4s, v6.4s, v1.s[0]
+	WORD $0x4f8210d2 // fmla v18.4s, v6.4s, v2.s[0]
+	WORD $0x4f8310d6 // fmla v22.4s, v6.4s, v3.s[0]
+	WORD $0x4f8410da // fmla v26.4s, v6.4s, v4.s[0]
+	WORD $0x4f8510de // fmla v30.4s, v6.4s, v5.s[0]
+	WORD $0x3dc00ce7 // ldr q7, [x7, #48]
+	WORD $0x4f3054e7 // shl v7.4s, v7.4s, #16
+	WORD $0x4f8010eb // fmla v11.4s, v7.4s, v0.s[0]
+	WORD $0x4f8110ef // fmla v15.4s, v7.4s, v1.s[0]
+	WORD $0x4f8210f3 // fmla v19.4s, v7.4s, v2.s[0]
+	WORD $0x4f8310f7 // fmla v23.4s, v7.4s, v3.s[0]
+	WORD $0x4f8410fb // fmla v27.4s, v7.4s, v4.s[0]
+	WORD $0x4f8510ff // fmla v31.4s, v7.4s, v5.s[0]
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
+	WORD $0x3dc010e6 // ldr q6, [x7, #64]
+	WORD $0x3dc001a7 // ldr q7, [x13, #0]
+	WORD $0x4e271cc6 // and v6.16b, v6.16b, v7.16b
+	WORD $0x4fa018c8 // fmla v8.4s, v6.4s, v0.s[3]
+	WORD $0x4fa118cc // fmla v12.4s, v6.4s, v1.s[3]
+	WORD $0x4fa218d0 // fmla v16.4s, v6.4s, v2.s[3]
+	WORD $0x4fa318d4 // fmla v20.4s, v6.4s, v3.s[3]
+	WORD $0x4fa418d8 // fmla v24.4s, v6.4s, v4.s[3]
+	WORD $0x4fa518dc // fmla v28.4s, v6.4s, v5.s[3]
+	WORD $0x3dc014e7 // ldr q7, [x7, #80]
+	WORD $0x3dc001a6 // ldr q6, [x13, #0]
+	WORD $0x4e261ce7 // and v7.16b, v7.16b, v6.16b
+	WORD $0x4fa018e9 // fmla v9.4s, v7.4s, v0.s[3]
+	WORD $0x4fa118ed // fmla v13.4s, v7.4s, v1.s[3]
+	WORD $0x4fa218f1 // fmla v17.4s, v7.4s, v2.s[3]
+	WORD $0x4fa318f5 // fmla v21.4s, v7.4s, v3.s[3]
+	WORD $0x4fa418f9 // fmla v25.4s, v7.4s, v4.s[3]
+	WORD $0x4fa518fd // fmla v29.4s, v7.4s, v5.s[3]
+	WORD $0x3dc018e6 // ldr q6, [x7, #96]
+	WORD $0x3dc001a7 // ldr q7, [x13, #0]
+	WORD $0x4e271cc6 // and v6.16b, v6.16b, v7.16b
+	WORD $0x4fa018ca // fmla v10.4s, v6.4s, v0.s[3]
+	WORD $0x4fa118ce // fmla v14.4s, v6.4s, v1.s[3]
+	WORD $0x4fa218d2 // fmla v18.4s, v6.4s, v2.s[3]
+	WORD $0x4fa318d6 // fmla v22.4s, v6.4s, v3.s[3]
+	WORD $0x4fa418da // fmla v26.4s, v6.4s, v4.s[3]
+	WORD $0x4fa518de // fmla v30.4s, v6.4s, v5.s[3]
+	WORD $0x3dc01ce7 // ldr q7, [x7, #112]
+	WORD $0x3dc001a6 // ldr q6, [x13, #0]
+	WORD $0x4e261ce7 // and v7.16b, v7.16b, v6.16b
+	WORD $0x4fa018eb // fmla v11.4s, v7.4s, v0.s[3]
+	WORD $0x4fa118ef // fmla v15.4s, v7.4s, v1.s[3]
+	WORD $0x4fa218f3 // fmla v19.4s, v7.4s, v2.s[3]
+	WORD $0x4fa318f7 // fmla v23.4s, v7.4s, v3.s[3]
+	WORD $0x4fa418fb // fmla v27.4s, v7.4s, v4.s[3]
+	WORD $0x4fa518ff // fmla v31.4s, v7.4s, v5.s[3]
+	WORD $0x3dc010e6 // ldr q6, [x7, #64]
+	WORD $0x4f3054c6 // shl v6.4s, v6.4s, #16
+	WORD $0x4f8018c8 // fmla v8.4s, v6.4s, v0.s[2]
+	WORD $0x4f8118cc // fmla v12.4s, v6.4s, v1.s[2]
+	WORD $0x4f8218d0 // fmla v16.4s, v6.4s, v2.s[2]
+	WORD $0x4f8318d4 // fmla v20.4s, v6.4s, v3.s[2]
+	WORD $0x4f8418d8 // fmla v24.4s, v6.4s, v4.s[2]
+	WORD $0x4f8518dc // fmla v28.4s, v6.4s, v5.s[2]
+	WORD $0x3dc014e7 // ldr q7, [x7, #80]
+	WORD $0x4f3054e7 // shl v7.4s, v7.4s, #16
+	WORD $0x4f8018e9 // fmla v9.4s, v7.4s, v0.s[2]
+	WORD $0x4f8118ed // fmla v13.4s, v7.4s, v1.s[2]
+	WORD $0x4f8218f1 // fmla v17.4s, v7.4s, v2.s[2]
+	WORD $0x4f8318f5 // fmla v21.4s, v7.4s, v3.s[2]
+	WORD $0x4f8418f9 // fmla v25.4s, v7.4s, v4.s[2]
+	WORD $0x4f8518fd // fmla v29.4s, v7.4s, v5.s[2]
+	WORD $0x3dc018e6 // ldr q6, [x7, #96]
+	WORD $0x4f3054c6 // shl v6.4s, v6.4s, #16
+	WORD $0x4f8018ca // fmla v10.4s, v6.4s, v0.s[2]
+	WORD $0x4f8118ce // fmla v14.4s, v6.4s, v1.s[2]
+	WORD $0x4f8218d2 // fmla v18.4s, v6.4s, v2.s[2]
+	WORD $0x4f8318d6 // fmla v22.4s, v6.4s, v3.s[2]
+	WORD $0x4f8418da // fmla v26.4s, v6.4s, v4.s[2]
+	WORD $0x4f8518de // fmla v30.4s, v6.4s, v5.s[2]
+	WORD $0x3dc01ce7 // ldr q7, [x7, #112]
+	WORD $0x4f3054e7 // shl v7.4s, v7.4s, #16
+	WORD $0x4f8018eb // fmla v11.4s, v7.4s, v0.s[2]
+	WORD $0x4f8118ef // fmla v15.4s, v7.4s, v1.s[2]
+	WORD $0x4f8218f3 // fmla v19.4s, v7.4s, v2.s[2]
+	WORD $0x4f8318f7 // fmla v23.4s, v7.4s, v3.s[2]
+	WORD $0x4f8418fb // fmla v27.4s, v7.4s, v4.s[2]
+	WORD $0x4f8518ff // fmla v31.4s, v7.4s, v5.s[2]
+	ADD $128, R7, R7
+	SUBS $2, R0, R0
+	BGE loop
+
+tail:
+	ADDS $2, R0, R0
+	BEQ store
+	WORD $0xbc404420 // ldr s0, [x1], #4
+	WORD $0xbc404441 // ldr s1, [x2], #4
+	WORD $0xbc404462 // ldr s2, [x3], #4
+	WORD $0xbc404483 // ldr s3, [x4], #4
+	WORD $0xbc4044a4 // ldr s4, [x5], #4
+	WORD $0xbc4044c5 // ldr s5, [x6], #4
+	WORD $0x2e613800 // shll v0.4s, v0.4h, #16
+	WORD $0x2e613821 // shll v1.4s, v1.4h, #16
+	WORD $0x2e613842 // shll v2.4s, v2.4h, #16
+	WORD $0x2e613863 // shll v3.4s, v3.4h, #16
+	WORD $0x2e613884 // shll v4.4s, v4.4h, #16
+	WORD $0x2e6138a5 // shll v5.4s, v5.4h, #16
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
+	WORD $0x3dc000e6 // ldr q6, [x7, #0]
+	WORD $0x3dc001a7 // ldr q7, [x13, #0]
+	WORD $0x4e271cc6 // and v6.16b, v6.16b, v7.16b
+	WORD $0x4fa010c8 // fmla v8.4s, v6.4s, v0.s[1]
+	WORD $0x4fa110cc // fmla v12.4s, v6.4s, v1.s[1]
+	WORD $0x4fa210d0 // fmla v16.4s, v6.4s, v2.s[1]
+	WORD $0x4fa310d4 // fmla v20.4s, v6.4s, v3.s[1]
+	WORD $0x4fa410d8 // fmla v24.4s, v6.4s, v4.s[1]
+	WORD $0x4fa510dc // fmla v28.4s, v6.4s, v5.s[1]
+	WORD $0x3dc004e7 // ldr q7, [x7, #16]
+	WORD $0x3dc001a6 // ldr q6, [x13, #0]
+	WORD $0x4e261ce7 // and v7.16b, v7.16b, v6.16b
+	WORD $0x4fa010e9 // fmla v9.4s, v7.4s, v0.s[1]
+	WORD $0x4fa110ed // fmla v13.4s, v7.4s, v1.s[1]
+	WORD $0x4fa210f1 // fmla v17.4s, v7.4s, v2.s[1]
+	WORD $0x4fa310f5 // fmla v21.4s, v7.4s, v3.s[1]
+	WORD $0x4fa410f9 // fmla v25.4s, v7.4s, v4.s[1]
+	WORD $0x4fa510fd // fmla v29.4s, v7.4s, v5.s[1]
+	WORD $0x3dc008e6 // ldr q6, [x7, #32]
+	WORD $0x3dc001a7 // ldr q7, [x13, #0]
+	WORD $0x4e271cc6 // and v6.16b, v6.16b, v7.16b
+	WORD $0x4fa010ca // fmla v10.4s, v6.4s, v0.s[1]
+	WORD $0x4fa110ce // fmla v14.4s, v6.4s, v1.s[1]
+	WORD $0x4fa210d2 // fmla v18.4s, v6.4s, v2.s[1]
+	WORD $0x4fa310d6 // fmla v22.4s, v6.4s, v3.s[1]
+	WORD $0x4fa410da // fmla v26.4s, v6.4s, v4.s[1]
+	WORD $0x4fa510de // fmla v30.4s, v6.4s, v5.s[1]
+	WORD $0x3dc00ce7 // ldr q7, [x7, #48]
+	WORD $0x3dc001a6 // ldr q6, [x13, #0]
+	WORD $0x4e261ce7 // and v7.16b, v7.16b, v6.16b
+	WORD $0x4fa010eb // fmla v11.4s, v7.4s, v0.s[1]
+	WORD $0x4fa110ef // fmla v15.4s, v7.4s, v1.s[1]
+	WORD $0x4fa210f3 // fmla v19.4s, v7.4s, v2.s[1]
+	WORD $0x4fa310f7 // fmla v23.4s, v7.4s, v3.s[1]
+	WORD $0x4fa410fb // fmla v27.4s, v7.4s, v4.s[1]
+	WORD $0x4fa510ff // fmla v31.4s, v7.4s, v5.s[1]
+	WORD $0x3dc000e6 // ldr q6, [x7, #0]
+	WORD $0x4f3054c6 // shl v6.4s, v6.4s, #16
+	WORD $0x4f8010c8 // fmla v8.4s, v6.4s, v0.s[0]
+	WORD $0x4f8110cc // fmla v12.4s, v6.4s, v1.s[0]
+	WORD $0x4f8210d0 // fmla v16.4s, v6.4s, v2.s[0]
+	WORD $0x4f8310d4 // fmla v20.4s, v6.4s, v3.s[0]
+	WORD $0x4f8410d8 // fmla v24.4s, v6.4s, v4.s[0]
+	WORD $0x4f8510dc // fmla v28.4s, v6.4s, v5.s[0]
+	WORD $0x3dc004e7 // ldr q7, [x7, #16]
+	WORD $0x4f3054e7 // shl v7.4s, v7.4s, #16
+	WORD $0x4f8010e9 // fmla v9.4s, v7.4s, v0.s[0]
+	WORD $0x4f8110ed // fmla v13.4s, v7.4s, v1.s[0]
+	WORD $0x4f8210f1 // fmla v17.4s, v7.4s, v2.s[0]
+	WORD $0x4f8310f5 // fmla v21.4s, v7.4s, v3.s[0]
+	WORD $0x4f8410f9 // fmla v25.4s, v7.4s, v4.s[0]
+	WORD $0x4f8510fd // fmla v29.4s, v7.4s, v5.s[0]
+	WORD $0x3dc008e6 // ldr q6, [x7, #32]
+	WORD $0x4f3054c6 // shl v6.4s, v6.4s, #16
+	WORD $0x4f8010ca // fmla v10.4s, v6.4s, v0.s[0]
+	WORD $0x4f8110ce // fmla v14.4s, v6.4s, v1.s[0]
+	WORD $0x4f8210d2 // fmla v18.4s, v6.4s, v2.s[0]
+	WORD $0x4f8310d6 // fmla v22.4s, v6.4s, v3.s[0]
+	WORD $0x4f8410da // fmla v26.4s, v6.4s, v4.s[0]
+	WORD $0x4f8510de // fmla v30.4s, v6.4s, v5.s[0]
+	WORD $0x3dc00ce7 // ldr q7, [x7, #48]
+	WORD $0x4f3054e7 // shl v7.4s, v7.4s, #16
+	WORD $0x4f8010eb // fmla v11.4s, v7.4s, v0.s[0]
+	WORD $0x4f8110ef // fmla v15.4s, v7.4s, v1.s[0]
+	WORD $0x4f8210f3 // fmla v19.4s, v7.4s, v2.s[0]
+	WORD $0x4f8310f7 // fmla v23.4s, v7.4s, v3.s[0]
+	WORD $0x4f8410fb // fmla v27.4s, v7.4s, v4.s[0]
+	WORD $0x4f8510ff // fmla v31.4s, v7.4s, v5.s[0]
+
+store:
+	MOVD c+40(FP), R8
+	MOVD ldc+48(FP), R9
+	LSL $2, R9, R9
+	WORD $0xad002508 // stp q8, q9, [x8, #0]
+	WORD $0xad012d0a // stp q10, q11, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad00350c // stp q12, q13, [x8, #0]
+	WORD $0xad013d0e // stp q14, q15, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad004510 // stp q16, q17, [x8, #0]
+	WORD $0xad014d12 // stp q18, q19, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad005514 // stp q20, q21, [x8, #0]
+	WORD $0xad015d16 // stp q22, q23, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad006518 // stp q24, q25, [x8, #0]
+	WORD $0xad016d1a // stp q26, q27, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad00751c // stp q28, q29, [x8, #0]
+	WORD $0xad017d1e // stp q30, q31, [x8, #32]
+	RET
+
+DATA round<>+0(SB)/4, $0x00010000
+DATA round<>+4(SB)/4, $0x00007fff
+DATA round<>+8(SB)/4, $0x00400000
+GLOBL round<>(SB), RODATA|NOPTR, $12
+
+// func round_bf16dot_neon(rows int, dst *uint16, ldd int, src *float32, lds int, n int)
+TEXT ·round_bf16dot_neon(SB), NOSPLIT, $0-48
+	MOVD dst+8(FP), R1
+	MOVD src+24(FP), R2
+	MOVD ldd+16(FP), R3
+	MOVD lds+32(FP), R4
+	LSL $2, R4, R4
+	LSL $1, R3, R3
+	MOVD $round<>(SB), R7
+	WORD $0x4ddfc8f8 // ld1r {v24.4s}, [x7], #4
+	WORD $0x4ddfc8f9 // ld1r {v25.4s}, [x7], #4
+	WORD $0x4ddfc8fa // ld1r {v26.4s}, [x7], #4
+	MOVD n+40(FP), R19
+	LSR $5, R19, R25
+	LSL $5, R25, R24
+	SUB R24, R19, R20
+	MOVD R25, R19
+	LSR $2, R20, R21
+	LSL $2, R21, R21
+	SUB R21, R20, R22
+	LSL $2, R21, R21
+	MOVD $masks<>(SB), R23
+	ADD $128, R23, R23
+	LSL $2, R20, R25
+	SUB R25, R23, R23
+	MOVD rows+0(FP), R0
+	CMP $0, R0
+	BLE return
+
+row:
+	MOVD R1, R5
+	MOVD R2, R6
+	MOVD R19, R24
+	CBZ R19, rest2
+
+loop1:
+	WORD $0xad4004c0 // ldp q0, q1, [x6, #0]
+	WORD $0xad410cc2 // ldp q2, q3, [x6, #32]
+	WORD $0xad4214c4 // ldp q4, q5, [x6, #64]
+	WORD $0xad431cc6 // ldp q6, q7, [x6, #96]
+	WORD $0x4eb88c08 // cmtst v8.4s, v0.4s, v24.4s
+	WORD $0x4eb88c29 // cmtst v9.4s, v1.4s, v24.4s
+	WORD $0x4eb88c4a // cmtst v10.4s, v2.4s, v24.4s
+	WORD $0x4eb88c6b // cmtst v11.4s, v3.4s, v24.4s
+	WORD $0x4eb88c8c // cmtst v12.4s, v4.4s, v24.4s
+	WORD $0x4eb88cad // cmtst v13.4s, v5.4s, v24.4s
+	WORD $0x4eb88cce // cmtst v14.4s, v6.4s, v24.4s
+	WORD $0x4eb88cef // cmtst v15.4s, v7.4s, v24.4s
+	WORD $0x6ea88728 // sub v8.4s, v25.4s, v8.4s
+	WORD $0x6ea98729 // sub v9.4s, v25.4s, v9.4s
+	WORD $0x6eaa872a // sub v10.4s, v25.4s, v10.4s
+	WORD $0x6eab872b // sub v11.4s, v25.4s, v11.4s
+	WORD $0x6eac872c // sub v12.4s, v25.4s, v12.4s
+	WORD $0x6ead872d // sub v13.4s, v25.4s, v13.4s
+	WORD $0x6eae872e // sub v14.4s, v25.4s, v14.4s
+	WORD $0x6eaf872f // sub v15.4s, v25.4s, v15.4s
+	WORD $0x4ea08508 // add v8.4s, v8.4s, v0.4s
+	WORD $0x4ea18529 // add v9.4s, v9.4s, v1.4s
+	WORD $0x4ea2854a // add v10.4s, v10.4s, v2.4s
+	WORD $0x4ea3856b // add v11.4s, v11.4s, v3.4s
+	WORD $0x4ea4858c // add v12.4s, v12.4s, v4.4s
+	WORD $0x4ea585ad // add v13.4s, v13.4s, v5.4s
+	WORD $0x4ea685ce // add v14.4s, v14.4s, v6.4s
+	WORD $0x4ea785ef // add v15.4s, v15.4s, v7.4s
+	WORD $0x4e20e410 // fcmeq v16.4s, v0.4s, v0.4s
+	WORD $0x4e21e431 // fcmeq v17.4s, v1.4s, v1.4s
+	WORD $0x4e22e452 // fcmeq v18.4s, v2.4s, v2.4s
+	WORD $0x4e23e473 // fcmeq v19.4s, v3.4s, v3.4s
+	WORD $0x4e24e494 // fcmeq v20.4s, v4.4s, v4.4s
+	WORD $0x4e25e4b5 // fcmeq v21.4s, v5.4s, v5.4s
+	WORD $0x4e26e4d6 // fcmeq v22.4s, v6.4s, v6.4s
+	WORD $0x4e27e4f7 // fcmeq v23.4s, v7.4s, v7.4s
+	WORD $0x4eba1c00 // orr v0.16b, v0.16b, v26.16b
+	WORD $0x4eba1c21 // orr v1.16b, v1.16b, v26.16b
+	WORD $0x4eba1c42 // orr v2.16b, v2.16b, v26.16b
+	WORD $0x4eba1c63 // orr v3.16b, v3.16b, v26.16b
+	WORD $0x4eba1c84 // orr v4.16b, v4.16b, v26.16b
+	WORD $0x4eba1ca5 // orr v5.16b, v5.16b, v26.16b
+	WORD $0x4eba1cc6 // orr v6.16b, v6.16b, v26.16b
+	WORD $0x4eba1ce7 // orr v7.16b, v7.16b, v26.16b
+	WORD $0x6ef01c08 // bif v8.16b, v0.16b, v16.16b
+	WORD $0x6ef11c29 // bif v9.16b, v1.16b, v17.16b
+	WORD $0x6ef21c4a // bif v10.16b, v2.16b, v18.16b
+	WORD $0x6ef31c6b // bif v11.16b, v3.16b, v19.16b
+	WORD $0x6ef41c8c // bif v12.16b, v4.16b, v20.16b
+	WORD $0x6ef51cad // bif v13.16b, v5.16b, v21.16b
+	WORD $0x6ef61cce // bif v14.16b, v6.16b, v22.16b
+	WORD $0x6ef71cef // bif v15.16b, v7.16b, v23.16b
+	WORD $0x4e495900 // uzp2 v0.8h, v8.8h, v9.8h
+	WORD $0x4e4b5941 // uzp2 v1.8h, v10.8h, v11.8h
+	WORD $0x4e4d5982 // uzp2 v2.8h, v12.8h, v13.8h
+	WORD $0x4e4f59c3 // uzp2 v3.8h, v14.8h, v15.8h
+	WORD $0xad0004a0 // stp q0, q1, [x5, #0]
+	WORD $0xad010ca2 // stp q2, q3, [x5, #32]
+	ADD $64, R5, R5
+	ADD $128, R6, R6
+	SUBS $1, R24, R24
+	BNE loop1
+
+rest2:
+	CBZ R20, done3
+	ADD R21, R6, R25
+	WORD $0x6f00e41f // movi v31.2d, #0
+	CBZ R22, got4
+	WORD $0xbc40473f // ldr s31, [x25], #4
+	CMP $2, R22
+	BLT got4
+	WORD $0x0ddf933f // ld1 {v31.s}[1], [x25], #4
+	BEQ got4
+	WORD $0x4ddf833f // ld1 {v31.s}[2], [x25], #4
+
+got4:
+	WORD $0x6f00e400 // movi v0.2d, #0
+	WORD $0x6f00e401 // movi v1.2d, #0
+	WORD $0x6f00e402 // movi v2.2d, #0
+	WORD $0x6f00e403 // movi v3.2d, #0
+	WORD $0x6f00e404 // movi v4.2d, #0
+	WORD $0x6f00e405 // movi v5.2d, #0
+	WORD $0x6f00e406 // movi v6.2d, #0
+	WORD $0x6f00e407 // movi v7.2d, #0
+	CMP $4, R20
+	BLT cut6
+	WORD $0x3dc000c0 // ldr q0, [x6, #0]
+	CMP $8, R20
+	BLT cut7
+	WORD $0x3dc004c1 // ldr q1, [x6, #16]
+	CMP $12, R20
+	BLT cut8
+	WORD $0x3dc008c2 // ldr q2, [x6, #32]
+	CMP $16, R20
+	BLT cut9
+	WORD $0x3dc00cc3 // ldr q3, [x6, #48]
+	CMP $20, R20
+	BLT cut10
+	WORD $0x3dc010c4 // ldr q4, [x6, #64]
+	CMP $24, R20
+	BLT cut11
+	WORD $0x3dc014c5 // ldr q5, [x6, #80]
+	CMP $28, R20
+	BLT cut12
+	WORD $0x3dc018c6 // ldr q6, [x6, #96]
+	VMOV V31.B16, V7.B16
+	JMP loaded5
+
+cut6:
+	VMOV V31.B16, V0.B16
+	JMP loaded5
+
+cut7:
+	VMOV V31.B16, V1.B16
+	JMP loaded5
+
+cut8:
+	VMOV V31.B16, V2.B16
+	JMP loaded5
+
+cut9:
+	VMOV V31.B16, V3.B16
+	JMP loaded5
+
+cut10:
+	VMOV V31.B16, V4.B16
+	JMP loaded5
+
+cut11:
+	VMOV V31.B16, V5.B16
+	JMP loaded5
+
+cut12:
+	VMOV V31.B16, V6.B16
+
+loaded5:
+	WORD $0x4eb88c08 // cmtst v8.4s, v0.4s, v24.4s
+	WORD $0x4eb88c29 // cmtst v9.4s, v1.4s, v24.4s
+	WORD $0x4eb88c4a // cmtst v10.4s, v2.4s, v24.4s
+	WORD $0x4eb88c6b // cmtst v11.4s, v3.4s, v24.4s
+	WORD $0x4eb88c8c // cmtst v12.4s, v4.4s, v24.4s
+	WORD $0x4eb88cad // cmtst v13.4s, v5.4s, v24.4s
+	WORD $0x4eb88cce // cmtst v14.4s, v6.4s, v24.4s
+	WORD $0x4eb88cef // cmtst v15.4s, v7.4s, v24.4s
+	WORD $0x6ea88728 // sub v8.4s, v25.4s, v8.4s
+	WORD $0x6ea98729 // sub v9.4s, v25.4s, v9.4s
+	WORD $0x6eaa872a // sub v10.4s, v25.4s, v10.4s
+	WORD $0x6eab872b // sub v11.4s, v25.4s, v11.4s
+	WORD $0x6eac872c // sub v12.4s, v25.4s, v12.4s
+	WORD $0x6ead872d // sub v13.4s, v25.4s, v13.4s
+	WORD $0x6eae872e // sub v14.4s, v25.4s, v14.4s
+	WORD $0x6eaf872f // sub v15.4s, v25.4s, v15.4s
+	WORD $0x4ea08508 // add v8.4s, v8.4s, v0.4s
+	WORD $0x4ea18529 // add v9.4s, v9.4s, v1.4s
+	WORD $0x4ea2854a // add v10.4s, v10.4s, v2.4s
+	WORD $0x4ea3856b // add v11.4s, v11.4s, v3.4s
+	WORD $0x4ea4858c // add v12.4s, v12.4s, v4.4s
+	WORD $0x4ea585ad // add v13.4s, v13.4s, v5.4s
+	WORD $0x4ea685ce // add v14.4s, v14.4s, v6.4s
+	WORD $0x4ea785ef // add v15.4s, v15.4s, v7.4s
+	WORD $0x4e20e410 // fcmeq v16.4s, v0.4s, v0.4s
+	WORD $0x4e21e431 // fcmeq v17.4s, v1.4s, v1.4s
+	WORD $0x4e22e452 // fcmeq v18.4s, v2.4s, v2.4s
+	WORD $0x4e23e473 // fcmeq v19.4s, v3.4s, v3.4s
+	WORD $0x4e24e494 // fcmeq v20.4s, v4.4s, v4.4s
+	WORD $0x4e25e4b5 // fcmeq v21.4s, v5.4s, v5.4s
+	WORD $0x4e26e4d6 // fcmeq v22.4s, v6.4s, v6.4s
+	WORD $0x4e27e4f7 // fcmeq v23.4s, v7.4s, v7.4s
+	WORD $0x4eba1c00 // orr v0.16b, v0.16b, v26.16b
+	WORD $0x4eba1c21 // orr v1.16b, v1.16b, v26.16b
+	WORD $0x4eba1c42 // orr v2.16b, v2.16b, v26.16b
+	WORD $0x4eba1c63 // orr v3.16b, v3.16b, v26.16b
+	WORD $0x4eba1c84 // orr v4.16b, v4.16b, v26.16b
+	WORD $0x4eba1ca5 // orr v5.16b, v5.16b, v26.16b
+	WORD $0x4eba1cc6 // orr v6.16b, v6.16b, v26.16b
+	WORD $0x4eba1ce7 // orr v7.16b, v7.16b, v26.16b
+	WORD $0x6ef01c08 // bif v8.16b, v0.16b, v16.16b
+	WORD $0x6ef11c29 // bif v9.16b, v1.16b, v17.16b
+	WORD $0x6ef21c4a // bif v10.16b, v2.16b, v18.16b
+	WORD $0x6ef31c6b // bif v11.16b, v3.16b, v19.16b
+	WORD $0x6ef41c8c // bif v12.16b, v4.16b, v20.16b
+	WORD $0x6ef51cad // bif v13.16b, v5.16b, v21.16b
+	WORD $0x6ef61cce // bif v14.16b, v6.16b, v22.16b
+	WORD $0x6ef71cef // bif v15.16b, v7.16b, v23.16b
+	WORD $0x4e495900 // uzp2 v0.8h, v8.8h, v9.8h
+	WORD $0x4e4b5941 // uzp2 v1.8h, v10.8h, v11.8h
+	WORD $0x4e4d5982 // uzp2 v2.8h, v12.8h, v13.8h
+	WORD $0x4e4f59c3 // uzp2 v3.8h, v14.8h, v15.8h
+	WORD $0xad0004a0 // stp q0, q1, [x5, #0]
+	WORD $0xad010ca2 // stp q2, q3, [x5, #32]
+	ADD $64, R5, R5
+
+done3:
+	ADD R3, R1, R1
+	ADD R4, R2, R2
+	SUBS $1, R0, R0
+	BNE row
+
+return:
+	RET
+
 // func peak_fma_neon(n int)
 TEXT ·peak_fma_neon(SB), NOSPLIT, $0-8
 	MOVD n+0(FP), R0
@@ -8786,10 +10579,6 @@ TEXT ·qgemm_i8_1x16_neondot(SB), NOSPLIT, $0-104
 	WORD $0x6f00e409 // movi v9.2d, #0
 	WORD $0x6f00e40a // movi v10.2d, #0
 	WORD $0x6f00e40b // movi v11.2d, #0
-
-bias:
-
-main:
 	MOVD k+0(FP), R0
 	MOVD a+8(FP), R1
 	MOVD lda+16(FP), R12
@@ -8929,10 +10718,6 @@ TEXT ·qgemm_i8_2x16_neondot(SB), NOSPLIT, $0-104
 	WORD $0x6f00e40d // movi v13.2d, #0
 	WORD $0x6f00e40e // movi v14.2d, #0
 	WORD $0x6f00e40f // movi v15.2d, #0
-
-bias:
-
-main:
 	MOVD k+0(FP), R0
 	MOVD a+8(FP), R1
 	MOVD lda+16(FP), R12
@@ -9141,10 +10926,6 @@ TEXT ·qgemm_i8_3x16_neondot(SB), NOSPLIT, $0-104
 	WORD $0x6f00e411 // movi v17.2d, #0
 	WORD $0x6f00e412 // movi v18.2d, #0
 	WORD $0x6f00e413 // movi v19.2d, #0
-
-bias:
-
-main:
 	MOVD k+0(FP), R0
 	MOVD a+8(FP), R1
 	MOVD lda+16(FP), R12
@@ -9422,10 +11203,6 @@ TEXT ·qgemm_i8_4x16_neondot(SB), NOSPLIT, $0-104
 	WORD $0x6f00e415 // movi v21.2d, #0
 	WORD $0x6f00e416 // movi v22.2d, #0
 	WORD $0x6f00e417 // movi v23.2d, #0
-
-bias:
-
-main:
 	MOVD k+0(FP), R0
 	MOVD a+8(FP), R1
 	MOVD lda+16(FP), R12
@@ -9772,10 +11549,6 @@ TEXT ·qgemm_i8_5x16_neondot(SB), NOSPLIT, $0-104
 	WORD $0x6f00e419 // movi v25.2d, #0
 	WORD $0x6f00e41a // movi v26.2d, #0
 	WORD $0x6f00e41b // movi v27.2d, #0
-
-bias:
-
-main:
 	MOVD k+0(FP), R0
 	MOVD a+8(FP), R1
 	MOVD lda+16(FP), R12
@@ -10191,10 +11964,6 @@ TEXT ·qgemm_i8_6x16_neondot(SB), NOSPLIT, $0-104
 	WORD $0x6f00e41d // movi v29.2d, #0
 	WORD $0x6f00e41e // movi v30.2d, #0
 	WORD $0x6f00e41f // movi v31.2d, #0
-
-bias:
-
-main:
 	MOVD k+0(FP), R0
 	MOVD a+8(FP), R1
 	MOVD lda+16(FP), R12

@@ -133,6 +133,7 @@ func TestArm64Cases(t *testing.T) {
 		{"bf16", "neon", []string{"golden/testdata/encode_t1"}, 28},
 		{"int8", "neon", []string{"golden/testdata/classification"}, 4},
 		{"int8", "neondot", []string{"golden/testdata/classification"}, 4},
+		{"bf16dot", "neon", []string{"golden/testdata/classification"}, 4},
 	} {
 		t.Run(c.precision+"_"+c.level, func(t *testing.T) {
 			out := native(t, here, slices.Concat([]string{"golden", "check", "--engine", "binary", "--precision", c.precision, "--level", c.level}, c.cases)...)

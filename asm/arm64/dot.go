@@ -1,0 +1,132 @@
+package arm64
+
+import "github.com/multiway-go/multiway/asm"
+
+// dgemm writes a tile of products of bfloat16. Of each pair the second is added first, by fused multiply-adds of widened
+// values, since a product is exact: BFDOT and BFMMLA round otherwise.
+//
+//	V0..V5    rows of A, two pairs each, widened
+//	V6, V7    four columns of B, one of each pair, widened; a mask
+//	V8..V31   acc[r][0..3], row r of C
+//	R0        pairs
+//	R1..R6    rows of A at k
+//	R7        B at k
+//	R10, R11  what to prefetch, its step
+//	R12       stride of A
+//	R13       address of the mask
+func dgemm(w *writer, kernel asm.Kernel) {
+	const line = 4 * asm.Panel // bytes of a step in a panel
+	const k, b, pf, step, lda, mask = R(0), R(7), R(10), R(11), R(12), R(13)
+	a := func(r int) V { return V(r) }
+	row := func(r int) R { return R(1 + r) }
+	acc := make([]vecs, kernel.MR)
+	for r := range acc {
+		acc[r] = regs(8+V(4*r), 4)
+	}
+	w.start(acc, true)
+	w.arg("k", k)
+	w.arg("a", row(0))
+	w.arg("lda", lda)
+	w.LSL(lda, lda, 1)
+	for r := range kernel.MR - 1 {
+		w.ADD(row(r+1), row(r), lda)
+	}
+	w.arg("b", b)
+	w.arg("pf", pf)
+	w.arg("pfstep", step)
+	const high = 0xffff0000
+	w.words("highHalves", mask, high, high, high, high)
+	// one writes a step of k, whose pair of A is in lanes 2u and 2u+1. No register is left for the mask.
+	one := func(u int) {
+		w.PRFM(pf, 0)
+		w.ADD(pf, pf, step)
+		for half := 1; half >= 0; half-- {
+			for j := range 4 {
+				x, spare := V(6+j%2), V(7-j%2)
+				w.LDR(x, b, line*u+16*j)
+				if half == 1 {
+					w.LDR(spare, mask, 0)
+					w.AND(x, x, spare)
+				} else {
+					w.SHL(x, x, 16)
+				}
+				for r := range acc {
+					w.FMLAlane(acc[r][j], x, a(r), 2*u+half)
+				}
+			}
+		}
+	}
+	widen := func() {
+		for r := range acc {
+			w.SHLL(a(r), a(r))
+		}
+	}
+
+	const unroll = 2
+	w.SUBSI(k, k, unroll)
+	w.BLT("tail")
+	w.loop("loop", w.BGE, func() {
+		for r := range acc {
+			w.LDRdpost(a(r), row(r), 4*unroll)
+		}
+		widen()
+		for u := range unroll {
+			one(u)
+		}
+		w.ADDI(b, b, unroll*line)
+		w.SUBSI(k, k, unroll)
+	})
+	w.mark("tail")
+	w.ADDSI(k, k, unroll)
+	w.BEQ("store")
+	for r := range acc {
+		w.LDRs(a(r), row(r), 4)
+	}
+	widen()
+	one(0)
+
+	w.mark("store")
+	w.result(acc, func(low, high V, off int) { w.STP(low, high, c, off) })
+	w.RET()
+}
+
+// round writes the rounding of rows to bfloat16: half of a unit in the last place, less if the value is even, is added
+// to the bits, and the upper ones are kept.
+//
+//	V0..V7    the block, then what NaNs become
+//	V8..V15   rounded
+//	V16..V23  ones, but for NaNs
+//	V24..V26  the last bit that is kept, 0x7fff, the bit of quiet NaNs
+//	R1, R2    dst, src
+//	R3, R4    their strides
+//	R5, R6    the block's dst and src
+//	R7        constants
+func round(w *writer, _ asm.Kernel) {
+	dst, src := w.arg("dst", 1), w.arg("src", 2)
+	ldd, lds := w.arg("ldd", 3), w.floats("lds", 4)
+	w.LSL(ldd, ldd, 1)
+	const atDst, atSrc, consts = R(5), R(6), R(7)
+	const last, half, quiet = V(24), V(25), V(26)
+	x, up, number := regs(0, chains), regs(8, chains), regs(16, chains)
+	w.words("round", consts, 0x10000, 0x7fff, 0x400000)
+	for _, v := range []V{last, half, quiet} {
+		w.LD1Rpost(v, consts)
+	}
+	r := newRow(w)
+	w.forRows([]R{dst, src}, []R{ldd, lds}, func() {
+		w.MOVR(atDst, dst)
+		r.each([]R{src}, []R{atSrc}, func(masked bool) {
+			r.load(x, atSrc, masked)
+			x.each(func(i int) { w.CMTST(up[i], x[i], last) })
+			x.each(func(i int) { w.SUBint(up[i], half, up[i]) })
+			x.each(func(i int) { w.ADDint(up[i], up[i], x[i]) })
+			x.each(func(i int) { w.FCMEQ(number[i], x[i], x[i]) })
+			x.each(func(i int) { w.ORR(x[i], x[i], quiet) })
+			x.each(func(i int) { w.BIF(up[i], x[i], number[i]) })
+			x[:4].each(func(i int) { w.UZP2h(x[i], up[2*i], up[2*i+1]) })
+			w.STP(x[0], x[1], atDst, 0)
+			w.STP(x[2], x[3], atDst, 32)
+			w.ADDI(atDst, atDst, 2*block)
+		})
+	})
+}
