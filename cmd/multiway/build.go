@@ -18,7 +18,7 @@ import (
 
 func buildCommand() *cobra.Command {
 	var o build.Options
-	var weights, check, word string
+	var weights, check, strict, word string
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "build [-o DIR] [--binary FILE] DESCRIPTION",
@@ -49,18 +49,25 @@ says which. What the description says of a class or a module stays.
 At another precision than f32 the build says how far outputs are from the model's in
 float64, and fails below a cosine that the description asks for. It also times each
 function at f32 and at that precision on this machine, in turns, and warns of one that is
-not faster; with --strict it fails. --check off skips all of it.`,
+not faster; with --strict it fails. --check off skips all of it.
+
+Tensors of the checkpoint that the model does not use are listed. --strict refuses those
+that no such model has; --strict=unknown refuses nothing else, --strict=slower only a
+precision that is not faster.`,
 		Example: `  multiway build -o mymodel model.yaml
   multiway build --binary bin/mymodel model.yaml
   multiway build --precision int8 --strict --binary bin/mymodel model.yaml
   //go:generate go tool multiway build -o . model.yaml`,
 		Args: arguments(1, 1, "the description of a model, a YAML file"),
 		RunE: func(_ *cobra.Command, args []string) error {
-			o.Weights, o.Check = codegen.Placement(weights), build.Check(check)
+			o.Weights, o.Check, o.Strict = codegen.Placement(weights), build.Check(check), build.Strict(strict)
 			if err := oneOf("--weights", weights, "", string(codegen.Embed), string(codegen.File)); err != nil {
 				return err
 			}
 			if err := oneOf("--check", check, string(build.Quick), string(build.Full), string(build.Off)); err != nil {
+				return err
+			}
+			if err := oneOf("--strict", strict, "", string(build.RefuseUnknown), string(build.RefuseSlower), string(build.RefuseBoth)); err != nil {
 				return err
 			}
 			if o.Dir == "" && o.Binary == "" {
@@ -77,8 +84,9 @@ not faster; with --strict it fails. --check off skips all of it.`,
 	f.StringVar(&check, "check", string(build.Quick), "check of the result: quick, full or off")
 	f.StringVar(&word, "precision", "", "how weights are stored: "+strings.Join(precision.Built(), ", ")+" (default: the description's)")
 	f.StringSliceVar(&o.Entries, "entry", nil, "entries to compile (default: the description's)")
-	f.StringArrayVar(&o.Golden, "golden", nil, "folder that `multiway golden record` made: write a test of the package that runs it")
-	f.BoolVar(&o.Strict, "strict", false, "refuse a checkpoint with tensors that the model does not use, and a precision that is not faster than f32 here")
+	f.StringArrayVar(&o.Golden, "golden", nil, "`folder` that multiway golden record made: write a test of the package that runs it")
+	f.StringVar(&strict, "strict", "", "refuse a checkpoint with tensors that no such model has (unknown), a precision that is not faster than f32 here (slower), or both")
+	f.Lookup("strict").NoOptDefVal = string(build.RefuseBoth)
 	f.BoolVar(&asJSON, "json", false, "print what was built as JSON")
 	return c
 }

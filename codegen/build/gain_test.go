@@ -126,7 +126,7 @@ func TestWriteGains(t *testing.T) {
 		return r, warnings, err
 	}
 	dir := filepath.Join(t.TempDir(), "out")
-	r, warnings, err := build(50, Options{Dir: dir, Strict: true})
+	r, warnings, err := build(50, Options{Dir: dir, Strict: RefuseSlower})
 	if err != nil || len(warnings) > 0 {
 		t.Fatalf("%v, warnings %q", err, warnings)
 	}
@@ -140,7 +140,7 @@ func TestWriteGains(t *testing.T) {
 	}
 
 	other := filepath.Join(t.TempDir(), "other")
-	_, _, err = build(200, Options{Dir: other, Strict: true})
+	_, _, err = build(200, Options{Dir: other, Strict: RefuseBoth})
 	for _, want := range []string{"precision int8 (heads f32) is not faster than f32 on this machine:\npair_nlvr2", "1.00x  NO GAIN\n", "use f32 or another precision", "without --strict", "nothing was written"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got error %v, want one with %q", err, want)
@@ -156,7 +156,7 @@ func TestWriteGains(t *testing.T) {
 	} else if r.Gains[0].Layers != cutLayers {
 		t.Errorf("a large model was timed with %+v", r.Gains[0])
 	}
-	if r, warnings, err = build(400, Options{Dir: dir, Check: Off, Strict: true}); err != nil || len(warnings) > 0 || r.Gains != nil {
+	if r, warnings, err = build(400, Options{Dir: dir, Check: Off, Strict: RefuseBoth}); err != nil || len(warnings) > 0 || r.Gains != nil {
 		t.Errorf("without check: %v, warnings %q", err, warnings)
 	}
 }

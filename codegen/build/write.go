@@ -12,7 +12,22 @@ import (
 	"github.com/multiway-go/multiway/golden/cases"
 	"github.com/multiway-go/multiway/ir"
 	"github.com/multiway-go/multiway/ir/checkpoint"
+	"github.com/multiway-go/multiway/ir/model"
 )
+
+// Strict says what a build refuses though it could go on.
+type Strict string
+
+// Unknown tensors are those of a checkpoint that no model of its kind has; tensors that
+// the description has no use for, such as other heads and what only training reads, are
+// not. A precision is slower if a function is not faster at it than at f32, on this machine.
+const (
+	RefuseUnknown Strict = "unknown"
+	RefuseSlower  Strict = "slower"
+	RefuseBoth    Strict = "both"
+)
+
+func (s Strict) refuses(what Strict) bool { return s == what || s == RefuseBoth }
 
 // Options say what Write builds.
 type Options struct {
@@ -22,7 +37,7 @@ type Options struct {
 	Binary  string            // path of a binary with the weights at its end, "" = none
 	Entries []string          // nil = the description's
 	Check   Check             // "" = Quick
-	Strict  bool              // refuse a checkpoint with tensors that the model does not use, and a precision that is not faster than f32
+	Strict  Strict            // what to refuse besides what is wrong
 	Golden  []string          // folders of recorded cases, for a test in the package
 
 	// Log, if not nil, is told what is under way; Progress the bytes of weights
@@ -62,9 +77,9 @@ func (m *Model) Write(o Options) (*Report, error) {
 		return nil, err
 	}
 	r := &Report{Checkpoint: found, Precision: m.Desc.Precision.String()}
-	if o.Strict && found != nil {
-		if err := found.Strict(); err != nil {
-			return nil, err
+	if o.Strict.refuses(RefuseUnknown) && m.Source != nil {
+		if err := checkpoint.Unknown(described, m.Source, model.Known(m.Desc)); err != nil {
+			return nil, fmt.Errorf("%w\nbuild without --strict, or with --strict=%s, if they may be left out", err, RefuseSlower)
 		}
 	}
 	opt, err := m.options(o.Package, o.Weights)
@@ -132,7 +147,7 @@ func (m *Model) Write(o Options) (*Report, error) {
 				return nil, fmt.Errorf("timing: %w", err)
 			}
 			if err := asked.noGain(r.Gains); err != nil {
-				if o.Strict {
+				if o.Strict.refuses(RefuseSlower) {
 					return nil, fmt.Errorf("%w, or build without --strict for its size alone; nothing was written", err)
 				}
 				o.log("warning: %v", err)
