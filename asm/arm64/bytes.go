@@ -132,97 +132,158 @@ func (w *writer) epilogue(acc []vecs, b R) {
 	w.mark("alone")
 }
 
-// quant writes the rounding of rows to bytes, from the middle of their values. x*0 is NaN where x is not finite.
+// rounding rounds rows to bytes. Its registers, beside those of row:
 //
 //	V0..V7    the block
-//	V8..V11   largest values, then the offset
-//	V12..V15  least values
-//	V16..V19  sums of x*0
-//	V20, V21  the row's first value, then its middle; 0
-//	V22       127/m
-//	V23..V25  m, whether it is too small, spare
-//	V26..V28  1/2, 1e-30, 127
+//	V8..V13   spare
+//	V16..V19  largest values
+//	V20..V23  least values
+//	V24..V27  of moments
+//	V28       the row's first value, then its middle
+//	V29       127/m
+//	V30       128 in all lanes
 //	R1, R2    dst, src
 //	R3, R4    their strides
 //	R5..R7    scale, zero, the size of a float
 //	R8, R9    the block's dst and src
-//	R10       constants
-func quant(w *writer, _ asm.Kernel) {
-	dst, src := w.arg("dst", 1), w.arg("src", 2)
+//	R10, R11  constants, 128s
+type rounding struct {
+	row
+	x, hi, lo vecs
+	dst, src  R
+	stride    []R
+	at        R // the block's src
+}
+
+func newRounding(w *writer) *rounding {
+	q := &rounding{x: regs(0, chains), hi: regs(16, 4), lo: regs(20, 4), at: 9}
+	q.dst, q.src = w.arg("dst", 1), w.arg("src", 2)
 	ldd, lds := w.arg("ldd", 3), w.floats("lds", 4)
-	scale, zero, word := w.arg("scale", 5), w.arg("zero", 6), R(7)
-	const atDst, atSrc, consts = R(8), R(9), R(10)
-	const middle, none, inv, m, small, spare, half, least, most = V(20), V(21), V(22), V(23), V(24), V(25), V(26), V(27), V(28)
-	const offset = V(8)
-	x, hi, lo, nan := regs(0, chains), regs(8, 4), regs(12, 4), regs(16, 4)
-	w.MOVI(word, 4)
-	w.vectors("quant", consts, 0.5, 1e-30, 127)
+	w.arg("scale", 5)
+	w.arg("zero", 6)
+	w.MOVI(7, 4)
+	q.stride = []R{ldd, lds, 7, 7}
+	w.vectors("quant", 10, 0.5, 1e-30, 127)
+	w.offset(11)
+	w.LDR(30, 11, 0)
+	q.row = newRow(w)
+	return q
+}
+
+// forRows calls f to write the code of one row.
+func (q *rounding) forRows(f func()) {
+	q.w.forRows([]R{q.dst, q.src, 5, 6}, q.stride, func() {
+		q.w.LD1R(28, q.src)
+		for _, v := range append(q.hi, q.lo...) {
+			q.w.MOV(v, 28)
+		}
+		f()
+	})
+}
+
+// see takes a block into the extremes. Its lanes past the row become the row's first value.
+func (q *rounding) see(x vecs, masked bool) {
+	if masked {
+		q.replace(x, func(int) V { return 28 })
+	}
+	x.each(func(i int) { q.w.FMAX(q.hi[i%4], q.hi[i%4], x[i]) })
+	x.each(func(i int) { q.w.FMIN(q.lo[i%4], q.lo[i%4], x[i]) })
+}
+
+// extremes returns the largest and the least value of what was seen, in lane 0.
+func (q *rounding) extremes() (hi, lo V) {
+	w := q.w
+	for n := 2; n > 0; n /= 2 {
+		for i := range n {
+			w.FMAX(q.hi[i], q.hi[i], q.hi[i+n])
+			w.FMIN(q.lo[i], q.lo[i], q.lo[i+n])
+		}
+	}
+	w.FMAXV(q.hi[0], q.hi[0])
+	w.FMINV(q.lo[0], q.lo[0])
+	return q.hi[0], q.lo[0]
+}
+
+// finish writes the row, its scale and its middle. load reads a block, whose values lie between lo and hi.
+func (q *rounding) finish(hi, lo V, load func(masked bool)) {
+	w, x := q.w, q.x
+	const atDst, consts, scale, zero = R(8), R(10), R(5), R(6)
+	const middle, inv, offset = V(28), V(29), V(30)
+	const m, small, spare, half, least, most = V(8), V(9), V(10), V(11), V(12), V(13)
 	w.LDR(half, consts, 0)
 	w.LDR(least, consts, 16)
 	w.LDR(most, consts, 32)
-	w.ZERO(none)
-	w.offset(consts)
-	r := newRow(w)
-	w.forRows([]R{dst, src, scale, zero}, []R{ldd, lds, word, word}, func() {
-		w.LD1R(middle, src)
-		hi.each(func(i int) { w.MOV(hi[i], middle) })
-		lo.each(func(i int) { w.MOV(lo[i], middle) })
-		nan.each(func(i int) { w.ZERO(nan[i]) })
-		r.each([]R{src}, []R{atSrc}, func(masked bool) {
-			r.load(x, atSrc, masked)
-			if masked { // lanes past the row repeat its first value
-				r.replace(x, func(int) V { return middle })
-			}
-			x.each(func(i int) { w.FMAX(hi[i%4], hi[i%4], x[i]) })
-			x.each(func(i int) { w.FMIN(lo[i%4], lo[i%4], x[i]) })
-			x.each(func(i int) { w.FMLA(nan[i%4], x[i], none) })
-		})
-		for n := 2; n > 0; n /= 2 {
-			for i := range n {
-				w.FMAX(hi[i], hi[i], hi[i+n])
-				w.FMIN(lo[i], lo[i], lo[i+n])
-			}
+	w.FADD(middle, hi, lo)
+	w.FSUB(m, hi, lo)
+	w.FMUL(middle, middle, half)
+	w.FMUL(m, m, half)
+	w.FCMGT(small, least, m) // a NaN is not
+	w.FDIVs(inv, most, m)
+	w.BIC(inv, inv, small)
+	w.BIC(m, m, small)
+	w.FDIVs(spare, m, most)
+	for _, p := range []struct {
+		v  V
+		at R
+	}{{spare, scale}, {middle, zero}} {
+		w.MOVR(rowSpare, p.at)
+		w.STRs(p.v, rowSpare, 0)
+	}
+	w.DUP(inv, inv, 0)
+	w.DUP(middle, middle, 0)
+	w.MOVR(atDst, q.dst)
+	q.each([]R{q.src}, []R{q.at}, func(masked bool) {
+		load(masked)
+		x.each(func(i int) { w.FSUB(x[i], x[i], middle) })
+		if masked {
+			q.and(x)
 		}
-		w.FMAXV(hi[0], hi[0])
-		w.FMINV(lo[0], lo[0])
+		x.each(func(i int) { w.FMUL(x[i], x[i], inv) })
+		x.each(func(i int) { w.FCVTNS(x[i], x[i]) })
+		x[:4].each(func(i int) { w.UZPh(x[i], x[2*i], x[2*i+1]) })
+		x[:2].each(func(i int) { w.UZPb(x[i], x[2*i], x[2*i+1]) })
+		x[:2].each(func(i int) { w.EOR(x[i], x[i], offset) })
+		w.STP(x[0], x[1], atDst, 0)
+		w.ADDI(atDst, atDst, block)
+	})
+}
+
+// quant writes the rounding of rows to bytes, from the middle of their values. x*0 is NaN where x is not finite.
+//
+//	V8..V11   sums of x*0
+//	V14       0
+func quant(w *writer, _ asm.Kernel) {
+	q := newRounding(w)
+	const none = V(14)
+	nan := regs(8, 4)
+	w.ZERO(none)
+	q.forRows(func() {
+		nan.each(func(i int) { w.ZERO(nan[i]) })
+		q.each([]R{q.src}, []R{q.at}, func(masked bool) {
+			q.load(q.x, q.at, masked)
+			q.see(q.x, masked)
+			q.x.each(func(i int) { w.FMLA(nan[i%4], q.x[i], none) })
+		})
+		hi, lo := q.extremes()
 		w.FADD(nan[0], nan[0], nan[2])
 		w.FADD(nan[1], nan[1], nan[3])
-		w.total(nan[0], nan[1])
-		w.FADD(middle, hi[0], lo[0])
-		w.FSUB(m, hi[0], lo[0])
-		for _, v := range []V{middle, m} {
-			w.FMUL(v, v, half)
-			w.FADD(v, v, nan[0])
-		}
-		w.FCMGT(small, least, m) // a NaN is not
-		w.FDIVs(inv, most, m)
-		w.BIC(inv, inv, small)
-		w.BIC(m, m, small)
-		w.FDIVs(spare, m, most)
-		for _, p := range []struct {
-			v  V
-			at R
-		}{{spare, scale}, {middle, zero}} {
-			w.MOVR(rowSpare, p.at)
-			w.STRs(p.v, rowSpare, 0)
-		}
-		w.DUP(inv, inv, 0)
-		w.DUP(middle, middle, 0)
-		w.LDR(offset, consts, 0)
-		w.MOVR(atDst, dst)
-		r.each([]R{src}, []R{atSrc}, func(masked bool) {
-			r.load(x, atSrc, masked)
-			x.each(func(i int) { w.FSUB(x[i], x[i], middle) })
-			if masked {
-				r.and(x)
-			}
-			x.each(func(i int) { w.FMUL(x[i], x[i], inv) })
-			x.each(func(i int) { w.FCVTNS(x[i], x[i]) })
-			x[:4].each(func(i int) { w.UZPh(x[i], x[2*i], x[2*i+1]) })
-			x[:2].each(func(i int) { w.UZPb(x[i], x[2*i], x[2*i+1]) })
-			x[:2].each(func(i int) { w.EOR(x[i], x[i], offset) })
-			w.STP(x[0], x[1], atDst, 0)
-			w.ADDI(atDst, atDst, block)
+		w.FADD(hi, hi, w.total(nan[0], nan[1]))
+		q.finish(hi, lo, func(masked bool) { q.load(q.x, q.at, masked) })
+	})
+}
+
+// normQuant writes the rounding of normalised rows to bytes. The order of a row's elements is that of what they become, so
+// its extremes are known before.
+func normQuant(w *writer, _ asm.Kernel) {
+	q := newRounding(w)
+	w.count()
+	q.forRows(func() {
+		mean, unit := q.moments(q.src, q.at, q.see)
+		hi, lo := q.extremes()
+		w.normed(vecs{hi, lo}, mean, unit)
+		q.finish(hi, lo, func(masked bool) {
+			q.load(q.x, q.at, masked)
+			w.normed(q.x, mean, unit)
 		})
 	})
 }

@@ -27,6 +27,7 @@ var generators = map[asm.Op]func(*writer, asm.Kernel){
 	asm.OpExpand:    expand,
 	asm.OpQGemm:     qgemm,
 	asm.OpQuant:     quant,
+	asm.OpNormQ:     normQuant,
 	asm.OpDGemm:     dgemm,
 	asm.OpRound:     round,
 	asm.OpPeakFMA:   peakFMA,
@@ -71,17 +72,22 @@ type line struct {
 // what they hold.
 type writer struct {
 	text   bytes.Buffer
-	data   map[string]bool // tables written so far
-	name   string          // of the kernel at hand
+	data   map[string][]uint32 // tables written so far
+	name   string              // of the kernel at hand
 	args   []arg
 	lines  []line   // of the kernel at hand
 	isas   []string // instruction sets it needs beyond those of every arm64 CPU
 	hot    []line   // its inner loop
 	labels int
+	marked map[string]bool
+	jumps  []jump
 	err    error // the first
 }
 
-func newWriter() *writer { return &writer{data: map[string]bool{}} }
+// jump is a branch: its label, and the line of the generator that wrote it.
+type jump struct{ to, where string }
+
+func newWriter() *writer { return &writer{data: map[string][]uint32{}, marked: map[string]bool{}} }
 
 // arg is a parameter of the kernel: where it lies on the stack.
 type arg struct {
@@ -110,10 +116,12 @@ func frame(signature string) (args []arg, size int) {
 // kernel writes one kernel.
 func (w *writer) kernel(k asm.Kernel) error {
 	var size int
-	w.name, w.lines, w.isas, w.hot, w.labels = k.Name(), nil, nil, nil, 0
+	w.name, w.lines, w.isas, w.hot, w.labels, w.jumps = k.Name(), nil, nil, nil, 0, nil
+	clear(w.marked)
 	w.args, size = frame(k.Op.Row().Signature)
 	fmt.Fprintf(&w.text, "\n// %s\nTEXT ·%s(SB), NOSPLIT, $0-%d\n", declaration(k), w.name, size)
 	generators[k.Op](w, k)
+	w.landings()
 	if w.err != nil {
 		return w.err
 	}
@@ -130,23 +138,37 @@ func Requires(k asm.Kernel) ([]string, error) {
 
 // fail keeps the first mistake of a generator, and the line of its source that made it.
 func (w *writer) fail(err error) {
-	if w.err != nil {
-		return
+	w.failAt(where(), err)
+}
+
+func (w *writer) failAt(where string, err error) {
+	if w.err == nil {
+		w.err = fmt.Errorf("%s: %s: %w", w.name, where, err)
 	}
-	where := "?"
+}
+
+// landings reports branches to labels that are not there.
+func (w *writer) landings() {
+	for _, j := range w.jumps {
+		if !w.marked[j.to] {
+			w.failAt(j.where, fmt.Errorf("no label %s", j.to))
+		}
+	}
+}
+
+// where is the line of the generator at work.
+func where() string {
 	pcs := make([]uintptr, 16)
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs)])
 	for {
 		f, more := frames.Next()
 		if file := filepath.Base(f.File); file != "emit.go" {
-			where = fmt.Sprintf("%s:%d", file, f.Line)
-			break
+			return fmt.Sprintf("%s:%d", file, f.Line)
 		}
 		if !more {
-			break
+			return "?"
 		}
 	}
-	w.err = fmt.Errorf("%s: %s: %w", w.name, where, err)
 }
 
 // emit writes an instruction of the table.
@@ -175,6 +197,13 @@ func (w *writer) goline(goas string, text ...string) {
 		w.lines = append(w.lines, line{text: t})
 	}
 	fmt.Fprintf(&w.text, "\t%s\n", goas)
+}
+
+// placed checks a register of an instruction that goline writes.
+func (w *writer) placed(goas string, o operand, v int) {
+	if err := o.check(v); err != nil {
+		w.fail(fmt.Errorf("%s: %w", goas, err))
+	}
 }
 
 // Vector arithmetic, four float32 or int32 lanes.
@@ -271,14 +300,18 @@ func (w *writer) CSELLT(d, n, m R)    { w.emit(cselLT, int(d), int(n), int(m)) }
 
 // Control. Branches take labels of label.
 
-func (w *writer) B(to string)        { w.goline("JMP "+to, "b") }
-func (w *writer) BEQ(to string)      { w.goline("BEQ "+to, "b.eq") }
-func (w *writer) BNE(to string)      { w.goline("BNE "+to, "b.ne") }
-func (w *writer) BLT(to string)      { w.goline("BLT "+to, "b.lt") }
-func (w *writer) BLE(to string)      { w.goline("BLE "+to, "b.le") }
-func (w *writer) BGE(to string)      { w.goline("BGE "+to, "b.ge") }
-func (w *writer) CBZ(n R, to string) { w.goline(fmt.Sprintf("CBZ R%d, %s", n, to), "cbz") }
-func (w *writer) RET()               { w.goline("RET", "ret") }
+func (w *writer) B(to string)   { w.branch("JMP", "b", to) }
+func (w *writer) BEQ(to string) { w.branch("BEQ", "b.eq", to) }
+func (w *writer) BNE(to string) { w.branch("BNE", "b.ne", to) }
+func (w *writer) BLT(to string) { w.branch("BLT", "b.lt", to) }
+func (w *writer) BLE(to string) { w.branch("BLE", "b.le", to) }
+func (w *writer) BGE(to string) { w.branch("BGE", "b.ge", to) }
+func (w *writer) CBZ(n R, to string) {
+	goas := fmt.Sprintf("CBZ R%d,", n)
+	w.placed(goas, rn, int(n))
+	w.branch(goas, "cbz", to)
+}
+func (w *writer) RET() { w.goline("RET", "ret") }
 
 // label returns a name that no other label of the kernel has.
 func (w *writer) label(name string) string {
@@ -286,12 +319,25 @@ func (w *writer) label(name string) string {
 	return fmt.Sprintf("%s%d", name, w.labels)
 }
 
-func (w *writer) mark(label string) { fmt.Fprintf(&w.text, "\n%s:\n", label) }
+func (w *writer) mark(label string) {
+	if w.marked[label] {
+		w.fail(fmt.Errorf("two labels %s", label))
+	}
+	w.marked[label] = true
+	fmt.Fprintf(&w.text, "\n%s:\n", label)
+}
+
+func (w *writer) branch(goas, text, to string) {
+	w.jumps = append(w.jumps, jump{to, where()})
+	w.goline(goas+" "+to, text)
+}
 
 // arg loads an integer or pointer parameter.
 func (w *writer) arg(name string, d R) R {
-	a := w.param(name)
-	w.goline(fmt.Sprintf("MOVD %s+%d(FP), R%d", name, a.at, d), fmt.Sprintf("ldr x%d, [sp, #%d]", d, a.at+8))
+	a := w.param(name, false)
+	goas := fmt.Sprintf("MOVD %s+%d(FP), R%d", name, a.at, d)
+	w.placed(goas, rd, int(d))
+	w.goline(goas, fmt.Sprintf("ldr x%d, [sp, #%d]", d, a.at+8))
 	return d
 }
 
@@ -303,27 +349,38 @@ func (w *writer) floats(name string, d R) R {
 }
 
 // single loads a float32 parameter into lane 0.
-func (w *writer) single(name string, d V) {
-	a := w.param(name)
-	w.goline(fmt.Sprintf("FMOVS %s+%d(FP), F%d", name, a.at, d), fmt.Sprintf("ldr s%d, [sp, #%d]", d, a.at+8))
+func (w *writer) single(name string, v V) {
+	a := w.param(name, true)
+	goas := fmt.Sprintf("FMOVS %s+%d(FP), F%d", name, a.at, v)
+	w.placed(goas, d, int(v))
+	w.goline(goas, fmt.Sprintf("ldr s%d, [sp, #%d]", v, a.at+8))
 }
 
-func (w *writer) param(name string) arg {
+func (w *writer) param(name string, single bool) arg {
 	i := slices.IndexFunc(w.args, func(a arg) bool { return a.name == name })
-	if i < 0 {
+	switch {
+	case i < 0:
 		w.fail(fmt.Errorf("no parameter %s", name))
-		return arg{}
+	case w.args[i].single != single:
+		w.fail(fmt.Errorf("parameter %s goes into a register of the other kind", name))
+	default:
+		return w.args[i]
 	}
-	return w.args[i]
+	return arg{}
 }
 
 // words loads the address of a read-only table of 32-bit words, which is written once a file.
 func (w *writer) words(name string, d R, words ...uint32) R {
-	w.goline(fmt.Sprintf("MOVD $%s<>(SB), R%d", name, d), "adrp", "add")
-	if w.data[name] {
+	goas := fmt.Sprintf("MOVD $%s<>(SB), R%d", name, d)
+	w.placed(goas, rd, int(d))
+	w.goline(goas, "adrp", "add")
+	if have, ok := w.data[name]; ok {
+		if !slices.Equal(have, words) {
+			w.fail(fmt.Errorf("table %s has two contents", name))
+		}
 		return d
 	}
-	w.data[name] = true
+	w.data[name] = words
 	var b bytes.Buffer
 	for i, v := range words {
 		fmt.Fprintf(&b, "DATA %s<>+%d(SB)/4, $0x%08x\n", name, 4*i, v)

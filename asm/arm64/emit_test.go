@@ -1,10 +1,12 @@
 package arm64
 
 import (
+	"math"
 	"regexp"
 	"runtime"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -35,6 +37,18 @@ func write(t *testing.T, k asm.Kernel) *writer {
 }
 
 func TestEmit(t *testing.T) { asmtest.Emit(t, "arm64", asm.NEON, Emit) }
+
+// TestEveryOp checks that plain Go is left with nothing: NEON multiplies bytes as they are, and so has no need of kernels
+// for those that were widened.
+func TestEveryOp(t *testing.T) {
+	wide := []asm.Op{asm.OpQGemmW, asm.OpQuantW, asm.OpNormQW}
+	for _, r := range asm.Ops {
+		level, _ := asm.NEON.Level()
+		if has := slices.Contains(level.Ops, r.Op); has == slices.Contains(wide, r.Op) {
+			t.Errorf("op %s has kernels at neon: %v", r.Op, has)
+		}
+	}
+}
 
 // TestPermitted checks that a kernel may use what its level has and no more.
 func TestPermitted(t *testing.T) {
@@ -67,10 +81,21 @@ func TestOutOfRange(t *testing.T) {
 		{"negative", func(w *writer) { w.LDRpost(1, 2, -257) }, "ldr q1, [x2], #-257: operand o: -257, want a multiple of 1 from -256 to 255"},
 		{"immediate", func(w *writer) { w.CMPI(1, 4096) }, "cmp x1, #4096: operand i: 4096, want a multiple of 1 from 0 to 4095"},
 		{"parameter", func(w *writer) { w.arg("q", 1) }, "no parameter q"},
+		{"parameter's register", func(w *writer) { w.arg("k", 27) }, "MOVD k+0(FP), R27: operand d: R27, want R0 to R26 and not R18"},
+		{"parameter's kind", func(w *writer) { w.single("k", 1) }, "parameter k goes into a register of the other kind"},
+		{"vector parameter", func(w *writer) { w.single("eps", -1) }, "FMOVS eps+8(FP), F-1: operand d: V-1, want V0 to V31"},
+		{"table's register", func(w *writer) { w.words("t", 18, 1) }, "MOVD $t<>(SB), R18: operand d: R18, want R0 to R26 and not R18"},
+		{"table", func(w *writer) { w.words("t", 1, 1); w.words("t", 1, 2) }, "table t has two contents"},
+		{"branch's register", func(w *writer) { w.CBZ(-1, "x"); w.mark("x") }, "CBZ R-1,: operand n: R-1, want R0 to R26 and not R18"},
+		{"label", func(w *writer) { w.B("there"); w.mark("here") }, "no label there"},
+		{"labels", func(w *writer) { w.mark("here"); w.mark("here") }, "two labels here"},
 	} {
 		w := newWriter()
 		w.name = "gemm_f32_6x16_neon"
+		w.args, _ = frame("func(k int, eps float32)")
+		w.text.WriteString("\n// func \n")
 		c.do(w)
+		w.landings()
 		_, _, line, _ := runtime.Caller(0)
 		at := regexp.MustCompile(`^gemm_f32_6x16_neon: emit_test.go:(\d+): (.*)$`)
 		var m []string
@@ -81,8 +106,58 @@ func TestOutOfRange(t *testing.T) {
 			t.Errorf("%s: error %v, want %s", c.name, w.err, c.want)
 			continue
 		}
-		if n, err := strconv.Atoi(m[1]); err != nil || n > line || n < line-40 {
+		if n, err := strconv.Atoi(m[1]); err != nil || n > line || n < line-60 {
 			t.Errorf("%s: line %s", c.name, m[1])
+		}
+	}
+}
+
+// TestRanges checks every operand of every row: each value outside its range is refused, the fields of a row overlap
+// neither one another nor the bits that are always the same, and different values give different words.
+func TestRanges(t *testing.T) {
+	for _, i := range table {
+		fixed := i.word
+		for n, o := range i.ops {
+			if !strings.Contains(i.text, "{"+o.name+"}") {
+				t.Errorf("%s: its text does not have operand %s", i.text, o.name)
+			}
+			least, most := o.bounds()
+			args := samples(i)[0]
+			outside := []int{math.MinInt, least - 1, least - o.scale, most + 1, most + o.scale, math.MaxInt - math.MaxInt%o.scale}
+			if o.scale > 1 {
+				outside = append(outside, least+1, 1, most-1)
+			}
+			if o.kind == general {
+				outside = append(outside, 18)
+			}
+			for _, v := range outside {
+				args[n] = v
+				if word, err := i.encode(args); err == nil || word != 0 || !strings.Contains(err.Error(), "operand "+o.name+": ") {
+					t.Errorf("%s: operand %s = %d gives %#x, %v", i.text, o.name, v, word, err)
+				}
+			}
+			if len(o.fields) == 0 {
+				if i.goas == "" || !strings.Contains(i.goas, "{"+o.name+"}") {
+					t.Errorf("%s: nothing holds operand %s", i.text, o.name)
+				}
+				continue
+			}
+			var mask uint32
+			for _, f := range o.fields {
+				mask |= (1<<f.width - 1) << f.at
+			}
+			if fixed&mask != 0 {
+				t.Errorf("%s: operand %s has bits %#x of others", i.text, o.name, fixed&mask)
+			}
+			fixed |= mask
+			seen := map[uint32]int{}
+			for v := least; v <= most; v += o.scale {
+				w := o.encode(v)
+				if old, ok := seen[w]; ok || w&^mask != 0 {
+					t.Fatalf("%s: operand %s = %d is encoded as %#x, like %d; its bits are %#x", i.text, o.name, v, w, old, mask)
+				}
+				seen[w] = v
+			}
 		}
 	}
 }

@@ -209,59 +209,84 @@ func (w *writer) matrices() (dst, src, ldd, lds R) {
 	return w.arg("dst", 1), w.arg("src", 2), w.floats("ldd", 3), w.floats("lds", 4)
 }
 
+// moments writes the mean of the row at src, and one over its deviation, into all lanes. see, if not nil, is called for each
+// block of the first pass, which it may change.
+//
+//	V0..V7    the block
+//	V8..V15   partial sums
+//	V24, V25  mean, 1/deviation
+//	V26, V27  n and eps, in lane 0
+func (r row) moments(src, at R, see func(x vecs, masked bool)) (mean, unit V) {
+	w := r.w
+	const count, eps = V(26), V(27)
+	mean, unit = 24, 25
+	x, s := regs(0, chains), regs(8, chains)
+	s.each(func(i int) { w.ZERO(s[i]) })
+	r.each([]R{src}, []R{at}, func(masked bool) {
+		r.load(x, at, masked)
+		s.each(func(i int) { w.FADD(s[i], s[i], x[i]) })
+		if see != nil {
+			see(x, masked)
+		}
+	})
+	w.FDIVs(mean, w.sum(s), count)
+	w.DUP(mean, mean, 0)
+
+	s.each(func(i int) { w.ZERO(s[i]) })
+	r.each([]R{src}, []R{at}, func(masked bool) {
+		r.load(x, at, masked)
+		x.each(func(i int) { w.FSUB(x[i], x[i], mean) })
+		if masked {
+			r.and(x)
+		}
+		s.each(func(i int) { w.FMLA(s[i], x[i], x[i]) })
+	})
+	w.FDIVs(unit, w.sum(s), count)
+	w.FADDs(unit, unit, eps)
+	w.FSQRTs(unit, unit)
+	w.vectors("one", rowSpare, 1)
+	w.LDR(s[0], rowSpare, 0)
+	w.FDIVs(unit, s[0], unit)
+	w.DUP(unit, unit, 0)
+	return mean, unit
+}
+
+// count loads what moments needs of the arguments.
+func (w *writer) count() {
+	w.arg("n", rowSpare)
+	w.SCVTFs(26, rowSpare)
+	w.single("eps", 27)
+}
+
+// normed normalises a block.
+func (w *writer) normed(x vecs, mean, unit V) {
+	x.each(func(i int) { w.FSUB(x[i], x[i], mean) })
+	x.each(func(i int) { w.FMUL(x[i], x[i], unit) })
+}
+
 // layerNorm writes two-pass layer normalisation.
 //
 //	V0..V7    the block
-//	V8..V15   partial sums, then gain
+//	V8..V15   gain
 //	V16..V23  bias
-//	V24       mean
-//	V25       1/deviation
-//	V26, V27  n and eps
+//	V24..V27  of moments
 //	R5, R6    gain, bias
 //	R7..R10   the block's dst, src, gain, bias
 func layerNorm(w *writer, _ asm.Kernel) {
 	dst, src, ldd, lds := w.matrices()
 	gain, bias := w.arg("gain", 5), w.arg("bias", 6)
 	const atDst, atSrc, atGain, atBias = R(7), R(8), R(9), R(10)
-	const mean, scale, count, eps = V(24), V(25), V(26), V(27)
-	x, s, g, b := regs(0, chains), regs(8, chains), regs(8, chains), regs(16, chains)
+	x, g, b := regs(0, chains), regs(8, chains), regs(16, chains)
 	r := newRow(w)
-	w.arg("n", rowSpare)
-	w.SCVTFs(count, rowSpare)
-	w.single("eps", eps)
+	w.count()
 	w.forRows([]R{dst, src}, []R{ldd, lds}, func() {
-		s.each(func(i int) { w.ZERO(s[i]) })
-		r.each([]R{src}, []R{atSrc}, func(masked bool) {
-			r.load(x, atSrc, masked)
-			s.each(func(i int) { w.FADD(s[i], s[i], x[i]) })
-		})
-		w.FDIVs(mean, w.sum(s), count)
-		w.DUP(mean, mean, 0)
-
-		s.each(func(i int) { w.ZERO(s[i]) })
-		r.each([]R{src}, []R{atSrc}, func(masked bool) {
-			r.load(x, atSrc, masked)
-			x.each(func(i int) { w.FSUB(x[i], x[i], mean) })
-			if masked {
-				r.and(x)
-			}
-			s.each(func(i int) { w.FMLA(s[i], x[i], x[i]) })
-		})
-		w.FDIVs(scale, w.sum(s), count)
-		w.FADDs(scale, scale, eps)
-		w.FSQRTs(scale, scale)
-		w.vectors("one", rowSpare, 1)
-		w.LDR(s[0], rowSpare, 0)
-		w.FDIVs(scale, s[0], scale)
-		w.DUP(scale, scale, 0)
-
+		mean, unit := r.moments(src, atSrc, nil)
 		w.CBZ(gain, "bare")
 		r.each([]R{dst, src, gain, bias}, []R{atDst, atSrc, atGain, atBias}, func(masked bool) {
 			r.load(x, atSrc, masked)
 			r.load(g, atGain, masked)
 			r.load(b, atBias, masked)
-			x.each(func(i int) { w.FSUB(x[i], x[i], mean) })
-			x.each(func(i int) { w.FMUL(x[i], x[i], scale) })
+			w.normed(x, mean, unit)
 			x.each(func(i int) { w.FMLA(b[i], x[i], g[i]) })
 			r.store(b, atDst, masked)
 		})
@@ -269,8 +294,7 @@ func layerNorm(w *writer, _ asm.Kernel) {
 		w.mark("bare")
 		r.each([]R{dst, src}, []R{atDst, atSrc}, func(masked bool) {
 			r.load(x, atSrc, masked)
-			x.each(func(i int) { w.FSUB(x[i], x[i], mean) })
-			x.each(func(i int) { w.FMUL(x[i], x[i], scale) })
+			w.normed(x, mean, unit)
 			r.store(x, atDst, masked)
 		})
 		w.mark("next")

@@ -224,6 +224,13 @@ func qgemm_i8_2x16_neon(k int, a *uint8, lda int, b *int8, bstride int, c *float
 //go:noescape
 func quant_i8_neon(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32)
 
+// normq_i8_neon computes:
+//
+// What quant computes of what layernorm without a gain computes of src.
+//
+//go:noescape
+func normq_i8_neon(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
+
 // dgemm_bf16dot_1x16_neon computes:
 //
 // C[r][j] = start + sum over i < 2k of A[r][i]*B[i][j], where start = (acc != 0 ? C[r][j] : 0) + (bias != nil ? bias[j] : 0).

@@ -40,6 +40,7 @@ var native = []Kernel{
 	{Name: "qgemm_i8_1x16_neon", Level: "neon", Func: qgemm_i8_1x16_neon},
 	{Name: "qgemm_i8_2x16_neon", Level: "neon", Func: qgemm_i8_2x16_neon},
 	{Name: "quant_i8_neon", Level: "neon", Func: quant_i8_neon},
+	{Name: "normq_i8_neon", Level: "neon", Func: normq_i8_neon},
 	{Name: "dgemm_bf16dot_1x16_neon", Level: "neon", Func: dgemm_bf16dot_1x16_neon},
 	{Name: "dgemm_bf16dot_2x16_neon", Level: "neon", Func: dgemm_bf16dot_2x16_neon},
 	{Name: "dgemm_bf16dot_3x16_neon", Level: "neon", Func: dgemm_bf16dot_3x16_neon},
