@@ -13,6 +13,7 @@ import (
 	"github.com/multiway-go/multiway/golden"
 	"github.com/multiway-go/multiway/golden/cases"
 	"github.com/multiway-go/multiway/golden/cases/casetest"
+	"github.com/multiway-go/multiway/ir/precision"
 )
 
 const tinyYAML = "../generated/beit3tiny/beit3tiny.yaml"
@@ -71,7 +72,7 @@ func TestRecord(t *testing.T) {
 	if d := cmp.Diff([]string{"sq_down.png", texts[0], "sq_up.png", texts[1], "sq_down.png", texts[2]}, pair); d != "" {
 		t.Errorf("pairs (-want +got):\n%s", d)
 	}
-	if s := strings.Join(log, "\n"); !strings.Contains(s, "pair 3 of 3: running the float64 interpreter") || !strings.Contains(s, "pair: float32 is off by at most encoder_out") {
+	if s := strings.Join(log, "\n"); !strings.Contains(s, "pair 3 of 3: running the float64 interpreter") || !strings.Contains(s, "pair: the package is off by at most encoder_out") {
 		t.Errorf("the log says\n%s", s)
 	}
 
@@ -89,6 +90,47 @@ func TestRecord(t *testing.T) {
 	other := copyCase(t, "encode_d128", func(_ string, data []byte) []byte { return data })
 	if err := golden.Record(other, openModel(t, tinyYAML), o); err == nil || !strings.Contains(err.Error(), "is a case of task encode, which is not overwritten") {
 		t.Errorf("a case of PyTorch: %v", err)
+	}
+}
+
+// A reduced precision is measured as float32 is: the truth is that of the model as it is
+// described, and tolerances hold what the precision costs.
+func TestRecordReduced(t *testing.T) {
+	o := golden.RecordOptions{Images: []string{"testdata/preprocess/sq_down.png"}, IDs: [][]int32{{0, 7, 2}}}
+	var exact map[string]float64
+	for _, word := range []string{"f32", "f16", "bf16", "bf16dot", "int8"} {
+		m := openModel(t, tinyYAML)
+		if err := m.Desc.SetPrecision(word); err != nil {
+			t.Fatal(err)
+		}
+		if word == precision.Int8 {
+			m.Desc.Cosine = 0.99 // otherwise all of so small a model is kept
+		}
+		dir := filepath.Join(t.TempDir(), word)
+		if err := golden.Record(dir, m, o); err != nil {
+			t.Errorf("%s: %v", word, err)
+			continue
+		}
+		c, err := cases.Load(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		truth, off := map[string]float64{}, 0.0
+		for _, r := range c.Runs {
+			for name, out := range r.Outputs {
+				truth[r.Name+" "+name] = out.MaxAbs
+				off = max(off, out.F32vsF64)
+				if out.Atol < 6*out.F32vsF64 {
+					t.Errorf("%s: %s %s: measured %g, atol %g", word, r.Name, name, out.F32vsF64, out.Atol)
+				}
+			}
+		}
+		if exact == nil {
+			exact = truth
+		} else if d := cmp.Diff(exact, truth); d != "" || off < 1e-4 {
+			t.Errorf("%s: off by %g; the largest values of the truth (-f32 +%s):\n%s", word, off, word, d)
+		}
+		c.Close()
 	}
 }
 

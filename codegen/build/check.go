@@ -158,6 +158,11 @@ type rounding struct {
 	least float64
 }
 
+// RowTolerance returns how far outputs of a planned program may be from the model's, as
+// a share of the largest value, because its products round the rows that they multiply;
+// 0 if none do.
+func RowTolerance(p *ir.Program) float64 { return roundingOf(p).tolerance }
+
 // roundingOf returns that of the coarsest products of the planned program.
 func roundingOf(p *ir.Program) rounding {
 	var r rounding
