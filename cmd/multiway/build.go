@@ -51,12 +51,12 @@ float64, and fails below a cosine that the description asks for. It also times e
 function at f32 and at that precision on this machine, in turns, and warns of one that is
 not faster; with --strict it fails. --check off skips all of it.
 
-Tensors of the checkpoint that the model does not use are listed. --strict refuses those
-that no such model has; --strict=unknown refuses nothing else, --strict=slower only a
-precision that is not faster.`,
+Tensors of the checkpoint that the model does not use are listed; --strict refuses them
+too. --strict=surplus refuses only them, --strict=slower only a precision that is not
+faster, as for official files, which have more than inference reads.`,
 		Example: `  multiway build -o mymodel model.yaml
   multiway build --binary bin/mymodel model.yaml
-  multiway build --precision int8 --strict --binary bin/mymodel model.yaml
+  multiway build --precision int8 --strict=slower --binary bin/mymodel model.yaml
   //go:generate go tool multiway build -o . model.yaml`,
 		Args: arguments(1, 1, "the description of a model, a YAML file"),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -67,7 +67,7 @@ precision that is not faster.`,
 			if err := oneOf("--check", check, string(build.Quick), string(build.Full), string(build.Off)); err != nil {
 				return err
 			}
-			if err := oneOf("--strict", strict, "", string(build.RefuseUnknown), string(build.RefuseSlower), string(build.RefuseBoth)); err != nil {
+			if err := oneOf("--strict", strict, "", string(build.RefuseSurplus), string(build.RefuseSlower), string(build.RefuseBoth)); err != nil {
 				return err
 			}
 			if o.Dir == "" && o.Binary == "" {
@@ -85,7 +85,7 @@ precision that is not faster.`,
 	f.StringVar(&word, "precision", "", "how weights are stored: "+strings.Join(precision.Built(), ", ")+" (default: the description's)")
 	f.StringSliceVar(&o.Entries, "entry", nil, "entries to compile (default: the description's)")
 	f.StringArrayVar(&o.Golden, "golden", nil, "`folder` that multiway golden record made: write a test of the package that runs it")
-	f.StringVar(&strict, "strict", "", "refuse a checkpoint with tensors that no such model has (unknown), a precision that is not faster than f32 here (slower), or both")
+	f.StringVar(&strict, "strict", "", "refuse a checkpoint with tensors that the model does not use (surplus), a precision that is not faster than f32 here (slower), or both")
 	f.Lookup("strict").NoOptDefVal = string(build.RefuseBoth)
 	f.BoolVar(&asJSON, "json", false, "print what was built as JSON")
 	return c

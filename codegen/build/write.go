@@ -12,17 +12,15 @@ import (
 	"github.com/multiway-go/multiway/golden/cases"
 	"github.com/multiway-go/multiway/ir"
 	"github.com/multiway-go/multiway/ir/checkpoint"
-	"github.com/multiway-go/multiway/ir/model"
 )
 
 // Strict says what a build refuses though it could go on.
 type Strict string
 
-// Unknown tensors are those of a checkpoint that no model of its kind has; tensors that
-// the description has no use for, such as other heads and what only training reads, are
-// not. A precision is slower if a function is not faster at it than at f32, on this machine.
+// Surplus tensors are those of a checkpoint that the model does not use. A precision is
+// slower if a function is not faster at it than at f32, on this machine.
 const (
-	RefuseUnknown Strict = "unknown"
+	RefuseSurplus Strict = "surplus"
 	RefuseSlower  Strict = "slower"
 	RefuseBoth    Strict = "both"
 )
@@ -77,8 +75,8 @@ func (m *Model) Write(o Options) (*Report, error) {
 		return nil, err
 	}
 	r := &Report{Checkpoint: found, Precision: m.Desc.Precision.String()}
-	if o.Strict.refuses(RefuseUnknown) && m.Source != nil {
-		if err := checkpoint.Unknown(described, m.Source, model.Known(m.Desc)); err != nil {
+	if o.Strict.refuses(RefuseSurplus) && found != nil {
+		if err := found.Strict(); err != nil {
 			return nil, fmt.Errorf("%w\nbuild without --strict, or with --strict=%s, if they may be left out", err, RefuseSlower)
 		}
 	}

@@ -1,7 +1,6 @@
 package checkpoint
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"sort"
@@ -28,52 +27,30 @@ func (r *Report) String() string {
 	if r.SurplusCount > 0 {
 		fmt.Fprintf(&b, ", %d surplus (%s):", r.SurplusCount, byteString(r.SurplusBytes))
 	}
-	writeGroups(&b, r.Surplus)
-	for _, s := range r.Resized {
-		fmt.Fprintf(&b, "\n  resized %s", s)
-	}
-	return b.String()
-}
-
-func writeGroups(b *strings.Builder, all []Group) {
 	const shown = 12
-	for i, g := range all {
+	for i, g := range r.Surplus {
 		if i == shown {
-			fmt.Fprintf(b, "\n  and %d more groups", len(all)-shown)
+			fmt.Fprintf(&b, "\n  and %d more groups", len(r.Surplus)-shown)
 			break
 		}
 		name := g.Prefix
 		if g.Count > 1 {
 			name += ".*"
 		}
-		fmt.Fprintf(b, "\n  %s: %d (%s)", name, g.Count, byteString(g.Bytes))
+		fmt.Fprintf(&b, "\n  %s: %d (%s)", name, g.Count, byteString(g.Bytes))
 	}
+	for _, s := range r.Resized {
+		fmt.Fprintf(&b, "\n  resized %s", s)
+	}
+	return b.String()
 }
 
-// Unknown returns an error that summarises the tensors of src that are neither
-// wanted by p nor among the known names; nil if there are none.
-func Unknown(p *ir.Program, src Source, known []string) error {
-	names := map[string]bool{}
-	for _, n := range known {
-		names[n] = true
-	}
-	for _, t := range Wanted(p) {
-		names[t.Name] = true
-	}
-	count, bytes := 0, int64(0)
-	for _, t := range src.Tensors() {
-		if !names[t.Name] {
-			count++
-			bytes += t.Bytes()
-		}
-	}
-	if count == 0 {
+// Strict returns an error if the source holds tensors that no weight uses.
+func (r *Report) Strict() error {
+	if r.SurplusCount == 0 {
 		return nil
 	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s: surplus tensors that no such model has: %d (%s):", src, count, byteString(bytes))
-	writeGroups(&b, groups(src.Tensors(), func(name string) bool { return !names[name] }))
-	return errors.New(b.String())
+	return fmt.Errorf("surplus tensors are refused: %v", r)
 }
 
 func byteString(n int64) string {

@@ -18,30 +18,6 @@ type Tensor struct {
 // the constructors return it.
 func Tensors(d *Description) []Tensor { return d.trunk().state.tensors }
 
-// Known lists, by name, the tensors that checkpoints of such a model may have, whatever
-// tasks they were made for: those of Tensors with every head that there is, and what
-// older files keep that the code makes anew. The description must be complete, as the
-// constructors return it.
-func Known(d *Description) []string {
-	all := d.clone()
-	all.Tasks = nil
-	norm := true
-	for _, name := range d.taskNames() {
-		if !slices.ContainsFunc(d.entries(), d.task(name).takes) {
-			continue
-		}
-		all.Tasks = append(all.Tasks, Task{Name: name, Classes: 1, Norm: &norm})
-	}
-	var names []string
-	for _, t := range Tensors(all) {
-		names = append(names, t.Name)
-	}
-	if d.Structure().Keys.Code == VLMo {
-		names = append(names, vlmoMade...)
-	}
-	return names
-}
-
 // stateDict is a checkpoint's tensors in their official order, and what each becomes.
 type stateDict struct {
 	tensors []Tensor

@@ -43,9 +43,6 @@ func (s *stateDict) into(weight string, row, rows, col, cols int, as ...int) {
 	s.weights[weight] = &slot{shape: as, tensor: len(s.tensors) - 1, row: row, rows: rows, col: col, cols: cols}
 }
 
-// vlmoMade are tensors that the code computes, and that older checkpoints have.
-var vlmoMade = []string{"relative_position_index", "text_relative_position_index", "text_imag_relative_position_index"}
-
 // vlmo writes the trunk's state dict as VLMo's code names and splits it: q, k and v
 // are one matrix, k has no bias, and one table holds the biases of all layers and
 // heads. Of the text positions only as many as the longest text are kept.
