@@ -53,6 +53,7 @@ func qgemm(w *writer, k asm.Kernel) {
 		}
 	}
 
+	w.prefetchC(k)
 	a, as := w.rows(w.arg("a"), w.arg("lda"), k.MR)
 	pf, pfstep := w.arg("pf"), w.arg("pfstep")
 	bv, x := v.some(n), v.new()
@@ -93,6 +94,16 @@ func qgemm(w *writer, k asm.Kernel) {
 
 	w.toFloats(acc, 0, func(disp, j int) operand.Mem { return part(b, disp, j) }, x, bv)
 	w.ret()
+}
+
+// prefetchC prefetches the tile of C: it is most likely not in a near cache, and the sums take longer than to bring it.
+func (w *writer) prefetchC(k asm.Kernel) {
+	c, _ := w.rows(w.arg("c"), w.floats("ldc"), k.MR)
+	for r := range k.MR {
+		for j := 0; j < 4*k.NR; j += 4 * asm.Panel {
+			w.PREFETCHT0(c(r, j))
+		}
+	}
 }
 
 // toFloats stores a tile of sums as floats, from byte disp of C's rows on. tail is vector j of what stands so many bytes into
@@ -199,6 +210,8 @@ func quant(w *writer, k asm.Kernel) {
 	w.forRows([]reg.GPVirtual{dst, src, scale, zero}, []reg.GPVirtual{ldd, lds, four, four}, func() {
 		none, nan := w.YMM(), r.zeros(2)
 		w.VXORPS(none, none, none)
+		below := w.GP64() // the next row
+		w.LEAQ(operand.Mem{Base: src, Index: lds, Scale: 1}, below)
 		e := r.newExtremes(src)
 		r.each(func(n int, masked bool) {
 			x := r.some(n)
@@ -212,6 +225,7 @@ func quant(w *writer, k asm.Kernel) {
 		w.VADDSS(nan[0].AsX(), hi.AsX(), hi.AsX())
 		z, inv := r.middle(hi, lo, scale, zero)
 		r.round(k, dst, z, inv, func(n int, masked bool) vecs {
+			r.prefetch(below, masked)
 			x := r.some(n)
 			r.load(src, x, masked)
 			return x
@@ -231,6 +245,8 @@ func normQuant(w *writer, k asm.Kernel) {
 	eps, _ := w.Param("eps").Resolve()
 	r := newRow(w, k)
 	w.forRows([]reg.GPVirtual{dst, src, scale, zero}, []reg.GPVirtual{ldd, lds, four, four}, func() {
+		below := w.GP64() // the next row
+		w.LEAQ(operand.Mem{Base: src, Index: lds, Scale: 1}, below)
 		e := r.newExtremes(src)
 		mean, unit := r.moments(src, count, eps.Addr, e.see)
 		hi, lo := e.both()
@@ -239,7 +255,10 @@ func normQuant(w *writer, k asm.Kernel) {
 			w.VMULSS(unit.AsX(), v.AsX(), v.AsX())
 		}
 		z, inv := r.middle(hi, lo, scale, zero)
-		r.round(k, dst, z, inv, func(n int, masked bool) vecs { return r.normed(src, mean, unit, n, masked) })
+		r.round(k, dst, z, inv, func(n int, masked bool) vecs {
+			r.prefetch(below, masked)
+			return r.normed(src, mean, unit, n, masked)
+		})
 	})
 }
 
@@ -310,6 +329,13 @@ func (r *row) middle(hi, lo reg.VecVirtual, scale, zero reg.Register) (z, inv re
 	w.VBROADCASTSS(inv.AsX(), inv)
 	w.VBROADCASTSS(z.AsX(), z)
 	return z, inv
+}
+
+// prefetch prefetches the block at hand of the row at p.
+func (r *row) prefetch(p reg.Register, masked bool) {
+	for i := 0; i < 4*block && !masked; i += 64 {
+		r.w.PREFETCHT0(operand.Mem{Base: p, Index: r.at, Scale: 4, Disp: i})
+	}
 }
 
 // round writes the row's rounded values, which load returns.

@@ -5554,15 +5554,19 @@ done:
 // func qgemm_i8_1x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX2, MMX+
 TEXT ·qgemm_i8_1x16_avx2(SB), NOSPLIT, $0-104
-	MOVQ    k+0(FP), AX
-	MOVQ    b+24(FP), CX
-	VXORPS  Y0, Y0, Y0
-	VXORPS  Y1, Y1, Y1
-	MOVQ    a+8(FP), DX
-	MOVQ    lda+16(FP), BX
-	MOVQ    pf+88(FP), BX
-	MOVQ    pfstep+96(FP), SI
-	VMOVUPS ones16<>+0(SB), Y5
+	MOVQ       k+0(FP), AX
+	MOVQ       b+24(FP), CX
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	MOVQ       c+40(FP), DX
+	MOVQ       ldc+48(FP), BX
+	SHLQ       $0x02, BX
+	PREFETCHT0 (DX)
+	MOVQ       a+8(FP), DX
+	MOVQ       lda+16(FP), BX
+	MOVQ       pf+88(FP), BX
+	MOVQ       pfstep+96(FP), SI
+	VMOVUPS    ones16<>+0(SB), Y5
 
 loop:
 	VMOVUPS      (CX), Y2
@@ -5643,17 +5647,22 @@ GLOBL signs8<>(SB), RODATA|NOPTR, $32
 // func qgemm_i8_2x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX2, MMX+
 TEXT ·qgemm_i8_2x16_avx2(SB), NOSPLIT, $0-104
-	MOVQ    k+0(FP), AX
-	MOVQ    b+24(FP), CX
-	VXORPS  Y0, Y0, Y0
-	VXORPS  Y1, Y1, Y1
-	VXORPS  Y2, Y2, Y2
-	VXORPS  Y3, Y3, Y3
-	MOVQ    a+8(FP), DX
-	MOVQ    lda+16(FP), BX
-	MOVQ    pf+88(FP), SI
-	MOVQ    pfstep+96(FP), DI
-	VMOVUPS ones16<>+0(SB), Y8
+	MOVQ       k+0(FP), AX
+	MOVQ       b+24(FP), CX
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	MOVQ       c+40(FP), DX
+	MOVQ       ldc+48(FP), BX
+	SHLQ       $0x02, BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 (DX)(BX*1)
+	MOVQ       a+8(FP), DX
+	MOVQ       lda+16(FP), BX
+	MOVQ       pf+88(FP), SI
+	MOVQ       pfstep+96(FP), DI
+	VMOVUPS    ones16<>+0(SB), Y8
 
 loop:
 	VMOVUPS      (CX), Y4
@@ -5743,19 +5752,25 @@ alone2:
 // func qgemm_i8_3x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX2, MMX+
 TEXT ·qgemm_i8_3x16_avx2(SB), NOSPLIT, $0-104
-	MOVQ    k+0(FP), AX
-	MOVQ    b+24(FP), CX
-	VXORPS  Y0, Y0, Y0
-	VXORPS  Y1, Y1, Y1
-	VXORPS  Y2, Y2, Y2
-	VXORPS  Y3, Y3, Y3
-	VXORPS  Y4, Y4, Y4
-	VXORPS  Y5, Y5, Y5
-	MOVQ    a+8(FP), DX
-	MOVQ    lda+16(FP), BX
-	MOVQ    pf+88(FP), SI
-	MOVQ    pfstep+96(FP), DI
-	VMOVUPS ones16<>+0(SB), Y10
+	MOVQ       k+0(FP), AX
+	MOVQ       b+24(FP), CX
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	MOVQ       c+40(FP), DX
+	MOVQ       ldc+48(FP), BX
+	SHLQ       $0x02, BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 (DX)(BX*2)
+	MOVQ       a+8(FP), DX
+	MOVQ       lda+16(FP), BX
+	MOVQ       pf+88(FP), SI
+	MOVQ       pfstep+96(FP), DI
+	VMOVUPS    ones16<>+0(SB), Y10
 
 loop:
 	VMOVUPS      (CX), Y6
@@ -5874,23 +5889,32 @@ alone2:
 // func qgemm_i8_4x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX2, MMX+
 TEXT ·qgemm_i8_4x16_avx2(SB), NOSPLIT, $0-104
-	MOVQ    k+0(FP), AX
-	MOVQ    b+24(FP), CX
-	VXORPS  Y0, Y0, Y0
-	VXORPS  Y1, Y1, Y1
-	VXORPS  Y2, Y2, Y2
-	VXORPS  Y3, Y3, Y3
-	VXORPS  Y4, Y4, Y4
-	VXORPS  Y5, Y5, Y5
-	VXORPS  Y6, Y6, Y6
-	VXORPS  Y7, Y7, Y7
-	MOVQ    a+8(FP), DX
-	MOVQ    lda+16(FP), BX
-	LEAQ    (BX)(BX*2), SI
-	LEAQ    (DX)(SI*1), SI
-	MOVQ    pf+88(FP), DI
-	MOVQ    pfstep+96(FP), R8
-	VMOVUPS ones16<>+0(SB), Y12
+	MOVQ       k+0(FP), AX
+	MOVQ       b+24(FP), CX
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	MOVQ       c+40(FP), DX
+	MOVQ       ldc+48(FP), BX
+	SHLQ       $0x02, BX
+	LEAQ       (BX)(BX*2), SI
+	LEAQ       (DX)(SI*1), SI
+	PREFETCHT0 (DX)
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 (DX)(BX*2)
+	PREFETCHT0 (SI)
+	MOVQ       a+8(FP), DX
+	MOVQ       lda+16(FP), BX
+	LEAQ       (BX)(BX*2), SI
+	LEAQ       (DX)(SI*1), SI
+	MOVQ       pf+88(FP), DI
+	MOVQ       pfstep+96(FP), R8
+	VMOVUPS    ones16<>+0(SB), Y12
 
 loop:
 	VMOVUPS      (CX), Y8
@@ -6041,25 +6065,35 @@ alone2:
 // func qgemm_i8_5x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX2, MMX+
 TEXT ·qgemm_i8_5x16_avx2(SB), NOSPLIT, $0-104
-	MOVQ    k+0(FP), AX
-	MOVQ    b+24(FP), CX
-	VXORPS  Y0, Y0, Y0
-	VXORPS  Y1, Y1, Y1
-	VXORPS  Y2, Y2, Y2
-	VXORPS  Y3, Y3, Y3
-	VXORPS  Y4, Y4, Y4
-	VXORPS  Y5, Y5, Y5
-	VXORPS  Y6, Y6, Y6
-	VXORPS  Y7, Y7, Y7
-	VXORPS  Y8, Y8, Y8
-	VXORPS  Y9, Y9, Y9
-	MOVQ    a+8(FP), DX
-	MOVQ    lda+16(FP), BX
-	LEAQ    (BX)(BX*2), SI
-	LEAQ    (DX)(SI*1), SI
-	MOVQ    pf+88(FP), DI
-	MOVQ    pfstep+96(FP), R8
-	VMOVUPS ones16<>+0(SB), Y14
+	MOVQ       k+0(FP), AX
+	MOVQ       b+24(FP), CX
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	VXORPS     Y8, Y8, Y8
+	VXORPS     Y9, Y9, Y9
+	MOVQ       c+40(FP), DX
+	MOVQ       ldc+48(FP), BX
+	SHLQ       $0x02, BX
+	LEAQ       (BX)(BX*2), SI
+	LEAQ       (DX)(SI*1), SI
+	PREFETCHT0 (DX)
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 (DX)(BX*2)
+	PREFETCHT0 (SI)
+	PREFETCHT0 (SI)(BX*1)
+	MOVQ       a+8(FP), DX
+	MOVQ       lda+16(FP), BX
+	LEAQ       (BX)(BX*2), SI
+	LEAQ       (DX)(SI*1), SI
+	MOVQ       pf+88(FP), DI
+	MOVQ       pfstep+96(FP), R8
+	VMOVUPS    ones16<>+0(SB), Y14
 
 loop:
 	VMOVUPS      (CX), Y10
@@ -6237,7 +6271,7 @@ alone2:
 	RET
 
 // func quant_i8_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32)
-// Requires: AVX, AVX2, FMA3
+// Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·quant_i8_avx2(SB), NOSPLIT, $0-64
 	MOVQ  dst+8(FP), AX
 	MOVQ  src+24(FP), CX
@@ -6263,6 +6297,7 @@ row:
 	VXORPS       Y1, Y1, Y1
 	VXORPS       Y2, Y2, Y2
 	VXORPS       Y0, Y0, Y0
+	LEAQ         (CX)(DI*1), R14
 	VBROADCASTSS (CX), Y3
 	VMOVAPS      Y3, Y4
 	VMOVAPS      Y3, Y5
@@ -6367,29 +6402,31 @@ done3:
 	JMP          test4
 
 loop5:
-	VMOVUPS   (CX)(R12*4), Y4
-	VMOVUPS   32(CX)(R12*4), Y5
-	VMOVUPS   64(CX)(R12*4), Y6
-	VMOVUPS   96(CX)(R12*4), Y7
-	VSUBPS    Y0, Y4, Y4
-	VSUBPS    Y0, Y5, Y5
-	VSUBPS    Y0, Y6, Y6
-	VSUBPS    Y0, Y7, Y7
-	VMULPS    Y3, Y4, Y4
-	VMULPS    Y3, Y5, Y5
-	VMULPS    Y3, Y6, Y6
-	VMULPS    Y3, Y7, Y7
-	VCVTPS2DQ Y4, Y4
-	VCVTPS2DQ Y5, Y5
-	VCVTPS2DQ Y6, Y6
-	VCVTPS2DQ Y7, Y7
-	VPACKSSDW Y5, Y4, Y4
-	VPACKSSDW Y7, Y6, Y6
-	VPACKSSWB Y6, Y4, Y4
-	VPERMD    Y4, Y1, Y4
-	VPXOR     Y2, Y4, Y4
-	VMOVDQU   Y4, (AX)(R12*1)
-	ADDQ      $0x20, R12
+	PREFETCHT0 (R14)(R12*4)
+	PREFETCHT0 64(R14)(R12*4)
+	VMOVUPS    (CX)(R12*4), Y4
+	VMOVUPS    32(CX)(R12*4), Y5
+	VMOVUPS    64(CX)(R12*4), Y6
+	VMOVUPS    96(CX)(R12*4), Y7
+	VSUBPS     Y0, Y4, Y4
+	VSUBPS     Y0, Y5, Y5
+	VSUBPS     Y0, Y6, Y6
+	VSUBPS     Y0, Y7, Y7
+	VMULPS     Y3, Y4, Y4
+	VMULPS     Y3, Y5, Y5
+	VMULPS     Y3, Y6, Y6
+	VMULPS     Y3, Y7, Y7
+	VCVTPS2DQ  Y4, Y4
+	VCVTPS2DQ  Y5, Y5
+	VCVTPS2DQ  Y6, Y6
+	VCVTPS2DQ  Y7, Y7
+	VPACKSSDW  Y5, Y4, Y4
+	VPACKSSDW  Y7, Y6, Y6
+	VPACKSSWB  Y6, Y4, Y4
+	VPERMD     Y4, Y1, Y4
+	VPXOR      Y2, Y4, Y4
+	VMOVDQU    Y4, (AX)(R12*1)
+	ADDQ       $0x20, R12
 
 test4:
 	CMPQ       R12, R9
@@ -7736,7 +7773,7 @@ alone6:
 	RET
 
 // func quantw_i8_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32)
-// Requires: AVX, AVX2, FMA3
+// Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·quantw_i8_avx2(SB), NOSPLIT, $0-64
 	MOVQ  dst+8(FP), AX
 	MOVQ  src+24(FP), CX
@@ -7762,6 +7799,7 @@ row:
 	VXORPS       Y1, Y1, Y1
 	VXORPS       Y2, Y2, Y2
 	VXORPS       Y0, Y0, Y0
+	LEAQ         (CX)(DI*1), R14
 	VBROADCASTSS (CX), Y3
 	VMOVAPS      Y3, Y4
 	VMOVAPS      Y3, Y5
@@ -7865,31 +7903,33 @@ done3:
 	JMP          test4
 
 loop5:
-	VMOVUPS   (CX)(R12*4), Y2
-	VMOVUPS   32(CX)(R12*4), Y4
-	VMOVUPS   64(CX)(R12*4), Y5
-	VMOVUPS   96(CX)(R12*4), Y6
-	VSUBPS    Y0, Y2, Y2
-	VSUBPS    Y0, Y4, Y4
-	VSUBPS    Y0, Y5, Y5
-	VSUBPS    Y0, Y6, Y6
-	VMULPS    Y3, Y2, Y2
-	VMULPS    Y3, Y4, Y4
-	VMULPS    Y3, Y5, Y5
-	VMULPS    Y3, Y6, Y6
-	VCVTPS2DQ Y2, Y2
-	VCVTPS2DQ Y4, Y4
-	VCVTPS2DQ Y5, Y5
-	VCVTPS2DQ Y6, Y6
-	VPACKSSDW Y4, Y2, Y2
-	VPACKSSDW Y6, Y5, Y5
-	VPERMQ    $0xd8, Y2, Y2
-	VPADDW    Y1, Y2, Y2
-	VMOVDQU   Y2, (AX)(R12*2)
-	VPERMQ    $0xd8, Y5, Y5
-	VPADDW    Y1, Y5, Y5
-	VMOVDQU   Y5, 32(AX)(R12*2)
-	ADDQ      $0x20, R12
+	PREFETCHT0 (R14)(R12*4)
+	PREFETCHT0 64(R14)(R12*4)
+	VMOVUPS    (CX)(R12*4), Y2
+	VMOVUPS    32(CX)(R12*4), Y4
+	VMOVUPS    64(CX)(R12*4), Y5
+	VMOVUPS    96(CX)(R12*4), Y6
+	VSUBPS     Y0, Y2, Y2
+	VSUBPS     Y0, Y4, Y4
+	VSUBPS     Y0, Y5, Y5
+	VSUBPS     Y0, Y6, Y6
+	VMULPS     Y3, Y2, Y2
+	VMULPS     Y3, Y4, Y4
+	VMULPS     Y3, Y5, Y5
+	VMULPS     Y3, Y6, Y6
+	VCVTPS2DQ  Y2, Y2
+	VCVTPS2DQ  Y4, Y4
+	VCVTPS2DQ  Y5, Y5
+	VCVTPS2DQ  Y6, Y6
+	VPACKSSDW  Y4, Y2, Y2
+	VPACKSSDW  Y6, Y5, Y5
+	VPERMQ     $0xd8, Y2, Y2
+	VPADDW     Y1, Y2, Y2
+	VMOVDQU    Y2, (AX)(R12*2)
+	VPERMQ     $0xd8, Y5, Y5
+	VPADDW     Y1, Y5, Y5
+	VMOVDQU    Y5, 32(AX)(R12*2)
+	ADDQ       $0x20, R12
 
 test4:
 	CMPQ       R12, R9
@@ -7952,7 +7992,7 @@ DATA middle16<>+28(SB)/4, $0x00800080
 GLOBL middle16<>(SB), RODATA|NOPTR, $32
 
 // func normq_i8_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
-// Requires: AVX, AVX2, FMA3
+// Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·normq_i8_avx2(SB), NOSPLIT, $0-72
 	MOVQ       dst+8(FP), AX
 	MOVQ       src+24(FP), CX
@@ -7978,6 +8018,7 @@ TEXT ·normq_i8_avx2(SB), NOSPLIT, $0-72
 	JLE        return
 
 row:
+	LEAQ         (CX)(DI*1), R14
 	VBROADCASTSS (CX), Y1
 	VMOVAPS      Y1, Y2
 	VMOVAPS      Y1, Y3
@@ -8153,37 +8194,39 @@ done6:
 	JMP          test7
 
 loop8:
-	VMOVUPS   (CX)(R12*4), Y7
-	VMOVUPS   32(CX)(R12*4), Y8
-	VMOVUPS   64(CX)(R12*4), Y9
-	VMOVUPS   96(CX)(R12*4), Y10
-	VSUBPS    Y6, Y7, Y7
-	VSUBPS    Y6, Y8, Y8
-	VSUBPS    Y6, Y9, Y9
-	VSUBPS    Y6, Y10, Y10
-	VMULPS    Y1, Y7, Y7
-	VMULPS    Y1, Y8, Y8
-	VMULPS    Y1, Y9, Y9
-	VMULPS    Y1, Y10, Y10
-	VSUBPS    Y3, Y7, Y7
-	VSUBPS    Y3, Y8, Y8
-	VSUBPS    Y3, Y9, Y9
-	VSUBPS    Y3, Y10, Y10
-	VMULPS    Y5, Y7, Y7
-	VMULPS    Y5, Y8, Y8
-	VMULPS    Y5, Y9, Y9
-	VMULPS    Y5, Y10, Y10
-	VCVTPS2DQ Y7, Y7
-	VCVTPS2DQ Y8, Y8
-	VCVTPS2DQ Y9, Y9
-	VCVTPS2DQ Y10, Y10
-	VPACKSSDW Y8, Y7, Y7
-	VPACKSSDW Y10, Y9, Y9
-	VPACKSSWB Y9, Y7, Y7
-	VPERMD    Y7, Y2, Y7
-	VPXOR     Y4, Y7, Y7
-	VMOVDQU   Y7, (AX)(R12*1)
-	ADDQ      $0x20, R12
+	PREFETCHT0 (R14)(R12*4)
+	PREFETCHT0 64(R14)(R12*4)
+	VMOVUPS    (CX)(R12*4), Y7
+	VMOVUPS    32(CX)(R12*4), Y8
+	VMOVUPS    64(CX)(R12*4), Y9
+	VMOVUPS    96(CX)(R12*4), Y10
+	VSUBPS     Y6, Y7, Y7
+	VSUBPS     Y6, Y8, Y8
+	VSUBPS     Y6, Y9, Y9
+	VSUBPS     Y6, Y10, Y10
+	VMULPS     Y1, Y7, Y7
+	VMULPS     Y1, Y8, Y8
+	VMULPS     Y1, Y9, Y9
+	VMULPS     Y1, Y10, Y10
+	VSUBPS     Y3, Y7, Y7
+	VSUBPS     Y3, Y8, Y8
+	VSUBPS     Y3, Y9, Y9
+	VSUBPS     Y3, Y10, Y10
+	VMULPS     Y5, Y7, Y7
+	VMULPS     Y5, Y8, Y8
+	VMULPS     Y5, Y9, Y9
+	VMULPS     Y5, Y10, Y10
+	VCVTPS2DQ  Y7, Y7
+	VCVTPS2DQ  Y8, Y8
+	VCVTPS2DQ  Y9, Y9
+	VCVTPS2DQ  Y10, Y10
+	VPACKSSDW  Y8, Y7, Y7
+	VPACKSSDW  Y10, Y9, Y9
+	VPACKSSWB  Y9, Y7, Y7
+	VPERMD     Y7, Y2, Y7
+	VPXOR      Y4, Y7, Y7
+	VMOVDQU    Y7, (AX)(R12*1)
+	ADDQ       $0x20, R12
 
 test7:
 	CMPQ       R12, R9
@@ -8242,7 +8285,7 @@ return:
 	RET
 
 // func normqw_i8_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
-// Requires: AVX, AVX2, FMA3
+// Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·normqw_i8_avx2(SB), NOSPLIT, $0-72
 	MOVQ       dst+8(FP), AX
 	MOVQ       src+24(FP), CX
@@ -8268,6 +8311,7 @@ TEXT ·normqw_i8_avx2(SB), NOSPLIT, $0-72
 	JLE        return
 
 row:
+	LEAQ         (CX)(DI*1), R14
 	VBROADCASTSS (CX), Y1
 	VMOVAPS      Y1, Y2
 	VMOVAPS      Y1, Y3
@@ -8442,39 +8486,41 @@ done6:
 	JMP          test7
 
 loop8:
-	VMOVUPS   (CX)(R12*4), Y4
-	VMOVUPS   32(CX)(R12*4), Y7
-	VMOVUPS   64(CX)(R12*4), Y8
-	VMOVUPS   96(CX)(R12*4), Y9
-	VSUBPS    Y6, Y4, Y4
-	VSUBPS    Y6, Y7, Y7
-	VSUBPS    Y6, Y8, Y8
-	VSUBPS    Y6, Y9, Y9
-	VMULPS    Y1, Y4, Y4
-	VMULPS    Y1, Y7, Y7
-	VMULPS    Y1, Y8, Y8
-	VMULPS    Y1, Y9, Y9
-	VSUBPS    Y3, Y4, Y4
-	VSUBPS    Y3, Y7, Y7
-	VSUBPS    Y3, Y8, Y8
-	VSUBPS    Y3, Y9, Y9
-	VMULPS    Y5, Y4, Y4
-	VMULPS    Y5, Y7, Y7
-	VMULPS    Y5, Y8, Y8
-	VMULPS    Y5, Y9, Y9
-	VCVTPS2DQ Y4, Y4
-	VCVTPS2DQ Y7, Y7
-	VCVTPS2DQ Y8, Y8
-	VCVTPS2DQ Y9, Y9
-	VPACKSSDW Y7, Y4, Y4
-	VPACKSSDW Y9, Y8, Y8
-	VPERMQ    $0xd8, Y4, Y4
-	VPADDW    Y2, Y4, Y4
-	VMOVDQU   Y4, (AX)(R12*2)
-	VPERMQ    $0xd8, Y8, Y8
-	VPADDW    Y2, Y8, Y8
-	VMOVDQU   Y8, 32(AX)(R12*2)
-	ADDQ      $0x20, R12
+	PREFETCHT0 (R14)(R12*4)
+	PREFETCHT0 64(R14)(R12*4)
+	VMOVUPS    (CX)(R12*4), Y4
+	VMOVUPS    32(CX)(R12*4), Y7
+	VMOVUPS    64(CX)(R12*4), Y8
+	VMOVUPS    96(CX)(R12*4), Y9
+	VSUBPS     Y6, Y4, Y4
+	VSUBPS     Y6, Y7, Y7
+	VSUBPS     Y6, Y8, Y8
+	VSUBPS     Y6, Y9, Y9
+	VMULPS     Y1, Y4, Y4
+	VMULPS     Y1, Y7, Y7
+	VMULPS     Y1, Y8, Y8
+	VMULPS     Y1, Y9, Y9
+	VSUBPS     Y3, Y4, Y4
+	VSUBPS     Y3, Y7, Y7
+	VSUBPS     Y3, Y8, Y8
+	VSUBPS     Y3, Y9, Y9
+	VMULPS     Y5, Y4, Y4
+	VMULPS     Y5, Y7, Y7
+	VMULPS     Y5, Y8, Y8
+	VMULPS     Y5, Y9, Y9
+	VCVTPS2DQ  Y4, Y4
+	VCVTPS2DQ  Y7, Y7
+	VCVTPS2DQ  Y8, Y8
+	VCVTPS2DQ  Y9, Y9
+	VPACKSSDW  Y7, Y4, Y4
+	VPACKSSDW  Y9, Y8, Y8
+	VPERMQ     $0xd8, Y4, Y4
+	VPADDW     Y2, Y4, Y4
+	VMOVDQU    Y4, (AX)(R12*2)
+	VPERMQ     $0xd8, Y8, Y8
+	VPADDW     Y2, Y8, Y8
+	VMOVDQU    Y8, 32(AX)(R12*2)
+	ADDQ       $0x20, R12
 
 test7:
 	CMPQ       R12, R9
@@ -19830,18 +19876,23 @@ loop:
 // func qgemm_i8_1x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
 TEXT ·qgemm_i8_1x32_avx512vnni(SB), NOSPLIT, $0-104
-	MOVQ    k+0(FP), AX
-	MOVQ    b+24(FP), CX
-	MOVQ    bstride+32(FP), DX
-	MOVQ    AX, BX
-	SHLQ    $0x06, BX
-	ADDQ    CX, BX
-	VMOVUPS 64(BX), Z0
-	VMOVUPS 64(BX)(DX*1), Z1
-	MOVQ    a+8(FP), BX
-	MOVQ    lda+16(FP), SI
-	MOVQ    pf+88(FP), SI
-	MOVQ    pfstep+96(FP), DI
+	MOVQ       k+0(FP), AX
+	MOVQ       b+24(FP), CX
+	MOVQ       bstride+32(FP), DX
+	MOVQ       AX, BX
+	SHLQ       $0x06, BX
+	ADDQ       CX, BX
+	VMOVUPS    64(BX), Z0
+	VMOVUPS    64(BX)(DX*1), Z1
+	MOVQ       c+40(FP), BX
+	MOVQ       ldc+48(FP), SI
+	SHLQ       $0x02, SI
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	MOVQ       a+8(FP), BX
+	MOVQ       lda+16(FP), SI
+	MOVQ       pf+88(FP), SI
+	MOVQ       pfstep+96(FP), DI
 
 loop:
 	VMOVUPS      (CX), Z2
@@ -19895,20 +19946,27 @@ alone2:
 // func qgemm_i8_2x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
 TEXT ·qgemm_i8_2x32_avx512vnni(SB), NOSPLIT, $0-104
-	MOVQ    k+0(FP), AX
-	MOVQ    b+24(FP), CX
-	MOVQ    bstride+32(FP), DX
-	MOVQ    AX, BX
-	SHLQ    $0x06, BX
-	ADDQ    CX, BX
-	VMOVUPS 64(BX), Z0
-	VMOVUPS 64(BX)(DX*1), Z1
-	VMOVAPS Z0, Z2
-	VMOVAPS Z1, Z3
-	MOVQ    a+8(FP), BX
-	MOVQ    lda+16(FP), SI
-	MOVQ    pf+88(FP), DI
-	MOVQ    pfstep+96(FP), R8
+	MOVQ       k+0(FP), AX
+	MOVQ       b+24(FP), CX
+	MOVQ       bstride+32(FP), DX
+	MOVQ       AX, BX
+	SHLQ       $0x06, BX
+	ADDQ       CX, BX
+	VMOVUPS    64(BX), Z0
+	VMOVUPS    64(BX)(DX*1), Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z1, Z3
+	MOVQ       c+40(FP), BX
+	MOVQ       ldc+48(FP), SI
+	SHLQ       $0x02, SI
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 (BX)(SI*1)
+	PREFETCHT0 64(BX)(SI*1)
+	MOVQ       a+8(FP), BX
+	MOVQ       lda+16(FP), SI
+	MOVQ       pf+88(FP), DI
+	MOVQ       pfstep+96(FP), R8
 
 loop:
 	VMOVUPS      (CX), Z4
@@ -19983,22 +20041,31 @@ alone2:
 // func qgemm_i8_3x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
 TEXT ·qgemm_i8_3x32_avx512vnni(SB), NOSPLIT, $0-104
-	MOVQ    k+0(FP), AX
-	MOVQ    b+24(FP), CX
-	MOVQ    bstride+32(FP), DX
-	MOVQ    AX, BX
-	SHLQ    $0x06, BX
-	ADDQ    CX, BX
-	VMOVUPS 64(BX), Z0
-	VMOVUPS 64(BX)(DX*1), Z1
-	VMOVAPS Z0, Z2
-	VMOVAPS Z1, Z3
-	VMOVAPS Z0, Z4
-	VMOVAPS Z1, Z5
-	MOVQ    a+8(FP), BX
-	MOVQ    lda+16(FP), SI
-	MOVQ    pf+88(FP), DI
-	MOVQ    pfstep+96(FP), R8
+	MOVQ       k+0(FP), AX
+	MOVQ       b+24(FP), CX
+	MOVQ       bstride+32(FP), DX
+	MOVQ       AX, BX
+	SHLQ       $0x06, BX
+	ADDQ       CX, BX
+	VMOVUPS    64(BX), Z0
+	VMOVUPS    64(BX)(DX*1), Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z1, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z1, Z5
+	MOVQ       c+40(FP), BX
+	MOVQ       ldc+48(FP), SI
+	SHLQ       $0x02, SI
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 (BX)(SI*1)
+	PREFETCHT0 64(BX)(SI*1)
+	PREFETCHT0 (BX)(SI*2)
+	PREFETCHT0 64(BX)(SI*2)
+	MOVQ       a+8(FP), BX
+	MOVQ       lda+16(FP), SI
+	MOVQ       pf+88(FP), DI
+	MOVQ       pfstep+96(FP), R8
 
 loop:
 	VMOVUPS      (CX), Z6
@@ -20094,26 +20161,39 @@ alone2:
 // func qgemm_i8_4x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
 TEXT ·qgemm_i8_4x32_avx512vnni(SB), NOSPLIT, $0-104
-	MOVQ    k+0(FP), AX
-	MOVQ    b+24(FP), CX
-	MOVQ    bstride+32(FP), DX
-	MOVQ    AX, BX
-	SHLQ    $0x06, BX
-	ADDQ    CX, BX
-	VMOVUPS 64(BX), Z0
-	VMOVUPS 64(BX)(DX*1), Z1
-	VMOVAPS Z0, Z2
-	VMOVAPS Z1, Z3
-	VMOVAPS Z0, Z4
-	VMOVAPS Z1, Z5
-	VMOVAPS Z0, Z6
-	VMOVAPS Z1, Z7
-	MOVQ    a+8(FP), BX
-	MOVQ    lda+16(FP), SI
-	LEAQ    (SI)(SI*2), DI
-	LEAQ    (BX)(DI*1), DI
-	MOVQ    pf+88(FP), R8
-	MOVQ    pfstep+96(FP), R9
+	MOVQ       k+0(FP), AX
+	MOVQ       b+24(FP), CX
+	MOVQ       bstride+32(FP), DX
+	MOVQ       AX, BX
+	SHLQ       $0x06, BX
+	ADDQ       CX, BX
+	VMOVUPS    64(BX), Z0
+	VMOVUPS    64(BX)(DX*1), Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z1, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z1, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z1, Z7
+	MOVQ       c+40(FP), BX
+	MOVQ       ldc+48(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (SI)(SI*2), DI
+	LEAQ       (BX)(DI*1), DI
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 (BX)(SI*1)
+	PREFETCHT0 64(BX)(SI*1)
+	PREFETCHT0 (BX)(SI*2)
+	PREFETCHT0 64(BX)(SI*2)
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	MOVQ       a+8(FP), BX
+	MOVQ       lda+16(FP), SI
+	LEAQ       (SI)(SI*2), DI
+	LEAQ       (BX)(DI*1), DI
+	MOVQ       pf+88(FP), R8
+	MOVQ       pfstep+96(FP), R9
 
 loop:
 	VMOVUPS      (CX), Z8
@@ -20233,28 +20313,43 @@ alone2:
 // func qgemm_i8_5x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
 TEXT ·qgemm_i8_5x32_avx512vnni(SB), NOSPLIT, $0-104
-	MOVQ    k+0(FP), AX
-	MOVQ    b+24(FP), CX
-	MOVQ    bstride+32(FP), DX
-	MOVQ    AX, BX
-	SHLQ    $0x06, BX
-	ADDQ    CX, BX
-	VMOVUPS 64(BX), Z0
-	VMOVUPS 64(BX)(DX*1), Z1
-	VMOVAPS Z0, Z2
-	VMOVAPS Z1, Z3
-	VMOVAPS Z0, Z4
-	VMOVAPS Z1, Z5
-	VMOVAPS Z0, Z6
-	VMOVAPS Z1, Z7
-	VMOVAPS Z0, Z8
-	VMOVAPS Z1, Z9
-	MOVQ    a+8(FP), BX
-	MOVQ    lda+16(FP), SI
-	LEAQ    (SI)(SI*2), DI
-	LEAQ    (BX)(DI*1), DI
-	MOVQ    pf+88(FP), R8
-	MOVQ    pfstep+96(FP), R9
+	MOVQ       k+0(FP), AX
+	MOVQ       b+24(FP), CX
+	MOVQ       bstride+32(FP), DX
+	MOVQ       AX, BX
+	SHLQ       $0x06, BX
+	ADDQ       CX, BX
+	VMOVUPS    64(BX), Z0
+	VMOVUPS    64(BX)(DX*1), Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z1, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z1, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z1, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z1, Z9
+	MOVQ       c+40(FP), BX
+	MOVQ       ldc+48(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (SI)(SI*2), DI
+	LEAQ       (BX)(DI*1), DI
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 (BX)(SI*1)
+	PREFETCHT0 64(BX)(SI*1)
+	PREFETCHT0 (BX)(SI*2)
+	PREFETCHT0 64(BX)(SI*2)
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	PREFETCHT0 (DI)(SI*1)
+	PREFETCHT0 64(DI)(SI*1)
+	MOVQ       a+8(FP), BX
+	MOVQ       lda+16(FP), SI
+	LEAQ       (SI)(SI*2), DI
+	LEAQ       (BX)(DI*1), DI
+	MOVQ       pf+88(FP), R8
+	MOVQ       pfstep+96(FP), R9
 
 loop:
 	VMOVUPS      (CX), Z10
@@ -20395,30 +20490,47 @@ alone2:
 // func qgemm_i8_6x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
 TEXT ·qgemm_i8_6x32_avx512vnni(SB), NOSPLIT, $0-104
-	MOVQ    k+0(FP), AX
-	MOVQ    b+24(FP), CX
-	MOVQ    bstride+32(FP), DX
-	MOVQ    AX, BX
-	SHLQ    $0x06, BX
-	ADDQ    CX, BX
-	VMOVUPS 64(BX), Z0
-	VMOVUPS 64(BX)(DX*1), Z1
-	VMOVAPS Z0, Z2
-	VMOVAPS Z1, Z3
-	VMOVAPS Z0, Z4
-	VMOVAPS Z1, Z5
-	VMOVAPS Z0, Z6
-	VMOVAPS Z1, Z7
-	VMOVAPS Z0, Z8
-	VMOVAPS Z1, Z9
-	VMOVAPS Z0, Z10
-	VMOVAPS Z1, Z11
-	MOVQ    a+8(FP), BX
-	MOVQ    lda+16(FP), SI
-	LEAQ    (SI)(SI*2), DI
-	LEAQ    (BX)(DI*1), DI
-	MOVQ    pf+88(FP), R8
-	MOVQ    pfstep+96(FP), R9
+	MOVQ       k+0(FP), AX
+	MOVQ       b+24(FP), CX
+	MOVQ       bstride+32(FP), DX
+	MOVQ       AX, BX
+	SHLQ       $0x06, BX
+	ADDQ       CX, BX
+	VMOVUPS    64(BX), Z0
+	VMOVUPS    64(BX)(DX*1), Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z1, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z1, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z1, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z1, Z9
+	VMOVAPS    Z0, Z10
+	VMOVAPS    Z1, Z11
+	MOVQ       c+40(FP), BX
+	MOVQ       ldc+48(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (SI)(SI*2), DI
+	LEAQ       (BX)(DI*1), DI
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 (BX)(SI*1)
+	PREFETCHT0 64(BX)(SI*1)
+	PREFETCHT0 (BX)(SI*2)
+	PREFETCHT0 64(BX)(SI*2)
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	PREFETCHT0 (DI)(SI*1)
+	PREFETCHT0 64(DI)(SI*1)
+	PREFETCHT0 (DI)(SI*2)
+	PREFETCHT0 64(DI)(SI*2)
+	MOVQ       a+8(FP), BX
+	MOVQ       lda+16(FP), SI
+	LEAQ       (SI)(SI*2), DI
+	LEAQ       (BX)(DI*1), DI
+	MOVQ       pf+88(FP), R8
+	MOVQ       pfstep+96(FP), R9
 
 loop:
 	VMOVUPS      (CX), Z12
@@ -20580,33 +20692,53 @@ alone2:
 // func qgemm_i8_7x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
 TEXT ·qgemm_i8_7x32_avx512vnni(SB), NOSPLIT, $0-104
-	MOVQ    k+0(FP), AX
-	MOVQ    b+24(FP), CX
-	MOVQ    bstride+32(FP), DX
-	MOVQ    AX, BX
-	SHLQ    $0x06, BX
-	ADDQ    CX, BX
-	VMOVUPS 64(BX), Z0
-	VMOVUPS 64(BX)(DX*1), Z1
-	VMOVAPS Z0, Z2
-	VMOVAPS Z1, Z3
-	VMOVAPS Z0, Z4
-	VMOVAPS Z1, Z5
-	VMOVAPS Z0, Z6
-	VMOVAPS Z1, Z7
-	VMOVAPS Z0, Z8
-	VMOVAPS Z1, Z9
-	VMOVAPS Z0, Z10
-	VMOVAPS Z1, Z11
-	VMOVAPS Z0, Z12
-	VMOVAPS Z1, Z13
-	MOVQ    a+8(FP), BX
-	MOVQ    lda+16(FP), SI
-	LEAQ    (SI)(SI*2), DI
-	LEAQ    (BX)(DI*1), R8
-	LEAQ    (R8)(DI*1), DI
-	MOVQ    pf+88(FP), R9
-	MOVQ    pfstep+96(FP), R10
+	MOVQ       k+0(FP), AX
+	MOVQ       b+24(FP), CX
+	MOVQ       bstride+32(FP), DX
+	MOVQ       AX, BX
+	SHLQ       $0x06, BX
+	ADDQ       CX, BX
+	VMOVUPS    64(BX), Z0
+	VMOVUPS    64(BX)(DX*1), Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z1, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z1, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z1, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z1, Z9
+	VMOVAPS    Z0, Z10
+	VMOVAPS    Z1, Z11
+	VMOVAPS    Z0, Z12
+	VMOVAPS    Z1, Z13
+	MOVQ       c+40(FP), BX
+	MOVQ       ldc+48(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (SI)(SI*2), DI
+	LEAQ       (BX)(DI*1), R8
+	LEAQ       (R8)(DI*1), DI
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 (BX)(SI*1)
+	PREFETCHT0 64(BX)(SI*1)
+	PREFETCHT0 (BX)(SI*2)
+	PREFETCHT0 64(BX)(SI*2)
+	PREFETCHT0 (R8)
+	PREFETCHT0 64(R8)
+	PREFETCHT0 (R8)(SI*1)
+	PREFETCHT0 64(R8)(SI*1)
+	PREFETCHT0 (R8)(SI*2)
+	PREFETCHT0 64(R8)(SI*2)
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	MOVQ       a+8(FP), BX
+	MOVQ       lda+16(FP), SI
+	LEAQ       (SI)(SI*2), DI
+	LEAQ       (BX)(DI*1), R8
+	LEAQ       (R8)(DI*1), DI
+	MOVQ       pf+88(FP), R9
+	MOVQ       pfstep+96(FP), R10
 
 loop:
 	VMOVUPS      (CX), Z14
@@ -20791,35 +20923,57 @@ alone2:
 // func qgemm_i8_8x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
 TEXT ·qgemm_i8_8x32_avx512vnni(SB), NOSPLIT, $0-104
-	MOVQ    k+0(FP), AX
-	MOVQ    b+24(FP), CX
-	MOVQ    bstride+32(FP), DX
-	MOVQ    AX, BX
-	SHLQ    $0x06, BX
-	ADDQ    CX, BX
-	VMOVUPS 64(BX), Z0
-	VMOVUPS 64(BX)(DX*1), Z1
-	VMOVAPS Z0, Z2
-	VMOVAPS Z1, Z3
-	VMOVAPS Z0, Z4
-	VMOVAPS Z1, Z5
-	VMOVAPS Z0, Z6
-	VMOVAPS Z1, Z7
-	VMOVAPS Z0, Z8
-	VMOVAPS Z1, Z9
-	VMOVAPS Z0, Z10
-	VMOVAPS Z1, Z11
-	VMOVAPS Z0, Z12
-	VMOVAPS Z1, Z13
-	VMOVAPS Z0, Z14
-	VMOVAPS Z1, Z15
-	MOVQ    a+8(FP), BX
-	MOVQ    lda+16(FP), SI
-	LEAQ    (SI)(SI*2), DI
-	LEAQ    (BX)(DI*1), R8
-	LEAQ    (R8)(DI*1), DI
-	MOVQ    pf+88(FP), R9
-	MOVQ    pfstep+96(FP), R10
+	MOVQ       k+0(FP), AX
+	MOVQ       b+24(FP), CX
+	MOVQ       bstride+32(FP), DX
+	MOVQ       AX, BX
+	SHLQ       $0x06, BX
+	ADDQ       CX, BX
+	VMOVUPS    64(BX), Z0
+	VMOVUPS    64(BX)(DX*1), Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z1, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z1, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z1, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z1, Z9
+	VMOVAPS    Z0, Z10
+	VMOVAPS    Z1, Z11
+	VMOVAPS    Z0, Z12
+	VMOVAPS    Z1, Z13
+	VMOVAPS    Z0, Z14
+	VMOVAPS    Z1, Z15
+	MOVQ       c+40(FP), BX
+	MOVQ       ldc+48(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (SI)(SI*2), DI
+	LEAQ       (BX)(DI*1), R8
+	LEAQ       (R8)(DI*1), DI
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 (BX)(SI*1)
+	PREFETCHT0 64(BX)(SI*1)
+	PREFETCHT0 (BX)(SI*2)
+	PREFETCHT0 64(BX)(SI*2)
+	PREFETCHT0 (R8)
+	PREFETCHT0 64(R8)
+	PREFETCHT0 (R8)(SI*1)
+	PREFETCHT0 64(R8)(SI*1)
+	PREFETCHT0 (R8)(SI*2)
+	PREFETCHT0 64(R8)(SI*2)
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	PREFETCHT0 (DI)(SI*1)
+	PREFETCHT0 64(DI)(SI*1)
+	MOVQ       a+8(FP), BX
+	MOVQ       lda+16(FP), SI
+	LEAQ       (SI)(SI*2), DI
+	LEAQ       (BX)(DI*1), R8
+	LEAQ       (R8)(DI*1), DI
+	MOVQ       pf+88(FP), R9
+	MOVQ       pfstep+96(FP), R10
 
 loop:
 	VMOVUPS      (CX), Z16
@@ -21025,37 +21179,61 @@ alone2:
 // func qgemm_i8_9x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
 TEXT ·qgemm_i8_9x32_avx512vnni(SB), NOSPLIT, $0-104
-	MOVQ    k+0(FP), AX
-	MOVQ    b+24(FP), CX
-	MOVQ    bstride+32(FP), DX
-	MOVQ    AX, BX
-	SHLQ    $0x06, BX
-	ADDQ    CX, BX
-	VMOVUPS 64(BX), Z0
-	VMOVUPS 64(BX)(DX*1), Z1
-	VMOVAPS Z0, Z2
-	VMOVAPS Z1, Z3
-	VMOVAPS Z0, Z4
-	VMOVAPS Z1, Z5
-	VMOVAPS Z0, Z6
-	VMOVAPS Z1, Z7
-	VMOVAPS Z0, Z8
-	VMOVAPS Z1, Z9
-	VMOVAPS Z0, Z10
-	VMOVAPS Z1, Z11
-	VMOVAPS Z0, Z12
-	VMOVAPS Z1, Z13
-	VMOVAPS Z0, Z14
-	VMOVAPS Z1, Z15
-	VMOVAPS Z0, Z16
-	VMOVAPS Z1, Z17
-	MOVQ    a+8(FP), BX
-	MOVQ    lda+16(FP), SI
-	LEAQ    (SI)(SI*2), DI
-	LEAQ    (BX)(DI*1), R8
-	LEAQ    (R8)(DI*1), DI
-	MOVQ    pf+88(FP), R9
-	MOVQ    pfstep+96(FP), R10
+	MOVQ       k+0(FP), AX
+	MOVQ       b+24(FP), CX
+	MOVQ       bstride+32(FP), DX
+	MOVQ       AX, BX
+	SHLQ       $0x06, BX
+	ADDQ       CX, BX
+	VMOVUPS    64(BX), Z0
+	VMOVUPS    64(BX)(DX*1), Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z1, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z1, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z1, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z1, Z9
+	VMOVAPS    Z0, Z10
+	VMOVAPS    Z1, Z11
+	VMOVAPS    Z0, Z12
+	VMOVAPS    Z1, Z13
+	VMOVAPS    Z0, Z14
+	VMOVAPS    Z1, Z15
+	VMOVAPS    Z0, Z16
+	VMOVAPS    Z1, Z17
+	MOVQ       c+40(FP), BX
+	MOVQ       ldc+48(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (SI)(SI*2), DI
+	LEAQ       (BX)(DI*1), R8
+	LEAQ       (R8)(DI*1), DI
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 (BX)(SI*1)
+	PREFETCHT0 64(BX)(SI*1)
+	PREFETCHT0 (BX)(SI*2)
+	PREFETCHT0 64(BX)(SI*2)
+	PREFETCHT0 (R8)
+	PREFETCHT0 64(R8)
+	PREFETCHT0 (R8)(SI*1)
+	PREFETCHT0 64(R8)(SI*1)
+	PREFETCHT0 (R8)(SI*2)
+	PREFETCHT0 64(R8)(SI*2)
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	PREFETCHT0 (DI)(SI*1)
+	PREFETCHT0 64(DI)(SI*1)
+	PREFETCHT0 (DI)(SI*2)
+	PREFETCHT0 64(DI)(SI*2)
+	MOVQ       a+8(FP), BX
+	MOVQ       lda+16(FP), SI
+	LEAQ       (SI)(SI*2), DI
+	LEAQ       (BX)(DI*1), R8
+	LEAQ       (R8)(DI*1), DI
+	MOVQ       pf+88(FP), R9
+	MOVQ       pfstep+96(FP), R10
 
 loop:
 	VMOVUPS      (CX), Z18
@@ -21282,40 +21460,67 @@ alone2:
 // func qgemm_i8_10x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
 TEXT ·qgemm_i8_10x32_avx512vnni(SB), NOSPLIT, $0-104
-	MOVQ    k+0(FP), AX
-	MOVQ    b+24(FP), CX
-	MOVQ    bstride+32(FP), DX
-	MOVQ    AX, BX
-	SHLQ    $0x06, BX
-	ADDQ    CX, BX
-	VMOVUPS 64(BX), Z0
-	VMOVUPS 64(BX)(DX*1), Z1
-	VMOVAPS Z0, Z2
-	VMOVAPS Z1, Z3
-	VMOVAPS Z0, Z4
-	VMOVAPS Z1, Z5
-	VMOVAPS Z0, Z6
-	VMOVAPS Z1, Z7
-	VMOVAPS Z0, Z8
-	VMOVAPS Z1, Z9
-	VMOVAPS Z0, Z10
-	VMOVAPS Z1, Z11
-	VMOVAPS Z0, Z12
-	VMOVAPS Z1, Z13
-	VMOVAPS Z0, Z14
-	VMOVAPS Z1, Z15
-	VMOVAPS Z0, Z16
-	VMOVAPS Z1, Z17
-	VMOVAPS Z0, Z18
-	VMOVAPS Z1, Z19
-	MOVQ    a+8(FP), BX
-	MOVQ    lda+16(FP), SI
-	LEAQ    (SI)(SI*2), DI
-	LEAQ    (BX)(DI*1), R8
-	LEAQ    (R8)(DI*1), R9
-	LEAQ    (R9)(DI*1), DI
-	MOVQ    pf+88(FP), R10
-	MOVQ    pfstep+96(FP), R11
+	MOVQ       k+0(FP), AX
+	MOVQ       b+24(FP), CX
+	MOVQ       bstride+32(FP), DX
+	MOVQ       AX, BX
+	SHLQ       $0x06, BX
+	ADDQ       CX, BX
+	VMOVUPS    64(BX), Z0
+	VMOVUPS    64(BX)(DX*1), Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z1, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z1, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z1, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z1, Z9
+	VMOVAPS    Z0, Z10
+	VMOVAPS    Z1, Z11
+	VMOVAPS    Z0, Z12
+	VMOVAPS    Z1, Z13
+	VMOVAPS    Z0, Z14
+	VMOVAPS    Z1, Z15
+	VMOVAPS    Z0, Z16
+	VMOVAPS    Z1, Z17
+	VMOVAPS    Z0, Z18
+	VMOVAPS    Z1, Z19
+	MOVQ       c+40(FP), BX
+	MOVQ       ldc+48(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (SI)(SI*2), DI
+	LEAQ       (BX)(DI*1), R8
+	LEAQ       (R8)(DI*1), R9
+	LEAQ       (R9)(DI*1), DI
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 (BX)(SI*1)
+	PREFETCHT0 64(BX)(SI*1)
+	PREFETCHT0 (BX)(SI*2)
+	PREFETCHT0 64(BX)(SI*2)
+	PREFETCHT0 (R8)
+	PREFETCHT0 64(R8)
+	PREFETCHT0 (R8)(SI*1)
+	PREFETCHT0 64(R8)(SI*1)
+	PREFETCHT0 (R8)(SI*2)
+	PREFETCHT0 64(R8)(SI*2)
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	PREFETCHT0 (R9)(SI*1)
+	PREFETCHT0 64(R9)(SI*1)
+	PREFETCHT0 (R9)(SI*2)
+	PREFETCHT0 64(R9)(SI*2)
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	MOVQ       a+8(FP), BX
+	MOVQ       lda+16(FP), SI
+	LEAQ       (SI)(SI*2), DI
+	LEAQ       (BX)(DI*1), R8
+	LEAQ       (R8)(DI*1), R9
+	LEAQ       (R9)(DI*1), DI
+	MOVQ       pf+88(FP), R10
+	MOVQ       pfstep+96(FP), R11
 
 loop:
 	VMOVUPS      (CX), Z20
@@ -21565,42 +21770,71 @@ alone2:
 // func qgemm_i8_11x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
 TEXT ·qgemm_i8_11x32_avx512vnni(SB), NOSPLIT, $0-104
-	MOVQ    k+0(FP), AX
-	MOVQ    b+24(FP), CX
-	MOVQ    bstride+32(FP), DX
-	MOVQ    AX, BX
-	SHLQ    $0x06, BX
-	ADDQ    CX, BX
-	VMOVUPS 64(BX), Z0
-	VMOVUPS 64(BX)(DX*1), Z1
-	VMOVAPS Z0, Z2
-	VMOVAPS Z1, Z3
-	VMOVAPS Z0, Z4
-	VMOVAPS Z1, Z5
-	VMOVAPS Z0, Z6
-	VMOVAPS Z1, Z7
-	VMOVAPS Z0, Z8
-	VMOVAPS Z1, Z9
-	VMOVAPS Z0, Z10
-	VMOVAPS Z1, Z11
-	VMOVAPS Z0, Z12
-	VMOVAPS Z1, Z13
-	VMOVAPS Z0, Z14
-	VMOVAPS Z1, Z15
-	VMOVAPS Z0, Z16
-	VMOVAPS Z1, Z17
-	VMOVAPS Z0, Z18
-	VMOVAPS Z1, Z19
-	VMOVAPS Z0, Z20
-	VMOVAPS Z1, Z21
-	MOVQ    a+8(FP), BX
-	MOVQ    lda+16(FP), SI
-	LEAQ    (SI)(SI*2), DI
-	LEAQ    (BX)(DI*1), R8
-	LEAQ    (R8)(DI*1), R9
-	LEAQ    (R9)(DI*1), DI
-	MOVQ    pf+88(FP), R10
-	MOVQ    pfstep+96(FP), R11
+	MOVQ       k+0(FP), AX
+	MOVQ       b+24(FP), CX
+	MOVQ       bstride+32(FP), DX
+	MOVQ       AX, BX
+	SHLQ       $0x06, BX
+	ADDQ       CX, BX
+	VMOVUPS    64(BX), Z0
+	VMOVUPS    64(BX)(DX*1), Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z1, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z1, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z1, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z1, Z9
+	VMOVAPS    Z0, Z10
+	VMOVAPS    Z1, Z11
+	VMOVAPS    Z0, Z12
+	VMOVAPS    Z1, Z13
+	VMOVAPS    Z0, Z14
+	VMOVAPS    Z1, Z15
+	VMOVAPS    Z0, Z16
+	VMOVAPS    Z1, Z17
+	VMOVAPS    Z0, Z18
+	VMOVAPS    Z1, Z19
+	VMOVAPS    Z0, Z20
+	VMOVAPS    Z1, Z21
+	MOVQ       c+40(FP), BX
+	MOVQ       ldc+48(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (SI)(SI*2), DI
+	LEAQ       (BX)(DI*1), R8
+	LEAQ       (R8)(DI*1), R9
+	LEAQ       (R9)(DI*1), DI
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 (BX)(SI*1)
+	PREFETCHT0 64(BX)(SI*1)
+	PREFETCHT0 (BX)(SI*2)
+	PREFETCHT0 64(BX)(SI*2)
+	PREFETCHT0 (R8)
+	PREFETCHT0 64(R8)
+	PREFETCHT0 (R8)(SI*1)
+	PREFETCHT0 64(R8)(SI*1)
+	PREFETCHT0 (R8)(SI*2)
+	PREFETCHT0 64(R8)(SI*2)
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	PREFETCHT0 (R9)(SI*1)
+	PREFETCHT0 64(R9)(SI*1)
+	PREFETCHT0 (R9)(SI*2)
+	PREFETCHT0 64(R9)(SI*2)
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	PREFETCHT0 (DI)(SI*1)
+	PREFETCHT0 64(DI)(SI*1)
+	MOVQ       a+8(FP), BX
+	MOVQ       lda+16(FP), SI
+	LEAQ       (SI)(SI*2), DI
+	LEAQ       (BX)(DI*1), R8
+	LEAQ       (R8)(DI*1), R9
+	LEAQ       (R9)(DI*1), DI
+	MOVQ       pf+88(FP), R10
+	MOVQ       pfstep+96(FP), R11
 
 loop:
 	VMOVUPS      (CX), Z22
@@ -21871,44 +22105,75 @@ alone2:
 // func qgemm_i8_12x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
 TEXT ·qgemm_i8_12x32_avx512vnni(SB), NOSPLIT, $0-104
-	MOVQ    k+0(FP), AX
-	MOVQ    b+24(FP), CX
-	MOVQ    bstride+32(FP), DX
-	MOVQ    AX, BX
-	SHLQ    $0x06, BX
-	ADDQ    CX, BX
-	VMOVUPS 64(BX), Z0
-	VMOVUPS 64(BX)(DX*1), Z1
-	VMOVAPS Z0, Z2
-	VMOVAPS Z1, Z3
-	VMOVAPS Z0, Z4
-	VMOVAPS Z1, Z5
-	VMOVAPS Z0, Z6
-	VMOVAPS Z1, Z7
-	VMOVAPS Z0, Z8
-	VMOVAPS Z1, Z9
-	VMOVAPS Z0, Z10
-	VMOVAPS Z1, Z11
-	VMOVAPS Z0, Z12
-	VMOVAPS Z1, Z13
-	VMOVAPS Z0, Z14
-	VMOVAPS Z1, Z15
-	VMOVAPS Z0, Z16
-	VMOVAPS Z1, Z17
-	VMOVAPS Z0, Z18
-	VMOVAPS Z1, Z19
-	VMOVAPS Z0, Z20
-	VMOVAPS Z1, Z21
-	VMOVAPS Z0, Z22
-	VMOVAPS Z1, Z23
-	MOVQ    a+8(FP), BX
-	MOVQ    lda+16(FP), SI
-	LEAQ    (SI)(SI*2), DI
-	LEAQ    (BX)(DI*1), R8
-	LEAQ    (R8)(DI*1), R9
-	LEAQ    (R9)(DI*1), DI
-	MOVQ    pf+88(FP), R10
-	MOVQ    pfstep+96(FP), R11
+	MOVQ       k+0(FP), AX
+	MOVQ       b+24(FP), CX
+	MOVQ       bstride+32(FP), DX
+	MOVQ       AX, BX
+	SHLQ       $0x06, BX
+	ADDQ       CX, BX
+	VMOVUPS    64(BX), Z0
+	VMOVUPS    64(BX)(DX*1), Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z1, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z1, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z1, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z1, Z9
+	VMOVAPS    Z0, Z10
+	VMOVAPS    Z1, Z11
+	VMOVAPS    Z0, Z12
+	VMOVAPS    Z1, Z13
+	VMOVAPS    Z0, Z14
+	VMOVAPS    Z1, Z15
+	VMOVAPS    Z0, Z16
+	VMOVAPS    Z1, Z17
+	VMOVAPS    Z0, Z18
+	VMOVAPS    Z1, Z19
+	VMOVAPS    Z0, Z20
+	VMOVAPS    Z1, Z21
+	VMOVAPS    Z0, Z22
+	VMOVAPS    Z1, Z23
+	MOVQ       c+40(FP), BX
+	MOVQ       ldc+48(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (SI)(SI*2), DI
+	LEAQ       (BX)(DI*1), R8
+	LEAQ       (R8)(DI*1), R9
+	LEAQ       (R9)(DI*1), DI
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 (BX)(SI*1)
+	PREFETCHT0 64(BX)(SI*1)
+	PREFETCHT0 (BX)(SI*2)
+	PREFETCHT0 64(BX)(SI*2)
+	PREFETCHT0 (R8)
+	PREFETCHT0 64(R8)
+	PREFETCHT0 (R8)(SI*1)
+	PREFETCHT0 64(R8)(SI*1)
+	PREFETCHT0 (R8)(SI*2)
+	PREFETCHT0 64(R8)(SI*2)
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	PREFETCHT0 (R9)(SI*1)
+	PREFETCHT0 64(R9)(SI*1)
+	PREFETCHT0 (R9)(SI*2)
+	PREFETCHT0 64(R9)(SI*2)
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	PREFETCHT0 (DI)(SI*1)
+	PREFETCHT0 64(DI)(SI*1)
+	PREFETCHT0 (DI)(SI*2)
+	PREFETCHT0 64(DI)(SI*2)
+	MOVQ       a+8(FP), BX
+	MOVQ       lda+16(FP), SI
+	LEAQ       (SI)(SI*2), DI
+	LEAQ       (BX)(DI*1), R8
+	LEAQ       (R8)(DI*1), R9
+	LEAQ       (R9)(DI*1), DI
+	MOVQ       pf+88(FP), R10
+	MOVQ       pfstep+96(FP), R11
 
 loop:
 	VMOVUPS      (CX), Z24
