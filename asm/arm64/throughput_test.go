@@ -131,8 +131,8 @@ its apple-m1 has three vector pipes where the CPU has four. No kernel was timed 
 
 The bound is what the model gives for a loop of independent multiply-adds of the same kind and nothing else. The largest tiles
 have to reach it: gemm_f32_6x16_neon to %g%%, qgemm_i8_6x16_neondot to %g%%. The smallest have too few sums to hide the latency of
-a multiply-add; they are for few rows, where memory is the limit. The tiles of 16-bit weights widen them besides, and are for
-few rows as well; that of bf16dot does so for any number of rows, so that its sums are those of every other CPU; that of bytes
+a multiply-add; they are for few rows, where memory is the limit. The tiles of 16-bit weights widen them besides, which takes
+the pipes of multiply-adds, and that of bf16dot both operands, so that its sums are those of every other CPU; that of bytes
 for CPUs without dot products adds up what it multiplies.
 
 `, loopsSum(t), version, bars["gemm_f32_6x16_neon"], bars["qgemm_i8_6x16_neondot"])
