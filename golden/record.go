@@ -11,8 +11,6 @@ import (
 
 	"github.com/multiway-go/multiway/codegen/build"
 	"github.com/multiway-go/multiway/codegen/rt"
-	"github.com/multiway-go/multiway/codegen/rt/pixel/decode"
-	"github.com/multiway-go/multiway/codegen/rt/token"
 	"github.com/multiway-go/multiway/golden/cases"
 	"github.com/multiway-go/multiway/ir"
 	"github.com/multiway-go/multiway/ir/checkpoint"
@@ -31,8 +29,8 @@ type RecordOptions struct {
 
 // The tolerance of a recorded output: atol is slack times the largest error that the
 // compiled package in plain Go was measured to have, at least least; the same as those
-// of the cases made from PyTorch. It includes what a reduced precision costs. Levels differ in the order of sums and in
-// fused multiply-adds, which slack allows for.
+// of the cases made from PyTorch. It includes what a reduced precision costs. Levels differ
+// in the order of sums and in fused multiply-adds, which slack allows for.
 const (
 	slack = 6
 	least = 1e-5
@@ -42,21 +40,13 @@ const (
 // maxRecorded bounds the runs of a case.
 const maxRecorded = 1 << 10
 
-// input is a picture, a text, or a pair of them.
-type input struct {
-	seq    rt.Seq
-	names  []string          // of what it was made
-	tensor map[string]string // logical name to tensor
-}
-
 // recorder collects a case.
 type recorder struct {
-	m      *build.Model
-	o      RecordOptions
-	side   int
-	inputs []checkpoint.Tensor
-	images []input
-	texts  []input
+	m       *build.Model
+	o       RecordOptions
+	side    int
+	samples *build.Samples
+	inputs  []checkpoint.Tensor
 }
 
 // Record makes a case of a user's own model in dir: their pictures and texts as inputs
@@ -93,10 +83,10 @@ func Record(dir string, m *build.Model, o RecordOptions) error {
 	if c.ConfigJSON, err = json.Marshal(map[string]any{"family": c.Family, "task": c.Task, "dim": m.Desc.Sizes.Dim, "image_size": r.side, "vocab_size": s.Vocab()}); err != nil {
 		return err
 	}
-	plan := map[*ir.Func][]input{}
+	plan := map[*ir.Func][]build.Sample{}
 	n := 0
 	for _, f := range described.Funcs {
-		in, why := r.inputsOf(f)
+		in, why := r.samples.Of(f)
 		if why != "" {
 			o.Log("left out %s: %s", f.Name, why)
 			continue
@@ -118,109 +108,49 @@ func Record(dir string, m *build.Model, o RecordOptions) error {
 }
 
 // read turns pictures and texts into inputs.
-func (r *recorder) read() error {
-	opt, err := r.m.CodeOptions()
-	if err != nil {
+func (r *recorder) read() (err error) {
+	if r.samples, err = r.m.ReadSamples(r.o.Images, r.o.Texts, r.o.IDs); err != nil {
 		return err
 	}
-	if len(r.o.Images) > 0 {
-		if opt.Pixels == nil {
-			return errors.New("the model takes no pictures; leave them out")
-		}
-		r.side = opt.Pixels.Size
-		for i, path := range r.o.Images {
-			img, _, err := decode.File(path, decode.Options{MaxPixels: int64(opt.MaxPixels)})
-			if err != nil {
-				return err
-			}
-			x, err := opt.Pixels.Append(nil, img, nil)
-			if err != nil {
-				return fmt.Errorf("%s: %w", path, err)
-			}
-			name := fmt.Sprintf("image.%d", i)
-			r.inputs = append(r.inputs, checkpoint.Tensor{Name: name, DType: checkpoint.F32, Shape: []int{1, 3, r.side, r.side}, Floats: x})
-			r.images = append(r.images, input{rt.Seq{Image: x}, []string{filepath.Base(path)}, map[string]string{"image": name}})
-		}
-	}
-	if len(r.o.Texts) > 0 {
-		if r.m.Tokenizer == nil {
-			return errors.New("the description has no tokenizer, so texts cannot be recorded; add `tokenizer: FILE`, or give token ids")
-		}
-		tok, err := token.Load(r.m.Tokenizer)
+	if len(r.samples.Images) > 0 {
+		opt, err := r.m.CodeOptions()
 		if err != nil {
 			return err
 		}
-		for _, text := range r.o.Texts {
-			r.text(text, tok.Encode(text, r.m.Desc.Limits.Text))
-		}
+		r.side = opt.Pixels.Size
 	}
-	structure := r.m.Desc.Structure()
-	for _, ids := range r.o.IDs {
-		if n := len(ids); n < 1 || n > r.m.Desc.Limits.Text {
-			return fmt.Errorf("ids %v: %d of them, want 1 to %d, limits.text of the description", ids, n, r.m.Desc.Limits.Text)
+	for i, p := range r.samples.Images {
+		r.inputs = append(r.inputs, checkpoint.Tensor{Name: imageName(i), DType: checkpoint.F32, Shape: []int{1, 3, r.side, r.side}, Floats: p.Pixels})
+	}
+	for i, text := range r.samples.Texts {
+		t := checkpoint.Tensor{Name: textName(i), DType: checkpoint.I64, Shape: []int{1, len(text.IDs)}}
+		for _, id := range text.IDs {
+			t.Ints = append(t.Ints, int64(id))
 		}
-		for _, id := range ids {
-			if id < 0 || int(id) >= structure.Vocab() {
-				return fmt.Errorf("ids %v: %d is none, want 0 to %d", ids, id, structure.Vocab()-1)
-			}
-		}
-		r.text(fmt.Sprint(ids), ids)
+		r.inputs = append(r.inputs, t)
 	}
 	return nil
 }
 
-// text adds a text.
-func (r *recorder) text(name string, ids []int32) {
-	t := checkpoint.Tensor{Name: fmt.Sprintf("text.%d", len(r.texts)), DType: checkpoint.I64, Shape: []int{1, len(ids)}}
-	for _, id := range ids {
-		t.Ints = append(t.Ints, int64(id))
-	}
-	r.inputs = append(r.inputs, t)
-	r.texts = append(r.texts, input{rt.Seq{IDs: ids}, []string{name}, map[string]string{"text_ids": t.Name}})
-}
+func imageName(i int) string { return fmt.Sprintf("image.%d", i) }
+func textName(i int) string  { return fmt.Sprintf("text.%d", i) }
 
-// inputsOf lists the inputs of a function, or says why there are none.
-func (r *recorder) inputsOf(f *ir.Func) (list []input, why string) {
-	image, text := false, false
-	if slices.ContainsFunc(f.Values, func(v *ir.Value) bool { return v.Op == ir.OpStore }) {
-		return nil, "it keeps a state between calls"
+// source says of what an input was made, and which tensors it is.
+func (r *recorder) source(x build.Sample) (names []string, tensors map[string]string) {
+	tensors = map[string]string{}
+	if x.Image >= 0 {
+		names = append(names, r.samples.Images[x.Image].Name)
+		tensors["image"] = imageName(x.Image)
 	}
-	for _, p := range f.Params {
-		switch {
-		case p.Type.DType == ir.I32:
-			text = true
-		case !image && len(p.Type.Shape) == 3 && p.Type.Elements(0) == int64(3*r.side*r.side):
-			image = true
-		case len(p.Type.Shape) == 3 && r.images == nil:
-			return nil, "no pictures were given"
-		default:
-			return nil, fmt.Sprintf("its input %s: %v is neither a picture nor a text", p.Name, p.Type)
-		}
+	if x.Text >= 0 {
+		names = append(names, r.samples.Texts[x.Text].Name)
+		tensors["text_ids"] = textName(x.Text)
 	}
-	switch {
-	case image && r.images == nil:
-		return nil, "no pictures were given"
-	case text && r.texts == nil:
-		return nil, "no texts were given"
-	case image && text:
-		for i := range max(len(r.images), len(r.texts)) {
-			a, b := r.images[i%len(r.images)], r.texts[i%len(r.texts)]
-			list = append(list, input{
-				rt.Seq{Image: a.seq.Image, IDs: b.seq.IDs}, slices.Concat(a.names, b.names),
-				map[string]string{"image": a.tensor["image"], "text_ids": b.tensor["text_ids"]},
-			})
-		}
-		return list, ""
-	case image:
-		return r.images, ""
-	case text:
-		return r.texts, ""
-	}
-	return nil, "it takes nothing"
+	return names, tensors
 }
 
 // run fills in the runs and returns the outputs of the interpreter.
-func (r *recorder) run(c *cases.Case, described *ir.Program, plan map[*ir.Func][]input) ([]checkpoint.Tensor, error) {
+func (r *recorder) run(c *cases.Case, described *ir.Program, plan map[*ir.Func][]build.Sample) ([]checkpoint.Tensor, error) {
 	m, _, err := r.m.Tuned(r.o.Entries, r.o.Log)
 	if err != nil {
 		return nil, err
@@ -259,7 +189,8 @@ func (r *recorder) run(c *cases.Case, described *ir.Program, plan map[*ir.Func][
 		first := len(c.Runs)
 		for i, in := range plan[f] {
 			r.o.Log("%s %d of %d: running the float64 interpreter", f.Name, i+1, len(plan[f]))
-			tensors, t := build.Tensors(f, in.seq)
+			names, made := r.source(in)
+			tensors, t := build.Tensors(f, in.Seq)
 			want, err := described.Run(f.Name, t, tensors)
 			if err != nil {
 				return nil, err
@@ -270,13 +201,13 @@ func (r *recorder) run(c *cases.Case, described *ir.Program, plan map[*ir.Func][
 					return nil, err
 				}
 			}
-			got, err := proc.Run(f.Name, []rt.Seq{in.seq})
+			got, err := proc.Run(f.Name, []rt.Seq{in.Seq})
 			if err != nil {
 				return nil, err
 			}
 			run := cases.Run{
-				Name: fmt.Sprintf("%s.%d", f.Name, i), Kind: cases.Function, Function: f.Name, Source: in.names,
-				Inputs: in.tensor, Outputs: map[string]cases.Output{},
+				Name: fmt.Sprintf("%s.%d", f.Name, i), Kind: cases.Function, Function: f.Name, Source: names,
+				Inputs: made, Outputs: map[string]cases.Output{},
 			}
 			for _, o := range got {
 				w := want[o.Name]
@@ -294,7 +225,7 @@ func (r *recorder) run(c *cases.Case, described *ir.Program, plan map[*ir.Func][
 				// Rounding is all that may be wrong here: more would make a case that lies.
 				if bound := allowed * max(1, out.MaxAbs); !(off <= bound) {
 					return nil, fmt.Errorf("%s on %s: output %s of the package is off by %.2g, at most %.2g is rounding; please report this with the description",
-						f.Name, strings.Join(in.names, ", "), o.Name, off, bound)
+						f.Name, strings.Join(names, ", "), o.Name, off, bound)
 				}
 				worst[o.Name] = max(worst[o.Name], out.F32vsF64)
 				run.Outputs[o.Name] = out

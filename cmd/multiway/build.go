@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -18,7 +19,7 @@ import (
 
 func buildCommand() *cobra.Command {
 	var o build.Options
-	var weights, check, strict, word string
+	var weights, check, strict, word, samples string
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "build [-o DIR] [--binary FILE] DESCRIPTION",
@@ -51,11 +52,15 @@ float64, and fails below a cosine that the description asks for. It also times e
 function at f32 and at that precision on this machine, in turns, and warns of one that is
 not faster; with --strict it fails. --check off skips all of it.
 
+Inputs are made from a seed. With --samples FOLDER, or "samples: FOLDER" in the description,
+up to eight pictures of the folder and eight lines of its .txt files judge besides them.
+
 Tensors of the checkpoint that the model does not use are listed; --strict refuses them
 too. --strict=surplus refuses only them, --strict=slower only a precision that is not
 faster, as for official files, which have more than inference reads.`,
 		Example: `  multiway build -o mymodel model.yaml
   multiway build --binary bin/mymodel model.yaml
+  multiway build --precision int8 --samples ~/pictures --binary bin/mymodel model.yaml
   multiway build --precision int8 --strict=slower --binary bin/mymodel model.yaml
   //go:generate go tool multiway build -o . model.yaml`,
 		Args: arguments(1, 1, "the description of a model, a YAML file"),
@@ -73,7 +78,7 @@ faster, as for official files, which have more than inference reads.`,
 			if o.Dir == "" && o.Binary == "" {
 				return fmt.Errorf("nothing to build: give -o DIR for a package, --binary FILE for a binary, or both")
 			}
-			return runBuild(args[0], word, o, asJSON)
+			return runBuild(args[0], word, samples, o, asJSON)
 		},
 	}
 	f := c.Flags()
@@ -83,6 +88,7 @@ faster, as for official files, which have more than inference reads.`,
 	f.StringVar(&weights, "weights", "", "where the package keeps its weights: embed or file (default: embed up to 256 MiB)")
 	f.StringVar(&check, "check", string(build.Quick), "check of the result: quick, full or off")
 	f.StringVar(&word, "precision", "", "how weights are stored: "+strings.Join(precision.Built(), ", ")+" (default: the description's)")
+	f.StringVar(&samples, "samples", "", "`folder` of pictures, and of .txt files with a text a line, to judge the result on (default: the description's)")
 	f.StringSliceVar(&o.Entries, "entry", nil, "entries to compile (default: the description's)")
 	f.StringArrayVar(&o.Golden, "golden", nil, "`folder` that multiway golden record made: write a test of the package that runs it")
 	f.StringVar(&strict, "strict", "", "refuse a checkpoint with tensors that the model does not use (surplus), a precision that is not faster than f32 here (slower), or both")
@@ -104,7 +110,7 @@ func oneOf(flag, value string, allowed ...string) error {
 	return fmt.Errorf("%s is %q, want %s or %s", flag, value, strings.Join(allowed[:last], ", "), allowed[last])
 }
 
-func runBuild(path, word string, o build.Options, asJSON bool) error {
+func runBuild(path, word, samples string, o build.Options, asJSON bool) error {
 	start := time.Now()
 	m, err := build.Open(path)
 	if err != nil {
@@ -114,6 +120,11 @@ func runBuild(path, word string, o build.Options, asJSON bool) error {
 	if word != "" {
 		if err := m.Desc.SetPrecision(word); err != nil {
 			return fmt.Errorf("--precision: %w", err)
+		}
+	}
+	if samples != "" {
+		if m.Desc.Samples, err = filepath.Abs(samples); err != nil {
+			return err
 		}
 	}
 	o.Log = func(format string, args ...any) { fmt.Fprintf(os.Stderr, "multiway: "+format+"\n", args...) }

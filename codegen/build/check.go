@@ -128,6 +128,9 @@ func (m *Model) selfCheck(e *Engine, planned *ir.Program, how Check, opt Options
 	} else if err := m.checkCut(c, opt); err != nil {
 		return nil, nil, err
 	}
+	if err := m.onSamples(c, e, described, opt); err != nil {
+		return nil, nil, err
+	}
 	var bad, inexact []string
 	for _, r := range c.results {
 		switch {
@@ -235,6 +238,60 @@ func (m *Model) checkCut(c *checker, opt Options) error {
 	}
 	_, err = cut.judge(c, got, described, fmt.Sprintf("interpreter, %d layers", d.Sizes.Layers))
 	return err
+}
+
+// onSamples judges the engine by the float64 interpreter on the user's own samples, if the
+// description names any.
+func (m *Model) onSamples(c *checker, e *Engine, described *ir.Program, opt Options) error {
+	s, err := m.samples()
+	if err != nil || s == nil {
+		return err
+	}
+	proc, err := e.Start("")
+	if err != nil {
+		return err
+	}
+	defer proc.Close()
+	for _, f := range described.Funcs {
+		list, why := s.Of(f)
+		if why != "" {
+			opt.log("%s is not judged on samples: %s", f.Name, why)
+			continue
+		}
+		work := int64(0)
+		for _, x := range list {
+			work += ir.FuncCost(described, f, max(1, len(x.Seq.IDs))).FLOPs
+		}
+		opt.log("%s: running the float64 interpreter on %d samples (%.1f GFLOP)", f.Name, len(list), float64(work)/1e9)
+		var got, want []result
+		for i, x := range list {
+			outs, err := proc.Run(f.Name, []rt.Seq{x.Seq})
+			if err != nil {
+				return err
+			}
+			in, t := Tensors(f, x.Seq)
+			exact, err := described.Run(f.Name, t, in)
+			if err != nil {
+				return err
+			}
+			for k, o := range outs {
+				w := exact[o.Name]
+				if w == nil || len(w.F) != len(o.Seqs[0]) {
+					return fmt.Errorf("%s: output %s of the package is not the interpreter's; please report this", f.Name, o.Name)
+				}
+				if i == 0 {
+					got = append(got, result{fn: f.Name, output: o.Name, level: proc.Level})
+					want = append(want, result{cols: w.Shape[len(w.Shape)-1]})
+				}
+				for j, y := range w.F {
+					got[k].values = append(got[k].values, float64(o.Seqs[0][j]))
+					want[k].values = append(want[k].values, y)
+				}
+			}
+		}
+		c.angles(got, want, exactModel+", samples", max(m.Desc.Cosine, c.rounds.least))
+	}
+	return nil
 }
 
 // result is one output of one function on the sample.

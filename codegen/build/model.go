@@ -26,6 +26,7 @@ type Model struct {
 	Tokenizer []byte            // nil: none
 
 	taps bool
+	own  *Samples // of the description's folder, once they are read
 }
 
 // Open reads a description and opens its checkpoint and tokenizer.

@@ -90,6 +90,9 @@ func (m *Model) Write(o Options) (*Report, error) {
 	if opt.Golden, err = o.golden(described); err != nil {
 		return nil, err
 	}
+	if _, err := m.samples(); err != nil {
+		return nil, err
+	}
 	if o.Check != Off || o.Binary != "" {
 		if _, err := moduleDir(); err != nil {
 			return nil, err // before the work that would be for nothing

@@ -38,6 +38,7 @@ type Description struct {
 	Preprocess Preprocess
 	Precision  precision.Map // how weights are stored
 	Cosine     float64       // least cosine of a row of an output to the float64 model that a build at another precision than f32 accepts; 0 = any
+	Samples    string        // path, as written, of a folder of pictures and texts that a reduced precision is chosen and judged by, or ""
 }
 
 // Sizes are the numbers of a family's model. The long form has Dim, Heads, FFN and Eps
@@ -221,6 +222,7 @@ func (c *decoder) description(root *node) *Description {
 				d.Cosine = v[0]
 			}
 		}},
+		{"samples", word(&d.Samples)},
 	})
 	return d
 }

@@ -45,6 +45,10 @@
 //
 //	precision: {default: int8, embedding: bf16, keep: {l11.ffn: bf16, retrieval: f32}}
 //	cosine: 0.9995
+//	samples: pictures
+//
+// A folder of samples has pictures, and .txt files with a text a line, that are like what
+// the model is for: builds judge by them besides inputs from a seed.
 //
 // Inside, a family is a preset of a [Structure]: a list of modalities (name, embedder,
 // sizes) in sequence order, and ranges of layers that say whose weights attention and
