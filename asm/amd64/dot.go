@@ -16,35 +16,9 @@ import (
 //	x          two elements of A[r], or one of them, in all lanes
 func dgemm(w *writer, k asm.Kernel) {
 	const line = 4 * asm.Panel // bytes of a step in a panel
-	v := w.vector(k.ISA)
-	n := k.NR * 4 / v.bytes
-	acc := make([]vecs, k.MR)
-	for r := range acc {
-		acc[r] = v.some(n)
-	}
-	each := func(f func(r, j int)) {
-		for r := range acc {
-			acc[r].each(func(j int) { f(r, j) })
-		}
-	}
-	c := func() func(r, disp int) operand.Mem {
-		at, _ := w.rows(w.arg("c"), w.floats("ldc"), k.MR)
-		return at
-	}
-	flag := w.arg("acc")
-	w.TESTQ(flag, flag)
-	w.JZ(operand.LabelRef("zero"))
-	at := c()
-	each(func(r, j int) { w.VMOVUPS(at(r, v.bytes*j), acc[r][j]) })
-	w.JMP(operand.LabelRef("bias"))
-	w.Label("zero")
-	each(func(r, j int) { v.zero(acc[r][j]) })
-	w.Label("bias")
-	bias := w.arg("bias")
-	w.TESTQ(bias, bias)
-	w.JZ(operand.LabelRef("main"))
-	each(func(r, j int) { w.VADDPS(operand.Mem{Base: bias, Disp: v.bytes * j}, acc[r][j], acc[r][j]) })
-	w.Label("main")
+	s := w.newSums(k)
+	v, acc := s.v, s.rows
+	s.start(true)
 
 	steps, b := w.arg("k"), w.arg("b")
 	a, as := w.rows(w.arg("a"), w.halfwords("lda"), k.MR)
@@ -63,7 +37,7 @@ func dgemm(w *writer, k asm.Kernel) {
 		at := v.bytes * j
 		return panel(operand.Mem{Base: b, Disp: u*line + at%line}, at/line)
 	}
-	bv, x := v.some(n), v.new()
+	bv, x := v.some(s.n), v.new()
 	products := func(u int) {
 		bv.each(func(j int) { w.VMOVUPS(row(u, j), bv[j]) })
 		for r := range acc {
@@ -105,25 +79,8 @@ func dgemm(w *writer, k asm.Kernel) {
 		w.ADDQ(operand.I32(int32(n*line)), b)
 	}
 
-	const unroll = 2
-	w.SUBQ(operand.Imm(unroll), steps)
-	w.JL(operand.LabelRef("tail"))
-	w.Label("loop")
-	for u := range unroll {
-		step(u)
-	}
-	advance(unroll)
-	w.SUBQ(operand.Imm(unroll), steps)
-	w.JGE(operand.LabelRef("loop"))
-	w.Label("tail")
-	w.ADDQ(operand.Imm(unroll), steps)
-	w.JZ(operand.LabelRef("store"))
-	step(0)
-
-	w.Label("store")
-	at = c()
-	each(func(r, j int) { w.VMOVUPS(acc[r][j], at(r, v.bytes*j)) })
-	w.ret()
+	s.loop(2, steps, step, advance)
+	s.store()
 }
 
 // round writes the rounding of rows to bfloat16: half of a unit in the last place, less if the value is even, is added

@@ -20,38 +20,9 @@ func gemmV(w *writer, k asm.Kernel) { tile(w, k, false) }
 //	b[j]       row k of B, vector j; a panel is one vector of 16 floats or two of 8
 //	x          A[r][k] in all lanes
 func tile(w *writer, k asm.Kernel, panel bool) {
-	v := w.vector(k.ISA)
-	n := k.NR * 4 / v.bytes
-	acc := make([]vecs, k.MR)
-	for r := range acc {
-		acc[r] = v.some(n)
-	}
-	each := func(f func(r, j int)) {
-		for r := range acc {
-			acc[r].each(func(j int) { f(r, j) })
-		}
-	}
-	c := func() func(r, disp int) operand.Mem {
-		at, _ := w.rows(w.arg("c"), w.floats("ldc"), k.MR)
-		return at
-	}
-
-	flag := w.arg("acc")
-	w.TESTQ(flag, flag)
-	w.JZ(operand.LabelRef("zero"))
-	at := c()
-	each(func(r, j int) { w.VMOVUPS(at(r, v.bytes*j), acc[r][j]) })
-	w.JMP(operand.LabelRef("bias"))
-	w.Label("zero")
-	each(func(r, j int) { v.zero(acc[r][j]) })
-	w.Label("bias")
-	if panel {
-		bias := w.arg("bias")
-		w.TESTQ(bias, bias)
-		w.JZ(operand.LabelRef("main"))
-		each(func(r, j int) { w.VADDPS(operand.Mem{Base: bias, Disp: v.bytes * j}, acc[r][j], acc[r][j]) })
-	}
-	w.Label("main")
+	s := w.newSums(k)
+	v, acc := s.v, s.rows
+	s.start(panel)
 	if panel {
 		// The rows of C below are most likely those of the next tile, and not in the first-level cache.
 		ldc := w.floats("ldc")
@@ -79,7 +50,7 @@ func tile(w *writer, k asm.Kernel, panel bool) {
 	if panel && k.NR > asm.Panel {
 		next = w.floats("bstride")
 	}
-	bv, x := v.some(n), v.new()
+	bv, x := v.some(s.n), v.new()
 	// row is vector j of row u of B, counted from b.
 	row := func(u, j int) operand.Mem {
 		if !panel {
@@ -116,29 +87,92 @@ func tile(w *writer, k asm.Kernel, panel bool) {
 		}
 	}
 
-	const unroll = 4
-	w.SUBQ(operand.Imm(unroll), steps)
+	s.loop(4, steps, step, advance)
+	s.store()
+}
+
+// sums are the accumulators of a tile: rows[r][j] is row r of C, vector j of n.
+type sums struct {
+	w    *writer
+	v    vector
+	n    int
+	rows []vecs
+}
+
+func (w *writer) newSums(k asm.Kernel) *sums {
+	s := &sums{w: w, v: w.vector(k.ISA), rows: make([]vecs, k.MR)}
+	s.n = k.NR * 4 / s.v.bytes
+	for r := range s.rows {
+		s.rows[r] = s.v.some(s.n)
+	}
+	return s
+}
+
+func (s *sums) each(f func(acc reg.VecVirtual, r, disp int)) {
+	for r, row := range s.rows {
+		row.each(func(j int) { f(row[j], r, s.v.bytes*j) })
+	}
+}
+
+// c returns where C is.
+func (s *sums) c() func(r, disp int) operand.Mem {
+	at, _ := s.w.rows(s.w.arg("c"), s.w.floats("ldc"), len(s.rows))
+	return at
+}
+
+// start makes the sums C if the argument acc says so, or zeros, plus the bias if the kernel takes one.
+func (s *sums) start(biased bool) {
+	w := s.w
+	flag := w.arg("acc")
+	w.TESTQ(flag, flag)
+	w.JZ(operand.LabelRef("zero"))
+	at := s.c()
+	s.each(func(acc reg.VecVirtual, r, disp int) { w.VMOVUPS(at(r, disp), acc) })
+	w.JMP(operand.LabelRef("bias"))
+	w.Label("zero")
+	s.each(func(acc reg.VecVirtual, _, _ int) { s.v.zero(acc) })
+	w.Label("bias")
+	if biased {
+		bias := w.arg("bias")
+		w.TESTQ(bias, bias)
+		w.JZ(operand.LabelRef("main"))
+		s.each(func(acc reg.VecVirtual, _, disp int) { w.VADDPS(operand.Mem{Base: bias, Disp: disp}, acc, acc) })
+	}
+	w.Label("main")
+}
+
+// loop writes the steps of k, several a turn: step(u) is the one u after where advance has come to.
+func (s *sums) loop(turn int, steps reg.Register, step, advance func(n int)) {
+	w, many := s.w, operand.Imm(uint64(turn))
+	w.SUBQ(many, steps)
 	w.JL(operand.LabelRef("tail"))
 	w.Label("loop")
-	for u := range unroll {
+	for u := range turn {
 		step(u)
 	}
-	advance(unroll)
-	w.SUBQ(operand.Imm(unroll), steps)
+	advance(turn)
+	w.SUBQ(many, steps)
 	w.JGE(operand.LabelRef("loop"))
 	w.Label("tail")
-	w.ADDQ(operand.Imm(unroll), steps)
+	w.ADDQ(many, steps)
 	w.JZ(operand.LabelRef("store"))
+	if turn == 2 { // one is left
+		step(0)
+		return
+	}
 	w.Label("last")
 	step(0)
 	advance(1)
 	w.DECQ(steps)
 	w.JNZ(operand.LabelRef("last"))
+}
 
-	w.Label("store")
-	at = c()
-	each(func(r, j int) { w.VMOVUPS(acc[r][j], at(r, v.bytes*j)) })
-	w.ret()
+// store writes C and returns.
+func (s *sums) store() {
+	s.w.Label("store")
+	at := s.c()
+	s.each(func(acc reg.VecVirtual, r, disp int) { s.w.VMOVUPS(acc, at(r, disp)) })
+	s.w.ret()
 }
 
 // peakFMA writes independent multiply-adds, enough to hide their latency and nothing but registers.

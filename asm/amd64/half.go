@@ -29,35 +29,9 @@ func (w *writer) widen(dtype string, from operand.Mem, to reg.VecVirtual) {
 //	x          A[r][k] in all lanes
 func wgemm(w *writer, k asm.Kernel) {
 	const line = 2 * asm.Panel // bytes of a row of a panel
-	v := w.vector(k.ISA)
-	n := k.NR * 4 / v.bytes
-	acc := make([]vecs, k.MR)
-	for r := range acc {
-		acc[r] = v.some(n)
-	}
-	each := func(f func(r, j int)) {
-		for r := range acc {
-			acc[r].each(func(j int) { f(r, j) })
-		}
-	}
-	c := func() func(r, disp int) operand.Mem {
-		at, _ := w.rows(w.arg("c"), w.floats("ldc"), k.MR)
-		return at
-	}
-	flag := w.arg("acc")
-	w.TESTQ(flag, flag)
-	w.JZ(operand.LabelRef("zero"))
-	at := c()
-	each(func(r, j int) { w.VMOVUPS(at(r, v.bytes*j), acc[r][j]) })
-	w.JMP(operand.LabelRef("bias"))
-	w.Label("zero")
-	each(func(r, j int) { v.zero(acc[r][j]) })
-	w.Label("bias")
-	bias := w.arg("bias")
-	w.TESTQ(bias, bias)
-	w.JZ(operand.LabelRef("main"))
-	each(func(r, j int) { w.VADDPS(operand.Mem{Base: bias, Disp: v.bytes * j}, acc[r][j], acc[r][j]) })
-	w.Label("main")
+	s := w.newSums(k)
+	v, acc := s.v, s.rows
+	s.start(true)
 
 	steps, b := w.arg("k"), w.arg("b")
 	a, as := w.rows(w.arg("a"), w.floats("lda"), k.MR)
@@ -66,7 +40,7 @@ func wgemm(w *writer, k asm.Kernel) {
 	if k.NR > asm.Panel {
 		next = w.halfwords("bstride")
 	}
-	bv, x := v.some(n), v.new()
+	bv, x := v.some(s.n), v.new()
 	panel := func(m operand.Mem, p int) operand.Mem {
 		if p > 0 {
 			m.Index, m.Scale = next, uint8(p)
@@ -96,29 +70,8 @@ func wgemm(w *writer, k asm.Kernel) {
 		w.ADDQ(operand.I32(int32(n*line)), b)
 	}
 
-	const unroll = 4
-	w.SUBQ(operand.Imm(unroll), steps)
-	w.JL(operand.LabelRef("tail"))
-	w.Label("loop")
-	for u := range unroll {
-		step(u)
-	}
-	advance(unroll)
-	w.SUBQ(operand.Imm(unroll), steps)
-	w.JGE(operand.LabelRef("loop"))
-	w.Label("tail")
-	w.ADDQ(operand.Imm(unroll), steps)
-	w.JZ(operand.LabelRef("store"))
-	w.Label("last")
-	step(0)
-	advance(1)
-	w.DECQ(steps)
-	w.JNZ(operand.LabelRef("last"))
-
-	w.Label("store")
-	at = c()
-	each(func(r, j int) { w.VMOVUPS(acc[r][j], at(r, v.bytes*j)) })
-	w.ret()
+	s.loop(4, steps, step, advance)
+	s.store()
 }
 
 // expand widens 32 values at a time, and what is left one by one.
