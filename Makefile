@@ -21,6 +21,7 @@ generated/emoji/weights.bin: generated/emoji/emoji.yaml $(filter-out %.go,$(wild
 
 test: ## run every test
 	$(GO) test -timeout 30m $(flags) ./...
+	@[ -n "$(TAGS)$$CI$$MULTIWAY_ARM64" ] || echo "skipped: golden/emulated, the NEON code under emulation; make test-arm64 runs it"
 
 test-arm64: ## run NEON code under emulation, the base model included; on Debian: apt-get install qemu-user-static binutils-aarch64-linux-gnu
 	@for tool in qemu-aarch64-static aarch64-linux-gnu-objdump; do command -v $$tool >/dev/null || { \
