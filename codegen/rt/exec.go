@@ -28,6 +28,8 @@ type Exec struct {
 	scratch []scratch // one a worker
 	rows    int       // rows of the longest sequence the function takes
 
+	order *order // of the function that runs
+
 	// The task of each kind of step, reused.
 	gemm gemmTask
 	attn attnTask
@@ -40,6 +42,30 @@ func newExec(k *Kernels, weights *float32, arena int, threads int) *Exec {
 	e.gemm.k = k
 	e.attn.e, e.each.e = e, e
 	return e
+}
+
+// order is the layers of a function in the order of their products, as it was in the pass
+// before this one: weights that are used next can then be prefetched.
+type order struct {
+	layers []*Linear
+	turn   int // the product to come
+}
+
+// after takes note of the product by l and returns the layer of the one after it, nil if it
+// is unknown.
+func (o *order) after(l *Linear) *Linear {
+	if o == nil {
+		return nil
+	}
+	i := o.turn
+	o.turn++
+	if i == len(o.layers) || o.layers[i] != l {
+		o.layers = append(o.layers[:i], l)
+	}
+	if o.turn < len(o.layers) {
+		return o.layers[o.turn]
+	}
+	return nil
 }
 
 // Rows returns the packed rows of a value with c rows a sequence, plus the text

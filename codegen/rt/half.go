@@ -11,7 +11,7 @@ const halfAhead = 8
 // into memory of the worker. The sums are the same.
 //
 //go:noinline
-func (g *gemmTask) halfPanel(p, rows, k0, k1 int, a, c, bias *float32, acc, next, nk, worker int) {
+func (g *gemmTask) halfPanel(p, rows, k0, k1 int, a, c, bias *float32, acc int, next *float32, left, worker int) {
 	h := g.half
 	if h.Once && rows >= len(h.Gemm) {
 		g.widePanel(p, rows, k0, k1, a, c, bias, acc, worker)
@@ -22,18 +22,15 @@ func (g *gemmTask) halfPanel(p, rows, k0, k1 int, a, c, bias *float32, acc, next
 	first := p * per
 	if have := ceil16(g.n)/16 - first; have < per || h.Once {
 		for i := range min(have, per) {
-			g.halfStrip(h.Gemm16, first+i, rows, k0, k1, a, c, bias, acc, first+i, k0)
+			g.halfStrip(h.Gemm16, first+i, rows, k0, k1, a, c, bias, acc, next, left)
 		}
 		return
 	}
-	if next*per+per > ceil16(g.n)/16 {
-		next, nk = p, k0
-	}
-	g.halfStrip(h.Gemm, first, rows, k0, k1, a, c, bias, acc, next*per, nk)
+	g.halfStrip(h.Gemm, first, rows, k0, k1, a, c, bias, acc, next, left)
 }
 
 // halfStrip is strip for 16-bit weights: a line holds two steps of k.
-func (g *gemmTask) halfStrip(tile []WGemm, first, rows, k0, k1 int, a, c, bias *float32, acc, next, nk int) {
+func (g *gemmTask) halfStrip(tile []WGemm, first, rows, k0, k1 int, a, c, bias *float32, acc int, next *float32, left int) {
 	k := k1 - k0
 	stride := g.kk * 16
 	b := half(g.w, first*stride+k0*16)
@@ -47,20 +44,20 @@ func (g *gemmTask) halfStrip(tile []WGemm, first, rows, k0, k1 int, a, c, bias *
 
 	for t := range tiles {
 		r0, r1 := tileStart(rows, tiles, t), tileStart(rows, tiles, t+1)
-		pf, step := g.fetch(t, tiles, rows, k, first*stride+k0*16, next*stride+nk*16, g.kk-nk)
+		pf, step := fetch(t, tiles, rows, k, b, next, left)
 		tile[r1-r0](k, at(a, r0*g.lda), g.lda, b, stride, at(c, r0*g.ldc), g.ldc, bias, acc, pf, step)
 	}
 }
 
 // fetch returns what tile t of n fetches while it computes rows of a 16-bit panel, a line
-// of two steps of k at a time, and by how many bytes it moves on. The panel begins at
-// value here of the weights, the one used next, of which left steps remain, at next.
-func (g *gemmTask) fetch(t, n, rows, k, here, next, left int) (*uint16, int) {
+// of two steps of k at a time, and by how many bytes it moves on. The panel is at here, the
+// one used next, of which left steps remain, at next.
+func fetch(t, n, rows, k int, here *uint16, next *float32, left int) (*uint16, int) {
 	if rows < halfAhead {
-		return half(g.w, here+min(16, k-1)*16), 64
+		return (*uint16)(unsafe.Add(unsafe.Pointer(here), 32*min(16, k-1))), 64
 	}
 	lines := (k/2 + n - 1) / n
-	return half(g.w, next+min(2*t*lines, min(k, left)-1)*16), max(8, 64*lines/max(1, k/2))
+	return half(next, min(2*t*lines, min(k, left)-1)*16), max(8, 64*lines/max(1, k/2))
 }
 
 // widePanel widens a panel and multiplies by it.

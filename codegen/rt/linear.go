@@ -1,5 +1,7 @@
 package rt
 
+import "unsafe"
+
 // GEMM driver: C[rows][N] = start + A[rows][K] * W + bias, W in panels of 16
 // columns. The order of the sums depends on K alone, so results do not depend on
 // the number of rows, the tile, the cut or the thread.
@@ -81,6 +83,10 @@ type gemmTask struct {
 	ahead         int // cache lines, see RowClass
 	shares        shares
 	cut           *Cut
+
+	size  int      // bytes of an element of w
+	then  *Linear  // of the product that comes next; nil: unknown
+	first *float32 // of all weights
 }
 
 // Linear computes dst = l(src).
@@ -152,6 +158,7 @@ func (e *Exec) matmul(dst, src Mat, res *float32, ldr int, l *Linear, gelu bool)
 // weigh makes l the right-hand side of the product to come.
 func (e *Exec) weigh(l *Linear) {
 	g := &e.gemm
+	g.size, g.then, g.first = l.size(), e.order.after(l), e.weights
 	g.n, g.kk = l.N, l.K
 	g.cut, g.passes = l.Cut, l.passes()
 	g.w, g.bias, g.half, g.dot, g.i8 = e.w(l.W), e.w(l.Bias), g.k.half(l.DType), nil, nil
@@ -280,19 +287,24 @@ func (g *gemmTask) compute(block, p0, p1, worker int) {
 		for pass := range g.passes {
 			k0, k1 := part(g.kk/unit, g.passes, pass)
 			k0, k1 = k0*unit, k1*unit
-			// Prefetched meanwhile: the panels used next. They need not be exactly
-			// right, only inside the weights.
-			next, nk := p, k1
+			// Prefetched meanwhile: the left steps of k from next on, which are used next.
+			// They need not be exactly right.
+			next, left := g.step(p, k1), g.kk-k1
 			if pass+1 == g.passes {
-				next, nk = (p+1)%g.groups, 0
+				next, left = g.step((p+1)%g.groups, 0), g.kk
+				if p+1 == g1 && g.shares[worker].empty() {
+					if over, k := g.over(worker); k > 0 {
+						next, left = over, k
+					}
+				}
 			}
 			switch {
 			case g.dot != nil:
-				g.dotPanel(p, seq*g.m+r0, rows, k0, k1, c, bias, acc, next, nk)
+				g.dotPanel(p, seq*g.m+r0, rows, k0, k1, c, bias, acc, next, left)
 			case g.half != nil:
-				g.halfPanel(p, rows, k0, k1, a, c, bias, acc, next, nk, worker)
+				g.halfPanel(p, rows, k0, k1, a, c, bias, acc, next, left, worker)
 			default:
-				g.panel(p, rows, k0, k1, a, c, bias, acc, next, nk)
+				g.panel(p, rows, k0, k1, a, c, bias, acc, next, left)
 			}
 			acc, bias = 1, nil
 		}
@@ -302,6 +314,24 @@ func (g *gemmTask) compute(block, p0, p1, worker int) {
 	}
 }
 
+// step returns the address of step k in the first panel of group p.
+func (g *gemmTask) step(p, k int) *float32 {
+	_, width := g.tile()
+	return (*float32)(unsafe.Add(unsafe.Pointer(g.w), (p*width*g.kk+k*16)*g.size))
+}
+
+// over returns the panels that the worker begins the next product with and the steps of
+// their k, 0 if they are unknown. It takes that product to be cut as this one is.
+func (g *gemmTask) over(worker int) (*float32, int) {
+	l := g.then
+	if l == nil || l.size() != g.size || g.blocks > 1 {
+		return nil, 0
+	}
+	_, width := g.tile()
+	p, _ := part((ceil16(l.N)+width-1)/width, len(g.shares), worker)
+	return (*float32)(unsafe.Add(unsafe.Pointer(at(g.first, l.W)), p*width*l.K*g.size)), l.K
+}
+
 // panel computes one tile-wide group of panels for all row tiles of a block.
 //
 // It stays a function of its own, not a leaf and never inlined: its prologue is
@@ -309,24 +339,20 @@ func (g *gemmTask) compute(block, p0, p1, worker int) {
 // assembly.
 //
 //go:noinline
-func (g *gemmTask) panel(p, rows, k0, k1 int, a, c, bias *float32, acc, next, nk int) {
+func (g *gemmTask) panel(p, rows, k0, k1 int, a, c, bias *float32, acc int, next *float32, left int) {
 	per := g.k.NR / 16
 	first := p * per
 	if have := ceil16(g.n)/16 - first; have < per {
 		for i := range have {
-			g.strip(g.k.Gemm16, 1, first+i, rows, k0, k1, a, c, bias, acc, first+i, k0)
+			g.strip(g.k.Gemm16, 1, first+i, rows, k0, k1, a, c, bias, acc, next, left)
 		}
 		return
 	}
-	if next*per+per > ceil16(g.n)/16 {
-		next, nk = p, k0
-	}
-	g.strip(g.k.Gemm, per, first, rows, k0, k1, a, c, bias, acc, next*per, nk)
+	g.strip(g.k.Gemm, per, first, rows, k0, k1, a, c, bias, acc, next, left)
 }
 
-// strip runs the row tiles of per panels from panel first on. next is the panel
-// to prefetch from step nk of k on.
-func (g *gemmTask) strip(tile []Gemm, per, first, rows, k0, k1 int, a, c, bias *float32, acc, next, nk int) {
+// strip runs the row tiles of per panels from panel first on and prefetches from next on.
+func (g *gemmTask) strip(tile []Gemm, per, first, rows, k0, k1 int, a, c, bias *float32, acc int, next *float32, left int) {
 	k := k1 - k0
 	stride := g.kk * 16
 	b := at(g.w, first*stride+k0*16)
@@ -344,12 +370,10 @@ func (g *gemmTask) strip(tile []Gemm, per, first, rows, k0, k1 int, a, c, bias *
 	if g.ahead == 0 {
 		step = max(4, 64*lines/k)
 	}
-	nextK := min(k, g.kk-nk)
 	for t := range tiles {
 		r0, r1 := tileStart(rows, tiles, t), tileStart(rows, tiles, t+1)
 		if g.ahead == 0 {
-			line := min(t*lines, nextK-1)
-			pf = at(g.w, next*stride+(nk+line)*16)
+			pf = at(next, min(t*lines, min(k, left)-1)*16)
 		}
 		tile[r1-r0](k, at(a, r0*g.lda), g.lda, b, stride, at(c, r0*g.ldc), g.ldc, bias, acc, pf, step)
 	}

@@ -60,6 +60,9 @@ type Linear struct {
 	Cut     *Cut
 }
 
+// size returns the bytes of an element of the weights.
+func (l *Linear) size() int { return dtypes[max(F32, l.DType)].size }
+
 // FFN is a pre-norm feed-forward block: x + Fc2(norm2(gelu(Fc1(norm1(x))))).
 // A nil norm is absent.
 type FFN struct {

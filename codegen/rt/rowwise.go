@@ -9,7 +9,7 @@ import (
 const (
 	// smallRows is the number of elements below which row-wise work stays on the
 	// caller; a chunk has at least half of it.
-	smallRows = 1 << 13
+	smallRows = 1 << 14
 	// callElems bounds the elements of one assembly call (about 10 microseconds).
 	callElems = 1 << 14
 )

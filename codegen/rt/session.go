@@ -19,6 +19,7 @@ type Session struct {
 	busy   atomic.Bool
 	closed bool
 	result Result
+	orders map[*Func]*order // as each function's last call left it
 }
 
 // Seq is one sequence of a batch: what the function takes, the rest nil. Image is
@@ -51,7 +52,7 @@ func (m *Model) NewSession(opts ...SessionOption) *Session {
 	for _, o := range opts {
 		o(&c)
 	}
-	s := &Session{model: m, exec: newExec(m.kern, m.base, m.arena, c.threads)}
+	s := &Session{model: m, exec: newExec(m.kern, m.base, m.arena, c.threads), orders: map[*Func]*order{}}
 	runtime.AddCleanup(s, (*pool).close, s.exec.pool)
 	return s
 }
@@ -123,6 +124,10 @@ func (s *Session) Run(f *Func, batch []Seq) (*Result, error) {
 	if f.Text {
 		e.rows += s.model.pkg.Text
 	}
+	if e.order = s.orders[f]; e.order == nil {
+		e.order = &order{}
+		s.orders[f] = e.order
+	}
 	e.pool.enter()
 	defer s.idle()
 	for at := 0; at < len(batch); {
@@ -130,6 +135,7 @@ func (s *Session) Run(f *Func, batch []Seq) (*Result, error) {
 		for i := range f.Inputs {
 			f.Inputs[i].fill(e)
 		}
+		e.order.turn = 0
 		f.Run(e)
 		r.collect(e, at)
 		at += n

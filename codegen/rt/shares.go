@@ -52,6 +52,11 @@ func (s *share) units() (lo, hi int) {
 	return int(uint32(v)), int(v >> 32)
 }
 
+func (s *share) empty() bool {
+	lo, hi := s.units()
+	return lo == hi
+}
+
 func (s *share) change(lo, hi, to, end int) bool {
 	return s.left.CompareAndSwap(uint64(hi)<<32|uint64(lo), uint64(end)<<32|uint64(to))
 }

@@ -947,3 +947,54 @@ func TestBadShapesPanic(t *testing.T) {
 		})
 	}
 }
+
+func TestOrder(t *testing.T) {
+	a, b, c := &Linear{}, &Linear{}, &Linear{}
+	o := &order{}
+	// Each pass, what is known of the product after each of its own, nil at its end.
+	for _, pass := range []struct{ layers, want []*Linear }{
+		{[]*Linear{a, b, a, c}, []*Linear{nil, nil, nil, nil}},
+		{[]*Linear{a, b, a, c}, []*Linear{b, a, c, nil}},
+		{[]*Linear{a, b, c}, []*Linear{b, a, nil}}, // another way from the third on
+		{[]*Linear{a, b, c, c}, []*Linear{b, c, nil, nil}},
+		{[]*Linear{a, b, c}, []*Linear{b, c, c}},
+		{nil, nil},
+		{[]*Linear{b}, []*Linear{nil}},
+	} {
+		o.turn = 0
+		var got []*Linear
+		for _, l := range pass.layers {
+			got = append(got, o.after(l))
+		}
+		if !slices.Equal(got, pass.want) {
+			t.Errorf("%p then %p then %p: pass %p: got %p, want %p", a, b, c, pass.layers, got, pass.want)
+		}
+	}
+}
+
+// What is prefetched for the product that comes next is its own weights.
+func TestOver(t *testing.T) {
+	w := newWorld(t, naive("generic", 4, 16), 2, 3)
+	g := &w.gemm
+	g.n, g.kk, g.size, g.blocks, g.first = 48, 32, 4, 1, &w.weights[0]
+	g.shares.deal(3, 2)
+	for _, c := range []struct {
+		next   *Linear
+		worker int
+		want   int // floats from the first weight on
+		steps  int
+	}{
+		{nil, 0, 0, 0},
+		{&Linear{W: 640, K: 20, N: 64}, 0, 640, 20},
+		{&Linear{W: 640, K: 20, N: 64}, 1, 640 + 2*20*16, 20},
+		{&Linear{W: 640, K: 20, N: 8, DType: F32}, 1, 640, 20},
+		{&Linear{W: 640, K: 20, N: 64, DType: BF16}, 1, 0, 0}, // other elements, other lines
+		{&Linear{W: 640, K: 20, N: 64, DType: I8}, 1, 0, 0},
+	} {
+		g.then = c.next
+		p, k := g.over(c.worker)
+		if k != c.steps || k > 0 && p != &w.weights[c.want] {
+			t.Errorf("%+v, worker %d: got %p and %d steps, want %p and %d", c.next, c.worker, p, k, &w.weights[c.want], c.steps)
+		}
+	}
+}
