@@ -27,6 +27,7 @@ const (
 	OpQuantW    Op = "quantw"
 	OpNormQ     Op = "normq"
 	OpNormQW    Op = "normqw"
+	OpWiden     Op = "widen"
 	OpDGemm     Op = "dgemm"
 	OpRound     Op = "round"
 	OpPeakFMA   Op = "peak_fma"
@@ -121,7 +122,8 @@ Bytes from n on, up to a multiple of 32, become 128. n >= 1.`,
 	{
 		Op: OpQGemmW, DTypes: []string{"i8"}, Tiled: true,
 		Signature: "func(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)",
-		Doc:       `What qgemm computes, of an A of 16 bits an element, little-endian, at most 255; lda counts bytes.`,
+		Doc: `What qgemm computes, of an A of 16 bits an element, little-endian, at most 255, and a panel that widen made; lda
+counts bytes.`,
 	},
 	{
 		Op: OpQuantW, DTypes: []string{"i8"},
@@ -137,6 +139,12 @@ Bytes from n on, up to a multiple of 32, become 128. n >= 1.`,
 		Op: OpNormQW, DTypes: []string{"i8"},
 		Signature: "func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)",
 		Doc:       `What normq computes, to 16 bits an element, little-endian; ldd counts bytes.`,
+	},
+	{
+		Op: OpWiden, DTypes: []string{"i8"},
+		Signature: "func(k int, dst *int8, src *int8)",
+		Doc: `dst is the panel src of qgemm for qgemmw: of each group of four, first all columns' first two values, then their others,
+16 bits a value: [k][2][16 columns][2]. What follows a panel's values stays as it is. k >= 1.`,
 	},
 	{
 		Op: OpDGemm, DTypes: []string{"bf16dot"}, Tiled: true,

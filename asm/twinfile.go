@@ -51,6 +51,7 @@ var twins = map[string]any{
 	"quantw_i8_generic":          quantw_i8_generic,
 	"normq_i8_generic":           normq_i8_generic,
 	"normqw_i8_generic":          normqw_i8_generic,
+	"widen_i8_generic":           widen_i8_generic,
 	"qgemmw_i8_1x16_generic":     qgemmw_i8_1x16_generic,
 	"qgemmw_i8_2x16_generic":     qgemmw_i8_2x16_generic,
 	"qgemmw_i8_3x16_generic":     qgemmw_i8_3x16_generic,

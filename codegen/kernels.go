@@ -191,7 +191,7 @@ func (g *generator) table(isa asm.ISA) *jen.Statement {
 }
 
 // wide are the ops of products of bytes that were widened to 16 bits.
-var wide = []asm.Op{asm.OpQGemmW, asm.OpQuantW, asm.OpNormQW}
+var wide = []asm.Op{asm.OpQGemmW, asm.OpQuantW, asm.OpNormQW, asm.OpWiden}
 
 // dots are the fields of rt.Dot.
 func dots(carried []asm.Kernel) jen.Dict {
@@ -213,7 +213,6 @@ func dots(carried []asm.Kernel) jen.Dict {
 
 // int8s are the fields of rt.Int8 of a level that carries tiles for bytes of its own.
 func int8s(isa asm.ISA, carried []asm.Kernel) jen.Dict {
-	gemm, quant, norm := asm.OpQGemm, asm.OpQuant, asm.OpNormQ
 	of := func(op asm.Op) (ks []asm.Kernel) {
 		for _, k := range carried {
 			if k.Op == op {
@@ -222,25 +221,26 @@ func int8s(isa asm.ISA, carried []asm.Kernel) jen.Dict {
 		}
 		return ks
 	}
-	if len(of(asm.OpQGemmW)) > 0 {
-		gemm, quant, norm = asm.OpQGemmW, asm.OpQuantW, asm.OpNormQW
+	best := func(op asm.Op, dtype string) jen.Code {
+		return jen.Id(asm.Best(asm.Kernel{Op: op, DType: dtype}.Family(), isa)[0].Name())
 	}
-	ks := of(gemm)
-	if len(ks) == 0 {
-		return nil
+	fields := func(gemm, quant, norm asm.Op) jen.Dict {
+		ks := of(gemm)
+		if len(ks) == 0 {
+			return nil
+		}
+		return jen.Dict{
+			jen.Id("NR"):     jen.Lit(ks[0].NR),
+			jen.Id("Gemm"):   tiles("QGemm", ks),
+			jen.Id("Gemm16"): tiles("QGemm", narrow(ks[0].Family(), isa)),
+			jen.Id("Quant"):  best(quant, ks[0].DType),
+			jen.Id("Norm"):   best(norm, ks[0].DType),
+		}
 	}
-	best := func(op asm.Op) jen.Code {
-		return jen.Id(asm.Best(asm.Kernel{Op: op, DType: ks[0].DType}.Family(), isa)[0].Name())
-	}
-	d := jen.Dict{
-		jen.Id("NR"):     jen.Lit(ks[0].NR),
-		jen.Id("Gemm"):   tiles("QGemm", ks),
-		jen.Id("Gemm16"): tiles("QGemm", narrow(ks[0].Family(), isa)),
-		jen.Id("Quant"):  best(quant),
-		jen.Id("Norm"):   best(norm),
-	}
-	if gemm == asm.OpQGemmW {
-		d[jen.Id("Wide")] = jen.True()
+	d := fields(asm.OpQGemm, asm.OpQuant, asm.OpNormQ)
+	if w := fields(asm.OpQGemmW, asm.OpQuantW, asm.OpNormQW); w != nil {
+		w[jen.Id("Widen")] = best(asm.OpWiden, of(asm.OpWiden)[0].DType)
+		d[jen.Id("Wide")] = jen.Op("&").Qual(rtPath, "Int8").Values(w)
 	}
 	return d
 }

@@ -33,6 +33,7 @@ type (
 	wgemmFunc     = func(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 	expandFunc    = func(n int, dst *float32, src *uint16)
 	qgemmFunc     = func(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+	widenFunc     = func(k int, dst *int8, src *int8)
 	quantFunc     = func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32)
 	normQuantFunc = func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
 	dgemmFunc     = func(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
@@ -88,6 +89,7 @@ var testers = map[asm.Op]func(c *check, k asm.Kernel, f any){
 	asm.OpQuantW:    testQuant,
 	asm.OpNormQ:     testNormQuant,
 	asm.OpNormQW:    testNormQuant,
+	asm.OpWiden:     testWiden,
 	asm.OpDGemm:     testDGemm,
 	asm.OpRound:     testRound,
 	asm.OpPeakFMA:   func(_ *check, _ asm.Kernel, f any) { f.(peakFunc)(1) },
@@ -412,7 +414,7 @@ func testQGemm(c *check, k asm.Kernel, fn any) {
 			depth, lda := 4*groups, size*(4*groups+5)
 			stride := asm.Panel*depth + 192
 			a := c.bytesOf(c.in, (k.MR-1)*lda+size*depth)
-			b := c.bytesOf(c.in2, panels*stride)
+			b := make([]uint8, panels*stride)
 			clear(a)
 			for i := 0; i < len(a); i += size {
 				if a[i] = uint8(c.rng.Uint32()); extreme {
@@ -455,12 +457,16 @@ func testQGemm(c *check, k asm.Kernel, fn any) {
 					bias[j] = c.normal()
 				}
 			}
+			given := c.bytesOf(c.in2, panels*(stride+(size-1)*asm.Panel*depth))
+			if copy(given, b); size > 1 {
+				widenPanel(given, b, groups)
+			}
 			// Prefetching may run off into protected memory, or be turned off.
-			pf, step := (*int8)(unsafe.Pointer(&b[0])), 64
+			pf, step := (*int8)(unsafe.Pointer(&given[0])), 64
 			if variant == 3 {
 				pf, step = nil, 0
 			}
-			f(groups, &a[0], lda, (*int8)(unsafe.Pointer(&b[0])), stride, out.ptr(), out.ld, scale.ptr(), zero.ptr(), ptr(bias), acc, pf, step)
+			f(groups, &a[0], lda, (*int8)(unsafe.Pointer(&given[0])), stride, out.ptr(), out.ld, scale.ptr(), zero.ptr(), ptr(bias), acc, pf, step)
 			for r := range k.MR {
 				for j := range k.NR {
 					sum := int32(0)
@@ -479,6 +485,35 @@ func testQGemm(c *check, k asm.Kernel, fn any) {
 			}
 			c.intact(out, what)
 		}
+	}
+}
+
+// widenPanel is what widen does, a value at a time.
+func widenPanel(dst, src []uint8, groups int) {
+	for i := range 4 * groups {
+		for j := range asm.Panel {
+			v := uint16(int8(src[i/4*64+4*j+i%4]))
+			binary.NativeEndian.PutUint16(dst[i/2*64+4*j+i%2*2:], v)
+		}
+	}
+	copy(dst[128*groups:], src[64*groups:])
+}
+
+// testWiden holds widened panels to their definition.
+func testWiden(c *check, _ asm.Kernel, fn any) {
+	f := fn.(widenFunc)
+	for _, groups := range upTo(10, 48, 192) {
+		src, want := c.bytesOf(c.in, 64*groups+192), make([]uint8, 128*groups+192)
+		for i := range src {
+			src[i] = uint8(c.rng.Uint32())
+		}
+		widenPanel(want, src, groups)
+		dst := c.newMat(c.out, 1, len(want)/4, len(want)/4, c.normal)
+		f(groups, (*int8)(unsafe.Pointer(dst.ptr())), (*int8)(unsafe.Pointer(&src[0])))
+		for i := range dst.p {
+			c.same(dst.p[i], math.Float32frombits(binary.NativeEndian.Uint32(want[4*i:])), fmt.Sprint(groups, " groups"), 0, i)
+		}
+		c.intact(dst, fmt.Sprint(groups, " groups"))
 	}
 }
 
@@ -1168,12 +1203,18 @@ func BenchmarkKernels(b *testing.B) {
 				}
 				elems(b, rows*d)
 			case qgemmFunc: // one tile, everything in cache
-				panels := make([]int8, k.NR/asm.Panel*(d*asm.Panel+192)+1024)
+				panels := make([]int8, sizeOf(k)*k.NR/asm.Panel*(d*asm.Panel+192)+1024)
 				bytes := make([]uint8, 16*2*(d+64))
 				for b.Loop() {
 					f(d/4, &bytes[0], 2*(d+64), &panels[0], d*asm.Panel+192, &dst[0], ld, &work[0], &work[0], &work[0], 1, &panels[0], 64)
 				}
 				flops(b, 2*d*k.MR*k.NR)
+			case widenFunc:
+				panels := make([]int8, 3*(d*asm.Panel+192))
+				for b.Loop() {
+					f(d/4, &panels[0], &panels[2*(d*asm.Panel+192)])
+				}
+				elems(b, d*asm.Panel)
 			case quantFunc:
 				bytes := make([]uint8, rows*2*(d+64))
 				for b.Loop() {

@@ -140,64 +140,79 @@ func (w *writer) toFloats(sums []vecs, disp int, tail func(at, j int) operand.Me
 	each(func(r, j int) { w.VMOVUPS(sums[r][j], c(r, disp+size*j)) })
 }
 
-// qgemmW writes a tile of products of 16 bits, added in pairs to 32. B is widened as it is loaded. It takes half of the
-// columns at a time, so that the sums of six rows stay in registers.
+// qgemmW writes a tile of products of 16 bits, added in pairs to 32.
 //
-//	acc[r][j]  row r of C, columns 4j..4j+3, two sums each
-//	b[j]       four rows of B, the same columns
-//	x          four elements of A[r], four times
+//	acc[r][j]  row r of C, vector j
+//	b[j]       two rows of B, vector j
+//	x          two elements of A[r] in all lanes
 func qgemmW(w *writer, k asm.Kernel) {
-	const group = 4 * asm.Panel
-	for half := range 2 {
-		steps, b, start := w.arg("k"), w.arg("b"), w.GP64()
-		if half > 0 {
-			w.ADDQ(operand.Imm(group/2), b)
-		}
-		w.MOVQ(steps, start)
-		w.SHLQ(operand.Imm(6), start)
-		w.ADDQ(b, start)
-		acc := make([]vecs, k.MR)
+	const group, tail = 8 * asm.Panel, 4 * asm.Panel // bytes of a group of a panel, and of each part of its tail
+	steps, b := w.arg("k"), w.arg("b")
+	start := w.GP64()
+	w.MOVQ(steps, start)
+	w.SHLQ(operand.Imm(7), start)
+	w.ADDQ(b, start)
+	acc := make([]vecs, k.MR)
+	for r := range acc {
+		acc[r] = w.ymms(2)
+		acc[r].each(func(j int) {
+			if r == 0 {
+				w.VMOVUPS(operand.Mem{Base: start, Disp: tail + 32*j}, acc[r][j])
+			} else {
+				w.VMOVAPS(acc[0][j], acc[r][j])
+			}
+		})
+	}
+	w.prefetchC(k)
+	a, as := w.rows(w.arg("a"), w.arg("lda"), k.MR)
+	pf, pfstep := w.arg("pf"), w.arg("pfstep")
+	bv, x, t := w.ymms(2), w.YMM(), w.YMM()
+	w.Label("loop")
+	w.PREFETCHT0(operand.Mem{Base: pf})
+	w.ADDQ(pfstep, pf)
+	for pair := range 2 {
+		bv.each(func(j int) { w.VMOVUPS(operand.Mem{Base: b, Disp: group/2*pair + 32*j}, bv[j]) })
 		for r := range acc {
-			acc[r] = w.ymms(2)
-			acc[r].each(func(j int) {
-				if r == 0 {
-					w.VPMOVZXDQ(operand.Mem{Base: start, Disp: group + 16*j}, acc[r][j])
-				} else {
-					w.VMOVAPS(acc[0][j], acc[r][j])
-				}
-			})
-		}
-		a, as := w.rows(w.arg("a"), w.arg("lda"), k.MR)
-		pf, pfstep := w.arg("pf"), w.arg("pfstep")
-		bv, x, t := w.ymms(2), w.YMM(), w.YMM()
-		loop := w.label("loop")
-		w.Label(loop)
-		bv.each(func(j int) { w.VPMOVSXBW(operand.Mem{Base: b, Disp: 16 * j}, bv[j]) })
-		if half == 0 {
-			w.PREFETCHT0(operand.Mem{Base: pf})
-			w.ADDQ(pfstep, pf)
-		}
-		for r := range acc {
-			w.VPBROADCASTQ(a(r, 0), x)
+			w.VPBROADCASTD(a(r, 4*pair), x)
 			w.VPMADDWD(bv[0], x, t)
 			w.VPADDD(t, acc[r][0], acc[r][0])
 			w.VPMADDWD(bv[1], x, x)
 			w.VPADDD(x, acc[r][1], acc[r][1])
 		}
-		for _, p := range as {
-			w.ADDQ(operand.Imm(8), p)
-		}
-		w.ADDQ(operand.Imm(group), b)
-		w.DECQ(steps)
-		w.JNZ(operand.LabelRef(loop))
-		sums := make([]vecs, k.MR)
-		for r, y := range acc {
-			w.VPHADDD(y[1], y[0], y[0])
-			w.VPERMQ(operand.Imm(0xd8), y[0], y[0]) // the halves of both stand side by side
-			sums[r] = y[:1]
-		}
-		w.toFloats(sums, 4*asm.Panel/2*half, func(at, _ int) operand.Mem { return operand.Mem{Base: b, Disp: at} }, x, bv)
 	}
+	for _, p := range as {
+		w.ADDQ(operand.Imm(8), p)
+	}
+	w.ADDQ(operand.U32(group), b)
+	w.DECQ(steps)
+	w.JNZ(operand.LabelRef("loop"))
+	w.toFloats(acc, 0, func(at, j int) operand.Mem { return operand.Mem{Base: b, Disp: at + 32*j} }, x, bv)
+	w.ret()
+}
+
+// widen writes the widening of a panel.
+func widen(w *writer, _ asm.Kernel) {
+	steps, dst, src := w.arg("k"), w.arg("dst"), w.arg("src")
+	at := func(base reg.Register, i int) operand.Mem { return operand.Mem{Base: base, Disp: 32 * i} }
+	w.Label("loop")
+	for half := range 2 { // of the columns
+		x := w.ymms(2)
+		first, others := w.YMM(), w.YMM()
+		x.each(func(i int) { w.VPMOVSXBW(operand.Mem{Base: src, Disp: 32*half + 16*i}, x[i]) })
+		for i, v := range []reg.VecVirtual{first, others} {
+			// Columns 0, 1, 4, 5, 2, 3, 6 and 7 of the eight, and then in their order.
+			w.VSHUFPS(operand.U8(0x88+0x55*i), x[1], x[0], v)
+			w.VPERMQ(operand.Imm(0xd8), v, v)
+			w.VMOVUPS(v, at(dst, half+2*i))
+		}
+	}
+	w.ADDQ(operand.Imm(4*asm.Panel), src)
+	w.ADDQ(operand.U32(8*asm.Panel), dst)
+	w.DECQ(steps)
+	w.JNZ(operand.LabelRef("loop"))
+	tail := w.ymms(6)
+	tail.each(func(i int) { w.VMOVUPS(at(src, i), tail[i]) })
+	tail.each(func(i int) { w.VMOVUPS(tail[i], at(dst, i)) })
 	w.ret()
 }
 

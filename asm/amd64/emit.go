@@ -37,6 +37,7 @@ var generators = map[asm.Op]func(*writer, asm.Kernel){
 	asm.OpQuantW:    quant,
 	asm.OpNormQ:     normQuant,
 	asm.OpNormQW:    normQuant,
+	asm.OpWiden:     widen,
 	asm.OpDGemm:     dgemm,
 	asm.OpRound:     round,
 	asm.OpPeakFMA:   peakFMA,

@@ -14,6 +14,7 @@ import "unsafe"
 const (
 	panelTail = 16 * (4 + 4 + 4) // bytes of a panel's scales, starts and shifts
 	byteAlign = 64               // rows of activations are a multiple of it apart
+	wideRows  = 9                // are enough to be worth widening a panel for
 )
 
 // panelGroups returns the groups of four that k takes.
@@ -33,7 +34,7 @@ func (e *Exec) norm(n *Norm, l *Linear) bool {
 func (e *Exec) quantise(rows int) {
 	g := &e.gemm
 	size := g.kk
-	if g.i8.Wide {
+	if g.i8.Widen != nil {
 		size *= 2
 	}
 	// Not a multiple of 1 KiB, whose rows would fall into the same cache sets.
@@ -71,12 +72,12 @@ func quantBlock(g *gemmTask, src Mat, r, rows int) {
 // bytePanel is panel for products of bytes: all of k at once, for rows of A from row on.
 //
 //go:noinline
-func (g *gemmTask) bytePanel(p, row, rows int, c *float32, acc int) {
+func (g *gemmTask) bytePanel(p, row, rows int, c *float32, acc, worker int) {
 	per := g.i8.NR / 16
 	first, panels := p*per, ceil16(g.n)/16
 	if have := panels - first; have < per {
 		for i := range have {
-			g.byteStrip(g.i8.Gemm16, first+i, first+i, row, rows, c, acc)
+			g.byteStrip(g.i8.Gemm16, first+i, first+i, row, rows, c, acc, worker)
 		}
 		return
 	}
@@ -84,15 +85,20 @@ func (g *gemmTask) bytePanel(p, row, rows int, c *float32, acc int) {
 	if next+per > panels {
 		next = first
 	}
-	g.byteStrip(g.i8.Gemm, first, next, row, rows, c, acc)
+	g.byteStrip(g.i8.Gemm, first, next, row, rows, c, acc, worker)
 }
 
 // byteStrip runs the row tiles of the panels from panel first on. They prefetch the lines of
 // the panels from panel next on between them.
-func (g *gemmTask) byteStrip(tile []QGemm, first, next, row, rows int, c *float32, acc int) {
+func (g *gemmTask) byteStrip(tile []QGemm, first, next, row, rows int, c *float32, acc, worker int) {
 	k := panelGroups(g.kk)
 	stride := 64*k + panelTail
 	b, pf := unsafe.Add(unsafe.Pointer(g.w), first*stride), unsafe.Add(unsafe.Pointer(g.w), next*stride)
+	if g.i8.Widen != nil {
+		wide := unsafe.Pointer(&g.wide[worker][0])
+		g.i8.Widen(k, (*int8)(wide), (*int8)(b))
+		b = wide
+	}
 	c = at(c, first*16)
 	var bias *float32
 	if g.bias != nil {

@@ -9,12 +9,19 @@ import (
 	"unsafe"
 )
 
-// i8s gives a table kernels for bytes, with tiles of up to mr rows and nr columns, as
-// their types' comments say and no faster.
-func i8s(k *Kernels, mr, nr int, wide bool) {
+// i8s returns kernels for bytes, with tiles of up to mr rows and nr columns (16 if they are
+// wide), as their types' comments say and no faster.
+func i8s(mr, nr int, wide bool) Int8 {
 	size := 1
 	if wide {
-		size = 2
+		size, nr = 2, 16
+	}
+	// value is that of row i and column j of a panel.
+	value := func(panel []int8, i, j int) int32 {
+		if wide {
+			return int32(unsafe.Slice((*int16)(unsafe.Pointer(&panel[0])), len(panel)/2)[i/2*32+j*2+i%2])
+		}
+		return int32(panel[i/4*64+j*4+i%4])
 	}
 	gemms := func(nr int) []QGemm {
 		g := make([]QGemm, mr+1)
@@ -23,11 +30,11 @@ func i8s(k *Kernels, mr, nr int, wide bool) {
 				_ = *pf // the first prefetch lies inside the panels
 				for r := range m {
 					for j := range nr {
-						panel := unsafe.Slice((*int8)(unsafe.Add(unsafe.Pointer(b), j/16*bstride)), 64*k+panelTail)
-						tail := func(i int) unsafe.Pointer { return unsafe.Pointer(&panel[64*k+64*i+j%16*4]) }
+						panel := unsafe.Slice((*int8)(unsafe.Add(unsafe.Pointer(b), j/16*bstride)), size*64*k+panelTail)
+						tail := func(i int) unsafe.Pointer { return unsafe.Pointer(&panel[size*64*k+64*i+j%16*4]) }
 						sum := *(*int32)(tail(1))
 						for i := range 4 * k {
-							sum += int32(*(*uint8)(unsafe.Add(unsafe.Pointer(a), r*lda+size*i))) * int32(panel[i/4*64+j%16*4+i%4])
+							sum += int32(*(*uint8)(unsafe.Add(unsafe.Pointer(a), r*lda+size*i))) * value(panel, i, j%16)
 						}
 						y := float32(sum)**at(scale, r)**(*float32)(tail(0)) + *at(zero, r)**(*float32)(tail(2))
 						if bias != nil {
@@ -60,18 +67,34 @@ func i8s(k *Kernels, mr, nr int, wide bool) {
 			}
 		}
 	}
-	k.I8 = Int8{NR: nr, Wide: wide, Gemm: gemms(nr), Gemm16: gemms(16), Quant: quant,
+	i := Int8{NR: nr, Gemm: gemms(nr), Gemm16: gemms(16), Quant: quant,
 		Norm: func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32) {
 			norm := make([]float32, rows*n)
 			naiveLayerNorm(rows, &norm[0], n, src, lds, n, nil, nil, eps)
 			quant(rows, dst, ldd, &norm[0], n, n, scale, zero)
 		}}
+	if wide {
+		i.Widen = func(k int, dst *int8, src *int8) {
+			from, to := unsafe.Slice(src, 64*k+panelTail), unsafe.Slice(dst, 2*64*k+panelTail)
+			for i := range 4 * k {
+				for j := range 16 {
+					binary.NativeEndian.PutUint16(unsafe.Slice((*byte)(unsafe.Pointer(&to[i/2*64+j*4+i%2*2])), 2), uint16(from[i/4*64+j*4+i%4]))
+				}
+			}
+			copy(to[2*64*k:], from[64*k:])
+		}
+	}
+	return i
 }
 
 // A product of bytes is that of the rounded rows with the integers times their scales.
 func TestByteLinear(t *testing.T) {
 	everywhere(t, func(t *testing.T, k *Kernels, threads int) {
-		i8s(k, 3, max(16, k.NR-16), threads%2 == 0)
+		k.I8 = i8s(3, max(16, k.NR-16), false)
+		if threads%2 == 0 {
+			wide := i8s(4, 16, true)
+			k.I8.Wide = &wide
+		}
 		for _, s := range []struct{ m, k, n int }{{1, 1, 1}, {2, 7, 33}, {3, 8, 100}, {25, 64, 160}, {405, 6, 20}, {2, 2000, 40}, {0, 4, 4}} {
 			w := newWorld(t, k, threads)
 			groups, panels := (s.k+3)/4, ceil16(s.n)/16

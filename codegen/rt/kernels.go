@@ -68,6 +68,11 @@ type (
 	// QuantNorm is Quant of what LayerNorm without g makes of the rows.
 	QuantNorm func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
 
+	// Widen makes of a panel of QGemm, of k groups of four, one of 16 bits a value: of each
+	// group first all columns' first two values, then their others, [k][2][16][2], and
+	// then what follows the values of src.
+	Widen func(k int, dst *int8, src *int8)
+
 	// DGemm is a tile of MR rows and NR columns of products of bf16, 2k of them a sum, in
 	// panels [k][16][2]; lda and bstride count bf16. Each step of k adds the second product
 	// of a pair, then the first, and prefetches a line. The rest is as in Gemm.
@@ -104,15 +109,25 @@ type Dot struct {
 }
 
 // Int8 holds the kernels for products of bytes; all nil in a package without. Gemm[mr]
-// computes mr rows and NR columns, Gemm16 are the tiles of the last panels. If Wide is
-// set, Quant and Norm write elements of 16 bits, little-endian, and the tiles read such.
+// computes mr rows and NR columns, Gemm16 are the tiles of the last panels.
 type Int8 struct {
 	NR     int
 	Gemm   []QGemm
 	Gemm16 []QGemm
 	Quant  Quant
 	Norm   QuantNorm
-	Wide   bool
+
+	// Wide, if it is not nil, holds faster kernels for many rows: its Quant and Norm write
+	// elements of 16 bits, little-endian, its tiles, of 16 columns, read such, and panels
+	// as its Widen makes them. Widen is nil elsewhere.
+	Wide  *Int8
+	Widen Widen
+}
+
+// whole reports whether no kernel is missing.
+func (i *Int8) whole() bool {
+	return i.NR >= 16 && i.NR%16 == 0 && len(i.Gemm) > 1 && len(i.Gemm16) > 1 && i.Quant != nil && i.Norm != nil &&
+		(i.Wide == nil || i.Wide.whole() && i.Wide.NR == 16 && i.Wide.Widen != nil)
 }
 
 // Kernels is the table of one CPU level. A generated package has one for each
@@ -162,6 +177,9 @@ type KernelInfo struct {
 	Op     string `json:"op"`
 	Kernel string `json:"kernel"`
 }
+
+// wideOps are the operations of the kernels of Int8.Wide.
+var wideOps = []string{"qgemmw_i8", "quantw_i8", "normqw_i8", "widen_i8"}
 
 // symbol is the name of a kernel, which may be that of a level below its table's.
 func symbol(kernel any) string {
@@ -243,11 +261,19 @@ func resolve(tables []*Kernels) (*Kernels, []KernelInfo, error) {
 			out.Dot.Round, name["round_bf16dot"] = t.Dot.Round, "round_bf16dot_"+t.Level
 		}
 		if from := t.I8; len(from.Gemm) > 1 {
-			if from.NR < 16 || from.NR%16 != 0 || len(from.Gemm16) < 2 || from.Quant == nil || from.Norm == nil {
+			if !from.whole() {
 				return nil, nil, fmt.Errorf("kernels of level %s: tiles of bytes of %d columns with %d and %d functions do not fit together; generate the package again", t.Level, from.NR, len(from.Gemm), len(from.Gemm16))
 			}
 			out.I8 = from
 			name["qgemm_i8"], name["quant_i8"], name["normq_i8"] = symbol(from.Gemm[len(from.Gemm)-1]), symbol(from.Quant), symbol(from.Norm)
+			for _, op := range wideOps {
+				delete(name, op)
+			}
+			if w := from.Wide; w != nil {
+				for i, f := range []any{w.Gemm[len(w.Gemm)-1], w.Quant, w.Norm, w.Widen} {
+					name[wideOps[i]] = symbol(f)
+				}
+			}
 		}
 	}
 	var info []KernelInfo
@@ -257,7 +283,7 @@ func resolve(tables []*Kernels) (*Kernels, []KernelInfo, error) {
 		}
 		info = append(info, KernelInfo{op, name[op]})
 	}
-	for _, op := range []string{"wgemm_f16", "expand_f16", "wgemm_bf16", "expand_bf16", "dgemm_bf16dot", "round_bf16dot", "qgemm_i8", "quant_i8", "normq_i8"} {
+	for _, op := range append([]string{"wgemm_f16", "expand_f16", "wgemm_bf16", "expand_bf16", "dgemm_bf16dot", "round_bf16dot", "qgemm_i8", "quant_i8", "normq_i8"}, wideOps...) {
 		if name[op] != "" {
 			info = append(info, KernelInfo{op, name[op]})
 		}

@@ -64,7 +64,7 @@ type gemmTask struct {
 	cstep      int // rows of C from one sequence to the next; of A it is m
 	gelu       bool
 	half       *Half       // kernels for w if it holds 16-bit values
-	wide       [][]float32 // of each worker: panels of them, widened
+	wide       [][]float32 // of each worker: panels of them, or of bytes, widened
 
 	dot   *Dot     // kernels for w if it holds pairs of bf16
 	pairs []uint16 // A in bf16, rows ldp apart
@@ -165,13 +165,21 @@ func (e *Exec) weigh(l *Linear) {
 	switch l.DType {
 	case I8:
 		g.i8 = &g.k.I8
+		if g.i8.Wide != nil && g.m >= wideRows {
+			g.i8 = g.i8.Wide
+		}
 	case BF16Dot:
 		g.dot, g.passes = &g.k.Dot, min(g.passes, max(1, l.K/2)) // whole pairs
 	}
-	if g.half == nil || !g.half.Once {
+	need := 0
+	switch {
+	case g.half != nil && g.half.Once:
+		need = (l.K + g.passes - 1) / g.passes * g.k.NR
+	case g.i8 != nil && g.i8.Widen != nil:
+		need = (2*64*panelGroups(l.K) + panelTail) / 4
+	default:
 		return
 	}
-	need := (l.K + g.passes - 1) / g.passes * g.k.NR
 	if len(g.wide) < e.workers {
 		g.wide = make([][]float32, e.workers)
 	}
@@ -280,7 +288,7 @@ func (g *gemmTask) compute(block, p0, p1, worker int) {
 	}
 	for p := g0; p < g1; p++ {
 		if g.i8 != nil {
-			g.bytePanel(p, seq*g.m+r0, rows, c, first)
+			g.bytePanel(p, seq*g.m+r0, rows, c, first, worker)
 			continue
 		}
 		acc, bias := first, g.bias

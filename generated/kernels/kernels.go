@@ -55,6 +55,7 @@ var generic = []Kernel{
 	{Name: "quantw_i8_generic", Level: "generic", Func: quantw_i8_generic},
 	{Name: "normq_i8_generic", Level: "generic", Func: normq_i8_generic},
 	{Name: "normqw_i8_generic", Level: "generic", Func: normqw_i8_generic},
+	{Name: "widen_i8_generic", Level: "generic", Func: widen_i8_generic},
 	{Name: "dgemm_bf16dot_1x16_generic", Level: "generic", Func: dgemm_bf16dot_1x16_generic},
 	{Name: "dgemm_bf16dot_2x16_generic", Level: "generic", Func: dgemm_bf16dot_2x16_generic},
 	{Name: "dgemm_bf16dot_3x16_generic", Level: "generic", Func: dgemm_bf16dot_3x16_generic},

@@ -241,7 +241,8 @@ func quant_i8_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, 
 
 // qgemmw_i8_1x16_avx2 computes:
 //
-// What qgemm computes, of an A of 16 bits an element, little-endian, at most 255; lda counts bytes.
+// What qgemm computes, of an A of 16 bits an element, little-endian, at most 255, and a panel that widen made; lda
+// counts bytes.
 //
 //go:noescape
 func qgemmw_i8_1x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
@@ -291,6 +292,14 @@ func normq_i8_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, 
 //
 //go:noescape
 func normqw_i8_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
+
+// widen_i8_avx2 computes:
+//
+// dst is the panel src of qgemm for qgemmw: of each group of four, first all columns' first two values, then their others,
+// 16 bits a value: [k][2][16 columns][2]. What follows a panel's values stays as it is. k >= 1.
+//
+//go:noescape
+func widen_i8_avx2(k int, dst *int8, src *int8)
 
 // dgemm_bf16dot_1x16_avx2 computes:
 //

@@ -6509,34 +6509,43 @@ GLOBL order<>(SB), RODATA|NOPTR, $32
 // func qgemmw_i8_1x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX2, MMX+
 TEXT ·qgemmw_i8_1x16_avx2(SB), NOSPLIT, $0-104
-	MOVQ      k+0(FP), AX
-	MOVQ      b+24(FP), CX
-	MOVQ      AX, DX
-	SHLQ      $0x06, DX
-	ADDQ      CX, DX
-	VPMOVZXDQ 64(DX), Y0
-	VPMOVZXDQ 80(DX), Y1
-	MOVQ      a+8(FP), DX
-	MOVQ      lda+16(FP), BX
-	MOVQ      pf+88(FP), BX
-	MOVQ      pfstep+96(FP), SI
+	MOVQ       k+0(FP), AX
+	MOVQ       b+24(FP), CX
+	MOVQ       AX, DX
+	SHLQ       $0x07, DX
+	ADDQ       CX, DX
+	VMOVUPS    64(DX), Y0
+	VMOVUPS    96(DX), Y1
+	MOVQ       c+40(FP), DX
+	MOVQ       ldc+48(FP), BX
+	SHLQ       $0x02, BX
+	PREFETCHT0 (DX)
+	MOVQ       a+8(FP), DX
+	MOVQ       lda+16(FP), BX
+	MOVQ       pf+88(FP), BX
+	MOVQ       pfstep+96(FP), SI
 
-loop1:
-	VPMOVSXBW    (CX), Y2
-	VPMOVSXBW    16(CX), Y3
+loop:
 	PREFETCHT0   (BX)
 	ADDQ         SI, BX
-	VPBROADCASTQ (DX), Y4
+	VMOVUPS      (CX), Y2
+	VMOVUPS      32(CX), Y3
+	VPBROADCASTD (DX), Y4
+	VPMADDWD     Y2, Y4, Y2
+	VPADDD       Y2, Y0, Y0
+	VPMADDWD     Y3, Y4, Y4
+	VPADDD       Y4, Y1, Y1
+	VMOVUPS      64(CX), Y2
+	VMOVUPS      96(CX), Y3
+	VPBROADCASTD 4(DX), Y4
 	VPMADDWD     Y2, Y4, Y2
 	VPADDD       Y2, Y0, Y0
 	VPMADDWD     Y3, Y4, Y4
 	VPADDD       Y4, Y1, Y1
 	ADDQ         $0x08, DX
-	ADDQ         $0x40, CX
+	ADDQ         $0x00000080, CX
 	DECQ         AX
-	JNZ          loop1
-	VPHADDD      Y1, Y0, Y0
-	VPERMQ       $0xd8, Y0, Y0
+	JNZ          loop
 	MOVQ         scale+56(FP), AX
 	MOVQ         zero+64(FP), DX
 	MOVQ         bias+72(FP), BX
@@ -6546,117 +6555,86 @@ loop1:
 	SHLQ         $0x02, R8
 	VBROADCASTSS (AX), Y4
 	VCVTDQ2PS    Y0, Y0
+	VCVTDQ2PS    Y1, Y1
 	VMULPS       Y4, Y0, Y0
+	VMULPS       Y4, Y1, Y1
 	VMULPS       (CX), Y0, Y0
+	VMULPS       32(CX), Y1, Y1
 	VBROADCASTSS (DX), Y4
 	VMULPS       128(CX), Y4, Y2
+	VMULPS       160(CX), Y4, Y3
 	VADDPS       Y2, Y0, Y0
+	VADDPS       Y3, Y1, Y1
 	TESTQ        BX, BX
-	JZ           plain2
+	JZ           plain1
 	VADDPS       (BX), Y0, Y0
+	VADDPS       32(BX), Y1, Y1
 
-plain2:
+plain1:
 	TESTQ  SI, SI
-	JZ     alone3
+	JZ     alone2
 	VADDPS (DI), Y0, Y0
+	VADDPS 32(DI), Y1, Y1
 
-alone3:
-	VMOVUPS   Y0, (DI)
-	MOVQ      k+0(FP), AX
-	MOVQ      b+24(FP), CX
-	ADDQ      $0x20, CX
-	MOVQ      AX, DX
-	SHLQ      $0x06, DX
-	ADDQ      CX, DX
-	VPMOVZXDQ 64(DX), Y0
-	VPMOVZXDQ 80(DX), Y1
-	MOVQ      a+8(FP), DX
-	MOVQ      lda+16(FP), BX
-	MOVQ      pf+88(FP), BX
-	MOVQ      pfstep+96(FP), BX
-
-loop4:
-	VPMOVSXBW    (CX), Y2
-	VPMOVSXBW    16(CX), Y3
-	VPBROADCASTQ (DX), Y4
-	VPMADDWD     Y2, Y4, Y2
-	VPADDD       Y2, Y0, Y0
-	VPMADDWD     Y3, Y4, Y4
-	VPADDD       Y4, Y1, Y1
-	ADDQ         $0x08, DX
-	ADDQ         $0x40, CX
-	DECQ         AX
-	JNZ          loop4
-	VPHADDD      Y1, Y0, Y0
-	VPERMQ       $0xd8, Y0, Y0
-	MOVQ         scale+56(FP), AX
-	MOVQ         zero+64(FP), DX
-	MOVQ         bias+72(FP), BX
-	MOVQ         acc+80(FP), SI
-	MOVQ         c+40(FP), DI
-	MOVQ         ldc+48(FP), R8
-	SHLQ         $0x02, R8
-	VBROADCASTSS (AX), Y4
-	VCVTDQ2PS    Y0, Y0
-	VMULPS       Y4, Y0, Y0
-	VMULPS       (CX), Y0, Y0
-	VBROADCASTSS (DX), Y4
-	VMULPS       128(CX), Y4, Y2
-	VADDPS       Y2, Y0, Y0
-	TESTQ        BX, BX
-	JZ           plain5
-	VADDPS       32(BX), Y0, Y0
-
-plain5:
-	TESTQ  SI, SI
-	JZ     alone6
-	VADDPS 32(DI), Y0, Y0
-
-alone6:
-	VMOVUPS Y0, 32(DI)
+alone2:
+	VMOVUPS Y0, (DI)
+	VMOVUPS Y1, 32(DI)
 	VZEROUPPER
 	RET
 
 // func qgemmw_i8_2x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX2, MMX+
 TEXT ·qgemmw_i8_2x16_avx2(SB), NOSPLIT, $0-104
-	MOVQ      k+0(FP), AX
-	MOVQ      b+24(FP), CX
-	MOVQ      AX, DX
-	SHLQ      $0x06, DX
-	ADDQ      CX, DX
-	VPMOVZXDQ 64(DX), Y0
-	VPMOVZXDQ 80(DX), Y1
-	VMOVAPS   Y0, Y2
-	VMOVAPS   Y1, Y3
-	MOVQ      a+8(FP), DX
-	MOVQ      lda+16(FP), BX
-	MOVQ      pf+88(FP), SI
-	MOVQ      pfstep+96(FP), DI
+	MOVQ       k+0(FP), AX
+	MOVQ       b+24(FP), CX
+	MOVQ       AX, DX
+	SHLQ       $0x07, DX
+	ADDQ       CX, DX
+	VMOVUPS    64(DX), Y0
+	VMOVUPS    96(DX), Y1
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y1, Y3
+	MOVQ       c+40(FP), DX
+	MOVQ       ldc+48(FP), BX
+	SHLQ       $0x02, BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 (DX)(BX*1)
+	MOVQ       a+8(FP), DX
+	MOVQ       lda+16(FP), BX
+	MOVQ       pf+88(FP), SI
+	MOVQ       pfstep+96(FP), DI
 
-loop1:
-	VPMOVSXBW    (CX), Y4
-	VPMOVSXBW    16(CX), Y5
+loop:
 	PREFETCHT0   (SI)
 	ADDQ         DI, SI
-	VPBROADCASTQ (DX), Y6
+	VMOVUPS      (CX), Y4
+	VMOVUPS      32(CX), Y5
+	VPBROADCASTD (DX), Y6
 	VPMADDWD     Y4, Y6, Y7
 	VPADDD       Y7, Y0, Y0
 	VPMADDWD     Y5, Y6, Y6
 	VPADDD       Y6, Y1, Y1
-	VPBROADCASTQ (DX)(BX*1), Y6
+	VPBROADCASTD (DX)(BX*1), Y6
+	VPMADDWD     Y4, Y6, Y7
+	VPADDD       Y7, Y2, Y2
+	VPMADDWD     Y5, Y6, Y6
+	VPADDD       Y6, Y3, Y3
+	VMOVUPS      64(CX), Y4
+	VMOVUPS      96(CX), Y5
+	VPBROADCASTD 4(DX), Y6
+	VPMADDWD     Y4, Y6, Y7
+	VPADDD       Y7, Y0, Y0
+	VPMADDWD     Y5, Y6, Y6
+	VPADDD       Y6, Y1, Y1
+	VPBROADCASTD 4(DX)(BX*1), Y6
 	VPMADDWD     Y4, Y6, Y7
 	VPADDD       Y7, Y2, Y2
 	VPMADDWD     Y5, Y6, Y6
 	VPADDD       Y6, Y3, Y3
 	ADDQ         $0x08, DX
-	ADDQ         $0x40, CX
+	ADDQ         $0x00000080, CX
 	DECQ         AX
-	JNZ          loop1
-	VPHADDD      Y1, Y0, Y0
-	VPERMQ       $0xd8, Y0, Y0
-	VPHADDD      Y3, Y2, Y2
-	VPERMQ       $0xd8, Y2, Y2
+	JNZ          loop
 	MOVQ         scale+56(FP), AX
 	MOVQ         zero+64(FP), DX
 	MOVQ         bias+72(FP), BX
@@ -6666,155 +6644,117 @@ loop1:
 	SHLQ         $0x02, R8
 	VBROADCASTSS (AX), Y6
 	VCVTDQ2PS    Y0, Y0
+	VCVTDQ2PS    Y1, Y1
 	VMULPS       Y6, Y0, Y0
+	VMULPS       Y6, Y1, Y1
 	VMULPS       (CX), Y0, Y0
+	VMULPS       32(CX), Y1, Y1
 	VBROADCASTSS (DX), Y6
 	VMULPS       128(CX), Y6, Y4
+	VMULPS       160(CX), Y6, Y5
 	VADDPS       Y4, Y0, Y0
+	VADDPS       Y5, Y1, Y1
 	VBROADCASTSS 4(AX), Y6
 	VCVTDQ2PS    Y2, Y2
+	VCVTDQ2PS    Y3, Y3
 	VMULPS       Y6, Y2, Y2
+	VMULPS       Y6, Y3, Y3
 	VMULPS       (CX), Y2, Y2
+	VMULPS       32(CX), Y3, Y3
 	VBROADCASTSS 4(DX), Y6
 	VMULPS       128(CX), Y6, Y4
+	VMULPS       160(CX), Y6, Y5
 	VADDPS       Y4, Y2, Y2
+	VADDPS       Y5, Y3, Y3
 	TESTQ        BX, BX
-	JZ           plain2
+	JZ           plain1
 	VADDPS       (BX), Y0, Y0
+	VADDPS       32(BX), Y1, Y1
 	VADDPS       (BX), Y2, Y2
+	VADDPS       32(BX), Y3, Y3
 
-plain2:
+plain1:
 	TESTQ  SI, SI
-	JZ     alone3
+	JZ     alone2
 	VADDPS (DI), Y0, Y0
+	VADDPS 32(DI), Y1, Y1
 	VADDPS (DI)(R8*1), Y2, Y2
+	VADDPS 32(DI)(R8*1), Y3, Y3
 
-alone3:
-	VMOVUPS   Y0, (DI)
-	VMOVUPS   Y2, (DI)(R8*1)
-	MOVQ      k+0(FP), AX
-	MOVQ      b+24(FP), CX
-	ADDQ      $0x20, CX
-	MOVQ      AX, DX
-	SHLQ      $0x06, DX
-	ADDQ      CX, DX
-	VPMOVZXDQ 64(DX), Y0
-	VPMOVZXDQ 80(DX), Y1
-	VMOVAPS   Y0, Y2
-	VMOVAPS   Y1, Y3
-	MOVQ      a+8(FP), DX
-	MOVQ      lda+16(FP), BX
-	MOVQ      pf+88(FP), SI
-	MOVQ      pfstep+96(FP), SI
-
-loop4:
-	VPMOVSXBW    (CX), Y4
-	VPMOVSXBW    16(CX), Y5
-	VPBROADCASTQ (DX), Y6
-	VPMADDWD     Y4, Y6, Y7
-	VPADDD       Y7, Y0, Y0
-	VPMADDWD     Y5, Y6, Y6
-	VPADDD       Y6, Y1, Y1
-	VPBROADCASTQ (DX)(BX*1), Y6
-	VPMADDWD     Y4, Y6, Y7
-	VPADDD       Y7, Y2, Y2
-	VPMADDWD     Y5, Y6, Y6
-	VPADDD       Y6, Y3, Y3
-	ADDQ         $0x08, DX
-	ADDQ         $0x40, CX
-	DECQ         AX
-	JNZ          loop4
-	VPHADDD      Y1, Y0, Y0
-	VPERMQ       $0xd8, Y0, Y0
-	VPHADDD      Y3, Y2, Y2
-	VPERMQ       $0xd8, Y2, Y2
-	MOVQ         scale+56(FP), AX
-	MOVQ         zero+64(FP), DX
-	MOVQ         bias+72(FP), BX
-	MOVQ         acc+80(FP), SI
-	MOVQ         c+40(FP), DI
-	MOVQ         ldc+48(FP), R8
-	SHLQ         $0x02, R8
-	VBROADCASTSS (AX), Y6
-	VCVTDQ2PS    Y0, Y0
-	VMULPS       Y6, Y0, Y0
-	VMULPS       (CX), Y0, Y0
-	VBROADCASTSS (DX), Y6
-	VMULPS       128(CX), Y6, Y4
-	VADDPS       Y4, Y0, Y0
-	VBROADCASTSS 4(AX), Y6
-	VCVTDQ2PS    Y2, Y2
-	VMULPS       Y6, Y2, Y2
-	VMULPS       (CX), Y2, Y2
-	VBROADCASTSS 4(DX), Y6
-	VMULPS       128(CX), Y6, Y4
-	VADDPS       Y4, Y2, Y2
-	TESTQ        BX, BX
-	JZ           plain5
-	VADDPS       32(BX), Y0, Y0
-	VADDPS       32(BX), Y2, Y2
-
-plain5:
-	TESTQ  SI, SI
-	JZ     alone6
-	VADDPS 32(DI), Y0, Y0
-	VADDPS 32(DI)(R8*1), Y2, Y2
-
-alone6:
-	VMOVUPS Y0, 32(DI)
-	VMOVUPS Y2, 32(DI)(R8*1)
+alone2:
+	VMOVUPS Y0, (DI)
+	VMOVUPS Y1, 32(DI)
+	VMOVUPS Y2, (DI)(R8*1)
+	VMOVUPS Y3, 32(DI)(R8*1)
 	VZEROUPPER
 	RET
 
 // func qgemmw_i8_3x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX2, MMX+
 TEXT ·qgemmw_i8_3x16_avx2(SB), NOSPLIT, $0-104
-	MOVQ      k+0(FP), AX
-	MOVQ      b+24(FP), CX
-	MOVQ      AX, DX
-	SHLQ      $0x06, DX
-	ADDQ      CX, DX
-	VPMOVZXDQ 64(DX), Y0
-	VPMOVZXDQ 80(DX), Y1
-	VMOVAPS   Y0, Y2
-	VMOVAPS   Y1, Y3
-	VMOVAPS   Y0, Y4
-	VMOVAPS   Y1, Y5
-	MOVQ      a+8(FP), DX
-	MOVQ      lda+16(FP), BX
-	MOVQ      pf+88(FP), SI
-	MOVQ      pfstep+96(FP), DI
+	MOVQ       k+0(FP), AX
+	MOVQ       b+24(FP), CX
+	MOVQ       AX, DX
+	SHLQ       $0x07, DX
+	ADDQ       CX, DX
+	VMOVUPS    64(DX), Y0
+	VMOVUPS    96(DX), Y1
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y1, Y3
+	VMOVAPS    Y0, Y4
+	VMOVAPS    Y1, Y5
+	MOVQ       c+40(FP), DX
+	MOVQ       ldc+48(FP), BX
+	SHLQ       $0x02, BX
+	PREFETCHT0 (DX)
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 (DX)(BX*2)
+	MOVQ       a+8(FP), DX
+	MOVQ       lda+16(FP), BX
+	MOVQ       pf+88(FP), SI
+	MOVQ       pfstep+96(FP), DI
 
-loop1:
-	VPMOVSXBW    (CX), Y6
-	VPMOVSXBW    16(CX), Y7
+loop:
 	PREFETCHT0   (SI)
 	ADDQ         DI, SI
-	VPBROADCASTQ (DX), Y8
+	VMOVUPS      (CX), Y6
+	VMOVUPS      32(CX), Y7
+	VPBROADCASTD (DX), Y8
 	VPMADDWD     Y6, Y8, Y9
 	VPADDD       Y9, Y0, Y0
 	VPMADDWD     Y7, Y8, Y8
 	VPADDD       Y8, Y1, Y1
-	VPBROADCASTQ (DX)(BX*1), Y8
+	VPBROADCASTD (DX)(BX*1), Y8
 	VPMADDWD     Y6, Y8, Y9
 	VPADDD       Y9, Y2, Y2
 	VPMADDWD     Y7, Y8, Y8
 	VPADDD       Y8, Y3, Y3
-	VPBROADCASTQ (DX)(BX*2), Y8
+	VPBROADCASTD (DX)(BX*2), Y8
+	VPMADDWD     Y6, Y8, Y9
+	VPADDD       Y9, Y4, Y4
+	VPMADDWD     Y7, Y8, Y8
+	VPADDD       Y8, Y5, Y5
+	VMOVUPS      64(CX), Y6
+	VMOVUPS      96(CX), Y7
+	VPBROADCASTD 4(DX), Y8
+	VPMADDWD     Y6, Y8, Y9
+	VPADDD       Y9, Y0, Y0
+	VPMADDWD     Y7, Y8, Y8
+	VPADDD       Y8, Y1, Y1
+	VPBROADCASTD 4(DX)(BX*1), Y8
+	VPMADDWD     Y6, Y8, Y9
+	VPADDD       Y9, Y2, Y2
+	VPMADDWD     Y7, Y8, Y8
+	VPADDD       Y8, Y3, Y3
+	VPBROADCASTD 4(DX)(BX*2), Y8
 	VPMADDWD     Y6, Y8, Y9
 	VPADDD       Y9, Y4, Y4
 	VPMADDWD     Y7, Y8, Y8
 	VPADDD       Y8, Y5, Y5
 	ADDQ         $0x08, DX
-	ADDQ         $0x40, CX
+	ADDQ         $0x00000080, CX
 	DECQ         AX
-	JNZ          loop1
-	VPHADDD      Y1, Y0, Y0
-	VPERMQ       $0xd8, Y0, Y0
-	VPHADDD      Y3, Y2, Y2
-	VPERMQ       $0xd8, Y2, Y2
-	VPHADDD      Y5, Y4, Y4
-	VPERMQ       $0xd8, Y4, Y4
+	JNZ          loop
 	MOVQ         scale+56(FP), AX
 	MOVQ         zero+64(FP), DX
 	MOVQ         bias+72(FP), BX
@@ -6824,196 +6764,153 @@ loop1:
 	SHLQ         $0x02, R8
 	VBROADCASTSS (AX), Y8
 	VCVTDQ2PS    Y0, Y0
+	VCVTDQ2PS    Y1, Y1
 	VMULPS       Y8, Y0, Y0
+	VMULPS       Y8, Y1, Y1
 	VMULPS       (CX), Y0, Y0
+	VMULPS       32(CX), Y1, Y1
 	VBROADCASTSS (DX), Y8
 	VMULPS       128(CX), Y8, Y6
+	VMULPS       160(CX), Y8, Y7
 	VADDPS       Y6, Y0, Y0
+	VADDPS       Y7, Y1, Y1
 	VBROADCASTSS 4(AX), Y8
 	VCVTDQ2PS    Y2, Y2
+	VCVTDQ2PS    Y3, Y3
 	VMULPS       Y8, Y2, Y2
+	VMULPS       Y8, Y3, Y3
 	VMULPS       (CX), Y2, Y2
+	VMULPS       32(CX), Y3, Y3
 	VBROADCASTSS 4(DX), Y8
 	VMULPS       128(CX), Y8, Y6
+	VMULPS       160(CX), Y8, Y7
 	VADDPS       Y6, Y2, Y2
+	VADDPS       Y7, Y3, Y3
 	VBROADCASTSS 8(AX), Y8
 	VCVTDQ2PS    Y4, Y4
+	VCVTDQ2PS    Y5, Y5
 	VMULPS       Y8, Y4, Y4
+	VMULPS       Y8, Y5, Y5
 	VMULPS       (CX), Y4, Y4
+	VMULPS       32(CX), Y5, Y5
 	VBROADCASTSS 8(DX), Y8
 	VMULPS       128(CX), Y8, Y6
+	VMULPS       160(CX), Y8, Y7
 	VADDPS       Y6, Y4, Y4
+	VADDPS       Y7, Y5, Y5
 	TESTQ        BX, BX
-	JZ           plain2
+	JZ           plain1
 	VADDPS       (BX), Y0, Y0
+	VADDPS       32(BX), Y1, Y1
 	VADDPS       (BX), Y2, Y2
+	VADDPS       32(BX), Y3, Y3
 	VADDPS       (BX), Y4, Y4
+	VADDPS       32(BX), Y5, Y5
 
-plain2:
+plain1:
 	TESTQ  SI, SI
-	JZ     alone3
+	JZ     alone2
 	VADDPS (DI), Y0, Y0
+	VADDPS 32(DI), Y1, Y1
 	VADDPS (DI)(R8*1), Y2, Y2
+	VADDPS 32(DI)(R8*1), Y3, Y3
 	VADDPS (DI)(R8*2), Y4, Y4
+	VADDPS 32(DI)(R8*2), Y5, Y5
 
-alone3:
-	VMOVUPS   Y0, (DI)
-	VMOVUPS   Y2, (DI)(R8*1)
-	VMOVUPS   Y4, (DI)(R8*2)
-	MOVQ      k+0(FP), AX
-	MOVQ      b+24(FP), CX
-	ADDQ      $0x20, CX
-	MOVQ      AX, DX
-	SHLQ      $0x06, DX
-	ADDQ      CX, DX
-	VPMOVZXDQ 64(DX), Y0
-	VPMOVZXDQ 80(DX), Y1
-	VMOVAPS   Y0, Y2
-	VMOVAPS   Y1, Y3
-	VMOVAPS   Y0, Y4
-	VMOVAPS   Y1, Y5
-	MOVQ      a+8(FP), DX
-	MOVQ      lda+16(FP), BX
-	MOVQ      pf+88(FP), SI
-	MOVQ      pfstep+96(FP), SI
-
-loop4:
-	VPMOVSXBW    (CX), Y6
-	VPMOVSXBW    16(CX), Y7
-	VPBROADCASTQ (DX), Y8
-	VPMADDWD     Y6, Y8, Y9
-	VPADDD       Y9, Y0, Y0
-	VPMADDWD     Y7, Y8, Y8
-	VPADDD       Y8, Y1, Y1
-	VPBROADCASTQ (DX)(BX*1), Y8
-	VPMADDWD     Y6, Y8, Y9
-	VPADDD       Y9, Y2, Y2
-	VPMADDWD     Y7, Y8, Y8
-	VPADDD       Y8, Y3, Y3
-	VPBROADCASTQ (DX)(BX*2), Y8
-	VPMADDWD     Y6, Y8, Y9
-	VPADDD       Y9, Y4, Y4
-	VPMADDWD     Y7, Y8, Y8
-	VPADDD       Y8, Y5, Y5
-	ADDQ         $0x08, DX
-	ADDQ         $0x40, CX
-	DECQ         AX
-	JNZ          loop4
-	VPHADDD      Y1, Y0, Y0
-	VPERMQ       $0xd8, Y0, Y0
-	VPHADDD      Y3, Y2, Y2
-	VPERMQ       $0xd8, Y2, Y2
-	VPHADDD      Y5, Y4, Y4
-	VPERMQ       $0xd8, Y4, Y4
-	MOVQ         scale+56(FP), AX
-	MOVQ         zero+64(FP), DX
-	MOVQ         bias+72(FP), BX
-	MOVQ         acc+80(FP), SI
-	MOVQ         c+40(FP), DI
-	MOVQ         ldc+48(FP), R8
-	SHLQ         $0x02, R8
-	VBROADCASTSS (AX), Y8
-	VCVTDQ2PS    Y0, Y0
-	VMULPS       Y8, Y0, Y0
-	VMULPS       (CX), Y0, Y0
-	VBROADCASTSS (DX), Y8
-	VMULPS       128(CX), Y8, Y6
-	VADDPS       Y6, Y0, Y0
-	VBROADCASTSS 4(AX), Y8
-	VCVTDQ2PS    Y2, Y2
-	VMULPS       Y8, Y2, Y2
-	VMULPS       (CX), Y2, Y2
-	VBROADCASTSS 4(DX), Y8
-	VMULPS       128(CX), Y8, Y6
-	VADDPS       Y6, Y2, Y2
-	VBROADCASTSS 8(AX), Y8
-	VCVTDQ2PS    Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VMULPS       (CX), Y4, Y4
-	VBROADCASTSS 8(DX), Y8
-	VMULPS       128(CX), Y8, Y6
-	VADDPS       Y6, Y4, Y4
-	TESTQ        BX, BX
-	JZ           plain5
-	VADDPS       32(BX), Y0, Y0
-	VADDPS       32(BX), Y2, Y2
-	VADDPS       32(BX), Y4, Y4
-
-plain5:
-	TESTQ  SI, SI
-	JZ     alone6
-	VADDPS 32(DI), Y0, Y0
-	VADDPS 32(DI)(R8*1), Y2, Y2
-	VADDPS 32(DI)(R8*2), Y4, Y4
-
-alone6:
-	VMOVUPS Y0, 32(DI)
-	VMOVUPS Y2, 32(DI)(R8*1)
-	VMOVUPS Y4, 32(DI)(R8*2)
+alone2:
+	VMOVUPS Y0, (DI)
+	VMOVUPS Y1, 32(DI)
+	VMOVUPS Y2, (DI)(R8*1)
+	VMOVUPS Y3, 32(DI)(R8*1)
+	VMOVUPS Y4, (DI)(R8*2)
+	VMOVUPS Y5, 32(DI)(R8*2)
 	VZEROUPPER
 	RET
 
 // func qgemmw_i8_4x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX2, MMX+
 TEXT ·qgemmw_i8_4x16_avx2(SB), NOSPLIT, $0-104
-	MOVQ      k+0(FP), AX
-	MOVQ      b+24(FP), CX
-	MOVQ      AX, DX
-	SHLQ      $0x06, DX
-	ADDQ      CX, DX
-	VPMOVZXDQ 64(DX), Y0
-	VPMOVZXDQ 80(DX), Y1
-	VMOVAPS   Y0, Y2
-	VMOVAPS   Y1, Y3
-	VMOVAPS   Y0, Y4
-	VMOVAPS   Y1, Y5
-	VMOVAPS   Y0, Y6
-	VMOVAPS   Y1, Y7
-	MOVQ      a+8(FP), DX
-	MOVQ      lda+16(FP), BX
-	LEAQ      (BX)(BX*2), SI
-	LEAQ      (DX)(SI*1), SI
-	MOVQ      pf+88(FP), DI
-	MOVQ      pfstep+96(FP), R8
+	MOVQ       k+0(FP), AX
+	MOVQ       b+24(FP), CX
+	MOVQ       AX, DX
+	SHLQ       $0x07, DX
+	ADDQ       CX, DX
+	VMOVUPS    64(DX), Y0
+	VMOVUPS    96(DX), Y1
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y1, Y3
+	VMOVAPS    Y0, Y4
+	VMOVAPS    Y1, Y5
+	VMOVAPS    Y0, Y6
+	VMOVAPS    Y1, Y7
+	MOVQ       c+40(FP), DX
+	MOVQ       ldc+48(FP), BX
+	SHLQ       $0x02, BX
+	LEAQ       (BX)(BX*2), SI
+	LEAQ       (DX)(SI*1), SI
+	PREFETCHT0 (DX)
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 (DX)(BX*2)
+	PREFETCHT0 (SI)
+	MOVQ       a+8(FP), DX
+	MOVQ       lda+16(FP), BX
+	LEAQ       (BX)(BX*2), SI
+	LEAQ       (DX)(SI*1), SI
+	MOVQ       pf+88(FP), DI
+	MOVQ       pfstep+96(FP), R8
 
-loop1:
-	VPMOVSXBW    (CX), Y8
-	VPMOVSXBW    16(CX), Y9
+loop:
 	PREFETCHT0   (DI)
 	ADDQ         R8, DI
-	VPBROADCASTQ (DX), Y10
+	VMOVUPS      (CX), Y8
+	VMOVUPS      32(CX), Y9
+	VPBROADCASTD (DX), Y10
 	VPMADDWD     Y8, Y10, Y11
 	VPADDD       Y11, Y0, Y0
 	VPMADDWD     Y9, Y10, Y10
 	VPADDD       Y10, Y1, Y1
-	VPBROADCASTQ (DX)(BX*1), Y10
+	VPBROADCASTD (DX)(BX*1), Y10
 	VPMADDWD     Y8, Y10, Y11
 	VPADDD       Y11, Y2, Y2
 	VPMADDWD     Y9, Y10, Y10
 	VPADDD       Y10, Y3, Y3
-	VPBROADCASTQ (DX)(BX*2), Y10
+	VPBROADCASTD (DX)(BX*2), Y10
 	VPMADDWD     Y8, Y10, Y11
 	VPADDD       Y11, Y4, Y4
 	VPMADDWD     Y9, Y10, Y10
 	VPADDD       Y10, Y5, Y5
-	VPBROADCASTQ (SI), Y10
+	VPBROADCASTD (SI), Y10
+	VPMADDWD     Y8, Y10, Y11
+	VPADDD       Y11, Y6, Y6
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y7, Y7
+	VMOVUPS      64(CX), Y8
+	VMOVUPS      96(CX), Y9
+	VPBROADCASTD 4(DX), Y10
+	VPMADDWD     Y8, Y10, Y11
+	VPADDD       Y11, Y0, Y0
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD 4(DX)(BX*1), Y10
+	VPMADDWD     Y8, Y10, Y11
+	VPADDD       Y11, Y2, Y2
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTD 4(DX)(BX*2), Y10
+	VPMADDWD     Y8, Y10, Y11
+	VPADDD       Y11, Y4, Y4
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y5, Y5
+	VPBROADCASTD 4(SI), Y10
 	VPMADDWD     Y8, Y10, Y11
 	VPADDD       Y11, Y6, Y6
 	VPMADDWD     Y9, Y10, Y10
 	VPADDD       Y10, Y7, Y7
 	ADDQ         $0x08, DX
 	ADDQ         $0x08, SI
-	ADDQ         $0x40, CX
+	ADDQ         $0x00000080, CX
 	DECQ         AX
-	JNZ          loop1
-	VPHADDD      Y1, Y0, Y0
-	VPERMQ       $0xd8, Y0, Y0
-	VPHADDD      Y3, Y2, Y2
-	VPERMQ       $0xd8, Y2, Y2
-	VPHADDD      Y5, Y4, Y4
-	VPERMQ       $0xd8, Y4, Y4
-	VPHADDD      Y7, Y6, Y6
-	VPERMQ       $0xd8, Y6, Y6
+	JNZ          loop
 	MOVQ         scale+56(FP), AX
 	MOVQ         zero+64(FP), DX
 	MOVQ         bias+72(FP), BX
@@ -7025,239 +6922,184 @@ loop1:
 	LEAQ         (DI)(R9*1), R9
 	VBROADCASTSS (AX), Y10
 	VCVTDQ2PS    Y0, Y0
+	VCVTDQ2PS    Y1, Y1
 	VMULPS       Y10, Y0, Y0
+	VMULPS       Y10, Y1, Y1
 	VMULPS       (CX), Y0, Y0
+	VMULPS       32(CX), Y1, Y1
 	VBROADCASTSS (DX), Y10
 	VMULPS       128(CX), Y10, Y8
+	VMULPS       160(CX), Y10, Y9
 	VADDPS       Y8, Y0, Y0
+	VADDPS       Y9, Y1, Y1
 	VBROADCASTSS 4(AX), Y10
 	VCVTDQ2PS    Y2, Y2
+	VCVTDQ2PS    Y3, Y3
 	VMULPS       Y10, Y2, Y2
+	VMULPS       Y10, Y3, Y3
 	VMULPS       (CX), Y2, Y2
+	VMULPS       32(CX), Y3, Y3
 	VBROADCASTSS 4(DX), Y10
 	VMULPS       128(CX), Y10, Y8
+	VMULPS       160(CX), Y10, Y9
 	VADDPS       Y8, Y2, Y2
+	VADDPS       Y9, Y3, Y3
 	VBROADCASTSS 8(AX), Y10
 	VCVTDQ2PS    Y4, Y4
+	VCVTDQ2PS    Y5, Y5
 	VMULPS       Y10, Y4, Y4
+	VMULPS       Y10, Y5, Y5
 	VMULPS       (CX), Y4, Y4
+	VMULPS       32(CX), Y5, Y5
 	VBROADCASTSS 8(DX), Y10
 	VMULPS       128(CX), Y10, Y8
+	VMULPS       160(CX), Y10, Y9
 	VADDPS       Y8, Y4, Y4
+	VADDPS       Y9, Y5, Y5
 	VBROADCASTSS 12(AX), Y10
 	VCVTDQ2PS    Y6, Y6
+	VCVTDQ2PS    Y7, Y7
 	VMULPS       Y10, Y6, Y6
+	VMULPS       Y10, Y7, Y7
 	VMULPS       (CX), Y6, Y6
+	VMULPS       32(CX), Y7, Y7
 	VBROADCASTSS 12(DX), Y10
 	VMULPS       128(CX), Y10, Y8
+	VMULPS       160(CX), Y10, Y9
 	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y7, Y7
 	TESTQ        BX, BX
-	JZ           plain2
+	JZ           plain1
 	VADDPS       (BX), Y0, Y0
+	VADDPS       32(BX), Y1, Y1
 	VADDPS       (BX), Y2, Y2
+	VADDPS       32(BX), Y3, Y3
 	VADDPS       (BX), Y4, Y4
+	VADDPS       32(BX), Y5, Y5
 	VADDPS       (BX), Y6, Y6
+	VADDPS       32(BX), Y7, Y7
 
-plain2:
+plain1:
 	TESTQ  SI, SI
-	JZ     alone3
+	JZ     alone2
 	VADDPS (DI), Y0, Y0
+	VADDPS 32(DI), Y1, Y1
 	VADDPS (DI)(R8*1), Y2, Y2
+	VADDPS 32(DI)(R8*1), Y3, Y3
 	VADDPS (DI)(R8*2), Y4, Y4
+	VADDPS 32(DI)(R8*2), Y5, Y5
 	VADDPS (R9), Y6, Y6
+	VADDPS 32(R9), Y7, Y7
 
-alone3:
-	VMOVUPS   Y0, (DI)
-	VMOVUPS   Y2, (DI)(R8*1)
-	VMOVUPS   Y4, (DI)(R8*2)
-	VMOVUPS   Y6, (R9)
-	MOVQ      k+0(FP), AX
-	MOVQ      b+24(FP), CX
-	ADDQ      $0x20, CX
-	MOVQ      AX, DX
-	SHLQ      $0x06, DX
-	ADDQ      CX, DX
-	VPMOVZXDQ 64(DX), Y0
-	VPMOVZXDQ 80(DX), Y1
-	VMOVAPS   Y0, Y2
-	VMOVAPS   Y1, Y3
-	VMOVAPS   Y0, Y4
-	VMOVAPS   Y1, Y5
-	VMOVAPS   Y0, Y6
-	VMOVAPS   Y1, Y7
-	MOVQ      a+8(FP), DX
-	MOVQ      lda+16(FP), BX
-	LEAQ      (BX)(BX*2), SI
-	LEAQ      (DX)(SI*1), SI
-	MOVQ      pf+88(FP), DI
-	MOVQ      pfstep+96(FP), DI
-
-loop4:
-	VPMOVSXBW    (CX), Y8
-	VPMOVSXBW    16(CX), Y9
-	VPBROADCASTQ (DX), Y10
-	VPMADDWD     Y8, Y10, Y11
-	VPADDD       Y11, Y0, Y0
-	VPMADDWD     Y9, Y10, Y10
-	VPADDD       Y10, Y1, Y1
-	VPBROADCASTQ (DX)(BX*1), Y10
-	VPMADDWD     Y8, Y10, Y11
-	VPADDD       Y11, Y2, Y2
-	VPMADDWD     Y9, Y10, Y10
-	VPADDD       Y10, Y3, Y3
-	VPBROADCASTQ (DX)(BX*2), Y10
-	VPMADDWD     Y8, Y10, Y11
-	VPADDD       Y11, Y4, Y4
-	VPMADDWD     Y9, Y10, Y10
-	VPADDD       Y10, Y5, Y5
-	VPBROADCASTQ (SI), Y10
-	VPMADDWD     Y8, Y10, Y11
-	VPADDD       Y11, Y6, Y6
-	VPMADDWD     Y9, Y10, Y10
-	VPADDD       Y10, Y7, Y7
-	ADDQ         $0x08, DX
-	ADDQ         $0x08, SI
-	ADDQ         $0x40, CX
-	DECQ         AX
-	JNZ          loop4
-	VPHADDD      Y1, Y0, Y0
-	VPERMQ       $0xd8, Y0, Y0
-	VPHADDD      Y3, Y2, Y2
-	VPERMQ       $0xd8, Y2, Y2
-	VPHADDD      Y5, Y4, Y4
-	VPERMQ       $0xd8, Y4, Y4
-	VPHADDD      Y7, Y6, Y6
-	VPERMQ       $0xd8, Y6, Y6
-	MOVQ         scale+56(FP), AX
-	MOVQ         zero+64(FP), DX
-	MOVQ         bias+72(FP), BX
-	MOVQ         acc+80(FP), SI
-	MOVQ         c+40(FP), DI
-	MOVQ         ldc+48(FP), R8
-	SHLQ         $0x02, R8
-	LEAQ         (R8)(R8*2), R9
-	LEAQ         (DI)(R9*1), R9
-	VBROADCASTSS (AX), Y10
-	VCVTDQ2PS    Y0, Y0
-	VMULPS       Y10, Y0, Y0
-	VMULPS       (CX), Y0, Y0
-	VBROADCASTSS (DX), Y10
-	VMULPS       128(CX), Y10, Y8
-	VADDPS       Y8, Y0, Y0
-	VBROADCASTSS 4(AX), Y10
-	VCVTDQ2PS    Y2, Y2
-	VMULPS       Y10, Y2, Y2
-	VMULPS       (CX), Y2, Y2
-	VBROADCASTSS 4(DX), Y10
-	VMULPS       128(CX), Y10, Y8
-	VADDPS       Y8, Y2, Y2
-	VBROADCASTSS 8(AX), Y10
-	VCVTDQ2PS    Y4, Y4
-	VMULPS       Y10, Y4, Y4
-	VMULPS       (CX), Y4, Y4
-	VBROADCASTSS 8(DX), Y10
-	VMULPS       128(CX), Y10, Y8
-	VADDPS       Y8, Y4, Y4
-	VBROADCASTSS 12(AX), Y10
-	VCVTDQ2PS    Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VMULPS       (CX), Y6, Y6
-	VBROADCASTSS 12(DX), Y10
-	VMULPS       128(CX), Y10, Y8
-	VADDPS       Y8, Y6, Y6
-	TESTQ        BX, BX
-	JZ           plain5
-	VADDPS       32(BX), Y0, Y0
-	VADDPS       32(BX), Y2, Y2
-	VADDPS       32(BX), Y4, Y4
-	VADDPS       32(BX), Y6, Y6
-
-plain5:
-	TESTQ  SI, SI
-	JZ     alone6
-	VADDPS 32(DI), Y0, Y0
-	VADDPS 32(DI)(R8*1), Y2, Y2
-	VADDPS 32(DI)(R8*2), Y4, Y4
-	VADDPS 32(R9), Y6, Y6
-
-alone6:
-	VMOVUPS Y0, 32(DI)
-	VMOVUPS Y2, 32(DI)(R8*1)
-	VMOVUPS Y4, 32(DI)(R8*2)
-	VMOVUPS Y6, 32(R9)
+alone2:
+	VMOVUPS Y0, (DI)
+	VMOVUPS Y1, 32(DI)
+	VMOVUPS Y2, (DI)(R8*1)
+	VMOVUPS Y3, 32(DI)(R8*1)
+	VMOVUPS Y4, (DI)(R8*2)
+	VMOVUPS Y5, 32(DI)(R8*2)
+	VMOVUPS Y6, (R9)
+	VMOVUPS Y7, 32(R9)
 	VZEROUPPER
 	RET
 
 // func qgemmw_i8_5x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX2, MMX+
 TEXT ·qgemmw_i8_5x16_avx2(SB), NOSPLIT, $0-104
-	MOVQ      k+0(FP), AX
-	MOVQ      b+24(FP), CX
-	MOVQ      AX, DX
-	SHLQ      $0x06, DX
-	ADDQ      CX, DX
-	VPMOVZXDQ 64(DX), Y0
-	VPMOVZXDQ 80(DX), Y1
-	VMOVAPS   Y0, Y2
-	VMOVAPS   Y1, Y3
-	VMOVAPS   Y0, Y4
-	VMOVAPS   Y1, Y5
-	VMOVAPS   Y0, Y6
-	VMOVAPS   Y1, Y7
-	VMOVAPS   Y0, Y8
-	VMOVAPS   Y1, Y9
-	MOVQ      a+8(FP), DX
-	MOVQ      lda+16(FP), BX
-	LEAQ      (BX)(BX*2), SI
-	LEAQ      (DX)(SI*1), SI
-	MOVQ      pf+88(FP), DI
-	MOVQ      pfstep+96(FP), R8
+	MOVQ       k+0(FP), AX
+	MOVQ       b+24(FP), CX
+	MOVQ       AX, DX
+	SHLQ       $0x07, DX
+	ADDQ       CX, DX
+	VMOVUPS    64(DX), Y0
+	VMOVUPS    96(DX), Y1
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y1, Y3
+	VMOVAPS    Y0, Y4
+	VMOVAPS    Y1, Y5
+	VMOVAPS    Y0, Y6
+	VMOVAPS    Y1, Y7
+	VMOVAPS    Y0, Y8
+	VMOVAPS    Y1, Y9
+	MOVQ       c+40(FP), DX
+	MOVQ       ldc+48(FP), BX
+	SHLQ       $0x02, BX
+	LEAQ       (BX)(BX*2), SI
+	LEAQ       (DX)(SI*1), SI
+	PREFETCHT0 (DX)
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 (DX)(BX*2)
+	PREFETCHT0 (SI)
+	PREFETCHT0 (SI)(BX*1)
+	MOVQ       a+8(FP), DX
+	MOVQ       lda+16(FP), BX
+	LEAQ       (BX)(BX*2), SI
+	LEAQ       (DX)(SI*1), SI
+	MOVQ       pf+88(FP), DI
+	MOVQ       pfstep+96(FP), R8
 
-loop1:
-	VPMOVSXBW    (CX), Y10
-	VPMOVSXBW    16(CX), Y11
+loop:
 	PREFETCHT0   (DI)
 	ADDQ         R8, DI
-	VPBROADCASTQ (DX), Y12
+	VMOVUPS      (CX), Y10
+	VMOVUPS      32(CX), Y11
+	VPBROADCASTD (DX), Y12
 	VPMADDWD     Y10, Y12, Y13
 	VPADDD       Y13, Y0, Y0
 	VPMADDWD     Y11, Y12, Y12
 	VPADDD       Y12, Y1, Y1
-	VPBROADCASTQ (DX)(BX*1), Y12
+	VPBROADCASTD (DX)(BX*1), Y12
 	VPMADDWD     Y10, Y12, Y13
 	VPADDD       Y13, Y2, Y2
 	VPMADDWD     Y11, Y12, Y12
 	VPADDD       Y12, Y3, Y3
-	VPBROADCASTQ (DX)(BX*2), Y12
+	VPBROADCASTD (DX)(BX*2), Y12
 	VPMADDWD     Y10, Y12, Y13
 	VPADDD       Y13, Y4, Y4
 	VPMADDWD     Y11, Y12, Y12
 	VPADDD       Y12, Y5, Y5
-	VPBROADCASTQ (SI), Y12
+	VPBROADCASTD (SI), Y12
 	VPMADDWD     Y10, Y12, Y13
 	VPADDD       Y13, Y6, Y6
 	VPMADDWD     Y11, Y12, Y12
 	VPADDD       Y12, Y7, Y7
-	VPBROADCASTQ (SI)(BX*1), Y12
+	VPBROADCASTD (SI)(BX*1), Y12
+	VPMADDWD     Y10, Y12, Y13
+	VPADDD       Y13, Y8, Y8
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y9, Y9
+	VMOVUPS      64(CX), Y10
+	VMOVUPS      96(CX), Y11
+	VPBROADCASTD 4(DX), Y12
+	VPMADDWD     Y10, Y12, Y13
+	VPADDD       Y13, Y0, Y0
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y1, Y1
+	VPBROADCASTD 4(DX)(BX*1), Y12
+	VPMADDWD     Y10, Y12, Y13
+	VPADDD       Y13, Y2, Y2
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y3, Y3
+	VPBROADCASTD 4(DX)(BX*2), Y12
+	VPMADDWD     Y10, Y12, Y13
+	VPADDD       Y13, Y4, Y4
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y5, Y5
+	VPBROADCASTD 4(SI), Y12
+	VPMADDWD     Y10, Y12, Y13
+	VPADDD       Y13, Y6, Y6
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y7, Y7
+	VPBROADCASTD 4(SI)(BX*1), Y12
 	VPMADDWD     Y10, Y12, Y13
 	VPADDD       Y13, Y8, Y8
 	VPMADDWD     Y11, Y12, Y12
 	VPADDD       Y12, Y9, Y9
 	ADDQ         $0x08, DX
 	ADDQ         $0x08, SI
-	ADDQ         $0x40, CX
+	ADDQ         $0x00000080, CX
 	DECQ         AX
-	JNZ          loop1
-	VPHADDD      Y1, Y0, Y0
-	VPERMQ       $0xd8, Y0, Y0
-	VPHADDD      Y3, Y2, Y2
-	VPERMQ       $0xd8, Y2, Y2
-	VPHADDD      Y5, Y4, Y4
-	VPERMQ       $0xd8, Y4, Y4
-	VPHADDD      Y7, Y6, Y6
-	VPERMQ       $0xd8, Y6, Y6
-	VPHADDD      Y9, Y8, Y8
-	VPERMQ       $0xd8, Y8, Y8
+	JNZ          loop
 	MOVQ         scale+56(FP), AX
 	MOVQ         zero+64(FP), DX
 	MOVQ         bias+72(FP), BX
@@ -7269,277 +7111,215 @@ loop1:
 	LEAQ         (DI)(R9*1), R9
 	VBROADCASTSS (AX), Y12
 	VCVTDQ2PS    Y0, Y0
+	VCVTDQ2PS    Y1, Y1
 	VMULPS       Y12, Y0, Y0
+	VMULPS       Y12, Y1, Y1
 	VMULPS       (CX), Y0, Y0
+	VMULPS       32(CX), Y1, Y1
 	VBROADCASTSS (DX), Y12
 	VMULPS       128(CX), Y12, Y10
+	VMULPS       160(CX), Y12, Y11
 	VADDPS       Y10, Y0, Y0
+	VADDPS       Y11, Y1, Y1
 	VBROADCASTSS 4(AX), Y12
 	VCVTDQ2PS    Y2, Y2
+	VCVTDQ2PS    Y3, Y3
 	VMULPS       Y12, Y2, Y2
+	VMULPS       Y12, Y3, Y3
 	VMULPS       (CX), Y2, Y2
+	VMULPS       32(CX), Y3, Y3
 	VBROADCASTSS 4(DX), Y12
 	VMULPS       128(CX), Y12, Y10
+	VMULPS       160(CX), Y12, Y11
 	VADDPS       Y10, Y2, Y2
+	VADDPS       Y11, Y3, Y3
 	VBROADCASTSS 8(AX), Y12
 	VCVTDQ2PS    Y4, Y4
+	VCVTDQ2PS    Y5, Y5
 	VMULPS       Y12, Y4, Y4
+	VMULPS       Y12, Y5, Y5
 	VMULPS       (CX), Y4, Y4
+	VMULPS       32(CX), Y5, Y5
 	VBROADCASTSS 8(DX), Y12
 	VMULPS       128(CX), Y12, Y10
+	VMULPS       160(CX), Y12, Y11
 	VADDPS       Y10, Y4, Y4
+	VADDPS       Y11, Y5, Y5
 	VBROADCASTSS 12(AX), Y12
 	VCVTDQ2PS    Y6, Y6
+	VCVTDQ2PS    Y7, Y7
 	VMULPS       Y12, Y6, Y6
+	VMULPS       Y12, Y7, Y7
 	VMULPS       (CX), Y6, Y6
+	VMULPS       32(CX), Y7, Y7
 	VBROADCASTSS 12(DX), Y12
 	VMULPS       128(CX), Y12, Y10
+	VMULPS       160(CX), Y12, Y11
 	VADDPS       Y10, Y6, Y6
+	VADDPS       Y11, Y7, Y7
 	VBROADCASTSS 16(AX), Y12
 	VCVTDQ2PS    Y8, Y8
+	VCVTDQ2PS    Y9, Y9
 	VMULPS       Y12, Y8, Y8
+	VMULPS       Y12, Y9, Y9
 	VMULPS       (CX), Y8, Y8
+	VMULPS       32(CX), Y9, Y9
 	VBROADCASTSS 16(DX), Y12
 	VMULPS       128(CX), Y12, Y10
+	VMULPS       160(CX), Y12, Y11
 	VADDPS       Y10, Y8, Y8
+	VADDPS       Y11, Y9, Y9
 	TESTQ        BX, BX
-	JZ           plain2
+	JZ           plain1
 	VADDPS       (BX), Y0, Y0
+	VADDPS       32(BX), Y1, Y1
 	VADDPS       (BX), Y2, Y2
+	VADDPS       32(BX), Y3, Y3
 	VADDPS       (BX), Y4, Y4
+	VADDPS       32(BX), Y5, Y5
 	VADDPS       (BX), Y6, Y6
+	VADDPS       32(BX), Y7, Y7
 	VADDPS       (BX), Y8, Y8
+	VADDPS       32(BX), Y9, Y9
 
-plain2:
+plain1:
 	TESTQ  SI, SI
-	JZ     alone3
+	JZ     alone2
 	VADDPS (DI), Y0, Y0
+	VADDPS 32(DI), Y1, Y1
 	VADDPS (DI)(R8*1), Y2, Y2
+	VADDPS 32(DI)(R8*1), Y3, Y3
 	VADDPS (DI)(R8*2), Y4, Y4
+	VADDPS 32(DI)(R8*2), Y5, Y5
 	VADDPS (R9), Y6, Y6
+	VADDPS 32(R9), Y7, Y7
 	VADDPS (R9)(R8*1), Y8, Y8
+	VADDPS 32(R9)(R8*1), Y9, Y9
 
-alone3:
-	VMOVUPS   Y0, (DI)
-	VMOVUPS   Y2, (DI)(R8*1)
-	VMOVUPS   Y4, (DI)(R8*2)
-	VMOVUPS   Y6, (R9)
-	VMOVUPS   Y8, (R9)(R8*1)
-	MOVQ      k+0(FP), AX
-	MOVQ      b+24(FP), CX
-	ADDQ      $0x20, CX
-	MOVQ      AX, DX
-	SHLQ      $0x06, DX
-	ADDQ      CX, DX
-	VPMOVZXDQ 64(DX), Y0
-	VPMOVZXDQ 80(DX), Y1
-	VMOVAPS   Y0, Y2
-	VMOVAPS   Y1, Y3
-	VMOVAPS   Y0, Y4
-	VMOVAPS   Y1, Y5
-	VMOVAPS   Y0, Y6
-	VMOVAPS   Y1, Y7
-	VMOVAPS   Y0, Y8
-	VMOVAPS   Y1, Y9
-	MOVQ      a+8(FP), DX
-	MOVQ      lda+16(FP), BX
-	LEAQ      (BX)(BX*2), SI
-	LEAQ      (DX)(SI*1), SI
-	MOVQ      pf+88(FP), DI
-	MOVQ      pfstep+96(FP), DI
-
-loop4:
-	VPMOVSXBW    (CX), Y10
-	VPMOVSXBW    16(CX), Y11
-	VPBROADCASTQ (DX), Y12
-	VPMADDWD     Y10, Y12, Y13
-	VPADDD       Y13, Y0, Y0
-	VPMADDWD     Y11, Y12, Y12
-	VPADDD       Y12, Y1, Y1
-	VPBROADCASTQ (DX)(BX*1), Y12
-	VPMADDWD     Y10, Y12, Y13
-	VPADDD       Y13, Y2, Y2
-	VPMADDWD     Y11, Y12, Y12
-	VPADDD       Y12, Y3, Y3
-	VPBROADCASTQ (DX)(BX*2), Y12
-	VPMADDWD     Y10, Y12, Y13
-	VPADDD       Y13, Y4, Y4
-	VPMADDWD     Y11, Y12, Y12
-	VPADDD       Y12, Y5, Y5
-	VPBROADCASTQ (SI), Y12
-	VPMADDWD     Y10, Y12, Y13
-	VPADDD       Y13, Y6, Y6
-	VPMADDWD     Y11, Y12, Y12
-	VPADDD       Y12, Y7, Y7
-	VPBROADCASTQ (SI)(BX*1), Y12
-	VPMADDWD     Y10, Y12, Y13
-	VPADDD       Y13, Y8, Y8
-	VPMADDWD     Y11, Y12, Y12
-	VPADDD       Y12, Y9, Y9
-	ADDQ         $0x08, DX
-	ADDQ         $0x08, SI
-	ADDQ         $0x40, CX
-	DECQ         AX
-	JNZ          loop4
-	VPHADDD      Y1, Y0, Y0
-	VPERMQ       $0xd8, Y0, Y0
-	VPHADDD      Y3, Y2, Y2
-	VPERMQ       $0xd8, Y2, Y2
-	VPHADDD      Y5, Y4, Y4
-	VPERMQ       $0xd8, Y4, Y4
-	VPHADDD      Y7, Y6, Y6
-	VPERMQ       $0xd8, Y6, Y6
-	VPHADDD      Y9, Y8, Y8
-	VPERMQ       $0xd8, Y8, Y8
-	MOVQ         scale+56(FP), AX
-	MOVQ         zero+64(FP), DX
-	MOVQ         bias+72(FP), BX
-	MOVQ         acc+80(FP), SI
-	MOVQ         c+40(FP), DI
-	MOVQ         ldc+48(FP), R8
-	SHLQ         $0x02, R8
-	LEAQ         (R8)(R8*2), R9
-	LEAQ         (DI)(R9*1), R9
-	VBROADCASTSS (AX), Y12
-	VCVTDQ2PS    Y0, Y0
-	VMULPS       Y12, Y0, Y0
-	VMULPS       (CX), Y0, Y0
-	VBROADCASTSS (DX), Y12
-	VMULPS       128(CX), Y12, Y10
-	VADDPS       Y10, Y0, Y0
-	VBROADCASTSS 4(AX), Y12
-	VCVTDQ2PS    Y2, Y2
-	VMULPS       Y12, Y2, Y2
-	VMULPS       (CX), Y2, Y2
-	VBROADCASTSS 4(DX), Y12
-	VMULPS       128(CX), Y12, Y10
-	VADDPS       Y10, Y2, Y2
-	VBROADCASTSS 8(AX), Y12
-	VCVTDQ2PS    Y4, Y4
-	VMULPS       Y12, Y4, Y4
-	VMULPS       (CX), Y4, Y4
-	VBROADCASTSS 8(DX), Y12
-	VMULPS       128(CX), Y12, Y10
-	VADDPS       Y10, Y4, Y4
-	VBROADCASTSS 12(AX), Y12
-	VCVTDQ2PS    Y6, Y6
-	VMULPS       Y12, Y6, Y6
-	VMULPS       (CX), Y6, Y6
-	VBROADCASTSS 12(DX), Y12
-	VMULPS       128(CX), Y12, Y10
-	VADDPS       Y10, Y6, Y6
-	VBROADCASTSS 16(AX), Y12
-	VCVTDQ2PS    Y8, Y8
-	VMULPS       Y12, Y8, Y8
-	VMULPS       (CX), Y8, Y8
-	VBROADCASTSS 16(DX), Y12
-	VMULPS       128(CX), Y12, Y10
-	VADDPS       Y10, Y8, Y8
-	TESTQ        BX, BX
-	JZ           plain5
-	VADDPS       32(BX), Y0, Y0
-	VADDPS       32(BX), Y2, Y2
-	VADDPS       32(BX), Y4, Y4
-	VADDPS       32(BX), Y6, Y6
-	VADDPS       32(BX), Y8, Y8
-
-plain5:
-	TESTQ  SI, SI
-	JZ     alone6
-	VADDPS 32(DI), Y0, Y0
-	VADDPS 32(DI)(R8*1), Y2, Y2
-	VADDPS 32(DI)(R8*2), Y4, Y4
-	VADDPS 32(R9), Y6, Y6
-	VADDPS 32(R9)(R8*1), Y8, Y8
-
-alone6:
-	VMOVUPS Y0, 32(DI)
-	VMOVUPS Y2, 32(DI)(R8*1)
-	VMOVUPS Y4, 32(DI)(R8*2)
-	VMOVUPS Y6, 32(R9)
-	VMOVUPS Y8, 32(R9)(R8*1)
+alone2:
+	VMOVUPS Y0, (DI)
+	VMOVUPS Y1, 32(DI)
+	VMOVUPS Y2, (DI)(R8*1)
+	VMOVUPS Y3, 32(DI)(R8*1)
+	VMOVUPS Y4, (DI)(R8*2)
+	VMOVUPS Y5, 32(DI)(R8*2)
+	VMOVUPS Y6, (R9)
+	VMOVUPS Y7, 32(R9)
+	VMOVUPS Y8, (R9)(R8*1)
+	VMOVUPS Y9, 32(R9)(R8*1)
 	VZEROUPPER
 	RET
 
 // func qgemmw_i8_6x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX2, MMX+
 TEXT ·qgemmw_i8_6x16_avx2(SB), NOSPLIT, $0-104
-	MOVQ      k+0(FP), AX
-	MOVQ      b+24(FP), CX
-	MOVQ      AX, DX
-	SHLQ      $0x06, DX
-	ADDQ      CX, DX
-	VPMOVZXDQ 64(DX), Y0
-	VPMOVZXDQ 80(DX), Y1
-	VMOVAPS   Y0, Y2
-	VMOVAPS   Y1, Y3
-	VMOVAPS   Y0, Y4
-	VMOVAPS   Y1, Y5
-	VMOVAPS   Y0, Y6
-	VMOVAPS   Y1, Y7
-	VMOVAPS   Y0, Y8
-	VMOVAPS   Y1, Y9
-	VMOVAPS   Y0, Y10
-	VMOVAPS   Y1, Y11
-	MOVQ      a+8(FP), DX
-	MOVQ      lda+16(FP), BX
-	LEAQ      (BX)(BX*2), SI
-	LEAQ      (DX)(SI*1), SI
-	MOVQ      pf+88(FP), DI
-	MOVQ      pfstep+96(FP), R8
+	MOVQ       k+0(FP), AX
+	MOVQ       b+24(FP), CX
+	MOVQ       AX, DX
+	SHLQ       $0x07, DX
+	ADDQ       CX, DX
+	VMOVUPS    64(DX), Y0
+	VMOVUPS    96(DX), Y1
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y1, Y3
+	VMOVAPS    Y0, Y4
+	VMOVAPS    Y1, Y5
+	VMOVAPS    Y0, Y6
+	VMOVAPS    Y1, Y7
+	VMOVAPS    Y0, Y8
+	VMOVAPS    Y1, Y9
+	VMOVAPS    Y0, Y10
+	VMOVAPS    Y1, Y11
+	MOVQ       c+40(FP), DX
+	MOVQ       ldc+48(FP), BX
+	SHLQ       $0x02, BX
+	LEAQ       (BX)(BX*2), SI
+	LEAQ       (DX)(SI*1), SI
+	PREFETCHT0 (DX)
+	PREFETCHT0 (DX)(BX*1)
+	PREFETCHT0 (DX)(BX*2)
+	PREFETCHT0 (SI)
+	PREFETCHT0 (SI)(BX*1)
+	PREFETCHT0 (SI)(BX*2)
+	MOVQ       a+8(FP), DX
+	MOVQ       lda+16(FP), BX
+	LEAQ       (BX)(BX*2), SI
+	LEAQ       (DX)(SI*1), SI
+	MOVQ       pf+88(FP), DI
+	MOVQ       pfstep+96(FP), R8
 
-loop1:
-	VPMOVSXBW    (CX), Y12
-	VPMOVSXBW    16(CX), Y13
+loop:
 	PREFETCHT0   (DI)
 	ADDQ         R8, DI
-	VPBROADCASTQ (DX), Y14
+	VMOVUPS      (CX), Y12
+	VMOVUPS      32(CX), Y13
+	VPBROADCASTD (DX), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y0, Y0
 	VPMADDWD     Y13, Y14, Y14
 	VPADDD       Y14, Y1, Y1
-	VPBROADCASTQ (DX)(BX*1), Y14
+	VPBROADCASTD (DX)(BX*1), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y2, Y2
 	VPMADDWD     Y13, Y14, Y14
 	VPADDD       Y14, Y3, Y3
-	VPBROADCASTQ (DX)(BX*2), Y14
+	VPBROADCASTD (DX)(BX*2), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y4, Y4
 	VPMADDWD     Y13, Y14, Y14
 	VPADDD       Y14, Y5, Y5
-	VPBROADCASTQ (SI), Y14
+	VPBROADCASTD (SI), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y6, Y6
 	VPMADDWD     Y13, Y14, Y14
 	VPADDD       Y14, Y7, Y7
-	VPBROADCASTQ (SI)(BX*1), Y14
+	VPBROADCASTD (SI)(BX*1), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y8, Y8
 	VPMADDWD     Y13, Y14, Y14
 	VPADDD       Y14, Y9, Y9
-	VPBROADCASTQ (SI)(BX*2), Y14
+	VPBROADCASTD (SI)(BX*2), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y10, Y10
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y11, Y11
+	VMOVUPS      64(CX), Y12
+	VMOVUPS      96(CX), Y13
+	VPBROADCASTD 4(DX), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y0, Y0
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y1, Y1
+	VPBROADCASTD 4(DX)(BX*1), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y2, Y2
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y3, Y3
+	VPBROADCASTD 4(DX)(BX*2), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y4, Y4
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y5, Y5
+	VPBROADCASTD 4(SI), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y6, Y6
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y7, Y7
+	VPBROADCASTD 4(SI)(BX*1), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y8, Y8
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y9, Y9
+	VPBROADCASTD 4(SI)(BX*2), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y10, Y10
 	VPMADDWD     Y13, Y14, Y14
 	VPADDD       Y14, Y11, Y11
 	ADDQ         $0x08, DX
 	ADDQ         $0x08, SI
-	ADDQ         $0x40, CX
+	ADDQ         $0x00000080, CX
 	DECQ         AX
-	JNZ          loop1
-	VPHADDD      Y1, Y0, Y0
-	VPERMQ       $0xd8, Y0, Y0
-	VPHADDD      Y3, Y2, Y2
-	VPERMQ       $0xd8, Y2, Y2
-	VPHADDD      Y5, Y4, Y4
-	VPERMQ       $0xd8, Y4, Y4
-	VPHADDD      Y7, Y6, Y6
-	VPERMQ       $0xd8, Y6, Y6
-	VPHADDD      Y9, Y8, Y8
-	VPERMQ       $0xd8, Y8, Y8
-	VPHADDD      Y11, Y10, Y10
-	VPERMQ       $0xd8, Y10, Y10
+	JNZ          loop
 	MOVQ         scale+56(FP), AX
 	MOVQ         zero+64(FP), DX
 	MOVQ         bias+72(FP), BX
@@ -7551,224 +7331,120 @@ loop1:
 	LEAQ         (DI)(R9*1), R9
 	VBROADCASTSS (AX), Y14
 	VCVTDQ2PS    Y0, Y0
+	VCVTDQ2PS    Y1, Y1
 	VMULPS       Y14, Y0, Y0
+	VMULPS       Y14, Y1, Y1
 	VMULPS       (CX), Y0, Y0
+	VMULPS       32(CX), Y1, Y1
 	VBROADCASTSS (DX), Y14
 	VMULPS       128(CX), Y14, Y12
+	VMULPS       160(CX), Y14, Y13
 	VADDPS       Y12, Y0, Y0
+	VADDPS       Y13, Y1, Y1
 	VBROADCASTSS 4(AX), Y14
 	VCVTDQ2PS    Y2, Y2
+	VCVTDQ2PS    Y3, Y3
 	VMULPS       Y14, Y2, Y2
+	VMULPS       Y14, Y3, Y3
 	VMULPS       (CX), Y2, Y2
+	VMULPS       32(CX), Y3, Y3
 	VBROADCASTSS 4(DX), Y14
 	VMULPS       128(CX), Y14, Y12
+	VMULPS       160(CX), Y14, Y13
 	VADDPS       Y12, Y2, Y2
+	VADDPS       Y13, Y3, Y3
 	VBROADCASTSS 8(AX), Y14
 	VCVTDQ2PS    Y4, Y4
+	VCVTDQ2PS    Y5, Y5
 	VMULPS       Y14, Y4, Y4
+	VMULPS       Y14, Y5, Y5
 	VMULPS       (CX), Y4, Y4
+	VMULPS       32(CX), Y5, Y5
 	VBROADCASTSS 8(DX), Y14
 	VMULPS       128(CX), Y14, Y12
+	VMULPS       160(CX), Y14, Y13
 	VADDPS       Y12, Y4, Y4
+	VADDPS       Y13, Y5, Y5
 	VBROADCASTSS 12(AX), Y14
 	VCVTDQ2PS    Y6, Y6
+	VCVTDQ2PS    Y7, Y7
 	VMULPS       Y14, Y6, Y6
+	VMULPS       Y14, Y7, Y7
 	VMULPS       (CX), Y6, Y6
+	VMULPS       32(CX), Y7, Y7
 	VBROADCASTSS 12(DX), Y14
 	VMULPS       128(CX), Y14, Y12
+	VMULPS       160(CX), Y14, Y13
 	VADDPS       Y12, Y6, Y6
+	VADDPS       Y13, Y7, Y7
 	VBROADCASTSS 16(AX), Y14
 	VCVTDQ2PS    Y8, Y8
+	VCVTDQ2PS    Y9, Y9
 	VMULPS       Y14, Y8, Y8
+	VMULPS       Y14, Y9, Y9
 	VMULPS       (CX), Y8, Y8
+	VMULPS       32(CX), Y9, Y9
 	VBROADCASTSS 16(DX), Y14
 	VMULPS       128(CX), Y14, Y12
+	VMULPS       160(CX), Y14, Y13
 	VADDPS       Y12, Y8, Y8
+	VADDPS       Y13, Y9, Y9
 	VBROADCASTSS 20(AX), Y14
 	VCVTDQ2PS    Y10, Y10
+	VCVTDQ2PS    Y11, Y11
 	VMULPS       Y14, Y10, Y10
+	VMULPS       Y14, Y11, Y11
 	VMULPS       (CX), Y10, Y10
+	VMULPS       32(CX), Y11, Y11
 	VBROADCASTSS 20(DX), Y14
 	VMULPS       128(CX), Y14, Y12
+	VMULPS       160(CX), Y14, Y13
 	VADDPS       Y12, Y10, Y10
+	VADDPS       Y13, Y11, Y11
 	TESTQ        BX, BX
-	JZ           plain2
+	JZ           plain1
 	VADDPS       (BX), Y0, Y0
+	VADDPS       32(BX), Y1, Y1
 	VADDPS       (BX), Y2, Y2
+	VADDPS       32(BX), Y3, Y3
 	VADDPS       (BX), Y4, Y4
+	VADDPS       32(BX), Y5, Y5
 	VADDPS       (BX), Y6, Y6
+	VADDPS       32(BX), Y7, Y7
 	VADDPS       (BX), Y8, Y8
+	VADDPS       32(BX), Y9, Y9
 	VADDPS       (BX), Y10, Y10
+	VADDPS       32(BX), Y11, Y11
 
-plain2:
+plain1:
 	TESTQ  SI, SI
-	JZ     alone3
+	JZ     alone2
 	VADDPS (DI), Y0, Y0
+	VADDPS 32(DI), Y1, Y1
 	VADDPS (DI)(R8*1), Y2, Y2
+	VADDPS 32(DI)(R8*1), Y3, Y3
 	VADDPS (DI)(R8*2), Y4, Y4
+	VADDPS 32(DI)(R8*2), Y5, Y5
 	VADDPS (R9), Y6, Y6
+	VADDPS 32(R9), Y7, Y7
 	VADDPS (R9)(R8*1), Y8, Y8
+	VADDPS 32(R9)(R8*1), Y9, Y9
 	VADDPS (R9)(R8*2), Y10, Y10
+	VADDPS 32(R9)(R8*2), Y11, Y11
 
-alone3:
-	VMOVUPS   Y0, (DI)
-	VMOVUPS   Y2, (DI)(R8*1)
-	VMOVUPS   Y4, (DI)(R8*2)
-	VMOVUPS   Y6, (R9)
-	VMOVUPS   Y8, (R9)(R8*1)
-	VMOVUPS   Y10, (R9)(R8*2)
-	MOVQ      k+0(FP), AX
-	MOVQ      b+24(FP), CX
-	ADDQ      $0x20, CX
-	MOVQ      AX, DX
-	SHLQ      $0x06, DX
-	ADDQ      CX, DX
-	VPMOVZXDQ 64(DX), Y0
-	VPMOVZXDQ 80(DX), Y1
-	VMOVAPS   Y0, Y2
-	VMOVAPS   Y1, Y3
-	VMOVAPS   Y0, Y4
-	VMOVAPS   Y1, Y5
-	VMOVAPS   Y0, Y6
-	VMOVAPS   Y1, Y7
-	VMOVAPS   Y0, Y8
-	VMOVAPS   Y1, Y9
-	VMOVAPS   Y0, Y10
-	VMOVAPS   Y1, Y11
-	MOVQ      a+8(FP), DX
-	MOVQ      lda+16(FP), BX
-	LEAQ      (BX)(BX*2), SI
-	LEAQ      (DX)(SI*1), SI
-	MOVQ      pf+88(FP), DI
-	MOVQ      pfstep+96(FP), DI
-
-loop4:
-	VPMOVSXBW    (CX), Y12
-	VPMOVSXBW    16(CX), Y13
-	VPBROADCASTQ (DX), Y14
-	VPMADDWD     Y12, Y14, Y15
-	VPADDD       Y15, Y0, Y0
-	VPMADDWD     Y13, Y14, Y14
-	VPADDD       Y14, Y1, Y1
-	VPBROADCASTQ (DX)(BX*1), Y14
-	VPMADDWD     Y12, Y14, Y15
-	VPADDD       Y15, Y2, Y2
-	VPMADDWD     Y13, Y14, Y14
-	VPADDD       Y14, Y3, Y3
-	VPBROADCASTQ (DX)(BX*2), Y14
-	VPMADDWD     Y12, Y14, Y15
-	VPADDD       Y15, Y4, Y4
-	VPMADDWD     Y13, Y14, Y14
-	VPADDD       Y14, Y5, Y5
-	VPBROADCASTQ (SI), Y14
-	VPMADDWD     Y12, Y14, Y15
-	VPADDD       Y15, Y6, Y6
-	VPMADDWD     Y13, Y14, Y14
-	VPADDD       Y14, Y7, Y7
-	VPBROADCASTQ (SI)(BX*1), Y14
-	VPMADDWD     Y12, Y14, Y15
-	VPADDD       Y15, Y8, Y8
-	VPMADDWD     Y13, Y14, Y14
-	VPADDD       Y14, Y9, Y9
-	VPBROADCASTQ (SI)(BX*2), Y14
-	VPMADDWD     Y12, Y14, Y15
-	VPADDD       Y15, Y10, Y10
-	VPMADDWD     Y13, Y14, Y14
-	VPADDD       Y14, Y11, Y11
-	ADDQ         $0x08, DX
-	ADDQ         $0x08, SI
-	ADDQ         $0x40, CX
-	DECQ         AX
-	JNZ          loop4
-	VPHADDD      Y1, Y0, Y0
-	VPERMQ       $0xd8, Y0, Y0
-	VPHADDD      Y3, Y2, Y2
-	VPERMQ       $0xd8, Y2, Y2
-	VPHADDD      Y5, Y4, Y4
-	VPERMQ       $0xd8, Y4, Y4
-	VPHADDD      Y7, Y6, Y6
-	VPERMQ       $0xd8, Y6, Y6
-	VPHADDD      Y9, Y8, Y8
-	VPERMQ       $0xd8, Y8, Y8
-	VPHADDD      Y11, Y10, Y10
-	VPERMQ       $0xd8, Y10, Y10
-	MOVQ         scale+56(FP), AX
-	MOVQ         zero+64(FP), DX
-	MOVQ         bias+72(FP), BX
-	MOVQ         acc+80(FP), SI
-	MOVQ         c+40(FP), DI
-	MOVQ         ldc+48(FP), R8
-	SHLQ         $0x02, R8
-	LEAQ         (R8)(R8*2), R9
-	LEAQ         (DI)(R9*1), R9
-	VBROADCASTSS (AX), Y14
-	VCVTDQ2PS    Y0, Y0
-	VMULPS       Y14, Y0, Y0
-	VMULPS       (CX), Y0, Y0
-	VBROADCASTSS (DX), Y14
-	VMULPS       128(CX), Y14, Y12
-	VADDPS       Y12, Y0, Y0
-	VBROADCASTSS 4(AX), Y14
-	VCVTDQ2PS    Y2, Y2
-	VMULPS       Y14, Y2, Y2
-	VMULPS       (CX), Y2, Y2
-	VBROADCASTSS 4(DX), Y14
-	VMULPS       128(CX), Y14, Y12
-	VADDPS       Y12, Y2, Y2
-	VBROADCASTSS 8(AX), Y14
-	VCVTDQ2PS    Y4, Y4
-	VMULPS       Y14, Y4, Y4
-	VMULPS       (CX), Y4, Y4
-	VBROADCASTSS 8(DX), Y14
-	VMULPS       128(CX), Y14, Y12
-	VADDPS       Y12, Y4, Y4
-	VBROADCASTSS 12(AX), Y14
-	VCVTDQ2PS    Y6, Y6
-	VMULPS       Y14, Y6, Y6
-	VMULPS       (CX), Y6, Y6
-	VBROADCASTSS 12(DX), Y14
-	VMULPS       128(CX), Y14, Y12
-	VADDPS       Y12, Y6, Y6
-	VBROADCASTSS 16(AX), Y14
-	VCVTDQ2PS    Y8, Y8
-	VMULPS       Y14, Y8, Y8
-	VMULPS       (CX), Y8, Y8
-	VBROADCASTSS 16(DX), Y14
-	VMULPS       128(CX), Y14, Y12
-	VADDPS       Y12, Y8, Y8
-	VBROADCASTSS 20(AX), Y14
-	VCVTDQ2PS    Y10, Y10
-	VMULPS       Y14, Y10, Y10
-	VMULPS       (CX), Y10, Y10
-	VBROADCASTSS 20(DX), Y14
-	VMULPS       128(CX), Y14, Y12
-	VADDPS       Y12, Y10, Y10
-	TESTQ        BX, BX
-	JZ           plain5
-	VADDPS       32(BX), Y0, Y0
-	VADDPS       32(BX), Y2, Y2
-	VADDPS       32(BX), Y4, Y4
-	VADDPS       32(BX), Y6, Y6
-	VADDPS       32(BX), Y8, Y8
-	VADDPS       32(BX), Y10, Y10
-
-plain5:
-	TESTQ  SI, SI
-	JZ     alone6
-	VADDPS 32(DI), Y0, Y0
-	VADDPS 32(DI)(R8*1), Y2, Y2
-	VADDPS 32(DI)(R8*2), Y4, Y4
-	VADDPS 32(R9), Y6, Y6
-	VADDPS 32(R9)(R8*1), Y8, Y8
-	VADDPS 32(R9)(R8*2), Y10, Y10
-
-alone6:
-	VMOVUPS Y0, 32(DI)
-	VMOVUPS Y2, 32(DI)(R8*1)
-	VMOVUPS Y4, 32(DI)(R8*2)
-	VMOVUPS Y6, 32(R9)
-	VMOVUPS Y8, 32(R9)(R8*1)
-	VMOVUPS Y10, 32(R9)(R8*2)
+alone2:
+	VMOVUPS Y0, (DI)
+	VMOVUPS Y1, 32(DI)
+	VMOVUPS Y2, (DI)(R8*1)
+	VMOVUPS Y3, 32(DI)(R8*1)
+	VMOVUPS Y4, (DI)(R8*2)
+	VMOVUPS Y5, 32(DI)(R8*2)
+	VMOVUPS Y6, (R9)
+	VMOVUPS Y7, 32(R9)
+	VMOVUPS Y8, (R9)(R8*1)
+	VMOVUPS Y9, 32(R9)(R8*1)
+	VMOVUPS Y10, (R9)(R8*2)
+	VMOVUPS Y11, 32(R9)(R8*2)
 	VZEROUPPER
 	RET
 
@@ -8577,6 +8253,49 @@ done9:
 	JNZ  row
 
 return:
+	VZEROUPPER
+	RET
+
+// func widen_i8_avx2(k int, dst *int8, src *int8)
+// Requires: AVX, AVX2
+TEXT ·widen_i8_avx2(SB), NOSPLIT, $0-24
+	MOVQ k+0(FP), AX
+	MOVQ dst+8(FP), CX
+	MOVQ src+16(FP), DX
+
+loop:
+	VPMOVSXBW (DX), Y0
+	VPMOVSXBW 16(DX), Y1
+	VSHUFPS   $0x88, Y1, Y0, Y2
+	VPERMQ    $0xd8, Y2, Y2
+	VMOVUPS   Y2, (CX)
+	VSHUFPS   $0xdd, Y1, Y0, Y0
+	VPERMQ    $0xd8, Y0, Y0
+	VMOVUPS   Y0, 64(CX)
+	VPMOVSXBW 32(DX), Y0
+	VPMOVSXBW 48(DX), Y1
+	VSHUFPS   $0x88, Y1, Y0, Y2
+	VPERMQ    $0xd8, Y2, Y2
+	VMOVUPS   Y2, 32(CX)
+	VSHUFPS   $0xdd, Y1, Y0, Y0
+	VPERMQ    $0xd8, Y0, Y0
+	VMOVUPS   Y0, 96(CX)
+	ADDQ      $0x40, DX
+	ADDQ      $0x00000080, CX
+	DECQ      AX
+	JNZ       loop
+	VMOVUPS   (DX), Y0
+	VMOVUPS   32(DX), Y1
+	VMOVUPS   64(DX), Y2
+	VMOVUPS   96(DX), Y3
+	VMOVUPS   128(DX), Y4
+	VMOVUPS   160(DX), Y5
+	VMOVUPS   Y0, (CX)
+	VMOVUPS   Y1, 32(CX)
+	VMOVUPS   Y2, 64(CX)
+	VMOVUPS   Y3, 96(CX)
+	VMOVUPS   Y4, 128(CX)
+	VMOVUPS   Y5, 160(CX)
 	VZEROUPPER
 	RET
 

@@ -312,15 +312,30 @@ func qgemmw_i8_4x16_generic(k int, a *uint8, lda int, b *int8, _ int, c *float32
 	qgemmWTile(4, k, a, lda, b, c, ldc, scale, zero, bias, acc)
 }
 
-// qgemmWTile narrows A, row by row.
+// qgemmWTile narrows the panel, and A row by row.
 func qgemmWTile(rows, k int, a *uint8, lda int, b *int8, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int) {
-	narrow := make([]uint8, 4*k)
+	narrow, panel := make([]uint8, 4*k), make([]int8, 64*k+192)
+	copy(panel[64*k:], unsafe.Slice((*int8)(unsafe.Add(unsafe.Pointer(b), 128*k)), 192))
+	for i, v := range unsafe.Slice((*int16)(unsafe.Pointer(b)), 64*k) {
+		panel[widened(i)] = int8(v)
+	}
 	for r := range rows {
 		for i, x := range unsafe.Slice((*uint16)(unsafe.Add(unsafe.Pointer(a), r*lda)), 4*k) {
 			narrow[i] = uint8(x)
 		}
-		qgemmTile(1, k, &narrow[0], 0, b, &rowOf(c, r, ldc, 16)[0], ldc, &rowOf(scale, r, 1, 1)[0], &rowOf(zero, r, 1, 1)[0], bias, acc)
+		qgemmTile(1, k, &narrow[0], 0, &panel[0], &rowOf(c, r, ldc, 16)[0], ldc, &rowOf(scale, r, 1, 1)[0], &rowOf(zero, r, 1, 1)[0], bias, acc)
 	}
+}
+
+// widened returns which value of a panel is the i-th of the widened one.
+func widened(i int) int { return i/64*64 + i%32/2*4 + i%64/32*2 + i%2 }
+
+func widen_i8_generic(k int, dst *int8, src *int8) {
+	panel := unsafe.Slice(src, 64*k+192)
+	for i, wide := 0, unsafe.Slice((*int16)(unsafe.Pointer(dst)), 64*k); i < len(wide); i++ {
+		wide[i] = int16(panel[widened(i)])
+	}
+	copy(unsafe.Slice((*int8)(unsafe.Add(unsafe.Pointer(dst), 128*k)), 192), panel[64*k:])
 }
 
 func quant_i8_generic(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32) {

@@ -52,6 +52,7 @@ var native = []Kernel{
 	{Name: "quantw_i8_avx2", Level: "avx2", Requires: []string{"AVX", "AVX2", "FMA3"}, Func: quantw_i8_avx2},
 	{Name: "normq_i8_avx2", Level: "avx2", Requires: []string{"AVX", "AVX2", "FMA3"}, Func: normq_i8_avx2},
 	{Name: "normqw_i8_avx2", Level: "avx2", Requires: []string{"AVX", "AVX2", "FMA3"}, Func: normqw_i8_avx2},
+	{Name: "widen_i8_avx2", Level: "avx2", Requires: []string{"AVX", "AVX2"}, Func: widen_i8_avx2},
 	{Name: "dgemm_bf16dot_1x16_avx2", Level: "avx2", Requires: []string{"AVX", "AVX2", "FMA3"}, Func: dgemm_bf16dot_1x16_avx2},
 	{Name: "dgemm_bf16dot_2x16_avx2", Level: "avx2", Requires: []string{"AVX", "AVX2", "FMA3"}, Func: dgemm_bf16dot_2x16_avx2},
 	{Name: "dgemm_bf16dot_3x16_avx2", Level: "avx2", Requires: []string{"AVX", "AVX2", "FMA3"}, Func: dgemm_bf16dot_3x16_avx2},
