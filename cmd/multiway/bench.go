@@ -37,7 +37,8 @@ threads, gc_pause_ms, the longest time that a garbage collection beside a call s
 it, and results, a list of objects with entry, tokens, batch, threads, level,
 precision, median_ms, min_ms, max_ms, runs, gflops, percent_of_peak, roofline_ms,
 roofline_ratio and allocs (of a call). FLOPs are those of products and attention as the
-model is described, bytes its weights read once, inputs and outputs.`,
+model is described, bytes its weights read once, inputs and outputs. The peak is that of
+float32 at every precision: products of bytes and of pairs of bf16 can do more.`,
 		Example: `  multiway bench --preset beit3-base-patch16-224 --entry vision --threads 1,2
   multiway bench --preset beit3-base-patch16-224 --entry language --tokens 16 --cold --json bench.json
   multiway bench --preset beit3-base-patch16-224 --entry vision,language --precision f32,bf16,int8

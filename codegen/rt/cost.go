@@ -29,12 +29,12 @@ func (c *Cost) Of(texts []int) (flops, bytes int64) {
 
 // Work is one piece of parallel work inside a step, as a trace sees it.
 type Work struct {
-	Kind    string // gemm, attention, or rows: work by rows, named by who called it
-	M, N, K int    // gemm: rows, columns, depth. attention: queries, keys, floats of a head. rows: rows, columns
-	Heads   int    // attention: heads of all sequences
-	Gelu    bool   // gemm: the result goes through gelu
-	Weights DType  // gemm: the elements of the weights
-	Cut     *Cut   // gemm: how it is cut
+	Kind    string  // gemm, attention, or rows: work by rows, named by who called it
+	M, N, K int     // gemm: rows, columns, depth. attention: queries, keys, floats of a head. rows: rows, columns
+	Heads   int     // attention: heads of all sequences
+	Gelu    bool    // gemm: the result goes through gelu
+	Weights DType   // gemm: the elements of the weights
+	Layer   *Linear // gemm: whose product it is
 	FLOPs   int64
 	Time    time.Duration
 	Before  time.Duration // between the work before this one, also of an earlier call, and this; 0 for the first
@@ -67,21 +67,6 @@ func (e *Exec) do(chunks int, t task) {
 	e.traced(chunks, t)
 }
 
-// weights returns the type of the elements of w.
-func (g *gemmTask) weights() DType {
-	switch {
-	case g.i8 != nil:
-		return I8
-	case g.dot != nil:
-		return BF16Dot
-	case g.half == nil:
-		return F32
-	case g.half == g.k.half(F16):
-		return F16
-	}
-	return BF16
-}
-
 func (e *Exec) traced(chunks int, t task) {
 	w := &e.trace.work
 	*w = Work{}
@@ -95,7 +80,7 @@ func (e *Exec) traced(chunks int, t task) {
 	case *gemmTask:
 		w.Kind, w.M, w.N, w.K, w.Gelu = "gemm", t.m*t.seqs, t.n, t.kk, t.gelu
 		w.FLOPs = 2 * int64(w.M) * int64(w.N) * int64(w.K)
-		w.Weights, w.Cut = t.weights(), t.cut
+		w.Weights, w.Layer = max(F32, t.layer.DType), t.layer
 	case *attnTask:
 		w.Kind, w.K, w.Heads = "attention", t.d, e.B*t.heads
 		for seq := range e.B {

@@ -82,7 +82,7 @@ type gemmTask struct {
 	passes        int // over a panel
 	ahead         int // cache lines, see RowClass
 	shares        shares
-	cut           *Cut
+	layer         *Linear
 
 	size  int      // bytes of an element of w
 	then  *Linear  // of the product that comes next; nil: unknown
@@ -160,7 +160,7 @@ func (e *Exec) weigh(l *Linear) {
 	g := &e.gemm
 	g.size, g.then, g.first = l.size(), e.order.after(l), e.weights
 	g.n, g.kk = l.N, l.K
-	g.cut, g.passes = l.Cut, l.passes()
+	g.layer, g.passes = l, l.passes()
 	g.w, g.bias, g.half, g.dot, g.i8 = e.w(l.W), e.w(l.Bias), g.k.half(l.DType), nil, nil
 	switch l.DType {
 	case I8:
@@ -207,7 +207,7 @@ func (e *Exec) runGemm(seqs int) {
 	width := nr / 16
 	g.tiles = (g.m + mr - 1) / mr
 	g.groups = (ceil16(g.n)/16 + width - 1) / width
-	class := g.cut.class(g.m)
+	class := g.layer.Cut.class(g.m)
 	g.ahead = class.Ahead
 	g.blocks = 1
 	if class.Block > 0 {

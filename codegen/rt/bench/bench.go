@@ -43,7 +43,7 @@ type Report struct {
 	CPU     string             `json:"cpu"`
 	Cores   int                `json:"cores"`
 	Cold    bool               `json:"cold"`
-	FMA     map[string]float64 `json:"fma_peak_gflops"` // by the number of threads
+	FMA     map[string]float64 `json:"fma_peak_gflops"` // of float32, by the number of threads
 	Read    map[string]float64 `json:"read_gbps"`       // by the number of threads
 	Pause   float64            `json:"gc_pause_ms"`     // longest stop for a garbage collection beside a call
 	Results []Result           `json:"results"`
@@ -64,10 +64,10 @@ type Result struct {
 	Max       float64 `json:"max_ms"`
 	Runs      int     `json:"runs"`
 	GFLOPS    float64 `json:"gflops"`
-	Peak      float64 `json:"percent_of_peak"`
-	Roofline  float64 `json:"roofline_ms"`    // max(FLOPs/peak, bytes/bandwidth)
-	Ratio     float64 `json:"roofline_ratio"` // median to roofline
-	Allocs    float64 `json:"allocs"`         // a call
+	Peak      float64 `json:"percent_of_peak"` // of float32 multiply-adds, at every precision
+	Roofline  float64 `json:"roofline_ms"`     // max(FLOPs/peak, bytes/bandwidth)
+	Ratio     float64 `json:"roofline_ratio"`  // median to roofline
+	Allocs    float64 `json:"allocs"`          // a call
 
 	flops, bytes int64
 }

@@ -78,7 +78,7 @@ func TestRun(t *testing.T) {
 			t.Errorf("%+v does not fit together", k)
 		}
 	}
-	if want := []string{"attention", "gemm", "gemm+gelu", "layernorm"}; !slices.Equal(slices.Sorted(maps.Keys(kinds)), want) {
+	if want := []string{"attention", "gemm", "layernorm"}; !slices.Equal(slices.Sorted(maps.Keys(kinds)), want) {
 		t.Errorf("kernels of kinds %v, want %v", kinds, want)
 	}
 	var text bytes.Buffer
@@ -118,6 +118,9 @@ func TestSideBySide(t *testing.T) {
 	var text bytes.Buffer
 	if err := r.Print(&text); err != nil {
 		t.Fatal(err)
+	}
+	if !strings.Contains(text.String(), "% of peak and the roofline are those of float32") {
+		t.Errorf("the report does not say which peak it means:\n%s", &text)
 	}
 	if !strings.Contains(text.String(), "Where the time of vision goes (- tokens, batch 1, 1 threads, "+r.Results[0].Level+", int8 (heads f32)):") {
 		t.Errorf("no table of ops for the second package:\n%s", &text)
@@ -206,6 +209,30 @@ func TestJSON(t *testing.T) {
 		if v := number(c.name); math.Abs(v-c.want) > 1e-9*c.want {
 			t.Errorf("%s is %v, want %v", c.name, v, c.want)
 		}
+	}
+}
+
+// Products are timed alone whatever their weights are stored as.
+func TestKernels(t *testing.T) {
+	o := Options{Entries: []string{"vision_classification"}, Threads: []int{1}, Kernels: true}
+	r, err := Run(context.Background(), []Subject{{&emoji.Package, func(opts ...rt.Option) (*rt.Model, error) {
+		m, err := emoji.New(opts...)
+		if err != nil {
+			return nil, err
+		}
+		return m.Model.Model, nil
+	}}}, o, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	products := 0
+	for _, k := range r.Kernels {
+		if strings.HasPrefix(k.Work, "gemm ") && strings.HasSuffix(k.Work, " f16") && k.GFLOPS > 0 {
+			products++
+		}
+	}
+	if products < 4 { // of the patches, of the three kinds of layers inside a block
+		t.Errorf("%d products by f16 among %+v", products, r.Kernels)
 	}
 }
 

@@ -8,7 +8,7 @@ import (
 )
 
 // Kernel is the time of one piece of work alone, repeated with its operands in the
-// caches.
+// caches. A product is timed without what is done to its operands and its result.
 type Kernel struct {
 	Entry     string  `json:"entry"` // where its shape was first met
 	Tokens    int     `json:"tokens"`
@@ -30,6 +30,7 @@ func (b *bencher) kernels(m *rt.Model, s *rt.Session, r Result, call func() erro
 		return err
 	}
 	for _, t := range list {
+		t.work.Gelu = false
 		k := Kernel{Entry: r.Entry, Tokens: r.Tokens, Batch: r.Batch, Threads: r.Threads, Level: r.Level, Precision: r.Precision, Work: t.label()}
 		same := func(x Kernel) bool { return x.Work == k.Work && x.Threads == k.Threads && x.Level == k.Level }
 		if slices.ContainsFunc(b.r.Kernels, same) {
@@ -74,18 +75,12 @@ func (b *bencher) alone(m *rt.Model, t *traced, threads int) ([]float64, error) 
 	}
 	var step func(e *rt.Exec)
 	switch {
-	case w.Kind == "gemm" && w.Weights != rt.F32:
-		return nil, nil // weights of a smaller type lie in another layout
 	case w.Kind == "gemm":
-		if int64(w.K)*int64(ld(w.N))*4 > m.Blob().Size() {
-			return nil, nil // the weights of the model stand in for its own
-		}
-		l := &rt.Linear{K: w.K, N: w.N, Bias: -1, Cut: w.Cut}
 		floats = w.M * (ld(w.K) + ld(w.N))
 		step = func(e *rt.Exec) {
 			at := 0
 			src := place(e, &at, w.M, w.K)
-			e.Linear(place(e, &at, w.M, w.N), src, l)
+			e.Linear(place(e, &at, w.M, w.N), src, w.Layer)
 		}
 	case w.Kind == "attention" && w.M == w.N:
 		heads := w.Heads
@@ -117,10 +112,9 @@ func (b *bencher) alone(m *rt.Model, t *traced, threads int) ([]float64, error) 
 	var us []float64
 	f := &rt.Func{Name: t.label(), Fixed: w.M, Arena: floats, Run: func(e *rt.Exec) {
 		step(e)
+		us = us[:0] // the first time was for the caches
 		for start := time.Now(); len(us) < MinRuns || time.Since(start) < min(kernelTime, b.o.Time) && len(us) < MaxRuns; {
-			at := time.Now()
 			step(e)
-			us = append(us, max(1e-3, float64(time.Since(at))/1e3))
 		}
 	}}
 	p := *m.Package()
@@ -131,6 +125,11 @@ func (b *bencher) alone(m *rt.Model, t *traced, threads int) ([]float64, error) 
 	}
 	s := alone.NewSession() // the model's weights are borrowed: only the session is closed
 	defer s.Close()
+	s.Trace(func(x *rt.Work) {
+		if x.Kind == w.Kind {
+			us = append(us, max(1e-3, float64(x.Time)/1e3))
+		}
+	})
 	if _, err := s.Run(f, make([]rt.Seq, 1)); err != nil {
 		return nil, err
 	}

@@ -25,6 +25,9 @@ func (r *Report) Print(out io.Writer) error {
 	for _, n := range counts {
 		fmt.Fprintf(out, "%s threads: FMA peak %.1f GFLOP/s, read %.1f GB/s\n", n, r.FMA[n], r.Read[n])
 	}
+	if slices.ContainsFunc(r.Results, func(x Result) bool { return x.Precision != "f32" }) {
+		fmt.Fprintln(out, "% of peak and the roofline are those of float32; products of bytes and of pairs of bf16 can do more")
+	}
 	fmt.Fprintf(out, "garbage collections beside calls stop them for %.2f ms at most\n\n", r.Pause)
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "entry\ttokens\tbatch\tthreads\tlevel\tprecision\tmedian ms\tmin\tmax\truns\tinputs/s\tGFLOP/s\t% of peak\troofline ms\tratio\tallocs\t")
