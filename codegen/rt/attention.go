@@ -351,6 +351,10 @@ func (t *attnTask) block(n int, q *float32, m int, dst *float32, prefix, place i
 		}
 	}
 	ldo := ceil16(t.d)
+	if ldo == t.d {
+		// Tiles write where the result goes: it is far away, and they do not wait for it.
+		out, ldo = dst, t.ldd
+	}
 	for j := 0; j < t.d; {
 		tile, wide := k.GemmV16, 16
 		if j+k.VNR <= t.d {
