@@ -116,7 +116,7 @@ func Check(dirs []string, opt Options, w io.Writer) (Summary, error) {
 		return Summary{}, err
 	}
 	opt.Precision = cmp.Or(opt.Precision, "f32")
-	if leastCosine[opt.Precision] > 0 {
+	if leastCosine(opt.Precision) > 0 {
 		if opt.Engine == "interp" {
 			return Summary{}, fmt.Errorf("engine interp: it computes in float64, so there is nothing to judge at precision %s; want binary", opt.Precision)
 		}
@@ -370,9 +370,12 @@ func (c *checker) model(cs *cases.Case, m *build.Model, v cases.Variant, levels 
 	return nil
 }
 
-// leastCosine is the cosine that a row has to reach at the precisions that round what
-// they multiply.
-var leastCosine = map[string]float64{precision.Int8: 0.9995, precision.BF16Dot: 0.9999}
+// leastCosine is the cosine that a row has to reach at a precision, 0 where outputs are
+// judged by the bounds of the case.
+func leastCosine(word string) float64 {
+	w, _ := precision.Named(word)
+	return w.Cosine
+}
 
 // judged is the type of the weights that are judged at a precision.
 var judged = map[string]string{"bf16": "bf16", "f16": "f16", precision.Int8: "f32", precision.BF16Dot: "f32"}
@@ -471,14 +474,14 @@ func (j *judgement) all(runs []*run) {
 				if err != nil {
 					return cases.Result{}, err
 				}
-				if least := leastCosine[j.c.opt.Precision]; least > 0 {
+				if least := leastCosine(j.c.opt.Precision); least > 0 {
 					return ref.Cosine(got[name], least)
 				}
 				return ref.Compare(got[name])
 			})
 			j.c.add(l)
 		}
-		if r.r.Decode != nil && leastCosine[j.c.opt.Precision] == 0 {
+		if r.r.Decode != nil && leastCosine(j.c.opt.Precision) == 0 {
 			j.decoded(r)
 		}
 	}

@@ -102,11 +102,11 @@ func evalAttention(c *Eval) (*Tensor, error) {
 			top := math.Inf(-1)
 			for j := range s {
 				kr := k.row(j)[h*d:][:d]
-				s[j] = 0
+				dot := 0.0
 				for i, a := range qr {
-					s[j] += a * kr[i]
+					dot += float64(a * kr[i])
 				}
-				s[j] *= scale
+				s[j] = dot * scale
 				if bias != nil {
 					s[j] += bias.score(r, j, h)
 				}
@@ -121,7 +121,7 @@ func evalAttention(c *Eval) (*Tensor, error) {
 			for j, a := range s {
 				a /= sum
 				for i, b := range v.row(j)[h*dv:][:dv] {
-					out[i] += a * b
+					out[i] += float64(a * b)
 				}
 			}
 		}

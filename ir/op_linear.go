@@ -11,7 +11,7 @@ import (
 func init() {
 	*OpLinear = Op{
 		Name: "linear", Hint: "h", Args: 1,
-		Doc:    "x [R,K], w [N,K], b? [N] -> [R,N]: x*w^T + b; where w is i8, each row of x is rounded to 255 steps from its least to its largest value",
+		Doc:    "x [R,K], w [N,K], b? [N] -> [R,N]: x*w^T + b; where w is i8, each row of x is rounded to 255 steps from its least to its largest value, and where it is bf16dot, x to bf16",
 		Fields: []Field{{"w", false}, {"b", true}},
 		Infer:  inferLinear,
 		Eval:   evalLinear,
@@ -38,8 +38,11 @@ func evalLinear(c *Eval) (*Tensor, error) {
 		return nil, err
 	}
 	x := c.Args[0]
-	if c.P.Field(c.V.Bundle, "w").Type.DType == I8 {
+	switch c.P.Field(c.V.Bundle, "w").Type.DType {
+	case I8:
 		x = roundRows(x)
+	case BF16Dot:
+		x = x.apply(func(v float64) float64 { return float64(FromBF16(ToBF16(float32(v)))) })
 	}
 	y := newTensor(x.rows(), len(w)/x.cols())
 	matmul(y, x, w, b)
@@ -74,18 +77,17 @@ func matmul(y, x *Tensor, w, b []float32) {
 		for i := range ws {
 			ws[i] = float64(w[from*k+i])
 		}
-		for r := 0; r < rows; r += 4 {
+		for r := 0; r < rows; r += 3 {
 			// Rows past the end repeat the last one: computed, then written over it
 			// with the same numbers.
-			var a [4][]float64
-			var out [4][]float64
+			var a, out [3][]float64
 			for i := range a {
 				q := min(r+i, rows-1)
 				a[i], out[i] = x.row(q), y.row(q)
 			}
 			for j := from; j < to; j += 2 {
 				j1 := min(j+1, to-1)
-				c := dot4x2(a[0], a[1], a[2], a[3], ws[(j-from)*k:][:k], ws[(j1-from)*k:][:k])
+				c := dot3x2(a[0], a[1], a[2], ws[(j-from)*k:][:k], ws[(j1-from)*k:][:k])
 				for i := range out {
 					out[i][j], out[i][j1] = c[i][0], c[i][1]
 				}
@@ -99,26 +101,24 @@ func matmul(y, x *Tensor, w, b []float32) {
 	})
 }
 
-// dot4x2 returns the dot products of four rows with two.
-func dot4x2(a0, a1, a2, a3, b0, b1 []float64) (c [4][2]float64) {
-	var s00, s01, s10, s11, s20, s21, s30, s31 float64
+// dot3x2 returns the dot products of three rows with two, of which the sums and what is
+// multiplied fit the registers. They are the same on every CPU.
+func dot3x2(a0, a1, a2, b0, b1 []float64) (c [3][2]float64) {
+	var s00, s01, s10, s11, s20, s21 float64
 	n := len(a0)
-	a1, a2, a3, b0, b1 = a1[:n], a2[:n], a3[:n], b0[:n], b1[:n]
+	a1, a2, b0, b1 = a1[:n], a2[:n], b0[:n], b1[:n]
 	for k, x := range a0 {
 		p, q := b0[k], b1[k]
-		s00 += x * p
-		s01 += x * q
+		s00 += float64(x * p)
+		s01 += float64(x * q)
 		x = a1[k]
-		s10 += x * p
-		s11 += x * q
+		s10 += float64(x * p)
+		s11 += float64(x * q)
 		x = a2[k]
-		s20 += x * p
-		s21 += x * q
-		x = a3[k]
-		s30 += x * p
-		s31 += x * q
+		s20 += float64(x * p)
+		s21 += float64(x * q)
 	}
-	return [4][2]float64{{s00, s01}, {s10, s11}, {s20, s21}, {s30, s31}}
+	return [3][2]float64{{s00, s01}, {s10, s11}, {s20, s21}}
 }
 
 // parallel calls f(0) ... f(n-1) on all CPUs and waits.

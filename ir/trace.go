@@ -32,18 +32,23 @@ func (p *Program) Trace(fn string, t int, in map[string]*Tensor) (*Trace, error)
 // Results returns the results by name.
 func (tr *Trace) Results() map[string]*Tensor { return tr.results(nil) }
 
-// With returns the results, by name, of the same run where the program has the given
-// weights in the place of its own of these names. They may be of another element type,
-// but not of another shape.
-func (tr *Trace) With(weights map[string]*Weight) (map[string]*Tensor, error) {
-	q := *tr.p
-	q.Weights = make([]*Weight, len(tr.p.Weights))
-	for i, w := range tr.p.Weights {
+// With returns p with the given weights in the place of its own of these names. They may be
+// of another element type, but not of another shape.
+func (p *Program) With(weights map[string]*Weight) *Program {
+	q := *p
+	q.Weights = make([]*Weight, len(p.Weights))
+	for i, w := range p.Weights {
 		if q.Weights[i] = w; weights[w.Name] != nil {
 			q.Weights[i] = weights[w.Name]
 		}
 	}
-	p := q.indexed()
+	return q.indexed()
+}
+
+// With returns the results, by name, of the same run where the program has the given
+// weights, as [Program.With] says.
+func (tr *Trace) With(weights map[string]*Weight) (map[string]*Tensor, error) {
+	p := tr.p.With(weights)
 	other := map[*Value]*Tensor{}
 	for _, v := range tr.f.Values {
 		changed := false

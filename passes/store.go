@@ -2,6 +2,7 @@ package passes
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/multiway-go/multiway/ir"
 )
@@ -17,8 +18,7 @@ import (
 //
 // A value that is rounded goes to the nearest, ties to even; one that a checkpoint
 // stores in that type is kept bit for bit. Arithmetic stays in float32, but for matrices
-// of bf16dot, by which only rows that are rounded to bf16 too are multiplied; the
-// interpreter does not see that. A weight keeps its name, for all functions at once. Biases, norms and tables of positions stay
+// of bf16dot, by which only rows that are rounded to bf16 too are multiplied. A weight keeps its name, for all functions at once. Biases, norms and tables of positions stay
 // float32: they are small, and their rounding would be felt in every row. So do matrices
 // of an odd number of columns, whose panels would not be aligned.
 var Store = &Pass{
@@ -72,4 +72,22 @@ func narrow(w *ir.Weight, to ir.DType) {
 		}
 		return f, nil
 	}
+}
+
+// Narrowed returns w as Store or Quantise leave it where it is to be stored in the type: it
+// loads rounded values. The weight itself and what it loads stay as they are.
+func Narrowed(w *ir.Weight, to ir.DType) *ir.Weight {
+	r := *w
+	if from := w.Load; from != nil {
+		r.Load = func() ([]float32, error) {
+			f, err := from()
+			return slices.Clone(f), err
+		}
+	}
+	if to == ir.I8 {
+		toBytes(&r)
+	} else {
+		narrow(&r, to)
+	}
+	return &r
 }

@@ -42,10 +42,12 @@ bits. The description may give classes of weights and named modules another one:
 
   precision: {default: int8, embedding: bf16, heads: f32, keep: {l11.ffn: bf16}}
 
-Where products of bytes would take an output further from the model in float64 than the
-cosine that the description asks for (0.9995 unless it says otherwise: "cosine: 0.999"),
-the modules that do most of it are kept in bf16, or f32 in a small model, and the build
-says which. What the description says of a class or a module stays.
+Where int8 or bf16dot would take an output further from the model in float64 than the
+cosine that the description asks for (0.9995 or 0.9999 unless it says otherwise: "cosine:
+0.999"), the build keeps the modules that do most of it for what they cost: from int8 in
+bf16dot, and in f32 where that is not enough or the model is small. It prints which, their
+share of the work and the cosines before and after. What the description says of a class
+or a module stays.
 
 At another precision than f32 the build says how far outputs are from the model's in
 float64, and fails below a cosine that the description asks for. It also times each
@@ -148,9 +150,6 @@ func runBuild(path, word, samples string, o build.Options, asJSON bool) error {
 		fmt.Println(r.Checkpoint)
 	}
 	if r.Choice != nil {
-		for _, x := range r.Choice.Results {
-			fmt.Println(x)
-		}
 		fmt.Println(r.Choice)
 	}
 	for _, x := range r.Results {

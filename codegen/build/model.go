@@ -1,6 +1,7 @@
 package build
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -25,8 +26,9 @@ type Model struct {
 	Source    checkpoint.Source // nil when the weights come from the seed, or from nowhere
 	Tokenizer []byte            // nil: none
 
-	taps bool
-	own  *Samples // of the description's folder, once they are read
+	taps  bool
+	own   *Samples // of the description's folder, once they are read
+	asked string   // the precision before Tuned kept modules from it, "" if it did not
 }
 
 // Open reads a description and opens its checkpoint and tokenizer.
@@ -124,7 +126,7 @@ func (m *Model) options(name string, w codegen.Placement) (codegen.Options, erro
 	}
 	opt := codegen.Options{
 		Package: name, From: d.Name, Weights: w,
-		Rows: d.Limits.Rows, Text: d.Limits.Text, Precision: d.Precision.String(),
+		Rows: d.Limits.Rows, Text: d.Limits.Text, Precision: cmp.Or(m.asked, d.Precision.String()),
 		MaxPixels: d.Limits.Pixels, Tokenizer: m.Tokenizer,
 	}
 	if d.File != "" {

@@ -30,7 +30,7 @@ func Preset(name string, seed uint64) (*Model, error) {
 // checkpoint with m, which is the one to close.
 func (m *Model) AtPrecision(word string) (*Model, error) {
 	c, d := *m, *m.Desc
-	c.Desc = &d
+	c.Desc, c.asked = &d, ""
 	return &c, d.SetPrecision(word)
 }
 
@@ -43,7 +43,8 @@ type Scratch struct {
 }
 
 // NewScratch compiles models, which have the same functions, for the entries, nil =
-// those of each description. Close removes what it made.
+// those of each description, and with the modules kept that Tuned chooses. Close removes
+// what it made.
 func NewScratch(models []*Model, entries []string, log func(format string, args ...any)) (_ *Scratch, err error) {
 	dir, err := os.MkdirTemp("", "multiway-")
 	if err != nil {
@@ -58,6 +59,13 @@ func NewScratch(models []*Model, entries []string, log func(format string, args 
 	o := Options{Log: log}
 	imports, packages := "", ""
 	for i, m := range models {
+		m, choice, err := m.Tuned(entries, o.log)
+		if err != nil {
+			return nil, err
+		}
+		if choice != nil {
+			o.log("%s", choice)
+		}
 		described, _, err := m.Lower(entries)
 		if err != nil {
 			return nil, err
@@ -70,7 +78,7 @@ func NewScratch(models []*Model, entries []string, log func(format string, args 
 		if err != nil {
 			return nil, err
 		}
-		o.log("packing weights at precision %s", m.Desc.Precision)
+		o.log("packing weights at precision %s", opt.Precision)
 		name := fmt.Sprint("model", i)
 		weights := filepath.Join(dir, name+".bin")
 		if err := codegen.WriteWeights(weights, planned, nil); err != nil {

@@ -15,68 +15,95 @@ import (
 	"github.com/multiway-go/multiway/passes"
 )
 
-// DefaultCosine is what every row of an output is to reach against the model in float64,
-// where products of bytes are built and the description asks for nothing else.
-const DefaultCosine = 0.9995
-
 const (
-	// tuneRounds is how often a choice that turns out too coarse is made anew.
-	tuneRounds = 5
+	// tuneRounds is how many sets of modules are measured in search of the cheapest, and
+	// dropRounds how many more with one module less than it has.
+	tuneRounds, dropRounds = 4, 1
 	// tuneSide and tuneText are the inputs that a large model's modules are judged on one
 	// by one: patches on a side of the picture, and ids.
 	tuneSide, tuneText = 2, 4
 	// minorShare is the share of all noise below which the modules of a layer are not
 	// judged one by one.
-	minorShare = 0.2
+	minorShare = 0.05
 	// cached is the most bytes of weights that are held while modules are judged.
 	cached = 1 << 30
 )
 
-// Choice is which modules of a model that multiplies bytes are kept in another type.
+// Choice is which modules of a model that rounds what it multiplies are stored otherwise.
 type Choice struct {
-	Kept    []precision.Keep
-	Share   map[string]float64 // of the work of each function's products that they are
-	Results []Result           // of the interpreter with that choice, on other inputs than it was made on
+	Precision string   // of the model
+	Kept      []Kept   // by layer
+	Before    []Result // of the interpreter with nothing kept
+	Results   []Result // and with the choice
 }
 
-// String is the choice in a line.
+// Kept is a module that is stored otherwise than the model's precision says.
+type Kept struct {
+	precision.Keep
+	Work  map[string]float64 // of each function's products and attention, the share that is the module's
+	Bytes int64              // more than it had
+}
+
+// String is a table: of the modules, and of the outputs before and after.
 func (c *Choice) String() string {
+	var b strings.Builder
 	if len(c.Kept) == 0 {
-		return "kept from products of bytes: nothing"
+		fmt.Fprintf(&b, "precision %s: every module keeps it\n", c.Precision)
+	} else {
+		fmt.Fprintf(&b, "%-28s %-8s %9s  share of the work of\n", "kept from "+c.Precision, "as", "more MB")
 	}
-	var names, shares []string
+	row := func(name, word string, bytes int64, work map[string]float64) {
+		var shares []string
+		for _, f := range sorted(work) {
+			shares = append(shares, fmt.Sprintf("%s %.1f %%", f, 100*work[f]))
+		}
+		fmt.Fprintf(&b, "%-28s %-8s %9.2f  %s\n", name, word, float64(bytes)/1e6, strings.Join(shares, ", "))
+	}
+	all, bytes := map[string]float64{}, int64(0)
 	for _, k := range c.Kept {
-		names = append(names, k.Module)
-	}
-	for _, f := range sorted(c.Share) {
-		if s := c.Share[f]; s > 0 {
-			shares = append(shares, fmt.Sprintf("%.1f %% of %s", 100*s, f))
+		row(k.Module, k.Word, k.Bytes, k.Work)
+		bytes += k.Bytes
+		for f, x := range k.Work {
+			all[f] += x
 		}
 	}
-	return fmt.Sprintf("kept in %s: %s (%s)", c.Kept[0].Word, strings.Join(names, ", "), strings.Join(shares, ", "))
+	if len(c.Kept) > 1 {
+		row(fmt.Sprintf("%d modules", len(c.Kept)), "", bytes, all)
+	}
+	for i, r := range c.Results {
+		was := ""
+		if len(c.Kept) > 0 {
+			was = fmt.Sprintf(", %.6f with nothing kept", c.Before[i].Cosine)
+		}
+		fmt.Fprintf(&b, "%-28s %-14s cosine to %s at least %.6f%s\n", r.Func, r.Output, r.Judge, r.Cosine, was)
+	}
+	return strings.TrimSuffix(b.String(), "\n")
 }
 
-// Tuned returns the model with a choice of modules that are not multiplied as bytes, so
-// that outputs of the entries, nil for the description's, keep the cosine that the
-// description asks for (DefaultCosine if it does not). What the description says of a
-// module by name stays. The choice is nil if the model multiplies no bytes. It depends on
-// the model alone, not on the machine.
+// Tuned returns the model with a choice of modules that are stored more finely than its
+// precision says, so that outputs of the entries, nil for the description's, reach the
+// cosine that the description asks for, or else the precision itself. What the description
+// says of a class or a module stays. The choice is nil if the model's precision does not
+// round what is multiplied. It depends on the model alone, not on the machine.
 //
 // Every module is judged by what its rounding does to the outputs, in the float64
 // interpreter: of a large model on a small picture, and layer by layer where that does
-// little. Modules are kept in the order of what they do by the work they are, until what is
-// left is within the bound. Then what is left is rounded together, on other inputs and on
-// pictures as they are unless the model is very large, and the choice is made anew with a
-// smaller bound if it was too coarse.
+// little. Sets of modules are made of those that do most for what they cost in time and in
+// bytes, and measured on other inputs, on pictures as they are unless the model is very
+// large; the cheapest set that is near enough is the choice.
+//
+// What was bytes becomes bf16dot, which is the fastest that is fine enough, and float32 only
+// if that is not.
 func (m *Model) Tuned(entries []string, log func(format string, args ...any)) (*Model, *Choice, error) {
-	if !m.Desc.Precision.Bytes() {
+	asked := m.Desc.Precision.Cosine()
+	if asked == 0 {
 		return m, nil, nil
 	}
 	full, _, err := m.Lower(entries)
 	if err != nil {
 		return nil, nil, err
 	}
-	t := &tuner{m: m, log: log, full: full, allowed: 1 - cmp.Or(m.Desc.Cosine, DefaultCosine)}
+	t := &tuner{m: m, log: log, full: full, allowed: 1 - cmp.Or(m.Desc.Cosine, asked)}
 	if t.log == nil {
 		t.log = func(string, ...any) {}
 	}
@@ -84,14 +111,10 @@ func (m *Model) Tuned(entries []string, log func(format string, args ...any)) (*
 		t.entries = append(t.entries, f.Name)
 		t.large = t.large || ir.FuncCost(full, f, min(tuneText, full.MaxT)).FLOPs > tuneFLOPs
 	}
-	// A small model costs next to nothing whatever it is stored in.
-	if t.word = precision.F32; t.large {
-		t.word = "bf16"
-	}
 	if err := t.weigh(); err != nil {
 		return nil, nil, err
 	}
-	if len(t.work) == 0 {
+	if len(t.modules) == 0 {
 		return m, nil, nil
 	}
 	if err := t.prepare(); err != nil {
@@ -103,6 +126,10 @@ func (m *Model) Tuned(entries []string, log func(format string, args ...any)) (*
 // wholeFLOPs is the work above which choices are verified on small pictures too.
 const wholeFLOPs = 1e11
 
+// sampledFLOPs is the work of a function up to which it is run on several samples, and
+// manySamples how many they are at most.
+const sampledFLOPs, manySamples = 1e10, 4
+
 // tuneFLOPs is the work of a function above which a model is large; tests lower it.
 var tuneFLOPs = int64(5e7)
 
@@ -113,52 +140,99 @@ type tuner struct {
 	full    *ir.Program // as described
 	large   bool
 	allowed float64 // 1 - cosine
-	word    string  // how what is kept is stored
 
-	work  map[string]map[string]float64 // of a module, by function: its share of the work of products
-	units []*unit
+	modules []*module           // that may be kept
+	tables  map[string]ir.DType // what is rounded always: the tables of a large model, which are most of its size
+	size    int64               // bytes of all that is rounded
+	time    map[string]float64  // of each function: that of its products and attention over that at f32
+	units   []*unit             // of modules
+	outputs []Result            // what the elements of noise are of: functions and outputs
 
-	wide    *ir.Program // with f32 in the place of bytes, for small pictures if the model is large
-	whole   *ir.Program // the same for pictures as they are, unless that is too much work
-	modules []*unit
-	outputs []Result // what the elements of a unit's noise are of: functions and outputs
-	note    string   // what is small
+	wide  *ir.Program // in float32, for small pictures if the model is large
+	whole *ir.Program // the same for pictures as they are, unless that is too much work
+	note  string      // what is small
 }
 
-// unit is what is kept or not: a module, or the modules of a layer.
+// module is what is stored in one way: the matrices of a product.
+type module struct {
+	name     string
+	weights  []string
+	elements int64
+	from, to precision.Word     // how it is stored, and how it would be if it were kept
+	work     map[string]float64 // by function: its share of the work of products and attention
+}
+
+// unit is modules that are kept together or not: one, or those of a layer.
 type unit struct {
 	name    string
-	modules []string
-	weights map[string]*ir.Weight // as bytes
-	noise   []float64             // 1 - cosine of the worst row of each output and sample, with this unit alone as bytes
+	modules []*module
+	noise   []float64 // 1 - cosine of the worst row of each output, with this unit alone rounded
+	cost    float64   // what keeping it adds to the time of functions and to the bytes, as shares
 }
 
-// weigh finds the modules that are multiplied as bytes, and their shares of the work.
+// weigh finds the modules that are rounded, and their shares of the work.
 func (t *tuner) weigh() error {
-	bytes, err := t.quantised(t.full, t.m.Desc.Precision)
+	every := precision.Map{Default: precision.Int8, Classes: map[precision.Class]string{}}
+	for _, c := range precision.Classes {
+		every.Classes[c] = precision.Int8
+	}
+	bytes, err := t.quantised(t.full, every)
 	if err != nil {
 		return err
 	}
-	t.work = map[string]map[string]float64{}
+	described, modules := t.m.Desc.Precision, map[string]*module{}
+	t.tables = map[string]ir.DType{}
 	for _, w := range bytes.Weights {
-		if name := precision.Module(w.Name); t.judges(w) {
-			t.work[name] = map[string]float64{}
+		word := described.Of(w.Name)
+		if w.Type.DType != ir.I8 || t.named(w.Name) || word.DType == ir.F32 || word.DType.Size() == 2 && w.Type.Cols()%2 != 0 {
+			continue
 		}
+		t.size += w.Type.Elements(0) * int64(word.DType.Size())
+		if t.large && precision.ClassOf(w.Name) == precision.Embedding {
+			t.tables[w.Name] = word.DType
+			continue
+		}
+		name := precision.Module(w.Name)
+		m := modules[name]
+		if m == nil {
+			m = &module{name: name, from: word, to: t.finer(word, w), work: map[string]float64{}}
+			modules[name] = m
+		}
+		m.weights = append(m.weights, w.Name)
+		m.elements += w.Type.Elements(0)
+	}
+	for _, name := range sorted(modules) {
+		t.modules = append(t.modules, modules[name])
 	}
 	routed, err := passes.Run(t.full, passes.Options{Rows: t.m.Desc.Limits.Rows, Upto: passes.Prune.Name})
 	if err != nil {
 		return err
 	}
+	t.time = map[string]float64{}
 	for _, f := range routed.Funcs {
 		n := min(sampleText, routed.MaxT)
 		all := float64(max(1, ir.FuncCost(routed, f, n).FLOPs))
+		t.time[f.Name] = 1
 		for _, v := range f.Values {
-			if work := t.work[precision.Module(v.Bundle+".w")]; v.Op == ir.OpLinear && work != nil {
-				work[f.Name] += float64(ir.ValueCost(routed, f, v, n).FLOPs) / all
+			if m := modules[precision.Module(v.Bundle+".w")]; v.Op == ir.OpLinear && m != nil {
+				share := float64(ir.ValueCost(routed, f, v, n).FLOPs) / all
+				m.work[f.Name] += share
+				t.time[f.Name] -= float64(share * (1 - m.from.Time))
 			}
 		}
 	}
 	return nil
+}
+
+// finer is the word of what is kept. A small model costs next to nothing whatever it is
+// stored in.
+func (t *tuner) finer(word precision.Word, w *ir.Weight) precision.Word {
+	to := precision.F32
+	if t.large && word.DType == ir.I8 && w.Type.Cols()%2 == 0 {
+		to = precision.BF16Dot
+	}
+	finer, _ := precision.Named(to)
+	return finer
 }
 
 // named reports whether the description says how the weight's module or class is stored.
@@ -169,17 +243,11 @@ func (t *tuner) named(weight string) bool {
 	return slices.ContainsFunc(t.m.Desc.Precision.Keep, func(k precision.Keep) bool { return k.Names(weight) })
 }
 
-// judges reports whether w is stored as bytes and may be kept from it. The tables of a large
-// model may not: they are most of its size.
-func (t *tuner) judges(w *ir.Weight) bool {
-	return w.Type.DType == ir.I8 && !t.named(w.Name) && !(t.large && precision.ClassOf(w.Name) == precision.Embedding)
-}
-
 func (t *tuner) quantised(p *ir.Program, m precision.Map) (*ir.Program, error) {
 	return passes.Run(p, passes.Options{Rows: t.m.Desc.Limits.Rows, Precision: m, Upto: passes.Quantise.Name})
 }
 
-// prepare makes the program that the modules are judged in, and finds their bytes.
+// prepare makes the programs that modules are judged in.
 func (t *tuner) prepare() error {
 	small := *t.m
 	if t.large {
@@ -193,36 +261,15 @@ func (t *tuner) prepare() error {
 	if err != nil {
 		return err
 	}
-	wide, err := t.quantised(described, t.m.Desc.Precision.Wide())
-	if err != nil {
+	if t.wide, err = t.quantised(described, precision.Map{}); err != nil {
 		return err
 	}
-	bytes, err := t.quantised(described, t.m.Desc.Precision)
-	if err != nil {
-		return err
+	t.whole = t.wide
+	hold(t.wide)
+	if small.Desc == t.m.Desc {
+		return nil
 	}
-	t.wide, t.whole = wide, wide
-	hold(wide)
-	if small.Desc != t.m.Desc {
-		if err := t.enlarge(); err != nil {
-			return err
-		}
-	}
-	modules := map[string]*unit{}
-	for _, w := range bytes.Weights {
-		name := precision.Module(w.Name)
-		if !t.judges(w) {
-			continue
-		}
-		if modules[name] == nil {
-			modules[name] = &unit{name: name, modules: []string{name}, weights: map[string]*ir.Weight{}}
-		}
-		modules[name].weights[w.Name] = w
-	}
-	for _, name := range sorted(modules) {
-		t.modules = append(t.modules, modules[name])
-	}
-	return nil
+	return t.enlarge()
 }
 
 // enlarge makes the program for pictures as they are. It has the weights of the other one,
@@ -240,7 +287,7 @@ func (t *tuner) enlarge() error {
 	if err != nil {
 		return err
 	}
-	if t.whole, err = t.quantised(described, t.m.Desc.Precision.Wide()); err != nil {
+	if t.whole, err = t.quantised(described, precision.Map{}); err != nil {
 		return err
 	}
 	for _, w := range t.whole.Weights {
@@ -252,76 +299,90 @@ func (t *tuner) enlarge() error {
 	return nil
 }
 
-// judge measures what the rounding of each unit does alone.
-func (t *tuner) judge() error {
-	t.log("judging what bytes do to %d modules", len(t.work))
-	samples := 4
-	if t.large {
-		samples = 1
+// rounded adds to weights those of the module as it is stored at the word.
+func (t *tuner) rounded(weights map[string]*ir.Weight, m *module, word precision.Word) {
+	for _, name := range m.weights {
+		if w := t.wide.Weight(name); w != nil && word.DType != ir.F32 {
+			weights[name] = passes.Narrowed(w, word.DType)
+		}
 	}
-	runs, err := t.runs(t.wide, "tune", samples)
+}
+
+// judge measures what the rounding of each unit does alone.
+func (t *tuner) judge(outputs []Result) error {
+	runs, err := t.runs(t.wide, "tune", 2)
 	if err != nil {
 		return err
 	}
-	for _, x := range runs {
-		for _, v := range x.f.Results {
-			t.outputs = append(t.outputs, Result{Func: x.f.Name, Output: v.Name})
-		}
+	traces := make([]*ir.Trace, len(runs))
+	if err := each(len(runs), func(i int) (err error) {
+		traces[i], err = t.wide.Trace(runs[i].f.Name, runs[i].text, runs[i].in)
+		return err
+	}); err != nil {
+		return err
 	}
 	measure := func(units []*unit) error {
 		return each(len(units), func(i int) error {
 			u := units[i]
-			u.noise = nil
-			for _, x := range runs {
-				got, err := x.trace.With(u.weights)
+			u.noise = make([]float64, len(outputs))
+			weights := map[string]*ir.Weight{}
+			for _, m := range u.modules {
+				t.rounded(weights, m, m.from)
+				for _, f := range sorted(m.work) {
+					u.cost += float64(m.work[f]*(m.to.Time-m.from.Time)) / t.time[f]
+				}
+				u.cost += float64(m.more()) / float64(t.size)
+			}
+			for j, x := range runs {
+				got, err := traces[j].With(weights)
 				if err != nil {
 					return err
 				}
-				for _, v := range x.f.Results {
-					u.noise = append(u.noise, worstRow(got[v.Name], x.exact[v.Name]))
+				exact := traces[j].Results()
+				for k, o := range outputs {
+					if o.Func == x.f.Name {
+						u.noise[k] += worstRow(got[o.Output], exact[o.Output])
+					}
 				}
 			}
 			return nil
 		})
 	}
 
-	if !t.large {
-		t.units = t.modules
-		return measure(t.units)
-	}
+	var alone, layers []*unit
 	groups := map[string]*unit{}
-	for _, u := range t.modules {
-		name, _, _ := strings.Cut(u.name, ".")
-		g := groups[name]
-		if g == nil {
-			g = &unit{name: name, weights: map[string]*ir.Weight{}}
-			groups[name] = g
+	for _, m := range t.modules {
+		alone = append(alone, &unit{name: m.name, modules: []*module{m}})
+		// Experts that work for other functions are not kept for what one does.
+		layer, _, _ := strings.Cut(m.name, ".")
+		name := layer + " " + strings.Join(sorted(m.work), " ")
+		if groups[name] == nil {
+			groups[name] = &unit{name: name}
+			layers = append(layers, groups[name])
 		}
-		g.modules = append(g.modules, u.name)
-		for _, k := range sorted(u.weights) {
-			g.weights[k] = u.weights[k]
-		}
+		groups[name].modules = append(groups[name].modules, m)
 	}
-	var layers []*unit
-	for _, name := range sorted(groups) {
-		layers = append(layers, groups[name])
+	if !t.large {
+		t.units = alone
+		return measure(t.units)
 	}
 	if err := measure(layers); err != nil {
 		return err
 	}
 	total := sum(layers)
 	var apart []*unit
+	t.units = nil
 	for _, g := range layers {
 		minor := true
 		for i, x := range g.noise {
 			minor = minor && x <= minorShare*total[i]
 		}
-		if minor {
+		if minor || len(g.modules) == 1 {
 			t.units = append(t.units, g)
 			continue
 		}
-		for _, u := range t.modules {
-			if slices.Contains(g.modules, u.name) {
+		for _, u := range alone {
+			if slices.Contains(g.modules, u.modules[0]) {
 				apart = append(apart, u)
 			}
 		}
@@ -329,6 +390,9 @@ func (t *tuner) judge() error {
 	t.units = append(t.units, apart...)
 	return measure(apart)
 }
+
+// more is the bytes that the module has more if it is kept.
+func (m *module) more() int64 { return m.elements * int64(m.to.DType.Size()-m.from.DType.Size()) }
 
 // functions is the entries with captions as one function, not as steps that have states.
 func (t *tuner) functions() []string {
@@ -371,195 +435,172 @@ func hold(p *ir.Program) {
 // sampleRun is a function's run on a sample.
 type sampleRun struct {
 	f     *ir.Func
-	trace *ir.Trace
+	text  int
+	in    map[string]*ir.Tensor
 	exact map[string]*ir.Tensor
 }
 
-// runs evaluates every function on samples.
+// runs is every function on samples, as many if that is little work, two otherwise.
 func (t *tuner) runs(p *ir.Program, salt string, samples int) ([]*sampleRun, error) {
 	var all []*sampleRun
 	for _, f := range p.Funcs {
 		if keeps(f) {
 			continue
 		}
-		for i := range samples {
+		work := ir.FuncCost(p, f, min(tuneText, p.MaxT)).FLOPs
+		for i := range max(2, min(samples, int(sampledFLOPs/max(1, work)))) {
 			in, n := Tensors(f, t.checker(fmt.Sprintf("%s%d.", salt, i), i).sample(f))
-			tr, err := p.Trace(f.Name, n, in)
-			if err != nil {
-				return nil, err
-			}
-			all = append(all, &sampleRun{f, tr, tr.Results()})
+			all = append(all, &sampleRun{f: f, text: n, in: in})
 		}
 	}
 	return all, nil
 }
 
-// choose keeps units until the others together are near enough.
-func (t *tuner) choose() (*Model, *Choice, error) {
-	// What is computed of a model's outputs, such as the similarities of several pictures and
-	// texts, may be far more sensitive than they are. So where it costs nothing, outputs are
-	// made nearer than was asked for.
-	accept, samples := 0.02*t.allowed, 8
-	if t.large {
-		accept, samples = 0.5*t.allowed, 1
-		if t.note == "" {
-			accept = 0.8 * t.allowed
+// limits are the errors that are accepted of outputs.
+func (t *tuner) limits(results []Result) []float64 {
+	limits := make([]float64, len(results))
+	for k := range limits {
+		// What is computed of a model's outputs, such as the similarities of several pictures
+		// and texts, may be far more sensitive than they are. So where it costs nothing, outputs
+		// are made nearer than was asked for.
+		limits[k] = 0.02 * t.allowed
+		if t.large {
+			limits[k] = meanShare * t.allowed
+			if t.note != "" {
+				limits[k] *= 0.7
+			}
 		}
 	}
-	runs, err := t.runs(t.whole, "verify", samples)
+	return limits
+}
+
+// Of what is allowed, the mean of samples may be as much as meanShare, and the worst as much
+// as worstShare.
+const meanShare, worstShare = 0.85, 0.96
+
+// choose finds the cheapest units to keep with which the outputs are near enough.
+func (t *tuner) choose() (*Model, *Choice, error) {
+	runs, err := t.runs(t.whole, "verify", manySamples)
 	if err != nil {
 		return nil, nil, err
 	}
-	var units []*unit
-	for bound, round := accept, 0; ; round++ {
-		results, err := t.results(runs, units)
-		if err != nil {
+	if err := each(len(runs), func(i int) (err error) {
+		runs[i].exact, err = t.whole.Run(runs[i].f.Name, runs[i].text, runs[i].in)
+		return err
+	}); err != nil {
+		return nil, nil, err
+	}
+	s := &search{t: t, runs: runs, seen: map[string]*measured{}}
+	now := &measured{near: true}
+	if now.results, now.errors, err = t.results(runs, nil); err != nil {
+		return nil, nil, err
+	}
+	s.limits = t.limits(now.results)
+	c := &Choice{Precision: t.m.Desc.Precision.String(), Before: now.results}
+	for k, e := range now.errors {
+		now.near = now.near && e <= s.limits[k]
+	}
+	for more := true; more && !now.near; {
+		t.log("judging what rounding does to %d modules: %s", len(t.modules), now)
+		if err := t.judge(now.results); err != nil {
 			return nil, nil, err
 		}
-		worst := 0.0
-		for _, r := range results {
-			worst = max(worst, 1-r.Cosine)
+		s = &search{t: t, runs: runs, limits: s.limits, before: now.errors, seen: map[string]*measured{}}
+		s.learn(now)
+		if now, err = s.cheapest(); err != nil {
+			return nil, nil, err
 		}
-		if worst <= accept || round == tuneRounds || round > 0 && len(units) == len(t.units) {
-			m, c := t.keep(units)
-			c.Results = results
-			return m, c, nil
-		}
-		t.log("cosine %.6f at least with %d modules in %s; keeping more", 1-worst, len(units), t.word)
-		if round == 0 {
-			if err := t.judge(); err != nil {
-				return nil, nil, err
-			}
-			t.scale(results)
-		} else {
-			bound *= max(0.1, 0.8*accept/worst)
-		}
-		units = t.pick(bound)
+		more = t.keep(c, now.units)
 	}
+	c.Results = now.results
+	slices.SortFunc(c.Kept, func(a, b Kept) int { return compareNames(a.Module, b.Module) })
+	m, d := *t.m, *t.m.Desc
+	var keep []precision.Keep
+	for _, k := range c.Kept {
+		keep = append(keep, k.Keep)
+	}
+	// What the description says comes after, and so wins.
+	d.Precision.Keep = append(keep, d.Precision.Keep...)
+	m.Desc, m.asked = &d, c.Precision
+	return &m, c, nil
 }
 
-// scale has the noise of all units add up to what they do together on the whole model.
-func (t *tuner) scale(together []Result) {
-	total := sum(t.units)
-	for i, at := range t.outputs {
-		j := slices.IndexFunc(together, func(r Result) bool { return r.Func == at.Func && r.Output == at.Output })
-		if j < 0 || total[i] == 0 {
-			continue
-		}
-		for _, u := range t.units {
-			u.noise[i] *= (1 - together[j].Cosine) / total[i]
+// keep adds the modules of the units to the choice and reports whether any could be finer
+// still.
+func (t *tuner) keep(c *Choice, units []*unit) bool {
+	more := false
+	for _, u := range units {
+		for _, m := range u.modules {
+			k := slices.IndexFunc(c.Kept, func(k Kept) bool { return k.Module == m.name })
+			if k < 0 {
+				k = len(c.Kept)
+				c.Kept = append(c.Kept, Kept{Keep: precision.Keep{Module: m.name}, Work: m.work})
+			}
+			c.Kept[k].Word = m.to.Name
+			c.Kept[k].Bytes += m.more()
+			m.from = m.to
+			m.to, _ = precision.Named(precision.F32)
+			more = more || m.from.DType != ir.F32
 		}
 	}
+	return more
 }
 
-// results compares runs with all units as bytes but those kept with what they are exactly:
-// a line for each output.
-func (t *tuner) results(runs []*sampleRun, kept []*unit) ([]Result, error) {
-	bytes := map[string]*ir.Weight{}
-	for _, u := range t.modules {
-		if !slices.ContainsFunc(kept, func(k *unit) bool { return slices.Contains(k.modules, u.name) }) {
-			for name, w := range u.weights {
-				bytes[name] = w
-			}
+// results compares runs with all modules rounded but those kept with what they are exactly:
+// a line for each output, and its error: that of the worst row, the mean of all samples, or
+// that of the worst sample as a share of what is allowed of it.
+func (t *tuner) results(runs []*sampleRun, kept []*unit) ([]Result, []float64, error) {
+	weights := map[string]*ir.Weight{}
+	for _, name := range sorted(t.tables) {
+		if w := t.wide.Weight(name); w != nil {
+			weights[name] = passes.Narrowed(w, t.tables[name])
 		}
 	}
+	for _, m := range t.modules {
+		word := m.from
+		if slices.ContainsFunc(kept, func(u *unit) bool { return slices.Contains(u.modules, m) }) {
+			word = m.to
+		}
+		t.rounded(weights, m, word)
+	}
+	p := t.whole.With(weights)
 	lines := make([][]Result, len(runs))
 	if err := each(len(runs), func(i int) error {
 		x := runs[i]
-		got, err := x.trace.With(bytes)
+		got, err := p.Run(x.f.Name, x.text, x.in)
 		if err != nil {
 			return err
 		}
 		c := &checker{}
 		for _, v := range x.f.Results {
-			r := result{x.f.Name, v.Name, "int8", v.Type.Cols(), got[v.Name].F}
+			r := result{x.f.Name, v.Name, "chosen", v.Type.Cols(), got[v.Name].F}
 			c.angles([]result{r}, []result{{x.f.Name, v.Name, "", v.Type.Cols(), x.exact[v.Name].F}}, exactModel+t.note, 0)
 		}
 		lines[i] = c.results
 		return nil
 	}); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var all []Result
+	var errors []float64
+	samples := map[int]float64{}
 	for _, r := range slices.Concat(lines...) {
 		i := slices.IndexFunc(all, func(o Result) bool { return o.Func == r.Func && o.Output == r.Output })
 		if i < 0 {
-			all = append(all, r)
-			continue
+			i = len(all)
+			all, errors = append(all, Result{Func: r.Func, Output: r.Output, Judge: r.Judge, Level: r.Level, Cosine: 1}), append(errors, 0)
 		}
 		o := &all[i]
 		o.Cosine, o.MaxAbs = min(o.Cosine, r.Cosine), max(o.MaxAbs, r.MaxAbs)
 		o.Mean = (float64(o.Mean*float64(o.Rows)) + float64(r.Mean*float64(r.Rows))) / float64(o.Rows+r.Rows)
 		o.Rows, o.Top1 = o.Rows+r.Rows, o.Top1+r.Top1
+		samples[i]++
+		errors[i] += (1 - r.Cosine - errors[i]) / samples[i]
 	}
-	return all, nil
-}
-
-// pick returns the units to keep so that the noise of the others is within the bound in
-// every output.
-func (t *tuner) pick(bound float64) []*unit {
-	left := slices.Clone(t.units)
-	var picked []*unit
-	for {
-		total := sum(left)
-		best, most := -1, 0.0
-		for i, u := range left {
-			gain, cost := 0.0, 1e-4
-			for k, x := range u.noise {
-				if total[k] > bound {
-					gain += x / total[k]
-				}
-			}
-			for _, name := range u.modules {
-				for _, f := range sorted(t.work[name]) {
-					cost += t.work[name][f]
-				}
-			}
-			if gain/cost > most {
-				best, most = i, gain/cost
-			}
-		}
-		if best < 0 {
-			return picked
-		}
-		picked = append(picked, left[best])
-		left = slices.Delete(left, best, best+1)
+	for i, r := range all {
+		errors[i] = max(errors[i], (1-r.Cosine)*meanShare/worstShare)
 	}
-}
-
-// sum adds the noise of units, output by output.
-func sum(units []*unit) []float64 {
-	var total []float64
-	for _, u := range units {
-		if total == nil {
-			total = make([]float64, len(u.noise))
-		}
-		for i, x := range u.noise {
-			total[i] += x
-		}
-	}
-	return total
-}
-
-// keep returns the model with the units kept. What the description says comes after, and
-// so wins.
-func (t *tuner) keep(units []*unit) (*Model, *Choice) {
-	c := &Choice{Share: map[string]float64{}}
-	var names []string
-	for _, u := range units {
-		names = append(names, u.modules...)
-	}
-	slices.SortFunc(names, compareNames)
-	for _, name := range names {
-		c.Kept = append(c.Kept, precision.Keep{Module: name, Word: t.word})
-		for f, x := range t.work[name] {
-			c.Share[f] += x
-		}
-	}
-	m, d := *t.m, *t.m.Desc
-	d.Precision.Keep = slices.Concat(c.Kept, d.Precision.Keep)
-	m.Desc = &d
-	return &m, c
+	return all, errors, nil
 }
 
 // compareNames orders names of modules by layer.

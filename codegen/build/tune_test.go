@@ -21,7 +21,7 @@ func TestTuned(t *testing.T) {
 		return m, c
 	}
 	if _, c := tuned("precision: bf16\n"); c != nil {
-		t.Errorf("bf16 keeps %v", c)
+		t.Errorf("bf16:\n%v", c)
 	}
 	_, loose := tuned("precision: int8\ncosine: 0.6\n")
 	if len(loose.Kept) > 0 {

@@ -25,6 +25,12 @@ type Word struct {
 	Built bool     // whether models can be compiled at it
 	Doc   string   // what it is, in a line
 
+	// Time is that of a product as a share of float32's, on CPUs that have instructions for it.
+	Time float64
+	// Cosine is what rows of outputs are to reach against the model in float64, of a word by
+	// which rows are rounded too before they are multiplied; 0 of others.
+	Cosine float64
+
 	// classes and keep say what other word a class or a module has unless the map says more.
 	classes map[Class]string
 	keep    []Keep
@@ -32,15 +38,15 @@ type Word struct {
 
 // Words are the precisions, in the order that help texts have.
 var Words = []Word{
-	{Name: F32, DType: ir.F32, Built: true, Doc: "as computed"},
-	{Name: "bf16", DType: ir.BF16, Built: true, Doc: "half the size, computed in f32; the range of f32, 8 bits of it",
+	{Name: F32, DType: ir.F32, Built: true, Time: 1, Doc: "as computed"},
+	{Name: "bf16", DType: ir.BF16, Built: true, Time: 1, Doc: "half the size, computed in f32; the range of f32, 8 bits of it",
 		classes: map[Class]string{Patches: F32}}, // small, and every row of a picture begins there
-	{Name: "f16", DType: ir.F16, Built: true, Doc: "half the size, computed in f32; 11 bits, up to 65504"},
-	{Name: Int8, DType: ir.I8, Built: true, Doc: "a quarter of the size, products of bytes",
+	{Name: "f16", DType: ir.F16, Built: true, Time: 1, Doc: "half the size, computed in f32; 11 bits, up to 65504"},
+	{Name: Int8, DType: ir.I8, Built: true, Time: 0.3, Cosine: 0.9995, Doc: "a quarter of the size, products of bytes",
 		classes: map[Class]string{Retrieval: "bf16"}},
 	{Name: "int8full", DType: ir.I8, Doc: "int8, whose weights have 8 bits"},
 	// What goes wrong in the first layer, whose rows are short, the others make larger.
-	{Name: BF16Dot, DType: ir.BF16Dot, Built: true, Doc: "bf16 that multiplies what is rounded to bf16 too; tables and heads are bf16, patches and the first attention f32",
+	{Name: BF16Dot, DType: ir.BF16Dot, Built: true, Time: 0.55, Cosine: 0.9999, Doc: "bf16 that multiplies what is rounded to bf16 too; tables and heads are bf16, patches and the first attention f32",
 		classes: map[Class]string{Embedding: "bf16", Patches: F32, Retrieval: "bf16", Heads: "bf16"}, keep: []Keep{{"l0.attn", F32}}},
 }
 
@@ -181,6 +187,18 @@ func (m Map) Exact() bool { return !m.Any(func(w Word) bool { return w.DType != 
 // Bytes reports whether some matrix or table is stored as bytes.
 func (m Map) Bytes() bool { return m.Any(func(w Word) bool { return w.DType == ir.I8 }) }
 
+// Cosine is what rows of outputs are to reach: the least that a word of the map asks for, 0
+// if none does.
+func (m Map) Cosine() float64 {
+	least := 0.0
+	for _, w := range Words {
+		if w.Cosine > 0 && (least == 0 || w.Cosine < least) && m.Any(func(o Word) bool { return o.Name == w.Name }) {
+			least = w.Cosine
+		}
+	}
+	return least
+}
+
 // Check reports the first word that is unknown or not built, and the first class or
 // module that cannot be.
 func (m Map) Check() error {
@@ -230,26 +248,6 @@ func (m Map) String() string {
 		return s
 	}
 	return s + " (" + strings.Join(rest, ", ") + ")"
-}
-
-// Wide is the map with f32 in the place of bytes.
-func (m Map) Wide() Map {
-	wide := func(name string) string {
-		if w := word(name); w.DType == ir.I8 {
-			return F32
-		}
-		return name
-	}
-	n := Map{Default: wide(m.Default), Classes: map[Class]string{}}
-	for _, c := range Classes {
-		if w := m.class(c); w.Name != word(n.Default).Name {
-			n.Classes[c] = wide(w.Name)
-		}
-	}
-	for _, k := range m.Keep {
-		n.Keep = append(n.Keep, Keep{k.Module, wide(k.Word)})
-	}
-	return n
 }
 
 // Module is the name of the module that a weight is alone in, but for the other matrices

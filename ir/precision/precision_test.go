@@ -115,23 +115,17 @@ func TestWords(t *testing.T) {
 	}
 }
 
-// Wide is the same map but for what is stored as bytes.
-func TestWide(t *testing.T) {
-	m := precision.Map{
-		Default: "int8", Classes: map[precision.Class]string{precision.FFN: "bf16", precision.Patches: "int8"},
-		Keep: []precision.Keep{{Module: "l1", Word: "f16"}, {Module: "l2.ffn", Word: "int8"}},
-	}
-	w := m.Wide()
-	if w.Bytes() {
-		t.Errorf("%v has bytes", w)
-	}
-	for _, name := range []string{"l0.ffn.vision.fc1.w", "l0.attn.vision.q.w", "l1.ffn.vision.fc1.w", "l2.ffn.vision.fc1.w", "retrieval.vision.w", "vision.embed.proj.w", "language.embed.tok.w"} {
-		want := m.Of(name).Name
-		if want == "int8" {
-			want = "f32"
-		}
-		if got := w.Of(name).Name; got != want {
-			t.Errorf("%s is %s, want %s", name, got, want)
+// What outputs are to reach is what the coarsest word of a map asks for, if any does.
+func TestCosine(t *testing.T) {
+	for want, maps := range map[float64][]precision.Map{
+		0:      {{}, {Default: "bf16", Classes: map[precision.Class]string{precision.FFN: "f16"}}},
+		0.9999: {{Default: "bf16dot"}, {Default: "f32", Keep: []precision.Keep{{Module: "l1", Word: "bf16dot"}}}},
+		0.9995: {{Default: "int8"}, {Default: "bf16dot", Classes: map[precision.Class]string{precision.FFN: "int8"}}},
+	} {
+		for _, m := range maps {
+			if got := m.Cosine(); got != want {
+				t.Errorf("%v asks for %v, want %v", m, got, want)
+			}
 		}
 	}
 }
