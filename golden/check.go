@@ -116,6 +116,9 @@ func Check(dirs []string, opt Options, w io.Writer) (Summary, error) {
 		return Summary{}, err
 	}
 	opt.Precision = cmp.Or(opt.Precision, "f32")
+	if judged[opt.Precision] == "" {
+		return Summary{}, fmt.Errorf("precision %s holds outputs to no bound, so there is nothing to judge; want %s", opt.Precision, strings.Join(slices.Sorted(maps.Keys(judged)), ", "))
+	}
 	if leastCosine(opt.Precision) > 0 {
 		if opt.Engine == "interp" {
 			return Summary{}, fmt.Errorf("engine interp: it computes in float64, so there is nothing to judge at precision %s; want binary", opt.Precision)
@@ -378,7 +381,7 @@ func leastCosine(word string) float64 {
 }
 
 // judged is the type of the weights that are judged at a precision.
-var judged = map[string]string{"bf16": "bf16", "f16": "f16", precision.Int8: "f32", precision.BF16Dot: "f32"}
+var judged = map[string]string{"f32": "f32", "bf16": "bf16", "f16": "f16", precision.Int8: "f32", precision.BF16Dot: "f32"}
 
 // judgement is one program under one engine.
 type judgement struct {

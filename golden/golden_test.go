@@ -168,6 +168,9 @@ func TestCasesInBytes(t *testing.T) {
 	if _, err := golden.Check([]string{"testdata"}, golden.Options{Precision: "int8", Engine: "interp"}, io.Discard); err == nil {
 		t.Error("the interpreter was judged at int8")
 	}
+	if _, err := golden.Check([]string{"testdata"}, golden.Options{Precision: "int8full"}, io.Discard); err == nil || !strings.Contains(err.Error(), "want bf16, bf16dot, f16, f32, int8") {
+		t.Errorf("int8full, which keeps to no bound: %v", err)
+	}
 }
 
 // Products of bf16 keep the direction of rows, and are the same at every level: what

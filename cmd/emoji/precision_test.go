@@ -168,11 +168,11 @@ func TestPrecisionTable(t *testing.T) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "| precision | what it is | %s | demo | text to image R@1 | image to text R@1 | subgroup | group |\n|---|---|---|---|---|---|---|---|\n", largest)
 	for _, w := range precision.Words {
-		if !w.Built {
-			continue
-		}
 		at, err := base.AtPrecision(w.Name)
 		if err != nil {
+			t.Fatal(err)
+		}
+		if at, _, err = at.Tuned(nil, t.Logf); err != nil {
 			t.Fatal(err)
 		}
 		described, _, err := at.Lower(nil)

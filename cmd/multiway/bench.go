@@ -59,7 +59,7 @@ float32 at every precision: products of bytes and of pairs of bf16 can do more.`
 	}
 	app.BenchFlags(c, &o)
 	from.flags(c)
-	c.Flags().StringSliceVar(&words, "precision", nil, "precisions to time side by side: "+strings.Join(precision.Built(), ", ")+" (default: the description's)")
+	c.Flags().StringSliceVar(&words, "precision", nil, "precisions to time side by side: "+strings.Join(precision.Names(), ", ")+" (default: the description's)")
 	c.Flags().StringVar(&file, "json", "", "file to write the numbers to, as JSON")
 	return c
 }

@@ -89,7 +89,7 @@ faster, as for official files, which have more than inference reads.`,
 	f.StringVar(&o.Binary, "binary", "", "path of the binary")
 	f.StringVar(&weights, "weights", "", "where the package keeps its weights: embed or file (default: embed up to 256 MiB)")
 	f.StringVar(&check, "check", string(build.Quick), "check of the result: quick, full or off")
-	f.StringVar(&word, "precision", "", "how weights are stored: "+strings.Join(precision.Built(), ", ")+" (default: the description's)")
+	f.StringVar(&word, "precision", "", "how weights are stored: "+strings.Join(precision.Names(), ", ")+" (default: the description's)")
 	f.StringVar(&samples, "samples", "", "`folder` of pictures, and of .txt files with a text a line, to judge the result on (default: the description's)")
 	f.StringSliceVar(&o.Entries, "entry", nil, "entries to compile (default: the description's)")
 	f.StringArrayVar(&o.Golden, "golden", nil, "`folder` that multiway golden record made: write a test of the package that runs it")

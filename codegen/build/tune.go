@@ -89,8 +89,9 @@ func (c *Choice) String() string {
 // Every module is judged by what its rounding does to the outputs, in the float64
 // interpreter: of a large model on a small picture, and layer by layer where that does
 // little. Sets of modules are made of those that do most for what they cost in time and in
-// bytes, and measured on other inputs, on pictures as they are unless the model is very
-// large; the cheapest set that is near enough is the choice.
+// bytes, and measured on other inputs, some of the user's own samples among them, and on
+// pictures as they are unless the model is very large; the cheapest set that is near enough
+// is the choice.
 //
 // What was bytes becomes bf16dot, which is the fastest that is fine enough, and float32 only
 // if that is not.
@@ -184,7 +185,8 @@ func (t *tuner) weigh() error {
 	t.tables = map[string]ir.DType{}
 	for _, w := range bytes.Weights {
 		word := described.Of(w.Name)
-		if w.Type.DType != ir.I8 || t.named(w.Name) || word.DType == ir.F32 || word.DType.Size() == 2 && w.Type.Cols()%2 != 0 {
+		if w.Type.DType != ir.I8 || t.named(w.Name) || word.DType == ir.F32 || word.DType.Size() == 2 && w.Type.Cols()%2 != 0 ||
+			word.DType == ir.I8 && word.Cosine == 0 {
 			continue
 		}
 		t.size += w.Type.Elements(0) * int64(word.DType.Size())
@@ -456,6 +458,27 @@ func (t *tuner) runs(p *ir.Program, salt string, samples int) ([]*sampleRun, err
 	return all, nil
 }
 
+// own is every function on some samples of the user's own, if there are any.
+func (t *tuner) own() ([]*sampleRun, error) {
+	s, err := t.m.samples()
+	if err != nil || s == nil {
+		return nil, err
+	}
+	var all []*sampleRun
+	for _, f := range t.whole.Funcs {
+		list, _ := s.Of(f)
+		for _, x := range spread(list, ownSamples) {
+			in, n := Tensors(f, x.Seq)
+			all = append(all, &sampleRun{f: f, text: n, in: in})
+		}
+	}
+	return all, nil
+}
+
+// ownSamples is how many of the user's own samples measure a choice; the check that follows
+// takes all of them.
+const ownSamples = 2
+
 // limits are the errors that are accepted of outputs.
 func (t *tuner) limits(results []Result) []float64 {
 	limits := make([]float64, len(results))
@@ -484,6 +507,11 @@ func (t *tuner) choose() (*Model, *Choice, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	own, err := t.own()
+	if err != nil {
+		return nil, nil, err
+	}
+	runs = append(runs, own...)
 	if err := each(len(runs), func(i int) (err error) {
 		runs[i].exact, err = t.whole.Run(runs[i].f.Name, runs[i].text, runs[i].in)
 		return err

@@ -20,8 +20,10 @@ func TestTuned(t *testing.T) {
 		}
 		return m, c
 	}
-	if _, c := tuned("precision: bf16\n"); c != nil {
-		t.Errorf("bf16:\n%v", c)
+	for _, word := range []string{"bf16", "int8full"} {
+		if m, c := tuned("precision: " + word + "\n"); c != nil || m.Desc.Precision.Keep != nil {
+			t.Errorf("%s keeps\n%v", word, c)
+		}
 	}
 	_, loose := tuned("precision: int8\ncosine: 0.6\n")
 	if len(loose.Kept) > 0 {

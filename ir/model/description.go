@@ -244,11 +244,8 @@ func (c *decoder) precision(m *precision.Map, n *node, path string) {
 		if c.err != nil {
 			return ""
 		}
-		switch w, ok := precision.Named(name); {
-		case !ok:
-			c.fail(n, "%s: %s", path, unknown("precision", name, precision.Built()))
-		case !w.Built:
-			c.fail(n, "%s %s is not built yet; use %s", path, name, strings.Join(precision.Built(), ", "))
+		if _, ok := precision.Named(name); !ok {
+			c.fail(n, "%s: %s", path, unknown("precision", name, precision.Names()))
 		}
 		return name
 	}
@@ -280,7 +277,7 @@ func (c *decoder) precision(m *precision.Map, n *node, path string) {
 		}
 	}})
 	if n.kind != mapNode {
-		c.fail(n, "%s: got %s, want %s, or a mapping of %s", path, n, strings.Join(precision.Built(), ", "), strings.Join(names(fields), ", "))
+		c.fail(n, "%s: got %s, want %s, or a mapping of %s", path, n, strings.Join(precision.Names(), ", "), strings.Join(names(fields), ", "))
 		return
 	}
 	c.object(n, path, fields)

@@ -22,7 +22,6 @@ import (
 type Word struct {
 	Name  string
 	DType ir.DType // of what is stored
-	Built bool     // whether models can be compiled at it
 	Doc   string   // what it is, in a line
 
 	// Time is that of a product as a share of float32's, on CPUs that have instructions for it.
@@ -38,15 +37,15 @@ type Word struct {
 
 // Words are the precisions, in the order that help texts have.
 var Words = []Word{
-	{Name: F32, DType: ir.F32, Built: true, Time: 1, Doc: "as computed"},
-	{Name: "bf16", DType: ir.BF16, Built: true, Time: 1, Doc: "half the size, computed in f32; the range of f32, 8 bits of it",
+	{Name: F32, DType: ir.F32, Time: 1, Doc: "as computed"},
+	{Name: "bf16", DType: ir.BF16, Time: 1, Doc: "half the size, computed in f32; the range of f32, 8 bits of it",
 		classes: map[Class]string{Patches: F32}}, // small, and every row of a picture begins there
-	{Name: "f16", DType: ir.F16, Built: true, Time: 1, Doc: "half the size, computed in f32; 11 bits, up to 65504"},
-	{Name: Int8, DType: ir.I8, Built: true, Time: 0.3, Cosine: 0.9995, Doc: "a quarter of the size, products of bytes",
+	{Name: "f16", DType: ir.F16, Time: 1, Doc: "half the size, computed in f32; 11 bits, up to 65504"},
+	{Name: Int8, DType: ir.I8, Time: 0.3, Cosine: 0.9995, Doc: "a quarter of the size, products of bytes",
 		classes: map[Class]string{Retrieval: "bf16"}},
-	{Name: "int8full", DType: ir.I8, Doc: "int8, whose weights have 8 bits"},
+	{Name: "int8full", DType: ir.I8, Time: 0.3, Doc: "int8 in everything: nothing is kept finer, however far off outputs are"},
 	// What goes wrong in the first layer, whose rows are short, the others make larger.
-	{Name: BF16Dot, DType: ir.BF16Dot, Built: true, Time: 0.55, Cosine: 0.9999, Doc: "bf16 that multiplies what is rounded to bf16 too; tables and heads are bf16, patches and the first attention f32",
+	{Name: BF16Dot, DType: ir.BF16Dot, Time: 0.55, Cosine: 0.9999, Doc: "bf16 that multiplies what is rounded to bf16 too; tables and heads are bf16, patches and the first attention f32",
 		classes: map[Class]string{Embedding: "bf16", Patches: F32, Retrieval: "bf16", Heads: "bf16"}, keep: []Keep{{"l0.attn", F32}}},
 }
 
@@ -66,13 +65,11 @@ func Named(name string) (Word, bool) {
 	return Words[i], true
 }
 
-// Built lists the names of the words that models can be compiled at.
-func Built() []string {
+// Names lists the names of the words.
+func Names() []string {
 	var names []string
 	for _, w := range Words {
-		if w.Built {
-			names = append(names, w.Name)
-		}
+		names = append(names, w.Name)
 	}
 	return names
 }
@@ -199,12 +196,12 @@ func (m Map) Cosine() float64 {
 	return least
 }
 
-// Check reports the first word that is unknown or not built, and the first class or
+// Check reports the first word that is unknown, and the first class or
 // module that cannot be.
 func (m Map) Check() error {
 	check := func(what, name string) error {
-		if w, ok := Named(name); !ok || !w.Built {
-			return fmt.Errorf("%s %q: want %s", what, name, strings.Join(Built(), ", "))
+		if _, ok := Named(name); !ok {
+			return fmt.Errorf("%s %q: want %s", what, name, strings.Join(Names(), ", "))
 		}
 		return nil
 	}

@@ -94,7 +94,7 @@ func TestCheck(t *testing.T) {
 			t.Errorf("got %v, want %s", err, c.want)
 		}
 	}
-	for _, w := range precision.Built() {
+	for _, w := range precision.Names() {
 		if err := precision.Uniform(w).Check(); err != nil {
 			t.Error(err)
 		}
