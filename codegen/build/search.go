@@ -10,19 +10,79 @@ import (
 // its units do alone; every measurement tells better how much that is.
 type search struct {
 	t      *tuner
+	units  []*unit
 	runs   []*sampleRun
 	limits []float64 // of errors, by output
-	before []float64 // errors with nothing kept
+	before *measured // with nothing kept
 	seen   map[string]*measured
 	best   *measured
 }
 
-// measured is what units to keep came to.
+// measured is what units to keep came to, by output.
 type measured struct {
 	units   []*unit
 	results []Result
 	errors  []float64
-	near    bool // whether it is near enough
+}
+
+// near reports whether all outputs are near enough.
+func (m *measured) near(limits []float64) bool {
+	for k, e := range m.errors {
+		if e > limits[k] {
+			return false
+		}
+	}
+	return true
+}
+
+// searches parts the units by the functions that they do anything to: where no unit does
+// to both, what is kept for one function is no matter to the other.
+func (t *tuner) searches(runs []*sampleRun, limits []float64, now *measured) []*search {
+	part := map[string]int{}
+	for i, r := range now.results {
+		part[r.Func] = i
+	}
+	join := func(a, b string) {
+		from, to := part[a], part[b]
+		for f := range part {
+			if part[f] == from {
+				part[f] = to
+			}
+		}
+	}
+	of := func(u *unit) (funcs []string) {
+		for k, x := range u.noise {
+			if x > 0 {
+				funcs = append(funcs, now.results[k].Func)
+			}
+		}
+		return funcs
+	}
+	for _, u := range t.units {
+		funcs := of(u)
+		for i := 1; i < len(funcs); i++ {
+			join(funcs[i], funcs[0])
+		}
+	}
+	var all []*search
+	parts := map[int]*search{}
+	for _, r := range now.results {
+		if p := part[r.Func]; parts[p] == nil {
+			parts[p] = &search{t: t, limits: limits, before: now, seen: map[string]*measured{}}
+			all = append(all, parts[p])
+		}
+	}
+	for _, x := range runs {
+		s := parts[part[x.f.Name]]
+		s.runs = append(s.runs, x)
+	}
+	for _, u := range t.units {
+		if funcs := of(u); len(funcs) > 0 {
+			s := parts[part[funcs[0]]]
+			s.units = append(s.units, u)
+		}
+	}
+	return all
 }
 
 // cheapest returns the units of least cost that were found near enough, or all if there are
@@ -31,18 +91,18 @@ func (s *search) cheapest() (*measured, error) {
 	for share := 0.97; len(s.seen) < tuneRounds || s.best == nil && share > 0.01; {
 		targets := make([]float64, len(s.limits))
 		for k, l := range s.limits {
-			if targets[k] = share * l; s.before[k] <= l {
-				targets[k] = max(targets[k], 1.001*s.before[k]) // nothing is kept for it
+			if targets[k] = share * l; s.before.errors[k] <= l {
+				targets[k] = max(targets[k], 1.001*s.before.errors[k]) // nothing is kept for it
 			}
 		}
-		units := s.t.pick(targets)
+		units := pick(s.units, targets)
 		if s.seen[keyOf(units)] == nil {
 			m, err := s.measure(units)
 			if err != nil {
 				return nil, err
 			}
 			s.learn(m)
-			if len(units) == len(s.t.units) {
+			if len(units) == len(s.units) {
 				break
 			}
 			continue
@@ -53,7 +113,7 @@ func (s *search) cheapest() (*measured, error) {
 		share *= 0.8 // less than everything was not enough
 	}
 	if s.best == nil {
-		return s.measure(s.t.units)
+		return s.measure(s.units)
 	}
 	for range dropRounds {
 		if err := s.drop(); err != nil {
@@ -69,14 +129,14 @@ func (s *search) learn(m *measured) {
 	left := s.left(m.units)
 	kept := sum(m.units)
 	for k := range m.errors {
-		for _, u := range s.t.units {
+		for _, u := range s.units {
 			switch {
 			case !slices.Contains(m.units, u):
 				if left[k] > 0 {
 					u.noise[k] *= m.errors[k] / left[k]
 				}
-			case kept[k] > 0 && m.errors[k] < s.before[k]:
-				u.noise[k] *= (s.before[k] - m.errors[k]) / kept[k]
+			case kept[k] > 0 && m.errors[k] < s.before.errors[k]:
+				u.noise[k] *= (s.before.errors[k] - m.errors[k]) / kept[k]
 			}
 		}
 	}
@@ -84,8 +144,8 @@ func (s *search) learn(m *measured) {
 
 // left adds the noise of the units that are not kept.
 func (s *search) left(kept []*unit) []float64 {
-	total := make([]float64, len(s.before))
-	for _, u := range s.t.units {
+	total := make([]float64, len(s.before.errors))
+	for _, u := range s.units {
 		for k, x := range u.noise {
 			if !slices.Contains(kept, u) {
 				total[k] += x
@@ -97,20 +157,37 @@ func (s *search) left(kept []*unit) []float64 {
 
 // measure keeps units and remembers them if they are the best so far.
 func (s *search) measure(units []*unit) (*measured, error) {
-	results, errors, err := s.t.results(s.runs, units)
+	m, err := s.t.results(s.runs, units)
 	if err != nil {
 		return nil, err
 	}
-	m := &measured{units, results, errors, true}
-	for k, e := range errors {
-		m.near = m.near && e <= s.limits[k]
+	s.t.log("%d of %d parts kept, which cost %.1f %%: %s", len(units), len(s.units), 100*costOf(units), m)
+	// Other outputs are as they were.
+	all := &measured{units, slices.Clone(s.before.results), slices.Clone(s.before.errors)}
+	for i, r := range m.results {
+		k := slices.IndexFunc(all.results, func(o Result) bool { return o.Func == r.Func && o.Output == r.Output })
+		all.results[k], all.errors[k] = r, m.errors[i]
 	}
-	s.seen[keyOf(units)] = m
-	s.t.log("%d of %d parts kept, which cost %.1f %%: %s", len(units), len(s.t.units), 100*costOf(units), m)
-	if m.near && (s.best == nil || costOf(units) < costOf(s.best.units)) {
-		s.best = m
+	s.seen[keyOf(units)] = all
+	if s.near(all) && (s.best == nil || costOf(units) < costOf(s.best.units)) {
+		s.best = all
 	}
-	return m, nil
+	return all, nil
+}
+
+// near reports whether the outputs of the runs are near enough.
+func (s *search) near(m *measured) bool {
+	for k, r := range m.results {
+		if s.runsOf(r.Func) && m.errors[k] > s.limits[k] {
+			return false
+		}
+	}
+	return true
+}
+
+// runsOf reports whether the search is about the function.
+func (s *search) runsOf(fn string) bool {
+	return slices.ContainsFunc(s.runs, func(x *sampleRun) bool { return x.f.Name == fn })
 }
 
 // String lists the errors of all outputs.
@@ -165,10 +242,10 @@ func costOf(units []*unit) float64 {
 	return sum
 }
 
-// pick returns the units to keep so that the noise of the others is within the bound of
+// pick returns which units to keep so that the noise of the others is within the bound of
 // every output: those that do most for their cost, and none that the others make needless.
-func (t *tuner) pick(bounds []float64) []*unit {
-	left := slices.Clone(t.units)
+func pick(units []*unit, bounds []float64) []*unit {
+	left := slices.Clone(units)
 	var picked []*unit
 	for {
 		total := sum(left)

@@ -129,7 +129,7 @@ const wholeFLOPs = 1e11
 
 // sampledFLOPs is the work of a function up to which it is run on several samples, and
 // manySamples how many they are at most.
-const sampledFLOPs, manySamples = 1e10, 4
+const sampledFLOPs, manySamples = 1e10, 8
 
 // tuneFLOPs is the work of a function above which a model is large; tests lower it.
 var tuneFLOPs = int64(5e7)
@@ -486,7 +486,7 @@ func (t *tuner) limits(results []Result) []float64 {
 		// What is computed of a model's outputs, such as the similarities of several pictures
 		// and texts, may be far more sensitive than they are. So where it costs nothing, outputs
 		// are made nearer than was asked for.
-		limits[k] = 0.02 * t.allowed
+		limits[k] = 0.005 * t.allowed
 		if t.large {
 			limits[k] = meanShare * t.allowed
 			if t.note != "" {
@@ -518,25 +518,34 @@ func (t *tuner) choose() (*Model, *Choice, error) {
 	}); err != nil {
 		return nil, nil, err
 	}
-	s := &search{t: t, runs: runs, seen: map[string]*measured{}}
-	now := &measured{near: true}
-	if now.results, now.errors, err = t.results(runs, nil); err != nil {
+	now, err := t.results(runs, nil)
+	if err != nil {
 		return nil, nil, err
 	}
-	s.limits = t.limits(now.results)
+	limits := t.limits(now.results)
 	c := &Choice{Precision: t.m.Desc.Precision.String(), Before: now.results}
-	for k, e := range now.errors {
-		now.near = now.near && e <= s.limits[k]
-	}
-	for more := true; more && !now.near; {
+	for more := true; more && !now.near(limits); {
 		t.log("judging what rounding does to %d modules: %s", len(t.modules), now)
 		if err := t.judge(now.results); err != nil {
 			return nil, nil, err
 		}
-		s = &search{t: t, runs: runs, limits: s.limits, before: now.errors, seen: map[string]*measured{}}
-		s.learn(now)
-		if now, err = s.cheapest(); err != nil {
-			return nil, nil, err
+		before := &measured{results: now.results, errors: now.errors}
+		now = &measured{results: slices.Clone(now.results), errors: slices.Clone(now.errors)}
+		for _, s := range t.searches(runs, limits, before) {
+			if s.near(before) {
+				continue
+			}
+			s.learn(before)
+			m, err := s.cheapest()
+			if err != nil {
+				return nil, nil, err
+			}
+			for k, r := range m.results {
+				if s.runsOf(r.Func) {
+					now.results[k], now.errors[k] = r, m.errors[k]
+				}
+			}
+			now.units = append(now.units, m.units...)
 		}
 		more = t.keep(c, now.units)
 	}
@@ -577,7 +586,7 @@ func (t *tuner) keep(c *Choice, units []*unit) bool {
 // results compares runs with all modules rounded but those kept with what they are exactly:
 // a line for each output, and its error: that of the worst row, the mean of all samples, or
 // that of the worst sample as a share of what is allowed of it.
-func (t *tuner) results(runs []*sampleRun, kept []*unit) ([]Result, []float64, error) {
+func (t *tuner) results(runs []*sampleRun, kept []*unit) (*measured, error) {
 	weights := map[string]*ir.Weight{}
 	for _, name := range sorted(t.tables) {
 		if w := t.wide.Weight(name); w != nil {
@@ -607,7 +616,7 @@ func (t *tuner) results(runs []*sampleRun, kept []*unit) ([]Result, []float64, e
 		lines[i] = c.results
 		return nil
 	}); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	var all []Result
 	var errors []float64
@@ -628,7 +637,7 @@ func (t *tuner) results(runs []*sampleRun, kept []*unit) ([]Result, []float64, e
 	for i, r := range all {
 		errors[i] = max(errors[i], (1-r.Cosine)*meanShare/worstShare)
 	}
-	return all, errors, nil
+	return &measured{kept, all, errors}, nil
 }
 
 // compareNames orders names of modules by layer.

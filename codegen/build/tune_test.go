@@ -1,12 +1,15 @@
 package build_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/multiway-go/multiway/codegen/build"
+	"github.com/multiway-go/multiway/codegen/rt/task"
+	"github.com/multiway-go/multiway/ir"
 	"github.com/multiway-go/multiway/ir/precision"
 )
 
@@ -62,5 +65,61 @@ func TestTuned(t *testing.T) {
 	}
 	if got := m.Desc.Precision.Of("l0.attn.vision.q.w").Name; got != precision.Int8 {
 		t.Errorf("l0.attn is stored as %s", got)
+	}
+}
+
+// A large model keeps from int8 in bf16dot, in float32 where that is not enough, and is near
+// enough on other inputs too.
+func TestTunedLarge(t *testing.T) {
+	defer build.SetTuneFLOPs(build.SetTuneFLOPs(0))
+	for bound, want := range map[string]string{"0.999": precision.BF16Dot, "0.9999999": precision.F32} {
+		m, c, err := open(t, tiny+"cosine: "+bound+"\nprecision: {default: int8, embedding: f32}\n").Tuned(nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		words := map[string]int{}
+		for _, k := range c.Kept {
+			words[k.Word]++
+			if got := m.Desc.Precision.Of(k.Module + ".w").Name; got != k.Word {
+				t.Errorf("%s is stored as %s, the choice is %s", k.Module, got, k.Word)
+			}
+		}
+		if words[want] == 0 {
+			t.Errorf("cosine %s keeps nothing in %s:\n%v", bound, want, c)
+		}
+		described, _, err := m.Lower(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stored, err := m.Stored(described)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range described.Funcs {
+			for i := range 6 {
+				image, text := 0, 0
+				for _, p := range f.Params {
+					if p.Type.DType == ir.I32 {
+						text = 3 + i
+					} else {
+						image += int(p.Type.Elements(0))
+					}
+				}
+				in, n := build.Tensors(f, task.Sample(fmt.Sprint("other", i, f.Name), image, text, 50))
+				want, err := described.Run(f.Name, n, in)
+				if err != nil {
+					t.Fatal(err)
+				}
+				got, err := stored.Run(f.Name, n, in)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, v := range f.Results {
+					if cos := build.Cosine(got[v.Name].F, want[v.Name].F); cos < m.Desc.Cosine {
+						t.Errorf("%s %s, input %d: cosine %v, want %s", f.Name, v.Name, i, cos, bound)
+					}
+				}
+			}
+		}
 	}
 }
