@@ -2,65 +2,12 @@ package rt
 
 import "unsafe"
 
-// halfAhead is the number of rows below which a pass over 16-bit panels prefetches ahead
-// inside them, not the panels that are next.
+// halfAhead is the number of rows from which on products with 16-bit weights prefetch the
+// panels that are next.
 const halfAhead = 8
 
-// halfPanel is panel for 16-bit weights, which the tiles widen as they read them. Tiles of
-// plain Go do so slowly: for more rows than one of them has, the panels are widened once,
-// into memory of the worker. The sums are the same.
-//
-//go:noinline
-func (g *gemmTask) halfPanel(p, rows, k0, k1 int, a, c, bias *float32, acc int, next *float32, left, worker int) {
-	h := g.half
-	if h.Once && rows >= len(h.Gemm) {
-		g.widePanel(p, rows, k0, k1, a, c, bias, acc, worker)
-		return
-	}
-	_, width := g.tile()
-	per := width / 16
-	first := p * per
-	if have := ceil16(g.n)/16 - first; have < per || h.Once {
-		for i := range min(have, per) {
-			g.halfStrip(h.Gemm16, first+i, rows, k0, k1, a, c, bias, acc, next, left)
-		}
-		return
-	}
-	g.halfStrip(h.Gemm, first, rows, k0, k1, a, c, bias, acc, next, left)
-}
-
-// halfStrip is strip for 16-bit weights: a line holds two steps of k.
-func (g *gemmTask) halfStrip(tile []WGemm, first, rows, k0, k1 int, a, c, bias *float32, acc int, next *float32, left int) {
-	k := k1 - k0
-	stride := g.kk * 16
-	b := half(g.w, first*stride+k0*16)
-	a = at(a, k0)
-	c = at(c, first*16)
-	if bias != nil {
-		bias = at(bias, first*16)
-	}
-	mr := len(tile) - 1
-	tiles := (rows + mr - 1) / mr
-
-	for t := range tiles {
-		r0, r1 := tileStart(rows, tiles, t), tileStart(rows, tiles, t+1)
-		pf, step := fetch(t, tiles, rows, k, b, next, left)
-		tile[r1-r0](k, at(a, r0*g.lda), g.lda, b, stride, at(c, r0*g.ldc), g.ldc, bias, acc, pf, step)
-	}
-}
-
-// fetch returns what tile t of n fetches while it computes rows of a 16-bit panel, a line
-// of two steps of k at a time, and by how many bytes it moves on. The panel is at here, the
-// one used next, of which left steps remain, at next.
-func fetch(t, n, rows, k int, here *uint16, next *float32, left int) (*uint16, int) {
-	if rows < halfAhead {
-		return (*uint16)(unsafe.Add(unsafe.Pointer(here), 32*min(16, k-1))), 64
-	}
-	lines := (k/2 + n - 1) / n
-	return half(next, min(2*t*lines, min(k, left)-1)*16), max(8, 64*lines/max(1, k/2))
-}
-
-// widePanel widens a panel and multiplies by it.
+// widePanel is panel for 16-bit weights that tiles widen slowly: they are widened once, into
+// memory of the worker. The sums are the same.
 func (g *gemmTask) widePanel(p, rows, k0, k1 int, a, c, bias *float32, acc, worker int) {
 	per, k := g.k.NR/16, k1-k0
 	first := p * per

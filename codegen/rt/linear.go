@@ -209,6 +209,9 @@ func (e *Exec) runGemm(seqs int) {
 	g.groups = (ceil16(g.n)/16 + width - 1) / width
 	class := g.layer.Cut.class(g.m)
 	g.ahead = class.Ahead
+	if g.size == 2 && g.m >= halfAhead {
+		g.ahead = 0
+	}
 	g.blocks = 1
 	if class.Block > 0 {
 		g.blocks = min(g.tiles, (g.m+class.Block-1)/class.Block)
@@ -291,30 +294,32 @@ func (g *gemmTask) compute(block, p0, p1, worker int) {
 			g.bytePanel(p, seq*g.m+r0, rows, c, first, worker)
 			continue
 		}
-		acc, bias := first, g.bias
+		s := span{p: p, rows: rows, c: c, acc: first, bias: g.bias}
 		for pass := range g.passes {
-			k0, k1 := part(g.kk/unit, g.passes, pass)
-			k0, k1 = k0*unit, k1*unit
-			// Prefetched meanwhile: the left steps of k from next on, which are used next.
-			// They need not be exactly right.
-			next, left := g.step(p, k1), g.kk-k1
+			s.k0, s.k1 = part(g.kk/unit, g.passes, pass)
+			s.k0, s.k1 = s.k0*unit, s.k1*unit
+			s.next, s.left = g.step(p, s.k1), g.kk-s.k1
 			if pass+1 == g.passes {
-				next, left = g.step((p+1)%g.groups, 0), g.kk
+				s.next, s.left = g.step((p+1)%g.groups, 0), g.kk
 				if p+1 == g1 && g.shares[worker].empty() {
 					if over, k := g.over(worker); k > 0 {
-						next, left = over, k
+						s.next, s.left = over, k
 					}
 				}
 			}
 			switch {
 			case g.dot != nil:
-				g.dotPanel(p, seq*g.m+r0, rows, k0, k1, c, bias, acc, next, left)
-			case g.half != nil:
-				g.halfPanel(p, rows, k0, k1, a, c, bias, acc, next, left, worker)
+				panel(g, &s, g.dot.Gemm, g.dot.Gemm16, &g.pairs[(seq*g.m+r0)*g.ldp+s.k0], g.ldp, unit)
+			case g.half == nil:
+				panel(g, &s, g.k.Gemm, g.k.Gemm16, at(a, s.k0), g.lda, unit)
+			case !g.half.Once:
+				panel(g, &s, g.half.Gemm, g.half.Gemm16, at(a, s.k0), g.lda, unit)
+			case rows < len(g.half.Gemm):
+				panel(g, &s, nil, g.half.Gemm16, at(a, s.k0), g.lda, unit)
 			default:
-				g.panel(p, rows, k0, k1, a, c, bias, acc, next, left)
+				g.widePanel(p, rows, s.k0, s.k1, a, c, s.bias, s.acc, worker)
 			}
-			acc, bias = 1, nil
+			s.acc, s.bias = 1, nil
 		}
 	}
 	if g.gelu {
@@ -340,50 +345,71 @@ func (g *gemmTask) over(worker int) (*float32, int) {
 	return (*float32)(unsafe.Add(unsafe.Pointer(at(g.first, l.W)), p*width*l.K*g.size)), l.K
 }
 
-// panel computes one tile-wide group of panels for all row tiles of a block.
+// span is one tile-wide group of panels, or a pass over it, for the rows of a block.
+type span struct {
+	p, rows int
+	k0, k1  int // steps of k
+	c, bias *float32
+	acc     int // whether C is added to
+
+	// The left steps of k that are used next are prefetched meanwhile. They need not be
+	// exactly right, only inside the weights.
+	next *float32
+	left int
+}
+
+// tileOf is a kernel for elements A of the left-hand side and B of the weights.
+type tileOf[A, B any] interface {
+	~func(k int, a *A, lda int, b *B, bstride int, c *float32, ldc int, bias *float32, acc int, pf *B, pfstep int)
+}
+
+// panel computes a span with wide tiles, or the narrow ones where panels are too few or
+// there are no wide ones. a is the left-hand side from k0 on; a tile counts k in units.
 //
 // It stays a function of its own, not a leaf and never inlined: its prologue is
 // where the garbage collector can stop a goroutine that otherwise only calls
 // assembly.
 //
 //go:noinline
-func (g *gemmTask) panel(p, rows, k0, k1 int, a, c, bias *float32, acc int, next *float32, left int) {
-	per := g.k.NR / 16
-	first := p * per
-	if have := ceil16(g.n)/16 - first; have < per {
-		for i := range have {
-			g.strip(g.k.Gemm16, 1, first+i, rows, k0, k1, a, c, bias, acc, next, left)
-		}
+func panel[A, B any, T tileOf[A, B]](g *gemmTask, s *span, wide, narrow []T, a *A, lda, unit int) {
+	_, width := g.tile()
+	per := width / 16
+	first := s.p * per
+	have := min(per, ceil16(g.n)/16-first)
+	if have == per && wide != nil {
+		strip(g, s, wide, per, first, a, lda, unit)
 		return
 	}
-	g.strip(g.k.Gemm, per, first, rows, k0, k1, a, c, bias, acc, next, left)
+	for i := range have {
+		strip(g, s, narrow, 1, first+i, a, lda, unit)
+	}
 }
 
-// strip runs the row tiles of per panels from panel first on and prefetches from next on.
-func (g *gemmTask) strip(tile []Gemm, per, first, rows, k0, k1 int, a, c, bias *float32, acc int, next *float32, left int) {
-	k := k1 - k0
+// strip runs the row tiles of per panels from panel first on.
+func strip[A, B any, T tileOf[A, B]](g *gemmTask, s *span, tile []T, per, first int, a *A, lda, unit int) {
 	stride := g.kk * 16
-	b := at(g.w, first*stride+k0*16)
-	a = at(a, k0)
-	c = at(c, first*16)
+	b := unsafe.Add(unsafe.Pointer(g.w), (first*stride+s.k0*16)*g.size)
+	c, bias := at(s.c, first*16), s.bias
 	if bias != nil {
 		bias = at(bias, first*16)
 	}
-	mr := len(tile) - 1
-	tiles := (rows + mr - 1) / mr
+	k, mr := s.k1-s.k0, len(tile)-1
+	tiles := (s.rows + mr - 1) / mr
 
-	// A tile has k prefetches to give, each of a line a panel.
-	pf, step := at(b, min(g.ahead/per, k-1)*16), 64
-	lines := (k + tiles - 1) / tiles
+	// A tile prefetches as many lines of a panel as its part of it has.
+	own, next := max(1, k*g.size/4), max(1, min(k, s.left)*g.size/4)
+	lines := (own + tiles - 1) / tiles
+	pf, step := unsafe.Add(b, 64*min(g.ahead/per, own-1)), 64
 	if g.ahead == 0 {
-		step = max(4, 64*lines/k)
+		step = max(4, 64*lines/own)
 	}
 	for t := range tiles {
-		r0, r1 := tileStart(rows, tiles, t), tileStart(rows, tiles, t+1)
+		r0, r1 := tileStart(s.rows, tiles, t), tileStart(s.rows, tiles, t+1)
 		if g.ahead == 0 {
-			pf = at(next, min(t*lines, min(k, left)-1)*16)
+			pf = unsafe.Add(unsafe.Pointer(s.next), 64*min(t*lines, next-1))
 		}
-		tile[r1-r0](k, at(a, r0*g.lda), g.lda, b, stride, at(c, r0*g.ldc), g.ldc, bias, acc, pf, step)
+		row := (*A)(unsafe.Add(unsafe.Pointer(a), r0*lda*int(unsafe.Sizeof(*a))))
+		tile[r1-r0](k/unit, row, lda, (*B)(b), stride, at(c, r0*g.ldc), g.ldc, bias, s.acc, (*B)(pf), step)
 	}
 }
 
