@@ -18,7 +18,7 @@ import (
 const (
 	// tuneRounds is how many sets of modules are measured in search of the cheapest, and
 	// dropRounds how many more with one module less than it has.
-	tuneRounds, dropRounds = 4, 1
+	tuneRounds, dropRounds = 3, 1
 	// tuneSide and tuneText are the inputs that a large model's modules are judged on one
 	// by one: patches on a side of the picture, and ids.
 	tuneSide, tuneText = 2, 4
@@ -130,6 +130,9 @@ const wholeFLOPs = 1e11
 // sampledFLOPs is the work of a function up to which it is run on several samples, and
 // manySamples how many they are at most.
 const sampledFLOPs, manySamples = 1e10, 8
+
+// manyRows of a sample show about the worst that there is.
+const manyRows = 64
 
 // tuneFLOPs is the work of a function above which a model is large; tests lower it.
 var tuneFLOPs = int64(5e7)
@@ -442,7 +445,8 @@ type sampleRun struct {
 	exact map[string]*ir.Tensor
 }
 
-// runs is every function on samples, as many if that is little work, two otherwise.
+// runs is every function on samples: as many if that is little work, otherwise two, or one if
+// its outputs have many rows.
 func (t *tuner) runs(p *ir.Program, salt string, samples int) ([]*sampleRun, error) {
 	var all []*sampleRun
 	for _, f := range p.Funcs {
@@ -450,7 +454,13 @@ func (t *tuner) runs(p *ir.Program, salt string, samples int) ([]*sampleRun, err
 			continue
 		}
 		work := ir.FuncCost(p, f, min(tuneText, p.MaxT)).FLOPs
-		for i := range max(2, min(samples, int(sampledFLOPs/max(1, work)))) {
+		least := 1
+		for _, v := range f.Results {
+			if v.Type.At(1)[0] < manyRows {
+				least = 2
+			}
+		}
+		for i := range max(least, min(samples, int(sampledFLOPs/max(1, work)))) {
 			in, n := Tensors(f, t.checker(fmt.Sprintf("%s%d.", salt, i), i).sample(f))
 			all = append(all, &sampleRun{f: f, text: n, in: in})
 		}
