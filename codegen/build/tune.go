@@ -125,7 +125,7 @@ func (m *Model) Tuned(entries []string, log func(format string, args ...any)) (*
 }
 
 // wholeFLOPs is the work above which choices are verified on small pictures too.
-const wholeFLOPs = 1e11
+const wholeFLOPs = 2e11
 
 // sampledFLOPs is the work of a function up to which it is run on several samples, and
 // manySamples how many they are at most.
@@ -315,7 +315,11 @@ func (t *tuner) rounded(weights map[string]*ir.Weight, m *module, word precision
 
 // judge measures what the rounding of each unit does alone.
 func (t *tuner) judge(outputs []Result) error {
-	runs, err := t.runs(t.wide, "tune", 2)
+	samples := 2
+	if t.large {
+		samples = 1 // which of them do most is all that it has to tell
+	}
+	runs, err := t.runs(t.wide, "tune", samples)
 	if err != nil {
 		return err
 	}
@@ -460,7 +464,7 @@ func (t *tuner) runs(p *ir.Program, salt string, samples int) ([]*sampleRun, err
 				least = 2
 			}
 		}
-		for i := range max(least, min(samples, int(sampledFLOPs/max(1, work)))) {
+		for i := range min(samples, max(least, int(sampledFLOPs/max(1, work)))) {
 			in, n := Tensors(f, t.checker(fmt.Sprintf("%s%d.", salt, i), i).sample(f))
 			all = append(all, &sampleRun{f: f, text: n, in: in})
 		}
