@@ -150,7 +150,6 @@ type tuner struct {
 	size    int64               // bytes of all that is rounded
 	time    map[string]float64  // of each function: that of its products and attention over that at f32
 	units   []*unit             // of modules
-	outputs []Result            // what the elements of noise are of: functions and outputs
 
 	wide  *ir.Program // in float32, for small pictures if the model is large
 	whole *ir.Program // the same for pictures as they are, unless that is too much work
@@ -496,24 +495,36 @@ const ownSamples = 2
 // limits are the errors that are accepted of outputs.
 func (t *tuner) limits(results []Result) []float64 {
 	limits := make([]float64, len(results))
-	for k := range limits {
-		// What is computed of a model's outputs, such as the similarities of several pictures
-		// and texts, may be far more sensitive than they are. So where it costs nothing, outputs
-		// are made nearer than was asked for.
-		limits[k] = 0.005 * t.allowed
-		if t.large {
-			limits[k] = meanShare * t.allowed
-			if t.note != "" {
-				limits[k] *= 0.7
-			}
+	for k, r := range results {
+		limits[k] = meanShare * t.allowed
+		switch {
+		case t.note != "":
+			limits[k] *= 0.7
+		case !t.large && t.rows(r) == 1:
+			// What is computed of a head's row, such as the similarities of several pictures and
+			// texts, may be far more sensitive than it is, and a row of few numbers is itself. In a
+			// small model it costs nothing to make them nearer than was asked for.
+			limits[k] = headShare * t.allowed
+		case !t.large:
+			limits[k] = smallShare * t.allowed
 		}
 	}
 	return limits
 }
 
+// rows is how many an output has of an input of two tokens.
+func (t *tuner) rows(r Result) int {
+	for _, v := range t.whole.Func(r.Func).Results {
+		if v.Name == r.Output {
+			return v.Type.At(2)[0]
+		}
+	}
+	return 1
+}
+
 // Of what is allowed, the mean of samples may be as much as meanShare, and the worst as much
-// as worstShare.
-const meanShare, worstShare = 0.85, 0.96
+// as worstShare. Rows of a small model are short, and so differ more from sample to sample.
+const meanShare, worstShare, smallShare, headShare = 0.85, 0.96, 0.4, 0.005
 
 // choose finds the cheapest units to keep with which the outputs are near enough.
 func (t *tuner) choose() (*Model, *Choice, error) {
