@@ -524,7 +524,7 @@ func (t *tuner) rows(r Result) int {
 
 // Of what is allowed, the mean of samples may be as much as meanShare, and the worst as much
 // as worstShare. Rows of a small model are short, and so differ more from sample to sample.
-const meanShare, worstShare, smallShare, headShare = 0.85, 0.96, 0.4, 0.005
+const meanShare, worstShare, smallShare, headShare = 0.7, 0.8, 0.2, 0.005
 
 // choose finds the cheapest units to keep with which the outputs are near enough.
 func (t *tuner) choose() (*Model, *Choice, error) {
