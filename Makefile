@@ -52,7 +52,7 @@ builds: ## build models of real size, and write README's table of time and memor
 	$(GO) test ./cmd/multiway -count=1 -timeout 2h -run BuildReal -v -real $(presets) -table ../../README.md
 
 precisions: ## measure the demo model at every precision, and write README's table of them
-	$(GO) test ./cmd/emoji -count=1 -run PrecisionTable -v -table ../../README.md
+	$(GO) test ./cmd/emoji -count=1 -timeout 2h -run PrecisionTable -v -table ../../README.md
 
 generate: ## make every generated file again
 	$(GO) generate ./...

@@ -18,9 +18,10 @@ import (
 //
 // A value that is rounded goes to the nearest, ties to even; one that a checkpoint
 // stores in that type is kept bit for bit. Arithmetic stays in float32, but for matrices
-// of bf16dot, by which only rows that are rounded to bf16 too are multiplied. A weight keeps its name, for all functions at once. Biases, norms and tables of positions stay
-// float32: they are small, and their rounding would be felt in every row. So do matrices
-// of an odd number of columns, whose panels would not be aligned.
+// of bf16dot, by which only rows that are rounded to bf16 too are multiplied. A weight keeps
+// its name, for all functions at once. Biases, norms and tables of positions stay float32:
+// they are small, and their rounding would be felt in every row. So do matrices of an odd
+// number of columns, whose panels would not be aligned.
 var Store = &Pass{
 	Name:    "store",
 	Needs:   []*Property{Routed},
