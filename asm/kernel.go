@@ -112,12 +112,14 @@ times the sum of each column as int32, and 16 float32 of shift; a wider tile rea
 Each k step prefetches the line at pf, of panel i at pf + i*bstride, and then moves pf on by pfstep bytes. k >= 1.`,
 	},
 	{
-		Op: OpQuant, DTypes: []string{"i8"},
+		Op: OpQuant, DTypes: []string{"i8", "i8x2"},
 		Signature: "func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32)",
 		Doc: `zero[r] = (max+min)/2 and scale[r] = m/127 with m = (max-min)/2, of src[r][i] for i < n, and
 dst[r][i] = 128 + (src[r][i]-zero[r])*(127/m) rounded to nearest, ties to even; each step is rounded to float32.
 Where m is below 1e-30 the scale is 0 and dst 128. Where a value is not finite, scale and zero are NaN and dst is anything.
-Bytes from n on, up to a multiple of 32, become 128. n >= 1.`,
+Bytes from n on, up to a multiple of 32, become 128. n >= 1.
+Of i8x2 dst also has, in each row from byte ldd/2 on and as far, 128 + 254*(v-round(v)), rounded likewise, of each v that was
+rounded.`,
 	},
 	{
 		Op: OpQGemmW, DTypes: []string{"i8"}, Tiled: true,
@@ -126,17 +128,17 @@ Bytes from n on, up to a multiple of 32, become 128. n >= 1.`,
 counts bytes.`,
 	},
 	{
-		Op: OpQuantW, DTypes: []string{"i8"},
+		Op: OpQuantW, DTypes: []string{"i8", "i8x2"},
 		Signature: "func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32)",
 		Doc:       `What quant computes, to 16 bits an element, little-endian; ldd counts bytes.`,
 	},
 	{
-		Op: OpNormQ, DTypes: []string{"i8"},
+		Op: OpNormQ, DTypes: []string{"i8", "i8x2"},
 		Signature: "func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)",
 		Doc:       `What quant computes of what layernorm without a gain computes of src.`,
 	},
 	{
-		Op: OpNormQW, DTypes: []string{"i8"},
+		Op: OpNormQW, DTypes: []string{"i8", "i8x2"},
 		Signature: "func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)",
 		Doc:       `What normq computes, to 16 bits an element, little-endian; ldd counts bytes.`,
 	},

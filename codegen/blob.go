@@ -145,7 +145,7 @@ func store(w *ir.Weight) (func(io.Writer) error, error) {
 		if err != nil {
 			return nil, err
 		}
-		if w.Type.DType == ir.I8 {
+		if w.Type.DType.Bytes() {
 			return func(to io.Writer) error {
 				_, err := to.Write(l.PackBytes(data))
 				return err

@@ -61,6 +61,9 @@ func (g *generator) kernels(isa asm.ISA) []asm.Kernel {
 	has := map[string]bool{ir.F32.String(): true}
 	for _, w := range g.p.Weights {
 		has[w.Type.DType.String()] = true
+		if w.Type.DType.Bytes() {
+			has[ir.I8.String()] = true // what multiplies them is the same
+		}
 	}
 	var ks []asm.Kernel
 	for _, k := range asm.Catalogue {
@@ -184,7 +187,7 @@ func (g *generator) table(isa asm.ISA) *jen.Statement {
 	if dot := dots(carried); len(dot) > 0 {
 		d[jen.Id("Dot")] = jen.Qual(rtPath, "Dot").Values(dot)
 	}
-	if i8 := int8s(isa, carried); len(i8) > 0 {
+	if i8 := g.int8s(isa, carried); len(i8) > 0 {
 		d[jen.Id("I8")] = jen.Qual(rtPath, "Int8").Values(i8)
 	}
 	return jen.Qual(rtPath, "Kernels").Values(d)
@@ -212,7 +215,8 @@ func dots(carried []asm.Kernel) jen.Dict {
 }
 
 // int8s are the fields of rt.Int8 of a level that carries tiles for bytes of its own.
-func int8s(isa asm.ISA, carried []asm.Kernel) jen.Dict {
+func (g *generator) int8s(isa asm.ISA, carried []asm.Kernel) jen.Dict {
+	twice := slices.ContainsFunc(g.p.Weights, func(w *ir.Weight) bool { return w.Type.DType == ir.I8X2 })
 	of := func(op asm.Op) (ks []asm.Kernel) {
 		for _, k := range carried {
 			if k.Op == op {
@@ -229,13 +233,17 @@ func int8s(isa asm.ISA, carried []asm.Kernel) jen.Dict {
 		if len(ks) == 0 {
 			return nil
 		}
-		return jen.Dict{
+		d := jen.Dict{
 			jen.Id("NR"):     jen.Lit(ks[0].NR),
 			jen.Id("Gemm"):   tiles("QGemm", ks),
 			jen.Id("Gemm16"): tiles("QGemm", narrow(ks[0].Family(), isa)),
 			jen.Id("Quant"):  best(quant, ks[0].DType),
 			jen.Id("Norm"):   best(norm, ks[0].DType),
 		}
+		if twice {
+			d[jen.Id("Quant2")], d[jen.Id("Norm2")] = best(quant, ir.I8X2.String()), best(norm, ir.I8X2.String())
+		}
+		return d
 	}
 	d := fields(asm.OpQGemm, asm.OpQuant, asm.OpNormQ)
 	if w := fields(asm.OpQGemmW, asm.OpQuantW, asm.OpNormQW); w != nil {

@@ -124,10 +124,10 @@ weights are prefetched. Without Ahead the panels used next are prefetched meanwh
 }
 
 // dtypes are the types that weights have in the blob.
-var dtypes = map[ir.DType]rt.DType{ir.F32: rt.F32, ir.F16: rt.F16, ir.BF16: rt.BF16, ir.I8: rt.I8, ir.BF16Dot: rt.BF16Dot}
+var dtypes = map[ir.DType]rt.DType{ir.F32: rt.F32, ir.F16: rt.F16, ir.BF16: rt.BF16, ir.I8: rt.I8, ir.BF16Dot: rt.BF16Dot, ir.I8X2: rt.I8X2}
 
 // dtypeNames are those of the constants of the runtime.
-var dtypeNames = map[ir.DType]string{ir.F16: "F16", ir.BF16: "BF16", ir.I8: "I8", ir.BF16Dot: "BF16Dot"}
+var dtypeNames = map[ir.DType]string{ir.F16: "F16", ir.BF16: "BF16", ir.I8: "I8", ir.BF16Dot: "BF16Dot", ir.I8X2: "I8X2"}
 
 // stored adds to a descriptor what type w is stored in, unless it is float32.
 func stored(d jen.Dict, w *ir.Weight) jen.Dict {

@@ -31,7 +31,7 @@ type Options struct {
 	Model  string // description of the model that recorded cases are of, "" = none
 
 	// Precision is how programs store weights; "" = f32. At bf16 and f16 the weights of
-	// that type are judged, by the bounds of the case, and no others. At int8 those of
+	// that type are judged, by the bounds of the case, and no others. At int8, int8x2 and bf16dot those of
 	// f32 are, by the cosine of each row, and the interpreter is left out.
 	Precision string
 }
@@ -189,6 +189,10 @@ func (c *checker) levels() ([]string, error) {
 	}
 	have := rt.Levels()
 	word, _ := precision.Named(c.opt.Precision)
+	products := word.DType
+	if products.Bytes() {
+		products = ir.I8
+	}
 	if ask := c.opt.Level; ask != "" && ask != "all" {
 		l, ok := asm.ISA(ask).Level()
 		if !ok {
@@ -205,7 +209,7 @@ func (c *checker) levels() ([]string, error) {
 	}
 	var levels []string
 	for _, l := range asm.Levels {
-		if only := l.Only(); only != "" && only != word.DType.String() {
+		if only := l.Only(); only != "" && only != products.String() {
 			continue
 		}
 		if slices.Contains(have, string(l.ISA)) {
@@ -381,7 +385,7 @@ func leastCosine(word string) float64 {
 }
 
 // judged is the type of the weights that are judged at a precision.
-var judged = map[string]string{"f32": "f32", "bf16": "bf16", "f16": "f16", precision.Int8: "f32", precision.BF16Dot: "f32"}
+var judged = map[string]string{"f32": "f32", "bf16": "bf16", "f16": "f16", precision.Int8: "f32", precision.Int8X2: "f32", precision.BF16Dot: "f32"}
 
 // judgement is one program under one engine.
 type judgement struct {

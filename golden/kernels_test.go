@@ -519,15 +519,15 @@ func testWiden(c *check, _ asm.Kernel, fn any) {
 
 // testQuant holds the bytes of a row to their definition, which leaves no room.
 func testQuant(c *check, k asm.Kernel, fn any) {
-	f, bytes := fn.(quantFunc), sizeOf(k)
+	f, bytes, parts := fn.(quantFunc), sizeOf(k), partsOf(k)
 	for _, n := range upTo(70, 768) {
 		for _, size := range []float32{1, 1e-20, 1e-31, 1e20, 0} {
 			what := fmt.Sprintf("n=%d size=%g", n, size)
 			rows, room := 3, (n+31)/32*32
 			src := c.newMat(c.in, rows, n, n+3, func() float32 { return size * (c.normal() + 3) })
-			dst := c.newMat(c.out, rows, bytes*room/4, bytes*room/4+3, c.normal)
+			dst := c.rounded(rows, bytes*room, parts)
 			scale, zero := c.newMat(c.vec, 1, rows, rows, c.normal), c.newMat(c.vec2, 1, rows, rows, c.normal)
-			f(rows, (*uint8)(unsafe.Pointer(dst.ptr())), 4*dst.ld, src.ptr(), src.ld, n, scale.ptr(), zero.ptr())
+			f(rows, (*uint8)(unsafe.Pointer(dst.ptr())), 4*parts*dst.ld, src.ptr(), src.ld, n, scale.ptr(), zero.ptr())
 			for r := range rows {
 				lo, hi := slices.Min(src.row(r)), slices.Max(src.row(r))
 				z, m, inv := float32(hi+lo)*0.5, float32(hi-lo)*0.5, float32(0)
@@ -539,13 +539,17 @@ func testQuant(c *check, k asm.Kernel, fn any) {
 				c.same(scale.p[r], m/127, what, r, 0)
 				c.same(zero.p[r], z, what, r, 1)
 				for i := range room {
-					want := 128
+					v := float32(0)
 					if i < n {
-						want += int(math.RoundToEven(float64(float32(src.row(r)[i]-z) * inv)))
+						v = float32(src.row(r)[i]-z) * inv
 					}
-					at := bytes * i
-					if got := int(math.Float32bits(dst.row(r)[at/4]) >> (at % 4 * 8) & (1<<(8*bytes) - 1)); got != want {
-						c.Fatalf("%s: [%d][%d] = %d, want %d", what, r, i, got, want)
+					for part := range parts {
+						whole := float32(math.RoundToEven(float64(v)))
+						want, at := 128+int(whole), bytes*i
+						if got := int(math.Float32bits(dst.row(parts*r + part)[at/4]) >> (at % 4 * 8) & (1<<(8*bytes) - 1)); got != want {
+							c.Fatalf("%s: part %d of [%d][%d] = %d, want %d", what, part, r, i, got, want)
+						}
+						v = float32(v-whole) * 254
 					}
 				}
 			}
@@ -556,10 +560,10 @@ func testQuant(c *check, k asm.Kernel, fn any) {
 	}
 	for _, odd := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
 		for n := range 40 {
-			src, dst := c.newMat(c.in, 2, n+1, n+1, c.normal), c.newMat(c.out, 2, 32, 32, c.normal)
+			src, dst := c.newMat(c.in, 2, n+1, n+1, c.normal), c.rounded(2, 64*bytes, parts)
 			src.p[n/2] = float32(odd)
 			var scale, zero [2]float32
-			f(2, (*uint8)(unsafe.Pointer(dst.ptr())), 128, src.ptr(), src.ld, n+1, &scale[0], &zero[0])
+			f(2, (*uint8)(unsafe.Pointer(dst.ptr())), 4*parts*dst.ld, src.ptr(), src.ld, n+1, &scale[0], &zero[0])
 			if scale[0] == scale[0] || zero[0] == zero[0] {
 				c.Fatalf("n=%d with %v: scale %v and middle %v, want NaN", n+1, odd, scale[0], zero[0])
 			}
@@ -570,9 +574,22 @@ func testQuant(c *check, k asm.Kernel, fn any) {
 	}
 }
 
+// partsOf is what a row is rounded to: bytes, and with i8x2 those of what that takes away.
+func partsOf(k asm.Kernel) int {
+	if k.DType == "i8x2" {
+		return 2
+	}
+	return 1
+}
+
+// rounded is the memory of rows of so many bytes a part, each part a row of the matrix.
+func (c *check) rounded(rows, bytes, parts int) mat {
+	return c.newMat(c.out, parts*rows, bytes/4, bytes/4+3, c.normal)
+}
+
 // testNormQuant compares with the two kernels of the same level.
 func testNormQuant(c *check, k asm.Kernel, fn any) {
-	f, bytes := fn.(normQuantFunc), sizeOf(k)
+	f, bytes, parts := fn.(normQuantFunc), sizeOf(k), partsOf(k)
 	other := func(op asm.Op, dtype string) any {
 		k := asm.Find(asm.Kernel{Op: op, DType: dtype}.Family(), k.ISA)[0]
 		compiled, why := usable(k)
@@ -581,7 +598,7 @@ func testNormQuant(c *check, k asm.Kernel, fn any) {
 		}
 		return compiled.Func
 	}
-	norm, quant := other(asm.OpLayerNorm, "f32").(layerNormFunc), other(map[int]asm.Op{1: asm.OpQuant, 2: asm.OpQuantW}[bytes], "i8").(quantFunc)
+	norm, quant := other(asm.OpLayerNorm, "f32").(layerNormFunc), other(map[int]asm.Op{1: asm.OpQuant, 2: asm.OpQuantW}[bytes], k.DType).(quantFunc)
 	const eps = 1e-5
 	for _, n := range upTo(70, 768) {
 		for _, odd := range []float32{0, float32(math.Inf(1)), float32(math.NaN()), 1e30} {
@@ -591,13 +608,13 @@ func testNormQuant(c *check, k asm.Kernel, fn any) {
 			if odd != 0 {
 				src.row(1)[n/2] = odd
 			}
-			want := make([]uint8, rows*room)
+			want := make([]uint8, parts*rows*room)
 			wantScale, wantZero, wide := make([]float32, rows), make([]float32, rows), make([]float32, rows*n)
 			norm(rows, &wide[0], n, src.ptr(), src.ld, n, nil, nil, eps)
-			quant(rows, &want[0], room, &wide[0], n, n, &wantScale[0], &wantZero[0])
-			dst := c.newMat(c.out, rows, room/4, room/4+3, c.normal)
+			quant(rows, &want[0], parts*room, &wide[0], n, n, &wantScale[0], &wantZero[0])
+			dst := c.rounded(rows, room, parts)
 			scale, zero := c.newMat(c.vec, 1, rows, rows, c.normal), c.newMat(c.vec2, 1, rows, rows, c.normal)
-			f(rows, (*uint8)(unsafe.Pointer(dst.ptr())), 4*dst.ld, src.ptr(), src.ld, n, eps, scale.ptr(), zero.ptr())
+			f(rows, (*uint8)(unsafe.Pointer(dst.ptr())), 4*parts*dst.ld, src.ptr(), src.ld, n, eps, scale.ptr(), zero.ptr())
 			for r := range rows {
 				if wantScale[r] != wantScale[r] || wantZero[r] != wantZero[r] {
 					if scale.p[r] == scale.p[r] || zero.p[r] == zero.p[r] {
@@ -607,9 +624,9 @@ func testNormQuant(c *check, k asm.Kernel, fn any) {
 				}
 				c.same(scale.p[r], wantScale[r], what, r, 0)
 				c.same(zero.p[r], wantZero[r], what, r, 1)
-				for i := range room {
-					if got := uint8(math.Float32bits(dst.row(r)[i/4]) >> (i % 4 * 8)); got != want[r*room+i] {
-						c.Fatalf("%s: byte [%d][%d] = %d, want %d", what, r, i, got, want[r*room+i])
+				for i := range parts * room {
+					if got := uint8(math.Float32bits(dst.row(parts*r + i/room)[i%room/4]) >> (i % 4 * 8)); got != want[parts*r*room+i] {
+						c.Fatalf("%s: byte [%d][%d] = %d, want %d", what, r, i, got, want[parts*r*room+i])
 					}
 				}
 			}

@@ -159,11 +159,11 @@ func (r *recorder) run(c *cases.Case, described *ir.Program, plan map[*ir.Func][
 	if err != nil {
 		return nil, err
 	}
-	// What the package may differ in by rounding alone: in what it multiplies, of the
-	// model; in float32, of the model with the weights as they are stored.
-	judge, allowed := described, build.RowTolerance(planned)
-	if allowed == 0 {
-		allowed = build.Tolerance
+	// What the package may differ in by rounding alone: in what it multiplies, if that is
+	// coarse, of the model; else of the model with the weights as they are stored.
+	judge := described
+	allowed, coarse := build.Allowed(planned)
+	if !coarse {
 		if judge, err = m.Stored(described); err != nil {
 			return nil, err
 		}

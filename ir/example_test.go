@@ -123,7 +123,7 @@ func Example_opTable() {
 	//     x [R,D], w [M,D] -> [R,D]: every row gets the same row of w added, 0 unless given
 	//     @w row=
 	// linear
-	//     x [R,K], w [N,K], b? [N] -> [R,N]: x*w^T + b; where w is i8, each row of x is rounded to 255 steps from its least to its largest value, and where it is bf16dot, x to bf16
+	//     x [R,K], w [N,K], b? [N] -> [R,N]: x*w^T + b; where w is i8, each row of x is rounded to 255 steps from its least to its largest value; where it is i8x2, what that takes away is rounded to 255 steps of its own; where it is bf16dot, x is rounded to bf16
 	//     @w @b?
 	// layernorm
 	//     x [R,D], g? [D], b? [D], both or neither -> [R,D]: (x-mean)/sqrt(var+eps)*g + b, biased variance

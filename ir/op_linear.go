@@ -11,7 +11,7 @@ import (
 func init() {
 	*OpLinear = Op{
 		Name: "linear", Hint: "h", Args: 1,
-		Doc:    "x [R,K], w [N,K], b? [N] -> [R,N]: x*w^T + b; where w is i8, each row of x is rounded to 255 steps from its least to its largest value, and where it is bf16dot, x to bf16",
+		Doc:    "x [R,K], w [N,K], b? [N] -> [R,N]: x*w^T + b; where w is i8, each row of x is rounded to 255 steps from its least to its largest value; where it is i8x2, what that takes away is rounded to 255 steps of its own; where it is bf16dot, x is rounded to bf16",
 		Fields: []Field{{"w", false}, {"b", true}},
 		Infer:  inferLinear,
 		Eval:   evalLinear,
@@ -40,7 +40,9 @@ func evalLinear(c *Eval) (*Tensor, error) {
 	x := c.Args[0]
 	switch c.P.Field(c.V.Bundle, "w").Type.DType {
 	case I8:
-		x = roundRows(x)
+		x = roundRows(x, false)
+	case I8X2:
+		x = roundRows(x, true)
 	case BF16Dot:
 		x = x.apply(func(v float64) float64 { return float64(FromBF16(ToBF16(float32(v)))) })
 	}
@@ -50,8 +52,9 @@ func evalLinear(c *Eval) (*Tensor, error) {
 }
 
 // roundRows returns x with each row rounded to 255 equal steps, of which the first is
-// its least value and the last its largest: what a product of bytes multiplies.
-func roundRows(x *Tensor) *Tensor {
+// its least value and the last its largest: what a product of bytes multiplies. Twice: and
+// what that takes away, at most half a step, is rounded to 1/254 of a step.
+func roundRows(x *Tensor, twice bool) *Tensor {
 	y := newTensor(x.rows(), x.cols())
 	parallel(x.rows(), func(r int) {
 		row := x.row(r)
@@ -59,7 +62,12 @@ func roundRows(x *Tensor) *Tensor {
 		for i, v := range row {
 			y.row(r)[i] = middle
 			if reach > 0 {
-				y.row(r)[i] += math.RoundToEven((v-middle)/reach*127) * reach / 127
+				steps := (v - middle) / reach * 127
+				whole := math.RoundToEven(steps)
+				if twice {
+					whole += math.RoundToEven((steps-whole)*254) / 254
+				}
+				y.row(r)[i] += whole * reach / 127
 			}
 		}
 	})

@@ -18,7 +18,8 @@ import (
 //
 // A row, which is an output channel or a token, is a scale times integers of at most
 // asm.MaxByte. Kernels and interpreter round the rows of what is multiplied to bytes too,
-// each with a scale and an offset of its own. Norms, softmax, attention scores and
+// each with a scale and an offset of its own; by a matrix of i8x2 they multiply what that takes
+// away too, rounded likewise. Norms, softmax, attention scores and
 // residuals stay in float32, and so does a matrix that is a table too.
 var Quantise = &Pass{
 	Name:    "quantise",
@@ -29,10 +30,11 @@ var Quantise = &Pass{
 			return nil
 		}
 		matrix, table := map[*ir.Weight]bool{}, map[*ir.Weight]bool{}
+		to := func(w *ir.Weight) ir.DType { return o.Precision.Of(w.Name).DType }
 		for _, f := range p.Funcs {
 			for _, v := range f.Values {
 				for _, x := range wants(p, f, v) {
-					if x.w.Type.DType == ir.F32 && o.Precision.Of(x.w.Name).DType == ir.I8 {
+					if x.w.Type.DType == ir.F32 && to(x.w).Bytes() {
 						matrix[x.w] = matrix[x.w] || x.product()
 						table[x.w] = table[x.w] || x.table()
 					}
@@ -40,17 +42,21 @@ var Quantise = &Pass{
 			}
 		}
 		for _, w := range p.Weights {
-			if matrix[w] != table[w] {
-				toBytes(w)
+			switch {
+			case matrix[w] == table[w]:
+			case table[w]:
+				toBytes(w, ir.I8) // no lookup multiplies
+			default:
+				toBytes(w, to(w))
 			}
 		}
 		return nil
 	},
 }
 
-// toBytes declares w as bytes and rounds it when it is loaded.
-func toBytes(w *ir.Weight) {
-	w.Type.DType = ir.I8
+// toBytes declares w as bytes of the type and rounds it when it is loaded.
+func toBytes(w *ir.Weight, to ir.DType) {
+	w.Type.DType = to
 	from, k := w.Load, w.Type.Cols()
 	if from == nil {
 		return

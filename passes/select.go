@@ -125,7 +125,7 @@ func familyOf(p *ir.Program, f *ir.Func, v *ir.Value) (string, error) {
 		product := x.product()
 		switch {
 		case d == ir.F32:
-		case d == ir.I8 && product:
+		case d.Bytes() && product:
 			stored = d
 		case d == ir.I8 && x.table():
 		case d == ir.BF16Dot && product && x.w.Type.Cols()%2 == 0:
@@ -142,8 +142,8 @@ func familyOf(p *ir.Program, f *ir.Func, v *ir.Value) (string, error) {
 		if stored != ir.F32 && op == asm.OpGemm && i == 0 {
 			k = asm.Kernel{Op: asm.OpWGemm, DType: stored.String()}
 			switch stored {
-			case ir.I8:
-				k.Op = asm.OpQGemm
+			case ir.I8, ir.I8X2:
+				k.Op, k.DType = asm.OpQGemm, ir.I8.String()
 			case ir.BF16Dot:
 				k.Op = asm.OpDGemm
 			}

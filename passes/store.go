@@ -85,8 +85,8 @@ func Narrowed(w *ir.Weight, to ir.DType) *ir.Weight {
 			return slices.Clone(f), err
 		}
 	}
-	if to == ir.I8 {
-		toBytes(&r)
+	if to.Bytes() {
+		toBytes(&r, to)
 	} else {
 		narrow(&r, to)
 	}

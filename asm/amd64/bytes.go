@@ -239,7 +239,7 @@ func quant(w *writer, k asm.Kernel) {
 		w.reduce(nan[0], func(a, b, c operand.Op) { w.VADDPS(a, b, c) })
 		w.VADDSS(nan[0].AsX(), hi.AsX(), hi.AsX())
 		z, inv := r.middle(hi, lo, scale, zero)
-		r.round(k, dst, z, inv, func(n int, masked bool) vecs {
+		r.round(k, dst, ldd, z, inv, func(n int, masked bool) vecs {
 			r.prefetch(below, masked)
 			x := r.some(n)
 			r.load(src, x, masked)
@@ -270,7 +270,7 @@ func normQuant(w *writer, k asm.Kernel) {
 			w.VMULSS(unit.AsX(), v.AsX(), v.AsX())
 		}
 		z, inv := r.middle(hi, lo, scale, zero)
-		r.round(k, dst, z, inv, func(n int, masked bool) vecs {
+		r.round(k, dst, ldd, z, inv, func(n int, masked bool) vecs {
 			r.prefetch(below, masked)
 			return r.normed(src, mean, unit, n, masked)
 		})
@@ -353,8 +353,8 @@ func (r *row) prefetch(p reg.Register, masked bool) {
 	}
 }
 
-// round writes the row's rounded values, which load returns.
-func (r *row) round(k asm.Kernel, dst reg.Register, z, inv reg.VecVirtual, load func(n int, masked bool) vecs) {
+// round writes the row's rounded values, which load returns, and half of ldd after them, of i8x2, what that took away.
+func (r *row) round(k asm.Kernel, dst, ldd reg.Register, z, inv reg.VecVirtual, load func(n int, masked bool) vecs) {
 	w := r.w
 	wide := k.Op == asm.OpQuantW || k.Op == asm.OpNormQW
 	order, middle := w.YMM(), w.YMM()
@@ -364,14 +364,8 @@ func (r *row) round(k asm.Kernel, dst reg.Register, z, inv reg.VecVirtual, load 
 		w.VMOVDQU(w.data("order", 0, 4, 1, 5, 2, 6, 3, 7), order)
 		w.VMOVDQU(w.words("signs8", 0x80808080), middle)
 	}
-	r.each(func(n int, masked bool) {
-		x := load(n, masked)
-		x.each(func(i int) { w.VSUBPS(z, x[i], x[i]) })
-		if masked {
-			r.clip(x)
-		}
-		x.each(func(i int) { w.VMULPS(inv, x[i], x[i]) })
-		x.each(func(i int) { w.VCVTPS2DQ(x[i], x[i]) })
+	// store writes a block of integers, which it loses.
+	store := func(x vecs, dst reg.Register) {
 		w.VPACKSSDW(x[1], x[0], x[0])
 		w.VPACKSSDW(x[3], x[2], x[2])
 		if wide {
@@ -386,5 +380,36 @@ func (r *row) round(k asm.Kernel, dst reg.Register, z, inv reg.VecVirtual, load 
 		w.VPERMD(x[0], order, x[0])
 		w.VPXOR(middle, x[0], x[0])
 		w.VMOVDQU(x[0], operand.Mem{Base: dst, Index: r.at, Scale: 1})
+	}
+	twice := k.DType == "i8x2"
+	rest, steps := w.GP64(), operand.Mem{}
+	if twice {
+		steps = w.f32("steps", 254)
+		w.MOVQ(ldd, rest)
+		w.SHRQ(operand.Imm(1), rest)
+		w.ADDQ(dst, rest)
+	}
+	r.each(func(n int, masked bool) {
+		x := load(n, masked)
+		x.each(func(i int) { w.VSUBPS(z, x[i], x[i]) })
+		if masked {
+			r.clip(x)
+		}
+		x.each(func(i int) { w.VMULPS(inv, x[i], x[i]) })
+		if !twice {
+			x.each(func(i int) { w.VCVTPS2DQ(x[i], x[i]) })
+			store(x, dst)
+			return
+		}
+		q, t := r.some(n), w.YMM()
+		x.each(func(i int) {
+			w.VCVTPS2DQ(x[i], q[i])
+			w.VCVTDQ2PS(q[i], t)
+			w.VSUBPS(t, x[i], x[i])
+			w.VMULPS(steps, x[i], x[i])
+			w.VCVTPS2DQ(x[i], x[i])
+		})
+		store(q, dst)
+		store(x, rest)
 	})
 }

@@ -136,7 +136,8 @@ func (w *writer) epilogue(acc []vecs, b R) {
 //
 //	V0..V7    the block
 //	V8..V13   spare
-//	V16..V19  largest values
+//	V15       254
+//	V16..V19  largest values, then, with V20..V23, the rounded block
 //	V20..V23  least values
 //	V24..V27  of moments
 //	V28       the row's first value, then its middle
@@ -147,25 +148,30 @@ func (w *writer) epilogue(acc []vecs, b R) {
 //	R5..R7    scale, zero, the size of a float
 //	R8, R9    the block's dst and src
 //	R10, R11  constants, 128s
+//	R12       the block's dst for what rounding takes away
 type rounding struct {
 	row
+	twice     bool // what rounding takes away is rounded too
 	x, hi, lo vecs
 	dst, src  R
 	stride    []R
 	at        R // the block's src
 }
 
-func newRounding(w *writer) *rounding {
-	q := &rounding{x: regs(0, chains), hi: regs(16, 4), lo: regs(20, 4), at: 9}
+func newRounding(w *writer, k asm.Kernel) *rounding {
+	q := &rounding{twice: k.DType == "i8x2", x: regs(0, chains), hi: regs(16, 4), lo: regs(20, 4), at: 9}
 	q.dst, q.src = w.arg("dst", 1), w.arg("src", 2)
 	ldd, lds := w.arg("ldd", 3), w.floats("lds", 4)
 	w.arg("scale", 5)
 	w.arg("zero", 6)
 	w.MOVI(7, 4)
 	q.stride = []R{ldd, lds, 7, 7}
-	w.vectors("quant", 10, 0.5, 1e-30, 127)
+	w.vectors("quant", 10, 0.5, 1e-30, 127, 254)
 	w.offset(11)
 	w.LDR(30, 11, 0)
+	if q.twice {
+		w.LDR(15, 10, 48)
+	}
 	q.row = newRow(w)
 	return q
 }
@@ -204,11 +210,11 @@ func (q *rounding) extremes() (hi, lo V) {
 	return q.hi[0], q.lo[0]
 }
 
-// finish writes the row, its scale and its middle. load reads a block, whose values lie between lo and hi.
+// finish writes the row, its scale and its middle, and half of ldd after it, of i8x2, what rounding took away. load reads a block, whose values lie between lo and hi.
 func (q *rounding) finish(hi, lo V, load func(masked bool)) {
 	w, x := q.w, q.x
-	const atDst, consts, scale, zero = R(8), R(10), R(5), R(6)
-	const middle, inv, offset = V(28), V(29), V(30)
+	const atDst, consts, scale, zero, ldd, atRest = R(8), R(10), R(5), R(6), R(3), R(12)
+	const middle, inv, offset, steps = V(28), V(29), V(30), V(15)
 	const m, small, spare, half, least, most = V(8), V(9), V(10), V(11), V(12), V(13)
 	w.LDR(half, consts, 0)
 	w.LDR(least, consts, 16)
@@ -232,6 +238,19 @@ func (q *rounding) finish(hi, lo V, load func(masked bool)) {
 	w.DUP(inv, inv, 0)
 	w.DUP(middle, middle, 0)
 	w.MOVR(atDst, q.dst)
+	whole, back := regs(16, chains), regs(8, 4)
+	if q.twice {
+		w.LSR(atRest, ldd, 1)
+		w.ADD(atRest, atRest, q.dst)
+	}
+	// store writes a block of integers, which it loses.
+	store := func(x vecs, at R) {
+		x[:4].each(func(i int) { w.UZPh(x[i], x[2*i], x[2*i+1]) })
+		x[:2].each(func(i int) { w.UZPb(x[i], x[2*i], x[2*i+1]) })
+		x[:2].each(func(i int) { w.EOR(x[i], x[i], offset) })
+		w.STP(x[0], x[1], at, 0)
+		w.ADDI(at, at, block)
+	}
 	q.each([]R{q.src}, []R{q.at}, func(masked bool) {
 		load(masked)
 		x.each(func(i int) { w.FSUB(x[i], x[i], middle) })
@@ -239,12 +258,22 @@ func (q *rounding) finish(hi, lo V, load func(masked bool)) {
 			q.and(x)
 		}
 		x.each(func(i int) { w.FMUL(x[i], x[i], inv) })
+		if q.twice {
+			x.each(func(i int) { w.FCVTNS(whole[i], x[i]) })
+			for i := 0; i < chains; i += len(back) {
+				some := x[i : i+len(back)]
+				back.each(func(j int) { w.SCVTF(back[j], whole[i+j]) })
+				back.each(func(j int) { w.FSUB(some[j], some[j], back[j]) })
+				back.each(func(j int) { w.FMUL(some[j], some[j], steps) })
+			}
+			store(whole, atDst)
+		}
 		x.each(func(i int) { w.FCVTNS(x[i], x[i]) })
-		x[:4].each(func(i int) { w.UZPh(x[i], x[2*i], x[2*i+1]) })
-		x[:2].each(func(i int) { w.UZPb(x[i], x[2*i], x[2*i+1]) })
-		x[:2].each(func(i int) { w.EOR(x[i], x[i], offset) })
-		w.STP(x[0], x[1], atDst, 0)
-		w.ADDI(atDst, atDst, block)
+		if q.twice {
+			store(x, atRest)
+		} else {
+			store(x, atDst)
+		}
 	})
 }
 
@@ -252,8 +281,8 @@ func (q *rounding) finish(hi, lo V, load func(masked bool)) {
 //
 //	V8..V11   sums of x*0
 //	V14       0
-func quant(w *writer, _ asm.Kernel) {
-	q := newRounding(w)
+func quant(w *writer, k asm.Kernel) {
+	q := newRounding(w, k)
 	const none = V(14)
 	nan := regs(8, 4)
 	w.ZERO(none)
@@ -274,8 +303,8 @@ func quant(w *writer, _ asm.Kernel) {
 
 // normQuant writes the rounding of normalised rows to bytes. The order of a row's elements is that of what they become, so
 // its extremes are known before.
-func normQuant(w *writer, _ asm.Kernel) {
-	q := newRounding(w)
+func normQuant(w *writer, k asm.Kernel) {
+	q := newRounding(w, k)
 	w.count()
 	q.forRows(func() {
 		mean, unit := q.moments(q.src, q.at, q.see)

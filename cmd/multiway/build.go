@@ -37,17 +37,18 @@ A minimal description:
   tasks: [retrieval]
 
 precision, in the description or as a flag, is how weights are stored: bf16 and f16
-halve them and compute in float32; int8 multiplies bytes and bf16dot numbers of 16
-bits. The description may give classes of weights and named modules another one:
+halve them and compute in float32; int8 multiplies bytes, int8x2 does twice, which is
+finer at the same size, and bf16dot multiplies numbers of 16 bits. The description may
+give classes of weights and named modules another one:
 
   precision: {default: int8, embedding: bf16, heads: f32, keep: {l11.ffn: bf16}}
 
-Where int8 or bf16dot would take an output further from the model in float64 than the
-cosine that the description asks for (0.9995 or 0.9999 unless it says otherwise: "cosine:
-0.999"), the build keeps the modules that do most of it for what they cost: from int8 in
-bf16dot, and in f32 where that is not enough or the model is small. It prints which, their
-share of the work and the cosines before and after. What the description says of a class
-or a module stays.
+Where one of those would take an output further from the model in float64 than the cosine
+that the description asks for (0.9995, for bf16dot 0.9999, unless it says otherwise:
+"cosine: 0.999"), the build keeps the modules that do most of it for what they cost: from
+int8 and int8x2 in bf16dot, and in f32 where that is not enough or the model is small. It
+prints which, their share of the work and the cosines before and after. What the
+description says of a class or a module stays.
 
 At another precision than f32 the build says how far outputs are from the model's in
 float64, and fails below a cosine that the description asks for. It also times each

@@ -40,7 +40,7 @@ A folder of cases stands for all of them. The exit status is 1 if anything faile
 	check.Flags().StringVar(&o.Engine, "engine", "all", "what to judge: interp, binary or all")
 	check.Flags().StringVar(&o.Level, "level", "all", "CPU level of the compiled package: generic, avx2, ... or all")
 	check.Flags().StringVar(&o.Model, "model", "", "description of the model that recorded cases are of")
-	check.Flags().StringVar(&o.Precision, "precision", "f32", "how the compiled package stores weights: f32; bf16 or f16 for the weights of that type; int8 or bf16dot, judged by cosine")
+	check.Flags().StringVar(&o.Precision, "precision", "f32", "how the compiled package stores weights: f32; bf16 or f16 for the weights of that type; int8, int8x2 or bf16dot, judged by cosine")
 	check.Flags().BoolVar(&o.JSON, "json", false, "print lines as JSON objects")
 	c := &cobra.Command{Use: "golden", Short: "Work with golden cases", Args: arguments(0, 0, ""), RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
 	c.AddCommand(check, recordCommand(), checkpointCommand())

@@ -122,7 +122,7 @@ func (m *Model) selfCheck(e *Engine, planned *ir.Program, how Check, opt Options
 		if err != nil {
 			return nil, nil, err
 		}
-		if !c.rounds.on {
+		if !c.rounds.coarse {
 			judge = exact
 		}
 	} else if err := m.checkCut(c, opt); err != nil {
@@ -153,7 +153,8 @@ func (m *Model) selfCheck(e *Engine, planned *ir.Program, how Check, opt Options
 // rounding is what products of a program that round what they multiply, which depends
 // on the input, ask of the check.
 type rounding struct {
-	on bool
+	// coarse says that the interpreter's last bit may decide how a value is rounded, and show.
+	coarse bool
 	// tolerance allows for values that round the other way, since one before differs in its
 	// last bit.
 	tolerance float64
@@ -161,21 +162,34 @@ type rounding struct {
 	least float64
 }
 
-// RowTolerance returns how far outputs of a planned program may be from the model's, as
-// a share of the largest value, because its products round the rows that they multiply;
-// 0 if none do.
-func RowTolerance(p *ir.Program) float64 { return roundingOf(p).tolerance }
+// roundings are those of the types by which products round what they multiply.
+var roundings = map[ir.DType]rounding{
+	ir.I8:      {true, 0.1, 0.98},
+	ir.I8X2:    {false, 0.002, 0.99},
+	ir.BF16Dot: {true, 0.03, 0.999},
+}
+
+// Allowed returns how far outputs of a planned program may be from those of the interpreter,
+// as a share of the largest value: on the model with its weights as they are stored, or, if
+// products round what they multiply so coarsely that this would say nothing, on the model
+// as described.
+func Allowed(p *ir.Program) (share float64, coarse bool) {
+	r := roundingOf(p)
+	return max(Tolerance, r.tolerance), r.coarse
+}
 
 // roundingOf returns that of the coarsest products of the planned program.
 func roundingOf(p *ir.Program) rounding {
 	var r rounding
 	for _, w := range p.Weights {
-		switch {
-		case w.Type.DType == ir.I8 && w.Layout != asm.RowsWord:
-			return rounding{true, 0.1, 0.98}
-		case w.Type.DType == ir.BF16Dot:
-			r = rounding{true, 0.03, 0.999}
+		x, ok := roundings[w.Type.DType]
+		if !ok || w.Layout == asm.RowsWord {
+			continue
 		}
+		if r.tolerance > 0 {
+			x = rounding{x.coarse || r.coarse, max(r.tolerance, x.tolerance), min(r.least, x.least)}
+		}
+		r = x
 	}
 	return r
 }
@@ -192,7 +206,7 @@ func (m *Model) judge(c *checker, got []result, described *ir.Program, name stri
 		return nil, err
 	}
 	var want []result
-	if !c.rounds.on { // how they round rows depends on the input
+	if !c.rounds.coarse { // how they round rows depends on the input
 		if want, err = c.interpret(stored); err != nil {
 			return nil, err
 		}
@@ -417,10 +431,7 @@ func steps(f *ir.Func, level string, logits [][]float32) result {
 
 // tolerance is the largest difference to expect as a share of the largest value.
 func (c *checker) tolerance() float64 {
-	if c.rounds.on {
-		return c.rounds.tolerance
-	}
-	return Tolerance
+	return max(Tolerance, c.rounds.tolerance)
 }
 
 // angles adds a line for each output, judged by the cosines of its rows.

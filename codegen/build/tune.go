@@ -188,7 +188,7 @@ func (t *tuner) weigh() error {
 	for _, w := range bytes.Weights {
 		word := described.Of(w.Name)
 		if w.Type.DType != ir.I8 || t.named(w.Name) || word.DType == ir.F32 || word.DType.Size() == 2 && w.Type.Cols()%2 != 0 ||
-			word.DType == ir.I8 && word.Cosine == 0 {
+			word.DType.Bytes() && word.Cosine == 0 {
 			continue
 		}
 		t.size += w.Type.Elements(0) * int64(word.DType.Size())
@@ -232,7 +232,7 @@ func (t *tuner) weigh() error {
 // stored in.
 func (t *tuner) finer(word precision.Word, w *ir.Weight) precision.Word {
 	to := precision.F32
-	if t.large && word.DType == ir.I8 && w.Type.Cols()%2 == 0 {
+	if t.large && word.DType.Bytes() && w.Type.Cols()%2 == 0 {
 		to = precision.BF16Dot
 	}
 	finer, _ := precision.Named(to)

@@ -10,11 +10,15 @@ import "unsafe"
 // A panel of 16 columns is [K/4][16][4] bytes, K rounded up to fours, then the 16
 // scales, then what a sum starts from: -128 times the column's sum, as int32; then what
 // a row's middle is multiplied by: the column's sum times its scale.
+//
+// Of weights of I8X2 a row of activations is multiplied a second time, by what rounding it
+// took away, which is bytes too: 1/254 of a step, around 0.
 
 const (
 	panelTail = 16 * (4 + 4 + 4) // bytes of a panel's scales, starts and shifts
 	byteAlign = 64               // rows of activations are a multiple of it apart
 	wideRows  = 9                // are enough to be worth widening a panel for
+	restSteps = 254              // of what rounding takes away, to a step
 )
 
 // panelGroups returns the groups of four that k takes.
@@ -23,7 +27,7 @@ func panelGroups(k int) int { return (k + 3) / 4 }
 // norm has the product by l that comes next take n of its left-hand side, if that takes no
 // step of its own, and reports whether.
 func (e *Exec) norm(n *Norm, l *Linear) bool {
-	if n == nil || l.DType != I8 || n.G >= 0 || n.N != l.K {
+	if n == nil || l.DType != I8 && l.DType != I8X2 || n.G >= 0 || n.N != l.K {
 		return false
 	}
 	e.gemm.norm = n
@@ -37,15 +41,22 @@ func (e *Exec) quantise(rows int) {
 	if g.i8.Widen != nil {
 		size *= 2
 	}
+	parts := 1 // of a row
+	if g.twice {
+		parts = 2
+	}
 	// Not a multiple of 1 KiB, whose rows would fall into the same cache sets.
-	if g.ldq = (size + byteAlign - 1) / byteAlign * byteAlign; g.ldq%1024 == 0 {
-		g.ldq += byteAlign
+	if g.ldq = (size + byteAlign - 1) / byteAlign * byteAlign * parts; g.ldq%1024 == 0 {
+		g.ldq += byteAlign * parts
 	}
 	if need := rows * g.ldq; len(g.bytes) < need {
 		g.bytes = make([]uint8, need)
 	}
 	if len(g.scales) < rows {
 		g.scales, g.zeros = make([]float32, rows), make([]float32, rows)
+	}
+	if g.twice && len(g.rests) < rows {
+		g.rests, g.none = make([]float32, rows), make([]float32, rows)
 	}
 	t := &e.each
 	t.fn, t.src = quantTask, Mat{g.a, g.lda, rows, g.kk}
@@ -62,11 +73,20 @@ func quantTask(t *rowTask, lo, hi int) {
 
 //go:noinline
 func quantBlock(g *gemmTask, src Mat, r, rows int) {
-	if n := g.norm; n != nil {
-		g.i8.Norm(rows, &g.bytes[r*g.ldq], g.ldq, src.Row(r), src.LD, src.Cols, n.Eps, &g.scales[r], &g.zeros[r])
-		return
+	quant, norm := g.i8.Quant, g.i8.Norm
+	if g.twice {
+		quant, norm = g.i8.Quant2, g.i8.Norm2
 	}
-	g.i8.Quant(rows, &g.bytes[r*g.ldq], g.ldq, src.Row(r), src.LD, src.Cols, &g.scales[r], &g.zeros[r])
+	if n := g.norm; n != nil {
+		norm(rows, &g.bytes[r*g.ldq], g.ldq, src.Row(r), src.LD, src.Cols, n.Eps, &g.scales[r], &g.zeros[r])
+	} else {
+		quant(rows, &g.bytes[r*g.ldq], g.ldq, src.Row(r), src.LD, src.Cols, &g.scales[r], &g.zeros[r])
+	}
+	if g.twice {
+		for i := r; i < r+rows; i++ {
+			g.rests[i] = g.scales[i] / restSteps
+		}
+	}
 }
 
 // bytePanel is panel for products of bytes: all of k at once, for rows of A from row on.
@@ -106,11 +126,20 @@ func (g *gemmTask) byteStrip(tile []QGemm, first, next, row, rows int, c *float3
 	}
 	mr := len(tile) - 1
 	tiles := (rows + mr - 1) / mr
-	lines := (stride/64 + tiles - 1) / tiles
+	calls := tiles
+	if g.twice {
+		calls *= 2
+	}
+	lines := (stride/64 + calls - 1) / calls
 	step := max(4, (64*lines+k-1)/k)
+	ahead := func(call int) *int8 { return (*int8)(unsafe.Add(pf, 64*min(call*lines, stride/64-1))) }
 	for t := range tiles {
 		r0, r1 := tileStart(rows, tiles, t), tileStart(rows, tiles, t+1)
-		tile[r1-r0](k, &g.bytes[(row+r0)*g.ldq], g.ldq, (*int8)(b), stride, at(c, r0*g.ldc), g.ldc, &g.scales[row+r0], &g.zeros[row+r0], bias, acc,
-			(*int8)(unsafe.Add(pf, 64*min(t*lines, stride/64-1))), step)
+		r, f, a, to := row+r0, tile[r1-r0], &g.bytes[(row+r0)*g.ldq], at(c, r0*g.ldc)
+		f(k, a, g.ldq, (*int8)(b), stride, to, g.ldc, &g.scales[r], &g.zeros[r], bias, acc, ahead(t), step)
+		if g.twice {
+			a = (*uint8)(unsafe.Add(unsafe.Pointer(a), g.ldq/2))
+			f(k, a, g.ldq, (*int8)(b), stride, to, g.ldc, &g.rests[r], &g.none[r], nil, 1, ahead(tiles+t), step)
+		}
 	}
 }

@@ -50,7 +50,7 @@ func i8s(mr, nr int, wide bool) Int8 {
 		}
 		return g
 	}
-	quant := func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32) {
+	round := func(twice bool, rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32) {
 		for r := range rows {
 			lo, hi := math.Inf(1), math.Inf(-1)
 			for i := range n {
@@ -59,20 +59,31 @@ func i8s(mr, nr int, wide bool) Int8 {
 			z, m := (hi+lo)/2, (hi-lo)/2
 			*at(scale, r), *at(zero, r) = float32(m/127), float32(z)
 			for i := range (n + 31) / 32 * 32 {
-				q := 128
+				v := 0.0
 				if i < n {
-					q += int(math.RoundToEven((float64(*at(src, r*lds+i)) - z) / max(m, 1e-30) * 127))
+					v = (float64(*at(src, r*lds+i)) - z) / max(m, 1e-30) * 127
 				}
-				*(*uint8)(unsafe.Add(unsafe.Pointer(dst), r*ldd+size*i)) = uint8(q)
+				whole := math.RoundToEven(v)
+				*(*uint8)(unsafe.Add(unsafe.Pointer(dst), r*ldd+size*i)) = uint8(128 + int(whole))
+				if twice {
+					*(*uint8)(unsafe.Add(unsafe.Pointer(dst), r*ldd+ldd/2+size*i)) = uint8(128 + int(math.RoundToEven((v-whole)*restSteps)))
+				}
 			}
 		}
 	}
-	i := Int8{NR: nr, Gemm: gemms(nr), Gemm16: gemms(16), Quant: quant,
-		Norm: func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32) {
+	rounding := func(twice bool) (Quant, QuantNorm) {
+		quant := func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32) {
+			round(twice, rows, dst, ldd, src, lds, n, scale, zero)
+		}
+		return quant, func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32) {
 			norm := make([]float32, rows*n)
 			naiveLayerNorm(rows, &norm[0], n, src, lds, n, nil, nil, eps)
 			quant(rows, dst, ldd, &norm[0], n, n, scale, zero)
-		}}
+		}
+	}
+	i := Int8{NR: nr, Gemm: gemms(nr), Gemm16: gemms(16)}
+	i.Quant, i.Norm = rounding(false)
+	i.Quant2, i.Norm2 = rounding(true)
 	if wide {
 		i.Widen = func(k int, dst *int8, src *int8) {
 			from, to := unsafe.Slice(src, 64*k+panelTail), unsafe.Slice(dst, 2*64*k+panelTail)
@@ -95,7 +106,17 @@ func TestByteLinear(t *testing.T) {
 			wide := i8s(4, 16, true)
 			k.I8.Wide = &wide
 		}
-		for _, s := range []struct{ m, k, n int }{{1, 1, 1}, {2, 7, 33}, {3, 8, 100}, {25, 64, 160}, {405, 6, 20}, {2, 2000, 40}, {0, 4, 4}} {
+		type shape struct {
+			m, k, n int
+			d       DType
+		}
+		var shapes []shape
+		for _, d := range []DType{I8, I8X2} {
+			for _, s := range [][3]int{{1, 1, 1}, {2, 7, 33}, {3, 8, 100}, {25, 64, 160}, {405, 6, 20}, {2, 2000, 40}, {2, 512, 16}, {0, 4, 4}} {
+				shapes = append(shapes, shape{s[0], s[1], s[2], d})
+			}
+		}
+		for _, s := range shapes {
 			w := newWorld(t, k, threads)
 			groups, panels := (s.k+3)/4, ceil16(s.n)/16
 			stride := 64*groups + panelTail
@@ -119,14 +140,19 @@ func TestByteLinear(t *testing.T) {
 			for j, v := range bias {
 				b[j] = float64(v)
 			}
-			l := Linear{W: w.put(words), Bias: w.put(bias), K: s.k, N: s.n, DType: I8}
+			l := Linear{W: w.put(words), Bias: w.put(bias), K: s.k, N: s.n, DType: s.d}
 			src, dst, res := w.mat(s.m, s.k, true), w.mat(s.m, s.n, false), w.mat(s.m, s.n, true)
 			rounded := f64(src)
 			for _, row := range rounded {
 				lo, hi := slices.Min(row), slices.Max(row)
 				z, m := (hi+lo)/2, max((hi-lo)/2, 1e-30)
 				for i, v := range row {
-					row[i] = math.RoundToEven((v-z)/m*127)*m/127 + z
+					steps := (v - z) / m * 127
+					whole := math.RoundToEven(steps)
+					if s.d == I8X2 {
+						whole += math.RoundToEven((steps-whole)*restSteps) / restSteps
+					}
+					row[i] = whole*m/127 + z
 				}
 			}
 			if s.m == 0 {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"runtime"
+	"slices"
 	"strings"
 )
 
@@ -68,6 +69,10 @@ type (
 	// QuantNorm is Quant of what LayerNorm without g makes of the rows.
 	QuantNorm func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
 
+	// The kernels Quant2 and Norm2 of Int8, which are a Quant and a QuantNorm, write what that
+	// takes away too: from ldd/2 bytes on each row of dst has 128 + 254*(v-round(v)), rounded,
+	// of each v that was rounded.
+
 	// Widen makes of a panel of QGemm, of k groups of four, one of 16 bits a value: of each
 	// group first all columns' first two values, then their others, [k][2][16][2], and
 	// then what follows the values of src.
@@ -117,6 +122,10 @@ type Int8 struct {
 	Quant  Quant
 	Norm   QuantNorm
 
+	// For weights of I8X2; nil in a package without such.
+	Quant2 Quant
+	Norm2  QuantNorm
+
 	// Wide, if it is not nil, holds faster kernels for many rows: its Quant and Norm write
 	// elements of 16 bits, little-endian, its tiles, of 16 columns, read such, and panels
 	// as its Widen makes them. Widen is nil elsewhere.
@@ -126,8 +135,8 @@ type Int8 struct {
 
 // whole reports whether no kernel is missing.
 func (i *Int8) whole() bool {
-	return i.NR >= 16 && i.NR%16 == 0 && len(i.Gemm) > 1 && len(i.Gemm16) > 1 && i.Quant != nil && i.Norm != nil &&
-		(i.Wide == nil || i.Wide.whole() && i.Wide.NR == 16 && i.Wide.Widen != nil)
+	return i.NR >= 16 && i.NR%16 == 0 && len(i.Gemm) > 1 && len(i.Gemm16) > 1 && i.Quant != nil && i.Norm != nil && (i.Quant2 == nil) == (i.Norm2 == nil) &&
+		(i.Wide == nil || i.Wide.whole() && i.Wide.NR == 16 && i.Wide.Widen != nil && (i.Quant2 == nil) == (i.Wide.Quant2 == nil))
 }
 
 // Kernels is the table of one CPU level. A generated package has one for each
@@ -178,12 +187,25 @@ type KernelInfo struct {
 	Kernel string `json:"kernel"`
 }
 
-// wideOps are the operations of the kernels of Int8.Wide.
-var wideOps = []string{"qgemmw_i8", "quantw_i8", "normqw_i8", "widen_i8"}
+// byteOps are the operations of the kernels of an Int8, wideOps those of its Wide.
+var (
+	byteOps = []string{"qgemm_i8", "quant_i8", "normq_i8", "quant_i8x2", "normq_i8x2"}
+	wideOps = []string{"qgemmw_i8", "quantw_i8", "normqw_i8", "quantw_i8x2", "normqw_i8x2", "widen_i8"}
+)
 
-// symbol is the name of a kernel, which may be that of a level below its table's.
+// kernels returns the kernels of byteOps, in that order.
+func (i *Int8) kernels() []any {
+	return []any{i.Gemm[len(i.Gemm)-1], i.Quant, i.Norm, i.Quant2, i.Norm2}
+}
+
+// symbol is the name of a kernel, which may be that of a level below its table's; "" if
+// there is none.
 func symbol(kernel any) string {
-	name := runtime.FuncForPC(reflect.ValueOf(kernel).Pointer()).Name()
+	f := reflect.ValueOf(kernel)
+	if f.IsNil() {
+		return ""
+	}
+	name := runtime.FuncForPC(f.Pointer()).Name()
 	return name[strings.LastIndexByte(name, '.')+1:]
 }
 
@@ -265,12 +287,14 @@ func resolve(tables []*Kernels) (*Kernels, []KernelInfo, error) {
 				return nil, nil, fmt.Errorf("kernels of level %s: tiles of bytes of %d columns with %d and %d functions do not fit together; generate the package again", t.Level, from.NR, len(from.Gemm), len(from.Gemm16))
 			}
 			out.I8 = from
-			name["qgemm_i8"], name["quant_i8"], name["normq_i8"] = symbol(from.Gemm[len(from.Gemm)-1]), symbol(from.Quant), symbol(from.Norm)
+			for i, f := range from.kernels() {
+				name[byteOps[i]] = symbol(f)
+			}
 			for _, op := range wideOps {
 				delete(name, op)
 			}
 			if w := from.Wide; w != nil {
-				for i, f := range []any{w.Gemm[len(w.Gemm)-1], w.Quant, w.Norm, w.Widen} {
+				for i, f := range append(w.kernels(), w.Widen) {
 					name[wideOps[i]] = symbol(f)
 				}
 			}
@@ -283,7 +307,7 @@ func resolve(tables []*Kernels) (*Kernels, []KernelInfo, error) {
 		}
 		info = append(info, KernelInfo{op, name[op]})
 	}
-	for _, op := range append([]string{"wgemm_f16", "expand_f16", "wgemm_bf16", "expand_bf16", "dgemm_bf16dot", "round_bf16dot", "qgemm_i8", "quant_i8", "normq_i8"}, wideOps...) {
+	for _, op := range slices.Concat([]string{"wgemm_f16", "expand_f16", "wgemm_bf16", "expand_bf16", "dgemm_bf16dot", "round_bf16dot"}, byteOps, wideOps) {
 		if name[op] != "" {
 			info = append(info, KernelInfo{op, name[op]})
 		}

@@ -76,6 +76,9 @@ type gemmTask struct {
 	ldq    int       // in bytes
 	scales []float32 // of the rows of A
 	zeros  []float32 // their middles
+	twice  bool      // what rounding takes away is multiplied too
+	rests  []float32 // the scales of that
+	none   []float32 // its middles, all 0
 
 	tiles, blocks int // row tiles of a sequence, blocks they are cut into
 	groups, parts int // panel groups (one tile wide), parts they are cut into
@@ -163,8 +166,8 @@ func (e *Exec) weigh(l *Linear) {
 	g.layer, g.passes = l, l.passes()
 	g.w, g.bias, g.half, g.dot, g.i8 = e.w(l.W), e.w(l.Bias), g.k.half(l.DType), nil, nil
 	switch l.DType {
-	case I8:
-		g.i8 = &g.k.I8
+	case I8, I8X2:
+		g.i8, g.twice = &g.k.I8, l.DType == I8X2
 		if g.i8.Wide != nil && g.m >= wideRows {
 			g.i8 = g.i8.Wide
 		}

@@ -235,9 +235,23 @@ func qgemm_i8_5x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *float
 // dst[r][i] = 128 + (src[r][i]-zero[r])*(127/m) rounded to nearest, ties to even; each step is rounded to float32.
 // Where m is below 1e-30 the scale is 0 and dst 128. Where a value is not finite, scale and zero are NaN and dst is anything.
 // Bytes from n on, up to a multiple of 32, become 128. n >= 1.
+// Of i8x2 dst also has, in each row from byte ldd/2 on and as far, 128 + 254*(v-round(v)), rounded likewise, of each v that was
+// rounded.
 //
 //go:noescape
 func quant_i8_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32)
+
+// quant_i8x2_avx2 computes:
+//
+// zero[r] = (max+min)/2 and scale[r] = m/127 with m = (max-min)/2, of src[r][i] for i < n, and
+// dst[r][i] = 128 + (src[r][i]-zero[r])*(127/m) rounded to nearest, ties to even; each step is rounded to float32.
+// Where m is below 1e-30 the scale is 0 and dst 128. Where a value is not finite, scale and zero are NaN and dst is anything.
+// Bytes from n on, up to a multiple of 32, become 128. n >= 1.
+// Of i8x2 dst also has, in each row from byte ldd/2 on and as far, 128 + 254*(v-round(v)), rounded likewise, of each v that was
+// rounded.
+//
+//go:noescape
+func quant_i8x2_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32)
 
 // qgemmw_i8_1x16_avx2 computes:
 //
@@ -279,6 +293,13 @@ func qgemmw_i8_6x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *floa
 //go:noescape
 func quantw_i8_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32)
 
+// quantw_i8x2_avx2 computes:
+//
+// What quant computes, to 16 bits an element, little-endian; ldd counts bytes.
+//
+//go:noescape
+func quantw_i8x2_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32)
+
 // normq_i8_avx2 computes:
 //
 // What quant computes of what layernorm without a gain computes of src.
@@ -286,12 +307,26 @@ func quantw_i8_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int,
 //go:noescape
 func normq_i8_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
 
+// normq_i8x2_avx2 computes:
+//
+// What quant computes of what layernorm without a gain computes of src.
+//
+//go:noescape
+func normq_i8x2_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
+
 // normqw_i8_avx2 computes:
 //
 // What normq computes, to 16 bits an element, little-endian; ldd counts bytes.
 //
 //go:noescape
 func normqw_i8_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
+
+// normqw_i8x2_avx2 computes:
+//
+// What normq computes, to 16 bits an element, little-endian; ldd counts bytes.
+//
+//go:noescape
+func normqw_i8x2_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
 
 // widen_i8_avx2 computes:
 //

@@ -6506,6 +6506,269 @@ DATA order<>+24(SB)/4, $0x00000003
 DATA order<>+28(SB)/4, $0x00000007
 GLOBL order<>(SB), RODATA|NOPTR, $32
 
+// func quant_i8x2_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·quant_i8x2_avx2(SB), NOSPLIT, $0-64
+	MOVQ  dst+8(FP), AX
+	MOVQ  src+24(FP), CX
+	MOVQ  scale+48(FP), DX
+	MOVQ  zero+56(FP), BX
+	MOVQ  ldd+16(FP), SI
+	MOVQ  lds+32(FP), DI
+	SHLQ  $0x02, DI
+	MOVQ  $0x00000004, R8
+	MOVQ  n+40(FP), R9
+	MOVQ  R9, R10
+	ANDQ  $0x1f, R10
+	SUBQ  R10, R9
+	LEAQ  masks<>+0(SB), R11
+	MOVQ  R10, R12
+	NEGQ  R12
+	LEAQ  128(R11)(R12*4), R11
+	MOVQ  rows+0(FP), R13
+	TESTQ R13, R13
+	JLE   return
+
+row:
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y0, Y0, Y0
+	LEAQ         (CX)(DI*1), R14
+	VBROADCASTSS (CX), Y3
+	VMOVAPS      Y3, Y4
+	VMOVAPS      Y3, Y5
+	VMOVAPS      Y3, Y6
+	VMOVAPS      Y3, Y7
+	XORQ         R12, R12
+	JMP          test1
+
+loop2:
+	VMOVUPS     (CX)(R12*4), Y8
+	VMOVUPS     32(CX)(R12*4), Y9
+	VMOVUPS     64(CX)(R12*4), Y10
+	VMOVUPS     96(CX)(R12*4), Y11
+	VMAXPS      Y8, Y4, Y4
+	VMINPS      Y8, Y6, Y6
+	VMAXPS      Y9, Y5, Y5
+	VMINPS      Y9, Y7, Y7
+	VMAXPS      Y10, Y4, Y4
+	VMINPS      Y10, Y6, Y6
+	VMAXPS      Y11, Y5, Y5
+	VMINPS      Y11, Y7, Y7
+	VFMADD231PS Y0, Y8, Y1
+	VFMADD231PS Y0, Y9, Y2
+	VFMADD231PS Y0, Y10, Y1
+	VFMADD231PS Y0, Y11, Y2
+	ADDQ        $0x20, R12
+
+test1:
+	CMPQ        R12, R9
+	JLT         loop2
+	TESTQ       R10, R10
+	JZ          done3
+	VMOVUPS     (R11), Y8
+	VMASKMOVPS  (CX)(R12*4), Y8, Y8
+	VMOVUPS     32(R11), Y9
+	VMASKMOVPS  32(CX)(R12*4), Y9, Y9
+	VMOVUPS     64(R11), Y10
+	VMASKMOVPS  64(CX)(R12*4), Y10, Y10
+	VMOVUPS     96(R11), Y11
+	VMASKMOVPS  96(CX)(R12*4), Y11, Y11
+	VMOVUPS     (R11), Y12
+	VBLENDVPS   Y12, Y8, Y3, Y12
+	VMAXPS      Y12, Y4, Y4
+	VMINPS      Y12, Y6, Y6
+	VMOVUPS     32(R11), Y12
+	VBLENDVPS   Y12, Y9, Y3, Y12
+	VMAXPS      Y12, Y5, Y5
+	VMINPS      Y12, Y7, Y7
+	VMOVUPS     64(R11), Y12
+	VBLENDVPS   Y12, Y10, Y3, Y12
+	VMAXPS      Y12, Y4, Y4
+	VMINPS      Y12, Y6, Y6
+	VMOVUPS     96(R11), Y12
+	VBLENDVPS   Y12, Y11, Y3, Y12
+	VMAXPS      Y12, Y5, Y5
+	VMINPS      Y12, Y7, Y7
+	VFMADD231PS Y0, Y8, Y1
+	VFMADD231PS Y0, Y9, Y2
+	VFMADD231PS Y0, Y10, Y1
+	VFMADD231PS Y0, Y11, Y2
+
+done3:
+	VMAXPS       Y5, Y4, Y4
+	VMINPS       Y7, Y6, Y6
+	VEXTRACTF128 $0x01, Y4, X0
+	VMAXPS       X0, X4, X4
+	VPERMILPS    $0x4e, X4, X0
+	VMAXPS       X0, X4, X4
+	VPERMILPS    $0xb1, X4, X0
+	VMAXPS       X0, X4, X4
+	VEXTRACTF128 $0x01, Y6, X0
+	VMINPS       X0, X6, X6
+	VPERMILPS    $0x4e, X6, X0
+	VMINPS       X0, X6, X6
+	VPERMILPS    $0xb1, X6, X0
+	VMINPS       X0, X6, X6
+	VADDPS       Y2, Y1, Y1
+	VEXTRACTF128 $0x01, Y1, X0
+	VADDPS       X0, X1, X1
+	VPERMILPS    $0x4e, X1, X0
+	VADDPS       X0, X1, X1
+	VPERMILPS    $0xb1, X1, X0
+	VADDPS       X0, X1, X1
+	VADDSS       X1, X4, X4
+	VADDSS       X6, X4, X0
+	VMULSS       half<>+0(SB), X0, X0
+	VSUBSS       X6, X4, X1
+	VMULSS       half<>+0(SB), X1, X1
+	VCMPSS       $0x05, small<>+0(SB), X1, X2
+	VMOVSS       most<>+0(SB), X3
+	VDIVSS       X1, X3, X3
+	VANDPS       X2, X1, X1
+	VANDPS       X2, X3, X3
+	VDIVSS       most<>+0(SB), X1, X1
+	VMOVSS       X1, (DX)
+	VMOVSS       X0, (BX)
+	VBROADCASTSS X3, Y3
+	VBROADCASTSS X0, Y0
+	VMOVDQU      order<>+0(SB), Y1
+	VMOVDQU      signs8<>+0(SB), Y2
+	MOVQ         SI, R15
+	SHRQ         $0x01, R15
+	ADDQ         AX, R15
+	XORQ         R12, R12
+	JMP          test4
+
+loop5:
+	PREFETCHT0 (R14)(R12*4)
+	PREFETCHT0 64(R14)(R12*4)
+	VMOVUPS    (CX)(R12*4), Y4
+	VMOVUPS    32(CX)(R12*4), Y5
+	VMOVUPS    64(CX)(R12*4), Y6
+	VMOVUPS    96(CX)(R12*4), Y7
+	VSUBPS     Y0, Y4, Y4
+	VSUBPS     Y0, Y5, Y5
+	VSUBPS     Y0, Y6, Y6
+	VSUBPS     Y0, Y7, Y7
+	VMULPS     Y3, Y4, Y4
+	VMULPS     Y3, Y5, Y5
+	VMULPS     Y3, Y6, Y6
+	VMULPS     Y3, Y7, Y7
+	VCVTPS2DQ  Y4, Y8
+	VCVTDQ2PS  Y8, Y12
+	VSUBPS     Y12, Y4, Y4
+	VMULPS     steps<>+0(SB), Y4, Y4
+	VCVTPS2DQ  Y4, Y4
+	VCVTPS2DQ  Y5, Y9
+	VCVTDQ2PS  Y9, Y12
+	VSUBPS     Y12, Y5, Y5
+	VMULPS     steps<>+0(SB), Y5, Y5
+	VCVTPS2DQ  Y5, Y5
+	VCVTPS2DQ  Y6, Y10
+	VCVTDQ2PS  Y10, Y12
+	VSUBPS     Y12, Y6, Y6
+	VMULPS     steps<>+0(SB), Y6, Y6
+	VCVTPS2DQ  Y6, Y6
+	VCVTPS2DQ  Y7, Y11
+	VCVTDQ2PS  Y11, Y12
+	VSUBPS     Y12, Y7, Y7
+	VMULPS     steps<>+0(SB), Y7, Y7
+	VCVTPS2DQ  Y7, Y7
+	VPACKSSDW  Y9, Y8, Y8
+	VPACKSSDW  Y11, Y10, Y10
+	VPACKSSWB  Y10, Y8, Y8
+	VPERMD     Y8, Y1, Y8
+	VPXOR      Y2, Y8, Y8
+	VMOVDQU    Y8, (AX)(R12*1)
+	VPACKSSDW  Y5, Y4, Y4
+	VPACKSSDW  Y7, Y6, Y6
+	VPACKSSWB  Y6, Y4, Y4
+	VPERMD     Y4, Y1, Y4
+	VPXOR      Y2, Y4, Y4
+	VMOVDQU    Y4, (R15)(R12*1)
+	ADDQ       $0x20, R12
+
+test4:
+	CMPQ       R12, R9
+	JLT        loop5
+	TESTQ      R10, R10
+	JZ         done6
+	VMOVUPS    (R11), Y4
+	VMASKMOVPS (CX)(R12*4), Y4, Y4
+	VMOVUPS    32(R11), Y5
+	VMASKMOVPS 32(CX)(R12*4), Y5, Y5
+	VMOVUPS    64(R11), Y6
+	VMASKMOVPS 64(CX)(R12*4), Y6, Y6
+	VMOVUPS    96(R11), Y7
+	VMASKMOVPS 96(CX)(R12*4), Y7, Y7
+	VSUBPS     Y0, Y4, Y4
+	VSUBPS     Y0, Y5, Y5
+	VSUBPS     Y0, Y6, Y6
+	VSUBPS     Y0, Y7, Y7
+	VANDPS     (R11), Y4, Y4
+	VANDPS     32(R11), Y5, Y5
+	VANDPS     64(R11), Y6, Y6
+	VANDPS     96(R11), Y7, Y7
+	VMULPS     Y3, Y4, Y4
+	VMULPS     Y3, Y5, Y5
+	VMULPS     Y3, Y6, Y6
+	VMULPS     Y3, Y7, Y7
+	VCVTPS2DQ  Y4, Y0
+	VCVTDQ2PS  Y0, Y10
+	VSUBPS     Y10, Y4, Y4
+	VMULPS     steps<>+0(SB), Y4, Y4
+	VCVTPS2DQ  Y4, Y4
+	VCVTPS2DQ  Y5, Y3
+	VCVTDQ2PS  Y3, Y10
+	VSUBPS     Y10, Y5, Y5
+	VMULPS     steps<>+0(SB), Y5, Y5
+	VCVTPS2DQ  Y5, Y5
+	VCVTPS2DQ  Y6, Y8
+	VCVTDQ2PS  Y8, Y10
+	VSUBPS     Y10, Y6, Y6
+	VMULPS     steps<>+0(SB), Y6, Y6
+	VCVTPS2DQ  Y6, Y6
+	VCVTPS2DQ  Y7, Y9
+	VCVTDQ2PS  Y9, Y10
+	VSUBPS     Y10, Y7, Y7
+	VMULPS     steps<>+0(SB), Y7, Y7
+	VCVTPS2DQ  Y7, Y7
+	VPACKSSDW  Y3, Y0, Y0
+	VPACKSSDW  Y9, Y8, Y8
+	VPACKSSWB  Y8, Y0, Y0
+	VPERMD     Y0, Y1, Y0
+	VPXOR      Y2, Y0, Y0
+	VMOVDQU    Y0, (AX)(R12*1)
+	VPACKSSDW  Y5, Y4, Y4
+	VPACKSSDW  Y7, Y6, Y6
+	VPACKSSWB  Y6, Y4, Y4
+	VPERMD     Y4, Y1, Y4
+	VPXOR      Y2, Y4, Y4
+	VMOVDQU    Y4, (R15)(R12*1)
+
+done6:
+	ADDQ SI, AX
+	ADDQ DI, CX
+	ADDQ R8, DX
+	ADDQ R8, BX
+	DECQ R13
+	JNZ  row
+
+return:
+	VZEROUPPER
+	RET
+
+DATA steps<>+0(SB)/4, $0x437e0000
+DATA steps<>+4(SB)/4, $0x437e0000
+DATA steps<>+8(SB)/4, $0x437e0000
+DATA steps<>+12(SB)/4, $0x437e0000
+DATA steps<>+16(SB)/4, $0x437e0000
+DATA steps<>+20(SB)/4, $0x437e0000
+DATA steps<>+24(SB)/4, $0x437e0000
+DATA steps<>+28(SB)/4, $0x437e0000
+GLOBL steps<>(SB), RODATA|NOPTR, $32
+
 // func qgemmw_i8_1x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX2, MMX+
 TEXT ·qgemmw_i8_1x16_avx2(SB), NOSPLIT, $0-104
@@ -7667,6 +7930,266 @@ DATA middle16<>+24(SB)/4, $0x00800080
 DATA middle16<>+28(SB)/4, $0x00800080
 GLOBL middle16<>(SB), RODATA|NOPTR, $32
 
+// func quantw_i8x2_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·quantw_i8x2_avx2(SB), NOSPLIT, $0-64
+	MOVQ  dst+8(FP), AX
+	MOVQ  src+24(FP), CX
+	MOVQ  scale+48(FP), DX
+	MOVQ  zero+56(FP), BX
+	MOVQ  ldd+16(FP), SI
+	MOVQ  lds+32(FP), DI
+	SHLQ  $0x02, DI
+	MOVQ  $0x00000004, R8
+	MOVQ  n+40(FP), R9
+	MOVQ  R9, R10
+	ANDQ  $0x1f, R10
+	SUBQ  R10, R9
+	LEAQ  masks<>+0(SB), R11
+	MOVQ  R10, R12
+	NEGQ  R12
+	LEAQ  128(R11)(R12*4), R11
+	MOVQ  rows+0(FP), R13
+	TESTQ R13, R13
+	JLE   return
+
+row:
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y0, Y0, Y0
+	LEAQ         (CX)(DI*1), R14
+	VBROADCASTSS (CX), Y3
+	VMOVAPS      Y3, Y4
+	VMOVAPS      Y3, Y5
+	VMOVAPS      Y3, Y6
+	VMOVAPS      Y3, Y7
+	XORQ         R12, R12
+	JMP          test1
+
+loop2:
+	VMOVUPS     (CX)(R12*4), Y8
+	VMOVUPS     32(CX)(R12*4), Y9
+	VMOVUPS     64(CX)(R12*4), Y10
+	VMOVUPS     96(CX)(R12*4), Y11
+	VMAXPS      Y8, Y4, Y4
+	VMINPS      Y8, Y6, Y6
+	VMAXPS      Y9, Y5, Y5
+	VMINPS      Y9, Y7, Y7
+	VMAXPS      Y10, Y4, Y4
+	VMINPS      Y10, Y6, Y6
+	VMAXPS      Y11, Y5, Y5
+	VMINPS      Y11, Y7, Y7
+	VFMADD231PS Y0, Y8, Y1
+	VFMADD231PS Y0, Y9, Y2
+	VFMADD231PS Y0, Y10, Y1
+	VFMADD231PS Y0, Y11, Y2
+	ADDQ        $0x20, R12
+
+test1:
+	CMPQ        R12, R9
+	JLT         loop2
+	TESTQ       R10, R10
+	JZ          done3
+	VMOVUPS     (R11), Y8
+	VMASKMOVPS  (CX)(R12*4), Y8, Y8
+	VMOVUPS     32(R11), Y9
+	VMASKMOVPS  32(CX)(R12*4), Y9, Y9
+	VMOVUPS     64(R11), Y10
+	VMASKMOVPS  64(CX)(R12*4), Y10, Y10
+	VMOVUPS     96(R11), Y11
+	VMASKMOVPS  96(CX)(R12*4), Y11, Y11
+	VMOVUPS     (R11), Y12
+	VBLENDVPS   Y12, Y8, Y3, Y12
+	VMAXPS      Y12, Y4, Y4
+	VMINPS      Y12, Y6, Y6
+	VMOVUPS     32(R11), Y12
+	VBLENDVPS   Y12, Y9, Y3, Y12
+	VMAXPS      Y12, Y5, Y5
+	VMINPS      Y12, Y7, Y7
+	VMOVUPS     64(R11), Y12
+	VBLENDVPS   Y12, Y10, Y3, Y12
+	VMAXPS      Y12, Y4, Y4
+	VMINPS      Y12, Y6, Y6
+	VMOVUPS     96(R11), Y12
+	VBLENDVPS   Y12, Y11, Y3, Y12
+	VMAXPS      Y12, Y5, Y5
+	VMINPS      Y12, Y7, Y7
+	VFMADD231PS Y0, Y8, Y1
+	VFMADD231PS Y0, Y9, Y2
+	VFMADD231PS Y0, Y10, Y1
+	VFMADD231PS Y0, Y11, Y2
+
+done3:
+	VMAXPS       Y5, Y4, Y4
+	VMINPS       Y7, Y6, Y6
+	VEXTRACTF128 $0x01, Y4, X0
+	VMAXPS       X0, X4, X4
+	VPERMILPS    $0x4e, X4, X0
+	VMAXPS       X0, X4, X4
+	VPERMILPS    $0xb1, X4, X0
+	VMAXPS       X0, X4, X4
+	VEXTRACTF128 $0x01, Y6, X0
+	VMINPS       X0, X6, X6
+	VPERMILPS    $0x4e, X6, X0
+	VMINPS       X0, X6, X6
+	VPERMILPS    $0xb1, X6, X0
+	VMINPS       X0, X6, X6
+	VADDPS       Y2, Y1, Y1
+	VEXTRACTF128 $0x01, Y1, X0
+	VADDPS       X0, X1, X1
+	VPERMILPS    $0x4e, X1, X0
+	VADDPS       X0, X1, X1
+	VPERMILPS    $0xb1, X1, X0
+	VADDPS       X0, X1, X1
+	VADDSS       X1, X4, X4
+	VADDSS       X6, X4, X0
+	VMULSS       half<>+0(SB), X0, X0
+	VSUBSS       X6, X4, X1
+	VMULSS       half<>+0(SB), X1, X1
+	VCMPSS       $0x05, small<>+0(SB), X1, X2
+	VMOVSS       most<>+0(SB), X3
+	VDIVSS       X1, X3, X3
+	VANDPS       X2, X1, X1
+	VANDPS       X2, X3, X3
+	VDIVSS       most<>+0(SB), X1, X1
+	VMOVSS       X1, (DX)
+	VMOVSS       X0, (BX)
+	VBROADCASTSS X3, Y3
+	VBROADCASTSS X0, Y0
+	VMOVDQU      middle16<>+0(SB), Y1
+	MOVQ         SI, R15
+	SHRQ         $0x01, R15
+	ADDQ         AX, R15
+	XORQ         R12, R12
+	JMP          test4
+
+loop5:
+	PREFETCHT0 (R14)(R12*4)
+	PREFETCHT0 64(R14)(R12*4)
+	VMOVUPS    (CX)(R12*4), Y2
+	VMOVUPS    32(CX)(R12*4), Y4
+	VMOVUPS    64(CX)(R12*4), Y5
+	VMOVUPS    96(CX)(R12*4), Y6
+	VSUBPS     Y0, Y2, Y2
+	VSUBPS     Y0, Y4, Y4
+	VSUBPS     Y0, Y5, Y5
+	VSUBPS     Y0, Y6, Y6
+	VMULPS     Y3, Y2, Y2
+	VMULPS     Y3, Y4, Y4
+	VMULPS     Y3, Y5, Y5
+	VMULPS     Y3, Y6, Y6
+	VCVTPS2DQ  Y2, Y7
+	VCVTDQ2PS  Y7, Y11
+	VSUBPS     Y11, Y2, Y2
+	VMULPS     steps<>+0(SB), Y2, Y2
+	VCVTPS2DQ  Y2, Y2
+	VCVTPS2DQ  Y4, Y8
+	VCVTDQ2PS  Y8, Y11
+	VSUBPS     Y11, Y4, Y4
+	VMULPS     steps<>+0(SB), Y4, Y4
+	VCVTPS2DQ  Y4, Y4
+	VCVTPS2DQ  Y5, Y9
+	VCVTDQ2PS  Y9, Y11
+	VSUBPS     Y11, Y5, Y5
+	VMULPS     steps<>+0(SB), Y5, Y5
+	VCVTPS2DQ  Y5, Y5
+	VCVTPS2DQ  Y6, Y10
+	VCVTDQ2PS  Y10, Y11
+	VSUBPS     Y11, Y6, Y6
+	VMULPS     steps<>+0(SB), Y6, Y6
+	VCVTPS2DQ  Y6, Y6
+	VPACKSSDW  Y8, Y7, Y7
+	VPACKSSDW  Y10, Y9, Y9
+	VPERMQ     $0xd8, Y7, Y7
+	VPADDW     Y1, Y7, Y7
+	VMOVDQU    Y7, (AX)(R12*2)
+	VPERMQ     $0xd8, Y9, Y9
+	VPADDW     Y1, Y9, Y9
+	VMOVDQU    Y9, 32(AX)(R12*2)
+	VPACKSSDW  Y4, Y2, Y2
+	VPACKSSDW  Y6, Y5, Y5
+	VPERMQ     $0xd8, Y2, Y2
+	VPADDW     Y1, Y2, Y2
+	VMOVDQU    Y2, (R15)(R12*2)
+	VPERMQ     $0xd8, Y5, Y5
+	VPADDW     Y1, Y5, Y5
+	VMOVDQU    Y5, 32(R15)(R12*2)
+	ADDQ       $0x20, R12
+
+test4:
+	CMPQ       R12, R9
+	JLT        loop5
+	TESTQ      R10, R10
+	JZ         done6
+	VMOVUPS    (R11), Y2
+	VMASKMOVPS (CX)(R12*4), Y2, Y2
+	VMOVUPS    32(R11), Y4
+	VMASKMOVPS 32(CX)(R12*4), Y4, Y4
+	VMOVUPS    64(R11), Y5
+	VMASKMOVPS 64(CX)(R12*4), Y5, Y5
+	VMOVUPS    96(R11), Y6
+	VMASKMOVPS 96(CX)(R12*4), Y6, Y6
+	VSUBPS     Y0, Y2, Y2
+	VSUBPS     Y0, Y4, Y4
+	VSUBPS     Y0, Y5, Y5
+	VSUBPS     Y0, Y6, Y6
+	VANDPS     (R11), Y2, Y2
+	VANDPS     32(R11), Y4, Y4
+	VANDPS     64(R11), Y5, Y5
+	VANDPS     96(R11), Y6, Y6
+	VMULPS     Y3, Y2, Y2
+	VMULPS     Y3, Y4, Y4
+	VMULPS     Y3, Y5, Y5
+	VMULPS     Y3, Y6, Y6
+	VCVTPS2DQ  Y2, Y0
+	VCVTDQ2PS  Y0, Y9
+	VSUBPS     Y9, Y2, Y2
+	VMULPS     steps<>+0(SB), Y2, Y2
+	VCVTPS2DQ  Y2, Y2
+	VCVTPS2DQ  Y4, Y3
+	VCVTDQ2PS  Y3, Y9
+	VSUBPS     Y9, Y4, Y4
+	VMULPS     steps<>+0(SB), Y4, Y4
+	VCVTPS2DQ  Y4, Y4
+	VCVTPS2DQ  Y5, Y7
+	VCVTDQ2PS  Y7, Y9
+	VSUBPS     Y9, Y5, Y5
+	VMULPS     steps<>+0(SB), Y5, Y5
+	VCVTPS2DQ  Y5, Y5
+	VCVTPS2DQ  Y6, Y8
+	VCVTDQ2PS  Y8, Y9
+	VSUBPS     Y9, Y6, Y6
+	VMULPS     steps<>+0(SB), Y6, Y6
+	VCVTPS2DQ  Y6, Y6
+	VPACKSSDW  Y3, Y0, Y0
+	VPACKSSDW  Y8, Y7, Y7
+	VPERMQ     $0xd8, Y0, Y0
+	VPADDW     Y1, Y0, Y0
+	VMOVDQU    Y0, (AX)(R12*2)
+	VPERMQ     $0xd8, Y7, Y7
+	VPADDW     Y1, Y7, Y7
+	VMOVDQU    Y7, 32(AX)(R12*2)
+	VPACKSSDW  Y4, Y2, Y2
+	VPACKSSDW  Y6, Y5, Y5
+	VPERMQ     $0xd8, Y2, Y2
+	VPADDW     Y1, Y2, Y2
+	VMOVDQU    Y2, (R15)(R12*2)
+	VPERMQ     $0xd8, Y5, Y5
+	VPADDW     Y1, Y5, Y5
+	VMOVDQU    Y5, 32(R15)(R12*2)
+
+done6:
+	ADDQ SI, AX
+	ADDQ DI, CX
+	ADDQ R8, DX
+	ADDQ R8, BX
+	DECQ R13
+	JNZ  row
+
+return:
+	VZEROUPPER
+	RET
+
 // func normq_i8_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
 // Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·normq_i8_avx2(SB), NOSPLIT, $0-72
@@ -7947,6 +8470,346 @@ test7:
 	VPERMD     Y7, Y2, Y7
 	VPXOR      Y4, Y7, Y7
 	VMOVDQU    Y7, (AX)(R12*1)
+
+done9:
+	ADDQ SI, AX
+	ADDQ DI, CX
+	ADDQ R8, DX
+	ADDQ R8, BX
+	DECQ R13
+	JNZ  row
+
+return:
+	VZEROUPPER
+	RET
+
+// func normq_i8x2_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·normq_i8x2_avx2(SB), NOSPLIT, $0-72
+	MOVQ       dst+8(FP), AX
+	MOVQ       src+24(FP), CX
+	MOVQ       scale+56(FP), DX
+	MOVQ       zero+64(FP), BX
+	MOVQ       ldd+16(FP), SI
+	MOVQ       lds+32(FP), DI
+	SHLQ       $0x02, DI
+	MOVQ       $0x00000004, R8
+	VXORPS     Y0, Y0, Y0
+	MOVQ       n+40(FP), R9
+	VCVTSI2SSQ R9, X0, X0
+	MOVQ       n+40(FP), R9
+	MOVQ       R9, R10
+	ANDQ       $0x1f, R10
+	SUBQ       R10, R9
+	LEAQ       masks<>+0(SB), R11
+	MOVQ       R10, R12
+	NEGQ       R12
+	LEAQ       128(R11)(R12*4), R11
+	MOVQ       rows+0(FP), R13
+	TESTQ      R13, R13
+	JLE        return
+
+row:
+	LEAQ         (CX)(DI*1), R14
+	VBROADCASTSS (CX), Y1
+	VMOVAPS      Y1, Y2
+	VMOVAPS      Y1, Y3
+	VMOVAPS      Y1, Y4
+	VMOVAPS      Y1, Y5
+	VXORPS       Y6, Y6, Y6
+	VXORPS       Y7, Y7, Y7
+	VXORPS       Y8, Y8, Y8
+	VXORPS       Y9, Y9, Y9
+	XORQ         R12, R12
+	JMP          test1
+
+loop2:
+	VADDPS (CX)(R12*4), Y6, Y6
+	VADDPS 32(CX)(R12*4), Y7, Y7
+	VADDPS 64(CX)(R12*4), Y8, Y8
+	VADDPS 96(CX)(R12*4), Y9, Y9
+	ADDQ   $0x20, R12
+
+test1:
+	CMPQ       R12, R9
+	JLT        loop2
+	TESTQ      R10, R10
+	JZ         done3
+	VMOVUPS    (R11), Y10
+	VMASKMOVPS (CX)(R12*4), Y10, Y10
+	VMOVUPS    32(R11), Y11
+	VMASKMOVPS 32(CX)(R12*4), Y11, Y11
+	VMOVUPS    64(R11), Y12
+	VMASKMOVPS 64(CX)(R12*4), Y12, Y12
+	VMOVUPS    96(R11), Y13
+	VMASKMOVPS 96(CX)(R12*4), Y13, Y13
+	VADDPS     Y10, Y6, Y6
+	VADDPS     Y11, Y7, Y7
+	VADDPS     Y12, Y8, Y8
+	VADDPS     Y13, Y9, Y9
+
+done3:
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y9, Y8, Y8
+	VADDPS       Y8, Y6, Y6
+	VEXTRACTF128 $0x01, Y6, X7
+	VADDPS       X7, X6, X6
+	VPERMILPS    $0x4e, X6, X7
+	VADDPS       X7, X6, X6
+	VPERMILPS    $0xb1, X6, X7
+	VADDPS       X7, X6, X6
+	VDIVSS       X0, X6, X6
+	VBROADCASTSS X6, Y6
+	VXORPS       Y7, Y7, Y7
+	VXORPS       Y8, Y8, Y8
+	VXORPS       Y9, Y9, Y9
+	VXORPS       Y10, Y10, Y10
+	XORQ         R12, R12
+	JMP          test4
+
+loop5:
+	VMOVUPS     (CX)(R12*4), Y11
+	VMOVUPS     32(CX)(R12*4), Y12
+	VMOVUPS     64(CX)(R12*4), Y13
+	VMOVUPS     96(CX)(R12*4), Y14
+	VMAXPS      Y11, Y2, Y2
+	VMINPS      Y11, Y4, Y4
+	VMAXPS      Y12, Y3, Y3
+	VMINPS      Y12, Y5, Y5
+	VMAXPS      Y13, Y2, Y2
+	VMINPS      Y13, Y4, Y4
+	VMAXPS      Y14, Y3, Y3
+	VMINPS      Y14, Y5, Y5
+	VSUBPS      Y6, Y11, Y11
+	VSUBPS      Y6, Y12, Y12
+	VSUBPS      Y6, Y13, Y13
+	VSUBPS      Y6, Y14, Y14
+	VFMADD231PS Y11, Y11, Y7
+	VFMADD231PS Y12, Y12, Y8
+	VFMADD231PS Y13, Y13, Y9
+	VFMADD231PS Y14, Y14, Y10
+	ADDQ        $0x20, R12
+
+test4:
+	CMPQ        R12, R9
+	JLT         loop5
+	TESTQ       R10, R10
+	JZ          done6
+	VMOVUPS     (R11), Y11
+	VMASKMOVPS  (CX)(R12*4), Y11, Y11
+	VMOVUPS     32(R11), Y12
+	VMASKMOVPS  32(CX)(R12*4), Y12, Y12
+	VMOVUPS     64(R11), Y13
+	VMASKMOVPS  64(CX)(R12*4), Y13, Y13
+	VMOVUPS     96(R11), Y14
+	VMASKMOVPS  96(CX)(R12*4), Y14, Y14
+	VMOVUPS     (R11), Y15
+	VBLENDVPS   Y15, Y11, Y1, Y15
+	VMAXPS      Y15, Y2, Y2
+	VMINPS      Y15, Y4, Y4
+	VMOVUPS     32(R11), Y15
+	VBLENDVPS   Y15, Y12, Y1, Y15
+	VMAXPS      Y15, Y3, Y3
+	VMINPS      Y15, Y5, Y5
+	VMOVUPS     64(R11), Y15
+	VBLENDVPS   Y15, Y13, Y1, Y15
+	VMAXPS      Y15, Y2, Y2
+	VMINPS      Y15, Y4, Y4
+	VMOVUPS     96(R11), Y15
+	VBLENDVPS   Y15, Y14, Y1, Y15
+	VMAXPS      Y15, Y3, Y3
+	VMINPS      Y15, Y5, Y5
+	VSUBPS      Y6, Y11, Y11
+	VSUBPS      Y6, Y12, Y12
+	VSUBPS      Y6, Y13, Y13
+	VSUBPS      Y6, Y14, Y14
+	VANDPS      (R11), Y11, Y11
+	VANDPS      32(R11), Y12, Y12
+	VANDPS      64(R11), Y13, Y13
+	VANDPS      96(R11), Y14, Y14
+	VFMADD231PS Y11, Y11, Y7
+	VFMADD231PS Y12, Y12, Y8
+	VFMADD231PS Y13, Y13, Y9
+	VFMADD231PS Y14, Y14, Y10
+
+done6:
+	VADDPS       Y8, Y7, Y7
+	VADDPS       Y10, Y9, Y9
+	VADDPS       Y9, Y7, Y7
+	VEXTRACTF128 $0x01, Y7, X1
+	VADDPS       X1, X7, X7
+	VPERMILPS    $0x4e, X7, X1
+	VADDPS       X1, X7, X7
+	VPERMILPS    $0xb1, X7, X1
+	VADDPS       X1, X7, X7
+	VDIVSS       X0, X7, X7
+	VADDSS       eps+48(FP), X7, X7
+	VSQRTSS      X7, X7, X7
+	VMOVUPS      one<>+0(SB), Y1
+	VDIVSS       X7, X1, X7
+	VBROADCASTSS X7, Y1
+	VMAXPS       Y3, Y2, Y2
+	VMINPS       Y5, Y4, Y4
+	VEXTRACTF128 $0x01, Y2, X3
+	VMAXPS       X3, X2, X2
+	VPERMILPS    $0x4e, X2, X3
+	VMAXPS       X3, X2, X2
+	VPERMILPS    $0xb1, X2, X3
+	VMAXPS       X3, X2, X2
+	VEXTRACTF128 $0x01, Y4, X3
+	VMINPS       X3, X4, X4
+	VPERMILPS    $0x4e, X4, X3
+	VMINPS       X3, X4, X4
+	VPERMILPS    $0xb1, X4, X3
+	VMINPS       X3, X4, X4
+	VSUBSS       X6, X2, X2
+	VMULSS       X1, X2, X2
+	VSUBSS       X6, X4, X4
+	VMULSS       X1, X4, X4
+	VADDSS       X4, X2, X3
+	VMULSS       half<>+0(SB), X3, X3
+	VSUBSS       X4, X2, X2
+	VMULSS       half<>+0(SB), X2, X2
+	VCMPSS       $0x05, small<>+0(SB), X2, X4
+	VMOVSS       most<>+0(SB), X5
+	VDIVSS       X2, X5, X5
+	VANDPS       X4, X2, X2
+	VANDPS       X4, X5, X5
+	VDIVSS       most<>+0(SB), X2, X2
+	VMOVSS       X2, (DX)
+	VMOVSS       X3, (BX)
+	VBROADCASTSS X5, Y5
+	VBROADCASTSS X3, Y3
+	VMOVDQU      order<>+0(SB), Y2
+	VMOVDQU      signs8<>+0(SB), Y4
+	MOVQ         SI, R15
+	SHRQ         $0x01, R15
+	ADDQ         AX, R15
+	XORQ         R12, R12
+	JMP          test7
+
+loop8:
+	PREFETCHT0 (R14)(R12*4)
+	PREFETCHT0 64(R14)(R12*4)
+	VMOVUPS    (CX)(R12*4), Y7
+	VMOVUPS    32(CX)(R12*4), Y8
+	VMOVUPS    64(CX)(R12*4), Y9
+	VMOVUPS    96(CX)(R12*4), Y10
+	VSUBPS     Y6, Y7, Y7
+	VSUBPS     Y6, Y8, Y8
+	VSUBPS     Y6, Y9, Y9
+	VSUBPS     Y6, Y10, Y10
+	VMULPS     Y1, Y7, Y7
+	VMULPS     Y1, Y8, Y8
+	VMULPS     Y1, Y9, Y9
+	VMULPS     Y1, Y10, Y10
+	VSUBPS     Y3, Y7, Y7
+	VSUBPS     Y3, Y8, Y8
+	VSUBPS     Y3, Y9, Y9
+	VSUBPS     Y3, Y10, Y10
+	VMULPS     Y5, Y7, Y7
+	VMULPS     Y5, Y8, Y8
+	VMULPS     Y5, Y9, Y9
+	VMULPS     Y5, Y10, Y10
+	VCVTPS2DQ  Y7, Y11
+	VCVTDQ2PS  Y11, Y15
+	VSUBPS     Y15, Y7, Y7
+	VMULPS     steps<>+0(SB), Y7, Y7
+	VCVTPS2DQ  Y7, Y7
+	VCVTPS2DQ  Y8, Y12
+	VCVTDQ2PS  Y12, Y15
+	VSUBPS     Y15, Y8, Y8
+	VMULPS     steps<>+0(SB), Y8, Y8
+	VCVTPS2DQ  Y8, Y8
+	VCVTPS2DQ  Y9, Y13
+	VCVTDQ2PS  Y13, Y15
+	VSUBPS     Y15, Y9, Y9
+	VMULPS     steps<>+0(SB), Y9, Y9
+	VCVTPS2DQ  Y9, Y9
+	VCVTPS2DQ  Y10, Y14
+	VCVTDQ2PS  Y14, Y15
+	VSUBPS     Y15, Y10, Y10
+	VMULPS     steps<>+0(SB), Y10, Y10
+	VCVTPS2DQ  Y10, Y10
+	VPACKSSDW  Y12, Y11, Y11
+	VPACKSSDW  Y14, Y13, Y13
+	VPACKSSWB  Y13, Y11, Y11
+	VPERMD     Y11, Y2, Y11
+	VPXOR      Y4, Y11, Y11
+	VMOVDQU    Y11, (AX)(R12*1)
+	VPACKSSDW  Y8, Y7, Y7
+	VPACKSSDW  Y10, Y9, Y9
+	VPACKSSWB  Y9, Y7, Y7
+	VPERMD     Y7, Y2, Y7
+	VPXOR      Y4, Y7, Y7
+	VMOVDQU    Y7, (R15)(R12*1)
+	ADDQ       $0x20, R12
+
+test7:
+	CMPQ       R12, R9
+	JLT        loop8
+	TESTQ      R10, R10
+	JZ         done9
+	VMOVUPS    (R11), Y7
+	VMASKMOVPS (CX)(R12*4), Y7, Y7
+	VMOVUPS    32(R11), Y8
+	VMASKMOVPS 32(CX)(R12*4), Y8, Y8
+	VMOVUPS    64(R11), Y9
+	VMASKMOVPS 64(CX)(R12*4), Y9, Y9
+	VMOVUPS    96(R11), Y10
+	VMASKMOVPS 96(CX)(R12*4), Y10, Y10
+	VSUBPS     Y6, Y7, Y7
+	VSUBPS     Y6, Y8, Y8
+	VSUBPS     Y6, Y9, Y9
+	VSUBPS     Y6, Y10, Y10
+	VMULPS     Y1, Y7, Y7
+	VMULPS     Y1, Y8, Y8
+	VMULPS     Y1, Y9, Y9
+	VMULPS     Y1, Y10, Y10
+	VSUBPS     Y3, Y7, Y7
+	VSUBPS     Y3, Y8, Y8
+	VSUBPS     Y3, Y9, Y9
+	VSUBPS     Y3, Y10, Y10
+	VANDPS     (R11), Y7, Y7
+	VANDPS     32(R11), Y8, Y8
+	VANDPS     64(R11), Y9, Y9
+	VANDPS     96(R11), Y10, Y10
+	VMULPS     Y5, Y7, Y7
+	VMULPS     Y5, Y8, Y8
+	VMULPS     Y5, Y9, Y9
+	VMULPS     Y5, Y10, Y10
+	VCVTPS2DQ  Y7, Y1
+	VCVTDQ2PS  Y1, Y11
+	VSUBPS     Y11, Y7, Y7
+	VMULPS     steps<>+0(SB), Y7, Y7
+	VCVTPS2DQ  Y7, Y7
+	VCVTPS2DQ  Y8, Y3
+	VCVTDQ2PS  Y3, Y11
+	VSUBPS     Y11, Y8, Y8
+	VMULPS     steps<>+0(SB), Y8, Y8
+	VCVTPS2DQ  Y8, Y8
+	VCVTPS2DQ  Y9, Y5
+	VCVTDQ2PS  Y5, Y11
+	VSUBPS     Y11, Y9, Y9
+	VMULPS     steps<>+0(SB), Y9, Y9
+	VCVTPS2DQ  Y9, Y9
+	VCVTPS2DQ  Y10, Y6
+	VCVTDQ2PS  Y6, Y11
+	VSUBPS     Y11, Y10, Y10
+	VMULPS     steps<>+0(SB), Y10, Y10
+	VCVTPS2DQ  Y10, Y10
+	VPACKSSDW  Y3, Y1, Y1
+	VPACKSSDW  Y6, Y5, Y5
+	VPACKSSWB  Y5, Y1, Y1
+	VPERMD     Y1, Y2, Y1
+	VPXOR      Y4, Y1, Y1
+	VMOVDQU    Y1, (AX)(R12*1)
+	VPACKSSDW  Y8, Y7, Y7
+	VPACKSSDW  Y10, Y9, Y9
+	VPACKSSWB  Y9, Y7, Y7
+	VPERMD     Y7, Y2, Y7
+	VPXOR      Y4, Y7, Y7
+	VMOVDQU    Y7, (R15)(R12*1)
 
 done9:
 	ADDQ SI, AX
@@ -8243,6 +9106,353 @@ test7:
 	VPERMQ     $0xd8, Y8, Y8
 	VPADDW     Y2, Y8, Y8
 	VMOVDQU    Y8, 32(AX)(R12*2)
+
+done9:
+	ADDQ SI, AX
+	ADDQ DI, CX
+	ADDQ R8, DX
+	ADDQ R8, BX
+	DECQ R13
+	JNZ  row
+
+return:
+	VZEROUPPER
+	RET
+
+// func normqw_i8x2_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·normqw_i8x2_avx2(SB), NOSPLIT, $0-72
+	MOVQ       dst+8(FP), AX
+	MOVQ       src+24(FP), CX
+	MOVQ       scale+56(FP), DX
+	MOVQ       zero+64(FP), BX
+	MOVQ       ldd+16(FP), SI
+	MOVQ       lds+32(FP), DI
+	SHLQ       $0x02, DI
+	MOVQ       $0x00000004, R8
+	VXORPS     Y0, Y0, Y0
+	MOVQ       n+40(FP), R9
+	VCVTSI2SSQ R9, X0, X0
+	MOVQ       n+40(FP), R9
+	MOVQ       R9, R10
+	ANDQ       $0x1f, R10
+	SUBQ       R10, R9
+	LEAQ       masks<>+0(SB), R11
+	MOVQ       R10, R12
+	NEGQ       R12
+	LEAQ       128(R11)(R12*4), R11
+	MOVQ       rows+0(FP), R13
+	TESTQ      R13, R13
+	JLE        return
+
+row:
+	LEAQ         (CX)(DI*1), R14
+	VBROADCASTSS (CX), Y1
+	VMOVAPS      Y1, Y2
+	VMOVAPS      Y1, Y3
+	VMOVAPS      Y1, Y4
+	VMOVAPS      Y1, Y5
+	VXORPS       Y6, Y6, Y6
+	VXORPS       Y7, Y7, Y7
+	VXORPS       Y8, Y8, Y8
+	VXORPS       Y9, Y9, Y9
+	XORQ         R12, R12
+	JMP          test1
+
+loop2:
+	VADDPS (CX)(R12*4), Y6, Y6
+	VADDPS 32(CX)(R12*4), Y7, Y7
+	VADDPS 64(CX)(R12*4), Y8, Y8
+	VADDPS 96(CX)(R12*4), Y9, Y9
+	ADDQ   $0x20, R12
+
+test1:
+	CMPQ       R12, R9
+	JLT        loop2
+	TESTQ      R10, R10
+	JZ         done3
+	VMOVUPS    (R11), Y10
+	VMASKMOVPS (CX)(R12*4), Y10, Y10
+	VMOVUPS    32(R11), Y11
+	VMASKMOVPS 32(CX)(R12*4), Y11, Y11
+	VMOVUPS    64(R11), Y12
+	VMASKMOVPS 64(CX)(R12*4), Y12, Y12
+	VMOVUPS    96(R11), Y13
+	VMASKMOVPS 96(CX)(R12*4), Y13, Y13
+	VADDPS     Y10, Y6, Y6
+	VADDPS     Y11, Y7, Y7
+	VADDPS     Y12, Y8, Y8
+	VADDPS     Y13, Y9, Y9
+
+done3:
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y9, Y8, Y8
+	VADDPS       Y8, Y6, Y6
+	VEXTRACTF128 $0x01, Y6, X7
+	VADDPS       X7, X6, X6
+	VPERMILPS    $0x4e, X6, X7
+	VADDPS       X7, X6, X6
+	VPERMILPS    $0xb1, X6, X7
+	VADDPS       X7, X6, X6
+	VDIVSS       X0, X6, X6
+	VBROADCASTSS X6, Y6
+	VXORPS       Y7, Y7, Y7
+	VXORPS       Y8, Y8, Y8
+	VXORPS       Y9, Y9, Y9
+	VXORPS       Y10, Y10, Y10
+	XORQ         R12, R12
+	JMP          test4
+
+loop5:
+	VMOVUPS     (CX)(R12*4), Y11
+	VMOVUPS     32(CX)(R12*4), Y12
+	VMOVUPS     64(CX)(R12*4), Y13
+	VMOVUPS     96(CX)(R12*4), Y14
+	VMAXPS      Y11, Y2, Y2
+	VMINPS      Y11, Y4, Y4
+	VMAXPS      Y12, Y3, Y3
+	VMINPS      Y12, Y5, Y5
+	VMAXPS      Y13, Y2, Y2
+	VMINPS      Y13, Y4, Y4
+	VMAXPS      Y14, Y3, Y3
+	VMINPS      Y14, Y5, Y5
+	VSUBPS      Y6, Y11, Y11
+	VSUBPS      Y6, Y12, Y12
+	VSUBPS      Y6, Y13, Y13
+	VSUBPS      Y6, Y14, Y14
+	VFMADD231PS Y11, Y11, Y7
+	VFMADD231PS Y12, Y12, Y8
+	VFMADD231PS Y13, Y13, Y9
+	VFMADD231PS Y14, Y14, Y10
+	ADDQ        $0x20, R12
+
+test4:
+	CMPQ        R12, R9
+	JLT         loop5
+	TESTQ       R10, R10
+	JZ          done6
+	VMOVUPS     (R11), Y11
+	VMASKMOVPS  (CX)(R12*4), Y11, Y11
+	VMOVUPS     32(R11), Y12
+	VMASKMOVPS  32(CX)(R12*4), Y12, Y12
+	VMOVUPS     64(R11), Y13
+	VMASKMOVPS  64(CX)(R12*4), Y13, Y13
+	VMOVUPS     96(R11), Y14
+	VMASKMOVPS  96(CX)(R12*4), Y14, Y14
+	VMOVUPS     (R11), Y15
+	VBLENDVPS   Y15, Y11, Y1, Y15
+	VMAXPS      Y15, Y2, Y2
+	VMINPS      Y15, Y4, Y4
+	VMOVUPS     32(R11), Y15
+	VBLENDVPS   Y15, Y12, Y1, Y15
+	VMAXPS      Y15, Y3, Y3
+	VMINPS      Y15, Y5, Y5
+	VMOVUPS     64(R11), Y15
+	VBLENDVPS   Y15, Y13, Y1, Y15
+	VMAXPS      Y15, Y2, Y2
+	VMINPS      Y15, Y4, Y4
+	VMOVUPS     96(R11), Y15
+	VBLENDVPS   Y15, Y14, Y1, Y15
+	VMAXPS      Y15, Y3, Y3
+	VMINPS      Y15, Y5, Y5
+	VSUBPS      Y6, Y11, Y11
+	VSUBPS      Y6, Y12, Y12
+	VSUBPS      Y6, Y13, Y13
+	VSUBPS      Y6, Y14, Y14
+	VANDPS      (R11), Y11, Y11
+	VANDPS      32(R11), Y12, Y12
+	VANDPS      64(R11), Y13, Y13
+	VANDPS      96(R11), Y14, Y14
+	VFMADD231PS Y11, Y11, Y7
+	VFMADD231PS Y12, Y12, Y8
+	VFMADD231PS Y13, Y13, Y9
+	VFMADD231PS Y14, Y14, Y10
+
+done6:
+	VADDPS       Y8, Y7, Y7
+	VADDPS       Y10, Y9, Y9
+	VADDPS       Y9, Y7, Y7
+	VEXTRACTF128 $0x01, Y7, X1
+	VADDPS       X1, X7, X7
+	VPERMILPS    $0x4e, X7, X1
+	VADDPS       X1, X7, X7
+	VPERMILPS    $0xb1, X7, X1
+	VADDPS       X1, X7, X7
+	VDIVSS       X0, X7, X7
+	VADDSS       eps+48(FP), X7, X7
+	VSQRTSS      X7, X7, X7
+	VMOVUPS      one<>+0(SB), Y1
+	VDIVSS       X7, X1, X7
+	VBROADCASTSS X7, Y1
+	VMAXPS       Y3, Y2, Y2
+	VMINPS       Y5, Y4, Y4
+	VEXTRACTF128 $0x01, Y2, X3
+	VMAXPS       X3, X2, X2
+	VPERMILPS    $0x4e, X2, X3
+	VMAXPS       X3, X2, X2
+	VPERMILPS    $0xb1, X2, X3
+	VMAXPS       X3, X2, X2
+	VEXTRACTF128 $0x01, Y4, X3
+	VMINPS       X3, X4, X4
+	VPERMILPS    $0x4e, X4, X3
+	VMINPS       X3, X4, X4
+	VPERMILPS    $0xb1, X4, X3
+	VMINPS       X3, X4, X4
+	VSUBSS       X6, X2, X2
+	VMULSS       X1, X2, X2
+	VSUBSS       X6, X4, X4
+	VMULSS       X1, X4, X4
+	VADDSS       X4, X2, X3
+	VMULSS       half<>+0(SB), X3, X3
+	VSUBSS       X4, X2, X2
+	VMULSS       half<>+0(SB), X2, X2
+	VCMPSS       $0x05, small<>+0(SB), X2, X4
+	VMOVSS       most<>+0(SB), X5
+	VDIVSS       X2, X5, X5
+	VANDPS       X4, X2, X2
+	VANDPS       X4, X5, X5
+	VDIVSS       most<>+0(SB), X2, X2
+	VMOVSS       X2, (DX)
+	VMOVSS       X3, (BX)
+	VBROADCASTSS X5, Y5
+	VBROADCASTSS X3, Y3
+	VMOVDQU      middle16<>+0(SB), Y2
+	MOVQ         SI, R15
+	SHRQ         $0x01, R15
+	ADDQ         AX, R15
+	XORQ         R12, R12
+	JMP          test7
+
+loop8:
+	PREFETCHT0 (R14)(R12*4)
+	PREFETCHT0 64(R14)(R12*4)
+	VMOVUPS    (CX)(R12*4), Y4
+	VMOVUPS    32(CX)(R12*4), Y7
+	VMOVUPS    64(CX)(R12*4), Y8
+	VMOVUPS    96(CX)(R12*4), Y9
+	VSUBPS     Y6, Y4, Y4
+	VSUBPS     Y6, Y7, Y7
+	VSUBPS     Y6, Y8, Y8
+	VSUBPS     Y6, Y9, Y9
+	VMULPS     Y1, Y4, Y4
+	VMULPS     Y1, Y7, Y7
+	VMULPS     Y1, Y8, Y8
+	VMULPS     Y1, Y9, Y9
+	VSUBPS     Y3, Y4, Y4
+	VSUBPS     Y3, Y7, Y7
+	VSUBPS     Y3, Y8, Y8
+	VSUBPS     Y3, Y9, Y9
+	VMULPS     Y5, Y4, Y4
+	VMULPS     Y5, Y7, Y7
+	VMULPS     Y5, Y8, Y8
+	VMULPS     Y5, Y9, Y9
+	VCVTPS2DQ  Y4, Y10
+	VCVTDQ2PS  Y10, Y14
+	VSUBPS     Y14, Y4, Y4
+	VMULPS     steps<>+0(SB), Y4, Y4
+	VCVTPS2DQ  Y4, Y4
+	VCVTPS2DQ  Y7, Y11
+	VCVTDQ2PS  Y11, Y14
+	VSUBPS     Y14, Y7, Y7
+	VMULPS     steps<>+0(SB), Y7, Y7
+	VCVTPS2DQ  Y7, Y7
+	VCVTPS2DQ  Y8, Y12
+	VCVTDQ2PS  Y12, Y14
+	VSUBPS     Y14, Y8, Y8
+	VMULPS     steps<>+0(SB), Y8, Y8
+	VCVTPS2DQ  Y8, Y8
+	VCVTPS2DQ  Y9, Y13
+	VCVTDQ2PS  Y13, Y14
+	VSUBPS     Y14, Y9, Y9
+	VMULPS     steps<>+0(SB), Y9, Y9
+	VCVTPS2DQ  Y9, Y9
+	VPACKSSDW  Y11, Y10, Y10
+	VPACKSSDW  Y13, Y12, Y12
+	VPERMQ     $0xd8, Y10, Y10
+	VPADDW     Y2, Y10, Y10
+	VMOVDQU    Y10, (AX)(R12*2)
+	VPERMQ     $0xd8, Y12, Y12
+	VPADDW     Y2, Y12, Y12
+	VMOVDQU    Y12, 32(AX)(R12*2)
+	VPACKSSDW  Y7, Y4, Y4
+	VPACKSSDW  Y9, Y8, Y8
+	VPERMQ     $0xd8, Y4, Y4
+	VPADDW     Y2, Y4, Y4
+	VMOVDQU    Y4, (R15)(R12*2)
+	VPERMQ     $0xd8, Y8, Y8
+	VPADDW     Y2, Y8, Y8
+	VMOVDQU    Y8, 32(R15)(R12*2)
+	ADDQ       $0x20, R12
+
+test7:
+	CMPQ       R12, R9
+	JLT        loop8
+	TESTQ      R10, R10
+	JZ         done9
+	VMOVUPS    (R11), Y4
+	VMASKMOVPS (CX)(R12*4), Y4, Y4
+	VMOVUPS    32(R11), Y7
+	VMASKMOVPS 32(CX)(R12*4), Y7, Y7
+	VMOVUPS    64(R11), Y8
+	VMASKMOVPS 64(CX)(R12*4), Y8, Y8
+	VMOVUPS    96(R11), Y9
+	VMASKMOVPS 96(CX)(R12*4), Y9, Y9
+	VSUBPS     Y6, Y4, Y4
+	VSUBPS     Y6, Y7, Y7
+	VSUBPS     Y6, Y8, Y8
+	VSUBPS     Y6, Y9, Y9
+	VMULPS     Y1, Y4, Y4
+	VMULPS     Y1, Y7, Y7
+	VMULPS     Y1, Y8, Y8
+	VMULPS     Y1, Y9, Y9
+	VSUBPS     Y3, Y4, Y4
+	VSUBPS     Y3, Y7, Y7
+	VSUBPS     Y3, Y8, Y8
+	VSUBPS     Y3, Y9, Y9
+	VANDPS     (R11), Y4, Y4
+	VANDPS     32(R11), Y7, Y7
+	VANDPS     64(R11), Y8, Y8
+	VANDPS     96(R11), Y9, Y9
+	VMULPS     Y5, Y4, Y4
+	VMULPS     Y5, Y7, Y7
+	VMULPS     Y5, Y8, Y8
+	VMULPS     Y5, Y9, Y9
+	VCVTPS2DQ  Y4, Y1
+	VCVTDQ2PS  Y1, Y10
+	VSUBPS     Y10, Y4, Y4
+	VMULPS     steps<>+0(SB), Y4, Y4
+	VCVTPS2DQ  Y4, Y4
+	VCVTPS2DQ  Y7, Y3
+	VCVTDQ2PS  Y3, Y10
+	VSUBPS     Y10, Y7, Y7
+	VMULPS     steps<>+0(SB), Y7, Y7
+	VCVTPS2DQ  Y7, Y7
+	VCVTPS2DQ  Y8, Y5
+	VCVTDQ2PS  Y5, Y10
+	VSUBPS     Y10, Y8, Y8
+	VMULPS     steps<>+0(SB), Y8, Y8
+	VCVTPS2DQ  Y8, Y8
+	VCVTPS2DQ  Y9, Y6
+	VCVTDQ2PS  Y6, Y10
+	VSUBPS     Y10, Y9, Y9
+	VMULPS     steps<>+0(SB), Y9, Y9
+	VCVTPS2DQ  Y9, Y9
+	VPACKSSDW  Y3, Y1, Y1
+	VPACKSSDW  Y6, Y5, Y5
+	VPERMQ     $0xd8, Y1, Y1
+	VPADDW     Y2, Y1, Y1
+	VMOVDQU    Y1, (AX)(R12*2)
+	VPERMQ     $0xd8, Y5, Y5
+	VPADDW     Y2, Y5, Y5
+	VMOVDQU    Y5, 32(AX)(R12*2)
+	VPACKSSDW  Y7, Y4, Y4
+	VPACKSSDW  Y9, Y8, Y8
+	VPERMQ     $0xd8, Y4, Y4
+	VPADDW     Y2, Y4, Y4
+	VMOVDQU    Y4, (R15)(R12*2)
+	VPERMQ     $0xd8, Y8, Y8
+	VPADDW     Y2, Y8, Y8
+	VMOVDQU    Y8, 32(R15)(R12*2)
 
 done9:
 	ADDQ SI, AX

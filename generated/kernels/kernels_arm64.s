@@ -8302,7 +8302,11 @@ DATA quant<>+32(SB)/4, $0x42fe0000
 DATA quant<>+36(SB)/4, $0x42fe0000
 DATA quant<>+40(SB)/4, $0x42fe0000
 DATA quant<>+44(SB)/4, $0x42fe0000
-GLOBL quant<>(SB), RODATA|NOPTR, $48
+DATA quant<>+48(SB)/4, $0x437e0000
+DATA quant<>+52(SB)/4, $0x437e0000
+DATA quant<>+56(SB)/4, $0x437e0000
+DATA quant<>+60(SB)/4, $0x437e0000
+GLOBL quant<>(SB), RODATA|NOPTR, $64
 
 // func quant_i8_neon(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32)
 TEXT ·quant_i8_neon(SB), NOSPLIT, $0-64
@@ -8705,6 +8709,506 @@ loaded17:
 	WORD $0x6e3e1c21 // eor v1.16b, v1.16b, v30.16b
 	WORD $0xad000500 // stp q0, q1, [x8, #0]
 	ADD $32, R8, R8
+
+done15:
+	ADD R3, R1, R1
+	ADD R4, R2, R2
+	ADD R7, R5, R5
+	ADD R7, R6, R6
+	SUBS $1, R0, R0
+	BNE row
+
+return:
+	RET
+
+// func quant_i8x2_neon(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32)
+TEXT ·quant_i8x2_neon(SB), NOSPLIT, $0-64
+	MOVD dst+8(FP), R1
+	MOVD src+24(FP), R2
+	MOVD ldd+16(FP), R3
+	MOVD lds+32(FP), R4
+	LSL $2, R4, R4
+	MOVD scale+48(FP), R5
+	MOVD zero+56(FP), R6
+	MOVD $4, R7
+	MOVD $quant<>(SB), R10
+	MOVD $offset128<>(SB), R11
+	WORD $0x3dc0017e // ldr q30, [x11, #0]
+	WORD $0x3dc00d4f // ldr q15, [x10, #48]
+	MOVD n+40(FP), R19
+	LSR $5, R19, R25
+	LSL $5, R25, R24
+	SUB R24, R19, R20
+	MOVD R25, R19
+	LSR $2, R20, R21
+	LSL $2, R21, R21
+	SUB R21, R20, R22
+	LSL $2, R21, R21
+	MOVD $masks<>(SB), R23
+	ADD $128, R23, R23
+	LSL $2, R20, R25
+	SUB R25, R23, R23
+	WORD $0x6f00e40e // movi v14.2d, #0
+	MOVD rows+0(FP), R0
+	CMP $0, R0
+	BLE return
+
+row:
+	WORD $0x4d40c85c // ld1r {v28.4s}, [x2]
+	VMOV V28.B16, V16.B16
+	VMOV V28.B16, V17.B16
+	VMOV V28.B16, V18.B16
+	VMOV V28.B16, V19.B16
+	VMOV V28.B16, V20.B16
+	VMOV V28.B16, V21.B16
+	VMOV V28.B16, V22.B16
+	VMOV V28.B16, V23.B16
+	WORD $0x6f00e408 // movi v8.2d, #0
+	WORD $0x6f00e409 // movi v9.2d, #0
+	WORD $0x6f00e40a // movi v10.2d, #0
+	WORD $0x6f00e40b // movi v11.2d, #0
+	MOVD R2, R9
+	MOVD R19, R24
+	CBZ R19, rest2
+
+loop1:
+	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
+	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
+	WORD $0x4e20f610 // fmax v16.4s, v16.4s, v0.4s
+	WORD $0x4e21f631 // fmax v17.4s, v17.4s, v1.4s
+	WORD $0x4e22f652 // fmax v18.4s, v18.4s, v2.4s
+	WORD $0x4e23f673 // fmax v19.4s, v19.4s, v3.4s
+	WORD $0x4e24f610 // fmax v16.4s, v16.4s, v4.4s
+	WORD $0x4e25f631 // fmax v17.4s, v17.4s, v5.4s
+	WORD $0x4e26f652 // fmax v18.4s, v18.4s, v6.4s
+	WORD $0x4e27f673 // fmax v19.4s, v19.4s, v7.4s
+	WORD $0x4ea0f694 // fmin v20.4s, v20.4s, v0.4s
+	WORD $0x4ea1f6b5 // fmin v21.4s, v21.4s, v1.4s
+	WORD $0x4ea2f6d6 // fmin v22.4s, v22.4s, v2.4s
+	WORD $0x4ea3f6f7 // fmin v23.4s, v23.4s, v3.4s
+	WORD $0x4ea4f694 // fmin v20.4s, v20.4s, v4.4s
+	WORD $0x4ea5f6b5 // fmin v21.4s, v21.4s, v5.4s
+	WORD $0x4ea6f6d6 // fmin v22.4s, v22.4s, v6.4s
+	WORD $0x4ea7f6f7 // fmin v23.4s, v23.4s, v7.4s
+	WORD $0x4e2ecc08 // fmla v8.4s, v0.4s, v14.4s
+	WORD $0x4e2ecc29 // fmla v9.4s, v1.4s, v14.4s
+	WORD $0x4e2ecc4a // fmla v10.4s, v2.4s, v14.4s
+	WORD $0x4e2ecc6b // fmla v11.4s, v3.4s, v14.4s
+	WORD $0x4e2ecc88 // fmla v8.4s, v4.4s, v14.4s
+	WORD $0x4e2ecca9 // fmla v9.4s, v5.4s, v14.4s
+	WORD $0x4e2eccca // fmla v10.4s, v6.4s, v14.4s
+	WORD $0x4e2ecceb // fmla v11.4s, v7.4s, v14.4s
+	ADD $128, R9, R9
+	SUBS $1, R24, R24
+	BNE loop1
+
+rest2:
+	CBZ R20, done3
+	ADD R21, R9, R25
+	WORD $0x6f00e41f // movi v31.2d, #0
+	CBZ R22, got4
+	WORD $0xbc40473f // ldr s31, [x25], #4
+	CMP $2, R22
+	BLT got4
+	WORD $0x0ddf933f // ld1 {v31.s}[1], [x25], #4
+	BEQ got4
+	WORD $0x4ddf833f // ld1 {v31.s}[2], [x25], #4
+
+got4:
+	WORD $0x6f00e400 // movi v0.2d, #0
+	WORD $0x6f00e401 // movi v1.2d, #0
+	WORD $0x6f00e402 // movi v2.2d, #0
+	WORD $0x6f00e403 // movi v3.2d, #0
+	WORD $0x6f00e404 // movi v4.2d, #0
+	WORD $0x6f00e405 // movi v5.2d, #0
+	WORD $0x6f00e406 // movi v6.2d, #0
+	WORD $0x6f00e407 // movi v7.2d, #0
+	CMP $4, R20
+	BLT cut6
+	WORD $0x3dc00120 // ldr q0, [x9, #0]
+	CMP $8, R20
+	BLT cut7
+	WORD $0x3dc00521 // ldr q1, [x9, #16]
+	CMP $12, R20
+	BLT cut8
+	WORD $0x3dc00922 // ldr q2, [x9, #32]
+	CMP $16, R20
+	BLT cut9
+	WORD $0x3dc00d23 // ldr q3, [x9, #48]
+	CMP $20, R20
+	BLT cut10
+	WORD $0x3dc01124 // ldr q4, [x9, #64]
+	CMP $24, R20
+	BLT cut11
+	WORD $0x3dc01525 // ldr q5, [x9, #80]
+	CMP $28, R20
+	BLT cut12
+	WORD $0x3dc01926 // ldr q6, [x9, #96]
+	VMOV V31.B16, V7.B16
+	JMP loaded5
+
+cut6:
+	VMOV V31.B16, V0.B16
+	JMP loaded5
+
+cut7:
+	VMOV V31.B16, V1.B16
+	JMP loaded5
+
+cut8:
+	VMOV V31.B16, V2.B16
+	JMP loaded5
+
+cut9:
+	VMOV V31.B16, V3.B16
+	JMP loaded5
+
+cut10:
+	VMOV V31.B16, V4.B16
+	JMP loaded5
+
+cut11:
+	VMOV V31.B16, V5.B16
+	JMP loaded5
+
+cut12:
+	VMOV V31.B16, V6.B16
+
+loaded5:
+	WORD $0x3dc002ff // ldr q31, [x23, #0]
+	WORD $0x6eff1f80 // bif v0.16b, v28.16b, v31.16b
+	WORD $0x3dc006ff // ldr q31, [x23, #16]
+	WORD $0x6eff1f81 // bif v1.16b, v28.16b, v31.16b
+	WORD $0x3dc00aff // ldr q31, [x23, #32]
+	WORD $0x6eff1f82 // bif v2.16b, v28.16b, v31.16b
+	WORD $0x3dc00eff // ldr q31, [x23, #48]
+	WORD $0x6eff1f83 // bif v3.16b, v28.16b, v31.16b
+	WORD $0x3dc012ff // ldr q31, [x23, #64]
+	WORD $0x6eff1f84 // bif v4.16b, v28.16b, v31.16b
+	WORD $0x3dc016ff // ldr q31, [x23, #80]
+	WORD $0x6eff1f85 // bif v5.16b, v28.16b, v31.16b
+	WORD $0x3dc01aff // ldr q31, [x23, #96]
+	WORD $0x6eff1f86 // bif v6.16b, v28.16b, v31.16b
+	WORD $0x3dc01eff // ldr q31, [x23, #112]
+	WORD $0x6eff1f87 // bif v7.16b, v28.16b, v31.16b
+	WORD $0x4e20f610 // fmax v16.4s, v16.4s, v0.4s
+	WORD $0x4e21f631 // fmax v17.4s, v17.4s, v1.4s
+	WORD $0x4e22f652 // fmax v18.4s, v18.4s, v2.4s
+	WORD $0x4e23f673 // fmax v19.4s, v19.4s, v3.4s
+	WORD $0x4e24f610 // fmax v16.4s, v16.4s, v4.4s
+	WORD $0x4e25f631 // fmax v17.4s, v17.4s, v5.4s
+	WORD $0x4e26f652 // fmax v18.4s, v18.4s, v6.4s
+	WORD $0x4e27f673 // fmax v19.4s, v19.4s, v7.4s
+	WORD $0x4ea0f694 // fmin v20.4s, v20.4s, v0.4s
+	WORD $0x4ea1f6b5 // fmin v21.4s, v21.4s, v1.4s
+	WORD $0x4ea2f6d6 // fmin v22.4s, v22.4s, v2.4s
+	WORD $0x4ea3f6f7 // fmin v23.4s, v23.4s, v3.4s
+	WORD $0x4ea4f694 // fmin v20.4s, v20.4s, v4.4s
+	WORD $0x4ea5f6b5 // fmin v21.4s, v21.4s, v5.4s
+	WORD $0x4ea6f6d6 // fmin v22.4s, v22.4s, v6.4s
+	WORD $0x4ea7f6f7 // fmin v23.4s, v23.4s, v7.4s
+	WORD $0x4e2ecc08 // fmla v8.4s, v0.4s, v14.4s
+	WORD $0x4e2ecc29 // fmla v9.4s, v1.4s, v14.4s
+	WORD $0x4e2ecc4a // fmla v10.4s, v2.4s, v14.4s
+	WORD $0x4e2ecc6b // fmla v11.4s, v3.4s, v14.4s
+	WORD $0x4e2ecc88 // fmla v8.4s, v4.4s, v14.4s
+	WORD $0x4e2ecca9 // fmla v9.4s, v5.4s, v14.4s
+	WORD $0x4e2eccca // fmla v10.4s, v6.4s, v14.4s
+	WORD $0x4e2ecceb // fmla v11.4s, v7.4s, v14.4s
+
+done3:
+	WORD $0x4e32f610 // fmax v16.4s, v16.4s, v18.4s
+	WORD $0x4eb6f694 // fmin v20.4s, v20.4s, v22.4s
+	WORD $0x4e33f631 // fmax v17.4s, v17.4s, v19.4s
+	WORD $0x4eb7f6b5 // fmin v21.4s, v21.4s, v23.4s
+	WORD $0x4e31f610 // fmax v16.4s, v16.4s, v17.4s
+	WORD $0x4eb5f694 // fmin v20.4s, v20.4s, v21.4s
+	WORD $0x6e30fa10 // fmaxv s16, v16.4s
+	WORD $0x6eb0fa94 // fminv s20, v20.4s
+	WORD $0x4e2ad508 // fadd v8.4s, v8.4s, v10.4s
+	WORD $0x4e2bd529 // fadd v9.4s, v9.4s, v11.4s
+	WORD $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
+	WORD $0x6e084109 // ext v9.16b, v8.16b, v8.16b, #8
+	WORD $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
+	WORD $0x6e28d508 // faddp v8.4s, v8.4s, v8.4s
+	WORD $0x4e28d610 // fadd v16.4s, v16.4s, v8.4s
+	WORD $0x3dc0014b // ldr q11, [x10, #0]
+	WORD $0x3dc0054c // ldr q12, [x10, #16]
+	WORD $0x3dc0094d // ldr q13, [x10, #32]
+	WORD $0x4e34d61c // fadd v28.4s, v16.4s, v20.4s
+	WORD $0x4eb4d608 // fsub v8.4s, v16.4s, v20.4s
+	WORD $0x6e2bdf9c // fmul v28.4s, v28.4s, v11.4s
+	WORD $0x6e2bdd08 // fmul v8.4s, v8.4s, v11.4s
+	WORD $0x6ea8e589 // fcmgt v9.4s, v12.4s, v8.4s
+	WORD $0x1e2819bd // fdiv s29, s13, s8
+	WORD $0x4e691fbd // bic v29.16b, v29.16b, v9.16b
+	WORD $0x4e691d08 // bic v8.16b, v8.16b, v9.16b
+	WORD $0x1e2d190a // fdiv s10, s8, s13
+	MOVD R5, R25
+	WORD $0xbc00072a // str s10, [x25], #0
+	MOVD R6, R25
+	WORD $0xbc00073c // str s28, [x25], #0
+	WORD $0x4e0407bd // dup v29.4s, v29.s[0]
+	WORD $0x4e04079c // dup v28.4s, v28.s[0]
+	MOVD R1, R8
+	LSR $1, R3, R12
+	ADD R1, R12, R12
+	MOVD R2, R9
+	MOVD R19, R24
+	CBZ R19, rest14
+
+loop13:
+	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
+	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
+	WORD $0x4ebcd400 // fsub v0.4s, v0.4s, v28.4s
+	WORD $0x4ebcd421 // fsub v1.4s, v1.4s, v28.4s
+	WORD $0x4ebcd442 // fsub v2.4s, v2.4s, v28.4s
+	WORD $0x4ebcd463 // fsub v3.4s, v3.4s, v28.4s
+	WORD $0x4ebcd484 // fsub v4.4s, v4.4s, v28.4s
+	WORD $0x4ebcd4a5 // fsub v5.4s, v5.4s, v28.4s
+	WORD $0x4ebcd4c6 // fsub v6.4s, v6.4s, v28.4s
+	WORD $0x4ebcd4e7 // fsub v7.4s, v7.4s, v28.4s
+	WORD $0x6e3ddc00 // fmul v0.4s, v0.4s, v29.4s
+	WORD $0x6e3ddc21 // fmul v1.4s, v1.4s, v29.4s
+	WORD $0x6e3ddc42 // fmul v2.4s, v2.4s, v29.4s
+	WORD $0x6e3ddc63 // fmul v3.4s, v3.4s, v29.4s
+	WORD $0x6e3ddc84 // fmul v4.4s, v4.4s, v29.4s
+	WORD $0x6e3ddca5 // fmul v5.4s, v5.4s, v29.4s
+	WORD $0x6e3ddcc6 // fmul v6.4s, v6.4s, v29.4s
+	WORD $0x6e3ddce7 // fmul v7.4s, v7.4s, v29.4s
+	WORD $0x4e21a810 // fcvtns v16.4s, v0.4s
+	WORD $0x4e21a831 // fcvtns v17.4s, v1.4s
+	WORD $0x4e21a852 // fcvtns v18.4s, v2.4s
+	WORD $0x4e21a873 // fcvtns v19.4s, v3.4s
+	WORD $0x4e21a894 // fcvtns v20.4s, v4.4s
+	WORD $0x4e21a8b5 // fcvtns v21.4s, v5.4s
+	WORD $0x4e21a8d6 // fcvtns v22.4s, v6.4s
+	WORD $0x4e21a8f7 // fcvtns v23.4s, v7.4s
+	WORD $0x4e21da08 // scvtf v8.4s, v16.4s
+	WORD $0x4e21da29 // scvtf v9.4s, v17.4s
+	WORD $0x4e21da4a // scvtf v10.4s, v18.4s
+	WORD $0x4e21da6b // scvtf v11.4s, v19.4s
+	WORD $0x4ea8d400 // fsub v0.4s, v0.4s, v8.4s
+	WORD $0x4ea9d421 // fsub v1.4s, v1.4s, v9.4s
+	WORD $0x4eaad442 // fsub v2.4s, v2.4s, v10.4s
+	WORD $0x4eabd463 // fsub v3.4s, v3.4s, v11.4s
+	WORD $0x6e2fdc00 // fmul v0.4s, v0.4s, v15.4s
+	WORD $0x6e2fdc21 // fmul v1.4s, v1.4s, v15.4s
+	WORD $0x6e2fdc42 // fmul v2.4s, v2.4s, v15.4s
+	WORD $0x6e2fdc63 // fmul v3.4s, v3.4s, v15.4s
+	WORD $0x4e21da88 // scvtf v8.4s, v20.4s
+	WORD $0x4e21daa9 // scvtf v9.4s, v21.4s
+	WORD $0x4e21daca // scvtf v10.4s, v22.4s
+	WORD $0x4e21daeb // scvtf v11.4s, v23.4s
+	WORD $0x4ea8d484 // fsub v4.4s, v4.4s, v8.4s
+	WORD $0x4ea9d4a5 // fsub v5.4s, v5.4s, v9.4s
+	WORD $0x4eaad4c6 // fsub v6.4s, v6.4s, v10.4s
+	WORD $0x4eabd4e7 // fsub v7.4s, v7.4s, v11.4s
+	WORD $0x6e2fdc84 // fmul v4.4s, v4.4s, v15.4s
+	WORD $0x6e2fdca5 // fmul v5.4s, v5.4s, v15.4s
+	WORD $0x6e2fdcc6 // fmul v6.4s, v6.4s, v15.4s
+	WORD $0x6e2fdce7 // fmul v7.4s, v7.4s, v15.4s
+	WORD $0x4e511a10 // uzp1 v16.8h, v16.8h, v17.8h
+	WORD $0x4e531a51 // uzp1 v17.8h, v18.8h, v19.8h
+	WORD $0x4e551a92 // uzp1 v18.8h, v20.8h, v21.8h
+	WORD $0x4e571ad3 // uzp1 v19.8h, v22.8h, v23.8h
+	WORD $0x4e111a10 // uzp1 v16.16b, v16.16b, v17.16b
+	WORD $0x4e131a51 // uzp1 v17.16b, v18.16b, v19.16b
+	WORD $0x6e3e1e10 // eor v16.16b, v16.16b, v30.16b
+	WORD $0x6e3e1e31 // eor v17.16b, v17.16b, v30.16b
+	WORD $0xad004510 // stp q16, q17, [x8, #0]
+	ADD $32, R8, R8
+	WORD $0x4e21a800 // fcvtns v0.4s, v0.4s
+	WORD $0x4e21a821 // fcvtns v1.4s, v1.4s
+	WORD $0x4e21a842 // fcvtns v2.4s, v2.4s
+	WORD $0x4e21a863 // fcvtns v3.4s, v3.4s
+	WORD $0x4e21a884 // fcvtns v4.4s, v4.4s
+	WORD $0x4e21a8a5 // fcvtns v5.4s, v5.4s
+	WORD $0x4e21a8c6 // fcvtns v6.4s, v6.4s
+	WORD $0x4e21a8e7 // fcvtns v7.4s, v7.4s
+	WORD $0x4e411800 // uzp1 v0.8h, v0.8h, v1.8h
+	WORD $0x4e431841 // uzp1 v1.8h, v2.8h, v3.8h
+	WORD $0x4e451882 // uzp1 v2.8h, v4.8h, v5.8h
+	WORD $0x4e4718c3 // uzp1 v3.8h, v6.8h, v7.8h
+	WORD $0x4e011800 // uzp1 v0.16b, v0.16b, v1.16b
+	WORD $0x4e031841 // uzp1 v1.16b, v2.16b, v3.16b
+	WORD $0x6e3e1c00 // eor v0.16b, v0.16b, v30.16b
+	WORD $0x6e3e1c21 // eor v1.16b, v1.16b, v30.16b
+	WORD $0xad000580 // stp q0, q1, [x12, #0]
+	ADD $32, R12, R12
+	ADD $128, R9, R9
+	SUBS $1, R24, R24
+	BNE loop13
+
+rest14:
+	CBZ R20, done15
+	ADD R21, R9, R25
+	WORD $0x6f00e41f // movi v31.2d, #0
+	CBZ R22, got16
+	WORD $0xbc40473f // ldr s31, [x25], #4
+	CMP $2, R22
+	BLT got16
+	WORD $0x0ddf933f // ld1 {v31.s}[1], [x25], #4
+	BEQ got16
+	WORD $0x4ddf833f // ld1 {v31.s}[2], [x25], #4
+
+got16:
+	WORD $0x6f00e400 // movi v0.2d, #0
+	WORD $0x6f00e401 // movi v1.2d, #0
+	WORD $0x6f00e402 // movi v2.2d, #0
+	WORD $0x6f00e403 // movi v3.2d, #0
+	WORD $0x6f00e404 // movi v4.2d, #0
+	WORD $0x6f00e405 // movi v5.2d, #0
+	WORD $0x6f00e406 // movi v6.2d, #0
+	WORD $0x6f00e407 // movi v7.2d, #0
+	CMP $4, R20
+	BLT cut18
+	WORD $0x3dc00120 // ldr q0, [x9, #0]
+	CMP $8, R20
+	BLT cut19
+	WORD $0x3dc00521 // ldr q1, [x9, #16]
+	CMP $12, R20
+	BLT cut20
+	WORD $0x3dc00922 // ldr q2, [x9, #32]
+	CMP $16, R20
+	BLT cut21
+	WORD $0x3dc00d23 // ldr q3, [x9, #48]
+	CMP $20, R20
+	BLT cut22
+	WORD $0x3dc01124 // ldr q4, [x9, #64]
+	CMP $24, R20
+	BLT cut23
+	WORD $0x3dc01525 // ldr q5, [x9, #80]
+	CMP $28, R20
+	BLT cut24
+	WORD $0x3dc01926 // ldr q6, [x9, #96]
+	VMOV V31.B16, V7.B16
+	JMP loaded17
+
+cut18:
+	VMOV V31.B16, V0.B16
+	JMP loaded17
+
+cut19:
+	VMOV V31.B16, V1.B16
+	JMP loaded17
+
+cut20:
+	VMOV V31.B16, V2.B16
+	JMP loaded17
+
+cut21:
+	VMOV V31.B16, V3.B16
+	JMP loaded17
+
+cut22:
+	VMOV V31.B16, V4.B16
+	JMP loaded17
+
+cut23:
+	VMOV V31.B16, V5.B16
+	JMP loaded17
+
+cut24:
+	VMOV V31.B16, V6.B16
+
+loaded17:
+	WORD $0x4ebcd400 // fsub v0.4s, v0.4s, v28.4s
+	WORD $0x4ebcd421 // fsub v1.4s, v1.4s, v28.4s
+	WORD $0x4ebcd442 // fsub v2.4s, v2.4s, v28.4s
+	WORD $0x4ebcd463 // fsub v3.4s, v3.4s, v28.4s
+	WORD $0x4ebcd484 // fsub v4.4s, v4.4s, v28.4s
+	WORD $0x4ebcd4a5 // fsub v5.4s, v5.4s, v28.4s
+	WORD $0x4ebcd4c6 // fsub v6.4s, v6.4s, v28.4s
+	WORD $0x4ebcd4e7 // fsub v7.4s, v7.4s, v28.4s
+	WORD $0x3dc002ff // ldr q31, [x23, #0]
+	WORD $0x4e3f1c00 // and v0.16b, v0.16b, v31.16b
+	WORD $0x3dc006ff // ldr q31, [x23, #16]
+	WORD $0x4e3f1c21 // and v1.16b, v1.16b, v31.16b
+	WORD $0x3dc00aff // ldr q31, [x23, #32]
+	WORD $0x4e3f1c42 // and v2.16b, v2.16b, v31.16b
+	WORD $0x3dc00eff // ldr q31, [x23, #48]
+	WORD $0x4e3f1c63 // and v3.16b, v3.16b, v31.16b
+	WORD $0x3dc012ff // ldr q31, [x23, #64]
+	WORD $0x4e3f1c84 // and v4.16b, v4.16b, v31.16b
+	WORD $0x3dc016ff // ldr q31, [x23, #80]
+	WORD $0x4e3f1ca5 // and v5.16b, v5.16b, v31.16b
+	WORD $0x3dc01aff // ldr q31, [x23, #96]
+	WORD $0x4e3f1cc6 // and v6.16b, v6.16b, v31.16b
+	WORD $0x3dc01eff // ldr q31, [x23, #112]
+	WORD $0x4e3f1ce7 // and v7.16b, v7.16b, v31.16b
+	WORD $0x6e3ddc00 // fmul v0.4s, v0.4s, v29.4s
+	WORD $0x6e3ddc21 // fmul v1.4s, v1.4s, v29.4s
+	WORD $0x6e3ddc42 // fmul v2.4s, v2.4s, v29.4s
+	WORD $0x6e3ddc63 // fmul v3.4s, v3.4s, v29.4s
+	WORD $0x6e3ddc84 // fmul v4.4s, v4.4s, v29.4s
+	WORD $0x6e3ddca5 // fmul v5.4s, v5.4s, v29.4s
+	WORD $0x6e3ddcc6 // fmul v6.4s, v6.4s, v29.4s
+	WORD $0x6e3ddce7 // fmul v7.4s, v7.4s, v29.4s
+	WORD $0x4e21a810 // fcvtns v16.4s, v0.4s
+	WORD $0x4e21a831 // fcvtns v17.4s, v1.4s
+	WORD $0x4e21a852 // fcvtns v18.4s, v2.4s
+	WORD $0x4e21a873 // fcvtns v19.4s, v3.4s
+	WORD $0x4e21a894 // fcvtns v20.4s, v4.4s
+	WORD $0x4e21a8b5 // fcvtns v21.4s, v5.4s
+	WORD $0x4e21a8d6 // fcvtns v22.4s, v6.4s
+	WORD $0x4e21a8f7 // fcvtns v23.4s, v7.4s
+	WORD $0x4e21da08 // scvtf v8.4s, v16.4s
+	WORD $0x4e21da29 // scvtf v9.4s, v17.4s
+	WORD $0x4e21da4a // scvtf v10.4s, v18.4s
+	WORD $0x4e21da6b // scvtf v11.4s, v19.4s
+	WORD $0x4ea8d400 // fsub v0.4s, v0.4s, v8.4s
+	WORD $0x4ea9d421 // fsub v1.4s, v1.4s, v9.4s
+	WORD $0x4eaad442 // fsub v2.4s, v2.4s, v10.4s
+	WORD $0x4eabd463 // fsub v3.4s, v3.4s, v11.4s
+	WORD $0x6e2fdc00 // fmul v0.4s, v0.4s, v15.4s
+	WORD $0x6e2fdc21 // fmul v1.4s, v1.4s, v15.4s
+	WORD $0x6e2fdc42 // fmul v2.4s, v2.4s, v15.4s
+	WORD $0x6e2fdc63 // fmul v3.4s, v3.4s, v15.4s
+	WORD $0x4e21da88 // scvtf v8.4s, v20.4s
+	WORD $0x4e21daa9 // scvtf v9.4s, v21.4s
+	WORD $0x4e21daca // scvtf v10.4s, v22.4s
+	WORD $0x4e21daeb // scvtf v11.4s, v23.4s
+	WORD $0x4ea8d484 // fsub v4.4s, v4.4s, v8.4s
+	WORD $0x4ea9d4a5 // fsub v5.4s, v5.4s, v9.4s
+	WORD $0x4eaad4c6 // fsub v6.4s, v6.4s, v10.4s
+	WORD $0x4eabd4e7 // fsub v7.4s, v7.4s, v11.4s
+	WORD $0x6e2fdc84 // fmul v4.4s, v4.4s, v15.4s
+	WORD $0x6e2fdca5 // fmul v5.4s, v5.4s, v15.4s
+	WORD $0x6e2fdcc6 // fmul v6.4s, v6.4s, v15.4s
+	WORD $0x6e2fdce7 // fmul v7.4s, v7.4s, v15.4s
+	WORD $0x4e511a10 // uzp1 v16.8h, v16.8h, v17.8h
+	WORD $0x4e531a51 // uzp1 v17.8h, v18.8h, v19.8h
+	WORD $0x4e551a92 // uzp1 v18.8h, v20.8h, v21.8h
+	WORD $0x4e571ad3 // uzp1 v19.8h, v22.8h, v23.8h
+	WORD $0x4e111a10 // uzp1 v16.16b, v16.16b, v17.16b
+	WORD $0x4e131a51 // uzp1 v17.16b, v18.16b, v19.16b
+	WORD $0x6e3e1e10 // eor v16.16b, v16.16b, v30.16b
+	WORD $0x6e3e1e31 // eor v17.16b, v17.16b, v30.16b
+	WORD $0xad004510 // stp q16, q17, [x8, #0]
+	ADD $32, R8, R8
+	WORD $0x4e21a800 // fcvtns v0.4s, v0.4s
+	WORD $0x4e21a821 // fcvtns v1.4s, v1.4s
+	WORD $0x4e21a842 // fcvtns v2.4s, v2.4s
+	WORD $0x4e21a863 // fcvtns v3.4s, v3.4s
+	WORD $0x4e21a884 // fcvtns v4.4s, v4.4s
+	WORD $0x4e21a8a5 // fcvtns v5.4s, v5.4s
+	WORD $0x4e21a8c6 // fcvtns v6.4s, v6.4s
+	WORD $0x4e21a8e7 // fcvtns v7.4s, v7.4s
+	WORD $0x4e411800 // uzp1 v0.8h, v0.8h, v1.8h
+	WORD $0x4e431841 // uzp1 v1.8h, v2.8h, v3.8h
+	WORD $0x4e451882 // uzp1 v2.8h, v4.8h, v5.8h
+	WORD $0x4e4718c3 // uzp1 v3.8h, v6.8h, v7.8h
+	WORD $0x4e011800 // uzp1 v0.16b, v0.16b, v1.16b
+	WORD $0x4e031841 // uzp1 v1.16b, v2.16b, v3.16b
+	WORD $0x6e3e1c00 // eor v0.16b, v0.16b, v30.16b
+	WORD $0x6e3e1c21 // eor v1.16b, v1.16b, v30.16b
+	WORD $0xad000580 // stp q0, q1, [x12, #0]
+	ADD $32, R12, R12
 
 done15:
 	ADD R3, R1, R1
@@ -9326,6 +9830,714 @@ loaded29:
 	WORD $0x6e3e1c21 // eor v1.16b, v1.16b, v30.16b
 	WORD $0xad000500 // stp q0, q1, [x8, #0]
 	ADD $32, R8, R8
+
+done27:
+	ADD R3, R1, R1
+	ADD R4, R2, R2
+	ADD R7, R5, R5
+	ADD R7, R6, R6
+	SUBS $1, R0, R0
+	BNE row
+
+return:
+	RET
+
+// func normq_i8x2_neon(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
+TEXT ·normq_i8x2_neon(SB), NOSPLIT, $0-72
+	MOVD dst+8(FP), R1
+	MOVD src+24(FP), R2
+	MOVD ldd+16(FP), R3
+	MOVD lds+32(FP), R4
+	LSL $2, R4, R4
+	MOVD scale+56(FP), R5
+	MOVD zero+64(FP), R6
+	MOVD $4, R7
+	MOVD $quant<>(SB), R10
+	MOVD $offset128<>(SB), R11
+	WORD $0x3dc0017e // ldr q30, [x11, #0]
+	WORD $0x3dc00d4f // ldr q15, [x10, #48]
+	MOVD n+40(FP), R19
+	LSR $5, R19, R25
+	LSL $5, R25, R24
+	SUB R24, R19, R20
+	MOVD R25, R19
+	LSR $2, R20, R21
+	LSL $2, R21, R21
+	SUB R21, R20, R22
+	LSL $2, R21, R21
+	MOVD $masks<>(SB), R23
+	ADD $128, R23, R23
+	LSL $2, R20, R25
+	SUB R25, R23, R23
+	MOVD n+40(FP), R25
+	WORD $0x9e22033a // scvtf s26, x25
+	FMOVS eps+48(FP), F27
+	MOVD rows+0(FP), R0
+	CMP $0, R0
+	BLE return
+
+row:
+	WORD $0x4d40c85c // ld1r {v28.4s}, [x2]
+	VMOV V28.B16, V16.B16
+	VMOV V28.B16, V17.B16
+	VMOV V28.B16, V18.B16
+	VMOV V28.B16, V19.B16
+	VMOV V28.B16, V20.B16
+	VMOV V28.B16, V21.B16
+	VMOV V28.B16, V22.B16
+	VMOV V28.B16, V23.B16
+	WORD $0x6f00e408 // movi v8.2d, #0
+	WORD $0x6f00e409 // movi v9.2d, #0
+	WORD $0x6f00e40a // movi v10.2d, #0
+	WORD $0x6f00e40b // movi v11.2d, #0
+	WORD $0x6f00e40c // movi v12.2d, #0
+	WORD $0x6f00e40d // movi v13.2d, #0
+	WORD $0x6f00e40e // movi v14.2d, #0
+	WORD $0x6f00e40f // movi v15.2d, #0
+	MOVD R2, R9
+	MOVD R19, R24
+	CBZ R19, rest2
+
+loop1:
+	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
+	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
+	WORD $0x4e20d508 // fadd v8.4s, v8.4s, v0.4s
+	WORD $0x4e21d529 // fadd v9.4s, v9.4s, v1.4s
+	WORD $0x4e22d54a // fadd v10.4s, v10.4s, v2.4s
+	WORD $0x4e23d56b // fadd v11.4s, v11.4s, v3.4s
+	WORD $0x4e24d58c // fadd v12.4s, v12.4s, v4.4s
+	WORD $0x4e25d5ad // fadd v13.4s, v13.4s, v5.4s
+	WORD $0x4e26d5ce // fadd v14.4s, v14.4s, v6.4s
+	WORD $0x4e27d5ef // fadd v15.4s, v15.4s, v7.4s
+	WORD $0x4e20f610 // fmax v16.4s, v16.4s, v0.4s
+	WORD $0x4e21f631 // fmax v17.4s, v17.4s, v1.4s
+	WORD $0x4e22f652 // fmax v18.4s, v18.4s, v2.4s
+	WORD $0x4e23f673 // fmax v19.4s, v19.4s, v3.4s
+	WORD $0x4e24f610 // fmax v16.4s, v16.4s, v4.4s
+	WORD $0x4e25f631 // fmax v17.4s, v17.4s, v5.4s
+	WORD $0x4e26f652 // fmax v18.4s, v18.4s, v6.4s
+	WORD $0x4e27f673 // fmax v19.4s, v19.4s, v7.4s
+	WORD $0x4ea0f694 // fmin v20.4s, v20.4s, v0.4s
+	WORD $0x4ea1f6b5 // fmin v21.4s, v21.4s, v1.4s
+	WORD $0x4ea2f6d6 // fmin v22.4s, v22.4s, v2.4s
+	WORD $0x4ea3f6f7 // fmin v23.4s, v23.4s, v3.4s
+	WORD $0x4ea4f694 // fmin v20.4s, v20.4s, v4.4s
+	WORD $0x4ea5f6b5 // fmin v21.4s, v21.4s, v5.4s
+	WORD $0x4ea6f6d6 // fmin v22.4s, v22.4s, v6.4s
+	WORD $0x4ea7f6f7 // fmin v23.4s, v23.4s, v7.4s
+	ADD $128, R9, R9
+	SUBS $1, R24, R24
+	BNE loop1
+
+rest2:
+	CBZ R20, done3
+	ADD R21, R9, R25
+	WORD $0x6f00e41f // movi v31.2d, #0
+	CBZ R22, got4
+	WORD $0xbc40473f // ldr s31, [x25], #4
+	CMP $2, R22
+	BLT got4
+	WORD $0x0ddf933f // ld1 {v31.s}[1], [x25], #4
+	BEQ got4
+	WORD $0x4ddf833f // ld1 {v31.s}[2], [x25], #4
+
+got4:
+	WORD $0x6f00e400 // movi v0.2d, #0
+	WORD $0x6f00e401 // movi v1.2d, #0
+	WORD $0x6f00e402 // movi v2.2d, #0
+	WORD $0x6f00e403 // movi v3.2d, #0
+	WORD $0x6f00e404 // movi v4.2d, #0
+	WORD $0x6f00e405 // movi v5.2d, #0
+	WORD $0x6f00e406 // movi v6.2d, #0
+	WORD $0x6f00e407 // movi v7.2d, #0
+	CMP $4, R20
+	BLT cut6
+	WORD $0x3dc00120 // ldr q0, [x9, #0]
+	CMP $8, R20
+	BLT cut7
+	WORD $0x3dc00521 // ldr q1, [x9, #16]
+	CMP $12, R20
+	BLT cut8
+	WORD $0x3dc00922 // ldr q2, [x9, #32]
+	CMP $16, R20
+	BLT cut9
+	WORD $0x3dc00d23 // ldr q3, [x9, #48]
+	CMP $20, R20
+	BLT cut10
+	WORD $0x3dc01124 // ldr q4, [x9, #64]
+	CMP $24, R20
+	BLT cut11
+	WORD $0x3dc01525 // ldr q5, [x9, #80]
+	CMP $28, R20
+	BLT cut12
+	WORD $0x3dc01926 // ldr q6, [x9, #96]
+	VMOV V31.B16, V7.B16
+	JMP loaded5
+
+cut6:
+	VMOV V31.B16, V0.B16
+	JMP loaded5
+
+cut7:
+	VMOV V31.B16, V1.B16
+	JMP loaded5
+
+cut8:
+	VMOV V31.B16, V2.B16
+	JMP loaded5
+
+cut9:
+	VMOV V31.B16, V3.B16
+	JMP loaded5
+
+cut10:
+	VMOV V31.B16, V4.B16
+	JMP loaded5
+
+cut11:
+	VMOV V31.B16, V5.B16
+	JMP loaded5
+
+cut12:
+	VMOV V31.B16, V6.B16
+
+loaded5:
+	WORD $0x4e20d508 // fadd v8.4s, v8.4s, v0.4s
+	WORD $0x4e21d529 // fadd v9.4s, v9.4s, v1.4s
+	WORD $0x4e22d54a // fadd v10.4s, v10.4s, v2.4s
+	WORD $0x4e23d56b // fadd v11.4s, v11.4s, v3.4s
+	WORD $0x4e24d58c // fadd v12.4s, v12.4s, v4.4s
+	WORD $0x4e25d5ad // fadd v13.4s, v13.4s, v5.4s
+	WORD $0x4e26d5ce // fadd v14.4s, v14.4s, v6.4s
+	WORD $0x4e27d5ef // fadd v15.4s, v15.4s, v7.4s
+	WORD $0x3dc002ff // ldr q31, [x23, #0]
+	WORD $0x6eff1f80 // bif v0.16b, v28.16b, v31.16b
+	WORD $0x3dc006ff // ldr q31, [x23, #16]
+	WORD $0x6eff1f81 // bif v1.16b, v28.16b, v31.16b
+	WORD $0x3dc00aff // ldr q31, [x23, #32]
+	WORD $0x6eff1f82 // bif v2.16b, v28.16b, v31.16b
+	WORD $0x3dc00eff // ldr q31, [x23, #48]
+	WORD $0x6eff1f83 // bif v3.16b, v28.16b, v31.16b
+	WORD $0x3dc012ff // ldr q31, [x23, #64]
+	WORD $0x6eff1f84 // bif v4.16b, v28.16b, v31.16b
+	WORD $0x3dc016ff // ldr q31, [x23, #80]
+	WORD $0x6eff1f85 // bif v5.16b, v28.16b, v31.16b
+	WORD $0x3dc01aff // ldr q31, [x23, #96]
+	WORD $0x6eff1f86 // bif v6.16b, v28.16b, v31.16b
+	WORD $0x3dc01eff // ldr q31, [x23, #112]
+	WORD $0x6eff1f87 // bif v7.16b, v28.16b, v31.16b
+	WORD $0x4e20f610 // fmax v16.4s, v16.4s, v0.4s
+	WORD $0x4e21f631 // fmax v17.4s, v17.4s, v1.4s
+	WORD $0x4e22f652 // fmax v18.4s, v18.4s, v2.4s
+	WORD $0x4e23f673 // fmax v19.4s, v19.4s, v3.4s
+	WORD $0x4e24f610 // fmax v16.4s, v16.4s, v4.4s
+	WORD $0x4e25f631 // fmax v17.4s, v17.4s, v5.4s
+	WORD $0x4e26f652 // fmax v18.4s, v18.4s, v6.4s
+	WORD $0x4e27f673 // fmax v19.4s, v19.4s, v7.4s
+	WORD $0x4ea0f694 // fmin v20.4s, v20.4s, v0.4s
+	WORD $0x4ea1f6b5 // fmin v21.4s, v21.4s, v1.4s
+	WORD $0x4ea2f6d6 // fmin v22.4s, v22.4s, v2.4s
+	WORD $0x4ea3f6f7 // fmin v23.4s, v23.4s, v3.4s
+	WORD $0x4ea4f694 // fmin v20.4s, v20.4s, v4.4s
+	WORD $0x4ea5f6b5 // fmin v21.4s, v21.4s, v5.4s
+	WORD $0x4ea6f6d6 // fmin v22.4s, v22.4s, v6.4s
+	WORD $0x4ea7f6f7 // fmin v23.4s, v23.4s, v7.4s
+
+done3:
+	WORD $0x4e2ad508 // fadd v8.4s, v8.4s, v10.4s
+	WORD $0x4e2bd529 // fadd v9.4s, v9.4s, v11.4s
+	WORD $0x4e2ed58c // fadd v12.4s, v12.4s, v14.4s
+	WORD $0x4e2fd5ad // fadd v13.4s, v13.4s, v15.4s
+	WORD $0x4e2cd508 // fadd v8.4s, v8.4s, v12.4s
+	WORD $0x4e2dd529 // fadd v9.4s, v9.4s, v13.4s
+	WORD $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
+	WORD $0x6e084109 // ext v9.16b, v8.16b, v8.16b, #8
+	WORD $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
+	WORD $0x6e28d508 // faddp v8.4s, v8.4s, v8.4s
+	WORD $0x1e3a1918 // fdiv s24, s8, s26
+	WORD $0x4e040718 // dup v24.4s, v24.s[0]
+	WORD $0x6f00e408 // movi v8.2d, #0
+	WORD $0x6f00e409 // movi v9.2d, #0
+	WORD $0x6f00e40a // movi v10.2d, #0
+	WORD $0x6f00e40b // movi v11.2d, #0
+	WORD $0x6f00e40c // movi v12.2d, #0
+	WORD $0x6f00e40d // movi v13.2d, #0
+	WORD $0x6f00e40e // movi v14.2d, #0
+	WORD $0x6f00e40f // movi v15.2d, #0
+	MOVD R2, R9
+	MOVD R19, R24
+	CBZ R19, rest14
+
+loop13:
+	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
+	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
+	WORD $0x4eb8d400 // fsub v0.4s, v0.4s, v24.4s
+	WORD $0x4eb8d421 // fsub v1.4s, v1.4s, v24.4s
+	WORD $0x4eb8d442 // fsub v2.4s, v2.4s, v24.4s
+	WORD $0x4eb8d463 // fsub v3.4s, v3.4s, v24.4s
+	WORD $0x4eb8d484 // fsub v4.4s, v4.4s, v24.4s
+	WORD $0x4eb8d4a5 // fsub v5.4s, v5.4s, v24.4s
+	WORD $0x4eb8d4c6 // fsub v6.4s, v6.4s, v24.4s
+	WORD $0x4eb8d4e7 // fsub v7.4s, v7.4s, v24.4s
+	WORD $0x4e20cc08 // fmla v8.4s, v0.4s, v0.4s
+	WORD $0x4e21cc29 // fmla v9.4s, v1.4s, v1.4s
+	WORD $0x4e22cc4a // fmla v10.4s, v2.4s, v2.4s
+	WORD $0x4e23cc6b // fmla v11.4s, v3.4s, v3.4s
+	WORD $0x4e24cc8c // fmla v12.4s, v4.4s, v4.4s
+	WORD $0x4e25ccad // fmla v13.4s, v5.4s, v5.4s
+	WORD $0x4e26ccce // fmla v14.4s, v6.4s, v6.4s
+	WORD $0x4e27ccef // fmla v15.4s, v7.4s, v7.4s
+	ADD $128, R9, R9
+	SUBS $1, R24, R24
+	BNE loop13
+
+rest14:
+	CBZ R20, done15
+	ADD R21, R9, R25
+	WORD $0x6f00e41f // movi v31.2d, #0
+	CBZ R22, got16
+	WORD $0xbc40473f // ldr s31, [x25], #4
+	CMP $2, R22
+	BLT got16
+	WORD $0x0ddf933f // ld1 {v31.s}[1], [x25], #4
+	BEQ got16
+	WORD $0x4ddf833f // ld1 {v31.s}[2], [x25], #4
+
+got16:
+	WORD $0x6f00e400 // movi v0.2d, #0
+	WORD $0x6f00e401 // movi v1.2d, #0
+	WORD $0x6f00e402 // movi v2.2d, #0
+	WORD $0x6f00e403 // movi v3.2d, #0
+	WORD $0x6f00e404 // movi v4.2d, #0
+	WORD $0x6f00e405 // movi v5.2d, #0
+	WORD $0x6f00e406 // movi v6.2d, #0
+	WORD $0x6f00e407 // movi v7.2d, #0
+	CMP $4, R20
+	BLT cut18
+	WORD $0x3dc00120 // ldr q0, [x9, #0]
+	CMP $8, R20
+	BLT cut19
+	WORD $0x3dc00521 // ldr q1, [x9, #16]
+	CMP $12, R20
+	BLT cut20
+	WORD $0x3dc00922 // ldr q2, [x9, #32]
+	CMP $16, R20
+	BLT cut21
+	WORD $0x3dc00d23 // ldr q3, [x9, #48]
+	CMP $20, R20
+	BLT cut22
+	WORD $0x3dc01124 // ldr q4, [x9, #64]
+	CMP $24, R20
+	BLT cut23
+	WORD $0x3dc01525 // ldr q5, [x9, #80]
+	CMP $28, R20
+	BLT cut24
+	WORD $0x3dc01926 // ldr q6, [x9, #96]
+	VMOV V31.B16, V7.B16
+	JMP loaded17
+
+cut18:
+	VMOV V31.B16, V0.B16
+	JMP loaded17
+
+cut19:
+	VMOV V31.B16, V1.B16
+	JMP loaded17
+
+cut20:
+	VMOV V31.B16, V2.B16
+	JMP loaded17
+
+cut21:
+	VMOV V31.B16, V3.B16
+	JMP loaded17
+
+cut22:
+	VMOV V31.B16, V4.B16
+	JMP loaded17
+
+cut23:
+	VMOV V31.B16, V5.B16
+	JMP loaded17
+
+cut24:
+	VMOV V31.B16, V6.B16
+
+loaded17:
+	WORD $0x4eb8d400 // fsub v0.4s, v0.4s, v24.4s
+	WORD $0x4eb8d421 // fsub v1.4s, v1.4s, v24.4s
+	WORD $0x4eb8d442 // fsub v2.4s, v2.4s, v24.4s
+	WORD $0x4eb8d463 // fsub v3.4s, v3.4s, v24.4s
+	WORD $0x4eb8d484 // fsub v4.4s, v4.4s, v24.4s
+	WORD $0x4eb8d4a5 // fsub v5.4s, v5.4s, v24.4s
+	WORD $0x4eb8d4c6 // fsub v6.4s, v6.4s, v24.4s
+	WORD $0x4eb8d4e7 // fsub v7.4s, v7.4s, v24.4s
+	WORD $0x3dc002ff // ldr q31, [x23, #0]
+	WORD $0x4e3f1c00 // and v0.16b, v0.16b, v31.16b
+	WORD $0x3dc006ff // ldr q31, [x23, #16]
+	WORD $0x4e3f1c21 // and v1.16b, v1.16b, v31.16b
+	WORD $0x3dc00aff // ldr q31, [x23, #32]
+	WORD $0x4e3f1c42 // and v2.16b, v2.16b, v31.16b
+	WORD $0x3dc00eff // ldr q31, [x23, #48]
+	WORD $0x4e3f1c63 // and v3.16b, v3.16b, v31.16b
+	WORD $0x3dc012ff // ldr q31, [x23, #64]
+	WORD $0x4e3f1c84 // and v4.16b, v4.16b, v31.16b
+	WORD $0x3dc016ff // ldr q31, [x23, #80]
+	WORD $0x4e3f1ca5 // and v5.16b, v5.16b, v31.16b
+	WORD $0x3dc01aff // ldr q31, [x23, #96]
+	WORD $0x4e3f1cc6 // and v6.16b, v6.16b, v31.16b
+	WORD $0x3dc01eff // ldr q31, [x23, #112]
+	WORD $0x4e3f1ce7 // and v7.16b, v7.16b, v31.16b
+	WORD $0x4e20cc08 // fmla v8.4s, v0.4s, v0.4s
+	WORD $0x4e21cc29 // fmla v9.4s, v1.4s, v1.4s
+	WORD $0x4e22cc4a // fmla v10.4s, v2.4s, v2.4s
+	WORD $0x4e23cc6b // fmla v11.4s, v3.4s, v3.4s
+	WORD $0x4e24cc8c // fmla v12.4s, v4.4s, v4.4s
+	WORD $0x4e25ccad // fmla v13.4s, v5.4s, v5.4s
+	WORD $0x4e26ccce // fmla v14.4s, v6.4s, v6.4s
+	WORD $0x4e27ccef // fmla v15.4s, v7.4s, v7.4s
+
+done15:
+	WORD $0x4e2ad508 // fadd v8.4s, v8.4s, v10.4s
+	WORD $0x4e2bd529 // fadd v9.4s, v9.4s, v11.4s
+	WORD $0x4e2ed58c // fadd v12.4s, v12.4s, v14.4s
+	WORD $0x4e2fd5ad // fadd v13.4s, v13.4s, v15.4s
+	WORD $0x4e2cd508 // fadd v8.4s, v8.4s, v12.4s
+	WORD $0x4e2dd529 // fadd v9.4s, v9.4s, v13.4s
+	WORD $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
+	WORD $0x6e084109 // ext v9.16b, v8.16b, v8.16b, #8
+	WORD $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
+	WORD $0x6e28d508 // faddp v8.4s, v8.4s, v8.4s
+	WORD $0x1e3a1919 // fdiv s25, s8, s26
+	WORD $0x1e3b2b39 // fadd s25, s25, s27
+	WORD $0x1e21c339 // fsqrt s25, s25
+	MOVD $one<>(SB), R25
+	WORD $0x3dc00328 // ldr q8, [x25, #0]
+	WORD $0x1e391919 // fdiv s25, s8, s25
+	WORD $0x4e040739 // dup v25.4s, v25.s[0]
+	WORD $0x4e32f610 // fmax v16.4s, v16.4s, v18.4s
+	WORD $0x4eb6f694 // fmin v20.4s, v20.4s, v22.4s
+	WORD $0x4e33f631 // fmax v17.4s, v17.4s, v19.4s
+	WORD $0x4eb7f6b5 // fmin v21.4s, v21.4s, v23.4s
+	WORD $0x4e31f610 // fmax v16.4s, v16.4s, v17.4s
+	WORD $0x4eb5f694 // fmin v20.4s, v20.4s, v21.4s
+	WORD $0x6e30fa10 // fmaxv s16, v16.4s
+	WORD $0x6eb0fa94 // fminv s20, v20.4s
+	WORD $0x4eb8d610 // fsub v16.4s, v16.4s, v24.4s
+	WORD $0x4eb8d694 // fsub v20.4s, v20.4s, v24.4s
+	WORD $0x6e39de10 // fmul v16.4s, v16.4s, v25.4s
+	WORD $0x6e39de94 // fmul v20.4s, v20.4s, v25.4s
+	WORD $0x3dc0014b // ldr q11, [x10, #0]
+	WORD $0x3dc0054c // ldr q12, [x10, #16]
+	WORD $0x3dc0094d // ldr q13, [x10, #32]
+	WORD $0x4e34d61c // fadd v28.4s, v16.4s, v20.4s
+	WORD $0x4eb4d608 // fsub v8.4s, v16.4s, v20.4s
+	WORD $0x6e2bdf9c // fmul v28.4s, v28.4s, v11.4s
+	WORD $0x6e2bdd08 // fmul v8.4s, v8.4s, v11.4s
+	WORD $0x6ea8e589 // fcmgt v9.4s, v12.4s, v8.4s
+	WORD $0x1e2819bd // fdiv s29, s13, s8
+	WORD $0x4e691fbd // bic v29.16b, v29.16b, v9.16b
+	WORD $0x4e691d08 // bic v8.16b, v8.16b, v9.16b
+	WORD $0x1e2d190a // fdiv s10, s8, s13
+	MOVD R5, R25
+	WORD $0xbc00072a // str s10, [x25], #0
+	MOVD R6, R25
+	WORD $0xbc00073c // str s28, [x25], #0
+	WORD $0x4e0407bd // dup v29.4s, v29.s[0]
+	WORD $0x4e04079c // dup v28.4s, v28.s[0]
+	MOVD R1, R8
+	LSR $1, R3, R12
+	ADD R1, R12, R12
+	MOVD R2, R9
+	MOVD R19, R24
+	CBZ R19, rest26
+
+loop25:
+	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
+	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
+	WORD $0x4eb8d400 // fsub v0.4s, v0.4s, v24.4s
+	WORD $0x4eb8d421 // fsub v1.4s, v1.4s, v24.4s
+	WORD $0x4eb8d442 // fsub v2.4s, v2.4s, v24.4s
+	WORD $0x4eb8d463 // fsub v3.4s, v3.4s, v24.4s
+	WORD $0x4eb8d484 // fsub v4.4s, v4.4s, v24.4s
+	WORD $0x4eb8d4a5 // fsub v5.4s, v5.4s, v24.4s
+	WORD $0x4eb8d4c6 // fsub v6.4s, v6.4s, v24.4s
+	WORD $0x4eb8d4e7 // fsub v7.4s, v7.4s, v24.4s
+	WORD $0x6e39dc00 // fmul v0.4s, v0.4s, v25.4s
+	WORD $0x6e39dc21 // fmul v1.4s, v1.4s, v25.4s
+	WORD $0x6e39dc42 // fmul v2.4s, v2.4s, v25.4s
+	WORD $0x6e39dc63 // fmul v3.4s, v3.4s, v25.4s
+	WORD $0x6e39dc84 // fmul v4.4s, v4.4s, v25.4s
+	WORD $0x6e39dca5 // fmul v5.4s, v5.4s, v25.4s
+	WORD $0x6e39dcc6 // fmul v6.4s, v6.4s, v25.4s
+	WORD $0x6e39dce7 // fmul v7.4s, v7.4s, v25.4s
+	WORD $0x4ebcd400 // fsub v0.4s, v0.4s, v28.4s
+	WORD $0x4ebcd421 // fsub v1.4s, v1.4s, v28.4s
+	WORD $0x4ebcd442 // fsub v2.4s, v2.4s, v28.4s
+	WORD $0x4ebcd463 // fsub v3.4s, v3.4s, v28.4s
+	WORD $0x4ebcd484 // fsub v4.4s, v4.4s, v28.4s
+	WORD $0x4ebcd4a5 // fsub v5.4s, v5.4s, v28.4s
+	WORD $0x4ebcd4c6 // fsub v6.4s, v6.4s, v28.4s
+	WORD $0x4ebcd4e7 // fsub v7.4s, v7.4s, v28.4s
+	WORD $0x6e3ddc00 // fmul v0.4s, v0.4s, v29.4s
+	WORD $0x6e3ddc21 // fmul v1.4s, v1.4s, v29.4s
+	WORD $0x6e3ddc42 // fmul v2.4s, v2.4s, v29.4s
+	WORD $0x6e3ddc63 // fmul v3.4s, v3.4s, v29.4s
+	WORD $0x6e3ddc84 // fmul v4.4s, v4.4s, v29.4s
+	WORD $0x6e3ddca5 // fmul v5.4s, v5.4s, v29.4s
+	WORD $0x6e3ddcc6 // fmul v6.4s, v6.4s, v29.4s
+	WORD $0x6e3ddce7 // fmul v7.4s, v7.4s, v29.4s
+	WORD $0x4e21a810 // fcvtns v16.4s, v0.4s
+	WORD $0x4e21a831 // fcvtns v17.4s, v1.4s
+	WORD $0x4e21a852 // fcvtns v18.4s, v2.4s
+	WORD $0x4e21a873 // fcvtns v19.4s, v3.4s
+	WORD $0x4e21a894 // fcvtns v20.4s, v4.4s
+	WORD $0x4e21a8b5 // fcvtns v21.4s, v5.4s
+	WORD $0x4e21a8d6 // fcvtns v22.4s, v6.4s
+	WORD $0x4e21a8f7 // fcvtns v23.4s, v7.4s
+	WORD $0x4e21da08 // scvtf v8.4s, v16.4s
+	WORD $0x4e21da29 // scvtf v9.4s, v17.4s
+	WORD $0x4e21da4a // scvtf v10.4s, v18.4s
+	WORD $0x4e21da6b // scvtf v11.4s, v19.4s
+	WORD $0x4ea8d400 // fsub v0.4s, v0.4s, v8.4s
+	WORD $0x4ea9d421 // fsub v1.4s, v1.4s, v9.4s
+	WORD $0x4eaad442 // fsub v2.4s, v2.4s, v10.4s
+	WORD $0x4eabd463 // fsub v3.4s, v3.4s, v11.4s
+	WORD $0x6e2fdc00 // fmul v0.4s, v0.4s, v15.4s
+	WORD $0x6e2fdc21 // fmul v1.4s, v1.4s, v15.4s
+	WORD $0x6e2fdc42 // fmul v2.4s, v2.4s, v15.4s
+	WORD $0x6e2fdc63 // fmul v3.4s, v3.4s, v15.4s
+	WORD $0x4e21da88 // scvtf v8.4s, v20.4s
+	WORD $0x4e21daa9 // scvtf v9.4s, v21.4s
+	WORD $0x4e21daca // scvtf v10.4s, v22.4s
+	WORD $0x4e21daeb // scvtf v11.4s, v23.4s
+	WORD $0x4ea8d484 // fsub v4.4s, v4.4s, v8.4s
+	WORD $0x4ea9d4a5 // fsub v5.4s, v5.4s, v9.4s
+	WORD $0x4eaad4c6 // fsub v6.4s, v6.4s, v10.4s
+	WORD $0x4eabd4e7 // fsub v7.4s, v7.4s, v11.4s
+	WORD $0x6e2fdc84 // fmul v4.4s, v4.4s, v15.4s
+	WORD $0x6e2fdca5 // fmul v5.4s, v5.4s, v15.4s
+	WORD $0x6e2fdcc6 // fmul v6.4s, v6.4s, v15.4s
+	WORD $0x6e2fdce7 // fmul v7.4s, v7.4s, v15.4s
+	WORD $0x4e511a10 // uzp1 v16.8h, v16.8h, v17.8h
+	WORD $0x4e531a51 // uzp1 v17.8h, v18.8h, v19.8h
+	WORD $0x4e551a92 // uzp1 v18.8h, v20.8h, v21.8h
+	WORD $0x4e571ad3 // uzp1 v19.8h, v22.8h, v23.8h
+	WORD $0x4e111a10 // uzp1 v16.16b, v16.16b, v17.16b
+	WORD $0x4e131a51 // uzp1 v17.16b, v18.16b, v19.16b
+	WORD $0x6e3e1e10 // eor v16.16b, v16.16b, v30.16b
+	WORD $0x6e3e1e31 // eor v17.16b, v17.16b, v30.16b
+	WORD $0xad004510 // stp q16, q17, [x8, #0]
+	ADD $32, R8, R8
+	WORD $0x4e21a800 // fcvtns v0.4s, v0.4s
+	WORD $0x4e21a821 // fcvtns v1.4s, v1.4s
+	WORD $0x4e21a842 // fcvtns v2.4s, v2.4s
+	WORD $0x4e21a863 // fcvtns v3.4s, v3.4s
+	WORD $0x4e21a884 // fcvtns v4.4s, v4.4s
+	WORD $0x4e21a8a5 // fcvtns v5.4s, v5.4s
+	WORD $0x4e21a8c6 // fcvtns v6.4s, v6.4s
+	WORD $0x4e21a8e7 // fcvtns v7.4s, v7.4s
+	WORD $0x4e411800 // uzp1 v0.8h, v0.8h, v1.8h
+	WORD $0x4e431841 // uzp1 v1.8h, v2.8h, v3.8h
+	WORD $0x4e451882 // uzp1 v2.8h, v4.8h, v5.8h
+	WORD $0x4e4718c3 // uzp1 v3.8h, v6.8h, v7.8h
+	WORD $0x4e011800 // uzp1 v0.16b, v0.16b, v1.16b
+	WORD $0x4e031841 // uzp1 v1.16b, v2.16b, v3.16b
+	WORD $0x6e3e1c00 // eor v0.16b, v0.16b, v30.16b
+	WORD $0x6e3e1c21 // eor v1.16b, v1.16b, v30.16b
+	WORD $0xad000580 // stp q0, q1, [x12, #0]
+	ADD $32, R12, R12
+	ADD $128, R9, R9
+	SUBS $1, R24, R24
+	BNE loop25
+
+rest26:
+	CBZ R20, done27
+	ADD R21, R9, R25
+	WORD $0x6f00e41f // movi v31.2d, #0
+	CBZ R22, got28
+	WORD $0xbc40473f // ldr s31, [x25], #4
+	CMP $2, R22
+	BLT got28
+	WORD $0x0ddf933f // ld1 {v31.s}[1], [x25], #4
+	BEQ got28
+	WORD $0x4ddf833f // ld1 {v31.s}[2], [x25], #4
+
+got28:
+	WORD $0x6f00e400 // movi v0.2d, #0
+	WORD $0x6f00e401 // movi v1.2d, #0
+	WORD $0x6f00e402 // movi v2.2d, #0
+	WORD $0x6f00e403 // movi v3.2d, #0
+	WORD $0x6f00e404 // movi v4.2d, #0
+	WORD $0x6f00e405 // movi v5.2d, #0
+	WORD $0x6f00e406 // movi v6.2d, #0
+	WORD $0x6f00e407 // movi v7.2d, #0
+	CMP $4, R20
+	BLT cut30
+	WORD $0x3dc00120 // ldr q0, [x9, #0]
+	CMP $8, R20
+	BLT cut31
+	WORD $0x3dc00521 // ldr q1, [x9, #16]
+	CMP $12, R20
+	BLT cut32
+	WORD $0x3dc00922 // ldr q2, [x9, #32]
+	CMP $16, R20
+	BLT cut33
+	WORD $0x3dc00d23 // ldr q3, [x9, #48]
+	CMP $20, R20
+	BLT cut34
+	WORD $0x3dc01124 // ldr q4, [x9, #64]
+	CMP $24, R20
+	BLT cut35
+	WORD $0x3dc01525 // ldr q5, [x9, #80]
+	CMP $28, R20
+	BLT cut36
+	WORD $0x3dc01926 // ldr q6, [x9, #96]
+	VMOV V31.B16, V7.B16
+	JMP loaded29
+
+cut30:
+	VMOV V31.B16, V0.B16
+	JMP loaded29
+
+cut31:
+	VMOV V31.B16, V1.B16
+	JMP loaded29
+
+cut32:
+	VMOV V31.B16, V2.B16
+	JMP loaded29
+
+cut33:
+	VMOV V31.B16, V3.B16
+	JMP loaded29
+
+cut34:
+	VMOV V31.B16, V4.B16
+	JMP loaded29
+
+cut35:
+	VMOV V31.B16, V5.B16
+	JMP loaded29
+
+cut36:
+	VMOV V31.B16, V6.B16
+
+loaded29:
+	WORD $0x4eb8d400 // fsub v0.4s, v0.4s, v24.4s
+	WORD $0x4eb8d421 // fsub v1.4s, v1.4s, v24.4s
+	WORD $0x4eb8d442 // fsub v2.4s, v2.4s, v24.4s
+	WORD $0x4eb8d463 // fsub v3.4s, v3.4s, v24.4s
+	WORD $0x4eb8d484 // fsub v4.4s, v4.4s, v24.4s
+	WORD $0x4eb8d4a5 // fsub v5.4s, v5.4s, v24.4s
+	WORD $0x4eb8d4c6 // fsub v6.4s, v6.4s, v24.4s
+	WORD $0x4eb8d4e7 // fsub v7.4s, v7.4s, v24.4s
+	WORD $0x6e39dc00 // fmul v0.4s, v0.4s, v25.4s
+	WORD $0x6e39dc21 // fmul v1.4s, v1.4s, v25.4s
+	WORD $0x6e39dc42 // fmul v2.4s, v2.4s, v25.4s
+	WORD $0x6e39dc63 // fmul v3.4s, v3.4s, v25.4s
+	WORD $0x6e39dc84 // fmul v4.4s, v4.4s, v25.4s
+	WORD $0x6e39dca5 // fmul v5.4s, v5.4s, v25.4s
+	WORD $0x6e39dcc6 // fmul v6.4s, v6.4s, v25.4s
+	WORD $0x6e39dce7 // fmul v7.4s, v7.4s, v25.4s
+	WORD $0x4ebcd400 // fsub v0.4s, v0.4s, v28.4s
+	WORD $0x4ebcd421 // fsub v1.4s, v1.4s, v28.4s
+	WORD $0x4ebcd442 // fsub v2.4s, v2.4s, v28.4s
+	WORD $0x4ebcd463 // fsub v3.4s, v3.4s, v28.4s
+	WORD $0x4ebcd484 // fsub v4.4s, v4.4s, v28.4s
+	WORD $0x4ebcd4a5 // fsub v5.4s, v5.4s, v28.4s
+	WORD $0x4ebcd4c6 // fsub v6.4s, v6.4s, v28.4s
+	WORD $0x4ebcd4e7 // fsub v7.4s, v7.4s, v28.4s
+	WORD $0x3dc002ff // ldr q31, [x23, #0]
+	WORD $0x4e3f1c00 // and v0.16b, v0.16b, v31.16b
+	WORD $0x3dc006ff // ldr q31, [x23, #16]
+	WORD $0x4e3f1c21 // and v1.16b, v1.16b, v31.16b
+	WORD $0x3dc00aff // ldr q31, [x23, #32]
+	WORD $0x4e3f1c42 // and v2.16b, v2.16b, v31.16b
+	WORD $0x3dc00eff // ldr q31, [x23, #48]
+	WORD $0x4e3f1c63 // and v3.16b, v3.16b, v31.16b
+	WORD $0x3dc012ff // ldr q31, [x23, #64]
+	WORD $0x4e3f1c84 // and v4.16b, v4.16b, v31.16b
+	WORD $0x3dc016ff // ldr q31, [x23, #80]
+	WORD $0x4e3f1ca5 // and v5.16b, v5.16b, v31.16b
+	WORD $0x3dc01aff // ldr q31, [x23, #96]
+	WORD $0x4e3f1cc6 // and v6.16b, v6.16b, v31.16b
+	WORD $0x3dc01eff // ldr q31, [x23, #112]
+	WORD $0x4e3f1ce7 // and v7.16b, v7.16b, v31.16b
+	WORD $0x6e3ddc00 // fmul v0.4s, v0.4s, v29.4s
+	WORD $0x6e3ddc21 // fmul v1.4s, v1.4s, v29.4s
+	WORD $0x6e3ddc42 // fmul v2.4s, v2.4s, v29.4s
+	WORD $0x6e3ddc63 // fmul v3.4s, v3.4s, v29.4s
+	WORD $0x6e3ddc84 // fmul v4.4s, v4.4s, v29.4s
+	WORD $0x6e3ddca5 // fmul v5.4s, v5.4s, v29.4s
+	WORD $0x6e3ddcc6 // fmul v6.4s, v6.4s, v29.4s
+	WORD $0x6e3ddce7 // fmul v7.4s, v7.4s, v29.4s
+	WORD $0x4e21a810 // fcvtns v16.4s, v0.4s
+	WORD $0x4e21a831 // fcvtns v17.4s, v1.4s
+	WORD $0x4e21a852 // fcvtns v18.4s, v2.4s
+	WORD $0x4e21a873 // fcvtns v19.4s, v3.4s
+	WORD $0x4e21a894 // fcvtns v20.4s, v4.4s
+	WORD $0x4e21a8b5 // fcvtns v21.4s, v5.4s
+	WORD $0x4e21a8d6 // fcvtns v22.4s, v6.4s
+	WORD $0x4e21a8f7 // fcvtns v23.4s, v7.4s
+	WORD $0x4e21da08 // scvtf v8.4s, v16.4s
+	WORD $0x4e21da29 // scvtf v9.4s, v17.4s
+	WORD $0x4e21da4a // scvtf v10.4s, v18.4s
+	WORD $0x4e21da6b // scvtf v11.4s, v19.4s
+	WORD $0x4ea8d400 // fsub v0.4s, v0.4s, v8.4s
+	WORD $0x4ea9d421 // fsub v1.4s, v1.4s, v9.4s
+	WORD $0x4eaad442 // fsub v2.4s, v2.4s, v10.4s
+	WORD $0x4eabd463 // fsub v3.4s, v3.4s, v11.4s
+	WORD $0x6e2fdc00 // fmul v0.4s, v0.4s, v15.4s
+	WORD $0x6e2fdc21 // fmul v1.4s, v1.4s, v15.4s
+	WORD $0x6e2fdc42 // fmul v2.4s, v2.4s, v15.4s
+	WORD $0x6e2fdc63 // fmul v3.4s, v3.4s, v15.4s
+	WORD $0x4e21da88 // scvtf v8.4s, v20.4s
+	WORD $0x4e21daa9 // scvtf v9.4s, v21.4s
+	WORD $0x4e21daca // scvtf v10.4s, v22.4s
+	WORD $0x4e21daeb // scvtf v11.4s, v23.4s
+	WORD $0x4ea8d484 // fsub v4.4s, v4.4s, v8.4s
+	WORD $0x4ea9d4a5 // fsub v5.4s, v5.4s, v9.4s
+	WORD $0x4eaad4c6 // fsub v6.4s, v6.4s, v10.4s
+	WORD $0x4eabd4e7 // fsub v7.4s, v7.4s, v11.4s
+	WORD $0x6e2fdc84 // fmul v4.4s, v4.4s, v15.4s
+	WORD $0x6e2fdca5 // fmul v5.4s, v5.4s, v15.4s
+	WORD $0x6e2fdcc6 // fmul v6.4s, v6.4s, v15.4s
+	WORD $0x6e2fdce7 // fmul v7.4s, v7.4s, v15.4s
+	WORD $0x4e511a10 // uzp1 v16.8h, v16.8h, v17.8h
+	WORD $0x4e531a51 // uzp1 v17.8h, v18.8h, v19.8h
+	WORD $0x4e551a92 // uzp1 v18.8h, v20.8h, v21.8h
+	WORD $0x4e571ad3 // uzp1 v19.8h, v22.8h, v23.8h
+	WORD $0x4e111a10 // uzp1 v16.16b, v16.16b, v17.16b
+	WORD $0x4e131a51 // uzp1 v17.16b, v18.16b, v19.16b
+	WORD $0x6e3e1e10 // eor v16.16b, v16.16b, v30.16b
+	WORD $0x6e3e1e31 // eor v17.16b, v17.16b, v30.16b
+	WORD $0xad004510 // stp q16, q17, [x8, #0]
+	ADD $32, R8, R8
+	WORD $0x4e21a800 // fcvtns v0.4s, v0.4s
+	WORD $0x4e21a821 // fcvtns v1.4s, v1.4s
+	WORD $0x4e21a842 // fcvtns v2.4s, v2.4s
+	WORD $0x4e21a863 // fcvtns v3.4s, v3.4s
+	WORD $0x4e21a884 // fcvtns v4.4s, v4.4s
+	WORD $0x4e21a8a5 // fcvtns v5.4s, v5.4s
+	WORD $0x4e21a8c6 // fcvtns v6.4s, v6.4s
+	WORD $0x4e21a8e7 // fcvtns v7.4s, v7.4s
+	WORD $0x4e411800 // uzp1 v0.8h, v0.8h, v1.8h
+	WORD $0x4e431841 // uzp1 v1.8h, v2.8h, v3.8h
+	WORD $0x4e451882 // uzp1 v2.8h, v4.8h, v5.8h
+	WORD $0x4e4718c3 // uzp1 v3.8h, v6.8h, v7.8h
+	WORD $0x4e011800 // uzp1 v0.16b, v0.16b, v1.16b
+	WORD $0x4e031841 // uzp1 v1.16b, v2.16b, v3.16b
+	WORD $0x6e3e1c00 // eor v0.16b, v0.16b, v30.16b
+	WORD $0x6e3e1c21 // eor v1.16b, v1.16b, v30.16b
+	WORD $0xad000580 // stp q0, q1, [x12, #0]
+	ADD $32, R12, R12
 
 done27:
 	ADD R3, R1, R1

@@ -342,8 +342,22 @@ func quant_i8_generic(rows int, dst *uint8, ldd int, src *float32, lds int, n in
 	for r := range rows {
 		row := rowOf(src, r, lds, n)
 		d := unsafe.Slice((*uint8)(unsafe.Add(unsafe.Pointer(dst), r*ldd)), (n+31)/32*32)
-		rowOf(scale, r, 1, 1)[0], rowOf(zero, r, 1, 1)[0] = quantRow(d, n, func(i int) float32 { return row[i] })
+		rowOf(scale, r, 1, 1)[0], rowOf(zero, r, 1, 1)[0] = quantRow(d, nil, n, func(i int) float32 { return row[i] })
 	}
+}
+
+func quant_i8x2_generic(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32) {
+	for r := range rows {
+		row := rowOf(src, r, lds, n)
+		d, rest := byteRow(dst, r, ldd, n)
+		rowOf(scale, r, 1, 1)[0], rowOf(zero, r, 1, 1)[0] = quantRow(d, rest, n, func(i int) float32 { return row[i] })
+	}
+}
+
+// byteRow returns both halves of a row, in whole blocks.
+func byteRow(dst *uint8, r, ldd, n int) (values, rest []uint8) {
+	return unsafe.Slice((*uint8)(unsafe.Add(unsafe.Pointer(dst), r*ldd)), (n+31)/32*32),
+		unsafe.Slice((*uint8)(unsafe.Add(unsafe.Pointer(dst), r*ldd+ldd/2)), (n+31)/32*32)
 }
 
 func normq_i8_generic(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32) {
@@ -351,12 +365,21 @@ func normq_i8_generic(rows int, dst *uint8, ldd int, src *float32, lds int, n in
 		row := rowOf(src, r, lds, n)
 		mean, unit := moments(row, eps)
 		d := unsafe.Slice((*uint8)(unsafe.Add(unsafe.Pointer(dst), r*ldd)), (n+31)/32*32)
-		rowOf(scale, r, 1, 1)[0], rowOf(zero, r, 1, 1)[0] = quantRow(d, n, func(i int) float32 { return float32((float64(row[i]) - mean) * unit) })
+		rowOf(scale, r, 1, 1)[0], rowOf(zero, r, 1, 1)[0] = quantRow(d, nil, n, func(i int) float32 { return float32((float64(row[i]) - mean) * unit) })
 	}
 }
 
-// quantRow rounds n values and returns their scale and their middle.
-func quantRow(dst []uint8, n int, value func(i int) float32) (scale, zero float32) {
+func normq_i8x2_generic(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32) {
+	for r := range rows {
+		row := rowOf(src, r, lds, n)
+		mean, unit := moments(row, eps)
+		d, rest := byteRow(dst, r, ldd, n)
+		rowOf(scale, r, 1, 1)[0], rowOf(zero, r, 1, 1)[0] = quantRow(d, rest, n, func(i int) float32 { return float32((float64(row[i]) - mean) * unit) })
+	}
+}
+
+// quantRow rounds n values, and what that takes away unless rest is nil, and returns their scale and their middle.
+func quantRow(dst, rest []uint8, n int, value func(i int) float32) (scale, zero float32) {
 	lo, hi, nan := value(0), value(0), float32(0)
 	for i := range n {
 		v := value(i)
@@ -376,9 +399,14 @@ func quantRow(dst []uint8, n int, value func(i int) float32) (scale, zero float3
 		m = 0
 	}
 	for i := range dst {
-		dst[i] = 128
+		v := float32(0)
 		if i < n {
-			dst[i] = byte(128 + int(math.RoundToEven(float64(float32(value(i)-z)*inv))))
+			v = float32(value(i)-z) * inv
+		}
+		whole := float32(math.RoundToEven(float64(v)))
+		dst[i] = byte(128 + int(whole))
+		if rest != nil {
+			rest[i] = byte(128 + int(math.RoundToEven(float64(float32(v-whole)*254))))
 		}
 	}
 	return m / 127, z
@@ -395,12 +423,32 @@ func quantw_i8_generic(rows int, dst *uint8, ldd int, src *float32, lds int, n i
 	}
 }
 
+func quantw_i8x2_generic(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32) {
+	room := (n + 31) / 32 * 32
+	for r := range rows {
+		narrow := make([]uint8, 2*room)
+		quant_i8x2_generic(1, &narrow[0], 2*room, &rowOf(src, r, lds, n)[0], lds, n, &rowOf(scale, r, 1, 1)[0], &rowOf(zero, r, 1, 1)[0])
+		for i, v := range narrow {
+			*(*uint16)(unsafe.Add(unsafe.Pointer(dst), r*ldd+i/room*(ldd/2)+2*(i%room))) = uint16(v)
+		}
+	}
+}
+
 func normqw_i8_generic(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32) {
 	norm := make([]float32, n)
 	for r := range rows {
 		layernorm_f32_generic(1, &norm[0], 0, &rowOf(src, r, lds, n)[0], 0, n, nil, nil, eps)
 		d := (*uint8)(unsafe.Add(unsafe.Pointer(dst), r*ldd))
 		quantw_i8_generic(1, d, 0, &norm[0], 0, n, &rowOf(scale, r, 1, 1)[0], &rowOf(zero, r, 1, 1)[0])
+	}
+}
+
+func normqw_i8x2_generic(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32) {
+	norm := make([]float32, n)
+	for r := range rows {
+		layernorm_f32_generic(1, &norm[0], 0, &rowOf(src, r, lds, n)[0], 0, n, nil, nil, eps)
+		d := (*uint8)(unsafe.Add(unsafe.Pointer(dst), r*ldd))
+		quantw_i8x2_generic(1, d, ldd, &norm[0], 0, n, &rowOf(scale, r, 1, 1)[0], &rowOf(zero, r, 1, 1)[0])
 	}
 }
 
