@@ -124,13 +124,14 @@ rounded.`,
 	{
 		Op: OpQGemmW, DTypes: []string{"i8"}, Tiled: true,
 		Signature: "func(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)",
-		Doc: `What qgemm computes, of an A of 16 bits an element, little-endian, at most 255, and a panel that widen made; lda
-counts bytes.`,
+		Doc: `What qgemm computes, of an A of 16 bits an element, little-endian, signed, and a panel that widen made; lda counts
+bytes. Sums must fit 32 bits.`,
 	},
 	{
 		Op: OpQuantW, DTypes: []string{"i8", "i8x2"},
 		Signature: "func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32)",
-		Doc:       `What quant computes, to 16 bits an element, little-endian; ldd counts bytes.`,
+		Doc: `What quant computes, to 16 bits an element, little-endian; ldd counts bytes.
+Of i8x2 an element has what quant_i8x2 writes in two: 254 times the first byte less 128, plus the second less 128.`,
 	},
 	{
 		Op: OpNormQ, DTypes: []string{"i8", "i8x2"},

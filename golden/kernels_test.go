@@ -406,7 +406,7 @@ func sizeOf(k asm.Kernel) int {
 func testQGemm(c *check, k asm.Kernel, fn any) {
 	f := fn.(qgemmFunc)
 	panels := k.NR / asm.Panel
-	for _, groups := range upTo(10, 48, 192) {
+	for _, groups := range upTo(10, 48, 128, 192) {
 		for variant := range 8 {
 			acc, withBias, extreme := variant&1, variant&2 != 0, variant&4 != 0
 			what := fmt.Sprintf("%d groups, acc=%d bias=%v extreme=%v", groups, acc, withBias, extreme)
@@ -416,9 +416,23 @@ func testQGemm(c *check, k asm.Kernel, fn any) {
 			a := c.bytesOf(c.in, (k.MR-1)*lda+size*depth)
 			b := make([]uint8, panels*stride)
 			clear(a)
+			element := func(i int) int32 { // of A, at a byte
+				if size == 2 {
+					return int32(int16(binary.NativeEndian.Uint16(a[i:])))
+				}
+				return int32(a[i])
+			}
 			for i := 0; i < len(a); i += size {
 				if a[i] = uint8(c.rng.Uint32()); extreme {
 					a[i] = 255
+				}
+				if size == 2 && withBias && groups <= 128 { // then sums fit, whatever there is
+					most := 127*254 + 127
+					v := c.rng.IntN(2*most+1) - most
+					if extreme {
+						v = most - 2*most*(i/14%2)
+					}
+					binary.NativeEndian.PutUint16(a[i:], uint16(v))
 				}
 			}
 			for i := range b {
@@ -471,7 +485,7 @@ func testQGemm(c *check, k asm.Kernel, fn any) {
 				for j := range k.NR {
 					sum := int32(0)
 					for i := range depth {
-						sum += (int32(a[r*lda+size*i]) - 128) * int32(int8(b[j/asm.Panel*stride+i/4*64+j%asm.Panel*4+i%4]))
+						sum += (element(r*lda+size*i) - 128) * int32(int8(b[j/asm.Panel*stride+i/4*64+j%asm.Panel*4+i%4]))
 					}
 					want := float32(float32(float32(sum)*scale.p[r])*column[j]) + float32(zero.p[r]*shift[j])
 					if withBias {
@@ -546,6 +560,9 @@ func testQuant(c *check, k asm.Kernel, fn any) {
 					for part := range parts {
 						whole := float32(math.RoundToEven(float64(v)))
 						want, at := 128+int(whole), bytes*i
+						if bytes == 2 && k.DType == "i8x2" {
+							want = int(uint16(254*int(whole) + int(math.RoundToEven(float64(float32(v-whole)*254)))))
+						}
 						if got := int(math.Float32bits(dst.row(parts*r + part)[at/4]) >> (at % 4 * 8) & (1<<(8*bytes) - 1)); got != want {
 							c.Fatalf("%s: part %d of [%d][%d] = %d, want %d", what, part, r, i, got, want)
 						}
@@ -574,9 +591,10 @@ func testQuant(c *check, k asm.Kernel, fn any) {
 	}
 }
 
-// partsOf is what a row is rounded to: bytes, and with i8x2 those of what that takes away.
+// partsOf is how many numbers a value is rounded to: with i8x2 what that takes away is another, unless they have 16 bits and
+// are one.
 func partsOf(k asm.Kernel) int {
-	if k.DType == "i8x2" {
+	if k.DType == "i8x2" && sizeOf(k) == 1 {
 		return 2
 	}
 	return 1

@@ -353,7 +353,8 @@ func (r *row) prefetch(p reg.Register, masked bool) {
 	}
 }
 
-// round writes the row's rounded values, which load returns, and half of ldd after them, of i8x2, what that took away.
+// round writes the row's rounded values, which load returns, and of i8x2 what that took away: half of ldd after them, or as
+// one with them where they have 16 bits.
 func (r *row) round(k asm.Kernel, dst, ldd reg.Register, z, inv reg.VecVirtual, load func(n int, masked bool) vecs) {
 	w := r.w
 	wide := k.Op == asm.OpQuantW || k.Op == asm.OpNormQW
@@ -381,10 +382,10 @@ func (r *row) round(k asm.Kernel, dst, ldd reg.Register, z, inv reg.VecVirtual, 
 		w.VPXOR(middle, x[0], x[0])
 		w.VMOVDQU(x[0], operand.Mem{Base: dst, Index: r.at, Scale: 1})
 	}
+	const steps = 254 // of what was taken away
 	twice := k.DType == "i8x2"
-	rest, steps := w.GP64(), operand.Mem{}
-	if twice {
-		steps = w.f32("steps", 254)
+	rest := w.GP64()
+	if twice && !wide {
 		w.MOVQ(ldd, rest)
 		w.SHRQ(operand.Imm(1), rest)
 		w.ADDQ(dst, rest)
@@ -406,9 +407,20 @@ func (r *row) round(k asm.Kernel, dst, ldd reg.Register, z, inv reg.VecVirtual, 
 			w.VCVTPS2DQ(x[i], q[i])
 			w.VCVTDQ2PS(q[i], t)
 			w.VSUBPS(t, x[i], x[i])
-			w.VMULPS(steps, x[i], x[i])
+			w.VMULPS(w.f32("steps", steps), x[i], x[i])
 			w.VCVTPS2DQ(x[i], x[i])
 		})
+		if wide {
+			for i := 0; i < 4; i += 2 {
+				w.VPACKSSDW(q[i+1], q[i], q[i])
+				w.VPACKSSDW(x[i+1], x[i], x[i])
+				w.VPMULLW(w.words("steps16", steps<<16|steps), q[i], q[i])
+				w.VPADDW(x[i], q[i], q[i])
+				w.VPERMQ(operand.Imm(0xd8), q[i], q[i])
+				w.VMOVDQU(q[i], operand.Mem{Base: dst, Index: r.at, Scale: 2, Disp: 16 * i})
+			}
+			return
+		}
 		store(q, dst)
 		store(x, rest)
 	})

@@ -1,6 +1,9 @@
 package rt
 
-import "unsafe"
+import (
+	"math"
+	"unsafe"
+)
 
 // Products of bytes. Weights are signed bytes with a scale a column, activations
 // unsigned bytes, 128 for the middle of their row, with a scale and that middle a row,
@@ -11,14 +14,18 @@ import "unsafe"
 // scales, then what a sum starts from: -128 times the column's sum, as int32; then what
 // a row's middle is multiplied by: the column's sum times its scale.
 //
-// Of weights of I8X2 a row of activations is multiplied a second time, by what rounding it
-// took away, which is bytes too: 1/254 of a step, around 0.
+// By weights of I8X2 a row is multiplied a second time: what rounding it took away is bytes
+// too, of 1/254 of a step. Kernels of 16 bits take both as one number and go over k in
+// passes, whose sums fit 32 bits.
 
 const (
 	panelTail = 16 * (4 + 4 + 4) // bytes of a panel's scales, starts and shifts
 	byteAlign = 64               // rows of activations are a multiple of it apart
 	wideRows  = 9                // are enough to be worth widening a panel for
 	restSteps = 254              // of what rounding takes away, to a step
+
+	// wideGroups are the most that a sum of products of such numbers may have.
+	wideGroups = math.MaxInt32 / (4 * 127 * (127*restSteps + 127))
 )
 
 // panelGroups returns the groups of four that k takes.
@@ -42,7 +49,7 @@ func (e *Exec) quantise(rows int) {
 		size *= 2
 	}
 	parts := 1 // of a row
-	if g.twice {
+	if g.twice && g.i8.Widen == nil {
 		parts = 2
 	}
 	// Not a multiple of 1 KiB, whose rows would fall into the same cache sets.
@@ -85,6 +92,9 @@ func quantBlock(g *gemmTask, src Mat, r, rows int) {
 	if g.twice {
 		for i := r; i < r+rows; i++ {
 			g.rests[i] = g.scales[i] / restSteps
+			if g.i8.Widen != nil {
+				g.scales[i] = g.rests[i]
+			}
 		}
 	}
 }
@@ -108,16 +118,26 @@ func (g *gemmTask) bytePanel(p, row, rows int, c *float32, acc, worker int) {
 	g.byteStrip(g.i8.Gemm, first, next, row, rows, c, acc, worker)
 }
 
+// bytePasses returns how often a tile goes over its panels, k groups deep.
+func (g *gemmTask) bytePasses(k int) int {
+	switch {
+	case !g.twice:
+		return 1
+	case g.i8.Widen == nil:
+		return 2
+	}
+	return (k + wideGroups - 1) / wideGroups
+}
+
 // byteStrip runs the row tiles of the panels from panel first on. They prefetch the lines of
 // the panels from panel next on between them.
 func (g *gemmTask) byteStrip(tile []QGemm, first, next, row, rows int, c *float32, acc, worker int) {
 	k := panelGroups(g.kk)
 	stride := 64*k + panelTail
 	b, pf := unsafe.Add(unsafe.Pointer(g.w), first*stride), unsafe.Add(unsafe.Pointer(g.w), next*stride)
-	if g.i8.Widen != nil {
-		wide := unsafe.Pointer(&g.wide[worker][0])
-		g.i8.Widen(k, (*int8)(wide), (*int8)(b))
-		b = wide
+	passes, deep, wide := g.bytePasses(k), k, g.i8.Widen != nil
+	if wide {
+		b, deep = g.widen(k, passes, b, worker), (k+passes-1)/passes
 	}
 	c = at(c, first*16)
 	var bias *float32
@@ -126,20 +146,42 @@ func (g *gemmTask) byteStrip(tile []QGemm, first, next, row, rows int, c *float3
 	}
 	mr := len(tile) - 1
 	tiles := (rows + mr - 1) / mr
-	calls := tiles
-	if g.twice {
-		calls *= 2
-	}
-	lines := (stride/64 + calls - 1) / calls
-	step := max(4, (64*lines+k-1)/k)
-	ahead := func(call int) *int8 { return (*int8)(unsafe.Add(pf, 64*min(call*lines, stride/64-1))) }
+	lines := (stride/64 + tiles*passes - 1) / (tiles * passes)
+	step := max(4, (64*lines+deep-1)/deep)
 	for t := range tiles {
 		r0, r1 := tileStart(rows, tiles, t), tileStart(rows, tiles, t+1)
-		r, f, a, to := row+r0, tile[r1-r0], &g.bytes[(row+r0)*g.ldq], at(c, r0*g.ldc)
-		f(k, a, g.ldq, (*int8)(b), stride, to, g.ldc, &g.scales[r], &g.zeros[r], bias, acc, ahead(t), step)
-		if g.twice {
-			a = (*uint8)(unsafe.Add(unsafe.Pointer(a), g.ldq/2))
-			f(k, a, g.ldq, (*int8)(b), stride, to, g.ldc, &g.rests[r], &g.none[r], nil, 1, ahead(tiles+t), step)
+		r := row + r0
+		for pass := range passes {
+			a, w, n := unsafe.Pointer(&g.bytes[r*g.ldq]), b, k
+			scale, zero, bias, acc := &g.scales[r], &g.zeros[r], bias, acc
+			if pass > 0 {
+				scale, zero, bias, acc = &g.rests[r], &g.none[r], nil, 1
+			}
+			if wide {
+				k0, k1 := part(k, passes, pass)
+				a, w, n = unsafe.Add(a, 2*4*k0), unsafe.Add(b, 2*64*k0+pass*panelTail), k1-k0
+			} else {
+				a = unsafe.Add(a, pass*g.ldq/2)
+			}
+			ahead := unsafe.Add(pf, 64*min((t*passes+pass)*lines, stride/64-1))
+			tile[r1-r0](n, (*uint8)(a), g.ldq, (*int8)(w), stride, at(c, r0*g.ldc), g.ldc, scale, zero, bias, acc, (*int8)(ahead), step)
 		}
 	}
+}
+
+// widen widens a panel for the worker, the part of each pass with a tail of its own. Rows that
+// are signed add nothing that a sum had to start from.
+func (g *gemmTask) widen(k, passes int, panel unsafe.Pointer, worker int) unsafe.Pointer {
+	wide := unsafe.Pointer(&g.wide[worker][0])
+	for pass := range passes {
+		k0, k1 := part(k, passes, pass)
+		to := unsafe.Add(wide, 2*64*k0+pass*panelTail)
+		g.i8.Widen(k1-k0, (*int8)(to), (*int8)(unsafe.Add(panel, 64*k0)))
+		if g.twice {
+			tail := unsafe.Slice((*byte)(unsafe.Add(to, 2*64*(k1-k0))), panelTail)
+			copy(tail, unsafe.Slice((*byte)(unsafe.Add(panel, 64*k)), panelTail))
+			clear(tail[64:128])
+		}
+	}
+	return wide
 }

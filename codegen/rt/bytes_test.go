@@ -34,7 +34,12 @@ func i8s(mr, nr int, wide bool) Int8 {
 						tail := func(i int) unsafe.Pointer { return unsafe.Pointer(&panel[size*64*k+64*i+j%16*4]) }
 						sum := *(*int32)(tail(1))
 						for i := range 4 * k {
-							sum += int32(*(*uint8)(unsafe.Add(unsafe.Pointer(a), r*lda+size*i))) * value(panel, i, j%16)
+							x := unsafe.Add(unsafe.Pointer(a), r*lda+size*i)
+							v := int32(*(*uint8)(x))
+							if wide {
+								v = int32(*(*int16)(x))
+							}
+							sum += v * value(panel, i, j%16)
 						}
 						y := float32(sum)**at(scale, r)**(*float32)(tail(0)) + *at(zero, r)**(*float32)(tail(2))
 						if bias != nil {
@@ -64,9 +69,18 @@ func i8s(mr, nr int, wide bool) Int8 {
 					v = (float64(*at(src, r*lds+i)) - z) / max(m, 1e-30) * 127
 				}
 				whole := math.RoundToEven(v)
-				*(*uint8)(unsafe.Add(unsafe.Pointer(dst), r*ldd+size*i)) = uint8(128 + int(whole))
-				if twice {
-					*(*uint8)(unsafe.Add(unsafe.Pointer(dst), r*ldd+ldd/2+size*i)) = uint8(128 + int(math.RoundToEven((v-whole)*restSteps)))
+				rest := math.RoundToEven((v - whole) * restSteps)
+				to := unsafe.Add(unsafe.Pointer(dst), r*ldd+size*i)
+				switch {
+				case wide && twice:
+					*(*int16)(to) = int16(whole*restSteps + rest)
+				case wide:
+					*(*int16)(to) = int16(128 + whole)
+				default:
+					*(*uint8)(to) = uint8(128 + int(whole))
+				}
+				if twice && !wide {
+					*(*uint8)(unsafe.Add(to, ldd/2)) = uint8(128 + int(rest))
 				}
 			}
 		}
@@ -112,7 +126,7 @@ func TestByteLinear(t *testing.T) {
 		}
 		var shapes []shape
 		for _, d := range []DType{I8, I8X2} {
-			for _, s := range [][3]int{{1, 1, 1}, {2, 7, 33}, {3, 8, 100}, {25, 64, 160}, {405, 6, 20}, {2, 2000, 40}, {2, 512, 16}, {0, 4, 4}} {
+			for _, s := range [][3]int{{1, 1, 1}, {2, 7, 33}, {3, 8, 100}, {25, 64, 160}, {405, 6, 20}, {2, 2000, 40}, {2, 512, 16}, {10, 1100, 36}, {0, 4, 4}} {
 				shapes = append(shapes, shape{s[0], s[1], s[2], d})
 			}
 		}

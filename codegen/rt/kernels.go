@@ -71,7 +71,8 @@ type (
 
 	// The kernels Quant2 and Norm2 of Int8, which are a Quant and a QuantNorm, write what that
 	// takes away too: from ldd/2 bytes on each row of dst has 128 + 254*(v-round(v)), rounded,
-	// of each v that was rounded.
+	// of each v that was rounded. Elements of 16 bits have both instead: 254 times what is
+	// rounded, plus what that takes away, without an offset.
 
 	// Widen makes of a panel of QGemm, of k groups of four, one of 16 bits a value: of each
 	// group first all columns' first two values, then their others, [k][2][16][2], and

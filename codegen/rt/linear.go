@@ -179,7 +179,8 @@ func (e *Exec) weigh(l *Linear) {
 	case g.half != nil && g.half.Once:
 		need = (l.K + g.passes - 1) / g.passes * g.k.NR
 	case g.i8 != nil && g.i8.Widen != nil:
-		need = (2*64*panelGroups(l.K) + panelTail) / 4
+		k := panelGroups(l.K)
+		need = (2*64*k + g.bytePasses(k)*panelTail) / 4
 	default:
 		return
 	}

@@ -255,8 +255,8 @@ func quant_i8x2_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int
 
 // qgemmw_i8_1x16_avx2 computes:
 //
-// What qgemm computes, of an A of 16 bits an element, little-endian, at most 255, and a panel that widen made; lda
-// counts bytes.
+// What qgemm computes, of an A of 16 bits an element, little-endian, signed, and a panel that widen made; lda counts
+// bytes. Sums must fit 32 bits.
 //
 //go:noescape
 func qgemmw_i8_1x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
@@ -289,6 +289,7 @@ func qgemmw_i8_6x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *floa
 // quantw_i8_avx2 computes:
 //
 // What quant computes, to 16 bits an element, little-endian; ldd counts bytes.
+// Of i8x2 an element has what quant_i8x2 writes in two: 254 times the first byte less 128, plus the second less 128.
 //
 //go:noescape
 func quantw_i8_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32)
@@ -296,6 +297,7 @@ func quantw_i8_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int,
 // quantw_i8x2_avx2 computes:
 //
 // What quant computes, to 16 bits an element, little-endian; ldd counts bytes.
+// Of i8x2 an element has what quant_i8x2 writes in two: 254 times the first byte less 128, plus the second less 128.
 //
 //go:noescape
 func quantw_i8x2_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32)

@@ -312,18 +312,32 @@ func qgemmw_i8_4x16_generic(k int, a *uint8, lda int, b *int8, _ int, c *float32
 	qgemmWTile(4, k, a, lda, b, c, ldc, scale, zero, bias, acc)
 }
 
-// qgemmWTile narrows the panel, and A row by row.
+// qgemmWTile takes the columns one by one.
 func qgemmWTile(rows, k int, a *uint8, lda int, b *int8, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int) {
-	narrow, panel := make([]uint8, 4*k), make([]int8, 64*k+192)
-	copy(panel[64*k:], unsafe.Slice((*int8)(unsafe.Add(unsafe.Pointer(b), 128*k)), 192))
+	panel := make([]int16, 64*k)
 	for i, v := range unsafe.Slice((*int16)(unsafe.Pointer(b)), 64*k) {
-		panel[widened(i)] = int8(v)
+		panel[widened(i)] = v
 	}
+	tail := unsafe.Add(unsafe.Pointer(b), 128*k)
+	column, start, shift := unsafe.Slice((*float32)(tail), 16), unsafe.Slice((*int32)(unsafe.Add(tail, 64)), 16), unsafe.Slice((*float32)(unsafe.Add(tail, 128)), 16)
 	for r := range rows {
-		for i, x := range unsafe.Slice((*uint16)(unsafe.Add(unsafe.Pointer(a), r*lda)), 4*k) {
-			narrow[i] = uint8(x)
+		row := unsafe.Slice((*int16)(unsafe.Add(unsafe.Pointer(a), r*lda)), 4*k)
+		s, z := rowOf(scale, r, 1, 1)[0], rowOf(zero, r, 1, 1)[0]
+		for j := range 16 {
+			sum := start[j]
+			for i, x := range row {
+				sum += int32(x) * int32(panel[i/4*64+j*4+i%4])
+			}
+			y := float32(float32(float32(sum)*s)*column[j]) + float32(z*shift[j])
+			if bias != nil {
+				y += unsafe.Slice(bias, 16)[j]
+			}
+			out := &rowOf(c, r, ldc, 16)[j]
+			if acc != 0 {
+				y += *out
+			}
+			*out = y
 		}
-		qgemmTile(1, k, &narrow[0], 0, &panel[0], &rowOf(c, r, ldc, 16)[0], ldc, &rowOf(scale, r, 1, 1)[0], &rowOf(zero, r, 1, 1)[0], bias, acc)
 	}
 }
 
@@ -428,8 +442,9 @@ func quantw_i8x2_generic(rows int, dst *uint8, ldd int, src *float32, lds int, n
 	for r := range rows {
 		narrow := make([]uint8, 2*room)
 		quant_i8x2_generic(1, &narrow[0], 2*room, &rowOf(src, r, lds, n)[0], lds, n, &rowOf(scale, r, 1, 1)[0], &rowOf(zero, r, 1, 1)[0])
-		for i, v := range narrow {
-			*(*uint16)(unsafe.Add(unsafe.Pointer(dst), r*ldd+i/room*(ldd/2)+2*(i%room))) = uint16(v)
+		d := unsafe.Slice((*int16)(unsafe.Add(unsafe.Pointer(dst), r*ldd)), room)
+		for i := range d {
+			d[i] = 254*(int16(narrow[i])-128) + int16(narrow[room+i]) - 128
 		}
 	}
 }
