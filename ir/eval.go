@@ -14,11 +14,17 @@ import (
 // after their last use. Results may share memory with each other and the inputs.
 // A function with a value of more than 2^28 elements is refused.
 func (p *Program) Run(fn string, t int, in map[string]*Tensor) (map[string]*Tensor, error) {
+	return p.Watch(fn, t, in, nil)
+}
+
+// Watch is Run that shows every value to see once it is computed, in order. What it shows
+// may not be changed; see may be nil.
+func (p *Program) Watch(fn string, t int, in map[string]*Tensor, see func(*Value, *Tensor)) (map[string]*Tensor, error) {
 	q, f, args, err := p.ready(fn, t, in)
 	if err != nil {
 		return nil, err
 	}
-	results, err := q.run(f, t, args)
+	results, err := q.run(f, t, args, see)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", fn, err)
 	}
@@ -81,8 +87,8 @@ func (f *Func) UsesT() bool {
 	return false
 }
 
-// run evaluates a verified function.
-func (p *Program) run(f *Func, t int, args []*Tensor) ([]*Tensor, error) {
+// run evaluates a verified function and shows its values to see, unless that is nil.
+func (p *Program) run(f *Func, t int, args []*Tensor, see func(*Value, *Tensor)) ([]*Tensor, error) {
 	last := map[*Value]int{}
 	for i, v := range f.Values {
 		for _, a := range v.Args {
@@ -109,6 +115,9 @@ func (p *Program) run(f *Func, t int, args []*Tensor) ([]*Tensor, error) {
 			return nil, fmt.Errorf("%s: %w", head(v), err)
 		}
 		vals[v] = x
+		if see != nil {
+			see(v, x)
+		}
 		for _, a := range v.Args {
 			if last[a] == i {
 				delete(vals, a)
@@ -180,7 +189,7 @@ func (p *Program) evalOne(v *Value, t int, in []*Tensor) (*Tensor, error) {
 	if err != nil {
 		return nil, err
 	}
-	out, err := p.run(f, t, in)
+	out, err := p.run(f, t, in, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -57,6 +57,33 @@ func TestTraceWith(t *testing.T) {
 	}
 }
 
+// A run that is watched shows every value once, in order, and gives what a run gives.
+func TestWatch(t *testing.T) {
+	p := program(t, traced, map[string][]float32{"a.w": {1, 2, 3, 4, 5, 6}, "b.w": {1, -1, 2, 0.5, 3, -2}, "c.w": {1, 0, 2, 1}})
+	in := map[string]*ir.Tensor{"x": matrix(2, 1, 2, 3, 4)}
+	tr, err := p.Trace("f", 2, in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	names, seen := []string{}, map[string]*ir.Tensor{}
+	got, err := p.Watch("f", 2, in, func(v *ir.Value, x *ir.Tensor) {
+		names, seen[v.Name] = append(names, v.Name), x
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff([]string{"a", "b", "c", "y"}, names); d != "" {
+		t.Errorf("values (-want +got)\n%s", d)
+	}
+	want := tr.Results()
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("results (-want +got)\n%s", d)
+	}
+	if !cmp.Equal(seen["a"], want["a"]) || !cmp.Equal(seen["y"], want["y"]) {
+		t.Errorf("saw %v", seen)
+	}
+}
+
 // A product of bytes rounds each row to 255 steps, of which its least and its largest value
 // are two.
 func TestLinearOfBytes(t *testing.T) {

@@ -48,6 +48,7 @@ var All = []*Pass{
 	Store,         // before fold, which leaves what is stored in 16 bits as it is
 	Rows,          // before fold: a row that is selected early gets its own norm, which then folds too
 	Fold,          // before fusing: fewer ops to match
+	Smooth,        // after fold, which leaves norms bare; before fusing, which reads bundles
 	FuseEmbed,     // independent of the next three
 	FuseState,     // before fuse-qkv, which would leave keys and values with two readers alone
 	FuseQKV,       // before attention, which wants its operand in one value
@@ -66,6 +67,8 @@ type Options struct {
 	Rows int
 	// Precision says how matrices and tables are stored.
 	Precision precision.Map
+	// Smooth has the gain and bias of norms, by the module that reads them.
+	Smooth map[string]Smoothing
 	// Upto names the pass to stop after; "" runs all.
 	Upto string
 	// After, if not nil, sees the program after each pass. It must not change it.

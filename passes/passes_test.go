@@ -46,6 +46,8 @@ func TestCases(t *testing.T) {
 					switch c {
 					case Store:
 						o.Precision = precision.Uniform("bf16")
+					case Smooth:
+						o.Smooth = smoothings(p)
 					case Quantise:
 						o.Precision = precision.Uniform(precision.Int8)
 					}
@@ -60,6 +62,19 @@ func TestCases(t *testing.T) {
 			}, tol)
 		})
 	}
+}
+
+// smoothings are a gain and a bias for each column of every norm of p that takes them.
+func smoothings(p *ir.Program) map[string]Smoothing {
+	all := map[string]Smoothing{}
+	for _, n := range Smoothable(p) {
+		var s Smoothing
+		for i := range n.Cols() {
+			s.Gain, s.Bias = append(s.Gain, float32(i+1)/2), append(s.Bias, float32(i)-1.5)
+		}
+		all[n.Name] = s
+	}
+	return all
 }
 
 // TestModels sends the programs that package model's tests print through all passes.
@@ -98,6 +113,7 @@ func TestModels(t *testing.T) {
 				t.Fatal(err)
 			}
 			simulate(t, p, after["plan"], 64)
+			smooth(t, p, "fuse-ffn", after["fuse-ffn"])
 			for _, f := range after["fuse-ffn"].Funcs {
 				for _, v := range f.Values {
 					switch v.Op {

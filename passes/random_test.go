@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/multiway-go/multiway/ir"
 	"github.com/multiway-go/multiway/ir/irtest"
 )
@@ -41,6 +43,7 @@ func TestRandomPrograms(t *testing.T) {
 			if err != nil || ir.Print(again) != ir.Print(after) {
 				t.Fatalf("a second run gives another program (error %v)", err)
 			}
+			smooth(t, p, upto, after)
 			if t.Failed() {
 				t.Logf("%s", text)
 			}
@@ -49,6 +52,34 @@ func TestRandomPrograms(t *testing.T) {
 	// Plan may refuse what it has no place for, but not often.
 	if planned < 60 {
 		t.Errorf("%d of 80 programs were planned, want 60", planned)
+	}
+}
+
+// smooth checks that with every norm smoothed that can be, what a program computes and
+// which ops it is made of stay. A norm that several qkv share goes into each with its weights.
+func smooth(t *testing.T, p *ir.Program, upto string, plain *ir.Program) {
+	t.Helper()
+	folded, err := Run(p, Options{Rows: rows, Upto: "fold"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	after, err := Run(p, Options{Rows: rows, Smooth: smoothings(folded), Upto: upto})
+	if err != nil {
+		t.Fatalf("smoothed: %v", err)
+	}
+	irtest.Equivalent(t, p, after, Rounded.Tolerance())
+	ops := func(p *ir.Program) (list []string) {
+		for _, f := range p.Funcs {
+			for _, v := range f.Values {
+				if v.Op != ir.OpLayerNorm {
+					list = append(list, f.Name+" "+v.Name+" "+v.Op.Name)
+				}
+			}
+		}
+		return list
+	}
+	if diff := cmp.Diff(ops(plain), ops(after)); diff != "" {
+		t.Errorf("ops smoothed (-plain +smoothed):\n%s", diff)
 	}
 }
 

@@ -50,6 +50,10 @@ int8 and int8x2 in bf16dot, and in f32 where that is not enough or the model is 
 prints which, their share of the work and the cosines before and after. What the
 description says of a class or a module stays.
 
+Before that, where rows are rounded to bytes, columns of a norm that stand out are scaled
+and moved, and the weights that they meet take it back, if that at least halves what the
+rounding does there. The build prints which norms; "smooth: off" leaves all as they are.
+
 At another precision than f32 the build says how far outputs are from the model's in
 float64, and fails below a cosine that the description asks for. It also times each
 function at f32 and at that precision on this machine, in turns, and warns of one that is
@@ -149,6 +153,9 @@ func runBuild(path, word, samples string, o build.Options, asJSON bool) error {
 	}
 	if r.Checkpoint != nil {
 		fmt.Println(r.Checkpoint)
+	}
+	for _, s := range r.Smoothed {
+		fmt.Println(s)
 	}
 	if r.Choice != nil {
 		fmt.Println(r.Choice)

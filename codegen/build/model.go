@@ -26,9 +26,10 @@ type Model struct {
 	Source    checkpoint.Source // nil when the weights come from the seed, or from nowhere
 	Tokenizer []byte            // nil: none
 
-	taps  bool
-	own   *Samples // of the description's folder, once they are read
-	asked string   // the precision before Tuned kept modules from it, "" if it did not
+	taps   bool
+	own    *Samples   // of the description's folder, once they are read
+	asked  string     // the precision before Tuned kept modules from it, "" if it did not
+	smooth []Smoothed // norms that Tuned smoothed
 }
 
 // Open reads a description and opens its checkpoint and tokenizer.
@@ -100,7 +101,7 @@ func (m *Model) Lower(entries []string) (*ir.Program, *checkpoint.Report, error)
 
 // Plan runs the passes to the end.
 func (m *Model) Plan(p *ir.Program) (*ir.Program, error) {
-	return passes.Run(p, passes.Options{Rows: m.Desc.Limits.Rows, Precision: m.Desc.Precision})
+	return passes.Run(p, passes.Options{Rows: m.Desc.Limits.Rows, Precision: m.Desc.Precision, Smooth: smoothings(m.Smoothed())})
 }
 
 // Stored returns the program with its weights rounded to what they are stored in.
@@ -112,7 +113,7 @@ func (m *Model) Stored(p *ir.Program) (*ir.Program, error) {
 	if m.Desc.Precision.Bytes() {
 		upto = passes.Quantise
 	}
-	return passes.Run(p, passes.Options{Rows: m.Desc.Limits.Rows, Precision: m.Desc.Precision, Upto: upto.Name})
+	return passes.Run(p, passes.Options{Rows: m.Desc.Limits.Rows, Precision: m.Desc.Precision, Smooth: smoothings(m.Smoothed()), Upto: upto.Name})
 }
 
 // CodeOptions says what codegen makes of the model, for an engine.

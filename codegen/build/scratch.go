@@ -63,6 +63,9 @@ func NewScratch(models []*Model, entries []string, log func(format string, args 
 		if err != nil {
 			return nil, err
 		}
+		for _, s := range m.Smoothed() {
+			o.log("%s", s)
+		}
 		if choice != nil {
 			o.log("%s", choice)
 		}

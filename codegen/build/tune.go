@@ -96,6 +96,10 @@ func (c *Choice) String() string {
 // What was bytes becomes bf16dot, which is the fastest that is fine enough, and float32 only
 // if that is not.
 func (m *Model) Tuned(entries []string, log func(format string, args ...any)) (*Model, *Choice, error) {
+	m, err := m.smoothed(entries, log)
+	if err != nil {
+		return nil, nil, err
+	}
 	asked := m.Desc.Precision.Cosine()
 	if asked == 0 {
 		return m, nil, nil
@@ -248,7 +252,7 @@ func (t *tuner) named(weight string) bool {
 }
 
 func (t *tuner) quantised(p *ir.Program, m precision.Map) (*ir.Program, error) {
-	return passes.Run(p, passes.Options{Rows: t.m.Desc.Limits.Rows, Precision: m, Upto: passes.Quantise.Name})
+	return passes.Run(p, passes.Options{Rows: t.m.Desc.Limits.Rows, Precision: m, Smooth: smoothings(t.m.smooth), Upto: passes.Quantise.Name})
 }
 
 // prepare makes the programs that modules are judged in.

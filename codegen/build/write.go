@@ -56,6 +56,7 @@ type Report struct {
 	Weights    int64              // bytes of the weight file
 	Checkpoint *checkpoint.Report // nil for weights from a seed
 	Results    []Result           // of the self-check
+	Smoothed   []Smoothed         // norms that were smoothed
 	Choice     *Choice            // nil where no bytes are multiplied
 	Precision  string             // how the weights are stored
 	Gains      []Gain             // over f32, of another precision that was checked
@@ -102,6 +103,7 @@ func (m *Model) Write(o Options) (*Report, error) {
 	if m, r.Choice, err = m.Tuned(o.Entries, o.log); err != nil {
 		return nil, err
 	}
+	r.Smoothed = m.Smoothed()
 	var names []string
 	for _, f := range described.Funcs {
 		names = append(names, f.Name)

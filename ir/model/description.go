@@ -39,6 +39,7 @@ type Description struct {
 	Precision  precision.Map // how weights are stored
 	Cosine     float64       // least cosine of a row of an output to the float64 model that a build at another precision than f32 accepts; 0 = any
 	Samples    string        // path, as written, of a folder of pictures and texts that a reduced precision is chosen and judged by, or ""
+	Smooth     string        // "off": no norm is smoothed where rows are rounded to bytes; "" or "on": those that gain by it
 }
 
 // Sizes are the numbers of a family's model. The long form has Dim, Heads, FFN and Eps
@@ -223,6 +224,11 @@ func (c *decoder) description(root *node) *Description {
 			}
 		}},
 		{"samples", word(&d.Samples)},
+		{"smooth", func(n *node, path string) {
+			if d.Smooth = n.text; n.kind != textNode || d.Smooth != "on" && d.Smooth != "off" {
+				c.fail(n, "%s: got %s, want on or off", path, n)
+			}
+		}},
 	})
 	return d
 }
