@@ -1,6 +1,7 @@
 package ir
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -33,6 +34,138 @@ func (p *Program) Watch(fn string, t int, in map[string]*Tensor, see func(*Value
 		out[v.Name] = results[i]
 	}
 	return out, nil
+}
+
+// Input is what a function runs on: a text length, and tensors by parameter name.
+type Input struct {
+	T  int
+	In map[string]*Tensor
+}
+
+// RunAll is [Program.Run] on several inputs, with the results of each. Every weight is loaded
+// once for all of them, and while the value before is computed.
+func (p *Program) RunAll(fn string, inputs []Input) ([]map[string]*Tensor, error) {
+	var f *Func
+	vals := make([]map[*Value]*Tensor, len(inputs))
+	q := p
+	for i, x := range inputs {
+		var args []*Tensor
+		var err error
+		if q, f, args, err = p.ready(fn, x.T, x.In); err != nil {
+			return nil, err
+		}
+		vals[i] = map[*Value]*Tensor{}
+		for j, v := range f.Params {
+			vals[i][v] = args[j]
+		}
+	}
+	if len(inputs) == 0 {
+		return nil, nil
+	}
+	last := f.last()
+	var values []*Value
+	for _, v := range f.Values {
+		if last[v] != nil {
+			values = append(values, v)
+		}
+	}
+	ahead := make(chan *Program, 1)
+	stop := make(chan struct{})
+	defer close(stop)
+	go func() {
+		for _, v := range values {
+			select {
+			case ahead <- q.loading(f, v):
+			case <-stop:
+				return
+			}
+		}
+	}()
+	for _, v := range values {
+		at := <-ahead
+		args := make([][]*Tensor, len(inputs))
+		for i := range args {
+			for _, a := range v.Args {
+				args[i] = append(args[i], vals[i][a])
+			}
+		}
+		got, err := at.evalAll(f, v, inputs, args)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %s: %w", fn, head(v), err)
+		}
+		for i, x := range got {
+			vals[i][v] = x
+			for _, a := range v.Args {
+				if last[a] == v {
+					delete(vals[i], a)
+				}
+			}
+		}
+	}
+	out := make([]map[string]*Tensor, len(inputs))
+	for i := range out {
+		out[i] = map[string]*Tensor{}
+		for _, v := range f.Results {
+			out[i][v.Name] = vals[i][v]
+		}
+	}
+	return out, nil
+}
+
+// evalAll evaluates one value on all inputs. A linear takes the rows of all as one matrix.
+func (p *Program) evalAll(f *Func, v *Value, inputs []Input, args [][]*Tensor) ([]*Tensor, error) {
+	got := make([]*Tensor, len(inputs))
+	if v.Op == OpLinear && f.Experts(v) == nil {
+		var rows []*Tensor
+		for _, x := range args {
+			rows = append(rows, x[0])
+		}
+		y, err := p.eval(f, v, inputs[0].T, []*Tensor{concat(rows)})
+		if err != nil {
+			return nil, err
+		}
+		at := 0
+		for i, x := range rows {
+			got[i] = y.slice(at, x.rows())
+			at += x.rows()
+		}
+		return got, nil
+	}
+	errs := make([]error, len(inputs))
+	parallel(len(inputs), func(i int) { got[i], errs[i] = p.eval(f, v, inputs[i].T, args[i]) })
+	return got, errors.Join(errs...)
+}
+
+// loading returns p with the weights of the value loaded.
+func (p *Program) loading(f *Func, v *Value) *Program {
+	weights := map[string]*Weight{}
+	for _, w := range p.Used(f, v) {
+		if w.Load != nil {
+			held := *w
+			x, err := w.Load()
+			held.Load = func() ([]float32, error) { return x, err }
+			weights[w.Name] = &held
+		}
+	}
+	if len(weights) == 0 {
+		return p
+	}
+	return p.With(weights)
+}
+
+// last tells the value that reads another one last; itself for results. What nothing
+// needs is not in it.
+func (f *Func) last() map[*Value]*Value {
+	last := map[*Value]*Value{}
+	for _, v := range f.Values {
+		for _, a := range v.Args {
+			last[a] = v
+		}
+	}
+	for _, v := range f.Results {
+		last[v] = v
+	}
+	return last
 }
 
 // ready returns an indexed copy of p, its function fn, which verifies, and the arguments in
@@ -89,21 +222,13 @@ func (f *Func) UsesT() bool {
 
 // run evaluates a verified function and shows its values to see, unless that is nil.
 func (p *Program) run(f *Func, t int, args []*Tensor, see func(*Value, *Tensor)) ([]*Tensor, error) {
-	last := map[*Value]int{}
-	for i, v := range f.Values {
-		for _, a := range v.Args {
-			last[a] = i
-		}
-	}
-	for _, v := range f.Results {
-		last[v] = len(f.Values)
-	}
+	last := f.last()
 	vals := map[*Value]*Tensor{}
 	for i, v := range f.Params {
 		vals[v] = args[i]
 	}
-	for i, v := range f.Values {
-		if _, used := last[v]; !used {
+	for _, v := range f.Values {
+		if last[v] == nil {
 			continue
 		}
 		in := make([]*Tensor, len(v.Args))
@@ -119,7 +244,7 @@ func (p *Program) run(f *Func, t int, args []*Tensor, see func(*Value, *Tensor))
 			see(v, x)
 		}
 		for _, a := range v.Args {
-			if last[a] == i {
+			if last[a] == v {
 				delete(vals, a)
 			}
 		}

@@ -32,6 +32,9 @@ func (p *Program) Trace(fn string, t int, in map[string]*Tensor) (*Trace, error)
 // Results returns the results by name.
 func (tr *Trace) Results() map[string]*Tensor { return tr.results(nil) }
 
+// Value returns what a parameter or value of the function was.
+func (tr *Trace) Value(v *Value) *Tensor { return tr.vals[v] }
+
 // With returns p with the given weights in the place of its own of these names. They may be
 // of another element type, but not of another shape.
 func (p *Program) With(weights map[string]*Weight) *Program {

@@ -1,7 +1,9 @@
 package ir_test
 
 import (
+	"errors"
 	"math"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -81,6 +83,45 @@ func TestWatch(t *testing.T) {
 	}
 	if !cmp.Equal(seen["a"], want["a"]) || !cmp.Equal(seen["y"], want["y"]) {
 		t.Errorf("saw %v", seen)
+	}
+}
+
+// A run on several inputs gives what runs on each of them give, and loads each weight once.
+func TestRunAll(t *testing.T) {
+	weights := map[string][]float32{"a.w": {1, 2, 3, 4, 5, 6}, "b.w": {1, -1, 2, 0.5, 3, -2}, "c.w": {1, 0, 2, 1}}
+	p := program(t, traced, weights)
+	loads := 0
+	for _, w := range p.Weights {
+		load := w.Load
+		w.Load = func() ([]float32, error) { loads++; return load() }
+	}
+	inputs := []ir.Input{
+		{T: 3, In: map[string]*ir.Tensor{"x": matrix(3, 1, 2, 3, 4, -1, 0.5)}},
+		{T: 1, In: map[string]*ir.Tensor{"x": matrix(1, 7, -2)}},
+		{T: 4, In: map[string]*ir.Tensor{"x": matrix(4, 1, 0, 0, 1, 2, 2, 5, 3)}},
+	}
+	got, err := p.RunAll("f", inputs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if loads != len(p.Weights) {
+		t.Errorf("%d weights are loaded %d times", len(p.Weights), loads)
+	}
+	for i, x := range inputs {
+		want, err := p.Run("f", x.T, x.In)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(want, got[i]); d != "" {
+			t.Errorf("input %d (-want +got)\n%s", i, d)
+		}
+	}
+	p.Weights[1].Load = func() ([]float32, error) { return nil, errors.New("gone") }
+	if _, err := p.RunAll("f", inputs); err == nil || !strings.Contains(err.Error(), "@b.w: gone") {
+		t.Errorf("got %v", err)
+	}
+	if got, err := p.RunAll("f", nil); err != nil || len(got) != 0 {
+		t.Errorf("no inputs give %v, %v", got, err)
 	}
 }
 

@@ -83,7 +83,7 @@ func TestSamples(t *testing.T) {
 			t.Errorf("%s: inputs, picture and text of the second: %v, want %v", f.Name, got, want[f.Name])
 		}
 	}
-	if runs, err := (&tuner{m: m, whole: p}).own(); err != nil || len(runs) != len(p.Funcs)*ownSamples || runs[0].f != p.Funcs[0] {
+	if runs, err := (&tuner{m: m, whole: &joined{Program: p}}).own(); err != nil || len(runs) != len(p.Funcs)*ownSamples || runs[0].f != p.Funcs[0] {
 		t.Errorf("%d runs measure a choice, %v", len(runs), err)
 	}
 	if _, why := (&Samples{Texts: s.Texts}).Of(p.Func("pair")); why != "no pictures were given" {

@@ -1,62 +1,196 @@
 package build
 
 import (
+	"fmt"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/multiway-go/multiway/ir"
 )
 
 // What is picked is what does most for its cost, as much as it takes, and nothing that the
 // rest makes needless.
 func TestPick(t *testing.T) {
+	whole := func(cost float64) []rung { return []rung{{"int8", 1, 0}, {"f32", 0, cost}} }
 	units := []*unit{
-		{name: "dear", noise: []float64{5, 0}, cost: 1},
-		{name: "cheap", noise: []float64{4, 0}, cost: 0.1},
-		{name: "small", noise: []float64{1, 0}, cost: 0.01},
-		{name: "other", noise: []float64{0, 3}, cost: 0.1},
+		{name: "dear", noise: []float64{5, 0}, ladder: whole(1)},
+		{name: "cheap", noise: []float64{4, 0}, ladder: whole(0.1)},
+		{name: "small", noise: []float64{1, 0}, ladder: whole(0.01)},
+		{name: "other", noise: []float64{0, 3}, ladder: []rung{{"int8", 1, 0}, {"int8x2", 0.5, 0.01}, {"f16", 0.1, 0.05}, {"f32", 0, 0.2}}},
 	}
 	for _, c := range []struct {
 		bounds []float64
-		want   []string
+		want   []int
 	}{
-		{[]float64{10, 3}, nil},
-		{[]float64{9.5, 3}, []string{"small"}},
-		{[]float64{6, 3}, []string{"cheap"}}, // small is the first, and needless then
-		{[]float64{5, math.Inf(1)}, []string{"cheap", "small"}},
-		{[]float64{4, 3}, []string{"cheap", "dear"}},
-		{[]float64{10, 2}, []string{"other"}},
-		{[]float64{0, 0}, []string{"cheap", "dear", "other", "small"}},
+		{[]float64{10, 3}, []int{0, 0, 0, 0}},
+		{[]float64{9.5, 3}, []int{0, 0, 1, 0}},
+		{[]float64{6, 3}, []int{0, 1, 0, 0}}, // small is the first, and needless then
+		{[]float64{5, math.Inf(1)}, []int{0, 1, 1, 0}},
+		{[]float64{4, 3}, []int{1, 0, 1, 0}},
+		{[]float64{10, 2}, []int{0, 0, 0, 1}},
+		{[]float64{10, 1}, []int{0, 0, 0, 2}},
+		{[]float64{0, 0}, []int{1, 1, 1, 3}},
+		{[]float64{10, -1}, []int{0, 0, 0, 3}}, // never enough
 	} {
-		var got []string
-		for _, u := range pick(units, c.bounds) {
-			got = append(got, u.name)
-		}
-		slices.Sort(got)
-		if !slices.Equal(got, c.want) {
-			t.Errorf("bounds %v pick %v, want %v", c.bounds, got, c.want)
+		if d := cmp.Diff(c.want, pick(units, noiseOf(units), c.bounds)); d != "" {
+			t.Errorf("bounds %v (-want +got)\n%s", c.bounds, d)
 		}
 	}
 }
 
-// Functions that share a module's noise are searched together, others apart.
+func noiseOf(units []*unit) (noise [][]float64) {
+	for _, u := range units {
+		noise = append(noise, slices.Clone(u.noise))
+	}
+	return noise
+}
+
+// What is picked is within the bounds whenever something is, and hardly dearer than the
+// cheapest of all choices.
+func TestPickOptimum(t *testing.T) {
+	const units, outputs, cases = 6, 2, 200
+	worst, exact, possible := 1.0, 0, 0
+	for seed := range uint64(cases) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		var all []*unit
+		for i := range units {
+			u := &unit{name: fmt.Sprint(i), ladder: []rung{{"int8", 1, 0}}}
+			for range outputs {
+				u.noise = append(u.noise, math.Pow(r.Float64(), 3))
+			}
+			for range 1 + r.IntN(3) {
+				last := u.ladder[len(u.ladder)-1]
+				u.ladder = append(u.ladder, rung{"", last.left * r.Float64(), last.cost + r.Float64()})
+			}
+			all = append(all, u)
+		}
+		noise, bounds := noiseOf(all), make([]float64, outputs)
+		for k, x := range sum(all) {
+			bounds[k] = x * r.Float64()
+		}
+		best := math.Inf(1)
+		rungs := make([]int, units)
+		for i := 0; i < units; {
+			if near(expect(all, noise, rungs), bounds) {
+				best = min(best, costOf(all, rungs))
+			}
+			for i = 0; i < units; i++ {
+				if rungs[i]++; rungs[i] < len(all[i].ladder) {
+					break
+				}
+				rungs[i] = 0
+			}
+		}
+		got := pick(all, noise, bounds)
+		if again := pick(all, noise, bounds); !slices.Equal(got, again) {
+			t.Errorf("seed %d: %v, then %v", seed, got, again)
+		}
+		enough, cost := near(expect(all, noise, got), bounds), costOf(all, got)
+		if enough {
+			possible++
+		}
+		switch {
+		case enough != !math.IsInf(best, 1):
+			t.Errorf("seed %d: picked is near enough: %v; the best costs %v", seed, enough, best)
+		case enough && cost < best-1e-9:
+			t.Errorf("seed %d: costs %v, less than the cheapest, %v", seed, cost, best)
+		case enough && cost < best+1e-9:
+			exact++
+		case enough:
+			worst = max(worst, cost/best)
+		}
+	}
+	if worst > 1.1 || exact < possible*9/10 || possible < cases/2 {
+		t.Errorf("%d of %d are the cheapest, the worst costs %.2f times as much", exact, possible, worst)
+	}
+}
+
+// An error that is no number is never near enough.
+func TestNear(t *testing.T) {
+	limits := []float64{1, 2}
+	for _, c := range []struct {
+		errors []float64
+		want   bool
+	}{
+		{[]float64{1, 2}, true},
+		{[]float64{0, 2.1}, false},
+		{[]float64{1.1, 0}, false},
+		{[]float64{math.NaN(), 0}, false},
+		{[]float64{0, math.NaN()}, false},
+		{[]float64{math.Inf(1), 0}, false},
+		{nil, true},
+	} {
+		if got := near(c.errors, limits); got != c.want {
+			t.Errorf("%v are near: %v", c.errors, got)
+		}
+	}
+}
+
+// Of words that cost as much or less, only the one that leaves least is on a ladder.
+func TestClimb(t *testing.T) {
+	asked := rung{"int8", 1, 0}
+	got := climb([]rung{asked, {"f32", 0, 4}, {"dear", 0.4, 2}, {"x2", 0.4, 1}, {"worse", 1.2, 0.5}, {"does not fit", math.NaN(), 1}, {"f16", 0.1, 3}, {"bf16", 0.2, 3}})
+	want := []rung{asked, {"x2", 0.4, 1}, {"f16", 0.1, 3}, {"f32", 0, 4}}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+// What is learned explains the measurements.
+func TestLearn(t *testing.T) {
+	ladder := []rung{{"int8", 1, 0}, {"int8x2", 0.4, 1}, {"f32", 0, 2}}
+	s := &search{noise: [][]float64{{1}, {1}, {1}}}
+	for i := range s.noise {
+		s.units = append(s.units, &unit{name: fmt.Sprint(i), ladder: ladder})
+	}
+	is := [][]float64{{5}, {2}, {0.1}}
+	for _, rungs := range [][]int{{0, 0, 0}, {2, 0, 0}, {1, 2, 0}} {
+		s.seen = append(s.seen, &measured{rungs: rungs, errors: expect(s.units, is, rungs)})
+	}
+	s.seen = append(s.seen, &measured{rungs: []int{2, 2, 0}, errors: []float64{math.NaN()}}) // not measured
+	s.learn()
+	for _, m := range s.seen[:3] {
+		if got := expect(s.units, s.noise, m.rungs)[0]; math.Abs(got/m.errors[0]-1) > 0.1 {
+			t.Errorf("%v: expected %v, measured %v", m.rungs, got, m.errors[0])
+		}
+	}
+}
+
+// Functions that share a module's noise are searched together, others apart, and what is
+// near enough already is not.
 func TestSearches(t *testing.T) {
-	now := &measured{results: []Result{{Func: "a"}, {Func: "b"}, {Func: "c"}, {Func: "c"}}, errors: make([]float64, 4)}
-	tune := &tuner{units: []*unit{
-		{name: "ab", noise: []float64{1, 2, 0, 0}},
-		{name: "b", noise: []float64{0, 1, 0, 0}},
-		{name: "c", noise: []float64{0, 0, 1, 1}},
-		{name: "none", noise: make([]float64, 4)},
-	}}
-	all := tune.searches(nil, make([]float64, 4), now)
+	tune := &tuner{whole: &joined{Program: &ir.Program{}, outputs: map[string][]output{}}}
+	var results []Result
+	for _, f := range []string{"a", "b", "c", "d"} {
+		tune.whole.Funcs = append(tune.whole.Funcs, &ir.Func{Name: f})
+		tune.whole.outputs[f] = []output{{fn: f, name: "y"}}
+		results = append(results, Result{Func: f, Output: "y"})
+	}
+	tune.whole.outputs["c"] = append(tune.whole.outputs["c"], output{fn: "c2", name: "z"})
+	results = append(results, Result{Func: "c2", Output: "z"})
+	tune.units = []*unit{
+		{name: "ab", noise: []float64{1, 2, 0, 0, 0}},
+		{name: "b", noise: []float64{0, 1, 0, 0, 0}},
+		{name: "c", noise: []float64{0, 0, 1, 0, 1}},
+		{name: "d", noise: []float64{0, 0, 0, 1, 0}},
+		{name: "none", noise: make([]float64, 5)},
+	}
 	var got [][]string
-	for _, s := range all {
+	for _, s := range tune.searches(nil, results, []float64{2, 2, 0, 0, 2}, []float64{1, 1, 1, 1, 1}) {
 		var names []string
 		for _, u := range s.units {
 			names = append(names, u.name)
 		}
+		for _, k := range s.outputs {
+			names = append(names, results[k].Func)
+		}
 		got = append(got, names)
 	}
-	if len(got) != 2 || !slices.Equal(got[0], []string{"ab", "b"}) || !slices.Equal(got[1], []string{"c"}) {
-		t.Errorf("parts %v, want [ab b] and [c]", got)
+	if d := cmp.Diff([][]string{{"ab", "b", "a", "b"}, {"c", "c", "c2"}}, got); d != "" {
+		t.Errorf("units and outputs of each (-want +got)\n%s", d)
 	}
 }

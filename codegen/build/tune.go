@@ -16,9 +16,8 @@ import (
 )
 
 const (
-	// tuneRounds is how many sets of modules are measured in search of the cheapest, and
-	// dropRounds how many more with one module less than it has.
-	tuneRounds, dropRounds = 3, 1
+	// tuneRounds is how many choices are measured in search of the cheapest.
+	tuneRounds = 3
 	// tuneSide and tuneText are the inputs that a large model's modules are judged on one
 	// by one: patches on a side of the picture, and ids.
 	tuneSide, tuneText = 2, 4
@@ -27,6 +26,14 @@ const (
 	minorShare = 0.05
 	// cached is the most bytes of weights that are held while modules are judged.
 	cached = 1 << 30
+	// localRows is how many rows of a matrix show what a word does to its product.
+	localRows = 64
+	// bytesWeight is what a share of all bytes weighs against the same share of the time of a
+	// call: weights are downloaded, mapped and kept in caches by every process, also by those
+	// that wait for memory rather than for arithmetic.
+	bytesWeight = 1
+	// keepCost is what another word costs that costs no time and no bytes: it is one more.
+	keepCost = 1e-5
 )
 
 // Choice is which modules of a model that rounds what it multiplies are stored otherwise.
@@ -88,13 +95,11 @@ func (c *Choice) String() string {
 //
 // Every module is judged by what its rounding does to the outputs, in the float64
 // interpreter: of a large model on a small picture, and layer by layer where that does
-// little. Sets of modules are made of those that do most for what they cost in time and in
+// little. What other words would leave of it is told by what they do to its own products.
+// Choices are made of the words that take away most for what they cost in time and in
 // bytes, and measured on other inputs, some of the user's own samples among them, and on
-// pictures as they are unless the model is very large; the cheapest set that is near enough
-// is the choice.
-//
-// What was bytes becomes bf16dot, which is the fastest that is fine enough, and float32 only
-// if that is not.
+// pictures as they are unless the model is very large; the cheapest that is near enough is
+// it. What is kept of a small model is float32: there it costs next to nothing.
 func (m *Model) Tuned(entries []string, log func(format string, args ...any)) (*Model, *Choice, error) {
 	m, err := m.smoothed(entries, log)
 	if err != nil {
@@ -149,15 +154,14 @@ type tuner struct {
 	large   bool
 	allowed float64 // 1 - cosine
 
-	modules []*module           // that may be kept
-	tables  map[string]ir.DType // what is rounded always: the tables of a large model, which are most of its size
-	size    int64               // bytes of all that is rounded
-	time    map[string]float64  // of each function: that of its products and attention over that at f32
-	units   []*unit             // of modules
+	modules []*module          // what is rounded
+	size    int64              // bytes of all that is rounded
+	time    map[string]float64 // of each function: that of its products and attention over that at f32
+	units   []*unit            // of modules
 
-	wide  *ir.Program // in float32, for small pictures if the model is large
-	whole *ir.Program // the same for pictures as they are, unless that is too much work
-	note  string      // what is small
+	wide  *joined // in float32, for small pictures if the model is large
+	whole *joined // the same for pictures as they are, unless that is too much work
+	note  string  // what is small
 }
 
 // module is what is stored in one way: the matrices of a product.
@@ -165,16 +169,23 @@ type module struct {
 	name     string
 	weights  []string
 	elements int64
-	from, to precision.Word     // how it is stored, and how it would be if it were kept
+	words    []precision.Word   // how it is stored, and how it could be if it were kept
 	work     map[string]float64 // by function: its share of the work of products and attention
 }
 
-// unit is modules that are kept together or not: one, or those of a layer.
+// unit is modules that are stored alike: one, or those of a layer.
 type unit struct {
 	name    string
 	modules []*module
 	noise   []float64 // 1 - cosine of the worst row of each output, with this unit alone rounded
-	cost    float64   // what keeping it adds to the time of functions and to the bytes, as shares
+	ladder  []rung    // the first is the word that was asked for
+}
+
+// rung is a word for a unit.
+type rung struct {
+	word string
+	left float64 // of the unit's noise, as a share
+	cost float64 // what it adds to the time of functions and to the bytes, as shares
 }
 
 // weigh finds the modules that are rounded, and their shares of the work.
@@ -188,7 +199,6 @@ func (t *tuner) weigh() error {
 		return err
 	}
 	described, modules := t.m.Desc.Precision, map[string]*module{}
-	t.tables = map[string]ir.DType{}
 	for _, w := range bytes.Weights {
 		word := described.Of(w.Name)
 		if w.Type.DType != ir.I8 || t.named(w.Name) || word.DType == ir.F32 || word.DType.Size() == 2 && w.Type.Cols()%2 != 0 ||
@@ -196,14 +206,10 @@ func (t *tuner) weigh() error {
 			continue
 		}
 		t.size += w.Type.Elements(0) * int64(word.DType.Size())
-		if t.large && precision.ClassOf(w.Name) == precision.Embedding {
-			t.tables[w.Name] = word.DType
-			continue
-		}
 		name := precision.Module(w.Name)
 		m := modules[name]
 		if m == nil {
-			m = &module{name: name, from: word, to: t.finer(word, w), work: map[string]float64{}}
+			m = &module{name: name, words: t.words(word, w), work: map[string]float64{}}
 			modules[name] = m
 		}
 		m.weights = append(m.weights, w.Name)
@@ -225,22 +231,28 @@ func (t *tuner) weigh() error {
 			if m := modules[precision.Module(v.Bundle+".w")]; v.Op == ir.OpLinear && m != nil {
 				share := float64(ir.ValueCost(routed, f, v, n).FLOPs) / all
 				m.work[f.Name] += share
-				t.time[f.Name] -= float64(share * (1 - m.from.Time))
+				t.time[f.Name] -= float64(share * (1 - m.words[0].Time))
 			}
 		}
 	}
 	return nil
 }
 
-// finer is the word of what is kept. A small model costs next to nothing whatever it is
-// stored in.
-func (t *tuner) finer(word precision.Word, w *ir.Weight) precision.Word {
-	to := precision.F32
-	if t.large && word.DType.Bytes() && w.Type.Cols()%2 == 0 {
-		to = precision.BF16Dot
+// words lists the word of a matrix and those that it could be kept in: of a large model all
+// that take no less time and no less bytes, none for its tables, which are most of its size.
+func (t *tuner) words(asked precision.Word, w *ir.Weight) []precision.Word {
+	words := []precision.Word{asked}
+	if t.large && precision.ClassOf(w.Name) == precision.Embedding {
+		return words
 	}
-	finer, _ := precision.Named(to)
-	return finer
+	for _, x := range precision.Words {
+		known := slices.ContainsFunc(words, func(y precision.Word) bool { return y.DType == x.DType })
+		odd := x.DType.Size() == 2 && w.Type.Cols()%2 != 0
+		if !known && !odd && x.Time >= asked.Time && x.DType.Size() >= asked.DType.Size() && (t.large || x.DType == ir.F32) {
+			words = append(words, x)
+		}
+	}
+	return words
 }
 
 // named reports whether the description says how the weight's module or class is stored.
@@ -269,15 +281,25 @@ func (t *tuner) prepare() error {
 	if err != nil {
 		return err
 	}
-	if t.wide, err = t.quantised(described, precision.Map{}); err != nil {
+	if t.wide, err = t.joined(described); err != nil {
 		return err
 	}
 	t.whole = t.wide
-	hold(t.wide)
+	hold(t.wide.Program)
 	if small.Desc == t.m.Desc {
 		return nil
 	}
 	return t.enlarge()
+}
+
+// joined returns the program with the weights that are rounded, in float32, each product
+// a value of its own.
+func (t *tuner) joined(p *ir.Program) (*joined, error) {
+	p, err := passes.Run(p, passes.Options{Rows: t.m.Desc.Limits.Rows, Smooth: smoothings(t.m.smooth), Upto: passes.Smooth.Name})
+	if err != nil {
+		return nil, err
+	}
+	return join(p), nil
 }
 
 // enlarge makes the program for pictures as they are. It has the weights of the other one,
@@ -295,7 +317,7 @@ func (t *tuner) enlarge() error {
 	if err != nil {
 		return err
 	}
-	if t.whole, err = t.quantised(described, precision.Map{}); err != nil {
+	if t.whole, err = t.joined(described); err != nil {
 		return err
 	}
 	for _, w := range t.whole.Weights {
@@ -316,7 +338,7 @@ func (t *tuner) rounded(weights map[string]*ir.Weight, m *module, word precision
 	}
 }
 
-// judge measures what the rounding of each unit does alone.
+// judge measures what the rounding of each unit does alone, and makes the ladders.
 func (t *tuner) judge(outputs []Result) error {
 	samples := 2
 	if t.large {
@@ -328,7 +350,7 @@ func (t *tuner) judge(outputs []Result) error {
 	}
 	traces := make([]*ir.Trace, len(runs))
 	if err := each(len(runs), func(i int) (err error) {
-		traces[i], err = t.wide.Trace(runs[i].f.Name, runs[i].text, runs[i].in)
+		traces[i], err = t.wide.Trace(runs[i].f.Name, runs[i].T, runs[i].In)
 		return err
 	}); err != nil {
 		return err
@@ -339,11 +361,7 @@ func (t *tuner) judge(outputs []Result) error {
 			u.noise = make([]float64, len(outputs))
 			weights := map[string]*ir.Weight{}
 			for _, m := range u.modules {
-				t.rounded(weights, m, m.from)
-				for _, f := range sorted(m.work) {
-					u.cost += float64(m.work[f]*(m.to.Time-m.from.Time)) / t.time[f]
-				}
-				u.cost += float64(m.more()) / float64(t.size)
+				t.rounded(weights, m, m.words[0])
 			}
 			for j, x := range runs {
 				got, err := traces[j].With(weights)
@@ -351,17 +369,35 @@ func (t *tuner) judge(outputs []Result) error {
 					return err
 				}
 				exact := traces[j].Results()
-				for k, o := range outputs {
-					if o.Func == x.f.Name {
-						u.noise[k] += worstRow(got[o.Output], exact[o.Output])
-					}
+				for _, o := range t.wide.outputs[x.f.Name] {
+					u.noise[indexOf(outputs, o)] += worstRow(got[o.value.Name], exact[o.value.Name])
 				}
 			}
 			return nil
 		})
 	}
+	alone, layers := t.grouped()
+	t.units = alone
+	if t.large {
+		if err := measure(layers); err != nil {
+			return err
+		}
+		t.units = apart(alone, layers)
+	}
+	var again []*unit
+	for _, u := range t.units {
+		if u.noise == nil {
+			again = append(again, u)
+		}
+	}
+	if err := measure(again); err != nil {
+		return err
+	}
+	return t.ladders(runs, traces)
+}
 
-	var alone, layers []*unit
+// grouped makes units of the modules alone, and of those of a layer.
+func (t *tuner) grouped() (alone, layers []*unit) {
 	groups := map[string]*unit{}
 	for _, m := range t.modules {
 		alone = append(alone, &unit{name: m.name, modules: []*module{m}})
@@ -374,37 +410,173 @@ func (t *tuner) judge(outputs []Result) error {
 		}
 		groups[name].modules = append(groups[name].modules, m)
 	}
-	if !t.large {
-		t.units = alone
-		return measure(t.units)
-	}
-	if err := measure(layers); err != nil {
-		return err
-	}
+	return alone, layers
+}
+
+// apart returns the units of layers, but in the place of those that do much the units of
+// their modules alone.
+func apart(alone, layers []*unit) []*unit {
 	total := sum(layers)
-	var apart []*unit
-	t.units = nil
+	var units, parts []*unit
 	for _, g := range layers {
 		minor := true
 		for i, x := range g.noise {
 			minor = minor && x <= minorShare*total[i]
 		}
 		if minor || len(g.modules) == 1 {
-			t.units = append(t.units, g)
+			units = append(units, g)
 			continue
 		}
 		for _, u := range alone {
 			if slices.Contains(g.modules, u.modules[0]) {
-				apart = append(apart, u)
+				parts = append(parts, u)
 			}
 		}
 	}
-	t.units = append(t.units, apart...)
-	return measure(apart)
+	return append(units, parts...)
 }
 
-// more is the bytes that the module has more if it is kept.
-func (m *module) more() int64 { return m.elements * int64(m.to.DType.Size()-m.from.DType.Size()) }
+// ladders makes those of all units.
+func (t *tuner) ladders(runs []*sampleRun, traces []*ir.Trace) error {
+	left := make([][]float64, len(t.modules)) // of noise, by module and word; NaN: does not fit
+	if err := each(len(t.modules), func(i int) (err error) {
+		left[i], err = t.local(t.modules[i], runs, traces)
+		return err
+	}); err != nil {
+		return err
+	}
+	for _, u := range t.units {
+		u.ladder = nil
+		var all []rung
+		for _, w := range u.modules[0].words {
+			r, noise := rung{word: w.Name}, 0.0
+			for _, m := range u.modules {
+				at := slices.Index(t.modules, m)
+				k := slices.IndexFunc(m.words, func(x precision.Word) bool { return x.Name == w.Name })
+				if k < 0 {
+					r.left = math.NaN()
+					break
+				}
+				r.left += left[at][k]
+				noise += left[at][0]
+				if len(all) > 0 {
+					r.cost += t.cost(m, w)
+				}
+			}
+			switch r.left /= noise; {
+			case len(all) == 0:
+				r.left = 1
+			case w.DType == ir.F32:
+				r.left = 0
+			}
+			all = append(all, r)
+		}
+		u.ladder = climb(all)
+	}
+	return nil
+}
+
+// climb returns the first rung and those of the others that leave less than all that cost
+// no more do, by cost.
+func climb(all []rung) []rung {
+	ladder := all[:1:1]
+	rest := slices.Clone(all[1:])
+	slices.SortStableFunc(rest, func(a, b rung) int { return cmp.Or(cmp.Compare(a.cost, b.cost), cmp.Compare(a.left, b.left)) })
+	for _, r := range rest {
+		if r.left < ladder[len(ladder)-1].left {
+			ladder = append(ladder, r)
+		}
+	}
+	return ladder
+}
+
+// cost is what keeping the module in the word adds to the time of functions, in the mean,
+// and to the bytes, as shares.
+func (t *tuner) cost(m *module, to precision.Word) float64 {
+	c := 0.0
+	for _, f := range sorted(m.work) {
+		c += float64(m.work[f]*(to.Time-m.words[0].Time)) / t.time[f] / float64(len(t.time))
+	}
+	return c + bytesWeight*float64(m.more(to))/float64(t.size) + keepCost
+}
+
+// local tells what the words of the module do to its products, as shares of what they are:
+// the square of the distance. NaN stands for a word that some of its weights do not fit.
+func (t *tuner) local(m *module, runs []*sampleRun, traces []*ir.Trace) ([]float64, error) {
+	noise := make([]float64, len(m.words))
+	for _, name := range m.weights {
+		w := t.wide.Weight(name)
+		if w == nil {
+			continue
+		}
+		x, err := w.Load()
+		if err != nil {
+			return nil, err
+		}
+		peak := float32(0)
+		for _, v := range x {
+			peak = max(peak, v, -v)
+		}
+		cols := w.Type.Cols()
+		rows := min(localRows, w.Type.Rows().C)
+		few := &ir.Weight{Name: name, Type: ir.Of(ir.F32, ir.C(rows), ir.C(cols)), Load: func() ([]float32, error) { return x[:rows*cols], nil }}
+		for i, r := range runs {
+			for _, v := range r.f.Values {
+				if v.Op != ir.OpLinear || v.Bundle+".w" != name {
+					continue
+				}
+				in := traces[i].Value(v.Args[0])
+				exact, err := product(few, in)
+				if err != nil {
+					return nil, err
+				}
+				for k, word := range m.words {
+					if ir.Round([]float32{peak}, word.DType) >= 0 {
+						noise[k] = math.NaN()
+						continue
+					}
+					got, err := product(passes.Narrowed(few, word.DType), in)
+					if err != nil {
+						return nil, err
+					}
+					noise[k] += distance(got.F, exact.F)
+				}
+			}
+		}
+	}
+	return noise, nil
+}
+
+// product multiplies rows by a matrix as the interpreter does.
+func product(w *ir.Weight, x *ir.Tensor) (*ir.Tensor, error) {
+	bundle := strings.TrimSuffix(w.Name, ".w")
+	in := &ir.Value{Name: "x", Type: ir.Mat(ir.C(x.Shape[0]), w.Type.Cols())}
+	out := &ir.Value{Name: "y", Op: ir.OpLinear, Args: []*ir.Value{in}, Bundle: bundle, Type: ir.Mat(ir.C(x.Shape[0]), w.Type.Rows().C)}
+	p := &ir.Program{Name: "product", Weights: []*ir.Weight{w}, Funcs: []*ir.Func{{Name: "f", Params: []*ir.Value{in}, Values: []*ir.Value{out}, Results: []*ir.Value{out}}}}
+	y, err := p.Run("f", 1, map[string]*ir.Tensor{"x": x})
+	if err != nil {
+		return nil, err
+	}
+	return y["y"], nil
+}
+
+// distance is the square of that of two vectors as a share of the second's length.
+func distance(x, y []float64) float64 {
+	d, n := 0.0, 0.0
+	for i := range x {
+		d += float64((x[i] - y[i]) * (x[i] - y[i]))
+		n += float64(y[i] * y[i])
+	}
+	if n == 0 {
+		return 0
+	}
+	return d / n
+}
+
+// more is the bytes that the module has more in a word.
+func (m *module) more(to precision.Word) int64 {
+	return m.elements * int64(to.DType.Size()-m.words[0].DType.Size())
+}
 
 // functions is the entries with captions as one function, not as steps that have states.
 func (t *tuner) functions() []string {
@@ -446,21 +618,17 @@ func hold(p *ir.Program) {
 
 // sampleRun is a function's run on a sample.
 type sampleRun struct {
+	ir.Input
 	f     *ir.Func
-	text  int
-	in    map[string]*ir.Tensor
 	exact map[string]*ir.Tensor
 }
 
 // runs is every function on samples: as many if that is little work, otherwise two, or one if
 // its outputs have many rows.
-func (t *tuner) runs(p *ir.Program, salt string, samples int) ([]*sampleRun, error) {
+func (t *tuner) runs(p *joined, salt string, samples int) ([]*sampleRun, error) {
 	var all []*sampleRun
 	for _, f := range p.Funcs {
-		if keeps(f) {
-			continue
-		}
-		work := ir.FuncCost(p, f, min(tuneText, p.MaxT)).FLOPs
+		work := ir.FuncCost(p.Program, f, min(tuneText, p.MaxT)).FLOPs
 		least := 1
 		for _, v := range f.Results {
 			if v.Type.At(1)[0] < manyRows {
@@ -469,7 +637,7 @@ func (t *tuner) runs(p *ir.Program, salt string, samples int) ([]*sampleRun, err
 		}
 		for i := range min(samples, max(least, int(sampledFLOPs/max(1, work)))) {
 			in, n := Tensors(f, t.checker(fmt.Sprintf("%s%d.", salt, i), i).sample(f))
-			all = append(all, &sampleRun{f: f, text: n, in: in})
+			all = append(all, &sampleRun{f: f, Input: ir.Input{T: n, In: in}})
 		}
 	}
 	return all, nil
@@ -486,7 +654,7 @@ func (t *tuner) own() ([]*sampleRun, error) {
 		list, _ := s.Of(f)
 		for _, x := range spread(list, ownSamples) {
 			in, n := Tensors(f, x.Seq)
-			all = append(all, &sampleRun{f: f, text: n, in: in})
+			all = append(all, &sampleRun{f: f, Input: ir.Input{T: n, In: in}})
 		}
 	}
 	return all, nil
@@ -518,9 +686,11 @@ func (t *tuner) limits(results []Result) []float64 {
 
 // rows is how many an output has of an input of two tokens.
 func (t *tuner) rows(r Result) int {
-	for _, v := range t.whole.Func(r.Func).Results {
-		if v.Name == r.Output {
-			return v.Type.At(2)[0]
+	for _, f := range t.whole.Funcs {
+		for _, o := range t.whole.outputs[f.Name] {
+			if o.fn == r.Func && o.name == r.Output {
+				return o.value.Type.At(2)[0]
+			}
 		}
 	}
 	return 1
@@ -530,7 +700,7 @@ func (t *tuner) rows(r Result) int {
 // as worstShare. Rows of a small model are short, and so differ more from sample to sample.
 const meanShare, worstShare, smallShare, headShare = 0.7, 0.8, 0.2, 0.005
 
-// choose finds the cheapest units to keep with which the outputs are near enough.
+// choose finds the cheapest words for units with which the outputs are near enough.
 func (t *tuner) choose() (*Model, *Choice, error) {
 	runs, err := t.runs(t.whole, "verify", manySamples)
 	if err != nil {
@@ -541,44 +711,41 @@ func (t *tuner) choose() (*Model, *Choice, error) {
 		return nil, nil, err
 	}
 	runs = append(runs, own...)
-	if err := each(len(runs), func(i int) (err error) {
-		runs[i].exact, err = t.whole.Run(runs[i].f.Name, runs[i].text, runs[i].in)
-		return err
-	}); err != nil {
-		return nil, nil, err
-	}
-	now, err := t.results(runs, nil)
-	if err != nil {
-		return nil, nil, err
-	}
-	limits := t.limits(now.results)
-	c := &Choice{Precision: t.m.Desc.Precision.String(), Before: now.results}
-	for more := true; more && !now.near(limits); {
-		t.log("judging what rounding does to %d modules: %s", len(t.modules), now)
-		if err := t.judge(now.results); err != nil {
+	var results []Result
+	var errors []float64
+	for _, f := range t.whole.Funcs {
+		list := runsOf(runs, f)
+		exact, err := runAll(t.whole.Program, list)
+		if err != nil {
 			return nil, nil, err
 		}
-		before := &measured{results: now.results, errors: now.errors}
-		now = &measured{results: slices.Clone(now.results), errors: slices.Clone(now.errors)}
-		for _, s := range t.searches(runs, limits, before) {
-			if s.near(before) {
-				continue
-			}
-			s.learn(before)
-			m, err := s.cheapest()
+		for i, x := range list {
+			x.exact = exact[i]
+		}
+		r, e, err := t.results(list, nil)
+		if err != nil {
+			return nil, nil, err
+		}
+		results, errors = append(results, r...), append(errors, e...)
+	}
+	limits := t.limits(results)
+	c := &Choice{Precision: t.m.Desc.Precision.String(), Before: results, Results: slices.Clone(results)}
+	if !near(errors, limits) {
+		t.log("judging what rounding does to %d modules: %s", len(t.modules), listed(results, errors))
+		if err := t.judge(results); err != nil {
+			return nil, nil, err
+		}
+		for _, s := range t.searches(runs, results, errors, limits) {
+			best, err := s.cheapest()
 			if err != nil {
 				return nil, nil, err
 			}
-			for k, r := range m.results {
-				if s.runsOf(r.Func) {
-					now.results[k], now.errors[k] = r, m.errors[k]
-				}
+			for i, k := range s.outputs {
+				c.Results[k] = best.results[i]
 			}
-			now.units = append(now.units, m.units...)
+			t.keep(c, s.units, best.rungs)
 		}
-		more = t.keep(c, now.units)
 	}
-	c.Results = now.results
 	slices.SortFunc(c.Kept, func(a, b Kept) int { return compareNames(a.Module, b.Module) })
 	m, d := *t.m, *t.m.Desc
 	var keep []precision.Keep
@@ -591,82 +758,74 @@ func (t *tuner) choose() (*Model, *Choice, error) {
 	return &m, c, nil
 }
 
-// keep adds the modules of the units to the choice and reports whether any could be finer
-// still.
-func (t *tuner) keep(c *Choice, units []*unit) bool {
-	more := false
-	for _, u := range units {
+// keep adds the modules of the units that are kept to the choice.
+func (t *tuner) keep(c *Choice, units []*unit, rungs []int) {
+	for i, u := range units {
+		if rungs[i] == 0 {
+			continue
+		}
+		word, _ := precision.Named(u.ladder[rungs[i]].word)
 		for _, m := range u.modules {
-			k := slices.IndexFunc(c.Kept, func(k Kept) bool { return k.Module == m.name })
-			if k < 0 {
-				k = len(c.Kept)
-				c.Kept = append(c.Kept, Kept{Keep: precision.Keep{Module: m.name}, Work: m.work})
-			}
-			c.Kept[k].Word = m.to.Name
-			c.Kept[k].Bytes += m.more()
-			m.from = m.to
-			m.to, _ = precision.Named(precision.F32)
-			more = more || m.from.DType != ir.F32
+			c.Kept = append(c.Kept, Kept{Keep: precision.Keep{Module: m.name, Word: word.Name}, Work: m.work, Bytes: m.more(word)})
 		}
 	}
-	return more
 }
 
-// results compares runs with all modules rounded but those kept with what they are exactly:
-// a line for each output, and its error: that of the worst row, the mean of all samples, or
-// that of the worst sample as a share of what is allowed of it.
-func (t *tuner) results(runs []*sampleRun, kept []*unit) (*measured, error) {
-	weights := map[string]*ir.Weight{}
-	for _, name := range sorted(t.tables) {
-		if w := t.wide.Weight(name); w != nil {
-			weights[name] = passes.Narrowed(w, t.tables[name])
+// runsOf returns those of a function.
+func runsOf(runs []*sampleRun, f *ir.Func) []*sampleRun {
+	var of []*sampleRun
+	for _, x := range runs {
+		if x.f == f {
+			of = append(of, x)
 		}
 	}
+	return of
+}
+
+// runAll runs a function of the program on the inputs of its runs.
+func runAll(p *ir.Program, runs []*sampleRun) ([]map[string]*ir.Tensor, error) {
+	inputs := make([]ir.Input, len(runs))
+	for i, x := range runs {
+		inputs[i] = x.Input
+	}
+	return p.RunAll(runs[0].f.Name, inputs)
+}
+
+// results compares runs of a function of the whole program with what they are exactly, with
+// all modules rounded, those of kept to other words: a line for each output, and its error,
+// that of the worst row: the mean of all samples, or that of the worst sample as a share of
+// what is allowed of it.
+func (t *tuner) results(runs []*sampleRun, kept map[*module]precision.Word) ([]Result, []float64, error) {
+	weights := map[string]*ir.Weight{}
 	for _, m := range t.modules {
-		word := m.from
-		if slices.ContainsFunc(kept, func(u *unit) bool { return slices.Contains(u.modules, m) }) {
-			word = m.to
+		word, ok := kept[m]
+		if !ok {
+			word = m.words[0]
 		}
 		t.rounded(weights, m, word)
 	}
-	p := t.whole.With(weights)
-	lines := make([][]Result, len(runs))
-	if err := each(len(runs), func(i int) error {
-		x := runs[i]
-		got, err := p.Run(x.f.Name, x.text, x.in)
-		if err != nil {
-			return err
-		}
-		c := &checker{}
-		for _, v := range x.f.Results {
-			r := result{x.f.Name, v.Name, "chosen", v.Type.Cols(), got[v.Name].F}
-			c.angles([]result{r}, []result{{x.f.Name, v.Name, "", v.Type.Cols(), x.exact[v.Name].F}}, exactModel+t.note, 0)
-		}
-		lines[i] = c.results
-		return nil
-	}); err != nil {
-		return nil, err
+	got, err := runAll(t.whole.With(weights), runs)
+	if err != nil {
+		return nil, nil, err
 	}
 	var all []Result
 	var errors []float64
-	samples := map[int]float64{}
-	for _, r := range slices.Concat(lines...) {
-		i := slices.IndexFunc(all, func(o Result) bool { return o.Func == r.Func && o.Output == r.Output })
-		if i < 0 {
-			i = len(all)
-			all, errors = append(all, Result{Func: r.Func, Output: r.Output, Judge: r.Judge, Level: r.Level, Cosine: 1}), append(errors, 0)
+	for _, o := range t.whole.outputs[runs[0].f.Name] {
+		sum := Result{Func: o.fn, Output: o.name, Judge: exactModel + t.note, Level: "chosen", Cosine: 1}
+		e := 0.0
+		for i, x := range runs {
+			name, cols := o.value.Name, o.value.Type.Cols()
+			c := &checker{}
+			c.angles([]result{{o.fn, o.name, "", cols, got[i][name].F}}, []result{{o.fn, o.name, "", cols, x.exact[name].F}}, "", 0)
+			r := c.results[0]
+			sum.Cosine, sum.MaxAbs = min(sum.Cosine, r.Cosine), max(sum.MaxAbs, r.MaxAbs)
+			sum.Mean = (float64(sum.Mean*float64(sum.Rows)) + float64(r.Mean*float64(r.Rows))) / float64(sum.Rows+r.Rows)
+			sum.Rows, sum.Top1 = sum.Rows+r.Rows, sum.Top1+r.Top1
+			e += (1 - r.Cosine - e) / float64(i+1)
 		}
-		o := &all[i]
-		o.Cosine, o.MaxAbs = min(o.Cosine, r.Cosine), max(o.MaxAbs, r.MaxAbs)
-		o.Mean = (float64(o.Mean*float64(o.Rows)) + float64(r.Mean*float64(r.Rows))) / float64(o.Rows+r.Rows)
-		o.Rows, o.Top1 = o.Rows+r.Rows, o.Top1+r.Top1
-		samples[i]++
-		errors[i] += (1 - r.Cosine - errors[i]) / samples[i]
+		all, errors = append(all, sum), append(errors, max(e, (1-sum.Cosine)*meanShare/worstShare))
 	}
-	for i, r := range all {
-		errors[i] = max(errors[i], (1-r.Cosine)*meanShare/worstShare)
-	}
-	return &measured{kept, all, errors}, nil
+	return all, errors, nil
 }
 
 // compareNames orders names of modules by layer.
