@@ -278,7 +278,7 @@ func (c *columns) choose(p *ir.Program) (*Smoothed, error) {
 	}
 	none := passes.Smoothing{Gain: slices.Repeat([]float32{1}, k), Bias: make([]float32, k)}
 	before, err := t.noise(none)
-	if err != nil || before < smoothNoise {
+	if err != nil || before < smoothNoise || math.IsInf(before, 1) {
 		return nil, err
 	}
 	best := &Smoothed{Norm: c.norm.Name, Before: before, After: (1 - smoothGain) * before, linears: c.norm.Linears}

@@ -48,7 +48,10 @@
 //	samples: pictures
 //
 // A folder of samples has pictures, and .txt files with a text a line, that are like what
-// the model is for: builds judge by them besides inputs from a seed.
+// the model is for: builds judge by them besides inputs from a seed. Where rows are rounded
+// to bytes, builds smooth the norms that gain much by it, unless the description says
+//
+//	smooth: off
 //
 // Inside, a family is a preset of a [Structure]: a list of modalities (name, embedder,
 // sizes) in sequence order, and ranges of layers that say whose weights attention and
