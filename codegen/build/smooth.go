@@ -25,7 +25,7 @@ const (
 	smoothRows, smoothChannels = 48, 192
 	// smoothReach bounds how far apart columns are taken to be.
 	smoothReach = 1 << 10
-	// smoothSide is the patches on a side of the pictures that very large models are looked at with.
+	// smoothSide is the patches on a side of pictures that are made smaller to be looked at.
 	smoothSide = 7
 )
 
@@ -90,11 +90,15 @@ func (m *Model) smoothed(entries []string, log func(format string, args ...any))
 	if !m.Desc.Precision.Bytes() || m.Desc.Smooth == "off" {
 		return &c, nil
 	}
-	p, err := m.folded(entries)
+	own, err := m.samples()
 	if err != nil {
 		return nil, err
 	}
-	all, err := m.look(p)
+	p, err := m.folded(entries, own)
+	if err != nil {
+		return nil, err
+	}
+	all, err := m.look(p, own)
 	if err != nil {
 		return nil, err
 	}
@@ -117,8 +121,8 @@ func (m *Model) smoothed(entries []string, log func(format string, args ...any))
 }
 
 // folded returns what is looked at: functions for pictures as they are, unless they are
-// very much work.
-func (m *Model) folded(entries []string) (*ir.Program, error) {
+// very much work, or much and the pictures are only seeded.
+func (m *Model) folded(entries []string, own *Samples) (*ir.Program, error) {
 	described, _, err := m.Lower(entries)
 	if err != nil {
 		return nil, err
@@ -129,7 +133,7 @@ func (m *Model) folded(entries []string) (*ir.Program, error) {
 		work = max(work, ir.FuncCost(described, f, min(tuneText, described.MaxT)).FLOPs)
 	}
 	small := *m
-	if work > wholeFLOPs {
+	if work > wholeFLOPs || work > sampledFLOPs && own == nil {
 		small.Desc = m.Desc.Small(smoothSide)
 	}
 	if described, _, err = small.Lower(t.functions()); err != nil && small.Desc != m.Desc {
@@ -148,11 +152,7 @@ func (m *Model) folded(entries []string) (*ir.Program, error) {
 
 // look runs functions of a folded program and returns what it saw of the norms that can be
 // smoothed. A function of much work is left out if others have all its norms.
-func (m *Model) look(p *ir.Program) ([]*columns, error) {
-	own, err := m.samples()
-	if err != nil {
-		return nil, err
-	}
+func (m *Model) look(p *ir.Program, own *Samples) ([]*columns, error) {
 	var all []*columns
 	for _, n := range passes.Smoothable(p) {
 		word, ok := m.rounded(n.Linears)

@@ -51,9 +51,10 @@ func norms(name string) bool {
 
 // outliers are weights that make some columns stand out, as those of trained models do.
 var outliers = map[string]func(name string, row, col int, x float32) float32{
-	// Norms that make some columns, and so columns of the weights, larger.
+	// Norms that make some columns, and so columns of the weights, larger; but not before
+	// attention, which would attend to single rows.
 	"large gains": func(name string, row, col int, x float32) float32 {
-		if norms(name) && col%31 == 7 {
+		if norms(name) && !strings.Contains(name, "self_attn_layer_norm") && col%31 == 7 {
 			return 20 * x
 		}
 		return x
@@ -95,7 +96,8 @@ precision: int8
 
 // Where columns stand out, smoothing brings outputs nearer and less is kept.
 func TestSmoothed(t *testing.T) {
-	for name, least := range map[string]float64{"constant": 20, "varying": 1.5, "large gains": 1.5} {
+	with, without := 0, 0
+	for name, least := range map[string]float64{"constant": 20, "varying": 3, "large gains": 2} {
 		t.Run(name, func(t *testing.T) {
 			tuned := func(more string) (*build.Model, *build.Choice) {
 				m, c, err := standing(t, outlying+more, outliers[name]).Tuned(nil, nil)
@@ -106,21 +108,21 @@ func TestSmoothed(t *testing.T) {
 			}
 			m, c := tuned("")
 			_, off := tuned("smooth: off\n")
-			t.Logf("%d kept of %v, %d of %v", len(c.Kept), c.Before, len(off.Kept), off.Before)
 			for i, r := range c.Before {
 				if got := (1 - off.Before[i].Mean) / (1 - r.Mean); got < least {
-					t.Errorf("%s: 1 - cosine is a %.3gth of what it is without smoothing, want a %gth", r.Output, got, least)
+					t.Errorf("%s: 1 - cosine is %.3g times smaller with smoothing, want %g", r.Output, got, least)
 				}
 			}
-			if len(c.Kept) > len(off.Kept) {
-				t.Errorf("%d modules are kept, %d without smoothing", len(c.Kept), len(off.Kept))
-			}
+			with, without = with+len(c.Kept), without+len(off.Kept)
 			for _, s := range m.Smoothed() {
 				if !(s.After <= s.Before/2 && s.After > 0) {
 					t.Errorf("%v", s)
 				}
 			}
 		})
+	}
+	if with >= without {
+		t.Errorf("%d modules are kept in all, %d without smoothing", with, without)
 	}
 }
 
