@@ -14,11 +14,11 @@ const byteTail = Panel * (4 + 4 + 4)
 // ByteScale returns the scale of a row of weights: values are integers of at most MaxByte times it. It is 0 for a row of
 // zeros.
 func ByteScale(row []float32) float32 {
-	m := float32(0)
+	m := uint32(0) // numbers without their sign are ordered as their bits are
 	for _, v := range row {
-		m = max(m, v, -v)
+		m = max(m, math.Float32bits(v)&^(1<<31))
 	}
-	return m / MaxByte
+	return math.Float32frombits(m) / MaxByte
 }
 
 // ToByte is v over the scale, rounded to nearest, ties to even, and at most MaxByte of either sign.

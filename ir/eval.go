@@ -69,6 +69,10 @@ func (p *Program) RunAll(fn string, inputs []Input) ([]map[string]*Tensor, error
 			values = append(values, v)
 		}
 	}
+	lengths := make([]int, len(inputs))
+	for i, x := range inputs {
+		lengths[i] = x.T
+	}
 	ahead := make(chan *Program, 1)
 	stop := make(chan struct{})
 	defer close(stop)
@@ -89,7 +93,7 @@ func (p *Program) RunAll(fn string, inputs []Input) ([]map[string]*Tensor, error
 				args[i] = append(args[i], vals[i][a])
 			}
 		}
-		got, err := at.evalAll(f, v, inputs, args)
+		got, err := at.evalAll(f, v, lengths, args)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %s: %w", fn, head(v), err)
 		}
@@ -112,15 +116,16 @@ func (p *Program) RunAll(fn string, inputs []Input) ([]map[string]*Tensor, error
 	return out, nil
 }
 
-// evalAll evaluates one value on all inputs. A linear takes the rows of all as one matrix.
-func (p *Program) evalAll(f *Func, v *Value, inputs []Input, args [][]*Tensor) ([]*Tensor, error) {
-	got := make([]*Tensor, len(inputs))
-	if v.Op == OpLinear && f.Experts(v) == nil {
+// evalAll evaluates one value for each text length and arguments. A linear takes the rows of
+// all as one matrix.
+func (p *Program) evalAll(f *Func, v *Value, lengths []int, args [][]*Tensor) ([]*Tensor, error) {
+	got := make([]*Tensor, len(args))
+	if v.Op == OpLinear && f.Experts(v) == nil && len(args) > 1 {
 		var rows []*Tensor
 		for _, x := range args {
 			rows = append(rows, x[0])
 		}
-		y, err := p.eval(f, v, inputs[0].T, []*Tensor{concat(rows)})
+		y, err := p.eval(f, v, lengths[0], []*Tensor{concat(rows)})
 		if err != nil {
 			return nil, err
 		}
@@ -131,8 +136,8 @@ func (p *Program) evalAll(f *Func, v *Value, inputs []Input, args [][]*Tensor) (
 		}
 		return got, nil
 	}
-	errs := make([]error, len(inputs))
-	parallel(len(inputs), func(i int) { got[i], errs[i] = p.eval(f, v, inputs[i].T, args[i]) })
+	errs := make([]error, len(args))
+	parallel(len(args), func(i int) { got[i], errs[i] = p.eval(f, v, lengths[i], args[i]) })
 	return got, errors.Join(errs...)
 }
 

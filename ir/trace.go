@@ -1,6 +1,9 @@
 package ir
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Trace is a function's run whose values are all kept, so that it can be run again with
 // a few other weights for what depends on those.
@@ -22,7 +25,8 @@ func (p *Program) Trace(fn string, t int, in map[string]*Tensor) (*Trace, error)
 		tr.vals[v] = args[i]
 	}
 	for _, v := range f.Values {
-		if tr.vals[v], err = q.eval(f, v, t, tr.args(v, nil)); err != nil {
+		in, _ := tr.args(v, nil)
+		if tr.vals[v], err = q.eval(f, v, t, in); err != nil {
 			return nil, fmt.Errorf("%s: %s: %w", fn, head(v), err)
 		}
 	}
@@ -49,38 +53,66 @@ func (p *Program) With(weights map[string]*Weight) *Program {
 }
 
 // With returns the results, by name, of the same run where the program has the given
-// weights, as [Program.With] says.
-func (tr *Trace) With(weights map[string]*Weight) (map[string]*Tensor, error) {
-	p := tr.p.With(weights)
-	other := map[*Value]*Tensor{}
+// weights, as [Program.With] says: of each of several sets. What they share is loaded once.
+func (tr *Trace) With(sets []map[string]*Weight) ([]map[string]*Tensor, error) {
+	programs := make([]*Program, len(sets))
+	other := make([]map[*Value]*Tensor, len(sets))
+	for i, weights := range sets {
+		programs[i], other[i] = tr.p.With(weights), map[*Value]*Tensor{}
+	}
+	last := tr.f.last()
 	for _, v := range tr.f.Values {
-		changed := false
+		used := tr.p.Used(tr.f, v)
+		var alike []int // sets that have other arguments for v, but the same weights
+		var args [][]*Tensor
+		for i, weights := range sets {
+			in, changed := tr.args(v, other[i])
+			if !slices.ContainsFunc(used, func(w *Weight) bool { return weights[w.Name] != nil }) {
+				if changed {
+					alike, args = append(alike, i), append(args, in)
+				}
+				continue
+			}
+			var err error
+			if other[i][v], err = programs[i].eval(tr.f, v, tr.t, in); err != nil {
+				return nil, fmt.Errorf("%s: %s: %w", tr.f.Name, head(v), err)
+			}
+		}
+		if len(alike) > 0 {
+			got, err := tr.p.loading(tr.f, v).evalAll(tr.f, v, slices.Repeat([]int{tr.t}, len(alike)), args)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %s: %w", tr.f.Name, head(v), err)
+			}
+			for j, i := range alike {
+				other[i][v] = got[j]
+			}
+		}
 		for _, a := range v.Args {
-			changed = changed || other[a] != nil
-		}
-		for _, w := range p.Used(tr.f, v) {
-			changed = changed || weights[w.Name] != nil
-		}
-		if !changed {
-			continue
-		}
-		var err error
-		if other[v], err = p.eval(tr.f, v, tr.t, tr.args(v, other)); err != nil {
-			return nil, fmt.Errorf("%s: %s: %w", tr.f.Name, head(v), err)
+			if last[a] == v {
+				for i := range other {
+					delete(other[i], a)
+				}
+			}
 		}
 	}
-	return tr.results(other), nil
+	out := make([]map[string]*Tensor, len(sets))
+	for i := range out {
+		out[i] = tr.results(other[i])
+	}
+	return out, nil
 }
 
-// args returns the arguments of v: those of other where it has them.
-func (tr *Trace) args(v *Value, other map[*Value]*Tensor) []*Tensor {
-	in := make([]*Tensor, len(v.Args))
+// args returns the arguments of v, those of other where it has them, and whether it has any.
+func (tr *Trace) args(v *Value, other map[*Value]*Tensor) (in []*Tensor, changed bool) {
+	in = make([]*Tensor, len(v.Args))
 	for i, a := range v.Args {
 		if in[i] = other[a]; in[i] == nil {
 			in[i] = tr.vals[a]
+		} else {
+			changed = true
 		}
 	}
-	return in
+	return in, changed
 }
 
 func (tr *Trace) results(other map[*Value]*Tensor) map[string]*Tensor {

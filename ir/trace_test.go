@@ -32,6 +32,9 @@ func TestTraceWith(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	var names []string
+	var sets []map[string]*ir.Weight
+	var wants []map[string]*ir.Tensor
 	for name := range weights {
 		other := map[string][]float32{}
 		for k, x := range weights {
@@ -43,16 +46,22 @@ func TestTraceWith(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := tr.With(map[string]*ir.Weight{name: q.Weight(name)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if d := cmp.Diff(want, got); d != "" {
+		names, wants, sets = append(names, name), append(wants, want), append(sets, map[string]*ir.Weight{name: q.Weight(name)})
+	}
+	got, err := tr.With(append(sets, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, name := range names {
+		if d := cmp.Diff(wants[i], got[i]); d != "" {
 			t.Errorf("another @%s (-want +got)\n%s", name, d)
 		}
-		if cmp.Equal(tr.Results()["y"], got["y"]) {
+		if cmp.Equal(tr.Results()["y"], got[i]["y"]) {
 			t.Errorf("another @%s changes nothing", name)
 		}
+	}
+	if d := cmp.Diff(tr.Results(), got[len(names)]); d != "" {
+		t.Errorf("no other weight (-want +got)\n%s", d)
 	}
 	if _, err := program(t, traced, weights).Trace("g", 3, in); err == nil {
 		t.Error("traced a function that is not there")

@@ -155,7 +155,7 @@ func (s *search) cheapest() (*measured, error) {
 }
 
 // worthwhile is the share of the least cost so far that a choice is measured for.
-const worthwhile = 0.98
+const worthwhile = 0.95
 
 // targets are a share of the limits, but no less than what there is with nothing kept of
 // outputs that are near enough already.

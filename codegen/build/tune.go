@@ -20,12 +20,12 @@ const (
 	tuneRounds = 3
 	// tuneSide and tuneText are the inputs that a large model's modules are judged on one
 	// by one: patches on a side of the picture, and ids.
-	tuneSide, tuneText = 2, 4
+	tuneSide, tuneText = 4, 4
 	// minorShare is the share of all noise below which the modules of a layer are not
 	// judged one by one.
 	minorShare = 0.05
 	// cached is the most bytes of weights that are held while modules are judged.
-	cached = 1 << 30
+	cached = 3 << 29
 	// localRows is how many rows of a matrix show what a word does to its product.
 	localRows = 64
 	// bytesWeight is what a share of all bytes weighs against the same share of the time of a
@@ -356,25 +356,27 @@ func (t *tuner) judge(outputs []Result) error {
 		return err
 	}
 	measure := func(units []*unit) error {
-		return each(len(units), func(i int) error {
-			u := units[i]
-			u.noise = make([]float64, len(outputs))
-			weights := map[string]*ir.Weight{}
+		sets := make([]map[string]*ir.Weight, len(units))
+		for i, u := range units {
+			u.noise, sets[i] = make([]float64, len(outputs)), map[string]*ir.Weight{}
 			for _, m := range u.modules {
-				t.rounded(weights, m, m.words[0])
+				t.rounded(sets[i], m, m.words[0])
 			}
-			for j, x := range runs {
-				got, err := traces[j].With(weights)
-				if err != nil {
-					return err
-				}
-				exact := traces[j].Results()
-				for _, o := range t.wide.outputs[x.f.Name] {
-					u.noise[indexOf(outputs, o)] += worstRow(got[o.value.Name], exact[o.value.Name])
+		}
+		for j, x := range runs {
+			got, err := traces[j].With(sets)
+			if err != nil {
+				return err
+			}
+			exact := traces[j].Results()
+			for _, o := range t.wide.outputs[x.f.Name] {
+				k := indexOf(outputs, o)
+				for i, u := range units {
+					u.noise[k] += worstRow(got[i][o.value.Name], exact[o.value.Name])
 				}
 			}
-			return nil
-		})
+		}
+		return nil
 	}
 	alone, layers := t.grouped()
 	t.units = alone
@@ -513,10 +515,11 @@ func (t *tuner) local(m *module, runs []*sampleRun, traces []*ir.Trace) ([]float
 		if err != nil {
 			return nil, err
 		}
-		peak := float32(0)
+		bits := uint32(0) // numbers without their sign are ordered as their bits are
 		for _, v := range x {
-			peak = max(peak, v, -v)
+			bits = max(bits, math.Float32bits(v)&^(1<<31))
 		}
+		peak := math.Float32frombits(bits)
 		cols := w.Type.Cols()
 		rows := min(localRows, w.Type.Rows().C)
 		few := &ir.Weight{Name: name, Type: ir.Of(ir.F32, ir.C(rows), ir.C(cols)), Load: func() ([]float32, error) { return x[:rows*cols], nil }}
