@@ -37,24 +37,27 @@ const (
 type OpRow struct {
 	Op        Op
 	DTypes    []string // element types in the names of its kernels, one kernel for each; none when it has none
-	Tiled     bool     // one kernel for each number of rows 1..MR; otherwise the number of rows is an argument
+	Tiled     bool     // one kernel for each number of rows 1..MR, see tiled; otherwise the number of rows is an argument
 	Measuring bool     // exists to be timed, no model uses it: it has no twin
 	Signature string   // Go type of every kernel of this op; no parameter may be named g, which is a register to Go's assembler
 	Doc       string   // contract, one sentence a line
 }
 
+// tiled is what the kernels of all tiled ops have in common.
+const tiled = `The kernel does this for tiles >= 1 tiles of C, one under the other; prefetches go on through all of them.`
+
 // Ops holds one row for each op, in the order of the catalogue.
 var Ops = []OpRow{
 	{
 		Op: OpGemm, DTypes: []string{"f32"}, Tiled: true,
-		Signature: "func(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)",
+		Signature: "func(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)",
 		Doc: `C[r][j] = start + sum over k of A[r][k]*B[k][j], where start = (acc != 0 ? C[r][j] : 0) + (bias != nil ? bias[j] : 0).
 b points at a panel [k][16]; a tile wider than 16 columns reads its panel i at b + i*bstride.
 Each k step prefetches the line at pf, of panel i at pf + i*bstride, and then moves pf on by pfstep bytes. k >= 1.`,
 	},
 	{
 		Op: OpGemmV, DTypes: []string{"f32"}, Tiled: true,
-		Signature: "func(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)",
+		Signature: "func(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)",
 		Doc:       `C[r][j] = (acc != 0 ? C[r][j] : 0) + sum over k of A[r][k]*B[k*ldb+j], B row-major and used in place. k >= 1.`,
 	},
 	{
@@ -91,7 +94,7 @@ The variance is the biased one, taken in a second pass. n >= 1.`,
 	},
 	{
 		Op: OpWGemm, DTypes: []string{"f16", "bf16"}, Tiled: true,
-		Signature: "func(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)",
+		Signature: "func(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)",
 		Doc: `C[r][j] = start + sum over k of A[r][k]*B[k][j], where start = (acc != 0 ? C[r][j] : 0) + (bias != nil ? bias[j] : 0).
 b points at a panel [k][16] of 16-bit values, each widened to float32 before it is used; a tile wider than 16 columns reads
 its panel i at b + i*bstride. Every other k step prefetches the line at pf, of panel i at pf + i*bstride, and then moves pf
@@ -104,7 +107,7 @@ on by pfstep bytes. k >= 1.`,
 	},
 	{
 		Op: OpQGemm, DTypes: []string{"i8"}, Tiled: true,
-		Signature: "func(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)",
+		Signature: "func(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)",
 		Doc: `C[r][j] = sum*scale[r]*column[j] + zero[r]*shift[j] (+ bias[j] if bias is not nil) (+ C[r][j] if acc != 0), from left to
 right, each step rounded to float32, where sum = sum over i < 4k of (A[r][i]-128)*B[i][j], exactly.
 A is unsigned; lda and bstride count bytes, k groups of four. A panel is [k][16 columns][4], then 16 float32 of column, -128
@@ -123,7 +126,7 @@ rounded.`,
 	},
 	{
 		Op: OpQGemmW, DTypes: []string{"i8"}, Tiled: true,
-		Signature: "func(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)",
+		Signature: "func(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)",
 		Doc: `What qgemm computes, of an A of 16 bits an element, little-endian, signed, and a panel that widen made; lda counts
 bytes. Sums must fit 32 bits.`,
 	},
@@ -151,7 +154,7 @@ Of i8x2 an element has what quant_i8x2 writes in two: 254 times the first byte l
 	},
 	{
 		Op: OpDGemm, DTypes: []string{"bf16dot"}, Tiled: true,
-		Signature: "func(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)",
+		Signature: "func(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)",
 		Doc: `C[r][j] = start + sum over i < 2k of A[r][i]*B[i][j], where start = (acc != 0 ? C[r][j] : 0) + (bias != nil ? bias[j] : 0).
 A and B are bfloat16. Of each pair of products the second is added first, each is rounded to float32 as it is added;
 values below 2^-126 may count as 0. b points at a panel [k][16 columns][2]; a tile wider than 16 columns reads its panel i at
@@ -395,7 +398,11 @@ func Docs(kernels []Kernel) [][]string {
 			continue
 		}
 		first[id] = k.Name()
-		docs = append(docs, append([]string{k.Name() + " computes:", ""}, strings.Split(k.Op.Row().Doc, "\n")...))
+		doc := append([]string{k.Name() + " computes:", ""}, strings.Split(k.Op.Row().Doc, "\n")...)
+		if k.Op.Row().Tiled {
+			doc = append(doc, tiled)
+		}
+		docs = append(docs, doc)
 	}
 	return docs
 }

@@ -22,21 +22,21 @@ import (
 
 // The types that package asm gives the kernels of each op.
 type (
-	gemmFunc      = func(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
-	gemmVFunc     = func(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+	gemmFunc      = func(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+	gemmVFunc     = func(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 	softmaxFunc   = func(rows int, x *float32, ld int, n int, inv *float32)
 	scaleRowsFunc = func(rows int, dst *float32, ldd int, src *float32, lds int, n int, s *float32)
 	layerNormFunc = func(rows int, dst *float32, ldd int, src *float32, lds int, n int, g *float32, b *float32, eps float32)
 	geluFunc      = func(rows int, dst *float32, ldd int, src *float32, lds int, n int)
 	packKFunc     = func(rows int, dst *float32, src *float32, lds int, k int)
 	addFunc       = func(rows int, dst *float32, ldd int, src *float32, lds int, n int)
-	wgemmFunc     = func(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+	wgemmFunc     = func(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 	expandFunc    = func(n int, dst *float32, src *uint16)
-	qgemmFunc     = func(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+	qgemmFunc     = func(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 	widenFunc     = func(k int, dst *int8, src *int8)
 	quantFunc     = func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32)
 	normQuantFunc = func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
-	dgemmFunc     = func(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+	dgemmFunc     = func(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 	roundFunc     = func(rows int, dst *uint16, ldd int, src *float32, lds int, n int)
 	peakFunc      = func(n int)
 )
@@ -273,9 +273,11 @@ func testGemm(c *check, k asm.Kernel, fn any) {
 		for variant := range 4 {
 			acc, withBias := variant&1, variant&2 != 0
 			what := fmt.Sprintf("k=%d acc=%d bias=%v", depth, acc, withBias)
-			a := c.newMat(c.in, k.MR, depth, depth+3, c.normal)
+			tiles := 1 + variant%3
+			rows := tiles * k.MR
+			a := c.newMat(c.in, rows, depth, depth+3, c.normal)
 			b := c.newMat(c.in2, panels, depth*asm.Panel, depth*asm.Panel, c.normal)
-			out := c.newMat(c.out, k.MR, k.NR, k.NR+5, c.normal)
+			out := c.newMat(c.out, rows, k.NR, k.NR+5, c.normal)
 			start := slices.Clone(out.p)
 			var bias []float32
 			if withBias {
@@ -286,8 +288,8 @@ func testGemm(c *check, k asm.Kernel, fn any) {
 			if variant == 3 {
 				pf, step = nil, 0
 			}
-			f(depth, a.ptr(), a.ld, b.ptr(), b.ld, out.ptr(), out.ld, ptr(bias), acc, pf, step)
-			for r := range k.MR {
+			f(tiles, depth, a.ptr(), a.ld, b.ptr(), b.ld, out.ptr(), out.ld, ptr(bias), acc, pf, step)
+			for r := range rows {
 				for j := range k.NR {
 					want, abs := startOf(start[r*out.ld+j], acc, bias, j)
 					for i, x := range a.row(r) {
@@ -329,13 +331,15 @@ func testWGemm(c *check, k asm.Kernel, fn any) {
 		for variant := range 4 {
 			acc, withBias := variant&1, variant&2 != 0
 			what := fmt.Sprintf("k=%d acc=%d bias=%v", depth, acc, withBias)
-			a := c.newMat(c.in, k.MR, depth, depth+3, c.normal)
+			tiles := 1 + variant%3
+			rows := tiles * k.MR
+			a := c.newMat(c.in, rows, depth, depth+3, c.normal)
 			stride := depth*asm.Panel + variant
 			b, wide := c.halves((panels-1)*stride+depth*asm.Panel), make([]float32, panels*stride)
 			for i := range b {
 				b[i], wide[i] = halfOf(k.DType, c.normal())
 			}
-			out := c.newMat(c.out, k.MR, k.NR, k.NR+5, c.normal)
+			out := c.newMat(c.out, rows, k.NR, k.NR+5, c.normal)
 			start := slices.Clone(out.p)
 			var bias []float32
 			if withBias {
@@ -346,8 +350,8 @@ func testWGemm(c *check, k asm.Kernel, fn any) {
 			if variant == 3 {
 				pf, step = nil, 0
 			}
-			f(depth, a.ptr(), a.ld, &b[0], stride, out.ptr(), out.ld, ptr(bias), acc, pf, step)
-			for r := range k.MR {
+			f(tiles, depth, a.ptr(), a.ld, &b[0], stride, out.ptr(), out.ld, ptr(bias), acc, pf, step)
+			for r := range rows {
 				for j := range k.NR {
 					want, abs := startOf(start[r*out.ld+j], acc, bias, j)
 					for i, x := range a.row(r) {
@@ -410,10 +414,12 @@ func testQGemm(c *check, k asm.Kernel, fn any) {
 		for variant := range 8 {
 			acc, withBias, extreme := variant&1, variant&2 != 0, variant&4 != 0
 			what := fmt.Sprintf("%d groups, acc=%d bias=%v extreme=%v", groups, acc, withBias, extreme)
+			tiles := 1 + variant%3
+			rows := tiles * k.MR
 			size := sizeOf(k)
 			depth, lda := 4*groups, size*(4*groups+5)
 			stride := asm.Panel*depth + 192
-			a := c.bytesOf(c.in, (k.MR-1)*lda+size*depth)
+			a := c.bytesOf(c.in, (rows-1)*lda+size*depth)
 			b := make([]uint8, panels*stride)
 			clear(a)
 			element := func(i int) int32 { // of A, at a byte
@@ -456,13 +462,13 @@ func testQGemm(c *check, k asm.Kernel, fn any) {
 				binary.NativeEndian.PutUint32(at(p, 64+lane), uint32(-128*sum))
 				binary.NativeEndian.PutUint32(at(p, 128+lane), math.Float32bits(shift[j]))
 			}
-			scale, zero := c.newMat(c.vec, 1, k.MR, k.MR, c.normal), c.newMat(c.vec2, 1, k.MR, k.MR, c.normal)
+			scale, zero := c.newMat(c.vec, 1, rows, rows, c.normal), c.newMat(c.vec2, 1, rows, rows, c.normal)
 			if extreme { // then C is the sum
-				for r := range k.MR {
+				for r := range rows {
 					scale.p[r], zero.p[r] = 1, 0
 				}
 			}
-			out := c.newMat(c.out, k.MR, k.NR, k.NR+5, c.normal)
+			out := c.newMat(c.out, rows, k.NR, k.NR+5, c.normal)
 			start := slices.Clone(out.p)
 			var bias []float32
 			if withBias {
@@ -480,8 +486,8 @@ func testQGemm(c *check, k asm.Kernel, fn any) {
 			if variant == 3 {
 				pf, step = nil, 0
 			}
-			f(groups, &a[0], lda, (*int8)(unsafe.Pointer(&given[0])), stride, out.ptr(), out.ld, scale.ptr(), zero.ptr(), ptr(bias), acc, pf, step)
-			for r := range k.MR {
+			f(tiles, groups, &a[0], lda, (*int8)(unsafe.Pointer(&given[0])), stride, out.ptr(), out.ld, scale.ptr(), zero.ptr(), ptr(bias), acc, pf, step)
+			for r := range rows {
 				for j := range k.NR {
 					sum := int32(0)
 					for i := range depth {
@@ -661,12 +667,14 @@ func testGemmV(c *check, k asm.Kernel, fn any) {
 		for variant := range 4 {
 			acc, ldb := variant&1, k.NR+7*(variant>>1)
 			what := fmt.Sprintf("k=%d acc=%d ldb=%d", depth, acc, ldb)
-			a := c.newMat(c.in, k.MR, depth, depth+3, c.normal)
+			tiles := 1 + variant%3
+			rows := tiles * k.MR
+			a := c.newMat(c.in, rows, depth, depth+3, c.normal)
 			b := c.newMat(c.in2, depth, k.NR, ldb, c.normal)
-			out := c.newMat(c.out, k.MR, k.NR, k.NR+5, c.normal)
+			out := c.newMat(c.out, rows, k.NR, k.NR+5, c.normal)
 			start := slices.Clone(out.p)
-			f(depth, a.ptr(), a.ld, b.ptr(), b.ld, out.ptr(), out.ld, acc)
-			for r := range k.MR {
+			f(tiles, depth, a.ptr(), a.ld, b.ptr(), b.ld, out.ptr(), out.ld, acc)
+			for r := range rows {
 				for j := range k.NR {
 					want, abs := startOf(start[r*out.ld+j], acc, nil, j)
 					for i, x := range a.row(r) {
@@ -914,14 +922,16 @@ func testDGemm(c *check, k asm.Kernel, fn any) {
 		for variant := range 4 {
 			acc, withBias := variant&1, variant&2 != 0
 			what := fmt.Sprintf("%d pairs acc=%d bias=%v", pairs, acc, withBias)
+			tiles := 1 + variant%3
+			rows := tiles * k.MR
 			depth, lda, stride := 2*pairs, 2*pairs+3, 2*pairs*asm.Panel+variant
-			a, b := c.halvesOf(c.in, (k.MR-1)*lda+depth), c.halves((panels-1)*stride+depth*asm.Panel)
+			a, b := c.halvesOf(c.in, (rows-1)*lda+depth), c.halves((panels-1)*stride+depth*asm.Panel)
 			for _, h := range [][]uint16{a, b} {
 				for i := range h {
 					h[i] = ir.ToBF16(c.normal())
 				}
 			}
-			out := c.newMat(c.out, k.MR, k.NR, k.NR+5, c.normal)
+			out := c.newMat(c.out, rows, k.NR, k.NR+5, c.normal)
 			start := slices.Clone(out.p)
 			bias := make([]float32, k.NR)
 			var biasPtr *float32
@@ -933,8 +943,8 @@ func testDGemm(c *check, k asm.Kernel, fn any) {
 			if variant == 3 {
 				pf, step = nil, 0
 			}
-			f(pairs, &a[0], lda, &b[0], stride, out.ptr(), out.ld, biasPtr, acc, pf, step)
-			for r := range k.MR {
+			f(tiles, pairs, &a[0], lda, &b[0], stride, out.ptr(), out.ld, biasPtr, acc, pf, step)
+			for r := range rows {
 				for j := range k.NR {
 					want := bias[j]
 					if acc != 0 {
@@ -1033,11 +1043,11 @@ func TestSameBits(t *testing.T) {
 					}
 					switch f := compiled.Func.(type) {
 					case gemmFunc:
-						f(kb, &a[r*depth+k0], depth, &b[k0*n], len(b), &out[r*n], n, start, acc, nil, 0)
+						f(1, kb, &a[r*depth+k0], depth, &b[k0*n], len(b), &out[r*n], n, start, acc, nil, 0)
 					case wgemmFunc:
-						f(kb, &a[r*depth+k0], depth, &narrow[k0*n], len(b), &out[r*n], n, start, acc, nil, 0)
+						f(1, kb, &a[r*depth+k0], depth, &narrow[k0*n], len(b), &out[r*n], n, start, acc, nil, 0)
 					case gemmVFunc:
-						f(kb, &a[r*depth+k0], depth, &b[k0*n], n, &out[r*n], n, acc)
+						f(1, kb, &a[r*depth+k0], depth, &b[k0*n], n, &out[r*n], n, acc)
 					}
 					k0 += kb
 				}
@@ -1095,9 +1105,9 @@ func TestSameBitsEverywhere(t *testing.T) {
 		copy(out, in[16*ld:])
 		switch f := compiled.Func.(type) {
 		case gemmFunc:
-			f(n, &in[0], ld, &in[8*ld], 0, &out[0], ld, &in[31*ld], 1, nil, 0)
+			f(1, n, &in[0], ld, &in[8*ld], 0, &out[0], ld, &in[31*ld], 1, nil, 0)
 		case gemmVFunc:
-			f(20, &in[0], ld, &in[8*ld], ld, &out[0], ld, 1)
+			f(1, 20, &in[0], ld, &in[8*ld], ld, &out[0], ld, 1)
 		case softmaxFunc:
 			f(rows, &out[0], ld, n, &out[16*ld])
 		case scaleRowsFunc:
@@ -1170,12 +1180,12 @@ func BenchmarkKernels(b *testing.B) {
 			switch f := compiled.Func.(type) {
 			case gemmFunc: // one tile, everything in cache
 				for b.Loop() {
-					f(d, &work[0], ld, &work[8*ld], d*asm.Panel, &dst[0], ld, &work[0], 0, &work[8*ld+128], 64)
+					f(1, d, &work[0], ld, &work[8*ld], d*asm.Panel, &dst[0], ld, &work[0], 0, &work[8*ld+128], 64)
 				}
 				flops(b, 2*d*k.MR*k.NR)
 			case gemmVFunc: // a tile of one head's P*V
 				for b.Loop() {
-					f(rows, &work[0], 208, &work[8*ld], 3*d, &dst[0], ld, 0)
+					f(1, rows, &work[0], 208, &work[8*ld], 3*d, &dst[0], ld, 0)
 				}
 				flops(b, 2*rows*k.MR*k.NR)
 			case softmaxFunc: // a block of 24 queries
@@ -1216,7 +1226,7 @@ func BenchmarkKernels(b *testing.B) {
 			case wgemmFunc: // one tile, everything in cache
 				panels := make([]uint16, k.NR*d)
 				for b.Loop() {
-					f(d, &work[0], ld, &panels[0], d*asm.Panel, &dst[0], ld, &work[0], 0, &panels[256], 64)
+					f(1, d, &work[0], ld, &panels[0], d*asm.Panel, &dst[0], ld, &work[0], 0, &panels[256], 64)
 				}
 				flops(b, 2*d*k.MR*k.NR)
 			case expandFunc:
@@ -1228,7 +1238,7 @@ func BenchmarkKernels(b *testing.B) {
 			case dgemmFunc: // one tile, everything in cache
 				rows, panels := make([]uint16, k.MR*(d+32)), make([]uint16, k.NR*d)
 				for b.Loop() {
-					f(d/2, &rows[0], d+32, &panels[0], d*asm.Panel, &dst[0], ld, &work[0], 0, &panels[256], 64)
+					f(1, d/2, &rows[0], d+32, &panels[0], d*asm.Panel, &dst[0], ld, &work[0], 0, &panels[256], 64)
 				}
 				flops(b, 2*d*k.MR*k.NR)
 			case roundFunc:
@@ -1241,7 +1251,7 @@ func BenchmarkKernels(b *testing.B) {
 				panels := make([]int8, sizeOf(k)*k.NR/asm.Panel*(d*asm.Panel+192)+1024)
 				bytes := make([]uint8, 16*2*(d+64))
 				for b.Loop() {
-					f(d/4, &bytes[0], 2*(d+64), &panels[0], d*asm.Panel+192, &dst[0], ld, &work[0], &work[0], &work[0], 1, &panels[0], 64)
+					f(1, d/4, &bytes[0], 2*(d+64), &panels[0], d*asm.Panel+192, &dst[0], ld, &work[0], &work[0], &work[0], 1, &panels[0], 64)
 				}
 				flops(b, 2*d*k.MR*k.NR)
 			case widenFunc:
@@ -1337,7 +1347,7 @@ func product(fs []gemmFunc, m, k, n int, x []float32, lda int, w, c []float32, l
 					pf = &w[min((p+1)*k*asm.Panel+k0*asm.Panel+t*lines/count*asm.Panel, len(w)-1)]
 					step = 64 / count
 				}
-				fs[r1-r0-1](kb, &x[r0*lda+k0], lda, b, k*asm.Panel, &c[r0*ldc+p*asm.Panel], ldc, start, acc, pf, step)
+				fs[r1-r0-1](1, kb, &x[r0*lda+k0], lda, b, k*asm.Panel, &c[r0*ldc+p*asm.Panel], ldc, start, acc, pf, step)
 			}
 		}
 	}

@@ -23,6 +23,7 @@ func qgemm(w *writer, k asm.Kernel) {
 	for r := range acc {
 		acc[r] = v.some(n)
 	}
+	w.Label("tile")
 	steps, b := w.arg("k"), w.arg("b")
 	var next reg.Register
 	if k.NR > asm.Panel {
@@ -53,7 +54,6 @@ func qgemm(w *writer, k asm.Kernel) {
 		}
 	}
 
-	w.prefetchC(k)
 	a, as := w.rows(w.arg("a"), w.arg("lda"), k.MR)
 	pf, pfstep := w.arg("pf"), w.arg("pfstep")
 	bv, x := v.some(n), v.new()
@@ -62,38 +62,56 @@ func qgemm(w *writer, k asm.Kernel) {
 		t, ones, size = v.new(), v.new(), v.new()
 		w.VMOVUPS(w.words("ones16", 1<<16|1), ones)
 	}
-	w.Label("loop")
-	bv.each(func(j int) { w.VMOVUPS(part(b, 0, j), bv[j]) })
-	for p := range k.NR / asm.Panel {
-		w.PREFETCHT0(panel(pf, 0, p))
-	}
-	w.ADDQ(pfstep, pf)
-	for r := range acc {
-		w.VPBROADCASTD(a(r, 0), x)
-		if !v.wide() {
-			w.VPXOR(w.words("signs8", 0x80808080), x, x)
-			w.VPABSB(x, size)
+	step := func() {
+		bv.each(func(j int) { w.VMOVUPS(part(b, 0, j), bv[j]) })
+		for p := range k.NR / asm.Panel {
+			w.PREFETCHT0(panel(pf, 0, p))
 		}
-		acc[r].each(func(j int) {
-			if v.wide() {
-				w.VPDPBUSD(bv[j], x, acc[r][j])
-				return
+		w.ADDQ(pfstep, pf)
+		for r := range acc {
+			w.VPBROADCASTD(a(r, 0), x)
+			if !v.wide() {
+				w.VPXOR(w.words("signs8", 0x80808080), x, x)
+				w.VPABSB(x, size)
 			}
-			w.VPSIGNB(x, bv[j], t)
-			w.VPMADDUBSW(t, size, t)
-			w.VPMADDWD(ones, t, t)
-			w.VPADDD(t, acc[r][j], acc[r][j])
-		})
+			acc[r].each(func(j int) {
+				if v.wide() {
+					w.VPDPBUSD(bv[j], x, acc[r][j])
+					return
+				}
+				w.VPSIGNB(x, bv[j], t)
+				w.VPMADDUBSW(t, size, t)
+				w.VPMADDWD(ones, t, t)
+				w.VPADDD(t, acc[r][j], acc[r][j])
+			})
+		}
+		for _, p := range as {
+			w.ADDQ(operand.Imm(4), p)
+		}
+		w.ADDQ(operand.Imm(group), b)
 	}
-	for _, p := range as {
-		w.ADDQ(operand.Imm(4), p)
+	// The tile of C is most likely not in a near cache. Its rows are prefetched a step apart: loads of B, which miss the first
+	// one too, would wait for as many at once.
+	c, ldc, left := w.arg("c"), w.floats("ldc"), w.GP64()
+	w.MOVQ(operand.I32(int32(k.MR)), left)
+	w.Label("first")
+	step()
+	for j := 0; j < 4*k.NR; j += 4 * asm.Panel {
+		w.PREFETCHT0(operand.Mem{Base: c, Disp: j})
 	}
-	w.ADDQ(operand.Imm(group), b)
+	w.ADDQ(ldc, c)
+	w.DECQ(steps)
+	w.JZ(operand.LabelRef("done"))
+	w.DECQ(left)
+	w.JNZ(operand.LabelRef("first"))
+	w.Label("loop")
+	step()
 	w.DECQ(steps)
 	w.JNZ(operand.LabelRef("loop"))
+	w.Label("done")
 
 	w.toFloats(acc, 0, func(disp, j int) operand.Mem { return part(b, disp, j) }, x, bv)
-	w.ret()
+	w.nextTile(k, 1, pf, "scale", "zero")
 }
 
 // prefetchC prefetches the tile of C: it is most likely not in a near cache, and the sums take longer than to bring it.
@@ -147,6 +165,7 @@ func (w *writer) toFloats(sums []vecs, disp int, tail func(at, j int) operand.Me
 //	x          two elements of A[r] in all lanes
 func qgemmW(w *writer, k asm.Kernel) {
 	const group, tail = 8 * asm.Panel, 4 * asm.Panel // bytes of a group of a panel, and of each part of its tail
+	w.Label("tile")
 	steps, b := w.arg("k"), w.arg("b")
 	start := w.GP64()
 	w.MOVQ(steps, start)
@@ -187,7 +206,7 @@ func qgemmW(w *writer, k asm.Kernel) {
 	w.DECQ(steps)
 	w.JNZ(operand.LabelRef("loop"))
 	w.toFloats(acc, 0, func(at, j int) operand.Mem { return operand.Mem{Base: b, Disp: at + 32*j} }, x, bv)
-	w.ret()
+	w.nextTile(k, 1, pf, "scale", "zero")
 }
 
 // widen writes the widening of a panel.

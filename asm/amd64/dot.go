@@ -18,6 +18,7 @@ func dgemm(w *writer, k asm.Kernel) {
 	const line = 4 * asm.Panel // bytes of a step in a panel
 	s := w.newSums(k)
 	v, acc := s.v, s.rows
+	w.Label("tile")
 	s.start(true)
 
 	steps, b := w.arg("k"), w.arg("b")
@@ -81,6 +82,7 @@ func dgemm(w *writer, k asm.Kernel) {
 
 	s.loop(2, steps, step, advance)
 	s.store()
+	w.nextTile(k, 2, pf)
 }
 
 // round writes the rounding of rows to bfloat16: half of a unit in the last place, less if the value is even, is added

@@ -156,6 +156,37 @@ func (w *writer) halfwords(name string) reg.GPVirtual {
 	return r
 }
 
+// slot is where an integer or pointer argument lies.
+func (w *writer) slot(name string) operand.Mem {
+	at, err := w.Param(name).Resolve()
+	if err != nil {
+		panic(fmt.Sprintf("amd64: argument %s: %v", name, err)) // its op's signature has none
+	}
+	return at.Addr
+}
+
+// nextTile ends a tile: it moves the arguments on to the rows below and goes back to label tile, or returns if it was the
+// last. size is the bytes of an element of A; pf is where prefetches have come to, nil without; each of floats has one for
+// every row.
+func (w *writer) nextTile(k asm.Kernel, size int, pf reg.Register, floats ...string) {
+	if pf != nil {
+		w.MOVQ(pf, w.slot("pf"))
+	}
+	down := func(name, ld string, size int) {
+		d := w.arg(ld)
+		w.IMUL3Q(operand.I32(int32(k.MR*size)), d, d)
+		w.ADDQ(d, w.slot(name))
+	}
+	down("a", "lda", size)
+	down("c", "ldc", 4)
+	for _, name := range floats {
+		w.ADDQ(operand.Imm(uint64(4*k.MR)), w.slot(name))
+	}
+	w.DECQ(w.slot("tiles"))
+	w.JNZ(operand.LabelRef("tile"))
+	w.ret()
+}
+
 // ret ends a kernel.
 func (w *writer) ret() {
 	w.VZEROUPPER()

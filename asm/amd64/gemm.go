@@ -13,7 +13,7 @@ func gemm(w *writer, k asm.Kernel) { tile(w, k, true) }
 // gemmV writes a tile that reads B where it lies, row-major.
 func gemmV(w *writer, k asm.Kernel) { tile(w, k, false) }
 
-// tile writes C[MR][NR] = start + A[MR][K]*B[K][NR]. Every element of C is summed alone and in the order of k, so its bits
+// tile writes tiles C[MR][NR] = start + A[MR][K]*B[K][NR]. Every element of C is summed alone and in the order of k, so its bits
 // depend neither on MR and NR nor on the width of a vector.
 //
 //	acc[r][j]  row r of C, vector j
@@ -22,6 +22,7 @@ func gemmV(w *writer, k asm.Kernel) { tile(w, k, false) }
 func tile(w *writer, k asm.Kernel, panel bool) {
 	s := w.newSums(k)
 	v, acc := s.v, s.rows
+	w.Label("tile")
 	s.start(panel)
 	if panel {
 		// The rows of C below are most likely those of the next tile, and not in the first-level cache.
@@ -89,6 +90,7 @@ func tile(w *writer, k asm.Kernel, panel bool) {
 
 	s.loop(4, steps, step, advance)
 	s.store()
+	w.nextTile(k, 4, pf)
 }
 
 // sums are the accumulators of a tile: rows[r][j] is row r of C, vector j of n.
@@ -167,12 +169,11 @@ func (s *sums) loop(turn int, steps reg.Register, step, advance func(n int)) {
 	w.JNZ(operand.LabelRef("last"))
 }
 
-// store writes C and returns.
+// store writes C.
 func (s *sums) store() {
 	s.w.Label("store")
 	at := s.c()
 	s.each(func(acc reg.VecVirtual, r, disp int) { s.w.VMOVUPS(acc, at(r, disp)) })
-	s.w.ret()
 }
 
 // peakFMA writes independent multiply-adds, enough to hide their latency and nothing but registers.

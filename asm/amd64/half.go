@@ -31,6 +31,7 @@ func wgemm(w *writer, k asm.Kernel) {
 	const line = 2 * asm.Panel // bytes of a row of a panel
 	s := w.newSums(k)
 	v, acc := s.v, s.rows
+	w.Label("tile")
 	s.start(true)
 
 	steps, b := w.arg("k"), w.arg("b")
@@ -72,6 +73,7 @@ func wgemm(w *writer, k asm.Kernel) {
 
 	s.loop(4, steps, step, advance)
 	s.store()
+	w.nextTile(k, 4, pf)
 }
 
 // expand widens 32 values at a time, and what is left one by one.

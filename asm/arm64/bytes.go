@@ -37,6 +37,7 @@ func pairs(w *writer, mr int) {
 	a := func(r, g int) V { return V(2*r + g) }
 	bv, t := regs(4, 2), regs(6, 2)
 	acc := make([]vecs, mr)
+	w.mark("tile")
 	for r := range acc {
 		acc[r] = regs(8+V(8*r), 8)
 		acc[r].each(func(j int) { w.ZERO(acc[r][j]) })
@@ -88,16 +89,17 @@ func pairs(w *writer, mr int) {
 	w.BEQ("store")
 	steps(1)
 	w.mark("store")
+	w.setArg("pf", pf)
 	for r, v := range acc {
 		acc[r] = vecs{v[0], v[2], v[4], v[6]}
 		acc[r].each(func(j int) { w.ADDPint(acc[r][j], v[2*j], v[2*j+1]) })
 	}
 	w.epilogue(acc, b)
 	w.result(acc, func(low, high V, off int) { w.STP(low, high, c, off) })
-	w.RET()
+	w.nextTile(mr, 0)
 }
 
-// epilogue takes sums to floats; b is at the tail of the panel.
+// epilogue takes sums to floats, and moves the scales and zeros of rows on; b is at the tail of the panel.
 //
 //	V0..V3    scales of the columns, then bias
 //	V4, V5    scale and zero of a row, then C
@@ -121,6 +123,8 @@ func (w *writer) epilogue(acc []vecs, b R) {
 			w.FADD(y[j], y[j], t)
 		})
 	}
+	w.setArg("scale", scale)
+	w.setArg("zero", zero)
 	w.bias(acc, "plain")
 	w.mark("plain")
 	w.CBZ(w.arg("acc", 10), "alone")

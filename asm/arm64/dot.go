@@ -23,6 +23,7 @@ func dgemm(w *writer, kernel asm.Kernel) {
 	for r := range acc {
 		acc[r] = regs(8+V(4*r), 4)
 	}
+	w.mark("tile")
 	w.start(acc, true)
 	w.arg("k", k)
 	w.arg("a", row(0))
@@ -86,8 +87,9 @@ func dgemm(w *writer, kernel asm.Kernel) {
 	one(0)
 
 	w.mark("store")
+	w.setArg("pf", pf)
 	w.result(acc, func(low, high V, off int) { w.STP(low, high, c, off) })
-	w.RET()
+	w.nextTile(kernel.MR, 1)
 }
 
 // round writes the rounding of rows to bfloat16: half of a unit in the last place, less if the value is even, is added

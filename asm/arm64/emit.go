@@ -341,6 +341,14 @@ func (w *writer) arg(name string, d R) R {
 	return d
 }
 
+// setArg writes an integer or pointer parameter.
+func (w *writer) setArg(name string, n R) {
+	a := w.param(name, false)
+	goas := fmt.Sprintf("MOVD R%d, %s+%d(FP)", n, name, a.at)
+	w.placed(goas, rd, int(n))
+	w.goline(goas, fmt.Sprintf("str x%d, [sp, #%d]", n, a.at+8))
+}
+
 // floats loads a parameter that counts floats, as bytes.
 func (w *writer) floats(name string, d R) R {
 	w.arg(name, d)

@@ -39,6 +39,7 @@ func tile(w *writer, kernel asm.Kernel, from source) {
 	for r := range acc {
 		acc[r] = regs(8+V(4*r), 4)
 	}
+	w.mark("tile")
 	if from == fours {
 		zero(w, acc)
 	} else {
@@ -134,10 +135,39 @@ func tile(w *writer, kernel asm.Kernel, from source) {
 	w.hot = inner
 
 	w.mark("store")
+	if from != matrix {
+		w.setArg("pf", pf)
+	}
+	shift := 2
 	if from == fours {
 		w.epilogue(acc, b)
+		shift = 0
 	}
 	w.result(acc, func(low, high V, off int) { w.STP(low, high, c, off) })
+	w.nextTile(mr, shift)
+}
+
+// nextTile ends a tile, whose last row of C is at hand: it moves A and C on to the rows below and goes back to label tile, or
+// returns if it was the last. The size of an element of A is 1 << shift.
+//
+//	R8, R9    row of C, its stride
+//	R10, R11  A, then tiles; its stride
+func (w *writer) nextTile(mr, shift int) {
+	const x, ld = R(10), R(11)
+	w.ADD(c, c, ldc)
+	w.setArg("c", c)
+	w.arg("a", x)
+	if w.arg("lda", ld); shift > 0 {
+		w.LSL(ld, ld, shift)
+	}
+	for range mr {
+		w.ADD(x, x, ld)
+	}
+	w.setArg("a", x)
+	w.arg("tiles", x)
+	w.SUBSI(x, x, 1)
+	w.setArg("tiles", x)
+	w.BNE("tile")
 	w.RET()
 }
 

@@ -374,12 +374,12 @@ func (t *attnTask) block(n int, q *float32, m int, dst *float32, prefix, place i
 //
 //go:noinline
 func (t *attnTask) scores(tile []Gemm, q *float32, m int, keys, c *float32, ldc, add int) {
-	mr := len(tile) - 1
-	tiles := (m + mr - 1) / mr
+	_, runs := tileRuns(m, len(tile)-1)
 	pf := at(keys, min(8, t.d-1)*16)
-	for i := range tiles {
-		r0, r1 := tileStart(m, tiles, i), tileStart(m, tiles, i+1)
-		tile[r1-r0](t.d, at(q, r0*t.ldq), t.ldq, keys, 16*t.d, at(c, r0*ldc), ldc, nil, add, pf, 64)
+	for _, r := range runs {
+		if r.n > 0 {
+			tile[r.height](r.n, t.d, at(q, r.row*t.ldq), t.ldq, keys, 16*t.d, at(c, r.row*ldc), ldc, nil, add, pf, 64)
+		}
 	}
 }
 
@@ -388,10 +388,10 @@ func (t *attnTask) scores(tile []Gemm, q *float32, m int, keys, c *float32, ldc,
 //
 //go:noinline
 func (t *attnTask) values(tile []GemmV, p *float32, ldp, m int, v *float32, ldv, rows int, c *float32, ldc, acc int) {
-	mr := len(tile) - 1
-	tiles := (m + mr - 1) / mr
-	for i := range tiles {
-		r0, r1 := tileStart(m, tiles, i), tileStart(m, tiles, i+1)
-		tile[r1-r0](rows, at(p, r0*ldp), ldp, v, ldv, at(c, r0*ldc), ldc, acc)
+	_, runs := tileRuns(m, len(tile)-1)
+	for _, r := range runs {
+		if r.n > 0 {
+			tile[r.height](r.n, rows, at(p, r.row*ldp), ldp, v, ldv, at(c, r.row*ldc), ldc, acc)
+		}
 	}
 }

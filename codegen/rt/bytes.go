@@ -144,13 +144,14 @@ func (g *gemmTask) byteStrip(tile []QGemm, first, next, row, rows int, c *float3
 	if g.bias != nil {
 		bias = at(g.bias, first*16)
 	}
-	mr := len(tile) - 1
-	tiles := (rows + mr - 1) / mr
-	lines := (stride/64 + tiles*passes - 1) / (tiles * passes)
-	step := max(4, (64*lines+deep-1)/deep)
-	for t := range tiles {
-		r0, r1 := tileStart(rows, tiles, t), tileStart(rows, tiles, t+1)
-		r := row + r0
+	// Together the tiles prefetch as many lines as the panel has.
+	tiles, runs := tileRuns(rows, len(tile)-1)
+	step := (stride + tiles*passes*deep - 1) / (tiles * passes * deep)
+	for _, t := range runs {
+		if t.n == 0 {
+			continue
+		}
+		r := row + t.row
 		for pass := range passes {
 			a, w, n := unsafe.Pointer(&g.bytes[r*g.ldq]), b, k
 			scale, zero, bias, acc := &g.scales[r], &g.zeros[r], bias, acc
@@ -163,8 +164,8 @@ func (g *gemmTask) byteStrip(tile []QGemm, first, next, row, rows int, c *float3
 			} else {
 				a = unsafe.Add(a, pass*g.ldq/2)
 			}
-			ahead := unsafe.Add(pf, 64*min((t*passes+pass)*lines, stride/64-1))
-			tile[r1-r0](n, (*uint8)(a), g.ldq, (*int8)(w), stride, at(c, r0*g.ldc), g.ldc, scale, zero, bias, acc, (*int8)(ahead), step)
+			ahead := unsafe.Add(pf, min((t.first*passes+t.n*pass)*deep*step, stride-64))
+			tile[t.height](t.n, n, (*uint8)(a), g.ldq, (*int8)(w), stride, at(c, t.row*g.ldc), g.ldc, scale, zero, bias, acc, (*int8)(ahead), step)
 		}
 	}
 }

@@ -26,9 +26,9 @@ func i8s(mr, nr int, wide bool) Int8 {
 	gemms := func(nr int) []QGemm {
 		g := make([]QGemm, mr+1)
 		for m := 1; m <= mr; m++ {
-			g[m] = func(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, _ int) {
+			g[m] = func(tiles, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, _ int) {
 				_ = *pf // the first prefetch lies inside the panels
-				for r := range m {
+				for r := range tiles * m {
 					for j := range nr {
 						panel := unsafe.Slice((*int8)(unsafe.Add(unsafe.Pointer(b), j/16*bstride)), size*64*k+panelTail)
 						tail := func(i int) unsafe.Pointer { return unsafe.Pointer(&panel[size*64*k+64*i+j%16*4]) }

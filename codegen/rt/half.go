@@ -34,12 +34,12 @@ func (g *gemmTask) widePanel(p, rows, k0, k1 int, a, c, bias *float32, acc, work
 
 // wideStrip runs the row tiles over widened panels, k*16 floats apart.
 func (g *gemmTask) wideStrip(tile []Gemm, k, rows int, a, b, c, bias *float32, acc int) {
-	mr := len(tile) - 1
-	tiles := (rows + mr - 1) / mr
+	_, runs := tileRuns(rows, len(tile)-1)
 	pf := at(b, min(8, k-1)*16)
-	for t := range tiles {
-		r0, r1 := tileStart(rows, tiles, t), tileStart(rows, tiles, t+1)
-		tile[r1-r0](k, at(a, r0*g.lda), g.lda, b, k*16, at(c, r0*g.ldc), g.ldc, bias, acc, pf, 64)
+	for _, t := range runs {
+		if t.n > 0 {
+			tile[t.height](t.n, k, at(a, t.row*g.lda), g.lda, b, k*16, at(c, t.row*g.ldc), g.ldc, bias, acc, pf, 64)
+		}
 	}
 }
 

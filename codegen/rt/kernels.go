@@ -12,20 +12,21 @@ import (
 // pointers may be unaligned, and no kernel keeps a pointer. Assembly kernels and
 // their Go twins have exactly these types.
 type (
-	// Gemm computes one tile of MR rows and NR columns:
+	// Gemm computes tiles >= 1 tiles of MR rows and NR columns, one under the other, as all
+	// kernels do that take tiles:
 	//
 	//	C[r][j] = start + sum over k of A[r][k] * B[k][j]
 	//	start   = (acc != 0 ? C[r][j] : 0) + (bias != nil ? bias[j] : 0)
 	//
 	// b points at a weight panel [k][16]; a tile wider than 16 columns reads its
 	// i-th panel at b + i*bstride. k >= 1. Each step of k prefetches the cache line
-	// at pf, of the i-th panel at pf + i*bstride, and then moves pf by pfstep bytes;
-	// pf may leave the panel.
-	Gemm func(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+	// at pf, of the i-th panel at pf + i*bstride, and then moves pf by pfstep bytes,
+	// through all tiles; pf may leave the panel.
+	Gemm func(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 
 	// GemmV is a tile of MR rows and VNR columns over a row-major B used in place:
 	// C[r][j] (+)= sum over k of A[r][k] * B[k*ldb+j], added to C when acc != 0.
-	GemmV func(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+	GemmV func(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 
 	// Softmax replaces x[r][i] by 2^(x[r][i] - max_r) for i < n and by 0 for n <= i <
 	// n rounded up to 16, and stores inv[r] = 1 / sum of row r. n >= 1.
@@ -51,7 +52,7 @@ type (
 	// WGemm is a tile of MR rows and NR columns of 16-bit weights in panels [k][16], each
 	// widened to float32 before it is used; bstride counts them. Every other step of k
 	// prefetches a line. The rest is as in Gemm.
-	WGemm func(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+	WGemm func(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 	// QGemm computes C[r][j] = sum * scale[r] * column[j] + zero[r] * shift[j], plus
 	// bias[j] when bias is not nil, plus C[r][j] when acc != 0, where sum is the exact sum
@@ -59,7 +60,7 @@ type (
 	// float32 of column, -128 times the sum of each column as int32 and 16 float32 of
 	// shift; panel i is at b + i*bstride. lda and bstride count bytes. pf and pfstep are as
 	// in Gemm.
-	QGemm func(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+	QGemm func(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 	// Quant rounds rows of n floats to bytes: dst[r][i] = 128 + (src[r][i]-zero[r])/scale[r],
 	// with zero[r] midway between the least and the largest value and scale[r] half of
@@ -82,7 +83,7 @@ type (
 	// DGemm is a tile of MR rows and NR columns of products of bf16, 2k of them a sum, in
 	// panels [k][16][2]; lda and bstride count bf16. Each step of k adds the second product
 	// of a pair, then the first, and prefetches a line. The rest is as in Gemm.
-	DGemm func(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+	DGemm func(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 	// Round rounds rows of n floats to bf16, ties to even. Past n, up to a multiple of 32,
 	// it writes zeros.

@@ -12,11 +12,11 @@ import (
 // a step that reads them shows.
 
 func naiveGemm(mr, nr int) Gemm {
-	return func(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int) {
+	return func(tiles, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int) {
 		if *pf != *pf { // the first prefetch lies inside the panels
 			panic("prefetch of a NaN")
 		}
-		for r := range mr {
+		for r := range tiles * mr {
 			for j := range nr {
 				sum := float32(0)
 				if acc != 0 {
@@ -35,8 +35,8 @@ func naiveGemm(mr, nr int) Gemm {
 }
 
 func naiveGemmV(mr, nr int) GemmV {
-	return func(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int) {
-		for r := range mr {
+	return func(tiles, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int) {
+		for r := range tiles * mr {
 			for j := range nr {
 				sum := float32(0)
 				if acc != 0 {

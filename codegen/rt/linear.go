@@ -255,6 +255,20 @@ func (g *gemmTask) tile() (mr, nr int) {
 // by at most one row, so that there is no tail of a single row.
 func tileStart(m, n, t int) int { return t*(m/n) + min(t, m%n) }
 
+// tileRun is n tiles of one height, one under the other: what a call of a kernel computes.
+type tileRun struct {
+	n, height  int
+	first, row int // tile, and its first row
+}
+
+// tileRuns cuts m rows into tiles of at most mr, as tileStart does. The first of the runs
+// may be of no tiles.
+func tileRuns(m, mr int) (tiles int, runs [2]tileRun) {
+	tiles = (m + mr - 1) / mr
+	high, height := m%tiles, m/tiles
+	return tiles, [2]tileRun{{n: high, height: height + 1}, {n: tiles - high, height: height, first: high, row: high * (height + 1)}}
+}
+
 // run computes parts until none are left. Those taken together go through gelu together.
 func (g *gemmTask) run(_, worker int) {
 	most := 1
@@ -364,7 +378,7 @@ type span struct {
 
 // tileOf is a kernel for elements A of the left-hand side and B of the weights.
 type tileOf[A, B any] interface {
-	~func(k int, a *A, lda int, b *B, bstride int, c *float32, ldc int, bias *float32, acc int, pf *B, pfstep int)
+	~func(tiles int, k int, a *A, lda int, b *B, bstride int, c *float32, ldc int, bias *float32, acc int, pf *B, pfstep int)
 }
 
 // panel computes a span with wide tiles, or the narrow ones where panels are too few or
@@ -397,23 +411,24 @@ func strip[A, B any, T tileOf[A, B]](g *gemmTask, s *span, tile []T, per, first 
 	if bias != nil {
 		bias = at(bias, first*16)
 	}
-	k, mr := s.k1-s.k0, len(tile)-1
-	tiles := (s.rows + mr - 1) / mr
+	k := s.k1 - s.k0
+	tiles, runs := tileRuns(s.rows, len(tile)-1)
 
-	// A tile prefetches as many lines of a panel as its part of it has.
+	// Together the tiles prefetch as many lines of a panel as this part of it has.
 	own, next := max(1, k*g.size/4), max(1, min(k, s.left)*g.size/4)
-	lines := (own + tiles - 1) / tiles
 	pf, step := unsafe.Add(b, 64*min(g.ahead/per, own-1)), 64
 	if g.ahead == 0 {
-		step = max(4, 64*lines/own)
+		step = (64 + tiles - 1) / tiles
 	}
-	for t := range tiles {
-		r0, r1 := tileStart(s.rows, tiles, t), tileStart(s.rows, tiles, t+1)
-		if g.ahead == 0 {
-			pf = unsafe.Add(unsafe.Pointer(s.next), 64*min(t*lines, next-1))
+	for _, t := range runs {
+		if t.n == 0 {
+			continue
 		}
-		row := (*A)(unsafe.Add(unsafe.Pointer(a), r0*lda*int(unsafe.Sizeof(*a))))
-		tile[r1-r0](k/unit, row, lda, (*B)(b), stride, at(c, r0*g.ldc), g.ldc, bias, s.acc, (*B)(pf), step)
+		if g.ahead == 0 {
+			pf = unsafe.Add(unsafe.Pointer(s.next), min(t.first*own*step, 64*(next-1)))
+		}
+		row := (*A)(unsafe.Add(unsafe.Pointer(a), t.row*lda*int(unsafe.Sizeof(*a))))
+		tile[t.height](t.n, k/unit, row, lda, (*B)(b), stride, at(c, t.row*g.ldc), g.ldc, bias, s.acc, (*B)(pf), step)
 	}
 }
 

@@ -44,10 +44,10 @@ func compiled(t testing.TB) []*rt.Kernels {
 		}
 		switch op {
 		case "gemm":
-			place(&table.Gemm, rows, rt.Gemm(k.Func.(func(int, *float32, int, *float32, int, *float32, int, *float32, int, *float32, int))))
+			place(&table.Gemm, rows, rt.Gemm(k.Func.(func(int, int, *float32, int, *float32, int, *float32, int, *float32, int, *float32, int))))
 			table.MR, table.Gemm16 = len(table.Gemm)-1, table.Gemm
 		case "gemmv":
-			place(&table.GemmV, rows, rt.GemmV(k.Func.(func(int, *float32, int, *float32, int, *float32, int, int))))
+			place(&table.GemmV, rows, rt.GemmV(k.Func.(func(int, int, *float32, int, *float32, int, *float32, int, int))))
 		case "softmax":
 			table.Softmax = k.Func.(func(int, *float32, int, int, *float32))
 		case "scalerows":

@@ -248,13 +248,13 @@ func bf16s(k *Kernels, mr, nr int) {
 	tiles := func(nr int) []WGemm {
 		fs := make([]WGemm, mr+1)
 		for i := 1; i <= mr; i++ {
-			fs[i] = func(n int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int) {
+			fs[i] = func(tiles, n int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int) {
 				prefetched.Add(uint32(*pf)) // the first prefetch lies inside the weights
 				panels := make([]float32, nr*n)
 				for p := range nr / 16 {
 					k.BF16.Expand(16*n, &panels[16*n*p], half((*float32)(unsafe.Pointer(b)), p*bstride))
 				}
-				naiveGemm(i, nr)(n, a, lda, &panels[0], 16*n, c, ldc, bias, acc, &panels[0], 0)
+				naiveGemm(i, nr)(tiles, n, a, lda, &panels[0], 16*n, c, ldc, bias, acc, &panels[0], 0)
 			}
 		}
 		return fs
@@ -304,12 +304,12 @@ func dots(k *Kernels, mr, nr int) {
 	tiles := func(nr int) []DGemm {
 		fs := make([]DGemm, mr+1)
 		for i := 1; i <= mr; i++ {
-			fs[i] = func(n int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int) {
+			fs[i] = func(tiles, n int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int) {
 				prefetched.Add(uint32(*pf)) // the first prefetch lies inside the weights
 				widen := func(p *uint16, i int) float32 {
 					return math.Float32frombits(uint32(*half((*float32)(unsafe.Pointer(p)), i)) << 16)
 				}
-				rows, panels := make([]float32, i*2*n), make([]float32, nr*2*n)
+				rows, panels := make([]float32, tiles*i*2*n), make([]float32, nr*2*n)
 				for j := range rows {
 					rows[j] = widen(a, j/(2*n)*lda+j%(2*n))
 				}
@@ -317,7 +317,7 @@ func dots(k *Kernels, mr, nr int) {
 					p, rest := j/(32*n), j%(32*n)
 					panels[j] = widen(b, p*bstride+rest/32*32+rest%16*2+rest%32/16)
 				}
-				naiveGemm(i, nr)(2*n, &rows[0], 2*n, &panels[0], 32*n, c, ldc, bias, acc, &panels[0], 0)
+				naiveGemm(i, nr)(tiles, 2*n, &rows[0], 2*n, &panels[0], 32*n, c, ldc, bias, acc, &panels[0], 0)
 			}
 		}
 		return fs

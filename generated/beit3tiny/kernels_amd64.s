@@ -4,14 +4,15 @@
 
 #include "textflag.h"
 
-// func gemm_f32_1x16_avx2(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+// func gemm_f32_1x16_avx2(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·gemm_f32_1x16_avx2(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·gemm_f32_1x16_avx2(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
@@ -22,26 +23,26 @@ zero:
 	VXORPS Y1, Y1, Y1
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Y0, Y0
 	VADDPS 32(AX), Y1, Y1
 
 main:
-	MOVQ       ldc+48(FP), AX
+	MOVQ       ldc+56(FP), AX
 	SHLQ       $0x02, AX
-	MOVQ       c+40(FP), CX
+	MOVQ       c+48(FP), CX
 	LEAQ       (CX), CX
 	ADDQ       AX, CX
 	PREFETCHT0 (CX)
-	MOVQ       k+0(FP), AX
-	MOVQ       b+24(FP), CX
-	MOVQ       a+8(FP), DX
-	MOVQ       lda+16(FP), BX
+	MOVQ       k+8(FP), AX
+	MOVQ       b+32(FP), CX
+	MOVQ       a+16(FP), DX
+	MOVQ       lda+24(FP), BX
 	SHLQ       $0x02, BX
-	MOVQ       pf+72(FP), BX
-	MOVQ       pfstep+80(FP), SI
+	MOVQ       pf+80(FP), BX
+	MOVQ       pfstep+88(FP), SI
 	SUBQ       $0x04, AX
 	JL         tail
 
@@ -97,22 +98,32 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
+	MOVQ    BX, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+4, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+4, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemm_f32_2x16_avx2(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+// func gemm_f32_2x16_avx2(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·gemm_f32_2x16_avx2(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·gemm_f32_2x16_avx2(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
@@ -127,7 +138,7 @@ zero:
 	VXORPS Y3, Y3, Y3
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Y0, Y0
@@ -136,20 +147,20 @@ bias:
 	VADDPS 32(AX), Y3, Y3
 
 main:
-	MOVQ       ldc+48(FP), AX
+	MOVQ       ldc+56(FP), AX
 	SHLQ       $0x02, AX
-	MOVQ       c+40(FP), CX
+	MOVQ       c+48(FP), CX
 	LEAQ       (CX)(AX*1), CX
 	ADDQ       AX, CX
 	PREFETCHT0 (CX)
 	PREFETCHT0 (CX)(AX*1)
-	MOVQ       k+0(FP), AX
-	MOVQ       b+24(FP), CX
-	MOVQ       a+8(FP), DX
-	MOVQ       lda+16(FP), BX
+	MOVQ       k+8(FP), AX
+	MOVQ       b+32(FP), CX
+	MOVQ       a+16(FP), DX
+	MOVQ       lda+24(FP), BX
 	SHLQ       $0x02, BX
-	MOVQ       pf+72(FP), SI
-	MOVQ       pfstep+80(FP), DI
+	MOVQ       pf+80(FP), SI
+	MOVQ       pfstep+88(FP), DI
 	SUBQ       $0x04, AX
 	JL         tail
 
@@ -220,24 +231,34 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
 	VMOVUPS Y2, (AX)(CX*1)
 	VMOVUPS Y3, 32(AX)(CX*1)
+	MOVQ    SI, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+8, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+8, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemm_f32_3x16_avx2(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+// func gemm_f32_3x16_avx2(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·gemm_f32_3x16_avx2(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·gemm_f32_3x16_avx2(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
@@ -256,7 +277,7 @@ zero:
 	VXORPS Y5, Y5, Y5
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Y0, Y0
@@ -267,21 +288,21 @@ bias:
 	VADDPS 32(AX), Y5, Y5
 
 main:
-	MOVQ       ldc+48(FP), AX
+	MOVQ       ldc+56(FP), AX
 	SHLQ       $0x02, AX
-	MOVQ       c+40(FP), CX
+	MOVQ       c+48(FP), CX
 	LEAQ       (CX)(AX*2), CX
 	ADDQ       AX, CX
 	PREFETCHT0 (CX)
 	PREFETCHT0 (CX)(AX*1)
 	PREFETCHT0 (CX)(AX*2)
-	MOVQ       k+0(FP), AX
-	MOVQ       b+24(FP), CX
-	MOVQ       a+8(FP), DX
-	MOVQ       lda+16(FP), BX
+	MOVQ       k+8(FP), AX
+	MOVQ       b+32(FP), CX
+	MOVQ       a+16(FP), DX
+	MOVQ       lda+24(FP), BX
 	SHLQ       $0x02, BX
-	MOVQ       pf+72(FP), SI
-	MOVQ       pfstep+80(FP), DI
+	MOVQ       pf+80(FP), SI
+	MOVQ       pfstep+88(FP), DI
 	SUBQ       $0x04, AX
 	JL         tail
 
@@ -367,8 +388,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
@@ -376,17 +397,27 @@ store:
 	VMOVUPS Y3, 32(AX)(CX*1)
 	VMOVUPS Y4, (AX)(CX*2)
 	VMOVUPS Y5, 32(AX)(CX*2)
+	MOVQ    SI, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+12, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+12, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemm_f32_4x16_avx2(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+// func gemm_f32_4x16_avx2(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·gemm_f32_4x16_avx2(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·gemm_f32_4x16_avx2(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -411,7 +442,7 @@ zero:
 	VXORPS Y7, Y7, Y7
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Y0, Y0
@@ -424,9 +455,9 @@ bias:
 	VADDPS 32(AX), Y7, Y7
 
 main:
-	MOVQ       ldc+48(FP), AX
+	MOVQ       ldc+56(FP), AX
 	SHLQ       $0x02, AX
-	MOVQ       c+40(FP), CX
+	MOVQ       c+48(FP), CX
 	LEAQ       (AX)(AX*2), DX
 	LEAQ       (CX)(DX*1), CX
 	LEAQ       (CX), CX
@@ -437,15 +468,15 @@ main:
 	PREFETCHT0 (CX)(AX*1)
 	PREFETCHT0 (CX)(AX*2)
 	PREFETCHT0 (DX)
-	MOVQ       k+0(FP), AX
-	MOVQ       b+24(FP), CX
-	MOVQ       a+8(FP), DX
-	MOVQ       lda+16(FP), BX
+	MOVQ       k+8(FP), AX
+	MOVQ       b+32(FP), CX
+	MOVQ       a+16(FP), DX
+	MOVQ       lda+24(FP), BX
 	SHLQ       $0x02, BX
 	LEAQ       (BX)(BX*2), SI
 	LEAQ       (DX)(SI*1), SI
-	MOVQ       pf+72(FP), DI
-	MOVQ       pfstep+80(FP), R8
+	MOVQ       pf+80(FP), DI
+	MOVQ       pfstep+88(FP), R8
 	SUBQ       $0x04, AX
 	JL         tail
 
@@ -548,8 +579,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -561,17 +592,27 @@ store:
 	VMOVUPS Y5, 32(AX)(CX*2)
 	VMOVUPS Y6, (DX)
 	VMOVUPS Y7, 32(DX)
+	MOVQ    DI, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+16, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+16, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemm_f32_5x16_avx2(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+// func gemm_f32_5x16_avx2(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·gemm_f32_5x16_avx2(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·gemm_f32_5x16_avx2(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -600,7 +641,7 @@ zero:
 	VXORPS Y9, Y9, Y9
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Y0, Y0
@@ -615,9 +656,9 @@ bias:
 	VADDPS 32(AX), Y9, Y9
 
 main:
-	MOVQ       ldc+48(FP), AX
+	MOVQ       ldc+56(FP), AX
 	SHLQ       $0x02, AX
-	MOVQ       c+40(FP), CX
+	MOVQ       c+48(FP), CX
 	LEAQ       (AX)(AX*2), DX
 	LEAQ       (CX)(DX*1), CX
 	LEAQ       (CX)(AX*1), CX
@@ -629,15 +670,15 @@ main:
 	PREFETCHT0 (CX)(AX*2)
 	PREFETCHT0 (DX)
 	PREFETCHT0 (DX)(AX*1)
-	MOVQ       k+0(FP), AX
-	MOVQ       b+24(FP), CX
-	MOVQ       a+8(FP), DX
-	MOVQ       lda+16(FP), BX
+	MOVQ       k+8(FP), AX
+	MOVQ       b+32(FP), CX
+	MOVQ       a+16(FP), DX
+	MOVQ       lda+24(FP), BX
 	SHLQ       $0x02, BX
 	LEAQ       (BX)(BX*2), SI
 	LEAQ       (DX)(SI*1), SI
-	MOVQ       pf+72(FP), DI
-	MOVQ       pfstep+80(FP), R8
+	MOVQ       pf+80(FP), DI
+	MOVQ       pfstep+88(FP), R8
 	SUBQ       $0x04, AX
 	JL         tail
 
@@ -755,8 +796,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -770,17 +811,27 @@ store:
 	VMOVUPS Y7, 32(DX)
 	VMOVUPS Y8, (DX)(CX*1)
 	VMOVUPS Y9, 32(DX)(CX*1)
+	MOVQ    DI, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+20, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+20, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemm_f32_6x16_avx2(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+// func gemm_f32_6x16_avx2(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·gemm_f32_6x16_avx2(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·gemm_f32_6x16_avx2(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -813,7 +864,7 @@ zero:
 	VXORPS Y11, Y11, Y11
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Y0, Y0
@@ -830,9 +881,9 @@ bias:
 	VADDPS 32(AX), Y11, Y11
 
 main:
-	MOVQ       ldc+48(FP), AX
+	MOVQ       ldc+56(FP), AX
 	SHLQ       $0x02, AX
-	MOVQ       c+40(FP), CX
+	MOVQ       c+48(FP), CX
 	LEAQ       (AX)(AX*2), DX
 	LEAQ       (CX)(DX*1), CX
 	LEAQ       (CX)(AX*2), CX
@@ -845,15 +896,15 @@ main:
 	PREFETCHT0 (DX)
 	PREFETCHT0 (DX)(AX*1)
 	PREFETCHT0 (DX)(AX*2)
-	MOVQ       k+0(FP), AX
-	MOVQ       b+24(FP), CX
-	MOVQ       a+8(FP), DX
-	MOVQ       lda+16(FP), BX
+	MOVQ       k+8(FP), AX
+	MOVQ       b+32(FP), CX
+	MOVQ       a+16(FP), DX
+	MOVQ       lda+24(FP), BX
 	SHLQ       $0x02, BX
 	LEAQ       (BX)(BX*2), SI
 	LEAQ       (DX)(SI*1), SI
-	MOVQ       pf+72(FP), DI
-	MOVQ       pfstep+80(FP), R8
+	MOVQ       pf+80(FP), DI
+	MOVQ       pfstep+88(FP), R8
 	SUBQ       $0x04, AX
 	JL         tail
 
@@ -986,8 +1037,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -1003,17 +1054,27 @@ store:
 	VMOVUPS Y9, 32(DX)(CX*1)
 	VMOVUPS Y10, (DX)(CX*2)
 	VMOVUPS Y11, 32(DX)(CX*2)
+	MOVQ    DI, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+24, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+24, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemmv_f32_1x16_avx2(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+// func gemmv_f32_1x16_avx2(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 // Requires: AVX, FMA3
-TEXT ·gemmv_f32_1x16_avx2(SB), NOSPLIT, $0-64
-	MOVQ    acc+56(FP), AX
+TEXT ·gemmv_f32_1x16_avx2(SB), NOSPLIT, $0-72
+tile:
+	MOVQ    acc+64(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
@@ -1024,12 +1085,12 @@ zero:
 	VXORPS Y1, Y1, Y1
 
 bias:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
-	MOVQ ldb+32(FP), BX
+	MOVQ ldb+40(FP), BX
 	SHLQ $0x02, BX
 	SUBQ $0x04, AX
 	JL   tail
@@ -1079,22 +1140,31 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+4, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+4, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemmv_f32_2x16_avx2(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+// func gemmv_f32_2x16_avx2(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 // Requires: AVX, FMA3
-TEXT ·gemmv_f32_2x16_avx2(SB), NOSPLIT, $0-64
-	MOVQ    acc+56(FP), AX
+TEXT ·gemmv_f32_2x16_avx2(SB), NOSPLIT, $0-72
+tile:
+	MOVQ    acc+64(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
@@ -1109,12 +1179,12 @@ zero:
 	VXORPS Y3, Y3, Y3
 
 bias:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
-	MOVQ ldb+32(FP), SI
+	MOVQ ldb+40(FP), SI
 	SHLQ $0x02, SI
 	SUBQ $0x04, AX
 	JL   tail
@@ -1179,24 +1249,33 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
 	VMOVUPS Y2, (AX)(CX*1)
 	VMOVUPS Y3, 32(AX)(CX*1)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+8, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+8, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemmv_f32_3x16_avx2(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+// func gemmv_f32_3x16_avx2(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 // Requires: AVX, FMA3
-TEXT ·gemmv_f32_3x16_avx2(SB), NOSPLIT, $0-64
-	MOVQ    acc+56(FP), AX
+TEXT ·gemmv_f32_3x16_avx2(SB), NOSPLIT, $0-72
+tile:
+	MOVQ    acc+64(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
@@ -1215,12 +1294,12 @@ zero:
 	VXORPS Y5, Y5, Y5
 
 bias:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
-	MOVQ ldb+32(FP), SI
+	MOVQ ldb+40(FP), SI
 	SHLQ $0x02, SI
 	SUBQ $0x04, AX
 	JL   tail
@@ -1300,8 +1379,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
@@ -1309,17 +1388,26 @@ store:
 	VMOVUPS Y3, 32(AX)(CX*1)
 	VMOVUPS Y4, (AX)(CX*2)
 	VMOVUPS Y5, 32(AX)(CX*2)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+12, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+12, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemmv_f32_4x16_avx2(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+// func gemmv_f32_4x16_avx2(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 // Requires: AVX, FMA3
-TEXT ·gemmv_f32_4x16_avx2(SB), NOSPLIT, $0-64
-	MOVQ    acc+56(FP), AX
+TEXT ·gemmv_f32_4x16_avx2(SB), NOSPLIT, $0-72
+tile:
+	MOVQ    acc+64(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -1344,14 +1432,14 @@ zero:
 	VXORPS Y7, Y7, Y7
 
 bias:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
 	LEAQ (BX)(BX*2), SI
 	LEAQ (DX)(SI*1), SI
-	MOVQ ldb+32(FP), DI
+	MOVQ ldb+40(FP), DI
 	SHLQ $0x02, DI
 	SUBQ $0x04, AX
 	JL   tail
@@ -1448,8 +1536,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -1461,17 +1549,26 @@ store:
 	VMOVUPS Y5, 32(AX)(CX*2)
 	VMOVUPS Y6, (DX)
 	VMOVUPS Y7, 32(DX)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+16, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+16, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemmv_f32_5x16_avx2(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+// func gemmv_f32_5x16_avx2(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 // Requires: AVX, FMA3
-TEXT ·gemmv_f32_5x16_avx2(SB), NOSPLIT, $0-64
-	MOVQ    acc+56(FP), AX
+TEXT ·gemmv_f32_5x16_avx2(SB), NOSPLIT, $0-72
+tile:
+	MOVQ    acc+64(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -1500,14 +1597,14 @@ zero:
 	VXORPS Y9, Y9, Y9
 
 bias:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
 	LEAQ (BX)(BX*2), SI
 	LEAQ (DX)(SI*1), SI
-	MOVQ ldb+32(FP), DI
+	MOVQ ldb+40(FP), DI
 	SHLQ $0x02, DI
 	SUBQ $0x04, AX
 	JL   tail
@@ -1619,8 +1716,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -1634,17 +1731,26 @@ store:
 	VMOVUPS Y7, 32(DX)
 	VMOVUPS Y8, (DX)(CX*1)
 	VMOVUPS Y9, 32(DX)(CX*1)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+20, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+20, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemmv_f32_6x16_avx2(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+// func gemmv_f32_6x16_avx2(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 // Requires: AVX, FMA3
-TEXT ·gemmv_f32_6x16_avx2(SB), NOSPLIT, $0-64
-	MOVQ    acc+56(FP), AX
+TEXT ·gemmv_f32_6x16_avx2(SB), NOSPLIT, $0-72
+tile:
+	MOVQ    acc+64(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -1677,14 +1783,14 @@ zero:
 	VXORPS Y11, Y11, Y11
 
 bias:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
 	LEAQ (BX)(BX*2), SI
 	LEAQ (DX)(SI*1), SI
-	MOVQ ldb+32(FP), DI
+	MOVQ ldb+40(FP), DI
 	SHLQ $0x02, DI
 	SUBQ $0x04, AX
 	JL   tail
@@ -1811,8 +1917,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -1828,6 +1934,14 @@ store:
 	VMOVUPS Y9, 32(DX)(CX*1)
 	VMOVUPS Y10, (DX)(CX*2)
 	VMOVUPS Y11, 32(DX)(CX*2)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+24, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+24, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
@@ -3574,14 +3688,15 @@ return:
 	VZEROUPPER
 	RET
 
-// func gemm_f32_1x48_avx512(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+// func gemm_f32_1x48_avx512(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemm_f32_1x48_avx512(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·gemm_f32_1x48_avx512(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
@@ -3594,7 +3709,7 @@ zero:
 	VPXORD Z2, Z2, Z2
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Z0, Z0
@@ -3602,22 +3717,22 @@ bias:
 	VADDPS 128(AX), Z2, Z2
 
 main:
-	MOVQ       ldc+48(FP), AX
+	MOVQ       ldc+56(FP), AX
 	SHLQ       $0x02, AX
-	MOVQ       c+40(FP), CX
+	MOVQ       c+48(FP), CX
 	LEAQ       (CX), CX
 	ADDQ       AX, CX
 	PREFETCHT0 (CX)
 	PREFETCHT0 64(CX)
 	PREFETCHT0 128(CX)
-	MOVQ       k+0(FP), AX
-	MOVQ       b+24(FP), CX
-	MOVQ       a+8(FP), DX
-	MOVQ       lda+16(FP), BX
+	MOVQ       k+8(FP), AX
+	MOVQ       b+32(FP), CX
+	MOVQ       a+16(FP), DX
+	MOVQ       lda+24(FP), BX
 	SHLQ       $0x02, BX
-	MOVQ       pf+72(FP), BX
-	MOVQ       pfstep+80(FP), SI
-	MOVQ       bstride+32(FP), DI
+	MOVQ       pf+80(FP), BX
+	MOVQ       pfstep+88(FP), SI
+	MOVQ       bstride+40(FP), DI
 	SHLQ       $0x02, DI
 	SUBQ       $0x04, AX
 	JL         tail
@@ -3694,23 +3809,33 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
 	VMOVUPS Z2, 128(AX)
+	MOVQ    BX, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+4, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+4, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemm_f32_2x48_avx512(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+// func gemm_f32_2x48_avx512(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemm_f32_2x48_avx512(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·gemm_f32_2x48_avx512(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
@@ -3729,7 +3854,7 @@ zero:
 	VPXORD Z5, Z5, Z5
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Z0, Z0
@@ -3740,9 +3865,9 @@ bias:
 	VADDPS 128(AX), Z5, Z5
 
 main:
-	MOVQ       ldc+48(FP), AX
+	MOVQ       ldc+56(FP), AX
 	SHLQ       $0x02, AX
-	MOVQ       c+40(FP), CX
+	MOVQ       c+48(FP), CX
 	LEAQ       (CX)(AX*1), CX
 	ADDQ       AX, CX
 	PREFETCHT0 (CX)
@@ -3751,14 +3876,14 @@ main:
 	PREFETCHT0 (CX)(AX*1)
 	PREFETCHT0 64(CX)(AX*1)
 	PREFETCHT0 128(CX)(AX*1)
-	MOVQ       k+0(FP), AX
-	MOVQ       b+24(FP), CX
-	MOVQ       a+8(FP), DX
-	MOVQ       lda+16(FP), BX
+	MOVQ       k+8(FP), AX
+	MOVQ       b+32(FP), CX
+	MOVQ       a+16(FP), DX
+	MOVQ       lda+24(FP), BX
 	SHLQ       $0x02, BX
-	MOVQ       pf+72(FP), SI
-	MOVQ       pfstep+80(FP), DI
-	MOVQ       bstride+32(FP), R8
+	MOVQ       pf+80(FP), SI
+	MOVQ       pfstep+88(FP), DI
+	MOVQ       bstride+40(FP), R8
 	SHLQ       $0x02, R8
 	SUBQ       $0x04, AX
 	JL         tail
@@ -3855,8 +3980,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
@@ -3864,17 +3989,27 @@ store:
 	VMOVUPS Z3, (AX)(CX*1)
 	VMOVUPS Z4, 64(AX)(CX*1)
 	VMOVUPS Z5, 128(AX)(CX*1)
+	MOVQ    SI, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+8, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+8, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemm_f32_3x48_avx512(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+// func gemm_f32_3x48_avx512(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemm_f32_3x48_avx512(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·gemm_f32_3x48_avx512(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
@@ -3899,7 +4034,7 @@ zero:
 	VPXORD Z8, Z8, Z8
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Z0, Z0
@@ -3913,9 +4048,9 @@ bias:
 	VADDPS 128(AX), Z8, Z8
 
 main:
-	MOVQ       ldc+48(FP), AX
+	MOVQ       ldc+56(FP), AX
 	SHLQ       $0x02, AX
-	MOVQ       c+40(FP), CX
+	MOVQ       c+48(FP), CX
 	LEAQ       (CX)(AX*2), CX
 	ADDQ       AX, CX
 	PREFETCHT0 (CX)
@@ -3927,14 +4062,14 @@ main:
 	PREFETCHT0 (CX)(AX*2)
 	PREFETCHT0 64(CX)(AX*2)
 	PREFETCHT0 128(CX)(AX*2)
-	MOVQ       k+0(FP), AX
-	MOVQ       b+24(FP), CX
-	MOVQ       a+8(FP), DX
-	MOVQ       lda+16(FP), BX
+	MOVQ       k+8(FP), AX
+	MOVQ       b+32(FP), CX
+	MOVQ       a+16(FP), DX
+	MOVQ       lda+24(FP), BX
 	SHLQ       $0x02, BX
-	MOVQ       pf+72(FP), SI
-	MOVQ       pfstep+80(FP), DI
-	MOVQ       bstride+32(FP), R8
+	MOVQ       pf+80(FP), SI
+	MOVQ       pfstep+88(FP), DI
+	MOVQ       bstride+40(FP), R8
 	SHLQ       $0x02, R8
 	SUBQ       $0x04, AX
 	JL         tail
@@ -4051,8 +4186,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
@@ -4063,17 +4198,27 @@ store:
 	VMOVUPS Z6, (AX)(CX*2)
 	VMOVUPS Z7, 64(AX)(CX*2)
 	VMOVUPS Z8, 128(AX)(CX*2)
+	MOVQ    SI, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+12, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+12, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemm_f32_4x48_avx512(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+// func gemm_f32_4x48_avx512(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemm_f32_4x48_avx512(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·gemm_f32_4x48_avx512(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -4106,7 +4251,7 @@ zero:
 	VPXORD Z11, Z11, Z11
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Z0, Z0
@@ -4123,9 +4268,9 @@ bias:
 	VADDPS 128(AX), Z11, Z11
 
 main:
-	MOVQ       ldc+48(FP), AX
+	MOVQ       ldc+56(FP), AX
 	SHLQ       $0x02, AX
-	MOVQ       c+40(FP), CX
+	MOVQ       c+48(FP), CX
 	LEAQ       (AX)(AX*2), DX
 	LEAQ       (CX)(DX*1), CX
 	LEAQ       (CX), CX
@@ -4144,16 +4289,16 @@ main:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	PREFETCHT0 128(DX)
-	MOVQ       k+0(FP), AX
-	MOVQ       b+24(FP), CX
-	MOVQ       a+8(FP), DX
-	MOVQ       lda+16(FP), BX
+	MOVQ       k+8(FP), AX
+	MOVQ       b+32(FP), CX
+	MOVQ       a+16(FP), DX
+	MOVQ       lda+24(FP), BX
 	SHLQ       $0x02, BX
 	LEAQ       (BX)(BX*2), SI
 	LEAQ       (DX)(SI*1), SI
-	MOVQ       pf+72(FP), DI
-	MOVQ       pfstep+80(FP), R8
-	MOVQ       bstride+32(FP), R9
+	MOVQ       pf+80(FP), DI
+	MOVQ       pfstep+88(FP), R8
+	MOVQ       bstride+40(FP), R9
 	SHLQ       $0x02, R9
 	SUBQ       $0x04, AX
 	JL         tail
@@ -4292,8 +4437,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -4309,17 +4454,27 @@ store:
 	VMOVUPS Z9, (DX)
 	VMOVUPS Z10, 64(DX)
 	VMOVUPS Z11, 128(DX)
+	MOVQ    DI, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+16, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+16, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemm_f32_5x48_avx512(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+// func gemm_f32_5x48_avx512(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemm_f32_5x48_avx512(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·gemm_f32_5x48_avx512(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -4358,7 +4513,7 @@ zero:
 	VPXORD Z14, Z14, Z14
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Z0, Z0
@@ -4378,9 +4533,9 @@ bias:
 	VADDPS 128(AX), Z14, Z14
 
 main:
-	MOVQ       ldc+48(FP), AX
+	MOVQ       ldc+56(FP), AX
 	SHLQ       $0x02, AX
-	MOVQ       c+40(FP), CX
+	MOVQ       c+48(FP), CX
 	LEAQ       (AX)(AX*2), DX
 	LEAQ       (CX)(DX*1), CX
 	LEAQ       (CX)(AX*1), CX
@@ -4402,16 +4557,16 @@ main:
 	PREFETCHT0 (DX)(AX*1)
 	PREFETCHT0 64(DX)(AX*1)
 	PREFETCHT0 128(DX)(AX*1)
-	MOVQ       k+0(FP), AX
-	MOVQ       b+24(FP), CX
-	MOVQ       a+8(FP), DX
-	MOVQ       lda+16(FP), BX
+	MOVQ       k+8(FP), AX
+	MOVQ       b+32(FP), CX
+	MOVQ       a+16(FP), DX
+	MOVQ       lda+24(FP), BX
 	SHLQ       $0x02, BX
 	LEAQ       (BX)(BX*2), SI
 	LEAQ       (DX)(SI*1), SI
-	MOVQ       pf+72(FP), DI
-	MOVQ       pfstep+80(FP), R8
-	MOVQ       bstride+32(FP), R9
+	MOVQ       pf+80(FP), DI
+	MOVQ       pfstep+88(FP), R8
+	MOVQ       bstride+40(FP), R9
 	SHLQ       $0x02, R9
 	SUBQ       $0x04, AX
 	JL         tail
@@ -4570,8 +4725,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -4590,17 +4745,27 @@ store:
 	VMOVUPS Z12, (DX)(CX*1)
 	VMOVUPS Z13, 64(DX)(CX*1)
 	VMOVUPS Z14, 128(DX)(CX*1)
+	MOVQ    DI, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+20, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+20, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemm_f32_6x48_avx512(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+// func gemm_f32_6x48_avx512(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemm_f32_6x48_avx512(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·gemm_f32_6x48_avx512(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -4645,7 +4810,7 @@ zero:
 	VPXORD Z17, Z17, Z17
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Z0, Z0
@@ -4668,9 +4833,9 @@ bias:
 	VADDPS 128(AX), Z17, Z17
 
 main:
-	MOVQ       ldc+48(FP), AX
+	MOVQ       ldc+56(FP), AX
 	SHLQ       $0x02, AX
-	MOVQ       c+40(FP), CX
+	MOVQ       c+48(FP), CX
 	LEAQ       (AX)(AX*2), DX
 	LEAQ       (CX)(DX*1), CX
 	LEAQ       (CX)(AX*2), CX
@@ -4695,16 +4860,16 @@ main:
 	PREFETCHT0 (DX)(AX*2)
 	PREFETCHT0 64(DX)(AX*2)
 	PREFETCHT0 128(DX)(AX*2)
-	MOVQ       k+0(FP), AX
-	MOVQ       b+24(FP), CX
-	MOVQ       a+8(FP), DX
-	MOVQ       lda+16(FP), BX
+	MOVQ       k+8(FP), AX
+	MOVQ       b+32(FP), CX
+	MOVQ       a+16(FP), DX
+	MOVQ       lda+24(FP), BX
 	SHLQ       $0x02, BX
 	LEAQ       (BX)(BX*2), SI
 	LEAQ       (DX)(SI*1), SI
-	MOVQ       pf+72(FP), DI
-	MOVQ       pfstep+80(FP), R8
-	MOVQ       bstride+32(FP), R9
+	MOVQ       pf+80(FP), DI
+	MOVQ       pfstep+88(FP), R8
+	MOVQ       bstride+40(FP), R9
 	SHLQ       $0x02, R9
 	SUBQ       $0x04, AX
 	JL         tail
@@ -4883,8 +5048,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -4906,17 +5071,27 @@ store:
 	VMOVUPS Z15, (DX)(CX*2)
 	VMOVUPS Z16, 64(DX)(CX*2)
 	VMOVUPS Z17, 128(DX)(CX*2)
+	MOVQ    DI, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+24, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+24, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemm_f32_7x48_avx512(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+// func gemm_f32_7x48_avx512(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemm_f32_7x48_avx512(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·gemm_f32_7x48_avx512(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), BX
@@ -4968,7 +5143,7 @@ zero:
 	VPXORD Z20, Z20, Z20
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Z0, Z0
@@ -4994,9 +5169,9 @@ bias:
 	VADDPS 128(AX), Z20, Z20
 
 main:
-	MOVQ       ldc+48(FP), AX
+	MOVQ       ldc+56(FP), AX
 	SHLQ       $0x02, AX
-	MOVQ       c+40(FP), CX
+	MOVQ       c+48(FP), CX
 	LEAQ       (AX)(AX*2), DX
 	LEAQ       (CX)(DX*1), CX
 	LEAQ       (CX)(DX*1), CX
@@ -5026,17 +5201,17 @@ main:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	PREFETCHT0 128(DX)
-	MOVQ       k+0(FP), AX
-	MOVQ       b+24(FP), CX
-	MOVQ       a+8(FP), DX
-	MOVQ       lda+16(FP), BX
+	MOVQ       k+8(FP), AX
+	MOVQ       b+32(FP), CX
+	MOVQ       a+16(FP), DX
+	MOVQ       lda+24(FP), BX
 	SHLQ       $0x02, BX
 	LEAQ       (BX)(BX*2), SI
 	LEAQ       (DX)(SI*1), DI
 	LEAQ       (DI)(SI*1), SI
-	MOVQ       pf+72(FP), R8
-	MOVQ       pfstep+80(FP), R9
-	MOVQ       bstride+32(FP), R10
+	MOVQ       pf+80(FP), R8
+	MOVQ       pfstep+88(FP), R9
+	MOVQ       bstride+40(FP), R10
 	SHLQ       $0x02, R10
 	SUBQ       $0x04, AX
 	JL         tail
@@ -5237,8 +5412,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), BX
@@ -5264,17 +5439,27 @@ store:
 	VMOVUPS Z18, (DX)
 	VMOVUPS Z19, 64(DX)
 	VMOVUPS Z20, 128(DX)
+	MOVQ    R8, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+28, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+28, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemm_f32_8x48_avx512(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+// func gemm_f32_8x48_avx512(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemm_f32_8x48_avx512(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·gemm_f32_8x48_avx512(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), BX
@@ -5332,7 +5517,7 @@ zero:
 	VPXORD Z23, Z23, Z23
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Z0, Z0
@@ -5361,9 +5546,9 @@ bias:
 	VADDPS 128(AX), Z23, Z23
 
 main:
-	MOVQ       ldc+48(FP), AX
+	MOVQ       ldc+56(FP), AX
 	SHLQ       $0x02, AX
-	MOVQ       c+40(FP), CX
+	MOVQ       c+48(FP), CX
 	LEAQ       (AX)(AX*2), DX
 	LEAQ       (CX)(DX*1), CX
 	LEAQ       (CX)(DX*1), CX
@@ -5396,17 +5581,17 @@ main:
 	PREFETCHT0 (DX)(AX*1)
 	PREFETCHT0 64(DX)(AX*1)
 	PREFETCHT0 128(DX)(AX*1)
-	MOVQ       k+0(FP), AX
-	MOVQ       b+24(FP), CX
-	MOVQ       a+8(FP), DX
-	MOVQ       lda+16(FP), BX
+	MOVQ       k+8(FP), AX
+	MOVQ       b+32(FP), CX
+	MOVQ       a+16(FP), DX
+	MOVQ       lda+24(FP), BX
 	SHLQ       $0x02, BX
 	LEAQ       (BX)(BX*2), SI
 	LEAQ       (DX)(SI*1), DI
 	LEAQ       (DI)(SI*1), SI
-	MOVQ       pf+72(FP), R8
-	MOVQ       pfstep+80(FP), R9
-	MOVQ       bstride+32(FP), R10
+	MOVQ       pf+80(FP), R8
+	MOVQ       pfstep+88(FP), R9
+	MOVQ       bstride+40(FP), R10
 	SHLQ       $0x02, R10
 	SUBQ       $0x04, AX
 	JL         tail
@@ -5627,8 +5812,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), BX
@@ -5657,17 +5842,27 @@ store:
 	VMOVUPS Z21, (DX)(CX*1)
 	VMOVUPS Z22, 64(DX)(CX*1)
 	VMOVUPS Z23, 128(DX)(CX*1)
+	MOVQ    R8, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+32, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+32, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemmv_f32_1x64_avx512(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+// func gemmv_f32_1x64_avx512(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 // Requires: AVX, AVX512F
-TEXT ·gemmv_f32_1x64_avx512(SB), NOSPLIT, $0-64
-	MOVQ    acc+56(FP), AX
+TEXT ·gemmv_f32_1x64_avx512(SB), NOSPLIT, $0-72
+tile:
+	MOVQ    acc+64(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
@@ -5682,12 +5877,12 @@ zero:
 	VPXORD Z3, Z3, Z3
 
 bias:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
-	MOVQ ldb+32(FP), BX
+	MOVQ ldb+40(FP), BX
 	SHLQ $0x02, BX
 	SUBQ $0x04, AX
 	JL   tail
@@ -5757,24 +5952,33 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
 	VMOVUPS Z2, 128(AX)
 	VMOVUPS Z3, 192(AX)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+4, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+4, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemmv_f32_2x64_avx512(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+// func gemmv_f32_2x64_avx512(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 // Requires: AVX, AVX512F
-TEXT ·gemmv_f32_2x64_avx512(SB), NOSPLIT, $0-64
-	MOVQ    acc+56(FP), AX
+TEXT ·gemmv_f32_2x64_avx512(SB), NOSPLIT, $0-72
+tile:
+	MOVQ    acc+64(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
@@ -5797,12 +6001,12 @@ zero:
 	VPXORD Z7, Z7, Z7
 
 bias:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
-	MOVQ ldb+32(FP), SI
+	MOVQ ldb+40(FP), SI
 	SHLQ $0x02, SI
 	SUBQ $0x04, AX
 	JL   tail
@@ -5897,8 +6101,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
@@ -5908,17 +6112,26 @@ store:
 	VMOVUPS Z5, 64(AX)(CX*1)
 	VMOVUPS Z6, 128(AX)(CX*1)
 	VMOVUPS Z7, 192(AX)(CX*1)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+8, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+8, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemmv_f32_3x64_avx512(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+// func gemmv_f32_3x64_avx512(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 // Requires: AVX, AVX512F
-TEXT ·gemmv_f32_3x64_avx512(SB), NOSPLIT, $0-64
-	MOVQ    acc+56(FP), AX
+TEXT ·gemmv_f32_3x64_avx512(SB), NOSPLIT, $0-72
+tile:
+	MOVQ    acc+64(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
@@ -5949,12 +6162,12 @@ zero:
 	VPXORD Z11, Z11, Z11
 
 bias:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
-	MOVQ ldb+32(FP), SI
+	MOVQ ldb+40(FP), SI
 	SHLQ $0x02, SI
 	SUBQ $0x04, AX
 	JL   tail
@@ -6074,8 +6287,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
@@ -6089,17 +6302,26 @@ store:
 	VMOVUPS Z9, 64(AX)(CX*2)
 	VMOVUPS Z10, 128(AX)(CX*2)
 	VMOVUPS Z11, 192(AX)(CX*2)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+12, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+12, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemmv_f32_4x64_avx512(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+// func gemmv_f32_4x64_avx512(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 // Requires: AVX, AVX512F
-TEXT ·gemmv_f32_4x64_avx512(SB), NOSPLIT, $0-64
-	MOVQ    acc+56(FP), AX
+TEXT ·gemmv_f32_4x64_avx512(SB), NOSPLIT, $0-72
+tile:
+	MOVQ    acc+64(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -6140,14 +6362,14 @@ zero:
 	VPXORD Z15, Z15, Z15
 
 bias:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
 	LEAQ (BX)(BX*2), SI
 	LEAQ (DX)(SI*1), SI
-	MOVQ ldb+32(FP), DI
+	MOVQ ldb+40(FP), DI
 	SHLQ $0x02, DI
 	SUBQ $0x04, AX
 	JL   tail
@@ -6294,8 +6516,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -6315,17 +6537,26 @@ store:
 	VMOVUPS Z13, 64(DX)
 	VMOVUPS Z14, 128(DX)
 	VMOVUPS Z15, 192(DX)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+16, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+16, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemmv_f32_5x64_avx512(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+// func gemmv_f32_5x64_avx512(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 // Requires: AVX, AVX512F
-TEXT ·gemmv_f32_5x64_avx512(SB), NOSPLIT, $0-64
-	MOVQ    acc+56(FP), AX
+TEXT ·gemmv_f32_5x64_avx512(SB), NOSPLIT, $0-72
+tile:
+	MOVQ    acc+64(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -6374,14 +6605,14 @@ zero:
 	VPXORD Z19, Z19, Z19
 
 bias:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
 	LEAQ (BX)(BX*2), SI
 	LEAQ (DX)(SI*1), SI
-	MOVQ ldb+32(FP), DI
+	MOVQ ldb+40(FP), DI
 	SHLQ $0x02, DI
 	SUBQ $0x04, AX
 	JL   tail
@@ -6553,8 +6784,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -6578,17 +6809,26 @@ store:
 	VMOVUPS Z17, 64(DX)(CX*1)
 	VMOVUPS Z18, 128(DX)(CX*1)
 	VMOVUPS Z19, 192(DX)(CX*1)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+20, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+20, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemmv_f32_6x64_avx512(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+// func gemmv_f32_6x64_avx512(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 // Requires: AVX, AVX512F
-TEXT ·gemmv_f32_6x64_avx512(SB), NOSPLIT, $0-64
-	MOVQ    acc+56(FP), AX
+TEXT ·gemmv_f32_6x64_avx512(SB), NOSPLIT, $0-72
+tile:
+	MOVQ    acc+64(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -6645,14 +6885,14 @@ zero:
 	VPXORD Z23, Z23, Z23
 
 bias:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
 	LEAQ (BX)(BX*2), SI
 	LEAQ (DX)(SI*1), SI
-	MOVQ ldb+32(FP), DI
+	MOVQ ldb+40(FP), DI
 	SHLQ $0x02, DI
 	SUBQ $0x04, AX
 	JL   tail
@@ -6849,8 +7089,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -6878,6 +7118,14 @@ store:
 	VMOVUPS Z21, 64(DX)(CX*2)
 	VMOVUPS Z22, 128(DX)(CX*2)
 	VMOVUPS Z23, 192(DX)(CX*2)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+24, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+24, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 

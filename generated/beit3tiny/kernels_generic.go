@@ -7,36 +7,36 @@ import (
 	"unsafe"
 )
 
-func gemm_f32_1x16_generic(k int, a *float32, lda int, b *float32, _ int, c *float32, ldc int, bias *float32, acc int, _ *float32, _ int) {
-	gemmTile(1, k, a, lda, b, 16, c, ldc, bias, acc)
+func gemm_f32_1x16_generic(tiles int, k int, a *float32, lda int, b *float32, _ int, c *float32, ldc int, bias *float32, acc int, _ *float32, _ int) {
+	gemmTile(tiles, k, a, lda, b, 16, c, ldc, bias, acc)
 }
 
-func gemm_f32_2x16_generic(k int, a *float32, lda int, b *float32, _ int, c *float32, ldc int, bias *float32, acc int, _ *float32, _ int) {
-	gemmTile(2, k, a, lda, b, 16, c, ldc, bias, acc)
+func gemm_f32_2x16_generic(tiles int, k int, a *float32, lda int, b *float32, _ int, c *float32, ldc int, bias *float32, acc int, _ *float32, _ int) {
+	gemmTile(2*tiles, k, a, lda, b, 16, c, ldc, bias, acc)
 }
 
-func gemm_f32_3x16_generic(k int, a *float32, lda int, b *float32, _ int, c *float32, ldc int, bias *float32, acc int, _ *float32, _ int) {
-	gemmTile(3, k, a, lda, b, 16, c, ldc, bias, acc)
+func gemm_f32_3x16_generic(tiles int, k int, a *float32, lda int, b *float32, _ int, c *float32, ldc int, bias *float32, acc int, _ *float32, _ int) {
+	gemmTile(3*tiles, k, a, lda, b, 16, c, ldc, bias, acc)
 }
 
-func gemm_f32_4x16_generic(k int, a *float32, lda int, b *float32, _ int, c *float32, ldc int, bias *float32, acc int, _ *float32, _ int) {
-	gemmTile(4, k, a, lda, b, 16, c, ldc, bias, acc)
+func gemm_f32_4x16_generic(tiles int, k int, a *float32, lda int, b *float32, _ int, c *float32, ldc int, bias *float32, acc int, _ *float32, _ int) {
+	gemmTile(4*tiles, k, a, lda, b, 16, c, ldc, bias, acc)
 }
 
-func gemmv_f32_1x16_generic(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int) {
-	gemmTile(1, k, a, lda, b, ldb, c, ldc, nil, acc)
+func gemmv_f32_1x16_generic(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int) {
+	gemmTile(tiles, k, a, lda, b, ldb, c, ldc, nil, acc)
 }
 
-func gemmv_f32_2x16_generic(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int) {
-	gemmTile(2, k, a, lda, b, ldb, c, ldc, nil, acc)
+func gemmv_f32_2x16_generic(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int) {
+	gemmTile(2*tiles, k, a, lda, b, ldb, c, ldc, nil, acc)
 }
 
-func gemmv_f32_3x16_generic(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int) {
-	gemmTile(3, k, a, lda, b, ldb, c, ldc, nil, acc)
+func gemmv_f32_3x16_generic(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int) {
+	gemmTile(3*tiles, k, a, lda, b, ldb, c, ldc, nil, acc)
 }
 
-func gemmv_f32_4x16_generic(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int) {
-	gemmTile(4, k, a, lda, b, ldb, c, ldc, nil, acc)
+func gemmv_f32_4x16_generic(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int) {
+	gemmTile(4*tiles, k, a, lda, b, ldb, c, ldc, nil, acc)
 }
 
 // gemmTile computes a tile of 16 columns; row k of B starts at b + k*ldb.

@@ -4,14 +4,15 @@
 
 #include "textflag.h"
 
-// func gemm_f32_1x16_avx2(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+// func gemm_f32_1x16_avx2(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·gemm_f32_1x16_avx2(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·gemm_f32_1x16_avx2(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
@@ -22,26 +23,26 @@ zero:
 	VXORPS Y1, Y1, Y1
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Y0, Y0
 	VADDPS 32(AX), Y1, Y1
 
 main:
-	MOVQ       ldc+48(FP), AX
+	MOVQ       ldc+56(FP), AX
 	SHLQ       $0x02, AX
-	MOVQ       c+40(FP), CX
+	MOVQ       c+48(FP), CX
 	LEAQ       (CX), CX
 	ADDQ       AX, CX
 	PREFETCHT0 (CX)
-	MOVQ       k+0(FP), AX
-	MOVQ       b+24(FP), CX
-	MOVQ       a+8(FP), DX
-	MOVQ       lda+16(FP), BX
+	MOVQ       k+8(FP), AX
+	MOVQ       b+32(FP), CX
+	MOVQ       a+16(FP), DX
+	MOVQ       lda+24(FP), BX
 	SHLQ       $0x02, BX
-	MOVQ       pf+72(FP), BX
-	MOVQ       pfstep+80(FP), SI
+	MOVQ       pf+80(FP), BX
+	MOVQ       pfstep+88(FP), SI
 	SUBQ       $0x04, AX
 	JL         tail
 
@@ -97,22 +98,32 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
+	MOVQ    BX, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+4, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+4, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemm_f32_2x16_avx2(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+// func gemm_f32_2x16_avx2(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·gemm_f32_2x16_avx2(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·gemm_f32_2x16_avx2(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
@@ -127,7 +138,7 @@ zero:
 	VXORPS Y3, Y3, Y3
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Y0, Y0
@@ -136,20 +147,20 @@ bias:
 	VADDPS 32(AX), Y3, Y3
 
 main:
-	MOVQ       ldc+48(FP), AX
+	MOVQ       ldc+56(FP), AX
 	SHLQ       $0x02, AX
-	MOVQ       c+40(FP), CX
+	MOVQ       c+48(FP), CX
 	LEAQ       (CX)(AX*1), CX
 	ADDQ       AX, CX
 	PREFETCHT0 (CX)
 	PREFETCHT0 (CX)(AX*1)
-	MOVQ       k+0(FP), AX
-	MOVQ       b+24(FP), CX
-	MOVQ       a+8(FP), DX
-	MOVQ       lda+16(FP), BX
+	MOVQ       k+8(FP), AX
+	MOVQ       b+32(FP), CX
+	MOVQ       a+16(FP), DX
+	MOVQ       lda+24(FP), BX
 	SHLQ       $0x02, BX
-	MOVQ       pf+72(FP), SI
-	MOVQ       pfstep+80(FP), DI
+	MOVQ       pf+80(FP), SI
+	MOVQ       pfstep+88(FP), DI
 	SUBQ       $0x04, AX
 	JL         tail
 
@@ -220,24 +231,34 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
 	VMOVUPS Y2, (AX)(CX*1)
 	VMOVUPS Y3, 32(AX)(CX*1)
+	MOVQ    SI, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+8, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+8, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemm_f32_3x16_avx2(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+// func gemm_f32_3x16_avx2(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·gemm_f32_3x16_avx2(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·gemm_f32_3x16_avx2(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
@@ -256,7 +277,7 @@ zero:
 	VXORPS Y5, Y5, Y5
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Y0, Y0
@@ -267,21 +288,21 @@ bias:
 	VADDPS 32(AX), Y5, Y5
 
 main:
-	MOVQ       ldc+48(FP), AX
+	MOVQ       ldc+56(FP), AX
 	SHLQ       $0x02, AX
-	MOVQ       c+40(FP), CX
+	MOVQ       c+48(FP), CX
 	LEAQ       (CX)(AX*2), CX
 	ADDQ       AX, CX
 	PREFETCHT0 (CX)
 	PREFETCHT0 (CX)(AX*1)
 	PREFETCHT0 (CX)(AX*2)
-	MOVQ       k+0(FP), AX
-	MOVQ       b+24(FP), CX
-	MOVQ       a+8(FP), DX
-	MOVQ       lda+16(FP), BX
+	MOVQ       k+8(FP), AX
+	MOVQ       b+32(FP), CX
+	MOVQ       a+16(FP), DX
+	MOVQ       lda+24(FP), BX
 	SHLQ       $0x02, BX
-	MOVQ       pf+72(FP), SI
-	MOVQ       pfstep+80(FP), DI
+	MOVQ       pf+80(FP), SI
+	MOVQ       pfstep+88(FP), DI
 	SUBQ       $0x04, AX
 	JL         tail
 
@@ -367,8 +388,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
@@ -376,17 +397,27 @@ store:
 	VMOVUPS Y3, 32(AX)(CX*1)
 	VMOVUPS Y4, (AX)(CX*2)
 	VMOVUPS Y5, 32(AX)(CX*2)
+	MOVQ    SI, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+12, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+12, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemm_f32_4x16_avx2(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+// func gemm_f32_4x16_avx2(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·gemm_f32_4x16_avx2(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·gemm_f32_4x16_avx2(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -411,7 +442,7 @@ zero:
 	VXORPS Y7, Y7, Y7
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Y0, Y0
@@ -424,9 +455,9 @@ bias:
 	VADDPS 32(AX), Y7, Y7
 
 main:
-	MOVQ       ldc+48(FP), AX
+	MOVQ       ldc+56(FP), AX
 	SHLQ       $0x02, AX
-	MOVQ       c+40(FP), CX
+	MOVQ       c+48(FP), CX
 	LEAQ       (AX)(AX*2), DX
 	LEAQ       (CX)(DX*1), CX
 	LEAQ       (CX), CX
@@ -437,15 +468,15 @@ main:
 	PREFETCHT0 (CX)(AX*1)
 	PREFETCHT0 (CX)(AX*2)
 	PREFETCHT0 (DX)
-	MOVQ       k+0(FP), AX
-	MOVQ       b+24(FP), CX
-	MOVQ       a+8(FP), DX
-	MOVQ       lda+16(FP), BX
+	MOVQ       k+8(FP), AX
+	MOVQ       b+32(FP), CX
+	MOVQ       a+16(FP), DX
+	MOVQ       lda+24(FP), BX
 	SHLQ       $0x02, BX
 	LEAQ       (BX)(BX*2), SI
 	LEAQ       (DX)(SI*1), SI
-	MOVQ       pf+72(FP), DI
-	MOVQ       pfstep+80(FP), R8
+	MOVQ       pf+80(FP), DI
+	MOVQ       pfstep+88(FP), R8
 	SUBQ       $0x04, AX
 	JL         tail
 
@@ -548,8 +579,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -561,17 +592,27 @@ store:
 	VMOVUPS Y5, 32(AX)(CX*2)
 	VMOVUPS Y6, (DX)
 	VMOVUPS Y7, 32(DX)
+	MOVQ    DI, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+16, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+16, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemm_f32_5x16_avx2(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+// func gemm_f32_5x16_avx2(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·gemm_f32_5x16_avx2(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·gemm_f32_5x16_avx2(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -600,7 +641,7 @@ zero:
 	VXORPS Y9, Y9, Y9
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Y0, Y0
@@ -615,9 +656,9 @@ bias:
 	VADDPS 32(AX), Y9, Y9
 
 main:
-	MOVQ       ldc+48(FP), AX
+	MOVQ       ldc+56(FP), AX
 	SHLQ       $0x02, AX
-	MOVQ       c+40(FP), CX
+	MOVQ       c+48(FP), CX
 	LEAQ       (AX)(AX*2), DX
 	LEAQ       (CX)(DX*1), CX
 	LEAQ       (CX)(AX*1), CX
@@ -629,15 +670,15 @@ main:
 	PREFETCHT0 (CX)(AX*2)
 	PREFETCHT0 (DX)
 	PREFETCHT0 (DX)(AX*1)
-	MOVQ       k+0(FP), AX
-	MOVQ       b+24(FP), CX
-	MOVQ       a+8(FP), DX
-	MOVQ       lda+16(FP), BX
+	MOVQ       k+8(FP), AX
+	MOVQ       b+32(FP), CX
+	MOVQ       a+16(FP), DX
+	MOVQ       lda+24(FP), BX
 	SHLQ       $0x02, BX
 	LEAQ       (BX)(BX*2), SI
 	LEAQ       (DX)(SI*1), SI
-	MOVQ       pf+72(FP), DI
-	MOVQ       pfstep+80(FP), R8
+	MOVQ       pf+80(FP), DI
+	MOVQ       pfstep+88(FP), R8
 	SUBQ       $0x04, AX
 	JL         tail
 
@@ -755,8 +796,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -770,17 +811,27 @@ store:
 	VMOVUPS Y7, 32(DX)
 	VMOVUPS Y8, (DX)(CX*1)
 	VMOVUPS Y9, 32(DX)(CX*1)
+	MOVQ    DI, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+20, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+20, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemm_f32_6x16_avx2(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+// func gemm_f32_6x16_avx2(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·gemm_f32_6x16_avx2(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·gemm_f32_6x16_avx2(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -813,7 +864,7 @@ zero:
 	VXORPS Y11, Y11, Y11
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Y0, Y0
@@ -830,9 +881,9 @@ bias:
 	VADDPS 32(AX), Y11, Y11
 
 main:
-	MOVQ       ldc+48(FP), AX
+	MOVQ       ldc+56(FP), AX
 	SHLQ       $0x02, AX
-	MOVQ       c+40(FP), CX
+	MOVQ       c+48(FP), CX
 	LEAQ       (AX)(AX*2), DX
 	LEAQ       (CX)(DX*1), CX
 	LEAQ       (CX)(AX*2), CX
@@ -845,15 +896,15 @@ main:
 	PREFETCHT0 (DX)
 	PREFETCHT0 (DX)(AX*1)
 	PREFETCHT0 (DX)(AX*2)
-	MOVQ       k+0(FP), AX
-	MOVQ       b+24(FP), CX
-	MOVQ       a+8(FP), DX
-	MOVQ       lda+16(FP), BX
+	MOVQ       k+8(FP), AX
+	MOVQ       b+32(FP), CX
+	MOVQ       a+16(FP), DX
+	MOVQ       lda+24(FP), BX
 	SHLQ       $0x02, BX
 	LEAQ       (BX)(BX*2), SI
 	LEAQ       (DX)(SI*1), SI
-	MOVQ       pf+72(FP), DI
-	MOVQ       pfstep+80(FP), R8
+	MOVQ       pf+80(FP), DI
+	MOVQ       pfstep+88(FP), R8
 	SUBQ       $0x04, AX
 	JL         tail
 
@@ -986,8 +1037,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -1003,17 +1054,27 @@ store:
 	VMOVUPS Y9, 32(DX)(CX*1)
 	VMOVUPS Y10, (DX)(CX*2)
 	VMOVUPS Y11, 32(DX)(CX*2)
+	MOVQ    DI, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+24, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+24, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemmv_f32_1x16_avx2(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+// func gemmv_f32_1x16_avx2(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 // Requires: AVX, FMA3
-TEXT ·gemmv_f32_1x16_avx2(SB), NOSPLIT, $0-64
-	MOVQ    acc+56(FP), AX
+TEXT ·gemmv_f32_1x16_avx2(SB), NOSPLIT, $0-72
+tile:
+	MOVQ    acc+64(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
@@ -1024,12 +1085,12 @@ zero:
 	VXORPS Y1, Y1, Y1
 
 bias:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
-	MOVQ ldb+32(FP), BX
+	MOVQ ldb+40(FP), BX
 	SHLQ $0x02, BX
 	SUBQ $0x04, AX
 	JL   tail
@@ -1079,22 +1140,31 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+4, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+4, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemmv_f32_2x16_avx2(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+// func gemmv_f32_2x16_avx2(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 // Requires: AVX, FMA3
-TEXT ·gemmv_f32_2x16_avx2(SB), NOSPLIT, $0-64
-	MOVQ    acc+56(FP), AX
+TEXT ·gemmv_f32_2x16_avx2(SB), NOSPLIT, $0-72
+tile:
+	MOVQ    acc+64(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
@@ -1109,12 +1179,12 @@ zero:
 	VXORPS Y3, Y3, Y3
 
 bias:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
-	MOVQ ldb+32(FP), SI
+	MOVQ ldb+40(FP), SI
 	SHLQ $0x02, SI
 	SUBQ $0x04, AX
 	JL   tail
@@ -1179,24 +1249,33 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
 	VMOVUPS Y2, (AX)(CX*1)
 	VMOVUPS Y3, 32(AX)(CX*1)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+8, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+8, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemmv_f32_3x16_avx2(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+// func gemmv_f32_3x16_avx2(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 // Requires: AVX, FMA3
-TEXT ·gemmv_f32_3x16_avx2(SB), NOSPLIT, $0-64
-	MOVQ    acc+56(FP), AX
+TEXT ·gemmv_f32_3x16_avx2(SB), NOSPLIT, $0-72
+tile:
+	MOVQ    acc+64(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
@@ -1215,12 +1294,12 @@ zero:
 	VXORPS Y5, Y5, Y5
 
 bias:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
-	MOVQ ldb+32(FP), SI
+	MOVQ ldb+40(FP), SI
 	SHLQ $0x02, SI
 	SUBQ $0x04, AX
 	JL   tail
@@ -1300,8 +1379,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
@@ -1309,17 +1388,26 @@ store:
 	VMOVUPS Y3, 32(AX)(CX*1)
 	VMOVUPS Y4, (AX)(CX*2)
 	VMOVUPS Y5, 32(AX)(CX*2)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+12, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+12, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemmv_f32_4x16_avx2(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+// func gemmv_f32_4x16_avx2(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 // Requires: AVX, FMA3
-TEXT ·gemmv_f32_4x16_avx2(SB), NOSPLIT, $0-64
-	MOVQ    acc+56(FP), AX
+TEXT ·gemmv_f32_4x16_avx2(SB), NOSPLIT, $0-72
+tile:
+	MOVQ    acc+64(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -1344,14 +1432,14 @@ zero:
 	VXORPS Y7, Y7, Y7
 
 bias:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
 	LEAQ (BX)(BX*2), SI
 	LEAQ (DX)(SI*1), SI
-	MOVQ ldb+32(FP), DI
+	MOVQ ldb+40(FP), DI
 	SHLQ $0x02, DI
 	SUBQ $0x04, AX
 	JL   tail
@@ -1448,8 +1536,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -1461,17 +1549,26 @@ store:
 	VMOVUPS Y5, 32(AX)(CX*2)
 	VMOVUPS Y6, (DX)
 	VMOVUPS Y7, 32(DX)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+16, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+16, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemmv_f32_5x16_avx2(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+// func gemmv_f32_5x16_avx2(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 // Requires: AVX, FMA3
-TEXT ·gemmv_f32_5x16_avx2(SB), NOSPLIT, $0-64
-	MOVQ    acc+56(FP), AX
+TEXT ·gemmv_f32_5x16_avx2(SB), NOSPLIT, $0-72
+tile:
+	MOVQ    acc+64(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -1500,14 +1597,14 @@ zero:
 	VXORPS Y9, Y9, Y9
 
 bias:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
 	LEAQ (BX)(BX*2), SI
 	LEAQ (DX)(SI*1), SI
-	MOVQ ldb+32(FP), DI
+	MOVQ ldb+40(FP), DI
 	SHLQ $0x02, DI
 	SUBQ $0x04, AX
 	JL   tail
@@ -1619,8 +1716,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -1634,17 +1731,26 @@ store:
 	VMOVUPS Y7, 32(DX)
 	VMOVUPS Y8, (DX)(CX*1)
 	VMOVUPS Y9, 32(DX)(CX*1)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+20, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+20, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemmv_f32_6x16_avx2(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+// func gemmv_f32_6x16_avx2(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 // Requires: AVX, FMA3
-TEXT ·gemmv_f32_6x16_avx2(SB), NOSPLIT, $0-64
-	MOVQ    acc+56(FP), AX
+TEXT ·gemmv_f32_6x16_avx2(SB), NOSPLIT, $0-72
+tile:
+	MOVQ    acc+64(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -1677,14 +1783,14 @@ zero:
 	VXORPS Y11, Y11, Y11
 
 bias:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
 	LEAQ (BX)(BX*2), SI
 	LEAQ (DX)(SI*1), SI
-	MOVQ ldb+32(FP), DI
+	MOVQ ldb+40(FP), DI
 	SHLQ $0x02, DI
 	SUBQ $0x04, AX
 	JL   tail
@@ -1811,8 +1917,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -1828,6 +1934,14 @@ store:
 	VMOVUPS Y9, 32(DX)(CX*1)
 	VMOVUPS Y10, (DX)(CX*2)
 	VMOVUPS Y11, 32(DX)(CX*2)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+24, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+24, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
@@ -3574,14 +3688,15 @@ return:
 	VZEROUPPER
 	RET
 
-// func wgemm_f16_1x16_avx2(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_f16_1x16_avx2(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, F16C, FMA3, MMX+
-TEXT ·wgemm_f16_1x16_avx2(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·wgemm_f16_1x16_avx2(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
@@ -3592,20 +3707,20 @@ zero:
 	VXORPS Y1, Y1, Y1
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Y0, Y0
 	VADDPS 32(AX), Y1, Y1
 
 main:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
-	MOVQ pf+72(FP), BX
-	MOVQ pfstep+80(FP), SI
+	MOVQ pf+80(FP), BX
+	MOVQ pfstep+88(FP), SI
 	SUBQ $0x04, AX
 	JL   tail
 
@@ -3657,22 +3772,32 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
+	MOVQ    BX, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+4, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+4, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func wgemm_f16_2x16_avx2(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_f16_2x16_avx2(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, F16C, FMA3, MMX+
-TEXT ·wgemm_f16_2x16_avx2(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·wgemm_f16_2x16_avx2(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
@@ -3687,7 +3812,7 @@ zero:
 	VXORPS Y3, Y3, Y3
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Y0, Y0
@@ -3696,13 +3821,13 @@ bias:
 	VADDPS 32(AX), Y3, Y3
 
 main:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
-	MOVQ pf+72(FP), SI
-	MOVQ pfstep+80(FP), DI
+	MOVQ pf+80(FP), SI
+	MOVQ pfstep+88(FP), DI
 	SUBQ $0x04, AX
 	JL   tail
 
@@ -3769,24 +3894,34 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
 	VMOVUPS Y2, (AX)(CX*1)
 	VMOVUPS Y3, 32(AX)(CX*1)
+	MOVQ    SI, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+8, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+8, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func wgemm_f16_3x16_avx2(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_f16_3x16_avx2(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, F16C, FMA3, MMX+
-TEXT ·wgemm_f16_3x16_avx2(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·wgemm_f16_3x16_avx2(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
@@ -3805,7 +3940,7 @@ zero:
 	VXORPS Y5, Y5, Y5
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Y0, Y0
@@ -3816,13 +3951,13 @@ bias:
 	VADDPS 32(AX), Y5, Y5
 
 main:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
-	MOVQ pf+72(FP), SI
-	MOVQ pfstep+80(FP), DI
+	MOVQ pf+80(FP), SI
+	MOVQ pfstep+88(FP), DI
 	SUBQ $0x04, AX
 	JL   tail
 
@@ -3904,8 +4039,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
@@ -3913,17 +4048,27 @@ store:
 	VMOVUPS Y3, 32(AX)(CX*1)
 	VMOVUPS Y4, (AX)(CX*2)
 	VMOVUPS Y5, 32(AX)(CX*2)
+	MOVQ    SI, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+12, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+12, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func wgemm_f16_4x16_avx2(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_f16_4x16_avx2(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, F16C, FMA3, MMX+
-TEXT ·wgemm_f16_4x16_avx2(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·wgemm_f16_4x16_avx2(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -3948,7 +4093,7 @@ zero:
 	VXORPS Y7, Y7, Y7
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Y0, Y0
@@ -3961,15 +4106,15 @@ bias:
 	VADDPS 32(AX), Y7, Y7
 
 main:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
 	LEAQ (BX)(BX*2), SI
 	LEAQ (DX)(SI*1), SI
-	MOVQ pf+72(FP), DI
-	MOVQ pfstep+80(FP), R8
+	MOVQ pf+80(FP), DI
+	MOVQ pfstep+88(FP), R8
 	SUBQ $0x04, AX
 	JL   tail
 
@@ -4068,8 +4213,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -4081,17 +4226,27 @@ store:
 	VMOVUPS Y5, 32(AX)(CX*2)
 	VMOVUPS Y6, (DX)
 	VMOVUPS Y7, 32(DX)
+	MOVQ    DI, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+16, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+16, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func wgemm_f16_5x16_avx2(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_f16_5x16_avx2(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, F16C, FMA3, MMX+
-TEXT ·wgemm_f16_5x16_avx2(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·wgemm_f16_5x16_avx2(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -4120,7 +4275,7 @@ zero:
 	VXORPS Y9, Y9, Y9
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Y0, Y0
@@ -4135,15 +4290,15 @@ bias:
 	VADDPS 32(AX), Y9, Y9
 
 main:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
 	LEAQ (BX)(BX*2), SI
 	LEAQ (DX)(SI*1), SI
-	MOVQ pf+72(FP), DI
-	MOVQ pfstep+80(FP), R8
+	MOVQ pf+80(FP), DI
+	MOVQ pfstep+88(FP), R8
 	SUBQ $0x04, AX
 	JL   tail
 
@@ -4257,8 +4412,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -4272,17 +4427,27 @@ store:
 	VMOVUPS Y7, 32(DX)
 	VMOVUPS Y8, (DX)(CX*1)
 	VMOVUPS Y9, 32(DX)(CX*1)
+	MOVQ    DI, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+20, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+20, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func wgemm_f16_6x16_avx2(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_f16_6x16_avx2(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, F16C, FMA3, MMX+
-TEXT ·wgemm_f16_6x16_avx2(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·wgemm_f16_6x16_avx2(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -4315,7 +4480,7 @@ zero:
 	VXORPS Y11, Y11, Y11
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Y0, Y0
@@ -4332,15 +4497,15 @@ bias:
 	VADDPS 32(AX), Y11, Y11
 
 main:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
 	LEAQ (BX)(BX*2), SI
 	LEAQ (DX)(SI*1), SI
-	MOVQ pf+72(FP), DI
-	MOVQ pfstep+80(FP), R8
+	MOVQ pf+80(FP), DI
+	MOVQ pfstep+88(FP), R8
 	SUBQ $0x04, AX
 	JL   tail
 
@@ -4469,8 +4634,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -4486,6 +4651,15 @@ store:
 	VMOVUPS Y9, 32(DX)(CX*1)
 	VMOVUPS Y10, (DX)(CX*2)
 	VMOVUPS Y11, 32(DX)(CX*2)
+	MOVQ    DI, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+24, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+24, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
@@ -4531,14 +4705,15 @@ done:
 	VZEROUPPER
 	RET
 
-// func gemm_f32_1x48_avx512(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+// func gemm_f32_1x48_avx512(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemm_f32_1x48_avx512(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·gemm_f32_1x48_avx512(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
@@ -4551,7 +4726,7 @@ zero:
 	VPXORD Z2, Z2, Z2
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Z0, Z0
@@ -4559,22 +4734,22 @@ bias:
 	VADDPS 128(AX), Z2, Z2
 
 main:
-	MOVQ       ldc+48(FP), AX
+	MOVQ       ldc+56(FP), AX
 	SHLQ       $0x02, AX
-	MOVQ       c+40(FP), CX
+	MOVQ       c+48(FP), CX
 	LEAQ       (CX), CX
 	ADDQ       AX, CX
 	PREFETCHT0 (CX)
 	PREFETCHT0 64(CX)
 	PREFETCHT0 128(CX)
-	MOVQ       k+0(FP), AX
-	MOVQ       b+24(FP), CX
-	MOVQ       a+8(FP), DX
-	MOVQ       lda+16(FP), BX
+	MOVQ       k+8(FP), AX
+	MOVQ       b+32(FP), CX
+	MOVQ       a+16(FP), DX
+	MOVQ       lda+24(FP), BX
 	SHLQ       $0x02, BX
-	MOVQ       pf+72(FP), BX
-	MOVQ       pfstep+80(FP), SI
-	MOVQ       bstride+32(FP), DI
+	MOVQ       pf+80(FP), BX
+	MOVQ       pfstep+88(FP), SI
+	MOVQ       bstride+40(FP), DI
 	SHLQ       $0x02, DI
 	SUBQ       $0x04, AX
 	JL         tail
@@ -4651,23 +4826,33 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
 	VMOVUPS Z2, 128(AX)
+	MOVQ    BX, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+4, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+4, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemm_f32_2x48_avx512(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+// func gemm_f32_2x48_avx512(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemm_f32_2x48_avx512(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·gemm_f32_2x48_avx512(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
@@ -4686,7 +4871,7 @@ zero:
 	VPXORD Z5, Z5, Z5
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Z0, Z0
@@ -4697,9 +4882,9 @@ bias:
 	VADDPS 128(AX), Z5, Z5
 
 main:
-	MOVQ       ldc+48(FP), AX
+	MOVQ       ldc+56(FP), AX
 	SHLQ       $0x02, AX
-	MOVQ       c+40(FP), CX
+	MOVQ       c+48(FP), CX
 	LEAQ       (CX)(AX*1), CX
 	ADDQ       AX, CX
 	PREFETCHT0 (CX)
@@ -4708,14 +4893,14 @@ main:
 	PREFETCHT0 (CX)(AX*1)
 	PREFETCHT0 64(CX)(AX*1)
 	PREFETCHT0 128(CX)(AX*1)
-	MOVQ       k+0(FP), AX
-	MOVQ       b+24(FP), CX
-	MOVQ       a+8(FP), DX
-	MOVQ       lda+16(FP), BX
+	MOVQ       k+8(FP), AX
+	MOVQ       b+32(FP), CX
+	MOVQ       a+16(FP), DX
+	MOVQ       lda+24(FP), BX
 	SHLQ       $0x02, BX
-	MOVQ       pf+72(FP), SI
-	MOVQ       pfstep+80(FP), DI
-	MOVQ       bstride+32(FP), R8
+	MOVQ       pf+80(FP), SI
+	MOVQ       pfstep+88(FP), DI
+	MOVQ       bstride+40(FP), R8
 	SHLQ       $0x02, R8
 	SUBQ       $0x04, AX
 	JL         tail
@@ -4812,8 +4997,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
@@ -4821,17 +5006,27 @@ store:
 	VMOVUPS Z3, (AX)(CX*1)
 	VMOVUPS Z4, 64(AX)(CX*1)
 	VMOVUPS Z5, 128(AX)(CX*1)
+	MOVQ    SI, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+8, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+8, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemm_f32_3x48_avx512(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+// func gemm_f32_3x48_avx512(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemm_f32_3x48_avx512(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·gemm_f32_3x48_avx512(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
@@ -4856,7 +5051,7 @@ zero:
 	VPXORD Z8, Z8, Z8
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Z0, Z0
@@ -4870,9 +5065,9 @@ bias:
 	VADDPS 128(AX), Z8, Z8
 
 main:
-	MOVQ       ldc+48(FP), AX
+	MOVQ       ldc+56(FP), AX
 	SHLQ       $0x02, AX
-	MOVQ       c+40(FP), CX
+	MOVQ       c+48(FP), CX
 	LEAQ       (CX)(AX*2), CX
 	ADDQ       AX, CX
 	PREFETCHT0 (CX)
@@ -4884,14 +5079,14 @@ main:
 	PREFETCHT0 (CX)(AX*2)
 	PREFETCHT0 64(CX)(AX*2)
 	PREFETCHT0 128(CX)(AX*2)
-	MOVQ       k+0(FP), AX
-	MOVQ       b+24(FP), CX
-	MOVQ       a+8(FP), DX
-	MOVQ       lda+16(FP), BX
+	MOVQ       k+8(FP), AX
+	MOVQ       b+32(FP), CX
+	MOVQ       a+16(FP), DX
+	MOVQ       lda+24(FP), BX
 	SHLQ       $0x02, BX
-	MOVQ       pf+72(FP), SI
-	MOVQ       pfstep+80(FP), DI
-	MOVQ       bstride+32(FP), R8
+	MOVQ       pf+80(FP), SI
+	MOVQ       pfstep+88(FP), DI
+	MOVQ       bstride+40(FP), R8
 	SHLQ       $0x02, R8
 	SUBQ       $0x04, AX
 	JL         tail
@@ -5008,8 +5203,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
@@ -5020,17 +5215,27 @@ store:
 	VMOVUPS Z6, (AX)(CX*2)
 	VMOVUPS Z7, 64(AX)(CX*2)
 	VMOVUPS Z8, 128(AX)(CX*2)
+	MOVQ    SI, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+12, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+12, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemm_f32_4x48_avx512(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+// func gemm_f32_4x48_avx512(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemm_f32_4x48_avx512(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·gemm_f32_4x48_avx512(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -5063,7 +5268,7 @@ zero:
 	VPXORD Z11, Z11, Z11
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Z0, Z0
@@ -5080,9 +5285,9 @@ bias:
 	VADDPS 128(AX), Z11, Z11
 
 main:
-	MOVQ       ldc+48(FP), AX
+	MOVQ       ldc+56(FP), AX
 	SHLQ       $0x02, AX
-	MOVQ       c+40(FP), CX
+	MOVQ       c+48(FP), CX
 	LEAQ       (AX)(AX*2), DX
 	LEAQ       (CX)(DX*1), CX
 	LEAQ       (CX), CX
@@ -5101,16 +5306,16 @@ main:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	PREFETCHT0 128(DX)
-	MOVQ       k+0(FP), AX
-	MOVQ       b+24(FP), CX
-	MOVQ       a+8(FP), DX
-	MOVQ       lda+16(FP), BX
+	MOVQ       k+8(FP), AX
+	MOVQ       b+32(FP), CX
+	MOVQ       a+16(FP), DX
+	MOVQ       lda+24(FP), BX
 	SHLQ       $0x02, BX
 	LEAQ       (BX)(BX*2), SI
 	LEAQ       (DX)(SI*1), SI
-	MOVQ       pf+72(FP), DI
-	MOVQ       pfstep+80(FP), R8
-	MOVQ       bstride+32(FP), R9
+	MOVQ       pf+80(FP), DI
+	MOVQ       pfstep+88(FP), R8
+	MOVQ       bstride+40(FP), R9
 	SHLQ       $0x02, R9
 	SUBQ       $0x04, AX
 	JL         tail
@@ -5249,8 +5454,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -5266,17 +5471,27 @@ store:
 	VMOVUPS Z9, (DX)
 	VMOVUPS Z10, 64(DX)
 	VMOVUPS Z11, 128(DX)
+	MOVQ    DI, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+16, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+16, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemm_f32_5x48_avx512(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+// func gemm_f32_5x48_avx512(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemm_f32_5x48_avx512(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·gemm_f32_5x48_avx512(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -5315,7 +5530,7 @@ zero:
 	VPXORD Z14, Z14, Z14
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Z0, Z0
@@ -5335,9 +5550,9 @@ bias:
 	VADDPS 128(AX), Z14, Z14
 
 main:
-	MOVQ       ldc+48(FP), AX
+	MOVQ       ldc+56(FP), AX
 	SHLQ       $0x02, AX
-	MOVQ       c+40(FP), CX
+	MOVQ       c+48(FP), CX
 	LEAQ       (AX)(AX*2), DX
 	LEAQ       (CX)(DX*1), CX
 	LEAQ       (CX)(AX*1), CX
@@ -5359,16 +5574,16 @@ main:
 	PREFETCHT0 (DX)(AX*1)
 	PREFETCHT0 64(DX)(AX*1)
 	PREFETCHT0 128(DX)(AX*1)
-	MOVQ       k+0(FP), AX
-	MOVQ       b+24(FP), CX
-	MOVQ       a+8(FP), DX
-	MOVQ       lda+16(FP), BX
+	MOVQ       k+8(FP), AX
+	MOVQ       b+32(FP), CX
+	MOVQ       a+16(FP), DX
+	MOVQ       lda+24(FP), BX
 	SHLQ       $0x02, BX
 	LEAQ       (BX)(BX*2), SI
 	LEAQ       (DX)(SI*1), SI
-	MOVQ       pf+72(FP), DI
-	MOVQ       pfstep+80(FP), R8
-	MOVQ       bstride+32(FP), R9
+	MOVQ       pf+80(FP), DI
+	MOVQ       pfstep+88(FP), R8
+	MOVQ       bstride+40(FP), R9
 	SHLQ       $0x02, R9
 	SUBQ       $0x04, AX
 	JL         tail
@@ -5527,8 +5742,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -5547,17 +5762,27 @@ store:
 	VMOVUPS Z12, (DX)(CX*1)
 	VMOVUPS Z13, 64(DX)(CX*1)
 	VMOVUPS Z14, 128(DX)(CX*1)
+	MOVQ    DI, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+20, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+20, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemm_f32_6x48_avx512(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+// func gemm_f32_6x48_avx512(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemm_f32_6x48_avx512(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·gemm_f32_6x48_avx512(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -5602,7 +5827,7 @@ zero:
 	VPXORD Z17, Z17, Z17
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Z0, Z0
@@ -5625,9 +5850,9 @@ bias:
 	VADDPS 128(AX), Z17, Z17
 
 main:
-	MOVQ       ldc+48(FP), AX
+	MOVQ       ldc+56(FP), AX
 	SHLQ       $0x02, AX
-	MOVQ       c+40(FP), CX
+	MOVQ       c+48(FP), CX
 	LEAQ       (AX)(AX*2), DX
 	LEAQ       (CX)(DX*1), CX
 	LEAQ       (CX)(AX*2), CX
@@ -5652,16 +5877,16 @@ main:
 	PREFETCHT0 (DX)(AX*2)
 	PREFETCHT0 64(DX)(AX*2)
 	PREFETCHT0 128(DX)(AX*2)
-	MOVQ       k+0(FP), AX
-	MOVQ       b+24(FP), CX
-	MOVQ       a+8(FP), DX
-	MOVQ       lda+16(FP), BX
+	MOVQ       k+8(FP), AX
+	MOVQ       b+32(FP), CX
+	MOVQ       a+16(FP), DX
+	MOVQ       lda+24(FP), BX
 	SHLQ       $0x02, BX
 	LEAQ       (BX)(BX*2), SI
 	LEAQ       (DX)(SI*1), SI
-	MOVQ       pf+72(FP), DI
-	MOVQ       pfstep+80(FP), R8
-	MOVQ       bstride+32(FP), R9
+	MOVQ       pf+80(FP), DI
+	MOVQ       pfstep+88(FP), R8
+	MOVQ       bstride+40(FP), R9
 	SHLQ       $0x02, R9
 	SUBQ       $0x04, AX
 	JL         tail
@@ -5840,8 +6065,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -5863,17 +6088,27 @@ store:
 	VMOVUPS Z15, (DX)(CX*2)
 	VMOVUPS Z16, 64(DX)(CX*2)
 	VMOVUPS Z17, 128(DX)(CX*2)
+	MOVQ    DI, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+24, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+24, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemm_f32_7x48_avx512(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+// func gemm_f32_7x48_avx512(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemm_f32_7x48_avx512(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·gemm_f32_7x48_avx512(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), BX
@@ -5925,7 +6160,7 @@ zero:
 	VPXORD Z20, Z20, Z20
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Z0, Z0
@@ -5951,9 +6186,9 @@ bias:
 	VADDPS 128(AX), Z20, Z20
 
 main:
-	MOVQ       ldc+48(FP), AX
+	MOVQ       ldc+56(FP), AX
 	SHLQ       $0x02, AX
-	MOVQ       c+40(FP), CX
+	MOVQ       c+48(FP), CX
 	LEAQ       (AX)(AX*2), DX
 	LEAQ       (CX)(DX*1), CX
 	LEAQ       (CX)(DX*1), CX
@@ -5983,17 +6218,17 @@ main:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	PREFETCHT0 128(DX)
-	MOVQ       k+0(FP), AX
-	MOVQ       b+24(FP), CX
-	MOVQ       a+8(FP), DX
-	MOVQ       lda+16(FP), BX
+	MOVQ       k+8(FP), AX
+	MOVQ       b+32(FP), CX
+	MOVQ       a+16(FP), DX
+	MOVQ       lda+24(FP), BX
 	SHLQ       $0x02, BX
 	LEAQ       (BX)(BX*2), SI
 	LEAQ       (DX)(SI*1), DI
 	LEAQ       (DI)(SI*1), SI
-	MOVQ       pf+72(FP), R8
-	MOVQ       pfstep+80(FP), R9
-	MOVQ       bstride+32(FP), R10
+	MOVQ       pf+80(FP), R8
+	MOVQ       pfstep+88(FP), R9
+	MOVQ       bstride+40(FP), R10
 	SHLQ       $0x02, R10
 	SUBQ       $0x04, AX
 	JL         tail
@@ -6194,8 +6429,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), BX
@@ -6221,17 +6456,27 @@ store:
 	VMOVUPS Z18, (DX)
 	VMOVUPS Z19, 64(DX)
 	VMOVUPS Z20, 128(DX)
+	MOVQ    R8, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+28, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+28, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemm_f32_8x48_avx512(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+// func gemm_f32_8x48_avx512(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemm_f32_8x48_avx512(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·gemm_f32_8x48_avx512(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), BX
@@ -6289,7 +6534,7 @@ zero:
 	VPXORD Z23, Z23, Z23
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Z0, Z0
@@ -6318,9 +6563,9 @@ bias:
 	VADDPS 128(AX), Z23, Z23
 
 main:
-	MOVQ       ldc+48(FP), AX
+	MOVQ       ldc+56(FP), AX
 	SHLQ       $0x02, AX
-	MOVQ       c+40(FP), CX
+	MOVQ       c+48(FP), CX
 	LEAQ       (AX)(AX*2), DX
 	LEAQ       (CX)(DX*1), CX
 	LEAQ       (CX)(DX*1), CX
@@ -6353,17 +6598,17 @@ main:
 	PREFETCHT0 (DX)(AX*1)
 	PREFETCHT0 64(DX)(AX*1)
 	PREFETCHT0 128(DX)(AX*1)
-	MOVQ       k+0(FP), AX
-	MOVQ       b+24(FP), CX
-	MOVQ       a+8(FP), DX
-	MOVQ       lda+16(FP), BX
+	MOVQ       k+8(FP), AX
+	MOVQ       b+32(FP), CX
+	MOVQ       a+16(FP), DX
+	MOVQ       lda+24(FP), BX
 	SHLQ       $0x02, BX
 	LEAQ       (BX)(BX*2), SI
 	LEAQ       (DX)(SI*1), DI
 	LEAQ       (DI)(SI*1), SI
-	MOVQ       pf+72(FP), R8
-	MOVQ       pfstep+80(FP), R9
-	MOVQ       bstride+32(FP), R10
+	MOVQ       pf+80(FP), R8
+	MOVQ       pfstep+88(FP), R9
+	MOVQ       bstride+40(FP), R10
 	SHLQ       $0x02, R10
 	SUBQ       $0x04, AX
 	JL         tail
@@ -6584,8 +6829,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), BX
@@ -6614,17 +6859,27 @@ store:
 	VMOVUPS Z21, (DX)(CX*1)
 	VMOVUPS Z22, 64(DX)(CX*1)
 	VMOVUPS Z23, 128(DX)(CX*1)
+	MOVQ    R8, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+32, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+32, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemmv_f32_1x64_avx512(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+// func gemmv_f32_1x64_avx512(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 // Requires: AVX, AVX512F
-TEXT ·gemmv_f32_1x64_avx512(SB), NOSPLIT, $0-64
-	MOVQ    acc+56(FP), AX
+TEXT ·gemmv_f32_1x64_avx512(SB), NOSPLIT, $0-72
+tile:
+	MOVQ    acc+64(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
@@ -6639,12 +6894,12 @@ zero:
 	VPXORD Z3, Z3, Z3
 
 bias:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
-	MOVQ ldb+32(FP), BX
+	MOVQ ldb+40(FP), BX
 	SHLQ $0x02, BX
 	SUBQ $0x04, AX
 	JL   tail
@@ -6714,24 +6969,33 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
 	VMOVUPS Z2, 128(AX)
 	VMOVUPS Z3, 192(AX)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+4, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+4, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemmv_f32_2x64_avx512(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+// func gemmv_f32_2x64_avx512(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 // Requires: AVX, AVX512F
-TEXT ·gemmv_f32_2x64_avx512(SB), NOSPLIT, $0-64
-	MOVQ    acc+56(FP), AX
+TEXT ·gemmv_f32_2x64_avx512(SB), NOSPLIT, $0-72
+tile:
+	MOVQ    acc+64(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
@@ -6754,12 +7018,12 @@ zero:
 	VPXORD Z7, Z7, Z7
 
 bias:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
-	MOVQ ldb+32(FP), SI
+	MOVQ ldb+40(FP), SI
 	SHLQ $0x02, SI
 	SUBQ $0x04, AX
 	JL   tail
@@ -6854,8 +7118,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
@@ -6865,17 +7129,26 @@ store:
 	VMOVUPS Z5, 64(AX)(CX*1)
 	VMOVUPS Z6, 128(AX)(CX*1)
 	VMOVUPS Z7, 192(AX)(CX*1)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+8, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+8, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemmv_f32_3x64_avx512(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+// func gemmv_f32_3x64_avx512(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 // Requires: AVX, AVX512F
-TEXT ·gemmv_f32_3x64_avx512(SB), NOSPLIT, $0-64
-	MOVQ    acc+56(FP), AX
+TEXT ·gemmv_f32_3x64_avx512(SB), NOSPLIT, $0-72
+tile:
+	MOVQ    acc+64(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
@@ -6906,12 +7179,12 @@ zero:
 	VPXORD Z11, Z11, Z11
 
 bias:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
-	MOVQ ldb+32(FP), SI
+	MOVQ ldb+40(FP), SI
 	SHLQ $0x02, SI
 	SUBQ $0x04, AX
 	JL   tail
@@ -7031,8 +7304,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
@@ -7046,17 +7319,26 @@ store:
 	VMOVUPS Z9, 64(AX)(CX*2)
 	VMOVUPS Z10, 128(AX)(CX*2)
 	VMOVUPS Z11, 192(AX)(CX*2)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+12, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+12, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemmv_f32_4x64_avx512(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+// func gemmv_f32_4x64_avx512(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 // Requires: AVX, AVX512F
-TEXT ·gemmv_f32_4x64_avx512(SB), NOSPLIT, $0-64
-	MOVQ    acc+56(FP), AX
+TEXT ·gemmv_f32_4x64_avx512(SB), NOSPLIT, $0-72
+tile:
+	MOVQ    acc+64(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -7097,14 +7379,14 @@ zero:
 	VPXORD Z15, Z15, Z15
 
 bias:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
 	LEAQ (BX)(BX*2), SI
 	LEAQ (DX)(SI*1), SI
-	MOVQ ldb+32(FP), DI
+	MOVQ ldb+40(FP), DI
 	SHLQ $0x02, DI
 	SUBQ $0x04, AX
 	JL   tail
@@ -7251,8 +7533,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -7272,17 +7554,26 @@ store:
 	VMOVUPS Z13, 64(DX)
 	VMOVUPS Z14, 128(DX)
 	VMOVUPS Z15, 192(DX)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+16, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+16, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemmv_f32_5x64_avx512(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+// func gemmv_f32_5x64_avx512(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 // Requires: AVX, AVX512F
-TEXT ·gemmv_f32_5x64_avx512(SB), NOSPLIT, $0-64
-	MOVQ    acc+56(FP), AX
+TEXT ·gemmv_f32_5x64_avx512(SB), NOSPLIT, $0-72
+tile:
+	MOVQ    acc+64(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -7331,14 +7622,14 @@ zero:
 	VPXORD Z19, Z19, Z19
 
 bias:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
 	LEAQ (BX)(BX*2), SI
 	LEAQ (DX)(SI*1), SI
-	MOVQ ldb+32(FP), DI
+	MOVQ ldb+40(FP), DI
 	SHLQ $0x02, DI
 	SUBQ $0x04, AX
 	JL   tail
@@ -7510,8 +7801,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -7535,17 +7826,26 @@ store:
 	VMOVUPS Z17, 64(DX)(CX*1)
 	VMOVUPS Z18, 128(DX)(CX*1)
 	VMOVUPS Z19, 192(DX)(CX*1)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+20, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+20, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemmv_f32_6x64_avx512(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+// func gemmv_f32_6x64_avx512(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 // Requires: AVX, AVX512F
-TEXT ·gemmv_f32_6x64_avx512(SB), NOSPLIT, $0-64
-	MOVQ    acc+56(FP), AX
+TEXT ·gemmv_f32_6x64_avx512(SB), NOSPLIT, $0-72
+tile:
+	MOVQ    acc+64(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -7602,14 +7902,14 @@ zero:
 	VPXORD Z23, Z23, Z23
 
 bias:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
 	LEAQ (BX)(BX*2), SI
 	LEAQ (DX)(SI*1), SI
-	MOVQ ldb+32(FP), DI
+	MOVQ ldb+40(FP), DI
 	SHLQ $0x02, DI
 	SUBQ $0x04, AX
 	JL   tail
@@ -7806,8 +8106,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -7835,6 +8135,14 @@ store:
 	VMOVUPS Z21, 64(DX)(CX*2)
 	VMOVUPS Z22, 128(DX)(CX*2)
 	VMOVUPS Z23, 192(DX)(CX*2)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+24, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+24, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
@@ -8264,14 +8572,15 @@ return:
 	VZEROUPPER
 	RET
 
-// func wgemm_f16_1x48_avx512(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_f16_1x48_avx512(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·wgemm_f16_1x48_avx512(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·wgemm_f16_1x48_avx512(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
@@ -8284,7 +8593,7 @@ zero:
 	VPXORD Z2, Z2, Z2
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Z0, Z0
@@ -8292,14 +8601,14 @@ bias:
 	VADDPS 128(AX), Z2, Z2
 
 main:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
-	MOVQ pf+72(FP), BX
-	MOVQ pfstep+80(FP), SI
-	MOVQ bstride+32(FP), DI
+	MOVQ pf+80(FP), BX
+	MOVQ pfstep+88(FP), SI
+	MOVQ bstride+40(FP), DI
 	SHLQ $0x01, DI
 	SUBQ $0x04, AX
 	JL   tail
@@ -8368,23 +8677,33 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
 	VMOVUPS Z2, 128(AX)
+	MOVQ    BX, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+4, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+4, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func wgemm_f16_2x48_avx512(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_f16_2x48_avx512(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·wgemm_f16_2x48_avx512(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·wgemm_f16_2x48_avx512(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
@@ -8403,7 +8722,7 @@ zero:
 	VPXORD Z5, Z5, Z5
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Z0, Z0
@@ -8414,14 +8733,14 @@ bias:
 	VADDPS 128(AX), Z5, Z5
 
 main:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
-	MOVQ pf+72(FP), SI
-	MOVQ pfstep+80(FP), DI
-	MOVQ bstride+32(FP), R8
+	MOVQ pf+80(FP), SI
+	MOVQ pfstep+88(FP), DI
+	MOVQ bstride+40(FP), R8
 	SHLQ $0x01, R8
 	SUBQ $0x04, AX
 	JL   tail
@@ -8510,8 +8829,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
@@ -8519,17 +8838,27 @@ store:
 	VMOVUPS Z3, (AX)(CX*1)
 	VMOVUPS Z4, 64(AX)(CX*1)
 	VMOVUPS Z5, 128(AX)(CX*1)
+	MOVQ    SI, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+8, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+8, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func wgemm_f16_3x48_avx512(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_f16_3x48_avx512(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·wgemm_f16_3x48_avx512(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·wgemm_f16_3x48_avx512(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
@@ -8554,7 +8883,7 @@ zero:
 	VPXORD Z8, Z8, Z8
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Z0, Z0
@@ -8568,14 +8897,14 @@ bias:
 	VADDPS 128(AX), Z8, Z8
 
 main:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
-	MOVQ pf+72(FP), SI
-	MOVQ pfstep+80(FP), DI
-	MOVQ bstride+32(FP), R8
+	MOVQ pf+80(FP), SI
+	MOVQ pfstep+88(FP), DI
+	MOVQ bstride+40(FP), R8
 	SHLQ $0x01, R8
 	SUBQ $0x04, AX
 	JL   tail
@@ -8684,8 +9013,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
@@ -8696,17 +9025,27 @@ store:
 	VMOVUPS Z6, (AX)(CX*2)
 	VMOVUPS Z7, 64(AX)(CX*2)
 	VMOVUPS Z8, 128(AX)(CX*2)
+	MOVQ    SI, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+12, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+12, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func wgemm_f16_4x48_avx512(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_f16_4x48_avx512(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·wgemm_f16_4x48_avx512(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·wgemm_f16_4x48_avx512(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -8739,7 +9078,7 @@ zero:
 	VPXORD Z11, Z11, Z11
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Z0, Z0
@@ -8756,16 +9095,16 @@ bias:
 	VADDPS 128(AX), Z11, Z11
 
 main:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
 	LEAQ (BX)(BX*2), SI
 	LEAQ (DX)(SI*1), SI
-	MOVQ pf+72(FP), DI
-	MOVQ pfstep+80(FP), R8
-	MOVQ bstride+32(FP), R9
+	MOVQ pf+80(FP), DI
+	MOVQ pfstep+88(FP), R8
+	MOVQ bstride+40(FP), R9
 	SHLQ $0x01, R9
 	SUBQ $0x04, AX
 	JL   tail
@@ -8896,8 +9235,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -8913,17 +9252,27 @@ store:
 	VMOVUPS Z9, (DX)
 	VMOVUPS Z10, 64(DX)
 	VMOVUPS Z11, 128(DX)
+	MOVQ    DI, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+16, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+16, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func wgemm_f16_5x48_avx512(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_f16_5x48_avx512(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·wgemm_f16_5x48_avx512(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·wgemm_f16_5x48_avx512(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -8962,7 +9311,7 @@ zero:
 	VPXORD Z14, Z14, Z14
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Z0, Z0
@@ -8982,16 +9331,16 @@ bias:
 	VADDPS 128(AX), Z14, Z14
 
 main:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
 	LEAQ (BX)(BX*2), SI
 	LEAQ (DX)(SI*1), SI
-	MOVQ pf+72(FP), DI
-	MOVQ pfstep+80(FP), R8
-	MOVQ bstride+32(FP), R9
+	MOVQ pf+80(FP), DI
+	MOVQ pfstep+88(FP), R8
+	MOVQ bstride+40(FP), R9
 	SHLQ $0x01, R9
 	SUBQ $0x04, AX
 	JL   tail
@@ -9142,8 +9491,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -9162,17 +9511,27 @@ store:
 	VMOVUPS Z12, (DX)(CX*1)
 	VMOVUPS Z13, 64(DX)(CX*1)
 	VMOVUPS Z14, 128(DX)(CX*1)
+	MOVQ    DI, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+20, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+20, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func wgemm_f16_6x48_avx512(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_f16_6x48_avx512(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·wgemm_f16_6x48_avx512(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·wgemm_f16_6x48_avx512(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -9217,7 +9576,7 @@ zero:
 	VPXORD Z17, Z17, Z17
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Z0, Z0
@@ -9240,16 +9599,16 @@ bias:
 	VADDPS 128(AX), Z17, Z17
 
 main:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
 	LEAQ (BX)(BX*2), SI
 	LEAQ (DX)(SI*1), SI
-	MOVQ pf+72(FP), DI
-	MOVQ pfstep+80(FP), R8
-	MOVQ bstride+32(FP), R9
+	MOVQ pf+80(FP), DI
+	MOVQ pfstep+88(FP), R8
+	MOVQ bstride+40(FP), R9
 	SHLQ $0x01, R9
 	SUBQ $0x04, AX
 	JL   tail
@@ -9420,8 +9779,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -9443,17 +9802,27 @@ store:
 	VMOVUPS Z15, (DX)(CX*2)
 	VMOVUPS Z16, 64(DX)(CX*2)
 	VMOVUPS Z17, 128(DX)(CX*2)
+	MOVQ    DI, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+24, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+24, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func wgemm_f16_7x48_avx512(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_f16_7x48_avx512(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·wgemm_f16_7x48_avx512(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·wgemm_f16_7x48_avx512(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), BX
@@ -9505,7 +9874,7 @@ zero:
 	VPXORD Z20, Z20, Z20
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Z0, Z0
@@ -9531,17 +9900,17 @@ bias:
 	VADDPS 128(AX), Z20, Z20
 
 main:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
 	LEAQ (BX)(BX*2), SI
 	LEAQ (DX)(SI*1), DI
 	LEAQ (DI)(SI*1), SI
-	MOVQ pf+72(FP), R8
-	MOVQ pfstep+80(FP), R9
-	MOVQ bstride+32(FP), R10
+	MOVQ pf+80(FP), R8
+	MOVQ pfstep+88(FP), R9
+	MOVQ bstride+40(FP), R10
 	SHLQ $0x01, R10
 	SUBQ $0x04, AX
 	JL   tail
@@ -9734,8 +10103,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), BX
@@ -9761,17 +10130,27 @@ store:
 	VMOVUPS Z18, (DX)
 	VMOVUPS Z19, 64(DX)
 	VMOVUPS Z20, 128(DX)
+	MOVQ    R8, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+28, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+28, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func wgemm_f16_8x48_avx512(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_f16_8x48_avx512(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·wgemm_f16_8x48_avx512(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·wgemm_f16_8x48_avx512(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), BX
@@ -9829,7 +10208,7 @@ zero:
 	VPXORD Z23, Z23, Z23
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Z0, Z0
@@ -9858,17 +10237,17 @@ bias:
 	VADDPS 128(AX), Z23, Z23
 
 main:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
 	LEAQ (BX)(BX*2), SI
 	LEAQ (DX)(SI*1), DI
 	LEAQ (DI)(SI*1), SI
-	MOVQ pf+72(FP), R8
-	MOVQ pfstep+80(FP), R9
-	MOVQ bstride+32(FP), R10
+	MOVQ pf+80(FP), R8
+	MOVQ pfstep+88(FP), R9
+	MOVQ bstride+40(FP), R10
 	SHLQ $0x01, R10
 	SUBQ $0x04, AX
 	JL   tail
@@ -10081,8 +10460,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), BX
@@ -10111,5 +10490,14 @@ store:
 	VMOVUPS Z21, (DX)(CX*1)
 	VMOVUPS Z22, 64(DX)(CX*1)
 	VMOVUPS Z23, 128(DX)(CX*1)
+	MOVQ    R8, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+32, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+32, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET

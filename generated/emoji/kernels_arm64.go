@@ -9,66 +9,68 @@ package emoji
 // C[r][j] = start + sum over k of A[r][k]*B[k][j], where start = (acc != 0 ? C[r][j] : 0) + (bias != nil ? bias[j] : 0).
 // b points at a panel [k][16]; a tile wider than 16 columns reads its panel i at b + i*bstride.
 // Each k step prefetches the line at pf, of panel i at pf + i*bstride, and then moves pf on by pfstep bytes. k >= 1.
+// The kernel does this for tiles >= 1 tiles of C, one under the other; prefetches go on through all of them.
 //
 //go:noescape
-func gemm_f32_1x16_neon(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+func gemm_f32_1x16_neon(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 
 // gemm_f32_2x16_neon is gemm_f32_1x16_neon with 2 rows.
 //
 //go:noescape
-func gemm_f32_2x16_neon(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+func gemm_f32_2x16_neon(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 
 // gemm_f32_3x16_neon is gemm_f32_1x16_neon with 3 rows.
 //
 //go:noescape
-func gemm_f32_3x16_neon(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+func gemm_f32_3x16_neon(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 
 // gemm_f32_4x16_neon is gemm_f32_1x16_neon with 4 rows.
 //
 //go:noescape
-func gemm_f32_4x16_neon(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+func gemm_f32_4x16_neon(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 
 // gemm_f32_5x16_neon is gemm_f32_1x16_neon with 5 rows.
 //
 //go:noescape
-func gemm_f32_5x16_neon(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+func gemm_f32_5x16_neon(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 
 // gemm_f32_6x16_neon is gemm_f32_1x16_neon with 6 rows.
 //
 //go:noescape
-func gemm_f32_6x16_neon(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+func gemm_f32_6x16_neon(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 
 // gemmv_f32_1x16_neon computes:
 //
 // C[r][j] = (acc != 0 ? C[r][j] : 0) + sum over k of A[r][k]*B[k*ldb+j], B row-major and used in place. k >= 1.
+// The kernel does this for tiles >= 1 tiles of C, one under the other; prefetches go on through all of them.
 //
 //go:noescape
-func gemmv_f32_1x16_neon(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+func gemmv_f32_1x16_neon(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 
 // gemmv_f32_2x16_neon is gemmv_f32_1x16_neon with 2 rows.
 //
 //go:noescape
-func gemmv_f32_2x16_neon(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+func gemmv_f32_2x16_neon(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 
 // gemmv_f32_3x16_neon is gemmv_f32_1x16_neon with 3 rows.
 //
 //go:noescape
-func gemmv_f32_3x16_neon(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+func gemmv_f32_3x16_neon(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 
 // gemmv_f32_4x16_neon is gemmv_f32_1x16_neon with 4 rows.
 //
 //go:noescape
-func gemmv_f32_4x16_neon(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+func gemmv_f32_4x16_neon(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 
 // gemmv_f32_5x16_neon is gemmv_f32_1x16_neon with 5 rows.
 //
 //go:noescape
-func gemmv_f32_5x16_neon(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+func gemmv_f32_5x16_neon(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 
 // gemmv_f32_6x16_neon is gemmv_f32_1x16_neon with 6 rows.
 //
 //go:noescape
-func gemmv_f32_6x16_neon(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+func gemmv_f32_6x16_neon(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 
 // softmax_f32_neon computes:
 //
@@ -120,34 +122,35 @@ func add_f32_neon(rows int, dst *float32, ldd int, src *float32, lds int, n int)
 // b points at a panel [k][16] of 16-bit values, each widened to float32 before it is used; a tile wider than 16 columns reads
 // its panel i at b + i*bstride. Every other k step prefetches the line at pf, of panel i at pf + i*bstride, and then moves pf
 // on by pfstep bytes. k >= 1.
+// The kernel does this for tiles >= 1 tiles of C, one under the other; prefetches go on through all of them.
 //
 //go:noescape
-func wgemm_f16_1x16_neon(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func wgemm_f16_1x16_neon(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // wgemm_f16_2x16_neon is wgemm_f16_1x16_neon with 2 rows.
 //
 //go:noescape
-func wgemm_f16_2x16_neon(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func wgemm_f16_2x16_neon(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // wgemm_f16_3x16_neon is wgemm_f16_1x16_neon with 3 rows.
 //
 //go:noescape
-func wgemm_f16_3x16_neon(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func wgemm_f16_3x16_neon(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // wgemm_f16_4x16_neon is wgemm_f16_1x16_neon with 4 rows.
 //
 //go:noescape
-func wgemm_f16_4x16_neon(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func wgemm_f16_4x16_neon(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // wgemm_f16_5x16_neon is wgemm_f16_1x16_neon with 5 rows.
 //
 //go:noescape
-func wgemm_f16_5x16_neon(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func wgemm_f16_5x16_neon(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // wgemm_f16_6x16_neon is wgemm_f16_1x16_neon with 6 rows.
 //
 //go:noescape
-func wgemm_f16_6x16_neon(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func wgemm_f16_6x16_neon(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // expand_f16_neon computes:
 //

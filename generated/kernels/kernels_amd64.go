@@ -9,66 +9,68 @@ package kernels
 // C[r][j] = start + sum over k of A[r][k]*B[k][j], where start = (acc != 0 ? C[r][j] : 0) + (bias != nil ? bias[j] : 0).
 // b points at a panel [k][16]; a tile wider than 16 columns reads its panel i at b + i*bstride.
 // Each k step prefetches the line at pf, of panel i at pf + i*bstride, and then moves pf on by pfstep bytes. k >= 1.
+// The kernel does this for tiles >= 1 tiles of C, one under the other; prefetches go on through all of them.
 //
 //go:noescape
-func gemm_f32_1x16_avx2(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+func gemm_f32_1x16_avx2(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 
 // gemm_f32_2x16_avx2 is gemm_f32_1x16_avx2 with 2 rows.
 //
 //go:noescape
-func gemm_f32_2x16_avx2(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+func gemm_f32_2x16_avx2(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 
 // gemm_f32_3x16_avx2 is gemm_f32_1x16_avx2 with 3 rows.
 //
 //go:noescape
-func gemm_f32_3x16_avx2(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+func gemm_f32_3x16_avx2(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 
 // gemm_f32_4x16_avx2 is gemm_f32_1x16_avx2 with 4 rows.
 //
 //go:noescape
-func gemm_f32_4x16_avx2(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+func gemm_f32_4x16_avx2(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 
 // gemm_f32_5x16_avx2 is gemm_f32_1x16_avx2 with 5 rows.
 //
 //go:noescape
-func gemm_f32_5x16_avx2(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+func gemm_f32_5x16_avx2(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 
 // gemm_f32_6x16_avx2 is gemm_f32_1x16_avx2 with 6 rows.
 //
 //go:noescape
-func gemm_f32_6x16_avx2(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+func gemm_f32_6x16_avx2(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 
 // gemmv_f32_1x16_avx2 computes:
 //
 // C[r][j] = (acc != 0 ? C[r][j] : 0) + sum over k of A[r][k]*B[k*ldb+j], B row-major and used in place. k >= 1.
+// The kernel does this for tiles >= 1 tiles of C, one under the other; prefetches go on through all of them.
 //
 //go:noescape
-func gemmv_f32_1x16_avx2(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+func gemmv_f32_1x16_avx2(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 
 // gemmv_f32_2x16_avx2 is gemmv_f32_1x16_avx2 with 2 rows.
 //
 //go:noescape
-func gemmv_f32_2x16_avx2(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+func gemmv_f32_2x16_avx2(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 
 // gemmv_f32_3x16_avx2 is gemmv_f32_1x16_avx2 with 3 rows.
 //
 //go:noescape
-func gemmv_f32_3x16_avx2(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+func gemmv_f32_3x16_avx2(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 
 // gemmv_f32_4x16_avx2 is gemmv_f32_1x16_avx2 with 4 rows.
 //
 //go:noescape
-func gemmv_f32_4x16_avx2(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+func gemmv_f32_4x16_avx2(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 
 // gemmv_f32_5x16_avx2 is gemmv_f32_1x16_avx2 with 5 rows.
 //
 //go:noescape
-func gemmv_f32_5x16_avx2(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+func gemmv_f32_5x16_avx2(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 
 // gemmv_f32_6x16_avx2 is gemmv_f32_1x16_avx2 with 6 rows.
 //
 //go:noescape
-func gemmv_f32_6x16_avx2(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+func gemmv_f32_6x16_avx2(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 
 // softmax_f32_avx2 computes:
 //
@@ -120,34 +122,35 @@ func add_f32_avx2(rows int, dst *float32, ldd int, src *float32, lds int, n int)
 // b points at a panel [k][16] of 16-bit values, each widened to float32 before it is used; a tile wider than 16 columns reads
 // its panel i at b + i*bstride. Every other k step prefetches the line at pf, of panel i at pf + i*bstride, and then moves pf
 // on by pfstep bytes. k >= 1.
+// The kernel does this for tiles >= 1 tiles of C, one under the other; prefetches go on through all of them.
 //
 //go:noescape
-func wgemm_f16_1x16_avx2(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func wgemm_f16_1x16_avx2(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // wgemm_f16_2x16_avx2 is wgemm_f16_1x16_avx2 with 2 rows.
 //
 //go:noescape
-func wgemm_f16_2x16_avx2(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func wgemm_f16_2x16_avx2(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // wgemm_f16_3x16_avx2 is wgemm_f16_1x16_avx2 with 3 rows.
 //
 //go:noescape
-func wgemm_f16_3x16_avx2(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func wgemm_f16_3x16_avx2(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // wgemm_f16_4x16_avx2 is wgemm_f16_1x16_avx2 with 4 rows.
 //
 //go:noescape
-func wgemm_f16_4x16_avx2(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func wgemm_f16_4x16_avx2(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // wgemm_f16_5x16_avx2 is wgemm_f16_1x16_avx2 with 5 rows.
 //
 //go:noescape
-func wgemm_f16_5x16_avx2(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func wgemm_f16_5x16_avx2(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // wgemm_f16_6x16_avx2 is wgemm_f16_1x16_avx2 with 6 rows.
 //
 //go:noescape
-func wgemm_f16_6x16_avx2(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func wgemm_f16_6x16_avx2(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // wgemm_bf16_1x16_avx2 computes:
 //
@@ -155,34 +158,35 @@ func wgemm_f16_6x16_avx2(k int, a *float32, lda int, b *uint16, bstride int, c *
 // b points at a panel [k][16] of 16-bit values, each widened to float32 before it is used; a tile wider than 16 columns reads
 // its panel i at b + i*bstride. Every other k step prefetches the line at pf, of panel i at pf + i*bstride, and then moves pf
 // on by pfstep bytes. k >= 1.
+// The kernel does this for tiles >= 1 tiles of C, one under the other; prefetches go on through all of them.
 //
 //go:noescape
-func wgemm_bf16_1x16_avx2(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func wgemm_bf16_1x16_avx2(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // wgemm_bf16_2x16_avx2 is wgemm_bf16_1x16_avx2 with 2 rows.
 //
 //go:noescape
-func wgemm_bf16_2x16_avx2(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func wgemm_bf16_2x16_avx2(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // wgemm_bf16_3x16_avx2 is wgemm_bf16_1x16_avx2 with 3 rows.
 //
 //go:noescape
-func wgemm_bf16_3x16_avx2(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func wgemm_bf16_3x16_avx2(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // wgemm_bf16_4x16_avx2 is wgemm_bf16_1x16_avx2 with 4 rows.
 //
 //go:noescape
-func wgemm_bf16_4x16_avx2(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func wgemm_bf16_4x16_avx2(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // wgemm_bf16_5x16_avx2 is wgemm_bf16_1x16_avx2 with 5 rows.
 //
 //go:noescape
-func wgemm_bf16_5x16_avx2(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func wgemm_bf16_5x16_avx2(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // wgemm_bf16_6x16_avx2 is wgemm_bf16_1x16_avx2 with 6 rows.
 //
 //go:noescape
-func wgemm_bf16_6x16_avx2(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func wgemm_bf16_6x16_avx2(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // expand_f16_avx2 computes:
 //
@@ -205,29 +209,30 @@ func expand_bf16_avx2(n int, dst *float32, src *uint16)
 // A is unsigned; lda and bstride count bytes, k groups of four. A panel is [k][16 columns][4], then 16 float32 of column, -128
 // times the sum of each column as int32, and 16 float32 of shift; a wider tile reads its panel i at b + i*bstride. No B is -128.
 // Each k step prefetches the line at pf, of panel i at pf + i*bstride, and then moves pf on by pfstep bytes. k >= 1.
+// The kernel does this for tiles >= 1 tiles of C, one under the other; prefetches go on through all of them.
 //
 //go:noescape
-func qgemm_i8_1x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func qgemm_i8_1x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // qgemm_i8_2x16_avx2 is qgemm_i8_1x16_avx2 with 2 rows.
 //
 //go:noescape
-func qgemm_i8_2x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func qgemm_i8_2x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // qgemm_i8_3x16_avx2 is qgemm_i8_1x16_avx2 with 3 rows.
 //
 //go:noescape
-func qgemm_i8_3x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func qgemm_i8_3x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // qgemm_i8_4x16_avx2 is qgemm_i8_1x16_avx2 with 4 rows.
 //
 //go:noescape
-func qgemm_i8_4x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func qgemm_i8_4x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // qgemm_i8_5x16_avx2 is qgemm_i8_1x16_avx2 with 5 rows.
 //
 //go:noescape
-func qgemm_i8_5x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func qgemm_i8_5x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // quant_i8_avx2 computes:
 //
@@ -257,34 +262,35 @@ func quant_i8x2_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int
 //
 // What qgemm computes, of an A of 16 bits an element, little-endian, signed, and a panel that widen made; lda counts
 // bytes. Sums must fit 32 bits.
+// The kernel does this for tiles >= 1 tiles of C, one under the other; prefetches go on through all of them.
 //
 //go:noescape
-func qgemmw_i8_1x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func qgemmw_i8_1x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // qgemmw_i8_2x16_avx2 is qgemmw_i8_1x16_avx2 with 2 rows.
 //
 //go:noescape
-func qgemmw_i8_2x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func qgemmw_i8_2x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // qgemmw_i8_3x16_avx2 is qgemmw_i8_1x16_avx2 with 3 rows.
 //
 //go:noescape
-func qgemmw_i8_3x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func qgemmw_i8_3x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // qgemmw_i8_4x16_avx2 is qgemmw_i8_1x16_avx2 with 4 rows.
 //
 //go:noescape
-func qgemmw_i8_4x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func qgemmw_i8_4x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // qgemmw_i8_5x16_avx2 is qgemmw_i8_1x16_avx2 with 5 rows.
 //
 //go:noescape
-func qgemmw_i8_5x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func qgemmw_i8_5x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // qgemmw_i8_6x16_avx2 is qgemmw_i8_1x16_avx2 with 6 rows.
 //
 //go:noescape
-func qgemmw_i8_6x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func qgemmw_i8_6x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // quantw_i8_avx2 computes:
 //
@@ -345,34 +351,35 @@ func widen_i8_avx2(k int, dst *int8, src *int8)
 // values below 2^-126 may count as 0. b points at a panel [k][16 columns][2]; a tile wider than 16 columns reads its panel i at
 // b + i*bstride. Each of the k steps prefetches the line at pf, of panel i at pf + i*bstride, and then moves pf on by pfstep bytes.
 // k >= 1.
+// The kernel does this for tiles >= 1 tiles of C, one under the other; prefetches go on through all of them.
 //
 //go:noescape
-func dgemm_bf16dot_1x16_avx2(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func dgemm_bf16dot_1x16_avx2(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // dgemm_bf16dot_2x16_avx2 is dgemm_bf16dot_1x16_avx2 with 2 rows.
 //
 //go:noescape
-func dgemm_bf16dot_2x16_avx2(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func dgemm_bf16dot_2x16_avx2(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // dgemm_bf16dot_3x16_avx2 is dgemm_bf16dot_1x16_avx2 with 3 rows.
 //
 //go:noescape
-func dgemm_bf16dot_3x16_avx2(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func dgemm_bf16dot_3x16_avx2(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // dgemm_bf16dot_4x16_avx2 is dgemm_bf16dot_1x16_avx2 with 4 rows.
 //
 //go:noescape
-func dgemm_bf16dot_4x16_avx2(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func dgemm_bf16dot_4x16_avx2(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // dgemm_bf16dot_5x16_avx2 is dgemm_bf16dot_1x16_avx2 with 5 rows.
 //
 //go:noescape
-func dgemm_bf16dot_5x16_avx2(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func dgemm_bf16dot_5x16_avx2(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // dgemm_bf16dot_6x16_avx2 is dgemm_bf16dot_1x16_avx2 with 6 rows.
 //
 //go:noescape
-func dgemm_bf16dot_6x16_avx2(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func dgemm_bf16dot_6x16_avx2(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // round_bf16dot_avx2 computes:
 //
@@ -394,76 +401,78 @@ func peak_fma_avx2(n int)
 // C[r][j] = start + sum over k of A[r][k]*B[k][j], where start = (acc != 0 ? C[r][j] : 0) + (bias != nil ? bias[j] : 0).
 // b points at a panel [k][16]; a tile wider than 16 columns reads its panel i at b + i*bstride.
 // Each k step prefetches the line at pf, of panel i at pf + i*bstride, and then moves pf on by pfstep bytes. k >= 1.
+// The kernel does this for tiles >= 1 tiles of C, one under the other; prefetches go on through all of them.
 //
 //go:noescape
-func gemm_f32_1x48_avx512(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+func gemm_f32_1x48_avx512(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 
 // gemm_f32_2x48_avx512 is gemm_f32_1x48_avx512 with 2 rows.
 //
 //go:noescape
-func gemm_f32_2x48_avx512(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+func gemm_f32_2x48_avx512(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 
 // gemm_f32_3x48_avx512 is gemm_f32_1x48_avx512 with 3 rows.
 //
 //go:noescape
-func gemm_f32_3x48_avx512(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+func gemm_f32_3x48_avx512(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 
 // gemm_f32_4x48_avx512 is gemm_f32_1x48_avx512 with 4 rows.
 //
 //go:noescape
-func gemm_f32_4x48_avx512(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+func gemm_f32_4x48_avx512(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 
 // gemm_f32_5x48_avx512 is gemm_f32_1x48_avx512 with 5 rows.
 //
 //go:noescape
-func gemm_f32_5x48_avx512(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+func gemm_f32_5x48_avx512(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 
 // gemm_f32_6x48_avx512 is gemm_f32_1x48_avx512 with 6 rows.
 //
 //go:noescape
-func gemm_f32_6x48_avx512(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+func gemm_f32_6x48_avx512(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 
 // gemm_f32_7x48_avx512 is gemm_f32_1x48_avx512 with 7 rows.
 //
 //go:noescape
-func gemm_f32_7x48_avx512(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+func gemm_f32_7x48_avx512(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 
 // gemm_f32_8x48_avx512 is gemm_f32_1x48_avx512 with 8 rows.
 //
 //go:noescape
-func gemm_f32_8x48_avx512(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+func gemm_f32_8x48_avx512(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 
 // gemmv_f32_1x64_avx512 computes:
 //
 // C[r][j] = (acc != 0 ? C[r][j] : 0) + sum over k of A[r][k]*B[k*ldb+j], B row-major and used in place. k >= 1.
+// The kernel does this for tiles >= 1 tiles of C, one under the other; prefetches go on through all of them.
 //
 //go:noescape
-func gemmv_f32_1x64_avx512(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+func gemmv_f32_1x64_avx512(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 
 // gemmv_f32_2x64_avx512 is gemmv_f32_1x64_avx512 with 2 rows.
 //
 //go:noescape
-func gemmv_f32_2x64_avx512(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+func gemmv_f32_2x64_avx512(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 
 // gemmv_f32_3x64_avx512 is gemmv_f32_1x64_avx512 with 3 rows.
 //
 //go:noescape
-func gemmv_f32_3x64_avx512(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+func gemmv_f32_3x64_avx512(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 
 // gemmv_f32_4x64_avx512 is gemmv_f32_1x64_avx512 with 4 rows.
 //
 //go:noescape
-func gemmv_f32_4x64_avx512(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+func gemmv_f32_4x64_avx512(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 
 // gemmv_f32_5x64_avx512 is gemmv_f32_1x64_avx512 with 5 rows.
 //
 //go:noescape
-func gemmv_f32_5x64_avx512(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+func gemmv_f32_5x64_avx512(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 
 // gemmv_f32_6x64_avx512 is gemmv_f32_1x64_avx512 with 6 rows.
 //
 //go:noescape
-func gemmv_f32_6x64_avx512(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+func gemmv_f32_6x64_avx512(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 
 // softmax_f32_avx512 computes:
 //
@@ -486,44 +495,45 @@ func gelu_f32_avx512(rows int, dst *float32, ldd int, src *float32, lds int, n i
 // b points at a panel [k][16] of 16-bit values, each widened to float32 before it is used; a tile wider than 16 columns reads
 // its panel i at b + i*bstride. Every other k step prefetches the line at pf, of panel i at pf + i*bstride, and then moves pf
 // on by pfstep bytes. k >= 1.
+// The kernel does this for tiles >= 1 tiles of C, one under the other; prefetches go on through all of them.
 //
 //go:noescape
-func wgemm_f16_1x48_avx512(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func wgemm_f16_1x48_avx512(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // wgemm_f16_2x48_avx512 is wgemm_f16_1x48_avx512 with 2 rows.
 //
 //go:noescape
-func wgemm_f16_2x48_avx512(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func wgemm_f16_2x48_avx512(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // wgemm_f16_3x48_avx512 is wgemm_f16_1x48_avx512 with 3 rows.
 //
 //go:noescape
-func wgemm_f16_3x48_avx512(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func wgemm_f16_3x48_avx512(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // wgemm_f16_4x48_avx512 is wgemm_f16_1x48_avx512 with 4 rows.
 //
 //go:noescape
-func wgemm_f16_4x48_avx512(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func wgemm_f16_4x48_avx512(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // wgemm_f16_5x48_avx512 is wgemm_f16_1x48_avx512 with 5 rows.
 //
 //go:noescape
-func wgemm_f16_5x48_avx512(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func wgemm_f16_5x48_avx512(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // wgemm_f16_6x48_avx512 is wgemm_f16_1x48_avx512 with 6 rows.
 //
 //go:noescape
-func wgemm_f16_6x48_avx512(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func wgemm_f16_6x48_avx512(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // wgemm_f16_7x48_avx512 is wgemm_f16_1x48_avx512 with 7 rows.
 //
 //go:noescape
-func wgemm_f16_7x48_avx512(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func wgemm_f16_7x48_avx512(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // wgemm_f16_8x48_avx512 is wgemm_f16_1x48_avx512 with 8 rows.
 //
 //go:noescape
-func wgemm_f16_8x48_avx512(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func wgemm_f16_8x48_avx512(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // wgemm_bf16_1x48_avx512 computes:
 //
@@ -531,44 +541,45 @@ func wgemm_f16_8x48_avx512(k int, a *float32, lda int, b *uint16, bstride int, c
 // b points at a panel [k][16] of 16-bit values, each widened to float32 before it is used; a tile wider than 16 columns reads
 // its panel i at b + i*bstride. Every other k step prefetches the line at pf, of panel i at pf + i*bstride, and then moves pf
 // on by pfstep bytes. k >= 1.
+// The kernel does this for tiles >= 1 tiles of C, one under the other; prefetches go on through all of them.
 //
 //go:noescape
-func wgemm_bf16_1x48_avx512(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func wgemm_bf16_1x48_avx512(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // wgemm_bf16_2x48_avx512 is wgemm_bf16_1x48_avx512 with 2 rows.
 //
 //go:noescape
-func wgemm_bf16_2x48_avx512(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func wgemm_bf16_2x48_avx512(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // wgemm_bf16_3x48_avx512 is wgemm_bf16_1x48_avx512 with 3 rows.
 //
 //go:noescape
-func wgemm_bf16_3x48_avx512(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func wgemm_bf16_3x48_avx512(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // wgemm_bf16_4x48_avx512 is wgemm_bf16_1x48_avx512 with 4 rows.
 //
 //go:noescape
-func wgemm_bf16_4x48_avx512(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func wgemm_bf16_4x48_avx512(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // wgemm_bf16_5x48_avx512 is wgemm_bf16_1x48_avx512 with 5 rows.
 //
 //go:noescape
-func wgemm_bf16_5x48_avx512(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func wgemm_bf16_5x48_avx512(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // wgemm_bf16_6x48_avx512 is wgemm_bf16_1x48_avx512 with 6 rows.
 //
 //go:noescape
-func wgemm_bf16_6x48_avx512(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func wgemm_bf16_6x48_avx512(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // wgemm_bf16_7x48_avx512 is wgemm_bf16_1x48_avx512 with 7 rows.
 //
 //go:noescape
-func wgemm_bf16_7x48_avx512(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func wgemm_bf16_7x48_avx512(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // wgemm_bf16_8x48_avx512 is wgemm_bf16_1x48_avx512 with 8 rows.
 //
 //go:noescape
-func wgemm_bf16_8x48_avx512(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func wgemm_bf16_8x48_avx512(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // dgemm_bf16dot_1x48_avx512 computes:
 //
@@ -577,44 +588,45 @@ func wgemm_bf16_8x48_avx512(k int, a *float32, lda int, b *uint16, bstride int, 
 // values below 2^-126 may count as 0. b points at a panel [k][16 columns][2]; a tile wider than 16 columns reads its panel i at
 // b + i*bstride. Each of the k steps prefetches the line at pf, of panel i at pf + i*bstride, and then moves pf on by pfstep bytes.
 // k >= 1.
+// The kernel does this for tiles >= 1 tiles of C, one under the other; prefetches go on through all of them.
 //
 //go:noescape
-func dgemm_bf16dot_1x48_avx512(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func dgemm_bf16dot_1x48_avx512(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // dgemm_bf16dot_2x48_avx512 is dgemm_bf16dot_1x48_avx512 with 2 rows.
 //
 //go:noescape
-func dgemm_bf16dot_2x48_avx512(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func dgemm_bf16dot_2x48_avx512(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // dgemm_bf16dot_3x48_avx512 is dgemm_bf16dot_1x48_avx512 with 3 rows.
 //
 //go:noescape
-func dgemm_bf16dot_3x48_avx512(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func dgemm_bf16dot_3x48_avx512(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // dgemm_bf16dot_4x48_avx512 is dgemm_bf16dot_1x48_avx512 with 4 rows.
 //
 //go:noescape
-func dgemm_bf16dot_4x48_avx512(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func dgemm_bf16dot_4x48_avx512(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // dgemm_bf16dot_5x48_avx512 is dgemm_bf16dot_1x48_avx512 with 5 rows.
 //
 //go:noescape
-func dgemm_bf16dot_5x48_avx512(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func dgemm_bf16dot_5x48_avx512(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // dgemm_bf16dot_6x48_avx512 is dgemm_bf16dot_1x48_avx512 with 6 rows.
 //
 //go:noescape
-func dgemm_bf16dot_6x48_avx512(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func dgemm_bf16dot_6x48_avx512(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // dgemm_bf16dot_7x48_avx512 is dgemm_bf16dot_1x48_avx512 with 7 rows.
 //
 //go:noescape
-func dgemm_bf16dot_7x48_avx512(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func dgemm_bf16dot_7x48_avx512(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // dgemm_bf16dot_8x48_avx512 is dgemm_bf16dot_1x48_avx512 with 8 rows.
 //
 //go:noescape
-func dgemm_bf16dot_8x48_avx512(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func dgemm_bf16dot_8x48_avx512(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // peak_fma_avx512 computes:
 //
@@ -630,64 +642,65 @@ func peak_fma_avx512(n int)
 // A is unsigned; lda and bstride count bytes, k groups of four. A panel is [k][16 columns][4], then 16 float32 of column, -128
 // times the sum of each column as int32, and 16 float32 of shift; a wider tile reads its panel i at b + i*bstride. No B is -128.
 // Each k step prefetches the line at pf, of panel i at pf + i*bstride, and then moves pf on by pfstep bytes. k >= 1.
+// The kernel does this for tiles >= 1 tiles of C, one under the other; prefetches go on through all of them.
 //
 //go:noescape
-func qgemm_i8_1x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func qgemm_i8_1x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // qgemm_i8_2x32_avx512vnni is qgemm_i8_1x32_avx512vnni with 2 rows.
 //
 //go:noescape
-func qgemm_i8_2x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func qgemm_i8_2x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // qgemm_i8_3x32_avx512vnni is qgemm_i8_1x32_avx512vnni with 3 rows.
 //
 //go:noescape
-func qgemm_i8_3x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func qgemm_i8_3x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // qgemm_i8_4x32_avx512vnni is qgemm_i8_1x32_avx512vnni with 4 rows.
 //
 //go:noescape
-func qgemm_i8_4x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func qgemm_i8_4x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // qgemm_i8_5x32_avx512vnni is qgemm_i8_1x32_avx512vnni with 5 rows.
 //
 //go:noescape
-func qgemm_i8_5x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func qgemm_i8_5x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // qgemm_i8_6x32_avx512vnni is qgemm_i8_1x32_avx512vnni with 6 rows.
 //
 //go:noescape
-func qgemm_i8_6x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func qgemm_i8_6x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // qgemm_i8_7x32_avx512vnni is qgemm_i8_1x32_avx512vnni with 7 rows.
 //
 //go:noescape
-func qgemm_i8_7x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func qgemm_i8_7x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // qgemm_i8_8x32_avx512vnni is qgemm_i8_1x32_avx512vnni with 8 rows.
 //
 //go:noescape
-func qgemm_i8_8x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func qgemm_i8_8x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // qgemm_i8_9x32_avx512vnni is qgemm_i8_1x32_avx512vnni with 9 rows.
 //
 //go:noescape
-func qgemm_i8_9x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func qgemm_i8_9x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // qgemm_i8_10x32_avx512vnni is qgemm_i8_1x32_avx512vnni with 10 rows.
 //
 //go:noescape
-func qgemm_i8_10x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func qgemm_i8_10x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // qgemm_i8_11x32_avx512vnni is qgemm_i8_1x32_avx512vnni with 11 rows.
 //
 //go:noescape
-func qgemm_i8_11x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func qgemm_i8_11x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // qgemm_i8_12x32_avx512vnni is qgemm_i8_1x32_avx512vnni with 12 rows.
 //
 //go:noescape
-func qgemm_i8_12x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func qgemm_i8_12x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // dgemm_bf16dot_1x48_avx512bf16 computes:
 //
@@ -696,41 +709,42 @@ func qgemm_i8_12x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c
 // values below 2^-126 may count as 0. b points at a panel [k][16 columns][2]; a tile wider than 16 columns reads its panel i at
 // b + i*bstride. Each of the k steps prefetches the line at pf, of panel i at pf + i*bstride, and then moves pf on by pfstep bytes.
 // k >= 1.
+// The kernel does this for tiles >= 1 tiles of C, one under the other; prefetches go on through all of them.
 //
 //go:noescape
-func dgemm_bf16dot_1x48_avx512bf16(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func dgemm_bf16dot_1x48_avx512bf16(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // dgemm_bf16dot_2x48_avx512bf16 is dgemm_bf16dot_1x48_avx512bf16 with 2 rows.
 //
 //go:noescape
-func dgemm_bf16dot_2x48_avx512bf16(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func dgemm_bf16dot_2x48_avx512bf16(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // dgemm_bf16dot_3x48_avx512bf16 is dgemm_bf16dot_1x48_avx512bf16 with 3 rows.
 //
 //go:noescape
-func dgemm_bf16dot_3x48_avx512bf16(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func dgemm_bf16dot_3x48_avx512bf16(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // dgemm_bf16dot_4x48_avx512bf16 is dgemm_bf16dot_1x48_avx512bf16 with 4 rows.
 //
 //go:noescape
-func dgemm_bf16dot_4x48_avx512bf16(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func dgemm_bf16dot_4x48_avx512bf16(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // dgemm_bf16dot_5x48_avx512bf16 is dgemm_bf16dot_1x48_avx512bf16 with 5 rows.
 //
 //go:noescape
-func dgemm_bf16dot_5x48_avx512bf16(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func dgemm_bf16dot_5x48_avx512bf16(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // dgemm_bf16dot_6x48_avx512bf16 is dgemm_bf16dot_1x48_avx512bf16 with 6 rows.
 //
 //go:noescape
-func dgemm_bf16dot_6x48_avx512bf16(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func dgemm_bf16dot_6x48_avx512bf16(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // dgemm_bf16dot_7x48_avx512bf16 is dgemm_bf16dot_1x48_avx512bf16 with 7 rows.
 //
 //go:noescape
-func dgemm_bf16dot_7x48_avx512bf16(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func dgemm_bf16dot_7x48_avx512bf16(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // dgemm_bf16dot_8x48_avx512bf16 is dgemm_bf16dot_1x48_avx512bf16 with 8 rows.
 //
 //go:noescape
-func dgemm_bf16dot_8x48_avx512bf16(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func dgemm_bf16dot_8x48_avx512bf16(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)

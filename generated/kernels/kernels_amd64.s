@@ -4,14 +4,15 @@
 
 #include "textflag.h"
 
-// func gemm_f32_1x16_avx2(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+// func gemm_f32_1x16_avx2(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·gemm_f32_1x16_avx2(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·gemm_f32_1x16_avx2(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
@@ -22,26 +23,26 @@ zero:
 	VXORPS Y1, Y1, Y1
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Y0, Y0
 	VADDPS 32(AX), Y1, Y1
 
 main:
-	MOVQ       ldc+48(FP), AX
+	MOVQ       ldc+56(FP), AX
 	SHLQ       $0x02, AX
-	MOVQ       c+40(FP), CX
+	MOVQ       c+48(FP), CX
 	LEAQ       (CX), CX
 	ADDQ       AX, CX
 	PREFETCHT0 (CX)
-	MOVQ       k+0(FP), AX
-	MOVQ       b+24(FP), CX
-	MOVQ       a+8(FP), DX
-	MOVQ       lda+16(FP), BX
+	MOVQ       k+8(FP), AX
+	MOVQ       b+32(FP), CX
+	MOVQ       a+16(FP), DX
+	MOVQ       lda+24(FP), BX
 	SHLQ       $0x02, BX
-	MOVQ       pf+72(FP), BX
-	MOVQ       pfstep+80(FP), SI
+	MOVQ       pf+80(FP), BX
+	MOVQ       pfstep+88(FP), SI
 	SUBQ       $0x04, AX
 	JL         tail
 
@@ -97,22 +98,32 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
+	MOVQ    BX, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+4, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+4, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemm_f32_2x16_avx2(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+// func gemm_f32_2x16_avx2(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·gemm_f32_2x16_avx2(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·gemm_f32_2x16_avx2(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
@@ -127,7 +138,7 @@ zero:
 	VXORPS Y3, Y3, Y3
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Y0, Y0
@@ -136,20 +147,20 @@ bias:
 	VADDPS 32(AX), Y3, Y3
 
 main:
-	MOVQ       ldc+48(FP), AX
+	MOVQ       ldc+56(FP), AX
 	SHLQ       $0x02, AX
-	MOVQ       c+40(FP), CX
+	MOVQ       c+48(FP), CX
 	LEAQ       (CX)(AX*1), CX
 	ADDQ       AX, CX
 	PREFETCHT0 (CX)
 	PREFETCHT0 (CX)(AX*1)
-	MOVQ       k+0(FP), AX
-	MOVQ       b+24(FP), CX
-	MOVQ       a+8(FP), DX
-	MOVQ       lda+16(FP), BX
+	MOVQ       k+8(FP), AX
+	MOVQ       b+32(FP), CX
+	MOVQ       a+16(FP), DX
+	MOVQ       lda+24(FP), BX
 	SHLQ       $0x02, BX
-	MOVQ       pf+72(FP), SI
-	MOVQ       pfstep+80(FP), DI
+	MOVQ       pf+80(FP), SI
+	MOVQ       pfstep+88(FP), DI
 	SUBQ       $0x04, AX
 	JL         tail
 
@@ -220,24 +231,34 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
 	VMOVUPS Y2, (AX)(CX*1)
 	VMOVUPS Y3, 32(AX)(CX*1)
+	MOVQ    SI, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+8, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+8, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemm_f32_3x16_avx2(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+// func gemm_f32_3x16_avx2(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·gemm_f32_3x16_avx2(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·gemm_f32_3x16_avx2(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
@@ -256,7 +277,7 @@ zero:
 	VXORPS Y5, Y5, Y5
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Y0, Y0
@@ -267,21 +288,21 @@ bias:
 	VADDPS 32(AX), Y5, Y5
 
 main:
-	MOVQ       ldc+48(FP), AX
+	MOVQ       ldc+56(FP), AX
 	SHLQ       $0x02, AX
-	MOVQ       c+40(FP), CX
+	MOVQ       c+48(FP), CX
 	LEAQ       (CX)(AX*2), CX
 	ADDQ       AX, CX
 	PREFETCHT0 (CX)
 	PREFETCHT0 (CX)(AX*1)
 	PREFETCHT0 (CX)(AX*2)
-	MOVQ       k+0(FP), AX
-	MOVQ       b+24(FP), CX
-	MOVQ       a+8(FP), DX
-	MOVQ       lda+16(FP), BX
+	MOVQ       k+8(FP), AX
+	MOVQ       b+32(FP), CX
+	MOVQ       a+16(FP), DX
+	MOVQ       lda+24(FP), BX
 	SHLQ       $0x02, BX
-	MOVQ       pf+72(FP), SI
-	MOVQ       pfstep+80(FP), DI
+	MOVQ       pf+80(FP), SI
+	MOVQ       pfstep+88(FP), DI
 	SUBQ       $0x04, AX
 	JL         tail
 
@@ -367,8 +388,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
@@ -376,17 +397,27 @@ store:
 	VMOVUPS Y3, 32(AX)(CX*1)
 	VMOVUPS Y4, (AX)(CX*2)
 	VMOVUPS Y5, 32(AX)(CX*2)
+	MOVQ    SI, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+12, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+12, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemm_f32_4x16_avx2(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+// func gemm_f32_4x16_avx2(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·gemm_f32_4x16_avx2(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·gemm_f32_4x16_avx2(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -411,7 +442,7 @@ zero:
 	VXORPS Y7, Y7, Y7
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Y0, Y0
@@ -424,9 +455,9 @@ bias:
 	VADDPS 32(AX), Y7, Y7
 
 main:
-	MOVQ       ldc+48(FP), AX
+	MOVQ       ldc+56(FP), AX
 	SHLQ       $0x02, AX
-	MOVQ       c+40(FP), CX
+	MOVQ       c+48(FP), CX
 	LEAQ       (AX)(AX*2), DX
 	LEAQ       (CX)(DX*1), CX
 	LEAQ       (CX), CX
@@ -437,15 +468,15 @@ main:
 	PREFETCHT0 (CX)(AX*1)
 	PREFETCHT0 (CX)(AX*2)
 	PREFETCHT0 (DX)
-	MOVQ       k+0(FP), AX
-	MOVQ       b+24(FP), CX
-	MOVQ       a+8(FP), DX
-	MOVQ       lda+16(FP), BX
+	MOVQ       k+8(FP), AX
+	MOVQ       b+32(FP), CX
+	MOVQ       a+16(FP), DX
+	MOVQ       lda+24(FP), BX
 	SHLQ       $0x02, BX
 	LEAQ       (BX)(BX*2), SI
 	LEAQ       (DX)(SI*1), SI
-	MOVQ       pf+72(FP), DI
-	MOVQ       pfstep+80(FP), R8
+	MOVQ       pf+80(FP), DI
+	MOVQ       pfstep+88(FP), R8
 	SUBQ       $0x04, AX
 	JL         tail
 
@@ -548,8 +579,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -561,17 +592,27 @@ store:
 	VMOVUPS Y5, 32(AX)(CX*2)
 	VMOVUPS Y6, (DX)
 	VMOVUPS Y7, 32(DX)
+	MOVQ    DI, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+16, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+16, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemm_f32_5x16_avx2(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+// func gemm_f32_5x16_avx2(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·gemm_f32_5x16_avx2(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·gemm_f32_5x16_avx2(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -600,7 +641,7 @@ zero:
 	VXORPS Y9, Y9, Y9
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Y0, Y0
@@ -615,9 +656,9 @@ bias:
 	VADDPS 32(AX), Y9, Y9
 
 main:
-	MOVQ       ldc+48(FP), AX
+	MOVQ       ldc+56(FP), AX
 	SHLQ       $0x02, AX
-	MOVQ       c+40(FP), CX
+	MOVQ       c+48(FP), CX
 	LEAQ       (AX)(AX*2), DX
 	LEAQ       (CX)(DX*1), CX
 	LEAQ       (CX)(AX*1), CX
@@ -629,15 +670,15 @@ main:
 	PREFETCHT0 (CX)(AX*2)
 	PREFETCHT0 (DX)
 	PREFETCHT0 (DX)(AX*1)
-	MOVQ       k+0(FP), AX
-	MOVQ       b+24(FP), CX
-	MOVQ       a+8(FP), DX
-	MOVQ       lda+16(FP), BX
+	MOVQ       k+8(FP), AX
+	MOVQ       b+32(FP), CX
+	MOVQ       a+16(FP), DX
+	MOVQ       lda+24(FP), BX
 	SHLQ       $0x02, BX
 	LEAQ       (BX)(BX*2), SI
 	LEAQ       (DX)(SI*1), SI
-	MOVQ       pf+72(FP), DI
-	MOVQ       pfstep+80(FP), R8
+	MOVQ       pf+80(FP), DI
+	MOVQ       pfstep+88(FP), R8
 	SUBQ       $0x04, AX
 	JL         tail
 
@@ -755,8 +796,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -770,17 +811,27 @@ store:
 	VMOVUPS Y7, 32(DX)
 	VMOVUPS Y8, (DX)(CX*1)
 	VMOVUPS Y9, 32(DX)(CX*1)
+	MOVQ    DI, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+20, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+20, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemm_f32_6x16_avx2(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+// func gemm_f32_6x16_avx2(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·gemm_f32_6x16_avx2(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·gemm_f32_6x16_avx2(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -813,7 +864,7 @@ zero:
 	VXORPS Y11, Y11, Y11
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Y0, Y0
@@ -830,9 +881,9 @@ bias:
 	VADDPS 32(AX), Y11, Y11
 
 main:
-	MOVQ       ldc+48(FP), AX
+	MOVQ       ldc+56(FP), AX
 	SHLQ       $0x02, AX
-	MOVQ       c+40(FP), CX
+	MOVQ       c+48(FP), CX
 	LEAQ       (AX)(AX*2), DX
 	LEAQ       (CX)(DX*1), CX
 	LEAQ       (CX)(AX*2), CX
@@ -845,15 +896,15 @@ main:
 	PREFETCHT0 (DX)
 	PREFETCHT0 (DX)(AX*1)
 	PREFETCHT0 (DX)(AX*2)
-	MOVQ       k+0(FP), AX
-	MOVQ       b+24(FP), CX
-	MOVQ       a+8(FP), DX
-	MOVQ       lda+16(FP), BX
+	MOVQ       k+8(FP), AX
+	MOVQ       b+32(FP), CX
+	MOVQ       a+16(FP), DX
+	MOVQ       lda+24(FP), BX
 	SHLQ       $0x02, BX
 	LEAQ       (BX)(BX*2), SI
 	LEAQ       (DX)(SI*1), SI
-	MOVQ       pf+72(FP), DI
-	MOVQ       pfstep+80(FP), R8
+	MOVQ       pf+80(FP), DI
+	MOVQ       pfstep+88(FP), R8
 	SUBQ       $0x04, AX
 	JL         tail
 
@@ -986,8 +1037,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -1003,17 +1054,27 @@ store:
 	VMOVUPS Y9, 32(DX)(CX*1)
 	VMOVUPS Y10, (DX)(CX*2)
 	VMOVUPS Y11, 32(DX)(CX*2)
+	MOVQ    DI, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+24, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+24, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemmv_f32_1x16_avx2(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+// func gemmv_f32_1x16_avx2(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 // Requires: AVX, FMA3
-TEXT ·gemmv_f32_1x16_avx2(SB), NOSPLIT, $0-64
-	MOVQ    acc+56(FP), AX
+TEXT ·gemmv_f32_1x16_avx2(SB), NOSPLIT, $0-72
+tile:
+	MOVQ    acc+64(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
@@ -1024,12 +1085,12 @@ zero:
 	VXORPS Y1, Y1, Y1
 
 bias:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
-	MOVQ ldb+32(FP), BX
+	MOVQ ldb+40(FP), BX
 	SHLQ $0x02, BX
 	SUBQ $0x04, AX
 	JL   tail
@@ -1079,22 +1140,31 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+4, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+4, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemmv_f32_2x16_avx2(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+// func gemmv_f32_2x16_avx2(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 // Requires: AVX, FMA3
-TEXT ·gemmv_f32_2x16_avx2(SB), NOSPLIT, $0-64
-	MOVQ    acc+56(FP), AX
+TEXT ·gemmv_f32_2x16_avx2(SB), NOSPLIT, $0-72
+tile:
+	MOVQ    acc+64(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
@@ -1109,12 +1179,12 @@ zero:
 	VXORPS Y3, Y3, Y3
 
 bias:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
-	MOVQ ldb+32(FP), SI
+	MOVQ ldb+40(FP), SI
 	SHLQ $0x02, SI
 	SUBQ $0x04, AX
 	JL   tail
@@ -1179,24 +1249,33 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
 	VMOVUPS Y2, (AX)(CX*1)
 	VMOVUPS Y3, 32(AX)(CX*1)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+8, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+8, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemmv_f32_3x16_avx2(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+// func gemmv_f32_3x16_avx2(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 // Requires: AVX, FMA3
-TEXT ·gemmv_f32_3x16_avx2(SB), NOSPLIT, $0-64
-	MOVQ    acc+56(FP), AX
+TEXT ·gemmv_f32_3x16_avx2(SB), NOSPLIT, $0-72
+tile:
+	MOVQ    acc+64(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
@@ -1215,12 +1294,12 @@ zero:
 	VXORPS Y5, Y5, Y5
 
 bias:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
-	MOVQ ldb+32(FP), SI
+	MOVQ ldb+40(FP), SI
 	SHLQ $0x02, SI
 	SUBQ $0x04, AX
 	JL   tail
@@ -1300,8 +1379,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
@@ -1309,17 +1388,26 @@ store:
 	VMOVUPS Y3, 32(AX)(CX*1)
 	VMOVUPS Y4, (AX)(CX*2)
 	VMOVUPS Y5, 32(AX)(CX*2)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+12, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+12, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemmv_f32_4x16_avx2(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+// func gemmv_f32_4x16_avx2(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 // Requires: AVX, FMA3
-TEXT ·gemmv_f32_4x16_avx2(SB), NOSPLIT, $0-64
-	MOVQ    acc+56(FP), AX
+TEXT ·gemmv_f32_4x16_avx2(SB), NOSPLIT, $0-72
+tile:
+	MOVQ    acc+64(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -1344,14 +1432,14 @@ zero:
 	VXORPS Y7, Y7, Y7
 
 bias:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
 	LEAQ (BX)(BX*2), SI
 	LEAQ (DX)(SI*1), SI
-	MOVQ ldb+32(FP), DI
+	MOVQ ldb+40(FP), DI
 	SHLQ $0x02, DI
 	SUBQ $0x04, AX
 	JL   tail
@@ -1448,8 +1536,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -1461,17 +1549,26 @@ store:
 	VMOVUPS Y5, 32(AX)(CX*2)
 	VMOVUPS Y6, (DX)
 	VMOVUPS Y7, 32(DX)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+16, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+16, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemmv_f32_5x16_avx2(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+// func gemmv_f32_5x16_avx2(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 // Requires: AVX, FMA3
-TEXT ·gemmv_f32_5x16_avx2(SB), NOSPLIT, $0-64
-	MOVQ    acc+56(FP), AX
+TEXT ·gemmv_f32_5x16_avx2(SB), NOSPLIT, $0-72
+tile:
+	MOVQ    acc+64(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -1500,14 +1597,14 @@ zero:
 	VXORPS Y9, Y9, Y9
 
 bias:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
 	LEAQ (BX)(BX*2), SI
 	LEAQ (DX)(SI*1), SI
-	MOVQ ldb+32(FP), DI
+	MOVQ ldb+40(FP), DI
 	SHLQ $0x02, DI
 	SUBQ $0x04, AX
 	JL   tail
@@ -1619,8 +1716,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -1634,17 +1731,26 @@ store:
 	VMOVUPS Y7, 32(DX)
 	VMOVUPS Y8, (DX)(CX*1)
 	VMOVUPS Y9, 32(DX)(CX*1)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+20, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+20, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemmv_f32_6x16_avx2(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+// func gemmv_f32_6x16_avx2(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 // Requires: AVX, FMA3
-TEXT ·gemmv_f32_6x16_avx2(SB), NOSPLIT, $0-64
-	MOVQ    acc+56(FP), AX
+TEXT ·gemmv_f32_6x16_avx2(SB), NOSPLIT, $0-72
+tile:
+	MOVQ    acc+64(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -1677,14 +1783,14 @@ zero:
 	VXORPS Y11, Y11, Y11
 
 bias:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
 	LEAQ (BX)(BX*2), SI
 	LEAQ (DX)(SI*1), SI
-	MOVQ ldb+32(FP), DI
+	MOVQ ldb+40(FP), DI
 	SHLQ $0x02, DI
 	SUBQ $0x04, AX
 	JL   tail
@@ -1811,8 +1917,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -1828,6 +1934,14 @@ store:
 	VMOVUPS Y9, 32(DX)(CX*1)
 	VMOVUPS Y10, (DX)(CX*2)
 	VMOVUPS Y11, 32(DX)(CX*2)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+24, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+24, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
@@ -3574,14 +3688,15 @@ return:
 	VZEROUPPER
 	RET
 
-// func wgemm_f16_1x16_avx2(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_f16_1x16_avx2(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, F16C, FMA3, MMX+
-TEXT ·wgemm_f16_1x16_avx2(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·wgemm_f16_1x16_avx2(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
@@ -3592,20 +3707,20 @@ zero:
 	VXORPS Y1, Y1, Y1
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Y0, Y0
 	VADDPS 32(AX), Y1, Y1
 
 main:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
-	MOVQ pf+72(FP), BX
-	MOVQ pfstep+80(FP), SI
+	MOVQ pf+80(FP), BX
+	MOVQ pfstep+88(FP), SI
 	SUBQ $0x04, AX
 	JL   tail
 
@@ -3657,22 +3772,32 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
+	MOVQ    BX, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+4, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+4, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func wgemm_f16_2x16_avx2(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_f16_2x16_avx2(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, F16C, FMA3, MMX+
-TEXT ·wgemm_f16_2x16_avx2(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·wgemm_f16_2x16_avx2(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
@@ -3687,7 +3812,7 @@ zero:
 	VXORPS Y3, Y3, Y3
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Y0, Y0
@@ -3696,13 +3821,13 @@ bias:
 	VADDPS 32(AX), Y3, Y3
 
 main:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
-	MOVQ pf+72(FP), SI
-	MOVQ pfstep+80(FP), DI
+	MOVQ pf+80(FP), SI
+	MOVQ pfstep+88(FP), DI
 	SUBQ $0x04, AX
 	JL   tail
 
@@ -3769,24 +3894,34 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
 	VMOVUPS Y2, (AX)(CX*1)
 	VMOVUPS Y3, 32(AX)(CX*1)
+	MOVQ    SI, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+8, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+8, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func wgemm_f16_3x16_avx2(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_f16_3x16_avx2(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, F16C, FMA3, MMX+
-TEXT ·wgemm_f16_3x16_avx2(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·wgemm_f16_3x16_avx2(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
@@ -3805,7 +3940,7 @@ zero:
 	VXORPS Y5, Y5, Y5
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Y0, Y0
@@ -3816,13 +3951,13 @@ bias:
 	VADDPS 32(AX), Y5, Y5
 
 main:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
-	MOVQ pf+72(FP), SI
-	MOVQ pfstep+80(FP), DI
+	MOVQ pf+80(FP), SI
+	MOVQ pfstep+88(FP), DI
 	SUBQ $0x04, AX
 	JL   tail
 
@@ -3904,8 +4039,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
@@ -3913,17 +4048,27 @@ store:
 	VMOVUPS Y3, 32(AX)(CX*1)
 	VMOVUPS Y4, (AX)(CX*2)
 	VMOVUPS Y5, 32(AX)(CX*2)
+	MOVQ    SI, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+12, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+12, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func wgemm_f16_4x16_avx2(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_f16_4x16_avx2(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, F16C, FMA3, MMX+
-TEXT ·wgemm_f16_4x16_avx2(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·wgemm_f16_4x16_avx2(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -3948,7 +4093,7 @@ zero:
 	VXORPS Y7, Y7, Y7
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Y0, Y0
@@ -3961,15 +4106,15 @@ bias:
 	VADDPS 32(AX), Y7, Y7
 
 main:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
 	LEAQ (BX)(BX*2), SI
 	LEAQ (DX)(SI*1), SI
-	MOVQ pf+72(FP), DI
-	MOVQ pfstep+80(FP), R8
+	MOVQ pf+80(FP), DI
+	MOVQ pfstep+88(FP), R8
 	SUBQ $0x04, AX
 	JL   tail
 
@@ -4068,8 +4213,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -4081,17 +4226,27 @@ store:
 	VMOVUPS Y5, 32(AX)(CX*2)
 	VMOVUPS Y6, (DX)
 	VMOVUPS Y7, 32(DX)
+	MOVQ    DI, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+16, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+16, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func wgemm_f16_5x16_avx2(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_f16_5x16_avx2(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, F16C, FMA3, MMX+
-TEXT ·wgemm_f16_5x16_avx2(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·wgemm_f16_5x16_avx2(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -4120,7 +4275,7 @@ zero:
 	VXORPS Y9, Y9, Y9
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Y0, Y0
@@ -4135,15 +4290,15 @@ bias:
 	VADDPS 32(AX), Y9, Y9
 
 main:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
 	LEAQ (BX)(BX*2), SI
 	LEAQ (DX)(SI*1), SI
-	MOVQ pf+72(FP), DI
-	MOVQ pfstep+80(FP), R8
+	MOVQ pf+80(FP), DI
+	MOVQ pfstep+88(FP), R8
 	SUBQ $0x04, AX
 	JL   tail
 
@@ -4257,8 +4412,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -4272,17 +4427,27 @@ store:
 	VMOVUPS Y7, 32(DX)
 	VMOVUPS Y8, (DX)(CX*1)
 	VMOVUPS Y9, 32(DX)(CX*1)
+	MOVQ    DI, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+20, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+20, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func wgemm_f16_6x16_avx2(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_f16_6x16_avx2(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, F16C, FMA3, MMX+
-TEXT ·wgemm_f16_6x16_avx2(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·wgemm_f16_6x16_avx2(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -4315,7 +4480,7 @@ zero:
 	VXORPS Y11, Y11, Y11
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Y0, Y0
@@ -4332,15 +4497,15 @@ bias:
 	VADDPS 32(AX), Y11, Y11
 
 main:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
 	LEAQ (BX)(BX*2), SI
 	LEAQ (DX)(SI*1), SI
-	MOVQ pf+72(FP), DI
-	MOVQ pfstep+80(FP), R8
+	MOVQ pf+80(FP), DI
+	MOVQ pfstep+88(FP), R8
 	SUBQ $0x04, AX
 	JL   tail
 
@@ -4469,8 +4634,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -4486,17 +4651,27 @@ store:
 	VMOVUPS Y9, 32(DX)(CX*1)
 	VMOVUPS Y10, (DX)(CX*2)
 	VMOVUPS Y11, 32(DX)(CX*2)
+	MOVQ    DI, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+24, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+24, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func wgemm_bf16_1x16_avx2(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_bf16_1x16_avx2(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·wgemm_bf16_1x16_avx2(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·wgemm_bf16_1x16_avx2(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
@@ -4507,20 +4682,20 @@ zero:
 	VXORPS Y1, Y1, Y1
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Y0, Y0
 	VADDPS 32(AX), Y1, Y1
 
 main:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
-	MOVQ pf+72(FP), BX
-	MOVQ pfstep+80(FP), SI
+	MOVQ pf+80(FP), BX
+	MOVQ pfstep+88(FP), SI
 	SUBQ $0x04, AX
 	JL   tail
 
@@ -4582,22 +4757,32 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
+	MOVQ    BX, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+4, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+4, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func wgemm_bf16_2x16_avx2(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_bf16_2x16_avx2(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·wgemm_bf16_2x16_avx2(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·wgemm_bf16_2x16_avx2(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
@@ -4612,7 +4797,7 @@ zero:
 	VXORPS Y3, Y3, Y3
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Y0, Y0
@@ -4621,13 +4806,13 @@ bias:
 	VADDPS 32(AX), Y3, Y3
 
 main:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
-	MOVQ pf+72(FP), SI
-	MOVQ pfstep+80(FP), DI
+	MOVQ pf+80(FP), SI
+	MOVQ pfstep+88(FP), DI
 	SUBQ $0x04, AX
 	JL   tail
 
@@ -4704,24 +4889,34 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
 	VMOVUPS Y2, (AX)(CX*1)
 	VMOVUPS Y3, 32(AX)(CX*1)
+	MOVQ    SI, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+8, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+8, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func wgemm_bf16_3x16_avx2(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_bf16_3x16_avx2(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·wgemm_bf16_3x16_avx2(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·wgemm_bf16_3x16_avx2(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
@@ -4740,7 +4935,7 @@ zero:
 	VXORPS Y5, Y5, Y5
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Y0, Y0
@@ -4751,13 +4946,13 @@ bias:
 	VADDPS 32(AX), Y5, Y5
 
 main:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
-	MOVQ pf+72(FP), SI
-	MOVQ pfstep+80(FP), DI
+	MOVQ pf+80(FP), SI
+	MOVQ pfstep+88(FP), DI
 	SUBQ $0x04, AX
 	JL   tail
 
@@ -4849,8 +5044,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
@@ -4858,17 +5053,27 @@ store:
 	VMOVUPS Y3, 32(AX)(CX*1)
 	VMOVUPS Y4, (AX)(CX*2)
 	VMOVUPS Y5, 32(AX)(CX*2)
+	MOVQ    SI, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+12, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+12, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func wgemm_bf16_4x16_avx2(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_bf16_4x16_avx2(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·wgemm_bf16_4x16_avx2(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·wgemm_bf16_4x16_avx2(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -4893,7 +5098,7 @@ zero:
 	VXORPS Y7, Y7, Y7
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Y0, Y0
@@ -4906,15 +5111,15 @@ bias:
 	VADDPS 32(AX), Y7, Y7
 
 main:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
 	LEAQ (BX)(BX*2), SI
 	LEAQ (DX)(SI*1), SI
-	MOVQ pf+72(FP), DI
-	MOVQ pfstep+80(FP), R8
+	MOVQ pf+80(FP), DI
+	MOVQ pfstep+88(FP), R8
 	SUBQ $0x04, AX
 	JL   tail
 
@@ -5023,8 +5228,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -5036,17 +5241,27 @@ store:
 	VMOVUPS Y5, 32(AX)(CX*2)
 	VMOVUPS Y6, (DX)
 	VMOVUPS Y7, 32(DX)
+	MOVQ    DI, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+16, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+16, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func wgemm_bf16_5x16_avx2(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_bf16_5x16_avx2(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·wgemm_bf16_5x16_avx2(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·wgemm_bf16_5x16_avx2(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -5075,7 +5290,7 @@ zero:
 	VXORPS Y9, Y9, Y9
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Y0, Y0
@@ -5090,15 +5305,15 @@ bias:
 	VADDPS 32(AX), Y9, Y9
 
 main:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
 	LEAQ (BX)(BX*2), SI
 	LEAQ (DX)(SI*1), SI
-	MOVQ pf+72(FP), DI
-	MOVQ pfstep+80(FP), R8
+	MOVQ pf+80(FP), DI
+	MOVQ pfstep+88(FP), R8
 	SUBQ $0x04, AX
 	JL   tail
 
@@ -5222,8 +5437,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -5237,17 +5452,27 @@ store:
 	VMOVUPS Y7, 32(DX)
 	VMOVUPS Y8, (DX)(CX*1)
 	VMOVUPS Y9, 32(DX)(CX*1)
+	MOVQ    DI, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+20, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+20, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func wgemm_bf16_6x16_avx2(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_bf16_6x16_avx2(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·wgemm_bf16_6x16_avx2(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·wgemm_bf16_6x16_avx2(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -5280,7 +5505,7 @@ zero:
 	VXORPS Y11, Y11, Y11
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Y0, Y0
@@ -5297,15 +5522,15 @@ bias:
 	VADDPS 32(AX), Y11, Y11
 
 main:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
 	LEAQ (BX)(BX*2), SI
 	LEAQ (DX)(SI*1), SI
-	MOVQ pf+72(FP), DI
-	MOVQ pfstep+80(FP), R8
+	MOVQ pf+80(FP), DI
+	MOVQ pfstep+88(FP), R8
 	SUBQ $0x04, AX
 	JL   tail
 
@@ -5444,8 +5669,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -5461,6 +5686,15 @@ store:
 	VMOVUPS Y9, 32(DX)(CX*1)
 	VMOVUPS Y10, (DX)(CX*2)
 	VMOVUPS Y11, 32(DX)(CX*2)
+	MOVQ    DI, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+24, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+24, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
@@ -5551,22 +5785,48 @@ done:
 	VZEROUPPER
 	RET
 
-// func qgemm_i8_1x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// func qgemm_i8_1x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX2, MMX+
-TEXT ·qgemm_i8_1x16_avx2(SB), NOSPLIT, $0-104
-	MOVQ       k+0(FP), AX
-	MOVQ       b+24(FP), CX
-	VXORPS     Y0, Y0, Y0
-	VXORPS     Y1, Y1, Y1
-	MOVQ       c+40(FP), DX
-	MOVQ       ldc+48(FP), BX
-	SHLQ       $0x02, BX
-	PREFETCHT0 (DX)
-	MOVQ       a+8(FP), DX
-	MOVQ       lda+16(FP), BX
-	MOVQ       pf+88(FP), BX
-	MOVQ       pfstep+96(FP), SI
-	VMOVUPS    ones16<>+0(SB), Y5
+TEXT ·qgemm_i8_1x16_avx2(SB), NOSPLIT, $0-112
+tile:
+	MOVQ    k+8(FP), AX
+	MOVQ    b+32(FP), CX
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	MOVQ    a+16(FP), DX
+	MOVQ    lda+24(FP), BX
+	MOVQ    pf+96(FP), BX
+	MOVQ    pfstep+104(FP), SI
+	VMOVUPS ones16<>+0(SB), Y5
+	MOVQ    c+48(FP), DI
+	MOVQ    ldc+56(FP), R8
+	SHLQ    $0x02, R8
+	MOVQ    $+1, R9
+
+first:
+	VMOVUPS      (CX), Y2
+	VMOVUPS      32(CX), Y3
+	PREFETCHT0   (BX)
+	ADDQ         SI, BX
+	VPBROADCASTD (DX), Y4
+	VPXOR        signs8<>+0(SB), Y4, Y4
+	VPABSB       Y4, Y6
+	VPSIGNB      Y4, Y2, Y2
+	VPMADDUBSW   Y2, Y6, Y2
+	VPMADDWD     Y5, Y2, Y2
+	VPADDD       Y2, Y0, Y0
+	VPSIGNB      Y4, Y3, Y2
+	VPMADDUBSW   Y2, Y6, Y2
+	VPMADDWD     Y5, Y2, Y2
+	VPADDD       Y2, Y1, Y1
+	ADDQ         $0x04, DX
+	ADDQ         $0x40, CX
+	PREFETCHT0   (DI)
+	ADDQ         R8, DI
+	DECQ         AX
+	JZ           done
+	DECQ         R9
+	JNZ          first
 
 loop:
 	VMOVUPS      (CX), Y2
@@ -5588,13 +5848,15 @@ loop:
 	ADDQ         $0x40, CX
 	DECQ         AX
 	JNZ          loop
-	MOVQ         scale+56(FP), AX
-	MOVQ         zero+64(FP), DX
-	MOVQ         bias+72(FP), BX
-	MOVQ         acc+80(FP), SI
-	MOVQ         c+40(FP), DI
-	MOVQ         ldc+48(FP), R8
-	SHLQ         $0x02, R8
+
+done:
+	MOVQ         scale+64(FP), AX
+	MOVQ         zero+72(FP), DX
+	MOVQ         bias+80(FP), SI
+	MOVQ         acc+88(FP), DI
+	MOVQ         c+48(FP), R8
+	MOVQ         ldc+56(FP), R9
+	SHLQ         $0x02, R9
 	VBROADCASTSS (AX), Y4
 	VCVTDQ2PS    Y0, Y0
 	VCVTDQ2PS    Y1, Y1
@@ -5607,20 +5869,31 @@ loop:
 	VMULPS       160(CX), Y4, Y3
 	VADDPS       Y2, Y0, Y0
 	VADDPS       Y3, Y1, Y1
-	TESTQ        BX, BX
+	TESTQ        SI, SI
 	JZ           plain1
-	VADDPS       (BX), Y0, Y0
-	VADDPS       32(BX), Y1, Y1
+	VADDPS       (SI), Y0, Y0
+	VADDPS       32(SI), Y1, Y1
 
 plain1:
-	TESTQ  SI, SI
+	TESTQ  DI, DI
 	JZ     alone2
-	VADDPS (DI), Y0, Y0
-	VADDPS 32(DI), Y1, Y1
+	VADDPS (R8), Y0, Y0
+	VADDPS 32(R8), Y1, Y1
 
 alone2:
-	VMOVUPS Y0, (DI)
-	VMOVUPS Y1, 32(DI)
+	VMOVUPS Y0, (R8)
+	VMOVUPS Y1, 32(R8)
+	MOVQ    BX, pf+96(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+1, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+4, AX, AX
+	ADDQ    AX, c+48(FP)
+	ADDQ    $0x04, scale+64(FP)
+	ADDQ    $0x04, zero+72(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
@@ -5644,25 +5917,61 @@ DATA signs8<>+24(SB)/4, $0x80808080
 DATA signs8<>+28(SB)/4, $0x80808080
 GLOBL signs8<>(SB), RODATA|NOPTR, $32
 
-// func qgemm_i8_2x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// func qgemm_i8_2x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX2, MMX+
-TEXT ·qgemm_i8_2x16_avx2(SB), NOSPLIT, $0-104
-	MOVQ       k+0(FP), AX
-	MOVQ       b+24(FP), CX
-	VXORPS     Y0, Y0, Y0
-	VXORPS     Y1, Y1, Y1
-	VXORPS     Y2, Y2, Y2
-	VXORPS     Y3, Y3, Y3
-	MOVQ       c+40(FP), DX
-	MOVQ       ldc+48(FP), BX
-	SHLQ       $0x02, BX
-	PREFETCHT0 (DX)
-	PREFETCHT0 (DX)(BX*1)
-	MOVQ       a+8(FP), DX
-	MOVQ       lda+16(FP), BX
-	MOVQ       pf+88(FP), SI
-	MOVQ       pfstep+96(FP), DI
-	VMOVUPS    ones16<>+0(SB), Y8
+TEXT ·qgemm_i8_2x16_avx2(SB), NOSPLIT, $0-112
+tile:
+	MOVQ    k+8(FP), AX
+	MOVQ    b+32(FP), CX
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	MOVQ    a+16(FP), DX
+	MOVQ    lda+24(FP), BX
+	MOVQ    pf+96(FP), SI
+	MOVQ    pfstep+104(FP), DI
+	VMOVUPS ones16<>+0(SB), Y8
+	MOVQ    c+48(FP), R8
+	MOVQ    ldc+56(FP), R9
+	SHLQ    $0x02, R9
+	MOVQ    $+2, R10
+
+first:
+	VMOVUPS      (CX), Y4
+	VMOVUPS      32(CX), Y5
+	PREFETCHT0   (SI)
+	ADDQ         DI, SI
+	VPBROADCASTD (DX), Y6
+	VPXOR        signs8<>+0(SB), Y6, Y6
+	VPABSB       Y6, Y9
+	VPSIGNB      Y6, Y4, Y7
+	VPMADDUBSW   Y7, Y9, Y7
+	VPMADDWD     Y8, Y7, Y7
+	VPADDD       Y7, Y0, Y0
+	VPSIGNB      Y6, Y5, Y7
+	VPMADDUBSW   Y7, Y9, Y7
+	VPMADDWD     Y8, Y7, Y7
+	VPADDD       Y7, Y1, Y1
+	VPBROADCASTD (DX)(BX*1), Y6
+	VPXOR        signs8<>+0(SB), Y6, Y6
+	VPABSB       Y6, Y9
+	VPSIGNB      Y6, Y4, Y7
+	VPMADDUBSW   Y7, Y9, Y7
+	VPMADDWD     Y8, Y7, Y7
+	VPADDD       Y7, Y2, Y2
+	VPSIGNB      Y6, Y5, Y7
+	VPMADDUBSW   Y7, Y9, Y7
+	VPMADDWD     Y8, Y7, Y7
+	VPADDD       Y7, Y3, Y3
+	ADDQ         $0x04, DX
+	ADDQ         $0x40, CX
+	PREFETCHT0   (R8)
+	ADDQ         R9, R8
+	DECQ         AX
+	JZ           done
+	DECQ         R10
+	JNZ          first
 
 loop:
 	VMOVUPS      (CX), Y4
@@ -5695,13 +6004,15 @@ loop:
 	ADDQ         $0x40, CX
 	DECQ         AX
 	JNZ          loop
-	MOVQ         scale+56(FP), AX
-	MOVQ         zero+64(FP), DX
-	MOVQ         bias+72(FP), BX
-	MOVQ         acc+80(FP), SI
-	MOVQ         c+40(FP), DI
-	MOVQ         ldc+48(FP), R8
-	SHLQ         $0x02, R8
+
+done:
+	MOVQ         scale+64(FP), AX
+	MOVQ         zero+72(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         acc+88(FP), DI
+	MOVQ         c+48(FP), R8
+	MOVQ         ldc+56(FP), R9
+	SHLQ         $0x02, R9
 	VBROADCASTSS (AX), Y6
 	VCVTDQ2PS    Y0, Y0
 	VCVTDQ2PS    Y1, Y1
@@ -5734,43 +6045,100 @@ loop:
 	VADDPS       32(BX), Y3, Y3
 
 plain1:
-	TESTQ  SI, SI
+	TESTQ  DI, DI
 	JZ     alone2
-	VADDPS (DI), Y0, Y0
-	VADDPS 32(DI), Y1, Y1
-	VADDPS (DI)(R8*1), Y2, Y2
-	VADDPS 32(DI)(R8*1), Y3, Y3
+	VADDPS (R8), Y0, Y0
+	VADDPS 32(R8), Y1, Y1
+	VADDPS (R8)(R9*1), Y2, Y2
+	VADDPS 32(R8)(R9*1), Y3, Y3
 
 alone2:
-	VMOVUPS Y0, (DI)
-	VMOVUPS Y1, 32(DI)
-	VMOVUPS Y2, (DI)(R8*1)
-	VMOVUPS Y3, 32(DI)(R8*1)
+	VMOVUPS Y0, (R8)
+	VMOVUPS Y1, 32(R8)
+	VMOVUPS Y2, (R8)(R9*1)
+	VMOVUPS Y3, 32(R8)(R9*1)
+	MOVQ    SI, pf+96(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+2, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+8, AX, AX
+	ADDQ    AX, c+48(FP)
+	ADDQ    $0x08, scale+64(FP)
+	ADDQ    $0x08, zero+72(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func qgemm_i8_3x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// func qgemm_i8_3x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX2, MMX+
-TEXT ·qgemm_i8_3x16_avx2(SB), NOSPLIT, $0-104
-	MOVQ       k+0(FP), AX
-	MOVQ       b+24(FP), CX
-	VXORPS     Y0, Y0, Y0
-	VXORPS     Y1, Y1, Y1
-	VXORPS     Y2, Y2, Y2
-	VXORPS     Y3, Y3, Y3
-	VXORPS     Y4, Y4, Y4
-	VXORPS     Y5, Y5, Y5
-	MOVQ       c+40(FP), DX
-	MOVQ       ldc+48(FP), BX
-	SHLQ       $0x02, BX
-	PREFETCHT0 (DX)
-	PREFETCHT0 (DX)(BX*1)
-	PREFETCHT0 (DX)(BX*2)
-	MOVQ       a+8(FP), DX
-	MOVQ       lda+16(FP), BX
-	MOVQ       pf+88(FP), SI
-	MOVQ       pfstep+96(FP), DI
-	VMOVUPS    ones16<>+0(SB), Y10
+TEXT ·qgemm_i8_3x16_avx2(SB), NOSPLIT, $0-112
+tile:
+	MOVQ    k+8(FP), AX
+	MOVQ    b+32(FP), CX
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	MOVQ    a+16(FP), DX
+	MOVQ    lda+24(FP), BX
+	MOVQ    pf+96(FP), SI
+	MOVQ    pfstep+104(FP), DI
+	VMOVUPS ones16<>+0(SB), Y10
+	MOVQ    c+48(FP), R8
+	MOVQ    ldc+56(FP), R9
+	SHLQ    $0x02, R9
+	MOVQ    $+3, R10
+
+first:
+	VMOVUPS      (CX), Y6
+	VMOVUPS      32(CX), Y7
+	PREFETCHT0   (SI)
+	ADDQ         DI, SI
+	VPBROADCASTD (DX), Y8
+	VPXOR        signs8<>+0(SB), Y8, Y8
+	VPABSB       Y8, Y11
+	VPSIGNB      Y8, Y6, Y9
+	VPMADDUBSW   Y9, Y11, Y9
+	VPMADDWD     Y10, Y9, Y9
+	VPADDD       Y9, Y0, Y0
+	VPSIGNB      Y8, Y7, Y9
+	VPMADDUBSW   Y9, Y11, Y9
+	VPMADDWD     Y10, Y9, Y9
+	VPADDD       Y9, Y1, Y1
+	VPBROADCASTD (DX)(BX*1), Y8
+	VPXOR        signs8<>+0(SB), Y8, Y8
+	VPABSB       Y8, Y11
+	VPSIGNB      Y8, Y6, Y9
+	VPMADDUBSW   Y9, Y11, Y9
+	VPMADDWD     Y10, Y9, Y9
+	VPADDD       Y9, Y2, Y2
+	VPSIGNB      Y8, Y7, Y9
+	VPMADDUBSW   Y9, Y11, Y9
+	VPMADDWD     Y10, Y9, Y9
+	VPADDD       Y9, Y3, Y3
+	VPBROADCASTD (DX)(BX*2), Y8
+	VPXOR        signs8<>+0(SB), Y8, Y8
+	VPABSB       Y8, Y11
+	VPSIGNB      Y8, Y6, Y9
+	VPMADDUBSW   Y9, Y11, Y9
+	VPMADDWD     Y10, Y9, Y9
+	VPADDD       Y9, Y4, Y4
+	VPSIGNB      Y8, Y7, Y9
+	VPMADDUBSW   Y9, Y11, Y9
+	VPMADDWD     Y10, Y9, Y9
+	VPADDD       Y9, Y5, Y5
+	ADDQ         $0x04, DX
+	ADDQ         $0x40, CX
+	PREFETCHT0   (R8)
+	ADDQ         R9, R8
+	DECQ         AX
+	JZ           done
+	DECQ         R10
+	JNZ          first
 
 loop:
 	VMOVUPS      (CX), Y6
@@ -5814,13 +6182,15 @@ loop:
 	ADDQ         $0x40, CX
 	DECQ         AX
 	JNZ          loop
-	MOVQ         scale+56(FP), AX
-	MOVQ         zero+64(FP), DX
-	MOVQ         bias+72(FP), BX
-	MOVQ         acc+80(FP), SI
-	MOVQ         c+40(FP), DI
-	MOVQ         ldc+48(FP), R8
-	SHLQ         $0x02, R8
+
+done:
+	MOVQ         scale+64(FP), AX
+	MOVQ         zero+72(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         acc+88(FP), DI
+	MOVQ         c+48(FP), R8
+	MOVQ         ldc+56(FP), R9
+	SHLQ         $0x02, R9
 	VBROADCASTSS (AX), Y8
 	VCVTDQ2PS    Y0, Y0
 	VCVTDQ2PS    Y1, Y1
@@ -5867,54 +6237,120 @@ loop:
 	VADDPS       32(BX), Y5, Y5
 
 plain1:
-	TESTQ  SI, SI
+	TESTQ  DI, DI
 	JZ     alone2
-	VADDPS (DI), Y0, Y0
-	VADDPS 32(DI), Y1, Y1
-	VADDPS (DI)(R8*1), Y2, Y2
-	VADDPS 32(DI)(R8*1), Y3, Y3
-	VADDPS (DI)(R8*2), Y4, Y4
-	VADDPS 32(DI)(R8*2), Y5, Y5
+	VADDPS (R8), Y0, Y0
+	VADDPS 32(R8), Y1, Y1
+	VADDPS (R8)(R9*1), Y2, Y2
+	VADDPS 32(R8)(R9*1), Y3, Y3
+	VADDPS (R8)(R9*2), Y4, Y4
+	VADDPS 32(R8)(R9*2), Y5, Y5
 
 alone2:
-	VMOVUPS Y0, (DI)
-	VMOVUPS Y1, 32(DI)
-	VMOVUPS Y2, (DI)(R8*1)
-	VMOVUPS Y3, 32(DI)(R8*1)
-	VMOVUPS Y4, (DI)(R8*2)
-	VMOVUPS Y5, 32(DI)(R8*2)
+	VMOVUPS Y0, (R8)
+	VMOVUPS Y1, 32(R8)
+	VMOVUPS Y2, (R8)(R9*1)
+	VMOVUPS Y3, 32(R8)(R9*1)
+	VMOVUPS Y4, (R8)(R9*2)
+	VMOVUPS Y5, 32(R8)(R9*2)
+	MOVQ    SI, pf+96(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+3, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+12, AX, AX
+	ADDQ    AX, c+48(FP)
+	ADDQ    $0x0c, scale+64(FP)
+	ADDQ    $0x0c, zero+72(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func qgemm_i8_4x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// func qgemm_i8_4x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX2, MMX+
-TEXT ·qgemm_i8_4x16_avx2(SB), NOSPLIT, $0-104
-	MOVQ       k+0(FP), AX
-	MOVQ       b+24(FP), CX
-	VXORPS     Y0, Y0, Y0
-	VXORPS     Y1, Y1, Y1
-	VXORPS     Y2, Y2, Y2
-	VXORPS     Y3, Y3, Y3
-	VXORPS     Y4, Y4, Y4
-	VXORPS     Y5, Y5, Y5
-	VXORPS     Y6, Y6, Y6
-	VXORPS     Y7, Y7, Y7
-	MOVQ       c+40(FP), DX
-	MOVQ       ldc+48(FP), BX
-	SHLQ       $0x02, BX
-	LEAQ       (BX)(BX*2), SI
-	LEAQ       (DX)(SI*1), SI
-	PREFETCHT0 (DX)
-	PREFETCHT0 (DX)(BX*1)
-	PREFETCHT0 (DX)(BX*2)
-	PREFETCHT0 (SI)
-	MOVQ       a+8(FP), DX
-	MOVQ       lda+16(FP), BX
-	LEAQ       (BX)(BX*2), SI
-	LEAQ       (DX)(SI*1), SI
-	MOVQ       pf+88(FP), DI
-	MOVQ       pfstep+96(FP), R8
-	VMOVUPS    ones16<>+0(SB), Y12
+TEXT ·qgemm_i8_4x16_avx2(SB), NOSPLIT, $0-112
+tile:
+	MOVQ    k+8(FP), AX
+	MOVQ    b+32(FP), CX
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
+	MOVQ    a+16(FP), DX
+	MOVQ    lda+24(FP), BX
+	LEAQ    (BX)(BX*2), SI
+	LEAQ    (DX)(SI*1), SI
+	MOVQ    pf+96(FP), DI
+	MOVQ    pfstep+104(FP), R8
+	VMOVUPS ones16<>+0(SB), Y12
+	MOVQ    c+48(FP), R9
+	MOVQ    ldc+56(FP), R10
+	SHLQ    $0x02, R10
+	MOVQ    $+4, R11
+
+first:
+	VMOVUPS      (CX), Y8
+	VMOVUPS      32(CX), Y9
+	PREFETCHT0   (DI)
+	ADDQ         R8, DI
+	VPBROADCASTD (DX), Y10
+	VPXOR        signs8<>+0(SB), Y10, Y10
+	VPABSB       Y10, Y13
+	VPSIGNB      Y10, Y8, Y11
+	VPMADDUBSW   Y11, Y13, Y11
+	VPMADDWD     Y12, Y11, Y11
+	VPADDD       Y11, Y0, Y0
+	VPSIGNB      Y10, Y9, Y11
+	VPMADDUBSW   Y11, Y13, Y11
+	VPMADDWD     Y12, Y11, Y11
+	VPADDD       Y11, Y1, Y1
+	VPBROADCASTD (DX)(BX*1), Y10
+	VPXOR        signs8<>+0(SB), Y10, Y10
+	VPABSB       Y10, Y13
+	VPSIGNB      Y10, Y8, Y11
+	VPMADDUBSW   Y11, Y13, Y11
+	VPMADDWD     Y12, Y11, Y11
+	VPADDD       Y11, Y2, Y2
+	VPSIGNB      Y10, Y9, Y11
+	VPMADDUBSW   Y11, Y13, Y11
+	VPMADDWD     Y12, Y11, Y11
+	VPADDD       Y11, Y3, Y3
+	VPBROADCASTD (DX)(BX*2), Y10
+	VPXOR        signs8<>+0(SB), Y10, Y10
+	VPABSB       Y10, Y13
+	VPSIGNB      Y10, Y8, Y11
+	VPMADDUBSW   Y11, Y13, Y11
+	VPMADDWD     Y12, Y11, Y11
+	VPADDD       Y11, Y4, Y4
+	VPSIGNB      Y10, Y9, Y11
+	VPMADDUBSW   Y11, Y13, Y11
+	VPMADDWD     Y12, Y11, Y11
+	VPADDD       Y11, Y5, Y5
+	VPBROADCASTD (SI), Y10
+	VPXOR        signs8<>+0(SB), Y10, Y10
+	VPABSB       Y10, Y13
+	VPSIGNB      Y10, Y8, Y11
+	VPMADDUBSW   Y11, Y13, Y11
+	VPMADDWD     Y12, Y11, Y11
+	VPADDD       Y11, Y6, Y6
+	VPSIGNB      Y10, Y9, Y11
+	VPMADDUBSW   Y11, Y13, Y11
+	VPMADDWD     Y12, Y11, Y11
+	VPADDD       Y11, Y7, Y7
+	ADDQ         $0x04, DX
+	ADDQ         $0x04, SI
+	ADDQ         $0x40, CX
+	PREFETCHT0   (R9)
+	ADDQ         R10, R9
+	DECQ         AX
+	JZ           done
+	DECQ         R11
+	JNZ          first
 
 loop:
 	VMOVUPS      (CX), Y8
@@ -5970,15 +6406,17 @@ loop:
 	ADDQ         $0x40, CX
 	DECQ         AX
 	JNZ          loop
-	MOVQ         scale+56(FP), AX
-	MOVQ         zero+64(FP), DX
-	MOVQ         bias+72(FP), BX
-	MOVQ         acc+80(FP), SI
-	MOVQ         c+40(FP), DI
-	MOVQ         ldc+48(FP), R8
-	SHLQ         $0x02, R8
-	LEAQ         (R8)(R8*2), R9
-	LEAQ         (DI)(R9*1), R9
+
+done:
+	MOVQ         scale+64(FP), AX
+	MOVQ         zero+72(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         acc+88(FP), SI
+	MOVQ         c+48(FP), R8
+	MOVQ         ldc+56(FP), R9
+	SHLQ         $0x02, R9
+	LEAQ         (R9)(R9*2), R10
+	LEAQ         (R8)(R10*1), R10
 	VBROADCASTSS (AX), Y10
 	VCVTDQ2PS    Y0, Y0
 	VCVTDQ2PS    Y1, Y1
@@ -6041,59 +6479,135 @@ loop:
 plain1:
 	TESTQ  SI, SI
 	JZ     alone2
-	VADDPS (DI), Y0, Y0
-	VADDPS 32(DI), Y1, Y1
-	VADDPS (DI)(R8*1), Y2, Y2
-	VADDPS 32(DI)(R8*1), Y3, Y3
-	VADDPS (DI)(R8*2), Y4, Y4
-	VADDPS 32(DI)(R8*2), Y5, Y5
-	VADDPS (R9), Y6, Y6
-	VADDPS 32(R9), Y7, Y7
+	VADDPS (R8), Y0, Y0
+	VADDPS 32(R8), Y1, Y1
+	VADDPS (R8)(R9*1), Y2, Y2
+	VADDPS 32(R8)(R9*1), Y3, Y3
+	VADDPS (R8)(R9*2), Y4, Y4
+	VADDPS 32(R8)(R9*2), Y5, Y5
+	VADDPS (R10), Y6, Y6
+	VADDPS 32(R10), Y7, Y7
 
 alone2:
-	VMOVUPS Y0, (DI)
-	VMOVUPS Y1, 32(DI)
-	VMOVUPS Y2, (DI)(R8*1)
-	VMOVUPS Y3, 32(DI)(R8*1)
-	VMOVUPS Y4, (DI)(R8*2)
-	VMOVUPS Y5, 32(DI)(R8*2)
-	VMOVUPS Y6, (R9)
-	VMOVUPS Y7, 32(R9)
+	VMOVUPS Y0, (R8)
+	VMOVUPS Y1, 32(R8)
+	VMOVUPS Y2, (R8)(R9*1)
+	VMOVUPS Y3, 32(R8)(R9*1)
+	VMOVUPS Y4, (R8)(R9*2)
+	VMOVUPS Y5, 32(R8)(R9*2)
+	VMOVUPS Y6, (R10)
+	VMOVUPS Y7, 32(R10)
+	MOVQ    DI, pf+96(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+4, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+16, AX, AX
+	ADDQ    AX, c+48(FP)
+	ADDQ    $0x10, scale+64(FP)
+	ADDQ    $0x10, zero+72(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func qgemm_i8_5x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// func qgemm_i8_5x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX2, MMX+
-TEXT ·qgemm_i8_5x16_avx2(SB), NOSPLIT, $0-104
-	MOVQ       k+0(FP), AX
-	MOVQ       b+24(FP), CX
-	VXORPS     Y0, Y0, Y0
-	VXORPS     Y1, Y1, Y1
-	VXORPS     Y2, Y2, Y2
-	VXORPS     Y3, Y3, Y3
-	VXORPS     Y4, Y4, Y4
-	VXORPS     Y5, Y5, Y5
-	VXORPS     Y6, Y6, Y6
-	VXORPS     Y7, Y7, Y7
-	VXORPS     Y8, Y8, Y8
-	VXORPS     Y9, Y9, Y9
-	MOVQ       c+40(FP), DX
-	MOVQ       ldc+48(FP), BX
-	SHLQ       $0x02, BX
-	LEAQ       (BX)(BX*2), SI
-	LEAQ       (DX)(SI*1), SI
-	PREFETCHT0 (DX)
-	PREFETCHT0 (DX)(BX*1)
-	PREFETCHT0 (DX)(BX*2)
-	PREFETCHT0 (SI)
-	PREFETCHT0 (SI)(BX*1)
-	MOVQ       a+8(FP), DX
-	MOVQ       lda+16(FP), BX
-	LEAQ       (BX)(BX*2), SI
-	LEAQ       (DX)(SI*1), SI
-	MOVQ       pf+88(FP), DI
-	MOVQ       pfstep+96(FP), R8
-	VMOVUPS    ones16<>+0(SB), Y14
+TEXT ·qgemm_i8_5x16_avx2(SB), NOSPLIT, $0-112
+tile:
+	MOVQ    k+8(FP), AX
+	MOVQ    b+32(FP), CX
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
+	VXORPS  Y8, Y8, Y8
+	VXORPS  Y9, Y9, Y9
+	MOVQ    a+16(FP), DX
+	MOVQ    lda+24(FP), BX
+	LEAQ    (BX)(BX*2), SI
+	LEAQ    (DX)(SI*1), SI
+	MOVQ    pf+96(FP), DI
+	MOVQ    pfstep+104(FP), R8
+	VMOVUPS ones16<>+0(SB), Y14
+	MOVQ    c+48(FP), R9
+	MOVQ    ldc+56(FP), R10
+	SHLQ    $0x02, R10
+	MOVQ    $+5, R11
+
+first:
+	VMOVUPS      (CX), Y10
+	VMOVUPS      32(CX), Y11
+	PREFETCHT0   (DI)
+	ADDQ         R8, DI
+	VPBROADCASTD (DX), Y12
+	VPXOR        signs8<>+0(SB), Y12, Y12
+	VPABSB       Y12, Y15
+	VPSIGNB      Y12, Y10, Y13
+	VPMADDUBSW   Y13, Y15, Y13
+	VPMADDWD     Y14, Y13, Y13
+	VPADDD       Y13, Y0, Y0
+	VPSIGNB      Y12, Y11, Y13
+	VPMADDUBSW   Y13, Y15, Y13
+	VPMADDWD     Y14, Y13, Y13
+	VPADDD       Y13, Y1, Y1
+	VPBROADCASTD (DX)(BX*1), Y12
+	VPXOR        signs8<>+0(SB), Y12, Y12
+	VPABSB       Y12, Y15
+	VPSIGNB      Y12, Y10, Y13
+	VPMADDUBSW   Y13, Y15, Y13
+	VPMADDWD     Y14, Y13, Y13
+	VPADDD       Y13, Y2, Y2
+	VPSIGNB      Y12, Y11, Y13
+	VPMADDUBSW   Y13, Y15, Y13
+	VPMADDWD     Y14, Y13, Y13
+	VPADDD       Y13, Y3, Y3
+	VPBROADCASTD (DX)(BX*2), Y12
+	VPXOR        signs8<>+0(SB), Y12, Y12
+	VPABSB       Y12, Y15
+	VPSIGNB      Y12, Y10, Y13
+	VPMADDUBSW   Y13, Y15, Y13
+	VPMADDWD     Y14, Y13, Y13
+	VPADDD       Y13, Y4, Y4
+	VPSIGNB      Y12, Y11, Y13
+	VPMADDUBSW   Y13, Y15, Y13
+	VPMADDWD     Y14, Y13, Y13
+	VPADDD       Y13, Y5, Y5
+	VPBROADCASTD (SI), Y12
+	VPXOR        signs8<>+0(SB), Y12, Y12
+	VPABSB       Y12, Y15
+	VPSIGNB      Y12, Y10, Y13
+	VPMADDUBSW   Y13, Y15, Y13
+	VPMADDWD     Y14, Y13, Y13
+	VPADDD       Y13, Y6, Y6
+	VPSIGNB      Y12, Y11, Y13
+	VPMADDUBSW   Y13, Y15, Y13
+	VPMADDWD     Y14, Y13, Y13
+	VPADDD       Y13, Y7, Y7
+	VPBROADCASTD (SI)(BX*1), Y12
+	VPXOR        signs8<>+0(SB), Y12, Y12
+	VPABSB       Y12, Y15
+	VPSIGNB      Y12, Y10, Y13
+	VPMADDUBSW   Y13, Y15, Y13
+	VPMADDWD     Y14, Y13, Y13
+	VPADDD       Y13, Y8, Y8
+	VPSIGNB      Y12, Y11, Y13
+	VPMADDUBSW   Y13, Y15, Y13
+	VPMADDWD     Y14, Y13, Y13
+	VPADDD       Y13, Y9, Y9
+	ADDQ         $0x04, DX
+	ADDQ         $0x04, SI
+	ADDQ         $0x40, CX
+	PREFETCHT0   (R9)
+	ADDQ         R10, R9
+	DECQ         AX
+	JZ           done
+	DECQ         R11
+	JNZ          first
 
 loop:
 	VMOVUPS      (CX), Y10
@@ -6160,15 +6674,17 @@ loop:
 	ADDQ         $0x40, CX
 	DECQ         AX
 	JNZ          loop
-	MOVQ         scale+56(FP), AX
-	MOVQ         zero+64(FP), DX
-	MOVQ         bias+72(FP), BX
-	MOVQ         acc+80(FP), SI
-	MOVQ         c+40(FP), DI
-	MOVQ         ldc+48(FP), R8
-	SHLQ         $0x02, R8
-	LEAQ         (R8)(R8*2), R9
-	LEAQ         (DI)(R9*1), R9
+
+done:
+	MOVQ         scale+64(FP), AX
+	MOVQ         zero+72(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         acc+88(FP), SI
+	MOVQ         c+48(FP), R8
+	MOVQ         ldc+56(FP), R9
+	SHLQ         $0x02, R9
+	LEAQ         (R9)(R9*2), R10
+	LEAQ         (R8)(R10*1), R10
 	VBROADCASTSS (AX), Y12
 	VCVTDQ2PS    Y0, Y0
 	VCVTDQ2PS    Y1, Y1
@@ -6245,28 +6761,39 @@ loop:
 plain1:
 	TESTQ  SI, SI
 	JZ     alone2
-	VADDPS (DI), Y0, Y0
-	VADDPS 32(DI), Y1, Y1
-	VADDPS (DI)(R8*1), Y2, Y2
-	VADDPS 32(DI)(R8*1), Y3, Y3
-	VADDPS (DI)(R8*2), Y4, Y4
-	VADDPS 32(DI)(R8*2), Y5, Y5
-	VADDPS (R9), Y6, Y6
-	VADDPS 32(R9), Y7, Y7
-	VADDPS (R9)(R8*1), Y8, Y8
-	VADDPS 32(R9)(R8*1), Y9, Y9
+	VADDPS (R8), Y0, Y0
+	VADDPS 32(R8), Y1, Y1
+	VADDPS (R8)(R9*1), Y2, Y2
+	VADDPS 32(R8)(R9*1), Y3, Y3
+	VADDPS (R8)(R9*2), Y4, Y4
+	VADDPS 32(R8)(R9*2), Y5, Y5
+	VADDPS (R10), Y6, Y6
+	VADDPS 32(R10), Y7, Y7
+	VADDPS (R10)(R9*1), Y8, Y8
+	VADDPS 32(R10)(R9*1), Y9, Y9
 
 alone2:
-	VMOVUPS Y0, (DI)
-	VMOVUPS Y1, 32(DI)
-	VMOVUPS Y2, (DI)(R8*1)
-	VMOVUPS Y3, 32(DI)(R8*1)
-	VMOVUPS Y4, (DI)(R8*2)
-	VMOVUPS Y5, 32(DI)(R8*2)
-	VMOVUPS Y6, (R9)
-	VMOVUPS Y7, 32(R9)
-	VMOVUPS Y8, (R9)(R8*1)
-	VMOVUPS Y9, 32(R9)(R8*1)
+	VMOVUPS Y0, (R8)
+	VMOVUPS Y1, 32(R8)
+	VMOVUPS Y2, (R8)(R9*1)
+	VMOVUPS Y3, 32(R8)(R9*1)
+	VMOVUPS Y4, (R8)(R9*2)
+	VMOVUPS Y5, 32(R8)(R9*2)
+	VMOVUPS Y6, (R10)
+	VMOVUPS Y7, 32(R10)
+	VMOVUPS Y8, (R10)(R9*1)
+	VMOVUPS Y9, 32(R10)(R9*1)
+	MOVQ    DI, pf+96(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+5, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+20, AX, AX
+	ADDQ    AX, c+48(FP)
+	ADDQ    $0x14, scale+64(FP)
+	ADDQ    $0x14, zero+72(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
@@ -6769,24 +7296,25 @@ DATA steps<>+24(SB)/4, $0x437e0000
 DATA steps<>+28(SB)/4, $0x437e0000
 GLOBL steps<>(SB), RODATA|NOPTR, $32
 
-// func qgemmw_i8_1x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// func qgemmw_i8_1x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX2, MMX+
-TEXT ·qgemmw_i8_1x16_avx2(SB), NOSPLIT, $0-104
-	MOVQ       k+0(FP), AX
-	MOVQ       b+24(FP), CX
+TEXT ·qgemmw_i8_1x16_avx2(SB), NOSPLIT, $0-112
+tile:
+	MOVQ       k+8(FP), AX
+	MOVQ       b+32(FP), CX
 	MOVQ       AX, DX
 	SHLQ       $0x07, DX
 	ADDQ       CX, DX
 	VMOVUPS    64(DX), Y0
 	VMOVUPS    96(DX), Y1
-	MOVQ       c+40(FP), DX
-	MOVQ       ldc+48(FP), BX
+	MOVQ       c+48(FP), DX
+	MOVQ       ldc+56(FP), BX
 	SHLQ       $0x02, BX
 	PREFETCHT0 (DX)
-	MOVQ       a+8(FP), DX
-	MOVQ       lda+16(FP), BX
-	MOVQ       pf+88(FP), BX
-	MOVQ       pfstep+96(FP), SI
+	MOVQ       a+16(FP), DX
+	MOVQ       lda+24(FP), BX
+	MOVQ       pf+96(FP), BX
+	MOVQ       pfstep+104(FP), SI
 
 loop:
 	PREFETCHT0   (BX)
@@ -6809,13 +7337,13 @@ loop:
 	ADDQ         $0x00000080, CX
 	DECQ         AX
 	JNZ          loop
-	MOVQ         scale+56(FP), AX
-	MOVQ         zero+64(FP), DX
-	MOVQ         bias+72(FP), BX
-	MOVQ         acc+80(FP), SI
-	MOVQ         c+40(FP), DI
-	MOVQ         ldc+48(FP), R8
-	SHLQ         $0x02, R8
+	MOVQ         scale+64(FP), AX
+	MOVQ         zero+72(FP), DX
+	MOVQ         bias+80(FP), SI
+	MOVQ         acc+88(FP), DI
+	MOVQ         c+48(FP), R8
+	MOVQ         ldc+56(FP), R9
+	SHLQ         $0x02, R9
 	VBROADCASTSS (AX), Y4
 	VCVTDQ2PS    Y0, Y0
 	VCVTDQ2PS    Y1, Y1
@@ -6828,28 +7356,40 @@ loop:
 	VMULPS       160(CX), Y4, Y3
 	VADDPS       Y2, Y0, Y0
 	VADDPS       Y3, Y1, Y1
-	TESTQ        BX, BX
+	TESTQ        SI, SI
 	JZ           plain1
-	VADDPS       (BX), Y0, Y0
-	VADDPS       32(BX), Y1, Y1
+	VADDPS       (SI), Y0, Y0
+	VADDPS       32(SI), Y1, Y1
 
 plain1:
-	TESTQ  SI, SI
+	TESTQ  DI, DI
 	JZ     alone2
-	VADDPS (DI), Y0, Y0
-	VADDPS 32(DI), Y1, Y1
+	VADDPS (R8), Y0, Y0
+	VADDPS 32(R8), Y1, Y1
 
 alone2:
-	VMOVUPS Y0, (DI)
-	VMOVUPS Y1, 32(DI)
+	VMOVUPS Y0, (R8)
+	VMOVUPS Y1, 32(R8)
+	MOVQ    BX, pf+96(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+1, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+4, AX, AX
+	ADDQ    AX, c+48(FP)
+	ADDQ    $0x04, scale+64(FP)
+	ADDQ    $0x04, zero+72(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func qgemmw_i8_2x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// func qgemmw_i8_2x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX2, MMX+
-TEXT ·qgemmw_i8_2x16_avx2(SB), NOSPLIT, $0-104
-	MOVQ       k+0(FP), AX
-	MOVQ       b+24(FP), CX
+TEXT ·qgemmw_i8_2x16_avx2(SB), NOSPLIT, $0-112
+tile:
+	MOVQ       k+8(FP), AX
+	MOVQ       b+32(FP), CX
 	MOVQ       AX, DX
 	SHLQ       $0x07, DX
 	ADDQ       CX, DX
@@ -6857,15 +7397,15 @@ TEXT ·qgemmw_i8_2x16_avx2(SB), NOSPLIT, $0-104
 	VMOVUPS    96(DX), Y1
 	VMOVAPS    Y0, Y2
 	VMOVAPS    Y1, Y3
-	MOVQ       c+40(FP), DX
-	MOVQ       ldc+48(FP), BX
+	MOVQ       c+48(FP), DX
+	MOVQ       ldc+56(FP), BX
 	SHLQ       $0x02, BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 (DX)(BX*1)
-	MOVQ       a+8(FP), DX
-	MOVQ       lda+16(FP), BX
-	MOVQ       pf+88(FP), SI
-	MOVQ       pfstep+96(FP), DI
+	MOVQ       a+16(FP), DX
+	MOVQ       lda+24(FP), BX
+	MOVQ       pf+96(FP), SI
+	MOVQ       pfstep+104(FP), DI
 
 loop:
 	PREFETCHT0   (SI)
@@ -6898,13 +7438,13 @@ loop:
 	ADDQ         $0x00000080, CX
 	DECQ         AX
 	JNZ          loop
-	MOVQ         scale+56(FP), AX
-	MOVQ         zero+64(FP), DX
-	MOVQ         bias+72(FP), BX
-	MOVQ         acc+80(FP), SI
-	MOVQ         c+40(FP), DI
-	MOVQ         ldc+48(FP), R8
-	SHLQ         $0x02, R8
+	MOVQ         scale+64(FP), AX
+	MOVQ         zero+72(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         acc+88(FP), DI
+	MOVQ         c+48(FP), R8
+	MOVQ         ldc+56(FP), R9
+	SHLQ         $0x02, R9
 	VBROADCASTSS (AX), Y6
 	VCVTDQ2PS    Y0, Y0
 	VCVTDQ2PS    Y1, Y1
@@ -6937,26 +7477,38 @@ loop:
 	VADDPS       32(BX), Y3, Y3
 
 plain1:
-	TESTQ  SI, SI
+	TESTQ  DI, DI
 	JZ     alone2
-	VADDPS (DI), Y0, Y0
-	VADDPS 32(DI), Y1, Y1
-	VADDPS (DI)(R8*1), Y2, Y2
-	VADDPS 32(DI)(R8*1), Y3, Y3
+	VADDPS (R8), Y0, Y0
+	VADDPS 32(R8), Y1, Y1
+	VADDPS (R8)(R9*1), Y2, Y2
+	VADDPS 32(R8)(R9*1), Y3, Y3
 
 alone2:
-	VMOVUPS Y0, (DI)
-	VMOVUPS Y1, 32(DI)
-	VMOVUPS Y2, (DI)(R8*1)
-	VMOVUPS Y3, 32(DI)(R8*1)
+	VMOVUPS Y0, (R8)
+	VMOVUPS Y1, 32(R8)
+	VMOVUPS Y2, (R8)(R9*1)
+	VMOVUPS Y3, 32(R8)(R9*1)
+	MOVQ    SI, pf+96(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+2, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+8, AX, AX
+	ADDQ    AX, c+48(FP)
+	ADDQ    $0x08, scale+64(FP)
+	ADDQ    $0x08, zero+72(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func qgemmw_i8_3x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// func qgemmw_i8_3x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX2, MMX+
-TEXT ·qgemmw_i8_3x16_avx2(SB), NOSPLIT, $0-104
-	MOVQ       k+0(FP), AX
-	MOVQ       b+24(FP), CX
+TEXT ·qgemmw_i8_3x16_avx2(SB), NOSPLIT, $0-112
+tile:
+	MOVQ       k+8(FP), AX
+	MOVQ       b+32(FP), CX
 	MOVQ       AX, DX
 	SHLQ       $0x07, DX
 	ADDQ       CX, DX
@@ -6966,16 +7518,16 @@ TEXT ·qgemmw_i8_3x16_avx2(SB), NOSPLIT, $0-104
 	VMOVAPS    Y1, Y3
 	VMOVAPS    Y0, Y4
 	VMOVAPS    Y1, Y5
-	MOVQ       c+40(FP), DX
-	MOVQ       ldc+48(FP), BX
+	MOVQ       c+48(FP), DX
+	MOVQ       ldc+56(FP), BX
 	SHLQ       $0x02, BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 (DX)(BX*1)
 	PREFETCHT0 (DX)(BX*2)
-	MOVQ       a+8(FP), DX
-	MOVQ       lda+16(FP), BX
-	MOVQ       pf+88(FP), SI
-	MOVQ       pfstep+96(FP), DI
+	MOVQ       a+16(FP), DX
+	MOVQ       lda+24(FP), BX
+	MOVQ       pf+96(FP), SI
+	MOVQ       pfstep+104(FP), DI
 
 loop:
 	PREFETCHT0   (SI)
@@ -7018,13 +7570,13 @@ loop:
 	ADDQ         $0x00000080, CX
 	DECQ         AX
 	JNZ          loop
-	MOVQ         scale+56(FP), AX
-	MOVQ         zero+64(FP), DX
-	MOVQ         bias+72(FP), BX
-	MOVQ         acc+80(FP), SI
-	MOVQ         c+40(FP), DI
-	MOVQ         ldc+48(FP), R8
-	SHLQ         $0x02, R8
+	MOVQ         scale+64(FP), AX
+	MOVQ         zero+72(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         acc+88(FP), DI
+	MOVQ         c+48(FP), R8
+	MOVQ         ldc+56(FP), R9
+	SHLQ         $0x02, R9
 	VBROADCASTSS (AX), Y8
 	VCVTDQ2PS    Y0, Y0
 	VCVTDQ2PS    Y1, Y1
@@ -7071,30 +7623,42 @@ loop:
 	VADDPS       32(BX), Y5, Y5
 
 plain1:
-	TESTQ  SI, SI
+	TESTQ  DI, DI
 	JZ     alone2
-	VADDPS (DI), Y0, Y0
-	VADDPS 32(DI), Y1, Y1
-	VADDPS (DI)(R8*1), Y2, Y2
-	VADDPS 32(DI)(R8*1), Y3, Y3
-	VADDPS (DI)(R8*2), Y4, Y4
-	VADDPS 32(DI)(R8*2), Y5, Y5
+	VADDPS (R8), Y0, Y0
+	VADDPS 32(R8), Y1, Y1
+	VADDPS (R8)(R9*1), Y2, Y2
+	VADDPS 32(R8)(R9*1), Y3, Y3
+	VADDPS (R8)(R9*2), Y4, Y4
+	VADDPS 32(R8)(R9*2), Y5, Y5
 
 alone2:
-	VMOVUPS Y0, (DI)
-	VMOVUPS Y1, 32(DI)
-	VMOVUPS Y2, (DI)(R8*1)
-	VMOVUPS Y3, 32(DI)(R8*1)
-	VMOVUPS Y4, (DI)(R8*2)
-	VMOVUPS Y5, 32(DI)(R8*2)
+	VMOVUPS Y0, (R8)
+	VMOVUPS Y1, 32(R8)
+	VMOVUPS Y2, (R8)(R9*1)
+	VMOVUPS Y3, 32(R8)(R9*1)
+	VMOVUPS Y4, (R8)(R9*2)
+	VMOVUPS Y5, 32(R8)(R9*2)
+	MOVQ    SI, pf+96(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+3, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+12, AX, AX
+	ADDQ    AX, c+48(FP)
+	ADDQ    $0x0c, scale+64(FP)
+	ADDQ    $0x0c, zero+72(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func qgemmw_i8_4x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// func qgemmw_i8_4x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX2, MMX+
-TEXT ·qgemmw_i8_4x16_avx2(SB), NOSPLIT, $0-104
-	MOVQ       k+0(FP), AX
-	MOVQ       b+24(FP), CX
+TEXT ·qgemmw_i8_4x16_avx2(SB), NOSPLIT, $0-112
+tile:
+	MOVQ       k+8(FP), AX
+	MOVQ       b+32(FP), CX
 	MOVQ       AX, DX
 	SHLQ       $0x07, DX
 	ADDQ       CX, DX
@@ -7106,8 +7670,8 @@ TEXT ·qgemmw_i8_4x16_avx2(SB), NOSPLIT, $0-104
 	VMOVAPS    Y1, Y5
 	VMOVAPS    Y0, Y6
 	VMOVAPS    Y1, Y7
-	MOVQ       c+40(FP), DX
-	MOVQ       ldc+48(FP), BX
+	MOVQ       c+48(FP), DX
+	MOVQ       ldc+56(FP), BX
 	SHLQ       $0x02, BX
 	LEAQ       (BX)(BX*2), SI
 	LEAQ       (DX)(SI*1), SI
@@ -7115,12 +7679,12 @@ TEXT ·qgemmw_i8_4x16_avx2(SB), NOSPLIT, $0-104
 	PREFETCHT0 (DX)(BX*1)
 	PREFETCHT0 (DX)(BX*2)
 	PREFETCHT0 (SI)
-	MOVQ       a+8(FP), DX
-	MOVQ       lda+16(FP), BX
+	MOVQ       a+16(FP), DX
+	MOVQ       lda+24(FP), BX
 	LEAQ       (BX)(BX*2), SI
 	LEAQ       (DX)(SI*1), SI
-	MOVQ       pf+88(FP), DI
-	MOVQ       pfstep+96(FP), R8
+	MOVQ       pf+96(FP), DI
+	MOVQ       pfstep+104(FP), R8
 
 loop:
 	PREFETCHT0   (DI)
@@ -7174,15 +7738,15 @@ loop:
 	ADDQ         $0x00000080, CX
 	DECQ         AX
 	JNZ          loop
-	MOVQ         scale+56(FP), AX
-	MOVQ         zero+64(FP), DX
-	MOVQ         bias+72(FP), BX
-	MOVQ         acc+80(FP), SI
-	MOVQ         c+40(FP), DI
-	MOVQ         ldc+48(FP), R8
-	SHLQ         $0x02, R8
-	LEAQ         (R8)(R8*2), R9
-	LEAQ         (DI)(R9*1), R9
+	MOVQ         scale+64(FP), AX
+	MOVQ         zero+72(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         acc+88(FP), SI
+	MOVQ         c+48(FP), R8
+	MOVQ         ldc+56(FP), R9
+	SHLQ         $0x02, R9
+	LEAQ         (R9)(R9*2), R10
+	LEAQ         (R8)(R10*1), R10
 	VBROADCASTSS (AX), Y10
 	VCVTDQ2PS    Y0, Y0
 	VCVTDQ2PS    Y1, Y1
@@ -7245,32 +7809,44 @@ loop:
 plain1:
 	TESTQ  SI, SI
 	JZ     alone2
-	VADDPS (DI), Y0, Y0
-	VADDPS 32(DI), Y1, Y1
-	VADDPS (DI)(R8*1), Y2, Y2
-	VADDPS 32(DI)(R8*1), Y3, Y3
-	VADDPS (DI)(R8*2), Y4, Y4
-	VADDPS 32(DI)(R8*2), Y5, Y5
-	VADDPS (R9), Y6, Y6
-	VADDPS 32(R9), Y7, Y7
+	VADDPS (R8), Y0, Y0
+	VADDPS 32(R8), Y1, Y1
+	VADDPS (R8)(R9*1), Y2, Y2
+	VADDPS 32(R8)(R9*1), Y3, Y3
+	VADDPS (R8)(R9*2), Y4, Y4
+	VADDPS 32(R8)(R9*2), Y5, Y5
+	VADDPS (R10), Y6, Y6
+	VADDPS 32(R10), Y7, Y7
 
 alone2:
-	VMOVUPS Y0, (DI)
-	VMOVUPS Y1, 32(DI)
-	VMOVUPS Y2, (DI)(R8*1)
-	VMOVUPS Y3, 32(DI)(R8*1)
-	VMOVUPS Y4, (DI)(R8*2)
-	VMOVUPS Y5, 32(DI)(R8*2)
-	VMOVUPS Y6, (R9)
-	VMOVUPS Y7, 32(R9)
+	VMOVUPS Y0, (R8)
+	VMOVUPS Y1, 32(R8)
+	VMOVUPS Y2, (R8)(R9*1)
+	VMOVUPS Y3, 32(R8)(R9*1)
+	VMOVUPS Y4, (R8)(R9*2)
+	VMOVUPS Y5, 32(R8)(R9*2)
+	VMOVUPS Y6, (R10)
+	VMOVUPS Y7, 32(R10)
+	MOVQ    DI, pf+96(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+4, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+16, AX, AX
+	ADDQ    AX, c+48(FP)
+	ADDQ    $0x10, scale+64(FP)
+	ADDQ    $0x10, zero+72(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func qgemmw_i8_5x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// func qgemmw_i8_5x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX2, MMX+
-TEXT ·qgemmw_i8_5x16_avx2(SB), NOSPLIT, $0-104
-	MOVQ       k+0(FP), AX
-	MOVQ       b+24(FP), CX
+TEXT ·qgemmw_i8_5x16_avx2(SB), NOSPLIT, $0-112
+tile:
+	MOVQ       k+8(FP), AX
+	MOVQ       b+32(FP), CX
 	MOVQ       AX, DX
 	SHLQ       $0x07, DX
 	ADDQ       CX, DX
@@ -7284,8 +7860,8 @@ TEXT ·qgemmw_i8_5x16_avx2(SB), NOSPLIT, $0-104
 	VMOVAPS    Y1, Y7
 	VMOVAPS    Y0, Y8
 	VMOVAPS    Y1, Y9
-	MOVQ       c+40(FP), DX
-	MOVQ       ldc+48(FP), BX
+	MOVQ       c+48(FP), DX
+	MOVQ       ldc+56(FP), BX
 	SHLQ       $0x02, BX
 	LEAQ       (BX)(BX*2), SI
 	LEAQ       (DX)(SI*1), SI
@@ -7294,12 +7870,12 @@ TEXT ·qgemmw_i8_5x16_avx2(SB), NOSPLIT, $0-104
 	PREFETCHT0 (DX)(BX*2)
 	PREFETCHT0 (SI)
 	PREFETCHT0 (SI)(BX*1)
-	MOVQ       a+8(FP), DX
-	MOVQ       lda+16(FP), BX
+	MOVQ       a+16(FP), DX
+	MOVQ       lda+24(FP), BX
 	LEAQ       (BX)(BX*2), SI
 	LEAQ       (DX)(SI*1), SI
-	MOVQ       pf+88(FP), DI
-	MOVQ       pfstep+96(FP), R8
+	MOVQ       pf+96(FP), DI
+	MOVQ       pfstep+104(FP), R8
 
 loop:
 	PREFETCHT0   (DI)
@@ -7363,15 +7939,15 @@ loop:
 	ADDQ         $0x00000080, CX
 	DECQ         AX
 	JNZ          loop
-	MOVQ         scale+56(FP), AX
-	MOVQ         zero+64(FP), DX
-	MOVQ         bias+72(FP), BX
-	MOVQ         acc+80(FP), SI
-	MOVQ         c+40(FP), DI
-	MOVQ         ldc+48(FP), R8
-	SHLQ         $0x02, R8
-	LEAQ         (R8)(R8*2), R9
-	LEAQ         (DI)(R9*1), R9
+	MOVQ         scale+64(FP), AX
+	MOVQ         zero+72(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         acc+88(FP), SI
+	MOVQ         c+48(FP), R8
+	MOVQ         ldc+56(FP), R9
+	SHLQ         $0x02, R9
+	LEAQ         (R9)(R9*2), R10
+	LEAQ         (R8)(R10*1), R10
 	VBROADCASTSS (AX), Y12
 	VCVTDQ2PS    Y0, Y0
 	VCVTDQ2PS    Y1, Y1
@@ -7448,36 +8024,48 @@ loop:
 plain1:
 	TESTQ  SI, SI
 	JZ     alone2
-	VADDPS (DI), Y0, Y0
-	VADDPS 32(DI), Y1, Y1
-	VADDPS (DI)(R8*1), Y2, Y2
-	VADDPS 32(DI)(R8*1), Y3, Y3
-	VADDPS (DI)(R8*2), Y4, Y4
-	VADDPS 32(DI)(R8*2), Y5, Y5
-	VADDPS (R9), Y6, Y6
-	VADDPS 32(R9), Y7, Y7
-	VADDPS (R9)(R8*1), Y8, Y8
-	VADDPS 32(R9)(R8*1), Y9, Y9
+	VADDPS (R8), Y0, Y0
+	VADDPS 32(R8), Y1, Y1
+	VADDPS (R8)(R9*1), Y2, Y2
+	VADDPS 32(R8)(R9*1), Y3, Y3
+	VADDPS (R8)(R9*2), Y4, Y4
+	VADDPS 32(R8)(R9*2), Y5, Y5
+	VADDPS (R10), Y6, Y6
+	VADDPS 32(R10), Y7, Y7
+	VADDPS (R10)(R9*1), Y8, Y8
+	VADDPS 32(R10)(R9*1), Y9, Y9
 
 alone2:
-	VMOVUPS Y0, (DI)
-	VMOVUPS Y1, 32(DI)
-	VMOVUPS Y2, (DI)(R8*1)
-	VMOVUPS Y3, 32(DI)(R8*1)
-	VMOVUPS Y4, (DI)(R8*2)
-	VMOVUPS Y5, 32(DI)(R8*2)
-	VMOVUPS Y6, (R9)
-	VMOVUPS Y7, 32(R9)
-	VMOVUPS Y8, (R9)(R8*1)
-	VMOVUPS Y9, 32(R9)(R8*1)
+	VMOVUPS Y0, (R8)
+	VMOVUPS Y1, 32(R8)
+	VMOVUPS Y2, (R8)(R9*1)
+	VMOVUPS Y3, 32(R8)(R9*1)
+	VMOVUPS Y4, (R8)(R9*2)
+	VMOVUPS Y5, 32(R8)(R9*2)
+	VMOVUPS Y6, (R10)
+	VMOVUPS Y7, 32(R10)
+	VMOVUPS Y8, (R10)(R9*1)
+	VMOVUPS Y9, 32(R10)(R9*1)
+	MOVQ    DI, pf+96(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+5, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+20, AX, AX
+	ADDQ    AX, c+48(FP)
+	ADDQ    $0x14, scale+64(FP)
+	ADDQ    $0x14, zero+72(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func qgemmw_i8_6x16_avx2(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// func qgemmw_i8_6x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX2, MMX+
-TEXT ·qgemmw_i8_6x16_avx2(SB), NOSPLIT, $0-104
-	MOVQ       k+0(FP), AX
-	MOVQ       b+24(FP), CX
+TEXT ·qgemmw_i8_6x16_avx2(SB), NOSPLIT, $0-112
+tile:
+	MOVQ       k+8(FP), AX
+	MOVQ       b+32(FP), CX
 	MOVQ       AX, DX
 	SHLQ       $0x07, DX
 	ADDQ       CX, DX
@@ -7493,8 +8081,8 @@ TEXT ·qgemmw_i8_6x16_avx2(SB), NOSPLIT, $0-104
 	VMOVAPS    Y1, Y9
 	VMOVAPS    Y0, Y10
 	VMOVAPS    Y1, Y11
-	MOVQ       c+40(FP), DX
-	MOVQ       ldc+48(FP), BX
+	MOVQ       c+48(FP), DX
+	MOVQ       ldc+56(FP), BX
 	SHLQ       $0x02, BX
 	LEAQ       (BX)(BX*2), SI
 	LEAQ       (DX)(SI*1), SI
@@ -7504,12 +8092,12 @@ TEXT ·qgemmw_i8_6x16_avx2(SB), NOSPLIT, $0-104
 	PREFETCHT0 (SI)
 	PREFETCHT0 (SI)(BX*1)
 	PREFETCHT0 (SI)(BX*2)
-	MOVQ       a+8(FP), DX
-	MOVQ       lda+16(FP), BX
+	MOVQ       a+16(FP), DX
+	MOVQ       lda+24(FP), BX
 	LEAQ       (BX)(BX*2), SI
 	LEAQ       (DX)(SI*1), SI
-	MOVQ       pf+88(FP), DI
-	MOVQ       pfstep+96(FP), R8
+	MOVQ       pf+96(FP), DI
+	MOVQ       pfstep+104(FP), R8
 
 loop:
 	PREFETCHT0   (DI)
@@ -7583,15 +8171,15 @@ loop:
 	ADDQ         $0x00000080, CX
 	DECQ         AX
 	JNZ          loop
-	MOVQ         scale+56(FP), AX
-	MOVQ         zero+64(FP), DX
-	MOVQ         bias+72(FP), BX
-	MOVQ         acc+80(FP), SI
-	MOVQ         c+40(FP), DI
-	MOVQ         ldc+48(FP), R8
-	SHLQ         $0x02, R8
-	LEAQ         (R8)(R8*2), R9
-	LEAQ         (DI)(R9*1), R9
+	MOVQ         scale+64(FP), AX
+	MOVQ         zero+72(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         acc+88(FP), SI
+	MOVQ         c+48(FP), R8
+	MOVQ         ldc+56(FP), R9
+	SHLQ         $0x02, R9
+	LEAQ         (R9)(R9*2), R10
+	LEAQ         (R8)(R10*1), R10
 	VBROADCASTSS (AX), Y14
 	VCVTDQ2PS    Y0, Y0
 	VCVTDQ2PS    Y1, Y1
@@ -7682,32 +8270,43 @@ loop:
 plain1:
 	TESTQ  SI, SI
 	JZ     alone2
-	VADDPS (DI), Y0, Y0
-	VADDPS 32(DI), Y1, Y1
-	VADDPS (DI)(R8*1), Y2, Y2
-	VADDPS 32(DI)(R8*1), Y3, Y3
-	VADDPS (DI)(R8*2), Y4, Y4
-	VADDPS 32(DI)(R8*2), Y5, Y5
-	VADDPS (R9), Y6, Y6
-	VADDPS 32(R9), Y7, Y7
-	VADDPS (R9)(R8*1), Y8, Y8
-	VADDPS 32(R9)(R8*1), Y9, Y9
-	VADDPS (R9)(R8*2), Y10, Y10
-	VADDPS 32(R9)(R8*2), Y11, Y11
+	VADDPS (R8), Y0, Y0
+	VADDPS 32(R8), Y1, Y1
+	VADDPS (R8)(R9*1), Y2, Y2
+	VADDPS 32(R8)(R9*1), Y3, Y3
+	VADDPS (R8)(R9*2), Y4, Y4
+	VADDPS 32(R8)(R9*2), Y5, Y5
+	VADDPS (R10), Y6, Y6
+	VADDPS 32(R10), Y7, Y7
+	VADDPS (R10)(R9*1), Y8, Y8
+	VADDPS 32(R10)(R9*1), Y9, Y9
+	VADDPS (R10)(R9*2), Y10, Y10
+	VADDPS 32(R10)(R9*2), Y11, Y11
 
 alone2:
-	VMOVUPS Y0, (DI)
-	VMOVUPS Y1, 32(DI)
-	VMOVUPS Y2, (DI)(R8*1)
-	VMOVUPS Y3, 32(DI)(R8*1)
-	VMOVUPS Y4, (DI)(R8*2)
-	VMOVUPS Y5, 32(DI)(R8*2)
-	VMOVUPS Y6, (R9)
-	VMOVUPS Y7, 32(R9)
-	VMOVUPS Y8, (R9)(R8*1)
-	VMOVUPS Y9, 32(R9)(R8*1)
-	VMOVUPS Y10, (R9)(R8*2)
-	VMOVUPS Y11, 32(R9)(R8*2)
+	VMOVUPS Y0, (R8)
+	VMOVUPS Y1, 32(R8)
+	VMOVUPS Y2, (R8)(R9*1)
+	VMOVUPS Y3, 32(R8)(R9*1)
+	VMOVUPS Y4, (R8)(R9*2)
+	VMOVUPS Y5, 32(R8)(R9*2)
+	VMOVUPS Y6, (R10)
+	VMOVUPS Y7, 32(R10)
+	VMOVUPS Y8, (R10)(R9*1)
+	VMOVUPS Y9, 32(R10)(R9*1)
+	VMOVUPS Y10, (R10)(R9*2)
+	VMOVUPS Y11, 32(R10)(R9*2)
+	MOVQ    DI, pf+96(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+6, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+24, AX, AX
+	ADDQ    AX, c+48(FP)
+	ADDQ    $0x18, scale+64(FP)
+	ADDQ    $0x18, zero+72(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
@@ -9497,14 +10096,15 @@ loop:
 	VZEROUPPER
 	RET
 
-// func dgemm_bf16dot_1x16_avx2(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func dgemm_bf16dot_1x16_avx2(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·dgemm_bf16dot_1x16_avx2(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·dgemm_bf16dot_1x16_avx2(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
@@ -9515,20 +10115,20 @@ zero:
 	VXORPS Y1, Y1, Y1
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Y0, Y0
 	VADDPS 32(AX), Y1, Y1
 
 main:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x01, BX
-	MOVQ pf+72(FP), BX
-	MOVQ pfstep+80(FP), SI
+	MOVQ pf+80(FP), BX
+	MOVQ pfstep+88(FP), SI
 	SUBQ $0x02, AX
 	JL   tail
 
@@ -9597,11 +10197,20 @@ tail:
 	VFMADD231PS  Y3, Y4, Y1
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
+	MOVQ    BX, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+2, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+4, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
@@ -9615,14 +10224,15 @@ DATA second<>+24(SB)/4, $0xffff0000
 DATA second<>+28(SB)/4, $0xffff0000
 GLOBL second<>(SB), RODATA|NOPTR, $32
 
-// func dgemm_bf16dot_2x16_avx2(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func dgemm_bf16dot_2x16_avx2(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·dgemm_bf16dot_2x16_avx2(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·dgemm_bf16dot_2x16_avx2(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
@@ -9637,7 +10247,7 @@ zero:
 	VXORPS Y3, Y3, Y3
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Y0, Y0
@@ -9646,13 +10256,13 @@ bias:
 	VADDPS 32(AX), Y3, Y3
 
 main:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x01, BX
-	MOVQ pf+72(FP), SI
-	MOVQ pfstep+80(FP), DI
+	MOVQ pf+80(FP), SI
+	MOVQ pfstep+88(FP), DI
 	SUBQ $0x02, AX
 	JL   tail
 
@@ -9745,24 +10355,34 @@ tail:
 	VFMADD231PS  Y5, Y6, Y3
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
 	VMOVUPS Y2, (AX)(CX*1)
 	VMOVUPS Y3, 32(AX)(CX*1)
+	MOVQ    SI, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+4, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+8, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func dgemm_bf16dot_3x16_avx2(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func dgemm_bf16dot_3x16_avx2(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·dgemm_bf16dot_3x16_avx2(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·dgemm_bf16dot_3x16_avx2(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
@@ -9781,7 +10401,7 @@ zero:
 	VXORPS Y5, Y5, Y5
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Y0, Y0
@@ -9792,13 +10412,13 @@ bias:
 	VADDPS 32(AX), Y5, Y5
 
 main:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x01, BX
-	MOVQ pf+72(FP), SI
-	MOVQ pfstep+80(FP), DI
+	MOVQ pf+80(FP), SI
+	MOVQ pfstep+88(FP), DI
 	SUBQ $0x02, AX
 	JL   tail
 
@@ -9915,8 +10535,8 @@ tail:
 	VFMADD231PS  Y7, Y8, Y5
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
@@ -9924,17 +10544,27 @@ store:
 	VMOVUPS Y3, 32(AX)(CX*1)
 	VMOVUPS Y4, (AX)(CX*2)
 	VMOVUPS Y5, 32(AX)(CX*2)
+	MOVQ    SI, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+6, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+12, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func dgemm_bf16dot_4x16_avx2(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func dgemm_bf16dot_4x16_avx2(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·dgemm_bf16dot_4x16_avx2(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·dgemm_bf16dot_4x16_avx2(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -9959,7 +10589,7 @@ zero:
 	VXORPS Y7, Y7, Y7
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Y0, Y0
@@ -9972,15 +10602,15 @@ bias:
 	VADDPS 32(AX), Y7, Y7
 
 main:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x01, BX
 	LEAQ (BX)(BX*2), SI
 	LEAQ (DX)(SI*1), SI
-	MOVQ pf+72(FP), DI
-	MOVQ pfstep+80(FP), R8
+	MOVQ pf+80(FP), DI
+	MOVQ pfstep+88(FP), R8
 	SUBQ $0x02, AX
 	JL   tail
 
@@ -10122,8 +10752,8 @@ tail:
 	VFMADD231PS  Y9, Y10, Y7
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -10135,17 +10765,27 @@ store:
 	VMOVUPS Y5, 32(AX)(CX*2)
 	VMOVUPS Y6, (DX)
 	VMOVUPS Y7, 32(DX)
+	MOVQ    DI, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+8, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+16, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func dgemm_bf16dot_5x16_avx2(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func dgemm_bf16dot_5x16_avx2(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·dgemm_bf16dot_5x16_avx2(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·dgemm_bf16dot_5x16_avx2(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -10174,7 +10814,7 @@ zero:
 	VXORPS Y9, Y9, Y9
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Y0, Y0
@@ -10189,15 +10829,15 @@ bias:
 	VADDPS 32(AX), Y9, Y9
 
 main:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x01, BX
 	LEAQ (BX)(BX*2), SI
 	LEAQ (DX)(SI*1), SI
-	MOVQ pf+72(FP), DI
-	MOVQ pfstep+80(FP), R8
+	MOVQ pf+80(FP), DI
+	MOVQ pfstep+88(FP), R8
 	SUBQ $0x02, AX
 	JL   tail
 
@@ -10363,8 +11003,8 @@ tail:
 	VFMADD231PS  Y11, Y12, Y9
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -10378,17 +11018,27 @@ store:
 	VMOVUPS Y7, 32(DX)
 	VMOVUPS Y8, (DX)(CX*1)
 	VMOVUPS Y9, 32(DX)(CX*1)
+	MOVQ    DI, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+10, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+20, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func dgemm_bf16dot_6x16_avx2(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func dgemm_bf16dot_6x16_avx2(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·dgemm_bf16dot_6x16_avx2(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·dgemm_bf16dot_6x16_avx2(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -10421,7 +11071,7 @@ zero:
 	VXORPS Y11, Y11, Y11
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Y0, Y0
@@ -10438,15 +11088,15 @@ bias:
 	VADDPS 32(AX), Y11, Y11
 
 main:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x01, BX
 	LEAQ (BX)(BX*2), SI
 	LEAQ (DX)(SI*1), SI
-	MOVQ pf+72(FP), DI
-	MOVQ pfstep+80(FP), R8
+	MOVQ pf+80(FP), DI
+	MOVQ pfstep+88(FP), R8
 	SUBQ $0x02, AX
 	JL   tail
 
@@ -10636,8 +11286,8 @@ tail:
 	VFMADD231PS  Y13, Y14, Y11
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -10653,6 +11303,15 @@ store:
 	VMOVUPS Y9, 32(DX)(CX*1)
 	VMOVUPS Y10, (DX)(CX*2)
 	VMOVUPS Y11, 32(DX)(CX*2)
+	MOVQ    DI, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+12, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+24, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
@@ -10870,14 +11529,15 @@ loop:
 	VZEROUPPER
 	RET
 
-// func gemm_f32_1x48_avx512(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+// func gemm_f32_1x48_avx512(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemm_f32_1x48_avx512(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·gemm_f32_1x48_avx512(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
@@ -10890,7 +11550,7 @@ zero:
 	VPXORD Z2, Z2, Z2
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Z0, Z0
@@ -10898,22 +11558,22 @@ bias:
 	VADDPS 128(AX), Z2, Z2
 
 main:
-	MOVQ       ldc+48(FP), AX
+	MOVQ       ldc+56(FP), AX
 	SHLQ       $0x02, AX
-	MOVQ       c+40(FP), CX
+	MOVQ       c+48(FP), CX
 	LEAQ       (CX), CX
 	ADDQ       AX, CX
 	PREFETCHT0 (CX)
 	PREFETCHT0 64(CX)
 	PREFETCHT0 128(CX)
-	MOVQ       k+0(FP), AX
-	MOVQ       b+24(FP), CX
-	MOVQ       a+8(FP), DX
-	MOVQ       lda+16(FP), BX
+	MOVQ       k+8(FP), AX
+	MOVQ       b+32(FP), CX
+	MOVQ       a+16(FP), DX
+	MOVQ       lda+24(FP), BX
 	SHLQ       $0x02, BX
-	MOVQ       pf+72(FP), BX
-	MOVQ       pfstep+80(FP), SI
-	MOVQ       bstride+32(FP), DI
+	MOVQ       pf+80(FP), BX
+	MOVQ       pfstep+88(FP), SI
+	MOVQ       bstride+40(FP), DI
 	SHLQ       $0x02, DI
 	SUBQ       $0x04, AX
 	JL         tail
@@ -10990,23 +11650,33 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
 	VMOVUPS Z2, 128(AX)
+	MOVQ    BX, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+4, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+4, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemm_f32_2x48_avx512(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+// func gemm_f32_2x48_avx512(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemm_f32_2x48_avx512(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·gemm_f32_2x48_avx512(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
@@ -11025,7 +11695,7 @@ zero:
 	VPXORD Z5, Z5, Z5
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Z0, Z0
@@ -11036,9 +11706,9 @@ bias:
 	VADDPS 128(AX), Z5, Z5
 
 main:
-	MOVQ       ldc+48(FP), AX
+	MOVQ       ldc+56(FP), AX
 	SHLQ       $0x02, AX
-	MOVQ       c+40(FP), CX
+	MOVQ       c+48(FP), CX
 	LEAQ       (CX)(AX*1), CX
 	ADDQ       AX, CX
 	PREFETCHT0 (CX)
@@ -11047,14 +11717,14 @@ main:
 	PREFETCHT0 (CX)(AX*1)
 	PREFETCHT0 64(CX)(AX*1)
 	PREFETCHT0 128(CX)(AX*1)
-	MOVQ       k+0(FP), AX
-	MOVQ       b+24(FP), CX
-	MOVQ       a+8(FP), DX
-	MOVQ       lda+16(FP), BX
+	MOVQ       k+8(FP), AX
+	MOVQ       b+32(FP), CX
+	MOVQ       a+16(FP), DX
+	MOVQ       lda+24(FP), BX
 	SHLQ       $0x02, BX
-	MOVQ       pf+72(FP), SI
-	MOVQ       pfstep+80(FP), DI
-	MOVQ       bstride+32(FP), R8
+	MOVQ       pf+80(FP), SI
+	MOVQ       pfstep+88(FP), DI
+	MOVQ       bstride+40(FP), R8
 	SHLQ       $0x02, R8
 	SUBQ       $0x04, AX
 	JL         tail
@@ -11151,8 +11821,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
@@ -11160,17 +11830,27 @@ store:
 	VMOVUPS Z3, (AX)(CX*1)
 	VMOVUPS Z4, 64(AX)(CX*1)
 	VMOVUPS Z5, 128(AX)(CX*1)
+	MOVQ    SI, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+8, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+8, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemm_f32_3x48_avx512(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+// func gemm_f32_3x48_avx512(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemm_f32_3x48_avx512(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·gemm_f32_3x48_avx512(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
@@ -11195,7 +11875,7 @@ zero:
 	VPXORD Z8, Z8, Z8
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Z0, Z0
@@ -11209,9 +11889,9 @@ bias:
 	VADDPS 128(AX), Z8, Z8
 
 main:
-	MOVQ       ldc+48(FP), AX
+	MOVQ       ldc+56(FP), AX
 	SHLQ       $0x02, AX
-	MOVQ       c+40(FP), CX
+	MOVQ       c+48(FP), CX
 	LEAQ       (CX)(AX*2), CX
 	ADDQ       AX, CX
 	PREFETCHT0 (CX)
@@ -11223,14 +11903,14 @@ main:
 	PREFETCHT0 (CX)(AX*2)
 	PREFETCHT0 64(CX)(AX*2)
 	PREFETCHT0 128(CX)(AX*2)
-	MOVQ       k+0(FP), AX
-	MOVQ       b+24(FP), CX
-	MOVQ       a+8(FP), DX
-	MOVQ       lda+16(FP), BX
+	MOVQ       k+8(FP), AX
+	MOVQ       b+32(FP), CX
+	MOVQ       a+16(FP), DX
+	MOVQ       lda+24(FP), BX
 	SHLQ       $0x02, BX
-	MOVQ       pf+72(FP), SI
-	MOVQ       pfstep+80(FP), DI
-	MOVQ       bstride+32(FP), R8
+	MOVQ       pf+80(FP), SI
+	MOVQ       pfstep+88(FP), DI
+	MOVQ       bstride+40(FP), R8
 	SHLQ       $0x02, R8
 	SUBQ       $0x04, AX
 	JL         tail
@@ -11347,8 +12027,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
@@ -11359,17 +12039,27 @@ store:
 	VMOVUPS Z6, (AX)(CX*2)
 	VMOVUPS Z7, 64(AX)(CX*2)
 	VMOVUPS Z8, 128(AX)(CX*2)
+	MOVQ    SI, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+12, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+12, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemm_f32_4x48_avx512(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+// func gemm_f32_4x48_avx512(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemm_f32_4x48_avx512(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·gemm_f32_4x48_avx512(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -11402,7 +12092,7 @@ zero:
 	VPXORD Z11, Z11, Z11
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Z0, Z0
@@ -11419,9 +12109,9 @@ bias:
 	VADDPS 128(AX), Z11, Z11
 
 main:
-	MOVQ       ldc+48(FP), AX
+	MOVQ       ldc+56(FP), AX
 	SHLQ       $0x02, AX
-	MOVQ       c+40(FP), CX
+	MOVQ       c+48(FP), CX
 	LEAQ       (AX)(AX*2), DX
 	LEAQ       (CX)(DX*1), CX
 	LEAQ       (CX), CX
@@ -11440,16 +12130,16 @@ main:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	PREFETCHT0 128(DX)
-	MOVQ       k+0(FP), AX
-	MOVQ       b+24(FP), CX
-	MOVQ       a+8(FP), DX
-	MOVQ       lda+16(FP), BX
+	MOVQ       k+8(FP), AX
+	MOVQ       b+32(FP), CX
+	MOVQ       a+16(FP), DX
+	MOVQ       lda+24(FP), BX
 	SHLQ       $0x02, BX
 	LEAQ       (BX)(BX*2), SI
 	LEAQ       (DX)(SI*1), SI
-	MOVQ       pf+72(FP), DI
-	MOVQ       pfstep+80(FP), R8
-	MOVQ       bstride+32(FP), R9
+	MOVQ       pf+80(FP), DI
+	MOVQ       pfstep+88(FP), R8
+	MOVQ       bstride+40(FP), R9
 	SHLQ       $0x02, R9
 	SUBQ       $0x04, AX
 	JL         tail
@@ -11588,8 +12278,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -11605,17 +12295,27 @@ store:
 	VMOVUPS Z9, (DX)
 	VMOVUPS Z10, 64(DX)
 	VMOVUPS Z11, 128(DX)
+	MOVQ    DI, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+16, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+16, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemm_f32_5x48_avx512(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+// func gemm_f32_5x48_avx512(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemm_f32_5x48_avx512(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·gemm_f32_5x48_avx512(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -11654,7 +12354,7 @@ zero:
 	VPXORD Z14, Z14, Z14
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Z0, Z0
@@ -11674,9 +12374,9 @@ bias:
 	VADDPS 128(AX), Z14, Z14
 
 main:
-	MOVQ       ldc+48(FP), AX
+	MOVQ       ldc+56(FP), AX
 	SHLQ       $0x02, AX
-	MOVQ       c+40(FP), CX
+	MOVQ       c+48(FP), CX
 	LEAQ       (AX)(AX*2), DX
 	LEAQ       (CX)(DX*1), CX
 	LEAQ       (CX)(AX*1), CX
@@ -11698,16 +12398,16 @@ main:
 	PREFETCHT0 (DX)(AX*1)
 	PREFETCHT0 64(DX)(AX*1)
 	PREFETCHT0 128(DX)(AX*1)
-	MOVQ       k+0(FP), AX
-	MOVQ       b+24(FP), CX
-	MOVQ       a+8(FP), DX
-	MOVQ       lda+16(FP), BX
+	MOVQ       k+8(FP), AX
+	MOVQ       b+32(FP), CX
+	MOVQ       a+16(FP), DX
+	MOVQ       lda+24(FP), BX
 	SHLQ       $0x02, BX
 	LEAQ       (BX)(BX*2), SI
 	LEAQ       (DX)(SI*1), SI
-	MOVQ       pf+72(FP), DI
-	MOVQ       pfstep+80(FP), R8
-	MOVQ       bstride+32(FP), R9
+	MOVQ       pf+80(FP), DI
+	MOVQ       pfstep+88(FP), R8
+	MOVQ       bstride+40(FP), R9
 	SHLQ       $0x02, R9
 	SUBQ       $0x04, AX
 	JL         tail
@@ -11866,8 +12566,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -11886,17 +12586,27 @@ store:
 	VMOVUPS Z12, (DX)(CX*1)
 	VMOVUPS Z13, 64(DX)(CX*1)
 	VMOVUPS Z14, 128(DX)(CX*1)
+	MOVQ    DI, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+20, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+20, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemm_f32_6x48_avx512(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+// func gemm_f32_6x48_avx512(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemm_f32_6x48_avx512(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·gemm_f32_6x48_avx512(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -11941,7 +12651,7 @@ zero:
 	VPXORD Z17, Z17, Z17
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Z0, Z0
@@ -11964,9 +12674,9 @@ bias:
 	VADDPS 128(AX), Z17, Z17
 
 main:
-	MOVQ       ldc+48(FP), AX
+	MOVQ       ldc+56(FP), AX
 	SHLQ       $0x02, AX
-	MOVQ       c+40(FP), CX
+	MOVQ       c+48(FP), CX
 	LEAQ       (AX)(AX*2), DX
 	LEAQ       (CX)(DX*1), CX
 	LEAQ       (CX)(AX*2), CX
@@ -11991,16 +12701,16 @@ main:
 	PREFETCHT0 (DX)(AX*2)
 	PREFETCHT0 64(DX)(AX*2)
 	PREFETCHT0 128(DX)(AX*2)
-	MOVQ       k+0(FP), AX
-	MOVQ       b+24(FP), CX
-	MOVQ       a+8(FP), DX
-	MOVQ       lda+16(FP), BX
+	MOVQ       k+8(FP), AX
+	MOVQ       b+32(FP), CX
+	MOVQ       a+16(FP), DX
+	MOVQ       lda+24(FP), BX
 	SHLQ       $0x02, BX
 	LEAQ       (BX)(BX*2), SI
 	LEAQ       (DX)(SI*1), SI
-	MOVQ       pf+72(FP), DI
-	MOVQ       pfstep+80(FP), R8
-	MOVQ       bstride+32(FP), R9
+	MOVQ       pf+80(FP), DI
+	MOVQ       pfstep+88(FP), R8
+	MOVQ       bstride+40(FP), R9
 	SHLQ       $0x02, R9
 	SUBQ       $0x04, AX
 	JL         tail
@@ -12179,8 +12889,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -12202,17 +12912,27 @@ store:
 	VMOVUPS Z15, (DX)(CX*2)
 	VMOVUPS Z16, 64(DX)(CX*2)
 	VMOVUPS Z17, 128(DX)(CX*2)
+	MOVQ    DI, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+24, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+24, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemm_f32_7x48_avx512(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+// func gemm_f32_7x48_avx512(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemm_f32_7x48_avx512(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·gemm_f32_7x48_avx512(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), BX
@@ -12264,7 +12984,7 @@ zero:
 	VPXORD Z20, Z20, Z20
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Z0, Z0
@@ -12290,9 +13010,9 @@ bias:
 	VADDPS 128(AX), Z20, Z20
 
 main:
-	MOVQ       ldc+48(FP), AX
+	MOVQ       ldc+56(FP), AX
 	SHLQ       $0x02, AX
-	MOVQ       c+40(FP), CX
+	MOVQ       c+48(FP), CX
 	LEAQ       (AX)(AX*2), DX
 	LEAQ       (CX)(DX*1), CX
 	LEAQ       (CX)(DX*1), CX
@@ -12322,17 +13042,17 @@ main:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	PREFETCHT0 128(DX)
-	MOVQ       k+0(FP), AX
-	MOVQ       b+24(FP), CX
-	MOVQ       a+8(FP), DX
-	MOVQ       lda+16(FP), BX
+	MOVQ       k+8(FP), AX
+	MOVQ       b+32(FP), CX
+	MOVQ       a+16(FP), DX
+	MOVQ       lda+24(FP), BX
 	SHLQ       $0x02, BX
 	LEAQ       (BX)(BX*2), SI
 	LEAQ       (DX)(SI*1), DI
 	LEAQ       (DI)(SI*1), SI
-	MOVQ       pf+72(FP), R8
-	MOVQ       pfstep+80(FP), R9
-	MOVQ       bstride+32(FP), R10
+	MOVQ       pf+80(FP), R8
+	MOVQ       pfstep+88(FP), R9
+	MOVQ       bstride+40(FP), R10
 	SHLQ       $0x02, R10
 	SUBQ       $0x04, AX
 	JL         tail
@@ -12533,8 +13253,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), BX
@@ -12560,17 +13280,27 @@ store:
 	VMOVUPS Z18, (DX)
 	VMOVUPS Z19, 64(DX)
 	VMOVUPS Z20, 128(DX)
+	MOVQ    R8, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+28, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+28, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemm_f32_8x48_avx512(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+// func gemm_f32_8x48_avx512(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·gemm_f32_8x48_avx512(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·gemm_f32_8x48_avx512(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), BX
@@ -12628,7 +13358,7 @@ zero:
 	VPXORD Z23, Z23, Z23
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Z0, Z0
@@ -12657,9 +13387,9 @@ bias:
 	VADDPS 128(AX), Z23, Z23
 
 main:
-	MOVQ       ldc+48(FP), AX
+	MOVQ       ldc+56(FP), AX
 	SHLQ       $0x02, AX
-	MOVQ       c+40(FP), CX
+	MOVQ       c+48(FP), CX
 	LEAQ       (AX)(AX*2), DX
 	LEAQ       (CX)(DX*1), CX
 	LEAQ       (CX)(DX*1), CX
@@ -12692,17 +13422,17 @@ main:
 	PREFETCHT0 (DX)(AX*1)
 	PREFETCHT0 64(DX)(AX*1)
 	PREFETCHT0 128(DX)(AX*1)
-	MOVQ       k+0(FP), AX
-	MOVQ       b+24(FP), CX
-	MOVQ       a+8(FP), DX
-	MOVQ       lda+16(FP), BX
+	MOVQ       k+8(FP), AX
+	MOVQ       b+32(FP), CX
+	MOVQ       a+16(FP), DX
+	MOVQ       lda+24(FP), BX
 	SHLQ       $0x02, BX
 	LEAQ       (BX)(BX*2), SI
 	LEAQ       (DX)(SI*1), DI
 	LEAQ       (DI)(SI*1), SI
-	MOVQ       pf+72(FP), R8
-	MOVQ       pfstep+80(FP), R9
-	MOVQ       bstride+32(FP), R10
+	MOVQ       pf+80(FP), R8
+	MOVQ       pfstep+88(FP), R9
+	MOVQ       bstride+40(FP), R10
 	SHLQ       $0x02, R10
 	SUBQ       $0x04, AX
 	JL         tail
@@ -12923,8 +13653,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), BX
@@ -12953,17 +13683,27 @@ store:
 	VMOVUPS Z21, (DX)(CX*1)
 	VMOVUPS Z22, 64(DX)(CX*1)
 	VMOVUPS Z23, 128(DX)(CX*1)
+	MOVQ    R8, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+32, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+32, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemmv_f32_1x64_avx512(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+// func gemmv_f32_1x64_avx512(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 // Requires: AVX, AVX512F
-TEXT ·gemmv_f32_1x64_avx512(SB), NOSPLIT, $0-64
-	MOVQ    acc+56(FP), AX
+TEXT ·gemmv_f32_1x64_avx512(SB), NOSPLIT, $0-72
+tile:
+	MOVQ    acc+64(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
@@ -12978,12 +13718,12 @@ zero:
 	VPXORD Z3, Z3, Z3
 
 bias:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
-	MOVQ ldb+32(FP), BX
+	MOVQ ldb+40(FP), BX
 	SHLQ $0x02, BX
 	SUBQ $0x04, AX
 	JL   tail
@@ -13053,24 +13793,33 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
 	VMOVUPS Z2, 128(AX)
 	VMOVUPS Z3, 192(AX)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+4, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+4, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemmv_f32_2x64_avx512(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+// func gemmv_f32_2x64_avx512(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 // Requires: AVX, AVX512F
-TEXT ·gemmv_f32_2x64_avx512(SB), NOSPLIT, $0-64
-	MOVQ    acc+56(FP), AX
+TEXT ·gemmv_f32_2x64_avx512(SB), NOSPLIT, $0-72
+tile:
+	MOVQ    acc+64(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
@@ -13093,12 +13842,12 @@ zero:
 	VPXORD Z7, Z7, Z7
 
 bias:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
-	MOVQ ldb+32(FP), SI
+	MOVQ ldb+40(FP), SI
 	SHLQ $0x02, SI
 	SUBQ $0x04, AX
 	JL   tail
@@ -13193,8 +13942,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
@@ -13204,17 +13953,26 @@ store:
 	VMOVUPS Z5, 64(AX)(CX*1)
 	VMOVUPS Z6, 128(AX)(CX*1)
 	VMOVUPS Z7, 192(AX)(CX*1)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+8, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+8, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemmv_f32_3x64_avx512(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+// func gemmv_f32_3x64_avx512(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 // Requires: AVX, AVX512F
-TEXT ·gemmv_f32_3x64_avx512(SB), NOSPLIT, $0-64
-	MOVQ    acc+56(FP), AX
+TEXT ·gemmv_f32_3x64_avx512(SB), NOSPLIT, $0-72
+tile:
+	MOVQ    acc+64(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
@@ -13245,12 +14003,12 @@ zero:
 	VPXORD Z11, Z11, Z11
 
 bias:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
-	MOVQ ldb+32(FP), SI
+	MOVQ ldb+40(FP), SI
 	SHLQ $0x02, SI
 	SUBQ $0x04, AX
 	JL   tail
@@ -13370,8 +14128,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
@@ -13385,17 +14143,26 @@ store:
 	VMOVUPS Z9, 64(AX)(CX*2)
 	VMOVUPS Z10, 128(AX)(CX*2)
 	VMOVUPS Z11, 192(AX)(CX*2)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+12, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+12, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemmv_f32_4x64_avx512(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+// func gemmv_f32_4x64_avx512(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 // Requires: AVX, AVX512F
-TEXT ·gemmv_f32_4x64_avx512(SB), NOSPLIT, $0-64
-	MOVQ    acc+56(FP), AX
+TEXT ·gemmv_f32_4x64_avx512(SB), NOSPLIT, $0-72
+tile:
+	MOVQ    acc+64(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -13436,14 +14203,14 @@ zero:
 	VPXORD Z15, Z15, Z15
 
 bias:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
 	LEAQ (BX)(BX*2), SI
 	LEAQ (DX)(SI*1), SI
-	MOVQ ldb+32(FP), DI
+	MOVQ ldb+40(FP), DI
 	SHLQ $0x02, DI
 	SUBQ $0x04, AX
 	JL   tail
@@ -13590,8 +14357,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -13611,17 +14378,26 @@ store:
 	VMOVUPS Z13, 64(DX)
 	VMOVUPS Z14, 128(DX)
 	VMOVUPS Z15, 192(DX)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+16, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+16, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemmv_f32_5x64_avx512(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+// func gemmv_f32_5x64_avx512(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 // Requires: AVX, AVX512F
-TEXT ·gemmv_f32_5x64_avx512(SB), NOSPLIT, $0-64
-	MOVQ    acc+56(FP), AX
+TEXT ·gemmv_f32_5x64_avx512(SB), NOSPLIT, $0-72
+tile:
+	MOVQ    acc+64(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -13670,14 +14446,14 @@ zero:
 	VPXORD Z19, Z19, Z19
 
 bias:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
 	LEAQ (BX)(BX*2), SI
 	LEAQ (DX)(SI*1), SI
-	MOVQ ldb+32(FP), DI
+	MOVQ ldb+40(FP), DI
 	SHLQ $0x02, DI
 	SUBQ $0x04, AX
 	JL   tail
@@ -13849,8 +14625,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -13874,17 +14650,26 @@ store:
 	VMOVUPS Z17, 64(DX)(CX*1)
 	VMOVUPS Z18, 128(DX)(CX*1)
 	VMOVUPS Z19, 192(DX)(CX*1)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+20, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+20, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemmv_f32_6x64_avx512(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+// func gemmv_f32_6x64_avx512(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 // Requires: AVX, AVX512F
-TEXT ·gemmv_f32_6x64_avx512(SB), NOSPLIT, $0-64
-	MOVQ    acc+56(FP), AX
+TEXT ·gemmv_f32_6x64_avx512(SB), NOSPLIT, $0-72
+tile:
+	MOVQ    acc+64(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -13941,14 +14726,14 @@ zero:
 	VPXORD Z23, Z23, Z23
 
 bias:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
 	LEAQ (BX)(BX*2), SI
 	LEAQ (DX)(SI*1), SI
-	MOVQ ldb+32(FP), DI
+	MOVQ ldb+40(FP), DI
 	SHLQ $0x02, DI
 	SUBQ $0x04, AX
 	JL   tail
@@ -14145,8 +14930,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -14174,6 +14959,14 @@ store:
 	VMOVUPS Z21, 64(DX)(CX*2)
 	VMOVUPS Z22, 128(DX)(CX*2)
 	VMOVUPS Z23, 192(DX)(CX*2)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+24, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+24, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
@@ -14603,14 +15396,15 @@ return:
 	VZEROUPPER
 	RET
 
-// func wgemm_f16_1x48_avx512(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_f16_1x48_avx512(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·wgemm_f16_1x48_avx512(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·wgemm_f16_1x48_avx512(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
@@ -14623,7 +15417,7 @@ zero:
 	VPXORD Z2, Z2, Z2
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Z0, Z0
@@ -14631,14 +15425,14 @@ bias:
 	VADDPS 128(AX), Z2, Z2
 
 main:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
-	MOVQ pf+72(FP), BX
-	MOVQ pfstep+80(FP), SI
-	MOVQ bstride+32(FP), DI
+	MOVQ pf+80(FP), BX
+	MOVQ pfstep+88(FP), SI
+	MOVQ bstride+40(FP), DI
 	SHLQ $0x01, DI
 	SUBQ $0x04, AX
 	JL   tail
@@ -14707,23 +15501,33 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
 	VMOVUPS Z2, 128(AX)
+	MOVQ    BX, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+4, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+4, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func wgemm_f16_2x48_avx512(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_f16_2x48_avx512(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·wgemm_f16_2x48_avx512(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·wgemm_f16_2x48_avx512(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
@@ -14742,7 +15546,7 @@ zero:
 	VPXORD Z5, Z5, Z5
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Z0, Z0
@@ -14753,14 +15557,14 @@ bias:
 	VADDPS 128(AX), Z5, Z5
 
 main:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
-	MOVQ pf+72(FP), SI
-	MOVQ pfstep+80(FP), DI
-	MOVQ bstride+32(FP), R8
+	MOVQ pf+80(FP), SI
+	MOVQ pfstep+88(FP), DI
+	MOVQ bstride+40(FP), R8
 	SHLQ $0x01, R8
 	SUBQ $0x04, AX
 	JL   tail
@@ -14849,8 +15653,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
@@ -14858,17 +15662,27 @@ store:
 	VMOVUPS Z3, (AX)(CX*1)
 	VMOVUPS Z4, 64(AX)(CX*1)
 	VMOVUPS Z5, 128(AX)(CX*1)
+	MOVQ    SI, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+8, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+8, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func wgemm_f16_3x48_avx512(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_f16_3x48_avx512(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·wgemm_f16_3x48_avx512(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·wgemm_f16_3x48_avx512(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
@@ -14893,7 +15707,7 @@ zero:
 	VPXORD Z8, Z8, Z8
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Z0, Z0
@@ -14907,14 +15721,14 @@ bias:
 	VADDPS 128(AX), Z8, Z8
 
 main:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
-	MOVQ pf+72(FP), SI
-	MOVQ pfstep+80(FP), DI
-	MOVQ bstride+32(FP), R8
+	MOVQ pf+80(FP), SI
+	MOVQ pfstep+88(FP), DI
+	MOVQ bstride+40(FP), R8
 	SHLQ $0x01, R8
 	SUBQ $0x04, AX
 	JL   tail
@@ -15023,8 +15837,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
@@ -15035,17 +15849,27 @@ store:
 	VMOVUPS Z6, (AX)(CX*2)
 	VMOVUPS Z7, 64(AX)(CX*2)
 	VMOVUPS Z8, 128(AX)(CX*2)
+	MOVQ    SI, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+12, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+12, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func wgemm_f16_4x48_avx512(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_f16_4x48_avx512(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·wgemm_f16_4x48_avx512(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·wgemm_f16_4x48_avx512(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -15078,7 +15902,7 @@ zero:
 	VPXORD Z11, Z11, Z11
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Z0, Z0
@@ -15095,16 +15919,16 @@ bias:
 	VADDPS 128(AX), Z11, Z11
 
 main:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
 	LEAQ (BX)(BX*2), SI
 	LEAQ (DX)(SI*1), SI
-	MOVQ pf+72(FP), DI
-	MOVQ pfstep+80(FP), R8
-	MOVQ bstride+32(FP), R9
+	MOVQ pf+80(FP), DI
+	MOVQ pfstep+88(FP), R8
+	MOVQ bstride+40(FP), R9
 	SHLQ $0x01, R9
 	SUBQ $0x04, AX
 	JL   tail
@@ -15235,8 +16059,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -15252,17 +16076,27 @@ store:
 	VMOVUPS Z9, (DX)
 	VMOVUPS Z10, 64(DX)
 	VMOVUPS Z11, 128(DX)
+	MOVQ    DI, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+16, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+16, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func wgemm_f16_5x48_avx512(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_f16_5x48_avx512(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·wgemm_f16_5x48_avx512(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·wgemm_f16_5x48_avx512(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -15301,7 +16135,7 @@ zero:
 	VPXORD Z14, Z14, Z14
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Z0, Z0
@@ -15321,16 +16155,16 @@ bias:
 	VADDPS 128(AX), Z14, Z14
 
 main:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
 	LEAQ (BX)(BX*2), SI
 	LEAQ (DX)(SI*1), SI
-	MOVQ pf+72(FP), DI
-	MOVQ pfstep+80(FP), R8
-	MOVQ bstride+32(FP), R9
+	MOVQ pf+80(FP), DI
+	MOVQ pfstep+88(FP), R8
+	MOVQ bstride+40(FP), R9
 	SHLQ $0x01, R9
 	SUBQ $0x04, AX
 	JL   tail
@@ -15481,8 +16315,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -15501,17 +16335,27 @@ store:
 	VMOVUPS Z12, (DX)(CX*1)
 	VMOVUPS Z13, 64(DX)(CX*1)
 	VMOVUPS Z14, 128(DX)(CX*1)
+	MOVQ    DI, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+20, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+20, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func wgemm_f16_6x48_avx512(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_f16_6x48_avx512(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·wgemm_f16_6x48_avx512(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·wgemm_f16_6x48_avx512(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -15556,7 +16400,7 @@ zero:
 	VPXORD Z17, Z17, Z17
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Z0, Z0
@@ -15579,16 +16423,16 @@ bias:
 	VADDPS 128(AX), Z17, Z17
 
 main:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
 	LEAQ (BX)(BX*2), SI
 	LEAQ (DX)(SI*1), SI
-	MOVQ pf+72(FP), DI
-	MOVQ pfstep+80(FP), R8
-	MOVQ bstride+32(FP), R9
+	MOVQ pf+80(FP), DI
+	MOVQ pfstep+88(FP), R8
+	MOVQ bstride+40(FP), R9
 	SHLQ $0x01, R9
 	SUBQ $0x04, AX
 	JL   tail
@@ -15759,8 +16603,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -15782,17 +16626,27 @@ store:
 	VMOVUPS Z15, (DX)(CX*2)
 	VMOVUPS Z16, 64(DX)(CX*2)
 	VMOVUPS Z17, 128(DX)(CX*2)
+	MOVQ    DI, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+24, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+24, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func wgemm_f16_7x48_avx512(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_f16_7x48_avx512(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·wgemm_f16_7x48_avx512(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·wgemm_f16_7x48_avx512(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), BX
@@ -15844,7 +16698,7 @@ zero:
 	VPXORD Z20, Z20, Z20
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Z0, Z0
@@ -15870,17 +16724,17 @@ bias:
 	VADDPS 128(AX), Z20, Z20
 
 main:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
 	LEAQ (BX)(BX*2), SI
 	LEAQ (DX)(SI*1), DI
 	LEAQ (DI)(SI*1), SI
-	MOVQ pf+72(FP), R8
-	MOVQ pfstep+80(FP), R9
-	MOVQ bstride+32(FP), R10
+	MOVQ pf+80(FP), R8
+	MOVQ pfstep+88(FP), R9
+	MOVQ bstride+40(FP), R10
 	SHLQ $0x01, R10
 	SUBQ $0x04, AX
 	JL   tail
@@ -16073,8 +16927,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), BX
@@ -16100,17 +16954,27 @@ store:
 	VMOVUPS Z18, (DX)
 	VMOVUPS Z19, 64(DX)
 	VMOVUPS Z20, 128(DX)
+	MOVQ    R8, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+28, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+28, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func wgemm_f16_8x48_avx512(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_f16_8x48_avx512(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·wgemm_f16_8x48_avx512(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·wgemm_f16_8x48_avx512(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), BX
@@ -16168,7 +17032,7 @@ zero:
 	VPXORD Z23, Z23, Z23
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Z0, Z0
@@ -16197,17 +17061,17 @@ bias:
 	VADDPS 128(AX), Z23, Z23
 
 main:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
 	LEAQ (BX)(BX*2), SI
 	LEAQ (DX)(SI*1), DI
 	LEAQ (DI)(SI*1), SI
-	MOVQ pf+72(FP), R8
-	MOVQ pfstep+80(FP), R9
-	MOVQ bstride+32(FP), R10
+	MOVQ pf+80(FP), R8
+	MOVQ pfstep+88(FP), R9
+	MOVQ bstride+40(FP), R10
 	SHLQ $0x01, R10
 	SUBQ $0x04, AX
 	JL   tail
@@ -16420,8 +17284,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), BX
@@ -16450,17 +17314,27 @@ store:
 	VMOVUPS Z21, (DX)(CX*1)
 	VMOVUPS Z22, 64(DX)(CX*1)
 	VMOVUPS Z23, 128(DX)(CX*1)
+	MOVQ    R8, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+32, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+32, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func wgemm_bf16_1x48_avx512(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_bf16_1x48_avx512(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·wgemm_bf16_1x48_avx512(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·wgemm_bf16_1x48_avx512(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
@@ -16473,7 +17347,7 @@ zero:
 	VPXORD Z2, Z2, Z2
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Z0, Z0
@@ -16481,14 +17355,14 @@ bias:
 	VADDPS 128(AX), Z2, Z2
 
 main:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
-	MOVQ pf+72(FP), BX
-	MOVQ pfstep+80(FP), SI
-	MOVQ bstride+32(FP), DI
+	MOVQ pf+80(FP), BX
+	MOVQ pfstep+88(FP), SI
+	MOVQ bstride+40(FP), DI
 	SHLQ $0x01, DI
 	SUBQ $0x04, AX
 	JL   tail
@@ -16572,23 +17446,33 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
 	VMOVUPS Z2, 128(AX)
+	MOVQ    BX, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+4, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+4, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func wgemm_bf16_2x48_avx512(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_bf16_2x48_avx512(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·wgemm_bf16_2x48_avx512(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·wgemm_bf16_2x48_avx512(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
@@ -16607,7 +17491,7 @@ zero:
 	VPXORD Z5, Z5, Z5
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Z0, Z0
@@ -16618,14 +17502,14 @@ bias:
 	VADDPS 128(AX), Z5, Z5
 
 main:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
-	MOVQ pf+72(FP), SI
-	MOVQ pfstep+80(FP), DI
-	MOVQ bstride+32(FP), R8
+	MOVQ pf+80(FP), SI
+	MOVQ pfstep+88(FP), DI
+	MOVQ bstride+40(FP), R8
 	SHLQ $0x01, R8
 	SUBQ $0x04, AX
 	JL   tail
@@ -16729,8 +17613,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
@@ -16738,17 +17622,27 @@ store:
 	VMOVUPS Z3, (AX)(CX*1)
 	VMOVUPS Z4, 64(AX)(CX*1)
 	VMOVUPS Z5, 128(AX)(CX*1)
+	MOVQ    SI, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+8, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+8, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func wgemm_bf16_3x48_avx512(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_bf16_3x48_avx512(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·wgemm_bf16_3x48_avx512(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·wgemm_bf16_3x48_avx512(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
@@ -16773,7 +17667,7 @@ zero:
 	VPXORD Z8, Z8, Z8
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Z0, Z0
@@ -16787,14 +17681,14 @@ bias:
 	VADDPS 128(AX), Z8, Z8
 
 main:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
-	MOVQ pf+72(FP), SI
-	MOVQ pfstep+80(FP), DI
-	MOVQ bstride+32(FP), R8
+	MOVQ pf+80(FP), SI
+	MOVQ pfstep+88(FP), DI
+	MOVQ bstride+40(FP), R8
 	SHLQ $0x01, R8
 	SUBQ $0x04, AX
 	JL   tail
@@ -16918,8 +17812,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
@@ -16930,17 +17824,27 @@ store:
 	VMOVUPS Z6, (AX)(CX*2)
 	VMOVUPS Z7, 64(AX)(CX*2)
 	VMOVUPS Z8, 128(AX)(CX*2)
+	MOVQ    SI, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+12, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+12, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func wgemm_bf16_4x48_avx512(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_bf16_4x48_avx512(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·wgemm_bf16_4x48_avx512(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·wgemm_bf16_4x48_avx512(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -16973,7 +17877,7 @@ zero:
 	VPXORD Z11, Z11, Z11
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Z0, Z0
@@ -16990,16 +17894,16 @@ bias:
 	VADDPS 128(AX), Z11, Z11
 
 main:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
 	LEAQ (BX)(BX*2), SI
 	LEAQ (DX)(SI*1), SI
-	MOVQ pf+72(FP), DI
-	MOVQ pfstep+80(FP), R8
-	MOVQ bstride+32(FP), R9
+	MOVQ pf+80(FP), DI
+	MOVQ pfstep+88(FP), R8
+	MOVQ bstride+40(FP), R9
 	SHLQ $0x01, R9
 	SUBQ $0x04, AX
 	JL   tail
@@ -17145,8 +18049,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -17162,17 +18066,27 @@ store:
 	VMOVUPS Z9, (DX)
 	VMOVUPS Z10, 64(DX)
 	VMOVUPS Z11, 128(DX)
+	MOVQ    DI, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+16, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+16, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func wgemm_bf16_5x48_avx512(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_bf16_5x48_avx512(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·wgemm_bf16_5x48_avx512(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·wgemm_bf16_5x48_avx512(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -17211,7 +18125,7 @@ zero:
 	VPXORD Z14, Z14, Z14
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Z0, Z0
@@ -17231,16 +18145,16 @@ bias:
 	VADDPS 128(AX), Z14, Z14
 
 main:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
 	LEAQ (BX)(BX*2), SI
 	LEAQ (DX)(SI*1), SI
-	MOVQ pf+72(FP), DI
-	MOVQ pfstep+80(FP), R8
-	MOVQ bstride+32(FP), R9
+	MOVQ pf+80(FP), DI
+	MOVQ pfstep+88(FP), R8
+	MOVQ bstride+40(FP), R9
 	SHLQ $0x01, R9
 	SUBQ $0x04, AX
 	JL   tail
@@ -17406,8 +18320,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -17426,17 +18340,27 @@ store:
 	VMOVUPS Z12, (DX)(CX*1)
 	VMOVUPS Z13, 64(DX)(CX*1)
 	VMOVUPS Z14, 128(DX)(CX*1)
+	MOVQ    DI, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+20, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+20, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func wgemm_bf16_6x48_avx512(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_bf16_6x48_avx512(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·wgemm_bf16_6x48_avx512(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·wgemm_bf16_6x48_avx512(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -17481,7 +18405,7 @@ zero:
 	VPXORD Z17, Z17, Z17
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Z0, Z0
@@ -17504,16 +18428,16 @@ bias:
 	VADDPS 128(AX), Z17, Z17
 
 main:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
 	LEAQ (BX)(BX*2), SI
 	LEAQ (DX)(SI*1), SI
-	MOVQ pf+72(FP), DI
-	MOVQ pfstep+80(FP), R8
-	MOVQ bstride+32(FP), R9
+	MOVQ pf+80(FP), DI
+	MOVQ pfstep+88(FP), R8
+	MOVQ bstride+40(FP), R9
 	SHLQ $0x01, R9
 	SUBQ $0x04, AX
 	JL   tail
@@ -17699,8 +18623,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -17722,17 +18646,27 @@ store:
 	VMOVUPS Z15, (DX)(CX*2)
 	VMOVUPS Z16, 64(DX)(CX*2)
 	VMOVUPS Z17, 128(DX)(CX*2)
+	MOVQ    DI, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+24, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+24, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func wgemm_bf16_7x48_avx512(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_bf16_7x48_avx512(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·wgemm_bf16_7x48_avx512(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·wgemm_bf16_7x48_avx512(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), BX
@@ -17784,7 +18718,7 @@ zero:
 	VPXORD Z20, Z20, Z20
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Z0, Z0
@@ -17810,17 +18744,17 @@ bias:
 	VADDPS 128(AX), Z20, Z20
 
 main:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
 	LEAQ (BX)(BX*2), SI
 	LEAQ (DX)(SI*1), DI
 	LEAQ (DI)(SI*1), SI
-	MOVQ pf+72(FP), R8
-	MOVQ pfstep+80(FP), R9
-	MOVQ bstride+32(FP), R10
+	MOVQ pf+80(FP), R8
+	MOVQ pfstep+88(FP), R9
+	MOVQ bstride+40(FP), R10
 	SHLQ $0x01, R10
 	SUBQ $0x04, AX
 	JL   tail
@@ -18028,8 +18962,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), BX
@@ -18055,17 +18989,27 @@ store:
 	VMOVUPS Z18, (DX)
 	VMOVUPS Z19, 64(DX)
 	VMOVUPS Z20, 128(DX)
+	MOVQ    R8, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+28, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+28, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func wgemm_bf16_8x48_avx512(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_bf16_8x48_avx512(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·wgemm_bf16_8x48_avx512(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·wgemm_bf16_8x48_avx512(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), BX
@@ -18123,7 +19067,7 @@ zero:
 	VPXORD Z23, Z23, Z23
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Z0, Z0
@@ -18152,17 +19096,17 @@ bias:
 	VADDPS 128(AX), Z23, Z23
 
 main:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x02, BX
 	LEAQ (BX)(BX*2), SI
 	LEAQ (DX)(SI*1), DI
 	LEAQ (DI)(SI*1), SI
-	MOVQ pf+72(FP), R8
-	MOVQ pfstep+80(FP), R9
-	MOVQ bstride+32(FP), R10
+	MOVQ pf+80(FP), R8
+	MOVQ pfstep+88(FP), R9
+	MOVQ bstride+40(FP), R10
 	SHLQ $0x01, R10
 	SUBQ $0x04, AX
 	JL   tail
@@ -18390,8 +19334,8 @@ last:
 	JNZ          last
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), BX
@@ -18420,17 +19364,27 @@ store:
 	VMOVUPS Z21, (DX)(CX*1)
 	VMOVUPS Z22, 64(DX)(CX*1)
 	VMOVUPS Z23, 128(DX)(CX*1)
+	MOVQ    R8, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+32, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+32, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func dgemm_bf16dot_1x48_avx512(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func dgemm_bf16dot_1x48_avx512(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·dgemm_bf16dot_1x48_avx512(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·dgemm_bf16dot_1x48_avx512(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
@@ -18443,7 +19397,7 @@ zero:
 	VPXORD Z2, Z2, Z2
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Z0, Z0
@@ -18451,14 +19405,14 @@ bias:
 	VADDPS 128(AX), Z2, Z2
 
 main:
-	MOVQ         k+0(FP), AX
-	MOVQ         b+24(FP), CX
-	MOVQ         a+8(FP), DX
-	MOVQ         lda+16(FP), BX
+	MOVQ         k+8(FP), AX
+	MOVQ         b+32(FP), CX
+	MOVQ         a+16(FP), DX
+	MOVQ         lda+24(FP), BX
 	SHLQ         $0x01, BX
-	MOVQ         pf+72(FP), BX
-	MOVQ         pfstep+80(FP), SI
-	MOVQ         bstride+32(FP), DI
+	MOVQ         pf+80(FP), BX
+	MOVQ         pfstep+88(FP), SI
+	MOVQ         bstride+40(FP), DI
 	SHLQ         $0x01, DI
 	VBROADCASTSS second<>+0(SB), Z7
 	SUBQ         $0x02, AX
@@ -18553,23 +19507,33 @@ tail:
 	VFMADD231PS  Z5, Z6, Z2
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
 	VMOVUPS Z2, 128(AX)
+	MOVQ    BX, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+2, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+4, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func dgemm_bf16dot_2x48_avx512(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func dgemm_bf16dot_2x48_avx512(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·dgemm_bf16dot_2x48_avx512(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·dgemm_bf16dot_2x48_avx512(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
@@ -18588,7 +19552,7 @@ zero:
 	VPXORD Z5, Z5, Z5
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Z0, Z0
@@ -18599,14 +19563,14 @@ bias:
 	VADDPS 128(AX), Z5, Z5
 
 main:
-	MOVQ         k+0(FP), AX
-	MOVQ         b+24(FP), CX
-	MOVQ         a+8(FP), DX
-	MOVQ         lda+16(FP), BX
+	MOVQ         k+8(FP), AX
+	MOVQ         b+32(FP), CX
+	MOVQ         a+16(FP), DX
+	MOVQ         lda+24(FP), BX
 	SHLQ         $0x01, BX
-	MOVQ         pf+72(FP), SI
-	MOVQ         pfstep+80(FP), DI
-	MOVQ         bstride+32(FP), R8
+	MOVQ         pf+80(FP), SI
+	MOVQ         pfstep+88(FP), DI
+	MOVQ         bstride+40(FP), R8
 	SHLQ         $0x01, R8
 	VBROADCASTSS second<>+0(SB), Z10
 	SUBQ         $0x02, AX
@@ -18731,8 +19695,8 @@ tail:
 	VFMADD231PS  Z8, Z9, Z5
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
@@ -18740,17 +19704,27 @@ store:
 	VMOVUPS Z3, (AX)(CX*1)
 	VMOVUPS Z4, 64(AX)(CX*1)
 	VMOVUPS Z5, 128(AX)(CX*1)
+	MOVQ    SI, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+4, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+8, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func dgemm_bf16dot_3x48_avx512(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func dgemm_bf16dot_3x48_avx512(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·dgemm_bf16dot_3x48_avx512(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·dgemm_bf16dot_3x48_avx512(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
@@ -18775,7 +19749,7 @@ zero:
 	VPXORD Z8, Z8, Z8
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Z0, Z0
@@ -18789,14 +19763,14 @@ bias:
 	VADDPS 128(AX), Z8, Z8
 
 main:
-	MOVQ         k+0(FP), AX
-	MOVQ         b+24(FP), CX
-	MOVQ         a+8(FP), DX
-	MOVQ         lda+16(FP), BX
+	MOVQ         k+8(FP), AX
+	MOVQ         b+32(FP), CX
+	MOVQ         a+16(FP), DX
+	MOVQ         lda+24(FP), BX
 	SHLQ         $0x01, BX
-	MOVQ         pf+72(FP), SI
-	MOVQ         pfstep+80(FP), DI
-	MOVQ         bstride+32(FP), R8
+	MOVQ         pf+80(FP), SI
+	MOVQ         pfstep+88(FP), DI
+	MOVQ         bstride+40(FP), R8
 	SHLQ         $0x01, R8
 	VBROADCASTSS second<>+0(SB), Z13
 	SUBQ         $0x02, AX
@@ -18951,8 +19925,8 @@ tail:
 	VFMADD231PS  Z11, Z12, Z8
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
@@ -18963,17 +19937,27 @@ store:
 	VMOVUPS Z6, (AX)(CX*2)
 	VMOVUPS Z7, 64(AX)(CX*2)
 	VMOVUPS Z8, 128(AX)(CX*2)
+	MOVQ    SI, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+6, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+12, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func dgemm_bf16dot_4x48_avx512(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func dgemm_bf16dot_4x48_avx512(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·dgemm_bf16dot_4x48_avx512(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·dgemm_bf16dot_4x48_avx512(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -19006,7 +19990,7 @@ zero:
 	VPXORD Z11, Z11, Z11
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Z0, Z0
@@ -19023,16 +20007,16 @@ bias:
 	VADDPS 128(AX), Z11, Z11
 
 main:
-	MOVQ         k+0(FP), AX
-	MOVQ         b+24(FP), CX
-	MOVQ         a+8(FP), DX
-	MOVQ         lda+16(FP), BX
+	MOVQ         k+8(FP), AX
+	MOVQ         b+32(FP), CX
+	MOVQ         a+16(FP), DX
+	MOVQ         lda+24(FP), BX
 	SHLQ         $0x01, BX
 	LEAQ         (BX)(BX*2), SI
 	LEAQ         (DX)(SI*1), SI
-	MOVQ         pf+72(FP), DI
-	MOVQ         pfstep+80(FP), R8
-	MOVQ         bstride+32(FP), R9
+	MOVQ         pf+80(FP), DI
+	MOVQ         pfstep+88(FP), R8
+	MOVQ         bstride+40(FP), R9
 	SHLQ         $0x01, R9
 	VBROADCASTSS second<>+0(SB), Z16
 	SUBQ         $0x02, AX
@@ -19218,8 +20202,8 @@ tail:
 	VFMADD231PS  Z14, Z15, Z11
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -19235,17 +20219,27 @@ store:
 	VMOVUPS Z9, (DX)
 	VMOVUPS Z10, 64(DX)
 	VMOVUPS Z11, 128(DX)
+	MOVQ    DI, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+8, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+16, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func dgemm_bf16dot_5x48_avx512(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func dgemm_bf16dot_5x48_avx512(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·dgemm_bf16dot_5x48_avx512(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·dgemm_bf16dot_5x48_avx512(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -19284,7 +20278,7 @@ zero:
 	VPXORD Z14, Z14, Z14
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Z0, Z0
@@ -19304,16 +20298,16 @@ bias:
 	VADDPS 128(AX), Z14, Z14
 
 main:
-	MOVQ         k+0(FP), AX
-	MOVQ         b+24(FP), CX
-	MOVQ         a+8(FP), DX
-	MOVQ         lda+16(FP), BX
+	MOVQ         k+8(FP), AX
+	MOVQ         b+32(FP), CX
+	MOVQ         a+16(FP), DX
+	MOVQ         lda+24(FP), BX
 	SHLQ         $0x01, BX
 	LEAQ         (BX)(BX*2), SI
 	LEAQ         (DX)(SI*1), SI
-	MOVQ         pf+72(FP), DI
-	MOVQ         pfstep+80(FP), R8
-	MOVQ         bstride+32(FP), R9
+	MOVQ         pf+80(FP), DI
+	MOVQ         pfstep+88(FP), R8
+	MOVQ         bstride+40(FP), R9
 	SHLQ         $0x01, R9
 	VBROADCASTSS second<>+0(SB), Z19
 	SUBQ         $0x02, AX
@@ -19529,8 +20523,8 @@ tail:
 	VFMADD231PS  Z17, Z18, Z14
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -19549,17 +20543,27 @@ store:
 	VMOVUPS Z12, (DX)(CX*1)
 	VMOVUPS Z13, 64(DX)(CX*1)
 	VMOVUPS Z14, 128(DX)(CX*1)
+	MOVQ    DI, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+10, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+20, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func dgemm_bf16dot_6x48_avx512(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func dgemm_bf16dot_6x48_avx512(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·dgemm_bf16dot_6x48_avx512(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·dgemm_bf16dot_6x48_avx512(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -19604,7 +20608,7 @@ zero:
 	VPXORD Z17, Z17, Z17
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Z0, Z0
@@ -19627,16 +20631,16 @@ bias:
 	VADDPS 128(AX), Z17, Z17
 
 main:
-	MOVQ         k+0(FP), AX
-	MOVQ         b+24(FP), CX
-	MOVQ         a+8(FP), DX
-	MOVQ         lda+16(FP), BX
+	MOVQ         k+8(FP), AX
+	MOVQ         b+32(FP), CX
+	MOVQ         a+16(FP), DX
+	MOVQ         lda+24(FP), BX
 	SHLQ         $0x01, BX
 	LEAQ         (BX)(BX*2), SI
 	LEAQ         (DX)(SI*1), SI
-	MOVQ         pf+72(FP), DI
-	MOVQ         pfstep+80(FP), R8
-	MOVQ         bstride+32(FP), R9
+	MOVQ         pf+80(FP), DI
+	MOVQ         pfstep+88(FP), R8
+	MOVQ         bstride+40(FP), R9
 	SHLQ         $0x01, R9
 	VBROADCASTSS second<>+0(SB), Z22
 	SUBQ         $0x02, AX
@@ -19882,8 +20886,8 @@ tail:
 	VFMADD231PS  Z20, Z21, Z17
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -19905,17 +20909,27 @@ store:
 	VMOVUPS Z15, (DX)(CX*2)
 	VMOVUPS Z16, 64(DX)(CX*2)
 	VMOVUPS Z17, 128(DX)(CX*2)
+	MOVQ    DI, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+12, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+24, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func dgemm_bf16dot_7x48_avx512(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func dgemm_bf16dot_7x48_avx512(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·dgemm_bf16dot_7x48_avx512(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·dgemm_bf16dot_7x48_avx512(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), BX
@@ -19967,7 +20981,7 @@ zero:
 	VPXORD Z20, Z20, Z20
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Z0, Z0
@@ -19993,17 +21007,17 @@ bias:
 	VADDPS 128(AX), Z20, Z20
 
 main:
-	MOVQ         k+0(FP), AX
-	MOVQ         b+24(FP), CX
-	MOVQ         a+8(FP), DX
-	MOVQ         lda+16(FP), BX
+	MOVQ         k+8(FP), AX
+	MOVQ         b+32(FP), CX
+	MOVQ         a+16(FP), DX
+	MOVQ         lda+24(FP), BX
 	SHLQ         $0x01, BX
 	LEAQ         (BX)(BX*2), SI
 	LEAQ         (DX)(SI*1), DI
 	LEAQ         (DI)(SI*1), SI
-	MOVQ         pf+72(FP), R8
-	MOVQ         pfstep+80(FP), R9
-	MOVQ         bstride+32(FP), R10
+	MOVQ         pf+80(FP), R8
+	MOVQ         pfstep+88(FP), R9
+	MOVQ         bstride+40(FP), R10
 	SHLQ         $0x01, R10
 	VBROADCASTSS second<>+0(SB), Z25
 	SUBQ         $0x02, AX
@@ -20280,8 +21294,8 @@ tail:
 	VFMADD231PS  Z23, Z24, Z20
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), BX
@@ -20307,17 +21321,27 @@ store:
 	VMOVUPS Z18, (DX)
 	VMOVUPS Z19, 64(DX)
 	VMOVUPS Z20, 128(DX)
+	MOVQ    R8, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+14, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+28, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func dgemm_bf16dot_8x48_avx512(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func dgemm_bf16dot_8x48_avx512(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·dgemm_bf16dot_8x48_avx512(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·dgemm_bf16dot_8x48_avx512(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), BX
@@ -20375,7 +21399,7 @@ zero:
 	VPXORD Z23, Z23, Z23
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Z0, Z0
@@ -20404,17 +21428,17 @@ bias:
 	VADDPS 128(AX), Z23, Z23
 
 main:
-	MOVQ         k+0(FP), AX
-	MOVQ         b+24(FP), CX
-	MOVQ         a+8(FP), DX
-	MOVQ         lda+16(FP), BX
+	MOVQ         k+8(FP), AX
+	MOVQ         b+32(FP), CX
+	MOVQ         a+16(FP), DX
+	MOVQ         lda+24(FP), BX
 	SHLQ         $0x01, BX
 	LEAQ         (BX)(BX*2), SI
 	LEAQ         (DX)(SI*1), DI
 	LEAQ         (DI)(SI*1), SI
-	MOVQ         pf+72(FP), R8
-	MOVQ         pfstep+80(FP), R9
-	MOVQ         bstride+32(FP), R10
+	MOVQ         pf+80(FP), R8
+	MOVQ         pfstep+88(FP), R9
+	MOVQ         bstride+40(FP), R10
 	SHLQ         $0x01, R10
 	VBROADCASTSS second<>+0(SB), Z28
 	SUBQ         $0x02, AX
@@ -20721,8 +21745,8 @@ tail:
 	VFMADD231PS  Z26, Z27, Z23
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), BX
@@ -20751,6 +21775,15 @@ store:
 	VMOVUPS Z21, (DX)(CX*1)
 	VMOVUPS Z22, 64(DX)(CX*1)
 	VMOVUPS Z23, 128(DX)(CX*1)
+	MOVQ    R8, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+16, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+32, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
@@ -20790,26 +21823,45 @@ loop:
 	VZEROUPPER
 	RET
 
-// func qgemm_i8_1x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// func qgemm_i8_1x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
-TEXT ·qgemm_i8_1x32_avx512vnni(SB), NOSPLIT, $0-104
-	MOVQ       k+0(FP), AX
-	MOVQ       b+24(FP), CX
-	MOVQ       bstride+32(FP), DX
-	MOVQ       AX, BX
-	SHLQ       $0x06, BX
-	ADDQ       CX, BX
-	VMOVUPS    64(BX), Z0
-	VMOVUPS    64(BX)(DX*1), Z1
-	MOVQ       c+40(FP), BX
-	MOVQ       ldc+48(FP), SI
-	SHLQ       $0x02, SI
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	MOVQ       a+8(FP), BX
-	MOVQ       lda+16(FP), SI
-	MOVQ       pf+88(FP), SI
-	MOVQ       pfstep+96(FP), DI
+TEXT ·qgemm_i8_1x32_avx512vnni(SB), NOSPLIT, $0-112
+tile:
+	MOVQ    k+8(FP), AX
+	MOVQ    b+32(FP), CX
+	MOVQ    bstride+40(FP), DX
+	MOVQ    AX, BX
+	SHLQ    $0x06, BX
+	ADDQ    CX, BX
+	VMOVUPS 64(BX), Z0
+	VMOVUPS 64(BX)(DX*1), Z1
+	MOVQ    a+16(FP), BX
+	MOVQ    lda+24(FP), SI
+	MOVQ    pf+96(FP), SI
+	MOVQ    pfstep+104(FP), DI
+	MOVQ    c+48(FP), R8
+	MOVQ    ldc+56(FP), R9
+	SHLQ    $0x02, R9
+	MOVQ    $+1, R10
+
+first:
+	VMOVUPS      (CX), Z2
+	VMOVUPS      (CX)(DX*1), Z3
+	PREFETCHT0   (SI)
+	PREFETCHT0   (SI)(DX*1)
+	ADDQ         DI, SI
+	VPBROADCASTD (BX), Z4
+	VPDPBUSD     Z2, Z4, Z0
+	VPDPBUSD     Z3, Z4, Z1
+	ADDQ         $0x04, BX
+	ADDQ         $0x40, CX
+	PREFETCHT0   (R8)
+	PREFETCHT0   64(R8)
+	ADDQ         R9, R8
+	DECQ         AX
+	JZ           done
+	DECQ         R10
+	JNZ          first
 
 loop:
 	VMOVUPS      (CX), Z2
@@ -20824,13 +21876,15 @@ loop:
 	ADDQ         $0x40, CX
 	DECQ         AX
 	JNZ          loop
-	MOVQ         scale+56(FP), AX
-	MOVQ         zero+64(FP), BX
-	MOVQ         bias+72(FP), SI
-	MOVQ         acc+80(FP), DI
-	MOVQ         c+40(FP), R8
-	MOVQ         ldc+48(FP), R9
-	SHLQ         $0x02, R9
+
+done:
+	MOVQ         scale+64(FP), AX
+	MOVQ         zero+72(FP), BX
+	MOVQ         bias+80(FP), DI
+	MOVQ         acc+88(FP), R8
+	MOVQ         c+48(FP), R9
+	MOVQ         ldc+56(FP), R10
+	SHLQ         $0x02, R10
 	VBROADCASTSS (AX), Z4
 	VCVTDQ2PS    Z0, Z0
 	VCVTDQ2PS    Z1, Z1
@@ -20843,47 +21897,78 @@ loop:
 	VMULPS       128(CX)(DX*1), Z4, Z3
 	VADDPS       Z2, Z0, Z0
 	VADDPS       Z3, Z1, Z1
-	TESTQ        SI, SI
+	TESTQ        DI, DI
 	JZ           plain1
-	VADDPS       (SI), Z0, Z0
-	VADDPS       64(SI), Z1, Z1
+	VADDPS       (DI), Z0, Z0
+	VADDPS       64(DI), Z1, Z1
 
 plain1:
-	TESTQ  DI, DI
+	TESTQ  R8, R8
 	JZ     alone2
-	VADDPS (R8), Z0, Z0
-	VADDPS 64(R8), Z1, Z1
+	VADDPS (R9), Z0, Z0
+	VADDPS 64(R9), Z1, Z1
 
 alone2:
-	VMOVUPS Z0, (R8)
-	VMOVUPS Z1, 64(R8)
+	VMOVUPS Z0, (R9)
+	VMOVUPS Z1, 64(R9)
+	MOVQ    SI, pf+96(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+1, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+4, AX, AX
+	ADDQ    AX, c+48(FP)
+	ADDQ    $0x04, scale+64(FP)
+	ADDQ    $0x04, zero+72(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func qgemm_i8_2x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// func qgemm_i8_2x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
-TEXT ·qgemm_i8_2x32_avx512vnni(SB), NOSPLIT, $0-104
-	MOVQ       k+0(FP), AX
-	MOVQ       b+24(FP), CX
-	MOVQ       bstride+32(FP), DX
-	MOVQ       AX, BX
-	SHLQ       $0x06, BX
-	ADDQ       CX, BX
-	VMOVUPS    64(BX), Z0
-	VMOVUPS    64(BX)(DX*1), Z1
-	VMOVAPS    Z0, Z2
-	VMOVAPS    Z1, Z3
-	MOVQ       c+40(FP), BX
-	MOVQ       ldc+48(FP), SI
-	SHLQ       $0x02, SI
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	PREFETCHT0 (BX)(SI*1)
-	PREFETCHT0 64(BX)(SI*1)
-	MOVQ       a+8(FP), BX
-	MOVQ       lda+16(FP), SI
-	MOVQ       pf+88(FP), DI
-	MOVQ       pfstep+96(FP), R8
+TEXT ·qgemm_i8_2x32_avx512vnni(SB), NOSPLIT, $0-112
+tile:
+	MOVQ    k+8(FP), AX
+	MOVQ    b+32(FP), CX
+	MOVQ    bstride+40(FP), DX
+	MOVQ    AX, BX
+	SHLQ    $0x06, BX
+	ADDQ    CX, BX
+	VMOVUPS 64(BX), Z0
+	VMOVUPS 64(BX)(DX*1), Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	MOVQ    a+16(FP), BX
+	MOVQ    lda+24(FP), SI
+	MOVQ    pf+96(FP), DI
+	MOVQ    pfstep+104(FP), R8
+	MOVQ    c+48(FP), R9
+	MOVQ    ldc+56(FP), R10
+	SHLQ    $0x02, R10
+	MOVQ    $+2, R11
+
+first:
+	VMOVUPS      (CX), Z4
+	VMOVUPS      (CX)(DX*1), Z5
+	PREFETCHT0   (DI)
+	PREFETCHT0   (DI)(DX*1)
+	ADDQ         R8, DI
+	VPBROADCASTD (BX), Z6
+	VPDPBUSD     Z4, Z6, Z0
+	VPDPBUSD     Z5, Z6, Z1
+	VPBROADCASTD (BX)(SI*1), Z6
+	VPDPBUSD     Z4, Z6, Z2
+	VPDPBUSD     Z5, Z6, Z3
+	ADDQ         $0x04, BX
+	ADDQ         $0x40, CX
+	PREFETCHT0   (R9)
+	PREFETCHT0   64(R9)
+	ADDQ         R10, R9
+	DECQ         AX
+	JZ           done
+	DECQ         R11
+	JNZ          first
 
 loop:
 	VMOVUPS      (CX), Z4
@@ -20901,13 +21986,15 @@ loop:
 	ADDQ         $0x40, CX
 	DECQ         AX
 	JNZ          loop
-	MOVQ         scale+56(FP), AX
-	MOVQ         zero+64(FP), BX
-	MOVQ         bias+72(FP), SI
-	MOVQ         acc+80(FP), DI
-	MOVQ         c+40(FP), R8
-	MOVQ         ldc+48(FP), R9
-	SHLQ         $0x02, R9
+
+done:
+	MOVQ         scale+64(FP), AX
+	MOVQ         zero+72(FP), BX
+	MOVQ         bias+80(FP), SI
+	MOVQ         acc+88(FP), R8
+	MOVQ         c+48(FP), R9
+	MOVQ         ldc+56(FP), R10
+	SHLQ         $0x02, R10
 	VBROADCASTSS (AX), Z6
 	VCVTDQ2PS    Z0, Z0
 	VCVTDQ2PS    Z1, Z1
@@ -20940,49 +22027,81 @@ loop:
 	VADDPS       64(SI), Z3, Z3
 
 plain1:
-	TESTQ  DI, DI
+	TESTQ  R8, R8
 	JZ     alone2
-	VADDPS (R8), Z0, Z0
-	VADDPS 64(R8), Z1, Z1
-	VADDPS (R8)(R9*1), Z2, Z2
-	VADDPS 64(R8)(R9*1), Z3, Z3
+	VADDPS (R9), Z0, Z0
+	VADDPS 64(R9), Z1, Z1
+	VADDPS (R9)(R10*1), Z2, Z2
+	VADDPS 64(R9)(R10*1), Z3, Z3
 
 alone2:
-	VMOVUPS Z0, (R8)
-	VMOVUPS Z1, 64(R8)
-	VMOVUPS Z2, (R8)(R9*1)
-	VMOVUPS Z3, 64(R8)(R9*1)
+	VMOVUPS Z0, (R9)
+	VMOVUPS Z1, 64(R9)
+	VMOVUPS Z2, (R9)(R10*1)
+	VMOVUPS Z3, 64(R9)(R10*1)
+	MOVQ    DI, pf+96(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+2, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+8, AX, AX
+	ADDQ    AX, c+48(FP)
+	ADDQ    $0x08, scale+64(FP)
+	ADDQ    $0x08, zero+72(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func qgemm_i8_3x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// func qgemm_i8_3x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
-TEXT ·qgemm_i8_3x32_avx512vnni(SB), NOSPLIT, $0-104
-	MOVQ       k+0(FP), AX
-	MOVQ       b+24(FP), CX
-	MOVQ       bstride+32(FP), DX
-	MOVQ       AX, BX
-	SHLQ       $0x06, BX
-	ADDQ       CX, BX
-	VMOVUPS    64(BX), Z0
-	VMOVUPS    64(BX)(DX*1), Z1
-	VMOVAPS    Z0, Z2
-	VMOVAPS    Z1, Z3
-	VMOVAPS    Z0, Z4
-	VMOVAPS    Z1, Z5
-	MOVQ       c+40(FP), BX
-	MOVQ       ldc+48(FP), SI
-	SHLQ       $0x02, SI
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	PREFETCHT0 (BX)(SI*1)
-	PREFETCHT0 64(BX)(SI*1)
-	PREFETCHT0 (BX)(SI*2)
-	PREFETCHT0 64(BX)(SI*2)
-	MOVQ       a+8(FP), BX
-	MOVQ       lda+16(FP), SI
-	MOVQ       pf+88(FP), DI
-	MOVQ       pfstep+96(FP), R8
+TEXT ·qgemm_i8_3x32_avx512vnni(SB), NOSPLIT, $0-112
+tile:
+	MOVQ    k+8(FP), AX
+	MOVQ    b+32(FP), CX
+	MOVQ    bstride+40(FP), DX
+	MOVQ    AX, BX
+	SHLQ    $0x06, BX
+	ADDQ    CX, BX
+	VMOVUPS 64(BX), Z0
+	VMOVUPS 64(BX)(DX*1), Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	MOVQ    a+16(FP), BX
+	MOVQ    lda+24(FP), SI
+	MOVQ    pf+96(FP), DI
+	MOVQ    pfstep+104(FP), R8
+	MOVQ    c+48(FP), R9
+	MOVQ    ldc+56(FP), R10
+	SHLQ    $0x02, R10
+	MOVQ    $+3, R11
+
+first:
+	VMOVUPS      (CX), Z6
+	VMOVUPS      (CX)(DX*1), Z7
+	PREFETCHT0   (DI)
+	PREFETCHT0   (DI)(DX*1)
+	ADDQ         R8, DI
+	VPBROADCASTD (BX), Z8
+	VPDPBUSD     Z6, Z8, Z0
+	VPDPBUSD     Z7, Z8, Z1
+	VPBROADCASTD (BX)(SI*1), Z8
+	VPDPBUSD     Z6, Z8, Z2
+	VPDPBUSD     Z7, Z8, Z3
+	VPBROADCASTD (BX)(SI*2), Z8
+	VPDPBUSD     Z6, Z8, Z4
+	VPDPBUSD     Z7, Z8, Z5
+	ADDQ         $0x04, BX
+	ADDQ         $0x40, CX
+	PREFETCHT0   (R9)
+	PREFETCHT0   64(R9)
+	ADDQ         R10, R9
+	DECQ         AX
+	JZ           done
+	DECQ         R11
+	JNZ          first
 
 loop:
 	VMOVUPS      (CX), Z6
@@ -21003,13 +22122,15 @@ loop:
 	ADDQ         $0x40, CX
 	DECQ         AX
 	JNZ          loop
-	MOVQ         scale+56(FP), AX
-	MOVQ         zero+64(FP), BX
-	MOVQ         bias+72(FP), SI
-	MOVQ         acc+80(FP), DI
-	MOVQ         c+40(FP), R8
-	MOVQ         ldc+48(FP), R9
-	SHLQ         $0x02, R9
+
+done:
+	MOVQ         scale+64(FP), AX
+	MOVQ         zero+72(FP), BX
+	MOVQ         bias+80(FP), SI
+	MOVQ         acc+88(FP), R8
+	MOVQ         c+48(FP), R9
+	MOVQ         ldc+56(FP), R10
+	SHLQ         $0x02, R10
 	VBROADCASTSS (AX), Z8
 	VCVTDQ2PS    Z0, Z0
 	VCVTDQ2PS    Z1, Z1
@@ -21056,61 +22177,93 @@ loop:
 	VADDPS       64(SI), Z5, Z5
 
 plain1:
-	TESTQ  DI, DI
+	TESTQ  R8, R8
 	JZ     alone2
-	VADDPS (R8), Z0, Z0
-	VADDPS 64(R8), Z1, Z1
-	VADDPS (R8)(R9*1), Z2, Z2
-	VADDPS 64(R8)(R9*1), Z3, Z3
-	VADDPS (R8)(R9*2), Z4, Z4
-	VADDPS 64(R8)(R9*2), Z5, Z5
+	VADDPS (R9), Z0, Z0
+	VADDPS 64(R9), Z1, Z1
+	VADDPS (R9)(R10*1), Z2, Z2
+	VADDPS 64(R9)(R10*1), Z3, Z3
+	VADDPS (R9)(R10*2), Z4, Z4
+	VADDPS 64(R9)(R10*2), Z5, Z5
 
 alone2:
-	VMOVUPS Z0, (R8)
-	VMOVUPS Z1, 64(R8)
-	VMOVUPS Z2, (R8)(R9*1)
-	VMOVUPS Z3, 64(R8)(R9*1)
-	VMOVUPS Z4, (R8)(R9*2)
-	VMOVUPS Z5, 64(R8)(R9*2)
+	VMOVUPS Z0, (R9)
+	VMOVUPS Z1, 64(R9)
+	VMOVUPS Z2, (R9)(R10*1)
+	VMOVUPS Z3, 64(R9)(R10*1)
+	VMOVUPS Z4, (R9)(R10*2)
+	VMOVUPS Z5, 64(R9)(R10*2)
+	MOVQ    DI, pf+96(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+3, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+12, AX, AX
+	ADDQ    AX, c+48(FP)
+	ADDQ    $0x0c, scale+64(FP)
+	ADDQ    $0x0c, zero+72(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func qgemm_i8_4x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// func qgemm_i8_4x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
-TEXT ·qgemm_i8_4x32_avx512vnni(SB), NOSPLIT, $0-104
-	MOVQ       k+0(FP), AX
-	MOVQ       b+24(FP), CX
-	MOVQ       bstride+32(FP), DX
-	MOVQ       AX, BX
-	SHLQ       $0x06, BX
-	ADDQ       CX, BX
-	VMOVUPS    64(BX), Z0
-	VMOVUPS    64(BX)(DX*1), Z1
-	VMOVAPS    Z0, Z2
-	VMOVAPS    Z1, Z3
-	VMOVAPS    Z0, Z4
-	VMOVAPS    Z1, Z5
-	VMOVAPS    Z0, Z6
-	VMOVAPS    Z1, Z7
-	MOVQ       c+40(FP), BX
-	MOVQ       ldc+48(FP), SI
-	SHLQ       $0x02, SI
-	LEAQ       (SI)(SI*2), DI
-	LEAQ       (BX)(DI*1), DI
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	PREFETCHT0 (BX)(SI*1)
-	PREFETCHT0 64(BX)(SI*1)
-	PREFETCHT0 (BX)(SI*2)
-	PREFETCHT0 64(BX)(SI*2)
-	PREFETCHT0 (DI)
-	PREFETCHT0 64(DI)
-	MOVQ       a+8(FP), BX
-	MOVQ       lda+16(FP), SI
-	LEAQ       (SI)(SI*2), DI
-	LEAQ       (BX)(DI*1), DI
-	MOVQ       pf+88(FP), R8
-	MOVQ       pfstep+96(FP), R9
+TEXT ·qgemm_i8_4x32_avx512vnni(SB), NOSPLIT, $0-112
+tile:
+	MOVQ    k+8(FP), AX
+	MOVQ    b+32(FP), CX
+	MOVQ    bstride+40(FP), DX
+	MOVQ    AX, BX
+	SHLQ    $0x06, BX
+	ADDQ    CX, BX
+	VMOVUPS 64(BX), Z0
+	VMOVUPS 64(BX)(DX*1), Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	MOVQ    a+16(FP), BX
+	MOVQ    lda+24(FP), SI
+	LEAQ    (SI)(SI*2), DI
+	LEAQ    (BX)(DI*1), DI
+	MOVQ    pf+96(FP), R8
+	MOVQ    pfstep+104(FP), R9
+	MOVQ    c+48(FP), R10
+	MOVQ    ldc+56(FP), R11
+	SHLQ    $0x02, R11
+	MOVQ    $+4, R12
+
+first:
+	VMOVUPS      (CX), Z8
+	VMOVUPS      (CX)(DX*1), Z9
+	PREFETCHT0   (R8)
+	PREFETCHT0   (R8)(DX*1)
+	ADDQ         R9, R8
+	VPBROADCASTD (BX), Z10
+	VPDPBUSD     Z8, Z10, Z0
+	VPDPBUSD     Z9, Z10, Z1
+	VPBROADCASTD (BX)(SI*1), Z10
+	VPDPBUSD     Z8, Z10, Z2
+	VPDPBUSD     Z9, Z10, Z3
+	VPBROADCASTD (BX)(SI*2), Z10
+	VPDPBUSD     Z8, Z10, Z4
+	VPDPBUSD     Z9, Z10, Z5
+	VPBROADCASTD (DI), Z10
+	VPDPBUSD     Z8, Z10, Z6
+	VPDPBUSD     Z9, Z10, Z7
+	ADDQ         $0x04, BX
+	ADDQ         $0x04, DI
+	ADDQ         $0x40, CX
+	PREFETCHT0   (R10)
+	PREFETCHT0   64(R10)
+	ADDQ         R11, R10
+	DECQ         AX
+	JZ           done
+	DECQ         R12
+	JNZ          first
 
 loop:
 	VMOVUPS      (CX), Z8
@@ -21135,15 +22288,17 @@ loop:
 	ADDQ         $0x40, CX
 	DECQ         AX
 	JNZ          loop
-	MOVQ         scale+56(FP), AX
-	MOVQ         zero+64(FP), BX
-	MOVQ         bias+72(FP), SI
-	MOVQ         acc+80(FP), DI
-	MOVQ         c+40(FP), R8
-	MOVQ         ldc+48(FP), R9
-	SHLQ         $0x02, R9
-	LEAQ         (R9)(R9*2), R10
-	LEAQ         (R8)(R10*1), R10
+
+done:
+	MOVQ         scale+64(FP), AX
+	MOVQ         zero+72(FP), BX
+	MOVQ         bias+80(FP), SI
+	MOVQ         acc+88(FP), DI
+	MOVQ         c+48(FP), R9
+	MOVQ         ldc+56(FP), R10
+	SHLQ         $0x02, R10
+	LEAQ         (R10)(R10*2), R11
+	LEAQ         (R9)(R11*1), R11
 	VBROADCASTSS (AX), Z10
 	VCVTDQ2PS    Z0, Z0
 	VCVTDQ2PS    Z1, Z1
@@ -21206,67 +22361,100 @@ loop:
 plain1:
 	TESTQ  DI, DI
 	JZ     alone2
-	VADDPS (R8), Z0, Z0
-	VADDPS 64(R8), Z1, Z1
-	VADDPS (R8)(R9*1), Z2, Z2
-	VADDPS 64(R8)(R9*1), Z3, Z3
-	VADDPS (R8)(R9*2), Z4, Z4
-	VADDPS 64(R8)(R9*2), Z5, Z5
-	VADDPS (R10), Z6, Z6
-	VADDPS 64(R10), Z7, Z7
+	VADDPS (R9), Z0, Z0
+	VADDPS 64(R9), Z1, Z1
+	VADDPS (R9)(R10*1), Z2, Z2
+	VADDPS 64(R9)(R10*1), Z3, Z3
+	VADDPS (R9)(R10*2), Z4, Z4
+	VADDPS 64(R9)(R10*2), Z5, Z5
+	VADDPS (R11), Z6, Z6
+	VADDPS 64(R11), Z7, Z7
 
 alone2:
-	VMOVUPS Z0, (R8)
-	VMOVUPS Z1, 64(R8)
-	VMOVUPS Z2, (R8)(R9*1)
-	VMOVUPS Z3, 64(R8)(R9*1)
-	VMOVUPS Z4, (R8)(R9*2)
-	VMOVUPS Z5, 64(R8)(R9*2)
-	VMOVUPS Z6, (R10)
-	VMOVUPS Z7, 64(R10)
+	VMOVUPS Z0, (R9)
+	VMOVUPS Z1, 64(R9)
+	VMOVUPS Z2, (R9)(R10*1)
+	VMOVUPS Z3, 64(R9)(R10*1)
+	VMOVUPS Z4, (R9)(R10*2)
+	VMOVUPS Z5, 64(R9)(R10*2)
+	VMOVUPS Z6, (R11)
+	VMOVUPS Z7, 64(R11)
+	MOVQ    R8, pf+96(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+4, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+16, AX, AX
+	ADDQ    AX, c+48(FP)
+	ADDQ    $0x10, scale+64(FP)
+	ADDQ    $0x10, zero+72(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func qgemm_i8_5x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// func qgemm_i8_5x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
-TEXT ·qgemm_i8_5x32_avx512vnni(SB), NOSPLIT, $0-104
-	MOVQ       k+0(FP), AX
-	MOVQ       b+24(FP), CX
-	MOVQ       bstride+32(FP), DX
-	MOVQ       AX, BX
-	SHLQ       $0x06, BX
-	ADDQ       CX, BX
-	VMOVUPS    64(BX), Z0
-	VMOVUPS    64(BX)(DX*1), Z1
-	VMOVAPS    Z0, Z2
-	VMOVAPS    Z1, Z3
-	VMOVAPS    Z0, Z4
-	VMOVAPS    Z1, Z5
-	VMOVAPS    Z0, Z6
-	VMOVAPS    Z1, Z7
-	VMOVAPS    Z0, Z8
-	VMOVAPS    Z1, Z9
-	MOVQ       c+40(FP), BX
-	MOVQ       ldc+48(FP), SI
-	SHLQ       $0x02, SI
-	LEAQ       (SI)(SI*2), DI
-	LEAQ       (BX)(DI*1), DI
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	PREFETCHT0 (BX)(SI*1)
-	PREFETCHT0 64(BX)(SI*1)
-	PREFETCHT0 (BX)(SI*2)
-	PREFETCHT0 64(BX)(SI*2)
-	PREFETCHT0 (DI)
-	PREFETCHT0 64(DI)
-	PREFETCHT0 (DI)(SI*1)
-	PREFETCHT0 64(DI)(SI*1)
-	MOVQ       a+8(FP), BX
-	MOVQ       lda+16(FP), SI
-	LEAQ       (SI)(SI*2), DI
-	LEAQ       (BX)(DI*1), DI
-	MOVQ       pf+88(FP), R8
-	MOVQ       pfstep+96(FP), R9
+TEXT ·qgemm_i8_5x32_avx512vnni(SB), NOSPLIT, $0-112
+tile:
+	MOVQ    k+8(FP), AX
+	MOVQ    b+32(FP), CX
+	MOVQ    bstride+40(FP), DX
+	MOVQ    AX, BX
+	SHLQ    $0x06, BX
+	ADDQ    CX, BX
+	VMOVUPS 64(BX), Z0
+	VMOVUPS 64(BX)(DX*1), Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	MOVQ    a+16(FP), BX
+	MOVQ    lda+24(FP), SI
+	LEAQ    (SI)(SI*2), DI
+	LEAQ    (BX)(DI*1), DI
+	MOVQ    pf+96(FP), R8
+	MOVQ    pfstep+104(FP), R9
+	MOVQ    c+48(FP), R10
+	MOVQ    ldc+56(FP), R11
+	SHLQ    $0x02, R11
+	MOVQ    $+5, R12
+
+first:
+	VMOVUPS      (CX), Z10
+	VMOVUPS      (CX)(DX*1), Z11
+	PREFETCHT0   (R8)
+	PREFETCHT0   (R8)(DX*1)
+	ADDQ         R9, R8
+	VPBROADCASTD (BX), Z12
+	VPDPBUSD     Z10, Z12, Z0
+	VPDPBUSD     Z11, Z12, Z1
+	VPBROADCASTD (BX)(SI*1), Z12
+	VPDPBUSD     Z10, Z12, Z2
+	VPDPBUSD     Z11, Z12, Z3
+	VPBROADCASTD (BX)(SI*2), Z12
+	VPDPBUSD     Z10, Z12, Z4
+	VPDPBUSD     Z11, Z12, Z5
+	VPBROADCASTD (DI), Z12
+	VPDPBUSD     Z10, Z12, Z6
+	VPDPBUSD     Z11, Z12, Z7
+	VPBROADCASTD (DI)(SI*1), Z12
+	VPDPBUSD     Z10, Z12, Z8
+	VPDPBUSD     Z11, Z12, Z9
+	ADDQ         $0x04, BX
+	ADDQ         $0x04, DI
+	ADDQ         $0x40, CX
+	PREFETCHT0   (R10)
+	PREFETCHT0   64(R10)
+	ADDQ         R11, R10
+	DECQ         AX
+	JZ           done
+	DECQ         R12
+	JNZ          first
 
 loop:
 	VMOVUPS      (CX), Z10
@@ -21294,15 +22482,17 @@ loop:
 	ADDQ         $0x40, CX
 	DECQ         AX
 	JNZ          loop
-	MOVQ         scale+56(FP), AX
-	MOVQ         zero+64(FP), BX
-	MOVQ         bias+72(FP), SI
-	MOVQ         acc+80(FP), DI
-	MOVQ         c+40(FP), R8
-	MOVQ         ldc+48(FP), R9
-	SHLQ         $0x02, R9
-	LEAQ         (R9)(R9*2), R10
-	LEAQ         (R8)(R10*1), R10
+
+done:
+	MOVQ         scale+64(FP), AX
+	MOVQ         zero+72(FP), BX
+	MOVQ         bias+80(FP), SI
+	MOVQ         acc+88(FP), DI
+	MOVQ         c+48(FP), R9
+	MOVQ         ldc+56(FP), R10
+	SHLQ         $0x02, R10
+	LEAQ         (R10)(R10*2), R11
+	LEAQ         (R9)(R11*1), R11
 	VBROADCASTSS (AX), Z12
 	VCVTDQ2PS    Z0, Z0
 	VCVTDQ2PS    Z1, Z1
@@ -21379,75 +22569,109 @@ loop:
 plain1:
 	TESTQ  DI, DI
 	JZ     alone2
-	VADDPS (R8), Z0, Z0
-	VADDPS 64(R8), Z1, Z1
-	VADDPS (R8)(R9*1), Z2, Z2
-	VADDPS 64(R8)(R9*1), Z3, Z3
-	VADDPS (R8)(R9*2), Z4, Z4
-	VADDPS 64(R8)(R9*2), Z5, Z5
-	VADDPS (R10), Z6, Z6
-	VADDPS 64(R10), Z7, Z7
-	VADDPS (R10)(R9*1), Z8, Z8
-	VADDPS 64(R10)(R9*1), Z9, Z9
+	VADDPS (R9), Z0, Z0
+	VADDPS 64(R9), Z1, Z1
+	VADDPS (R9)(R10*1), Z2, Z2
+	VADDPS 64(R9)(R10*1), Z3, Z3
+	VADDPS (R9)(R10*2), Z4, Z4
+	VADDPS 64(R9)(R10*2), Z5, Z5
+	VADDPS (R11), Z6, Z6
+	VADDPS 64(R11), Z7, Z7
+	VADDPS (R11)(R10*1), Z8, Z8
+	VADDPS 64(R11)(R10*1), Z9, Z9
 
 alone2:
-	VMOVUPS Z0, (R8)
-	VMOVUPS Z1, 64(R8)
-	VMOVUPS Z2, (R8)(R9*1)
-	VMOVUPS Z3, 64(R8)(R9*1)
-	VMOVUPS Z4, (R8)(R9*2)
-	VMOVUPS Z5, 64(R8)(R9*2)
-	VMOVUPS Z6, (R10)
-	VMOVUPS Z7, 64(R10)
-	VMOVUPS Z8, (R10)(R9*1)
-	VMOVUPS Z9, 64(R10)(R9*1)
+	VMOVUPS Z0, (R9)
+	VMOVUPS Z1, 64(R9)
+	VMOVUPS Z2, (R9)(R10*1)
+	VMOVUPS Z3, 64(R9)(R10*1)
+	VMOVUPS Z4, (R9)(R10*2)
+	VMOVUPS Z5, 64(R9)(R10*2)
+	VMOVUPS Z6, (R11)
+	VMOVUPS Z7, 64(R11)
+	VMOVUPS Z8, (R11)(R10*1)
+	VMOVUPS Z9, 64(R11)(R10*1)
+	MOVQ    R8, pf+96(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+5, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+20, AX, AX
+	ADDQ    AX, c+48(FP)
+	ADDQ    $0x14, scale+64(FP)
+	ADDQ    $0x14, zero+72(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func qgemm_i8_6x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// func qgemm_i8_6x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
-TEXT ·qgemm_i8_6x32_avx512vnni(SB), NOSPLIT, $0-104
-	MOVQ       k+0(FP), AX
-	MOVQ       b+24(FP), CX
-	MOVQ       bstride+32(FP), DX
-	MOVQ       AX, BX
-	SHLQ       $0x06, BX
-	ADDQ       CX, BX
-	VMOVUPS    64(BX), Z0
-	VMOVUPS    64(BX)(DX*1), Z1
-	VMOVAPS    Z0, Z2
-	VMOVAPS    Z1, Z3
-	VMOVAPS    Z0, Z4
-	VMOVAPS    Z1, Z5
-	VMOVAPS    Z0, Z6
-	VMOVAPS    Z1, Z7
-	VMOVAPS    Z0, Z8
-	VMOVAPS    Z1, Z9
-	VMOVAPS    Z0, Z10
-	VMOVAPS    Z1, Z11
-	MOVQ       c+40(FP), BX
-	MOVQ       ldc+48(FP), SI
-	SHLQ       $0x02, SI
-	LEAQ       (SI)(SI*2), DI
-	LEAQ       (BX)(DI*1), DI
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	PREFETCHT0 (BX)(SI*1)
-	PREFETCHT0 64(BX)(SI*1)
-	PREFETCHT0 (BX)(SI*2)
-	PREFETCHT0 64(BX)(SI*2)
-	PREFETCHT0 (DI)
-	PREFETCHT0 64(DI)
-	PREFETCHT0 (DI)(SI*1)
-	PREFETCHT0 64(DI)(SI*1)
-	PREFETCHT0 (DI)(SI*2)
-	PREFETCHT0 64(DI)(SI*2)
-	MOVQ       a+8(FP), BX
-	MOVQ       lda+16(FP), SI
-	LEAQ       (SI)(SI*2), DI
-	LEAQ       (BX)(DI*1), DI
-	MOVQ       pf+88(FP), R8
-	MOVQ       pfstep+96(FP), R9
+TEXT ·qgemm_i8_6x32_avx512vnni(SB), NOSPLIT, $0-112
+tile:
+	MOVQ    k+8(FP), AX
+	MOVQ    b+32(FP), CX
+	MOVQ    bstride+40(FP), DX
+	MOVQ    AX, BX
+	SHLQ    $0x06, BX
+	ADDQ    CX, BX
+	VMOVUPS 64(BX), Z0
+	VMOVUPS 64(BX)(DX*1), Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
+	MOVQ    a+16(FP), BX
+	MOVQ    lda+24(FP), SI
+	LEAQ    (SI)(SI*2), DI
+	LEAQ    (BX)(DI*1), DI
+	MOVQ    pf+96(FP), R8
+	MOVQ    pfstep+104(FP), R9
+	MOVQ    c+48(FP), R10
+	MOVQ    ldc+56(FP), R11
+	SHLQ    $0x02, R11
+	MOVQ    $+6, R12
+
+first:
+	VMOVUPS      (CX), Z12
+	VMOVUPS      (CX)(DX*1), Z13
+	PREFETCHT0   (R8)
+	PREFETCHT0   (R8)(DX*1)
+	ADDQ         R9, R8
+	VPBROADCASTD (BX), Z14
+	VPDPBUSD     Z12, Z14, Z0
+	VPDPBUSD     Z13, Z14, Z1
+	VPBROADCASTD (BX)(SI*1), Z14
+	VPDPBUSD     Z12, Z14, Z2
+	VPDPBUSD     Z13, Z14, Z3
+	VPBROADCASTD (BX)(SI*2), Z14
+	VPDPBUSD     Z12, Z14, Z4
+	VPDPBUSD     Z13, Z14, Z5
+	VPBROADCASTD (DI), Z14
+	VPDPBUSD     Z12, Z14, Z6
+	VPDPBUSD     Z13, Z14, Z7
+	VPBROADCASTD (DI)(SI*1), Z14
+	VPDPBUSD     Z12, Z14, Z8
+	VPDPBUSD     Z13, Z14, Z9
+	VPBROADCASTD (DI)(SI*2), Z14
+	VPDPBUSD     Z12, Z14, Z10
+	VPDPBUSD     Z13, Z14, Z11
+	ADDQ         $0x04, BX
+	ADDQ         $0x04, DI
+	ADDQ         $0x40, CX
+	PREFETCHT0   (R10)
+	PREFETCHT0   64(R10)
+	ADDQ         R11, R10
+	DECQ         AX
+	JZ           done
+	DECQ         R12
+	JNZ          first
 
 loop:
 	VMOVUPS      (CX), Z12
@@ -21478,15 +22702,17 @@ loop:
 	ADDQ         $0x40, CX
 	DECQ         AX
 	JNZ          loop
-	MOVQ         scale+56(FP), AX
-	MOVQ         zero+64(FP), BX
-	MOVQ         bias+72(FP), SI
-	MOVQ         acc+80(FP), DI
-	MOVQ         c+40(FP), R8
-	MOVQ         ldc+48(FP), R9
-	SHLQ         $0x02, R9
-	LEAQ         (R9)(R9*2), R10
-	LEAQ         (R8)(R10*1), R10
+
+done:
+	MOVQ         scale+64(FP), AX
+	MOVQ         zero+72(FP), BX
+	MOVQ         bias+80(FP), SI
+	MOVQ         acc+88(FP), DI
+	MOVQ         c+48(FP), R9
+	MOVQ         ldc+56(FP), R10
+	SHLQ         $0x02, R10
+	LEAQ         (R10)(R10*2), R11
+	LEAQ         (R9)(R11*1), R11
 	VBROADCASTSS (AX), Z14
 	VCVTDQ2PS    Z0, Z0
 	VCVTDQ2PS    Z1, Z1
@@ -21577,85 +22803,120 @@ loop:
 plain1:
 	TESTQ  DI, DI
 	JZ     alone2
-	VADDPS (R8), Z0, Z0
-	VADDPS 64(R8), Z1, Z1
-	VADDPS (R8)(R9*1), Z2, Z2
-	VADDPS 64(R8)(R9*1), Z3, Z3
-	VADDPS (R8)(R9*2), Z4, Z4
-	VADDPS 64(R8)(R9*2), Z5, Z5
-	VADDPS (R10), Z6, Z6
-	VADDPS 64(R10), Z7, Z7
-	VADDPS (R10)(R9*1), Z8, Z8
-	VADDPS 64(R10)(R9*1), Z9, Z9
-	VADDPS (R10)(R9*2), Z10, Z10
-	VADDPS 64(R10)(R9*2), Z11, Z11
+	VADDPS (R9), Z0, Z0
+	VADDPS 64(R9), Z1, Z1
+	VADDPS (R9)(R10*1), Z2, Z2
+	VADDPS 64(R9)(R10*1), Z3, Z3
+	VADDPS (R9)(R10*2), Z4, Z4
+	VADDPS 64(R9)(R10*2), Z5, Z5
+	VADDPS (R11), Z6, Z6
+	VADDPS 64(R11), Z7, Z7
+	VADDPS (R11)(R10*1), Z8, Z8
+	VADDPS 64(R11)(R10*1), Z9, Z9
+	VADDPS (R11)(R10*2), Z10, Z10
+	VADDPS 64(R11)(R10*2), Z11, Z11
 
 alone2:
-	VMOVUPS Z0, (R8)
-	VMOVUPS Z1, 64(R8)
-	VMOVUPS Z2, (R8)(R9*1)
-	VMOVUPS Z3, 64(R8)(R9*1)
-	VMOVUPS Z4, (R8)(R9*2)
-	VMOVUPS Z5, 64(R8)(R9*2)
-	VMOVUPS Z6, (R10)
-	VMOVUPS Z7, 64(R10)
-	VMOVUPS Z8, (R10)(R9*1)
-	VMOVUPS Z9, 64(R10)(R9*1)
-	VMOVUPS Z10, (R10)(R9*2)
-	VMOVUPS Z11, 64(R10)(R9*2)
+	VMOVUPS Z0, (R9)
+	VMOVUPS Z1, 64(R9)
+	VMOVUPS Z2, (R9)(R10*1)
+	VMOVUPS Z3, 64(R9)(R10*1)
+	VMOVUPS Z4, (R9)(R10*2)
+	VMOVUPS Z5, 64(R9)(R10*2)
+	VMOVUPS Z6, (R11)
+	VMOVUPS Z7, 64(R11)
+	VMOVUPS Z8, (R11)(R10*1)
+	VMOVUPS Z9, 64(R11)(R10*1)
+	VMOVUPS Z10, (R11)(R10*2)
+	VMOVUPS Z11, 64(R11)(R10*2)
+	MOVQ    R8, pf+96(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+6, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+24, AX, AX
+	ADDQ    AX, c+48(FP)
+	ADDQ    $0x18, scale+64(FP)
+	ADDQ    $0x18, zero+72(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func qgemm_i8_7x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// func qgemm_i8_7x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
-TEXT ·qgemm_i8_7x32_avx512vnni(SB), NOSPLIT, $0-104
-	MOVQ       k+0(FP), AX
-	MOVQ       b+24(FP), CX
-	MOVQ       bstride+32(FP), DX
-	MOVQ       AX, BX
-	SHLQ       $0x06, BX
-	ADDQ       CX, BX
-	VMOVUPS    64(BX), Z0
-	VMOVUPS    64(BX)(DX*1), Z1
-	VMOVAPS    Z0, Z2
-	VMOVAPS    Z1, Z3
-	VMOVAPS    Z0, Z4
-	VMOVAPS    Z1, Z5
-	VMOVAPS    Z0, Z6
-	VMOVAPS    Z1, Z7
-	VMOVAPS    Z0, Z8
-	VMOVAPS    Z1, Z9
-	VMOVAPS    Z0, Z10
-	VMOVAPS    Z1, Z11
-	VMOVAPS    Z0, Z12
-	VMOVAPS    Z1, Z13
-	MOVQ       c+40(FP), BX
-	MOVQ       ldc+48(FP), SI
-	SHLQ       $0x02, SI
-	LEAQ       (SI)(SI*2), DI
-	LEAQ       (BX)(DI*1), R8
-	LEAQ       (R8)(DI*1), DI
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	PREFETCHT0 (BX)(SI*1)
-	PREFETCHT0 64(BX)(SI*1)
-	PREFETCHT0 (BX)(SI*2)
-	PREFETCHT0 64(BX)(SI*2)
-	PREFETCHT0 (R8)
-	PREFETCHT0 64(R8)
-	PREFETCHT0 (R8)(SI*1)
-	PREFETCHT0 64(R8)(SI*1)
-	PREFETCHT0 (R8)(SI*2)
-	PREFETCHT0 64(R8)(SI*2)
-	PREFETCHT0 (DI)
-	PREFETCHT0 64(DI)
-	MOVQ       a+8(FP), BX
-	MOVQ       lda+16(FP), SI
-	LEAQ       (SI)(SI*2), DI
-	LEAQ       (BX)(DI*1), R8
-	LEAQ       (R8)(DI*1), DI
-	MOVQ       pf+88(FP), R9
-	MOVQ       pfstep+96(FP), R10
+TEXT ·qgemm_i8_7x32_avx512vnni(SB), NOSPLIT, $0-112
+tile:
+	MOVQ    k+8(FP), AX
+	MOVQ    b+32(FP), CX
+	MOVQ    bstride+40(FP), DX
+	MOVQ    AX, BX
+	SHLQ    $0x06, BX
+	ADDQ    CX, BX
+	VMOVUPS 64(BX), Z0
+	VMOVUPS 64(BX)(DX*1), Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z1, Z13
+	MOVQ    a+16(FP), BX
+	MOVQ    lda+24(FP), SI
+	LEAQ    (SI)(SI*2), DI
+	LEAQ    (BX)(DI*1), R8
+	LEAQ    (R8)(DI*1), DI
+	MOVQ    pf+96(FP), R9
+	MOVQ    pfstep+104(FP), R10
+	MOVQ    c+48(FP), R11
+	MOVQ    ldc+56(FP), R12
+	SHLQ    $0x02, R12
+	MOVQ    $+7, R13
+
+first:
+	VMOVUPS      (CX), Z14
+	VMOVUPS      (CX)(DX*1), Z15
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(DX*1)
+	ADDQ         R10, R9
+	VPBROADCASTD (BX), Z16
+	VPDPBUSD     Z14, Z16, Z0
+	VPDPBUSD     Z15, Z16, Z1
+	VPBROADCASTD (BX)(SI*1), Z16
+	VPDPBUSD     Z14, Z16, Z2
+	VPDPBUSD     Z15, Z16, Z3
+	VPBROADCASTD (BX)(SI*2), Z16
+	VPDPBUSD     Z14, Z16, Z4
+	VPDPBUSD     Z15, Z16, Z5
+	VPBROADCASTD (R8), Z16
+	VPDPBUSD     Z14, Z16, Z6
+	VPDPBUSD     Z15, Z16, Z7
+	VPBROADCASTD (R8)(SI*1), Z16
+	VPDPBUSD     Z14, Z16, Z8
+	VPDPBUSD     Z15, Z16, Z9
+	VPBROADCASTD (R8)(SI*2), Z16
+	VPDPBUSD     Z14, Z16, Z10
+	VPDPBUSD     Z15, Z16, Z11
+	VPBROADCASTD (DI), Z16
+	VPDPBUSD     Z14, Z16, Z12
+	VPDPBUSD     Z15, Z16, Z13
+	ADDQ         $0x04, BX
+	ADDQ         $0x04, R8
+	ADDQ         $0x04, DI
+	ADDQ         $0x40, CX
+	PREFETCHT0   (R11)
+	PREFETCHT0   64(R11)
+	ADDQ         R12, R11
+	DECQ         AX
+	JZ           done
+	DECQ         R13
+	JNZ          first
 
 loop:
 	VMOVUPS      (CX), Z14
@@ -21690,16 +22951,18 @@ loop:
 	ADDQ         $0x40, CX
 	DECQ         AX
 	JNZ          loop
-	MOVQ         scale+56(FP), AX
-	MOVQ         zero+64(FP), BX
-	MOVQ         bias+72(FP), SI
-	MOVQ         acc+80(FP), DI
-	MOVQ         c+40(FP), R8
-	MOVQ         ldc+48(FP), R9
-	SHLQ         $0x02, R9
-	LEAQ         (R9)(R9*2), R10
-	LEAQ         (R8)(R10*1), R11
-	LEAQ         (R11)(R10*1), R10
+
+done:
+	MOVQ         scale+64(FP), AX
+	MOVQ         zero+72(FP), BX
+	MOVQ         bias+80(FP), SI
+	MOVQ         acc+88(FP), DI
+	MOVQ         c+48(FP), R8
+	MOVQ         ldc+56(FP), R10
+	SHLQ         $0x02, R10
+	LEAQ         (R10)(R10*2), R11
+	LEAQ         (R8)(R11*1), R12
+	LEAQ         (R12)(R11*1), R11
 	VBROADCASTSS (AX), Z16
 	VCVTDQ2PS    Z0, Z0
 	VCVTDQ2PS    Z1, Z1
@@ -21806,91 +23069,127 @@ plain1:
 	JZ     alone2
 	VADDPS (R8), Z0, Z0
 	VADDPS 64(R8), Z1, Z1
-	VADDPS (R8)(R9*1), Z2, Z2
-	VADDPS 64(R8)(R9*1), Z3, Z3
-	VADDPS (R8)(R9*2), Z4, Z4
-	VADDPS 64(R8)(R9*2), Z5, Z5
-	VADDPS (R11), Z6, Z6
-	VADDPS 64(R11), Z7, Z7
-	VADDPS (R11)(R9*1), Z8, Z8
-	VADDPS 64(R11)(R9*1), Z9, Z9
-	VADDPS (R11)(R9*2), Z10, Z10
-	VADDPS 64(R11)(R9*2), Z11, Z11
-	VADDPS (R10), Z12, Z12
-	VADDPS 64(R10), Z13, Z13
+	VADDPS (R8)(R10*1), Z2, Z2
+	VADDPS 64(R8)(R10*1), Z3, Z3
+	VADDPS (R8)(R10*2), Z4, Z4
+	VADDPS 64(R8)(R10*2), Z5, Z5
+	VADDPS (R12), Z6, Z6
+	VADDPS 64(R12), Z7, Z7
+	VADDPS (R12)(R10*1), Z8, Z8
+	VADDPS 64(R12)(R10*1), Z9, Z9
+	VADDPS (R12)(R10*2), Z10, Z10
+	VADDPS 64(R12)(R10*2), Z11, Z11
+	VADDPS (R11), Z12, Z12
+	VADDPS 64(R11), Z13, Z13
 
 alone2:
 	VMOVUPS Z0, (R8)
 	VMOVUPS Z1, 64(R8)
-	VMOVUPS Z2, (R8)(R9*1)
-	VMOVUPS Z3, 64(R8)(R9*1)
-	VMOVUPS Z4, (R8)(R9*2)
-	VMOVUPS Z5, 64(R8)(R9*2)
-	VMOVUPS Z6, (R11)
-	VMOVUPS Z7, 64(R11)
-	VMOVUPS Z8, (R11)(R9*1)
-	VMOVUPS Z9, 64(R11)(R9*1)
-	VMOVUPS Z10, (R11)(R9*2)
-	VMOVUPS Z11, 64(R11)(R9*2)
-	VMOVUPS Z12, (R10)
-	VMOVUPS Z13, 64(R10)
+	VMOVUPS Z2, (R8)(R10*1)
+	VMOVUPS Z3, 64(R8)(R10*1)
+	VMOVUPS Z4, (R8)(R10*2)
+	VMOVUPS Z5, 64(R8)(R10*2)
+	VMOVUPS Z6, (R12)
+	VMOVUPS Z7, 64(R12)
+	VMOVUPS Z8, (R12)(R10*1)
+	VMOVUPS Z9, 64(R12)(R10*1)
+	VMOVUPS Z10, (R12)(R10*2)
+	VMOVUPS Z11, 64(R12)(R10*2)
+	VMOVUPS Z12, (R11)
+	VMOVUPS Z13, 64(R11)
+	MOVQ    R9, pf+96(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+7, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+28, AX, AX
+	ADDQ    AX, c+48(FP)
+	ADDQ    $0x1c, scale+64(FP)
+	ADDQ    $0x1c, zero+72(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func qgemm_i8_8x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// func qgemm_i8_8x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
-TEXT ·qgemm_i8_8x32_avx512vnni(SB), NOSPLIT, $0-104
-	MOVQ       k+0(FP), AX
-	MOVQ       b+24(FP), CX
-	MOVQ       bstride+32(FP), DX
-	MOVQ       AX, BX
-	SHLQ       $0x06, BX
-	ADDQ       CX, BX
-	VMOVUPS    64(BX), Z0
-	VMOVUPS    64(BX)(DX*1), Z1
-	VMOVAPS    Z0, Z2
-	VMOVAPS    Z1, Z3
-	VMOVAPS    Z0, Z4
-	VMOVAPS    Z1, Z5
-	VMOVAPS    Z0, Z6
-	VMOVAPS    Z1, Z7
-	VMOVAPS    Z0, Z8
-	VMOVAPS    Z1, Z9
-	VMOVAPS    Z0, Z10
-	VMOVAPS    Z1, Z11
-	VMOVAPS    Z0, Z12
-	VMOVAPS    Z1, Z13
-	VMOVAPS    Z0, Z14
-	VMOVAPS    Z1, Z15
-	MOVQ       c+40(FP), BX
-	MOVQ       ldc+48(FP), SI
-	SHLQ       $0x02, SI
-	LEAQ       (SI)(SI*2), DI
-	LEAQ       (BX)(DI*1), R8
-	LEAQ       (R8)(DI*1), DI
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	PREFETCHT0 (BX)(SI*1)
-	PREFETCHT0 64(BX)(SI*1)
-	PREFETCHT0 (BX)(SI*2)
-	PREFETCHT0 64(BX)(SI*2)
-	PREFETCHT0 (R8)
-	PREFETCHT0 64(R8)
-	PREFETCHT0 (R8)(SI*1)
-	PREFETCHT0 64(R8)(SI*1)
-	PREFETCHT0 (R8)(SI*2)
-	PREFETCHT0 64(R8)(SI*2)
-	PREFETCHT0 (DI)
-	PREFETCHT0 64(DI)
-	PREFETCHT0 (DI)(SI*1)
-	PREFETCHT0 64(DI)(SI*1)
-	MOVQ       a+8(FP), BX
-	MOVQ       lda+16(FP), SI
-	LEAQ       (SI)(SI*2), DI
-	LEAQ       (BX)(DI*1), R8
-	LEAQ       (R8)(DI*1), DI
-	MOVQ       pf+88(FP), R9
-	MOVQ       pfstep+96(FP), R10
+TEXT ·qgemm_i8_8x32_avx512vnni(SB), NOSPLIT, $0-112
+tile:
+	MOVQ    k+8(FP), AX
+	MOVQ    b+32(FP), CX
+	MOVQ    bstride+40(FP), DX
+	MOVQ    AX, BX
+	SHLQ    $0x06, BX
+	ADDQ    CX, BX
+	VMOVUPS 64(BX), Z0
+	VMOVUPS 64(BX)(DX*1), Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z1, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z1, Z15
+	MOVQ    a+16(FP), BX
+	MOVQ    lda+24(FP), SI
+	LEAQ    (SI)(SI*2), DI
+	LEAQ    (BX)(DI*1), R8
+	LEAQ    (R8)(DI*1), DI
+	MOVQ    pf+96(FP), R9
+	MOVQ    pfstep+104(FP), R10
+	MOVQ    c+48(FP), R11
+	MOVQ    ldc+56(FP), R12
+	SHLQ    $0x02, R12
+	MOVQ    $+8, R13
+
+first:
+	VMOVUPS      (CX), Z16
+	VMOVUPS      (CX)(DX*1), Z17
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(DX*1)
+	ADDQ         R10, R9
+	VPBROADCASTD (BX), Z18
+	VPDPBUSD     Z16, Z18, Z0
+	VPDPBUSD     Z17, Z18, Z1
+	VPBROADCASTD (BX)(SI*1), Z18
+	VPDPBUSD     Z16, Z18, Z2
+	VPDPBUSD     Z17, Z18, Z3
+	VPBROADCASTD (BX)(SI*2), Z18
+	VPDPBUSD     Z16, Z18, Z4
+	VPDPBUSD     Z17, Z18, Z5
+	VPBROADCASTD (R8), Z18
+	VPDPBUSD     Z16, Z18, Z6
+	VPDPBUSD     Z17, Z18, Z7
+	VPBROADCASTD (R8)(SI*1), Z18
+	VPDPBUSD     Z16, Z18, Z8
+	VPDPBUSD     Z17, Z18, Z9
+	VPBROADCASTD (R8)(SI*2), Z18
+	VPDPBUSD     Z16, Z18, Z10
+	VPDPBUSD     Z17, Z18, Z11
+	VPBROADCASTD (DI), Z18
+	VPDPBUSD     Z16, Z18, Z12
+	VPDPBUSD     Z17, Z18, Z13
+	VPBROADCASTD (DI)(SI*1), Z18
+	VPDPBUSD     Z16, Z18, Z14
+	VPDPBUSD     Z17, Z18, Z15
+	ADDQ         $0x04, BX
+	ADDQ         $0x04, R8
+	ADDQ         $0x04, DI
+	ADDQ         $0x40, CX
+	PREFETCHT0   (R11)
+	PREFETCHT0   64(R11)
+	ADDQ         R12, R11
+	DECQ         AX
+	JZ           done
+	DECQ         R13
+	JNZ          first
 
 loop:
 	VMOVUPS      (CX), Z16
@@ -21928,16 +23227,18 @@ loop:
 	ADDQ         $0x40, CX
 	DECQ         AX
 	JNZ          loop
-	MOVQ         scale+56(FP), AX
-	MOVQ         zero+64(FP), BX
-	MOVQ         bias+72(FP), SI
-	MOVQ         acc+80(FP), DI
-	MOVQ         c+40(FP), R8
-	MOVQ         ldc+48(FP), R9
-	SHLQ         $0x02, R9
-	LEAQ         (R9)(R9*2), R10
-	LEAQ         (R8)(R10*1), R11
-	LEAQ         (R11)(R10*1), R10
+
+done:
+	MOVQ         scale+64(FP), AX
+	MOVQ         zero+72(FP), BX
+	MOVQ         bias+80(FP), SI
+	MOVQ         acc+88(FP), DI
+	MOVQ         c+48(FP), R8
+	MOVQ         ldc+56(FP), R10
+	SHLQ         $0x02, R10
+	LEAQ         (R10)(R10*2), R11
+	LEAQ         (R8)(R11*1), R12
+	LEAQ         (R12)(R11*1), R11
 	VBROADCASTSS (AX), Z18
 	VCVTDQ2PS    Z0, Z0
 	VCVTDQ2PS    Z1, Z1
@@ -22058,99 +23359,136 @@ plain1:
 	JZ     alone2
 	VADDPS (R8), Z0, Z0
 	VADDPS 64(R8), Z1, Z1
-	VADDPS (R8)(R9*1), Z2, Z2
-	VADDPS 64(R8)(R9*1), Z3, Z3
-	VADDPS (R8)(R9*2), Z4, Z4
-	VADDPS 64(R8)(R9*2), Z5, Z5
-	VADDPS (R11), Z6, Z6
-	VADDPS 64(R11), Z7, Z7
-	VADDPS (R11)(R9*1), Z8, Z8
-	VADDPS 64(R11)(R9*1), Z9, Z9
-	VADDPS (R11)(R9*2), Z10, Z10
-	VADDPS 64(R11)(R9*2), Z11, Z11
-	VADDPS (R10), Z12, Z12
-	VADDPS 64(R10), Z13, Z13
-	VADDPS (R10)(R9*1), Z14, Z14
-	VADDPS 64(R10)(R9*1), Z15, Z15
+	VADDPS (R8)(R10*1), Z2, Z2
+	VADDPS 64(R8)(R10*1), Z3, Z3
+	VADDPS (R8)(R10*2), Z4, Z4
+	VADDPS 64(R8)(R10*2), Z5, Z5
+	VADDPS (R12), Z6, Z6
+	VADDPS 64(R12), Z7, Z7
+	VADDPS (R12)(R10*1), Z8, Z8
+	VADDPS 64(R12)(R10*1), Z9, Z9
+	VADDPS (R12)(R10*2), Z10, Z10
+	VADDPS 64(R12)(R10*2), Z11, Z11
+	VADDPS (R11), Z12, Z12
+	VADDPS 64(R11), Z13, Z13
+	VADDPS (R11)(R10*1), Z14, Z14
+	VADDPS 64(R11)(R10*1), Z15, Z15
 
 alone2:
 	VMOVUPS Z0, (R8)
 	VMOVUPS Z1, 64(R8)
-	VMOVUPS Z2, (R8)(R9*1)
-	VMOVUPS Z3, 64(R8)(R9*1)
-	VMOVUPS Z4, (R8)(R9*2)
-	VMOVUPS Z5, 64(R8)(R9*2)
-	VMOVUPS Z6, (R11)
-	VMOVUPS Z7, 64(R11)
-	VMOVUPS Z8, (R11)(R9*1)
-	VMOVUPS Z9, 64(R11)(R9*1)
-	VMOVUPS Z10, (R11)(R9*2)
-	VMOVUPS Z11, 64(R11)(R9*2)
-	VMOVUPS Z12, (R10)
-	VMOVUPS Z13, 64(R10)
-	VMOVUPS Z14, (R10)(R9*1)
-	VMOVUPS Z15, 64(R10)(R9*1)
+	VMOVUPS Z2, (R8)(R10*1)
+	VMOVUPS Z3, 64(R8)(R10*1)
+	VMOVUPS Z4, (R8)(R10*2)
+	VMOVUPS Z5, 64(R8)(R10*2)
+	VMOVUPS Z6, (R12)
+	VMOVUPS Z7, 64(R12)
+	VMOVUPS Z8, (R12)(R10*1)
+	VMOVUPS Z9, 64(R12)(R10*1)
+	VMOVUPS Z10, (R12)(R10*2)
+	VMOVUPS Z11, 64(R12)(R10*2)
+	VMOVUPS Z12, (R11)
+	VMOVUPS Z13, 64(R11)
+	VMOVUPS Z14, (R11)(R10*1)
+	VMOVUPS Z15, 64(R11)(R10*1)
+	MOVQ    R9, pf+96(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+8, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+32, AX, AX
+	ADDQ    AX, c+48(FP)
+	ADDQ    $0x20, scale+64(FP)
+	ADDQ    $0x20, zero+72(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func qgemm_i8_9x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// func qgemm_i8_9x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
-TEXT ·qgemm_i8_9x32_avx512vnni(SB), NOSPLIT, $0-104
-	MOVQ       k+0(FP), AX
-	MOVQ       b+24(FP), CX
-	MOVQ       bstride+32(FP), DX
-	MOVQ       AX, BX
-	SHLQ       $0x06, BX
-	ADDQ       CX, BX
-	VMOVUPS    64(BX), Z0
-	VMOVUPS    64(BX)(DX*1), Z1
-	VMOVAPS    Z0, Z2
-	VMOVAPS    Z1, Z3
-	VMOVAPS    Z0, Z4
-	VMOVAPS    Z1, Z5
-	VMOVAPS    Z0, Z6
-	VMOVAPS    Z1, Z7
-	VMOVAPS    Z0, Z8
-	VMOVAPS    Z1, Z9
-	VMOVAPS    Z0, Z10
-	VMOVAPS    Z1, Z11
-	VMOVAPS    Z0, Z12
-	VMOVAPS    Z1, Z13
-	VMOVAPS    Z0, Z14
-	VMOVAPS    Z1, Z15
-	VMOVAPS    Z0, Z16
-	VMOVAPS    Z1, Z17
-	MOVQ       c+40(FP), BX
-	MOVQ       ldc+48(FP), SI
-	SHLQ       $0x02, SI
-	LEAQ       (SI)(SI*2), DI
-	LEAQ       (BX)(DI*1), R8
-	LEAQ       (R8)(DI*1), DI
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	PREFETCHT0 (BX)(SI*1)
-	PREFETCHT0 64(BX)(SI*1)
-	PREFETCHT0 (BX)(SI*2)
-	PREFETCHT0 64(BX)(SI*2)
-	PREFETCHT0 (R8)
-	PREFETCHT0 64(R8)
-	PREFETCHT0 (R8)(SI*1)
-	PREFETCHT0 64(R8)(SI*1)
-	PREFETCHT0 (R8)(SI*2)
-	PREFETCHT0 64(R8)(SI*2)
-	PREFETCHT0 (DI)
-	PREFETCHT0 64(DI)
-	PREFETCHT0 (DI)(SI*1)
-	PREFETCHT0 64(DI)(SI*1)
-	PREFETCHT0 (DI)(SI*2)
-	PREFETCHT0 64(DI)(SI*2)
-	MOVQ       a+8(FP), BX
-	MOVQ       lda+16(FP), SI
-	LEAQ       (SI)(SI*2), DI
-	LEAQ       (BX)(DI*1), R8
-	LEAQ       (R8)(DI*1), DI
-	MOVQ       pf+88(FP), R9
-	MOVQ       pfstep+96(FP), R10
+TEXT ·qgemm_i8_9x32_avx512vnni(SB), NOSPLIT, $0-112
+tile:
+	MOVQ    k+8(FP), AX
+	MOVQ    b+32(FP), CX
+	MOVQ    bstride+40(FP), DX
+	MOVQ    AX, BX
+	SHLQ    $0x06, BX
+	ADDQ    CX, BX
+	VMOVUPS 64(BX), Z0
+	VMOVUPS 64(BX)(DX*1), Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z1, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z1, Z15
+	VMOVAPS Z0, Z16
+	VMOVAPS Z1, Z17
+	MOVQ    a+16(FP), BX
+	MOVQ    lda+24(FP), SI
+	LEAQ    (SI)(SI*2), DI
+	LEAQ    (BX)(DI*1), R8
+	LEAQ    (R8)(DI*1), DI
+	MOVQ    pf+96(FP), R9
+	MOVQ    pfstep+104(FP), R10
+	MOVQ    c+48(FP), R11
+	MOVQ    ldc+56(FP), R12
+	SHLQ    $0x02, R12
+	MOVQ    $+9, R13
+
+first:
+	VMOVUPS      (CX), Z18
+	VMOVUPS      (CX)(DX*1), Z19
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(DX*1)
+	ADDQ         R10, R9
+	VPBROADCASTD (BX), Z20
+	VPDPBUSD     Z18, Z20, Z0
+	VPDPBUSD     Z19, Z20, Z1
+	VPBROADCASTD (BX)(SI*1), Z20
+	VPDPBUSD     Z18, Z20, Z2
+	VPDPBUSD     Z19, Z20, Z3
+	VPBROADCASTD (BX)(SI*2), Z20
+	VPDPBUSD     Z18, Z20, Z4
+	VPDPBUSD     Z19, Z20, Z5
+	VPBROADCASTD (R8), Z20
+	VPDPBUSD     Z18, Z20, Z6
+	VPDPBUSD     Z19, Z20, Z7
+	VPBROADCASTD (R8)(SI*1), Z20
+	VPDPBUSD     Z18, Z20, Z8
+	VPDPBUSD     Z19, Z20, Z9
+	VPBROADCASTD (R8)(SI*2), Z20
+	VPDPBUSD     Z18, Z20, Z10
+	VPDPBUSD     Z19, Z20, Z11
+	VPBROADCASTD (DI), Z20
+	VPDPBUSD     Z18, Z20, Z12
+	VPDPBUSD     Z19, Z20, Z13
+	VPBROADCASTD (DI)(SI*1), Z20
+	VPDPBUSD     Z18, Z20, Z14
+	VPDPBUSD     Z19, Z20, Z15
+	VPBROADCASTD (DI)(SI*2), Z20
+	VPDPBUSD     Z18, Z20, Z16
+	VPDPBUSD     Z19, Z20, Z17
+	ADDQ         $0x04, BX
+	ADDQ         $0x04, R8
+	ADDQ         $0x04, DI
+	ADDQ         $0x40, CX
+	PREFETCHT0   (R11)
+	PREFETCHT0   64(R11)
+	ADDQ         R12, R11
+	DECQ         AX
+	JZ           done
+	DECQ         R13
+	JNZ          first
 
 loop:
 	VMOVUPS      (CX), Z18
@@ -22191,16 +23529,18 @@ loop:
 	ADDQ         $0x40, CX
 	DECQ         AX
 	JNZ          loop
-	MOVQ         scale+56(FP), AX
-	MOVQ         zero+64(FP), BX
-	MOVQ         bias+72(FP), SI
-	MOVQ         acc+80(FP), DI
-	MOVQ         c+40(FP), R8
-	MOVQ         ldc+48(FP), R9
-	SHLQ         $0x02, R9
-	LEAQ         (R9)(R9*2), R10
-	LEAQ         (R8)(R10*1), R11
-	LEAQ         (R11)(R10*1), R10
+
+done:
+	MOVQ         scale+64(FP), AX
+	MOVQ         zero+72(FP), BX
+	MOVQ         bias+80(FP), SI
+	MOVQ         acc+88(FP), DI
+	MOVQ         c+48(FP), R8
+	MOVQ         ldc+56(FP), R10
+	SHLQ         $0x02, R10
+	LEAQ         (R10)(R10*2), R11
+	LEAQ         (R8)(R11*1), R12
+	LEAQ         (R12)(R11*1), R11
 	VBROADCASTSS (AX), Z20
 	VCVTDQ2PS    Z0, Z0
 	VCVTDQ2PS    Z1, Z1
@@ -22335,109 +23675,147 @@ plain1:
 	JZ     alone2
 	VADDPS (R8), Z0, Z0
 	VADDPS 64(R8), Z1, Z1
-	VADDPS (R8)(R9*1), Z2, Z2
-	VADDPS 64(R8)(R9*1), Z3, Z3
-	VADDPS (R8)(R9*2), Z4, Z4
-	VADDPS 64(R8)(R9*2), Z5, Z5
-	VADDPS (R11), Z6, Z6
-	VADDPS 64(R11), Z7, Z7
-	VADDPS (R11)(R9*1), Z8, Z8
-	VADDPS 64(R11)(R9*1), Z9, Z9
-	VADDPS (R11)(R9*2), Z10, Z10
-	VADDPS 64(R11)(R9*2), Z11, Z11
-	VADDPS (R10), Z12, Z12
-	VADDPS 64(R10), Z13, Z13
-	VADDPS (R10)(R9*1), Z14, Z14
-	VADDPS 64(R10)(R9*1), Z15, Z15
-	VADDPS (R10)(R9*2), Z16, Z16
-	VADDPS 64(R10)(R9*2), Z17, Z17
+	VADDPS (R8)(R10*1), Z2, Z2
+	VADDPS 64(R8)(R10*1), Z3, Z3
+	VADDPS (R8)(R10*2), Z4, Z4
+	VADDPS 64(R8)(R10*2), Z5, Z5
+	VADDPS (R12), Z6, Z6
+	VADDPS 64(R12), Z7, Z7
+	VADDPS (R12)(R10*1), Z8, Z8
+	VADDPS 64(R12)(R10*1), Z9, Z9
+	VADDPS (R12)(R10*2), Z10, Z10
+	VADDPS 64(R12)(R10*2), Z11, Z11
+	VADDPS (R11), Z12, Z12
+	VADDPS 64(R11), Z13, Z13
+	VADDPS (R11)(R10*1), Z14, Z14
+	VADDPS 64(R11)(R10*1), Z15, Z15
+	VADDPS (R11)(R10*2), Z16, Z16
+	VADDPS 64(R11)(R10*2), Z17, Z17
 
 alone2:
 	VMOVUPS Z0, (R8)
 	VMOVUPS Z1, 64(R8)
-	VMOVUPS Z2, (R8)(R9*1)
-	VMOVUPS Z3, 64(R8)(R9*1)
-	VMOVUPS Z4, (R8)(R9*2)
-	VMOVUPS Z5, 64(R8)(R9*2)
-	VMOVUPS Z6, (R11)
-	VMOVUPS Z7, 64(R11)
-	VMOVUPS Z8, (R11)(R9*1)
-	VMOVUPS Z9, 64(R11)(R9*1)
-	VMOVUPS Z10, (R11)(R9*2)
-	VMOVUPS Z11, 64(R11)(R9*2)
-	VMOVUPS Z12, (R10)
-	VMOVUPS Z13, 64(R10)
-	VMOVUPS Z14, (R10)(R9*1)
-	VMOVUPS Z15, 64(R10)(R9*1)
-	VMOVUPS Z16, (R10)(R9*2)
-	VMOVUPS Z17, 64(R10)(R9*2)
+	VMOVUPS Z2, (R8)(R10*1)
+	VMOVUPS Z3, 64(R8)(R10*1)
+	VMOVUPS Z4, (R8)(R10*2)
+	VMOVUPS Z5, 64(R8)(R10*2)
+	VMOVUPS Z6, (R12)
+	VMOVUPS Z7, 64(R12)
+	VMOVUPS Z8, (R12)(R10*1)
+	VMOVUPS Z9, 64(R12)(R10*1)
+	VMOVUPS Z10, (R12)(R10*2)
+	VMOVUPS Z11, 64(R12)(R10*2)
+	VMOVUPS Z12, (R11)
+	VMOVUPS Z13, 64(R11)
+	VMOVUPS Z14, (R11)(R10*1)
+	VMOVUPS Z15, 64(R11)(R10*1)
+	VMOVUPS Z16, (R11)(R10*2)
+	VMOVUPS Z17, 64(R11)(R10*2)
+	MOVQ    R9, pf+96(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+9, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+36, AX, AX
+	ADDQ    AX, c+48(FP)
+	ADDQ    $0x24, scale+64(FP)
+	ADDQ    $0x24, zero+72(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func qgemm_i8_10x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// func qgemm_i8_10x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
-TEXT ·qgemm_i8_10x32_avx512vnni(SB), NOSPLIT, $0-104
-	MOVQ       k+0(FP), AX
-	MOVQ       b+24(FP), CX
-	MOVQ       bstride+32(FP), DX
-	MOVQ       AX, BX
-	SHLQ       $0x06, BX
-	ADDQ       CX, BX
-	VMOVUPS    64(BX), Z0
-	VMOVUPS    64(BX)(DX*1), Z1
-	VMOVAPS    Z0, Z2
-	VMOVAPS    Z1, Z3
-	VMOVAPS    Z0, Z4
-	VMOVAPS    Z1, Z5
-	VMOVAPS    Z0, Z6
-	VMOVAPS    Z1, Z7
-	VMOVAPS    Z0, Z8
-	VMOVAPS    Z1, Z9
-	VMOVAPS    Z0, Z10
-	VMOVAPS    Z1, Z11
-	VMOVAPS    Z0, Z12
-	VMOVAPS    Z1, Z13
-	VMOVAPS    Z0, Z14
-	VMOVAPS    Z1, Z15
-	VMOVAPS    Z0, Z16
-	VMOVAPS    Z1, Z17
-	VMOVAPS    Z0, Z18
-	VMOVAPS    Z1, Z19
-	MOVQ       c+40(FP), BX
-	MOVQ       ldc+48(FP), SI
-	SHLQ       $0x02, SI
-	LEAQ       (SI)(SI*2), DI
-	LEAQ       (BX)(DI*1), R8
-	LEAQ       (R8)(DI*1), R9
-	LEAQ       (R9)(DI*1), DI
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	PREFETCHT0 (BX)(SI*1)
-	PREFETCHT0 64(BX)(SI*1)
-	PREFETCHT0 (BX)(SI*2)
-	PREFETCHT0 64(BX)(SI*2)
-	PREFETCHT0 (R8)
-	PREFETCHT0 64(R8)
-	PREFETCHT0 (R8)(SI*1)
-	PREFETCHT0 64(R8)(SI*1)
-	PREFETCHT0 (R8)(SI*2)
-	PREFETCHT0 64(R8)(SI*2)
-	PREFETCHT0 (R9)
-	PREFETCHT0 64(R9)
-	PREFETCHT0 (R9)(SI*1)
-	PREFETCHT0 64(R9)(SI*1)
-	PREFETCHT0 (R9)(SI*2)
-	PREFETCHT0 64(R9)(SI*2)
-	PREFETCHT0 (DI)
-	PREFETCHT0 64(DI)
-	MOVQ       a+8(FP), BX
-	MOVQ       lda+16(FP), SI
-	LEAQ       (SI)(SI*2), DI
-	LEAQ       (BX)(DI*1), R8
-	LEAQ       (R8)(DI*1), R9
-	LEAQ       (R9)(DI*1), DI
-	MOVQ       pf+88(FP), R10
-	MOVQ       pfstep+96(FP), R11
+TEXT ·qgemm_i8_10x32_avx512vnni(SB), NOSPLIT, $0-112
+tile:
+	MOVQ    k+8(FP), AX
+	MOVQ    b+32(FP), CX
+	MOVQ    bstride+40(FP), DX
+	MOVQ    AX, BX
+	SHLQ    $0x06, BX
+	ADDQ    CX, BX
+	VMOVUPS 64(BX), Z0
+	VMOVUPS 64(BX)(DX*1), Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z1, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z1, Z15
+	VMOVAPS Z0, Z16
+	VMOVAPS Z1, Z17
+	VMOVAPS Z0, Z18
+	VMOVAPS Z1, Z19
+	MOVQ    a+16(FP), BX
+	MOVQ    lda+24(FP), SI
+	LEAQ    (SI)(SI*2), DI
+	LEAQ    (BX)(DI*1), R8
+	LEAQ    (R8)(DI*1), R9
+	LEAQ    (R9)(DI*1), DI
+	MOVQ    pf+96(FP), R10
+	MOVQ    pfstep+104(FP), R11
+	MOVQ    c+48(FP), R12
+	MOVQ    ldc+56(FP), R13
+	SHLQ    $0x02, R13
+	MOVQ    $+10, R14
+
+first:
+	VMOVUPS      (CX), Z20
+	VMOVUPS      (CX)(DX*1), Z21
+	PREFETCHT0   (R10)
+	PREFETCHT0   (R10)(DX*1)
+	ADDQ         R11, R10
+	VPBROADCASTD (BX), Z22
+	VPDPBUSD     Z20, Z22, Z0
+	VPDPBUSD     Z21, Z22, Z1
+	VPBROADCASTD (BX)(SI*1), Z22
+	VPDPBUSD     Z20, Z22, Z2
+	VPDPBUSD     Z21, Z22, Z3
+	VPBROADCASTD (BX)(SI*2), Z22
+	VPDPBUSD     Z20, Z22, Z4
+	VPDPBUSD     Z21, Z22, Z5
+	VPBROADCASTD (R8), Z22
+	VPDPBUSD     Z20, Z22, Z6
+	VPDPBUSD     Z21, Z22, Z7
+	VPBROADCASTD (R8)(SI*1), Z22
+	VPDPBUSD     Z20, Z22, Z8
+	VPDPBUSD     Z21, Z22, Z9
+	VPBROADCASTD (R8)(SI*2), Z22
+	VPDPBUSD     Z20, Z22, Z10
+	VPDPBUSD     Z21, Z22, Z11
+	VPBROADCASTD (R9), Z22
+	VPDPBUSD     Z20, Z22, Z12
+	VPDPBUSD     Z21, Z22, Z13
+	VPBROADCASTD (R9)(SI*1), Z22
+	VPDPBUSD     Z20, Z22, Z14
+	VPDPBUSD     Z21, Z22, Z15
+	VPBROADCASTD (R9)(SI*2), Z22
+	VPDPBUSD     Z20, Z22, Z16
+	VPDPBUSD     Z21, Z22, Z17
+	VPBROADCASTD (DI), Z22
+	VPDPBUSD     Z20, Z22, Z18
+	VPDPBUSD     Z21, Z22, Z19
+	ADDQ         $0x04, BX
+	ADDQ         $0x04, R8
+	ADDQ         $0x04, R9
+	ADDQ         $0x04, DI
+	ADDQ         $0x40, CX
+	PREFETCHT0   (R12)
+	PREFETCHT0   64(R12)
+	ADDQ         R13, R12
+	DECQ         AX
+	JZ           done
+	DECQ         R14
+	JNZ          first
 
 loop:
 	VMOVUPS      (CX), Z20
@@ -22482,17 +23860,19 @@ loop:
 	ADDQ         $0x40, CX
 	DECQ         AX
 	JNZ          loop
-	MOVQ         scale+56(FP), AX
-	MOVQ         zero+64(FP), BX
-	MOVQ         bias+72(FP), SI
-	MOVQ         acc+80(FP), DI
-	MOVQ         c+40(FP), R8
-	MOVQ         ldc+48(FP), R9
+
+done:
+	MOVQ         scale+64(FP), AX
+	MOVQ         zero+72(FP), BX
+	MOVQ         bias+80(FP), SI
+	MOVQ         acc+88(FP), DI
+	MOVQ         c+48(FP), R8
+	MOVQ         ldc+56(FP), R9
 	SHLQ         $0x02, R9
-	LEAQ         (R9)(R9*2), R10
-	LEAQ         (R8)(R10*1), R11
-	LEAQ         (R11)(R10*1), R12
-	LEAQ         (R12)(R10*1), R10
+	LEAQ         (R9)(R9*2), R11
+	LEAQ         (R8)(R11*1), R12
+	LEAQ         (R12)(R11*1), R13
+	LEAQ         (R13)(R11*1), R11
 	VBROADCASTSS (AX), Z22
 	VCVTDQ2PS    Z0, Z0
 	VCVTDQ2PS    Z1, Z1
@@ -22645,20 +24025,20 @@ plain1:
 	VADDPS 64(R8)(R9*1), Z3, Z3
 	VADDPS (R8)(R9*2), Z4, Z4
 	VADDPS 64(R8)(R9*2), Z5, Z5
-	VADDPS (R11), Z6, Z6
-	VADDPS 64(R11), Z7, Z7
-	VADDPS (R11)(R9*1), Z8, Z8
-	VADDPS 64(R11)(R9*1), Z9, Z9
-	VADDPS (R11)(R9*2), Z10, Z10
-	VADDPS 64(R11)(R9*2), Z11, Z11
-	VADDPS (R12), Z12, Z12
-	VADDPS 64(R12), Z13, Z13
-	VADDPS (R12)(R9*1), Z14, Z14
-	VADDPS 64(R12)(R9*1), Z15, Z15
-	VADDPS (R12)(R9*2), Z16, Z16
-	VADDPS 64(R12)(R9*2), Z17, Z17
-	VADDPS (R10), Z18, Z18
-	VADDPS 64(R10), Z19, Z19
+	VADDPS (R12), Z6, Z6
+	VADDPS 64(R12), Z7, Z7
+	VADDPS (R12)(R9*1), Z8, Z8
+	VADDPS 64(R12)(R9*1), Z9, Z9
+	VADDPS (R12)(R9*2), Z10, Z10
+	VADDPS 64(R12)(R9*2), Z11, Z11
+	VADDPS (R13), Z12, Z12
+	VADDPS 64(R13), Z13, Z13
+	VADDPS (R13)(R9*1), Z14, Z14
+	VADDPS 64(R13)(R9*1), Z15, Z15
+	VADDPS (R13)(R9*2), Z16, Z16
+	VADDPS 64(R13)(R9*2), Z17, Z17
+	VADDPS (R11), Z18, Z18
+	VADDPS 64(R11), Z19, Z19
 
 alone2:
 	VMOVUPS Z0, (R8)
@@ -22667,91 +24047,130 @@ alone2:
 	VMOVUPS Z3, 64(R8)(R9*1)
 	VMOVUPS Z4, (R8)(R9*2)
 	VMOVUPS Z5, 64(R8)(R9*2)
-	VMOVUPS Z6, (R11)
-	VMOVUPS Z7, 64(R11)
-	VMOVUPS Z8, (R11)(R9*1)
-	VMOVUPS Z9, 64(R11)(R9*1)
-	VMOVUPS Z10, (R11)(R9*2)
-	VMOVUPS Z11, 64(R11)(R9*2)
-	VMOVUPS Z12, (R12)
-	VMOVUPS Z13, 64(R12)
-	VMOVUPS Z14, (R12)(R9*1)
-	VMOVUPS Z15, 64(R12)(R9*1)
-	VMOVUPS Z16, (R12)(R9*2)
-	VMOVUPS Z17, 64(R12)(R9*2)
-	VMOVUPS Z18, (R10)
-	VMOVUPS Z19, 64(R10)
+	VMOVUPS Z6, (R12)
+	VMOVUPS Z7, 64(R12)
+	VMOVUPS Z8, (R12)(R9*1)
+	VMOVUPS Z9, 64(R12)(R9*1)
+	VMOVUPS Z10, (R12)(R9*2)
+	VMOVUPS Z11, 64(R12)(R9*2)
+	VMOVUPS Z12, (R13)
+	VMOVUPS Z13, 64(R13)
+	VMOVUPS Z14, (R13)(R9*1)
+	VMOVUPS Z15, 64(R13)(R9*1)
+	VMOVUPS Z16, (R13)(R9*2)
+	VMOVUPS Z17, 64(R13)(R9*2)
+	VMOVUPS Z18, (R11)
+	VMOVUPS Z19, 64(R11)
+	MOVQ    R10, pf+96(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+10, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+40, AX, AX
+	ADDQ    AX, c+48(FP)
+	ADDQ    $0x28, scale+64(FP)
+	ADDQ    $0x28, zero+72(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func qgemm_i8_11x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// func qgemm_i8_11x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
-TEXT ·qgemm_i8_11x32_avx512vnni(SB), NOSPLIT, $0-104
-	MOVQ       k+0(FP), AX
-	MOVQ       b+24(FP), CX
-	MOVQ       bstride+32(FP), DX
-	MOVQ       AX, BX
-	SHLQ       $0x06, BX
-	ADDQ       CX, BX
-	VMOVUPS    64(BX), Z0
-	VMOVUPS    64(BX)(DX*1), Z1
-	VMOVAPS    Z0, Z2
-	VMOVAPS    Z1, Z3
-	VMOVAPS    Z0, Z4
-	VMOVAPS    Z1, Z5
-	VMOVAPS    Z0, Z6
-	VMOVAPS    Z1, Z7
-	VMOVAPS    Z0, Z8
-	VMOVAPS    Z1, Z9
-	VMOVAPS    Z0, Z10
-	VMOVAPS    Z1, Z11
-	VMOVAPS    Z0, Z12
-	VMOVAPS    Z1, Z13
-	VMOVAPS    Z0, Z14
-	VMOVAPS    Z1, Z15
-	VMOVAPS    Z0, Z16
-	VMOVAPS    Z1, Z17
-	VMOVAPS    Z0, Z18
-	VMOVAPS    Z1, Z19
-	VMOVAPS    Z0, Z20
-	VMOVAPS    Z1, Z21
-	MOVQ       c+40(FP), BX
-	MOVQ       ldc+48(FP), SI
-	SHLQ       $0x02, SI
-	LEAQ       (SI)(SI*2), DI
-	LEAQ       (BX)(DI*1), R8
-	LEAQ       (R8)(DI*1), R9
-	LEAQ       (R9)(DI*1), DI
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	PREFETCHT0 (BX)(SI*1)
-	PREFETCHT0 64(BX)(SI*1)
-	PREFETCHT0 (BX)(SI*2)
-	PREFETCHT0 64(BX)(SI*2)
-	PREFETCHT0 (R8)
-	PREFETCHT0 64(R8)
-	PREFETCHT0 (R8)(SI*1)
-	PREFETCHT0 64(R8)(SI*1)
-	PREFETCHT0 (R8)(SI*2)
-	PREFETCHT0 64(R8)(SI*2)
-	PREFETCHT0 (R9)
-	PREFETCHT0 64(R9)
-	PREFETCHT0 (R9)(SI*1)
-	PREFETCHT0 64(R9)(SI*1)
-	PREFETCHT0 (R9)(SI*2)
-	PREFETCHT0 64(R9)(SI*2)
-	PREFETCHT0 (DI)
-	PREFETCHT0 64(DI)
-	PREFETCHT0 (DI)(SI*1)
-	PREFETCHT0 64(DI)(SI*1)
-	MOVQ       a+8(FP), BX
-	MOVQ       lda+16(FP), SI
-	LEAQ       (SI)(SI*2), DI
-	LEAQ       (BX)(DI*1), R8
-	LEAQ       (R8)(DI*1), R9
-	LEAQ       (R9)(DI*1), DI
-	MOVQ       pf+88(FP), R10
-	MOVQ       pfstep+96(FP), R11
+TEXT ·qgemm_i8_11x32_avx512vnni(SB), NOSPLIT, $0-112
+tile:
+	MOVQ    k+8(FP), AX
+	MOVQ    b+32(FP), CX
+	MOVQ    bstride+40(FP), DX
+	MOVQ    AX, BX
+	SHLQ    $0x06, BX
+	ADDQ    CX, BX
+	VMOVUPS 64(BX), Z0
+	VMOVUPS 64(BX)(DX*1), Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z1, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z1, Z15
+	VMOVAPS Z0, Z16
+	VMOVAPS Z1, Z17
+	VMOVAPS Z0, Z18
+	VMOVAPS Z1, Z19
+	VMOVAPS Z0, Z20
+	VMOVAPS Z1, Z21
+	MOVQ    a+16(FP), BX
+	MOVQ    lda+24(FP), SI
+	LEAQ    (SI)(SI*2), DI
+	LEAQ    (BX)(DI*1), R8
+	LEAQ    (R8)(DI*1), R9
+	LEAQ    (R9)(DI*1), DI
+	MOVQ    pf+96(FP), R10
+	MOVQ    pfstep+104(FP), R11
+	MOVQ    c+48(FP), R12
+	MOVQ    ldc+56(FP), R13
+	SHLQ    $0x02, R13
+	MOVQ    $+11, R14
+
+first:
+	VMOVUPS      (CX), Z22
+	VMOVUPS      (CX)(DX*1), Z23
+	PREFETCHT0   (R10)
+	PREFETCHT0   (R10)(DX*1)
+	ADDQ         R11, R10
+	VPBROADCASTD (BX), Z24
+	VPDPBUSD     Z22, Z24, Z0
+	VPDPBUSD     Z23, Z24, Z1
+	VPBROADCASTD (BX)(SI*1), Z24
+	VPDPBUSD     Z22, Z24, Z2
+	VPDPBUSD     Z23, Z24, Z3
+	VPBROADCASTD (BX)(SI*2), Z24
+	VPDPBUSD     Z22, Z24, Z4
+	VPDPBUSD     Z23, Z24, Z5
+	VPBROADCASTD (R8), Z24
+	VPDPBUSD     Z22, Z24, Z6
+	VPDPBUSD     Z23, Z24, Z7
+	VPBROADCASTD (R8)(SI*1), Z24
+	VPDPBUSD     Z22, Z24, Z8
+	VPDPBUSD     Z23, Z24, Z9
+	VPBROADCASTD (R8)(SI*2), Z24
+	VPDPBUSD     Z22, Z24, Z10
+	VPDPBUSD     Z23, Z24, Z11
+	VPBROADCASTD (R9), Z24
+	VPDPBUSD     Z22, Z24, Z12
+	VPDPBUSD     Z23, Z24, Z13
+	VPBROADCASTD (R9)(SI*1), Z24
+	VPDPBUSD     Z22, Z24, Z14
+	VPDPBUSD     Z23, Z24, Z15
+	VPBROADCASTD (R9)(SI*2), Z24
+	VPDPBUSD     Z22, Z24, Z16
+	VPDPBUSD     Z23, Z24, Z17
+	VPBROADCASTD (DI), Z24
+	VPDPBUSD     Z22, Z24, Z18
+	VPDPBUSD     Z23, Z24, Z19
+	VPBROADCASTD (DI)(SI*1), Z24
+	VPDPBUSD     Z22, Z24, Z20
+	VPDPBUSD     Z23, Z24, Z21
+	ADDQ         $0x04, BX
+	ADDQ         $0x04, R8
+	ADDQ         $0x04, R9
+	ADDQ         $0x04, DI
+	ADDQ         $0x40, CX
+	PREFETCHT0   (R12)
+	PREFETCHT0   64(R12)
+	ADDQ         R13, R12
+	DECQ         AX
+	JZ           done
+	DECQ         R14
+	JNZ          first
 
 loop:
 	VMOVUPS      (CX), Z22
@@ -22799,17 +24218,19 @@ loop:
 	ADDQ         $0x40, CX
 	DECQ         AX
 	JNZ          loop
-	MOVQ         scale+56(FP), AX
-	MOVQ         zero+64(FP), BX
-	MOVQ         bias+72(FP), SI
-	MOVQ         acc+80(FP), DI
-	MOVQ         c+40(FP), R8
-	MOVQ         ldc+48(FP), R9
+
+done:
+	MOVQ         scale+64(FP), AX
+	MOVQ         zero+72(FP), BX
+	MOVQ         bias+80(FP), SI
+	MOVQ         acc+88(FP), DI
+	MOVQ         c+48(FP), R8
+	MOVQ         ldc+56(FP), R9
 	SHLQ         $0x02, R9
-	LEAQ         (R9)(R9*2), R10
-	LEAQ         (R8)(R10*1), R11
-	LEAQ         (R11)(R10*1), R12
-	LEAQ         (R12)(R10*1), R10
+	LEAQ         (R9)(R9*2), R11
+	LEAQ         (R8)(R11*1), R12
+	LEAQ         (R12)(R11*1), R13
+	LEAQ         (R13)(R11*1), R11
 	VBROADCASTSS (AX), Z24
 	VCVTDQ2PS    Z0, Z0
 	VCVTDQ2PS    Z1, Z1
@@ -22976,22 +24397,22 @@ plain1:
 	VADDPS 64(R8)(R9*1), Z3, Z3
 	VADDPS (R8)(R9*2), Z4, Z4
 	VADDPS 64(R8)(R9*2), Z5, Z5
-	VADDPS (R11), Z6, Z6
-	VADDPS 64(R11), Z7, Z7
-	VADDPS (R11)(R9*1), Z8, Z8
-	VADDPS 64(R11)(R9*1), Z9, Z9
-	VADDPS (R11)(R9*2), Z10, Z10
-	VADDPS 64(R11)(R9*2), Z11, Z11
-	VADDPS (R12), Z12, Z12
-	VADDPS 64(R12), Z13, Z13
-	VADDPS (R12)(R9*1), Z14, Z14
-	VADDPS 64(R12)(R9*1), Z15, Z15
-	VADDPS (R12)(R9*2), Z16, Z16
-	VADDPS 64(R12)(R9*2), Z17, Z17
-	VADDPS (R10), Z18, Z18
-	VADDPS 64(R10), Z19, Z19
-	VADDPS (R10)(R9*1), Z20, Z20
-	VADDPS 64(R10)(R9*1), Z21, Z21
+	VADDPS (R12), Z6, Z6
+	VADDPS 64(R12), Z7, Z7
+	VADDPS (R12)(R9*1), Z8, Z8
+	VADDPS 64(R12)(R9*1), Z9, Z9
+	VADDPS (R12)(R9*2), Z10, Z10
+	VADDPS 64(R12)(R9*2), Z11, Z11
+	VADDPS (R13), Z12, Z12
+	VADDPS 64(R13), Z13, Z13
+	VADDPS (R13)(R9*1), Z14, Z14
+	VADDPS 64(R13)(R9*1), Z15, Z15
+	VADDPS (R13)(R9*2), Z16, Z16
+	VADDPS 64(R13)(R9*2), Z17, Z17
+	VADDPS (R11), Z18, Z18
+	VADDPS 64(R11), Z19, Z19
+	VADDPS (R11)(R9*1), Z20, Z20
+	VADDPS 64(R11)(R9*1), Z21, Z21
 
 alone2:
 	VMOVUPS Z0, (R8)
@@ -23000,97 +24421,137 @@ alone2:
 	VMOVUPS Z3, 64(R8)(R9*1)
 	VMOVUPS Z4, (R8)(R9*2)
 	VMOVUPS Z5, 64(R8)(R9*2)
-	VMOVUPS Z6, (R11)
-	VMOVUPS Z7, 64(R11)
-	VMOVUPS Z8, (R11)(R9*1)
-	VMOVUPS Z9, 64(R11)(R9*1)
-	VMOVUPS Z10, (R11)(R9*2)
-	VMOVUPS Z11, 64(R11)(R9*2)
-	VMOVUPS Z12, (R12)
-	VMOVUPS Z13, 64(R12)
-	VMOVUPS Z14, (R12)(R9*1)
-	VMOVUPS Z15, 64(R12)(R9*1)
-	VMOVUPS Z16, (R12)(R9*2)
-	VMOVUPS Z17, 64(R12)(R9*2)
-	VMOVUPS Z18, (R10)
-	VMOVUPS Z19, 64(R10)
-	VMOVUPS Z20, (R10)(R9*1)
-	VMOVUPS Z21, 64(R10)(R9*1)
+	VMOVUPS Z6, (R12)
+	VMOVUPS Z7, 64(R12)
+	VMOVUPS Z8, (R12)(R9*1)
+	VMOVUPS Z9, 64(R12)(R9*1)
+	VMOVUPS Z10, (R12)(R9*2)
+	VMOVUPS Z11, 64(R12)(R9*2)
+	VMOVUPS Z12, (R13)
+	VMOVUPS Z13, 64(R13)
+	VMOVUPS Z14, (R13)(R9*1)
+	VMOVUPS Z15, 64(R13)(R9*1)
+	VMOVUPS Z16, (R13)(R9*2)
+	VMOVUPS Z17, 64(R13)(R9*2)
+	VMOVUPS Z18, (R11)
+	VMOVUPS Z19, 64(R11)
+	VMOVUPS Z20, (R11)(R9*1)
+	VMOVUPS Z21, 64(R11)(R9*1)
+	MOVQ    R10, pf+96(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+11, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+44, AX, AX
+	ADDQ    AX, c+48(FP)
+	ADDQ    $0x2c, scale+64(FP)
+	ADDQ    $0x2c, zero+72(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func qgemm_i8_12x32_avx512vnni(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// func qgemm_i8_12x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
-TEXT ·qgemm_i8_12x32_avx512vnni(SB), NOSPLIT, $0-104
-	MOVQ       k+0(FP), AX
-	MOVQ       b+24(FP), CX
-	MOVQ       bstride+32(FP), DX
-	MOVQ       AX, BX
-	SHLQ       $0x06, BX
-	ADDQ       CX, BX
-	VMOVUPS    64(BX), Z0
-	VMOVUPS    64(BX)(DX*1), Z1
-	VMOVAPS    Z0, Z2
-	VMOVAPS    Z1, Z3
-	VMOVAPS    Z0, Z4
-	VMOVAPS    Z1, Z5
-	VMOVAPS    Z0, Z6
-	VMOVAPS    Z1, Z7
-	VMOVAPS    Z0, Z8
-	VMOVAPS    Z1, Z9
-	VMOVAPS    Z0, Z10
-	VMOVAPS    Z1, Z11
-	VMOVAPS    Z0, Z12
-	VMOVAPS    Z1, Z13
-	VMOVAPS    Z0, Z14
-	VMOVAPS    Z1, Z15
-	VMOVAPS    Z0, Z16
-	VMOVAPS    Z1, Z17
-	VMOVAPS    Z0, Z18
-	VMOVAPS    Z1, Z19
-	VMOVAPS    Z0, Z20
-	VMOVAPS    Z1, Z21
-	VMOVAPS    Z0, Z22
-	VMOVAPS    Z1, Z23
-	MOVQ       c+40(FP), BX
-	MOVQ       ldc+48(FP), SI
-	SHLQ       $0x02, SI
-	LEAQ       (SI)(SI*2), DI
-	LEAQ       (BX)(DI*1), R8
-	LEAQ       (R8)(DI*1), R9
-	LEAQ       (R9)(DI*1), DI
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	PREFETCHT0 (BX)(SI*1)
-	PREFETCHT0 64(BX)(SI*1)
-	PREFETCHT0 (BX)(SI*2)
-	PREFETCHT0 64(BX)(SI*2)
-	PREFETCHT0 (R8)
-	PREFETCHT0 64(R8)
-	PREFETCHT0 (R8)(SI*1)
-	PREFETCHT0 64(R8)(SI*1)
-	PREFETCHT0 (R8)(SI*2)
-	PREFETCHT0 64(R8)(SI*2)
-	PREFETCHT0 (R9)
-	PREFETCHT0 64(R9)
-	PREFETCHT0 (R9)(SI*1)
-	PREFETCHT0 64(R9)(SI*1)
-	PREFETCHT0 (R9)(SI*2)
-	PREFETCHT0 64(R9)(SI*2)
-	PREFETCHT0 (DI)
-	PREFETCHT0 64(DI)
-	PREFETCHT0 (DI)(SI*1)
-	PREFETCHT0 64(DI)(SI*1)
-	PREFETCHT0 (DI)(SI*2)
-	PREFETCHT0 64(DI)(SI*2)
-	MOVQ       a+8(FP), BX
-	MOVQ       lda+16(FP), SI
-	LEAQ       (SI)(SI*2), DI
-	LEAQ       (BX)(DI*1), R8
-	LEAQ       (R8)(DI*1), R9
-	LEAQ       (R9)(DI*1), DI
-	MOVQ       pf+88(FP), R10
-	MOVQ       pfstep+96(FP), R11
+TEXT ·qgemm_i8_12x32_avx512vnni(SB), NOSPLIT, $0-112
+tile:
+	MOVQ    k+8(FP), AX
+	MOVQ    b+32(FP), CX
+	MOVQ    bstride+40(FP), DX
+	MOVQ    AX, BX
+	SHLQ    $0x06, BX
+	ADDQ    CX, BX
+	VMOVUPS 64(BX), Z0
+	VMOVUPS 64(BX)(DX*1), Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z1, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z1, Z15
+	VMOVAPS Z0, Z16
+	VMOVAPS Z1, Z17
+	VMOVAPS Z0, Z18
+	VMOVAPS Z1, Z19
+	VMOVAPS Z0, Z20
+	VMOVAPS Z1, Z21
+	VMOVAPS Z0, Z22
+	VMOVAPS Z1, Z23
+	MOVQ    a+16(FP), BX
+	MOVQ    lda+24(FP), SI
+	LEAQ    (SI)(SI*2), DI
+	LEAQ    (BX)(DI*1), R8
+	LEAQ    (R8)(DI*1), R9
+	LEAQ    (R9)(DI*1), DI
+	MOVQ    pf+96(FP), R10
+	MOVQ    pfstep+104(FP), R11
+	MOVQ    c+48(FP), R12
+	MOVQ    ldc+56(FP), R13
+	SHLQ    $0x02, R13
+	MOVQ    $+12, R14
+
+first:
+	VMOVUPS      (CX), Z24
+	VMOVUPS      (CX)(DX*1), Z25
+	PREFETCHT0   (R10)
+	PREFETCHT0   (R10)(DX*1)
+	ADDQ         R11, R10
+	VPBROADCASTD (BX), Z26
+	VPDPBUSD     Z24, Z26, Z0
+	VPDPBUSD     Z25, Z26, Z1
+	VPBROADCASTD (BX)(SI*1), Z26
+	VPDPBUSD     Z24, Z26, Z2
+	VPDPBUSD     Z25, Z26, Z3
+	VPBROADCASTD (BX)(SI*2), Z26
+	VPDPBUSD     Z24, Z26, Z4
+	VPDPBUSD     Z25, Z26, Z5
+	VPBROADCASTD (R8), Z26
+	VPDPBUSD     Z24, Z26, Z6
+	VPDPBUSD     Z25, Z26, Z7
+	VPBROADCASTD (R8)(SI*1), Z26
+	VPDPBUSD     Z24, Z26, Z8
+	VPDPBUSD     Z25, Z26, Z9
+	VPBROADCASTD (R8)(SI*2), Z26
+	VPDPBUSD     Z24, Z26, Z10
+	VPDPBUSD     Z25, Z26, Z11
+	VPBROADCASTD (R9), Z26
+	VPDPBUSD     Z24, Z26, Z12
+	VPDPBUSD     Z25, Z26, Z13
+	VPBROADCASTD (R9)(SI*1), Z26
+	VPDPBUSD     Z24, Z26, Z14
+	VPDPBUSD     Z25, Z26, Z15
+	VPBROADCASTD (R9)(SI*2), Z26
+	VPDPBUSD     Z24, Z26, Z16
+	VPDPBUSD     Z25, Z26, Z17
+	VPBROADCASTD (DI), Z26
+	VPDPBUSD     Z24, Z26, Z18
+	VPDPBUSD     Z25, Z26, Z19
+	VPBROADCASTD (DI)(SI*1), Z26
+	VPDPBUSD     Z24, Z26, Z20
+	VPDPBUSD     Z25, Z26, Z21
+	VPBROADCASTD (DI)(SI*2), Z26
+	VPDPBUSD     Z24, Z26, Z22
+	VPDPBUSD     Z25, Z26, Z23
+	ADDQ         $0x04, BX
+	ADDQ         $0x04, R8
+	ADDQ         $0x04, R9
+	ADDQ         $0x04, DI
+	ADDQ         $0x40, CX
+	PREFETCHT0   (R12)
+	PREFETCHT0   64(R12)
+	ADDQ         R13, R12
+	DECQ         AX
+	JZ           done
+	DECQ         R14
+	JNZ          first
 
 loop:
 	VMOVUPS      (CX), Z24
@@ -23141,17 +24602,19 @@ loop:
 	ADDQ         $0x40, CX
 	DECQ         AX
 	JNZ          loop
-	MOVQ         scale+56(FP), AX
-	MOVQ         zero+64(FP), BX
-	MOVQ         bias+72(FP), SI
-	MOVQ         acc+80(FP), DI
-	MOVQ         c+40(FP), R8
-	MOVQ         ldc+48(FP), R9
+
+done:
+	MOVQ         scale+64(FP), AX
+	MOVQ         zero+72(FP), BX
+	MOVQ         bias+80(FP), SI
+	MOVQ         acc+88(FP), DI
+	MOVQ         c+48(FP), R8
+	MOVQ         ldc+56(FP), R9
 	SHLQ         $0x02, R9
-	LEAQ         (R9)(R9*2), R10
-	LEAQ         (R8)(R10*1), R11
-	LEAQ         (R11)(R10*1), R12
-	LEAQ         (R12)(R10*1), R10
+	LEAQ         (R9)(R9*2), R11
+	LEAQ         (R8)(R11*1), R12
+	LEAQ         (R12)(R11*1), R13
+	LEAQ         (R13)(R11*1), R11
 	VBROADCASTSS (AX), Z26
 	VCVTDQ2PS    Z0, Z0
 	VCVTDQ2PS    Z1, Z1
@@ -23332,24 +24795,24 @@ plain1:
 	VADDPS 64(R8)(R9*1), Z3, Z3
 	VADDPS (R8)(R9*2), Z4, Z4
 	VADDPS 64(R8)(R9*2), Z5, Z5
-	VADDPS (R11), Z6, Z6
-	VADDPS 64(R11), Z7, Z7
-	VADDPS (R11)(R9*1), Z8, Z8
-	VADDPS 64(R11)(R9*1), Z9, Z9
-	VADDPS (R11)(R9*2), Z10, Z10
-	VADDPS 64(R11)(R9*2), Z11, Z11
-	VADDPS (R12), Z12, Z12
-	VADDPS 64(R12), Z13, Z13
-	VADDPS (R12)(R9*1), Z14, Z14
-	VADDPS 64(R12)(R9*1), Z15, Z15
-	VADDPS (R12)(R9*2), Z16, Z16
-	VADDPS 64(R12)(R9*2), Z17, Z17
-	VADDPS (R10), Z18, Z18
-	VADDPS 64(R10), Z19, Z19
-	VADDPS (R10)(R9*1), Z20, Z20
-	VADDPS 64(R10)(R9*1), Z21, Z21
-	VADDPS (R10)(R9*2), Z22, Z22
-	VADDPS 64(R10)(R9*2), Z23, Z23
+	VADDPS (R12), Z6, Z6
+	VADDPS 64(R12), Z7, Z7
+	VADDPS (R12)(R9*1), Z8, Z8
+	VADDPS 64(R12)(R9*1), Z9, Z9
+	VADDPS (R12)(R9*2), Z10, Z10
+	VADDPS 64(R12)(R9*2), Z11, Z11
+	VADDPS (R13), Z12, Z12
+	VADDPS 64(R13), Z13, Z13
+	VADDPS (R13)(R9*1), Z14, Z14
+	VADDPS 64(R13)(R9*1), Z15, Z15
+	VADDPS (R13)(R9*2), Z16, Z16
+	VADDPS 64(R13)(R9*2), Z17, Z17
+	VADDPS (R11), Z18, Z18
+	VADDPS 64(R11), Z19, Z19
+	VADDPS (R11)(R9*1), Z20, Z20
+	VADDPS 64(R11)(R9*1), Z21, Z21
+	VADDPS (R11)(R9*2), Z22, Z22
+	VADDPS 64(R11)(R9*2), Z23, Z23
 
 alone2:
 	VMOVUPS Z0, (R8)
@@ -23358,35 +24821,47 @@ alone2:
 	VMOVUPS Z3, 64(R8)(R9*1)
 	VMOVUPS Z4, (R8)(R9*2)
 	VMOVUPS Z5, 64(R8)(R9*2)
-	VMOVUPS Z6, (R11)
-	VMOVUPS Z7, 64(R11)
-	VMOVUPS Z8, (R11)(R9*1)
-	VMOVUPS Z9, 64(R11)(R9*1)
-	VMOVUPS Z10, (R11)(R9*2)
-	VMOVUPS Z11, 64(R11)(R9*2)
-	VMOVUPS Z12, (R12)
-	VMOVUPS Z13, 64(R12)
-	VMOVUPS Z14, (R12)(R9*1)
-	VMOVUPS Z15, 64(R12)(R9*1)
-	VMOVUPS Z16, (R12)(R9*2)
-	VMOVUPS Z17, 64(R12)(R9*2)
-	VMOVUPS Z18, (R10)
-	VMOVUPS Z19, 64(R10)
-	VMOVUPS Z20, (R10)(R9*1)
-	VMOVUPS Z21, 64(R10)(R9*1)
-	VMOVUPS Z22, (R10)(R9*2)
-	VMOVUPS Z23, 64(R10)(R9*2)
+	VMOVUPS Z6, (R12)
+	VMOVUPS Z7, 64(R12)
+	VMOVUPS Z8, (R12)(R9*1)
+	VMOVUPS Z9, 64(R12)(R9*1)
+	VMOVUPS Z10, (R12)(R9*2)
+	VMOVUPS Z11, 64(R12)(R9*2)
+	VMOVUPS Z12, (R13)
+	VMOVUPS Z13, 64(R13)
+	VMOVUPS Z14, (R13)(R9*1)
+	VMOVUPS Z15, 64(R13)(R9*1)
+	VMOVUPS Z16, (R13)(R9*2)
+	VMOVUPS Z17, 64(R13)(R9*2)
+	VMOVUPS Z18, (R11)
+	VMOVUPS Z19, 64(R11)
+	VMOVUPS Z20, (R11)(R9*1)
+	VMOVUPS Z21, 64(R11)(R9*1)
+	VMOVUPS Z22, (R11)(R9*2)
+	VMOVUPS Z23, 64(R11)(R9*2)
+	MOVQ    R10, pf+96(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+12, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+48, AX, AX
+	ADDQ    AX, c+48(FP)
+	ADDQ    $0x30, scale+64(FP)
+	ADDQ    $0x30, zero+72(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func dgemm_bf16dot_1x48_avx512bf16(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func dgemm_bf16dot_1x48_avx512bf16(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX512BF16, AVX512F, MMX+
-TEXT ·dgemm_bf16dot_1x48_avx512bf16(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·dgemm_bf16dot_1x48_avx512bf16(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
@@ -23399,7 +24874,7 @@ zero:
 	VPXORD Z2, Z2, Z2
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Z0, Z0
@@ -23407,14 +24882,14 @@ bias:
 	VADDPS 128(AX), Z2, Z2
 
 main:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x01, BX
-	MOVQ pf+72(FP), BX
-	MOVQ pfstep+80(FP), SI
-	MOVQ bstride+32(FP), DI
+	MOVQ pf+80(FP), BX
+	MOVQ pfstep+88(FP), SI
+	MOVQ bstride+40(FP), DI
 	SHLQ $0x01, DI
 	SUBQ $0x02, AX
 	JL   tail
@@ -23463,23 +24938,33 @@ tail:
 	LONG         $0x484ef262; WORD $0xd552 // VDPBF16PS Z5, Z6, Z2
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
 	VMOVUPS Z2, 128(AX)
+	MOVQ    BX, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+2, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+4, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func dgemm_bf16dot_2x48_avx512bf16(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func dgemm_bf16dot_2x48_avx512bf16(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX512BF16, AVX512F, MMX+
-TEXT ·dgemm_bf16dot_2x48_avx512bf16(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·dgemm_bf16dot_2x48_avx512bf16(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
@@ -23498,7 +24983,7 @@ zero:
 	VPXORD Z5, Z5, Z5
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Z0, Z0
@@ -23509,14 +24994,14 @@ bias:
 	VADDPS 128(AX), Z5, Z5
 
 main:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x01, BX
-	MOVQ pf+72(FP), SI
-	MOVQ pfstep+80(FP), DI
-	MOVQ bstride+32(FP), R8
+	MOVQ pf+80(FP), SI
+	MOVQ pfstep+88(FP), DI
+	MOVQ bstride+40(FP), R8
 	SHLQ $0x01, R8
 	SUBQ $0x02, AX
 	JL   tail
@@ -23577,8 +25062,8 @@ tail:
 	LONG         $0x4836d262; WORD $0xe852 // VDPBF16PS Z8, Z9, Z5
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
@@ -23586,17 +25071,27 @@ store:
 	VMOVUPS Z3, (AX)(CX*1)
 	VMOVUPS Z4, 64(AX)(CX*1)
 	VMOVUPS Z5, 128(AX)(CX*1)
+	MOVQ    SI, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+4, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+8, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func dgemm_bf16dot_3x48_avx512bf16(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func dgemm_bf16dot_3x48_avx512bf16(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX512BF16, AVX512F, MMX+
-TEXT ·dgemm_bf16dot_3x48_avx512bf16(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·dgemm_bf16dot_3x48_avx512bf16(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
@@ -23621,7 +25116,7 @@ zero:
 	VPXORD Z8, Z8, Z8
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Z0, Z0
@@ -23635,14 +25130,14 @@ bias:
 	VADDPS 128(AX), Z8, Z8
 
 main:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x01, BX
-	MOVQ pf+72(FP), SI
-	MOVQ pfstep+80(FP), DI
-	MOVQ bstride+32(FP), R8
+	MOVQ pf+80(FP), SI
+	MOVQ pfstep+88(FP), DI
+	MOVQ bstride+40(FP), R8
 	SHLQ $0x01, R8
 	SUBQ $0x02, AX
 	JL   tail
@@ -23715,8 +25210,8 @@ tail:
 	LONG         $0x481e5262; WORD $0xc352 // VDPBF16PS Z11, Z12, Z8
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
@@ -23727,17 +25222,27 @@ store:
 	VMOVUPS Z6, (AX)(CX*2)
 	VMOVUPS Z7, 64(AX)(CX*2)
 	VMOVUPS Z8, 128(AX)(CX*2)
+	MOVQ    SI, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+6, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+12, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func dgemm_bf16dot_4x48_avx512bf16(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func dgemm_bf16dot_4x48_avx512bf16(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX512BF16, AVX512F, MMX+
-TEXT ·dgemm_bf16dot_4x48_avx512bf16(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·dgemm_bf16dot_4x48_avx512bf16(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -23770,7 +25275,7 @@ zero:
 	VPXORD Z11, Z11, Z11
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Z0, Z0
@@ -23787,16 +25292,16 @@ bias:
 	VADDPS 128(AX), Z11, Z11
 
 main:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x01, BX
 	LEAQ (BX)(BX*2), SI
 	LEAQ (DX)(SI*1), SI
-	MOVQ pf+72(FP), DI
-	MOVQ pfstep+80(FP), R8
-	MOVQ bstride+32(FP), R9
+	MOVQ pf+80(FP), DI
+	MOVQ pfstep+88(FP), R8
+	MOVQ bstride+40(FP), R9
 	SHLQ $0x01, R9
 	SUBQ $0x02, AX
 	JL   tail
@@ -23882,8 +25387,8 @@ tail:
 	LONG         $0x48065262; WORD $0xde52 // VDPBF16PS Z14, Z15, Z11
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -23899,17 +25404,27 @@ store:
 	VMOVUPS Z9, (DX)
 	VMOVUPS Z10, 64(DX)
 	VMOVUPS Z11, 128(DX)
+	MOVQ    DI, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+8, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+16, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func dgemm_bf16dot_5x48_avx512bf16(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func dgemm_bf16dot_5x48_avx512bf16(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX512BF16, AVX512F, MMX+
-TEXT ·dgemm_bf16dot_5x48_avx512bf16(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·dgemm_bf16dot_5x48_avx512bf16(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -23948,7 +25463,7 @@ zero:
 	VPXORD Z14, Z14, Z14
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Z0, Z0
@@ -23968,16 +25483,16 @@ bias:
 	VADDPS 128(AX), Z14, Z14
 
 main:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x01, BX
 	LEAQ (BX)(BX*2), SI
 	LEAQ (DX)(SI*1), SI
-	MOVQ pf+72(FP), DI
-	MOVQ pfstep+80(FP), R8
-	MOVQ bstride+32(FP), R9
+	MOVQ pf+80(FP), DI
+	MOVQ pfstep+88(FP), R8
+	MOVQ bstride+40(FP), R9
 	SHLQ $0x01, R9
 	SUBQ $0x02, AX
 	JL   tail
@@ -24075,8 +25590,8 @@ tail:
 	LONG         $0x406e3262; WORD $0xf152 // VDPBF16PS Z17, Z18, Z14
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -24095,17 +25610,27 @@ store:
 	VMOVUPS Z12, (DX)(CX*1)
 	VMOVUPS Z13, 64(DX)(CX*1)
 	VMOVUPS Z14, 128(DX)(CX*1)
+	MOVQ    DI, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+10, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+20, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func dgemm_bf16dot_6x48_avx512bf16(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func dgemm_bf16dot_6x48_avx512bf16(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX512BF16, AVX512F, MMX+
-TEXT ·dgemm_bf16dot_6x48_avx512bf16(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·dgemm_bf16dot_6x48_avx512bf16(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -24150,7 +25675,7 @@ zero:
 	VPXORD Z17, Z17, Z17
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Z0, Z0
@@ -24173,16 +25698,16 @@ bias:
 	VADDPS 128(AX), Z17, Z17
 
 main:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x01, BX
 	LEAQ (BX)(BX*2), SI
 	LEAQ (DX)(SI*1), SI
-	MOVQ pf+72(FP), DI
-	MOVQ pfstep+80(FP), R8
-	MOVQ bstride+32(FP), R9
+	MOVQ pf+80(FP), DI
+	MOVQ pfstep+88(FP), R8
+	MOVQ bstride+40(FP), R9
 	SHLQ $0x01, R9
 	SUBQ $0x02, AX
 	JL   tail
@@ -24292,8 +25817,8 @@ tail:
 	LONG         $0x4056a262; WORD $0xcc52 // VDPBF16PS Z20, Z21, Z17
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
@@ -24315,17 +25840,27 @@ store:
 	VMOVUPS Z15, (DX)(CX*2)
 	VMOVUPS Z16, 64(DX)(CX*2)
 	VMOVUPS Z17, 128(DX)(CX*2)
+	MOVQ    DI, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+12, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+24, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func dgemm_bf16dot_7x48_avx512bf16(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func dgemm_bf16dot_7x48_avx512bf16(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX512BF16, AVX512F, MMX+
-TEXT ·dgemm_bf16dot_7x48_avx512bf16(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·dgemm_bf16dot_7x48_avx512bf16(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), BX
@@ -24377,7 +25912,7 @@ zero:
 	VPXORD Z20, Z20, Z20
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Z0, Z0
@@ -24403,17 +25938,17 @@ bias:
 	VADDPS 128(AX), Z20, Z20
 
 main:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x01, BX
 	LEAQ (BX)(BX*2), SI
 	LEAQ (DX)(SI*1), DI
 	LEAQ (DI)(SI*1), SI
-	MOVQ pf+72(FP), R8
-	MOVQ pfstep+80(FP), R9
-	MOVQ bstride+32(FP), R10
+	MOVQ pf+80(FP), R8
+	MOVQ pfstep+88(FP), R9
+	MOVQ bstride+40(FP), R10
 	SHLQ $0x01, R10
 	SUBQ $0x02, AX
 	JL   tail
@@ -24536,8 +26071,8 @@ tail:
 	LONG         $0x403ea262; WORD $0xe752 // VDPBF16PS Z23, Z24, Z20
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), BX
@@ -24563,17 +26098,27 @@ store:
 	VMOVUPS Z18, (DX)
 	VMOVUPS Z19, 64(DX)
 	VMOVUPS Z20, 128(DX)
+	MOVQ    R8, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+14, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+28, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func dgemm_bf16dot_8x48_avx512bf16(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func dgemm_bf16dot_8x48_avx512bf16(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX512BF16, AVX512F, MMX+
-TEXT ·dgemm_bf16dot_8x48_avx512bf16(SB), NOSPLIT, $0-88
-	MOVQ    acc+64(FP), AX
+TEXT ·dgemm_bf16dot_8x48_avx512bf16(SB), NOSPLIT, $0-96
+tile:
+	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
 	JZ      zero
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), BX
@@ -24631,7 +26176,7 @@ zero:
 	VPXORD Z23, Z23, Z23
 
 bias:
-	MOVQ   bias+56(FP), AX
+	MOVQ   bias+64(FP), AX
 	TESTQ  AX, AX
 	JZ     main
 	VADDPS (AX), Z0, Z0
@@ -24660,17 +26205,17 @@ bias:
 	VADDPS 128(AX), Z23, Z23
 
 main:
-	MOVQ k+0(FP), AX
-	MOVQ b+24(FP), CX
-	MOVQ a+8(FP), DX
-	MOVQ lda+16(FP), BX
+	MOVQ k+8(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
 	SHLQ $0x01, BX
 	LEAQ (BX)(BX*2), SI
 	LEAQ (DX)(SI*1), DI
 	LEAQ (DI)(SI*1), SI
-	MOVQ pf+72(FP), R8
-	MOVQ pfstep+80(FP), R9
-	MOVQ bstride+32(FP), R10
+	MOVQ pf+80(FP), R8
+	MOVQ pfstep+88(FP), R9
+	MOVQ bstride+40(FP), R10
 	SHLQ $0x01, R10
 	SUBQ $0x02, AX
 	JL   tail
@@ -24805,8 +26350,8 @@ tail:
 	LONG         $0x40268262; WORD $0xfa52 // VDPBF16PS Z26, Z27, Z23
 
 store:
-	MOVQ    c+40(FP), AX
-	MOVQ    ldc+48(FP), CX
+	MOVQ    c+48(FP), AX
+	MOVQ    ldc+56(FP), CX
 	SHLQ    $0x02, CX
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), BX
@@ -24835,5 +26380,14 @@ store:
 	VMOVUPS Z21, (DX)(CX*1)
 	VMOVUPS Z22, 64(DX)(CX*1)
 	VMOVUPS Z23, 128(DX)(CX*1)
+	MOVQ    R8, pf+80(FP)
+	MOVQ    lda+24(FP), AX
+	IMUL3Q  $+16, AX, AX
+	ADDQ    AX, a+16(FP)
+	MOVQ    ldc+56(FP), AX
+	IMUL3Q  $+32, AX, AX
+	ADDQ    AX, c+48(FP)
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET

@@ -9,66 +9,68 @@ package kernels
 // C[r][j] = start + sum over k of A[r][k]*B[k][j], where start = (acc != 0 ? C[r][j] : 0) + (bias != nil ? bias[j] : 0).
 // b points at a panel [k][16]; a tile wider than 16 columns reads its panel i at b + i*bstride.
 // Each k step prefetches the line at pf, of panel i at pf + i*bstride, and then moves pf on by pfstep bytes. k >= 1.
+// The kernel does this for tiles >= 1 tiles of C, one under the other; prefetches go on through all of them.
 //
 //go:noescape
-func gemm_f32_1x16_neon(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+func gemm_f32_1x16_neon(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 
 // gemm_f32_2x16_neon is gemm_f32_1x16_neon with 2 rows.
 //
 //go:noescape
-func gemm_f32_2x16_neon(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+func gemm_f32_2x16_neon(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 
 // gemm_f32_3x16_neon is gemm_f32_1x16_neon with 3 rows.
 //
 //go:noescape
-func gemm_f32_3x16_neon(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+func gemm_f32_3x16_neon(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 
 // gemm_f32_4x16_neon is gemm_f32_1x16_neon with 4 rows.
 //
 //go:noescape
-func gemm_f32_4x16_neon(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+func gemm_f32_4x16_neon(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 
 // gemm_f32_5x16_neon is gemm_f32_1x16_neon with 5 rows.
 //
 //go:noescape
-func gemm_f32_5x16_neon(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+func gemm_f32_5x16_neon(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 
 // gemm_f32_6x16_neon is gemm_f32_1x16_neon with 6 rows.
 //
 //go:noescape
-func gemm_f32_6x16_neon(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+func gemm_f32_6x16_neon(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 
 // gemmv_f32_1x16_neon computes:
 //
 // C[r][j] = (acc != 0 ? C[r][j] : 0) + sum over k of A[r][k]*B[k*ldb+j], B row-major and used in place. k >= 1.
+// The kernel does this for tiles >= 1 tiles of C, one under the other; prefetches go on through all of them.
 //
 //go:noescape
-func gemmv_f32_1x16_neon(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+func gemmv_f32_1x16_neon(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 
 // gemmv_f32_2x16_neon is gemmv_f32_1x16_neon with 2 rows.
 //
 //go:noescape
-func gemmv_f32_2x16_neon(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+func gemmv_f32_2x16_neon(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 
 // gemmv_f32_3x16_neon is gemmv_f32_1x16_neon with 3 rows.
 //
 //go:noescape
-func gemmv_f32_3x16_neon(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+func gemmv_f32_3x16_neon(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 
 // gemmv_f32_4x16_neon is gemmv_f32_1x16_neon with 4 rows.
 //
 //go:noescape
-func gemmv_f32_4x16_neon(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+func gemmv_f32_4x16_neon(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 
 // gemmv_f32_5x16_neon is gemmv_f32_1x16_neon with 5 rows.
 //
 //go:noescape
-func gemmv_f32_5x16_neon(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+func gemmv_f32_5x16_neon(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 
 // gemmv_f32_6x16_neon is gemmv_f32_1x16_neon with 6 rows.
 //
 //go:noescape
-func gemmv_f32_6x16_neon(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+func gemmv_f32_6x16_neon(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 
 // softmax_f32_neon computes:
 //
@@ -120,34 +122,35 @@ func add_f32_neon(rows int, dst *float32, ldd int, src *float32, lds int, n int)
 // b points at a panel [k][16] of 16-bit values, each widened to float32 before it is used; a tile wider than 16 columns reads
 // its panel i at b + i*bstride. Every other k step prefetches the line at pf, of panel i at pf + i*bstride, and then moves pf
 // on by pfstep bytes. k >= 1.
+// The kernel does this for tiles >= 1 tiles of C, one under the other; prefetches go on through all of them.
 //
 //go:noescape
-func wgemm_f16_1x16_neon(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func wgemm_f16_1x16_neon(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // wgemm_f16_2x16_neon is wgemm_f16_1x16_neon with 2 rows.
 //
 //go:noescape
-func wgemm_f16_2x16_neon(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func wgemm_f16_2x16_neon(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // wgemm_f16_3x16_neon is wgemm_f16_1x16_neon with 3 rows.
 //
 //go:noescape
-func wgemm_f16_3x16_neon(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func wgemm_f16_3x16_neon(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // wgemm_f16_4x16_neon is wgemm_f16_1x16_neon with 4 rows.
 //
 //go:noescape
-func wgemm_f16_4x16_neon(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func wgemm_f16_4x16_neon(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // wgemm_f16_5x16_neon is wgemm_f16_1x16_neon with 5 rows.
 //
 //go:noescape
-func wgemm_f16_5x16_neon(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func wgemm_f16_5x16_neon(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // wgemm_f16_6x16_neon is wgemm_f16_1x16_neon with 6 rows.
 //
 //go:noescape
-func wgemm_f16_6x16_neon(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func wgemm_f16_6x16_neon(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // wgemm_bf16_1x16_neon computes:
 //
@@ -155,34 +158,35 @@ func wgemm_f16_6x16_neon(k int, a *float32, lda int, b *uint16, bstride int, c *
 // b points at a panel [k][16] of 16-bit values, each widened to float32 before it is used; a tile wider than 16 columns reads
 // its panel i at b + i*bstride. Every other k step prefetches the line at pf, of panel i at pf + i*bstride, and then moves pf
 // on by pfstep bytes. k >= 1.
+// The kernel does this for tiles >= 1 tiles of C, one under the other; prefetches go on through all of them.
 //
 //go:noescape
-func wgemm_bf16_1x16_neon(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func wgemm_bf16_1x16_neon(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // wgemm_bf16_2x16_neon is wgemm_bf16_1x16_neon with 2 rows.
 //
 //go:noescape
-func wgemm_bf16_2x16_neon(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func wgemm_bf16_2x16_neon(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // wgemm_bf16_3x16_neon is wgemm_bf16_1x16_neon with 3 rows.
 //
 //go:noescape
-func wgemm_bf16_3x16_neon(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func wgemm_bf16_3x16_neon(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // wgemm_bf16_4x16_neon is wgemm_bf16_1x16_neon with 4 rows.
 //
 //go:noescape
-func wgemm_bf16_4x16_neon(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func wgemm_bf16_4x16_neon(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // wgemm_bf16_5x16_neon is wgemm_bf16_1x16_neon with 5 rows.
 //
 //go:noescape
-func wgemm_bf16_5x16_neon(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func wgemm_bf16_5x16_neon(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // wgemm_bf16_6x16_neon is wgemm_bf16_1x16_neon with 6 rows.
 //
 //go:noescape
-func wgemm_bf16_6x16_neon(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func wgemm_bf16_6x16_neon(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // expand_f16_neon computes:
 //
@@ -205,14 +209,15 @@ func expand_bf16_neon(n int, dst *float32, src *uint16)
 // A is unsigned; lda and bstride count bytes, k groups of four. A panel is [k][16 columns][4], then 16 float32 of column, -128
 // times the sum of each column as int32, and 16 float32 of shift; a wider tile reads its panel i at b + i*bstride. No B is -128.
 // Each k step prefetches the line at pf, of panel i at pf + i*bstride, and then moves pf on by pfstep bytes. k >= 1.
+// The kernel does this for tiles >= 1 tiles of C, one under the other; prefetches go on through all of them.
 //
 //go:noescape
-func qgemm_i8_1x16_neon(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func qgemm_i8_1x16_neon(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // qgemm_i8_2x16_neon is qgemm_i8_1x16_neon with 2 rows.
 //
 //go:noescape
-func qgemm_i8_2x16_neon(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func qgemm_i8_2x16_neon(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // quant_i8_neon computes:
 //
@@ -259,34 +264,35 @@ func normq_i8x2_neon(rows int, dst *uint8, ldd int, src *float32, lds int, n int
 // values below 2^-126 may count as 0. b points at a panel [k][16 columns][2]; a tile wider than 16 columns reads its panel i at
 // b + i*bstride. Each of the k steps prefetches the line at pf, of panel i at pf + i*bstride, and then moves pf on by pfstep bytes.
 // k >= 1.
+// The kernel does this for tiles >= 1 tiles of C, one under the other; prefetches go on through all of them.
 //
 //go:noescape
-func dgemm_bf16dot_1x16_neon(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func dgemm_bf16dot_1x16_neon(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // dgemm_bf16dot_2x16_neon is dgemm_bf16dot_1x16_neon with 2 rows.
 //
 //go:noescape
-func dgemm_bf16dot_2x16_neon(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func dgemm_bf16dot_2x16_neon(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // dgemm_bf16dot_3x16_neon is dgemm_bf16dot_1x16_neon with 3 rows.
 //
 //go:noescape
-func dgemm_bf16dot_3x16_neon(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func dgemm_bf16dot_3x16_neon(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // dgemm_bf16dot_4x16_neon is dgemm_bf16dot_1x16_neon with 4 rows.
 //
 //go:noescape
-func dgemm_bf16dot_4x16_neon(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func dgemm_bf16dot_4x16_neon(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // dgemm_bf16dot_5x16_neon is dgemm_bf16dot_1x16_neon with 5 rows.
 //
 //go:noescape
-func dgemm_bf16dot_5x16_neon(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func dgemm_bf16dot_5x16_neon(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // dgemm_bf16dot_6x16_neon is dgemm_bf16dot_1x16_neon with 6 rows.
 //
 //go:noescape
-func dgemm_bf16dot_6x16_neon(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func dgemm_bf16dot_6x16_neon(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // round_bf16dot_neon computes:
 //
@@ -310,31 +316,32 @@ func peak_fma_neon(n int)
 // A is unsigned; lda and bstride count bytes, k groups of four. A panel is [k][16 columns][4], then 16 float32 of column, -128
 // times the sum of each column as int32, and 16 float32 of shift; a wider tile reads its panel i at b + i*bstride. No B is -128.
 // Each k step prefetches the line at pf, of panel i at pf + i*bstride, and then moves pf on by pfstep bytes. k >= 1.
+// The kernel does this for tiles >= 1 tiles of C, one under the other; prefetches go on through all of them.
 //
 //go:noescape
-func qgemm_i8_1x16_neondot(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func qgemm_i8_1x16_neondot(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // qgemm_i8_2x16_neondot is qgemm_i8_1x16_neondot with 2 rows.
 //
 //go:noescape
-func qgemm_i8_2x16_neondot(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func qgemm_i8_2x16_neondot(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // qgemm_i8_3x16_neondot is qgemm_i8_1x16_neondot with 3 rows.
 //
 //go:noescape
-func qgemm_i8_3x16_neondot(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func qgemm_i8_3x16_neondot(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // qgemm_i8_4x16_neondot is qgemm_i8_1x16_neondot with 4 rows.
 //
 //go:noescape
-func qgemm_i8_4x16_neondot(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func qgemm_i8_4x16_neondot(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // qgemm_i8_5x16_neondot is qgemm_i8_1x16_neondot with 5 rows.
 //
 //go:noescape
-func qgemm_i8_5x16_neondot(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func qgemm_i8_5x16_neondot(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // qgemm_i8_6x16_neondot is qgemm_i8_1x16_neondot with 6 rows.
 //
 //go:noescape
-func qgemm_i8_6x16_neondot(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func qgemm_i8_6x16_neondot(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)

@@ -4,12 +4,14 @@
 
 #include "textflag.h"
 
-// func gemm_f32_1x16_neon(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
-TEXT ·gemm_f32_1x16_neon(SB), NOSPLIT, $0-88
-	MOVD acc+64(FP), R13
+// func gemm_f32_1x16_neon(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+TEXT ·gemm_f32_1x16_neon(SB), NOSPLIT, $0-96
+
+tile:
+	MOVD acc+72(FP), R13
 	CBZ R13, zero
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad402508 // ldp q8, q9, [x8, #0]
 	WORD $0xad412d0a // ldp q10, q11, [x8, #32]
@@ -22,7 +24,7 @@ zero:
 	WORD $0x6f00e40b // movi v11.2d, #0
 
 bias:
-	MOVD bias+56(FP), R13
+	MOVD bias+64(FP), R13
 	CBZ R13, main
 	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
 	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
@@ -32,13 +34,13 @@ bias:
 	WORD $0x4e23d56b // fadd v11.4s, v11.4s, v3.4s
 
 main:
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
-	MOVD lda+16(FP), R12
+	MOVD k+8(FP), R0
+	MOVD a+16(FP), R1
+	MOVD lda+24(FP), R12
 	LSL $2, R12, R12
-	MOVD b+24(FP), R7
-	MOVD pf+72(FP), R10
-	MOVD pfstep+80(FP), R11
+	MOVD b+32(FP), R7
+	MOVD pf+80(FP), R10
+	MOVD pfstep+88(FP), R11
 	SUBS $4, R0, R0
 	BLT tail
 
@@ -97,19 +99,33 @@ last:
 	BNE last
 
 store:
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD R10, pf+80(FP)
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad002508 // stp q8, q9, [x8, #0]
 	WORD $0xad012d0a // stp q10, q11, [x8, #32]
+	ADD R9, R8, R8
+	MOVD R8, c+48(FP)
+	MOVD a+16(FP), R10
+	MOVD lda+24(FP), R11
+	LSL $2, R11, R11
+	ADD R11, R10, R10
+	MOVD R10, a+16(FP)
+	MOVD tiles+0(FP), R10
+	SUBS $1, R10, R10
+	MOVD R10, tiles+0(FP)
+	BNE tile
 	RET
 
-// func gemm_f32_2x16_neon(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
-TEXT ·gemm_f32_2x16_neon(SB), NOSPLIT, $0-88
-	MOVD acc+64(FP), R13
+// func gemm_f32_2x16_neon(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+TEXT ·gemm_f32_2x16_neon(SB), NOSPLIT, $0-96
+
+tile:
+	MOVD acc+72(FP), R13
 	CBZ R13, zero
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad402508 // ldp q8, q9, [x8, #0]
 	WORD $0xad412d0a // ldp q10, q11, [x8, #32]
@@ -129,7 +145,7 @@ zero:
 	WORD $0x6f00e40f // movi v15.2d, #0
 
 bias:
-	MOVD bias+56(FP), R13
+	MOVD bias+64(FP), R13
 	CBZ R13, main
 	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
 	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
@@ -143,14 +159,14 @@ bias:
 	WORD $0x4e23d5ef // fadd v15.4s, v15.4s, v3.4s
 
 main:
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
-	MOVD lda+16(FP), R12
+	MOVD k+8(FP), R0
+	MOVD a+16(FP), R1
+	MOVD lda+24(FP), R12
 	LSL $2, R12, R12
 	ADD R12, R1, R2
-	MOVD b+24(FP), R7
-	MOVD pf+72(FP), R10
-	MOVD pfstep+80(FP), R11
+	MOVD b+32(FP), R7
+	MOVD pf+80(FP), R10
+	MOVD pfstep+88(FP), R11
 	SUBS $4, R0, R0
 	BLT tail
 
@@ -231,22 +247,37 @@ last:
 	BNE last
 
 store:
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD R10, pf+80(FP)
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad002508 // stp q8, q9, [x8, #0]
 	WORD $0xad012d0a // stp q10, q11, [x8, #32]
 	ADD R9, R8, R8
 	WORD $0xad00350c // stp q12, q13, [x8, #0]
 	WORD $0xad013d0e // stp q14, q15, [x8, #32]
+	ADD R9, R8, R8
+	MOVD R8, c+48(FP)
+	MOVD a+16(FP), R10
+	MOVD lda+24(FP), R11
+	LSL $2, R11, R11
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	MOVD R10, a+16(FP)
+	MOVD tiles+0(FP), R10
+	SUBS $1, R10, R10
+	MOVD R10, tiles+0(FP)
+	BNE tile
 	RET
 
-// func gemm_f32_3x16_neon(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
-TEXT ·gemm_f32_3x16_neon(SB), NOSPLIT, $0-88
-	MOVD acc+64(FP), R13
+// func gemm_f32_3x16_neon(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+TEXT ·gemm_f32_3x16_neon(SB), NOSPLIT, $0-96
+
+tile:
+	MOVD acc+72(FP), R13
 	CBZ R13, zero
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad402508 // ldp q8, q9, [x8, #0]
 	WORD $0xad412d0a // ldp q10, q11, [x8, #32]
@@ -273,7 +304,7 @@ zero:
 	WORD $0x6f00e413 // movi v19.2d, #0
 
 bias:
-	MOVD bias+56(FP), R13
+	MOVD bias+64(FP), R13
 	CBZ R13, main
 	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
 	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
@@ -291,15 +322,15 @@ bias:
 	WORD $0x4e23d673 // fadd v19.4s, v19.4s, v3.4s
 
 main:
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
-	MOVD lda+16(FP), R12
+	MOVD k+8(FP), R0
+	MOVD a+16(FP), R1
+	MOVD lda+24(FP), R12
 	LSL $2, R12, R12
 	ADD R12, R1, R2
 	ADD R12, R2, R3
-	MOVD b+24(FP), R7
-	MOVD pf+72(FP), R10
-	MOVD pfstep+80(FP), R11
+	MOVD b+32(FP), R7
+	MOVD pf+80(FP), R10
+	MOVD pfstep+88(FP), R11
 	SUBS $4, R0, R0
 	BLT tail
 
@@ -402,8 +433,9 @@ last:
 	BNE last
 
 store:
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD R10, pf+80(FP)
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad002508 // stp q8, q9, [x8, #0]
 	WORD $0xad012d0a // stp q10, q11, [x8, #32]
@@ -413,14 +445,29 @@ store:
 	ADD R9, R8, R8
 	WORD $0xad004510 // stp q16, q17, [x8, #0]
 	WORD $0xad014d12 // stp q18, q19, [x8, #32]
+	ADD R9, R8, R8
+	MOVD R8, c+48(FP)
+	MOVD a+16(FP), R10
+	MOVD lda+24(FP), R11
+	LSL $2, R11, R11
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	MOVD R10, a+16(FP)
+	MOVD tiles+0(FP), R10
+	SUBS $1, R10, R10
+	MOVD R10, tiles+0(FP)
+	BNE tile
 	RET
 
-// func gemm_f32_4x16_neon(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
-TEXT ·gemm_f32_4x16_neon(SB), NOSPLIT, $0-88
-	MOVD acc+64(FP), R13
+// func gemm_f32_4x16_neon(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+TEXT ·gemm_f32_4x16_neon(SB), NOSPLIT, $0-96
+
+tile:
+	MOVD acc+72(FP), R13
 	CBZ R13, zero
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad402508 // ldp q8, q9, [x8, #0]
 	WORD $0xad412d0a // ldp q10, q11, [x8, #32]
@@ -454,7 +501,7 @@ zero:
 	WORD $0x6f00e417 // movi v23.2d, #0
 
 bias:
-	MOVD bias+56(FP), R13
+	MOVD bias+64(FP), R13
 	CBZ R13, main
 	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
 	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
@@ -476,16 +523,16 @@ bias:
 	WORD $0x4e23d6f7 // fadd v23.4s, v23.4s, v3.4s
 
 main:
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
-	MOVD lda+16(FP), R12
+	MOVD k+8(FP), R0
+	MOVD a+16(FP), R1
+	MOVD lda+24(FP), R12
 	LSL $2, R12, R12
 	ADD R12, R1, R2
 	ADD R12, R2, R3
 	ADD R12, R3, R4
-	MOVD b+24(FP), R7
-	MOVD pf+72(FP), R10
-	MOVD pfstep+80(FP), R11
+	MOVD b+32(FP), R7
+	MOVD pf+80(FP), R10
+	MOVD pfstep+88(FP), R11
 	SUBS $4, R0, R0
 	BLT tail
 
@@ -610,8 +657,9 @@ last:
 	BNE last
 
 store:
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD R10, pf+80(FP)
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad002508 // stp q8, q9, [x8, #0]
 	WORD $0xad012d0a // stp q10, q11, [x8, #32]
@@ -624,14 +672,30 @@ store:
 	ADD R9, R8, R8
 	WORD $0xad005514 // stp q20, q21, [x8, #0]
 	WORD $0xad015d16 // stp q22, q23, [x8, #32]
+	ADD R9, R8, R8
+	MOVD R8, c+48(FP)
+	MOVD a+16(FP), R10
+	MOVD lda+24(FP), R11
+	LSL $2, R11, R11
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	MOVD R10, a+16(FP)
+	MOVD tiles+0(FP), R10
+	SUBS $1, R10, R10
+	MOVD R10, tiles+0(FP)
+	BNE tile
 	RET
 
-// func gemm_f32_5x16_neon(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
-TEXT ·gemm_f32_5x16_neon(SB), NOSPLIT, $0-88
-	MOVD acc+64(FP), R13
+// func gemm_f32_5x16_neon(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+TEXT ·gemm_f32_5x16_neon(SB), NOSPLIT, $0-96
+
+tile:
+	MOVD acc+72(FP), R13
 	CBZ R13, zero
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad402508 // ldp q8, q9, [x8, #0]
 	WORD $0xad412d0a // ldp q10, q11, [x8, #32]
@@ -672,7 +736,7 @@ zero:
 	WORD $0x6f00e41b // movi v27.2d, #0
 
 bias:
-	MOVD bias+56(FP), R13
+	MOVD bias+64(FP), R13
 	CBZ R13, main
 	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
 	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
@@ -698,17 +762,17 @@ bias:
 	WORD $0x4e23d77b // fadd v27.4s, v27.4s, v3.4s
 
 main:
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
-	MOVD lda+16(FP), R12
+	MOVD k+8(FP), R0
+	MOVD a+16(FP), R1
+	MOVD lda+24(FP), R12
 	LSL $2, R12, R12
 	ADD R12, R1, R2
 	ADD R12, R2, R3
 	ADD R12, R3, R4
 	ADD R12, R4, R5
-	MOVD b+24(FP), R7
-	MOVD pf+72(FP), R10
-	MOVD pfstep+80(FP), R11
+	MOVD b+32(FP), R7
+	MOVD pf+80(FP), R10
+	MOVD pfstep+88(FP), R11
 	SUBS $4, R0, R0
 	BLT tail
 
@@ -855,8 +919,9 @@ last:
 	BNE last
 
 store:
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD R10, pf+80(FP)
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad002508 // stp q8, q9, [x8, #0]
 	WORD $0xad012d0a // stp q10, q11, [x8, #32]
@@ -872,14 +937,31 @@ store:
 	ADD R9, R8, R8
 	WORD $0xad006518 // stp q24, q25, [x8, #0]
 	WORD $0xad016d1a // stp q26, q27, [x8, #32]
+	ADD R9, R8, R8
+	MOVD R8, c+48(FP)
+	MOVD a+16(FP), R10
+	MOVD lda+24(FP), R11
+	LSL $2, R11, R11
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	MOVD R10, a+16(FP)
+	MOVD tiles+0(FP), R10
+	SUBS $1, R10, R10
+	MOVD R10, tiles+0(FP)
+	BNE tile
 	RET
 
-// func gemm_f32_6x16_neon(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
-TEXT ·gemm_f32_6x16_neon(SB), NOSPLIT, $0-88
-	MOVD acc+64(FP), R13
+// func gemm_f32_6x16_neon(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+TEXT ·gemm_f32_6x16_neon(SB), NOSPLIT, $0-96
+
+tile:
+	MOVD acc+72(FP), R13
 	CBZ R13, zero
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad402508 // ldp q8, q9, [x8, #0]
 	WORD $0xad412d0a // ldp q10, q11, [x8, #32]
@@ -927,7 +1009,7 @@ zero:
 	WORD $0x6f00e41f // movi v31.2d, #0
 
 bias:
-	MOVD bias+56(FP), R13
+	MOVD bias+64(FP), R13
 	CBZ R13, main
 	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
 	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
@@ -957,18 +1039,18 @@ bias:
 	WORD $0x4e23d7ff // fadd v31.4s, v31.4s, v3.4s
 
 main:
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
-	MOVD lda+16(FP), R12
+	MOVD k+8(FP), R0
+	MOVD a+16(FP), R1
+	MOVD lda+24(FP), R12
 	LSL $2, R12, R12
 	ADD R12, R1, R2
 	ADD R12, R2, R3
 	ADD R12, R3, R4
 	ADD R12, R4, R5
 	ADD R12, R5, R6
-	MOVD b+24(FP), R7
-	MOVD pf+72(FP), R10
-	MOVD pfstep+80(FP), R11
+	MOVD b+32(FP), R7
+	MOVD pf+80(FP), R10
+	MOVD pfstep+88(FP), R11
 	SUBS $4, R0, R0
 	BLT tail
 
@@ -1137,8 +1219,9 @@ last:
 	BNE last
 
 store:
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD R10, pf+80(FP)
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad002508 // stp q8, q9, [x8, #0]
 	WORD $0xad012d0a // stp q10, q11, [x8, #32]
@@ -1157,14 +1240,32 @@ store:
 	ADD R9, R8, R8
 	WORD $0xad00751c // stp q28, q29, [x8, #0]
 	WORD $0xad017d1e // stp q30, q31, [x8, #32]
+	ADD R9, R8, R8
+	MOVD R8, c+48(FP)
+	MOVD a+16(FP), R10
+	MOVD lda+24(FP), R11
+	LSL $2, R11, R11
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	MOVD R10, a+16(FP)
+	MOVD tiles+0(FP), R10
+	SUBS $1, R10, R10
+	MOVD R10, tiles+0(FP)
+	BNE tile
 	RET
 
-// func gemmv_f32_1x16_neon(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
-TEXT ·gemmv_f32_1x16_neon(SB), NOSPLIT, $0-64
-	MOVD acc+56(FP), R13
+// func gemmv_f32_1x16_neon(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+TEXT ·gemmv_f32_1x16_neon(SB), NOSPLIT, $0-72
+
+tile:
+	MOVD acc+64(FP), R13
 	CBZ R13, zero
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad402508 // ldp q8, q9, [x8, #0]
 	WORD $0xad412d0a // ldp q10, q11, [x8, #32]
@@ -1179,12 +1280,12 @@ zero:
 bias:
 
 main:
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
-	MOVD lda+16(FP), R12
+	MOVD k+8(FP), R0
+	MOVD a+16(FP), R1
+	MOVD lda+24(FP), R12
 	LSL $2, R12, R12
-	MOVD b+24(FP), R7
-	MOVD ldb+32(FP), R12
+	MOVD b+32(FP), R7
+	MOVD ldb+40(FP), R12
 	LSL $2, R12, R12
 	SUBS $4, R0, R0
 	BLT tail
@@ -1239,19 +1340,32 @@ last:
 	BNE last
 
 store:
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad002508 // stp q8, q9, [x8, #0]
 	WORD $0xad012d0a // stp q10, q11, [x8, #32]
+	ADD R9, R8, R8
+	MOVD R8, c+48(FP)
+	MOVD a+16(FP), R10
+	MOVD lda+24(FP), R11
+	LSL $2, R11, R11
+	ADD R11, R10, R10
+	MOVD R10, a+16(FP)
+	MOVD tiles+0(FP), R10
+	SUBS $1, R10, R10
+	MOVD R10, tiles+0(FP)
+	BNE tile
 	RET
 
-// func gemmv_f32_2x16_neon(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
-TEXT ·gemmv_f32_2x16_neon(SB), NOSPLIT, $0-64
-	MOVD acc+56(FP), R13
+// func gemmv_f32_2x16_neon(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+TEXT ·gemmv_f32_2x16_neon(SB), NOSPLIT, $0-72
+
+tile:
+	MOVD acc+64(FP), R13
 	CBZ R13, zero
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad402508 // ldp q8, q9, [x8, #0]
 	WORD $0xad412d0a // ldp q10, q11, [x8, #32]
@@ -1273,13 +1387,13 @@ zero:
 bias:
 
 main:
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
-	MOVD lda+16(FP), R12
+	MOVD k+8(FP), R0
+	MOVD a+16(FP), R1
+	MOVD lda+24(FP), R12
 	LSL $2, R12, R12
 	ADD R12, R1, R2
-	MOVD b+24(FP), R7
-	MOVD ldb+32(FP), R12
+	MOVD b+32(FP), R7
+	MOVD ldb+40(FP), R12
 	LSL $2, R12, R12
 	SUBS $4, R0, R0
 	BLT tail
@@ -1356,22 +1470,36 @@ last:
 	BNE last
 
 store:
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad002508 // stp q8, q9, [x8, #0]
 	WORD $0xad012d0a // stp q10, q11, [x8, #32]
 	ADD R9, R8, R8
 	WORD $0xad00350c // stp q12, q13, [x8, #0]
 	WORD $0xad013d0e // stp q14, q15, [x8, #32]
+	ADD R9, R8, R8
+	MOVD R8, c+48(FP)
+	MOVD a+16(FP), R10
+	MOVD lda+24(FP), R11
+	LSL $2, R11, R11
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	MOVD R10, a+16(FP)
+	MOVD tiles+0(FP), R10
+	SUBS $1, R10, R10
+	MOVD R10, tiles+0(FP)
+	BNE tile
 	RET
 
-// func gemmv_f32_3x16_neon(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
-TEXT ·gemmv_f32_3x16_neon(SB), NOSPLIT, $0-64
-	MOVD acc+56(FP), R13
+// func gemmv_f32_3x16_neon(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+TEXT ·gemmv_f32_3x16_neon(SB), NOSPLIT, $0-72
+
+tile:
+	MOVD acc+64(FP), R13
 	CBZ R13, zero
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad402508 // ldp q8, q9, [x8, #0]
 	WORD $0xad412d0a // ldp q10, q11, [x8, #32]
@@ -1400,14 +1528,14 @@ zero:
 bias:
 
 main:
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
-	MOVD lda+16(FP), R12
+	MOVD k+8(FP), R0
+	MOVD a+16(FP), R1
+	MOVD lda+24(FP), R12
 	LSL $2, R12, R12
 	ADD R12, R1, R2
 	ADD R12, R2, R3
-	MOVD b+24(FP), R7
-	MOVD ldb+32(FP), R12
+	MOVD b+32(FP), R7
+	MOVD ldb+40(FP), R12
 	LSL $2, R12, R12
 	SUBS $4, R0, R0
 	BLT tail
@@ -1506,8 +1634,8 @@ last:
 	BNE last
 
 store:
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad002508 // stp q8, q9, [x8, #0]
 	WORD $0xad012d0a // stp q10, q11, [x8, #32]
@@ -1517,14 +1645,29 @@ store:
 	ADD R9, R8, R8
 	WORD $0xad004510 // stp q16, q17, [x8, #0]
 	WORD $0xad014d12 // stp q18, q19, [x8, #32]
+	ADD R9, R8, R8
+	MOVD R8, c+48(FP)
+	MOVD a+16(FP), R10
+	MOVD lda+24(FP), R11
+	LSL $2, R11, R11
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	MOVD R10, a+16(FP)
+	MOVD tiles+0(FP), R10
+	SUBS $1, R10, R10
+	MOVD R10, tiles+0(FP)
+	BNE tile
 	RET
 
-// func gemmv_f32_4x16_neon(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
-TEXT ·gemmv_f32_4x16_neon(SB), NOSPLIT, $0-64
-	MOVD acc+56(FP), R13
+// func gemmv_f32_4x16_neon(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+TEXT ·gemmv_f32_4x16_neon(SB), NOSPLIT, $0-72
+
+tile:
+	MOVD acc+64(FP), R13
 	CBZ R13, zero
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad402508 // ldp q8, q9, [x8, #0]
 	WORD $0xad412d0a // ldp q10, q11, [x8, #32]
@@ -1560,15 +1703,15 @@ zero:
 bias:
 
 main:
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
-	MOVD lda+16(FP), R12
+	MOVD k+8(FP), R0
+	MOVD a+16(FP), R1
+	MOVD lda+24(FP), R12
 	LSL $2, R12, R12
 	ADD R12, R1, R2
 	ADD R12, R2, R3
 	ADD R12, R3, R4
-	MOVD b+24(FP), R7
-	MOVD ldb+32(FP), R12
+	MOVD b+32(FP), R7
+	MOVD ldb+40(FP), R12
 	LSL $2, R12, R12
 	SUBS $4, R0, R0
 	BLT tail
@@ -1689,8 +1832,8 @@ last:
 	BNE last
 
 store:
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad002508 // stp q8, q9, [x8, #0]
 	WORD $0xad012d0a // stp q10, q11, [x8, #32]
@@ -1703,14 +1846,30 @@ store:
 	ADD R9, R8, R8
 	WORD $0xad005514 // stp q20, q21, [x8, #0]
 	WORD $0xad015d16 // stp q22, q23, [x8, #32]
+	ADD R9, R8, R8
+	MOVD R8, c+48(FP)
+	MOVD a+16(FP), R10
+	MOVD lda+24(FP), R11
+	LSL $2, R11, R11
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	MOVD R10, a+16(FP)
+	MOVD tiles+0(FP), R10
+	SUBS $1, R10, R10
+	MOVD R10, tiles+0(FP)
+	BNE tile
 	RET
 
-// func gemmv_f32_5x16_neon(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
-TEXT ·gemmv_f32_5x16_neon(SB), NOSPLIT, $0-64
-	MOVD acc+56(FP), R13
+// func gemmv_f32_5x16_neon(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+TEXT ·gemmv_f32_5x16_neon(SB), NOSPLIT, $0-72
+
+tile:
+	MOVD acc+64(FP), R13
 	CBZ R13, zero
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad402508 // ldp q8, q9, [x8, #0]
 	WORD $0xad412d0a // ldp q10, q11, [x8, #32]
@@ -1753,16 +1912,16 @@ zero:
 bias:
 
 main:
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
-	MOVD lda+16(FP), R12
+	MOVD k+8(FP), R0
+	MOVD a+16(FP), R1
+	MOVD lda+24(FP), R12
 	LSL $2, R12, R12
 	ADD R12, R1, R2
 	ADD R12, R2, R3
 	ADD R12, R3, R4
 	ADD R12, R4, R5
-	MOVD b+24(FP), R7
-	MOVD ldb+32(FP), R12
+	MOVD b+32(FP), R7
+	MOVD ldb+40(FP), R12
 	LSL $2, R12, R12
 	SUBS $4, R0, R0
 	BLT tail
@@ -1905,8 +2064,8 @@ last:
 	BNE last
 
 store:
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad002508 // stp q8, q9, [x8, #0]
 	WORD $0xad012d0a // stp q10, q11, [x8, #32]
@@ -1922,14 +2081,31 @@ store:
 	ADD R9, R8, R8
 	WORD $0xad006518 // stp q24, q25, [x8, #0]
 	WORD $0xad016d1a // stp q26, q27, [x8, #32]
+	ADD R9, R8, R8
+	MOVD R8, c+48(FP)
+	MOVD a+16(FP), R10
+	MOVD lda+24(FP), R11
+	LSL $2, R11, R11
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	MOVD R10, a+16(FP)
+	MOVD tiles+0(FP), R10
+	SUBS $1, R10, R10
+	MOVD R10, tiles+0(FP)
+	BNE tile
 	RET
 
-// func gemmv_f32_6x16_neon(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
-TEXT ·gemmv_f32_6x16_neon(SB), NOSPLIT, $0-64
-	MOVD acc+56(FP), R13
+// func gemmv_f32_6x16_neon(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+TEXT ·gemmv_f32_6x16_neon(SB), NOSPLIT, $0-72
+
+tile:
+	MOVD acc+64(FP), R13
 	CBZ R13, zero
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad402508 // ldp q8, q9, [x8, #0]
 	WORD $0xad412d0a // ldp q10, q11, [x8, #32]
@@ -1979,17 +2155,17 @@ zero:
 bias:
 
 main:
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
-	MOVD lda+16(FP), R12
+	MOVD k+8(FP), R0
+	MOVD a+16(FP), R1
+	MOVD lda+24(FP), R12
 	LSL $2, R12, R12
 	ADD R12, R1, R2
 	ADD R12, R2, R3
 	ADD R12, R3, R4
 	ADD R12, R4, R5
 	ADD R12, R5, R6
-	MOVD b+24(FP), R7
-	MOVD ldb+32(FP), R12
+	MOVD b+32(FP), R7
+	MOVD ldb+40(FP), R12
 	LSL $2, R12, R12
 	SUBS $4, R0, R0
 	BLT tail
@@ -2154,8 +2330,8 @@ last:
 	BNE last
 
 store:
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad002508 // stp q8, q9, [x8, #0]
 	WORD $0xad012d0a // stp q10, q11, [x8, #32]
@@ -2174,6 +2350,22 @@ store:
 	ADD R9, R8, R8
 	WORD $0xad00751c // stp q28, q29, [x8, #0]
 	WORD $0xad017d1e // stp q30, q31, [x8, #32]
+	ADD R9, R8, R8
+	MOVD R8, c+48(FP)
+	MOVD a+16(FP), R10
+	MOVD lda+24(FP), R11
+	LSL $2, R11, R11
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	MOVD R10, a+16(FP)
+	MOVD tiles+0(FP), R10
+	SUBS $1, R10, R10
+	MOVD R10, tiles+0(FP)
+	BNE tile
 	RET
 
 DATA softmax<>+0(SB)/4, $0xc2fa0000
@@ -5280,12 +5472,14 @@ done3:
 return:
 	RET
 
-// func wgemm_f16_1x16_neon(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
-TEXT ·wgemm_f16_1x16_neon(SB), NOSPLIT, $0-88
-	MOVD acc+64(FP), R13
+// func wgemm_f16_1x16_neon(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+TEXT ·wgemm_f16_1x16_neon(SB), NOSPLIT, $0-96
+
+tile:
+	MOVD acc+72(FP), R13
 	CBZ R13, zero
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad402508 // ldp q8, q9, [x8, #0]
 	WORD $0xad412d0a // ldp q10, q11, [x8, #32]
@@ -5298,7 +5492,7 @@ zero:
 	WORD $0x6f00e40b // movi v11.2d, #0
 
 bias:
-	MOVD bias+56(FP), R13
+	MOVD bias+64(FP), R13
 	CBZ R13, main
 	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
 	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
@@ -5308,13 +5502,13 @@ bias:
 	WORD $0x4e23d56b // fadd v11.4s, v11.4s, v3.4s
 
 main:
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
-	MOVD lda+16(FP), R12
+	MOVD k+8(FP), R0
+	MOVD a+16(FP), R1
+	MOVD lda+24(FP), R12
 	LSL $2, R12, R12
-	MOVD b+24(FP), R7
-	MOVD pf+72(FP), R10
-	MOVD pfstep+80(FP), R11
+	MOVD b+32(FP), R7
+	MOVD pf+80(FP), R10
+	MOVD pfstep+88(FP), R11
 	SUBS $4, R0, R0
 	BLT tail
 
@@ -5389,19 +5583,33 @@ last:
 	BNE last
 
 store:
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD R10, pf+80(FP)
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad002508 // stp q8, q9, [x8, #0]
 	WORD $0xad012d0a // stp q10, q11, [x8, #32]
+	ADD R9, R8, R8
+	MOVD R8, c+48(FP)
+	MOVD a+16(FP), R10
+	MOVD lda+24(FP), R11
+	LSL $2, R11, R11
+	ADD R11, R10, R10
+	MOVD R10, a+16(FP)
+	MOVD tiles+0(FP), R10
+	SUBS $1, R10, R10
+	MOVD R10, tiles+0(FP)
+	BNE tile
 	RET
 
-// func wgemm_f16_2x16_neon(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
-TEXT ·wgemm_f16_2x16_neon(SB), NOSPLIT, $0-88
-	MOVD acc+64(FP), R13
+// func wgemm_f16_2x16_neon(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+TEXT ·wgemm_f16_2x16_neon(SB), NOSPLIT, $0-96
+
+tile:
+	MOVD acc+72(FP), R13
 	CBZ R13, zero
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad402508 // ldp q8, q9, [x8, #0]
 	WORD $0xad412d0a // ldp q10, q11, [x8, #32]
@@ -5421,7 +5629,7 @@ zero:
 	WORD $0x6f00e40f // movi v15.2d, #0
 
 bias:
-	MOVD bias+56(FP), R13
+	MOVD bias+64(FP), R13
 	CBZ R13, main
 	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
 	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
@@ -5435,14 +5643,14 @@ bias:
 	WORD $0x4e23d5ef // fadd v15.4s, v15.4s, v3.4s
 
 main:
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
-	MOVD lda+16(FP), R12
+	MOVD k+8(FP), R0
+	MOVD a+16(FP), R1
+	MOVD lda+24(FP), R12
 	LSL $2, R12, R12
 	ADD R12, R1, R2
-	MOVD b+24(FP), R7
-	MOVD pf+72(FP), R10
-	MOVD pfstep+80(FP), R11
+	MOVD b+32(FP), R7
+	MOVD pf+80(FP), R10
+	MOVD pfstep+88(FP), R11
 	SUBS $4, R0, R0
 	BLT tail
 
@@ -5539,22 +5747,37 @@ last:
 	BNE last
 
 store:
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD R10, pf+80(FP)
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad002508 // stp q8, q9, [x8, #0]
 	WORD $0xad012d0a // stp q10, q11, [x8, #32]
 	ADD R9, R8, R8
 	WORD $0xad00350c // stp q12, q13, [x8, #0]
 	WORD $0xad013d0e // stp q14, q15, [x8, #32]
+	ADD R9, R8, R8
+	MOVD R8, c+48(FP)
+	MOVD a+16(FP), R10
+	MOVD lda+24(FP), R11
+	LSL $2, R11, R11
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	MOVD R10, a+16(FP)
+	MOVD tiles+0(FP), R10
+	SUBS $1, R10, R10
+	MOVD R10, tiles+0(FP)
+	BNE tile
 	RET
 
-// func wgemm_f16_3x16_neon(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
-TEXT ·wgemm_f16_3x16_neon(SB), NOSPLIT, $0-88
-	MOVD acc+64(FP), R13
+// func wgemm_f16_3x16_neon(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+TEXT ·wgemm_f16_3x16_neon(SB), NOSPLIT, $0-96
+
+tile:
+	MOVD acc+72(FP), R13
 	CBZ R13, zero
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad402508 // ldp q8, q9, [x8, #0]
 	WORD $0xad412d0a // ldp q10, q11, [x8, #32]
@@ -5581,7 +5804,7 @@ zero:
 	WORD $0x6f00e413 // movi v19.2d, #0
 
 bias:
-	MOVD bias+56(FP), R13
+	MOVD bias+64(FP), R13
 	CBZ R13, main
 	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
 	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
@@ -5599,15 +5822,15 @@ bias:
 	WORD $0x4e23d673 // fadd v19.4s, v19.4s, v3.4s
 
 main:
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
-	MOVD lda+16(FP), R12
+	MOVD k+8(FP), R0
+	MOVD a+16(FP), R1
+	MOVD lda+24(FP), R12
 	LSL $2, R12, R12
 	ADD R12, R1, R2
 	ADD R12, R2, R3
-	MOVD b+24(FP), R7
-	MOVD pf+72(FP), R10
-	MOVD pfstep+80(FP), R11
+	MOVD b+32(FP), R7
+	MOVD pf+80(FP), R10
+	MOVD pfstep+88(FP), R11
 	SUBS $4, R0, R0
 	BLT tail
 
@@ -5726,8 +5949,9 @@ last:
 	BNE last
 
 store:
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD R10, pf+80(FP)
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad002508 // stp q8, q9, [x8, #0]
 	WORD $0xad012d0a // stp q10, q11, [x8, #32]
@@ -5737,14 +5961,29 @@ store:
 	ADD R9, R8, R8
 	WORD $0xad004510 // stp q16, q17, [x8, #0]
 	WORD $0xad014d12 // stp q18, q19, [x8, #32]
+	ADD R9, R8, R8
+	MOVD R8, c+48(FP)
+	MOVD a+16(FP), R10
+	MOVD lda+24(FP), R11
+	LSL $2, R11, R11
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	MOVD R10, a+16(FP)
+	MOVD tiles+0(FP), R10
+	SUBS $1, R10, R10
+	MOVD R10, tiles+0(FP)
+	BNE tile
 	RET
 
-// func wgemm_f16_4x16_neon(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
-TEXT ·wgemm_f16_4x16_neon(SB), NOSPLIT, $0-88
-	MOVD acc+64(FP), R13
+// func wgemm_f16_4x16_neon(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+TEXT ·wgemm_f16_4x16_neon(SB), NOSPLIT, $0-96
+
+tile:
+	MOVD acc+72(FP), R13
 	CBZ R13, zero
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad402508 // ldp q8, q9, [x8, #0]
 	WORD $0xad412d0a // ldp q10, q11, [x8, #32]
@@ -5778,7 +6017,7 @@ zero:
 	WORD $0x6f00e417 // movi v23.2d, #0
 
 bias:
-	MOVD bias+56(FP), R13
+	MOVD bias+64(FP), R13
 	CBZ R13, main
 	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
 	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
@@ -5800,16 +6039,16 @@ bias:
 	WORD $0x4e23d6f7 // fadd v23.4s, v23.4s, v3.4s
 
 main:
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
-	MOVD lda+16(FP), R12
+	MOVD k+8(FP), R0
+	MOVD a+16(FP), R1
+	MOVD lda+24(FP), R12
 	LSL $2, R12, R12
 	ADD R12, R1, R2
 	ADD R12, R2, R3
 	ADD R12, R3, R4
-	MOVD b+24(FP), R7
-	MOVD pf+72(FP), R10
-	MOVD pfstep+80(FP), R11
+	MOVD b+32(FP), R7
+	MOVD pf+80(FP), R10
+	MOVD pfstep+88(FP), R11
 	SUBS $4, R0, R0
 	BLT tail
 
@@ -5950,8 +6189,9 @@ last:
 	BNE last
 
 store:
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD R10, pf+80(FP)
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad002508 // stp q8, q9, [x8, #0]
 	WORD $0xad012d0a // stp q10, q11, [x8, #32]
@@ -5964,14 +6204,30 @@ store:
 	ADD R9, R8, R8
 	WORD $0xad005514 // stp q20, q21, [x8, #0]
 	WORD $0xad015d16 // stp q22, q23, [x8, #32]
+	ADD R9, R8, R8
+	MOVD R8, c+48(FP)
+	MOVD a+16(FP), R10
+	MOVD lda+24(FP), R11
+	LSL $2, R11, R11
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	MOVD R10, a+16(FP)
+	MOVD tiles+0(FP), R10
+	SUBS $1, R10, R10
+	MOVD R10, tiles+0(FP)
+	BNE tile
 	RET
 
-// func wgemm_f16_5x16_neon(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
-TEXT ·wgemm_f16_5x16_neon(SB), NOSPLIT, $0-88
-	MOVD acc+64(FP), R13
+// func wgemm_f16_5x16_neon(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+TEXT ·wgemm_f16_5x16_neon(SB), NOSPLIT, $0-96
+
+tile:
+	MOVD acc+72(FP), R13
 	CBZ R13, zero
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad402508 // ldp q8, q9, [x8, #0]
 	WORD $0xad412d0a // ldp q10, q11, [x8, #32]
@@ -6012,7 +6268,7 @@ zero:
 	WORD $0x6f00e41b // movi v27.2d, #0
 
 bias:
-	MOVD bias+56(FP), R13
+	MOVD bias+64(FP), R13
 	CBZ R13, main
 	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
 	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
@@ -6038,17 +6294,17 @@ bias:
 	WORD $0x4e23d77b // fadd v27.4s, v27.4s, v3.4s
 
 main:
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
-	MOVD lda+16(FP), R12
+	MOVD k+8(FP), R0
+	MOVD a+16(FP), R1
+	MOVD lda+24(FP), R12
 	LSL $2, R12, R12
 	ADD R12, R1, R2
 	ADD R12, R2, R3
 	ADD R12, R3, R4
 	ADD R12, R4, R5
-	MOVD b+24(FP), R7
-	MOVD pf+72(FP), R10
-	MOVD pfstep+80(FP), R11
+	MOVD b+32(FP), R7
+	MOVD pf+80(FP), R10
+	MOVD pfstep+88(FP), R11
 	SUBS $4, R0, R0
 	BLT tail
 
@@ -6211,8 +6467,9 @@ last:
 	BNE last
 
 store:
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD R10, pf+80(FP)
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad002508 // stp q8, q9, [x8, #0]
 	WORD $0xad012d0a // stp q10, q11, [x8, #32]
@@ -6228,14 +6485,31 @@ store:
 	ADD R9, R8, R8
 	WORD $0xad006518 // stp q24, q25, [x8, #0]
 	WORD $0xad016d1a // stp q26, q27, [x8, #32]
+	ADD R9, R8, R8
+	MOVD R8, c+48(FP)
+	MOVD a+16(FP), R10
+	MOVD lda+24(FP), R11
+	LSL $2, R11, R11
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	MOVD R10, a+16(FP)
+	MOVD tiles+0(FP), R10
+	SUBS $1, R10, R10
+	MOVD R10, tiles+0(FP)
+	BNE tile
 	RET
 
-// func wgemm_f16_6x16_neon(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
-TEXT ·wgemm_f16_6x16_neon(SB), NOSPLIT, $0-88
-	MOVD acc+64(FP), R13
+// func wgemm_f16_6x16_neon(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+TEXT ·wgemm_f16_6x16_neon(SB), NOSPLIT, $0-96
+
+tile:
+	MOVD acc+72(FP), R13
 	CBZ R13, zero
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad402508 // ldp q8, q9, [x8, #0]
 	WORD $0xad412d0a // ldp q10, q11, [x8, #32]
@@ -6283,7 +6557,7 @@ zero:
 	WORD $0x6f00e41f // movi v31.2d, #0
 
 bias:
-	MOVD bias+56(FP), R13
+	MOVD bias+64(FP), R13
 	CBZ R13, main
 	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
 	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
@@ -6313,18 +6587,18 @@ bias:
 	WORD $0x4e23d7ff // fadd v31.4s, v31.4s, v3.4s
 
 main:
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
-	MOVD lda+16(FP), R12
+	MOVD k+8(FP), R0
+	MOVD a+16(FP), R1
+	MOVD lda+24(FP), R12
 	LSL $2, R12, R12
 	ADD R12, R1, R2
 	ADD R12, R2, R3
 	ADD R12, R3, R4
 	ADD R12, R4, R5
 	ADD R12, R5, R6
-	MOVD b+24(FP), R7
-	MOVD pf+72(FP), R10
-	MOVD pfstep+80(FP), R11
+	MOVD b+32(FP), R7
+	MOVD pf+80(FP), R10
+	MOVD pfstep+88(FP), R11
 	SUBS $4, R0, R0
 	BLT tail
 
@@ -6509,8 +6783,9 @@ last:
 	BNE last
 
 store:
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD R10, pf+80(FP)
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad002508 // stp q8, q9, [x8, #0]
 	WORD $0xad012d0a // stp q10, q11, [x8, #32]
@@ -6529,14 +6804,32 @@ store:
 	ADD R9, R8, R8
 	WORD $0xad00751c // stp q28, q29, [x8, #0]
 	WORD $0xad017d1e // stp q30, q31, [x8, #32]
+	ADD R9, R8, R8
+	MOVD R8, c+48(FP)
+	MOVD a+16(FP), R10
+	MOVD lda+24(FP), R11
+	LSL $2, R11, R11
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	MOVD R10, a+16(FP)
+	MOVD tiles+0(FP), R10
+	SUBS $1, R10, R10
+	MOVD R10, tiles+0(FP)
+	BNE tile
 	RET
 
-// func wgemm_bf16_1x16_neon(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
-TEXT ·wgemm_bf16_1x16_neon(SB), NOSPLIT, $0-88
-	MOVD acc+64(FP), R13
+// func wgemm_bf16_1x16_neon(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+TEXT ·wgemm_bf16_1x16_neon(SB), NOSPLIT, $0-96
+
+tile:
+	MOVD acc+72(FP), R13
 	CBZ R13, zero
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad402508 // ldp q8, q9, [x8, #0]
 	WORD $0xad412d0a // ldp q10, q11, [x8, #32]
@@ -6549,7 +6842,7 @@ zero:
 	WORD $0x6f00e40b // movi v11.2d, #0
 
 bias:
-	MOVD bias+56(FP), R13
+	MOVD bias+64(FP), R13
 	CBZ R13, main
 	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
 	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
@@ -6559,13 +6852,13 @@ bias:
 	WORD $0x4e23d56b // fadd v11.4s, v11.4s, v3.4s
 
 main:
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
-	MOVD lda+16(FP), R12
+	MOVD k+8(FP), R0
+	MOVD a+16(FP), R1
+	MOVD lda+24(FP), R12
 	LSL $2, R12, R12
-	MOVD b+24(FP), R7
-	MOVD pf+72(FP), R10
-	MOVD pfstep+80(FP), R11
+	MOVD b+32(FP), R7
+	MOVD pf+80(FP), R10
+	MOVD pfstep+88(FP), R11
 	SUBS $4, R0, R0
 	BLT tail
 
@@ -6640,19 +6933,33 @@ last:
 	BNE last
 
 store:
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD R10, pf+80(FP)
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad002508 // stp q8, q9, [x8, #0]
 	WORD $0xad012d0a // stp q10, q11, [x8, #32]
+	ADD R9, R8, R8
+	MOVD R8, c+48(FP)
+	MOVD a+16(FP), R10
+	MOVD lda+24(FP), R11
+	LSL $2, R11, R11
+	ADD R11, R10, R10
+	MOVD R10, a+16(FP)
+	MOVD tiles+0(FP), R10
+	SUBS $1, R10, R10
+	MOVD R10, tiles+0(FP)
+	BNE tile
 	RET
 
-// func wgemm_bf16_2x16_neon(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
-TEXT ·wgemm_bf16_2x16_neon(SB), NOSPLIT, $0-88
-	MOVD acc+64(FP), R13
+// func wgemm_bf16_2x16_neon(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+TEXT ·wgemm_bf16_2x16_neon(SB), NOSPLIT, $0-96
+
+tile:
+	MOVD acc+72(FP), R13
 	CBZ R13, zero
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad402508 // ldp q8, q9, [x8, #0]
 	WORD $0xad412d0a // ldp q10, q11, [x8, #32]
@@ -6672,7 +6979,7 @@ zero:
 	WORD $0x6f00e40f // movi v15.2d, #0
 
 bias:
-	MOVD bias+56(FP), R13
+	MOVD bias+64(FP), R13
 	CBZ R13, main
 	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
 	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
@@ -6686,14 +6993,14 @@ bias:
 	WORD $0x4e23d5ef // fadd v15.4s, v15.4s, v3.4s
 
 main:
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
-	MOVD lda+16(FP), R12
+	MOVD k+8(FP), R0
+	MOVD a+16(FP), R1
+	MOVD lda+24(FP), R12
 	LSL $2, R12, R12
 	ADD R12, R1, R2
-	MOVD b+24(FP), R7
-	MOVD pf+72(FP), R10
-	MOVD pfstep+80(FP), R11
+	MOVD b+32(FP), R7
+	MOVD pf+80(FP), R10
+	MOVD pfstep+88(FP), R11
 	SUBS $4, R0, R0
 	BLT tail
 
@@ -6790,22 +7097,37 @@ last:
 	BNE last
 
 store:
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD R10, pf+80(FP)
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad002508 // stp q8, q9, [x8, #0]
 	WORD $0xad012d0a // stp q10, q11, [x8, #32]
 	ADD R9, R8, R8
 	WORD $0xad00350c // stp q12, q13, [x8, #0]
 	WORD $0xad013d0e // stp q14, q15, [x8, #32]
+	ADD R9, R8, R8
+	MOVD R8, c+48(FP)
+	MOVD a+16(FP), R10
+	MOVD lda+24(FP), R11
+	LSL $2, R11, R11
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	MOVD R10, a+16(FP)
+	MOVD tiles+0(FP), R10
+	SUBS $1, R10, R10
+	MOVD R10, tiles+0(FP)
+	BNE tile
 	RET
 
-// func wgemm_bf16_3x16_neon(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
-TEXT ·wgemm_bf16_3x16_neon(SB), NOSPLIT, $0-88
-	MOVD acc+64(FP), R13
+// func wgemm_bf16_3x16_neon(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+TEXT ·wgemm_bf16_3x16_neon(SB), NOSPLIT, $0-96
+
+tile:
+	MOVD acc+72(FP), R13
 	CBZ R13, zero
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad402508 // ldp q8, q9, [x8, #0]
 	WORD $0xad412d0a // ldp q10, q11, [x8, #32]
@@ -6832,7 +7154,7 @@ zero:
 	WORD $0x6f00e413 // movi v19.2d, #0
 
 bias:
-	MOVD bias+56(FP), R13
+	MOVD bias+64(FP), R13
 	CBZ R13, main
 	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
 	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
@@ -6850,15 +7172,15 @@ bias:
 	WORD $0x4e23d673 // fadd v19.4s, v19.4s, v3.4s
 
 main:
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
-	MOVD lda+16(FP), R12
+	MOVD k+8(FP), R0
+	MOVD a+16(FP), R1
+	MOVD lda+24(FP), R12
 	LSL $2, R12, R12
 	ADD R12, R1, R2
 	ADD R12, R2, R3
-	MOVD b+24(FP), R7
-	MOVD pf+72(FP), R10
-	MOVD pfstep+80(FP), R11
+	MOVD b+32(FP), R7
+	MOVD pf+80(FP), R10
+	MOVD pfstep+88(FP), R11
 	SUBS $4, R0, R0
 	BLT tail
 
@@ -6977,8 +7299,9 @@ last:
 	BNE last
 
 store:
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD R10, pf+80(FP)
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad002508 // stp q8, q9, [x8, #0]
 	WORD $0xad012d0a // stp q10, q11, [x8, #32]
@@ -6988,14 +7311,29 @@ store:
 	ADD R9, R8, R8
 	WORD $0xad004510 // stp q16, q17, [x8, #0]
 	WORD $0xad014d12 // stp q18, q19, [x8, #32]
+	ADD R9, R8, R8
+	MOVD R8, c+48(FP)
+	MOVD a+16(FP), R10
+	MOVD lda+24(FP), R11
+	LSL $2, R11, R11
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	MOVD R10, a+16(FP)
+	MOVD tiles+0(FP), R10
+	SUBS $1, R10, R10
+	MOVD R10, tiles+0(FP)
+	BNE tile
 	RET
 
-// func wgemm_bf16_4x16_neon(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
-TEXT ·wgemm_bf16_4x16_neon(SB), NOSPLIT, $0-88
-	MOVD acc+64(FP), R13
+// func wgemm_bf16_4x16_neon(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+TEXT ·wgemm_bf16_4x16_neon(SB), NOSPLIT, $0-96
+
+tile:
+	MOVD acc+72(FP), R13
 	CBZ R13, zero
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad402508 // ldp q8, q9, [x8, #0]
 	WORD $0xad412d0a // ldp q10, q11, [x8, #32]
@@ -7029,7 +7367,7 @@ zero:
 	WORD $0x6f00e417 // movi v23.2d, #0
 
 bias:
-	MOVD bias+56(FP), R13
+	MOVD bias+64(FP), R13
 	CBZ R13, main
 	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
 	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
@@ -7051,16 +7389,16 @@ bias:
 	WORD $0x4e23d6f7 // fadd v23.4s, v23.4s, v3.4s
 
 main:
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
-	MOVD lda+16(FP), R12
+	MOVD k+8(FP), R0
+	MOVD a+16(FP), R1
+	MOVD lda+24(FP), R12
 	LSL $2, R12, R12
 	ADD R12, R1, R2
 	ADD R12, R2, R3
 	ADD R12, R3, R4
-	MOVD b+24(FP), R7
-	MOVD pf+72(FP), R10
-	MOVD pfstep+80(FP), R11
+	MOVD b+32(FP), R7
+	MOVD pf+80(FP), R10
+	MOVD pfstep+88(FP), R11
 	SUBS $4, R0, R0
 	BLT tail
 
@@ -7201,8 +7539,9 @@ last:
 	BNE last
 
 store:
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD R10, pf+80(FP)
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad002508 // stp q8, q9, [x8, #0]
 	WORD $0xad012d0a // stp q10, q11, [x8, #32]
@@ -7215,14 +7554,30 @@ store:
 	ADD R9, R8, R8
 	WORD $0xad005514 // stp q20, q21, [x8, #0]
 	WORD $0xad015d16 // stp q22, q23, [x8, #32]
+	ADD R9, R8, R8
+	MOVD R8, c+48(FP)
+	MOVD a+16(FP), R10
+	MOVD lda+24(FP), R11
+	LSL $2, R11, R11
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	MOVD R10, a+16(FP)
+	MOVD tiles+0(FP), R10
+	SUBS $1, R10, R10
+	MOVD R10, tiles+0(FP)
+	BNE tile
 	RET
 
-// func wgemm_bf16_5x16_neon(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
-TEXT ·wgemm_bf16_5x16_neon(SB), NOSPLIT, $0-88
-	MOVD acc+64(FP), R13
+// func wgemm_bf16_5x16_neon(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+TEXT ·wgemm_bf16_5x16_neon(SB), NOSPLIT, $0-96
+
+tile:
+	MOVD acc+72(FP), R13
 	CBZ R13, zero
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad402508 // ldp q8, q9, [x8, #0]
 	WORD $0xad412d0a // ldp q10, q11, [x8, #32]
@@ -7263,7 +7618,7 @@ zero:
 	WORD $0x6f00e41b // movi v27.2d, #0
 
 bias:
-	MOVD bias+56(FP), R13
+	MOVD bias+64(FP), R13
 	CBZ R13, main
 	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
 	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
@@ -7289,17 +7644,17 @@ bias:
 	WORD $0x4e23d77b // fadd v27.4s, v27.4s, v3.4s
 
 main:
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
-	MOVD lda+16(FP), R12
+	MOVD k+8(FP), R0
+	MOVD a+16(FP), R1
+	MOVD lda+24(FP), R12
 	LSL $2, R12, R12
 	ADD R12, R1, R2
 	ADD R12, R2, R3
 	ADD R12, R3, R4
 	ADD R12, R4, R5
-	MOVD b+24(FP), R7
-	MOVD pf+72(FP), R10
-	MOVD pfstep+80(FP), R11
+	MOVD b+32(FP), R7
+	MOVD pf+80(FP), R10
+	MOVD pfstep+88(FP), R11
 	SUBS $4, R0, R0
 	BLT tail
 
@@ -7462,8 +7817,9 @@ last:
 	BNE last
 
 store:
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD R10, pf+80(FP)
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad002508 // stp q8, q9, [x8, #0]
 	WORD $0xad012d0a // stp q10, q11, [x8, #32]
@@ -7479,14 +7835,31 @@ store:
 	ADD R9, R8, R8
 	WORD $0xad006518 // stp q24, q25, [x8, #0]
 	WORD $0xad016d1a // stp q26, q27, [x8, #32]
+	ADD R9, R8, R8
+	MOVD R8, c+48(FP)
+	MOVD a+16(FP), R10
+	MOVD lda+24(FP), R11
+	LSL $2, R11, R11
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	MOVD R10, a+16(FP)
+	MOVD tiles+0(FP), R10
+	SUBS $1, R10, R10
+	MOVD R10, tiles+0(FP)
+	BNE tile
 	RET
 
-// func wgemm_bf16_6x16_neon(k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
-TEXT ·wgemm_bf16_6x16_neon(SB), NOSPLIT, $0-88
-	MOVD acc+64(FP), R13
+// func wgemm_bf16_6x16_neon(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+TEXT ·wgemm_bf16_6x16_neon(SB), NOSPLIT, $0-96
+
+tile:
+	MOVD acc+72(FP), R13
 	CBZ R13, zero
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad402508 // ldp q8, q9, [x8, #0]
 	WORD $0xad412d0a // ldp q10, q11, [x8, #32]
@@ -7534,7 +7907,7 @@ zero:
 	WORD $0x6f00e41f // movi v31.2d, #0
 
 bias:
-	MOVD bias+56(FP), R13
+	MOVD bias+64(FP), R13
 	CBZ R13, main
 	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
 	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
@@ -7564,18 +7937,18 @@ bias:
 	WORD $0x4e23d7ff // fadd v31.4s, v31.4s, v3.4s
 
 main:
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
-	MOVD lda+16(FP), R12
+	MOVD k+8(FP), R0
+	MOVD a+16(FP), R1
+	MOVD lda+24(FP), R12
 	LSL $2, R12, R12
 	ADD R12, R1, R2
 	ADD R12, R2, R3
 	ADD R12, R3, R4
 	ADD R12, R4, R5
 	ADD R12, R5, R6
-	MOVD b+24(FP), R7
-	MOVD pf+72(FP), R10
-	MOVD pfstep+80(FP), R11
+	MOVD b+32(FP), R7
+	MOVD pf+80(FP), R10
+	MOVD pfstep+88(FP), R11
 	SUBS $4, R0, R0
 	BLT tail
 
@@ -7760,8 +8133,9 @@ last:
 	BNE last
 
 store:
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD R10, pf+80(FP)
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad002508 // stp q8, q9, [x8, #0]
 	WORD $0xad012d0a // stp q10, q11, [x8, #32]
@@ -7780,6 +8154,22 @@ store:
 	ADD R9, R8, R8
 	WORD $0xad00751c // stp q28, q29, [x8, #0]
 	WORD $0xad017d1e // stp q30, q31, [x8, #32]
+	ADD R9, R8, R8
+	MOVD R8, c+48(FP)
+	MOVD a+16(FP), R10
+	MOVD lda+24(FP), R11
+	LSL $2, R11, R11
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	MOVD R10, a+16(FP)
+	MOVD tiles+0(FP), R10
+	SUBS $1, R10, R10
+	MOVD R10, tiles+0(FP)
+	BNE tile
 	RET
 
 // func expand_f16_neon(n int, dst *float32, src *uint16)
@@ -7872,8 +8262,10 @@ DATA offset128<>+8(SB)/4, $0x80808080
 DATA offset128<>+12(SB)/4, $0x80808080
 GLOBL offset128<>(SB), RODATA|NOPTR, $16
 
-// func qgemm_i8_1x16_neon(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
-TEXT ·qgemm_i8_1x16_neon(SB), NOSPLIT, $0-104
+// func qgemm_i8_1x16_neon(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+TEXT ·qgemm_i8_1x16_neon(SB), NOSPLIT, $0-112
+
+tile:
 	WORD $0x6f00e408 // movi v8.2d, #0
 	WORD $0x6f00e409 // movi v9.2d, #0
 	WORD $0x6f00e40a // movi v10.2d, #0
@@ -7884,11 +8276,11 @@ TEXT ·qgemm_i8_1x16_neon(SB), NOSPLIT, $0-104
 	WORD $0x6f00e40f // movi v15.2d, #0
 	MOVD $offset128<>(SB), R0
 	WORD $0x3dc00018 // ldr q24, [x0, #0]
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
-	MOVD b+24(FP), R3
-	MOVD pf+88(FP), R4
-	MOVD pfstep+96(FP), R5
+	MOVD k+8(FP), R0
+	MOVD a+16(FP), R1
+	MOVD b+32(FP), R3
+	MOVD pf+96(FP), R4
+	MOVD pfstep+104(FP), R5
 	SUBS $2, R0, R0
 	BLT tail
 
@@ -7967,12 +8359,13 @@ tail:
 	ADD $64, R3, R3
 
 store:
+	MOVD R4, pf+96(FP)
 	WORD $0x4ea9bd08 // addp v8.4s, v8.4s, v9.4s
 	WORD $0x4eabbd4a // addp v10.4s, v10.4s, v11.4s
 	WORD $0x4eadbd8c // addp v12.4s, v12.4s, v13.4s
 	WORD $0x4eafbdce // addp v14.4s, v14.4s, v15.4s
-	MOVD scale+56(FP), R10
-	MOVD zero+64(FP), R11
+	MOVD scale+64(FP), R10
+	MOVD zero+72(FP), R11
 	WORD $0xad400460 // ldp q0, q1, [x3, #0]
 	WORD $0xad410c62 // ldp q2, q3, [x3, #32]
 	WORD $0x4ddfc944 // ld1r {v4.4s}, [x10], #4
@@ -8001,7 +8394,9 @@ store:
 	WORD $0x3dc02c66 // ldr q6, [x3, #176]
 	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
 	WORD $0x4e26d5ce // fadd v14.4s, v14.4s, v6.4s
-	MOVD bias+72(FP), R13
+	MOVD R10, scale+64(FP)
+	MOVD R11, zero+72(FP)
+	MOVD bias+80(FP), R13
 	CBZ R13, plain
 	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
 	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
@@ -8011,10 +8406,10 @@ store:
 	WORD $0x4e23d5ce // fadd v14.4s, v14.4s, v3.4s
 
 plain:
-	MOVD acc+80(FP), R10
+	MOVD acc+88(FP), R10
 	CBZ R10, alone
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad401504 // ldp q4, q5, [x8, #0]
 	WORD $0x4e24d508 // fadd v8.4s, v8.4s, v4.4s
@@ -8024,15 +8419,27 @@ plain:
 	WORD $0x4e25d5ce // fadd v14.4s, v14.4s, v5.4s
 
 alone:
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad002908 // stp q8, q10, [x8, #0]
 	WORD $0xad01390c // stp q12, q14, [x8, #32]
+	ADD R9, R8, R8
+	MOVD R8, c+48(FP)
+	MOVD a+16(FP), R10
+	MOVD lda+24(FP), R11
+	ADD R11, R10, R10
+	MOVD R10, a+16(FP)
+	MOVD tiles+0(FP), R10
+	SUBS $1, R10, R10
+	MOVD R10, tiles+0(FP)
+	BNE tile
 	RET
 
-// func qgemm_i8_2x16_neon(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
-TEXT ·qgemm_i8_2x16_neon(SB), NOSPLIT, $0-104
+// func qgemm_i8_2x16_neon(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+TEXT ·qgemm_i8_2x16_neon(SB), NOSPLIT, $0-112
+
+tile:
 	WORD $0x6f00e408 // movi v8.2d, #0
 	WORD $0x6f00e409 // movi v9.2d, #0
 	WORD $0x6f00e40a // movi v10.2d, #0
@@ -8051,13 +8458,13 @@ TEXT ·qgemm_i8_2x16_neon(SB), NOSPLIT, $0-104
 	WORD $0x6f00e417 // movi v23.2d, #0
 	MOVD $offset128<>(SB), R0
 	WORD $0x3dc00018 // ldr q24, [x0, #0]
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
-	MOVD lda+16(FP), R2
+	MOVD k+8(FP), R0
+	MOVD a+16(FP), R1
+	MOVD lda+24(FP), R2
 	ADD R2, R1, R2
-	MOVD b+24(FP), R3
-	MOVD pf+88(FP), R4
-	MOVD pfstep+96(FP), R5
+	MOVD b+32(FP), R3
+	MOVD pf+96(FP), R4
+	MOVD pfstep+104(FP), R5
 	SUBS $2, R0, R0
 	BLT tail
 
@@ -8182,6 +8589,7 @@ tail:
 	ADD $64, R3, R3
 
 store:
+	MOVD R4, pf+96(FP)
 	WORD $0x4ea9bd08 // addp v8.4s, v8.4s, v9.4s
 	WORD $0x4eabbd4a // addp v10.4s, v10.4s, v11.4s
 	WORD $0x4eadbd8c // addp v12.4s, v12.4s, v13.4s
@@ -8190,8 +8598,8 @@ store:
 	WORD $0x4eb3be52 // addp v18.4s, v18.4s, v19.4s
 	WORD $0x4eb5be94 // addp v20.4s, v20.4s, v21.4s
 	WORD $0x4eb7bed6 // addp v22.4s, v22.4s, v23.4s
-	MOVD scale+56(FP), R10
-	MOVD zero+64(FP), R11
+	MOVD scale+64(FP), R10
+	MOVD zero+72(FP), R11
 	WORD $0xad400460 // ldp q0, q1, [x3, #0]
 	WORD $0xad410c62 // ldp q2, q3, [x3, #32]
 	WORD $0x4ddfc944 // ld1r {v4.4s}, [x10], #4
@@ -8246,7 +8654,9 @@ store:
 	WORD $0x3dc02c66 // ldr q6, [x3, #176]
 	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
 	WORD $0x4e26d6d6 // fadd v22.4s, v22.4s, v6.4s
-	MOVD bias+72(FP), R13
+	MOVD R10, scale+64(FP)
+	MOVD R11, zero+72(FP)
+	MOVD bias+80(FP), R13
 	CBZ R13, plain
 	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
 	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
@@ -8260,10 +8670,10 @@ store:
 	WORD $0x4e23d6d6 // fadd v22.4s, v22.4s, v3.4s
 
 plain:
-	MOVD acc+80(FP), R10
+	MOVD acc+88(FP), R10
 	CBZ R10, alone
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad401504 // ldp q4, q5, [x8, #0]
 	WORD $0x4e24d508 // fadd v8.4s, v8.4s, v4.4s
@@ -8280,14 +8690,25 @@ plain:
 	WORD $0x4e25d6d6 // fadd v22.4s, v22.4s, v5.4s
 
 alone:
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad002908 // stp q8, q10, [x8, #0]
 	WORD $0xad01390c // stp q12, q14, [x8, #32]
 	ADD R9, R8, R8
 	WORD $0xad004910 // stp q16, q18, [x8, #0]
 	WORD $0xad015914 // stp q20, q22, [x8, #32]
+	ADD R9, R8, R8
+	MOVD R8, c+48(FP)
+	MOVD a+16(FP), R10
+	MOVD lda+24(FP), R11
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	MOVD R10, a+16(FP)
+	MOVD tiles+0(FP), R10
+	SUBS $1, R10, R10
+	MOVD R10, tiles+0(FP)
+	BNE tile
 	RET
 
 DATA quant<>+0(SB)/4, $0x3f000000
@@ -10556,12 +10977,14 @@ DATA highHalves<>+8(SB)/4, $0xffff0000
 DATA highHalves<>+12(SB)/4, $0xffff0000
 GLOBL highHalves<>(SB), RODATA|NOPTR, $16
 
-// func dgemm_bf16dot_1x16_neon(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
-TEXT ·dgemm_bf16dot_1x16_neon(SB), NOSPLIT, $0-88
-	MOVD acc+64(FP), R13
+// func dgemm_bf16dot_1x16_neon(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+TEXT ·dgemm_bf16dot_1x16_neon(SB), NOSPLIT, $0-96
+
+tile:
+	MOVD acc+72(FP), R13
 	CBZ R13, zero
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad402508 // ldp q8, q9, [x8, #0]
 	WORD $0xad412d0a // ldp q10, q11, [x8, #32]
@@ -10574,7 +10997,7 @@ zero:
 	WORD $0x6f00e40b // movi v11.2d, #0
 
 bias:
-	MOVD bias+56(FP), R13
+	MOVD bias+64(FP), R13
 	CBZ R13, main
 	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
 	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
@@ -10584,13 +11007,13 @@ bias:
 	WORD $0x4e23d56b // fadd v11.4s, v11.4s, v3.4s
 
 main:
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
-	MOVD lda+16(FP), R12
+	MOVD k+8(FP), R0
+	MOVD a+16(FP), R1
+	MOVD lda+24(FP), R12
 	LSL $1, R12, R12
-	MOVD b+24(FP), R7
-	MOVD pf+72(FP), R10
-	MOVD pfstep+80(FP), R11
+	MOVD b+32(FP), R7
+	MOVD pf+80(FP), R10
+	MOVD pfstep+88(FP), R11
 	MOVD $highHalves<>(SB), R13
 	SUBS $2, R0, R0
 	BLT tail
@@ -10699,19 +11122,33 @@ tail:
 	WORD $0x4f8010eb // fmla v11.4s, v7.4s, v0.s[0]
 
 store:
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD R10, pf+80(FP)
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad002508 // stp q8, q9, [x8, #0]
 	WORD $0xad012d0a // stp q10, q11, [x8, #32]
+	ADD R9, R8, R8
+	MOVD R8, c+48(FP)
+	MOVD a+16(FP), R10
+	MOVD lda+24(FP), R11
+	LSL $1, R11, R11
+	ADD R11, R10, R10
+	MOVD R10, a+16(FP)
+	MOVD tiles+0(FP), R10
+	SUBS $1, R10, R10
+	MOVD R10, tiles+0(FP)
+	BNE tile
 	RET
 
-// func dgemm_bf16dot_2x16_neon(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
-TEXT ·dgemm_bf16dot_2x16_neon(SB), NOSPLIT, $0-88
-	MOVD acc+64(FP), R13
+// func dgemm_bf16dot_2x16_neon(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+TEXT ·dgemm_bf16dot_2x16_neon(SB), NOSPLIT, $0-96
+
+tile:
+	MOVD acc+72(FP), R13
 	CBZ R13, zero
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad402508 // ldp q8, q9, [x8, #0]
 	WORD $0xad412d0a // ldp q10, q11, [x8, #32]
@@ -10731,7 +11168,7 @@ zero:
 	WORD $0x6f00e40f // movi v15.2d, #0
 
 bias:
-	MOVD bias+56(FP), R13
+	MOVD bias+64(FP), R13
 	CBZ R13, main
 	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
 	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
@@ -10745,14 +11182,14 @@ bias:
 	WORD $0x4e23d5ef // fadd v15.4s, v15.4s, v3.4s
 
 main:
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
-	MOVD lda+16(FP), R12
+	MOVD k+8(FP), R0
+	MOVD a+16(FP), R1
+	MOVD lda+24(FP), R12
 	LSL $1, R12, R12
 	ADD R12, R1, R2
-	MOVD b+24(FP), R7
-	MOVD pf+72(FP), R10
-	MOVD pfstep+80(FP), R11
+	MOVD b+32(FP), R7
+	MOVD pf+80(FP), R10
+	MOVD pfstep+88(FP), R11
 	MOVD $highHalves<>(SB), R13
 	SUBS $2, R0, R0
 	BLT tail
@@ -10889,22 +11326,37 @@ tail:
 	WORD $0x4f8110ef // fmla v15.4s, v7.4s, v1.s[0]
 
 store:
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD R10, pf+80(FP)
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad002508 // stp q8, q9, [x8, #0]
 	WORD $0xad012d0a // stp q10, q11, [x8, #32]
 	ADD R9, R8, R8
 	WORD $0xad00350c // stp q12, q13, [x8, #0]
 	WORD $0xad013d0e // stp q14, q15, [x8, #32]
+	ADD R9, R8, R8
+	MOVD R8, c+48(FP)
+	MOVD a+16(FP), R10
+	MOVD lda+24(FP), R11
+	LSL $1, R11, R11
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	MOVD R10, a+16(FP)
+	MOVD tiles+0(FP), R10
+	SUBS $1, R10, R10
+	MOVD R10, tiles+0(FP)
+	BNE tile
 	RET
 
-// func dgemm_bf16dot_3x16_neon(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
-TEXT ·dgemm_bf16dot_3x16_neon(SB), NOSPLIT, $0-88
-	MOVD acc+64(FP), R13
+// func dgemm_bf16dot_3x16_neon(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+TEXT ·dgemm_bf16dot_3x16_neon(SB), NOSPLIT, $0-96
+
+tile:
+	MOVD acc+72(FP), R13
 	CBZ R13, zero
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad402508 // ldp q8, q9, [x8, #0]
 	WORD $0xad412d0a // ldp q10, q11, [x8, #32]
@@ -10931,7 +11383,7 @@ zero:
 	WORD $0x6f00e413 // movi v19.2d, #0
 
 bias:
-	MOVD bias+56(FP), R13
+	MOVD bias+64(FP), R13
 	CBZ R13, main
 	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
 	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
@@ -10949,15 +11401,15 @@ bias:
 	WORD $0x4e23d673 // fadd v19.4s, v19.4s, v3.4s
 
 main:
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
-	MOVD lda+16(FP), R12
+	MOVD k+8(FP), R0
+	MOVD a+16(FP), R1
+	MOVD lda+24(FP), R12
 	LSL $1, R12, R12
 	ADD R12, R1, R2
 	ADD R12, R2, R3
-	MOVD b+24(FP), R7
-	MOVD pf+72(FP), R10
-	MOVD pfstep+80(FP), R11
+	MOVD b+32(FP), R7
+	MOVD pf+80(FP), R10
+	MOVD pfstep+88(FP), R11
 	MOVD $highHalves<>(SB), R13
 	SUBS $2, R0, R0
 	BLT tail
@@ -11122,8 +11574,9 @@ tail:
 	WORD $0x4f8210f3 // fmla v19.4s, v7.4s, v2.s[0]
 
 store:
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD R10, pf+80(FP)
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad002508 // stp q8, q9, [x8, #0]
 	WORD $0xad012d0a // stp q10, q11, [x8, #32]
@@ -11133,14 +11586,29 @@ store:
 	ADD R9, R8, R8
 	WORD $0xad004510 // stp q16, q17, [x8, #0]
 	WORD $0xad014d12 // stp q18, q19, [x8, #32]
+	ADD R9, R8, R8
+	MOVD R8, c+48(FP)
+	MOVD a+16(FP), R10
+	MOVD lda+24(FP), R11
+	LSL $1, R11, R11
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	MOVD R10, a+16(FP)
+	MOVD tiles+0(FP), R10
+	SUBS $1, R10, R10
+	MOVD R10, tiles+0(FP)
+	BNE tile
 	RET
 
-// func dgemm_bf16dot_4x16_neon(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
-TEXT ·dgemm_bf16dot_4x16_neon(SB), NOSPLIT, $0-88
-	MOVD acc+64(FP), R13
+// func dgemm_bf16dot_4x16_neon(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+TEXT ·dgemm_bf16dot_4x16_neon(SB), NOSPLIT, $0-96
+
+tile:
+	MOVD acc+72(FP), R13
 	CBZ R13, zero
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad402508 // ldp q8, q9, [x8, #0]
 	WORD $0xad412d0a // ldp q10, q11, [x8, #32]
@@ -11174,7 +11642,7 @@ zero:
 	WORD $0x6f00e417 // movi v23.2d, #0
 
 bias:
-	MOVD bias+56(FP), R13
+	MOVD bias+64(FP), R13
 	CBZ R13, main
 	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
 	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
@@ -11196,16 +11664,16 @@ bias:
 	WORD $0x4e23d6f7 // fadd v23.4s, v23.4s, v3.4s
 
 main:
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
-	MOVD lda+16(FP), R12
+	MOVD k+8(FP), R0
+	MOVD a+16(FP), R1
+	MOVD lda+24(FP), R12
 	LSL $1, R12, R12
 	ADD R12, R1, R2
 	ADD R12, R2, R3
 	ADD R12, R3, R4
-	MOVD b+24(FP), R7
-	MOVD pf+72(FP), R10
-	MOVD pfstep+80(FP), R11
+	MOVD b+32(FP), R7
+	MOVD pf+80(FP), R10
+	MOVD pfstep+88(FP), R11
 	MOVD $highHalves<>(SB), R13
 	SUBS $2, R0, R0
 	BLT tail
@@ -11398,8 +11866,9 @@ tail:
 	WORD $0x4f8310f7 // fmla v23.4s, v7.4s, v3.s[0]
 
 store:
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD R10, pf+80(FP)
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad002508 // stp q8, q9, [x8, #0]
 	WORD $0xad012d0a // stp q10, q11, [x8, #32]
@@ -11412,14 +11881,30 @@ store:
 	ADD R9, R8, R8
 	WORD $0xad005514 // stp q20, q21, [x8, #0]
 	WORD $0xad015d16 // stp q22, q23, [x8, #32]
+	ADD R9, R8, R8
+	MOVD R8, c+48(FP)
+	MOVD a+16(FP), R10
+	MOVD lda+24(FP), R11
+	LSL $1, R11, R11
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	MOVD R10, a+16(FP)
+	MOVD tiles+0(FP), R10
+	SUBS $1, R10, R10
+	MOVD R10, tiles+0(FP)
+	BNE tile
 	RET
 
-// func dgemm_bf16dot_5x16_neon(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
-TEXT ·dgemm_bf16dot_5x16_neon(SB), NOSPLIT, $0-88
-	MOVD acc+64(FP), R13
+// func dgemm_bf16dot_5x16_neon(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+TEXT ·dgemm_bf16dot_5x16_neon(SB), NOSPLIT, $0-96
+
+tile:
+	MOVD acc+72(FP), R13
 	CBZ R13, zero
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad402508 // ldp q8, q9, [x8, #0]
 	WORD $0xad412d0a // ldp q10, q11, [x8, #32]
@@ -11460,7 +11945,7 @@ zero:
 	WORD $0x6f00e41b // movi v27.2d, #0
 
 bias:
-	MOVD bias+56(FP), R13
+	MOVD bias+64(FP), R13
 	CBZ R13, main
 	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
 	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
@@ -11486,17 +11971,17 @@ bias:
 	WORD $0x4e23d77b // fadd v27.4s, v27.4s, v3.4s
 
 main:
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
-	MOVD lda+16(FP), R12
+	MOVD k+8(FP), R0
+	MOVD a+16(FP), R1
+	MOVD lda+24(FP), R12
 	LSL $1, R12, R12
 	ADD R12, R1, R2
 	ADD R12, R2, R3
 	ADD R12, R3, R4
 	ADD R12, R4, R5
-	MOVD b+24(FP), R7
-	MOVD pf+72(FP), R10
-	MOVD pfstep+80(FP), R11
+	MOVD b+32(FP), R7
+	MOVD pf+80(FP), R10
+	MOVD pfstep+88(FP), R11
 	MOVD $highHalves<>(SB), R13
 	SUBS $2, R0, R0
 	BLT tail
@@ -11717,8 +12202,9 @@ tail:
 	WORD $0x4f8410fb // fmla v27.4s, v7.4s, v4.s[0]
 
 store:
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD R10, pf+80(FP)
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad002508 // stp q8, q9, [x8, #0]
 	WORD $0xad012d0a // stp q10, q11, [x8, #32]
@@ -11734,14 +12220,31 @@ store:
 	ADD R9, R8, R8
 	WORD $0xad006518 // stp q24, q25, [x8, #0]
 	WORD $0xad016d1a // stp q26, q27, [x8, #32]
+	ADD R9, R8, R8
+	MOVD R8, c+48(FP)
+	MOVD a+16(FP), R10
+	MOVD lda+24(FP), R11
+	LSL $1, R11, R11
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	MOVD R10, a+16(FP)
+	MOVD tiles+0(FP), R10
+	SUBS $1, R10, R10
+	MOVD R10, tiles+0(FP)
+	BNE tile
 	RET
 
-// func dgemm_bf16dot_6x16_neon(k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
-TEXT ·dgemm_bf16dot_6x16_neon(SB), NOSPLIT, $0-88
-	MOVD acc+64(FP), R13
+// func dgemm_bf16dot_6x16_neon(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+TEXT ·dgemm_bf16dot_6x16_neon(SB), NOSPLIT, $0-96
+
+tile:
+	MOVD acc+72(FP), R13
 	CBZ R13, zero
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad402508 // ldp q8, q9, [x8, #0]
 	WORD $0xad412d0a // ldp q10, q11, [x8, #32]
@@ -11789,7 +12292,7 @@ zero:
 	WORD $0x6f00e41f // movi v31.2d, #0
 
 bias:
-	MOVD bias+56(FP), R13
+	MOVD bias+64(FP), R13
 	CBZ R13, main
 	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
 	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
@@ -11819,18 +12322,18 @@ bias:
 	WORD $0x4e23d7ff // fadd v31.4s, v31.4s, v3.4s
 
 main:
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
-	MOVD lda+16(FP), R12
+	MOVD k+8(FP), R0
+	MOVD a+16(FP), R1
+	MOVD lda+24(FP), R12
 	LSL $1, R12, R12
 	ADD R12, R1, R2
 	ADD R12, R2, R3
 	ADD R12, R3, R4
 	ADD R12, R4, R5
 	ADD R12, R5, R6
-	MOVD b+24(FP), R7
-	MOVD pf+72(FP), R10
-	MOVD pfstep+80(FP), R11
+	MOVD b+32(FP), R7
+	MOVD pf+80(FP), R10
+	MOVD pfstep+88(FP), R11
 	MOVD $highHalves<>(SB), R13
 	SUBS $2, R0, R0
 	BLT tail
@@ -12079,8 +12582,9 @@ tail:
 	WORD $0x4f8510ff // fmla v31.4s, v7.4s, v5.s[0]
 
 store:
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD R10, pf+80(FP)
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad002508 // stp q8, q9, [x8, #0]
 	WORD $0xad012d0a // stp q10, q11, [x8, #32]
@@ -12099,6 +12603,22 @@ store:
 	ADD R9, R8, R8
 	WORD $0xad00751c // stp q28, q29, [x8, #0]
 	WORD $0xad017d1e // stp q30, q31, [x8, #32]
+	ADD R9, R8, R8
+	MOVD R8, c+48(FP)
+	MOVD a+16(FP), R10
+	MOVD lda+24(FP), R11
+	LSL $1, R11, R11
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	MOVD R10, a+16(FP)
+	MOVD tiles+0(FP), R10
+	SUBS $1, R10, R10
+	MOVD R10, tiles+0(FP)
+	BNE tile
 	RET
 
 DATA round<>+0(SB)/4, $0x00010000
@@ -12405,19 +12925,21 @@ loop:
 return:
 	RET
 
-// func qgemm_i8_1x16_neondot(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
-TEXT ·qgemm_i8_1x16_neondot(SB), NOSPLIT, $0-104
+// func qgemm_i8_1x16_neondot(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+TEXT ·qgemm_i8_1x16_neondot(SB), NOSPLIT, $0-112
+
+tile:
 	WORD $0x6f00e408 // movi v8.2d, #0
 	WORD $0x6f00e409 // movi v9.2d, #0
 	WORD $0x6f00e40a // movi v10.2d, #0
 	WORD $0x6f00e40b // movi v11.2d, #0
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
-	MOVD lda+16(FP), R12
-	MOVD b+24(FP), R7
+	MOVD k+8(FP), R0
+	MOVD a+16(FP), R1
+	MOVD lda+24(FP), R12
+	MOVD b+32(FP), R7
 	MOVD $offset128<>(SB), R13
-	MOVD pf+88(FP), R10
-	MOVD pfstep+96(FP), R11
+	MOVD pf+96(FP), R10
+	MOVD pfstep+104(FP), R11
 	SUBS $4, R0, R0
 	BLT tail
 
@@ -12480,8 +13002,9 @@ last:
 	BNE last
 
 store:
-	MOVD scale+56(FP), R10
-	MOVD zero+64(FP), R11
+	MOVD R10, pf+96(FP)
+	MOVD scale+64(FP), R10
+	MOVD zero+72(FP), R11
 	WORD $0xad4004e0 // ldp q0, q1, [x7, #0]
 	WORD $0xad410ce2 // ldp q2, q3, [x7, #32]
 	WORD $0x4ddfc944 // ld1r {v4.4s}, [x10], #4
@@ -12510,7 +13033,9 @@ store:
 	WORD $0x3dc02ce6 // ldr q6, [x7, #176]
 	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
 	WORD $0x4e26d56b // fadd v11.4s, v11.4s, v6.4s
-	MOVD bias+72(FP), R13
+	MOVD R10, scale+64(FP)
+	MOVD R11, zero+72(FP)
+	MOVD bias+80(FP), R13
 	CBZ R13, plain
 	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
 	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
@@ -12520,10 +13045,10 @@ store:
 	WORD $0x4e23d56b // fadd v11.4s, v11.4s, v3.4s
 
 plain:
-	MOVD acc+80(FP), R10
+	MOVD acc+88(FP), R10
 	CBZ R10, alone
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad401504 // ldp q4, q5, [x8, #0]
 	WORD $0x4e24d508 // fadd v8.4s, v8.4s, v4.4s
@@ -12533,15 +13058,27 @@ plain:
 	WORD $0x4e25d56b // fadd v11.4s, v11.4s, v5.4s
 
 alone:
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad002508 // stp q8, q9, [x8, #0]
 	WORD $0xad012d0a // stp q10, q11, [x8, #32]
+	ADD R9, R8, R8
+	MOVD R8, c+48(FP)
+	MOVD a+16(FP), R10
+	MOVD lda+24(FP), R11
+	ADD R11, R10, R10
+	MOVD R10, a+16(FP)
+	MOVD tiles+0(FP), R10
+	SUBS $1, R10, R10
+	MOVD R10, tiles+0(FP)
+	BNE tile
 	RET
 
-// func qgemm_i8_2x16_neondot(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
-TEXT ·qgemm_i8_2x16_neondot(SB), NOSPLIT, $0-104
+// func qgemm_i8_2x16_neondot(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+TEXT ·qgemm_i8_2x16_neondot(SB), NOSPLIT, $0-112
+
+tile:
 	WORD $0x6f00e408 // movi v8.2d, #0
 	WORD $0x6f00e409 // movi v9.2d, #0
 	WORD $0x6f00e40a // movi v10.2d, #0
@@ -12550,14 +13087,14 @@ TEXT ·qgemm_i8_2x16_neondot(SB), NOSPLIT, $0-104
 	WORD $0x6f00e40d // movi v13.2d, #0
 	WORD $0x6f00e40e // movi v14.2d, #0
 	WORD $0x6f00e40f // movi v15.2d, #0
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
-	MOVD lda+16(FP), R12
+	MOVD k+8(FP), R0
+	MOVD a+16(FP), R1
+	MOVD lda+24(FP), R12
 	ADD R12, R1, R2
-	MOVD b+24(FP), R7
+	MOVD b+32(FP), R7
 	MOVD $offset128<>(SB), R13
-	MOVD pf+88(FP), R10
-	MOVD pfstep+96(FP), R11
+	MOVD pf+96(FP), R10
+	MOVD pfstep+104(FP), R11
 	SUBS $4, R0, R0
 	BLT tail
 
@@ -12644,8 +13181,9 @@ last:
 	BNE last
 
 store:
-	MOVD scale+56(FP), R10
-	MOVD zero+64(FP), R11
+	MOVD R10, pf+96(FP)
+	MOVD scale+64(FP), R10
+	MOVD zero+72(FP), R11
 	WORD $0xad4004e0 // ldp q0, q1, [x7, #0]
 	WORD $0xad410ce2 // ldp q2, q3, [x7, #32]
 	WORD $0x4ddfc944 // ld1r {v4.4s}, [x10], #4
@@ -12700,7 +13238,9 @@ store:
 	WORD $0x3dc02ce6 // ldr q6, [x7, #176]
 	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
 	WORD $0x4e26d5ef // fadd v15.4s, v15.4s, v6.4s
-	MOVD bias+72(FP), R13
+	MOVD R10, scale+64(FP)
+	MOVD R11, zero+72(FP)
+	MOVD bias+80(FP), R13
 	CBZ R13, plain
 	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
 	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
@@ -12714,10 +13254,10 @@ store:
 	WORD $0x4e23d5ef // fadd v15.4s, v15.4s, v3.4s
 
 plain:
-	MOVD acc+80(FP), R10
+	MOVD acc+88(FP), R10
 	CBZ R10, alone
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad401504 // ldp q4, q5, [x8, #0]
 	WORD $0x4e24d508 // fadd v8.4s, v8.4s, v4.4s
@@ -12734,18 +13274,31 @@ plain:
 	WORD $0x4e25d5ef // fadd v15.4s, v15.4s, v5.4s
 
 alone:
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad002508 // stp q8, q9, [x8, #0]
 	WORD $0xad012d0a // stp q10, q11, [x8, #32]
 	ADD R9, R8, R8
 	WORD $0xad00350c // stp q12, q13, [x8, #0]
 	WORD $0xad013d0e // stp q14, q15, [x8, #32]
+	ADD R9, R8, R8
+	MOVD R8, c+48(FP)
+	MOVD a+16(FP), R10
+	MOVD lda+24(FP), R11
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	MOVD R10, a+16(FP)
+	MOVD tiles+0(FP), R10
+	SUBS $1, R10, R10
+	MOVD R10, tiles+0(FP)
+	BNE tile
 	RET
 
-// func qgemm_i8_3x16_neondot(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
-TEXT ·qgemm_i8_3x16_neondot(SB), NOSPLIT, $0-104
+// func qgemm_i8_3x16_neondot(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+TEXT ·qgemm_i8_3x16_neondot(SB), NOSPLIT, $0-112
+
+tile:
 	WORD $0x6f00e408 // movi v8.2d, #0
 	WORD $0x6f00e409 // movi v9.2d, #0
 	WORD $0x6f00e40a // movi v10.2d, #0
@@ -12758,15 +13311,15 @@ TEXT ·qgemm_i8_3x16_neondot(SB), NOSPLIT, $0-104
 	WORD $0x6f00e411 // movi v17.2d, #0
 	WORD $0x6f00e412 // movi v18.2d, #0
 	WORD $0x6f00e413 // movi v19.2d, #0
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
-	MOVD lda+16(FP), R12
+	MOVD k+8(FP), R0
+	MOVD a+16(FP), R1
+	MOVD lda+24(FP), R12
 	ADD R12, R1, R2
 	ADD R12, R2, R3
-	MOVD b+24(FP), R7
+	MOVD b+32(FP), R7
 	MOVD $offset128<>(SB), R13
-	MOVD pf+88(FP), R10
-	MOVD pfstep+96(FP), R11
+	MOVD pf+96(FP), R10
+	MOVD pfstep+104(FP), R11
 	SUBS $4, R0, R0
 	BLT tail
 
@@ -12877,8 +13430,9 @@ last:
 	BNE last
 
 store:
-	MOVD scale+56(FP), R10
-	MOVD zero+64(FP), R11
+	MOVD R10, pf+96(FP)
+	MOVD scale+64(FP), R10
+	MOVD zero+72(FP), R11
 	WORD $0xad4004e0 // ldp q0, q1, [x7, #0]
 	WORD $0xad410ce2 // ldp q2, q3, [x7, #32]
 	WORD $0x4ddfc944 // ld1r {v4.4s}, [x10], #4
@@ -12959,7 +13513,9 @@ store:
 	WORD $0x3dc02ce6 // ldr q6, [x7, #176]
 	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
 	WORD $0x4e26d673 // fadd v19.4s, v19.4s, v6.4s
-	MOVD bias+72(FP), R13
+	MOVD R10, scale+64(FP)
+	MOVD R11, zero+72(FP)
+	MOVD bias+80(FP), R13
 	CBZ R13, plain
 	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
 	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
@@ -12977,10 +13533,10 @@ store:
 	WORD $0x4e23d673 // fadd v19.4s, v19.4s, v3.4s
 
 plain:
-	MOVD acc+80(FP), R10
+	MOVD acc+88(FP), R10
 	CBZ R10, alone
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad401504 // ldp q4, q5, [x8, #0]
 	WORD $0x4e24d508 // fadd v8.4s, v8.4s, v4.4s
@@ -13004,8 +13560,8 @@ plain:
 	WORD $0x4e25d673 // fadd v19.4s, v19.4s, v5.4s
 
 alone:
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad002508 // stp q8, q9, [x8, #0]
 	WORD $0xad012d0a // stp q10, q11, [x8, #32]
@@ -13015,10 +13571,24 @@ alone:
 	ADD R9, R8, R8
 	WORD $0xad004510 // stp q16, q17, [x8, #0]
 	WORD $0xad014d12 // stp q18, q19, [x8, #32]
+	ADD R9, R8, R8
+	MOVD R8, c+48(FP)
+	MOVD a+16(FP), R10
+	MOVD lda+24(FP), R11
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	MOVD R10, a+16(FP)
+	MOVD tiles+0(FP), R10
+	SUBS $1, R10, R10
+	MOVD R10, tiles+0(FP)
+	BNE tile
 	RET
 
-// func qgemm_i8_4x16_neondot(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
-TEXT ·qgemm_i8_4x16_neondot(SB), NOSPLIT, $0-104
+// func qgemm_i8_4x16_neondot(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+TEXT ·qgemm_i8_4x16_neondot(SB), NOSPLIT, $0-112
+
+tile:
 	WORD $0x6f00e408 // movi v8.2d, #0
 	WORD $0x6f00e409 // movi v9.2d, #0
 	WORD $0x6f00e40a // movi v10.2d, #0
@@ -13035,16 +13605,16 @@ TEXT ·qgemm_i8_4x16_neondot(SB), NOSPLIT, $0-104
 	WORD $0x6f00e415 // movi v21.2d, #0
 	WORD $0x6f00e416 // movi v22.2d, #0
 	WORD $0x6f00e417 // movi v23.2d, #0
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
-	MOVD lda+16(FP), R12
+	MOVD k+8(FP), R0
+	MOVD a+16(FP), R1
+	MOVD lda+24(FP), R12
 	ADD R12, R1, R2
 	ADD R12, R2, R3
 	ADD R12, R3, R4
-	MOVD b+24(FP), R7
+	MOVD b+32(FP), R7
 	MOVD $offset128<>(SB), R13
-	MOVD pf+88(FP), R10
-	MOVD pfstep+96(FP), R11
+	MOVD pf+96(FP), R10
+	MOVD pfstep+104(FP), R11
 	SUBS $4, R0, R0
 	BLT tail
 
@@ -13179,8 +13749,9 @@ last:
 	BNE last
 
 store:
-	MOVD scale+56(FP), R10
-	MOVD zero+64(FP), R11
+	MOVD R10, pf+96(FP)
+	MOVD scale+64(FP), R10
+	MOVD zero+72(FP), R11
 	WORD $0xad4004e0 // ldp q0, q1, [x7, #0]
 	WORD $0xad410ce2 // ldp q2, q3, [x7, #32]
 	WORD $0x4ddfc944 // ld1r {v4.4s}, [x10], #4
@@ -13287,7 +13858,9 @@ store:
 	WORD $0x3dc02ce6 // ldr q6, [x7, #176]
 	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
 	WORD $0x4e26d6f7 // fadd v23.4s, v23.4s, v6.4s
-	MOVD bias+72(FP), R13
+	MOVD R10, scale+64(FP)
+	MOVD R11, zero+72(FP)
+	MOVD bias+80(FP), R13
 	CBZ R13, plain
 	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
 	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
@@ -13309,10 +13882,10 @@ store:
 	WORD $0x4e23d6f7 // fadd v23.4s, v23.4s, v3.4s
 
 plain:
-	MOVD acc+80(FP), R10
+	MOVD acc+88(FP), R10
 	CBZ R10, alone
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad401504 // ldp q4, q5, [x8, #0]
 	WORD $0x4e24d508 // fadd v8.4s, v8.4s, v4.4s
@@ -13343,8 +13916,8 @@ plain:
 	WORD $0x4e25d6f7 // fadd v23.4s, v23.4s, v5.4s
 
 alone:
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad002508 // stp q8, q9, [x8, #0]
 	WORD $0xad012d0a // stp q10, q11, [x8, #32]
@@ -13357,10 +13930,25 @@ alone:
 	ADD R9, R8, R8
 	WORD $0xad005514 // stp q20, q21, [x8, #0]
 	WORD $0xad015d16 // stp q22, q23, [x8, #32]
+	ADD R9, R8, R8
+	MOVD R8, c+48(FP)
+	MOVD a+16(FP), R10
+	MOVD lda+24(FP), R11
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	MOVD R10, a+16(FP)
+	MOVD tiles+0(FP), R10
+	SUBS $1, R10, R10
+	MOVD R10, tiles+0(FP)
+	BNE tile
 	RET
 
-// func qgemm_i8_5x16_neondot(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
-TEXT ·qgemm_i8_5x16_neondot(SB), NOSPLIT, $0-104
+// func qgemm_i8_5x16_neondot(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+TEXT ·qgemm_i8_5x16_neondot(SB), NOSPLIT, $0-112
+
+tile:
 	WORD $0x6f00e408 // movi v8.2d, #0
 	WORD $0x6f00e409 // movi v9.2d, #0
 	WORD $0x6f00e40a // movi v10.2d, #0
@@ -13381,17 +13969,17 @@ TEXT ·qgemm_i8_5x16_neondot(SB), NOSPLIT, $0-104
 	WORD $0x6f00e419 // movi v25.2d, #0
 	WORD $0x6f00e41a // movi v26.2d, #0
 	WORD $0x6f00e41b // movi v27.2d, #0
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
-	MOVD lda+16(FP), R12
+	MOVD k+8(FP), R0
+	MOVD a+16(FP), R1
+	MOVD lda+24(FP), R12
 	ADD R12, R1, R2
 	ADD R12, R2, R3
 	ADD R12, R3, R4
 	ADD R12, R4, R5
-	MOVD b+24(FP), R7
+	MOVD b+32(FP), R7
 	MOVD $offset128<>(SB), R13
-	MOVD pf+88(FP), R10
-	MOVD pfstep+96(FP), R11
+	MOVD pf+96(FP), R10
+	MOVD pfstep+104(FP), R11
 	SUBS $4, R0, R0
 	BLT tail
 
@@ -13550,8 +14138,9 @@ last:
 	BNE last
 
 store:
-	MOVD scale+56(FP), R10
-	MOVD zero+64(FP), R11
+	MOVD R10, pf+96(FP)
+	MOVD scale+64(FP), R10
+	MOVD zero+72(FP), R11
 	WORD $0xad4004e0 // ldp q0, q1, [x7, #0]
 	WORD $0xad410ce2 // ldp q2, q3, [x7, #32]
 	WORD $0x4ddfc944 // ld1r {v4.4s}, [x10], #4
@@ -13684,7 +14273,9 @@ store:
 	WORD $0x3dc02ce6 // ldr q6, [x7, #176]
 	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
 	WORD $0x4e26d77b // fadd v27.4s, v27.4s, v6.4s
-	MOVD bias+72(FP), R13
+	MOVD R10, scale+64(FP)
+	MOVD R11, zero+72(FP)
+	MOVD bias+80(FP), R13
 	CBZ R13, plain
 	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
 	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
@@ -13710,10 +14301,10 @@ store:
 	WORD $0x4e23d77b // fadd v27.4s, v27.4s, v3.4s
 
 plain:
-	MOVD acc+80(FP), R10
+	MOVD acc+88(FP), R10
 	CBZ R10, alone
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad401504 // ldp q4, q5, [x8, #0]
 	WORD $0x4e24d508 // fadd v8.4s, v8.4s, v4.4s
@@ -13751,8 +14342,8 @@ plain:
 	WORD $0x4e25d77b // fadd v27.4s, v27.4s, v5.4s
 
 alone:
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad002508 // stp q8, q9, [x8, #0]
 	WORD $0xad012d0a // stp q10, q11, [x8, #32]
@@ -13768,10 +14359,26 @@ alone:
 	ADD R9, R8, R8
 	WORD $0xad006518 // stp q24, q25, [x8, #0]
 	WORD $0xad016d1a // stp q26, q27, [x8, #32]
+	ADD R9, R8, R8
+	MOVD R8, c+48(FP)
+	MOVD a+16(FP), R10
+	MOVD lda+24(FP), R11
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	MOVD R10, a+16(FP)
+	MOVD tiles+0(FP), R10
+	SUBS $1, R10, R10
+	MOVD R10, tiles+0(FP)
+	BNE tile
 	RET
 
-// func qgemm_i8_6x16_neondot(k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
-TEXT ·qgemm_i8_6x16_neondot(SB), NOSPLIT, $0-104
+// func qgemm_i8_6x16_neondot(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+TEXT ·qgemm_i8_6x16_neondot(SB), NOSPLIT, $0-112
+
+tile:
 	WORD $0x6f00e408 // movi v8.2d, #0
 	WORD $0x6f00e409 // movi v9.2d, #0
 	WORD $0x6f00e40a // movi v10.2d, #0
@@ -13796,18 +14403,18 @@ TEXT ·qgemm_i8_6x16_neondot(SB), NOSPLIT, $0-104
 	WORD $0x6f00e41d // movi v29.2d, #0
 	WORD $0x6f00e41e // movi v30.2d, #0
 	WORD $0x6f00e41f // movi v31.2d, #0
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
-	MOVD lda+16(FP), R12
+	MOVD k+8(FP), R0
+	MOVD a+16(FP), R1
+	MOVD lda+24(FP), R12
 	ADD R12, R1, R2
 	ADD R12, R2, R3
 	ADD R12, R3, R4
 	ADD R12, R4, R5
 	ADD R12, R5, R6
-	MOVD b+24(FP), R7
+	MOVD b+32(FP), R7
 	MOVD $offset128<>(SB), R13
-	MOVD pf+88(FP), R10
-	MOVD pfstep+96(FP), R11
+	MOVD pf+96(FP), R10
+	MOVD pfstep+104(FP), R11
 	SUBS $4, R0, R0
 	BLT tail
 
@@ -13990,8 +14597,9 @@ last:
 	BNE last
 
 store:
-	MOVD scale+56(FP), R10
-	MOVD zero+64(FP), R11
+	MOVD R10, pf+96(FP)
+	MOVD scale+64(FP), R10
+	MOVD zero+72(FP), R11
 	WORD $0xad4004e0 // ldp q0, q1, [x7, #0]
 	WORD $0xad410ce2 // ldp q2, q3, [x7, #32]
 	WORD $0x4ddfc944 // ld1r {v4.4s}, [x10], #4
@@ -14150,7 +14758,9 @@ store:
 	WORD $0x3dc02ce6 // ldr q6, [x7, #176]
 	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
 	WORD $0x4e26d7ff // fadd v31.4s, v31.4s, v6.4s
-	MOVD bias+72(FP), R13
+	MOVD R10, scale+64(FP)
+	MOVD R11, zero+72(FP)
+	MOVD bias+80(FP), R13
 	CBZ R13, plain
 	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
 	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
@@ -14180,10 +14790,10 @@ store:
 	WORD $0x4e23d7ff // fadd v31.4s, v31.4s, v3.4s
 
 plain:
-	MOVD acc+80(FP), R10
+	MOVD acc+88(FP), R10
 	CBZ R10, alone
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad401504 // ldp q4, q5, [x8, #0]
 	WORD $0x4e24d508 // fadd v8.4s, v8.4s, v4.4s
@@ -14228,8 +14838,8 @@ plain:
 	WORD $0x4e25d7ff // fadd v31.4s, v31.4s, v5.4s
 
 alone:
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad002508 // stp q8, q9, [x8, #0]
 	WORD $0xad012d0a // stp q10, q11, [x8, #32]
@@ -14248,4 +14858,19 @@ alone:
 	ADD R9, R8, R8
 	WORD $0xad00751c // stp q28, q29, [x8, #0]
 	WORD $0xad017d1e // stp q30, q31, [x8, #32]
+	ADD R9, R8, R8
+	MOVD R8, c+48(FP)
+	MOVD a+16(FP), R10
+	MOVD lda+24(FP), R11
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	MOVD R10, a+16(FP)
+	MOVD tiles+0(FP), R10
+	SUBS $1, R10, R10
+	MOVD R10, tiles+0(FP)
+	BNE tile
 	RET

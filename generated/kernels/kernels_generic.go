@@ -7,36 +7,36 @@ import (
 	"unsafe"
 )
 
-func gemm_f32_1x16_generic(k int, a *float32, lda int, b *float32, _ int, c *float32, ldc int, bias *float32, acc int, _ *float32, _ int) {
-	gemmTile(1, k, a, lda, b, 16, c, ldc, bias, acc)
+func gemm_f32_1x16_generic(tiles int, k int, a *float32, lda int, b *float32, _ int, c *float32, ldc int, bias *float32, acc int, _ *float32, _ int) {
+	gemmTile(tiles, k, a, lda, b, 16, c, ldc, bias, acc)
 }
 
-func gemm_f32_2x16_generic(k int, a *float32, lda int, b *float32, _ int, c *float32, ldc int, bias *float32, acc int, _ *float32, _ int) {
-	gemmTile(2, k, a, lda, b, 16, c, ldc, bias, acc)
+func gemm_f32_2x16_generic(tiles int, k int, a *float32, lda int, b *float32, _ int, c *float32, ldc int, bias *float32, acc int, _ *float32, _ int) {
+	gemmTile(2*tiles, k, a, lda, b, 16, c, ldc, bias, acc)
 }
 
-func gemm_f32_3x16_generic(k int, a *float32, lda int, b *float32, _ int, c *float32, ldc int, bias *float32, acc int, _ *float32, _ int) {
-	gemmTile(3, k, a, lda, b, 16, c, ldc, bias, acc)
+func gemm_f32_3x16_generic(tiles int, k int, a *float32, lda int, b *float32, _ int, c *float32, ldc int, bias *float32, acc int, _ *float32, _ int) {
+	gemmTile(3*tiles, k, a, lda, b, 16, c, ldc, bias, acc)
 }
 
-func gemm_f32_4x16_generic(k int, a *float32, lda int, b *float32, _ int, c *float32, ldc int, bias *float32, acc int, _ *float32, _ int) {
-	gemmTile(4, k, a, lda, b, 16, c, ldc, bias, acc)
+func gemm_f32_4x16_generic(tiles int, k int, a *float32, lda int, b *float32, _ int, c *float32, ldc int, bias *float32, acc int, _ *float32, _ int) {
+	gemmTile(4*tiles, k, a, lda, b, 16, c, ldc, bias, acc)
 }
 
-func gemmv_f32_1x16_generic(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int) {
-	gemmTile(1, k, a, lda, b, ldb, c, ldc, nil, acc)
+func gemmv_f32_1x16_generic(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int) {
+	gemmTile(tiles, k, a, lda, b, ldb, c, ldc, nil, acc)
 }
 
-func gemmv_f32_2x16_generic(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int) {
-	gemmTile(2, k, a, lda, b, ldb, c, ldc, nil, acc)
+func gemmv_f32_2x16_generic(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int) {
+	gemmTile(2*tiles, k, a, lda, b, ldb, c, ldc, nil, acc)
 }
 
-func gemmv_f32_3x16_generic(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int) {
-	gemmTile(3, k, a, lda, b, ldb, c, ldc, nil, acc)
+func gemmv_f32_3x16_generic(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int) {
+	gemmTile(3*tiles, k, a, lda, b, ldb, c, ldc, nil, acc)
 }
 
-func gemmv_f32_4x16_generic(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int) {
-	gemmTile(4, k, a, lda, b, ldb, c, ldc, nil, acc)
+func gemmv_f32_4x16_generic(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int) {
+	gemmTile(4*tiles, k, a, lda, b, ldb, c, ldc, nil, acc)
 }
 
 // gemmTile computes a tile of 16 columns; row k of B starts at b + k*ldb.
@@ -169,36 +169,36 @@ func add_f32_generic(rows int, dst *float32, ldd int, src *float32, lds int, n i
 	}
 }
 
-func wgemm_f16_1x16_generic(k int, a *float32, lda int, b *uint16, _ int, c *float32, ldc int, bias *float32, acc int, _ *uint16, _ int) {
-	wgemmTile(1, k, a, lda, b, f16, c, ldc, bias, acc)
+func wgemm_f16_1x16_generic(tiles int, k int, a *float32, lda int, b *uint16, _ int, c *float32, ldc int, bias *float32, acc int, _ *uint16, _ int) {
+	wgemmTile(tiles, k, a, lda, b, f16, c, ldc, bias, acc)
 }
 
-func wgemm_f16_2x16_generic(k int, a *float32, lda int, b *uint16, _ int, c *float32, ldc int, bias *float32, acc int, _ *uint16, _ int) {
-	wgemmTile(2, k, a, lda, b, f16, c, ldc, bias, acc)
+func wgemm_f16_2x16_generic(tiles int, k int, a *float32, lda int, b *uint16, _ int, c *float32, ldc int, bias *float32, acc int, _ *uint16, _ int) {
+	wgemmTile(2*tiles, k, a, lda, b, f16, c, ldc, bias, acc)
 }
 
-func wgemm_f16_3x16_generic(k int, a *float32, lda int, b *uint16, _ int, c *float32, ldc int, bias *float32, acc int, _ *uint16, _ int) {
-	wgemmTile(3, k, a, lda, b, f16, c, ldc, bias, acc)
+func wgemm_f16_3x16_generic(tiles int, k int, a *float32, lda int, b *uint16, _ int, c *float32, ldc int, bias *float32, acc int, _ *uint16, _ int) {
+	wgemmTile(3*tiles, k, a, lda, b, f16, c, ldc, bias, acc)
 }
 
-func wgemm_f16_4x16_generic(k int, a *float32, lda int, b *uint16, _ int, c *float32, ldc int, bias *float32, acc int, _ *uint16, _ int) {
-	wgemmTile(4, k, a, lda, b, f16, c, ldc, bias, acc)
+func wgemm_f16_4x16_generic(tiles int, k int, a *float32, lda int, b *uint16, _ int, c *float32, ldc int, bias *float32, acc int, _ *uint16, _ int) {
+	wgemmTile(4*tiles, k, a, lda, b, f16, c, ldc, bias, acc)
 }
 
-func wgemm_bf16_1x16_generic(k int, a *float32, lda int, b *uint16, _ int, c *float32, ldc int, bias *float32, acc int, _ *uint16, _ int) {
-	wgemmTile(1, k, a, lda, b, bf16, c, ldc, bias, acc)
+func wgemm_bf16_1x16_generic(tiles int, k int, a *float32, lda int, b *uint16, _ int, c *float32, ldc int, bias *float32, acc int, _ *uint16, _ int) {
+	wgemmTile(tiles, k, a, lda, b, bf16, c, ldc, bias, acc)
 }
 
-func wgemm_bf16_2x16_generic(k int, a *float32, lda int, b *uint16, _ int, c *float32, ldc int, bias *float32, acc int, _ *uint16, _ int) {
-	wgemmTile(2, k, a, lda, b, bf16, c, ldc, bias, acc)
+func wgemm_bf16_2x16_generic(tiles int, k int, a *float32, lda int, b *uint16, _ int, c *float32, ldc int, bias *float32, acc int, _ *uint16, _ int) {
+	wgemmTile(2*tiles, k, a, lda, b, bf16, c, ldc, bias, acc)
 }
 
-func wgemm_bf16_3x16_generic(k int, a *float32, lda int, b *uint16, _ int, c *float32, ldc int, bias *float32, acc int, _ *uint16, _ int) {
-	wgemmTile(3, k, a, lda, b, bf16, c, ldc, bias, acc)
+func wgemm_bf16_3x16_generic(tiles int, k int, a *float32, lda int, b *uint16, _ int, c *float32, ldc int, bias *float32, acc int, _ *uint16, _ int) {
+	wgemmTile(3*tiles, k, a, lda, b, bf16, c, ldc, bias, acc)
 }
 
-func wgemm_bf16_4x16_generic(k int, a *float32, lda int, b *uint16, _ int, c *float32, ldc int, bias *float32, acc int, _ *uint16, _ int) {
-	wgemmTile(4, k, a, lda, b, bf16, c, ldc, bias, acc)
+func wgemm_bf16_4x16_generic(tiles int, k int, a *float32, lda int, b *uint16, _ int, c *float32, ldc int, bias *float32, acc int, _ *uint16, _ int) {
+	wgemmTile(4*tiles, k, a, lda, b, bf16, c, ldc, bias, acc)
 }
 
 // wgemmTile is gemmTile over a panel of 16-bit values, a few rows of it at a time.
@@ -245,20 +245,20 @@ func f16(h uint16) float32 {
 	return math.Float32frombits(sign | 0x7fc00000 | rest<<13)
 }
 
-func qgemm_i8_1x16_generic(k int, a *uint8, lda int, b *int8, _ int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, _ *int8, _ int) {
-	qgemmTile(1, k, a, lda, b, c, ldc, scale, zero, bias, acc)
+func qgemm_i8_1x16_generic(tiles int, k int, a *uint8, lda int, b *int8, _ int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, _ *int8, _ int) {
+	qgemmTile(tiles, k, a, lda, b, c, ldc, scale, zero, bias, acc)
 }
 
-func qgemm_i8_2x16_generic(k int, a *uint8, lda int, b *int8, _ int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, _ *int8, _ int) {
-	qgemmTile(2, k, a, lda, b, c, ldc, scale, zero, bias, acc)
+func qgemm_i8_2x16_generic(tiles int, k int, a *uint8, lda int, b *int8, _ int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, _ *int8, _ int) {
+	qgemmTile(2*tiles, k, a, lda, b, c, ldc, scale, zero, bias, acc)
 }
 
-func qgemm_i8_3x16_generic(k int, a *uint8, lda int, b *int8, _ int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, _ *int8, _ int) {
-	qgemmTile(3, k, a, lda, b, c, ldc, scale, zero, bias, acc)
+func qgemm_i8_3x16_generic(tiles int, k int, a *uint8, lda int, b *int8, _ int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, _ *int8, _ int) {
+	qgemmTile(3*tiles, k, a, lda, b, c, ldc, scale, zero, bias, acc)
 }
 
-func qgemm_i8_4x16_generic(k int, a *uint8, lda int, b *int8, _ int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, _ *int8, _ int) {
-	qgemmTile(4, k, a, lda, b, c, ldc, scale, zero, bias, acc)
+func qgemm_i8_4x16_generic(tiles int, k int, a *uint8, lda int, b *int8, _ int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, _ *int8, _ int) {
+	qgemmTile(4*tiles, k, a, lda, b, c, ldc, scale, zero, bias, acc)
 }
 
 // qgemmTile takes four columns at a time, whose sums stay in registers.
@@ -296,20 +296,20 @@ func qgemmTile(rows, k int, a *uint8, lda int, b *int8, c *float32, ldc int, sca
 	}
 }
 
-func qgemmw_i8_1x16_generic(k int, a *uint8, lda int, b *int8, _ int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, _ *int8, _ int) {
-	qgemmWTile(1, k, a, lda, b, c, ldc, scale, zero, bias, acc)
+func qgemmw_i8_1x16_generic(tiles int, k int, a *uint8, lda int, b *int8, _ int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, _ *int8, _ int) {
+	qgemmWTile(tiles, k, a, lda, b, c, ldc, scale, zero, bias, acc)
 }
 
-func qgemmw_i8_2x16_generic(k int, a *uint8, lda int, b *int8, _ int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, _ *int8, _ int) {
-	qgemmWTile(2, k, a, lda, b, c, ldc, scale, zero, bias, acc)
+func qgemmw_i8_2x16_generic(tiles int, k int, a *uint8, lda int, b *int8, _ int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, _ *int8, _ int) {
+	qgemmWTile(2*tiles, k, a, lda, b, c, ldc, scale, zero, bias, acc)
 }
 
-func qgemmw_i8_3x16_generic(k int, a *uint8, lda int, b *int8, _ int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, _ *int8, _ int) {
-	qgemmWTile(3, k, a, lda, b, c, ldc, scale, zero, bias, acc)
+func qgemmw_i8_3x16_generic(tiles int, k int, a *uint8, lda int, b *int8, _ int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, _ *int8, _ int) {
+	qgemmWTile(3*tiles, k, a, lda, b, c, ldc, scale, zero, bias, acc)
 }
 
-func qgemmw_i8_4x16_generic(k int, a *uint8, lda int, b *int8, _ int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, _ *int8, _ int) {
-	qgemmWTile(4, k, a, lda, b, c, ldc, scale, zero, bias, acc)
+func qgemmw_i8_4x16_generic(tiles int, k int, a *uint8, lda int, b *int8, _ int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, _ *int8, _ int) {
+	qgemmWTile(4*tiles, k, a, lda, b, c, ldc, scale, zero, bias, acc)
 }
 
 // qgemmWTile takes the columns one by one.
@@ -467,20 +467,20 @@ func normqw_i8x2_generic(rows int, dst *uint8, ldd int, src *float32, lds int, n
 	}
 }
 
-func dgemm_bf16dot_1x16_generic(k int, a *uint16, lda int, b *uint16, _ int, c *float32, ldc int, bias *float32, acc int, _ *uint16, _ int) {
-	dgemmTile(1, k, a, lda, b, c, ldc, bias, acc)
+func dgemm_bf16dot_1x16_generic(tiles int, k int, a *uint16, lda int, b *uint16, _ int, c *float32, ldc int, bias *float32, acc int, _ *uint16, _ int) {
+	dgemmTile(tiles, k, a, lda, b, c, ldc, bias, acc)
 }
 
-func dgemm_bf16dot_2x16_generic(k int, a *uint16, lda int, b *uint16, _ int, c *float32, ldc int, bias *float32, acc int, _ *uint16, _ int) {
-	dgemmTile(2, k, a, lda, b, c, ldc, bias, acc)
+func dgemm_bf16dot_2x16_generic(tiles int, k int, a *uint16, lda int, b *uint16, _ int, c *float32, ldc int, bias *float32, acc int, _ *uint16, _ int) {
+	dgemmTile(2*tiles, k, a, lda, b, c, ldc, bias, acc)
 }
 
-func dgemm_bf16dot_3x16_generic(k int, a *uint16, lda int, b *uint16, _ int, c *float32, ldc int, bias *float32, acc int, _ *uint16, _ int) {
-	dgemmTile(3, k, a, lda, b, c, ldc, bias, acc)
+func dgemm_bf16dot_3x16_generic(tiles int, k int, a *uint16, lda int, b *uint16, _ int, c *float32, ldc int, bias *float32, acc int, _ *uint16, _ int) {
+	dgemmTile(3*tiles, k, a, lda, b, c, ldc, bias, acc)
 }
 
-func dgemm_bf16dot_4x16_generic(k int, a *uint16, lda int, b *uint16, _ int, c *float32, ldc int, bias *float32, acc int, _ *uint16, _ int) {
-	dgemmTile(4, k, a, lda, b, c, ldc, bias, acc)
+func dgemm_bf16dot_4x16_generic(tiles int, k int, a *uint16, lda int, b *uint16, _ int, c *float32, ldc int, bias *float32, acc int, _ *uint16, _ int) {
+	dgemmTile(4*tiles, k, a, lda, b, c, ldc, bias, acc)
 }
 
 // dgemmTile takes four columns at a time, whose sums stay in registers. A product of two bfloat16 has 16 bits and is exact.

@@ -4,12 +4,14 @@
 
 #include "textflag.h"
 
-// func gemm_f32_1x16_neon(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
-TEXT ·gemm_f32_1x16_neon(SB), NOSPLIT, $0-88
-	MOVD acc+64(FP), R13
+// func gemm_f32_1x16_neon(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+TEXT ·gemm_f32_1x16_neon(SB), NOSPLIT, $0-96
+
+tile:
+	MOVD acc+72(FP), R13
 	CBZ R13, zero
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad402508 // ldp q8, q9, [x8, #0]
 	WORD $0xad412d0a // ldp q10, q11, [x8, #32]
@@ -22,7 +24,7 @@ zero:
 	WORD $0x6f00e40b // movi v11.2d, #0
 
 bias:
-	MOVD bias+56(FP), R13
+	MOVD bias+64(FP), R13
 	CBZ R13, main
 	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
 	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
@@ -32,13 +34,13 @@ bias:
 	WORD $0x4e23d56b // fadd v11.4s, v11.4s, v3.4s
 
 main:
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
-	MOVD lda+16(FP), R12
+	MOVD k+8(FP), R0
+	MOVD a+16(FP), R1
+	MOVD lda+24(FP), R12
 	LSL $2, R12, R12
-	MOVD b+24(FP), R7
-	MOVD pf+72(FP), R10
-	MOVD pfstep+80(FP), R11
+	MOVD b+32(FP), R7
+	MOVD pf+80(FP), R10
+	MOVD pfstep+88(FP), R11
 	SUBS $4, R0, R0
 	BLT tail
 
@@ -97,19 +99,33 @@ last:
 	BNE last
 
 store:
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD R10, pf+80(FP)
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad002508 // stp q8, q9, [x8, #0]
 	WORD $0xad012d0a // stp q10, q11, [x8, #32]
+	ADD R9, R8, R8
+	MOVD R8, c+48(FP)
+	MOVD a+16(FP), R10
+	MOVD lda+24(FP), R11
+	LSL $2, R11, R11
+	ADD R11, R10, R10
+	MOVD R10, a+16(FP)
+	MOVD tiles+0(FP), R10
+	SUBS $1, R10, R10
+	MOVD R10, tiles+0(FP)
+	BNE tile
 	RET
 
-// func gemm_f32_2x16_neon(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
-TEXT ·gemm_f32_2x16_neon(SB), NOSPLIT, $0-88
-	MOVD acc+64(FP), R13
+// func gemm_f32_2x16_neon(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+TEXT ·gemm_f32_2x16_neon(SB), NOSPLIT, $0-96
+
+tile:
+	MOVD acc+72(FP), R13
 	CBZ R13, zero
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad402508 // ldp q8, q9, [x8, #0]
 	WORD $0xad412d0a // ldp q10, q11, [x8, #32]
@@ -129,7 +145,7 @@ zero:
 	WORD $0x6f00e40f // movi v15.2d, #0
 
 bias:
-	MOVD bias+56(FP), R13
+	MOVD bias+64(FP), R13
 	CBZ R13, main
 	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
 	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
@@ -143,14 +159,14 @@ bias:
 	WORD $0x4e23d5ef // fadd v15.4s, v15.4s, v3.4s
 
 main:
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
-	MOVD lda+16(FP), R12
+	MOVD k+8(FP), R0
+	MOVD a+16(FP), R1
+	MOVD lda+24(FP), R12
 	LSL $2, R12, R12
 	ADD R12, R1, R2
-	MOVD b+24(FP), R7
-	MOVD pf+72(FP), R10
-	MOVD pfstep+80(FP), R11
+	MOVD b+32(FP), R7
+	MOVD pf+80(FP), R10
+	MOVD pfstep+88(FP), R11
 	SUBS $4, R0, R0
 	BLT tail
 
@@ -231,22 +247,37 @@ last:
 	BNE last
 
 store:
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD R10, pf+80(FP)
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad002508 // stp q8, q9, [x8, #0]
 	WORD $0xad012d0a // stp q10, q11, [x8, #32]
 	ADD R9, R8, R8
 	WORD $0xad00350c // stp q12, q13, [x8, #0]
 	WORD $0xad013d0e // stp q14, q15, [x8, #32]
+	ADD R9, R8, R8
+	MOVD R8, c+48(FP)
+	MOVD a+16(FP), R10
+	MOVD lda+24(FP), R11
+	LSL $2, R11, R11
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	MOVD R10, a+16(FP)
+	MOVD tiles+0(FP), R10
+	SUBS $1, R10, R10
+	MOVD R10, tiles+0(FP)
+	BNE tile
 	RET
 
-// func gemm_f32_3x16_neon(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
-TEXT ·gemm_f32_3x16_neon(SB), NOSPLIT, $0-88
-	MOVD acc+64(FP), R13
+// func gemm_f32_3x16_neon(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+TEXT ·gemm_f32_3x16_neon(SB), NOSPLIT, $0-96
+
+tile:
+	MOVD acc+72(FP), R13
 	CBZ R13, zero
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad402508 // ldp q8, q9, [x8, #0]
 	WORD $0xad412d0a // ldp q10, q11, [x8, #32]
@@ -273,7 +304,7 @@ zero:
 	WORD $0x6f00e413 // movi v19.2d, #0
 
 bias:
-	MOVD bias+56(FP), R13
+	MOVD bias+64(FP), R13
 	CBZ R13, main
 	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
 	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
@@ -291,15 +322,15 @@ bias:
 	WORD $0x4e23d673 // fadd v19.4s, v19.4s, v3.4s
 
 main:
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
-	MOVD lda+16(FP), R12
+	MOVD k+8(FP), R0
+	MOVD a+16(FP), R1
+	MOVD lda+24(FP), R12
 	LSL $2, R12, R12
 	ADD R12, R1, R2
 	ADD R12, R2, R3
-	MOVD b+24(FP), R7
-	MOVD pf+72(FP), R10
-	MOVD pfstep+80(FP), R11
+	MOVD b+32(FP), R7
+	MOVD pf+80(FP), R10
+	MOVD pfstep+88(FP), R11
 	SUBS $4, R0, R0
 	BLT tail
 
@@ -402,8 +433,9 @@ last:
 	BNE last
 
 store:
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD R10, pf+80(FP)
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad002508 // stp q8, q9, [x8, #0]
 	WORD $0xad012d0a // stp q10, q11, [x8, #32]
@@ -413,14 +445,29 @@ store:
 	ADD R9, R8, R8
 	WORD $0xad004510 // stp q16, q17, [x8, #0]
 	WORD $0xad014d12 // stp q18, q19, [x8, #32]
+	ADD R9, R8, R8
+	MOVD R8, c+48(FP)
+	MOVD a+16(FP), R10
+	MOVD lda+24(FP), R11
+	LSL $2, R11, R11
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	MOVD R10, a+16(FP)
+	MOVD tiles+0(FP), R10
+	SUBS $1, R10, R10
+	MOVD R10, tiles+0(FP)
+	BNE tile
 	RET
 
-// func gemm_f32_4x16_neon(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
-TEXT ·gemm_f32_4x16_neon(SB), NOSPLIT, $0-88
-	MOVD acc+64(FP), R13
+// func gemm_f32_4x16_neon(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+TEXT ·gemm_f32_4x16_neon(SB), NOSPLIT, $0-96
+
+tile:
+	MOVD acc+72(FP), R13
 	CBZ R13, zero
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad402508 // ldp q8, q9, [x8, #0]
 	WORD $0xad412d0a // ldp q10, q11, [x8, #32]
@@ -454,7 +501,7 @@ zero:
 	WORD $0x6f00e417 // movi v23.2d, #0
 
 bias:
-	MOVD bias+56(FP), R13
+	MOVD bias+64(FP), R13
 	CBZ R13, main
 	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
 	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
@@ -476,16 +523,16 @@ bias:
 	WORD $0x4e23d6f7 // fadd v23.4s, v23.4s, v3.4s
 
 main:
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
-	MOVD lda+16(FP), R12
+	MOVD k+8(FP), R0
+	MOVD a+16(FP), R1
+	MOVD lda+24(FP), R12
 	LSL $2, R12, R12
 	ADD R12, R1, R2
 	ADD R12, R2, R3
 	ADD R12, R3, R4
-	MOVD b+24(FP), R7
-	MOVD pf+72(FP), R10
-	MOVD pfstep+80(FP), R11
+	MOVD b+32(FP), R7
+	MOVD pf+80(FP), R10
+	MOVD pfstep+88(FP), R11
 	SUBS $4, R0, R0
 	BLT tail
 
@@ -610,8 +657,9 @@ last:
 	BNE last
 
 store:
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD R10, pf+80(FP)
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad002508 // stp q8, q9, [x8, #0]
 	WORD $0xad012d0a // stp q10, q11, [x8, #32]
@@ -624,14 +672,30 @@ store:
 	ADD R9, R8, R8
 	WORD $0xad005514 // stp q20, q21, [x8, #0]
 	WORD $0xad015d16 // stp q22, q23, [x8, #32]
+	ADD R9, R8, R8
+	MOVD R8, c+48(FP)
+	MOVD a+16(FP), R10
+	MOVD lda+24(FP), R11
+	LSL $2, R11, R11
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	MOVD R10, a+16(FP)
+	MOVD tiles+0(FP), R10
+	SUBS $1, R10, R10
+	MOVD R10, tiles+0(FP)
+	BNE tile
 	RET
 
-// func gemm_f32_5x16_neon(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
-TEXT ·gemm_f32_5x16_neon(SB), NOSPLIT, $0-88
-	MOVD acc+64(FP), R13
+// func gemm_f32_5x16_neon(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+TEXT ·gemm_f32_5x16_neon(SB), NOSPLIT, $0-96
+
+tile:
+	MOVD acc+72(FP), R13
 	CBZ R13, zero
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad402508 // ldp q8, q9, [x8, #0]
 	WORD $0xad412d0a // ldp q10, q11, [x8, #32]
@@ -672,7 +736,7 @@ zero:
 	WORD $0x6f00e41b // movi v27.2d, #0
 
 bias:
-	MOVD bias+56(FP), R13
+	MOVD bias+64(FP), R13
 	CBZ R13, main
 	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
 	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
@@ -698,17 +762,17 @@ bias:
 	WORD $0x4e23d77b // fadd v27.4s, v27.4s, v3.4s
 
 main:
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
-	MOVD lda+16(FP), R12
+	MOVD k+8(FP), R0
+	MOVD a+16(FP), R1
+	MOVD lda+24(FP), R12
 	LSL $2, R12, R12
 	ADD R12, R1, R2
 	ADD R12, R2, R3
 	ADD R12, R3, R4
 	ADD R12, R4, R5
-	MOVD b+24(FP), R7
-	MOVD pf+72(FP), R10
-	MOVD pfstep+80(FP), R11
+	MOVD b+32(FP), R7
+	MOVD pf+80(FP), R10
+	MOVD pfstep+88(FP), R11
 	SUBS $4, R0, R0
 	BLT tail
 
@@ -855,8 +919,9 @@ last:
 	BNE last
 
 store:
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD R10, pf+80(FP)
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad002508 // stp q8, q9, [x8, #0]
 	WORD $0xad012d0a // stp q10, q11, [x8, #32]
@@ -872,14 +937,31 @@ store:
 	ADD R9, R8, R8
 	WORD $0xad006518 // stp q24, q25, [x8, #0]
 	WORD $0xad016d1a // stp q26, q27, [x8, #32]
+	ADD R9, R8, R8
+	MOVD R8, c+48(FP)
+	MOVD a+16(FP), R10
+	MOVD lda+24(FP), R11
+	LSL $2, R11, R11
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	MOVD R10, a+16(FP)
+	MOVD tiles+0(FP), R10
+	SUBS $1, R10, R10
+	MOVD R10, tiles+0(FP)
+	BNE tile
 	RET
 
-// func gemm_f32_6x16_neon(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
-TEXT ·gemm_f32_6x16_neon(SB), NOSPLIT, $0-88
-	MOVD acc+64(FP), R13
+// func gemm_f32_6x16_neon(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+TEXT ·gemm_f32_6x16_neon(SB), NOSPLIT, $0-96
+
+tile:
+	MOVD acc+72(FP), R13
 	CBZ R13, zero
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad402508 // ldp q8, q9, [x8, #0]
 	WORD $0xad412d0a // ldp q10, q11, [x8, #32]
@@ -927,7 +1009,7 @@ zero:
 	WORD $0x6f00e41f // movi v31.2d, #0
 
 bias:
-	MOVD bias+56(FP), R13
+	MOVD bias+64(FP), R13
 	CBZ R13, main
 	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
 	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
@@ -957,18 +1039,18 @@ bias:
 	WORD $0x4e23d7ff // fadd v31.4s, v31.4s, v3.4s
 
 main:
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
-	MOVD lda+16(FP), R12
+	MOVD k+8(FP), R0
+	MOVD a+16(FP), R1
+	MOVD lda+24(FP), R12
 	LSL $2, R12, R12
 	ADD R12, R1, R2
 	ADD R12, R2, R3
 	ADD R12, R3, R4
 	ADD R12, R4, R5
 	ADD R12, R5, R6
-	MOVD b+24(FP), R7
-	MOVD pf+72(FP), R10
-	MOVD pfstep+80(FP), R11
+	MOVD b+32(FP), R7
+	MOVD pf+80(FP), R10
+	MOVD pfstep+88(FP), R11
 	SUBS $4, R0, R0
 	BLT tail
 
@@ -1137,8 +1219,9 @@ last:
 	BNE last
 
 store:
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD R10, pf+80(FP)
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad002508 // stp q8, q9, [x8, #0]
 	WORD $0xad012d0a // stp q10, q11, [x8, #32]
@@ -1157,14 +1240,32 @@ store:
 	ADD R9, R8, R8
 	WORD $0xad00751c // stp q28, q29, [x8, #0]
 	WORD $0xad017d1e // stp q30, q31, [x8, #32]
+	ADD R9, R8, R8
+	MOVD R8, c+48(FP)
+	MOVD a+16(FP), R10
+	MOVD lda+24(FP), R11
+	LSL $2, R11, R11
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	MOVD R10, a+16(FP)
+	MOVD tiles+0(FP), R10
+	SUBS $1, R10, R10
+	MOVD R10, tiles+0(FP)
+	BNE tile
 	RET
 
-// func gemmv_f32_1x16_neon(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
-TEXT ·gemmv_f32_1x16_neon(SB), NOSPLIT, $0-64
-	MOVD acc+56(FP), R13
+// func gemmv_f32_1x16_neon(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+TEXT ·gemmv_f32_1x16_neon(SB), NOSPLIT, $0-72
+
+tile:
+	MOVD acc+64(FP), R13
 	CBZ R13, zero
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad402508 // ldp q8, q9, [x8, #0]
 	WORD $0xad412d0a // ldp q10, q11, [x8, #32]
@@ -1179,12 +1280,12 @@ zero:
 bias:
 
 main:
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
-	MOVD lda+16(FP), R12
+	MOVD k+8(FP), R0
+	MOVD a+16(FP), R1
+	MOVD lda+24(FP), R12
 	LSL $2, R12, R12
-	MOVD b+24(FP), R7
-	MOVD ldb+32(FP), R12
+	MOVD b+32(FP), R7
+	MOVD ldb+40(FP), R12
 	LSL $2, R12, R12
 	SUBS $4, R0, R0
 	BLT tail
@@ -1239,19 +1340,32 @@ last:
 	BNE last
 
 store:
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad002508 // stp q8, q9, [x8, #0]
 	WORD $0xad012d0a // stp q10, q11, [x8, #32]
+	ADD R9, R8, R8
+	MOVD R8, c+48(FP)
+	MOVD a+16(FP), R10
+	MOVD lda+24(FP), R11
+	LSL $2, R11, R11
+	ADD R11, R10, R10
+	MOVD R10, a+16(FP)
+	MOVD tiles+0(FP), R10
+	SUBS $1, R10, R10
+	MOVD R10, tiles+0(FP)
+	BNE tile
 	RET
 
-// func gemmv_f32_2x16_neon(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
-TEXT ·gemmv_f32_2x16_neon(SB), NOSPLIT, $0-64
-	MOVD acc+56(FP), R13
+// func gemmv_f32_2x16_neon(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+TEXT ·gemmv_f32_2x16_neon(SB), NOSPLIT, $0-72
+
+tile:
+	MOVD acc+64(FP), R13
 	CBZ R13, zero
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad402508 // ldp q8, q9, [x8, #0]
 	WORD $0xad412d0a // ldp q10, q11, [x8, #32]
@@ -1273,13 +1387,13 @@ zero:
 bias:
 
 main:
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
-	MOVD lda+16(FP), R12
+	MOVD k+8(FP), R0
+	MOVD a+16(FP), R1
+	MOVD lda+24(FP), R12
 	LSL $2, R12, R12
 	ADD R12, R1, R2
-	MOVD b+24(FP), R7
-	MOVD ldb+32(FP), R12
+	MOVD b+32(FP), R7
+	MOVD ldb+40(FP), R12
 	LSL $2, R12, R12
 	SUBS $4, R0, R0
 	BLT tail
@@ -1356,22 +1470,36 @@ last:
 	BNE last
 
 store:
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad002508 // stp q8, q9, [x8, #0]
 	WORD $0xad012d0a // stp q10, q11, [x8, #32]
 	ADD R9, R8, R8
 	WORD $0xad00350c // stp q12, q13, [x8, #0]
 	WORD $0xad013d0e // stp q14, q15, [x8, #32]
+	ADD R9, R8, R8
+	MOVD R8, c+48(FP)
+	MOVD a+16(FP), R10
+	MOVD lda+24(FP), R11
+	LSL $2, R11, R11
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	MOVD R10, a+16(FP)
+	MOVD tiles+0(FP), R10
+	SUBS $1, R10, R10
+	MOVD R10, tiles+0(FP)
+	BNE tile
 	RET
 
-// func gemmv_f32_3x16_neon(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
-TEXT ·gemmv_f32_3x16_neon(SB), NOSPLIT, $0-64
-	MOVD acc+56(FP), R13
+// func gemmv_f32_3x16_neon(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+TEXT ·gemmv_f32_3x16_neon(SB), NOSPLIT, $0-72
+
+tile:
+	MOVD acc+64(FP), R13
 	CBZ R13, zero
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad402508 // ldp q8, q9, [x8, #0]
 	WORD $0xad412d0a // ldp q10, q11, [x8, #32]
@@ -1400,14 +1528,14 @@ zero:
 bias:
 
 main:
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
-	MOVD lda+16(FP), R12
+	MOVD k+8(FP), R0
+	MOVD a+16(FP), R1
+	MOVD lda+24(FP), R12
 	LSL $2, R12, R12
 	ADD R12, R1, R2
 	ADD R12, R2, R3
-	MOVD b+24(FP), R7
-	MOVD ldb+32(FP), R12
+	MOVD b+32(FP), R7
+	MOVD ldb+40(FP), R12
 	LSL $2, R12, R12
 	SUBS $4, R0, R0
 	BLT tail
@@ -1506,8 +1634,8 @@ last:
 	BNE last
 
 store:
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad002508 // stp q8, q9, [x8, #0]
 	WORD $0xad012d0a // stp q10, q11, [x8, #32]
@@ -1517,14 +1645,29 @@ store:
 	ADD R9, R8, R8
 	WORD $0xad004510 // stp q16, q17, [x8, #0]
 	WORD $0xad014d12 // stp q18, q19, [x8, #32]
+	ADD R9, R8, R8
+	MOVD R8, c+48(FP)
+	MOVD a+16(FP), R10
+	MOVD lda+24(FP), R11
+	LSL $2, R11, R11
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	MOVD R10, a+16(FP)
+	MOVD tiles+0(FP), R10
+	SUBS $1, R10, R10
+	MOVD R10, tiles+0(FP)
+	BNE tile
 	RET
 
-// func gemmv_f32_4x16_neon(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
-TEXT ·gemmv_f32_4x16_neon(SB), NOSPLIT, $0-64
-	MOVD acc+56(FP), R13
+// func gemmv_f32_4x16_neon(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+TEXT ·gemmv_f32_4x16_neon(SB), NOSPLIT, $0-72
+
+tile:
+	MOVD acc+64(FP), R13
 	CBZ R13, zero
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad402508 // ldp q8, q9, [x8, #0]
 	WORD $0xad412d0a // ldp q10, q11, [x8, #32]
@@ -1560,15 +1703,15 @@ zero:
 bias:
 
 main:
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
-	MOVD lda+16(FP), R12
+	MOVD k+8(FP), R0
+	MOVD a+16(FP), R1
+	MOVD lda+24(FP), R12
 	LSL $2, R12, R12
 	ADD R12, R1, R2
 	ADD R12, R2, R3
 	ADD R12, R3, R4
-	MOVD b+24(FP), R7
-	MOVD ldb+32(FP), R12
+	MOVD b+32(FP), R7
+	MOVD ldb+40(FP), R12
 	LSL $2, R12, R12
 	SUBS $4, R0, R0
 	BLT tail
@@ -1689,8 +1832,8 @@ last:
 	BNE last
 
 store:
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad002508 // stp q8, q9, [x8, #0]
 	WORD $0xad012d0a // stp q10, q11, [x8, #32]
@@ -1703,14 +1846,30 @@ store:
 	ADD R9, R8, R8
 	WORD $0xad005514 // stp q20, q21, [x8, #0]
 	WORD $0xad015d16 // stp q22, q23, [x8, #32]
+	ADD R9, R8, R8
+	MOVD R8, c+48(FP)
+	MOVD a+16(FP), R10
+	MOVD lda+24(FP), R11
+	LSL $2, R11, R11
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	MOVD R10, a+16(FP)
+	MOVD tiles+0(FP), R10
+	SUBS $1, R10, R10
+	MOVD R10, tiles+0(FP)
+	BNE tile
 	RET
 
-// func gemmv_f32_5x16_neon(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
-TEXT ·gemmv_f32_5x16_neon(SB), NOSPLIT, $0-64
-	MOVD acc+56(FP), R13
+// func gemmv_f32_5x16_neon(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+TEXT ·gemmv_f32_5x16_neon(SB), NOSPLIT, $0-72
+
+tile:
+	MOVD acc+64(FP), R13
 	CBZ R13, zero
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad402508 // ldp q8, q9, [x8, #0]
 	WORD $0xad412d0a // ldp q10, q11, [x8, #32]
@@ -1753,16 +1912,16 @@ zero:
 bias:
 
 main:
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
-	MOVD lda+16(FP), R12
+	MOVD k+8(FP), R0
+	MOVD a+16(FP), R1
+	MOVD lda+24(FP), R12
 	LSL $2, R12, R12
 	ADD R12, R1, R2
 	ADD R12, R2, R3
 	ADD R12, R3, R4
 	ADD R12, R4, R5
-	MOVD b+24(FP), R7
-	MOVD ldb+32(FP), R12
+	MOVD b+32(FP), R7
+	MOVD ldb+40(FP), R12
 	LSL $2, R12, R12
 	SUBS $4, R0, R0
 	BLT tail
@@ -1905,8 +2064,8 @@ last:
 	BNE last
 
 store:
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad002508 // stp q8, q9, [x8, #0]
 	WORD $0xad012d0a // stp q10, q11, [x8, #32]
@@ -1922,14 +2081,31 @@ store:
 	ADD R9, R8, R8
 	WORD $0xad006518 // stp q24, q25, [x8, #0]
 	WORD $0xad016d1a // stp q26, q27, [x8, #32]
+	ADD R9, R8, R8
+	MOVD R8, c+48(FP)
+	MOVD a+16(FP), R10
+	MOVD lda+24(FP), R11
+	LSL $2, R11, R11
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	MOVD R10, a+16(FP)
+	MOVD tiles+0(FP), R10
+	SUBS $1, R10, R10
+	MOVD R10, tiles+0(FP)
+	BNE tile
 	RET
 
-// func gemmv_f32_6x16_neon(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
-TEXT ·gemmv_f32_6x16_neon(SB), NOSPLIT, $0-64
-	MOVD acc+56(FP), R13
+// func gemmv_f32_6x16_neon(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+TEXT ·gemmv_f32_6x16_neon(SB), NOSPLIT, $0-72
+
+tile:
+	MOVD acc+64(FP), R13
 	CBZ R13, zero
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad402508 // ldp q8, q9, [x8, #0]
 	WORD $0xad412d0a // ldp q10, q11, [x8, #32]
@@ -1979,17 +2155,17 @@ zero:
 bias:
 
 main:
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
-	MOVD lda+16(FP), R12
+	MOVD k+8(FP), R0
+	MOVD a+16(FP), R1
+	MOVD lda+24(FP), R12
 	LSL $2, R12, R12
 	ADD R12, R1, R2
 	ADD R12, R2, R3
 	ADD R12, R3, R4
 	ADD R12, R4, R5
 	ADD R12, R5, R6
-	MOVD b+24(FP), R7
-	MOVD ldb+32(FP), R12
+	MOVD b+32(FP), R7
+	MOVD ldb+40(FP), R12
 	LSL $2, R12, R12
 	SUBS $4, R0, R0
 	BLT tail
@@ -2154,8 +2330,8 @@ last:
 	BNE last
 
 store:
-	MOVD c+40(FP), R8
-	MOVD ldc+48(FP), R9
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
 	LSL $2, R9, R9
 	WORD $0xad002508 // stp q8, q9, [x8, #0]
 	WORD $0xad012d0a // stp q10, q11, [x8, #32]
@@ -2174,6 +2350,22 @@ store:
 	ADD R9, R8, R8
 	WORD $0xad00751c // stp q28, q29, [x8, #0]
 	WORD $0xad017d1e // stp q30, q31, [x8, #32]
+	ADD R9, R8, R8
+	MOVD R8, c+48(FP)
+	MOVD a+16(FP), R10
+	MOVD lda+24(FP), R11
+	LSL $2, R11, R11
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	MOVD R10, a+16(FP)
+	MOVD tiles+0(FP), R10
+	SUBS $1, R10, R10
+	MOVD R10, tiles+0(FP)
+	BNE tile
 	RET
 
 DATA softmax<>+0(SB)/4, $0xc2fa0000

@@ -9,66 +9,68 @@ package vlmotiny
 // C[r][j] = start + sum over k of A[r][k]*B[k][j], where start = (acc != 0 ? C[r][j] : 0) + (bias != nil ? bias[j] : 0).
 // b points at a panel [k][16]; a tile wider than 16 columns reads its panel i at b + i*bstride.
 // Each k step prefetches the line at pf, of panel i at pf + i*bstride, and then moves pf on by pfstep bytes. k >= 1.
+// The kernel does this for tiles >= 1 tiles of C, one under the other; prefetches go on through all of them.
 //
 //go:noescape
-func gemm_f32_1x16_avx2(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+func gemm_f32_1x16_avx2(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 
 // gemm_f32_2x16_avx2 is gemm_f32_1x16_avx2 with 2 rows.
 //
 //go:noescape
-func gemm_f32_2x16_avx2(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+func gemm_f32_2x16_avx2(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 
 // gemm_f32_3x16_avx2 is gemm_f32_1x16_avx2 with 3 rows.
 //
 //go:noescape
-func gemm_f32_3x16_avx2(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+func gemm_f32_3x16_avx2(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 
 // gemm_f32_4x16_avx2 is gemm_f32_1x16_avx2 with 4 rows.
 //
 //go:noescape
-func gemm_f32_4x16_avx2(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+func gemm_f32_4x16_avx2(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 
 // gemm_f32_5x16_avx2 is gemm_f32_1x16_avx2 with 5 rows.
 //
 //go:noescape
-func gemm_f32_5x16_avx2(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+func gemm_f32_5x16_avx2(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 
 // gemm_f32_6x16_avx2 is gemm_f32_1x16_avx2 with 6 rows.
 //
 //go:noescape
-func gemm_f32_6x16_avx2(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+func gemm_f32_6x16_avx2(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 
 // gemmv_f32_1x16_avx2 computes:
 //
 // C[r][j] = (acc != 0 ? C[r][j] : 0) + sum over k of A[r][k]*B[k*ldb+j], B row-major and used in place. k >= 1.
+// The kernel does this for tiles >= 1 tiles of C, one under the other; prefetches go on through all of them.
 //
 //go:noescape
-func gemmv_f32_1x16_avx2(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+func gemmv_f32_1x16_avx2(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 
 // gemmv_f32_2x16_avx2 is gemmv_f32_1x16_avx2 with 2 rows.
 //
 //go:noescape
-func gemmv_f32_2x16_avx2(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+func gemmv_f32_2x16_avx2(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 
 // gemmv_f32_3x16_avx2 is gemmv_f32_1x16_avx2 with 3 rows.
 //
 //go:noescape
-func gemmv_f32_3x16_avx2(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+func gemmv_f32_3x16_avx2(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 
 // gemmv_f32_4x16_avx2 is gemmv_f32_1x16_avx2 with 4 rows.
 //
 //go:noescape
-func gemmv_f32_4x16_avx2(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+func gemmv_f32_4x16_avx2(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 
 // gemmv_f32_5x16_avx2 is gemmv_f32_1x16_avx2 with 5 rows.
 //
 //go:noescape
-func gemmv_f32_5x16_avx2(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+func gemmv_f32_5x16_avx2(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 
 // gemmv_f32_6x16_avx2 is gemmv_f32_1x16_avx2 with 6 rows.
 //
 //go:noescape
-func gemmv_f32_6x16_avx2(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+func gemmv_f32_6x16_avx2(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 
 // softmax_f32_avx2 computes:
 //
@@ -119,76 +121,78 @@ func add_f32_avx2(rows int, dst *float32, ldd int, src *float32, lds int, n int)
 // C[r][j] = start + sum over k of A[r][k]*B[k][j], where start = (acc != 0 ? C[r][j] : 0) + (bias != nil ? bias[j] : 0).
 // b points at a panel [k][16]; a tile wider than 16 columns reads its panel i at b + i*bstride.
 // Each k step prefetches the line at pf, of panel i at pf + i*bstride, and then moves pf on by pfstep bytes. k >= 1.
+// The kernel does this for tiles >= 1 tiles of C, one under the other; prefetches go on through all of them.
 //
 //go:noescape
-func gemm_f32_1x48_avx512(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+func gemm_f32_1x48_avx512(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 
 // gemm_f32_2x48_avx512 is gemm_f32_1x48_avx512 with 2 rows.
 //
 //go:noescape
-func gemm_f32_2x48_avx512(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+func gemm_f32_2x48_avx512(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 
 // gemm_f32_3x48_avx512 is gemm_f32_1x48_avx512 with 3 rows.
 //
 //go:noescape
-func gemm_f32_3x48_avx512(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+func gemm_f32_3x48_avx512(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 
 // gemm_f32_4x48_avx512 is gemm_f32_1x48_avx512 with 4 rows.
 //
 //go:noescape
-func gemm_f32_4x48_avx512(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+func gemm_f32_4x48_avx512(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 
 // gemm_f32_5x48_avx512 is gemm_f32_1x48_avx512 with 5 rows.
 //
 //go:noescape
-func gemm_f32_5x48_avx512(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+func gemm_f32_5x48_avx512(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 
 // gemm_f32_6x48_avx512 is gemm_f32_1x48_avx512 with 6 rows.
 //
 //go:noescape
-func gemm_f32_6x48_avx512(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+func gemm_f32_6x48_avx512(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 
 // gemm_f32_7x48_avx512 is gemm_f32_1x48_avx512 with 7 rows.
 //
 //go:noescape
-func gemm_f32_7x48_avx512(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+func gemm_f32_7x48_avx512(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 
 // gemm_f32_8x48_avx512 is gemm_f32_1x48_avx512 with 8 rows.
 //
 //go:noescape
-func gemm_f32_8x48_avx512(k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
+func gemm_f32_8x48_avx512(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 
 // gemmv_f32_1x64_avx512 computes:
 //
 // C[r][j] = (acc != 0 ? C[r][j] : 0) + sum over k of A[r][k]*B[k*ldb+j], B row-major and used in place. k >= 1.
+// The kernel does this for tiles >= 1 tiles of C, one under the other; prefetches go on through all of them.
 //
 //go:noescape
-func gemmv_f32_1x64_avx512(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+func gemmv_f32_1x64_avx512(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 
 // gemmv_f32_2x64_avx512 is gemmv_f32_1x64_avx512 with 2 rows.
 //
 //go:noescape
-func gemmv_f32_2x64_avx512(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+func gemmv_f32_2x64_avx512(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 
 // gemmv_f32_3x64_avx512 is gemmv_f32_1x64_avx512 with 3 rows.
 //
 //go:noescape
-func gemmv_f32_3x64_avx512(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+func gemmv_f32_3x64_avx512(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 
 // gemmv_f32_4x64_avx512 is gemmv_f32_1x64_avx512 with 4 rows.
 //
 //go:noescape
-func gemmv_f32_4x64_avx512(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+func gemmv_f32_4x64_avx512(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 
 // gemmv_f32_5x64_avx512 is gemmv_f32_1x64_avx512 with 5 rows.
 //
 //go:noescape
-func gemmv_f32_5x64_avx512(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+func gemmv_f32_5x64_avx512(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 
 // gemmv_f32_6x64_avx512 is gemmv_f32_1x64_avx512 with 6 rows.
 //
 //go:noescape
-func gemmv_f32_6x64_avx512(k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+func gemmv_f32_6x64_avx512(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 
 // softmax_f32_avx512 computes:
 //

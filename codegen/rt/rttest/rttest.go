@@ -93,10 +93,10 @@ func ids(e *rt.Exec, seq int) (sum float32) {
 
 // kernels is a table that opens and that no function of the package calls.
 func kernels() *rt.Kernels {
-	gemm := func(int, *float32, int, *float32, int, *float32, int, *float32, int, *float32, int) {}
+	gemm := func(int, int, *float32, int, *float32, int, *float32, int, *float32, int, *float32, int) {}
 	return &rt.Kernels{
 		Level: "generic", MR: 1, NR: 16, VNR: 16, Gemm: []rt.Gemm{nil, gemm}, Gemm16: []rt.Gemm{nil, gemm},
-		GemmV:     []rt.GemmV{nil, func(int, *float32, int, *float32, int, *float32, int, int) {}},
+		GemmV:     []rt.GemmV{nil, func(int, int, *float32, int, *float32, int, *float32, int, int) {}},
 		Softmax:   func(int, *float32, int, int, *float32) {},
 		ScaleRows: func(int, *float32, int, *float32, int, int, *float32) {},
 		LayerNorm: func(int, *float32, int, *float32, int, int, *float32, *float32, float32) {},
