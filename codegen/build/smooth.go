@@ -46,7 +46,7 @@ type Smoothed struct {
 
 // String is the line that build prints.
 func (s Smoothed) String() string {
-	return fmt.Sprintf("%-28s noise of what it is multiplied with %.1e, %.1e as it was", "smoothed "+s.Norm, s.After, s.Before)
+	return fmt.Sprintf("%-37s noise of its products %.1e, %.1e without", "smoothed "+s.Norm, s.After, s.Before)
 }
 
 // Smoothed lists the norms that Tuned smoothed and that something which is still rounded to
