@@ -89,6 +89,19 @@ func TestStore(t *testing.T) {
 	if x, err := q.Weight("fc1.w").Load(); err != nil || x[0] != 1 || x[1] != 1+1.0/32 {
 		t.Errorf("bf16dot: fc1.w = %v, %v", x, err)
 	}
+	twice := precision.Uniform(precision.Int8X2)
+	twice.Classes = map[precision.Class]string{precision.Embedding: precision.Int8X2}
+	if q, err = passes.Run(p, passes.Options{Precision: twice}); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"embed.text.w": "i8[9,4]", "fc1~f.w": "i8x2[3,4]", "fc2.w": "i8x2[2,3]"} {
+		if got := q.Weight(name).Type.String(); got != want {
+			t.Errorf("int8x2: @%s is %s, want %s", name, got, want)
+		}
+	}
+	if got := q.Funcs[0].Values[2].Attrs.Word("kernel"); got != "qgemm_i8" {
+		t.Errorf("int8x2: kernel is %s", got)
+	}
 	p.Weight("fc1.w").Load = func() ([]float32, error) { return []float32{1, 70000, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, nil }
 	if q, err = passes.Run(p, passes.Options{Precision: precision.Uniform("f16")}); err != nil {
 		t.Fatal(err)

@@ -191,6 +191,13 @@ func TestWritePrecision(t *testing.T) {
 				"l0.attn.vision.q.w": rt.BF16, "l0.ffn.vision~f.fc2.w": rt.I8,
 				"l1.attn.vision~f.v.w": rt.I8, "retrieval~f.vision.w": rt.I8,
 			}},
+		{"{default: int8x2, embedding: int8x2, keep: {l0.attn: bf16}}",
+			[]string{"generic", "interpreter", "the model in float64"},
+			map[string]rt.DType{
+				"language.embed.tok.w": rt.I8, "vision.embed.proj.w": rt.I8X2,
+				"l0.attn.vision.q.w": rt.BF16, "l0.ffn.vision~f.fc2.w": rt.I8X2,
+				"l1.attn.vision~f.v.w": rt.I8X2, "retrieval~f.vision.w": rt.I8X2,
+			}},
 		{"bf16dot",
 			[]string{"generic", "the model in float64"},
 			map[string]rt.DType{

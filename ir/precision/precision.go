@@ -45,7 +45,7 @@ var Words = []Word{
 		classes: map[Class]string{Patches: F32}}, // small, and every row of a picture begins there
 	{Name: "f16", DType: ir.F16, Time: 1, Doc: "half the size, computed in f32; 11 bits, up to 65504"},
 	{Name: Int8, DType: ir.I8, Time: 0.3, Cosine: 0.9995, Doc: "a quarter of the size, products of bytes",
-		classes: map[Class]string{Retrieval: "bf16"}},
+		classes: map[Class]string{Retrieval: Int8X2}},
 	{Name: Int8X2, DType: ir.I8X2, Time: 0.58, Cosine: 0.9995, Doc: "int8 that multiplies twice: what rows were rounded to, and what that took away",
 		classes: map[Class]string{Embedding: Int8}}, // a table multiplies nothing
 	{Name: "int8full", DType: ir.I8, Time: 0.3, Doc: "int8 in everything: nothing is kept finer, however far off outputs are"},

@@ -13,7 +13,7 @@ func TestOf(t *testing.T) {
 		Default: "bf16", Classes: map[precision.Class]string{precision.FFN: "int8", precision.Embedding: "f16"},
 		Keep: []precision.Keep{{Module: "l1", Word: "f32"}, {Module: "l1.attn.qkv", Word: "bf16"}, {Module: "ffn.language.fc2", Word: "f16"}},
 	}
-	int8, bf16, dot := precision.Uniform("int8"), precision.Uniform("bf16"), precision.Uniform("bf16dot")
+	int8, bf16, dot, twice := precision.Uniform("int8"), precision.Uniform("bf16"), precision.Uniform("bf16dot"), precision.Uniform("int8x2")
 	whole := precision.Map{Default: "bf16dot", Classes: map[precision.Class]string{precision.Projections: "bf16dot"}, Keep: []precision.Keep{{Module: "l0.attn.out", Word: "f16"}}}
 	for _, c := range []struct {
 		m            precision.Map
@@ -28,9 +28,12 @@ func TestOf(t *testing.T) {
 		{int8, "l0.ffn.vl.fc2.w", "int8"},
 		{int8, "vision.embed.proj.w", "int8"},
 		{int8, "language.embed.tok.w", "int8"},
-		{int8, "retrieval~f.vision.w", "bf16"},
-		{int8, "retrieval_vl.language.w", "bf16"},
+		{int8, "retrieval~f.vision.w", "int8x2"},
+		{int8, "retrieval_vl.language.w", "int8x2"},
 		{int8, "captioning.head.w", "int8"},
+		{twice, "l0.attn.shared.q.w", "int8x2"},
+		{twice, "language.embed.tok.w", "int8"},
+		{twice, "retrieval.vision.w", "int8x2"},
 		{dot, "l0.attn.vision.k.w", "f32"},
 		{dot, "l10.attn.vision~f.k.w", "bf16dot"},
 		{dot, "l0.ffn.vision.fc1.w", "bf16dot"},
