@@ -140,7 +140,7 @@ func (w *writer) epilogue(acc []vecs, b R) {
 //
 //	V0..V7    the block
 //	V8..V13   spare
-//	V15       254
+//	V15       of moments, then 254
 //	V16..V19  largest values, then, with V20..V23, the rounded block
 //	V20..V23  least values
 //	V24..V27  of moments
@@ -173,9 +173,6 @@ func newRounding(w *writer, k asm.Kernel) *rounding {
 	w.vectors("quant", 10, 0.5, 1e-30, 127, 254)
 	w.offset(11)
 	w.LDR(30, 11, 0)
-	if q.twice {
-		w.LDR(15, 10, 48)
-	}
 	q.row = newRow(w)
 	return q
 }
@@ -244,6 +241,7 @@ func (q *rounding) finish(hi, lo V, load func(masked bool)) {
 	w.MOVR(atDst, q.dst)
 	whole, back := regs(16, chains), regs(8, 4)
 	if q.twice {
+		w.LDR(steps, consts, 48)
 		w.LSR(atRest, ldd, 1)
 		w.ADD(atRest, atRest, q.dst)
 	}

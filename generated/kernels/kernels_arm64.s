@@ -9155,7 +9155,6 @@ TEXT ·quant_i8x2_neon(SB), NOSPLIT, $0-64
 	MOVD $quant<>(SB), R10
 	MOVD $offset128<>(SB), R11
 	WORD $0x3dc0017e // ldr q30, [x11, #0]
-	WORD $0x3dc00d4f // ldr q15, [x10, #48]
 	MOVD n+40(FP), R19
 	LSR $5, R19, R25
 	LSL $5, R25, R24
@@ -9374,6 +9373,7 @@ done3:
 	WORD $0x4e0407bd // dup v29.4s, v29.s[0]
 	WORD $0x4e04079c // dup v28.4s, v28.s[0]
 	MOVD R1, R8
+	WORD $0x3dc00d4f // ldr q15, [x10, #48]
 	LSR $1, R3, R12
 	ADD R1, R12, R12
 	MOVD R2, R9
@@ -10276,7 +10276,6 @@ TEXT ·normq_i8x2_neon(SB), NOSPLIT, $0-72
 	MOVD $quant<>(SB), R10
 	MOVD $offset128<>(SB), R11
 	WORD $0x3dc0017e // ldr q30, [x11, #0]
-	WORD $0x3dc00d4f // ldr q15, [x10, #48]
 	MOVD n+40(FP), R19
 	LSR $5, R19, R25
 	LSL $5, R25, R24
@@ -10671,6 +10670,7 @@ done15:
 	WORD $0x4e0407bd // dup v29.4s, v29.s[0]
 	WORD $0x4e04079c // dup v28.4s, v28.s[0]
 	MOVD R1, R8
+	WORD $0x3dc00d4f // ldr q15, [x10, #48]
 	LSR $1, R3, R12
 	ADD R1, R12, R12
 	MOVD R2, R9
