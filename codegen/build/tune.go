@@ -20,7 +20,7 @@ const (
 	tuneRounds = 3
 	// tuneSide and tuneText are the inputs that a large model's modules are judged on one
 	// by one: patches on a side of the picture, and ids.
-	tuneSide, tuneText = 4, 4
+	tuneSide, tuneText = 3, 4
 	// minorShare is the share of all noise below which the modules of a layer are not
 	// judged one by one.
 	minorShare = 0.05
@@ -306,20 +306,22 @@ func (t *tuner) joined(p *ir.Program) (*joined, error) {
 // which are loaded already.
 func (t *tuner) enlarge() error {
 	t.note = ", small pictures"
-	work := int64(0)
-	for _, f := range t.full.Funcs {
-		work += ir.FuncCost(t.full, f, min(tuneText, t.full.MaxT)).FLOPs
-	}
-	if work > wholeFLOPs {
-		return nil
-	}
 	described, _, err := t.m.Lower(t.functions())
 	if err != nil {
 		return err
 	}
-	if t.whole, err = t.joined(described); err != nil {
+	whole, err := t.joined(described)
+	if err != nil {
 		return err
 	}
+	work := int64(0)
+	for _, f := range whole.Funcs {
+		work += ir.FuncCost(whole.Program, f, min(tuneText, whole.MaxT)).FLOPs
+	}
+	if work > wholeFLOPs {
+		return nil
+	}
+	t.whole = whole
 	for _, w := range t.whole.Weights {
 		if same := t.wide.Weight(w.Name); same != nil && same.Type.Equal(w.Type) {
 			w.Load = same.Load

@@ -27,7 +27,7 @@ type Word struct {
 	// Time is that of a product as a share of float32's, on CPUs with instructions for bytes. Of
 	// bf16dot it is half where there are instructions for pairs of bf16 too (AVX512_BF16,
 	// FEAT_BF16), and all of it where there are none, as on the first CPUs with AVX512_VNNI: the
-	// row stands for both, since what is built on one runs on the other.
+	// row stands for both, more for the former, since what is built on one runs on the other.
 	Time float64
 	// Cosine is what rows of outputs are to reach against the model in float64, of a word by
 	// which rows are rounded too before they are multiplied; 0 of others.
@@ -50,7 +50,7 @@ var Words = []Word{
 		classes: map[Class]string{Embedding: Int8}}, // a table multiplies nothing
 	{Name: "int8full", DType: ir.I8, Time: 0.3, Doc: "int8 in everything: nothing is kept finer, however far off outputs are"},
 	// What goes wrong in the first layer, whose rows are short, the others make larger.
-	{Name: BF16Dot, DType: ir.BF16Dot, Time: 0.7, Cosine: 0.9999, Doc: "bf16 that multiplies what is rounded to bf16 too; tables and heads are bf16, patches and the first attention f32",
+	{Name: BF16Dot, DType: ir.BF16Dot, Time: 0.6, Cosine: 0.9999, Doc: "bf16 that multiplies what is rounded to bf16 too; tables and heads are bf16, patches and the first attention f32",
 		classes: map[Class]string{Embedding: "bf16", Patches: F32, Retrieval: "bf16", Heads: "bf16"}, keep: []Keep{{"l0.attn", F32}}},
 }
 
