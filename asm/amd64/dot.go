@@ -80,7 +80,7 @@ func dgemm(w *writer, k asm.Kernel) {
 		w.ADDQ(operand.I32(int32(n*line)), b)
 	}
 
-	s.loop(2, steps, step, advance)
+	s.loop(2, true, steps, step, advance)
 	s.store()
 	w.nextTile(k, 2, pf)
 }

@@ -24,21 +24,6 @@ func tile(w *writer, k asm.Kernel, panel bool) {
 	v, acc := s.v, s.rows
 	w.Label("tile")
 	s.start(panel)
-	if panel {
-		// The rows of C below are most likely those of the next tile, and not in the first-level cache.
-		ldc := w.floats("ldc")
-		below, _ := w.rows(w.arg("c"), ldc, k.MR)
-		p := w.GP64()
-		w.LEAQ(below(k.MR-1, 0), p)
-		w.ADDQ(ldc, p)
-		below, _ = w.rows(p, ldc, k.MR)
-		for r := range k.MR {
-			for j := 0; j < 4*k.NR; j += 4 * asm.Panel {
-				w.PREFETCHT0(below(r, j))
-			}
-		}
-	}
-
 	steps, b := w.arg("k"), w.arg("b")
 	a, as := w.rows(w.arg("a"), w.floats("lda"), k.MR)
 	var ldb, pf, pfstep, next reg.Register
@@ -88,7 +73,7 @@ func tile(w *writer, k asm.Kernel, panel bool) {
 		}
 	}
 
-	s.loop(4, steps, step, advance)
+	s.loop(4, panel, steps, step, advance)
 	s.store()
 	w.nextTile(k, 4, pf)
 }
@@ -143,9 +128,28 @@ func (s *sums) start(biased bool) {
 	w.Label("main")
 }
 
-// loop writes the steps of k, several a turn: step(u) is the one u after where advance has come to.
-func (s *sums) loop(turn int, steps reg.Register, step, advance func(n int)) {
+// loop writes the steps of k, several a turn: step(u) is the one u after where advance has come to. The first ones prefetch
+// a row each of C below the tile, if they are to: those are most likely the next tile's, and not in a near cache. All at
+// once they would keep loads that miss the first one waiting.
+func (s *sums) loop(turn int, below bool, steps reg.Register, step, advance func(n int)) {
 	w, many := s.w, operand.Imm(uint64(turn))
+	if below {
+		c, ldc, left := w.arg("c"), w.floats("ldc"), w.GP64()
+		w.IMUL3Q(operand.Imm(uint64(len(s.rows))), ldc, left)
+		w.ADDQ(left, c)
+		w.MOVQ(operand.I32(int32(len(s.rows))), left)
+		w.Label("first")
+		step(0)
+		for j := 0; j < s.n*s.v.bytes; j += 4 * asm.Panel {
+			w.PREFETCHT0(operand.Mem{Base: c, Disp: j})
+		}
+		w.ADDQ(ldc, c)
+		advance(1)
+		w.DECQ(steps)
+		w.JZ(operand.LabelRef("store"))
+		w.DECQ(left)
+		w.JNZ(operand.LabelRef("first"))
+	}
 	w.SUBQ(many, steps)
 	w.JL(operand.LabelRef("tail"))
 	w.Label("loop")

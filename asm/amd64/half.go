@@ -71,7 +71,7 @@ func wgemm(w *writer, k asm.Kernel) {
 		w.ADDQ(operand.I32(int32(n*line)), b)
 	}
 
-	s.loop(4, steps, step, advance)
+	s.loop(4, true, steps, step, advance)
 	s.store()
 	w.nextTile(k, 4, pf)
 }

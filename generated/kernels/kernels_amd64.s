@@ -30,21 +30,38 @@ bias:
 	VADDPS 32(AX), Y1, Y1
 
 main:
-	MOVQ       ldc+56(FP), AX
-	SHLQ       $0x02, AX
-	MOVQ       c+48(FP), CX
-	LEAQ       (CX), CX
-	ADDQ       AX, CX
-	PREFETCHT0 (CX)
-	MOVQ       k+8(FP), AX
-	MOVQ       b+32(FP), CX
-	MOVQ       a+16(FP), DX
-	MOVQ       lda+24(FP), BX
-	SHLQ       $0x02, BX
-	MOVQ       pf+80(FP), BX
-	MOVQ       pfstep+88(FP), SI
-	SUBQ       $0x04, AX
-	JL         tail
+	MOVQ   k+8(FP), AX
+	MOVQ   b+32(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   lda+24(FP), BX
+	SHLQ   $0x02, BX
+	MOVQ   pf+80(FP), BX
+	MOVQ   pfstep+88(FP), SI
+	MOVQ   c+48(FP), DI
+	MOVQ   ldc+56(FP), R8
+	SHLQ   $0x02, R8
+	IMUL3Q $0x01, R8, R9
+	ADDQ   R9, DI
+	MOVQ   $+1, R9
+
+first:
+	VMOVUPS      (CX), Y2
+	VMOVUPS      32(CX), Y3
+	PREFETCHT0   (BX)
+	ADDQ         SI, BX
+	VBROADCASTSS (DX), Y4
+	VFMADD231PS  Y2, Y4, Y0
+	VFMADD231PS  Y3, Y4, Y1
+	PREFETCHT0   (DI)
+	ADDQ         R8, DI
+	ADDQ         $0x04, DX
+	ADDQ         $+64, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R9
+	JNZ          first
+	SUBQ         $0x04, AX
+	JL           tail
 
 loop:
 	VMOVUPS      (CX), Y2
@@ -147,22 +164,41 @@ bias:
 	VADDPS 32(AX), Y3, Y3
 
 main:
-	MOVQ       ldc+56(FP), AX
-	SHLQ       $0x02, AX
-	MOVQ       c+48(FP), CX
-	LEAQ       (CX)(AX*1), CX
-	ADDQ       AX, CX
-	PREFETCHT0 (CX)
-	PREFETCHT0 (CX)(AX*1)
-	MOVQ       k+8(FP), AX
-	MOVQ       b+32(FP), CX
-	MOVQ       a+16(FP), DX
-	MOVQ       lda+24(FP), BX
-	SHLQ       $0x02, BX
-	MOVQ       pf+80(FP), SI
-	MOVQ       pfstep+88(FP), DI
-	SUBQ       $0x04, AX
-	JL         tail
+	MOVQ   k+8(FP), AX
+	MOVQ   b+32(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   lda+24(FP), BX
+	SHLQ   $0x02, BX
+	MOVQ   pf+80(FP), SI
+	MOVQ   pfstep+88(FP), DI
+	MOVQ   c+48(FP), R8
+	MOVQ   ldc+56(FP), R9
+	SHLQ   $0x02, R9
+	IMUL3Q $0x02, R9, R10
+	ADDQ   R10, R8
+	MOVQ   $+2, R10
+
+first:
+	VMOVUPS      (CX), Y4
+	VMOVUPS      32(CX), Y5
+	PREFETCHT0   (SI)
+	ADDQ         DI, SI
+	VBROADCASTSS (DX), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS (DX)(BX*1), Y6
+	VFMADD231PS  Y4, Y6, Y2
+	VFMADD231PS  Y5, Y6, Y3
+	PREFETCHT0   (R8)
+	ADDQ         R9, R8
+	ADDQ         $0x04, DX
+	ADDQ         $+64, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R10
+	JNZ          first
+	SUBQ         $0x04, AX
+	JL           tail
 
 loop:
 	VMOVUPS      (CX), Y4
@@ -288,23 +324,44 @@ bias:
 	VADDPS 32(AX), Y5, Y5
 
 main:
-	MOVQ       ldc+56(FP), AX
-	SHLQ       $0x02, AX
-	MOVQ       c+48(FP), CX
-	LEAQ       (CX)(AX*2), CX
-	ADDQ       AX, CX
-	PREFETCHT0 (CX)
-	PREFETCHT0 (CX)(AX*1)
-	PREFETCHT0 (CX)(AX*2)
-	MOVQ       k+8(FP), AX
-	MOVQ       b+32(FP), CX
-	MOVQ       a+16(FP), DX
-	MOVQ       lda+24(FP), BX
-	SHLQ       $0x02, BX
-	MOVQ       pf+80(FP), SI
-	MOVQ       pfstep+88(FP), DI
-	SUBQ       $0x04, AX
-	JL         tail
+	MOVQ   k+8(FP), AX
+	MOVQ   b+32(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   lda+24(FP), BX
+	SHLQ   $0x02, BX
+	MOVQ   pf+80(FP), SI
+	MOVQ   pfstep+88(FP), DI
+	MOVQ   c+48(FP), R8
+	MOVQ   ldc+56(FP), R9
+	SHLQ   $0x02, R9
+	IMUL3Q $0x03, R9, R10
+	ADDQ   R10, R8
+	MOVQ   $+3, R10
+
+first:
+	VMOVUPS      (CX), Y6
+	VMOVUPS      32(CX), Y7
+	PREFETCHT0   (SI)
+	ADDQ         DI, SI
+	VBROADCASTSS (DX), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS (DX)(BX*1), Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS (DX)(BX*2), Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
+	PREFETCHT0   (R8)
+	ADDQ         R9, R8
+	ADDQ         $0x04, DX
+	ADDQ         $+64, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R10
+	JNZ          first
+	SUBQ         $0x04, AX
+	JL           tail
 
 loop:
 	VMOVUPS      (CX), Y6
@@ -455,30 +512,50 @@ bias:
 	VADDPS 32(AX), Y7, Y7
 
 main:
-	MOVQ       ldc+56(FP), AX
-	SHLQ       $0x02, AX
-	MOVQ       c+48(FP), CX
-	LEAQ       (AX)(AX*2), DX
-	LEAQ       (CX)(DX*1), CX
-	LEAQ       (CX), CX
-	ADDQ       AX, CX
-	LEAQ       (AX)(AX*2), DX
-	LEAQ       (CX)(DX*1), DX
-	PREFETCHT0 (CX)
-	PREFETCHT0 (CX)(AX*1)
-	PREFETCHT0 (CX)(AX*2)
-	PREFETCHT0 (DX)
-	MOVQ       k+8(FP), AX
-	MOVQ       b+32(FP), CX
-	MOVQ       a+16(FP), DX
-	MOVQ       lda+24(FP), BX
-	SHLQ       $0x02, BX
-	LEAQ       (BX)(BX*2), SI
-	LEAQ       (DX)(SI*1), SI
-	MOVQ       pf+80(FP), DI
-	MOVQ       pfstep+88(FP), R8
-	SUBQ       $0x04, AX
-	JL         tail
+	MOVQ   k+8(FP), AX
+	MOVQ   b+32(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   lda+24(FP), BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	LEAQ   (DX)(SI*1), SI
+	MOVQ   pf+80(FP), DI
+	MOVQ   pfstep+88(FP), R8
+	MOVQ   c+48(FP), R9
+	MOVQ   ldc+56(FP), R10
+	SHLQ   $0x02, R10
+	IMUL3Q $0x04, R10, R11
+	ADDQ   R11, R9
+	MOVQ   $+4, R11
+
+first:
+	VMOVUPS      (CX), Y8
+	VMOVUPS      32(CX), Y9
+	PREFETCHT0   (DI)
+	ADDQ         R8, DI
+	VBROADCASTSS (DX), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS (DX)(BX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS (DX)(BX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS (SI), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	PREFETCHT0   (R9)
+	ADDQ         R10, R9
+	ADDQ         $0x04, DX
+	ADDQ         $0x04, SI
+	ADDQ         $+64, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R11
+	JNZ          first
+	SUBQ         $0x04, AX
+	JL           tail
 
 loop:
 	VMOVUPS      (CX), Y8
@@ -656,31 +733,53 @@ bias:
 	VADDPS 32(AX), Y9, Y9
 
 main:
-	MOVQ       ldc+56(FP), AX
-	SHLQ       $0x02, AX
-	MOVQ       c+48(FP), CX
-	LEAQ       (AX)(AX*2), DX
-	LEAQ       (CX)(DX*1), CX
-	LEAQ       (CX)(AX*1), CX
-	ADDQ       AX, CX
-	LEAQ       (AX)(AX*2), DX
-	LEAQ       (CX)(DX*1), DX
-	PREFETCHT0 (CX)
-	PREFETCHT0 (CX)(AX*1)
-	PREFETCHT0 (CX)(AX*2)
-	PREFETCHT0 (DX)
-	PREFETCHT0 (DX)(AX*1)
-	MOVQ       k+8(FP), AX
-	MOVQ       b+32(FP), CX
-	MOVQ       a+16(FP), DX
-	MOVQ       lda+24(FP), BX
-	SHLQ       $0x02, BX
-	LEAQ       (BX)(BX*2), SI
-	LEAQ       (DX)(SI*1), SI
-	MOVQ       pf+80(FP), DI
-	MOVQ       pfstep+88(FP), R8
-	SUBQ       $0x04, AX
-	JL         tail
+	MOVQ   k+8(FP), AX
+	MOVQ   b+32(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   lda+24(FP), BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	LEAQ   (DX)(SI*1), SI
+	MOVQ   pf+80(FP), DI
+	MOVQ   pfstep+88(FP), R8
+	MOVQ   c+48(FP), R9
+	MOVQ   ldc+56(FP), R10
+	SHLQ   $0x02, R10
+	IMUL3Q $0x05, R10, R11
+	ADDQ   R11, R9
+	MOVQ   $+5, R11
+
+first:
+	VMOVUPS      (CX), Y10
+	VMOVUPS      32(CX), Y11
+	PREFETCHT0   (DI)
+	ADDQ         R8, DI
+	VBROADCASTSS (DX), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS (DX)(BX*1), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS (DX)(BX*2), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS (SI), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS (SI)(BX*1), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	PREFETCHT0   (R9)
+	ADDQ         R10, R9
+	ADDQ         $0x04, DX
+	ADDQ         $0x04, SI
+	ADDQ         $+64, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R11
+	JNZ          first
+	SUBQ         $0x04, AX
+	JL           tail
 
 loop:
 	VMOVUPS      (CX), Y10
@@ -881,32 +980,56 @@ bias:
 	VADDPS 32(AX), Y11, Y11
 
 main:
-	MOVQ       ldc+56(FP), AX
-	SHLQ       $0x02, AX
-	MOVQ       c+48(FP), CX
-	LEAQ       (AX)(AX*2), DX
-	LEAQ       (CX)(DX*1), CX
-	LEAQ       (CX)(AX*2), CX
-	ADDQ       AX, CX
-	LEAQ       (AX)(AX*2), DX
-	LEAQ       (CX)(DX*1), DX
-	PREFETCHT0 (CX)
-	PREFETCHT0 (CX)(AX*1)
-	PREFETCHT0 (CX)(AX*2)
-	PREFETCHT0 (DX)
-	PREFETCHT0 (DX)(AX*1)
-	PREFETCHT0 (DX)(AX*2)
-	MOVQ       k+8(FP), AX
-	MOVQ       b+32(FP), CX
-	MOVQ       a+16(FP), DX
-	MOVQ       lda+24(FP), BX
-	SHLQ       $0x02, BX
-	LEAQ       (BX)(BX*2), SI
-	LEAQ       (DX)(SI*1), SI
-	MOVQ       pf+80(FP), DI
-	MOVQ       pfstep+88(FP), R8
-	SUBQ       $0x04, AX
-	JL         tail
+	MOVQ   k+8(FP), AX
+	MOVQ   b+32(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   lda+24(FP), BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	LEAQ   (DX)(SI*1), SI
+	MOVQ   pf+80(FP), DI
+	MOVQ   pfstep+88(FP), R8
+	MOVQ   c+48(FP), R9
+	MOVQ   ldc+56(FP), R10
+	SHLQ   $0x02, R10
+	IMUL3Q $0x06, R10, R11
+	ADDQ   R11, R9
+	MOVQ   $+6, R11
+
+first:
+	VMOVUPS      (CX), Y12
+	VMOVUPS      32(CX), Y13
+	PREFETCHT0   (DI)
+	ADDQ         R8, DI
+	VBROADCASTSS (DX), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS (DX)(BX*1), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS (DX)(BX*2), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS (SI), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS (SI)(BX*1), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS (SI)(BX*2), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	PREFETCHT0   (R9)
+	ADDQ         R10, R9
+	ADDQ         $0x04, DX
+	ADDQ         $0x04, SI
+	ADDQ         $+64, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R11
+	JNZ          first
+	SUBQ         $0x04, AX
+	JL           tail
 
 loop:
 	VMOVUPS      (CX), Y12
@@ -3714,15 +3837,38 @@ bias:
 	VADDPS 32(AX), Y1, Y1
 
 main:
-	MOVQ k+8(FP), AX
-	MOVQ b+32(FP), CX
-	MOVQ a+16(FP), DX
-	MOVQ lda+24(FP), BX
-	SHLQ $0x02, BX
-	MOVQ pf+80(FP), BX
-	MOVQ pfstep+88(FP), SI
-	SUBQ $0x04, AX
-	JL   tail
+	MOVQ   k+8(FP), AX
+	MOVQ   b+32(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   lda+24(FP), BX
+	SHLQ   $0x02, BX
+	MOVQ   pf+80(FP), BX
+	MOVQ   pfstep+88(FP), SI
+	MOVQ   c+48(FP), DI
+	MOVQ   ldc+56(FP), R8
+	SHLQ   $0x02, R8
+	IMUL3Q $0x01, R8, R9
+	ADDQ   R9, DI
+	MOVQ   $+1, R9
+
+first:
+	VCVTPH2PS    (CX), Y2
+	VCVTPH2PS    16(CX), Y3
+	PREFETCHT0   (BX)
+	ADDQ         SI, BX
+	VBROADCASTSS (DX), Y4
+	VFMADD231PS  Y2, Y4, Y0
+	VFMADD231PS  Y3, Y4, Y1
+	PREFETCHT0   (DI)
+	ADDQ         R8, DI
+	ADDQ         $0x04, DX
+	ADDQ         $+32, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R9
+	JNZ          first
+	SUBQ         $0x04, AX
+	JL           tail
 
 loop:
 	VCVTPH2PS    (CX), Y2
@@ -3821,15 +3967,41 @@ bias:
 	VADDPS 32(AX), Y3, Y3
 
 main:
-	MOVQ k+8(FP), AX
-	MOVQ b+32(FP), CX
-	MOVQ a+16(FP), DX
-	MOVQ lda+24(FP), BX
-	SHLQ $0x02, BX
-	MOVQ pf+80(FP), SI
-	MOVQ pfstep+88(FP), DI
-	SUBQ $0x04, AX
-	JL   tail
+	MOVQ   k+8(FP), AX
+	MOVQ   b+32(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   lda+24(FP), BX
+	SHLQ   $0x02, BX
+	MOVQ   pf+80(FP), SI
+	MOVQ   pfstep+88(FP), DI
+	MOVQ   c+48(FP), R8
+	MOVQ   ldc+56(FP), R9
+	SHLQ   $0x02, R9
+	IMUL3Q $0x02, R9, R10
+	ADDQ   R10, R8
+	MOVQ   $+2, R10
+
+first:
+	VCVTPH2PS    (CX), Y4
+	VCVTPH2PS    16(CX), Y5
+	PREFETCHT0   (SI)
+	ADDQ         DI, SI
+	VBROADCASTSS (DX), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS (DX)(BX*1), Y6
+	VFMADD231PS  Y4, Y6, Y2
+	VFMADD231PS  Y5, Y6, Y3
+	PREFETCHT0   (R8)
+	ADDQ         R9, R8
+	ADDQ         $0x04, DX
+	ADDQ         $+32, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R10
+	JNZ          first
+	SUBQ         $0x04, AX
+	JL           tail
 
 loop:
 	VCVTPH2PS    (CX), Y4
@@ -3951,15 +4123,44 @@ bias:
 	VADDPS 32(AX), Y5, Y5
 
 main:
-	MOVQ k+8(FP), AX
-	MOVQ b+32(FP), CX
-	MOVQ a+16(FP), DX
-	MOVQ lda+24(FP), BX
-	SHLQ $0x02, BX
-	MOVQ pf+80(FP), SI
-	MOVQ pfstep+88(FP), DI
-	SUBQ $0x04, AX
-	JL   tail
+	MOVQ   k+8(FP), AX
+	MOVQ   b+32(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   lda+24(FP), BX
+	SHLQ   $0x02, BX
+	MOVQ   pf+80(FP), SI
+	MOVQ   pfstep+88(FP), DI
+	MOVQ   c+48(FP), R8
+	MOVQ   ldc+56(FP), R9
+	SHLQ   $0x02, R9
+	IMUL3Q $0x03, R9, R10
+	ADDQ   R10, R8
+	MOVQ   $+3, R10
+
+first:
+	VCVTPH2PS    (CX), Y6
+	VCVTPH2PS    16(CX), Y7
+	PREFETCHT0   (SI)
+	ADDQ         DI, SI
+	VBROADCASTSS (DX), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS (DX)(BX*1), Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS (DX)(BX*2), Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
+	PREFETCHT0   (R8)
+	ADDQ         R9, R8
+	ADDQ         $0x04, DX
+	ADDQ         $+32, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R10
+	JNZ          first
+	SUBQ         $0x04, AX
+	JL           tail
 
 loop:
 	VCVTPH2PS    (CX), Y6
@@ -4106,17 +4307,50 @@ bias:
 	VADDPS 32(AX), Y7, Y7
 
 main:
-	MOVQ k+8(FP), AX
-	MOVQ b+32(FP), CX
-	MOVQ a+16(FP), DX
-	MOVQ lda+24(FP), BX
-	SHLQ $0x02, BX
-	LEAQ (BX)(BX*2), SI
-	LEAQ (DX)(SI*1), SI
-	MOVQ pf+80(FP), DI
-	MOVQ pfstep+88(FP), R8
-	SUBQ $0x04, AX
-	JL   tail
+	MOVQ   k+8(FP), AX
+	MOVQ   b+32(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   lda+24(FP), BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	LEAQ   (DX)(SI*1), SI
+	MOVQ   pf+80(FP), DI
+	MOVQ   pfstep+88(FP), R8
+	MOVQ   c+48(FP), R9
+	MOVQ   ldc+56(FP), R10
+	SHLQ   $0x02, R10
+	IMUL3Q $0x04, R10, R11
+	ADDQ   R11, R9
+	MOVQ   $+4, R11
+
+first:
+	VCVTPH2PS    (CX), Y8
+	VCVTPH2PS    16(CX), Y9
+	PREFETCHT0   (DI)
+	ADDQ         R8, DI
+	VBROADCASTSS (DX), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS (DX)(BX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS (DX)(BX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS (SI), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	PREFETCHT0   (R9)
+	ADDQ         R10, R9
+	ADDQ         $0x04, DX
+	ADDQ         $0x04, SI
+	ADDQ         $+32, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R11
+	JNZ          first
+	SUBQ         $0x04, AX
+	JL           tail
 
 loop:
 	VCVTPH2PS    (CX), Y8
@@ -4290,17 +4524,53 @@ bias:
 	VADDPS 32(AX), Y9, Y9
 
 main:
-	MOVQ k+8(FP), AX
-	MOVQ b+32(FP), CX
-	MOVQ a+16(FP), DX
-	MOVQ lda+24(FP), BX
-	SHLQ $0x02, BX
-	LEAQ (BX)(BX*2), SI
-	LEAQ (DX)(SI*1), SI
-	MOVQ pf+80(FP), DI
-	MOVQ pfstep+88(FP), R8
-	SUBQ $0x04, AX
-	JL   tail
+	MOVQ   k+8(FP), AX
+	MOVQ   b+32(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   lda+24(FP), BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	LEAQ   (DX)(SI*1), SI
+	MOVQ   pf+80(FP), DI
+	MOVQ   pfstep+88(FP), R8
+	MOVQ   c+48(FP), R9
+	MOVQ   ldc+56(FP), R10
+	SHLQ   $0x02, R10
+	IMUL3Q $0x05, R10, R11
+	ADDQ   R11, R9
+	MOVQ   $+5, R11
+
+first:
+	VCVTPH2PS    (CX), Y10
+	VCVTPH2PS    16(CX), Y11
+	PREFETCHT0   (DI)
+	ADDQ         R8, DI
+	VBROADCASTSS (DX), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS (DX)(BX*1), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS (DX)(BX*2), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS (SI), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS (SI)(BX*1), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	PREFETCHT0   (R9)
+	ADDQ         R10, R9
+	ADDQ         $0x04, DX
+	ADDQ         $0x04, SI
+	ADDQ         $+32, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R11
+	JNZ          first
+	SUBQ         $0x04, AX
+	JL           tail
 
 loop:
 	VCVTPH2PS    (CX), Y10
@@ -4497,17 +4767,56 @@ bias:
 	VADDPS 32(AX), Y11, Y11
 
 main:
-	MOVQ k+8(FP), AX
-	MOVQ b+32(FP), CX
-	MOVQ a+16(FP), DX
-	MOVQ lda+24(FP), BX
-	SHLQ $0x02, BX
-	LEAQ (BX)(BX*2), SI
-	LEAQ (DX)(SI*1), SI
-	MOVQ pf+80(FP), DI
-	MOVQ pfstep+88(FP), R8
-	SUBQ $0x04, AX
-	JL   tail
+	MOVQ   k+8(FP), AX
+	MOVQ   b+32(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   lda+24(FP), BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	LEAQ   (DX)(SI*1), SI
+	MOVQ   pf+80(FP), DI
+	MOVQ   pfstep+88(FP), R8
+	MOVQ   c+48(FP), R9
+	MOVQ   ldc+56(FP), R10
+	SHLQ   $0x02, R10
+	IMUL3Q $0x06, R10, R11
+	ADDQ   R11, R9
+	MOVQ   $+6, R11
+
+first:
+	VCVTPH2PS    (CX), Y12
+	VCVTPH2PS    16(CX), Y13
+	PREFETCHT0   (DI)
+	ADDQ         R8, DI
+	VBROADCASTSS (DX), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS (DX)(BX*1), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS (DX)(BX*2), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS (SI), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS (SI)(BX*1), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS (SI)(BX*2), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	PREFETCHT0   (R9)
+	ADDQ         R10, R9
+	ADDQ         $0x04, DX
+	ADDQ         $0x04, SI
+	ADDQ         $+32, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R11
+	JNZ          first
+	SUBQ         $0x04, AX
+	JL           tail
 
 loop:
 	VCVTPH2PS    (CX), Y12
@@ -4689,15 +4998,40 @@ bias:
 	VADDPS 32(AX), Y1, Y1
 
 main:
-	MOVQ k+8(FP), AX
-	MOVQ b+32(FP), CX
-	MOVQ a+16(FP), DX
-	MOVQ lda+24(FP), BX
-	SHLQ $0x02, BX
-	MOVQ pf+80(FP), BX
-	MOVQ pfstep+88(FP), SI
-	SUBQ $0x04, AX
-	JL   tail
+	MOVQ   k+8(FP), AX
+	MOVQ   b+32(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   lda+24(FP), BX
+	SHLQ   $0x02, BX
+	MOVQ   pf+80(FP), BX
+	MOVQ   pfstep+88(FP), SI
+	MOVQ   c+48(FP), DI
+	MOVQ   ldc+56(FP), R8
+	SHLQ   $0x02, R8
+	IMUL3Q $0x01, R8, R9
+	ADDQ   R9, DI
+	MOVQ   $+1, R9
+
+first:
+	VPMOVZXWD    (CX), Y2
+	VPSLLD       $0x10, Y2, Y2
+	VPMOVZXWD    16(CX), Y3
+	VPSLLD       $0x10, Y3, Y3
+	PREFETCHT0   (BX)
+	ADDQ         SI, BX
+	VBROADCASTSS (DX), Y4
+	VFMADD231PS  Y2, Y4, Y0
+	VFMADD231PS  Y3, Y4, Y1
+	PREFETCHT0   (DI)
+	ADDQ         R8, DI
+	ADDQ         $0x04, DX
+	ADDQ         $+32, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R9
+	JNZ          first
+	SUBQ         $0x04, AX
+	JL           tail
 
 loop:
 	VPMOVZXWD    (CX), Y2
@@ -4806,15 +5140,43 @@ bias:
 	VADDPS 32(AX), Y3, Y3
 
 main:
-	MOVQ k+8(FP), AX
-	MOVQ b+32(FP), CX
-	MOVQ a+16(FP), DX
-	MOVQ lda+24(FP), BX
-	SHLQ $0x02, BX
-	MOVQ pf+80(FP), SI
-	MOVQ pfstep+88(FP), DI
-	SUBQ $0x04, AX
-	JL   tail
+	MOVQ   k+8(FP), AX
+	MOVQ   b+32(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   lda+24(FP), BX
+	SHLQ   $0x02, BX
+	MOVQ   pf+80(FP), SI
+	MOVQ   pfstep+88(FP), DI
+	MOVQ   c+48(FP), R8
+	MOVQ   ldc+56(FP), R9
+	SHLQ   $0x02, R9
+	IMUL3Q $0x02, R9, R10
+	ADDQ   R10, R8
+	MOVQ   $+2, R10
+
+first:
+	VPMOVZXWD    (CX), Y4
+	VPSLLD       $0x10, Y4, Y4
+	VPMOVZXWD    16(CX), Y5
+	VPSLLD       $0x10, Y5, Y5
+	PREFETCHT0   (SI)
+	ADDQ         DI, SI
+	VBROADCASTSS (DX), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS (DX)(BX*1), Y6
+	VFMADD231PS  Y4, Y6, Y2
+	VFMADD231PS  Y5, Y6, Y3
+	PREFETCHT0   (R8)
+	ADDQ         R9, R8
+	ADDQ         $0x04, DX
+	ADDQ         $+32, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R10
+	JNZ          first
+	SUBQ         $0x04, AX
+	JL           tail
 
 loop:
 	VPMOVZXWD    (CX), Y4
@@ -4946,15 +5308,46 @@ bias:
 	VADDPS 32(AX), Y5, Y5
 
 main:
-	MOVQ k+8(FP), AX
-	MOVQ b+32(FP), CX
-	MOVQ a+16(FP), DX
-	MOVQ lda+24(FP), BX
-	SHLQ $0x02, BX
-	MOVQ pf+80(FP), SI
-	MOVQ pfstep+88(FP), DI
-	SUBQ $0x04, AX
-	JL   tail
+	MOVQ   k+8(FP), AX
+	MOVQ   b+32(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   lda+24(FP), BX
+	SHLQ   $0x02, BX
+	MOVQ   pf+80(FP), SI
+	MOVQ   pfstep+88(FP), DI
+	MOVQ   c+48(FP), R8
+	MOVQ   ldc+56(FP), R9
+	SHLQ   $0x02, R9
+	IMUL3Q $0x03, R9, R10
+	ADDQ   R10, R8
+	MOVQ   $+3, R10
+
+first:
+	VPMOVZXWD    (CX), Y6
+	VPSLLD       $0x10, Y6, Y6
+	VPMOVZXWD    16(CX), Y7
+	VPSLLD       $0x10, Y7, Y7
+	PREFETCHT0   (SI)
+	ADDQ         DI, SI
+	VBROADCASTSS (DX), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS (DX)(BX*1), Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS (DX)(BX*2), Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
+	PREFETCHT0   (R8)
+	ADDQ         R9, R8
+	ADDQ         $0x04, DX
+	ADDQ         $+32, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R10
+	JNZ          first
+	SUBQ         $0x04, AX
+	JL           tail
 
 loop:
 	VPMOVZXWD    (CX), Y6
@@ -5111,17 +5504,52 @@ bias:
 	VADDPS 32(AX), Y7, Y7
 
 main:
-	MOVQ k+8(FP), AX
-	MOVQ b+32(FP), CX
-	MOVQ a+16(FP), DX
-	MOVQ lda+24(FP), BX
-	SHLQ $0x02, BX
-	LEAQ (BX)(BX*2), SI
-	LEAQ (DX)(SI*1), SI
-	MOVQ pf+80(FP), DI
-	MOVQ pfstep+88(FP), R8
-	SUBQ $0x04, AX
-	JL   tail
+	MOVQ   k+8(FP), AX
+	MOVQ   b+32(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   lda+24(FP), BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	LEAQ   (DX)(SI*1), SI
+	MOVQ   pf+80(FP), DI
+	MOVQ   pfstep+88(FP), R8
+	MOVQ   c+48(FP), R9
+	MOVQ   ldc+56(FP), R10
+	SHLQ   $0x02, R10
+	IMUL3Q $0x04, R10, R11
+	ADDQ   R11, R9
+	MOVQ   $+4, R11
+
+first:
+	VPMOVZXWD    (CX), Y8
+	VPSLLD       $0x10, Y8, Y8
+	VPMOVZXWD    16(CX), Y9
+	VPSLLD       $0x10, Y9, Y9
+	PREFETCHT0   (DI)
+	ADDQ         R8, DI
+	VBROADCASTSS (DX), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS (DX)(BX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS (DX)(BX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS (SI), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	PREFETCHT0   (R9)
+	ADDQ         R10, R9
+	ADDQ         $0x04, DX
+	ADDQ         $0x04, SI
+	ADDQ         $+32, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R11
+	JNZ          first
+	SUBQ         $0x04, AX
+	JL           tail
 
 loop:
 	VPMOVZXWD    (CX), Y8
@@ -5305,17 +5733,55 @@ bias:
 	VADDPS 32(AX), Y9, Y9
 
 main:
-	MOVQ k+8(FP), AX
-	MOVQ b+32(FP), CX
-	MOVQ a+16(FP), DX
-	MOVQ lda+24(FP), BX
-	SHLQ $0x02, BX
-	LEAQ (BX)(BX*2), SI
-	LEAQ (DX)(SI*1), SI
-	MOVQ pf+80(FP), DI
-	MOVQ pfstep+88(FP), R8
-	SUBQ $0x04, AX
-	JL   tail
+	MOVQ   k+8(FP), AX
+	MOVQ   b+32(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   lda+24(FP), BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	LEAQ   (DX)(SI*1), SI
+	MOVQ   pf+80(FP), DI
+	MOVQ   pfstep+88(FP), R8
+	MOVQ   c+48(FP), R9
+	MOVQ   ldc+56(FP), R10
+	SHLQ   $0x02, R10
+	IMUL3Q $0x05, R10, R11
+	ADDQ   R11, R9
+	MOVQ   $+5, R11
+
+first:
+	VPMOVZXWD    (CX), Y10
+	VPSLLD       $0x10, Y10, Y10
+	VPMOVZXWD    16(CX), Y11
+	VPSLLD       $0x10, Y11, Y11
+	PREFETCHT0   (DI)
+	ADDQ         R8, DI
+	VBROADCASTSS (DX), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS (DX)(BX*1), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS (DX)(BX*2), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS (SI), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS (SI)(BX*1), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	PREFETCHT0   (R9)
+	ADDQ         R10, R9
+	ADDQ         $0x04, DX
+	ADDQ         $0x04, SI
+	ADDQ         $+32, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R11
+	JNZ          first
+	SUBQ         $0x04, AX
+	JL           tail
 
 loop:
 	VPMOVZXWD    (CX), Y10
@@ -5522,17 +5988,58 @@ bias:
 	VADDPS 32(AX), Y11, Y11
 
 main:
-	MOVQ k+8(FP), AX
-	MOVQ b+32(FP), CX
-	MOVQ a+16(FP), DX
-	MOVQ lda+24(FP), BX
-	SHLQ $0x02, BX
-	LEAQ (BX)(BX*2), SI
-	LEAQ (DX)(SI*1), SI
-	MOVQ pf+80(FP), DI
-	MOVQ pfstep+88(FP), R8
-	SUBQ $0x04, AX
-	JL   tail
+	MOVQ   k+8(FP), AX
+	MOVQ   b+32(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   lda+24(FP), BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	LEAQ   (DX)(SI*1), SI
+	MOVQ   pf+80(FP), DI
+	MOVQ   pfstep+88(FP), R8
+	MOVQ   c+48(FP), R9
+	MOVQ   ldc+56(FP), R10
+	SHLQ   $0x02, R10
+	IMUL3Q $0x06, R10, R11
+	ADDQ   R11, R9
+	MOVQ   $+6, R11
+
+first:
+	VPMOVZXWD    (CX), Y12
+	VPSLLD       $0x10, Y12, Y12
+	VPMOVZXWD    16(CX), Y13
+	VPSLLD       $0x10, Y13, Y13
+	PREFETCHT0   (DI)
+	ADDQ         R8, DI
+	VBROADCASTSS (DX), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS (DX)(BX*1), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS (DX)(BX*2), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS (SI), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS (SI)(BX*1), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS (SI)(BX*2), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	PREFETCHT0   (R9)
+	ADDQ         R10, R9
+	ADDQ         $0x04, DX
+	ADDQ         $0x04, SI
+	ADDQ         $+32, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R11
+	JNZ          first
+	SUBQ         $0x04, AX
+	JL           tail
 
 loop:
 	VPMOVZXWD    (CX), Y12
@@ -10122,15 +10629,49 @@ bias:
 	VADDPS 32(AX), Y1, Y1
 
 main:
-	MOVQ k+8(FP), AX
-	MOVQ b+32(FP), CX
-	MOVQ a+16(FP), DX
-	MOVQ lda+24(FP), BX
-	SHLQ $0x01, BX
-	MOVQ pf+80(FP), BX
-	MOVQ pfstep+88(FP), SI
-	SUBQ $0x02, AX
-	JL   tail
+	MOVQ   k+8(FP), AX
+	MOVQ   b+32(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   lda+24(FP), BX
+	SHLQ   $0x01, BX
+	MOVQ   pf+80(FP), BX
+	MOVQ   pfstep+88(FP), SI
+	MOVQ   c+48(FP), DI
+	MOVQ   ldc+56(FP), R8
+	SHLQ   $0x02, R8
+	IMUL3Q $0x01, R8, R9
+	ADDQ   R9, DI
+	MOVQ   $+1, R9
+
+first:
+	PREFETCHT0   (BX)
+	ADDQ         SI, BX
+	VMOVUPS      (CX), Y2
+	VANDPS       second<>+0(SB), Y2, Y2
+	VMOVUPS      32(CX), Y3
+	VANDPS       second<>+0(SB), Y3, Y3
+	VPBROADCASTD (DX), Y4
+	VANDPS       second<>+0(SB), Y4, Y4
+	VFMADD231PS  Y2, Y4, Y0
+	VFMADD231PS  Y3, Y4, Y1
+	VMOVUPS      (CX), Y2
+	VPSLLD       $0x10, Y2, Y2
+	VMOVUPS      32(CX), Y3
+	VPSLLD       $0x10, Y3, Y3
+	VPBROADCASTD (DX), Y4
+	VPSLLD       $0x10, Y4, Y4
+	VFMADD231PS  Y2, Y4, Y0
+	VFMADD231PS  Y3, Y4, Y1
+	PREFETCHT0   (DI)
+	ADDQ         R8, DI
+	ADDQ         $0x04, DX
+	ADDQ         $+64, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R9
+	JNZ          first
+	SUBQ         $0x02, AX
+	JL           tail
 
 loop:
 	PREFETCHT0   (BX)
@@ -10256,15 +10797,57 @@ bias:
 	VADDPS 32(AX), Y3, Y3
 
 main:
-	MOVQ k+8(FP), AX
-	MOVQ b+32(FP), CX
-	MOVQ a+16(FP), DX
-	MOVQ lda+24(FP), BX
-	SHLQ $0x01, BX
-	MOVQ pf+80(FP), SI
-	MOVQ pfstep+88(FP), DI
-	SUBQ $0x02, AX
-	JL   tail
+	MOVQ   k+8(FP), AX
+	MOVQ   b+32(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   lda+24(FP), BX
+	SHLQ   $0x01, BX
+	MOVQ   pf+80(FP), SI
+	MOVQ   pfstep+88(FP), DI
+	MOVQ   c+48(FP), R8
+	MOVQ   ldc+56(FP), R9
+	SHLQ   $0x02, R9
+	IMUL3Q $0x02, R9, R10
+	ADDQ   R10, R8
+	MOVQ   $+2, R10
+
+first:
+	PREFETCHT0   (SI)
+	ADDQ         DI, SI
+	VMOVUPS      (CX), Y4
+	VANDPS       second<>+0(SB), Y4, Y4
+	VMOVUPS      32(CX), Y5
+	VANDPS       second<>+0(SB), Y5, Y5
+	VPBROADCASTD (DX), Y6
+	VANDPS       second<>+0(SB), Y6, Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VPBROADCASTD (DX)(BX*1), Y6
+	VANDPS       second<>+0(SB), Y6, Y6
+	VFMADD231PS  Y4, Y6, Y2
+	VFMADD231PS  Y5, Y6, Y3
+	VMOVUPS      (CX), Y4
+	VPSLLD       $0x10, Y4, Y4
+	VMOVUPS      32(CX), Y5
+	VPSLLD       $0x10, Y5, Y5
+	VPBROADCASTD (DX), Y6
+	VPSLLD       $0x10, Y6, Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VPBROADCASTD (DX)(BX*1), Y6
+	VPSLLD       $0x10, Y6, Y6
+	VFMADD231PS  Y4, Y6, Y2
+	VFMADD231PS  Y5, Y6, Y3
+	PREFETCHT0   (R8)
+	ADDQ         R9, R8
+	ADDQ         $0x04, DX
+	ADDQ         $+64, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R10
+	JNZ          first
+	SUBQ         $0x02, AX
+	JL           tail
 
 loop:
 	PREFETCHT0   (SI)
@@ -10412,15 +10995,65 @@ bias:
 	VADDPS 32(AX), Y5, Y5
 
 main:
-	MOVQ k+8(FP), AX
-	MOVQ b+32(FP), CX
-	MOVQ a+16(FP), DX
-	MOVQ lda+24(FP), BX
-	SHLQ $0x01, BX
-	MOVQ pf+80(FP), SI
-	MOVQ pfstep+88(FP), DI
-	SUBQ $0x02, AX
-	JL   tail
+	MOVQ   k+8(FP), AX
+	MOVQ   b+32(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   lda+24(FP), BX
+	SHLQ   $0x01, BX
+	MOVQ   pf+80(FP), SI
+	MOVQ   pfstep+88(FP), DI
+	MOVQ   c+48(FP), R8
+	MOVQ   ldc+56(FP), R9
+	SHLQ   $0x02, R9
+	IMUL3Q $0x03, R9, R10
+	ADDQ   R10, R8
+	MOVQ   $+3, R10
+
+first:
+	PREFETCHT0   (SI)
+	ADDQ         DI, SI
+	VMOVUPS      (CX), Y6
+	VANDPS       second<>+0(SB), Y6, Y6
+	VMOVUPS      32(CX), Y7
+	VANDPS       second<>+0(SB), Y7, Y7
+	VPBROADCASTD (DX), Y8
+	VANDPS       second<>+0(SB), Y8, Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VPBROADCASTD (DX)(BX*1), Y8
+	VANDPS       second<>+0(SB), Y8, Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VPBROADCASTD (DX)(BX*2), Y8
+	VANDPS       second<>+0(SB), Y8, Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
+	VMOVUPS      (CX), Y6
+	VPSLLD       $0x10, Y6, Y6
+	VMOVUPS      32(CX), Y7
+	VPSLLD       $0x10, Y7, Y7
+	VPBROADCASTD (DX), Y8
+	VPSLLD       $0x10, Y8, Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VPBROADCASTD (DX)(BX*1), Y8
+	VPSLLD       $0x10, Y8, Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VPBROADCASTD (DX)(BX*2), Y8
+	VPSLLD       $0x10, Y8, Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
+	PREFETCHT0   (R8)
+	ADDQ         R9, R8
+	ADDQ         $0x04, DX
+	ADDQ         $+64, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R10
+	JNZ          first
+	SUBQ         $0x02, AX
+	JL           tail
 
 loop:
 	PREFETCHT0   (SI)
@@ -10602,17 +11235,76 @@ bias:
 	VADDPS 32(AX), Y7, Y7
 
 main:
-	MOVQ k+8(FP), AX
-	MOVQ b+32(FP), CX
-	MOVQ a+16(FP), DX
-	MOVQ lda+24(FP), BX
-	SHLQ $0x01, BX
-	LEAQ (BX)(BX*2), SI
-	LEAQ (DX)(SI*1), SI
-	MOVQ pf+80(FP), DI
-	MOVQ pfstep+88(FP), R8
-	SUBQ $0x02, AX
-	JL   tail
+	MOVQ   k+8(FP), AX
+	MOVQ   b+32(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   lda+24(FP), BX
+	SHLQ   $0x01, BX
+	LEAQ   (BX)(BX*2), SI
+	LEAQ   (DX)(SI*1), SI
+	MOVQ   pf+80(FP), DI
+	MOVQ   pfstep+88(FP), R8
+	MOVQ   c+48(FP), R9
+	MOVQ   ldc+56(FP), R10
+	SHLQ   $0x02, R10
+	IMUL3Q $0x04, R10, R11
+	ADDQ   R11, R9
+	MOVQ   $+4, R11
+
+first:
+	PREFETCHT0   (DI)
+	ADDQ         R8, DI
+	VMOVUPS      (CX), Y8
+	VANDPS       second<>+0(SB), Y8, Y8
+	VMOVUPS      32(CX), Y9
+	VANDPS       second<>+0(SB), Y9, Y9
+	VPBROADCASTD (DX), Y10
+	VANDPS       second<>+0(SB), Y10, Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VPBROADCASTD (DX)(BX*1), Y10
+	VANDPS       second<>+0(SB), Y10, Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VPBROADCASTD (DX)(BX*2), Y10
+	VANDPS       second<>+0(SB), Y10, Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VPBROADCASTD (SI), Y10
+	VANDPS       second<>+0(SB), Y10, Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	VMOVUPS      (CX), Y8
+	VPSLLD       $0x10, Y8, Y8
+	VMOVUPS      32(CX), Y9
+	VPSLLD       $0x10, Y9, Y9
+	VPBROADCASTD (DX), Y10
+	VPSLLD       $0x10, Y10, Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VPBROADCASTD (DX)(BX*1), Y10
+	VPSLLD       $0x10, Y10, Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VPBROADCASTD (DX)(BX*2), Y10
+	VPSLLD       $0x10, Y10, Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VPBROADCASTD (SI), Y10
+	VPSLLD       $0x10, Y10, Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	PREFETCHT0   (R9)
+	ADDQ         R10, R9
+	ADDQ         $0x04, DX
+	ADDQ         $0x04, SI
+	ADDQ         $+64, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R11
+	JNZ          first
+	SUBQ         $0x02, AX
+	JL           tail
 
 loop:
 	PREFETCHT0   (DI)
@@ -10829,17 +11521,84 @@ bias:
 	VADDPS 32(AX), Y9, Y9
 
 main:
-	MOVQ k+8(FP), AX
-	MOVQ b+32(FP), CX
-	MOVQ a+16(FP), DX
-	MOVQ lda+24(FP), BX
-	SHLQ $0x01, BX
-	LEAQ (BX)(BX*2), SI
-	LEAQ (DX)(SI*1), SI
-	MOVQ pf+80(FP), DI
-	MOVQ pfstep+88(FP), R8
-	SUBQ $0x02, AX
-	JL   tail
+	MOVQ   k+8(FP), AX
+	MOVQ   b+32(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   lda+24(FP), BX
+	SHLQ   $0x01, BX
+	LEAQ   (BX)(BX*2), SI
+	LEAQ   (DX)(SI*1), SI
+	MOVQ   pf+80(FP), DI
+	MOVQ   pfstep+88(FP), R8
+	MOVQ   c+48(FP), R9
+	MOVQ   ldc+56(FP), R10
+	SHLQ   $0x02, R10
+	IMUL3Q $0x05, R10, R11
+	ADDQ   R11, R9
+	MOVQ   $+5, R11
+
+first:
+	PREFETCHT0   (DI)
+	ADDQ         R8, DI
+	VMOVUPS      (CX), Y10
+	VANDPS       second<>+0(SB), Y10, Y10
+	VMOVUPS      32(CX), Y11
+	VANDPS       second<>+0(SB), Y11, Y11
+	VPBROADCASTD (DX), Y12
+	VANDPS       second<>+0(SB), Y12, Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VPBROADCASTD (DX)(BX*1), Y12
+	VANDPS       second<>+0(SB), Y12, Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VPBROADCASTD (DX)(BX*2), Y12
+	VANDPS       second<>+0(SB), Y12, Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VPBROADCASTD (SI), Y12
+	VANDPS       second<>+0(SB), Y12, Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VPBROADCASTD (SI)(BX*1), Y12
+	VANDPS       second<>+0(SB), Y12, Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	VMOVUPS      (CX), Y10
+	VPSLLD       $0x10, Y10, Y10
+	VMOVUPS      32(CX), Y11
+	VPSLLD       $0x10, Y11, Y11
+	VPBROADCASTD (DX), Y12
+	VPSLLD       $0x10, Y12, Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VPBROADCASTD (DX)(BX*1), Y12
+	VPSLLD       $0x10, Y12, Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VPBROADCASTD (DX)(BX*2), Y12
+	VPSLLD       $0x10, Y12, Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VPBROADCASTD (SI), Y12
+	VPSLLD       $0x10, Y12, Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VPBROADCASTD (SI)(BX*1), Y12
+	VPSLLD       $0x10, Y12, Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	PREFETCHT0   (R9)
+	ADDQ         R10, R9
+	ADDQ         $0x04, DX
+	ADDQ         $0x04, SI
+	ADDQ         $+64, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R11
+	JNZ          first
+	SUBQ         $0x02, AX
+	JL           tail
 
 loop:
 	PREFETCHT0   (DI)
@@ -11088,17 +11847,92 @@ bias:
 	VADDPS 32(AX), Y11, Y11
 
 main:
-	MOVQ k+8(FP), AX
-	MOVQ b+32(FP), CX
-	MOVQ a+16(FP), DX
-	MOVQ lda+24(FP), BX
-	SHLQ $0x01, BX
-	LEAQ (BX)(BX*2), SI
-	LEAQ (DX)(SI*1), SI
-	MOVQ pf+80(FP), DI
-	MOVQ pfstep+88(FP), R8
-	SUBQ $0x02, AX
-	JL   tail
+	MOVQ   k+8(FP), AX
+	MOVQ   b+32(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   lda+24(FP), BX
+	SHLQ   $0x01, BX
+	LEAQ   (BX)(BX*2), SI
+	LEAQ   (DX)(SI*1), SI
+	MOVQ   pf+80(FP), DI
+	MOVQ   pfstep+88(FP), R8
+	MOVQ   c+48(FP), R9
+	MOVQ   ldc+56(FP), R10
+	SHLQ   $0x02, R10
+	IMUL3Q $0x06, R10, R11
+	ADDQ   R11, R9
+	MOVQ   $+6, R11
+
+first:
+	PREFETCHT0   (DI)
+	ADDQ         R8, DI
+	VMOVUPS      (CX), Y12
+	VANDPS       second<>+0(SB), Y12, Y12
+	VMOVUPS      32(CX), Y13
+	VANDPS       second<>+0(SB), Y13, Y13
+	VPBROADCASTD (DX), Y14
+	VANDPS       second<>+0(SB), Y14, Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VPBROADCASTD (DX)(BX*1), Y14
+	VANDPS       second<>+0(SB), Y14, Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VPBROADCASTD (DX)(BX*2), Y14
+	VANDPS       second<>+0(SB), Y14, Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VPBROADCASTD (SI), Y14
+	VANDPS       second<>+0(SB), Y14, Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VPBROADCASTD (SI)(BX*1), Y14
+	VANDPS       second<>+0(SB), Y14, Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VPBROADCASTD (SI)(BX*2), Y14
+	VANDPS       second<>+0(SB), Y14, Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	VMOVUPS      (CX), Y12
+	VPSLLD       $0x10, Y12, Y12
+	VMOVUPS      32(CX), Y13
+	VPSLLD       $0x10, Y13, Y13
+	VPBROADCASTD (DX), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VPBROADCASTD (DX)(BX*1), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VPBROADCASTD (DX)(BX*2), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VPBROADCASTD (SI), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VPBROADCASTD (SI)(BX*1), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VPBROADCASTD (SI)(BX*2), Y14
+	VPSLLD       $0x10, Y14, Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	PREFETCHT0   (R9)
+	ADDQ         R10, R9
+	ADDQ         $0x04, DX
+	ADDQ         $0x04, SI
+	ADDQ         $+64, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R11
+	JNZ          first
+	SUBQ         $0x02, AX
+	JL           tail
 
 loop:
 	PREFETCHT0   (DI)
@@ -11558,25 +12392,46 @@ bias:
 	VADDPS 128(AX), Z2, Z2
 
 main:
-	MOVQ       ldc+56(FP), AX
-	SHLQ       $0x02, AX
-	MOVQ       c+48(FP), CX
-	LEAQ       (CX), CX
-	ADDQ       AX, CX
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	PREFETCHT0 128(CX)
-	MOVQ       k+8(FP), AX
-	MOVQ       b+32(FP), CX
-	MOVQ       a+16(FP), DX
-	MOVQ       lda+24(FP), BX
-	SHLQ       $0x02, BX
-	MOVQ       pf+80(FP), BX
-	MOVQ       pfstep+88(FP), SI
-	MOVQ       bstride+40(FP), DI
-	SHLQ       $0x02, DI
-	SUBQ       $0x04, AX
-	JL         tail
+	MOVQ   k+8(FP), AX
+	MOVQ   b+32(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   lda+24(FP), BX
+	SHLQ   $0x02, BX
+	MOVQ   pf+80(FP), BX
+	MOVQ   pfstep+88(FP), SI
+	MOVQ   bstride+40(FP), DI
+	SHLQ   $0x02, DI
+	MOVQ   c+48(FP), R8
+	MOVQ   ldc+56(FP), R9
+	SHLQ   $0x02, R9
+	IMUL3Q $0x01, R9, R10
+	ADDQ   R10, R8
+	MOVQ   $+1, R10
+
+first:
+	VMOVUPS      (CX), Z3
+	VMOVUPS      (CX)(DI*1), Z4
+	VMOVUPS      (CX)(DI*2), Z5
+	PREFETCHT0   (BX)
+	PREFETCHT0   (BX)(DI*1)
+	PREFETCHT0   (BX)(DI*2)
+	ADDQ         SI, BX
+	VBROADCASTSS (DX), Z6
+	VFMADD231PS  Z3, Z6, Z0
+	VFMADD231PS  Z4, Z6, Z1
+	VFMADD231PS  Z5, Z6, Z2
+	PREFETCHT0   (R8)
+	PREFETCHT0   64(R8)
+	PREFETCHT0   128(R8)
+	ADDQ         R9, R8
+	ADDQ         $0x04, DX
+	ADDQ         $+64, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R10
+	JNZ          first
+	SUBQ         $0x04, AX
+	JL           tail
 
 loop:
 	VMOVUPS      (CX), Z3
@@ -11706,28 +12561,50 @@ bias:
 	VADDPS 128(AX), Z5, Z5
 
 main:
-	MOVQ       ldc+56(FP), AX
-	SHLQ       $0x02, AX
-	MOVQ       c+48(FP), CX
-	LEAQ       (CX)(AX*1), CX
-	ADDQ       AX, CX
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	PREFETCHT0 128(CX)
-	PREFETCHT0 (CX)(AX*1)
-	PREFETCHT0 64(CX)(AX*1)
-	PREFETCHT0 128(CX)(AX*1)
-	MOVQ       k+8(FP), AX
-	MOVQ       b+32(FP), CX
-	MOVQ       a+16(FP), DX
-	MOVQ       lda+24(FP), BX
-	SHLQ       $0x02, BX
-	MOVQ       pf+80(FP), SI
-	MOVQ       pfstep+88(FP), DI
-	MOVQ       bstride+40(FP), R8
-	SHLQ       $0x02, R8
-	SUBQ       $0x04, AX
-	JL         tail
+	MOVQ   k+8(FP), AX
+	MOVQ   b+32(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   lda+24(FP), BX
+	SHLQ   $0x02, BX
+	MOVQ   pf+80(FP), SI
+	MOVQ   pfstep+88(FP), DI
+	MOVQ   bstride+40(FP), R8
+	SHLQ   $0x02, R8
+	MOVQ   c+48(FP), R9
+	MOVQ   ldc+56(FP), R10
+	SHLQ   $0x02, R10
+	IMUL3Q $0x02, R10, R11
+	ADDQ   R11, R9
+	MOVQ   $+2, R11
+
+first:
+	VMOVUPS      (CX), Z6
+	VMOVUPS      (CX)(R8*1), Z7
+	VMOVUPS      (CX)(R8*2), Z8
+	PREFETCHT0   (SI)
+	PREFETCHT0   (SI)(R8*1)
+	PREFETCHT0   (SI)(R8*2)
+	ADDQ         DI, SI
+	VBROADCASTSS (DX), Z9
+	VFMADD231PS  Z6, Z9, Z0
+	VFMADD231PS  Z7, Z9, Z1
+	VFMADD231PS  Z8, Z9, Z2
+	VBROADCASTSS (DX)(BX*1), Z9
+	VFMADD231PS  Z6, Z9, Z3
+	VFMADD231PS  Z7, Z9, Z4
+	VFMADD231PS  Z8, Z9, Z5
+	PREFETCHT0   (R9)
+	PREFETCHT0   64(R9)
+	PREFETCHT0   128(R9)
+	ADDQ         R10, R9
+	ADDQ         $0x04, DX
+	ADDQ         $+64, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R11
+	JNZ          first
+	SUBQ         $0x04, AX
+	JL           tail
 
 loop:
 	VMOVUPS      (CX), Z6
@@ -11889,31 +12766,54 @@ bias:
 	VADDPS 128(AX), Z8, Z8
 
 main:
-	MOVQ       ldc+56(FP), AX
-	SHLQ       $0x02, AX
-	MOVQ       c+48(FP), CX
-	LEAQ       (CX)(AX*2), CX
-	ADDQ       AX, CX
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	PREFETCHT0 128(CX)
-	PREFETCHT0 (CX)(AX*1)
-	PREFETCHT0 64(CX)(AX*1)
-	PREFETCHT0 128(CX)(AX*1)
-	PREFETCHT0 (CX)(AX*2)
-	PREFETCHT0 64(CX)(AX*2)
-	PREFETCHT0 128(CX)(AX*2)
-	MOVQ       k+8(FP), AX
-	MOVQ       b+32(FP), CX
-	MOVQ       a+16(FP), DX
-	MOVQ       lda+24(FP), BX
-	SHLQ       $0x02, BX
-	MOVQ       pf+80(FP), SI
-	MOVQ       pfstep+88(FP), DI
-	MOVQ       bstride+40(FP), R8
-	SHLQ       $0x02, R8
-	SUBQ       $0x04, AX
-	JL         tail
+	MOVQ   k+8(FP), AX
+	MOVQ   b+32(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   lda+24(FP), BX
+	SHLQ   $0x02, BX
+	MOVQ   pf+80(FP), SI
+	MOVQ   pfstep+88(FP), DI
+	MOVQ   bstride+40(FP), R8
+	SHLQ   $0x02, R8
+	MOVQ   c+48(FP), R9
+	MOVQ   ldc+56(FP), R10
+	SHLQ   $0x02, R10
+	IMUL3Q $0x03, R10, R11
+	ADDQ   R11, R9
+	MOVQ   $+3, R11
+
+first:
+	VMOVUPS      (CX), Z9
+	VMOVUPS      (CX)(R8*1), Z10
+	VMOVUPS      (CX)(R8*2), Z11
+	PREFETCHT0   (SI)
+	PREFETCHT0   (SI)(R8*1)
+	PREFETCHT0   (SI)(R8*2)
+	ADDQ         DI, SI
+	VBROADCASTSS (DX), Z12
+	VFMADD231PS  Z9, Z12, Z0
+	VFMADD231PS  Z10, Z12, Z1
+	VFMADD231PS  Z11, Z12, Z2
+	VBROADCASTSS (DX)(BX*1), Z12
+	VFMADD231PS  Z9, Z12, Z3
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS (DX)(BX*2), Z12
+	VFMADD231PS  Z9, Z12, Z6
+	VFMADD231PS  Z10, Z12, Z7
+	VFMADD231PS  Z11, Z12, Z8
+	PREFETCHT0   (R9)
+	PREFETCHT0   64(R9)
+	PREFETCHT0   128(R9)
+	ADDQ         R10, R9
+	ADDQ         $0x04, DX
+	ADDQ         $+64, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R11
+	JNZ          first
+	SUBQ         $0x04, AX
+	JL           tail
 
 loop:
 	VMOVUPS      (CX), Z9
@@ -12109,40 +13009,61 @@ bias:
 	VADDPS 128(AX), Z11, Z11
 
 main:
-	MOVQ       ldc+56(FP), AX
-	SHLQ       $0x02, AX
-	MOVQ       c+48(FP), CX
-	LEAQ       (AX)(AX*2), DX
-	LEAQ       (CX)(DX*1), CX
-	LEAQ       (CX), CX
-	ADDQ       AX, CX
-	LEAQ       (AX)(AX*2), DX
-	LEAQ       (CX)(DX*1), DX
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	PREFETCHT0 128(CX)
-	PREFETCHT0 (CX)(AX*1)
-	PREFETCHT0 64(CX)(AX*1)
-	PREFETCHT0 128(CX)(AX*1)
-	PREFETCHT0 (CX)(AX*2)
-	PREFETCHT0 64(CX)(AX*2)
-	PREFETCHT0 128(CX)(AX*2)
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	MOVQ       k+8(FP), AX
-	MOVQ       b+32(FP), CX
-	MOVQ       a+16(FP), DX
-	MOVQ       lda+24(FP), BX
-	SHLQ       $0x02, BX
-	LEAQ       (BX)(BX*2), SI
-	LEAQ       (DX)(SI*1), SI
-	MOVQ       pf+80(FP), DI
-	MOVQ       pfstep+88(FP), R8
-	MOVQ       bstride+40(FP), R9
-	SHLQ       $0x02, R9
-	SUBQ       $0x04, AX
-	JL         tail
+	MOVQ   k+8(FP), AX
+	MOVQ   b+32(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   lda+24(FP), BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	LEAQ   (DX)(SI*1), SI
+	MOVQ   pf+80(FP), DI
+	MOVQ   pfstep+88(FP), R8
+	MOVQ   bstride+40(FP), R9
+	SHLQ   $0x02, R9
+	MOVQ   c+48(FP), R10
+	MOVQ   ldc+56(FP), R11
+	SHLQ   $0x02, R11
+	IMUL3Q $0x04, R11, R12
+	ADDQ   R12, R10
+	MOVQ   $+4, R12
+
+first:
+	VMOVUPS      (CX), Z12
+	VMOVUPS      (CX)(R9*1), Z13
+	VMOVUPS      (CX)(R9*2), Z14
+	PREFETCHT0   (DI)
+	PREFETCHT0   (DI)(R9*1)
+	PREFETCHT0   (DI)(R9*2)
+	ADDQ         R8, DI
+	VBROADCASTSS (DX), Z15
+	VFMADD231PS  Z12, Z15, Z0
+	VFMADD231PS  Z13, Z15, Z1
+	VFMADD231PS  Z14, Z15, Z2
+	VBROADCASTSS (DX)(BX*1), Z15
+	VFMADD231PS  Z12, Z15, Z3
+	VFMADD231PS  Z13, Z15, Z4
+	VFMADD231PS  Z14, Z15, Z5
+	VBROADCASTSS (DX)(BX*2), Z15
+	VFMADD231PS  Z12, Z15, Z6
+	VFMADD231PS  Z13, Z15, Z7
+	VFMADD231PS  Z14, Z15, Z8
+	VBROADCASTSS (SI), Z15
+	VFMADD231PS  Z12, Z15, Z9
+	VFMADD231PS  Z13, Z15, Z10
+	VFMADD231PS  Z14, Z15, Z11
+	PREFETCHT0   (R10)
+	PREFETCHT0   64(R10)
+	PREFETCHT0   128(R10)
+	ADDQ         R11, R10
+	ADDQ         $0x04, DX
+	ADDQ         $0x04, SI
+	ADDQ         $+64, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R12
+	JNZ          first
+	SUBQ         $0x04, AX
+	JL           tail
 
 loop:
 	VMOVUPS      (CX), Z12
@@ -12374,43 +13295,65 @@ bias:
 	VADDPS 128(AX), Z14, Z14
 
 main:
-	MOVQ       ldc+56(FP), AX
-	SHLQ       $0x02, AX
-	MOVQ       c+48(FP), CX
-	LEAQ       (AX)(AX*2), DX
-	LEAQ       (CX)(DX*1), CX
-	LEAQ       (CX)(AX*1), CX
-	ADDQ       AX, CX
-	LEAQ       (AX)(AX*2), DX
-	LEAQ       (CX)(DX*1), DX
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	PREFETCHT0 128(CX)
-	PREFETCHT0 (CX)(AX*1)
-	PREFETCHT0 64(CX)(AX*1)
-	PREFETCHT0 128(CX)(AX*1)
-	PREFETCHT0 (CX)(AX*2)
-	PREFETCHT0 64(CX)(AX*2)
-	PREFETCHT0 128(CX)(AX*2)
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	PREFETCHT0 (DX)(AX*1)
-	PREFETCHT0 64(DX)(AX*1)
-	PREFETCHT0 128(DX)(AX*1)
-	MOVQ       k+8(FP), AX
-	MOVQ       b+32(FP), CX
-	MOVQ       a+16(FP), DX
-	MOVQ       lda+24(FP), BX
-	SHLQ       $0x02, BX
-	LEAQ       (BX)(BX*2), SI
-	LEAQ       (DX)(SI*1), SI
-	MOVQ       pf+80(FP), DI
-	MOVQ       pfstep+88(FP), R8
-	MOVQ       bstride+40(FP), R9
-	SHLQ       $0x02, R9
-	SUBQ       $0x04, AX
-	JL         tail
+	MOVQ   k+8(FP), AX
+	MOVQ   b+32(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   lda+24(FP), BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	LEAQ   (DX)(SI*1), SI
+	MOVQ   pf+80(FP), DI
+	MOVQ   pfstep+88(FP), R8
+	MOVQ   bstride+40(FP), R9
+	SHLQ   $0x02, R9
+	MOVQ   c+48(FP), R10
+	MOVQ   ldc+56(FP), R11
+	SHLQ   $0x02, R11
+	IMUL3Q $0x05, R11, R12
+	ADDQ   R12, R10
+	MOVQ   $+5, R12
+
+first:
+	VMOVUPS      (CX), Z15
+	VMOVUPS      (CX)(R9*1), Z16
+	VMOVUPS      (CX)(R9*2), Z17
+	PREFETCHT0   (DI)
+	PREFETCHT0   (DI)(R9*1)
+	PREFETCHT0   (DI)(R9*2)
+	ADDQ         R8, DI
+	VBROADCASTSS (DX), Z18
+	VFMADD231PS  Z15, Z18, Z0
+	VFMADD231PS  Z16, Z18, Z1
+	VFMADD231PS  Z17, Z18, Z2
+	VBROADCASTSS (DX)(BX*1), Z18
+	VFMADD231PS  Z15, Z18, Z3
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS (DX)(BX*2), Z18
+	VFMADD231PS  Z15, Z18, Z6
+	VFMADD231PS  Z16, Z18, Z7
+	VFMADD231PS  Z17, Z18, Z8
+	VBROADCASTSS (SI), Z18
+	VFMADD231PS  Z15, Z18, Z9
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS (SI)(BX*1), Z18
+	VFMADD231PS  Z15, Z18, Z12
+	VFMADD231PS  Z16, Z18, Z13
+	VFMADD231PS  Z17, Z18, Z14
+	PREFETCHT0   (R10)
+	PREFETCHT0   64(R10)
+	PREFETCHT0   128(R10)
+	ADDQ         R11, R10
+	ADDQ         $0x04, DX
+	ADDQ         $0x04, SI
+	ADDQ         $+64, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R12
+	JNZ          first
+	SUBQ         $0x04, AX
+	JL           tail
 
 loop:
 	VMOVUPS      (CX), Z15
@@ -12674,46 +13617,69 @@ bias:
 	VADDPS 128(AX), Z17, Z17
 
 main:
-	MOVQ       ldc+56(FP), AX
-	SHLQ       $0x02, AX
-	MOVQ       c+48(FP), CX
-	LEAQ       (AX)(AX*2), DX
-	LEAQ       (CX)(DX*1), CX
-	LEAQ       (CX)(AX*2), CX
-	ADDQ       AX, CX
-	LEAQ       (AX)(AX*2), DX
-	LEAQ       (CX)(DX*1), DX
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	PREFETCHT0 128(CX)
-	PREFETCHT0 (CX)(AX*1)
-	PREFETCHT0 64(CX)(AX*1)
-	PREFETCHT0 128(CX)(AX*1)
-	PREFETCHT0 (CX)(AX*2)
-	PREFETCHT0 64(CX)(AX*2)
-	PREFETCHT0 128(CX)(AX*2)
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	PREFETCHT0 (DX)(AX*1)
-	PREFETCHT0 64(DX)(AX*1)
-	PREFETCHT0 128(DX)(AX*1)
-	PREFETCHT0 (DX)(AX*2)
-	PREFETCHT0 64(DX)(AX*2)
-	PREFETCHT0 128(DX)(AX*2)
-	MOVQ       k+8(FP), AX
-	MOVQ       b+32(FP), CX
-	MOVQ       a+16(FP), DX
-	MOVQ       lda+24(FP), BX
-	SHLQ       $0x02, BX
-	LEAQ       (BX)(BX*2), SI
-	LEAQ       (DX)(SI*1), SI
-	MOVQ       pf+80(FP), DI
-	MOVQ       pfstep+88(FP), R8
-	MOVQ       bstride+40(FP), R9
-	SHLQ       $0x02, R9
-	SUBQ       $0x04, AX
-	JL         tail
+	MOVQ   k+8(FP), AX
+	MOVQ   b+32(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   lda+24(FP), BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	LEAQ   (DX)(SI*1), SI
+	MOVQ   pf+80(FP), DI
+	MOVQ   pfstep+88(FP), R8
+	MOVQ   bstride+40(FP), R9
+	SHLQ   $0x02, R9
+	MOVQ   c+48(FP), R10
+	MOVQ   ldc+56(FP), R11
+	SHLQ   $0x02, R11
+	IMUL3Q $0x06, R11, R12
+	ADDQ   R12, R10
+	MOVQ   $+6, R12
+
+first:
+	VMOVUPS      (CX), Z18
+	VMOVUPS      (CX)(R9*1), Z19
+	VMOVUPS      (CX)(R9*2), Z20
+	PREFETCHT0   (DI)
+	PREFETCHT0   (DI)(R9*1)
+	PREFETCHT0   (DI)(R9*2)
+	ADDQ         R8, DI
+	VBROADCASTSS (DX), Z21
+	VFMADD231PS  Z18, Z21, Z0
+	VFMADD231PS  Z19, Z21, Z1
+	VFMADD231PS  Z20, Z21, Z2
+	VBROADCASTSS (DX)(BX*1), Z21
+	VFMADD231PS  Z18, Z21, Z3
+	VFMADD231PS  Z19, Z21, Z4
+	VFMADD231PS  Z20, Z21, Z5
+	VBROADCASTSS (DX)(BX*2), Z21
+	VFMADD231PS  Z18, Z21, Z6
+	VFMADD231PS  Z19, Z21, Z7
+	VFMADD231PS  Z20, Z21, Z8
+	VBROADCASTSS (SI), Z21
+	VFMADD231PS  Z18, Z21, Z9
+	VFMADD231PS  Z19, Z21, Z10
+	VFMADD231PS  Z20, Z21, Z11
+	VBROADCASTSS (SI)(BX*1), Z21
+	VFMADD231PS  Z18, Z21, Z12
+	VFMADD231PS  Z19, Z21, Z13
+	VFMADD231PS  Z20, Z21, Z14
+	VBROADCASTSS (SI)(BX*2), Z21
+	VFMADD231PS  Z18, Z21, Z15
+	VFMADD231PS  Z19, Z21, Z16
+	VFMADD231PS  Z20, Z21, Z17
+	PREFETCHT0   (R10)
+	PREFETCHT0   64(R10)
+	PREFETCHT0   128(R10)
+	ADDQ         R11, R10
+	ADDQ         $0x04, DX
+	ADDQ         $0x04, SI
+	ADDQ         $+64, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R12
+	JNZ          first
+	SUBQ         $0x04, AX
+	JL           tail
 
 loop:
 	VMOVUPS      (CX), Z18
@@ -13010,52 +13976,75 @@ bias:
 	VADDPS 128(AX), Z20, Z20
 
 main:
-	MOVQ       ldc+56(FP), AX
-	SHLQ       $0x02, AX
-	MOVQ       c+48(FP), CX
-	LEAQ       (AX)(AX*2), DX
-	LEAQ       (CX)(DX*1), CX
-	LEAQ       (CX)(DX*1), CX
-	LEAQ       (CX), CX
-	ADDQ       AX, CX
-	LEAQ       (AX)(AX*2), DX
-	LEAQ       (CX)(DX*1), BX
-	LEAQ       (BX)(DX*1), DX
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	PREFETCHT0 128(CX)
-	PREFETCHT0 (CX)(AX*1)
-	PREFETCHT0 64(CX)(AX*1)
-	PREFETCHT0 128(CX)(AX*1)
-	PREFETCHT0 (CX)(AX*2)
-	PREFETCHT0 64(CX)(AX*2)
-	PREFETCHT0 128(CX)(AX*2)
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	PREFETCHT0 128(BX)
-	PREFETCHT0 (BX)(AX*1)
-	PREFETCHT0 64(BX)(AX*1)
-	PREFETCHT0 128(BX)(AX*1)
-	PREFETCHT0 (BX)(AX*2)
-	PREFETCHT0 64(BX)(AX*2)
-	PREFETCHT0 128(BX)(AX*2)
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	MOVQ       k+8(FP), AX
-	MOVQ       b+32(FP), CX
-	MOVQ       a+16(FP), DX
-	MOVQ       lda+24(FP), BX
-	SHLQ       $0x02, BX
-	LEAQ       (BX)(BX*2), SI
-	LEAQ       (DX)(SI*1), DI
-	LEAQ       (DI)(SI*1), SI
-	MOVQ       pf+80(FP), R8
-	MOVQ       pfstep+88(FP), R9
-	MOVQ       bstride+40(FP), R10
-	SHLQ       $0x02, R10
-	SUBQ       $0x04, AX
-	JL         tail
+	MOVQ   k+8(FP), AX
+	MOVQ   b+32(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   lda+24(FP), BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	LEAQ   (DX)(SI*1), DI
+	LEAQ   (DI)(SI*1), SI
+	MOVQ   pf+80(FP), R8
+	MOVQ   pfstep+88(FP), R9
+	MOVQ   bstride+40(FP), R10
+	SHLQ   $0x02, R10
+	MOVQ   c+48(FP), R11
+	MOVQ   ldc+56(FP), R12
+	SHLQ   $0x02, R12
+	IMUL3Q $0x07, R12, R13
+	ADDQ   R13, R11
+	MOVQ   $+7, R13
+
+first:
+	VMOVUPS      (CX), Z21
+	VMOVUPS      (CX)(R10*1), Z22
+	VMOVUPS      (CX)(R10*2), Z23
+	PREFETCHT0   (R8)
+	PREFETCHT0   (R8)(R10*1)
+	PREFETCHT0   (R8)(R10*2)
+	ADDQ         R9, R8
+	VBROADCASTSS (DX), Z24
+	VFMADD231PS  Z21, Z24, Z0
+	VFMADD231PS  Z22, Z24, Z1
+	VFMADD231PS  Z23, Z24, Z2
+	VBROADCASTSS (DX)(BX*1), Z24
+	VFMADD231PS  Z21, Z24, Z3
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Z23, Z24, Z5
+	VBROADCASTSS (DX)(BX*2), Z24
+	VFMADD231PS  Z21, Z24, Z6
+	VFMADD231PS  Z22, Z24, Z7
+	VFMADD231PS  Z23, Z24, Z8
+	VBROADCASTSS (DI), Z24
+	VFMADD231PS  Z21, Z24, Z9
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS (DI)(BX*1), Z24
+	VFMADD231PS  Z21, Z24, Z12
+	VFMADD231PS  Z22, Z24, Z13
+	VFMADD231PS  Z23, Z24, Z14
+	VBROADCASTSS (DI)(BX*2), Z24
+	VFMADD231PS  Z21, Z24, Z15
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Z23, Z24, Z17
+	VBROADCASTSS (SI), Z24
+	VFMADD231PS  Z21, Z24, Z18
+	VFMADD231PS  Z22, Z24, Z19
+	VFMADD231PS  Z23, Z24, Z20
+	PREFETCHT0   (R11)
+	PREFETCHT0   64(R11)
+	PREFETCHT0   128(R11)
+	ADDQ         R12, R11
+	ADDQ         $0x04, DX
+	ADDQ         $0x04, DI
+	ADDQ         $0x04, SI
+	ADDQ         $+64, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R13
+	JNZ          first
+	SUBQ         $0x04, AX
+	JL           tail
 
 loop:
 	VMOVUPS      (CX), Z21
@@ -13387,55 +14376,79 @@ bias:
 	VADDPS 128(AX), Z23, Z23
 
 main:
-	MOVQ       ldc+56(FP), AX
-	SHLQ       $0x02, AX
-	MOVQ       c+48(FP), CX
-	LEAQ       (AX)(AX*2), DX
-	LEAQ       (CX)(DX*1), CX
-	LEAQ       (CX)(DX*1), CX
-	LEAQ       (CX)(AX*1), CX
-	ADDQ       AX, CX
-	LEAQ       (AX)(AX*2), DX
-	LEAQ       (CX)(DX*1), BX
-	LEAQ       (BX)(DX*1), DX
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	PREFETCHT0 128(CX)
-	PREFETCHT0 (CX)(AX*1)
-	PREFETCHT0 64(CX)(AX*1)
-	PREFETCHT0 128(CX)(AX*1)
-	PREFETCHT0 (CX)(AX*2)
-	PREFETCHT0 64(CX)(AX*2)
-	PREFETCHT0 128(CX)(AX*2)
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	PREFETCHT0 128(BX)
-	PREFETCHT0 (BX)(AX*1)
-	PREFETCHT0 64(BX)(AX*1)
-	PREFETCHT0 128(BX)(AX*1)
-	PREFETCHT0 (BX)(AX*2)
-	PREFETCHT0 64(BX)(AX*2)
-	PREFETCHT0 128(BX)(AX*2)
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	PREFETCHT0 (DX)(AX*1)
-	PREFETCHT0 64(DX)(AX*1)
-	PREFETCHT0 128(DX)(AX*1)
-	MOVQ       k+8(FP), AX
-	MOVQ       b+32(FP), CX
-	MOVQ       a+16(FP), DX
-	MOVQ       lda+24(FP), BX
-	SHLQ       $0x02, BX
-	LEAQ       (BX)(BX*2), SI
-	LEAQ       (DX)(SI*1), DI
-	LEAQ       (DI)(SI*1), SI
-	MOVQ       pf+80(FP), R8
-	MOVQ       pfstep+88(FP), R9
-	MOVQ       bstride+40(FP), R10
-	SHLQ       $0x02, R10
-	SUBQ       $0x04, AX
-	JL         tail
+	MOVQ   k+8(FP), AX
+	MOVQ   b+32(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   lda+24(FP), BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	LEAQ   (DX)(SI*1), DI
+	LEAQ   (DI)(SI*1), SI
+	MOVQ   pf+80(FP), R8
+	MOVQ   pfstep+88(FP), R9
+	MOVQ   bstride+40(FP), R10
+	SHLQ   $0x02, R10
+	MOVQ   c+48(FP), R11
+	MOVQ   ldc+56(FP), R12
+	SHLQ   $0x02, R12
+	IMUL3Q $0x08, R12, R13
+	ADDQ   R13, R11
+	MOVQ   $+8, R13
+
+first:
+	VMOVUPS      (CX), Z24
+	VMOVUPS      (CX)(R10*1), Z25
+	VMOVUPS      (CX)(R10*2), Z26
+	PREFETCHT0   (R8)
+	PREFETCHT0   (R8)(R10*1)
+	PREFETCHT0   (R8)(R10*2)
+	ADDQ         R9, R8
+	VBROADCASTSS (DX), Z27
+	VFMADD231PS  Z24, Z27, Z0
+	VFMADD231PS  Z25, Z27, Z1
+	VFMADD231PS  Z26, Z27, Z2
+	VBROADCASTSS (DX)(BX*1), Z27
+	VFMADD231PS  Z24, Z27, Z3
+	VFMADD231PS  Z25, Z27, Z4
+	VFMADD231PS  Z26, Z27, Z5
+	VBROADCASTSS (DX)(BX*2), Z27
+	VFMADD231PS  Z24, Z27, Z6
+	VFMADD231PS  Z25, Z27, Z7
+	VFMADD231PS  Z26, Z27, Z8
+	VBROADCASTSS (DI), Z27
+	VFMADD231PS  Z24, Z27, Z9
+	VFMADD231PS  Z25, Z27, Z10
+	VFMADD231PS  Z26, Z27, Z11
+	VBROADCASTSS (DI)(BX*1), Z27
+	VFMADD231PS  Z24, Z27, Z12
+	VFMADD231PS  Z25, Z27, Z13
+	VFMADD231PS  Z26, Z27, Z14
+	VBROADCASTSS (DI)(BX*2), Z27
+	VFMADD231PS  Z24, Z27, Z15
+	VFMADD231PS  Z25, Z27, Z16
+	VFMADD231PS  Z26, Z27, Z17
+	VBROADCASTSS (SI), Z27
+	VFMADD231PS  Z24, Z27, Z18
+	VFMADD231PS  Z25, Z27, Z19
+	VFMADD231PS  Z26, Z27, Z20
+	VBROADCASTSS (SI)(BX*1), Z27
+	VFMADD231PS  Z24, Z27, Z21
+	VFMADD231PS  Z25, Z27, Z22
+	VFMADD231PS  Z26, Z27, Z23
+	PREFETCHT0   (R11)
+	PREFETCHT0   64(R11)
+	PREFETCHT0   128(R11)
+	ADDQ         R12, R11
+	ADDQ         $0x04, DX
+	ADDQ         $0x04, DI
+	ADDQ         $0x04, SI
+	ADDQ         $+64, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R13
+	JNZ          first
+	SUBQ         $0x04, AX
+	JL           tail
 
 loop:
 	VMOVUPS      (CX), Z24
@@ -15425,17 +16438,46 @@ bias:
 	VADDPS 128(AX), Z2, Z2
 
 main:
-	MOVQ k+8(FP), AX
-	MOVQ b+32(FP), CX
-	MOVQ a+16(FP), DX
-	MOVQ lda+24(FP), BX
-	SHLQ $0x02, BX
-	MOVQ pf+80(FP), BX
-	MOVQ pfstep+88(FP), SI
-	MOVQ bstride+40(FP), DI
-	SHLQ $0x01, DI
-	SUBQ $0x04, AX
-	JL   tail
+	MOVQ   k+8(FP), AX
+	MOVQ   b+32(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   lda+24(FP), BX
+	SHLQ   $0x02, BX
+	MOVQ   pf+80(FP), BX
+	MOVQ   pfstep+88(FP), SI
+	MOVQ   bstride+40(FP), DI
+	SHLQ   $0x01, DI
+	MOVQ   c+48(FP), R8
+	MOVQ   ldc+56(FP), R9
+	SHLQ   $0x02, R9
+	IMUL3Q $0x01, R9, R10
+	ADDQ   R10, R8
+	MOVQ   $+1, R10
+
+first:
+	VCVTPH2PS    (CX), Z3
+	VCVTPH2PS    (CX)(DI*1), Z4
+	VCVTPH2PS    (CX)(DI*2), Z5
+	PREFETCHT0   (BX)
+	PREFETCHT0   (BX)(DI*1)
+	PREFETCHT0   (BX)(DI*2)
+	ADDQ         SI, BX
+	VBROADCASTSS (DX), Z6
+	VFMADD231PS  Z3, Z6, Z0
+	VFMADD231PS  Z4, Z6, Z1
+	VFMADD231PS  Z5, Z6, Z2
+	PREFETCHT0   (R8)
+	PREFETCHT0   64(R8)
+	PREFETCHT0   128(R8)
+	ADDQ         R9, R8
+	ADDQ         $0x04, DX
+	ADDQ         $+32, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R10
+	JNZ          first
+	SUBQ         $0x04, AX
+	JL           tail
 
 loop:
 	VCVTPH2PS    (CX), Z3
@@ -15557,17 +16599,50 @@ bias:
 	VADDPS 128(AX), Z5, Z5
 
 main:
-	MOVQ k+8(FP), AX
-	MOVQ b+32(FP), CX
-	MOVQ a+16(FP), DX
-	MOVQ lda+24(FP), BX
-	SHLQ $0x02, BX
-	MOVQ pf+80(FP), SI
-	MOVQ pfstep+88(FP), DI
-	MOVQ bstride+40(FP), R8
-	SHLQ $0x01, R8
-	SUBQ $0x04, AX
-	JL   tail
+	MOVQ   k+8(FP), AX
+	MOVQ   b+32(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   lda+24(FP), BX
+	SHLQ   $0x02, BX
+	MOVQ   pf+80(FP), SI
+	MOVQ   pfstep+88(FP), DI
+	MOVQ   bstride+40(FP), R8
+	SHLQ   $0x01, R8
+	MOVQ   c+48(FP), R9
+	MOVQ   ldc+56(FP), R10
+	SHLQ   $0x02, R10
+	IMUL3Q $0x02, R10, R11
+	ADDQ   R11, R9
+	MOVQ   $+2, R11
+
+first:
+	VCVTPH2PS    (CX), Z6
+	VCVTPH2PS    (CX)(R8*1), Z7
+	VCVTPH2PS    (CX)(R8*2), Z8
+	PREFETCHT0   (SI)
+	PREFETCHT0   (SI)(R8*1)
+	PREFETCHT0   (SI)(R8*2)
+	ADDQ         DI, SI
+	VBROADCASTSS (DX), Z9
+	VFMADD231PS  Z6, Z9, Z0
+	VFMADD231PS  Z7, Z9, Z1
+	VFMADD231PS  Z8, Z9, Z2
+	VBROADCASTSS (DX)(BX*1), Z9
+	VFMADD231PS  Z6, Z9, Z3
+	VFMADD231PS  Z7, Z9, Z4
+	VFMADD231PS  Z8, Z9, Z5
+	PREFETCHT0   (R9)
+	PREFETCHT0   64(R9)
+	PREFETCHT0   128(R9)
+	ADDQ         R10, R9
+	ADDQ         $0x04, DX
+	ADDQ         $+32, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R11
+	JNZ          first
+	SUBQ         $0x04, AX
+	JL           tail
 
 loop:
 	VCVTPH2PS    (CX), Z6
@@ -15721,17 +16796,54 @@ bias:
 	VADDPS 128(AX), Z8, Z8
 
 main:
-	MOVQ k+8(FP), AX
-	MOVQ b+32(FP), CX
-	MOVQ a+16(FP), DX
-	MOVQ lda+24(FP), BX
-	SHLQ $0x02, BX
-	MOVQ pf+80(FP), SI
-	MOVQ pfstep+88(FP), DI
-	MOVQ bstride+40(FP), R8
-	SHLQ $0x01, R8
-	SUBQ $0x04, AX
-	JL   tail
+	MOVQ   k+8(FP), AX
+	MOVQ   b+32(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   lda+24(FP), BX
+	SHLQ   $0x02, BX
+	MOVQ   pf+80(FP), SI
+	MOVQ   pfstep+88(FP), DI
+	MOVQ   bstride+40(FP), R8
+	SHLQ   $0x01, R8
+	MOVQ   c+48(FP), R9
+	MOVQ   ldc+56(FP), R10
+	SHLQ   $0x02, R10
+	IMUL3Q $0x03, R10, R11
+	ADDQ   R11, R9
+	MOVQ   $+3, R11
+
+first:
+	VCVTPH2PS    (CX), Z9
+	VCVTPH2PS    (CX)(R8*1), Z10
+	VCVTPH2PS    (CX)(R8*2), Z11
+	PREFETCHT0   (SI)
+	PREFETCHT0   (SI)(R8*1)
+	PREFETCHT0   (SI)(R8*2)
+	ADDQ         DI, SI
+	VBROADCASTSS (DX), Z12
+	VFMADD231PS  Z9, Z12, Z0
+	VFMADD231PS  Z10, Z12, Z1
+	VFMADD231PS  Z11, Z12, Z2
+	VBROADCASTSS (DX)(BX*1), Z12
+	VFMADD231PS  Z9, Z12, Z3
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS (DX)(BX*2), Z12
+	VFMADD231PS  Z9, Z12, Z6
+	VFMADD231PS  Z10, Z12, Z7
+	VFMADD231PS  Z11, Z12, Z8
+	PREFETCHT0   (R9)
+	PREFETCHT0   64(R9)
+	PREFETCHT0   128(R9)
+	ADDQ         R10, R9
+	ADDQ         $0x04, DX
+	ADDQ         $+32, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R11
+	JNZ          first
+	SUBQ         $0x04, AX
+	JL           tail
 
 loop:
 	VCVTPH2PS    (CX), Z9
@@ -15919,19 +17031,61 @@ bias:
 	VADDPS 128(AX), Z11, Z11
 
 main:
-	MOVQ k+8(FP), AX
-	MOVQ b+32(FP), CX
-	MOVQ a+16(FP), DX
-	MOVQ lda+24(FP), BX
-	SHLQ $0x02, BX
-	LEAQ (BX)(BX*2), SI
-	LEAQ (DX)(SI*1), SI
-	MOVQ pf+80(FP), DI
-	MOVQ pfstep+88(FP), R8
-	MOVQ bstride+40(FP), R9
-	SHLQ $0x01, R9
-	SUBQ $0x04, AX
-	JL   tail
+	MOVQ   k+8(FP), AX
+	MOVQ   b+32(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   lda+24(FP), BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	LEAQ   (DX)(SI*1), SI
+	MOVQ   pf+80(FP), DI
+	MOVQ   pfstep+88(FP), R8
+	MOVQ   bstride+40(FP), R9
+	SHLQ   $0x01, R9
+	MOVQ   c+48(FP), R10
+	MOVQ   ldc+56(FP), R11
+	SHLQ   $0x02, R11
+	IMUL3Q $0x04, R11, R12
+	ADDQ   R12, R10
+	MOVQ   $+4, R12
+
+first:
+	VCVTPH2PS    (CX), Z12
+	VCVTPH2PS    (CX)(R9*1), Z13
+	VCVTPH2PS    (CX)(R9*2), Z14
+	PREFETCHT0   (DI)
+	PREFETCHT0   (DI)(R9*1)
+	PREFETCHT0   (DI)(R9*2)
+	ADDQ         R8, DI
+	VBROADCASTSS (DX), Z15
+	VFMADD231PS  Z12, Z15, Z0
+	VFMADD231PS  Z13, Z15, Z1
+	VFMADD231PS  Z14, Z15, Z2
+	VBROADCASTSS (DX)(BX*1), Z15
+	VFMADD231PS  Z12, Z15, Z3
+	VFMADD231PS  Z13, Z15, Z4
+	VFMADD231PS  Z14, Z15, Z5
+	VBROADCASTSS (DX)(BX*2), Z15
+	VFMADD231PS  Z12, Z15, Z6
+	VFMADD231PS  Z13, Z15, Z7
+	VFMADD231PS  Z14, Z15, Z8
+	VBROADCASTSS (SI), Z15
+	VFMADD231PS  Z12, Z15, Z9
+	VFMADD231PS  Z13, Z15, Z10
+	VFMADD231PS  Z14, Z15, Z11
+	PREFETCHT0   (R10)
+	PREFETCHT0   64(R10)
+	PREFETCHT0   128(R10)
+	ADDQ         R11, R10
+	ADDQ         $0x04, DX
+	ADDQ         $0x04, SI
+	ADDQ         $+32, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R12
+	JNZ          first
+	SUBQ         $0x04, AX
+	JL           tail
 
 loop:
 	VCVTPH2PS    (CX), Z12
@@ -16155,19 +17309,65 @@ bias:
 	VADDPS 128(AX), Z14, Z14
 
 main:
-	MOVQ k+8(FP), AX
-	MOVQ b+32(FP), CX
-	MOVQ a+16(FP), DX
-	MOVQ lda+24(FP), BX
-	SHLQ $0x02, BX
-	LEAQ (BX)(BX*2), SI
-	LEAQ (DX)(SI*1), SI
-	MOVQ pf+80(FP), DI
-	MOVQ pfstep+88(FP), R8
-	MOVQ bstride+40(FP), R9
-	SHLQ $0x01, R9
-	SUBQ $0x04, AX
-	JL   tail
+	MOVQ   k+8(FP), AX
+	MOVQ   b+32(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   lda+24(FP), BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	LEAQ   (DX)(SI*1), SI
+	MOVQ   pf+80(FP), DI
+	MOVQ   pfstep+88(FP), R8
+	MOVQ   bstride+40(FP), R9
+	SHLQ   $0x01, R9
+	MOVQ   c+48(FP), R10
+	MOVQ   ldc+56(FP), R11
+	SHLQ   $0x02, R11
+	IMUL3Q $0x05, R11, R12
+	ADDQ   R12, R10
+	MOVQ   $+5, R12
+
+first:
+	VCVTPH2PS    (CX), Z15
+	VCVTPH2PS    (CX)(R9*1), Z16
+	VCVTPH2PS    (CX)(R9*2), Z17
+	PREFETCHT0   (DI)
+	PREFETCHT0   (DI)(R9*1)
+	PREFETCHT0   (DI)(R9*2)
+	ADDQ         R8, DI
+	VBROADCASTSS (DX), Z18
+	VFMADD231PS  Z15, Z18, Z0
+	VFMADD231PS  Z16, Z18, Z1
+	VFMADD231PS  Z17, Z18, Z2
+	VBROADCASTSS (DX)(BX*1), Z18
+	VFMADD231PS  Z15, Z18, Z3
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS (DX)(BX*2), Z18
+	VFMADD231PS  Z15, Z18, Z6
+	VFMADD231PS  Z16, Z18, Z7
+	VFMADD231PS  Z17, Z18, Z8
+	VBROADCASTSS (SI), Z18
+	VFMADD231PS  Z15, Z18, Z9
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS (SI)(BX*1), Z18
+	VFMADD231PS  Z15, Z18, Z12
+	VFMADD231PS  Z16, Z18, Z13
+	VFMADD231PS  Z17, Z18, Z14
+	PREFETCHT0   (R10)
+	PREFETCHT0   64(R10)
+	PREFETCHT0   128(R10)
+	ADDQ         R11, R10
+	ADDQ         $0x04, DX
+	ADDQ         $0x04, SI
+	ADDQ         $+32, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R12
+	JNZ          first
+	SUBQ         $0x04, AX
+	JL           tail
 
 loop:
 	VCVTPH2PS    (CX), Z15
@@ -16423,19 +17623,69 @@ bias:
 	VADDPS 128(AX), Z17, Z17
 
 main:
-	MOVQ k+8(FP), AX
-	MOVQ b+32(FP), CX
-	MOVQ a+16(FP), DX
-	MOVQ lda+24(FP), BX
-	SHLQ $0x02, BX
-	LEAQ (BX)(BX*2), SI
-	LEAQ (DX)(SI*1), SI
-	MOVQ pf+80(FP), DI
-	MOVQ pfstep+88(FP), R8
-	MOVQ bstride+40(FP), R9
-	SHLQ $0x01, R9
-	SUBQ $0x04, AX
-	JL   tail
+	MOVQ   k+8(FP), AX
+	MOVQ   b+32(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   lda+24(FP), BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	LEAQ   (DX)(SI*1), SI
+	MOVQ   pf+80(FP), DI
+	MOVQ   pfstep+88(FP), R8
+	MOVQ   bstride+40(FP), R9
+	SHLQ   $0x01, R9
+	MOVQ   c+48(FP), R10
+	MOVQ   ldc+56(FP), R11
+	SHLQ   $0x02, R11
+	IMUL3Q $0x06, R11, R12
+	ADDQ   R12, R10
+	MOVQ   $+6, R12
+
+first:
+	VCVTPH2PS    (CX), Z18
+	VCVTPH2PS    (CX)(R9*1), Z19
+	VCVTPH2PS    (CX)(R9*2), Z20
+	PREFETCHT0   (DI)
+	PREFETCHT0   (DI)(R9*1)
+	PREFETCHT0   (DI)(R9*2)
+	ADDQ         R8, DI
+	VBROADCASTSS (DX), Z21
+	VFMADD231PS  Z18, Z21, Z0
+	VFMADD231PS  Z19, Z21, Z1
+	VFMADD231PS  Z20, Z21, Z2
+	VBROADCASTSS (DX)(BX*1), Z21
+	VFMADD231PS  Z18, Z21, Z3
+	VFMADD231PS  Z19, Z21, Z4
+	VFMADD231PS  Z20, Z21, Z5
+	VBROADCASTSS (DX)(BX*2), Z21
+	VFMADD231PS  Z18, Z21, Z6
+	VFMADD231PS  Z19, Z21, Z7
+	VFMADD231PS  Z20, Z21, Z8
+	VBROADCASTSS (SI), Z21
+	VFMADD231PS  Z18, Z21, Z9
+	VFMADD231PS  Z19, Z21, Z10
+	VFMADD231PS  Z20, Z21, Z11
+	VBROADCASTSS (SI)(BX*1), Z21
+	VFMADD231PS  Z18, Z21, Z12
+	VFMADD231PS  Z19, Z21, Z13
+	VFMADD231PS  Z20, Z21, Z14
+	VBROADCASTSS (SI)(BX*2), Z21
+	VFMADD231PS  Z18, Z21, Z15
+	VFMADD231PS  Z19, Z21, Z16
+	VFMADD231PS  Z20, Z21, Z17
+	PREFETCHT0   (R10)
+	PREFETCHT0   64(R10)
+	PREFETCHT0   128(R10)
+	ADDQ         R11, R10
+	ADDQ         $0x04, DX
+	ADDQ         $0x04, SI
+	ADDQ         $+32, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R12
+	JNZ          first
+	SUBQ         $0x04, AX
+	JL           tail
 
 loop:
 	VCVTPH2PS    (CX), Z18
@@ -16724,20 +17974,75 @@ bias:
 	VADDPS 128(AX), Z20, Z20
 
 main:
-	MOVQ k+8(FP), AX
-	MOVQ b+32(FP), CX
-	MOVQ a+16(FP), DX
-	MOVQ lda+24(FP), BX
-	SHLQ $0x02, BX
-	LEAQ (BX)(BX*2), SI
-	LEAQ (DX)(SI*1), DI
-	LEAQ (DI)(SI*1), SI
-	MOVQ pf+80(FP), R8
-	MOVQ pfstep+88(FP), R9
-	MOVQ bstride+40(FP), R10
-	SHLQ $0x01, R10
-	SUBQ $0x04, AX
-	JL   tail
+	MOVQ   k+8(FP), AX
+	MOVQ   b+32(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   lda+24(FP), BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	LEAQ   (DX)(SI*1), DI
+	LEAQ   (DI)(SI*1), SI
+	MOVQ   pf+80(FP), R8
+	MOVQ   pfstep+88(FP), R9
+	MOVQ   bstride+40(FP), R10
+	SHLQ   $0x01, R10
+	MOVQ   c+48(FP), R11
+	MOVQ   ldc+56(FP), R12
+	SHLQ   $0x02, R12
+	IMUL3Q $0x07, R12, R13
+	ADDQ   R13, R11
+	MOVQ   $+7, R13
+
+first:
+	VCVTPH2PS    (CX), Z21
+	VCVTPH2PS    (CX)(R10*1), Z22
+	VCVTPH2PS    (CX)(R10*2), Z23
+	PREFETCHT0   (R8)
+	PREFETCHT0   (R8)(R10*1)
+	PREFETCHT0   (R8)(R10*2)
+	ADDQ         R9, R8
+	VBROADCASTSS (DX), Z24
+	VFMADD231PS  Z21, Z24, Z0
+	VFMADD231PS  Z22, Z24, Z1
+	VFMADD231PS  Z23, Z24, Z2
+	VBROADCASTSS (DX)(BX*1), Z24
+	VFMADD231PS  Z21, Z24, Z3
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Z23, Z24, Z5
+	VBROADCASTSS (DX)(BX*2), Z24
+	VFMADD231PS  Z21, Z24, Z6
+	VFMADD231PS  Z22, Z24, Z7
+	VFMADD231PS  Z23, Z24, Z8
+	VBROADCASTSS (DI), Z24
+	VFMADD231PS  Z21, Z24, Z9
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS (DI)(BX*1), Z24
+	VFMADD231PS  Z21, Z24, Z12
+	VFMADD231PS  Z22, Z24, Z13
+	VFMADD231PS  Z23, Z24, Z14
+	VBROADCASTSS (DI)(BX*2), Z24
+	VFMADD231PS  Z21, Z24, Z15
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Z23, Z24, Z17
+	VBROADCASTSS (SI), Z24
+	VFMADD231PS  Z21, Z24, Z18
+	VFMADD231PS  Z22, Z24, Z19
+	VFMADD231PS  Z23, Z24, Z20
+	PREFETCHT0   (R11)
+	PREFETCHT0   64(R11)
+	PREFETCHT0   128(R11)
+	ADDQ         R12, R11
+	ADDQ         $0x04, DX
+	ADDQ         $0x04, DI
+	ADDQ         $0x04, SI
+	ADDQ         $+32, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R13
+	JNZ          first
+	SUBQ         $0x04, AX
+	JL           tail
 
 loop:
 	VCVTPH2PS    (CX), Z21
@@ -17061,20 +18366,79 @@ bias:
 	VADDPS 128(AX), Z23, Z23
 
 main:
-	MOVQ k+8(FP), AX
-	MOVQ b+32(FP), CX
-	MOVQ a+16(FP), DX
-	MOVQ lda+24(FP), BX
-	SHLQ $0x02, BX
-	LEAQ (BX)(BX*2), SI
-	LEAQ (DX)(SI*1), DI
-	LEAQ (DI)(SI*1), SI
-	MOVQ pf+80(FP), R8
-	MOVQ pfstep+88(FP), R9
-	MOVQ bstride+40(FP), R10
-	SHLQ $0x01, R10
-	SUBQ $0x04, AX
-	JL   tail
+	MOVQ   k+8(FP), AX
+	MOVQ   b+32(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   lda+24(FP), BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	LEAQ   (DX)(SI*1), DI
+	LEAQ   (DI)(SI*1), SI
+	MOVQ   pf+80(FP), R8
+	MOVQ   pfstep+88(FP), R9
+	MOVQ   bstride+40(FP), R10
+	SHLQ   $0x01, R10
+	MOVQ   c+48(FP), R11
+	MOVQ   ldc+56(FP), R12
+	SHLQ   $0x02, R12
+	IMUL3Q $0x08, R12, R13
+	ADDQ   R13, R11
+	MOVQ   $+8, R13
+
+first:
+	VCVTPH2PS    (CX), Z24
+	VCVTPH2PS    (CX)(R10*1), Z25
+	VCVTPH2PS    (CX)(R10*2), Z26
+	PREFETCHT0   (R8)
+	PREFETCHT0   (R8)(R10*1)
+	PREFETCHT0   (R8)(R10*2)
+	ADDQ         R9, R8
+	VBROADCASTSS (DX), Z27
+	VFMADD231PS  Z24, Z27, Z0
+	VFMADD231PS  Z25, Z27, Z1
+	VFMADD231PS  Z26, Z27, Z2
+	VBROADCASTSS (DX)(BX*1), Z27
+	VFMADD231PS  Z24, Z27, Z3
+	VFMADD231PS  Z25, Z27, Z4
+	VFMADD231PS  Z26, Z27, Z5
+	VBROADCASTSS (DX)(BX*2), Z27
+	VFMADD231PS  Z24, Z27, Z6
+	VFMADD231PS  Z25, Z27, Z7
+	VFMADD231PS  Z26, Z27, Z8
+	VBROADCASTSS (DI), Z27
+	VFMADD231PS  Z24, Z27, Z9
+	VFMADD231PS  Z25, Z27, Z10
+	VFMADD231PS  Z26, Z27, Z11
+	VBROADCASTSS (DI)(BX*1), Z27
+	VFMADD231PS  Z24, Z27, Z12
+	VFMADD231PS  Z25, Z27, Z13
+	VFMADD231PS  Z26, Z27, Z14
+	VBROADCASTSS (DI)(BX*2), Z27
+	VFMADD231PS  Z24, Z27, Z15
+	VFMADD231PS  Z25, Z27, Z16
+	VFMADD231PS  Z26, Z27, Z17
+	VBROADCASTSS (SI), Z27
+	VFMADD231PS  Z24, Z27, Z18
+	VFMADD231PS  Z25, Z27, Z19
+	VFMADD231PS  Z26, Z27, Z20
+	VBROADCASTSS (SI)(BX*1), Z27
+	VFMADD231PS  Z24, Z27, Z21
+	VFMADD231PS  Z25, Z27, Z22
+	VFMADD231PS  Z26, Z27, Z23
+	PREFETCHT0   (R11)
+	PREFETCHT0   64(R11)
+	PREFETCHT0   128(R11)
+	ADDQ         R12, R11
+	ADDQ         $0x04, DX
+	ADDQ         $0x04, DI
+	ADDQ         $0x04, SI
+	ADDQ         $+32, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R13
+	JNZ          first
+	SUBQ         $0x04, AX
+	JL           tail
 
 loop:
 	VCVTPH2PS    (CX), Z24
@@ -17355,17 +18719,49 @@ bias:
 	VADDPS 128(AX), Z2, Z2
 
 main:
-	MOVQ k+8(FP), AX
-	MOVQ b+32(FP), CX
-	MOVQ a+16(FP), DX
-	MOVQ lda+24(FP), BX
-	SHLQ $0x02, BX
-	MOVQ pf+80(FP), BX
-	MOVQ pfstep+88(FP), SI
-	MOVQ bstride+40(FP), DI
-	SHLQ $0x01, DI
-	SUBQ $0x04, AX
-	JL   tail
+	MOVQ   k+8(FP), AX
+	MOVQ   b+32(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   lda+24(FP), BX
+	SHLQ   $0x02, BX
+	MOVQ   pf+80(FP), BX
+	MOVQ   pfstep+88(FP), SI
+	MOVQ   bstride+40(FP), DI
+	SHLQ   $0x01, DI
+	MOVQ   c+48(FP), R8
+	MOVQ   ldc+56(FP), R9
+	SHLQ   $0x02, R9
+	IMUL3Q $0x01, R9, R10
+	ADDQ   R10, R8
+	MOVQ   $+1, R10
+
+first:
+	VPMOVZXWD    (CX), Z3
+	VPSLLD       $0x10, Z3, Z3
+	VPMOVZXWD    (CX)(DI*1), Z4
+	VPSLLD       $0x10, Z4, Z4
+	VPMOVZXWD    (CX)(DI*2), Z5
+	VPSLLD       $0x10, Z5, Z5
+	PREFETCHT0   (BX)
+	PREFETCHT0   (BX)(DI*1)
+	PREFETCHT0   (BX)(DI*2)
+	ADDQ         SI, BX
+	VBROADCASTSS (DX), Z6
+	VFMADD231PS  Z3, Z6, Z0
+	VFMADD231PS  Z4, Z6, Z1
+	VFMADD231PS  Z5, Z6, Z2
+	PREFETCHT0   (R8)
+	PREFETCHT0   64(R8)
+	PREFETCHT0   128(R8)
+	ADDQ         R9, R8
+	ADDQ         $0x04, DX
+	ADDQ         $+32, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R10
+	JNZ          first
+	SUBQ         $0x04, AX
+	JL           tail
 
 loop:
 	VPMOVZXWD    (CX), Z3
@@ -17502,17 +18898,53 @@ bias:
 	VADDPS 128(AX), Z5, Z5
 
 main:
-	MOVQ k+8(FP), AX
-	MOVQ b+32(FP), CX
-	MOVQ a+16(FP), DX
-	MOVQ lda+24(FP), BX
-	SHLQ $0x02, BX
-	MOVQ pf+80(FP), SI
-	MOVQ pfstep+88(FP), DI
-	MOVQ bstride+40(FP), R8
-	SHLQ $0x01, R8
-	SUBQ $0x04, AX
-	JL   tail
+	MOVQ   k+8(FP), AX
+	MOVQ   b+32(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   lda+24(FP), BX
+	SHLQ   $0x02, BX
+	MOVQ   pf+80(FP), SI
+	MOVQ   pfstep+88(FP), DI
+	MOVQ   bstride+40(FP), R8
+	SHLQ   $0x01, R8
+	MOVQ   c+48(FP), R9
+	MOVQ   ldc+56(FP), R10
+	SHLQ   $0x02, R10
+	IMUL3Q $0x02, R10, R11
+	ADDQ   R11, R9
+	MOVQ   $+2, R11
+
+first:
+	VPMOVZXWD    (CX), Z6
+	VPSLLD       $0x10, Z6, Z6
+	VPMOVZXWD    (CX)(R8*1), Z7
+	VPSLLD       $0x10, Z7, Z7
+	VPMOVZXWD    (CX)(R8*2), Z8
+	VPSLLD       $0x10, Z8, Z8
+	PREFETCHT0   (SI)
+	PREFETCHT0   (SI)(R8*1)
+	PREFETCHT0   (SI)(R8*2)
+	ADDQ         DI, SI
+	VBROADCASTSS (DX), Z9
+	VFMADD231PS  Z6, Z9, Z0
+	VFMADD231PS  Z7, Z9, Z1
+	VFMADD231PS  Z8, Z9, Z2
+	VBROADCASTSS (DX)(BX*1), Z9
+	VFMADD231PS  Z6, Z9, Z3
+	VFMADD231PS  Z7, Z9, Z4
+	VFMADD231PS  Z8, Z9, Z5
+	PREFETCHT0   (R9)
+	PREFETCHT0   64(R9)
+	PREFETCHT0   128(R9)
+	ADDQ         R10, R9
+	ADDQ         $0x04, DX
+	ADDQ         $+32, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R11
+	JNZ          first
+	SUBQ         $0x04, AX
+	JL           tail
 
 loop:
 	VPMOVZXWD    (CX), Z6
@@ -17681,17 +19113,57 @@ bias:
 	VADDPS 128(AX), Z8, Z8
 
 main:
-	MOVQ k+8(FP), AX
-	MOVQ b+32(FP), CX
-	MOVQ a+16(FP), DX
-	MOVQ lda+24(FP), BX
-	SHLQ $0x02, BX
-	MOVQ pf+80(FP), SI
-	MOVQ pfstep+88(FP), DI
-	MOVQ bstride+40(FP), R8
-	SHLQ $0x01, R8
-	SUBQ $0x04, AX
-	JL   tail
+	MOVQ   k+8(FP), AX
+	MOVQ   b+32(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   lda+24(FP), BX
+	SHLQ   $0x02, BX
+	MOVQ   pf+80(FP), SI
+	MOVQ   pfstep+88(FP), DI
+	MOVQ   bstride+40(FP), R8
+	SHLQ   $0x01, R8
+	MOVQ   c+48(FP), R9
+	MOVQ   ldc+56(FP), R10
+	SHLQ   $0x02, R10
+	IMUL3Q $0x03, R10, R11
+	ADDQ   R11, R9
+	MOVQ   $+3, R11
+
+first:
+	VPMOVZXWD    (CX), Z9
+	VPSLLD       $0x10, Z9, Z9
+	VPMOVZXWD    (CX)(R8*1), Z10
+	VPSLLD       $0x10, Z10, Z10
+	VPMOVZXWD    (CX)(R8*2), Z11
+	VPSLLD       $0x10, Z11, Z11
+	PREFETCHT0   (SI)
+	PREFETCHT0   (SI)(R8*1)
+	PREFETCHT0   (SI)(R8*2)
+	ADDQ         DI, SI
+	VBROADCASTSS (DX), Z12
+	VFMADD231PS  Z9, Z12, Z0
+	VFMADD231PS  Z10, Z12, Z1
+	VFMADD231PS  Z11, Z12, Z2
+	VBROADCASTSS (DX)(BX*1), Z12
+	VFMADD231PS  Z9, Z12, Z3
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS (DX)(BX*2), Z12
+	VFMADD231PS  Z9, Z12, Z6
+	VFMADD231PS  Z10, Z12, Z7
+	VFMADD231PS  Z11, Z12, Z8
+	PREFETCHT0   (R9)
+	PREFETCHT0   64(R9)
+	PREFETCHT0   128(R9)
+	ADDQ         R10, R9
+	ADDQ         $0x04, DX
+	ADDQ         $+32, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R11
+	JNZ          first
+	SUBQ         $0x04, AX
+	JL           tail
 
 loop:
 	VPMOVZXWD    (CX), Z9
@@ -17894,19 +19366,64 @@ bias:
 	VADDPS 128(AX), Z11, Z11
 
 main:
-	MOVQ k+8(FP), AX
-	MOVQ b+32(FP), CX
-	MOVQ a+16(FP), DX
-	MOVQ lda+24(FP), BX
-	SHLQ $0x02, BX
-	LEAQ (BX)(BX*2), SI
-	LEAQ (DX)(SI*1), SI
-	MOVQ pf+80(FP), DI
-	MOVQ pfstep+88(FP), R8
-	MOVQ bstride+40(FP), R9
-	SHLQ $0x01, R9
-	SUBQ $0x04, AX
-	JL   tail
+	MOVQ   k+8(FP), AX
+	MOVQ   b+32(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   lda+24(FP), BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	LEAQ   (DX)(SI*1), SI
+	MOVQ   pf+80(FP), DI
+	MOVQ   pfstep+88(FP), R8
+	MOVQ   bstride+40(FP), R9
+	SHLQ   $0x01, R9
+	MOVQ   c+48(FP), R10
+	MOVQ   ldc+56(FP), R11
+	SHLQ   $0x02, R11
+	IMUL3Q $0x04, R11, R12
+	ADDQ   R12, R10
+	MOVQ   $+4, R12
+
+first:
+	VPMOVZXWD    (CX), Z12
+	VPSLLD       $0x10, Z12, Z12
+	VPMOVZXWD    (CX)(R9*1), Z13
+	VPSLLD       $0x10, Z13, Z13
+	VPMOVZXWD    (CX)(R9*2), Z14
+	VPSLLD       $0x10, Z14, Z14
+	PREFETCHT0   (DI)
+	PREFETCHT0   (DI)(R9*1)
+	PREFETCHT0   (DI)(R9*2)
+	ADDQ         R8, DI
+	VBROADCASTSS (DX), Z15
+	VFMADD231PS  Z12, Z15, Z0
+	VFMADD231PS  Z13, Z15, Z1
+	VFMADD231PS  Z14, Z15, Z2
+	VBROADCASTSS (DX)(BX*1), Z15
+	VFMADD231PS  Z12, Z15, Z3
+	VFMADD231PS  Z13, Z15, Z4
+	VFMADD231PS  Z14, Z15, Z5
+	VBROADCASTSS (DX)(BX*2), Z15
+	VFMADD231PS  Z12, Z15, Z6
+	VFMADD231PS  Z13, Z15, Z7
+	VFMADD231PS  Z14, Z15, Z8
+	VBROADCASTSS (SI), Z15
+	VFMADD231PS  Z12, Z15, Z9
+	VFMADD231PS  Z13, Z15, Z10
+	VFMADD231PS  Z14, Z15, Z11
+	PREFETCHT0   (R10)
+	PREFETCHT0   64(R10)
+	PREFETCHT0   128(R10)
+	ADDQ         R11, R10
+	ADDQ         $0x04, DX
+	ADDQ         $0x04, SI
+	ADDQ         $+32, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R12
+	JNZ          first
+	SUBQ         $0x04, AX
+	JL           tail
 
 loop:
 	VPMOVZXWD    (CX), Z12
@@ -18145,19 +19662,68 @@ bias:
 	VADDPS 128(AX), Z14, Z14
 
 main:
-	MOVQ k+8(FP), AX
-	MOVQ b+32(FP), CX
-	MOVQ a+16(FP), DX
-	MOVQ lda+24(FP), BX
-	SHLQ $0x02, BX
-	LEAQ (BX)(BX*2), SI
-	LEAQ (DX)(SI*1), SI
-	MOVQ pf+80(FP), DI
-	MOVQ pfstep+88(FP), R8
-	MOVQ bstride+40(FP), R9
-	SHLQ $0x01, R9
-	SUBQ $0x04, AX
-	JL   tail
+	MOVQ   k+8(FP), AX
+	MOVQ   b+32(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   lda+24(FP), BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	LEAQ   (DX)(SI*1), SI
+	MOVQ   pf+80(FP), DI
+	MOVQ   pfstep+88(FP), R8
+	MOVQ   bstride+40(FP), R9
+	SHLQ   $0x01, R9
+	MOVQ   c+48(FP), R10
+	MOVQ   ldc+56(FP), R11
+	SHLQ   $0x02, R11
+	IMUL3Q $0x05, R11, R12
+	ADDQ   R12, R10
+	MOVQ   $+5, R12
+
+first:
+	VPMOVZXWD    (CX), Z15
+	VPSLLD       $0x10, Z15, Z15
+	VPMOVZXWD    (CX)(R9*1), Z16
+	VPSLLD       $0x10, Z16, Z16
+	VPMOVZXWD    (CX)(R9*2), Z17
+	VPSLLD       $0x10, Z17, Z17
+	PREFETCHT0   (DI)
+	PREFETCHT0   (DI)(R9*1)
+	PREFETCHT0   (DI)(R9*2)
+	ADDQ         R8, DI
+	VBROADCASTSS (DX), Z18
+	VFMADD231PS  Z15, Z18, Z0
+	VFMADD231PS  Z16, Z18, Z1
+	VFMADD231PS  Z17, Z18, Z2
+	VBROADCASTSS (DX)(BX*1), Z18
+	VFMADD231PS  Z15, Z18, Z3
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS (DX)(BX*2), Z18
+	VFMADD231PS  Z15, Z18, Z6
+	VFMADD231PS  Z16, Z18, Z7
+	VFMADD231PS  Z17, Z18, Z8
+	VBROADCASTSS (SI), Z18
+	VFMADD231PS  Z15, Z18, Z9
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS (SI)(BX*1), Z18
+	VFMADD231PS  Z15, Z18, Z12
+	VFMADD231PS  Z16, Z18, Z13
+	VFMADD231PS  Z17, Z18, Z14
+	PREFETCHT0   (R10)
+	PREFETCHT0   64(R10)
+	PREFETCHT0   128(R10)
+	ADDQ         R11, R10
+	ADDQ         $0x04, DX
+	ADDQ         $0x04, SI
+	ADDQ         $+32, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R12
+	JNZ          first
+	SUBQ         $0x04, AX
+	JL           tail
 
 loop:
 	VPMOVZXWD    (CX), Z15
@@ -18428,19 +19994,72 @@ bias:
 	VADDPS 128(AX), Z17, Z17
 
 main:
-	MOVQ k+8(FP), AX
-	MOVQ b+32(FP), CX
-	MOVQ a+16(FP), DX
-	MOVQ lda+24(FP), BX
-	SHLQ $0x02, BX
-	LEAQ (BX)(BX*2), SI
-	LEAQ (DX)(SI*1), SI
-	MOVQ pf+80(FP), DI
-	MOVQ pfstep+88(FP), R8
-	MOVQ bstride+40(FP), R9
-	SHLQ $0x01, R9
-	SUBQ $0x04, AX
-	JL   tail
+	MOVQ   k+8(FP), AX
+	MOVQ   b+32(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   lda+24(FP), BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	LEAQ   (DX)(SI*1), SI
+	MOVQ   pf+80(FP), DI
+	MOVQ   pfstep+88(FP), R8
+	MOVQ   bstride+40(FP), R9
+	SHLQ   $0x01, R9
+	MOVQ   c+48(FP), R10
+	MOVQ   ldc+56(FP), R11
+	SHLQ   $0x02, R11
+	IMUL3Q $0x06, R11, R12
+	ADDQ   R12, R10
+	MOVQ   $+6, R12
+
+first:
+	VPMOVZXWD    (CX), Z18
+	VPSLLD       $0x10, Z18, Z18
+	VPMOVZXWD    (CX)(R9*1), Z19
+	VPSLLD       $0x10, Z19, Z19
+	VPMOVZXWD    (CX)(R9*2), Z20
+	VPSLLD       $0x10, Z20, Z20
+	PREFETCHT0   (DI)
+	PREFETCHT0   (DI)(R9*1)
+	PREFETCHT0   (DI)(R9*2)
+	ADDQ         R8, DI
+	VBROADCASTSS (DX), Z21
+	VFMADD231PS  Z18, Z21, Z0
+	VFMADD231PS  Z19, Z21, Z1
+	VFMADD231PS  Z20, Z21, Z2
+	VBROADCASTSS (DX)(BX*1), Z21
+	VFMADD231PS  Z18, Z21, Z3
+	VFMADD231PS  Z19, Z21, Z4
+	VFMADD231PS  Z20, Z21, Z5
+	VBROADCASTSS (DX)(BX*2), Z21
+	VFMADD231PS  Z18, Z21, Z6
+	VFMADD231PS  Z19, Z21, Z7
+	VFMADD231PS  Z20, Z21, Z8
+	VBROADCASTSS (SI), Z21
+	VFMADD231PS  Z18, Z21, Z9
+	VFMADD231PS  Z19, Z21, Z10
+	VFMADD231PS  Z20, Z21, Z11
+	VBROADCASTSS (SI)(BX*1), Z21
+	VFMADD231PS  Z18, Z21, Z12
+	VFMADD231PS  Z19, Z21, Z13
+	VFMADD231PS  Z20, Z21, Z14
+	VBROADCASTSS (SI)(BX*2), Z21
+	VFMADD231PS  Z18, Z21, Z15
+	VFMADD231PS  Z19, Z21, Z16
+	VFMADD231PS  Z20, Z21, Z17
+	PREFETCHT0   (R10)
+	PREFETCHT0   64(R10)
+	PREFETCHT0   128(R10)
+	ADDQ         R11, R10
+	ADDQ         $0x04, DX
+	ADDQ         $0x04, SI
+	ADDQ         $+32, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R12
+	JNZ          first
+	SUBQ         $0x04, AX
+	JL           tail
 
 loop:
 	VPMOVZXWD    (CX), Z18
@@ -18744,20 +20363,78 @@ bias:
 	VADDPS 128(AX), Z20, Z20
 
 main:
-	MOVQ k+8(FP), AX
-	MOVQ b+32(FP), CX
-	MOVQ a+16(FP), DX
-	MOVQ lda+24(FP), BX
-	SHLQ $0x02, BX
-	LEAQ (BX)(BX*2), SI
-	LEAQ (DX)(SI*1), DI
-	LEAQ (DI)(SI*1), SI
-	MOVQ pf+80(FP), R8
-	MOVQ pfstep+88(FP), R9
-	MOVQ bstride+40(FP), R10
-	SHLQ $0x01, R10
-	SUBQ $0x04, AX
-	JL   tail
+	MOVQ   k+8(FP), AX
+	MOVQ   b+32(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   lda+24(FP), BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	LEAQ   (DX)(SI*1), DI
+	LEAQ   (DI)(SI*1), SI
+	MOVQ   pf+80(FP), R8
+	MOVQ   pfstep+88(FP), R9
+	MOVQ   bstride+40(FP), R10
+	SHLQ   $0x01, R10
+	MOVQ   c+48(FP), R11
+	MOVQ   ldc+56(FP), R12
+	SHLQ   $0x02, R12
+	IMUL3Q $0x07, R12, R13
+	ADDQ   R13, R11
+	MOVQ   $+7, R13
+
+first:
+	VPMOVZXWD    (CX), Z21
+	VPSLLD       $0x10, Z21, Z21
+	VPMOVZXWD    (CX)(R10*1), Z22
+	VPSLLD       $0x10, Z22, Z22
+	VPMOVZXWD    (CX)(R10*2), Z23
+	VPSLLD       $0x10, Z23, Z23
+	PREFETCHT0   (R8)
+	PREFETCHT0   (R8)(R10*1)
+	PREFETCHT0   (R8)(R10*2)
+	ADDQ         R9, R8
+	VBROADCASTSS (DX), Z24
+	VFMADD231PS  Z21, Z24, Z0
+	VFMADD231PS  Z22, Z24, Z1
+	VFMADD231PS  Z23, Z24, Z2
+	VBROADCASTSS (DX)(BX*1), Z24
+	VFMADD231PS  Z21, Z24, Z3
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Z23, Z24, Z5
+	VBROADCASTSS (DX)(BX*2), Z24
+	VFMADD231PS  Z21, Z24, Z6
+	VFMADD231PS  Z22, Z24, Z7
+	VFMADD231PS  Z23, Z24, Z8
+	VBROADCASTSS (DI), Z24
+	VFMADD231PS  Z21, Z24, Z9
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS (DI)(BX*1), Z24
+	VFMADD231PS  Z21, Z24, Z12
+	VFMADD231PS  Z22, Z24, Z13
+	VFMADD231PS  Z23, Z24, Z14
+	VBROADCASTSS (DI)(BX*2), Z24
+	VFMADD231PS  Z21, Z24, Z15
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Z23, Z24, Z17
+	VBROADCASTSS (SI), Z24
+	VFMADD231PS  Z21, Z24, Z18
+	VFMADD231PS  Z22, Z24, Z19
+	VFMADD231PS  Z23, Z24, Z20
+	PREFETCHT0   (R11)
+	PREFETCHT0   64(R11)
+	PREFETCHT0   128(R11)
+	ADDQ         R12, R11
+	ADDQ         $0x04, DX
+	ADDQ         $0x04, DI
+	ADDQ         $0x04, SI
+	ADDQ         $+32, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R13
+	JNZ          first
+	SUBQ         $0x04, AX
+	JL           tail
 
 loop:
 	VPMOVZXWD    (CX), Z21
@@ -19096,20 +20773,82 @@ bias:
 	VADDPS 128(AX), Z23, Z23
 
 main:
-	MOVQ k+8(FP), AX
-	MOVQ b+32(FP), CX
-	MOVQ a+16(FP), DX
-	MOVQ lda+24(FP), BX
-	SHLQ $0x02, BX
-	LEAQ (BX)(BX*2), SI
-	LEAQ (DX)(SI*1), DI
-	LEAQ (DI)(SI*1), SI
-	MOVQ pf+80(FP), R8
-	MOVQ pfstep+88(FP), R9
-	MOVQ bstride+40(FP), R10
-	SHLQ $0x01, R10
-	SUBQ $0x04, AX
-	JL   tail
+	MOVQ   k+8(FP), AX
+	MOVQ   b+32(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   lda+24(FP), BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	LEAQ   (DX)(SI*1), DI
+	LEAQ   (DI)(SI*1), SI
+	MOVQ   pf+80(FP), R8
+	MOVQ   pfstep+88(FP), R9
+	MOVQ   bstride+40(FP), R10
+	SHLQ   $0x01, R10
+	MOVQ   c+48(FP), R11
+	MOVQ   ldc+56(FP), R12
+	SHLQ   $0x02, R12
+	IMUL3Q $0x08, R12, R13
+	ADDQ   R13, R11
+	MOVQ   $+8, R13
+
+first:
+	VPMOVZXWD    (CX), Z24
+	VPSLLD       $0x10, Z24, Z24
+	VPMOVZXWD    (CX)(R10*1), Z25
+	VPSLLD       $0x10, Z25, Z25
+	VPMOVZXWD    (CX)(R10*2), Z26
+	VPSLLD       $0x10, Z26, Z26
+	PREFETCHT0   (R8)
+	PREFETCHT0   (R8)(R10*1)
+	PREFETCHT0   (R8)(R10*2)
+	ADDQ         R9, R8
+	VBROADCASTSS (DX), Z27
+	VFMADD231PS  Z24, Z27, Z0
+	VFMADD231PS  Z25, Z27, Z1
+	VFMADD231PS  Z26, Z27, Z2
+	VBROADCASTSS (DX)(BX*1), Z27
+	VFMADD231PS  Z24, Z27, Z3
+	VFMADD231PS  Z25, Z27, Z4
+	VFMADD231PS  Z26, Z27, Z5
+	VBROADCASTSS (DX)(BX*2), Z27
+	VFMADD231PS  Z24, Z27, Z6
+	VFMADD231PS  Z25, Z27, Z7
+	VFMADD231PS  Z26, Z27, Z8
+	VBROADCASTSS (DI), Z27
+	VFMADD231PS  Z24, Z27, Z9
+	VFMADD231PS  Z25, Z27, Z10
+	VFMADD231PS  Z26, Z27, Z11
+	VBROADCASTSS (DI)(BX*1), Z27
+	VFMADD231PS  Z24, Z27, Z12
+	VFMADD231PS  Z25, Z27, Z13
+	VFMADD231PS  Z26, Z27, Z14
+	VBROADCASTSS (DI)(BX*2), Z27
+	VFMADD231PS  Z24, Z27, Z15
+	VFMADD231PS  Z25, Z27, Z16
+	VFMADD231PS  Z26, Z27, Z17
+	VBROADCASTSS (SI), Z27
+	VFMADD231PS  Z24, Z27, Z18
+	VFMADD231PS  Z25, Z27, Z19
+	VFMADD231PS  Z26, Z27, Z20
+	VBROADCASTSS (SI)(BX*1), Z27
+	VFMADD231PS  Z24, Z27, Z21
+	VFMADD231PS  Z25, Z27, Z22
+	VFMADD231PS  Z26, Z27, Z23
+	PREFETCHT0   (R11)
+	PREFETCHT0   64(R11)
+	PREFETCHT0   128(R11)
+	ADDQ         R12, R11
+	ADDQ         $0x04, DX
+	ADDQ         $0x04, DI
+	ADDQ         $0x04, SI
+	ADDQ         $+32, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R13
+	JNZ          first
+	SUBQ         $0x04, AX
+	JL           tail
 
 loop:
 	VPMOVZXWD    (CX), Z24
@@ -19415,6 +21154,50 @@ main:
 	MOVQ         bstride+40(FP), DI
 	SHLQ         $0x01, DI
 	VBROADCASTSS second<>+0(SB), Z7
+	MOVQ         c+48(FP), R8
+	MOVQ         ldc+56(FP), R9
+	SHLQ         $0x02, R9
+	IMUL3Q       $0x01, R9, R10
+	ADDQ         R10, R8
+	MOVQ         $+1, R10
+
+first:
+	PREFETCHT0   (BX)
+	PREFETCHT0   (BX)(DI*1)
+	PREFETCHT0   (BX)(DI*2)
+	ADDQ         SI, BX
+	VMOVUPS      (CX), Z3
+	VPANDD       Z7, Z3, Z3
+	VMOVUPS      (CX)(DI*1), Z4
+	VPANDD       Z7, Z4, Z4
+	VMOVUPS      (CX)(DI*2), Z5
+	VPANDD       Z7, Z5, Z5
+	VPBROADCASTD (DX), Z6
+	VPANDD       Z7, Z6, Z6
+	VFMADD231PS  Z3, Z6, Z0
+	VFMADD231PS  Z4, Z6, Z1
+	VFMADD231PS  Z5, Z6, Z2
+	VMOVUPS      (CX), Z3
+	VPSLLD       $0x10, Z3, Z3
+	VMOVUPS      (CX)(DI*1), Z4
+	VPSLLD       $0x10, Z4, Z4
+	VMOVUPS      (CX)(DI*2), Z5
+	VPSLLD       $0x10, Z5, Z5
+	VPBROADCASTD (DX), Z6
+	VPSLLD       $0x10, Z6, Z6
+	VFMADD231PS  Z3, Z6, Z0
+	VFMADD231PS  Z4, Z6, Z1
+	VFMADD231PS  Z5, Z6, Z2
+	PREFETCHT0   (R8)
+	PREFETCHT0   64(R8)
+	PREFETCHT0   128(R8)
+	ADDQ         R9, R8
+	ADDQ         $0x04, DX
+	ADDQ         $+64, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R10
+	JNZ          first
 	SUBQ         $0x02, AX
 	JL           tail
 
@@ -19573,6 +21356,60 @@ main:
 	MOVQ         bstride+40(FP), R8
 	SHLQ         $0x01, R8
 	VBROADCASTSS second<>+0(SB), Z10
+	MOVQ         c+48(FP), R9
+	MOVQ         ldc+56(FP), R10
+	SHLQ         $0x02, R10
+	IMUL3Q       $0x02, R10, R11
+	ADDQ         R11, R9
+	MOVQ         $+2, R11
+
+first:
+	PREFETCHT0   (SI)
+	PREFETCHT0   (SI)(R8*1)
+	PREFETCHT0   (SI)(R8*2)
+	ADDQ         DI, SI
+	VMOVUPS      (CX), Z6
+	VPANDD       Z10, Z6, Z6
+	VMOVUPS      (CX)(R8*1), Z7
+	VPANDD       Z10, Z7, Z7
+	VMOVUPS      (CX)(R8*2), Z8
+	VPANDD       Z10, Z8, Z8
+	VPBROADCASTD (DX), Z9
+	VPANDD       Z10, Z9, Z9
+	VFMADD231PS  Z6, Z9, Z0
+	VFMADD231PS  Z7, Z9, Z1
+	VFMADD231PS  Z8, Z9, Z2
+	VPBROADCASTD (DX)(BX*1), Z9
+	VPANDD       Z10, Z9, Z9
+	VFMADD231PS  Z6, Z9, Z3
+	VFMADD231PS  Z7, Z9, Z4
+	VFMADD231PS  Z8, Z9, Z5
+	VMOVUPS      (CX), Z6
+	VPSLLD       $0x10, Z6, Z6
+	VMOVUPS      (CX)(R8*1), Z7
+	VPSLLD       $0x10, Z7, Z7
+	VMOVUPS      (CX)(R8*2), Z8
+	VPSLLD       $0x10, Z8, Z8
+	VPBROADCASTD (DX), Z9
+	VPSLLD       $0x10, Z9, Z9
+	VFMADD231PS  Z6, Z9, Z0
+	VFMADD231PS  Z7, Z9, Z1
+	VFMADD231PS  Z8, Z9, Z2
+	VPBROADCASTD (DX)(BX*1), Z9
+	VPSLLD       $0x10, Z9, Z9
+	VFMADD231PS  Z6, Z9, Z3
+	VFMADD231PS  Z7, Z9, Z4
+	VFMADD231PS  Z8, Z9, Z5
+	PREFETCHT0   (R9)
+	PREFETCHT0   64(R9)
+	PREFETCHT0   128(R9)
+	ADDQ         R10, R9
+	ADDQ         $0x04, DX
+	ADDQ         $+64, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R11
+	JNZ          first
 	SUBQ         $0x02, AX
 	JL           tail
 
@@ -19773,6 +21610,70 @@ main:
 	MOVQ         bstride+40(FP), R8
 	SHLQ         $0x01, R8
 	VBROADCASTSS second<>+0(SB), Z13
+	MOVQ         c+48(FP), R9
+	MOVQ         ldc+56(FP), R10
+	SHLQ         $0x02, R10
+	IMUL3Q       $0x03, R10, R11
+	ADDQ         R11, R9
+	MOVQ         $+3, R11
+
+first:
+	PREFETCHT0   (SI)
+	PREFETCHT0   (SI)(R8*1)
+	PREFETCHT0   (SI)(R8*2)
+	ADDQ         DI, SI
+	VMOVUPS      (CX), Z9
+	VPANDD       Z13, Z9, Z9
+	VMOVUPS      (CX)(R8*1), Z10
+	VPANDD       Z13, Z10, Z10
+	VMOVUPS      (CX)(R8*2), Z11
+	VPANDD       Z13, Z11, Z11
+	VPBROADCASTD (DX), Z12
+	VPANDD       Z13, Z12, Z12
+	VFMADD231PS  Z9, Z12, Z0
+	VFMADD231PS  Z10, Z12, Z1
+	VFMADD231PS  Z11, Z12, Z2
+	VPBROADCASTD (DX)(BX*1), Z12
+	VPANDD       Z13, Z12, Z12
+	VFMADD231PS  Z9, Z12, Z3
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VPBROADCASTD (DX)(BX*2), Z12
+	VPANDD       Z13, Z12, Z12
+	VFMADD231PS  Z9, Z12, Z6
+	VFMADD231PS  Z10, Z12, Z7
+	VFMADD231PS  Z11, Z12, Z8
+	VMOVUPS      (CX), Z9
+	VPSLLD       $0x10, Z9, Z9
+	VMOVUPS      (CX)(R8*1), Z10
+	VPSLLD       $0x10, Z10, Z10
+	VMOVUPS      (CX)(R8*2), Z11
+	VPSLLD       $0x10, Z11, Z11
+	VPBROADCASTD (DX), Z12
+	VPSLLD       $0x10, Z12, Z12
+	VFMADD231PS  Z9, Z12, Z0
+	VFMADD231PS  Z10, Z12, Z1
+	VFMADD231PS  Z11, Z12, Z2
+	VPBROADCASTD (DX)(BX*1), Z12
+	VPSLLD       $0x10, Z12, Z12
+	VFMADD231PS  Z9, Z12, Z3
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VPBROADCASTD (DX)(BX*2), Z12
+	VPSLLD       $0x10, Z12, Z12
+	VFMADD231PS  Z9, Z12, Z6
+	VFMADD231PS  Z10, Z12, Z7
+	VFMADD231PS  Z11, Z12, Z8
+	PREFETCHT0   (R9)
+	PREFETCHT0   64(R9)
+	PREFETCHT0   128(R9)
+	ADDQ         R10, R9
+	ADDQ         $0x04, DX
+	ADDQ         $+64, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R11
+	JNZ          first
 	SUBQ         $0x02, AX
 	JL           tail
 
@@ -20019,6 +21920,81 @@ main:
 	MOVQ         bstride+40(FP), R9
 	SHLQ         $0x01, R9
 	VBROADCASTSS second<>+0(SB), Z16
+	MOVQ         c+48(FP), R10
+	MOVQ         ldc+56(FP), R11
+	SHLQ         $0x02, R11
+	IMUL3Q       $0x04, R11, R12
+	ADDQ         R12, R10
+	MOVQ         $+4, R12
+
+first:
+	PREFETCHT0   (DI)
+	PREFETCHT0   (DI)(R9*1)
+	PREFETCHT0   (DI)(R9*2)
+	ADDQ         R8, DI
+	VMOVUPS      (CX), Z12
+	VPANDD       Z16, Z12, Z12
+	VMOVUPS      (CX)(R9*1), Z13
+	VPANDD       Z16, Z13, Z13
+	VMOVUPS      (CX)(R9*2), Z14
+	VPANDD       Z16, Z14, Z14
+	VPBROADCASTD (DX), Z15
+	VPANDD       Z16, Z15, Z15
+	VFMADD231PS  Z12, Z15, Z0
+	VFMADD231PS  Z13, Z15, Z1
+	VFMADD231PS  Z14, Z15, Z2
+	VPBROADCASTD (DX)(BX*1), Z15
+	VPANDD       Z16, Z15, Z15
+	VFMADD231PS  Z12, Z15, Z3
+	VFMADD231PS  Z13, Z15, Z4
+	VFMADD231PS  Z14, Z15, Z5
+	VPBROADCASTD (DX)(BX*2), Z15
+	VPANDD       Z16, Z15, Z15
+	VFMADD231PS  Z12, Z15, Z6
+	VFMADD231PS  Z13, Z15, Z7
+	VFMADD231PS  Z14, Z15, Z8
+	VPBROADCASTD (SI), Z15
+	VPANDD       Z16, Z15, Z15
+	VFMADD231PS  Z12, Z15, Z9
+	VFMADD231PS  Z13, Z15, Z10
+	VFMADD231PS  Z14, Z15, Z11
+	VMOVUPS      (CX), Z12
+	VPSLLD       $0x10, Z12, Z12
+	VMOVUPS      (CX)(R9*1), Z13
+	VPSLLD       $0x10, Z13, Z13
+	VMOVUPS      (CX)(R9*2), Z14
+	VPSLLD       $0x10, Z14, Z14
+	VPBROADCASTD (DX), Z15
+	VPSLLD       $0x10, Z15, Z15
+	VFMADD231PS  Z12, Z15, Z0
+	VFMADD231PS  Z13, Z15, Z1
+	VFMADD231PS  Z14, Z15, Z2
+	VPBROADCASTD (DX)(BX*1), Z15
+	VPSLLD       $0x10, Z15, Z15
+	VFMADD231PS  Z12, Z15, Z3
+	VFMADD231PS  Z13, Z15, Z4
+	VFMADD231PS  Z14, Z15, Z5
+	VPBROADCASTD (DX)(BX*2), Z15
+	VPSLLD       $0x10, Z15, Z15
+	VFMADD231PS  Z12, Z15, Z6
+	VFMADD231PS  Z13, Z15, Z7
+	VFMADD231PS  Z14, Z15, Z8
+	VPBROADCASTD (SI), Z15
+	VPSLLD       $0x10, Z15, Z15
+	VFMADD231PS  Z12, Z15, Z9
+	VFMADD231PS  Z13, Z15, Z10
+	VFMADD231PS  Z14, Z15, Z11
+	PREFETCHT0   (R10)
+	PREFETCHT0   64(R10)
+	PREFETCHT0   128(R10)
+	ADDQ         R11, R10
+	ADDQ         $0x04, DX
+	ADDQ         $0x04, SI
+	ADDQ         $+64, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R12
+	JNZ          first
 	SUBQ         $0x02, AX
 	JL           tail
 
@@ -20310,6 +22286,91 @@ main:
 	MOVQ         bstride+40(FP), R9
 	SHLQ         $0x01, R9
 	VBROADCASTSS second<>+0(SB), Z19
+	MOVQ         c+48(FP), R10
+	MOVQ         ldc+56(FP), R11
+	SHLQ         $0x02, R11
+	IMUL3Q       $0x05, R11, R12
+	ADDQ         R12, R10
+	MOVQ         $+5, R12
+
+first:
+	PREFETCHT0   (DI)
+	PREFETCHT0   (DI)(R9*1)
+	PREFETCHT0   (DI)(R9*2)
+	ADDQ         R8, DI
+	VMOVUPS      (CX), Z15
+	VPANDD       Z19, Z15, Z15
+	VMOVUPS      (CX)(R9*1), Z16
+	VPANDD       Z19, Z16, Z16
+	VMOVUPS      (CX)(R9*2), Z17
+	VPANDD       Z19, Z17, Z17
+	VPBROADCASTD (DX), Z18
+	VPANDD       Z19, Z18, Z18
+	VFMADD231PS  Z15, Z18, Z0
+	VFMADD231PS  Z16, Z18, Z1
+	VFMADD231PS  Z17, Z18, Z2
+	VPBROADCASTD (DX)(BX*1), Z18
+	VPANDD       Z19, Z18, Z18
+	VFMADD231PS  Z15, Z18, Z3
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VPBROADCASTD (DX)(BX*2), Z18
+	VPANDD       Z19, Z18, Z18
+	VFMADD231PS  Z15, Z18, Z6
+	VFMADD231PS  Z16, Z18, Z7
+	VFMADD231PS  Z17, Z18, Z8
+	VPBROADCASTD (SI), Z18
+	VPANDD       Z19, Z18, Z18
+	VFMADD231PS  Z15, Z18, Z9
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VPBROADCASTD (SI)(BX*1), Z18
+	VPANDD       Z19, Z18, Z18
+	VFMADD231PS  Z15, Z18, Z12
+	VFMADD231PS  Z16, Z18, Z13
+	VFMADD231PS  Z17, Z18, Z14
+	VMOVUPS      (CX), Z15
+	VPSLLD       $0x10, Z15, Z15
+	VMOVUPS      (CX)(R9*1), Z16
+	VPSLLD       $0x10, Z16, Z16
+	VMOVUPS      (CX)(R9*2), Z17
+	VPSLLD       $0x10, Z17, Z17
+	VPBROADCASTD (DX), Z18
+	VPSLLD       $0x10, Z18, Z18
+	VFMADD231PS  Z15, Z18, Z0
+	VFMADD231PS  Z16, Z18, Z1
+	VFMADD231PS  Z17, Z18, Z2
+	VPBROADCASTD (DX)(BX*1), Z18
+	VPSLLD       $0x10, Z18, Z18
+	VFMADD231PS  Z15, Z18, Z3
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VPBROADCASTD (DX)(BX*2), Z18
+	VPSLLD       $0x10, Z18, Z18
+	VFMADD231PS  Z15, Z18, Z6
+	VFMADD231PS  Z16, Z18, Z7
+	VFMADD231PS  Z17, Z18, Z8
+	VPBROADCASTD (SI), Z18
+	VPSLLD       $0x10, Z18, Z18
+	VFMADD231PS  Z15, Z18, Z9
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VPBROADCASTD (SI)(BX*1), Z18
+	VPSLLD       $0x10, Z18, Z18
+	VFMADD231PS  Z15, Z18, Z12
+	VFMADD231PS  Z16, Z18, Z13
+	VFMADD231PS  Z17, Z18, Z14
+	PREFETCHT0   (R10)
+	PREFETCHT0   64(R10)
+	PREFETCHT0   128(R10)
+	ADDQ         R11, R10
+	ADDQ         $0x04, DX
+	ADDQ         $0x04, SI
+	ADDQ         $+64, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R12
+	JNZ          first
 	SUBQ         $0x02, AX
 	JL           tail
 
@@ -20643,6 +22704,101 @@ main:
 	MOVQ         bstride+40(FP), R9
 	SHLQ         $0x01, R9
 	VBROADCASTSS second<>+0(SB), Z22
+	MOVQ         c+48(FP), R10
+	MOVQ         ldc+56(FP), R11
+	SHLQ         $0x02, R11
+	IMUL3Q       $0x06, R11, R12
+	ADDQ         R12, R10
+	MOVQ         $+6, R12
+
+first:
+	PREFETCHT0   (DI)
+	PREFETCHT0   (DI)(R9*1)
+	PREFETCHT0   (DI)(R9*2)
+	ADDQ         R8, DI
+	VMOVUPS      (CX), Z18
+	VPANDD       Z22, Z18, Z18
+	VMOVUPS      (CX)(R9*1), Z19
+	VPANDD       Z22, Z19, Z19
+	VMOVUPS      (CX)(R9*2), Z20
+	VPANDD       Z22, Z20, Z20
+	VPBROADCASTD (DX), Z21
+	VPANDD       Z22, Z21, Z21
+	VFMADD231PS  Z18, Z21, Z0
+	VFMADD231PS  Z19, Z21, Z1
+	VFMADD231PS  Z20, Z21, Z2
+	VPBROADCASTD (DX)(BX*1), Z21
+	VPANDD       Z22, Z21, Z21
+	VFMADD231PS  Z18, Z21, Z3
+	VFMADD231PS  Z19, Z21, Z4
+	VFMADD231PS  Z20, Z21, Z5
+	VPBROADCASTD (DX)(BX*2), Z21
+	VPANDD       Z22, Z21, Z21
+	VFMADD231PS  Z18, Z21, Z6
+	VFMADD231PS  Z19, Z21, Z7
+	VFMADD231PS  Z20, Z21, Z8
+	VPBROADCASTD (SI), Z21
+	VPANDD       Z22, Z21, Z21
+	VFMADD231PS  Z18, Z21, Z9
+	VFMADD231PS  Z19, Z21, Z10
+	VFMADD231PS  Z20, Z21, Z11
+	VPBROADCASTD (SI)(BX*1), Z21
+	VPANDD       Z22, Z21, Z21
+	VFMADD231PS  Z18, Z21, Z12
+	VFMADD231PS  Z19, Z21, Z13
+	VFMADD231PS  Z20, Z21, Z14
+	VPBROADCASTD (SI)(BX*2), Z21
+	VPANDD       Z22, Z21, Z21
+	VFMADD231PS  Z18, Z21, Z15
+	VFMADD231PS  Z19, Z21, Z16
+	VFMADD231PS  Z20, Z21, Z17
+	VMOVUPS      (CX), Z18
+	VPSLLD       $0x10, Z18, Z18
+	VMOVUPS      (CX)(R9*1), Z19
+	VPSLLD       $0x10, Z19, Z19
+	VMOVUPS      (CX)(R9*2), Z20
+	VPSLLD       $0x10, Z20, Z20
+	VPBROADCASTD (DX), Z21
+	VPSLLD       $0x10, Z21, Z21
+	VFMADD231PS  Z18, Z21, Z0
+	VFMADD231PS  Z19, Z21, Z1
+	VFMADD231PS  Z20, Z21, Z2
+	VPBROADCASTD (DX)(BX*1), Z21
+	VPSLLD       $0x10, Z21, Z21
+	VFMADD231PS  Z18, Z21, Z3
+	VFMADD231PS  Z19, Z21, Z4
+	VFMADD231PS  Z20, Z21, Z5
+	VPBROADCASTD (DX)(BX*2), Z21
+	VPSLLD       $0x10, Z21, Z21
+	VFMADD231PS  Z18, Z21, Z6
+	VFMADD231PS  Z19, Z21, Z7
+	VFMADD231PS  Z20, Z21, Z8
+	VPBROADCASTD (SI), Z21
+	VPSLLD       $0x10, Z21, Z21
+	VFMADD231PS  Z18, Z21, Z9
+	VFMADD231PS  Z19, Z21, Z10
+	VFMADD231PS  Z20, Z21, Z11
+	VPBROADCASTD (SI)(BX*1), Z21
+	VPSLLD       $0x10, Z21, Z21
+	VFMADD231PS  Z18, Z21, Z12
+	VFMADD231PS  Z19, Z21, Z13
+	VFMADD231PS  Z20, Z21, Z14
+	VPBROADCASTD (SI)(BX*2), Z21
+	VPSLLD       $0x10, Z21, Z21
+	VFMADD231PS  Z18, Z21, Z15
+	VFMADD231PS  Z19, Z21, Z16
+	VFMADD231PS  Z20, Z21, Z17
+	PREFETCHT0   (R10)
+	PREFETCHT0   64(R10)
+	PREFETCHT0   128(R10)
+	ADDQ         R11, R10
+	ADDQ         $0x04, DX
+	ADDQ         $0x04, SI
+	ADDQ         $+64, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R12
+	JNZ          first
 	SUBQ         $0x02, AX
 	JL           tail
 
@@ -21020,6 +23176,112 @@ main:
 	MOVQ         bstride+40(FP), R10
 	SHLQ         $0x01, R10
 	VBROADCASTSS second<>+0(SB), Z25
+	MOVQ         c+48(FP), R11
+	MOVQ         ldc+56(FP), R12
+	SHLQ         $0x02, R12
+	IMUL3Q       $0x07, R12, R13
+	ADDQ         R13, R11
+	MOVQ         $+7, R13
+
+first:
+	PREFETCHT0   (R8)
+	PREFETCHT0   (R8)(R10*1)
+	PREFETCHT0   (R8)(R10*2)
+	ADDQ         R9, R8
+	VMOVUPS      (CX), Z21
+	VPANDD       Z25, Z21, Z21
+	VMOVUPS      (CX)(R10*1), Z22
+	VPANDD       Z25, Z22, Z22
+	VMOVUPS      (CX)(R10*2), Z23
+	VPANDD       Z25, Z23, Z23
+	VPBROADCASTD (DX), Z24
+	VPANDD       Z25, Z24, Z24
+	VFMADD231PS  Z21, Z24, Z0
+	VFMADD231PS  Z22, Z24, Z1
+	VFMADD231PS  Z23, Z24, Z2
+	VPBROADCASTD (DX)(BX*1), Z24
+	VPANDD       Z25, Z24, Z24
+	VFMADD231PS  Z21, Z24, Z3
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Z23, Z24, Z5
+	VPBROADCASTD (DX)(BX*2), Z24
+	VPANDD       Z25, Z24, Z24
+	VFMADD231PS  Z21, Z24, Z6
+	VFMADD231PS  Z22, Z24, Z7
+	VFMADD231PS  Z23, Z24, Z8
+	VPBROADCASTD (DI), Z24
+	VPANDD       Z25, Z24, Z24
+	VFMADD231PS  Z21, Z24, Z9
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VPBROADCASTD (DI)(BX*1), Z24
+	VPANDD       Z25, Z24, Z24
+	VFMADD231PS  Z21, Z24, Z12
+	VFMADD231PS  Z22, Z24, Z13
+	VFMADD231PS  Z23, Z24, Z14
+	VPBROADCASTD (DI)(BX*2), Z24
+	VPANDD       Z25, Z24, Z24
+	VFMADD231PS  Z21, Z24, Z15
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Z23, Z24, Z17
+	VPBROADCASTD (SI), Z24
+	VPANDD       Z25, Z24, Z24
+	VFMADD231PS  Z21, Z24, Z18
+	VFMADD231PS  Z22, Z24, Z19
+	VFMADD231PS  Z23, Z24, Z20
+	VMOVUPS      (CX), Z21
+	VPSLLD       $0x10, Z21, Z21
+	VMOVUPS      (CX)(R10*1), Z22
+	VPSLLD       $0x10, Z22, Z22
+	VMOVUPS      (CX)(R10*2), Z23
+	VPSLLD       $0x10, Z23, Z23
+	VPBROADCASTD (DX), Z24
+	VPSLLD       $0x10, Z24, Z24
+	VFMADD231PS  Z21, Z24, Z0
+	VFMADD231PS  Z22, Z24, Z1
+	VFMADD231PS  Z23, Z24, Z2
+	VPBROADCASTD (DX)(BX*1), Z24
+	VPSLLD       $0x10, Z24, Z24
+	VFMADD231PS  Z21, Z24, Z3
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Z23, Z24, Z5
+	VPBROADCASTD (DX)(BX*2), Z24
+	VPSLLD       $0x10, Z24, Z24
+	VFMADD231PS  Z21, Z24, Z6
+	VFMADD231PS  Z22, Z24, Z7
+	VFMADD231PS  Z23, Z24, Z8
+	VPBROADCASTD (DI), Z24
+	VPSLLD       $0x10, Z24, Z24
+	VFMADD231PS  Z21, Z24, Z9
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VPBROADCASTD (DI)(BX*1), Z24
+	VPSLLD       $0x10, Z24, Z24
+	VFMADD231PS  Z21, Z24, Z12
+	VFMADD231PS  Z22, Z24, Z13
+	VFMADD231PS  Z23, Z24, Z14
+	VPBROADCASTD (DI)(BX*2), Z24
+	VPSLLD       $0x10, Z24, Z24
+	VFMADD231PS  Z21, Z24, Z15
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Z23, Z24, Z17
+	VPBROADCASTD (SI), Z24
+	VPSLLD       $0x10, Z24, Z24
+	VFMADD231PS  Z21, Z24, Z18
+	VFMADD231PS  Z22, Z24, Z19
+	VFMADD231PS  Z23, Z24, Z20
+	PREFETCHT0   (R11)
+	PREFETCHT0   64(R11)
+	PREFETCHT0   128(R11)
+	ADDQ         R12, R11
+	ADDQ         $0x04, DX
+	ADDQ         $0x04, DI
+	ADDQ         $0x04, SI
+	ADDQ         $+64, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R13
+	JNZ          first
 	SUBQ         $0x02, AX
 	JL           tail
 
@@ -21441,6 +23703,122 @@ main:
 	MOVQ         bstride+40(FP), R10
 	SHLQ         $0x01, R10
 	VBROADCASTSS second<>+0(SB), Z28
+	MOVQ         c+48(FP), R11
+	MOVQ         ldc+56(FP), R12
+	SHLQ         $0x02, R12
+	IMUL3Q       $0x08, R12, R13
+	ADDQ         R13, R11
+	MOVQ         $+8, R13
+
+first:
+	PREFETCHT0   (R8)
+	PREFETCHT0   (R8)(R10*1)
+	PREFETCHT0   (R8)(R10*2)
+	ADDQ         R9, R8
+	VMOVUPS      (CX), Z24
+	VPANDD       Z28, Z24, Z24
+	VMOVUPS      (CX)(R10*1), Z25
+	VPANDD       Z28, Z25, Z25
+	VMOVUPS      (CX)(R10*2), Z26
+	VPANDD       Z28, Z26, Z26
+	VPBROADCASTD (DX), Z27
+	VPANDD       Z28, Z27, Z27
+	VFMADD231PS  Z24, Z27, Z0
+	VFMADD231PS  Z25, Z27, Z1
+	VFMADD231PS  Z26, Z27, Z2
+	VPBROADCASTD (DX)(BX*1), Z27
+	VPANDD       Z28, Z27, Z27
+	VFMADD231PS  Z24, Z27, Z3
+	VFMADD231PS  Z25, Z27, Z4
+	VFMADD231PS  Z26, Z27, Z5
+	VPBROADCASTD (DX)(BX*2), Z27
+	VPANDD       Z28, Z27, Z27
+	VFMADD231PS  Z24, Z27, Z6
+	VFMADD231PS  Z25, Z27, Z7
+	VFMADD231PS  Z26, Z27, Z8
+	VPBROADCASTD (DI), Z27
+	VPANDD       Z28, Z27, Z27
+	VFMADD231PS  Z24, Z27, Z9
+	VFMADD231PS  Z25, Z27, Z10
+	VFMADD231PS  Z26, Z27, Z11
+	VPBROADCASTD (DI)(BX*1), Z27
+	VPANDD       Z28, Z27, Z27
+	VFMADD231PS  Z24, Z27, Z12
+	VFMADD231PS  Z25, Z27, Z13
+	VFMADD231PS  Z26, Z27, Z14
+	VPBROADCASTD (DI)(BX*2), Z27
+	VPANDD       Z28, Z27, Z27
+	VFMADD231PS  Z24, Z27, Z15
+	VFMADD231PS  Z25, Z27, Z16
+	VFMADD231PS  Z26, Z27, Z17
+	VPBROADCASTD (SI), Z27
+	VPANDD       Z28, Z27, Z27
+	VFMADD231PS  Z24, Z27, Z18
+	VFMADD231PS  Z25, Z27, Z19
+	VFMADD231PS  Z26, Z27, Z20
+	VPBROADCASTD (SI)(BX*1), Z27
+	VPANDD       Z28, Z27, Z27
+	VFMADD231PS  Z24, Z27, Z21
+	VFMADD231PS  Z25, Z27, Z22
+	VFMADD231PS  Z26, Z27, Z23
+	VMOVUPS      (CX), Z24
+	VPSLLD       $0x10, Z24, Z24
+	VMOVUPS      (CX)(R10*1), Z25
+	VPSLLD       $0x10, Z25, Z25
+	VMOVUPS      (CX)(R10*2), Z26
+	VPSLLD       $0x10, Z26, Z26
+	VPBROADCASTD (DX), Z27
+	VPSLLD       $0x10, Z27, Z27
+	VFMADD231PS  Z24, Z27, Z0
+	VFMADD231PS  Z25, Z27, Z1
+	VFMADD231PS  Z26, Z27, Z2
+	VPBROADCASTD (DX)(BX*1), Z27
+	VPSLLD       $0x10, Z27, Z27
+	VFMADD231PS  Z24, Z27, Z3
+	VFMADD231PS  Z25, Z27, Z4
+	VFMADD231PS  Z26, Z27, Z5
+	VPBROADCASTD (DX)(BX*2), Z27
+	VPSLLD       $0x10, Z27, Z27
+	VFMADD231PS  Z24, Z27, Z6
+	VFMADD231PS  Z25, Z27, Z7
+	VFMADD231PS  Z26, Z27, Z8
+	VPBROADCASTD (DI), Z27
+	VPSLLD       $0x10, Z27, Z27
+	VFMADD231PS  Z24, Z27, Z9
+	VFMADD231PS  Z25, Z27, Z10
+	VFMADD231PS  Z26, Z27, Z11
+	VPBROADCASTD (DI)(BX*1), Z27
+	VPSLLD       $0x10, Z27, Z27
+	VFMADD231PS  Z24, Z27, Z12
+	VFMADD231PS  Z25, Z27, Z13
+	VFMADD231PS  Z26, Z27, Z14
+	VPBROADCASTD (DI)(BX*2), Z27
+	VPSLLD       $0x10, Z27, Z27
+	VFMADD231PS  Z24, Z27, Z15
+	VFMADD231PS  Z25, Z27, Z16
+	VFMADD231PS  Z26, Z27, Z17
+	VPBROADCASTD (SI), Z27
+	VPSLLD       $0x10, Z27, Z27
+	VFMADD231PS  Z24, Z27, Z18
+	VFMADD231PS  Z25, Z27, Z19
+	VFMADD231PS  Z26, Z27, Z20
+	VPBROADCASTD (SI)(BX*1), Z27
+	VPSLLD       $0x10, Z27, Z27
+	VFMADD231PS  Z24, Z27, Z21
+	VFMADD231PS  Z25, Z27, Z22
+	VFMADD231PS  Z26, Z27, Z23
+	PREFETCHT0   (R11)
+	PREFETCHT0   64(R11)
+	PREFETCHT0   128(R11)
+	ADDQ         R12, R11
+	ADDQ         $0x04, DX
+	ADDQ         $0x04, DI
+	ADDQ         $0x04, SI
+	ADDQ         $+64, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R13
+	JNZ          first
 	SUBQ         $0x02, AX
 	JL           tail
 
@@ -24882,17 +27260,46 @@ bias:
 	VADDPS 128(AX), Z2, Z2
 
 main:
-	MOVQ k+8(FP), AX
-	MOVQ b+32(FP), CX
-	MOVQ a+16(FP), DX
-	MOVQ lda+24(FP), BX
-	SHLQ $0x01, BX
-	MOVQ pf+80(FP), BX
-	MOVQ pfstep+88(FP), SI
-	MOVQ bstride+40(FP), DI
-	SHLQ $0x01, DI
-	SUBQ $0x02, AX
-	JL   tail
+	MOVQ   k+8(FP), AX
+	MOVQ   b+32(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   lda+24(FP), BX
+	SHLQ   $0x01, BX
+	MOVQ   pf+80(FP), BX
+	MOVQ   pfstep+88(FP), SI
+	MOVQ   bstride+40(FP), DI
+	SHLQ   $0x01, DI
+	MOVQ   c+48(FP), R8
+	MOVQ   ldc+56(FP), R9
+	SHLQ   $0x02, R9
+	IMUL3Q $0x01, R9, R10
+	ADDQ   R10, R8
+	MOVQ   $+1, R10
+
+first:
+	PREFETCHT0   (BX)
+	PREFETCHT0   (BX)(DI*1)
+	PREFETCHT0   (BX)(DI*2)
+	ADDQ         SI, BX
+	VMOVUPS      (CX), Z3
+	VMOVUPS      (CX)(DI*1), Z4
+	VMOVUPS      (CX)(DI*2), Z5
+	VPBROADCASTD (DX), Z6
+	LONG         $0x484ef262; WORD $0xc352 // VDPBF16PS Z3, Z6, Z0
+	LONG         $0x484ef262; WORD $0xcc52 // VDPBF16PS Z4, Z6, Z1
+	LONG         $0x484ef262; WORD $0xd552 // VDPBF16PS Z5, Z6, Z2
+	PREFETCHT0   (R8)
+	PREFETCHT0   64(R8)
+	PREFETCHT0   128(R8)
+	ADDQ         R9, R8
+	ADDQ         $0x04, DX
+	ADDQ         $+64, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R10
+	JNZ          first
+	SUBQ         $0x02, AX
+	JL           tail
 
 loop:
 	PREFETCHT0   (BX)
@@ -24994,17 +27401,50 @@ bias:
 	VADDPS 128(AX), Z5, Z5
 
 main:
-	MOVQ k+8(FP), AX
-	MOVQ b+32(FP), CX
-	MOVQ a+16(FP), DX
-	MOVQ lda+24(FP), BX
-	SHLQ $0x01, BX
-	MOVQ pf+80(FP), SI
-	MOVQ pfstep+88(FP), DI
-	MOVQ bstride+40(FP), R8
-	SHLQ $0x01, R8
-	SUBQ $0x02, AX
-	JL   tail
+	MOVQ   k+8(FP), AX
+	MOVQ   b+32(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   lda+24(FP), BX
+	SHLQ   $0x01, BX
+	MOVQ   pf+80(FP), SI
+	MOVQ   pfstep+88(FP), DI
+	MOVQ   bstride+40(FP), R8
+	SHLQ   $0x01, R8
+	MOVQ   c+48(FP), R9
+	MOVQ   ldc+56(FP), R10
+	SHLQ   $0x02, R10
+	IMUL3Q $0x02, R10, R11
+	ADDQ   R11, R9
+	MOVQ   $+2, R11
+
+first:
+	PREFETCHT0   (SI)
+	PREFETCHT0   (SI)(R8*1)
+	PREFETCHT0   (SI)(R8*2)
+	ADDQ         DI, SI
+	VMOVUPS      (CX), Z6
+	VMOVUPS      (CX)(R8*1), Z7
+	VMOVUPS      (CX)(R8*2), Z8
+	VPBROADCASTD (DX), Z9
+	LONG         $0x4836f262; WORD $0xc652 // VDPBF16PS Z6, Z9, Z0
+	LONG         $0x4836f262; WORD $0xcf52 // VDPBF16PS Z7, Z9, Z1
+	LONG         $0x4836d262; WORD $0xd052 // VDPBF16PS Z8, Z9, Z2
+	VPBROADCASTD (DX)(BX*1), Z9
+	LONG         $0x4836f262; WORD $0xde52 // VDPBF16PS Z6, Z9, Z3
+	LONG         $0x4836f262; WORD $0xe752 // VDPBF16PS Z7, Z9, Z4
+	LONG         $0x4836d262; WORD $0xe852 // VDPBF16PS Z8, Z9, Z5
+	PREFETCHT0   (R9)
+	PREFETCHT0   64(R9)
+	PREFETCHT0   128(R9)
+	ADDQ         R10, R9
+	ADDQ         $0x04, DX
+	ADDQ         $+64, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R11
+	JNZ          first
+	SUBQ         $0x02, AX
+	JL           tail
 
 loop:
 	PREFETCHT0   (SI)
@@ -25130,17 +27570,54 @@ bias:
 	VADDPS 128(AX), Z8, Z8
 
 main:
-	MOVQ k+8(FP), AX
-	MOVQ b+32(FP), CX
-	MOVQ a+16(FP), DX
-	MOVQ lda+24(FP), BX
-	SHLQ $0x01, BX
-	MOVQ pf+80(FP), SI
-	MOVQ pfstep+88(FP), DI
-	MOVQ bstride+40(FP), R8
-	SHLQ $0x01, R8
-	SUBQ $0x02, AX
-	JL   tail
+	MOVQ   k+8(FP), AX
+	MOVQ   b+32(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   lda+24(FP), BX
+	SHLQ   $0x01, BX
+	MOVQ   pf+80(FP), SI
+	MOVQ   pfstep+88(FP), DI
+	MOVQ   bstride+40(FP), R8
+	SHLQ   $0x01, R8
+	MOVQ   c+48(FP), R9
+	MOVQ   ldc+56(FP), R10
+	SHLQ   $0x02, R10
+	IMUL3Q $0x03, R10, R11
+	ADDQ   R11, R9
+	MOVQ   $+3, R11
+
+first:
+	PREFETCHT0   (SI)
+	PREFETCHT0   (SI)(R8*1)
+	PREFETCHT0   (SI)(R8*2)
+	ADDQ         DI, SI
+	VMOVUPS      (CX), Z9
+	VMOVUPS      (CX)(R8*1), Z10
+	VMOVUPS      (CX)(R8*2), Z11
+	VPBROADCASTD (DX), Z12
+	LONG         $0x481ed262; WORD $0xc152 // VDPBF16PS Z9, Z12, Z0
+	LONG         $0x481ed262; WORD $0xca52 // VDPBF16PS Z10, Z12, Z1
+	LONG         $0x481ed262; WORD $0xd352 // VDPBF16PS Z11, Z12, Z2
+	VPBROADCASTD (DX)(BX*1), Z12
+	LONG         $0x481ed262; WORD $0xd952 // VDPBF16PS Z9, Z12, Z3
+	LONG         $0x481ed262; WORD $0xe252 // VDPBF16PS Z10, Z12, Z4
+	LONG         $0x481ed262; WORD $0xeb52 // VDPBF16PS Z11, Z12, Z5
+	VPBROADCASTD (DX)(BX*2), Z12
+	LONG         $0x481ed262; WORD $0xf152 // VDPBF16PS Z9, Z12, Z6
+	LONG         $0x481ed262; WORD $0xfa52 // VDPBF16PS Z10, Z12, Z7
+	LONG         $0x481e5262; WORD $0xc352 // VDPBF16PS Z11, Z12, Z8
+	PREFETCHT0   (R9)
+	PREFETCHT0   64(R9)
+	PREFETCHT0   128(R9)
+	ADDQ         R10, R9
+	ADDQ         $0x04, DX
+	ADDQ         $+64, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R11
+	JNZ          first
+	SUBQ         $0x02, AX
+	JL           tail
 
 loop:
 	PREFETCHT0   (SI)
@@ -25292,19 +27769,61 @@ bias:
 	VADDPS 128(AX), Z11, Z11
 
 main:
-	MOVQ k+8(FP), AX
-	MOVQ b+32(FP), CX
-	MOVQ a+16(FP), DX
-	MOVQ lda+24(FP), BX
-	SHLQ $0x01, BX
-	LEAQ (BX)(BX*2), SI
-	LEAQ (DX)(SI*1), SI
-	MOVQ pf+80(FP), DI
-	MOVQ pfstep+88(FP), R8
-	MOVQ bstride+40(FP), R9
-	SHLQ $0x01, R9
-	SUBQ $0x02, AX
-	JL   tail
+	MOVQ   k+8(FP), AX
+	MOVQ   b+32(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   lda+24(FP), BX
+	SHLQ   $0x01, BX
+	LEAQ   (BX)(BX*2), SI
+	LEAQ   (DX)(SI*1), SI
+	MOVQ   pf+80(FP), DI
+	MOVQ   pfstep+88(FP), R8
+	MOVQ   bstride+40(FP), R9
+	SHLQ   $0x01, R9
+	MOVQ   c+48(FP), R10
+	MOVQ   ldc+56(FP), R11
+	SHLQ   $0x02, R11
+	IMUL3Q $0x04, R11, R12
+	ADDQ   R12, R10
+	MOVQ   $+4, R12
+
+first:
+	PREFETCHT0   (DI)
+	PREFETCHT0   (DI)(R9*1)
+	PREFETCHT0   (DI)(R9*2)
+	ADDQ         R8, DI
+	VMOVUPS      (CX), Z12
+	VMOVUPS      (CX)(R9*1), Z13
+	VMOVUPS      (CX)(R9*2), Z14
+	VPBROADCASTD (DX), Z15
+	LONG         $0x4806d262; WORD $0xc452 // VDPBF16PS Z12, Z15, Z0
+	LONG         $0x4806d262; WORD $0xcd52 // VDPBF16PS Z13, Z15, Z1
+	LONG         $0x4806d262; WORD $0xd652 // VDPBF16PS Z14, Z15, Z2
+	VPBROADCASTD (DX)(BX*1), Z15
+	LONG         $0x4806d262; WORD $0xdc52 // VDPBF16PS Z12, Z15, Z3
+	LONG         $0x4806d262; WORD $0xe552 // VDPBF16PS Z13, Z15, Z4
+	LONG         $0x4806d262; WORD $0xee52 // VDPBF16PS Z14, Z15, Z5
+	VPBROADCASTD (DX)(BX*2), Z15
+	LONG         $0x4806d262; WORD $0xf452 // VDPBF16PS Z12, Z15, Z6
+	LONG         $0x4806d262; WORD $0xfd52 // VDPBF16PS Z13, Z15, Z7
+	LONG         $0x48065262; WORD $0xc652 // VDPBF16PS Z14, Z15, Z8
+	VPBROADCASTD (SI), Z15
+	LONG         $0x48065262; WORD $0xcc52 // VDPBF16PS Z12, Z15, Z9
+	LONG         $0x48065262; WORD $0xd552 // VDPBF16PS Z13, Z15, Z10
+	LONG         $0x48065262; WORD $0xde52 // VDPBF16PS Z14, Z15, Z11
+	PREFETCHT0   (R10)
+	PREFETCHT0   64(R10)
+	PREFETCHT0   128(R10)
+	ADDQ         R11, R10
+	ADDQ         $0x04, DX
+	ADDQ         $0x04, SI
+	ADDQ         $+64, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R12
+	JNZ          first
+	SUBQ         $0x02, AX
+	JL           tail
 
 loop:
 	PREFETCHT0   (DI)
@@ -25483,19 +28002,65 @@ bias:
 	VADDPS 128(AX), Z14, Z14
 
 main:
-	MOVQ k+8(FP), AX
-	MOVQ b+32(FP), CX
-	MOVQ a+16(FP), DX
-	MOVQ lda+24(FP), BX
-	SHLQ $0x01, BX
-	LEAQ (BX)(BX*2), SI
-	LEAQ (DX)(SI*1), SI
-	MOVQ pf+80(FP), DI
-	MOVQ pfstep+88(FP), R8
-	MOVQ bstride+40(FP), R9
-	SHLQ $0x01, R9
-	SUBQ $0x02, AX
-	JL   tail
+	MOVQ   k+8(FP), AX
+	MOVQ   b+32(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   lda+24(FP), BX
+	SHLQ   $0x01, BX
+	LEAQ   (BX)(BX*2), SI
+	LEAQ   (DX)(SI*1), SI
+	MOVQ   pf+80(FP), DI
+	MOVQ   pfstep+88(FP), R8
+	MOVQ   bstride+40(FP), R9
+	SHLQ   $0x01, R9
+	MOVQ   c+48(FP), R10
+	MOVQ   ldc+56(FP), R11
+	SHLQ   $0x02, R11
+	IMUL3Q $0x05, R11, R12
+	ADDQ   R12, R10
+	MOVQ   $+5, R12
+
+first:
+	PREFETCHT0   (DI)
+	PREFETCHT0   (DI)(R9*1)
+	PREFETCHT0   (DI)(R9*2)
+	ADDQ         R8, DI
+	VMOVUPS      (CX), Z15
+	VMOVUPS      (CX)(R9*1), Z16
+	VMOVUPS      (CX)(R9*2), Z17
+	VPBROADCASTD (DX), Z18
+	LONG         $0x406ed262; WORD $0xc752 // VDPBF16PS Z15, Z18, Z0
+	LONG         $0x406eb262; WORD $0xc852 // VDPBF16PS Z16, Z18, Z1
+	LONG         $0x406eb262; WORD $0xd152 // VDPBF16PS Z17, Z18, Z2
+	VPBROADCASTD (DX)(BX*1), Z18
+	LONG         $0x406ed262; WORD $0xdf52 // VDPBF16PS Z15, Z18, Z3
+	LONG         $0x406eb262; WORD $0xe052 // VDPBF16PS Z16, Z18, Z4
+	LONG         $0x406eb262; WORD $0xe952 // VDPBF16PS Z17, Z18, Z5
+	VPBROADCASTD (DX)(BX*2), Z18
+	LONG         $0x406ed262; WORD $0xf752 // VDPBF16PS Z15, Z18, Z6
+	LONG         $0x406eb262; WORD $0xf852 // VDPBF16PS Z16, Z18, Z7
+	LONG         $0x406e3262; WORD $0xc152 // VDPBF16PS Z17, Z18, Z8
+	VPBROADCASTD (SI), Z18
+	LONG         $0x406e5262; WORD $0xcf52 // VDPBF16PS Z15, Z18, Z9
+	LONG         $0x406e3262; WORD $0xd052 // VDPBF16PS Z16, Z18, Z10
+	LONG         $0x406e3262; WORD $0xd952 // VDPBF16PS Z17, Z18, Z11
+	VPBROADCASTD (SI)(BX*1), Z18
+	LONG         $0x406e5262; WORD $0xe752 // VDPBF16PS Z15, Z18, Z12
+	LONG         $0x406e3262; WORD $0xe852 // VDPBF16PS Z16, Z18, Z13
+	LONG         $0x406e3262; WORD $0xf152 // VDPBF16PS Z17, Z18, Z14
+	PREFETCHT0   (R10)
+	PREFETCHT0   64(R10)
+	PREFETCHT0   128(R10)
+	ADDQ         R11, R10
+	ADDQ         $0x04, DX
+	ADDQ         $0x04, SI
+	ADDQ         $+64, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R12
+	JNZ          first
+	SUBQ         $0x02, AX
+	JL           tail
 
 loop:
 	PREFETCHT0   (DI)
@@ -25698,19 +28263,69 @@ bias:
 	VADDPS 128(AX), Z17, Z17
 
 main:
-	MOVQ k+8(FP), AX
-	MOVQ b+32(FP), CX
-	MOVQ a+16(FP), DX
-	MOVQ lda+24(FP), BX
-	SHLQ $0x01, BX
-	LEAQ (BX)(BX*2), SI
-	LEAQ (DX)(SI*1), SI
-	MOVQ pf+80(FP), DI
-	MOVQ pfstep+88(FP), R8
-	MOVQ bstride+40(FP), R9
-	SHLQ $0x01, R9
-	SUBQ $0x02, AX
-	JL   tail
+	MOVQ   k+8(FP), AX
+	MOVQ   b+32(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   lda+24(FP), BX
+	SHLQ   $0x01, BX
+	LEAQ   (BX)(BX*2), SI
+	LEAQ   (DX)(SI*1), SI
+	MOVQ   pf+80(FP), DI
+	MOVQ   pfstep+88(FP), R8
+	MOVQ   bstride+40(FP), R9
+	SHLQ   $0x01, R9
+	MOVQ   c+48(FP), R10
+	MOVQ   ldc+56(FP), R11
+	SHLQ   $0x02, R11
+	IMUL3Q $0x06, R11, R12
+	ADDQ   R12, R10
+	MOVQ   $+6, R12
+
+first:
+	PREFETCHT0   (DI)
+	PREFETCHT0   (DI)(R9*1)
+	PREFETCHT0   (DI)(R9*2)
+	ADDQ         R8, DI
+	VMOVUPS      (CX), Z18
+	VMOVUPS      (CX)(R9*1), Z19
+	VMOVUPS      (CX)(R9*2), Z20
+	VPBROADCASTD (DX), Z21
+	LONG         $0x4056b262; WORD $0xc252 // VDPBF16PS Z18, Z21, Z0
+	LONG         $0x4056b262; WORD $0xcb52 // VDPBF16PS Z19, Z21, Z1
+	LONG         $0x4056b262; WORD $0xd452 // VDPBF16PS Z20, Z21, Z2
+	VPBROADCASTD (DX)(BX*1), Z21
+	LONG         $0x4056b262; WORD $0xda52 // VDPBF16PS Z18, Z21, Z3
+	LONG         $0x4056b262; WORD $0xe352 // VDPBF16PS Z19, Z21, Z4
+	LONG         $0x4056b262; WORD $0xec52 // VDPBF16PS Z20, Z21, Z5
+	VPBROADCASTD (DX)(BX*2), Z21
+	LONG         $0x4056b262; WORD $0xf252 // VDPBF16PS Z18, Z21, Z6
+	LONG         $0x4056b262; WORD $0xfb52 // VDPBF16PS Z19, Z21, Z7
+	LONG         $0x40563262; WORD $0xc452 // VDPBF16PS Z20, Z21, Z8
+	VPBROADCASTD (SI), Z21
+	LONG         $0x40563262; WORD $0xca52 // VDPBF16PS Z18, Z21, Z9
+	LONG         $0x40563262; WORD $0xd352 // VDPBF16PS Z19, Z21, Z10
+	LONG         $0x40563262; WORD $0xdc52 // VDPBF16PS Z20, Z21, Z11
+	VPBROADCASTD (SI)(BX*1), Z21
+	LONG         $0x40563262; WORD $0xe252 // VDPBF16PS Z18, Z21, Z12
+	LONG         $0x40563262; WORD $0xeb52 // VDPBF16PS Z19, Z21, Z13
+	LONG         $0x40563262; WORD $0xf452 // VDPBF16PS Z20, Z21, Z14
+	VPBROADCASTD (SI)(BX*2), Z21
+	LONG         $0x40563262; WORD $0xfa52 // VDPBF16PS Z18, Z21, Z15
+	LONG         $0x4056a262; WORD $0xc352 // VDPBF16PS Z19, Z21, Z16
+	LONG         $0x4056a262; WORD $0xcc52 // VDPBF16PS Z20, Z21, Z17
+	PREFETCHT0   (R10)
+	PREFETCHT0   64(R10)
+	PREFETCHT0   128(R10)
+	ADDQ         R11, R10
+	ADDQ         $0x04, DX
+	ADDQ         $0x04, SI
+	ADDQ         $+64, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R12
+	JNZ          first
+	SUBQ         $0x02, AX
+	JL           tail
 
 loop:
 	PREFETCHT0   (DI)
@@ -25938,20 +28553,75 @@ bias:
 	VADDPS 128(AX), Z20, Z20
 
 main:
-	MOVQ k+8(FP), AX
-	MOVQ b+32(FP), CX
-	MOVQ a+16(FP), DX
-	MOVQ lda+24(FP), BX
-	SHLQ $0x01, BX
-	LEAQ (BX)(BX*2), SI
-	LEAQ (DX)(SI*1), DI
-	LEAQ (DI)(SI*1), SI
-	MOVQ pf+80(FP), R8
-	MOVQ pfstep+88(FP), R9
-	MOVQ bstride+40(FP), R10
-	SHLQ $0x01, R10
-	SUBQ $0x02, AX
-	JL   tail
+	MOVQ   k+8(FP), AX
+	MOVQ   b+32(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   lda+24(FP), BX
+	SHLQ   $0x01, BX
+	LEAQ   (BX)(BX*2), SI
+	LEAQ   (DX)(SI*1), DI
+	LEAQ   (DI)(SI*1), SI
+	MOVQ   pf+80(FP), R8
+	MOVQ   pfstep+88(FP), R9
+	MOVQ   bstride+40(FP), R10
+	SHLQ   $0x01, R10
+	MOVQ   c+48(FP), R11
+	MOVQ   ldc+56(FP), R12
+	SHLQ   $0x02, R12
+	IMUL3Q $0x07, R12, R13
+	ADDQ   R13, R11
+	MOVQ   $+7, R13
+
+first:
+	PREFETCHT0   (R8)
+	PREFETCHT0   (R8)(R10*1)
+	PREFETCHT0   (R8)(R10*2)
+	ADDQ         R9, R8
+	VMOVUPS      (CX), Z21
+	VMOVUPS      (CX)(R10*1), Z22
+	VMOVUPS      (CX)(R10*2), Z23
+	VPBROADCASTD (DX), Z24
+	LONG         $0x403eb262; WORD $0xc552 // VDPBF16PS Z21, Z24, Z0
+	LONG         $0x403eb262; WORD $0xce52 // VDPBF16PS Z22, Z24, Z1
+	LONG         $0x403eb262; WORD $0xd752 // VDPBF16PS Z23, Z24, Z2
+	VPBROADCASTD (DX)(BX*1), Z24
+	LONG         $0x403eb262; WORD $0xdd52 // VDPBF16PS Z21, Z24, Z3
+	LONG         $0x403eb262; WORD $0xe652 // VDPBF16PS Z22, Z24, Z4
+	LONG         $0x403eb262; WORD $0xef52 // VDPBF16PS Z23, Z24, Z5
+	VPBROADCASTD (DX)(BX*2), Z24
+	LONG         $0x403eb262; WORD $0xf552 // VDPBF16PS Z21, Z24, Z6
+	LONG         $0x403eb262; WORD $0xfe52 // VDPBF16PS Z22, Z24, Z7
+	LONG         $0x403e3262; WORD $0xc752 // VDPBF16PS Z23, Z24, Z8
+	VPBROADCASTD (DI), Z24
+	LONG         $0x403e3262; WORD $0xcd52 // VDPBF16PS Z21, Z24, Z9
+	LONG         $0x403e3262; WORD $0xd652 // VDPBF16PS Z22, Z24, Z10
+	LONG         $0x403e3262; WORD $0xdf52 // VDPBF16PS Z23, Z24, Z11
+	VPBROADCASTD (DI)(BX*1), Z24
+	LONG         $0x403e3262; WORD $0xe552 // VDPBF16PS Z21, Z24, Z12
+	LONG         $0x403e3262; WORD $0xee52 // VDPBF16PS Z22, Z24, Z13
+	LONG         $0x403e3262; WORD $0xf752 // VDPBF16PS Z23, Z24, Z14
+	VPBROADCASTD (DI)(BX*2), Z24
+	LONG         $0x403e3262; WORD $0xfd52 // VDPBF16PS Z21, Z24, Z15
+	LONG         $0x403ea262; WORD $0xc652 // VDPBF16PS Z22, Z24, Z16
+	LONG         $0x403ea262; WORD $0xcf52 // VDPBF16PS Z23, Z24, Z17
+	VPBROADCASTD (SI), Z24
+	LONG         $0x403ea262; WORD $0xd552 // VDPBF16PS Z21, Z24, Z18
+	LONG         $0x403ea262; WORD $0xde52 // VDPBF16PS Z22, Z24, Z19
+	LONG         $0x403ea262; WORD $0xe752 // VDPBF16PS Z23, Z24, Z20
+	PREFETCHT0   (R11)
+	PREFETCHT0   64(R11)
+	PREFETCHT0   128(R11)
+	ADDQ         R12, R11
+	ADDQ         $0x04, DX
+	ADDQ         $0x04, DI
+	ADDQ         $0x04, SI
+	ADDQ         $+64, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R13
+	JNZ          first
+	SUBQ         $0x02, AX
+	JL           tail
 
 loop:
 	PREFETCHT0   (R8)
@@ -26205,20 +28875,79 @@ bias:
 	VADDPS 128(AX), Z23, Z23
 
 main:
-	MOVQ k+8(FP), AX
-	MOVQ b+32(FP), CX
-	MOVQ a+16(FP), DX
-	MOVQ lda+24(FP), BX
-	SHLQ $0x01, BX
-	LEAQ (BX)(BX*2), SI
-	LEAQ (DX)(SI*1), DI
-	LEAQ (DI)(SI*1), SI
-	MOVQ pf+80(FP), R8
-	MOVQ pfstep+88(FP), R9
-	MOVQ bstride+40(FP), R10
-	SHLQ $0x01, R10
-	SUBQ $0x02, AX
-	JL   tail
+	MOVQ   k+8(FP), AX
+	MOVQ   b+32(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   lda+24(FP), BX
+	SHLQ   $0x01, BX
+	LEAQ   (BX)(BX*2), SI
+	LEAQ   (DX)(SI*1), DI
+	LEAQ   (DI)(SI*1), SI
+	MOVQ   pf+80(FP), R8
+	MOVQ   pfstep+88(FP), R9
+	MOVQ   bstride+40(FP), R10
+	SHLQ   $0x01, R10
+	MOVQ   c+48(FP), R11
+	MOVQ   ldc+56(FP), R12
+	SHLQ   $0x02, R12
+	IMUL3Q $0x08, R12, R13
+	ADDQ   R13, R11
+	MOVQ   $+8, R13
+
+first:
+	PREFETCHT0   (R8)
+	PREFETCHT0   (R8)(R10*1)
+	PREFETCHT0   (R8)(R10*2)
+	ADDQ         R9, R8
+	VMOVUPS      (CX), Z24
+	VMOVUPS      (CX)(R10*1), Z25
+	VMOVUPS      (CX)(R10*2), Z26
+	VPBROADCASTD (DX), Z27
+	LONG         $0x40269262; WORD $0xc052 // VDPBF16PS Z24, Z27, Z0
+	LONG         $0x40269262; WORD $0xc952 // VDPBF16PS Z25, Z27, Z1
+	LONG         $0x40269262; WORD $0xd252 // VDPBF16PS Z26, Z27, Z2
+	VPBROADCASTD (DX)(BX*1), Z27
+	LONG         $0x40269262; WORD $0xd852 // VDPBF16PS Z24, Z27, Z3
+	LONG         $0x40269262; WORD $0xe152 // VDPBF16PS Z25, Z27, Z4
+	LONG         $0x40269262; WORD $0xea52 // VDPBF16PS Z26, Z27, Z5
+	VPBROADCASTD (DX)(BX*2), Z27
+	LONG         $0x40269262; WORD $0xf052 // VDPBF16PS Z24, Z27, Z6
+	LONG         $0x40269262; WORD $0xf952 // VDPBF16PS Z25, Z27, Z7
+	LONG         $0x40261262; WORD $0xc252 // VDPBF16PS Z26, Z27, Z8
+	VPBROADCASTD (DI), Z27
+	LONG         $0x40261262; WORD $0xc852 // VDPBF16PS Z24, Z27, Z9
+	LONG         $0x40261262; WORD $0xd152 // VDPBF16PS Z25, Z27, Z10
+	LONG         $0x40261262; WORD $0xda52 // VDPBF16PS Z26, Z27, Z11
+	VPBROADCASTD (DI)(BX*1), Z27
+	LONG         $0x40261262; WORD $0xe052 // VDPBF16PS Z24, Z27, Z12
+	LONG         $0x40261262; WORD $0xe952 // VDPBF16PS Z25, Z27, Z13
+	LONG         $0x40261262; WORD $0xf252 // VDPBF16PS Z26, Z27, Z14
+	VPBROADCASTD (DI)(BX*2), Z27
+	LONG         $0x40261262; WORD $0xf852 // VDPBF16PS Z24, Z27, Z15
+	LONG         $0x40268262; WORD $0xc152 // VDPBF16PS Z25, Z27, Z16
+	LONG         $0x40268262; WORD $0xca52 // VDPBF16PS Z26, Z27, Z17
+	VPBROADCASTD (SI), Z27
+	LONG         $0x40268262; WORD $0xd052 // VDPBF16PS Z24, Z27, Z18
+	LONG         $0x40268262; WORD $0xd952 // VDPBF16PS Z25, Z27, Z19
+	LONG         $0x40268262; WORD $0xe252 // VDPBF16PS Z26, Z27, Z20
+	VPBROADCASTD (SI)(BX*1), Z27
+	LONG         $0x40268262; WORD $0xe852 // VDPBF16PS Z24, Z27, Z21
+	LONG         $0x40268262; WORD $0xf152 // VDPBF16PS Z25, Z27, Z22
+	LONG         $0x40268262; WORD $0xfa52 // VDPBF16PS Z26, Z27, Z23
+	PREFETCHT0   (R11)
+	PREFETCHT0   64(R11)
+	PREFETCHT0   128(R11)
+	ADDQ         R12, R11
+	ADDQ         $0x04, DX
+	ADDQ         $0x04, DI
+	ADDQ         $0x04, SI
+	ADDQ         $+64, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R13
+	JNZ          first
+	SUBQ         $0x02, AX
+	JL           tail
 
 loop:
 	PREFETCHT0   (R8)

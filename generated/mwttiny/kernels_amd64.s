@@ -30,21 +30,38 @@ bias:
 	VADDPS 32(AX), Y1, Y1
 
 main:
-	MOVQ       ldc+56(FP), AX
-	SHLQ       $0x02, AX
-	MOVQ       c+48(FP), CX
-	LEAQ       (CX), CX
-	ADDQ       AX, CX
-	PREFETCHT0 (CX)
-	MOVQ       k+8(FP), AX
-	MOVQ       b+32(FP), CX
-	MOVQ       a+16(FP), DX
-	MOVQ       lda+24(FP), BX
-	SHLQ       $0x02, BX
-	MOVQ       pf+80(FP), BX
-	MOVQ       pfstep+88(FP), SI
-	SUBQ       $0x04, AX
-	JL         tail
+	MOVQ   k+8(FP), AX
+	MOVQ   b+32(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   lda+24(FP), BX
+	SHLQ   $0x02, BX
+	MOVQ   pf+80(FP), BX
+	MOVQ   pfstep+88(FP), SI
+	MOVQ   c+48(FP), DI
+	MOVQ   ldc+56(FP), R8
+	SHLQ   $0x02, R8
+	IMUL3Q $0x01, R8, R9
+	ADDQ   R9, DI
+	MOVQ   $+1, R9
+
+first:
+	VMOVUPS      (CX), Y2
+	VMOVUPS      32(CX), Y3
+	PREFETCHT0   (BX)
+	ADDQ         SI, BX
+	VBROADCASTSS (DX), Y4
+	VFMADD231PS  Y2, Y4, Y0
+	VFMADD231PS  Y3, Y4, Y1
+	PREFETCHT0   (DI)
+	ADDQ         R8, DI
+	ADDQ         $0x04, DX
+	ADDQ         $+64, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R9
+	JNZ          first
+	SUBQ         $0x04, AX
+	JL           tail
 
 loop:
 	VMOVUPS      (CX), Y2
@@ -147,22 +164,41 @@ bias:
 	VADDPS 32(AX), Y3, Y3
 
 main:
-	MOVQ       ldc+56(FP), AX
-	SHLQ       $0x02, AX
-	MOVQ       c+48(FP), CX
-	LEAQ       (CX)(AX*1), CX
-	ADDQ       AX, CX
-	PREFETCHT0 (CX)
-	PREFETCHT0 (CX)(AX*1)
-	MOVQ       k+8(FP), AX
-	MOVQ       b+32(FP), CX
-	MOVQ       a+16(FP), DX
-	MOVQ       lda+24(FP), BX
-	SHLQ       $0x02, BX
-	MOVQ       pf+80(FP), SI
-	MOVQ       pfstep+88(FP), DI
-	SUBQ       $0x04, AX
-	JL         tail
+	MOVQ   k+8(FP), AX
+	MOVQ   b+32(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   lda+24(FP), BX
+	SHLQ   $0x02, BX
+	MOVQ   pf+80(FP), SI
+	MOVQ   pfstep+88(FP), DI
+	MOVQ   c+48(FP), R8
+	MOVQ   ldc+56(FP), R9
+	SHLQ   $0x02, R9
+	IMUL3Q $0x02, R9, R10
+	ADDQ   R10, R8
+	MOVQ   $+2, R10
+
+first:
+	VMOVUPS      (CX), Y4
+	VMOVUPS      32(CX), Y5
+	PREFETCHT0   (SI)
+	ADDQ         DI, SI
+	VBROADCASTSS (DX), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS (DX)(BX*1), Y6
+	VFMADD231PS  Y4, Y6, Y2
+	VFMADD231PS  Y5, Y6, Y3
+	PREFETCHT0   (R8)
+	ADDQ         R9, R8
+	ADDQ         $0x04, DX
+	ADDQ         $+64, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R10
+	JNZ          first
+	SUBQ         $0x04, AX
+	JL           tail
 
 loop:
 	VMOVUPS      (CX), Y4
@@ -288,23 +324,44 @@ bias:
 	VADDPS 32(AX), Y5, Y5
 
 main:
-	MOVQ       ldc+56(FP), AX
-	SHLQ       $0x02, AX
-	MOVQ       c+48(FP), CX
-	LEAQ       (CX)(AX*2), CX
-	ADDQ       AX, CX
-	PREFETCHT0 (CX)
-	PREFETCHT0 (CX)(AX*1)
-	PREFETCHT0 (CX)(AX*2)
-	MOVQ       k+8(FP), AX
-	MOVQ       b+32(FP), CX
-	MOVQ       a+16(FP), DX
-	MOVQ       lda+24(FP), BX
-	SHLQ       $0x02, BX
-	MOVQ       pf+80(FP), SI
-	MOVQ       pfstep+88(FP), DI
-	SUBQ       $0x04, AX
-	JL         tail
+	MOVQ   k+8(FP), AX
+	MOVQ   b+32(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   lda+24(FP), BX
+	SHLQ   $0x02, BX
+	MOVQ   pf+80(FP), SI
+	MOVQ   pfstep+88(FP), DI
+	MOVQ   c+48(FP), R8
+	MOVQ   ldc+56(FP), R9
+	SHLQ   $0x02, R9
+	IMUL3Q $0x03, R9, R10
+	ADDQ   R10, R8
+	MOVQ   $+3, R10
+
+first:
+	VMOVUPS      (CX), Y6
+	VMOVUPS      32(CX), Y7
+	PREFETCHT0   (SI)
+	ADDQ         DI, SI
+	VBROADCASTSS (DX), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS (DX)(BX*1), Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS (DX)(BX*2), Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
+	PREFETCHT0   (R8)
+	ADDQ         R9, R8
+	ADDQ         $0x04, DX
+	ADDQ         $+64, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R10
+	JNZ          first
+	SUBQ         $0x04, AX
+	JL           tail
 
 loop:
 	VMOVUPS      (CX), Y6
@@ -455,30 +512,50 @@ bias:
 	VADDPS 32(AX), Y7, Y7
 
 main:
-	MOVQ       ldc+56(FP), AX
-	SHLQ       $0x02, AX
-	MOVQ       c+48(FP), CX
-	LEAQ       (AX)(AX*2), DX
-	LEAQ       (CX)(DX*1), CX
-	LEAQ       (CX), CX
-	ADDQ       AX, CX
-	LEAQ       (AX)(AX*2), DX
-	LEAQ       (CX)(DX*1), DX
-	PREFETCHT0 (CX)
-	PREFETCHT0 (CX)(AX*1)
-	PREFETCHT0 (CX)(AX*2)
-	PREFETCHT0 (DX)
-	MOVQ       k+8(FP), AX
-	MOVQ       b+32(FP), CX
-	MOVQ       a+16(FP), DX
-	MOVQ       lda+24(FP), BX
-	SHLQ       $0x02, BX
-	LEAQ       (BX)(BX*2), SI
-	LEAQ       (DX)(SI*1), SI
-	MOVQ       pf+80(FP), DI
-	MOVQ       pfstep+88(FP), R8
-	SUBQ       $0x04, AX
-	JL         tail
+	MOVQ   k+8(FP), AX
+	MOVQ   b+32(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   lda+24(FP), BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	LEAQ   (DX)(SI*1), SI
+	MOVQ   pf+80(FP), DI
+	MOVQ   pfstep+88(FP), R8
+	MOVQ   c+48(FP), R9
+	MOVQ   ldc+56(FP), R10
+	SHLQ   $0x02, R10
+	IMUL3Q $0x04, R10, R11
+	ADDQ   R11, R9
+	MOVQ   $+4, R11
+
+first:
+	VMOVUPS      (CX), Y8
+	VMOVUPS      32(CX), Y9
+	PREFETCHT0   (DI)
+	ADDQ         R8, DI
+	VBROADCASTSS (DX), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS (DX)(BX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS (DX)(BX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS (SI), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	PREFETCHT0   (R9)
+	ADDQ         R10, R9
+	ADDQ         $0x04, DX
+	ADDQ         $0x04, SI
+	ADDQ         $+64, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R11
+	JNZ          first
+	SUBQ         $0x04, AX
+	JL           tail
 
 loop:
 	VMOVUPS      (CX), Y8
@@ -656,31 +733,53 @@ bias:
 	VADDPS 32(AX), Y9, Y9
 
 main:
-	MOVQ       ldc+56(FP), AX
-	SHLQ       $0x02, AX
-	MOVQ       c+48(FP), CX
-	LEAQ       (AX)(AX*2), DX
-	LEAQ       (CX)(DX*1), CX
-	LEAQ       (CX)(AX*1), CX
-	ADDQ       AX, CX
-	LEAQ       (AX)(AX*2), DX
-	LEAQ       (CX)(DX*1), DX
-	PREFETCHT0 (CX)
-	PREFETCHT0 (CX)(AX*1)
-	PREFETCHT0 (CX)(AX*2)
-	PREFETCHT0 (DX)
-	PREFETCHT0 (DX)(AX*1)
-	MOVQ       k+8(FP), AX
-	MOVQ       b+32(FP), CX
-	MOVQ       a+16(FP), DX
-	MOVQ       lda+24(FP), BX
-	SHLQ       $0x02, BX
-	LEAQ       (BX)(BX*2), SI
-	LEAQ       (DX)(SI*1), SI
-	MOVQ       pf+80(FP), DI
-	MOVQ       pfstep+88(FP), R8
-	SUBQ       $0x04, AX
-	JL         tail
+	MOVQ   k+8(FP), AX
+	MOVQ   b+32(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   lda+24(FP), BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	LEAQ   (DX)(SI*1), SI
+	MOVQ   pf+80(FP), DI
+	MOVQ   pfstep+88(FP), R8
+	MOVQ   c+48(FP), R9
+	MOVQ   ldc+56(FP), R10
+	SHLQ   $0x02, R10
+	IMUL3Q $0x05, R10, R11
+	ADDQ   R11, R9
+	MOVQ   $+5, R11
+
+first:
+	VMOVUPS      (CX), Y10
+	VMOVUPS      32(CX), Y11
+	PREFETCHT0   (DI)
+	ADDQ         R8, DI
+	VBROADCASTSS (DX), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS (DX)(BX*1), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS (DX)(BX*2), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS (SI), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS (SI)(BX*1), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	PREFETCHT0   (R9)
+	ADDQ         R10, R9
+	ADDQ         $0x04, DX
+	ADDQ         $0x04, SI
+	ADDQ         $+64, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R11
+	JNZ          first
+	SUBQ         $0x04, AX
+	JL           tail
 
 loop:
 	VMOVUPS      (CX), Y10
@@ -881,32 +980,56 @@ bias:
 	VADDPS 32(AX), Y11, Y11
 
 main:
-	MOVQ       ldc+56(FP), AX
-	SHLQ       $0x02, AX
-	MOVQ       c+48(FP), CX
-	LEAQ       (AX)(AX*2), DX
-	LEAQ       (CX)(DX*1), CX
-	LEAQ       (CX)(AX*2), CX
-	ADDQ       AX, CX
-	LEAQ       (AX)(AX*2), DX
-	LEAQ       (CX)(DX*1), DX
-	PREFETCHT0 (CX)
-	PREFETCHT0 (CX)(AX*1)
-	PREFETCHT0 (CX)(AX*2)
-	PREFETCHT0 (DX)
-	PREFETCHT0 (DX)(AX*1)
-	PREFETCHT0 (DX)(AX*2)
-	MOVQ       k+8(FP), AX
-	MOVQ       b+32(FP), CX
-	MOVQ       a+16(FP), DX
-	MOVQ       lda+24(FP), BX
-	SHLQ       $0x02, BX
-	LEAQ       (BX)(BX*2), SI
-	LEAQ       (DX)(SI*1), SI
-	MOVQ       pf+80(FP), DI
-	MOVQ       pfstep+88(FP), R8
-	SUBQ       $0x04, AX
-	JL         tail
+	MOVQ   k+8(FP), AX
+	MOVQ   b+32(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   lda+24(FP), BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	LEAQ   (DX)(SI*1), SI
+	MOVQ   pf+80(FP), DI
+	MOVQ   pfstep+88(FP), R8
+	MOVQ   c+48(FP), R9
+	MOVQ   ldc+56(FP), R10
+	SHLQ   $0x02, R10
+	IMUL3Q $0x06, R10, R11
+	ADDQ   R11, R9
+	MOVQ   $+6, R11
+
+first:
+	VMOVUPS      (CX), Y12
+	VMOVUPS      32(CX), Y13
+	PREFETCHT0   (DI)
+	ADDQ         R8, DI
+	VBROADCASTSS (DX), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS (DX)(BX*1), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS (DX)(BX*2), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS (SI), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS (SI)(BX*1), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS (SI)(BX*2), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	PREFETCHT0   (R9)
+	ADDQ         R10, R9
+	ADDQ         $0x04, DX
+	ADDQ         $0x04, SI
+	ADDQ         $+64, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R11
+	JNZ          first
+	SUBQ         $0x04, AX
+	JL           tail
 
 loop:
 	VMOVUPS      (CX), Y12
@@ -3717,25 +3840,46 @@ bias:
 	VADDPS 128(AX), Z2, Z2
 
 main:
-	MOVQ       ldc+56(FP), AX
-	SHLQ       $0x02, AX
-	MOVQ       c+48(FP), CX
-	LEAQ       (CX), CX
-	ADDQ       AX, CX
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	PREFETCHT0 128(CX)
-	MOVQ       k+8(FP), AX
-	MOVQ       b+32(FP), CX
-	MOVQ       a+16(FP), DX
-	MOVQ       lda+24(FP), BX
-	SHLQ       $0x02, BX
-	MOVQ       pf+80(FP), BX
-	MOVQ       pfstep+88(FP), SI
-	MOVQ       bstride+40(FP), DI
-	SHLQ       $0x02, DI
-	SUBQ       $0x04, AX
-	JL         tail
+	MOVQ   k+8(FP), AX
+	MOVQ   b+32(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   lda+24(FP), BX
+	SHLQ   $0x02, BX
+	MOVQ   pf+80(FP), BX
+	MOVQ   pfstep+88(FP), SI
+	MOVQ   bstride+40(FP), DI
+	SHLQ   $0x02, DI
+	MOVQ   c+48(FP), R8
+	MOVQ   ldc+56(FP), R9
+	SHLQ   $0x02, R9
+	IMUL3Q $0x01, R9, R10
+	ADDQ   R10, R8
+	MOVQ   $+1, R10
+
+first:
+	VMOVUPS      (CX), Z3
+	VMOVUPS      (CX)(DI*1), Z4
+	VMOVUPS      (CX)(DI*2), Z5
+	PREFETCHT0   (BX)
+	PREFETCHT0   (BX)(DI*1)
+	PREFETCHT0   (BX)(DI*2)
+	ADDQ         SI, BX
+	VBROADCASTSS (DX), Z6
+	VFMADD231PS  Z3, Z6, Z0
+	VFMADD231PS  Z4, Z6, Z1
+	VFMADD231PS  Z5, Z6, Z2
+	PREFETCHT0   (R8)
+	PREFETCHT0   64(R8)
+	PREFETCHT0   128(R8)
+	ADDQ         R9, R8
+	ADDQ         $0x04, DX
+	ADDQ         $+64, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R10
+	JNZ          first
+	SUBQ         $0x04, AX
+	JL           tail
 
 loop:
 	VMOVUPS      (CX), Z3
@@ -3865,28 +4009,50 @@ bias:
 	VADDPS 128(AX), Z5, Z5
 
 main:
-	MOVQ       ldc+56(FP), AX
-	SHLQ       $0x02, AX
-	MOVQ       c+48(FP), CX
-	LEAQ       (CX)(AX*1), CX
-	ADDQ       AX, CX
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	PREFETCHT0 128(CX)
-	PREFETCHT0 (CX)(AX*1)
-	PREFETCHT0 64(CX)(AX*1)
-	PREFETCHT0 128(CX)(AX*1)
-	MOVQ       k+8(FP), AX
-	MOVQ       b+32(FP), CX
-	MOVQ       a+16(FP), DX
-	MOVQ       lda+24(FP), BX
-	SHLQ       $0x02, BX
-	MOVQ       pf+80(FP), SI
-	MOVQ       pfstep+88(FP), DI
-	MOVQ       bstride+40(FP), R8
-	SHLQ       $0x02, R8
-	SUBQ       $0x04, AX
-	JL         tail
+	MOVQ   k+8(FP), AX
+	MOVQ   b+32(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   lda+24(FP), BX
+	SHLQ   $0x02, BX
+	MOVQ   pf+80(FP), SI
+	MOVQ   pfstep+88(FP), DI
+	MOVQ   bstride+40(FP), R8
+	SHLQ   $0x02, R8
+	MOVQ   c+48(FP), R9
+	MOVQ   ldc+56(FP), R10
+	SHLQ   $0x02, R10
+	IMUL3Q $0x02, R10, R11
+	ADDQ   R11, R9
+	MOVQ   $+2, R11
+
+first:
+	VMOVUPS      (CX), Z6
+	VMOVUPS      (CX)(R8*1), Z7
+	VMOVUPS      (CX)(R8*2), Z8
+	PREFETCHT0   (SI)
+	PREFETCHT0   (SI)(R8*1)
+	PREFETCHT0   (SI)(R8*2)
+	ADDQ         DI, SI
+	VBROADCASTSS (DX), Z9
+	VFMADD231PS  Z6, Z9, Z0
+	VFMADD231PS  Z7, Z9, Z1
+	VFMADD231PS  Z8, Z9, Z2
+	VBROADCASTSS (DX)(BX*1), Z9
+	VFMADD231PS  Z6, Z9, Z3
+	VFMADD231PS  Z7, Z9, Z4
+	VFMADD231PS  Z8, Z9, Z5
+	PREFETCHT0   (R9)
+	PREFETCHT0   64(R9)
+	PREFETCHT0   128(R9)
+	ADDQ         R10, R9
+	ADDQ         $0x04, DX
+	ADDQ         $+64, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R11
+	JNZ          first
+	SUBQ         $0x04, AX
+	JL           tail
 
 loop:
 	VMOVUPS      (CX), Z6
@@ -4048,31 +4214,54 @@ bias:
 	VADDPS 128(AX), Z8, Z8
 
 main:
-	MOVQ       ldc+56(FP), AX
-	SHLQ       $0x02, AX
-	MOVQ       c+48(FP), CX
-	LEAQ       (CX)(AX*2), CX
-	ADDQ       AX, CX
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	PREFETCHT0 128(CX)
-	PREFETCHT0 (CX)(AX*1)
-	PREFETCHT0 64(CX)(AX*1)
-	PREFETCHT0 128(CX)(AX*1)
-	PREFETCHT0 (CX)(AX*2)
-	PREFETCHT0 64(CX)(AX*2)
-	PREFETCHT0 128(CX)(AX*2)
-	MOVQ       k+8(FP), AX
-	MOVQ       b+32(FP), CX
-	MOVQ       a+16(FP), DX
-	MOVQ       lda+24(FP), BX
-	SHLQ       $0x02, BX
-	MOVQ       pf+80(FP), SI
-	MOVQ       pfstep+88(FP), DI
-	MOVQ       bstride+40(FP), R8
-	SHLQ       $0x02, R8
-	SUBQ       $0x04, AX
-	JL         tail
+	MOVQ   k+8(FP), AX
+	MOVQ   b+32(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   lda+24(FP), BX
+	SHLQ   $0x02, BX
+	MOVQ   pf+80(FP), SI
+	MOVQ   pfstep+88(FP), DI
+	MOVQ   bstride+40(FP), R8
+	SHLQ   $0x02, R8
+	MOVQ   c+48(FP), R9
+	MOVQ   ldc+56(FP), R10
+	SHLQ   $0x02, R10
+	IMUL3Q $0x03, R10, R11
+	ADDQ   R11, R9
+	MOVQ   $+3, R11
+
+first:
+	VMOVUPS      (CX), Z9
+	VMOVUPS      (CX)(R8*1), Z10
+	VMOVUPS      (CX)(R8*2), Z11
+	PREFETCHT0   (SI)
+	PREFETCHT0   (SI)(R8*1)
+	PREFETCHT0   (SI)(R8*2)
+	ADDQ         DI, SI
+	VBROADCASTSS (DX), Z12
+	VFMADD231PS  Z9, Z12, Z0
+	VFMADD231PS  Z10, Z12, Z1
+	VFMADD231PS  Z11, Z12, Z2
+	VBROADCASTSS (DX)(BX*1), Z12
+	VFMADD231PS  Z9, Z12, Z3
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS (DX)(BX*2), Z12
+	VFMADD231PS  Z9, Z12, Z6
+	VFMADD231PS  Z10, Z12, Z7
+	VFMADD231PS  Z11, Z12, Z8
+	PREFETCHT0   (R9)
+	PREFETCHT0   64(R9)
+	PREFETCHT0   128(R9)
+	ADDQ         R10, R9
+	ADDQ         $0x04, DX
+	ADDQ         $+64, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R11
+	JNZ          first
+	SUBQ         $0x04, AX
+	JL           tail
 
 loop:
 	VMOVUPS      (CX), Z9
@@ -4268,40 +4457,61 @@ bias:
 	VADDPS 128(AX), Z11, Z11
 
 main:
-	MOVQ       ldc+56(FP), AX
-	SHLQ       $0x02, AX
-	MOVQ       c+48(FP), CX
-	LEAQ       (AX)(AX*2), DX
-	LEAQ       (CX)(DX*1), CX
-	LEAQ       (CX), CX
-	ADDQ       AX, CX
-	LEAQ       (AX)(AX*2), DX
-	LEAQ       (CX)(DX*1), DX
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	PREFETCHT0 128(CX)
-	PREFETCHT0 (CX)(AX*1)
-	PREFETCHT0 64(CX)(AX*1)
-	PREFETCHT0 128(CX)(AX*1)
-	PREFETCHT0 (CX)(AX*2)
-	PREFETCHT0 64(CX)(AX*2)
-	PREFETCHT0 128(CX)(AX*2)
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	MOVQ       k+8(FP), AX
-	MOVQ       b+32(FP), CX
-	MOVQ       a+16(FP), DX
-	MOVQ       lda+24(FP), BX
-	SHLQ       $0x02, BX
-	LEAQ       (BX)(BX*2), SI
-	LEAQ       (DX)(SI*1), SI
-	MOVQ       pf+80(FP), DI
-	MOVQ       pfstep+88(FP), R8
-	MOVQ       bstride+40(FP), R9
-	SHLQ       $0x02, R9
-	SUBQ       $0x04, AX
-	JL         tail
+	MOVQ   k+8(FP), AX
+	MOVQ   b+32(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   lda+24(FP), BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	LEAQ   (DX)(SI*1), SI
+	MOVQ   pf+80(FP), DI
+	MOVQ   pfstep+88(FP), R8
+	MOVQ   bstride+40(FP), R9
+	SHLQ   $0x02, R9
+	MOVQ   c+48(FP), R10
+	MOVQ   ldc+56(FP), R11
+	SHLQ   $0x02, R11
+	IMUL3Q $0x04, R11, R12
+	ADDQ   R12, R10
+	MOVQ   $+4, R12
+
+first:
+	VMOVUPS      (CX), Z12
+	VMOVUPS      (CX)(R9*1), Z13
+	VMOVUPS      (CX)(R9*2), Z14
+	PREFETCHT0   (DI)
+	PREFETCHT0   (DI)(R9*1)
+	PREFETCHT0   (DI)(R9*2)
+	ADDQ         R8, DI
+	VBROADCASTSS (DX), Z15
+	VFMADD231PS  Z12, Z15, Z0
+	VFMADD231PS  Z13, Z15, Z1
+	VFMADD231PS  Z14, Z15, Z2
+	VBROADCASTSS (DX)(BX*1), Z15
+	VFMADD231PS  Z12, Z15, Z3
+	VFMADD231PS  Z13, Z15, Z4
+	VFMADD231PS  Z14, Z15, Z5
+	VBROADCASTSS (DX)(BX*2), Z15
+	VFMADD231PS  Z12, Z15, Z6
+	VFMADD231PS  Z13, Z15, Z7
+	VFMADD231PS  Z14, Z15, Z8
+	VBROADCASTSS (SI), Z15
+	VFMADD231PS  Z12, Z15, Z9
+	VFMADD231PS  Z13, Z15, Z10
+	VFMADD231PS  Z14, Z15, Z11
+	PREFETCHT0   (R10)
+	PREFETCHT0   64(R10)
+	PREFETCHT0   128(R10)
+	ADDQ         R11, R10
+	ADDQ         $0x04, DX
+	ADDQ         $0x04, SI
+	ADDQ         $+64, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R12
+	JNZ          first
+	SUBQ         $0x04, AX
+	JL           tail
 
 loop:
 	VMOVUPS      (CX), Z12
@@ -4533,43 +4743,65 @@ bias:
 	VADDPS 128(AX), Z14, Z14
 
 main:
-	MOVQ       ldc+56(FP), AX
-	SHLQ       $0x02, AX
-	MOVQ       c+48(FP), CX
-	LEAQ       (AX)(AX*2), DX
-	LEAQ       (CX)(DX*1), CX
-	LEAQ       (CX)(AX*1), CX
-	ADDQ       AX, CX
-	LEAQ       (AX)(AX*2), DX
-	LEAQ       (CX)(DX*1), DX
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	PREFETCHT0 128(CX)
-	PREFETCHT0 (CX)(AX*1)
-	PREFETCHT0 64(CX)(AX*1)
-	PREFETCHT0 128(CX)(AX*1)
-	PREFETCHT0 (CX)(AX*2)
-	PREFETCHT0 64(CX)(AX*2)
-	PREFETCHT0 128(CX)(AX*2)
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	PREFETCHT0 (DX)(AX*1)
-	PREFETCHT0 64(DX)(AX*1)
-	PREFETCHT0 128(DX)(AX*1)
-	MOVQ       k+8(FP), AX
-	MOVQ       b+32(FP), CX
-	MOVQ       a+16(FP), DX
-	MOVQ       lda+24(FP), BX
-	SHLQ       $0x02, BX
-	LEAQ       (BX)(BX*2), SI
-	LEAQ       (DX)(SI*1), SI
-	MOVQ       pf+80(FP), DI
-	MOVQ       pfstep+88(FP), R8
-	MOVQ       bstride+40(FP), R9
-	SHLQ       $0x02, R9
-	SUBQ       $0x04, AX
-	JL         tail
+	MOVQ   k+8(FP), AX
+	MOVQ   b+32(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   lda+24(FP), BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	LEAQ   (DX)(SI*1), SI
+	MOVQ   pf+80(FP), DI
+	MOVQ   pfstep+88(FP), R8
+	MOVQ   bstride+40(FP), R9
+	SHLQ   $0x02, R9
+	MOVQ   c+48(FP), R10
+	MOVQ   ldc+56(FP), R11
+	SHLQ   $0x02, R11
+	IMUL3Q $0x05, R11, R12
+	ADDQ   R12, R10
+	MOVQ   $+5, R12
+
+first:
+	VMOVUPS      (CX), Z15
+	VMOVUPS      (CX)(R9*1), Z16
+	VMOVUPS      (CX)(R9*2), Z17
+	PREFETCHT0   (DI)
+	PREFETCHT0   (DI)(R9*1)
+	PREFETCHT0   (DI)(R9*2)
+	ADDQ         R8, DI
+	VBROADCASTSS (DX), Z18
+	VFMADD231PS  Z15, Z18, Z0
+	VFMADD231PS  Z16, Z18, Z1
+	VFMADD231PS  Z17, Z18, Z2
+	VBROADCASTSS (DX)(BX*1), Z18
+	VFMADD231PS  Z15, Z18, Z3
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS (DX)(BX*2), Z18
+	VFMADD231PS  Z15, Z18, Z6
+	VFMADD231PS  Z16, Z18, Z7
+	VFMADD231PS  Z17, Z18, Z8
+	VBROADCASTSS (SI), Z18
+	VFMADD231PS  Z15, Z18, Z9
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS (SI)(BX*1), Z18
+	VFMADD231PS  Z15, Z18, Z12
+	VFMADD231PS  Z16, Z18, Z13
+	VFMADD231PS  Z17, Z18, Z14
+	PREFETCHT0   (R10)
+	PREFETCHT0   64(R10)
+	PREFETCHT0   128(R10)
+	ADDQ         R11, R10
+	ADDQ         $0x04, DX
+	ADDQ         $0x04, SI
+	ADDQ         $+64, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R12
+	JNZ          first
+	SUBQ         $0x04, AX
+	JL           tail
 
 loop:
 	VMOVUPS      (CX), Z15
@@ -4833,46 +5065,69 @@ bias:
 	VADDPS 128(AX), Z17, Z17
 
 main:
-	MOVQ       ldc+56(FP), AX
-	SHLQ       $0x02, AX
-	MOVQ       c+48(FP), CX
-	LEAQ       (AX)(AX*2), DX
-	LEAQ       (CX)(DX*1), CX
-	LEAQ       (CX)(AX*2), CX
-	ADDQ       AX, CX
-	LEAQ       (AX)(AX*2), DX
-	LEAQ       (CX)(DX*1), DX
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	PREFETCHT0 128(CX)
-	PREFETCHT0 (CX)(AX*1)
-	PREFETCHT0 64(CX)(AX*1)
-	PREFETCHT0 128(CX)(AX*1)
-	PREFETCHT0 (CX)(AX*2)
-	PREFETCHT0 64(CX)(AX*2)
-	PREFETCHT0 128(CX)(AX*2)
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	PREFETCHT0 (DX)(AX*1)
-	PREFETCHT0 64(DX)(AX*1)
-	PREFETCHT0 128(DX)(AX*1)
-	PREFETCHT0 (DX)(AX*2)
-	PREFETCHT0 64(DX)(AX*2)
-	PREFETCHT0 128(DX)(AX*2)
-	MOVQ       k+8(FP), AX
-	MOVQ       b+32(FP), CX
-	MOVQ       a+16(FP), DX
-	MOVQ       lda+24(FP), BX
-	SHLQ       $0x02, BX
-	LEAQ       (BX)(BX*2), SI
-	LEAQ       (DX)(SI*1), SI
-	MOVQ       pf+80(FP), DI
-	MOVQ       pfstep+88(FP), R8
-	MOVQ       bstride+40(FP), R9
-	SHLQ       $0x02, R9
-	SUBQ       $0x04, AX
-	JL         tail
+	MOVQ   k+8(FP), AX
+	MOVQ   b+32(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   lda+24(FP), BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	LEAQ   (DX)(SI*1), SI
+	MOVQ   pf+80(FP), DI
+	MOVQ   pfstep+88(FP), R8
+	MOVQ   bstride+40(FP), R9
+	SHLQ   $0x02, R9
+	MOVQ   c+48(FP), R10
+	MOVQ   ldc+56(FP), R11
+	SHLQ   $0x02, R11
+	IMUL3Q $0x06, R11, R12
+	ADDQ   R12, R10
+	MOVQ   $+6, R12
+
+first:
+	VMOVUPS      (CX), Z18
+	VMOVUPS      (CX)(R9*1), Z19
+	VMOVUPS      (CX)(R9*2), Z20
+	PREFETCHT0   (DI)
+	PREFETCHT0   (DI)(R9*1)
+	PREFETCHT0   (DI)(R9*2)
+	ADDQ         R8, DI
+	VBROADCASTSS (DX), Z21
+	VFMADD231PS  Z18, Z21, Z0
+	VFMADD231PS  Z19, Z21, Z1
+	VFMADD231PS  Z20, Z21, Z2
+	VBROADCASTSS (DX)(BX*1), Z21
+	VFMADD231PS  Z18, Z21, Z3
+	VFMADD231PS  Z19, Z21, Z4
+	VFMADD231PS  Z20, Z21, Z5
+	VBROADCASTSS (DX)(BX*2), Z21
+	VFMADD231PS  Z18, Z21, Z6
+	VFMADD231PS  Z19, Z21, Z7
+	VFMADD231PS  Z20, Z21, Z8
+	VBROADCASTSS (SI), Z21
+	VFMADD231PS  Z18, Z21, Z9
+	VFMADD231PS  Z19, Z21, Z10
+	VFMADD231PS  Z20, Z21, Z11
+	VBROADCASTSS (SI)(BX*1), Z21
+	VFMADD231PS  Z18, Z21, Z12
+	VFMADD231PS  Z19, Z21, Z13
+	VFMADD231PS  Z20, Z21, Z14
+	VBROADCASTSS (SI)(BX*2), Z21
+	VFMADD231PS  Z18, Z21, Z15
+	VFMADD231PS  Z19, Z21, Z16
+	VFMADD231PS  Z20, Z21, Z17
+	PREFETCHT0   (R10)
+	PREFETCHT0   64(R10)
+	PREFETCHT0   128(R10)
+	ADDQ         R11, R10
+	ADDQ         $0x04, DX
+	ADDQ         $0x04, SI
+	ADDQ         $+64, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R12
+	JNZ          first
+	SUBQ         $0x04, AX
+	JL           tail
 
 loop:
 	VMOVUPS      (CX), Z18
@@ -5169,52 +5424,75 @@ bias:
 	VADDPS 128(AX), Z20, Z20
 
 main:
-	MOVQ       ldc+56(FP), AX
-	SHLQ       $0x02, AX
-	MOVQ       c+48(FP), CX
-	LEAQ       (AX)(AX*2), DX
-	LEAQ       (CX)(DX*1), CX
-	LEAQ       (CX)(DX*1), CX
-	LEAQ       (CX), CX
-	ADDQ       AX, CX
-	LEAQ       (AX)(AX*2), DX
-	LEAQ       (CX)(DX*1), BX
-	LEAQ       (BX)(DX*1), DX
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	PREFETCHT0 128(CX)
-	PREFETCHT0 (CX)(AX*1)
-	PREFETCHT0 64(CX)(AX*1)
-	PREFETCHT0 128(CX)(AX*1)
-	PREFETCHT0 (CX)(AX*2)
-	PREFETCHT0 64(CX)(AX*2)
-	PREFETCHT0 128(CX)(AX*2)
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	PREFETCHT0 128(BX)
-	PREFETCHT0 (BX)(AX*1)
-	PREFETCHT0 64(BX)(AX*1)
-	PREFETCHT0 128(BX)(AX*1)
-	PREFETCHT0 (BX)(AX*2)
-	PREFETCHT0 64(BX)(AX*2)
-	PREFETCHT0 128(BX)(AX*2)
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	MOVQ       k+8(FP), AX
-	MOVQ       b+32(FP), CX
-	MOVQ       a+16(FP), DX
-	MOVQ       lda+24(FP), BX
-	SHLQ       $0x02, BX
-	LEAQ       (BX)(BX*2), SI
-	LEAQ       (DX)(SI*1), DI
-	LEAQ       (DI)(SI*1), SI
-	MOVQ       pf+80(FP), R8
-	MOVQ       pfstep+88(FP), R9
-	MOVQ       bstride+40(FP), R10
-	SHLQ       $0x02, R10
-	SUBQ       $0x04, AX
-	JL         tail
+	MOVQ   k+8(FP), AX
+	MOVQ   b+32(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   lda+24(FP), BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	LEAQ   (DX)(SI*1), DI
+	LEAQ   (DI)(SI*1), SI
+	MOVQ   pf+80(FP), R8
+	MOVQ   pfstep+88(FP), R9
+	MOVQ   bstride+40(FP), R10
+	SHLQ   $0x02, R10
+	MOVQ   c+48(FP), R11
+	MOVQ   ldc+56(FP), R12
+	SHLQ   $0x02, R12
+	IMUL3Q $0x07, R12, R13
+	ADDQ   R13, R11
+	MOVQ   $+7, R13
+
+first:
+	VMOVUPS      (CX), Z21
+	VMOVUPS      (CX)(R10*1), Z22
+	VMOVUPS      (CX)(R10*2), Z23
+	PREFETCHT0   (R8)
+	PREFETCHT0   (R8)(R10*1)
+	PREFETCHT0   (R8)(R10*2)
+	ADDQ         R9, R8
+	VBROADCASTSS (DX), Z24
+	VFMADD231PS  Z21, Z24, Z0
+	VFMADD231PS  Z22, Z24, Z1
+	VFMADD231PS  Z23, Z24, Z2
+	VBROADCASTSS (DX)(BX*1), Z24
+	VFMADD231PS  Z21, Z24, Z3
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Z23, Z24, Z5
+	VBROADCASTSS (DX)(BX*2), Z24
+	VFMADD231PS  Z21, Z24, Z6
+	VFMADD231PS  Z22, Z24, Z7
+	VFMADD231PS  Z23, Z24, Z8
+	VBROADCASTSS (DI), Z24
+	VFMADD231PS  Z21, Z24, Z9
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS (DI)(BX*1), Z24
+	VFMADD231PS  Z21, Z24, Z12
+	VFMADD231PS  Z22, Z24, Z13
+	VFMADD231PS  Z23, Z24, Z14
+	VBROADCASTSS (DI)(BX*2), Z24
+	VFMADD231PS  Z21, Z24, Z15
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Z23, Z24, Z17
+	VBROADCASTSS (SI), Z24
+	VFMADD231PS  Z21, Z24, Z18
+	VFMADD231PS  Z22, Z24, Z19
+	VFMADD231PS  Z23, Z24, Z20
+	PREFETCHT0   (R11)
+	PREFETCHT0   64(R11)
+	PREFETCHT0   128(R11)
+	ADDQ         R12, R11
+	ADDQ         $0x04, DX
+	ADDQ         $0x04, DI
+	ADDQ         $0x04, SI
+	ADDQ         $+64, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R13
+	JNZ          first
+	SUBQ         $0x04, AX
+	JL           tail
 
 loop:
 	VMOVUPS      (CX), Z21
@@ -5546,55 +5824,79 @@ bias:
 	VADDPS 128(AX), Z23, Z23
 
 main:
-	MOVQ       ldc+56(FP), AX
-	SHLQ       $0x02, AX
-	MOVQ       c+48(FP), CX
-	LEAQ       (AX)(AX*2), DX
-	LEAQ       (CX)(DX*1), CX
-	LEAQ       (CX)(DX*1), CX
-	LEAQ       (CX)(AX*1), CX
-	ADDQ       AX, CX
-	LEAQ       (AX)(AX*2), DX
-	LEAQ       (CX)(DX*1), BX
-	LEAQ       (BX)(DX*1), DX
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	PREFETCHT0 128(CX)
-	PREFETCHT0 (CX)(AX*1)
-	PREFETCHT0 64(CX)(AX*1)
-	PREFETCHT0 128(CX)(AX*1)
-	PREFETCHT0 (CX)(AX*2)
-	PREFETCHT0 64(CX)(AX*2)
-	PREFETCHT0 128(CX)(AX*2)
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	PREFETCHT0 128(BX)
-	PREFETCHT0 (BX)(AX*1)
-	PREFETCHT0 64(BX)(AX*1)
-	PREFETCHT0 128(BX)(AX*1)
-	PREFETCHT0 (BX)(AX*2)
-	PREFETCHT0 64(BX)(AX*2)
-	PREFETCHT0 128(BX)(AX*2)
-	PREFETCHT0 (DX)
-	PREFETCHT0 64(DX)
-	PREFETCHT0 128(DX)
-	PREFETCHT0 (DX)(AX*1)
-	PREFETCHT0 64(DX)(AX*1)
-	PREFETCHT0 128(DX)(AX*1)
-	MOVQ       k+8(FP), AX
-	MOVQ       b+32(FP), CX
-	MOVQ       a+16(FP), DX
-	MOVQ       lda+24(FP), BX
-	SHLQ       $0x02, BX
-	LEAQ       (BX)(BX*2), SI
-	LEAQ       (DX)(SI*1), DI
-	LEAQ       (DI)(SI*1), SI
-	MOVQ       pf+80(FP), R8
-	MOVQ       pfstep+88(FP), R9
-	MOVQ       bstride+40(FP), R10
-	SHLQ       $0x02, R10
-	SUBQ       $0x04, AX
-	JL         tail
+	MOVQ   k+8(FP), AX
+	MOVQ   b+32(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   lda+24(FP), BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	LEAQ   (DX)(SI*1), DI
+	LEAQ   (DI)(SI*1), SI
+	MOVQ   pf+80(FP), R8
+	MOVQ   pfstep+88(FP), R9
+	MOVQ   bstride+40(FP), R10
+	SHLQ   $0x02, R10
+	MOVQ   c+48(FP), R11
+	MOVQ   ldc+56(FP), R12
+	SHLQ   $0x02, R12
+	IMUL3Q $0x08, R12, R13
+	ADDQ   R13, R11
+	MOVQ   $+8, R13
+
+first:
+	VMOVUPS      (CX), Z24
+	VMOVUPS      (CX)(R10*1), Z25
+	VMOVUPS      (CX)(R10*2), Z26
+	PREFETCHT0   (R8)
+	PREFETCHT0   (R8)(R10*1)
+	PREFETCHT0   (R8)(R10*2)
+	ADDQ         R9, R8
+	VBROADCASTSS (DX), Z27
+	VFMADD231PS  Z24, Z27, Z0
+	VFMADD231PS  Z25, Z27, Z1
+	VFMADD231PS  Z26, Z27, Z2
+	VBROADCASTSS (DX)(BX*1), Z27
+	VFMADD231PS  Z24, Z27, Z3
+	VFMADD231PS  Z25, Z27, Z4
+	VFMADD231PS  Z26, Z27, Z5
+	VBROADCASTSS (DX)(BX*2), Z27
+	VFMADD231PS  Z24, Z27, Z6
+	VFMADD231PS  Z25, Z27, Z7
+	VFMADD231PS  Z26, Z27, Z8
+	VBROADCASTSS (DI), Z27
+	VFMADD231PS  Z24, Z27, Z9
+	VFMADD231PS  Z25, Z27, Z10
+	VFMADD231PS  Z26, Z27, Z11
+	VBROADCASTSS (DI)(BX*1), Z27
+	VFMADD231PS  Z24, Z27, Z12
+	VFMADD231PS  Z25, Z27, Z13
+	VFMADD231PS  Z26, Z27, Z14
+	VBROADCASTSS (DI)(BX*2), Z27
+	VFMADD231PS  Z24, Z27, Z15
+	VFMADD231PS  Z25, Z27, Z16
+	VFMADD231PS  Z26, Z27, Z17
+	VBROADCASTSS (SI), Z27
+	VFMADD231PS  Z24, Z27, Z18
+	VFMADD231PS  Z25, Z27, Z19
+	VFMADD231PS  Z26, Z27, Z20
+	VBROADCASTSS (SI)(BX*1), Z27
+	VFMADD231PS  Z24, Z27, Z21
+	VFMADD231PS  Z25, Z27, Z22
+	VFMADD231PS  Z26, Z27, Z23
+	PREFETCHT0   (R11)
+	PREFETCHT0   64(R11)
+	PREFETCHT0   128(R11)
+	ADDQ         R12, R11
+	ADDQ         $0x04, DX
+	ADDQ         $0x04, DI
+	ADDQ         $0x04, SI
+	ADDQ         $+64, CX
+	DECQ         AX
+	JZ           store
+	DECQ         R13
+	JNZ          first
+	SUBQ         $0x04, AX
+	JL           tail
 
 loop:
 	VMOVUPS      (CX), Z24
