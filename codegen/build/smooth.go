@@ -361,41 +361,27 @@ func (t *trial) noise(s passes.Smoothing) (float64, error) {
 			x.F = append(x.F, float64(v*float64(s.Gain[j]))+float64(s.Bias[j]))
 		}
 	}
-	p, narrow := &ir.Program{Name: "trial"}, map[string]*ir.Weight{}
-	b := ir.NewBuilder(p, "products")
-	in := b.Param("x", ir.Mat(ir.C(len(t.rows)), k))
-	for _, w := range t.weights {
-		bundle := strings.TrimSuffix(w.Name, ".w")
-		w, _ := s.Linear(bundle, w, nil)
-		p.Weights = append(p.Weights, w)
-		narrow[w.Name] = passes.Narrowed(w, t.to)
-		b.Return(b.Linear(in, bundle))
-	}
-	f, err := b.Done()
-	if err != nil {
-		return 0, err
-	}
-	args := map[string]*ir.Tensor{"x": x}
-	exact, err := p.Run(f.Name, 0, args)
-	if err != nil {
-		return 0, err
-	}
-	got, err := p.With(narrow).Run(f.Name, 0, args)
-	if err != nil {
-		return 0, err
-	}
 	noise, first := 0.0, t.sizes == nil
-	for i, y := range f.Results {
+	for i, w := range t.weights {
+		w, _ := s.Linear(strings.TrimSuffix(w.Name, ".w"), w, nil)
+		exact, err := product(w, x)
+		if err != nil {
+			return 0, err
+		}
+		got, err := product(passes.Narrowed(w, t.to), x)
+		if err != nil {
+			return 0, err
+		}
 		e, size := 0.0, 0.0
-		for j, v := range exact[y.Name].F {
-			d := got[y.Name].F[j] - v
+		for j, v := range exact.F {
+			d := got.F[j] - v
 			e, size = e+float64(d*d), size+float64(v*v)
 		}
 		if first {
 			t.sizes = append(t.sizes, size)
 		}
 		if t.sizes[i] > 0 {
-			noise += e / t.sizes[i] / float64(len(f.Results))
+			noise += e / t.sizes[i] / float64(len(t.weights))
 		}
 	}
 	if noise != noise {
