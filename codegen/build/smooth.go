@@ -127,17 +127,18 @@ func (m *Model) folded(entries []string, own *Samples) (*ir.Program, error) {
 	if err != nil {
 		return nil, err
 	}
-	t, work := &tuner{}, int64(0)
+	var all []string
+	work := int64(0)
 	for _, f := range described.Funcs {
-		t.entries = append(t.entries, f.Name)
+		all = append(all, f.Name)
 		work = max(work, ir.FuncCost(described, f, min(tuneText, described.MaxT)).FLOPs)
 	}
 	small := *m
 	if work > wholeFLOPs || work > sampledFLOPs && own == nil {
 		small.Desc = m.Desc.Small(smoothSide)
 	}
-	if described, _, err = small.Lower(t.functions()); err != nil && small.Desc != m.Desc {
-		described, _, err = m.Lower(t.functions()) // its tables do not fit a small picture
+	if described, _, err = small.Lower(functions(all)); err != nil && small.Desc != m.Desc {
+		described, _, err = m.Lower(functions(all)) // its tables do not fit a small picture
 	}
 	if err != nil {
 		return nil, err

@@ -273,10 +273,10 @@ func (t *tuner) prepare() error {
 	if t.large {
 		small.Desc = t.m.Desc.Small(tuneSide)
 	}
-	described, _, err := small.Lower(t.functions())
+	described, _, err := small.Lower(functions(t.entries))
 	if err != nil && small.Desc != t.m.Desc {
 		small.Desc = t.m.Desc // its tables do not fit a small picture
-		described, _, err = small.Lower(t.functions())
+		described, _, err = small.Lower(functions(t.entries))
 	}
 	if err != nil {
 		return err
@@ -306,7 +306,7 @@ func (t *tuner) joined(p *ir.Program) (*joined, error) {
 // which are loaded already.
 func (t *tuner) enlarge() error {
 	t.note = ", small pictures"
-	described, _, err := t.m.Lower(t.functions())
+	described, _, err := t.m.Lower(functions(t.entries))
 	if err != nil {
 		return err
 	}
@@ -583,10 +583,10 @@ func (m *module) more(to precision.Word) int64 {
 	return m.elements * int64(to.DType.Size()-m.words[0].DType.Size())
 }
 
-// functions is the entries with captions as one function, not as steps that have states.
-func (t *tuner) functions() []string {
+// functions is entries with captions as one function, not as steps that have states.
+func functions(entries []string) []string {
 	var names []string
-	for _, e := range t.entries {
+	for _, e := range entries {
 		if strings.HasPrefix(e, "caption_") {
 			e = "caption_full"
 		}
