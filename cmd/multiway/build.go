@@ -46,9 +46,10 @@ give classes of weights and named modules another one:
 Where one of those would take an output further from the model in float64 than the cosine
 that the description asks for (0.9995, for bf16dot 0.9999, unless it says otherwise:
 "cosine: 0.999"), the build keeps the modules that do most of it for what they cost, each
-in int8x2, bf16dot, f16 or f32, in f32 if the model is small. It prints which, their share
-of the work and the cosines before and after. What the description says of a class or a
-module stays.
+in int8x2, bf16dot, f16 or f32. It prints which, their share of the work and the cosines
+before and after. Of a small model it keeps modules in f32, and many unless the description
+asks for a cosine, since what is computed of short rows is sensitive. What the description
+says of a class or a module stays.
 
 Before that, where rows are rounded to bytes, columns of a norm that stand out are scaled
 and moved, and the weights that they meet take it back, if that at least halves what the

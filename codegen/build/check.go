@@ -79,10 +79,14 @@ func (r Result) String() string {
 	if r.Rows > 0 {
 		least := ""
 		if r.Least > 0 {
-			least = fmt.Sprintf(", want %.4g at least", r.Least)
+			least = fmt.Sprintf(", want %v at least", r.Least)
 		}
-		return fmt.Sprintf("%-28s %-14s %-8s against %-22s cosine %.6f (mean %.6f)%s, max abs error %.2e, top-1 %d of %d  %s",
-			r.Func, r.Output, r.Level, r.Judge, r.Cosine, r.Mean, least, r.MaxAbs, r.Top1, r.Rows, verdict)
+		digits := 6
+		if !r.OK() {
+			digits = 12 // it may be close
+		}
+		return fmt.Sprintf("%-28s %-14s %-8s against %-22s cosine %.*f (mean %.*f)%s, max abs error %.2e, top-1 %d of %d  %s",
+			r.Func, r.Output, r.Level, r.Judge, digits, r.Cosine, digits, r.Mean, least, r.MaxAbs, r.Top1, r.Rows, verdict)
 	}
 	return fmt.Sprintf("%-28s %-14s %-8s against %-22s max abs error %.2e, bound %.2e  %s", r.Func, r.Output, r.Level, r.Judge, r.MaxAbs, r.Bound, verdict)
 }
@@ -142,7 +146,7 @@ func (m *Model) selfCheck(e *Engine, planned *ir.Program, how Check, opt Options
 		}
 	}
 	if bad == nil && inexact != nil {
-		return c.results, nil, fmt.Errorf("precision %s is too far from the model; nothing was written:\n%s\nuse another precision, or change `cosine` in the description", m.Desc.Precision, strings.Join(inexact, "\n"))
+		return c.results, nil, fmt.Errorf("precision %s is too far from the model; nothing was written:\n%s\nuse another precision, or change `cosine` in the description", m.precision(), strings.Join(inexact, "\n"))
 	}
 	if bad != nil {
 		return c.results, nil, fmt.Errorf("the compiled package is wrong; nothing was written:\n%s\nplease report this with the model description", strings.Join(bad, "\n"))

@@ -1,6 +1,7 @@
 package build
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -24,13 +25,20 @@ type Gain struct {
 	F32     float64 `json:"f32_ms"`           // median of a call
 	Reduced float64 `json:"reduced_ms"`       // likewise, at the precision of the model
 	Gain    float64 `json:"gain"`             // median of the ratios of calls next to each other
+
+	// Kept says that all products of the function are kept at f32, since the precision is too
+	// coarse for its outputs. The function is what it would be at f32, and is not timed.
+	Kept bool `json:"kept,omitempty"`
 }
 
 // OK reports whether there is a gain, to the two digits that String shows.
-func (g Gain) OK() bool { return math.Round(100*g.Gain) > 100 }
+func (g Gain) OK() bool { return !g.Kept && math.Round(100*g.Gain) > 100 }
 
 // String is the line that build prints.
 func (g Gain) String() string {
+	if g.Kept {
+		return fmt.Sprintf("%-28s all of its products are kept at f32  NO GAIN", g.Func)
+	}
 	what := fmt.Sprintf("%d threads", g.Threads)
 	if g.Threads == 1 {
 		what = "1 thread"
@@ -135,8 +143,17 @@ func reduces(p *ir.Program, f *ir.Func) bool {
 var twinLimit = int64(3) << 29
 
 // gains compiles the model with float32 weights too and times both. e is the engine of
-// the planned program.
-func (m *Model) gains(e *Engine, planned *ir.Program, opt Options) ([]Gain, error) {
+// the planned program, for which the choice, if there was one, kept modules.
+func (m *Model) gains(e *Engine, planned *ir.Program, choice *Choice, opt Options) ([]Gain, error) {
+	var kept []Gain
+	for _, f := range planned.Funcs {
+		if choice.keeps(f.Name) && !reduces(planned, f) {
+			kept = append(kept, Gain{Func: f.Name, Gain: 1, Kept: true})
+		}
+	}
+	if !slices.ContainsFunc(planned.Funcs, func(f *ir.Func) bool { return reduces(planned, f) }) {
+		return kept, nil
+	}
 	twin, layers, err := m.twin(opt)
 	if err != nil {
 		return nil, err
@@ -171,7 +188,7 @@ func (m *Model) gains(e *Engine, planned *ir.Program, opt Options) ([]Gain, erro
 	for i := range gains {
 		gains[i].Layers = layers
 	}
-	return gains, err
+	return append(kept, gains...), err
 }
 
 // twin returns the model at precision f32, with fewer layers, as many as it says, if all
@@ -245,5 +262,9 @@ func (m *Model) noGain(gains []Gain) error {
 	if lines == nil {
 		return nil
 	}
-	return fmt.Errorf("precision %s is not faster than f32 on this machine:\n%s\nuse f32 or another precision, or keep what is slow at f32 (`keep` under `precision` in the description)", m.Desc.Precision, strings.Join(lines, "\n"))
+	advice := "use f32 or another precision, or keep what is slow at f32 (`keep` under `precision` in the description)"
+	if slices.ContainsFunc(gains, func(g Gain) bool { return g.Kept }) {
+		advice = fmt.Sprintf("`cosine: %v` in the description, or a lower one, keeps less; otherwise use f32 or another precision", cmp.Or(m.Desc.Cosine, m.Desc.Precision.Cosine()))
+	}
+	return fmt.Errorf("precision %s is not faster than f32 on this machine:\n%s\n%s", m.Desc.Precision, strings.Join(lines, "\n"), advice)
 }

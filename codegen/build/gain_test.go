@@ -75,6 +75,7 @@ func TestGainText(t *testing.T) {
 		{Gain{Func: "vision", Threads: 1, F32: 332, Reduced: 111.8, Gain: 2.97}, true, "vision                       1 thread                 f32 332.000 ms, reduced 111.800 ms: 2.97x  faster"},
 		{Gain{Func: "language", Tokens: 16, Threads: 2, F32: 18.3, Reduced: 22.8, Gain: 0.803}, false, "language                     16 tokens, 2 threads     f32 18.300 ms, reduced 22.800 ms: 0.80x  NO GAIN"},
 		{Gain{Func: "vision", Threads: 1, Layers: 3, Gain: 1.0049}, false, "vision                       1 thread, first 3 layers f32 0.000 ms, reduced 0.000 ms: 1.00x  NO GAIN"},
+		{Gain{Func: "vision", Gain: 1, Kept: true}, false, "vision                       all of its products are kept at f32  NO GAIN"},
 		{Gain{Func: "vision", Threads: 1, Gain: 1.0051}, true, "vision                       1 thread                 f32 0.000 ms, reduced 0.000 ms: 1.01x  faster"},
 	} {
 		if c.g.OK() != c.ok || c.g.String() != c.want {
@@ -158,5 +159,32 @@ func TestWriteGains(t *testing.T) {
 	}
 	if r, warnings, err = build(400, Options{Dir: dir, Check: Off, Strict: RefuseBoth}); err != nil || len(warnings) > 0 || r.Gains != nil {
 		t.Errorf("without check: %v, warnings %q", err, warnings)
+	}
+}
+
+// A function of which everything is kept from the precision is not faster at it.
+func TestWriteKept(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "model.yaml")
+	if err := os.WriteFile(path, []byte(strings.Replace(gainModel, "{default: int8, heads: f32}", "int8", 1)), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	m, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	dir := filepath.Join(t.TempDir(), "out")
+	_, err = m.Write(Options{Dir: dir, Strict: RefuseSlower})
+	for _, want := range []string{"precision int8 is not faster", "pair_nlvr2                   all of its products are kept at f32  NO GAIN\n", "`cosine: 0.9995` in the description, or a lower one, keeps less"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got error %v, want one with %q", err, want)
+		}
+	}
+	r, err := m.Write(Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff([]Gain{{Func: "pair_nlvr2", Gain: 1, Kept: true}, {Func: "reason_head", Gain: 1, Kept: true}}, r.Gains); d != "" {
+		t.Errorf("(-want +got)\n%s", d)
 	}
 }

@@ -116,6 +116,9 @@ func (m *Model) Stored(p *ir.Program) (*ir.Program, error) {
 	return passes.Run(p, passes.Options{Rows: m.Desc.Limits.Rows, Precision: m.Desc.Precision, Smooth: smoothings(m.Smoothed()), Upto: upto.Name})
 }
 
+// precision is the description's, without what Tuned kept from it.
+func (m *Model) precision() string { return cmp.Or(m.asked, m.Desc.Precision.String()) }
+
 // CodeOptions says what codegen makes of the model, for an engine.
 func (m *Model) CodeOptions() (codegen.Options, error) { return m.options("", "") }
 
@@ -127,7 +130,7 @@ func (m *Model) options(name string, w codegen.Placement) (codegen.Options, erro
 	}
 	opt := codegen.Options{
 		Package: name, From: d.Name, Weights: w,
-		Rows: d.Limits.Rows, Text: d.Limits.Text, Precision: cmp.Or(m.asked, d.Precision.String()),
+		Rows: d.Limits.Rows, Text: d.Limits.Text, Precision: m.precision(),
 		MaxPixels: d.Limits.Pixels, Tokenizer: m.Tokenizer,
 	}
 	if d.File != "" {

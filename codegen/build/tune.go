@@ -51,6 +51,11 @@ type Kept struct {
 	Bytes int64              // more than it had
 }
 
+// keeps reports whether modules of the function are kept.
+func (c *Choice) keeps(fn string) bool {
+	return c != nil && slices.ContainsFunc(c.Kept, func(k Kept) bool { return k.Work[fn] > 0 })
+}
+
 // String is a table: of the modules, and of the outputs before and after.
 func (c *Choice) String() string {
 	var b strings.Builder
@@ -677,12 +682,15 @@ func (t *tuner) limits(results []Result) []float64 {
 		switch {
 		case t.note != "":
 			limits[k] *= 0.7
-		case !t.large && t.rows(r) == 1:
+		case t.large:
+		case t.m.Desc.Cosine > 0: // what the description asks for is what it means
+			limits[k] = askedShare * t.allowed
+		case t.rows(r) == 1:
 			// What is computed of a head's row, such as the similarities of several pictures and
 			// texts, may be far more sensitive than it is, and a row of few numbers is itself. In a
-			// small model it costs nothing to make them nearer than was asked for.
+			// small model it costs nothing to make them nearer than precisions ask for.
 			limits[k] = headShare * t.allowed
-		case !t.large:
+		default:
 			limits[k] = smallShare * t.allowed
 		}
 	}
@@ -702,8 +710,9 @@ func (t *tuner) rows(r Result) int {
 }
 
 // Of what is allowed, the mean of samples may be as much as meanShare, and the worst as much
-// as worstShare. Rows of a small model are short, and so differ more from sample to sample.
-const meanShare, worstShare, smallShare, headShare = 0.7, 0.8, 0.2, 0.005
+// as worstShare. Rows of a small model are short, and so differ more from sample to sample:
+// askedShare is for a cosine of the description's own.
+const meanShare, worstShare, askedShare, smallShare, headShare = 0.7, 0.8, 0.5, 0.2, 0.005
 
 // choose finds the cheapest words for units with which the outputs are near enough.
 func (t *tuner) choose() (*Model, *Choice, error) {

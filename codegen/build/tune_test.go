@@ -32,6 +32,15 @@ func TestTuned(t *testing.T) {
 	if len(loose.Kept) > 0 {
 		t.Errorf("for a bound that is met anyway it %v", loose)
 	}
+	// Small models are held nearer than the precision asks for, but not than the description does.
+	_, unasked := tuned("precision: int8\n")
+	least := 1.0
+	for _, r := range unasked.Before {
+		least = min(least, r.Cosine)
+	}
+	if _, c := tuned(fmt.Sprintf("precision: int8\ncosine: %v\n", 1-2.5*(1-least))); len(c.Kept) > 0 || len(unasked.Kept) == 0 {
+		t.Errorf("cosine %v with nothing kept: a lower bound\n%v\nnone\n%v", least, c, unasked)
+	}
 	before := 0
 	for _, bound := range []string{"0.95", "0.9995", "0.9999999"} {
 		m, c := tuned("precision: int8\ncosine: " + bound + "\n")

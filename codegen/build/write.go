@@ -146,7 +146,7 @@ func (m *Model) Write(o Options) (*Report, error) {
 		}
 		opt.Vectors = append(opt.Vectors, '\n')
 		if !m.Desc.Precision.Exact() {
-			if r.Gains, err = m.gains(e, planned, o); err != nil {
+			if r.Gains, err = m.gains(e, planned, r.Choice, o); err != nil {
 				return nil, fmt.Errorf("timing: %w", err)
 			}
 			if err := asked.noGain(r.Gains); err != nil {
