@@ -64,8 +64,9 @@ func qgemm(w *writer, k asm.Kernel) {
 	}
 	step := func() {
 		bv.each(func(j int) { w.VMOVUPS(part(b, 0, j), bv[j]) })
+		// Into the second-level cache: lines that only the first one took in would be gone before their use.
 		for p := range k.NR / asm.Panel {
-			w.PREFETCHT0(panel(pf, 0, p))
+			w.PREFETCHT1(panel(pf, 0, p))
 		}
 		w.ADDQ(pfstep, pf)
 		for r := range acc {

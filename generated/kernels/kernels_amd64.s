@@ -6313,7 +6313,7 @@ tile:
 first:
 	VMOVUPS      (CX), Y2
 	VMOVUPS      32(CX), Y3
-	PREFETCHT0   (BX)
+	PREFETCHT1   (BX)
 	ADDQ         SI, BX
 	VPBROADCASTD (DX), Y4
 	VPXOR        signs8<>+0(SB), Y4, Y4
@@ -6338,7 +6338,7 @@ first:
 loop:
 	VMOVUPS      (CX), Y2
 	VMOVUPS      32(CX), Y3
-	PREFETCHT0   (BX)
+	PREFETCHT1   (BX)
 	ADDQ         SI, BX
 	VPBROADCASTD (DX), Y4
 	VPXOR        signs8<>+0(SB), Y4, Y4
@@ -6447,7 +6447,7 @@ tile:
 first:
 	VMOVUPS      (CX), Y4
 	VMOVUPS      32(CX), Y5
-	PREFETCHT0   (SI)
+	PREFETCHT1   (SI)
 	ADDQ         DI, SI
 	VPBROADCASTD (DX), Y6
 	VPXOR        signs8<>+0(SB), Y6, Y6
@@ -6483,7 +6483,7 @@ first:
 loop:
 	VMOVUPS      (CX), Y4
 	VMOVUPS      32(CX), Y5
-	PREFETCHT0   (SI)
+	PREFETCHT1   (SI)
 	ADDQ         DI, SI
 	VPBROADCASTD (DX), Y6
 	VPXOR        signs8<>+0(SB), Y6, Y6
@@ -6603,7 +6603,7 @@ tile:
 first:
 	VMOVUPS      (CX), Y6
 	VMOVUPS      32(CX), Y7
-	PREFETCHT0   (SI)
+	PREFETCHT1   (SI)
 	ADDQ         DI, SI
 	VPBROADCASTD (DX), Y8
 	VPXOR        signs8<>+0(SB), Y8, Y8
@@ -6650,7 +6650,7 @@ first:
 loop:
 	VMOVUPS      (CX), Y6
 	VMOVUPS      32(CX), Y7
-	PREFETCHT0   (SI)
+	PREFETCHT1   (SI)
 	ADDQ         DI, SI
 	VPBROADCASTD (DX), Y8
 	VPXOR        signs8<>+0(SB), Y8, Y8
@@ -6803,7 +6803,7 @@ tile:
 first:
 	VMOVUPS      (CX), Y8
 	VMOVUPS      32(CX), Y9
-	PREFETCHT0   (DI)
+	PREFETCHT1   (DI)
 	ADDQ         R8, DI
 	VPBROADCASTD (DX), Y10
 	VPXOR        signs8<>+0(SB), Y10, Y10
@@ -6862,7 +6862,7 @@ first:
 loop:
 	VMOVUPS      (CX), Y8
 	VMOVUPS      32(CX), Y9
-	PREFETCHT0   (DI)
+	PREFETCHT1   (DI)
 	ADDQ         R8, DI
 	VPBROADCASTD (DX), Y10
 	VPXOR        signs8<>+0(SB), Y10, Y10
@@ -7049,7 +7049,7 @@ tile:
 first:
 	VMOVUPS      (CX), Y10
 	VMOVUPS      32(CX), Y11
-	PREFETCHT0   (DI)
+	PREFETCHT1   (DI)
 	ADDQ         R8, DI
 	VPBROADCASTD (DX), Y12
 	VPXOR        signs8<>+0(SB), Y12, Y12
@@ -7119,7 +7119,7 @@ first:
 loop:
 	VMOVUPS      (CX), Y10
 	VMOVUPS      32(CX), Y11
-	PREFETCHT0   (DI)
+	PREFETCHT1   (DI)
 	ADDQ         R8, DI
 	VPBROADCASTD (DX), Y12
 	VPXOR        signs8<>+0(SB), Y12, Y12
@@ -24225,8 +24225,8 @@ tile:
 first:
 	VMOVUPS      (CX), Z2
 	VMOVUPS      (CX)(DX*1), Z3
-	PREFETCHT0   (SI)
-	PREFETCHT0   (SI)(DX*1)
+	PREFETCHT1   (SI)
+	PREFETCHT1   (SI)(DX*1)
 	ADDQ         DI, SI
 	VPBROADCASTD (BX), Z4
 	VPDPBUSD     Z2, Z4, Z0
@@ -24244,8 +24244,8 @@ first:
 loop:
 	VMOVUPS      (CX), Z2
 	VMOVUPS      (CX)(DX*1), Z3
-	PREFETCHT0   (SI)
-	PREFETCHT0   (SI)(DX*1)
+	PREFETCHT1   (SI)
+	PREFETCHT1   (SI)(DX*1)
 	ADDQ         DI, SI
 	VPBROADCASTD (BX), Z4
 	VPDPBUSD     Z2, Z4, Z0
@@ -24329,8 +24329,8 @@ tile:
 first:
 	VMOVUPS      (CX), Z4
 	VMOVUPS      (CX)(DX*1), Z5
-	PREFETCHT0   (DI)
-	PREFETCHT0   (DI)(DX*1)
+	PREFETCHT1   (DI)
+	PREFETCHT1   (DI)(DX*1)
 	ADDQ         R8, DI
 	VPBROADCASTD (BX), Z6
 	VPDPBUSD     Z4, Z6, Z0
@@ -24351,8 +24351,8 @@ first:
 loop:
 	VMOVUPS      (CX), Z4
 	VMOVUPS      (CX)(DX*1), Z5
-	PREFETCHT0   (DI)
-	PREFETCHT0   (DI)(DX*1)
+	PREFETCHT1   (DI)
+	PREFETCHT1   (DI)(DX*1)
 	ADDQ         R8, DI
 	VPBROADCASTD (BX), Z6
 	VPDPBUSD     Z4, Z6, Z0
@@ -24459,8 +24459,8 @@ tile:
 first:
 	VMOVUPS      (CX), Z6
 	VMOVUPS      (CX)(DX*1), Z7
-	PREFETCHT0   (DI)
-	PREFETCHT0   (DI)(DX*1)
+	PREFETCHT1   (DI)
+	PREFETCHT1   (DI)(DX*1)
 	ADDQ         R8, DI
 	VPBROADCASTD (BX), Z8
 	VPDPBUSD     Z6, Z8, Z0
@@ -24484,8 +24484,8 @@ first:
 loop:
 	VMOVUPS      (CX), Z6
 	VMOVUPS      (CX)(DX*1), Z7
-	PREFETCHT0   (DI)
-	PREFETCHT0   (DI)(DX*1)
+	PREFETCHT1   (DI)
+	PREFETCHT1   (DI)(DX*1)
 	ADDQ         R8, DI
 	VPBROADCASTD (BX), Z8
 	VPDPBUSD     Z6, Z8, Z0
@@ -24617,8 +24617,8 @@ tile:
 first:
 	VMOVUPS      (CX), Z8
 	VMOVUPS      (CX)(DX*1), Z9
-	PREFETCHT0   (R8)
-	PREFETCHT0   (R8)(DX*1)
+	PREFETCHT1   (R8)
+	PREFETCHT1   (R8)(DX*1)
 	ADDQ         R9, R8
 	VPBROADCASTD (BX), Z10
 	VPDPBUSD     Z8, Z10, Z0
@@ -24646,8 +24646,8 @@ first:
 loop:
 	VMOVUPS      (CX), Z8
 	VMOVUPS      (CX)(DX*1), Z9
-	PREFETCHT0   (R8)
-	PREFETCHT0   (R8)(DX*1)
+	PREFETCHT1   (R8)
+	PREFETCHT1   (R8)(DX*1)
 	ADDQ         R9, R8
 	VPBROADCASTD (BX), Z10
 	VPDPBUSD     Z8, Z10, Z0
@@ -24805,8 +24805,8 @@ tile:
 first:
 	VMOVUPS      (CX), Z10
 	VMOVUPS      (CX)(DX*1), Z11
-	PREFETCHT0   (R8)
-	PREFETCHT0   (R8)(DX*1)
+	PREFETCHT1   (R8)
+	PREFETCHT1   (R8)(DX*1)
 	ADDQ         R9, R8
 	VPBROADCASTD (BX), Z12
 	VPDPBUSD     Z10, Z12, Z0
@@ -24837,8 +24837,8 @@ first:
 loop:
 	VMOVUPS      (CX), Z10
 	VMOVUPS      (CX)(DX*1), Z11
-	PREFETCHT0   (R8)
-	PREFETCHT0   (R8)(DX*1)
+	PREFETCHT1   (R8)
+	PREFETCHT1   (R8)(DX*1)
 	ADDQ         R9, R8
 	VPBROADCASTD (BX), Z12
 	VPDPBUSD     Z10, Z12, Z0
@@ -25019,8 +25019,8 @@ tile:
 first:
 	VMOVUPS      (CX), Z12
 	VMOVUPS      (CX)(DX*1), Z13
-	PREFETCHT0   (R8)
-	PREFETCHT0   (R8)(DX*1)
+	PREFETCHT1   (R8)
+	PREFETCHT1   (R8)(DX*1)
 	ADDQ         R9, R8
 	VPBROADCASTD (BX), Z14
 	VPDPBUSD     Z12, Z14, Z0
@@ -25054,8 +25054,8 @@ first:
 loop:
 	VMOVUPS      (CX), Z12
 	VMOVUPS      (CX)(DX*1), Z13
-	PREFETCHT0   (R8)
-	PREFETCHT0   (R8)(DX*1)
+	PREFETCHT1   (R8)
+	PREFETCHT1   (R8)(DX*1)
 	ADDQ         R9, R8
 	VPBROADCASTD (BX), Z14
 	VPDPBUSD     Z12, Z14, Z0
@@ -25260,8 +25260,8 @@ tile:
 first:
 	VMOVUPS      (CX), Z14
 	VMOVUPS      (CX)(DX*1), Z15
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(DX*1)
+	PREFETCHT1   (R9)
+	PREFETCHT1   (R9)(DX*1)
 	ADDQ         R10, R9
 	VPBROADCASTD (BX), Z16
 	VPDPBUSD     Z14, Z16, Z0
@@ -25299,8 +25299,8 @@ first:
 loop:
 	VMOVUPS      (CX), Z14
 	VMOVUPS      (CX)(DX*1), Z15
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(DX*1)
+	PREFETCHT1   (R9)
+	PREFETCHT1   (R9)(DX*1)
 	ADDQ         R10, R9
 	VPBROADCASTD (BX), Z16
 	VPDPBUSD     Z14, Z16, Z0
@@ -25530,8 +25530,8 @@ tile:
 first:
 	VMOVUPS      (CX), Z16
 	VMOVUPS      (CX)(DX*1), Z17
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(DX*1)
+	PREFETCHT1   (R9)
+	PREFETCHT1   (R9)(DX*1)
 	ADDQ         R10, R9
 	VPBROADCASTD (BX), Z18
 	VPDPBUSD     Z16, Z18, Z0
@@ -25572,8 +25572,8 @@ first:
 loop:
 	VMOVUPS      (CX), Z16
 	VMOVUPS      (CX)(DX*1), Z17
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(DX*1)
+	PREFETCHT1   (R9)
+	PREFETCHT1   (R9)(DX*1)
 	ADDQ         R10, R9
 	VPBROADCASTD (BX), Z18
 	VPDPBUSD     Z16, Z18, Z0
@@ -25826,8 +25826,8 @@ tile:
 first:
 	VMOVUPS      (CX), Z18
 	VMOVUPS      (CX)(DX*1), Z19
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(DX*1)
+	PREFETCHT1   (R9)
+	PREFETCHT1   (R9)(DX*1)
 	ADDQ         R10, R9
 	VPBROADCASTD (BX), Z20
 	VPDPBUSD     Z18, Z20, Z0
@@ -25871,8 +25871,8 @@ first:
 loop:
 	VMOVUPS      (CX), Z18
 	VMOVUPS      (CX)(DX*1), Z19
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(DX*1)
+	PREFETCHT1   (R9)
+	PREFETCHT1   (R9)(DX*1)
 	ADDQ         R10, R9
 	VPBROADCASTD (BX), Z20
 	VPDPBUSD     Z18, Z20, Z0
@@ -26149,8 +26149,8 @@ tile:
 first:
 	VMOVUPS      (CX), Z20
 	VMOVUPS      (CX)(DX*1), Z21
-	PREFETCHT0   (R10)
-	PREFETCHT0   (R10)(DX*1)
+	PREFETCHT1   (R10)
+	PREFETCHT1   (R10)(DX*1)
 	ADDQ         R11, R10
 	VPBROADCASTD (BX), Z22
 	VPDPBUSD     Z20, Z22, Z0
@@ -26198,8 +26198,8 @@ first:
 loop:
 	VMOVUPS      (CX), Z20
 	VMOVUPS      (CX)(DX*1), Z21
-	PREFETCHT0   (R10)
-	PREFETCHT0   (R10)(DX*1)
+	PREFETCHT1   (R10)
+	PREFETCHT1   (R10)(DX*1)
 	ADDQ         R11, R10
 	VPBROADCASTD (BX), Z22
 	VPDPBUSD     Z20, Z22, Z0
@@ -26501,8 +26501,8 @@ tile:
 first:
 	VMOVUPS      (CX), Z22
 	VMOVUPS      (CX)(DX*1), Z23
-	PREFETCHT0   (R10)
-	PREFETCHT0   (R10)(DX*1)
+	PREFETCHT1   (R10)
+	PREFETCHT1   (R10)(DX*1)
 	ADDQ         R11, R10
 	VPBROADCASTD (BX), Z24
 	VPDPBUSD     Z22, Z24, Z0
@@ -26553,8 +26553,8 @@ first:
 loop:
 	VMOVUPS      (CX), Z22
 	VMOVUPS      (CX)(DX*1), Z23
-	PREFETCHT0   (R10)
-	PREFETCHT0   (R10)(DX*1)
+	PREFETCHT1   (R10)
+	PREFETCHT1   (R10)(DX*1)
 	ADDQ         R11, R10
 	VPBROADCASTD (BX), Z24
 	VPDPBUSD     Z22, Z24, Z0
@@ -26879,8 +26879,8 @@ tile:
 first:
 	VMOVUPS      (CX), Z24
 	VMOVUPS      (CX)(DX*1), Z25
-	PREFETCHT0   (R10)
-	PREFETCHT0   (R10)(DX*1)
+	PREFETCHT1   (R10)
+	PREFETCHT1   (R10)(DX*1)
 	ADDQ         R11, R10
 	VPBROADCASTD (BX), Z26
 	VPDPBUSD     Z24, Z26, Z0
@@ -26934,8 +26934,8 @@ first:
 loop:
 	VMOVUPS      (CX), Z24
 	VMOVUPS      (CX)(DX*1), Z25
-	PREFETCHT0   (R10)
-	PREFETCHT0   (R10)(DX*1)
+	PREFETCHT1   (R10)
+	PREFETCHT1   (R10)(DX*1)
 	ADDQ         R11, R10
 	VPBROADCASTD (BX), Z26
 	VPDPBUSD     Z24, Z26, Z0
