@@ -28,6 +28,7 @@ const (
 	OpNormQ     Op = "normq"
 	OpNormQW    Op = "normqw"
 	OpWiden     Op = "widen"
+	OpRowStart  Op = "rowstart"
 	OpDGemm     Op = "dgemm"
 	OpRound     Op = "round"
 	OpPeakFMA   Op = "peak_fma"
@@ -127,13 +128,15 @@ rounded.`,
 	{
 		Op: OpQGemmW, DTypes: []string{"i8"}, Tiled: true,
 		Signature: "func(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)",
-		Doc: `What qgemm computes, of an A of 16 bits an element, little-endian, signed, and a panel that widen made; lda counts
-bytes. Sums must fit 32 bits.`,
+		Doc: `What qgemm computes, of an A of 16 bits an element, little-endian, that is signed and has no 128 to lose, behind whose
+rows stands what rowstart writes, and a panel that widen made; lda counts bytes.
+Of a group of four the products come as (A0+B2)*(A2+B0) + (A1+B3)*(A3+B1), half as many, which makes
+products of A's elements with each other, and of B's, too: the starts take them away. Any A+B must fit 16 bits, sums 32.`,
 	},
 	{
 		Op: OpQuantW, DTypes: []string{"i8", "i8x2"},
 		Signature: "func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32)",
-		Doc: `What quant computes, to 16 bits an element, little-endian; ldd counts bytes.
+		Doc: `What quant computes, less 128, to 16 bits an element, little-endian; ldd counts bytes.
 Of i8x2 an element has what quant_i8x2 writes in two: 254 times the first byte less 128, plus the second less 128.`,
 	},
 	{
@@ -144,13 +147,20 @@ Of i8x2 an element has what quant_i8x2 writes in two: 254 times the first byte l
 	{
 		Op: OpNormQW, DTypes: []string{"i8", "i8x2"},
 		Signature: "func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)",
-		Doc:       `What normq computes, to 16 bits an element, little-endian; ldd counts bytes.`,
+		Doc:       `What normq computes, less 128, to 16 bits an element, little-endian; ldd counts bytes.`,
 	},
 	{
 		Op: OpWiden, DTypes: []string{"i8"},
 		Signature: "func(k int, dst *int8, src *int8)",
 		Doc: `dst is the panel src of qgemm for qgemmw: of each group of four, first all columns' first two values, then their others,
-16 bits a value: [k][2][16 columns][2]. What follows a panel's values stays as it is. k >= 1.`,
+16 bits a value: [k][2][16 columns][2]. What follows a panel's values stays as it is, but for the starts: those are minus
+the sum over groups of B0*B2 + B1*B3, modulo 2^32. k >= 1.`,
+	},
+	{
+		Op: OpRowStart, DTypes: []string{"i8"},
+		Signature: "func(rows int, k int, a *uint8, lda int)",
+		Doc: `Writes behind each row of A, of k groups of four elements for qgemmw, minus the sum over groups of A0*A2 + A1*A3, modulo
+2^32, as int32. lda counts bytes. k >= 1.`,
 	},
 	{
 		Op: OpDGemm, DTypes: []string{"bf16dot"}, Tiled: true,
@@ -288,6 +298,8 @@ var tiles = map[ISA]struct{ MR, NR int }{
 var opTiles = map[Op]map[ISA]struct{ MR, NR int }{
 	OpGemmV: {AVX512: {6, 64}},
 	OpQGemm: {AVX2: {5, 16}, AVX512VNNI: {12, 32}, NEON: {2, 16}, NEONDot: {6, 16}},
+
+	OpQGemmW: {AVX2: {4, 16}},
 }
 
 // Catalogue holds every kernel there is: level by level, op by op in the order of Ops, fewer rows first. Do not modify it.

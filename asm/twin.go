@@ -318,19 +318,18 @@ func qgemmw_i8_4x16_generic(tiles int, k int, a *uint8, lda int, b *int8, _ int,
 
 // qgemmWTile takes the columns one by one.
 func qgemmWTile(rows, k int, a *uint8, lda int, b *int8, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int) {
-	panel := make([]int16, 64*k)
-	for i, v := range unsafe.Slice((*int16)(unsafe.Pointer(b)), 64*k) {
-		panel[widened(i)] = v
-	}
+	panel := unsafe.Slice((*int16)(unsafe.Pointer(b)), 64*k)
 	tail := unsafe.Add(unsafe.Pointer(b), 128*k)
 	column, start, shift := unsafe.Slice((*float32)(tail), 16), unsafe.Slice((*int32)(unsafe.Add(tail, 64)), 16), unsafe.Slice((*float32)(unsafe.Add(tail, 128)), 16)
 	for r := range rows {
 		row := unsafe.Slice((*int16)(unsafe.Add(unsafe.Pointer(a), r*lda)), 4*k)
+		own := *(*int32)(unsafe.Add(unsafe.Pointer(a), r*lda+8*k))
 		s, z := rowOf(scale, r, 1, 1)[0], rowOf(zero, r, 1, 1)[0]
 		for j := range 16 {
-			sum := start[j]
-			for i, x := range row {
-				sum += int32(x) * int32(panel[i/4*64+j*4+i%4])
+			sum := start[j] + own
+			for i := range k {
+				x, v := row[4*i:], panel[64*i+2*j:]
+				sum += int32(x[0]+v[32])*int32(x[2]+v[0]) + int32(x[1]+v[33])*int32(x[3]+v[1])
 			}
 			y := float32(float32(float32(sum)*s)*column[j]) + float32(z*shift[j])
 			if bias != nil {
@@ -350,10 +349,30 @@ func widened(i int) int { return i/64*64 + i%32/2*4 + i%64/32*2 + i%2 }
 
 func widen_i8_generic(k int, dst *int8, src *int8) {
 	panel := unsafe.Slice(src, 64*k+192)
-	for i, wide := 0, unsafe.Slice((*int16)(unsafe.Pointer(dst)), 64*k); i < len(wide); i++ {
+	wide := unsafe.Slice((*int16)(unsafe.Pointer(dst)), 64*k)
+	for i := range wide {
 		wide[i] = int16(panel[widened(i)])
 	}
-	copy(unsafe.Slice((*int8)(unsafe.Add(unsafe.Pointer(dst), 128*k)), 192), panel[64*k:])
+	tail := unsafe.Add(unsafe.Pointer(dst), 128*k)
+	copy(unsafe.Slice((*int8)(tail), 192), panel[64*k:])
+	start := unsafe.Slice((*int32)(unsafe.Add(tail, 64)), 16)
+	for j := range start {
+		start[j] = 0
+		for i := range k {
+			v := wide[64*i+2*j:]
+			start[j] -= int32(v[0])*int32(v[32]) + int32(v[1])*int32(v[33])
+		}
+	}
+}
+
+func rowstart_i8_generic(rows int, k int, a *uint8, lda int) {
+	for r := range rows {
+		p, sum := unsafe.Add(unsafe.Pointer(a), r*lda), int32(0)
+		for i, row := 0, unsafe.Slice((*int16)(p), 4*k); i < len(row); i += 4 {
+			sum -= int32(row[i])*int32(row[i+2]) + int32(row[i+1])*int32(row[i+3])
+		}
+		*(*int32)(unsafe.Add(p, 8*k)) = sum
+	}
 }
 
 func quant_i8_generic(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32) {
@@ -432,11 +451,11 @@ func quantRow(dst, rest []uint8, n int, value func(i int) float32) (scale, zero 
 
 func quantw_i8_generic(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32) {
 	for r := range rows {
-		d := unsafe.Slice((*uint16)(unsafe.Add(unsafe.Pointer(dst), r*ldd)), (n+31)/32*32)
+		d := unsafe.Slice((*int16)(unsafe.Add(unsafe.Pointer(dst), r*ldd)), (n+31)/32*32)
 		narrow := make([]uint8, len(d))
 		quant_i8_generic(1, &narrow[0], 0, &rowOf(src, r, lds, n)[0], lds, n, &rowOf(scale, r, 1, 1)[0], &rowOf(zero, r, 1, 1)[0])
 		for i, v := range narrow {
-			d[i] = uint16(v)
+			d[i] = int16(v) - 128
 		}
 	}
 }

@@ -56,6 +56,7 @@ var twins = map[string]any{
 	"normqw_i8_generic":          normqw_i8_generic,
 	"normqw_i8x2_generic":        normqw_i8x2_generic,
 	"widen_i8_generic":           widen_i8_generic,
+	"rowstart_i8_generic":        rowstart_i8_generic,
 	"qgemmw_i8_1x16_generic":     qgemmw_i8_1x16_generic,
 	"qgemmw_i8_2x16_generic":     qgemmw_i8_2x16_generic,
 	"qgemmw_i8_3x16_generic":     qgemmw_i8_3x16_generic,

@@ -194,7 +194,7 @@ func (g *generator) table(isa asm.ISA) *jen.Statement {
 }
 
 // wide are the ops of products of bytes that were widened to 16 bits.
-var wide = []asm.Op{asm.OpQGemmW, asm.OpQuantW, asm.OpNormQW, asm.OpWiden}
+var wide = []asm.Op{asm.OpQGemmW, asm.OpQuantW, asm.OpNormQW, asm.OpWiden, asm.OpRowStart}
 
 // dots are the fields of rt.Dot.
 func dots(carried []asm.Kernel) jen.Dict {
@@ -248,6 +248,7 @@ func (g *generator) int8s(isa asm.ISA, carried []asm.Kernel) jen.Dict {
 	d := fields(asm.OpQGemm, asm.OpQuant, asm.OpNormQ)
 	if w := fields(asm.OpQGemmW, asm.OpQuantW, asm.OpNormQW); w != nil {
 		w[jen.Id("Widen")] = best(asm.OpWiden, of(asm.OpWiden)[0].DType)
+		w[jen.Id("Start")] = best(asm.OpRowStart, of(asm.OpRowStart)[0].DType)
 		d[jen.Id("Wide")] = jen.Op("&").Qual(rtPath, "Int8").Values(w)
 	}
 	return d

@@ -34,6 +34,7 @@ type (
 	expandFunc    = func(n int, dst *float32, src *uint16)
 	qgemmFunc     = func(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 	widenFunc     = func(k int, dst *int8, src *int8)
+	rowStartFunc  = func(rows int, k int, a *uint8, lda int)
 	quantFunc     = func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32)
 	normQuantFunc = func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
 	dgemmFunc     = func(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
@@ -90,6 +91,7 @@ var testers = map[asm.Op]func(c *check, k asm.Kernel, f any){
 	asm.OpNormQ:     testNormQuant,
 	asm.OpNormQW:    testNormQuant,
 	asm.OpWiden:     testWiden,
+	asm.OpRowStart:  testRowStart,
 	asm.OpDGemm:     testDGemm,
 	asm.OpRound:     testRound,
 	asm.OpPeakFMA:   func(_ *check, _ asm.Kernel, f any) { f.(peakFunc)(1) },
@@ -416,10 +418,13 @@ func testQGemm(c *check, k asm.Kernel, fn any) {
 			what := fmt.Sprintf("%d groups, acc=%d bias=%v extreme=%v", groups, acc, withBias, extreme)
 			tiles := 1 + variant%3
 			rows := tiles * k.MR
-			size := sizeOf(k)
+			size, middle, tail := 1, int32(128), 0
+			if sizeOf(k) == 2 {
+				size, middle, tail = 2, 0, 4
+			}
 			depth, lda := 4*groups, size*(4*groups+5)
 			stride := asm.Panel*depth + 192
-			a := c.bytesOf(c.in, (rows-1)*lda+size*depth)
+			a := c.bytesOf(c.in, (rows-1)*lda+size*depth+tail)
 			b := make([]uint8, panels*stride)
 			clear(a)
 			element := func(i int) int32 { // of A, at a byte
@@ -429,17 +434,24 @@ func testQGemm(c *check, k asm.Kernel, fn any) {
 				return int32(a[i])
 			}
 			for i := 0; i < len(a); i += size {
-				if a[i] = uint8(c.rng.Uint32()); extreme {
-					a[i] = 255
-				}
-				if size == 2 && withBias && groups <= 128 { // then sums fit, whatever there is
-					most := 127*254 + 127
-					v := c.rng.IntN(2*most+1) - most
-					if extreme {
-						v = most - 2*most*(i/14%2)
+				if size == 1 {
+					if a[i] = uint8(c.rng.Uint32()); extreme {
+						a[i] = 255
 					}
-					binary.NativeEndian.PutUint16(a[i:], uint16(v))
+					continue
 				}
+				most := 127
+				if withBias && groups <= 128 { // then sums fit, whatever there is
+					most += 127 * 254
+				}
+				v := c.rng.IntN(2*most+1) - most
+				if extreme {
+					v = most - 2*most*(i/14%2)
+				}
+				binary.NativeEndian.PutUint16(a[i:], uint16(v))
+			}
+			for r := 0; r < rows && size == 2; r++ {
+				startRow(a[r*lda:], groups)
 			}
 			for i := range b {
 				if b[i] = uint8(int8(c.rng.IntN(255) - 127)); extreme {
@@ -491,7 +503,7 @@ func testQGemm(c *check, k asm.Kernel, fn any) {
 				for j := range k.NR {
 					sum := int32(0)
 					for i := range depth {
-						sum += (element(r*lda+size*i) - 128) * int32(int8(b[j/asm.Panel*stride+i/4*64+j%asm.Panel*4+i%4]))
+						sum += (element(r*lda+size*i) - middle) * int32(int8(b[j/asm.Panel*stride+i/4*64+j%asm.Panel*4+i%4]))
 					}
 					want := float32(float32(float32(sum)*scale.p[r])*column[j]) + float32(zero.p[r]*shift[j])
 					if withBias {
@@ -517,6 +529,49 @@ func widenPanel(dst, src []uint8, groups int) {
 		}
 	}
 	copy(dst[128*groups:], src[64*groups:])
+	for j := range asm.Panel {
+		sum := int32(0)
+		for i := range 2 * groups { // the first two of each group of four
+			v := src[i/2*64+4*j+i%2:]
+			sum -= int32(int8(v[0])) * int32(int8(v[2]))
+		}
+		binary.NativeEndian.PutUint32(dst[128*groups+64+4*j:], uint32(sum))
+	}
+}
+
+// startRow is what rowstart does of a row, a product at a time.
+func startRow(row []uint8, groups int) {
+	sum := int32(0)
+	for i := range 2 * groups {
+		v := row[i/2*8+i%2*2:]
+		sum -= int32(int16(binary.NativeEndian.Uint16(v))) * int32(int16(binary.NativeEndian.Uint16(v[4:])))
+	}
+	binary.NativeEndian.PutUint32(row[8*groups:], uint32(sum))
+}
+
+// testRowStart holds the starts of rows to their definition.
+func testRowStart(c *check, _ asm.Kernel, fn any) {
+	f := fn.(rowStartFunc)
+	for _, groups := range upTo(10, 48, 192) {
+		rows, what := 3, fmt.Sprint(groups, " groups")
+		dst := c.newMat(c.out, rows, 2*groups+1, 2*groups+3, c.normal)
+		want := make([][]uint8, rows)
+		for r := range want {
+			row := unsafe.Slice((*uint8)(unsafe.Pointer(&dst.row(r)[0])), 4*len(dst.row(r)))
+			for i := range row {
+				row[i] = uint8(c.rng.Uint32())
+			}
+			want[r] = slices.Clone(row)
+			startRow(want[r], groups)
+		}
+		f(rows, groups, (*uint8)(unsafe.Pointer(dst.ptr())), 4*dst.ld)
+		for r := range rows {
+			for i, got := range dst.row(r) {
+				c.same(got, math.Float32frombits(binary.NativeEndian.Uint32(want[r][4*i:])), what, r, i)
+			}
+		}
+		c.intact(dst, what)
+	}
 }
 
 // testWiden holds widened panels to their definition.
@@ -566,8 +621,11 @@ func testQuant(c *check, k asm.Kernel, fn any) {
 					for part := range parts {
 						whole := float32(math.RoundToEven(float64(v)))
 						want, at := 128+int(whole), bytes*i
-						if bytes == 2 && k.DType == "i8x2" {
+						switch {
+						case bytes == 2 && k.DType == "i8x2":
 							want = int(uint16(254*int(whole) + int(math.RoundToEven(float64(float32(v-whole)*254)))))
+						case bytes == 2:
+							want = int(uint16(int(whole)))
 						}
 						if got := int(math.Float32bits(dst.row(parts*r + part)[at/4]) >> (at % 4 * 8) & (1<<(8*bytes) - 1)); got != want {
 							c.Fatalf("%s: part %d of [%d][%d] = %d, want %d", what, part, r, i, got, want)
@@ -1260,6 +1318,12 @@ func BenchmarkKernels(b *testing.B) {
 					f(d/4, &panels[0], &panels[2*(d*asm.Panel+192)])
 				}
 				elems(b, d*asm.Panel)
+			case rowStartFunc:
+				bytes := make([]uint8, rows*2*(d+64))
+				for b.Loop() {
+					f(rows, d/4, &bytes[0], 2*(d+64))
+				}
+				elems(b, rows*d)
 			case quantFunc:
 				bytes := make([]uint8, rows*2*(d+64))
 				for b.Loop() {

@@ -159,11 +159,14 @@ func (w *writer) toFloats(sums []vecs, disp int, tail func(at, j int) operand.Me
 	each(func(r, j int) { w.VMOVUPS(sums[r][j], c(r, disp+size*j)) })
 }
 
-// qgemmW writes a tile of products of 16 bits, added in pairs to 32.
+// qgemmW writes a tile of products of 16 bits, added in pairs to 32, by the products of sums that S. Winograd found in 1968:
+// an instruction multiplies for two of a sum of products, and additions, which more of a CPU's units can do, make up for it.
 //
 //	acc[r][j]  row r of C, vector j
-//	b[j]       two rows of B, vector j
-//	x          two elements of A[r] in all lanes
+//	first[j]   the first two rows of B of a group, vector j
+//	others[j]  the other two
+//	x, y       the first two elements of A[r] in all lanes, the other two
+//	s, t       sums
 func qgemmW(w *writer, k asm.Kernel) {
 	const group, tail = 8 * asm.Panel, 4 * asm.Panel // bytes of a group of a panel, and of each part of its tail
 	w.Label("tile")
@@ -186,19 +189,23 @@ func qgemmW(w *writer, k asm.Kernel) {
 	w.prefetchC(k)
 	a, as := w.rows(w.arg("a"), w.arg("lda"), k.MR)
 	pf, pfstep := w.arg("pf"), w.arg("pfstep")
-	bv, x, t := w.ymms(2), w.YMM(), w.YMM()
+	first, others, x, y, s, t := w.ymms(2), w.ymms(2), w.YMM(), w.YMM(), w.YMM(), w.YMM()
 	w.Label("loop")
 	w.PREFETCHT0(operand.Mem{Base: pf})
 	w.ADDQ(pfstep, pf)
-	for pair := range 2 {
-		bv.each(func(j int) { w.VMOVUPS(operand.Mem{Base: b, Disp: group/2*pair + 32*j}, bv[j]) })
-		for r := range acc {
-			w.VPBROADCASTD(a(r, 4*pair), x)
-			w.VPMADDWD(bv[0], x, t)
-			w.VPADDD(t, acc[r][0], acc[r][0])
-			w.VPMADDWD(bv[1], x, x)
-			w.VPADDD(x, acc[r][1], acc[r][1])
-		}
+	first.each(func(j int) { w.VMOVUPS(operand.Mem{Base: b, Disp: 32 * j}, first[j]) })
+	others.each(func(j int) { w.VMOVUPS(operand.Mem{Base: b, Disp: group/2 + 32*j}, others[j]) })
+	for r := range acc {
+		w.VPBROADCASTD(a(r, 0), x)
+		w.VPBROADCASTD(a(r, 4), y)
+		w.VPADDW(others[0], x, s)
+		w.VPADDW(first[0], y, t)
+		w.VPADDW(others[1], x, x)
+		w.VPADDW(first[1], y, y)
+		w.VPMADDWD(s, t, s)
+		w.VPMADDWD(x, y, x)
+		w.VPADDD(s, acc[r][0], acc[r][0])
+		w.VPADDD(x, acc[r][1], acc[r][1])
 	}
 	for _, p := range as {
 		w.ADDQ(operand.Imm(8), p)
@@ -206,14 +213,22 @@ func qgemmW(w *writer, k asm.Kernel) {
 	w.ADDQ(operand.U32(group), b)
 	w.DECQ(steps)
 	w.JNZ(operand.LabelRef("loop"))
-	w.toFloats(acc, 0, func(at, j int) operand.Mem { return operand.Mem{Base: b, Disp: at + 32*j} }, x, bv)
+	for r := range acc {
+		w.VPBROADCASTD(a(r, 0), x)
+		acc[r].each(func(j int) { w.VPADDD(x, acc[r][j], acc[r][j]) })
+	}
+	w.toFloats(acc, 0, func(at, j int) operand.Mem { return operand.Mem{Base: b, Disp: at + 32*j} }, x, first)
 	w.nextTile(k, 1, pf, "scale", "zero")
 }
 
 // widen writes the widening of a panel.
+//
+//	starts[j]  minus the products of a column's values with each other, vector j
 func widen(w *writer, _ asm.Kernel) {
 	steps, dst, src := w.arg("k"), w.arg("dst"), w.arg("src")
 	at := func(base reg.Register, i int) operand.Mem { return operand.Mem{Base: base, Disp: 32 * i} }
+	starts := w.ymms(2)
+	starts.each(func(j int) { w.VPXOR(starts[j], starts[j], starts[j]) })
 	w.Label("loop")
 	for half := range 2 { // of the columns
 		x := w.ymms(2)
@@ -225,14 +240,66 @@ func widen(w *writer, _ asm.Kernel) {
 			w.VPERMQ(operand.Imm(0xd8), v, v)
 			w.VMOVUPS(v, at(dst, half+2*i))
 		}
+		w.VPMADDWD(first, others, first)
+		w.VPSUBD(first, starts[half], starts[half])
 	}
 	w.ADDQ(operand.Imm(4*asm.Panel), src)
 	w.ADDQ(operand.U32(8*asm.Panel), dst)
 	w.DECQ(steps)
 	w.JNZ(operand.LabelRef("loop"))
 	tail := w.ymms(6)
-	tail.each(func(i int) { w.VMOVUPS(at(src, i), tail[i]) })
-	tail.each(func(i int) { w.VMOVUPS(tail[i], at(dst, i)) })
+	tail.each(func(i int) {
+		if i/2 == 1 {
+			w.VMOVUPS(starts[i%2], at(dst, i))
+			return
+		}
+		w.VMOVUPS(at(src, i), tail[i])
+		w.VMOVUPS(tail[i], at(dst, i))
+	})
+	w.ret()
+}
+
+// rowStart writes the starts of rows, four groups at a time and what is left one by one.
+func rowStart(w *writer, _ asm.Kernel) {
+	rows, a, lda := w.arg("rows"), w.arg("a"), w.arg("lda")
+	w.Label("row")
+	steps, p := w.arg("k"), w.GP64()
+	w.MOVQ(a, p)
+	sum, x, y := w.YMM(), w.YMM(), w.YMM()
+	w.VPXOR(sum, sum, sum)
+	// Where the other two elements of a group are, zeros come in.
+	add := func(x, y, sum reg.Register) {
+		w.VPSRLQ(operand.Imm(32), x, y)
+		w.VPMADDWD(x, y, y)
+		w.VPSUBD(y, sum, sum)
+	}
+	w.SUBQ(operand.Imm(4), steps)
+	w.JL(operand.LabelRef("tail"))
+	w.Label("loop")
+	w.VMOVDQU(operand.Mem{Base: p}, x)
+	add(x, y, sum)
+	w.ADDQ(operand.Imm(32), p)
+	w.SUBQ(operand.Imm(4), steps)
+	w.JGE(operand.LabelRef("loop"))
+	w.Label("tail")
+	half := w.XMM()
+	w.VEXTRACTI128(operand.Imm(1), sum, half)
+	w.VPADDD(half, sum.AsX(), sum.AsX())
+	w.ADDQ(operand.Imm(4), steps)
+	w.JZ(operand.LabelRef("store"))
+	w.Label("last")
+	w.VMOVQ(operand.Mem{Base: p}, x.AsX())
+	add(x.AsX(), y.AsX(), sum.AsX())
+	w.ADDQ(operand.Imm(8), p)
+	w.DECQ(steps)
+	w.JNZ(operand.LabelRef("last"))
+	w.Label("store")
+	w.VPSHUFD(operand.Imm(0xee), sum.AsX(), half)
+	w.VPADDD(half, sum.AsX(), sum.AsX())
+	w.VMOVD(sum.AsX(), operand.Mem{Base: p})
+	w.ADDQ(lda, a)
+	w.DECQ(rows)
+	w.JNZ(operand.LabelRef("row"))
 	w.ret()
 }
 
@@ -379,9 +446,7 @@ func (r *row) round(k asm.Kernel, dst, ldd reg.Register, z, inv reg.VecVirtual, 
 	w := r.w
 	wide := k.Op == asm.OpQuantW || k.Op == asm.OpNormQW
 	order, middle := w.YMM(), w.YMM()
-	if wide {
-		w.VMOVDQU(w.words("middle16", 128<<16|128), middle)
-	} else {
+	if !wide {
 		w.VMOVDQU(w.data("order", 0, 4, 1, 5, 2, 6, 3, 7), order)
 		w.VMOVDQU(w.words("signs8", 0x80808080), middle)
 	}
@@ -392,7 +457,6 @@ func (r *row) round(k asm.Kernel, dst, ldd reg.Register, z, inv reg.VecVirtual, 
 		if wide {
 			for i := 0; i < 4; i += 2 {
 				w.VPERMQ(operand.Imm(0xd8), x[i], x[i])
-				w.VPADDW(middle, x[i], x[i])
 				w.VMOVDQU(x[i], operand.Mem{Base: dst, Index: r.at, Scale: 2, Disp: 16 * i})
 			}
 			return

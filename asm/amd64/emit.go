@@ -38,6 +38,7 @@ var generators = map[asm.Op]func(*writer, asm.Kernel){
 	asm.OpNormQ:     normQuant,
 	asm.OpNormQW:    normQuant,
 	asm.OpWiden:     widen,
+	asm.OpRowStart:  rowStart,
 	asm.OpDGemm:     dgemm,
 	asm.OpRound:     round,
 	asm.OpPeakFMA:   peakFMA,

@@ -41,7 +41,7 @@ func TestEmit(t *testing.T) { asmtest.Emit(t, "arm64", asm.NEON, Emit) }
 // TestEveryOp checks that plain Go is left with nothing: NEON multiplies bytes as they are, and so has no need of kernels
 // for those that were widened.
 func TestEveryOp(t *testing.T) {
-	wide := []asm.Op{asm.OpQGemmW, asm.OpQuantW, asm.OpNormQW, asm.OpWiden}
+	wide := []asm.Op{asm.OpQGemmW, asm.OpQuantW, asm.OpNormQW, asm.OpWiden, asm.OpRowStart}
 	for _, r := range asm.Ops {
 		level, _ := asm.NEON.Level()
 		if has := slices.Contains(level.Ops, r.Op); has == slices.Contains(wide, r.Op) {

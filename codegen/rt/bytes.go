@@ -16,10 +16,12 @@ import (
 //
 // By weights of I8X2 a row is multiplied a second time: what rounding it took away is bytes
 // too, of 1/254 of a step. Kernels of 16 bits take both as one number and go over k in
-// passes, whose sums fit 32 bits.
+// passes, whose sums fit 32 bits. Each pass has a part of a row and of a panel, and each
+// part what its sums start from behind it.
 
 const (
 	panelTail = 16 * (4 + 4 + 4) // bytes of a panel's scales, starts and shifts
+	rowTail   = 8                // bytes behind each part of a row of 16 bits
 	byteAlign = 64               // rows of activations are a multiple of it apart
 	wideRows  = 9                // are enough to be worth widening a panel for
 	restSteps = 254              // of what rounding takes away, to a step
@@ -46,7 +48,8 @@ func (e *Exec) quantise(rows int) {
 	g := &e.gemm
 	size := g.kk
 	if g.i8.Widen != nil {
-		size *= 2
+		k := panelGroups(g.kk)
+		size = 8*k + g.bytePasses(k)*rowTail
 	}
 	parts := 1 // of a row
 	if g.twice && g.i8.Widen == nil {
@@ -96,6 +99,23 @@ func quantBlock(g *gemmTask, src Mat, r, rows int) {
 				g.scales[i] = g.rests[i]
 			}
 		}
+	}
+	if g.i8.Start != nil {
+		g.startRows(r, rows)
+	}
+}
+
+// startRows makes room behind the parts of rows of 16 bits for what their sums start from.
+func (g *gemmTask) startRows(row, rows int) {
+	k := panelGroups(g.kk)
+	passes := g.bytePasses(k)
+	for pass := passes - 1; pass >= 0; pass-- {
+		k0, k1 := part(k, passes, pass)
+		for r := row; pass > 0 && r < row+rows; r++ {
+			from := g.bytes[r*g.ldq+8*k0:]
+			copy(from[pass*rowTail:], from[:8*(k1-k0)])
+		}
+		g.i8.Start(rows, k1-k0, &g.bytes[row*g.ldq+8*k0+pass*rowTail], g.ldq)
 	}
 }
 
@@ -160,7 +180,7 @@ func (g *gemmTask) byteStrip(tile []QGemm, first, next, row, rows int, c *float3
 			}
 			if wide {
 				k0, k1 := part(k, passes, pass)
-				a, w, n = unsafe.Add(a, 2*4*k0), unsafe.Add(b, 2*64*k0+pass*panelTail), k1-k0
+				a, w, n = unsafe.Add(a, 8*k0+pass*rowTail), unsafe.Add(b, 2*64*k0+pass*panelTail), k1-k0
 			} else {
 				a = unsafe.Add(a, pass*g.ldq/2)
 			}
@@ -170,18 +190,18 @@ func (g *gemmTask) byteStrip(tile []QGemm, first, next, row, rows int, c *float3
 	}
 }
 
-// widen widens a panel for the worker, the part of each pass with a tail of its own. Rows that
-// are signed add nothing that a sum had to start from.
+// widen widens a panel for the worker, the part of each pass with a tail of its own.
 func (g *gemmTask) widen(k, passes int, panel unsafe.Pointer, worker int) unsafe.Pointer {
 	wide := unsafe.Pointer(&g.wide[worker][0])
 	for pass := range passes {
 		k0, k1 := part(k, passes, pass)
 		to := unsafe.Add(wide, 2*64*k0+pass*panelTail)
 		g.i8.Widen(k1-k0, (*int8)(to), (*int8)(unsafe.Add(panel, 64*k0)))
-		if g.twice {
+		if k1 < k { // it is not the panel's tail that follows there
 			tail := unsafe.Slice((*byte)(unsafe.Add(to, 2*64*(k1-k0))), panelTail)
-			copy(tail, unsafe.Slice((*byte)(unsafe.Add(panel, 64*k)), panelTail))
-			clear(tail[64:128])
+			own := unsafe.Slice((*byte)(unsafe.Add(panel, 64*k)), panelTail)
+			copy(tail[:64], own[:64])
+			copy(tail[128:], own[128:])
 		}
 	}
 	return wide

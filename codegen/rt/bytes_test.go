@@ -33,13 +33,18 @@ func i8s(mr, nr int, wide bool) Int8 {
 						panel := unsafe.Slice((*int8)(unsafe.Add(unsafe.Pointer(b), j/16*bstride)), size*64*k+panelTail)
 						tail := func(i int) unsafe.Pointer { return unsafe.Pointer(&panel[size*64*k+64*i+j%16*4]) }
 						sum := *(*int32)(tail(1))
-						for i := range 4 * k {
-							x := unsafe.Add(unsafe.Pointer(a), r*lda+size*i)
-							v := int32(*(*uint8)(x))
-							if wide {
-								v = int32(*(*int16)(x))
+						row := unsafe.Add(unsafe.Pointer(a), r*lda)
+						if wide {
+							sum += *(*int32)(unsafe.Add(row, 8*k))
+							x := unsafe.Slice((*int16)(row), 4*k)
+							for i := range 2 * k {
+								i += i / 2 * 2 // of a group's elements the first two have one two after them
+								sum += (int32(x[i]) + value(panel, i+2, j%16)) * (int32(x[i+2]) + value(panel, i, j%16))
 							}
-							sum += v * value(panel, i, j%16)
+						} else {
+							for i, x := range unsafe.Slice((*uint8)(row), 4*k) {
+								sum += int32(x) * value(panel, i, j%16)
+							}
 						}
 						y := float32(sum)**at(scale, r)**(*float32)(tail(0)) + *at(zero, r)**(*float32)(tail(2))
 						if bias != nil {
@@ -75,7 +80,7 @@ func i8s(mr, nr int, wide bool) Int8 {
 				case wide && twice:
 					*(*int16)(to) = int16(whole*restSteps + rest)
 				case wide:
-					*(*int16)(to) = int16(128 + whole)
+					*(*int16)(to) = int16(whole)
 				default:
 					*(*uint8)(to) = uint8(128 + int(whole))
 				}
@@ -107,6 +112,24 @@ func i8s(mr, nr int, wide bool) Int8 {
 				}
 			}
 			copy(to[2*64*k:], from[64*k:])
+			for j := range 16 {
+				start := int32(0)
+				for i := range 2 * k {
+					i += i / 2 * 2
+					start -= value(to, i, j) * value(to, i+2, j)
+				}
+				*(*int32)(unsafe.Pointer(&to[2*64*k+64+4*j])) = start
+			}
+		}
+		i.Start = func(rows, k int, a *uint8, lda int) {
+			for r := range rows {
+				row, start := unsafe.Slice((*int16)(unsafe.Add(unsafe.Pointer(a), r*lda)), 4*k+2), int32(0)
+				for i := range 2 * k {
+					i += i / 2 * 2
+					start -= int32(row[i]) * int32(row[i+2])
+				}
+				*(*int32)(unsafe.Pointer(&row[4*k])) = start
+			}
 		}
 	}
 	return i

@@ -77,8 +77,13 @@ type (
 
 	// Widen makes of a panel of QGemm, of k groups of four, one of 16 bits a value: of each
 	// group first all columns' first two values, then their others, [k][2][16][2], and
-	// then what follows the values of src.
+	// then what follows the values of src. Only the starts are others: minus the sum over
+	// groups of a column's value 0 times 2 plus 1 times 3, modulo 2^32.
 	Widen func(k int, dst *int8, src *int8)
+
+	// RowStart writes the same of a row behind its k groups of elements of 16 bits, lda
+	// bytes apart, as int32. A sum over products of such rows and panels starts from both.
+	RowStart func(rows int, k int, a *uint8, lda int)
 
 	// DGemm is a tile of MR rows and NR columns of products of bf16, 2k of them a sum, in
 	// panels [k][16][2]; lda and bstride count bf16. Each step of k adds the second product
@@ -129,16 +134,18 @@ type Int8 struct {
 	Norm2  QuantNorm
 
 	// Wide, if it is not nil, holds faster kernels for many rows: its Quant and Norm write
-	// elements of 16 bits, little-endian, its tiles, of 16 columns, read such, and panels
-	// as its Widen makes them. Widen is nil elsewhere.
+	// elements of 16 bits, little-endian and without the 128, its tiles, of 16 columns, read
+	// rows of such with what Start writes behind them, and panels as its Widen makes them;
+	// no sum of an element and a weight may exceed 16 bits. Widen and Start are nil elsewhere.
 	Wide  *Int8
 	Widen Widen
+	Start RowStart
 }
 
 // whole reports whether no kernel is missing.
 func (i *Int8) whole() bool {
 	return i.NR >= 16 && i.NR%16 == 0 && len(i.Gemm) > 1 && len(i.Gemm16) > 1 && i.Quant != nil && i.Norm != nil && (i.Quant2 == nil) == (i.Norm2 == nil) &&
-		(i.Wide == nil || i.Wide.whole() && i.Wide.NR == 16 && i.Wide.Widen != nil && (i.Quant2 == nil) == (i.Wide.Quant2 == nil))
+		(i.Wide == nil || i.Wide.whole() && i.Wide.NR == 16 && i.Wide.Widen != nil && i.Wide.Start != nil && (i.Quant2 == nil) == (i.Wide.Quant2 == nil))
 }
 
 // Kernels is the table of one CPU level. A generated package has one for each
@@ -192,7 +199,7 @@ type KernelInfo struct {
 // byteOps are the operations of the kernels of an Int8, wideOps those of its Wide.
 var (
 	byteOps = []string{"qgemm_i8", "quant_i8", "normq_i8", "quant_i8x2", "normq_i8x2"}
-	wideOps = []string{"qgemmw_i8", "quantw_i8", "normqw_i8", "quantw_i8x2", "normqw_i8x2", "widen_i8"}
+	wideOps = []string{"qgemmw_i8", "quantw_i8", "normqw_i8", "quantw_i8x2", "normqw_i8x2", "widen_i8", "rowstart_i8"}
 )
 
 // kernels returns the kernels of byteOps, in that order.
@@ -296,7 +303,7 @@ func resolve(tables []*Kernels) (*Kernels, []KernelInfo, error) {
 				delete(name, op)
 			}
 			if w := from.Wide; w != nil {
-				for i, f := range append(w.kernels(), w.Widen) {
+				for i, f := range append(w.kernels(), w.Widen, w.Start) {
 					name[wideOps[i]] = symbol(f)
 				}
 			}

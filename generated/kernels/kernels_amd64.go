@@ -260,8 +260,10 @@ func quant_i8x2_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int
 
 // qgemmw_i8_1x16_avx2 computes:
 //
-// What qgemm computes, of an A of 16 bits an element, little-endian, signed, and a panel that widen made; lda counts
-// bytes. Sums must fit 32 bits.
+// What qgemm computes, of an A of 16 bits an element, little-endian, that is signed and has no 128 to lose, behind whose
+// rows stands what rowstart writes, and a panel that widen made; lda counts bytes.
+// Of a group of four the products come as (A0+B2)*(A2+B0) + (A1+B3)*(A3+B1), half as many, which makes
+// products of A's elements with each other, and of B's, too: the starts take them away. Any A+B must fit 16 bits, sums 32.
 // The kernel does this for tiles >= 1 tiles of C, one under the other; prefetches go on through all of them.
 //
 //go:noescape
@@ -282,19 +284,9 @@ func qgemmw_i8_3x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride i
 //go:noescape
 func qgemmw_i8_4x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
-// qgemmw_i8_5x16_avx2 is qgemmw_i8_1x16_avx2 with 5 rows.
-//
-//go:noescape
-func qgemmw_i8_5x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
-
-// qgemmw_i8_6x16_avx2 is qgemmw_i8_1x16_avx2 with 6 rows.
-//
-//go:noescape
-func qgemmw_i8_6x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
-
 // quantw_i8_avx2 computes:
 //
-// What quant computes, to 16 bits an element, little-endian; ldd counts bytes.
+// What quant computes, less 128, to 16 bits an element, little-endian; ldd counts bytes.
 // Of i8x2 an element has what quant_i8x2 writes in two: 254 times the first byte less 128, plus the second less 128.
 //
 //go:noescape
@@ -302,7 +294,7 @@ func quantw_i8_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int,
 
 // quantw_i8x2_avx2 computes:
 //
-// What quant computes, to 16 bits an element, little-endian; ldd counts bytes.
+// What quant computes, less 128, to 16 bits an element, little-endian; ldd counts bytes.
 // Of i8x2 an element has what quant_i8x2 writes in two: 254 times the first byte less 128, plus the second less 128.
 //
 //go:noescape
@@ -324,14 +316,14 @@ func normq_i8x2_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int
 
 // normqw_i8_avx2 computes:
 //
-// What normq computes, to 16 bits an element, little-endian; ldd counts bytes.
+// What normq computes, less 128, to 16 bits an element, little-endian; ldd counts bytes.
 //
 //go:noescape
 func normqw_i8_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
 
 // normqw_i8x2_avx2 computes:
 //
-// What normq computes, to 16 bits an element, little-endian; ldd counts bytes.
+// What normq computes, less 128, to 16 bits an element, little-endian; ldd counts bytes.
 //
 //go:noescape
 func normqw_i8x2_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
@@ -339,10 +331,19 @@ func normqw_i8x2_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n in
 // widen_i8_avx2 computes:
 //
 // dst is the panel src of qgemm for qgemmw: of each group of four, first all columns' first two values, then their others,
-// 16 bits a value: [k][2][16 columns][2]. What follows a panel's values stays as it is. k >= 1.
+// 16 bits a value: [k][2][16 columns][2]. What follows a panel's values stays as it is, but for the starts: those are minus
+// the sum over groups of B0*B2 + B1*B3, modulo 2^32. k >= 1.
 //
 //go:noescape
 func widen_i8_avx2(k int, dst *int8, src *int8)
+
+// rowstart_i8_avx2 computes:
+//
+// Writes behind each row of A, of k groups of four elements for qgemmw, minus the sum over groups of A0*A2 + A1*A3, modulo
+// 2^32, as int32. lda counts bytes. k >= 1.
+//
+//go:noescape
+func rowstart_i8_avx2(rows int, k int, a *uint8, lda int)
 
 // dgemm_bf16dot_1x16_avx2 computes:
 //
