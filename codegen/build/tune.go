@@ -244,12 +244,9 @@ func (t *tuner) weigh() error {
 }
 
 // words lists the word of a matrix and those that it could be kept in: of a large model all
-// that take no less time and no less bytes, none for its tables, which are most of its size.
+// that take no less time and no less bytes.
 func (t *tuner) words(asked precision.Word, w *ir.Weight) []precision.Word {
 	words := []precision.Word{asked}
-	if t.large && precision.ClassOf(w.Name) == precision.Embedding {
-		return words
-	}
 	for _, x := range precision.Words {
 		known := slices.ContainsFunc(words, func(y precision.Word) bool { return y.DType == x.DType })
 		odd := x.DType.Size() == 2 && w.Type.Cols()%2 != 0
