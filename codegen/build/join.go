@@ -20,10 +20,28 @@ type joined struct {
 type output struct {
 	fn, name string
 	value    *ir.Value
+	segments []ir.Segment // that its rows are of, if they are of a whole sequence of several
+}
+
+// parts is how many segments an output's rows are of, 1 if of none.
+func (o output) parts() int { return max(1, len(o.segments)) }
+
+// part returns the rows of a segment in a tensor of the output, for texts of t tokens.
+func (o output) part(x *ir.Tensor, i, t int) *ir.Tensor {
+	if o.segments == nil {
+		return x
+	}
+	from := 0
+	for _, s := range o.segments[:i] {
+		from += s.Len.At(t)
+	}
+	n, cols := o.segments[i].Len.At(t), x.Shape[1]
+	return &ir.Tensor{Shape: []int{n, cols}, F: x.F[from*cols : (from+n)*cols]}
 }
 
 // join joins functions of a routed program that keep no state, and leaves the others out.
-func join(p *ir.Program) *joined {
+// Their segments are those that they had before.
+func join(p *ir.Program, before *ir.Program) *joined {
 	q := *p
 	q.Funcs = nil
 	j := &joined{Program: &q, outputs: map[string][]output{}}
@@ -46,7 +64,7 @@ func join(p *ir.Program) *joined {
 			joins[key] = g
 			q.Funcs = append(q.Funcs, g.f)
 		}
-		j.outputs[g.f.Name] = append(j.outputs[g.f.Name], g.add(f)...)
+		j.outputs[g.f.Name] = append(j.outputs[g.f.Name], g.add(f, before.Func(f.Name))...)
 	}
 	return j
 }
@@ -58,8 +76,8 @@ type joiner struct {
 	values map[string]*ir.Value // by what they compute
 }
 
-// add adds what f computes and is not there yet.
-func (g *joiner) add(f *ir.Func) []output {
+// add adds what f, which was another before, computes and is not there yet.
+func (g *joiner) add(f, before *ir.Func) []output {
 	at := map[*ir.Value]*ir.Value{}
 	for i, v := range f.Params {
 		at[v] = g.f.Params[i]
@@ -91,7 +109,11 @@ func (g *joiner) add(f *ir.Func) []output {
 		if !slices.Contains(g.f.Results, at[v]) {
 			g.f.Results = append(g.f.Results, at[v])
 		}
-		all = append(all, output{f.Name, v.Name, at[v]})
+		o := output{fn: f.Name, name: v.Name, value: at[v]}
+		if whole, ok := before.Whole(); ok && len(before.Segments) > 1 && len(v.Type.Shape) == 2 && v.Type.Rows() == whole {
+			o.segments = before.Segments
+		}
+		all = append(all, o)
 	}
 	return all
 }

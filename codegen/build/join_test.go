@@ -37,7 +37,7 @@ func TestJoin(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	j := join(p)
+	j := join(p, described)
 	if err := ir.Verify(j.Program); err != nil {
 		t.Fatal(err)
 	}

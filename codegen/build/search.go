@@ -1,7 +1,9 @@
 package build
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -10,18 +12,19 @@ import (
 	"github.com/multiway-go/multiway/ir/precision"
 )
 
-// search looks for the cheapest words of units. What a choice does to an output is about
+// search looks for the cheapest words of units. What a choice does to a place is about
 // what its units do alone, of each what its word leaves; every measurement tells better how
 // much that is.
 type search struct {
-	t       *tuner
-	units   []*unit
-	noise   [][]float64 // by unit and output, of the word that was asked for
-	outputs []int       // among all of the model; what follows has as many
-	names   []Result
-	limits  []float64
-	funcs   []*ir.Func // of the joined program
-	runs    []*sampleRun
+	units  []*unit
+	noise  [][]float64 // by unit and place, of the word that was asked for
+	places []place     // some of all; what follows has as many
+	limits []float64
+	funcs  []*ir.Func // of the joined program
+	log    func(format string, args ...any)
+	// try measures a function with the choice: a line for each of its outputs, and the error
+	// of each of its places.
+	try func(f *ir.Func, kept map[*module]precision.Word) ([]Result, []float64, error)
 
 	seen []*measured // the first with nothing kept
 	best *measured
@@ -29,9 +32,9 @@ type search struct {
 
 // measured is what a choice came to.
 type measured struct {
-	rungs   []int     // of each unit
-	results []Result  // by output
-	errors  []float64 // NaN where it was not measured
+	rungs   []int          // of each unit
+	results map[int]Result // by output, of all of the model
+	errors  []float64      // by place; NaN where it was not measured
 }
 
 // near reports whether all errors are within their limits. One that is no number is not.
@@ -47,16 +50,10 @@ func near(errors, limits []float64) bool {
 // searches parts the units by the functions that they do anything to: where no unit does
 // to both, what is kept for one function is no matter to the other. What is near enough
 // already is not searched.
-func (t *tuner) searches(runs []*sampleRun, results []Result, errors, limits []float64) []*search {
+func (t *tuner) searches(places []place, runs []*sampleRun, results []Result, errors, limits []float64) []*search {
 	part := map[*ir.Func]int{}
 	for i, f := range t.whole.Funcs {
 		part[f] = i
-	}
-	of := make([]*ir.Func, len(results)) // the function that makes it
-	for _, f := range t.whole.Funcs {
-		for _, o := range t.whole.outputs[f.Name] {
-			of[indexOf(results, o)] = f
-		}
 	}
 	first := make([]*ir.Func, len(t.units)) // a function that the unit does anything to
 	for i, u := range t.units {
@@ -64,9 +61,9 @@ func (t *tuner) searches(runs []*sampleRun, results []Result, errors, limits []f
 			switch {
 			case x == 0:
 			case first[i] == nil:
-				first[i] = of[k]
+				first[i] = places[k].f
 			default:
-				from, to := part[of[k]], part[first[i]]
+				from, to := part[places[k].f], part[first[i]]
 				for f := range part {
 					if part[f] == from {
 						part[f] = to
@@ -76,29 +73,28 @@ func (t *tuner) searches(runs []*sampleRun, results []Result, errors, limits []f
 		}
 	}
 	var all []*search
-	for p := range t.whole.Funcs {
-		s := &search{t: t}
-		asked := &measured{}
-		for k, r := range results {
-			if part[of[k]] == p {
-				s.outputs, s.names, s.limits = append(s.outputs, k), append(s.names, r), append(s.limits, limits[k])
-				asked.results, asked.errors = append(asked.results, r), append(asked.errors, errors[k])
+	for n := range t.whole.Funcs {
+		s := &search{log: t.log, try: func(f *ir.Func, kept map[*module]precision.Word) ([]Result, []float64, error) {
+			return t.results(runsOf(runs, f), kept)
+		}}
+		asked := &measured{results: map[int]Result{}}
+		var at []int // of its places
+		for k, p := range places {
+			if part[p.f] == n {
+				at = append(at, k)
+				s.places, s.limits = append(s.places, p), append(s.limits, limits[k])
+				asked.results[p.of], asked.errors = results[p.of], append(asked.errors, errors[k])
 			}
 		}
 		for _, f := range t.whole.Funcs {
-			if part[f] == p {
+			if part[f] == n {
 				s.funcs = append(s.funcs, f)
 			}
 		}
-		for _, x := range runs {
-			if part[x.f] == p {
-				s.runs = append(s.runs, x)
-			}
-		}
 		for i, u := range t.units {
-			if first[i] != nil && part[first[i]] == p {
-				noise := make([]float64, len(s.outputs))
-				for j, k := range s.outputs {
+			if first[i] != nil && part[first[i]] == n {
+				noise := make([]float64, len(at))
+				for j, k := range at {
 					noise[j] = u.noise[k]
 				}
 				s.units, s.noise = append(s.units, u), append(s.noise, noise)
@@ -112,13 +108,9 @@ func (t *tuner) searches(runs []*sampleRun, results []Result, errors, limits []f
 	return all
 }
 
-// indexOf returns which of the results is of the output.
-func indexOf(results []Result, o output) int {
-	return slices.IndexFunc(results, func(r Result) bool { return r.Func == o.fn && r.Output == o.name })
-}
-
 // cheapest returns the cheapest choice that was found near enough, or that of the finest
-// words if there is none.
+// words if there is none. What was measured last tells what to try next: cheaper words than
+// those that were more than near enough, and dearer ones than those that were not.
 func (s *search) cheapest() (*measured, error) {
 	finest := make([]int, len(s.units))
 	for i, u := range s.units {
@@ -126,21 +118,19 @@ func (s *search) cheapest() (*measured, error) {
 	}
 	s.learn()
 	share := 0.97
-	for rounds := 0; rounds < tuneRounds || s.best == nil; {
+	for rounds := 0; s.best == nil || rounds < tuneRounds; {
 		rungs := finest
 		if share > 0.01 {
 			rungs = pick(s.units, s.noise, s.targets(share))
 		}
 		known := s.known(rungs)
 		switch {
-		case known != nil && (s.best != nil || slices.Equal(rungs, finest)),
-			s.best != nil && costOf(s.units, rungs) >= worthwhile*costOf(s.units, s.best.rungs):
-			if s.best == nil {
-				return known, nil
-			}
+		case s.best != nil && costOf(s.units, rungs) >= worthwhile*costOf(s.units, s.best.rungs):
 			return s.best, nil
+		case known != nil && slices.Equal(rungs, finest):
+			return known, nil
 		case known != nil:
-			share *= 0.8 // what should be enough is not
+			share *= 0.9 // what should be enough is not
 			continue
 		}
 		if err := s.measure(rungs); err != nil {
@@ -155,7 +145,7 @@ func (s *search) cheapest() (*measured, error) {
 }
 
 // worthwhile is the share of the least cost so far that a choice is measured for.
-const worthwhile = 0.95
+const worthwhile = 0.98
 
 // targets are a share of the limits, but no less than what there is with nothing kept of
 // outputs that are near enough already.
@@ -219,44 +209,30 @@ func (s *search) measure(rungs []int) error {
 			}
 		}
 	}
-	m := &measured{rungs, slices.Clone(s.seen[0].results), make([]float64, len(s.outputs))}
+	m := &measured{rungs, maps.Clone(s.seen[0].results), make([]float64, len(s.places))}
 	for k := range m.errors {
 		m.errors[k] = math.NaN()
 	}
 	expected := expect(s.units, s.noise, rungs)
 	risk := map[*ir.Func]float64{}
-	for _, f := range s.funcs {
-		for _, o := range s.t.whole.outputs[f.Name] {
-			k := indexOf(s.names, o)
-			risk[f] = max(risk[f], expected[k]/s.limits[k])
-		}
+	for k, p := range s.places {
+		risk[p.f] = max(risk[p.f], expected[k]/s.limits[k])
 	}
 	order := slices.Clone(s.funcs)
-	slices.SortStableFunc(order, func(a, b *ir.Func) int {
-		switch {
-		case risk[a] > risk[b]:
-			return -1
-		case risk[a] < risk[b]:
-			return 1
-		}
-		return 0
-	})
+	slices.SortStableFunc(order, func(a, b *ir.Func) int { return cmp.Compare(risk[b], risk[a]) })
 	for _, f := range order {
-		results, errors, err := s.t.results(runsOf(s.runs, f), kept)
-		if err != nil {
+		if err := s.function(m, f, kept); err != nil {
 			return err
 		}
 		enough := true
-		for i, o := range s.t.whole.outputs[f.Name] {
-			k := indexOf(s.names, o)
-			m.results[k], m.errors[k] = results[i], errors[i]
-			enough = enough && near(errors[i:i+1], s.limits[k:k+1])
+		for k, p := range s.places {
+			enough = enough && (p.f != f || near(m.errors[k:k+1], s.limits[k:k+1]))
 		}
 		if !enough {
 			break
 		}
 	}
-	s.t.log("%d of %d parts kept, which cost %.1f %%: %s", n, len(s.units), 100*costOf(s.units, rungs), listed(m.results, m.errors))
+	s.log("%d of %d parts kept, which cost %.1f %%: %s", n, len(s.units), 100*costOf(s.units, rungs), listed(s.places, m.errors))
 	s.seen = append(s.seen, m)
 	if near(m.errors, s.limits) && (s.best == nil || costOf(s.units, rungs) < costOf(s.units, s.best.rungs)) {
 		s.best = m
@@ -264,12 +240,60 @@ func (s *search) measure(rungs []int) error {
 	return nil
 }
 
-// listed lists the errors of outputs.
-func listed(results []Result, errors []float64) string {
+// function measures what the choice does to a function, unless another choice that was
+// measured did the same to it.
+func (s *search) function(m *measured, f *ir.Func, kept map[*module]precision.Word) error {
+	i := slices.IndexFunc(s.seen, func(o *measured) bool { return s.alike(m, o, f) })
+	if i >= 0 {
+		for k, p := range s.places {
+			if p.f == f {
+				m.results[p.of], m.errors[k] = s.seen[i].results[p.of], s.seen[i].errors[k]
+			}
+		}
+		return nil
+	}
+	results, errors, err := s.try(f, kept)
+	if err != nil {
+		return err
+	}
+	last := -1
+	for k, p := range s.places {
+		if p.f != f {
+			continue
+		}
+		if p.of != last {
+			m.results[p.of], results, last = results[0], results[1:], p.of
+		}
+		m.errors[k], errors = errors[0], errors[1:]
+	}
+	return nil
+}
+
+// alike reports whether o is the same choice for all units that do anything to f, and f was
+// measured.
+func (s *search) alike(m, o *measured, f *ir.Func) bool {
+	for k, p := range s.places {
+		if p.f != f {
+			continue
+		}
+		if o.errors[k] != o.errors[k] {
+			return false
+		}
+		for i := range s.units {
+			if s.noise[i][k] > 0 && m.rungs[i] != o.rungs[i] {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// listed lists the errors of places.
+func listed(places []place, errors []float64) string {
 	var parts []string
-	for k, r := range results {
+	for k, p := range places {
 		if errors[k] == errors[k] {
-			parts = append(parts, fmt.Sprintf("%s %s %.1e", r.Func, r.Output, errors[k]))
+			parts = append(parts, fmt.Sprintf("%v %.1e", p, errors[k]))
 		}
 	}
 	return strings.Join(parts, ", ")
@@ -332,25 +356,30 @@ type picker struct {
 type step struct {
 	unit, to int
 	cost     float64
+	add      []float64 // to the noise, by output
 }
 
 // steps lists the changes to other rungs.
 func (p *picker) steps() []step {
 	var all []step
+	var adds []float64
 	for i, u := range p.units {
-		for r := range u.ladder {
-			if r != p.rungs[i] {
-				all = append(all, step{i, r, u.ladder[r].cost - u.ladder[p.rungs[i]].cost})
+		from := u.ladder[p.rungs[i]]
+		for r, to := range u.ladder {
+			if r == p.rungs[i] {
+				continue
 			}
+			for _, x := range p.noise[i] {
+				adds = append(adds, float64(x*(to.left-from.left)))
+			}
+			all = append(all, step{unit: i, to: r, cost: to.cost - from.cost})
 		}
 	}
+	n := len(p.bounds)
+	for i := range all {
+		all[i].add = adds[i*n:][:n]
+	}
 	return all
-}
-
-// change is what the step adds to an output.
-func (p *picker) change(s step, k int) float64 {
-	ladder := p.units[s.unit].ladder
-	return float64(p.noise[s.unit][k] * (ladder[s.to].left - ladder[p.rungs[s.unit]].left))
 }
 
 // take makes the steps.
@@ -372,8 +401,11 @@ func (p *picker) up() bool {
 		gain := 0.0
 		for k, x := range p.total {
 			if x > p.bounds[k] {
-				gain += min(-p.change(s, k), x-p.bounds[k]) / x
+				gain += min(-s.add[k], x-p.bounds[k]) / x
 			}
+		}
+		if gain == 0 {
+			continue
 		}
 		if gain /= math.Pow(1e-4+s.cost, p.weight); gain > most {
 			best, most = s, gain
@@ -386,45 +418,54 @@ func (p *picker) up() bool {
 	return true
 }
 
-// cheaper takes the one or two steps that save most, and reports whether there are any
-// after which all is within bounds.
+// manyPairs is how many pairs of steps are tried at least before one that saves something is
+// taken; of few units that is all.
+const manyPairs = 1 << 16
+
+// cheaper takes the one or two steps that save most, of those that were tried, and reports
+// whether there are any after which all is within bounds.
 func (p *picker) cheaper() bool {
 	if !near(p.total, p.bounds) {
 		return false
 	}
-	var best []step
-	saved := 1e-12
 	all := p.steps()
-	try := func(steps ...step) {
-		cost := 0.0
-		for _, s := range steps {
-			cost += s.cost
+	slices.SortStableFunc(all, func(a, b step) int { return cmp.Compare(a.cost, b.cost) })
+	var best []step
+	saved, tried := 1e-12, 0
+	for _, a := range all {
+		if -a.cost > saved && p.fits(a) {
+			best, saved = []step{a}, -a.cost
 		}
-		if -cost <= saved {
-			return
-		}
-		for k, x := range p.total {
-			for _, s := range steps {
-				x += p.change(s, k)
-			}
-			if !(x <= p.bounds[k]) {
-				return
-			}
-		}
-		best, saved = steps, -cost
 	}
 	for i, a := range all {
-		try(a)
-		for _, b := range all[:i] {
-			if a.unit != b.unit {
-				try(a, b)
+		if best != nil && tried > manyPairs || -2*a.cost <= saved {
+			break
+		}
+		for _, b := range all[i+1:] {
+			if -(a.cost + b.cost) <= saved {
+				break // what follows costs more
+			}
+			tried++
+			if a.unit != b.unit && p.fits(a, b) {
+				best, saved = []step{a, b}, -(a.cost + b.cost)
+				break
 			}
 		}
 	}
-	if best == nil {
-		return false
-	}
 	p.take(best...)
+	return best != nil
+}
+
+// fits reports whether all is within bounds after the steps.
+func (p *picker) fits(steps ...step) bool {
+	for k, x := range p.total {
+		for _, s := range steps {
+			x += s.add[k]
+		}
+		if !(x <= p.bounds[k]) {
+			return false
+		}
+	}
 	return true
 }
 

@@ -16,11 +16,14 @@ import (
 )
 
 const (
-	// tuneRounds is how many choices are measured in search of the cheapest.
-	tuneRounds = 3
-	// tuneSide and tuneText are the inputs that a large model's modules are judged on one
-	// by one: patches on a side of the picture, and ids.
-	tuneSide, tuneText = 3, 4
+	// tuneRounds is how many choices are measured at most once one is near enough.
+	tuneRounds = 8
+	// tuneSide and judgeText are the inputs that a large model's modules are judged on one
+	// by one: patches on a side of the picture, and ids. The attention of longer texts is
+	// another than that of a few ids.
+	tuneSide, judgeText = 3, 16
+	// tuneText is the ids of the shortest text that a choice is measured on.
+	tuneText = 4
 	// minorShare is the share of all noise below which the modules of a layer are not
 	// judged one by one.
 	minorShare = 0.05
@@ -169,6 +172,38 @@ type tuner struct {
 	note  string  // what is small
 }
 
+// place is rows of an output that are judged apart: those of a segment, such as a picture's
+// with a text, or all. What is rounded for the one does little to the other.
+type place struct {
+	f    *ir.Func // of the joined program
+	out  output
+	part int // which segment
+	of   int // which of all outputs
+}
+
+func (p place) String() string {
+	s := p.out.fn + " " + p.out.name
+	if p.out.segments != nil {
+		s += " " + p.out.segments[p.part].Name
+	}
+	return s
+}
+
+// places lists those of all functions, in their order.
+func (j *joined) places() []place {
+	var all []place
+	n := 0
+	for _, f := range j.Funcs {
+		for _, o := range j.outputs[f.Name] {
+			for i := range o.parts() {
+				all = append(all, place{f, o, i, n})
+			}
+			n++
+		}
+	}
+	return all
+}
+
 // module is what is stored in one way: the matrices of a product.
 type module struct {
 	name     string
@@ -182,7 +217,7 @@ type module struct {
 type unit struct {
 	name    string
 	modules []*module
-	noise   []float64 // 1 - cosine of the worst row of each output, with this unit alone rounded
+	noise   []float64 // 1 - cosine of the worst row of each place, with this unit alone rounded
 	ladder  []rung    // the first is the word that was asked for
 }
 
@@ -296,12 +331,12 @@ func (t *tuner) prepare() error {
 
 // joined returns the program with the weights that are rounded, in float32, each product
 // a value of its own.
-func (t *tuner) joined(p *ir.Program) (*joined, error) {
-	p, err := passes.Run(p, passes.Options{Rows: t.m.Desc.Limits.Rows, Smooth: smoothings(t.m.smooth), Upto: passes.Smooth.Name})
+func (t *tuner) joined(described *ir.Program) (*joined, error) {
+	p, err := passes.Run(described, passes.Options{Rows: t.m.Desc.Limits.Rows, Smooth: smoothings(t.m.smooth), Upto: passes.Smooth.Name})
 	if err != nil {
 		return nil, err
 	}
-	return join(p), nil
+	return join(p, described), nil
 }
 
 // enlarge makes the program for pictures as they are. It has the weights of the other one,
@@ -343,12 +378,12 @@ func (t *tuner) rounded(weights map[string]*ir.Weight, m *module, word precision
 }
 
 // judge measures what the rounding of each unit does alone, and makes the ladders.
-func (t *tuner) judge(outputs []Result) error {
+func (t *tuner) judge() error {
 	samples := 2
 	if t.large {
 		samples = 1 // which of them do most is all that it has to tell
 	}
-	runs, err := t.runs(t.wide, "tune", samples)
+	runs, err := t.runs(t.wide, "tune", samples, judgeText)
 	if err != nil {
 		return err
 	}
@@ -359,10 +394,11 @@ func (t *tuner) judge(outputs []Result) error {
 	}); err != nil {
 		return err
 	}
+	places := t.wide.places()
 	measure := func(units []*unit) error {
 		sets := make([]map[string]*ir.Weight, len(units))
 		for i, u := range units {
-			u.noise, sets[i] = make([]float64, len(outputs)), map[string]*ir.Weight{}
+			u.noise, sets[i] = make([]float64, len(places)), map[string]*ir.Weight{}
 			for _, m := range u.modules {
 				t.rounded(sets[i], m, m.words[0])
 			}
@@ -373,10 +409,13 @@ func (t *tuner) judge(outputs []Result) error {
 				return err
 			}
 			exact := traces[j].Results()
-			for _, o := range t.wide.outputs[x.f.Name] {
-				k := indexOf(outputs, o)
+			for k, p := range places {
+				if p.f != x.f {
+					continue
+				}
+				name := p.out.value.Name
 				for i, u := range units {
-					u.noise[k] += worstRow(got[i][o.value.Name], exact[o.value.Name])
+					u.noise[k] += worstRow(p.out.part(got[i][name], p.part, x.T), p.out.part(exact[name], p.part, x.T))
 				}
 			}
 		}
@@ -599,11 +638,10 @@ func functions(entries []string) []string {
 	return names
 }
 
-// checker makes inputs; the i-th has a text of its own length.
-func (t *tuner) checker(salt string, i int) *checker {
-	text := max(1, min(tuneText+3*i, t.full.MaxT))
+// checker makes inputs with texts of a length, if they may be that long.
+func (t *tuner) checker(salt string, text int) *checker {
 	s := t.m.Desc.Structure()
-	return &checker{text: text, vocab: s.Vocab(), salt: salt}
+	return &checker{text: max(1, min(text, t.full.MaxT)), vocab: s.Vocab(), salt: salt}
 }
 
 // hold has the weights of p loaded once, if they are not too many. Nobody may change what
@@ -632,7 +670,7 @@ type sampleRun struct {
 
 // runs is every function on samples: as many if that is little work, otherwise two, or one if
 // its outputs have many rows.
-func (t *tuner) runs(p *joined, salt string, samples int) ([]*sampleRun, error) {
+func (t *tuner) runs(p *joined, salt string, samples, text int) ([]*sampleRun, error) {
 	var all []*sampleRun
 	for _, f := range p.Funcs {
 		work := ir.FuncCost(p.Program, f, min(tuneText, p.MaxT)).FLOPs
@@ -643,7 +681,7 @@ func (t *tuner) runs(p *joined, salt string, samples int) ([]*sampleRun, error) 
 			}
 		}
 		for i := range min(samples, max(least, int(sampledFLOPs/max(1, work)))) {
-			in, n := Tensors(f, t.checker(fmt.Sprintf("%s%d.", salt, i), i).sample(f))
+			in, n := Tensors(f, t.checker(fmt.Sprintf("%s%d.", salt, i), text+3*i).sample(f))
 			all = append(all, &sampleRun{f: f, Input: ir.Input{T: n, In: in}})
 		}
 	}
@@ -671,10 +709,11 @@ func (t *tuner) own() ([]*sampleRun, error) {
 // takes all of them.
 const ownSamples = 2
 
-// limits are the errors that are accepted of outputs.
-func (t *tuner) limits(results []Result) []float64 {
-	limits := make([]float64, len(results))
-	for k, r := range results {
+// limits are the errors that are accepted of places.
+func (t *tuner) limits() []float64 {
+	places := t.whole.places()
+	limits := make([]float64, len(places))
+	for k, p := range places {
 		limits[k] = meanShare * t.allowed
 		switch {
 		case t.note != "":
@@ -682,7 +721,7 @@ func (t *tuner) limits(results []Result) []float64 {
 		case t.large:
 		case t.m.Desc.Cosine > 0: // what the description asks for is what it means
 			limits[k] = askedShare * t.allowed
-		case t.rows(r) == 1:
+		case p.out.value.Type.At(2)[0] == 1:
 			// What is computed of a head's row, such as the similarities of several pictures and
 			// texts, may be far more sensitive than it is, and a row of few numbers is itself. In a
 			// small model it costs nothing to make them nearer than precisions ask for.
@@ -694,18 +733,6 @@ func (t *tuner) limits(results []Result) []float64 {
 	return limits
 }
 
-// rows is how many an output has of an input of two tokens.
-func (t *tuner) rows(r Result) int {
-	for _, f := range t.whole.Funcs {
-		for _, o := range t.whole.outputs[f.Name] {
-			if o.fn == r.Func && o.name == r.Output {
-				return o.value.Type.At(2)[0]
-			}
-		}
-	}
-	return 1
-}
-
 // Of what is allowed, the mean of samples may be as much as meanShare, and the worst as much
 // as worstShare. Rows of a small model are short, and so differ more from sample to sample:
 // askedShare is for a cosine of the description's own.
@@ -713,7 +740,7 @@ const meanShare, worstShare, askedShare, smallShare, headShare = 0.7, 0.8, 0.5, 
 
 // choose finds the cheapest words for units with which the outputs are near enough.
 func (t *tuner) choose() (*Model, *Choice, error) {
-	runs, err := t.runs(t.whole, "verify", manySamples)
+	runs, err := t.runs(t.whole, "verify", manySamples, tuneText)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -739,20 +766,20 @@ func (t *tuner) choose() (*Model, *Choice, error) {
 		}
 		results, errors = append(results, r...), append(errors, e...)
 	}
-	limits := t.limits(results)
+	places, limits := t.whole.places(), t.limits()
 	c := &Choice{Precision: t.m.Desc.Precision.String(), Before: results, Results: slices.Clone(results)}
 	if !near(errors, limits) {
-		t.log("judging what rounding does to %d modules: %s", len(t.modules), listed(results, errors))
-		if err := t.judge(results); err != nil {
+		t.log("judging what rounding does to %d modules: %s", len(t.modules), listed(places, errors))
+		if err := t.judge(); err != nil {
 			return nil, nil, err
 		}
-		for _, s := range t.searches(runs, results, errors, limits) {
+		for _, s := range t.searches(places, runs, results, errors, limits) {
 			best, err := s.cheapest()
 			if err != nil {
 				return nil, nil, err
 			}
-			for i, k := range s.outputs {
-				c.Results[k] = best.results[i]
+			for k, r := range best.results {
+				c.Results[k] = r
 			}
 			t.keep(c, s.units, best.rungs)
 		}
@@ -803,9 +830,9 @@ func runAll(p *ir.Program, runs []*sampleRun) ([]map[string]*ir.Tensor, error) {
 }
 
 // results compares runs of a function of the whole program with what they are exactly, with
-// all modules rounded, those of kept to other words: a line for each output, and its error,
-// that of the worst row: the mean of all samples, or that of the worst sample as a share of
-// what is allowed of it.
+// all modules rounded, those of kept to other words: a line for each output, and the errors
+// of its places, those of the worst row: the mean of all samples, or that of the worst sample
+// as a share of what is allowed of it.
 func (t *tuner) results(runs []*sampleRun, kept map[*module]precision.Word) ([]Result, []float64, error) {
 	weights := map[string]*ir.Weight{}
 	for _, m := range t.modules {
@@ -823,7 +850,7 @@ func (t *tuner) results(runs []*sampleRun, kept map[*module]precision.Word) ([]R
 	var errors []float64
 	for _, o := range t.whole.outputs[runs[0].f.Name] {
 		sum := Result{Func: o.fn, Output: o.name, Judge: exactModel + t.note, Level: "chosen", Cosine: 1}
-		e := 0.0
+		mean, worst := make([]float64, o.parts()), make([]float64, o.parts())
 		for i, x := range runs {
 			name, cols := o.value.Name, o.value.Type.Cols()
 			c := &checker{}
@@ -832,9 +859,16 @@ func (t *tuner) results(runs []*sampleRun, kept map[*module]precision.Word) ([]R
 			sum.Cosine, sum.MaxAbs = min(sum.Cosine, r.Cosine), max(sum.MaxAbs, r.MaxAbs)
 			sum.Mean = (float64(sum.Mean*float64(sum.Rows)) + float64(r.Mean*float64(r.Rows))) / float64(sum.Rows+r.Rows)
 			sum.Rows, sum.Top1 = sum.Rows+r.Rows, sum.Top1+r.Top1
-			e += (1 - r.Cosine - e) / float64(i+1)
+			for j := range mean {
+				e := worstRow(o.part(got[i][name], j, x.T), o.part(x.exact[name], j, x.T))
+				mean[j] += (e - mean[j]) / float64(i+1)
+				worst[j] = max(worst[j], e)
+			}
 		}
-		all, errors = append(all, sum), append(errors, max(e, (1-sum.Cosine)*meanShare/worstShare))
+		all = append(all, sum)
+		for j, e := range mean {
+			errors = append(errors, max(e, worst[j]*meanShare/worstShare))
+		}
 	}
 	return all, errors, nil
 }

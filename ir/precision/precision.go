@@ -44,13 +44,13 @@ var Words = []Word{
 	{Name: "bf16", DType: ir.BF16, Time: 1, Doc: "half the size, computed in f32; the range of f32, 8 bits of it",
 		classes: map[Class]string{Patches: F32}}, // small, and every row of a picture begins there
 	{Name: "f16", DType: ir.F16, Time: 1, Doc: "half the size, computed in f32; 11 bits, up to 65504"},
-	{Name: Int8, DType: ir.I8, Time: 0.3, Cosine: 0.9995, Doc: "a quarter of the size, products of bytes",
+	{Name: Int8, DType: ir.I8, Time: 0.27, Cosine: 0.9995, Doc: "a quarter of the size, products of bytes",
 		classes: map[Class]string{Retrieval: Int8X2}},
-	{Name: Int8X2, DType: ir.I8X2, Time: 0.58, Cosine: 0.9995, Doc: "int8 that multiplies twice: what rows were rounded to, and what that took away",
+	{Name: Int8X2, DType: ir.I8X2, Time: 0.5, Cosine: 0.9995, Doc: "int8 that multiplies twice: what rows were rounded to, and what that took away",
 		classes: map[Class]string{Embedding: Int8}}, // a table multiplies nothing
-	{Name: "int8full", DType: ir.I8, Time: 0.3, Doc: "int8 in everything: nothing is kept finer, however far off outputs are"},
+	{Name: "int8full", DType: ir.I8, Time: 0.27, Doc: "int8 in everything: nothing is kept finer, however far off outputs are"},
 	// What goes wrong in the first layer, whose rows are short, the others make larger.
-	{Name: BF16Dot, DType: ir.BF16Dot, Time: 0.6, Cosine: 0.9999, Doc: "bf16 that multiplies what is rounded to bf16 too; tables and heads are bf16, patches and the first attention f32",
+	{Name: BF16Dot, DType: ir.BF16Dot, Time: 0.53, Cosine: 0.9999, Doc: "bf16 that multiplies what is rounded to bf16 too; tables and heads are bf16, patches and the first attention f32",
 		classes: map[Class]string{Embedding: "bf16", Patches: F32, Retrieval: "bf16", Heads: "bf16"}, keep: []Keep{{"l0.attn", F32}}},
 }
 
