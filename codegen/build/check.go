@@ -1,6 +1,7 @@
 package build
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -152,6 +153,21 @@ func (m *Model) selfCheck(e *Engine, planned *ir.Program, how Check, opt Options
 		return c.results, nil, fmt.Errorf("the compiled package is wrong; nothing was written:\n%s\nplease report this with the model description", strings.Join(bad, "\n"))
 	}
 	return c.results, vectors(judge, text, c.tolerance()), nil
+}
+
+// aim is the least cosine to the model that outputs are to have: what the description asks
+// for, or else its precision; 0: none.
+func (m *Model) aim() float64 { return cmp.Or(m.Desc.Cosine, m.Desc.Precision.Cosine()) }
+
+// short lists the results of the precision whose cosine is below the aim.
+func short(results []Result, aim float64) []string {
+	var lines []string
+	for _, r := range results {
+		if r.Rows > 0 && r.Cosine < aim {
+			lines = append(lines, r.String())
+		}
+	}
+	return lines
 }
 
 // rounding is what products of a program that round what they multiply, which depends

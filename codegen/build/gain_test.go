@@ -94,18 +94,25 @@ limits: {text: 18}
 precision: {default: int8, heads: f32}
 `
 
-// A build at a precision that is not faster warns, or is refused; what is stored in f32
-// alone is not timed.
-func TestWriteGains(t *testing.T) {
+// parsed opens the description.
+func parsed(t *testing.T, description string) *Model {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "model.yaml")
-	if err := os.WriteFile(path, []byte(gainModel+"cosine: 0.5\n"), 0o666); err != nil {
+	if err := os.WriteFile(path, []byte(description), 0o666); err != nil {
 		t.Fatal(err)
 	}
 	m, err := Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer m.Close()
+	t.Cleanup(func() { m.Close() })
+	return m
+}
+
+// A build at a precision that is not faster warns, or is refused; what is stored in f32
+// alone is not timed.
+func TestWriteGains(t *testing.T) {
+	m := parsed(t, gainModel+"cosine: 0.5\n")
 	defer func(start func(e *Engine) (stopwatch, error), limit int64) { startTiming, twinLimit = start, limit }(startTiming, twinLimit)
 
 	build := func(reduced float64, o Options) (*Report, []string, error) {
@@ -164,17 +171,9 @@ func TestWriteGains(t *testing.T) {
 
 // A function of which everything is kept from the precision is not faster at it.
 func TestWriteKept(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "model.yaml")
-	if err := os.WriteFile(path, []byte(strings.Replace(gainModel, "{default: int8, heads: f32}", "int8", 1)), 0o666); err != nil {
-		t.Fatal(err)
-	}
-	m, err := Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer m.Close()
+	m := parsed(t, strings.Replace(gainModel, "{default: int8, heads: f32}", "int8", 1))
 	dir := filepath.Join(t.TempDir(), "out")
-	_, err = m.Write(Options{Dir: dir, Strict: RefuseSlower})
+	_, err := m.Write(Options{Dir: dir, Strict: RefuseSlower})
 	for _, want := range []string{"precision int8 is not faster", "pair_nlvr2                   all of its products are kept at f32  NO GAIN\n", "`cosine: 0.9995` in the description, or a lower one, keeps less"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got error %v, want one with %q", err, want)

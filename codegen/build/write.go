@@ -141,6 +141,9 @@ func (m *Model) Write(o Options) (*Report, error) {
 			return nil, err
 		}
 		r.Results = results
+		if lines := short(results, asked.aim()); lines != nil {
+			o.log("warning: rows of outputs are further from the model than the cosine %v that precision %s aims at:\n%s\n`cosine: %v` in the description refuses that; another precision may be nearer", asked.aim(), r.Precision, strings.Join(lines, "\n"), asked.aim())
+		}
 		if opt.Vectors, err = json.Marshal(vectors); err != nil {
 			return nil, err
 		}
