@@ -21,6 +21,7 @@ func buildCommand() *cobra.Command {
 	var o build.Options
 	var weights, check, strict, word, samples string
 	var asJSON bool
+	words := []string{"", string(build.RefuseSurplus), string(build.RefuseSlower), string(build.RefuseBoth)}
 	c := &cobra.Command{
 		Use:   "build [-o DIR] [--binary FILE] DESCRIPTION",
 		Short: "Compile a model description to a Go package, a binary, or both",
@@ -71,7 +72,12 @@ faster, as for official files, which have more than inference reads.`,
   multiway build --precision int8 --samples ~/pictures --binary bin/mymodel model.yaml
   multiway build --precision int8 --strict=slower --binary bin/mymodel model.yaml
   //go:generate go tool multiway build -o . model.yaml`,
-		Args: arguments(1, 1, "the description of a model, a YAML file"),
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) == 2 && c.Flags().Changed("strict") && oneOf("", args[0], words[1:]...) == nil {
+				return fmt.Errorf("--strict takes its word after =, as in --strict=%s", args[0])
+			}
+			return arguments(1, 1, "the description of a model, a YAML file")(c, args)
+		},
 		RunE: func(_ *cobra.Command, args []string) error {
 			o.Weights, o.Check, o.Strict = codegen.Placement(weights), build.Check(check), build.Strict(strict)
 			if err := oneOf("--weights", weights, "", string(codegen.Embed), string(codegen.File)); err != nil {
@@ -80,7 +86,7 @@ faster, as for official files, which have more than inference reads.`,
 			if err := oneOf("--check", check, string(build.Quick), string(build.Full), string(build.Off)); err != nil {
 				return err
 			}
-			if err := oneOf("--strict", strict, "", string(build.RefuseSurplus), string(build.RefuseSlower), string(build.RefuseBoth)); err != nil {
+			if err := oneOf("--strict", strict, words...); err != nil {
 				return err
 			}
 			if o.Dir == "" && o.Binary == "" {

@@ -116,6 +116,11 @@ func (m *Model) ReadSamples(images, texts []string, ids [][]int32) (*Samples, er
 func (m *Model) sampleFolder(dir string) (*Samples, error) {
 	var images, texts []string
 	left := int64(maxTexts)
+	if st, err := os.Stat(dir); err != nil {
+		return nil, fmt.Errorf("samples: %w", err)
+	} else if !st.IsDir() {
+		return nil, fmt.Errorf("samples: %s is a file, want a folder of pictures and of .txt files", dir)
+	}
 	root := os.DirFS(dir)
 	err := fs.WalkDir(root, ".", func(p string, d fs.DirEntry, err error) error {
 		switch {
@@ -174,13 +179,17 @@ func textsOf(root fs.FS, name string) ([]string, error) {
 	s := bufio.NewScanner(f)
 	s.Buffer(make([]byte, 0, 1<<16), maxLine)
 	var lines []string
-	for s.Scan() {
+	n := 1
+	for ; s.Scan(); n++ {
 		if line := strings.TrimSpace(s.Text()); line != "" {
 			lines = append(lines, line)
 		}
 	}
-	if err := s.Err(); err != nil {
-		return nil, fmt.Errorf("%s: line %d: %w", name, len(lines)+1, err)
+	switch err := s.Err(); {
+	case errors.Is(err, bufio.ErrTooLong):
+		return nil, fmt.Errorf("%s: line %d is longer than %d bytes", name, n, maxLine)
+	case err != nil:
+		return nil, fmt.Errorf("%s: line %d: %w", name, n, err)
 	}
 	return lines, nil
 }

@@ -100,14 +100,19 @@ func TestSamplesErrors(t *testing.T) {
 		files      map[string]string
 	}{
 		{"nothing", "has nothing that the model takes", map[string]string{"a.md": "x"}},
-		{"no folder", "no such file", nil},
+		{"no folder", "own: no such file", nil},
 		{"no picture", "a.png", map[string]string{"a.png": "this is text"}},
-		{"long line", "t.txt: line 2: ", map[string]string{"t.txt": "short\n" + strings.Repeat("x", maxLine+1)}},
+		{"long line", "t.txt: line 3 is longer than 1048576 bytes", map[string]string{"t.txt": "short\n\n" + strings.Repeat("x", maxLine+1)}},
 		{"much text", "more than 16777216 bytes", map[string]string{"a.txt": strings.Repeat("words\n", maxTexts/6), "b.txt": "and on"}},
 	} {
 		if _, err := sampled(t, c.files).samples(); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: got %v, want an error with %q", c.name, err, c.want)
 		}
+	}
+	m := sampled(t, map[string]string{"t.txt": "words"})
+	m.Desc.Samples = "own/t.txt"
+	if _, err := m.samples(); err == nil || !strings.Contains(err.Error(), "t.txt is a file, want a folder") {
+		t.Errorf("a file for a folder: got %v", err)
 	}
 }
 
