@@ -1,7 +1,6 @@
 package build
 
 import (
-	"cmp"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -264,7 +263,11 @@ func (m *Model) noGain(gains []Gain) error {
 	}
 	advice := "use f32 or another precision, or keep what is slow at f32 (`keep` under `precision` in the description)"
 	if slices.ContainsFunc(gains, func(g Gain) bool { return g.Kept }) {
-		advice = fmt.Sprintf("`cosine: %v` in the description, or a lower one, keeps less; otherwise use f32 or another precision", cmp.Or(m.Desc.Cosine, m.Desc.Precision.Cosine()))
+		less := "a lower `cosine` in the description"
+		if m.Desc.Cosine == 0 {
+			less = fmt.Sprintf("`cosine: %v` in the description, or a lower one,", m.Desc.Precision.Cosine())
+		}
+		advice = less + " keeps less; otherwise use f32 or another precision"
 	}
 	return fmt.Errorf("precision %s is not faster than f32 on this machine:\n%s\n%s", m.Desc.Precision, strings.Join(lines, "\n"), advice)
 }

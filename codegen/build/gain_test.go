@@ -171,14 +171,19 @@ func TestWriteGains(t *testing.T) {
 
 // A function of which everything is kept from the precision is not faster at it.
 func TestWriteKept(t *testing.T) {
-	m := parsed(t, strings.Replace(gainModel, "{default: int8, heads: f32}", "int8", 1))
+	m := parsed(t, strings.Replace(gainModel, "{default: int8, heads: f32}", "int8", 1)+"cosine: 0.9999999999\n")
 	dir := filepath.Join(t.TempDir(), "out")
 	_, err := m.Write(Options{Dir: dir, Strict: RefuseSlower})
-	for _, want := range []string{"precision int8 is not faster", "pair_nlvr2                   all of its products are kept at f32  NO GAIN\n", "`cosine: 0.9995` in the description, or a lower one, keeps less"} {
+	for _, want := range []string{"precision int8 is not faster", "pair_nlvr2                   all of its products are kept at f32  NO GAIN\n", "\na lower `cosine` in the description keeps less"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got error %v, want one with %q", err, want)
 		}
 	}
+	m.Desc.Cosine = 0
+	if err := m.noGain([]Gain{{Func: "f", Kept: true}}); err == nil || !strings.Contains(err.Error(), "\n`cosine: 0.9995` in the description, or a lower one, keeps less") {
+		t.Errorf("of what nobody asked for: %v", err)
+	}
+	m.Desc.Cosine = 0.9999999999
 	r, err := m.Write(Options{Dir: dir})
 	if err != nil {
 		t.Fatal(err)
