@@ -33,6 +33,9 @@ const (
 // panelGroups returns the groups of four that k takes.
 func panelGroups(k int) int { return (k + 3) / 4 }
 
+// panelStride returns the bytes of a panel.
+func panelStride(k int) int { return 64*panelGroups(k) + panelTail }
+
 // norm has the product by l that comes next take n of its left-hand side, if that takes no
 // step of its own, and reports whether.
 func (e *Exec) norm(n *Norm, l *Linear) bool {
@@ -119,23 +122,46 @@ func (g *gemmTask) startRows(row, rows int) {
 	}
 }
 
-// bytePanel is panel for products of bytes: all of k at once, for rows of A from row on.
+// bytePanel is panel for products of bytes: all of k at once, for rows of A from row on. last
+// says that it is the last of those that were taken together.
 //
 //go:noinline
-func (g *gemmTask) bytePanel(p, row, rows int, c *float32, acc, worker int) {
+func (g *gemmTask) bytePanel(p, row, rows int, c *float32, acc, worker int, last bool) {
 	per := g.i8.NR / 16
-	first, panels := p*per, ceil16(g.n)/16
+	first, panels, stride := p*per, ceil16(g.n)/16, panelStride(g.kk)
 	if have := panels - first; have < per {
 		for i := range have {
-			g.byteStrip(g.i8.Gemm16, first+i, first+i, row, rows, c, acc, worker)
+			g.byteStrip(g.i8.Gemm16, first+i, g.bytesAt((first+i)*stride), row, rows, c, acc, worker)
 		}
 		return
 	}
-	next := first + per
-	if next+per > panels {
-		next = first
+	next := g.bytesAt((first + per) * stride)
+	if first+2*per > panels {
+		next = g.bytesAt(first * stride)
+	}
+	if over := g.bytesOver(worker); last && over != nil {
+		next = over
 	}
 	g.byteStrip(g.i8.Gemm, first, next, row, rows, c, acc, worker)
+}
+
+// bytesAt returns what lies so many bytes into the weights.
+func (g *gemmTask) bytesAt(n int) unsafe.Pointer { return unsafe.Add(unsafe.Pointer(g.w), n) }
+
+// bytesOver is over for products of bytes. What is prefetched is as long as panels of this
+// product are, so nothing is returned where there is less.
+func (g *gemmTask) bytesOver(worker int) unsafe.Pointer {
+	l := g.then
+	if l == nil || l.DType != I8 && l.DType != I8X2 || g.blocks > 1 || !g.shares[worker].empty() {
+		return nil
+	}
+	per := g.i8.NR / 16
+	panels, stride := ceil16(l.N)/16, panelStride(l.K)
+	p, _ := part((panels+per-1)/per, len(g.shares), worker)
+	if (panels-p*per)*stride < per*panelStride(g.kk) {
+		return nil
+	}
+	return unsafe.Add(unsafe.Pointer(at(g.first, l.W)), p*per*stride)
 }
 
 // bytePasses returns how often a tile goes over its panels, k groups deep.
@@ -150,11 +176,11 @@ func (g *gemmTask) bytePasses(k int) int {
 }
 
 // byteStrip runs the row tiles of the panels from panel first on. They prefetch the lines of
-// the panels from panel next on between them.
-func (g *gemmTask) byteStrip(tile []QGemm, first, next, row, rows int, c *float32, acc, worker int) {
+// panels at next between them.
+func (g *gemmTask) byteStrip(tile []QGemm, first int, next unsafe.Pointer, row, rows int, c *float32, acc, worker int) {
 	k := panelGroups(g.kk)
-	stride := 64*k + panelTail
-	b, pf := unsafe.Add(unsafe.Pointer(g.w), first*stride), unsafe.Add(unsafe.Pointer(g.w), next*stride)
+	stride := panelStride(g.kk)
+	b := g.bytesAt(first * stride)
 	passes, deep, wide := g.bytePasses(k), k, g.i8.Widen != nil
 	if wide {
 		b, deep = g.widen(k, passes, b, worker), (k+passes-1)/passes
@@ -184,7 +210,7 @@ func (g *gemmTask) byteStrip(tile []QGemm, first, next, row, rows int, c *float3
 			} else {
 				a = unsafe.Add(a, pass*g.ldq/2)
 			}
-			ahead := unsafe.Add(pf, min((t.first*passes+t.n*pass)*deep*step, stride-64))
+			ahead := unsafe.Add(next, min((t.first*passes+t.n*pass)*deep*step, stride-64))
 			tile[t.height](t.n, n, (*uint8)(a), g.ldq, (*int8)(w), stride, at(c, t.row*g.ldc), g.ldc, scale, zero, bias, acc, (*int8)(ahead), step)
 		}
 	}

@@ -309,7 +309,7 @@ func (g *gemmTask) compute(block, p0, p1, worker int) {
 	}
 	for p := g0; p < g1; p++ {
 		if g.i8 != nil {
-			g.bytePanel(p, seq*g.m+r0, rows, c, first, worker)
+			g.bytePanel(p, seq*g.m+r0, rows, c, first, worker, p+1 == g1)
 			continue
 		}
 		s := span{p: p, rows: rows, c: c, acc: first, bias: g.bias}

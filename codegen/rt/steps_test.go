@@ -998,3 +998,40 @@ func TestOver(t *testing.T) {
 		}
 	}
 }
+
+// That of bytes too, where there is as much as is prefetched.
+func TestBytesOver(t *testing.T) {
+	w := newWorld(t, naive("generic", 4, 16), 2, 3)
+	g := &w.gemm
+	g.kk, g.blocks, g.first, g.i8 = 32, 1, &w.weights[0], &Int8{NR: 32}
+	g.shares.deal(0, 2)
+	panel := func(k int) int { return (64*k/4 + 192) / 4 } // in floats
+	for _, c := range []struct {
+		next   *Linear
+		worker int
+		want   int // floats from the first weight on, -1: nothing
+	}{
+		{nil, 0, -1},
+		{&Linear{W: 640, K: 32, N: 96, DType: I8}, 0, 640},
+		{&Linear{W: 640, K: 32, N: 96, DType: I8}, 1, 640 + 2*panel(32)},
+		{&Linear{W: 640, K: 128, N: 16, DType: I8}, 0, 640}, // one panel is long enough
+		{&Linear{W: 640, K: 32, N: 16, DType: I8}, 0, -1},
+		{&Linear{W: 640, K: 32, N: 48, DType: I8X2}, 1, -1},
+		{&Linear{W: 640, K: 32, N: 96}, 0, -1},
+		{&Linear{W: 640, K: 32, N: 96, DType: BF16Dot}, 0, -1},
+	} {
+		g.then = c.next
+		want := unsafe.Pointer(nil)
+		if c.want >= 0 {
+			want = unsafe.Pointer(&w.weights[c.want])
+		}
+		if p := g.bytesOver(c.worker); p != want {
+			t.Errorf("%+v, worker %d: got %p, want %p", c.next, c.worker, p, want)
+		}
+	}
+	g.then = &Linear{W: 640, K: 32, N: 96, DType: I8}
+	g.shares.deal(2, 2)
+	if p := g.bytesOver(0); p != nil {
+		t.Errorf("some of its own is left: got %p", p)
+	}
+}
