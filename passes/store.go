@@ -59,7 +59,7 @@ var Store = &Pass{
 // narrow declares w in the type and rounds it when it is loaded.
 func narrow(w *ir.Weight, to ir.DType) {
 	w.Type.DType = to
-	from, name := w.Load, w.Name
+	from := w.Load
 	if from == nil {
 		return
 	}
@@ -69,7 +69,7 @@ func narrow(w *ir.Weight, to ir.DType) {
 			return nil, err
 		}
 		if i := ir.Round(f, to); i >= 0 {
-			return nil, fmt.Errorf("weight @%s: element %d is %v, which does not fit %v; use bf16 or f32", name, i, f[i], to)
+			return nil, fmt.Errorf("element %d is %v, which does not fit %v; use bf16 or f32", i, f[i], to)
 		}
 		return f, nil
 	}

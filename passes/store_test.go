@@ -106,7 +106,7 @@ func TestStore(t *testing.T) {
 	if q, err = passes.Run(p, passes.Options{Precision: precision.Uniform("f16")}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := q.Weight("fc1.w").Load(); err == nil || !strings.Contains(err.Error(), "@fc1.w: element 1 is 70000, which does not fit f16") {
+	if _, err := q.Weight("fc1.w").Load(); err == nil || !strings.Contains(err.Error(), "element 1 is 70000, which does not fit f16; use bf16 or f32") {
 		t.Errorf("70000 as f16: %v", err)
 	}
 }

@@ -215,12 +215,8 @@ func (c *decoder) description(root *node) *Description {
 		}},
 		{"precision", func(n *node, path string) { c.precision(&d.Precision, n, path) }},
 		{"cosine", func(n *node, path string) {
-			v := c.numbers(n, path)
-			if c.err == nil && (len(v) != 1 || !(v[0] > 0 && v[0] <= 1)) {
-				c.fail(n, "%s: got %v, want one number above 0 and up to 1, such as 0.9995", path, v)
-			}
-			if c.err == nil {
-				d.Cosine = v[0]
+			if d.Cosine = n.number; n.kind != wholeNode && n.kind != floatNode || !(d.Cosine > 0 && d.Cosine <= 1) {
+				c.fail(n, "%s: got %s, want a number above 0 and up to 1, such as 0.9995", path, n)
 			}
 		}},
 		{"samples", word(&d.Samples)},
