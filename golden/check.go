@@ -49,7 +49,7 @@ type Line struct {
 	Level   string  `json:"level,omitempty"`
 	MaxAbs  float64 `json:"max_abs"`
 	Bound   float64 `json:"bound"`
-	Verdict string  `json:"verdict"` // ok, FAIL, skipped, absent
+	Verdict string  `json:"verdict"` // ok, FAIL, skipped, absent, chosen
 	Note    string  `json:"note,omitempty"`
 
 	judged bool // MaxAbs and Bound are of a comparison
@@ -91,6 +91,7 @@ const (
 	fail    = "FAIL"
 	skipped = "skipped"
 	absent  = "absent" // of a level that this CPU lacks; not counted
+	chosen  = "chosen" // what the precision computes and what finer words do; not counted
 )
 
 type checker struct {
@@ -351,9 +352,12 @@ func (c *checker) model(cs *cases.Case, m *build.Model, v cases.Variant, levels 
 		if taps {
 			m = m.WithTaps()
 		}
-		m, _, err := m.Tuned(entries, nil)
+		m, choice, err := m.Tuned(entries, nil)
 		if err != nil {
 			return err
+		}
+		if choice != nil {
+			c.add(Line{Case: cs.Name, Weights: v.Name, Verdict: chosen, Note: choice.Summary()})
 		}
 		p, _, err := m.Lower(entries)
 		if err != nil {

@@ -20,6 +20,9 @@ an output:
 
   case, weights, run, output, engine, level, max abs error, bound, verdict
 
+At int8, int8x2 and bf16dot a line before them says how much of the work of each function is
+kept in finer words, of small models most of it.
+
 A folder of cases stands for all of them. The exit status is 1 if anything failed.`,
 		Example: `  multiway golden check golden/testdata/encode_t1
   multiway golden check --model model.yaml testdata/golden

@@ -59,6 +59,34 @@ func (c *Choice) keeps(fn string) bool {
 	return c != nil && slices.ContainsFunc(c.Kept, func(k Kept) bool { return k.Work[fn] > 0 })
 }
 
+// work is of each function's products and attention the share that is that of all modules.
+func (c *Choice) work() map[string]float64 {
+	all := map[string]float64{}
+	for _, k := range c.Kept {
+		for f, x := range k.Work {
+			all[f] += x
+		}
+	}
+	return all
+}
+
+// shares lists shares of the work of functions.
+func shares(work map[string]float64) string {
+	var list []string
+	for _, f := range sorted(work) {
+		list = append(list, fmt.Sprintf("%s %.1f %%", f, 100*work[f]))
+	}
+	return strings.Join(list, ", ")
+}
+
+// Summary is a line: how many modules are kept, and their share of the work.
+func (c *Choice) Summary() string {
+	if len(c.Kept) == 0 {
+		return "no module is kept from " + c.Precision
+	}
+	return fmt.Sprintf("%d modules are kept from %s: %s of the work", len(c.Kept), c.Precision, shares(c.work()))
+}
+
 // String is a table: of the modules, and of the outputs before and after.
 func (c *Choice) String() string {
 	var b strings.Builder
@@ -68,22 +96,15 @@ func (c *Choice) String() string {
 		fmt.Fprintf(&b, "%-28s %-8s %9s  share of the work of\n", "kept from "+c.Precision, "as", "more MB")
 	}
 	row := func(name, word string, bytes int64, work map[string]float64) {
-		var shares []string
-		for _, f := range sorted(work) {
-			shares = append(shares, fmt.Sprintf("%s %.1f %%", f, 100*work[f]))
-		}
-		fmt.Fprintf(&b, "%-28s %-8s %9.2f  %s\n", name, word, float64(bytes)/1e6, strings.Join(shares, ", "))
+		fmt.Fprintf(&b, "%-28s %-8s %9.2f  %s\n", name, word, float64(bytes)/1e6, shares(work))
 	}
-	all, bytes := map[string]float64{}, int64(0)
+	bytes := int64(0)
 	for _, k := range c.Kept {
 		row(k.Module, k.Word, k.Bytes, k.Work)
 		bytes += k.Bytes
-		for f, x := range k.Work {
-			all[f] += x
-		}
 	}
 	if len(c.Kept) > 1 {
-		row(fmt.Sprintf("%d modules", len(c.Kept)), "", bytes, all)
+		row(fmt.Sprintf("%d modules", len(c.Kept)), "", bytes, c.work())
 	}
 	for i, r := range c.Results {
 		was := ""
