@@ -126,7 +126,7 @@ func (s *search) cheapest() (*measured, error) {
 		known := s.known(rungs)
 		switch {
 		case s.best != nil && costOf(s.units, rungs) >= worthwhile*costOf(s.units, s.best.rungs):
-			return s.best, nil
+			return s.best, s.relax()
 		case known != nil && slices.Equal(rungs, finest):
 			return known, nil
 		case known != nil:
@@ -141,7 +141,77 @@ func (s *search) cheapest() (*measured, error) {
 			share *= 0.9
 		}
 	}
-	return s.best, nil
+	return s.best, s.relax()
+}
+
+// relax makes the best choice cheaper where what was learned is too careful: by steps down
+// of single units, as many as less noise than expected would allow, then by fewer of them
+// until what is left is near enough.
+func (s *search) relax() error {
+	bad := map[[2]int]bool{} // steps that are too much alone
+	var steps []step
+	for range relaxRounds {
+		if steps == nil {
+			steps = s.slack(bad)
+		}
+		rungs, saved := slices.Clone(s.best.rungs), 0.0
+		for _, d := range steps {
+			rungs[d.unit] = d.to
+			saved -= d.cost
+		}
+		if saved < (1-worthwhile)/2*costOf(s.units, s.best.rungs) {
+			return nil
+		}
+		best := s.best
+		if s.known(rungs) == nil {
+			if err := s.measure(rungs); err != nil {
+				return err
+			}
+			s.learn()
+		}
+		switch {
+		case s.best != best:
+			steps = nil
+		case len(steps) == 1:
+			bad[[2]int{steps[0].unit, steps[0].to}] = true
+			steps = nil
+		default:
+			steps = steps[:len(steps)/2]
+		}
+	}
+	return nil
+}
+
+// relaxRounds is how many choices are measured to relax the best one, and relaxShare what
+// is taken to be true of the noise that is expected then.
+const relaxRounds, relaxShare = 4, 0.7
+
+// slack returns steps down from the best choice that save most for what they add, as many as
+// its errors leave room for, but one of a unit and none that is bad.
+func (s *search) slack(bad map[[2]int]bool) []step {
+	p := &picker{units: s.units, noise: s.noise, bounds: s.limits, rungs: s.best.rungs, total: slices.Clone(s.best.errors)}
+	all := slices.DeleteFunc(p.steps(), func(d step) bool { return d.cost >= 0 || bad[[2]int{d.unit, d.to}] })
+	need := func(d step) float64 {
+		most := 0.0
+		for k, x := range d.add {
+			most = max(most, x/max(1e-3*p.bounds[k], p.bounds[k]-p.total[k]))
+		}
+		return most / -d.cost
+	}
+	slices.SortStableFunc(all, func(a, b step) int { return cmp.Compare(need(a), need(b)) })
+	var steps []step
+	for _, d := range all {
+		for k := range d.add {
+			d.add[k] *= relaxShare
+		}
+		if p.fits(d) && !slices.ContainsFunc(steps, func(o step) bool { return o.unit == d.unit }) {
+			for k, x := range d.add {
+				p.total[k] += x
+			}
+			steps = append(steps, d)
+		}
+	}
+	return steps
 }
 
 // worthwhile is the share of the least cost so far that a choice is measured for.
