@@ -240,13 +240,24 @@ func (s *search) known(rungs []int) *measured {
 }
 
 // learn scales the noise of units until it explains what was measured: by turns for each
-// measurement, those of which most is left there most.
+// measurement, those of which most is left there most. Of errors that are too large to add up
+// only the least tells something. No noise becomes none.
 func (s *search) learn() {
+	bounds := slices.Clone(s.seen[0].errors)
+	for k := range bounds {
+		least := math.Inf(1)
+		for _, m := range s.seen {
+			if m.errors[k] < least {
+				least = m.errors[k]
+			}
+		}
+		bounds[k] = max(least, straight)
+	}
 	for range learnRounds {
 		for _, m := range s.seen {
 			expected := expect(s.units, s.noise, m.rungs)
 			for k, e := range m.errors {
-				if !(e > 0) || expected[k] == 0 || math.IsInf(e, 1) {
+				if !(e > 0) || expected[k] == 0 || e > bounds[k] {
 					continue
 				}
 				most := 0.0
@@ -256,12 +267,18 @@ func (s *search) learn() {
 					}
 				}
 				for i, u := range s.units {
-					s.noise[i][k] *= math.Pow(e/expected[k], u.ladder[m.rungs[i]].left/most)
+					if s.noise[i][k] > 0 {
+						s.noise[i][k] = max(leastNoise, s.noise[i][k]*math.Pow(e/expected[k], u.ladder[m.rungs[i]].left/most))
+					}
 				}
 			}
 		}
 	}
 }
+
+// straight is the error up to which those of units add up: rows that point anywhere are no
+// further apart than 2. leastNoise is none, of a unit that may do something.
+const straight, leastNoise = 0.05, 1e-30
 
 // learnRounds is how often each measurement is looked at.
 const learnRounds = 20
@@ -350,7 +367,7 @@ func (s *search) alike(m, o *measured, f *ir.Func) bool {
 			return false
 		}
 		for i := range s.units {
-			if s.noise[i][k] > 0 && m.rungs[i] != o.rungs[i] {
+			if s.noise[i][k] != 0 && m.rungs[i] != o.rungs[i] {
 				return false
 			}
 		}

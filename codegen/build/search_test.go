@@ -141,22 +141,33 @@ func TestClimb(t *testing.T) {
 	}
 }
 
-// What is learned explains the measurements.
+// What is learned explains the measurements, but not those that errors do not add up to if
+// there are others, and a unit that did something still does.
 func TestLearn(t *testing.T) {
 	ladder := []rung{{"int8", 1, 0}, {"int8x2", 0.4, 1}, {"f32", 0, 2}}
-	s := &search{noise: [][]float64{{1}, {1}, {1}}}
-	for i := range s.noise {
-		s.units = append(s.units, &unit{name: fmt.Sprint(i), ladder: ladder})
-	}
-	is := [][]float64{{5}, {2}, {0.1}}
-	for _, rungs := range [][]int{{0, 0, 0}, {2, 0, 0}, {1, 2, 0}} {
-		s.seen = append(s.seen, &measured{rungs: rungs, errors: expect(s.units, is, rungs)})
-	}
-	s.seen = append(s.seen, &measured{rungs: []int{2, 2, 0}, errors: []float64{math.NaN()}}) // not measured
-	s.learn()
-	for _, m := range s.seen[:3] {
-		if got := expect(s.units, s.noise, m.rungs)[0]; math.Abs(got/m.errors[0]-1) > 0.1 {
-			t.Errorf("%v: expected %v, measured %v", m.rungs, got, m.errors[0])
+	is := [][]float64{{0.02}, {0.01}, {0.0005}}
+	for _, first := range []float64{0.0305, 1.7} {
+		s := &search{noise: [][]float64{{1}, {1}, {1}}}
+		for i := range s.noise {
+			s.units = append(s.units, &unit{name: fmt.Sprint(i), ladder: ladder})
+		}
+		for _, rungs := range [][]int{{0, 0, 0}, {2, 0, 0}, {1, 2, 0}} {
+			s.seen = append(s.seen, &measured{rungs: rungs, errors: expect(s.units, is, rungs)})
+		}
+		s.seen[0].errors[0] = first
+		s.seen = append(s.seen, &measured{rungs: []int{2, 2, 0}, errors: []float64{math.NaN()}}) // not measured
+		s.learn()
+		for _, m := range s.seen[:3] {
+			if got := expect(s.units, s.noise, m.rungs)[0]; m.errors[0] < 1 && math.Abs(got/m.errors[0]-1) > 0.1 {
+				t.Errorf("first %v, %v: expected %v, measured %v", first, m.rungs, got, m.errors[0])
+			}
+		}
+		s.seen = []*measured{{rungs: []int{0, 0, 0}, errors: []float64{1e-200}}}
+		s.learn()
+		for i, x := range s.noise {
+			if x[0] == 0 {
+				t.Errorf("first %v: unit %d does nothing", first, i)
+			}
 		}
 	}
 }
@@ -178,7 +189,7 @@ func TestCheapest(t *testing.T) {
 			x, est := make([]float64, 3), make([]float64, 3)
 			for k := range x {
 				if (i < 2) == (k == 0) || i > 4 {
-					x[k] = math.Pow(r.Float64(), 3)
+					x[k] = 0.01 * math.Pow(r.Float64(), 3)
 					est[k] = x[k] * math.Exp2(4*r.Float64()-2)
 				}
 			}
