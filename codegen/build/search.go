@@ -146,21 +146,20 @@ func (s *search) cheapest() (*measured, error) {
 
 // relax makes the best choice cheaper where what was learned is too careful: by steps down
 // of single units, as many as less noise than expected would allow, then by fewer of them
-// until what is left is near enough; then by steps down that a step up of another unit makes
-// room for.
+// until what is left is near enough.
 func (s *search) relax() error {
 	bad := map[[2]int]bool{} // steps that are too much alone
 	var steps []step
 	for range relaxRounds {
-		swap := false
 		if steps == nil {
 			steps = s.slack(bad)
-			if swap = s.saves(steps) == nil; swap {
-				steps = s.swap()
-			}
 		}
-		rungs := s.saves(steps)
-		if rungs == nil {
+		rungs, saved := slices.Clone(s.best.rungs), 0.0
+		for _, d := range steps {
+			rungs[d.unit] = d.to
+			saved -= d.cost
+		}
+		if saved < (1-worthwhile)/2*costOf(s.units, s.best.rungs) {
 			return nil
 		}
 		best := s.best
@@ -171,7 +170,7 @@ func (s *search) relax() error {
 			s.learn()
 		}
 		switch {
-		case s.best != best, swap:
+		case s.best != best:
 			steps = nil
 		case len(steps) == 1:
 			bad[[2]int{steps[0].unit, steps[0].to}] = true
@@ -185,45 +184,7 @@ func (s *search) relax() error {
 
 // relaxRounds is how many choices are measured to relax the best one, and relaxShare what
 // is taken to be true of the noise that is expected then.
-const relaxRounds, relaxShare = 6, 0.7
-
-// saves returns the best choice after steps, nil if that is hardly cheaper.
-func (s *search) saves(steps []step) []int {
-	rungs := slices.Clone(s.best.rungs)
-	for _, d := range steps {
-		rungs[d.unit] = d.to
-	}
-	if costOf(s.units, rungs) > (1+worthwhile)/2*costOf(s.units, s.best.rungs) {
-		return nil
-	}
-	return rungs
-}
-
-// swap returns the step down and the step up that save most together, of those that less
-// noise than expected allows and that were not measured.
-func (s *search) swap() []step {
-	p := &picker{units: s.units, noise: s.noise, bounds: s.limits, rungs: s.best.rungs, total: s.best.errors}
-	all := p.steps()
-	var best []step
-	saved := 0.0
-	for _, down := range all {
-		if down.cost >= 0 {
-			continue
-		}
-		for k := range down.add {
-			down.add[k] *= relaxShare
-		}
-		for _, up := range all {
-			if up.cost < 0 || up.unit == down.unit || -(down.cost+up.cost) <= saved || !p.fits(down, up) {
-				continue
-			}
-			if rungs := s.saves([]step{down, up}); rungs != nil && s.known(rungs) == nil {
-				best, saved = []step{down, up}, -(down.cost + up.cost)
-			}
-		}
-	}
-	return best
-}
+const relaxRounds, relaxShare = 4, 0.7
 
 // slack returns steps down from the best choice that save most for what they add, as many as
 // its errors leave room for, but one of a unit and none that is bad.
