@@ -31,7 +31,7 @@ type Gain struct {
 }
 
 // OK reports whether there is a gain, to the two digits that String shows.
-func (g Gain) OK() bool { return !g.Kept && math.Round(100*g.Gain) > 100 }
+func (g Gain) OK() bool { return math.Round(100*g.Gain) > 100 }
 
 // String is the line that build prints.
 func (g Gain) String() string {

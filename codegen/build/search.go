@@ -395,7 +395,7 @@ func costOf(units []*unit, rungs []int) float64 {
 	return sum
 }
 
-// expect adds what the rungs of units leave of their noise, by output.
+// expect adds what the rungs of units leave of their noise, by place.
 func expect(units []*unit, noise [][]float64, rungs []int) []float64 {
 	var total []float64
 	for i, u := range units {
@@ -410,7 +410,7 @@ func expect(units []*unit, noise [][]float64, rungs []int) []float64 {
 }
 
 // pick returns the rung of each unit so that the noise that is left is within the bound of
-// every output, for about as little cost as can be: steps up that take away most for what
+// every place, for about as little cost as can be: steps up that take away most for what
 // they cost, as long as it takes; then steps of one unit or of two at once that make it
 // cheaper. How much the cost of a step counts is tried several ways. If nothing is enough,
 // all are the finest that help.
@@ -436,14 +436,14 @@ type picker struct {
 	bounds []float64
 	weight float64 // the power of costs that gains are weighed against
 	rungs  []int
-	total  []float64 // noise that is left, by output
+	total  []float64 // noise that is left, by place
 }
 
 // step is a unit's change to another rung.
 type step struct {
 	unit, to int
 	cost     float64
-	add      []float64 // to the noise, by output
+	add      []float64 // to the noise, by place
 }
 
 // steps lists the changes to other rungs.
@@ -556,7 +556,7 @@ func (p *picker) fits(steps ...step) bool {
 	return true
 }
 
-// sum adds the noise of units, output by output.
+// sum adds the noise of units, place by place.
 func sum(units []*unit) []float64 {
 	var total []float64
 	for _, u := range units {
