@@ -24,9 +24,9 @@ const module = "github.com/multiway-go/multiway/"
 var ladder = map[string]rung{
 	"ir":            {tests: "ir/irtest"},
 	"ir/irtest":     {imports: "ir " + goCmp},
-	"ir/model":      {imports: "ir ir/precision ir/spelling github.com/goccy/go-yaml/..."},
+	"ir/model":      {imports: "ir ir/precision ir/spelling codegen/rt/file github.com/goccy/go-yaml/..."},
 	"ir/precision":  {imports: "ir"},
-	"ir/checkpoint": {imports: "ir ir/spelling"},
+	"ir/checkpoint": {imports: "ir ir/spelling codegen/rt/file"},
 	"ir/spelling":   {},
 
 	"ir/checkpoint/torchsave": {imports: "ir/checkpoint"},
@@ -37,16 +37,17 @@ var ladder = map[string]rung{
 	"asm/arm64":   {imports: "asm", tests: "asm/asmtest generated/kernels"},
 	"passes":      {imports: "ir ir/precision asm", tests: "ir/irtest"},
 
-	"codegen": {imports: "ir asm asm/amd64 asm/arm64 codegen/rt codegen/rt/decode codegen/rt/pixel codegen/rt/token github.com/dave/jennifer/jen", tests: "passes"},
+	"codegen": {imports: "ir asm asm/amd64 asm/arm64 codegen/rt codegen/rt/file codegen/rt/decode codegen/rt/pixel codegen/rt/token github.com/dave/jennifer/jen", tests: "passes"},
 	"codegen/build": {imports: "ir ir/model ir/checkpoint ir/precision asm passes codegen codegen/rt/... golden/cases", // the one package that sees both ends
 		tests: "ir/checkpoint/torchsave ir/irtest"},
 
 	"codegen/onnx": {imports: "ir", tests: "ir/model ir/checkpoint passes"},
 
-	"codegen/rt":              {imports: "golang.org/x/sys/...", tests: "generated/kernels"},
+	"codegen/rt/file":         {imports: "golang.org/x/sys/..."}, // a leaf that both sides read and write files by
+	"codegen/rt":              {imports: "codegen/rt/file golang.org/x/sys/...", tests: "generated/kernels"},
 	"codegen/rt/token":        {},
 	"codegen/rt/pixel":        {tests: "ir/checkpoint"},
-	"codegen/rt/pixel/decode": {imports: "codegen/rt/pixel golang.org/x/image/..."},
+	"codegen/rt/pixel/decode": {imports: "codegen/rt/file codegen/rt/pixel golang.org/x/image/..."},
 	"codegen/rt/decode":       {imports: "codegen/rt", tests: "codegen/rt/rttest"},
 	"codegen/rt/task":         {imports: "codegen/rt codegen/rt/decode codegen/rt/token codegen/rt/pixel", tests: "codegen/rt/rttest"},
 	"codegen/rt/pipe":         {imports: "codegen/rt codegen/rt/decode codegen/rt/bench", tests: "codegen/rt/rttest"},
@@ -56,7 +57,7 @@ var ladder = map[string]rung{
 		tests: testscript},
 
 	"golden/emulated":       {}, // drives commands
-	"golden/cases":          {imports: "ir/checkpoint"},
+	"golden/cases":          {imports: "ir/checkpoint codegen/rt/file"},
 	"golden/cases/casetest": {imports: "golden/cases codegen/rt"},
 	"golden": {imports: "ir ir/model ir/checkpoint ir/precision asm codegen/build codegen/rt/... golden/cases",
 		tests: "asm/amd64 codegen passes generated/... golden/cases/casetest golang.org/x/sys/..."},

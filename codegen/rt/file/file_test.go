@@ -1,0 +1,55 @@
+package file
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestRead(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "a\nb")
+	if err := os.WriteFile(path, []byte("12345"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := Read(path, 5); err != nil || string(got) != "12345" {
+		t.Errorf("Read = %q, %v", got, err)
+	}
+	if _, err := Read(path, 4); err == nil || !strings.Contains(err.Error(), `a\nb": 5 bytes, want at most 4`) {
+		t.Errorf("a file over the limit: %v", err)
+	}
+	if _, err := Read(dir, 5); !errors.Is(err, ErrNotRegular) || !strings.Contains(err.Error(), "is a folder") {
+		t.Errorf("a folder: %v", err)
+	}
+	if _, err := Read(filepath.Join(dir, "none"), 5); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("no file: %v", err)
+	}
+	if _, err := Read(os.DevNull, 5); !errors.Is(err, ErrNotRegular) {
+		t.Errorf("%s: %v", os.DevNull, err)
+	}
+}
+
+func TestQuote(t *testing.T) {
+	for name, want := range map[string]string{
+		"":                           "",
+		"holiday photos/Zoë 犬.jpg":   "holiday photos/Zoë 犬.jpg",
+		`back\slash "quote"`:         `back\slash "quote"`,
+		"a.png\n  1  0.999  b":       `"a.png\n  1  0.999  b"`,
+		"\x1b]0;title\a":             `"\x1b]0;title\a"`,
+		"a\u202egnp.exe":             `"a\u202egnp.exe"`,
+		"\xff\xfe":                   `"\xff\xfe"`,
+		"Screenshot 9.41\u202fAM":    "Screenshot 9.41\u202fAM",
+		"\U0001f469\u200d\U0001f52c": "\U0001f469\u200d\U0001f52c",
+		"replacement \ufffd":         "replacement \ufffd",
+	} {
+		if got := Quote(name); got != want {
+			t.Errorf("Quote(%q) = %s, want %s", name, got, want)
+		}
+	}
+	if got := Quote(strings.Repeat("x", 5000)); len(got) > 2*maxQuoted {
+		t.Errorf("a name of 5000 bytes takes %d", len(got))
+	}
+}

@@ -1,0 +1,90 @@
+package file
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+)
+
+// ErrNotRegular says that a path names a folder, a pipe, a device or a socket where a file is wanted.
+var ErrNotRegular = errors.New("want a regular file")
+
+// Open opens a regular file for reading. Anything else is refused with ErrNotRegular before it is opened, because opening
+// a pipe that nobody writes to waits for ever and a device may have no end. Errors begin with the path, as Quote gives it.
+func Open(path string) (*os.File, error) {
+	st, err := os.Stat(path)
+	if err != nil {
+		return nil, pathError(path, err)
+	}
+	if err := regular(path, st); err != nil {
+		return nil, err
+	}
+	// What stands at the path may have changed since: do not wait for a pipe now either.
+	f, err := os.OpenFile(path, os.O_RDONLY|nonblock, 0)
+	if err != nil {
+		return nil, pathError(path, err)
+	}
+	if st, err = f.Stat(); err == nil {
+		err = regular(path, st)
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// Read returns the content of a regular file of at most limit bytes. A larger file is an error before memory is taken.
+func Read(path string, limit int64) ([]byte, error) {
+	f, err := Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return nil, pathError(path, err)
+	}
+	if st.Size() > limit {
+		return nil, fmt.Errorf("%s: %d bytes, want at most %d", Quote(path), st.Size(), limit)
+	}
+	// The file may grow while it is read, and files of /proc say that they have no bytes.
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err != nil {
+		return nil, pathError(path, err)
+	}
+	if int64(len(data)) > limit {
+		return nil, fmt.Errorf("%s: more than %d bytes, want at most these", Quote(path), limit)
+	}
+	return data, nil
+}
+
+func regular(path string, st fs.FileInfo) error {
+	kind := ""
+	switch m := st.Mode(); {
+	case m.IsRegular():
+		return nil
+	case m.IsDir():
+		kind = "a folder"
+	case m&fs.ModeNamedPipe != 0:
+		kind = "a pipe"
+	case m&fs.ModeDevice != 0:
+		kind = "a device"
+	case m&fs.ModeSocket != 0:
+		kind = "a socket"
+	default:
+		kind = m.String()
+	}
+	return fmt.Errorf("%s: is %s, %w", Quote(path), kind, ErrNotRegular)
+}
+
+// pathError puts the path as Quote gives it before the cause of an error of package os.
+func pathError(path string, err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		err = p.Err
+	}
+	return fmt.Errorf("%s: %w", Quote(path), err)
+}
