@@ -40,7 +40,7 @@ roofline_ratio and allocs (of a call). FLOPs are those of products and attention
 model is described, bytes its weights read once, inputs and outputs. The peak is that of
 float32 at every precision: products of bytes and of pairs of bf16 can do more.`,
 		Example: `  multiway bench --preset beit3-base-patch16-224 --entry vision --threads 1,2
-  multiway bench --preset beit3-base-patch16-224 --entry language --tokens 16 --cold --json bench.json
+  multiway bench --preset beit3-base-patch16-224 --entry language --cold --json bench.json
   multiway bench --preset beit3-base-patch16-224 --entry vision,language --precision f32,bf16,int8
   multiway bench --ops --kernels model.yaml`,
 		Args: arguments(0, 1, "a description"),

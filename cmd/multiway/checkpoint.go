@@ -35,8 +35,8 @@ is not to be had. Styles:
   state_dict  {"state_dict": weights, ...}
   bare        the weights
   views       as finetune without moments; tensors share storages or lie by columns`,
-		Example: `  multiway golden checkpoint --preset beit3-base-patch16-384-coco-retrieval --style finetune -o base.pth
-  multiway golden checkpoint --preset beit3-large-patch16-384-coco-retrieval --style deepspeed -o large.pth`,
+		Example: `  multiway golden checkpoint --preset beit3-base-patch16-224 --style finetune -o base.pth
+  multiway golden checkpoint --preset beit3-large-patch16-224 --style deepspeed -o large.pth`,
 		Args: arguments(0, 0, ""),
 		RunE: func(*cobra.Command, []string) error {
 			if preset == "" || out == "" {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"text/tabwriter"
 
 	"github.com/rogpeppe/go-internal/diff"
@@ -34,7 +33,8 @@ func dumpCommand() *cobra.Command {
 described or after a pass. The output can be read back: dump PROGRAM.ir prints the
 same bytes. No checkpoint is needed.
 
-The passes, in order: ` + strings.Join(names, ", ") + `.`,
+The passes, in order:
+` + wrapped(names) + `.`,
 		Example: `  multiway dump --preset beit3-base-patch16-224-retrieval --entry vision --after prune
   multiway dump --after plan --diff model.yaml
   multiway dump --preset beit3-base-patch16-224-retrieval --cost --text 16`,

@@ -22,15 +22,25 @@ func main() {
 	}
 }
 
+// columns is the widest that help texts and tables for people are.
+const columns = 100
+
 func root() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "multiway",
 		Short: "Compile Multiway Transformers to Go packages and binaries",
-		Long: `multiway compiles a Multiway Transformer (BEiT-3) to a Go package with its own
-assembly, or to one static binary: no cgo, no Python, nothing to install beside it.`,
+		Long: `multiway compiles a Multiway Transformer to a Go package with its own assembly, or to one
+static binary: no cgo, no Python, nothing to install beside it. It knows the families beit3
+(BEiT-3), mwt (the paper's own arrangement) and vlmo (VLMo).
+
+The first steps, with a checkpoint: init looks at it and writes a description, build
+compiles that; the binary embeds, searches, classifies, answers or captions, as its tasks
+say. Without one: presets lists the released models, bench --preset times one with random
+weights.`,
 		Example: `  multiway init beit3_base_itc_patch16_224.pth    # look at a checkpoint: model.yaml
   multiway build -o mymodel model.yaml            # a package, for go generate
   multiway build --binary bin/mymodel model.yaml  # one file that answers by itself
+  multiway bench --preset beit3-base-patch16-224 --entry vision --precision f32,int8full
   multiway dump --preset beit3-base-patch16-224-retrieval --entry vision --after fuse-ffn`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
@@ -46,6 +56,7 @@ assembly, or to one static binary: no cgo, no Python, nothing to install beside 
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.SuggestionsMinimumDistance = 2
+	c.SetUsageTemplate(strings.ReplaceAll(c.UsageTemplate(), ".FlagUsages", fmt.Sprintf(".FlagUsagesWrapped %d", columns)))
 	c.AddCommand(initCommand(), buildCommand(), benchCommand(), exportCommand(), dumpCommand(), presetsCommand(), goldenCommand())
 	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return fmt.Errorf("%w; `%s --help` lists the flags", err, c.CommandPath())
@@ -67,4 +78,26 @@ func arguments(lo, hi int, what string) cobra.PositionalArgs {
 		}
 		return nil
 	}
+}
+
+// wrapped lists words in lines of a help text.
+func wrapped(words []string) string {
+	var b strings.Builder
+	at := 0
+	for i, w := range words {
+		if i < len(words)-1 {
+			w += ","
+		}
+		switch {
+		case at > 0 && at+1+len(w) > columns-12:
+			b.WriteByte('\n')
+			at = 0
+		case at > 0:
+			b.WriteByte(' ')
+			at++
+		}
+		b.WriteString(w)
+		at += len(w)
+	}
+	return b.String()
 }

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -41,49 +44,121 @@ type functionSize struct {
 }
 
 func presetsCommand() *cobra.Command {
-	var asJSON bool
+	var asJSON, wide bool
 	c := &cobra.Command{
 		Use:   "presets",
 		Short: "List the models that a description can name, with their sizes",
-		Long: `presets lists the models that "preset:" in a description and "dump --preset" know:
-the released files, named as they are with - for _, the models that the original code
-registers, and the giant of the paper. For each it says how many parameters its
-checkpoint has, what a call of each function costs for one sequence, with a text of 64
-where there is one (VLMo: 40), and how large the weights of all functions are.
-A model whose task is not built yet is marked.`,
+		Long: `presets lists the models that "preset:" in a description, "dump --preset" and
+"bench --preset" know, by task: the released files, named as they are with - for _, the
+models that the original code registers, and the giant of the paper. For each it says
+
+  PARAMS   how many parameters its checkpoint has
+  MB, f32  how large the weights of all its functions are, as float32
+  GFLOP    what a call of its dearest function costs for one sequence, with a text of 64
+           where there is one (VLMo: 40)
+  FILE     how the name of the released checkpoint ends, before it the preset's with _
+           for -; "-" if there is none
+
+--wide prints lines of more than 200 columns: also sizes, each function and whole names of
+files. Weights that are "not yet" there are of a model whose task is not built yet.`,
 		Args: arguments(0, 0, ""),
 		RunE: func(*cobra.Command, []string) error {
 			rows, err := presetRows()
 			if err != nil {
 				return err
 			}
-			if asJSON {
-				return json.NewEncoder(os.Stdout).Encode(rows)
+			var b bytes.Buffer
+			switch {
+			case asJSON:
+				err = json.NewEncoder(&b).Encode(rows)
+			case wide:
+				err = printWide(&b, rows)
+			default:
+				err = printByTask(&b, rows)
 			}
-			w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-			fmt.Fprintln(w, "PRESET\tTASK\tDIM x LAYERS\tIMAGE\tPARAMETERS\tWEIGHTS\tGFLOP A CALL\tCHECKPOINT")
-			for _, r := range rows {
-				task, weights, calls, file := r.Task, "-", "-", r.Checkpoint
-				if r.Built {
-					weights = fmt.Sprintf("%.0f MB", float64(r.Blob)/1e6)
-					var each []string
-					for _, f := range r.Functions {
-						each = append(each, fmt.Sprintf("%s %.4g", f.Name, float64(f.FLOPs)/1e9))
-					}
-					calls = strings.Join(each, ", ")
-				} else {
-					task += " (not built yet)"
-				}
-				if file == "" {
-					file = "-"
-				}
-				fmt.Fprintf(w, "%s\t%s\t%d x %d\t%d\t%.0f M\t%s\t%s\t%s\n", r.Name, task, r.Dim, r.Layers, r.Image, float64(r.Parameters)/1e6, weights, calls, file)
+			if err != nil {
+				return err
 			}
-			return w.Flush()
+			_, err = b.WriteTo(os.Stdout)
+			return err
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print the list as JSON")
+	c.Flags().BoolVar(&wide, "wide", false, "print more columns than fit a narrow terminal")
 	return c
+}
+
+// notBuilt stands in the place of the size of models that have parameters only.
+const notBuilt = "not yet"
+
+// printByTask prints what fits 80 columns.
+func printByTask(out io.Writer, rows []presetRow) error {
+	var tasks []string
+	for _, r := range rows {
+		if !slices.Contains(tasks, r.Task) {
+			tasks = append(tasks, r.Task)
+		}
+	}
+	var b bytes.Buffer
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	for i, t := range tasks {
+		if i > 0 {
+			fmt.Fprint(w, "\t\t\t\t\n") // a line without columns would end them
+		}
+		fmt.Fprintf(w, "%s\tPARAMS\tMB, f32\tGFLOP\tFILE\n", strings.ToUpper(t))
+		for _, r := range rows {
+			if r.Task != t {
+				continue
+			}
+			mb, dearest, file := notBuilt, "-", r.ending()
+			if r.Built {
+				most := int64(0)
+				for _, f := range r.Functions {
+					most = max(most, f.FLOPs)
+				}
+				mb, dearest = fmt.Sprintf("%.0f", float64(r.Blob)/1e6), fmt.Sprintf("%.4g", float64(most)/1e9)
+			}
+			fmt.Fprintf(w, "%s\t%.0f M\t%s\t%s\t%s\n", r.Name, float64(r.Parameters)/1e6, mb, dearest, file)
+		}
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	for line := range strings.Lines(b.String()) {
+		if _, err := fmt.Fprintln(out, strings.TrimRight(line, " \n")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ending is how the name of the checkpoint goes on after the preset's, or all of it.
+func (r *presetRow) ending() string {
+	if r.Checkpoint == "" {
+		return "-"
+	}
+	return strings.TrimPrefix(r.Checkpoint, strings.ReplaceAll(r.Name, "-", "_"))
+}
+
+func printWide(out io.Writer, rows []presetRow) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "PRESET\tTASK\tDIM x LAYERS\tIMAGE\tPARAMETERS\tWEIGHTS, f32\tGFLOP A CALL\tCHECKPOINT")
+	for _, r := range rows {
+		weights, calls, file := notBuilt, "-", r.Checkpoint
+		if r.Built {
+			weights = fmt.Sprintf("%.0f MB", float64(r.Blob)/1e6)
+			var each []string
+			for _, f := range r.Functions {
+				each = append(each, fmt.Sprintf("%s %.4g", f.Name, float64(f.FLOPs)/1e9))
+			}
+			calls = strings.Join(each, ", ")
+		}
+		if file == "" {
+			file = "-"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%d x %d\t%d\t%.0f M\t%s\t%s\t%s\n", r.Name, r.Task, r.Dim, r.Layers, r.Image, float64(r.Parameters)/1e6, weights, calls, file)
+	}
+	return w.Flush()
 }
 
 // presetRows compiles every preset as far as its weights have places. Presets that

@@ -125,7 +125,7 @@ func (a *App) root() *cobra.Command {
 		SilenceErrors: true,
 	}
 	f := root.PersistentFlags()
-	f.StringVar(&a.level, "level", "", "CPU level: "+strings.Join(rt.Levels(), ", ")+" (default: the best this CPU has)")
+	f.StringVar(&a.level, "level", "", "CPU level: "+strings.Join(rt.Levels(), ", ")+" (default: best)")
 	f.IntVar(&a.threads, "threads", 0, "threads to compute with (default: one a core)")
 	f.StringVar(&a.weights, "weights", "", "weight file to use instead of the binary's own")
 	f.BoolVar(&a.huge, "huge-pages", false, "copy the weights into huge pages")

@@ -378,6 +378,28 @@ func follows(t *testing.T, what, text string, want []string) {
 }
 
 // Every line that --json prints is JSON, and says the same.
+// The help of every command fits a terminal.
+func TestHelpFits(t *testing.T) {
+	b := colourBinary(t, slices.Concat(colourFuncs, pairFuncs, []*rt.Func{{Name: captionStep}, {Name: "pair_itm"}})...)
+	b.Bundled = func() ([]Picture, error) { return nil, nil }
+	a := &App{Binary: b}
+	commands := a.root().Commands()
+	if len(commands) < 10 {
+		t.Errorf("%d commands", len(commands))
+	}
+	for _, c := range append(commands, a.root()) {
+		r := run(b, "", strings.Fields(strings.TrimPrefix(c.CommandPath(), a.Name)+" --help")...)
+		if r.status != 0 || r.out == "" {
+			t.Errorf("%s --help: %+v", c.CommandPath(), r)
+		}
+		for line := range strings.Lines(r.out) {
+			if n := len(line) - 1; n > 100 {
+				t.Errorf("%s --help has a line of %d columns, want 100 at most: %s", c.CommandPath(), n, line)
+			}
+		}
+	}
+}
+
 func TestJSON(t *testing.T) {
 	dir := folderOf(t)
 	apple := filepath.Join(dir, "apple.png")

@@ -42,7 +42,7 @@ of it. --ops says where the time went, --kernels times each piece of work alone.
 // BenchFlags adds the flags that say what to time.
 func BenchFlags(c *cobra.Command, o *bench.Options) {
 	f := c.Flags()
-	f.StringSliceVar(&o.Entries, "entry", nil, "functions to time, or entries, which stand for their functions (default: all)")
+	f.StringSliceVar(&o.Entries, "entry", nil, "functions to time; entries stand for all of theirs (default: all)")
 	f.IntSliceVar(&o.Tokens, "tokens", nil, "ids of a text (default 16,64, at most the longest)")
 	f.IntSliceVar(&o.Lengths, "lengths", nil, "time one batch of texts of these lengths instead")
 	f.IntSliceVar(&o.Batch, "batch", []int{1}, "inputs a call")

@@ -36,9 +36,9 @@ A folder stands for the pictures in it and in its folders.`,
 		},
 	}
 	f := c.Flags()
-	f.IntVar(&o.Beams, "beams", 0, "captions to keep side by side (default: none, the likeliest word each time)")
+	f.IntVar(&o.Beams, "beams", 0, "captions kept side by side (default: the likeliest word each time)")
 	f.IntVar(&o.MaxNew, "max-new", 0, "most ids of a caption (default: as the model was built)")
-	f.Float64Var(&o.Penalty, "length-penalty", 0, "exponent of the length that the score of a beam is divided by (default: 0.6)")
+	f.Float64Var(&o.Penalty, "length-penalty", 0, "exponent of the length that scores are divided by (default: 0.6)")
 	return c
 }
 

@@ -35,7 +35,7 @@ files from standard input, one a line.`,
 	}
 	f := c.Flags()
 	f.IntVarP(&top, "top", "k", 5, "classes a picture, 0 for all")
-	f.StringVar(&labels, "labels", "", "file with the names of the classes, one a line or a JSON list (default: those of the build)")
+	f.StringVar(&labels, "labels", "", "file with the names of the classes, lines or JSON (default: the build's)")
 	f.BoolVar(&strict, "strict", false, "fail if any picture cannot be read")
 	return c
 }

@@ -19,7 +19,7 @@ func (a *App) matchCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "match [flags] PICTURE TEXT...",
 		Short: "Say how well texts fit a picture",
-		Long:  "match prints for each text " + what + ", best first.",
+		Long:  "match prints for each text " + what + ",\nbest first.",
 		Example: strings.ReplaceAll(`  NAME match dog.jpg "two dogs in the snow"
   NAME match --json dog.jpg "a dog" "a cat"`, "NAME", a.Name),
 		Args: cobra.MinimumNArgs(2),

@@ -58,7 +58,7 @@ answer2label.txt of the original code.`,
 	}
 	f := c.Flags()
 	f.IntVarP(&top, "top", "k", 5, "answers a question, 0 for all")
-	f.StringVar(&labels, "labels", "", "file with the answers in the order of the logits (default: those of the build)")
+	f.StringVar(&labels, "labels", "", "file with the answers in the order of the logits (default: the build's)")
 	return c
 }
 
@@ -106,7 +106,8 @@ func (a *App) reasonCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "reason [flags] PICTURE_A PICTURE_B STATEMENT...",
 		Short: "Say whether a statement is true of two pictures",
-		Long:  `reason prints for each statement whether it is true of the two pictures together, and how probable the model holds it.`,
+		Long: `reason prints for each statement whether it is true of the two pictures together,
+and how probable the model holds it.`,
 		Example: strings.ReplaceAll(`  NAME reason left.jpg right.jpg "Both pictures show a dog."
   NAME reason --json left.jpg right.jpg "There are three cups in all."`, "NAME", a.Name),
 		Args: cobra.MinimumNArgs(3),

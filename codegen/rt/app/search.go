@@ -24,9 +24,9 @@ func (a *App) searchCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "search [flags] QUERY...  |  search --image PICTURE [flags] [TEXT...]",
 		Short: "Find pictures by words, or words for a picture",
-		Long: `search finds the pictures of ` + where + ` that fit each query best, or, with
---image, the texts that fit a picture best: those given as arguments and in the files
-of --texts` + names + `.
+		Long: `search finds the pictures of ` + where + ` that fit each query best,
+or, with --image, the texts that fit a picture best: those given as arguments and in the
+files of --texts` + names + `.
 
 The score is the cosine of the two embeddings. A query "-" reads queries from standard
 input, one a line. Nothing is stored: every search embeds its pictures anew, one batch

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+)
+
+// The help of every command fits a terminal.
+func TestHelpFits(t *testing.T) {
+	seen := 0
+	var visit func(c *cobra.Command)
+	visit = func(c *cobra.Command) {
+		seen++
+		var b bytes.Buffer
+		c.SetOut(&b)
+		if err := c.Help(); err != nil || b.Len() == 0 {
+			t.Errorf("%s: %d bytes, %v", c.CommandPath(), b.Len(), err)
+		}
+		fits(t, c.CommandPath()+" --help", b.String(), columns)
+		for _, sub := range c.Commands() {
+			visit(sub)
+		}
+	}
+	visit(root())
+	if seen < 9 {
+		t.Errorf("%d commands", seen)
+	}
+}
+
+// The list of presets fits a narrow one, and has all of them.
+func TestPresetsFit(t *testing.T) {
+	rows, err := presetRows()
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows[0].Built, rows[1].Checkpoint = false, "o.pth"
+	var b bytes.Buffer
+	if err := printByTask(&b, rows); err != nil {
+		t.Fatal(err)
+	}
+	text := b.String()
+	fits(t, "presets", text, 80)
+	for _, r := range rows {
+		if strings.Count(text, "\n"+r.Name+" ") != 1 {
+			t.Errorf("%s is not in one line of\n%s", r.Name, text)
+		}
+	}
+	for _, want := range []string{notBuilt, "  o.pth\n", "  .pt\n", "  -\n"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+}
+
+// fits wants no line of text to be wider, or to end in blanks.
+func fits(t *testing.T, what, text string, columns int) {
+	t.Helper()
+	for line := range strings.Lines(text) {
+		line = strings.TrimSuffix(line, "\n")
+		if n := len([]rune(line)); n > columns || strings.TrimRight(line, " ") != line {
+			t.Errorf("%s has a line of %d columns, want %d at most and no blanks at the end: %q", what, n, columns, line)
+		}
+	}
+}
