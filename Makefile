@@ -4,7 +4,7 @@ TAGS ?=
 export CGO_ENABLED = 0
 flags = $(if $(TAGS),-tags $(TAGS))
 
-.PHONY: help demo emoji test test-arm64 neon-mca cross fuzz builds precisions generate fresh lint bench-peers check-onnx clean
+.PHONY: help demo emoji test quick soak test-arm64 neon-mca cross fuzz builds precisions generate fresh lint bench-peers check-onnx clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 16
@@ -19,14 +19,24 @@ emoji: generated/emoji/weights.bin ## build bin/emoji
 generated/emoji/weights.bin: generated/emoji/emoji.yaml $(filter-out %.go,$(wildcard generated/emoji/source/*))
 	$(GO) generate ./generated/emoji && touch $@
 
-test: ## run every test
-	$(GO) test -timeout 30m $(flags) ./...
-	@[ -n "$(TAGS)$$CI$$MULTIWAY_ARM64" ] || echo "skipped: golden/emulated, the NEON code under emulation; make test-arm64 runs it"
+suite = $(GO) run ./golden/suite
+test: ## run the tests, and list those that did not run here (MULTIWAY_MUST_RUN=avx2,neon,...: fail instead)
+	@$(suite) -timeout 30m $(flags) ./...
+
+quick: ## run what takes a minute, for the loop while editing
+	@$(suite) -short -timeout 5m $(flags) ./...
+
+soak: ## run what looks for rare faults: kills at random moments, a full disk, load, the race detector
+	@MULTIWAY_SOAK=1 $(suite) -count 1 -timeout 30m -run '^TestSoak' ./...
+	@if command -v $${CC:-gcc} >/dev/null; then \
+	  MULTIWAY_SOAK=1 CGO_ENABLED=1 $(suite) -race -count 1 -timeout 30m -short $(raced); \
+	else echo "NOT RUN: the race detector takes a C compiler; on Debian: apt-get install gcc libc6-dev"; fi
+raced = ./codegen/rt ./codegen/rt/task ./codegen/rt/pipe ./codegen/rt/app
 
 test-arm64: ## run NEON code under emulation, the base model included; on Debian: apt-get install qemu-user-static binutils-aarch64-linux-gnu
 	@for tool in qemu-aarch64-static aarch64-linux-gnu-objdump; do command -v $$tool >/dev/null || { \
 	  echo "test-arm64 needs $$tool; on Debian: apt-get install qemu-user-static binutils-aarch64-linux-gnu"; exit 1; }; done
-	MULTIWAY_ARM64=1 $(GO) test -count 1 -v -timeout 60m ./asm/arm64 ./golden/emulated
+	@MULTIWAY_MUST_RUN=neon,as-arm64,full $(suite) -count 1 -timeout 60m ./asm/arm64 ./golden/emulated
 
 neon-mca: ## say how close NEON inner loops come to the limits of some CPUs; on Debian: apt-get install llvm-19
 	$(GO) test ./asm/arm64 -run Throughput -update

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/cpu"
 
 	"github.com/multiway-go/multiway/asm"
+	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/generated/kernels"
 	"github.com/multiway-go/multiway/ir"
 )
@@ -54,22 +55,22 @@ var features = map[string]bool{
 	"FMA3":       cpu.X86.HasFMA,
 }
 
-// usable returns the kernel of that name, or why it cannot run here.
-func usable(k asm.Kernel) (kernels.Kernel, string) {
+// usable returns the kernel of that name, or why it cannot run here and which of asmtest.Features it lacks.
+func usable(k asm.Kernel) (c kernels.Kernel, lacks, why string) {
 	all := kernels.All()
 	i := slices.IndexFunc(all, func(c kernels.Kernel) bool { return c.Name == k.Name() })
 	if i < 0 {
 		if l, _ := k.ISA.Level(); l.Arch != runtime.GOARCH {
-			return kernels.Kernel{}, "is for " + l.Arch
+			return c, string(k.ISA), "is for " + l.Arch
 		}
-		return kernels.Kernel{}, "left out of this build by -tags noasm"
+		return c, "asm", "left out of this build by -tags noasm"
 	}
 	for _, f := range all[i].Requires {
 		if !features[f] {
-			return kernels.Kernel{}, "this CPU has no " + f
+			return c, string(k.ISA), "this CPU has no " + f
 		}
 	}
-	return all[i], ""
+	return all[i], "", ""
 }
 
 // testers holds the test of each op. It is given a kernel that this CPU can run.
@@ -101,26 +102,21 @@ var testers = map[asm.Op]func(c *check, k asm.Kernel, f any){
 // in memory that ends, and in memory that starts, where it must not go on.
 func TestKernels(t *testing.T) {
 	c := &check{in: newFence(t, 1<<19), in2: newFence(t, 1<<16), out: newFence(t, 1<<19), vec: newFence(t, 1<<14), vec2: newFence(t, 1<<14)}
-	skipped := map[string][]string{}
 	for _, k := range asm.Catalogue {
 		t.Run(k.Name(), func(t *testing.T) {
 			test := testers[k.Op]
 			if test == nil {
 				t.Fatalf("op %s has no tester", k.Op)
 			}
-			f, why := usable(k)
-			if why != "" {
-				skipped[why] = append(skipped[why], k.Name())
-				t.Skip(why)
+			f, lacks, why := usable(k)
+			if lacks != "" {
+				asmtest.Missing(t, lacks, why)
 			}
 			for _, c.front = range []bool{false, true} {
 				c.T, c.rng = t, rand.New(rand.NewPCG(1, 2))
 				test(c, k, f.Func)
 			}
 		})
-	}
-	for why, names := range skipped {
-		t.Logf("not run, %s: %s", why, strings.Join(names, ", "))
 	}
 }
 
@@ -674,7 +670,7 @@ func testNormQuant(c *check, k asm.Kernel, fn any) {
 	f, bytes, parts := fn.(normQuantFunc), sizeOf(k), partsOf(k)
 	other := func(op asm.Op, dtype string) any {
 		k := asm.Find(asm.Kernel{Op: op, DType: dtype}.Family(), k.ISA)[0]
-		compiled, why := usable(k)
+		compiled, _, why := usable(k)
 		if why != "" {
 			c.Fatalf("%s: %s", k.Name(), why)
 		}
@@ -1078,8 +1074,8 @@ func TestSameBits(t *testing.T) {
 	}
 	first := map[string]result{}
 	for _, k := range asm.Catalogue {
-		compiled, why := usable(k)
-		if k.Op != asm.OpGemm && k.Op != asm.OpGemmV && k.Op != asm.OpWGemm || why != "" {
+		compiled, lacks, _ := usable(k)
+		if k.Op != asm.OpGemm && k.Op != asm.OpGemmV && k.Op != asm.OpWGemm || lacks != "" {
 			continue
 		}
 		var narrow []uint16
@@ -1151,8 +1147,8 @@ func TestSameBitsEverywhere(t *testing.T) {
 	const rows, n, ld = 6, 197, 208
 	for _, k := range asm.Catalogue {
 		want, ok := sums[k.Family()]
-		compiled, why := usable(k)
-		if why != "" || k.ISA == asm.Generic || k.Op.Row().Tiled && k.MR != rows || k.NR > asm.Panel {
+		compiled, lacks, _ := usable(k)
+		if lacks != "" || k.ISA == asm.Generic || k.Op.Row().Tiled && k.MR != rows || k.NR > asm.Panel {
 			continue
 		}
 		rng := rand.New(rand.NewPCG(7, 8))
@@ -1193,8 +1189,8 @@ func TestSameBitsEverywhere(t *testing.T) {
 func peak() float64 {
 	best := 0.0
 	for _, k := range asm.Catalogue {
-		compiled, why := usable(k)
-		if k.Op != asm.OpPeakFMA || why != "" {
+		compiled, lacks, _ := usable(k)
+		if k.Op != asm.OpPeakFMA || lacks != "" {
 			continue
 		}
 		l, _ := k.ISA.Level()
@@ -1231,8 +1227,8 @@ func BenchmarkKernels(b *testing.B) {
 	}
 	for _, k := range asm.Catalogue {
 		b.Run(k.Name(), func(b *testing.B) {
-			compiled, why := usable(k)
-			if why != "" {
+			compiled, lacks, why := usable(k)
+			if lacks != "" {
 				b.Skip(why)
 			}
 			switch f := compiled.Func.(type) {
@@ -1359,7 +1355,7 @@ func BenchmarkGemm(b *testing.B) {
 		}
 		var fs []gemmFunc
 		for _, k := range tiles {
-			if compiled, why := usable(k); why == "" {
+			if compiled, lacks, _ := usable(k); lacks == "" {
 				fs = append(fs, compiled.Func.(gemmFunc))
 			}
 		}

@@ -54,7 +54,7 @@ func TestEncodings(t *testing.T) {
 	}
 	t.Run("assembler", func(t *testing.T) {
 		if _, err := exec.LookPath("as"); err != nil {
-			asmtest.Missing(t, "as is not installed; on Debian: apt-get install binutils")
+			asmtest.Missing(t, "as", "as is not installed")
 		}
 		if !bytes.Equal(assembled(t, have), want) {
 			t.Errorf("%s is not what the assembler makes: run go test ./asm/amd64 -run Encodings -update", encodingsFile)
@@ -80,7 +80,7 @@ func assembled(t *testing.T, list []byte) []byte {
 	}
 	out, err := exec.Command("as", "--64", "-aln", "-o", filepath.Join(dir, "a.o"), source).CombinedOutput()
 	if err != nil {
-		asmtest.Missing(t, fmt.Sprintf("as does not know VDPBF16PS, as binutils 2.34 and later do: %v\n%s", err, out))
+		asmtest.Missing(t, "as", fmt.Sprintf("as does not know VDPBF16PS: %v: %.100q", err, out))
 	}
 	var b bytes.Buffer
 	for _, m := range listed.FindAllStringSubmatch(string(out), -1) {

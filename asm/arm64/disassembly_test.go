@@ -23,7 +23,6 @@ func TestLinked(t *testing.T) {
 // meant, instruction by instruction.
 func TestDisassembly(t *testing.T) {
 	need(t, "aarch64-linux-gnu-objdump")
-	need(t, "go")
 	exe := filepath.Join(t.TempDir(), "kernels.exe")
 	cmd := exec.Command("go", "test", "-c", "-o", exe, ".")
 	cmd.Env = append(os.Environ(), "GOOS=linux", "GOARCH=arm64", "CGO_ENABLED=0", "GOFLAGS=")

@@ -1,16 +1,100 @@
 package asmtest
 
 import (
+	"fmt"
+	"maps"
 	"os"
+	"runtime"
+	"slices"
+	"strings"
 	"testing"
+
+	"github.com/multiway-go/multiway/asm"
 )
 
-// Missing ends a test that this machine cannot run. why names what it lacks. CI has to have everything, so there the test
-// fails; elsewhere it is skipped.
-func Missing(t testing.TB, why string) {
-	t.Helper()
-	if os.Getenv("CI") != "" {
-		t.Fatal(why)
+// EnvMustRun is the environment variable that names features, separated by commas. A test that one of them stands for is
+// run, or fails; without it such a test is skipped where the machine lacks the feature.
+const EnvMustRun = "MULTIWAY_MUST_RUN"
+
+// Full is the feature of tests that take minutes: they run where EnvMustRun asks for it. Every other feature is a CPU level,
+// or a tool or a system that not every machine has.
+const Full = "full"
+
+// Features says of each feature what its tests take. Do not modify it.
+var Features = features()
+
+func features() map[string]string {
+	all := map[string]string{
+		Full:       EnvMustRun + "=full, and minutes; .ci/run runs it",
+		"asm":      "a build without -tags noasm",
+		"as":       "GNU as of binutils 2.34 or later; on Debian: apt-get install binutils",
+		"as-arm64": "GNU as and objdump for arm64; on Debian: apt-get install binutils-aarch64-linux-gnu",
+		"holes":    "a file system with holes in files under TMPDIR",
+		"pagemap":  "Linux with /proc, which tells what of a process is in memory",
 	}
-	t.Skip(why)
+	for _, l := range asm.Levels {
+		switch {
+		case l.Arch == "arm64":
+			all[string(l.ISA)] = "an arm64 CPU, or make test-arm64"
+		case l.Arch == "amd64":
+			all[string(l.ISA)] = "an amd64 CPU with " + strings.Join(l.Features, ", ")
+			if l.Base != asm.Generic {
+				all[string(l.ISA)] += ", or make test-avx512"
+			}
+		}
+	}
+	return all
+}
+
+// MustRun returns what EnvMustRun names.
+func MustRun() (map[string]bool, error) {
+	must := map[string]bool{}
+	for name := range strings.SplitSeq(os.Getenv(EnvMustRun), ",") {
+		if name = strings.TrimSpace(name); name == "" {
+			continue
+		}
+		if _, ok := Features[name]; !ok {
+			return nil, fmt.Errorf("%s: unknown feature %q, want any of %s", EnvMustRun, name, strings.Join(slices.Sorted(maps.Keys(Features)), ", "))
+		}
+		must[name] = true
+	}
+	return must, nil
+}
+
+// Missing ends a test that this machine cannot run because it lacks a feature; why says how that shows. The test fails if
+// EnvMustRun names the feature, else it is skipped, in words that golden/suite reads. A level of arm64 is skipped on every
+// other CPU: package golden/emulated answers for it.
+func Missing(t testing.TB, feature, why string) {
+	t.Helper()
+	must := asked(t, feature)
+	if l, _ := asm.ISA(feature).Level(); must && (l.Arch != "arm64" || runtime.GOARCH == "arm64") {
+		t.Fatalf("%s names %s: %s; it takes %s", EnvMustRun, feature, why, Features[feature])
+	}
+	skip(t, feature, why)
+}
+
+// Asked skips a test that runs only where EnvMustRun names the feature.
+func Asked(t testing.TB, feature string) {
+	t.Helper()
+	if !asked(t, feature) {
+		skip(t, feature, "it runs where "+EnvMustRun+" names it")
+	}
+}
+
+// asked reports whether EnvMustRun names the feature.
+func asked(t testing.TB, feature string) bool {
+	t.Helper()
+	if _, ok := Features[feature]; !ok {
+		t.Fatalf("%q is none of asmtest.Features", feature)
+	}
+	must, err := MustRun()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return must[feature]
+}
+
+func skip(t testing.TB, feature, why string) {
+	t.Helper()
+	t.Skipf("lacks %s: %s; it takes %s", feature, why, Features[feature])
 }

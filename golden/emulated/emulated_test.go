@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/multiway-go/multiway/asm/asmtest"
 )
 
 const (
@@ -30,9 +32,7 @@ var tools = map[string]string{
 // asked skips the test unless it is asked for, and fails it if what it then needs is missing.
 func asked(t *testing.T) {
 	t.Helper()
-	if os.Getenv("CI") == "" && os.Getenv("MULTIWAY_ARM64") == "" {
-		t.Skip("NEON is tested under emulation by make test-arm64")
-	}
+	asmtest.Asked(t, "neon")
 	if runtime.GOARCH == "arm64" {
 		t.Skip("this CPU is arm64: the other tests run its kernels")
 	}
@@ -95,7 +95,7 @@ func TestArm64(t *testing.T) {
 // test runs tests under emulation, but for those that would take minutes there.
 func test(t *testing.T, run, skip string, packages ...string) {
 	t.Helper()
-	out := command(t, "go", slices.Concat([]string{"test", "-timeout", "30m", "-exec", emulator, "-run", run, "-skip", skip}, packages)...)
+	out := command(t, "go", slices.Concat([]string{"test", "-v", "-timeout", "30m", "-exec", emulator, "-run", run, "-skip", skip}, packages)...)
 	for _, p := range packages {
 		if !regexp.MustCompile(`(?m)^ok\s+` + module + strings.TrimPrefix(p, "./") + `\s`).MatchString(out) {
 			t.Errorf("%s did not run:\n%s", p, out)
@@ -104,8 +104,8 @@ func test(t *testing.T, run, skip string, packages ...string) {
 	t.Log("\n" + out)
 }
 
-// TestArm64Cases judges the compiled package by every golden case. The compiler runs on this machine, at its speed. Base,
-// whose 222 million parameters take minutes, is left to make test-arm64.
+// TestArm64Cases judges the compiled package by every golden case. The compiler runs on this machine, at its speed. Base
+// has 222 million parameters.
 func TestArm64Cases(t *testing.T) {
 	asked(t)
 	here := filepath.Join(t.TempDir(), "multiway")
@@ -116,19 +116,21 @@ func TestArm64Cases(t *testing.T) {
 	}
 	var all []string
 	for _, f := range found {
-		if name := filepath.Base(filepath.Dir(f)); name != "base" || os.Getenv("MULTIWAY_ARM64") != "" {
+		if name := filepath.Base(filepath.Dir(f)); name != "base" {
 			all = append(all, "golden/testdata/"+name)
 		}
 	}
 	if len(all) < 14 {
 		t.Errorf("only %d cases", len(all))
 	}
+	base := []string{"golden/testdata/base"}
 	for _, c := range []struct {
 		precision, level string
 		cases            []string
 		outputs          int // at least
 	}{
 		{"f32", "neon", all, 179},
+		{"f32", "neon", base, 1},
 		{"f16", "neon", []string{"golden/testdata/encode_t1"}, 28},
 		{"bf16", "neon", []string{"golden/testdata/encode_t1"}, 28},
 		{"int8", "neon", []string{"golden/testdata/classification"}, 4},
@@ -136,6 +138,9 @@ func TestArm64Cases(t *testing.T) {
 		{"bf16dot", "neon", []string{"golden/testdata/classification"}, 4},
 	} {
 		t.Run(c.precision+"_"+c.level, func(t *testing.T) {
+			if slices.Equal(c.cases, base) {
+				asmtest.Asked(t, asmtest.Full)
+			}
 			out := native(t, here, slices.Concat([]string{"golden", "check", "--engine", "binary", "--precision", c.precision, "--level", c.level}, c.cases)...)
 			if n := len(regexp.MustCompile(`(?m) binary `+c.level+` .* ok$`).FindAllString(out, -1)); n < c.outputs {
 				t.Errorf("only %d outputs at level %s:\n%s", n, c.level, out)
