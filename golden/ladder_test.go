@@ -5,6 +5,7 @@ import (
 	"go/token"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -53,7 +54,7 @@ var ladder = map[string]rung{
 	"codegen/rt/pipe":         {imports: "codegen/rt codegen/rt/decode codegen/rt/bench", tests: "codegen/rt/rttest"},
 	"codegen/rt/rttest":       {imports: "codegen/rt"},
 	"codegen/rt/bench":        {imports: "codegen/rt codegen/rt/task", tests: "generated/beit3tiny generated/emoji"},
-	"codegen/rt/app": {imports: "codegen/rt/... github.com/spf13/cobra github.com/schollz/progressbar/v3 golang.org/x/term",
+	"codegen/rt/app": {imports: "codegen/rt/... github.com/spf13/cobra golang.org/x/term",
 		tests: testscript},
 
 	"golden/emulated":       {}, // drives commands
@@ -63,7 +64,7 @@ var ladder = map[string]rung{
 	"golden": {imports: "ir ir/model ir/checkpoint ir/precision asm codegen/build codegen/rt/... golden/cases",
 		tests: "asm/amd64 codegen passes generated/... golden/cases/casetest golang.org/x/sys/..."},
 	"cmd/multiway": {imports: "ir/... asm/... passes codegen codegen/build codegen/onnx codegen/rt/... golden " +
-		"github.com/spf13/cobra github.com/schollz/progressbar/v3 golang.org/x/term github.com/rogpeppe/go-internal/diff", tests: testscript},
+		"github.com/spf13/cobra github.com/rogpeppe/go-internal/diff", tests: testscript},
 	"cmd/emoji": {imports: "generated/emoji generated/emoji/source codegen/rt/... github.com/spf13/cobra", tests: "ir/checkpoint ir/precision codegen codegen/build " + testscript},
 }
 
@@ -152,6 +153,24 @@ func TestLadder(t *testing.T) {
 	}
 	if edges < 50 || len(seen) < 15 {
 		t.Errorf("%d packages with %d imports were looked at; the walk is broken", len(seen), edges)
+	}
+}
+
+// TestNoNetwork holds that programs which never speak to a network link nothing that does.
+// What a generated main imports is below codegen/rt.
+func TestNoNetwork(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", "../cmd/...", "../codegen/rt/...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	deps := strings.Fields(string(out))
+	if !slices.Contains(deps, module+"codegen/rt/app") || !slices.Contains(deps, "os") {
+		t.Fatalf("go list gives %d packages, not those that are linked", len(deps))
+	}
+	for _, p := range []string{"net/http", "crypto/tls"} {
+		if slices.Contains(deps, p) {
+			t.Errorf("%s is linked; go list -deps and go mod why say what brings it", p)
+		}
 	}
 }
 

@@ -8,12 +8,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/multiway-go/multiway/codegen"
 	"github.com/multiway-go/multiway/codegen/build"
+	"github.com/multiway-go/multiway/codegen/rt/app"
 	"github.com/multiway-go/multiway/ir/precision"
 )
 
@@ -142,16 +141,18 @@ func runBuild(path, word, samples string, o build.Options, asJSON bool) error {
 		}
 	}
 	o.Log = func(format string, args ...any) { fmt.Fprintf(os.Stderr, "multiway: "+format+"\n", args...) }
-	if term.IsTerminal(int(os.Stderr.Fd())) {
-		var bar *progressbar.ProgressBar
-		o.Progress = func(done, total int64) {
-			if bar == nil {
-				bar = progressbar.DefaultBytes(total, "weights")
-			}
-			bar.Set64(done)
+	var bar *app.Progress
+	o.Progress = func(done, total int64) {
+		if bar == nil {
+			bar = app.NewProgress(os.Stderr, "multiway", "weights", "MB", 1e6, total)
+		}
+		bar.Set(done)
+		if done == total {
+			bar.Done()
 		}
 	}
 	r, err := m.Write(o)
+	bar.Done()
 	if err != nil {
 		return err
 	}

@@ -62,16 +62,14 @@ func (a *App) bench(ctx context.Context, o bench.Options) error {
 		}
 		return m.Model, nil
 	}
-	var bar *progress
+	var bar *Progress
 	r, err := bench.Run(ctx, []bench.Subject{{Package: a.Package, Open: open}}, o, func(_, total int) {
 		if bar == nil {
-			bar = a.progress(total, "timing")
+			bar = NewProgress(a.Err, a.Name, "timing", "lines", 1, int64(total))
 		}
-		bar.add(1)
+		bar.Add(1)
 	})
-	if bar != nil {
-		bar.done()
-	}
+	bar.Done()
 	if err != nil {
 		return err
 	}

@@ -30,6 +30,9 @@
 // number. A picture that cannot be read is reported and left out; the command
 // fails if it was named by itself, if none could be read, or under --strict.
 //
-// It imports cobra and a progress bar, and so only mains import it. It computes
+// [Progress] says on standard error how far a job is: on a terminal as a line that is
+// there while it runs, elsewhere as a line every half minute.
+//
+// It imports cobra, and so only mains import it. It computes
 // nothing: that is rt/task, which a program of one's own uses instead.
 package app

@@ -25,7 +25,8 @@ picture's name, is a picture, anything else a text: --image and --text say so in
 
 The output is JSON lines {"input", "kind", "embedding"}, or with -o FILE.npy an array
 [inputs, values] of float32 for NumPy; the inputs of its rows are then listed in
-FILE.inputs.jsonl. Memory does not grow with the number of inputs.`,
+FILE.inputs.jsonl. Memory does not grow with the number of inputs. How far it is shows
+on standard error: on a terminal all the time, in a log every half minute.`,
 		Example: strings.ReplaceAll(`  NAME embed "red apple" apple.png
   NAME embed --image pictures/ -o pictures.npy
   find . -name '*.jpg' | NAME embed --image > embeddings.jsonl`, "NAME", a.Name),

@@ -26,7 +26,7 @@ type stream struct {
 	*App
 	m             *task.Model
 	images, texts *rt.Func
-	what          string // of the progress bar
+	what          string // of the progress line
 	total         int    // items, -1 if unknown
 
 	scratch, tensors sync.Pool
@@ -77,19 +77,19 @@ func (s *stream) run(ctx context.Context, items iter.Seq[item], do func(it *item
 	if s.images != nil {
 		size = max(1, min(size, batchBytes/(4*s.images.Image)))
 	}
-	bar := s.progress(s.total, s.what)
-	defer bar.done()
+	bar := NewProgress(s.Err, s.Name, s.what, s.units(), 1, int64(s.total))
+	defer bar.Done()
 	var t tally
 	workers := runtime.GOMAXPROCS(0)
 	for r := range ahead(items, workers, size+workers, s.prepare) {
 		if err := ctx.Err(); err != nil {
 			return t, err
 		}
+		bar.Add(1) // it is read; a batch of them is computed at once
 		if r.err != nil {
 			t.failed++
 			t.named = t.named || r.named
-			bar.aside(func() { s.warn("%s", place(r.name, r.err)) })
-			bar.add(1)
+			bar.Aside(func() { s.warn("%s", place(r.name, r.err)) })
 			continue
 		}
 		if s.batch = append(s.batch, r); len(s.batch) == size {
@@ -97,7 +97,6 @@ func (s *stream) run(ctx context.Context, items iter.Seq[item], do func(it *item
 				return t, err
 			}
 			t.done += size
-			bar.add(size)
 		}
 	}
 	n := len(s.batch)
@@ -105,8 +104,18 @@ func (s *stream) run(ctx context.Context, items iter.Seq[item], do func(it *item
 		return t, err
 	}
 	t.done += n
-	bar.add(n)
 	return t, ctx.Err()
+}
+
+// units are what the stream counts.
+func (s *stream) units() string {
+	switch {
+	case s.texts == nil:
+		return "pictures"
+	case s.images == nil:
+		return "texts"
+	}
+	return "inputs"
 }
 
 // place puts the name of an input before an error that does not say it yet.
@@ -243,12 +252,12 @@ func ahead[T, R any](items iter.Seq[T], workers, window int, f func(T) R) iter.S
 // order, with the picture's index; the values are valid during the call. A picture
 // that cannot be read is an error.
 func (a *App) Images(ctx context.Context, m *task.Model, f *rt.Func, list []Picture, do func(i int, out []float32) error) error {
-	return a.all(ctx, &stream{App: a, m: m, images: f, what: "pictures"}, pictureItems(list), do)
+	return a.all(ctx, &stream{App: a, m: m, images: f, what: "embedding"}, pictureItems(list), do)
 }
 
 // Texts is Images for texts.
 func (a *App) Texts(ctx context.Context, m *task.Model, f *rt.Func, list []string, do func(i int, out []float32) error) error {
-	return a.all(ctx, &stream{App: a, m: m, texts: f, what: "texts"}, textItems(list), do)
+	return a.all(ctx, &stream{App: a, m: m, texts: f, what: "embedding"}, textItems(list), do)
 }
 
 func (a *App) all(ctx context.Context, s *stream, items []item, do func(i int, out []float32) error) error {
