@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -233,7 +234,7 @@ func TestWriteBlobErrors(t *testing.T) {
 		{"grid", []Tensor{{"a", F32, nil, 4, 4}}, "multiple of 64"},
 		{"negative", []Tensor{{"a", F32, nil, 0, -4}}, "outside"},
 		{"small", []Tensor{{"a", F32, []int{2, 3}, 0, 20}}, "do not hold f32[2 3]"},
-		{"huge", []Tensor{{"a", F32, []int{1 << 31, 1 << 31, 1 << 31}, 0, 64}}, "impossible shape"},
+		{"huge", []Tensor{{"a", F32, []int{math.MaxInt32, math.MaxInt32, math.MaxInt32}, 0, 64}}, "impossible shape"},
 		{"shape", []Tensor{{"a", F32, []int{-1}, 0, 64}}, "impossible shape"},
 		{"dims", []Tensor{{"a", F32, make([]int, 9), 0, 64}}, "9 dimensions"},
 		{"dtype", []Tensor{{"a", 9, nil, 0, 64}}, "unknown dtype(9)"},

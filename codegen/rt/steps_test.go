@@ -890,7 +890,7 @@ func TestSameBits(t *testing.T) {
 // last bit, with or without gelu and rows to add to.
 func TestCutsGiveTheSameBits(t *testing.T) {
 	cuts := []*Cut{
-		{}, {Passes: 3}, {Passes: 1 << 40}, {Passes: -1, Rows: []RowClass{{Rows: -1, Block: 1}}},
+		{}, {Passes: 3}, {Passes: math.MaxInt}, {Passes: -1, Rows: []RowClass{{Rows: -1, Block: 1}}},
 		{Passes: 2, Rows: []RowClass{{Rows: 9, Ahead: 24}, {Rows: 20}, {Block: 7}}},
 		{Passes: 5, Rows: []RowClass{{Block: 1, Ahead: 1 << 20}}},
 	}

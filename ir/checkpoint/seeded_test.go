@@ -2,6 +2,7 @@ package checkpoint
 
 import (
 	"encoding/json"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -151,8 +152,8 @@ func TestSeededErrors(t *testing.T) {
 		t    []SeededTensor
 		want string
 	}{
-		{"huge", []SeededTensor{{Name: "w", Shape: []int{1 << 20, 1 << 20}}}, "at most 268435456 are generated"},
-		{"overflow", []SeededTensor{{Name: "w", Shape: []int{1 << 40, 1 << 40}}}, "too large"},
+		{"huge", []SeededTensor{{Name: "w", Shape: []int{1 << 20, 1 << 10}}}, "at most 268435456 are generated"},
+		{"overflow", []SeededTensor{{Name: "w", Shape: []int{math.MaxInt, math.MaxInt}}}, "too large"},
 		{"negative", []SeededTensor{{Name: "w", Shape: []int{-1}}}, "negative"},
 		{"twice", []SeededTensor{{Name: "w"}, {Name: "w"}}, "twice"},
 		{"no inputs", []SeededTensor{NewSeededTensor("w", []int{3, 0})}, "finite"},

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -49,7 +50,7 @@ type machine struct {
 var (
 	sampleTime = 5 * time.Millisecond
 	samples    = 8
-	maxMemory  = 2 << 30
+	maxMemory  = min(2<<30, math.MaxInt32)
 )
 
 func newMachine() *machine {
