@@ -63,7 +63,7 @@ func usable(k asm.Kernel) (c kernels.Kernel, lacks, why string) {
 		if l, _ := k.ISA.Level(); l.Arch != runtime.GOARCH {
 			return c, string(k.ISA), "is for " + l.Arch
 		}
-		return c, "asm", "left out of this build by -tags noasm"
+		return c, string(k.ISA), "left out of this build by -tags noasm"
 	}
 	for _, f := range all[i].Requires {
 		if !features[f] {
@@ -1130,7 +1130,7 @@ func TestSameBits(t *testing.T) {
 }
 
 // sums identifies what the kernels of each family compute of the same numbers, whatever the CPU. Twins have no fused
-// multiply-add and compute in float64: theirs are other bits.
+// multiply-add and compute in float64: theirs are other bits, but where an element takes at most one rounding.
 var sums = map[string]uint64{
 	"gemm_f32":      0x49a0d0a84c20e288,
 	"gemmv_f32":     0x241e272a2f7ddc51,
@@ -1142,13 +1142,16 @@ var sums = map[string]uint64{
 	"add_f32":       0x57a5a83c48a7143c,
 }
 
+// roundOnce are the ops that round an element at most once.
+var roundOnce = map[asm.Op]bool{asm.OpScaleRows: true, asm.OpPackK: true, asm.OpAdd: true}
+
 // TestSameBitsEverywhere checks that a family's kernels in assembly give the same bits on every CPU.
 func TestSameBitsEverywhere(t *testing.T) {
 	const rows, n, ld = 6, 197, 208
 	for _, k := range asm.Catalogue {
 		want, ok := sums[k.Family()]
 		compiled, lacks, _ := usable(k)
-		if lacks != "" || k.ISA == asm.Generic || k.Op.Row().Tiled && k.MR != rows || k.NR > asm.Panel {
+		if lacks != "" || k.ISA == asm.Generic && !roundOnce[k.Op] || k.Op.Row().Tiled && k.MR != rows || k.NR > asm.Panel {
 			continue
 		}
 		rng := rand.New(rand.NewPCG(7, 8))

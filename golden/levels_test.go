@@ -1,78 +1,126 @@
 package golden_test
 
 import (
+	"fmt"
+	"math"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"testing"
 
 	"github.com/multiway-go/multiway/asm"
+	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/codegen/build"
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/generated/beit3tiny"
 	"github.com/multiway-go/multiway/generated/emoji"
+	"github.com/multiway-go/multiway/generated/kernels"
 	"github.com/multiway-go/multiway/generated/mwttiny"
 	"github.com/multiway-go/multiway/generated/vlmotiny"
 )
 
-// assembled are the levels of this CPU that the compiler makes kernels for, plain Go left
-// out: it rounds products before it adds them.
-func assembled(t *testing.T) []string {
+// here ends a test of a level that this CPU or this build lacks.
+func here(t *testing.T, level asm.ISA) {
 	t.Helper()
-	levels := slices.DeleteFunc(rt.Levels(), func(l string) bool {
-		_, built := asm.ISA(l).Level()
-		return !built || l == string(asm.Generic)
-	})
-	if len(levels) < 2 {
-		t.Skipf("this CPU has the levels %v; it takes two with assembly", rt.Levels())
+	if !slices.Contains(rt.Levels(), string(level)) {
+		asmtest.Missing(t, string(level), fmt.Sprintf("this CPU has the levels %v", rt.Levels()))
+	}
+	if level != asm.Generic && !slices.ContainsFunc(kernels.All(), func(k kernels.Kernel) bool { return k.Level == string(level) }) {
+		asmtest.Missing(t, string(level), "left out of this build by -tags noasm")
+	}
+}
+
+// native are the levels of this architecture that the compiler makes kernels for, lowest first.
+func native() (levels []asm.ISA) {
+	for _, l := range asm.Levels {
+		if l.Arch == "" || l.Arch == runtime.GOARCH {
+			levels = append(levels, l.ISA)
+		}
 	}
 	return levels
+}
+
+// TestLevels stands for what tests do at every level that they find here: golden cases, answers, builds, generated packages.
+func TestLevels(t *testing.T) {
+	for _, level := range native() {
+		t.Run(string(level), func(t *testing.T) { here(t, level) })
+	}
 }
 
 // outputs runs a function on a batch and returns every value of its results.
 type outputs func(f *rt.Func, batch []rt.Seq) ([]float32, error)
 
-// sameBits compares what levels compute of every function that keeps nothing between its
-// calls. open starts a level and returns what ends it.
-func sameBits(t *testing.T, pkg *rt.Package, levels []string, open func(level string) (outputs, func())) {
+// sameBits compares what the levels of this CPU compute of every function that keeps nothing between its calls. Levels with
+// assembly give the same bits. Plain Go rounds products before it adds them: it gives the same values to a relative error,
+// of the norm of all. open starts a level and returns what ends it.
+func sameBits(t *testing.T, pkg *rt.Package, most float64, open func(t *testing.T, level string) (outputs, func())) {
 	t.Helper()
-	var first [][]float32
-	for i, level := range levels {
-		run, done := open(level)
-		defer done()
-		k := 0
-		for _, f := range pkg.Funcs {
-			if f.Stores != nil || f.States != nil {
-				continue
+	var plain, first [][]float32
+	var assembled asm.ISA
+	for _, level := range native() {
+		t.Run(string(level), func(t *testing.T) {
+			here(t, level)
+			run, done := open(t, string(level))
+			defer done()
+			var all [][]float32
+			for _, f := range pkg.Funcs {
+				if f.Stores != nil || f.States != nil {
+					continue
+				}
+				for _, n := range []int{1, 3, 16} {
+					var batch []rt.Seq
+					for i := range n {
+						batch = append(batch, sequence(f, 1+i*7%pkg.Text, uint64(i)))
+					}
+					got, err := run(f, batch)
+					if err != nil {
+						t.Fatal(err)
+					}
+					k := len(all)
+					all = append(all, slices.Clone(got))
+					if first != nil {
+						if !slices.Equal(first[k], got) {
+							t.Errorf("%s of %d sequences: %s and %s give different bits", f.Name, n, assembled, level)
+						}
+					} else if plain != nil {
+						if e := distance(plain[k], got); !(e <= most) {
+							t.Errorf("%s of %d sequences: %s is off plain Go by %.2g of the values' norm, want at most %g", f.Name, n, level, e, most)
+						}
+					}
+				}
 			}
-			for _, n := range []int{1, 3, 16} {
-				var batch []rt.Seq
-				for i := range n {
-					batch = append(batch, sequence(f, 1+i*7%pkg.Text, uint64(i)))
-				}
-				got, err := run(f, batch)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if i == 0 {
-					first = append(first, slices.Clone(got))
-				} else if !slices.Equal(first[k], got) {
-					t.Errorf("%s of %d sequences: %s and %s give different bits", f.Name, n, levels[0], level)
-				}
-				k++
+			if len(all) == 0 {
+				t.Error("no function was run")
 			}
-		}
-	}
-	if len(first) == 0 {
-		t.Error("no function was run")
+			switch {
+			case level == asm.Generic:
+				plain = all
+			case first == nil:
+				first, assembled = all, level
+			}
+		})
 	}
 }
 
-// Levels with assembly differ in speed and in nothing else: the committed packages, the
-// demo with its weights in 16 bits among them.
+// distance is the norm of the difference of two lists over that of the first.
+func distance(want, got []float32) float64 {
+	if len(want) != len(got) {
+		return math.Inf(1)
+	}
+	var off, all float64
+	for i, w := range want {
+		d := float64(got[i]) - float64(w)
+		off, all = off+d*d, all+float64(w)*float64(w)
+	}
+	return math.Sqrt(off / all)
+}
+
+// Levels differ in speed: the committed packages, the demo with its weights in 16 bits among
+// them.
 func TestLevelsGiveTheSameBits(t *testing.T) {
 	for _, pkg := range []*rt.Package{&beit3tiny.Package, &mwttiny.Package, &vlmotiny.Package, &emoji.Package} {
 		t.Run(pkg.Name, func(t *testing.T) {
-			sameBits(t, pkg, assembled(t), func(level string) (outputs, func()) {
+			sameBits(t, pkg, 1e-5, func(t *testing.T, level string) (outputs, func()) {
 				m, err := pkg.New(rt.WithLevel(level))
 				if err != nil {
 					t.Fatal(err)
@@ -102,11 +150,13 @@ func TestLevelsGiveTheSameBitsAtEveryPrecision(t *testing.T) {
 		}
 	})
 	for _, pkg := range []*rt.Package{&mwttiny.Package, &vlmotiny.Package} {
-		for _, precision := range []string{"bf16", "f16", "int8", "bf16dot"} {
-			t.Run(pkg.Name+"/"+precision, func(t *testing.T) {
-				levels := assembled(t)
+		for _, row := range []struct {
+			precision string
+			most      float64 // off plain Go: another sum may round to another byte
+		}{{"bf16", 1e-5}, {"f16", 1e-5}, {"int8", 1e-2}, {"bf16dot", 1e-3}} {
+			t.Run(pkg.Name+"/"+row.precision, func(t *testing.T) {
 				m := openModel(t, filepath.Join(generated, pkg.Name, pkg.Name+".yaml"))
-				if err := m.Desc.SetPrecision(precision); err != nil {
+				if err := m.Desc.SetPrecision(row.precision); err != nil {
 					t.Fatal(err)
 				}
 				p, _, err := m.Lower(nil)
@@ -125,7 +175,7 @@ func TestLevelsGiveTheSameBitsAtEveryPrecision(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer e.Close()
-				sameBits(t, pkg, levels, func(level string) (outputs, func()) {
+				sameBits(t, pkg, row.most, func(t *testing.T, level string) (outputs, func()) {
 					proc, err := e.Start(level)
 					if err != nil {
 						t.Fatal(err)

@@ -26,7 +26,6 @@ var Features = features()
 func features() map[string]string {
 	all := map[string]string{
 		Full:       EnvMustRun + "=full, and minutes; .ci/run runs it",
-		"asm":      "a build without -tags noasm",
 		"as":       "GNU as of binutils 2.34 or later; on Debian: apt-get install binutils",
 		"as-arm64": "GNU as and objdump for arm64; on Debian: apt-get install binutils-aarch64-linux-gnu",
 		"holes":    "a file system with holes in files under TMPDIR",
@@ -35,9 +34,9 @@ func features() map[string]string {
 	for _, l := range asm.Levels {
 		switch {
 		case l.Arch == "arm64":
-			all[string(l.ISA)] = "an arm64 CPU, or make test-arm64"
+			all[string(l.ISA)] = "an arm64 CPU (not -tags noasm), or make test-arm64"
 		case l.Arch == "amd64":
-			all[string(l.ISA)] = "an amd64 CPU with " + strings.Join(l.Features, ", ")
+			all[string(l.ISA)] = "an amd64 CPU with " + strings.Join(l.Features, ", ") + " (not -tags noasm)"
 			if l.Base != asm.Generic {
 				all[string(l.ISA)] += ", or make test-avx512"
 			}

@@ -92,7 +92,7 @@ func TestSuite(t *testing.T) {
 		"first line\n", "it is wrong\n", // whole, of what fails
 		"assignment to entry in nil map", "the end is near\n", "cannot use \"text\"", "panic: test timed out after 3s",
 		"NOT RUN on this ",
-		"  avx512, 2 kernels: an amd64 CPU with AVX512F, or make test-avx512\n      gelu_avx9, gemm_avx9\n",
+		"  avx512, 2 kernels: an amd64 CPU with AVX512F (not -tags noasm), or make test-avx512\n      gelu_avx9, gemm_avx9\n",
 		"  2 tests: the moon is not full\n      lame: TestReason, TestSame/sub\n",
 	} {
 		if strings.Count(text, want) != 1 {
