@@ -79,6 +79,24 @@ type Summary struct {
 	Passed  int `json:"passed"`
 	Failed  int `json:"failed"`
 	Skipped int `json:"skipped"`
+
+	NotRun []NotRun `json:"not_run,omitempty"` // in order of first appearance
+}
+
+// NotRun is what was left out for one reason: sets of weights that are counted as skipped, and levels.
+type NotRun struct {
+	Why  string   `json:"why"`
+	What []string `json:"what"`
+}
+
+// leave notes that something was left out.
+func (s *Summary) leave(why, what string) {
+	i := slices.IndexFunc(s.NotRun, func(n NotRun) bool { return n.Why == why })
+	if i < 0 {
+		i = len(s.NotRun)
+		s.NotRun = append(s.NotRun, NotRun{Why: why})
+	}
+	s.NotRun[i].What = append(s.NotRun[i].What, what)
 }
 
 // String is the last line of a check.
@@ -148,6 +166,9 @@ func Check(dirs []string, opt Options, w io.Writer) (Summary, error) {
 	if opt.JSON {
 		c.print(c.sum)
 	} else {
+		for _, n := range c.sum.NotRun {
+			c.print(fmt.Sprintf("not run, %s: %s", n.Why, strings.Join(n.What, ", ")))
+		}
 		c.print(c.sum.String())
 	}
 	return c.sum, c.err
@@ -215,10 +236,19 @@ func (c *checker) levels() ([]string, error) {
 		}
 		if slices.Contains(have, string(l.ISA)) {
 			levels = append(levels, string(l.ISA))
-		} else if c.opt.JSON {
-			c.print(Line{Level: string(l.ISA), Verdict: absent, Note: notHere})
-		} else {
-			c.print(fmt.Sprintf("level %s: %s", l.ISA, notHere))
+			continue
+		}
+		why := notHere
+		if l.Arch != runtime.GOARCH {
+			if _, err := build.Emulator(l.Arch); err != nil {
+				why = "for " + err.Error()
+			} else {
+				why = fmt.Sprintf("for %s: --level runs it under emulation", l.Arch)
+			}
+		}
+		c.sum.leave(why, "level "+string(l.ISA))
+		if c.opt.JSON {
+			c.print(Line{Level: string(l.ISA), Verdict: absent, Note: why})
 		}
 	}
 	return levels, nil
@@ -243,6 +273,7 @@ func (c *checker) add(l Line) {
 		c.sum.Failed++
 	case skipped:
 		c.sum.Skipped++
+		c.sum.leave(l.Note, l.Case+" "+l.Weights)
 	}
 	if math.IsNaN(l.MaxAbs) || math.IsInf(l.MaxAbs, 0) { // JSON has no word for them
 		l.Note, l.MaxAbs = fmt.Sprintf("the error is %v", l.MaxAbs), math.MaxFloat64

@@ -145,11 +145,13 @@ func TestArm64Cases(t *testing.T) {
 			if n := len(regexp.MustCompile(`(?m) binary `+c.level+` .* ok$`).FindAllString(out, -1)); n < c.outputs {
 				t.Errorf("only %d outputs at level %s:\n%s", n, c.level, out)
 			}
-			lines := strings.Split(strings.TrimSpace(out), "\n")
-			t.Log(lines[len(lines)-1])
+			t.Log("\n" + strings.Join(summary.FindAllString(out, -1), "\n"))
 		})
 	}
 }
+
+// summary is what a check ends with.
+var summary = regexp.MustCompile(`(?m)^(not run, .*|\d+ passed, .*)$`)
 
 // TestArm64Compiler has the compiler, too, run under emulation: it judges a case by what it makes there, at the levels of
 // a CPU with dot products and of one without.
