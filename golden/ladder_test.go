@@ -45,6 +45,7 @@ var ladder = map[string]rung{
 	"codegen/onnx": {imports: "ir", tests: "ir/model ir/checkpoint passes"},
 
 	"codegen/rt/file":         {imports: "golang.org/x/sys/..."}, // a leaf that both sides read and write files by
+	"codegen/rt/interrupt":    {imports: "codegen/rt/file"},      // what main functions end by; it links os/exec and os/signal, which packages of models do not
 	"codegen/rt":              {imports: "codegen/rt/file golang.org/x/sys/...", tests: "generated/kernels"},
 	"codegen/rt/token":        {},
 	"codegen/rt/pixel":        {tests: "ir/checkpoint"},

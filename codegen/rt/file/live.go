@@ -1,0 +1,93 @@
+package file
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// live holds what this process has begun and not finished, the oldest first. Whoever begins or finishes something holds the
+// lock meanwhile, so that AbandonAll sees all of it; once it has the lock nothing more is begun.
+var live registry
+
+type registry struct {
+	sync.Mutex
+	items []unfinished
+}
+
+// unfinished is something to remove if the process ends before it is done.
+type unfinished interface{ abandon() }
+
+func (r *registry) forget(u unfinished) {
+	r.items = slices.DeleteFunc(r.items, func(x unfinished) bool { return x == u })
+}
+
+// AbandonAll removes every temporary, temporary folder and new folder of this process that is not finished, for a process
+// that is about to end, while its other goroutines may still write. It waits for a Commit that is under way. Afterwards
+// Create, MkdirAll, Commit, Abandon, TempDir and Remove do not return.
+func AbandonAll() {
+	live.Lock() // for ever
+	for _, u := range slices.Backward(live.items) {
+		u.abandon()
+	}
+}
+
+// A temporary is called .NAME.multiway-RANDOM, a temporary folder multiway-RANDOM: names that nobody gives by hand.
+const (
+	mark       = "multiway-"
+	randomSize = 16
+	maxBase    = 200 // bytes of NAME, so that the whole is no longer than file systems allow
+)
+
+func random() string {
+	var b [randomSize / 2]byte
+	rand.Read(b[:]) // never fails
+	return hex.EncodeToString(b[:])
+}
+
+// temporaries returns what the names of the temporaries of a file begin with.
+func temporaries(base string) string { return "." + base[:min(len(base), maxBase)] + "." + mark }
+
+func temporary(base string) string { return temporaries(base) + random() }
+
+// errTaken says that another process took a new temporary for a leftover before it was locked.
+var errTaken = errors.New("the temporary is taken for a leftover")
+
+// sweep removes the files of a folder that are called prefix and RANDOM and that no process holds. What cannot be removed
+// stays: somebody else's files are no reason to fail.
+func sweep(dir, prefix string) {
+	each(dir, prefix, func(path string) {
+		if f := lockLeftover(path); f != nil {
+			os.Remove(path)
+			f.Close()
+		}
+	})
+}
+
+// each calls f with the paths of a folder's entries that are called prefix and RANDOM.
+func each(dir, prefix string, f func(path string)) {
+	if dir == "" {
+		dir = "."
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return
+	}
+	defer d.Close()
+	for {
+		names, err := d.Readdirnames(1000)
+		for _, n := range names {
+			if r, ok := strings.CutPrefix(n, prefix); ok && len(r) == randomSize && strings.Trim(r, "0123456789abcdef") == "" {
+				f(filepath.Join(dir, n))
+			}
+		}
+		if err != nil || len(names) == 0 { // io.EOF, or what a later call would meet again
+			return
+		}
+	}
+}

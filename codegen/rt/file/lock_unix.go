@@ -1,0 +1,59 @@
+//go:build darwin || dragonfly || freebsd || linux || netbsd || openbsd
+
+package file
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"syscall"
+)
+
+// locks says that a file that a process holds can be told from a leftover.
+const locks = true
+
+// createLocked makes a new file and locks it. The error is errTaken if another process found it before it was locked.
+// Where the file system has no locks the file is made all the same, and nobody can take it for a leftover.
+func createLocked(path string, perm fs.FileMode) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, perm)
+	if err != nil {
+		return nil, err
+	}
+	if err = lock(f); !errors.Is(err, syscall.EWOULDBLOCK) {
+		is, err := f.Stat()
+		if err == nil {
+			var at fs.FileInfo
+			if at, err = os.Lstat(path); err == nil && os.SameFile(is, at) {
+				return f, nil
+			}
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			f.Close()
+			return nil, err
+		}
+	}
+	f.Close()
+	return nil, errTaken
+}
+
+// lockLeftover opens and locks a regular file that no process holds, or returns nil.
+func lockLeftover(path string) *os.File {
+	f, err := os.OpenFile(path, os.O_RDWR|syscall.O_NOFOLLOW|nonblock, 0)
+	if err != nil {
+		return nil
+	}
+	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() || lock(f) != nil {
+		f.Close()
+		return nil
+	}
+	return f
+}
+
+// lock locks an open file until it is closed, also by the end of the process. It does not wait.
+func lock(f *os.File) error {
+	for {
+		if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != syscall.EINTR {
+			return err
+		}
+	}
+}

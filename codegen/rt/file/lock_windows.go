@@ -1,0 +1,63 @@
+package file
+
+import (
+	"io/fs"
+	"os"
+
+	"golang.org/x/sys/windows"
+)
+
+const locks = true
+
+func createLocked(path string, _ fs.FileMode) (*os.File, error) {
+	f, err := open(path, windows.CREATE_NEW)
+	if err != nil {
+		return nil, err
+	}
+	if lock(f) != nil {
+		f.Close()
+		return nil, errTaken
+	}
+	is, err := f.Stat()
+	if err == nil {
+		var at fs.FileInfo
+		if at, err = os.Lstat(path); err == nil && os.SameFile(is, at) {
+			return f, nil
+		}
+	}
+	f.Close()
+	return nil, errTaken
+}
+
+func lockLeftover(path string) *os.File {
+	f, err := open(path, windows.OPEN_EXISTING)
+	if err != nil {
+		return nil
+	}
+	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() || lock(f) != nil {
+		f.Close()
+		return nil
+	}
+	return f
+}
+
+// open opens a file, and no link, that may be renamed and removed while it is open: package os does not allow that.
+func open(path string, how uint32) (*os.File, error) {
+	name, err := windows.UTF16PtrFromString(path)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	h, err := windows.CreateFile(name, windows.GENERIC_READ|windows.GENERIC_WRITE,
+		windows.FILE_SHARE_READ|windows.FILE_SHARE_WRITE|windows.FILE_SHARE_DELETE, nil, how,
+		windows.FILE_ATTRIBUTE_NORMAL|windows.FILE_FLAG_OPEN_REPARSE_POINT, 0)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	return os.NewFile(uintptr(h), path), nil
+}
+
+// lock locks a byte far behind the end of any file: others may read what is before it.
+func lock(f *os.File) error {
+	at := windows.Overlapped{OffsetHigh: 1 << 30}
+	return windows.LockFileEx(windows.Handle(f.Fd()), windows.LOCKFILE_EXCLUSIVE_LOCK|windows.LOCKFILE_FAIL_IMMEDIATELY, 0, 1, 0, &at)
+}

@@ -1,0 +1,261 @@
+package file
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"syscall"
+)
+
+// File is a file under way to its place: the open temporary, and where it belongs. It is not safe for concurrent use.
+type File struct {
+	*os.File // closed by Commit and Abandon
+	path     string
+	done     bool // committed or abandoned
+}
+
+// Create starts the file that Commit puts at path, whose folder must exist. Its permissions will be perm less the umask,
+// which also hold while it is written: 0o666, or 0o777 for a program.
+//
+// A file or a symbolic link that is at path will be replaced, not written through. A folder, a pipe, a device, or a link to
+// one, is refused with ErrNotRegular.
+func Create(path string, perm fs.FileMode) (*File, error) {
+	if err := replaceable(path); err != nil {
+		return nil, err
+	}
+	dir, base := filepath.Split(path)
+	sweep(dir, temporaries(base))
+	live.Lock()
+	defer live.Unlock()
+	for {
+		f, err := createLocked(dir+temporary(base), perm)
+		switch {
+		case errors.Is(err, fs.ErrExist) || errors.Is(err, errTaken):
+			continue // the name is random
+		case err != nil:
+			return nil, pathError(path, err)
+		}
+		t := &File{File: f, path: path}
+		live.items = append(live.items, t)
+		return t, nil
+	}
+}
+
+// Write is Create, what the function writes, and Commit. What was at path stays unless the function and Commit succeed.
+func Write(path string, perm fs.FileMode, write func(io.Writer) error) error {
+	f, err := Create(path, perm)
+	if err != nil {
+		return err
+	}
+	defer f.Abandon()
+	b := bufio.NewWriterSize(f, 1<<16)
+	if err := write(b); err != nil {
+		return err
+	}
+	if err := b.Flush(); err != nil {
+		return pathError(path, err)
+	}
+	return f.Commit()
+}
+
+// Place returns the path that Commit gives the file; Name is that of the temporary.
+func (f *File) Place() string { return f.path }
+
+// Commit makes what was written safe from a power failure, gives the file its name and closes it. If that fails what was
+// at the path is still there.
+func (f *File) Commit() error {
+	s := Set{steps: []step{{file: f}}}
+	return s.Commit()
+}
+
+// Abandon closes and removes the temporary. After Commit it does nothing.
+func (f *File) Abandon() {
+	live.Lock()
+	defer live.Unlock()
+	f.finish()
+}
+
+// finish ends a file that has no name or has got it; live is locked.
+func (f *File) finish() {
+	if !f.done {
+		f.abandon()
+		f.Close()
+		f.forget()
+	}
+}
+
+func (f *File) forget() {
+	f.done = true
+	live.forget(f)
+}
+
+func (f *File) abandon() { os.Remove(f.Name()) }
+
+// A Set is the files of one result, which get their names together. The zero value is ready. It is not safe for concurrent
+// use.
+type Set struct {
+	steps []step
+	made  []string // folders, the outermost first
+}
+
+// step is a file to put in its place, or else a path to remove.
+type step struct {
+	file   *File
+	remove string
+}
+
+// Create is Create, and Add of the file.
+func (s *Set) Create(path string, perm fs.FileMode) (*File, error) {
+	f, err := Create(path, perm)
+	if err == nil {
+		s.Add(f)
+	}
+	return f, err
+}
+
+// Add makes a file part of the set: from now on it is the set's to commit and abandon.
+func (s *Set) Add(f *File) { s.steps = append(s.steps, step{file: f}) }
+
+// Remove has Commit remove the file at path, if there is one, in turn with the files that get their names.
+func (s *Set) Remove(path string) { s.steps = append(s.steps, step{remove: path}) }
+
+// MkdirAll makes a folder and those above it. Abandon removes those that it made and that are empty.
+func (s *Set) MkdirAll(dir string) error {
+	live.Lock()
+	defer live.Unlock()
+	var missing []string
+	for at := filepath.Clean(dir); ; at = filepath.Dir(at) {
+		if _, err := os.Stat(at); !errors.Is(err, fs.ErrNotExist) || at == filepath.Dir(at) {
+			break // MkdirAll says what is wrong with it
+		}
+		missing = append(missing, at)
+	}
+	slices.Reverse(missing)
+	if s.made = append(s.made, missing...); len(s.made) > 0 && !slices.Contains(live.items, unfinished(s)) {
+		live.items = append(live.items, s)
+	}
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return pathError(dir, err)
+	}
+	return nil
+}
+
+// Commit makes all that was written safe from a power failure, and then does the steps of the set in the order in which
+// they were asked for: gives each file its name, removes each path. An interrupt waits for that. An error before the first
+// step leaves everything as it was; one that comes later says that the result is mixed.
+func (s *Set) Commit() error {
+	defer s.Abandon()
+	for _, st := range s.steps {
+		if f := st.file; f != nil {
+			if err := synced(f.File); err != nil {
+				return pathError(f.path, err)
+			}
+			if err := replaceable(f.path); err != nil {
+				return err
+			}
+		}
+	}
+	if err := s.do(); err != nil {
+		return err
+	}
+	// The names are safe when the folders are.
+	var dirs []string
+	for _, st := range s.steps {
+		if f := st.file; f != nil && !slices.Contains(dirs, filepath.Dir(f.path)) {
+			dirs = append(dirs, filepath.Dir(f.path))
+		}
+	}
+	for _, dir := range append(dirs, s.made...) {
+		if err := syncFolder(dir); err != nil {
+			return pathError(dir, err)
+		}
+	}
+	return nil
+}
+
+// do does the steps.
+func (s *Set) do() error {
+	live.Lock()
+	defer live.Unlock()
+	for i, st := range s.steps {
+		path := st.remove
+		var err error
+		if f := st.file; f != nil {
+			path = f.path
+			if err = rename(f.File, path); err == nil {
+				f.forget()
+			}
+		} else if err = os.Remove(path); errors.Is(err, fs.ErrNotExist) {
+			err = nil
+		}
+		switch {
+		case err != nil && i > 0:
+			return fmt.Errorf("%w; files that belong with it are replaced already: remove what is in the way and run this again", pathError(path, err))
+		case err != nil:
+			return pathError(path, err)
+		}
+	}
+	s.made = nil
+	live.forget(s)
+	return nil
+}
+
+// Abandon closes and removes every temporary of the set, and the empty folders that it made. After Commit it does nothing.
+func (s *Set) Abandon() {
+	live.Lock()
+	defer live.Unlock()
+	for _, st := range s.steps {
+		if st.file != nil {
+			st.file.finish()
+		}
+	}
+	s.steps = nil
+	s.abandon()
+	live.forget(s)
+}
+
+func (s *Set) abandon() {
+	for _, dir := range slices.Backward(s.made) {
+		os.Remove(dir) // goes only if it is empty
+	}
+	s.made = nil
+}
+
+// synced makes what was written safe from a power failure, where the file system can.
+func synced(f *os.File) error {
+	err := f.Sync()
+	if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, syscall.EINVAL) {
+		return nil
+	}
+	return err
+}
+
+// Same reports whether two paths name one file that is there, also by a link.
+func Same(a, b string) bool {
+	x, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	y, err := os.Stat(b)
+	return err == nil && os.SameFile(x, y)
+}
+
+// replaceable returns an error if what is at path is not to be replaced by a file.
+func replaceable(path string) error {
+	dir, base := filepath.Split(path)
+	if base == "" || base == "." || base == ".." {
+		return fmt.Errorf("%s: is a folder, %w", Quote(path), ErrNotRegular)
+	}
+	if special(dir) {
+		return fmt.Errorf("%s: is a name of the system, %w", Quote(path), ErrNotRegular)
+	}
+	if st, err := os.Stat(path); err == nil {
+		return regular(path, st)
+	}
+	return nil // nothing, or a link that leads nowhere; creating the temporary says what is wrong with the folder
+}

@@ -1,0 +1,359 @@
+package file
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// tree returns what is in a folder: names and what files hold.
+func tree(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || path == dir {
+			return err
+		}
+		name, err := filepath.Rel(dir, path)
+		if err != nil {
+			return err
+		}
+		name = filepath.ToSlash(name)
+		switch {
+		case d.IsDir():
+			all[name+"/"] = ""
+		case d.Type()&fs.ModeSymlink != 0:
+			to, err := os.Readlink(path)
+			all[name] = "-> " + filepath.Base(to)
+			return err
+		default:
+			b, err := os.ReadFile(path)
+			all[name] = string(b)
+			return err
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func want(t *testing.T, dir string, files map[string]string) {
+	t.Helper()
+	if d := cmp.Diff(files, tree(t, dir)); d != "" {
+		t.Errorf("the folder (-want +got):\n%s", d)
+	}
+}
+
+func put(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func text(s string) func(io.Writer) error {
+	return func(w io.Writer) error { _, err := io.WriteString(w, s); return err }
+}
+
+func TestWrite(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "a")
+	if err := Write(path, 0o666, text("one")); err != nil {
+		t.Fatal(err)
+	}
+	want(t, dir, map[string]string{"a": "one"})
+	sick := errors.New("sick")
+	if err := Write(path, 0o666, func(w io.Writer) error {
+		io.WriteString(w, strings.Repeat("two", 1<<17))
+		if n := len(tree(t, dir)); n != 2 {
+			t.Errorf("%d files while one is written, want it and its temporary", n)
+		}
+		return sick
+	}); err != sick {
+		t.Errorf("Write = %v, want the function's error", err)
+	}
+	want(t, dir, map[string]string{"a": "one"})
+	if err := Write(path, 0o666, text("two")); err != nil {
+		t.Fatal(err)
+	}
+	want(t, dir, map[string]string{"a": "two"})
+	long := strings.Repeat("é", 120) // 240 bytes, of 255 that file systems allow
+	if err := Write(filepath.Join(dir, long), 0o666, text("long")); err != nil {
+		t.Error(err)
+	}
+	if err := Write(filepath.Join(dir, "none", "a"), 0o666, text("")); !errors.Is(err, fs.ErrNotExist) || !strings.HasPrefix(err.Error(), filepath.Join(dir, "none", "a")+": ") {
+		t.Errorf("in no folder: %v", err)
+	}
+}
+
+func TestPermissions(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("windows has no permission bits")
+	}
+	dir := t.TempDir()
+	for name, perm := range map[string]fs.FileMode{"data": 0o666, "program": 0o777} {
+		path := filepath.Join(dir, name)
+		by, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, perm) // as the umask has it
+		if err != nil {
+			t.Fatal(err)
+		}
+		by.Close()
+		before, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(path, 0o400); err != nil {
+			t.Fatal(err)
+		}
+		if err := Write(path, perm, text("x")); err != nil {
+			t.Fatal(err)
+		}
+		if after, err := os.Stat(path); err != nil || after.Mode() != before.Mode() {
+			t.Errorf("%s: mode %v, want %v (%v)", name, after.Mode(), before.Mode(), err)
+		}
+	}
+}
+
+func TestPlaces(t *testing.T) {
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	put(t, at("victim"), "precious")
+	if err := os.Mkdir(at("folder"), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	for name, to := range map[string]string{"link": "victim", "loose": "nowhere", "linked": "folder"} {
+		if err := os.Symlink(at(to), at(name)); err != nil {
+			t.Skip(err)
+		}
+	}
+	for _, name := range []string{"folder", "folder/", "linked", ".", "folder/.."} {
+		if _, err := Create(at(".")+"/"+name, 0o666); !errors.Is(err, ErrNotRegular) {
+			t.Errorf("%s: %v, want it refused", name, err)
+		}
+	}
+	for _, path := range []string{os.DevNull, "/dev/stdout", ""} {
+		if _, err := Create(path, 0o666); err == nil {
+			t.Errorf("%q is not refused", path)
+		}
+	}
+	for _, name := range []string{"link", "loose"} {
+		if err := Write(at(name), 0o666, text("new")); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	want(t, dir, map[string]string{"victim": "precious", "folder/": "", "link": "new", "loose": "new", "linked": "-> folder"})
+}
+
+func TestSame(t *testing.T) {
+	dir := t.TempDir()
+	a, b, link := filepath.Join(dir, "a"), filepath.Join(dir, "b"), filepath.Join(dir, "link")
+	put(t, a, "")
+	put(t, b, "")
+	if err := os.Link(a, link); err != nil {
+		t.Skip(err)
+	}
+	for _, c := range []struct {
+		x, y string
+		want bool
+	}{{a, a, true}, {a, link, true}, {a, filepath.Join(dir, "..", filepath.Base(dir), "a"), true}, {a, b, false}, {a, "none", false}, {"none", "none", false}} {
+		if got := Same(c.x, c.y); got != c.want {
+			t.Errorf("Same(%s, %s) = %v", c.x, c.y, got)
+		}
+	}
+}
+
+func TestSet(t *testing.T) {
+	dir := t.TempDir()
+	for _, n := range []string{"a", "gone"} {
+		put(t, filepath.Join(dir, n), "old")
+	}
+	begin := func() *Set {
+		var s Set
+		if err := s.MkdirAll(filepath.Join(dir, "new", "deep")); err != nil {
+			t.Fatal(err)
+		}
+		last, err := Create(filepath.Join(dir, "last"), 0o666)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, n := range []string{"a", "new/deep/b"} {
+			f, err := s.Create(filepath.Join(dir, filepath.FromSlash(n)), 0o666)
+			if err != nil {
+				t.Fatal(err)
+			}
+			fmt.Fprint(f, "new ", n)
+		}
+		s.Remove(filepath.Join(dir, "gone"))
+		s.Remove(filepath.Join(dir, "never"))
+		s.Add(last)
+		return &s
+	}
+	s := begin()
+	if n := len(tree(t, dir)); n != 7 {
+		t.Errorf("%d files and folders under way, want 7", n)
+	}
+	s.Abandon()
+	want(t, dir, map[string]string{"a": "old", "gone": "old"})
+
+	s = begin()
+	defer s.Abandon()
+	if err := s.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	done := map[string]string{"a": "new a", "last": "", "new/": "", "new/deep/": "", "new/deep/b": "new new/deep/b"}
+	want(t, dir, done)
+	s.Abandon()
+	want(t, dir, done)
+
+	// What cannot be put in its place leaves all as it was, if it is seen in time.
+	s = begin()
+	if err := os.Mkdir(filepath.Join(dir, "c"), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	f, err := s.Create(filepath.Join(dir, "d"), 0o666)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.path = filepath.Join(dir, "c")
+	if err := s.Commit(); !errors.Is(err, ErrNotRegular) {
+		t.Errorf("Commit onto a folder: %v", err)
+	}
+	done["c/"] = ""
+	want(t, dir, done)
+	if len(live.items) != 0 {
+		t.Errorf("%d things are unfinished at the end", len(live.items))
+	}
+}
+
+// TestLeftovers begins files and folders and drops their locks, as the death of a process does.
+func TestLeftovers(t *testing.T) {
+	if !locks {
+		t.Skip("files cannot be locked on " + runtime.GOOS)
+	}
+	dir := t.TempDir()
+	t.Setenv("TMPDIR", dir)
+	t.Setenv("TMP", dir)
+	path := filepath.Join(dir, "weights.bin")
+	kill := func(f *os.File, u unfinished) {
+		f.Close()
+		live.Lock()
+		live.forget(u)
+		live.Unlock()
+	}
+	theirs := map[string]string{
+		".weights.bin.multiway-":                  "", // no number
+		".weights.bin.multiway-0123456789abcdeg":  "", // not hexadecimal
+		".weights.bin.multiway-0123456789abcdef0": "", // too long
+		".other.multiway-0123456789abcdef":        "", // of another file
+		"multiway-0123456789abcdef":               "", // no folder
+	}
+	for n := range theirs {
+		put(t, filepath.Join(dir, n), "")
+	}
+	for n, to := range map[string]string{"multiway-00000000000000aa/": "", "multiway-00000000000000aa/precious": "precious", "victim/": "", "victim/" + holder: "", "multiway-notes/": ""} {
+		theirs[n] = to
+		if base, ok := strings.CutSuffix(n, "/"); ok {
+			if err := os.MkdirAll(filepath.Join(dir, base), 0o777); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	put(t, filepath.Join(dir, "multiway-00000000000000aa", "precious"), "precious")
+	put(t, filepath.Join(dir, "victim", holder), "")
+	if os.Symlink(filepath.Join(dir, "victim"), filepath.Join(dir, "multiway-00000000000000bb")) == nil {
+		theirs["multiway-00000000000000bb"] = "-> victim"
+	}
+
+	dead, err := Create(path, 0o666)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kill(dead.File, dead)
+	d, err := TempDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, filepath.Join(d.Path, "engine"), "")
+	kill(d.held, d)
+	if err := os.Mkdir(filepath.Join(dir, mark+random()), 0o700); err != nil { // died between two steps
+		t.Fatal(err)
+	}
+
+	f, err := Create(path, 0o666)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := Create(path, 0o666) // the first is alive
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err = TempDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := TempDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range []string{f.Name(), second.Name(), d.Path, other.Path} {
+		if _, err := os.Stat(p); err != nil {
+			t.Errorf("a living temporary is gone: %v", err)
+		}
+	}
+	for _, err := range []error{f.Commit(), second.Commit(), d.Remove(), other.Remove()} {
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	theirs["weights.bin"] = ""
+	want(t, dir, theirs)
+}
+
+// TestTogether has many goroutines write one file and make folders: each takes the others' for alive.
+func TestTogether(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("TMPDIR", dir)
+	t.Setenv("TMP", dir)
+	errs := make(chan error)
+	for i := range 8 {
+		go func() {
+			errs <- func() error {
+				for range 20 {
+					if err := Write(filepath.Join(dir, "a"), 0o666, text(strings.Repeat(fmt.Sprint(i), 1000))); err != nil {
+						return err
+					}
+					d, err := TempDir()
+					if err != nil {
+						return err
+					}
+					if err := Write(filepath.Join(d.Path, "a"), 0o666, text("b")); err != nil {
+						return err
+					}
+					if err := d.Remove(); err != nil {
+						return err
+					}
+				}
+				return nil
+			}()
+		}()
+	}
+	for range 8 {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+	all := tree(t, dir)
+	if got := all["a"]; len(all) != 1 || len(got) != 1000 || strings.Trim(got, got[:1]) != "" {
+		t.Errorf("%d files, the first of %d bytes, want one of 1000 that are equal", len(all), len(got))
+	}
+}

@@ -1,0 +1,29 @@
+package file
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// rename gives the open temporary its name and closes it. A file that is mapped or that runs can be neither replaced nor
+// removed, but it can get another name: that of a leftover, which goes with the next Create of this file once nobody uses it.
+func rename(f *os.File, path string) error {
+	err := os.Rename(f.Name(), path)
+	if err != nil {
+		dir, base := filepath.Split(path)
+		aside := dir + temporary(base)
+		if os.Rename(path, aside) == nil {
+			if err = os.Rename(f.Name(), path); err == nil {
+				os.Remove(aside)
+			} else {
+				os.Rename(aside, path)
+			}
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("%w; if a program uses the file end it and run this again", err)
+	}
+	f.Close()
+	return nil
+}

@@ -1,0 +1,86 @@
+package file
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// Dir is a temporary folder of this process.
+type Dir struct {
+	Path string
+	held *os.File // locked while the process lives
+}
+
+// holder is the file in a temporary folder that its process holds.
+const holder = ".multiway"
+
+// TempDir makes a folder in os.TempDir that nobody else can read. Remove removes it, AbandonAll too, and where files can be
+// locked the next TempDir if the process is killed.
+func TempDir() (*Dir, error) {
+	root := os.TempDir()
+	each(root, mark, sweepFolder)
+	live.Lock()
+	defer live.Unlock()
+	for {
+		path := filepath.Join(root, mark+random())
+		if err := os.Mkdir(path, 0o700); errors.Is(err, fs.ErrExist) {
+			continue
+		} else if err != nil {
+			return nil, pathError(path, err)
+		}
+		held, err := createLocked(filepath.Join(path, holder), 0o600)
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errTaken) {
+			if _, err := os.Stat(root); err == nil {
+				continue // taken for a leftover before it was locked
+			}
+		}
+		if err != nil {
+			os.Remove(path)
+			return nil, pathError(path, err)
+		}
+		d := &Dir{path, held}
+		live.items = append(live.items, d)
+		return d, nil
+	}
+}
+
+// Remove removes the folder and all that is in it.
+func (d *Dir) Remove() error {
+	live.Lock()
+	defer live.Unlock()
+	d.held.Close()
+	live.forget(d)
+	return os.RemoveAll(d.Path)
+}
+
+// abandon removes the folder while this process, or one that it ended, may still make files in it.
+func (d *Dir) abandon() {
+	d.held.Close()
+	for range 50 {
+		if os.RemoveAll(d.Path) == nil {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// sweepFolder removes a temporary folder that no process holds. In a folder that others can write too, such as /tmp, only
+// what is this user's is looked into: nobody else can have it lead elsewhere.
+func sweepFolder(path string) {
+	st, err := os.Lstat(path)
+	if err != nil || !st.IsDir() || !own(st) {
+		return
+	}
+	f := lockLeftover(filepath.Join(path, holder))
+	if f == nil {
+		if locks {
+			os.Remove(path) // goes only if it is empty: killed before it was held
+		}
+		return
+	}
+	f.Close() // some systems remove no open file
+	os.RemoveAll(path)
+}

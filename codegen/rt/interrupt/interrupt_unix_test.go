@@ -1,0 +1,129 @@
+//go:build unix
+
+package interrupt_test
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/multiway-go/multiway/codegen/rt/file"
+	"github.com/multiway-go/multiway/codegen/rt/interrupt"
+)
+
+// The test program runs itself with the name of one of these in the environment.
+const env = "INTERRUPT_TEST_MAIN"
+
+var mains = map[string]func() int{
+	// busy has begun one of each thing, reads what does not come, and runs a process that runs a process.
+	"busy": func() int {
+		var set file.Set
+		set.MkdirAll("new/deep")
+		f, err := set.Create("new/deep/a", 0o666)
+		if err != nil {
+			fmt.Println(err)
+		}
+		f.WriteString("half")
+		d, err := file.TempDir()
+		if err != nil {
+			fmt.Println(err)
+		}
+		cmd := exec.Command("sh", "-c", "trap '' INT; echo begun >begun; sh -c 'sleep 1000' & wait; sleep 1000")
+		cmd.Dir = d.Path
+		go func() { fmt.Println("ended:", interrupt.Run(cmd)) }()
+		go func() { // goes on making files
+			for i := 0; ; i++ {
+				os.WriteFile(filepath.Join(d.Path, fmt.Sprint(i)), nil, 0o666)
+				if f, err := file.Create("more", 0o666); err == nil {
+					f.Abandon()
+				}
+			}
+		}()
+		for {
+			if _, err := os.Stat(filepath.Join(d.Path, "begun")); err == nil {
+				break
+			}
+		}
+		fmt.Println("ready")
+		io.Copy(io.Discard, os.Stdin)
+		return 0
+	},
+	"short": func() int {
+		interrupt.Run(exec.Command("true"))
+		fmt.Println("ready")
+		return 7
+	},
+}
+
+func TestMain(m *testing.M) {
+	if run := mains[os.Getenv(env)]; run != nil {
+		interrupt.Main("busybody", run)
+	}
+	os.Exit(m.Run())
+}
+
+func TestSignals(t *testing.T) {
+	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
+		t.Run(s.String(), func(t *testing.T) {
+			dir := t.TempDir()
+			cmd := exec.Command(os.Args[0])
+			cmd.Dir = dir
+			cmd.Env = append(os.Environ(), env+"=busy", "TMPDIR="+dir)
+			in, err := cmd.StdinPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer in.Close()
+			var errs strings.Builder
+			cmd.Stderr = &errs
+			out, err := cmd.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			r := bufio.NewReader(out)
+			if line, err := r.ReadString('\n'); err != nil || line != "ready\n" {
+				t.Fatalf("it says %q, %v", line, err)
+			}
+			cmd.Process.Signal(s)
+			begun := time.Now()
+			rest, _ := io.ReadAll(r) // ends when no process has the pipe
+			err = cmd.Wait()
+			if took := time.Since(begun); took > 5*time.Second { // a second, on a machine that is not busy
+				t.Errorf("took %v", took)
+			}
+			if code := cmd.ProcessState.ExitCode(); code != 128+int(s) || len(rest) > 0 || errs.String() != "busybody: interrupted\n" {
+				t.Errorf("status %d (%v), output %q, errors %q", code, err, rest, errs.String())
+			}
+			entries, err := os.ReadDir(dir)
+			for _, e := range entries {
+				t.Errorf("%s is left", e.Name())
+			}
+			if err != nil {
+				t.Error(err)
+			}
+			if err := syscall.Kill(-cmd.Process.Pid, 0); !errors.Is(err, syscall.ESRCH) && err == nil {
+				t.Errorf("processes are left: %v", err)
+			}
+		})
+	}
+}
+
+func TestStatus(t *testing.T) {
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), env+"=short")
+	out, err := cmd.CombinedOutput()
+	if code := cmd.ProcessState.ExitCode(); code != 7 || string(out) != "ready\n" {
+		t.Errorf("status %d (%v), output %q", code, err, out)
+	}
+}
