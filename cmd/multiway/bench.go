@@ -32,13 +32,18 @@ come from a seed. The binary that build makes has the same command.
 With several precisions their calls take turns in one process, and their lines stand
 side by side.
 
+` + app.BenchBusy + `
+
 --json writes the numbers to a file: fma_peak_gflops and read_gbps by the number of
 threads, gc_pause_ms, the longest time that a garbage collection beside a call stopped
-it, and results, a list of objects with entry, tokens, batch, threads, level,
+it, peaks, the readings of both, busy, the signs of it and the unsure_threads, whose peak
+they concern, and results, a list of objects with entry, tokens, batch, threads, level,
 precision, median_ms, min_ms, max_ms, runs, gflops, percent_of_peak, roofline_ms,
-roofline_ratio and allocs (of a call). FLOPs are those of products and attention as the
-model is described, bytes its weights read once, inputs and outputs. The peak is that of
-float32 at every precision: products of bytes and of pairs of bf16 can do more.`,
+roofline_ratio, allocs (of a call), spread_percent (between nine of ten runs and one of
+ten, of the median) and busy, which holds for what is marked. FLOPs are those of products
+and attention as the model is described, bytes its weights read once, inputs and outputs.
+The peak is that of float32 at every precision: products of bytes and of pairs of bf16 can
+do more.`,
 		Example: `  multiway bench --preset beit3-base-patch16-224 --entry vision --threads 1,2
   multiway bench --preset beit3-base-patch16-224 --entry language --cold --json bench.json
   multiway bench --preset beit3-base-patch16-224 --entry vision,language --precision f32,bf16,int8

@@ -174,6 +174,9 @@ func runBuild(path, word, samples string, o build.Options, asJSON bool) error {
 	for _, g := range r.Gains {
 		fmt.Println(g)
 	}
+	if note := build.BusyNote(r.Gains); note != "" {
+		fmt.Println(note)
+	}
 	if o.Dir != "" {
 		fmt.Printf("%s: %d files, weights %.1f MB", o.Dir, len(r.Files), float64(r.Weights)/1e6)
 	} else {

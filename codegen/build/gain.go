@@ -1,6 +1,7 @@
 package build
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/multiway-go/multiway/asm"
 	"github.com/multiway-go/multiway/codegen"
+	"github.com/multiway-go/multiway/codegen/rt/bench"
 	"github.com/multiway-go/multiway/codegen/rt/pipe"
 	"github.com/multiway-go/multiway/ir"
 )
@@ -21,9 +23,10 @@ type Gain struct {
 	Tokens  int     `json:"tokens"`           // of the text, 0: takes none
 	Threads int     `json:"threads"`          //
 	Layers  int     `json:"layers,omitempty"` // as many were timed of a model too large to be there twice; 0: all
-	F32     float64 `json:"f32_ms"`           // median of a call
-	Reduced float64 `json:"reduced_ms"`       // likewise, at the precision of the model
-	Gain    float64 `json:"gain"`             // median of the ratios of calls next to each other
+	F32     float64 `json:"f32_ms"`           // of a call, in the turn whose ratio is the median of all turns
+	Reduced float64 `json:"reduced_ms"`       // likewise, at the precision of the model, in the same turn
+	Gain    float64 `json:"gain"`             // F32 / Reduced
+	Spread  float64 `json:"spread_percent"`   // between the ratios of nine and of one of ten turns, of Gain
 
 	// Kept says that all products of the function are kept at f32, since the precision is too
 	// coarse for its outputs. The function is what it would be at f32, and is not timed.
@@ -32,6 +35,17 @@ type Gain struct {
 
 // OK reports whether there is a gain, to the two digits that String shows.
 func (g Gain) OK() bool { return math.Round(100*g.Gain) > 100 }
+
+// Busy reports whether turns differ so much that the machine must have been busy.
+func (g Gain) Busy() bool { return g.Spread > bench.BusySpread }
+
+// BusyNote says what the mark of a busy machine means, if one of the gains has it.
+func BusyNote(gains []Gain) string {
+	if !slices.ContainsFunc(gains, Gain.Busy) {
+		return ""
+	}
+	return fmt.Sprintf("%s: the ratios of turns differ by over %d %%: the machine is busy, or its clock changes; build again while nothing else runs", bench.BusyMark, bench.BusySpread)
+}
 
 // String is the line that build prints.
 func (g Gain) String() string {
@@ -52,7 +66,11 @@ func (g Gain) String() string {
 	if !g.OK() {
 		verdict = "NO GAIN"
 	}
-	return fmt.Sprintf("%-28s %-24s f32 %.3f ms, reduced %.3f ms: %.2fx  %s", g.Func, what, g.F32, g.Reduced, g.Gain, verdict)
+	mark := ""
+	if g.Busy() {
+		mark = bench.BusyMark
+	}
+	return fmt.Sprintf("%-28s %-24s f32 %s ms, reduced %s ms: %s%.2fx  %s", g.Func, what, bench.Figure(g.F32), bench.Figure(g.Reduced), mark, g.Gain, verdict)
 }
 
 // stopwatch times calls of a compiled package: pipe.Client, or a test's own.
@@ -79,8 +97,8 @@ const typicalText = 16
 // race times calls in turns, so that what slows the machine slows both.
 func race(f32, reduced stopwatch, t pipe.Timing) (Gain, error) {
 	g := Gain{Func: t.Func, Threads: t.Threads}
-	var a, b, ratios []float64
-	for sum := 0.0; len(a) < minTurns || sum < raceTime && len(a) < maxTurns; {
+	var turns []Gain
+	for sum := 0.0; len(turns) < minTurns || sum < raceTime && len(turns) < maxTurns; {
 		x, err := f32.Time(t)
 		if err != nil {
 			return g, err
@@ -89,17 +107,17 @@ func race(f32, reduced stopwatch, t pipe.Timing) (Gain, error) {
 		if err != nil {
 			return g, err
 		}
-		a, b, ratios = append(a, x), append(b, y), append(ratios, x/y)
+		turns = append(turns, Gain{F32: x, Reduced: y, Gain: x / y})
 		sum += x + y
 	}
-	g.F32, g.Reduced, g.Gain = median(a), median(b), median(ratios)
+	slices.SortStableFunc(turns, func(a, b Gain) int { return cmp.Compare(a.Gain, b.Gain) })
+	var ratios []float64
+	for _, t := range turns {
+		ratios = append(ratios, t.Gain)
+	}
+	middle := turns[len(turns)/2]
+	g.F32, g.Reduced, g.Gain, g.Spread = middle.F32, middle.Reduced, middle.Gain, bench.Spread(ratios)
 	return g, nil
-}
-
-// median returns the middle of x, which it sorts.
-func median(x []float64) float64 {
-	slices.Sort(x)
-	return x[len(x)/2]
 }
 
 // races times every function that has matrices of a reduced type, with one thread and
@@ -260,6 +278,9 @@ func (m *Model) noGain(gains []Gain) error {
 	lines := slower(gains)
 	if lines == nil {
 		return nil
+	}
+	if note := BusyNote(gains); note != "" {
+		lines = append(lines, note)
 	}
 	advice := "use f32 or another precision, or keep what is slow at f32 (`keep` under `precision` in the description)"
 	if slices.ContainsFunc(gains, func(g Gain) bool { return g.Kept }) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/multiway-go/multiway/codegen/rt/bench"
 	"github.com/multiway-go/multiway/codegen/rt/pipe"
 )
 
@@ -41,11 +42,16 @@ func TestRace(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d := cmp.Diff(Gain{Func: "vision", Threads: 2, F32: 310, Reduced: 110, Gain: 900.0 / 310}, g); d != "" {
+	// The turn of the median ratio is what is told: its times give the ratio.
+	want := Gain{Func: "vision", Threads: 2, F32: 900, Reduced: 310, Gain: 900.0 / 310, Spread: bench.Spread([]float64{310.0 / 110, 900.0 / 310, 300.0 / 100})}
+	if d := cmp.Diff(want, g); d != "" {
 		t.Errorf("(-want +got)\n%s", d)
 	}
-	if want := []string{"f32", "int8", "f32", "int8", "f32", "int8"}; !slices.Equal(log, want) {
-		t.Errorf("turns %v, want %v", log, want)
+	if g, err := race(&clock{"f32", []float64{300, 300, 300}, nil, nil}, &clock{"int8", []float64{100, 400, 110}, nil, nil}, pipe.Timing{}); err != nil || g.Gain != 300./110 || !g.Busy() {
+		t.Errorf("turns that differ are %+v, %v", g, err)
+	}
+	if turns := []string{"f32", "int8", "f32", "int8", "f32", "int8"}; !slices.Equal(log, turns) {
+		t.Errorf("turns %v, want %v", log, turns)
 	}
 	for _, c := range []struct {
 		f32, reduced float64
@@ -72,15 +78,23 @@ func TestGainText(t *testing.T) {
 		ok   bool
 		want string
 	}{
-		{Gain{Func: "vision", Threads: 1, F32: 332, Reduced: 111.8, Gain: 2.97}, true, "vision                       1 thread                 f32 332.000 ms, reduced 111.800 ms: 2.97x  faster"},
-		{Gain{Func: "language", Tokens: 16, Threads: 2, F32: 18.3, Reduced: 22.8, Gain: 0.803}, false, "language                     16 tokens, 2 threads     f32 18.300 ms, reduced 22.800 ms: 0.80x  NO GAIN"},
+		{Gain{Func: "vision", Threads: 1, F32: 332, Reduced: 111.8, Gain: 2.97}, true, "vision                       1 thread                 f32 332.0 ms, reduced 111.8 ms: 2.97x  faster"},
+		{Gain{Func: "language", Tokens: 16, Threads: 2, F32: 18.3, Reduced: 22.8, Gain: 0.803}, false, "language                     16 tokens, 2 threads     f32 18.30 ms, reduced 22.80 ms: 0.80x  NO GAIN"},
 		{Gain{Func: "vision", Threads: 1, Layers: 3, Gain: 1.0049}, false, "vision                       1 thread, first 3 layers f32 0.000 ms, reduced 0.000 ms: 1.00x  NO GAIN"},
 		{Gain{Func: "vision", Gain: 1, Kept: true}, false, "vision                       all of its products are kept at f32  NO GAIN"},
+		{Gain{Func: "vision", Threads: 1, F32: 0.0124, Reduced: 0.0106, Gain: 1.1698, Spread: 15.1}, true, "vision                       1 thread                 f32 0.01240 ms, reduced 0.01060 ms: ~1.17x  faster"},
 		{Gain{Func: "vision", Threads: 1, Gain: 1.0051}, true, "vision                       1 thread                 f32 0.000 ms, reduced 0.000 ms: 1.01x  faster"},
 	} {
 		if c.g.OK() != c.ok || c.g.String() != c.want {
 			t.Errorf("ok is %v, want %v (-want +got)\n%s", c.g.OK(), c.ok, cmp.Diff(c.want, c.g.String()))
 		}
+		if note := BusyNote([]Gain{{}, c.g}); strings.HasPrefix(note, "~: ") != strings.Contains(c.want, "~") {
+			t.Errorf("%s: the note is %q", c.want, note)
+		}
+	}
+	slow := Gain{Func: "vision", Threads: 1, F32: 1, Reduced: 2, Gain: 0.5, Spread: 16}
+	if err := parsed(t, gainModel).noGain([]Gain{slow}); err == nil || !strings.Contains(err.Error(), "~0.50x  NO GAIN\n~: the ratios of turns differ by over 15 %") {
+		t.Errorf("got error %v, want one that says that the machine is busy", err)
 	}
 }
 

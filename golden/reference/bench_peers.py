@@ -140,7 +140,7 @@ def engines(o, binary, models):
                 continue
             report = json.loads(run(cmd))
             done[tuple(cmd)] = out[w[0]] = report["results"][0]["median_ms"]
-            o.machine.update(cpu=report["cpu"], cores=report["cores"])
+            o.machine.update(cpu=report["cpu"], cores=report["cores"], busy=o.machine.get("busy", False) or report["busy"])
             for kind in ("fma_peak_gflops", "read_gbps"):
                 k = o.machine.setdefault(kind, {})
                 k[str(threads)] = max(k.get(str(threads), 0), report[kind][str(threads)])
@@ -202,10 +202,15 @@ def rows(o, data):
     return out
 
 
+BUSY = 0.15  # more than this between processes, as a share of their median, is marked
+
+
 def show(values):
+    """The median as it is printed, and the cell with its mark and brackets."""
     m = statistics.median(values)
     digits = 0 if m >= 100 else 1 if m >= 10 else 2
-    return f"{m:.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
+    mark = "~" if max(values) - min(values) > BUSY * m else ""
+    return f"{m:.{digits}f}", f"{mark}{m:.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
 
 
 def markdown(o, data):
@@ -213,15 +218,18 @@ def markdown(o, data):
     lines = [
         f"{m['model']} on {m['cpu']}, {m['cores']} cores, {m['system']}; ONNX Runtime {m['onnxruntime']}, Python {m['python']}. "
         f"FMA peak {', '.join(f'{v:.0f} GFLOP/s' + (' (' + k + ' threads)' if k != '1' else ' (1 thread)') for k, v in sorted(m['fma_peak_gflops'].items()))}. "
-        f"Medians of {o.processes} processes each, by turns; in brackets the fastest and the slowest.",
+        f"Medians of {o.processes} processes each, by turns; in brackets the least and the largest. "
+        f"~: over {100 * BUSY:.0f} % between them, so that the ratio is rough. Ratios are those of the medians beside them."
+        + " **The machine was busy at times.**" * m.get("busy", False),
     ]
     section = None
     for s, label, threads, ours, theirs, unit, more in rows(o, data):
         if s != section:
             lines += ["", f"| {s} | threads | multiway, {unit} | ONNX Runtime, {unit} | ratio |", "|---|---|---|---|---|"]
             section = s
-        ratio = statistics.median(theirs) / statistics.median(ours)
-        lines.append(f"| {label} | {threads} | {show(ours)} | {show(theirs)} | {1 / ratio if more else ratio:.2f} |")
+        (a, left), (b, right) = show(ours), show(theirs)
+        ratio = float(a) / float(b) if more else float(b) / float(a)
+        lines.append(f"| {label} | {threads} | {left} | {right} | {'~' * ('~' in left + right)}{ratio:.2f} |")
     return "\n".join(lines) + "\n"
 
 

@@ -20,7 +20,9 @@ func (a *App) benchCommand() *cobra.Command {
 		Long: `bench runs each function on batches of random input and prints the median time of a
 call, the share of the machine's peak of multiply-adds, and the ratio to the roofline,
 the time that peak and memory allow at best. Reading and resizing pictures is not part
-of it. --ops says where the time went, --kernels times each piece of work alone.`,
+of it. --ops says where the time went, --kernels times each piece of work alone.
+
+` + BenchBusy,
 		Example: "  " + a.Name + " bench --batch 1,32 --threads 1,2\n  " + a.Name + " bench --ops --tokens 16",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -38,6 +40,11 @@ of it. --ops says where the time went, --kernels times each piece of work alone.
 	c.Flags().Lookup("once").Hidden = true
 	return c
 }
+
+// BenchBusy is what help texts say of a machine that others use too.
+const BenchBusy = `Peak and bandwidth are measured before, between and after the calls. Figures with over 15 %
+between them in this run are marked ~: the machine is busy, or its clock changes. Ratios to
+a marked peak are left out. Stop what else runs, then time again.`
 
 // BenchFlags adds the flags that say what to time.
 func BenchFlags(c *cobra.Command, o *bench.Options) {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"runtime"
 	"slices"
 	"strings"
@@ -46,6 +47,10 @@ type Report struct {
 	FMA     map[string]float64 `json:"fma_peak_gflops"` // of float32, by the number of threads
 	Read    map[string]float64 `json:"read_gbps"`       // by the number of threads
 	Pause   float64            `json:"gc_pause_ms"`     // longest stop for a garbage collection beside a call
+	Peaks   []Reading          `json:"peaks"`           // FMA and Read before, between and after what was timed
+	Busy    bool               `json:"busy"`            // figures of one kind have over 15 % between them
+	Signs   []string           `json:"signs,omitempty"` // of a busy machine: which figures
+	Unsure  []int              `json:"unsure_threads"`  // numbers of threads whose FMA or Read is among them
 	Results []Result           `json:"results"`
 	Ops     []Op               `json:"ops,omitempty"`
 	Kernels []Kernel           `json:"kernels,omitempty"`
@@ -68,6 +73,8 @@ type Result struct {
 	Roofline  float64 `json:"roofline_ms"`     // max(FLOPs/peak, bytes/bandwidth)
 	Ratio     float64 `json:"roofline_ratio"`  // median to roofline
 	Allocs    float64 `json:"allocs"`          // a call
+	Spread    float64 `json:"spread_percent"`  // between nine and one of ten runs, of the median
+	Busy      bool    `json:"busy"`            // Spread is over 15 %, or Unsure has Threads: then Peak and Ratio rest on nothing
 
 	flops, bytes int64
 }
@@ -383,8 +390,12 @@ func (b *bencher) point(ms []*rt.Model, pt point, threads int) error {
 	for _, n := range pt.texts {
 		sum += n
 	}
-	b.m.sample([]int{threads})
-	all, err := b.times(runs)
+	all, err := b.times(runs, func() {
+		if threads > 1 {
+			b.m.sample(1) // what others take shows in what two have less than twice of
+		}
+		b.m.sample(threads)
+	})
 	if err != nil {
 		return err
 	}
@@ -393,7 +404,7 @@ func (b *bencher) point(ms []*rt.Model, pt point, threads int) error {
 		r := Result{
 			Entry: pt.f.Name, Tokens: (sum + len(pt.texts)/2) / len(pt.texts), Batch: len(pt.texts),
 			Threads: threads, Level: m.Info().Level, Precision: m.Info().Precision,
-			Runs: len(ms), Min: ms[0], Median: ms[len(ms)/2], Max: ms[len(ms)-1],
+			Runs: len(ms), Min: ms[0], Median: ms[len(ms)/2], Max: ms[len(ms)-1], Spread: Spread(ms),
 		}
 		r.flops, r.bytes = c.f.Cost.Of(pt.texts)
 		if r.Allocs, err = allocs(c.Run); err != nil {
@@ -404,7 +415,6 @@ func (b *bencher) point(ms []*rt.Model, pt point, threads int) error {
 			return err
 		}
 		b.r.Pause = max(b.r.Pause, stop)
-		b.m.sample([]int{threads})
 		b.r.Results = append(b.r.Results, r)
 		if b.o.Ops {
 			if err := b.ops(c.s, r, c.Run); err != nil {
@@ -420,16 +430,28 @@ func (b *bencher) point(ms []*rt.Model, pt point, threads int) error {
 	return nil
 }
 
-// times runs fs in turns, each for the time the options give, and returns the times of
-// each in ms, sorted.
-func (b *bencher) times(fs []func() error) ([][]float64, error) {
+// times runs fs in turns, each for the time the options give, with readings of the
+// machine before, between and after them, and returns the times of each in ms, sorted.
+func (b *bencher) times(fs []func() error, reading func()) ([][]float64, error) {
 	runtime.GC()
 	all := make([][]float64, len(fs))
 	for i := range all {
 		all[i] = make([]float64, 0, 1024)
 	}
 	total := b.o.Time * time.Duration(len(fs))
-	for start, n := time.Now(), 0; n < MinRuns || time.Since(start) < total && n < MaxRuns; n++ {
+	reading()
+	between := false
+	for spent, n := time.Duration(0), 0; n < MinRuns || spent < total && n < MaxRuns; n++ {
+		if !between && n > MinRuns/2 && spent >= total/2 {
+			between = true
+			reading()
+			for _, f := range fs { // for the caches
+				if err := f(); err != nil {
+					return nil, err
+				}
+			}
+		}
+		turn := time.Now()
 		for i, f := range fs {
 			if err := b.ctx.Err(); err != nil {
 				return nil, err
@@ -443,7 +465,9 @@ func (b *bencher) times(fs []func() error) ([][]float64, error) {
 			}
 			all[i] = append(all[i], max(1e-6, time.Since(at).Seconds()*1e3))
 		}
+		spent += time.Since(turn)
 	}
+	reading()
 	for _, ms := range all {
 		slices.Sort(ms)
 	}
@@ -469,10 +493,15 @@ func allocs(f func() error) (float64, error) {
 // finish computes what needs the machine's best samples.
 func (b *bencher) finish() {
 	r := b.r
-	r.FMA, r.Read = map[string]float64{}, map[string]float64{}
-	for n := range b.m.fma {
+	r.FMA, r.Read, r.Peaks = map[string]float64{}, map[string]float64{}, b.m.readings
+	r.Unsure = []int{}
+	for _, n := range slices.Sorted(maps.Keys(b.m.fma)) {
 		r.FMA[fmt.Sprint(n)], r.Read[fmt.Sprint(n)] = b.m.fma[n], b.m.read[n]
+		if why := b.m.doubts(n); why != nil {
+			r.Signs, r.Unsure = append(r.Signs, why...), append(r.Unsure, n)
+		}
 	}
+	restless := 0
 	for i := range r.Results {
 		x := &r.Results[i]
 		x.GFLOPS = float64(x.flops) / x.Median / 1e6
@@ -481,7 +510,15 @@ func (b *bencher) finish() {
 		if x.Roofline > 0 { // a package written by hand has no counts
 			x.Ratio = x.Median / x.Roofline
 		}
+		x.Busy = x.Spread > BusySpread || slices.Contains(r.Unsure, x.Threads)
+		if x.Spread > BusySpread {
+			restless++
+		}
 	}
+	if restless > 0 {
+		r.Signs = append(r.Signs, fmt.Sprintf("%d of %d lines have over %d %% between their runs", restless, len(r.Results), BusySpread))
+	}
+	r.Busy = len(r.Signs) > 0
 	for i := range r.Ops {
 		x := &r.Ops[i]
 		x.Peak = 100 * x.GFLOPS / b.m.fma[x.Threads]

@@ -122,7 +122,7 @@ func TestSideBySide(t *testing.T) {
 	if !strings.Contains(text.String(), "% of peak and the roofline are those of float32") {
 		t.Errorf("the report does not say which peak it means:\n%s", &text)
 	}
-	if !strings.Contains(text.String(), "Where the time of vision goes (- tokens, batch 1, 1 threads, "+r.Results[0].Level+", int8 (heads f32)):") {
+	if !strings.Contains(text.String(), "Where the time of vision goes (- tokens, batch 1, 1 thread, "+r.Results[0].Level+", int8 (heads f32)):") {
 		t.Errorf("no table of ops for the second package:\n%s", &text)
 	}
 	other.Funcs = other.Funcs[:1]
@@ -169,15 +169,18 @@ func TestJSON(t *testing.T) {
 	var got struct {
 		Peak    map[string]float64 `json:"fma_peak_gflops"`
 		Read    map[string]float64 `json:"read_gbps"`
+		Peaks   []Reading          `json:"peaks"`
+		Busy    *bool              `json:"busy"`
+		Unsure  []int              `json:"unsure_threads"`
 		Results []map[string]any   `json:"results"`
 	}
 	if err := json.Unmarshal(text, &got); err != nil {
 		t.Fatal(err)
 	}
-	if got.Peak["1"] <= 0 || got.Read["1"] <= 0 || len(got.Results) != 1 {
+	if got.Peak["1"] <= 0 || got.Read["1"] <= 0 || len(got.Results) != 1 || len(got.Peaks) < 3 || got.Busy == nil || got.Unsure == nil {
 		t.Fatalf("got %s", text)
 	}
-	fields := strings.Fields("allocs batch entry gflops level max_ms median_ms min_ms percent_of_peak precision roofline_ms roofline_ratio runs threads tokens")
+	fields := strings.Fields("allocs batch busy entry gflops level max_ms median_ms min_ms percent_of_peak precision roofline_ms roofline_ratio runs spread_percent threads tokens")
 	if d := cmp.Diff(fields, slices.Sorted(maps.Keys(got.Results[0]))); d != "" {
 		t.Errorf("fields of a result (-want +got):\n%s", d)
 	}

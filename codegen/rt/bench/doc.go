@@ -5,8 +5,12 @@
 // length, batch, number of threads and CPU level, and returns a [Report]: the median and the spread of each, the share
 // of the peak, and the roofline time max(FLOPs/peak, bytes/bandwidth) with the ratio to
 // it. FLOPs and bytes are what the compiler counted (rt.Cost). Peak and bandwidth are
-// sampled before each measurement and the best counts, so that a ratio compares times
-// of one process.
+// read before, between and after the calls of each measurement and the best counts, so
+// that a ratio compares times of one process.
+//
+// A machine that others use too gives itself away: figures of one kind differ. Report says
+// so (Busy, Signs) and marks what has over [BusySpread] percent between its runs; the
+// tables give no shares of a peak, and no ratios to it, that was read so differently.
 //
 //	r, err := bench.Run(ctx, []bench.Subject{{&model.Package, open}}, bench.Options{Threads: []int{1, 2}})
 //	r.Print(os.Stdout)

@@ -19,6 +19,7 @@ type Kernel struct {
 	Work      string  `json:"work"`
 	Median    float64 `json:"median_us"`
 	Runs      int     `json:"runs"`
+	Spread    float64 `json:"spread_percent"` // as of a Result
 	GFLOPS    float64 `json:"gflops,omitempty"`
 	Peak      float64 `json:"percent_of_peak,omitempty"`
 }
@@ -43,11 +44,11 @@ func (b *bencher) kernels(m *rt.Model, s *rt.Session, r Result, call func() erro
 		if us == nil {
 			continue
 		}
-		k.Runs, k.Median = len(us), us[len(us)/2]
+		k.Runs, k.Median, k.Spread = len(us), us[len(us)/2], Spread(us)
 		k.GFLOPS = float64(t.work.FLOPs) / k.Median / 1e3
 		b.r.Kernels = append(b.r.Kernels, k)
 	}
-	b.m.sample([]int{r.Threads})
+	b.m.sample(r.Threads)
 	return nil
 }
 

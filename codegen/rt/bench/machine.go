@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -39,10 +40,19 @@ func plainPeak(n int) {
 // machine measures what the machine can do, by the number of threads. The best sample
 // counts: load of others only makes it less.
 type machine struct {
-	fma    map[int]float64 // GFLOP/s
-	read   map[int]float64 // GB/s
-	loops  []peak
-	memory []uint64 // at least eight times the last-level cache
+	fma      map[int]float64 // GFLOP/s
+	read     map[int]float64 // GB/s
+	readings []Reading
+	cores    int // that compute at once
+	loops    []peak
+	memory   []uint64 // at least eight times the last-level cache
+}
+
+// Reading is what the machine could do at one time during a run.
+type Reading struct {
+	Threads int     `json:"threads"`
+	FMA     float64 `json:"fma_gflops"` // median of samples of a few milliseconds
+	Read    float64 `json:"read_gbps"`
 }
 
 // How long one sample of the peak runs, how many there are at a time, and the most
@@ -54,7 +64,7 @@ var (
 )
 
 func newMachine() *machine {
-	m := &machine{fma: map[int]float64{}, read: map[int]float64{}}
+	m := &machine{fma: map[int]float64{}, read: map[int]float64{}, cores: min(cores(), runtime.GOMAXPROCS(0))}
 	for _, p := range peaks {
 		if slices.Contains(rt.Levels(), p.level) {
 			m.loops = append(m.loops, p)
@@ -101,6 +111,21 @@ func lastCache() int {
 	return size
 }
 
+// cores counts the cores; threads of one core share its multipliers.
+func cores() int {
+	seen := map[string]bool{}
+	files, _ := filepath.Glob("/sys/devices/system/cpu/cpu[0-9]*/topology/thread_siblings_list")
+	for _, f := range files {
+		if b, err := os.ReadFile(f); err == nil {
+			seen[string(b)] = true
+		}
+	}
+	if len(seen) == 0 {
+		return runtime.NumCPU()
+	}
+	return len(seen)
+}
+
 // processor names the CPU.
 func processor() string {
 	b, _ := os.ReadFile("/proc/cpuinfo")
@@ -145,27 +170,85 @@ func together(n int, f func(i int)) time.Duration {
 	return time.Since(at)
 }
 
-// sample measures once more with each number of threads.
-func (m *machine) sample(threads []int) {
-	for _, n := range threads {
-		for _, p := range m.loops {
-			const probe = 1 << 14
-			p.run(probe)
-			at := time.Now()
-			p.run(probe)
-			rounds := int(probe * float64(sampleTime) / float64(max(1, time.Since(at))))
-			const pieces = 16 // a thread can be stopped for the garbage collector between two
-			for range samples {
-				d := together(n, func(int) {
-					for range pieces {
-						p.run(rounds/pieces + 1)
-					}
-				})
-				m.fma[n] = max(m.fma[n], float64(n*pieces*(rounds/pieces+1)*p.flops)/float64(d))
-			}
+// sample measures once more with a number of threads.
+func (m *machine) sample(n int) {
+	var fma []float64
+	for _, p := range m.loops {
+		const probe = 1 << 14
+		p.run(probe)
+		at := time.Now()
+		p.run(probe)
+		rounds := int(probe * float64(sampleTime) / float64(max(1, time.Since(at))))
+		const pieces = 16 // a thread can be stopped for the garbage collector between two
+		var all []float64
+		for range samples {
+			d := together(n, func(int) {
+				for range pieces {
+					p.run(rounds/pieces + 1)
+				}
+			})
+			all = append(all, float64(n*pieces*(rounds/pieces+1)*p.flops)/float64(d))
 		}
-		m.read[n] = max(m.read[n], float64(8*len(m.memory))/float64(m.sweep(n)))
+		if slices.Sort(all); fma == nil || all[len(all)/2] > fma[len(fma)/2] {
+			fma = all
+		}
 	}
+	read := 0.0
+	for range 2 { // what was touched between readings makes the first one slower
+		read = max(read, float64(8*len(m.memory))/float64(m.sweep(n)))
+	}
+	m.note(n, fma, read)
+}
+
+// note adds a reading, of sorted samples of the peak.
+func (m *machine) note(n int, fma []float64, read float64) {
+	m.readings = append(m.readings, Reading{n, fma[len(fma)/2], read})
+	m.fma[n], m.read[n] = max(m.fma[n], fma[len(fma)-1]), max(m.read[n], read)
+}
+
+// BusySpread is the percentage above which figures of one kind are marked, and what rests on
+// them.
+const BusySpread = 15
+
+// Two threads have cores to themselves, so that their peak is about twice
+// that of one; those of more may share cores, or be on slower ones.
+const (
+	twoThreads = 2. / 3
+	allThreads = 0.4
+)
+
+// doubts say why what was measured with n threads may not be what the machine can do.
+func (m *machine) doubts(n int) []string {
+	var why []string
+	least := Reading{FMA: m.fma[n], Read: m.read[n]}
+	for _, r := range m.readings {
+		if r.Threads == n {
+			least.FMA, least.Read = min(least.FMA, r.FMA), min(least.Read, r.Read)
+		}
+	}
+	share, one := twoThreads, m.fma[1]
+	if n > 2 {
+		share = allThreads
+	}
+	expected := float64(min(n, m.cores)) * one
+	switch {
+	case 100*(m.fma[n]-least.FMA) > BusySpread*m.fma[n]:
+		why = append(why, fmt.Sprintf("FMA peak of %s from %.1f to %.1f GFLOP/s", threads(n), least.FMA, m.fma[n]))
+	case one > 0 && m.fma[n] < share*expected:
+		why = append(why, fmt.Sprintf("FMA peak of %s %.1f GFLOP/s, of 1 thread %.1f: others have the cores, or it is one core", threads(n), m.fma[n], one))
+	}
+	if 100*(m.read[n]-least.Read) > BusySpread*m.read[n] {
+		why = append(why, fmt.Sprintf("read of %s from %.1f to %.1f GB/s", threads(n), least.Read, m.read[n]))
+	}
+	return why
+}
+
+// Spread is what lies between nine of ten figures and one of ten, as a percentage of their
+// median. They are sorted.
+func Spread(x []float64) float64 {
+	n := len(x) - 1
+	low := (n + 5) / 10
+	return 100 * (x[n-low] - x[low]) / x[len(x)/2]
 }
 
 // sweep reads all of the memory once, so that nothing else is left in the caches.

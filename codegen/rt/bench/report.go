@@ -23,17 +23,31 @@ func (r *Report) Print(out io.Writer) error {
 		return x - y
 	})
 	for _, n := range counts {
-		fmt.Fprintf(out, "%s threads: FMA peak %.1f GFLOP/s, read %.1f GB/s\n", n, r.FMA[n], r.Read[n])
+		mark := ""
+		if i, _ := strconv.Atoi(n); slices.Contains(r.Unsure, i) {
+			mark = BusyMark
+		}
+		fmt.Fprintf(out, "%s: FMA peak %s%.1f GFLOP/s, read %s%.1f GB/s\n", threads(n), mark, r.FMA[n], mark, r.Read[n])
 	}
 	if slices.ContainsFunc(r.Results, func(x Result) bool { return x.Precision != "f32" }) {
 		fmt.Fprintln(out, "% of peak and the roofline are those of float32; products of bytes and of pairs of bf16 can do more")
 	}
-	fmt.Fprintf(out, "garbage collections beside calls stop them for %.2f ms at most\n\n", r.Pause)
+	fmt.Fprintf(out, "garbage collections beside calls stop them for %.2f ms at most\n", r.Pause)
+	if r.Busy {
+		fmt.Fprintf(out, "\nThe machine is busy, or its clock changes:\n  %s\n", strings.Join(r.Signs, "\n  "))
+		fmt.Fprintf(out, "%s marks figures that differ by over %d %% within this run. Shares of a marked peak and ratios\nto it are left out. Stop what else runs, then time again.\n", BusyMark, BusySpread)
+	}
+	fmt.Fprintln(out)
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "entry\ttokens\tbatch\tthreads\tlevel\tprecision\tmedian ms\tmin\tmax\truns\tinputs/s\tGFLOP/s\t% of peak\troofline ms\tratio\tallocs\t")
 	for _, x := range r.Results {
-		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%s\t%s\t%.3f\t%.3f\t%.3f\t%d\t%.1f\t%.1f\t%.1f\t%.3f\t%.2f\t%g\t\n", x.Entry, tokens(x.Tokens), x.Batch, x.Threads, x.Level, x.Precision,
-			x.Median, x.Min, x.Max, x.Runs, 1e3*float64(x.Batch)/x.Median, x.GFLOPS, x.Peak, x.Roofline, x.Ratio, x.Allocs)
+		mark := marked(x.Spread)
+		peak, roofline, ratio := "-", "-", "-"
+		if !slices.Contains(r.Unsure, x.Threads) {
+			peak, roofline, ratio = mark+number(x.Peak), Figure(x.Roofline), fmt.Sprintf("%s%.2f", mark, x.Ratio)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%s\t%s\t%s%s\t%s\t%s\t%d\t%s%s\t%s%s\t%s\t%s\t%s\t%g\t\n", x.Entry, tokens(x.Tokens), x.Batch, x.Threads, x.Level, x.Precision,
+			mark, Figure(x.Median), Figure(x.Min), Figure(x.Max), x.Runs, mark, Figure(1e3*float64(x.Batch)/x.Median), mark, number(x.GFLOPS), peak, roofline, ratio, x.Allocs)
 	}
 	if err := w.Flush(); err != nil {
 		return err
@@ -44,9 +58,49 @@ func (r *Report) Print(out io.Writer) error {
 	fmt.Fprintln(out, "\nEach piece of work alone:")
 	fmt.Fprintln(w, "threads\tlevel\tmedian us\truns\tGFLOP/s\t% of peak\t  work")
 	for _, k := range r.Kernels {
-		fmt.Fprintf(w, "%d\t%s\t%.1f\t%d\t%s\t%s\t  %s\n", k.Threads, k.Level, k.Median, k.Runs, number(k.GFLOPS), number(k.Peak), k.Work)
+		mark := marked(k.Spread)
+		fmt.Fprintf(w, "%d\t%s\t%s%s\t%d\t%s\t%s\t  %s\n", k.Threads, k.Level, mark, Figure(k.Median), k.Runs, number(k.GFLOPS), r.share(k.Threads, k.Peak), k.Work)
 	}
 	return w.Flush()
+}
+
+// share is a percentage of the peak, if that is sure.
+func (r *Report) share(threads int, percent float64) string {
+	if slices.Contains(r.Unsure, threads) {
+		return "-"
+	}
+	return number(percent)
+}
+
+// BusyMark stands before a figure that a busy machine may have spoiled.
+const BusyMark = "~"
+
+// marked is the mark of a figure with a spread, or nothing.
+func marked(spread float64) string {
+	if spread > BusySpread {
+		return BusyMark
+	}
+	return ""
+}
+
+// Figure writes a positive figure with four digits, or more before the point.
+func Figure(x float64) string {
+	digits := 3
+	for y := x; y >= 10 && digits > 0; y /= 10 {
+		digits--
+	}
+	for y := x; y > 0 && y < 1 && digits < 9; y *= 10 {
+		digits++
+	}
+	return strconv.FormatFloat(x, 'f', digits, 64)
+}
+
+// threads counts them in words.
+func threads(n any) string {
+	if s := fmt.Sprint(n); s != "1" {
+		return s + " threads"
+	}
+	return "1 thread"
 }
 
 // bar is the width of a full bar of the ops table.
@@ -60,10 +114,10 @@ func (r *Report) printOps(out io.Writer) error {
 			if err := w.Flush(); err != nil {
 				return err
 			}
-			fmt.Fprintf(out, "\nWhere the time of %s goes (%s tokens, batch %d, %d threads, %s, %s):\n", o.Entry, tokens(o.Tokens), o.Batch, o.Threads, o.Level, o.Precision)
+			fmt.Fprintf(out, "\nWhere the time of %s goes (%s tokens, batch %d, %s, %s, %s):\n", o.Entry, tokens(o.Tokens), o.Batch, threads(o.Threads), o.Level, o.Precision)
 			fmt.Fprintln(w, "share\tms\tcount\tGFLOP/s\t% of peak\tstep\twork")
 		}
-		fmt.Fprintf(w, "%.1f%%\t%.3f\t%d\t%s\t%s\t%s\t%s\t%s\n", o.Share, o.Time, o.Count, number(o.GFLOPS), number(o.Peak), o.Step, o.Work, strings.Repeat("#", int(o.Share*bar/100+0.5)))
+		fmt.Fprintf(w, "%.1f%%\t%s\t%d\t%s\t%s\t%s\t%s\t%s\n", o.Share, Figure(o.Time), o.Count, number(o.GFLOPS), r.share(o.Threads, o.Peak), o.Step, o.Work, strings.Repeat("#", int(o.Share*bar/100+0.5)))
 	}
 	return w.Flush()
 }
