@@ -3,9 +3,9 @@ package golden
 import (
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 
+	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
 	"github.com/multiway-go/multiway/codegen/rt/pixel/decode"
 	"github.com/multiway-go/multiway/codegen/rt/token"
@@ -106,13 +106,13 @@ func tokenizer(c *checker, cs *cases.Case) error {
 	if err != nil {
 		return err
 	}
-	data, err := os.ReadFile(path)
+	data, err := file.Read(path, token.MaxFile)
 	if err != nil {
 		return err
 	}
 	tok, err := token.Load(data)
 	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+		return fmt.Errorf("%s: %w", file.Quote(path), err)
 	}
 	outputs := []struct {
 		name string

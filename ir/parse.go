@@ -8,9 +8,11 @@ import (
 	"strings"
 )
 
+// MaxProgram is the longest text that Parse reads, in bytes.
+const MaxProgram = 16 << 20
+
 // Bounds of a text. They keep a hostile file from costing more than moments.
 const (
-	maxText     = 16 << 20
 	maxLines    = 1 << 16
 	maxLine     = 1 << 14
 	maxSegments = 16
@@ -19,8 +21,8 @@ const (
 // Parse reads the text form and verifies the program. file is the name that
 // errors give the place by, as file:line:column.
 func Parse(file string, text []byte) (*Program, error) {
-	if len(text) > maxText {
-		return nil, fmt.Errorf("%s: the text has %d bytes, more than %d", file, len(text), maxText)
+	if len(text) > MaxProgram {
+		return nil, fmt.Errorf("%s: the text has %d bytes, more than %d", file, len(text), MaxProgram)
 	}
 	if n := bytes.Count(text, []byte("\n")); n > maxLines {
 		return nil, fmt.Errorf("%s: the text has %d lines, more than %d", file, n, maxLines)

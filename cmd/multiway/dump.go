@@ -9,13 +9,11 @@ import (
 	"github.com/rogpeppe/go-internal/diff"
 	"github.com/spf13/cobra"
 
+	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/ir"
 	"github.com/multiway-go/multiway/ir/model"
 	"github.com/multiway-go/multiway/passes"
 )
-
-// maxProgram bounds the size of a program's text.
-const maxProgram = 64 << 20
 
 func dumpCommand() *cobra.Command {
 	var preset, after string
@@ -111,16 +109,9 @@ func program(preset string, entries, args []string) (*ir.Program, passes.Options
 		return lower(d)
 	case filepath.Ext(args[0]) == ".ir":
 		if entries != nil {
-			return nil, none, fmt.Errorf("--entry goes with a preset or a description; %s is a program already", args[0])
+			return nil, none, fmt.Errorf("--entry goes with a preset or a description; %s is a program already", file.Quote(args[0]))
 		}
-		st, err := os.Stat(args[0])
-		if err != nil {
-			return nil, none, err
-		}
-		if st.Size() > maxProgram {
-			return nil, none, fmt.Errorf("%s: %d bytes; a program's text has at most %d", args[0], st.Size(), maxProgram)
-		}
-		b, err := os.ReadFile(args[0])
+		b, err := file.Read(args[0], ir.MaxProgram)
 		if err != nil {
 			return nil, none, err
 		}

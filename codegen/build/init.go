@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/codegen/rt/token"
 	"github.com/multiway-go/multiway/ir/checkpoint"
 	"github.com/multiway-go/multiway/ir/model"
@@ -44,7 +45,7 @@ func Init(path string, o InitOptions) (*Inited, error) {
 	}
 	r := &Inited{}
 	if r.Guess, err = model.Infer(tensors, filepath.Base(path), o.Heads); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("%s: %w", file.Quote(path), err)
 	}
 	s := model.Sketch{Image: o.Image}
 	if o.Tokenizer == "" {
@@ -123,7 +124,7 @@ func tokenizerBeside(path string, g *model.Guess) string {
 	if err != nil || len(found) != 1 {
 		return ""
 	}
-	data, err := readLimited(found[0], maxTokenizer)
+	data, err := file.Read(found[0], token.MaxFile)
 	if err != nil {
 		return ""
 	}

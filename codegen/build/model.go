@@ -3,12 +3,11 @@ package build
 import (
 	"cmp"
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
 
 	"github.com/multiway-go/multiway/codegen"
 	"github.com/multiway-go/multiway/codegen/rt/decode"
+	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
 	"github.com/multiway-go/multiway/codegen/rt/token"
 	"github.com/multiway-go/multiway/ir"
@@ -16,9 +15,6 @@ import (
 	"github.com/multiway-go/multiway/ir/model"
 	"github.com/multiway-go/multiway/passes"
 )
-
-// maxTokenizer bounds the size of a tokenizer file.
-const maxTokenizer = 256 << 20
 
 // Model is a description with the checkpoint it names open.
 type Model struct {
@@ -39,26 +35,26 @@ func Open(path string) (*Model, error) {
 		return nil, err
 	}
 	if d.Checkpoint == "" && d.Seed == nil {
-		return nil, fmt.Errorf("%s: no weights: add `checkpoint: FILE`, or `seed: NUMBER` for random ones", path)
+		return nil, fmt.Errorf("%s: no weights: add `checkpoint: FILE`, or `seed: NUMBER` for random ones", file.Quote(path))
 	}
 	m := &Model{Desc: d}
 	if d.Tokenizer != "" {
-		if m.Tokenizer, err = readLimited(d.Path(d.Tokenizer), maxTokenizer); err != nil {
-			return nil, fmt.Errorf("%s: tokenizer: %w", path, err)
+		if m.Tokenizer, err = file.Read(d.Path(d.Tokenizer), token.MaxFile); err != nil {
+			return nil, fmt.Errorf("%s: tokenizer: %w", file.Quote(path), err)
 		}
 		tok, err := token.Open(m.Tokenizer)
 		if err != nil {
-			return nil, fmt.Errorf("%s: tokenizer: %s: %w", path, d.Path(d.Tokenizer), err)
+			return nil, fmt.Errorf("%s: tokenizer: %s: %w", file.Quote(path), file.Quote(d.Path(d.Tokenizer)), err)
 		}
 		s := d.Structure()
 		if tok.Vocab() > s.Vocab() {
 			return nil, fmt.Errorf("%s: the tokenizer makes ids up to %d, the model's token table has %d rows; it belongs to another model",
-				d.Path(d.Tokenizer), tok.Vocab()-1, s.Vocab())
+				file.Quote(d.Path(d.Tokenizer)), tok.Vocab()-1, s.Vocab())
 		}
 	}
 	if d.Checkpoint != "" {
 		if m.Source, err = checkpoint.OpenFile(d.Path(d.Checkpoint)); err != nil {
-			return nil, fmt.Errorf("%s: checkpoint: %w", path, err)
+			return nil, fmt.Errorf("%s: checkpoint: %w", file.Quote(path), err)
 		}
 	}
 	return m, nil
@@ -162,18 +158,4 @@ func (m *Model) options(name string, w codegen.Placement) (codegen.Options, erro
 		opt.Tasks = append(opt.Tasks, row)
 	}
 	return opt, nil
-}
-
-// readLimited reads a file of at most limit bytes.
-func readLimited(path string, limit int64) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err == nil && int64(len(b)) > limit {
-		err = fmt.Errorf("%s: more than %d MiB; this is no tokenizer file", path, limit>>20)
-	}
-	return b, err
 }

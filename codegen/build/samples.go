@@ -1,7 +1,6 @@
 package build
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/codegen/rt/pixel/decode"
 	"github.com/multiway-go/multiway/codegen/rt/token"
 	"github.com/multiway-go/multiway/ir"
@@ -133,16 +133,20 @@ func (m *Model) sampleFolder(dir string) (*Samples, error) {
 		case decode.HasExtension(p):
 			images = append(images, filepath.Join(dir, filepath.FromSlash(p)))
 		case strings.EqualFold(filepath.Ext(p), ".txt") && d.Type().IsRegular():
-			info, err := d.Info()
+			data, err := file.Read(filepath.Join(dir, filepath.FromSlash(p)), left)
 			if err != nil {
-				return err
+				return fmt.Errorf("%w; the texts of the folder may have %d bytes in all, and a few lines are enough", err, maxTexts)
 			}
-			if left -= info.Size(); left < 0 {
-				return fmt.Errorf("%s: with it the texts of the folder have more than %d bytes; a few lines are enough", p, maxTexts)
+			left -= int64(len(data))
+			n := 0
+			for line := range strings.Lines(string(data)) {
+				n++
+				if line = strings.TrimSpace(line); len(line) > maxLine {
+					return fmt.Errorf("%s: line %d has %d bytes, want at most %d", file.Quote(p), n, len(line), maxLine)
+				} else if line != "" {
+					texts = append(texts, line)
+				}
 			}
-			lines, err := textsOf(root, p)
-			texts = append(texts, lines...)
-			return err
 		}
 		return nil
 	})
@@ -167,31 +171,6 @@ func (m *Model) sampleFolder(dir string) (*Samples, error) {
 		return nil, fmt.Errorf("samples: %w", err)
 	}
 	return s, nil
-}
-
-// textsOf reads the lines of a file that are not empty.
-func textsOf(root fs.FS, name string) ([]string, error) {
-	f, err := root.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	s := bufio.NewScanner(f)
-	s.Buffer(make([]byte, 0, 1<<16), maxLine)
-	var lines []string
-	n := 1
-	for ; s.Scan(); n++ {
-		if line := strings.TrimSpace(s.Text()); line != "" {
-			lines = append(lines, line)
-		}
-	}
-	switch err := s.Err(); {
-	case errors.Is(err, bufio.ErrTooLong):
-		return nil, fmt.Errorf("%s: line %d is longer than %d bytes", name, n, maxLine)
-	case err != nil:
-		return nil, fmt.Errorf("%s: line %d: %w", name, n, err)
-	}
-	return lines, nil
 }
 
 // spread takes n of a list, as far from each other as can be.

@@ -102,8 +102,8 @@ func TestSamplesErrors(t *testing.T) {
 		{"nothing", "has nothing that the model takes", map[string]string{"a.md": "x"}},
 		{"no folder", "own: no such file", nil},
 		{"no picture", "a.png", map[string]string{"a.png": "this is text"}},
-		{"long line", "t.txt: line 3 is longer than 1048576 bytes", map[string]string{"t.txt": "short\n\n" + strings.Repeat("x", maxLine+1)}},
-		{"much text", "more than 16777216 bytes", map[string]string{"a.txt": strings.Repeat("words\n", maxTexts/6), "b.txt": "and on"}},
+		{"long line", "t.txt: line 3 has 1048577 bytes, want at most 1048576", map[string]string{"t.txt": "short\n\n" + strings.Repeat("x", maxLine+1)}},
+		{"much text", "may have 16777216 bytes in all", map[string]string{"a.txt": strings.Repeat("words\n", maxTexts/6), "b.txt": "and on"}},
 	} {
 		if _, err := sampled(t, c.files).samples(); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: got %v, want an error with %q", c.name, err, c.want)

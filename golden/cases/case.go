@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -13,6 +12,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/ir/checkpoint"
 )
 
@@ -227,27 +227,16 @@ type Text struct {
 // for; Close releases the files.
 func Load(dir string) (*Case, error) {
 	path := filepath.Join(dir, "case.json")
-	st, err := os.Stat(path) // before Open, which waits at a pipe
-	switch {
-	case errors.Is(err, os.ErrNotExist):
-		return nil, fmt.Errorf("%s is no golden case: it has no case.json", dir)
-	case err != nil:
-		return nil, err
-	case !st.Mode().IsRegular():
-		return nil, fmt.Errorf("%s: is no regular file", path)
+	text, err := file.Read(path, maxJSON)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("%s is no golden case: it has no case.json", file.Quote(dir))
 	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxJSON+1))
 	if err != nil {
 		return nil, err
 	}
 	c, err := Parse(text)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("%s: %w", file.Quote(path), err)
 	}
 	c.Dir = dir
 	return c, nil

@@ -493,7 +493,7 @@ func TestLoadErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = Load(filepath.Join(dir, "folder"))
-	wantError(t, err, filepath.Join("folder", "case.json")+": is no regular file")
+	wantError(t, err, filepath.Join("folder", "case.json")+": is a folder")
 	c := &Case{Dir: dir}
 	_, err = c.Path("../x")
 	wantError(t, err, dir, "no plain file name")

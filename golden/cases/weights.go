@@ -1,7 +1,9 @@
 package cases
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"sort"
 
@@ -28,7 +30,7 @@ func (c *Case) Variants() []Variant {
 		v := Variant{Name: name, DType: f.DType, File: name}
 		if path, err := c.Path(name); err == nil {
 			_, err = os.Stat(path)
-			v.Missing = os.IsNotExist(err)
+			v.Missing = errors.Is(err, fs.ErrNotExist)
 		}
 		list = append(list, v)
 	}
@@ -79,7 +81,7 @@ func (c *Case) OpenWeights(v Variant) (checkpoint.Source, error) {
 		return nil, err
 	}
 	src, err := checkpoint.OpenFile(path)
-	if os.IsNotExist(err) {
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%s: case.json names the weight file %s, but the folder does not have it; the seed stands in for it", c.Dir, v.File)
 	}
 	return src, err

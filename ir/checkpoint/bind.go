@@ -6,6 +6,7 @@ import (
 	"sort"
 	"strings"
 
+	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/ir"
 )
 
@@ -28,21 +29,22 @@ func (r *Report) String() string {
 		fmt.Fprintf(&b, ", %d surplus (%s):", r.SurplusCount, byteString(r.SurplusBytes))
 	}
 	const shown = 12
+	var lines []string
 	for i, g := range r.Surplus {
 		if i == shown {
-			fmt.Fprintf(&b, "\n  and %d more groups", len(r.Surplus)-shown)
+			lines = append(lines, fmt.Sprintf("\n  and %d more groups", len(r.Surplus)-shown))
 			break
 		}
 		name := g.Prefix
 		if g.Count > 1 {
 			name += ".*"
 		}
-		fmt.Fprintf(&b, "\n  %s: %d (%s)", name, g.Count, byteString(g.Bytes))
+		lines = append(lines, fmt.Sprintf("\n  %s: %d (%s)", file.Quote(name), g.Count, byteString(g.Bytes)))
 	}
 	for _, s := range r.Resized {
-		fmt.Fprintf(&b, "\n  resized %s", s)
+		lines = append(lines, "\n  resized "+s)
 	}
-	return b.String()
+	return file.List(b.String(), len(lines), func(i int) string { return lines[i] })
 }
 
 // Strict returns an error if the source holds tensors that no weight uses.
@@ -63,6 +65,9 @@ func byteString(n int64) string {
 	return fmt.Sprintf("%d bytes", n)
 }
 
+// maxNear bounds how many mismatches are looked into: a name costs a walk over thousands of others.
+const maxNear = 64
+
 // Mismatch is a tensor that a program wants and a source does not have as
 // wanted.
 type Mismatch struct {
@@ -71,13 +76,13 @@ type Mismatch struct {
 	Weight string // a weight that is made of it
 	Found  *Info  // nil: no tensor of that name
 	Why    string // of a tensor that is found: "shape", "type" or why it cannot be read
-	Near   []Info // surplus tensors that may be meant
+	Near   []Info // surplus tensors that may be meant; looked for in the first maxNear mismatches only
 	Side   int    // of a table of positions that is found in another size: N of its NxN patches
 	Sides  int    // and the wanted one
 }
 
-// BindError lists all tensors that are missing, have another shape or type,
-// or cannot be read.
+// BindError holds all tensors that are missing, have another shape or type,
+// or cannot be read. Its text names as many as fit into a page or two, and counts the others.
 type BindError struct {
 	Source   string
 	Tensors  int // in the source
@@ -93,23 +98,24 @@ func (e *BindError) Error() string {
 			missing++
 		}
 	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s does not fit the model: of %d tensors wanted, %d missing and %d of another shape or type; the file has %d",
+	head := fmt.Sprintf("%s does not fit the model: of %d tensors wanted, %d missing and %d of another shape or type; the file has %d",
 		e.Source, e.Wanted, missing, len(e.Mismatch)-missing, e.Tensors)
 	if e.Hint != "" {
-		fmt.Fprintf(&b, "\n  hint: %s", e.Hint)
+		head += "\n  hint: " + e.Hint
 	}
-	for _, m := range e.Mismatch {
+	return file.List(head, len(e.Mismatch), func(i int) string {
+		m := e.Mismatch[i]
 		want := shapeString(m.Want)
+		var b strings.Builder
 		switch {
 		case m.Found == nil:
-			fmt.Fprintf(&b, "\n  %q is missing, want %s for @%s", m.Key, want, m.Weight)
+			fmt.Fprintf(&b, "\n  %s is missing, want %s for @%s", quote(m.Key), want, m.Weight)
 		case m.Why == "shape":
-			fmt.Fprintf(&b, "\n  %q is %v, want shape %s for @%s", m.Key, m.Found, want, m.Weight)
+			fmt.Fprintf(&b, "\n  %s is %v, want shape %s for @%s", quote(m.Key), m.Found, want, m.Weight)
 		case m.Why == "type":
-			fmt.Fprintf(&b, "\n  %q is %v, want f32, f16 or bf16 for @%s", m.Key, m.Found, m.Weight)
+			fmt.Fprintf(&b, "\n  %s is %v, want f32, f16 or bf16 for @%s", quote(m.Key), m.Found, m.Weight)
 		default:
-			fmt.Fprintf(&b, "\n  %q cannot be read: %s; want %s for @%s", m.Key, m.Why, want, m.Weight)
+			fmt.Fprintf(&b, "\n  %s cannot be read: %s; want %s for @%s", quote(m.Key), m.Why, want, m.Weight)
 		}
 		if m.Side > 0 {
 			fmt.Fprintf(&b, "; it is for %dx%d patches, the model has %dx%d: add `interpolate: true` to the description to resize it, or give the picture size it was trained for",
@@ -118,8 +124,8 @@ func (e *BindError) Error() string {
 		if len(m.Near) > 0 {
 			fmt.Fprintf(&b, "; nearest surplus: %s", quoted(m.Near))
 		}
-	}
-	return b.String()
+		return b.String()
+	})
 }
 
 // Wanted lists the tensors that a program's weights come from, sorted by name,
@@ -149,7 +155,7 @@ func SeededFor(p *ir.Program, seed uint64) (Source, error) {
 // declares as f16 or bf16 is rounded to that type; a table of positions of another
 // size is resized if its origin says so. Nothing is read yet. If tensors are
 // missing, have another shape than their origin, or cannot be read as floats, the
-// error is a [*BindError] that names all of them, and p is unchanged. Tensors that no weight uses are summarised in the report.
+// error is a [*BindError] that holds all of them, and p is unchanged. Tensors that no weight uses are summarised in the report.
 func Bind(p *ir.Program, src Source) (*Report, error) {
 	used := map[string]bool{}
 	e := &BindError{Source: src.String(), Tensors: len(src.Tensors())}
@@ -170,7 +176,7 @@ func Bind(p *ir.Program, src Source) (*Report, error) {
 		case !slices.Equal(t.Shape, w.Origin.Shape):
 			side, other := otherSide(w.Origin, t.Shape)
 			if other && w.Origin.Grid.Resize {
-				resized = append(resized, fmt.Sprintf("%s: %dx%d to %dx%d patches", t.Name, side, side, w.Origin.Grid.Side, w.Origin.Grid.Side))
+				resized = append(resized, fmt.Sprintf("%s: %dx%d to %dx%d patches", file.Quote(t.Name), side, side, w.Origin.Grid.Side, w.Origin.Grid.Side))
 				continue
 			}
 			m.Found, m.Why = &t, "shape"
@@ -203,6 +209,9 @@ func Bind(p *ir.Program, src Source) (*Report, error) {
 			byShape[shapeString(t.Shape)] = append(byShape[shapeString(t.Shape)], t)
 		}
 		for i, m := range e.Mismatch {
+			if i == maxNear {
+				break
+			}
 			near := surplus
 			if m.Found != nil {
 				near = byShape[shapeString(m.Want)]
@@ -242,18 +251,18 @@ func loader(w *ir.Weight, src Source) (func() ([]float32, error), error) {
 	}
 	if o.Rows != 0 {
 		if len(o.Shape) == 0 || o.Row < 0 || o.Rows < 0 || o.Row > o.Shape[0] || o.Rows > o.Shape[0]-o.Row {
-			return nil, fmt.Errorf("@%s: tensor %q of shape %s has no rows %d to %d", w.Name, o.Key, shapeString(o.Shape), o.Row, o.Row+o.Rows)
+			return nil, fmt.Errorf("@%s: tensor %s of shape %s has no %d rows from row %d", w.Name, quote(o.Key), shapeString(o.Shape), o.Rows, o.Row)
 		}
 		have = Info{Shape: o.Shape[1:]}.Len() * o.Rows
 	}
 	if o.Cols != 0 {
 		if len(o.Shape) != 2 || o.Col < 0 || o.Cols < 0 || o.Col > o.Shape[1] || o.Cols > o.Shape[1]-o.Col {
-			return nil, fmt.Errorf("@%s: tensor %q of shape %s has no columns %d to %d", w.Name, o.Key, shapeString(o.Shape), o.Col, o.Col+o.Cols)
+			return nil, fmt.Errorf("@%s: tensor %s of shape %s has no %d columns from column %d", w.Name, quote(o.Key), shapeString(o.Shape), o.Cols, o.Col)
 		}
 		have = have / o.Shape[1] * o.Cols
 	}
 	if have != want {
-		return nil, fmt.Errorf("@%s is %v with %d elements, its origin %q gives %d", w.Name, w.Type, want, o.Key, have)
+		return nil, fmt.Errorf("@%s is %v with %d elements, its origin %s gives %d", w.Name, w.Type, want, quote(o.Key), have)
 	}
 	d := w.Type.DType
 	if d != ir.F32 && d != ir.F16 && d != ir.BF16 {
@@ -274,7 +283,7 @@ func loader(w *ir.Weight, src Source) (func() ([]float32, error), error) {
 			return nil, err
 		}
 		if i := ir.Round(f, d); i >= 0 {
-			return nil, fmt.Errorf("%s: tensor %q: element %s is %v, which does not fit %v of @%s", src, o.Key, indexString(o.Shape, o.Row*(len(f)/max(o.Rows, 1))+i), f[i], d, w.Name)
+			return nil, fmt.Errorf("%s: tensor %s: element %s is %v, which does not fit %v of @%s", src, quote(o.Key), indexString(o.Shape, o.Row*(len(f)/max(o.Rows, 1))+i), f[i], d, w.Name)
 		}
 		if o.Cols != 0 {
 			n := 0
@@ -315,7 +324,7 @@ func prefixHint(list []Mismatch, surplus []Info) string {
 	for _, t := range surplus {
 		if prefix, ok := strings.CutSuffix(t.Name, "."+missing[0]); ok {
 			if explains(func(key string) string { return prefix + "." + key }) {
-				return fmt.Sprintf("the names in the file start with %q, which the model's do not", prefix+".")
+				return fmt.Sprintf("the names in the file start with %s, which the model's do not", quote(prefix+"."))
 			}
 		}
 	}
@@ -323,7 +332,7 @@ func prefixHint(list []Mismatch, surplus []Info) string {
 		if c == '.' {
 			prefix := missing[0][:i+1]
 			if explains(func(key string) string { return strings.TrimPrefix(key, prefix) }) {
-				return fmt.Sprintf("the names in the file lack %q, which the model's start with", prefix)
+				return fmt.Sprintf("the names in the file lack %s, which the model's start with", quote(prefix))
 			}
 		}
 	}

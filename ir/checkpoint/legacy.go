@@ -27,7 +27,7 @@ func (p *pytorch) openLegacy(size int64) error {
 		if got, err := p.r.ReadAt(data, 0); got < len(data) {
 			return err
 		}
-		loader := &torchLoader{storages: map[string]*torchStorage{}}
+		loader := newLoader(len(data), size)
 		top, keys, end, err := loader.legacy(data)
 		switch {
 		case errors.Is(err, errTruncated) && n < limit:
@@ -40,13 +40,13 @@ func (p *pytorch) openLegacy(size int64) error {
 		if err := loader.placeLegacy(p.r, size, keys, int64(end)); err != nil {
 			return err
 		}
-		return p.list(top, func(s *torchStorage) error {
+		return p.list(top, loader.budget, func(s *torchStorage) error {
 			root := s
 			if s.root != nil {
 				root = s.root
 			}
 			if root.check == nil && root.size != 0 {
-				return fmt.Errorf("storage %q is not in the file", s.key)
+				return fmt.Errorf("storage %s is not in the file", quote(s.key))
 			}
 			s.check, s.offset = root.check, root.offset+int64(s.at)*int64(s.size)
 			return nil
@@ -57,12 +57,12 @@ func (p *pytorch) openLegacy(size int64) error {
 // legacy reads the pickles at the start of data and returns the object, the keys of
 // the storages and where the storages start.
 func (l *torchLoader) legacy(data []byte) (top any, keys *pyList, end int, err error) {
-	u := &unpickler{data: data, pos: len(legacyMagic), persistent: l.storage, reduce: l.reduce}
+	u := l.unpickler(data)
+	u.pos = len(legacyMagic)
 	next := func() any {
 		if err != nil {
 			return nil
 		}
-		u.stack, u.marks = nil, nil
 		var v any
 		v, err = u.run()
 		return v
@@ -74,7 +74,7 @@ func (l *torchLoader) legacy(data []byte) (top any, keys *pyList, end int, err e
 		return nil, nil, 0, err
 	}
 	if version != any(int64(legacyProtocol)) {
-		return nil, nil, 0, fmt.Errorf("PyTorch's legacy stream of protocol %v, want %d", version, legacyProtocol)
+		return nil, nil, 0, fmt.Errorf("PyTorch's legacy stream of protocol %s, want %d", numberOr(version), legacyProtocol)
 	}
 	if m, ok := machine.(*pyDict); !ok || m.vals["little_endian"] != any(true) {
 		return nil, nil, 0, errors.New("it was written on a big-endian machine, only little-endian is supported; save it again on another machine")
@@ -86,6 +86,14 @@ func (l *torchLoader) legacy(data []byte) (top any, keys *pyList, end int, err e
 	return top, keys, u.pos, nil
 }
 
+// keyOr is a storage's key for errors, or what stands in its place.
+func keyOr(v any) string {
+	if s, ok := v.(string); ok {
+		return quote(s)
+	}
+	return numberOr(v)
+}
+
 // placeLegacy finds the storages, which start at byte at of the file.
 func (l *torchLoader) placeLegacy(r io.ReaderAt, size int64, keys *pyList, at int64) error {
 	noCheck := func() error { return nil }
@@ -94,25 +102,25 @@ func (l *torchLoader) placeLegacy(r io.ReaderAt, size int64, keys *pyList, at in
 		s := l.storages[key]
 		switch {
 		case s == nil:
-			return fmt.Errorf("PyTorch's legacy stream: nothing uses the storage %.40q, so its size is unknown", fmt.Sprint(k))
+			return fmt.Errorf("PyTorch's legacy stream: nothing uses the storage %s, so its size is unknown", keyOr(k))
 		case s.check != nil:
-			return fmt.Errorf("PyTorch's legacy stream: storage %q is there twice", key)
+			return fmt.Errorf("PyTorch's legacy stream: storage %s is there twice", quote(key))
 		case s.size == 0:
-			return fmt.Errorf("PyTorch's legacy stream: storage %q is of the unknown type %s, so what follows cannot be found", key, s.dtype)
+			return fmt.Errorf("PyTorch's legacy stream: storage %s is of the unknown type %s, so what follows cannot be found", quote(key), s.dtype)
 		}
 		var head [8]byte
 		if n, err := r.ReadAt(head[:], at); n < len(head) {
 			if err == io.EOF {
-				err = fmt.Errorf("truncated: storage %q begins at byte %d, the file has %d", key, at, size)
+				err = fmt.Errorf("truncated: storage %s begins at byte %d, the file has %d", quote(key), at, size)
 			}
 			return err
 		}
 		if n := binary.LittleEndian.Uint64(head[:]); n != uint64(s.n) {
-			return fmt.Errorf("corrupt: storage %q has %d elements at byte %d, want %d", key, n, at, s.n)
+			return fmt.Errorf("corrupt: storage %s has %d elements at byte %d, want %d", quote(key), n, at, s.n)
 		}
 		at += int64(len(head))
 		if int64(s.n) > (size-at)/int64(s.size) {
-			return fmt.Errorf("truncated: storage %q needs %d bytes from byte %d, the file has %d", key, s.n*s.size, at, size)
+			return fmt.Errorf("truncated: storage %s needs %d bytes from byte %d, the file has %d", quote(key), s.n*s.size, at, size)
 		}
 		s.offset, s.check = at, noCheck
 		at += int64(s.n) * int64(s.size)

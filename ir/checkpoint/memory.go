@@ -21,17 +21,17 @@ type Tensor struct {
 func (t Tensor) check() error {
 	n, err := elements(t.Shape, t.DType.Size())
 	if err != nil {
-		return fmt.Errorf("tensor %q: %w", t.Name, err)
+		return fmt.Errorf("tensor %s: %w", quote(t.Name), err)
 	}
 	have, other := len(t.Ints), len(t.Floats)
 	if t.DType.Float() {
 		have, other = other, have
 	}
 	if t.DType.Size() == 0 {
-		return fmt.Errorf("tensor %q: type %q cannot be written", t.Name, t.DType)
+		return fmt.Errorf("tensor %s: type %s cannot be written", quote(t.Name), quote(t.DType))
 	}
 	if have != n || other != 0 {
-		return fmt.Errorf("tensor %q is %s%s, which needs %d elements; it has %d floats and %d integers", t.Name, t.DType, shapeString(t.Shape), n, len(t.Floats), len(t.Ints))
+		return fmt.Errorf("tensor %s is %s%s, which needs %d elements; it has %d floats and %d integers", quote(t.Name), t.DType, shapeString(t.Shape), n, len(t.Floats), len(t.Ints))
 	}
 	return nil
 }
@@ -72,7 +72,7 @@ func (t Tensor) put(dst []byte, at int) error {
 			} else {
 				v = t.Ints[k]
 			}
-			return fmt.Errorf("tensor %q: element %s is %v, which does not fit %s", t.Name, indexString(t.Shape, k), v, t.DType)
+			return fmt.Errorf("tensor %s: element %s is %v, which does not fit %s", quote(t.Name), indexString(t.Shape, k), v, t.DType)
 		}
 	}
 	return nil
@@ -123,7 +123,7 @@ func Rounded(src Source, to DType) (Source, error) {
 		return src, nil
 	}
 	if !to.Float() {
-		return nil, fmt.Errorf("%s: cannot round weights to %q; want f32, f16 or bf16", src, to)
+		return nil, fmt.Errorf("%s: cannot round weights to %s; want f32, f16 or bf16", src, quote(to))
 	}
 	r := &rounded{Source: src, to: to, infos: append([]Info(nil), src.Tensors()...)}
 	for i := range r.infos {

@@ -66,7 +66,7 @@ func editDistance(a, b string) int {
 func quoted(list []Info) string {
 	s := make([]string, len(list))
 	for i, t := range list {
-		s[i] = fmt.Sprintf("%q %v", t.Name, t)
+		s[i] = fmt.Sprintf("%s %v", quote(t.Name), t)
 	}
 	return strings.Join(s, ", ")
 }
@@ -80,62 +80,95 @@ type Group struct {
 
 // groups summarises the surplus tensors of a list by the shortest prefixes
 // under which all tensors are surplus, largest first. Each is in one group.
+//
+// A prefix with numbers replaced by "*" stands for all layers. These are tried first, from one part to the whole name,
+// and then the prefixes with the numbers, for the name of a layer that only the file has. It is done by levels, so that
+// what is held is never more than two prefixes a tensor.
 func groups(all []Info, surplus func(name string) bool) []Group {
-	total, extra := map[string]int{}, map[string]int{}
-	for _, t := range all {
-		for _, p := range prefixes(t.Name) {
-			total[p]++
-			if surplus(t.Name) {
-				extra[p]++
+	type group struct {
+		Group
+		first int // of its tensors
+	}
+	var out []group
+	placed := make([]bool, len(all))
+	levels, left := 0, 0
+	for i, t := range all {
+		if placed[i] = !surplus(t.Name); !placed[i] {
+			left++
+			levels = max(levels, partsOf(t.Name))
+		}
+	}
+	for _, star := range []bool{true, false} {
+		for level := 1; level <= levels && left > 0; level++ {
+			strangers := map[string]bool{} // prefixes with a tensor that is not surplus
+			for _, t := range all {
+				if !surplus(t.Name) {
+					strangers[prefix(t.Name, level, true)] = true
+					strangers[prefix(t.Name, level, false)] = true
+				}
+			}
+			at := map[string]int{}
+			for i, t := range all {
+				p := prefix(t.Name, level, star)
+				if placed[i] || p == "" || strangers[p] {
+					continue
+				}
+				g, ok := at[p]
+				if !ok {
+					g = len(out)
+					at[p], out = g, append(out, group{Group{Prefix: p}, i})
+				}
+				out[g].Count++
+				out[g].Bytes += t.Bytes()
+				placed[i] = true
+				left--
 			}
 		}
 	}
-	var out []Group
-	at := map[string]int{}
-	for _, t := range all {
-		if !surplus(t.Name) {
-			continue
+	sort.SliceStable(out, func(i, j int) bool {
+		if out[i].Bytes != out[j].Bytes {
+			return out[i].Bytes > out[j].Bytes
 		}
-		for _, p := range prefixes(t.Name) {
-			if extra[p] < total[p] {
-				continue
-			}
-			i, ok := at[p]
-			if !ok {
-				i = len(out)
-				at[p], out = i, append(out, Group{Prefix: p})
-			}
-			out[i].Count++
-			out[i].Bytes += t.Bytes()
-			break
-		}
+		return out[i].first < out[j].first
+	})
+	var list []Group
+	for _, g := range out {
+		list = append(list, g.Group)
 	}
-	sort.SliceStable(out, func(i, j int) bool { return out[i].Bytes > out[j].Bytes })
-	return out
+	return list
 }
 
-// prefixes lists the prefixes of a name, shortest first, the whole name last: first
-// those with numbers replaced by "*", which stand for all layers, then those with
-// the numbers, for the name of a layer that only the file has. Names with very many
-// parts count as a whole.
-func prefixes(name string) []string {
+// maxParts bounds the parts of a name that has prefixes; others count as a whole.
+const maxParts = 16
+
+// partsOf counts the dotted parts of a name.
+func partsOf(name string) int {
+	if n := strings.Count(name, ".") + 1; n <= maxParts {
+		return n
+	}
+	return 1
+}
+
+// prefix returns the first n parts of a name, numbers replaced by "*" if star is set; "" if it has fewer.
+func prefix(name string, n int, star bool) string {
+	switch parts := partsOf(name); {
+	case n > parts:
+		return ""
+	case n < parts:
+		end := 0
+		for range n {
+			end += strings.IndexByte(name[end:], '.') + 1
+		}
+		name = name[:end-1]
+	}
+	if !star || strings.Count(name, ".")+1 != n {
+		return name
+	}
 	parts := strings.Split(name, ".")
-	if len(parts) > 16 {
-		return []string{name}
-	}
-	star := slices.Clone(parts)
-	for i, p := range star {
+	for i, p := range parts {
 		if p != "" && strings.Trim(p, "0123456789") == "" {
-			star[i] = "*"
+			parts[i] = "*"
 		}
 	}
-	var out []string
-	for _, parts := range [][]string{star, parts} {
-		for i := range parts {
-			if p := strings.Join(parts[:i+1], "."); !slices.Contains(out, p) {
-				out = append(out, p)
-			}
-		}
-	}
-	return out
+	return strings.Join(parts, ".")
 }

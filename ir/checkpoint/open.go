@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/multiway-go/multiway/codegen/rt/file"
 )
 
 // OpenFile opens a checkpoint, whose first bytes say what it is: safetensors, the
@@ -19,18 +21,17 @@ func OpenFile(path string) (Source, error) { return open(path, true) }
 // open opens a checkpoint; index says whether it may be one of several files, so that
 // an index cannot name an index.
 func open(path string, index bool) (Source, error) {
-	st, err := os.Stat(path) // before Open, which waits at a pipe
-	switch {
-	case err != nil:
-		return nil, err
-	case st.IsDir():
-		return nil, fmt.Errorf("%s: is a folder, want a checkpoint file (.safetensors, .safetensors.index.json or .pth)%s", path, inFolder(path))
-	case !st.Mode().IsRegular():
-		return nil, fmt.Errorf("%s: is no regular file, want a checkpoint file (.safetensors or .pth)", path)
+	f, err := file.Open(path)
+	if errors.Is(err, file.ErrNotRegular) {
+		return nil, fmt.Errorf("%w: a checkpoint (.safetensors, .safetensors.index.json or .pth)%s", err, inFolder(path))
 	}
-	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
+	}
+	st, err := f.Stat()
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("%s: %w", file.Quote(path), err)
 	}
 	src, err := openFile(f, path, st.Size(), index)
 	if err != nil {
@@ -58,7 +59,7 @@ func openFile(f *os.File, path string, size int64, index bool) (Source, error) {
 	}
 	kind, err := sniff(head[:n])
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("%s: %w", file.Quote(path), err)
 	}
 	switch kind {
 	case pytorchFile:
@@ -70,7 +71,7 @@ func openFile(f *os.File, path string, size int64, index bool) (Source, error) {
 		return src, nil
 	case indexFile:
 		if !index {
-			return nil, fmt.Errorf("%s: is an index or other JSON, want a file with tensors", path)
+			return nil, fmt.Errorf("%s: is an index or other JSON, want a file with tensors", file.Quote(path))
 		}
 		defer f.Close()
 		return openShards(f, path)

@@ -6,14 +6,28 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
+
+	"github.com/multiway-go/multiway/codegen/rt/file"
 )
 
-// Bounds on a pickle. A checkpoint of a thousand tensors with its optimizer
-// takes about 100,000 opcodes, and what the machine holds grows with them.
+// Bounds on a pickle.
 const (
-	maxPickle   = 32 << 20
-	maxPickleOp = 2 << 20
-	maxGlobal   = 512
+	maxPickle = 32 << 20
+	maxGlobal = 512
+)
+
+// pickleBudget is what a pickle of n bytes, in a file of the given size, may hold and do. What torch.save writes of a
+// tensor, some 140 bytes, takes about 12 times as much, and the tensor itself makes the file far larger.
+func pickleBudget(n int, size int64) *budget { return &budget{16<<20 + int(min(20*int64(n), 10*size))} }
+
+// What values cost beside their contents, in bytes: about what Go takes for them.
+const (
+	costSlot  = 16  // of a tuple
+	costRoom  = 32  // of the stack, the memo or a list, which have room to grow
+	costValue = 32  // a value of its own
+	costTable = 320 // a dict with its first key
+	costKey   = 96  // a further key
 )
 
 // The values of the pickle machine are nil, bool, int64, float64, string,
@@ -33,30 +47,44 @@ type (
 	pyObject struct{ class pyGlobal }
 )
 
-func (g pyGlobal) String() string { return g.module + "." + g.name }
+// String names the class for errors.
+func (g pyGlobal) String() string { return file.Quote(g.module + "." + g.name) }
 
-func (d *pyDict) set(key, val any) {
+func (d *pyDict) set(b *budget, key, val any) error {
 	k, ok := key.(string)
 	if !ok {
-		return
+		return b.spend(1)
+	}
+	if err := b.spend(len(k)); err != nil { // it is hashed
+		return err
 	}
 	if d.vals == nil {
+		if err := b.spend(costTable); err != nil {
+			return err
+		}
 		d.vals = map[string]any{}
 	}
 	if _, old := d.vals[k]; !old {
+		if err := b.spend(costKey); err != nil {
+			return err
+		}
 		d.keys = append(d.keys, k)
 	}
 	d.vals[k] = val
+	return nil
 }
 
 // unpickler runs the opcodes that Python's pickle writes at protocols 2 to 5,
 // except those for buffers outside the stream.
 type unpickler struct {
-	data  []byte
-	pos   int
-	stack []any
-	marks []int // stack heights
-	memo  map[uint32]any
+	data   []byte
+	pos    int
+	budget *budget
+	stack  []any
+	marks  []int // stack heights
+	memo   []any // by number
+	stored int   // what is in the memo; other numbers below its end are notStored
+	high   int   // the most values and marks that there were at a time
 
 	persistent func(id any) (any, error)
 	reduce     func(f pyGlobal, args pyTuple) (any, error)
@@ -67,10 +95,13 @@ var errTruncated = errors.New("pickle: truncated")
 
 var errStack = errors.New("the stack has too few values")
 
+// notStored stands in the memo where nothing was put.
+type notStored struct{}
+
 // run returns the value of the pickle.
 func (u *unpickler) run() (any, error) {
-	u.memo = map[uint32]any{}
-	for range maxPickleOp {
+	u.stack, u.marks, u.memo, u.stored, u.high = nil, nil, nil, 0, 0
+	for {
 		at := u.pos
 		b, err := u.bytes(1)
 		if err != nil {
@@ -86,8 +117,20 @@ func (u *unpickler) run() (any, error) {
 		if err := u.step(b[0]); err != nil {
 			return nil, fmt.Errorf("pickle: byte %d, opcode %#02x: %w", at, b[0], err)
 		}
+		if err := u.account(); err != nil {
+			return nil, fmt.Errorf("pickle: byte %d: %w", at, err)
+		}
 	}
-	return nil, fmt.Errorf("pickle: more than %d opcodes", maxPickleOp)
+}
+
+// account spends a step, and what the stack has grown.
+func (u *unpickler) account() error {
+	n := 1
+	if high := len(u.stack) + len(u.marks); high > u.high {
+		n += costRoom * (high - u.high)
+		u.high = high
+	}
+	return u.budget.spend(n)
 }
 
 func (u *unpickler) step(op byte) error {
@@ -103,11 +146,11 @@ func (u *unpickler) step(op byte) error {
 		return err
 
 	case 'N':
-		return u.push(nil)
+		return u.push(nil, 0)
 	case 0x88:
-		return u.push(true)
+		return u.push(true, 0)
 	case 0x89:
-		return u.push(false)
+		return u.push(false, 0)
 	case 'K': // BININT1
 		return u.number(1)
 	case 'M': // BININT2
@@ -117,7 +160,7 @@ func (u *unpickler) step(op byte) error {
 		if err != nil {
 			return err
 		}
-		return u.push(int64(int32(binary.LittleEndian.Uint32(b))))
+		return u.push(int64(int32(binary.LittleEndian.Uint32(b))), 8)
 	case 0x8a: // LONG1
 		return u.long(1)
 	case 0x8b: // LONG4
@@ -127,7 +170,7 @@ func (u *unpickler) step(op byte) error {
 		if err != nil {
 			return err
 		}
-		return u.push(math.Float64frombits(binary.BigEndian.Uint64(b)))
+		return u.push(math.Float64frombits(binary.BigEndian.Uint64(b)), 8)
 	case 'X': // BINUNICODE
 		return u.text(4)
 	case 'U', 0x8c: // SHORT_BINSTRING, SHORT_BINUNICODE
@@ -144,7 +187,7 @@ func (u *unpickler) step(op byte) error {
 		return u.blob(8)
 
 	case '(': // MARK
-		u.marks = append(u.marks, len(u.stack))
+		u.marks = append(roomy(u.marks), len(u.stack))
 		return nil
 	case '0': // POP
 		if len(u.marks) > 0 && u.marks[len(u.marks)-1] == len(u.stack) {
@@ -161,30 +204,30 @@ func (u *unpickler) step(op byte) error {
 		if err != nil {
 			return err
 		}
-		return u.push(v)
+		return u.push(v, 0)
 
 	case ')':
-		return u.push(pyTuple{})
+		return u.push(pyTuple{}, 0)
 	case 0x85, 0x86, 0x87: // TUPLE1, 2, 3
 		items, err := u.popN(int(op - 0x84))
 		if err != nil {
 			return err
 		}
-		return u.push(pyTuple(items))
+		return u.push(pyTuple(items), costValue+costSlot*len(items))
 	case 't': // TUPLE
 		items, err := u.toMark()
 		if err != nil {
 			return err
 		}
-		return u.push(pyTuple(items))
+		return u.push(pyTuple(items), costValue+costSlot*len(items))
 	case ']', 0x8f: // EMPTY_LIST, EMPTY_SET
-		return u.push(&pyList{})
+		return u.push(&pyList{}, costValue)
 	case 'l', 0x91: // LIST, FROZENSET
 		items, err := u.toMark()
 		if err != nil {
 			return err
 		}
-		return u.push(&pyList{items})
+		return u.push(&pyList{items}, costValue+costSlot*len(items))
 	case 'a': // APPEND
 		items, err := u.popN(1)
 		if err != nil {
@@ -198,13 +241,13 @@ func (u *unpickler) step(op byte) error {
 		}
 		return u.extend(items)
 	case '}':
-		return u.push(&pyDict{})
+		return u.push(&pyDict{}, costValue)
 	case 'd': // DICT
 		items, err := u.toMark()
 		if err != nil {
 			return err
 		}
-		if err := u.push(&pyDict{}); err != nil {
+		if err := u.push(&pyDict{}, costValue); err != nil {
 			return err
 		}
 		return u.setItems(items)
@@ -226,19 +269,18 @@ func (u *unpickler) step(op byte) error {
 		if err != nil {
 			return err
 		}
-		return u.remember(uint32(k))
+		return u.remember(k)
 	case 0x94: // MEMOIZE
-		return u.remember(uint32(len(u.memo)))
+		return u.remember(uint64(u.stored))
 	case 'h', 'j': // BINGET, LONG_BINGET
 		k, err := u.uint(map[byte]int{'h': 1, 'j': 4}[op])
 		if err != nil {
 			return err
 		}
-		v, ok := u.memo[uint32(k)]
-		if !ok {
+		if k >= uint64(len(u.memo)) || u.memo[k] == any(notStored{}) {
 			return fmt.Errorf("nothing was stored as %d", k)
 		}
-		return u.push(v)
+		return u.push(u.memo[k], 0)
 
 	case 'c': // GLOBAL
 		module, err := u.line()
@@ -249,7 +291,7 @@ func (u *unpickler) step(op byte) error {
 		if err != nil {
 			return err
 		}
-		return u.push(pyGlobal{module, name})
+		return u.push(pyGlobal{module, name}, 2*costValue+len(module)+len(name))
 	case 0x93: // STACK_GLOBAL
 		v, err := u.popN(2)
 		if err != nil {
@@ -260,7 +302,7 @@ func (u *unpickler) step(op byte) error {
 		if !ok1 || !ok2 || len(module) > maxGlobal || len(name) > maxGlobal {
 			return errors.New("a class is not named by two short strings")
 		}
-		return u.push(pyGlobal{module, name})
+		return u.push(pyGlobal{module, name}, costValue)
 	case 'R', 0x81: // REDUCE, NEWOBJ: callable or class, then arguments
 		v, err := u.popN(2)
 		if err != nil {
@@ -298,7 +340,7 @@ func (u *unpickler) step(op byte) error {
 		if err != nil {
 			return err
 		}
-		return u.push(v)
+		return u.push(v, 0)
 	}
 	return errors.New("not an opcode of pickle protocol 2 to 5")
 }
@@ -307,7 +349,7 @@ func (u *unpickler) call(f, args any) error {
 	g, ok := f.(pyGlobal)
 	if !ok {
 		// The result of a call is called: an object that is not looked into.
-		return u.push(&pyObject{pyGlobal{"", "unknown"}})
+		return u.push(&pyObject{pyGlobal{"", "unknown"}}, costValue)
 	}
 	t, ok := args.(pyTuple)
 	if !ok {
@@ -317,7 +359,7 @@ func (u *unpickler) call(f, args any) error {
 	if err != nil {
 		return fmt.Errorf("%v: %w", g, err)
 	}
-	return u.push(v)
+	return u.push(v, costValue+len(g.module)+len(g.name))
 }
 
 func (u *unpickler) extend(items []any) error {
@@ -327,8 +369,8 @@ func (u *unpickler) extend(items []any) error {
 	}
 	switch v := v.(type) {
 	case *pyList:
-		v.items = append(v.items, items...)
-		return nil
+		v.items = append(roomy(v.items), items...)
+		return u.budget.spend(costRoom * len(items))
 	case *pyObject:
 		return nil
 	}
@@ -346,7 +388,9 @@ func (u *unpickler) setItems(items []any) error {
 	switch v := v.(type) {
 	case *pyDict:
 		for i := 0; i < len(items); i += 2 {
-			v.set(items[i], items[i+1])
+			if err := v.set(u.budget, items[i], items[i+1]); err != nil {
+				return err
+			}
 		}
 		return nil
 	case *pyObject:
@@ -355,7 +399,16 @@ func (u *unpickler) setItems(items []any) error {
 	return fmt.Errorf("cannot set items of a %s", kindOf(v))
 }
 
-// kindOf names a value for errors.
+// numberOr is a value for errors: the number, or what it is instead.
+func numberOr(v any) string {
+	switch v.(type) {
+	case int64, float64:
+		return fmt.Sprint(v)
+	}
+	return "a " + kindOf(v)
+}
+
+// kindOf names a value for errors, which never print a value itself: a few bytes of a pickle can name a tuple of any size.
 func kindOf(v any) string {
 	switch v := v.(type) {
 	case nil:
@@ -407,7 +460,7 @@ func (u *unpickler) number(n int) error {
 	if err != nil {
 		return err
 	}
-	return u.push(int64(v))
+	return u.push(int64(v), 8)
 }
 
 // long reads a two's complement integer whose length takes n bytes. Longer
@@ -418,14 +471,14 @@ func (u *unpickler) long(n int) error {
 		return err
 	}
 	if len(b) > 8 {
-		return u.push(&pyObject{pyGlobal{"builtins", "int"}})
+		return u.push(&pyObject{pyGlobal{"builtins", "int"}}, costValue)
 	}
 	var buf [8]byte
 	if len(b) > 0 && b[len(b)-1]&0x80 != 0 {
 		binary.LittleEndian.PutUint64(buf[:], math.MaxUint64)
 	}
 	copy(buf[:], b)
-	return u.push(int64(binary.LittleEndian.Uint64(buf[:])))
+	return u.push(int64(binary.LittleEndian.Uint64(buf[:])), 8)
 }
 
 // sized reads a length of n bytes and then as many bytes.
@@ -445,7 +498,7 @@ func (u *unpickler) text(n int) error {
 	if err != nil {
 		return err
 	}
-	return u.push(string(b))
+	return u.push(string(b), costValue+len(b))
 }
 
 func (u *unpickler) blob(n int) error {
@@ -453,7 +506,7 @@ func (u *unpickler) blob(n int) error {
 	if err != nil {
 		return err
 	}
-	return u.push(b)
+	return u.push(b, costValue)
 }
 
 func (u *unpickler) line() (string, error) {
@@ -469,9 +522,18 @@ func (u *unpickler) line() (string, error) {
 	return string(rest[:i]), nil
 }
 
-func (u *unpickler) push(v any) error {
-	u.stack = append(u.stack, v)
-	return nil
+// roomy is a list with room for one more at least. It doubles lists, of which append makes many copies when they are large.
+func roomy[T any](list []T) []T {
+	if len(list) == cap(list) {
+		return slices.Grow(list, max(8, len(list)))
+	}
+	return list
+}
+
+// push puts a value on the stack that takes n bytes.
+func (u *unpickler) push(v any, n int) error {
+	u.stack = append(roomy(u.stack), v)
+	return u.budget.spend(n)
 }
 
 // floor is the height of the stack below which values belong to an open mark.
@@ -502,7 +564,11 @@ func (u *unpickler) popN(n int) ([]any, error) {
 	if len(u.stack)-u.floor() < n {
 		return nil, errStack
 	}
+	if err := u.budget.spend(n); err != nil {
+		return nil, err
+	}
 	items := append([]any(nil), u.stack[len(u.stack)-n:]...)
+	clear(u.stack[len(u.stack)-n:])
 	u.stack = u.stack[:len(u.stack)-n]
 	return items, nil
 }
@@ -517,10 +583,24 @@ func (u *unpickler) toMark() ([]any, error) {
 	return items, err
 }
 
-func (u *unpickler) remember(k uint32) error {
+func (u *unpickler) remember(k uint64) error {
 	v, err := u.top()
 	if err != nil {
 		return err
+	}
+	if more := int64(k) - int64(len(u.memo)) + 1; more > 0 {
+		if more > math.MaxInt32/costRoom {
+			return errBudget
+		}
+		if err := u.budget.spend(costRoom * int(more)); err != nil {
+			return err
+		}
+		for range more {
+			u.memo = append(roomy(u.memo), notStored{})
+		}
+	}
+	if u.memo[k] == any(notStored{}) {
+		u.stored++
 	}
 	u.memo[k] = v
 	return nil

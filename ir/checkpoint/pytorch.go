@@ -9,6 +9,8 @@ import (
 	"math"
 	"strings"
 	"sync"
+
+	"github.com/multiway-go/multiway/codegen/rt/file"
 )
 
 // maxDirectory bounds the zip directory; entries of torch.save take about 90
@@ -58,17 +60,17 @@ type pytorch struct {
 // loaded, and nothing in it is executed.
 func PyTorch(r io.ReaderAt, size int64, name string) (Source, error) {
 	p := &pytorch{r: r, close: func() error { return nil }}
-	p.name = name
+	p.name = file.Quote(name)
 	head := make([]byte, min(size, int64(len(legacyMagic))))
 	if _, err := r.ReadAt(head, 0); err != nil && err != io.EOF {
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return nil, fmt.Errorf("%s: %w", p.name, err)
 	}
 	open := p.open
 	if string(head) == legacyMagic {
 		open = p.openLegacy
 	}
 	if err := open(size); err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return nil, fmt.Errorf("%s: %w", p.name, err)
 	}
 	return p, nil
 }
@@ -121,7 +123,7 @@ func openTorchZip(r io.ReaderAt, size int64) (*torchZip, error) {
 	for _, f := range zr.File {
 		if name, ok := strings.CutPrefix(f.Name, folder); ok {
 			if z.entries[name] != nil {
-				return nil, fmt.Errorf("zip archive: entry %q is there twice", f.Name)
+				return nil, fmt.Errorf("zip archive: entry %s is there twice", quote(f.Name))
 			}
 			z.entries[name] = f
 		}
@@ -137,19 +139,19 @@ func (z *torchZip) locate(name string) (f *zip.File, offset int64, err error) {
 	f = z.entries[name]
 	switch {
 	case f == nil:
-		return nil, 0, fmt.Errorf("zip archive: entry %q is missing", name)
+		return nil, 0, fmt.Errorf("zip archive: entry %s is missing", quote(name))
 	case f.Method != zip.Store:
-		return nil, 0, fmt.Errorf("zip archive: entry %q is compressed; save it again with torch.save, which does not compress", name)
+		return nil, 0, fmt.Errorf("zip archive: entry %s is compressed; save it again with torch.save, which does not compress", quote(name))
 	case f.Flags&1 != 0:
-		return nil, 0, fmt.Errorf("zip archive: entry %q is encrypted", name)
+		return nil, 0, fmt.Errorf("zip archive: entry %s is encrypted", quote(name))
 	case f.CompressedSize64 != f.UncompressedSize64:
-		return nil, 0, fmt.Errorf("zip archive: stored entry %q has two sizes, %d and %d", name, f.CompressedSize64, f.UncompressedSize64)
+		return nil, 0, fmt.Errorf("zip archive: stored entry %s has two sizes, %d and %d", quote(name), f.CompressedSize64, f.UncompressedSize64)
 	}
 	if offset, err = f.DataOffset(); err != nil {
-		return nil, 0, fmt.Errorf("zip archive: entry %q: %w", name, err)
+		return nil, 0, fmt.Errorf("zip archive: entry %s: %w", quote(name), err)
 	}
 	if offset < 0 || offset > z.size || f.UncompressedSize64 > uint64(z.size-offset) {
-		return nil, 0, fmt.Errorf("zip archive: entry %q of %d bytes ends outside the file", name, f.UncompressedSize64)
+		return nil, 0, fmt.Errorf("zip archive: entry %s of %d bytes ends outside the file", quote(name), f.UncompressedSize64)
 	}
 	return f, offset, nil
 }
@@ -161,14 +163,14 @@ func (z *torchZip) small(r io.ReaderAt, name string, limit int) ([]byte, error) 
 		return nil, err
 	}
 	if f.UncompressedSize64 > uint64(limit) {
-		return nil, fmt.Errorf("zip archive: entry %q has %d bytes, at most %d are supported", name, f.UncompressedSize64, limit)
+		return nil, fmt.Errorf("zip archive: entry %s has %d bytes, at most %d are supported", quote(name), f.UncompressedSize64, limit)
 	}
 	b := make([]byte, f.UncompressedSize64)
 	if n, err := r.ReadAt(b, offset); n < len(b) {
-		return nil, fmt.Errorf("zip archive: entry %q: %w", name, err)
+		return nil, fmt.Errorf("zip archive: entry %s: %w", quote(name), err)
 	}
 	if sum := crc32.ChecksumIEEE(b); f.CRC32 != 0 && sum != f.CRC32 {
-		return nil, fmt.Errorf("zip archive: entry %q is corrupt: CRC-32 is %08x, want %08x", name, sum, f.CRC32)
+		return nil, fmt.Errorf("zip archive: entry %s is corrupt: CRC-32 is %08x, want %08x", quote(name), sum, f.CRC32)
 	}
 	return b, nil
 }
@@ -184,27 +186,32 @@ func (p *pytorch) open(size int64) error {
 			return err
 		}
 		if string(order) != "little" {
-			return fmt.Errorf("its byte order is %q, only little is supported; save it again on a little-endian machine", order)
+			return fmt.Errorf("its byte order is %s, only little is supported; save it again on a little-endian machine", quote(order))
 		}
 	}
 	data, err := z.small(p.r, "data.pkl", maxPickle)
 	if err != nil {
 		return err
 	}
-	loader := &torchLoader{storages: map[string]*torchStorage{}}
-	u := &unpickler{data: data, persistent: loader.storage, reduce: loader.reduce}
-	top, err := u.run()
+	loader := newLoader(len(data), size)
+	top, err := loader.unpickler(data).run()
 	if err != nil {
 		return err
 	}
-	return p.list(top, func(s *torchStorage) error { return p.place(z, s) })
+	return p.list(top, loader.budget, func(s *torchStorage) error { return p.place(z, s) })
 }
+
+// costListed is what the list of a source holds of a tensor, its name aside, and finding its storage once more.
+const costListed = 200
 
 // list adds the tensors of the state dict in what the pickle holds. place says
 // where a storage is in the file.
-func (p *pytorch) list(top any, place func(*torchStorage) error) error {
+func (p *pytorch) list(top any, b *budget, place func(*torchStorage) error) error {
 	dict, err := stateDict(top)
 	if err != nil {
+		return err
+	}
+	if err := b.spend(costValue * len(dict.keys)); err != nil {
 		return err
 	}
 	for _, key := range trimModule(dict) {
@@ -217,17 +224,23 @@ func (p *pytorch) list(top any, place func(*torchStorage) error) error {
 				continue
 			}
 			t = &torchTensor{problem: "it is an " + kindOf(v) + ", which is not supported"}
+			if err := b.spend(len(t.problem)); err != nil {
+				return err
+			}
 		default:
 			continue
 		}
 		if len(key.short) > maxName {
 			return fmt.Errorf("a name has %d bytes, at most %d are supported", len(key.short), maxName)
 		}
+		if err := b.spend(costListed); err != nil {
+			return err
+		}
 		info := Info{Name: key.short, DType: "?", Shape: t.shape, Problem: t.problem}
 		if t.storage != nil {
 			info.DType = t.storage.dtype
 			if err := place(t.storage); err != nil {
-				return fmt.Errorf("tensor %q: %w", key.short, err)
+				return fmt.Errorf("tensor %s: %w", quote(key.short), err)
 			}
 		}
 		if err := p.add(info, t); err != nil {
@@ -248,7 +261,7 @@ func (p *pytorch) place(z *torchZip, s *torchStorage) error {
 		return err
 	}
 	if uint64(s.n) > f.UncompressedSize64/uint64(s.size) {
-		return fmt.Errorf("storage %q of %d %s needs %d bytes, its entry has %d", s.key, s.n, s.dtype, s.n*s.size, f.UncompressedSize64)
+		return fmt.Errorf("storage %s of %d %s needs %d bytes, its entry has %d", quote(s.key), s.n, s.dtype, s.n*s.size, f.UncompressedSize64)
 	}
 	s.offset = offset
 	s.check = sync.OnceValue(func() error {
@@ -257,7 +270,7 @@ func (p *pytorch) place(z *torchZip, s *torchStorage) error {
 			return err
 		}
 		if f.CRC32 != 0 && sum.Sum32() != f.CRC32 { // 0: written with checksums off
-			return fmt.Errorf("corrupt: CRC-32 of storage %q is %08x, want %08x", s.key, sum.Sum32(), f.CRC32)
+			return fmt.Errorf("corrupt: CRC-32 of storage %s is %08x, want %08x", quote(s.key), sum.Sum32(), f.CRC32)
 		}
 		return nil
 	})
@@ -302,7 +315,7 @@ func stateDict(top any) (*pyDict, error) {
 	}
 	var found []string
 	for _, k := range d.keys[:min(len(d.keys), 8)] {
-		found = append(found, fmt.Sprintf("%.40q: %s", k, kindOf(d.vals[k])))
+		found = append(found, quote(k)+": "+kindOf(d.vals[k]))
 	}
 	return nil, fmt.Errorf("no tensors under the keys model, module or state_dict, nor at the top; found {%s}", strings.Join(found, ", "))
 }
@@ -319,7 +332,18 @@ func (d *pyDict) hasTensors() bool {
 // torchLoader gives meaning to the few classes of a checkpoint that carry
 // tensors.
 type torchLoader struct {
+	budget   *budget
 	storages map[string]*torchStorage
+}
+
+// newLoader returns the loader of pickles of n bytes in a file of the given size.
+func newLoader(n int, size int64) *torchLoader {
+	return &torchLoader{pickleBudget(n, size), map[string]*torchStorage{}}
+}
+
+// unpickler is the machine that makes the values of a pickle with the loader.
+func (l *torchLoader) unpickler(data []byte) *unpickler {
+	return &unpickler{data: data, budget: l.budget, persistent: l.storage, reduce: l.reduce}
 }
 
 // torchTypes maps storage classes to element types. Those of size 0 in
@@ -333,6 +357,9 @@ var torchTypes = map[string]struct {
 	"DoubleStorage": {"f64", 8}, "ShortStorage": {"i16", 2}, "CharStorage": {"i8", 1},
 	"ComplexFloatStorage": {"c64", 8}, "ComplexDoubleStorage": {"c128", 16},
 }
+
+// costStorage is what a storage takes, or a view of one.
+const costStorage = 256
 
 // storage reads ("storage", class, key, device, elements).
 func (l *torchLoader) storage(id any) (any, error) {
@@ -349,25 +376,31 @@ func (l *torchLoader) storage(id any) (any, error) {
 	if !ok1 || !ok2 || !ok3 || n < 0 || n > math.MaxInt/16 {
 		return nil, errors.New("a storage is not described by class, key, device and size")
 	}
+	if !typeName(class.name) {
+		return nil, fmt.Errorf("a storage is of class %v, which is none of torch", class)
+	}
+	if err := l.budget.spend(costStorage + len(key)); err != nil {
+		return nil, err
+	}
 	s := &torchStorage{dtype: DType(class.name), key: key, n: int(n)}
 	if known, ok := torchTypes[class.name]; ok && (class.module == "torch" || class.module == "torch.cuda") {
 		s.dtype, s.size = known.dtype, known.size
 	}
 	if old := l.storages[key]; old != nil {
 		if old.dtype != s.dtype || old.n != s.n {
-			return nil, fmt.Errorf("storage %q is %d %s and also %d %s", key, old.n, old.dtype, s.n, s.dtype)
+			return nil, fmt.Errorf("storage %s is %d %s and also %d %s", quote(key), old.n, old.dtype, s.n, s.dtype)
 		}
 		s = old
 	}
 	l.storages[key] = s
 	if len(t) > 5 && t[5] != nil {
-		return s.view(t[5])
+		return s.view(t[5], l.budget)
 	}
 	return s, nil
 }
 
 // view reads (key, offset, elements): a storage inside another, in legacy files.
-func (s *torchStorage) view(meta any) (any, error) {
+func (s *torchStorage) view(meta any, b *budget) (any, error) {
 	t, ok := meta.(pyTuple)
 	if !ok || len(t) != 3 {
 		return nil, errors.New("a storage's view is not described by key, offset and size")
@@ -375,7 +408,10 @@ func (s *torchStorage) view(meta any) (any, error) {
 	at, ok1 := t[1].(int64)
 	n, ok2 := t[2].(int64)
 	if !ok1 || !ok2 || at < 0 || n < 0 || at > int64(s.n) || n > int64(s.n)-at {
-		return nil, fmt.Errorf("a view of %v elements from %v lies outside the storage of %d", t[2], t[1], s.n)
+		return nil, fmt.Errorf("a view of %s elements from %s lies outside the storage of %d", numberOr(t[2]), numberOr(t[1]), s.n)
+	}
+	if err := b.spend(costStorage); err != nil {
+		return nil, err
 	}
 	v := *s
 	v.n, v.root, v.at = int(n), s, int(at)
@@ -384,7 +420,7 @@ func (s *torchStorage) view(meta any) (any, error) {
 
 // reduce is the allow-list: what it does not know becomes a placeholder.
 func (l *torchLoader) reduce(f pyGlobal, args pyTuple) (any, error) {
-	switch f.String() {
+	switch f.module + "." + f.name {
 	case "collections.OrderedDict", "builtins.dict", "__builtin__.dict", "collections.defaultdict":
 		d := &pyDict{}
 		for _, a := range args {
@@ -393,21 +429,22 @@ func (l *torchLoader) reduce(f pyGlobal, args pyTuple) (any, error) {
 				continue
 			}
 			for _, item := range list.items {
-				switch pair := item.(type) {
-				case pyTuple:
-					if len(pair) == 2 {
-						d.set(pair[0], pair[1])
-					}
-				case *pyList:
-					if len(pair.items) == 2 {
-						d.set(pair.items[0], pair.items[1])
-					}
+				pair, _ := item.(pyTuple)
+				if in, ok := item.(*pyList); ok {
+					pair = in.items
+				}
+				err := l.budget.spend(1)
+				if err == nil && len(pair) == 2 {
+					err = d.set(l.budget, pair[0], pair[1])
+				}
+				if err != nil {
+					return nil, err
 				}
 			}
 		}
-		return d, nil
+		return d, l.budget.spend(len(args))
 	case "torch._utils._rebuild_tensor", "torch._utils._rebuild_tensor_v2":
-		return rebuildTensor(args)
+		return l.rebuildTensor(args)
 	case "torch._utils._rebuild_parameter", "torch._utils._rebuild_parameter_with_state", "torch.nn.parameter.Parameter":
 		if len(args) > 0 {
 			if t, ok := args[0].(*torchTensor); ok {
@@ -434,7 +471,7 @@ func (l *torchLoader) reduce(f pyGlobal, args pyTuple) (any, error) {
 }
 
 // rebuildTensor reads (storage, offset, shape, strides, ...).
-func rebuildTensor(args pyTuple) (any, error) {
+func (l *torchLoader) rebuildTensor(args pyTuple) (any, error) {
 	if len(args) < 4 {
 		return nil, fmt.Errorf("has %d arguments, want at least 4", len(args))
 	}
@@ -444,7 +481,7 @@ func rebuildTensor(args pyTuple) (any, error) {
 	}
 	offset, ok := args[1].(int64)
 	if !ok || offset < 0 || offset > int64(s.n) {
-		return nil, fmt.Errorf("offset %v lies outside the storage of %d elements", args[1], s.n)
+		return nil, fmt.Errorf("offset %s lies outside the storage of %d elements", numberOr(args[1]), s.n)
 	}
 	t := &torchTensor{storage: s, offset: int(offset)}
 	var err error
@@ -481,8 +518,11 @@ func rebuildTensor(args pyTuple) (any, error) {
 	case n > s.n:
 		t.problem = fmt.Sprintf("it repeats the elements of its storage (an expanded tensor: %s over %d elements)", shapeString(t.shape), s.n)
 	}
-	return t, nil
+	return t, l.budget.spend(costTensor + 16*len(t.shape) + len(t.problem))
 }
+
+// costTensor is what a tensor takes beside its shape and strides.
+const costTensor = 128
 
 func intTuple(v any) ([]int, error) {
 	t, ok := v.(pyTuple)
@@ -493,7 +533,7 @@ func intTuple(v any) ([]int, error) {
 	for i, x := range t {
 		n, ok := x.(int64)
 		if !ok || n < 0 || n > math.MaxInt/16 {
-			return nil, fmt.Errorf("found %v, want an integer of at least 0", x)
+			return nil, fmt.Errorf("found %s, want an integer of at least 0", numberOr(x))
 		}
 		out[i] = int(n)
 	}
@@ -520,7 +560,7 @@ func (p *pytorch) Read(name string, at int, dst []byte) error {
 	}
 	s := t.storage
 	if err := s.check(); err != nil {
-		return fmt.Errorf("%s: tensor %q: %w", p.name, name, err)
+		return fmt.Errorf("%s: tensor %s: %w", p.name, quote(name), err)
 	}
 	if t.contiguous() {
 		return readFull(p.r, dst, s.offset+int64(t.offset+at)*int64(s.size), p.name, name)

@@ -353,6 +353,7 @@ func TestPickleValues(t *testing.T) {
 	run := func(b ...byte) (any, error) {
 		u := &unpickler{
 			data:       append(b, '.'),
+			budget:     pickleBudget(len(b), int64(len(b))),
 			persistent: func(id any) (any, error) { return pyTuple{"persistent", id}, nil },
 			reduce:     func(f pyGlobal, args pyTuple) (any, error) { return pyTuple{f, args}, nil },
 		}
@@ -430,9 +431,6 @@ func TestPickleValues(t *testing.T) {
 var cmpEmpty = cmp.FilterValues(func(a, b pyTuple) bool { return len(a)+len(b) == 0 }, cmp.Ignore())
 
 func TestPickleLimits(t *testing.T) {
-	u := &unpickler{data: append(bytes.Repeat([]byte{'N', '0'}, maxPickleOp), '.')}
-	_, err := u.run()
-	wantError(t, err, "more than 2097152 opcodes")
 	limited := &limitedReader{bytes.NewReader(make([]byte, 100)), 10}
 	if _, err := limited.ReadAt(make([]byte, 11), 0); err != errDirectory {
 		t.Errorf("reading more than the limit: %v", err)
@@ -475,10 +473,10 @@ func TestOpenFile(t *testing.T) {
 	wantError(t, err, dir+": is a folder")
 	if st, e := os.Stat(os.DevNull); e == nil && !st.Mode().IsRegular() {
 		_, err = OpenFile(os.DevNull)
-		wantError(t, err, os.DevNull+": is no regular file")
+		wantError(t, err, os.DevNull+": is a device, want a regular file")
 	}
 	_, err = OpenFile(filepath.Join(dir, "absent"))
-	if !os.IsNotExist(err) {
+	if !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("absent file: %v", err)
 	}
 	path := filepath.Join(dir, "good.pth")

@@ -11,6 +11,8 @@ import (
 	"os"
 	"sort"
 	"strings"
+
+	"github.com/multiway-go/multiway/codegen/rt/file"
 )
 
 // maxHeader bounds the JSON header of a safetensors file. The largest published
@@ -42,9 +44,9 @@ type safetensors struct {
 // shape and type need, no overlap, no gap, nothing left over, no name twice.
 func Safetensors(r io.ReaderAt, size int64, name string) (Source, error) {
 	s := &safetensors{r: r, close: func() error { return nil }}
-	s.name = name
+	s.name = file.Quote(name)
 	if err := s.open(size); err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return nil, fmt.Errorf("%s: %w", s.name, err)
 	}
 	return s, nil
 }
@@ -61,7 +63,7 @@ func (s *safetensors) Read(name string, at int, dst []byte) error {
 
 // readFull reads dst at an offset and names the tensor when the file no longer
 // holds it.
-func readFull(r io.ReaderAt, dst []byte, off int64, file, tensor string) error {
+func readFull(r io.ReaderAt, dst []byte, off int64, source, tensor string) error {
 	n, err := r.ReadAt(dst, off)
 	if n == len(dst) {
 		return nil
@@ -69,7 +71,7 @@ func readFull(r io.ReaderAt, dst []byte, off int64, file, tensor string) error {
 	if err == io.EOF {
 		err = io.ErrUnexpectedEOF
 	}
-	return fmt.Errorf("%s: tensor %q: read %d of %d bytes at offset %d: %w", file, tensor, n, len(dst), off, err)
+	return fmt.Errorf("%s: tensor %s: read %d of %d bytes at offset %d: %w", source, quote(tensor), n, len(dst), off, err)
 }
 
 func (s *safetensors) open(size int64) error {
@@ -100,7 +102,7 @@ func (s *safetensors) open(size int64) error {
 		end = max(end, t.end)
 	}
 	if end > size-base {
-		return fmt.Errorf("truncated: its tensors need %d bytes, the file has %d", base+end, size)
+		return fmt.Errorf("truncated: its tensors need %d bytes, the file has %d for them", end, size-base)
 	}
 	if end < size-base {
 		return fmt.Errorf("corrupt: %d bytes follow the last tensor", size-base-end)
@@ -114,10 +116,10 @@ func (s *safetensors) open(size int64) error {
 	at := int64(0)
 	for i, t := range list {
 		if t.begin < at {
-			return fmt.Errorf("safetensors header: tensors %q and %q overlap", list[i-1].info.Name, t.info.Name)
+			return fmt.Errorf("safetensors header: tensors %s and %s overlap", quote(list[i-1].info.Name), quote(t.info.Name))
 		}
 		if t.begin > at {
-			return fmt.Errorf("safetensors header: %d bytes before tensor %q belong to none", t.begin-at, t.info.Name)
+			return fmt.Errorf("safetensors header: %d bytes before tensor %s belong to none", t.begin-at, quote(t.info.Name))
 		}
 		at = t.end
 		if err := s.add(t.info, base+t.begin); err != nil {
@@ -152,19 +154,18 @@ func parseHeader(text []byte) ([]headerEntry, error) {
 			return nil, err
 		}
 		if seen[name] {
-			return nil, fmt.Errorf("tensor %q is there twice", name)
+			return nil, fmt.Errorf("tensor %s is there twice", quote(name))
 		}
 		seen[name] = true
 		if name == "__metadata__" {
-			var meta map[string]string
-			if err := d.Decode(&meta); err != nil {
+			if err := skipMetadata(d); err != nil {
 				return nil, fmt.Errorf("__metadata__: %w", err)
 			}
 			continue
 		}
 		e, err := parseEntry(d)
 		if err != nil {
-			return nil, fmt.Errorf("tensor %q: %w", name, err)
+			return nil, fmt.Errorf("tensor %s: %w", quote(name), err)
 		}
 		e.info.Name = name
 		if len(list) >= maxTensors {
@@ -188,7 +189,7 @@ func headerKey(d *json.Decoder) (string, error) {
 	}
 	name, ok := tok.(string)
 	if !ok {
-		return "", fmt.Errorf("found %v, want a name", tok)
+		return "", fmt.Errorf("found %s, want a name", found(tok))
 	}
 	if len(name) > maxName {
 		return "", fmt.Errorf("a name has %d bytes, at most %d are supported", len(name), maxName)
@@ -199,8 +200,8 @@ func headerKey(d *json.Decoder) (string, error) {
 // parseEntry reads {"dtype":"F32","shape":[2,3],"data_offsets":[0,24]}.
 func parseEntry(d *json.Decoder) (headerEntry, error) {
 	var e headerEntry
-	if tok, err := d.Token(); err != nil || tok != json.Delim('{') {
-		return e, fmt.Errorf("found %v, want {dtype, shape, data_offsets}", tok)
+	if err := begin(d, '{', "{dtype, shape, data_offsets}"); err != nil {
+		return e, err
 	}
 	var dtype string
 	var shape, offsets []int64
@@ -211,12 +212,12 @@ func parseEntry(d *json.Decoder) (headerEntry, error) {
 			return e, err
 		}
 		if seen[key] {
-			return e, fmt.Errorf("%s is there twice", key)
+			return e, fmt.Errorf("%s is there twice", file.Quote(key))
 		}
 		seen[key] = true
 		switch key {
 		case "dtype":
-			err = d.Decode(&dtype)
+			dtype, err = dtypeName(d)
 		case "shape":
 			shape, err = sizes(d, maxRank)
 		case "data_offsets":
@@ -225,7 +226,7 @@ func parseEntry(d *json.Decoder) (headerEntry, error) {
 			err = errors.New("unknown field")
 		}
 		if err != nil {
-			return e, fmt.Errorf("%s: %w", key, err)
+			return e, fmt.Errorf("%s: %w", file.Quote(key), err)
 		}
 	}
 	if _, err := d.Token(); err != nil {
@@ -266,10 +267,78 @@ func parseEntry(d *json.Decoder) (headerEntry, error) {
 	return e, nil
 }
 
+// begin reads the bracket that begins what is wanted.
+func begin(d *json.Decoder, bracket json.Delim, want string) error {
+	tok, err := d.Token()
+	if err == nil && tok != any(bracket) {
+		err = fmt.Errorf("found %s, want %s", found(tok), want)
+	}
+	return err
+}
+
+// dtypeName reads the name of an element type.
+func dtypeName(d *json.Decoder) (string, error) {
+	tok, err := d.Token()
+	if err != nil {
+		return "", err
+	}
+	name, ok := tok.(string)
+	if !ok || !typeName(name) {
+		return "", fmt.Errorf("found %s, want the name of an element type, such as F32", found(tok))
+	}
+	return name, nil
+}
+
+// skipMetadata reads {"KEY": "VALUE", ...} and keeps nothing.
+func skipMetadata(d *json.Decoder) error {
+	if err := begin(d, '{', "{key: text}"); err != nil {
+		return err
+	}
+	for d.More() {
+		key, err := d.Token() // a key is a string, or the decoder says no
+		if err != nil {
+			return err
+		}
+		tok, err := d.Token()
+		if err != nil {
+			return err
+		}
+		if _, ok := tok.(string); !ok {
+			return fmt.Errorf("%s: found %s, want text", found(key), found(tok))
+		}
+	}
+	_, err := d.Token()
+	return err
+}
+
+// skip reads a value of any kind and keeps nothing.
+func skip(d *json.Decoder) error {
+	for depth := 0; ; {
+		tok, err := d.Token()
+		if err != nil {
+			return err
+		}
+		switch tok {
+		case json.Delim('{'), json.Delim('['):
+			if depth++; depth > maxSkipped {
+				return fmt.Errorf("more than %d brackets inside each other", maxSkipped)
+			}
+		case json.Delim('}'), json.Delim(']'):
+			depth--
+		}
+		if depth == 0 {
+			return nil
+		}
+	}
+}
+
+// maxSkipped bounds the nesting of what skip reads.
+const maxSkipped = 1000
+
 // sizes reads a list of at most limit integers, none negative.
 func sizes(d *json.Decoder, limit int) ([]int64, error) {
-	if tok, err := d.Token(); err != nil || tok != json.Delim('[') {
-		return nil, fmt.Errorf("found %v, want a list of integers", tok)
+	if err := begin(d, '[', "a list of integers"); err != nil {
+		return nil, err
 	}
 	var list []int64
 	for d.More() {
@@ -280,7 +349,7 @@ func sizes(d *json.Decoder, limit int) ([]int64, error) {
 		num, ok := tok.(json.Number)
 		v, err := num.Int64()
 		if !ok || err != nil || v < 0 {
-			return nil, fmt.Errorf("found %v, want an integer of at least 0", tok)
+			return nil, fmt.Errorf("found %s, want an integer of at least 0", found(tok))
 		}
 		if len(list) == limit {
 			return nil, fmt.Errorf("more than %d numbers", limit)
@@ -317,7 +386,7 @@ func WriteSafetensors(w io.Writer, tensors []Tensor, metadata map[string]string)
 			return err
 		}
 		if i > 0 && list[i-1].Name == t.Name || t.Name == "__metadata__" {
-			return fmt.Errorf("tensor %q: the name is taken", t.Name)
+			return fmt.Errorf("tensor %s: the name is taken", quote(t.Name))
 		}
 		name, err := json.Marshal(t.Name)
 		if err != nil {

@@ -143,9 +143,9 @@ func TestSafetensorsRoundTrip(t *testing.T) {
 		t.Errorf("bytes as floats: %v (-want +got):\n%s", err, diff)
 	}
 	_, err = LoadRows(src, "f", 1, 2)
-	wantError(t, err, `"f" is f32[2,3]`, "no rows 1 to 3")
+	wantError(t, err, `"f" is f32[2,3]`, "no 2 rows from row 1")
 	_, err = LoadRows(src, "f", math.MaxInt, 1)
-	wantError(t, err, "no rows")
+	wantError(t, err, "no 1 rows from row")
 	_, err = LoadRows(src, "f", -1, 1)
 	wantError(t, err, "from row -1")
 	_, err = Load(src, "l")

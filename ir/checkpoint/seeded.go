@@ -132,10 +132,10 @@ func Seeded(seed uint64, tensors []SeededTensor) (Source, error) {
 			err = fmt.Errorf("offset %v and scale %v must be finite", t.Offset, t.Scale)
 		}
 		if d, e := hex.DecodeString(t.SHA256); err == nil && (e != nil || len(d) != 0 && len(d) != sha256.Size) {
-			err = fmt.Errorf("%q is no SHA-256", t.SHA256)
+			err = fmt.Errorf("%s is no SHA-256", quote(t.SHA256))
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%s: tensor %q: %w", s.name, t.Name, err)
+			return nil, fmt.Errorf("%s: tensor %s: %w", s.name, quote(t.Name), err)
 		}
 		d := F32
 		if t.Count {
@@ -168,7 +168,7 @@ func (s *seeded) Read(name string, at int, dst []byte) error {
 	}
 	if t.SHA256 != "" && int64(len(dst)) == info.Bytes() {
 		if sum := sha256.Sum256(dst); hex.EncodeToString(sum[:]) != strings.ToLower(t.SHA256) {
-			return fmt.Errorf("%s: tensor %q: SHA-256 is %x, want %s: the case was made with other offset, scale or shape", s.name, name, sum, t.SHA256)
+			return fmt.Errorf("%s: tensor %s: SHA-256 is %x, want %s: the case was made with other offset, scale or shape", s.name, quote(name), sum, t.SHA256)
 		}
 	}
 	return nil

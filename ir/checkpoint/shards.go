@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"sort"
 	"strings"
+
+	"github.com/multiway-go/multiway/codegen/rt/file"
 )
 
 // maxShards bounds the files of one checkpoint, all of which are open at a time.
@@ -25,22 +27,22 @@ type shards struct {
 // ignored. The files stand beside it; a tensor of theirs that the index does not name
 // is left out.
 func openShards(f *os.File, path string) (Source, error) {
+	s := &shards{}
+	s.name = file.Quote(path)
 	text, err := io.ReadAll(io.LimitReader(f, maxHeader+1))
 	if err != nil {
 		return nil, err
 	}
 	if len(text) > maxHeader {
-		return nil, fmt.Errorf("%s: more than %d bytes; the index of a checkpoint in several files is smaller", path, maxHeader)
+		return nil, fmt.Errorf("%s: more than %d bytes; the index of a checkpoint in several files is smaller", s, maxHeader)
 	}
 	where, err := weightMap(text)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("%s: %w", s, err)
 	}
-	s := &shards{}
-	s.name = path
 	if err := s.open(filepath.Dir(path), where); err != nil {
 		s.Close()
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("%s: %w", s, err)
 	}
 	return s, nil
 }
@@ -58,21 +60,21 @@ func (s *shards) open(dir string, where map[string]string) error {
 		files = append(files, f)
 	}
 	sort.Strings(files)
-	for _, file := range files {
-		src, err := open(filepath.Join(dir, file), false)
+	for _, name := range files {
+		src, err := open(filepath.Join(dir, name), false)
 		if errors.Is(err, os.ErrNotExist) {
-			return fmt.Errorf("the file %s with %d tensors is missing; it belongs beside the index", file, len(byFile[file]))
+			return fmt.Errorf("the file %s with %d tensors is missing; it belongs beside the index", file.Quote(name), len(byFile[name]))
 		}
 		if err != nil {
 			return err
 		}
 		s.files = append(s.files, src)
-		names := byFile[file]
-		sort.Strings(names)
-		for _, name := range names {
-			t, ok := Find(src, name)
+		tensors := byFile[name]
+		sort.Strings(tensors)
+		for _, tensor := range tensors {
+			t, ok := Find(src, tensor)
 			if !ok {
-				return fmt.Errorf("tensor %q is not in %s, as the index says", name, file)
+				return fmt.Errorf("tensor %s is not in %s, as the index says", quote(tensor), file.Quote(name))
 			}
 			if err := s.add(t, src); err != nil {
 				return err
@@ -87,6 +89,7 @@ func (s *shards) open(dir string, where map[string]string) error {
 // a name that is there twice pass.
 func weightMap(text []byte) (map[string]string, error) {
 	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
 	if _, err := d.Token(); err != nil {
 		return nil, err
 	}
@@ -97,8 +100,7 @@ func weightMap(text []byte) (map[string]string, error) {
 			return nil, err
 		}
 		if key != "weight_map" {
-			var skip json.RawMessage
-			if err := d.Decode(&skip); err != nil {
+			if err := skip(d); err != nil {
 				return nil, err
 			}
 			continue
@@ -120,8 +122,8 @@ func weightMap(text []byte) (map[string]string, error) {
 }
 
 func shardNames(d *json.Decoder) (map[string]string, error) {
-	if tok, err := d.Token(); err != nil || tok != json.Delim('{') {
-		return nil, fmt.Errorf("found %v, want {tensor: file}", tok)
+	if err := begin(d, '{', "{tensor: file}"); err != nil {
+		return nil, err
 	}
 	where := map[string]string{}
 	for d.More() {
@@ -136,11 +138,11 @@ func shardNames(d *json.Decoder) (map[string]string, error) {
 		file, ok := tok.(string)
 		switch {
 		case !ok:
-			return nil, fmt.Errorf("tensor %q: found %v, want the name of a file", name, tok)
+			return nil, fmt.Errorf("tensor %s: found %s, want the name of a file", quote(name), found(tok))
 		case !plainName(file):
-			return nil, fmt.Errorf("tensor %q: %.80q is no plain file name", name, file)
+			return nil, fmt.Errorf("tensor %s: %s is no plain file name", quote(name), quote(file))
 		case where[name] != "":
-			return nil, fmt.Errorf("tensor %q is there twice", name)
+			return nil, fmt.Errorf("tensor %s is there twice", quote(name))
 		case len(where) == maxTensors:
 			return nil, fmt.Errorf("more than %d tensors", maxTensors)
 		}
@@ -158,7 +160,7 @@ func plainName(s string) bool {
 func (s *shards) Read(name string, at int, dst []byte) error {
 	src, ok := s.data[name]
 	if !ok {
-		return fmt.Errorf("%s: tensor %q is missing", s.name, name)
+		return fmt.Errorf("%s: tensor %s is missing", s.name, quote(name))
 	}
 	return src.Read(name, at, dst)
 }

@@ -43,6 +43,11 @@ func (d DType) Size() int {
 	return 0
 }
 
+// typeName reports whether a file may call an element type so.
+func typeName(s string) bool {
+	return s != "" && len(s) <= 64 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") == ""
+}
+
 // Float reports whether elements are floating-point numbers that can be read.
 func (d DType) Float() bool { return d == F32 || d == F16 || d == BF16 }
 
@@ -120,7 +125,7 @@ func Load(src Source, name string) ([]float32, error) {
 // LoadRows is [Load] for rows [row, row+rows) of the first axis.
 func LoadRows(src Source, name string, row, rows int) ([]float32, error) {
 	if row < 0 || rows < 0 {
-		return nil, fmt.Errorf("%s: tensor %q: cannot read %d rows from row %d", src, name, rows, row)
+		return nil, fmt.Errorf("%s: tensor %s: cannot read %d rows from row %d", src, quote(name), rows, row)
 	}
 	return loadName(src, name, row, rows, true)
 }
@@ -137,7 +142,7 @@ func LoadInts(src Source, name string) ([]int64, error) {
 		return nil, err
 	}
 	if t.DType.Float() {
-		return nil, fmt.Errorf("%s: tensor %q is %v, want integers", src, name, t)
+		return nil, fmt.Errorf("%s: tensor %s is %v, want integers", src, quote(name), t)
 	}
 	raw := make([]byte, t.Bytes())
 	if err := src.Read(name, 0, raw); err != nil {
@@ -157,13 +162,13 @@ func readable(src Source, name string) (Info, error) {
 		if n := nearest(name, src.Tensors(), 3); len(n) > 0 {
 			near = "; nearest is " + quoted(n)
 		}
-		return t, fmt.Errorf("%s: tensor %q is missing%s", src, name, near)
+		return t, fmt.Errorf("%s: tensor %s is missing%s", src, quote(name), near)
 	}
 	if t.Problem != "" {
-		return t, fmt.Errorf("%s: tensor %q cannot be read: %s", src, name, t.Problem)
+		return t, fmt.Errorf("%s: tensor %s cannot be read: %s", src, quote(name), t.Problem)
 	}
 	if t.DType.Size() == 0 {
-		return t, fmt.Errorf("%s: tensor %q cannot be read: its type is %s, want f32, f16, bf16, i64, i32, u8 or bool", src, name, t.DType)
+		return t, fmt.Errorf("%s: tensor %s cannot be read: its type is %s, want f32, f16, bf16, i64, i32, u8 or bool", src, quote(name), t.DType)
 	}
 	return t, nil
 }
@@ -177,7 +182,7 @@ func loadName(src Source, name string, row, rows int, finite bool) ([]float32, e
 	at, n := 0, t.Len()
 	if rows >= 0 {
 		if len(t.Shape) == 0 || row > t.Shape[0] || rows > t.Shape[0]-row {
-			return nil, fmt.Errorf("%s: tensor %q is %v, which has no rows %d to %d", src, name, t, row, row+rows)
+			return nil, fmt.Errorf("%s: tensor %s is %v, which has no %d rows from row %d", src, quote(name), t, rows, row)
 		}
 		width := Info{Shape: t.Shape[1:]}.Len()
 		at, n = row*width, rows*width
@@ -194,13 +199,13 @@ func loadName(src Source, name string, row, rows int, finite bool) ([]float32, e
 			return nil, err
 		}
 		if i, err := widen(out, t.DType, raw); err != nil {
-			return nil, fmt.Errorf("%s: tensor %q: element %s: %w", src, name, indexString(t.Shape, at+i), err)
+			return nil, fmt.Errorf("%s: tensor %s: element %s: %w", src, quote(name), indexString(t.Shape, at+i), err)
 		}
 	}
 	if finite {
 		for i, v := range out {
 			if math.Float32bits(v)&0x7f800000 == 0x7f800000 {
-				return nil, fmt.Errorf("%s: tensor %q: element %s is %v; a weight must be finite", src, name, indexString(t.Shape, at+i), v)
+				return nil, fmt.Errorf("%s: tensor %s: element %s is %v; a weight must be finite", src, quote(name), indexString(t.Shape, at+i), v)
 			}
 		}
 	}
@@ -320,7 +325,7 @@ func (x *index[T]) Tensors() []Info { return x.infos }
 // add lists a tensor. The caller sorts when all are in.
 func (x *index[T]) add(t Info, data T) error {
 	if _, dup := x.data[t.Name]; dup {
-		return fmt.Errorf("tensor %q is there twice", t.Name)
+		return fmt.Errorf("tensor %s is there twice", quote(t.Name))
 	}
 	if len(x.infos) >= maxTensors {
 		return fmt.Errorf("more than %d tensors", maxTensors)
@@ -341,16 +346,16 @@ func (x *index[T]) sort() {
 func (x *index[T]) at(name string, at int, dst []byte) (Info, T, error) {
 	data, ok := x.data[name]
 	if !ok {
-		return Info{}, data, fmt.Errorf("%s: tensor %q is missing", x.name, name)
+		return Info{}, data, fmt.Errorf("%s: tensor %s is missing", x.name, quote(name))
 	}
 	i := sort.Search(len(x.infos), func(i int) bool { return x.infos[i].Name >= name })
 	t := x.infos[i]
 	size := t.DType.Size()
 	if t.Problem != "" || size == 0 {
-		return t, data, fmt.Errorf("%s: tensor %q cannot be read: %s %s", x.name, name, t.DType, t.Problem)
+		return t, data, fmt.Errorf("%s: tensor %s cannot be read: %s %s", x.name, quote(name), t.DType, t.Problem)
 	}
 	if len(dst)%size != 0 || at < 0 || at > t.Len() || len(dst)/size > t.Len()-at {
-		return t, data, fmt.Errorf("%s: tensor %q is %v, which has no %d bytes from element %d", x.name, name, t, len(dst), at)
+		return t, data, fmt.Errorf("%s: tensor %s is %v, which has no %d bytes from element %d", x.name, quote(name), t, len(dst), at)
 	}
 	return t, data, nil
 }

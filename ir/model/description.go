@@ -1,13 +1,12 @@
 package model
 
 import (
-	"io"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/ir/precision"
 )
 
@@ -96,12 +95,7 @@ type Preprocess struct {
 // Load reads the description in a file. Where a classification task has labels but
 // no number of classes, it counts the labels.
 func Load(path string) (*Description, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	src, err := io.ReadAll(io.LimitReader(f, maxText+1))
+	src, err := file.Read(path, maxText)
 	if err != nil {
 		return nil, err
 	}

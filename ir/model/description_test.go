@@ -1,6 +1,7 @@
 package model
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -297,7 +298,7 @@ func TestLoad(t *testing.T) {
 			}
 		})
 	}
-	if _, err := Load(filepath.Join(dir, "none.yaml")); !os.IsNotExist(err) {
+	if _, err := Load(filepath.Join(dir, "none.yaml")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("got %v, want a missing file", err)
 	}
 }

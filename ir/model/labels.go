@@ -4,12 +4,12 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/multiway-go/multiway/codegen/rt/file"
 )
 
 // maxLabels bounds a labels file in bytes.
@@ -24,21 +24,16 @@ func (d *Description) Labels(t Task) ([]string, error) {
 		return nil, nil
 	}
 	path := d.Path(t.Labels)
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	src, err := io.ReadAll(io.LimitReader(f, maxLabels+1))
+	src, err := file.Read(path, maxLabels)
 	if err != nil {
 		return nil, err
 	}
 	labels, err := parseLabels(src, t.List)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("%s: %w", file.Quote(path), err)
 	}
 	if t.Classes != 0 && len(labels) != t.Classes {
-		return nil, fmt.Errorf("%s: %d labels, want %d, the number of classes of task %s", path, len(labels), t.Classes, t.Name)
+		return nil, fmt.Errorf("%s: %d labels, want %d, the number of classes of task %s", file.Quote(path), len(labels), t.Classes, t.Name)
 	}
 	return labels, nil
 }

@@ -95,7 +95,7 @@ func TestLoadErrors(t *testing.T) {
 func bytesOf(b byte, n int) []byte { return slices.Repeat([]byte{b}, n) }
 
 func TestLoadTooLarge(t *testing.T) {
-	if _, err := Load(make([]byte, maxFile+1)); err == nil || !strings.Contains(err.Error(), "at most 67108864") {
+	if _, err := Load(make([]byte, MaxFile+1)); err == nil || !strings.Contains(err.Error(), "at most 67108864") {
 		t.Errorf("Load of a file above the limit: %v", err)
 	}
 }

@@ -22,10 +22,10 @@ const (
 // SentencePiece. It bounds the work at one position of a text.
 const maxPiece = 8000
 
-// maxFile is the largest model file accepted, in bytes. Loading takes memory in
+// MaxFile is the largest tokenizer file accepted, in bytes. Loading takes memory in
 // proportion to the file, and a piece takes five bytes of it or more, so that
 // there are fewer than maxNodes pieces.
-const maxFile = 64 << 20
+const MaxFile = 64 << 20
 
 // piece is one entry of the vocabulary. text aliases the file.
 type piece struct {
@@ -59,8 +59,8 @@ func parseModel(data []byte) (*model, error) {
 	switch {
 	case len(data) == 0:
 		return nil, errors.New("the file is empty, want a SentencePiece model")
-	case len(data) > maxFile:
-		return nil, fmt.Errorf("the file has %d bytes, want a SentencePiece model of at most %d", len(data), maxFile)
+	case len(data) > MaxFile:
+		return nil, fmt.Errorf("the file has %d bytes, want a SentencePiece model of at most %d", len(data), MaxFile)
 	case bytes.HasPrefix(data, []byte("version https://git-lfs")):
 		return nil, errors.New("the file is a Git LFS pointer, not a SentencePiece model; run git lfs pull")
 	case data[0] != 1<<3|chunked:

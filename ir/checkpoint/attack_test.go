@@ -1,0 +1,348 @@
+package checkpoint
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/multiway-go/multiway/codegen/rt/file"
+)
+
+// maxErrorText is how long any error may be. The texts of the package end at file.MaxError; paths and places come to it.
+const maxErrorText = 10_000
+
+// doubled is a tuple of 2^n leaves in n bytes.
+func (p *pick) doubled(n int) *pick {
+	p.op('N', 0x85)
+	for range n {
+		p.op('2', 0x86)
+	}
+	return p
+}
+
+// deep is a tuple in n others.
+func (p *pick) deep(n int) *pick {
+	p.op(')')
+	return p.op(bytes.Repeat([]byte{0x85}, n)...)
+}
+
+// each writes a piece n times.
+func (p *pick) each(n int, piece string) *pick {
+	p.WriteString(strings.Repeat(piece, n))
+	return p
+}
+
+func (p *pick) storage(class, key string, n int) *pick {
+	return p.op('(').str("storage").global("torch", class).str(key).str("cpu").int(n).op('t', 'Q')
+}
+
+// rebuild begins a tensor of storage 0; its arguments from the offset on and a TUPLE and a REDUCE follow.
+func (p *pick) rebuild() *pick {
+	return p.global("torch._utils", "_rebuild_tensor_v2").op('(').storage("FloatStorage", "0", 4)
+}
+
+// dictOf leaves OrderedDict as 0 of the memo, and as 1 its arguments: a list of n items.
+func (p *pick) dictOf(n int, item func(i int)) *pick {
+	p.global("collections", "OrderedDict").op('q', 0, '0').op(']', '(')
+	for i := range n {
+		item(i)
+	}
+	return p.op('e', 0x85, 'q', 1, '0')
+}
+
+// hostilePickles are data.pkl of archives. what, if not "", is part of the error; without an error the pickle is harmless.
+func hostilePickles() []hostile {
+	long := strings.Repeat("k", 1<<20)
+	numbers := func(p *pick) func(int) {
+		return func(i int) { p.str(fmt.Sprintf("k%05d", i)).op('N', 0x86) }
+	}
+	bomb, times, pairs, key := start(), start(), start(), start()
+	bomb.dictOf(1000, numbers(bomb)).op(']').each(10000, "h\x00h\x01R").op('.')
+	times.dictOf(100_000, func(int) { times.op('N') }).op(']').each(100_000, "h\x00h\x01R0").op('.')
+	pairs.dictOf(1000, func(i int) { pairs.op(']').str(fmt.Sprint(i)).op('a').op('N', 'a') }).op(']').each(10000, "h\x00h\x01R").op('.')
+	// A long key is hashed whenever it is set, whichever way.
+	key.op('}').str(long).op('q', 0).op('N', 's').each(200_000, "h\x00Ns").op('.')
+	ones := start()
+	ones.op('(')
+	for range maxRank {
+		ones.int(1)
+	}
+	ones.op('t', 'q', 9, '0')
+	tensor := func(p *pick) *pick {
+		p.global("torch._utils", "_rebuild_tensor_v2").op('q', 1, '0')
+		return p.op('(').storage("FloatStorage", "0", 4).int(0).op('h', 9, 'h', 9, 't', 'q', 2, '0')
+	}
+	const over = "far more memory or work"
+	return []hostile{
+		{"offset doubled", start().rebuild().doubled(30).op(')', ')', 't', 'R', '.').Bytes(), "offset a tuple lies outside"},
+		{"offset doubled more", start().rebuild().doubled(60).op(')', ')', 't', 'R', '.').Bytes(), "offset a tuple lies outside"},
+		{"offset deep", start().rebuild().deep(300_000).op(')', ')', 't', 'R', '.').Bytes(), "offset a tuple lies outside"},
+		{"shape doubled", start().rebuild().int(0).doubled(26).op(0x85, ')', 't', 'R', '.').Bytes(), "found a tuple, want an integer"},
+		{"strides doubled", start().rebuild().int(0).ints(1).doubled(26).op(0x85, 't', 'R', '.').Bytes(), "found a tuple, want an integer"},
+		{"view doubled", start().op('(').str("storage").global("torch", "FloatStorage").str("0").str("cpu").int(4).
+			op('(').str("1").doubled(30).doubled(30).op('t').op('t', 'Q', '.').Bytes(), "a view of a tuple elements from a tuple"},
+		{"callable doubled", start().doubled(30).op(')', 'R', '.').Bytes(), "holds object of class"},
+		{"arguments doubled", start().global("a", "b").op('}').doubled(30).op('0', 'R', '.').Bytes(), "are no tuple"},
+		{"persistent doubled", start().doubled(30).op('Q', '.').Bytes(), "is no storage"},
+		{"class doubled", start().doubled(30).op('2', 0x93, '.').Bytes(), "not named by two short strings"},
+		{"top doubled", start().doubled(40).op('.').Bytes(), "holds tuple"},
+		{"keys of no tensors", start().op('}').str("a\x1b]0;x\a").doubled(30).op('s').str(long).op('N', 's', '.').Bytes(), `found {"a\x1b]0;x\a": tuple`},
+		{"list in itself", start().op(']', 'q', 0).each(100_000, "h\x00a").op('.').Bytes(), "holds list"},
+		{"dict of pairs again and again", bomb.Bytes(), over},
+		{"dict of lists again and again", pairs.Bytes(), over},
+		{"dict of no pairs again and again", times.Bytes(), over},
+		{"long key again and again", key.Bytes(), over},
+		{"long storage again and again", start().global("torch", "FloatStorage").op('q', 0, '0').str(long).op('q', 1, '0').str("storage").op('q', 2, '0').
+			each(100_000, "(h\x02h\x00h\x01h\x02K\x04tQ0").op('.').Bytes(), over},
+		{"tensors of many axes", tensor(start().op(ones.Bytes()[2:]...)).each(400_000, "h\x01h\x02R").op('.').Bytes(), over},
+		{"one tensor by many names", func() []byte {
+			p := tensor(start().op(ones.Bytes()[2:]...)).op('h', 1, 'h', 2, 'R', 'q', 3, '0', '}', '(')
+			for i := range 200_000 {
+				p.str(fmt.Sprintf("%x", i)).op('h', 3)
+			}
+			return p.op('u', '.').Bytes()
+		}(), over},
+		{"expanded tensors", func() []byte {
+			p := start().global("torch._utils", "_rebuild_tensor_v2").op('q', 1, '0', '(').storage("FloatStorage", "0", 4).int(0)
+			p.ints(1<<30, 1, 1, 1).ints(0, 0, 0, 0).op('t', 'q', 2, '0')
+			return p.each(400_000, "h\x01h\x02R").op('.').Bytes()
+		}(), over},
+		{"lists", start().each(2_000_000, "]").op('.').Bytes(), over},
+		{"dicts of one key", start().str("a").op('q', 0, '0').each(400_000, "}h\x00Ns").op('.').Bytes(), over},
+		{"marks", start().each(4_000_000, "(").op('.').Bytes(), over},
+		{"memo", start().op('N').each(3_000_000, "\x94").op('.').Bytes(), over},
+		{"memo far away", start().op('N', 'r', 0xff, 0xff, 0xff, 0xff, '.').Bytes(), over},
+		{"deep lists", start().each(100_000, "]").each(100_000-1, "a").op('.').Bytes(), "holds list"},
+		{"LONG4 of 2 GB", start().op(0x8b, 0xff, 0xff, 0xff, 0x7f, '.').Bytes(), "truncated"},
+		{"text of 2^64", start().op(0x8d).each(8, "\xff").op('.').Bytes(), "truncated"},
+		{"classes with control characters", start().global("a\x1b[2J", strings.Repeat("\u202e", 100)).op(')', 'R', '.').Bytes(), `\x1b[2J`},
+		{"storage of a strange class", start().rebuild().op('0').storage("\x1b[2J", "0", 4).op('.').Bytes(), "none of torch"},
+	}
+}
+
+type hostile struct {
+	name string
+	data []byte
+	what string
+}
+
+// allocated is what f allocates in all, in bytes, and the most that a reader of a file of n bytes may.
+func allocated(f func()) int {
+	var a, b runtime.MemStats
+	runtime.ReadMemStats(&a)
+	f()
+	runtime.ReadMemStats(&b)
+	return int(b.TotalAlloc - a.TotalAlloc)
+}
+
+// mostOf is what opening n bytes may allocate in all, what was freed again included. It is twice the budget: growing
+// slices and maps are copied.
+func mostOf(n int) int { return 2*pickleBudget(n, int64(n)).left + 8*n }
+
+func (h hostile) test(t *testing.T, open func(data []byte) (Source, error)) {
+	t.Helper()
+	var err error
+	var src Source
+	if got, most := allocated(func() { src, err = open(h.data) }), mostOf(len(h.data)); got > most {
+		t.Errorf("%d bytes take %d MB, want at most %d", len(h.data), got>>20, most>>20)
+	}
+	if err == nil {
+		t.Fatalf("it is taken: %d tensors", len(src.Tensors()))
+	}
+	harmless(t, err, h.what)
+}
+
+// harmless checks that an error is short, holds nothing that a terminal acts on, and says what is wrong.
+func harmless(t *testing.T, err error, what string) {
+	t.Helper()
+	text := err.Error()
+	if len(text) > maxErrorText {
+		t.Errorf("the error has %d bytes: %.200s", len(text), text)
+	}
+	for _, bad := range []string{"\x1b", "\a", "\u202e", "\r"} {
+		if strings.Contains(text, bad) {
+			t.Errorf("the error holds %q: %.300q", bad, text)
+		}
+	}
+	if !strings.Contains(text, what) {
+		t.Errorf("error is %.300s, want %q in it", text, what)
+	}
+}
+
+func TestHostilePickles(t *testing.T) {
+	for _, h := range hostilePickles() {
+		t.Run(h.name, func(t *testing.T) {
+			h.data = archive(t, h.data, map[string][]byte{"0": make([]byte, 16)})
+			h.test(t, openPth)
+		})
+	}
+}
+
+func TestHostileLegacy(t *testing.T) {
+	part := func(p *pick) string { return p.op('.').String() }
+	version, machine, empty := part(start().int(legacyProtocol)), part(start().op('}').str("little_endian").op(0x88, 's')), part(start().op('}'))
+	for _, h := range []hostile{
+		{"version doubled", []byte(part(start().doubled(26)) + machine + empty + part(start().op(']'))), "of protocol a tuple, want 1001"},
+		{"key doubled", []byte(version + machine + empty + part(start().op(']').doubled(26).op('a'))), "uses the storage a tuple"},
+		{"key in itself", []byte(version + machine + empty + part(start().op(']', 'q', 0, 'h', 0, 'h', 0, 0x85, 'a', 'a'))), "uses the storage a tuple"},
+		{"key deep", []byte(version + machine + empty + part(start().op(']').deep(200_000).op('a'))), "uses the storage a tuple"},
+		{"long key", []byte(version + machine + empty + part(start().op(']').str(strings.Repeat("\x1b", 1<<20)).op('a'))), "uses the storage"},
+		{"machine doubled", []byte(version + part(start().op('}').str("little_endian").doubled(30).op('s')) + empty + part(start().op(']'))), "big-endian"},
+	} {
+		t.Run(h.name, func(t *testing.T) {
+			h.data = []byte(legacyMagic + string(h.data) + strings.Repeat("\x00", 64))
+			h.test(t, openPth)
+		})
+	}
+}
+
+// What torch.save writes stays far below the budget, at any number of tensors.
+func TestPickleBudgetSuffices(t *testing.T) {
+	for _, n := range []int{1, 300, 10_000} {
+		p := start().op('}', 'q', 0, '(')
+		p.global("torch._utils", "_rebuild_tensor_v2").op('q', 1, '0')
+		memo := uint32(2)
+		put := func() { p.op('r').Write(binary.LittleEndian.AppendUint32(nil, memo)); memo++ }
+		for i := range n {
+			p.str(fmt.Sprintf("module.encoder.layers.%d.self_attn.q_proj.weight", i))
+			put()
+			p.op('h', 1, '(', '(').str("storage")
+			put()
+			p.global("torch", "FloatStorage")
+			put()
+			p.str(fmt.Sprint(i))
+			put()
+			p.str("cpu")
+			put()
+			p.int(6).op('t')
+			put()
+			p.op('Q', 'K', 0, 'K', 2, 'K', 3, 0x86)
+			put()
+			p.op('K', 3, 'K', 1, 0x86)
+			put()
+			p.op(0x89).global("collections", "OrderedDict").op(')', 'R')
+			put()
+			p.op('t')
+			put()
+			p.op('R')
+			put()
+		}
+		p.op('u', '.')
+		l := newLoader(p.Len(), int64(10*p.Len()))
+		all := l.budget.left
+		top, err := l.unpickler(p.Bytes()).run()
+		if err != nil {
+			t.Fatal(err)
+		}
+		src := &pytorch{}
+		if err := src.list(top, l.budget, func(*torchStorage) error { return nil }); err != nil || len(src.infos) != n {
+			t.Fatalf("%d tensors of %d: %v", len(src.infos), n, err)
+		}
+		if left := l.budget.left; left < all/4 {
+			t.Errorf("%d tensors: %d of %d is left, want a quarter", n, left, all)
+		}
+	}
+}
+
+// hostileHeaders are safetensors headers.
+func hostileHeaders() []hostile {
+	big := 4 << 20
+	return []hostile{
+		{"number", []byte(`{"a":{"dtype":"F32","shape":[` + strings.Repeat("9", big) + `],"data_offsets":[0,0]}}`), "found a number of many digits"},
+		{"text for a number", []byte(`{"a":{"dtype":"F32","shape":["` + strings.Repeat(`\u001b`, big/6) + `"],"data_offsets":[0,0]}}`), `found "\x1b`},
+		{"number for a type", []byte(`{"a":{"dtype":` + strings.Repeat("9", big) + `,"shape":[],"data_offsets":[0,0]}}`), "dtype: found a number of many digits"},
+		{"long type", []byte(`{"a":{"dtype":"` + strings.Repeat("F", big) + `","shape":[],"data_offsets":[0,0]}}`), `found "FFF`},
+		{"type with control characters", []byte(`{"a":{"dtype":"\u001b[2J","shape":[],"data_offsets":[0,0]}}`), `found "\x1b[2J"`},
+		{"long field", []byte(`{"a":{"` + strings.Repeat("x", maxName) + `":1}}`), "unknown field"},
+		{"long names", []byte(`{"` + strings.Repeat(`\u202e`, maxName/3) + `":{"dtype":"F32"}}`), "shape is missing"},
+		{"name for a name", []byte(`{"` + strings.Repeat("x", big) + `":{}}`), "at most 4096 are supported"},
+		{"brackets", []byte(`{"a":` + strings.Repeat("[", big)), "want {dtype, shape, data_offsets}"},
+		{"objects", []byte(strings.Repeat(`{"a":`, big/5)), "unknown field"},
+		{"metadata of brackets", []byte(`{"__metadata__":` + strings.Repeat("[", big)), "want {key: text}"},
+		{"metadata of a number", []byte(`{"__metadata__":{"a":` + strings.Repeat("9", big) + `}}`), "want text"},
+		{"offsets that overflow", []byte(`{"a":{"dtype":"F32","shape":[1],"data_offsets":[9223372036854775803,9223372036854775807]}}`), "its tensors need 9223372036854775807 bytes"},
+		{"shape", []byte(`{"a":{"dtype":"F32","shape":[` + strings.Repeat("1,", big/2) + `1],"data_offsets":[0,4]}}`), "more than 32 numbers"},
+		{"metadata and no end", []byte(`{"__metadata__":{` + strings.Repeat(`"":"",`, big/6)), "EOF"},
+	}
+}
+
+func TestHostileHeaders(t *testing.T) {
+	for _, h := range hostileHeaders() {
+		t.Run(h.name, func(t *testing.T) {
+			h.data = append(binary.LittleEndian.AppendUint64(nil, uint64(len(h.data))), h.data...)
+			h.test(t, openST)
+		})
+	}
+}
+
+// Metadata is looked at and not held.
+func TestMetadataIsNotHeld(t *testing.T) {
+	head := `{"__metadata__":{` + strings.Repeat(`"0123456":"",`, 300_000) + `"a":"b"}}`
+	data := append(binary.LittleEndian.AppendUint64(nil, uint64(len(head))), head...)
+	var live runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&live)
+	before := live.HeapAlloc
+	src, err := openST(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&live)
+	if held := int(live.HeapAlloc) - int(before); held > 1<<20 {
+		t.Errorf("a header of %d bytes with metadata alone holds %d", len(head), held)
+	}
+	runtime.KeepAlive(src)
+}
+
+func openST(data []byte) (Source, error) {
+	return Safetensors(bytes.NewReader(data), int64(len(data)), "m.safetensors")
+}
+
+func TestHostileIndexes(t *testing.T) {
+	for _, h := range []hostile{
+		{"brackets", []byte(`{"x":` + strings.Repeat("[", 1<<20)), "brackets inside each other"},
+		{"objects", []byte(strings.Repeat(`{"x":`, 1<<18)), "brackets inside each other"},
+		{"number for a file", []byte(`{"weight_map":{"a":` + strings.Repeat("9", 1<<20) + `}}`), "found a number of many digits"},
+		{"file with control characters", []byte(`{"weight_map":{"a":"\u001b[2J"}}`), "is missing"},
+		{"tensor with control characters", []byte(`{"weight_map":{"\u001b[2J":"../a"}}`), "no plain file name"},
+		{"out", []byte(`{"weight_map":{"a":"../../../etc/passwd"}}`), "no plain file name"},
+		{"itself", []byte(`{"weight_map":{"a":"m.index.json"}}`), "is an index"},
+		{"folder", []byte(`{"weight_map":{"a":"folder"}}`), "is a folder"},
+	} {
+		t.Run(h.name, func(t *testing.T) {
+			dir := t.TempDir()
+			path := filepath.Join(dir, "m.index.json")
+			if err := errors.Join(os.WriteFile(path, h.data, 0o666), os.Mkdir(filepath.Join(dir, "folder"), 0o777)); err != nil {
+				t.Fatal(err)
+			}
+			h.test(t, func([]byte) (Source, error) { return OpenFile(path) })
+		})
+	}
+}
+
+// What is listed ends, however many tensors a file has or lacks, and their names are quoted.
+func TestErrorsEnd(t *testing.T) {
+	e := &BindError{Source: file.Quote(strings.Repeat("s\x1b", 4000)), Hint: strings.Repeat("h", 500)}
+	var surplus []Info
+	var groups []Group
+	for i := range 5000 {
+		name := fmt.Sprintf("%d\x1b[2J\u202e%s", i, strings.Repeat("é", 1000))
+		e.Mismatch = append(e.Mismatch, Mismatch{Key: name, Want: []int{1, 2}, Weight: "w", Near: []Info{{Name: name}, {Name: name}}})
+		surplus = append(surplus, Info{Name: name, DType: F32, Shape: []int{i}})
+		groups = append(groups, Group{Prefix: name})
+	}
+	harmless(t, e, "more")
+	r := &Report{Source: "m", Surplus: groups, SurplusCount: len(surplus)}
+	harmless(t, r.Strict(), "more")
+	src := &memory{}
+	src.name, src.infos = "m", surplus
+	_, err := Load(src, surplus[0].Name+"x")
+	harmless(t, err, "is missing")
+}

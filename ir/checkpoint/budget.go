@@ -1,0 +1,41 @@
+package checkpoint
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/multiway-go/multiway/codegen/rt/file"
+)
+
+// budget bounds what a reader holds and does. What is held counts its bytes, about; a step that holds nothing counts as
+// one. Every reader makes one of the size of what it reads.
+type budget struct{ left int }
+
+var errBudget = errors.New("it would take far more memory or work than a file of its size needs")
+
+// spend takes n, of at least 0, from the budget.
+func (b *budget) spend(n int) error {
+	if n > b.left {
+		b.left = 0
+		return errBudget
+	}
+	b.left -= n
+	return nil
+}
+
+// quote gives a text of a file to an error: bounded, in quotes, nothing in it that a terminal acts on.
+func quote[T ~string | ~[]byte](s T) string { return file.Literal(string(s)) }
+
+// found says what was found in JSON where something else is wanted.
+func found(token any) string {
+	switch t := token.(type) {
+	case nil:
+		return "null"
+	case string:
+		return quote(t)
+	}
+	if s := fmt.Sprint(token); len(s) < 40 {
+		return s
+	}
+	return "a number of many digits"
+}
