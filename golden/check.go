@@ -34,6 +34,9 @@ type Options struct {
 	// that type are judged, by the bounds of the case, and no others. At int8, int8x2 and bf16dot those of
 	// f32 are, by the cosine of each row, and the interpreter is left out.
 	Precision string
+
+	// Log, if not nil, is told what takes long.
+	Log func(format string, args ...any)
 }
 
 // Engines lists what Options.Engine may be.
@@ -145,6 +148,7 @@ func Check(dirs []string, opt Options, w io.Writer) (Summary, error) {
 		opt.Engine = "binary"
 	}
 	c := &checker{opt: opt, w: w}
+	c.engines.Log = opt.Log
 	defer c.engines.Close()
 	var folders []string
 	for _, d := range dirs {

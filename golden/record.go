@@ -173,7 +173,7 @@ func (r *recorder) run(c *cases.Case, described *ir.Program, plan map[*ir.Func][
 		return nil, err
 	}
 	r.o.Log("compiling to plain Go, to measure its error")
-	e, err := build.NewEngine(planned, opt, "")
+	e, err := build.NewEngine(planned, opt, "", r.o.Log)
 	if err != nil {
 		return nil, err
 	}

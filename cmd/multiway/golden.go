@@ -30,6 +30,7 @@ The last lines name what was not run, and why. A folder of cases stands for all 
   multiway golden check --precision int8 golden/testdata`,
 		Args: arguments(1, -1, "a golden case, or a folder of cases"),
 		RunE: func(_ *cobra.Command, args []string) error {
+			o.Log = func(format string, args ...any) { fmt.Fprintf(os.Stderr, "multiway: "+format+"\n", args...) }
 			s, err := golden.Check(args, o, os.Stdout)
 			if err != nil {
 				return err

@@ -60,7 +60,7 @@ func engine(t *testing.T, m *build.Model, p *ir.Program, weights string) *build.
 			t.Fatal(err)
 		}
 	}
-	e, err := build.NewEngine(planned, opt, weights)
+	e, err := build.NewEngine(planned, opt, weights, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

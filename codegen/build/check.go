@@ -261,7 +261,7 @@ func (m *Model) checkCut(c *checker, opt Options) error {
 	if err != nil {
 		return err
 	}
-	e, err := NewEngine(planned, o, "")
+	e, err := NewEngine(planned, o, "", opt.log)
 	if err != nil {
 		return err
 	}

@@ -9,8 +9,8 @@
 //
 // [Init] writes the description that Open reads, from what a checkpoint's tensors tell.
 //
-// An [Engine] is a package compiled in a temporary module and run in a process of its
-// own, one a CPU level: the self-check and the golden suite judge what users get that
+// An [Engine] is a package compiled to a program of its own and run in a process of its own,
+// one a CPU level: the self-check and the golden suite judge what users get that
 // way, and not a stand-in inside this process.
 //
 // It is the only package that sees both ends, ir/model and codegen, so that the

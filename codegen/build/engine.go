@@ -1,7 +1,6 @@
 package build
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -18,11 +17,7 @@ import (
 	"github.com/multiway-go/multiway/ir"
 )
 
-// modulePath is this module, which generated packages link to.
-const modulePath = "github.com/multiway-go/multiway"
-
-// Engine is a planned program compiled to a program of its own, in a temporary
-// module that needs no network.
+// Engine is a planned program compiled to a program of its own.
 type Engine struct {
 	dir, weights string
 	engines      *Engines
@@ -31,9 +26,9 @@ type Engine struct {
 
 // NewEngine generates and compiles the package of a planned program. weights is the
 // file that codegen.WriteWeights made of it, "" to have it made. Close removes what
-// the engine made.
-func NewEngine(p *ir.Program, opt codegen.Options, weights string) (*Engine, error) {
-	return newEngine(p, opt, weights, writeWeights)
+// the engine made. Log, if not nil, is told what takes long.
+func NewEngine(p *ir.Program, opt codegen.Options, weights string, log func(format string, args ...any)) (*Engine, error) {
+	return newEngine(p, opt, weights, writeWeights, log)
 }
 
 // writer makes the weight file of a planned program.
@@ -42,8 +37,8 @@ type writer func(path string, p *ir.Program) error
 func writeWeights(path string, p *ir.Program) error { return codegen.WriteWeights(path, p, nil) }
 
 // newEngine has write make the engine's weights if there are none.
-func newEngine(p *ir.Program, opt codegen.Options, weights string, write writer) (*Engine, error) {
-	e, err := new(Engines).make(p, opt, weights, write)
+func newEngine(p *ir.Program, opt codegen.Options, weights string, write writer, log logger) (*Engine, error) {
+	e, err := (&Engines{Log: log}).make(p, opt, weights, write)
 	if err != nil {
 		return nil, err
 	}
@@ -60,6 +55,9 @@ func newEngine(p *ir.Program, opt codegen.Options, weights string, write writer)
 // zero value is ready. Close removes the executables, after which no engine can be
 // started.
 type Engines struct {
+	// Log, if not nil, is told what takes long.
+	Log func(format string, args ...any)
+
 	dir  string
 	exes map[executable]string
 }
@@ -75,7 +73,7 @@ func (c *Engines) New(p *ir.Program, opt codegen.Options, weights string) (*Engi
 	return c.make(p, opt, weights, writeWeights)
 }
 
-// make makes the module of an engine.
+// make makes the sources of an engine.
 func (c *Engines) make(p *ir.Program, opt codegen.Options, weights string, write writer) (*Engine, error) {
 	dir, err := os.MkdirTemp("", "multiway-")
 	if err != nil {
@@ -88,7 +86,7 @@ func (c *Engines) make(p *ir.Program, opt codegen.Options, weights string, write
 	}
 	if err == nil {
 		opt.Weights = codegen.File
-		err = generate(dir, p, opt, pipeMain)
+		err = generate(dir, p, opt, pipeMain, c.Log)
 	}
 	if err != nil {
 		e.Close()
@@ -97,9 +95,9 @@ func (c *Engines) make(p *ir.Program, opt codegen.Options, weights string, write
 	return e, nil
 }
 
-// executable compiles the engine's module for a GOARCH, unless that was done.
+// executable compiles the engine for a GOARCH, unless that was done.
 func (c *Engines) executable(e *Engine, arch string) (string, error) {
-	sum, err := hashFiles(filepath.Join(e.dir, "model"))
+	sum, err := hashFiles(filepath.Join(e.dir, compiledDir, "model"))
 	if err != nil {
 		return "", err
 	}
@@ -114,7 +112,7 @@ func (c *Engines) executable(e *Engine, arch string) (string, error) {
 		c.exes = map[executable]string{}
 	}
 	exe := filepath.Join(c.dir, fmt.Sprintf("check%d.exe", len(c.exes)))
-	if err := link(e.dir, exe, here(arch)...); err != nil {
+	if err := link(e.dir, exe, c.Log, here(arch)...); err != nil {
 		return "", err
 	}
 	c.exes[key] = exe
@@ -152,14 +150,15 @@ func hashFiles(dir string) (sum [sha256.Size]byte, err error) {
 	return sum, nil
 }
 
-// The main programs around a generated package, which both import as model.
+// The main programs around a generated package, but for its path, which both import as
+// model.
 const (
 	pipeMain = `package main
 
 import (
 	"github.com/multiway-go/multiway/codegen/rt/pipe"
 
-	model "check/model"
+	model %q
 )
 
 func main() { pipe.Main(&model.Package) }
@@ -171,7 +170,7 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/app"
 	"github.com/multiway-go/multiway/codegen/rt/task"
 
-	model "check/model"
+	model %q
 )
 
 func main() {
@@ -193,47 +192,43 @@ func open(weights string, opts []rt.Option) (*model.Model, error) {
 `
 )
 
-// compile generates the package into the folder model of the module in dir, under the
-// name it has, and builds main around it. env changes the environment of the go command.
-func compile(dir string, p *ir.Program, opt codegen.Options, exe, main string, env ...string) error {
-	if err := generate(dir, p, opt, main); err != nil {
+// compile generates the package into the folder dir and builds main around it. env
+// changes the environment of the go command.
+func compile(dir string, p *ir.Program, opt codegen.Options, exe, main string, log logger, env ...string) error {
+	if err := generate(dir, p, opt, main, log); err != nil {
 		return err
 	}
-	return link(dir, exe, env...)
+	return link(dir, exe, log, env...)
 }
 
-// generate writes the module that compile builds.
-func generate(dir string, p *ir.Program, opt codegen.Options, main string) error {
-	if _, err := codegen.Write(filepath.Join(dir, "model"), p, opt); err != nil {
+// generate writes what link builds: a stand-in for the host with the package and main.
+func generate(dir string, p *ir.Program, opt codegen.Options, main string, log logger) error {
+	if _, err := codegen.Write(filepath.Join(dir, compiledDir, "model"), p, opt); err != nil {
 		return err
 	}
-	if err := writeModule(dir); err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(dir, "main.go"), []byte(main), 0o666)
+	return writeMain(dir, log, func(path string) string { return fmt.Sprintf(main, path+"/model") })
 }
 
-// link builds the module in dir.
-func link(dir, exe string, env ...string) error {
-	return goCommand(dir, nil, env, "build", "-trimpath", "-ldflags=-s -w", "-o", exe, ".")
-}
-
-// writeModule writes the go.mod of the temporary module: this module, as the caller's
-// build sees it, with the sums of everything it links to.
-func writeModule(dir string) error {
-	root, err := moduleDir()
+// writeMain writes a main package, whose text main gives for its import path, and
+// beside the packages it imports, and what it takes to build it.
+func writeMain(dir string, log logger, main func(path string) string) error {
+	h, err := findHost(log)
 	if err != nil {
 		return err
 	}
-	mod := fmt.Sprintf("module check\n\ngo 1.26\n\nrequire %s v0.0.0\n\nreplace %s => %s\n", modulePath, modulePath, root)
-	if err := os.WriteFile(filepath.Join(dir, "go.mod"), []byte(mod), 0o666); err != nil {
+	if err := h.standIn(dir); err != nil {
 		return err
 	}
-	sum, err := os.ReadFile(filepath.Join(root, "go.sum"))
+	return os.WriteFile(filepath.Join(dir, compiledDir, "main.go"), []byte(main(h.path+"/"+compiledDir)), 0o666)
+}
+
+// link builds what generate wrote to dir.
+func link(dir, exe string, log logger, env ...string) error {
+	h, err := findHost(log)
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(dir, "go.sum"), sum, 0o666)
+	return h.build(dir, exe, log, env...)
 }
 
 // EnvExec is the environment variable that names a program, with arguments, to run the
@@ -294,57 +289,4 @@ func (e *Engine) Close() error {
 		err = errors.Join(err, e.engines.Close())
 	}
 	return err
-}
-
-// moduleDir is where the sources of this module are: as the go command sees them from
-// the working directory, else where this program was built from.
-func moduleDir() (string, error) {
-	var out bytes.Buffer
-	err := goCommand("", &out, nil, "list", "-m", "-f", "{{.Dir}}", modulePath)
-	if dir := strings.TrimSpace(out.String()); err == nil && dir != "" {
-		return dir, nil
-	}
-	if dir := sourceDir(); dir != "" {
-		return dir, nil
-	}
-	if err == nil {
-		return "", fmt.Errorf("the sources of %s are not on this machine; run `go mod download`", modulePath)
-	}
-	return "", fmt.Errorf("compiling needs Go and the sources of %s: run this inside a module that requires it (go get %s), or give --check off and no --binary\n%w", modulePath, modulePath, err)
-}
-
-// sourceDir is the root of the sources that this program was built from, "" if they
-// are gone or the build did not record where they were.
-func sourceDir() string {
-	_, file, _, ok := runtime.Caller(0)
-	if !ok || !filepath.IsAbs(file) {
-		return ""
-	}
-	root := filepath.Dir(filepath.Dir(filepath.Dir(file)))
-	mod, err := os.ReadFile(filepath.Join(root, "go.mod"))
-	if err != nil || !bytes.HasPrefix(mod, []byte("module "+modulePath+"\n")) {
-		return ""
-	}
-	return root
-}
-
-// goCommand runs the go command in dir, without network for modules.
-func goCommand(dir string, out *bytes.Buffer, env []string, args ...string) error {
-	cmd := exec.Command("go", args...)
-	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
-	cmd.Env = append(cmd.Env, env...)
-	if dir != "" {
-		// The user's flags stay, so that GOFLAGS=-tags=noasm is a build without assembly.
-		cmd.Env = append(cmd.Env, "GOFLAGS="+strings.TrimSpace(os.Getenv("GOFLAGS")+" -mod=mod"), "GOPROXY=off")
-	}
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	if out != nil {
-		cmd.Stdout = out
-	}
-	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, strings.TrimSpace(stderr.String()))
-	}
-	return nil
 }

@@ -95,7 +95,7 @@ func TestEngineRunsEveryStep(t *testing.T) {
 		}
 	}
 
-	e, err := build.NewEngine(planned, codegen.Options{Package: "steps", From: "steps.ir", Rows: 40, Text: described.MaxT}, "")
+	e, err := build.NewEngine(planned, codegen.Options{Package: "steps", From: "steps.ir", Rows: 40, Text: described.MaxT}, "", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,7 +163,7 @@ func TestEngineRunsEveryStep(t *testing.T) {
 
 func TestEngineErrors(t *testing.T) {
 	p := parse(t, "testdata/steps.ir")
-	if _, err := build.NewEngine(p, codegen.Options{Package: "steps", Rows: 40, Text: 9}, ""); err == nil {
+	if _, err := build.NewEngine(p, codegen.Options{Package: "steps", Rows: 40, Text: 9}, "", nil); err == nil {
 		t.Error("a program that is not planned was compiled")
 	}
 	planned, err := passes.Run(p, passes.Options{Rows: 40})
@@ -173,7 +173,7 @@ func TestEngineErrors(t *testing.T) {
 	for _, w := range planned.Weights {
 		w.Load = nil
 	}
-	if _, err := build.NewEngine(planned, codegen.Options{Package: "steps", Rows: 40, Text: 9}, ""); err == nil || !strings.Contains(err.Error(), "no checkpoint is bound") {
+	if _, err := build.NewEngine(planned, codegen.Options{Package: "steps", Rows: 40, Text: 9}, "", nil); err == nil || !strings.Contains(err.Error(), "no checkpoint is bound") {
 		t.Errorf("a program without weights: got error %v", err)
 	}
 }

@@ -247,7 +247,7 @@ func (m *Model) engine(opt Options, write writer) (*ir.Program, *Engine, error) 
 	if err != nil {
 		return nil, nil, err
 	}
-	e, err := newEngine(p, o, "", write)
+	e, err := newEngine(p, o, "", write, opt.log)
 	return p, e, err
 }
 

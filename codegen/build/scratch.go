@@ -57,7 +57,7 @@ func NewScratch(models []*Model, entries []string, log func(format string, args 
 		}
 	}()
 	o := Options{Log: log}
-	imports, packages := "", ""
+	var names []string
 	for i, m := range models {
 		m, choice, err := m.Tuned(entries, o.log)
 		if err != nil {
@@ -87,22 +87,25 @@ func NewScratch(models []*Model, entries []string, log func(format string, args 
 		if err := codegen.WriteWeights(weights, planned, nil); err != nil {
 			return nil, err
 		}
-		if _, err := codegen.Write(filepath.Join(dir, name), planned, opt); err != nil {
+		if _, err := codegen.Write(filepath.Join(dir, compiledDir, name), planned, opt); err != nil {
 			return nil, err
 		}
 		s.weights = append(s.weights, weights)
-		imports += fmt.Sprintf("\t%s \"check/%s\"\n", name, name)
-		packages += fmt.Sprintf("&%s.Package, ", name)
+		names = append(names, name)
 	}
 	o.log("compiling")
-	if err := writeModule(dir); err != nil {
+	err = writeMain(dir, log, func(path string) string {
+		imports, packages := "", ""
+		for _, name := range names {
+			imports += fmt.Sprintf("\t%s %q\n", name, path+"/"+name)
+			packages += fmt.Sprintf("&%s.Package, ", name)
+		}
+		return fmt.Sprintf(benchMain, imports, strings.TrimSuffix(packages, ", "))
+	})
+	if err != nil {
 		return nil, err
 	}
-	main := fmt.Sprintf(benchMain, imports, strings.TrimSuffix(packages, ", "))
-	if err := os.WriteFile(filepath.Join(dir, "main.go"), []byte(main), 0o666); err != nil {
-		return nil, err
-	}
-	return s, link(dir, s.exe, here(runtime.GOARCH)...)
+	return s, link(dir, s.exe, log, here(runtime.GOARCH)...)
 }
 
 // benchMain is the main program, but for the imports of the packages and their list.

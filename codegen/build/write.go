@@ -95,8 +95,8 @@ func (m *Model) Write(o Options) (*Report, error) {
 		return nil, err
 	}
 	if o.Check != Off || o.Binary != "" {
-		if _, err := moduleDir(); err != nil {
-			return nil, err // before the work that would be for nothing
+		if _, err := findHost(o.log); err != nil { // before the work that would be for nothing
+			return nil, fmt.Errorf("%w; or build a package unchecked, with --check off and no --binary", err)
 		}
 	}
 	asked := m
@@ -131,7 +131,7 @@ func (m *Model) Write(o Options) (*Report, error) {
 
 	if o.Check != Off {
 		o.log("checking what was compiled")
-		e, err := NewEngine(planned, opt, weights)
+		e, err := NewEngine(planned, opt, weights, o.log)
 		if err != nil {
 			return nil, err
 		}
@@ -170,7 +170,7 @@ func (m *Model) Write(o Options) (*Report, error) {
 		}
 		defer os.RemoveAll(dir)
 		exe := filepath.Join(dir, "binary.exe")
-		if err := compile(dir, planned, bin, exe, appMain); err != nil {
+		if err := compile(dir, planned, bin, exe, appMain, o.log); err != nil {
 			return nil, err
 		}
 		if err := install(exe, weights, o.Binary); err != nil {
