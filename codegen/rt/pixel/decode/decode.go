@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 
+	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
 )
 
@@ -19,9 +20,9 @@ const (
 // Options bound and change what is read. The zero value is ready.
 type Options struct {
 	// MaxPixels is the largest width x height that is decoded, DefaultMaxPixels if
-	// 0. A picture takes 2 to 4 bytes a pixel while it is decoded; rare kinds
-	// (progressive JPEG, 16-bit TIFF) take up to 32. No side may be longer than
-	// pixel.MaxSide.
+	// 0. A picture takes 2 to 8 bytes a pixel while it is decoded; rare kinds
+	// (progressive JPEG, 16-bit TIFF) take up to 32: Memory says how much of a file
+	// at hand. No side may be longer than pixel.MaxSide.
 	MaxPixels int64
 	// MaxBytes is the largest file that is read, DefaultMaxBytes if 0.
 	MaxBytes int64
@@ -43,31 +44,35 @@ func (o Options) maxBytes() int64 {
 	return DefaultMaxBytes
 }
 
-// File reads a picture from a regular file. Errors name the file. See Decode.
+// File reads a picture from a regular file. Errors name the file, as file.Quote does.
+// See Decode.
 func File(path string, o Options) (image.Image, string, error) {
-	// Before opening, because opening a pipe that nobody writes to waits for ever.
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, "", err
-	}
-	switch {
-	case info.IsDir():
-		return nil, "", fmt.Errorf("%s: is a folder, want a picture file", path)
-	case !info.Mode().IsRegular():
-		return nil, "", fmt.Errorf("%s: is not a regular file (%s), want a picture file", path, info.Mode())
-	case info.Size() > o.maxBytes():
-		return nil, "", fmt.Errorf("%s: %w", path, tooManyBytes(o))
-	}
-	f, err := os.Open(path)
+	f, err := file.Open(path)
 	if err != nil {
 		return nil, "", err
 	}
 	defer f.Close()
-	img, name, err := Decode(f, o)
+	img, name, err := opened(f, o)
 	if err != nil {
-		return nil, "", fmt.Errorf("%s: %w", path, err)
+		return nil, "", fmt.Errorf("%s: %w", file.Quote(path), err)
 	}
 	return img, name, nil
+}
+
+func opened(f *os.File, o Options) (image.Image, string, error) {
+	st, err := f.Stat()
+	if err != nil {
+		return nil, "", err
+	}
+	if st.Size() > o.maxBytes() {
+		return nil, "", tooManyBytes(o)
+	}
+	// Of its size at once: a buffer that grows takes up to three times as much.
+	data := bytes.NewBuffer(make([]byte, 0, st.Size()+bytes.MinRead))
+	if _, err := data.ReadFrom(io.LimitReader(f, o.maxBytes()+1)); err != nil {
+		return nil, "", err
+	}
+	return Bytes(data.Bytes(), o)
 }
 
 // Decode reads a picture and returns it with the name of its format: png, jpeg,
@@ -90,7 +95,7 @@ func Bytes(data []byte, o Options) (image.Image, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	size, err := f.size(data)
+	size, err := f.size(data, o)
 	if err != nil {
 		return nil, "", err
 	}
@@ -128,19 +133,26 @@ func checkSize(size image.Point, o Options) error {
 	return nil
 }
 
-// size reads the picture's size without decoding it.
-func (f *format) size(data []byte) (size image.Point, err error) {
-	defer f.guard(&err)
+// size reads the picture's size without decoding it, after a look at what decoding would
+// do.
+func (f *format) size(data []byte, o Options) (size image.Point, err error) {
 	if f.check != nil {
-		if err := f.check(data); err != nil {
+		if err := f.check(data, o); err != nil {
 			return size, fmt.Errorf("%s: %w", f.title, err)
 		}
 	}
-	c, err := f.config(bytes.NewReader(data))
+	size, _, err = f.header(bytes.NewReader(data))
+	return size, err
+}
+
+// header reads what a file says of itself.
+func (f *format) header(r io.Reader) (size image.Point, c image.Config, err error) {
+	defer f.guard(&err)
+	c, err = f.config(r)
 	if err != nil {
-		return size, f.wrap(err)
+		return size, c, f.wrap(err)
 	}
-	return image.Pt(c.Width, c.Height), nil
+	return image.Pt(c.Width, c.Height), c, nil
 }
 
 func (f *format) picture(data []byte) (img image.Image, err error) {

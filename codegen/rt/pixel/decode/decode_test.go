@@ -310,7 +310,7 @@ func TestRefused(t *testing.T) {
 		{"png cut off", small.Bytes()[:50], Options{}, "cannot decode this PNG: png: invalid format: unexpected EOF (the file is cut off, damaged"},
 		{"png header only", small.Bytes()[:33], Options{}, "cannot decode this PNG: unexpected EOF (the file is cut off"},
 		{"jpeg cut off", jpg[:len(jpg)/2], Options{}, "cannot decode this JPEG: invalid JPEG format: short Huffman data (the file is cut off"},
-		{"jpeg of many scans", append(bytes.Clone(jpg[:scan]), bytes.Repeat(jpg[scan:scan+14], 200)...), Options{}, "200 scans of the picture, want at most 100"},
+		{"jpeg of many scans", append(bytes.Clone(jpg[:scan]), bytes.Repeat(jpg[scan:scan+14], 200)...), Options{MaxPixels: 1 << 12}, "JPEG: the file holds 200 scans, which is 300 passes of"},
 		{"webp cut off", webp[:len(webp)-9], Options{}, "WebP: the file is cut off or damaged"},
 		{"webp without picture", []byte("RIFF\x04\x00\x00\x00WEBP"), Options{}, "WebP: there is no picture in the file"},
 		{"webp with a long chunk", []byte("RIFF\x0c\x00\x00\x00WEBPVP8 \xff\xff\xff\x7f"), Options{}, "WebP: the file is cut off or damaged"},
@@ -352,7 +352,7 @@ func TestFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, test := range []struct{ name, path, want string }{
-		{"folder", dir, dir + ": is a folder, want a picture file"},
+		{"folder", dir, dir + ": is a folder, want a regular file"},
 		{"missing", filepath.Join(dir, "none.png"), "none.png"},
 		{"too large", big, big + ": the file is larger than the limit of 99 bytes"},
 	} {

@@ -7,7 +7,10 @@
 // A picture's size is read before the picture, and one that is larger than
 // [Options] allow is refused before anything of its size is allocated. Whatever
 // the bytes are, the answer is a picture or an error that says what was found; a
-// decoder that panics is an error too.
+// decoder that panics is an error too. What a file can ask for besides its pixels, such
+// as scans, chunks, and packed data that unpacks to nothing, is counted against a budget
+// that grows with the picture (budget.go). [Memory] says from a file's beginning what
+// decoding it takes, for who decodes several at the same time.
 //
 // Results are meant for package pixel, whose conversion to RGB matches Pillow's:
 // JPEG comes as image.YCbCr, because pixel interpolates its chroma as libjpeg does.

@@ -7,60 +7,21 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
 )
 
-// Tags of a TIFF directory, each with one 16-bit value.
-const (
-	tagCompression = 259
-	tagPhotometric = 262
-	tagOrientation = 274
-)
-
 // orientation reads the orientation (1 to 8) from an EXIF block. Anything damaged
 // counts as upright, 1.
 func orientation(exif []byte) int {
-	if v := tiffTag(exif, tagOrientation); 1 <= v && v <= 8 {
-		return v
+	// One number of 16 bits, by the standard.
+	e := directory(exif).entry(tagOrientation)
+	if e == nil || e.kind != ifdShort || e.count != 1 {
+		return 1
 	}
-	return 1
-}
-
-// tiffTag returns the value of a tag in the first directory of a TIFF file, -1 if it is
-// not there, is damaged, or is not a single 16-bit number.
-func tiffTag(data []byte, tag uint16) int {
-	const (
-		headerLen = 8
-		entryLen  = 12
-		short     = 3
-	)
-	if len(data) < headerLen {
-		return -1
-	}
-	var order binary.ByteOrder
-	switch string(data[:4]) {
-	case "II*\x00":
-		order = binary.LittleEndian
-	case "MM\x00*":
-		order = binary.BigEndian
-	default:
-		return -1
-	}
-	at := uint64(order.Uint32(data[4:]))
-	if at+2 > uint64(len(data)) {
-		return -1
-	}
-	directory := data[at:]
-	n := int(order.Uint16(directory))
-	directory = directory[2:]
-	for range min(n, len(directory)/entryLen) {
-		e := directory[:entryLen]
-		directory = directory[entryLen:]
-		if order.Uint16(e) == tag {
-			if order.Uint16(e[2:]) != short || order.Uint32(e[4:]) != 1 {
-				return -1
-			}
-			return int(order.Uint16(e[8:]))
+	v := 1
+	e.each(1, func(x uint32) {
+		if 1 <= x && x <= 8 {
+			v = int(x)
 		}
-	}
-	return -1
+	})
+	return v
 }
 
 // oriented returns img turned upright, given its EXIF orientation.

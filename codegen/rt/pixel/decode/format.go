@@ -16,8 +16,6 @@ import (
 	"golang.org/x/image/bmp"
 	"golang.org/x/image/tiff"
 	"golang.org/x/image/webp"
-
-	"github.com/multiway-go/multiway/codegen/rt/pixel"
 )
 
 // format is a row of the table of formats: all that the package knows of one.
@@ -25,10 +23,14 @@ type format struct {
 	name, title string
 	magic       []string // how files start; ? is any byte
 	extensions  []string
-	check       func(data []byte) error // optional: what to refuse before config and decode see the data
-	config      func(io.Reader) (image.Config, error)
-	decode      func(data []byte) (image.Image, error)
-	exif        func(data []byte) []byte // optional: finds the EXIF block, nil if there is none
+	// check refuses what config and decode should not see: files that ask for more work
+	// than the budget. nil: they can ask for none.
+	check  func(data []byte, o Options) error
+	config func(io.Reader) (image.Config, error)
+	decode func(data []byte) (image.Image, error)
+	memory func(head []byte, c image.Config) int64 // most bytes a pixel that decode takes
+	tables int64                                   // most bytes that decode takes besides, for large files
+	exif   func(data []byte) []byte                // optional: finds the EXIF block, nil if there is none
 }
 
 var formats = []format{
@@ -36,8 +38,10 @@ var formats = []format{
 		name: "png", title: "PNG",
 		magic:      []string{"\x89PNG\r\n\x1a\n"},
 		extensions: []string{".png", ".apng"},
+		check:      checkPNG,
 		config:     png.DecodeConfig,
 		decode:     reader(png.Decode),
+		memory:     perPixelPNG,
 		exif:       exifOfPNG,
 	},
 	{
@@ -47,6 +51,7 @@ var formats = []format{
 		check:      checkJPEG,
 		config:     jpeg.DecodeConfig,
 		decode:     reader(jpeg.Decode),
+		memory:     perPixelJPEG,
 		exif:       exifOfJPEG,
 	},
 	{
@@ -56,14 +61,18 @@ var formats = []format{
 		check:      checkWebP,
 		config:     webp.DecodeConfig,
 		decode:     decodeWebP,
+		memory:     perPixel(16),
+		tables:     160 << 20,
 		exif:       exifOfWebP,
 	},
 	{
 		name: "gif", title: "GIF",
 		magic:      []string{"GIF87a", "GIF89a"},
 		extensions: []string{".gif"},
+		check:      checkGIF,
 		config:     gif.DecodeConfig,
 		decode:     decodeGIF,
+		memory:     perPixel(8),
 	},
 	{
 		name: "bmp", title: "BMP",
@@ -71,16 +80,26 @@ var formats = []format{
 		extensions: []string{".bmp", ".dib"},
 		config:     bmp.DecodeConfig,
 		decode:     reader(bmp.Decode),
+		memory:     perPixel(4),
 	},
 	{
 		name: "tiff", title: "TIFF",
 		magic:      []string{"II*\x00", "MM\x00*"},
 		extensions: []string{".tif", ".tiff"},
+		check:      checkTIFF,
 		config:     tiff.DecodeConfig,
 		decode:     decodeTIFF,
+		memory:     perPixel(32),
 		exif:       func(data []byte) []byte { return data }, // EXIF is TIFF
 	},
 }
+
+func perPixel(n int64) func([]byte, image.Config) int64 {
+	return func([]byte, image.Config) int64 { return n }
+}
+
+// extra is what decode takes besides the pixels: tables as large as 256 times the file.
+func (f *format) extra(size int64) int64 { return min(f.tables, 256*size) }
 
 func reader(decode func(io.Reader) (image.Image, error)) func([]byte) (image.Image, error) {
 	return func(data []byte) (image.Image, error) { return decode(bytes.NewReader(data)) }
@@ -178,71 +197,4 @@ func starts(data []byte, magic string) bool {
 		}
 	}
 	return true
-}
-
-// decodeGIF puts the first frame on the canvas, which is white where no frame is.
-func decodeGIF(data []byte) (image.Image, error) {
-	c, err := gif.DecodeConfig(bytes.NewReader(data))
-	if err != nil {
-		return nil, err
-	}
-	frame, err := gif.Decode(bytes.NewReader(data))
-	if err != nil {
-		return nil, err
-	}
-	canvas := image.Rect(0, 0, c.Width, c.Height)
-	at := frame.Bounds()
-	if at == canvas {
-		return frame, nil
-	}
-	if at.Empty() || !at.In(canvas) {
-		return nil, fmt.Errorf("the first frame covers %v of a canvas of %v", at, canvas)
-	}
-	var rgb pixel.RGB
-	if err := pixel.ToRGB(&rgb, frame, nil); err != nil {
-		return nil, err
-	}
-	whole := &pixel.RGB{Pix: bytes.Repeat([]byte{255}, 3*c.Width*c.Height), W: c.Width, H: c.Height}
-	for y := range rgb.H {
-		copy(whole.Pix[3*((at.Min.Y+y)*whole.W+at.Min.X):], rgb.Pix[3*y*rgb.W:][:3*rgb.W])
-	}
-	return whole, nil
-}
-
-// decodeTIFF corrects the decoder on fax-compressed pictures whose zeros are black. By
-// the TIFF specification, and in libtiff, the compression's white runs are zeros
-// whatever zero means; the decoder shows white runs as white.
-func decodeTIFF(data []byte) (image.Image, error) {
-	const (
-		group3      = 3
-		group4      = 4
-		blackIsZero = 1
-	)
-	img, err := tiff.Decode(bytes.NewReader(data))
-	if err != nil {
-		return nil, err
-	}
-	fax := tiffTag(data, tagCompression)
-	if m, ok := img.(*image.Gray); ok && (fax == group3 || fax == group4) && tiffTag(data, tagPhotometric) == blackIsZero {
-		for i, v := range m.Pix {
-			m.Pix[i] = ^v
-		}
-	}
-	return img, nil
-}
-
-// exifOfPNG finds the eXIf chunk.
-func exifOfPNG(data []byte) []byte {
-	data = data[8:]
-	for len(data) >= 12 {
-		n := uint64(be32(data))
-		if n > uint64(len(data)-12) {
-			return nil
-		}
-		if string(data[4:8]) == "eXIf" {
-			return data[8:][:n]
-		}
-		data = data[12+n:]
-	}
-	return nil
 }

@@ -22,6 +22,11 @@ func FuzzBytes(f *testing.F) {
 	}
 	f.Add([]byte("GIF89a\x02\x00\x02\x00\x00\x00\x00;"))
 	f.Add(pngHeader(70, 70))
+	for _, h := range hostile() {
+		if len(h.data) < 1<<16 {
+			f.Add(h.data)
+		}
+	}
 	const limit = 1 << 12
 	f.Fuzz(func(t *testing.T, data []byte) {
 		img, format, err := Bytes(data, Options{MaxPixels: limit, MaxBytes: 1 << 20, Orient: true})
@@ -53,7 +58,7 @@ func FuzzHeaders(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if format.check != nil && format.check(data) != nil {
+		if format.check != nil && format.check(data, Options{}) != nil {
 			return
 		}
 		if format.exif != nil {

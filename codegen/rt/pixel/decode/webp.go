@@ -14,9 +14,12 @@ import (
 
 // checkWebP refuses what the decoder does not know or would believe: animations, and
 // chunks that promise more bytes than there are.
-func checkWebP(data []byte) error {
-	end, found := 12, false
+func checkWebP(data []byte, _ Options) error {
+	end, found, n := 12, false, 0
 	for id, body := range chunks(data) {
+		if n++; n > maxParts {
+			return parts(n, "chunks")
+		}
 		end += 8 + (len(body)+1)&^1
 		switch id {
 		case "VP8X":

@@ -1,0 +1,94 @@
+package decode
+
+import (
+	"bytes"
+	"fmt"
+	"image"
+	"io"
+
+	"github.com/multiway-go/multiway/codegen/rt/file"
+)
+
+// What decoding may do, whatever a file says. Pixels are bounded by Options; these bound
+// what a file can ask for besides.
+const (
+	// maxParts is the most parts of a file that are looked at: chunks of a PNG or WebP,
+	// segments of a JPEG, blocks of a GIF up to the end of its first frame.
+	maxParts = 1 << 20
+	// maxBlocks is the most strips or tiles of a TIFF. Each is unpacked by a decoder
+	// of its own.
+	maxBlocks = 1 << 16
+	// maxPasses times Options.MaxPixels is the most samples that the scans of a JPEG
+	// visit. A progressive one of 4 colours takes 24 passes over all pixels, one of
+	// YCbCr 14.
+	maxPasses = 28
+	// packedBase and packedRatio times the size of the unpacked pixels is the most
+	// packed data: packed data that unpacks to nothing takes time too.
+	packedBase, packedRatio = 1 << 20, 2
+)
+
+// parts refuses a file of too many parts.
+func parts(n int, what string) error {
+	if n > maxParts {
+		return fmt.Errorf("the file is made of more than %d %s: %s", maxParts, what, again)
+	}
+	return nil
+}
+
+// packed refuses more packed data than pixels of raw bytes can need.
+func packed(bytes, raw int64) error {
+	if limit := packedBase + packedRatio*raw; bytes > limit {
+		return fmt.Errorf("the file holds %d bytes of packed data for %d bytes of pixels, want at most %d: %s", bytes, raw, limit, again)
+	}
+	return nil
+}
+
+const again = "save the picture again in another program"
+
+// headBytes is how much of a file Memory reads to find the picture's size.
+const headBytes = 1 << 20
+
+// Memory returns at most how many bytes File takes at a time to read the picture, its
+// result included, by the size and kind that the file's beginning tells; where it does
+// not, that of the largest picture. Of a file that File refuses, it is about what
+// refusing takes. It reads a megabyte at most.
+func Memory(path string, o Options) int64 {
+	f, err := file.Open(path)
+	if err != nil {
+		return 0
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil || st.Size() > o.maxBytes() {
+		return 0
+	}
+	head, err := io.ReadAll(io.LimitReader(f, headBytes))
+	if err != nil {
+		return st.Size()
+	}
+	kind, err := sniff(head)
+	if err != nil {
+		return st.Size()
+	}
+	// A TIFF's directory may be anywhere, and the decoder finds it by io.ReaderAt.
+	var r io.Reader = f
+	if kind.name != "tiff" {
+		r = bytes.NewReader(head)
+	}
+	pixels := o.maxPixels()
+	var model image.Config
+	if size, c, err := kind.header(r); err == nil {
+		model = c
+		if checkSize(size, o) != nil {
+			return st.Size()
+		}
+		pixels = int64(size.X) * int64(size.Y)
+	} else if st.Size() <= headBytes {
+		return st.Size() // all was seen, and it is no picture
+	}
+	perPixel := kind.memory(head, model)
+	if o.Orient {
+		perPixel += 6 // RGB, upright and not
+	}
+	return st.Size() + pixels*perPixel + kind.extra(st.Size())
+}
