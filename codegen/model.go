@@ -192,7 +192,7 @@ func (g *generator) constructors(f *jen.File) {
 	f.Func().Id("New").Params(opts).Params(results...).Block(
 		jen.Return(jen.Id("wrap").Call(jen.Id("Package").Dot("New").Call(jen.Id("opts").Op("...")))),
 	)
-	f.Comment("Open opens the model with the weight file at path, which it maps.")
+	f.Comment(lines("Open opens the model with the weight file at path, which it maps: replace the file by a\nrename, never in place while it is open."))
 	f.Func().Id("Open").Params(jen.Id("path").String(), opts).Params(results...).Block(
 		jen.Return(jen.Id("wrap").Call(jen.Id("Package").Dot("Open").Call(jen.Id("path"), jen.Id("opts").Op("...")))),
 	)
@@ -224,7 +224,7 @@ func (g *generator) task(f *jen.File, t Task) error {
 		f.Func().Params(jen.Id("s").Op("*").Id("Session")).Id(m.name).Params(jen.Id(one).Add(typ)).Params(jen.Index().Float32(), jen.Error()).Block(
 			jen.Return(jen.Qual(taskPath, "One").Call(jen.Id("s").Dot(rows).Call(jen.Op("&").Id(id), jen.Lit(0), jen.Id(one)))),
 		)
-		f.Commentf("%s returns %s of each %s, in one packed batch.", m.many, m.of, noun)
+		f.Comment(lines(fmt.Sprintf("%s returns %s of each %s, in one packed batch; where only some have\nnone, the error is a *rt.BatchError and their rows are nil.", m.many, m.of, noun)))
 		f.Func().Params(jen.Id("s").Op("*").Id("Session")).Id(m.many).Params(jen.Id(one+"s").Index().Add(typ)).Params(jen.Index().Index().Float32(), jen.Error()).Block(
 			jen.Return(jen.Id("s").Dot(rows).Call(jen.Op("&").Id(id), jen.Lit(0), jen.Id(one+"s").Op("..."))),
 		)
@@ -232,7 +232,7 @@ func (g *generator) task(f *jen.File, t Task) error {
 		f.Func().Params(jen.Id("m").Op("*").Id("Model")).Id(m.name).Params(jen.Id(one).Add(typ)).Params(jen.Index().Float32(), jen.Error()).Block(
 			jen.Return(jen.Qual(taskPath, "One").Call(jen.Id("m").Dot(m.many).Call(jen.Index().Add(typ).Values(jen.Id(one))))),
 		)
-		f.Commentf("%s returns %s of each %s.", m.many, m.of, noun)
+		f.Comment(lines(fmt.Sprintf("%s returns %s of each %s; where only some have none, the error is a\n*rt.BatchError and their rows are nil.", m.many, m.of, noun)))
 		f.Func().Params(jen.Id("m").Op("*").Id("Model")).Id(m.many).Params(jen.Id(one+"s").Index().Add(typ)).Params(jen.Index().Index().Float32(), jen.Error()).Block(
 			jen.Return(jen.Id("m").Dot("Model").Dot(run).Call(jen.Op("&").Id(id), jen.Lit(0), jen.Id(one+"s"))),
 		)

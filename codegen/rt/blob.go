@@ -11,8 +11,11 @@ import (
 	"math/bits"
 	"os"
 	"strconv"
+	"sync"
 	"unicode/utf8"
 	"unsafe"
+
+	"github.com/multiway-go/multiway/codegen/rt/file"
 )
 
 // The weight file. All numbers are little-endian.
@@ -89,11 +92,13 @@ type Tensor struct {
 	Bytes  int64 // packed
 }
 
+func tensorName(i int, name string) string { return fmt.Sprintf("tensor %d (%s)", i, file.Quote(name)) }
+
 // checkTensors checks what reader and writer promise of a table.
 func checkTensors(tensors []Tensor, payload int64) error {
 	end := int64(0)
 	for i, t := range tensors {
-		where := fmt.Sprintf("tensor %d (%q)", i, t.Name)
+		where := tensorName(i, t.Name)
 		switch {
 		case t.Name == "" || len(t.Name) > maxName || !utf8.ValidString(t.Name):
 			return fmt.Errorf("%s: the name must be 1 to %d bytes of UTF-8", where, maxName)
@@ -177,10 +182,10 @@ func WriteBlob(w io.WriteSeeker, packing uint32, tensors []Tensor, data func(i i
 			return err
 		}
 		if err := data(i, out); err != nil {
-			return fmt.Errorf("tensor %d (%q): %w", i, t.Name, err)
+			return fmt.Errorf("%s: %w", tensorName(i, t.Name), err)
 		}
 		if got := out.n - t.Offset; got != t.Bytes {
-			return fmt.Errorf("tensor %d (%q): got %d bytes of data, want %d", i, t.Name, got, t.Bytes)
+			return fmt.Errorf("%s: got %d bytes of data, want %d", tensorName(i, t.Name), got, t.Bytes)
 		}
 	}
 	if err := out.zeros(size - out.n); err != nil {
@@ -234,16 +239,24 @@ func (c *counter) zeros(n int64) error {
 	return nil
 }
 
-// Blob is an open weight file. It is immutable and safe to share until Close.
+// Blob is an open weight file. It is immutable and safe to share, also while it is closed.
+//
+// A file is mapped where the system can: it must not change while it is open. To replace
+// it, write the new file beside it and rename it over the old one; open blobs keep the old
+// one. Where a file is cut off all the same, what reads the part that is gone gets
+// [ErrFault] or, reading what [Blob.Data] returned, ends the process.
 type Blob struct {
 	Packing uint32
 	Layout  [32]byte // of the table
 	Hash    [32]byte // of the payload, as the header says (see Verify)
 	Tensors []Tensor
-	Source  string // where it came from, for people
+	Source  string // where it came from: a path, "embedded", or "memory"
 
-	payload []byte
-	release func() error
+	open    sync.RWMutex // held for reading while payload is read, for writing by Close
+	payload []byte       // nil after Close
+	size    int64        // of the payload
+	mapped  []byte       // the file, nil if it is not mapped
+	release func() error // gives payload back; nil: nothing to do
 }
 
 // header is what the first bytes of a weight file say.
@@ -338,27 +351,32 @@ func parseTable(b []byte, h header) ([]Tensor, error) {
 // ReadBlob reads a weight file in memory and uses it in place; data must not
 // change while the blob is in use. Only the header and the table are read.
 func ReadBlob(data []byte) (*Blob, error) {
+	b := &Blob{Source: "memory"}
+	if err := b.parse(data); err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// parse reads header and table of a whole file.
+func (b *Blob) parse(data []byte) (err error) {
+	defer b.caught(watch(), &err)
 	h, err := parseHeader(data[:min(len(data), headerSize)], int64(len(data)))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	tensors, err := parseTable(data[headerSize:headerSize+h.table], h)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return &Blob{Packing: h.packing, Layout: h.layout, Hash: h.hash, Tensors: tensors, Source: "memory", payload: data[h.start:]}, nil
+	b.Packing, b.Layout, b.Hash, b.Tensors = h.packing, h.layout, h.hash, tensors
+	b.payload, b.size = data[h.start:], h.size
+	return nil
 }
 
-// OpenBlob opens a weight file, mapped where the system can. The file must not
-// change while the blob is open.
+// OpenBlob opens a weight file, a regular file that is mapped where the system can.
 func OpenBlob(path string) (*Blob, error) {
-	// Asked before opening, which for a named pipe would wait for a writer.
-	if st, err := os.Stat(path); err != nil {
-		return nil, err
-	} else if !st.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s: not a regular file; give the path of a weight file", path)
-	}
-	f, err := os.Open(path)
+	f, err := file.Open(path)
 	if err != nil {
 		return nil, err
 	}
@@ -373,60 +391,105 @@ func OpenBlob(path string) (*Blob, error) {
 // openBlob opens the weight file of size bytes at off inside f. The header is
 // checked before anything is mapped or allocated.
 func openBlob(f *os.File, off, size int64, source string) (*Blob, error) {
+	fail := func(err error) (*Blob, error) { return nil, fmt.Errorf("%s: %w", file.Quote(source), err) }
 	head := make([]byte, min(size, headerSize))
 	if _, err := f.ReadAt(head, off); err != nil {
-		return nil, fmt.Errorf("%s: %w", source, err)
+		return fail(err)
 	}
 	if _, err := parseHeader(head, size); err != nil {
-		return nil, fmt.Errorf("%s: %w", source, err)
+		return fail(err)
 	}
 	if size > math.MaxInt {
-		return nil, fmt.Errorf("%s: %d bytes are too many for this %d-bit program", source, size, bits.UintSize)
+		return fail(fmt.Errorf("%d bytes are too many for this %d-bit program", size, bits.UintSize))
 	}
 	data, release, err := mapFile(f, off, int(size))
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", source, err)
+		return fail(err)
 	}
-	b, err := ReadBlob(data)
-	if err != nil {
-		release()
-		return nil, fmt.Errorf("%s: %w", source, err)
+	b := &Blob{Source: source, release: release}
+	if release != nil {
+		b.mapped = data
 	}
-	b.Source, b.release = source, release
+	if err := b.parse(data); err != nil {
+		b.Close()
+		return fail(err)
+	}
 	return b, nil
 }
 
-// readFile reads size bytes of f at off into aligned memory.
+// readFile reads size bytes of f at off into aligned memory, which the collector releases.
 func readFile(f *os.File, off int64, size int) ([]byte, func() error, error) {
 	words := alignedFloats((size + 3) / 4)
 	data := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(words))), size)
 	if _, err := io.ReadFull(io.NewSectionReader(f, off, int64(size)), data); err != nil {
 		return nil, nil, err
 	}
-	return data, func() error { return nil }, nil
+	return data, nil, nil
 }
 
-// Data returns the packed bytes of tensor i. They must not be written.
+// Data returns the packed bytes of tensor i, which must not be written. They are valid
+// until Close, after which there are none: nil.
 func (b *Blob) Data(i int) []byte {
+	b.open.RLock()
+	defer b.open.RUnlock()
+	return b.data(i)
+}
+
+func (b *Blob) data(i int) []byte {
+	if b.payload == nil {
+		return nil
+	}
 	t := b.Tensors[i]
 	return b.payload[t.Offset : t.Offset+t.Bytes : t.Offset+t.Bytes]
 }
 
+// Scalar returns the first value of the f32 tensor called name, NaN if there is no such
+// tensor, or the blob is closed.
+func (b *Blob) Scalar(name string) float32 {
+	v := float32(math.NaN())
+	b.read(func() {
+		for i, t := range b.Tensors {
+			if data := b.data(i); t.Name == name && t.DType == F32 && len(data) >= 4 {
+				v = math.Float32frombits(binary.LittleEndian.Uint32(data))
+			}
+		}
+	})
+	return v
+}
+
 // Size returns the bytes of the payload.
-func (b *Blob) Size() int64 { return int64(len(b.payload)) }
+func (b *Blob) Size() int64 { return b.size }
 
 // Verify reads the whole payload and compares it with the header's hash.
 func (b *Blob) Verify() error {
-	if sha256.Sum256(b.payload) != b.Hash {
-		return fmt.Errorf("%s: the weights do not match their hash; copy the weight file again", b.Source)
+	var sum [32]byte
+	if err := b.read(func() { sum = sha256.Sum256(b.payload) }); err != nil {
+		return err
+	}
+	if sum != b.Hash {
+		return fmt.Errorf("%s: the weights do not match their hash; copy the weight file again", file.Quote(b.Source))
 	}
 	return nil
 }
 
-// Close gives the memory back. Nothing may use the blob afterwards.
+// read calls f, which reads the payload, unless the blob is closed.
+func (b *Blob) read(f func()) (err error) {
+	b.open.RLock()
+	defer b.open.RUnlock()
+	if b.payload == nil {
+		return fmt.Errorf("%s: %w", file.Quote(b.Source), errClosed)
+	}
+	defer b.caught(watch(), &err)
+	f()
+	return nil
+}
+
+// Close waits for methods that read the payload, and gives the memory back.
 func (b *Blob) Close() error {
+	b.open.Lock()
+	defer b.open.Unlock()
 	r := b.release
-	b.payload, b.release = nil, nil
+	b.payload, b.mapped, b.release = nil, nil, nil
 	if r == nil {
 		return nil
 	}
@@ -448,6 +511,24 @@ func (b *Blob) base() *float32 {
 		p = unsafe.Pointer(unsafe.SliceData(words))
 	}
 	return (*float32)(p)
+}
+
+// moveHuge moves the payload into huge pages, and reports whether the system gave them.
+func (b *Blob) moveHuge() (moved bool, err error) {
+	if len(b.payload) == 0 {
+		return false, nil
+	}
+	defer b.caught(watch(), &err)
+	data, release, ok := copyHuge(b.payload)
+	if !ok {
+		return false, nil
+	}
+	old := b.release
+	b.payload, b.mapped, b.release = data, nil, release
+	if old != nil {
+		err = old()
+	}
+	return true, err
 }
 
 // A weight file at the end of an executable is followed by a trailer:
@@ -499,9 +580,9 @@ func findAppended(f *os.File) (off, size int64, err error) {
 // open for reading and writing.
 func AppendBlob(exe *os.File, blob io.Reader) error {
 	if _, _, err := findAppended(exe); err == nil {
-		return fmt.Errorf("%s: weights are appended already; start from the executable as the linker wrote it", exe.Name())
+		return fmt.Errorf("%s: weights are appended already; start from the executable as the linker wrote it", file.Quote(exe.Name()))
 	} else if !errors.Is(err, ErrNoWeights) {
-		return fmt.Errorf("%s: %w", exe.Name(), err)
+		return fmt.Errorf("%s: %w", file.Quote(exe.Name()), err)
 	}
 	end, err := exe.Seek(0, io.SeekEnd)
 	if err != nil {
@@ -522,14 +603,14 @@ func AppendBlob(exe *os.File, blob io.Reader) error {
 // OpenAppended opens the weight file at the end of an executable. The error is
 // ErrNoWeights when there is none.
 func OpenAppended(path string) (*Blob, error) {
-	f, err := os.Open(path)
+	f, err := file.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
 	off, size, err := findAppended(f)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("%s: %w", file.Quote(path), err)
 	}
 	return openBlob(f, off, size, path)
 }

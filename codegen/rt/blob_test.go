@@ -214,7 +214,7 @@ func TestBlobErrors(t *testing.T) {
 	}
 	for _, c := range []struct{ path, want string }{
 		{filepath.Join(dir, "none"), "none"},
-		{dir, "not a regular file"},
+		{dir, "want a regular file"},
 		{other, "no multiway weight file"},
 	} {
 		if _, err := OpenBlob(c.path); err == nil || !strings.Contains(err.Error(), c.want) {

@@ -2,6 +2,7 @@ package rt
 
 import (
 	"cmp"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -9,6 +10,8 @@ import (
 	"slices"
 	"sync"
 	"unsafe"
+
+	"github.com/multiway-go/multiway/codegen/rt/file"
 )
 
 // Contract1 is named by every generated package written for this contract between
@@ -81,6 +84,7 @@ type config struct {
 	level   string
 	threads int
 	huge    bool
+	verify  bool
 }
 
 // WithLevel asks for a CPU level (see Levels) instead of the best one. A level
@@ -114,6 +118,12 @@ func WithThreads(n int) Option {
 // memory and makes small batches faster. Info says whether the system gave them.
 func WithHugePages() Option {
 	return func(c *config) error { c.huge = true; return nil }
+}
+
+// WithVerify has all weights read and compared with the hash in their file when the model
+// is opened, as Model.Verify does. It takes about as long as reading the file once.
+func WithVerify() Option {
+	return func(c *config) error { c.verify = true; return nil }
 }
 
 // Model is a package with its weights open and its kernels chosen. It is immutable
@@ -160,7 +170,8 @@ func (p *Package) New(opts ...Option) (*Model, error) {
 	return p.model(b, opts)
 }
 
-// Open opens the package with the weight file at path.
+// Open opens the package with the weight file at path, which is mapped where the system
+// can: see [Blob] for how to replace it.
 func (p *Package) Open(path string, opts ...Option) (*Model, error) {
 	b, err := OpenBlob(path)
 	if err != nil {
@@ -190,11 +201,14 @@ func (p *Package) model(b *Blob, opts []Option) (m *Model, err error) {
 	if p.Contract != Contract1 {
 		return nil, fmt.Errorf("generated for contract %d, this runtime has %d; generate the package again", p.Contract, Contract1)
 	}
+	if bigEndian {
+		return nil, fmt.Errorf("weights are little-endian and used as they are, which %s cannot; run the model on a little-endian system", runtime.GOARCH)
+	}
 	if b.Packing != PackingPanels16 {
-		return nil, fmt.Errorf("%s: weights of packing %d, this program reads packing %d; build the model again", b.Source, b.Packing, PackingPanels16)
+		return nil, fmt.Errorf("%s: weights of packing %d, this program reads packing %d; build the model again", file.Quote(b.Source), b.Packing, PackingPanels16)
 	}
 	if b.Layout != p.Layout {
-		return nil, fmt.Errorf("%s: the weights belong to another model or build (layout %x, want %x); use the weight file written with this package", b.Source, b.Layout[:4], p.Layout[:4])
+		return nil, fmt.Errorf("%s: the weights belong to another model or build (layout %x, want %x); use the weight file written with this package", file.Quote(b.Source), b.Layout[:4], p.Layout[:4])
 	}
 	for _, f := range p.Funcs {
 		if p.Rows < f.Fixed || f.Text && p.Rows < p.Text || p.Rows < 1 {
@@ -219,19 +233,17 @@ func (p *Package) model(b *Blob, opts []Option) (m *Model, err error) {
 	for _, f := range p.Funcs {
 		m.arena = max(m.arena, f.Arena)
 	}
-	m.base = b.base()
-	if c.huge && len(b.payload) > 0 {
-		if data, release, ok := copyHuge(b.payload); ok {
-			old := b.release
-			b.payload, b.release, m.huge = data, release, true
-			if old != nil {
-				if err := old(); err != nil {
-					return nil, err
-				}
-			}
-			m.base = b.base()
+	if c.verify {
+		if err := b.Verify(); err != nil {
+			return nil, err
 		}
 	}
+	if c.huge {
+		if m.huge, err = b.moveHuge(); err != nil {
+			return nil, err
+		}
+	}
+	m.base = b.base()
 	// As many sessions as keep every core busy.
 	n := max(1, (procs+m.threads-1)/m.threads)
 	m.sessions = make(chan *Session, n)
@@ -240,6 +252,9 @@ func (p *Package) model(b *Blob, opts []Option) (m *Model, err error) {
 	}
 	return m, nil
 }
+
+// bigEndian says that this system stores numbers the other way round than weight files.
+var bigEndian = binary.NativeEndian.Uint16([]byte{0, 1}) == 1
 
 // errClosed answers calls on a closed model.
 var errClosed = errors.New("the model is closed")
@@ -269,7 +284,7 @@ func (m *Model) Close() error {
 // Package returns what the model was opened from.
 func (m *Model) Package() *Package { return m.pkg }
 
-// Blob returns the model's weights, which stay the model's.
+// Blob returns the model's weights, which stay the model's and are closed with it.
 func (m *Model) Blob() *Blob { return m.blob }
 
 // Func returns the function called name, nil if there is none.
@@ -284,12 +299,10 @@ func (m *Model) Func(name string) *Func {
 
 // Verify reads all weights and compares them with the hash in their file.
 func (m *Model) Verify() error {
-	m.open.RLock()
-	defer m.open.RUnlock()
-	if m.closed {
-		return fmt.Errorf("%s: %w", m.pkg.Name, errClosed)
+	if err := m.blob.Verify(); err != nil {
+		return fmt.Errorf("%s: %w", m.pkg.Name, err)
 	}
-	return m.blob.Verify()
+	return nil
 }
 
 // check reports a closed model.

@@ -32,7 +32,8 @@ type pool struct {
 	parked atomic.Int32
 	hot    atomic.Bool
 	quit   atomic.Bool
-	task   task // set before state, read after a valid ticket
+	task   task                  // set before state, read after a valid ticket
+	fault  atomic.Pointer[fault] // that ended a chunk of the task
 	wake   chan struct{}
 	exited sync.WaitGroup
 	n      int // helpers
@@ -76,7 +77,8 @@ func (p *pool) leave() {
 }
 
 // run does the chunks [0, n) of t and returns when all are done. More chunks than
-// there are tickets stay on the caller. One caller at a time.
+// there are tickets stay on the caller. One caller at a time. A fault (see watch) in any
+// of them becomes a panic of the caller, once no helper is at work any more.
 func (p *pool) run(n int, t task) {
 	if n <= 1 || n > maxChunks || p.n == 0 {
 		for c := range n {
@@ -93,6 +95,9 @@ func (p *pool) run(n int, t task) {
 		if s%1024 == 0 {
 			runtime.Gosched()
 		}
+	}
+	if f := p.fault.Swap(nil); f != nil {
+		panic(*f)
 	}
 }
 
@@ -111,21 +116,41 @@ func (p *pool) kick(n, want int) {
 	}
 }
 
-// take runs chunks until none is left.
+// take runs chunks until none is left. After a fault it only counts them.
 func (p *pool) take(worker int) {
+	for p.chunks(worker) {
+	}
+}
+
+// chunks is take up to a fault, after which it reports that chunks may be left.
+func (p *pool) chunks(worker int) (again bool) {
+	defer func() {
+		if r := recover(); r != nil {
+			f, ok := r.(fault)
+			if !ok {
+				panic(r)
+			}
+			p.fault.Store(&f)
+			p.done.Add(1)
+			again = true
+		}
+	}()
 	for {
 		v := p.state.Add(1)
 		n, c := int(v>>ticketBits&ticketMask), int(v&ticketMask)-1
 		if c >= n {
-			return
+			return false
 		}
-		p.task.run(c, worker) // stable: run returns only after done has counted this chunk
+		if p.fault.Load() == nil {
+			p.task.run(c, worker) // stable: run returns only after done has counted this chunk
+		}
 		p.done.Add(1)
 	}
 }
 
 func (p *pool) help(worker int) {
 	defer p.exited.Done()
+	watch()
 	last := uint64(0)
 	for {
 		for s := 0; p.state.Load()>>(2*ticketBits) == last; s++ {

@@ -80,22 +80,29 @@ type Result struct {
 	n    int // sequences
 	data []float32
 	off  []int // start of [output][sequence], and the end
+
+	failed []bool // by sequence; nil: none
 }
 
 // Len returns the number of sequences.
 func (r *Result) Len() int { return r.n }
 
 // Out returns the rows of one sequence of output i: its sections in order, Cols
-// floats a row, nothing between. It is valid until the session's next Run.
+// floats a row, nothing between. It is valid until the session's next Run, and nil if
+// the sequence failed.
 func (r *Result) Out(i, seq int) []float32 {
 	if i < 0 || i >= len(r.f.Outputs) || seq < 0 || seq >= r.n {
 		panic(fmt.Sprintf("rt: output %d of sequence %d; %s has %d outputs, the batch %d sequences", i, seq, r.f.Name, len(r.f.Outputs), r.n))
+	}
+	if r.failed != nil && r.failed[seq] {
+		return nil
 	}
 	k := i*r.n + seq
 	return r.data[r.off[k]:r.off[k+1]:r.off[k+1]]
 }
 
-// All returns output i of all sequences, one after the other.
+// All returns output i of all sequences, one after the other, as it was computed, also
+// of those that failed.
 func (r *Result) All(i int) []float32 {
 	if i < 0 || i >= len(r.f.Outputs) {
 		panic(fmt.Sprintf("rt: output %d; %s has %d outputs", i, r.f.Name, len(r.f.Outputs)))
@@ -107,6 +114,10 @@ func (r *Result) All(i int) []float32 {
 // Run runs f on a batch. Sequences are packed into passes of at most the package's
 // limit of rows; how they are packed does not change their results. Batches of any
 // length are allowed, also of none. An error leaves the session usable.
+//
+// Outputs are finite numbers. Sequences that have others fail: the error is a
+// [*BatchError] of [ErrNotFinite], and the result holds what the others have. After any
+// other error there is no result; one of them is [ErrFault].
 func (s *Session) Run(f *Func, batch []Seq) (*Result, error) {
 	if !s.busy.CompareAndSwap(false, true) {
 		return nil, fmt.Errorf("%s: %s: %w", s.model.pkg.Name, f.Name, ErrBusy)
@@ -117,8 +128,16 @@ func (s *Session) Run(f *Func, batch []Seq) (*Result, error) {
 	if err := s.check(f, batch); err != nil {
 		return nil, fmt.Errorf("%s: %s: %w", s.model.pkg.Name, f.Name, err)
 	}
-	r := &s.result
-	r.layout(f, batch)
+	s.result.layout(f, batch)
+	if err := s.passes(f, batch); err != nil {
+		return nil, fmt.Errorf("%s: %s: %w", s.model.pkg.Name, f.Name, err)
+	}
+	return &s.result, s.result.judge(s.model.pkg)
+}
+
+// passes computes the result of a batch.
+func (s *Session) passes(f *Func, batch []Seq) (err error) {
+	defer s.model.blob.caught(watch(), &err)
 	e := s.exec
 	e.rows = f.Fixed
 	if f.Text {
@@ -137,10 +156,10 @@ func (s *Session) Run(f *Func, batch []Seq) (*Result, error) {
 		}
 		e.order.turn = 0
 		f.Run(e)
-		r.collect(e, at)
+		s.result.collect(e, at)
 		at += n
 	}
-	return r, nil
+	return nil
 }
 
 // idle parks the threads and lets go of the caller's memory.
@@ -246,7 +265,7 @@ func (o *Output) rows(text int) int {
 
 // layout makes room for the outputs of a batch.
 func (r *Result) layout(f *Func, batch []Seq) {
-	r.f, r.n = f, len(batch)
+	r.f, r.n, r.failed = f, len(batch), nil
 	r.off = append(r.off[:0], 0)
 	end := 0
 	for i := range f.Outputs {

@@ -59,8 +59,8 @@ func TestClient(t *testing.T) {
 		return p
 	}
 	for range 2 {
-		got, err := c.Run("pair", []rt.Seq{{Image: pic(1.5), IDs: []int32{1, 2}}, {Image: pic(float32(math.Inf(1))), IDs: []int32{99}}})
-		want := []Output{{Name: "sums", Cols: 2, Seqs: [][]float32{{1.5, 3}, {float32(math.Inf(1)), 99}}}}
+		got, err := c.Run("pair", []rt.Seq{{Image: pic(1.5), IDs: []int32{1, 2}}, {Image: pic(math.MaxFloat32), IDs: []int32{99}}})
+		want := []Output{{Name: "sums", Cols: 2, Seqs: [][]float32{{1.5, 3}, {math.MaxFloat32, 99}}}}
 		if d := cmp.Diff(want, got); err != nil || d != "" {
 			t.Errorf("%v (-want +got)\n%s", err, d)
 		}
@@ -77,6 +77,7 @@ func TestClient(t *testing.T) {
 			{"text", []rt.Seq{{IDs: []int32{100}}}, "outside the vocabulary of 100"},
 			{"image", []rt.Seq{{Image: []float32{1}}}, "the image has 1 values, want 12"},
 			{"text", []rt.Seq{{}}, "the text is empty"},
+			{"pair", []rt.Seq{{Image: pic(float32(math.Inf(1))), IDs: []int32{1}}}, "not all numbers are finite"},
 		} {
 			if _, err := c.Run(row.fn, row.seqs); err == nil || !strings.Contains(err.Error(), row.want) {
 				t.Errorf("%s: got error %v, want one with %q", row.fn, err, row.want)

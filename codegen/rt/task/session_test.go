@@ -100,6 +100,47 @@ func TestSession(t *testing.T) {
 	}
 }
 
+// Of a batch in which some items have outputs that are not finite, the others are returned,
+// by a session and by a model that splits it.
+func TestBatchError(t *testing.T) {
+	m := open(t, nil)
+	const poison = "\xc2" // rttest.Poison as letters has it
+	texts := make([]string, 3*chunk)
+	for i := range texts {
+		texts[i] = "ab"
+	}
+	bad := []int{0, chunk - 1, chunk, 3*chunk - 1}
+	for _, i := range bad {
+		texts[i] = poison
+	}
+	check := func(name string, rows [][]float32, err error) {
+		t.Helper()
+		var some *rt.BatchError
+		if !errors.Is(err, rt.ErrNotFinite) || !errors.As(err, &some) || some.Len != len(texts) || len(rows) != len(texts) {
+			t.Fatalf("%s: %d rows, error %v", name, len(rows), err)
+		}
+		var failed []int
+		for _, it := range some.Items {
+			failed = append(failed, it.Index)
+		}
+		if d := cmp.Diff(bad, failed); d != "" {
+			t.Errorf("%s (-want +got)\n%s", name, d)
+		}
+		for i, row := range rows {
+			if slices.Contains(bad, i) != (row == nil) || row != nil && row[0] != 3 {
+				t.Errorf("%s: row %d is %v", name, i, row)
+			}
+		}
+	}
+	rows, err := m.Texts(m.Func("text"), 0, texts)
+	check("model", rows, err)
+	rows, err = m.NewSession().TextRows(m.Func("text"), 0, texts...)
+	check("session", rows, err)
+	if row, err := One(m.Texts(m.Func("text"), 0, []string{poison})); !errors.Is(err, rt.ErrNotFinite) || row != nil {
+		t.Errorf("one text: %v, %v", row, err)
+	}
+}
+
 func TestSessionErrors(t *testing.T) {
 	s := open(t, nil).NewSession()
 	bare := open(t, func(in *Input) { in.Pixels, in.LoadTokens = nil, nil }).NewSession()

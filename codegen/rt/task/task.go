@@ -2,7 +2,7 @@ package task
 
 import (
 	"cmp"
-	"encoding/binary"
+	"errors"
 	"fmt"
 	"image"
 	"math"
@@ -60,8 +60,9 @@ func (s *Session) Images(f *rt.Func, imgs ...image.Image) (*rt.Result, error) {
 	return s.run(f, imgs, nil)
 }
 
-// ImageRows is Images, and returns output out of each picture. The list and what it
-// holds are valid until the session's next call.
+// ImageRows is Images, and returns output out of each picture, nil for those that have no
+// result (see rt.BatchError). The list and what it holds are valid until the session's next
+// call.
 func (s *Session) ImageRows(f *rt.Func, out int, imgs ...image.Image) ([][]float32, error) {
 	if err := s.enter(f); err != nil {
 		return nil, err
@@ -82,8 +83,7 @@ func (s *Session) Texts(f *rt.Func, texts ...string) (*rt.Result, error) {
 	return s.run(f, nil, texts)
 }
 
-// TextRows is Texts, and returns output out of each text. The list and what it holds
-// are valid until the session's next call.
+// TextRows is Texts, and returns output out of each text, as ImageRows does.
 func (s *Session) TextRows(f *rt.Func, out int, texts ...string) ([][]float32, error) {
 	if err := s.enter(f); err != nil {
 		return nil, err
@@ -189,16 +189,8 @@ func (in *Input) NewModel(m *rt.Model) (*Model, error) {
 func (m *Model) Tokens() token.Tokenizer { return m.tokens }
 
 // Scalar returns the only value of the weight called name, NaN if the package has no
-// such weight.
-func (m *Model) Scalar(name string) float32 {
-	b := m.Blob()
-	for i, t := range b.Tensors {
-		if t.Name == name && t.DType == rt.F32 && t.Bytes >= 4 {
-			return math.Float32frombits(binary.LittleEndian.Uint32(b.Data(i)))
-		}
-	}
-	return float32(math.NaN())
-}
+// such weight, or the model is closed.
+func (m *Model) Scalar(name string) float32 { return m.Blob().Scalar(name) }
 
 // Input returns how the model takes pictures and texts.
 func (m *Model) Input() *Input { return m.in }
@@ -222,24 +214,32 @@ func (m *Model) Do(f func(*Session) error) error {
 const chunk = 64
 
 // Images returns output out of function f for each picture, in memory the caller owns.
+// Where only some pictures have no result, as when their outputs are not finite, the rows
+// of the others come with a *rt.BatchError, and nil for those.
 func (m *Model) Images(f *rt.Func, out int, imgs []image.Image) ([][]float32, error) {
 	return collect(m, imgs, out, func(s *Session, part []image.Image) (*rt.Result, error) { return s.Images(f, part...) })
 }
 
-// Texts returns output out of function f for each text, in memory the caller owns.
+// Texts is Images for texts.
 func (m *Model) Texts(f *rt.Func, out int, texts []string) ([][]float32, error) {
 	return collect(m, texts, out, func(s *Session, part []string) (*rt.Result, error) { return s.Texts(f, part...) })
 }
 
 func collect[T any](m *Model, items []T, out int, run func(*Session, []T) (*rt.Result, error)) ([][]float32, error) {
 	all := make([][]float32, 0, len(items))
+	failed := rt.BatchError{Len: len(items)}
 	err := m.Do(func(s *Session) error {
 		for part := range slices.Chunk(items, chunk) {
 			r, err := run(s, part)
-			if err != nil {
-				if len(items) > chunk {
-					return fmt.Errorf("in the batch from item %d on: %w", len(all), err)
+			var some *rt.BatchError
+			switch {
+			case errors.As(err, &some):
+				for _, it := range some.Items {
+					failed.Items = append(failed.Items, rt.ItemError{Index: len(all) + it.Index, Err: it.Err})
 				}
+			case err != nil && len(items) > chunk:
+				return fmt.Errorf("in the batch from item %d on: %w", len(all), err)
+			case err != nil:
 				return err
 			}
 			for i := range part {
@@ -248,8 +248,11 @@ func collect[T any](m *Model, items []T, out int, run func(*Session, []T) (*rt.R
 		}
 		return nil
 	})
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
+	case failed.Items != nil:
+		return all, &failed
 	}
 	return all, nil
 }

@@ -1,0 +1,97 @@
+package rt
+
+import (
+	"errors"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// A sequence whose outputs are not finite fails alone, whatever its place: the others have
+// the bits that they have by themselves.
+func TestNotFinite(t *testing.T) {
+	m := tinyModel(t)
+	f := m.Func("pair")
+	s, alone := m.NewSession(), m.NewSession()
+	defer s.Close()
+	defer alone.Close()
+	good := tinyBatch(true, 6, 1, 2, 6, 6)
+	for _, bad := range []float32{float32(math.NaN()), float32(math.Inf(1)), float32(math.Inf(-1))} {
+		for at := range good {
+			batch := slices.Clone(good)
+			batch[at].Image = slices.Clone(batch[at].Image)
+			batch[at].Image[at] = bad
+			r, err := s.Run(f, batch)
+			var partial *BatchError
+			if !errors.Is(err, ErrNotFinite) || !errors.As(err, &partial) || r == nil {
+				t.Fatalf("%g in sequence %d: result %v, error %v", bad, at, r, err)
+			}
+			if partial.Len != len(batch) || len(partial.Items) != 1 || partial.Items[0].Index != at {
+				t.Errorf("%g in sequence %d: %+v", bad, at, partial)
+			}
+			if text := err.Error(); !strings.Contains(text, "1 of 5 items") || !strings.Contains(text, "tiny: pair: output first") {
+				t.Errorf("it says %s", text)
+			}
+			for i := range batch {
+				for out := range f.Outputs {
+					got := r.Out(out, i)
+					if i == at {
+						if got != nil {
+							t.Errorf("a sequence that failed has output %d", out)
+						}
+						continue
+					}
+					one, err := alone.Run(f, batch[i:i+1])
+					if err != nil {
+						t.Fatal(err)
+					}
+					if !slices.Equal(got, one.Out(out, 0)) {
+						t.Errorf("%g in sequence %d changes output %d of sequence %d", bad, at, out, i)
+					}
+				}
+			}
+		}
+	}
+	// The session goes on, and forgets what failed.
+	r, err := s.Run(f, good)
+	if err != nil || r.Out(0, 3) == nil {
+		t.Errorf("after failures: %v", err)
+	}
+}
+
+// Damaged weights are noticed by what they make.
+func TestDamagedWeights(t *testing.T) {
+	for _, bad := range []uint32{0x7fc00000, 0xffffffff, 0x7f800000} {
+		blob := tinyBlob(t)
+		at := len(blob) - 4*(tinyWeights-tinyFFN.Fc2.Bias)
+		for i := range 4 {
+			blob[at+i] = byte(bad >> (8 * i))
+		}
+		p := tinyPackage()
+		p.Blob = string(blob)
+		if _, err := p.New(WithVerify()); err == nil || !strings.Contains(err.Error(), "do not match their hash") {
+			t.Errorf("%#x, verified: %v", bad, err)
+		}
+		m, err := p.New()
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = m.NewSession().Run(m.Func("pair"), tinyBatch(true, 1, 2))
+		var all *BatchError
+		if !errors.As(err, &all) || len(all.Items) != 2 || !errors.Is(err, ErrNotFinite) {
+			t.Errorf("%#x: %v", bad, err)
+		}
+		m.Close()
+	}
+}
+
+func BenchmarkFinite(b *testing.B) {
+	x := make([]float32, 197*768)
+	b.SetBytes(int64(4 * len(x)))
+	for b.Loop() {
+		if !finite(x) {
+			b.Fatal("zeros are not finite")
+		}
+	}
+}
