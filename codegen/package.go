@@ -190,12 +190,35 @@ func (g *generator) add(name string, f *jen.File) error {
 	if err := f.Render(&b); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
-	text, err := format.Source(b.Bytes())
+	text, err := format.Source(groupImports(b.Bytes()))
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	g.files[name] = text
 	return nil
+}
+
+// groupImports puts the standard library first in the import block of a rendered file, with
+// an empty line behind it, as goimports does.
+func groupImports(text []byte) []byte {
+	const open, end = "\nimport (\n", "\n)\n"
+	head, rest, found := bytes.Cut(text, []byte(open))
+	block, tail, ended := bytes.Cut(rest, []byte(end))
+	if !found || !ended {
+		return text
+	}
+	var groups [2][]string // the standard library, others: their paths have a domain
+	for line := range strings.Lines(string(block)) {
+		_, path, _ := strings.Cut(line, `"`)
+		first, _, _ := strings.Cut(path, "/")
+		i := 0
+		if strings.Contains(first, ".") {
+			i = 1
+		}
+		groups[i] = append(groups[i], strings.TrimSpace(line))
+	}
+	both := strings.Join(slices.Concat(groups[0], []string{""}, groups[1]), "\n")
+	return slices.Concat(head, []byte(open), []byte(both), []byte(end), tail)
 }
 
 // runName is the Go function that runs f, funcName the variable that describes it.

@@ -17,11 +17,12 @@ package mwttiny
 
 import (
 	_ "embed"
+	"image"
+
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
 	"github.com/multiway-go/multiway/codegen/rt/task"
 	"github.com/multiway-go/multiway/codegen/rt/token"
-	"image"
 )
 
 //go:embed weights.bin
@@ -136,7 +137,8 @@ func New(opts ...rt.Option) (*Model, error) {
 	return wrap(Package.New(opts...))
 }
 
-// Open opens the model with the weight file at path, which it maps.
+// Open opens the model with the weight file at path, which it maps: replace the file by a
+// rename, never in place while it is open.
 func Open(path string, opts ...rt.Option) (*Model, error) {
 	return wrap(Package.Open(path, opts...))
 }

@@ -21,12 +21,13 @@ package vlmotiny
 
 import (
 	_ "embed"
+	"image"
+	"math"
+
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
 	"github.com/multiway-go/multiway/codegen/rt/task"
 	"github.com/multiway-go/multiway/codegen/rt/token"
-	"image"
-	"math"
 )
 
 //go:embed weights.bin
@@ -129,7 +130,8 @@ func New(opts ...rt.Option) (*Model, error) {
 	return wrap(Package.New(opts...))
 }
 
-// Open opens the model with the weight file at path, which it maps.
+// Open opens the model with the weight file at path, which it maps: replace the file by a
+// rename, never in place while it is open.
 func Open(path string, opts ...rt.Option) (*Model, error) {
 	return wrap(Package.Open(path, opts...))
 }
@@ -155,7 +157,8 @@ func (s *Session) EmbedImage(img image.Image) ([]float32, error) {
 	return task.One(s.ImageRows(&fnVisionRetrieval, 0, img))
 }
 
-// EmbedImages returns the unit embedding of each picture, in one packed batch.
+// EmbedImages returns the unit embedding of each picture, in one packed batch; where only some have
+// none, the error is a *rt.BatchError and their rows are nil.
 func (s *Session) EmbedImages(imgs []image.Image) ([][]float32, error) {
 	return s.ImageRows(&fnVisionRetrieval, 0, imgs...)
 }
@@ -165,7 +168,8 @@ func (m *Model) EmbedImage(img image.Image) ([]float32, error) {
 	return task.One(m.EmbedImages([]image.Image{img}))
 }
 
-// EmbedImages returns the unit embedding of each picture.
+// EmbedImages returns the unit embedding of each picture; where only some have none, the error is a
+// *rt.BatchError and their rows are nil.
 func (m *Model) EmbedImages(imgs []image.Image) ([][]float32, error) {
 	return m.Model.Images(&fnVisionRetrieval, 0, imgs)
 }
@@ -175,7 +179,8 @@ func (s *Session) EmbedText(text string) ([]float32, error) {
 	return task.One(s.TextRows(&fnLanguageRetrieval, 0, text))
 }
 
-// EmbedTexts returns the unit embedding of each text, in one packed batch.
+// EmbedTexts returns the unit embedding of each text, in one packed batch; where only some have
+// none, the error is a *rt.BatchError and their rows are nil.
 func (s *Session) EmbedTexts(texts []string) ([][]float32, error) {
 	return s.TextRows(&fnLanguageRetrieval, 0, texts...)
 }
@@ -185,7 +190,8 @@ func (m *Model) EmbedText(text string) ([]float32, error) {
 	return task.One(m.EmbedTexts([]string{text}))
 }
 
-// EmbedTexts returns the unit embedding of each text.
+// EmbedTexts returns the unit embedding of each text; where only some have none, the error is a
+// *rt.BatchError and their rows are nil.
 func (m *Model) EmbedTexts(texts []string) ([][]float32, error) {
 	return m.Model.Texts(&fnLanguageRetrieval, 0, texts)
 }
