@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/multiway-go/multiway/codegen/rt/app"
+	"github.com/multiway-go/multiway/codegen/rt/file"
 )
 
 // queries are what demo searches for, chosen among those that work: eval measures the
@@ -60,7 +61,7 @@ func demoCommand(a *app.App) *cobra.Command {
 			if err := page.WriteFile(html); err != nil {
 				return err
 			}
-			fmt.Fprintf(a.Err, "embedded and searched in %.1f s; the page with the drawings is %s\n", took.Seconds(), html)
+			fmt.Fprintf(a.Err, "embedded and searched in %.1f s; the page with the drawings is %s\n", took.Seconds(), file.Quote(html))
 			return nil
 		},
 	}

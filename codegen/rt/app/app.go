@@ -1,14 +1,12 @@
 package app
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"image"
 	"io"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -16,6 +14,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/file"
+	"github.com/multiway-go/multiway/codegen/rt/interrupt"
 	"github.com/multiway-go/multiway/codegen/rt/pixel/decode"
 	"github.com/multiway-go/multiway/codegen/rt/task"
 )
@@ -67,9 +67,16 @@ const (
 	captionStep          = "caption_step"
 )
 
-// Main runs the binary and ends the process.
+// Main runs the binary and ends the process. Signals end it as package interrupt says.
 func Main(b Binary) {
-	os.Exit(Run(b, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	interrupt.Main(b.name(), func() int { return Run(b, os.Args[1:], os.Stdin, os.Stdout, os.Stderr) })
+}
+
+func (b *Binary) name() string {
+	if b.Name != "" {
+		return b.Name
+	}
+	return strings.TrimSuffix(filepath.Base(os.Args[0]), ".exe")
 }
 
 // Exit statuses.
@@ -80,35 +87,46 @@ const (
 
 // Run runs the binary on a command line and returns its exit status.
 func Run(b Binary, args []string, in io.Reader, out, errs io.Writer) int {
-	if b.Name == "" {
-		b.Name = strings.TrimSuffix(filepath.Base(os.Args[0]), ".exe")
-	}
-	a := &App{Binary: b, In: in, Out: out, Err: errs}
+	b.Name = b.name()
+	stdout := &output{Writer: out}
+	a := &App{Binary: b, In: in, Out: stdout, Err: errs}
 	root := a.root()
 	root.SetArgs(args)
 	root.SetIn(in)
-	root.SetOut(out)
+	root.SetOut(stdout)
 	root.SetErr(errs)
 	// Cobra reports a bad command line before it runs anything of ours.
 	started := false
 	root.PersistentPreRun = func(*cobra.Command, []string) { started = true }
 
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	context.AfterFunc(ctx, stop) // a second interrupt ends the process at once
-	c, err := root.ExecuteContextC(ctx)
+	c, err := root.ExecuteC()
+	if err == nil {
+		err = stdout.err // cobra looks at none of its help and completions
+	}
 	var bad usageError
 	switch {
 	case err == nil:
 		return 0
-	case !started || errors.As(err, &bad):
-		fmt.Fprintf(errs, "%s: %v\nRun '%s --help' for usage.\n", c.CommandPath(), err, c.CommandPath())
+	case !started && stdout.err == nil || errors.As(err, &bad):
+		fmt.Fprintf(errs, "%s: %s\nRun '%s --help' for usage.\n", c.CommandPath(), file.Escape(err.Error()), c.CommandPath())
 		return exitUsage
-	case errors.Is(err, context.Canceled):
-		err = errors.New("interrupted")
 	}
-	fmt.Fprintf(errs, "%s: %v\n", c.CommandPath(), err)
+	fmt.Fprintf(errs, "%s: %s\n", c.CommandPath(), file.Escape(err.Error()))
 	return exitFailure
+}
+
+// output remembers the first error in writing to it.
+type output struct {
+	io.Writer
+	err error
+}
+
+func (o *output) Write(b []byte) (int, error) {
+	n, err := o.Writer.Write(b)
+	if o.err == nil {
+		o.err = err
+	}
+	return n, err
 }
 
 // usageError is a command line that makes no sense.
@@ -204,8 +222,31 @@ func encode(w io.Writer, v any) error {
 	return e.Encode(v)
 }
 
-// warn reports something that is left out.
-func (a *App) warn(format string, args ...any) { fmt.Fprintf(a.Err, a.Name+": "+format+"\n", args...) }
+// warn reports something that is left out. Names in it are quoted already.
+func (a *App) warn(format string, args ...any) {
+	fmt.Fprintf(a.Err, "%s: %s\n", a.Name, file.Escape(fmt.Sprintf(format, args...)))
+}
+
+// keeps returns an error if writing a file would destroy what the command reads: a file
+// of one of those names, the weights, or standard input if list says that it is read.
+func (a *App) keeps(out string, list bool, inputs ...string) error {
+	if out == "" {
+		return nil
+	}
+	for _, in := range append(inputs, a.weights) {
+		if in != "" && file.Same(out, in) {
+			return fmt.Errorf("%s: it is read by this command, so that it cannot be written: give the output another name", file.Quote(out))
+		}
+	}
+	if f, ok := a.In.(*os.File); ok && list {
+		to, err := os.Stat(out)
+		from, ferr := f.Stat()
+		if err == nil && ferr == nil && os.SameFile(to, from) {
+			return fmt.Errorf("%s: it is standard input of this command, so that it cannot be written: give the output another name", file.Quote(out))
+		}
+	}
+	return nil
+}
 
 // decodeOptions are how the flags have pictures read.
 func (a *App) decodeOptions(m *task.Model) decode.Options {

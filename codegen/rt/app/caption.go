@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/multiway-go/multiway/codegen/rt/decode"
+	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/codegen/rt/task"
 )
 
@@ -72,13 +73,13 @@ func (a *App) caption(ctx context.Context, args []string, o task.CaptionOptions)
 			img, err = it.read()
 		}
 		if err != nil {
-			a.warn("%v", err)
+			a.warn("%s", place(it.name, err))
 			bad++
 			continue
 		}
 		c, err := s.Caption(rules, img, o)
 		if err != nil {
-			return fmt.Errorf("%s: %w", it.name, err)
+			return fmt.Errorf("%s: %w", file.Quote(it.name), err)
 		}
 		if err := a.printCaption(it.name, len(list) > 1, c); err != nil {
 			return err
@@ -99,9 +100,9 @@ func (a *App) printCaption(name string, several bool, c task.Caption) error {
 			task.Caption
 		}{name, c})
 	case several:
-		_, err = fmt.Fprintf(a.Out, "%s\t%s\n", name, c.Text)
+		_, err = fmt.Fprintf(a.Out, "%s\t%s\n", file.Quote(name), file.Quote(c.Text))
 	default:
-		_, err = fmt.Fprintln(a.Out, c.Text)
+		_, err = fmt.Fprintln(a.Out, file.Quote(c.Text))
 	}
 	return err
 }

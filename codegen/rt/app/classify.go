@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/codegen/rt/task"
 )
 
@@ -54,7 +55,7 @@ func (a *App) classify(ctx context.Context, args []string, top int, labels strin
 	total := -1
 	var items iter.Seq[item]
 	if len(args) == 1 && args[0] == "-" {
-		items = listed(a.In, "standard input", func(line string) item { return fileItem(line, false, o) })
+		items = listedItems(a.In, "standard input", func(line string) item { return fileItem(line, false, o) })
 	} else {
 		var list []item
 		for _, arg := range args {
@@ -71,7 +72,7 @@ func (a *App) classify(ctx context.Context, args []string, top int, labels strin
 				Classes []task.Label `json:"classes"`
 			}{it.name, labels})
 		}
-		_, err := fmt.Fprintf(a.Out, "%s\n%s", it.name, classTable(labels))
+		_, err := fmt.Fprintf(a.Out, "%s\n%s", file.Quote(it.name), classTable(labels))
 		return err
 	})
 	if err != nil {
@@ -83,7 +84,7 @@ func (a *App) classify(ctx context.Context, args []string, top int, labels strin
 func classTable(labels []task.Label) string {
 	var b strings.Builder
 	for _, l := range labels {
-		name := l.Name
+		name := file.Quote(l.Name)
 		if name == "" {
 			name = fmt.Sprintf("class %d", l.Index)
 		}

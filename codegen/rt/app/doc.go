@@ -22,10 +22,15 @@
 //   - [Picture]: a picture that is read when its turn comes.
 //
 // Results go to standard output, as tables or, with --json, one JSON value a line;
-// everything else goes to standard error. The exit status is 0, 1 for a failure, 2
-// for a command line that makes no sense.
+// everything else goes to standard error. Names, labels and texts that hold control
+// characters are quoted in tables and messages. The exit status is 0, 1 for a failure,
+// which a standard output that cannot be written to is too, 2 for a command line that
+// makes no sense, and 130 or 143 after a signal (package interrupt).
 //
-// Work streams: pictures are read by as many goroutines as there are cores while
+// Files are written by package file: they appear when they are whole, and together.
+//
+// Work streams: pictures are read by as many goroutines as there are cores, as far as
+// what they decode fits a quarter of the memory that the process may use, while
 // the model computes the batch before, and what is held does not grow with their
 // number. A picture that cannot be read is reported and left out; the command
 // fails if it was named by itself, if none could be read, or under --strict.

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/multiway-go/multiway/codegen/rt/file"
 )
 
 func (a *App) embedCommand() *cobra.Command {
@@ -49,6 +51,12 @@ on standard error: on a terminal all the time, in a log every half minute.`,
 }
 
 func (a *App) embed(ctx context.Context, args []string, asImage, asText, strict bool, out string) error {
+	listed := len(args) == 0 || len(args) == 1 && args[0] == "-"
+	for _, path := range outputs(out) {
+		if err := a.keeps(path, listed, args...); err != nil {
+			return err
+		}
+	}
 	m, err := a.Open()
 	if err != nil {
 		return err
@@ -58,11 +66,11 @@ func (a *App) embed(ctx context.Context, args []string, asImage, asText, strict 
 	picture := func(s string, folders bool) bool { return asImage || !asText && sniff(s, folders) }
 	total := -1
 	var items iter.Seq[item]
-	if len(args) == 0 || len(args) == 1 && args[0] == "-" {
+	if listed {
 		if isTerminal(a.In) {
 			a.warn("reading pictures and texts from the terminal, one a line")
 		}
-		items = listed(a.In, "standard input", func(line string) item {
+		items = listedItems(a.In, "standard input", func(line string) item {
 			if picture(line, false) {
 				return fileItem(line, false, o)
 			}
@@ -107,8 +115,8 @@ func (a *App) embed(ctx context.Context, args []string, asImage, asText, strict 
 // embeddings is what embed writes: JSON lines, or an array and its inputs as JSON lines.
 type embeddings struct {
 	lines *bufio.Writer
-	list  *file      // of the lines, nil: standard output
 	array *npyWriter // nil: the values are in the lines
+	files file.Set   // what is written to; none: standard output
 }
 
 // embedding is one line.
@@ -118,27 +126,46 @@ type embedding struct {
 	Embedding []float32 `json:"embedding,omitempty"`
 }
 
+// outputs are the files of an output of that name, none for standard output: the lines
+// and, if that is what it is, the array.
+func outputs(out string) []string {
+	if stem, ok := strings.CutSuffix(out, ".npy"); ok {
+		return []string{stem + ".inputs.jsonl", out}
+	}
+	if out == "" {
+		return nil
+	}
+	return []string{out}
+}
+
 // embeddings starts the output of that name, "" for standard output.
-func (a *App) embeddings(out string) (w *embeddings, err error) {
-	w = &embeddings{}
+func (a *App) embeddings(out string) (_ *embeddings, err error) {
+	w := &embeddings{}
 	if out == "" {
 		w.lines = bufio.NewWriter(a.Out)
 		return w, nil
 	}
-	list := out
-	if stem, ok := strings.CutSuffix(out, ".npy"); ok {
-		list = stem + ".inputs.jsonl"
-		f, err := create(out)
+	defer func() {
 		if err != nil {
+			w.abandon()
+		}
+	}()
+	paths := outputs(out)
+	array := len(paths) > 1
+	if array {
+		w.files.Remove(out) // so that an array is at no moment beside the list of another one
+	}
+	f, err := w.files.Create(paths[0], 0o666)
+	if err != nil {
+		return nil, err
+	}
+	w.lines = bufio.NewWriter(f)
+	if array {
+		if f, err = w.files.Create(out, 0o666); err != nil {
 			return nil, err
 		}
 		w.array = newNPY(f)
 	}
-	if w.list, err = create(list); err != nil {
-		w.abandon()
-		return nil, err
-	}
-	w.lines = bufio.NewWriter(w.list)
 	return w, nil
 }
 
@@ -155,21 +182,14 @@ func (w *embeddings) write(it *item, out []float32) error {
 // close ends the output and puts its files in their places.
 func (w *embeddings) close() error {
 	err := w.lines.Flush()
-	if err == nil && w.list != nil {
-		err = w.list.commit()
-	}
 	if err == nil && w.array != nil {
-		err = w.array.close()
+		err = w.array.end()
+	}
+	if err == nil {
+		err = w.files.Commit()
 	}
 	return err
 }
 
 // abandon removes what was not closed.
-func (w *embeddings) abandon() {
-	if w.list != nil {
-		w.list.abandon()
-	}
-	if w.array != nil {
-		w.array.f.abandon()
-	}
-}
+func (w *embeddings) abandon() { w.files.Abandon() }

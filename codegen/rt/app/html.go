@@ -10,6 +10,7 @@ import (
 	"image/png"
 	"io"
 
+	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
 )
 
@@ -27,7 +28,7 @@ var pageText string
 var page = template.Must(template.New("page").Funcs(template.FuncMap{"picture": dataURI}).Parse(pageText))
 
 // WriteFile writes the page to a file, which appears when it is whole.
-func (p *Page) WriteFile(path string) error { return writeFile(path, p.Write) }
+func (p *Page) WriteFile(path string) error { return file.Write(path, 0o666, p.Write) }
 
 // Write writes the page. It reads its pictures again, one at a time.
 func (p *Page) Write(w io.Writer) error { return page.Execute(w, p) }

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/codegen/rt/pixel/decode"
 )
 
@@ -52,7 +53,7 @@ func (a *App) info() error {
 	if i.HugePages {
 		pages = ", in huge pages"
 	}
-	fmt.Fprintf(w, "weights\t%s, %s, %s%s\n", bytesText(i.Weights), i.Precision, i.Source, pages)
+	fmt.Fprintf(w, "weights\t%s, %s, %s%s\n", bytesText(i.Weights), i.Precision, file.Quote(i.Source), pages)
 	fmt.Fprintf(w, "arena\t%s at most\n", bytesText(i.ArenaBytes))
 	if in.Pixels != nil {
 		fmt.Fprintf(w, "pictures\t%dx%d (%s), files of at most %d pixels\n", in.Pixels.Size, in.Pixels.Size, in.Pixels.Resize, limit)

@@ -21,7 +21,8 @@ type item struct {
 	text  bool
 	named bool // it stood on the command line: failing to read it fails the command
 	read  func() (image.Image, error)
-	err   error // why it cannot be read, known beforehand
+	takes func() int64 // bytes that read takes at most; nil: few
+	err   error        // why it cannot be read, known beforehand
 }
 
 func (it *item) kind() string {
@@ -50,10 +51,13 @@ func pictureItems(list []Picture) []item {
 }
 
 func fileItem(path string, named bool, o decode.Options) item {
-	return item{name: path, named: named, read: func() (image.Image, error) {
-		img, _, err := decode.File(path, o)
-		return img, err
-	}}
+	return item{name: path, named: named,
+		read: func() (image.Image, error) {
+			img, _, err := decode.File(path, o)
+			return img, err
+		},
+		takes: func() int64 { return decode.Memory(path, o) },
+	}
 }
 
 // pictures lists a picture file, or the pictures of a folder and the folders in it.
@@ -125,8 +129,8 @@ func lines(r io.Reader, name string) iter.Seq2[string, error] {
 	}
 }
 
-// listed yields the items of a list of lines.
-func listed(r io.Reader, name string, make func(line string) item) iter.Seq[item] {
+// listedItems yields the items of a list of lines.
+func listedItems(r io.Reader, name string, make func(line string) item) iter.Seq[item] {
 	return func(yield func(item) bool) {
 		for line, err := range lines(r, name) {
 			it := item{name: name, named: true, err: err}

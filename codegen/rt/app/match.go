@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/codegen/rt/task"
 )
 
@@ -63,7 +64,7 @@ func (a *App) match(picture string, texts []string) error {
 				Kind  string  `json:"kind"` // prob or cosine
 			}{picture, texts[i], scores[i], kind})
 		} else {
-			_, err = fmt.Fprintf(a.Out, "%7.4f  %s\n", scores[i], texts[i])
+			_, err = fmt.Fprintf(a.Out, "%7.4f  %s\n", scores[i], file.Quote(texts[i]))
 		}
 		if err != nil {
 			return err

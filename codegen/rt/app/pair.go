@@ -3,12 +3,12 @@ package app
 import (
 	"fmt"
 	"image"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/codegen/rt/pixel/decode"
 	"github.com/multiway-go/multiway/codegen/rt/task"
 )
@@ -93,7 +93,7 @@ func (a *App) answer(picture string, questions []string, top int, labels string)
 				Answers  []task.Label `json:"answers"`
 			}{picture, q, answers})
 		} else {
-			_, err = fmt.Fprintf(a.Out, "%s\n%s", q, classTable(answers))
+			_, err = fmt.Fprintf(a.Out, "%s\n%s", file.Quote(q), classTable(answers))
 		}
 		if err != nil {
 			return err
@@ -144,7 +144,7 @@ func (a *App) reason(first, other string, statements []string) error {
 				Prob      float32   `json:"prob"` // of being true
 			}{[2]string{first, other}, s, p > 0.5, p})
 		} else {
-			_, err = fmt.Fprintf(a.Out, "%s\n  %t, %.1f %% probable to be true\n", s, p > 0.5, 100*p)
+			_, err = fmt.Fprintf(a.Out, "%s\n  %t, %.1f %% probable to be true\n", file.Quote(s), p > 0.5, 100*p)
 		}
 		if err != nil {
 			return err
@@ -172,17 +172,17 @@ func labelsOf(path string, built []string, f *rt.Func) ([]string, error) {
 	if path == "" {
 		return built, nil
 	}
-	file, err := os.Open(path)
+	list, err := file.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	defer file.Close()
-	names, err := task.ReadLabels(file)
+	defer list.Close()
+	names, err := task.ReadLabels(list)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("%s: %w", file.Quote(path), err)
 	}
 	if n := f.Outputs[0].Cols; len(names) != n {
-		return nil, fmt.Errorf("%s: %d labels, but %s has %d classes; want the file that belongs to this model", path, len(names), f.Name, n)
+		return nil, fmt.Errorf("%s: %d labels, but %s has %d classes; want the file that belongs to this model", file.Quote(path), len(names), f.Name, n)
 	}
 	return names, nil
 }

@@ -4,13 +4,13 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
+	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/codegen/rt/task"
 )
 
@@ -72,6 +72,9 @@ func (a *App) search(ctx context.Context, args []string, o *searchOptions) error
 	case o.images != nil && len(args) == 0 && o.texts == nil && a.Bundled == nil:
 		return usagef("no texts to choose from: give some as arguments or in a file with --texts")
 	}
+	if err := a.keeps(o.html, slices.Contains(args, "-"), slices.Concat(o.folders, o.images, o.texts)...); err != nil {
+		return err
+	}
 	m, err := a.Open()
 	if err != nil {
 		return err
@@ -121,7 +124,7 @@ func (a *App) search(ctx context.Context, args []string, o *searchOptions) error
 		if err := p.WriteFile(o.html); err != nil {
 			return err
 		}
-		a.warn("wrote %s", o.html)
+		a.warn("wrote %s", file.Quote(o.html))
 	}
 	return a.tallied(t, o.strict)
 }
@@ -163,14 +166,14 @@ func (a *App) texts(args, files []string) (iter.Seq[item], error) {
 			}
 		}
 		for _, path := range files {
-			f, err := os.Open(path)
+			f, err := file.Open(path)
 			if err != nil {
 				if !yield(item{name: path, named: true, err: err}) {
 					return
 				}
 				continue
 			}
-			for it := range listed(f, path, textItem) {
+			for it := range listedItems(f, path, textItem) {
 				if !yield(it) {
 					f.Close()
 					return
@@ -294,9 +297,9 @@ func (a *App) PrintResults(results []Result) error {
 	}
 	w := tabwriter.NewWriter(a.Out, 0, 0, 2, ' ', 0)
 	for i := range results {
-		fmt.Fprintf(w, "%s\n", results[i].Query.Name)
+		fmt.Fprintf(w, "%s\n", file.Quote(results[i].Query.Name))
 		for j, h := range results[i].Hits {
-			fmt.Fprintf(w, "  %d\t%.3f\t%s\n", j+1, h.Score, h.Name)
+			fmt.Fprintf(w, "  %d\t%.3f\t%s\n", j+1, h.Score, file.Quote(h.Name))
 		}
 	}
 	return w.Flush()

@@ -7,9 +7,11 @@ import (
 	"iter"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
 	"github.com/multiway-go/multiway/codegen/rt/task"
 )
@@ -21,7 +23,8 @@ const (
 )
 
 // stream runs functions of a model over items: images over pictures, texts over
-// texts. Pictures are read ahead of the work, in order, by one goroutine a core.
+// texts. Pictures are read ahead of the work, in order, by one goroutine a core as far as
+// there is memory for what they decode.
 type stream struct {
 	*App
 	m             *task.Model
@@ -29,6 +32,7 @@ type stream struct {
 	what          string // of the progress line
 	total         int    // items, -1 if unknown
 
+	decoding         *room // bytes
 	scratch, tensors sync.Pool
 
 	batch []ready
@@ -77,6 +81,7 @@ func (s *stream) run(ctx context.Context, items iter.Seq[item], do func(it *item
 	if s.images != nil {
 		size = max(1, min(size, batchBytes/(4*s.images.Image)))
 	}
+	s.decoding = newRoom(decodeMemory())
 	bar := NewProgress(s.Err, s.Name, s.what, s.units(), 1, int64(s.total))
 	defer bar.Done()
 	var t tally
@@ -121,10 +126,13 @@ func (s *stream) units() string {
 // place puts the name of an input before an error that does not say it yet.
 func place(name string, err error) string {
 	text := err.Error()
-	if len(text) >= len(name) && text[:len(name)] == name {
-		return text
+	rest, ok := strings.CutPrefix(text, name)
+	if !ok {
+		if rest, ok = strings.CutPrefix(text, file.Quote(name)); !ok {
+			rest = ": " + text
+		}
 	}
-	return name + ": " + text
+	return file.Quote(name) + rest
 }
 
 // prepare reads a picture and makes its tensor.
@@ -141,6 +149,11 @@ func (s *stream) prepare(it item) ready {
 		return r
 	}
 	p := s.m.Input().Pixels
+	if it.takes != nil {
+		n := it.takes()
+		s.decoding.take(n)
+		defer s.decoding.give(n)
+	}
 	img, err := it.read()
 	if err != nil {
 		r.err = err

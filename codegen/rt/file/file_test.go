@@ -49,6 +49,12 @@ func TestQuote(t *testing.T) {
 			t.Errorf("Quote(%q) = %s, want %s", name, got, want)
 		}
 	}
+	if got, want := Escape("a\x1b[2J\u202e\xff \"q\"\n\tb\u200d"), "a\\x1b[2J\\u202e\\xff \"q\"\n\tb\u200d"; got != want {
+		t.Errorf("Escape gives %q, want %q", got, want)
+	}
+	if got, want := Quote("x"+strings.Repeat("犬", 500)), "x"+strings.Repeat("犬", 85)+"…"+strings.Repeat("犬", 85); got != want {
+		t.Errorf("a long name is %s, want %s", got, want)
+	}
 	if got := Quote(strings.Repeat("x", 5000)); len(got) > 2*maxQuoted {
 		t.Errorf("a name of 5000 bytes takes %d", len(got))
 	}

@@ -2,6 +2,7 @@ package file
 
 import (
 	"strconv"
+	"strings"
 	"unicode"
 	"unicode/utf8"
 )
@@ -17,18 +18,47 @@ const zwnj, zwj = '\u200c', '\u200d'
 // marks that turn the direction of writing are escaped. A long name loses its middle.
 func Quote(name string) string {
 	if len(name) > maxQuoted {
-		head, tail := name[:maxQuoted/2], name[len(name)-maxQuoted/2:]
-		return Quote(head) + "…" + Quote(tail)
-	}
-	for i, r := range name {
-		if r == utf8.RuneError {
-			if _, n := utf8.DecodeRuneInString(name[i:]); n < 2 {
-				return strconv.Quote(name)
+		head, tail := maxQuoted/2, len(name)-maxQuoted/2
+		for range utf8.UTFMax { // not within a character
+			if !utf8.RuneStart(name[head]) {
+				head--
+			}
+			if !utf8.RuneStart(name[tail]) {
+				tail++
 			}
 		}
-		if !strconv.IsPrint(r) && !unicode.Is(unicode.Zs, r) && r != zwnj && r != zwj {
+		return Quote(name[:head]) + "…" + Quote(name[tail:])
+	}
+	for i, r := range name {
+		if !plain(name[i:], r) {
 			return strconv.Quote(name)
 		}
 	}
 	return name
+}
+
+// Escape returns a message as text for a terminal or a log: what Quote does not give as it is is escaped in its place,
+// but for line ends and tabs, which are the message's own. Names in a message are quoted before.
+func Escape(message string) string {
+	var b strings.Builder
+	for i, r := range message {
+		if plain(message[i:], r) || r == '\n' || r == '\t' {
+			b.WriteRune(r)
+			continue
+		}
+		_, n := utf8.DecodeRuneInString(message[i:])
+		q := strconv.Quote(message[i : i+n])
+		b.WriteString(q[1 : len(q)-1])
+	}
+	return b.String()
+}
+
+// plain reports whether r, which text begins with, can be given as it is.
+func plain(text string, r rune) bool {
+	if r == utf8.RuneError {
+		if _, n := utf8.DecodeRuneInString(text); n < 2 {
+			return false
+		}
+	}
+	return strconv.IsPrint(r) || unicode.Is(unicode.Zs, r) || r == zwnj || r == zwj
 }
