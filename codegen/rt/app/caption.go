@@ -2,12 +2,14 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"image"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/codegen/rt/decode"
 	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/codegen/rt/task"
@@ -63,7 +65,7 @@ func (a *App) caption(ctx context.Context, args []string, o task.CaptionOptions)
 	}
 	s := m.NewSession()
 	defer s.Close()
-	bad := 0
+	bad, done := 0, 0
 	for _, it := range list {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -78,15 +80,21 @@ func (a *App) caption(ctx context.Context, args []string, o task.CaptionOptions)
 			continue
 		}
 		c, err := s.Caption(rules, img, o)
+		if errors.Is(err, rt.ErrNotFinite) && done > 0 {
+			a.warn("%s", place(it.name, err))
+			bad++
+			continue
+		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", file.Quote(it.name), err)
 		}
 		if err := a.printCaption(it.name, len(list) > 1, c); err != nil {
 			return err
 		}
+		done++
 	}
 	if bad > 0 {
-		return fmt.Errorf("%d of %d pictures cannot be read", bad, len(list))
+		return fmt.Errorf("%d of %d pictures have no caption", bad, len(list))
 	}
 	return nil
 }

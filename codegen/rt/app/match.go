@@ -3,6 +3,7 @@ package app
 import (
 	"fmt"
 	"image"
+	"math"
 	"slices"
 	"strings"
 
@@ -38,13 +39,15 @@ func (a *App) match(picture string, texts []string) error {
 	if err != nil {
 		return err
 	}
-	scores, kind, err := a.scores(m, imgs[0], texts)
-	if err != nil {
-		return err
+	scores, kind, failed := a.scores(m, imgs[0], texts)
+	if scores == nil {
+		return failed
 	}
-	order := make([]int, len(texts))
-	for i := range order {
-		order[i] = i
+	var order []int
+	for i, s := range scores {
+		if s == s { // not NaN
+			order = append(order, i)
+		}
 	}
 	slices.SortStableFunc(order, func(i, j int) int {
 		switch {
@@ -70,35 +73,45 @@ func (a *App) match(picture string, texts []string) error {
 			return err
 		}
 	}
-	return nil
+	return failed
 }
 
-// scores says how well each text fits the picture, and what the numbers are.
+// scores says how well each text fits the picture, and what the numbers are. A text that
+// has no result (see rt.BatchError) has the score NaN.
 func (a *App) scores(m *task.Model, img image.Image, texts []string) (scores []float32, kind string, err error) {
+	nan := float32(math.NaN())
 	if f := a.pair(matching); f != nil {
-		rows, err := m.Pairs(m.Func(f.Name), 0, slices.Repeat([]image.Image{img}, len(texts)), texts)
-		if err != nil {
+		rows, failed := m.Pairs(m.Func(f.Name), 0, slices.Repeat([]image.Image{img}, len(texts)), texts)
+		if _, err := lost(failed); err != nil {
 			return nil, "", err
 		}
 		for _, logits := range rows {
-			scores = append(scores, task.Prob(logits, 1))
+			score := nan
+			if logits != nil {
+				score = task.Prob(logits, 1)
+			}
+			scores = append(scores, score)
 		}
-		return scores, "prob", nil
+		return scores, "prob", failed
 	}
 	v, err := task.One(m.Images(m.Func(visionRetrieval), 0, []image.Image{img}))
 	if err != nil {
 		return nil, "", err
 	}
-	rows, err := m.Texts(m.Func(languageRetrieval), 0, texts)
-	if err != nil {
+	rows, failed := m.Texts(m.Func(languageRetrieval), 0, texts)
+	if _, err := lost(failed); err != nil {
 		return nil, "", err
 	}
 	for _, t := range rows {
+		if t == nil {
+			scores = append(scores, nan)
+			continue
+		}
 		sum := 0.0
 		for i, x := range t {
 			sum += float64(float64(x) * float64(v[i]))
 		}
 		scores = append(scores, float32(sum))
 	}
-	return scores, "cosine", nil
+	return scores, "cosine", failed
 }

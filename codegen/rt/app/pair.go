@@ -1,6 +1,7 @@
 package app
 
 import (
+	"errors"
 	"fmt"
 	"image"
 	"strings"
@@ -80,11 +81,14 @@ func (a *App) answer(picture string, questions []string, top int, labels string)
 	for len(imgs) < len(questions) {
 		imgs = append(imgs, imgs[0])
 	}
-	rows, err := m.Pairs(f, 0, imgs, questions)
-	if err != nil {
+	rows, failed := m.Pairs(f, 0, imgs, questions)
+	if _, err := lost(failed); err != nil {
 		return err
 	}
 	for i, q := range questions {
+		if rows[i] == nil {
+			continue
+		}
 		answers := task.Top(rows[i], names, top)
 		if a.json {
 			err = a.Print(struct {
@@ -99,7 +103,7 @@ func (a *App) answer(picture string, questions []string, top int, labels string)
 			return err
 		}
 	}
-	return nil
+	return failed
 }
 
 func (a *App) reasonCommand() *cobra.Command {
@@ -130,8 +134,13 @@ func (a *App) reason(first, other string, statements []string) error {
 	if err != nil {
 		return err
 	}
+	var failed error
 	for _, s := range statements {
 		logits, err := m.Reason(r, imgs[0], imgs[1], s)
+		if errors.Is(err, rt.ErrNotFinite) {
+			failed = errors.New(place(s, err))
+			continue
+		}
 		if err != nil {
 			return err
 		}
@@ -150,7 +159,7 @@ func (a *App) reason(first, other string, statements []string) error {
 			return err
 		}
 	}
-	return nil
+	return failed
 }
 
 // readPictures reads picture files.

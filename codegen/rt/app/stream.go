@@ -38,8 +38,9 @@ type stream struct {
 	batch []ready
 	seqs  []rt.Seq
 	words []string
-	rows  []float32 // outputs of the batch, item by item
-	at    []int     // where each item's output starts, -1: it has none
+	rows  []float32 // outputs of the batch, pictures first
+
+	lostPictures, lostWords []rt.ItemError // of the batch
 }
 
 // ready is an item made ready for a batch.
@@ -52,6 +53,7 @@ type ready struct {
 type tally struct {
 	done, failed int
 	named        bool // one that failed was named on the command line
+	lost         bool // the model made no result of one that was read
 }
 
 // err says whether the command failed, after reporting what was left out.
@@ -59,6 +61,8 @@ func (a *App) tallied(t tally, strict bool) error {
 	switch n := t.done + t.failed; {
 	case t.failed == 0:
 		return nil
+	case t.lost:
+		return fmt.Errorf("%d of %d have no result", t.failed, n)
 	case t.done == 0 && n == 1:
 		return errors.New("it could not be read, so there is no result")
 	case t.done == 0:
@@ -72,7 +76,8 @@ func (a *App) tallied(t tally, strict bool) error {
 }
 
 // run computes output 0 for every item that can be read and hands it to do, in
-// order; the values are valid during the call.
+// order; the values are valid during the call. An item that the model makes no finite
+// numbers of counts as failed, unless there is no other yet: then the model is at fault.
 func (s *stream) run(ctx context.Context, items iter.Seq[item], do func(it *item, out []float32) error) (tally, error) {
 	if s.images == nil && s.texts == nil {
 		return tally{}, errors.New("this model has no function for that")
@@ -98,17 +103,14 @@ func (s *stream) run(ctx context.Context, items iter.Seq[item], do func(it *item
 			continue
 		}
 		if s.batch = append(s.batch, r); len(s.batch) == size {
-			if err := s.flush(do); err != nil {
+			if err := s.flush(&t, bar, do); err != nil {
 				return t, err
 			}
-			t.done += size
 		}
 	}
-	n := len(s.batch)
-	if err := s.flush(do); err != nil {
+	if err := s.flush(&t, bar, do); err != nil {
 		return t, err
 	}
-	t.done += n
 	return t, ctx.Err()
 }
 
@@ -174,12 +176,13 @@ func (s *stream) prepare(it item) ready {
 	return r
 }
 
-// flush computes the batch, hands its outputs out and empties it.
-func (s *stream) flush(do func(it *item, out []float32) error) error {
+// flush computes the batch, hands its outputs out, counts and empties it.
+func (s *stream) flush(t *tally, bar *Progress, do func(it *item, out []float32) error) error {
 	if len(s.batch) == 0 {
 		return nil
 	}
-	s.seqs, s.words, s.rows, s.at = s.seqs[:0], s.words[:0], s.rows[:0], s.at[:0]
+	s.seqs, s.words, s.rows = s.seqs[:0], s.words[:0], s.rows[:0]
+	s.lostPictures, s.lostWords = nil, nil
 	for i := range s.batch {
 		if r := &s.batch[i]; r.text {
 			s.words = append(s.words, r.name)
@@ -191,7 +194,7 @@ func (s *stream) flush(do func(it *item, out []float32) error) error {
 	err := s.m.Do(func(c *task.Session) error {
 		if len(s.seqs) > 0 {
 			r, err := c.Run(s.images, s.seqs)
-			if err != nil {
+			if s.lostPictures, err = lost(err); err != nil {
 				return err
 			}
 			s.rows = append(s.rows, r.All(0)...)
@@ -199,7 +202,7 @@ func (s *stream) flush(do func(it *item, out []float32) error) error {
 		}
 		if len(s.words) > 0 {
 			r, err := c.Texts(s.texts, s.words...)
-			if err != nil {
+			if s.lostWords, err = lost(err); err != nil {
 				return err
 			}
 			s.rows = append(s.rows, r.All(0)...)
@@ -210,16 +213,29 @@ func (s *stream) flush(do func(it *item, out []float32) error) error {
 	if err != nil {
 		return err
 	}
+	if all := slices.Concat(s.lostPictures, s.lostWords); t.done == 0 && len(all) == len(s.batch) {
+		return all[0].Err
+	}
 	image, text := s.rows[:wide*len(s.seqs)], s.rows[wide*len(s.seqs):]
+	pictures, words := 0, 0
 	for i := range s.batch {
 		r := &s.batch[i]
 		var out []float32
 		if r.text {
 			out, text = text[:narrow], text[narrow:]
+			err, words = at(s.lostWords, words), words+1
 		} else {
 			out, image = image[:wide], image[wide:]
+			err, pictures = at(s.lostPictures, pictures), pictures+1
 			s.tensors.Put(r.pixels)
 		}
+		if err != nil {
+			t.failed++
+			t.lost = true
+			bar.Aside(func() { s.warn("%s", place(r.name, err)) })
+			continue
+		}
+		t.done++
 		if err := do(&r.item, out); err != nil {
 			return err
 		}
@@ -227,6 +243,24 @@ func (s *stream) flush(do func(it *item, out []float32) error) error {
 	clear(s.batch)
 	s.batch = s.batch[:0]
 	return nil
+}
+
+// lost returns the items that alone have failed. Any other error stays one.
+func lost(err error) ([]rt.ItemError, error) {
+	var some *rt.BatchError
+	if errors.As(err, &some) {
+		return some.Items, nil
+	}
+	return nil, err
+}
+
+// at returns why item i has no result, nil if it has one.
+func at(lost []rt.ItemError, i int) error {
+	n, found := slices.BinarySearchFunc(lost, i, func(e rt.ItemError, i int) int { return e.Index - i })
+	if !found {
+		return nil
+	}
+	return lost[n].Err
 }
 
 // ahead yields f of each item, in order, while up to workers goroutines are at work
