@@ -76,6 +76,9 @@ func (g *generator) modelFile(layout [32]byte) error {
 		jen.Id("Text"):     jen.Lit(g.opt.Text),
 		jen.Id("Vocab"):    jen.Lit(vocab),
 	}
+	if g.opt.Hash != [32]byte{} {
+		pkg[jen.Id("Hash")] = jen.Index(jen.Lit(32)).Byte().ValuesFunc(func(v *jen.Group) { bytesOf(v, g.opt.Hash[:]) })
+	}
 	if g.opt.Precision != "" {
 		pkg[jen.Id("Precision")] = jen.Lit(g.opt.Precision)
 	}
@@ -96,7 +99,7 @@ func (g *generator) modelFile(layout [32]byte) error {
 	for _, fn := range g.p.Funcs {
 		g.tensorMethod(f, fn)
 	}
-	return g.add("model.go", f)
+	return g.add(lastFile, f)
 }
 
 func (g *generator) doc() string {

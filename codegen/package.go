@@ -2,9 +2,11 @@ package codegen
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"fmt"
 	"go/format"
 	"go/token"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,6 +16,7 @@ import (
 
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/codegen/rt/decode"
+	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
 	"github.com/multiway-go/multiway/ir"
 )
@@ -31,11 +34,12 @@ const (
 // EmbedLimit is the largest blob that is embedded unless asked for.
 const EmbedLimit = 256 << 20
 
-// Options say what Write makes of a planned program.
+// Options say what Files makes of a planned program.
 type Options struct {
 	Package   string    // Go package name
 	From      string    // what the package was made from, for its header: "model.yaml"
 	Weights   Placement // "" = Embed up to EmbedLimit, else File
+	Hash      [32]byte  // of the payload of the only weights that the package takes; zero: any of its layout
 	Rows      int       // packed rows a call before the session splits a batch
 	Text      int       // longest text in ids
 	Precision string    // how weights are stored, for people; "" = f32
@@ -84,11 +88,9 @@ type generator struct {
 	files       map[string][]byte
 }
 
-// Write writes the Go files of a planned program into dir, which it creates if
-// needed, and returns their names. Generated files of an earlier run that this one
-// does not make are removed; other files stay. The weights go beside them by
-// WriteWeights, to dir/weights.bin if they are embedded.
-func Write(dir string, p *ir.Program, opt Options) ([]string, error) {
+// Files makes the files of the package of a planned program, by name. The same program gives the same bytes. The weights
+// are not among them: WriteWeights makes them, and they stand in weights.bin beside the files if they are embedded.
+func Files(p *ir.Program, opt Options) (map[string][]byte, error) {
 	if err := opt.Validate(); err != nil {
 		return nil, err
 	}
@@ -103,9 +105,6 @@ func Write(dir string, p *ir.Program, opt Options) ([]string, error) {
 		"Model", "Session", "New", "Open", "input", "weights", "vocab", "vectors", "wrap", "Package", "Labels", "Answers", "reasoning", "embedders", "levels", "generic", "labels", "captions", "string", "error", "float32", "int32")
 	for _, w := range p.Weights {
 		g.weights[w.Name] = w
-	}
-	if err := os.MkdirAll(dir, 0o777); err != nil {
-		return nil, err
 	}
 	tensors, err := layout(p)
 	if err != nil {
@@ -134,45 +133,103 @@ func Write(dir string, p *ir.Program, opt Options) ([]string, error) {
 	if opt.Tokenizer != nil {
 		g.files["vocab.bin"] = opt.Tokenizer
 	}
-	return g.flush(dir)
+	g.stamp()
+	return g.files, nil
 }
 
-// flush writes the files and removes what an earlier run left.
-func (g *generator) flush(dir string) ([]string, error) {
-	var names []string
-	for n := range g.files {
-		names = append(names, n)
-	}
-	slices.Sort(names)
+// lastFile is the Go file that defines what every other refers to.
+const lastFile = "model.go"
+
+// stamp puts the build's id, a hash of all files, into each Go file, so that files of different builds do not compile
+// together and the message says why.
+func (g *generator) stamp() {
+	h := sha256.New()
+	names := slices.Sorted(maps.Keys(g.files))
 	for _, n := range names {
-		path := filepath.Join(dir, n)
-		if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, g.files[n]) {
-			continue // an unchanged file keeps its time, and so the build cache
+		fmt.Fprintf(h, "%q %d\n", n, len(g.files[n]))
+		h.Write(g.files[n])
+	}
+	id := fmt.Sprintf("allFilesOfBuild_%.6x_elseRunMultiwayBuildAgain", h.Sum(nil))
+	for _, n := range names {
+		switch {
+		case n == lastFile:
+			g.files[n] = fmt.Appendf(g.files[n], "\n// The files of the package are of one build: each names this constant.\nconst %s = true\n", id)
+		case filepath.Ext(n) == ".go":
+			g.files[n] = fmt.Appendf(g.files[n], "\nconst _ = %s\n", id)
 		}
-		if err := os.WriteFile(path, g.files[n], 0o666); err != nil {
+	}
+}
+
+// Write writes the files of Files into dir, a folder for this package alone, such as a temporary one, and returns their
+// names.
+func Write(dir string, p *ir.Program, opt Options) ([]string, error) {
+	files, err := Files(p, opt)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return nil, err
+	}
+	names := slices.Sorted(maps.Keys(files))
+	for _, n := range names {
+		if err := os.WriteFile(filepath.Join(dir, n), files[n], 0o666); err != nil {
 			return nil, err
+		}
+	}
+	return names, nil
+}
+
+// Place makes the files of a package part of a set that puts them into dir, which it makes if needed. A file that has not
+// changed stays as it is; generated files of an earlier build that this one does not have are removed; other files stay.
+//
+// While the set is committed, and after a kill in between, model.go is missing and the package does not compile. The
+// caller adds the weights last.
+func Place(set *file.Set, dir string, files map[string][]byte) error {
+	if err := set.MkdirAll(dir); err != nil {
+		return err
+	}
+	var change, stale []string
+	for n, data := range files {
+		if old, err := os.ReadFile(filepath.Join(dir, n)); err != nil || !bytes.Equal(old, data) {
+			change = append(change, n)
 		}
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for _, e := range entries {
 		n := e.Name()
-		if _, ours := g.files[n]; ours || e.IsDir() || (filepath.Ext(n) != ".go" && filepath.Ext(n) != ".s") {
+		if _, ours := files[n]; ours || !e.Type().IsRegular() || (filepath.Ext(n) != ".go" && filepath.Ext(n) != ".s") {
 			continue
 		}
 		text, err := os.ReadFile(filepath.Join(dir, n))
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if bytes.HasPrefix(text, []byte("// "+header)) {
-			if err := os.Remove(filepath.Join(dir, n)); err != nil {
-				return nil, err
-			}
+			stale = append(stale, n)
 		}
 	}
-	return names, nil
+	if len(change)+len(stale) == 0 {
+		return nil
+	}
+	set.Remove(filepath.Join(dir, lastFile))
+	for _, n := range stale {
+		set.Remove(filepath.Join(dir, n))
+	}
+	change = slices.DeleteFunc(change, func(n string) bool { return n == lastFile })
+	slices.Sort(change)
+	for _, n := range append(change, lastFile) {
+		f, err := set.Create(filepath.Join(dir, n), 0o666)
+		if err != nil {
+			return err
+		}
+		if _, err := f.Write(files[n]); err != nil {
+			return fmt.Errorf("%s: %w", f.Place(), err)
+		}
+	}
+	return nil
 }
 
 func (g *generator) newFile() *jen.File {

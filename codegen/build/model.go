@@ -68,6 +68,26 @@ func (m *Model) Close() error {
 	return m.Source.Close()
 }
 
+// Inputs returns the paths of the files and folders that the description names, and its own, which no output may replace.
+func (m *Model) Inputs() []string {
+	d := m.Desc
+	paths := []string{d.File}
+	if m.Source != nil {
+		paths = append(paths, checkpoint.Files(m.Source)...)
+	}
+	for _, t := range d.Tasks {
+		if t.Labels != "" {
+			paths = append(paths, d.Path(t.Labels))
+		}
+	}
+	for _, p := range []string{d.Tokenizer, d.Samples} {
+		if p != "" {
+			paths = append(paths, d.Path(p))
+		}
+	}
+	return paths
+}
+
 // WithTaps makes programs return every intermediate as a result too.
 func (m *Model) WithTaps() *Model {
 	c := *m

@@ -3,12 +3,16 @@ package build
 import (
 	"encoding/json"
 	"fmt"
+	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/multiway-go/multiway/codegen"
 	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/golden/cases"
 	"github.com/multiway-go/multiway/ir"
 	"github.com/multiway-go/multiway/ir/checkpoint"
@@ -68,7 +72,7 @@ func (m *Model) Write(o Options) (*Report, error) {
 	if o.Dir == "" && o.Binary == "" {
 		return nil, fmt.Errorf("nothing to build: give a folder for the package, a path for the binary, or both")
 	}
-	if err := o.places(); err != nil {
+	if err := o.places(m.Inputs()); err != nil {
 		return nil, err // before the work that would be for nothing
 	}
 	described, found, err := m.Lower(o.Entries)
@@ -114,13 +118,38 @@ func (m *Model) Write(o Options) (*Report, error) {
 		return nil, err
 	}
 
-	weights, done, err := o.weightsFile()
+	var result file.Set
+	defer result.Abandon()
+	var scratch, weights string // a temporary folder for the binary; where the weights are until they get their place
+	if o.Binary != "" {
+		dir, err := file.TempDir()
+		if err != nil {
+			return nil, err
+		}
+		defer dir.Remove()
+		scratch, weights = dir.Path, filepath.Join(dir.Path, weightsName)
+	}
+	var placed *file.File
+	if o.Dir != "" {
+		if err := result.MkdirAll(o.Dir); err != nil {
+			return nil, err
+		}
+		if placed, err = file.Create(filepath.Join(o.Dir, weightsName), 0o666); err != nil {
+			return nil, err
+		}
+		defer placed.Abandon()
+		weights = placed.Name()
+	}
+	o.log("packing weights")
+	if err := codegen.WriteWeights(weights, planned, o.Progress); err != nil {
+		return nil, err
+	}
+	blob, err := rt.OpenBlob(weights)
 	if err != nil {
 		return nil, err
 	}
-	defer done()
-	o.log("packing weights")
-	if err := codegen.WriteWeights(weights, planned, o.Progress); err != nil {
+	hash := blob.Hash
+	if err := blob.Close(); err != nil {
 		return nil, err
 	}
 	st, err := os.Stat(weights)
@@ -160,49 +189,63 @@ func (m *Model) Write(o Options) (*Report, error) {
 			}
 		}
 	}
+	opt.Hash = hash // the engine that was checked shares compiled code with those of other weights
 	if o.Binary != "" {
 		o.log("building %s", o.Binary)
 		bin := opt
 		bin.Weights = codegen.Append
-		dir, err := os.MkdirTemp("", "multiway-")
-		if err != nil {
+		exe := filepath.Join(scratch, "binary.exe")
+		if err := compile(scratch, planned, bin, exe, appMain, o.log); err != nil {
 			return nil, err
 		}
-		defer os.RemoveAll(dir)
-		exe := filepath.Join(dir, "binary.exe")
-		if err := compile(dir, planned, bin, exe, appMain, o.log); err != nil {
-			return nil, err
-		}
-		if err := install(exe, weights, o.Binary); err != nil {
+		if err := install(&result, exe, weights, o.Binary); err != nil {
 			return nil, err
 		}
 	}
 	if o.Dir != "" {
-		if r.Files, err = codegen.Write(o.Dir, planned, opt); err != nil {
+		files, err := codegen.Files(planned, opt)
+		if err != nil {
 			return nil, err
 		}
-		if err := os.Rename(weights, filepath.Join(o.Dir, "weights.bin")); err != nil {
+		if err := codegen.Place(&result, o.Dir, files); err != nil {
 			return nil, err
 		}
-		r.Files = append(r.Files, "weights.bin")
+		result.Add(placed)
+		r.Files = append(slices.Sorted(maps.Keys(files)), weightsName)
 	}
-	return r, nil
+	return r, result.Commit()
 }
 
-// places checks that the package and the binary can be where they are asked for.
-func (o Options) places() error {
+// weightsName is that of a package's weight file.
+const weightsName = "weights.bin"
+
+// places checks that the package and the binary can be where they are asked for, and that nothing that the build reads is
+// there.
+func (o Options) places(inputs []string) error {
+	var outputs []string
 	if o.Dir != "" {
 		if err := folder(o.Dir, "the package"); err != nil {
 			return err
 		}
+		for _, n := range []string{"check.json", weightsName} {
+			outputs = append(outputs, filepath.Join(o.Dir, n))
+		}
 	}
-	if o.Binary == "" {
-		return nil
+	if o.Binary != "" {
+		if st, err := os.Stat(o.Binary); err == nil && st.IsDir() {
+			return fmt.Errorf("%s is a folder, want the path of a file for the binary, such as %s", o.Binary, filepath.Join(o.Binary, "model"))
+		}
+		if err := folder(filepath.Dir(o.Binary), "the binary"); err != nil {
+			return err
+		}
+		outputs = append(outputs, o.Binary)
 	}
-	if st, err := os.Stat(o.Binary); err == nil && st.IsDir() {
-		return fmt.Errorf("%s is a folder, want the path of a file for the binary, such as %s", o.Binary, filepath.Join(o.Binary, "model"))
+	for _, path := range outputs {
+		if err := file.Distinct(path, inputs...); err != nil {
+			return err
+		}
 	}
-	return folder(filepath.Dir(o.Binary), "the binary")
+	return nil
 }
 
 // folder checks that dir is a folder or can be made one.
@@ -217,65 +260,29 @@ func folder(dir, what string) error {
 	}
 }
 
-// weightsFile names a file for the weights that stands beside their final place, so
-// that a rename puts them there, and returns what removes it again.
-func (o Options) weightsFile() (path string, done func(), err error) {
-	dir, made := os.TempDir(), false
-	if o.Dir != "" {
-		dir = o.Dir
-		if _, err := os.Stat(dir); os.IsNotExist(err) {
-			made = true
-		}
-		if err := os.MkdirAll(dir, 0o777); err != nil {
-			return "", nil, err
-		}
-	}
-	f, err := os.CreateTemp(dir, ".weights-")
-	if err != nil {
-		return "", nil, err
-	}
-	if err := f.Close(); err != nil {
-		return "", nil, err
-	}
-	return f.Name(), func() {
-		os.Remove(f.Name())
-		if made {
-			os.Remove(dir) // goes only if it is still empty
-		}
-	}, os.Chmod(f.Name(), 0o644)
-}
-
-// install copies the executable to path and appends the weights.
-func install(exe, weights, path string) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+// install makes the executable with the weights at its end part of a set that puts it at path.
+func install(set *file.Set, exe, weights, path string) error {
+	if err := set.MkdirAll(filepath.Dir(path)); err != nil {
 		return err
 	}
-	code, err := os.ReadFile(exe)
+	code, err := os.Open(exe)
 	if err != nil {
 		return err
 	}
+	defer code.Close()
 	blob, err := os.Open(weights)
 	if err != nil {
 		return err
 	}
 	defer blob.Close()
-	tmp := path + ".new"
-	if err := os.WriteFile(tmp, code, 0o777); err != nil {
-		return err
-	}
-	defer os.Remove(tmp)
-	out, err := os.OpenFile(tmp, os.O_RDWR, 0)
+	out, err := set.Create(path, 0o777)
 	if err != nil {
 		return err
 	}
-	if err := rt.AppendBlob(out, blob); err != nil {
-		out.Close()
+	if _, err := io.Copy(out, code); err != nil {
 		return err
 	}
-	if err := out.Close(); err != nil {
-		return err
-	}
-	return os.Rename(tmp, path)
+	return rt.AppendBlob(out.File, blob)
 }
 
 // golden checks the recorded cases against the program and returns their folders as

@@ -24,6 +24,7 @@ type Package struct {
 	Name     string
 	Contract int      // Contract1
 	Layout   [32]byte // LayoutHash of the weight file it was generated with
+	Hash     [32]byte // Blob.Hash of the only weight file it takes; zero: any of its layout
 	Funcs    []*Func
 	Kernels  []*Kernels // one table a level, any order
 	Rows     int        // limit: packed rows of a segment in one pass
@@ -209,6 +210,9 @@ func (p *Package) model(b *Blob, opts []Option) (m *Model, err error) {
 	}
 	if b.Layout != p.Layout {
 		return nil, fmt.Errorf("%s: the weights belong to another model or build (layout %x, want %x); use the weight file written with this package", file.Quote(b.Source), b.Layout[:4], p.Layout[:4])
+	}
+	if p.Hash != [32]byte{} && b.Hash != p.Hash {
+		return nil, fmt.Errorf("%s: the weights are of another build of this model (hash %x, want %x); use the weight file written with this package, or run `multiway build` again", b.Source, b.Hash[:4], p.Hash[:4])
 	}
 	for _, f := range p.Funcs {
 		if p.Rows < f.Fixed || f.Text && p.Rows < p.Text || p.Rows < 1 {

@@ -69,3 +69,5 @@ var fnLanguage = rt.Func{
 	Run:  runLanguage,
 	Text: true,
 }
+
+const _ = allFilesOfBuild_afa47d7e48a1_elseRunMultiwayBuildAgain

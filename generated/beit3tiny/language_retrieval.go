@@ -85,3 +85,5 @@ var fnLanguageRetrieval = rt.Func{
 	Run:  runLanguageRetrieval,
 	Text: true,
 }
+
+const _ = allFilesOfBuild_afa47d7e48a1_elseRunMultiwayBuildAgain

@@ -21,3 +21,5 @@ var generic = rt.Kernels{
 	Softmax:   softmax_f32_generic,
 	VNR:       16,
 }
+
+const _ = allFilesOfBuild_afa47d7e48a1_elseRunMultiwayBuildAgain

@@ -37,3 +37,5 @@ var avx512 = rt.Kernels{
 	Softmax: softmax_f32_avx512,
 	VNR:     64,
 }
+
+const _ = allFilesOfBuild_afa47d7e48a1_elseRunMultiwayBuildAgain

@@ -123,3 +123,5 @@ var fnPair = rt.Func{
 	Run:  runPair,
 	Text: true,
 }
+
+const _ = allFilesOfBuild_afa47d7e48a1_elseRunMultiwayBuildAgain

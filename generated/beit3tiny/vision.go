@@ -69,3 +69,5 @@ var fnVision = rt.Func{
 	},
 	Run: runVision,
 }
+
+const _ = allFilesOfBuild_afa47d7e48a1_elseRunMultiwayBuildAgain

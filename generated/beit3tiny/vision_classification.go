@@ -77,3 +77,5 @@ var fnVisionClassification = rt.Func{
 	},
 	Run: runVisionClassification,
 }
+
+const _ = allFilesOfBuild_afa47d7e48a1_elseRunMultiwayBuildAgain

@@ -85,3 +85,5 @@ var fnVisionRetrieval = rt.Func{
 	},
 	Run: runVisionRetrieval,
 }
+
+const _ = allFilesOfBuild_afa47d7e48a1_elseRunMultiwayBuildAgain

@@ -240,3 +240,5 @@ var (
 	}
 	rows10T = []rt.Section{{C: 10}, {T: true}}
 )
+
+const _ = allFilesOfBuild_afa47d7e48a1_elseRunMultiwayBuildAgain

@@ -147,3 +147,5 @@ var fnCaptionImage = rt.Func{
 		},
 	},
 }
+
+const _ = allFilesOfBuild_f2d9006ee5da_elseRunMultiwayBuildAgain

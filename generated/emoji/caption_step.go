@@ -183,3 +183,5 @@ var fnCaptionStep = rt.Func{
 	},
 	Text: true,
 }
+
+const _ = allFilesOfBuild_f2d9006ee5da_elseRunMultiwayBuildAgain

@@ -133,3 +133,5 @@ var fnLanguageRetrieval = rt.Func{
 	Run:  runLanguageRetrieval,
 	Text: true,
 }
+
+const _ = allFilesOfBuild_f2d9006ee5da_elseRunMultiwayBuildAgain

@@ -26,3 +26,5 @@ var generic = rt.Kernels{
 	Softmax:   softmax_f32_generic,
 	VNR:       16,
 }
+
+const _ = allFilesOfBuild_f2d9006ee5da_elseRunMultiwayBuildAgain

@@ -46,3 +46,5 @@ var avx512 = rt.Kernels{
 	Softmax: softmax_f32_avx512,
 	VNR:     64,
 }
+
+const _ = allFilesOfBuild_f2d9006ee5da_elseRunMultiwayBuildAgain

@@ -29,3 +29,5 @@ var neon = rt.Kernels{
 	Softmax:   softmax_f32_neon,
 	VNR:       16,
 }
+
+const _ = allFilesOfBuild_f2d9006ee5da_elseRunMultiwayBuildAgain

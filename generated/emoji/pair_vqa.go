@@ -252,3 +252,5 @@ var fnPairVqa = rt.Func{
 	Run:  runPairVqa,
 	Text: true,
 }
+
+const _ = allFilesOfBuild_f2d9006ee5da_elseRunMultiwayBuildAgain

@@ -125,3 +125,5 @@ var fnVisionClassification = rt.Func{
 	},
 	Run: runVisionClassification,
 }
+
+const _ = allFilesOfBuild_f2d9006ee5da_elseRunMultiwayBuildAgain

@@ -133,3 +133,5 @@ var fnVisionRetrieval = rt.Func{
 	},
 	Run: runVisionRetrieval,
 }
+
+const _ = allFilesOfBuild_f2d9006ee5da_elseRunMultiwayBuildAgain

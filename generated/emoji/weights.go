@@ -923,3 +923,5 @@ var (
 		W:     1233920,
 	}
 )
+
+const _ = allFilesOfBuild_f2d9006ee5da_elseRunMultiwayBuildAgain

@@ -69,3 +69,5 @@ var fnLanguage = rt.Func{
 	Run:  runLanguage,
 	Text: true,
 }
+
+const _ = allFilesOfBuild_a1e2be715075_elseRunMultiwayBuildAgain

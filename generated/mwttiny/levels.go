@@ -21,3 +21,5 @@ var generic = rt.Kernels{
 	Softmax:   softmax_f32_generic,
 	VNR:       16,
 }
+
+const _ = allFilesOfBuild_a1e2be715075_elseRunMultiwayBuildAgain

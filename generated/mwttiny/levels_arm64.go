@@ -24,3 +24,5 @@ var neon = rt.Kernels{
 	Softmax:   softmax_f32_neon,
 	VNR:       16,
 }
+
+const _ = allFilesOfBuild_a1e2be715075_elseRunMultiwayBuildAgain

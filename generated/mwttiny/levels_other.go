@@ -7,3 +7,5 @@ import "github.com/multiway-go/multiway/codegen/rt"
 
 // levels are the kernel tables of this build, lowest level first.
 var levels = []*rt.Kernels{&generic}
+
+const _ = allFilesOfBuild_a1e2be715075_elseRunMultiwayBuildAgain

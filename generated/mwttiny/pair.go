@@ -90,3 +90,5 @@ var fnPair = rt.Func{
 	Run:  runPair,
 	Text: true,
 }
+
+const _ = allFilesOfBuild_a1e2be715075_elseRunMultiwayBuildAgain

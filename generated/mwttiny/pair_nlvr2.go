@@ -126,3 +126,5 @@ var fnPairNlvr2 = rt.Func{
 	Run:  runPairNlvr2,
 	Text: true,
 }
+
+const _ = allFilesOfBuild_a1e2be715075_elseRunMultiwayBuildAgain

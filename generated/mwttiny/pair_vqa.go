@@ -129,3 +129,5 @@ var fnPairVqa = rt.Func{
 	Run:  runPairVqa,
 	Text: true,
 }
+
+const _ = allFilesOfBuild_a1e2be715075_elseRunMultiwayBuildAgain

@@ -58,3 +58,5 @@ var fnReasonHead = rt.Func{
 	},
 	Run: runReasonHead,
 }
+
+const _ = allFilesOfBuild_a1e2be715075_elseRunMultiwayBuildAgain

@@ -69,3 +69,5 @@ var fnVision = rt.Func{
 	},
 	Run: runVision,
 }
+
+const _ = allFilesOfBuild_a1e2be715075_elseRunMultiwayBuildAgain

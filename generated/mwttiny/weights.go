@@ -242,3 +242,5 @@ var (
 		W:    41616,
 	}
 )
+
+const _ = allFilesOfBuild_a1e2be715075_elseRunMultiwayBuildAgain

@@ -73,3 +73,5 @@ var fnLanguage = rt.Func{
 	Run:  runLanguage,
 	Text: true,
 }
+
+const _ = allFilesOfBuild_b9c8a38bb0e6_elseRunMultiwayBuildAgain

@@ -89,3 +89,5 @@ var fnLanguageRetrieval = rt.Func{
 	Run:  runLanguageRetrieval,
 	Text: true,
 }
+
+const _ = allFilesOfBuild_b9c8a38bb0e6_elseRunMultiwayBuildAgain

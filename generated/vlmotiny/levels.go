@@ -21,3 +21,5 @@ var generic = rt.Kernels{
 	Softmax:   softmax_f32_generic,
 	VNR:       16,
 }
+
+const _ = allFilesOfBuild_b9c8a38bb0e6_elseRunMultiwayBuildAgain

@@ -37,3 +37,5 @@ var avx512 = rt.Kernels{
 	Softmax: softmax_f32_avx512,
 	VNR:     64,
 }
+
+const _ = allFilesOfBuild_b9c8a38bb0e6_elseRunMultiwayBuildAgain

@@ -24,3 +24,5 @@ var neon = rt.Kernels{
 	Softmax:   softmax_f32_neon,
 	VNR:       16,
 }
+
+const _ = allFilesOfBuild_b9c8a38bb0e6_elseRunMultiwayBuildAgain

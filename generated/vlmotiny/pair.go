@@ -116,3 +116,5 @@ var fnPair = rt.Func{
 	Run:  runPair,
 	Text: true,
 }
+
+const _ = allFilesOfBuild_b9c8a38bb0e6_elseRunMultiwayBuildAgain

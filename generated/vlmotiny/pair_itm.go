@@ -114,3 +114,5 @@ var fnPairItm = rt.Func{
 	Run:  runPairItm,
 	Text: true,
 }
+
+const _ = allFilesOfBuild_b9c8a38bb0e6_elseRunMultiwayBuildAgain

@@ -110,3 +110,5 @@ var fnPairNlvr2Second = rt.Func{
 	Run:  runPairNlvr2Second,
 	Text: true,
 }
+
+const _ = allFilesOfBuild_b9c8a38bb0e6_elseRunMultiwayBuildAgain

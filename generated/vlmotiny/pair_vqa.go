@@ -126,3 +126,5 @@ var fnPairVqa = rt.Func{
 	Run:  runPairVqa,
 	Text: true,
 }
+
+const _ = allFilesOfBuild_b9c8a38bb0e6_elseRunMultiwayBuildAgain

@@ -54,3 +54,5 @@ var fnReasonHead = rt.Func{
 	},
 	Run: runReasonHead,
 }
+
+const _ = allFilesOfBuild_b9c8a38bb0e6_elseRunMultiwayBuildAgain

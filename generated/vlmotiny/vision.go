@@ -69,3 +69,5 @@ var fnVision = rt.Func{
 	},
 	Run: runVision,
 }
+
+const _ = allFilesOfBuild_b9c8a38bb0e6_elseRunMultiwayBuildAgain

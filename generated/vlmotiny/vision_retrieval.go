@@ -85,3 +85,5 @@ var fnVisionRetrieval = rt.Func{
 	},
 	Run: runVisionRetrieval,
 }
+
+const _ = allFilesOfBuild_b9c8a38bb0e6_elseRunMultiwayBuildAgain

@@ -358,3 +358,5 @@ var (
 		W:    59408,
 	}
 )
+
+const _ = allFilesOfBuild_b9c8a38bb0e6_elseRunMultiwayBuildAgain

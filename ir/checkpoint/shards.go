@@ -172,3 +172,14 @@ func (s *shards) Close() error {
 	}
 	return errors.Join(errs...)
 }
+
+// Files returns the paths of the files that a source reads.
+func Files(s Source) []string {
+	paths := []string{s.String()}
+	if all, ok := s.(*shards); ok {
+		for _, f := range all.files {
+			paths = append(paths, f.String())
+		}
+	}
+	return paths
+}

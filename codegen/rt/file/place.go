@@ -150,8 +150,14 @@ func (s *Set) MkdirAll(dir string) error {
 // step leaves everything as it was; one that comes later says that the result is mixed.
 func (s *Set) Commit() error {
 	defer s.Abandon()
+	names := map[string]bool{}
 	for _, st := range s.steps {
 		if f := st.file; f != nil {
+			if name := filepath.Clean(f.path); names[name] {
+				return fmt.Errorf("%s: two outputs have this name; give one another", Quote(f.path))
+			} else {
+				names[name] = true
+			}
 			if err := synced(f.File); err != nil {
 				return pathError(f.path, err)
 			}
@@ -235,14 +241,36 @@ func synced(f *os.File) error {
 	return err
 }
 
-// Same reports whether two paths name one file that is there, also by a link.
-func Same(a, b string) bool {
-	x, err := os.Stat(a)
+// Distinct returns an error if what an output would replace is one of the inputs, also by a link, or is in a folder that is
+// one. Inputs that are not there, and "", are left to who reads them.
+func Distinct(output string, inputs ...string) error {
+	out, err := os.Stat(output)
 	if err != nil {
-		return false
+		return nil
 	}
-	y, err := os.Stat(b)
-	return err == nil && os.SameFile(x, y)
+	for _, path := range inputs {
+		in, err := os.Stat(path)
+		if err != nil {
+			continue
+		}
+		same := os.SameFile(in, out)
+		if in.IsDir() {
+			filepath.WalkDir(path, func(_ string, d fs.DirEntry, err error) error {
+				if err != nil {
+					return nil // whoever reads the folder says what is wrong with it
+				}
+				if st, err := d.Info(); err == nil && d.Type().IsRegular() && os.SameFile(st, out) {
+					same = true
+					return fs.SkipAll
+				}
+				return nil
+			})
+		}
+		if same {
+			return fmt.Errorf("%s: the output would replace the input %s; give it another name", Quote(output), Quote(path))
+		}
+	}
+	return nil
 }
 
 // replaceable returns an error if what is at path is not to be replaced by a file.

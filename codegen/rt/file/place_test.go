@@ -154,20 +154,28 @@ func TestPlaces(t *testing.T) {
 	want(t, dir, map[string]string{"victim": "precious", "folder/": "", "link": "new", "loose": "new", "linked": "-> folder"})
 }
 
-func TestSame(t *testing.T) {
+func TestDistinct(t *testing.T) {
 	dir := t.TempDir()
-	a, b, link := filepath.Join(dir, "a"), filepath.Join(dir, "b"), filepath.Join(dir, "link")
-	put(t, a, "")
-	put(t, b, "")
-	if err := os.Link(a, link); err != nil {
+	at := func(name string) string { return filepath.Join(dir, filepath.FromSlash(name)) }
+	if err := os.MkdirAll(at("samples/deep"), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range []string{"a", "b", "samples/deep/c"} {
+		put(t, at(n), "")
+	}
+	if err := os.Link(at("a"), at("link")); err != nil {
 		t.Skip(err)
 	}
-	for _, c := range []struct {
-		x, y string
-		want bool
-	}{{a, a, true}, {a, link, true}, {a, filepath.Join(dir, "..", filepath.Base(dir), "a"), true}, {a, b, false}, {a, "none", false}, {"none", "none", false}} {
-		if got := Same(c.x, c.y); got != c.want {
-			t.Errorf("Same(%s, %s) = %v", c.x, c.y, got)
+	if err := os.Symlink(at("a"), at("symlink")); err != nil {
+		t.Skip(err)
+	}
+	for output, distinct := range map[string]bool{
+		"a": false, "link": false, "symlink": false, "../" + filepath.Base(dir) + "/a": false, "samples/deep/c": false, "samples": false,
+		"b": true, "none": true,
+	} {
+		err := Distinct(at(output), "", at("none"), at("samples"), at("a"))
+		if (err == nil) != distinct || err != nil && !strings.Contains(err.Error(), ": the output would replace the input ") {
+			t.Errorf("%s: %v", output, err)
 		}
 	}
 }
@@ -229,6 +237,14 @@ func TestSet(t *testing.T) {
 		t.Errorf("Commit onto a folder: %v", err)
 	}
 	done["c/"] = ""
+	want(t, dir, done)
+	s = begin()
+	if _, err := s.Create(filepath.Join(dir, "new", "..", "a"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Commit(); err == nil || !strings.Contains(err.Error(), "two outputs") {
+		t.Errorf("Commit of two files of a name: %v", err)
+	}
 	want(t, dir, done)
 	if len(live.items) != 0 {
 		t.Errorf("%d things are unfinished at the end", len(live.items))
