@@ -18,8 +18,7 @@ type Builder struct {
 	err error
 
 	names map[string]bool
-	known *Program // P with its weights by name, once this builder has declared one
-	quiet bool     // errors carry no place: the caller names the value under expansion
+	quiet bool // errors carry no place: the caller names the value under expansion
 }
 
 // NewBuilder starts the function called name. Done adds it to p.
@@ -58,17 +57,14 @@ func (b *Builder) Segment(name string, n Dim) {
 // Weight declares a weight. Declaring it again, for another function of the
 // program, changes nothing; another type or origin under the same name is an error.
 func (b *Builder) Weight(name string, t Type, o *Origin) {
-	if b.known == nil || len(b.known.index) != len(b.P.Weights) {
-		b.known = b.P.indexed()
-	}
-	w := b.known.Weight(name)
+	w := b.P.Weight(name)
 	if w == nil {
 		if err := checkWeightType(t); err != nil {
 			b.fail("weight @%s is %v: %w", name, t, err)
 		}
-		w = &Weight{Name: name, Type: t, Origin: o, Offset: -1}
-		b.P.Weights = append(b.P.Weights, w)
-		b.known.index[name] = w
+		if err := b.P.AddWeight(&Weight{Name: name, Type: t, Origin: o, Offset: -1}); err != nil {
+			b.fail("%w", err)
+		}
 		return
 	}
 	if !w.Type.Equal(t) {
@@ -90,11 +86,7 @@ func (b *Builder) Op(op *Op, name, bundle string, attrs Attrs, args ...*Value) *
 	if b.err != nil {
 		return v
 	}
-	p := b.P
-	if b.known != nil && len(b.known.index) == len(p.Weights) { // none was added past the builder
-		p = b.known
-	}
-	typ, err := p.Infer(b.F, v)
+	typ, err := b.P.Infer(b.F, v)
 	if err != nil {
 		b.fail("%s: %w", head(v), err)
 		return v

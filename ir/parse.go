@@ -49,6 +49,7 @@ func Parse(file string, text []byte) (*Program, error) {
 	case r.f != nil:
 		return nil, fmt.Errorf("%s:%d:1: func %s has no end; close it with }", file, n, r.f.Name)
 	}
+	r.p.SetWeights(r.p.Weights)
 	if err := verify(r.p); err != nil {
 		at := 1
 		for _, x := range []any{err.value, err.w, err.fn} {

@@ -11,27 +11,43 @@ import (
 type Program struct {
 	Name    string
 	MaxT    int
-	Weights []*Weight
+	Weights []*Weight // changed by AddWeight and SetWeights, which keep the index
 	Funcs   []*Func
 
-	// Set on short-lived copies only: see indexed and verifyFunc.
-	index    map[string]*Weight
-	fromZero bool // the function at hand may run at T = 0
+	index    map[string]int // places in Weights, by name
+	listed   []*Weight      // Weights when the index was made
+	fromZero bool           // the function at hand may run at T = 0; on copies of verifyFunc only
 }
 
-// indexed returns a copy of p that finds weights by a map. Its weights must not
-// be added to or removed.
-func (p *Program) indexed() *Program {
-	q := *p
-	q.index = make(map[string]*Weight, len(p.Weights))
-	for _, w := range p.Weights {
-		q.index[w.Name] = w
+// SetWeights makes list the program's weights, and the program's own.
+func (p *Program) SetWeights(list []*Weight) {
+	p.Weights, p.listed = list, list
+	p.index = make(map[string]int, len(list))
+	for i, w := range list {
+		p.index[w.Name] = i
 	}
+}
+
+// known reports whether the index is that of the weights. It is not for a program put together by hand.
+func (p *Program) known() bool {
+	return p.index != nil && len(p.listed) == len(p.Weights) && (len(p.listed) == 0 || &p.listed[0] == &p.Weights[0])
+}
+
+// indexed returns p if its index is that of its weights, or a copy whose index is.
+func (p *Program) indexed() *Program {
+	if p.known() {
+		return p
+	}
+	q := *p
+	q.SetWeights(p.Weights)
 	return &q
 }
 
 // Field returns the weight that is the given field of the bundle, or nil.
-func (p *Program) Field(bundle, field string) *Weight { return p.Weight(bundle + "." + field) }
+func (p *Program) Field(bundle, field string) *Weight {
+	var room [2*maxName + 1]byte // for the name, which no heap needs to hold
+	return p.weight(append(append(append(room[:0], bundle...), '.'), field...))
+}
 
 // Weight is one named tensor. Its name is hierarchical and ends in the field
 // of its bundle: l3.ffn.vision.fc1.w is field w of bundle l3.ffn.vision.fc1.
@@ -232,12 +248,21 @@ func (p *Program) Func(name string) *Func {
 }
 
 // Weight returns the weight called name, or nil.
-func (p *Program) Weight(name string) *Weight {
-	if p.index != nil {
-		return p.index[name]
+func (p *Program) Weight(name string) *Weight { return p.weight([]byte(name)) }
+
+func (p *Program) weight(name []byte) *Weight {
+	if p.known() {
+		i, ok := p.index[string(name)]
+		if !ok {
+			return nil
+		}
+		// A copy of the program may have added to the index that they share.
+		if i < len(p.Weights) && p.Weights[i].Name == string(name) {
+			return p.Weights[i]
+		}
 	}
 	for _, w := range p.Weights {
-		if w.Name == name {
+		if w.Name == string(name) {
 			return w
 		}
 	}
@@ -249,7 +274,12 @@ func (p *Program) AddWeight(w *Weight) error {
 	if p.Weight(w.Name) != nil {
 		return fmt.Errorf("weight @%s is declared twice", w.Name)
 	}
+	if !p.known() {
+		p.SetWeights(p.Weights)
+	}
+	p.index[w.Name] = len(p.Weights)
 	p.Weights = append(p.Weights, w)
+	p.listed = p.Weights
 	return nil
 }
 

@@ -43,13 +43,14 @@ func (tr *Trace) Value(v *Value) *Tensor { return tr.vals[v] }
 // of another element type, but not of another shape.
 func (p *Program) With(weights map[string]*Weight) *Program {
 	q := *p
-	q.Weights = make([]*Weight, len(p.Weights))
+	list := make([]*Weight, len(p.Weights))
 	for i, w := range p.Weights {
-		if q.Weights[i] = w; weights[w.Name] != nil {
-			q.Weights[i] = weights[w.Name]
+		if list[i] = w; weights[w.Name] != nil {
+			list[i] = weights[w.Name]
 		}
 	}
-	return q.indexed()
+	q.SetWeights(list)
+	return &q
 }
 
 // With returns the results, by name, of the same run where the program has the given

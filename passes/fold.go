@@ -116,11 +116,11 @@ func fold(p *ir.Program, f *ir.Func, made map[string]string) error {
 // absorb makes the rules for layer scales and for rows added to all rows, and removes
 // both. What takes them over has no other reader, and takes over the name too.
 func absorb(p *ir.Program, f *ir.Func, rules map[*ir.Value]rule) {
+	count := uses(f)
 	for _, v := range slices.Clone(f.Values) {
 		if v.Op != ir.OpScale && v.Op != ir.OpAddRow || !floats(p, v) {
 			continue
 		}
-		count := uses(f)
 		x := v.Args[0]
 		var takers []*ir.Value
 		var ok bool
@@ -144,6 +144,7 @@ func absorb(p *ir.Program, f *ir.Func, rules map[*ir.Value]rule) {
 			rules[t] = r
 		}
 		replace(f, v, x)
+		count[x] = count[v]
 		f.Values = slices.DeleteFunc(f.Values, func(u *ir.Value) bool { return u == v })
 		x.Name = v.Name
 	}

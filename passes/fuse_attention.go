@@ -28,7 +28,7 @@ var FuseAttention = &Pass{
 	Name:    "fuse-attention",
 	Needs:   []*Property{Routed},
 	Numeric: Exact,
-	Run: fusing(func(p *ir.Program, f *ir.Func, v *ir.Value) {
+	Run: fusing(func(x *fuser, v *ir.Value) {
 		switch v.Op {
 		case ir.OpAttention:
 			q, k := follow(v.Args[0], ir.OpCols, 0), follow(v.Args[1], ir.OpCols, 0)
@@ -42,9 +42,9 @@ var FuseAttention = &Pass{
 			}
 			switch {
 			case q != nil && q == k:
-				fuse(p, f, v, ir.OpSelfAttention, v.Bundle, v.Attrs, q)
+				x.fuse(v, ir.OpSelfAttention, v.Bundle, v.Attrs, q)
 			case !slices.Contains(args, nil):
-				fuse(p, f, v, ir.OpCrossAttention, v.Bundle, v.Attrs, args...)
+				x.fuse(v, ir.OpCrossAttention, v.Bundle, v.Attrs, args...)
 			}
 		case ir.OpAdd:
 			for i, o := range v.Args {
@@ -53,7 +53,7 @@ var FuseAttention = &Pass{
 				}
 				if bundle, ok := under(o.Bundle, "out"); ok {
 					c, eps := unnorm(o.Args[0], "eps")
-					if fuse(p, f, v, ir.OpAttnOut, bundle, eps, c, v.Args[1-i]) {
+					if x.fuse(v, ir.OpAttnOut, bundle, eps, c, v.Args[1-i]) {
 						return
 					}
 				}

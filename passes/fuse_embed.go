@@ -20,7 +20,7 @@ var FuseEmbed = &Pass{
 	Name:    "fuse-embed",
 	Needs:   []*Property{Routed},
 	Numeric: Exact,
-	Run: fusing(func(p *ir.Program, f *ir.Func, v *ir.Value) {
+	Run: fusing(func(x *fuser, v *ir.Value) {
 		tok := v // the value before positions are added
 		if v.Op == ir.OpAddRows {
 			tok = v.Args[0]
@@ -32,13 +32,13 @@ var FuseEmbed = &Pass{
 				if at := v.Attrs.Dim("at"); at != (ir.Dim{}) {
 					attrs = ir.Attrs{ir.DimAttr("pos", at)}
 				}
-				fuse(p, f, v, ir.OpEmbed, bundle, attrs, tok.Args[0])
+				x.fuse(v, ir.OpEmbed, bundle, attrs, tok.Args[0])
 			}
 		case ir.OpConcat:
 			patches := follow(tok.Args[1], ir.OpLinear, 0)
 			image := follow(patches, ir.OpPatches, 0)
 			if bundle, ok := under(tok.Args[1].Bundle, "proj"); ok && image != nil {
-				fuse(p, f, v, ir.OpEmbedPatches, bundle, patches.Attrs, image)
+				x.fuse(v, ir.OpEmbedPatches, bundle, patches.Attrs, image)
 			}
 		}
 	}),

@@ -21,7 +21,7 @@ var FuseFFN = &Pass{
 	Needs:   []*Property{Routed},
 	Sets:    []*Property{Fused},
 	Numeric: Exact,
-	Run: fusing(func(p *ir.Program, f *ir.Func, v *ir.Value) {
+	Run: fusing(func(x *fuser, v *ir.Value) {
 		if v.Op != ir.OpAdd {
 			return
 		}
@@ -35,7 +35,7 @@ var FuseFFN = &Pass{
 			}
 			h, sub := unnorm(follow(o, ir.OpLinear, 0), "sub")
 			_, eps := unnorm(follow(follow(h, ir.OpGelu, 0), ir.OpLinear, 0), "eps")
-			if fuse(p, f, v, ir.OpFFN, bundle, append(eps, sub...), v.Args[1-i]) {
+			if x.fuse(v, ir.OpFFN, bundle, append(eps, sub...), v.Args[1-i]) {
 				return
 			}
 		}

@@ -1,7 +1,6 @@
 package passes
 
 import (
-	"maps"
 	"slices"
 	"strings"
 	"unicode"
@@ -49,7 +48,7 @@ var FuseQKV = &Pass{
 }
 
 func fuseQKV(p *ir.Program, f *ir.Func) error {
-	e := &attentions{editor: edit(p, f), readers: map[operandPair][]*ir.Value{}, fused: map[operandPair]*ir.Value{}}
+	e := &attentions{editor: edit(p, f), count: uses(f), readers: map[operandPair][]*ir.Value{}, fused: map[operandPair]*ir.Value{}}
 	for _, v := range f.Values {
 		if v.Op == ir.OpAttention {
 			pair := operandPair{v.Args[1], v.Args[2]}
@@ -58,9 +57,11 @@ func fuseQKV(p *ir.Program, f *ir.Func) error {
 	}
 	for _, v := range slices.Clone(f.Values) {
 		if v.Op == ir.OpAttention {
+			before := slices.Clone(v.Args)
 			if err := e.fuse(v); err != nil {
 				return err
 			}
+			e.count.moved(v, before)
 		}
 		e.out = append(e.out, v)
 	}
@@ -74,6 +75,7 @@ type operandPair struct{ k, v *ir.Value }
 // attentions is a function under rewriting.
 type attentions struct {
 	*editor
+	count   counts
 	readers map[operandPair][]*ir.Value // the attentions of each pair, in order
 	fused   map[operandPair]*ir.Value   // the kv of a pair that several attentions read
 }
@@ -91,7 +93,7 @@ func (e *attentions) fuse(c *ir.Value) error {
 	pair := operandPair{k, v}
 	readers := e.readers[pair]
 	cols, heads := k.Type.Cols(), c.Attrs.Int("heads", 1)
-	count := uses(e.f)
+	count := e.count
 	if kv := e.fused[pair]; kv != nil {
 		i, err := e.joined(propose(e.editor, count, heads, "q", []*ir.Value{q}), q)
 		if err != nil {
@@ -103,6 +105,7 @@ func (e *attentions) fuse(c *ir.Value) error {
 	if k == v || count[k] != len(readers) || count[v] != len(readers) {
 		return nil
 	}
+	defer func() { count[k], count[v] = len(readers), len(readers) }()
 	count[k], count[v] = 1, 1 // all of them are looked at here
 	for _, r := range readers {
 		if count[r.Args[0]] != 1 || r.Args[0].Type.Cols() != cols || v.Type.Cols() != cols || r.Attrs.Int("heads", 1) != heads {
@@ -189,9 +192,12 @@ func propose(e *editor, count map[*ir.Value]int, heads int, parts string, operan
 		if !g.propose(e.p, count, bundle, all, x) && !g.propose(e.p, count, bundle, attrs, first.Args[0]) {
 			// A norm that others read too, and that has weights which fold left in it, is
 			// computed once more: without it the op would leave those weights out.
-			again := maps.Clone(count)
-			again[first.Args[0]] = len(g.linears)
-			if !g.propose(e.p, again, bundle, all, x) {
+			norm := first.Args[0]
+			readers := count[norm]
+			count[norm] = len(g.linears)
+			ok := g.propose(e.p, count, bundle, all, x)
+			count[norm] = readers
+			if !ok {
 				return nil
 			}
 		}

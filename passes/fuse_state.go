@@ -33,7 +33,7 @@ var FuseState = &Pass{
 	Run: func(p *ir.Program, _ Options) error {
 		for _, f := range p.Funcs {
 			if slices.ContainsFunc(f.Values, func(v *ir.Value) bool { return v.Op == ir.OpStore }) {
-				if err := fuseState(&stored{editor: edit(p, f)}); err != nil {
+				if err := fuseState(&stored{editor: edit(p, f), count: uses(f)}); err != nil {
 					return err
 				}
 			}
@@ -46,7 +46,8 @@ var FuseState = &Pass{
 // stored is a function under rewriting.
 type stored struct {
 	*editor
-	rest []*ir.Value // its old values from here on
+	rest  []*ir.Value // its old values from here on
+	count counts
 }
 
 func fuseState(e *stored) error {
@@ -87,14 +88,15 @@ func (e *stored) pair(kv *ir.Value, heads int) (done bool, err error) {
 			return false, nil
 		}
 	}
-	count := e.uses()
 	for _, x := range kv.Args {
 		if slices.Contains(e.f.Results, x) || slices.ContainsFunc(e.out, func(u *ir.Value) bool { return slices.Contains(u.Args, x) }) {
 			return false, nil
 		}
-		count[x] = 1 // all of them are looked at here
 	}
-	groups := propose(e.editor, count, heads, "kv", []*ir.Value{k}, []*ir.Value{v})
+	ofK, ofV := e.count[k], e.count[v]
+	e.count[k], e.count[v] = 1, 1 // all of them are looked at here
+	groups := propose(e.editor, e.count, heads, "kv", []*ir.Value{k}, []*ir.Value{v})
+	e.count[k], e.count[v] = ofK, ofV
 	if groups == nil {
 		return false, nil
 	}
@@ -117,7 +119,7 @@ func (e *stored) pair(kv *ir.Value, heads int) (done bool, err error) {
 // queries makes the queries of the attention c a fused value, if its keys and values
 // are, part by part, halves of fused values or of states.
 func (e *stored) queries(c *ir.Value) error {
-	count := e.uses()
+	count := e.count
 	heads := c.Attrs.Int("heads", 1)
 	ks, vs := leaves(c.Args[1], count), leaves(c.Args[2], count)
 	if len(ks) != len(vs) {
@@ -134,22 +136,23 @@ func (e *stored) queries(c *ir.Value) error {
 		return nil
 	}
 	i, err := e.joined(groups, c.Args[0])
+	before := slices.Clone(c.Args)
 	c.Args[0] = i
+	e.count.moved(c, before)
 	return err
 }
 
 // replace makes every reader from here on take v in place of old.
 func (e *stored) replace(old, v *ir.Value) {
 	for _, u := range e.rest {
-		for i, a := range u.Args {
-			if a == old {
-				u.Args[i] = v
+		if slices.Contains(u.Args, old) {
+			before := slices.Clone(u.Args)
+			for i, a := range u.Args {
+				if a == old {
+					u.Args[i] = v
+				}
 			}
+			e.count.moved(u, before)
 		}
 	}
-}
-
-// uses counts the uses of each value by those written so far and those to come.
-func (e *stored) uses() map[*ir.Value]int {
-	return uses(&ir.Func{Values: slices.Concat(e.out, e.rest), Results: e.f.Results})
 }

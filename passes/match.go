@@ -79,23 +79,32 @@ func (m *matcher) private(count map[*ir.Value]int, roots ...*ir.Value) bool {
 // fuse turns root into the fused op, under its own name, if that stands for
 // exactly what root and the values before it compute. What it replaces is left
 // for prune.
-func fuse(p *ir.Program, f *ir.Func, root *ir.Value, op *ir.Op, bundle string, attrs ir.Attrs, args ...*ir.Value) bool {
+func (x *fuser) fuse(root *ir.Value, op *ir.Op, bundle string, attrs ir.Attrs, args ...*ir.Value) bool {
 	v := &ir.Value{Name: root.Name, Op: op, Args: args, Bundle: bundle, Attrs: attrs, Type: root.Type, Offset: -1}
-	result, m, ok := expand(p, v)
-	if !ok || !m.match(result, root) || !m.private(uses(f), root) {
+	result, m, ok := expand(x.p, v)
+	if !ok || !m.match(result, root) || !m.private(x.count, root) {
 		return false
 	}
+	before := root.Args
 	*root = *v
+	x.count.moved(root, before)
 	return true
+}
+
+// fuser fuses values of one function.
+type fuser struct {
+	p     *ir.Program
+	count counts
 }
 
 // fusing makes the Run of a pass that proposes a fused op for every value, in
 // order, and clears away what the fusions replaced.
-func fusing(propose func(p *ir.Program, f *ir.Func, v *ir.Value)) func(*ir.Program, Options) error {
+func fusing(propose func(x *fuser, v *ir.Value)) func(*ir.Program, Options) error {
 	return func(p *ir.Program, _ Options) error {
 		for _, f := range p.Funcs {
+			x := &fuser{p, uses(f)}
 			for _, v := range f.Values {
-				propose(p, f, v)
+				propose(x, v)
 			}
 		}
 		prune(p)

@@ -77,7 +77,7 @@ func pack(p *ir.Program, _ Options) error {
 			placed = append(placed, w)
 		}
 	}
-	p.Weights = placed
+	p.SetWeights(placed)
 	return nil
 }
 

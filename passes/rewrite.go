@@ -10,10 +10,12 @@ import (
 // clone copies everything that passes edit. The copies of weights keep their loaders.
 func clone(p *ir.Program) *ir.Program {
 	q := &ir.Program{Name: p.Name, MaxT: p.MaxT}
-	for _, w := range p.Weights {
+	weights := make([]*ir.Weight, len(p.Weights))
+	for i, w := range p.Weights {
 		c := *w
-		q.Weights = append(q.Weights, &c)
+		weights[i] = &c
 	}
+	q.SetWeights(weights)
 	for _, f := range p.Funcs {
 		g := &ir.Func{Name: f.Name, Segments: slices.Clone(f.Segments), Arena: f.Arena}
 		now := map[*ir.Value]*ir.Value{}
@@ -111,8 +113,8 @@ func replace(f *ir.Func, old, v *ir.Value) {
 
 // uses counts how often each value is an argument, of a value that some result
 // needs, or a result.
-func uses(f *ir.Func) map[*ir.Value]int {
-	n := map[*ir.Value]int{}
+func uses(f *ir.Func) counts {
+	n := make(counts, len(f.Values))
 	for _, r := range f.Results {
 		n[r]++
 	}
@@ -124,6 +126,39 @@ func uses(f *ir.Func) map[*ir.Value]int {
 		}
 	}
 	return n
+}
+
+// counts says how often each value is used. A pass that rewrites a function keeps it up to date by moved, since counting
+// anew for every rewrite takes a time that is quadratic in the function's length.
+type counts map[*ir.Value]int
+
+// moved says that v, which had the arguments before, now has others.
+func (n counts) moved(v *ir.Value, before []*ir.Value) {
+	if n[v] == 0 {
+		return
+	}
+	for _, a := range v.Args {
+		n.take(a)
+	}
+	for _, a := range before {
+		n.drop(a)
+	}
+}
+
+func (n counts) take(v *ir.Value) {
+	if n[v]++; n[v] == 1 {
+		for _, a := range v.Args {
+			n.take(a)
+		}
+	}
+}
+
+func (n counts) drop(v *ir.Value) {
+	if n[v]--; n[v] == 0 {
+		for _, a := range v.Args {
+			n.drop(a)
+		}
+	}
 }
 
 // users lists the values that have each value as an argument, in order, once each.
