@@ -142,6 +142,9 @@ func (a *App) root() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
+		return errors.New(strings.ReplaceAll(err.Error(), "\n", `\n`)) // a flag may be the name of a file
+	})
 	f := root.PersistentFlags()
 	f.StringVar(&a.level, "level", "", "CPU level: "+strings.Join(rt.Levels(), ", ")+" (default: best)")
 	f.IntVar(&a.threads, "threads", 0, "threads to compute with (default: one a core)")

@@ -125,17 +125,28 @@ func (words) AppendEncode(ids []int32, text string, limit int) []int32 {
 
 func colourPackage(t testing.TB, funcs ...*rt.Func) *rt.Package {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "weights.bin")
-	tensors := []rt.Tensor{{Name: "@w", DType: rt.F32, Shape: []int{16}, Bytes: 64}}
-	f, err := os.Create(path)
+	p, err := newColours(funcs)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return p
+}
+
+func newColours(funcs []*rt.Func) (*rt.Package, error) {
+	tensors := []rt.Tensor{{Name: "@w", DType: rt.F32, Shape: []int{16}, Bytes: 64}}
+	f, err := os.CreateTemp("", "colours")
+	if err != nil {
+		return nil, err
+	}
+	defer os.Remove(f.Name())
+	defer f.Close()
 	err = rt.WriteBlob(f, rt.PackingPanels16, tensors, func(_ int, w io.Writer) error { _, err := w.Write(make([]byte, 64)); return err })
-	f.Close()
-	blob, rerr := os.ReadFile(path)
-	if err != nil || rerr != nil {
-		t.Fatal(err, rerr)
+	if err != nil {
+		return nil, err
+	}
+	blob, err := os.ReadFile(f.Name())
+	if err != nil {
+		return nil, err
 	}
 	// None of these functions calls a kernel.
 	k := &rt.Kernels{Level: "generic", MR: 1, NR: 16, VNR: 16, Gemm: make([]rt.Gemm, 2), Gemm16: make([]rt.Gemm, 2), GemmV: make([]rt.GemmV, 2),
@@ -143,7 +154,7 @@ func colourPackage(t testing.TB, funcs ...*rt.Func) *rt.Package {
 		LayerNorm: func(int, *float32, int, *float32, int, int, *float32, *float32, float32) {}, Gelu: func(int, *float32, int, *float32, int, int) {},
 		PackK: func(int, *float32, *float32, int, int) {}, Add: func(int, *float32, int, *float32, int, int) {}}
 	return &rt.Package{Name: "colours", Contract: rt.Contract1, Layout: rt.LayoutHash(tensors), Funcs: funcs, Kernels: []*rt.Kernels{k},
-		Rows: 64, Text: 8, Vocab: words{}.Vocab(), Blob: string(blob)}
+		Rows: 64, Text: 8, Vocab: words{}.Vocab(), Blob: string(blob)}, nil
 }
 
 // vector is a golden vector of the logits on the sample.
@@ -168,7 +179,10 @@ func colourBinary(t testing.TB, funcs ...*rt.Func) Binary {
 	if funcs == nil {
 		funcs = colourFuncs
 	}
-	p := colourPackage(t, funcs...)
+	return binaryOf(colourPackage(t, funcs...))
+}
+
+func binaryOf(p *rt.Package) Binary {
 	in := &task.Input{MaxText: 8, Labels: colours, Answers: colours, Vectors: vector(0),
 		Pixels:     &pixel.Preprocess{Size: side, Mean: [3]float32{.5, .5, .5}, Std: [3]float32{.5, .5, .5}},
 		LoadTokens: func() (token.Tokenizer, error) { return words{}, nil }}

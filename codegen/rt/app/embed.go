@@ -37,7 +37,7 @@ on standard error: on a terminal all the time, in a log every half minute.`,
 				return usagef("--image and --text exclude each other; without either, each input is looked at")
 			}
 			if out != "" && !strings.HasSuffix(out, ".npy") && !strings.HasSuffix(out, ".jsonl") {
-				return usagef("-o %s: want a name that ends in .npy or .jsonl", out)
+				return usagef("-o %s: want a name that ends in .npy or .jsonl", file.Quote(out))
 			}
 			return a.embed(c.Context(), args, asImage, asText, strict, out)
 		},
