@@ -236,10 +236,8 @@ func (a *App) keeps(out string, list bool, inputs ...string) error {
 	if out == "" {
 		return nil
 	}
-	for _, in := range append(inputs, a.weights) {
-		if in != "" && file.Same(out, in) {
-			return fmt.Errorf("%s: it is read by this command, so that it cannot be written: give the output another name", file.Quote(out))
-		}
+	if err := file.Distinct(out, append(inputs, a.weights)...); err != nil {
+		return err
 	}
 	if f, ok := a.In.(*os.File); ok && list {
 		to, err := os.Stat(out)
