@@ -44,7 +44,8 @@ type host struct {
 	links []symlink
 	env   []string // of the go command in the stand-in
 	flags []string // of go build and go list there
-	cure  string   // what to do if packages are missing
+	root  string   // the host's folder
+	mend  string   // what to do there if packages are missing, "" depends on why
 }
 
 // symlink is a name in a stand-in and the file or folder that it stands for.
@@ -94,7 +95,11 @@ func findHost(log logger) (*host, error) {
 func around() (*host, error) {
 	out, err := goCommand("", nil, nil, "list", "-find", "-e", "-f", "{{.Dir}}\t{{with .Error}}{{.Err}}{{end}}", modulePath+"/codegen/rt", "golang.org/x/sys/cpu")
 	if err != nil {
-		return nil, fmt.Errorf("the module around the working directory cannot be used: %w", err)
+		var failed *goError
+		if errors.As(err, &failed) {
+			err = fmt.Errorf("the module around the working directory is not in order (%s); `go list -m` there says what to do", oneLine(failed.text))
+		}
+		return nil, err
 	}
 	var dirs []string
 	for line := range strings.Lines(string(out)) {
@@ -105,7 +110,7 @@ func around() (*host, error) {
 		if _, err := goCommand("", nil, nil, "list", "-m", modulePath); err != nil {
 			return nil, nil // not required
 		}
-		return nil, missing(oneLine(why), fmt.Sprintf(downloads, "the module around the working directory"))
+		return nil, (&host{root: "the module's folder"}).missing(oneLine(why))
 	}
 	out, err = goCommand("", nil, nil, "env", "GOWORK")
 	if err != nil {
@@ -144,11 +149,10 @@ func (h *host) module(path, root, gomod string, vendored bool) error {
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	h.files = map[string][]byte{"go.mod": mod, "go.sum": sum}
-	h.cure = fmt.Sprintf(downloads, root)
+	h.root, h.files = root, map[string][]byte{"go.mod": mod, "go.sum": sum}
 	if vendored {
 		h.links = append(h.links, symlink{"vendor", filepath.Join(root, "vendor")})
-		h.cure = fmt.Sprintf("run `go mod vendor` in %s, after `go mod edit -tool %s/cmd/multiway` and `go mod tidy` if its go.mod does not name the tool", root, modulePath)
+		h.mend = nameTool + ", and `go mod vendor`"
 	}
 	if path == modulePath { // the stand-in is this module, and has the main package besides
 		h.path = path
@@ -185,7 +189,7 @@ func aroundWork(gowork string, dirs []string) (*host, error) {
 	if err := json.Unmarshal(out, &w); err != nil {
 		return nil, fmt.Errorf("go work edit -json: %w", err)
 	}
-	h := &host{path: "multiway", cure: fmt.Sprintf(downloads, root)}
+	h := &host{path: "multiway", root: root}
 	h.files = map[string][]byte{"go.mod": fmt.Appendf(nil, "module %s\n\ngo %s\n", h.path, w.Go), "go.work": work, "go.work.sum": sum}
 	edits := []string{"work", "edit", "-use=."}
 	for _, u := range w.Use {
@@ -196,7 +200,7 @@ func aroundWork(gowork string, dirs []string) (*host, error) {
 	vendored := vendored(root, dirs)
 	if vendored {
 		h.links = append(h.links, symlink{"vendor", filepath.Join(root, "vendor")})
-		h.cure = fmt.Sprintf("run `go work vendor` in %s", root)
+		h.mend = "`go work vendor`"
 	}
 	return h, h.edit("go.work", root, vendored, func(replaced []string) []string {
 		return slices.Concat(edits, replaced)
@@ -275,7 +279,7 @@ func sources() (*host, error) {
 		return nil, nil
 	}
 	err = h.module(modulePath, m.Dir, filepath.Join(m.Dir, "go.mod"), false)
-	h.cure = fmt.Sprintf("with a network and GOPROXY as usual, run `go install %s/cmd/multiway@%s`", modulePath, info.Main.Version)
+	h.mend = fmt.Sprintf("`go install %s/cmd/multiway@%s` where there is a network", modulePath, info.Main.Version)
 	return h, err
 }
 
@@ -340,7 +344,7 @@ func (h *host) try(log logger) error {
 	if err := h.goCommand(dir, log, nil, "list", slices.Concat([]string{"-deps"}, linked)...); err != nil {
 		var failed *goError
 		if errors.As(err, &failed) {
-			return missing(oneLine(failed.text), h.cure)
+			return h.missing(oneLine(failed.text))
 		}
 		return err
 	}
@@ -349,26 +353,31 @@ func (h *host) try(log logger) error {
 
 // build builds the main package of a stand-in.
 func (h *host) build(dir, exe string, log logger, env ...string) error {
-	slow := time.AfterFunc(slowBuild, func() {
-		log.say("still compiling: the first time, Go's own packages are compiled too, which takes minutes")
-	})
-	defer slow.Stop()
+	defer log.after(5*time.Second, "still compiling: the first time, Go's own packages are compiled too, which takes minutes")()
 	return h.goCommand(dir, log, env, "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", exe, "./"+compiledDir)
 }
 
-// slowBuild is when a build is said to take long.
-const slowBuild = 5 * time.Second
-
-func (l logger) say(format string, args ...any) {
-	if l != nil {
-		l(format, args...)
+// after says the text when some time has passed, unless what it returns is called first.
+func (l logger) after(d time.Duration, text string) (stop func()) {
+	if l == nil {
+		return func() {}
 	}
+	done := make(chan struct{})
+	var wait sync.WaitGroup // so that log is not called when stop has returned
+	wait.Go(func() {
+		select {
+		case <-done:
+		case <-time.After(d):
+			l("%s", text)
+		}
+	})
+	return func() { close(done); wait.Wait() }
 }
 
 // goError is a go command that failed.
 type goError struct {
 	command string
-	text    string // what it wrote to standard error, without its progress
+	text    string // what it wrote to standard error, but for downloads
 	err     error
 }
 
@@ -393,15 +402,24 @@ func oneLine(text string) string {
 			text = cause
 		}
 	}
-	return strings.TrimSuffix(strings.TrimPrefix(strings.TrimSpace(text), "go: "), "; to add:")
+	text, _, _ = strings.Cut(strings.TrimPrefix(strings.TrimSpace(text), "go: "), "; to ")
+	return strings.TrimSuffix(text, ":")
 }
 
-// downloads is what to do in a folder where the module cache lacks something.
-const downloads = "with a network and GOPROXY as usual, run `go mod download` in %s"
+// nameTool is what makes a module require all that the linked packages need.
+const nameTool = "`go mod edit -tool " + modulePath + "/cmd/multiway`, `go mod tidy`"
 
 // missing is the error of packages that the go command does not find.
-func missing(why, cure string) error {
-	return fmt.Errorf("the go command does not get the packages that compiled models link to (%s); %s", why, cure)
+func (h *host) missing(why string) error {
+	mend := h.mend
+	switch {
+	case mend != "":
+	case strings.HasPrefix(why, "missing go.sum entry"):
+		mend = nameTool
+	default:
+		mend = "`go mod download` where there is a network and GOPROXY is not off"
+	}
+	return fmt.Errorf("the go command does not get the packages that compiled models link to (%s); in %s, run %s", why, h.root, mend)
 }
 
 // goCommand runs the go command in dir, with env besides the environment, and returns
@@ -419,26 +437,31 @@ func goCommand(dir string, log logger, env []string, args ...string) ([]byte, er
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	text := progress(stderr, log)
+	text := messages(stderr, log)
 	if err := cmd.Wait(); err != nil {
 		return nil, &goError{args[0], text, err}
 	}
 	return out.Bytes(), nil
 }
 
-// progress reads what the go command writes to standard error, tells log of downloads
-// and returns the rest.
-func progress(r io.Reader, log logger) string {
+// messages reads what the go command writes to standard error, tells log of downloads
+// that take a while, and returns the rest.
+func messages(r io.Reader, log logger) string {
 	var rest strings.Builder
+	stop := func() {}
+	defer func() { stop() }()
 	lines := bufio.NewReaderSize(r, maxGoText)
-	for {
+	for first := true; ; {
 		line, _, err := lines.ReadLine() // a longer line comes in parts
-		if err != nil {
+		switch {
+		case err != nil:
 			return strings.TrimSpace(rest.String())
-		}
-		if what, ok := strings.CutPrefix(string(line), "go: downloading "); ok {
-			log.say("downloading %s", what)
-		} else if rest.Len() < maxGoText {
+		case bytes.HasPrefix(line, []byte("go: downloading ")):
+			if first {
+				first = false
+				stop = log.after(time.Second, "downloading the modules that compiled models link to")
+			}
+		case rest.Len() < maxGoText:
 			fmt.Fprintf(&rest, "%s\n", line)
 		}
 	}
