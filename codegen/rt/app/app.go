@@ -236,14 +236,21 @@ func (a *App) keeps(out string, list bool, inputs ...string) error {
 	if out == "" {
 		return nil
 	}
-	if err := file.Distinct(out, append(inputs, a.weights)...); err != nil {
+	var files []string
+	for _, in := range append(inputs, a.weights) {
+		// Of a folder the pictures are read, and an output that is none may be in it.
+		if st, err := os.Stat(in); err == nil && (!st.IsDir() || decode.HasExtension(out)) {
+			files = append(files, in)
+		}
+	}
+	if err := file.Distinct(out, files...); err != nil {
 		return err
 	}
 	if f, ok := a.In.(*os.File); ok && list {
 		to, err := os.Stat(out)
 		from, ferr := f.Stat()
 		if err == nil && ferr == nil && os.SameFile(to, from) {
-			return fmt.Errorf("%s: it is standard input of this command, so that it cannot be written: give the output another name", file.Quote(out))
+			return fmt.Errorf("%s: the output would replace standard input; give it another name", file.Quote(out))
 		}
 	}
 	return nil
