@@ -88,7 +88,7 @@ const (
 // Run runs the binary on a command line and returns its exit status.
 func Run(b Binary, args []string, in io.Reader, out, errs io.Writer) int {
 	b.Name = b.name()
-	stdout := &output{Writer: out}
+	stdout := &output{Writer: out, terminal: isTerminal(out)}
 	a := &App{Binary: b, In: in, Out: stdout, Err: errs}
 	root := a.root()
 	root.SetArgs(args)
@@ -115,14 +115,22 @@ func Run(b Binary, args []string, in io.Reader, out, errs io.Writer) int {
 	return exitFailure
 }
 
-// output remembers the first error in writing to it.
+// output remembers the first error in writing to it. Where it is a terminal the line of a
+// job under way makes room.
 type output struct {
 	io.Writer
-	err error
+	err      error
+	terminal bool
+	job      *Progress
 }
 
-func (o *output) Write(b []byte) (int, error) {
-	n, err := o.Writer.Write(b)
+func (o *output) Write(b []byte) (n int, err error) {
+	write := func() { n, err = o.Writer.Write(b) }
+	if o.terminal {
+		o.job.Aside(write)
+	} else {
+		write()
+	}
 	if o.err == nil {
 		o.err = err
 	}
@@ -235,6 +243,16 @@ func encode(w io.Writer, v any) error {
 	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false)
 	return e.Encode(v)
+}
+
+// Progress starts to say on standard error how far a job of so many things is, -1 if
+// unknown; see Progress.
+func (a *App) Progress(what, unit string, total int) *Progress {
+	p := NewProgress(a.Err, a.Name, what, unit, 1, int64(total))
+	if o, ok := a.Out.(*output); ok {
+		o.job = p
+	}
+	return p
 }
 
 // warn reports something that is left out. Names in it are quoted already.
