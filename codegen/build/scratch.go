@@ -57,6 +57,12 @@ func NewScratch(models []*Model, entries []string, log func(format string, args 
 		}
 	}()
 	o := Options{Log: log}
+	if _, err := findHost(o.log); err != nil {
+		return nil, err // before the work that would be for nothing
+	}
+	if err := announceAll(models, entries, o.log); err != nil {
+		return nil, err
+	}
 	var names []string
 	for i, m := range models {
 		m, choice, err := m.Tuned(entries, o.log)
