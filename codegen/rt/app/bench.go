@@ -72,7 +72,7 @@ func (a *App) bench(ctx context.Context, o bench.Options) error {
 	var bar *Progress
 	r, err := bench.Run(ctx, []bench.Subject{{Package: a.Package, Open: open}}, o, func(_, total int) {
 		if bar == nil {
-			bar = NewProgress(a.Err, a.Name, "timing", "lines", 1, int64(total))
+			bar = a.Progress("timing", "lines", total)
 		}
 		bar.Add(1)
 	})
