@@ -46,6 +46,9 @@ type Scratch struct {
 // those of each description, and with the modules kept that Tuned chooses. Close removes
 // what it made.
 func NewScratch(models []*Model, entries []string, log func(format string, args ...any)) (_ *Scratch, err error) {
+	if err := CanCompile(log); err != nil {
+		return nil, err
+	}
 	dir, err := os.MkdirTemp("", "multiway-")
 	if err != nil {
 		return nil, err
