@@ -91,7 +91,7 @@ func Run(b Binary, args []string, in io.Reader, out, errs io.Writer) int {
 	stdout := &output{Writer: out, terminal: isTerminal(out)}
 	a := &App{Binary: b, In: in, Out: stdout, Err: errs}
 	root := a.root()
-	root.SetArgs(args)
+	root.SetArgs(append([]string{}, args...)) // to cobra nil is the process's
 	root.SetIn(in)
 	root.SetOut(stdout)
 	root.SetErr(errs)
