@@ -120,14 +120,20 @@ func atPrecisions(m *build.Model, words []string) ([]*build.Model, error) {
 // runBench compiles the models into one program and has it time them.
 func runBench(c *cobra.Command, models []*build.Model, o bench.Options, file string) error {
 	log := func(format string, args ...any) { fmt.Fprintf(os.Stderr, "multiway: "+format+"\n", args...) }
-	s, err := build.NewScratch(models, o.Entries, log)
+	s, err := build.NewScratch(models, o, log)
 	if err != nil {
 		return err
 	}
 	defer s.Close()
 	log("timing")
-	o.Entries = nil // the program has no others
-	out, err := s.Run(c.Context(), o)
+	var bar *app.Progress
+	out, err := s.Run(c.Context(), o, func(done, total int) {
+		if bar == nil {
+			bar = app.NewProgress(os.Stderr, "multiway", "timing", "lines", 1, int64(total))
+		}
+		bar.Set(int64(done))
+	})
+	bar.Done()
 	if err != nil {
 		return err
 	}
