@@ -141,7 +141,7 @@ func tokenizer(c *checker, cs *cases.Case) error {
 				l.MaxAbs++
 				l.Verdict = fail
 				if l.Note == "" {
-					l.Note = fmt.Sprintf("the first text that differs is %q", cs.Texts[i].Text)
+					l.Note = "the first text that differs is " + file.Literal(cs.Texts[i].Text)
 				}
 			}
 		}

@@ -240,8 +240,8 @@ func checkType(typ Type, maxT int) error {
 	if typ.DType >= numDTypes {
 		return fmt.Errorf("unknown element type")
 	}
-	if n := len(typ.Shape); n < 1 || n > 4 {
-		return fmt.Errorf("it has %d dimensions, want 1 to 4", n)
+	if n := len(typ.Shape); n < 1 || n > maxRank {
+		return fmt.Errorf("it has %d dimensions, want 1 to %d", n, maxRank)
 	}
 	elements := int64(1)
 	for i, d := range typ.Shape {
@@ -270,6 +270,9 @@ func checkWeightType(typ Type) error {
 	}
 	return checkType(typ, 0)
 }
+
+// maxRank bounds the dimensions of a type.
+const maxRank = 4
 
 // maxElements bounds a tensor, so that byte sizes fit an int64 with room to add.
 const maxElements = 1 << 36

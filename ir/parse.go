@@ -13,7 +13,7 @@ const MaxProgram = 16 << 20
 
 // Bounds of a text. They keep a hostile file from costing more than moments.
 const (
-	maxLines    = 1 << 16
+	maxLines    = 1 << 18
 	maxLine     = 1 << 14
 	maxSegments = 16
 )
@@ -377,6 +377,9 @@ func (r *parser) typ() (t Type, err error) {
 		if err != nil {
 			return t, err
 		}
+		if len(t.Shape) == maxRank {
+			return t, fmt.Errorf("a type of more than %d dimensions", maxRank)
+		}
 		t.Shape = append(t.Shape, d)
 		if r.skip(); !r.eat(",") {
 			return t, r.expect("]")
@@ -405,7 +408,7 @@ func (r *parser) bundle() (string, error) {
 	if name == "" {
 		return "", fmt.Errorf("found %q, want a weight name after @", r.found(""))
 	}
-	return name, nil
+	return name, r.short(name)
 }
 
 // offset reads [at N], -1 when absent.
@@ -448,7 +451,16 @@ func (r *parser) want(what string) (string, error) {
 	if word == "" {
 		return "", fmt.Errorf("found %q, want %s", r.found(""), what)
 	}
-	return word, nil
+	return word, r.short(word)
+}
+
+// short refuses a word that is longer than any name, so that errors can print words.
+func (r *parser) short(word string) error {
+	if len(word) > maxName {
+		r.i -= len(word)
+		return fmt.Errorf("found %q and so on, a word of %d bytes; want at most %d", word[:16], len(word), maxName)
+	}
+	return nil
 }
 
 func (r *parser) expect(lit string) error {
@@ -461,7 +473,7 @@ func (r *parser) expect(lit string) error {
 // found is what an error quotes: the word read, or the rest of the line.
 func (r *parser) found(word string) string {
 	if word != "" {
-		return word
+		return word[:min(len(word), maxName)]
 	}
 	if r.end() {
 		return "end of line"

@@ -116,7 +116,7 @@ func TestParseErrors(t *testing.T) {
 		{"cols outside", head + "func f(x: f32[3,4]) {\n  y = cols x {at=3 len=2} : f32[3,2]\n  return y\n}", "x.ir:4:1: f: y = cols x {at=3 len=2}: columns 3 and 2 more are not inside x: f32[3,4]"},
 		{"patches", head + "func f(x: f32[3,8,8]) {\n  y = patches x {patch=3} : f32[3,2]\n  return y\n}", "x.ir:4:1: f: y = patches x {patch=3}: patches of 3 pixels do not divide x: f32[3,8,8]"},
 		{"long line", "program p\n// " + strings.Repeat("x", 1<<15), "x.ir:2:16385: the line is longer than 16384 bytes"},
-		{"many lines", strings.Repeat("\n", 1<<17), "x.ir: the text has 131072 lines, more than 65536"},
+		{"many lines", strings.Repeat("\n", 1<<19), "x.ir: the text has 524288 lines, more than 262144"},
 		{"bytes", "program p\n\x00\xff", `x.ir:2:1: found "\x00\xff", want weight or func`},
 	}
 	for _, tt := range tests {

@@ -91,12 +91,16 @@ func param(v *Value) string {
 	return s
 }
 
-// head is the line of v as errors quote it: without padding, type and offset.
+// head is the line of v as errors quote it: without padding, type and offset, and without its end if it is long.
 func head(v *Value) string {
 	if v.Op == nil {
 		return v.Name
 	}
-	return v.Name + " = " + right(v)
+	s := v.Name + " = " + right(v)
+	if len(s) > 2*maxName {
+		return s[:2*maxName] + "..."
+	}
+	return s
 }
 
 // right is what stands between = and the type.

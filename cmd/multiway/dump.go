@@ -115,7 +115,7 @@ func program(preset string, entries, args []string) (*ir.Program, passes.Options
 		if err != nil {
 			return nil, none, err
 		}
-		p, err := ir.Parse(args[0], b)
+		p, err := ir.Parse(file.Quote(args[0]), b)
 		return p, none, err
 	}
 	d, err := model.Load(args[0])

@@ -19,10 +19,7 @@ func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"multiway": m
 
 // TestScripts runs the command as users do. Scripts find the repository's root in
 // $REPO and a small checkpoint with its description in $REPO/golden/testdata.
-func TestScripts(t *testing.T) { testscript.Run(t, scripts(t, "testdata")) }
-
-// scripts are those of a folder, with what they may use.
-func scripts(t *testing.T, dir string) testscript.Params {
+func TestScripts(t *testing.T) {
 	root, err := filepath.Abs("../..")
 	if err != nil {
 		t.Fatal(err)
@@ -32,8 +29,8 @@ func scripts(t *testing.T, dir string) testscript.Params {
 		t.Fatal(err)
 	}
 	caches := strings.Fields(string(env))
-	return testscript.Params{
-		Dir:                 dir,
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata",
 		RequireExplicitExec: true,
 		Setup: func(e *testscript.Env) error {
 			var names []string
@@ -50,9 +47,8 @@ func scripts(t *testing.T, dir string) testscript.Params {
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"cutoff": cutoff, "setlast": setLast, "roundtrip": roundTrip,
-			"clone": clone, "publish": publish, "readme": readme, "standsin": standsIn,
 		},
-	}
+	})
 }
 
 // cutoff FILE BYTES shortens a file.

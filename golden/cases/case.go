@@ -18,11 +18,12 @@ import (
 
 // Bounds on what a case.json may declare.
 const (
-	maxJSON     = 16 << 20
+	maxJSON     = 1 << 20
 	maxRuns     = 1 << 12
 	maxOutputs  = 1 << 12 // of a run
 	maxElements = 1 << 28 // of an output
 	maxSize     = 1 << 24 // of any size in the config
+	maxWord     = 255     // bytes of a name of anything
 )
 
 // Case is a golden case. Its methods are safe for concurrent use, except that
@@ -261,7 +262,7 @@ func Parse(text []byte) (*Case, error) {
 	}
 	if len(raw.Config) > 0 {
 		if err := json.Unmarshal(raw.Config, &c.Config); err != nil {
-			return nil, fmt.Errorf("config: %w", err)
+			return nil, fmt.Errorf("config: %w", brief(err))
 		}
 	}
 	if c.Format != 1 {
@@ -270,8 +271,11 @@ func Parse(text []byte) (*Case, error) {
 	if err := checkName(c.Name); err != nil {
 		return nil, fmt.Errorf("name: %w", err)
 	}
+	if err := checkText("family or task", c.Family, c.Task); err != nil {
+		return nil, err
+	}
 	if c.Family == "" || c.Task == "" {
-		return nil, fmt.Errorf("family is %q and task is %q, want both", c.Family, c.Task)
+		return nil, fmt.Errorf("family is %s and task is %s, want both", file.Literal(c.Family), file.Literal(c.Task))
 	}
 	if len(raw.Runs) == 0 || len(raw.Runs) > maxRuns {
 		return nil, fmt.Errorf("has %d runs, want 1 to %d", len(raw.Runs), maxRuns)
@@ -284,6 +288,9 @@ func Parse(text []byte) (*Case, error) {
 	}
 	for what, files := range map[string]map[string]string{"expected_files": c.ExpectedFiles, "truth_files": c.TruthFiles} {
 		for d, name := range files {
+			if err := checkText(what, d); err != nil {
+				return nil, err
+			}
 			if err := checkName(name); err != nil {
 				return nil, fmt.Errorf("%s: %s: %w", what, d, err)
 			}
@@ -293,7 +300,7 @@ func Parse(text []byte) (*Case, error) {
 	for i, text := range raw.Runs {
 		if c.Task == "tokenizer" {
 			var t Text
-			err := json.Unmarshal(text, &t)
+			err := brief(json.Unmarshal(text, &t))
 			if err == nil {
 				err = t.check(c.Config.MaxLen)
 			}
@@ -304,21 +311,39 @@ func Parse(text []byte) (*Case, error) {
 			continue
 		}
 		var r Run
-		err := json.Unmarshal(text, &r)
+		err := brief(json.Unmarshal(text, &r))
 		if err == nil {
 			err = r.check(c.Weights != nil)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("runs[%d] %q: %w", i, r.Name, err)
+			return nil, fmt.Errorf("runs[%d] %s: %w", i, file.Literal(r.Name), err)
 		}
 		key := r.Name + " " + string(r.WeightsDType)
 		if seen[key] {
-			return nil, fmt.Errorf("runs[%d] %q: there are two of weights_dtype %q", i, r.Name, r.WeightsDType)
+			return nil, fmt.Errorf("runs[%d] %s: there are two of weights_dtype %s", i, file.Literal(r.Name), file.Literal(string(r.WeightsDType)))
 		}
 		seen[key] = true
 		c.Runs = append(c.Runs, r)
 	}
 	return c, nil
+}
+
+// brief bounds an error of encoding/json, which echoes numbers of any length.
+func brief(err error) error {
+	if err == nil {
+		return nil
+	}
+	return errors.New(file.Brief(err.Error()))
+}
+
+// checkText refuses words that a line of an error or a table cannot hold as they are.
+func checkText(what string, words ...string) error {
+	for _, w := range words {
+		if len(w) > maxWord || file.Quote(w) != w {
+			return fmt.Errorf("%s: %s, want a text of one line and at most %d bytes", what, file.Literal(w), maxWord)
+		}
+	}
+	return nil
 }
 
 // jsonError adds the line to an error of encoding/json.
@@ -332,15 +357,15 @@ func jsonError(text []byte, err error) error {
 		at = typ.Offset
 	}
 	if at < 0 || at > int64(len(text)) {
-		return err
+		return brief(err)
 	}
-	return fmt.Errorf("line %d: %w", 1+strings.Count(string(text[:at]), "\n"), err)
+	return fmt.Errorf("line %d: %s", 1+strings.Count(string(text[:at]), "\n"), brief(err))
 }
 
 // checkName refuses names that lead out of the case's folder.
 func checkName(name string) error {
-	if name == "" || len(name) > 255 || name == "." || !filepath.IsLocal(name) || strings.ContainsAny(name, "/\\:\x00\n") {
-		return fmt.Errorf("%q is no plain file name", name)
+	if name == "" || len(name) > maxWord || file.Quote(name) != name || name == "." || !filepath.IsLocal(name) || strings.ContainsAny(name, "/\\:\x00\n") {
+		return fmt.Errorf("%s is no plain file name", file.Literal(name))
 	}
 	return nil
 }
@@ -379,14 +404,14 @@ func (w *Weights) check() error {
 		return nil
 	}
 	if w.Generator != "" && w.Generator != checkpoint.Generator {
-		return fmt.Errorf("generator is %q, want %q", w.Generator, checkpoint.Generator)
+		return fmt.Errorf("generator is %s, want %s", file.Literal(w.Generator), file.Literal(checkpoint.Generator))
 	}
 	for name, f := range w.Files {
 		if err := checkName(name); err != nil {
 			return fmt.Errorf("files: %w", err)
 		}
 		if !slices.Contains(dtypes, f.DType) {
-			return fmt.Errorf("files: %s: dtype is %q, want f32, bf16 or f16", name, f.DType)
+			return fmt.Errorf("files: %s: dtype is %s, want f32, bf16 or f16", name, file.Literal(string(f.DType)))
 		}
 	}
 	if _, err := w.seeded(); err != nil {
@@ -400,7 +425,7 @@ func (w *Weights) seeded() (checkpoint.Source, error) {
 	tensors := make([]checkpoint.SeededTensor, len(w.Tensors))
 	for i, t := range w.Tensors {
 		if t.DType != "" && t.DType != "I64" && t.DType != "F32" {
-			return nil, fmt.Errorf("tensor %q: dtype is %q, want I64 or none", t.Name, t.DType)
+			return nil, fmt.Errorf("tensor %s: dtype is %s, want I64 or none", file.Literal(t.Name), file.Literal(string(t.DType)))
 		}
 		tensors[i] = checkpoint.SeededTensor{
 			Name: t.Name, Shape: t.Shape, Count: t.DType == "I64", Offset: t.Offset, Scale: t.Scale, SHA256: t.SHA256,
@@ -411,19 +436,27 @@ func (w *Weights) seeded() (checkpoint.Source, error) {
 
 func (r *Run) check(weights bool) error {
 	if r.Name == "" || r.Kind == "" {
-		return fmt.Errorf("name is %q and kind is %q, want both", r.Name, r.Kind)
+		return fmt.Errorf("name is %s and kind is %s, want both", file.Literal(r.Name), file.Literal(r.Kind))
+	}
+	if err := checkText("name, kind or function", r.Name, r.Kind, r.Function); err != nil {
+		return err
+	}
+	for name, tensor := range r.Inputs {
+		if err := checkText("input", name, tensor); err != nil {
+			return err
+		}
 	}
 	if (r.Kind == Function) != (r.Function != "") {
-		return fmt.Errorf("kind is %q and function is %q, want a function for kind %s and for no other", r.Kind, r.Function, Function)
+		return fmt.Errorf("kind is %s and function is %s, want a function for kind %s and for no other", file.Literal(r.Kind), file.Literal(r.Function), Function)
 	}
 	if weights && r.WeightsDType == "" {
 		r.WeightsDType = checkpoint.F32
 	}
 	switch {
 	case weights && !slices.Contains(dtypes, r.WeightsDType):
-		return fmt.Errorf("weights_dtype is %q, want f32, bf16 or f16", r.WeightsDType)
+		return fmt.Errorf("weights_dtype is %s, want f32, bf16 or f16", file.Literal(string(r.WeightsDType)))
 	case !weights && r.WeightsDType != "":
-		return fmt.Errorf("weights_dtype is %q, but the case has no weights", r.WeightsDType)
+		return fmt.Errorf("weights_dtype is %s, but the case has no weights", file.Literal(string(r.WeightsDType)))
 	}
 	if r.Size < 0 || r.Size > maxSize {
 		return fmt.Errorf("size is %d, want 0 to %d", r.Size, maxSize)
@@ -441,8 +474,11 @@ func (r *Run) check(weights bool) error {
 	}
 	for _, name := range r.OutputNames() {
 		o := r.Outputs[name]
+		if err := checkText("output", name, o.Tensor); err != nil {
+			return err
+		}
 		if err := o.check(); err != nil {
-			return fmt.Errorf("output %q: %w", name, err)
+			return fmt.Errorf("output %s: %w", file.Literal(name), err)
 		}
 	}
 	return nil

@@ -460,7 +460,7 @@ func TestParse(t *testing.T) {
 		})
 	}
 	_, err = Parse(bytes.Repeat([]byte(" "), maxJSON+1))
-	wantError(t, err, "has more than 16777216 bytes")
+	wantError(t, err, "has more than 1048576 bytes")
 	_, err = Parse([]byte(`{"format":1,"name":"x","family":"beit3","task":"tokenizer","config":{"max_len":4},"runs":[{"text":"a","input_ids":[0,2],"padding_mask":[0,0]}]}`))
 	wantError(t, err, "runs[0]: has 2 input_ids and 2 of padding_mask, want 4 each")
 }

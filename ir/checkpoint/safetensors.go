@@ -102,7 +102,7 @@ func (s *safetensors) open(size int64) error {
 		end = max(end, t.end)
 	}
 	if end > size-base {
-		return fmt.Errorf("truncated: its tensors need %d bytes, the file has %d for them", end, size-base)
+		return fmt.Errorf("truncated: its tensors need %d bytes, the file has %d", uint64(base)+uint64(end), size)
 	}
 	if end < size-base {
 		return fmt.Errorf("corrupt: %d bytes follow the last tensor", size-base-end)

@@ -3,7 +3,9 @@ package model
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"regexp"
 	"slices"
 	"strings"
@@ -49,13 +51,18 @@ func parseLabels(src []byte, list string) ([]string, error) {
 		return nil, fmt.Errorf("not valid UTF-8; want text with one label a line, or JSON")
 	}
 	var labels []string
+	var err error
 	switch trimmed := bytes.TrimSpace(src); {
 	case bytes.HasPrefix(trimmed, []byte("[")):
 		if list != "" {
 			return nil, fmt.Errorf("it is one list of labels, so it has no list %s; remove `list`", quote(list))
 		}
-		if err := json.Unmarshal(src, &labels); err != nil {
-			return nil, fmt.Errorf("want a JSON list of strings: %w", err)
+		d := json.NewDecoder(bytes.NewReader(trimmed))
+		if labels, err = stringList(d); err != nil {
+			return nil, err
+		}
+		if _, err := d.Token(); err != io.EOF {
+			return nil, errors.New("something follows the JSON list of strings")
 		}
 	case answers.Match(trimmed):
 		if list != "" {
@@ -72,27 +79,13 @@ func parseLabels(src []byte, list string) ([]string, error) {
 			if err := json.Unmarshal(line, &row); err != nil || row.Answer == nil || row.Label == nil || *row.Label != len(labels) {
 				return nil, fmt.Errorf("label %d is %s, want a line such as {\"answer\": \"yes\", \"label\": %d}", len(labels), quote(string(bytes.TrimSpace(line))), len(labels))
 			}
-			labels = append(labels, *row.Answer)
+			if labels = append(labels, *row.Answer); len(labels) > maxClasses {
+				break
+			}
 		}
 	case bytes.HasPrefix(trimmed, []byte("{")):
-		var lists map[string]json.RawMessage
-		if err := json.Unmarshal(src, &lists); err != nil {
-			return nil, fmt.Errorf("want a JSON object of lists: %w", err)
-		}
-		var known []string
-		for k := range lists {
-			known = append(known, k)
-		}
-		slices.Sort(known)
-		if list == "" {
-			return nil, fmt.Errorf("it holds the lists %s; say which one with `list: NAME`", clip(strings.Join(known, ", ")))
-		}
-		raw, ok := lists[list]
-		if !ok {
-			return nil, fmt.Errorf("%s", unknown("list", list, known))
-		}
-		if err := json.Unmarshal(raw, &labels); err != nil {
-			return nil, fmt.Errorf("%s: want a JSON list of strings: %w", list, err)
+		if labels, err = listNamed(trimmed, list); err != nil {
+			return nil, err
 		}
 	default:
 		if list != "" {
@@ -100,15 +93,92 @@ func parseLabels(src []byte, list string) ([]string, error) {
 		}
 		for line := range strings.Lines(string(src)) {
 			if line = strings.TrimSpace(line); line != "" {
-				labels = append(labels, line)
+				if labels = append(labels, line); len(labels) > maxClasses {
+					break
+				}
 			}
 		}
 	}
-	if len(labels) == 0 || len(labels) > maxClasses {
-		return nil, fmt.Errorf("%d labels, want 1 to %d", len(labels), maxClasses)
+	if n := len(labels); n == 0 || n > maxClasses {
+		return nil, fmt.Errorf("%d labels, want 1 to %d", n, maxClasses)
 	}
 	return labels, nil
 }
+
+// stringList reads a JSON list of strings, one more than maxClasses at most.
+func stringList(d *json.Decoder) ([]string, error) {
+	d.UseNumber()
+	const want = "want a JSON list of strings"
+	if tok, err := d.Token(); err != nil || tok != json.Delim('[') {
+		return nil, errors.New(want)
+	}
+	list := []string{}
+	for d.More() {
+		tok, err := d.Token()
+		if err != nil {
+			return nil, fmt.Errorf(want+": %w", err)
+		}
+		s, ok := tok.(string)
+		if !ok {
+			return nil, fmt.Errorf(want+"; item %d is none", len(list))
+		}
+		if list = append(list, s); len(list) > maxClasses {
+			return list, nil
+		}
+	}
+	if _, err := d.Token(); err != nil {
+		return nil, fmt.Errorf(want+": %w", err)
+	}
+	return list, nil
+}
+
+// listNamed reads the list called name of a JSON object of lists.
+func listNamed(src []byte, name string) ([]string, error) {
+	const want = "want a JSON object of lists: %w"
+	d := json.NewDecoder(bytes.NewReader(src))
+	if _, err := d.Token(); err != nil {
+		return nil, fmt.Errorf(want, err)
+	}
+	var known []string
+	var labels []string
+	for d.More() {
+		tok, err := d.Token()
+		if err != nil {
+			return nil, fmt.Errorf(want, err)
+		}
+		key, _ := tok.(string) // a key of an object is a string, or the decoder says no
+		if len(known) < maxLists {
+			known = append(known, key)
+		}
+		if key == name && name != "" {
+			if labels, err = stringList(d); err != nil {
+				return nil, fmt.Errorf("%s: %w", quote(key), err)
+			}
+			if len(labels) > maxClasses {
+				return labels, nil
+			}
+			continue
+		}
+		var skip json.RawMessage
+		if err := d.Decode(&skip); err != nil {
+			return nil, fmt.Errorf(want, err)
+		}
+	}
+	if _, err := d.Token(); err != nil {
+		return nil, fmt.Errorf(want, err)
+	}
+	slices.Sort(known)
+	if name == "" {
+		return nil, fmt.Errorf("it holds the lists %s; say which one with `list: NAME`", listed(known, ", "))
+	}
+	if labels == nil {
+		return nil, errors.New(unknown("list", name, known))
+	}
+	return labels, nil
+}
+
+// maxLists is how many names of lists are kept for errors.
+const maxLists = 1 << 10
 
 // countLabels sets the number of classes of tasks that have only labels.
 func (d *Description) countLabels() error {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/ir"
 )
 
@@ -120,11 +121,16 @@ func Lower(d *Description, opt Options) (*ir.Program, error) {
 	}
 	p := &ir.Program{Name: d.Name, MaxT: d.Limits.Text}
 	t := d.trunk()
-	for _, f := range functions {
+	values := 0
+	for i, f := range functions {
 		w := &writer{d: d, trunk: t, opt: opt, b: ir.NewBuilder(p, f.Name)}
 		w.function(f)
 		if _, err := w.b.Done(); err != nil {
 			return nil, fmt.Errorf("%s: %w", d.title(), err)
+		}
+		if values += len(w.b.F.Values); values+len(p.Weights) > maxProgram {
+			return nil, fmt.Errorf("%s: the program has more than %d weights and values, those of %d of its %d functions; ask for fewer entries or tasks, or give it fewer layers",
+				d.title(), maxProgram, i+1, len(functions))
 		}
 	}
 	if err := ir.Verify(p); err != nil {
@@ -133,10 +139,13 @@ func Lower(d *Description, opt Options) (*ir.Program, error) {
 	return p, nil
 }
 
+// maxProgram bounds the weights and values of a program, all functions together. Released models have a hundredth of it.
+const maxProgram = 1 << 17
+
 // title is how errors call the description.
 func (d *Description) title() string {
 	if d.File != "" {
-		return d.File
+		return file.Quote(d.File)
 	}
 	if d.Preset != "" {
 		return d.Preset

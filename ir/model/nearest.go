@@ -2,9 +2,11 @@ package model
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/ir/spelling"
 )
 
@@ -16,19 +18,23 @@ func nearest(name string, known []string) []string {
 		d    int // edit distance
 		same int // length of the common prefix, which decides ties
 	}
+	const longest, most = 128, 1 << 12 // of a name in bytes, of names: a file may hold more
 	a := plain(name)
-	if len(a) > 128 {
+	if len(a) > longest {
 		return nil
 	}
 	var hits []hit
-	for _, k := range known {
+	for _, k := range known[:min(len(known), most)] {
+		if len(k) > longest {
+			continue
+		}
 		b := plain(k)
-		d, most := spelling.Distance(a, b), min(max(2, len(a)/3), len(a)-1)
-		if d > most {
+		d, far := spelling.Distance(a, b), min(max(2, len(a)/3), len(a)-1)
+		if d > far {
 			if len(a) < 3 || !strings.Contains(b, a) && !(len(b) > 2 && strings.Contains(a, b)) {
 				continue
 			}
-			d = most
+			d = far
 		}
 		hits = append(hits, hit{k, d, prefix(a, b)})
 	}
@@ -58,7 +64,24 @@ func prefix(a, b string) int {
 func unknown(what, name string, known []string) string {
 	s := "unknown " + what + " " + quote(name)
 	if n := nearest(name, known); len(n) > 0 {
-		return s + "; did you mean " + strings.Join(n, " or ") + "?"
+		return s + "; did you mean " + listed(n, " or ") + "?"
 	}
-	return s + "; want one of " + strings.Join(known, ", ")
+	return s + "; want one of " + listed(known, ", ")
+}
+
+// listed joins names, as many as fit on a few lines.
+func listed(names []string, sep string) string {
+	const most = 1 << 10
+	var b strings.Builder
+	for i, n := range names {
+		if b.Len() > most {
+			fmt.Fprintf(&b, " and %d more", len(names)-i)
+			break
+		}
+		if i > 0 {
+			b.WriteString(sep)
+		}
+		b.WriteString(file.Quote(n))
+	}
+	return b.String()
 }

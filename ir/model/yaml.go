@@ -3,7 +3,6 @@ package model
 import (
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -12,6 +11,8 @@ import (
 	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
+
+	"github.com/multiway-go/multiway/codegen/rt/file"
 )
 
 // Limits of a description text. A description is a page at most; these keep a
@@ -66,40 +67,41 @@ func (n *node) String() string {
 	return "a mapping"
 }
 
+// clip returns the beginning of a text of a file, nothing in it that a terminal acts on.
 func clip(s string) string {
 	if len(s) > 60 {
-		return strings.ToValidUTF8(s[:60], "") + "..."
+		return file.Escape(strings.ToValidUTF8(s[:60], "")) + "..."
 	}
-	return s
+	return file.Escape(s)
 }
 
-func quote(s string) string { return strconv.Quote(clip(s)) }
+func quote(s string) string { return file.Literal(s) }
 
 // placed is an error at a place of a description file.
-func placed(file string, line, col int, format string, args ...any) error {
-	return fmt.Errorf("%s:%d:%d: %s", file, line, col, fmt.Sprintf(format, args...))
+func placed(path string, line, col int, format string, args ...any) error {
+	return fmt.Errorf("%s:%d:%d: %s", file.Quote(path), line, col, file.Brief(fmt.Sprintf(format, args...)))
 }
 
 // parseYAML reads the one document of src.
-func parseYAML(file string, src []byte) (root *node, err error) {
+func parseYAML(path string, src []byte) (root *node, err error) {
 	if len(src) > maxText {
-		return nil, fmt.Errorf("%s: the description has more than %d bytes; want at most that: a description holds sizes and names, weights and labels stay in their own files", file, maxText)
+		return nil, fmt.Errorf("%s: the description has more than %d bytes; want at most that: a description holds sizes and names, weights and labels stay in their own files", file.Quote(path), maxText)
 	}
 	line, col := 1, 1
 	for rest := src; len(rest) > 0; {
 		if line > maxLines {
-			return nil, placed(file, line, 1, "more than %d lines; a description is a page at most", maxLines)
+			return nil, placed(path, line, 1, "more than %d lines; a description is a page at most", maxLines)
 		}
 		r, n := utf8.DecodeRune(rest)
 		switch {
 		case r == utf8.RuneError && n == 1:
-			return nil, placed(file, line, col, "byte 0x%02x is not valid UTF-8; want a text file", rest[0])
+			return nil, placed(path, line, col, "byte 0x%02x is not valid UTF-8; want a text file", rest[0])
 		case r == '\n', r == '\r' && (len(rest) == 1 || rest[1] != '\n'):
 			line, col = line+1, 0
 		case r < ' ' && r != '\r', r == 0x7f, r == '\t':
-			return nil, placed(file, line, col, "control character %U; want spaces and line feeds only", r)
+			return nil, placed(path, line, col, "control character %U; want spaces and line feeds only", r)
 		case r == 0xfeff:
-			return nil, placed(file, line, col, "byte order mark; save the file as plain UTF-8")
+			return nil, placed(path, line, col, "byte order mark; save the file as plain UTF-8")
 		}
 		col++
 		rest = rest[n:]
@@ -108,11 +110,11 @@ func parseYAML(file string, src []byte) (root *node, err error) {
 	// error of the text and not of the program around us.
 	defer func() {
 		if r := recover(); r != nil {
-			root, err = nil, fmt.Errorf("%s: the YAML cannot be read (%v); write it in a simpler form", file, r)
+			root, err = nil, fmt.Errorf("%s: the YAML cannot be read (%.200s); write it in a simpler form", file.Quote(path), fmt.Sprint(r))
 		}
 	}()
 	tokens := lexer.Tokenize(string(src))
-	if err := checkTokens(file, tokens); err != nil {
+	if err := checkTokens(path, tokens); err != nil {
 		return nil, err
 	}
 	f, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
@@ -120,9 +122,9 @@ func parseYAML(file string, src []byte) (root *node, err error) {
 		var y yaml.Error
 		if errors.As(err, &y) && y.GetToken() != nil {
 			p := y.GetToken().Position
-			return nil, placed(file, p.Line, p.Column, "%s", y.GetMessage())
+			return nil, placed(path, p.Line, p.Column, "%s", y.GetMessage())
 		}
-		return nil, fmt.Errorf("%s: %w", file, err)
+		return nil, fmt.Errorf("%s: %s", file.Quote(path), file.Brief(err.Error()))
 	}
 	var body ast.Node
 	for _, d := range f.Docs {
@@ -132,18 +134,18 @@ func parseYAML(file string, src []byte) (root *node, err error) {
 		body = d.Body
 	}
 	if body == nil {
-		return nil, placed(file, 1, 1, "the description is empty; want at least `model: %d` and a preset, or a family and its sizes", Schema)
+		return nil, placed(path, 1, 1, "the description is empty; want at least `model: %d` and a preset, or a family and its sizes", Schema)
 	}
-	return convert(file, body)
+	return convert(path, body)
 }
 
 // checkTokens refuses what a description never needs and bounds the nesting,
 // before the recursive parser sees it.
-func checkTokens(file string, tokens token.Tokens) error {
+func checkTokens(path string, tokens token.Tokens) error {
 	depth, marks, line, content := 0, 0, 0, false
 	for _, t := range tokens {
 		p := t.Position
-		at := func(format string, args ...any) error { return placed(file, p.Line, p.Column, format, args...) }
+		at := func(format string, args ...any) error { return placed(path, p.Line, p.Column, format, args...) }
 		if p.Line != line {
 			line, marks = p.Line, 0
 			if depth == 0 && p.Column > maxIndent && t.Type != token.CommentType {
@@ -193,7 +195,7 @@ func checkTokens(file string, tokens token.Tokens) error {
 }
 
 // convert turns the parser's tree into ours. The nesting is bounded by checkTokens.
-func convert(file string, n ast.Node) (*node, error) {
+func convert(path string, n ast.Node) (*node, error) {
 	at := &node{line: 1, col: 1}
 	if t := n.GetToken(); t != nil && t.Position != nil {
 		at.line, at.col = t.Position.Line, t.Position.Column
@@ -217,42 +219,42 @@ func convert(file string, n ast.Node) (*node, error) {
 		case uint64:
 			at.whole, at.number = v, float64(v)
 		default:
-			return nil, placed(file, at.line, at.col, "the number %s is too large", clip(at.text))
+			return nil, placed(path, at.line, at.col, "the number %s is too large", clip(at.text))
 		}
 	case *ast.FloatNode:
 		at.kind, at.number = floatNode, n.Value
 	case *ast.InfinityNode, *ast.NanNode:
-		return nil, placed(file, at.line, at.col, "%s is no usable number", clip(at.text))
+		return nil, placed(path, at.line, at.col, "%s is no usable number", clip(at.text))
 	case *ast.SequenceNode:
 		at.kind = listNode
 		for _, v := range n.Values {
-			c, err := convert(file, v)
+			c, err := convert(path, v)
 			if err != nil {
 				return nil, err
 			}
 			at.items = append(at.items, c)
 		}
 	case *ast.MappingValueNode:
-		return convertMapping(file, at, []*ast.MappingValueNode{n})
+		return convertMapping(path, at, []*ast.MappingValueNode{n})
 	case *ast.MappingNode:
-		return convertMapping(file, at, n.Values)
+		return convertMapping(path, at, n.Values)
 	default:
-		return nil, placed(file, at.line, at.col, "%s is not allowed in a description", strings.ToLower(n.Type().String()))
+		return nil, placed(path, at.line, at.col, "%s is not allowed in a description", strings.ToLower(n.Type().String()))
 	}
 	return at, nil
 }
 
-func convertMapping(file string, at *node, values []*ast.MappingValueNode) (*node, error) {
+func convertMapping(path string, at *node, values []*ast.MappingValueNode) (*node, error) {
 	at.kind = mapNode
 	for i, v := range values {
-		k, err := convert(file, v.Key)
+		k, err := convert(path, v.Key)
 		if err != nil {
 			return nil, err
 		}
 		if k.kind != textNode {
-			return nil, placed(file, k.line, k.col, "got %s as a field name, want a word", k)
+			return nil, placed(path, k.line, k.col, "got %s as a field name, want a word", k)
 		}
-		c, err := convert(file, v.Value)
+		c, err := convert(path, v.Value)
 		if err != nil {
 			return nil, err
 		}
@@ -291,7 +293,9 @@ func (c *decoder) fail(n *node, format string, args ...any) {
 	}
 }
 
+// join is the path of a field, as errors print it: the name is a file's own.
 func join(path, name string) string {
+	name = file.Quote(name)
 	if path == "" {
 		return name
 	}

@@ -140,9 +140,9 @@ func (m *model) parsePiece(f field) error {
 	case len(p.text) >= maxPiece:
 		return fmt.Errorf("pieces[%d] at byte %d is %d bytes long, want less than %d", i, f.at, len(p.text), maxPiece)
 	case bytes.IndexByte(p.text, 0) >= 0:
-		return fmt.Errorf("pieces[%d] at byte %d: %q holds a zero byte", i, f.at, p.text)
+		return fmt.Errorf("pieces[%d] at byte %d: %.40q holds a zero byte", i, f.at, p.text)
 	case math.IsNaN(float64(p.score)) || math.IsInf(float64(p.score), 0):
-		return fmt.Errorf("pieces[%d] at byte %d: %q has score %v, want a finite number", i, f.at, p.text, p.score)
+		return fmt.Errorf("pieces[%d] at byte %d: %.40q has score %v, want a finite number", i, f.at, p.text, p.score)
 	}
 	m.pieces = append(m.pieces, p)
 	return nil

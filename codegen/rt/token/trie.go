@@ -26,7 +26,7 @@ type trie struct {
 
 // newTrie builds the trie of the pieces ids[...], which must be above 0.
 func newTrie(pieces []piece, ids []int32) (*trie, error) {
-	log := bits.Len(uint(8 * len(ids)))
+	log := bits.Len(uint(4 * len(ids)))
 	t := &trie{edges: make([]uint64, 1<<log), shift: uint(32 - log), nodes: uint32(len(pieces)), pieces: uint32(len(pieces))}
 	// Shorter pieces go first. Then the end of a piece is always a new node,
 	// which is free to take the piece's number.
@@ -59,7 +59,7 @@ func newTrie(pieces []piece, ids []int32) (*trie, error) {
 			node = child
 		}
 		if other := t.step(node, text[last]); other != 0 {
-			return nil, fmt.Errorf("pieces[%d] and pieces[%d] are both %q", other, id, text)
+			return nil, fmt.Errorf("pieces[%d] and pieces[%d] are both %.40q", other, id, text)
 		}
 		t.add(node, text[last], uint32(id))
 	}

@@ -112,13 +112,13 @@ func (m *model) checkIDs() error {
 	for i, p := range m.pieces {
 		switch {
 		case i == 0 && p.kind != unknown:
-			return fmt.Errorf("pieces[0] %q has type %d, want %d (unknown): BEiT-3 ids need <unk>, <s>, </s> first", p.text, p.kind, unknown)
+			return fmt.Errorf("pieces[0] %.40q has type %d, want %d (unknown): BEiT-3 ids need <unk>, <s>, </s> first", p.text, p.kind, unknown)
 		case (i == 1 || i == 2) && p.kind != control:
-			return fmt.Errorf("pieces[%d] %q has type %d, want %d (control): BEiT-3 ids need <unk>, <s>, </s> first", i, p.text, p.kind, control)
+			return fmt.Errorf("pieces[%d] %.40q has type %d, want %d (control): BEiT-3 ids need <unk>, <s>, </s> first", i, p.text, p.kind, control)
 		case i > 0 && p.kind == unknown:
-			return fmt.Errorf("pieces[%d] %q is a second unknown piece", i, p.text)
+			return fmt.Errorf("pieces[%d] %.40q is a second unknown piece", i, p.text)
 		case p.kind == byteValue:
-			return fmt.Errorf("pieces[%d] %q is a byte piece; models with byte fallback are not supported", i, p.text)
+			return fmt.Errorf("pieces[%d] %.40q is a byte piece; models with byte fallback are not supported", i, p.text)
 		}
 	}
 	return nil

@@ -41,9 +41,10 @@ const (
 var specialNames = [numSpecials]string{"[CLS]", "[SEP]", "[PAD]", "[UNK]", "[MASK]"}
 
 const (
-	maxWordRunes   = 100     // of a word that is cut into pieces
-	maxPieceBytes  = 1 << 10 // of a line of a vocabulary
-	maxVocabPieces = 1 << 24
+	maxWordRunes   = 100      // of a word that is cut into pieces
+	maxPieceBytes  = 1 << 10  // of a line of a vocabulary
+	maxVocabulary  = 16 << 20 // bytes of a vocabulary; the largest that were published have a third of it
+	maxVocabPieces = 1 << 20  // lines of it: one takes about 70 bytes of memory and its text
 )
 
 var _ Tokenizer = (*WordPiece)(nil)
@@ -52,6 +53,9 @@ var _ Tokenizer = (*WordPiece)(nil)
 // on is the piece's id; ## starts a piece that goes on a word. The special tokens must be in it,
 // [MASK] may be missing. It keeps nothing of data.
 func LoadWordPiece(data []byte) (*WordPiece, error) {
+	if len(data) > maxVocabulary {
+		return nil, fmt.Errorf("vocabulary: %d bytes, want at most %d; want a text of one piece a line, as vocab.txt of bert-base-uncased", len(data), maxVocabulary)
+	}
 	w := &WordPiece{heads: map[string]int32{}, tails: map[string]int32{}}
 	all := string(data)
 	for len(all) > 0 {
@@ -72,7 +76,7 @@ func LoadWordPiece(data []byte) (*WordPiece, error) {
 			into, piece = w.tails, tail
 		}
 		if first, twice := into[piece]; twice {
-			return nil, fmt.Errorf("vocabulary: line %d is %q, as line %d; pieces are there once", n, line, first+1)
+			return nil, fmt.Errorf("vocabulary: line %d is %.40q, as line %d; pieces are there once", n, line, first+1)
 		}
 		into[piece] = int32(len(w.pieces))
 		w.pieces = append(w.pieces, line)
