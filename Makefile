@@ -4,7 +4,7 @@ TAGS ?=
 export CGO_ENABLED = 0
 flags = $(if $(TAGS),-tags $(TAGS))
 
-.PHONY: help demo emoji test quick soak test-arm64 neon-mca cross fuzz builds precisions generate fresh lint bench-peers check-onnx clean
+.PHONY: help demo emoji test quick soak bare test-arm64 neon-mca cross fuzz builds precisions generate fresh lint bench-peers check-onnx clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 16
@@ -32,6 +32,9 @@ soak: ## run what looks for rare faults: kills at random moments, a full disk, l
 	  MULTIWAY_SOAK=1 CGO_ENABLED=1 $(suite) -race -count 1 -timeout 30m -short $(raced); \
 	else echo "NOT RUN: the race detector takes a C compiler; on Debian: apt-get install gcc libc6-dev"; fi
 raced = ./codegen/rt ./codegen/rt/task ./codegen/rt/pipe ./codegen/rt/app
+
+bare: ## with empty caches of the go command: build from a clone and from a module that uses it, with a network, then without
+	@MULTIWAY_MUST_RUN=bare $(suite) -count 1 -timeout 40m -run '^TestBare$$' ./cmd/multiway
 
 test-arm64: ## run NEON code under emulation, the base model included; on Debian: apt-get install qemu-user-static binutils-aarch64-linux-gnu
 	@for tool in qemu-aarch64-static aarch64-linux-gnu-objdump; do command -v $$tool >/dev/null || { \

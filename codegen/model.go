@@ -76,6 +76,8 @@ func (g *generator) modelFile(layout [32]byte) error {
 		jen.Id("Text"):     jen.Lit(g.opt.Text),
 		jen.Id("Vocab"):    jen.Lit(vocab),
 	}
+	computed := computes(g.p, &g.opt)
+	pkg[jen.Id("Computes")] = jen.Index(jen.Lit(32)).Byte().ValuesFunc(func(v *jen.Group) { bytesOf(v, computed[:]) })
 	if g.opt.Hash != [32]byte{} {
 		pkg[jen.Id("Hash")] = jen.Index(jen.Lit(32)).Byte().ValuesFunc(func(v *jen.Group) { bytesOf(v, g.opt.Hash[:]) })
 	}

@@ -151,6 +151,9 @@ func (r *recorder) source(x build.Sample) (names []string, tensors map[string]st
 
 // run fills in the runs and returns the outputs of the interpreter.
 func (r *recorder) run(c *cases.Case, described *ir.Program, plan map[*ir.Func][]build.Sample) ([]checkpoint.Tensor, error) {
+	if err := build.CanCompile(r.o.Log); err != nil {
+		return nil, err
+	}
 	m, _, err := r.m.Tuned(r.o.Entries, r.o.Log)
 	if err != nil {
 		return nil, err

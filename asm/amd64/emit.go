@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/mmcloughlin/avo/attr"
 	"github.com/mmcloughlin/avo/build"
@@ -88,24 +89,66 @@ func beyond(isas []string) []string {
 // baseline lists the instruction sets of avo's naming that every amd64 CPU has.
 var baseline = []string{"CMOV", "MMX+", "SSE", "SSE2"}
 
-// compile writes the kernels and checks that none needs more than its level allows.
+// compile joins the kernels in one file. The file shares what it has with others: it is for printing alone.
 func compile(kernels []asm.Kernel) (*ir.File, error) {
-	w := &writer{Context: build.NewContext(), consts: map[string]operand.Mem{}}
-	w.ConstraintExpr(strings.ReplaceAll(constraint, " && ", ","))
 	if err := asm.Writable("amd64", kernels); err != nil {
 		return nil, err
 	}
 	docs := asm.Docs(kernels)
-	for i, k := range kernels {
-		row := k.Op.Row()
-		w.Function(k.Name())
-		w.Attributes(attr.NOSPLIT)
-		w.SignatureExpr(row.Signature)
-		w.Doc(docs[i]...)
-		w.Pragma("noescape")
-		w.labels = 0
-		generators[k.Op](w, k)
+	c := build.NewContext()
+	c.ConstraintExpr(strings.ReplaceAll(constraint, " && ", ","))
+	all, err := c.Result()
+	if err != nil {
+		return nil, err
 	}
+	tables := map[string]bool{} // that several kernels use
+	for i, k := range kernels {
+		f, err := written(k)
+		if err != nil {
+			return nil, err
+		}
+		all.Includes = f.Includes // the same of all
+		for _, s := range f.Sections {
+			switch s := s.(type) {
+			case *ir.Function:
+				fn := *s
+				fn.Doc = docs[i]
+				all.AddSection(&fn)
+			case *ir.Global:
+				if name := s.Symbol.String(); !tables[name] {
+					tables[name] = true
+					all.AddSection(s)
+				}
+			}
+		}
+	}
+	return all, nil
+}
+
+// kept holds the file of every kernel that was written, since most of the time that it takes to write a package goes into
+// the allocation of registers.
+var kept sync.Map // asm.Kernel to *ir.File
+
+// written is write, once for each kernel.
+func written(k asm.Kernel) (*ir.File, error) {
+	if f, ok := kept.Load(k); ok {
+		return f.(*ir.File), nil
+	}
+	f, err := write(k)
+	if err == nil {
+		kept.Store(k, f)
+	}
+	return f, err
+}
+
+// write writes a kernel and checks that it does not need more than its level allows.
+func write(k asm.Kernel) (*ir.File, error) {
+	w := &writer{Context: build.NewContext(), consts: map[string]operand.Mem{}}
+	w.Function(k.Name())
+	w.Attributes(attr.NOSPLIT)
+	w.SignatureExpr(k.Op.Row().Signature)
+	w.Pragma("noescape")
+	generators[k.Op](w, k)
 	f, err := w.Result()
 	if err != nil {
 		return nil, err
@@ -113,12 +156,11 @@ func compile(kernels []asm.Kernel) (*ir.File, error) {
 	if err := pass.Compile.Execute(f); err != nil {
 		return nil, err
 	}
-	for i, fn := range f.Functions() {
-		if err := kernels[i].Permit(beyond(fn.ISA)); err != nil {
-			return nil, err
-		}
-		encode(fn)
+	fn := f.Functions()[0]
+	if err := k.Permit(beyond(fn.ISA)); err != nil {
+		return nil, err
 	}
+	encode(fn)
 	return f, nil
 }
 

@@ -16,9 +16,12 @@ import (
 // run, or fails; without it such a test is skipped where the machine lacks the feature.
 const EnvMustRun = "MULTIWAY_MUST_RUN"
 
-// Full is the feature of tests that take minutes: they run where EnvMustRun asks for it. Every other feature is a CPU level,
+// Full is the feature of tests that take minutes: they run where EnvMustRun asks for it. Every other feature but Bare is a CPU level,
 // or a tool or a system that not every machine has.
 const Full = "full"
+
+// Bare is the feature of tests that begin with empty caches of the go command.
+const Bare = "bare"
 
 // Features says of each feature what its tests take. Do not modify it.
 var Features = features()
@@ -27,6 +30,7 @@ func features() map[string]string {
 	all := map[string]string{
 		Full:       EnvMustRun + "=full, and minutes; .ci/run runs it",
 		"as":       "GNU as of binutils 2.34 or later; on Debian: apt-get install binutils",
+		Bare:       EnvMustRun + "=bare, a network, and minutes; make bare runs it",
 		"as-arm64": "GNU as and objdump for arm64; on Debian: apt-get install binutils-aarch64-linux-gnu",
 		"holes":    "a file system with holes in files under TMPDIR",
 		"pagemap":  "Linux with /proc, which tells what of a process is in memory",

@@ -121,7 +121,7 @@ func evaluate(ctx context.Context, a *app.App, m *task.Model, captions bool) (*e
 	if err != nil {
 		return nil, err
 	}
-	said, err := tell(ctx, m, h, captions)
+	said, err := tell(ctx, a, m, h, captions)
 	if err != nil {
 		return nil, err
 	}

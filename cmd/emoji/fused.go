@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/multiway-go/multiway/codegen/rt/app"
 	"github.com/multiway-go/multiway/codegen/rt/task"
 	"github.com/multiway-go/multiway/generated/emoji"
 )
@@ -37,7 +38,7 @@ type told struct {
 }
 
 // tell captions every drawing, if asked for, and asks about it.
-func tell(ctx context.Context, m *task.Model, h *heldOut, captions bool) ([]told, error) {
+func tell(ctx context.Context, a *app.App, m *task.Model, h *heldOut, captions bool) ([]told, error) {
 	words, ok := m.Tokens().(interface{ Decode(ids []int32) string })
 	if !ok {
 		return nil, fmt.Errorf("the tokenizer does not spell")
@@ -45,6 +46,8 @@ func tell(ctx context.Context, m *task.Model, h *heldOut, captions bool) ([]told
 	draw := rand.New(rand.NewPCG(5, 5))
 	all := make([]told, 0, len(h.Items))
 	const batch = 32
+	bar := a.Progress("asking about pictures", "pictures", len(h.Items))
+	defer bar.Done()
 	for from := 0; from < len(h.Items); from += batch {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -67,6 +70,7 @@ func tell(ctx context.Context, m *task.Model, h *heldOut, captions bool) ([]told
 				said = told{exact: c.Text == own, f1: wordF1(c.Text, own)}
 			}
 			all = append(all, said)
+			bar.Add(1)
 
 			name, yes := part[i].Name, "yes"
 			if draw.IntN(2) == 0 {

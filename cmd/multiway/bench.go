@@ -24,10 +24,15 @@ func benchCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "bench [flags] (--preset NAME | DESCRIPTION)",
 		Short: "Time a model beside what this machine can do",
-		Long: `bench compiles a model and times its functions in a process of their own: the median
-and the spread, the share of the machine's peak of multiply-adds, and the ratio to the
-roofline, max(FLOPs/peak, bytes/bandwidth). A preset needs no checkpoint: its weights
-come from a seed. The binary that build makes has the same command.
+		Long: `bench compiles a model and times its functions in a process of their own.
+
+At int8, int8x2 and bf16dot it first chooses, as build does, what is kept in finer words.
+That takes minutes for a large model; it says how many before it begins. int8full, bf16 and
+f16 choose nothing. With a preset's random weights the choice is not that of the real model.
+
+It prints the median and the spread, the share of the machine's peak of multiply-adds, and
+the ratio to the roofline, max(FLOPs/peak, bytes/bandwidth). A preset needs no checkpoint:
+its weights come from a seed. The binary that build makes has the same command.
 
 With several precisions their calls take turns in one process, and their lines stand
 side by side.
@@ -46,7 +51,7 @@ The peak is that of float32 at every precision: products of bytes and of pairs o
 do more.`,
 		Example: `  multiway bench --preset beit3-base-patch16-224 --entry vision --threads 1,2
   multiway bench --preset beit3-base-patch16-224 --entry language --cold --json bench.json
-  multiway bench --preset beit3-base-patch16-224 --entry vision,language --precision f32,bf16,int8
+  multiway bench --preset beit3-base-patch16-224 --entry vision --precision f32,bf16,int8full
   multiway bench --ops --kernels model.yaml`,
 		Args: arguments(0, 1, "a description"),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -115,14 +120,20 @@ func atPrecisions(m *build.Model, words []string) ([]*build.Model, error) {
 // runBench compiles the models into one program and has it time them.
 func runBench(c *cobra.Command, models []*build.Model, o bench.Options, file string) error {
 	log := func(format string, args ...any) { fmt.Fprintf(os.Stderr, "multiway: "+format+"\n", args...) }
-	s, err := build.NewScratch(models, o.Entries, log)
+	s, err := build.NewScratch(models, o, log)
 	if err != nil {
 		return err
 	}
 	defer s.Close()
 	log("timing")
-	o.Entries = nil // the program has no others
-	out, err := s.Run(c.Context(), o)
+	var bar *app.Progress
+	out, err := s.Run(c.Context(), o, func(done, total int) {
+		if bar == nil {
+			bar = app.NewProgress(os.Stderr, "multiway", "timing", "lines", 1, int64(total))
+		}
+		bar.Set(int64(done))
+	})
+	bar.Done()
 	if err != nil {
 		return err
 	}

@@ -23,7 +23,8 @@ an output:
 At int8, int8x2 and bf16dot a line before them says how much of the work of each function is
 kept in finer words, of small models most of it.
 
-The last lines name what was not run, and why. A folder of cases stands for all of them. The exit status is 1 if anything failed.`,
+The last lines name what was not run, and why. A folder of cases stands for all of them.
+The exit status is 1 if anything failed.`,
 		Example: `  multiway golden check golden/testdata/encode_t1
   multiway golden check --model model.yaml testdata/golden
   multiway golden check --engine binary --level avx2 cases/*

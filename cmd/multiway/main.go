@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/multiway-go/multiway/codegen/rt/app"
 	"github.com/multiway-go/multiway/codegen/rt/file"
 )
 
@@ -28,6 +29,7 @@ func main() {
 const columns = 100
 
 func root() *cobra.Command {
+	version := false
 	c := &cobra.Command{
 		Use:   "multiway",
 		Short: "Compile Multiway Transformers to Go packages and binaries",
@@ -55,8 +57,15 @@ weights.`,
 			}
 			return fmt.Errorf("unknown command %q; see `multiway --help`", args[0])
 		},
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+		RunE: func(c *cobra.Command, _ []string) error {
+			if version {
+				_, err := fmt.Fprint(c.OutOrStdout(), app.VersionText(c.Name()))
+				return err
+			}
+			return c.Help()
+		},
 	}
+	c.Flags().BoolVar(&version, "version", false, "print the version, and what it was compiled with")
 	c.SuggestionsMinimumDistance = 2
 	c.SetUsageTemplate(strings.ReplaceAll(c.UsageTemplate(), ".FlagUsages", fmt.Sprintf(".FlagUsagesWrapped %d", columns)))
 	c.AddCommand(initCommand(), buildCommand(), benchCommand(), exportCommand(), dumpCommand(), presetsCommand(), goldenCommand())

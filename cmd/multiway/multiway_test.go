@@ -19,7 +19,10 @@ func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"multiway": m
 
 // TestScripts runs the command as users do. Scripts find the repository's root in
 // $REPO and a small checkpoint with its description in $REPO/golden/testdata.
-func TestScripts(t *testing.T) {
+func TestScripts(t *testing.T) { testscript.Run(t, scripts(t, "testdata")) }
+
+// scripts are those of a folder, with what they may use.
+func scripts(t *testing.T, dir string) testscript.Params {
 	root, err := filepath.Abs("../..")
 	if err != nil {
 		t.Fatal(err)
@@ -29,8 +32,8 @@ func TestScripts(t *testing.T) {
 		t.Fatal(err)
 	}
 	caches := strings.Fields(string(env))
-	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata",
+	return testscript.Params{
+		Dir:                 dir,
 		RequireExplicitExec: true,
 		Setup: func(e *testscript.Env) error {
 			var names []string
@@ -47,8 +50,9 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"cutoff": cutoff, "setlast": setLast, "roundtrip": roundTrip,
+			"clone": clone, "publish": publish, "readme": readme, "standsin": standsIn,
 		},
-	})
+	}
 }
 
 // cutoff FILE BYTES shortens a file.

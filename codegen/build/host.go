@@ -85,9 +85,17 @@ func findHost(log logger) (*host, error) {
 		}
 	}
 	if first == nil {
-		first = fmt.Errorf("compiling needs the sources of %s: the working directory is in no module that requires it, and those that this program was built from are not on this machine; run it in a clone, or in a module made as README says under Your own checkpoint", modulePath)
+		first = fmt.Errorf("compiling needs the sources of %s: the working directory is in no module that requires it, and those that this program was built from are not on this machine; run it in a clone, or in a module made as README says under In your program", modulePath)
 	}
 	return nil, first
+}
+
+// CanCompile returns an error if programs cannot be compiled here, for a caller that has
+// long work to do before. It has the go command download modules, as New and Write do. Log,
+// if not nil, is told what takes long.
+func CanCompile(log func(format string, args ...any)) error {
+	_, err := findHost(log)
+	return err
 }
 
 // around returns the host around the working directory, nil if there is none that has

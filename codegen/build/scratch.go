@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/multiway-go/multiway/codegen"
+	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/codegen/rt/bench"
 	"github.com/multiway-go/multiway/ir/model"
 )
@@ -42,10 +43,13 @@ type Scratch struct {
 	dir     string
 }
 
-// NewScratch compiles models, which have the same functions, for the entries, nil =
-// those of each description, and with the modules kept that Tuned chooses. Close removes
-// what it made.
-func NewScratch(models []*Model, entries []string, log func(format string, args ...any)) (_ *Scratch, err error) {
+// NewScratch compiles models, which have the same functions, for the entries that are asked
+// for, nil = those of each description, and with the modules kept that Tuned chooses. What
+// a model cannot be timed with is an error before any work. Close removes what it made.
+func NewScratch(models []*Model, asked bench.Options, log func(format string, args ...any)) (_ *Scratch, err error) {
+	if err := CanCompile(log); err != nil {
+		return nil, err
+	}
 	dir, err := os.MkdirTemp("", "multiway-")
 	if err != nil {
 		return nil, err
@@ -57,6 +61,15 @@ func NewScratch(models []*Model, entries []string, log func(format string, args 
 		}
 	}()
 	o := Options{Log: log}
+	for _, m := range models {
+		if err := m.times(asked); err != nil {
+			return nil, err // before the work that would be for nothing
+		}
+	}
+	entries := asked.Entries
+	if err := announceAll(models, entries, o.log); err != nil {
+		return nil, err
+	}
 	var names []string
 	for i, m := range models {
 		m, choice, err := m.Tuned(entries, o.log)
@@ -108,6 +121,20 @@ func NewScratch(models []*Model, entries []string, log func(format string, args 
 	return s, link(dir, s.exe, log, here(runtime.GOARCH)...)
 }
 
+// times reports what the options ask for and the compiled model would not have.
+func (m *Model) times(o bench.Options) error {
+	p, _, err := m.Lower(o.Entries)
+	if err != nil {
+		return err
+	}
+	like := &rt.Package{Name: p.Name, Text: p.MaxT}
+	for _, f := range p.Funcs {
+		like.Funcs = append(like.Funcs, &rt.Func{Name: f.Name, Text: f.UsesT()})
+	}
+	o.Entries = nil // the compiled model has no others
+	return bench.Check(like, o)
+}
+
 // benchMain is the main program, but for the imports of the packages and their list.
 const benchMain = `package main
 
@@ -119,25 +146,57 @@ import (
 func main() { bench.Main(%s) }
 `
 
-// Run times the models and returns the report as the program wrote it.
-func (s *Scratch) Run(ctx context.Context, o bench.Options) (json.RawMessage, error) {
+// Run times the models with the options of NewScratch and returns the report as the program
+// wrote it. progress, if not nil, is told how many of the measurements are done.
+func (s *Scratch) Run(ctx context.Context, o bench.Options, progress func(done, total int)) (json.RawMessage, error) {
+	o.Entries = nil // the program has no others
 	in, err := json.Marshal(o)
 	if err != nil {
 		return nil, err
 	}
 	command := append(strings.Fields(os.Getenv(EnvExec)), s.exe)
 	cmd := exec.CommandContext(ctx, command[0], append(command[1:], s.weights...)...)
-	var out, errs bytes.Buffer
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(in), &out, &errs
+	var out bytes.Buffer
+	errs := &stderr{progress: progress}
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(in), &out, errs
 	// An interrupt reaches the program by itself; what it then says is enough.
 	if err := cmd.Run(); err != nil {
-		if text, _, _ := strings.Cut(strings.TrimSpace(errs.String()), "\n"); text != "" {
+		if text, _, _ := strings.Cut(strings.TrimSpace(errs.text.String()+string(errs.rest)), "\n"); text != "" {
 			return nil, fmt.Errorf("%s", text)
 		}
 		return nil, fmt.Errorf("the compiled program ended: %w", err)
 	}
 	return out.Bytes(), nil
 }
+
+// stderr is that of bench.Main: lines that say how far it is, and others.
+type stderr struct {
+	progress func(done, total int)
+	rest     []byte // of a line that has not ended
+	text     bytes.Buffer
+}
+
+func (e *stderr) Write(b []byte) (int, error) {
+	e.rest = append(e.rest, b...)
+	for {
+		line, after, ok := bytes.Cut(e.rest, []byte("\n"))
+		if !ok {
+			e.rest = e.rest[:min(len(e.rest), maxError)]
+			return len(b), nil
+		}
+		e.rest = after
+		done, total, ok := bench.Done(string(line))
+		switch {
+		case !ok && e.text.Len() < maxError:
+			e.text.Write(append(line, '\n'))
+		case ok && e.progress != nil:
+			e.progress(done, total)
+		}
+	}
+}
+
+// maxError is about how much of what a program says is kept, in bytes.
+const maxError = 1 << 12
 
 // Close removes the program and its weights.
 func (s *Scratch) Close() error { return os.RemoveAll(s.dir) }

@@ -74,7 +74,7 @@ func (t *tuner) searches(places []place, runs []*sampleRun, results []Result, er
 	}
 	var all []*search
 	for n := range t.whole.Funcs {
-		s := &search{log: t.log, try: func(f *ir.Func, kept map[*module]precision.Word) ([]Result, []float64, error) {
+		s := &search{log: t.meter.say, try: func(f *ir.Func, kept map[*module]precision.Word) ([]Result, []float64, error) {
 			return t.results(runsOf(runs, f), kept)
 		}}
 		asked := &measured{results: map[int]Result{}}

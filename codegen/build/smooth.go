@@ -81,13 +81,16 @@ func (m *Model) rounded(linears []string) (precision.Word, bool) {
 	return precision.Word{}, false
 }
 
+// smooths reports whether norms may be smoothed.
+func (m *Model) smooths() bool { return m.Desc.Precision.Bytes() && m.Desc.Smooth != "off" }
+
 // smoothed returns the model with those norms smoothed that gain much by it. It looks at
 // inputs: the user's own samples of functions that take them, otherwise seeded ones. What it
 // finds depends on these and on the model alone.
 func (m *Model) smoothed(entries []string, log func(format string, args ...any)) (*Model, error) {
 	c := *m
 	c.smooth = nil
-	if !m.Desc.Precision.Bytes() || m.Desc.Smooth == "off" {
+	if !m.smooths() {
 		return &c, nil
 	}
 	own, err := m.samples()
@@ -102,7 +105,7 @@ func (m *Model) smoothed(entries []string, log func(format string, args ...any))
 	if err != nil {
 		return nil, err
 	}
-	if log != nil && len(all) > 0 {
+	if len(all) > 0 {
 		log("trying what smoothing does to %d norms", len(all))
 	}
 	found := make([]*Smoothed, len(all))

@@ -129,37 +129,55 @@ func (c *Choice) String() string {
 // bytes, and measured on other inputs, some of the user's own samples among them, and on
 // pictures as they are unless the model is very large; the cheapest that is near enough is
 // it. What is kept of a small model is float32: there it costs next to nothing.
+//
+// log, which may be nil, is told before it begins how long it takes about, and then what is
+// under way and how far it is.
 func (m *Model) Tuned(entries []string, log func(format string, args ...any)) (*Model, *Choice, error) {
-	m, err := m.smoothed(entries, log)
+	var p prospect
+	var err error
+	if log != nil {
+		if p, err = m.prospect(entries); err != nil {
+			return nil, nil, err
+		}
+	}
+	k, err := p.meter(log)
 	if err != nil {
 		return nil, nil, err
 	}
+	m.announce(k, p)
+	if m, err = m.smoothed(entries, k.say); err != nil {
+		return nil, nil, err
+	}
+	k.did(p.smooth)
+	t, err := m.tuner(entries, k)
+	if err != nil {
+		return nil, nil, err
+	}
+	if t == nil {
+		return m, nil, nil
+	}
+	return t.choose()
+}
+
+// tuner makes the programs that a choice is made with; nil where there is nothing to choose.
+func (m *Model) tuner(entries []string, k *meter) (*tuner, error) {
 	asked := m.Desc.Precision.Cosine()
 	if asked == 0 {
-		return m, nil, nil
+		return nil, nil
 	}
 	full, _, err := m.Lower(entries)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	t := &tuner{m: m, log: log, full: full, allowed: 1 - cmp.Or(m.Desc.Cosine, asked)}
-	if t.log == nil {
-		t.log = func(string, ...any) {}
-	}
+	t := &tuner{m: m, meter: k, full: full, allowed: 1 - cmp.Or(m.Desc.Cosine, asked)}
 	for _, f := range full.Funcs {
 		t.entries = append(t.entries, f.Name)
 		t.large = t.large || ir.FuncCost(full, f, min(tuneText, full.MaxT)).FLOPs > tuneFLOPs
 	}
-	if err := t.weigh(); err != nil {
-		return nil, nil, err
+	if err := t.weigh(); err != nil || len(t.modules) == 0 {
+		return nil, err
 	}
-	if len(t.modules) == 0 {
-		return m, nil, nil
-	}
-	if err := t.prepare(); err != nil {
-		return nil, nil, err
-	}
-	return t.choose()
+	return t, t.prepare()
 }
 
 // wholeFLOPs is the work above which choices are verified on small pictures too.
@@ -177,7 +195,7 @@ var tuneFLOPs = int64(5e7)
 
 type tuner struct {
 	m       *Model
-	log     func(format string, args ...any)
+	meter   *meter
 	entries []string
 	full    *ir.Program // as described
 	large   bool
@@ -398,16 +416,22 @@ func (t *tuner) rounded(weights map[string]*ir.Weight, m *module, word precision
 	}
 }
 
+// judged is how many samples units are judged on: of a large model which of them do most is
+// all that they have to tell.
+func (t *tuner) judged() int {
+	if t.large {
+		return 1
+	}
+	return 2
+}
+
 // judge measures what the rounding of each unit does alone, and makes the ladders.
 func (t *tuner) judge() error {
-	samples := 2
-	if t.large {
-		samples = 1 // which of them do most is all that it has to tell
-	}
-	runs, err := t.runs(t.wide, "tune", samples, judgeText)
+	runs, err := t.runs(t.wide, "tune", t.judged(), judgeText)
 	if err != nil {
 		return err
 	}
+	t.meter.did(effortOf(t.wide.Program, runs))
 	traces := make([]*ir.Trace, len(runs))
 	if err := each(len(runs), func(i int) (err error) {
 		traces[i], err = t.wide.Trace(runs[i].f.Name, runs[i].T, runs[i].In)
@@ -440,6 +464,9 @@ func (t *tuner) judge() error {
 				}
 			}
 		}
+		for _, u := range units {
+			t.meter.did(t.after(runs, u))
+		}
 		return nil
 	}
 	alone, layers := t.grouped()
@@ -449,6 +476,7 @@ func (t *tuner) judge() error {
 			return err
 		}
 		t.units = apart(alone, layers)
+		t.meter.say("judging modules of layers that do much")
 	}
 	var again []*unit
 	for _, u := range t.units {
@@ -781,6 +809,7 @@ func (t *tuner) choose() (*Model, *Choice, error) {
 		for i, x := range list {
 			x.exact = exact[i]
 		}
+		t.meter.did(effortOf(t.whole.Program, list))
 		r, e, err := t.results(list, nil)
 		if err != nil {
 			return nil, nil, err
@@ -790,7 +819,7 @@ func (t *tuner) choose() (*Model, *Choice, error) {
 	places, limits := t.whole.places(), t.limits()
 	c := &Choice{Precision: t.m.Desc.Precision.String(), Before: results, Results: slices.Clone(results)}
 	if !near(errors, limits) {
-		t.log("judging what rounding does to %d modules: %s", len(t.modules), listed(places, errors))
+		t.meter.say("judging what rounding does to %d modules: %s", len(t.modules), listed(places, errors))
 		if err := t.judge(); err != nil {
 			return nil, nil, err
 		}
@@ -867,6 +896,7 @@ func (t *tuner) results(runs []*sampleRun, kept map[*module]precision.Word) ([]R
 	if err != nil {
 		return nil, nil, err
 	}
+	t.meter.did(effortOf(t.whole.Program, runs))
 	var all []Result
 	var errors []float64
 	for _, o := range t.whole.outputs[runs[0].f.Name] {

@@ -99,7 +99,7 @@ func (m *Model) Write(o Options) (*Report, error) {
 		return nil, err
 	}
 	if o.Check != Off || o.Binary != "" {
-		if _, err := findHost(o.log); err != nil { // before the work that would be for nothing
+		if err := CanCompile(o.log); err != nil { // before the work that would be for nothing
 			return nil, fmt.Errorf("%w; or build a package unchecked, with --check off and no --binary", err)
 		}
 	}

@@ -2,7 +2,9 @@ package rt
 
 import (
 	"cmp"
+	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -25,6 +27,7 @@ type Package struct {
 	Contract int      // Contract1
 	Layout   [32]byte // LayoutHash of the weight file it was generated with
 	Hash     [32]byte // Blob.Hash of the only weight file it takes; zero: any of its layout
+	Computes [32]byte // hash of what it computes, the weights' values left out; see Model.Fingerprint
 	Funcs    []*Func
 	Kernels  []*Kernels // one table a level, any order
 	Rows     int        // limit: packed rows of a segment in one pass
@@ -212,7 +215,7 @@ func (p *Package) model(b *Blob, opts []Option) (m *Model, err error) {
 		return nil, fmt.Errorf("%s: the weights belong to another model or build (layout %x, want %x); use the weight file written with this package", file.Quote(b.Source), b.Layout[:4], p.Layout[:4])
 	}
 	if p.Hash != [32]byte{} && b.Hash != p.Hash {
-		return nil, fmt.Errorf("%s: the weights are of another build of this model (hash %x, want %x); use the weight file written with this package, or run `multiway build` again", b.Source, b.Hash[:4], p.Hash[:4])
+		return nil, fmt.Errorf("%s: the weights are of another build of this model (hash %x, want %x); use the weight file written with this package, or run `multiway build` again", file.Quote(b.Source), b.Hash[:4], p.Hash[:4])
 	}
 	for _, f := range p.Funcs {
 		if p.Rows < f.Fixed || f.Text && p.Rows < p.Text || p.Rows < 1 {
@@ -291,6 +294,24 @@ func (m *Model) Package() *Package { return m.pkg }
 // Blob returns the model's weights, which stay the model's and are closed with it.
 func (m *Model) Blob() *Blob { return m.blob }
 
+// meaning is raised when rt, or what stands on it, makes other numbers of a package than
+// before.
+const meaning = 1
+
+// Fingerprint names what the model computes, in 32 hexadecimal digits: as long as it is the
+// same, embeddings made before can be compared with new ones. It is the start of a SHA-256
+// of the weights as their file's header has them, the program, the preparation of pictures,
+// the tokenizer and the limits that change results. It is the same on every system and
+// CPU; names of files, labels, kernels and versions that compute the same leave it as it is.
+func (m *Model) Fingerprint() string {
+	h := sha256.New()
+	fmt.Fprintf(h, "multiway %d\n", meaning)
+	for _, part := range [][32]byte{m.pkg.Computes, m.blob.Layout, m.blob.Hash} {
+		h.Write(part[:])
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
+}
+
 // Func returns the function called name, nil if there is none.
 func (m *Model) Func(name string) *Func {
 	for _, f := range m.pkg.Funcs {
@@ -337,20 +358,21 @@ func (m *Model) Do(f func(*Session) error) error {
 
 // Info describes an open model, for people and machines.
 type Info struct {
-	Package    string       `json:"package"`
-	Level      string       `json:"level"`      // kernels chosen
-	CPULevels  []string     `json:"cpu_levels"` // this CPU has
-	Threads    int          `json:"threads"`    // of a session
-	Rows       int          `json:"limit_rows"`
-	Text       int          `json:"limit_text"`
-	Vocab      int          `json:"vocab"`
-	Entries    []EntryInfo  `json:"entries"`
-	Precision  string       `json:"precision"` // how the weights are stored
-	Weights    int64        `json:"weights_bytes"`
-	Source     string       `json:"weights_source"` // "embedded" or a path
-	HugePages  bool         `json:"huge_pages"`
-	ArenaBytes int64        `json:"arena_bytes"` // of a session; pages never used cost nothing
-	Kernels    []KernelInfo `json:"kernels"`
+	Package     string       `json:"package"`
+	Fingerprint string       `json:"fingerprint"` // see Model.Fingerprint
+	Level       string       `json:"level"`       // kernels chosen
+	CPULevels   []string     `json:"cpu_levels"`  // this CPU has
+	Threads     int          `json:"threads"`     // of a session
+	Rows        int          `json:"limit_rows"`
+	Text        int          `json:"limit_text"`
+	Vocab       int          `json:"vocab"`
+	Entries     []EntryInfo  `json:"entries"`
+	Precision   string       `json:"precision"` // how the weights are stored
+	Weights     int64        `json:"weights_bytes"`
+	Source      string       `json:"weights_source"` // "embedded" or a path
+	HugePages   bool         `json:"huge_pages"`
+	ArenaBytes  int64        `json:"arena_bytes"` // of a session; pages never used cost nothing
+	Kernels     []KernelInfo `json:"kernels"`
 }
 
 // EntryInfo describes a function.
@@ -375,7 +397,7 @@ type OutputInfo struct {
 func (m *Model) Info() Info {
 	p := m.pkg
 	i := Info{
-		Package: p.Name, Level: m.kern.Level, CPULevels: Levels(), Threads: m.threads,
+		Package: p.Name, Fingerprint: m.Fingerprint(), Level: m.kern.Level, CPULevels: Levels(), Threads: m.threads,
 		Rows: p.Rows, Text: p.Text, Vocab: p.Vocab,
 		Precision: cmp.Or(p.Precision, "f32"), Weights: m.blob.Size(), Source: m.blob.Source, HugePages: m.huge,
 		ArenaBytes: int64(m.arena) * 4, Kernels: append([]KernelInfo(nil), m.names...),

@@ -552,3 +552,52 @@ func TestInfo(t *testing.T) {
 		t.Errorf("blob of %d bytes", m.Blob().Size())
 	}
 }
+
+// Whatever asks a model or its weights beside Close gets an answer or an error.
+func TestAskedBesideClose(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "weights.bin")
+	if err := os.WriteFile(path, tinyBlob(t), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for range 20 {
+		m, err := tinyPackage().Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := m.Info()
+		var all sync.WaitGroup
+		start := make(chan struct{})
+		for _, ask := range []func() error{
+			func() error {
+				if d := cmp.Diff(want, m.Info()); d != "" {
+					t.Errorf("Info beside Close (-want +got)\n%s", d)
+				}
+				return nil
+			},
+			m.Verify,
+			func() error { m.Blob().Data(0); m.Blob().Scalar("@all"); return nil },
+			func() error {
+				s := m.NewSession()
+				defer s.Close()
+				_, err := s.Run(m.Func("pair"), tinyBatch(true, 2))
+				return err
+			},
+			func() error {
+				return m.Do(func(s *Session) error { _, err := s.Run(m.Func("language"), tinyBatch(false, 2)); return err })
+			},
+			m.Close, m.Close,
+		} {
+			all.Go(func() {
+				<-start
+				if err := ask(); err != nil && !strings.Contains(err.Error(), "closed") {
+					t.Error(err)
+				}
+			})
+		}
+		close(start)
+		all.Wait()
+		if m.Blob().Data(0) != nil || m.Fingerprint() != want.Fingerprint || m.Info().Weights != want.Weights {
+			t.Error("a closed model has weights, or has forgotten what they were")
+		}
+	}
+}

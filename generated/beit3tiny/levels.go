@@ -22,4 +22,4 @@ var generic = rt.Kernels{
 	VNR:       16,
 }
 
-const _ = allFilesOfBuild_afa47d7e48a1_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_7fccae41d1d8_elseRunMultiwayBuildAgain

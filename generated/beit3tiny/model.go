@@ -41,6 +41,7 @@ const _ = rt.Contract1
 // Package describes the compiled model. It is read-only.
 var Package = rt.Package{
 	Blob:     weights,
+	Computes: [32]byte{0xe3, 0x30, 0xc0, 0x0e, 0xd5, 0x00, 0x40, 0xf0, 0x74, 0x2c, 0xd4, 0x42, 0xbc, 0xaf, 0x5a, 0x75, 0x0d, 0x47, 0x53, 0xa3, 0x73, 0x93, 0xa4, 0x4c, 0xc5, 0x9a, 0x08, 0x71, 0x54, 0x08, 0xab, 0x20},
 	Contract: rt.Contract1,
 	Funcs: []*rt.Func{
 		&fnVision,
@@ -295,4 +296,4 @@ func (s *Session) Pair(batch []rt.Seq) (*rt.Result, error) {
 }
 
 // The files of the package are of one build: each names this constant.
-const allFilesOfBuild_afa47d7e48a1_elseRunMultiwayBuildAgain = true
+const allFilesOfBuild_7fccae41d1d8_elseRunMultiwayBuildAgain = true

@@ -124,4 +124,4 @@ var fnPair = rt.Func{
 	Text: true,
 }
 
-const _ = allFilesOfBuild_afa47d7e48a1_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_7fccae41d1d8_elseRunMultiwayBuildAgain

@@ -78,4 +78,4 @@ var fnVisionClassification = rt.Func{
 	Run: runVisionClassification,
 }
 
-const _ = allFilesOfBuild_afa47d7e48a1_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_7fccae41d1d8_elseRunMultiwayBuildAgain

@@ -184,4 +184,4 @@ var fnCaptionStep = rt.Func{
 	Text: true,
 }
 
-const _ = allFilesOfBuild_f2d9006ee5da_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_dd367f38ee39_elseRunMultiwayBuildAgain

@@ -30,4 +30,4 @@ var neon = rt.Kernels{
 	VNR:       16,
 }
 
-const _ = allFilesOfBuild_f2d9006ee5da_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_dd367f38ee39_elseRunMultiwayBuildAgain

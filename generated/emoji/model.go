@@ -42,6 +42,7 @@ const _ = rt.Contract1
 // Package describes the compiled model. It is read-only.
 var Package = rt.Package{
 	Blob:     weights,
+	Computes: [32]byte{0x70, 0x79, 0x1d, 0xb7, 0x65, 0xa2, 0x69, 0x6e, 0xfa, 0xf7, 0x04, 0xc5, 0x61, 0x33, 0xa8, 0x67, 0x68, 0x32, 0x0a, 0x54, 0x01, 0x50, 0x5f, 0xce, 0xee, 0x50, 0x8b, 0x98, 0x5e, 0x39, 0x0e, 0x2b},
 	Contract: rt.Contract1,
 	Funcs: []*rt.Func{
 		&fnVisionRetrieval,
@@ -590,4 +591,4 @@ func (s *Session) CaptionStep(batch []rt.Seq) (*rt.Result, error) {
 }
 
 // The files of the package are of one build: each names this constant.
-const allFilesOfBuild_f2d9006ee5da_elseRunMultiwayBuildAgain = true
+const allFilesOfBuild_dd367f38ee39_elseRunMultiwayBuildAgain = true

@@ -253,4 +253,4 @@ var fnPairVqa = rt.Func{
 	Text: true,
 }
 
-const _ = allFilesOfBuild_f2d9006ee5da_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_dd367f38ee39_elseRunMultiwayBuildAgain

@@ -134,4 +134,4 @@ var fnVisionRetrieval = rt.Func{
 	Run: runVisionRetrieval,
 }
 
-const _ = allFilesOfBuild_f2d9006ee5da_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_dd367f38ee39_elseRunMultiwayBuildAgain

@@ -924,4 +924,4 @@ var (
 	}
 )
 
-const _ = allFilesOfBuild_f2d9006ee5da_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_dd367f38ee39_elseRunMultiwayBuildAgain

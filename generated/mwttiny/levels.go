@@ -22,4 +22,4 @@ var generic = rt.Kernels{
 	VNR:       16,
 }
 
-const _ = allFilesOfBuild_a1e2be715075_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_cf0c85b5d3d4_elseRunMultiwayBuildAgain

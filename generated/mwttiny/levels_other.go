@@ -8,4 +8,4 @@ import "github.com/multiway-go/multiway/codegen/rt"
 // levels are the kernel tables of this build, lowest level first.
 var levels = []*rt.Kernels{&generic}
 
-const _ = allFilesOfBuild_a1e2be715075_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_cf0c85b5d3d4_elseRunMultiwayBuildAgain

@@ -40,6 +40,7 @@ const _ = rt.Contract1
 // Package describes the compiled model. It is read-only.
 var Package = rt.Package{
 	Blob:     weights,
+	Computes: [32]byte{0xa7, 0xde, 0x71, 0x40, 0x3f, 0xe9, 0x01, 0xe1, 0xb1, 0xad, 0xe6, 0x7e, 0x98, 0x67, 0xbd, 0x6b, 0x65, 0x5e, 0xf5, 0x93, 0x02, 0x62, 0x48, 0x66, 0x18, 0xc4, 0x5d, 0xd1, 0xcd, 0x60, 0x5a, 0x3f},
 	Contract: rt.Contract1,
 	Funcs: []*rt.Func{
 		&fnVision,
@@ -268,4 +269,4 @@ func (s *Session) ReasonHead(batch []rt.Seq) (*rt.Result, error) {
 }
 
 // The files of the package are of one build: each names this constant.
-const allFilesOfBuild_a1e2be715075_elseRunMultiwayBuildAgain = true
+const allFilesOfBuild_cf0c85b5d3d4_elseRunMultiwayBuildAgain = true

@@ -59,4 +59,4 @@ var fnReasonHead = rt.Func{
 	Run: runReasonHead,
 }
 
-const _ = allFilesOfBuild_a1e2be715075_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_cf0c85b5d3d4_elseRunMultiwayBuildAgain

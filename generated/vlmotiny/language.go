@@ -74,4 +74,4 @@ var fnLanguage = rt.Func{
 	Text: true,
 }
 
-const _ = allFilesOfBuild_b9c8a38bb0e6_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_703b200578a4_elseRunMultiwayBuildAgain

@@ -22,4 +22,4 @@ var generic = rt.Kernels{
 	VNR:       16,
 }
 
-const _ = allFilesOfBuild_b9c8a38bb0e6_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_703b200578a4_elseRunMultiwayBuildAgain

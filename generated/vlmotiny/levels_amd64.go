@@ -38,4 +38,4 @@ var avx512 = rt.Kernels{
 	VNR:     64,
 }
 
-const _ = allFilesOfBuild_b9c8a38bb0e6_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_703b200578a4_elseRunMultiwayBuildAgain

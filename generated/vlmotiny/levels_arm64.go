@@ -25,4 +25,4 @@ var neon = rt.Kernels{
 	VNR:       16,
 }
 
-const _ = allFilesOfBuild_b9c8a38bb0e6_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_703b200578a4_elseRunMultiwayBuildAgain

@@ -8,4 +8,4 @@ import "github.com/multiway-go/multiway/codegen/rt"
 // levels are the kernel tables of this build, lowest level first.
 var levels = []*rt.Kernels{&generic}
 
-const _ = allFilesOfBuild_b9c8a38bb0e6_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_703b200578a4_elseRunMultiwayBuildAgain

@@ -45,6 +45,7 @@ const _ = rt.Contract1
 // Package describes the compiled model. It is read-only.
 var Package = rt.Package{
 	Blob:     weights,
+	Computes: [32]byte{0x9f, 0x7b, 0x74, 0x7b, 0xee, 0x35, 0xf7, 0x2c, 0x5c, 0xb8, 0x20, 0x18, 0xcd, 0xc9, 0x32, 0x8d, 0xb1, 0x01, 0xc8, 0x0d, 0xd1, 0xd7, 0xe4, 0x4c, 0x60, 0x10, 0xca, 0xcd, 0xf3, 0x8c, 0x11, 0x7c},
 	Contract: rt.Contract1,
 	Funcs: []*rt.Func{
 		&fnLanguage,
@@ -352,4 +353,4 @@ func (s *Session) ReasonHead(batch []rt.Seq) (*rt.Result, error) {
 }
 
 // The files of the package are of one build: each names this constant.
-const allFilesOfBuild_b9c8a38bb0e6_elseRunMultiwayBuildAgain = true
+const allFilesOfBuild_703b200578a4_elseRunMultiwayBuildAgain = true

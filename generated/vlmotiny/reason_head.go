@@ -55,4 +55,4 @@ var fnReasonHead = rt.Func{
 	Run: runReasonHead,
 }
 
-const _ = allFilesOfBuild_b9c8a38bb0e6_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_703b200578a4_elseRunMultiwayBuildAgain

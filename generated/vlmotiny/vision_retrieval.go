@@ -86,4 +86,4 @@ var fnVisionRetrieval = rt.Func{
 	Run: runVisionRetrieval,
 }
 
-const _ = allFilesOfBuild_b9c8a38bb0e6_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_703b200578a4_elseRunMultiwayBuildAgain

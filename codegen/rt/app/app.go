@@ -53,7 +53,7 @@ type App struct {
 
 	level, weights string
 	threads        int
-	huge           bool
+	huge, verify   bool
 	json           bool
 	maxPixels      int64
 	exif           bool
@@ -88,10 +88,10 @@ const (
 // Run runs the binary on a command line and returns its exit status.
 func Run(b Binary, args []string, in io.Reader, out, errs io.Writer) int {
 	b.Name = b.name()
-	stdout := &output{Writer: out}
+	stdout := &output{Writer: out, terminal: isTerminal(out)}
 	a := &App{Binary: b, In: in, Out: stdout, Err: errs}
 	root := a.root()
-	root.SetArgs(args)
+	root.SetArgs(append([]string{}, args...)) // to cobra nil is the process's
 	root.SetIn(in)
 	root.SetOut(stdout)
 	root.SetErr(errs)
@@ -115,14 +115,22 @@ func Run(b Binary, args []string, in io.Reader, out, errs io.Writer) int {
 	return exitFailure
 }
 
-// output remembers the first error in writing to it.
+// output remembers the first error in writing to it. Where it is a terminal the line of a
+// job under way makes room.
 type output struct {
 	io.Writer
-	err error
+	err      error
+	terminal bool
+	job      *Progress
 }
 
-func (o *output) Write(b []byte) (int, error) {
-	n, err := o.Writer.Write(b)
+func (o *output) Write(b []byte) (n int, err error) {
+	write := func() { n, err = o.Writer.Write(b) }
+	if o.terminal {
+		o.job.Aside(write)
+	} else {
+		write()
+	}
 	if o.err == nil {
 		o.err = err
 	}
@@ -135,21 +143,30 @@ type usageError struct{ error }
 func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
 func (a *App) root() *cobra.Command {
+	version := false
 	root := &cobra.Command{
 		Use:           a.Name,
 		Short:         a.Short,
 		Long:          a.Short + ".\n\nA model compiled by multiway. Weights are part of the binary unless --weights names a file.",
 		SilenceUsage:  true,
 		SilenceErrors: true,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if version {
+				return a.version()
+			}
+			return c.Help()
+		},
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
 		return errors.New(strings.ReplaceAll(err.Error(), "\n", `\n`)) // a flag may be the name of a file
 	})
+	root.Flags().BoolVar(&version, "version", false, "print the versions of binary and compiler, and the model's fingerprint")
 	f := root.PersistentFlags()
 	f.StringVar(&a.level, "level", "", "CPU level: "+strings.Join(rt.Levels(), ", ")+" (default: best)")
 	f.IntVar(&a.threads, "threads", 0, "threads to compute with (default: one a core)")
 	f.StringVar(&a.weights, "weights", "", "weight file to use instead of the binary's own")
 	f.BoolVar(&a.huge, "huge-pages", false, "copy the weights into huge pages")
+	f.BoolVar(&a.verify, "verify", false, "compare all weights with their hash first (about a second per GB)")
 	f.BoolVar(&a.json, "json", false, "print JSON, one value a line")
 	f.Int64Var(&a.maxPixels, "max-pixels", 0, "largest picture to read, width times height (default: the model's limit)")
 	f.BoolVar(&a.exif, "exif", false, "turn pictures as their EXIF orientation says")
@@ -203,6 +220,9 @@ func (a *App) Open(opts ...rt.Option) (*task.Model, error) {
 	if a.huge {
 		all = append(all, rt.WithHugePages())
 	}
+	if a.verify {
+		all = append(all, rt.WithVerify())
+	}
 	if a.maxPixels < 0 {
 		return nil, usagef("--max-pixels is %d, want a number of pixels", a.maxPixels)
 	}
@@ -225,6 +245,16 @@ func encode(w io.Writer, v any) error {
 	return e.Encode(v)
 }
 
+// Progress starts to say on standard error how far a job of so many things is, -1 if
+// unknown; see Progress.
+func (a *App) Progress(what, unit string, total int) *Progress {
+	p := NewProgress(a.Err, a.Name, what, unit, 1, int64(total))
+	if o, ok := a.Out.(*output); ok {
+		o.job = p
+	}
+	return p
+}
+
 // warn reports something that is left out. Names in it are quoted already.
 func (a *App) warn(format string, args ...any) {
 	fmt.Fprintf(a.Err, "%s: %s\n", a.Name, file.Escape(fmt.Sprintf(format, args...)))
@@ -236,14 +266,21 @@ func (a *App) keeps(out string, list bool, inputs ...string) error {
 	if out == "" {
 		return nil
 	}
-	if err := file.Distinct(out, append(inputs, a.weights)...); err != nil {
+	var files []string
+	for _, in := range append(inputs, a.weights) {
+		// Of a folder the pictures are read, and an output that is none may be in it.
+		if st, err := os.Stat(in); err == nil && (!st.IsDir() || decode.HasExtension(out)) {
+			files = append(files, in)
+		}
+	}
+	if err := file.Distinct(out, files...); err != nil {
 		return err
 	}
 	if f, ok := a.In.(*os.File); ok && list {
 		to, err := os.Stat(out)
 		from, ferr := f.Stat()
 		if err == nil && ferr == nil && os.SameFile(to, from) {
-			return fmt.Errorf("%s: it is standard input of this command, so that it cannot be written: give the output another name", file.Quote(out))
+			return fmt.Errorf("%s: the output would replace standard input; give it another name", file.Quote(out))
 		}
 	}
 	return nil

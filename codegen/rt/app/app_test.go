@@ -293,7 +293,10 @@ func TestCommandLine(t *testing.T) {
 		{"wrong weights", all, "", []string{"info", "--weights", apple}, 1, nil, []string{"apple.png"}},
 		{"bad pixels", all, "", []string{"classify", apple, "--max-pixels", "-1"}, 2, nil, []string{"--max-pixels is -1"}},
 
-		{"info", all, "", []string{"info"}, 0, []string{"model", "colours", "level", "generic", "classes", "3", "vision_retrieval", "picture", "vision_cls [1,3]", "gemm"}, nil},
+		{"version", all, "", []string{"--version"}, 0, []string{"colours ", "go1.", "model colours, fingerprint "}, nil},
+		{"version of other weights", all, "", []string{"--version", "--weights", apple}, 1, nil, []string{"apple.png"}},
+		{"verified", all, "", []string{"--verify", "embed", "red"}, 0, []string{`"embedding":[1,0,0]`}, nil},
+		{"info", all, "", []string{"info"}, 0, []string{"model", "colours", "fingerprint", "level", "generic", "classes", "3", "vision_retrieval", "picture", "vision_cls [1,3]", "gemm"}, nil},
 		{"check", all, "", []string{"check", "--level", "generic"}, 0, []string{"hash ok", "vision_classification", "logits", "ok"}, nil},
 		{"bench", all, "", []string{"bench", "--time", "0", "--batch", "2"}, 0, []string{"vision_retrieval", "2", "language_retrieval"}, nil},
 		{"bench once", all, "", []string{"bench", "--once", "--entry", "language", "--tokens", "3", "--threads", "1", "--level", "generic"}, 0, []string{"language_retrieval: first result after", "ms, peak memory"}, nil},
@@ -419,7 +422,7 @@ func TestJSON(t *testing.T) {
 	apple := filepath.Join(dir, "apple.png")
 	b := colourBinary(t)
 	for _, args := range [][]string{
-		{"info"}, {"check"}, {"bench", "--time", "0"}, {"bench", "--once"}, {"classify", apple}, {"embed", "red"}, {"embed", "red", "-o", filepath.Join(dir, "x.npy")},
+		{"info"}, {"--version"}, {"check"}, {"bench", "--time", "0"}, {"bench", "--once"}, {"classify", apple}, {"embed", "red"}, {"embed", "red", "-o", filepath.Join(dir, "x.npy")},
 		{"search", "red", "--folder", dir}, {"search", "--image", apple, "red", "blue"},
 	} {
 		got := run(b, "", append(args, "--json")...)
@@ -517,7 +520,7 @@ func TestEmbedArray(t *testing.T) {
 	for _, e := range entries {
 		names = append(names, e.Name())
 	}
-	if d := cmp.Diff([]string{"x.inputs.jsonl", "x.npy"}, names); d != "" {
+	if d := cmp.Diff([]string{"x.inputs.jsonl", "x.model.json", "x.npy"}, names); d != "" {
 		t.Errorf("files (-want +got)\n%s", d)
 	}
 }

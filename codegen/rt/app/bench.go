@@ -70,11 +70,11 @@ func (a *App) bench(ctx context.Context, o bench.Options) error {
 		return m.Model, nil
 	}
 	var bar *Progress
-	r, err := bench.Run(ctx, []bench.Subject{{Package: a.Package, Open: open}}, o, func(_, total int) {
+	r, err := bench.Run(ctx, []bench.Subject{{Package: a.Package, Open: open}}, o, func(done, total int) {
 		if bar == nil {
-			bar = NewProgress(a.Err, a.Name, "timing", "lines", 1, int64(total))
+			bar = a.Progress("timing", "lines", total)
 		}
-		bar.Add(1)
+		bar.Set(int64(done))
 	})
 	bar.Done()
 	if err != nil {

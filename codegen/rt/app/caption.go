@@ -65,23 +65,26 @@ func (a *App) caption(ctx context.Context, args []string, o task.CaptionOptions)
 	}
 	s := m.NewSession()
 	defer s.Close()
+	bar := a.Progress("captioning", "pictures", len(list))
+	defer bar.Done()
 	bad, done := 0, 0
-	for _, it := range list {
+	for i, it := range list {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+		bar.Set(int64(i))
 		img, err := image.Image(nil), it.err
 		if err == nil {
 			img, err = it.read()
 		}
 		if err != nil {
-			a.warn("%s", place(it.name, err))
+			bar.Aside(func() { a.warn("%s", place(it.name, err)) })
 			bad++
 			continue
 		}
 		c, err := s.Caption(rules, img, o)
 		if errors.Is(err, rt.ErrNotFinite) && done > 0 {
-			a.warn("%s", place(it.name, err))
+			bar.Aside(func() { a.warn("%s", place(it.name, err)) })
 			bad++
 			continue
 		}

@@ -4,12 +4,14 @@ import (
 	"bufio"
 	"context"
 	"iter"
+	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/multiway-go/multiway/codegen/rt/file"
+	"github.com/multiway-go/multiway/codegen/rt/task"
 )
 
 func (a *App) embedCommand() *cobra.Command {
@@ -27,8 +29,10 @@ picture's name, is a picture, anything else a text: --image and --text say so in
 
 The output is JSON lines {"input", "kind", "embedding"}, or with -o FILE.npy an array
 [inputs, values] of float32 for NumPy; the inputs of its rows are then listed in
-FILE.inputs.jsonl. Memory does not grow with the number of inputs. How far it is shows
-on standard error: on a terminal all the time, in a log every half minute.`,
+FILE.inputs.jsonl. FILE.model.json, beside either, has the model's fingerprint: compare
+vectors with those of the same fingerprint only. Memory does not grow with the number of
+inputs. How far it is shows on standard error: on a terminal all the time, in a log every
+half minute.`,
 		Example: strings.ReplaceAll(`  NAME embed "red apple" apple.png
   NAME embed --image pictures/ -o pictures.npy
   find . -name '*.jpg' | NAME embed --image > embeddings.jsonl`, "NAME", a.Name),
@@ -88,7 +92,7 @@ func (a *App) embed(ctx context.Context, args []string, asImage, asText, strict 
 		total = len(list)
 		items = slices.Values(list)
 	}
-	w, err := a.embeddings(out)
+	w, err := a.embeddings(m, out)
 	if err != nil {
 		return err
 	}
@@ -126,20 +130,28 @@ type embedding struct {
 	Embedding []float32 `json:"embedding,omitempty"`
 }
 
-// outputs are the files of an output of that name, none for standard output: the lines
-// and, if that is what it is, the array.
+// maker is what FILE.model.json says.
+type maker struct {
+	Model       string `json:"model"`
+	Fingerprint string `json:"fingerprint"` // see rt.Model.Fingerprint
+	Multiway    string `json:"multiway"`    // version
+}
+
+// outputs are the files of an output of that name, none for standard output: what model
+// made it, the lines, and, if that is what it is, the array.
 func outputs(out string) []string {
-	if stem, ok := strings.CutSuffix(out, ".npy"); ok {
-		return []string{stem + ".inputs.jsonl", out}
-	}
 	if out == "" {
 		return nil
 	}
-	return []string{out}
+	stem := strings.TrimSuffix(out, filepath.Ext(out))
+	if strings.HasSuffix(out, ".npy") {
+		return []string{stem + ".model.json", stem + ".inputs.jsonl", out}
+	}
+	return []string{stem + ".model.json", out}
 }
 
-// embeddings starts the output of that name, "" for standard output.
-func (a *App) embeddings(out string) (_ *embeddings, err error) {
+// embeddings starts the output of that name, "" for standard output, of a model.
+func (a *App) embeddings(m *task.Model, out string) (_ *embeddings, err error) {
 	w := &embeddings{}
 	if out == "" {
 		w.lines = bufio.NewWriter(a.Out)
@@ -151,16 +163,19 @@ func (a *App) embeddings(out string) (_ *embeddings, err error) {
 		}
 	}()
 	paths := outputs(out)
-	array := len(paths) > 1
-	if array {
-		w.files.Remove(out) // so that an array is at no moment beside the list of another one
-	}
+	w.files.Remove(out) // so that vectors are at no moment beside the list or the model of others
 	f, err := w.files.Create(paths[0], 0o666)
 	if err != nil {
 		return nil, err
 	}
+	if err := encode(f, maker{m.Package().Name, m.Fingerprint(), builds().Multiway}); err != nil {
+		return nil, err
+	}
+	if f, err = w.files.Create(paths[1], 0o666); err != nil {
+		return nil, err
+	}
 	w.lines = bufio.NewWriter(f)
-	if array {
+	if len(paths) > 2 {
 		if f, err = w.files.Create(out, 0o666); err != nil {
 			return nil, err
 		}

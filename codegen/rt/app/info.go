@@ -47,6 +47,7 @@ func (a *App) info() error {
 	}
 	w := tabwriter.NewWriter(a.Out, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "model\t%s\n", i.Package)
+	fmt.Fprintf(w, "fingerprint\t%s\n", i.Fingerprint)
 	fmt.Fprintf(w, "level\t%s (this CPU: %s)\n", i.Level, strings.Join(i.CPULevels, ", "))
 	fmt.Fprintf(w, "threads\t%d\n", i.Threads)
 	pages := ""

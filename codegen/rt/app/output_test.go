@@ -74,6 +74,7 @@ func TestOwnInput(t *testing.T) {
 		{"search", "--image", apple, "red", "--html", apple},
 		{"search", "red", "--folder", apple, "--html", apple},
 		{"search", "-", "--folder", dir, "--html", list},
+		{"search", "red", "--folder", dir, "--html", filepath.Join(dir, "in", "leaf.png")},
 	} {
 		in, err := os.Open(list)
 		if err != nil {
@@ -82,7 +83,7 @@ func TestOwnInput(t *testing.T) {
 		var out, errs strings.Builder
 		status := Run(b, args, in, &out, &errs)
 		in.Close()
-		if status != exitFailure || !strings.Contains(errs.String(), "of this command") && !strings.Contains(errs.String(), "by this command") || out.Len() > 0 {
+		if status != exitFailure || !strings.Contains(errs.String(), "the output would replace") || out.Len() > 0 {
 			t.Errorf("%v: status %d: %s%s", args, status, out.String(), errs.String())
 		}
 	}
@@ -94,9 +95,15 @@ func TestOwnInput(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer in.Close()
-	var out, errs strings.Builder
-	if status := Run(b, []string{"embed", "--text", "-o", filepath.Join(dir, "other.jsonl")}, in, &out, &errs); status != 0 {
-		t.Error(errs.String())
+	// An output of before may stand beside the inputs.
+	for range 2 {
+		var out, errs strings.Builder
+		if status := Run(b, []string{"embed", "--text", "-o", filepath.Join(dir, "other.jsonl")}, in, &out, &errs); status != 0 {
+			t.Error(errs.String())
+		}
+		if status := Run(b, []string{"search", "red", "--folder", dir, "--html", filepath.Join(dir, "found.html")}, in, &out, &errs); status != 0 {
+			t.Error(errs.String())
+		}
 	}
 }
 

@@ -168,7 +168,7 @@ func kills(t *testing.T, rounds int) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	whole := time.Since(begun)
-	want := []string{"x.inputs.jsonl", "x.npy"}
+	want := []string{"x.inputs.jsonl", "x.model.json", "x.npy"}
 	for i := range rounds {
 		cmd := embed()
 		if i%2 == 0 { // within the list, which does not end
@@ -226,9 +226,14 @@ func checkArray(t *testing.T, dir string, rows int, remove bool) {
 	if err != nil || bytes.Count(lines, []byte("\n")) != rows {
 		t.Errorf("%d lines beside an array of %d: %v", bytes.Count(lines, []byte("\n")), rows, err)
 	}
+	model := filepath.Join(dir, "x.model.json")
+	if text, err := os.ReadFile(model); err != nil || !bytes.Contains(text, []byte(`"fingerprint":"`)) {
+		t.Errorf("beside an array %s: %v", text, err)
+	}
 	if remove {
 		os.Remove(array)
 		os.Remove(list)
+		os.Remove(model)
 	}
 }
 
@@ -242,7 +247,7 @@ func TestFullDisk(t *testing.T) {
 		{"search", "green", "--folder", folder, "--html", "x.html"},
 	} {
 		dir := t.TempDir()
-		for _, name := range []string{"x.npy", "x.inputs.jsonl", "x.jsonl", "x.html"} {
+		for _, name := range []string{"x.npy", "x.inputs.jsonl", "x.model.json", "x.jsonl", "x.html"} {
 			if err := os.WriteFile(filepath.Join(dir, name), []byte("precious"), 0o666); err != nil {
 				t.Fatal(err)
 			}
@@ -256,7 +261,7 @@ func TestFullDisk(t *testing.T) {
 		if cmd.ProcessState.ExitCode() != exitFailure || !strings.Contains(errs.String(), "file too large") {
 			t.Errorf("%v: %v: %s", args, err, errs.String())
 		}
-		if left := names(t, dir); !slices.Equal(left, []string{"x.html", "x.inputs.jsonl", "x.jsonl", "x.npy"}) {
+		if left := names(t, dir); !slices.Equal(left, []string{"x.html", "x.inputs.jsonl", "x.jsonl", "x.model.json", "x.npy"}) {
 			t.Errorf("%v: files %v", args, left)
 		}
 		for _, name := range names(t, dir) {

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/multiway-go/multiway/codegen/rt/task"
 )
 
 // The line stands from the start, counts what is done, gives rates over a window and
@@ -88,5 +90,25 @@ func TestProgressLog(t *testing.T) {
 	want := "NAME: weights: 65.0 MB, 2.2 MB/s\nNAME: weights: 125.0 MB, 2.0 MB/s\n"
 	if b.String() != want {
 		t.Errorf("got %q, want %q", b.String(), want)
+	}
+}
+
+// On a terminal results and the line of a job do not mix.
+func TestProgressBesideOutput(t *testing.T) {
+	var screen bytes.Buffer
+	o := &output{Writer: &screen, terminal: true}
+	a := &App{Binary: Binary{Name: "NAME"}, Out: o, Err: &screen}
+	p := a.Progress("captioning", "pictures", 2)
+	p.mu.Lock()
+	p.terminal = true
+	p.draw()
+	p.mu.Unlock()
+	if err := a.printCaption("a.png", false, task.Caption{Text: "a cat"}); err != nil {
+		t.Fatal(err)
+	}
+	p.Done()
+	line := "captioning: 0 of 2 pictures, 0 %"
+	if want := "\r" + line + "\r" + strings.Repeat(" ", len(line)) + "\ra cat\n"; screen.String() != want {
+		t.Errorf("got %q, want %q", screen.String(), want)
 	}
 }

@@ -87,7 +87,7 @@ func (s *stream) run(ctx context.Context, items iter.Seq[item], do func(it *item
 		size = max(1, min(size, batchBytes/(4*s.images.Image)))
 	}
 	s.decoding = newRoom(decodeMemory())
-	bar := NewProgress(s.Err, s.Name, s.what, s.units(), 1, int64(s.total))
+	bar := s.Progress(s.what, s.units(), s.total)
 	defer bar.Done()
 	var t tally
 	workers := runtime.GOMAXPROCS(0)

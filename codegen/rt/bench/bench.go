@@ -212,6 +212,9 @@ func Run(ctx context.Context, subjects []Subject, o Options, progress func(done,
 	b := &bencher{ctx: ctx, o: o, m: newMachine()}
 	b.r = &Report{Package: p.Name, CPU: processor(), Cores: cores, Cold: o.Cold}
 	done, total := 0, len(points)*len(threads)*len(levels)
+	if progress != nil {
+		progress(0, total)
+	}
 	for _, level := range levels {
 		for _, n := range threads {
 			opts := []rt.Option{rt.WithThreads(n)}

@@ -40,7 +40,7 @@ func TestRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	points := 5 * len(o.Threads) * len(levels) // vision once, the others at two lengths
-	if len(r.Results) != points || done != (points-1)*points/2 {
+	if len(r.Results) != points || done != (points+1)*points/2 {
 		t.Errorf("%d results, progress adds up to %d, want %d points", len(r.Results), done, points)
 	}
 	for _, x := range r.Results {
@@ -137,8 +137,8 @@ func TestSideBySide(t *testing.T) {
 // A program of Main reads options and writes a report.
 func TestServe(t *testing.T) {
 	weights := "../../../generated/beit3tiny/weights.bin"
-	var out bytes.Buffer
-	err := serve([]*rt.Package{&beit3tiny.Package}, []string{weights}, strings.NewReader(`{"Entries": ["vision"], "Threads": [1]}`), &out)
+	var out, errs bytes.Buffer
+	err := serve([]*rt.Package{&beit3tiny.Package}, []string{weights}, strings.NewReader(`{"Entries": ["vision"], "Threads": [1]}`), &out, &errs)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,11 +146,20 @@ func TestServe(t *testing.T) {
 	if err := json.Unmarshal(out.Bytes(), &r); err != nil || len(r.Results) != 1 || r.Results[0].Entry != "vision" {
 		t.Errorf("got %s, %v", &out, err)
 	}
+	if errs.String() != "timed 0 of 1\ntimed 1 of 1\n" {
+		t.Errorf("standard error is %q", &errs)
+	}
+	if done, total, ok := Done("timed 3 of 12"); !ok || done != 3 || total != 12 {
+		t.Errorf("%d of %d are done (%v), want 3 of 12", done, total, ok)
+	}
+	if _, _, ok := Done("entry fly: 1 of 2"); ok {
+		t.Error("an error says how far it is")
+	}
 	for _, c := range []struct {
 		weights []string
 		in      string
 	}{{nil, "{}"}, {[]string{weights}, "{"}, {[]string{"fly.bin"}, "{}"}, {[]string{weights}, `{"Batch": [-1]}`}} {
-		if err := serve([]*rt.Package{&beit3tiny.Package}, c.weights, strings.NewReader(c.in), &out); err == nil {
+		if err := serve([]*rt.Package{&beit3tiny.Package}, c.weights, strings.NewReader(c.in), &out, &errs); err == nil {
 			t.Errorf("%v, %s: no error", c.weights, c.in)
 		}
 	}

@@ -12,15 +12,26 @@ import (
 
 // Main is the whole main function of a program that times packages side by side: its
 // arguments are their weight files, it reads Options as JSON from standard input and
-// writes the Report as JSON to standard output. The exit status of an error is 1.
+// writes the Report as JSON to standard output. On standard error a line that [Done] reads
+// follows each measurement. The exit status of an error is 1.
 func Main(packages ...*rt.Package) {
-	if err := serve(packages, os.Args[1:], os.Stdin, os.Stdout); err != nil {
+	if err := serve(packages, os.Args[1:], os.Stdin, os.Stdout, os.Stderr); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
-func serve(packages []*rt.Package, weights []string, in io.Reader, out io.Writer) error {
+// doneLine says how many measurements of how many are done.
+const doneLine = "timed %d of %d"
+
+// Done reads a line of Main's standard error, and reports whether it says how many of the
+// measurements are done.
+func Done(line string) (done, total int, ok bool) {
+	n, err := fmt.Sscanf(line, doneLine, &done, &total)
+	return done, total, n == 2 && err == nil
+}
+
+func serve(packages []*rt.Package, weights []string, in io.Reader, out, errs io.Writer) error {
 	if len(weights) != len(packages) {
 		return fmt.Errorf("%d weight files for %d packages", len(weights), len(packages))
 	}
@@ -32,7 +43,7 @@ func serve(packages []*rt.Package, weights []string, in io.Reader, out io.Writer
 	for i, p := range packages {
 		subjects = append(subjects, Subject{p, func(opts ...rt.Option) (*rt.Model, error) { return p.Open(weights[i], opts...) }})
 	}
-	r, err := Run(context.Background(), subjects, o, nil)
+	r, err := Run(context.Background(), subjects, o, func(done, total int) { fmt.Fprintf(errs, doneLine+"\n", done, total) })
 	if err != nil {
 		return err
 	}

@@ -20,9 +20,9 @@ const (
 // Options bound and change what is read. The zero value is ready.
 type Options struct {
 	// MaxPixels is the largest width x height that is decoded, DefaultMaxPixels if
-	// 0. A picture takes 2 to 8 bytes a pixel while it is decoded; rare kinds
-	// (progressive JPEG, 16-bit TIFF) take up to 32: Memory says how much of a file
-	// at hand. No side may be longer than pixel.MaxSide.
+	// 0. A picture takes 2 to 8 bytes a pixel while it is decoded; rare kinds take
+	// more (PNG of 16 bits 16, progressive JPEG 28, TIFF up to 40): Memory says how
+	// much of a file at hand. No side may be longer than pixel.MaxSide.
 	MaxPixels int64
 	// MaxBytes is the largest file that is read, DefaultMaxBytes if 0.
 	MaxBytes int64

@@ -89,7 +89,7 @@ var formats = []format{
 		check:      checkTIFF,
 		config:     tiff.DecodeConfig,
 		decode:     decodeTIFF,
-		memory:     perPixel(32),
+		memory:     perPixel(40),
 		exif:       func(data []byte) []byte { return data }, // EXIF is TIFF
 	},
 }

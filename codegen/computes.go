@@ -1,0 +1,56 @@
+package codegen
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/multiway-go/multiway/ir"
+)
+
+// computes is the hash of all that says what the package computes, but for the weights' values: the program without what
+// passes leave in it for others, how pictures and texts become its input, and the rules of captions. Names of files and of
+// the package, limits of memory, labels, kernels and the places of things in memory are no part of it.
+func computes(p *ir.Program, o *Options) [32]byte {
+	var b strings.Builder
+	fmt.Fprintf(&b, "text %d\n", o.Text)
+	if x := o.Pixels; x != nil {
+		fmt.Fprintf(&b, "pixels %d resize %d mean %g std %g\n", x.Size, x.Resize, x.Mean, x.Std)
+	}
+	if o.Tokenizer != nil {
+		fmt.Fprintf(&b, "tokenizer %x\n", sha256.Sum256(o.Tokenizer))
+	}
+	for _, t := range o.Tasks {
+		if t.MaxNew > 0 {
+			fmt.Fprintf(&b, "task %s new %d ban %d\n", t.Name, t.MaxNew, t.Ban)
+		}
+	}
+	for _, w := range p.Weights {
+		fmt.Fprintf(&b, "weight @%s %v\n", w.Name, w.Type)
+	}
+	for _, f := range p.Funcs {
+		b.WriteString(ir.PrintFunc(bare(f)))
+	}
+	return sha256.Sum256([]byte(b.String()))
+}
+
+// bare returns a copy of the function, for printing, without what changes no number.
+func bare(f *ir.Func) *ir.Func {
+	c := *f
+	c.Arena = 0
+	values := func(list []*ir.Value) []*ir.Value {
+		list = slices.Clone(list)
+		for i, v := range list {
+			w := *v
+			w.Offset = -1
+			w.Attrs = slices.DeleteFunc(slices.Clone(v.Attrs), func(a ir.Attr) bool {
+				return slices.ContainsFunc(ir.CommonAttrs, func(s ir.AttrSpec) bool { return s.Key == a.Key })
+			})
+			list[i] = &w
+		}
+		return list
+	}
+	c.Params, c.Values = values(f.Params), values(f.Values)
+	return &c
+}
