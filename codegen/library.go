@@ -4,10 +4,11 @@ import (
 	"bytes"
 	"fmt"
 	"go/format"
-	"os"
+	"io"
 	"path/filepath"
 
 	"github.com/multiway-go/multiway/asm"
+	"github.com/multiway-go/multiway/codegen/rt/file"
 )
 
 // Library returns the files of package generated/kernels, by name: every kernel of the catalogue, compiled, behind one
@@ -96,13 +97,19 @@ func WriteLibrary(dir string) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(dir, 0o777); err != nil {
+	var set file.Set
+	defer set.Abandon()
+	if err := set.MkdirAll(dir); err != nil {
 		return err
 	}
 	for name, data := range files {
-		if err := os.WriteFile(filepath.Join(dir, name), data, 0o666); err != nil {
+		err := set.Write(filepath.Join(dir, name), 0o666, func(w io.Writer) error {
+			_, err := w.Write(data)
+			return err
+		})
+		if err != nil {
 			return err
 		}
 	}
-	return nil
+	return set.Commit()
 }

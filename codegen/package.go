@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"go/format"
 	"go/token"
+	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -221,12 +222,12 @@ func Place(set *file.Set, dir string, files map[string][]byte) error {
 	change = slices.DeleteFunc(change, func(n string) bool { return n == lastFile })
 	slices.Sort(change)
 	for _, n := range append(change, lastFile) {
-		f, err := set.Create(filepath.Join(dir, n), 0o666)
+		err := set.Write(filepath.Join(dir, n), 0o666, func(w io.Writer) error {
+			_, err := w.Write(files[n])
+			return err
+		})
 		if err != nil {
 			return err
-		}
-		if _, err := f.Write(files[n]); err != nil {
-			return fmt.Errorf("%s: %w", f.Place(), err)
 		}
 	}
 	return nil

@@ -30,7 +30,7 @@ var ladder = map[string]rung{
 	"ir/checkpoint": {imports: "ir ir/spelling codegen/rt/file"},
 	"ir/spelling":   {},
 
-	"ir/checkpoint/torchsave": {imports: "ir/checkpoint"},
+	"ir/checkpoint/torchsave": {imports: "ir/checkpoint codegen/rt/file"},
 
 	"asm":         {}, // plain data: neither the IR's programs nor an emitter
 	"asm/asmtest": {imports: "asm " + goCmp},
@@ -42,7 +42,7 @@ var ladder = map[string]rung{
 	"codegen/build": {imports: "ir ir/model ir/checkpoint ir/precision asm passes codegen codegen/rt/... golden/cases", // the one package that sees both ends
 		tests: "ir/checkpoint/torchsave ir/irtest"},
 
-	"codegen/onnx": {imports: "ir", tests: "ir/model ir/checkpoint passes"},
+	"codegen/onnx": {imports: "ir codegen/rt/file", tests: "ir/model ir/checkpoint passes"},
 
 	"codegen/rt/file":         {imports: "golang.org/x/sys/..."}, // a leaf that both sides read and write files by
 	"codegen/rt/interrupt":    {imports: "codegen/rt/file"},      // what main functions end by; it links os/exec and os/signal, which packages of models do not
@@ -53,7 +53,7 @@ var ladder = map[string]rung{
 	"codegen/rt/decode":       {imports: "codegen/rt", tests: "codegen/rt/rttest"},
 	"codegen/rt/task": {imports: "codegen/rt codegen/rt/decode codegen/rt/token codegen/rt/pixel",
 		tests: "codegen/rt/rttest generated/beit3tiny generated/emoji"}, // the load is of compiled models
-	"codegen/rt/pipe":   {imports: "codegen/rt codegen/rt/decode codegen/rt/bench", tests: "codegen/rt/rttest"},
+	"codegen/rt/pipe":   {imports: "codegen/rt codegen/rt/decode codegen/rt/bench codegen/rt/interrupt", tests: "codegen/rt/rttest"},
 	"codegen/rt/rttest": {imports: "codegen/rt"},
 	"codegen/rt/bench":  {imports: "codegen/rt codegen/rt/task", tests: "generated/beit3tiny generated/emoji"},
 	"codegen/rt/app": {imports: "codegen/rt/... github.com/spf13/cobra golang.org/x/term",

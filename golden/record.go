@@ -11,6 +11,7 @@ import (
 
 	"github.com/multiway-go/multiway/codegen/build"
 	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/golden/cases"
 	"github.com/multiway-go/multiway/ir"
 	"github.com/multiway-go/multiway/ir/checkpoint"
@@ -63,6 +64,11 @@ func Record(dir string, m *build.Model, o RecordOptions) error {
 	}
 	if err := cases.Replaceable(dir, cases.Recorded); err != nil {
 		return err // before the work that would be for nothing
+	}
+	for _, n := range cases.Files {
+		if err := file.Distinct(filepath.Join(dir, n), append(m.Inputs(), o.Images...)...); err != nil {
+			return err
+		}
 	}
 	r := &recorder{m: m, o: o}
 	if err := r.read(); err != nil {

@@ -64,6 +64,9 @@ do more.`,
 			if err != nil {
 				return err
 			}
+			if err := distinct(file, m); err != nil {
+				return err
+			}
 			return runBench(c, models, o, file)
 		},
 	}
@@ -146,9 +149,9 @@ func runBench(c *cobra.Command, models []*build.Model, o bench.Options, file str
 		if err := json.Indent(&b, out, "", "  "); err != nil {
 			return err
 		}
-		if err := os.WriteFile(file, b.Bytes(), 0o666); err != nil {
+		if err := put(file, b.Bytes()); err != nil {
 			return err
 		}
 	}
-	return r.Print(os.Stdout)
+	return r.Print(stdout)
 }

@@ -158,36 +158,36 @@ func runBuild(path, word, samples string, o build.Options, asJSON bool) error {
 		return err
 	}
 	if asJSON {
-		return json.NewEncoder(os.Stdout).Encode(r)
+		return json.NewEncoder(stdout).Encode(r)
 	}
 	if r.Checkpoint != nil {
-		fmt.Println(r.Checkpoint)
+		fmt.Fprintln(stdout, r.Checkpoint)
 	}
 	for _, s := range r.Smoothed {
-		fmt.Println(s)
+		fmt.Fprintln(stdout, s)
 	}
 	if r.Choice != nil {
-		fmt.Println(r.Choice)
+		fmt.Fprintln(stdout, r.Choice)
 	}
 	for _, x := range r.Results {
-		fmt.Println(x)
+		fmt.Fprintln(stdout, x)
 	}
 	for _, g := range r.Gains {
-		fmt.Println(g)
+		fmt.Fprintln(stdout, g)
 	}
 	if note := build.BusyNote(r.Gains); note != "" {
-		fmt.Println(note)
+		fmt.Fprintln(stdout, note)
 	}
 	if o.Dir != "" {
-		fmt.Printf("%s: %d files, weights %.1f MB", o.Dir, len(r.Files), float64(r.Weights)/1e6)
+		fmt.Fprintf(stdout, "%s: %d files, weights %.1f MB", o.Dir, len(r.Files), float64(r.Weights)/1e6)
 	} else {
-		fmt.Printf("weights %.1f MB", float64(r.Weights)/1e6)
+		fmt.Fprintf(stdout, "weights %.1f MB", float64(r.Weights)/1e6)
 	}
 	if o.Binary != "" {
 		if st, err := os.Stat(o.Binary); err == nil {
-			fmt.Printf(", %s: %.1f MB", o.Binary, float64(st.Size())/1e6)
+			fmt.Fprintf(stdout, ", %s: %.1f MB", o.Binary, float64(st.Size())/1e6)
 		}
 	}
-	fmt.Printf(", in %.1f s\n", time.Since(start).Seconds())
+	fmt.Fprintf(stdout, ", in %.1f s\n", time.Since(start).Seconds())
 	return nil
 }

@@ -64,7 +64,7 @@ is not to be had. Styles:
 			if err != nil {
 				return err
 			}
-			fmt.Printf("%s: %d tensors, %.1f MB\n", out, len(list), float64(st.Size())/1e6)
+			fmt.Fprintf(stdout, "%s: %d tensors, %.1f MB\n", out, len(list), float64(st.Size())/1e6)
 			return nil
 		},
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"text/tabwriter"
 
@@ -57,9 +56,9 @@ The passes, in order:
 				o.After = func(pass *passes.Pass, p *ir.Program) error {
 					now := ir.Print(p)
 					if now == before {
-						fmt.Printf("after %s: nothing changed\n", pass.Name)
+						fmt.Fprintf(stdout, "after %s: nothing changed\n", pass.Name)
 					}
-					os.Stdout.Write(diff.Diff(last, []byte(before), "after "+pass.Name, []byte(now)))
+					stdout.Write(diff.Diff(last, []byte(before), "after "+pass.Name, []byte(now)))
 					before, last = now, "after "+pass.Name
 					return nil
 				}
@@ -74,7 +73,7 @@ The passes, in order:
 			case cost:
 				return printCost(p, text)
 			default:
-				fmt.Print(ir.Print(p))
+				fmt.Fprint(stdout, ir.Print(p))
 			}
 			return nil
 		},
@@ -135,16 +134,16 @@ func printCost(p *ir.Program, text int) error {
 	}
 	for i, f := range p.Funcs {
 		if i > 0 {
-			fmt.Println()
+			fmt.Fprintln(stdout)
 		}
 		at := ""
 		if f.UsesT() {
 			at = fmt.Sprintf(" with %d text rows", text)
 		}
 		total := ir.FuncCost(p, f, text)
-		fmt.Printf("%s%s: %.3f GFLOP, weights %.1f MB, arena %.1f MB\n", f.Name, at,
+		fmt.Fprintf(stdout, "%s%s: %.3f GFLOP, weights %.1f MB, arena %.1f MB\n", f.Name, at,
 			float64(total.FLOPs)/1e9, float64(total.WeightBytes)/1e6, float64(f.Arena)/1e6)
-		w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
+		w := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
 		fmt.Fprintln(w, "MFLOP\tweights KB\tin KB\tout KB\tarena at\t  step")
 		for _, v := range f.Values {
 			c := ir.ValueCost(p, f, v, text)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/multiway-go/multiway/codegen/build"
 	"github.com/multiway-go/multiway/codegen/onnx"
+	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/golden"
 	"github.com/multiway-go/multiway/ir"
 	"github.com/multiway-go/multiway/ir/checkpoint"
@@ -87,9 +88,11 @@ func export(m *build.Model, entries []string, out string, o onnx.Options) error 
 	if err != nil {
 		return err
 	}
+	var set file.Set
+	defer set.Abandon()
 	path := func(f *ir.Func) string { return out }
 	if !strings.HasSuffix(out, ".onnx") {
-		if err := os.MkdirAll(out, 0o777); err != nil {
+		if err := set.MkdirAll(out); err != nil {
 			return err
 		}
 		path = func(f *ir.Func) string { return filepath.Join(out, f.Name+".onnx") }
@@ -101,19 +104,33 @@ func export(m *build.Model, entries []string, out string, o onnx.Options) error 
 		return fmt.Errorf("a file holds one function, the model has %s: give --entry, or --onnx a folder", strings.Join(names, ", "))
 	}
 	for _, f := range p.Funcs {
+		for _, name := range []string{path(f), path(f) + ".data"} {
+			if err := distinct(name, m); err != nil {
+				return err
+			}
+		}
+	}
+	var names []string
+	for _, f := range p.Funcs {
 		of := o
 		of.Mask = o.Mask && f.UsesT()
-		file, err := onnx.Model(p, f, of)
+		written, err := onnx.Model(p, f, of)
 		if err != nil {
 			return err
 		}
-		if err := file.Write(path(f)); err != nil {
+		if err := written.Write(&set, path(f)); err != nil {
 			return err
 		}
-		fmt.Println(path(f))
-		if file.External() {
-			fmt.Println(path(f) + ".data")
+		names = append(names, path(f))
+		if written.External() {
+			names = append(names, path(f)+".data")
 		}
+	}
+	if err := set.Commit(); err != nil {
+		return err
+	}
+	for _, n := range names {
+		fmt.Fprintln(stdout, n)
 	}
 	return nil
 }

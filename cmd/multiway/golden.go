@@ -32,7 +32,7 @@ The exit status is 1 if anything failed.`,
 		Args: arguments(1, -1, "a golden case, or a folder of cases"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			o.Log = func(format string, args ...any) { fmt.Fprintf(os.Stderr, "multiway: "+format+"\n", args...) }
-			s, err := golden.Check(args, o, os.Stdout)
+			s, err := golden.Check(args, o, stdout)
 			if err != nil {
 				return err
 			}

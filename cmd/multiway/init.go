@@ -36,7 +36,7 @@ the same sizes, or --heads.`,
 			out := o.Out
 			if out == "-" {
 				o.Out = ""
-			} else if _, err := os.Stat(out); err == nil && !force {
+			} else if _, err := os.Lstat(out); err == nil && !force {
 				return fmt.Errorf("%s is there already; name another file with -o, or overwrite it with --force", out)
 			} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return err
@@ -46,17 +46,17 @@ the same sizes, or --heads.`,
 				return err
 			}
 			if out == "-" {
-				_, err = os.Stdout.Write(r.YAML)
+				_, err = stdout.Write(r.YAML)
 				return err
 			}
-			if err := os.WriteFile(out, r.YAML, 0o666); err != nil {
+			if err := put(out, r.YAML); err != nil {
 				return err
 			}
-			fmt.Printf("%s\n%s: %s\n", bytes.TrimSpace(r.YAML), out, r.Guess.Looks())
+			fmt.Fprintf(stdout, "%s\n%s: %s\n", bytes.TrimSpace(r.YAML), out, r.Guess.Looks())
 			if !r.Guess.Certain {
-				fmt.Printf("heads: %s; or give --heads\n", r.Guess.Heads)
+				fmt.Fprintf(stdout, "heads: %s; or give --heads\n", r.Guess.Heads)
 			} else if r.Problem != nil {
-				fmt.Printf("multiway cannot compile it as it is: %v\n", r.Problem)
+				fmt.Fprintf(stdout, "multiway cannot compile it as it is: %v\n", r.Problem)
 			}
 			return nil
 		},

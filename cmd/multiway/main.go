@@ -8,21 +8,70 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/multiway-go/multiway/codegen/build"
 	"github.com/multiway-go/multiway/codegen/rt/app"
 	"github.com/multiway-go/multiway/codegen/rt/file"
+	"github.com/multiway-go/multiway/codegen/rt/interrupt"
 )
 
 func main() {
-	if err := root().Execute(); err != nil {
-		fmt.Fprintln(os.Stderr, "multiway:", file.Brief(err.Error()))
-		os.Exit(1)
+	interrupt.Main("multiway", func() int {
+		err := root().Execute()
+		if err == nil {
+			err = stdout.err
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "multiway:", file.Brief(err.Error()))
+			return 1
+		}
+		return 0
+	})
+}
+
+// put puts a file in its place.
+func put(path string, data []byte) error {
+	return file.Write(path, 0o666, func(w io.Writer) error {
+		_, err := w.Write(data)
+		return err
+	})
+}
+
+// distinct refuses an output, unless it is "", that would replace what the model is read from or another input.
+func distinct(path string, m *build.Model, inputs ...string) error {
+	if path == "" {
+		return nil
 	}
+	return file.Distinct(path, append(m.Inputs(), inputs...)...)
+}
+
+// stdout is the standard output of every command, which fails if any write to it failed.
+var stdout = &checked{w: os.Stdout}
+
+// checked remembers its first error.
+type checked struct {
+	w   io.Writer
+	err error
+}
+
+func (c *checked) Write(p []byte) (int, error) {
+	n, err := c.w.Write(p)
+	if err != nil && c.err == nil {
+		var cause *fs.PathError
+		if errors.As(err, &cause) {
+			err = cause.Err
+		}
+		c.err = fmt.Errorf("standard output: %w", err)
+	}
+	return n, c.err
 }
 
 // columns is the widest that help texts and tables for people are.
@@ -66,6 +115,7 @@ weights.`,
 		},
 	}
 	c.Flags().BoolVar(&version, "version", false, "print the version, and what it was compiled with")
+	c.SetOut(stdout)
 	c.SuggestionsMinimumDistance = 2
 	c.SetUsageTemplate(strings.ReplaceAll(c.UsageTemplate(), ".FlagUsages", fmt.Sprintf(".FlagUsagesWrapped %d", columns)))
 	c.AddCommand(initCommand(), buildCommand(), benchCommand(), exportCommand(), dumpCommand(), presetsCommand(), goldenCommand())

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -79,7 +78,7 @@ files. Weights that are "not yet" there are of a model whose task is not built y
 			if err != nil {
 				return err
 			}
-			_, err = b.WriteTo(os.Stdout)
+			_, err = b.WriteTo(stdout)
 			return err
 		},
 	}

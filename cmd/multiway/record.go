@@ -57,7 +57,7 @@ in float64 and in the plainest way: a large model takes minutes an input.`,
 			if err := golden.Record(out, m, o); err != nil {
 				return err
 			}
-			fmt.Printf("%s: recorded; build the package with --golden %s, then go test it\n", out, out)
+			fmt.Fprintf(stdout, "%s: recorded; build the package with --golden %s, then go test it\n", out, out)
 			return nil
 		},
 	}

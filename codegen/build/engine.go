@@ -13,15 +13,17 @@ import (
 
 	"github.com/multiway-go/multiway/asm"
 	"github.com/multiway-go/multiway/codegen"
+	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/codegen/rt/pipe"
 	"github.com/multiway-go/multiway/ir"
 )
 
 // Engine is a planned program compiled to a program of its own.
 type Engine struct {
-	dir, weights string
-	engines      *Engines
-	own          bool // engines has no other
+	dir     *file.Dir
+	weights string
+	engines *Engines
+	own     bool // engines has no other
 }
 
 // NewEngine generates and compiles the package of a planned program. weights is the
@@ -58,7 +60,7 @@ type Engines struct {
 	// Log, if not nil, is told what takes long.
 	Log func(format string, args ...any)
 
-	dir  string
+	dir  *file.Dir // nil before the first executable
 	exes map[executable]string
 }
 
@@ -75,18 +77,18 @@ func (c *Engines) New(p *ir.Program, opt codegen.Options, weights string) (*Engi
 
 // make makes the sources of an engine.
 func (c *Engines) make(p *ir.Program, opt codegen.Options, weights string, write writer) (*Engine, error) {
-	dir, err := os.MkdirTemp("", "multiway-")
+	dir, err := file.TempDir()
 	if err != nil {
 		return nil, err
 	}
 	e := &Engine{dir: dir, weights: weights, engines: c}
 	if weights == "" {
-		e.weights = filepath.Join(dir, "weights.bin")
+		e.weights = filepath.Join(dir.Path, weightsName)
 		err = write(e.weights, p)
 	}
 	if err == nil {
 		opt.Weights = codegen.File
-		err = generate(dir, p, opt, pipeMain, c.Log)
+		err = generate(dir.Path, p, opt, pipeMain, c.Log)
 	}
 	if err != nil {
 		e.Close()
@@ -97,7 +99,7 @@ func (c *Engines) make(p *ir.Program, opt codegen.Options, weights string, write
 
 // executable compiles the engine for a GOARCH, unless that was done.
 func (c *Engines) executable(e *Engine, arch string) (string, error) {
-	sum, err := hashFiles(filepath.Join(e.dir, compiledDir, "model"))
+	sum, err := hashFiles(filepath.Join(e.dir.Path, compiledDir, "model"))
 	if err != nil {
 		return "", err
 	}
@@ -105,14 +107,14 @@ func (c *Engines) executable(e *Engine, arch string) (string, error) {
 	if exe := c.exes[key]; exe != "" {
 		return exe, nil
 	}
-	if c.dir == "" {
-		if c.dir, err = os.MkdirTemp("", "multiway-"); err != nil {
+	if c.dir == nil {
+		if c.dir, err = file.TempDir(); err != nil {
 			return "", err
 		}
 		c.exes = map[executable]string{}
 	}
-	exe := filepath.Join(c.dir, fmt.Sprintf("check%d.exe", len(c.exes)))
-	if err := link(e.dir, exe, c.Log, here(arch)...); err != nil {
+	exe := filepath.Join(c.dir.Path, fmt.Sprintf("check%d.exe", len(c.exes)))
+	if err := link(e.dir.Path, exe, c.Log, here(arch)...); err != nil {
 		return "", err
 	}
 	c.exes[key] = exe
@@ -125,10 +127,10 @@ func here(arch string) []string { return []string{"GOOS=" + runtime.GOOS, "GOARC
 
 // Close removes the executables.
 func (c *Engines) Close() error {
-	if c.dir == "" {
+	if c.dir == nil {
 		return nil
 	}
-	return os.RemoveAll(c.dir)
+	return c.dir.Remove()
 }
 
 // hashFiles returns the hash of the names and contents of a folder's files.
@@ -284,7 +286,7 @@ func Emulator(arch string) (string, error) {
 
 // Close removes the engine's files.
 func (e *Engine) Close() error {
-	err := os.RemoveAll(e.dir)
+	err := e.dir.Remove()
 	if e.own {
 		err = errors.Join(err, e.engines.Close())
 	}

@@ -18,6 +18,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/multiway-go/multiway/codegen/rt/file"
+	"github.com/multiway-go/multiway/codegen/rt/interrupt"
+
 	// The main programs link to it. A vendor folder has what the tools of a module import.
 	_ "github.com/multiway-go/multiway/codegen/rt/app"
 )
@@ -220,11 +223,12 @@ func aroundWork(gowork string, dirs []string) (*host, error) {
 // folder of this machine. A vendor folder repeats replacements and has to agree: they
 // stay, and nobody looks there.
 func (h *host) edit(name, root string, vendored bool, args func(replaced []string) []string) error {
-	dir, err := os.MkdirTemp("", "multiway-")
+	tmp, err := file.TempDir()
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer tmp.Remove()
+	dir := tmp.Path
 	path := filepath.Join(dir, name)
 	if err := os.WriteFile(path, h.files[name], 0o666); err != nil {
 		return err
@@ -294,11 +298,11 @@ func sources() (*host, error) {
 // sourceDir is the root of the sources that this program was built from, "" if they
 // are gone or the build did not record where they were.
 func sourceDir() string {
-	_, file, _, ok := runtime.Caller(0)
-	if !ok || !filepath.IsAbs(file) {
+	_, source, _, ok := runtime.Caller(0)
+	if !ok || !filepath.IsAbs(source) {
 		return ""
 	}
-	root := filepath.Dir(filepath.Dir(filepath.Dir(file)))
+	root := filepath.Dir(filepath.Dir(filepath.Dir(source)))
 	mod, err := os.ReadFile(filepath.Join(root, "go.mod"))
 	if err != nil || !bytes.HasPrefix(mod, []byte("module "+modulePath+"\n")) {
 		return ""
@@ -341,11 +345,12 @@ func (h *host) goCommand(dir string, log logger, env []string, command string, a
 
 // try reports why the go command does not find what the linked packages need.
 func (h *host) try(log logger) error {
-	dir, err := os.MkdirTemp("", "multiway-")
+	tmp, err := file.TempDir()
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer tmp.Remove()
+	dir := tmp.Path
 	if err := h.standIn(dir); err != nil {
 		return err
 	}
@@ -362,6 +367,9 @@ func (h *host) try(log logger) error {
 // build builds the main package of a stand-in.
 func (h *host) build(dir, exe string, log logger, env ...string) error {
 	defer log.after(5*time.Second, "still compiling: the first time, Go's own packages are compiled too, which takes minutes")()
+	if os.Getenv("GOTMPDIR") == "" {
+		env = append(env, "GOTMPDIR="+dir) // where it is removed also if the go command is killed
+	}
 	return h.goCommand(dir, log, env, "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", exe, "./"+compiledDir)
 }
 
@@ -442,11 +450,11 @@ func goCommand(dir string, log logger, env []string, args ...string) ([]byte, er
 	}
 	var out bytes.Buffer
 	cmd.Stdout = &out
-	if err := cmd.Start(); err != nil {
+	if err := interrupt.Start(cmd); err != nil {
 		return nil, err
 	}
 	text := messages(stderr, log)
-	if err := cmd.Wait(); err != nil {
+	if err := interrupt.Wait(cmd); err != nil {
 		return nil, &goError{args[0], text, err}
 	}
 	return out.Bytes(), nil

@@ -51,6 +51,11 @@ func Init(path string, o InitOptions) (*Inited, error) {
 	if o.Tokenizer == "" {
 		o.Tokenizer = tokenizerBeside(path, r.Guess)
 	}
+	if o.Out != "" {
+		if err := file.Distinct(o.Out, append(checkpoint.Files(src), o.Tokenizer, o.Labels)...); err != nil {
+			return nil, err
+		}
+	}
 	for _, p := range []struct {
 		path string
 		to   *string

@@ -14,6 +14,8 @@ import (
 	"github.com/multiway-go/multiway/codegen"
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/codegen/rt/bench"
+	"github.com/multiway-go/multiway/codegen/rt/file"
+	"github.com/multiway-go/multiway/codegen/rt/interrupt"
 	"github.com/multiway-go/multiway/ir/model"
 )
 
@@ -40,7 +42,7 @@ func (m *Model) AtPrecision(word string) (*Model, error) {
 type Scratch struct {
 	exe     string
 	weights []string
-	dir     string
+	dir     *file.Dir
 }
 
 // NewScratch compiles models, which have the same functions, for the entries that are asked
@@ -50,11 +52,11 @@ func NewScratch(models []*Model, asked bench.Options, log func(format string, ar
 	if err := CanCompile(log); err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp("", "multiway-")
+	dir, err := file.TempDir()
 	if err != nil {
 		return nil, err
 	}
-	s := &Scratch{exe: filepath.Join(dir, "bench.exe"), dir: dir}
+	s := &Scratch{exe: filepath.Join(dir.Path, "bench.exe"), dir: dir}
 	defer func() {
 		if err != nil {
 			s.Close()
@@ -96,18 +98,18 @@ func NewScratch(models []*Model, asked bench.Options, log func(format string, ar
 		}
 		o.log("packing weights at precision %s", opt.Precision)
 		name := fmt.Sprint("model", i)
-		weights := filepath.Join(dir, name+".bin")
+		weights := filepath.Join(dir.Path, name+".bin")
 		if err := codegen.WriteWeights(weights, planned, nil); err != nil {
 			return nil, err
 		}
-		if _, err := codegen.Write(filepath.Join(dir, compiledDir, name), planned, opt); err != nil {
+		if _, err := codegen.Write(filepath.Join(dir.Path, compiledDir, name), planned, opt); err != nil {
 			return nil, err
 		}
 		s.weights = append(s.weights, weights)
 		names = append(names, name)
 	}
 	o.log("compiling")
-	err = writeMain(dir, log, func(path string) string {
+	err = writeMain(dir.Path, log, func(path string) string {
 		imports, packages := "", ""
 		for _, name := range names {
 			imports += fmt.Sprintf("\t%s %q\n", name, path+"/"+name)
@@ -118,7 +120,7 @@ func NewScratch(models []*Model, asked bench.Options, log func(format string, ar
 	if err != nil {
 		return nil, err
 	}
-	return s, link(dir, s.exe, log, here(runtime.GOARCH)...)
+	return s, link(dir.Path, s.exe, log, here(runtime.GOARCH)...)
 }
 
 // times reports what the options ask for and the compiled model would not have.
@@ -159,8 +161,7 @@ func (s *Scratch) Run(ctx context.Context, o bench.Options, progress func(done, 
 	var out bytes.Buffer
 	errs := &stderr{progress: progress}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(in), &out, errs
-	// An interrupt reaches the program by itself; what it then says is enough.
-	if err := cmd.Run(); err != nil {
+	if err := interrupt.Run(cmd); err != nil {
 		if text, _, _ := strings.Cut(strings.TrimSpace(errs.text.String()+string(errs.rest)), "\n"); text != "" {
 			return nil, fmt.Errorf("%s", text)
 		}
@@ -199,4 +200,4 @@ func (e *stderr) Write(b []byte) (int, error) {
 const maxError = 1 << 12
 
 // Close removes the program and its weights.
-func (s *Scratch) Close() error { return os.RemoveAll(s.dir) }
+func (s *Scratch) Close() error { return s.dir.Remove() }

@@ -3,10 +3,12 @@ package onnx
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/ir"
 )
 
@@ -116,9 +118,10 @@ const align = 4096
 // small is the size up to which a tensor stays in the first file.
 const small = 1 << 10
 
-// Write writes the file, and the second one if there is one. The same program gives the
-// same bytes.
-func (m *File) Write(path string) error {
+// Write makes the file at path, and the second one if there is one, part of a set. While the
+// set is committed an old file at path is away, so that none is read with a second one that
+// is not its own. The same program gives the same bytes.
+func (m *File) Write(set *file.Set, path string) error {
 	place := map[*tensor]int64{}
 	var list []*tensor
 	end := int64(0)
@@ -132,7 +135,9 @@ func (m *File) Write(path string) error {
 	}
 	data := filepath.Base(path) + ".data"
 	if len(list) > 0 {
-		err := replace(path+".data", func(w *bufio.Writer) error {
+		set.Remove(path)
+		err := set.Write(path+".data", 0o666, func(to io.Writer) error {
+			w := bufio.NewWriter(to)
 			at := int64(0)
 			for _, t := range list {
 				for ; at < place[t]; at++ {
@@ -143,7 +148,7 @@ func (m *File) Write(path string) error {
 				}
 				at += t.size()
 			}
-			return nil
+			return w.Flush()
 		})
 		if err != nil {
 			return err
@@ -153,7 +158,8 @@ func (m *File) Write(path string) error {
 		at, ok := place[t]
 		return data, at, ok
 	})
-	return replace(path, func(w *bufio.Writer) error {
+	return set.Write(path, 0o666, func(to io.Writer) error {
+		w := bufio.NewWriter(to)
 		for _, p := range model.parts {
 			w.Write(p.bytes)
 			if p.late != nil {
@@ -162,7 +168,7 @@ func (m *File) Write(path string) error {
 				}
 			}
 		}
-		return nil
+		return w.Flush()
 	})
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/multiway-go/multiway/codegen/onnx"
+	place "github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/ir"
 	"github.com/multiway-go/multiway/ir/checkpoint"
 	"github.com/multiway-go/multiway/ir/model"
@@ -109,6 +110,19 @@ func texts(fs []field, n int) (out []string) {
 }
 
 // file is what a written file holds.
+// write puts a file of ONNX, and its second one, in their places.
+func write(t *testing.T, m *onnx.File, path string) {
+	t.Helper()
+	var set place.Set
+	defer set.Abandon()
+	if err := m.Write(&set, path); err != nil {
+		t.Fatal(err)
+	}
+	if err := set.Commit(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 type file struct {
 	tensors         map[string][]byte // elements
 	shapes          map[string][]int
@@ -237,9 +251,7 @@ func TestWrite(t *testing.T) {
 					t.Fatal(err)
 				}
 				path := filepath.Join(dir, test.fn+".onnx")
-				if err := m.Write(path); err != nil {
-					t.Fatal(err)
-				}
+				write(t, m, path)
 				f = read(t, path)
 				for _, name := range []string{path, path + ".data"} {
 					b, err := os.ReadFile(name)
@@ -296,21 +308,19 @@ func TestWrite(t *testing.T) {
 // bytes.
 func TestWriteLargeWeights(t *testing.T) {
 	p := program(t, passes.Prune.Name)
-	write := func(limit int64) (f *file, second, external bool) {
+	limited := func(limit int64) (f *file, second, external bool) {
 		defer onnx.SetInlineLimit(onnx.SetInlineLimit(limit))
 		m, err := onnx.Model(p, p.Func("pair"), onnx.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		path := filepath.Join(t.TempDir(), "pair.onnx")
-		if err := m.Write(path); err != nil {
-			t.Fatal(err)
-		}
+		write(t, m, path)
 		f = read(t, path)
 		_, err = os.Stat(path + ".data")
 		return f, err == nil, m.External()
 	}
-	whole, second, external := write(math.MaxInt64)
+	whole, second, external := limited(math.MaxInt64)
 	if second || external {
 		t.Error("small weights have a second file")
 	}
@@ -318,10 +328,10 @@ func TestWriteLargeWeights(t *testing.T) {
 	for _, b := range whole.tensors {
 		size += int64(len(b))
 	}
-	if _, second, external := write(size); second || external {
+	if _, second, external := limited(size); second || external {
 		t.Errorf("%d bytes of weights do not fit into as many", size)
 	}
-	split, second, external := write(size - 1)
+	split, second, external := limited(size - 1)
 	if !second || !external {
 		t.Errorf("%d bytes of weights fit into one less", size)
 	}

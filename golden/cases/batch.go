@@ -22,7 +22,7 @@ func (c *Case) Input(r *Run, name string) (*Tensor, error) {
 	if !ok {
 		return nil, fmt.Errorf("%s: run %s has no input %q", c.Dir, r.Name, name)
 	}
-	src, err := c.source("inputs.safetensors")
+	src, err := c.source(inputsFile)
 	if err != nil {
 		return nil, err
 	}

@@ -1,9 +1,12 @@
 package cases
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -46,6 +49,11 @@ type Case struct {
 	ExpectedFiles map[string]string `json:"expected_files"`
 	TruthFiles    map[string]string `json:"truth_files"`
 
+	// Files holds the SHA-256 of files, in hexadecimal: those of a recorded case are of one
+	// recording. A file that it does not name is taken as it is.
+	Files map[string]string `json:"files"`
+
+	at   map[string]string // where files are that are not in Dir yet
 	mu   sync.Mutex
 	open map[string]checkpoint.Source
 }
@@ -258,7 +266,7 @@ func Parse(text []byte) (*Case, error) {
 	}
 	c := &Case{
 		Format: raw.Format, Name: raw.Name, Family: raw.Family, Task: raw.Task, Note: raw.Note,
-		ConfigJSON: raw.Config, Weights: raw.Weights, ExpectedFiles: raw.ExpectedFiles, TruthFiles: raw.TruthFiles,
+		ConfigJSON: raw.Config, Weights: raw.Weights, ExpectedFiles: raw.ExpectedFiles, TruthFiles: raw.TruthFiles, Files: raw.Files,
 	}
 	if len(raw.Config) > 0 {
 		if err := json.Unmarshal(raw.Config, &c.Config); err != nil {
@@ -538,6 +546,16 @@ func (c *Case) source(name string) (checkpoint.Source, error) {
 	if src := c.open[name]; src != nil {
 		return src, nil
 	}
+	if at := c.at[name]; at != "" {
+		path = at
+	}
+	if want, ok := c.Files[name]; ok {
+		if got, err := sum(path); err != nil {
+			return nil, err
+		} else if got != want {
+			return nil, fmt.Errorf("%s: is not of the recording that case.json beside it is of (SHA-256 %.8s, want %.8q); record the case again", file.Quote(path), got, want)
+		}
+	}
 	src, err := checkpoint.OpenFile(path)
 	if err != nil {
 		return nil, err
@@ -547,6 +565,20 @@ func (c *Case) source(name string) (checkpoint.Source, error) {
 	}
 	c.open[name] = src
 	return src, nil
+}
+
+// sum returns the SHA-256 of a file, in hexadecimal.
+func sum(path string) (string, error) {
+	f, err := file.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "", fmt.Errorf("%s: %w", file.Quote(path), err)
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
 // Close closes the files of inputs and outputs. Weights that were opened are

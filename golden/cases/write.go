@@ -1,12 +1,16 @@
 package cases
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 
+	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/ir/checkpoint"
 )
 
@@ -27,15 +31,35 @@ func Replaceable(dir, task string) error {
 	return nil
 }
 
+// Files are the files of a case that Write writes, case.json last.
+var Files = []string{inputsFile, "truth.safetensors", "case.json"}
+
+// inputsFile holds the inputs of a case's runs.
+const inputsFile = "inputs.safetensors"
+
 // Write writes a case into dir, which it creates if needed: case.json, and the inputs
-// and the truth of its runs. A case of the same task that is there is replaced. Write
-// checks what it wrote by reading it.
+// and the truth of its runs. A case of the same task that is there is replaced, once
+// all is written and read again as a check; on error it stays.
 func Write(dir string, c *Case, inputs, truth []checkpoint.Tensor) error {
 	if err := Replaceable(dir, c.Task); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(dir, 0o777); err != nil {
+	var set file.Set
+	defer set.Abandon()
+	if err := set.MkdirAll(dir); err != nil {
 		return err
+	}
+	at, sums := map[string]string{}, map[string]string{}
+	for i, tensors := range [][]checkpoint.Tensor{inputs, truth} {
+		f, err := set.Create(filepath.Join(dir, Files[i]), 0o666)
+		if err != nil {
+			return err
+		}
+		sum := sha256.New()
+		if err := checkpoint.WriteSafetensors(io.MultiWriter(f, sum), tensors, nil); err != nil {
+			return fmt.Errorf("%s: %w", f.Place(), err)
+		}
+		at[Files[i]], sums[Files[i]] = f.Name(), hex.EncodeToString(sum.Sum(nil))
 	}
 	type output struct {
 		Tensor   string  `json:"tensor"`
@@ -63,28 +87,33 @@ func Write(dir string, c *Case, inputs, truth []checkpoint.Tensor) error {
 		Task   string          `json:"task"`
 		Note   string          `json:"note,omitempty"`
 		Config json.RawMessage `json:"config"`
+		Files  any             `json:"files"`
 		Runs   []run           `json:"runs"`
-	}{1, c.Name, c.Family, c.Task, c.Note, c.ConfigJSON, runs}, "", " ")
+	}{1, c.Name, c.Family, c.Task, c.Note, c.ConfigJSON, sums, runs}, "", " ")
 	if err != nil {
 		return err
 	}
-	for name, tensors := range map[string][]checkpoint.Tensor{"inputs.safetensors": inputs, "truth.safetensors": truth} {
-		if err := checkpoint.WriteSafetensorsFile(filepath.Join(dir, name), tensors, nil); err != nil {
-			return err
-		}
-	}
-	if err := os.WriteFile(filepath.Join(dir, "case.json"), append(text, '\n'), 0o666); err != nil {
+	text = append(text, '\n')
+	if err := verify(dir, text, at); err != nil {
 		return err
 	}
-	return verify(dir)
+	err = set.Write(filepath.Join(dir, Files[2]), 0o666, func(w io.Writer) error {
+		_, err := w.Write(text)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return set.Commit()
 }
 
-// verify reads all of a case.
-func verify(dir string) error {
-	c, err := Load(dir)
+// verify reads all of a case whose files are not in their places yet.
+func verify(dir string, text []byte, at map[string]string) error {
+	c, err := Parse(text)
 	if err != nil {
-		return err
+		return fmt.Errorf("%s: %w", dir, err)
 	}
+	c.Dir, c.at = dir, at
 	defer c.Close()
 	var errs []error
 	for i := range c.Runs {

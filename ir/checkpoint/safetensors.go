@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
 	"sort"
 	"strings"
 
@@ -431,19 +430,12 @@ func WriteSafetensors(w io.Writer, tensors []Tensor, metadata map[string]string)
 }
 
 // WriteSafetensorsFile is [WriteSafetensors] to a new or replaced file. On
-// error no file is left behind.
+// error what was there stays.
 func WriteSafetensorsFile(path string, tensors []Tensor, metadata map[string]string) error {
-	f, err := os.Create(path)
-	if err != nil {
-		return err
-	}
-	err = WriteSafetensors(f, tensors, metadata)
-	if e := f.Close(); err == nil {
-		err = e
-	}
-	if err != nil {
-		os.Remove(path)
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	return nil
+	return file.Write(path, 0o666, func(w io.Writer) error {
+		if err := WriteSafetensors(w, tensors, metadata); err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+		return nil
+	})
 }

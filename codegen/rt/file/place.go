@@ -46,21 +46,14 @@ func Create(path string, perm fs.FileMode) (*File, error) {
 	}
 }
 
-// Write is Create, what the function writes, and Commit. What was at path stays unless the function and Commit succeed.
+// Write writes a whole file and puts it at path. What was there stays unless the function and Commit succeed.
 func Write(path string, perm fs.FileMode, write func(io.Writer) error) error {
-	f, err := Create(path, perm)
-	if err != nil {
+	var s Set
+	defer s.Abandon()
+	if err := s.Write(path, perm, write); err != nil {
 		return err
 	}
-	defer f.Abandon()
-	b := bufio.NewWriterSize(f, 1<<16)
-	if err := write(b); err != nil {
-		return err
-	}
-	if err := b.Flush(); err != nil {
-		return pathError(path, err)
-	}
-	return f.Commit()
+	return s.Commit()
 }
 
 // Place returns the path that Commit gives the file; Name is that of the temporary.
@@ -116,6 +109,20 @@ func (s *Set) Create(path string, perm fs.FileMode) (*File, error) {
 		s.Add(f)
 	}
 	return f, err
+}
+
+// Write is Create, and what the function writes to a buffer before it.
+func (s *Set) Write(path string, perm fs.FileMode, write func(io.Writer) error) error {
+	f, err := s.Create(path, perm)
+	if err != nil {
+		return err
+	}
+	b := bufio.NewWriterSize(f, 1<<16)
+	err = write(b)
+	if werr := b.Flush(); werr != nil { // also if it was what failed before
+		return pathError(path, werr)
+	}
+	return err
 }
 
 // Add makes a file part of the set: from now on it is the set's to commit and abandon.

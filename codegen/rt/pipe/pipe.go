@@ -24,6 +24,7 @@ import (
 
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/codegen/rt/decode"
+	"github.com/multiway-go/multiway/codegen/rt/interrupt"
 )
 
 // Bounds of a message: what either side takes from the other.
@@ -254,7 +255,7 @@ func Dial(command []string, level, weights string) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.cmd.Start(); err != nil {
+	if err := interrupt.Start(c.cmd); err != nil {
 		return nil, err
 	}
 	c.w, c.r = bufio.NewWriter(c.in), bufio.NewReaderSize(out, 1<<16)
@@ -269,7 +270,7 @@ func Dial(command []string, level, weights string) (*Client, error) {
 // failed ends the process and returns what it said, or else err.
 func (c *Client) failed(err error) error {
 	c.in.Close()
-	werr := c.cmd.Wait()
+	werr := interrupt.Wait(c.cmd)
 	if s := strings.TrimSpace(c.stderr.String()); s != "" {
 		return errors.New(s)
 	}
@@ -336,5 +337,5 @@ func (c *Client) PID() int { return c.cmd.Process.Pid }
 // Close ends the process.
 func (c *Client) Close() error {
 	c.in.Close()
-	return c.cmd.Wait()
+	return interrupt.Wait(c.cmd)
 }

@@ -2,16 +2,15 @@ package torchsave
 
 import (
 	"archive/zip"
-	"bufio"
 	"bytes"
 	"encoding/binary"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
 
+	place "github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/ir/checkpoint"
 )
 
@@ -62,25 +61,14 @@ var classes = map[checkpoint.DType]string{
 	checkpoint.I64: "LongStorage", checkpoint.I32: "IntStorage", checkpoint.U8: "ByteStorage", checkpoint.Bool: "BoolStorage",
 }
 
-// WriteFile is [Write] to a new or replaced file. On error no file is left behind.
+// WriteFile is [Write] to a new or replaced file. On error what was there stays.
 func WriteFile(path string, src checkpoint.Source, o Options) error {
-	f, err := os.Create(path)
-	if err != nil {
-		return err
-	}
-	w := bufio.NewWriterSize(f, 1<<20)
-	err = Write(w, src, o)
-	if e := w.Flush(); err == nil {
-		err = e
-	}
-	if e := f.Close(); err == nil {
-		err = e
-	}
-	if err != nil {
-		os.Remove(path)
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	return nil
+	return place.Write(path, 0o666, func(w io.Writer) error {
+		if err := Write(w, src, o); err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+		return nil
+	})
 }
 
 // Write writes the tensors of src.
