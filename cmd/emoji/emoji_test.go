@@ -17,6 +17,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/spf13/cobra"
 
+	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/codegen/rt/app"
 	"github.com/multiway-go/multiway/codegen/rt/pixel/decode"
@@ -272,6 +273,14 @@ func command(t *testing.T, f func(*app.App) error) {
 
 // eval gives the numbers of the training run, and each query finds what it finds in PyTorch.
 func TestEval(t *testing.T) {
+	t.Run("without captions", func(t *testing.T) { evalAll(t, false) })
+	t.Run("with captions", func(t *testing.T) {
+		asmtest.Asked(t, asmtest.Full)
+		evalAll(t, true)
+	})
+}
+
+func evalAll(t *testing.T, captions bool) {
 	if !assembly(t) {
 		t.Skip("no kernels in assembly here; in plain Go this takes minutes")
 	}
@@ -290,7 +299,7 @@ func TestEval(t *testing.T) {
 			return err
 		}
 		defer m.Close()
-		e, err := evaluate(t.Context(), a, m, true)
+		e, err := evaluate(t.Context(), a, m, captions, 1)
 		if err != nil {
 			return err
 		}
@@ -309,6 +318,9 @@ func TestEval(t *testing.T) {
 				t.Errorf("is this NAME? is right for %v, training measured %v", *v.got, *v.want)
 			}
 			*v.got = *v.want
+		}
+		if !captions {
+			file.CaptioningAll, file.CaptioningSeen, file.CaptioningUnseen = nil, nil, nil
 		}
 		if d := cmp.Diff(file, e.metrics, near); d != "" {
 			t.Errorf("(-want +got)\n%s", d)

@@ -14,7 +14,7 @@ import (
 )
 
 func evalCommand(a *app.App) *cobra.Command {
-	captions := true
+	captions, every := true, 1
 	c := &cobra.Command{
 		Use:   "eval",
 		Short: "Measure the model on the held-out drawings",
@@ -26,15 +26,18 @@ artist's drawing.
 
 The first line says the precision of the model's weights. --json prints the numbers under
 the names and in the places that the metrics.json of the training run has them.`,
-		Example: "  emoji eval\n  emoji eval --captions=false --json",
+		Example: "  emoji eval\n  emoji eval --captions=false --every 4 --json",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if every < 1 {
+				return fmt.Errorf("--every is %d, want at least 1", every)
+			}
 			m, err := a.Open()
 			if err != nil {
 				return err
 			}
 			defer m.Close()
-			e, err := evaluate(c.Context(), a, m, captions)
+			e, err := evaluate(c.Context(), a, m, captions, every)
 			if err != nil {
 				return err
 			}
@@ -45,6 +48,7 @@ the names and in the places that the metrics.json of the training run has them.`
 		},
 	}
 	c.Flags().BoolVar(&captions, "captions", true, "also caption every drawing, which takes longest")
+	c.Flags().IntVar(&every, "every", 1, "measure every N-th drawing, among as many, which is faster; 1 = all")
 	return c
 }
 
@@ -92,11 +96,12 @@ type evaluation struct {
 	images [][]float32 // embeddings of the drawings
 }
 
-func evaluate(ctx context.Context, a *app.App, m *task.Model, captions bool) (*evaluation, error) {
+func evaluate(ctx context.Context, a *app.App, m *task.Model, captions bool, every int) (*evaluation, error) {
 	h, err := loadHeldOut()
 	if err != nil {
 		return nil, err
 	}
+	h = h.every(every)
 	l, err := loadLabels()
 	if err != nil {
 		return nil, err

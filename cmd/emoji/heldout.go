@@ -26,6 +26,8 @@ type drawing struct {
 	Group    string `json:"group"`
 	Subgroup string `json:"subgroup"`
 	Unseen   bool   `json:"unseen"` // training saw no drawing of this by anybody
+
+	tile int // its number on the sheet
 }
 
 func loadHeldOut() (*heldOut, error) {
@@ -36,7 +38,20 @@ func loadHeldOut() (*heldOut, error) {
 	if h.Tile < 1 || h.Columns < 1 {
 		return nil, fmt.Errorf("heldout_index.json: tiles of %d pixels, %d a row", h.Tile, h.Columns)
 	}
+	for i := range h.Items {
+		h.Items[i].tile = i
+	}
 	return h, nil
+}
+
+// every is the set of every n-th drawing.
+func (h *heldOut) every(n int) *heldOut {
+	s := *h
+	s.Items = nil
+	for i := 0; i < len(h.Items); i += n {
+		s.Items = append(s.Items, h.Items[i])
+	}
+	return &s
 }
 
 // sheet is the picture of all drawings, decoded when the first is read.
@@ -62,13 +77,17 @@ func (h *heldOut) cut(i int) (image.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	at := image.Pt(i%h.Columns*h.Tile, i/h.Columns*h.Tile)
+	if i < 0 || i >= len(h.Items) {
+		return nil, fmt.Errorf("there is no drawing number %d among %d", i, len(h.Items))
+	}
+	n := h.Items[i].tile
+	at := image.Pt(n%h.Columns*h.Tile, n/h.Columns*h.Tile)
 	tile := image.Rectangle{at, at.Add(image.Pt(h.Tile, h.Tile))}
 	whole, ok := img.(interface {
 		SubImage(image.Rectangle) image.Image
 	})
 	if !ok || !tile.In(img.Bounds()) {
-		return nil, fmt.Errorf("heldout_sheet.png: no drawing number %d in a %T of %v", i, img, img.Bounds())
+		return nil, fmt.Errorf("heldout_sheet.png: no drawing number %d in a %T of %v", n, img, img.Bounds())
 	}
 	return whole.SubImage(tile), nil
 }

@@ -8,9 +8,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/codegen"
 	"github.com/multiway-go/multiway/codegen/build"
 	"github.com/multiway-go/multiway/codegen/rt/app"
@@ -73,10 +75,10 @@ func atPrecision(t *testing.T, word string) (exe string, weights int64) {
 	return exe, r.Weights
 }
 
-// evalOf runs eval, without captions.
-func evalOf(t *testing.T, exe, word string) metrics {
+// evalOf runs eval on every n-th drawing, without captions.
+func evalOf(t *testing.T, exe, word string, n int) metrics {
 	t.Helper()
-	cmd := exec.Command(exe, "eval", "--json", "--captions=false")
+	cmd := exec.Command(exe, "eval", "--json", "--captions=false", "--every", strconv.Itoa(n))
 	var errs strings.Builder
 	cmd.Stderr = &errs
 	out, err := cmd.Output()
@@ -109,15 +111,20 @@ func (m *metrics) shares() map[string]float64 {
 }
 
 // At a reduced precision the demo model finds and tells what it does at f16, which its
-// checkpoint is stored in, but for a share of the held-out drawings, and one more, which
+// checkpoint is stored in, but for a share of the held-out drawings, and a few more, which
 // the last bit of another CPU's sums may decide.
 func TestPrecisions(t *testing.T) {
 	if !assembly(t) {
 		t.Skip("no kernels in assembly here; in plain Go this takes minutes")
 	}
-	if testing.Short() {
-		t.Skip("builds the demo model twice")
-	}
+	t.Run("every fourth drawing", func(t *testing.T) { precisions(t, 4, 3) })
+	t.Run("every drawing", func(t *testing.T) {
+		asmtest.Asked(t, asmtest.Full)
+		precisions(t, 1, 1)
+	})
+}
+
+func precisions(t *testing.T, every, more int) {
 	var exact metrics
 	command(t, func(a *app.App) error {
 		m, err := a.Open()
@@ -125,7 +132,7 @@ func TestPrecisions(t *testing.T) {
 			return err
 		}
 		defer m.Close()
-		e, err := evaluate(t.Context(), a, m, false)
+		e, err := evaluate(t.Context(), a, m, false, every)
 		if err == nil {
 			exact = e.metrics
 		}
@@ -143,11 +150,11 @@ func TestPrecisions(t *testing.T) {
 		if weights >= c.bytes {
 			t.Errorf("%s: %d bytes of weights, want less than %d", c.word, weights, c.bytes)
 		}
-		got := evalOf(t, exe, c.word)
+		got := evalOf(t, exe, c.word, every)
 		want := exact.shares()
 		for name, x := range got.shares() {
-			if d := 100 * math.Abs(x-want[name]); d > c.points+100/float64(exact.Images) {
-				t.Errorf("%s: %s is %.4f, at f16 %.4f; want at most %v points of a difference", c.word, name, x, want[name], c.points)
+			if d := 100 * math.Abs(x-want[name]); d > c.points+100*float64(more)/float64(exact.Images) {
+				t.Errorf("%s: %s is %.4f, at f16 %.4f; want at most %v points and %d drawings of a difference", c.word, name, x, want[name], c.points, more)
 			}
 		}
 	}
@@ -184,7 +191,7 @@ func TestPrecisionTable(t *testing.T) {
 			t.Fatal(err)
 		}
 		exe, weights := atPrecision(t, w.Name)
-		m := evalOf(t, exe, w.Name)
+		m := evalOf(t, exe, w.Name, 1)
 		fmt.Fprintf(&b, "| %s | %s | %.1f MB | %.2f MB |", w.Name, w.Doc, float64(codegen.BlobSize(planned))/1e6, float64(weights)/1e6)
 		for _, x := range []float64{m.All.TextToImage1, m.All.ImageToText1, m.ClassificationAll.Subgroup1, m.ClassificationAll.Group1} {
 			fmt.Fprintf(&b, " %.2f %% |", 100*x)
