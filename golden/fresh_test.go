@@ -42,8 +42,20 @@ func packages(t *testing.T) []string {
 	return names
 }
 
-// regenerate makes the package called name in dir, as its go:generate line does.
-func regenerate(name, dir string) error {
+// compiler builds the multiway command.
+func compiler(t *testing.T) (exe string) {
+	t.Helper()
+	exe = filepath.Join(t.TempDir(), "multiway.exe")
+	cmd := exec.Command("go", "build", "-o", exe, "../cmd/multiway")
+	cmd.Env = append(os.Environ(), "GOARCH="+runtime.GOARCH)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return exe
+}
+
+// regenerate makes the package called name in dir, as its go:generate line does, by the multiway command in exe.
+func regenerate(exe, name, dir string) error {
 	if name == "kernels" {
 		return codegen.WriteLibrary(dir)
 	}
@@ -66,11 +78,8 @@ func regenerate(name, dir string) error {
 			if !ok {
 				return fmt.Errorf("%s: %q builds into another folder than its own; want `-o .`", f, args)
 			}
-			run := []string{"run"}
-			if emulator := os.Getenv(build.EnvExec); emulator != "" {
-				run = append(run, "-exec", emulator)
-			}
-			cmd := exec.Command("go", slices.Concat(run, []string{"../../cmd/multiway"}, strings.Fields(before), []string{"-o", dir}, strings.Fields(after))...)
+			run := slices.Concat(strings.Fields(os.Getenv(build.EnvExec)), []string{exe}, strings.Fields(before), []string{"-o", dir}, strings.Fields(after))
+			cmd := exec.Command(run[0], run[1:]...)
 			cmd.Dir = filepath.Join(generated, name)
 			cmd.Env = append(os.Environ(), "GOARCH="+runtime.GOARCH)
 			if out, err := cmd.CombinedOutput(); err != nil {
@@ -85,11 +94,12 @@ func regenerate(name, dir string) error {
 // Every committed package is what its generator writes now, byte for byte: code,
 // assembly, weights and golden vectors.
 func TestFresh(t *testing.T) {
+	exe := compiler(t)
 	for _, name := range packages(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
-			if err := regenerate(name, dir); err != nil {
+			if err := regenerate(exe, name, dir); err != nil {
 				t.Fatal(err)
 			}
 			made, err := os.ReadDir(dir)
