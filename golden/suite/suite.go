@@ -17,7 +17,7 @@ import (
 
 // event is a line of go test -json.
 type event struct {
-	Action     string // start, run, pass, fail, skip, output, build-output, ...
+	Action     string // start, run, pause, cont, pass, fail, skip, output, build-output, ...
 	Package    string
 	ImportPath string // of build-output
 	Test       string
@@ -76,6 +76,10 @@ func (s *suite) take(e event) {
 		if at := strings.LastIndexByte(e.Test, '/'); at > 0 {
 			s.parents[id{e.Package, e.Test[:at]}] = true
 		}
+	case "pause": // until other tests of the package leave it room
+		delete(s.running, i)
+	case "cont":
+		s.running[i] = time.Now()
 	case "output", "build-output":
 		if s.output[i] == nil {
 			s.output[i] = &strings.Builder{}
