@@ -122,13 +122,12 @@ func atPrecisions(m *build.Model, words []string) ([]*build.Model, error) {
 
 // runBench compiles the models into one program and has it time them.
 func runBench(c *cobra.Command, models []*build.Model, o bench.Options, file string) error {
-	log := func(format string, args ...any) { fmt.Fprintf(os.Stderr, "multiway: "+format+"\n", args...) }
-	s, err := build.NewScratch(models, o, log)
+	s, err := build.NewScratch(models, o, logged)
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	log("timing")
+	logged("timing")
 	var bar *app.Progress
 	out, err := s.Run(c.Context(), o, func(done, total int) {
 		if bar == nil {

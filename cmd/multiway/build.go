@@ -141,7 +141,7 @@ func runBuild(path, word, samples string, o build.Options, asJSON bool) error {
 			return err
 		}
 	}
-	o.Log = func(format string, args ...any) { fmt.Fprintf(os.Stderr, "multiway: "+format+"\n", args...) }
+	o.Log = logged
 	var bar *app.Progress
 	o.Progress = func(done, total int64) {
 		if bar == nil {

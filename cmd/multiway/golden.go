@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -31,7 +30,7 @@ The exit status is 1 if anything failed.`,
   multiway golden check --precision int8 golden/testdata`,
 		Args: arguments(1, -1, "a golden case, or a folder of cases"),
 		RunE: func(_ *cobra.Command, args []string) error {
-			o.Log = func(format string, args ...any) { fmt.Fprintf(os.Stderr, "multiway: "+format+"\n", args...) }
+			o.Log = logged
 			s, err := golden.Check(args, o, stdout)
 			if err != nil {
 				return err

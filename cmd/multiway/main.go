@@ -8,10 +8,8 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"strings"
 
@@ -27,7 +25,7 @@ func main() {
 	interrupt.Main("multiway", func() int {
 		err := root().Execute()
 		if err == nil {
-			err = stdout.err
+			err = stdout.Err()
 		}
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "multiway:", file.Brief(err.Error()))
@@ -54,24 +52,11 @@ func distinct(path string, m *build.Model, inputs ...string) error {
 }
 
 // stdout is the standard output of every command, which fails if any write to it failed.
-var stdout = &checked{w: os.Stdout}
+var stdout = app.NewOutput(os.Stdout)
 
-// checked remembers its first error.
-type checked struct {
-	w   io.Writer
-	err error
-}
-
-func (c *checked) Write(p []byte) (int, error) {
-	n, err := c.w.Write(p)
-	if err != nil && c.err == nil {
-		var cause *fs.PathError
-		if errors.As(err, &cause) {
-			err = cause.Err
-		}
-		c.err = fmt.Errorf("standard output: %w", err)
-	}
-	return n, c.err
+// logged prints a line about what is under way.
+func logged(format string, args ...any) {
+	fmt.Fprintf(os.Stderr, "multiway: %s\n", file.Brief(fmt.Sprintf(format, args...)))
 }
 
 // columns is the widest that help texts and tables for people are.

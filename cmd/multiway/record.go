@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 
@@ -53,7 +52,7 @@ in float64 and in the plainest way: a large model takes minutes an input.`,
 				return err
 			}
 			defer m.Close()
-			o.Log = func(format string, args ...any) { fmt.Fprintf(os.Stderr, "multiway: "+format+"\n", args...) }
+			o.Log = logged
 			if err := golden.Record(out, m, o); err != nil {
 				return err
 			}

@@ -88,7 +88,7 @@ const (
 // Run runs the binary on a command line and returns its exit status.
 func Run(b Binary, args []string, in io.Reader, out, errs io.Writer) int {
 	b.Name = b.name()
-	stdout := &output{Writer: out, terminal: isTerminal(out)}
+	stdout := NewOutput(out)
 	a := &App{Binary: b, In: in, Out: stdout, Err: errs}
 	root := a.root()
 	root.SetArgs(append([]string{}, args...)) // to cobra nil is the process's
@@ -101,40 +101,18 @@ func Run(b Binary, args []string, in io.Reader, out, errs io.Writer) int {
 
 	c, err := root.ExecuteC()
 	if err == nil {
-		err = stdout.err // cobra looks at none of its help and completions
+		err = stdout.Err() // cobra looks at none of its help and completions
 	}
 	var bad usageError
 	switch {
 	case err == nil:
 		return 0
-	case !started && stdout.err == nil || errors.As(err, &bad):
-		fmt.Fprintf(errs, "%s: %s\nRun '%s --help' for usage.\n", c.CommandPath(), file.Escape(err.Error()), c.CommandPath())
+	case !started && stdout.Err() == nil || errors.As(err, &bad):
+		fmt.Fprintf(errs, "%s: %s\nRun '%s --help' for usage.\n", c.CommandPath(), file.Brief(err.Error()), c.CommandPath())
 		return exitUsage
 	}
-	fmt.Fprintf(errs, "%s: %s\n", c.CommandPath(), file.Escape(err.Error()))
+	fmt.Fprintf(errs, "%s: %s\n", c.CommandPath(), file.Brief(err.Error()))
 	return exitFailure
-}
-
-// output remembers the first error in writing to it. Where it is a terminal the line of a
-// job under way makes room.
-type output struct {
-	io.Writer
-	err      error
-	terminal bool
-	job      *Progress
-}
-
-func (o *output) Write(b []byte) (n int, err error) {
-	write := func() { n, err = o.Writer.Write(b) }
-	if o.terminal {
-		o.job.Aside(write)
-	} else {
-		write()
-	}
-	if o.err == nil {
-		o.err = err
-	}
-	return n, err
 }
 
 // usageError is a command line that makes no sense.
@@ -249,7 +227,7 @@ func encode(w io.Writer, v any) error {
 // unknown; see Progress.
 func (a *App) Progress(what, unit string, total int) *Progress {
 	p := NewProgress(a.Err, a.Name, what, unit, 1, int64(total))
-	if o, ok := a.Out.(*output); ok {
+	if o, ok := a.Out.(*Output); ok {
 		o.job = p
 	}
 	return p
@@ -257,7 +235,7 @@ func (a *App) Progress(what, unit string, total int) *Progress {
 
 // warn reports something that is left out. Names in it are quoted already.
 func (a *App) warn(format string, args ...any) {
-	fmt.Fprintf(a.Err, "%s: %s\n", a.Name, file.Escape(fmt.Sprintf(format, args...)))
+	fmt.Fprintf(a.Err, "%s: %s\n", a.Name, file.Brief(fmt.Sprintf(format, args...)))
 }
 
 // keeps returns an error if writing a file would destroy what the command reads: a file

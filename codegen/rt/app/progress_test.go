@@ -96,7 +96,7 @@ func TestProgressLog(t *testing.T) {
 // On a terminal results and the line of a job do not mix.
 func TestProgressBesideOutput(t *testing.T) {
 	var screen bytes.Buffer
-	o := &output{Writer: &screen, terminal: true}
+	o := &Output{w: &screen, terminal: true}
 	a := &App{Binary: Binary{Name: "NAME"}, Out: o, Err: &screen}
 	p := a.Progress("captioning", "pictures", 2)
 	p.mu.Lock()
