@@ -81,11 +81,13 @@ do more.`,
 type source struct {
 	preset string
 	seed   uint64
+	seeded func() bool // the seed was given
 }
 
 func (s *source) flags(c *cobra.Command) {
 	c.Flags().StringVar(&s.preset, "preset", "", "a released model instead of a description, with random weights")
 	c.Flags().Uint64Var(&s.seed, "seed", 1, "seed of a preset's weights")
+	s.seeded = func() bool { return c.Flags().Changed("seed") }
 }
 
 // open opens what the flags and arguments name.
@@ -95,6 +97,8 @@ func (s *source) open(args []string) (*build.Model, error) {
 		return nil, fmt.Errorf("give --preset or a description, not both")
 	case s.preset != "":
 		return build.Preset(s.preset, s.seed)
+	case s.seeded() && len(args) > 0:
+		return nil, fmt.Errorf("--seed is for a preset; a description has its own, `seed: %d`", s.seed)
 	case len(args) == 0:
 		return nil, fmt.Errorf("no model: give --preset NAME or a description; `multiway presets` lists the presets")
 	}
@@ -108,7 +112,12 @@ func atPrecisions(m *build.Model, words []string) ([]*build.Model, error) {
 	}
 	var models []*build.Model
 	for i, w := range words {
-		if slices.Index(words, w) < i {
+		words[i] = strings.TrimSpace(w)
+		w = words[i]
+		switch {
+		case !slices.Contains(precision.Names(), w):
+			return nil, fmt.Errorf("--precision has %q, want some of %s, separated by commas", w, strings.Join(precision.Names(), ", "))
+		case slices.Index(words, w) < i:
 			return nil, fmt.Errorf("--precision: %s is given twice; remove one", w)
 		}
 		at, err := m.AtPrecision(w)

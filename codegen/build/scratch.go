@@ -133,7 +133,12 @@ func (m *Model) times(o bench.Options) error {
 	for _, f := range p.Funcs {
 		like.Funcs = append(like.Funcs, &rt.Func{Name: f.Name, Text: f.UsesT()})
 	}
-	o.Entries = nil // the compiled model has no others
+	if len(o.Entries) > 0 {
+		o.Entries = nil // the compiled model has no others
+	}
+	if os.Getenv(EnvExec) != "" {
+		o.Levels = nil // those of another CPU
+	}
 	return bench.Check(like, o)
 }
 

@@ -319,7 +319,7 @@ func (s *search) measure(rungs []int) error {
 			break
 		}
 	}
-	s.log("%d of %d parts kept, which cost %.1f %%: %s", n, len(s.units), 100*costOf(s.units, rungs), listed(s.places, m.errors))
+	s.log("%d of %d parts kept, time and bytes together %.1f %% more: %s", n, len(s.units), 100*costOf(s.units, rungs), listed(s.places, m.errors))
 	s.seen = append(s.seen, m)
 	if near(m.errors, s.limits) && (s.best == nil || costOf(s.units, rungs) < costOf(s.units, s.best.rungs)) {
 		s.best = m

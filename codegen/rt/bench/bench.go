@@ -3,6 +3,7 @@ package bench
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"runtime"
@@ -130,6 +131,9 @@ func plan(p *rt.Package, o *Options) ([]point, error) {
 			return nil, fmt.Errorf("entry %q: the package has no such function; it has %s", e, strings.Join(names, ", "))
 		}
 	}
+	if len(funcs) == 0 {
+		return nil, errors.New("nothing to time: the list of entries is empty")
+	}
 	check := func(what string, list []int, most int) error {
 		for _, n := range list {
 			if n < 1 || n > most {
@@ -150,6 +154,11 @@ func plan(p *rt.Package, o *Options) ([]point, error) {
 	for _, err := range []error{check("tokens", o.Tokens, max(1, p.Text)), check("lengths", o.Lengths, max(1, p.Text)), check("batch", o.Batch, MaxBatch), check("threads", o.Threads, 1024)} {
 		if err != nil {
 			return nil, err
+		}
+	}
+	for _, l := range o.Levels {
+		if !slices.Contains(rt.Levels(), l) {
+			return nil, fmt.Errorf("level has %q, this CPU has %s", l, strings.Join(rt.Levels(), ", "))
 		}
 	}
 	if o.Time < 0 || o.Time > MaxTime {

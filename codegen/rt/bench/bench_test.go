@@ -288,12 +288,14 @@ func TestErrors(t *testing.T) {
 		want string
 	}{
 		{Options{Entries: []string{"fly"}}, `entry "fly": the package has no such function; it has vision, `},
+		{Options{Entries: []string{}}, "nothing to time: the list of entries is empty"},
 		{Options{Tokens: []int{13}}, "tokens has 13, want 1 to 12"},
 		{Options{Lengths: []int{1, 0}}, "lengths has 0"},
 		{Options{Batch: []int{MaxBatch + 1}}, "batch has 4097"},
 		{Options{Threads: []int{0}}, "threads has 0"},
 		{Options{Entries: []string{"vision"}, Lengths: []int{1}}, "no function here takes text"},
 		{Options{Time: 2 * time.Hour}, "time is 2h0m0s, want up to 1h0m0s"},
+		{Options{Levels: []string{"generic", "fly"}}, `level has "fly", this CPU has generic`},
 		{Options{Time: -1}, "time is -1ns, want up to 1h0m0s"},
 	} {
 		if err := Check(&beit3tiny.Package, test.o); err == nil || !strings.Contains(err.Error(), test.want) {
