@@ -9,10 +9,11 @@ flags = $(if $(TAGS),-tags $(TAGS))
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 16
 
-demo: emoji ## find pictures by words with the compiled demo model (TAGS=noasm: plain Go)
+demo: emoji ## find pictures by words with the compiled demo model; the first build takes minutes (TAGS=noasm: plain Go)
 	bin/emoji demo --html bin/demo.html
 
 emoji: generated/emoji/weights.bin ## build bin/emoji
+	@[ -e bin/emoji ] || echo "building bin/emoji: the first build compiles everything and downloads what go.mod names, which can take minutes"
 	$(GO) build $(flags) -trimpath -o bin/emoji ./cmd/emoji
 
 # Committed; made again if what it is made of is newer.

@@ -13,6 +13,7 @@ import (
 	"github.com/multiway-go/multiway/codegen/build"
 	"github.com/multiway-go/multiway/codegen/rt/app"
 	"github.com/multiway-go/multiway/codegen/rt/bench"
+	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/ir/precision"
 )
 
@@ -20,7 +21,7 @@ func benchCommand() *cobra.Command {
 	var o bench.Options
 	var from source
 	var words []string
-	var file string
+	var path string
 	c := &cobra.Command{
 		Use:   "bench [flags] (--preset NAME | DESCRIPTION)",
 		Short: "Time a model beside what this machine can do",
@@ -64,16 +65,16 @@ do more.`,
 			if err != nil {
 				return err
 			}
-			if err := distinct(file, m); err != nil {
+			if err := distinct(path, m); err != nil {
 				return err
 			}
-			return runBench(c, models, o, file)
+			return runBench(c, models, o, path)
 		},
 	}
 	app.BenchFlags(c, &o)
 	from.flags(c)
 	c.Flags().StringSliceVar(&words, "precision", nil, "precisions to time side by side: "+strings.Join(precision.Names(), ", ")+" (default: the description's)")
-	c.Flags().StringVar(&file, "json", "", "file to write the numbers to, as JSON")
+	c.Flags().StringVar(&path, "json", "", "file to write the numbers to, as JSON")
 	return c
 }
 
@@ -130,7 +131,15 @@ func atPrecisions(m *build.Model, words []string) ([]*build.Model, error) {
 }
 
 // runBench compiles the models into one program and has it time them.
-func runBench(c *cobra.Command, models []*build.Model, o bench.Options, file string) error {
+func runBench(c *cobra.Command, models []*build.Model, o bench.Options, path string) error {
+	var numbers *file.File
+	if path != "" { // before the work that would be for nothing
+		var err error
+		if numbers, err = file.Create(path, 0o666); err != nil {
+			return err
+		}
+		defer numbers.Abandon()
+	}
 	s, err := build.NewScratch(models, o, logged)
 	if err != nil {
 		return err
@@ -152,12 +161,15 @@ func runBench(c *cobra.Command, models []*build.Model, o bench.Options, file str
 	if err := json.Unmarshal(out, &r); err != nil {
 		return fmt.Errorf("the compiled program's answer: %w", err)
 	}
-	if file != "" {
+	if numbers != nil {
 		var b bytes.Buffer
 		if err := json.Indent(&b, out, "", "  "); err != nil {
 			return err
 		}
-		if err := put(file, b.Bytes()); err != nil {
+		if _, err := b.WriteTo(numbers); err != nil {
+			return err
+		}
+		if err := numbers.Commit(); err != nil {
 			return err
 		}
 	}
