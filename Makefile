@@ -4,7 +4,7 @@ TAGS ?=
 export CGO_ENABLED = 0
 flags = $(if $(TAGS),-tags $(TAGS))
 
-.PHONY: help demo emoji test quick soak bare test-arm64 neon-mca cross fuzz builds precisions generate fresh lint bench-peers check-onnx clean
+.PHONY: help demo emoji test quick soak bare test-arm64 test-avx512 neon-mca cross fuzz builds precisions generate fresh lint bench-peers check-onnx clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 16
@@ -41,6 +41,9 @@ test-arm64: ## run NEON code under emulation, the base model included; on Debian
 	@for tool in qemu-aarch64-static aarch64-linux-gnu-objdump; do command -v $$tool >/dev/null || { \
 	  echo "test-arm64 needs $$tool; on Debian: apt-get install qemu-user-static binutils-aarch64-linux-gnu"; exit 1; }; done
 	@MULTIWAY_MUST_RUN=neon,as-arm64,full $(suite) -count 1 -timeout 60m ./asm/arm64 ./golden/emulated
+
+test-avx512: ## run AVX-512 code under emulation; on Debian, the first time as root, for minutes
+	@MULTIWAY_MUST_RUN=bochs $(suite) -count 1 -timeout 90m ./golden/emulated/bochs/...
 
 neon-mca: ## say how close NEON inner loops come to the limits of some CPUs; on Debian: apt-get install llvm-19
 	$(GO) test ./asm/arm64 -run Throughput -update

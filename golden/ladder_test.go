@@ -59,7 +59,10 @@ var ladder = map[string]rung{
 	"codegen/rt/app": {imports: "codegen/rt/... github.com/spf13/cobra golang.org/x/term",
 		tests: testscript},
 
-	"golden/emulated":       {}, // drives commands
+	"golden/emulated":            {}, // drives commands
+	"golden/emulated/bochs":      {imports: "golang.org/x/sys/...", tests: "asm codegen/build"},
+	"golden/emulated/bochs/init": {imports: "golden/emulated/bochs golang.org/x/sys/..."},
+
 	"golden/suite":          {imports: "asm asm/asmtest"},
 	"golden/cases":          {imports: "ir/checkpoint codegen/rt/file"},
 	"golden/cases/casetest": {imports: "golden/cases codegen/rt"},

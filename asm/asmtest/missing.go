@@ -32,6 +32,7 @@ func features() map[string]string {
 		"as":       "GNU as of binutils 2.34 or later; on Debian: apt-get install binutils",
 		Bare:       EnvMustRun + "=bare, a network, and minutes; make bare runs it",
 		"as-arm64": "GNU as and objdump for arm64; on Debian: apt-get install binutils-aarch64-linux-gnu",
+		"bochs":    "an emulator of CPUs with AVX-512, and minutes: make test-avx512 makes it and runs these",
 		"holes":    "a file system with holes in files under TMPDIR",
 		"pagemap":  "Linux with /proc, which tells what of a process is in memory",
 	}

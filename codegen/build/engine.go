@@ -24,6 +24,7 @@ type Engine struct {
 	weights string
 	engines *Engines
 	own     bool // engines has no other
+	ready   bool // dir can be compiled
 }
 
 // NewEngine generates and compiles the package of a planned program. weights is the
@@ -52,22 +53,21 @@ func newEngine(p *ir.Program, opt codegen.Options, weights string, write writer,
 	return e, nil
 }
 
+// EnvEngines is the environment variable that names a folder in which executables stay, by
+// what they are compiled of: a machine without Go runs there what the same multiway
+// compiled on another.
+const EnvEngines = "MULTIWAY_ENGINES"
+
 // Engines makes engines and compiles each package once: those that differ in their
 // weights alone share executables. It and its engines serve one goroutine at a time; the
-// zero value is ready. Close removes the executables, after which no engine can be
-// started.
+// zero value is ready. Close removes the executables, unless EnvEngines keeps them; after
+// it no engine can be started.
 type Engines struct {
 	// Log, if not nil, is told what takes long.
 	Log func(format string, args ...any)
 
-	dir  *file.Dir // nil before the first executable
-	exes map[executable]string
-}
-
-// executable is a package compiled for a CPU.
-type executable struct {
-	source [sha256.Size]byte
-	arch   string
+	dir  string    // of the executables; "" before the first
+	temp *file.Dir // the same, if it is to be removed
 }
 
 // New is NewEngine, but that the package is compiled when it is first started.
@@ -88,7 +88,7 @@ func (c *Engines) make(p *ir.Program, opt codegen.Options, weights string, write
 	}
 	if err == nil {
 		opt.Weights = codegen.File
-		err = generate(dir.Path, p, opt, pipeMain, c.Log)
+		_, err = codegen.Write(filepath.Join(dir.Path, compiledDir, "model"), p, opt)
 	}
 	if err != nil {
 		e.Close()
@@ -103,22 +103,29 @@ func (c *Engines) executable(e *Engine, arch string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	key := executable{sum, arch}
-	if exe := c.exes[key]; exe != "" {
+	if c.dir == "" {
+		if c.dir = os.Getenv(EnvEngines); c.dir == "" {
+			if c.temp, err = file.TempDir(); err != nil {
+				return "", err
+			}
+			c.dir = c.temp.Path
+		}
+	}
+	exe := filepath.Join(c.dir, fmt.Sprintf("%x-%s.exe", sum[:12], arch))
+	if _, err := os.Stat(exe); err == nil {
 		return exe, nil
 	}
-	if c.dir == nil {
-		if c.dir, err = file.TempDir(); err != nil {
+	if !e.ready {
+		if err := writeMain(e.dir.Path, c.Log, importing(pipeMain)); err != nil {
 			return "", err
 		}
-		c.exes = map[executable]string{}
+		e.ready = true
 	}
-	exe := filepath.Join(c.dir.Path, fmt.Sprintf("check%d.exe", len(c.exes)))
-	if err := link(e.dir.Path, exe, c.Log, here(arch)...); err != nil {
+	part := exe + filepath.Base(e.dir.Path) // others may be compiling it too
+	if err := link(e.dir.Path, part, c.Log, here(arch)...); err != nil {
 		return "", err
 	}
-	c.exes[key] = exe
-	return exe, nil
+	return exe, os.Rename(part, exe)
 }
 
 // here has programs built to run here, on a CPU of that GOARCH, whatever the environment
@@ -127,19 +134,21 @@ func here(arch string) []string { return []string{"GOOS=" + runtime.GOOS, "GOARC
 
 // Close removes the executables.
 func (c *Engines) Close() error {
-	if c.dir == nil {
+	if c.temp == nil {
 		return nil
 	}
-	return c.dir.Remove()
+	return c.temp.Remove()
 }
 
-// hashFiles returns the hash of the names and contents of a folder's files.
+// hashFiles returns the hash of the names and contents of a folder's files, and of the
+// flags that go builds them with.
 func hashFiles(dir string) (sum [sha256.Size]byte, err error) {
 	entries, err := os.ReadDir(dir) // sorted
 	if err != nil {
 		return sum, err
 	}
 	h := sha256.New()
+	fmt.Fprintf(h, "%q\n", os.Getenv("GOFLAGS"))
 	for _, e := range entries {
 		data, err := os.ReadFile(filepath.Join(dir, e.Name()))
 		if err != nil {
@@ -194,25 +203,25 @@ func open(weights string, opts []rt.Option) (*model.Model, error) {
 `
 )
 
+// importing is a main program, by its import path, around the package beside it.
+func importing(main string) func(path string) string {
+	return func(path string) string { return fmt.Sprintf(main, path+"/model") }
+}
+
 // compile generates the package into the folder dir and builds main around it. env
 // changes the environment of the go command.
 func compile(dir string, p *ir.Program, opt codegen.Options, exe, main string, log logger, env ...string) error {
-	if err := generate(dir, p, opt, main, log); err != nil {
+	if _, err := codegen.Write(filepath.Join(dir, compiledDir, "model"), p, opt); err != nil {
+		return err
+	}
+	if err := writeMain(dir, log, importing(main)); err != nil {
 		return err
 	}
 	return link(dir, exe, log, env...)
 }
 
-// generate writes what link builds: a stand-in for the host with the package and main.
-func generate(dir string, p *ir.Program, opt codegen.Options, main string, log logger) error {
-	if _, err := codegen.Write(filepath.Join(dir, compiledDir, "model"), p, opt); err != nil {
-		return err
-	}
-	return writeMain(dir, log, func(path string) string { return fmt.Sprintf(main, path+"/model") })
-}
-
 // writeMain writes a main package, whose text main gives for its import path, and
-// beside the packages it imports, and what it takes to build it.
+// beside the packages it imports, and what it takes to build it: a stand-in for the host.
 func writeMain(dir string, log logger, main func(path string) string) error {
 	h, err := findHost(log)
 	if err != nil {
@@ -224,7 +233,7 @@ func writeMain(dir string, log logger, main func(path string) string) error {
 	return os.WriteFile(filepath.Join(dir, compiledDir, "main.go"), []byte(main(h.path+"/"+compiledDir)), 0o666)
 }
 
-// link builds what generate wrote to dir.
+// link builds the main package in dir.
 func link(dir, exe string, log logger, env ...string) error {
 	h, err := findHost(log)
 	if err != nil {

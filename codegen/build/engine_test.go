@@ -179,14 +179,37 @@ func TestEngineErrors(t *testing.T) {
 }
 
 // Engines of one package with different weights share an executable, and each
-// computes with its own.
+// computes with its own. Where executables are kept, they do so without Go.
 func TestEnginesShareExecutables(t *testing.T) {
+	t.Setenv(build.EnvEngines, t.TempDir())
+	shareExecutables(t)
+	t.Setenv("PATH", t.TempDir())
+	shareExecutables(t)
+	t.Setenv(build.EnvEngines, "")
+	engines := &build.Engines{}
+	planned, err := passes.Run(parse(t, "testdata/steps.ir"), passes.Options{Rows: 40})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := engines.New(planned, codegen.Options{Package: "steps", Rows: 40, Text: 9}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	if _, err := e.Start("generic"); err == nil {
+		t.Error("an engine was compiled without Go")
+	}
+	if left, err := build.Executables(engines); err != nil || len(left) > 0 {
+		t.Errorf("%v are left of what was not compiled (%v)", left, err)
+	}
+	if err := engines.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func shareExecutables(t *testing.T) {
 	var engines build.Engines
-	t.Cleanup(func() {
-		if err := engines.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	defer engines.Close()
 	for _, scale := range []float32{1, 0.5, 3} {
 		described := parse(t, "testdata/steps.ir")
 		for _, w := range described.Weights {
@@ -231,8 +254,8 @@ func TestEnginesShareExecutables(t *testing.T) {
 		if err := e.Close(); err != nil {
 			t.Error(err)
 		}
-		if n := build.Executables(&engines); n != 1 {
-			t.Errorf("%d executables after weights times %g, want 1", n, scale)
+		if exes, err := build.Executables(&engines); err != nil || len(exes) != 1 {
+			t.Errorf("%v are the executables after weights times %g, want one (%v)", exes, scale, err)
 		}
 	}
 }

@@ -1,5 +1,7 @@
 package build
 
+import "path/filepath"
+
 // SetQuickFLOPs sets how much the quick check interprets and returns what it was.
 func SetQuickFLOPs(n int64) int64 {
 	old := quickFLOPs
@@ -7,8 +9,8 @@ func SetQuickFLOPs(n int64) int64 {
 	return old
 }
 
-// Executables counts what Engines has compiled.
-func Executables(c *Engines) int { return len(c.exes) }
+// Executables lists what Engines has compiled, or begun to.
+func Executables(c *Engines) ([]string, error) { return filepath.Glob(filepath.Join(c.dir, "*.exe*")) }
 
 // SetTuneFLOPs sets the work above which a model is large and returns what it was.
 func SetTuneFLOPs(n int64) int64 {

@@ -1,0 +1,274 @@
+//go:build linux && amd64 && !noasm
+
+package bochs_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/multiway-go/multiway/asm"
+	"github.com/multiway-go/multiway/asm/asmtest"
+	"github.com/multiway-go/multiway/codegen/build"
+	"github.com/multiway-go/multiway/golden/emulated/bochs"
+)
+
+const root = "../../.."
+
+// cpus are the CPU models that stand for the levels of amd64, lowest first: each has its own level and those above it in
+// this list, and no other.
+var cpus = []struct {
+	level asm.ISA
+	model string // of Bochs
+}{
+	{asm.AVX2, "arrow_lake"},
+	{asm.AVX512, "corei7_skylake_x"},
+	{asm.AVX512VNNI, "corei7_icelake_u"},
+	{asm.AVX512BF16, "sapphire_rapids"},
+}
+
+// highest is the model with every level.
+func highest() string { return cpus[len(cpus)-1].model }
+
+// TestCPUs holds that every level of amd64 has a CPU.
+func TestCPUs(t *testing.T) {
+	var got, want []asm.ISA
+	for _, c := range cpus {
+		got = append(got, c.level)
+	}
+	for _, l := range asm.Levels {
+		if l.Arch == "amd64" {
+			want = append(want, l.ISA)
+		}
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("levels with a CPU (-want +got):\n%s", d)
+	}
+}
+
+// emulator returns the emulator if it is asked for.
+func emulator(t *testing.T) *bochs.Machine {
+	t.Helper()
+	asmtest.Asked(t, "bochs")
+	m, err := bochs.Open(t.Context(), t.TempDir(), t.Output())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// amd64 runs the go command at the root of the module, for guests.
+func amd64(t *testing.T, args ...string) {
+	t.Helper()
+	cmd := exec.Command("go", args...)
+	cmd.Dir, cmd.Env = root, append(os.Environ(), "GOOS=linux", "GOARCH=amd64", "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("go %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+}
+
+// tester compiles the tests of package golden and returns the program's path.
+func tester(t *testing.T, flags ...string) string {
+	t.Helper()
+	exe := filepath.Join(t.TempDir(), "golden.test")
+	amd64(t, slices.Concat([]string{"test", "-c", "-ldflags=-s -w", "-o", exe}, flags, []string{"./golden"})...)
+	return exe
+}
+
+// tests is a job that runs some of those tests.
+func tests(exe, cpu, run string) bochs.Job {
+	return bochs.Job{
+		CPU:   cpu,
+		Files: map[string]string{"golden/golden.test": exe},
+		Command: bochs.Command{
+			Args: []string{"golden/golden.test", "-test.v", "-test.run", run},
+			Dir:  "golden",
+		},
+	}
+}
+
+// kernelTests selects the tests of kernels.
+func kernelTests(names ...string) string {
+	return "TestKernels$/^(" + strings.Join(names, "|") + ")$"
+}
+
+// verdicts are those of the tests of kernels in the output of go test -v.
+func verdicts(out string) map[string]string {
+	got := map[string]string{}
+	for _, m := range regexp.MustCompile(`(?m)^ *--- (\w+): TestKernels/(\S+)`).FindAllStringSubmatch(out, -1) {
+		got[m[2]] = m[1]
+	}
+	return got
+}
+
+// all gives every name the same verdict.
+func all(verdict string, names []string) map[string]string {
+	want := map[string]string{}
+	for _, n := range names {
+		want[n] = verdict
+	}
+	return want
+}
+
+// TestAVX512 runs on emulated CPUs what has assembly for AVX-512.
+func TestAVX512(t *testing.T) {
+	m := emulator(t)
+	exe := tester(t)
+
+	// Each kernel runs on a CPU that has its level and no higher one, against its twin.
+	for _, c := range cpus {
+		var names []string
+		for _, k := range asm.Catalogue {
+			if k.ISA == c.level && c.level != asm.AVX2 { // which CI has, and asks for
+				names = append(names, k.Name())
+			}
+		}
+		if names == nil {
+			continue
+		}
+		t.Run("kernels/"+string(c.level), func(t *testing.T) {
+			t.Parallel()
+			var out bytes.Buffer
+			err := m.Run(t.Context(), tests(exe, c.model, kernelTests(names...)), &out)
+			t.Logf("\n%s", &out)
+			if err != nil {
+				t.Error(err)
+			}
+			if d := cmp.Diff(all("PASS", names), verdicts(out.String())); d != "" {
+				t.Errorf("kernels (-want +got):\n%s", d)
+			}
+		})
+	}
+
+	// A model takes the best level of its CPU, and knows those below.
+	emoji := filepath.Join(t.TempDir(), "emoji")
+	amd64(t, "build", "-ldflags=-s -w", "-o", emoji, "./cmd/emoji")
+	levels := []string{"generic"}
+	for _, c := range cpus {
+		levels = append(levels, string(c.level))
+		best := c.level
+		for l, _ := best.Level(); l.Only() != ""; l, _ = best.Level() { // for a precision that the demo does not have
+			best = l.Base
+		}
+		want := fmt.Sprintf("level     %s (this CPU: %s)\n", best, strings.Join(levels, ", "))
+		t.Run("info/"+string(c.level), func(t *testing.T) {
+			t.Parallel()
+			var out bytes.Buffer
+			err := m.Run(t.Context(), bochs.Job{
+				CPU:     c.model,
+				Files:   map[string]string{"emoji": emoji},
+				Command: bochs.Command{Args: []string{"emoji", "info"}},
+			}, &out)
+			if err != nil || !strings.Contains(out.String(), want) {
+				t.Errorf("%s: got error %v and\n%s\nwant %s", c.model, err, &out, want)
+			}
+		})
+	}
+
+	t.Run("models", func(t *testing.T) {
+		t.Parallel()
+		models(t, m, exe)
+	})
+}
+
+// models runs whole models at every level: those of package generated, and a golden case of each family. This machine
+// compiles what the guest runs, and runs it first at the levels it has.
+func models(t *testing.T, m *bochs.Machine, exe string) {
+	cases := []string{"classification", "mwt_paper", "vlmo_rel"}
+	run := "^(" + strings.Join([]string{
+		"TestKernelTable", "TestSameBits", "TestSameBitsEverywhere", "TestLevels", "TestLevelsGiveTheSameBits", "TestLevelsGiveTheSameBitsAtEveryPrecision",
+		"TestTinyIsItsProgram", "TestMwtIsItsProgram", "TestVLMoIsItsProgram", "TestTinyCheck", "TestCasesInBytes", "TestCasesInProductsOfBF16",
+	}, "|") + ")$|^TestCases$/^(" + strings.Join(cases, "|") + ")$"
+	engines := t.TempDir()
+	here := exec.Command(exe, "-test.run", run)
+	here.Dir, here.Env = filepath.Join(root, "golden"), append(os.Environ(), build.EnvEngines+"="+engines, asmtest.EnvMustRun+"=")
+	if out, err := here.CombinedOutput(); err != nil {
+		t.Fatalf("on this machine: %v\n%s", err, out)
+	}
+	job := tests(exe, highest(), run)
+	job.Files["engines"] = engines
+	for _, name := range []string{"beit3tiny", "mwttiny", "vlmotiny"} {
+		job.Files["generated/"+name] = filepath.Join(root, "generated", name)
+	}
+	for _, name := range cases {
+		job.Files["golden/testdata/"+name] = filepath.Join(root, "golden/testdata", name)
+	}
+	var levels []string
+	for _, c := range cpus {
+		levels = append(levels, string(c.level))
+	}
+	job.Env = []string{asmtest.EnvMustRun + "=" + strings.Join(levels, ","), build.EnvEngines + "=" + bochs.Root + "/engines", "GOFLAGS=" + os.Getenv("GOFLAGS")}
+	var out bytes.Buffer
+	err := m.Run(t.Context(), job, &out)
+	t.Logf("\n%s", &out)
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// wrong has, by the name of a kernel, what to look for in its assembly and what to write instead: another register as the
+// operand of a multiplication.
+var wrong = map[string]struct {
+	find *regexp.Regexp
+	with string
+}{
+	"gelu_f32_avx512":               {regexp.MustCompile(`VFMADD213PS +Z\d+,`), "VFMADD213PS Z31,"},
+	"qgemm_i8_1x32_avx512vnni":      {regexp.MustCompile(`VPDPBUSD +Z\d+,`), "VPDPBUSD Z31,"},
+	"dgemm_bf16dot_1x48_avx512bf16": {regexp.MustCompile(`WORD \$0x\w\w52 // VDPBF16PS`), "WORD $$0xc052 // VDPBF16PS"},
+}
+
+// TestAVX512Wrong holds that kernels which compute something else fail under emulation, and no others do.
+func TestAVX512Wrong(t *testing.T) {
+	m := emulator(t)
+	source, err := filepath.Abs(filepath.Join(root, "generated/kernels/kernels_amd64.s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, edit := range wrong {
+		at := bytes.Index(text, []byte("\nTEXT ·"+name+"(SB)"))
+		if at < 0 {
+			t.Fatalf("%s has no %s", source, name)
+		}
+		found := edit.find.FindIndex(text[at:])
+		if found == nil || bytes.Contains(text[at+1:at+found[0]], []byte("\nTEXT ")) {
+			t.Fatalf("%s has no %v", name, edit.find)
+		}
+		text = slices.Concat(text[:at+found[0]], edit.find.ReplaceAll(text[at+found[0]:at+found[1]], []byte(edit.with)), text[at+found[1]:])
+	}
+	dir := t.TempDir()
+	altered := filepath.Join(dir, "kernels_amd64.s")
+	overlay, err := json.Marshal(map[string]any{"Replace": map[string]string{source: altered}})
+	if err == nil {
+		err = errors.Join(os.WriteFile(altered, text, 0o666), os.WriteFile(filepath.Join(dir, "overlay.json"), overlay, 0o666))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	right := []string{"softmax_f32_avx512", "qgemm_i8_2x32_avx512vnni", "dgemm_bf16dot_2x48_avx512bf16"}
+	names := slices.Sorted(maps.Keys(wrong))
+	want := all("FAIL", names)
+	maps.Copy(want, all("PASS", right))
+	var out bytes.Buffer
+	err = m.Run(t.Context(), tests(tester(t, "-overlay", filepath.Join(dir, "overlay.json")), highest(), kernelTests(append(names, right...)...)), &out)
+	if exit := (*bochs.ExitError)(nil); !errors.As(err, &exit) || exit.Status != 1 {
+		t.Errorf("got error %v, want exit status 1", err)
+	}
+	if d := cmp.Diff(want, verdicts(out.String())); d != "" {
+		t.Errorf("kernels (-want +got):\n%s%s", d, &out)
+	}
+}

@@ -1,0 +1,108 @@
+//go:build linux
+
+package bochs
+
+import (
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+)
+
+// cpio writes an archive in the format that Linux unpacks as its first file system. It keeps the first error for close.
+type cpio struct {
+	w       io.Writer
+	inode   int
+	folders map[string]bool
+	err     error
+}
+
+func newCpio(w io.Writer) *cpio { return &cpio{w: w, folders: map[string]bool{"/": true}} }
+
+// The types of entries.
+const (
+	folder = 0o040000
+	file   = 0o100000
+)
+
+// entry writes a file's header and contents, of size bytes, and before them the folders that it is in.
+func (c *cpio) entry(name string, mode, size int64, contents io.Reader) {
+	if parent := path.Dir(name); !c.folders[parent] {
+		c.folder(parent)
+	}
+	if c.err != nil {
+		return
+	}
+	c.inode++
+	name = strings.TrimPrefix(name, "/")
+	head := fmt.Sprintf("070701%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%s\x00", c.inode, mode, 0, 0, 1, 0, size, 0, 0, 0, 0, len(name)+1, 0, name)
+	for _, part := range []struct {
+		r    io.Reader
+		size int64
+	}{{strings.NewReader(head), int64(len(head))}, {contents, size}} {
+		if _, c.err = io.CopyN(c.w, part.r, part.size); c.err != nil {
+			c.err = fmt.Errorf("%s: %w", name, c.err)
+			return
+		}
+		if _, c.err = c.w.Write(make([]byte, -part.size&3)); c.err != nil {
+			return
+		}
+	}
+}
+
+// folder writes a folder, unless that was done.
+func (c *cpio) folder(name string) {
+	if !c.folders[name] {
+		c.folders[name] = true
+		c.entry(name, folder|0o755, 0, strings.NewReader(""))
+	}
+}
+
+// data writes a file.
+func (c *cpio) data(name string, contents []byte) {
+	c.entry(name, file|0o755, int64(len(contents)), strings.NewReader(string(contents)))
+}
+
+// tree writes a file or a folder of this machine.
+func (c *cpio) tree(name, from string) {
+	if c.err != nil {
+		return
+	}
+	err := filepath.WalkDir(from, func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(from, p)
+		if err != nil {
+			return err
+		}
+		to := path.Join(name, filepath.ToSlash(rel))
+		if d.IsDir() {
+			c.folder(to)
+			return c.err
+		}
+		f, err := os.Open(p)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		info, err := f.Stat()
+		if err != nil {
+			return err
+		}
+		c.entry(to, file|0o755, info.Size(), f)
+		return c.err
+	})
+	if c.err == nil {
+		c.err = err
+	}
+}
+
+// close ends the archive.
+func (c *cpio) close() error {
+	c.entry("/TRAILER!!!", 0, 0, strings.NewReader(""))
+	return c.err
+}

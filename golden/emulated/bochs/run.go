@@ -1,0 +1,236 @@
+//go:build linux
+
+package bochs
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// Job is a program to run in a guest.
+type Job struct {
+	CPU string // a CPU model of Bochs
+
+	// Files are copied into the guest: files and folders of this machine, by their slash-separated paths below [Root].
+	// The program is one of them.
+	Files map[string]string
+
+	Command
+
+	Memory  int // of the guest, in MiB, for the files too; 0 is 1024
+	Seconds int // CPU time that the emulator may take; 0 is 900
+}
+
+// Command is what the guest's first process is told.
+type Command struct {
+	Args []string // the program's path below Root, and its arguments
+	Env  []string // its environment but for HOME, TMPDIR and PATH, as A=b
+	Dir  string   // its working directory, below Root; "" is Root
+}
+
+// The guest's paths, and what stands between the output and the exit status on the port that carries both.
+const (
+	Root        = "/job"
+	CommandFile = "/command.json"
+	Port        = "/dev/ttyS1"
+	Trailer     = "\x00exit "
+)
+
+// ExitError says that the program ran and failed.
+type ExitError struct{ Status int } // its exit status, or 128 and the signal that ended it
+
+func (e *ExitError) Error() string { return fmt.Sprintf("exit status %d in the guest", e.Status) }
+
+// boot is the kernel's command line.
+//
+// The time stamp counter runs at ips of the configuration below, whatever the model's CPUID claims. FSRM (580) breaks some
+// kernels while they patch themselves; programs see it all the same. A panic restarts the machine, and a restart is a triple
+// fault, at which Bochs ends.
+const boot = "console=ttyS0,115200 quiet panic=-1 reboot=t acpi=off tsc_early_khz=100000 tsc=reliable clearcpuid=580 nokaslr mitigations=off nopti edd=off audit=0 " +
+	"random.trust_cpu=on i8042.noaux i8042.nokbd cryptomgr.notests"
+
+const config = `config_interface: textconfig
+display_library: nogui
+memory: guest=%[1]d, host=%[1]d
+romimage: file=%[2]s/bios, options=fastboot
+vgaromimage: file=%[2]s/vgabios
+cpu: model=%[3]s, exclude_features="la57", count=1, ips=100000000, reset_on_triple_fault=0, ignore_bad_msrs=1
+clock: sync=none, time0=utc
+ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14
+ata0-master: type=cdrom, path=%[4]s/cd.iso, status=inserted
+boot: cdrom
+com1: enabled=1, mode=file, dev=/dev/fd/3
+com2: enabled=1, mode=file, dev=/dev/fd/4
+log: %[4]s/bochs.log
+panic: action=fatal
+error: action=ignore
+info: action=ignore
+debug: action=ignore
+`
+
+// Run boots a guest, runs the job there, and writes what it prints, stdout and stderr together, to out. A program that fails
+// is an *ExitError. Any other error means that the guest did not get to the program's end; it quotes the guest's console.
+func (m *Machine) Run(ctx context.Context, job Job, out io.Writer) (err error) {
+	dir, err := os.MkdirTemp("", "bochs-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	if err := m.disc(ctx, dir, job); err != nil {
+		return err
+	}
+	conf := filepath.Join(dir, "bochsrc")
+	if err := os.WriteFile(conf, fmt.Appendf(nil, config, cmp.Or(job.Memory, 1024), m.dir, job.CPU, dir), 0o666); err != nil {
+		return err
+	}
+	var console, said bytes.Buffer
+	status := &trailer{w: out}
+	cmd := exec.CommandContext(ctx, filepath.Join(m.dir, "bochs"), "-q", "-f", conf)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &said, &said
+	cmd.Env = append(os.Environ(), "BXSHARE="+m.dir)
+	var ports sync.WaitGroup
+	for _, w := range []io.Writer{&console, status} {
+		r, port, err := os.Pipe()
+		if err != nil {
+			return err
+		}
+		defer r.Close()
+		defer port.Close()
+		cmd.ExtraFiles = append(cmd.ExtraFiles, port)
+		ports.Go(func() { io.Copy(w, r) })
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	seconds := uint64(cmp.Or(job.Seconds, 900))
+	limit := unix.Prlimit(cmd.Process.Pid, unix.RLIMIT_CPU, &unix.Rlimit{Cur: seconds, Max: seconds}, nil)
+	if limit != nil {
+		cmd.Process.Kill()
+	}
+	ended := cmd.Wait() // never well: a guest that turns itself off looks like a fault
+	for _, port := range cmd.ExtraFiles {
+		port.Close()
+	}
+	ports.Wait()
+	code, ok := status.exit()
+	switch {
+	case limit != nil:
+		return limit
+	case status.err != nil:
+		return status.err
+	case ok && code != 0:
+		return &ExitError{code}
+	case ok:
+		return nil
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	}
+	why := fmt.Sprintf("the guest (%s) did not get to the program's end: %v", job.CPU, ended)
+	if cmd.ProcessState.UserTime().Seconds()+cmd.ProcessState.SystemTime().Seconds() > float64(seconds)-1 {
+		why = fmt.Sprintf("the guest (%s) was not done after %d s of CPU time", job.CPU, seconds)
+	}
+	log, _ := os.ReadFile(filepath.Join(dir, "bochs.log"))
+	return fmt.Errorf("%s\n--- console\n%s\n--- emulator\n%s\n%s", why, tail(console.Bytes()), tail(said.Bytes()), tail(log))
+}
+
+// disc makes the CD that the guest boots from.
+func (m *Machine) disc(ctx context.Context, dir string, job Job) error {
+	iso := filepath.Join(dir, "iso")
+	if err := os.Mkdir(iso, 0o777); err != nil {
+		return err
+	}
+	for _, name := range []string{"vmlinuz", "isolinux.bin", "ldlinux.c32"} {
+		data, err := os.ReadFile(filepath.Join(m.dir, name))
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(iso, name), data, 0o666); err != nil { // xorriso writes to isolinux.bin
+			return err
+		}
+	}
+	menu := "DEFAULT l\nPROMPT 0\nLABEL l\n KERNEL /vmlinuz\n INITRD /initrd\n APPEND " + boot + "\n"
+	if err := os.WriteFile(filepath.Join(iso, "isolinux.cfg"), []byte(menu), 0o666); err != nil {
+		return err
+	}
+	if err := m.initrd(filepath.Join(iso, "initrd"), job); err != nil {
+		return err
+	}
+	in := installer{ctx, io.Discard}
+	if err := in.run(command{}, "xorriso", "-as", "mkisofs", "-quiet", "-o", filepath.Join(dir, "cd.iso"), "-b", "isolinux.bin", "-c", "boot.cat",
+		"-no-emul-boot", "-boot-load-size", "4", "-boot-info-table", iso); err != nil {
+		return err
+	}
+	return os.RemoveAll(iso)
+}
+
+// initrd writes the guest's files.
+func (m *Machine) initrd(path string, job Job) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	b := bufio.NewWriter(f)
+	w := newCpio(b)
+	c, err := json.Marshal(job.Command)
+	if err != nil {
+		return err
+	}
+	w.data(CommandFile, c)
+	w.tree("/init", m.init)
+	for _, name := range []string{"/dev", "/proc", "/sys", "/tmp", Root} {
+		w.folder(name)
+	}
+	for to, from := range job.Files {
+		w.tree(Root+"/"+to, from)
+	}
+	if err := errors.Join(w.close(), b.Flush()); err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// trailer passes on what comes before the trailer.
+type trailer struct {
+	w    io.Writer
+	rest []byte // from a byte that may begin the trailer
+	err  error  // of w
+}
+
+func (t *trailer) Write(p []byte) (int, error) {
+	text := append(t.rest, p...)
+	at := max(0, len(text)-len(Trailer)-len("255\n"))
+	if i := strings.LastIndex(string(text), Trailer); i >= 0 {
+		at = i
+	}
+	if t.err == nil {
+		_, t.err = t.w.Write(text[:at])
+	}
+	t.rest = bytes.Clone(text[at:])
+	return len(p), nil
+}
+
+// exit returns the status that the trailer holds, and whether there is one. It is called after the last Write.
+func (t *trailer) exit() (code int, ok bool) {
+	if n, _ := fmt.Sscanf(string(t.rest), Trailer+"%d\n", &code); n == 1 && bytes.HasSuffix(t.rest, []byte("\n")) {
+		return code, true
+	}
+	if t.err == nil {
+		_, t.err = t.w.Write(t.rest)
+	}
+	t.rest = nil
+	return 0, false
+}
