@@ -1,6 +1,7 @@
 package ir_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -160,4 +161,27 @@ func FuzzParse(f *testing.F) {
 			ir.FuncCost(p, fn, 1)
 		}
 	})
+}
+
+// Errors are short, however long the words of a text are.
+func TestLongWords(t *testing.T) {
+	long := strings.Repeat("a", 16_000)
+	const head = "program x\nweight @l.w f32[2,2]\n"
+	for name, text := range map[string]string{
+		"program":   "program " + long,
+		"word":      head + long,
+		"weight":    head + "weight @" + long + " f32[1]",
+		"type":      head + "weight @b.w " + long + "[1]",
+		"shape":     head + "weight @b.w f32[" + strings.Repeat("1,", 8_000) + "1]",
+		"parameter": head + "func f(" + long + ": f32[1])",
+		"value":     head + "func f(x: f32[1,2]) {\n" + long + " = linear x, @l : f32[1,2]",
+		"use":       head + "func f(x: f32[1,2]) {\ny = linear " + long + ", @l : f32[1,2]",
+		"attribute": head + "func f(x: f32[1,2]) {\ny = linear x, @l {" + long + "=1} : f32[1,2]",
+		"arguments": head + "func f(x: f32[1,2]) {\ny = add x" + strings.Repeat(", x", 5_000) + " : f32[1,2]\nreturn y\n}",
+		"number":    head + "func f(x: f32[1,2]) {\ny = linear x, @l : f32[1,2] at " + strings.Repeat("9", 16_000),
+	} {
+		if _, err := ir.Parse("x.ir", []byte(text)); err == nil || len(err.Error()) > 2_000 {
+			t.Errorf("%s: an error of %d bytes: %.200v", name, len(fmt.Sprint(err)), err)
+		}
+	}
 }

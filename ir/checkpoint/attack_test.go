@@ -346,3 +346,73 @@ func TestErrorsEnd(t *testing.T) {
 	_, err := Load(src, surplus[0].Name+"x")
 	harmless(t, err, "is missing")
 }
+
+// Reading a tensor sums up its storage, so storages that share bytes could cost any multiple of the file.
+func TestOverlappingStorages(t *testing.T) {
+	const n = 1 << 14
+	p := start().op('}', '(')
+	storages := map[string][]byte{"0": make([]byte, 4*n)}
+	for i := range 7 {
+		key := fmt.Sprint(i)
+		p.str(key).tensor(storage{"FloatStorage", key, n}, 0, []int{1}, []int{1})
+		if i > 0 {
+			storages[key] = make([]byte, 4)
+		}
+	}
+	data := archive(t, p.op('u', '.').Bytes(), storages)
+	var first []byte // of the directory: sum, sizes
+	var offset []byte
+	for at := 0; ; {
+		i := bytes.Index(data[at:], []byte("PK\x01\x02"))
+		if i < 0 {
+			break
+		}
+		at += i
+		name := string(data[at+46:][:binary.LittleEndian.Uint16(data[at+28:])])
+		switch {
+		case name == "archive/data/0":
+			first, offset = bytes.Clone(data[at+16:at+28]), bytes.Clone(data[at+42:at+46])
+		case strings.HasPrefix(name, "archive/data/"):
+			copy(data[at+16:], first)
+			copy(data[at+42:], offset)
+		}
+		at += 46
+	}
+	_, err := openPth(data)
+	wantError(t, err, "they overlap")
+}
+
+// A tensor of two elements, far apart, does not read what is between them.
+func TestSpreadTensor(t *testing.T) {
+	const n = 1 << 20
+	values := make([]float32, n)
+	values[5], values[n-1] = 2, 3
+	p := start().op('}').str("w").tensor(storage{"FloatStorage", "0", n}, 5, []int{1, 2}, []int{1, n - 6}).op('s', '.')
+	src, err := openPth(archive(t, p.Bytes(), map[string][]byte{"0": f32bytes(values...)}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []float32
+	if took := allocated(func() { got, err = Load(src, "w") }); took > 1<<18 {
+		t.Errorf("8 bytes take %d", took)
+	}
+	if err != nil || len(got) != 2 || got[0] != 2 || got[1] != 3 {
+		t.Errorf("got %v, %v", got, err)
+	}
+}
+
+// What names a file may have bounds what summing them up holds, and looking for names that are meant.
+func TestHostileNames(t *testing.T) {
+	var list []Info
+	for i := range 20_000 {
+		list = append(list, Info{Name: fmt.Sprintf("%d.a.b.c.d.e.f.g.h.i.j.k.l.m.n.o", i), DType: F32, Shape: []int{1}})
+	}
+	size := len(list) * len(list[0].Name)
+	if got := allocated(func() { groups(list, func(string) bool { return true }) }); got > 40*size {
+		t.Errorf("grouping names of %d bytes takes %d", size, got)
+	}
+	long := Info{Name: strings.Repeat("a.", maxName/2)}
+	if near := nearest("a.a", []Info{long}, 1); near != nil {
+		t.Errorf("a name of %d bytes is near", len(long.Name))
+	}
+}

@@ -318,8 +318,10 @@ func prefixHint(list []Mismatch, surplus []Info) string {
 		}
 		return 2*n > len(missing)
 	}
+	tried := 0 // a prefix costs a look at every name
 	for _, t := range surplus {
-		if prefix, ok := strings.CutSuffix(t.Name, "."+missing[0]); ok {
+		if prefix, ok := strings.CutSuffix(t.Name, "."+missing[0]); ok && tried < maxNear {
+			tried++
 			if explains(func(key string) string { return prefix + "." + key }) {
 				return fmt.Sprintf("the names in the file start with %s, which the model's do not", quote(prefix+"."))
 			}

@@ -22,7 +22,10 @@
 // Files come from anywhere, so their sizes are checked before anything is
 // allocated, the index is bounded (a safetensors header or PyTorch pickle of
 // 16 or 32 MiB, 131072 tensors, 32 axes), and what does not fit is an error
-// that names the file and the tensor. A pickle is data here: classes are never
+// that names the file and the tensor. What a pickle makes the reader hold and do
+// is bounded by 16 MiB and ten times the file. An error never prints a value of a
+// file, and a name only shortened and in quotes, so that it has a page at most.
+// A pickle is data here: classes are never
 // loaded and nothing is called. Where a format has checksums (PyTorch's zip
 // archive), they are checked. An index names plain files beside it, nothing else.
 //

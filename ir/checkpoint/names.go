@@ -13,6 +13,9 @@ import (
 // neighbours in sorted order.
 const nearWindow = 4096
 
+// maxAlike is how long names are that are compared, in bytes.
+const maxAlike = 256
+
 // nearest returns up to k tensors, from a sorted list, whose names resemble
 // name, best first: names are alike when their first or last parts agree, and
 // then by edit distance.
@@ -24,7 +27,13 @@ func nearest(name string, list []Info, k int) []Info {
 		parts, distance int
 	}
 	var best []candidate
+	if len(name) > maxAlike {
+		return nil
+	}
 	for _, t := range list {
+		if len(t.Name) > maxAlike {
+			continue
+		}
 		if n := commonParts(name, t.Name); n > 0 || len(list) <= 64 {
 			best = append(best, candidate{info: t, parts: n})
 		}
@@ -32,7 +41,7 @@ func nearest(name string, list []Info, k int) []Info {
 	sort.SliceStable(best, func(i, j int) bool { return best[i].parts > best[j].parts })
 	best = best[:min(len(best), 16)]
 	for i := range best {
-		best[i].distance = editDistance(name, best[i].info.Name)
+		best[i].distance = spelling.Distance(name, best[i].info.Name)
 	}
 	best = slices.DeleteFunc(best, func(c candidate) bool { return 2*c.distance > len(name) })
 	sort.SliceStable(best, func(i, j int) bool { return best[i].distance < best[j].distance })
@@ -56,11 +65,6 @@ func commonParts(a, b string) int {
 		trail++
 	}
 	return lead + 2*trail
-}
-
-// editDistance is the distance of the first 256 bytes: names in a file may be long.
-func editDistance(a, b string) int {
-	return spelling.Distance(a[:min(len(a), 256)], b[:min(len(b), 256)])
 }
 
 func quoted(list []Info) string {

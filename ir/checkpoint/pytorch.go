@@ -98,6 +98,7 @@ func (l *limitedReader) ReadAt(b []byte, off int64) (int, error) {
 type torchZip struct {
 	entries map[string]*zip.File
 	size    int64
+	placed  int64 // bytes of the storages that were placed
 }
 
 func openTorchZip(r io.ReaderAt, size int64) (*torchZip, error) {
@@ -262,6 +263,10 @@ func (p *pytorch) place(z *torchZip, s *torchStorage) error {
 	}
 	if uint64(s.n) > f.UncompressedSize64/uint64(s.size) {
 		return fmt.Errorf("storage %s of %d %s needs %d bytes, its entry has %d", quote(s.key), s.n, s.dtype, s.n*s.size, f.UncompressedSize64)
+	}
+	// Reading a tensor sums up its storage, so storages that share bytes would cost their sum.
+	if z.placed += int64(f.UncompressedSize64); z.placed > z.size {
+		return fmt.Errorf("zip archive: its storages have more bytes than the file of %d; they overlap", z.size)
 	}
 	s.offset = offset
 	s.check = sync.OnceValue(func() error {
@@ -565,22 +570,34 @@ func (p *pytorch) Read(name string, at int, dst []byte) error {
 	if t.contiguous() {
 		return readFull(p.r, dst, s.offset+int64(t.offset+at)*int64(s.size), p.name, name)
 	}
-	// Row-major order jumps through the storage: take all of the tensor's span,
-	// which is no more than the file has, and pick.
+	// Row-major order jumps through the storage: take all of the tensor's span, which is no more than the file has, and
+	// pick; but not if it is far larger than the tensor, since there may be many such tensors in one storage.
+	base := s.offset + int64(t.offset)*int64(s.size)
 	last := 0
 	for i, d := range t.shape {
 		last += (d - 1) * t.strides[i]
 	}
+	if (last+1)*s.size/maxSpread > len(dst) {
+		return gather(dst, t, at, func(dst []byte, pos int) error {
+			return readFull(p.r, dst, base+int64(pos)*int64(s.size), p.name, name)
+		})
+	}
 	span := make([]byte, (last+1)*s.size)
-	if err := readFull(p.r, span, s.offset+int64(t.offset)*int64(s.size), p.name, name); err != nil {
+	if err := readFull(p.r, span, base, p.name, name); err != nil {
 		return err
 	}
-	gather(dst, span, t, at)
-	return nil
+	return gather(dst, t, at, func(dst []byte, pos int) error {
+		copy(dst, span[pos*s.size:])
+		return nil
+	})
 }
 
-// gather copies elements in row-major order, starting at element at.
-func gather(dst, span []byte, t *torchTensor, at int) {
+// maxSpread is how many times as much as is wanted of a tensor may be read of its storage at once.
+const maxSpread = 256
+
+// gather fills dst with elements in row-major order, starting at element at; read fills it with the one at a place of the
+// tensor's span.
+func gather(dst []byte, t *torchTensor, at int, read func(dst []byte, pos int) error) error {
 	size, rank := t.storage.size, len(t.shape)
 	idx, pos := make([]int, rank), 0
 	for i := rank - 1; i >= 0; i-- {
@@ -589,7 +606,9 @@ func gather(dst, span []byte, t *torchTensor, at int) {
 		pos += idx[i] * t.strides[i]
 	}
 	for len(dst) > 0 {
-		copy(dst[:size], span[pos*size:])
+		if err := read(dst[:size], pos); err != nil {
+			return err
+		}
 		dst = dst[size:]
 		for i := rank - 1; i >= 0; i-- {
 			idx[i]++
@@ -601,4 +620,5 @@ func gather(dst, span []byte, t *torchTensor, at int) {
 			idx[i] = 0
 		}
 	}
+	return nil
 }

@@ -60,6 +60,7 @@ func (s *shards) open(dir string, where map[string]string) error {
 		files = append(files, f)
 	}
 	sort.Strings(files)
+	listed := 0 // also those that the index does not name, which are held as well
 	for _, name := range files {
 		src, err := open(filepath.Join(dir, name), false)
 		if errors.Is(err, os.ErrNotExist) {
@@ -69,6 +70,9 @@ func (s *shards) open(dir string, where map[string]string) error {
 			return err
 		}
 		s.files = append(s.files, src)
+		if listed += len(src.Tensors()); listed > 2*maxTensors {
+			return fmt.Errorf("its files list more than %d tensors", 2*maxTensors)
+		}
 		tensors := byFile[name]
 		sort.Strings(tensors)
 		for _, tensor := range tensors {

@@ -61,7 +61,7 @@ func parseLabels(src []byte, list string) ([]string, error) {
 		if labels, err = stringList(d); err != nil {
 			return nil, err
 		}
-		if _, err := d.Token(); err != io.EOF {
+		if _, err := d.Token(); err != io.EOF && len(labels) <= maxClasses {
 			return nil, errors.New("something follows the JSON list of strings")
 		}
 	case answers.Match(trimmed):

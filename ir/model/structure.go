@@ -273,6 +273,9 @@ func (d *Description) completeLong() *problem {
 		if p := claim(m.Name, path+".name"); p != nil {
 			return p
 		}
+		if len(m.Name) > 1 && strings.Trim(m.Name[1:], "0123456789") == "" {
+			return wrong(path+".name", " is %s, a letter and a number, which is what the values of a layer are called; use another", quote(m.Name))
+		}
 		taken[m.Name] = "another modality"
 		kinds := []string{string(Patch), string(Token)}
 		switch m.Embedder {

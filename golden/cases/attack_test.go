@@ -1,0 +1,53 @@
+package cases
+
+import (
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/multiway-go/multiway/codegen/rt/file"
+)
+
+// A case costs memory in proportion to its text, and errors are short whatever it holds.
+func TestHostileCases(t *testing.T) {
+	const head = `{"format": 1, "name": "x", "family": "beit3", "task": "encode", `
+	long := strings.Repeat("x", 500_000)
+	bad := `\u001b]0;x\u202e`
+	run := func(fields string) string { return head + `"runs": [{` + fields + `}]}` }
+	good := `"outputs": {"y": {"tensor": "y", "shape": [1], "exact": true}}, "kind": "k", `
+	for _, c := range []struct{ name, text, what string }{
+		{"number", head + `"runs": [], "format": ` + strings.Repeat("9", 500_000) + `}`, "cannot unmarshal number"},
+		{"number of a run", run(good + `"name": "r", "size": ` + strings.Repeat("9", 500_000)), "cannot unmarshal number"},
+		{"config", head + `"runs": [{}], "config": {"dim": ` + strings.Repeat("9", 500_000) + `}}`, "config: "},
+		{"name", `{"format": 1, "name": "` + long + `"}`, "no plain file name"},
+		{"family", `{"format": 1, "name": "x", "family": "` + bad + `", "task": "t"}`, "family or task"},
+		{"run", run(good + `"name": "` + bad + `"`), "name, kind or function"},
+		{"long run", run(good + `"name": "` + long + `"`), "name, kind or function"},
+		{"output", run(`"name": "r", "kind": "k", "outputs": {"` + bad + `": {"tensor": "y", "shape": [1], "exact": true}}`), "output"},
+		{"input", run(good + `"name": "r", "inputs": {"` + bad + `": "y"}`), "input"},
+		{"file", head + `"runs": [{}], "weights": {"files": {"` + bad + `": {"dtype": "f32"}}}}`, "no plain file name"},
+		{"dtype of a file", head + `"runs": [{}], "expected_files": {"` + bad + `": "x"}}`, "expected_files"},
+		{"tensor", head + `"runs": [{}], "weights": {"tensors": [{"name": "` + bad + `", "dtype": "` + long + `"}]}}`, "want I64 or none"},
+		{"runs", head + `"runs": [` + strings.Repeat("{},", 300_000) + `{}]}`, "300001 runs"},
+		{"tensors", head + `"runs": [{}], "weights": {"tensors": [` + strings.Repeat("{},", 300_000) + `{}]}}`, "weights"},
+		{"brackets", head + `"runs": ` + strings.Repeat("[", 900_000), "exceeded max depth"},
+		{"large", strings.Repeat(" ", maxJSON+1), "more than"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			_, err := Parse([]byte(c.text))
+			runtime.ReadMemStats(&after)
+			if got := int(after.TotalAlloc - before.TotalAlloc); got > 256<<20 {
+				t.Errorf("%d bytes take %d MB in all", len(c.text), got>>20)
+			}
+			if err == nil {
+				t.Fatal("it is taken")
+			}
+			text := err.Error()
+			if len(text) > 10_000 || file.Escape(text) != text || !strings.Contains(text, c.what) {
+				t.Errorf("an error of %d bytes: %.300q, want %q in it", len(text), text, c.what)
+			}
+		})
+	}
+}
