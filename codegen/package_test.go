@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/codegen"
 	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/ir"
@@ -121,6 +122,7 @@ func TestFiles(t *testing.T) {
 }
 
 func TestSameBytes(t *testing.T) {
+	asmtest.Slow(t)
 	first := write(t, t.TempDir(), planned(t), options)
 	for range 3 { // map order would show
 		if d := cmp.Diff(first, write(t, t.TempDir(), planned(t), options)); d != "" {
@@ -210,6 +212,7 @@ func TestPlaceIntoOldFolder(t *testing.T) {
 }
 
 func TestWriteErrors(t *testing.T) {
+	asmtest.Slow(t)
 	for _, row := range []struct {
 		name string
 		make func() (*ir.Program, codegen.Options)

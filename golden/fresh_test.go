@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/codegen"
 	"github.com/multiway-go/multiway/codegen/build"
 )
@@ -97,6 +98,9 @@ func TestFresh(t *testing.T) {
 	exe := compiler(t)
 	for _, name := range packages(t) {
 		t.Run(name, func(t *testing.T) {
+			if name == "emoji" {
+				asmtest.Slow(t)
+			}
 			t.Parallel()
 			dir := t.TempDir()
 			if err := regenerate(exe, name, dir); err != nil {
@@ -172,6 +176,7 @@ func difference(want, got []byte) string {
 
 // go vet compares the assembly's frames and arguments with its Go declarations.
 func TestGeneratedVet(t *testing.T) {
+	asmtest.Slow(t)
 	for _, row := range []struct{ arch, tags string }{{"amd64", ""}, {"amd64", "noasm"}, {"arm64", ""}} {
 		cmd := exec.Command("go", "vet", "-tags="+row.tags, "./...")
 		cmd.Dir = generated

@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/multiway-go/multiway/asm"
+	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/golden"
 )
@@ -65,13 +66,14 @@ var committed = []struct {
 	outputs int // of all runs and weight variants
 	skipped int
 	library bool // the case has no model
+	quick   bool // also run with -short
 }{
 	{name: "encode_t1", outputs: 98}, // seven weight variants, every intermediate
-	{name: "encode_d128", outputs: 3},
+	{name: "encode_d128", outputs: 3, quick: true},
 	{name: "retrieval", outputs: 8, skipped: 1},
-	{name: "classification", outputs: 4},
+	{name: "classification", outputs: 4, quick: true},
 	{name: "vqa", outputs: 12, skipped: 1},
-	{name: "nlvr2", outputs: 2, skipped: 1},
+	{name: "nlvr2", outputs: 2, skipped: 1, quick: true},
 	{name: "captioning", outputs: 6, skipped: 1}, // logits, and what decoding chose
 	{name: "mwt_paper", outputs: 13, skipped: 1}, // with every intermediate
 	{name: "vlmo_rel", outputs: 19, skipped: 1},
@@ -91,6 +93,9 @@ var slow = []string{"base"}
 func TestCases(t *testing.T) {
 	for _, row := range committed {
 		t.Run(row.name, func(t *testing.T) {
+			if !row.quick && !row.library {
+				asmtest.Slow(t)
+			}
 			t.Parallel()
 			sum, lines := runCheck(t, golden.Options{}, filepath.Join("testdata", row.name))
 			by := map[string]int{}
@@ -144,6 +149,7 @@ func TestCases(t *testing.T) {
 // Weights stored in 16 bits pass the cases of weights that are rounded to that type, and
 // leave the others alone.
 func TestCasesIn16Bits(t *testing.T) {
+	asmtest.Slow(t)
 	for _, precision := range []string{"bf16", "f16"} {
 		t.Run(precision, func(t *testing.T) {
 			t.Parallel()
@@ -163,6 +169,7 @@ func TestCasesIn16Bits(t *testing.T) {
 // Products of bytes are exact, so that levels differ only by what happens between them;
 // and a model keeps from them what they are too coarse for.
 func TestCasesInBytes(t *testing.T) {
+	asmtest.Slow(t)
 	sum, lines := runCheck(t, golden.Options{Precision: "int8"}, filepath.Join("testdata", "classification"))
 	if want := 4 * len(builtLevels()); sum.Passed < want || sum.Failed > 0 {
 		t.Errorf("%v, want %d passed at least", sum, want)
@@ -195,6 +202,7 @@ func TestCasesInBytes(t *testing.T) {
 // Products of bf16 keep the direction of rows, and are the same at every level: what
 // differs is what happens between them.
 func TestCasesInProductsOfBF16(t *testing.T) {
+	asmtest.Slow(t)
 	sum, lines := runCheck(t, golden.Options{Precision: "bf16dot"}, filepath.Join("testdata", "classification"))
 	if want := 4 * len(builtLevels()); sum.Passed < want || sum.Failed > 0 {
 		t.Errorf("%v, want %d passed at least", sum, want)
@@ -217,6 +225,7 @@ func builtLevels() []string {
 
 // The compiled package without any assembly passes as well.
 func TestCaseWithoutAssembly(t *testing.T) {
+	asmtest.Slow(t)
 	t.Setenv("GOFLAGS", "-tags=noasm")
 	sum, _ := runCheck(t, golden.Options{Engine: "binary", Level: "generic"}, filepath.Join("testdata", "encode_d128"))
 	if d := cmp.Diff(golden.Summary{Passed: 3}, sum, counts); d != "" {
@@ -252,6 +261,7 @@ func copyCase(t *testing.T, name string, edit func(file string, data []byte) []b
 
 // A judge that never says no judges nothing.
 func TestCheckFails(t *testing.T) {
+	asmtest.Slow(t)
 	replace := func(file, old, new string) func(string, []byte) []byte {
 		return func(name string, data []byte) []byte {
 			if name == file {

@@ -143,6 +143,7 @@ func TestLevelsGiveTheSameBits(t *testing.T) {
 
 // The same at every precision whose arithmetic levels share.
 func TestLevelsGiveTheSameBitsAtEveryPrecision(t *testing.T) {
+	asmtest.Slow(t)
 	var engines build.Engines
 	t.Cleanup(func() {
 		if err := engines.Close(); err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/codegen/build"
 	"github.com/multiway-go/multiway/generated/beit3tiny"
 	"github.com/multiway-go/multiway/golden"
@@ -31,6 +32,7 @@ func openModel(t *testing.T, path string) *build.Model {
 // A case that was recorded of a model judges the package that was compiled of it, and
 // the compiler.
 func TestRecord(t *testing.T) {
+	asmtest.Slow(t)
 	dir := filepath.Join(t.TempDir(), "case")
 	pictures := []string{"testdata/preprocess/sq_down.png", "testdata/preprocess/sq_up.png"}
 	texts := []string{"a red bicycle", "", "many words of a long text, more than the model takes, are cut at its limit"}
@@ -96,6 +98,7 @@ func TestRecord(t *testing.T) {
 // A reduced precision is measured as float32 is: the truth is that of the model as it is
 // described, and tolerances hold what the precision costs.
 func TestRecordReduced(t *testing.T) {
+	asmtest.Slow(t)
 	o := golden.RecordOptions{Images: []string{"testdata/preprocess/sq_down.png"}, IDs: [][]int32{{0, 7, 2}}}
 	var exact map[string]float64
 	for _, word := range []string{"f32", "f16", "bf16", "bf16dot", "int8", "int8x2"} {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/generated/kernels"
 )
 
@@ -22,6 +23,7 @@ func TestLinked(t *testing.T) {
 // TestDisassembly builds a program with all kernels and compares what a disassembler finds in it with what the generators
 // meant, instruction by instruction.
 func TestDisassembly(t *testing.T) {
+	asmtest.Slow(t)
 	need(t, "aarch64-linux-gnu-objdump")
 	exe := filepath.Join(t.TempDir(), "kernels.exe")
 	cmd := exec.Command("go", "test", "-c", "-o", exe, ".")

@@ -102,3 +102,11 @@ func skip(t testing.TB, feature, why string) {
 	t.Helper()
 	t.Skipf("lacks %s: %s; it takes %s", feature, why, Features[feature])
 }
+
+// Slow skips a test of more than a second or two under -short, which make quick gives.
+func Slow(t testing.TB) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("takes seconds: make test runs it")
+	}
+}

@@ -273,6 +273,7 @@ func command(t *testing.T, f func(*app.App) error) {
 
 // eval gives the numbers of the training run, and each query finds what it finds in PyTorch.
 func TestEval(t *testing.T) {
+	asmtest.Slow(t)
 	t.Run("without captions", func(t *testing.T) { evalAll(t, false) })
 	t.Run("with captions", func(t *testing.T) {
 		asmtest.Asked(t, asmtest.Full)

@@ -114,6 +114,7 @@ func (m *metrics) shares() map[string]float64 {
 // checkpoint is stored in, but for a share of the held-out drawings, and a few more, which
 // the last bit of another CPU's sums may decide.
 func TestPrecisions(t *testing.T) {
+	asmtest.Slow(t)
 	if !assembly(t) {
 		t.Skip("no kernels in assembly here; in plain Go this takes minutes")
 	}

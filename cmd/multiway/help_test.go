@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+
+	"github.com/multiway-go/multiway/asm/asmtest"
 )
 
 // The help of every command fits a terminal.
@@ -32,6 +34,7 @@ func TestHelpFits(t *testing.T) {
 
 // The list of presets fits a narrow one, and has all of them.
 func TestPresetsFit(t *testing.T) {
+	asmtest.Slow(t)
 	rows, err := presetRows()
 	if err != nil {
 		t.Fatal(err)

@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/multiway-go/multiway/asm/asmtest"
 )
 
 var (
@@ -31,6 +33,7 @@ const (
 // A build reads a checkpoint piece by piece: it needs less memory than one and a half
 // times the weights that it keeps, although the file holds three times as much.
 func TestBuildMemory(t *testing.T) {
+	asmtest.Slow(t)
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "model.yaml"), `model: 1
 family: beit3

@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/codegen"
 	"github.com/multiway-go/multiway/codegen/build"
 	"github.com/multiway-go/multiway/codegen/rt"
@@ -171,6 +172,7 @@ func TestWritePlacement(t *testing.T) {
 // what was compiled does what the interpreter says of them, or is near to the model if it
 // rounds what it multiplies.
 func TestWritePrecision(t *testing.T) {
+	asmtest.Slow(t)
 	for _, c := range []struct {
 		precision string
 		judges    []string
@@ -301,6 +303,7 @@ func (s *shifty) Read(name string, at int, dst []byte) error {
 // A package that does not compute what its model says is refused, and what was there
 // before stays.
 func TestSelfCheckRefuses(t *testing.T) {
+	asmtest.Slow(t)
 	m := open(t, tiny)
 	dir := t.TempDir()
 	if _, err := m.Write(build.Options{Dir: dir, Check: build.Off}); err != nil {
@@ -337,6 +340,7 @@ func TestSelfCheckRefuses(t *testing.T) {
 // The quick check of a large model interprets its first layers, which finds the same
 // mistakes.
 func TestQuickCheckOfLargeModel(t *testing.T) {
+	asmtest.Slow(t)
 	defer build.SetQuickFLOPs(build.SetQuickFLOPs(1)) // every model is large
 	r, err := open(t, tiny).Write(build.Options{Dir: filepath.Join(t.TempDir(), "large")})
 	if err != nil {
@@ -407,6 +411,7 @@ func TestArenaGrowsWithRowsAlone(t *testing.T) {
 
 // A binary carries its weights at its end.
 func TestWriteBinary(t *testing.T) {
+	asmtest.Slow(t)
 	m := open(t, tiny)
 	path := filepath.Join(t.TempDir(), "bin", "tiny")
 	if _, err := m.Write(build.Options{Binary: path, Check: build.Off}); err != nil {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/codegen/build"
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/codegen/rt/decode"
@@ -32,6 +33,7 @@ limits: {text: 24, max_new: 12, ban: [0, 1, 3, 2001..2010]}
 
 // The compiled demo model captions its pictures as PyTorch does.
 func TestCaptionsOfEmoji(t *testing.T) {
+	asmtest.Slow(t)
 	source, err := filepath.Abs("../../generated/emoji/source")
 	if err != nil {
 		t.Fatal(err)
@@ -132,6 +134,7 @@ func sheet(t *testing.T, source string) func(hex string) image.Image {
 
 // A package of one caption function alone cannot be judged.
 func TestCaptionStepAlone(t *testing.T) {
+	asmtest.Slow(t)
 	m := open(t, strings.Replace(tiny, "[retrieval]", "[captioning]", 1))
 	_, err := m.Write(build.Options{Dir: t.TempDir(), Entries: []string{"caption_step"}})
 	if err == nil || !strings.Contains(err.Error(), "caption_step goes on where caption_image begins; build both") {
@@ -142,6 +145,7 @@ func TestCaptionStepAlone(t *testing.T) {
 // With heads that are no whole panels, states hold them padded, and a build's self-check
 // judges the steps.
 func TestCaptionWrites(t *testing.T) {
+	asmtest.Slow(t)
 	m := open(t, strings.Replace(tiny, "[retrieval]", "[captioning]", 1))
 	dir := t.TempDir()
 	r, err := m.Write(build.Options{Dir: dir, Check: build.Full})
@@ -168,6 +172,7 @@ func TestCaptionWrites(t *testing.T) {
 // many words the cache holds, in the interpreter and compiled: with padded heads, one
 // layer, an expert of pairs, a picture of whole panels.
 func TestStepIsFull(t *testing.T) {
+	asmtest.Slow(t)
 	for _, c := range []struct{ name, family, sizes string }{
 		{"heads of 12", "beit3", "dim: 24, heads: 2, ffn: 40, layers: 3, image: 16, patch: 8, vocab: 50, positions: 12"},
 		{"one layer", "beit3", "dim: 16, heads: 1, ffn: 16, layers: 1, image: 8, patch: 8, vocab: 7, positions: 9"},

@@ -3,11 +3,14 @@ package build
 import (
 	"strings"
 	"testing"
+
+	"github.com/multiway-go/multiway/asm/asmtest"
 )
 
 // Rows further from the model than a precision aims at are said, though only a cosine of the
 // description's own refuses them.
 func TestWriteShort(t *testing.T) {
+	asmtest.Slow(t)
 	for _, c := range []struct {
 		precision string
 		want      bool

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/codegen/rt/bench"
 	"github.com/multiway-go/multiway/codegen/rt/pipe"
 )
@@ -126,6 +127,7 @@ func parsed(t *testing.T, description string) *Model {
 // A build at a precision that is not faster warns, or is refused; what is stored in f32
 // alone is not timed.
 func TestWriteGains(t *testing.T) {
+	asmtest.Slow(t)
 	m := parsed(t, gainModel+"cosine: 0.5\n")
 	defer func(start func(e *Engine) (stopwatch, error), limit int64) { startTiming, twinLimit = start, limit }(startTiming, twinLimit)
 
@@ -185,6 +187,7 @@ func TestWriteGains(t *testing.T) {
 
 // A function of which everything is kept from the precision is not faster at it.
 func TestWriteKept(t *testing.T) {
+	asmtest.Slow(t)
 	m := parsed(t, strings.Replace(gainModel, "{default: int8, heads: f32}", "int8", 1)+"cosine: 0.9999999999\n")
 	dir := filepath.Join(t.TempDir(), "out")
 	_, err := m.Write(Options{Dir: dir, Strict: RefuseSlower})

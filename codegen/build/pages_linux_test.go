@@ -98,6 +98,7 @@ func lacks(t *testing.T, why string) {
 // that only reads texts has no page of the vision expert, and little in memory besides
 // the weights that reading texts takes.
 func TestProcessMapsItsExpertsAlone(t *testing.T) {
+	asmtest.Slow(t)
 	const besides = 16 << 20 // the program itself, its arena
 	m := open(t, middling)
 	described, _, err := m.Lower(nil)

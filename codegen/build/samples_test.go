@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/multiway-go/multiway/asm/asmtest"
 )
 
 // sampled is a model of generated/beit3tiny's kind, with a tokenizer and a folder of samples.
@@ -124,6 +126,7 @@ func TestSpread(t *testing.T) {
 
 // A build judges what it compiled on the samples, and refuses what they show.
 func TestWriteOnSamples(t *testing.T) {
+	asmtest.Slow(t)
 	m := sampled(t, map[string]string{"a.png": picture, "t.txt": "one\ntwo\nthree words here"})
 	dir := filepath.Join(t.TempDir(), "out")
 	r, err := m.Write(Options{Dir: dir})

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/codegen"
 	"github.com/multiway-go/multiway/codegen/build"
 	"github.com/multiway-go/multiway/ir/checkpoint"
@@ -96,6 +97,7 @@ precision: int8
 
 // Where columns stand out, smoothing brings outputs nearer and less is kept.
 func TestSmoothed(t *testing.T) {
+	asmtest.Slow(t)
 	with, without := 0, 0
 	for name, least := range map[string]float64{"constant": 20, "varying": 3, "large gains": 2} {
 		t.Run(name, func(t *testing.T) {
@@ -129,6 +131,7 @@ func TestSmoothed(t *testing.T) {
 // A model in which nothing stands out stays as it is, and so does one that says so or that
 // rounds no rows.
 func TestSmoothedNot(t *testing.T) {
+	asmtest.Slow(t)
 	for name, m := range map[string]*build.Model{
 		"seeded": open(t, outlying),
 		"off":    standing(t, outlying+"smooth: off\n", outliers["constant"]),
@@ -149,6 +152,7 @@ func TestSmoothedNot(t *testing.T) {
 // Columns of zeros, on either side, numbers that float32 hardly holds, and products that it
 // does not hold give a model like any other.
 func TestSmoothedExtremes(t *testing.T) {
+	asmtest.Slow(t)
 	extremes := map[string]func(name string, row, col int, x float32) float32{
 		"zero gains": func(name string, row, col int, x float32) float32 {
 			if norms(name) && col%3 == 0 {
@@ -210,6 +214,7 @@ func TestSmoothedExtremes(t *testing.T) {
 // What is built of a smoothed model computes what the interpreter does, where nothing is
 // kept too.
 func TestSmoothedBuild(t *testing.T) {
+	asmtest.Slow(t)
 	for _, word := range []string{"int8full", "int8x2"} {
 		t.Run(word, func(t *testing.T) {
 			m := standing(t, strings.Replace(outlying, "int8", word, 1), outliers["constant"])

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/multiway-go/multiway/asm"
+	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/codegen/build"
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/ir/checkpoint"
@@ -43,6 +44,7 @@ func openThree(t *testing.T) *build.Model {
 // Every set of the three modalities is an entry, and what is compiled of it computes
 // what the interpreter does, for batches that are split into passes, at every level.
 func TestThreeModalities(t *testing.T) {
+	asmtest.Slow(t)
 	m := openThree(t)
 	p, _, err := m.Lower(nil)
 	if err != nil {
@@ -106,6 +108,7 @@ func TestThreeModalities(t *testing.T) {
 
 // A package of one entry holds the experts of that entry and no others.
 func TestThreeBlobs(t *testing.T) {
+	asmtest.Slow(t)
 	for _, e := range threeEntries {
 		t.Run(e.name, func(t *testing.T) {
 			dir := t.TempDir()

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/codegen/build"
 	"github.com/multiway-go/multiway/codegen/rt/task"
 	"github.com/multiway-go/multiway/ir"
@@ -16,6 +17,7 @@ import (
 // What is kept is enough for the bound, no more than it takes, the same each time, and
 // nothing that the description says otherwise.
 func TestTuned(t *testing.T) {
+	asmtest.Slow(t)
 	tuned := func(more string) (*build.Model, *build.Choice) {
 		m, c, err := open(t, tiny+more).Tuned(nil, nil)
 		if err != nil {
@@ -80,6 +82,7 @@ func TestTuned(t *testing.T) {
 // A large model keeps from int8 in the coarsest word that is enough, and is near enough on
 // other inputs too.
 func TestTunedLarge(t *testing.T) {
+	asmtest.Slow(t)
 	defer build.SetTuneFLOPs(build.SetTuneFLOPs(0))
 	for bound, want := range map[string]string{"0.9998": precision.Int8X2, "0.99995": "f16", "0.9999999": precision.F32} {
 		// Wider rows differ less from input to input.

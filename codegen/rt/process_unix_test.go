@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/codegen/rt"
 )
 
@@ -40,6 +41,7 @@ func base() *layers {
 // A garbage collection stops a forward pass within a piece of a step: it does not wait
 // for the end of the pass, nor for ever for a session whose calls follow each other.
 func TestCollectionBesideForward(t *testing.T) {
+	asmtest.Slow(t)
 	const most = 2 * time.Second
 	levels := rt.Levels()
 	for _, level := range []string{levels[0], levels[len(levels)-1]} {

@@ -211,15 +211,15 @@ func (s *suite) within(t id) bool {
 	return false
 }
 
-// location is how the testing package begins what a test logs.
-var location = regexp.MustCompile(`^\s*[\w.]+\.go:\d+: `)
+// logged is a line that a test logs; a testscript logs where it worked after it skipped.
+var logged = regexp.MustCompile(`^\s*[\w.]+\.go:\d+: (?:WORK=.*)?`)
 
 // reason is what a skipped test said last.
 func reason(text string) string {
 	why := "no reason given"
 	for line := range strings.Lines(text) {
-		if location.MatchString(line) {
-			why = strings.TrimSpace(location.ReplaceAllString(line, ""))
+		if at := logged.FindString(line); at != "" && len(at) < len(line)-1 {
+			why = strings.TrimSpace(line[len(at):])
 		}
 	}
 	return why

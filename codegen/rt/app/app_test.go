@@ -22,6 +22,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/cobra"
 
+	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
 	"github.com/multiway-go/multiway/codegen/rt/task"
@@ -418,6 +419,7 @@ func TestHelpFits(t *testing.T) {
 }
 
 func TestJSON(t *testing.T) {
+	asmtest.Slow(t)
 	dir := folderOf(t)
 	apple := filepath.Join(dir, "apple.png")
 	b := colourBinary(t)

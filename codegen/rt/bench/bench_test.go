@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/generated/beit3tiny"
 	"github.com/multiway-go/multiway/generated/emoji"
@@ -31,6 +32,7 @@ func open(opts ...rt.Option) (*rt.Model, error) {
 var tiny = []Subject{{&beit3tiny.Package, open}}
 
 func TestRun(t *testing.T) {
+	asmtest.Slow(t)
 	levels := beit3tiny.Package.Levels()
 	levels = slices.Compact([]string{levels[0], levels[len(levels)-1]})
 	o := Options{Entries: []string{"vision", "language", "pair"}, Tokens: []int{3, 12}, Threads: []int{1, 2}, Levels: levels, Ops: true, Kernels: true}

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/multiway-go/multiway/asm/asmtest"
 )
 
 // normalise is what Encode does to text before it looks for pieces, all at
@@ -256,6 +258,7 @@ func TestPiece(t *testing.T) {
 
 // Long texts are split block by block; the result must not show it.
 func TestBlocks(t *testing.T) {
+	asmtest.Slow(t)
 	words := withPieces(norm("\u2581", -2), norm("a", -2), norm("b", -2.5), norm("ab", -3.5), norm("\u2581ab", -3),
 		norm("aab", -4.25), norm("baab", -5), norm("bbbbbbbbbbbb", -9), piece{[]byte("aba"), 0, userDefined})
 	ties := withPieces(norm("a", -1), norm("aa", -2), norm("aaa", -3), norm("aaaa", -4))
