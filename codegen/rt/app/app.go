@@ -135,9 +135,7 @@ func (a *App) root() *cobra.Command {
 			return c.Help()
 		},
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
-		return errors.New(strings.ReplaceAll(err.Error(), "\n", `\n`)) // a flag may be the name of a file
-	})
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return FlagError(err) })
 	root.Flags().BoolVar(&version, "version", false, "print the versions of binary and compiler, and the model's fingerprint")
 	f := root.PersistentFlags()
 	f.StringVar(&a.level, "level", "", "CPU level: "+strings.Join(rt.Levels(), ", ")+" (default: best)")
