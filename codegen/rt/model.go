@@ -206,7 +206,7 @@ func (p *Package) model(b *Blob, opts []Option) (m *Model, err error) {
 		return nil, fmt.Errorf("generated for contract %d, this runtime has %d; generate the package again", p.Contract, Contract1)
 	}
 	if bigEndian {
-		return nil, fmt.Errorf("weights are little-endian and used as they are, which %s cannot; run the model on a little-endian system", runtime.GOARCH)
+		return nil, fmt.Errorf("%s is big-endian, and weights are used as they lie in their little-endian file; run the model on a little-endian system", runtime.GOARCH)
 	}
 	if b.Packing != PackingPanels16 {
 		return nil, fmt.Errorf("%s: weights of packing %d, this program reads packing %d; build the model again", file.Quote(b.Source), b.Packing, PackingPanels16)
