@@ -49,7 +49,7 @@ neon-mca: ## say how close NEON inner loops come to the limits of some CPUs; on 
 	$(GO) test ./asm/arm64 -run Throughput -update
 	@cat asm/arm64/THROUGHPUT.md
 
-targets = linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64 linux/riscv64 js/wasm
+targets = linux/amd64 linux/arm64 linux/386 linux/arm linux/s390x darwin/amd64 darwin/arm64 windows/amd64 windows/arm64 linux/riscv64 js/wasm
 cross: ## build for every system and CPU that is supported
 	@for t in $(targets); do echo "$$t"; \
 	  GOOS=$${t%/*} GOARCH=$${t#*/} $(GO) build -o /dev/null ./cmd/multiway && \
@@ -78,6 +78,7 @@ lint: ## gofmt, go vet, staticcheck
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not gofmt'ed:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
 	$(GO) vet ./...
 	$(GO) vet -tags noasm ./...
+	GOARCH=386 $(GO) vet ./...
 	$(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
 
 # Python is for judging and racing only.

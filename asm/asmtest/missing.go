@@ -34,6 +34,8 @@ func features() map[string]string {
 		"as-arm64": "GNU as and objdump for arm64; on Debian: apt-get install binutils-aarch64-linux-gnu",
 		"bochs":    "an emulator of CPUs with AVX-512, and minutes: make test-avx512 makes it and runs these",
 		"holes":    "a file system with holes in files under TMPDIR",
+		"qemu":     "user emulators of arm and s390x; on Debian: apt-get install qemu-user-static",
+		"wine":     "Wine, on amd64; on Debian: apt-get install wine wine64",
 		"pagemap":  "Linux with /proc, which tells what of a process is in memory",
 	}
 	for _, l := range asm.Levels {

@@ -110,7 +110,7 @@ func hostilePickles() []hostile {
 		}(), over},
 		{"expanded tensors", func() []byte {
 			p := start().global("torch._utils", "_rebuild_tensor_v2").op('q', 1, '0', '(').storage("FloatStorage", "0", 4).int(0)
-			p.ints(1<<30, 1, 1, 1).ints(0, 0, 0, 0).op('t', 'q', 2, '0')
+			p.ints(1<<25, 1, 1, 1).ints(0, 0, 0, 0).op('t', 'q', 2, '0')
 			return p.each(400_000, "h\x01h\x02R").op('.').Bytes()
 		}(), over},
 		{"lists", start().each(2_000_000, "]").op('.').Bytes(), over},

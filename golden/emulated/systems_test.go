@@ -1,0 +1,233 @@
+//go:build !noasm
+
+package emulated
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/multiway-go/multiway/asm/asmtest"
+)
+
+// system is one that this machine runs by itself or under an emulator.
+type system struct {
+	os, arch string
+	run      []string // what runs a program
+	env      []string
+}
+
+// emulates returns the system, or ends the test if this machine cannot run it.
+func emulates(t *testing.T, goos, arch, emulator string) system {
+	t.Helper()
+	asmtest.Asked(t, asmtest.Full)
+	if runtime.GOOS != "linux" || runtime.GOARCH != "amd64" {
+		t.Skip("the emulators are those of linux/amd64")
+	}
+	s := system{os: goos, arch: arch, env: os.Environ()}
+	if emulator != "" {
+		s.run = []string{emulator}
+		if _, err := exec.LookPath(emulator); err != nil {
+			feature := "qemu"
+			if goos == "windows" {
+				feature = "wine"
+			}
+			asmtest.Missing(t, feature, emulator+" is not installed")
+		}
+	}
+	return s
+}
+
+// build compiles a command for the system and returns its path.
+func (s system) build(t *testing.T, name string) string {
+	t.Helper()
+	exe := filepath.Join(t.TempDir(), name+".exe")
+	runIn(t, append(os.Environ(), "GOOS="+s.os, "GOARCH="+s.arch, "CGO_ENABLED=0"), "go", []string{"build", "-o", exe, "./cmd/" + name})
+	return exe
+}
+
+// command runs a program on the system at the root of the module.
+func (s system) command(exe string, args ...string) (status int, out, errs string) {
+	line := slices.Concat(s.run, []string{exe}, args)
+	cmd := exec.Command(line[0], line[1:]...)
+	var stdout, stderr bytes.Buffer
+	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = root, s.env, &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		status = -1
+		if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+			status = exit.ExitCode()
+		} else {
+			stderr.WriteString(err.Error())
+		}
+	}
+	return status, stdout.String(), stderr.String()
+}
+
+// checks holds that the demo is right on the system, at levels of at least that number, and
+// that it is the same model as here.
+func (s system) checks(t *testing.T, emoji string, levels int) {
+	t.Helper()
+	status, out, errs := s.command(emoji, "check")
+	if n := len(regexp.MustCompile(`(?m) ok\s*$`).FindAllString(out, -1)); status != 0 || n < 6*levels {
+		t.Errorf("check: status %d, %d outputs are right, want %d:\n%s%s", status, n, 6*levels, out, errs)
+	}
+	here := native(t, "go", "run", "./cmd/emoji", "info", "--json")
+	_, there, errs := s.command(emoji, "info", "--json")
+	fingerprint := regexp.MustCompile(`"fingerprint":"[0-9a-f]{32}"`)
+	if want, got := fingerprint.FindString(here), fingerprint.FindString(there); want == "" || got != want {
+		t.Errorf("here %q, there %q%s", want, got, errs)
+	}
+}
+
+// packages holds that the compiler writes the same package there as here, byte for byte.
+func (s system) packages(t *testing.T) {
+	t.Helper()
+	there, here := t.TempDir(), t.TempDir()
+	multiway := s.build(t, "multiway")
+	for _, precision := range []string{"f32", "int8full", "bf16"} {
+		args := []string{"build", "--check", "off", "--precision", precision, "-o"}
+		last := "generated/vlmotiny/vlmotiny.yaml"
+		if status, out, errs := s.command(multiway, append(args, filepath.Join(there, precision), last)...); status != 0 {
+			t.Fatalf("build: status %d:\n%s%s", status, out, errs)
+		}
+		native(t, "go", slices.Concat([]string{"run", "./cmd/multiway"}, args, []string{filepath.Join(here, precision), last})...)
+		if d := cmp.Diff(files(t, filepath.Join(here, precision)), files(t, filepath.Join(there, precision))); d != "" {
+			t.Errorf("%s (-here +there):\n%.2000s", precision, d)
+		}
+	}
+}
+
+// files are what a folder holds, by name.
+func files(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	err := fs.WalkDir(os.DirFS(dir), ".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(filepath.Join(dir, path))
+		all[path] = string(b)
+		return err
+	})
+	if err != nil || len(all) < 10 {
+		t.Fatalf("%d files in %s: %v", len(all), dir, err)
+	}
+	return all
+}
+
+// Test32Bit runs demo and compiler where integers and memory are of 32 bits.
+func Test32Bit(t *testing.T) {
+	for arch, emulator := range map[string]string{"386": "", "arm": "qemu-arm-static"} {
+		t.Run(arch, func(t *testing.T) {
+			s := emulates(t, "linux", arch, emulator)
+			s.checks(t, s.build(t, "emoji"), 1)
+			s.packages(t)
+		})
+	}
+}
+
+// TestBigEndian sees that a model is refused there in one line, and that the compiler, which
+// can do all but run what it makes, makes the same there.
+func TestBigEndian(t *testing.T) {
+	s := emulates(t, "linux", "s390x", "qemu-s390x-static")
+	emoji := s.build(t, "emoji")
+	for _, args := range [][]string{{"check"}, {"info"}, {"embed", "a cat"}, {"--version"}} {
+		status, out, errs := s.command(emoji, args...)
+		if status != 1 || out != "" || strings.Count(errs, "\n") != 1 || !strings.Contains(errs, "s390x is big-endian") {
+			t.Errorf("%v: status %d, want 1 and one line:\n%s%s", args, status, out, errs)
+		}
+	}
+	s.packages(t)
+}
+
+// TestWindows runs the demo under Wine: at every level, and over files that are there.
+func TestWindows(t *testing.T) {
+	s := emulates(t, "windows", "amd64", "wine")
+	emoji := s.build(t, "emoji")
+	prefix := filepath.Join(t.TempDir(), "prefix")
+	s.env = append(s.env, "WINEPREFIX="+prefix, "WINEDEBUG=-all", "WINEARCH=win64")
+	s.run = []string{"wineboot"}
+	if status, out, errs := s.command("--init"); status != 0 {
+		t.Fatalf("wineboot: status %d\n%s%s", status, out, errs)
+	}
+	defer func() {
+		s.run = []string{"wineserver"}
+		s.command("--kill") // of this prefix
+	}()
+	s.run = []string{"wine"}
+	// Go programs ask this library for random numbers, and old Wines do not have it.
+	library := filepath.Join(prefix, "drive_c/windows/system32/bcryptprimitives.dll")
+	if _, err := os.Stat(library); err != nil {
+		if err := os.WriteFile(library, forwarder("bcryptprimitives.dll", "ProcessPrng", "advapi32.SystemFunction036"), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.checks(t, emoji, 2)
+
+	dir := t.TempDir()
+	there, here := filepath.Join(dir, "there.npy"), filepath.Join(dir, "here.npy")
+	for range 2 { // the second time over the first
+		if status, out, errs := s.command(emoji, "embed", "--text", "-o", `Z:`+strings.ReplaceAll(there, "/", `\`), "red apple", "fire truck"); status != 0 {
+			t.Fatalf("embed: status %d\n%s%s", status, out, errs)
+		}
+	}
+	native(t, "go", "run", "./cmd/emoji", "embed", "--text", "-o", here, "red apple", "fire truck")
+	want, err := os.ReadFile(here)
+	got, err2 := os.ReadFile(there)
+	if err != nil || err2 != nil || !bytes.Equal(want, got) {
+		t.Errorf("embeddings differ: %v %v", err, err2)
+	}
+	left, err := os.ReadDir(dir)
+	if err != nil || len(left) != 6 {
+		t.Errorf("files %v, want six: %v", left, err)
+	}
+}
+
+// forwarder is a 64-bit Windows library with one function, which stands for one of another
+// library: "library.function". It has no code, a section that lists the function is all.
+func forwarder(library, name, target string) []byte {
+	const page, sector = 0x1000, 0x200
+	le := func(b *bytes.Buffer, values ...any) {
+		for _, v := range values {
+			if err := binary.Write(b, binary.LittleEndian, v); err != nil {
+				panic(err)
+			}
+		}
+	}
+	const table, texts = page + 40, page + 52
+	called := uint32(texts + len(library) + 1)
+	forward := called + uint32(len(name)) + 1
+	var list bytes.Buffer
+	le(&list, uint32(0), uint32(0), uint32(0), uint32(texts), uint32(1), uint32(1), uint32(1), // flags, time, version, name, base, functions, names
+		uint32(table), uint32(table+4), uint32(table+8), // where they are, and their numbers
+		forward, called, uint32(0))
+	list.WriteString(library + "\x00" + name + "\x00" + target + "\x00")
+
+	var b bytes.Buffer
+	b.WriteString("MZ")
+	b.Write(make([]byte, 58))
+	le(&b, uint32(64))
+	b.WriteString("PE\x00\x00")
+	le(&b, uint16(0x8664), uint16(1), uint32(0), uint32(0), uint32(0), uint16(240), uint16(0x2022)) // amd64, one section, a library
+	le(&b, uint16(0x20b), uint16(0), uint32(0), uint32(sector), uint32(0), uint32(0), uint32(page), uint64(0x180000000), uint32(page), uint32(sector),
+		uint16(6), uint16(0), uint16(0), uint16(0), uint16(6), uint16(0), uint32(0), uint32(2*page), uint32(sector), uint32(0), uint16(3), uint16(0x100),
+		uint64(1<<20), uint64(page), uint64(1<<20), uint64(page), uint32(0), uint32(16))
+	le(&b, [16][2]uint32{{page, uint32(list.Len())}})
+	b.WriteString(".edata\x00\x00")
+	le(&b, uint32(list.Len()), uint32(page), uint32(sector), uint32(sector), uint32(0), uint32(0), uint32(0), uint32(0x40000040)) // read-only data
+	b.Write(make([]byte, sector-b.Len()))
+	b.Write(list.Bytes())
+	b.Write(make([]byte, 2*sector-b.Len()))
+	return b.Bytes()
+}
