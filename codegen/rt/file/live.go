@@ -58,19 +58,21 @@ func temporary(base string) string { return temporaries(base) + random() }
 // errTaken says that another process took a new temporary for a leftover before it was locked.
 var errTaken = errors.New("the temporary is taken for a leftover")
 
-// sweep removes the files of a folder that are called prefix and RANDOM and that no process holds. What cannot be removed
-// stays: somebody else's files are no reason to fail.
-func sweep(dir, prefix string) {
-	each(dir, prefix, func(path string) {
-		if f := lockLeftover(path); f != nil {
-			os.Remove(path)
-			f.Close()
+// sweep removes the temporaries in a folder that no process holds: those of the file called base, or of all files if base is
+// "". What cannot be removed stays: somebody else's files are no reason to fail.
+func sweep(dir, base string) {
+	each(dir, func(path, name string) {
+		if base == "" && strings.HasPrefix(name, ".") && strings.HasSuffix(name, "."+mark) || base != "" && name == temporaries(base) {
+			if f := lockLeftover(path); f != nil {
+				os.Remove(path)
+				f.Close()
+			}
 		}
 	})
 }
 
-// each calls f with the paths of a folder's entries that are called prefix and RANDOM.
-func each(dir, prefix string, f func(path string)) {
+// each calls f with the paths of a folder's entries whose names end in mark and RANDOM, and with the names before RANDOM.
+func each(dir string, f func(path, name string)) {
 	if dir == "" {
 		dir = "."
 	}
@@ -82,8 +84,9 @@ func each(dir, prefix string, f func(path string)) {
 	for {
 		names, err := d.Readdirnames(1000)
 		for _, n := range names {
-			if r, ok := strings.CutPrefix(n, prefix); ok && len(r) == randomSize && strings.Trim(r, "0123456789abcdef") == "" {
-				f(filepath.Join(dir, n))
+			at := len(n) - randomSize
+			if at >= 0 && strings.HasSuffix(n[:at], mark) && strings.Trim(n[at:], "0123456789abcdef") == "" {
+				f(filepath.Join(dir, n), n[:at])
 			}
 		}
 		if err != nil || len(names) == 0 { // io.EOF, or what a later call would meet again

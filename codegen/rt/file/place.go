@@ -29,7 +29,7 @@ func Create(path string, perm fs.FileMode) (*File, error) {
 		return nil, err
 	}
 	dir, base := filepath.Split(path)
-	sweep(dir, temporaries(base))
+	sweep(dir, base)
 	live.Lock()
 	defer live.Unlock()
 	for {
@@ -131,8 +131,10 @@ func (s *Set) Add(f *File) { s.steps = append(s.steps, step{file: f}) }
 // Remove has Commit remove the file at path, if there is one, in turn with the files that get their names.
 func (s *Set) Remove(path string) { s.steps = append(s.steps, step{remove: path}) }
 
-// MkdirAll makes a folder and those above it. Abandon removes those that it made and that are empty.
+// MkdirAll makes a folder for files of the set, and those above it, and removes what killed processes left in it. Abandon
+// removes the folders that it made and that are empty.
 func (s *Set) MkdirAll(dir string) error {
+	sweep(dir, "")
 	live.Lock()
 	defer live.Unlock()
 	var missing []string

@@ -333,6 +333,20 @@ func TestLeftovers(t *testing.T) {
 	}
 	theirs["weights.bin"] = ""
 	want(t, dir, theirs)
+	alive, err := Create(path, 0o666)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var set Set
+	if err := set.MkdirAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	set.Abandon()
+	if err := alive.Commit(); err != nil {
+		t.Error(err)
+	}
+	delete(theirs, ".other.multiway-0123456789abcdef")
+	want(t, dir, theirs)
 }
 
 // TestTogether has many goroutines write one file and make folders: each takes the others' for alive.

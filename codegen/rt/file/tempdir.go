@@ -21,7 +21,11 @@ const holder = ".multiway"
 // locked the next TempDir if the process is killed.
 func TempDir() (*Dir, error) {
 	root := os.TempDir()
-	each(root, mark, sweepFolder)
+	each(root, func(path, name string) {
+		if name == mark {
+			sweepFolder(path)
+		}
+	})
 	live.Lock()
 	defer live.Unlock()
 	for {
