@@ -58,6 +58,19 @@ func TestWrite(t *testing.T) {
 	truth[0].Shape = []int{1, 2, 1}
 	wantError(t, Write(dir, c, inputs, truth), `tensor "y.0" has shape [1 2 1], case.json says [1 1 2]`)
 
+	// What could not be replaced is as it was. A file of another recording is refused.
+	kept := loadCase(t, dir)
+	if _, err := kept.Reference(&kept.Runs[0], "y"); err != nil {
+		t.Errorf("after a recording that failed: %v", err)
+	}
+	truth[0].Shape, truth[0].Floats[0] = []int{1, 1, 2}, 3
+	if err := checkpoint.WriteSafetensorsFile(filepath.Join(dir, "truth.safetensors"), truth, nil); err != nil {
+		t.Fatal(err)
+	}
+	mixed := loadCase(t, dir)
+	_, err = mixed.Reference(&mixed.Runs[0], "y")
+	wantError(t, err, "truth.safetensors: is not of the recording that case.json beside it is of (SHA-256 ")
+
 	// Other cases stay.
 	c.Task = "other"
 	wantError(t, Write(dir, c, inputs, truth), "is a case of task recorded, which is not overwritten")
