@@ -115,7 +115,7 @@ func (g *generator) doc() string {
 		}
 		fmt.Fprintf(&b, "\n\tfunc %s(%s) -> %s", f.Name, strings.Join(params, ", "), outputs(f))
 	}
-	b.WriteString("\n\nA Model is immutable and safe to share; a Session serves one goroutine at a time\nand allocates nothing once its buffers have grown.")
+	b.WriteString("\n\nA Model is immutable and safe to share; a Session serves one goroutine at a time\nand allocates nothing once its buffers have grown. Vectors that are stored can be compared\nwith new ones for as long as Model.Fingerprint is the same.")
 	return b.String()
 }
 

@@ -32,9 +32,11 @@
 // run once over all rows; attention, row selection and means go by sequence.
 //
 // Results do not depend on the batch, the number of threads or how a call was
-// split: the same sequence gives the same bits.
+// split: the same sequence gives the same bits. They are finite numbers, or an error of
+// their sequence ([BatchError], [ErrNotFinite]). [Model.Fingerprint] says whether results
+// of two builds can be compared; [WithVerify] has the weights compared with their hash.
 //
-// Imports: the standard library and golang.org/x/sys, nothing of ours; everything
+// Imports: the standard library, golang.org/x/sys and, of ours, rt/file; everything
 // generated imports rt. It is not a tensor library: the steps are those the
 // compiler emits, they trust its shapes, and a broken shape is a panic. What
 // users give (batches, weight files, options) is checked and gives errors.

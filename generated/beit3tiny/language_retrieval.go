@@ -86,4 +86,4 @@ var fnLanguageRetrieval = rt.Func{
 	Text: true,
 }
 
-const _ = allFilesOfBuild_7fccae41d1d8_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_9218cc643ce8_elseRunMultiwayBuildAgain

@@ -78,4 +78,4 @@ var fnVisionClassification = rt.Func{
 	Run: runVisionClassification,
 }
 
-const _ = allFilesOfBuild_7fccae41d1d8_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_9218cc643ce8_elseRunMultiwayBuildAgain

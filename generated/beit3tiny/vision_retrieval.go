@@ -86,4 +86,4 @@ var fnVisionRetrieval = rt.Func{
 	Run: runVisionRetrieval,
 }
 
-const _ = allFilesOfBuild_7fccae41d1d8_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_9218cc643ce8_elseRunMultiwayBuildAgain

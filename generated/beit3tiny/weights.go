@@ -241,4 +241,4 @@ var (
 	rows10T = []rt.Section{{C: 10}, {T: true}}
 )
 
-const _ = allFilesOfBuild_7fccae41d1d8_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_9218cc643ce8_elseRunMultiwayBuildAgain

@@ -148,4 +148,4 @@ var fnCaptionImage = rt.Func{
 	},
 }
 
-const _ = allFilesOfBuild_dd367f38ee39_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_7ef5fcbd0231_elseRunMultiwayBuildAgain

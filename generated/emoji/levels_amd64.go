@@ -47,4 +47,4 @@ var avx512 = rt.Kernels{
 	VNR:     64,
 }
 
-const _ = allFilesOfBuild_dd367f38ee39_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_7ef5fcbd0231_elseRunMultiwayBuildAgain

@@ -30,4 +30,4 @@ var neon = rt.Kernels{
 	VNR:       16,
 }
 
-const _ = allFilesOfBuild_dd367f38ee39_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_7ef5fcbd0231_elseRunMultiwayBuildAgain

@@ -12,7 +12,8 @@
 //	func caption_step(ids: i32[2], kv0: f32[65+T,256], kv1: f32[65+T,256], kv2: f32[65+T,256], kv3: f32[65+T,256], kv4: f32[65+T,256]) -> logits f32[1,2010]
 //
 // A Model is immutable and safe to share; a Session serves one goroutine at a time
-// and allocates nothing once its buffers have grown.
+// and allocates nothing once its buffers have grown. Vectors that are stored can be compared
+// with new ones for as long as Model.Fingerprint is the same.
 package emoji
 
 import (
@@ -591,4 +592,4 @@ func (s *Session) CaptionStep(batch []rt.Seq) (*rt.Result, error) {
 }
 
 // The files of the package are of one build: each names this constant.
-const allFilesOfBuild_dd367f38ee39_elseRunMultiwayBuildAgain = true
+const allFilesOfBuild_7ef5fcbd0231_elseRunMultiwayBuildAgain = true

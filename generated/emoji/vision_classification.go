@@ -126,4 +126,4 @@ var fnVisionClassification = rt.Func{
 	Run: runVisionClassification,
 }
 
-const _ = allFilesOfBuild_dd367f38ee39_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_7ef5fcbd0231_elseRunMultiwayBuildAgain

@@ -134,4 +134,4 @@ var fnVisionRetrieval = rt.Func{
 	Run: runVisionRetrieval,
 }
 
-const _ = allFilesOfBuild_dd367f38ee39_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_7ef5fcbd0231_elseRunMultiwayBuildAgain

@@ -924,4 +924,4 @@ var (
 	}
 )
 
-const _ = allFilesOfBuild_dd367f38ee39_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_7ef5fcbd0231_elseRunMultiwayBuildAgain

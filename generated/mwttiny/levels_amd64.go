@@ -38,4 +38,4 @@ var avx512 = rt.Kernels{
 	VNR:     64,
 }
 
-const _ = allFilesOfBuild_cf0c85b5d3d4_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_7311599d0c83_elseRunMultiwayBuildAgain

@@ -8,4 +8,4 @@ import "github.com/multiway-go/multiway/codegen/rt"
 // levels are the kernel tables of this build, lowest level first.
 var levels = []*rt.Kernels{&generic}
 
-const _ = allFilesOfBuild_cf0c85b5d3d4_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_7311599d0c83_elseRunMultiwayBuildAgain

@@ -91,4 +91,4 @@ var fnPair = rt.Func{
 	Text: true,
 }
 
-const _ = allFilesOfBuild_cf0c85b5d3d4_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_7311599d0c83_elseRunMultiwayBuildAgain

@@ -130,4 +130,4 @@ var fnPairVqa = rt.Func{
 	Text: true,
 }
 
-const _ = allFilesOfBuild_cf0c85b5d3d4_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_7311599d0c83_elseRunMultiwayBuildAgain

@@ -59,4 +59,4 @@ var fnReasonHead = rt.Func{
 	Run: runReasonHead,
 }
 
-const _ = allFilesOfBuild_cf0c85b5d3d4_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_7311599d0c83_elseRunMultiwayBuildAgain

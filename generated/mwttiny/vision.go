@@ -70,4 +70,4 @@ var fnVision = rt.Func{
 	Run: runVision,
 }
 
-const _ = allFilesOfBuild_cf0c85b5d3d4_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_7311599d0c83_elseRunMultiwayBuildAgain

@@ -38,4 +38,4 @@ var avx512 = rt.Kernels{
 	VNR:     64,
 }
 
-const _ = allFilesOfBuild_703b200578a4_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_78f1200d786a_elseRunMultiwayBuildAgain

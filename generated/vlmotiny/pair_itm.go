@@ -115,4 +115,4 @@ var fnPairItm = rt.Func{
 	Text: true,
 }
 
-const _ = allFilesOfBuild_703b200578a4_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_78f1200d786a_elseRunMultiwayBuildAgain

@@ -111,4 +111,4 @@ var fnPairNlvr2Second = rt.Func{
 	Text: true,
 }
 
-const _ = allFilesOfBuild_703b200578a4_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_78f1200d786a_elseRunMultiwayBuildAgain

@@ -55,4 +55,4 @@ var fnReasonHead = rt.Func{
 	Run: runReasonHead,
 }
 
-const _ = allFilesOfBuild_703b200578a4_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_78f1200d786a_elseRunMultiwayBuildAgain

@@ -359,4 +359,4 @@ var (
 	}
 )
 
-const _ = allFilesOfBuild_703b200578a4_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_78f1200d786a_elseRunMultiwayBuildAgain
