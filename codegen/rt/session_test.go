@@ -1,6 +1,7 @@
 package rt
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -531,7 +532,7 @@ func TestInfo(t *testing.T) {
 	got := m.Info()
 	got.CPULevels, got.Kernels = nil, got.Kernels[:1]
 	want := Info{
-		Precision: "f32", Package: "tiny", Level: "generic", Threads: 2, Rows: tinyRows, Text: tinyText, Vocab: tinyVocab,
+		Precision: "f32", Package: "tiny", Fingerprint: m.Fingerprint(), Level: "generic", Threads: 2, Rows: tinyRows, Text: tinyText, Vocab: tinyVocab,
 		Weights: 11328, Source: "embedded", ArenaBytes: 24800, Kernels: []KernelInfo{{"gemm", "gemm_f32_6x16_generic"}},
 		Entries: []EntryInfo{
 			{Name: "pair", Image: tinyImage, Text: true, Fixed: tinyFixed, Arena: 24800, Outputs: []OutputInfo{{"first", 1, false, tinyD}, {"rows", tinyFixed, true, tinyD}}},
@@ -599,5 +600,34 @@ func TestAskedBesideClose(t *testing.T) {
 		if m.Blob().Data(0) != nil || m.Fingerprint() != want.Fingerprint || m.Info().Weights != want.Weights {
 			t.Error("a closed model has weights, or has forgotten what they were")
 		}
+	}
+}
+
+// A fingerprint is that of the weights and of what is computed with them, the same on every
+// system: this one is written down.
+func TestFingerprint(t *testing.T) {
+	of := func(computes, weights byte) string {
+		var w seekBuffer
+		err := WriteBlob(&w, PackingPanels16, tinyTensors, func(_ int, w io.Writer) error {
+			_, err := w.Write(bytes.Repeat([]byte{weights}, tinyWeights*4))
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := tinyPackage()
+		p.Computes[0], p.Blob = computes, string(w.b)
+		m, err := p.New()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer m.Close()
+		return m.Fingerprint()
+	}
+	if got, want := of(1, 2), "c9da2b5641d0079045e2f5c0f492dee7"; got != want {
+		t.Errorf("the fingerprint is %s, want %s", got, want)
+	}
+	if a, b := of(2, 2), of(1, 3); a == of(1, 2) || b == of(1, 2) || a == b {
+		t.Error("other weights or another program have the same fingerprint")
 	}
 }
