@@ -40,7 +40,7 @@ bare: ## with empty caches of the go command: build from a clone and from a modu
 test-arm64: ## run NEON code under emulation, the base model included; on Debian: apt-get install qemu-user-static binutils-aarch64-linux-gnu
 	@for tool in qemu-aarch64-static aarch64-linux-gnu-objdump; do command -v $$tool >/dev/null || { \
 	  echo "test-arm64 needs $$tool; on Debian: apt-get install qemu-user-static binutils-aarch64-linux-gnu"; exit 1; }; done
-	@MULTIWAY_MUST_RUN=neon,as-arm64,full $(suite) -count 1 -timeout 60m ./asm/arm64 ./golden/emulated
+	@MULTIWAY_MUST_RUN=neon,as-arm64,base $(suite) -count 1 -timeout 60m ./asm/arm64 ./golden/emulated
 
 test-avx512: ## run AVX-512 code under emulation; on Debian, the first time as root, for minutes
 	@MULTIWAY_MUST_RUN=bochs $(suite) -count 1 -timeout 90m ./golden/emulated/bochs/...

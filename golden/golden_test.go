@@ -60,13 +60,14 @@ func runCheck(t *testing.T, opt golden.Options, dirs ...string) (golden.Summary,
 	return sum, lines
 }
 
-// committed are the cases of testdata that are quick enough for go test.
+// committed are the cases of testdata.
 var committed = []struct {
 	name    string
 	outputs int // of all runs and weight variants
 	skipped int
 	library bool // the case has no model
 	quick   bool // also run with -short
+	full    bool // run where that is asked for
 }{
 	{name: "encode_t1", outputs: 98}, // seven weight variants, every intermediate
 	{name: "encode_d128", outputs: 3, quick: true},
@@ -78,14 +79,12 @@ var committed = []struct {
 	{name: "mwt_paper", outputs: 13, skipped: 1}, // with every intermediate
 	{name: "vlmo_rel", outputs: 19, skipped: 1},
 	{name: "vlmo_plus", outputs: 14},
+	{name: "base", outputs: 5, full: true}, // 222 million parameters
 	{name: "posinterp_14_24", outputs: 1, library: true},
 	{name: "posinterp_up", outputs: 1, library: true},
 	{name: "preprocess", outputs: 12, library: true},
 	{name: "tokenizer", outputs: 3, library: true},
 }
-
-// slow are the others: BEiT-3 base has 222 million parameters.
-var slow = []string{"base"}
 
 // The original models judge the interpreter, with it the lowering and the readers of
 // weights, and the compiled package at every level of this CPU. The float64
@@ -93,6 +92,9 @@ var slow = []string{"base"}
 func TestCases(t *testing.T) {
 	for _, row := range committed {
 		t.Run(row.name, func(t *testing.T) {
+			if row.full {
+				asmtest.Asked(t, asmtest.Full)
+			}
 			if !row.quick && !row.library {
 				asmtest.Slow(t)
 			}
@@ -416,7 +418,7 @@ func TestCheckText(t *testing.T) {
 	}
 }
 
-// Every case of testdata is in one of the two lists.
+// Every case of testdata is in the list.
 func TestEveryCaseIsJudged(t *testing.T) {
 	found, err := filepath.Glob(filepath.Join("testdata", "*", "case.json"))
 	if err != nil {
@@ -426,7 +428,7 @@ func TestEveryCaseIsJudged(t *testing.T) {
 	for _, f := range found {
 		names[filepath.Base(filepath.Dir(f))] = true
 	}
-	want := slices.Clone(slow)
+	var want []string
 	for _, c := range committed {
 		want = append(want, c.name)
 	}

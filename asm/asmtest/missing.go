@@ -29,6 +29,7 @@ var Features = features()
 func features() map[string]string {
 	all := map[string]string{
 		Full:       EnvMustRun + "=full, and minutes; .ci/run runs it",
+		"base":     EnvMustRun + "=base, and minutes; make test-arm64 runs it",
 		"as":       "GNU as of binutils 2.34 or later; on Debian: apt-get install binutils",
 		Bare:       EnvMustRun + "=bare, a network, and minutes; make bare runs it",
 		"as-arm64": "GNU as and objdump for arm64; on Debian: apt-get install binutils-aarch64-linux-gnu",
