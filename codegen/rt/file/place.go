@@ -274,11 +274,14 @@ func Distinct(output string, inputs ...string) error {
 		}
 		same := os.SameFile(in, out)
 		if in.IsDir() {
-			filepath.WalkDir(path, func(_ string, d fs.DirEntry, err error) error {
+			filepath.WalkDir(path, func(p string, d fs.DirEntry, err error) error {
 				if err != nil {
 					return nil // whoever reads the folder says what is wrong with it
 				}
-				if st, err := d.Info(); err == nil && d.Type().IsRegular() && os.SameFile(st, out) {
+				if !d.Type().IsRegular() {
+					return nil
+				}
+				if st, err := os.Stat(p); err == nil && os.SameFile(st, out) {
 					same = true
 					return fs.SkipAll
 				}
