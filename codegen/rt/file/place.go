@@ -250,16 +250,6 @@ func synced(f *os.File) error {
 	return err
 }
 
-// Same reports whether two paths name one file that is there, also by a link.
-func Same(a, b string) bool {
-	x, err := os.Stat(a)
-	if err != nil {
-		return false
-	}
-	y, err := os.Stat(b)
-	return err == nil && os.SameFile(x, y)
-}
-
 // Distinct returns an error if what an output would replace is one of the inputs, also by a link, or is in a folder that is
 // one. Inputs that are not there, and "", are left to who reads them.
 func Distinct(output string, inputs ...string) error {

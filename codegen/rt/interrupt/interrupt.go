@@ -50,6 +50,9 @@ func Main(name string, run func() int) {
 		children.Lock()
 		end()
 		file.AbandonAll()
+		if st, err := os.Stderr.Stat(); err == nil && st.Mode()&os.ModeCharDevice != 0 {
+			fmt.Fprintln(os.Stderr) // behind ^C, or what shows how far a job is
+		}
 		fmt.Fprintf(os.Stderr, "%s: interrupted\n", name)
 		os.Exit(128 + int(s))
 	}()
