@@ -273,8 +273,19 @@ func (s *suite) notRun() []*group {
 	})
 }
 
-// end prints what did not run, what failed, and the counts.
+// end prints which kernels ran inside other tests, what did not run, what failed, and the counts.
 func (s *suite) end() {
+	var inside []string
+	for name := range s.ran {
+		if kernel, ok := strings.CutPrefix(name, kernelTest); ok {
+			inside = append(inside, kernel)
+		}
+	}
+	if len(inside) > 0 {
+		slices.Sort(inside)
+		fmt.Fprintf(s.w, "\nRUN inside other tests, %s:\n", count(len(inside), "kernel"))
+		s.wrap("", inside)
+	}
 	groups, n := s.notRun(), 0
 	if len(groups) > 0 {
 		fmt.Fprintf(s.w, "\nNOT RUN on this %s/%s:\n", runtime.GOOS, runtime.GOARCH)

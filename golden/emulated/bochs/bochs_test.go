@@ -47,6 +47,26 @@ func TestTrailer(t *testing.T) {
 	}
 }
 
+// A machine that lacks tools says which and how to get them, and what a run that was killed left is no emulator.
+func TestOpenWithoutTools(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	t.Setenv(EnvCache, t.TempDir())
+	dir, err := cache()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Join(dir+".part", "work"), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	_, err = Open(t.Context(), t.TempDir(), t.Output())
+	if want := "the emulator needs xorriso, g++, make, tar, xz; as root: apt-get install xorriso g++ make tar xz-utils"; err == nil || err.Error() != want {
+		t.Errorf("got error %v, want %s", err, want)
+	}
+	if left, err := filepath.Glob(dir + "*"); err != nil || len(left) != 1 || left[0] != dir+".lock" {
+		t.Errorf("%v are left (%v)", left, err)
+	}
+}
+
 // A guest that does not get to the program's end is an error that says so, and so is one that does not boot.
 func TestGuestFails(t *testing.T) {
 	asmtest.Asked(t, "bochs")

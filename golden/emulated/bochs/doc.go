@@ -5,5 +5,8 @@
 // files; the guest's first process, the command in init, runs the program and turns the machine off. What the program prints
 // arrives as it is printed, over a serial port; the other serial port is the kernel's console, which errors quote.
 //
+// The tests, which make test-avx512 runs, run every kernel on a CPU of its level and no higher one, models at every level,
+// and what must fail: wrong kernels, guests that do not boot or do not end. A level more is a row of cpus there.
+//
 // A guest has one CPU at about 100 million instructions a second. Its clock counts instructions.
 package bochs

@@ -76,8 +76,11 @@ func Open(ctx context.Context, scratch string, log io.Writer) (*Machine, error) 
 		return nil, err
 	}
 	defer lock.Close()
-	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
-		return nil, fmt.Errorf("%s: %w", lock.Name(), err)
+	if unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil {
+		fmt.Fprintln(log, "waiting for another process that makes the emulator")
+		if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
+			return nil, fmt.Errorf("%s: %w", lock.Name(), err)
+		}
 	}
 	in := installer{ctx, log}
 	if _, err := os.Stat(dir); err != nil {
@@ -97,8 +100,8 @@ func Open(ctx context.Context, scratch string, log io.Writer) (*Machine, error) 
 		return nil, err
 	}
 	m := &Machine{dir: dir, init: filepath.Join(scratch, "init")}
-	return m, in.run(command{env: []string{"GOOS=linux", "GOARCH=amd64", "CGO_ENABLED=0", "GOFLAGS="}},
-		"go", "build", "-trimpath", "-ldflags=-s -w", "-o", m.init, "github.com/multiway-go/multiway/golden/emulated/bochs/init")
+	return m, in.run(command{env: []string{"GOOS=linux", "GOARCH=amd64", "CGO_ENABLED=0"}},
+		"go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", m.init, "github.com/multiway-go/multiway/golden/emulated/bochs/init")
 }
 
 // cache is the emulator's folder. What is made otherwise has another name.
@@ -167,11 +170,14 @@ func (in installer) archive(work string) (options []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	mirrors := strings.Fields(out)
-	slices.Sort(mirrors)
-	mirrors = slices.Compact(mirrors)
+	var mirrors []string // one of them has the suite: others are of updates, or of other publishers
+	for m := range strings.FieldsSeq(out) {
+		if !slices.Contains(mirrors, m) {
+			mirrors = append(mirrors, m)
+		}
+	}
 	var failed []error
-	for _, m := range mirrors { // one of them has the suite: others are of updates, or of other publishers
+	for _, m := range mirrors {
 		line := fmt.Sprintf("[signed-by=%s] %s %s main\n", keyring, m, suite)
 		if err := os.WriteFile(sources, []byte("deb "+line+"deb-src "+line), 0o666); err != nil {
 			return nil, err

@@ -11,9 +11,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -194,8 +196,8 @@ func (m *Machine) initrd(path string, job Job) error {
 	for _, name := range []string{"/dev", "/proc", "/sys", "/tmp", Root} {
 		w.folder(name)
 	}
-	for to, from := range job.Files {
-		w.tree(Root+"/"+to, from)
+	for _, to := range slices.Sorted(maps.Keys(job.Files)) {
+		w.tree(Root+"/"+to, job.Files[to])
 	}
 	if err := errors.Join(w.close(), b.Flush()); err != nil {
 		return err
