@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"encoding/json"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -99,8 +100,28 @@ func tracked(ts *testscript.TestScript) []string {
 	})
 }
 
+// readonly DIR takes the permission to write from a folder and all that is in it, until the
+// script ends.
+func readonly(ts *testscript.TestScript, neg bool, args []string) {
+	set := func(mask fs.FileMode) error {
+		return filepath.WalkDir(ts.MkAbs(args[0]), func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.Type()&fs.ModeSymlink != 0 {
+				return err
+			}
+			st, err := d.Info()
+			if err != nil {
+				return err
+			}
+			return os.Chmod(path, st.Mode()&^0o222|mask)
+		})
+	}
+	ts.Check(set(0))
+	ts.Defer(func() { ts.Check(set(0o200)) })
+}
+
 // readme module [CLONE] runs the lines of README that have a module use the clone, which
-// they say is in ../multiway; readme program FILE writes its program to a file.
+// they say is in ../multiway; readme published what they are once there is a version to
+// get; readme program FILE writes its program to a file.
 func readme(ts *testscript.TestScript, neg bool, args []string) {
 	text := ts.ReadFile(filepath.Join(ts.Getenv("REPO"), "README.md"))
 	switch args[0] {
@@ -123,8 +144,15 @@ func readme(ts *testscript.TestScript, neg bool, args []string) {
 			}
 			ts.Check(ts.Exec("sh", "-c", line))
 		}
+	case "published":
+		_, rest, ok := strings.Cut(text, "Once it is published, `")
+		line, _, end := strings.Cut(rest, "`")
+		if !ok || !end {
+			ts.Fatalf("README.md does not say what there is to do once the module is published")
+		}
+		ts.Check(ts.Exec("sh", "-c", line))
 	default:
-		ts.Fatalf("readme %s: want module or program", args[0])
+		ts.Fatalf("readme %s: want module, published or program", args[0])
 	}
 }
 

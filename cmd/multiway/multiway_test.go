@@ -50,7 +50,7 @@ func scripts(t *testing.T, dir string) testscript.Params {
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"cutoff": cutoff, "setlast": setLast, "roundtrip": roundTrip,
-			"clone": clone, "publish": publish, "readme": readme, "standsin": standsIn,
+			"clone": clone, "publish": publish, "readme": readme, "readonly": readonly, "standsin": standsIn,
 		},
 	}
 }
