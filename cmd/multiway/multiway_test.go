@@ -27,11 +27,12 @@ func scripts(t *testing.T, dir string) testscript.Params {
 	if err != nil {
 		t.Fatal(err)
 	}
-	env, err := exec.Command("go", "env", "GOCACHE", "GOMODCACHE").Output()
+	settings := []string{"GOCACHE", "GOMODCACHE", "GOPROXY", "GOSUMDB", "GONOPROXY", "GONOSUMDB", "GOINSECURE", "GOAUTH"}
+	out, err := exec.Command("go", append([]string{"env"}, settings...)...).Output()
 	if err != nil {
 		t.Fatal(err)
 	}
-	caches := strings.Fields(string(env))
+	values := strings.Split(string(out), "\n")
 	return testscript.Params{
 		Dir:                 dir,
 		RequireExplicitExec: true,
@@ -42,9 +43,19 @@ func scripts(t *testing.T, dir string) testscript.Params {
 			}
 			for _, v := range [][2]string{
 				{"REPO", root}, {"CASES", filepath.Join(root, "golden", "testdata")}, {"PASSES", strings.Join(names, " ")},
-				{"GOCACHE", caches[0]}, {"GOMODCACHE", caches[1]}, {"GOPROXY", "off"}, {"GOFLAGS", ""}, {"GOTOOLCHAIN", "local"},
+				{"GOFLAGS", ""}, {"GOTOOLCHAIN", "local"},
 			} {
 				e.Setenv(v[0], v[1])
+			}
+			// Caches are shared; what a build did not need may have to be downloaded.
+			for i, name := range settings {
+				e.Setenv(name, values[i])
+			}
+			for _, v := range os.Environ() {
+				name, _, _ := strings.Cut(strings.ToUpper(v), "=")
+				if strings.HasSuffix(name, "_PROXY") || strings.HasPrefix(name, "SSL_CERT_") {
+					e.Vars = append(e.Vars, v)
+				}
 			}
 			return nil
 		},

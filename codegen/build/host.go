@@ -429,6 +429,8 @@ const nameTool = "`go mod edit -tool " + modulePath + "/cmd/multiway`, `go mod t
 func (h *host) missing(why string) error {
 	mend := h.mend
 	switch {
+	case strings.Contains(why, "requires go >= "):
+		return fmt.Errorf("compiling needs a newer go command: %s", why)
 	case mend != "":
 	case strings.HasPrefix(why, "missing go.sum entry"):
 		mend = nameTool
