@@ -84,8 +84,12 @@ func Open(ctx context.Context, scratch string, log io.Writer) (*Machine, error) 
 	}
 	in := installer{ctx, log}
 	if _, err := os.Stat(dir); err != nil {
-		temp := dir + ".part" // what a run that was killed left; the lock is held
-		if err := os.RemoveAll(temp); err != nil {
+		parts, _ := filepath.Glob(dir + ".part*") // a run that was killed left it
+		for _, p := range parts {
+			os.RemoveAll(p) // as far as a compiler that outlived the run lets go of it
+		}
+		temp, err := os.MkdirTemp(filepath.Dir(dir), filepath.Base(dir)+".part")
+		if err != nil {
 			return nil, err
 		}
 		fmt.Fprintf(log, "making the emulator in %s\n", dir)
@@ -128,7 +132,7 @@ type installer struct {
 	log io.Writer
 }
 
-// make fills a folder that does not exist.
+// make fills an empty folder.
 func (in installer) make(dir string) error {
 	if err := in.tools(buildTools); err != nil {
 		return err
