@@ -1,7 +1,7 @@
 // Package codegen writes a planned program out as a Go package: straight-line entry
 // points over codegen/rt, the kernels they need, and the weights as one blob.
 //
-// [Write] takes the program that package passes leaves behind (every op fused or a
+// [Files] takes the program that package passes leaves behind (every op fused or a
 // view, every weight laid out, every value with an address) and emits
 //
 //	model.go                     the typed API: New, Open, Model, Session, task methods
@@ -11,7 +11,9 @@
 //	levels*.go                   the kernel tables
 //	weights.bin, vocab.bin       the packed weights, the tokenizer
 //
-// Files are gofmt'ed, and the same program and options give the same bytes.
+// Files are gofmt'ed, and the same program and options give the same bytes. Those of a build
+// name it, and the package holds the hash of its weights: files of different builds do not
+// compile, or do not open, together. [Place] puts them into a folder that may have others.
 //
 // A new op is one row of the table in steps.go. codegen imports ir, asm and its
 // emitters, and codegen/rt for the formats the two share; it is the only importer

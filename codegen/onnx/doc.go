@@ -2,7 +2,7 @@
 // can judge and race a compiled model on the same weights.
 //
 //	f, err := onnx.Model(p, p.Func("vision"), onnx.Options{})
-//	err = f.Write("vision.onnx")
+//	err = f.Write(&set, "vision.onnx")
 //
 // The program is one whose ops are primitive and whose experts are chosen: after the
 // passes route and prune, before any that folds or fuses. Each op becomes a few nodes of
