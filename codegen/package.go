@@ -189,6 +189,9 @@ func Place(set *file.Set, dir string, files map[string][]byte) error {
 	if err := set.MkdirAll(dir); err != nil {
 		return err
 	}
+	if err := set.Lock(dir); err != nil {
+		return err
+	}
 	var change, stale []string
 	for n, data := range files {
 		if old, err := os.ReadFile(filepath.Join(dir, n)); err != nil || !bytes.Equal(old, data) {

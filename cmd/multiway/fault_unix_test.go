@@ -443,6 +443,41 @@ func killRecords(t *testing.T, rounds int) {
 	f.clean()
 }
 
+// Builds of different models into one folder at the same time leave the package of one of them.
+func TestThreePackages(t *testing.T) {
+	f := newFaults(t)
+	text := f.read("m.yaml")
+	var builds []func() *exec.Cmd
+	var whole []map[string]string
+	for i, name := range []string{"a.yaml", "b.yaml", "c.yaml"} {
+		f.put(name, strings.Replace(text, "\nseed: ", fmt.Sprint("\nseed: ", i), 1))
+		builds = append(builds, func() *exec.Cmd {
+			return f.command("build", "--check", "off", "--weights", "file", "-o", "./p", "./"+name)
+		})
+		f.run(builds[i](), 0, "")
+		whole = append(whole, f.state("p"))
+	}
+	for range 3 {
+		var all []*exec.Cmd
+		for _, build := range builds {
+			cmd := build()
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, cmd)
+		}
+		for _, cmd := range all {
+			if err := cmd.Wait(); err != nil {
+				t.Errorf("build: %v", err)
+			}
+		}
+		if state := f.state("p"); !slices.ContainsFunc(whole, func(w map[string]string) bool { return cmp.Equal(w, state) }) {
+			t.Errorf("the package is none of the three:\n%s", cmp.Diff(whole[0], state))
+		}
+	}
+	f.clean()
+}
+
 // Builds of one binary at the same time each leave a whole one.
 func TestThreeBuilds(t *testing.T) { builds(t, 1) }
 

@@ -49,6 +49,9 @@ func Write(dir string, c *Case, inputs, truth []checkpoint.Tensor) error {
 	if err := set.MkdirAll(dir); err != nil {
 		return err
 	}
+	if err := set.Lock(dir); err != nil {
+		return err
+	}
 	at, sums := map[string]string{}, map[string]string{}
 	for i, tensors := range [][]checkpoint.Tensor{inputs, truth} {
 		f, err := set.Create(filepath.Join(dir, Files[i]), 0o666)

@@ -49,6 +49,27 @@ func lockLeftover(path string) *os.File {
 	return f
 }
 
+// lockFolder opens a folder and locks it, waiting for whoever has it. The file is nil where that cannot be done.
+func lockFolder(dir string) (*os.File, error) {
+	f, err := os.Open(dir)
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, nil // a folder may be written and not read
+	}
+	if err != nil {
+		return nil, err
+	}
+	for {
+		switch err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err {
+		case nil:
+			return f, nil
+		case syscall.EINTR:
+		default:
+			f.Close()
+			return nil, nil
+		}
+	}
+}
+
 // lock locks an open file until it is closed, also by the end of the process. It does not wait.
 func lock(f *os.File) error {
 	for {

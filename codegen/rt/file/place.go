@@ -93,7 +93,8 @@ func (f *File) abandon() { os.Remove(f.Name()) }
 // use.
 type Set struct {
 	steps []step
-	made  []string // folders, the outermost first
+	made  []string   // folders, the outermost first
+	held  []*os.File // folders that are locked
 }
 
 // step is a file to put in its place, or else a path to remove.
@@ -150,6 +151,19 @@ func (s *Set) MkdirAll(dir string) error {
 	}
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return pathError(dir, err)
+	}
+	return nil
+}
+
+// Lock waits until no other Set, of any process, holds a folder, and holds it until Commit or Abandon: for files that are made
+// from what the folder has, or that two results must not mix. Where folders cannot be locked it does nothing.
+func (s *Set) Lock(dir string) error {
+	f, err := lockFolder(dir)
+	if err != nil {
+		return pathError(dir, err)
+	}
+	if f != nil {
+		s.held = append(s.held, f)
 	}
 	return nil
 }
@@ -232,6 +246,10 @@ func (s *Set) Abandon() {
 	s.steps = nil
 	s.abandon()
 	live.forget(s)
+	for _, f := range s.held {
+		f.Close()
+	}
+	s.held = nil
 }
 
 func (s *Set) abandon() {

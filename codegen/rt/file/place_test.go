@@ -349,6 +349,42 @@ func TestLeftovers(t *testing.T) {
 	want(t, dir, theirs)
 }
 
+// A Set that holds a folder keeps another one waiting.
+func TestLock(t *testing.T) {
+	if !locks || runtime.GOOS == "windows" {
+		t.Skip("folders cannot be locked on " + runtime.GOOS)
+	}
+	dir := t.TempDir()
+	path := filepath.Join(dir, "count")
+	put(t, path, "")
+	errs := make(chan error)
+	for range 8 {
+		go func() {
+			errs <- func() error {
+				var s Set
+				defer s.Abandon()
+				if err := s.Lock(dir); err != nil {
+					return err
+				}
+				old, err := os.ReadFile(path)
+				if err != nil {
+					return err
+				}
+				if err := s.Write(path, 0o666, text(string(old)+"x")); err != nil {
+					return err
+				}
+				return s.Commit()
+			}()
+		}()
+	}
+	for range 8 {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+	want(t, dir, map[string]string{"count": "xxxxxxxx"})
+}
+
 // TestTogether has many goroutines write one file and make folders: each takes the others' for alive.
 func TestTogether(t *testing.T) {
 	dir := t.TempDir()
