@@ -20,7 +20,7 @@ type effort struct {
 
 func (e effort) plus(x effort) effort { return effort{e.flops + x.flops, e.elements + x.elements} }
 
-func (e effort) times(n float64) effort { return effort{e.flops * n, e.elements * n} }
+func (e effort) times(n float64) effort { return effort{float64(e.flops * n), float64(e.elements * n)} }
 
 // prospect is about what Tuned will do to a model.
 type prospect struct {
@@ -170,7 +170,7 @@ func (m *Model) smoothEffort(entries []string) (effort, error) {
 type pace struct{ flop, element float64 }
 
 func (p pace) of(e effort) time.Duration {
-	return time.Duration(float64(time.Second) * (e.flops*p.flop + e.elements*p.element))
+	return time.Duration(float64(time.Second) * (float64(e.flops*p.flop) + float64(e.elements*p.element)))
 }
 
 // paceTime is how long the pace is measured: what others do on the machine counts.
