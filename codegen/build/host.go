@@ -370,7 +370,11 @@ func (h *host) build(dir, exe string, log logger, env ...string) error {
 	if os.Getenv("GOTMPDIR") == "" {
 		env = append(env, "GOTMPDIR="+dir) // where it is removed also if the go command is killed
 	}
-	return h.goCommand(dir, log, env, "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", exe, "./"+compiledDir)
+	err := h.goCommand(dir, log, env, "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", exe, "./"+compiledDir)
+	if failed := (*goError)(nil); errors.As(err, &failed) && strings.HasPrefix(failed.text, "# ") { // the package whose errors follow
+		return fmt.Errorf("what was generated does not compile with the %s that %s has, which may be of another version than this command: build the command anew from that, or use `go tool multiway` there\n%w", modulePath, h.root, err)
+	}
+	return err
 }
 
 // after says the text when some time has passed, unless what it returns is called first.

@@ -20,7 +20,10 @@ const holder = ".multiway"
 // TempDir makes a folder in os.TempDir that nobody else can read. Remove removes it, AbandonAll too, and where files can be
 // locked the next TempDir if the process is killed.
 func TempDir() (*Dir, error) {
-	root := os.TempDir()
+	root, err := filepath.Abs(os.TempDir())
+	if err != nil {
+		return nil, err
+	}
 	each(root, func(path, name string) {
 		if name == mark {
 			sweepFolder(path)
