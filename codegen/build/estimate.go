@@ -160,7 +160,7 @@ func (m *Model) smoothEffort(entries []string) (effort, error) {
 	for _, n := range passes.Smoothable(p) {
 		if _, ok := m.rounded(n.Linears); ok {
 			elements := float64(smoothChannels * n.Cols() * len(n.Linears) * 2 * len(smoothShares))
-			all = all.plus(effort{flops: 2 * 2 * smoothRows * elements, elements: elements})
+			all = all.plus(effort{flops: float64(2 * 2 * smoothRows * elements), elements: elements})
 		}
 	}
 	return all, nil
