@@ -40,7 +40,7 @@ func Stack(k int, rows ...int) Layout {
 // up to whole panels: no panel belongs to two heads, and the columns that pad a head are zero.
 func Heads(k, parts, heads, d int) Layout {
 	dp := Ceil(d)
-	l := Layout{K: k, Cols: parts * heads * dp}
+	l := Layout{K: k, Cols: parts * heads * dp, Runs: make([]Run, 0, parts*heads)}
 	for p := range parts {
 		for h := range heads {
 			l.Runs = append(l.Runs, Run{Src: p, Row: h * d, Col: (p*heads + h) * dp, Len: d})

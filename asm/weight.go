@@ -18,31 +18,40 @@ const maxHeads = 1 << 12
 // WeightLayout is the layout that a weight's layout word stands for: PanelWord or a HeadsWord. The shape is that of the
 // weight, [N,K], or [N] for a bias, which is packed as a matrix of K = 1.
 func WeightLayout(word string, shape ...int) (Layout, error) {
-	if len(shape) < 1 || len(shape) > 2 {
-		return Layout{}, fmt.Errorf("layout %s: weight of %d dimensions, want [N,K] or [N]", word, len(shape))
+	k, heads, width, err := headsOf(word, shape)
+	if err != nil {
+		return Layout{}, err
 	}
-	k := 1
+	return Heads(k, 1, heads, width), nil
+}
+
+// headsOf reads a layout word of WeightLayout: the weight is of heads*width rows, one head in PanelWord, and k columns.
+func headsOf(word string, shape []int) (k, heads, width int, err error) {
+	if len(shape) < 1 || len(shape) > 2 {
+		return 0, 0, 0, fmt.Errorf("layout %s: weight of %d dimensions, want [N,K] or [N]", word, len(shape))
+	}
+	k = 1
 	if len(shape) == 2 {
 		k = shape[1]
 	}
 	rest, ok := strings.CutPrefix(word, PanelWord)
 	if ok && rest == "" {
-		return Stack(k, shape[0]), nil
+		return k, 1, shape[0], nil
 	}
 	rest, ok = strings.CutPrefix(rest, "-heads")
 	h, d, found := strings.Cut(rest, "x")
 	heads, err1 := strconv.Atoi(h)
 	width, err2 := strconv.Atoi(d)
 	if !ok || !found || err1 != nil || err2 != nil || heads < 1 || width < 1 || word != HeadsWord(heads, width) {
-		return Layout{}, fmt.Errorf("unknown layout %q; want %s or, for example, %s", word, PanelWord, HeadsWord(12, 64))
+		return 0, 0, 0, fmt.Errorf("unknown layout %q; want %s or, for example, %s", word, PanelWord, HeadsWord(12, 64))
 	}
 	if heads > maxHeads {
-		return Layout{}, fmt.Errorf("layout %s: %d heads, want %d at most", word, heads, maxHeads)
+		return 0, 0, 0, fmt.Errorf("layout %s: %d heads, want %d at most", word, heads, maxHeads)
 	}
 	if heads > shape[0] || width > shape[0] || heads*width != shape[0] {
-		return Layout{}, fmt.Errorf("layout %s: %d heads of %d are not the %d rows of the weight", word, heads, width, shape[0])
+		return 0, 0, 0, fmt.Errorf("layout %s: %d heads of %d are not the %d rows of the weight", word, heads, width, shape[0])
 	}
-	return Heads(k, 1, heads, width), nil
+	return k, heads, width, nil
 }
 
 // RowsWord is the layout word of a table of bytes [N,K] that is read row by row: the bytes in row-major order, zeros up to
@@ -65,7 +74,8 @@ func StoredBytes(word string, size int, shape ...int) (int64, error) {
 		}
 		return (n+3)/4*4 + 4*int64(shape[0]), nil
 	}
-	l, err := WeightLayout(word, shape...)
+	k, heads, width, err := headsOf(word, shape)
+	l := Layout{K: k, Cols: heads * Ceil(width)} // without its runs, of which there may be many
 	switch {
 	case err != nil:
 		return 0, err

@@ -416,3 +416,37 @@ func TestHostileNames(t *testing.T) {
 		t.Errorf("a name of %d bytes is near", len(long.Name))
 	}
 }
+
+// What the files of one checkpoint hold beside their tensors is bounded in all, and not only for each.
+func TestManyLargeHeaders(t *testing.T) {
+	dir := t.TempDir()
+	const files = 3*maxShardText/maxHeader/2 + 1
+	head := make([]byte, maxHeader*2/3)
+	index := `{"weight_map":{`
+	text := `{`
+	for i := range files {
+		text += fmt.Sprintf(`"t%d":{"dtype":"F32","shape":[0],"data_offsets":[0,0]},`, i)
+		index += fmt.Sprintf(`"t%d":"f%d",`, i, i)
+	}
+	n := copy(head, text)
+	for i := n; i < len(head); i++ {
+		head[i] = ' '
+	}
+	copy(head[len(head)-20:], `"__metadata__":{}}`)
+	data := append(binary.LittleEndian.AppendUint64(nil, uint64(len(head))), head...)
+	first := filepath.Join(dir, "f0")
+	path := filepath.Join(dir, "m.index.json")
+	err := errors.Join(os.WriteFile(first, data, 0o666), os.WriteFile(path, []byte(strings.TrimSuffix(index, ",")+"}}"), 0o666))
+	for i := 1; i < files; i++ {
+		err = errors.Join(err, os.Link(first, filepath.Join(dir, fmt.Sprintf("f%d", i))))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	src, err := OpenFile(path)
+	if err == nil {
+		src.Close()
+		t.Fatal("it is taken")
+	}
+	harmless(t, err, "describe their tensors in more than")
+}

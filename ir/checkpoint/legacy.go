@@ -27,6 +27,7 @@ func (p *pytorch) openLegacy(size int64) error {
 		if got, err := p.r.ReadAt(data, 0); got < len(data) {
 			return err
 		}
+		p.text += n
 		loader := newLoader(len(data), size)
 		top, keys, end, err := loader.legacy(data)
 		switch {

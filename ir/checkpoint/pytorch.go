@@ -99,6 +99,7 @@ type torchZip struct {
 	entries map[string]*zip.File
 	size    int64
 	placed  int64 // bytes of the storages that were placed
+	text    int64 // bytes of the directory
 }
 
 func openTorchZip(r io.ReaderAt, size int64) (*torchZip, error) {
@@ -110,8 +111,8 @@ func openTorchZip(r io.ReaderAt, size int64) (*torchZip, error) {
 	if err != nil && !errors.Is(err, zip.ErrInsecurePath) {
 		return nil, fmt.Errorf("zip archive: %w", err)
 	}
+	z := &torchZip{entries: map[string]*zip.File{}, size: size, text: maxDirectory - limited.n}
 	limited.n = math.MaxInt64 // entries are read through the same reader
-	z := &torchZip{entries: map[string]*zip.File{}, size: size}
 	folder, found := "", 0
 	for _, f := range zr.File {
 		if dir, ok := strings.CutSuffix(f.Name, "data.pkl"); ok && (dir == "" || strings.IndexByte(dir, '/') == len(dir)-1) {
@@ -194,6 +195,7 @@ func (p *pytorch) open(size int64) error {
 	if err != nil {
 		return err
 	}
+	p.text = z.text + int64(len(data))
 	loader := newLoader(len(data), size)
 	top, err := loader.unpickler(data).run()
 	if err != nil {

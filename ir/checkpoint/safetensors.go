@@ -88,6 +88,7 @@ func (s *safetensors) open(size int64) error {
 	case int64(n) > size-8:
 		return fmt.Errorf("truncated: the safetensors header needs %d bytes, the file has %d", n+8, size)
 	}
+	s.text = int64(n)
 	text := make([]byte, n)
 	if _, err := s.r.ReadAt(text, 8); err != nil && err != io.EOF {
 		return err

@@ -14,8 +14,11 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/file"
 )
 
-// maxShards bounds the files of one checkpoint, all of which are open at a time.
-const maxShards = 256
+// Bounds on a checkpoint in several files, all of which are open at a time.
+const (
+	maxShards    = 256
+	maxShardText = 4 * maxHeader // of the headers, pickles and zip directories of all, in bytes
+)
 
 // shards is a checkpoint in several files.
 type shards struct {
@@ -61,6 +64,7 @@ func (s *shards) open(dir string, where map[string]string) error {
 	}
 	sort.Strings(files)
 	listed := 0 // also those that the index does not name, which are held as well
+	text := int64(0)
 	for _, name := range files {
 		src, err := open(filepath.Join(dir, name), false)
 		if errors.Is(err, os.ErrNotExist) {
@@ -72,6 +76,9 @@ func (s *shards) open(dir string, where map[string]string) error {
 		s.files = append(s.files, src)
 		if listed += len(src.Tensors()); listed > 2*maxTensors {
 			return fmt.Errorf("its files list more than %d tensors", 2*maxTensors)
+		}
+		if text += src.(interface{ textSize() int64 }).textSize(); text > maxShardText {
+			return fmt.Errorf("its files describe their tensors in more than %d bytes in all", maxShardText)
 		}
 		tensors := byFile[name]
 		sort.Strings(tensors)

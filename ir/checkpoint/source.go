@@ -317,7 +317,10 @@ type index[T any] struct {
 	name  string
 	infos []Info
 	data  map[string]T
+	text  int64 // bytes of the file that were read to make the list
 }
+
+func (x *index[T]) textSize() int64 { return x.text }
 
 func (x *index[T]) String() string  { return x.name }
 func (x *index[T]) Tensors() []Info { return x.infos }
