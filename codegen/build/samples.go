@@ -87,7 +87,7 @@ func (m *Model) ReadSamples(images, texts []string, ids [][]int32) (*Samples, er
 		if m.Tokenizer == nil {
 			return nil, errors.New("the description has no tokenizer, so texts cannot be read; add `tokenizer: FILE`, or give token ids")
 		}
-		tok, err := token.Load(m.Tokenizer)
+		tok, err := token.Open(m.Tokenizer)
 		if err != nil {
 			return nil, err
 		}

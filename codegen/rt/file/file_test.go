@@ -55,6 +55,11 @@ func TestQuote(t *testing.T) {
 	if got, want := Quote("x"+strings.Repeat("犬", 500)), "x"+strings.Repeat("犬", 85)+"…"+strings.Repeat("犬", 85); got != want {
 		t.Errorf("a long name is %s, want %s", got, want)
 	}
+	for _, message := range []string{strings.Repeat("\x01", 5000), strings.Repeat("\x01", 50000), strings.Repeat("x", 50000)} {
+		if got := Brief("begin " + message + " end"); len(got) > MaxError || !strings.HasPrefix(got, "begin ") || !strings.HasSuffix(got, " end") || Escape(got) != got {
+			t.Errorf("Brief of %d bytes takes %d: %.20q", len(message), len(got), got)
+		}
+	}
 	if got := Quote(strings.Repeat("x", 5000)); len(got) > 2*maxQuoted {
 		t.Errorf("a name of 5000 bytes takes %d", len(got))
 	}

@@ -22,14 +22,16 @@ func Literal(text string) string {
 	return strconv.Quote(text)
 }
 
-// Brief returns a message as Escape does. One longer than MaxError loses its middle.
-func Brief(message string) string {
-	if len(message) > MaxError {
-		head := strings.ToValidUTF8(message[:MaxError/2], "")
-		tail := strings.ToValidUTF8(message[len(message)-MaxError/4:], "")
-		message = head + " … " + tail
+// Brief returns a message as Escape does. One that is longer than MaxError, before or after, loses its middle.
+func Brief(message string) string { return shortened(Escape(shortened(message))) }
+
+func shortened(message string) string {
+	if len(message) <= MaxError {
+		return message
 	}
-	return Escape(message)
+	head := strings.ToValidUTF8(message[:MaxError/2], "")
+	tail := strings.ToValidUTF8(message[len(message)-MaxError/4:], "")
+	return head + " … " + tail
 }
 
 // List writes after a heading the items that fit into MaxError bytes, but one at least, and then how many more there are.

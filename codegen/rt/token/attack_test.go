@@ -56,7 +56,7 @@ func TestHostileTokenizers(t *testing.T) {
 	for i := range 200_000 {
 		short = append(short, strconv.FormatInt(int64(i), 36))
 	}
-	long := strings.Repeat("\x1b", maxPiece-1)
+	long := strings.Repeat("\x1b", maxPiece)
 	for _, c := range []struct {
 		name string
 		data []byte
@@ -66,6 +66,7 @@ func TestHostileTokenizers(t *testing.T) {
 		{"short lines", vocabulary(200_000), ""},
 		{"lines", vocabulary(maxVocabPieces), "more than 1048576 lines"},
 		{"large vocabulary", bytes.Repeat([]byte("ab\n"), maxVocabulary/3+1), "want at most 16777216"},
+		{"pieces", append(spm(), bytes.Repeat([]byte{0x0a, 0}, maxPieces)...), "pieces, want at most"},
 		{"long piece twice", spm(long, long), `are both "\x1b`},
 		{"long piece with a zero", spm(long[1:] + "\x00"), "holds a zero byte"},
 		{"long line twice", []byte(strings.Repeat("a", 1000) + "\n" + strings.Repeat("a", 1000)), "pieces are there once"},

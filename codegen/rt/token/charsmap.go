@@ -8,7 +8,7 @@ import (
 
 // maxRule is the longest text a normalisation rule may match or write, in
 // bytes. The longest of NFKC writes 33. It bounds the work per byte of text.
-const maxRule = 1024
+const maxRule = 128
 
 // charsmap is a model's table of normalisation rules: a double-array trie over
 // the texts to replace, whose leaves point at zero-terminated replacements.

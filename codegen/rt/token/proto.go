@@ -18,13 +18,16 @@ const (
 	byteValue   = 6
 )
 
-// maxPiece is the first length of a piece that is refused, in bytes, as in
-// SentencePiece. It bounds the work at one position of a text.
-const maxPiece = 8000
+// Bounds on a model, far above those of any that was published.
+const (
+	// maxPiece is how long a piece is at most, in bytes: that much work there may be at each position of a text.
+	maxPiece = 256
+	// maxPieces bounds the vocabulary, and maxSurface what <unk> decodes to, in bytes.
+	maxPieces  = 1 << 21
+	maxSurface = 256
+)
 
-// MaxFile is the largest tokenizer file accepted, in bytes. Loading takes memory in
-// proportion to the file, and a piece takes five bytes of it or more, so that
-// there are fewer than maxNodes pieces.
+// MaxFile is the largest tokenizer file accepted, in bytes. Loading takes less than 400 MB, and far less for a file of less.
 const MaxFile = 64 << 20
 
 // piece is one entry of the vocabulary. text aliases the file.
@@ -72,6 +75,9 @@ func parseModel(data []byte) (*model, error) {
 		if s.num == 1 {
 			count++
 		}
+	}
+	if count > maxPieces {
+		return nil, fmt.Errorf("the SentencePiece model has %d pieces, want at most %d", count, maxPieces)
 	}
 	m.pieces = make([]piece, 0, count)
 	normaliser := false
@@ -137,8 +143,8 @@ func (m *model) parsePiece(f field) error {
 		return fmt.Errorf("pieces[%d]: %w", i, s.err)
 	case len(p.text) == 0:
 		return fmt.Errorf("pieces[%d] at byte %d is empty", i, f.at)
-	case len(p.text) >= maxPiece:
-		return fmt.Errorf("pieces[%d] at byte %d is %d bytes long, want less than %d", i, f.at, len(p.text), maxPiece)
+	case len(p.text) > maxPiece:
+		return fmt.Errorf("pieces[%d] at byte %d is %d bytes long, want at most %d", i, f.at, len(p.text), maxPiece)
 	case bytes.IndexByte(p.text, 0) >= 0:
 		return fmt.Errorf("pieces[%d] at byte %d: %.40q holds a zero byte", i, f.at, p.text)
 	case math.IsNaN(float64(p.score)) || math.IsInf(float64(p.score), 0):
@@ -169,7 +175,9 @@ func (m *model) parseTrainer(f field) error {
 				return fmt.Errorf("the SentencePiece model has byte_fallback on (byte %d), which is not supported", s.at)
 			}
 		case s.is(44, chunked):
-			m.unkSurface = s.body
+			if m.unkSurface = s.body; len(s.body) > maxSurface {
+				return fmt.Errorf("trainer_spec.unk_surface at byte %d is %d bytes long, want at most %d", s.at, len(s.body), maxSurface)
+			}
 		}
 	}
 	if s.err != nil {

@@ -5,8 +5,8 @@ import (
 	"math/bits"
 )
 
-// maxNodes bounds a trie, so that a node and a byte fit one edge key.
-const maxNodes = 1 << 24
+// maxNodes bounds a trie, which takes up to 32 bytes a node while it grows. A node and a byte fit one edge key.
+const maxNodes = 1 << 23
 
 // trie finds the pieces that a text begins with. Node 0 is the root. A node
 // where a piece ends carries that piece's id as its number, other nodes have
@@ -24,13 +24,13 @@ type trie struct {
 	pieces uint32
 }
 
-// newTrie builds the trie of the pieces ids[...], which must be above 0.
+// newTrie builds the trie of the pieces ids[...], which must be above 0. There are at most maxPieces.
 func newTrie(pieces []piece, ids []int32) (*trie, error) {
 	log := bits.Len(uint(4 * len(ids)))
 	t := &trie{edges: make([]uint64, 1<<log), shift: uint(32 - log), nodes: uint32(len(pieces)), pieces: uint32(len(pieces))}
 	// Shorter pieces go first. Then the end of a piece is always a new node,
 	// which is free to take the piece's number.
-	starts := make([]int32, maxPiece+1)
+	starts := make([]int32, maxPiece+2)
 	for _, id := range ids {
 		starts[len(pieces[id].text)+1]++
 	}
