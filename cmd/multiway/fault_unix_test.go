@@ -407,7 +407,7 @@ func TestKillRecord(t *testing.T) { killRecords(t, 2) }
 
 func TestSoakKillRecord(t *testing.T) {
 	soak(t)
-	killRecords(t, 60)
+	killRecords(t, 40)
 }
 
 // A killed recording leaves the old case, the new one, or one that says that its files are not of one recording.

@@ -60,14 +60,30 @@ func (d *Dir) Remove() error {
 	defer live.Unlock()
 	d.held.Close()
 	live.forget(d)
-	return os.RemoveAll(d.Path)
+	return removeFolder(d.Path)
+}
+
+// removeFolder removes a temporary folder, what its process holds last: until then a leftover can be told for one.
+func removeFolder(path string) error {
+	entries, err := os.ReadDir(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // another process may have taken it for a leftover just now
+		return err
+	}
+	for _, e := range entries {
+		if e.Name() != holder {
+			if err := os.RemoveAll(filepath.Join(path, e.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	return os.RemoveAll(path)
 }
 
 // abandon removes the folder while this process, or one that it ended, may still make files in it.
 func (d *Dir) abandon() {
 	d.held.Close()
 	for range 50 {
-		if os.RemoveAll(d.Path) == nil {
+		if removeFolder(d.Path) == nil {
 			return
 		}
 		time.Sleep(10 * time.Millisecond)
@@ -89,5 +105,5 @@ func sweepFolder(path string) {
 		return
 	}
 	f.Close() // some systems remove no open file
-	os.RemoveAll(path)
+	removeFolder(path)
 }
