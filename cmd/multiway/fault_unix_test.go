@@ -22,6 +22,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/multiway-go/multiway/asm/asmtest"
 )
 
 // maxFile names, in the environment of the command, how many bytes a file may have: more is an error, as on a full disk.
@@ -160,6 +162,7 @@ func (f *faults) clean() {
 }
 
 func TestFullOutput(t *testing.T) {
+	asmtest.Slow(t)
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 	if err != nil {
 		t.Skip(err)
@@ -185,6 +188,7 @@ func TestFullOutput(t *testing.T) {
 
 // Where there is no room for an output the command says so, what was there stays, and nothing else does.
 func TestFullDisk(t *testing.T) {
+	asmtest.Slow(t)
 	f := newFaults(t)
 	for _, args := range []string{"build --check off -o ./p --binary ./b ./m.yaml", "export --onnx ./v.onnx --external --entry vision ./m.yaml"} {
 		f.run(f.command(strings.Fields(args)...), 0, "")
@@ -293,6 +297,7 @@ func (f *faults) until(cmd *exec.Cmd, what string) (rest func() string) {
 
 // A signal ends a command whatever it does, and nothing unfinished stays.
 func TestSignals(t *testing.T) {
+	asmtest.Slow(t)
 	build := strings.Fields("build -o ./new/p --binary ./new/b ./m.yaml")
 	for _, test := range []struct {
 		args   []string
@@ -445,6 +450,7 @@ func killRecords(t *testing.T, rounds int) {
 
 // Builds of different models into one folder at the same time leave the package of one of them.
 func TestThreePackages(t *testing.T) {
+	asmtest.Slow(t)
 	f := newFaults(t)
 	text := f.read("m.yaml")
 	var builds []func() *exec.Cmd

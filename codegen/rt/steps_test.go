@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"unsafe"
+
+	"github.com/multiway-go/multiway/asm/asmtest"
 )
 
 // world is an Exec over random weights, with a bump allocator for both.
@@ -268,6 +270,7 @@ var prefetched atomic.Uint32
 // Weights in 16 bits give what the same weights give in float32, bit for bit, whether
 // they are read as they are or widened before.
 func TestHalfLinear(t *testing.T) {
+	asmtest.Slow(t)
 	everywhere(t, func(t *testing.T, k *Kernels, threads int) {
 		for _, once := range []bool{false, true} {
 			if bf16s(k, 3, 48); once {
