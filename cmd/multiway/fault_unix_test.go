@@ -334,7 +334,7 @@ func TestSignals(t *testing.T) {
 
 // A killed build leaves the old package or the new one, or one that does not compile and says why; the next build mends
 // it and removes what is left.
-func TestKill(t *testing.T) { kills(t, 6) }
+func TestKill(t *testing.T) { asmtest.Slow(t); kills(t, 6) }
 
 func TestSoakKill(t *testing.T) {
 	soak(t)
@@ -408,7 +408,7 @@ func kills(t *testing.T, rounds int) {
 	f.clean()
 }
 
-func TestKillRecord(t *testing.T) { killRecords(t, 2) }
+func TestKillRecord(t *testing.T) { asmtest.Slow(t); killRecords(t, 2) }
 
 func TestSoakKillRecord(t *testing.T) {
 	soak(t)
@@ -485,7 +485,7 @@ func TestThreePackages(t *testing.T) {
 }
 
 // Builds of one binary at the same time each leave a whole one.
-func TestThreeBuilds(t *testing.T) { builds(t, 1) }
+func TestThreeBuilds(t *testing.T) { asmtest.Slow(t); builds(t, 1) }
 
 func TestSoakThreeBuilds(t *testing.T) {
 	soak(t)

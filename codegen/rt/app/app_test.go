@@ -375,6 +375,9 @@ func TestCommandLine(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			if tt.name == "bench" { // every kind of call, timed
+				asmtest.Slow(t)
+			}
 			got := run(tt.b, tt.stdin, tt.args...)
 			if got.status != tt.status {
 				t.Errorf("exit status %d, want %d", got.status, tt.status)
