@@ -93,8 +93,9 @@ func tracked(ts *testscript.TestScript) []string {
 // readonly DIR takes the permission to write from a folder and all that is in it, until the
 // script ends.
 func readonly(ts *testscript.TestScript, neg bool, args []string) {
+	dir := ts.MkAbs(args[0])
 	set := func(mask fs.FileMode) error {
-		return filepath.WalkDir(ts.MkAbs(args[0]), func(path string, d fs.DirEntry, err error) error {
+		return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 			if err != nil || d.Type()&fs.ModeSymlink != 0 {
 				return err
 			}
