@@ -79,12 +79,15 @@ func removeFolder(path string) error {
 	return os.RemoveAll(path)
 }
 
-// abandon removes the folder while this process, or one that it ended, may still make files in it.
+// abandon removes the folder while this process, or one that it ended, may still make files in it: os.MkdirAll of a folder
+// below would also make this one again. Where it stays away nobody does any more.
 func (d *Dir) abandon() {
 	d.held.Close()
-	for range 50 {
+	for tries, gone := 0, 0; tries < 50 && gone < 3; tries++ {
 		if removeFolder(d.Path) == nil {
-			return
+			gone++
+		} else {
+			gone = 0
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
