@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/multiway-go/multiway/ir"
 	"github.com/multiway-go/multiway/ir/precision"
@@ -146,9 +147,15 @@ func apply(pass *Pass, p *ir.Program, o Options, set *[]*Property) error {
 	if err := ir.Verify(p); err != nil {
 		return errors.Join(errors.New("made a program that does not verify"), err)
 	}
-	for _, prop := range *set {
-		if err := prop.Check(p, o); err != nil {
-			return fmt.Errorf("the program is not %s: %w", prop.Name, err)
+	errs := make([]error, len(*set))
+	var checks sync.WaitGroup // they only read, and are most of the work of compiling a deep model
+	for i, prop := range *set {
+		checks.Go(func() { errs[i] = prop.Check(p, o) })
+	}
+	checks.Wait()
+	for i, err := range errs {
+		if err != nil {
+			return fmt.Errorf("the program is not %s: %w", (*set)[i].Name, err)
 		}
 	}
 	return nil
