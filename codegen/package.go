@@ -168,7 +168,9 @@ func Write(dir string, p *ir.Program, opt Options) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(dir, 0o777); err != nil {
+	var set file.Set
+	defer set.Abandon()
+	if err := set.MkdirAll(dir); err != nil { // not after an interrupt has removed the folder above
 		return nil, err
 	}
 	names := slices.Sorted(maps.Keys(files))

@@ -317,9 +317,11 @@ func (h *host) standIn(dir string) error {
 			return err
 		}
 	}
+	var set file.Set
+	defer set.Abandon()
 	for _, l := range h.links {
 		path := filepath.Join(dir, filepath.FromSlash(l.name))
-		if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+		if err := set.MkdirAll(filepath.Dir(path)); err != nil { // not after an interrupt has removed the folder above
 			return err
 		}
 		if os.Symlink(l.target, path) == nil {

@@ -10,8 +10,9 @@ import (
 // locks is false: what a killed process leaves cannot be told from what a living one holds, and stays.
 const locks = false
 
-func createLocked(path string, perm fs.FileMode) (*os.File, error) {
-	return os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, perm)
+func createLocked(path string, perm fs.FileMode) (f, held *os.File, err error) {
+	f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, perm)
+	return f, f, err
 }
 
 func lockLeftover(string) *os.File { return nil }

@@ -12,33 +12,41 @@ import (
 // locks says that a file that a process holds can be told from a leftover.
 const locks = true
 
-// createLocked makes a new file and locks it. The error is errTaken if another process found it before it was locked.
-// Where the file system has no locks the file is made all the same, and nobody can take it for a leftover.
-func createLocked(path string, perm fs.FileMode) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, perm)
-	if err != nil {
-		return nil, err
+// createLocked makes a new file and locks it, until held is closed. The error is errTaken if another process found it before
+// it was locked. Where the file system has no locks, or none for who only reads, the file is made all the same, and nobody
+// can take it for a leftover.
+func createLocked(path string, perm fs.FileMode) (f, held *os.File, err error) {
+	if f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, perm); err != nil {
+		return nil, nil, err
 	}
-	if err = lock(f); !errors.Is(err, syscall.EWOULDBLOCK) {
-		is, err := f.Stat()
-		if err == nil {
-			var at fs.FileInfo
-			if at, err = os.Lstat(path); err == nil && os.SameFile(is, at) {
-				return f, nil
+	if held, err = openHeld(path); err == nil {
+		if err = lock(held); !errors.Is(err, syscall.EWOULDBLOCK) {
+			var is, at fs.FileInfo
+			if is, err = f.Stat(); err == nil {
+				at, err = os.Lstat(path)
+			}
+			if err == nil && os.SameFile(is, at) {
+				return f, held, nil
 			}
 		}
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			f.Close()
-			return nil, err
-		}
+		held.Close()
 	}
 	f.Close()
-	return nil, errTaken
+	if err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.EWOULDBLOCK) {
+		err = errTaken
+	}
+	return nil, nil, err
+}
+
+// openHeld opens a file to lock it. It only reads: a program that is open for writing anywhere cannot be run, and a file is
+// locked until after it has its name.
+func openHeld(path string) (*os.File, error) {
+	return os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|nonblock, 0)
 }
 
 // lockLeftover opens and locks a regular file that no process holds, or returns nil.
 func lockLeftover(path string) *os.File {
-	f, err := os.OpenFile(path, os.O_RDWR|syscall.O_NOFOLLOW|nonblock, 0)
+	f, err := openHeld(path)
 	if err != nil {
 		return nil
 	}

@@ -9,24 +9,23 @@ import (
 
 const locks = true
 
-func createLocked(path string, _ fs.FileMode) (*os.File, error) {
-	f, err := open(path, windows.CREATE_NEW)
-	if err != nil {
-		return nil, err
+func createLocked(path string, _ fs.FileMode) (f, held *os.File, err error) {
+	if f, err = open(path, windows.CREATE_NEW); err != nil {
+		return nil, nil, err
 	}
 	if lock(f) != nil {
 		f.Close()
-		return nil, errTaken
+		return nil, nil, errTaken
 	}
 	is, err := f.Stat()
 	if err == nil {
 		var at fs.FileInfo
 		if at, err = os.Lstat(path); err == nil && os.SameFile(is, at) {
-			return f, nil
+			return f, f, nil
 		}
 	}
 	f.Close()
-	return nil, errTaken
+	return nil, nil, errTaken
 }
 
 func lockLeftover(path string) *os.File {

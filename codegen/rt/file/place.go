@@ -14,7 +14,8 @@ import (
 
 // File is a file under way to its place: the open temporary, and where it belongs. It is not safe for concurrent use.
 type File struct {
-	*os.File // closed by Commit and Abandon
+	*os.File          // closed by Commit and Abandon
+	held     *os.File // what locks it until it has its name; it may be the File
 	path     string
 	done     bool // committed or abandoned
 }
@@ -33,14 +34,14 @@ func Create(path string, perm fs.FileMode) (*File, error) {
 	live.Lock()
 	defer live.Unlock()
 	for {
-		f, err := createLocked(dir+temporary(base), perm)
+		f, held, err := createLocked(dir+temporary(base), perm)
 		switch {
 		case errors.Is(err, fs.ErrExist) || errors.Is(err, errTaken):
 			continue // the name is random
 		case err != nil:
 			return nil, pathError(path, err)
 		}
-		t := &File{File: f, path: path}
+		t := &File{File: f, held: held, path: path}
 		live.items = append(live.items, t)
 		return t, nil
 	}
@@ -84,6 +85,7 @@ func (f *File) finish() {
 
 func (f *File) forget() {
 	f.done = true
+	f.held.Close()
 	live.forget(f)
 }
 

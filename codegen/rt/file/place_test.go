@@ -294,7 +294,7 @@ func TestLeftovers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	kill(dead.File, dead)
+	kill(dead.held, dead)
 	d, err := TempDir()
 	if err != nil {
 		t.Fatal(err)

@@ -4,11 +4,10 @@ package file
 
 import "os"
 
-// rename gives the open temporary its name and closes it: it is held until then.
+// rename closes the temporary and gives it its name.
 func rename(f *os.File, path string) error {
-	err := os.Rename(f.Name(), path)
-	if err == nil {
-		f.Close()
+	if err := f.Close(); err != nil {
+		return err
 	}
-	return err
+	return os.Rename(f.Name(), path)
 }

@@ -38,7 +38,7 @@ func TempDir() (*Dir, error) {
 		} else if err != nil {
 			return nil, pathError(path, err)
 		}
-		held, err := createLocked(filepath.Join(path, holder), 0o600)
+		f, held, err := createLocked(filepath.Join(path, holder), 0o600)
 		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errTaken) {
 			if _, err := os.Stat(root); err == nil {
 				continue // taken for a leftover before it was locked
@@ -47,6 +47,9 @@ func TempDir() (*Dir, error) {
 		if err != nil {
 			os.Remove(path)
 			return nil, pathError(path, err)
+		}
+		if f != held {
+			f.Close()
 		}
 		d := &Dir{path, held}
 		live.items = append(live.items, d)
