@@ -82,15 +82,12 @@ func removeFolder(path string) error {
 	return os.RemoveAll(path)
 }
 
-// abandon removes the folder while this process, or one that it ended, may still make files in it: os.MkdirAll of a folder
-// below would also make this one again. Where it stays away nobody does any more.
+// abandon removes the folder while this process, or one that it ended, may still make files in it.
 func (d *Dir) abandon() {
 	d.held.Close()
-	for tries, gone := 0, 0; tries < 50 && gone < 3; tries++ {
+	for range 50 {
 		if removeFolder(d.Path) == nil {
-			gone++
-		} else {
-			gone = 0
+			return
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
