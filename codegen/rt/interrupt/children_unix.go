@@ -12,12 +12,13 @@ import (
 
 var signals = []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP}
 
-// group has a process begin a group, which those that it begins are in too.
+// group has a process begin a group, which those that it begins are in too, and end with this one where the system can.
 func group(cmd *exec.Cmd) {
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
 	cmd.SysProcAttr.Setpgid = true
+	orphan(cmd.SysProcAttr)
 }
 
 // end ends the processes that run, and their groups.
