@@ -17,6 +17,7 @@ import (
 	"github.com/multiway-go/multiway/asm"
 	"github.com/multiway-go/multiway/codegen/build"
 	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/golden/cases"
 	"github.com/multiway-go/multiway/ir"
 	"github.com/multiway-go/multiway/ir/model"
@@ -262,12 +263,18 @@ func (c *checker) print(v any) {
 	if c.err != nil {
 		return
 	}
-	if c.opt.JSON {
-		c.err = json.NewEncoder(c.w).Encode(v)
+	if !c.opt.JSON {
+		_, c.err = fmt.Fprintln(c.w, file.Brief(fmt.Sprint(v)))
 		return
 	}
-	_, c.err = fmt.Fprintln(c.w, v)
+	var text []byte
+	if text, c.err = json.Marshal(v); c.err == nil {
+		_, c.err = c.w.Write(append(file.EscapeJSON(text), '\n'))
+	}
 }
+
+// maxNote is how long the note of a line is at most, in bytes.
+const maxNote = 1 << 10
 
 func (c *checker) add(l Line) {
 	switch l.Verdict {
@@ -282,6 +289,7 @@ func (c *checker) add(l Line) {
 	if math.IsNaN(l.MaxAbs) || math.IsInf(l.MaxAbs, 0) { // JSON has no word for them
 		l.Note, l.MaxAbs = fmt.Sprintf("the error is %v", l.MaxAbs), math.MaxFloat64
 	}
+	l.Note = file.Shorten(l.Note, maxNote)
 	c.print(l)
 }
 

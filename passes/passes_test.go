@@ -2,6 +2,7 @@ package passes
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -340,4 +341,37 @@ func FuzzRun(f *testing.F) {
 			return nil
 		}})
 	})
+}
+
+// A plan of many values takes time in proportion, and one of too many that are alive at the same time is refused.
+func TestPlanOfManyValues(t *testing.T) {
+	const n = 30_000
+	var chain strings.Builder
+	chain.WriteString("program x T<=4\nfunc f(a: f32[4,4]) {\n  v0 = add a, a : f32[4,4]\n")
+	for i := 1; i < n; i++ {
+		fmt.Fprintf(&chain, "  v%d = add v%d, a : f32[4,4]\n", i, i-1)
+	}
+	p, err := ir.Parse("chain", []byte(chain.String()+fmt.Sprintf("  return v%d\n}\n", n-1)))
+	if err == nil {
+		_, err = Run(p, Options{})
+	}
+	if err != nil {
+		t.Error(err)
+	}
+	var alive strings.Builder
+	alive.WriteString("program x T<=4\nfunc f(a: f32[4,4]) {\n")
+	for i := range n {
+		fmt.Fprintf(&alive, "  v%d = add a, a : f32[4,4]\n", i)
+	}
+	last := "v0"
+	for i := 1; i < n; i++ {
+		fmt.Fprintf(&alive, "  w%d = add %s, v%d : f32[4,4]\n", i, last, i)
+		last = fmt.Sprintf("w%d", i)
+	}
+	if p, err = ir.Parse("alive", []byte(alive.String()+"  return "+last+"\n}\n")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Run(p, Options{}); !errors.Is(err, errWork) {
+		t.Errorf("%d values alive at the same time: %v", n, err)
+	}
 }

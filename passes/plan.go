@@ -2,6 +2,7 @@ package passes
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -163,6 +164,7 @@ type buffer struct {
 	bytes      int64
 	start, end int
 	offset     int64
+	values     []*ir.Value // in it, but for those that nothing at planner.now or later reads
 }
 
 // spot is where a value is: in a buffer, after the packed rows of some sections, at
@@ -185,7 +187,15 @@ type planner struct {
 	spots   map[*ir.Value]spot
 	placed  []*ir.Value // in order
 	buffers []*buffer
+	now     int // number of the value that is placed, or an earlier one than the concat that is
+	work    int // values and buffers that are compared, in all
 }
+
+// maxWork bounds the comparisons of a plan, whose number is quadratic in what is alive at the same time. The largest
+// description takes a hundredth of it.
+const maxWork = 1 << 28
+
+var errWork = errors.New("too many values are alive at the same time; read them sooner after they are computed")
 
 func plan(p *ir.Program, f *ir.Func, rows int) error {
 	shapes, err := shapes(f)
@@ -212,6 +222,15 @@ func plan(p *ir.Program, f *ir.Func, rows int) error {
 	if err := l.claim(); err != nil {
 		return err
 	}
+	alive, ends := len(f.Params), make([]int, len(f.Values)+1)
+	for i, v := range f.Values {
+		ends[l.last[v]]++
+		alive += 1 - ends[i]
+		if l.work += alive; l.work > maxWork {
+			return errWork
+		}
+	}
+	l.now = -1
 	for _, v := range f.Params {
 		if v.Packed() {
 			l.place(v)
@@ -222,7 +241,10 @@ func plan(p *ir.Program, f *ir.Func, rows int) error {
 		if !v.Packed() {
 			continue
 		}
-		l.place(v)
+		l.now = i
+		if l.place(v); l.work > maxWork {
+			return errWork
+		}
 		for _, s := range scratchOf(p, f, v, shapes, limits) {
 			b := &buffer{bytes: s.bytes, start: i, end: i}
 			l.buffers = append(l.buffers, b)
@@ -238,7 +260,10 @@ func plan(p *ir.Program, f *ir.Func, rows int) error {
 			return fmt.Errorf("a value needs %d bytes for %d rows a segment; lower limits.rows", b.bytes, rows)
 		}
 	}
-	if f.Arena = fit(l.buffers); f.Arena > maxArena {
+	if f.Arena, err = l.fit(); err != nil {
+		return err
+	}
+	if f.Arena > maxArena {
 		return fmt.Errorf("the arena needs %d bytes for %d rows a segment; lower limits.rows", f.Arena, rows)
 	}
 	for _, v := range l.placed {
@@ -322,6 +347,7 @@ func (l *planner) place(v *ir.Value) {
 	}
 	l.spots[v] = s
 	l.placed = append(l.placed, v)
+	s.buf.values = append(s.buf.values, v)
 }
 
 // plus adds dimensions of which one at most holds T, as those of one value do.
@@ -420,9 +446,11 @@ func (l *planner) dying(v, x *ir.Value) (spot, bool) {
 	if !ok || s.col != 0 || l.shapes[x].cols != l.shapes[v].cols || asm.Stride(l.shapes[v].cols) != s.ld {
 		return s, false
 	}
-	for _, u := range l.placed {
+	s.buf.values = slices.DeleteFunc(s.buf.values, func(u *ir.Value) bool { return l.last[u] < l.now })
+	l.work += len(s.buf.values)
+	for _, u := range s.buf.values {
 		t := l.spots[u]
-		if t.buf != s.buf || apart(s.after, x.Type.Rows(), t.after, u.Type.Rows()) {
+		if apart(s.after, x.Type.Rows(), t.after, u.Type.Rows()) {
 			continue
 		}
 		// Another argument of v in the same memory would be overwritten while it is read.
@@ -470,14 +498,17 @@ func scratchOf(p *ir.Program, f *ir.Func, v *ir.Value, shapes map[*ir.Value]shap
 // fit gives every buffer its offset, such that buffers alive at the same time do not
 // overlap, and returns the bytes of the arena. Large buffers choose first; each
 // takes the smallest hole that fits.
-func fit(buffers []*buffer) int64 {
-	order := slices.Clone(buffers)
+func (l *planner) fit() (int64, error) {
+	order := slices.Clone(l.buffers)
 	slices.SortStableFunc(order, func(a, b *buffer) int {
 		return cmp.Or(cmp.Compare(b.bytes, a.bytes), cmp.Compare(a.start, b.start))
 	})
 	var arena int64
 	var done []*buffer // by offset
 	for _, b := range order {
+		if l.work += len(done); l.work > maxWork {
+			return 0, errWork
+		}
 		best, hole := int64(-1), int64(0)
 		end := int64(0)
 		for _, other := range done {
@@ -497,5 +528,5 @@ func fit(buffers []*buffer) int64 {
 		i, _ := slices.BinarySearchFunc(done, b, func(x, y *buffer) int { return cmp.Compare(x.offset, y.offset) })
 		done = slices.Insert(done, i, b)
 	}
-	return arena
+	return arena, nil
 }

@@ -2,6 +2,7 @@ package passes
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/multiway-go/multiway/asm"
 	"github.com/multiway-go/multiway/ir"
@@ -78,16 +79,22 @@ func checkPlan(p *ir.Program, f *ir.Func, rows int) error {
 		}
 	}
 	last := lastReaders(f)
-	var before []*ir.Value
+	type written struct {
+		v    *ir.Value
+		at   extent
+		last int
+	}
+	var alive []written // of the values before
 	for _, v := range f.Params {
 		if v.Packed() {
-			before = append(before, v)
+			alive = append(alive, written{v, where[v], last[v]})
 		}
 	}
 	for i, v := range f.Values {
 		if err := checkView(v, where); err != nil {
 			return err
 		}
+		alive = slices.DeleteFunc(alive, func(u written) bool { return u.last < i })
 		done := writes(p, f, v, where, shapes, limits)
 		for n, w := range done {
 			for _, o := range done[:n] {
@@ -95,18 +102,18 @@ func checkPlan(p *ir.Program, f *ir.Func, rows int) error {
 					return fmt.Errorf("%s: writes %s over %s", ir.PrintValue(v), w.what, o.what)
 				}
 			}
-			for _, u := range before {
-				if last[u] < i || !w.meets(where[u]) {
+			for _, u := range alive {
+				if !w.meets(u.at) {
 					continue
 				}
-				if last[u] == i && w.result && mayOverwrite(v, u, where) {
+				if u.last == i && w.result && mayOverwrite(v, u.v, where) {
 					continue
 				}
-				return fmt.Errorf("%s: writes %s over %s, which is read by value %d", ir.PrintValue(v), w.what, ir.PrintValue(u), last[u])
+				return fmt.Errorf("%s: writes %s over %s, which is read by value %d", ir.PrintValue(v), w.what, ir.PrintValue(u.v), u.last)
 			}
 		}
 		if v.Packed() {
-			before = append(before, v)
+			alive = append(alive, written{v, where[v], last[v]})
 		}
 	}
 	return nil

@@ -13,6 +13,7 @@ import (
 	"github.com/multiway-go/multiway/codegen"
 	"github.com/multiway-go/multiway/codegen/build"
 	"github.com/multiway-go/multiway/codegen/rt/app"
+	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/ir/precision"
 )
 
@@ -179,13 +180,13 @@ func runBuild(path, word, samples string, o build.Options, asJSON bool) error {
 		fmt.Fprintln(stdout, note)
 	}
 	if o.Dir != "" {
-		fmt.Fprintf(stdout, "%s: %d files, weights %.1f MB", o.Dir, len(r.Files), float64(r.Weights)/1e6)
+		fmt.Fprintf(stdout, "%s: %d files, weights %.1f MB", file.Quote(o.Dir), len(r.Files), float64(r.Weights)/1e6)
 	} else {
 		fmt.Fprintf(stdout, "weights %.1f MB", float64(r.Weights)/1e6)
 	}
 	if o.Binary != "" {
 		if st, err := os.Stat(o.Binary); err == nil {
-			fmt.Fprintf(stdout, ", %s: %.1f MB", o.Binary, float64(st.Size())/1e6)
+			fmt.Fprintf(stdout, ", %s: %.1f MB", file.Quote(o.Binary), float64(st.Size())/1e6)
 		}
 	}
 	fmt.Fprintf(stdout, ", in %.1f s\n", time.Since(start).Seconds())

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/ir/checkpoint"
 	"github.com/multiway-go/multiway/ir/checkpoint/torchsave"
 	"github.com/multiway-go/multiway/ir/model"
@@ -64,7 +65,7 @@ is not to be had. Styles:
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(stdout, "%s: %d tensors, %.1f MB\n", out, len(list), float64(st.Size())/1e6)
+			fmt.Fprintf(stdout, "%s: %d tensors, %.1f MB\n", file.Quote(out), len(list), float64(st.Size())/1e6)
 			return nil
 		},
 	}

@@ -130,7 +130,7 @@ func export(m *build.Model, entries []string, out string, o onnx.Options) error 
 		return err
 	}
 	for _, n := range names {
-		fmt.Fprintln(stdout, n)
+		fmt.Fprintln(stdout, file.Quote(n))
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/multiway-go/multiway/codegen/build"
+	"github.com/multiway-go/multiway/codegen/rt/file"
 )
 
 func initCommand() *cobra.Command {
@@ -37,7 +38,7 @@ the same sizes, or --heads.`,
 			if out == "-" {
 				o.Out = ""
 			} else if _, err := os.Lstat(out); err == nil && !force {
-				return fmt.Errorf("%s is there already; name another file with -o, or overwrite it with --force", out)
+				return fmt.Errorf("%s is there already; name another file with -o, or overwrite it with --force", file.Quote(out))
 			} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return err
 			}
@@ -52,7 +53,7 @@ the same sizes, or --heads.`,
 			if err := put(out, r.YAML); err != nil {
 				return err
 			}
-			fmt.Fprintf(stdout, "%s\n%s: %s\n", bytes.TrimSpace(r.YAML), out, r.Guess.Looks())
+			fmt.Fprintf(stdout, "%s\n%s: %s\n", bytes.TrimSpace(r.YAML), file.Quote(out), r.Guess.Looks())
 			if !r.Guess.Certain {
 				fmt.Fprintf(stdout, "heads: %s; or give --heads\n", r.Guess.Heads)
 			} else if r.Problem != nil {

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/multiway-go/multiway/codegen/build"
+	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/golden"
 )
 
@@ -56,7 +57,7 @@ in float64 and in the plainest way: a large model takes minutes an input.`,
 			if err := golden.Record(out, m, o); err != nil {
 				return err
 			}
-			fmt.Fprintf(stdout, "%s: recorded; build the package with --golden %s, then go test it\n", out, out)
+			fmt.Fprintf(stdout, "%s: recorded; build the package with --golden %s, then go test it\n", file.Quote(out), file.Quote(out))
 			return nil
 		},
 	}

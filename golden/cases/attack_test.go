@@ -30,6 +30,7 @@ func TestHostileCases(t *testing.T) {
 		{"tensor", head + `"runs": [{}], "weights": {"tensors": [{"name": "` + bad + `", "dtype": "` + long + `"}]}}`, "want I64 or none"},
 		{"runs", head + `"runs": [` + strings.Repeat("{},", 300_000) + `{}]}`, "300001 runs"},
 		{"tensors", head + `"runs": [{}], "weights": {"tensors": [` + strings.Repeat("{},", 300_000) + `{}]}}`, "weights"},
+		{"weights of a seed", head + `"runs": [{}], "weights": {"generator": "splitmix64-v1", "tensors": [{"name": "a", "shape": [16384, 8192]}, {"name": "b", "shape": [16384, 8193]}]}}`, "elements in all"},
 		{"brackets", head + `"runs": ` + strings.Repeat("[", 900_000), "exceeded max depth"},
 		{"large", strings.Repeat(" ", maxJSON+1), "more than"},
 	} {

@@ -25,6 +25,7 @@ const (
 	maxRuns     = 1 << 12
 	maxOutputs  = 1 << 12 // of a run
 	maxElements = 1 << 28 // of an output
+	maxWeights  = 1 << 28 // of all tensors of the generator, which no file bounds
 	maxSize     = 1 << 24 // of any size in the config
 	maxWord     = 255     // bytes of a name of anything
 )
@@ -422,8 +423,15 @@ func (w *Weights) check() error {
 			return fmt.Errorf("files: %s: dtype is %s, want f32, bf16 or f16", name, file.Literal(string(f.DType)))
 		}
 	}
-	if _, err := w.seeded(); err != nil {
+	src, err := w.seeded()
+	if err != nil {
 		return err
+	}
+	left := maxWeights
+	for _, t := range src.Tensors() {
+		if left -= t.Len(); left < 0 {
+			return fmt.Errorf("tensors of more than %d elements in all; their files may be larger", maxWeights)
+		}
 	}
 	return nil
 }

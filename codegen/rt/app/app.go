@@ -1,6 +1,7 @@
 package app
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -216,9 +217,14 @@ func (a *App) JSON() bool { return a.json }
 func (a *App) Print(v any) error { return encode(a.Out, v) }
 
 func encode(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
-	return e.Encode(v)
+	if err := e.Encode(v); err != nil {
+		return err
+	}
+	_, err := w.Write(file.EscapeJSON(b.Bytes()))
+	return err
 }
 
 // Progress starts to say on standard error how far a job of so many things is, -1 if

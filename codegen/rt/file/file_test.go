@@ -30,6 +30,12 @@ func TestRead(t *testing.T) {
 	if _, err := Read(os.DevNull, 5); !errors.Is(err, ErrNotRegular) {
 		t.Errorf("%s: %v", os.DevNull, err)
 	}
+	// It says that it is regular, and can be waited for.
+	if _, err := os.Stat("/proc/self/mountinfo"); err == nil {
+		if _, err := Read("/proc/self/mountinfo", 1<<20); !errors.Is(err, ErrNotRegular) {
+			t.Errorf("mountinfo: %v", err)
+		}
+	}
 }
 
 func TestQuote(t *testing.T) {
@@ -54,6 +60,15 @@ func TestQuote(t *testing.T) {
 	}
 	if got, want := Quote("x"+strings.Repeat("犬", 500)), "x"+strings.Repeat("犬", 85)+"…"+strings.Repeat("犬", 85); got != want {
 		t.Errorf("a long name is %s, want %s", got, want)
+	}
+	for text, want := range map[string]string{
+		`{"a":"b\"\u001b"}`:                   `{"a":"b\"\u001b"}`,
+		`{"犬":"\u200d"}`:                      `{"犬":"\u200d"}`,
+		"[\"a\u202e\u009b2J\x7f\U000e0001\"]": `["a\u202e\u009b2J\u007f\udb40\udc01"]`,
+	} {
+		if got := string(EscapeJSON([]byte(text))); got != want {
+			t.Errorf("EscapeJSON(%q) = %s, want %s", text, got, want)
+		}
 	}
 	for _, message := range []string{strings.Repeat("\x01", 5000), strings.Repeat("\x01", 50000), strings.Repeat("x", 50000)} {
 		if got := Brief("begin " + message + " end"); len(got) > MaxError || !strings.HasPrefix(got, "begin ") || !strings.HasSuffix(got, " end") || Escape(got) != got {

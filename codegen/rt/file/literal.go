@@ -23,14 +23,15 @@ func Literal(text string) string {
 }
 
 // Brief returns a message as Escape does. One that is longer than MaxError, before or after, loses its middle.
-func Brief(message string) string { return shortened(Escape(shortened(message))) }
+func Brief(message string) string { return Shorten(Escape(Shorten(message, MaxError)), MaxError) }
 
-func shortened(message string) string {
-	if len(message) <= MaxError {
+// Shorten returns a message without its middle if it is longer than limit bytes, of which there are 32 at least.
+func Shorten(message string, limit int) string {
+	if len(message) <= limit {
 		return message
 	}
-	head := strings.ToValidUTF8(message[:MaxError/2], "")
-	tail := strings.ToValidUTF8(message[len(message)-MaxError/4:], "")
+	head := strings.ToValidUTF8(message[:limit/2], "")
+	tail := strings.ToValidUTF8(message[len(message)-limit/4:], "")
 	return head + " … " + tail
 }
 

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"time"
 )
 
 // ErrNotRegular says that a path names a folder, a pipe, a device or a socket where a file is wanted.
@@ -28,6 +29,10 @@ func Open(path string) (*os.File, error) {
 	}
 	if st, err = f.Stat(); err == nil {
 		err = regular(path, st)
+	}
+	// Some files of /proc call themselves regular, but reading them waits, as for a log's next line.
+	if err == nil && f.SetDeadline(time.Time{}) == nil {
+		err = irregular(path, "one that can be waited for")
 	}
 	if err != nil {
 		f.Close()
@@ -77,6 +82,10 @@ func regular(path string, st fs.FileInfo) error {
 	default:
 		kind = m.String()
 	}
+	return irregular(path, kind)
+}
+
+func irregular(path, kind string) error {
 	return fmt.Errorf("%s: is %s, %w", Quote(path), kind, ErrNotRegular)
 }
 

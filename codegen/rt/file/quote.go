@@ -1,9 +1,12 @@
 package file
 
 import (
+	"bytes"
+	"fmt"
 	"strconv"
 	"strings"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -51,6 +54,26 @@ func Escape(message string) string {
 		b.WriteString(q[1 : len(q)-1])
 	}
 	return b.String()
+}
+
+// EscapeJSON returns JSON of the same value in which nothing is left that a terminal acts on.
+func EscapeJSON(text []byte) []byte {
+	if !bytes.ContainsFunc(text, func(r rune) bool { return r >= 0x7f }) { // strings of JSON have no lower ones
+		return text
+	}
+	var b bytes.Buffer
+	for i, r := range string(text) {
+		switch {
+		case r < 0x7f || plain(string(text[i:min(len(text), i+utf8.UTFMax)]), r):
+			b.WriteRune(r)
+		case r > 0xffff:
+			high, low := utf16.EncodeRune(r)
+			fmt.Fprintf(&b, `\u%04x\u%04x`, high, low)
+		default:
+			fmt.Fprintf(&b, `\u%04x`, r)
+		}
+	}
+	return b.Bytes()
 }
 
 // plain reports whether r, which text begins with, can be given as it is.
