@@ -43,10 +43,11 @@ func asked(t *testing.T) {
 	}
 }
 
-// command runs a program at the root of the module, for arm64, and returns what it says.
+// command runs a program at the root of the module, for arm64, and returns what it says. Tests that it runs have to have
+// what the emulated CPU has, whatever this machine's tests have to have.
 func command(t *testing.T, name string, args ...string) string {
 	t.Helper()
-	return runIn(t, append(os.Environ(), "GOOS=linux", "GOARCH=arm64", "CGO_ENABLED=0", "MULTIWAY_EXEC="+emulator), name, args)
+	return runIn(t, append(os.Environ(), "GOOS=linux", "GOARCH=arm64", "CGO_ENABLED=0", "MULTIWAY_EXEC="+emulator, asmtest.EnvMustRun+"=neon,neondot"), name, args)
 }
 
 // native is command for this machine.

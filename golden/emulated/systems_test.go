@@ -35,7 +35,7 @@ func emulates(t *testing.T, goos, arch, emulator string) system {
 	if runtime.GOOS != "linux" || runtime.GOARCH != "amd64" {
 		t.Skip("the emulators are those of linux/amd64")
 	}
-	s := system{os: goos, arch: arch, env: os.Environ()}
+	s := system{os: goos, arch: arch, env: append(os.Environ(), asmtest.EnvMustRun+"=")} // which is of this machine
 	if emulator != "" {
 		s.run = []string{emulator}
 		if _, err := exec.LookPath(emulator); err != nil {
