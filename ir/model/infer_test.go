@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/multiway-go/multiway/codegen/rt/file"
 )
 
 // Every preset's own tensors tell that preset, or one that has the same tensors.
@@ -150,6 +152,25 @@ func TestInferErrors(t *testing.T) {
 
 // What a guess writes reads back as the same model, for the checkpoint's picture and
 // another.
+func TestSketchOfHostileName(t *testing.T) {
+	p := Presets()[0]
+	d, err := Preset(p.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := Infer(Tensors(d), p.File, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := g.YAML(Sketch{Checkpoint: "a\x1b[2J\u202e\nseed: 1.pth", Tokenizer: "\u202e.spm"})
+	if file.Escape(string(text)) != string(text) {
+		t.Errorf("a terminal acts on\n%q", text)
+	}
+	if got, err := Parse("m.yaml", text); err != nil || got.Checkpoint != "a\x1b[2J\u202e\nseed: 1.pth" || got.Seed != nil {
+		t.Errorf("%v, %v from\n%s", got, err, text)
+	}
+}
+
 func TestSketch(t *testing.T) {
 	for _, p := range Presets() {
 		d, err := Preset(p.Name)

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/multiway-go/multiway/codegen/rt/file"
 )
 
 // Sketch says what the description of a guess names besides the model.
@@ -23,7 +25,7 @@ func (g *Guess) YAML(s Sketch) []byte {
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	comment := func(text string) {
 		for l := range strings.Lines(text) {
-			line("# %s", strings.TrimRight(printable(l), " "))
+			line("# %s", file.Escape(strings.TrimRight(l, " \n")))
 		}
 	}
 	z := g.Sizes
@@ -31,7 +33,7 @@ func (g *Guess) YAML(s Sketch) []byte {
 	if s.Image != 0 {
 		image = s.Image
 	}
-	comment("Written by `multiway init` from " + filepath.Base(s.Checkpoint) + ". " + g.Looks())
+	comment("Written by `multiway init` from " + file.Quote(filepath.Base(s.Checkpoint)) + ". " + g.Looks())
 	line("model: %d", Schema)
 	name := strings.TrimSuffix(filepath.Base(s.Checkpoint), ".index.json")
 	line("name: %s", identifier(strings.TrimSuffix(name, filepath.Ext(name))))
@@ -145,14 +147,4 @@ func scalar(s string) string {
 		return s
 	}
 	return strconv.Quote(s)
-}
-
-// printable drops what a comment must not hold.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r == 0xfeff {
-			return -1
-		}
-		return r
-	}, s)
 }

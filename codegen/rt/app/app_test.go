@@ -537,7 +537,7 @@ func TestEmbedArray(t *testing.T) {
 func TestPage(t *testing.T) {
 	dir := folderOf(t)
 	path := filepath.Join(t.TempDir(), "found.html")
-	got := run(colourBinary(t), "", "search", "<b>green</b>", "--folder", dir, "--html", path)
+	got := run(colourBinary(t), "", "search", "<b>green</b>", "\x1b[2J\u202e", "--folder", dir, "--html", path)
 	if got.status != 0 {
 		t.Fatal(got.errs)
 	}
@@ -546,7 +546,7 @@ func TestPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	follows(t, "the page", string(text), []string{"<!DOCTYPE html>", "<title>Find colours</title>", "&lt;b&gt;green", "data:image/png;base64,", "leaf.png"})
-	for _, bad := range []string{"ZgotmplZ", "<b>green", "http"} {
+	for _, bad := range []string{"ZgotmplZ", "<b>green", "http", "\x1b", "\u202e"} {
 		if strings.Contains(string(text), bad) {
 			t.Errorf("the page has %q", bad)
 		}

@@ -25,7 +25,7 @@ type Page struct {
 //go:embed page.html
 var pageText string
 
-var page = template.Must(template.New("page").Funcs(template.FuncMap{"picture": dataURI}).Parse(pageText))
+var page = template.Must(template.New("page").Funcs(template.FuncMap{"picture": dataURI, "name": file.Quote}).Parse(pageText))
 
 // WriteFile writes the page to a file, which appears when it is whole.
 func (p *Page) WriteFile(path string) error { return file.Write(path, 0o666, p.Write) }
