@@ -107,6 +107,7 @@ func sweepFolder(path string) {
 		}
 		return
 	}
-	f.Close() // some systems remove no open file
-	removeFolder(path)
+	removeFolder(path) // while it is locked: its process may be about to lock it
+	f.Close()
+	os.RemoveAll(path) // where an open file cannot go
 }
