@@ -60,7 +60,7 @@ var ladder = map[string]rung{
 		tests: testscript},
 
 	"golden/emulated":            {}, // drives commands
-	"golden/emulated/bochs":      {imports: "golang.org/x/sys/...", tests: "asm codegen/build"},
+	"golden/emulated/bochs":      {imports: "codegen/rt/file golang.org/x/sys/...", tests: "asm codegen/build"},
 	"golden/emulated/bochs/init": {imports: "golden/emulated/bochs golang.org/x/sys/..."},
 
 	"golden/suite":          {imports: "asm asm/asmtest"},

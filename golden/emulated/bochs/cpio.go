@@ -24,8 +24,8 @@ func newCpio(w io.Writer) *cpio { return &cpio{w: w, folders: map[string]bool{"/
 
 // The types of entries.
 const (
-	folder = 0o040000
-	file   = 0o100000
+	folderType = 0o040000
+	fileType   = 0o100000
 )
 
 // entry writes a file's header and contents, of size bytes, and before them the folders that it is in.
@@ -57,13 +57,13 @@ func (c *cpio) entry(name string, mode, size int64, contents io.Reader) {
 func (c *cpio) folder(name string) {
 	if !c.folders[name] {
 		c.folders[name] = true
-		c.entry(name, folder|0o755, 0, strings.NewReader(""))
+		c.entry(name, folderType|0o755, 0, strings.NewReader(""))
 	}
 }
 
 // data writes a file.
 func (c *cpio) data(name string, contents []byte) {
-	c.entry(name, file|0o755, int64(len(contents)), strings.NewReader(string(contents)))
+	c.entry(name, fileType|0o755, int64(len(contents)), strings.NewReader(string(contents)))
 }
 
 // tree writes a file or a folder of this machine.
@@ -93,7 +93,7 @@ func (c *cpio) tree(name, from string) {
 		if err != nil {
 			return err
 		}
-		c.entry(to, file|0o755, info.Size(), f)
+		c.entry(to, fileType|0o755, info.Size(), f)
 		return c.err
 	})
 	if c.err == nil {

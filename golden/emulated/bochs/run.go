@@ -20,6 +20,8 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/multiway-go/multiway/codegen/rt/file"
 )
 
 // Job is a program to run in a guest.
@@ -86,11 +88,12 @@ debug: action=ignore
 // Run boots a guest, runs the job there, and writes what it prints, stdout and stderr together, to out. A program that fails
 // is an *ExitError. Any other error means that the guest did not get to the program's end; it quotes the guest's console.
 func (m *Machine) Run(ctx context.Context, job Job, out io.Writer) (err error) {
-	dir, err := os.MkdirTemp("", "bochs-")
+	temp, err := file.TempDir()
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	defer func() { err = errors.Join(err, temp.Remove()) }()
+	dir := temp.Path
 	if err := m.disc(ctx, dir, job); err != nil {
 		return err
 	}
@@ -103,6 +106,7 @@ func (m *Machine) Run(ctx context.Context, job Job, out io.Writer) (err error) {
 	cmd := exec.CommandContext(ctx, filepath.Join(m.dir, "bochs"), "-q", "-f", conf)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &said, &said
 	cmd.Env = append(os.Environ(), "BXSHARE="+m.dir)
+	cmd.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL} // it ends with this process
 	var ports sync.WaitGroup
 	for _, w := range []io.Writer{&console, status} {
 		r, port, err := os.Pipe()
