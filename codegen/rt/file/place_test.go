@@ -133,7 +133,7 @@ func TestPlaces(t *testing.T) {
 	}
 	for name, to := range map[string]string{"link": "victim", "loose": "nowhere", "linked": "folder"} {
 		if err := os.Symlink(at(to), at(name)); err != nil {
-			t.Skip(err)
+			t.Skipf("no symbolic links here: %v", err)
 		}
 	}
 	for _, name := range []string{"folder", "folder/", "linked", ".", "folder/.."} {
@@ -167,7 +167,7 @@ func TestDistinct(t *testing.T) {
 		t.Skip(err)
 	}
 	if err := os.Symlink(at("a"), at("symlink")); err != nil {
-		t.Skip(err)
+		t.Skipf("no symbolic links here: %v", err)
 	}
 	for output, distinct := range map[string]bool{
 		"a": false, "link": false, "symlink": false, "../" + filepath.Base(dir) + "/a": false, "samples/deep/c": false, "samples": false,
