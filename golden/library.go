@@ -6,8 +6,8 @@ import (
 	"slices"
 
 	"github.com/multiway-go/multiway/codegen/rt/file"
+	"github.com/multiway-go/multiway/codegen/rt/imagefile"
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
-	"github.com/multiway-go/multiway/codegen/rt/pixel/decode"
 	"github.com/multiway-go/multiway/codegen/rt/token"
 	"github.com/multiway-go/multiway/golden/cases"
 	"github.com/multiway-go/multiway/ir/checkpoint"
@@ -66,7 +66,7 @@ func pixels(cs *cases.Case, r *cases.Run) (map[string][]float32, error) {
 	if err != nil {
 		return nil, err
 	}
-	img, _, err := decode.File(path, decode.Options{})
+	img, _, err := imagefile.File(path, imagefile.Options{})
 	if err != nil {
 		return nil, err
 	}

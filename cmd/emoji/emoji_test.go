@@ -20,7 +20,7 @@ import (
 	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/codegen/rt/app"
-	"github.com/multiway-go/multiway/codegen/rt/pixel/decode"
+	"github.com/multiway-go/multiway/codegen/rt/imagefile"
 	"github.com/multiway-go/multiway/generated/emoji"
 	"github.com/multiway-go/multiway/ir/checkpoint"
 )
@@ -231,7 +231,7 @@ func TestSheet(t *testing.T) {
 		t.Fatal(files, err)
 	}
 	for _, path := range files {
-		want, _, err := decode.File(path, decode.Options{})
+		want, _, err := imagefile.File(path, imagefile.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}

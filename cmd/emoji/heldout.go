@@ -7,7 +7,7 @@ import (
 	"sync"
 
 	"github.com/multiway-go/multiway/codegen/rt/app"
-	"github.com/multiway-go/multiway/codegen/rt/pixel/decode"
+	"github.com/multiway-go/multiway/codegen/rt/imagefile"
 	"github.com/multiway-go/multiway/generated/emoji/source"
 )
 
@@ -56,7 +56,7 @@ func (h *heldOut) every(n int) *heldOut {
 
 // sheet is the picture of all drawings, decoded when the first is read.
 var sheet = sync.OnceValues(func() (image.Image, error) {
-	img, _, err := decode.Bytes(source.Sheet, decode.Options{})
+	img, _, err := imagefile.Bytes(source.Sheet, imagefile.Options{})
 	if err != nil {
 		return nil, fmt.Errorf("heldout_sheet.png: %w", err)
 	}

@@ -14,8 +14,8 @@ import (
 	"github.com/multiway-go/multiway/codegen/build"
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/codegen/rt/decode"
+	"github.com/multiway-go/multiway/codegen/rt/imagefile"
 	"github.com/multiway-go/multiway/codegen/rt/pipe"
-	pictures "github.com/multiway-go/multiway/codegen/rt/pixel/decode"
 	"github.com/multiway-go/multiway/codegen/rt/task"
 	"github.com/multiway-go/multiway/codegen/rt/token"
 )
@@ -114,7 +114,7 @@ func sheet(t *testing.T, source string) func(hex string) image.Image {
 		Items         []struct{ Hex string }
 	}
 	decodeJSON(t, filepath.Join(source, "heldout_index.json"), &index)
-	all, _, err := pictures.File(filepath.Join(source, "heldout_sheet.png"), pictures.Options{})
+	all, _, err := imagefile.File(filepath.Join(source, "heldout_sheet.png"), imagefile.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,7 +11,7 @@ import (
 
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/codegen/rt/file"
-	"github.com/multiway-go/multiway/codegen/rt/pixel/decode"
+	"github.com/multiway-go/multiway/codegen/rt/imagefile"
 	"github.com/multiway-go/multiway/codegen/rt/token"
 	"github.com/multiway-go/multiway/ir"
 )
@@ -72,7 +72,7 @@ func (m *Model) ReadSamples(images, texts []string, ids [][]int32) (*Samples, er
 			return nil, errors.New("the model takes no pictures; leave them out")
 		}
 		for _, path := range images {
-			img, _, err := decode.File(path, decode.Options{MaxPixels: int64(opt.MaxPixels)})
+			img, _, err := imagefile.File(path, imagefile.Options{MaxPixels: int64(opt.MaxPixels)})
 			if err != nil {
 				return nil, err
 			}
@@ -130,7 +130,7 @@ func (m *Model) sampleFolder(dir string) (*Samples, error) {
 			if p != "." && strings.HasPrefix(d.Name(), ".") {
 				return fs.SkipDir
 			}
-		case decode.HasExtension(p):
+		case imagefile.HasExtension(p):
 			images = append(images, filepath.Join(dir, filepath.FromSlash(p)))
 		case strings.EqualFold(filepath.Ext(p), ".txt") && d.Type().IsRegular():
 			data, err := file.Read(filepath.Join(dir, filepath.FromSlash(p)), left)

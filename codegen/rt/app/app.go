@@ -16,8 +16,8 @@ import (
 
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/codegen/rt/file"
+	"github.com/multiway-go/multiway/codegen/rt/imagefile"
 	"github.com/multiway-go/multiway/codegen/rt/interrupt"
-	"github.com/multiway-go/multiway/codegen/rt/pixel/decode"
 	"github.com/multiway-go/multiway/codegen/rt/task"
 )
 
@@ -251,7 +251,7 @@ func (a *App) keeps(out string, list bool, inputs ...string) error {
 	var files []string
 	for _, in := range append(inputs, a.weights) {
 		// Of a folder the pictures are read, and an output that is none may be in it.
-		if st, err := os.Stat(in); err == nil && (!st.IsDir() || decode.HasExtension(out)) {
+		if st, err := os.Stat(in); err == nil && (!st.IsDir() || imagefile.HasExtension(out)) {
 			files = append(files, in)
 		}
 	}
@@ -269,8 +269,8 @@ func (a *App) keeps(out string, list bool, inputs ...string) error {
 }
 
 // decodeOptions are how the flags have pictures read.
-func (a *App) decodeOptions(m *task.Model) decode.Options {
-	o := decode.Options{MaxPixels: int64(m.Input().MaxPixels), Orient: a.exif}
+func (a *App) decodeOptions(m *task.Model) imagefile.Options {
+	o := imagefile.Options{MaxPixels: int64(m.Input().MaxPixels), Orient: a.exif}
 	if a.maxPixels > 0 {
 		o.MaxPixels = a.maxPixels
 	}

@@ -9,7 +9,7 @@ import (
 
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/codegen/rt/file"
-	"github.com/multiway-go/multiway/codegen/rt/pixel/decode"
+	"github.com/multiway-go/multiway/codegen/rt/imagefile"
 )
 
 func (a *App) infoCommand() *cobra.Command {
@@ -30,7 +30,7 @@ func (a *App) info() error {
 	i, in := m.Info(), m.Input()
 	limit := a.decodeOptions(m).MaxPixels
 	if limit == 0 {
-		limit = decode.DefaultMaxPixels
+		limit = imagefile.DefaultMaxPixels
 	}
 	if a.json {
 		out := struct {

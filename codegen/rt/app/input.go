@@ -12,7 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/multiway-go/multiway/codegen/rt/pixel/decode"
+	"github.com/multiway-go/multiway/codegen/rt/imagefile"
 )
 
 // item is one input of a command: a picture to read, or a text.
@@ -50,18 +50,18 @@ func pictureItems(list []Picture) []item {
 	return items
 }
 
-func fileItem(path string, named bool, o decode.Options) item {
+func fileItem(path string, named bool, o imagefile.Options) item {
 	return item{name: path, named: named,
 		read: func() (image.Image, error) {
-			img, _, err := decode.File(path, o)
+			img, _, err := imagefile.File(path, o)
 			return img, err
 		},
-		takes: func() int64 { return decode.Memory(path, o) },
+		takes: func() int64 { return imagefile.Memory(path, o) },
 	}
 }
 
 // pictures lists a picture file, or the pictures of a folder and the folders in it.
-func pictures(path string, o decode.Options) []item {
+func pictures(path string, o imagefile.Options) []item {
 	st, err := os.Stat(path)
 	if err != nil || !st.IsDir() {
 		return []item{fileItem(path, true, o)}
@@ -71,7 +71,7 @@ func pictures(path string, o decode.Options) []item {
 
 // folder lists the files of a folder that are called like pictures, in the order of
 // their names. Folders whose names begin with a dot are passed over.
-func folder(root string, o decode.Options) []item {
+func folder(root string, o imagefile.Options) []item {
 	var items []item
 	dir := os.DirFS(root)
 	fs.WalkDir(dir, ".", func(p string, d fs.DirEntry, err error) error {
@@ -83,7 +83,7 @@ func folder(root string, o decode.Options) []item {
 			if p != "." && strings.HasPrefix(d.Name(), ".") {
 				return fs.SkipDir
 			}
-		case decode.HasExtension(p):
+		case imagefile.HasExtension(p):
 			items = append(items, fileItem(path, false, o))
 		}
 		return nil
@@ -97,7 +97,7 @@ func folder(root string, o decode.Options) []item {
 // sniff says whether an input is a picture: it is if it names a file (or, where that
 // has a meaning, a folder), or ends like a picture's name. Anything else is a text.
 func sniff(s string, folders bool) bool {
-	if decode.HasExtension(s) && !strings.ContainsAny(s, " \t") {
+	if imagefile.HasExtension(s) && !strings.ContainsAny(s, " \t") {
 		return true
 	}
 	st, err := os.Stat(s)

@@ -10,7 +10,7 @@ import (
 
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/codegen/rt/file"
-	"github.com/multiway-go/multiway/codegen/rt/pixel/decode"
+	"github.com/multiway-go/multiway/codegen/rt/imagefile"
 	"github.com/multiway-go/multiway/codegen/rt/task"
 )
 
@@ -166,7 +166,7 @@ func (a *App) reason(first, other string, statements []string) error {
 func (a *App) readPictures(m *task.Model, paths ...string) ([]image.Image, error) {
 	var imgs []image.Image
 	for _, p := range paths {
-		img, _, err := decode.File(p, a.decodeOptions(m))
+		img, _, err := imagefile.File(p, a.decodeOptions(m))
 		if err != nil {
 			return nil, err
 		}

@@ -1,7 +1,7 @@
-// Package decode reads picture files: PNG, JPEG, WebP, GIF (its first frame), BMP
+// Package imagefile reads picture files: PNG, JPEG, WebP, GIF (its first frame), BMP
 // and TIFF.
 //
-//	img, format, err := decode.File("photo.jpg", decode.Options{})
+//	img, format, err := imagefile.File("photo.jpg", imagefile.Options{})
 //	err = prep.Into(x, img, &scratch) // a pixel.Preprocess
 //
 // A picture's size is read before the picture, and one that is larger than
@@ -23,4 +23,4 @@
 // The package stands beside codegen/rt, imports package pixel and the decoders of the
 // standard library and golang.org/x/image, and is the only one to know file formats.
 // It does not write pictures.
-package decode
+package imagefile
