@@ -15,7 +15,8 @@ import (
 //
 // It does what Hugging Face's BertTokenizer (the Python one, lower-casing) does:
 // control characters and U+FFFD vanish, every character of a Chinese ideograph block is
-// a word, letters lose case and accents, every punctuation mark is a word, a word of
+// a word, letters lose case, each by itself (a capital sigma is σ at the end of a word
+// too), and accents, every punctuation mark is a word, a word of
 // more than 100 characters or with a part that no piece covers is [UNK]. The special
 // tokens [CLS], [SEP], [PAD], [UNK] and [MASK] are recognised where the text spells
 // them, in capitals.
@@ -157,13 +158,11 @@ func (s *words) emit(id int32) {
 }
 
 func (s *words) split(text string) {
-	cased := false // the last letter of this word, marks aside, has case
 	for i := 0; i < len(text) && s.room > 0; {
 		if text[i] == '[' {
 			if id, n := s.w.special(text[i:]); n > 0 {
 				s.end()
 				s.emit(id)
-				cased = false
 				i += n
 				continue
 			}
@@ -174,29 +173,17 @@ func (s *words) split(text string) {
 		case vanishes(r):
 		case blank(r):
 			s.end()
-			cased = false
 		case ideograph(r):
 			s.end()
 			s.put(r)
 			s.end()
-			cased = false
 		case r < utf8.RuneSelf:
 			if letter(byte(r)) {
-				cased = true
 				r |= 0x20
-			} else if !ignorable(r) {
-				cased = false
 			}
 			s.add(r)
 		default:
-			low := unicode.ToLower(r)
-			if r == 'Σ' && cased && !followed(text[i:]) {
-				low = 'ς' // as Python lower-cases the last letter of a word
-			}
-			if !ignorable(r) {
-				cased = hasCase(r)
-			}
-			s.put(low)
+			s.put(unicode.ToLower(r))
 		}
 	}
 	s.end()
@@ -344,32 +331,6 @@ func punctuation(r rune) bool {
 		return r > ' ' && !letter(byte(r)) && (r < '0' || r > '9')
 	}
 	return unicode.Is(unicode.P, r)
-}
-
-// hasCase reports whether r is a letter with case.
-func hasCase(r rune) bool {
-	return unicode.In(r, unicode.Lu, unicode.Ll, unicode.Lt, unicode.Other_Lowercase, unicode.Other_Uppercase)
-}
-
-// ignorable reports whether r does not matter for where the letters of a word end.
-func ignorable(r rune) bool {
-	return strings.ContainsRune("'.:·\u0387\u055f\u05f4\u2018\u2019\u2024\u2027\ufe13\ufe52\ufe55\uff07\uff0e\uff1a", r) ||
-		unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf, unicode.Lm, unicode.Sk)
-}
-
-// followed reports whether a letter with case comes before the end of the word, which
-// text goes on with.
-func followed(text string) bool {
-	for _, r := range text {
-		switch {
-		case vanishes(r):
-		case blank(r) || ideograph(r):
-			return false
-		case !ignorable(r):
-			return hasCase(r)
-		}
-	}
-	return false
 }
 
 // Open reads a tokenizer file of either kind: a SentencePiece model (see Load) or a

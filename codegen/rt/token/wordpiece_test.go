@@ -29,8 +29,8 @@ func loadWordPiece(t testing.TB) *WordPiece {
 	return w
 }
 
-// TestWordPieceFixtures compares with ids from an independent implementation of BERT's
-// tokenizer in Python, over texts in many scripts.
+// TestWordPieceFixtures compares with ids from the BertTokenizer of transformers 4.57.1,
+// over texts in many scripts.
 func TestWordPieceFixtures(t *testing.T) {
 	w := loadWordPiece(t)
 	f, err := os.Open("testdata/wordpiece.jsonl")
@@ -83,7 +83,7 @@ func TestWordPiece(t *testing.T) {
 		{"a中a", "[CLS] a 中 a [SEP]"},
 		{"a[MASK]a [mask]", "[CLS] a [MASK] a [UNK] [UNK] [UNK] [SEP]"},
 		{"a\x00\xffa \u200b", "[CLS] a ##a [SEP]"},
-		{"ΑΣ ΑΣΑ Σ", "[CLS] α ##ς [UNK] σ [SEP]"},
+		{"ΑΣ ΑΣΑ Σ", "[CLS] α ##σ [UNK] σ [SEP]"},
 		{strings.Repeat("a", 100), "[CLS] a" + strings.Repeat(" ##a", 99) + " [SEP]"},
 		{strings.Repeat("a", 101), "[CLS] [UNK] [SEP]"},
 	} {
