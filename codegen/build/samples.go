@@ -133,7 +133,7 @@ func (m *Model) sampleFolder(dir string) (*Samples, error) {
 		case imagefile.HasExtension(p):
 			images = append(images, filepath.Join(dir, filepath.FromSlash(p)))
 		case strings.EqualFold(filepath.Ext(p), ".txt") && d.Type().IsRegular():
-			data, err := file.Read(filepath.Join(dir, filepath.FromSlash(p)), left)
+			data, err := file.ReadText(filepath.Join(dir, filepath.FromSlash(p)), left)
 			if err != nil {
 				return fmt.Errorf("%w; the texts of the folder may have %d bytes in all, and a few lines are enough", err, maxTexts)
 			}

@@ -95,7 +95,7 @@ type Preprocess struct {
 // Load reads the description in a file. Where a classification task has labels but
 // no number of classes, it counts the labels.
 func Load(path string) (*Description, error) {
-	src, err := file.Read(path, maxText)
+	src, err := file.ReadText(path, maxText)
 	if err != nil {
 		return nil, err
 	}

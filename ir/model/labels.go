@@ -26,7 +26,7 @@ func (d *Description) Labels(t Task) ([]string, error) {
 		return nil, nil
 	}
 	path := d.Path(t.Labels)
-	src, err := file.Read(path, maxLabels)
+	src, err := file.ReadText(path, maxLabels)
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/codegen/rt/imagefile"
 )
 
@@ -107,11 +108,11 @@ func sniff(s string, folders bool) bool {
 // maxLine is the longest line of a list, in bytes.
 const maxLine = 1 << 20
 
-// lines yields the lines of a list. The second value is an error in reading it, the
+// lines yields the lines of a list (see file.Text). The second value is an error in reading it, the
 // last thing that is yielded.
 func lines(r io.Reader, name string) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
-		s := bufio.NewScanner(r)
+		s := bufio.NewScanner(file.Text(r))
 		s.Buffer(make([]byte, 0, 1<<16), maxLine)
 		n := 0
 		for s.Scan() {

@@ -1,0 +1,106 @@
+package file
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// ErrNotText is what reading a Text ends in where a zero byte stands, which no text holds.
+var ErrNotText = errors.New("a zero byte, which no text holds: save the file as UTF-8 (UTF-16 is read if it begins with a byte order mark)")
+
+var errCut = errors.New("UTF-16 that ends in the middle of a character: the file is cut off")
+
+// Text returns a reader of the text in r as UTF-8. It drops a byte order mark at the beginning, and converts the UTF-16, of
+// either byte order, that one announces; halves of surrogate pairs become U+FFFD. Other bytes are passed on as they are,
+// valid UTF-8 or not, up to the first zero byte: see ErrNotText. It reads ahead in r by some kilobytes.
+func Text(r io.Reader) io.Reader { return &textReader{r: bufio.NewReader(r)} }
+
+// ReadText is Read for a text. See Text.
+func ReadText(path string, limit int64) ([]byte, error) {
+	data, err := Read(path, limit)
+	if err != nil {
+		return nil, err
+	}
+	if data, err = io.ReadAll(Text(bytes.NewReader(data))); err != nil {
+		return nil, pathError(path, err)
+	}
+	return data, nil
+}
+
+type textReader struct {
+	r       *bufio.Reader
+	begun   bool
+	unit    func([]byte) rune // of the two bytes of a UTF-16 unit; nil: UTF-8
+	pending []byte            // of a character that p had no room for
+}
+
+func (t *textReader) Read(p []byte) (int, error) {
+	if !t.begun {
+		t.begun = true
+		head, _ := t.r.Peek(3)
+		switch {
+		case bytes.HasPrefix(head, []byte("\xef\xbb\xbf")):
+			t.r.Discard(3)
+		case bytes.HasPrefix(head, []byte("\xff\xfe")):
+			t.r.Discard(2)
+			t.unit = func(b []byte) rune { return rune(b[1])<<8 | rune(b[0]) }
+		case bytes.HasPrefix(head, []byte("\xfe\xff")):
+			t.r.Discard(2)
+			t.unit = func(b []byte) rune { return rune(b[0])<<8 | rune(b[1]) }
+		}
+	}
+	if t.unit == nil {
+		n, err := t.r.Read(p)
+		if i := bytes.IndexByte(p[:n], 0); i >= 0 {
+			return i, ErrNotText
+		}
+		return n, err
+	}
+	n := 0
+	for n < len(p) {
+		if len(t.pending) == 0 {
+			// What is there is passed on before more is waited for.
+			if n > 0 && t.r.Buffered() < 4 {
+				return n, nil
+			}
+			r, err := t.next()
+			if err != nil {
+				return n, err
+			}
+			t.pending = utf8.AppendRune(t.pending[:0], r)
+		}
+		k := copy(p[n:], t.pending)
+		n, t.pending = n+k, t.pending[k:]
+	}
+	return n, nil
+}
+
+// next reads a character of UTF-16.
+func (t *textReader) next() (rune, error) {
+	b, err := t.r.Peek(2)
+	switch {
+	case len(b) == 1 && err == io.EOF:
+		return 0, errCut
+	case err != nil:
+		return 0, err
+	}
+	r := t.unit(b)
+	t.r.Discard(2)
+	switch {
+	case r == 0:
+		return 0, ErrNotText
+	case !utf16.IsSurrogate(r):
+		return r, nil
+	}
+	if b, err := t.r.Peek(2); err == nil {
+		if pair := utf16.DecodeRune(r, t.unit(b)); pair != utf8.RuneError {
+			t.r.Discard(2)
+			return pair, nil
+		}
+	}
+	return utf8.RuneError, nil
+}
