@@ -24,6 +24,7 @@ import (
 
 	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
 	"github.com/multiway-go/multiway/codegen/rt/task"
 	"github.com/multiway-go/multiway/codegen/rt/token"
@@ -612,14 +613,26 @@ func TestManyInOrder(t *testing.T) {
 func FuzzLines(f *testing.F) {
 	f.Add("a\r\nb\n\nc")
 	f.Add("\n\n")
-	f.Add("\xff\x00x")
+	f.Add("\xffx\x00y")
+	f.Add("\ufeffa\r\nb")
+	f.Add("\xff\xfea\x00\n\x00b\x00")
+	f.Add("a\x00\n\x00")
 	f.Fuzz(func(t *testing.T, text string) {
 		var got []string
+		var failed error
 		for line, err := range lines(strings.NewReader(text), "list") {
 			if err != nil {
-				t.Fatal(err)
+				failed = err
+				break
 			}
 			got = append(got, line)
+		}
+		plain, err := io.ReadAll(file.Text(strings.NewReader(text)))
+		if text = string(plain); err != nil {
+			text = text[:strings.LastIndexByte(text, '\n')+1]
+		}
+		if !errors.Is(failed, err) && len(text) < maxLine {
+			t.Fatalf("%v, want %v", failed, err)
 		}
 		want := strings.Split(text, "\n")
 		if want[len(want)-1] == "" {

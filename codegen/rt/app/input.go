@@ -112,8 +112,11 @@ const maxLine = 1 << 20
 // last thing that is yielded.
 func lines(r io.Reader, name string) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
-		s := bufio.NewScanner(file.Text(r))
+		text := &watched{Reader: file.Text(r)}
+		s := bufio.NewScanner(text)
 		s.Buffer(make([]byte, 0, 1<<16), maxLine)
+		// A line that an error cuts off is none.
+		s.Split(func(data []byte, end bool) (int, []byte, error) { return bufio.ScanLines(data, end && !text.failed) })
 		n := 0
 		for s.Scan() {
 			n++
@@ -128,6 +131,18 @@ func lines(r io.Reader, name string) iter.Seq2[string, error] {
 			yield("", fmt.Errorf("%s: line %d: %w", name, n+1, err))
 		}
 	}
+}
+
+// watched is a reader that knows whether it failed.
+type watched struct {
+	io.Reader
+	failed bool
+}
+
+func (w *watched) Read(p []byte) (int, error) {
+	n, err := w.Reader.Read(p)
+	w.failed = w.failed || err != nil && err != io.EOF
+	return n, err
 }
 
 // listedItems yields the items of a list of lines.

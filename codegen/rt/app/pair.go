@@ -186,7 +186,7 @@ func labelsOf(path string, built []string, f *rt.Func) ([]string, error) {
 		return nil, err
 	}
 	defer list.Close()
-	names, err := task.ReadLabels(list)
+	names, err := task.ReadLabels(file.Text(list))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file.Quote(path), err)
 	}

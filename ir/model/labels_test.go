@@ -1,0 +1,38 @@
+package model
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestLabelsOfWindows reads labels as Notepad and PowerShell write them.
+func TestLabelsOfWindows(t *testing.T) {
+	dir := t.TempDir()
+	d := &Description{File: filepath.Join(dir, "model.yaml")}
+	for name, text := range map[string]string{
+		"mark":        "\ufefffirst\r\nsecond\r\n",
+		"UTF-16":      "\xff\xfef\x00i\x00r\x00s\x00t\x00\r\x00\n\x00s\x00e\x00c\x00o\x00n\x00d\x00",
+		"UTF-16, big": "\xfe\xff\x00f\x00i\x00r\x00s\x00t\x00\n\x00s\x00e\x00c\x00o\x00n\x00d\x00\n",
+		"JSON":        "\ufeff[\"first\", \"second\"]\r\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, "labels"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		got, err := d.Labels(Task{Labels: "labels"})
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if diff := cmp.Diff([]string{"first", "second"}, got); diff != "" {
+			t.Errorf("%s (-want +got)\n%s", name, diff)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "labels"), []byte("f\x00i\x00\n\x00s\x00"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := d.Labels(Task{Labels: "labels"}); err == nil {
+		t.Errorf("UTF-16 without a mark: %q", got)
+	}
+}
