@@ -25,6 +25,7 @@ import (
 	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/codegen/rt/file"
+	"github.com/multiway-go/multiway/codegen/rt/imagefile"
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
 	"github.com/multiway-go/multiway/codegen/rt/task"
 	"github.com/multiway-go/multiway/codegen/rt/token"
@@ -332,8 +333,14 @@ func TestCommandLine(t *testing.T) {
 		{"answer with labels", pairs, "", []string{"answer", "--labels", names, "--top", "1", apple, "red?"}, 0, []string{"%  rot"}, nil},
 		{"answer with labels as the original code writes them", pairs, "", []string{"answer", "--json", "--labels", lines, "--top", "1", apple, "red?"}, 0, []string{`"question":"red?","answers":[{"index":0,"label":"rouge"`}, nil},
 		{"answer with labels of another model", pairs, "", []string{"answer", "--labels", list[:len(list)-4] + "2.txt", apple, "red?"}, 1, nil, []string{"list2.txt: 2 labels, but pair_vqa has 3 classes"}},
-		{"answer with labels of none", pairs, "", []string{"answer", "--labels", apple, apple, "red?"}, 1, nil, []string{"apple.png: not valid UTF-8"}},
+		{"answer with labels of none", pairs, "", []string{"answer", "--labels", apple, apple, "red?"}, 1, nil, []string{"apple.png: a zero byte"}},
 		{"answer without labels", pairs, "", []string{"answer", "--labels", filepath.Join(dir, "no.txt"), apple, "red?"}, 1, nil, []string{"no.txt"}},
+		{"answer questions of a list", pairs, "red?\ngreen?\n", []string{"answer", "-k", "1", apple, "-"}, 0, []string{"red?\n", "green?\n"}, nil},
+		{"answer an empty list", pairs, "", []string{"answer", apple, "-"}, 1, nil, []string{"standard input is empty"}},
+		{"reason of a list", pairs, "both are red\n", []string{"reason", apple, apple, "-"}, 0, []string{"both are red\n  true, 9"}, nil},
+		{"match texts of a list", all, "red\ngreen\n", []string{"match", apple, "-"}, 0, []string{"  red\n", "  green\n"}, nil},
+		{"match a text that is cut", all, "", []string{"match", apple, strings.Repeat("long ", 9)}, 0, []string{"long"}, []string{"1 of 1 texts are longer than 8"}},
+		{"refuse to match a text that is cut", all, "", []string{"match", "--strict", apple, strings.Repeat("long ", 9)}, 1, nil, []string{"1 of 1 texts are longer than 8 tokens"}},
 		{"answer nothing", pairs, "", []string{"answer", apple}, 2, nil, []string{"at least 2 arg"}},
 		{"answer of a broken picture", pairs, "", []string{"answer", broken, "red?"}, 1, nil, []string{"broken.png"}},
 		{"answer of a missing picture", pairs, "", []string{"answer", filepath.Join(dir, "no.png"), "red?"}, 1, nil, []string{"no.png"}},
@@ -350,8 +357,17 @@ func TestCommandLine(t *testing.T) {
 		{"embed a list", all, "blue\n\n" + leaf + "\n", []string{"embed"}, 0, []string{`"embedding":[0,0,1]`, `"input":"","kind":"text","embedding":[0,0,0]`, `"kind":"image"`}, nil},
 		{"embed names as texts", all, "", []string{"embed", "--text", "red.png"}, 0, []string{`"kind":"text","embedding":[1,0,0]`}, nil},
 		{"embed a name that is no file", all, "", []string{"embed", "red.png"}, 1, nil, []string{"red.png"}},
-		{"embed a missing name with a space", all, "", []string{"embed", "a red.png"}, 0, []string{`"kind":"text","embedding":[1,0,0]`}, nil},
-		{"embed a text that is a folder's name", all, dir + "\n", []string{"embed"}, 0, []string{`"kind":"text"`}, nil},
+		{"embed a missing name with a space", all, "", []string{"embed", "a red.png"}, 1, nil, []string{"a red.png: no such file"}},
+		{"embed a missing name of no picture", all, "", []string{"embed", "red", "in/leaf.pngg"}, 1, []string{`"input":"red","kind":"text"`}, []string{"in/leaf.pngg: no such file or folder; if it is a text, --text says so", "1 of 2"}},
+		{"embed a missing name in a folder", all, "", []string{"embed", filepath.Join(dir, "leaf")}, 1, nil, []string{"leaf: no such file"}},
+		{"embed a missing name as text", all, "", []string{"embed", "--text", "in/leaf.pngg"}, 0, []string{`"kind":"text"`}, nil},
+		{"embed texts that are no paths", all, "", []string{"embed", "and/or", "24/7", "1.5", "e.g.", "etc..."}, 0, []string{`"kind":"text"`, `"kind":"text"`, `"kind":"text"`, `"kind":"text"`, `"kind":"text"`}, nil},
+		{"embed a folder of a list", all, dir + "\n", []string{"embed"}, 0, []string{"leaf.png", `"kind":"image"`}, []string{"broken.png", "1 of 4"}},
+		{"embed lists of Windows", all, "\xff\xfer\x00e\x00d\x00\r\x00\n\x00", []string{"embed"}, 0, []string{`"input":"red","kind":"text","embedding":[1,0,0]`}, nil},
+		{"embed a list with a mark", all, "\ufeff" + apple + "\r\n", []string{"embed"}, 0, []string{`"kind":"image"`}, nil},
+		{"embed a list of zeros", all, "r\x00e\x00d\x00\n\x00", []string{"embed"}, 1, nil, []string{"standard input: line 1: a zero byte"}},
+		{"embed a text that is cut", all, "", []string{"embed", "red", strings.Repeat("long ", 9)}, 0, []string{`"kind":"text"`}, []string{"1 of 2 texts are longer than 8 tokens, what this model takes, and were cut"}},
+		{"refuse a text that is cut", all, "", []string{"embed", "--strict", "red", strings.Repeat("long ", 9)}, 1, []string{`"red"`}, []string{"longer than 8 tokens", "1 of 2"}},
 		{"embed both", all, "", []string{"embed", "--text", "--image", "x"}, 2, nil, []string{"exclude each other"}},
 		{"embed to what", all, "", []string{"embed", "x", "-o", "x.csv"}, 2, nil, []string{".npy or .jsonl"}},
 		{"embed a long line", all, strings.Repeat("x", maxLine+1), []string{"embed"}, 1, nil, []string{"line 1 is longer than"}},
@@ -362,7 +378,9 @@ func TestCommandLine(t *testing.T) {
 		{"search for nothing at all", all, "", []string{"search", "-", "--folder", dir}, 0, nil, nil},
 		{"search nowhere", all, "", []string{"search", "red"}, 2, nil, []string{"--folder"}},
 		{"search for nothing", all, "", []string{"search"}, 2, nil, []string{"nothing to search for"}},
-		{"search with no results", all, "", []string{"search", "x", "-k", "0", "--folder", dir}, 2, nil, []string{"--top is 0"}},
+		{"search with no results", all, "", []string{"search", "x", "-k", "-1", "--folder", dir}, 2, nil, []string{"--top is -1"}},
+		{"search for all", all, "", []string{"search", "red", "-k", "0", "--folder", dir}, 0, []string{"1  0.99", "2  ", "3  "}, []string{"1 of 4"}},
+		{"search texts of a list", all, "green\n", []string{"search", "--image", leaf, "-k", "1", "--texts", "-"}, 0, []string{"leaf.png", "green\n"}, nil},
 		{"search in a missing folder", all, "", []string{"search", "x", "--folder", filepath.Join(dir, "no")}, 1, nil, []string{"no such file"}},
 		{"search for pictures by pictures", all, "", []string{"search", "--image", apple, "--folder", dir}, 2, nil, []string{"not searched by pictures"}},
 		{"search texts", all, "", []string{"search", "--image", leaf, "-k", "2", "red", "green"}, 0, []string{"leaf.png", "green", "red"}, nil},
@@ -648,4 +666,56 @@ func FuzzLines(f *testing.F) {
 			t.Errorf("(-want +got)\n%s", d)
 		}
 	})
+}
+
+// TestSniffed tells pictures and folders from texts by what is there and what a name looks
+// like.
+func TestSniffed(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for _, name := range []string{"red", "in/leaf.png"} {
+		if err := os.MkdirAll(filepath.Dir(name), 0o777); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, nil, 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const text, picture, none = "text", "picture", "neither"
+	for _, c := range []struct{ in, argument, line string }{
+		{"red", picture, picture},
+		{"in", picture, text},
+		{"./in", picture, picture},
+		{"in/", picture, picture},
+		{"leaf", text, text},
+		{"in/leaf", none, none},
+		{"./leaf", none, none},
+		{"on/leaf", text, text},
+		{"leaf.pngg", none, none},
+		{"leaf.heic", none, none},
+		{"a leaf.pngg", text, text},
+		{"a leaf.png", picture, picture},
+		{".", picture, text},
+		{"...", text, text},
+		{"e.g.", text, text},
+		{"3.14", text, text},
+		{"mp3.mp3", none, none},
+		{"", text, text},
+	} {
+		for _, line := range []bool{false, true} {
+			want := c.argument
+			if line {
+				want = c.line
+			}
+			got := picture
+			switch it := sniffed(c.in, line, imagefile.Options{})[0]; {
+			case it.text:
+				got = text
+			case it.err != nil:
+				got = none
+			}
+			if got != want {
+				t.Errorf("%q, line %t: %s, want %s", c.in, line, got, want)
+			}
+		}
+	}
 }

@@ -17,13 +17,15 @@ import (
 
 func (a *App) captionCommand() *cobra.Command {
 	var o task.CaptionOptions
+	strict := false
 	c := &cobra.Command{
 		Use:   "caption [flags] PICTURE...",
 		Short: "Say in words what is in a picture",
 		Long: `caption writes a caption of each picture, a word at a time: the likeliest word each
 time, or, with --beams, the best of several captions by the official beam search.
 
-A folder stands for the pictures in it and in its folders.`,
+A folder stands for the pictures in it and in its folders, "-" for a list of pictures and
+folders on standard input, one a line.`,
 		Example: strings.ReplaceAll(`  NAME caption cat.png
   NAME caption --beams 3 --json pictures/`, "NAME", a.Name),
 		Args: cobra.MinimumNArgs(1),
@@ -35,17 +37,18 @@ A folder stands for the pictures in it and in its folders.`,
 			if f.Changed("max-new") && o.MaxNew < 1 {
 				return usagef("--max-new is %d, want 1 at least", o.MaxNew)
 			}
-			return a.caption(c.Context(), args, o)
+			return a.caption(c.Context(), args, o, strict)
 		},
 	}
 	f := c.Flags()
 	f.IntVar(&o.Beams, "beams", 0, "captions kept side by side (default: the likeliest word each time)")
 	f.IntVar(&o.MaxNew, "max-new", 0, "most ids of a caption (default: as the model was built)")
 	f.Float64Var(&o.Penalty, "length-penalty", 0, "exponent of the length that scores are divided by (default: 0.6)")
+	f.BoolVar(&strict, "strict", false, "fail if any picture cannot be read")
 	return c
 }
 
-func (a *App) caption(ctx context.Context, args []string, o task.CaptionOptions) error {
+func (a *App) caption(ctx context.Context, args []string, o task.CaptionOptions, strict bool) error {
 	m, err := a.Open()
 	if err != nil {
 		return err
@@ -59,47 +62,46 @@ func (a *App) caption(ctx context.Context, args []string, o task.CaptionOptions)
 		return usagef("--max-new is %d, want at most %d, the limit of the build", o.MaxNew, rules.MaxNew)
 	}
 	dec := a.decodeOptions(m)
-	var list []item
-	for _, arg := range args {
-		list = append(list, pictures(arg, dec)...)
-	}
+	items, total := a.inputs(args, func(arg string, _ bool) []item { return pictures(arg, dec) })
 	s := m.NewSession()
 	defer s.Close()
-	bar := a.Progress("captioning", "pictures", len(list))
+	bar := a.Progress("captioning", "pictures", total)
 	defer bar.Done()
-	bad, done := 0, 0
-	for i, it := range list {
+	var t tally
+	for it := range items {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		bar.Set(int64(i))
 		img, err := image.Image(nil), it.err
 		if err == nil {
 			img, err = it.read()
 		}
 		if err != nil {
 			bar.Aside(func() { a.warn("%s", place(it.name, err)) })
-			bad++
+			t.failed++
+			t.named = t.named || it.named
+			bar.Add(1)
 			continue
 		}
 		c, err := s.Caption(rules, img, o)
-		if errors.Is(err, rt.ErrNotFinite) && done > 0 {
+		if errors.Is(err, rt.ErrNotFinite) && t.done > 0 {
 			bar.Aside(func() { a.warn("%s", place(it.name, err)) })
-			bad++
+			t.failed++
+			t.lost = true
+			bar.Add(1)
 			continue
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", file.Quote(it.name), err)
 		}
-		if err := a.printCaption(it.name, len(list) > 1, c); err != nil {
+		if err := a.printCaption(it.name, total != 1, c); err != nil {
 			return err
 		}
-		done++
+		t.done++
+		bar.Add(1)
 	}
-	if bad > 0 {
-		return fmt.Errorf("%d of %d pictures have no caption", bad, len(list))
-	}
-	return nil
+	bar.Done()
+	return a.tallied(t, strict)
 }
 
 func (a *App) printCaption(name string, several bool, c task.Caption) error {

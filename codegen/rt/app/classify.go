@@ -3,8 +3,6 @@ package app
 import (
 	"context"
 	"fmt"
-	"iter"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -22,8 +20,8 @@ func (a *App) classifyCommand() *cobra.Command {
 		Short: "Say what is in a picture",
 		Long: `classify prints the most probable classes of each picture, best first.
 
-A folder stands for the pictures in it and in its folders; "-" reads a list of picture
-files from standard input, one a line.`,
+A folder stands for the pictures in it and in its folders, "-" for a list of pictures and
+folders on standard input, one a line.`,
 		Example: strings.ReplaceAll(`  NAME classify cat.png
   NAME classify --top 1 --json pictures/`, "NAME", a.Name),
 		Args: cobra.MinimumNArgs(1),
@@ -37,7 +35,7 @@ files from standard input, one a line.`,
 	f := c.Flags()
 	f.IntVarP(&top, "top", "k", 5, "classes a picture, 0 for all")
 	f.StringVar(&labels, "labels", "", "file with the names of the classes, lines or JSON (default: the build's)")
-	f.BoolVar(&strict, "strict", false, "fail if any picture cannot be read")
+	f.BoolVar(&strict, "strict", false, strictHelp)
 	return c
 }
 
@@ -52,18 +50,8 @@ func (a *App) classify(ctx context.Context, args []string, top int, labels strin
 		return err
 	}
 	o := a.decodeOptions(m)
-	total := -1
-	var items iter.Seq[item]
-	if len(args) == 1 && args[0] == "-" {
-		items = listedItems(a.In, "standard input", func(line string) item { return fileItem(line, false, o) })
-	} else {
-		var list []item
-		for _, arg := range args {
-			list = append(list, pictures(arg, o)...)
-		}
-		items, total = slices.Values(list), len(list)
-	}
-	s := &stream{App: a, m: m, images: m.Func(visionClassification), what: "classifying", total: total}
+	items, total := a.inputs(args, func(arg string, _ bool) []item { return pictures(arg, o) })
+	s := &stream{App: a, m: m, strict: strict, images: m.Func(visionClassification), what: "classifying", total: total}
 	t, err := s.run(ctx, items, func(it *item, logits []float32) error {
 		labels := task.Top(logits, names, top)
 		if a.json {

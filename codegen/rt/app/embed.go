@@ -3,7 +3,6 @@ package app
 import (
 	"bufio"
 	"context"
-	"iter"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -24,8 +23,8 @@ func (a *App) embedCommand() *cobra.Command {
 them point, the closer a picture and a text are.
 
 An input is a picture file, a folder of pictures, or a text; "-", or no input at all,
-reads a list from standard input, one a line. What names a file, or ends like a
-picture's name, is a picture, anything else a text: --image and --text say so instead.
+reads a list from standard input, one a line. What names a file or a folder, or ends like
+a picture's name, is a picture, anything else a text: --image and --text say so instead.
 
 The output is JSON lines {"input", "kind", "embedding"}, or with -o FILE.npy an array
 [inputs, values] of float32 for NumPy; the inputs of its rows are then listed in
@@ -50,12 +49,15 @@ half minute.`,
 	f.BoolVar(&asImage, "image", false, "every input is a picture")
 	f.BoolVar(&asText, "text", false, "every input is a text")
 	f.StringVarP(&out, "out", "o", "", "file to write, .npy or .jsonl (default: JSON lines to standard output)")
-	f.BoolVar(&strict, "strict", false, "fail if any picture cannot be read")
+	f.BoolVar(&strict, "strict", false, strictHelp)
 	return c
 }
 
 func (a *App) embed(ctx context.Context, args []string, asImage, asText, strict bool, out string) error {
-	listed := len(args) == 0 || len(args) == 1 && args[0] == "-"
+	if len(args) == 0 {
+		args = []string{"-"}
+	}
+	listed := slices.Contains(args, "-")
 	for _, path := range outputs(out) {
 		if err := a.keeps(path, listed, args...); err != nil {
 			return err
@@ -67,37 +69,21 @@ func (a *App) embed(ctx context.Context, args []string, asImage, asText, strict 
 	}
 	defer m.Close()
 	o := a.decodeOptions(m)
-	picture := func(s string, folders bool) bool { return asImage || !asText && sniff(s, folders) }
-	total := -1
-	var items iter.Seq[item]
-	if listed {
-		if isTerminal(a.In) {
-			a.warn("reading pictures and texts from the terminal, one a line")
+	items, total := a.inputs(args, func(arg string, line bool) []item {
+		switch {
+		case asImage:
+			return pictures(arg, o)
+		case asText:
+			return oneText(arg, line)
 		}
-		items = listedItems(a.In, "standard input", func(line string) item {
-			if picture(line, false) {
-				return fileItem(line, false, o)
-			}
-			return textItem(line)
-		})
-	} else {
-		var list []item
-		for _, arg := range args {
-			if picture(arg, true) {
-				list = append(list, pictures(arg, o)...)
-			} else {
-				list = append(list, textItem(arg))
-			}
-		}
-		total = len(list)
-		items = slices.Values(list)
-	}
+		return sniffed(arg, line, o)
+	})
 	w, err := a.embeddings(m, out)
 	if err != nil {
 		return err
 	}
 	defer w.abandon()
-	s := &stream{App: a, m: m, images: m.Func(visionRetrieval), texts: m.Func(languageRetrieval), what: "embedding", total: total}
+	s := &stream{App: a, m: m, strict: strict, images: m.Func(visionRetrieval), texts: m.Func(languageRetrieval), what: "embedding", total: total}
 	t, err := s.run(ctx, items, w.write)
 	if err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/multiway-go/multiway/codegen/rt/file"
@@ -34,6 +35,8 @@ func (it *item) kind() string {
 }
 
 func textItem(s string) item { return item{name: s, text: true, named: true} }
+
+func oneText(s string, _ bool) []item { return []item{textItem(s)} }
 
 func textItems(list []string) []item {
 	items := make([]item, len(list))
@@ -95,14 +98,43 @@ func folder(root string, o imagefile.Options) []item {
 	return items
 }
 
-// sniff says whether an input is a picture: it is if it names a file (or, where that
-// has a meaning, a folder), or ends like a picture's name. Anything else is a text.
-func sniff(s string, folders bool) bool {
-	if imagefile.HasExtension(s) && !strings.ContainsAny(s, " \t") {
+// sniffed are the items of an input that may be a picture or a text. It is a picture or a
+// folder of them if it names a file or a folder, or ends like a picture's name; what else
+// looks like a path is an error, because a name that was mistyped is no text. A word of a
+// list that happens to be the name of a folder is a text.
+func sniffed(s string, line bool, o imagefile.Options) []item {
+	st, err := os.Stat(s)
+	switch {
+	case err == nil && line && st.IsDir() && filepath.Base(s) == s:
+	case err == nil && (st.Mode().IsRegular() || st.IsDir()), imagefile.HasExtension(s):
+		return pictures(s, o)
+	case err != nil && looksLikePath(s):
+		return []item{{name: s, named: true, err: errors.New("no such file or folder; if it is a text, --text says so")}}
+	}
+	return []item{textItem(s)}
+}
+
+// looksLikePath reports whether a text is rather the name of a file: a word that ends in
+// an extension, or begins with a folder that there is.
+func looksLikePath(s string) bool {
+	if strings.ContainsAny(s, " \t\n") {
+		return false
+	}
+	ext := strings.TrimPrefix(filepath.Ext(s), ".")
+	if 2 <= len(ext) && len(ext) <= 5 && len(ext)+1 < len(s) && !strings.ContainsFunc(ext, func(r rune) bool { return !alphanumeric(r) }) &&
+		strings.ContainsFunc(ext, func(r rune) bool { return r > '9' }) {
 		return true
 	}
-	st, err := os.Stat(s)
-	return err == nil && (st.Mode().IsRegular() || folders && st.IsDir())
+	dir := filepath.Dir(s)
+	if dir == "." && !strings.HasPrefix(s, "."+string(filepath.Separator)) {
+		return false
+	}
+	st, err := os.Stat(dir)
+	return err == nil && st.IsDir()
+}
+
+func alphanumeric(r rune) bool {
+	return '0' <= r && r <= '9' || 'a' <= r|0x20 && r|0x20 <= 'z'
 }
 
 // maxLine is the longest line of a list, in bytes.
@@ -145,17 +177,72 @@ func (w *watched) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// listedItems yields the items of a list of lines.
-func listedItems(r io.Reader, name string, make func(line string) item) iter.Seq[item] {
+// stdin is what a list on standard input is called.
+const stdin = "standard input"
+
+// inputs are the items that arguments stand for, as of makes them of an argument or a line,
+// and their number, -1 if it is unknown. "-" stands for the lines of standard input, which are read while others
+// are worked on. Nobody named what is in a list: what cannot be read is left out.
+func (a *App) inputs(args []string, of func(arg string, line bool) []item) (iter.Seq[item], int) {
+	if !slices.Contains(args, "-") {
+		var list []item
+		for _, arg := range args {
+			list = append(list, of(arg, false)...)
+		}
+		return slices.Values(list), len(list)
+	}
+	if isTerminal(a.In) {
+		a.warn("reading from the terminal, one a line")
+	}
+	return func(yield func(item) bool) {
+		for _, arg := range args {
+			if arg != "-" {
+				for _, it := range of(arg, false) {
+					if !yield(it) {
+						return
+					}
+				}
+				continue
+			}
+			for it := range listed(a.In, stdin, of) {
+				if !yield(it) {
+					return
+				}
+			}
+		}
+	}, -1
+}
+
+// listed yields the items of the lines of a list.
+func listed(r io.Reader, name string, of func(arg string, line bool) []item) iter.Seq[item] {
 	return func(yield func(item) bool) {
 		for line, err := range lines(r, name) {
-			it := item{name: name, named: true, err: err}
-			if err == nil {
-				it = make(line)
-			}
-			if !yield(it) {
+			if err != nil {
+				yield(item{name: name, named: true, err: err})
 				return
+			}
+			for _, it := range of(line, true) {
+				it.named = false
+				if !yield(it) {
+					return
+				}
 			}
 		}
 	}
+}
+
+// given are the texts that arguments stand for, "-" for the lines of standard input.
+func (a *App) given(args []string) ([]string, error) {
+	var texts []string
+	items, _ := a.inputs(args, oneText)
+	for it := range items {
+		if it.err != nil {
+			return nil, it.err
+		}
+		texts = append(texts, it.name)
+	}
+	if len(texts) == 0 {
+		return nil, fmt.Errorf("%s is empty, want one text a line", stdin)
+	}
+	return texts, nil
 }

@@ -18,18 +18,27 @@ func (a *App) matchCommand() *cobra.Command {
 	if a.pair(matching) == nil {
 		what = "the cosine of the picture's embedding and the text's, from -1 to 1"
 	}
-	return &cobra.Command{
+	strict := false
+	c := &cobra.Command{
 		Use:   "match [flags] PICTURE TEXT...",
 		Short: "Say how well texts fit a picture",
-		Long:  "match prints for each text " + what + ",\nbest first.",
+		Long:  "match prints for each text " + what + ",\nbest first. A text \"-\" stands for a list on standard input, one a line.",
 		Example: strings.ReplaceAll(`  NAME match dog.jpg "two dogs in the snow"
   NAME match --json dog.jpg "a dog" "a cat"`, "NAME", a.Name),
 		Args: cobra.MinimumNArgs(2),
-		RunE: func(_ *cobra.Command, args []string) error { return a.match(args[0], args[1:]) },
+		RunE: func(_ *cobra.Command, args []string) error {
+			texts, err := a.given(args[1:])
+			if err != nil {
+				return err
+			}
+			return a.match(args[0], texts, strict)
+		},
 	}
+	c.Flags().BoolVar(&strict, "strict", false, "fail if any text is too long for the model")
+	return c
 }
 
-func (a *App) match(picture string, texts []string) error {
+func (a *App) match(picture string, texts []string, strict bool) error {
 	m, err := a.Open()
 	if err != nil {
 		return err
@@ -38,6 +47,18 @@ func (a *App) match(picture string, texts []string) error {
 	imgs, err := a.readPictures(m, picture)
 	if err != nil {
 		return err
+	}
+	if a.pair(matching) == nil { // which refuses texts that are too long
+		cut := 0
+		for _, t := range texts {
+			if tooLong(m, t) {
+				cut++
+			}
+		}
+		if cut > 0 && strict {
+			return fmt.Errorf("%d of %d texts are longer than %d tokens, what this model takes; shorten them", cut, len(texts), m.Input().MaxText)
+		}
+		defer a.warnCut(m, cut, len(texts))
 	}
 	scores, kind, failed := a.scores(m, imgs[0], texts)
 	if scores == nil {

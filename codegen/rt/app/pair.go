@@ -43,6 +43,7 @@ func (a *App) answerCommand() *cobra.Command {
 		Use:   "answer [flags] PICTURE QUESTION...",
 		Short: "Answer questions about a picture",
 		Long: `answer prints the most probable answers to each question about a picture, best first.
+A question "-" stands for a list on standard input, one a line.
 
 A model chooses from a fixed list of answers. A binary that was built without it prints
 their numbers, unless --labels names the file: one answer a line, a JSON list, or the
@@ -54,7 +55,11 @@ answer2label.txt of the original code.`,
 			if top < 0 {
 				return usagef("--top is %d, want a number of answers, 0 for all", top)
 			}
-			return a.answer(args[0], args[1:], top, labels)
+			questions, err := a.given(args[1:])
+			if err != nil {
+				return err
+			}
+			return a.answer(args[0], questions, top, labels)
 		},
 	}
 	f := c.Flags()
@@ -111,11 +116,18 @@ func (a *App) reasonCommand() *cobra.Command {
 		Use:   "reason [flags] PICTURE_A PICTURE_B STATEMENT...",
 		Short: "Say whether a statement is true of two pictures",
 		Long: `reason prints for each statement whether it is true of the two pictures together,
-and how probable the model holds it.`,
+and how probable the model holds it. A statement "-" stands for a list on standard
+input, one a line.`,
 		Example: strings.ReplaceAll(`  NAME reason left.jpg right.jpg "Both pictures show a dog."
   NAME reason --json left.jpg right.jpg "There are three cups in all."`, "NAME", a.Name),
 		Args: cobra.MinimumNArgs(3),
-		RunE: func(_ *cobra.Command, args []string) error { return a.reason(args[0], args[1], args[2:]) },
+		RunE: func(_ *cobra.Command, args []string) error {
+			statements, err := a.given(args[2:])
+			if err != nil {
+				return err
+			}
+			return a.reason(args[0], args[1], statements)
+		},
 	}
 }
 

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"iter"
@@ -28,9 +29,9 @@ func (a *App) searchCommand() *cobra.Command {
 or, with --image, the texts that fit a picture best: those given as arguments and in the
 files of --texts` + names + `.
 
-The score is the cosine of the two embeddings. A query "-" reads queries from standard
-input, one a line. Nothing is stored: every search embeds its pictures anew, one batch
-at a time, and keeps the best only.`,
+The score is the cosine of the two embeddings. "-" stands for a list on standard input,
+one a line: of queries, and with --image of texts. Nothing is stored: every search embeds
+its pictures anew, one batch at a time, and keeps the best only.`,
 		Example: strings.ReplaceAll(`  NAME search "red apple" "broken heart" --folder pictures/
   NAME search "a dog on a beach" --folder photos/ --top 20 --html found.html
   NAME search --image cat.png "a cat" "a dog" "a car"
@@ -41,9 +42,9 @@ at a time, and keeps the best only.`,
 	f.StringArrayVar(&o.folders, "folder", nil, "folder of pictures to search in, or a picture; may be repeated")
 	f.StringArrayVar(&o.images, "image", nil, "picture to find texts for; may be repeated")
 	f.StringArrayVar(&o.texts, "texts", nil, "file of texts to choose from, one a line; may be repeated")
-	f.IntVarP(&o.top, "top", "k", 5, "results a query")
+	f.IntVarP(&o.top, "top", "k", 5, "results a query, 0 for all")
 	f.StringVar(&o.html, "html", "", "also write a page with the pictures, one self-contained file")
-	f.BoolVar(&o.strict, "strict", false, "fail if any picture cannot be read")
+	f.BoolVar(&o.strict, "strict", false, strictHelp)
 	return c
 }
 
@@ -54,13 +55,10 @@ type searchOptions struct {
 	strict                 bool
 }
 
-// maxTop bounds --top.
-const maxTop = 10000
-
 func (a *App) search(ctx context.Context, args []string, o *searchOptions) error {
 	switch {
-	case o.top < 1 || o.top > maxTop:
-		return usagef("--top is %d, want 1 to %d", o.top, maxTop)
+	case o.top < 0:
+		return usagef("--top is %d, want a number of results, 0 for all", o.top)
 	case o.images == nil && len(args) == 0:
 		return usagef("nothing to search for: give a text, or a picture with --image")
 	case o.images == nil && o.texts != nil:
@@ -86,9 +84,8 @@ func (a *App) search(ctx context.Context, args []string, o *searchOptions) error
 	var among iter.Seq[item]
 	total := -1
 	if o.images == nil {
-		if queries, err = a.queries(args); err != nil {
-			return err
-		}
+		of, _ := a.inputs(args, oneText)
+		queries = slices.Collect(of)
 		var list []item
 		for _, path := range o.folders {
 			list = append(list, pictures(path, read)...)
@@ -109,7 +106,7 @@ func (a *App) search(ctx context.Context, args []string, o *searchOptions) error
 			return err
 		}
 	}
-	results, t, err := a.find(ctx, m, queries, among, total, o.top)
+	results, t, err := a.find(ctx, m, queries, among, total, o.top, o.strict)
 	if err != nil {
 		return err
 	}
@@ -129,26 +126,8 @@ func (a *App) search(ctx context.Context, args []string, o *searchOptions) error
 	return a.tallied(t, o.strict)
 }
 
-// queries are the arguments, "-" standing for the lines of standard input.
-func (a *App) queries(args []string) ([]item, error) {
-	var queries []item
-	for _, arg := range args {
-		if arg != "-" {
-			queries = append(queries, textItem(arg))
-			continue
-		}
-		for line, err := range lines(a.In, "standard input") {
-			if err != nil {
-				return nil, err
-			}
-			queries = append(queries, textItem(line))
-		}
-	}
-	return queries, nil
-}
-
 // texts are what --image chooses from: arguments and the lines of files, or the names
-// of the bundled pictures. Files are read while the search runs.
+// of the bundled pictures; "-" is standard input. Files are read while the search runs.
 func (a *App) texts(args, files []string) (iter.Seq[item], error) {
 	if len(args) == 0 && files == nil {
 		bundled, err := a.Bundled()
@@ -159,13 +138,22 @@ func (a *App) texts(args, files []string) (iter.Seq[item], error) {
 			args = append(args, p.Name)
 		}
 	}
+	for _, path := range files {
+		if path == "-" {
+			args = append(args, path)
+		}
+	}
+	given, _ := a.inputs(args, oneText)
 	return func(yield func(item) bool) {
-		for _, arg := range args {
-			if !yield(textItem(arg)) {
+		for it := range given {
+			if !yield(it) {
 				return
 			}
 		}
 		for _, path := range files {
+			if path == "-" {
+				continue
+			}
 			f, err := file.Open(path)
 			if err != nil {
 				if !yield(item{name: path, named: true, err: err}) {
@@ -173,7 +161,7 @@ func (a *App) texts(args, files []string) (iter.Seq[item], error) {
 				}
 				continue
 			}
-			for it := range listedItems(f, path, textItem) {
+			for it := range listed(f, path, oneText) {
 				if !yield(it) {
 					f.Close()
 					return
@@ -198,7 +186,7 @@ type Hit struct {
 
 // Search finds the k best pictures for each query.
 func (a *App) Search(ctx context.Context, m *task.Model, queries []string, among []Picture, k int) ([]Result, error) {
-	results, t, err := a.find(ctx, m, textItems(queries), slices.Values(pictureItems(among)), len(among), k)
+	results, t, err := a.find(ctx, m, textItems(queries), slices.Values(pictureItems(among)), len(among), k, true)
 	if err != nil {
 		return nil, err
 	}
@@ -206,9 +194,9 @@ func (a *App) Search(ctx context.Context, m *task.Model, queries []string, among
 }
 
 // find embeds the queries, then what to search among, total of them (-1: unknown), and
-// keeps the k best for each query. The tally is of all of them.
-func (a *App) find(ctx context.Context, m *task.Model, queries []item, among iter.Seq[item], total, k int) ([]Result, tally, error) {
-	s := &stream{App: a, m: m, images: m.Func(visionRetrieval), texts: m.Func(languageRetrieval), what: "queries", total: len(queries)}
+// keeps the k best for each query, all if k is 0. The tally is of all of them.
+func (a *App) find(ctx context.Context, m *task.Model, queries []item, among iter.Seq[item], total, k int, strict bool) ([]Result, tally, error) {
+	s := &stream{App: a, m: m, strict: strict, images: m.Func(visionRetrieval), texts: m.Func(languageRetrieval), what: "queries", total: len(queries)}
 	var results []Result
 	var vectors [][]float32
 	asked, err := s.run(ctx, slices.Values(queries), func(it *item, out []float32) error {
@@ -229,6 +217,9 @@ func (a *App) find(ctx context.Context, m *task.Model, queries []item, among ite
 	if err == nil && t.done == 0 {
 		return nil, t, a.tallied(t, true)
 	}
+	for q := range results {
+		results[q].rank(k)
+	}
 	t.failed += asked.failed
 	t.named = t.named || asked.named
 	return results, t, err
@@ -236,19 +227,21 @@ func (a *App) find(ctx context.Context, m *task.Model, queries []item, among ite
 
 func hitOf(it *item, score float32) Hit { return Hit{Picture{it.name, it.read}, score} }
 
-// offer puts an item among the k best; of equals the earlier one is better.
+// offer adds an item to what rank chooses from, some more than k.
 func (r *Result) offer(it *item, score float32, k int) {
-	i := len(r.Hits)
-	for i > 0 && score > r.Hits[i-1].Score {
-		i--
+	if r.Hits = append(r.Hits, hitOf(it, score)); k > 0 && len(r.Hits) >= 2*k+batchItems {
+		r.rank(k)
 	}
-	if i == k {
-		return
+}
+
+// rank sorts the hits and keeps the k best, all if k is 0; of equals the earlier one is
+// better.
+func (r *Result) rank(k int) {
+	slices.SortStableFunc(r.Hits, func(a, b Hit) int { return cmp.Compare(b.Score, a.Score) })
+	if k > 0 && len(r.Hits) > k {
+		clear(r.Hits[k:])
+		r.Hits = r.Hits[:k]
 	}
-	if len(r.Hits) == k {
-		r.Hits = r.Hits[:k-1]
-	}
-	r.Hits = slices.Insert(r.Hits, i, hitOf(it, score))
 }
 
 // dot is the cosine of two vectors of length 1.

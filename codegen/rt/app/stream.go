@@ -31,6 +31,7 @@ type stream struct {
 	images, texts *rt.Func
 	what          string // of the progress line
 	total         int    // items, -1 if unknown
+	strict        bool   // a text that is too long is not cut, but fails
 
 	decoding         *room // bytes
 	scratch, tensors sync.Pool
@@ -47,6 +48,7 @@ type stream struct {
 type ready struct {
 	item
 	pixels *[]float32
+	cut    bool // a text that is longer than the model takes
 }
 
 // tally counts what became of the items.
@@ -55,6 +57,9 @@ type tally struct {
 	named        bool // one that failed was named on the command line
 	lost         bool // the model made no result of one that was read
 }
+
+// strictHelp says what the flag --strict does.
+const strictHelp = "fail if a picture cannot be read or a text is too long"
 
 // err says whether the command failed, after reporting what was left out.
 func (a *App) tallied(t tally, strict bool) error {
@@ -90,6 +95,7 @@ func (s *stream) run(ctx context.Context, items iter.Seq[item], do func(it *item
 	bar := s.Progress(s.what, s.units(), s.total)
 	defer bar.Done()
 	var t tally
+	cut := 0
 	workers := runtime.GOMAXPROCS(0)
 	for r := range ahead(items, workers, size+workers, s.prepare) {
 		if err := ctx.Err(); err != nil {
@@ -102,6 +108,9 @@ func (s *stream) run(ctx context.Context, items iter.Seq[item], do func(it *item
 			bar.Aside(func() { s.warn("%s", place(r.name, r.err)) })
 			continue
 		}
+		if r.cut {
+			cut++
+		}
 		if s.batch = append(s.batch, r); len(s.batch) == size {
 			if err := s.flush(&t, bar, do); err != nil {
 				return t, err
@@ -111,7 +120,22 @@ func (s *stream) run(ctx context.Context, items iter.Seq[item], do func(it *item
 	if err := s.flush(&t, bar, do); err != nil {
 		return t, err
 	}
+	bar.Done()
+	s.warnCut(s.m, cut, t.done+t.failed)
 	return t, ctx.Err()
+}
+
+// tooLong reports whether a text has more ids than the model takes of one.
+func tooLong(m *task.Model, text string) bool {
+	most := m.Input().MaxText
+	return m.Tokens() != nil && len(m.Tokens().Encode(text, most+1)) > most
+}
+
+// warnCut says how many of so many inputs are texts of which the model took the beginning.
+func (a *App) warnCut(m *task.Model, cut, of int) {
+	if cut > 0 {
+		a.warn("%d of %d texts are longer than %d tokens, what this model takes, and were cut; --strict refuses them", cut, of, m.Input().MaxText)
+	}
 }
 
 // units are what the stream counts.
@@ -140,9 +164,15 @@ func place(name string, err error) string {
 // prepare reads a picture and makes its tensor.
 func (s *stream) prepare(it item) ready {
 	r := ready{item: it}
-	if r.err != nil || r.text {
-		if r.err == nil && s.texts == nil {
+	if r.err != nil {
+		return r
+	}
+	if r.text {
+		switch r.cut = s.texts != nil && tooLong(s.m, r.name); {
+		case s.texts == nil:
 			r.err = errors.New("it is a text, and this model takes none")
+		case r.cut && s.strict:
+			r.err = fmt.Errorf("longer than %d tokens, what this model takes of a text; shorten it, or leave --strict out to have it cut", s.m.Input().MaxText)
 		}
 		return r
 	}
