@@ -33,11 +33,11 @@ func Create(path string, perm fs.FileMode) (*File, error) {
 	sweep(dir, base)
 	live.Lock()
 	defer live.Unlock()
-	for {
+	for try := 1; ; try++ {
 		f, held, err := createLocked(dir+temporary(base), perm)
 		switch {
-		case errors.Is(err, fs.ErrExist) || errors.Is(err, errTaken):
-			continue // the name is random
+		case again(err, try):
+			continue
 		case err != nil:
 			return nil, pathError(path, err)
 		}
