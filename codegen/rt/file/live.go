@@ -30,7 +30,7 @@ func (r *registry) forget(u unfinished) {
 
 // AbandonAll removes every temporary, temporary folder and new folder of this process that is not finished, for a process
 // that is about to end, while its other goroutines may still write. It waits for a Commit that is under way. Afterwards
-// Create, MkdirAll, Commit, Abandon, TempDir and Remove do not return.
+// Create, MkdirAll, Lock, Commit, Abandon, TempDir and Remove do not return.
 func AbandonAll() {
 	live.Lock() // for ever
 	for _, u := range slices.Backward(live.items) {

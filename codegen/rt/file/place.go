@@ -165,6 +165,8 @@ func (s *Set) Lock(dir string) error {
 		return pathError(dir, err)
 	}
 	if f != nil {
+		live.Lock()
+		defer live.Unlock()
 		s.held = append(s.held, f)
 	}
 	return nil
@@ -248,13 +250,13 @@ func (s *Set) Abandon() {
 	s.steps = nil
 	s.abandon()
 	live.forget(s)
-	for _, f := range s.held {
-		f.Close()
-	}
-	s.held = nil
 }
 
 func (s *Set) abandon() {
+	for _, f := range s.held { // which may be in one of the folders
+		f.Close()
+	}
+	s.held = nil
 	for _, dir := range slices.Backward(s.made) {
 		os.Remove(dir) // goes only if it is empty
 	}
