@@ -196,7 +196,7 @@ func Place(set *file.Set, dir string, files map[string][]byte) error {
 	}
 	var change, stale []string
 	for n, data := range files {
-		if old, err := os.ReadFile(filepath.Join(dir, n)); err != nil || !bytes.Equal(old, data) {
+		if old, err := file.Read(filepath.Join(dir, n), int64(len(data))); err != nil || !bytes.Equal(old, data) {
 			change = append(change, n)
 		}
 	}

@@ -16,12 +16,13 @@ import (
 // run, or fails; without it such a test is skipped where the machine lacks the feature.
 const EnvMustRun = "MULTIWAY_MUST_RUN"
 
-// Full is the feature of tests that take minutes: they run where EnvMustRun asks for it. Every other feature but Bare is a CPU level,
+// The features of tests that any machine can run, and that run where EnvMustRun names them. Every other feature is a CPU level,
 // or a tool or a system that not every machine has.
-const Full = "full"
-
-// Bare is the feature of tests that begin with empty caches of the go command.
-const Bare = "bare"
+const (
+	Full = "full" // they take minutes
+	Base = "base" // a model of real size runs under emulation
+	Bare = "bare" // they begin with empty caches of the go command
+)
 
 // Features says of each feature what its tests take. Do not modify it.
 var Features = features()
@@ -29,9 +30,9 @@ var Features = features()
 func features() map[string]string {
 	all := map[string]string{
 		Full:       EnvMustRun + "=full, and minutes; .ci/run runs it",
-		"base":     EnvMustRun + "=base, and minutes; make test-arm64 runs it",
-		"as":       "GNU as of binutils 2.34 or later; on Debian: apt-get install binutils",
+		Base:       EnvMustRun + "=base, and minutes; make test-arm64 runs it",
 		Bare:       EnvMustRun + "=bare, a network, and minutes; make bare runs it",
+		"as":       "GNU as of binutils 2.34 or later; on Debian: apt-get install binutils",
 		"as-arm64": "GNU as and objdump for arm64; on Debian: apt-get install binutils-aarch64-linux-gnu",
 		"bochs":    "an emulator of CPUs with AVX-512, and minutes: make test-avx512 makes it and runs these",
 		"holes":    "a file system with holes in files under TMPDIR",

@@ -226,13 +226,11 @@ func TestFullDisk(t *testing.T) {
 // An output that is an input is refused before any work, also by a link.
 func TestOwnInput(t *testing.T) {
 	f := newFaults(t)
-	f.put("samples", "")
 	for to, link := range map[string]func(string, string) error{"hard": os.Link, "soft": os.Symlink} {
 		if err := link(f.path("m.yaml"), f.path(to)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	os.Remove(f.path("samples"))
 	if err := os.Mkdir(f.path("samples"), 0o777); err != nil {
 		t.Fatal(err)
 	}
@@ -242,11 +240,12 @@ func TestOwnInput(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.put("x.safetensors", string(small))
+	f.put("x\x01.safetensors", string(small))
 	before := f.state("")
 	for _, args := range []string{
 		"build --binary ./m.yaml ./m.yaml", "build --binary ./hard ./m.yaml", "build --binary ./soft ./m.yaml", "build --binary ./labels.txt ./m.yaml",
 		"build --binary ./tiny.spm ./m.yaml", "build --binary ./samples/a.txt --samples ./samples ./m.yaml",
-		"init --force -o ./x.safetensors ./x.safetensors", "bench --json ./m.yaml ./m.yaml", "export --entry vision --onnx ./p.onnx ./p.onnx",
+		"init --force -o ./x.safetensors ./x.safetensors", "init --force -o ./x\x01.safetensors ./x\x01.safetensors", "bench --json ./m.yaml ./m.yaml", "export --entry vision --onnx ./p.onnx ./p.onnx",
 		"golden record -o ./r --text a ./r/truth.safetensors",
 	} {
 		if strings.Contains(args, "./p.onnx") {

@@ -3,8 +3,7 @@
 // Run `multiway help` for its commands: init writes a description from a checkpoint,
 // build makes a package or a binary from it, dump shows the program at any stage,
 // bench times a model, export writes it as ONNX, presets lists the released models it
-// knows, golden check judges the compiler by
-// golden cases.
+// knows, golden check judges the compiler by golden cases.
 package main
 
 import (
@@ -25,7 +24,7 @@ func main() {
 	interrupt.Main("multiway", func() int {
 		err := root().Execute()
 		if err == nil {
-			err = stdout.Err()
+			err = stdout.Close()
 		}
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "multiway:", file.Brief(err.Error()))
@@ -51,7 +50,7 @@ func distinct(path string, m *build.Model, inputs ...string) error {
 	return file.Distinct(path, append(m.Inputs(), inputs...)...)
 }
 
-// stdout is the standard output of every command, which fails if any write to it failed.
+// stdout is the standard output of every command, which fails if any write to it failed, or closing it.
 var stdout = app.NewOutput(os.Stdout)
 
 // logged prints a line about what is under way.

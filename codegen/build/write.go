@@ -233,7 +233,7 @@ func (o Options) places(inputs []string) error {
 	}
 	if o.Binary != "" {
 		if st, err := os.Stat(o.Binary); err == nil && st.IsDir() {
-			return fmt.Errorf("%s is a folder, want the path of a file for the binary, such as %s", o.Binary, filepath.Join(o.Binary, "model"))
+			return fmt.Errorf("%s is a folder, want the path of a file for the binary, such as %s", file.Quote(o.Binary), file.Quote(filepath.Join(o.Binary, "model")))
 		}
 		if err := folder(filepath.Dir(o.Binary), "the binary"); err != nil {
 			return err
@@ -253,7 +253,7 @@ func folder(dir, what string) error {
 	for at := dir; ; at = filepath.Dir(at) {
 		switch st, err := os.Stat(at); {
 		case err == nil && !st.IsDir():
-			return fmt.Errorf("%s is a file, want a folder for %s", at, what)
+			return fmt.Errorf("%s is a file, want a folder for %s", file.Quote(at), what)
 		case err == nil || at == filepath.Dir(at):
 			return nil
 		}
@@ -299,11 +299,11 @@ func (o Options) golden(p *ir.Program) ([]string, error) {
 		}
 		c.Close()
 		if c.Task != cases.Recorded {
-			return nil, fmt.Errorf("%s: is a case of task %s, want one of this model: make it with `multiway golden record`", dir, c.Task)
+			return nil, fmt.Errorf("%s: is a case of task %s, want one of this model: make it with `multiway golden record`", file.Quote(dir), file.Quote(c.Task))
 		}
 		for _, r := range c.Runs {
 			if p.Func(r.Function) == nil {
-				return nil, fmt.Errorf("%s: run %s is of function %s, which the package will not have; record the case again, or build that entry", dir, r.Name, r.Function)
+				return nil, fmt.Errorf("%s: run %s is of function %s, which the package will not have; record the case again, or build that entry", file.Quote(dir), file.Quote(r.Name), file.Quote(r.Function))
 			}
 		}
 		from, err := filepath.Abs(o.Dir)

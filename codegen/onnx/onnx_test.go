@@ -109,7 +109,6 @@ func texts(fs []field, n int) (out []string) {
 	return out
 }
 
-// file is what a written file holds.
 // write puts a file of ONNX, and its second one, in their places.
 func write(t *testing.T, m *onnx.File, path string) {
 	t.Helper()
@@ -123,6 +122,7 @@ func write(t *testing.T, m *onnx.File, path string) {
 	}
 }
 
+// file is what a written file holds.
 type file struct {
 	tensors         map[string][]byte // elements
 	shapes          map[string][]int

@@ -143,7 +143,7 @@ func TestArm64Cases(t *testing.T) {
 	} {
 		t.Run(c.precision+"_"+c.level, func(t *testing.T) {
 			if slices.Equal(c.cases, base) {
-				asmtest.Asked(t, "base")
+				asmtest.Asked(t, asmtest.Base)
 			}
 			out := native(t, here, slices.Concat([]string{"golden", "check", "--engine", "binary", "--precision", c.precision, "--level", c.level}, c.cases)...)
 			if n := len(regexp.MustCompile(`(?m) binary `+c.level+` .* ok$`).FindAllString(out, -1)); n < c.outputs {

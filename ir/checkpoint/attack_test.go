@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -119,6 +120,12 @@ func hostilePickles() []hostile {
 		{"memo", start().op('N').each(3_000_000, "\x94").op('.').Bytes(), over},
 		{"memo far away", start().op('N', 'r', 0xff, 0xff, 0xff, 0xff, '.').Bytes(), over},
 		{"deep lists", start().each(100_000, "]").each(100_000-1, "a").op('.').Bytes(), "holds list"},
+		// Each of these would be called by the one around it, as deep as the file says, were it known by its path alone.
+		{"calls inside calls by two paths", start().global("torch._tensor", "_rebuild_from_type_v2").op('(').
+			global("torch", "_tensor._rebuild_from_type_v2").op('N', '(').
+			global("torch._tensor", "_rebuild_from_type_v2").op('N', '(').
+			global("torch._utils", "_rebuild_tensor_v2").op('N', '(').storage("FloatStorage", "0", 4).int(0).ints(4).ints(1).
+			op('t', 't', 't', 't', 'R', '.').Bytes(), "holds object of class torch._tensor"},
 		{"LONG4 of 2 GB", start().op(0x8b, 0xff, 0xff, 0xff, 0x7f, '.').Bytes(), "truncated"},
 		{"text of 2^64", start().op(0x8d).each(8, "\xff").op('.').Bytes(), "truncated"},
 		{"classes with control characters", start().global("a\x1b[2J", strings.Repeat("\u202e", 100)).op(')', 'R', '.').Bytes(), `\x1b[2J`},
@@ -414,6 +421,31 @@ func TestHostileNames(t *testing.T) {
 	long := Info{Name: strings.Repeat("a.", maxName/2)}
 	if near := nearest("a.a", []Info{long}, 1); near != nil {
 		t.Errorf("a name of %d bytes is near", len(long.Name))
+	}
+}
+
+// Files gives paths as they are: an output is held against them.
+func TestFilesOfStrangeNames(t *testing.T) {
+	dir := t.TempDir()
+	var part bytes.Buffer
+	if err := WriteSafetensors(&part, []Tensor{{Name: "a", DType: F32, Shape: []int{1}, Floats: []float32{1}}}, nil); err != nil {
+		t.Fatal(err)
+	}
+	paths := []string{filepath.Join(dir, "\u202ename.index.json"), filepath.Join(dir, "\u202epart")}
+	err := errors.Join(os.WriteFile(paths[0], []byte(`{"weight_map":{"a":"\u202epart"}}`), 0o666), os.WriteFile(paths[1], part.Bytes(), 0o666))
+	if err != nil {
+		t.Fatal(err)
+	}
+	src, err := OpenFile(paths[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer src.Close()
+	if got := Files(src); !slices.Equal(got, paths) {
+		t.Errorf("got %q, want %q", got, paths)
+	}
+	if got, want := src.String(), file.Quote(paths[0]); got != want {
+		t.Errorf("it is called %q, want %q", got, want)
 	}
 }
 

@@ -105,7 +105,7 @@ func (m *memory) Read(name string, at int, dst []byte) error {
 		return err
 	}
 	if err := t.put(dst, at); err != nil {
-		return fmt.Errorf("%s: %w", m.name, err)
+		return fmt.Errorf("%s: %w", m, err)
 	}
 	return nil
 }

@@ -47,8 +47,10 @@ type (
 	pyObject struct{ class pyGlobal }
 )
 
+func (g pyGlobal) path() string { return g.module + "." + g.name }
+
 // String names the class for errors.
-func (g pyGlobal) String() string { return file.Quote(g.module + "." + g.name) }
+func (g pyGlobal) String() string { return file.Quote(g.path()) }
 
 func (d *pyDict) set(b *budget, key, val any) error {
 	k, ok := key.(string)

@@ -9,8 +9,6 @@ import (
 	"math"
 	"strings"
 	"sync"
-
-	"github.com/multiway-go/multiway/codegen/rt/file"
 )
 
 // maxDirectory bounds the zip directory; entries of torch.save take about 90
@@ -60,17 +58,17 @@ type pytorch struct {
 // loaded, and nothing in it is executed.
 func PyTorch(r io.ReaderAt, size int64, name string) (Source, error) {
 	p := &pytorch{r: r, close: func() error { return nil }}
-	p.name = file.Quote(name)
+	p.name = name
 	head := make([]byte, min(size, int64(len(legacyMagic))))
 	if _, err := r.ReadAt(head, 0); err != nil && err != io.EOF {
-		return nil, fmt.Errorf("%s: %w", p.name, err)
+		return nil, fmt.Errorf("%s: %w", p, err)
 	}
 	open := p.open
 	if string(head) == legacyMagic {
 		open = p.openLegacy
 	}
 	if err := open(size); err != nil {
-		return nil, fmt.Errorf("%s: %w", p.name, err)
+		return nil, fmt.Errorf("%s: %w", p, err)
 	}
 	return p, nil
 }
@@ -427,7 +425,7 @@ func (s *torchStorage) view(meta any, b *budget) (any, error) {
 
 // reduce is the allow-list: what it does not know becomes a placeholder.
 func (l *torchLoader) reduce(f pyGlobal, args pyTuple) (any, error) {
-	switch f.module + "." + f.name {
+	switch f.path() {
 	case "collections.OrderedDict", "builtins.dict", "__builtin__.dict", "collections.defaultdict":
 		d := &pyDict{}
 		for _, a := range args {
@@ -463,7 +461,8 @@ func (l *torchLoader) reduce(f pyGlobal, args pyTuple) (any, error) {
 		if len(args) > 2 {
 			g, ok1 := args[0].(pyGlobal)
 			in, ok2 := args[2].(pyTuple)
-			if ok1 && ok2 && g != f {
+			// Not one inside another, however the path is split: that would recurse as deep as the file says.
+			if ok1 && ok2 && g.path() != f.path() {
 				return l.reduce(g, in)
 			}
 		}
@@ -567,10 +566,10 @@ func (p *pytorch) Read(name string, at int, dst []byte) error {
 	}
 	s := t.storage
 	if err := s.check(); err != nil {
-		return fmt.Errorf("%s: tensor %s: %w", p.name, quote(name), err)
+		return fmt.Errorf("%s: tensor %s: %w", p, quote(name), err)
 	}
 	if t.contiguous() {
-		return readFull(p.r, dst, s.offset+int64(t.offset+at)*int64(s.size), p.name, name)
+		return readFull(p.r, dst, s.offset+int64(t.offset+at)*int64(s.size), p.String(), name)
 	}
 	// Row-major order jumps through the storage: take all of the tensor's span, which is no more than the file has, and
 	// pick; but not if it is far larger than the tensor, since there may be many such tensors in one storage.
@@ -581,11 +580,11 @@ func (p *pytorch) Read(name string, at int, dst []byte) error {
 	}
 	if (last+1)*s.size/maxSpread > len(dst) {
 		return gather(dst, t, at, func(dst []byte, pos int) error {
-			return readFull(p.r, dst, base+int64(pos)*int64(s.size), p.name, name)
+			return readFull(p.r, dst, base+int64(pos)*int64(s.size), p.String(), name)
 		})
 	}
 	span := make([]byte, (last+1)*s.size)
-	if err := readFull(p.r, span, base, p.name, name); err != nil {
+	if err := readFull(p.r, span, base, p.String(), name); err != nil {
 		return err
 	}
 	return gather(dst, t, at, func(dst []byte, pos int) error {

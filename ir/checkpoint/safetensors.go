@@ -43,9 +43,9 @@ type safetensors struct {
 // shape and type need, no overlap, no gap, nothing left over, no name twice.
 func Safetensors(r io.ReaderAt, size int64, name string) (Source, error) {
 	s := &safetensors{r: r, close: func() error { return nil }}
-	s.name = file.Quote(name)
+	s.name = name
 	if err := s.open(size); err != nil {
-		return nil, fmt.Errorf("%s: %w", s.name, err)
+		return nil, fmt.Errorf("%s: %w", s, err)
 	}
 	return s, nil
 }
@@ -57,7 +57,7 @@ func (s *safetensors) Read(name string, at int, dst []byte) error {
 	if err != nil {
 		return err
 	}
-	return readFull(s.r, dst, off+int64(at)*int64(t.DType.Size()), s.name, name)
+	return readFull(s.r, dst, off+int64(at)*int64(t.DType.Size()), s.String(), name)
 }
 
 // readFull reads dst at an offset and names the tensor when the file no longer

@@ -135,14 +135,14 @@ func Seeded(seed uint64, tensors []SeededTensor) (Source, error) {
 			err = fmt.Errorf("%s is no SHA-256", quote(t.SHA256))
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%s: tensor %s: %w", s.name, quote(t.Name), err)
+			return nil, fmt.Errorf("%s: tensor %s: %w", s, quote(t.Name), err)
 		}
 		d := F32
 		if t.Count {
 			d = I64
 		}
 		if err := s.add(Info{Name: t.Name, DType: d, Shape: t.Shape}, t); err != nil {
-			return nil, fmt.Errorf("%s: %w", s.name, err)
+			return nil, fmt.Errorf("%s: %w", s, err)
 		}
 	}
 	s.sort()
@@ -168,7 +168,7 @@ func (s *seeded) Read(name string, at int, dst []byte) error {
 	}
 	if t.SHA256 != "" && int64(len(dst)) == info.Bytes() {
 		if sum := sha256.Sum256(dst); hex.EncodeToString(sum[:]) != strings.ToLower(t.SHA256) {
-			return fmt.Errorf("%s: tensor %s: SHA-256 is %x, want %s: the case was made with other offset, scale or shape", s.name, quote(name), sum, t.SHA256)
+			return fmt.Errorf("%s: tensor %s: SHA-256 is %x, want %s: the case was made with other offset, scale or shape", s, quote(name), sum, t.SHA256)
 		}
 	}
 	return nil

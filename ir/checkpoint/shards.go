@@ -31,7 +31,7 @@ type shards struct {
 // is left out.
 func openShards(f *os.File, path string) (Source, error) {
 	s := &shards{}
-	s.name = file.Quote(path)
+	s.name = path
 	text, err := io.ReadAll(io.LimitReader(f, maxHeader+1))
 	if err != nil {
 		return nil, err
@@ -171,7 +171,7 @@ func plainName(s string) bool {
 func (s *shards) Read(name string, at int, dst []byte) error {
 	src, ok := s.data[name]
 	if !ok {
-		return fmt.Errorf("%s: tensor %s is missing", s.name, quote(name))
+		return fmt.Errorf("%s: tensor %s is missing", s, quote(name))
 	}
 	return src.Read(name, at, dst)
 }
@@ -184,12 +184,18 @@ func (s *shards) Close() error {
 	return errors.Join(errs...)
 }
 
-// Files returns the paths of the files that a source reads.
+// Files returns the paths of the files that a source reads, none of one that reads no file.
 func Files(s Source) []string {
-	paths := []string{s.String()}
-	if all, ok := s.(*shards); ok {
-		for _, f := range all.files {
-			paths = append(paths, f.String())
+	var paths []string
+	switch s := s.(type) {
+	case *pytorch:
+		paths = []string{s.name}
+	case *safetensors:
+		paths = []string{s.name}
+	case *shards:
+		paths = []string{s.name}
+		for _, f := range s.files {
+			paths = append(paths, Files(f)...)
 		}
 	}
 	return paths

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"unsafe"
 
+	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/ir"
 )
 
@@ -314,7 +315,7 @@ func elements(shape []int, size int) (int, error) {
 // index is the part that sources share: the sorted list and what belongs to
 // each tensor.
 type index[T any] struct {
-	name  string
+	name  string // a path, or what else the tensors are of, as it is
 	infos []Info
 	data  map[string]T
 	text  int64 // bytes of the file that were read to make the list
@@ -322,7 +323,7 @@ type index[T any] struct {
 
 func (x *index[T]) textSize() int64 { return x.text }
 
-func (x *index[T]) String() string  { return x.name }
+func (x *index[T]) String() string  { return file.Quote(x.name) }
 func (x *index[T]) Tensors() []Info { return x.infos }
 
 // add lists a tensor. The caller sorts when all are in.
@@ -349,16 +350,16 @@ func (x *index[T]) sort() {
 func (x *index[T]) at(name string, at int, dst []byte) (Info, T, error) {
 	data, ok := x.data[name]
 	if !ok {
-		return Info{}, data, fmt.Errorf("%s: tensor %s is missing", x.name, quote(name))
+		return Info{}, data, fmt.Errorf("%s: tensor %s is missing", x, quote(name))
 	}
 	i := sort.Search(len(x.infos), func(i int) bool { return x.infos[i].Name >= name })
 	t := x.infos[i]
 	size := t.DType.Size()
 	if t.Problem != "" || size == 0 {
-		return t, data, fmt.Errorf("%s: tensor %s cannot be read: %s %s", x.name, quote(name), t.DType, t.Problem)
+		return t, data, fmt.Errorf("%s: tensor %s cannot be read: %s %s", x, quote(name), t.DType, t.Problem)
 	}
 	if len(dst)%size != 0 || at < 0 || at > t.Len() || len(dst)/size > t.Len()-at {
-		return t, data, fmt.Errorf("%s: tensor %s is %v, which has no %d bytes from element %d", x.name, quote(name), t, len(dst), at)
+		return t, data, fmt.Errorf("%s: tensor %s is %v, which has no %d bytes from element %d", x, quote(name), t, len(dst), at)
 	}
 	return t, data, nil
 }

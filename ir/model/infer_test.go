@@ -150,8 +150,7 @@ func TestInferErrors(t *testing.T) {
 	}
 }
 
-// What a guess writes reads back as the same model, for the checkpoint's picture and
-// another.
+// A name of a file cannot add to the description, nor act on the terminal that shows it.
 func TestSketchOfHostileName(t *testing.T) {
 	p := Presets()[0]
 	d, err := Preset(p.Name)
@@ -171,6 +170,8 @@ func TestSketchOfHostileName(t *testing.T) {
 	}
 }
 
+// What a guess writes reads back as the same model, for the checkpoint's picture and
+// another.
 func TestSketch(t *testing.T) {
 	for _, p := range Presets() {
 		d, err := Preset(p.Name)

@@ -58,11 +58,11 @@ func parseLabels(src []byte, list string) ([]string, error) {
 			return nil, fmt.Errorf("it is one list of labels, so it has no list %s; remove `list`", quote(list))
 		}
 		d := json.NewDecoder(bytes.NewReader(trimmed))
-		if labels, err = stringList(d); err != nil {
-			return nil, err
+		if labels, err = stringList(d); err == nil && len(labels) <= maxClasses {
+			err = ended(d)
 		}
-		if _, err := d.Token(); err != io.EOF && len(labels) <= maxClasses {
-			return nil, errors.New("something follows the JSON list of strings")
+		if err != nil {
+			return nil, err
 		}
 	case answers.Match(trimmed):
 		if list != "" {
@@ -79,7 +79,7 @@ func parseLabels(src []byte, list string) ([]string, error) {
 			if err := json.Unmarshal(line, &row); err != nil || row.Answer == nil || row.Label == nil || *row.Label != len(labels) {
 				return nil, fmt.Errorf("label %d is %s, want a line such as {\"answer\": \"yes\", \"label\": %d}", len(labels), quote(string(bytes.TrimSpace(line))), len(labels))
 			}
-			if labels = append(labels, *row.Answer); len(labels) > maxClasses {
+			if labels = add(labels, *row.Answer); len(labels) > maxClasses {
 				break
 			}
 		}
@@ -93,7 +93,7 @@ func parseLabels(src []byte, list string) ([]string, error) {
 		}
 		for line := range strings.Lines(string(src)) {
 			if line = strings.TrimSpace(line); line != "" {
-				if labels = append(labels, line); len(labels) > maxClasses {
+				if labels = add(labels, line); len(labels) > maxClasses {
 					break
 				}
 			}
@@ -103,6 +103,23 @@ func parseLabels(src []byte, list string) ([]string, error) {
 		return nil, fmt.Errorf("%d labels, want 1 to %d", n, maxClasses)
 	}
 	return labels, nil
+}
+
+// add appends a label to as many as there may be, one more at most. It doubles the list: append alone makes many more copies
+// of a long one.
+func add(labels []string, label string) []string {
+	if n := len(labels); n == cap(labels) {
+		labels = append(make([]string, 0, min(2*n+8, maxClasses+1)), labels...)
+	}
+	return append(labels, label)
+}
+
+// ended returns an error if anything follows the value that was read.
+func ended(d *json.Decoder) error {
+	if _, err := d.Token(); err != io.EOF {
+		return errors.New("something follows the JSON of the labels; remove it")
+	}
+	return nil
 }
 
 // stringList reads a JSON list of strings, one more than maxClasses at most.
@@ -122,7 +139,7 @@ func stringList(d *json.Decoder) ([]string, error) {
 		if !ok {
 			return nil, fmt.Errorf(want+"; item %d is none", len(list))
 		}
-		if list = append(list, s); len(list) > maxClasses {
+		if list = add(list, s); len(list) > maxClasses {
 			return list, nil
 		}
 	}
@@ -166,6 +183,9 @@ func listNamed(src []byte, name string) ([]string, error) {
 	}
 	if _, err := d.Token(); err != nil {
 		return nil, fmt.Errorf(want, err)
+	}
+	if err := ended(d); err != nil {
+		return nil, err
 	}
 	slices.Sort(known)
 	if name == "" {

@@ -86,7 +86,8 @@ const (
 	exitUsage   = 2
 )
 
-// Run runs the binary on a command line and returns its exit status.
+// Run runs the binary on a command line and returns its exit status. It closes out, if that
+// can be closed and was written to without an error.
 func Run(b Binary, args []string, in io.Reader, out, errs io.Writer) int {
 	b.Name = b.name()
 	stdout := NewOutput(out)
@@ -102,7 +103,7 @@ func Run(b Binary, args []string, in io.Reader, out, errs io.Writer) int {
 
 	c, err := root.ExecuteC()
 	if err == nil {
-		err = stdout.Err() // cobra looks at none of its help and completions
+		err = stdout.Close() // cobra looks at no error of its help and completions
 	}
 	var bad usageError
 	switch {

@@ -69,6 +69,7 @@ func TestOutputsThatAreNoNumbers(t *testing.T) {
 		{"a picture's match", all, []string{"match", white, "red"}, nil, []string{"vision_retrieval"}},
 		{"an answer", pairs, []string{"answer", "--top", "1", apple, "long?", "red?"}, []string{"red?", "red"}, []string{"1 of 2 items"}},
 		{"a statement", pairs, []string{"reason", apple, apple, "long red", "both are red"}, []string{"both are red", "true"}, []string{"long red: 2 of 2 items have no result"}},
+		{"statements", pairs, []string{"reason", apple, apple, "long red", "both are red", "long blue"}, []string{"both are red", "true"}, []string{"long red: 2 of 2 items", "long blue: 2 of 2 items"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got := run(c.b, "", c.args...)

@@ -48,6 +48,38 @@ func TestFullOutput(t *testing.T) {
 	}
 }
 
+// late is standard output on a full disk of another machine, which says so when it is closed.
+type late struct {
+	strings.Builder
+	closed int
+}
+
+func (l *late) Close() error {
+	l.closed++
+	return &os.PathError{Op: "close", Path: "/dev/stdout", Err: syscall.EDQUOT}
+}
+
+// A command fails whose output cannot be closed, and leaves alone one that it did not write to.
+func TestClosedOutput(t *testing.T) {
+	b := colourBinary(t)
+	for _, test := range []struct {
+		args           []string
+		status, closed int
+		errs           string
+	}{
+		{[]string{"embed", "red"}, exitFailure, 1, "standard output: " + syscall.EDQUOT.Error()},
+		{[]string{"embed", "red", "-o", filepath.Join(t.TempDir(), "x.npy")}, 0, 0, ""},
+		{[]string{"embed", "--none"}, exitUsage, 0, "--none"},
+	} {
+		var out late
+		var errs strings.Builder
+		status := Run(b, test.args, strings.NewReader(""), &out, &errs)
+		if status != test.status || out.closed != test.closed || !strings.Contains(errs.String(), test.errs) {
+			t.Errorf("%v: status %d, closed %d times: %s", test.args, status, out.closed, errs.String())
+		}
+	}
+}
+
 // An output that the command reads is refused, whatever it is called.
 func TestOwnInput(t *testing.T) {
 	dir := folderOf(t)

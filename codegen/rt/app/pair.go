@@ -150,7 +150,7 @@ func (a *App) reason(first, other string, statements []string) error {
 	for _, s := range statements {
 		logits, err := m.Reason(r, imgs[0], imgs[1], s)
 		if errors.Is(err, rt.ErrNotFinite) {
-			failed = errors.New(place(s, err))
+			failed = errors.Join(failed, errors.New(place(s, err)))
 			continue
 		}
 		if err != nil {

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -29,7 +30,7 @@ func (r *registry) forget(u unfinished) {
 
 // AbandonAll removes every temporary, temporary folder and new folder of this process that is not finished, for a process
 // that is about to end, while its other goroutines may still write. It waits for a Commit that is under way. Afterwards
-// Create, MkdirAll, Commit, Abandon, TempDir and Remove do not return.
+// Create, MkdirAll, Lock, Commit, Abandon, TempDir and Remove do not return.
 func AbandonAll() {
 	live.Lock() // for ever
 	for _, u := range slices.Backward(live.items) {
@@ -56,7 +57,13 @@ func temporaries(base string) string { return "." + base[:min(len(base), maxBase
 func temporary(base string) string { return temporaries(base) + random() }
 
 // errTaken says that another process took a new temporary for a leftover before it was locked.
-var errTaken = errors.New("the temporary is taken for a leftover")
+var errTaken = errors.New("each new temporary file is taken away at once; write to a folder of another file system")
+
+// again reports whether another random name may do after an error of this try, the first of which is 1. Where a file system
+// has one file by two identities no name does.
+func again(err error, try int) bool {
+	return try < 100 && (errors.Is(err, fs.ErrExist) || errors.Is(err, errTaken))
+}
 
 // sweep removes the temporaries in a folder that no process holds: those of the file called base, or of all files if base is
 // "". What cannot be removed stays: somebody else's files are no reason to fail.

@@ -33,8 +33,9 @@ func createLocked(path string, perm fs.FileMode) (f, held *os.File, err error) {
 	}
 	f.Close()
 	if err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.EWOULDBLOCK) {
-		err = errTaken
+		return nil, nil, errTaken
 	}
+	os.Remove(path)
 	return nil, nil, err
 }
 

@@ -3,6 +3,8 @@ package file
 import (
 	"io/fs"
 	"os"
+	"path/filepath"
+	"time"
 
 	"golang.org/x/sys/windows"
 )
@@ -61,4 +63,28 @@ func lock(f *os.File) error {
 	return windows.LockFileEx(windows.Handle(f.Fd()), windows.LOCKFILE_EXCLUSIVE_LOCK|windows.LOCKFILE_FAIL_IMMEDIATELY, 0, 1, 0, &at)
 }
 
-func lockFolder(string) (*os.File, error) { return nil, nil }
+// lockFolder makes a file in a folder that nobody else opens meanwhile, waiting for whoever has it: folders themselves have no
+// locks here. The file goes when it is closed, also by the end of the process. It is nil where none can be made.
+func lockFolder(dir string) (*os.File, error) {
+	path := filepath.Join(dir, "."+mark+"lock")
+	name, err := windows.UTF16PtrFromString(path)
+	if err != nil {
+		return nil, err
+	}
+	for refused := 0; ; time.Sleep(10 * time.Millisecond) {
+		h, err := windows.CreateFile(name, windows.GENERIC_WRITE|windows.DELETE, 0, nil, windows.OPEN_ALWAYS,
+			windows.FILE_ATTRIBUTE_HIDDEN|windows.FILE_FLAG_DELETE_ON_CLOSE|windows.FILE_FLAG_OPEN_REPARSE_POINT, 0)
+		switch err {
+		case nil:
+			return os.NewFile(uintptr(h), path), nil
+		case windows.ERROR_SHARING_VIOLATION:
+			refused = 0
+		case windows.ERROR_ACCESS_DENIED: // while the file goes, or always in a folder that may not be written
+			if refused++; refused == 100 {
+				return nil, nil
+			}
+		default:
+			return nil, err
+		}
+	}
+}

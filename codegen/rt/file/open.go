@@ -30,9 +30,10 @@ func Open(path string) (*os.File, error) {
 	if st, err = f.Stat(); err == nil {
 		err = regular(path, st)
 	}
-	// Some files of /proc call themselves regular, but reading them waits, as for a log's next line.
-	if err == nil && f.SetDeadline(time.Time{}) == nil {
-		err = irregular(path, "one that can be waited for")
+	// Some files of /proc call themselves regular, but reading them waits, as for a log's next line. They have no size;
+	// files of FUSE have one, and can be waited for too.
+	if err == nil && st.Size() == 0 && f.SetDeadline(time.Time{}) == nil {
+		err = irregular(path, "one of no size that can be waited for")
 	}
 	if err != nil {
 		f.Close()

@@ -33,11 +33,11 @@ func Create(path string, perm fs.FileMode) (*File, error) {
 	sweep(dir, base)
 	live.Lock()
 	defer live.Unlock()
-	for {
+	for try := 1; ; try++ {
 		f, held, err := createLocked(dir+temporary(base), perm)
 		switch {
-		case errors.Is(err, fs.ErrExist) || errors.Is(err, errTaken):
-			continue // the name is random
+		case again(err, try):
+			continue
 		case err != nil:
 			return nil, pathError(path, err)
 		}
@@ -165,6 +165,8 @@ func (s *Set) Lock(dir string) error {
 		return pathError(dir, err)
 	}
 	if f != nil {
+		live.Lock()
+		defer live.Unlock()
 		s.held = append(s.held, f)
 	}
 	return nil
@@ -248,13 +250,13 @@ func (s *Set) Abandon() {
 	s.steps = nil
 	s.abandon()
 	live.forget(s)
-	for _, f := range s.held {
-		f.Close()
-	}
-	s.held = nil
 }
 
 func (s *Set) abandon() {
+	for _, f := range s.held { // which may be in one of the folders
+		f.Close()
+	}
+	s.held = nil
 	for _, dir := range slices.Backward(s.made) {
 		os.Remove(dir) // goes only if it is empty
 	}

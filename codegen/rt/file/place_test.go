@@ -351,7 +351,7 @@ func TestLeftovers(t *testing.T) {
 
 // A Set that holds a folder keeps another one waiting.
 func TestLock(t *testing.T) {
-	if !locks || runtime.GOOS == "windows" {
+	if !locks {
 		t.Skip("folders cannot be locked on " + runtime.GOOS)
 	}
 	dir := t.TempDir()

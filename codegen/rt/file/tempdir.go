@@ -31,18 +31,19 @@ func TempDir() (*Dir, error) {
 	})
 	live.Lock()
 	defer live.Unlock()
-	for {
+	for try := 1; ; try++ {
 		path := filepath.Join(root, mark+random())
-		if err := os.Mkdir(path, 0o700); errors.Is(err, fs.ErrExist) {
+		if err := os.Mkdir(path, 0o700); again(err, try) {
 			continue
 		} else if err != nil {
 			return nil, pathError(path, err)
 		}
 		f, held, err := createLocked(filepath.Join(path, holder), 0o600)
-		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errTaken) {
-			if _, err := os.Stat(root); err == nil {
-				continue // taken for a leftover before it was locked
-			}
+		if errors.Is(err, fs.ErrNotExist) {
+			err = errTaken // the folder is gone
+		}
+		if again(err, try) {
+			continue
 		}
 		if err != nil {
 			os.Remove(path)

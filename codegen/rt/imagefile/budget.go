@@ -25,6 +25,10 @@ const (
 	// packedBase and packedRatio times the size of the unpacked pixels is the most
 	// packed data: packed data that unpacks to nothing takes time too.
 	packedBase, packedRatio = 1 << 20, 2
+	// maxDeflated is the most data packed by deflate or by the codes of fax, or
+	// Options.MaxPixels if that is more: of nothing but blocks that unpack to nothing a
+	// megabyte takes a tenth of a second.
+	maxDeflated = DefaultMaxPixels
 )
 
 // parts refuses a file of too many parts.
@@ -39,6 +43,14 @@ func parts(n int, what string) error {
 func packed(bytes, raw int64) error {
 	if limit := packedBase + packedRatio*raw; bytes > limit {
 		return fmt.Errorf("the file holds %d bytes of packed data for %d bytes of pixels, want at most %d: %s", bytes, raw, limit, again)
+	}
+	return nil
+}
+
+// deflated refuses more data that is slow to unpack than maxDeflated.
+func deflated(bytes int64, o Options) error {
+	if limit := packedBase + max(maxDeflated, o.maxPixels()); bytes > limit {
+		return fmt.Errorf("the file holds %d bytes of packed data, want at most %d: scale the picture down, save it as JPEG, or raise the limit of pixels", bytes, limit)
 	}
 	return nil
 }

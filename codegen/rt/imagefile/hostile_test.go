@@ -47,10 +47,12 @@ func hostile() []hostileFile {
 		{"png of empty chunks", pngOf(8, 8, bytes.Repeat(pngChunk("tEXt", nil), many)), "more than 1048576 chunks"},
 		{"png of picture chunks of a byte", pngOf(8, 8, bytes.Repeat(pngChunk("IDAT", []byte{0}), many)), "more than 1048576 chunks"},
 		{"png of packed nothing", pngOf(8, 8, pngChunk("IDAT", append([]byte{0x78, 0x9c}, nothing...))), "bytes of packed data for"},
+		{"png of much packed nothing", append(pngHeader(8192, 8192), pngChunk("IDAT", make([]byte, 66<<20))...), "69206016 bytes of packed data, want at most 68157440"},
 		{"gif of extensions", extensions, "more than 1048576 blocks"},
 		{"gif of blocks of a byte", append(gifOf(8, 8, nil)[:30], bytes.Repeat([]byte{1, 0x24}, many)...), "more than 1048576 blocks"},
 		{"gif of packed nothing", twice, "bytes of packed data for 64 bytes of pixels"},
 		{"tiff of strips on the same bytes", tiffOf(4096, 4096, tagStripBytes, shared), "4294967296 bytes of packed data for"},
+		{"tiff of large strips on the same bytes", tiffOf(8192, 8192, tagStripBytes, slices.Repeat([]uint32{66 << 10}, 1024)), "69206016 bytes of packed data, want at most 68157440"},
 		{"tiff of tiles on the same bytes", tiffOf(64, 64, tagTileBytes, shared), "4294967296 bytes of packed data for"},
 		{"tiff of many tiles", tiffOf(8192, 8192, tagTileBytes, make([]uint32, maxBlocks+1)), "more than 65536 strips or tiles"},
 		{"webp of empty chunks", webpOf(bytes.Repeat([]byte("junk\x00\x00\x00\x00"), many)), "more than 1048576 chunks"},
@@ -100,6 +102,8 @@ func TestWithinBudget(t *testing.T) {
 		{"jpeg at the limit", photo.Bytes(), Options{MaxPixels: 64 * 64}},
 		{"png of chunks", pngOf(8, 8, bytes.Repeat(pngChunk("tEXt", nil), 1<<16)), Options{}},
 		{"gif of frames after the first", append(animation.Bytes()[:animation.Len()-1], bytes.Repeat([]byte("!\xfe\x01a\x00"), maxParts)...), Options{}},
+		{"png of packed data, limit raised", append(pngHeader(8192, 8192), pngChunk("IDAT", make([]byte, 66<<20))...), Options{MaxPixels: 1 << 28}},
+		{"png of packed data, limit lowered", append(pngHeader(2048, 2048), pngChunk("IDAT", make([]byte, 12<<20))...), Options{MaxPixels: 2048 * 2048}},
 		{"tiff of strips of a row", tiffOf(64, 32768, tagStripBytes, slices.Repeat([]uint32{192}, 32768)), Options{}},
 	} {
 		f, err := sniff(test.data)

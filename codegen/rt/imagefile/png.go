@@ -20,7 +20,10 @@ func checkPNG(data []byte, o Options) error {
 			idat += int64(len(body))
 		}
 	}
-	return packed(idat, raw)
+	if err := packed(idat, raw); err != nil {
+		return err
+	}
+	return deflated(idat, o)
 }
 
 // rawPNG is how many bytes the rows have that a header promises, at most those of the

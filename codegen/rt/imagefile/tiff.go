@@ -20,6 +20,15 @@ const (
 	tagTileBytes   = 325
 )
 
+// Kinds of compression. Files without the tag are not compressed.
+const (
+	uncompressed = 1
+	group3       = 3
+	group4       = 4
+	lzw          = 5
+	packBits     = 32773
+)
+
 // checkTIFF looks at what the strips or tiles hold. They may lie on the same bytes, so
 // that a small file can promise any amount.
 func checkTIFF(data []byte, o Options) error {
@@ -41,6 +50,13 @@ func checkTIFF(data []byte, o Options) error {
 		if err := packed(sum, raw); err != nil {
 			return err
 		}
+		switch d.number(tagCompression) {
+		case -1, uncompressed, lzw, packBits: // quick, whatever they hold
+		default:
+			if err := deflated(sum, o); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
@@ -49,11 +65,7 @@ func checkTIFF(data []byte, o Options) error {
 // the TIFF specification, and in libtiff, the compression's white runs are zeros
 // whatever zero means; the decoder shows white runs as white.
 func decodeTIFF(data []byte) (image.Image, error) {
-	const (
-		group3      = 3
-		group4      = 4
-		blackIsZero = 1
-	)
+	const blackIsZero = 1
 	img, err := tiff.Decode(bytes.NewReader(data))
 	if err != nil {
 		return nil, err

@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-var signals = []os.Signal{os.Interrupt, syscall.SIGTERM}
+func signals() []os.Signal { return []os.Signal{os.Interrupt, syscall.SIGTERM} }
 
 // group does nothing: a console's signals reach all processes in it.
 func group(*exec.Cmd) {}

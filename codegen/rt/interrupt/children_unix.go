@@ -6,11 +6,20 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"os/signal"
 	"syscall"
 	"time"
 )
 
-var signals = []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP}
+// signals are those that end the program. SIGHUP is none where nohup has it ignored; a shell has SIGINT ignored by what it
+// runs in the background, which kill -INT is to end all the same.
+func signals() []os.Signal {
+	list := []os.Signal{syscall.SIGINT, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) {
+		list = append(list, syscall.SIGHUP)
+	}
+	return list
+}
 
 // group has a process begin a group, which those that it begins are in too, and end with this one where the system can.
 func group(cmd *exec.Cmd) {

@@ -1,7 +1,7 @@
 // Package interrupt ends a program that a signal asks to end: at once, whatever its goroutines wait for, and with nothing
 // unfinished left behind.
 //
-// A main function is a call of [Main]. On SIGINT (Ctrl-C) and SIGTERM, on Unix also SIGHUP, it ends the processes that were
+// A main function is a call of [Main]. On SIGINT (Ctrl-C) and SIGTERM, on Unix also SIGHUP (but under nohup), it ends the processes that were
 // begun with [Start] and the processes of these, has [file.AbandonAll] remove the temporaries, temporary folders and new
 // folders of package file, prints the line "NAME: interrupted" to standard error and ends the process with status 128 and
 // the number of the signal: 130, 143. That takes well under a second. A second signal ends the process without all that.
@@ -43,10 +43,11 @@ func Main(name string, run func() int) {
 	children.handled = true
 	children.Unlock()
 	c := make(chan os.Signal, 1)
-	signal.Notify(c, signals...)
+	list := signals()
+	signal.Notify(c, list...)
 	go func() {
 		s := (<-c).(syscall.Signal)
-		signal.Reset(signals...) // the next one ends the process
+		signal.Reset(list...) // the next one ends the process
 		children.Lock()
 		end()
 		file.AbandonAll()

@@ -56,6 +56,13 @@ var mains = map[string]func() int{
 		io.Copy(io.Discard, os.Stdin)
 		return 0
 	},
+	// patient ends by itself, a while after what it reads ends.
+	"patient": func() int {
+		fmt.Println("ready")
+		io.Copy(io.Discard, os.Stdin)
+		time.Sleep(100 * time.Millisecond)
+		return 7
+	},
 	"short": func() int {
 		interrupt.Run(exec.Command("true"))
 		fmt.Println("ready")
@@ -116,6 +123,33 @@ func TestSignals(t *testing.T) {
 				t.Errorf("processes are left: %v", err)
 			}
 		})
+	}
+}
+
+// A program that nohup runs outlives its terminal.
+func TestIgnoredHangup(t *testing.T) {
+	cmd := exec.Command("sh", "-c", `trap "" HUP; exec "$0"`, os.Args[0])
+	cmd.Dir = t.TempDir()
+	cmd.Env = append(os.Environ(), env+"=patient", "TMPDIR="+cmd.Dir)
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	r := bufio.NewReader(out)
+	if line, err := r.ReadString('\n'); err != nil || line != "ready\n" {
+		t.Errorf("it says %q, %v", line, err)
+	}
+	cmd.Process.Signal(syscall.SIGHUP)
+	in.Close()
+	if err := cmd.Wait(); cmd.ProcessState.ExitCode() != 7 {
+		t.Errorf("it ends with %v, want status 7", err)
 	}
 }
 

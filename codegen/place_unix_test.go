@@ -1,0 +1,26 @@
+//go:build unix
+
+package codegen_test
+
+import (
+	"errors"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/multiway-go/multiway/codegen"
+	"github.com/multiway-go/multiway/codegen/rt/file"
+)
+
+// A pipe where a file of the package belongs is refused, and nobody waits for it.
+func TestPlaceOverPipe(t *testing.T) {
+	dir := t.TempDir()
+	if err := syscall.Mkfifo(filepath.Join(dir, "model.go"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	var set file.Set
+	defer set.Abandon()
+	if err := codegen.Place(&set, dir, map[string][]byte{"model.go": []byte("package p\n")}); !errors.Is(err, file.ErrNotRegular) {
+		t.Errorf("Place: %v, want %v", err, file.ErrNotRegular)
+	}
+}

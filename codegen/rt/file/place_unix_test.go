@@ -1,0 +1,43 @@
+//go:build unix
+
+package file
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+)
+
+// A temporary that cannot be locked, here because there is no file left to open, is not left behind.
+func TestCreateLeavesNothing(t *testing.T) {
+	dir := t.TempDir()
+	var before syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &before); err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Setrlimit(syscall.RLIMIT_NOFILE, &before)
+	few := before
+	few.Cur = 64
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &few); err != nil {
+		t.Fatal(err)
+	}
+	var open []*os.File
+	for {
+		f, err := os.Open(os.DevNull)
+		if err != nil {
+			break
+		}
+		defer f.Close()
+		open = append(open, f)
+	}
+	open[0].Close()
+	if _, err := Create(filepath.Join(dir, "a"), 0o666); !errors.Is(err, syscall.EMFILE) {
+		t.Errorf("Create: %v, want %v", err, syscall.EMFILE)
+	}
+	for _, f := range open {
+		f.Close()
+	}
+	want(t, dir, map[string]string{})
+}
