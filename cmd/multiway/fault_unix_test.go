@@ -210,7 +210,7 @@ func TestFullDisk(t *testing.T) {
 		{len(f.read("b")) - 1, strings.Fields("build --check off --binary ./b ./m.yaml")},      // the weights behind the program
 		{100 << 10, strings.Fields("build --binary ./new/b ./m.yaml")},                         // what the go command writes
 		{3 << 10, strings.Fields("export --onnx ./v.onnx --external --entry vision ./m.yaml")}, // the second file
-		{100, []string{"init", "--force", "-o", "./i.yaml", checkpoint}},
+		{100, []string{"init", "--force", "--heads", "4", "-o", "./i.yaml", checkpoint}},
 	} {
 		cmd := f.command(test.args...)
 		cmd.Env = append(cmd.Env, fmt.Sprint(maxFile, "=", test.most))

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -28,7 +27,13 @@ say where each fact comes from. Check them, then build:
   multiway build -o mymodel model.yaml
 
 Tensors do not tell the number of attention heads: it is that of the released model of
-the same sizes, or --heads.`,
+the same sizes, or --heads. It is called encoder_attention_heads in BEiT-3's code, num_heads
+in VLMo's. Of a checkpoint that cannot be compiled the description is printed only, and says
+why; the exit status is 1.
+
+A file may have several sets of weights, such as model and model_ema: the usual one is taken,
+and --key takes another. Parts that wrapped modules put into names (module, _orig_mod, model)
+are dropped. The description says both.`,
 		Example: `  multiway init beit3_base_patch16_384_coco_retrieval.pth
   multiway init -o - --image 480 beit3_base_itc_patch16_224.pth
   multiway init --heads 8 --tokenizer my.spm my.safetensors`,
@@ -46,25 +51,32 @@ the same sizes, or --heads.`,
 			if err != nil {
 				return err
 			}
-			if out == "-" {
-				_, err = stdout.Write(r.YAML)
+			if _, err := stdout.Write(r.YAML); err != nil {
 				return err
+			}
+			unwritten := ""
+			if out != "-" {
+				unwritten = "; " + file.Quote(out) + " is not written"
+			}
+			switch {
+			case r.Guess.Sizes.Heads == 0:
+				return fmt.Errorf("%s: the number of attention heads is missing%s: give it with --heads. A wrong number builds and answers wrongly; `multiway build --expect` holds the package against outputs of your own PyTorch", file.Quote(args[0]), unwritten)
+			case r.Problem != nil:
+				return fmt.Errorf("%s: multiway cannot compile it, for what the end of its description above says%s", file.Quote(args[0]), unwritten)
+			case out == "-":
+				return nil
 			}
 			if err := put(out, r.YAML); err != nil {
 				return err
 			}
-			fmt.Fprintf(stdout, "%s\n%s: %s\n", bytes.TrimSpace(r.YAML), file.Quote(out), r.Guess.Looks())
-			if !r.Guess.Certain {
-				fmt.Fprintf(stdout, "heads: %s; or give --heads\n", r.Guess.Heads)
-			} else if r.Problem != nil {
-				fmt.Fprintf(stdout, "multiway cannot compile it as it is: %v\n", r.Problem)
-			}
+			fmt.Fprintf(stdout, "\n%s is written. %s\n", file.Quote(out), r.Guess.Looks())
 			return nil
 		},
 	}
 	f := c.Flags()
 	f.StringVarP(&o.Out, "out", "o", "model.yaml", "file to write; - prints it")
 	f.BoolVar(&force, "force", false, "overwrite the file")
+	f.StringVar(&o.Key, "key", "", "`key` of one of several sets of weights in the file, such as model_ema")
 	f.IntVar(&o.Heads, "heads", 0, "attention heads, if no released model has these sizes")
 	f.IntVar(&o.Image, "image", 0, "picture size to compile for, if not the checkpoint's")
 	f.StringVar(&o.Tokenizer, "tokenizer", "", "tokenizer file (default: the only .spm beside the checkpoint)")

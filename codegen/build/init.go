@@ -2,6 +2,7 @@ package build
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 // InitOptions say what Init cannot see in a checkpoint. The zero value is fine.
 type InitOptions struct {
 	Out       string // where the description will be; paths in it start at its folder
+	Key       string // of one of several sets of weights in the file, "" = the usual one
 	Heads     int    // attention heads, 0 = as a released model of these sizes
 	Image     int    // side of the picture, if not the checkpoint's
 	Tokenizer string // "" = one that stands beside the checkpoint
@@ -34,20 +36,28 @@ type Inited struct {
 
 // Init looks at a checkpoint and writes its description.
 func Init(path string, o InitOptions) (*Inited, error) {
-	src, err := checkpoint.OpenFile(path)
+	src, err := checkpoint.OpenSet(path, o.Key)
 	if err != nil {
 		return nil, err
 	}
 	defer src.Close()
 	var tensors []model.Tensor
-	for _, t := range src.Tensors() {
+	for _, t := range checkpoint.BareTensors(src) {
 		tensors = append(tensors, model.Tensor{Name: t.Name, Shape: t.Shape})
 	}
 	r := &Inited{}
 	if r.Guess, err = model.Infer(tensors, filepath.Base(path), o.Heads); err != nil {
+		if why := checkpoint.Altered(src, func(string) bool { return true }); why != nil {
+			return nil, why // rather than that their names are strange
+		}
+		if e := (*model.KeyError)(nil); errors.As(err, &e) && o.Key != "" {
+			for i, k := range e.Keys {
+				e.Keys[i] = o.Key + "." + k
+			}
+		}
 		return nil, fmt.Errorf("%s: %w", file.Quote(path), err)
 	}
-	s := model.Sketch{Image: o.Image}
+	s := model.Sketch{Image: o.Image, Key: o.Key}
 	if o.Tokenizer == "" {
 		o.Tokenizer = tokenizerBeside(path, r.Guess)
 	}
@@ -68,17 +78,19 @@ func Init(path string, o InitOptions) (*Inited, error) {
 	// takes, and those that it leaves.
 	r.YAML = r.Guess.YAML(s)
 	r.Used, r.Problem = tryOut(cmp.Or(o.Out, "description"), r.YAML, src)
-	if r.Problem != nil {
+	if r.Problem != nil && r.Guess.Sizes.Heads != 0 { // else its comment says it
 		s.Notes = append(s.Notes, "multiway cannot compile it as it is:\n"+r.Problem.Error())
 	}
-	if !r.Guess.Certain {
+	if r.Guess.Sizes.Heads == 0 { // any number will do to see what is used
 		g := *r.Guess
-		g.Certain = true
+		g.Sizes.Heads = 1
 		r.Used, _ = tryOut(o.Out, g.YAML(s), src)
 	}
+	if r.Used != nil && len(r.Used.Notes()) > 0 {
+		s.Notes = append(s.Notes, "Of the file: "+strings.Join(r.Used.Notes(), ";\n")+".")
+	}
 	if r.Used != nil && r.Used.SurplusCount > 0 {
-		surplus := *r.Used
-		surplus.Resized = nil
+		surplus := checkpoint.Report{SurplusCount: r.Used.SurplusCount, Surplus: r.Used.Surplus}
 		_, ignored, _ := strings.Cut(surplus.String(), "\n")
 		s.Notes = append(s.Notes, "Tensors of the file that this description does not use:\n"+ignored)
 	}

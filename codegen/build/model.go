@@ -53,7 +53,7 @@ func Open(path string) (*Model, error) {
 		}
 	}
 	if d.Checkpoint != "" {
-		if m.Source, err = checkpoint.OpenFile(d.Path(d.Checkpoint)); err != nil {
+		if m.Source, err = checkpoint.OpenSet(d.Path(d.Checkpoint), d.Key); err != nil {
 			return nil, fmt.Errorf("%s: checkpoint: %w", file.Quote(path), err)
 		}
 	}

@@ -19,6 +19,9 @@ type Report struct {
 	SurplusCount int
 	SurplusBytes int64
 	Resized      []string // tables of positions that are resized: "KEY: 14x14 to 24x24"
+	Dropped      []Drop   // what names of used tensors lost
+	Sets         []Set    // of weights, if the file has several; Taken is the key of the one that was taken
+	Taken        string
 }
 
 // String is a summary of one line and a line for each surplus group.
@@ -44,7 +47,25 @@ func (r *Report) String() string {
 	for _, s := range r.Resized {
 		lines = append(lines, "\n  resized "+s)
 	}
+	for _, s := range r.Notes() {
+		lines = append(lines, "\n  "+s)
+	}
 	return file.List(b.String(), len(lines), func(i int) string { return lines[i] })
+}
+
+// Notes says in lines what the reader of the file decided: which parts of names it dropped, and which of several sets of
+// weights it took.
+func (r *Report) Notes() []string {
+	var lines []string
+	for _, d := range r.Dropped {
+		lines = append(lines, fmt.Sprintf("dropped %s from the names of %d tensors", quote(d.Parts), d.Tensors))
+	}
+	if len(r.Sets) > 0 {
+		i := slices.IndexFunc(r.Sets, func(s Set) bool { return s.Key != r.Taken })
+		lines = append(lines, fmt.Sprintf("sets of weights in the file: %s; this is %s; %s",
+			setList(r.Sets), Set{Key: r.Taken}.name(), r.Sets[i].take()))
+	}
+	return lines
 }
 
 // Strict returns an error if the source holds tensors that no weight uses.
@@ -110,7 +131,7 @@ func (e *BindError) Error() string {
 		case m.Why == "shape":
 			fmt.Fprintf(&b, "\n  %s is %v, want shape %s for @%s", quote(m.Key), m.Found, want, m.Weight)
 		case m.Why == "type":
-			fmt.Fprintf(&b, "\n  %s is %v, want f32, f16 or bf16 for @%s", quote(m.Key), m.Found, m.Weight)
+			fmt.Fprintf(&b, "\n  %s is %v, want %s for @%s", quote(m.Key), m.Found, floatTypes, m.Weight)
 		default:
 			fmt.Fprintf(&b, "\n  %s cannot be read: %s; want %s for @%s", quote(m.Key), m.Why, want, m.Weight)
 		}
@@ -155,6 +176,16 @@ func SeededFor(p *ir.Program, seed uint64) (Source, error) {
 // error is a [*BindError] that holds all of them, and p is unchanged. Tensors that no weight uses are summarised in the report.
 func Bind(p *ir.Program, src Source) (*Report, error) {
 	used := map[string]bool{}
+	wanted := map[string]bool{}
+	for _, t := range Wanted(p) {
+		wanted[t.Name] = true
+	}
+	given := src
+	unwrapped := named(src, wanted)
+	if err := Altered(unwrapped, func(name string) bool { return wanted[name] }); err != nil {
+		return nil, err
+	}
+	src = unwrapped
 	e := &BindError{Source: src.String(), Tensors: len(src.Tensors())}
 	var resized []string
 	for _, w := range p.Weights {
@@ -185,7 +216,8 @@ func Bind(p *ir.Program, src Source) (*Report, error) {
 		}
 		e.Mismatch = append(e.Mismatch, m)
 	}
-	r := &Report{Source: src.String(), Resized: resized}
+	r := &Report{Source: src.String(), Resized: resized, Dropped: unwrapped.drops}
+	r.Sets, r.Taken = sets(given, unwrapped, wanted)
 	var surplus []Info
 	for _, t := range src.Tensors() {
 		if used[t.Name] {
@@ -200,7 +232,9 @@ func Bind(p *ir.Program, src Source) (*Report, error) {
 	if len(e.Mismatch) > 0 {
 		e.Wanted = len(used)
 		sort.SliceStable(e.Mismatch, func(i, j int) bool { return e.Mismatch[i].Key < e.Mismatch[j].Key })
-		e.Hint = prefixHint(e.Mismatch, surplus)
+		if e.Hint = prefixHint(e.Mismatch, surplus); e.Hint == "" && len(r.Sets) > 0 {
+			e.Hint = fmt.Sprintf("it has sets of weights under other keys: %s; %s", setList(r.Sets), r.Sets[0].take())
+		}
 		byShape := map[string][]Info{}
 		for _, t := range surplus {
 			byShape[shapeString(t.Shape)] = append(byShape[shapeString(t.Shape)], t)
@@ -293,8 +327,8 @@ func loader(w *ir.Weight, src Source) (func() ([]float32, error), error) {
 	}, nil
 }
 
-// prefixHint finds a prefix that the names of the source have too many or too
-// few, so that one line explains a hundred missing tensors.
+// prefixHint finds a prefix that the names of the source lack, so that one line
+// explains a hundred missing tensors.
 func prefixHint(list []Mismatch, surplus []Info) string {
 	names := map[string]bool{}
 	for _, t := range surplus {
@@ -318,20 +352,11 @@ func prefixHint(list []Mismatch, surplus []Info) string {
 		}
 		return 2*n > len(missing)
 	}
-	tried := 0 // a prefix costs a look at every name
-	for _, t := range surplus {
-		if prefix, ok := strings.CutSuffix(t.Name, "."+missing[0]); ok && tried < maxNear {
-			tried++
-			if explains(func(key string) string { return prefix + "." + key }) {
-				return fmt.Sprintf("the names in the file start with %s, which the model's do not", quote(prefix+"."))
-			}
-		}
-	}
 	for i, c := range missing[0] {
 		if c == '.' {
 			prefix := missing[0][:i+1]
 			if explains(func(key string) string { return strings.TrimPrefix(key, prefix) }) {
-				return fmt.Sprintf("the names in the file lack %s, which the model's start with", quote(prefix))
+				return fmt.Sprintf("the names in the file lack %s, which the model's start with; put it before them in Python: {%s + k: v for k, v in weights.items()}", quote(prefix), quote(prefix))
 			}
 		}
 	}

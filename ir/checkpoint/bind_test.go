@@ -103,7 +103,7 @@ func TestBindErrors(t *testing.T) {
 	}
 	want := `m.pth does not fit the model: of 5 tensors wanted, 1 missing and 2 of another shape or type; the file has 7
   "head.weight" is f32[10,2], want shape [21,2] for @head.w; nearest surplus: "head21.weight" f32[21,2]
-  "ids" is i64[1], want f32, f16 or bf16 for @ids
+  "ids" is i64[1], want f64, f32, f16 or bf16 for @ids
   "layers.0.fc1.weight" is missing, want [4,2] for @l0.fc1.w; nearest surplus: "layers.0.fc1.weights" f32[4,2], "layers.1.fc2.weight" f32[2,4]`
 	if diff := cmp.Diff(want, err.Error()); diff != "" {
 		t.Errorf("error (-want +got):\n%s", diff)
@@ -161,8 +161,8 @@ func TestBindRounds(t *testing.T) {
 // All names off by a prefix: one line says so, however many tensors there are.
 func TestBindPrefixHint(t *testing.T) {
 	for _, c := range []struct{ file, model, want string }{
-		{"backbone.", "", `hint: the names in the file start with "backbone.", which the model's do not`},
-		{"", "beit3.", `hint: the names in the file lack "beit3.", which the model's start with`},
+		{"backbone.", "", "hint: it has sets of weights under other keys: \"backbone\" (300 tensors); `checkpoint: {file: FILE, key: backbone}` takes one"},
+		{"", "beit3.", `hint: the names in the file lack "beit3.", which the model's start with; put it before them in Python`},
 	} {
 		var tensors []Tensor
 		p := &ir.Program{}

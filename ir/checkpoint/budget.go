@@ -3,6 +3,7 @@ package checkpoint
 import (
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/multiway-go/multiway/codegen/rt/file"
 )
@@ -22,6 +23,10 @@ func (b *budget) spend(n int) error {
 	b.left -= n
 	return nil
 }
+
+// inflatedBudget is how many bytes the compressed entries of an archive of the given size may hold. Trained weights hardly
+// shrink; a deflated entry of nothing can be a thousand times its size.
+func inflatedBudget(size int64) *budget { return &budget{int(min(16<<20+10*size, math.MaxInt))} }
 
 // quote gives a text of a file to an error: bounded, in quotes, nothing in it that a terminal acts on.
 func quote[T ~string | ~[]byte](s T) string { return file.Literal(string(s)) }

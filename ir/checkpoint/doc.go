@@ -19,17 +19,22 @@
 // another shape are in one error, each with the names that may be meant;
 // surplus tensors are summarised in the [Report].
 //
+// Names differ by how a model was wrapped when it was saved (module., _orig_mod., model.), and a file may hold several sets
+// of weights (model, model_ema). Bind drops such parts where what remains is wanted, and OpenSet takes another set; the
+// report says both. Tensors that change what weights are, such as adapters and those of weight norm, are refused.
+//
 // Files come from anywhere, so their sizes are checked before anything is
 // allocated, the index is bounded (a safetensors header or PyTorch pickle of
 // 16 or 32 MiB, 131072 tensors, 32 axes), and what does not fit is an error
 // that names the file and the tensor. What a pickle makes the reader hold and do
-// is bounded by 16 MiB and ten times the file. An error never prints a value of a
+// is bounded by 16 MiB and ten times the file, and so is what an archive that was packed with compression holds, which is
+// kept in memory. An error never prints a value of a
 // file, and a name only shortened and in quotes, so that it has a page at most.
 // A pickle is data here: classes are never
 // loaded and nothing is called. Where a format has checksums (PyTorch's zip
 // archive), they are checked. An index names plain files beside it, nothing else.
 //
-// Read are f32, f16, bf16, i64, i32, u8 and bool. Tensors of other types are
+// Read are f64, which is rounded to f32, f32, f16, bf16, i64, i32, u8 and bool. Tensors of other types are
 // listed, and reading them is an error. PyTorch files may be of any version: the
 // zip archive, or the stream of pickles from before 1.6.
 //

@@ -46,10 +46,10 @@ func (p *pytorch) openLegacy(size int64) error {
 			if s.root != nil {
 				root = s.root
 			}
-			if root.check == nil && root.size != 0 {
+			if root.data == nil && root.size != 0 {
 				return fmt.Errorf("storage %s is not in the file", quote(s.key))
 			}
-			s.check, s.offset = root.check, root.offset+int64(s.at)*int64(s.size)
+			s.data, s.offset = root.data, root.offset+int64(s.at)*int64(s.size)
 			return nil
 		})
 	}
@@ -97,14 +97,14 @@ func keyOr(v any) string {
 
 // placeLegacy finds the storages, which start at byte at of the file.
 func (l *torchLoader) placeLegacy(r io.ReaderAt, size int64, keys *pyList, at int64) error {
-	noCheck := func() error { return nil }
+	whole := func() (io.ReaderAt, error) { return r, nil }
 	for _, k := range keys.items {
 		key, _ := k.(string)
 		s := l.storages[key]
 		switch {
 		case s == nil:
 			return fmt.Errorf("PyTorch's legacy stream: nothing uses the storage %s, so its size is unknown", keyOr(k))
-		case s.check != nil:
+		case s.data != nil:
 			return fmt.Errorf("PyTorch's legacy stream: storage %s is there twice", quote(key))
 		case s.size == 0:
 			return fmt.Errorf("PyTorch's legacy stream: storage %s is of the unknown type %s, so what follows cannot be found", quote(key), s.dtype)
@@ -123,7 +123,7 @@ func (l *torchLoader) placeLegacy(r io.ReaderAt, size int64, keys *pyList, at in
 		if int64(s.n) > (size-at)/int64(s.size) {
 			return fmt.Errorf("truncated: storage %s needs %d bytes from byte %d, the file has %d", quote(key), s.n*s.size, at, size)
 		}
-		s.offset, s.check = at, noCheck
+		s.offset, s.data = at, whole
 		at += int64(s.n) * int64(s.size)
 	}
 	return nil

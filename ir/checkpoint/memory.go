@@ -43,6 +43,8 @@ func (t Tensor) put(dst []byte, at int) error {
 	for i := range len(dst) / size {
 		b, k, fits := dst[i*size:], at+i, true
 		switch t.DType {
+		case F64:
+			le.PutUint64(b, math.Float64bits(float64(t.Floats[k])))
 		case F32:
 			le.PutUint32(b, math.Float32bits(t.Floats[k]))
 		case F16:

@@ -16,29 +16,44 @@ import (
 // OpenFile opens a checkpoint, whose first bytes say what it is: safetensors, the
 // index of safetensors in several files, or PyTorch's format. The caller closes the
 // source after the last read.
-func OpenFile(path string) (Source, error) { return open(path, true) }
+func OpenFile(path string) (Source, error) { return OpenSet(path, "") }
+
+// OpenSet is OpenFile for one of several sets of weights in a file: the tensors of the dict under the key in a pickle, such as
+// model_ema, or ema.module for a dict in a dict; in any file those whose names begin with the key and a dot, which
+// they lose. Key "" is the usual one.
+func OpenSet(path, key string) (Source, error) {
+	src, rest, err := open(path, key, true)
+	if err != nil || rest == "" {
+		return src, err
+	}
+	set, err := narrow(src, rest)
+	if err != nil {
+		src.Close()
+	}
+	return set, err
+}
 
 // open opens a checkpoint; index says whether it may be one of several files, so that
-// an index cannot name an index.
-func open(path string, index bool) (Source, error) {
+// an index cannot name an index. It returns what is left of the key: what the names of the wanted tensors begin with.
+func open(path, key string, index bool) (Source, string, error) {
 	f, err := file.Open(path)
 	if errors.Is(err, file.ErrNotRegular) {
-		return nil, fmt.Errorf("%w: a checkpoint (.safetensors, .safetensors.index.json or .pth)%s", err, inFolder(path))
+		return nil, "", fmt.Errorf("%w: a checkpoint (.safetensors, .safetensors.index.json or .pth)%s", err, inFolder(path))
 	}
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	st, err := f.Stat()
 	if err != nil {
 		f.Close()
-		return nil, fmt.Errorf("%s: %w", file.Quote(path), err)
+		return nil, "", fmt.Errorf("%s: %w", file.Quote(path), err)
 	}
-	src, err := openFile(f, path, st.Size(), index)
+	src, rest, err := openFile(f, path, key, st.Size(), index)
 	if err != nil {
 		f.Close()
-		return nil, err
+		return nil, "", err
 	}
-	return src, nil
+	return src, rest, nil
 }
 
 // inFolder names a checkpoint that a folder holds, as published models do.
@@ -51,37 +66,38 @@ func inFolder(dir string) string {
 	return ""
 }
 
-func openFile(f *os.File, path string, size int64, index bool) (Source, error) {
+func openFile(f *os.File, path, key string, size int64, index bool) (Source, string, error) {
 	head := make([]byte, 512)
 	n, err := f.ReadAt(head, 0)
 	if err != nil && err != io.EOF {
-		return nil, err
+		return nil, "", err
 	}
 	kind, err := sniff(head[:n])
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file.Quote(path), err)
+		return nil, "", fmt.Errorf("%s: %w", file.Quote(path), err)
 	}
 	switch kind {
 	case pytorchFile:
-		src, err := PyTorch(f, size, path)
+		src, err := openPyTorch(f, size, path, key)
 		if err != nil {
-			return nil, err
+			return nil, "", err
 		}
-		src.(*pytorch).close = f.Close
-		return src, nil
+		src.close = f.Close
+		return src, src.key, nil
 	case indexFile:
 		if !index {
-			return nil, fmt.Errorf("%s: is an index or other JSON, want a file with tensors", file.Quote(path))
+			return nil, "", fmt.Errorf("%s: is an index or other JSON, want a file with tensors", file.Quote(path))
 		}
 		defer f.Close()
-		return openShards(f, path)
+		src, err := openShards(f, path)
+		return src, key, err
 	}
 	src, err := Safetensors(f, size, path)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	src.(*safetensors).close = f.Close
-	return src, nil
+	return src, key, nil
 }
 
 type fileKind int
@@ -115,8 +131,10 @@ func sniff(head []byte) (fileKind, error) {
 	if bytes.HasPrefix(head, []byte("PK\x03\x04")) || bytes.HasPrefix(head, []byte(legacyMagic)) {
 		return pytorchFile, nil
 	}
-	if len(head) > 8 && head[8] == '{' && binary.LittleEndian.Uint64(head) < 1<<40 {
-		return safetensorsFile, nil
+	if len(head) > 8 && binary.LittleEndian.Uint64(head) < 1<<40 {
+		if blank := bytes.TrimLeft(head[8:], jsonSpace); len(blank) == 0 || blank[0] == '{' {
+			return safetensorsFile, nil
+		}
 	}
 	text := strings.TrimLeft(strings.TrimPrefix(string(head), "\ufeff"), " \t\r\n")
 	if strings.HasPrefix(text, "{") {

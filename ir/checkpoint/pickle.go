@@ -185,7 +185,7 @@ func (u *unpickler) step(op byte) error {
 		return u.blob(4)
 	case 'C': // SHORT_BINBYTES
 		return u.blob(1)
-	case 0x8e: // BINBYTES8
+	case 0x8e, 0x96: // BINBYTES8, BYTEARRAY8
 		return u.blob(8)
 
 	case '(': // MARK

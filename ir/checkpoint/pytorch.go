@@ -2,11 +2,14 @@ package checkpoint
 
 import (
 	"archive/zip"
+	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
 	"math"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -25,10 +28,10 @@ type torchStorage struct {
 	root  *torchStorage // of which this is a view from element at; nil: of none
 	at    int
 
-	offset int64 // in the file
-	// check says whether the bytes match the archive's checksum, which it reads once;
-	// nil before the storage is found in the file.
-	check func() error // whether the bytes match the archive's checksum; reads them once
+	// data returns where the elements are, from byte offset on, once it has compared them
+	// with the archive's checksum; nil before the storage is found in the file.
+	data   func() (io.ReaderAt, error)
+	offset int64
 }
 
 // torchTensor is a strided view of a storage, or a tensor of a kind that is
@@ -45,19 +48,31 @@ type pytorch struct {
 	index[*torchTensor]
 	r     io.ReaderAt
 	close func() error
+	sets  []Set  // of the file
+	taken string // key of the one that this is
+	key   string // that is asked for, and then what names in the dict begin with
 }
 
 // PyTorch reads the index of a checkpoint that torch.save wrote: the zip format of
-// PyTorch 1.6 and later, or the stream of pickles and storages of the versions
+// PyTorch 1.6 and later, also packed again with compression, or the stream of pickles and storages of the versions
 // before, which has no checksums. The tensors stay in r until they are asked
 // for; Close does not close r. name is used in errors.
 //
 // The tensors are those of the dict under the key model, module or state_dict,
-// whichever is found first, or else of the outermost dict. A leading "module."
-// that all names have is dropped. Classes that the file names are never
+// whichever is found first, or else of the outermost dict, under a few other usual keys, or
+// of the only dict that has tensors. Classes that the file names are never
 // loaded, and nothing in it is executed.
 func PyTorch(r io.ReaderAt, size int64, name string) (Source, error) {
-	p := &pytorch{r: r, close: func() error { return nil }}
+	p, err := openPyTorch(r, size, name, "")
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// openPyTorch is PyTorch for the set of weights under a key, "" = the usual one.
+func openPyTorch(r io.ReaderAt, size int64, name, key string) (*pytorch, error) {
+	p := &pytorch{r: r, close: func() error { return nil }, key: key}
 	p.name = name
 	head := make([]byte, min(size, int64(len(legacyMagic))))
 	if _, err := r.ReadAt(head, 0); err != nil && err != io.EOF {
@@ -96,8 +111,9 @@ func (l *limitedReader) ReadAt(b []byte, off int64) (int, error) {
 type torchZip struct {
 	entries map[string]*zip.File
 	size    int64
-	placed  int64 // bytes of the storages that were placed
-	text    int64 // bytes of the directory
+	placed  int64   // bytes in the file of the storages that were placed
+	text    int64   // bytes of the directory
+	inflate *budget // for the compressed entries that are used
 }
 
 func openTorchZip(r io.ReaderAt, size int64) (*torchZip, error) {
@@ -109,7 +125,7 @@ func openTorchZip(r io.ReaderAt, size int64) (*torchZip, error) {
 	if err != nil && !errors.Is(err, zip.ErrInsecurePath) {
 		return nil, fmt.Errorf("zip archive: %w", err)
 	}
-	z := &torchZip{entries: map[string]*zip.File{}, size: size, text: maxDirectory - limited.n}
+	z := &torchZip{entries: map[string]*zip.File{}, size: size, inflate: inflatedBudget(size), text: maxDirectory - limited.n}
 	limited.n = math.MaxInt64 // entries are read through the same reader
 	folder, found := "", 0
 	for _, f := range zr.File {
@@ -134,26 +150,54 @@ func openTorchZip(r io.ReaderAt, size int64) (*torchZip, error) {
 	return z, nil
 }
 
-// locate returns where the bytes of a stored entry are.
+// locate returns an entry and where its bytes are in the file. What a compressed one
+// holds is taken from the budget.
 func (z *torchZip) locate(name string) (f *zip.File, offset int64, err error) {
 	f = z.entries[name]
 	switch {
 	case f == nil:
 		return nil, 0, fmt.Errorf("zip archive: entry %s is missing", quote(name))
-	case f.Method != zip.Store:
-		return nil, 0, fmt.Errorf("zip archive: entry %s is compressed; save it again with torch.save, which does not compress", quote(name))
 	case f.Flags&1 != 0:
 		return nil, 0, fmt.Errorf("zip archive: entry %s is encrypted", quote(name))
-	case f.CompressedSize64 != f.UncompressedSize64:
+	case f.Method != zip.Store && f.Method != zip.Deflate:
+		return nil, 0, fmt.Errorf("zip archive: entry %s is compressed by method %d; save it again with torch.save, which does not compress", quote(name), f.Method)
+	case f.Method == zip.Store && f.CompressedSize64 != f.UncompressedSize64:
 		return nil, 0, fmt.Errorf("zip archive: stored entry %s has two sizes, %d and %d", quote(name), f.CompressedSize64, f.UncompressedSize64)
 	}
 	if offset, err = f.DataOffset(); err != nil {
 		return nil, 0, fmt.Errorf("zip archive: entry %s: %w", quote(name), err)
 	}
-	if offset < 0 || offset > z.size || f.UncompressedSize64 > uint64(z.size-offset) {
-		return nil, 0, fmt.Errorf("zip archive: entry %s of %d bytes ends outside the file", quote(name), f.UncompressedSize64)
+	if offset < 0 || offset > z.size || f.CompressedSize64 > uint64(z.size-offset) {
+		return nil, 0, fmt.Errorf("zip archive: entry %s of %d bytes ends outside the file", quote(name), f.CompressedSize64)
+	}
+	if f.Method == zip.Deflate {
+		if f.UncompressedSize64 > math.MaxInt {
+			return nil, 0, errBudget
+		}
+		if err := z.inflate.spend(int(f.UncompressedSize64)); err != nil {
+			return nil, 0, fmt.Errorf("zip archive: compressed entry %s would have %d bytes: %w", quote(name), f.UncompressedSize64, err)
+		}
 	}
 	return f, offset, nil
+}
+
+// inflated reads a compressed entry that was located. The archive's reader checks size and checksum.
+func inflated(f *zip.File) ([]byte, error) {
+	r, err := f.Open()
+	if err != nil {
+		return nil, fmt.Errorf("zip archive: entry %s: %w", quote(f.Name), err)
+	}
+	defer r.Close()
+	b := make([]byte, f.UncompressedSize64)
+	if _, err = io.ReadFull(r, b); err == nil {
+		if _, err = io.ReadFull(r, make([]byte, 1)); err == io.EOF { // where the checksum is compared
+			return b, nil
+		}
+	}
+	if err == nil {
+		err = errors.New("it holds more than its directory says")
+	}
+	return nil, fmt.Errorf("zip archive: entry %s is corrupt: %w", quote(f.Name), err)
 }
 
 // small reads an entry of at most limit bytes.
@@ -164,6 +208,9 @@ func (z *torchZip) small(r io.ReaderAt, name string, limit int) ([]byte, error) 
 	}
 	if f.UncompressedSize64 > uint64(limit) {
 		return nil, fmt.Errorf("zip archive: entry %s has %d bytes, at most %d are supported", quote(name), f.UncompressedSize64, limit)
+	}
+	if f.Method == zip.Deflate {
+		return inflated(f)
 	}
 	b := make([]byte, f.UncompressedSize64)
 	if n, err := r.ReadAt(b, offset); n < len(b) {
@@ -208,16 +255,17 @@ const costListed = 200
 // list adds the tensors of the state dict in what the pickle holds. place says
 // where a storage is in the file.
 func (p *pytorch) list(top any, b *budget, place func(*torchStorage) error) error {
-	dict, err := stateDict(top)
+	dict, rest, err := p.stateDict(top, p.key, b)
 	if err != nil {
 		return err
 	}
+	p.key = rest
 	if err := b.spend(costValue * len(dict.keys)); err != nil {
 		return err
 	}
-	for _, key := range trimModule(dict) {
+	for _, key := range dict.keys {
 		var t *torchTensor
-		switch v := dict.vals[key.full].(type) {
+		switch v := dict.vals[key].(type) {
 		case *torchTensor:
 			t = v
 		case *pyObject:
@@ -231,17 +279,17 @@ func (p *pytorch) list(top any, b *budget, place func(*torchStorage) error) erro
 		default:
 			continue
 		}
-		if len(key.short) > maxName {
-			return fmt.Errorf("a name has %d bytes, at most %d are supported", len(key.short), maxName)
+		if len(key) > maxName {
+			return fmt.Errorf("a name has %d bytes, at most %d are supported", len(key), maxName)
 		}
 		if err := b.spend(costListed); err != nil {
 			return err
 		}
-		info := Info{Name: key.short, DType: "?", Shape: t.shape, Problem: t.problem}
+		info := Info{Name: key, DType: "?", Shape: t.shape, Problem: t.problem}
 		if t.storage != nil {
 			info.DType = t.storage.dtype
 			if err := place(t.storage); err != nil {
-				return fmt.Errorf("tensor %s: %w", quote(key.short), err)
+				return fmt.Errorf("tensor %s: %w", quote(key), err)
 			}
 		}
 		if err := p.add(info, t); err != nil {
@@ -254,7 +302,7 @@ func (p *pytorch) list(top any, b *budget, place func(*torchStorage) error) erro
 
 // place finds a storage in the file.
 func (p *pytorch) place(z *torchZip, s *torchStorage) error {
-	if s.check != nil || s.size == 0 {
+	if s.data != nil || s.size == 0 {
 		return nil
 	}
 	f, offset, err := z.locate("data/" + s.key)
@@ -265,73 +313,109 @@ func (p *pytorch) place(z *torchZip, s *torchStorage) error {
 		return fmt.Errorf("storage %s of %d %s needs %d bytes, its entry has %d", quote(s.key), s.n, s.dtype, s.n*s.size, f.UncompressedSize64)
 	}
 	// Reading a tensor sums up its storage, so storages that share bytes would cost their sum.
-	if z.placed += int64(f.UncompressedSize64); z.placed > z.size {
+	if z.placed += int64(f.CompressedSize64); z.placed > z.size {
 		return fmt.Errorf("zip archive: its storages have more bytes than the file of %d; they overlap", z.size)
 	}
+	if f.Method == zip.Deflate {
+		s.data = sync.OnceValues(func() (io.ReaderAt, error) {
+			b, err := inflated(f)
+			return bytes.NewReader(b), err
+		})
+		return nil
+	}
 	s.offset = offset
-	s.check = sync.OnceValue(func() error {
+	s.data = sync.OnceValues(func() (io.ReaderAt, error) {
 		sum := crc32.NewIEEE()
 		if _, err := io.Copy(sum, io.NewSectionReader(p.r, offset, int64(f.UncompressedSize64))); err != nil {
-			return err
+			return nil, err
 		}
 		if f.CRC32 != 0 && sum.Sum32() != f.CRC32 { // 0: written with checksums off
-			return fmt.Errorf("corrupt: CRC-32 of storage %s is %08x, want %08x", quote(s.key), sum.Sum32(), f.CRC32)
+			return nil, fmt.Errorf("corrupt: CRC-32 of storage %s is %08x, want %08x", quote(s.key), sum.Sum32(), f.CRC32)
 		}
-		return nil
+		return p.r, nil
 	})
 	return nil
 }
 
-type moduleKey struct{ full, short string }
+// usualKeys are those of the dicts that hold what a file is for, the official code's first; "" is the outermost.
+var usualKeys = []string{"model", "module", "state_dict", "", "model_state_dict", "model_state", "net", "network", "weights", "params"}
 
-// trimModule lists the keys, without a leading "module." if all tensors have
-// it: that is what parallel training adds.
-func trimModule(d *pyDict) []moduleKey {
-	const prefix = "module."
-	all := true
-	for _, k := range d.keys {
-		if _, ok := d.vals[k].(*torchTensor); ok && !strings.HasPrefix(k, prefix) {
-			all = false
-		}
-	}
-	keys := make([]moduleKey, len(d.keys))
-	for i, k := range d.keys {
-		keys[i] = moduleKey{k, k}
-		if all {
-			keys[i].short = strings.TrimPrefix(k, prefix)
-		}
-	}
-	return keys
-}
-
-// stateDict finds the dict of tensors in what the pickle holds.
-func stateDict(top any) (*pyDict, error) {
-	d, ok := top.(*pyDict)
+// stateDict finds the dict of tensors in what the pickle holds: the one under the key, or else the usual one. What is left of
+// the key is what names in the dict begin with.
+func (p *pytorch) stateDict(top any, key string, b *budget) (d *pyDict, rest string, err error) {
+	outer, ok := top.(*pyDict)
 	if !ok {
-		return nil, fmt.Errorf("holds %s, want a dict of tensors; save it with torch.save(model.state_dict(), path)", kindOf(top))
+		return nil, "", fmt.Errorf("holds %s, want a dict of tensors; save it with torch.save(model.state_dict(), path)", kindOf(top))
 	}
-	for _, key := range []string{"model", "module", "state_dict"} {
-		if in, ok := d.vals[key].(*pyDict); ok && in.hasTensors() {
-			return in, nil
+	found := map[string]*pyDict{}
+	if err := outer.sets("", 0, found, b); err != nil {
+		return nil, "", err
+	}
+	for k, d := range found {
+		p.sets = append(p.sets, Set{k, d.tensors()})
+	}
+	slices.SortFunc(p.sets, func(a, b Set) int { return cmp.Compare(a.Key, b.Key) })
+	p.sets = largest(p.sets)
+	if len(p.sets) == 0 {
+		var list []string
+		for _, k := range outer.keys[:min(len(outer.keys), 8)] {
+			list = append(list, quote(k)+": "+kindOf(outer.vals[k]))
+		}
+		return nil, "", fmt.Errorf("no dict of tensors, neither under a key such as model, module or state_dict nor at the top; found {%s}", strings.Join(list, ", "))
+	}
+	for k := key; k != ""; { // the longest beginning of the key that is a dict's
+		if d := found[k]; d != nil {
+			p.taken = k
+			return d, strings.TrimPrefix(key[len(k):], "."), nil
+		}
+		k = k[:max(0, strings.LastIndexByte(k, '.'))]
+	}
+	for _, k := range usualKeys {
+		if found[k] != nil {
+			p.taken = k
+			return found[k], key, nil
 		}
 	}
-	if d.hasTensors() {
-		return d, nil
+	if len(p.sets) == 1 {
+		p.taken = p.sets[0].Key
+		return found[p.taken], key, nil
 	}
-	var found []string
-	for _, k := range d.keys[:min(len(d.keys), 8)] {
-		found = append(found, quote(k)+": "+kindOf(d.vals[k]))
+	if key != "" {
+		return nil, "", fmt.Errorf("no weights under the key %s; there are %s", quote(key), setList(p.sets))
 	}
-	return nil, fmt.Errorf("no tensors under the keys model, module or state_dict, nor at the top; found {%s}", strings.Join(found, ", "))
+	return nil, "", fmt.Errorf("several sets of weights and none under a usual key: %s; %s", setList(p.sets), p.sets[0].take())
 }
 
-func (d *pyDict) hasTensors() bool {
+// sets finds the dicts with tensors in d, which the path leads to. A dict may be in others many times, and in itself.
+func (d *pyDict) sets(path string, depth int, found map[string]*pyDict, b *budget) error {
+	const most = 4 // dicts in each other
+	if len(found) >= maxSets || len(path) > maxName || depth > most {
+		return nil
+	}
+	if err := b.spend(2*len(d.keys) + len(path)); err != nil {
+		return err
+	}
+	if d.tensors() > 0 {
+		found[path] = d
+	}
+	for _, k := range d.keys {
+		if in, ok := d.vals[k].(*pyDict); ok {
+			if err := in.sets(joinKey(path, k), depth+1, found, b); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (d *pyDict) tensors() int {
+	n := 0
 	for _, v := range d.vals {
 		if _, ok := v.(*torchTensor); ok {
-			return true
+			n++
 		}
 	}
-	return false
+	return n
 }
 
 // torchLoader gives meaning to the few classes of a checkpoint that carry
@@ -357,9 +441,9 @@ var torchTypes = map[string]struct {
 	dtype DType
 	size  int
 }{
-	"FloatStorage": {F32, 4}, "HalfStorage": {F16, 2}, "BFloat16Storage": {BF16, 2},
+	"DoubleStorage": {F64, 8}, "FloatStorage": {F32, 4}, "HalfStorage": {F16, 2}, "BFloat16Storage": {BF16, 2},
 	"LongStorage": {I64, 8}, "IntStorage": {I32, 4}, "ByteStorage": {U8, 1}, "BoolStorage": {Bool, 1},
-	"DoubleStorage": {"f64", 8}, "ShortStorage": {"i16", 2}, "CharStorage": {"i8", 1},
+	"ShortStorage": {"i16", 2}, "CharStorage": {"i8", 1},
 	"ComplexFloatStorage": {"c64", 8}, "ComplexDoubleStorage": {"c128", 16},
 }
 
@@ -520,7 +604,7 @@ func (l *torchLoader) rebuildTensor(args pyTuple) (any, error) {
 	}
 	switch {
 	case s.dtype.Size() == 0:
-		t.problem = fmt.Sprintf("its type %s is not supported; want f32, f16, bf16, i64, i32, u8 or bool", s.dtype)
+		t.problem = fmt.Sprintf("its type %s is not supported; want %s", s.dtype, readableType)
 	case n > s.n:
 		t.problem = fmt.Sprintf("it repeats the elements of its storage (an expanded tensor: %s over %d elements)", shapeString(t.shape), s.n)
 	}
@@ -565,11 +649,12 @@ func (p *pytorch) Read(name string, at int, dst []byte) error {
 		return err
 	}
 	s := t.storage
-	if err := s.check(); err != nil {
+	r, err := s.data()
+	if err != nil {
 		return fmt.Errorf("%s: tensor %s: %w", p, quote(name), err)
 	}
 	if t.contiguous() {
-		return readFull(p.r, dst, s.offset+int64(t.offset+at)*int64(s.size), p.String(), name)
+		return readFull(r, dst, s.offset+int64(t.offset+at)*int64(s.size), p.String(), name)
 	}
 	// Row-major order jumps through the storage: take all of the tensor's span, which is no more than the file has, and
 	// pick; but not if it is far larger than the tensor, since there may be many such tensors in one storage.
@@ -580,11 +665,11 @@ func (p *pytorch) Read(name string, at int, dst []byte) error {
 	}
 	if (last+1)*s.size/maxSpread > len(dst) {
 		return gather(dst, t, at, func(dst []byte, pos int) error {
-			return readFull(p.r, dst, base+int64(pos)*int64(s.size), p.String(), name)
+			return readFull(r, dst, base+int64(pos)*int64(s.size), p.String(), name)
 		})
 	}
 	span := make([]byte, (last+1)*s.size)
-	if err := readFull(p.r, span, base, p.String(), name); err != nil {
+	if err := readFull(r, span, base, p.String(), name); err != nil {
 		return err
 	}
 	return gather(dst, t, at, func(dst []byte, pos int) error {

@@ -151,7 +151,7 @@ func sampleArchive(t testing.TB, key string) []byte {
 	p.str("long").tensor(storage{"LongStorage", "3", 2}, 0, []int{1, 2}, []int{2, 1})
 	p.str("byte").tensor(storage{"ByteStorage", "4", 2}, 0, []int{2}, []int{1})
 	p.str("bool").tensor(storage{"BoolStorage", "5", 2}, 0, []int{2}, []int{1})
-	p.str("double").tensor(storage{"DoubleStorage", "6", 1}, 0, []int{1}, []int{1})
+	p.str("short").tensor(storage{"ShortStorage", "6", 4}, 0, []int{1}, []int{1})
 	p.str("wide").tensor(six, 0, []int{1000000, 6}, []int{0, 1})
 	p.str("sparse").global("torch._utils", "_rebuild_sparse_tensor").op(')', 'R')
 	p.str("extra_state").op('N')
@@ -197,7 +197,7 @@ func TestPyTorch(t *testing.T) {
 			"long i64[1,2]":   []float32{1, -1},
 			"byte u8[2]":      []float32{7, 255},
 			"bool bool[2]":    []float32{0, 1},
-			"double":          `m.pth: tensor "double" cannot be read: its type f64 is not supported; want f32, f16, bf16, i64, i32, u8 or bool`,
+			"short":           `m.pth: tensor "short" cannot be read: its type i16 is not supported; want f64, f32, f16, bf16, i64, i32, u8 or bool`,
 			"wide":            `m.pth: tensor "wide" cannot be read: it repeats the elements of its storage (an expanded tensor: [1000000,6] over 6 elements)`,
 			"sparse":          `m.pth: tensor "sparse" cannot be read: it is an object of class torch._utils._rebuild_sparse_tensor, which is not supported`,
 		}
@@ -228,8 +228,9 @@ func TestPyTorchContainers(t *testing.T) {
 		{"model before the rest", one(one(start().op('}', '(').str("module").op('}', '('), "x").op('u').str("model").op('}', '('), "y").op('u', 'u', '.'), []string{"y"}},
 		{"model is no dict", one(start().op('}', '(').str("model").str("tiny").str("state_dict").op('}', '('), "y").op('u', 'u', '.'), []string{"y"}},
 		{"tensor called model", one(start().op('}', '('), "model").op('u', '.'), []string{"model"}},
-		{"prefix of all", one(one(start().op('}', '(').str("module").op('}', '('), "module.a").str("note").op('N'), "module.b.module.c").op('u', 'u', '.'), []string{"a", "b.module.c"}},
-		{"prefix of some", one(one(start().op('}', '(').str("module").op('}', '('), "module.a"), "b").op('u', 'u', '.'), []string{"b", "module.a"}},
+		{"names of a module", one(one(start().op('}', '(').str("module").op('}', '('), "module.a").str("note").op('N'), "b").op('u', 'u', '.'), []string{"b", "module.a"}},
+		{"the only one", one(start().op('}', '(').str("mine").op('}', '(').str("weights").op('}', '('), "y").op('u', 'u', 'u', '.'), []string{"y"}},
+		{"one beside little", one(one(one(one(start().op('}', '(').str("stats").op('}', '('), "m").op('u').str("mine").op('}', '('), "x"), "y"), "z").op('u', 'u', '.'), []string{"x", "y", "z"}},
 		{"ordered pairs", one(start().global("collections", "OrderedDict").op(']', '(', '('), "a").op('t', 'e', 0x85, 'R', '.'), []string{"a"}},
 		{"last of two", one(one(start().op('}', '('), "a"), "a").op('u', '.'), []string{"a"}},
 		{"protocol 4", one(new(pick).op(0x80, 4, 0x95, 0, 0, 0, 0, 0, 0, 0, 0, '}', 0x94, 0x8c, 1, 'k', 'N', 's', '('), "a").op('u', '.'), []string{"a"}},
@@ -274,8 +275,10 @@ func TestPyTorchErrors(t *testing.T) {
 		{"item of a list", "cannot set items of a list", start().op(']', 'N', 'N', 's', '.').Bytes()},
 		{"reference", "an external reference is no storage", start().op('N', 'Q', '.').Bytes()},
 		{"whole model", "holds object of class mymodel.Net, want a dict of tensors", start().global("mymodel", "Net").op(')', 0x81, '.').Bytes()},
-		{"no tensors", `no tensors under the keys model, module or state_dict, nor at the top; found {"model": object of class mymodel.Net, "epoch": number}`,
+		{"no tensors", `no dict of tensors, neither under a key such as model, module or state_dict nor at the top; found {"model": object of class mymodel.Net, "epoch": number}`,
 			start().op('}', '(').str("model").global("mymodel", "Net").op(')', 0x81).str("epoch").int(1).op('u', '.').Bytes()},
+		{"several", "several sets of weights and none under a usual key: \"mine\" (1 tensors), \"other\" (1 tensors); `checkpoint: {file: FILE, key: mine}` takes one",
+			start().op('}', '(').str("mine").op('}').str("w").tensor(six, 0, nil, nil).op('s').str("other").op('}').str("w").tensor(six, 0, nil, nil).op('s', 'u', '.').Bytes()},
 		{"offset", "offset 7 lies outside the storage of 6 elements", tensor(six, 7, []int{0}, []int{1})},
 		{"offset of the last", "outside the storage", tensor(six, 6, nil, nil)},
 		{"negative offset", "offset -1 lies outside", tensor(six, -1, []int{1}, []int{1})},
@@ -315,6 +318,11 @@ func TestPyTorchArchiveErrors(t *testing.T) {
 	}
 	corrupt := bytes.Clone(good)
 	corrupt[bytes.Index(corrupt, []byte("argparse"))]++
+	entry := build(zip.Store, "a/data.pkl")
+	directory := bytes.Index(entry, []byte("PK\x01\x02"))
+	encrypted, method := bytes.Clone(entry), bytes.Clone(entry)
+	encrypted[directory+8] |= 1
+	method[directory+10] = 12
 	for _, c := range []struct {
 		name, want string
 		data       []byte
@@ -324,7 +332,8 @@ func TestPyTorchArchiveErrors(t *testing.T) {
 		{"two pickles", "a zip archive with 2 data.pkl", build(zip.Store, "a/data.pkl", "b/data.pkl")},
 		{"entry twice", "is there twice", build(zip.Store, "a/data.pkl", "a/x", "a/x")},
 		{"script", "TorchScript", build(zip.Store, "a/data.pkl", "a/constants.pkl")},
-		{"compressed", `entry "data.pkl" is compressed`, build(zip.Deflate, "a/data.pkl")},
+		{"encrypted", `entry "data.pkl" is encrypted`, encrypted},
+		{"other method", `entry "data.pkl" is compressed by method 12`, method},
 		{"byte order", `its byte order is "big"`, build(zip.Store, "a/data.pkl", "a/byteorder")},
 		{"checksum", `entry "data.pkl" is corrupt: CRC-32 is`, corrupt},
 	} {
@@ -385,6 +394,7 @@ func TestPickleValues(t *testing.T) {
 		{"SHORT_BINBYTES", []byte("C\x02hi"), []byte("hi")},
 		{"BINBYTES", []byte("B\x02\x00\x00\x00hi"), []byte("hi")},
 		{"BINBYTES8", le8(0x8e, 2, "hi"), []byte("hi")},
+		{"BYTEARRAY8", le8(0x96, 2, "hi"), []byte("hi")},
 		{"tuples", []byte("N\x85)\x86K\x01K\x02\x87"), pyTuple{pyTuple{pyTuple{nil}, pyTuple{}}, int64(1), int64(2)}},
 		{"TUPLE3", []byte("K\x01K\x02K\x03\x87"), pyTuple{int64(1), int64(2), int64(3)}},
 		{"TUPLE", []byte("(K\x01(tt"), pyTuple{int64(1), pyTuple(nil)}},

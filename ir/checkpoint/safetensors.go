@@ -20,12 +20,12 @@ const maxHeader = 16 << 20
 
 // safetensorsTypes maps the format's names to ours. Other names are kept.
 var safetensorsTypes = map[string]DType{
-	"F32": F32, "F16": F16, "BF16": BF16, "I64": I64, "I32": I32, "U8": U8, "BOOL": Bool,
+	"F64": F64, "F32": F32, "F16": F16, "BF16": BF16, "I64": I64, "I32": I32, "U8": U8, "BOOL": Bool,
 }
 
 // sizeOnly holds the element sizes of types that are checked but not read.
 var sizeOnly = map[string]int{
-	"F64": 8, "U64": 8, "U32": 4, "I16": 2, "U16": 2, "I8": 1, "F8_E4M3": 1, "F8_E5M2": 1, "F8_E8M0": 1, "C64": 8,
+	"U64": 8, "U32": 4, "I16": 2, "U16": 2, "I8": 1, "F8_E4M3": 1, "F8_E5M2": 1, "F8_E8M0": 1, "C64": 8,
 }
 
 type safetensors struct {
@@ -135,10 +135,13 @@ type headerEntry struct {
 	begin, end int64
 }
 
+// jsonSpace is what may stand between the tokens of JSON.
+const jsonSpace = " \t\r\n"
+
 // parseHeader reads the JSON header token by token: encoding/json would let a
 // name that is there twice pass.
 func parseHeader(text []byte) ([]headerEntry, error) {
-	if len(text) == 0 || text[0] != '{' {
+	if blank := bytes.TrimLeft(text, jsonSpace); len(blank) == 0 || blank[0] != '{' {
 		return nil, errors.New("does not start with {")
 	}
 	d := json.NewDecoder(bytes.NewReader(text))
@@ -211,10 +214,11 @@ func parseEntry(d *json.Decoder) (headerEntry, error) {
 		if err != nil {
 			return e, err
 		}
-		if seen[key] {
-			return e, fmt.Errorf("%s is there twice", file.Quote(key))
+		if known := key == "dtype" || key == "shape" || key == "data_offsets"; known && seen[key] {
+			return e, fmt.Errorf("%s is there twice", key)
+		} else if known {
+			seen[key] = true
 		}
-		seen[key] = true
 		switch key {
 		case "dtype":
 			dtype, err = dtypeName(d)
@@ -222,8 +226,8 @@ func parseEntry(d *json.Decoder) (headerEntry, error) {
 			shape, err = sizes(d, maxRank)
 		case "data_offsets":
 			offsets, err = sizes(d, 2)
-		default:
-			err = errors.New("unknown field")
+		default: // the format's own library passes over what it does not know
+			err = skip(d)
 		}
 		if err != nil {
 			return e, fmt.Errorf("%s: %w", file.Quote(key), err)
@@ -251,7 +255,7 @@ func parseEntry(d *json.Decoder) (headerEntry, error) {
 	var known bool
 	if e.info.DType, known = safetensorsTypes[dtype]; !known {
 		e.info.DType = DType(strings.ToLower(dtype))
-		e.info.Problem = fmt.Sprintf("its type %s is not supported; want F32, F16, BF16, I64, I32, U8 or BOOL", dtype)
+		e.info.Problem = fmt.Sprintf("its type %s is not supported; want %s", dtype, readableType)
 	}
 	size := e.info.DType.Size()
 	if !known {
@@ -289,10 +293,15 @@ func dtypeName(d *json.Decoder) (string, error) {
 	return name, nil
 }
 
-// skipMetadata reads {"KEY": "VALUE", ...} and keeps nothing.
+// skipMetadata reads {"KEY": "VALUE", ...} or null and keeps nothing.
 func skipMetadata(d *json.Decoder) error {
-	if err := begin(d, '{', "{key: text}"); err != nil {
+	switch tok, err := d.Token(); {
+	case err != nil:
 		return err
+	case tok == nil:
+		return nil
+	case tok != json.Delim('{'):
+		return fmt.Errorf("found %s, want {key: text}", found(tok))
 	}
 	for d.More() {
 		key, err := d.Token() // a key is a string, or the decoder says no

@@ -169,7 +169,7 @@ func TestWriteErrors(t *testing.T) {
 		{"no bool", "does not fit bool", []Tensor{{Name: "x", DType: Bool, Shape: []int{1}, Ints: []int64{2}}}},
 		{"twice", "the name is taken", []Tensor{{Name: "x", DType: F32, Floats: []float32{1}}, {Name: "x", DType: F32, Floats: []float32{1}}}},
 		{"short", "needs 6 elements", []Tensor{{Name: "x", DType: F32, Shape: []int{2, 3}, Floats: []float32{1}}}},
-		{"unknown type", `type "f64" cannot be written`, []Tensor{{Name: "x", DType: "f64"}}},
+		{"unknown type", `type "i8" cannot be written`, []Tensor{{Name: "x", DType: "i8"}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "x.safetensors")
@@ -227,7 +227,10 @@ func TestSafetensorsErrors(t *testing.T) {
 		{"twice", `tensor "a" is there twice`, header(`{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}`, 8)},
 		{"twice, escaped", `tensor "a" is there twice`, header(`{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"\u0061":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}`, 8)},
 		{"field twice", `shape is there twice`, header(`{"a":{"dtype":"F32","shape":[1],"shape":[1],"data_offsets":[0,4]}}`, 4)},
-		{"unknown field", `tensor "a": color: unknown field`, header(`{"a":{"color":1}}`, 0)},
+		{"only an unknown field", `tensor "a": dtype is missing`, header(`{"a":{"color":{"of":[1,null]}}}`, 0)},
+		{"deep unknown field", `brackets inside each other`, header(`{"a":{"color":`+strings.Repeat("[", 2000)+strings.Repeat("]", 2000)+`}}`, 0)},
+		{"only blanks", "does not start with {", header(" \n ", 0)},
+		{"byte order mark", "does not start with {", header("\ufeff{}", 0)},
 		{"no shape", `tensor "a": shape is missing`, header(`{"a":{"dtype":"F32","data_offsets":[0,4]}}`, 4)},
 		{"size", "F32[2] needs 8 bytes, data_offsets [0 4] hold 4", header(`{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,4]}}`, 4)},
 		{"size of f64", "F64[1] needs 8 bytes", header(`{"a":{"dtype":"F64","shape":[1],"data_offsets":[0,4]}}`, 4)},
@@ -252,13 +255,13 @@ func TestSafetensorsErrors(t *testing.T) {
 }
 
 func TestSafetensorsOtherTypes(t *testing.T) {
-	data := header(`{"a":{"dtype":"F64","shape":[1],"data_offsets":[0,8]},"b":{"dtype":"F6_E3M2","shape":[4],"data_offsets":[8,11]},"c":{"dtype":"U8","shape":[1],"data_offsets":[11,12]}}`, 12)
+	data := header(" \n\t"+`{"__metadata__":null,"a":{"dtype":"I16","shape":[4],"x":[{}],"x":1,"data_offsets":[0,8]},"b":{"dtype":"F6_E3M2","shape":[4],"data_offsets":[8,11]},"c":{"dtype":"U8","shape":[1],"data_offsets":[11,12]}}`, 12)
 	src, err := Safetensors(bytes.NewReader(data), int64(len(data)), "m")
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, err = Load(src, "a")
-	wantError(t, err, `m: tensor "a" cannot be read: its type F64 is not supported`)
+	wantError(t, err, `m: tensor "a" cannot be read: its type I16 is not supported`)
 	_, err = Load(src, "b")
 	wantError(t, err, `F6_E3M2 is not supported`)
 	wantError(t, src.Read("a", 0, make([]byte, 8)), "cannot be read")

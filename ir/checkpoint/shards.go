@@ -66,7 +66,7 @@ func (s *shards) open(dir string, where map[string]string) error {
 	listed := 0 // also those that the index does not name, which are held as well
 	text := int64(0)
 	for _, name := range files {
-		src, err := open(filepath.Join(dir, name), false)
+		src, _, err := open(filepath.Join(dir, name), "", false)
 		if errors.Is(err, os.ErrNotExist) {
 			return fmt.Errorf("the file %s with %d tensors is missing; it belongs beside the index", file.Quote(name), len(byFile[name]))
 		}
@@ -188,6 +188,10 @@ func (s *shards) Close() error {
 func Files(s Source) []string {
 	var paths []string
 	switch s := s.(type) {
+	case *renamed:
+		return Files(s.Source)
+	case *rounded:
+		return Files(s.Source)
 	case *pytorch:
 		paths = []string{s.name}
 	case *safetensors:

@@ -19,6 +19,7 @@ type DType string
 
 // The element types that can be read.
 const (
+	F64  DType = "f64"
 	F32  DType = "f32"
 	F16  DType = "f16"
 	BF16 DType = "bf16"
@@ -32,7 +33,7 @@ const (
 // read.
 func (d DType) Size() int {
 	switch d {
-	case I64:
+	case F64, I64:
 		return 8
 	case F32, I32:
 		return 4
@@ -50,7 +51,13 @@ func typeName(s string) bool {
 }
 
 // Float reports whether elements are floating-point numbers that can be read.
-func (d DType) Float() bool { return d == F32 || d == F16 || d == BF16 }
+func (d DType) Float() bool { return d == F64 || d == F32 || d == F16 || d == BF16 }
+
+// What can be read, as errors have it.
+const (
+	floatTypes   = "f64, f32, f16 or bf16"
+	readableType = "f64, f32, f16, bf16, i64, i32, u8 or bool"
+)
 
 // Info describes a tensor of a [Source].
 type Info struct {
@@ -116,8 +123,8 @@ func Find(src Source, name string) (Info, bool) {
 }
 
 // Load reads a whole tensor as float32 in row-major order. f16 and bf16 are
-// widened exactly, integers must be exact in float32, and NaN or an infinity
-// is an error. The result is the caller's. Load needs 4 bytes an element, and
+// widened exactly, f64 is rounded to the nearest, ties to even, integers must be
+// exact in float32, and NaN or an infinity is an error. The result is the caller's. Load needs 4 bytes an element, and
 // unless the tensor is stored as f32 its stored size again while it runs.
 func Load(src Source, name string) ([]float32, error) {
 	return loadName(src, name, 0, -1, true)
@@ -169,7 +176,7 @@ func readable(src Source, name string) (Info, error) {
 		return t, fmt.Errorf("%s: tensor %s cannot be read: %s", src, quote(name), t.Problem)
 	}
 	if t.DType.Size() == 0 {
-		return t, fmt.Errorf("%s: tensor %s cannot be read: its type is %s, want f32, f16, bf16, i64, i32, u8 or bool", src, quote(name), t.DType)
+		return t, fmt.Errorf("%s: tensor %s cannot be read: its type is %s, want %s", src, quote(name), t.DType, readableType)
 	}
 	return t, nil
 }
@@ -216,6 +223,10 @@ func loadName(src Source, name string, row, rows int, finite bool) ([]float32, e
 // widen converts stored elements to float32; on error it says which.
 func widen(out []float32, d DType, raw []byte) (int, error) {
 	switch d {
+	case F64:
+		for i := range out {
+			out[i] = float32(math.Float64frombits(binary.LittleEndian.Uint64(raw[8*i:])))
+		}
 	case F16:
 		for i := range out {
 			out[i] = ir.FromF16(binary.LittleEndian.Uint16(raw[2*i:]))

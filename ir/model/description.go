@@ -25,6 +25,7 @@ type Description struct {
 	Long   Structure // the long form, which families are presets of
 
 	Checkpoint string // path as written, or ""
+	Key        string // of one of several sets of weights in it, "" = the usual one
 	// Interpolate lets the checkpoint's table of picture positions be of another size than
 	// Sizes.Image: it is resized, bicubic, as the official code does before fine-tuning.
 	Interpolate bool
@@ -169,7 +170,7 @@ func (c *decoder) description(root *node) *Description {
 		}},
 		{"final", func(n *node, path string) { d.Long.Final = Sharing(c.words(n, path)) }},
 		{"keys", func(n *node, path string) { c.keys(&d.Long.Keys, n, path) }},
-		{"checkpoint", word(&d.Checkpoint)},
+		{"checkpoint", func(n *node, path string) { c.checkpoint(d, n, path) }},
 		{"interpolate", func(n *node, path string) {
 			if v := c.flag(n, path); v != nil {
 				d.Interpolate = *v
@@ -230,6 +231,21 @@ func (c *decoder) preset(d *Description, n *node, path string) {
 	}
 	if _, err := findPreset(d.Preset); err != nil {
 		c.fail(n, "%v", err)
+	}
+}
+
+// checkpoint reads FILE or {file: FILE, key: KEY}.
+func (c *decoder) checkpoint(d *Description, n *node, path string) {
+	if n.kind != mapNode {
+		d.Checkpoint = c.words(n, path)
+		return
+	}
+	c.object(n, path, []field{
+		{"file", func(n *node, path string) { d.Checkpoint = c.words(n, path) }},
+		{"key", func(n *node, path string) { d.Key = c.words(n, path) }},
+	})
+	if d.Checkpoint == "" {
+		c.fail(n, "%s.file is missing; want {file: FILE, key: KEY}, or just the file", path)
 	}
 }
 

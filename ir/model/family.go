@@ -13,13 +13,18 @@ type family struct {
 	// positions and eps are what Sizes has by default.
 	positions int
 	eps       float64
+	// heads is what people find Sizes.Heads by.
+	heads string
 }
 
 var families = []family{
-	{name: "beit3", structure: beit3, positions: defaultPositions, eps: 1e-5},
-	{name: "mwt", structure: mwt, joint: true, positions: defaultPositions, eps: 1e-5},
-	{name: "vlmo", structure: vlmo, joint: true, bias: true, positions: 40, eps: 1e-6},
+	{name: "beit3", structure: beit3, positions: defaultPositions, eps: 1e-5, heads: torchscaleHeads},
+	{name: "mwt", structure: mwt, joint: true, positions: defaultPositions, eps: 1e-5, heads: torchscaleHeads},
+	{name: "vlmo", structure: vlmo, joint: true, bias: true, positions: 40, eps: 1e-6, heads: "num_heads"},
 }
+
+// torchscaleHeads is what the official code of BEiT-3 calls the number of heads.
+const torchscaleHeads = "encoder_attention_heads"
 
 // beit3 is the released arrangement: every weight of a layer exists once a modality,
 // only the attention pattern mixes them.

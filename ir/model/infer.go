@@ -6,6 +6,8 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"github.com/multiway-go/multiway/codegen/rt/file"
 )
 
 // Guess is what the names and shapes of a checkpoint's tensors tell of its model.
@@ -18,11 +20,9 @@ type Guess struct {
 	// likely one first. Several may fit: tensors do not tell what a model was trained on.
 	Presets []PresetInfo
 
-	// Heads says where Sizes.Heads comes from, since shapes seldom tell. Certain is false
-	// if it is no more than a guess by the usual width of a head, which a description
-	// must not repeat: a model with other heads runs as well, and answers nonsense.
-	Heads   string
-	Certain bool
+	// Heads says where Sizes.Heads comes from, since shapes seldom tell; or, where that is 0, where people find it. It is never
+	// guessed: a model with other heads runs as well, and answers nonsense.
+	Heads string
 }
 
 // shapes looks up tensors by name.
@@ -66,8 +66,8 @@ var inferers = []struct {
 
 // Infer tells from a checkpoint's tensors which model it is. file, the checkpoint's
 // name or "", decides between presets that fit alike. heads, if not 0, is the number
-// of attention heads; otherwise that of a preset of the same sizes is taken, or else
-// about dim/64, which is not certain.
+// of attention heads; otherwise that of a preset of the same sizes is taken. Without one
+// it stays 0.
 func Infer(tensors []Tensor, file string, heads int) (*Guess, error) {
 	s := shapes{}
 	for _, t := range tensors {
@@ -90,17 +90,39 @@ func Infer(tensors []Tensor, file string, heads int) (*Guess, error) {
 	return nil, notKnown(tensors)
 }
 
+// KeyError says that tensors are a known model's but for what stands before their names: one of the keys and a dot.
+type KeyError struct {
+	Family string
+	Keys   []string
+}
+
+func (e *KeyError) Error() string {
+	var s []string
+	for _, k := range e.Keys {
+		s = append(s, file.Quote(k))
+	}
+	return fmt.Sprintf("the tensors look like those of family %s, with more before their names: take them with --key %s", e.Family, strings.Join(s, ", or --key "))
+}
+
 // notKnown says what was looked for, and how near the checkpoint comes.
 func notKnown(tensors []Tensor) error {
 	var want, have []string
 	for _, f := range inferers {
 		want = append(want, fmt.Sprintf("%s (%s)", f.key, f.family))
-		_, tail, _ := strings.Cut(f.key, ".")
+		first, tail, _ := strings.Cut(f.key, ".")
+		var keys []string
 		for _, t := range tensors {
-			if prefix, ok := strings.CutSuffix(t.Name, tail); ok {
-				first, _, _ := strings.Cut(f.key, ".")
-				return fmt.Errorf("the tensors look like those of family %s, but their names start with %s instead of %s.; rename them, or write the long form with keys: {prefix: %s}",
-					f.family, quote(prefix), first, quote(prefix))
+			if key, ok := strings.CutSuffix(t.Name, "."+f.key); ok {
+				keys = append(keys, key)
+			}
+		}
+		if keys != nil {
+			return &KeyError{f.family, keys[:min(len(keys), 8)]}
+		}
+		for _, t := range tensors {
+			if prefix, ok := strings.CutSuffix(t.Name, tail); ok && (prefix == "" || strings.HasSuffix(prefix, ".")) {
+				return fmt.Errorf("the tensors look like those of family %s, but their names start with %s instead of %s; rename those in Python: {%s + k.removeprefix(%s): v for k, v in weights.items()}, those of heads as they are",
+					f.family, quote(prefix), quote(first+"."), quote(first+"."), quote(prefix))
 			}
 		}
 	}
@@ -310,22 +332,19 @@ func (g *Guess) heads(given int) error {
 		if z.Heads != 0 && z.Heads != given {
 			return fmt.Errorf("%d heads: the checkpoint has tables for %d", given, z.Heads)
 		}
-		z.Heads, g.Heads, g.Certain = given, "as given", true
+		z.Heads, g.Heads = given, "as given"
 		return nil
 	case z.Heads != 0 && z.Dim%z.Heads == 0:
-		g.Heads, g.Certain = "told by the table of relative positions", true
+		g.Heads = "told by the table of relative positions"
 		return nil
 	}
 	for _, p := range Presets() {
 		if p.Sizes.Dim == z.Dim && p.Sizes.FFN == z.FFN && p.Sizes.Layers == z.Layers && p.Family == g.Family {
-			z.Heads, g.Heads, g.Certain = p.Sizes.Heads, "not told by the tensors; as in "+p.Name, true
+			z.Heads, g.Heads = p.Sizes.Heads, "not told by the tensors; as in "+p.Name
 			return nil
 		}
 	}
-	z.Heads = max(1, z.Dim/64)
-	for z.Dim%z.Heads != 0 {
-		z.Heads--
-	}
-	g.Heads = fmt.Sprintf("MISSING: the tensors do not tell it, and no released model has these sizes. Add it to sizes; with heads of %d columns it would be %d", z.Dim/z.Heads, z.Heads)
+	z.Heads = 0
+	g.Heads = fmt.Sprintf("MISSING: tensors do not tell it, and no released model has these sizes. It is a divisor of %d, called %s in the code and the configuration that the model was trained with", z.Dim, familyNamed(g.Family).heads)
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 // Sketch says what the description of a guess names besides the model.
 type Sketch struct {
 	Checkpoint string   // path as the description has it
+	Key        string   // of a set of weights in it, "" = the usual one
 	Tokenizer  string   // likewise, "" = not known
 	Labels     string   // likewise; of the task with classes
 	Image      int      // side of the picture to compile for, 0 = the checkpoint's
@@ -45,9 +46,7 @@ func (g *Guess) YAML(s Sketch) []byte {
 		}
 	default:
 		line("family: %s", g.Family)
-		if line("# heads: %s.", g.Heads); !g.Certain {
-			z.Heads = 0
-		}
+		comment("heads: " + g.Heads + ".")
 		z.Image = image
 		var sizes []string
 		for _, r := range sizeTable {
@@ -70,7 +69,11 @@ func (g *Guess) YAML(s Sketch) []byte {
 	if image != g.Sizes.Image {
 		line("interpolate: true # the checkpoint's table of positions is for pictures of %d", g.Sizes.Image)
 	}
-	line("checkpoint: %s", scalar(s.Checkpoint))
+	if s.Key == "" {
+		line("checkpoint: %s", scalar(s.Checkpoint))
+	} else {
+		line("checkpoint: {file: %s, key: %s}", scalar(s.Checkpoint), scalar(s.Key))
+	}
 	if s.Tokenizer != "" {
 		line("tokenizer: %s", scalar(s.Tokenizer))
 	} else {
@@ -110,7 +113,7 @@ func (g *Guess) Looks() string {
 		}
 		return "It looks like " + g.Presets[0].Name + "; tensors do not tell it from " + strings.Join(also, ", ") + ", which compile the same."
 	}
-	return "It is of family " + g.Family + ", but no released model."
+	return "Its tensors are of family " + g.Family + ", of a size that was not released."
 }
 
 func (g *Guess) tokenizer() string {

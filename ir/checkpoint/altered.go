@@ -1,0 +1,77 @@
+package checkpoint
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// alteration is a way to train that leaves tensors in a checkpoint that change what a weight is.
+type alteration struct {
+	what string
+	// begins are what a part of the name begins with; such a tensor is of no model.
+	begins []string
+	// ends stand after the name of a weight, and tell the way from others: spectral norm has a weight_v too.
+	ends []string
+	cure string
+}
+
+// parametrizations is the part of a name before that of a weight that a module computes: q.parametrizations.weight.original0.
+const parametrizations = ".parametrizations."
+
+var alterations = []alteration{
+	{"adapters (LoRA and its like)", []string{"lora_", "hada_", "lokr_", "ia3_", "oft_", "boft_", "vera_", "base_layer", "modules_to_save"}, nil,
+		"merge them into the weights and save those: `model = model.merge_and_unload()` with PEFT; with loralib `model.eval()`, and leave out names that have lora_"},
+	{"weight norm", nil, []string{"_g"},
+		"take it off and save again: `torch.nn.utils.remove_weight_norm(module)` for each module that has it"},
+	{"pruning", nil, []string{"_mask"},
+		"take it off and save again: `torch.nn.utils.prune.remove(module, \"weight\")` for each module that has it"},
+	{"spectral norm", nil, []string{"_u"},
+		"take it off and save again: `torch.nn.utils.remove_spectral_norm(module)` for each module that has it"},
+	{"parametrizations (weight norm, spectral norm and others)", nil, nil,
+		"take them off and save again: `torch.nn.utils.parametrize.remove_parametrizations(module, \"weight\")` for each module that has them"},
+}
+
+// weight returns the name of the weight that a tensor changes if it is of the alteration, "" if it is not; any says that it
+// changes some.
+func (a *alteration) weight(name string) (weight string, any bool) {
+	if slices.ContainsFunc(strings.Split(name, "."), func(part string) bool {
+		return slices.ContainsFunc(a.begins, func(b string) bool { return strings.HasPrefix(part, b) })
+	}) {
+		return "", true
+	}
+	for _, e := range a.ends {
+		if w, ok := strings.CutSuffix(name, e); ok {
+			return w, false
+		}
+	}
+	if module, rest, ok := strings.Cut(name, parametrizations); ok && a.begins == nil && a.ends == nil {
+		own, _, _ := strings.Cut(rest, ".")
+		return module + "." + own, false
+	}
+	return "", false
+}
+
+// Altered refuses a source with tensors that change what its weights are, which an import would leave out: adapters, and
+// the parts of a weight that a module computes from them. wanted says which weights matter.
+func Altered(src Source, wanted func(name string) bool) error {
+	for _, a := range alterations {
+		var first string
+		n := 0
+		for _, t := range src.Tensors() {
+			if w, any := a.weight(t.Name); any || w != "" && wanted(Bare(w)) {
+				if n++; n == 1 {
+					first = t.Name
+				}
+			}
+		}
+		if n > 0 {
+			more := ""
+			if n > 1 {
+				more = fmt.Sprintf(" and %d more", n-1)
+			}
+			return fmt.Errorf("%s: has %s, in %s%s; without them its weights would be another model's: %s", src, a.what, quote(first), more, a.cure)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,310 @@
+package checkpoint
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+
+	"github.com/multiway-go/multiway/codegen/rt/file"
+)
+
+// Set is one of several sets of weights in a file: tensors of a dict in a pickle, or those whose names begin alike.
+type Set struct {
+	Key     string // of the dict, after those around it and a dot; or what the names begin with, without the dot
+	Tensors int
+}
+
+// String names the set in lists: `model_ema (213 tensors)`.
+func (s Set) String() string {
+	return fmt.Sprintf("%s (%d tensors)", s.name(), s.Tensors)
+}
+
+// take says how one set of several is taken.
+func (s Set) take() string {
+	return fmt.Sprintf("`checkpoint: {file: FILE, key: %s}` takes one, and --key %[1]s of init", file.Quote(s.Key))
+}
+
+// name is the set's without its size.
+func (s Set) name() string {
+	if s.Key == "" {
+		return "the outermost"
+	}
+	return quote(s.Key)
+}
+
+// maxSets bounds the sets that are told apart.
+const maxSets = 64
+
+func setList(sets []Set) string {
+	var s []string
+	for i, x := range sets {
+		if i == 8 {
+			s = append(s, fmt.Sprintf("and %d more", len(sets)-i))
+			break
+		}
+		s = append(s, x.String())
+	}
+	return strings.Join(s, ", ")
+}
+
+// largest leaves out sets of less than half as many tensors as the largest has, which are something else.
+func largest(sets []Set) []Set {
+	most := 0
+	for _, s := range sets {
+		most = max(most, s.Tensors)
+	}
+	return slices.DeleteFunc(sets, func(s Set) bool { return 2*s.Tensors < most })
+}
+
+// wrappers are the parts that wrapping a module puts into the names of its tensors, wherever it was wrapped.
+var wrappers = []string{
+	"module",                     // DataParallel, DistributedDataParallel, AveragedModel
+	"_orig_mod",                  // torch.compile
+	"model",                      // a LightningModule's own
+	"_forward_module",            // Lightning's strategies
+	"_fsdp_wrapped_module",       // FullyShardedDataParallel
+	"_checkpoint_wrapped_module", // activation checkpointing
+}
+
+// Bare is a tensor's name without the parts that wrapped modules put into it: "module", "_orig_mod", "model" and their like.
+func Bare(name string) string {
+	bare, _ := unwrapped(name)
+	return bare
+}
+
+// unwrapped is Bare, and says what was dropped: "module._orig_mod." from the front, "..._orig_mod." from within.
+func unwrapped(name string) (bare, dropped string) {
+	parts := strings.Split(name, ".")
+	kept := parts[:0:0]
+	for i, p := range parts {
+		switch {
+		case i == len(parts)-1 || !slices.Contains(wrappers, p):
+			kept = append(kept, p)
+		case len(kept) > 0 && !strings.Contains(dropped, "..."):
+			dropped += "..." + p + "."
+		case len(kept) == 0 || !strings.HasSuffix(dropped, "."+p+"."):
+			dropped += p + "."
+		}
+	}
+	return strings.Join(kept, "."), dropped
+}
+
+// BareTensors lists the tensors of a source with bare names, each name once and without those of further sets of weights:
+// what to tell a model by.
+func BareTensors(src Source) []Info {
+	var list []Info
+	seen := map[string]bool{}
+	for _, t := range src.Tensors() {
+		if t.Name = Bare(t.Name); !seen[t.Name] {
+			seen[t.Name] = true
+			list = append(list, t)
+		}
+	}
+	before := func(name string) string { // what another tensor's name has before it
+		for i, c := range name {
+			if c == '.' && seen[name[i+1:]] {
+				return name[:i]
+			}
+		}
+		return ""
+	}
+	count := map[string]int{}
+	for _, t := range list {
+		if p := before(t.Name); p != "" {
+			count[p]++
+		}
+	}
+	all := len(list)
+	return slices.DeleteFunc(list, func(t Info) bool { return 3*count[before(t.Name)] > all })
+}
+
+// renamed is a source some of whose tensors have other names.
+type renamed struct {
+	Source
+	infos []Info
+	old   map[string]string // names in Source, of those that have other ones
+	key   string            // of the set that the source was narrowed to, "" = none
+	drops []Drop
+}
+
+// Drop is what was dropped from names: leading parts, such as "module._orig_mod.", or after "..." such from within.
+type Drop struct {
+	Parts   string
+	Tensors int
+}
+
+func (r *renamed) Tensors() []Info { return r.infos }
+
+func (r *renamed) Read(name string, at int, dst []byte) error {
+	if old, ok := r.old[name]; ok {
+		name = old
+	}
+	return r.Source.Read(name, at, dst)
+}
+
+func (r *renamed) sort() *renamed {
+	sort.Slice(r.infos, func(i, j int) bool { return r.infos[i].Name < r.infos[j].Name })
+	return r
+}
+
+// narrow is the set of src whose names begin with key and a dot, which is dropped.
+func narrow(src Source, key string) (Source, error) {
+	r := &renamed{Source: src, old: map[string]string{}, key: key}
+	for _, t := range src.Tensors() {
+		if short, ok := strings.CutPrefix(t.Name, key+"."); ok {
+			r.old[short] = t.Name
+			t.Name = short
+			r.infos = append(r.infos, t)
+		}
+	}
+	if r.infos == nil {
+		sets, _ := Sets(src)
+		for p, n := range firstParts(src.Tensors()) {
+			sets = append(sets, Set{p, n})
+		}
+		slices.SortStableFunc(sets, func(a, b Set) int { return cmp.Or(cmp.Compare(b.Tensors, a.Tensors), cmp.Compare(a.Key, b.Key)) })
+		return nil, fmt.Errorf("%s: no weights under the key %s; there are %s", src, quote(key), setList(sets))
+	}
+	return r.sort(), nil
+}
+
+// firstParts counts the tensors by the first parts of their names.
+func firstParts(list []Info) map[string]int {
+	n := map[string]int{}
+	for _, t := range list {
+		if first, _, ok := strings.Cut(t.Name, "."); ok {
+			n[first]++
+		}
+	}
+	return n
+}
+
+// Sets lists the sets of weights that a source was taken from, and the key of the one it is. There are none if the file does
+// not tell sets apart by itself; [Report] has those that the names of a model's tensors tell.
+func Sets(src Source) (sets []Set, taken string) {
+	switch s := src.(type) {
+	case *pytorch:
+		return s.sets, s.taken
+	case *renamed:
+		sets, taken = Sets(s.Source)
+		return sets, joinKey(taken, s.key)
+	case *rounded:
+		return Sets(s.Source)
+	}
+	return nil, ""
+}
+
+func joinKey(a, b string) string {
+	if a == "" || b == "" {
+		return a + b
+	}
+	return a + "." + b
+}
+
+// named is src with the names of the wanted tensors as the model has them: without parts that wrapped modules put into
+// them, where what remains is wanted. A name that is wanted as it is comes first, then what was dropped of most others.
+// Names of other tensors lose the same leading parts.
+func named(src Source, wanted map[string]bool) *renamed {
+	list := src.Tensors()
+	r := &renamed{Source: src, infos: slices.Clone(list), old: map[string]string{}}
+	taken := map[string]bool{}
+	for _, t := range list {
+		taken[t.Name] = true
+	}
+	type match struct {
+		at            int // in list
+		bare, dropped string
+	}
+	var all []match
+	count := map[string]int{}
+	for i, t := range list {
+		if wanted[t.Name] {
+			continue
+		}
+		if bare, dropped := unwrapped(t.Name); dropped != "" && wanted[bare] {
+			all = append(all, match{i, bare, dropped})
+			count[dropped]++
+		}
+	}
+	slices.SortStableFunc(all, func(a, b match) int {
+		return cmp.Or(cmp.Compare(count[b.dropped], count[a.dropped]), cmp.Compare(len(a.dropped), len(b.dropped)), cmp.Compare(a.dropped, b.dropped))
+	})
+	rename := func(at int, to string) bool {
+		if taken[to] {
+			return false
+		}
+		r.old[to] = list[at].Name
+		r.infos[at].Name = to
+		taken[to] = true
+		return true
+	}
+	for _, m := range all {
+		if !rename(m.at, m.bare) {
+			continue
+		}
+		i := slices.IndexFunc(r.drops, func(d Drop) bool { return d.Parts == m.dropped })
+		if i < 0 {
+			i = len(r.drops)
+			r.drops = append(r.drops, Drop{Parts: m.dropped})
+		}
+		r.drops[i].Tensors++
+	}
+	for i, t := range list {
+		for _, d := range r.drops {
+			lead, _, _ := strings.Cut(d.Parts, "...")
+			if short, ok := strings.CutPrefix(t.Name, lead); ok && lead != "" && short != "" && r.infos[i].Name == t.Name {
+				rename(i, short)
+			}
+		}
+	}
+	return r.sort()
+}
+
+// sets lists the sets of weights that a file has, and the key of what src has of it; none if it has just one. To those that the
+// file tells apart come those that src has beside what became r: what most wanted names have before them.
+func sets(src Source, r *renamed, wanted map[string]bool) (all []Set, taken string) {
+	all, taken = Sets(src)
+	here := taken // what narrowed sources have dropped is part of a key
+	used, count := map[string]bool{}, map[string]int{}
+	for _, t := range r.infos {
+		if wanted[t.Name] {
+			used[cmp.Or(r.old[t.Name], t.Name)] = true
+		}
+	}
+	for _, t := range src.Tensors() {
+		if used[t.Name] || len(t.Name) > maxAlike {
+			continue
+		}
+		for i, c := range t.Name {
+			if c != '.' {
+				continue
+			}
+			if bare, _ := unwrapped(t.Name[i+1:]); wanted[bare] {
+				if count[t.Name[:i]] > 0 || len(count) < maxSets {
+					count[t.Name[:i]]++
+				}
+				break
+			}
+		}
+	}
+	for key, n := range count {
+		if 2*n > len(wanted) {
+			all = append(all, Set{joinKey(here, key), n})
+		}
+	}
+	if len(used) > 0 && !slices.ContainsFunc(all, func(s Set) bool { return s.Key == taken }) {
+		lead := ""
+		if len(r.drops) > 0 {
+			lead, _, _ = strings.Cut(r.drops[0].Parts, "...")
+		}
+		taken = joinKey(here, strings.TrimSuffix(lead, "."))
+		all = append(all, Set{taken, len(used)})
+	}
+	slices.SortFunc(all, func(a, b Set) int { return cmp.Compare(a.Key, b.Key) })
+	if len(used) > 0 && len(all) == 1 {
+		return nil, taken
+	}
+	return all, taken
+}

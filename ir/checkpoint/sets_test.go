@@ -1,0 +1,207 @@
+package checkpoint
+
+import (
+	"archive/zip"
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/multiway-go/multiway/ir"
+)
+
+// bound binds a program that wants the tensors to a source with the given names, each of the value of its place.
+func bound(t *testing.T, wanted, names []string) (*Report, map[string]float32, error) {
+	t.Helper()
+	var tensors []Tensor
+	for i, n := range names {
+		tensors = append(tensors, Tensor{Name: n, DType: F32, Shape: []int{1}, Floats: []float32{float32(i)}})
+	}
+	src, err := Memory("m", tensors)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &ir.Program{}
+	for i, key := range wanted {
+		p.Weights = append(p.Weights, weight(fmt.Sprint("w", i), key, []int{1}, 1))
+	}
+	r, err := Bind(p, src)
+	if err != nil {
+		return nil, nil, err
+	}
+	got := map[string]float32{}
+	for i, w := range p.Weights {
+		f, err := w.Load()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got[wanted[i]] = f[0]
+	}
+	return r, got, nil
+}
+
+func TestBindNames(t *testing.T) {
+	wanted := []string{"a.w", "b.0.w", "c.w"}
+	for _, c := range []struct {
+		name  string
+		names []string
+		take  []float32 // places in names of what is taken
+		notes []string
+		left  string // surplus
+	}{
+		{"as they are", []string{"a.w", "b.0.w", "c.w", "model.x"}, []float32{0, 1, 2}, nil, "model"},
+		{"one", []string{"module.a.w", "module.b.0.w", "module.c.w", "module.x"}, []float32{0, 1, 2}, []string{`dropped "module." from the names of 3 tensors`}, "x"},
+		{"a stray", []string{"n_averaged", "_orig_mod.a.w", "_orig_mod.b.0.w", "_orig_mod.c.w"}, []float32{1, 2, 3}, []string{`dropped "_orig_mod." from the names of 3 tensors`}, "n_averaged"},
+		{"nested", []string{"model.module._orig_mod.a.w", "model.module._orig_mod.b.0.w", "model.module._orig_mod.c.w"}, []float32{0, 1, 2}, []string{`dropped "model.module._orig_mod." from the names of 3 tensors`}, ""},
+		{"within", []string{"a._orig_mod.w", "b._orig_mod.0._orig_mod.w", "c.w"}, []float32{0, 1, 2}, []string{`dropped "..._orig_mod." from the names of 2 tensors`}, ""},
+		{"some", []string{"model.a.w", "model.b.0.w", "c.w"}, []float32{0, 1, 2}, []string{`dropped "model." from the names of 2 tensors`}, ""},
+		{"what is wanted as it is comes first", []string{"model.a.w", "model.b.0.w", "model.c.w", "a.w", "b.0.w", "c.w"}, []float32{3, 4, 5},
+			[]string{"sets of weights in the file: the outermost (3 tensors), \"model\" (3 tensors); this is the outermost; `checkpoint: {file: FILE, key: model}` takes one, and --key model of init"}, "model"},
+		{"two", []string{"model.a.w", "model.b.0.w", "model.c.w", "ema.module.a.w", "ema.module.b.0.w", "ema.module.c.w"}, []float32{0, 1, 2},
+			[]string{`dropped "model." from the names of 3 tensors`, "sets of weights in the file: \"ema\" (3 tensors), \"model\" (3 tensors); this is \"model\"; `checkpoint: {file: FILE, key: ema}` takes one, and --key ema of init"}, "ema"},
+		{"the larger of two", []string{"module.a.w", "model.a.w", "model.b.0.w", "model.c.w"}, []float32{1, 2, 3}, []string{`dropped "model." from the names of 3 tensors`}, "module"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r, got, err := bound(t, wanted, c.names)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, key := range wanted {
+				if got[key] != c.take[i] {
+					t.Errorf("%s is %s, want %s", key, c.names[int(got[key])], c.names[int(c.take[i])])
+				}
+			}
+			if diff := cmp.Diff(c.notes, r.Notes()); diff != "" {
+				t.Errorf("notes (-want +got):\n%s", diff)
+			}
+			var left []string
+			for _, g := range r.Surplus {
+				left = append(left, g.Prefix)
+			}
+			if got := strings.Join(left, " "); got != c.left {
+				t.Errorf("surplus is %s, want %s", got, c.left)
+			}
+		})
+	}
+	if _, _, err := bound(t, wanted, []string{"my.a.w", "my.b.0.w", "my.c.w"}); err == nil || !strings.Contains(err.Error(), "hint: it has sets of weights under other keys: \"my\" (3 tensors); `checkpoint: {file: FILE, key: my}` takes one") {
+		t.Errorf("other names: %v", err)
+	}
+}
+
+func TestNarrow(t *testing.T) {
+	src, err := Memory("m", []Tensor{floats("a.b.w", 1), floats("a.c.w", 2), floats("a.c.x", 3)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := narrow(src, "a.c")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]Info{{Name: "w", DType: F32, Shape: []int{2}}, {Name: "x", DType: F32, Shape: []int{3}}}, set.Tensors()); diff != "" {
+		t.Errorf("tensors (-want +got):\n%s", diff)
+	}
+	if f, err := Load(set, "x"); err != nil || len(f) != 3 {
+		t.Errorf("got %v, %v", f, err)
+	}
+	_, err = narrow(src, "c")
+	wantError(t, err, `m: no weights under the key "c"; there are "a" (3 tensors)`)
+}
+
+// What would change the weights is refused by name, where it matters.
+func TestAltered(t *testing.T) {
+	for _, c := range []struct{ name, want string }{
+		{"q.lora_A.default.weight", "has adapters (LoRA and its like), in \"q.lora_A.default.weight\"; without them its weights would be another model's: merge them"},
+		{"elsewhere.lora_down.weight", "has adapters"},
+		{"q.base_layer.weight", "has adapters"},
+		{"q.weight_g", "has weight norm, in \"q.weight_g\""},
+		{"module.q.weight_g", "has weight norm"},
+		{"other.weight_g", ""},
+		{"q.weight_v", ""},
+		{"q.weight_u", "has spectral norm"},
+		{"q.weight_mask", "has pruning"},
+		{"q.parametrizations.weight.original0", "has parametrizations"},
+		{"other.parametrizations.weight.original0", ""},
+		{"explorer_.x", ""},
+	} {
+		_, _, err := bound(t, []string{"q.weight"}, []string{"q.weight", c.name})
+		if c.want == "" {
+			if err != nil {
+				t.Errorf("%s: %v", c.name, err)
+			}
+			continue
+		}
+		wantError(t, err, c.want)
+	}
+}
+
+// deflated is a pickle of one tensor of n zeros, all compressed.
+func deflated(t *testing.T, n int) []byte {
+	t.Helper()
+	p := start().op('}').str("w").tensor(storage{"FloatStorage", "0", n}, 0, []int{n}, []int{1}).op('s', '.')
+	var b bytes.Buffer
+	w := zip.NewWriter(&b)
+	for _, e := range []struct {
+		name string
+		data []byte
+	}{{"a/data.pkl", p.Bytes()}, {"a/data/0", make([]byte, 4*n)}} {
+		f, err := w.Create(e.name)
+		if err == nil {
+			_, err = f.Write(e.data)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func TestDeflated(t *testing.T) {
+	src, err := openPth(deflated(t, 1000))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f, err := Load(src, "w"); err != nil || len(f) != 1000 || slices.Max(f) != 0 {
+		t.Errorf("got %d values, %v", len(f), err)
+	}
+
+	bomb := deflated(t, 8<<20) // 32 MiB of a few KiB
+	var took int
+	took = allocated(func() { _, err = openPth(bomb) })
+	wantError(t, err, `compressed entry "data/0" would have 33554432 bytes: it would take far more memory`)
+	if took > 1<<20 {
+		t.Errorf("refusing it takes %d bytes", took)
+	}
+
+	for name, change := range map[string]func(data []byte, directory int){
+		"less than it says": func(b []byte, at int) { b[at+24]++ },
+		"more than it says": func(b []byte, at int) { b[at+24]-- },
+		"another checksum":  func(b []byte, at int) { b[at+16]++ },
+	} {
+		data := deflated(t, 1000)
+		change(data, bytes.LastIndex(data, []byte("PK\x01\x02")))
+		src, err := openPth(data)
+		if err == nil {
+			_, err = Load(src, "w")
+		}
+		if err == nil || !strings.Contains(err.Error(), "corrupt") && !strings.Contains(err.Error(), "its entry has") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// A dict may be in itself, and in others many times.
+func TestDictsInDicts(t *testing.T) {
+	p := start().op('}', 'q', 1, '(')
+	for i := range 2000 {
+		p.str(fmt.Sprint("k", i)).op('h', 1)
+	}
+	p.op('u', '.')
+	_, err := openPth(archive(t, p.Bytes(), nil))
+	wantError(t, err, "far more memory or work")
+}
