@@ -2,12 +2,16 @@ package main
 
 import (
 	"bytes"
+	"math"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/cobra"
 
 	"github.com/multiway-go/multiway/asm/asmtest"
+	"github.com/multiway-go/multiway/ir/model"
 )
 
 // The help of every command fits a terminal.
@@ -65,6 +69,27 @@ func fits(t *testing.T, what, text string, columns int) {
 		line = strings.TrimSuffix(line, "\n")
 		if n := len([]rune(line)); n > columns || strings.TrimRight(line, " ") != line {
 			t.Errorf("%s has a line of %d columns, want %d at most and no blanks at the end: %q", what, n, columns, line)
+		}
+	}
+}
+
+// What a preset comes to is told from few of its layers.
+func TestGrownPresets(t *testing.T) {
+	for _, name := range []string{"beit3-base-patch16-384-coco-retrieval", "beit3-base-patch16-480-coco-captioning", "beit3-base-patch16-224-nlvr2",
+		"vlmo-base-patch16-480-vqa", "vlmo-base-plus-patch16-384-coco", "mwt-giant-patch14-224"} {
+		i := slices.IndexFunc(model.Presets(), func(p model.PresetInfo) bool { return p.Name == name })
+		p := model.Presets()[i]
+		got, _, err := grown(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, _, err := sizeOf(p, p.Sizes.Layers)
+		if off := math.Abs(float64(got.Blob-want.Blob)) / float64(want.Blob); off > 2e-4 {
+			t.Errorf("%s: weights of %d bytes, want %d", name, got.Blob, want.Blob)
+		}
+		got.Blob = want.Blob
+		if diff := cmp.Diff(want, got); err != nil || diff != "" {
+			t.Errorf("%s: %v (-want +got):\n%s", name, err, diff)
 		}
 	}
 }

@@ -34,7 +34,7 @@ type presetRow struct {
 type presetSize struct {
 	Parameters int64          `json:"parameters"`           // of the checkpoint
 	Functions  []functionSize `json:"functions,omitempty"`  // of a built one
-	Blob       int64          `json:"blob_bytes,omitempty"` // weights of all functions, packed
+	Blob       int64          `json:"blob_bytes,omitempty"` // weights of all functions, packed; to a ten-thousandth: pages end where they end
 }
 
 type functionSize struct {
@@ -160,8 +160,8 @@ func printWide(out io.Writer, rows []presetRow) error {
 	return w.Flush()
 }
 
-// presetRows compiles every preset as far as its weights have places. Presets that
-// differ in nothing but their name are compiled once.
+// presetRows compiles every preset as far as its weights have places, with few layers: one more adds the same again. Presets
+// that differ in nothing but their name are compiled once.
 func presetRows() ([]presetRow, error) {
 	type key struct {
 		family, task string
@@ -179,8 +179,8 @@ func presetRows() ([]presetRow, error) {
 		r, ok := known[k]
 		if !ok {
 			var err error
-			if r.size, r.built, err = sizeOf(p.Name); err != nil {
-				return nil, err
+			if r.size, r.built, err = grown(p); err != nil {
+				return nil, fmt.Errorf("%s: %w", p.Name, err)
 			}
 			known[k] = r
 		}
@@ -189,11 +189,34 @@ func presetRows() ([]presetRow, error) {
 	return rows, nil
 }
 
-func sizeOf(name string) (s presetSize, built bool, err error) {
-	d, err := model.Preset(name)
+// grown is the size of a preset, from those with fewer layers without joint experts; that of its weights is not exact, since
+// layers share pages.
+func grown(p model.PresetInfo) (presetSize, bool, error) {
+	const few = 2
+	more := int64(p.Sizes.Layers - p.Sizes.VLLayers - few)
+	if more <= 0 {
+		return sizeOf(p, p.Sizes.Layers)
+	}
+	less, _, err := sizeOf(p, p.Sizes.VLLayers+few-1)
+	if err != nil {
+		return less, false, err
+	}
+	s, built, err := sizeOf(p, p.Sizes.VLLayers+few)
+	s.Parameters += more * (s.Parameters - less.Parameters)
+	s.Blob += more * (s.Blob - less.Blob)
+	for i := range s.Functions {
+		s.Functions[i].FLOPs += more * (s.Functions[i].FLOPs - less.Functions[i].FLOPs)
+	}
+	return s, built, err
+}
+
+// sizeOf compiles a preset with another number of layers.
+func sizeOf(preset model.PresetInfo, layers int) (s presetSize, built bool, err error) {
+	d, err := model.Preset(preset.Name)
 	if err != nil {
 		return s, false, err
 	}
+	d.Preset, d.Sizes.Layers = "", layers
 	for _, x := range model.Tensors(d) {
 		n := int64(1)
 		for _, k := range x.Shape {
@@ -206,7 +229,7 @@ func sizeOf(name string) (s presetSize, built bool, err error) {
 		return s, false, nil // its task is not built
 	}
 	if p, err = passes.Run(p, passes.Options{Rows: d.Limits.Rows, Upto: passes.Pack.Name}); err != nil {
-		return s, false, fmt.Errorf("%s: %w", name, err)
+		return s, false, err
 	}
 	for _, f := range p.Funcs {
 		s.Functions = append(s.Functions, functionSize{f.Name, ir.FuncCost(p, f, p.MaxT).FLOPs})
