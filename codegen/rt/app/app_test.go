@@ -553,6 +553,103 @@ func TestEmbedArray(t *testing.T) {
 	}
 }
 
+// TestResume goes on with what is left of an output that was cut off anywhere, and ends with
+// the same bytes.
+func TestResume(t *testing.T) {
+	b := colourBinary(t)
+	var inputs strings.Builder
+	for i := range 150 {
+		fmt.Fprintf(&inputs, "%s number %d\n", colours[i%3], i%100) // some twice
+	}
+	list := inputs.String()
+	for _, out := range []string{"x.npy", "x.jsonl"} {
+		dir := t.TempDir()
+		path := filepath.Join(dir, out)
+		embed := func(in string, args ...string) ran {
+			return run(b, in, append([]string{"embed", "--text", "-o", path}, args...)...)
+		}
+		if got := embed(list, "--resume"); got.status != 0 { // nothing to go on with: a run like any
+			t.Fatal(got.errs)
+		}
+		want := map[string]string{}
+		for _, p := range outputs(path) {
+			data, err := os.ReadFile(p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want[p] = string(data)
+		}
+		if got := embed(list, "--resume"); got.status != exitFailure || !strings.Contains(got.errs, "is whole") {
+			t.Errorf("%s: going on with what is whole: status %d, %s", out, got.status, got.errs)
+		}
+		// cut leaves of each file a share, and of an array no header yet.
+		cut := func(share func(name string) float64) {
+			for p, data := range want {
+				os.Remove(p)
+				part := []byte(data[:int(share(filepath.Base(p))*float64(len(data)))])
+				if strings.HasSuffix(p, ".npy") {
+					clear(part[:min(len(part), npyHeader)])
+				}
+				if err := os.WriteFile(p+file.PartSuffix, part, 0o666); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		same := func(what string) {
+			t.Helper()
+			for p, data := range want {
+				if got, err := os.ReadFile(p); err != nil || string(got) != data {
+					t.Errorf("%s, %s: %s has %d bytes, not the %d of a run without interruption: %v", out, what, filepath.Base(p), len(got), len(data), err)
+				}
+				if _, err := os.Lstat(p + file.PartSuffix); err == nil {
+					t.Errorf("%s, %s: %s stays", out, what, p+file.PartSuffix)
+				}
+			}
+		}
+		model := "x.model.json"
+		for _, at := range []float64{0, 0.01, 0.5, 0.75, 1} {
+			cut(func(name string) float64 {
+				if name == model {
+					return 1
+				}
+				return at
+			})
+			if at > 0 {
+				if got := embed(list); got.status != exitFailure || !strings.Contains(got.errs, "x"+filepath.Ext(out)+".part: there is the unfinished file of an earlier run: --resume goes on with it") {
+					t.Errorf("%s: beginning anew beside a part: status %d, %s", out, got.status, got.errs)
+				}
+			}
+			if got := embed(list, "--resume"); got.status != 0 {
+				t.Errorf("%s: %s", out, got.errs)
+			}
+			same(fmt.Sprint("cut at ", at))
+		}
+		cut(func(name string) float64 { return map[string]float64{model: 1, "x.npy": 0.4, "x.inputs.jsonl": 0.7, "x.jsonl": 0.3}[name] })
+		if got := embed(list, "--resume"); got.status != 0 {
+			t.Errorf("%s: %s", out, got.errs)
+		}
+		same("cut at different places")
+		cut(func(string) float64 { return 0.2 }) // of what model is not known
+		if got := embed(list, "--resume"); got.status != 0 {
+			t.Errorf("%s: %s", out, got.errs)
+		}
+		same("of no model")
+		cut(func(string) float64 { return 1 })
+		os.WriteFile(filepath.Join(dir, model+file.PartSuffix), []byte(`{"model": "other", "fingerprint": "00"}`), 0o666)
+		if got := embed(list, "--resume"); got.status != exitFailure || !strings.Contains(got.errs, "of model other") {
+			t.Errorf("%s: going on with another model: status %d, %s", out, got.status, got.errs)
+		}
+		os.Remove(path + file.PartSuffix) // as the message says
+		if got := embed(list); got.status != 0 {
+			t.Errorf("%s: %s", out, got.errs)
+		}
+		same("anew")
+	}
+	if got := run(b, "", "embed", "red", "--resume"); got.status != exitUsage || !strings.Contains(got.errs, "-o FILE") {
+		t.Errorf("going on with standard output: status %d, %s", got.status, got.errs)
+	}
+}
+
 func TestPage(t *testing.T) {
 	dir := folderOf(t)
 	path := filepath.Join(t.TempDir(), "found.html")

@@ -1,20 +1,17 @@
 package app
 
 import (
-	"bufio"
 	"context"
-	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/multiway-go/multiway/codegen/rt/file"
-	"github.com/multiway-go/multiway/codegen/rt/task"
 )
 
 func (a *App) embedCommand() *cobra.Command {
-	var asImage, asText, strict bool
+	var asImage, asText, strict, resume bool
 	var out string
 	c := &cobra.Command{
 		Use:   "embed [flags] [INPUT...]",
@@ -31,9 +28,15 @@ The output is JSON lines {"input", "kind", "embedding"}, or with -o FILE.npy an 
 FILE.inputs.jsonl. FILE.model.json, beside either, has the model's fingerprint: compare
 vectors with those of the same fingerprint only. Memory does not grow with the number of
 inputs. How far it is shows on standard error: on a terminal all the time, in a log every
-half minute.`,
+half minute.
+
+FILE appears when it is whole. What is done until then is in FILE.part, batch by batch, and
+stays if the run is interrupted: the same command with --resume goes on with it. Inputs
+that have a vector there are passed over, which takes about 50 bytes of memory each; those
+that could not be read are tried again.`,
 		Example: strings.ReplaceAll(`  NAME embed "red apple" apple.png
   NAME embed --image pictures/ -o pictures.npy
+  NAME embed --image pictures/ -o pictures.npy --resume
   find . -name '*.jpg' | NAME embed --image > embeddings.jsonl`, "NAME", a.Name),
 		RunE: func(c *cobra.Command, args []string) error {
 			if asImage && asText {
@@ -42,7 +45,10 @@ half minute.`,
 			if out != "" && !strings.HasSuffix(out, ".npy") && !strings.HasSuffix(out, ".jsonl") {
 				return usagef("-o %s: want a name that ends in .npy or .jsonl", file.Quote(out))
 			}
-			return a.embed(c.Context(), args, asImage, asText, strict, out)
+			if resume && out == "" {
+				return usagef("--resume goes with -o FILE: standard output keeps nothing")
+			}
+			return a.embed(c.Context(), args, asImage, asText, strict, resume, out)
 		},
 	}
 	f := c.Flags()
@@ -50,10 +56,11 @@ half minute.`,
 	f.BoolVar(&asText, "text", false, "every input is a text")
 	f.StringVarP(&out, "out", "o", "", "file to write, .npy or .jsonl (default: JSON lines to standard output)")
 	f.BoolVar(&strict, "strict", false, strictHelp)
+	f.BoolVar(&resume, "resume", false, "go on with what an interrupted run left of FILE")
 	return c
 }
 
-func (a *App) embed(ctx context.Context, args []string, asImage, asText, strict bool, out string) error {
+func (a *App) embed(ctx context.Context, args []string, asImage, asText, strict, resume bool, out string) error {
 	if len(args) == 0 {
 		args = []string{"-"}
 	}
@@ -78,119 +85,34 @@ func (a *App) embed(ctx context.Context, args []string, asImage, asText, strict 
 		}
 		return sniffed(arg, line, o)
 	})
-	w, err := a.embeddings(m, out)
+	w, err := a.embeddings(m, out, resume)
 	if err != nil {
 		return err
 	}
 	defer w.abandon()
+	if n := w.rows; n > 0 {
+		a.warn("%s has %d vectors, going on behind them", file.Quote(out+file.PartSuffix), n)
+		items = w.rest(items)
+		if total >= 0 {
+			total = max(0, total-n)
+		}
+	}
 	s := &stream{App: a, m: m, strict: strict, images: m.Func(visionRetrieval), texts: m.Func(languageRetrieval), what: "embedding", total: total}
+	s.done = w.flush
 	t, err := s.run(ctx, items, w.write)
 	if err != nil {
-		return err
+		return w.kept(err)
 	}
-	if t.done == 0 && t.failed > 0 {
+	if w.rows == 0 && t.failed > 0 {
 		return a.tallied(t, strict)
 	}
 	if err := w.close(); err != nil {
 		return err
 	}
 	if a.json && out != "" {
-		if err := a.Print(map[string]any{"file": out, "embeddings": t.done, "failed": t.failed}); err != nil {
+		if err := a.Print(map[string]any{"file": out, "embeddings": w.rows, "failed": t.failed}); err != nil {
 			return err
 		}
 	}
 	return a.tallied(t, strict)
 }
-
-// embeddings is what embed writes: JSON lines, or an array and its inputs as JSON lines.
-type embeddings struct {
-	lines *bufio.Writer
-	array *npyWriter // nil: the values are in the lines
-	files file.Set   // what is written to; none: standard output
-}
-
-// embedding is one line.
-type embedding struct {
-	Input     string    `json:"input"`
-	Kind      string    `json:"kind"` // image or text
-	Embedding []float32 `json:"embedding,omitempty"`
-}
-
-// maker is what FILE.model.json says.
-type maker struct {
-	Model       string `json:"model"`
-	Fingerprint string `json:"fingerprint"` // see rt.Model.Fingerprint
-	Multiway    string `json:"multiway"`    // version
-}
-
-// outputs are the files of an output of that name, none for standard output: what model
-// made it, the lines, and, if that is what it is, the array.
-func outputs(out string) []string {
-	if out == "" {
-		return nil
-	}
-	stem := strings.TrimSuffix(out, filepath.Ext(out))
-	if strings.HasSuffix(out, ".npy") {
-		return []string{stem + ".model.json", stem + ".inputs.jsonl", out}
-	}
-	return []string{stem + ".model.json", out}
-}
-
-// embeddings starts the output of that name, "" for standard output, of a model.
-func (a *App) embeddings(m *task.Model, out string) (_ *embeddings, err error) {
-	w := &embeddings{}
-	if out == "" {
-		w.lines = bufio.NewWriter(a.Out)
-		return w, nil
-	}
-	defer func() {
-		if err != nil {
-			w.abandon()
-		}
-	}()
-	paths := outputs(out)
-	w.files.Remove(out) // so that vectors are at no moment beside the list or the model of others
-	f, err := w.files.Create(paths[0], 0o666)
-	if err != nil {
-		return nil, err
-	}
-	if err := encode(f, maker{m.Package().Name, m.Fingerprint(), builds().Multiway}); err != nil {
-		return nil, err
-	}
-	if f, err = w.files.Create(paths[1], 0o666); err != nil {
-		return nil, err
-	}
-	w.lines = bufio.NewWriter(f)
-	if len(paths) > 2 {
-		if f, err = w.files.Create(out, 0o666); err != nil {
-			return nil, err
-		}
-		w.array = newNPY(f)
-	}
-	return w, nil
-}
-
-func (w *embeddings) write(it *item, out []float32) error {
-	line := embedding{Input: it.name, Kind: it.kind()}
-	if w.array == nil {
-		line.Embedding = out
-	} else if err := w.array.row(out); err != nil {
-		return err
-	}
-	return encode(w.lines, line)
-}
-
-// close ends the output and puts its files in their places.
-func (w *embeddings) close() error {
-	err := w.lines.Flush()
-	if err == nil && w.array != nil {
-		err = w.array.end()
-	}
-	if err == nil {
-		err = w.files.Commit()
-	}
-	return err
-}
-
-// abandon removes what was not closed.
-func (w *embeddings) abandon() { w.files.Abandon() }

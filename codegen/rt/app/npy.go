@@ -4,7 +4,9 @@ import (
 	"bufio"
 	"encoding/binary"
 	"fmt"
+	"io"
 	"math"
+	"slices"
 
 	"github.com/multiway-go/multiway/codegen/rt/file"
 )
@@ -15,23 +17,47 @@ type npyWriter struct {
 	f    *file.File
 	b    *bufio.Writer
 	rows int
-	cols int // of the first row; -1 before it
+	cols int
 	buf  []byte
 }
 
 // npyHeader is the size of the header: room for any shape.
 const npyHeader = 128
 
-func newNPY(f *file.File) *npyWriter {
-	w := &npyWriter{f: f, b: bufio.NewWriterSize(f, 1<<16), cols: -1}
-	w.b.Write(make([]byte, npyHeader)) // the error stays until Flush
-	return w
+// openNPY starts an array of rows of cols values in a file, or goes on with the one that is
+// there, whose whole rows it counts; begin must follow.
+func openNPY(f *file.File, cols int) (*npyWriter, error) {
+	w := &npyWriter{f: f, b: bufio.NewWriterSize(f, 1<<16), cols: cols}
+	r := bufio.NewReaderSize(f, 1<<16)
+	if _, err := r.Discard(npyHeader); err != nil && err != io.EOF {
+		return nil, fmt.Errorf("%s: %w", file.Quote(f.Name()), err)
+	}
+	for row := make([]byte, 4*cols); ; w.rows++ {
+		switch _, err := io.ReadFull(r, row); {
+		case err == io.EOF || err == io.ErrUnexpectedEOF || err == nil && zeros(row): // what a power failure leaves
+			return w, nil
+		case err != nil:
+			return nil, fmt.Errorf("%s: %w", file.Quote(f.Name()), err)
+		}
+	}
+}
+
+func zeros(b []byte) bool { return !slices.ContainsFunc(b, func(x byte) bool { return x != 0 }) }
+
+// begin leaves so many rows, behind which the next one goes.
+func (w *npyWriter) begin(rows int) error {
+	w.rows = rows
+	if err := cut(w.f, int64(npyHeader)+4*int64(rows)*int64(w.cols)); err != nil || rows > 0 {
+		return err
+	}
+	if err := cut(w.f, 0); err != nil {
+		return err
+	}
+	_, err := w.b.Write(make([]byte, npyHeader))
+	return err
 }
 
 func (w *npyWriter) row(x []float32) error {
-	if w.cols < 0 {
-		w.cols = len(x)
-	}
 	if len(x) != w.cols {
 		return fmt.Errorf("%s: a row of %d values after rows of %d; write JSON lines, or pictures and texts apart", file.Quote(w.f.Place()), len(x), w.cols)
 	}
@@ -48,7 +74,7 @@ func (w *npyWriter) row(x []float32) error {
 func (w *npyWriter) end() error {
 	err := w.b.Flush()
 	if err == nil {
-		_, err = w.f.WriteAt(npyHead(w.rows, max(0, w.cols)), 0)
+		_, err = w.f.WriteAt(npyHead(w.rows, w.cols), 0)
 	}
 	return err
 }

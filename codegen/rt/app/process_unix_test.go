@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/file"
 )
 
 // The test program is the binary of the colours if the environment says so: hang is where
@@ -138,8 +139,8 @@ func TestSignals(t *testing.T) {
 	}
 }
 
-// A process that is killed leaves the output absent or whole, and the next run removes what
-// it left.
+// A process that is killed leaves the output absent or whole, and the next run goes on with
+// what it left, or removes it.
 func TestKill(t *testing.T) { kills(t, 8) }
 
 func TestSoakKill(t *testing.T) {
@@ -160,6 +161,9 @@ func kills(t *testing.T, rounds int) {
 	}
 	embed := func() *exec.Cmd {
 		cmd := process(dir, "embed", "--text", "-o", "x.npy")
+		if _, err := os.Stat(filepath.Join(dir, "x.npy.part")); err == nil {
+			cmd.Args = append(cmd.Args, "--resume")
+		}
 		cmd.Stdin = strings.NewReader(text.String())
 		return cmd
 	}
@@ -238,7 +242,7 @@ func checkArray(t *testing.T, dir string, rows int, remove bool) {
 }
 
 // Where there is no room for the output the command says so, what was there stays, and
-// nothing else does.
+// nothing else does but what a later run goes on with.
 func TestFullDisk(t *testing.T) {
 	folder := folderOf(t)
 	for _, args := range [][]string{
@@ -261,13 +265,22 @@ func TestFullDisk(t *testing.T) {
 		if cmd.ProcessState.ExitCode() != exitFailure || !strings.Contains(errs.String(), "file too large") {
 			t.Errorf("%v: %v: %s", args, err, errs.String())
 		}
-		if left := names(t, dir); !slices.Equal(left, []string{"x.html", "x.inputs.jsonl", "x.jsonl", "x.model.json", "x.npy"}) {
-			t.Errorf("%v: files %v", args, left)
+		whole := slices.DeleteFunc(names(t, dir), func(n string) bool { return args[0] == "embed" && strings.HasSuffix(n, file.PartSuffix) })
+		if !slices.Equal(whole, []string{"x.html", "x.inputs.jsonl", "x.jsonl", "x.model.json", "x.npy"}) {
+			t.Errorf("%v: files %v", args, whole)
 		}
-		for _, name := range names(t, dir) {
+		for _, name := range whole {
 			if data, err := os.ReadFile(filepath.Join(dir, name)); err != nil || string(data) != "precious" {
 				t.Errorf("%v: %s holds %d bytes: %v", args, name, len(data), err)
 			}
+		}
+		if args[0] != "embed" {
+			continue
+		}
+		cmd = process(dir, append(args, "--resume")...)
+		cmd.Stdin = strings.NewReader(strings.Repeat("a red one\n", 200))
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%v, with room: %v: %s", args, err, out)
 		}
 	}
 }

@@ -29,9 +29,10 @@ type stream struct {
 	*App
 	m             *task.Model
 	images, texts *rt.Func
-	what          string // of the progress line
-	total         int    // items, -1 if unknown
-	strict        bool   // a text that is too long is not cut, but fails
+	what          string       // of the progress line
+	total         int          // items, -1 if unknown
+	strict        bool         // a text that is too long is not cut, but fails
+	done          func() error // called after each batch; may be nil
 
 	decoding         *room // bytes
 	scratch, tensors sync.Pool
@@ -272,6 +273,9 @@ func (s *stream) flush(t *tally, bar *Progress, do func(it *item, out []float32)
 	}
 	clear(s.batch)
 	s.batch = s.batch[:0]
+	if s.done != nil {
+		return s.done()
+	}
 	return nil
 }
 

@@ -6,6 +6,8 @@
 // each is written as a temporary beside its place, and Commit renames them all once all are written. Until then what was
 // there stays, also if the disk is full.
 //
+// What takes long may be a [Part]: what was written of it stays, for a later run to go on with.
+//
 // A temporary and a [TempDir] are locked for as long as their process lives. The next Create of the same file, the next
 // MkdirAll of a Set for the folder, and the next TempDir, remove those that nobody holds: what killed processes left. A
 // program that handles signals calls [AbandonAll] (package interrupt does).

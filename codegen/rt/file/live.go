@@ -29,13 +29,18 @@ func (r *registry) forget(u unfinished) {
 }
 
 // AbandonAll removes every temporary, temporary folder and new folder of this process that is not finished, for a process
-// that is about to end, while its other goroutines may still write. It waits for a Commit that is under way. Afterwards
-// Create, MkdirAll, Lock, Commit, Abandon, TempDir and Remove do not return.
-func AbandonAll() {
+// that is about to end, while its other goroutines may still write, and returns the names of those of Part that stay, the
+// latest first. It waits for a Commit that is under way. Afterwards Create, Part, MkdirAll, Lock, Commit, Abandon, TempDir and
+// Remove do not return.
+func AbandonAll() (kept []string) {
 	live.Lock() // for ever
 	for _, u := range slices.Backward(live.items) {
+		if f, ok := u.(*File); ok && f.keeps() {
+			kept = append(kept, f.Name())
+		}
 		u.abandon()
 	}
+	return kept
 }
 
 // A temporary is called .NAME.multiway-RANDOM, a temporary folder multiway-RANDOM: names that nobody gives by hand.

@@ -15,6 +15,11 @@ func createLocked(path string, perm fs.FileMode) (f, held *os.File, err error) {
 	return f, f, err
 }
 
+func openLocked(path string) (f, held *os.File, err error) {
+	f, err = os.OpenFile(path, os.O_RDWR, 0)
+	return f, f, err
+}
+
 func lockLeftover(string) *os.File { return nil }
 
 func lockFolder(string) (*os.File, error) { return nil, nil }

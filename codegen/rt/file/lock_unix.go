@@ -39,6 +39,22 @@ func createLocked(path string, perm fs.FileMode) (f, held *os.File, err error) {
 	return nil, nil, err
 }
 
+// openLocked opens a file to go on with, and locks it. The error is errTaken if another process has it.
+func openLocked(path string) (f, held *os.File, err error) {
+	if f, err = os.OpenFile(path, os.O_RDWR|syscall.O_NOFOLLOW|nonblock, 0); err != nil {
+		return nil, nil, err
+	}
+	if held, err = openHeld(path); err == nil {
+		if err = lock(held); !errors.Is(err, syscall.EWOULDBLOCK) {
+			return f, held, nil
+		}
+		held.Close()
+		err = errTaken
+	}
+	f.Close()
+	return nil, nil, err
+}
+
 // openHeld opens a file to lock it. It only reads: a program that is open for writing anywhere cannot be run, and a file is
 // locked until after it has its name.
 func openHeld(path string) (*os.File, error) {

@@ -30,6 +30,17 @@ func createLocked(path string, _ fs.FileMode) (f, held *os.File, err error) {
 	return nil, nil, errTaken
 }
 
+func openLocked(path string) (f, held *os.File, err error) {
+	if f, err = open(path, windows.OPEN_EXISTING); err != nil {
+		return nil, nil, err
+	}
+	if lock(f) != nil {
+		f.Close()
+		return nil, nil, errTaken
+	}
+	return f, f, nil
+}
+
 func lockLeftover(path string) *os.File {
 	f, err := open(path, windows.OPEN_EXISTING)
 	if err != nil {

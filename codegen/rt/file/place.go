@@ -17,6 +17,7 @@ type File struct {
 	*os.File          // closed by Commit and Abandon
 	held     *os.File // what locks it until it has its name; it may be the File
 	path     string
+	part     bool // stays when it is abandoned, unless it is empty
 	done     bool // committed or abandoned
 }
 
@@ -45,6 +46,47 @@ func Create(path string, perm fs.FileMode) (*File, error) {
 		live.items = append(live.items, t)
 		return t, nil
 	}
+}
+
+// PartSuffix ends the name of what Part writes to.
+const PartSuffix = ".part"
+
+// ErrPart says that an earlier run left something unfinished.
+var ErrPart = errors.New("the unfinished file of an earlier run")
+
+// Part is Create, but the temporary is called path.part and, unless it is empty, stays if the process ends before Commit, or
+// with Abandon. With resume it is the one that an earlier run left, if there is one, opened at its beginning for reading and
+// writing; without, one that was left is an error that is ErrPart. As long as the file is open it is this process's: that
+// another process writes one is an error.
+func Part(path string, perm fs.FileMode, resume bool) (*File, error) {
+	if err := replaceable(path); err != nil {
+		return nil, err
+	}
+	part := path + PartSuffix
+	live.Lock()
+	defer live.Unlock()
+	var f, held *os.File
+	st, err := os.Lstat(part)
+	there := err == nil
+	switch {
+	case there && !st.Mode().IsRegular():
+		return nil, irregular(part, "no file that a run left")
+	case there && (resume || st.Size() == 0):
+		f, held, err = openLocked(part)
+	case there:
+		return nil, fmt.Errorf("%s: there is %w", Quote(part), ErrPart)
+	default:
+		f, held, err = createLocked(part, perm)
+	}
+	if errors.Is(err, errTaken) || errors.Is(err, fs.ErrExist) {
+		return nil, fmt.Errorf("%s: another process writes it; wait for its end", Quote(part))
+	}
+	if err != nil {
+		return nil, pathError(part, err)
+	}
+	t := &File{File: f, held: held, path: path, part: true}
+	live.items = append(live.items, t)
+	return t, nil
 }
 
 // Write writes a whole file and puts it at path. What was there stays unless the function and Commit succeed.
@@ -89,7 +131,20 @@ func (f *File) forget() {
 	live.forget(f)
 }
 
-func (f *File) abandon() { os.Remove(f.Name()) }
+func (f *File) abandon() {
+	if !f.keeps() {
+		os.Remove(f.Name())
+	}
+}
+
+// keeps reports whether the file stays when it is abandoned.
+func (f *File) keeps() bool {
+	if !f.part {
+		return false
+	}
+	st, err := f.Stat()
+	return err != nil || st.Size() > 0
+}
 
 // A Set is the files of one result, which get their names together. The zero value is ready. It is not safe for concurrent
 // use.

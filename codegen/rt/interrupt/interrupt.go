@@ -3,7 +3,8 @@
 //
 // A main function is a call of [Main]. On SIGINT (Ctrl-C) and SIGTERM, on Unix also SIGHUP (but under nohup), it ends the processes that were
 // begun with [Start] and the processes of these, has [file.AbandonAll] remove the temporaries, temporary folders and new
-// folders of package file, prints the line "NAME: interrupted" to standard error and ends the process with status 128 and
+// folders of package file, prints the line "NAME: interrupted" to standard error, and of a [file.Part] that stays its name
+// and that the flag --resume goes on with it, which a command that makes one has. It ends the process with status 128 and
 // the number of the signal: 130, 143. That takes well under a second. A second signal ends the process without all that.
 //
 // No code besides main functions needs to know of signals, and no context has to be passed on: what an interrupt finds
@@ -50,11 +51,15 @@ func Main(name string, run func() int) {
 		signal.Reset(list...) // the next one ends the process
 		children.Lock()
 		end()
-		file.AbandonAll()
+		kept := file.AbandonAll()
 		if st, err := os.Stderr.Stat(); err == nil && st.Mode()&os.ModeCharDevice != 0 {
 			fmt.Fprintln(os.Stderr) // behind ^C, or what shows how far a job is
 		}
-		fmt.Fprintf(os.Stderr, "%s: interrupted\n", name)
+		what := ""
+		if len(kept) > 0 {
+			what = "; " + file.Quote(kept[0]) + " keeps what was done, --resume goes on with it"
+		}
+		fmt.Fprintf(os.Stderr, "%s: interrupted%s\n", name, what)
 		os.Exit(128 + int(s))
 	}()
 	status := run()
