@@ -624,7 +624,9 @@ func TestResume(t *testing.T) {
 			}
 			same(fmt.Sprint("cut at ", at))
 		}
-		cut(func(name string) float64 { return map[string]float64{model: 1, "x.npy": 0.4, "x.inputs.jsonl": 0.7, "x.jsonl": 0.3}[name] })
+		cut(func(name string) float64 {
+			return map[string]float64{model: 1, "x.npy": 0.4, "x.inputs.jsonl": 0.7, "x.jsonl": 0.3}[name]
+		})
 		if got := embed(list, "--resume"); got.status != 0 {
 			t.Errorf("%s: %s", out, got.errs)
 		}
@@ -647,6 +649,86 @@ func TestResume(t *testing.T) {
 	}
 	if got := run(b, "", "embed", "red", "--resume"); got.status != exitUsage || !strings.Contains(got.errs, "-o FILE") {
 		t.Errorf("going on with standard output: status %d, %s", got.status, got.errs)
+	}
+}
+
+// TestSearchStored finds among what embed wrote what it finds among the inputs themselves.
+func TestSearchStored(t *testing.T) {
+	dir := folderOf(t)
+	os.Remove(filepath.Join(dir, "broken.png"))
+	b := colourBinary(t)
+	to := t.TempDir()
+	for _, out := range []string{"x.npy", "x.jsonl"} {
+		path := filepath.Join(to, out)
+		if got := run(b, "", "embed", "red", "a green one", dir, "-o", path); got.status != 0 {
+			t.Fatal(got.errs)
+		}
+		for _, c := range [][2][]string{
+			{{"search", "green", "blue", "-k", "0", "--folder", dir}, {"search", "green", "blue", "-k", "0", "--embeddings", path}},
+			{{"search", "--json", "--image", dir, "red", "a green one"}, {"search", "--json", "--image", dir, "--embeddings", path}},
+		} {
+			want, got := run(b, "", c[0]...), run(b, "", c[1]...)
+			if got.status != 0 || got.out != want.out || got.out == "" {
+				t.Errorf("%v: status %d, %s\n%s, want\n%s", c[1], got.status, got.errs, got.out, want.out)
+			}
+		}
+		page := filepath.Join(to, "found.html")
+		if got := run(b, "", "search", "green", "--embeddings", path, "--html", page); got.status != 0 {
+			t.Errorf("%s: %s", out, got.errs)
+		}
+		refused := func(what, want string, change func()) {
+			t.Helper()
+			saved := map[string][]byte{}
+			for _, p := range outputs(path) {
+				saved[p], _ = os.ReadFile(p)
+			}
+			change()
+			if got := run(b, "", "search", "green", "--embeddings", path); got.status != exitFailure || !strings.Contains(got.errs, want) {
+				t.Errorf("%s, %s: status %d, %q, want %q", out, what, got.status, got.errs, want)
+			}
+			for p, data := range saved {
+				if err := os.WriteFile(p, data, 0o666); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		list := outputs(path)[1]
+		refused("another model", "of model other", func() {
+			os.WriteFile(filepath.Join(to, "x.model.json"), []byte(`{"model": "other", "fingerprint": "00"}`), 0o666)
+		})
+		refused("no model", "x.model.json: no such file", func() { os.Remove(filepath.Join(to, "x.model.json")) })
+		refused("texts only", "no embedding of kind image", func() {
+			if got := run(b, "", "embed", "--text", "red", "-o", path); got.status != 0 {
+				t.Fatal(got.errs)
+			}
+		})
+		refused("a line of something else", "line 2 is no input", func() {
+			os.WriteFile(list, []byte(`{"input":"red","kind":"text","embedding":[1,0,0]}`+"\n[]\n"), 0o666)
+		})
+		if out == "x.npy" {
+			refused("a list of others", "x.npy has 5", func() {
+				os.WriteFile(list, []byte(strings.Repeat(`{"input":"red","kind":"text"}`+"\n", 6)), 0o666)
+			})
+			refused("a short list", "1 lines for the 5 rows", func() { os.WriteFile(list, []byte(`{"input":"red","kind":"text"}`+"\n"), 0o666) })
+			refused("a cut array", "no array of rows of 3 float32", func() { os.Truncate(path, 140) })
+			refused("no number", "row 1: value 0 is NaN", func() {
+				f, err := os.OpenFile(path, os.O_WRONLY, 0)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer f.Close()
+				f.WriteAt([]byte{0xff, 0xff, 0xff, 0xff}, npyHeader)
+			})
+		} else {
+			refused("a vector of another size", "has a vector of 2 values, not 3", func() {
+				os.WriteFile(list, []byte(`{"input":"red.png","kind":"image","embedding":[1,0]}`+"\n"), 0o666)
+			})
+		}
+	}
+	for _, args := range [][]string{{"search", "x", "--embeddings", "x.npy", "--folder", dir}, {"search", "x", "--embeddings", "x.csv"}, {"search", "--image", "x.png", "red", "--embeddings", "x.npy"}} {
+		if got := run(b, "", args...); got.status != exitUsage {
+			t.Errorf("%v: status %d, %s", args, got.status, got.errs)
+		}
 	}
 }
 

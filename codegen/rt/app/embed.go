@@ -42,7 +42,7 @@ that could not be read are tried again.`,
 			if asImage && asText {
 				return usagef("--image and --text exclude each other; without either, each input is looked at")
 			}
-			if out != "" && !strings.HasSuffix(out, ".npy") && !strings.HasSuffix(out, ".jsonl") {
+			if out != "" && !isEmbeddings(out) {
 				return usagef("-o %s: want a name that ends in .npy or .jsonl", file.Quote(out))
 			}
 			if resume && out == "" {

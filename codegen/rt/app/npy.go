@@ -2,10 +2,12 @@ package app
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"io"
 	"math"
+	"os"
 	"slices"
 
 	"github.com/multiway-go/multiway/codegen/rt/file"
@@ -86,4 +88,48 @@ func npyHead(rows, cols int) []byte {
 	h := append([]byte("\x93NUMPY\x01\x00"), npyHeader-10, 0)
 	h = append(h, fmt.Sprintf("%-*s\n", npyHeader-11, dict)...)
 	return h
+}
+
+// npyReader reads an array as npyWriter writes it, row by row.
+type npyReader struct {
+	r          *bufio.Reader
+	rows, left int
+	raw        []byte
+	row        []float32
+}
+
+// newNPYReader reads the header, and holds it against the size of the file.
+func newNPYReader(f *os.File, cols int) (*npyReader, error) {
+	st, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	head := make([]byte, npyHeader)
+	if _, err := io.ReadFull(f, head); err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+		return nil, err
+	}
+	rows := int((st.Size() - npyHeader) / (4 * int64(cols)))
+	if st.Size() != npyHeader+4*int64(rows)*int64(cols) || !bytes.Equal(head, npyHead(rows, cols)) {
+		return nil, fmt.Errorf("no array of rows of %d float32 as embed -o writes it, of %d bytes", cols, st.Size())
+	}
+	return &npyReader{bufio.NewReaderSize(f, 1<<16), rows, rows, make([]byte, 4*cols), make([]float32, cols)}, nil
+}
+
+// next reads a row, which is valid until the next one; io.EOF is the end.
+func (r *npyReader) next() ([]float32, error) {
+	if r.left == 0 {
+		return nil, io.EOF
+	}
+	r.left--
+	if _, err := io.ReadFull(r.r, r.raw); err != nil {
+		return nil, fmt.Errorf("the file was cut while it was read: %w", err)
+	}
+	for i := range r.row {
+		x := math.Float32frombits(binary.LittleEndian.Uint32(r.raw[4*i:]))
+		if x-x != 0 {
+			return nil, fmt.Errorf("value %d is %v; want finite numbers", i, x)
+		}
+		r.row[i] = x
+	}
+	return r.row, nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/multiway-go/multiway/codegen/rt/file"
+	"github.com/multiway-go/multiway/codegen/rt/imagefile"
 	"github.com/multiway-go/multiway/codegen/rt/task"
 )
 
@@ -30,10 +31,13 @@ or, with --image, the texts that fit a picture best: those given as arguments an
 files of --texts` + names + `.
 
 The score is the cosine of the two embeddings. "-" stands for a list on standard input,
-one a line: of queries, and with --image of texts. Nothing is stored: every search embeds
-its pictures anew, one batch at a time, and keeps the best only.`,
+one a line: of queries, and with --image of texts. Every search embeds its pictures anew,
+one batch at a time, and keeps the best only, unless --embeddings names what embed -o
+wrote of them.`,
 		Example: strings.ReplaceAll(`  NAME search "red apple" "broken heart" --folder pictures/
   NAME search "a dog on a beach" --folder photos/ --top 20 --html found.html
+  NAME embed --image photos/ -o photos.npy
+  NAME search "a dog on a beach" --embeddings photos.npy
   NAME search --image cat.png "a cat" "a dog" "a car"
   NAME search --image cat.png --texts names.txt --json`, "NAME", a.Name),
 		RunE: func(c *cobra.Command, args []string) error { return a.search(c.Context(), args, &o) },
@@ -42,6 +46,7 @@ its pictures anew, one batch at a time, and keeps the best only.`,
 	f.StringArrayVar(&o.folders, "folder", nil, "folder of pictures to search in, or a picture; may be repeated")
 	f.StringArrayVar(&o.images, "image", nil, "picture to find texts for; may be repeated")
 	f.StringArrayVar(&o.texts, "texts", nil, "file of texts to choose from, one a line; may be repeated")
+	f.StringArrayVar(&o.embeddings, "embeddings", nil, "file of embed -o to search in, .npy or .jsonl; may be repeated")
 	f.IntVarP(&o.top, "top", "k", 5, "results a query, 0 for all")
 	f.StringVar(&o.html, "html", "", "also write a page with the pictures, one self-contained file")
 	f.BoolVar(&o.strict, "strict", false, strictHelp)
@@ -50,6 +55,7 @@ its pictures anew, one batch at a time, and keeps the best only.`,
 
 type searchOptions struct {
 	folders, images, texts []string
+	embeddings             []string
 	top                    int
 	html                   string
 	strict                 bool
@@ -63,14 +69,16 @@ func (a *App) search(ctx context.Context, args []string, o *searchOptions) error
 		return usagef("nothing to search for: give a text, or a picture with --image")
 	case o.images == nil && o.texts != nil:
 		return usagef("--texts goes with --image: it lists what to find for a picture")
+	case o.embeddings != nil && (o.folders != nil || o.texts != nil || o.images != nil && len(args) > 0):
+		return usagef("--embeddings says what to search in, so do --folder, --texts and, with --image, texts; give one of them")
 	case o.images != nil && o.folders != nil:
 		return usagef("--folder goes with a text, --image with texts to choose from; pictures are not searched by pictures")
-	case o.images == nil && o.folders == nil && a.Bundled == nil:
+	case o.images == nil && o.folders == nil && o.embeddings == nil && a.Bundled == nil:
 		return usagef("nowhere to search: give a folder of pictures with --folder")
-	case o.images != nil && len(args) == 0 && o.texts == nil && a.Bundled == nil:
+	case o.images != nil && len(args) == 0 && o.texts == nil && o.embeddings == nil && a.Bundled == nil:
 		return usagef("no texts to choose from: give some as arguments or in a file with --texts")
 	}
-	if err := a.keeps(o.html, slices.Contains(args, "-"), slices.Concat(o.folders, o.images, o.texts)...); err != nil {
+	if err := a.keeps(o.html, slices.Contains(args, "-"), slices.Concat(o.folders, o.images, o.texts, o.embeddings)...); err != nil {
 		return err
 	}
 	m, err := a.Open()
@@ -86,6 +94,14 @@ func (a *App) search(ctx context.Context, args []string, o *searchOptions) error
 	if o.images == nil {
 		of, _ := a.inputs(args, oneText)
 		queries = slices.Collect(of)
+	} else {
+		for _, path := range o.images {
+			queries = append(queries, pictures(path, read)...)
+		}
+	}
+	switch {
+	case o.embeddings != nil:
+	case o.images == nil:
 		var list []item
 		for _, path := range o.folders {
 			list = append(list, pictures(path, read)...)
@@ -98,15 +114,18 @@ func (a *App) search(ctx context.Context, args []string, o *searchOptions) error
 			list = pictureItems(bundled)
 		}
 		among, total = slices.Values(list), len(list)
-	} else {
-		for _, path := range o.images {
-			queries = append(queries, pictures(path, read)...)
-		}
+	default:
 		if among, err = a.texts(args, o.texts); err != nil {
 			return err
 		}
 	}
-	results, t, err := a.find(ctx, m, queries, among, total, o.top, o.strict)
+	var results []Result
+	var t tally
+	if o.embeddings != nil {
+		results, t, err = a.findStored(ctx, m, queries, o, read)
+	} else {
+		results, t, err = a.find(ctx, m, queries, among, total, o.top, o.strict)
+	}
 	if err != nil {
 		return err
 	}
@@ -196,18 +215,11 @@ func (a *App) Search(ctx context.Context, m *task.Model, queries []string, among
 // find embeds the queries, then what to search among, total of them (-1: unknown), and
 // keeps the k best for each query, all if k is 0. The tally is of all of them.
 func (a *App) find(ctx context.Context, m *task.Model, queries []item, among iter.Seq[item], total, k int, strict bool) ([]Result, tally, error) {
-	s := &stream{App: a, m: m, strict: strict, images: m.Func(visionRetrieval), texts: m.Func(languageRetrieval), what: "queries", total: len(queries)}
-	var results []Result
-	var vectors [][]float32
-	asked, err := s.run(ctx, slices.Values(queries), func(it *item, out []float32) error {
-		results = append(results, Result{Query: hitOf(it, 0)})
-		vectors = append(vectors, slices.Clone(out))
-		return nil
-	})
+	results, vectors, asked, err := a.ask(ctx, m, queries, strict)
 	if err != nil || len(results) == 0 {
 		return nil, asked, err
 	}
-	s.what, s.total = "searching", total
+	s := &stream{App: a, m: m, strict: strict, images: m.Func(visionRetrieval), texts: m.Func(languageRetrieval), what: "searching", total: total}
 	t, err := s.run(ctx, among, func(it *item, out []float32) error {
 		for q := range results {
 			results[q].offer(it, dot(vectors[q], out), k)
@@ -223,6 +235,58 @@ func (a *App) find(ctx context.Context, m *task.Model, queries []item, among ite
 	t.failed += asked.failed
 	t.named = t.named || asked.named
 	return results, t, err
+}
+
+// ask embeds the queries.
+func (a *App) ask(ctx context.Context, m *task.Model, queries []item, strict bool) (results []Result, vectors [][]float32, _ tally, _ error) {
+	s := &stream{App: a, m: m, strict: strict, images: m.Func(visionRetrieval), texts: m.Func(languageRetrieval), what: "queries", total: len(queries)}
+	t, err := s.run(ctx, slices.Values(queries), func(it *item, out []float32) error {
+		results = append(results, Result{Query: hitOf(it, 0)})
+		vectors = append(vectors, slices.Clone(out))
+		return nil
+	})
+	return results, vectors, t, err
+}
+
+// findStored is find among what embed wrote: the pictures for texts, the texts for pictures.
+func (a *App) findStored(ctx context.Context, m *task.Model, queries []item, o *searchOptions, read imagefile.Options) ([]Result, tally, error) {
+	kind := "image"
+	if o.images != nil {
+		kind = "text"
+	}
+	results, vectors, t, err := a.ask(ctx, m, queries, o.strict)
+	if err != nil || len(results) == 0 {
+		return nil, t, err
+	}
+	n := 0
+	for _, path := range o.embeddings {
+		for e, err := range stored(path, m.Package().Name, m.Fingerprint(), len(vectors[0])) {
+			if err == nil {
+				err = ctx.Err()
+			}
+			if err != nil {
+				return nil, t, err
+			}
+			if e.Kind != kind {
+				continue
+			}
+			n++
+			it := textItem(e.Input)
+			if kind == "image" {
+				it = fileItem(e.Input, false, read)
+			}
+			for q := range results {
+				results[q].offer(&it, dot(vectors[q], e.Embedding), o.top)
+			}
+		}
+	}
+	if n == 0 {
+		return nil, t, fmt.Errorf("%s: no embedding of kind %s; want what embed -o wrote of what is searched in", file.Quote(o.embeddings[0]), kind)
+	}
+	for q := range results {
+		results[q].rank(o.top)
+	}
+	return results, t, nil
 }
 
 func hitOf(it *item, score float32) Hit { return Hit{Picture{it.name, it.read}, score} }

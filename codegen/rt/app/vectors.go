@@ -53,6 +53,21 @@ func keyOf(input, kind string) inputKey {
 	return inputKey(sum[:16])
 }
 
+// madeBy reads what FILE.model.json says, and returns an error if that is another model.
+func madeBy(r io.Reader, name, model, fingerprint string) error {
+	var made maker
+	if err := json.NewDecoder(io.LimitReader(r, 1<<16)).Decode(&made); err != nil {
+		return fmt.Errorf("%s: %w; want what embed -o writes beside its vectors", file.Quote(name), err)
+	}
+	if made.Model != model || made.Fingerprint != fingerprint {
+		return fmt.Errorf("%s: its vectors are of model %s, fingerprint %s, and this is %s, %s: %w",
+			file.Quote(name), file.Quote(made.Model), file.Quote(made.Fingerprint), model, fingerprint, errOtherModel)
+	}
+	return nil
+}
+
+var errOtherModel = errors.New("vectors of two models do not compare; embed anew")
+
 // outputs are the files of an output of that name, none for standard output: what model
 // made it, the lines, and, if that is what it is, the array.
 func outputs(out string) []string {
@@ -170,13 +185,11 @@ func (w *embeddings) resume(lines *file.File) (err error) {
 // sameModel reports whether the rows of an earlier run are of this model; of another it is
 // an error. Where none is recorded there are no rows.
 func (w *embeddings) sameModel() (bool, error) {
-	var made maker
-	if json.NewDecoder(io.LimitReader(w.model, 1<<16)).Decode(&made) != nil {
+	switch err := madeBy(w.model, w.model.Name(), w.maker.Model, w.maker.Fingerprint); {
+	case errors.Is(err, errOtherModel):
+		return false, fmt.Errorf("%w (remove %s)", err, file.Quote(w.out+file.PartSuffix))
+	case err != nil:
 		return false, cut(w.model, 0)
-	}
-	if made.Model != w.maker.Model || made.Fingerprint != w.maker.Fingerprint {
-		return false, fmt.Errorf("%s: its vectors are of model %s, fingerprint %s, and this is %s, %s: vectors of two models do not compare; remove %s to begin anew",
-			file.Quote(w.model.Name()), file.Quote(made.Model), file.Quote(made.Fingerprint), w.maker.Model, w.maker.Fingerprint, file.Quote(w.out+file.PartSuffix))
 	}
 	return true, nil
 }
@@ -251,6 +264,82 @@ func (w *embeddings) kept(err error) error {
 		return err
 	}
 	return fmt.Errorf("%w; %s keeps what was done, --resume goes on with it", err, file.Quote(w.out+file.PartSuffix))
+}
+
+// stored yields what embed wrote to a file, .npy or .jsonl, of a model, vectors of so many
+// values; an embedding is valid until the next one. An error is the last thing that is
+// yielded.
+func stored(path, model, fingerprint string, cols int) iter.Seq2[*embedding, error] {
+	return func(yield func(*embedding, error) bool) {
+		if err := readStored(path, model, fingerprint, cols, func(e *embedding) bool { return yield(e, nil) }); err != nil {
+			yield(nil, err)
+		}
+	}
+}
+
+func readStored(path, model, fingerprint string, cols int, yield func(*embedding) bool) error {
+	if !isEmbeddings(path) {
+		return usagef("%s: want a file that embed -o wrote, .npy or .jsonl", file.Quote(path))
+	}
+	names := outputs(path)
+	var files []*os.File
+	for _, name := range names {
+		f, err := file.Open(name)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		files = append(files, f)
+	}
+	if err := madeBy(files[0], names[0], model, fingerprint); err != nil {
+		return err
+	}
+	var array *npyReader
+	if len(files) > 2 {
+		var err error
+		if array, err = newNPYReader(files[2], cols); err != nil {
+			return fmt.Errorf("%s: %w", file.Quote(path), err)
+		}
+	}
+	s := bufio.NewScanner(files[1])
+	s.Buffer(nil, maxEmbeddingLine)
+	n := 0
+	for s.Scan() {
+		n++
+		wrong := func(got string) error {
+			return fmt.Errorf("%s: line %d %s; want what embed -o wrote", file.Quote(names[1]), n, got)
+		}
+		var e embedding
+		if err := json.Unmarshal(s.Bytes(), &e); err != nil || e.Kind != "image" && e.Kind != "text" {
+			return wrong("is no input and kind")
+		}
+		if array != nil {
+			var err error
+			if e.Embedding, err = array.next(); err == io.EOF {
+				return wrong(fmt.Sprintf("has no row: %s has %d", file.Quote(path), array.rows))
+			} else if err != nil {
+				return fmt.Errorf("%s: row %d: %w", file.Quote(path), n, err)
+			}
+		}
+		if len(e.Embedding) != cols {
+			return wrong(fmt.Sprintf("has a vector of %d values, not %d", len(e.Embedding), cols))
+		}
+		if !yield(&e) {
+			return nil
+		}
+	}
+	if err := s.Err(); err != nil {
+		return fmt.Errorf("%s: line %d: %w", file.Quote(names[1]), n+1, err)
+	}
+	if array != nil && n < array.rows {
+		return fmt.Errorf("%s: %d lines for the %d rows of %s; want what one run of embed -o wrote", file.Quote(names[1]), n, array.rows, file.Quote(path))
+	}
+	return nil
+}
+
+// isEmbeddings reports whether a file is called as embed -o wants it.
+func isEmbeddings(path string) bool {
+	return strings.HasSuffix(path, ".npy") || strings.HasSuffix(path, ".jsonl")
 }
 
 // abandon ends what was not closed. Rows that were written stay in the parts.
