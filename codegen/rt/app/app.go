@@ -44,6 +44,7 @@ type Binary struct {
 type Picture struct {
 	Name string // its path, or its title if it is in no file
 	Read func() (image.Image, error)
+	File string // its path, "" if it is in no file
 }
 
 // App is a run of a binary: its global flags and its streams.

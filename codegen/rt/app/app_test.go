@@ -273,8 +273,8 @@ func TestCommandLine(t *testing.T) {
 	bundled := all
 	bundled.Bundled = func() ([]Picture, error) {
 		return []Picture{
-			{"red square", func() (image.Image, error) { return plain(red, 4, 4), nil }},
-			{"green square", func() (image.Image, error) { return plain(green, 4, 4), nil }},
+			{Name: "red square", Read: func() (image.Image, error) { return plain(red, 4, 4), nil }},
+			{Name: "green square", Read: func() (image.Image, error) { return plain(green, 4, 4), nil }},
 		}, nil
 	}
 	tests := []struct {
@@ -743,10 +743,29 @@ func TestPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	follows(t, "the page", string(text), []string{"<!DOCTYPE html>", "<title>Find colours</title>", "&lt;b&gt;green", "data:image/png;base64,", "leaf.png"})
+	follows(t, "the page", string(text), []string{"<!DOCTYPE html>", "<title>", "&lt;b&gt;green", "Find colours.", "&lt;b&gt;green", `<a href="../`, `leaf.png"><img src="data:image/png;base64,`, "leaf.png</a>"})
 	for _, bad := range []string{"ZgotmplZ", "<b>green", "http", "\x1b", "\u202e"} {
 		if strings.Contains(string(text), bad) {
 			t.Errorf("the page has %q", bad)
+		}
+	}
+	got = run(colourBinary(t), "", "search", "green", "--folder", dir, "--html", filepath.Join(dir, "no", "x.html"))
+	if got.status != exitFailure || got.out != "" {
+		t.Errorf("a page that cannot be written: status %d, %s%s", got.status, got.out, got.errs)
+	}
+}
+
+// TestLinks leads from a page to its pictures, whatever they are called.
+func TestLinks(t *testing.T) {
+	p := &Page{folder: filepath.Join("pages", "of")}
+	for name, want := range map[string]string{
+		filepath.Join("pages", "of", "a cat?#%.png"):     "a%20cat%3F%23%25.png",
+		filepath.Join("photos", "ä.png"):                 "../../photos/%C3%A4.png",
+		filepath.Join("pages", "of", "javascript:x.png"): "./javascript:x.png",
+		"": "",
+	} {
+		if got, err := p.Link(Picture{File: name}); got != want || err != nil {
+			t.Errorf("%s: %q, %v, want %q", name, got, err, want)
 		}
 	}
 }
@@ -766,7 +785,7 @@ func TestManyInOrder(t *testing.T) {
 	var list []Picture
 	var names []string
 	for i := range n {
-		list = append(list, Picture{fmt.Sprint(i), func() (image.Image, error) { return plain([]color.NRGBA{red, green, blue}[i%3], 5, 3), nil }})
+		list = append(list, Picture{Name: fmt.Sprint(i), Read: func() (image.Image, error) { return plain([]color.NRGBA{red, green, blue}[i%3], 5, 3), nil }})
 		names = append(names, colours[i%3])
 	}
 	check := func(what string) func(i int, out []float32) error {

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"bufio"
 	"bytes"
 	_ "embed"
 	"encoding/base64"
@@ -9,6 +10,8 @@ import (
 	"image"
 	"image/png"
 	"io"
+	"net/url"
+	"path/filepath"
 
 	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
@@ -20,6 +23,8 @@ type Page struct {
 	Intro   string // a paragraph under the title; may be empty
 	Note    string // at the end: where the pictures come from; may be empty
 	Results []Result
+
+	folder string // of the page, which links lead from; "": there are none
 }
 
 //go:embed page.html
@@ -27,8 +32,52 @@ var pageText string
 
 var page = template.Must(template.New("page").Funcs(template.FuncMap{"picture": dataURI, "name": file.Quote}).Parse(pageText))
 
-// WriteFile writes the page to a file, which appears when it is whole.
-func (p *Page) WriteFile(path string) error { return file.Write(path, 0o666, p.Write) }
+// WriteFile writes the page to a file, which appears when it is whole. Pictures that are
+// files link to these, from where the page is.
+func (p *Page) WriteFile(path string) error {
+	f, err := file.Create(path, 0o666)
+	if err != nil {
+		return err
+	}
+	defer f.Abandon()
+	return p.commit(f)
+}
+
+// commit is WriteFile to a file that is begun.
+func (p *Page) commit(f *file.File) error {
+	in := *p
+	in.folder = filepath.Dir(f.Place())
+	b := bufio.NewWriter(f)
+	err := in.Write(b)
+	if err == nil {
+		err = b.Flush()
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", file.Quote(f.Place()), err)
+	}
+	return f.Commit()
+}
+
+// Link is where a picture's file is, as seen from the page; "" if there is nothing to lead
+// to.
+func (p *Page) Link(of Picture) (string, error) {
+	if p.folder == "" || of.File == "" {
+		return "", nil
+	}
+	from, err := filepath.Abs(p.folder)
+	if err != nil {
+		return "", err
+	}
+	to, err := filepath.Abs(of.File)
+	if err != nil {
+		return "", err
+	}
+	rel, err := filepath.Rel(from, to)
+	if err != nil { // another drive
+		return "", nil
+	}
+	return (&url.URL{Path: filepath.ToSlash(rel)}).String(), nil
+}
 
 // Write writes the page. It reads its pictures again, one at a time.
 func (p *Page) Write(w io.Writer) error { return page.Execute(w, p) }

@@ -20,6 +20,7 @@ import (
 // item is one input of a command: a picture to read, or a text.
 type item struct {
 	name  string // the text, or what the picture is called
+	file  string // of a picture, "" if it is in none
 	text  bool
 	named bool // it stood on the command line: failing to read it fails the command
 	read  func() (image.Image, error)
@@ -49,13 +50,13 @@ func textItems(list []string) []item {
 func pictureItems(list []Picture) []item {
 	items := make([]item, len(list))
 	for i, p := range list {
-		items[i] = item{name: p.Name, read: p.Read}
+		items[i] = item{name: p.Name, file: p.File, read: p.Read}
 	}
 	return items
 }
 
 func fileItem(path string, named bool, o imagefile.Options) item {
-	return item{name: path, named: named,
+	return item{name: path, file: path, named: named,
 		read: func() (image.Image, error) {
 			img, _, err := imagefile.File(path, o)
 			return img, err

@@ -55,7 +55,7 @@ func TestMain(m *testing.M) {
 	b := binaryOf(p)
 	if os.Getenv(hangs) == "read" {
 		b.Bundled = func() ([]Picture, error) {
-			return []Picture{{"slow", func() (image.Image, error) { fmt.Fprintln(os.Stderr, "hangs"); select {} }}}, nil
+			return []Picture{{Name: "slow", Read: func() (image.Image, error) { fmt.Fprintln(os.Stderr, "hangs"); select {} }}}, nil
 		}
 	}
 	Main(b)

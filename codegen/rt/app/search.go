@@ -58,7 +58,21 @@ type searchOptions struct {
 	embeddings             []string
 	top                    int
 	html                   string
+	page                   *file.File // of html
 	strict                 bool
+}
+
+// title says what was searched for and where.
+func (o *searchOptions) title(args []string) string {
+	what, in := args, slices.Concat(o.folders, o.embeddings)
+	if o.images != nil {
+		what, in = o.images, slices.Concat(o.texts, o.embeddings)
+	}
+	list := func(words []string) string { return file.Brief(file.Quote(strings.Join(words, ", "))) }
+	if len(in) == 0 {
+		return list(what)
+	}
+	return list(what) + " in " + list(in)
 }
 
 func (a *App) search(ctx context.Context, args []string, o *searchOptions) error {
@@ -77,6 +91,14 @@ func (a *App) search(ctx context.Context, args []string, o *searchOptions) error
 		return usagef("nowhere to search: give a folder of pictures with --folder")
 	case o.images != nil && len(args) == 0 && o.texts == nil && o.embeddings == nil && a.Bundled == nil:
 		return usagef("no texts to choose from: give some as arguments or in a file with --texts")
+	}
+	if o.html != "" { // which says before the work that it cannot be written
+		page, err := file.Create(o.html, 0o666)
+		if err != nil {
+			return err
+		}
+		defer page.Abandon()
+		o.page = page
 	}
 	if err := a.keeps(o.html, slices.Contains(args, "-"), slices.Concat(o.folders, o.images, o.texts, o.embeddings)...); err != nil {
 		return err
@@ -136,8 +158,8 @@ func (a *App) search(ctx context.Context, args []string, o *searchOptions) error
 		return err
 	}
 	if o.html != "" {
-		p := Page{Title: a.Short, Results: results}
-		if err := p.WriteFile(o.html); err != nil {
+		p := Page{Title: o.title(args), Intro: a.Short + ".", Results: results}
+		if err := p.commit(o.page); err != nil {
 			return err
 		}
 		a.warn("wrote %s", file.Quote(o.html))
@@ -289,7 +311,7 @@ func (a *App) findStored(ctx context.Context, m *task.Model, queries []item, o *
 	return results, t, nil
 }
 
-func hitOf(it *item, score float32) Hit { return Hit{Picture{it.name, it.read}, score} }
+func hitOf(it *item, score float32) Hit { return Hit{Picture{it.name, it.read, it.file}, score} }
 
 // offer adds an item to what rank chooses from, some more than k.
 func (r *Result) offer(it *item, score float32, k int) {
