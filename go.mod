@@ -1,9 +1,10 @@
 module github.com/multiway-go/multiway
 
-go 1.26.0
+go 1.26.4
 
 require (
 	github.com/dave/jennifer v1.7.1
+	github.com/gen2brain/jpegn v0.6.0
 	github.com/goccy/go-yaml v1.19.2
 	github.com/google/go-cmp v0.7.0
 	github.com/mmcloughlin/avo v0.6.0

@@ -309,7 +309,7 @@ func TestRefused(t *testing.T) {
 		{"two bytes", []byte("\x89P"), Options{}, "may be a PNG that was cut off"},
 		{"png cut off", small.Bytes()[:50], Options{}, "cannot decode this PNG: png: invalid format: unexpected EOF (the file is cut off, damaged"},
 		{"png header only", small.Bytes()[:33], Options{}, "cannot decode this PNG: unexpected EOF (the file is cut off"},
-		{"jpeg cut off", jpg[:len(jpg)/2], Options{}, "cannot decode this JPEG: invalid JPEG format: short Huffman data (the file is cut off"},
+		{"jpeg cut off", jpg[:len(jpg)/2], Options{}, "cannot decode this JPEG: the file ends without an end marker: it was cut off"},
 		{"jpeg of many scans", append(bytes.Clone(jpg[:scan]), bytes.Repeat(jpg[scan:scan+14], 200)...), Options{MaxPixels: 1 << 12}, "JPEG: the file holds 200 scans, which is 300 passes of"},
 		{"webp cut off", webp[:len(webp)-9], Options{}, "WebP: the file is cut off or damaged"},
 		{"webp without picture", []byte("RIFF\x04\x00\x00\x00WEBP"), Options{}, "WebP: there is no picture in the file"},

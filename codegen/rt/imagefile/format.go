@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"image"
 	"image/gif"
-	"image/jpeg"
 	"image/png"
 	"io"
 	"path/filepath"
@@ -16,6 +15,8 @@ import (
 	"golang.org/x/image/bmp"
 	"golang.org/x/image/tiff"
 	"golang.org/x/image/webp"
+
+	"github.com/multiway-go/multiway/codegen/rt/imagefile/jpeg"
 )
 
 // format is a row of the table of formats: all that the package knows of one.
@@ -49,8 +50,8 @@ var formats = []format{
 		magic:      []string{"\xff\xd8\xff"},
 		extensions: []string{".jpg", ".jpeg", ".jpe", ".jfif"},
 		check:      checkJPEG,
-		config:     jpeg.DecodeConfig,
-		decode:     reader(jpeg.Decode),
+		config:     configJPEG,
+		decode:     jpeg.Decode,
 		memory:     perPixelJPEG,
 		exif:       exifOfJPEG,
 	},

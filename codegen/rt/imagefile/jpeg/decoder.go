@@ -1,0 +1,359 @@
+package jpeg
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// decoder is the package's own decoder. Segments are handed to it in their order.
+type decoder struct {
+	frame    *Frame
+	colours  colours
+	quant    [4]*[64]uint16 // in the order of a block
+	dc, ac   [4]*huffman
+	arith    conditioning
+	interval int // MCUs between restart markers, 0 for none
+
+	scans  int
+	planes []*plane
+	kept   bool // coefficients are kept until all scans are read
+	good   int  // the last row of MCUs that a scan had data for
+}
+
+// plane is a component while it is decoded. Its blocks fill whole MCUs of all components.
+type plane struct {
+	Component
+	w, h          int // samples
+	across, down  int // blocks that hold samples
+	width, height int // blocks, to whole MCUs
+	quant         *[64]uint16
+	coefficients  []int16
+	samples       []byte
+	stride        int // of samples
+
+	// Of a progressive picture: how many low bits of a coefficient are missing, -1 if it is. That after the scan
+	// before, too.
+	missing, before [64]int
+}
+
+func (p *plane) block(x, y int) *[64]int16 {
+	return (*[64]int16)(p.coefficients[64*(y*p.width+x):])
+}
+
+var errTables = errors.New("a table is cut off")
+
+// read takes the next segment; of a scan's what follows it, too.
+func (d *decoder) read(s Segment) error {
+	switch m := s.Marker; {
+	case IsFrame(m):
+		if d.frame != nil {
+			return errors.New("there are two frames")
+		}
+		f, err := ReadFrame(s)
+		if err != nil {
+			return err
+		}
+		d.frame = f
+		return nil
+	case m == SOS:
+		return d.scan(s)
+	case m == dht:
+		return d.readCodes(s.Body)
+	case m == dqt:
+		return d.readQuantisers(s.Body)
+	case m == dac:
+		return d.arith.read(s.Body)
+	case m == dri:
+		if len(s.Body) != 2 {
+			return fmt.Errorf("the restart interval has %d bytes, want 2", len(s.Body))
+		}
+		d.interval = int(s.Body[0])<<8 | int(s.Body[1])
+		return nil
+	case APP0 <= m && m <= app15:
+		if d.scans == 0 {
+			d.colours.see(s)
+		}
+		return nil
+	case m == com, m == dnl, m == EOI:
+		return nil
+	}
+	return fmt.Errorf("unknown marker %#x", s.Marker)
+}
+
+func (d *decoder) readQuantisers(b []byte) error {
+	for len(b) > 0 {
+		n, size := int(b[0]&15), 1
+		if b[0]>>4 != 0 {
+			size = 2
+		}
+		if n > 3 {
+			return fmt.Errorf("there is a quantisation table %d, want 0 to 3", n)
+		}
+		b = b[1:]
+		if len(b) < 64*size {
+			return errTables
+		}
+		q := new([64]uint16)
+		for i := range 64 {
+			v := uint16(b[0])
+			if size == 2 {
+				v = v<<8 | uint16(b[1])
+			}
+			q[zigzag[i]] = v
+			b = b[size:]
+		}
+		d.quant[n] = q
+	}
+	return nil
+}
+
+func (d *decoder) readCodes(b []byte) error {
+	for len(b) > 0 {
+		if len(b) < 17 {
+			return errTables
+		}
+		class, n := b[0]>>4, b[0]&15
+		if class > 1 || n > 3 {
+			return fmt.Errorf("there is a Huffman table %d of class %d, want 0 to 3 of 0 or 1", n, class)
+		}
+		counts, count := b[1:17], 0
+		for _, c := range counts {
+			count += int(c)
+		}
+		b = b[17:]
+		if count > 256 || count > len(b) {
+			return errTables
+		}
+		h, err := newHuffman(counts, b[:count])
+		if err != nil {
+			return err
+		}
+		b = b[count:]
+		if class == 0 {
+			d.dc[n] = h
+		} else {
+			d.ac[n] = h
+		}
+	}
+	return nil
+}
+
+// scan is a pass over some planes.
+type scan struct {
+	planes       []*plane
+	dc, ac       []byte // tables of each plane
+	from, to     int    // coefficients
+	high, low    int    // bits known before, and missing after it
+	across, down int    // MCUs
+	single       bool   // an MCU is a block of the only plane
+	packed       []byte
+}
+
+// entropy is one of the two ways to code a scan.
+type entropy interface {
+	// restart forgets what was learnt, after a restart marker.
+	restart()
+	// block reads one of plane i.
+	block(i int, b *[64]int16)
+	// over says whether nothing can be read up to the next restart marker.
+	over() bool
+}
+
+func (d *decoder) scan(s Segment) error {
+	c, err := d.readScan(s)
+	if err != nil {
+		return err
+	}
+	if d.scans == 0 {
+		d.allocate(c)
+	} else if !d.kept {
+		return errors.New("there is a scan after the picture")
+	}
+	d.scans++
+	for _, p := range c.planes {
+		if p.quant == nil {
+			if p.table > 3 || d.quant[p.table] == nil {
+				return fmt.Errorf("there is no quantisation table %d", p.table)
+			}
+			p.quant = d.quant[p.table]
+		}
+	}
+	b := &bits{data: c.packed}
+	var e entropy = newArithmetic(d, c, b)
+	if !d.frame.arithmetic {
+		if e, err = newCoded(d, c, b); err != nil {
+			return err
+		}
+	}
+	if d.frame.Progressive {
+		if err := c.progress(d.scans); err != nil {
+			return err
+		}
+	}
+	d.walk(c, b, e)
+	return b.finish()
+}
+
+func (d *decoder) readScan(s Segment) (*scan, error) {
+	b := s.Body
+	if d.frame == nil {
+		return nil, errors.New("there is a scan before the frame")
+	}
+	if len(b) < 1 || b[0] < 1 || b[0] > 4 || len(b) != 4+2*int(b[0]) {
+		return nil, fmt.Errorf("a scan's header has %d bytes, want 4 and 2 for each of 1 to 4 components", len(b))
+	}
+	if len(d.planes) == 0 {
+		d.makePlanes()
+	}
+	c := &scan{packed: s.Packed}
+	n := int(b[0])
+	for i := range n {
+		id, tables := b[1+2*i], b[2+2*i]
+		at := slices.IndexFunc(d.planes, func(p *plane) bool { return p.ID == id && !slices.Contains(c.planes, p) })
+		if at < 0 {
+			return nil, fmt.Errorf("a scan is of a component %d that there is not", id)
+		}
+		c.planes = append(c.planes, d.planes[at])
+		c.dc, c.ac = append(c.dc, tables>>4), append(c.ac, tables&15)
+	}
+	b = b[1+2*n:]
+	c.from, c.to, c.high, c.low = int(b[0]), int(b[1]), int(b[2]>>4), int(b[2]&15)
+	if n == 1 {
+		c.single = true
+		c.across, c.down = c.planes[0].across, c.planes[0].down
+		return c, nil
+	}
+	blocks := 0
+	for _, p := range c.planes {
+		blocks += p.H * p.V
+		c.across, c.down = p.width/p.H, p.height/p.V
+	}
+	if blocks > 10 {
+		return nil, fmt.Errorf("a scan has %d blocks in a unit, want 10 at most", blocks)
+	}
+	return c, nil
+}
+
+func (d *decoder) makePlanes() {
+	f := d.frame
+	across, down := f.sampling()
+	for _, c := range f.Components {
+		w, h := parts(f.Size.X*c.H, across), parts(f.Size.Y*c.V, down)
+		p := &plane{
+			Component: c,
+			w:         w, h: h,
+			across: parts(w, 8), down: parts(h, 8),
+			width: parts(f.Size.X, 8*across) * c.H, height: parts(f.Size.Y, 8*down) * c.V,
+		}
+		p.stride = 8 * p.width
+		for i := range p.missing {
+			p.missing[i] = -1
+		}
+		d.planes = append(d.planes, p)
+	}
+}
+
+// parts is how many parts of n are needed for v.
+func parts(v, n int) int { return (v + n - 1) / n }
+
+// allocate makes room for what the picture needs, which its first scan tells.
+func (d *decoder) allocate(c *scan) {
+	d.kept = d.frame.Progressive || len(c.planes) < len(d.planes)
+	if !d.frame.Progressive && !d.frame.arithmetic {
+		d.addStandard()
+	}
+	for _, p := range d.planes {
+		if d.kept {
+			p.coefficients = make([]int16, 64*p.width*p.height)
+		} else {
+			p.samples = make([]byte, 64*p.width*p.height)
+		}
+	}
+}
+
+// addStandard adds the tables that MJPEG leaves out.
+func (d *decoder) addStandard() {
+	for i := range standard[0] {
+		if d.dc[i] == nil {
+			d.dc[i] = standard[0][i]
+		}
+		if d.ac[i] == nil {
+			d.ac[i] = standard[1][i]
+		}
+	}
+}
+
+// progress checks what a scan of a progressive picture adds, and writes it down.
+func (c *scan) progress(scans int) error {
+	bad := c.from > c.to || c.to > 63 || c.low > 13 || c.high != 0 && c.low != c.high-1
+	if c.from == 0 {
+		bad = bad || c.to != 0
+	} else {
+		bad = bad || len(c.planes) != 1
+	}
+	if bad {
+		return fmt.Errorf("a scan has coefficients %d to %d of %d components, bits %d to %d", c.from, c.to, len(c.planes), c.high, c.low)
+	}
+	for _, p := range c.planes {
+		for i := min(c.from, 1); i <= max(c.to, 9); i++ {
+			p.before[i] = 0
+			if scans > 1 {
+				p.before[i] = p.missing[i]
+			}
+		}
+		for i := c.from; i <= c.to; i++ {
+			p.missing[i] = c.low
+		}
+	}
+	return nil
+}
+
+// walk reads the blocks of a scan.
+func (d *decoder) walk(c *scan, b *bits, e entropy) {
+	var scratch [64]int16
+	left, due := d.interval, byte(rst0)
+	for my := range c.down {
+		row := my
+		if c.single {
+			row /= c.planes[0].V
+		}
+		for mx := range c.across {
+			if d.interval > 0 {
+				if left == 0 {
+					b.restart(due)
+					e.restart()
+					due, left = rst0|(due+1)&7, d.interval
+				}
+				left--
+			}
+			// Where data has ended, blocks stay as they are.
+			there := !e.over()
+			if there {
+				d.good = row
+			}
+			for i, p := range c.planes {
+				h, v := p.H, p.V
+				if c.single {
+					h, v = 1, 1
+				}
+				for y := my * v; y < (my+1)*v; y++ {
+					for x := mx * h; x < (mx+1)*h; x++ {
+						block := &scratch
+						if d.kept {
+							block = p.block(x, y)
+						} else {
+							*block = [64]int16{}
+						}
+						if there {
+							e.block(i, block)
+						}
+						if !d.kept {
+							idct(p.samples[8*y*p.stride+8*x:], p.stride, block, p.quant)
+						}
+					}
+				}
+			}
+		}
+	}
+}

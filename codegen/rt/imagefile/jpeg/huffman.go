@@ -1,0 +1,442 @@
+package jpeg
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// zigzag is where in a block the coefficients of the stream lie. Runs of damaged data reach 15 past its
+// end: as in libjpeg, all those coefficients are the last one.
+var zigzag = [64 + 16]uint8{
+	0, 1, 8, 16, 9, 2, 3, 10,
+	17, 24, 32, 25, 18, 11, 4, 5,
+	12, 19, 26, 33, 40, 48, 41, 34,
+	27, 20, 13, 6, 7, 14, 21, 28,
+	35, 42, 49, 56, 57, 50, 43, 36,
+	29, 22, 15, 23, 30, 37, 44, 51,
+	58, 59, 52, 45, 38, 31, 39, 46,
+	53, 60, 61, 54, 47, 55, 62, 63,
+	63, 63, 63, 63, 63, 63, 63, 63,
+	63, 63, 63, 63, 63, 63, 63, 63,
+}
+
+const lookBits = 9
+
+// huffman is a code of a DHT segment.
+type huffman struct {
+	look   [1 << lookBits]uint16 // length<<8 | symbol of codes of up to lookBits bits, 0 for longer ones
+	most   [17]int32             // the last code of each length, -1 if there is none
+	offset [17]int32             // from a code of that length to its symbol
+	symbol [256]byte
+	large  bool // some symbols are above 15
+}
+
+// newHuffman makes the code of counts[i] symbols of i+1 bits each.
+func newHuffman(counts []byte, symbols []byte) (*huffman, error) {
+	h := new(huffman)
+	copy(h.symbol[:], symbols)
+	h.large = slices.ContainsFunc(symbols, func(s byte) bool { return s > 15 })
+	code, k := int32(0), int32(0)
+	for l := 1; l <= 16; l++ {
+		n := int32(counts[l-1])
+		h.offset[l], h.most[l] = k-code, -1
+		if n > 0 {
+			h.most[l] = code + n - 1
+		}
+		for range n {
+			if l <= lookBits {
+				first := code << (lookBits - l)
+				for i := range int32(1) << (lookBits - l) {
+					if first+i < 1<<lookBits {
+						h.look[first+i] = uint16(l)<<8 | uint16(h.symbol[k])
+					}
+				}
+			}
+			code++
+			k++
+		}
+		// No code is all ones.
+		if n > 0 && code >= 1<<l {
+			return nil, fmt.Errorf("a Huffman table has more codes of up to %d bits than there are", l)
+		}
+		code <<= 1
+	}
+	return h, nil
+}
+
+// bits reads the compressed data of a scan.
+type bits struct {
+	data   []byte
+	at     int    // in data
+	marker byte   // what ended the data before at, 0 if nothing did
+	acc    uint64 // the low n bits come next
+	n      int
+	zeros  int  // bits made up after the data's end
+	none   bool // the data ended before the interval did
+	bad    bool // a code came up that there is not, or a run past a block's end
+}
+
+const ended = EOI // as marker: the data's end
+
+// fill makes n at least 56. After the data's end there are zeros.
+func (b *bits) fill() {
+	if at := b.at; b.marker == 0 && at+8 <= len(b.data) {
+		// All at once if none of the bytes is 0xff.
+		v := binary.BigEndian.Uint64(b.data[at:])
+		if (^v-0x0101010101010101)&v&0x8080808080808080 == 0 {
+			k := (64 - b.n) / 8
+			b.acc = b.acc<<(8*k) | v>>(64-8*k)
+			b.n += 8 * k
+			b.at += k
+			return
+		}
+	}
+	for b.n <= 56 {
+		c, ok := b.next()
+		if !ok {
+			b.zeros += 8
+		}
+		b.acc = b.acc<<8 | uint64(c)
+		b.n += 8
+	}
+}
+
+// next is the next byte of data, 0 and false after its end.
+func (b *bits) next() (byte, bool) {
+	if b.marker != 0 {
+		return 0, false
+	}
+	if b.at == len(b.data) {
+		b.marker = ended
+		return 0, false
+	}
+	c := b.data[b.at]
+	b.at++
+	if c == 0xff {
+		for c == 0xff {
+			if b.at == len(b.data) {
+				b.marker = ended
+				return 0, false
+			}
+			c = b.data[b.at]
+			b.at++
+		}
+		if c != 0 {
+			b.marker = c
+			return 0, false
+		}
+		c = 0xff
+	}
+	return c, true
+}
+
+// over says whether bits were used up that the data does not have.
+func (b *bits) over() bool { return b.none || b.n < b.zeros }
+
+// restart passes the next restart marker, by libjpeg's rule for markers that are not the
+// one that is due.
+func (b *bits) restart(due byte) {
+	b.none = b.over()
+	b.acc, b.n, b.zeros = 0, 0, 0
+	b.resync(due)
+	b.none = b.none && b.marker != 0
+}
+
+func (b *bits) resync(due byte) {
+	for {
+		if b.marker == 0 {
+			b.seek()
+		}
+		if b.marker == ended {
+			return // nothing is left for the rest of the scan
+		}
+		if isRestart(b.marker) {
+			switch (b.marker - due) & 7 {
+			case 1, 2: // of one of the next intervals: this one has no data
+				return
+			case 0, 3, 4, 5:
+				b.marker = 0
+				return
+			}
+		}
+		b.marker = 0 // of an interval before, or none that there is
+	}
+}
+
+// seek goes behind the next marker.
+func (b *bits) seek() {
+	if b.at += next(b.data[b.at:]); b.at == len(b.data) {
+		b.marker = ended
+		return
+	}
+	b.marker = b.data[b.at+1]
+	b.at += 2
+}
+
+// finish says whether what is left of a scan's data may be there.
+func (b *bits) finish() error {
+	for {
+		if b.marker == 0 {
+			b.seek()
+		}
+		if b.marker == ended {
+			return nil
+		}
+		if !isRestart(b.marker) && b.marker != tem {
+			return fmt.Errorf("unknown marker %#x", b.marker)
+		}
+		b.marker = 0
+	}
+}
+
+// get returns the next k bits, k up to 16. There are enough of them after a fill.
+func (b *bits) get(k int) int32 {
+	b.n -= k
+	return int32(b.acc>>(b.n&63)) & (1<<k - 1)
+}
+
+// need makes sure of 32 bits: a symbol and the number after it.
+func (b *bits) need() {
+	if b.n < 33 {
+		b.fill()
+	}
+}
+
+// code reads a symbol.
+func (b *bits) code(h *huffman) int {
+	e := h.look[b.acc>>((b.n-lookBits)&63)&(1<<lookBits-1)]
+	if e != 0 {
+		b.n -= int(e >> 8)
+		return int(e & 0xff)
+	}
+	return b.longCode(h)
+}
+
+func (b *bits) longCode(h *huffman) int {
+	for l := lookBits + 1; l <= 16; l++ {
+		code := int32(b.acc>>((b.n-l)&63)) & (1<<l - 1)
+		if code <= h.most[l] {
+			b.n -= l
+			return int(h.symbol[(code+h.offset[l])&0xff])
+		}
+	}
+	b.n -= 17
+	b.bad = true
+	return 0
+}
+
+// number reads a number of k bits, k up to 15.
+func (b *bits) number(k int) int32 {
+	v := b.get(k)
+	// Numbers whose first bit is 0 are negative.
+	return v + ((v-1<<k>>1)>>31)&(1-1<<k)
+}
+
+// sequential reads a block that is zero.
+func (b *bits) sequential(block *[64]int16, dc, ac *huffman, before *int32) {
+	b.need()
+	if s := b.code(dc); s != 0 {
+		*before += b.number(s)
+	}
+	block[0] = int16(*before)
+	for k := 1; k < 64; k++ {
+		b.need()
+		rs := b.code(ac)
+		run, size := rs>>4, rs&15
+		if size == 0 {
+			if run != 15 {
+				b.bad = b.bad || run != 0
+				break
+			}
+			k += 15
+			continue
+		}
+		k += run
+		if k > 63 {
+			b.bad = true
+		}
+		block[zigzag[k]&63] = int16(b.number(size))
+	}
+}
+
+// coded is a scan of Huffman codes.
+type coded struct {
+	*bits
+	scan        *scan
+	progressive bool
+	dc, ac      [4]*huffman // of the scan's planes
+	before      [4]int32    // the last block's first coefficient
+	run         int         // blocks without more coefficients
+}
+
+func newCoded(d *decoder, c *scan, b *bits) (*coded, error) {
+	e := &coded{bits: b, scan: c, progressive: d.frame.Progressive}
+	for i := range c.planes {
+		if !e.progressive || c.from == 0 && c.high == 0 {
+			if e.dc[i] = pick(&d.dc, c.dc[i]); e.dc[i] == nil {
+				return nil, fmt.Errorf("there is no Huffman table %d of class 0", c.dc[i])
+			}
+			if e.dc[i].large {
+				return nil, errors.New("a Huffman table of class 0 has numbers of more than 15 bits")
+			}
+		}
+		if !e.progressive || c.from > 0 {
+			if e.ac[i] = pick(&d.ac, c.ac[i]); e.ac[i] == nil {
+				return nil, fmt.Errorf("there is no Huffman table %d of class 1", c.ac[i])
+			}
+		}
+	}
+	return e, nil
+}
+
+// pick returns table n, nil if there is none.
+func pick(tables *[4]*huffman, n byte) *huffman {
+	if n > 3 {
+		return nil
+	}
+	return tables[n]
+}
+
+func (e *coded) restart() { e.before, e.run = [4]int32{}, 0 }
+
+func (e *coded) block(i int, b *[64]int16) {
+	switch {
+	case !e.progressive:
+		e.sequential(b, e.dc[i], e.ac[i], &e.before[i])
+	case e.scan.from > 0 && e.scan.high == 0:
+		e.firstAC(b)
+	case e.scan.from > 0:
+		e.nextAC(b)
+	case e.scan.high == 0:
+		e.need()
+		if s := e.code(e.dc[i]); s != 0 {
+			e.before[i] += e.number(s)
+		}
+		b[0] = int16(e.before[i] << e.scan.low)
+	default:
+		e.need()
+		b[0] |= int16(e.get(1) << e.scan.low)
+	}
+}
+
+// firstAC reads the high bits of coefficients.
+func (e *coded) firstAC(b *[64]int16) {
+	if e.run > 0 {
+		e.run--
+		return
+	}
+	for k := e.scan.from; k <= e.scan.to; k++ {
+		e.need()
+		rs := e.code(e.ac[0])
+		r, size := rs>>4, rs&15
+		switch {
+		case size != 0:
+			k += r
+			b[zigzag[k]&63] = int16(e.number(size) << e.scan.low)
+		case r == 15:
+			k += 15
+		default:
+			e.run = 1<<r + int(e.get(r)) - 1
+			return
+		}
+	}
+}
+
+// nextAC reads another bit of coefficients.
+func (e *coded) nextAC(b *[64]int16) {
+	one, k, to := int16(1)<<e.scan.low, e.scan.from, e.scan.to
+	if e.run == 0 {
+		for ; k <= to; k++ {
+			e.need()
+			rs := e.code(e.ac[0])
+			r, size := rs>>4, rs&15
+			v := int16(0)
+			if size != 0 {
+				v = -one
+				if e.get(1) != 0 {
+					v = one
+				}
+			} else if r != 15 {
+				e.run = 1<<r + int(e.get(r))
+				break
+			}
+			// It comes after r coefficients that are zero.
+			for ; k <= to; k++ {
+				if c := &b[zigzag[k]&63]; *c != 0 {
+					e.refine(c, one)
+				} else if r--; r < 0 {
+					break
+				}
+			}
+			if v != 0 {
+				b[zigzag[k]&63] = v
+			}
+		}
+	}
+	if e.run > 0 {
+		for ; k <= to; k++ {
+			if c := &b[zigzag[k]&63]; *c != 0 {
+				e.refine(c, one)
+			}
+		}
+		e.run--
+	}
+}
+
+// refine reads whether a coefficient has one more.
+func (e *coded) refine(c *int16, one int16) {
+	e.need()
+	if e.get(1) == 0 || *c&one != 0 {
+		return
+	}
+	if *c >= 0 {
+		*c += one
+	} else {
+		*c -= one
+	}
+}
+
+// The codes of Annex K, which MJPEG leaves out.
+var standard = func() (codes [2][2]*huffman) {
+	digits := []byte{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}
+	for i, c := range [4]struct {
+		counts  [16]byte
+		symbols []byte
+	}{
+		{[16]byte{0, 1, 5, 1, 1, 1, 1, 1, 1}, digits},
+		{[16]byte{0, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1}, digits},
+		{[16]byte{0, 2, 1, 3, 3, 2, 4, 3, 5, 5, 4, 4, 0, 0, 1, 125}, []byte("" +
+			"\x01\x02\x03\x00\x04\x11\x05\x12\x21\x31\x41\x06\x13\x51\x61\x07" +
+			"\x22\x71\x14\x32\x81\x91\xa1\x08\x23\x42\xb1\xc1\x15\x52\xd1\xf0" +
+			"\x24\x33\x62\x72\x82\x09\x0a\x16\x17\x18\x19\x1a\x25\x26\x27\x28" +
+			"\x29\x2a\x34\x35\x36\x37\x38\x39\x3a\x43\x44\x45\x46\x47\x48\x49" +
+			"\x4a\x53\x54\x55\x56\x57\x58\x59\x5a\x63\x64\x65\x66\x67\x68\x69" +
+			"\x6a\x73\x74\x75\x76\x77\x78\x79\x7a\x83\x84\x85\x86\x87\x88\x89" +
+			"\x8a\x92\x93\x94\x95\x96\x97\x98\x99\x9a\xa2\xa3\xa4\xa5\xa6\xa7" +
+			"\xa8\xa9\xaa\xb2\xb3\xb4\xb5\xb6\xb7\xb8\xb9\xba\xc2\xc3\xc4\xc5" +
+			"\xc6\xc7\xc8\xc9\xca\xd2\xd3\xd4\xd5\xd6\xd7\xd8\xd9\xda\xe1\xe2" +
+			"\xe3\xe4\xe5\xe6\xe7\xe8\xe9\xea\xf1\xf2\xf3\xf4\xf5\xf6\xf7\xf8" +
+			"\xf9\xfa")},
+		{[16]byte{0, 2, 1, 2, 4, 4, 3, 4, 7, 5, 4, 4, 0, 1, 2, 119}, []byte("" +
+			"\x00\x01\x02\x03\x11\x04\x05\x21\x31\x06\x12\x41\x51\x07\x61\x71" +
+			"\x13\x22\x32\x81\x08\x14\x42\x91\xa1\xb1\xc1\x09\x23\x33\x52\xf0" +
+			"\x15\x62\x72\xd1\x0a\x16\x24\x34\xe1\x25\xf1\x17\x18\x19\x1a\x26" +
+			"\x27\x28\x29\x2a\x35\x36\x37\x38\x39\x3a\x43\x44\x45\x46\x47\x48" +
+			"\x49\x4a\x53\x54\x55\x56\x57\x58\x59\x5a\x63\x64\x65\x66\x67\x68" +
+			"\x69\x6a\x73\x74\x75\x76\x77\x78\x79\x7a\x82\x83\x84\x85\x86\x87" +
+			"\x88\x89\x8a\x92\x93\x94\x95\x96\x97\x98\x99\x9a\xa2\xa3\xa4\xa5" +
+			"\xa6\xa7\xa8\xa9\xaa\xb2\xb3\xb4\xb5\xb6\xb7\xb8\xb9\xba\xc2\xc3" +
+			"\xc4\xc5\xc6\xc7\xc8\xc9\xca\xd2\xd3\xd4\xd5\xd6\xd7\xd8\xd9\xda" +
+			"\xe2\xe3\xe4\xe5\xe6\xe7\xe8\xe9\xea\xf2\xf3\xf4\xf5\xf6\xf7\xf8" +
+			"\xf9\xfa")},
+	} {
+		h, err := newHuffman(c.counts[:], c.symbols)
+		if err != nil {
+			panic(err)
+		}
+		codes[i/2][i%2] = h
+	}
+	return codes
+}()
