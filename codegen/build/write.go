@@ -113,6 +113,9 @@ func (m *Model) Write(o Options) (*Report, error) {
 		names = append(names, f.Name)
 	}
 	o.log("compiling %s", strings.Join(names, ", "))
+	if m.Tokenizer == nil && slices.ContainsFunc(described.Funcs, (*ir.Func).UsesT) {
+		o.log("note: without a tokenizer texts are token ids, in a binary --ids 0,17,2; `tokenizer: FILE` in the description adds one")
+	}
 	planned, err := m.Plan(described)
 	if err != nil {
 		return nil, err

@@ -19,6 +19,7 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/imagefile"
 	"github.com/multiway-go/multiway/codegen/rt/interrupt"
 	"github.com/multiway-go/multiway/codegen/rt/task"
+	"github.com/multiway-go/multiway/codegen/rt/token"
 )
 
 // Binary is what a main is made of.
@@ -59,6 +60,7 @@ type App struct {
 	json           bool
 	maxPixels      int64
 	exif           bool
+	ids            []string // texts as lists of ids
 }
 
 // The functions that commands use, as the compiler names them.
@@ -206,6 +208,9 @@ func (a *App) Open(opts ...rt.Option) (*task.Model, error) {
 		return nil, usagef("--max-pixels is %d, want a number of pixels", a.maxPixels)
 	}
 	m, err := a.Binary.Open(a.weights, append(all, opts...)...)
+	if err == nil && a.ids != nil {
+		m.SetTokens(token.IDs{})
+	}
 	if errors.Is(err, rt.ErrNoWeights) {
 		return nil, fmt.Errorf("%w (here: --weights FILE)", err)
 	}

@@ -57,11 +57,12 @@ that could not be read are tried again.`,
 	f.StringVarP(&out, "out", "o", "", "file to write, .npy or .jsonl (default: JSON lines to standard output)")
 	f.BoolVar(&strict, "strict", false, strictHelp)
 	f.BoolVar(&resume, "resume", false, "go on with what an interrupted run left of FILE")
+	a.idsFlag(c)
 	return c
 }
 
 func (a *App) embed(ctx context.Context, args []string, asImage, asText, strict, resume bool, out string) error {
-	if len(args) == 0 {
+	if args = slices.Concat(args, a.ids); len(args) == 0 {
 		args = []string{"-"}
 	}
 	listed := slices.Contains(args, "-")
@@ -78,10 +79,10 @@ func (a *App) embed(ctx context.Context, args []string, asImage, asText, strict,
 	o := a.decodeOptions(m)
 	items, total := a.inputs(args, func(arg string, line bool) []item {
 		switch {
+		case asText || slices.Contains(a.ids, arg):
+			return oneText(arg, line)
 		case asImage:
 			return pictures(arg, o)
-		case asText:
-			return oneText(arg, line)
 		}
 		return sniffed(arg, line, o)
 	})

@@ -13,8 +13,11 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/spf13/cobra"
+
 	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/codegen/rt/imagefile"
+	"github.com/multiway-go/multiway/codegen/rt/token"
 )
 
 // item is one input of a command: a picture to read, or a text.
@@ -232,11 +235,41 @@ func listed(r io.Reader, name string, of func(arg string, line bool) []item) ite
 	}
 }
 
+// idsFlag gives a command of texts the flag --ids.
+func (a *App) idsFlag(c *cobra.Command) {
+	c.Flags().StringArrayVar(&a.ids, "ids", nil, "a text as token ids, such as 0,17,2; may be repeated")
+}
+
+// needs wants so many arguments at least, the last of them a text, for which --ids may stand;
+// beside it all texts are ids.
+func (a *App) needs(n int) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(a.ids) > 0 {
+			n--
+		}
+		return cobra.MinimumNArgs(n)(c, args)
+	}
+}
+
+// checkIDs returns an error if texts are lists of ids and this is none.
+func (a *App) checkIDs(text string) error {
+	if len(a.ids) == 0 {
+		return nil
+	}
+	if _, err := token.ParseIDs(text); err != nil {
+		return fmt.Errorf("%w (with --ids all texts are ids)", err)
+	}
+	return nil
+}
+
 // given are the texts that arguments stand for, "-" for the lines of standard input.
 func (a *App) given(args []string) ([]string, error) {
 	var texts []string
-	items, _ := a.inputs(args, oneText)
+	items, _ := a.inputs(slices.Concat(args, a.ids), oneText)
 	for it := range items {
+		if it.err == nil {
+			it.err = a.checkIDs(it.name)
+		}
 		if it.err != nil {
 			return nil, it.err
 		}

@@ -25,7 +25,7 @@ func (a *App) matchCommand() *cobra.Command {
 		Long:  "match prints for each text " + what + ",\nbest first. A text \"-\" stands for a list on standard input, one a line.",
 		Example: strings.ReplaceAll(`  NAME match dog.jpg "two dogs in the snow"
   NAME match --json dog.jpg "a dog" "a cat"`, "NAME", a.Name),
-		Args: cobra.MinimumNArgs(2),
+		Args: a.needs(2),
 		RunE: func(_ *cobra.Command, args []string) error {
 			texts, err := a.given(args[1:])
 			if err != nil {
@@ -34,6 +34,7 @@ func (a *App) matchCommand() *cobra.Command {
 			return a.match(args[0], texts, strict)
 		},
 	}
+	a.idsFlag(c)
 	c.Flags().BoolVar(&strict, "strict", false, "fail if any text is too long for the model")
 	return c
 }

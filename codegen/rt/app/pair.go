@@ -50,7 +50,7 @@ their numbers, unless --labels names the file: one answer a line, a JSON list, o
 answer2label.txt of the original code.`,
 		Example: strings.ReplaceAll(`  NAME answer kitchen.jpg "What is on the table?"
   NAME answer --top 1 --json kitchen.jpg "Is it day?" "How many chairs are there?"`, "NAME", a.Name),
-		Args: cobra.MinimumNArgs(2),
+		Args: a.needs(2),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if top < 0 {
 				return usagef("--top is %d, want a number of answers, 0 for all", top)
@@ -62,6 +62,7 @@ answer2label.txt of the original code.`,
 			return a.answer(args[0], questions, top, labels)
 		},
 	}
+	a.idsFlag(c)
 	f := c.Flags()
 	f.IntVarP(&top, "top", "k", 5, "answers a question, 0 for all")
 	f.StringVar(&labels, "labels", "", "file with the answers in the order of the logits (default: the build's)")
@@ -112,7 +113,7 @@ func (a *App) answer(picture string, questions []string, top int, labels string)
 }
 
 func (a *App) reasonCommand() *cobra.Command {
-	return &cobra.Command{
+	c := &cobra.Command{
 		Use:   "reason [flags] PICTURE_A PICTURE_B STATEMENT...",
 		Short: "Say whether a statement is true of two pictures",
 		Long: `reason prints for each statement whether it is true of the two pictures together,
@@ -120,7 +121,7 @@ and how probable the model holds it. A statement "-" stands for a list on standa
 input, one a line.`,
 		Example: strings.ReplaceAll(`  NAME reason left.jpg right.jpg "Both pictures show a dog."
   NAME reason --json left.jpg right.jpg "There are three cups in all."`, "NAME", a.Name),
-		Args: cobra.MinimumNArgs(3),
+		Args: a.needs(3),
 		RunE: func(_ *cobra.Command, args []string) error {
 			statements, err := a.given(args[2:])
 			if err != nil {
@@ -129,6 +130,8 @@ input, one a line.`,
 			return a.reason(args[0], args[1], statements)
 		},
 	}
+	a.idsFlag(c)
+	return c
 }
 
 func (a *App) reason(first, other string, statements []string) error {

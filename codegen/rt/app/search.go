@@ -40,7 +40,9 @@ wrote of them.`,
   NAME search "a dog on a beach" --embeddings photos.npy
   NAME search --image cat.png "a cat" "a dog" "a car"
   NAME search --image cat.png --texts names.txt --json`, "NAME", a.Name),
-		RunE: func(c *cobra.Command, args []string) error { return a.search(c.Context(), args, &o) },
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.search(c.Context(), slices.Concat(args, a.ids), &o)
+		},
 	}
 	f := c.Flags()
 	f.StringArrayVar(&o.folders, "folder", nil, "folder of pictures to search in, or a picture; may be repeated")
@@ -50,6 +52,7 @@ wrote of them.`,
 	f.IntVarP(&o.top, "top", "k", 5, "results a query, 0 for all")
 	f.StringVar(&o.html, "html", "", "also write a page with the pictures, one self-contained file")
 	f.BoolVar(&o.strict, "strict", false, strictHelp)
+	a.idsFlag(c)
 	return c
 }
 

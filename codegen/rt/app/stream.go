@@ -169,6 +169,9 @@ func (s *stream) prepare(it item) ready {
 		return r
 	}
 	if r.text {
+		if r.err = s.checkIDs(r.name); r.err != nil {
+			return r
+		}
 		switch r.cut = s.texts != nil && tooLong(s.m, r.name); {
 		case s.texts == nil:
 			r.err = errors.New("it is a text, and this model takes none")

@@ -145,7 +145,7 @@ func (s *Session) prepare(f *rt.Func, imgs []image.Image, texts []string) error 
 	}
 	if len(texts) > 0 {
 		if s.m.tokens == nil {
-			return fmt.Errorf("%s: this package was built without a tokenizer: add `tokenizer:` to the description, or give ids", f.Name)
+			return fmt.Errorf("%s: this package was built without a tokenizer: add `tokenizer:` to the description, or give ids (in a binary: --ids 0,17,2)", f.Name)
 		}
 		for i, t := range texts {
 			from := len(s.ids)
@@ -187,6 +187,9 @@ func (in *Input) NewModel(m *rt.Model) (*Model, error) {
 
 // Tokens returns the model's tokenizer, nil if it was built without one.
 func (m *Model) Tokens() token.Tokenizer { return m.tokens }
+
+// SetTokens has texts become ids by t from now on. Call it before anything else does.
+func (m *Model) SetTokens(t token.Tokenizer) { m.tokens = t }
 
 // Scalar returns the only value of the weight called name, NaN if the package has no
 // such weight, or the model is closed.

@@ -11,7 +11,8 @@
 //     SentencePiece id plus one, and <mask> after the last piece.
 //   - A [WordPiece] is the tokenizer of BERT's uncased models and VLMo: a text file of
 //     pieces, of which each word takes the longest. Its ids are the file's lines.
-//   - A [Tokenizer] is what the rest of the runtime asks for; both are one.
+//   - A [Tokenizer] is what the rest of the runtime asks for; both are one, and so is
+//     [IDs], whose texts are lists of ids.
 //
 // For example, with a model file read into data:
 //
