@@ -150,7 +150,7 @@ func (a *App) root() *cobra.Command {
 	f.BoolVar(&a.verify, "verify", false, "compare all weights with their hash first (about a second per GB)")
 	f.BoolVar(&a.json, "json", false, "print JSON, one value a line")
 	f.Int64Var(&a.maxPixels, "max-pixels", 0, "largest picture to read, width times height (default: the model's limit)")
-	f.BoolVar(&a.exif, "exif", false, "turn pictures as their EXIF orientation says")
+	f.BoolVar(&a.exif, "exif", true, "turn pictures upright, as EXIF says; false: as stored")
 	for _, c := range []struct {
 		needs []string // one of these
 		make  func() *cobra.Command
@@ -277,7 +277,7 @@ func (a *App) keeps(out string, list bool, inputs ...string) error {
 
 // decodeOptions are how the flags have pictures read.
 func (a *App) decodeOptions(m *task.Model) imagefile.Options {
-	o := imagefile.Options{MaxPixels: int64(m.Input().MaxPixels), Orient: a.exif}
+	o := imagefile.Options{MaxPixels: int64(m.Input().MaxPixels), IgnoreOrientation: !a.exif}
 	if a.maxPixels > 0 {
 		o.MaxPixels = a.maxPixels
 	}

@@ -94,7 +94,7 @@ func dataURI(p Picture) (template.URL, error) {
 	if w, h := img.Bounds().Dx(), img.Bounds().Dy(); w > thumbnail || h > thumbnail {
 		long := max(w, h)
 		var small pixel.RGB
-		if err := pixel.Resize(&small, img, max(1, w*thumbnail/long), max(1, h*thumbnail/long), nil); err != nil {
+		if err := pixel.Resize(&small, img, max(1, w*thumbnail/long), max(1, h*thumbnail/long), pixel.White, nil); err != nil {
 			return "", fmt.Errorf("%s", place(p.Name, err))
 		}
 		img = opaque(&small)

@@ -55,6 +55,9 @@ func deflated(bytes int64, o Options) error {
 	return nil
 }
 
+// turning is how many bytes a pixel takes that is turned: RGB and RGB, or the deepest kind.
+const turning = 8
+
 const again = "save the picture again in another program"
 
 // headBytes is how much of a file Memory reads to find the picture's size.
@@ -99,8 +102,9 @@ func Memory(path string, o Options) int64 {
 		return st.Size() // all was seen, and it is no picture
 	}
 	perPixel := kind.memory(head, model)
-	if o.Orient {
-		perPixel += 6 // RGB, upright and not
+	// What is said about the picture may stand behind it.
+	if kind.turns(o) && (kind.name != "jpeg" || kind.about(head).orientation() != 1) {
+		perPixel += turning
 	}
 	return st.Size() + pixels*perPixel + kind.extra(st.Size())
 }

@@ -28,8 +28,10 @@ type Options struct {
 	MaxPixels int64
 	// MaxBytes is the largest file that is read, DefaultMaxBytes if 0.
 	MaxBytes int64
-	// Orient turns and mirrors the picture as its EXIF orientation says.
-	Orient bool
+	// IgnoreOrientation leaves pictures as they are stored. Otherwise they are turned
+	// and mirrored upright as their EXIF, or else XMP, says. A TIFF always is: there it
+	// is part of the format.
+	IgnoreOrientation bool
 }
 
 func (o Options) maxPixels() int64 {
@@ -111,13 +113,16 @@ func Bytes(data []byte, o Options) (image.Image, string, error) {
 	if img.Bounds() != (image.Rectangle{Max: size}) {
 		return nil, "", fmt.Errorf("damaged %s: the picture covers %v, the header promises %d x %d pixels", f.title, img.Bounds(), size.X, size.Y)
 	}
-	if o.Orient && f.exif != nil {
-		if img, err = oriented(img, orientation(f.exif(data))); err != nil {
+	if f.turns(o) {
+		if img, err = oriented(img, f.about(data).orientation()); err != nil {
 			return nil, "", fmt.Errorf("%s: %w", f.title, err)
 		}
 	}
 	return img, f.name, nil
 }
+
+// turns says whether pictures of the format are turned upright.
+func (f *format) turns(o Options) bool { return f.turned || f.about != nil && !o.IgnoreOrientation }
 
 func tooManyBytes(o Options) error {
 	return fmt.Errorf("the file is larger than the limit of %d bytes: scale the picture down or raise the limit", o.maxBytes())

@@ -14,11 +14,30 @@
 //
 // Results are meant for package pixel, whose conversion to RGB matches Pillow's:
 // JPEG comes as image.YCbCr, because pixel interpolates its chroma as libjpeg does.
-// WebP's lossy pictures, whose YCbCr is another one, come as pixel.RGB, converted as
-// libwebp does it.
+// WebP's lossy pictures, whose YCbCr is another one, come as pixel.RGB or image.NRGBA,
+// converted as libwebp does it.
 //
-// EXIF orientation is ignored unless asked for, as Pillow does. Colour profiles are
-// ignored. Animated WebP is refused.
+// What is read, and what is seen, is what Pillow 12 reads and shows:
+//
+//   - A picture is turned upright as its EXIF says, or else its XMP, wherever Pillow's
+//     exif_transpose finds them; Options can leave it as it is stored. A TIFF always is
+//     turned, as Pillow turns it.
+//   - PNG with damage that costs no pixel, such as a missing end or a wrong sum after the
+//     pixels, is read; of other damage the error says what was found.
+//   - Of an animation the first frame is shown on its canvas, which around it is clear, or of
+//     colour 0 where the frame has no transparent colour.
+//   - BMP of any header and masks, raw or in runs; its fourth bytes are alpha only where a
+//     mask says so, and not if all are 0.
+//   - TIFF and BigTIFF of grey, RGB, palette, CMYK, YCbCr and Lab, with and without alpha,
+//     in strips, tiles and planes; raw, LZW, deflate, PackBits, fax and JPEG.
+//
+// It differs where Pillow turns a picture into something else: a 16-bit grey keeps its high
+// byte, and is not white; runs of a BMP that skip pixels, and TIFFs of samples in planes or
+// of big-endian numbers, are read as their specifications have it. Lab, which Pillow has
+// LittleCMS convert, is within 8 levels.
+//
+// Pictures keep their transparency, with the colours beneath it as they are in the file:
+// what becomes of it, package pixel is told. Colour profiles are ignored, as Pillow does.
 //
 // The package stands beside codegen/rt, imports package pixel and the decoders of the
 // standard library and golang.org/x/image, and is the only one to know file formats.

@@ -1,63 +1,136 @@
 package imagefile
 
 import (
+	"bytes"
 	"encoding/binary"
 	"image"
 
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
 )
 
-// orientation reads the orientation (1 to 8) from an EXIF block. Anything damaged
-// counts as upright, 1.
-func orientation(exif []byte) int {
-	// One number of 16 bits, by the standard.
-	e := directory(exif).entry(tagOrientation)
-	if e == nil || e.kind != ifdShort || e.count != 1 {
+// about is what a file says about its picture, nil where it says nothing.
+type about struct {
+	exif []byte // a TIFF
+	xmp  []byte // an XML text
+}
+
+// orientation is 1 to 8, 1 for upright: that of EXIF if it has any, else that of XMP.
+// Anything damaged counts as upright.
+func (a about) orientation() int {
+	v, found := exifOrientation(a.exif)
+	if !found {
+		v = xmpOrientation(a.xmp)
+	}
+	if v < 1 || v > 8 {
 		return 1
 	}
-	v := 1
-	e.each(1, func(x uint32) {
-		if 1 <= x && x <= 8 {
-			v = int(x)
-		}
-	})
 	return v
 }
 
-// oriented returns img turned upright, given its EXIF orientation.
+// exifOrientation reads the orientation from an EXIF block: one whole number.
+func exifOrientation(exif []byte) (v int, found bool) {
+	for bytes.HasPrefix(exif, []byte(exifPrefix)) {
+		exif = exif[len(exifPrefix):]
+	}
+	e := directory(bytes.NewReader(exif)).entry(tagOrientation)
+	if e == nil {
+		return 0, false
+	}
+	if e.count == 1 && e.kind != ifdByte && e.kind != ifdUndefined {
+		e.each(1, func(x uint64) { v = int(min(x, 9)) })
+	}
+	return v, true
+}
+
+const exifPrefix = "Exif\x00\x00" // what precedes EXIF in a JPEG
+
+// xmpOrientation finds tiff:Orientation, an attribute or an element.
+func xmpOrientation(xmp []byte) int {
+	for {
+		_, rest, found := bytes.Cut(xmp, []byte("tiff:Orientation"))
+		if !found {
+			return 0
+		}
+		for _, sign := range []string{`="`, ">"} {
+			if v, ok := bytes.CutPrefix(rest, []byte(sign)); ok && len(v) > 0 && '0' <= v[0] && v[0] <= '9' {
+				return int(v[0] - '0')
+			}
+		}
+		xmp = rest
+	}
+}
+
+// oriented returns img turned upright, given its orientation.
 func oriented(img image.Image, orientation int) (image.Image, error) {
 	if orientation == 1 {
 		return img, nil
 	}
-	var src pixel.RGB
-	if err := pixel.ToRGB(&src, img, nil); err != nil {
-		return nil, err
-	}
-	w, h := src.W, src.H
-	// Pixel (x, y) of the result is pixel first + x*dx + y*dy of the source.
-	o := [...]struct{ first, dx, dy int }{
-		2: {w - 1, -1, w},       // mirrored
-		3: {w*h - 1, -1, -w},    // upside down
-		4: {w * (h - 1), 1, -w}, // mirrored, upside down
-		5: {0, w, 1},            // mirrored along the diagonal
-		6: {w * (h - 1), -w, 1}, // to be turned right
-		7: {w*h - 1, -w, -1},    // mirrored along the other diagonal
-		8: {w - 1, w, -1},       // to be turned left
-	}[orientation]
-	dst := &pixel.RGB{Pix: make([]uint8, len(src.Pix)), W: w, H: h}
+	w, h := img.Bounds().Dx(), img.Bounds().Dy()
+	r := image.Rect(0, 0, w, h)
 	if orientation >= 5 {
-		dst.W, dst.H = h, w
+		r = image.Rect(0, 0, h, w)
+	}
+	turn := func(dst, src []byte, stride, size int) { turned(dst, src, stride, size, w, h, orientation) }
+	switch m := img.(type) {
+	case *image.Gray:
+		dst := image.NewGray(r)
+		turn(dst.Pix, m.Pix, m.Stride, 1)
+		return dst, nil
+	case *image.Gray16:
+		dst := image.NewGray16(r)
+		turn(dst.Pix, m.Pix, m.Stride, 2)
+		return dst, nil
+	case *image.Paletted:
+		dst := image.NewPaletted(r, m.Palette)
+		turn(dst.Pix, m.Pix, m.Stride, 1)
+		return dst, nil
+	case *image.NRGBA:
+		dst := image.NewNRGBA(r)
+		turn(dst.Pix, m.Pix, m.Stride, 4)
+		return dst, nil
+	case *image.NRGBA64:
+		dst := image.NewNRGBA64(r)
+		turn(dst.Pix, m.Pix, m.Stride, 8)
+		return dst, nil
+	}
+	// The other kinds that are read have no transparency.
+	src, ok := img.(*pixel.RGB)
+	if !ok {
+		src = new(pixel.RGB)
+		if err := pixel.ToRGB(src, img, pixel.Drop, nil); err != nil {
+			return nil, err
+		}
+	}
+	dst := &pixel.RGB{Pix: make([]uint8, len(src.Pix)), W: r.Dx(), H: r.Dy()}
+	turn(dst.Pix, src.Pix, 3*w, 3)
+	return dst, nil
+}
+
+// turned writes a picture of w x h pixels of size bytes upright to dst.
+func turned(dst, src []byte, stride, size, w, h, orientation int) {
+	// Pixel (x, y) of the result is at first + x*dx + y*dy of the source.
+	right, down := size, stride
+	o := [...]struct{ first, dx, dy int }{
+		2: {(w - 1) * right, -right, down},           // mirrored
+		3: {(w-1)*right + (h-1)*down, -right, -down}, // upside down
+		4: {(h - 1) * down, right, -down},            // mirrored, upside down
+		5: {0, down, right},                          // mirrored along the diagonal
+		6: {(h - 1) * down, -down, right},            // to be turned right
+		7: {(w-1)*right + (h-1)*down, -down, -right}, // mirrored along the other diagonal
+		8: {(w - 1) * right, down, -right},           // to be turned left
+	}[orientation]
+	if orientation >= 5 {
+		w, h = h, w
 	}
 	i := 0
-	for y := range dst.H {
+	for y := range h {
 		at := o.first + y*o.dy
-		for range dst.W {
-			copy(dst.Pix[i:i+3], src.Pix[3*at:])
-			i += 3
+		for range w {
+			copy(dst[i:i+size], src[at:])
+			i += size
 			at += o.dx
 		}
 	}
-	return dst, nil
 }
 
 func be32(b []byte) uint32 { return binary.BigEndian.Uint32(b) }

@@ -5,16 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"image"
-	"image/gif"
-	"image/png"
 	"io"
 	"path/filepath"
 	"slices"
 	"strings"
-
-	"golang.org/x/image/bmp"
-	"golang.org/x/image/tiff"
-	"golang.org/x/image/webp"
 
 	"github.com/multiway-go/multiway/codegen/rt/imagefile/jpeg"
 )
@@ -31,7 +25,8 @@ type format struct {
 	decode func(data []byte) (image.Image, error)
 	memory func(head []byte, c image.Config) int64 // most bytes a pixel that decode takes
 	tables int64                                   // most bytes that decode takes besides, for large files
-	exif   func(data []byte) []byte                // optional: finds the EXIF block, nil if there is none
+	about  func(data []byte) about                 // nil: files say nothing about their picture
+	turned bool                                    // the orientation is part of the format, applied whatever Options say
 }
 
 var formats = []format{
@@ -40,10 +35,10 @@ var formats = []format{
 		magic:      []string{"\x89PNG\r\n\x1a\n"},
 		extensions: []string{".png", ".apng"},
 		check:      checkPNG,
-		config:     png.DecodeConfig,
-		decode:     reader(png.Decode),
+		config:     configPNG,
+		decode:     decodePNG,
 		memory:     perPixelPNG,
-		exif:       exifOfPNG,
+		about:      aboutPNG,
 	},
 	{
 		name: "jpeg", title: "JPEG",
@@ -53,45 +48,46 @@ var formats = []format{
 		config:     configJPEG,
 		decode:     jpeg.Decode,
 		memory:     perPixelJPEG,
-		exif:       exifOfJPEG,
+		about:      aboutJPEG,
 	},
 	{
 		name: "webp", title: "WebP",
 		magic:      []string{"RIFF????WEBP"},
 		extensions: []string{".webp"},
 		check:      checkWebP,
-		config:     webp.DecodeConfig,
+		config:     configWebP,
 		decode:     decodeWebP,
 		memory:     perPixel(16),
 		tables:     160 << 20,
-		exif:       exifOfWebP,
+		about:      aboutWebP,
 	},
 	{
 		name: "gif", title: "GIF",
 		magic:      []string{"GIF87a", "GIF89a"},
 		extensions: []string{".gif"},
 		check:      checkGIF,
-		config:     gif.DecodeConfig,
+		config:     configGIF,
 		decode:     decodeGIF,
-		memory:     perPixel(8),
+		memory:     perPixel(1),
 	},
 	{
 		name: "bmp", title: "BMP",
-		magic:      []string{"BM????\x00\x00\x00\x00"},
+		magic:      []string{"BM"},
 		extensions: []string{".bmp", ".dib"},
-		config:     bmp.DecodeConfig,
-		decode:     reader(bmp.Decode),
+		config:     configBMP,
+		decode:     decodeBMP,
 		memory:     perPixel(4),
 	},
 	{
 		name: "tiff", title: "TIFF",
-		magic:      []string{"II*\x00", "MM\x00*"},
+		magic:      []string{"II*\x00", "MM\x00*", "II\x00*", "MM*\x00", "II+\x00", "MM\x00+"},
 		extensions: []string{".tif", ".tiff"},
 		check:      checkTIFF,
-		config:     tiff.DecodeConfig,
+		config:     configTIFF,
 		decode:     decodeTIFF,
-		memory:     perPixel(40),
-		exif:       func(data []byte) []byte { return data }, // EXIF is TIFF
+		memory:     perPixel(32),
+		about:      aboutTIFF,
+		turned:     true,
 	},
 }
 
@@ -101,10 +97,6 @@ func perPixel(n int64) func([]byte, image.Config) int64 {
 
 // extra is what decode takes besides the pixels: tables as large as 256 times the file.
 func (f *format) extra(size int64) int64 { return min(f.tables, 256*size) }
-
-func reader(decode func(io.Reader) (image.Image, error)) func([]byte) (image.Image, error) {
-	return func(data []byte) (image.Image, error) { return decode(bytes.NewReader(data)) }
-}
 
 // HasExtension reports whether a file's name ends as that of a picture this package
 // reads, in any case. Decoding goes by content, not by name.
@@ -132,8 +124,6 @@ var others = []struct {
 	{"8BPS", "a Photoshop file", true},
 	{"\x00\x00\x01\x00", "an ICO icon", true},
 	{"qoif", "a QOI picture", true},
-	{"II+\x00", "a BigTIFF picture", true},
-	{"MM\x00+", "a BigTIFF picture", true},
 	{"%PDF", "a PDF document", true},
 	{"%!PS", "a PostScript document", true},
 	{"P1\n", "a PBM picture", true}, {"P4\n", "a PBM picture", true},

@@ -1,123 +1,239 @@
 package imagefile
 
 import (
+	"bufio"
 	"bytes"
+	"compress/lzw"
+	"errors"
 	"fmt"
 	"image"
-	"image/gif"
-
-	"github.com/multiway-go/multiway/codegen/rt/pixel"
+	"image/color"
+	"io"
 )
 
-// checkGIF walks the blocks up to the end of the first frame, the last that the decoder
-// reads. It takes extensions apart as the decoder does, which goes by their kind and not
-// by the sizes they give.
-func checkGIF(data []byte, o Options) error {
-	const (
-		screen     = 13
-		colorTable = 0x80
-		extension  = 0x21
-		frame      = 0x2c
-		text       = 0x01
-		control    = 0xf9
-		comment    = 0xfe
-		app        = 0xff
-	)
-	n := 0
-	skip := func(k int) { data = data[min(k, len(data)):] }
-	table := func(flags byte) {
-		if flags&colorTable != 0 {
-			skip(3 << (1 + flags&7))
-		}
-	}
-	// blocks passes over blocks up to an empty one and returns their bytes.
-	blocks := func() (sum int64) {
-		for len(data) > 0 && n <= maxParts {
-			k := int(data[0])
-			skip(1 + k)
-			if n++; k == 0 {
-				break
-			}
-			sum += int64(k)
-		}
-		return sum
-	}
-	if len(data) < screen {
-		return nil
-	}
-	flags := data[10]
-	skip(screen)
-	table(flags)
-	for len(data) >= 2 {
-		if n++; n > maxParts {
-			return parts(n, "blocks")
-		}
-		kind, label := data[0], data[1]
-		skip(1)
-		switch kind {
-		case extension:
-			skip(1)
-			switch label {
-			case text:
-				skip(13)
-			case control:
-				skip(6)
-				continue
-			case app:
-				if len(data) > 0 {
-					skip(1 + int(data[0]))
-				}
-			case comment:
-			default:
-				return nil // which the decoder refuses
-			}
-			blocks()
-		case frame:
-			if len(data) < 10 {
-				return nil
-			}
-			w, h := int64(data[4])|int64(data[5])<<8, int64(data[6])|int64(data[7])<<8
-			flags := data[8]
-			skip(9)
-			table(flags)
-			skip(1)
-			sum := blocks()
-			if n > maxParts {
-				return parts(n, "blocks")
-			}
-			return packed(sum, min(w*h, o.maxPixels()))
-		default:
-			return nil
-		}
-	}
-	return nil
+// gifFrame is the first frame of a GIF on its canvas.
+type gifFrame struct {
+	canvas      image.Point // the screen, made larger if the frame is
+	at          image.Rectangle
+	palette     []byte // RGB
+	transparent int    // an index, -1 for none
+	interlaced  bool
+	width       int // bits of a literal of the packed pixels
+	blocks      int // that were passed over
 }
 
-// decodeGIF puts the first frame on the canvas, which is white where no frame is.
+// readGIF reads up to the packed pixels of the first frame.
+func readGIF(r *bufio.Reader) (f gifFrame, err error) {
+	const (
+		hasTable   = 0x80
+		interlaced = 0x40
+		extension  = '!'
+		control    = 0xf9
+		frame      = ','
+		end        = ';'
+	)
+	table := func(flags byte) ([]byte, error) {
+		t := make([]byte, 3<<(1+flags&7))
+		_, err := io.ReadFull(r, t)
+		return t, err
+	}
+	var screen [13]byte
+	if _, err := io.ReadFull(r, screen[:]); err != nil {
+		return f, err
+	}
+	f.canvas = image.Pt(int(screen[6])|int(screen[7])<<8, int(screen[8])|int(screen[9])<<8)
+	f.transparent = -1
+	if screen[10]&hasTable != 0 {
+		if f.palette, err = table(screen[10]); err != nil {
+			return f, err
+		}
+	}
+	for {
+		kind, err := r.ReadByte()
+		if err != nil {
+			return f, err
+		}
+		if f.blocks++; f.blocks > maxParts {
+			return f, parts(f.blocks, "blocks")
+		}
+		switch kind {
+		case end:
+			return f, errors.New("there is no picture in the file")
+		case extension:
+			label, err := r.ReadByte()
+			if err != nil {
+				return f, err
+			}
+			for first := true; ; first = false {
+				body, err := f.block(r)
+				if err != nil {
+					return f, err
+				}
+				if first && label == control && len(body) >= 4 && body[0]&1 != 0 {
+					f.transparent = int(body[3])
+				}
+				if len(body) == 0 {
+					break
+				}
+			}
+		case frame:
+			var d [9]byte
+			if _, err := io.ReadFull(r, d[:]); err != nil {
+				return f, err
+			}
+			x, y := int(d[0])|int(d[1])<<8, int(d[2])|int(d[3])<<8
+			f.at = image.Rect(x, y, x+(int(d[4])|int(d[5])<<8), y+(int(d[6])|int(d[7])<<8))
+			f.canvas = image.Pt(max(f.canvas.X, f.at.Max.X), max(f.canvas.Y, f.at.Max.Y))
+			f.interlaced = d[8]&interlaced != 0
+			if d[8]&hasTable != 0 {
+				if f.palette, err = table(d[8]); err != nil {
+					return f, err
+				}
+			}
+			width, err := r.ReadByte()
+			f.width = int(width)
+			return f, err
+		}
+	}
+}
+
+// block reads a block of at most 255 bytes; the last one has none. It is valid until the
+// next read.
+func (f *gifFrame) block(r *bufio.Reader) ([]byte, error) {
+	if f.blocks++; f.blocks > maxParts {
+		return nil, parts(f.blocks, "blocks")
+	}
+	n, err := r.ReadByte()
+	if err != nil {
+		return nil, err
+	}
+	body, err := r.Peek(int(n))
+	if err != nil {
+		return nil, err
+	}
+	r.Discard(int(n))
+	return body, nil
+}
+
+// checkGIF walks the blocks up to the end of the first frame.
+func checkGIF(data []byte, o Options) error {
+	r := bufio.NewReader(bytes.NewReader(data))
+	f, err := readGIF(r)
+	sum := int64(0)
+	for err == nil {
+		var body []byte
+		if body, err = f.block(r); len(body) == 0 {
+			break
+		}
+		sum += int64(len(body))
+	}
+	if f.blocks > maxParts {
+		return parts(f.blocks, "blocks")
+	}
+	return packed(sum, min(int64(f.at.Dx())*int64(f.at.Dy()), o.maxPixels()))
+}
+
+func configGIF(r io.Reader) (image.Config, error) {
+	f, err := readGIF(bufio.NewReader(r))
+	return image.Config{Width: f.canvas.X, Height: f.canvas.Y}, err
+}
+
+// decodeGIF puts the first frame on the canvas. What it does not cover is clear where the
+// frame has a transparent colour, else of colour 0.
 func decodeGIF(data []byte) (image.Image, error) {
-	c, err := gif.DecodeConfig(bytes.NewReader(data))
+	r := bufio.NewReader(bytes.NewReader(data))
+	f, err := readGIF(r)
 	if err != nil {
 		return nil, err
 	}
-	frame, err := gif.Decode(bytes.NewReader(data))
-	if err != nil {
-		return nil, err
+	if f.width < 2 || f.width > 8 {
+		return nil, fmt.Errorf("its colours have %d bits, want 2 to 8", f.width)
 	}
-	canvas := image.Rect(0, 0, c.Width, c.Height)
-	at := frame.Bounds()
-	if at == canvas {
-		return frame, nil
+	m := image.NewPaletted(image.Rectangle{Max: f.canvas}, f.colors())
+	if f.transparent >= 0 {
+		for i := range m.Pix {
+			m.Pix[i] = uint8(f.transparent)
+		}
 	}
-	if at.Empty() || !at.In(canvas) {
-		return nil, fmt.Errorf("the first frame covers %v of a canvas of %v", at, canvas)
+	pixels := lzw.NewReader(&gifBlocks{r: r, f: &f}, lzw.LSB, f.width)
+	for y := range f.rows {
+		if _, err := io.ReadFull(pixels, m.Pix[m.PixOffset(f.at.Min.X, f.at.Min.Y+y):][:f.at.Dx()]); err != nil {
+			if err == io.EOF {
+				err = io.ErrUnexpectedEOF
+			}
+			return nil, err
+		}
 	}
-	var rgb pixel.RGB
-	if err := pixel.ToRGB(&rgb, frame, nil); err != nil {
-		return nil, err
+	return m, nil
+}
+
+// rows yields the rows of the frame in the order of the file.
+func (f *gifFrame) rows(yield func(int) bool) {
+	passes := [][2]int{{0, 1}}
+	if f.interlaced {
+		passes = [][2]int{{0, 8}, {4, 8}, {2, 4}, {1, 2}}
 	}
-	whole := &pixel.RGB{Pix: bytes.Repeat([]byte{255}, 3*c.Width*c.Height), W: c.Width, H: c.Height}
-	for y := range rgb.H {
-		copy(whole.Pix[3*((at.Min.Y+y)*whole.W+at.Min.X):], rgb.Pix[3*y*rgb.W:][:3*rgb.W])
+	for _, p := range passes {
+		for y := p[0]; y < f.at.Dy(); y += p[1] {
+			if !yield(y) {
+				return
+			}
+		}
 	}
-	return whole, nil
+}
+
+// colors is the palette of 256 colours. Without one, or with the ramp of greys, pixels
+// are grey; colours past the end of another are black.
+func (f *gifFrame) colors() color.Palette {
+	n := len(f.palette) / 3
+	ramp := true
+	p := make(color.Palette, 256)
+	for i := range n {
+		c := color.NRGBA{f.palette[3*i], f.palette[3*i+1], f.palette[3*i+2], 255}
+		ramp = ramp && c == color.NRGBA{uint8(i), uint8(i), uint8(i), 255}
+		p[i] = c
+	}
+	for i := n; i < len(p); i++ {
+		v := uint8(0)
+		if ramp {
+			v = uint8(i)
+		}
+		p[i] = color.NRGBA{v, v, v, 255}
+	}
+	if f.transparent >= 0 {
+		c := p[f.transparent].(color.NRGBA)
+		c.A = 0
+		p[f.transparent] = c
+	}
+	return p
+}
+
+// gifBlocks reads the bytes in blocks.
+type gifBlocks struct {
+	r    *bufio.Reader
+	f    *gifFrame
+	left []byte
+}
+
+// Read implements io.Reader.
+func (b *gifBlocks) Read(p []byte) (int, error) {
+	if len(b.left) == 0 {
+		var err error
+		if b.left, err = b.f.block(b.r); err != nil {
+			return 0, err
+		}
+		if len(b.left) == 0 {
+			return 0, io.EOF
+		}
+	}
+	n := copy(p, b.left)
+	b.left = b.left[n:]
+	return n, nil
+}
+
+// ReadByte implements io.ByteReader.
+func (b *gifBlocks) ReadByte() (byte, error) {
+	var c [1]byte
+	_, err := b.Read(c[:])
+	return c[0], err
 }

@@ -71,12 +71,20 @@ func perPixelJPEG(head []byte, c image.Config) int64 {
 	return worst
 }
 
-// exifOfJPEG finds the first EXIF segment.
-func exifOfJPEG(data []byte) []byte {
+// aboutJPEG reads the segments before the first scan. EXIF may be cut into several.
+func aboutJPEG(data []byte) (a about) {
 	for s := range jpeg.Segments(data) {
-		if exif, ok := bytes.CutPrefix(s.Body, []byte("Exif\x00\x00")); ok && s.Marker == jpeg.APP1 {
-			return exif
+		if s.Marker == jpeg.SOS {
+			break
+		}
+		if s.Marker != jpeg.APP1 {
+			continue
+		}
+		if exif, ok := bytes.CutPrefix(s.Body, []byte(exifPrefix)); ok {
+			a.exif = append(a.exif, exif...)
+		} else if xmp, ok := bytes.CutPrefix(s.Body, []byte("http://ns.adobe.com/xap/1.0/\x00")); ok {
+			a.xmp = xmp
 		}
 	}
-	return nil
+	return a
 }

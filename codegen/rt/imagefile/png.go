@@ -1,23 +1,45 @@
 package imagefile
 
 import (
+	"bytes"
+	"compress/flate"
+	"compress/zlib"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"hash/adler32"
+	"hash/crc32"
 	"image"
-	"image/color"
+	"image/png"
+	"io"
+	"math"
+	"strings"
 )
 
-// checkPNG walks the chunks as far as the decoder does.
+// Kinds of pixels of a PNG.
+const (
+	pngGray    = 0
+	pngRGB     = 2
+	pngPalette = 3
+)
+
+const pngSignature = "\x89PNG\r\n\x1a\n"
+
+// checkPNG walks the chunks.
 func checkPNG(data []byte, o Options) error {
 	n := 0
 	var idat, raw int64
-	for kind, body := range chunksOfPNG(data) {
+	for c := range chunksOfPNG(data) {
 		if n++; n > maxParts {
 			return parts(n, "chunks")
 		}
-		switch kind {
+		switch c.kind {
 		case "IHDR":
-			raw = rawPNG(body, o)
+			raw = rawPNG(c.body, o)
 		case "IDAT":
-			idat += int64(len(body))
+			idat += int64(len(c.body))
 		}
 	}
 	if err := packed(idat, raw); err != nil {
@@ -32,49 +54,397 @@ func rawPNG(header []byte, o Options) int64 {
 	if len(header) < 10 {
 		return 0
 	}
-	samples := map[byte]int64{0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[header[9]] // by the colour type
-	w, h, bits := int64(be32(header)), int64(be32(header[4:])), samples*int64(header[8])
+	w, h := int64(be32(header)), int64(be32(header[4:]))
 	if h == 0 || w > o.maxPixels()/h {
 		return 8 * o.maxPixels()
 	}
 	// A byte before each row; rows of an interlaced picture are at most twice as many.
-	return h * (w*bits/8 + 3)
+	return h * (w*bitsPNG(header)/8 + 3)
 }
 
-func perPixelPNG(_ []byte, c image.Config) int64 {
-	switch c.ColorModel {
-	case color.Gray16Model, color.RGBA64Model, color.NRGBA64Model:
+// bitsPNG is how many bits a pixel has.
+func bitsPNG(header []byte) int64 {
+	return map[byte]int64{pngGray: 1, pngRGB: 3, pngPalette: 1, 4: 2, 6: 4}[header[9]] * int64(header[8])
+}
+
+func perPixelPNG(head []byte, _ image.Config) int64 {
+	const depth = len(pngSignature) + 16
+	if len(head) > depth && head[depth] == 16 {
 		return 16 // twice the pixels, if they are interlaced
 	}
 	return 8
 }
 
-// chunksOfPNG yields kind and body of each chunk up to the end of the picture or the
-// first chunk that is cut off, with what there is of it.
-func chunksOfPNG(data []byte) func(yield func(string, []byte) bool) {
-	return func(yield func(string, []byte) bool) {
-		data := data[8:]
+// configPNG reads the header.
+func configPNG(r io.Reader) (image.Config, error) {
+	var head [len(pngSignature) + 16]byte
+	if _, err := io.ReadFull(r, head[:]); err != nil {
+		return image.Config{}, err
+	}
+	if b := head[len(pngSignature):]; string(b[4:8]) == "IHDR" {
+		return image.Config{Width: int(min(be32(b[8:]), math.MaxInt32)), Height: int(min(be32(b[12:]), math.MaxInt32))}, nil
+	}
+	return image.Config{}, errors.New("its header is missing")
+}
+
+// pngChunkOf is a chunk. Of one that is cut off there is a part of the body.
+type pngChunkOf struct {
+	kind  string
+	body  []byte
+	whole bool // the body is
+	sum   bool // and its sum is right
+}
+
+// chunksOfPNG yields each chunk up to the end of the picture, the first chunk that is cut
+// off or what is no chunk.
+func chunksOfPNG(data []byte) func(yield func(pngChunkOf) bool) {
+	return func(yield func(pngChunkOf) bool) {
+		data := data[len(pngSignature):]
 		for len(data) >= 8 {
-			n, kind := uint64(be32(data)), string(data[4:8])
+			n, c := uint64(be32(data)), pngChunkOf{kind: string(data[4:8])}
+			if strings.ContainsFunc(c.kind, notInKind) {
+				return
+			}
 			body := data[8:]
 			if n > uint64(len(body)) {
-				yield(kind, body)
+				c.body = body
+				yield(c)
 				return
 			}
-			if !yield(kind, body[:n]) || kind == "IEND" {
+			c.body, c.whole = body[:n], true
+			rest := body[n:]
+			c.sum = len(rest) >= 4 && (c.kind == "IDAT" || be32(rest) == crc32.ChecksumIEEE(data[4:8+n]))
+			if !yield(c) || c.kind == "IEND" {
 				return
 			}
-			data = body[min(n+4, uint64(len(body))):]
+			data = rest[min(4, len(rest)):]
 		}
 	}
 }
 
-// exifOfPNG finds the eXIf chunk.
-func exifOfPNG(data []byte) []byte {
-	for kind, body := range chunksOfPNG(data) {
-		if kind == "eXIf" {
-			return body
+// notInKind says whether a letter is not one of the kind of a chunk.
+func notInKind(c rune) bool {
+	return c != '_' && (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z')
+}
+
+// decodePNG decodes what harmless damage has left whole, as Pillow does.
+func decodePNG(data []byte) (image.Image, error) {
+	m, err := newMender(data)
+	if err != nil {
+		return nil, err
+	}
+	return png.Decode(m)
+}
+
+// mender is a PNG made of what is needed to show another one, in whose place the
+// standard library's decoder reads it: sums are right and pixels are as many as the header
+// says. What is damaged in a way that matters is an error:
+//
+//   - a chunk before the pixels whose sum is wrong, and one after them that is cut off;
+//   - pixels that are cut off, that do not unpack, or that unpack to others than were packed.
+//
+// The end of the file, sums of what stands after the header, the sum of all pixels, and
+// whether there are more of them do not matter.
+type mender struct {
+	body  []byte // of the next chunk, with room for pngBlock bytes of pixels
+	chunk []byte // the last one
+	out   []byte // what of it is still to be read
+	rows  []pngRows
+	left  int64 // bytes of pixels to come
+	done  int64 // of those that were unpacked
+	idat  *idat
+	raw   io.Reader // of the pixels, unpacked
+	sum   hash.Hash32
+	ended bool // the packed pixels have: the others are 0
+}
+
+// pngBlock is the most bytes of pixels in a chunk that a mender makes.
+const pngBlock = 1<<16 - 1
+
+// pngRows are the rows of a pass.
+type pngRows struct{ count, size int64 }
+
+func newMender(data []byte) (*mender, error) {
+	m := &mender{sum: adler32.New(), body: make([]byte, 0, pngBlock+16)}
+	var header, palette, clear []byte
+	var bodies [][]byte
+	begun, over := false, false // the pixels
+	for c := range chunksOfPNG(data) {
+		switch {
+		case over || begun && c.kind != "IDAT":
+			over = true
+			if !c.whole && c.kind != "IEND" {
+				return nil, io.ErrUnexpectedEOF
+			}
+		case c.kind == "IDAT":
+			begun = true
+			bodies = append(bodies, c.body)
+		case !c.whole:
+			return nil, io.ErrUnexpectedEOF
+		case !c.sum:
+			return nil, fmt.Errorf("the sum of its chunk %q is wrong", c.kind)
+		case c.kind == "IHDR":
+			header = c.body
+		case c.kind == "PLTE":
+			palette = c.body
+		case c.kind == "tRNS":
+			clear = c.body
 		}
 	}
+	if len(header) != 13 {
+		return nil, errors.New("its header is missing")
+	}
+	if !begun {
+		return nil, io.ErrUnexpectedEOF
+	}
+	m.idat = &idat{bodies}
+	m.out = chunkPNG([]byte(pngSignature), "IHDR", header)
+	kind, depth := header[9], header[8]
+	if kind == pngPalette {
+		n := min(len(palette)/3, 1<<min(depth, 8))
+		m.out = chunkPNG(m.out, "PLTE", palette[:3*n])
+		clear = clear[:min(n, len(clear))]
+	}
+	if n := map[byte]int{pngGray: 2, pngRGB: 6, pngPalette: len(clear)}[kind]; n > 0 && n == len(clear) {
+		m.out = chunkPNG(m.out, "tRNS", clear)
+	}
+	w, h, bits := int64(be32(header)), int64(be32(header[4:])), bitsPNG(header)
+	pass := func(w, h int64) {
+		if w > 0 && h > 0 {
+			rows := pngRows{h, 1 + (w*bits+7)/8}
+			m.rows = append(m.rows, rows)
+			m.left += rows.count * rows.size
+		}
+	}
+	if header[12] == 0 {
+		pass(w, h)
+	} else {
+		for _, p := range [...]struct{ x, y, dx, dy int64 }{{0, 0, 8, 8}, {4, 0, 8, 8}, {0, 4, 4, 8}, {2, 0, 4, 4}, {0, 2, 2, 4}, {1, 0, 2, 2}, {0, 1, 1, 2}} {
+			pass((w-p.x+p.dx-1)/p.dx, (h-p.y+p.dy-1)/p.dy)
+		}
+	}
+	// Of the zlib stream's head the method matters, and that no dictionary was used.
+	var zlibHead [2]byte
+	if _, err := io.ReadFull(m.idat, zlibHead[:]); err != nil {
+		return nil, io.ErrUnexpectedEOF
+	}
+	if zlibHead[0]&15 != 8 || zlibHead[0]>>4 > 7 || zlibHead[1]&0x20 != 0 || binary.BigEndian.Uint16(zlibHead[:])%31 != 0 {
+		return nil, zlib.ErrHeader
+	}
+	m.raw = flate.NewReader(m.idat)
+	return m, nil
+}
+
+// Read implements io.Reader.
+func (m *mender) Read(p []byte) (int, error) {
+	if len(m.out) == 0 {
+		if m.left == 0 {
+			return 0, io.EOF
+		}
+		if err := m.fill(); err != nil {
+			return 0, err
+		}
+	}
+	n := copy(p, m.out)
+	m.out = m.out[n:]
+	return n, nil
+}
+
+// fill makes the next chunk: pixels in a block of deflate's that is not packed.
+func (m *mender) fill() error {
+	n := int(min(m.left, pngBlock))
+	body := m.body[:0]
+	if m.done == 0 {
+		body = append(body, 0x78, 0x01)
+	}
+	m.left -= int64(n)
+	last := byte(0)
+	if m.left == 0 {
+		last = 1
+	}
+	body = append(body, last, byte(n), byte(n>>8), ^byte(n), ^byte(n>>8))
+	body = body[:len(body)+n]
+	if err := m.unpack(body[len(body)-n:]); err != nil {
+		return err
+	}
+	if m.left == 0 {
+		body = m.sum.Sum(body)
+	}
+	m.chunk = chunkPNG(m.chunk[:0], "IDAT", body)
+	if m.left == 0 {
+		m.chunk = chunkPNG(m.chunk, "IEND", nil)
+	}
+	m.out = m.chunk
 	return nil
+}
+
+// unpack makes the next bytes of the rows. Pixels may end after any row, if they do so as
+// they should: the others are 0.
+func (m *mender) unpack(dst []byte) error {
+	if !m.ended {
+		n, err := io.ReadFull(m.raw, dst)
+		m.done += int64(n)
+		m.sum.Write(dst[:n])
+		dst = dst[n:]
+		switch {
+		case err != nil && err != io.EOF && err != io.ErrUnexpectedEOF:
+			return err
+		case err != nil:
+			if m.ended, err = m.end(); err != nil {
+				return err
+			}
+			if !m.ended || !m.betweenRows() {
+				return io.ErrUnexpectedEOF
+			}
+		case m.left == 0:
+			_, err := m.end()
+			return err
+		}
+	}
+	clear(dst)
+	m.sum.Write(dst)
+	return nil
+}
+
+// end looks at what comes after the pixels that were unpacked: their sum if ended, which
+// has to be right, more pixels or nothing.
+func (m *mender) end() (ended bool, err error) {
+	n, err := m.raw.Read(make([]byte, 1))
+	if n > 0 || err == io.ErrUnexpectedEOF {
+		return false, nil
+	}
+	if err != io.EOF {
+		return false, err
+	}
+	var sum [4]byte
+	if _, err := io.ReadFull(m.idat, sum[:]); err != nil {
+		return false, nil
+	}
+	if be32(sum[:]) != m.sum.Sum32() {
+		return false, zlib.ErrChecksum
+	}
+	return true, nil
+}
+
+// betweenRows reports whether what was unpacked are whole rows.
+func (m *mender) betweenRows() bool {
+	done := m.done
+	for _, r := range m.rows {
+		if done <= r.count*r.size {
+			return done%r.size == 0
+		}
+		done -= r.count * r.size
+	}
+	return false
+}
+
+// chunkPNG appends a chunk to b.
+func chunkPNG(b []byte, kind string, body []byte) []byte {
+	b = binary.BigEndian.AppendUint32(b, uint32(len(body)))
+	at := len(b)
+	b = append(append(b, kind...), body...)
+	return binary.BigEndian.AppendUint32(b, crc32.ChecksumIEEE(b[at:]))
+}
+
+// idat is the packed pixels.
+type idat struct{ bodies [][]byte }
+
+// ReadByte implements io.ByteReader, so that who unpacks reads no byte too many.
+func (d *idat) ReadByte() (byte, error) {
+	var b [1]byte
+	_, err := d.Read(b[:])
+	return b[0], err
+}
+
+// Read implements io.Reader.
+func (d *idat) Read(p []byte) (int, error) {
+	for len(d.bodies) > 0 && len(d.bodies[0]) == 0 {
+		d.bodies = d.bodies[1:]
+	}
+	if len(d.bodies) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p, d.bodies[0])
+	d.bodies[0] = d.bodies[0][n:]
+	return n, nil
+}
+
+// aboutPNG reads the chunks eXIf and iTXt, and EXIF that ImageMagick writes as text.
+func aboutPNG(data []byte) about {
+	const xmp, profile = "XML:com.adobe.xmp", "Raw profile type "
+	var a about
+	var raw []byte
+	for c := range chunksOfPNG(data) {
+		if !c.whole {
+			break
+		}
+		key, value := textOfPNG(c)
+		switch {
+		case c.kind == "eXIf":
+			a.exif = c.body
+		case key == xmp:
+			a.xmp = value
+		case key == profile+"exif", key == profile+"APP1" && bytes.HasPrefix(unhex(value), []byte(exifPrefix)):
+			raw = unhex(value)
+		}
+	}
+	if a.exif == nil {
+		a.exif = raw
+	}
+	return a
+}
+
+// maxText is the most bytes of a text that are unpacked.
+const maxText = 1 << 20
+
+// textOfPNG reads a chunk of text, "" and nil if it is none or damaged.
+func textOfPNG(c pngChunkOf) (key string, value []byte) {
+	k, v, ok := bytes.Cut(c.body, []byte{0})
+	if !ok {
+		return "", nil
+	}
+	unpacked := true
+	switch c.kind {
+	case "tEXt":
+	case "zTXt":
+		if len(v) < 1 || v[0] != 0 {
+			return "", nil
+		}
+		v, unpacked = v[1:], false
+	case "iTXt":
+		if len(v) < 2 || v[0] != 0 && v[1] != 0 {
+			return "", nil
+		}
+		unpacked = v[0] == 0
+		parts := bytes.SplitN(v[2:], []byte{0}, 3) // language, key in it, text
+		if len(parts) < 3 {
+			return "", nil
+		}
+		v = parts[2]
+	default:
+		return "", nil
+	}
+	if !unpacked {
+		z, err := zlib.NewReader(bytes.NewReader(v))
+		if err != nil {
+			return "", nil
+		}
+		if v, err = io.ReadAll(io.LimitReader(z, maxText+1)); err != nil || len(v) > maxText {
+			return "", nil
+		}
+	}
+	return string(k), v
+}
+
+// unhex reads what stands after three lines in hexadecimal digits, nil if it is damaged.
+func unhex(text []byte) []byte {
+	lines := strings.SplitN(string(text), "\n", 4)
+	if len(lines) < 4 {
+		return nil
+	}
+	b, err := hex.DecodeString(strings.Join(strings.Fields(lines[3]), ""))
+	if err != nil {
+		return nil
+	}
+	return b
 }

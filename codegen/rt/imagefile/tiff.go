@@ -3,142 +3,559 @@ package imagefile
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"image"
+	"image/color"
+	"io"
+	"math"
+	"math/bits"
+	"slices"
 
-	"golang.org/x/image/tiff"
+	"github.com/multiway-go/multiway/codegen/rt/pixel"
 )
 
-// Tags of a TIFF directory.
+// What the zero of a TIFF's pixel, or its pixel, stands for.
 const (
-	tagWidth       = 256
-	tagHeight      = 257
-	tagCompression = 259
-	tagPhotometric = 262
-	tagOrientation = 274
-	tagStripBytes  = 279
-	tagTileBytes   = 325
+	whiteIsZero  = 0
+	blackIsZero  = 1
+	tiffRGB      = 2
+	tiffPalette  = 3
+	tiffCMYK     = 5
+	tiffYCbCr    = 6
+	tiffLab      = 8
+	extraOver    = 1 // alpha, and the colours are multiplied by it
+	extraAlpha   = 2
+	extraCorel   = 999 // alpha, in files of Corel Draw 10
+	sampleUint   = 1
+	sampleInt    = 2
+	sampleFloat  = 3
+	differences  = 2 // predictors
+	floatPlanes  = 3
+	separate     = 2 // planar configuration: a plane for each sample
+	mostSamples  = 8
+	mostPalette  = 1 << 8
+	tiffReversed = 2 // fill order
 )
 
-// Kinds of compression. Files without the tag are not compressed.
-const (
-	uncompressed = 1
-	group3       = 3
-	group4       = 4
-	lzw          = 5
-	packBits     = 32773
-)
+// tiffPicture is what the first directory says of the picture.
+type tiffPicture struct {
+	ifd
+	w, h        int
+	bits        int // of a sample
+	samples     int // of a pixel
+	format      int // of a sample
+	photometric int
+	compression int
+	predictor   int
+	planes      int // 1, or one for each sample
+	kept        int // samples that are shown, first colours, then alpha
+	multiplied  bool
+	supposed    bool // that the last one kept is alpha; nothing says so
+	reversed    bool // bits of a byte
+	across      int  // blocks in a row
+	bw, bh      int  // of a block, a strip or a tile
+	tiled       bool
+	sub         image.Point // pixels that share the chroma of YCbCr
+}
 
-// checkTIFF looks at what the strips or tiles hold. They may lie on the same bytes, so
-// that a small file can promise any amount.
-func checkTIFF(data []byte, o Options) error {
-	d := directory(data)
-	raw := 8 * o.maxPixels()
-	if w, h := d.number(tagWidth), d.number(tagHeight); h > 0 && w <= o.maxPixels()/h {
-		raw = 8 * w * h // of 4 samples of 16 bits
+// pictureOf reads the directory of a picture.
+func pictureOf(r io.ReaderAt) (p *tiffPicture, err error) {
+	d := directory(r)
+	number := func(tag uint16, missing int) int {
+		if v := d.number(tag); v >= 0 {
+			return int(min(v, math.MaxInt32))
+		}
+		return missing
 	}
-	for _, tag := range []uint16{tagStripBytes, tagTileBytes} {
-		e := d.entry(tag)
-		if e == nil {
-			continue
-		}
-		sum := int64(0)
-		n := e.each(maxBlocks+1, func(v uint32) { sum += int64(v) })
-		if n > maxBlocks {
-			return fmt.Errorf("the picture is cut into more than %d strips or tiles: %s", maxBlocks, again)
-		}
-		if err := packed(sum, raw); err != nil {
-			return err
-		}
-		switch d.number(tagCompression) {
-		case -1, uncompressed, lzw, packBits: // quick, whatever they hold
-		default:
-			if err := deflated(sum, o); err != nil {
-				return err
+	p = &tiffPicture{
+		ifd: d, w: number(tagWidth, 0), h: number(tagHeight, 0), bits: number(tagBits, 1), format: number(tagFormat, sampleUint),
+		photometric: number(tagPhotometric, whiteIsZero), compression: number(tagCompression, 1), samples: number(tagSamples, 1),
+		predictor: number(tagPredictor, 1), planes: 1, tiled: d.entry(tagTileWidth) != nil, reversed: number(tagFillOrder, 1) == tiffReversed,
+	}
+	if p.entries == nil {
+		return nil, errors.New("it has no directory")
+	}
+	if e := p.entry(tagBits); e != nil {
+		e.each(mostSamples, func(v uint64) {
+			if int(min(v, 1<<16)) != p.bits {
+				err = errors.New("its samples have different numbers of bits")
 			}
+		})
+	}
+	if err != nil {
+		return nil, err
+	}
+	return p, p.setKind()
+}
+
+// setKind checks that pixels are of a kind that is read.
+func (p *tiffPicture) setKind() error {
+	colors := map[int]int{whiteIsZero: 1, blackIsZero: 1, tiffRGB: 3, tiffPalette: 1, tiffCMYK: 4, tiffYCbCr: 3, tiffLab: 3}[p.photometric]
+	if p.photometric == tiffYCbCr && p.samples == 1 { // the luma alone
+		p.photometric, colors = blackIsZero, 1
+	}
+	widths := map[int][]int{
+		whiteIsZero: {1, 2, 4, 8, 12, 16, 32}, blackIsZero: {1, 2, 4, 8, 12, 16, 32}, tiffRGB: {8, 16}, tiffPalette: {1, 2, 4, 8},
+		tiffCMYK: {8, 16}, tiffYCbCr: {8}, tiffLab: {8},
+	}[p.photometric]
+	switch {
+	case colors == 0:
+		return fmt.Errorf("photometric interpretation %d is not read, want greys, RGB, a palette, CMYK, YCbCr or Lab", p.photometric)
+	case p.samples < colors || p.samples > mostSamples:
+		return fmt.Errorf("a pixel has %d samples, want %d to %d", p.samples, colors, mostSamples)
+	case !slices.Contains(widths, p.bits):
+		return fmt.Errorf("a sample has %d bits, want one of %d", p.bits, widths)
+	case p.format == sampleFloat && p.bits != 32 || p.format < sampleUint || p.format > sampleFloat || p.samples > 1 && p.format != sampleUint:
+		return fmt.Errorf("samples of %d bits of format %d are not read", p.bits, p.format)
+	}
+	p.kept = colors
+	if p.samples > colors && p.photometric != tiffCMYK && p.photometric != tiffYCbCr && p.photometric != tiffLab && p.bits >= 8 {
+		extra := p.number(tagExtra)
+		p.supposed = extra < 0
+		if p.multiplied = extra == extraOver; p.multiplied || p.supposed || extra == extraAlpha || extra == extraCorel {
+			p.kept++
+		}
+	}
+	if p.number(tagPlanar) == separate {
+		p.planes = p.samples
+	}
+	p.sub = image.Pt(1, 1)
+	if p.photometric == tiffYCbCr && p.compression != tiffJPEG {
+		p.sub = image.Pt(2, 2)
+		if e := p.entry(tagSubsampling); e != nil {
+			var v []int
+			e.each(2, func(x uint64) { v = append(v, int(min(x, 9))) })
+			if len(v) == 2 {
+				p.sub = image.Pt(v[0], v[1])
+			}
+		}
+		if !slices.Contains([]int{1, 2, 4}, p.sub.X) || !slices.Contains([]int{1, 2, 4}, p.sub.Y) || p.planes > 1 && p.sub != image.Pt(1, 1) {
+			return fmt.Errorf("chroma is shared by %v pixels in %d planes, want 1, 2 or 4 a side, in one", p.sub, p.planes)
 		}
 	}
 	return nil
 }
 
-// decodeTIFF corrects the decoder on fax-compressed pictures whose zeros are black. By
-// the TIFF specification, and in libtiff, the compression's white runs are zeros
-// whatever zero means; the decoder shows white runs as white.
+// setBlocks finds out how the picture is cut. The size has been checked.
+func (p *tiffPicture) setBlocks() error {
+	p.bw, p.bh = p.w, p.h
+	if v := p.number(tagTileWidth); v >= 0 {
+		p.bw, p.bh = int(min(v, math.MaxInt32)), int(min(p.number(tagTileHeight), math.MaxInt32))
+	} else if v := p.number(tagStripRows); v > 0 {
+		p.bh = int(min(v, int64(p.h)))
+	}
+	if p.bw < 1 || p.bh < 1 {
+		return fmt.Errorf("its tiles are %d x %d pixels", p.bw, p.bh)
+	}
+	p.across = (p.w + p.bw - 1) / p.bw
+	down := (p.h + p.bh - 1) / p.bh
+	if p.across*down*p.planes > maxBlocks {
+		return fmt.Errorf("the picture is cut into more than %d strips or tiles: %s", maxBlocks, again)
+	}
+	// Tiles reach beyond the picture.
+	const smallest = 1 << 22
+	if all := float64(p.across*p.bw) * float64(down*p.bh); all > float64(max(smallest, 4*p.w*p.h)) {
+		return fmt.Errorf("its tiles of %d x %d pixels are too large for a picture of %d x %d: %s", p.bw, p.bh, p.w, p.h, again)
+	}
+	return nil
+}
+
+// configTIFF reads the size of the picture, for which it may look anywhere in the file.
+func configTIFF(r io.Reader) (image.Config, error) {
+	at, ok := r.(io.ReaderAt)
+	if !ok {
+		return image.Config{}, errors.New("a file that is no stream is wanted")
+	}
+	d := directory(at)
+	size := func(tag uint16) int { return int(min(max(d.number(tag), 0), 1<<30)) }
+	if d.entries == nil {
+		return image.Config{}, errors.New("it has no directory")
+	}
+	return image.Config{Width: size(tagWidth), Height: size(tagHeight)}, nil
+}
+
+// checkTIFF looks at what the strips or tiles hold. They may lie on the same bytes, so
+// that a small file can promise any amount.
+func checkTIFF(data []byte, o Options) error {
+	p, err := pictureOf(bytes.NewReader(data))
+	if err != nil {
+		return nil // which is refused for that
+	}
+	raw := 8 * o.maxPixels()
+	if p.h > 0 && int64(p.w) <= o.maxPixels()/int64(p.h) {
+		raw = 8 * int64(p.w) * int64(p.h) // of 4 samples of 16 bits
+	}
+	sum := int64(0)
+	b := p.blocks(data)
+	for i := range b.offsets {
+		n := int64(len(b.packed(i)))
+		if i < len(b.sizes) {
+			n = max(n, int64(min(b.sizes[i], 1<<32)))
+		}
+		sum += n
+	}
+	if len(b.offsets) > maxBlocks {
+		return fmt.Errorf("the picture is cut into more than %d strips or tiles: %s", maxBlocks, again)
+	}
+	if p.compression != tiffRaw { // where no more is read than there are pixels
+		if err := packed(sum, raw); err != nil {
+			return err
+		}
+	}
+	switch p.compression {
+	case tiffRaw, tiffLZW, tiffPacked, tiffJPEG: // quick, whatever they hold, or counted by scans
+		return nil
+	}
+	return deflated(sum, o)
+}
+
+// aboutTIFF is the file itself, which is what EXIF is, and its XMP.
+func aboutTIFF(data []byte) about {
+	a := about{exif: data}
+	if e := directory(bytes.NewReader(data)).entry(tagXMP); e != nil {
+		a.xmp = e.bytes(maxText)
+	}
+	return a
+}
+
+// decodeTIFF reads the picture of the first directory.
 func decodeTIFF(data []byte) (image.Image, error) {
-	const blackIsZero = 1
-	img, err := tiff.Decode(bytes.NewReader(data))
+	p, err := pictureOf(bytes.NewReader(data))
 	if err != nil {
 		return nil, err
 	}
-	d := directory(data)
-	fax := d.number(tagCompression)
-	if m, ok := img.(*image.Gray); ok && (fax == group3 || fax == group4) && d.number(tagPhotometric) == blackIsZero {
-		for i, v := range m.Pix {
-			m.Pix[i] = ^v
-		}
+	if err := p.setBlocks(); err != nil {
+		return nil, err
 	}
-	return img, nil
+	b := p.blocks(data)
+	b.pix = make([]uint8, p.kept*p.w*p.h)
+	if err := b.read(); err != nil {
+		return nil, err
+	}
+	return p.picture(b.pix)
 }
 
-// ifd is the first directory of a TIFF.
+// picture makes a picture of its samples, of which a pixel has kept.
+func (p *tiffPicture) picture(pix []uint8) (image.Image, error) {
+	r := image.Rect(0, 0, p.w, p.h)
+	if p.supposed && p.kept%2 == 0 && !p.opaque(pix) {
+		pix = p.withoutAlpha(pix)
+	}
+	switch {
+	case p.photometric == tiffPalette:
+		colors, err := p.colors()
+		if err != nil {
+			return nil, err
+		}
+		if p.kept == 1 {
+			return &image.Paletted{Pix: pix, Stride: p.w, Rect: r, Palette: colors}, nil
+		}
+		m := image.NewNRGBA(r)
+		for i := range p.w * p.h {
+			c := colors[pix[2*i]].(color.RGBA)
+			copy(m.Pix[4*i:], []uint8{c.R, c.G, c.B, pix[2*i+1]})
+		}
+		return m, nil
+	case p.photometric == tiffCMYK:
+		return &image.CMYK{Pix: pix, Stride: 4 * p.w, Rect: r}, nil
+	case p.kept == 1:
+		// Of deep greys, white is never 0: so Pillow has it.
+		if p.photometric == whiteIsZero && p.bits <= 8 {
+			for i, v := range pix {
+				pix[i] = ^v
+			}
+		}
+		return &image.Gray{Pix: pix, Stride: p.w, Rect: r}, nil
+	case p.kept == 2:
+		m := image.NewNRGBA(r)
+		for i := range p.w * p.h {
+			v, a := pix[2*i], pix[2*i+1]
+			if p.photometric == whiteIsZero {
+				v = ^v
+			}
+			copy(m.Pix[4*i:], []uint8{v, v, v, a})
+		}
+		return p.divided(m), nil
+	case p.kept == 4:
+		return p.divided(&image.NRGBA{Pix: pix, Stride: 4 * p.w, Rect: r}), nil
+	case p.photometric == tiffYCbCr && p.compression != tiffJPEG:
+		if err := p.fromYCbCr(pix); err != nil {
+			return nil, err
+		}
+	case p.photometric == tiffLab:
+		fromLab(pix)
+	}
+	return &pixel.RGB{Pix: pix, W: p.w, H: p.h}, nil
+}
+
+// opaque reports whether any pixel's last sample is not 0.
+func (p *tiffPicture) opaque(pix []uint8) bool {
+	for i := p.kept - 1; i < len(pix); i += p.kept {
+		if pix[i] != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// withoutAlpha drops the last sample of each pixel.
+func (p *tiffPicture) withoutAlpha(pix []uint8) []uint8 {
+	n := p.kept
+	p.kept--
+	for i := range p.w * p.h {
+		copy(pix[i*p.kept:][:p.kept], pix[i*n:])
+	}
+	return pix[:p.kept*p.w*p.h]
+}
+
+// divided takes the alpha out of colours that are multiplied by it.
+func (p *tiffPicture) divided(m *image.NRGBA) *image.NRGBA {
+	for i := 0; p.multiplied && i < len(m.Pix); i += 4 {
+		c := m.Pix[i:][:4]
+		for k := range 3 {
+			if a := uint(c[3]); a == 0 {
+				c[k] = 0
+			} else {
+				c[k] = uint8(min(uint(c[k])*255/a, 255))
+			}
+		}
+	}
+	return m
+}
+
+// colors reads the palette: 16-bit reds, then greens, then blues, of which the high byte
+// counts. Colours past its end are black.
+func (p *tiffPicture) colors() (color.Palette, error) {
+	e := p.entry(tagColors)
+	if e == nil {
+		return nil, errors.New("it has no palette")
+	}
+	var v []uint8
+	e.each(3*mostPalette, func(x uint64) { v = append(v, uint8(x>>8)) })
+	n := len(v) / 3
+	colors := make(color.Palette, mostPalette)
+	for i := range colors {
+		c := color.RGBA{A: 255}
+		if i < n {
+			c = color.RGBA{v[i], v[n+i], v[2*n+i], 255}
+		}
+		colors[i] = c
+	}
+	return colors, nil
+}
+
+// fromYCbCr converts pixels in place as libtiff does, in its fixed point.
+func (p *tiffPicture) fromYCbCr(pix []uint8) error {
+	luma, reference := [3]float32{0.299, 0.587, 0.114}, [6]float32{0, 255, 128, 255, 128, 255}
+	for _, t := range []struct {
+		tag uint16
+		v   []float32
+	}{{tagLuma, luma[:]}, {tagReference, reference[:]}} {
+		if v := p.entry(t.tag).rationals(len(t.v)); len(v) == len(t.v) {
+			copy(t.v, v)
+		}
+	}
+	if luma[1] == 0 {
+		return errors.New("the share of green in its luma is 0")
+	}
+	const half = 1 << 15
+	fixed := func(v float32) int32 { return int32(float64(min(max(v, 0), 2))*(1<<16) + 0.5) }
+	red, blue := 2-2*luma[0], 2-2*luma[2]
+	d1, d2 := fixed(red), -fixed(luma[0]*red/luma[1])
+	d3, d4 := fixed(blue), -fixed(luma[2]*blue/luma[1])
+	scaled := func(c, black, white, most float32) int32 {
+		d := white - black
+		if d == 0 {
+			d = 1
+		}
+		return int32(min(max((c-black)*most/d, -128*32), 128*32))
+	}
+	var y, cb, cr [256]int32
+	for i := range y {
+		y[i] = scaled(float32(i), reference[0], reference[1], 255)
+		cb[i] = scaled(float32(i-128), reference[2]-128, reference[3]-128, 127)
+		cr[i] = scaled(float32(i-128), reference[4]-128, reference[5]-128, 127)
+	}
+	clamp := func(v int32) uint8 { return uint8(min(max(v, 0), 255)) }
+	for i := 0; i < len(pix); i += 3 {
+		c := pix[i:][:3]
+		l, u, v := y[c[0]], cb[c[1]], cr[c[2]]
+		c[0] = clamp(l + (d1*v+half)>>16)
+		c[1] = clamp(l + (d4*u+half+d2*v)>>16)
+		c[2] = clamp(l + (d3*u+half)>>16)
+	}
+	return nil
+}
+
+// fromLab converts pixels of CIE L*a*b* under D50 in place to sRGB.
+func fromLab(pix []uint8) {
+	var curve [1 << 12]uint8 // of linear light in 0..1
+	for i := range curve {
+		v := float64(i) / float64(len(curve)-1)
+		if v <= 0.0031308 {
+			v *= 12.92
+		} else {
+			v = 1.055*math.Pow(v, 1/2.4) - 0.055
+		}
+		curve[i] = uint8(v*255 + 0.5)
+	}
+	cube := func(t float64) float64 {
+		if t > 6.0/29 {
+			return t * t * t
+		}
+		return 3 * 36.0 / 841 * (t - 4.0/29)
+	}
+	show := func(v float64) uint8 { return curve[int(min(max(v, 0), 1)*float64(len(curve)-1)+0.5)] }
+	for i := 0; i < len(pix); i += 3 {
+		c := pix[i:][:3]
+		l := (float64(c[0])*100/255 + 16) / 116
+		x := 0.9642 * cube(l+float64(int8(c[1]))/500)
+		y := cube(l)
+		z := 0.8249 * cube(l-float64(int8(c[2]))/200)
+		c[0] = show(3.1338561*x - 1.6168667*y - 0.4906146*z)
+		c[1] = show(-0.9787684*x + 1.9161415*y + 0.0334540*z)
+		c[2] = show(0.0719453*x - 0.2289914*y + 1.4052427*z)
+	}
+}
+
+// reverse reverses the bits of each byte.
+func reverse(data []byte) []byte {
+	r := make([]byte, len(data))
+	for i, v := range data {
+		r[i] = bits.Reverse8(v)
+	}
+	return r
+}
+
+// Tags of a TIFF directory.
+const (
+	tagWidth       = 256
+	tagHeight      = 257
+	tagBits        = 258
+	tagCompression = 259
+	tagPhotometric = 262
+	tagFillOrder   = 266
+	tagStrips      = 273
+	tagOrientation = 274
+	tagSamples     = 277
+	tagStripRows   = 278
+	tagStripBytes  = 279
+	tagPlanar      = 284
+	tagPredictor   = 317
+	tagColors      = 320
+	tagTileWidth   = 322
+	tagTileHeight  = 323
+	tagTiles       = 324
+	tagTileBytes   = 325
+	tagExtra       = 338
+	tagFormat      = 339
+	tagTables      = 347
+	tagLuma        = 529
+	tagSubsampling = 530
+	tagReference   = 532
+	tagXMP         = 700
+)
+
+// ifd is the first directory of a TIFF, or BigTIFF.
 type ifd struct {
-	data    []byte
+	data    io.ReaderAt
 	order   binary.ByteOrder
+	wide    int // bytes of an offset
 	entries []byte
 }
 
 // ifdEntry is a tag's values.
 type ifdEntry struct {
-	kind   uint16 // 3: 16 bits, 4: 32 bits
-	count  uint32
-	values []byte // what there is of them
-	order  binary.ByteOrder
+	ifd
+	kind  uint16
+	count uint64
+	at    uint64 // of the values in the file; 0: in value
+	value []byte
 }
 
+// Kinds of values.
 const (
-	ifdByte  = 1
-	ifdShort = 3
-	ifdLong  = 4
+	ifdByte      = 1
+	ifdShort     = 3
+	ifdLong      = 4
+	ifdRational  = 5
+	ifdUndefined = 7 // undefined bytes
+	ifdSShort    = 8
+	ifdSLong     = 9
+	ifdLong8     = 16
 )
 
 // directory finds the first directory. One that is damaged has the entries that are
 // there.
-func directory(data []byte) ifd {
-	const headerLen = 8
-	if len(data) < headerLen {
+func directory(data io.ReaderAt) ifd {
+	d := ifd{data: data, wide: 4}
+	head := d.read(0, 16)
+	if len(head) < 8 {
 		return ifd{}
 	}
-	d := ifd{data: data}
-	switch string(data[:4]) {
-	case "II*\x00":
+	switch string(head[:2]) {
+	case "II":
 		d.order = binary.LittleEndian
-	case "MM\x00*":
+	case "MM":
 		d.order = binary.BigEndian
 	default:
 		return ifd{}
 	}
-	at := uint64(d.order.Uint32(data[4:]))
-	if at+2 > uint64(len(data)) {
+	at := uint64(d.order.Uint32(head[4:]))
+	switch d.order.Uint16(head[2:]) {
+	case 42, 42 << 8: // the second in files of writers that err
+	case 43:
+		if len(head) < 16 {
+			return ifd{}
+		}
+		d.wide, at = 8, d.order.Uint64(head[8:])
+	default:
 		return ifd{}
 	}
-	n := int(d.order.Uint16(data[at:]))
-	d.entries = data[at+2:]
-	d.entries = d.entries[:min(n, len(d.entries)/ifdEntryLen)*ifdEntryLen]
+	count := d.read(at, 2+6*(d.wide/8))
+	if len(count) < 2+6*(d.wide/8) {
+		return ifd{}
+	}
+	n := uint64(d.order.Uint16(count))
+	if d.wide == 8 {
+		n = d.order.Uint64(count)
+	}
+	const most = 1 << 16
+	d.entries = d.read(at+uint64(len(count)), int(min(n, most))*d.entryLen())
+	d.entries = d.entries[:len(d.entries)/d.entryLen()*d.entryLen()]
 	return d
 }
 
-const ifdEntryLen = 12
+func (d ifd) entryLen() int { return 4 + 2*d.wide }
+
+// read returns up to n bytes of the file, as many as there are.
+func (d ifd) read(at uint64, n int) []byte {
+	if at > math.MaxInt64-1<<32 {
+		return nil
+	}
+	b := make([]byte, n)
+	got, _ := d.data.ReadAt(b, int64(at))
+	return b[:got]
+}
+
+// offset reads an offset or a count.
+func (d ifd) offset(b []byte) uint64 {
+	if d.wide == 8 {
+		return d.order.Uint64(b)
+	}
+	return uint64(d.order.Uint32(b))
+}
 
 // entry returns the first entry of a tag, nil if there is none.
 func (d ifd) entry(tag uint16) *ifdEntry {
-	for e := d.entries; len(e) >= ifdEntryLen; e = e[ifdEntryLen:] {
+	for e := d.entries; len(e) > 0; e = e[d.entryLen():] {
 		if d.order.Uint16(e) != tag {
 			continue
 		}
-		x := &ifdEntry{kind: d.order.Uint16(e[2:]), count: d.order.Uint32(e[4:]), values: e[8:12], order: d.order}
-		if size := uint64(x.count) * x.size(); size > 4 {
-			at := min(uint64(d.order.Uint32(e[8:])), uint64(len(d.data)))
-			x.values = d.data[at:][:min(size, uint64(len(d.data))-at)]
+		x := &ifdEntry{ifd: d, kind: d.order.Uint16(e[2:]), count: d.offset(e[4:]), value: e[4+d.wide:][:d.wide]}
+		if size := uint64(x.size()); size > 0 && x.count > uint64(d.wide)/size {
+			x.at = d.offset(x.value)
 		}
 		return x
 	}
@@ -146,39 +563,63 @@ func (d ifd) entry(tag uint16) *ifdEntry {
 }
 
 // size is that of a value, 0 if it is of a kind that is not read.
-func (e *ifdEntry) size() uint64 {
-	return map[uint16]uint64{ifdByte: 1, ifdShort: 2, ifdLong: 4}[e.kind]
+func (e *ifdEntry) size() int {
+	return map[uint16]int{ifdByte: 1, ifdUndefined: 1, ifdShort: 2, ifdSShort: 2, ifdLong: 4, ifdSLong: 4, ifdRational: 8, ifdLong8: 8}[e.kind]
+}
+
+// bytes returns the values as they stand in the file, at most limit bytes of them.
+func (e *ifdEntry) bytes(limit int) []byte {
+	size := uint64(e.size())
+	if size == 0 {
+		return nil
+	}
+	n := int(min(e.count, uint64(limit)/size) * size)
+	if e.at == 0 {
+		return e.value[:min(n, len(e.value))]
+	}
+	return e.read(e.at, n)
 }
 
 // each hands over up to limit of the values that are there and returns how many that
-// are.
-func (e *ifdEntry) each(limit int, do func(uint32)) int {
-	size := int(e.size())
+// are. Of a fraction it is what stands above.
+func (e *ifdEntry) each(limit int, do func(uint64)) int {
+	size := e.size()
 	if size == 0 {
 		return 0
 	}
-	n := min(len(e.values)/size, limit)
-	if uint64(e.count) < uint64(n) {
-		n = int(e.count)
-	}
+	b := e.bytes(limit * size)
+	n := len(b) / size
 	for i := range n {
-		switch v := e.values[i*size:]; e.kind {
-		case ifdByte:
-			do(uint32(v[0]))
-		case ifdShort:
-			do(uint32(e.order.Uint16(v)))
-		case ifdLong:
-			do(e.order.Uint32(v))
+		switch v := b[i*size:]; e.kind {
+		case ifdByte, ifdUndefined:
+			do(uint64(v[0]))
+		case ifdShort, ifdSShort:
+			do(uint64(e.order.Uint16(v)))
+		case ifdLong, ifdSLong, ifdRational:
+			do(uint64(e.order.Uint32(v)))
+		case ifdLong8:
+			do(e.order.Uint64(v))
 		}
 	}
 	return n
+}
+
+// rationals returns up to limit fractions, none of a nil entry.
+func (e *ifdEntry) rationals(limit int) (list []float32) {
+	if e == nil || e.kind != ifdRational {
+		return nil
+	}
+	for b := e.bytes(8 * limit); len(b) >= 8; b = b[8:] {
+		list = append(list, float32(float64(e.order.Uint32(b))/max(1, float64(e.order.Uint32(b[4:])))))
+	}
+	return list
 }
 
 // number returns the first value of a tag, -1 if there is none.
 func (d ifd) number(tag uint16) int64 {
 	v := int64(-1)
 	if e := d.entry(tag); e != nil {
-		e.each(1, func(x uint32) { v = int64(x) })
+		e.each(1, func(x uint64) { v = int64(min(x, math.MaxInt64)) })
 	}
 	return v
 }

@@ -6,14 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"image"
+	"io"
 
 	"golang.org/x/image/webp"
 
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
 )
 
-// checkWebP refuses what the decoder does not know or would believe: animations, and
-// chunks that promise more bytes than there are.
+// checkWebP refuses chunks that promise more bytes than there are, which the decoder would
+// believe.
 func checkWebP(data []byte, _ Options) error {
 	end, found, n := 12, false, 0
 	for id, body := range chunks(data) {
@@ -22,11 +23,7 @@ func checkWebP(data []byte, _ Options) error {
 		}
 		end += 8 + (len(body)+1)&^1
 		switch id {
-		case "VP8X":
-			if len(body) > 0 && body[0]&2 != 0 {
-				return errors.New("animations are not supported: convert one frame to PNG or JPEG")
-			}
-		case "VP8 ", "VP8L":
+		case "VP8 ", "VP8L", "ANMF":
 			found = true
 		}
 	}
@@ -40,14 +37,21 @@ func checkWebP(data []byte, _ Options) error {
 	return nil
 }
 
-// exifOfWebP finds the EXIF chunk. Some writers begin it as JPEG does.
-func exifOfWebP(data []byte) []byte {
+// aboutWebP reads the chunks EXIF and XMP, which count if the head says that they are
+// there.
+func aboutWebP(data []byte) (a about) {
+	flags := byte(0)
 	for id, body := range chunks(data) {
-		if id == "EXIF" {
-			return bytes.TrimPrefix(body, []byte("Exif\x00\x00"))
+		switch {
+		case id == "VP8X" && len(body) >= webpExtended:
+			flags = body[0]
+		case id == "EXIF" && flags&webpEXIF != 0:
+			a.exif = body
+		case id == "XMP " && flags&webpXMP != 0:
+			a.xmp = body
 		}
 	}
-	return nil
+	return a
 }
 
 // chunks yields name and body of each chunk of a RIFF file until the first one that
@@ -67,44 +71,181 @@ func chunks(data []byte) func(yield func(string, []byte) bool) {
 	}
 }
 
+// webpFrame is the picture of a file, or the first frame of an animation on its canvas.
+type webpFrame struct {
+	animated bool
+	canvas   image.Point // of an animation
+	at       image.Point
+	alpha    bool   // the file says that it has transparency
+	file     []byte // of the picture alone
+}
+
+const (
+	webpAlpha    = 0x10 // flags of VP8X
+	webpEXIF     = 0x08
+	webpXMP      = 0x04
+	webpAnimated = 0x02
+	webpExtended = 10 // bytes of VP8X
+)
+
+func le24(b []byte) int { return int(b[0]) | int(b[1])<<8 | int(b[2])<<16 }
+
+// frameOfWebP finds what there is to decode.
+func frameOfWebP(data []byte) (f webpFrame, err error) {
+	size := image.Point{} // of the picture, if there is VP8X
+	var alpha []byte
+	for id, body := range chunks(data) {
+		switch {
+		case id == "VP8X" && len(body) >= webpExtended:
+			f.alpha, f.animated = body[0]&webpAlpha != 0, body[0]&webpAnimated != 0
+			size = image.Pt(le24(body[4:])+1, le24(body[7:])+1)
+		case id == "ANMF" && f.animated && len(body) >= 16:
+			f.canvas, f.at = size, image.Pt(2*le24(body), 2*le24(body[3:]))
+			size = image.Pt(le24(body[6:])+1, le24(body[9:])+1)
+			if end := f.at.Add(size); end.X > f.canvas.X || end.Y > f.canvas.Y {
+				return f, fmt.Errorf("its first frame, %v at %v, is larger than the canvas, %v", size, f.at, f.canvas)
+			}
+			for id, body := range chunks(webpFile(body[16:])) {
+				switch {
+				case id == "ALPH":
+					alpha = body
+				case id == "VP8 " || id == "VP8L":
+					f.file = webpPicture(id, body, alpha, size)
+					return f, nil
+				}
+			}
+			return f, errors.New("its first frame has no picture")
+		case id == "ALPH" && f.alpha:
+			alpha = body
+		case (id == "VP8 " || id == "VP8L") && !f.animated:
+			if id == "VP8L" && size == (image.Point{}) {
+				f.alpha = len(body) > 4 && body[4]&webpAlpha != 0 // after signature, width and height
+			}
+			f.file = webpPicture(id, body, alpha, size)
+			return f, nil
+		}
+	}
+	return f, errors.New("there is no picture in the file")
+}
+
+// webpPicture is a file of one picture, of that size unless that is zero.
+func webpPicture(id string, body, alpha []byte, size image.Point) []byte {
+	var b []byte
+	if id == "VP8L" {
+		alpha = nil // which it holds itself
+	}
+	if size != (image.Point{}) {
+		w, h := size.X-1, size.Y-1
+		flags := byte(0)
+		if alpha != nil {
+			flags = webpAlpha
+		}
+		b = webpChunk(b, "VP8X", []byte{flags, 0, 0, 0, byte(w), byte(w >> 8), byte(w >> 16), byte(h), byte(h >> 8), byte(h >> 16)})
+	}
+	if alpha != nil {
+		b = webpChunk(b, "ALPH", alpha)
+	}
+	return webpFile(webpChunk(b, id, body))
+}
+
+func webpFile(chunks []byte) []byte {
+	b := binary.LittleEndian.AppendUint32([]byte("RIFF"), uint32(4+len(chunks)))
+	return append(append(b, "WEBP"...), chunks...)
+}
+
+func webpChunk(b []byte, id string, body []byte) []byte {
+	b = binary.LittleEndian.AppendUint32(append(b, id...), uint32(len(body)))
+	b = append(b, body...)
+	if len(body)%2 == 1 {
+		b = append(b, 0)
+	}
+	return b
+}
+
+// configWebP reads the size of the picture, of an animation that of the canvas.
+func configWebP(r io.Reader) (image.Config, error) {
+	head := make([]byte, 12+8+webpExtended)
+	n, err := io.ReadFull(r, head)
+	if err != nil && err != io.ErrUnexpectedEOF {
+		return image.Config{}, err
+	}
+	if err == nil && string(head[12:16]) == "VP8X" {
+		return image.Config{Width: le24(head[24:]) + 1, Height: le24(head[27:]) + 1}, nil
+	}
+	return webp.DecodeConfig(io.MultiReader(bytes.NewReader(head[:n]), r))
+}
+
 // decodeWebP converts lossy pictures, because only here it is known that their YCbCr
-// is not JPEG's.
+// is not JPEG's. Around the first frame of an animation the canvas is clear.
 func decodeWebP(data []byte) (image.Image, error) {
-	img, err := webp.Decode(bytes.NewReader(data))
+	f, err := frameOfWebP(data)
+	if err != nil {
+		return nil, err
+	}
+	img, err := webp.Decode(bytes.NewReader(f.file))
 	if err != nil {
 		return nil, err
 	}
 	switch m := img.(type) {
 	case *image.YCbCr:
-		return videoRGB(m)
+		rgb := &pixel.RGB{W: m.Rect.Dx(), H: m.Rect.Dy()}
+		rgb.Pix = make([]uint8, 3*rgb.W*rgb.H)
+		img, err = rgb, videoRGB(rgb.Pix, 3, m)
 	case *image.NYCbCrA:
-		rgb, err := videoRGB(&m.YCbCr)
-		if err != nil {
-			return nil, err
+		rgba := image.NewNRGBA(image.Rect(0, 0, m.Rect.Dx(), m.Rect.Dy()))
+		err = videoRGB(rgba.Pix, 4, &m.YCbCr)
+		w, h := rgba.Rect.Dx(), rgba.Rect.Dy()
+		if m.AStride < w || len(m.A) < m.AStride*(h-1)+w {
+			return nil, fmt.Errorf("the transparency holds %d bytes, want %d x %d", len(m.A), w, h)
 		}
-		if m.AStride < rgb.W || len(m.A) < m.AStride*(rgb.H-1)+rgb.W {
-			return nil, fmt.Errorf("the transparency holds %d bytes, want %d x %d", len(m.A), rgb.W, rgb.H)
-		}
-		for y := range rgb.H {
-			row := rgb.Pix[3*y*rgb.W:][:3*rgb.W]
-			for x, a := range m.A[y*m.AStride:][:rgb.W] {
-				p := row[3*x:][:3]
-				p[0], p[1], p[2] = pixel.OverWhite(p[0], a), pixel.OverWhite(p[1], a), pixel.OverWhite(p[2], a)
+		for y := range h {
+			row := rgba.Pix[y*rgba.Stride:]
+			for x, a := range m.A[y*m.AStride:][:w] {
+				row[4*x+3] = a
 			}
 		}
-		return rgb, nil
+		img = rgba
+	}
+	if err != nil {
+		return nil, err
+	}
+	if f.animated && img.Bounds().Size() != f.canvas {
+		img = onCanvas(img, f.canvas, f.at)
+	}
+	if m, ok := img.(*image.NRGBA); ok && !f.alpha {
+		for i := 3; i < len(m.Pix); i += 4 {
+			m.Pix[i] = 255
+		}
 	}
 	return img, nil
 }
 
-// videoRGB converts a 4:2:0 picture of VP8: BT.601 with black at 16, in libwebp's
-// fixed point, chroma by libwebp's own triangle filter.
-func videoRGB(m *image.YCbCr) (*pixel.RGB, error) {
+// onCanvas puts a picture, of a kind that decodeWebP makes, on a clear canvas.
+func onCanvas(img image.Image, size, at image.Point) image.Image {
+	whole := image.NewNRGBA(image.Rectangle{Max: size})
+	b := img.Bounds()
+	for y := range b.Dy() {
+		row := whole.Pix[whole.PixOffset(at.X, at.Y+y):][:4*b.Dx()]
+		switch m := img.(type) {
+		case *image.NRGBA:
+			copy(row, m.Pix[y*m.Stride:])
+		case *pixel.RGB:
+			for x := range m.W {
+				copy(row[4*x:], m.Pix[3*(y*m.W+x):][:3])
+				row[4*x+3] = 255
+			}
+		}
+	}
+	return whole
+}
+
+// videoRGB converts a 4:2:0 picture of VP8 to the first three of n channels: BT.601 with
+// black at 16, in libwebp's fixed point, chroma by libwebp's own triangle filter.
+func videoRGB(dst []byte, n int, m *image.YCbCr) error {
 	w, h := m.Rect.Dx(), m.Rect.Dy()
 	if m.SubsampleRatio != image.YCbCrSubsampleRatio420 || m.Rect.Min != (image.Point{}) {
-		return nil, fmt.Errorf("the picture covers %v with chroma %v, want 4:2:0 from (0,0)", m.Rect, m.SubsampleRatio)
+		return fmt.Errorf("the picture covers %v with chroma %v, want 4:2:0 from (0,0)", m.Rect, m.SubsampleRatio)
 	}
-	rgb := &pixel.RGB{Pix: make([]uint8, 3*w*h), W: w, H: h}
 	cw, ch := (w+1)/2, (h+1)/2
 	us, vs := make([]uint8, 2*cw), make([]uint8, 2*cw)
 	for y := range h {
@@ -114,16 +255,16 @@ func videoRGB(m *image.YCbCr) (*pixel.RGB, error) {
 		far := min(max(near+2*(y%2)-1, 0), ch-1)
 		videoChroma(us, m.Cb[near*m.CStride:][:cw], m.Cb[far*m.CStride:][:cw])
 		videoChroma(vs, m.Cr[near*m.CStride:][:cw], m.Cr[far*m.CStride:][:cw])
-		row := rgb.Pix[3*y*w:][:3*w]
+		row := dst[n*y*w:][:n*w]
 		for x, l := range m.Y[y*m.YStride:][:w] {
 			y, u, v := int32(l)*19077>>8, int32(us[x]), int32(vs[x])
-			p := row[3*x:][:3]
+			p := row[n*x:][:3]
 			p[0] = clamp6(y + v*26149>>8 - 14234)
 			p[1] = clamp6(y - u*6419>>8 - v*13320>>8 + 8708)
 			p[2] = clamp6(y + u*33050>>8 - 17685)
 		}
 	}
-	return rgb, nil
+	return nil
 }
 
 // videoChroma doubles a row of chroma: 9/16 of the nearest sample, 3/16 of its

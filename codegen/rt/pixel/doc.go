@@ -1,15 +1,16 @@
 // Package pixel turns pictures into the input tensors of a model: any
-// image.Image to RGB over white, a bicubic resize that equals Pillow's byte for
+// image.Image to RGB, a bicubic resize that equals that of Pillow 11 and 12 byte for
 // byte, and normalisation to planar float32.
 //
 // The nouns are three. An [RGB] is a picture of packed 8-bit RGB. A [Preprocess]
-// says, as plain data, what a model was trained on: size, how to reach it, mean
-// and standard deviation. A [Scratch] holds the buffers of one goroutine, so that
+// says, as plain data, what a model was trained on: size, how to reach it, what is seen of
+// transparency, mean and standard deviation. A [Scratch] holds the buffers of one goroutine, so that
 // after the first picture nothing is allocated.
 //
 //	prep := pixel.Preprocess{
 //		Size:   224,
 //		Resize: pixel.Stretch,
+//		Alpha:  pixel.Drop,
 //		Mean:   [3]float32{0.5, 0.5, 0.5},
 //		Std:    [3]float32{0.5, 0.5, 0.5},
 //	}
@@ -26,7 +27,7 @@
 // of the 256 values of a channel.
 //
 // In the ladder this package stands beside codegen/rt and imports the standard
-// library only. Reading files is not its business: see the package decode below
-// it, the only one that knows formats. It is not a general imaging library
+// library only. Reading files is not its business: see package imagefile, the
+// only one that knows formats. It is not a general imaging library
 // either: one filter, three channels, no colour management.
 package pixel

@@ -62,7 +62,7 @@ func TestGolden(t *testing.T) {
 			}
 
 			var rgb, square pixel.RGB
-			if err := pixel.ToRGB(&rgb, img, &scratch); err != nil {
+			if err := pixel.ToRGB(&rgb, img, pixel.White, &scratch); err != nil {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(load(t, inputs, r.Inputs.RGB), rgb.Pix); diff != "" {

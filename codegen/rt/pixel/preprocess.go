@@ -39,6 +39,7 @@ const maxSize = 1 << 14
 type Preprocess struct {
 	Size   int        // side of the square in pixels
 	Resize Mode       // Stretch or Crop
+	Alpha  Alpha      // what is seen of transparency: White, Black or Drop
 	Mean   [3]float32 // of R, G, B in 0..1
 	Std    [3]float32 // likewise; not zero
 }
@@ -68,6 +69,9 @@ func (p *Preprocess) Check() error {
 	}
 	if p.Resize != Stretch && p.Resize != Crop {
 		return fmt.Errorf("preprocessing: unknown resize %v, want stretch or crop", p.Resize)
+	}
+	if err := p.Alpha.check(); err != nil {
+		return fmt.Errorf("preprocessing: %w", err)
 	}
 	for c := range 3 {
 		if !finite(p.Mean[c]) || !finite(p.Std[c]) || p.Std[c] == 0 {
@@ -132,7 +136,7 @@ func (p *Preprocess) Square(dst *RGB, img image.Image, s *Scratch) error {
 		return err
 	}
 	if p.Resize == Stretch {
-		return Resize(dst, img, p.Size, p.Size, s)
+		return Resize(dst, img, p.Size, p.Size, p.Alpha, s)
 	}
 	if m, ok := img.(*RGB); ok && m == dst {
 		return fmt.Errorf("a picture cannot be cropped into itself: give another RGB to write to")
@@ -141,7 +145,7 @@ func (p *Preprocess) Square(dst *RGB, img image.Image, s *Scratch) error {
 		s = new(Scratch)
 	}
 	defer s.src.close()
-	if err := s.src.open(img); err != nil {
+	if err := s.src.open(img, p.Alpha); err != nil {
 		return err
 	}
 	// The shorter side becomes Size; only the window of the longer side is ever

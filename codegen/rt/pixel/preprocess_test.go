@@ -94,7 +94,7 @@ func TestResize(t *testing.T) {
 	var scratch Scratch
 	for _, s := range sizes {
 		m := noise(r, s[0], s[1])
-		if err := Resize(&dst, m, s[2], s[3], &scratch); err != nil {
+		if err := Resize(&dst, m, s[2], s[3], White, &scratch); err != nil {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff(*naiveResize(m, s[2], s[3]), dst); diff != "" {
@@ -121,7 +121,7 @@ func TestResizeExtremes(t *testing.T) {
 						}
 					}
 					var dst RGB
-					if err := Resize(&dst, m, out, 1, nil); err != nil {
+					if err := Resize(&dst, m, out, 1, White, nil); err != nil {
 						t.Fatal(err)
 					}
 					want := [3]uint8{}
@@ -249,6 +249,7 @@ func TestPreprocessErrors(t *testing.T) {
 		{"no size", edit(func(p *Preprocess) { p.Size = 0 }), 0, "size is 0, want 1 to 16384"},
 		{"huge size", edit(func(p *Preprocess) { p.Size = 1 << 20 }), 0, "size is 1048576, want 1 to 16384"},
 		{"mode", edit(func(p *Preprocess) { p.Resize = 9 }), 12, "unknown resize Mode(9), want stretch or crop"},
+		{"alpha", edit(func(p *Preprocess) { p.Alpha = 3 }), 12, "preprocessing: unknown alpha Alpha(3), want white, black or drop"},
 		{"std", edit(func(p *Preprocess) { p.Std[1] = 0 }), 12, "channel 1 has mean 0 and std 0"},
 		{"mean", edit(func(p *Preprocess) { p.Mean[2] = nan }), 12, "channel 2 has mean NaN"},
 		{"length", good, 11, "the tensor has room for 11 floats, want 12 (3 x 2 x 2)"},
@@ -266,7 +267,7 @@ func TestPreprocessErrors(t *testing.T) {
 	if err := good.Square(m, m, nil); err == nil {
 		t.Error("resizing a picture into itself succeeded")
 	}
-	if err := Resize(new(RGB), m, 0, 5, nil); err == nil {
+	if err := Resize(new(RGB), m, 0, 5, White, nil); err == nil {
 		t.Error("resizing to 0 x 5 succeeded")
 	}
 }

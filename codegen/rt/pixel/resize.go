@@ -12,10 +12,11 @@ const (
 	half      = 1 << (precision - 1)
 )
 
-// Resize writes img over white, resized to w x h, to dst, whose memory it reuses.
-// The aspect ratio is not kept. Every byte equals that of Pillow's
-// resize((w, h), BICUBIC) on the RGB picture. dst must not be img; s may be nil.
-func Resize(dst *RGB, img image.Image, w, h int, s *Scratch) error {
+// Resize writes img as RGB (see ToRGB), resized to w x h, to dst, whose memory it reuses.
+// The aspect ratio is not kept. Every byte equals that of resize((w, h), BICUBIC) of
+// Pillow 11 and 12 on the RGB picture; later ones resize tall pictures vertically first.
+// dst must not be img; s may be nil.
+func Resize(dst *RGB, img image.Image, w, h int, alpha Alpha, s *Scratch) error {
 	if m, ok := img.(*RGB); ok && m == dst {
 		return errors.New("a picture cannot be resized into itself: give another RGB to write to")
 	}
@@ -26,7 +27,7 @@ func Resize(dst *RGB, img image.Image, w, h int, s *Scratch) error {
 		s = new(Scratch)
 	}
 	defer s.src.close()
-	if err := s.src.open(img); err != nil {
+	if err := s.src.open(img, alpha); err != nil {
 		return err
 	}
 	dst.reset(w, h)

@@ -45,20 +45,13 @@ func (m *RGB) reset(w, h int) {
 	m.Pix = grow(m.Pix, 3*w*h)
 }
 
-// OverWhite puts one channel of a picture with transparency over white:
-// (c*a + 255*(255-a) + 127) div 255, for c not premultiplied by a.
-func OverWhite(c, a uint8) uint8 {
-	return uint8((uint(c)*uint(a) + 255*(255-uint(a)) + 127) / 255)
-}
-
-// ToRGB converts img to RGB over white into dst, whose memory it reuses. Nothing
-// is done when img is dst itself. s may be nil.
+// ToRGB converts img to RGB into dst, whose memory it reuses. Nothing is done when img is
+// dst itself. s may be nil.
 //
-// Transparency follows [OverWhite]. Premultiplied pictures, which hold c*a/255
-// already, need no division: c + 255 - a. Of 16-bit channels the high byte
-// counts. CMYK and YCbCr (JPEG) are converted as Pillow converts them, with the
-// chroma of 4:2:0, 4:2:2 and 4:4:0 interpolated linearly.
-func ToRGB(dst *RGB, img image.Image, s *Scratch) error {
+// Of transparency is seen what alpha says. Of 16-bit channels the high byte counts. CMYK
+// and YCbCr (JPEG) are converted as Pillow converts them, with the chroma of 4:2:0, 4:2:2
+// and 4:4:0 interpolated linearly.
+func ToRGB(dst *RGB, img image.Image, alpha Alpha, s *Scratch) error {
 	if m, ok := img.(*RGB); ok && m == dst {
 		return nil
 	}
@@ -66,7 +59,7 @@ func ToRGB(dst *RGB, img image.Image, s *Scratch) error {
 		s = new(Scratch)
 	}
 	defer s.src.close()
-	if err := s.src.open(img); err != nil {
+	if err := s.src.open(img, alpha); err != nil {
 		return err
 	}
 	dst.reset(s.src.w, s.src.h)

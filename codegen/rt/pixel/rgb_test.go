@@ -13,20 +13,22 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestOverWhite(t *testing.T) {
+func TestOver(t *testing.T) {
 	for c := range 256 {
 		for a := range 256 {
 			// The exact value is a fraction with the odd denominator 255, so rounding to
 			// nearest has no ties.
-			exact := float64(c*a+255*(255-a)) / 255
-			if got := float64(OverWhite(uint8(c), uint8(a))); got < exact-0.5 || got > exact+0.5 {
-				t.Fatalf("OverWhite(%d, %d) = %v, want %v rounded", c, a, got, exact)
+			for alpha, exact := range map[Alpha]float64{White: float64(c*a+255*(255-a)) / 255, Black: float64(c*a) / 255, Drop: float64(c)} {
+				if got := float64(alpha.over(uint8(c), uint8(a))); got < exact-0.5 || got > exact+0.5 {
+					t.Fatalf("%v, %d of opacity %d is %v, want %v rounded", alpha, c, a, got, exact)
+				}
 			}
 		}
 	}
 }
 
-// One pixel of each kind of picture, and what it is over white.
+// One pixel of each kind of picture, and what is seen of it. What has no transparency is
+// the same whatever alpha says.
 func TestToRGB(t *testing.T) {
 	one := image.Rect(0, 0, 1, 1)
 	set := func(m draw.Image, c color.Color) image.Image {
@@ -45,38 +47,42 @@ func TestToRGB(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		img  image.Image
-		want [3]uint8
+		want [3]uint8   // over white
+		more [][3]uint8 // over black, dropped; none: the same
 	}{
-		{"RGB", &RGB{Pix: []uint8{1, 2, 3}, W: 1, H: 1}, [3]uint8{1, 2, 3}},
-		{"NRGBA opaque", set(image.NewNRGBA(one), color.NRGBA{1, 2, 3, 255}), [3]uint8{1, 2, 3}},
-		{"NRGBA", set(image.NewNRGBA(one), color.NRGBA{0, 100, 255, 100}), [3]uint8{155, 194, 255}},
-		{"NRGBA clear", set(image.NewNRGBA(one), color.NRGBA{1, 2, 3, 0}), [3]uint8{255, 255, 255}},
-		{"RGBA opaque", set(image.NewRGBA(one), color.RGBA{1, 2, 3, 255}), [3]uint8{1, 2, 3}},
-		{"RGBA", set(image.NewRGBA(one), color.RGBA{0, 39, 100, 100}), [3]uint8{155, 194, 255}},
-		{"RGBA clear", image.NewRGBA(one), [3]uint8{255, 255, 255}},
-		{"RGBA brighter than its alpha", set(image.NewRGBA(one), color.RGBA{200, 99, 0, 100}), [3]uint8{255, 254, 155}},
-		{"NRGBA64", set(image.NewNRGBA64(one), color.NRGBA64{0x00ff, 0x64ff, 0xffff, 0x64ff}), [3]uint8{155, 194, 255}},
-		{"RGBA64", set(image.NewRGBA64(one), color.RGBA64{0x00ff, 0x64ff, 0xfeff, 0xffff}), [3]uint8{0, 100, 254}},
-		{"RGBA64 clear", image.NewRGBA64(one), [3]uint8{255, 255, 255}},
-		{"Gray", set(image.NewGray(one), color.Gray{7}), [3]uint8{7, 7, 7}},
-		{"Gray16", set(image.NewGray16(one), color.Gray16{0x07ff}), [3]uint8{7, 7, 7}},
-		{"CMYK", set(image.NewCMYK(one), color.CMYK{0, 100, 255, 55}), [3]uint8{200, 122, 0}},
-		{"Paletted NRGBA", indexed(1, color.Black, color.NRGBA{0, 100, 255, 100}), [3]uint8{155, 194, 255}},
-		{"Paletted RGBA", indexed(0, color.RGBA{0, 39, 100, 100}), [3]uint8{155, 194, 255}},
-		{"Paletted nil", indexed(0, nil), [3]uint8{0, 0, 0}},
-		{"Paletted past the end", indexed(9, color.White), [3]uint8{0, 0, 0}},
-		{"Alpha", set(image.NewAlpha(one), color.Alpha{9}), [3]uint8{255, 255, 255}},
-		{"Uniform", cut{image.NewUniform(color.NRGBA{0, 100, 255, 100}), image.Rect(5, 6, 6, 7)}, [3]uint8{155, 194, 255}},
-		{"YCbCr", &red, [3]uint8{254, 0, 0}},
-		{"NYCbCrA", &image.NYCbCrA{YCbCr: red, A: []uint8{100}, AStride: 1}, [3]uint8{255, 155, 155}},
+		{"RGB", &RGB{Pix: []uint8{1, 2, 3}, W: 1, H: 1}, [3]uint8{1, 2, 3}, nil},
+		{"NRGBA opaque", set(image.NewNRGBA(one), color.NRGBA{1, 2, 3, 255}), [3]uint8{1, 2, 3}, nil},
+		{"NRGBA", set(image.NewNRGBA(one), color.NRGBA{0, 100, 255, 100}), [3]uint8{155, 194, 255}, [][3]uint8{{0, 39, 100}, {0, 100, 255}}},
+		{"NRGBA clear", set(image.NewNRGBA(one), color.NRGBA{1, 2, 3, 0}), [3]uint8{255, 255, 255}, [][3]uint8{{0, 0, 0}, {1, 2, 3}}},
+		{"RGBA opaque", set(image.NewRGBA(one), color.RGBA{1, 2, 3, 255}), [3]uint8{1, 2, 3}, nil},
+		{"RGBA", set(image.NewRGBA(one), color.RGBA{0, 39, 100, 100}), [3]uint8{155, 194, 255}, [][3]uint8{{0, 39, 100}, {0, 99, 255}}},
+		{"RGBA clear", image.NewRGBA(one), [3]uint8{255, 255, 255}, [][3]uint8{{0, 0, 0}, {0, 0, 0}}},
+		{"RGBA brighter than its alpha", set(image.NewRGBA(one), color.RGBA{200, 99, 0, 100}), [3]uint8{255, 254, 155}, [][3]uint8{{200, 99, 0}, {255, 252, 0}}},
+		{"NRGBA64", set(image.NewNRGBA64(one), color.NRGBA64{0x00ff, 0x64ff, 0xffff, 0x64ff}), [3]uint8{155, 194, 255}, [][3]uint8{{0, 39, 100}, {0, 100, 255}}},
+		{"RGBA64", set(image.NewRGBA64(one), color.RGBA64{0x00ff, 0x64ff, 0xfeff, 0xffff}), [3]uint8{0, 100, 254}, nil},
+		{"RGBA64 clear", image.NewRGBA64(one), [3]uint8{255, 255, 255}, [][3]uint8{{0, 0, 0}, {0, 0, 0}}},
+		{"Gray", set(image.NewGray(one), color.Gray{7}), [3]uint8{7, 7, 7}, nil},
+		{"Gray16", set(image.NewGray16(one), color.Gray16{0x07ff}), [3]uint8{7, 7, 7}, nil},
+		{"CMYK", set(image.NewCMYK(one), color.CMYK{0, 100, 255, 55}), [3]uint8{200, 122, 0}, nil},
+		{"Paletted NRGBA", indexed(1, color.Black, color.NRGBA{0, 100, 255, 100}), [3]uint8{155, 194, 255}, [][3]uint8{{0, 39, 100}, {0, 100, 255}}},
+		{"Paletted RGBA", indexed(0, color.RGBA{0, 39, 100, 100}), [3]uint8{155, 194, 255}, [][3]uint8{{0, 39, 100}, {0, 99, 255}}},
+		{"Paletted nil", indexed(0, nil), [3]uint8{0, 0, 0}, nil},
+		{"Paletted past the end", indexed(9, color.White), [3]uint8{0, 0, 0}, nil},
+		{"Alpha", set(image.NewAlpha(one), color.Alpha{9}), [3]uint8{255, 255, 255}, [][3]uint8{{9, 9, 9}, {255, 255, 255}}},
+		{"Uniform", cut{image.NewUniform(color.NRGBA{0, 100, 255, 100}), image.Rect(5, 6, 6, 7)}, [3]uint8{155, 194, 255}, [][3]uint8{{0, 39, 100}, {0, 100, 255}}},
+		{"YCbCr", &red, [3]uint8{254, 0, 0}, nil},
+		{"NYCbCrA", &image.NYCbCrA{YCbCr: red, A: []uint8{100}, AStride: 1}, [3]uint8{255, 155, 155}, [][3]uint8{{100, 0, 0}, {254, 0, 0}}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			var got RGB
-			if err := ToRGB(&got, test.img, nil); err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(RGB{Pix: test.want[:], W: 1, H: 1}, got); diff != "" {
-				t.Errorf("picture (-want +got):\n%s", diff)
+			want := append([][3]uint8{test.want}, test.more...)
+			for _, alpha := range []Alpha{White, Black, Drop} {
+				var got RGB
+				if err := ToRGB(&got, test.img, alpha, nil); err != nil {
+					t.Fatal(err)
+				}
+				if diff := cmp.Diff(RGB{Pix: want[min(int(alpha), len(want)-1)][:], W: 1, H: 1}, got); diff != "" {
+					t.Errorf("%v: picture (-want +got):\n%s", alpha, diff)
+				}
 			}
 		})
 	}
@@ -106,7 +112,7 @@ func TestSubImage(t *testing.T) {
 			}
 		}
 		var all, got, slow, want RGB
-		if err := ToRGB(&all, m, nil); err != nil {
+		if err := ToRGB(&all, m, White, nil); err != nil {
 			t.Fatal(err)
 		}
 		want.reset(part.Dx(), part.Dy())
@@ -116,13 +122,13 @@ func TestSubImage(t *testing.T) {
 		}
 		if err := ToRGB(&got, m.(interface {
 			SubImage(image.Rectangle) image.Image
-		}).SubImage(part), nil); err != nil {
+		}).SubImage(part), White, nil); err != nil {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%T: part (-want +got):\n%s", m, diff)
 		}
-		if err := ToRGB(&slow, cut{m, part}, nil); err != nil {
+		if err := ToRGB(&slow, cut{m, part}, White, nil); err != nil {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff(want, slow); diff != "" {
@@ -162,7 +168,7 @@ func TestBrokenImages(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var dst RGB
-			if err := ToRGB(&dst, test.img, nil); err == nil || !strings.Contains(err.Error(), test.want) {
+			if err := ToRGB(&dst, test.img, White, nil); err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("error is %v, want %q", err, test.want)
 			}
 		})
@@ -172,18 +178,18 @@ func TestBrokenImages(t *testing.T) {
 // The memory of the last picture is used again, and the picture itself may be given.
 func TestToRGBReuse(t *testing.T) {
 	var dst RGB
-	if err := ToRGB(&dst, image.NewNRGBA(image.Rect(0, 0, 9, 9)), nil); err != nil {
+	if err := ToRGB(&dst, image.NewNRGBA(image.Rect(0, 0, 9, 9)), White, nil); err != nil {
 		t.Fatal(err)
 	}
 	first := &dst.Pix[0]
-	if err := ToRGB(&dst, image.NewGray(image.Rect(0, 0, 2, 3)), nil); err != nil {
+	if err := ToRGB(&dst, image.NewGray(image.Rect(0, 0, 2, 3)), White, nil); err != nil {
 		t.Fatal(err)
 	}
 	if &dst.Pix[0] != first || len(dst.Pix) != 18 {
 		t.Errorf("memory was not used again: %d bytes", len(dst.Pix))
 	}
 	dst.Pix[4] = 77
-	if err := ToRGB(&dst, &dst, nil); err != nil || dst.Pix[4] != 77 {
+	if err := ToRGB(&dst, &dst, White, nil); err != nil || dst.Pix[4] != 77 {
 		t.Errorf("a picture converted to itself changed (error %v)", err)
 	}
 }
@@ -253,7 +259,7 @@ func TestChroma(t *testing.T) {
 			}
 			m.Cr, m.CStride = test.cr, test.stride
 			var rgb RGB
-			if err := ToRGB(&rgb, m, nil); err != nil {
+			if err := ToRGB(&rgb, m, White, nil); err != nil {
 				t.Fatal(err)
 			}
 			var got []uint8
@@ -286,13 +292,13 @@ func TestChromaSubImage(t *testing.T) {
 			}
 		}
 		var all RGB
-		if err := ToRGB(&all, m, nil); err != nil {
+		if err := ToRGB(&all, m, White, nil); err != nil {
 			t.Fatal(err)
 		}
 		for _, at := range []image.Point{{4, 2}, {5, 2}, {6, 3}, {7, 3}} {
 			part := image.Rectangle{at, image.Pt(33, 20)}
 			var got RGB
-			if err := ToRGB(&got, m.SubImage(part), nil); err != nil {
+			if err := ToRGB(&got, m.SubImage(part), White, nil); err != nil {
 				t.Fatal(err)
 			}
 			for y := 2; y < got.H-2; y++ {

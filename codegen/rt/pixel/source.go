@@ -7,28 +7,32 @@ import (
 	"image/color"
 )
 
-// source hands out the rows of a picture of any type as RGB over white.
+// source hands out the rows of a picture of any type as RGB.
 type source struct {
-	img  image.Image
-	w, h int
+	img   image.Image
+	alpha Alpha
+	w, h  int
 
-	palette [256][3]uint8 // of an image.Paletted, over white
+	palette [256][3]uint8 // of an image.Paletted, as seen
 
 	chroma ycc // of an image.YCbCr or image.NYCbCrA
 }
 
 // open checks that img is whole (its slices hold what its rectangle promises), so
 // that row cannot run past them.
-func (s *source) open(img image.Image) error {
+func (s *source) open(img image.Image, alpha Alpha) error {
 	if img == nil {
 		return errors.New("no picture was given (nil image)")
+	}
+	if err := alpha.check(); err != nil {
+		return err
 	}
 	b := img.Bounds()
 	s.w, s.h = b.Dx(), b.Dy()
 	if err := checkSize(s.w, s.h); err != nil {
 		return err
 	}
-	s.img = img
+	s.img, s.alpha = img, alpha
 	switch m := img.(type) {
 	case *RGB:
 		return s.check("Pix", len(m.Pix), 3*m.W, 3)
@@ -77,41 +81,30 @@ func checkPlane(img image.Image, plane string, n, stride, row, h int) error {
 	return nil
 }
 
-// setPalette puts a palette over white. Indices past its end are black, as the
+// setPalette notes what is seen of a palette. Indices past its end are black, as the
 // PNG decoders have it.
 func (s *source) setPalette(p color.Palette) {
 	s.palette = [256][3]uint8{}
 	for i, c := range p[:min(len(p), 256)] {
-		s.palette[i] = over(c)
+		s.palette[i] = s.alpha.color(c)
 	}
 }
 
-// over puts any colour over white.
-func over(c color.Color) [3]uint8 {
+// color is what is seen of any colour.
+func (a Alpha) color(c color.Color) [3]uint8 {
 	switch c := c.(type) {
 	case nil:
 		return [3]uint8{}
 	case color.NRGBA:
-		return [3]uint8{OverWhite(c.R, c.A), OverWhite(c.G, c.A), OverWhite(c.B, c.A)}
+		return [3]uint8{a.over(c.R, c.A), a.over(c.G, c.A), a.over(c.B, c.A)}
 	case color.NRGBA64:
-		a := uint8(c.A >> 8)
-		return [3]uint8{OverWhite(uint8(c.R>>8), a), OverWhite(uint8(c.G>>8), a), OverWhite(uint8(c.B>>8), a)}
+		o := uint8(c.A >> 8)
+		return [3]uint8{a.over(uint8(c.R>>8), o), a.over(uint8(c.G>>8), o), a.over(uint8(c.B>>8), o)}
 	case color.CMYK:
 		return cmyk(c.C, c.M, c.Y, c.K)
 	}
-	r, g, b, a := c.RGBA()
-	return [3]uint8{over16(r, a), over16(g, a), over16(b, a)}
-}
-
-// over16 puts a premultiplied 16-bit channel over white.
-func over16(c, a uint32) uint8 {
-	return uint8(min(c+0xffff-min(a, 0xffff), 0xffff) >> 8)
-}
-
-// over8 puts a premultiplied 8-bit channel over white. It equals over16 of the
-// widened channels.
-func over8(c, a uint8) uint8 {
-	return uint8(min(uint(c)+255-uint(a), 255))
+	r, g, b, o := c.RGBA()
+	return [3]uint8{a.over16(r, o), a.over16(g, o), a.over16(b, o)}
 }
 
 // cmyk is Pillow's conversion: paper white less ink, scaled by the light that
@@ -127,7 +120,7 @@ func cmyk(c, m, y, k uint8) [3]uint8 {
 
 // row writes row y, counted from the top of the picture, to dst[:3*w].
 func (s *source) row(dst []uint8, y int) {
-	w := s.w
+	w, alpha := s.w, s.alpha
 	dst = dst[:3*w]
 	switch m := s.img.(type) {
 	case *RGB:
@@ -135,10 +128,10 @@ func (s *source) row(dst []uint8, y int) {
 	case *image.NRGBA:
 		p := m.Pix[y*m.Stride:][:4*w]
 		for len(p) >= 4 && len(dst) >= 3 {
-			if a := p[3]; a == 255 {
+			if a := p[3]; a == 255 || alpha == Drop {
 				dst[0], dst[1], dst[2] = p[0], p[1], p[2]
 			} else {
-				dst[0], dst[1], dst[2] = OverWhite(p[0], a), OverWhite(p[1], a), OverWhite(p[2], a)
+				dst[0], dst[1], dst[2] = alpha.over(p[0], a), alpha.over(p[1], a), alpha.over(p[2], a)
 			}
 			p, dst = p[4:], dst[3:]
 		}
@@ -146,23 +139,23 @@ func (s *source) row(dst []uint8, y int) {
 		p := m.Pix[y*m.Stride:][:4*w]
 		for len(p) >= 4 && len(dst) >= 3 {
 			a := p[3]
-			dst[0], dst[1], dst[2] = over8(p[0], a), over8(p[1], a), over8(p[2], a)
+			dst[0], dst[1], dst[2] = alpha.over8(p[0], a), alpha.over8(p[1], a), alpha.over8(p[2], a)
 			p, dst = p[4:], dst[3:]
 		}
 	case *image.NRGBA64:
 		p := m.Pix[y*m.Stride:][:8*w]
 		for len(p) >= 8 && len(dst) >= 3 {
 			a := p[6]
-			dst[0], dst[1], dst[2] = OverWhite(p[0], a), OverWhite(p[2], a), OverWhite(p[4], a)
+			dst[0], dst[1], dst[2] = alpha.over(p[0], a), alpha.over(p[2], a), alpha.over(p[4], a)
 			p, dst = p[8:], dst[3:]
 		}
 	case *image.RGBA64:
 		p := m.Pix[y*m.Stride:][:8*w]
 		for len(p) >= 8 && len(dst) >= 3 {
 			a := uint32(p[6])<<8 | uint32(p[7])
-			dst[0] = over16(uint32(p[0])<<8|uint32(p[1]), a)
-			dst[1] = over16(uint32(p[2])<<8|uint32(p[3]), a)
-			dst[2] = over16(uint32(p[4])<<8|uint32(p[5]), a)
+			dst[0] = alpha.over16(uint32(p[0])<<8|uint32(p[1]), a)
+			dst[1] = alpha.over16(uint32(p[2])<<8|uint32(p[3]), a)
+			dst[2] = alpha.over16(uint32(p[4])<<8|uint32(p[5]), a)
 			p, dst = p[8:], dst[3:]
 		}
 	case *image.Gray:
@@ -194,12 +187,12 @@ func (s *source) row(dst []uint8, y int) {
 		s.rowYCbCr(dst, &m.YCbCr, y)
 		for x, a := range m.A[y*m.AStride:][:w] {
 			d := dst[3*x:][:3]
-			d[0], d[1], d[2] = OverWhite(d[0], a), OverWhite(d[1], a), OverWhite(d[2], a)
+			d[0], d[1], d[2] = alpha.over(d[0], a), alpha.over(d[1], a), alpha.over(d[2], a)
 		}
 	default:
 		b := m.Bounds().Min
 		for x := range w {
-			c := over(m.At(b.X+x, b.Y+y))
+			c := alpha.color(m.At(b.X+x, b.Y+y))
 			copy(dst[3*x:], c[:])
 		}
 	}

@@ -86,7 +86,7 @@ func (d *decoder) picture() (image.Image, error) {
 	if luma {
 		// What is coded as red, green and blue is what paper shows without ink.
 		var rgb pixel.RGB
-		if err := pixel.ToRGB(&rgb, d.yCbCr(image.YCbCrSubsampleRatio444), nil); err != nil {
+		if err := pixel.ToRGB(&rgb, d.yCbCr(image.YCbCrSubsampleRatio444), pixel.Drop, nil); err != nil {
 			return nil, err
 		}
 		for i, v := range rgb.Pix {

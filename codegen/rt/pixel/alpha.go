@@ -1,0 +1,71 @@
+package pixel
+
+import "fmt"
+
+// What is seen where a picture is transparent.
+const (
+	White Alpha = iota // the picture is put over white
+	Black              // over black
+	Drop               // the colours that the file holds beneath its transparency, as Pillow's convert("RGB")
+)
+
+// Alpha is what becomes of transparency: White, Black or Drop.
+type Alpha uint8
+
+// String returns the name: white, black or drop.
+func (a Alpha) String() string {
+	switch a {
+	case White:
+		return "white"
+	case Black:
+		return "black"
+	case Drop:
+		return "drop"
+	}
+	return fmt.Sprintf("Alpha(%d)", uint8(a))
+}
+
+// check reports an Alpha that is none of the three.
+func (a Alpha) check() error {
+	if a > Drop {
+		return fmt.Errorf("unknown alpha %v, want white, black or drop", a)
+	}
+	return nil
+}
+
+// over is what is seen of a channel c, not premultiplied, of opacity o: over a colour
+// (c*o + colour*(255-o)) / 255, rounded.
+func (a Alpha) over(c, o uint8) uint8 {
+	switch a {
+	case White:
+		return uint8((uint(c)*uint(o) + 255*(255-uint(o)) + 127) / 255)
+	case Black:
+		return uint8((uint(c)*uint(o) + 127) / 255)
+	}
+	return c
+}
+
+// over8 is over for a premultiplied channel. What the multiplication has lost, Drop
+// does not bring back: a clear pixel is black.
+func (a Alpha) over8(c, o uint8) uint8 {
+	switch {
+	case a == White:
+		return uint8(min(uint(c)+255-uint(o), 255))
+	case a == Black || o == 0:
+		return c
+	}
+	return uint8(min(255*uint(c)/uint(o), 255))
+}
+
+// over16 is over8 of 16-bit channels. For White and Black it equals over8 of channels
+// that were widened.
+func (a Alpha) over16(c, o uint32) uint8 {
+	o = min(o, 0xffff)
+	switch {
+	case a == White:
+		return uint8(min(c+0xffff-o, 0xffff) >> 8)
+	case a == Black || o == 0:
+		return uint8(min(c, 0xffff) >> 8)
+	}
+	return uint8(min(uint64(c)*0xffff/uint64(o), 0xffff) >> 8)
+}
