@@ -24,6 +24,11 @@ type RecordOptions struct {
 	IDs     [][]int32 // further texts, as token ids
 	Entries []string  // nil = the description's
 
+	// Expect is a file of what the user's own code computed, whose inputs are recorded too; "" = none. A model that computes
+	// something else is refused. Bound is as in build.Options.
+	Expect string
+	Bound  float64
+
 	// Log, if not nil, is told what is under way and what is left out.
 	Log func(format string, args ...any)
 }
@@ -48,6 +53,7 @@ type recorder struct {
 	side    int
 	samples *build.Samples
 	inputs  []checkpoint.Tensor
+	held    *build.Expected // nil: none
 }
 
 // Record makes a case of a user's own model in dir: their pictures and texts as inputs
@@ -59,14 +65,18 @@ func Record(dir string, m *build.Model, o RecordOptions) error {
 	if o.Log == nil {
 		o.Log = func(string, ...any) {}
 	}
-	if len(o.Images)+len(o.Texts)+len(o.IDs) == 0 {
+	if len(o.Images)+len(o.Texts)+len(o.IDs) == 0 && o.Expect == "" {
 		return errors.New("nothing to record: give pictures, texts, or both")
 	}
 	if err := cases.Replaceable(dir, cases.Recorded); err != nil {
 		return err // before the work that would be for nothing
 	}
+	inputs := m.Inputs()
+	if o.Expect != "" {
+		inputs = append(inputs, o.Expect)
+	}
 	for _, n := range cases.Files {
-		if err := file.Distinct(filepath.Join(dir, n), append(m.Inputs(), o.Images...)...); err != nil {
+		if err := file.Distinct(filepath.Join(dir, n), append(inputs, o.Images...)...); err != nil {
 			return err
 		}
 	}
@@ -118,10 +128,21 @@ func (r *recorder) read() (err error) {
 	if r.samples, err = r.m.ReadSamples(r.o.Images, r.o.Texts, r.o.IDs); err != nil {
 		return err
 	}
+	if r.o.Expect != "" {
+		if r.held, err = r.m.ReadExpected(r.o.Expect, r.o.Bound); err != nil {
+			return err
+		}
+		if err := r.held.AddTo(r.m, r.samples); err != nil {
+			return err
+		}
+	}
 	if len(r.samples.Images) > 0 {
 		opt, err := r.m.CodeOptions()
 		if err != nil {
 			return err
+		}
+		if opt.Pixels == nil {
+			return errors.New("pictures of other than 3 channels cannot be recorded; leave them out")
 		}
 		r.side = opt.Pixels.Size
 	}
@@ -187,6 +208,15 @@ func (r *recorder) run(c *cases.Case, described *ir.Program, plan map[*ir.Func][
 		return nil, err
 	}
 	defer e.Close()
+	if r.held != nil {
+		held, err := m.Hold(r.held, e, r.o.Entries, build.Quick, r.o.Log)
+		if err != nil {
+			return nil, err
+		}
+		for _, x := range held {
+			r.o.Log("%v", x)
+		}
+	}
 	proc, err := e.Start("generic")
 	if err != nil {
 		return nil, err

@@ -37,6 +37,7 @@ func features() map[string]string {
 		"bochs":    "an emulator of CPUs with AVX-512, and minutes: make test-avx512 makes it and runs these",
 		"holes":    "a file system with holes in files under TMPDIR",
 		"qemu":     "user emulators of arm and s390x; on Debian: apt-get install qemu-user-static",
+		"torch":    "Python with torch, safetensors, numpy and Pillow, as python3 or as MULTIWAY_PYTHON names it",
 		"wine":     "Wine, on amd64; on Debian: apt-get install wine wine64",
 		"pagemap":  "Linux with /proc, which tells what of a process is in memory",
 	}

@@ -65,11 +65,19 @@ not faster; with --strict it fails. --check off skips all of it.
 Inputs are made from a seed. With --samples FOLDER, or "samples: FOLDER" in the description,
 up to eight pictures of the folder and eight lines of its .txt files judge besides them.
 
+All of that compares the model with itself. With --expect FILE it is held against what your own
+code computes: the file, of safetensors, has the inputs image (f32, after preprocessing) or
+picture (u8, height x width x 3, before it), and ids (without padding); outputs, called as dump
+calls them (vision_cls, or vision_retrieval.vision_cls where several functions have one); and,
+to find what differs first, the rows after each layer, layers.0 and so on. README has the
+Python that writes one. --expect-bound changes how far off they may be.
+
 Tensors of the checkpoint that the model does not use are listed; --strict refuses them
 too. --strict=surplus refuses only them, --strict=slower only a precision that is not
 faster, as for official files, which have more than inference reads.`,
 		Example: `  multiway build -o mymodel model.yaml
   multiway build --binary bin/mymodel model.yaml
+  multiway build -o mymodel --expect expected.safetensors model.yaml
   multiway build --precision int8 --samples ~/pictures --binary bin/mymodel model.yaml
   multiway build --precision int8 --strict=slower --binary bin/mymodel model.yaml
   //go:generate go tool multiway build -o . model.yaml`,
@@ -106,6 +114,8 @@ faster, as for official files, which have more than inference reads.`,
 	f.StringVar(&samples, "samples", "", "`folder` of pictures, and of .txt files with a text a line, to judge the result on (default: the description's)")
 	f.StringSliceVar(&o.Entries, "entry", nil, "entries to compile (default: the description's)")
 	f.StringArrayVar(&o.Golden, "golden", nil, "`folder` that multiway golden record made: write a test of the package that runs it")
+	f.StringVar(&o.Expect, "expect", "", "`file` of safetensors with inputs and what your own code computed of them: refuse a model that computes something else")
+	f.Float64Var(&o.Bound, "expect-bound", build.ExpectBound, "how far an expected tensor may be off, as a share of its largest value")
 	f.StringVar(&strict, "strict", "", "refuse a checkpoint with tensors that the model does not use (surplus), a precision that is not faster than f32 here (slower), or both")
 	f.Lookup("strict").NoOptDefVal = string(build.RefuseBoth)
 	f.BoolVar(&asJSON, "json", false, "print what was built as JSON")
@@ -170,7 +180,7 @@ func runBuild(path, word, samples string, o build.Options, asJSON bool) error {
 	if r.Choice != nil {
 		fmt.Fprintln(stdout, r.Choice)
 	}
-	for _, x := range r.Results {
+	for _, x := range append(r.Results, r.Held...) {
 		fmt.Fprintln(stdout, x)
 	}
 	for _, g := range r.Gains {

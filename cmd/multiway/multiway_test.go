@@ -18,7 +18,7 @@ import (
 func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"multiway": main}) }
 
 // TestScripts runs the command as users do. Scripts find the repository's root in
-// $REPO, checkpoints of PyTorch in $TORCH, and a small checkpoint with its description in $REPO/golden/testdata.
+// $REPO, checkpoints of PyTorch in $TORCH, what it computes in $EXPECT, and a small checkpoint with its description in $REPO/golden/testdata.
 func TestScripts(t *testing.T) { testscript.Run(t, scripts(t, "testdata")) }
 
 // scripts are those of a folder, with what they may use.
@@ -42,7 +42,7 @@ func scripts(t *testing.T, dir string) testscript.Params {
 				names = append(names, p.Name)
 			}
 			for _, v := range [][2]string{
-				{"REPO", root}, {"TORCH", filepath.Join(root, "codegen", "build", "testdata", "torch")}, {"CASES", filepath.Join(root, "golden", "testdata")}, {"PASSES", strings.Join(names, " ")},
+				{"REPO", root}, {"TORCH", filepath.Join(root, "codegen", "build", "testdata", "torch")}, {"EXPECT", filepath.Join(root, "codegen", "build", "testdata", "expect")}, {"CASES", filepath.Join(root, "golden", "testdata")}, {"PASSES", strings.Join(names, " ")},
 				{"GOFLAGS", ""}, {"GOTOOLCHAIN", "local"},
 			} {
 				e.Setenv(v[0], v[1])

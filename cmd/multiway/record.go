@@ -29,6 +29,9 @@ A package built with --golden gets a test that runs the case at every CPU level:
   multiway build -o . --golden testdata/golden model.yaml
   go test .
 
+With --expect FILE the model is first held against what your own code computes, as
+multiway build does it, and the inputs of the file are recorded too.
+
 Functions of a picture and a text take picture i with text i. The interpreter computes
 in float64 and in the plainest way: a large model takes minutes an input.`,
 		Example: `  multiway golden record -o testdata/golden --image a.png --image b.jpg --text "two dogs" model.yaml`,
@@ -66,6 +69,8 @@ in float64 and in the plainest way: a large model takes minutes an input.`,
 	f.StringArrayVar(&o.Images, "image", nil, "file of a picture (repeat for more)")
 	f.StringArrayVar(&o.Texts, "text", nil, "a text (repeat for more)")
 	f.StringArrayVar(&ids, "ids", nil, "a text as token ids, such as 0,17,2 (repeat for more)")
+	f.StringVar(&o.Expect, "expect", "", "`file` of safetensors with inputs, which are recorded too, and what your own code computed of them: refuse a model that computes something else")
+	f.Float64Var(&o.Bound, "expect-bound", build.ExpectBound, "how far an expected tensor may be off, as a share of its largest value")
 	f.StringSliceVar(&o.Entries, "entry", nil, "entries to record (default: the description's)")
 	return c
 }

@@ -41,6 +41,8 @@ type Options struct {
 	Check   Check             // "" = Quick
 	Strict  Strict            // what to refuse besides what is wrong
 	Golden  []string          // folders of recorded cases, for a test in the package
+	Expect  string            // file of what the user's own code computed, to hold the model against; "" = none; see [Expected]
+	Bound   float64           // of what is expected, as a share of a tensor's largest value; 0 = ExpectBound
 
 	// Log, if not nil, is told what is under way; Progress the bytes of weights
 	// written so far, and in all.
@@ -60,6 +62,7 @@ type Report struct {
 	Weights    int64              // bytes of the weight file
 	Checkpoint *checkpoint.Report // nil for weights from a seed
 	Results    []Result           // of the self-check
+	Held       []Result           // against what was expected
 	Smoothed   []Smoothed         // norms that were smoothed
 	Choice     *Choice            // nil where no bytes are multiplied
 	Precision  string             // how the weights are stored
@@ -72,7 +75,11 @@ func (m *Model) Write(o Options) (*Report, error) {
 	if o.Dir == "" && o.Binary == "" {
 		return nil, fmt.Errorf("nothing to build: give a folder for the package, a path for the binary, or both")
 	}
-	if err := o.places(m.Inputs()); err != nil {
+	inputs := m.Inputs()
+	if o.Expect != "" {
+		inputs = append(inputs, o.Expect)
+	}
+	if err := o.places(inputs); err != nil {
 		return nil, err // before the work that would be for nothing
 	}
 	described, found, err := m.Lower(o.Entries)
@@ -98,9 +105,18 @@ func (m *Model) Write(o Options) (*Report, error) {
 	if _, err := m.samples(); err != nil {
 		return nil, err
 	}
-	if o.Check != Off || o.Binary != "" {
+	var expected *Expected
+	if o.Expect != "" {
+		if expected, err = m.ReadExpected(o.Expect, o.Bound); err != nil {
+			return nil, err
+		}
+		if _, err := m.checked(expected, o.Entries); err != nil {
+			return nil, err
+		}
+	}
+	if o.Check != Off || expected != nil || o.Binary != "" {
 		if err := CanCompile(o.log); err != nil { // before the work that would be for nothing
-			return nil, fmt.Errorf("%w; or build a package unchecked, with --check off and no --binary", err)
+			return nil, fmt.Errorf("%w; or build a package unchecked, with --check off and neither --binary nor --expect", err)
 		}
 	}
 	asked := m
@@ -161,13 +177,22 @@ func (m *Model) Write(o Options) (*Report, error) {
 	}
 	r.Weights = st.Size()
 
-	if o.Check != Off {
+	var e *Engine
+	if o.Check != Off || expected != nil {
 		o.log("checking what was compiled")
-		e, err := NewEngine(planned, opt, weights, o.log)
-		if err != nil {
+		if e, err = NewEngine(planned, opt, weights, o.log); err != nil {
 			return nil, err
 		}
 		defer e.Close()
+	}
+	if expected != nil {
+		held, err := m.Hold(expected, e, o.Entries, o.Check, o.log)
+		if err != nil {
+			return nil, fmt.Errorf("%w; nothing was written", err)
+		}
+		r.Held = held
+	}
+	if o.Check != Off {
 		results, vectors, err := m.selfCheck(e, planned, o.Check, o)
 		if err != nil {
 			return nil, err
