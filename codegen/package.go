@@ -161,6 +161,9 @@ func (g *generator) stamp() {
 	}
 }
 
+// Generated reports whether a file is one that multiway generated.
+func Generated(text []byte) bool { return bytes.HasPrefix(text, []byte("// "+header)) }
+
 // Write writes the files of Files into dir, a folder for this package alone, such as a temporary one, and returns their
 // names.
 func Write(dir string, p *ir.Program, opt Options) ([]string, error) {
@@ -213,7 +216,7 @@ func Place(set *file.Set, dir string, files map[string][]byte) error {
 		if err != nil {
 			return err
 		}
-		if bytes.HasPrefix(text, []byte("// "+header)) {
+		if Generated(text) {
 			stale = append(stale, n)
 		}
 	}

@@ -106,7 +106,7 @@ faster, as for official files, which have more than inference reads.`,
 	}
 	f := c.Flags()
 	f.StringVarP(&o.Dir, "out", "o", "", "folder of the Go package")
-	f.StringVar(&o.Package, "package", "", "name of the Go package (default: the description's name)")
+	f.StringVar(&o.Package, "package", "", "name of the Go package (default: that of other Go files in DIR, else the description's)")
 	f.StringVar(&o.Binary, "binary", "", "path of the binary")
 	f.StringVar(&weights, "weights", "", "where the package keeps its weights: embed or file (default: embed up to 256 MiB)")
 	f.StringVar(&check, "check", string(build.Quick), "check of the result: quick, full or off")

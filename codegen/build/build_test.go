@@ -104,7 +104,9 @@ func TestWrite(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"compiling vision_retrieval, language_retrieval", "packing weights", "checking what was compiled", "running the float64 interpreter (0.0 GFLOP)"}
+	want := []string{"compiling vision_retrieval, language_retrieval",
+		"note: without a tokenizer texts are token ids, in a binary --ids 0,17,2; `tokenizer: FILE` in the description adds one",
+		"packing weights", "checking what was compiled", "running the float64 interpreter (0.0 GFLOP)"}
 	if d := cmp.Diff(want, told); d != "" {
 		t.Errorf("log (-want +got)\n%s", d)
 	}

@@ -57,7 +57,7 @@ func Init(path string, o InitOptions) (*Inited, error) {
 		}
 		return nil, fmt.Errorf("%s: %w", file.Quote(path), err)
 	}
-	s := model.Sketch{Image: o.Image, Key: o.Key}
+	s := model.Sketch{Name: model.NameOf(path), Image: o.Image, Key: o.Key}
 	if o.Tokenizer == "" {
 		o.Tokenizer = tokenizerBeside(path, r.Guess)
 	}

@@ -34,7 +34,7 @@ func (s Strict) refuses(what Strict) bool { return s == what || s == RefuseBoth 
 // Options say what Write builds.
 type Options struct {
 	Dir     string            // folder of the package, "" = none
-	Package string            // its name, "" = the description's
+	Package string            // its name, "" = that of other Go files in Dir, of $GOPACKAGE, or the description's
 	Weights codegen.Placement // "" = embedded up to codegen.EmbedLimit, else a file
 	Binary  string            // path of a binary with the weights at its end, "" = none
 	Entries []string          // nil = the description's
@@ -92,7 +92,11 @@ func (m *Model) Write(o Options) (*Report, error) {
 			return nil, fmt.Errorf("%w\nbuild without --strict, or with --strict=%s, if they may be left out", err, RefuseSlower)
 		}
 	}
-	opt, err := m.options(o.Package, o.Weights)
+	name, err := m.packageName(o)
+	if err != nil {
+		return nil, err
+	}
+	opt, err := m.options(name, o.Weights)
 	if err == nil {
 		err = opt.Validate()
 	}

@@ -593,14 +593,13 @@ func (d *Description) completePreprocess() *problem {
 
 func (d *Description) completeName() *problem {
 	if d.Name == "" {
-		base := filepath.Base(d.File)
 		switch {
 		case d.Preset != "":
 			d.Name = strings.ReplaceAll(d.Preset, "-", "_")
 		case d.File != "":
-			d.Name = identifier(strings.TrimSuffix(base, filepath.Ext(base)))
+			d.Name = NameOf(d.File)
 		default:
-			d.Name = "model"
+			d.Name = defaultName
 		}
 	}
 	if len(d.Name) > 64 || identifier(d.Name) != d.Name {
@@ -609,7 +608,27 @@ func (d *Description) completeName() *problem {
 	return nil
 }
 
-// identifier makes a Go package name of s.
+// NameOf returns what a description calls its model for want of a name: like the file, or,
+// where that says no more than model, like the folder it is in. It is the name of a Go package.
+func NameOf(path string) string {
+	path = strings.TrimSuffix(path, ".index.json")
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		abs = path
+	}
+	base, folder := filepath.Base(abs), filepath.Base(filepath.Dir(abs))
+	for _, s := range []string{strings.TrimSuffix(base, filepath.Ext(base)), folder} {
+		if name := identifier(s); name != defaultName {
+			return name
+		}
+	}
+	return "my" + defaultName
+}
+
+// defaultName is the name of what has none: a word that says nothing of a model.
+const defaultName = "model"
+
+// identifier makes a Go package name of s, defaultName where nothing in it can be one.
 func identifier(s string) string {
 	s = strings.Map(func(r rune) rune {
 		switch {
@@ -623,7 +642,7 @@ func identifier(s string) string {
 	s = strings.TrimLeft(s, "_0123456789")
 	s = strings.TrimSuffix(s, "_test") // which go takes for a test of another package
 	if s == "" || s == "main" || token.IsKeyword(s) {
-		return "model"
+		return defaultName
 	}
 	return s
 }

@@ -86,7 +86,7 @@ func TestInferOthers(t *testing.T) {
 	if diff := cmp.Diff(sizes, g.Sizes); diff != "" {
 		t.Errorf("sizes (-want +got):\n%s", diff)
 	}
-	got, err := Parse("m.yaml", g.YAML(Sketch{Checkpoint: "m.pt"}))
+	got, err := Parse("m.yaml", g.YAML(Sketch{Name: "the_file", Checkpoint: "m.pt"}))
 	if err != nil {
 		t.Fatalf("%v\n%s", err, g.YAML(Sketch{}))
 	}
@@ -161,7 +161,7 @@ func TestSketchOfHostileName(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := g.YAML(Sketch{Checkpoint: "a\x1b[2J\u202e\nseed: 1.pth", Tokenizer: "\u202e.spm"})
+	text := g.YAML(Sketch{Name: "the_file", Checkpoint: "a\x1b[2J\u202e\nseed: 1.pth", Tokenizer: "\u202e.spm"})
 	if file.Escape(string(text)) != string(text) {
 		t.Errorf("a terminal acts on\n%q", text)
 	}
@@ -186,7 +186,7 @@ func TestSketch(t *testing.T) {
 			continue
 		}
 		for _, image := range []int{0, 2 * p.Sizes.Image} {
-			got, err := Parse("m.yaml", g.YAML(Sketch{Checkpoint: "the file.pth", Tokenizer: "beit3.spm", Image: image}))
+			got, err := Parse("m.yaml", g.YAML(Sketch{Name: "the_file", Checkpoint: "the file.pth", Tokenizer: "beit3.spm", Image: image}))
 			if err != nil {
 				t.Fatalf("%s: %v\n%s", p.Name, err, g.YAML(Sketch{}))
 			}
@@ -209,9 +209,9 @@ func TestSketch(t *testing.T) {
 		t.Fatal(err)
 	}
 	evil := "a\n# b: \"c'\x01\u00e9.pth"
-	got, err := Parse("m.yaml", g.YAML(Sketch{Checkpoint: evil, Labels: "123", Notes: []string{"one\ntwo\x00", "three"}}))
+	got, err := Parse("m.yaml", g.YAML(Sketch{Name: "the_file", Checkpoint: evil, Labels: "123", Notes: []string{"one\ntwo\x00", "three"}}))
 	if err != nil {
-		t.Fatalf("%v\n%s", err, g.YAML(Sketch{Checkpoint: evil}))
+		t.Fatalf("%v\n%s", err, g.YAML(Sketch{Name: "the_file", Checkpoint: evil}))
 	}
 	if got.Checkpoint != evil || got.Sizes.VLLayers != 2 || got.Sizes.Heads != 3 || got.Tasks[0].Classes != 5 || got.Tasks[0].Labels != "123" {
 		t.Errorf("%+v", got)
@@ -219,7 +219,7 @@ func TestSketch(t *testing.T) {
 	if g, err = Infer(tinyTensors(t, "beit3", "", "encode"), "", 0); err != nil {
 		t.Fatal(err)
 	}
-	if _, err = Parse("m.yaml", g.YAML(Sketch{Checkpoint: "m.pth"})); err == nil || !strings.Contains(err.Error(), "sizes.heads is missing") {
+	if _, err = Parse("m.yaml", g.YAML(Sketch{Name: "the_file", Checkpoint: "m.pth"})); err == nil || !strings.Contains(err.Error(), "sizes.heads is missing") {
 		t.Errorf("a guessed number of heads: %v, want it to be missing", err)
 	}
 }
@@ -233,7 +233,7 @@ func FuzzInfer(f *testing.F) {
 			ts = append(ts, Tensor{strings.TrimSuffix(n, "\n"), []int{int(a), int(b)}})
 		}
 		if g, err := Infer(ts, names, int(a)); err == nil {
-			g.YAML(Sketch{Checkpoint: names})
+			g.YAML(Sketch{Name: "the_file", Checkpoint: names})
 		}
 	})
 }

@@ -11,6 +11,7 @@ import (
 
 // Sketch says what the description of a guess names besides the model.
 type Sketch struct {
+	Name       string   // of the model, see NameOf
 	Checkpoint string   // path as the description has it
 	Key        string   // of a set of weights in it, "" = the usual one
 	Tokenizer  string   // likewise, "" = not known
@@ -36,8 +37,7 @@ func (g *Guess) YAML(s Sketch) []byte {
 	}
 	comment("Written by `multiway init` from " + file.Quote(filepath.Base(s.Checkpoint)) + ". " + g.Looks())
 	line("model: %d", Schema)
-	name := strings.TrimSuffix(filepath.Base(s.Checkpoint), ".index.json")
-	line("name: %s", identifier(strings.TrimSuffix(name, filepath.Ext(name))))
+	line("name: %s", s.Name)
 	switch {
 	case len(g.Presets) > 0 && g.Presets[0].Sizes.Heads == z.Heads:
 		line("preset: %s", g.Presets[0].Name)
