@@ -12,10 +12,8 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -26,15 +24,7 @@ import (
 	"github.com/multiway-go/multiway/asm/asmtest"
 )
 
-// maxFile names, in the environment of the command, how many bytes a file may have: more is an error, as on a full disk.
-const maxFile = "MULTIWAY_TEST_MAX_FILE"
-
-func init() {
-	if n, err := strconv.ParseUint(os.Getenv(maxFile), 10, 64); err == nil {
-		signal.Ignore(syscall.SIGXFSZ)
-		syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: n, Max: n})
-	}
-}
+func init() { asmtest.LimitFiles() }
 
 // faults is where a test runs the command: a description of a small model, made from seed 1, with its tokenizer, and a
 // folder for temporary files.
@@ -213,7 +203,7 @@ func TestFullDisk(t *testing.T) {
 		{100, []string{"init", "--force", "-o", "./i.yaml", checkpoint}},
 	} {
 		cmd := f.command(test.args...)
-		cmd.Env = append(cmd.Env, fmt.Sprint(maxFile, "=", test.most))
+		cmd.Env = append(cmd.Env, fmt.Sprint(asmtest.EnvMaxFile, "=", test.most))
 		f.run(cmd, 1, "file too large")
 		f.wantState("", before)
 	}
@@ -336,15 +326,8 @@ func TestSignals(t *testing.T) {
 func TestKill(t *testing.T) { asmtest.Slow(t); kills(t, 6) }
 
 func TestSoakKill(t *testing.T) {
-	soak(t)
+	asmtest.Soak(t)
 	kills(t, 200)
-}
-
-func soak(t *testing.T) {
-	t.Helper()
-	if os.Getenv("MULTIWAY_SOAK") == "" {
-		t.Skip("soak: make soak runs it")
-	}
 }
 
 func kills(t *testing.T, rounds int) {
@@ -410,7 +393,7 @@ func kills(t *testing.T, rounds int) {
 func TestKillRecord(t *testing.T) { asmtest.Slow(t); killRecords(t, 2) }
 
 func TestSoakKillRecord(t *testing.T) {
-	soak(t)
+	asmtest.Soak(t)
 	killRecords(t, 40)
 }
 
@@ -487,7 +470,7 @@ func TestThreePackages(t *testing.T) {
 func TestThreeBuilds(t *testing.T) { asmtest.Slow(t); builds(t, 1) }
 
 func TestSoakThreeBuilds(t *testing.T) {
-	soak(t)
+	asmtest.Soak(t)
 	builds(t, 20)
 }
 
