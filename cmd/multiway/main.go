@@ -22,15 +22,19 @@ import (
 
 func main() {
 	interrupt.Main("multiway", func() int {
-		err := root().Execute()
-		if err == nil {
+		c, started := root(), false
+		c.PersistentPreRun = func(*cobra.Command, []string) { started = true }
+		err := c.Execute()
+		switch {
+		case err == nil:
 			err = stdout.Close()
+		case !started: // what cobra or a command says of the arguments
+			err = app.Usagef("%w", err)
 		}
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "multiway:", file.Brief(err.Error()))
-			return 1
 		}
-		return 0
+		return app.Status(err)
 	})
 }
 

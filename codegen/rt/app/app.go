@@ -105,22 +105,38 @@ func Run(b Binary, args []string, in io.Reader, out, errs io.Writer) int {
 	if err == nil {
 		err = stdout.Close() // cobra looks at no error of its help and completions
 	}
+	if err != nil && !started && stdout.Err() == nil {
+		err = usageError{err}
+	}
+	status := Status(err)
+	if status != 0 {
+		fmt.Fprintf(errs, "%s: %s\n", c.CommandPath(), file.Brief(err.Error()))
+	}
+	if status == exitUsage {
+		fmt.Fprintf(errs, "Run '%s --help' for usage.\n", c.CommandPath())
+	}
+	return status
+}
+
+// Status is the exit status of a command that ended with err: 0 without one, 2 for one of [Usagef], 1 for others.
+func Status(err error) int {
 	var bad usageError
 	switch {
 	case err == nil:
 		return 0
-	case !started && stdout.Err() == nil || errors.As(err, &bad):
-		fmt.Fprintf(errs, "%s: %s\nRun '%s --help' for usage.\n", c.CommandPath(), file.Brief(err.Error()), c.CommandPath())
+	case errors.As(err, &bad):
 		return exitUsage
 	}
-	fmt.Fprintf(errs, "%s: %s\n", c.CommandPath(), file.Brief(err.Error()))
 	return exitFailure
 }
 
 // usageError is a command line that makes no sense.
 type usageError struct{ error }
 
-func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+func (e usageError) Unwrap() error { return e.error }
+
+// Usagef is the error of a command line that makes no sense, worded as fmt.Errorf does.
+func Usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
 func (a *App) root() *cobra.Command {
 	version := false
@@ -202,7 +218,7 @@ func (a *App) Open(opts ...rt.Option) (*task.Model, error) {
 		all = append(all, rt.WithVerify())
 	}
 	if a.maxPixels < 0 {
-		return nil, usagef("--max-pixels is %d, want a number of pixels", a.maxPixels)
+		return nil, Usagef("--max-pixels is %d, want a number of pixels", a.maxPixels)
 	}
 	m, err := a.Binary.Open(a.weights, append(all, opts...)...)
 	if errors.Is(err, rt.ErrNoWeights) {

@@ -30,10 +30,10 @@ A folder stands for the pictures in it and in its folders.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			f := c.Flags()
 			if f.Changed("beams") && (o.Beams < 1 || o.Beams > decode.MaxBeams) {
-				return usagef("--beams is %d, want 1 to %d", o.Beams, decode.MaxBeams)
+				return Usagef("--beams is %d, want 1 to %d", o.Beams, decode.MaxBeams)
 			}
 			if f.Changed("max-new") && o.MaxNew < 1 {
-				return usagef("--max-new is %d, want 1 at least", o.MaxNew)
+				return Usagef("--max-new is %d, want 1 at least", o.MaxNew)
 			}
 			return a.caption(c.Context(), args, o)
 		},
@@ -56,7 +56,7 @@ func (a *App) caption(ctx context.Context, args []string, o task.CaptionOptions)
 		return fmt.Errorf("the model writes no captions")
 	}
 	if o.MaxNew > rules.MaxNew {
-		return usagef("--max-new is %d, want at most %d, the limit of the build", o.MaxNew, rules.MaxNew)
+		return Usagef("--max-new is %d, want at most %d, the limit of the build", o.MaxNew, rules.MaxNew)
 	}
 	dec := a.decodeOptions(m)
 	var list []item

@@ -38,10 +38,10 @@ half minute.`,
   find . -name '*.jpg' | NAME embed --image > embeddings.jsonl`, "NAME", a.Name),
 		RunE: func(c *cobra.Command, args []string) error {
 			if asImage && asText {
-				return usagef("--image and --text exclude each other; without either, each input is looked at")
+				return Usagef("--image and --text exclude each other; without either, each input is looked at")
 			}
 			if out != "" && !strings.HasSuffix(out, ".npy") && !strings.HasSuffix(out, ".jsonl") {
-				return usagef("-o %s: want a name that ends in .npy or .jsonl", file.Quote(out))
+				return Usagef("-o %s: want a name that ends in .npy or .jsonl", file.Quote(out))
 			}
 			return a.embed(c.Context(), args, asImage, asText, strict, out)
 		},

@@ -52,7 +52,7 @@ answer2label.txt of the original code.`,
 		Args: cobra.MinimumNArgs(2),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if top < 0 {
-				return usagef("--top is %d, want a number of answers, 0 for all", top)
+				return Usagef("--top is %d, want a number of answers, 0 for all", top)
 			}
 			return a.answer(args[0], args[1:], top, labels)
 		},

@@ -60,17 +60,17 @@ const maxTop = 10000
 func (a *App) search(ctx context.Context, args []string, o *searchOptions) error {
 	switch {
 	case o.top < 1 || o.top > maxTop:
-		return usagef("--top is %d, want 1 to %d", o.top, maxTop)
+		return Usagef("--top is %d, want 1 to %d", o.top, maxTop)
 	case o.images == nil && len(args) == 0:
-		return usagef("nothing to search for: give a text, or a picture with --image")
+		return Usagef("nothing to search for: give a text, or a picture with --image")
 	case o.images == nil && o.texts != nil:
-		return usagef("--texts goes with --image: it lists what to find for a picture")
+		return Usagef("--texts goes with --image: it lists what to find for a picture")
 	case o.images != nil && o.folders != nil:
-		return usagef("--folder goes with a text, --image with texts to choose from; pictures are not searched by pictures")
+		return Usagef("--folder goes with a text, --image with texts to choose from; pictures are not searched by pictures")
 	case o.images == nil && o.folders == nil && a.Bundled == nil:
-		return usagef("nowhere to search: give a folder of pictures with --folder")
+		return Usagef("nowhere to search: give a folder of pictures with --folder")
 	case o.images != nil && len(args) == 0 && o.texts == nil && a.Bundled == nil:
-		return usagef("no texts to choose from: give some as arguments or in a file with --texts")
+		return Usagef("no texts to choose from: give some as arguments or in a file with --texts")
 	}
 	if err := a.keeps(o.html, slices.Contains(args, "-"), slices.Concat(o.folders, o.images, o.texts)...); err != nil {
 		return err
