@@ -95,6 +95,25 @@ func (f *faults) run(cmd *exec.Cmd, status int, says string) {
 	}
 }
 
+// together wants commands to succeed at the same time, and calls then whenever one has ended.
+func (f *faults) together(then func(), commands ...func() *exec.Cmd) {
+	f.t.Helper()
+	var all []*exec.Cmd
+	for _, command := range commands {
+		cmd := command()
+		if err := cmd.Start(); err != nil {
+			f.t.Fatal(err)
+		}
+		all = append(all, cmd)
+	}
+	for _, cmd := range all {
+		if err := cmd.Wait(); err != nil {
+			f.t.Errorf("%v: %v", cmd.Args[1:], err)
+		}
+		then()
+	}
+}
+
 // state returns the hashes of the files of a folder, by name, nil if there is none.
 func (f *faults) state(name string) map[string]string {
 	f.t.Helper()
@@ -446,19 +465,7 @@ func TestThreePackages(t *testing.T) {
 		whole = append(whole, f.state("p"))
 	}
 	for range 3 {
-		var all []*exec.Cmd
-		for _, build := range builds {
-			cmd := build()
-			if err := cmd.Start(); err != nil {
-				t.Fatal(err)
-			}
-			all = append(all, cmd)
-		}
-		for _, cmd := range all {
-			if err := cmd.Wait(); err != nil {
-				t.Errorf("build: %v", err)
-			}
-		}
+		f.together(func() {}, builds...)
 		if state := f.state("p"); !slices.ContainsFunc(whole, func(w map[string]string) bool { return cmp.Equal(w, state) }) {
 			t.Errorf("the package is none of the three:\n%s", cmp.Diff(whole[0], state))
 		}
@@ -476,23 +483,13 @@ func TestSoakThreeBuilds(t *testing.T) {
 
 func builds(t *testing.T, rounds int) {
 	f := newFaults(t)
+	build := func() *exec.Cmd { return f.command("build", "--check", "off", "--binary", "./b", "./m.yaml") }
 	for range rounds {
-		var all []*exec.Cmd
-		for range 3 {
-			cmd := f.command("build", "--check", "off", "--binary", "./b", "./m.yaml")
-			if err := cmd.Start(); err != nil {
-				t.Fatal(err)
-			}
-			all = append(all, cmd)
-		}
-		for _, cmd := range all {
-			if err := cmd.Wait(); err != nil {
-				t.Errorf("build: %v", err)
-			}
+		f.together(func() {
 			if out, err := exec.Command(f.path("b"), "info").CombinedOutput(); err != nil {
 				t.Errorf("the binary: %v\n%s", err, out)
 			}
-		}
+		}, build, build, build)
 	}
 	f.clean()
 }
