@@ -96,5 +96,8 @@ func pathError(path string, err error) error {
 	if errors.As(err, &p) {
 		err = p.Err
 	}
+	if path == "" {
+		return fmt.Errorf(`"": %w; want a name that is not empty`, err)
+	}
 	return fmt.Errorf("%s: %w", Quote(path), err)
 }
