@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"syscall"
 	"time"
 )
 
@@ -40,6 +41,18 @@ func Open(path string) (*os.File, error) {
 		return nil, err
 	}
 	return f, nil
+}
+
+// openFolder opens a folder. Anything else is refused before it is opened.
+func openFolder(path string) (*os.File, error) {
+	st, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !st.IsDir() {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: syscall.ENOTDIR}
+	}
+	return os.OpenFile(path, os.O_RDONLY|nonblock, 0)
 }
 
 // Read returns the content of a regular file of at most limit bytes. A larger file is an error before memory is taken.

@@ -180,7 +180,7 @@ func (s *Set) Commit() error {
 	names := map[string]bool{}
 	for _, st := range s.steps {
 		if f := st.file; f != nil {
-			if name := filepath.Clean(f.path); names[name] {
+			if name := one(f.path); names[name] {
 				return fmt.Errorf("%s: two outputs have this name; give one another", Quote(f.path))
 			} else {
 				names[name] = true
@@ -209,6 +209,18 @@ func (s *Set) Commit() error {
 		}
 	}
 	return nil
+}
+
+// one is a path that is the same for all paths of a place, by whichever links its folder is reached.
+func one(path string) string {
+	dir, base := filepath.Split(path)
+	if abs, err := filepath.Abs(dir); err == nil {
+		dir = abs
+	}
+	if real, err := filepath.EvalSymlinks(dir); err == nil {
+		dir = real
+	}
+	return filepath.Join(dir, base)
 }
 
 // do does the steps.

@@ -238,14 +238,17 @@ func TestSet(t *testing.T) {
 	}
 	done["c/"] = ""
 	want(t, dir, done)
-	s = begin()
-	if _, err := s.Create(filepath.Join(dir, "new", "..", "a"), 0o666); err != nil {
-		t.Fatal(err)
+	t.Chdir(dir)
+	for _, same := range []string{filepath.Join(dir, "new", "..", "a"), "a", "./new/../a"} {
+		s = begin()
+		if _, err := s.Create(same, 0o666); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Commit(); err == nil || !strings.Contains(err.Error(), "two outputs") {
+			t.Errorf("Commit of two files of a name, %s: %v", same, err)
+		}
+		want(t, dir, done)
 	}
-	if err := s.Commit(); err == nil || !strings.Contains(err.Error(), "two outputs") {
-		t.Errorf("Commit of two files of a name: %v", err)
-	}
-	want(t, dir, done)
 	if len(live.items) != 0 {
 		t.Errorf("%d things are unfinished at the end", len(live.items))
 	}
