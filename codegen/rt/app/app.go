@@ -58,6 +58,9 @@ type App struct {
 	json           bool
 	maxPixels      int64
 	exif           bool
+
+	named   int  // bytes of what leaves has reported
+	unnamed bool // it reports no more
 }
 
 // The functions that commands use, as the compiler names them.
@@ -257,6 +260,21 @@ func (a *App) Progress(what, unit string, total int) *Progress {
 // warn reports something that is left out. Names in it are quoted already.
 func (a *App) warn(format string, args ...any) {
 	fmt.Fprintf(a.Err, "%s: %s\n", a.Name, file.Brief(fmt.Sprintf(format, args...)))
+}
+
+// leaves reports an input that is left out, and why. Of many it names as many as fit a page.
+func (a *App) leaves(bar *Progress, name string, err error) {
+	text := place(name, err)
+	size := len(a.Name) + len(": \n") + len(text)
+	switch {
+	case a.unnamed:
+		return
+	case a.named > 0 && a.named+size > file.MaxError:
+		a.unnamed = true
+		text = "further ones are left out without their names"
+	}
+	a.named += size
+	bar.Aside(func() { a.warn("%s", text) })
 }
 
 // keeps returns an error if writing a file would destroy what the command reads: a file

@@ -609,6 +609,26 @@ func TestManyInOrder(t *testing.T) {
 	}
 }
 
+// However many inputs cannot be read, those that are named fit a page, and the last line counts all.
+func TestManyLeftOut(t *testing.T) {
+	const n = 2000
+	var list strings.Builder
+	for i := range n {
+		fmt.Fprintf(&list, "no such picture %d.png\n", i)
+	}
+	for _, args := range [][]string{{"embed", "--image"}, {"classify", "-"}} {
+		got := run(colourBinary(t, colourFuncs...), list.String(), args...)
+		if got.status != 1 || len(got.errs) > 10_000 {
+			t.Errorf("%v: status %d and %d bytes, want 1 and a page:\n%.300s", args, got.status, len(got.errs), got.errs)
+		}
+		for _, want := range []string{"picture 0.png: no such file", "picture 9.png: no such file", "further ones are left out without their names\n", fmt.Sprintf("none of %d could be read\n", n)} {
+			if strings.Count(got.errs, want) != 1 {
+				t.Errorf("%v: want %q once:\n%s", args, want, got.errs)
+			}
+		}
+	}
+}
+
 func FuzzLines(f *testing.F) {
 	f.Add("a\r\nb\n\nc")
 	f.Add("\n\n")

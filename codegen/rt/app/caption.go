@@ -78,13 +78,13 @@ func (a *App) caption(ctx context.Context, args []string, o task.CaptionOptions)
 			img, err = it.read()
 		}
 		if err != nil {
-			bar.Aside(func() { a.warn("%s", place(it.name, err)) })
+			a.leaves(bar, it.name, err)
 			bad++
 			continue
 		}
 		c, err := s.Caption(rules, img, o)
 		if errors.Is(err, rt.ErrNotFinite) && done > 0 {
-			bar.Aside(func() { a.warn("%s", place(it.name, err)) })
+			a.leaves(bar, it.name, err)
 			bad++
 			continue
 		}
