@@ -402,7 +402,6 @@ func follows(t *testing.T, what, text string, want []string) {
 	}
 }
 
-// Every line that --json prints is JSON, and says the same.
 // The help of every command fits a terminal.
 func TestHelpFits(t *testing.T) {
 	b := colourBinary(t, slices.Concat(colourFuncs, pairFuncs, []*rt.Func{{Name: captionStep}, {Name: "pair_itm"}})...)
@@ -425,6 +424,7 @@ func TestHelpFits(t *testing.T) {
 	}
 }
 
+// Every line that --json prints is JSON, and says the same.
 func TestJSON(t *testing.T) {
 	asmtest.Slow(t)
 	dir := folderOf(t)
