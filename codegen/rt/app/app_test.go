@@ -358,6 +358,8 @@ func TestCommandLine(t *testing.T) {
 
 		{"search", all, "", []string{"search", "red", "blue", "--folder", dir, "-k", "1"}, 0, []string{"red\n", "1  0.99", "apple.png", "blue\n", "sea.PNG"}, []string{"1 of 4"}},
 		{"search from a list", all, "green\n", []string{"search", "-", "--folder", dir, "-k", "1"}, 0, []string{"green\n", "leaf.png"}, nil},
+		{"search for too much", all, strings.Repeat("a\n", maxQueries+1), []string{"search", "-", "--folder", dir}, 1, nil, []string{"standard input: more than 65536 queries"}},
+		{"search for too long texts", all, strings.Repeat(strings.Repeat("a", maxLine-1)+"\n", 17), []string{"search", "-", "--folder", dir}, 1, nil, []string{"or 16777216 bytes"}},
 		{"search for nothing at all", all, "", []string{"search", "-", "--folder", dir}, 0, nil, nil},
 		{"search nowhere", all, "", []string{"search", "red"}, 2, nil, []string{"--folder"}},
 		{"search for nothing", all, "", []string{"search"}, 2, nil, []string{"nothing to search for"}},

@@ -29,8 +29,8 @@ or, with --image, the texts that fit a picture best: those given as arguments an
 files of --texts` + names + `.
 
 The score is the cosine of the two embeddings. A query "-" reads queries from standard
-input, one a line. Nothing is stored: every search embeds its pictures anew, one batch
-at a time, and keeps the best only.`,
+input, one a line, 65536 at most. Nothing is stored: every search embeds its pictures
+anew, one batch at a time, and keeps the best only.`,
 		Example: strings.ReplaceAll(`  NAME search "red apple" "broken heart" --folder pictures/
   NAME search "a dog on a beach" --folder photos/ --top 20 --html found.html
   NAME search --image cat.png "a cat" "a dog" "a car"
@@ -129,9 +129,17 @@ func (a *App) search(ctx context.Context, args []string, o *searchOptions) error
 	return a.tallied(t, o.strict)
 }
 
+// A list of queries, which are all held while the pictures are read, has at most so many,
+// of so many bytes.
+const (
+	maxQueries    = 1 << 16
+	maxQueryBytes = 16 << 20
+)
+
 // queries are the arguments, "-" standing for the lines of standard input.
 func (a *App) queries(args []string) ([]item, error) {
 	var queries []item
+	n, size := 0, 0
 	for _, arg := range args {
 		if arg != "-" {
 			queries = append(queries, textItem(arg))
@@ -140,6 +148,10 @@ func (a *App) queries(args []string) ([]item, error) {
 		for line, err := range lines(a.In, "standard input") {
 			if err != nil {
 				return nil, err
+			}
+			n, size = n+1, size+len(line)
+			if n > maxQueries || size > maxQueryBytes {
+				return nil, fmt.Errorf("standard input: more than %d queries, or %d bytes; search for a part of them at a time", maxQueries, maxQueryBytes)
 			}
 			queries = append(queries, textItem(line))
 		}
