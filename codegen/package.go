@@ -233,11 +233,7 @@ func Place(set *file.Set, dir string, files map[string][]byte) error {
 		}
 	}
 	for _, n := range append(names, lastFile) {
-		err := set.Write(filepath.Join(dir, n), 0o666, func(w io.Writer) error {
-			_, err := w.Write(files[n])
-			return err
-		})
-		if err != nil {
+		if err := set.Write(filepath.Join(dir, n), 0o666, file.Bytes(files[n])); err != nil {
 			return err
 		}
 	}

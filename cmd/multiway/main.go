@@ -8,7 +8,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"os"
 	"strings"
 
@@ -40,10 +39,7 @@ func main() {
 
 // put puts a file in its place.
 func put(path string, data []byte) error {
-	return file.Write(path, 0o666, func(w io.Writer) error {
-		_, err := w.Write(data)
-		return err
-	})
+	return file.Write(path, 0o666, file.Bytes(data))
 }
 
 // distinct refuses an output, unless it is "", that would replace what the model is read from or another input.

@@ -57,6 +57,11 @@ func Write(path string, perm fs.FileMode, write func(io.Writer) error) error {
 	return s.Commit()
 }
 
+// Bytes is a function for Write that writes data.
+func Bytes(data []byte) func(io.Writer) error {
+	return func(w io.Writer) error { _, err := w.Write(data); return err }
+}
+
 // Place returns the path that Commit gives the file; Name is that of the temporary.
 func (f *File) Place() string { return f.path }
 

@@ -61,9 +61,7 @@ func put(t *testing.T, path, text string) {
 	}
 }
 
-func text(s string) func(io.Writer) error {
-	return func(w io.Writer) error { _, err := io.WriteString(w, s); return err }
-}
+func text(s string) func(io.Writer) error { return Bytes([]byte(s)) }
 
 func TestWrite(t *testing.T) {
 	dir := t.TempDir()
