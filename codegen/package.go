@@ -269,7 +269,7 @@ func generated(dir string) ([]string, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, file.PathError(dir, err)
 	}
 	var names []string
 	for _, e := range entries {

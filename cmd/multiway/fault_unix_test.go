@@ -240,10 +240,13 @@ func TestOwnInput(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := os.Mkdir(f.path("samples"), 0o777); err != nil {
-		t.Fatal(err)
+	for _, dir := range []string{"samples", "case"} {
+		if err := os.Mkdir(f.path(dir), 0o777); err != nil {
+			t.Fatal(err)
+		}
 	}
 	f.put("samples/a.txt", "a red one\n")
+	f.put("case/case.json", "{}\n")
 	small, err := os.ReadFile("../../golden/testdata/encode_t1/model.safetensors")
 	if err != nil {
 		t.Fatal(err)
@@ -256,6 +259,7 @@ func TestOwnInput(t *testing.T) {
 		"build --binary ./tiny.spm ./m.yaml", "build --binary ./samples/a.txt --samples ./samples ./m.yaml",
 		"init --force -o ./x.safetensors ./x.safetensors", "init --force -o ./x\x01.safetensors ./x\x01.safetensors", "bench --json ./m.yaml ./m.yaml", "export --entry vision --onnx ./p.onnx ./p.onnx",
 		"golden record -o ./r --text a ./r/truth.safetensors",
+		"build -o ./package --binary ./case/case.json --golden ./case ./m.yaml",
 	} {
 		if strings.Contains(args, "./p.onnx") {
 			if err := os.Symlink(f.path("m.yaml"), f.path("p.onnx")); err != nil {

@@ -72,7 +72,13 @@ func (m *Model) Write(o Options) (*Report, error) {
 	if o.Dir == "" && o.Binary == "" {
 		return nil, fmt.Errorf("nothing to build: give a folder for the package, a path for the binary, or both")
 	}
-	if err := o.places(m.Inputs()); err != nil {
+	inputs := m.Inputs()
+	for _, dir := range o.Golden {
+		for _, n := range cases.Files {
+			inputs = append(inputs, filepath.Join(dir, n))
+		}
+	}
+	if err := o.places(inputs); err != nil {
 		return nil, err // before the work that would be for nothing
 	}
 	described, found, err := m.Lower(o.Entries)

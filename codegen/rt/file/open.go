@@ -18,7 +18,7 @@ var ErrNotRegular = errors.New("want a regular file")
 func Open(path string) (*os.File, error) {
 	st, err := os.Stat(path)
 	if err != nil {
-		return nil, pathError(path, err)
+		return nil, PathError(path, err)
 	}
 	if err := regular(path, st); err != nil {
 		return nil, err
@@ -26,7 +26,7 @@ func Open(path string) (*os.File, error) {
 	// What stands at the path may have changed since: do not wait for a pipe now either.
 	f, err := os.OpenFile(path, os.O_RDONLY|nonblock, 0)
 	if err != nil {
-		return nil, pathError(path, err)
+		return nil, PathError(path, err)
 	}
 	if st, err = f.Stat(); err == nil {
 		err = regular(path, st)
@@ -64,7 +64,7 @@ func Read(path string, limit int64) ([]byte, error) {
 	defer f.Close()
 	st, err := f.Stat()
 	if err != nil {
-		return nil, pathError(path, err)
+		return nil, PathError(path, err)
 	}
 	if st.Size() > limit {
 		return nil, fmt.Errorf("%s: %d bytes, want at most %d", Quote(path), st.Size(), limit)
@@ -72,7 +72,7 @@ func Read(path string, limit int64) ([]byte, error) {
 	// The file may grow while it is read, and files of /proc say that they have no bytes.
 	data, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err != nil {
-		return nil, pathError(path, err)
+		return nil, PathError(path, err)
 	}
 	if int64(len(data)) > limit {
 		return nil, fmt.Errorf("%s: more than %d bytes, want at most these", Quote(path), limit)
@@ -103,8 +103,8 @@ func irregular(path, kind string) error {
 	return fmt.Errorf("%s: is %s, %w", Quote(path), kind, ErrNotRegular)
 }
 
-// pathError puts the path as Quote gives it before the cause of an error of package os.
-func pathError(path string, err error) error {
+// PathError returns an error of package os with the path before its cause, as Quote gives it.
+func PathError(path string, err error) error {
 	var p *fs.PathError
 	if errors.As(err, &p) {
 		err = p.Err

@@ -39,7 +39,7 @@ func Create(path string, perm fs.FileMode) (*File, error) {
 		case again(err, try):
 			continue
 		case err != nil:
-			return nil, pathError(path, err)
+			return nil, PathError(path, err)
 		}
 		t := &File{File: f, held: held, path: path}
 		live.items = append(live.items, t)
@@ -128,7 +128,7 @@ func (s *Set) Write(path string, perm fs.FileMode, write func(io.Writer) error) 
 	b := bufio.NewWriterSize(f, 1<<16)
 	err = write(b)
 	if werr := b.Flush(); werr != nil { // also if it was what failed before
-		return pathError(path, werr)
+		return PathError(path, werr)
 	}
 	return err
 }
@@ -157,7 +157,7 @@ func (s *Set) MkdirAll(dir string) error {
 		live.items = append(live.items, s)
 	}
 	if err := os.MkdirAll(dir, 0o777); err != nil {
-		return pathError(dir, err)
+		return PathError(dir, err)
 	}
 	return nil
 }
@@ -167,7 +167,7 @@ func (s *Set) MkdirAll(dir string) error {
 func (s *Set) Lock(dir string) error {
 	f, err := lockFolder(dir)
 	if err != nil {
-		return pathError(dir, err)
+		return PathError(dir, err)
 	}
 	if f != nil {
 		live.Lock()
@@ -191,7 +191,7 @@ func (s *Set) Commit() error {
 				names[name] = true
 			}
 			if err := synced(f.File); err != nil {
-				return pathError(f.path, err)
+				return PathError(f.path, err)
 			}
 			if err := replaceable(f.path); err != nil {
 				return err
@@ -210,7 +210,7 @@ func (s *Set) Commit() error {
 	}
 	for _, dir := range append(dirs, s.made...) {
 		if err := syncFolder(dir); err != nil {
-			return pathError(dir, err)
+			return PathError(dir, err)
 		}
 	}
 	return nil
@@ -245,9 +245,9 @@ func (s *Set) do() error {
 		}
 		switch {
 		case err != nil && i > 0:
-			return fmt.Errorf("%w; files that belong with it are replaced already: remove what is in the way and run this again", pathError(path, err))
+			return fmt.Errorf("%w; files that belong with it are replaced already: remove what is in the way and run this again", PathError(path, err))
 		case err != nil:
-			return pathError(path, err)
+			return PathError(path, err)
 		}
 	}
 	s.made = nil
@@ -289,8 +289,8 @@ func synced(f *os.File) error {
 	return err
 }
 
-// Distinct returns an error if what an output would replace is one of the inputs, also by a link, or is in a folder that is
-// one. Inputs that are not there, and "", are left to who reads them.
+// Distinct returns an error if what an output would replace is one of the inputs, also by a link, or what a file or a link in
+// a folder that is one leads to. Inputs that are not there, and "", are left to who reads them.
 func Distinct(output string, inputs ...string) error {
 	out, err := os.Stat(output)
 	if err != nil {
@@ -303,12 +303,13 @@ func Distinct(output string, inputs ...string) error {
 		}
 		same := os.SameFile(in, out)
 		if in.IsDir() {
-			filepath.WalkDir(path, func(p string, d fs.DirEntry, err error) error {
-				if err != nil {
+			root := path
+			if real, err := filepath.EvalSymlinks(path); err == nil {
+				root = real // WalkDir follows no link
+			}
+			filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
+				if err != nil || d.IsDir() {
 					return nil // whoever reads the folder says what is wrong with it
-				}
-				if !d.Type().IsRegular() {
-					return nil
 				}
 				if st, err := os.Stat(p); err == nil && os.SameFile(st, out) {
 					same = true

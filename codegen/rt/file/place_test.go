@@ -155,23 +155,26 @@ func TestPlaces(t *testing.T) {
 func TestDistinct(t *testing.T) {
 	dir := t.TempDir()
 	at := func(name string) string { return filepath.Join(dir, filepath.FromSlash(name)) }
-	if err := os.MkdirAll(at("samples/deep"), 0o777); err != nil {
+	if err := errors.Join(os.MkdirAll(at("samples/deep"), 0o777), os.Mkdir(at("folder"), 0o777)); err != nil {
 		t.Fatal(err)
 	}
-	for _, n := range []string{"a", "b", "samples/deep/c"} {
+	for _, n := range []string{"a", "b", "samples/deep/c", "shown", "folder/in"} {
 		put(t, at(n), "")
 	}
 	if err := os.Link(at("a"), at("link")); err != nil {
 		t.Skipf("no hard links here: %v", err)
 	}
-	if err := os.Symlink(at("a"), at("symlink")); err != nil {
-		t.Skipf("no symbolic links here: %v", err)
+	for name, to := range map[string]string{"symlink": "a", "samples/deep/link": "shown", "folderlink": "folder"} {
+		if err := os.Symlink(at(to), at(name)); err != nil {
+			t.Skipf("no symbolic links here: %v", err)
+		}
 	}
 	for output, distinct := range map[string]bool{
 		"a": false, "link": false, "symlink": false, "../" + filepath.Base(dir) + "/a": false, "samples/deep/c": false, "samples": false,
+		"shown": false, "samples/deep/link": false, "folder/in": false, "folderlink/in": false,
 		"b": true, "none": true,
 	} {
-		err := Distinct(at(output), "", at("none"), at("samples"), at("a"))
+		err := Distinct(at(output), "", at("none"), at("samples"), at("folderlink"), at("a"))
 		if (err == nil) != distinct || err != nil && !strings.Contains(err.Error(), ": the output would replace the input ") {
 			t.Errorf("%s: %v", output, err)
 		}
