@@ -305,7 +305,7 @@ func (a *App) keeps(out string, list bool, inputs ...string) error {
 
 // decodeOptions are how the flags have pictures read.
 func (a *App) decodeOptions(m *task.Model) decode.Options {
-	o := decode.Options{MaxPixels: int64(m.Input().MaxPixels), Orient: a.exif}
+	o := decode.Options{MaxPixels: int64(m.Input().MaxPixels), MaxMemory: pictureMemory(), Orient: a.exif}
 	if a.maxPixels > 0 {
 		o.MaxPixels = a.maxPixels
 	}
