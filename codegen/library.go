@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"go/format"
-	"io"
 	"path/filepath"
 
 	"github.com/multiway-go/multiway/asm"
@@ -103,11 +102,7 @@ func WriteLibrary(dir string) error {
 		return err
 	}
 	for name, data := range files {
-		err := set.Write(filepath.Join(dir, name), 0o666, func(w io.Writer) error {
-			_, err := w.Write(data)
-			return err
-		})
-		if err != nil {
+		if err := set.Write(filepath.Join(dir, name), 0o666, file.Bytes(data)); err != nil {
 			return err
 		}
 	}

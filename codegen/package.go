@@ -3,10 +3,12 @@ package codegen
 import (
 	"bytes"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"go/format"
 	"go/token"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -186,7 +188,8 @@ func Write(dir string, p *ir.Program, opt Options) ([]string, error) {
 }
 
 // Place makes the files of a package part of a set that puts them into dir, which it makes if needed. A file that has not
-// changed stays as it is; generated files of an earlier build that this one does not have are removed; other files stay.
+// changed stays as it is; generated files of an earlier build that this one does not have are removed; other files stay. A
+// file of somebody else's that has the name of one of the package's is an error, as Replaceable says.
 //
 // While the set is committed, and after a kill in between, model.go is missing and the package does not compile. The
 // caller adds the weights last.
@@ -197,26 +200,21 @@ func Place(set *file.Set, dir string, files map[string][]byte) error {
 	if err := set.Lock(dir); err != nil {
 		return err
 	}
+	if err := Replaceable(dir, slices.Sorted(maps.Keys(files))...); err != nil {
+		return err
+	}
 	var change, stale []string
 	for n, data := range files {
 		if old, err := file.Read(filepath.Join(dir, n), int64(len(data))); err != nil || !bytes.Equal(old, data) {
 			change = append(change, n)
 		}
 	}
-	entries, err := os.ReadDir(dir)
+	marked, err := generated(dir)
 	if err != nil {
 		return err
 	}
-	for _, e := range entries {
-		n := e.Name()
-		if _, ours := files[n]; ours || !e.Type().IsRegular() || (filepath.Ext(n) != ".go" && filepath.Ext(n) != ".s") {
-			continue
-		}
-		text, err := os.ReadFile(filepath.Join(dir, n))
-		if err != nil {
-			return err
-		}
-		if Generated(text) {
+	for _, n := range marked {
+		if _, ours := files[n]; !ours {
 			stale = append(stale, n)
 		}
 	}
@@ -227,18 +225,72 @@ func Place(set *file.Set, dir string, files map[string][]byte) error {
 	for _, n := range stale {
 		set.Remove(filepath.Join(dir, n))
 	}
-	change = slices.DeleteFunc(change, func(n string) bool { return n == lastFile })
 	slices.Sort(change)
-	for _, n := range append(change, lastFile) {
-		err := set.Write(filepath.Join(dir, n), 0o666, func(w io.Writer) error {
-			_, err := w.Write(files[n])
-			return err
-		})
-		if err != nil {
+	// Code is first, so that what a kill leaves can be told for a build's.
+	var names []string
+	for _, code := range []bool{true, false} {
+		for _, n := range change {
+			if n != lastFile && isCode(n) == code {
+				names = append(names, n)
+			}
+		}
+	}
+	for _, n := range append(names, lastFile) {
+		if err := set.Write(filepath.Join(dir, n), 0o666, file.Bytes(files[n])); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// Replaceable returns an error if one of these files is in dir and is not of a build: code says itself what made it, other
+// files are a build's where code of one is. Symbolic links are replaced, whatever they lead to.
+func Replaceable(dir string, names ...string) error {
+	marked, err := generated(dir)
+	if err != nil {
+		return err
+	}
+	for _, n := range names {
+		path := filepath.Join(dir, n)
+		st, err := os.Lstat(path)
+		if err != nil || !st.Mode().IsRegular() {
+			continue // a link, or whoever writes the file says what is wrong
+		}
+		if isCode(n) && !slices.Contains(marked, n) || len(marked) == 0 {
+			return fmt.Errorf("%s: is there already and not of multiway; move it away, or build into a folder for the package alone", file.Quote(path))
+		}
+	}
+	return nil
+}
+
+func isCode(name string) bool { return slices.Contains([]string{".go", ".s"}, filepath.Ext(name)) }
+
+// generated returns the names of the generated files of code in a folder, sorted; none if it is not there.
+func generated(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, file.PathError(dir, err)
+	}
+	var names []string
+	for _, e := range entries {
+		if !isCode(e.Name()) || !e.Type().IsRegular() {
+			continue
+		}
+		f, err := file.Open(filepath.Join(dir, e.Name()))
+		if err != nil {
+			return nil, err
+		}
+		head := make([]byte, len("// "+header))
+		_, err = io.ReadFull(f, head)
+		f.Close()
+		if err == nil && Generated(head) {
+			names = append(names, e.Name())
+		}
+	}
+	return names, nil
 }
 
 func (g *generator) newFile() *jen.File {

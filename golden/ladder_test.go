@@ -33,7 +33,7 @@ var ladder = map[string]rung{
 	"ir/checkpoint/torchsave": {imports: "ir/checkpoint codegen/rt/file"},
 
 	"asm":         {}, // plain data: neither the IR's programs nor an emitter
-	"asm/asmtest": {imports: "asm " + goCmp},
+	"asm/asmtest": {imports: "asm codegen/rt/file " + goCmp},
 	"asm/amd64":   {imports: "asm github.com/mmcloughlin/avo/..."},
 	"asm/arm64":   {imports: "asm", tests: "generated/kernels"},
 	"passes":      {imports: "ir ir/precision asm", tests: "ir/irtest"},

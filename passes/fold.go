@@ -1,6 +1,7 @@
 package passes
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -117,7 +118,13 @@ func fold(p *ir.Program, f *ir.Func, made map[string]string) error {
 // both. What takes them over has no other reader, and takes over the name too.
 func absorb(p *ir.Program, f *ir.Func, rules map[*ir.Value]rule) {
 	count := uses(f)
-	for _, v := range slices.Clone(f.Values) {
+	now := map[*ir.Value]*ir.Value{} // what stands for a value that was removed
+	var kept []*ir.Value
+	for _, v := range f.Values {
+		for i, a := range v.Args {
+			v.Args[i] = cmp.Or(now[a], a)
+		}
+		kept = append(kept, v)
 		if v.Op != ir.OpScale && v.Op != ir.OpAddRow || !floats(p, v) {
 			continue
 		}
@@ -143,10 +150,13 @@ func absorb(p *ir.Program, f *ir.Func, rules map[*ir.Value]rule) {
 			}
 			rules[t] = r
 		}
-		replace(f, v, x)
+		now[v], kept = x, kept[:len(kept)-1]
 		count[x] = count[v]
-		f.Values = slices.DeleteFunc(f.Values, func(u *ir.Value) bool { return u == v })
 		x.Name = v.Name
+	}
+	f.Values = kept
+	for i, r := range f.Results {
+		f.Results[i] = cmp.Or(now[r], r)
 	}
 }
 
@@ -194,6 +204,11 @@ func floats(p *ir.Program, v *ir.Value) bool {
 // together with such.
 var renamed = []*ir.Op{ir.OpLinear, ir.OpLayerNorm, ir.OpLookup, ir.OpConst, ir.OpAddRows, ir.OpAttention}
 
+// maxFolded bounds how many others a bundle is folded into, which are looked through for each. Released models take two.
+const maxFolded = 64
+
+var errFolded = fmt.Errorf("it would be folded into more than %d others; have values share norms and scales", maxFolded)
+
 // rename gives every value with a rule its folded bundle, and moves the other bundles
 // of the same parent along.
 func rename(p *ir.Program, f *ir.Func, rules map[*ir.Value]rule, made map[string]string) error {
@@ -213,12 +228,19 @@ func rename(p *ir.Program, f *ir.Func, rules map[*ir.Value]rule, made map[string
 		family[parent] = append(family[parent], v)
 	}
 	for _, parent := range parents {
-		for _, vs := range agreeing(family[parent], rules) {
+		groups, err := agreeing(family[parent], rules)
+		if err != nil {
+			return fmt.Errorf("%s: @%s: %w", f.Name, parent, err)
+		}
+		for _, vs := range groups {
 			if !slices.ContainsFunc(vs, func(v *ir.Value) bool { _, ok := rules[v]; return ok }) {
 				continue
 			}
 			suffix := "~f"
 			for n := 2; !free(p, vs, suffix, rules, made); n++ {
+				if n > maxFolded {
+					return fmt.Errorf("%s: @%s: %w", f.Name, parent, errFolded)
+				}
 				suffix = fmt.Sprint("~f", n)
 			}
 			for _, v := range vs {
@@ -238,20 +260,21 @@ func rename(p *ir.Program, f *ir.Func, rules map[*ir.Value]rule, made map[string
 
 // agreeing splits values into groups, the first as large as can be, in which no two make
 // different things of one bundle: no suffix would serve both.
-func agreeing(vs []*ir.Value, rules map[*ir.Value]rule) [][]*ir.Value {
-	var groups [][]*ir.Value
+func agreeing(vs []*ir.Value, rules map[*ir.Value]rule) (groups [][]*ir.Value, err error) {
 	var made []map[string]string // by bundle, of each group
 	for _, v := range vs {
 		k := key(v, rules)
 		n := slices.IndexFunc(made, func(m map[string]string) bool { return m[v.Bundle] == "" || m[v.Bundle] == k })
 		if n < 0 {
-			n = len(made)
+			if n = len(made); n == maxFolded {
+				return nil, errFolded
+			}
 			groups, made = append(groups, nil), append(made, map[string]string{})
 		}
 		groups[n] = append(groups[n], v)
 		made[n][v.Bundle] = k
 	}
-	return groups
+	return groups, nil
 }
 
 // cutLast splits l0.attn.vision.q into l0.attn.vision and q, and q into "" and q.

@@ -375,3 +375,35 @@ func TestPlanOfManyValues(t *testing.T) {
 		t.Errorf("%d values alive at the same time: %v", n, err)
 	}
 }
+
+// Folding many values takes time in proportion, and one bundle under too many rules is refused.
+func TestFoldOfManyValues(t *testing.T) {
+	scaled := func(n, scales int) *ir.Program {
+		var weights, values strings.Builder
+		for i := range scales {
+			fmt.Fprintf(&weights, "weight @g%d.g f32[4]\n", i)
+		}
+		last := "x"
+		for i := range n {
+			fmt.Fprintf(&values, "  a%d = linear %s, @l : f32[4,4]\n  s%d = scale a%d, @g%d : f32[4,4]\n", i, last, i, i, i%scales)
+			last = fmt.Sprintf("s%d", i)
+		}
+		p, err := ir.Parse("scaled", []byte("program x T<=4\nweight @l.w f32[4,4]\nweight @l.b f32[4]\n"+weights.String()+
+			"func f(x: f32[4,4]) {\n"+values.String()+"  return "+last+"\n}\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	const n = 30_000
+	p, err := Run(scaled(n, maxFolded/2), Options{Upto: Fold.Name})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := len(p.Funcs[0].Values); got != n {
+		t.Errorf("%d values are left, want the %d linears", got, n)
+	}
+	if _, err := Run(scaled(n, n), Options{Upto: Fold.Name}); !errors.Is(err, errFolded) {
+		t.Errorf("%d scales after one linear: %v", n, err)
+	}
+}

@@ -195,7 +195,7 @@ type planner struct {
 // description takes a hundredth of it.
 const maxWork = 1 << 28
 
-var errWork = errors.New("too many values are alive at the same time; read them sooner after they are computed")
+var errWork = errors.New("too many values, or too many are alive at the same time; use fewer, or read them sooner after they are computed")
 
 func plan(p *ir.Program, f *ir.Func, rows int) error {
 	shapes, err := shapes(f)

@@ -108,6 +108,17 @@ func skip(t testing.TB, feature, why string) {
 	t.Skipf("lacks %s: %s; it takes %s", feature, why, Features[feature])
 }
 
+// envSoak is the environment variable that has tests run that take many minutes.
+const envSoak = "MULTIWAY_SOAK"
+
+// Soak skips a test, called TestSoak and more, that only make soak runs.
+func Soak(t testing.TB) {
+	t.Helper()
+	if os.Getenv(envSoak) == "" {
+		t.Skip("soak: make soak runs it")
+	}
+}
+
 // Slow skips a test of more than a second or two under -short, which make quick gives.
 func Slow(t testing.TB) {
 	t.Helper()

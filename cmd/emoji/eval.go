@@ -30,7 +30,7 @@ the names and in the places that the metrics.json of the training run has them.`
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if every < 1 {
-				return fmt.Errorf("--every is %d, want at least 1", every)
+				return app.Usagef("--every is %d, want at least 1", every)
 			}
 			m, err := a.Open()
 			if err != nil {

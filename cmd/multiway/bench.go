@@ -95,13 +95,13 @@ func (s *source) flags(c *cobra.Command) {
 func (s *source) open(args []string) (*build.Model, error) {
 	switch {
 	case s.preset != "" && len(args) > 0:
-		return nil, fmt.Errorf("give --preset or a description, not both")
+		return nil, app.Usagef("give --preset or a description, not both")
 	case s.preset != "":
 		return build.Preset(s.preset, s.seed)
 	case s.seeded() && len(args) > 0:
-		return nil, fmt.Errorf("--seed is for a preset; a description has its own, `seed: %d`", s.seed)
+		return nil, app.Usagef("--seed is for a preset; a description has its own, `seed: %d`", s.seed)
 	case len(args) == 0:
-		return nil, fmt.Errorf("no model: give --preset NAME or a description; `multiway presets` lists the presets")
+		return nil, app.Usagef("no model: give --preset NAME or a description; `multiway presets` lists the presets")
 	}
 	return build.Open(args[0])
 }
@@ -117,9 +117,9 @@ func atPrecisions(m *build.Model, words []string) ([]*build.Model, error) {
 		w = words[i]
 		switch {
 		case !slices.Contains(precision.Names(), w):
-			return nil, fmt.Errorf("--precision has %q, want some of %s, separated by commas", w, strings.Join(precision.Names(), ", "))
+			return nil, app.Usagef("--precision has %q, want some of %s, separated by commas", w, strings.Join(precision.Names(), ", "))
 		case slices.Index(words, w) < i:
-			return nil, fmt.Errorf("--precision: %s is given twice; remove one", w)
+			return nil, app.Usagef("--precision: %s is given twice; remove one", w)
 		}
 		at, err := m.AtPrecision(w)
 		if err != nil {

@@ -99,7 +99,7 @@ faster, as for official files, which have more than inference reads.`,
 				return err
 			}
 			if o.Dir == "" && o.Binary == "" {
-				return fmt.Errorf("nothing to build: give -o DIR for a package, --binary FILE for a binary, or both")
+				return app.Usagef("nothing to build: give -o DIR for a package, --binary FILE for a binary, or both")
 			}
 			return runBuild(args[0], word, samples, o, asJSON)
 		},
@@ -132,7 +132,7 @@ func oneOf(flag, value string, allowed ...string) error {
 		allowed = allowed[1:]
 	}
 	last := len(allowed) - 1
-	return fmt.Errorf("%s is %q, want %s or %s", flag, value, strings.Join(allowed[:last], ", "), allowed[last])
+	return app.Usagef("%s is %q, want %s or %s", flag, value, strings.Join(allowed[:last], ", "), allowed[last])
 }
 
 func runBuild(path, word, samples string, o build.Options, asJSON bool) error {
@@ -144,7 +144,7 @@ func runBuild(path, word, samples string, o build.Options, asJSON bool) error {
 	defer m.Close()
 	if word != "" {
 		if err := m.Desc.SetPrecision(word); err != nil {
-			return fmt.Errorf("--precision: %w", err)
+			return app.Usagef("--precision: %w", err)
 		}
 	}
 	if samples != "" {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/multiway-go/multiway/codegen/rt/app"
 	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/ir/checkpoint"
 	"github.com/multiway-go/multiway/ir/checkpoint/torchsave"
@@ -41,10 +42,10 @@ is not to be had. Styles:
 		Args: arguments(0, 0, ""),
 		RunE: func(*cobra.Command, []string) error {
 			if preset == "" || out == "" {
-				return fmt.Errorf("give --preset NAME and -o FILE; `multiway presets` lists the names")
+				return app.Usagef("give --preset NAME and -o FILE; `multiway presets` lists the names")
 			}
 			if !slices.Contains(styles, style) {
-				return fmt.Errorf("--style is %q, want %v", style, styles)
+				return app.Usagef("--style is %q, want %v", style, styles)
 			}
 			d, err := model.Preset(preset)
 			if err != nil {

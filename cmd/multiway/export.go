@@ -10,6 +10,7 @@ import (
 
 	"github.com/multiway-go/multiway/codegen/build"
 	"github.com/multiway-go/multiway/codegen/onnx"
+	"github.com/multiway-go/multiway/codegen/rt/app"
 	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/golden"
 	"github.com/multiway-go/multiway/ir"
@@ -42,7 +43,7 @@ The folder of a golden case stands for a description of its model.`, onnx.Opset)
 		Args: arguments(0, 1, "a description"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if out == "" {
-				return fmt.Errorf("nothing to write: give --onnx FILE.onnx or --onnx FOLDER")
+				return app.Usagef("nothing to write: give --onnx FILE.onnx or --onnx FOLDER")
 			}
 			m, err := exported(&from, args, checkpoint.DType(weights))
 			if err != nil {

@@ -12,10 +12,8 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -26,15 +24,7 @@ import (
 	"github.com/multiway-go/multiway/asm/asmtest"
 )
 
-// maxFile names, in the environment of the command, how many bytes a file may have: more is an error, as on a full disk.
-const maxFile = "MULTIWAY_TEST_MAX_FILE"
-
-func init() {
-	if n, err := strconv.ParseUint(os.Getenv(maxFile), 10, 64); err == nil {
-		signal.Ignore(syscall.SIGXFSZ)
-		syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: n, Max: n})
-	}
-}
+func init() { asmtest.LimitFiles() }
 
 // faults is where a test runs the command: a description of a small model, made from seed 1, with its tokenizer, and a
 // folder for temporary files.
@@ -102,6 +92,25 @@ func (f *faults) run(cmd *exec.Cmd, status int, says string) {
 	out, err := cmd.CombinedOutput()
 	if code := cmd.ProcessState.ExitCode(); code != status || !strings.Contains(string(out), says) {
 		f.t.Errorf("%v: status %d (%v), want %d and %q:\n%s", cmd.Args[1:], code, err, status, says, out)
+	}
+}
+
+// together wants commands to succeed at the same time, and calls then whenever one has ended.
+func (f *faults) together(then func(), commands ...func() *exec.Cmd) {
+	f.t.Helper()
+	var all []*exec.Cmd
+	for _, command := range commands {
+		cmd := command()
+		if err := cmd.Start(); err != nil {
+			f.t.Fatal(err)
+		}
+		all = append(all, cmd)
+	}
+	for _, cmd := range all {
+		if err := cmd.Wait(); err != nil {
+			f.t.Errorf("%v: %v", cmd.Args[1:], err)
+		}
+		then()
 	}
 }
 
@@ -213,7 +222,7 @@ func TestFullDisk(t *testing.T) {
 		{100, []string{"init", "--force", "--heads", "4", "-o", "./i.yaml", checkpoint}},
 	} {
 		cmd := f.command(test.args...)
-		cmd.Env = append(cmd.Env, fmt.Sprint(maxFile, "=", test.most))
+		cmd.Env = append(cmd.Env, fmt.Sprint(asmtest.EnvMaxFile, "=", test.most))
 		f.run(cmd, 1, "file too large")
 		f.wantState("", before)
 	}
@@ -231,10 +240,13 @@ func TestOwnInput(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := os.Mkdir(f.path("samples"), 0o777); err != nil {
-		t.Fatal(err)
+	for _, dir := range []string{"samples", "case"} {
+		if err := os.Mkdir(f.path(dir), 0o777); err != nil {
+			t.Fatal(err)
+		}
 	}
 	f.put("samples/a.txt", "a red one\n")
+	f.put("case/case.json", "{}\n")
 	small, err := os.ReadFile("../../golden/testdata/encode_t1/model.safetensors")
 	if err != nil {
 		t.Fatal(err)
@@ -247,6 +259,7 @@ func TestOwnInput(t *testing.T) {
 		"build --binary ./tiny.spm ./m.yaml", "build --binary ./samples/a.txt --samples ./samples ./m.yaml",
 		"init --force -o ./x.safetensors ./x.safetensors", "init --force -o ./x\x01.safetensors ./x\x01.safetensors", "bench --json ./m.yaml ./m.yaml", "export --entry vision --onnx ./p.onnx ./p.onnx",
 		"golden record -o ./r --text a ./r/truth.safetensors",
+		"build -o ./package --binary ./case/case.json --golden ./case ./m.yaml",
 	} {
 		if strings.Contains(args, "./p.onnx") {
 			if err := os.Symlink(f.path("m.yaml"), f.path("p.onnx")); err != nil {
@@ -336,15 +349,8 @@ func TestSignals(t *testing.T) {
 func TestKill(t *testing.T) { asmtest.Slow(t); kills(t, 6) }
 
 func TestSoakKill(t *testing.T) {
-	soak(t)
+	asmtest.Soak(t)
 	kills(t, 200)
-}
-
-func soak(t *testing.T) {
-	t.Helper()
-	if os.Getenv("MULTIWAY_SOAK") == "" {
-		t.Skip("soak: make soak runs it")
-	}
 }
 
 func kills(t *testing.T, rounds int) {
@@ -410,7 +416,7 @@ func kills(t *testing.T, rounds int) {
 func TestKillRecord(t *testing.T) { asmtest.Slow(t); killRecords(t, 2) }
 
 func TestSoakKillRecord(t *testing.T) {
-	soak(t)
+	asmtest.Soak(t)
 	killRecords(t, 40)
 }
 
@@ -463,19 +469,7 @@ func TestThreePackages(t *testing.T) {
 		whole = append(whole, f.state("p"))
 	}
 	for range 3 {
-		var all []*exec.Cmd
-		for _, build := range builds {
-			cmd := build()
-			if err := cmd.Start(); err != nil {
-				t.Fatal(err)
-			}
-			all = append(all, cmd)
-		}
-		for _, cmd := range all {
-			if err := cmd.Wait(); err != nil {
-				t.Errorf("build: %v", err)
-			}
-		}
+		f.together(func() {}, builds...)
 		if state := f.state("p"); !slices.ContainsFunc(whole, func(w map[string]string) bool { return cmp.Equal(w, state) }) {
 			t.Errorf("the package is none of the three:\n%s", cmp.Diff(whole[0], state))
 		}
@@ -487,29 +481,19 @@ func TestThreePackages(t *testing.T) {
 func TestThreeBuilds(t *testing.T) { asmtest.Slow(t); builds(t, 1) }
 
 func TestSoakThreeBuilds(t *testing.T) {
-	soak(t)
+	asmtest.Soak(t)
 	builds(t, 20)
 }
 
 func builds(t *testing.T, rounds int) {
 	f := newFaults(t)
+	build := func() *exec.Cmd { return f.command("build", "--check", "off", "--binary", "./b", "./m.yaml") }
 	for range rounds {
-		var all []*exec.Cmd
-		for range 3 {
-			cmd := f.command("build", "--check", "off", "--binary", "./b", "./m.yaml")
-			if err := cmd.Start(); err != nil {
-				t.Fatal(err)
-			}
-			all = append(all, cmd)
-		}
-		for _, cmd := range all {
-			if err := cmd.Wait(); err != nil {
-				t.Errorf("build: %v", err)
-			}
+		f.together(func() {
 			if out, err := exec.Command(f.path("b"), "info").CombinedOutput(); err != nil {
 				t.Errorf("the binary: %v\n%s", err, out)
 			}
-		}
+		}, build, build, build)
 	}
 	f.clean()
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"math"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -33,6 +34,22 @@ func TestHelpFits(t *testing.T) {
 	visit(root())
 	if seen < 9 {
 		t.Errorf("%d commands", seen)
+	}
+}
+
+// A command line that makes no sense has another exit status than a failure.
+func TestStatus(t *testing.T) {
+	for line, want := range map[string]int{
+		"": 0, "--help": 0,
+		"bild": 2, "--fly": 2, "build": 2, "build --fly": 2, "build a.yaml b.yaml": 2, "build -o": 2, "build none.yaml": 2, "build -o x --check fast none.yaml": 2,
+		"dump": 2, "export none.yaml": 2, "bench": 2, "golden fly": 2, "golden record": 2, "golden checkpoint": 2,
+		"build -o x none.yaml": 1, "init none.pth": 1, "dump none.ir": 1, "golden check none": 1,
+	} {
+		cmd := exec.Command("multiway", strings.Fields(line)...)
+		out, err := cmd.CombinedOutput()
+		if got := cmd.ProcessState.ExitCode(); got != want || want > 0 && bytes.Count(out, []byte("\n")) != 1 {
+			t.Errorf("%q: status %d (%v), want %d and one line:\n%s", line, got, err, want, out)
+		}
 	}
 }
 

@@ -8,7 +8,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"os"
 	"strings"
 
@@ -22,24 +21,25 @@ import (
 
 func main() {
 	interrupt.Main("multiway", func() int {
-		err := root().Execute()
-		if err == nil {
+		c, started := root(), false
+		c.PersistentPreRun = func(*cobra.Command, []string) { started = true }
+		err := c.Execute()
+		switch {
+		case err == nil:
 			err = stdout.Close()
+		case !started: // what cobra or a command says of the arguments
+			err = app.Usagef("%w", err)
 		}
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "multiway:", file.Brief(err.Error()))
-			return 1
 		}
-		return 0
+		return app.Status(err)
 	})
 }
 
 // put puts a file in its place.
 func put(path string, data []byte) error {
-	return file.Write(path, 0o666, func(w io.Writer) error {
-		_, err := w.Write(data)
-		return err
-	})
+	return file.Write(path, 0o666, file.Bytes(data))
 }
 
 // distinct refuses an output, unless it is "", that would replace what the model is read from or another input.

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/multiway-go/multiway/codegen/build"
+	"github.com/multiway-go/multiway/codegen/rt/app"
 	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/golden"
 )
@@ -38,14 +39,14 @@ in float64 and in the plainest way: a large model takes minutes an input.`,
 		Args:    arguments(1, 1, "a description"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if out == "" {
-				return fmt.Errorf("give -o DIR, the folder of the case")
+				return app.Usagef("give -o DIR, the folder of the case")
 			}
 			for _, list := range ids {
 				var seq []int32
 				for _, id := range strings.Split(list, ",") {
 					v, err := strconv.ParseInt(strings.TrimSpace(id), 10, 32)
 					if err != nil {
-						return fmt.Errorf("--ids %q: want whole numbers separated by commas, such as 0,17,2", list)
+						return app.Usagef("--ids %q: want whole numbers separated by commas, such as 0,17,2", list)
 					}
 					seq = append(seq, int32(v))
 				}

@@ -117,7 +117,7 @@ func relative(out, path string) (string, error) {
 		return path, nil
 	}
 	if _, err := os.Stat(path); err != nil {
-		return "", err
+		return "", file.PathError(path, err)
 	}
 	from, err := filepath.Abs(filepath.Dir(out))
 	if err != nil {

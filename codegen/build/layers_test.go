@@ -2,9 +2,9 @@ package build
 
 import (
 	"fmt"
-	"runtime"
 	"testing"
 
+	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/ir/model"
 	"github.com/multiway-go/multiway/passes"
 )
@@ -12,9 +12,7 @@ import (
 // What the compiler does for a model grows with its layers and no faster: four times the layers take about four times as
 // much memory in all, which is counted instead of time.
 func TestWorkGrowsWithLayers(t *testing.T) {
-	took := func(layers int) int64 {
-		var before, after runtime.MemStats
-		runtime.ReadMemStats(&before)
+	compile := func(layers int) {
 		d, err := model.Parse("", fmt.Appendf(nil, `model: 1
 name: deep
 family: beit3
@@ -32,9 +30,8 @@ limits: {text: 12, rows: 48}
 		if err != nil {
 			t.Fatal(err)
 		}
-		runtime.ReadMemStats(&after)
-		return int64(after.TotalAlloc - before.TotalAlloc)
 	}
+	took := func(layers int) int { return asmtest.Allocated(func() { compile(layers) }) }
 	took(4)
 	few, many := took(16), took(64)
 	if many > 5*few {

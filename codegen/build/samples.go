@@ -117,15 +117,15 @@ func (m *Model) sampleFolder(dir string) (*Samples, error) {
 	var images, texts []string
 	left := int64(maxTexts)
 	if st, err := os.Stat(dir); err != nil {
-		return nil, fmt.Errorf("samples: %w", err)
+		return nil, fmt.Errorf("samples: %w", file.PathError(dir, err))
 	} else if !st.IsDir() {
-		return nil, fmt.Errorf("samples: %s is a file, want a folder of pictures and of .txt files", dir)
+		return nil, fmt.Errorf("samples: %s is a file, want a folder of pictures and of .txt files", file.Quote(dir))
 	}
 	root := os.DirFS(dir)
 	err := fs.WalkDir(root, ".", func(p string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
-			return err
+			return file.PathError(filepath.Join(dir, filepath.FromSlash(p)), err)
 		case d.IsDir():
 			if p != "." && strings.HasPrefix(d.Name(), ".") {
 				return fs.SkipDir

@@ -116,6 +116,13 @@ func TestSamplesErrors(t *testing.T) {
 	if _, err := m.samples(); err == nil || !strings.Contains(err.Error(), "t.txt is a file, want a folder") {
 		t.Errorf("a file for a folder: got %v", err)
 	}
+	for _, name := range []string{"\u202et.txt", "no\u202ene"} {
+		m := sampled(t, map[string]string{"\u202et.txt": "words"})
+		m.Desc.Samples = "own/" + name
+		if _, err := m.samples(); err == nil || !strings.Contains(err.Error(), `\u202e`) {
+			t.Errorf("a strange name: got %v, want it quoted", err)
+		}
+	}
 }
 
 func TestSpread(t *testing.T) {

@@ -79,6 +79,11 @@ func (m *Model) Write(o Options) (*Report, error) {
 	if o.Expect != "" {
 		inputs = append(inputs, o.Expect)
 	}
+	for _, dir := range o.Golden {
+		for _, n := range cases.Files {
+			inputs = append(inputs, filepath.Join(dir, n))
+		}
+	}
 	if err := o.places(inputs); err != nil {
 		return nil, err // before the work that would be for nothing
 	}
@@ -223,7 +228,7 @@ func (m *Model) Write(o Options) (*Report, error) {
 	}
 	opt.Hash = hash // the engine that was checked shares compiled code with those of other weights
 	if o.Binary != "" {
-		o.log("building %s", o.Binary)
+		o.log("building %s", file.Quote(o.Binary))
 		bin := opt
 		bin.Weights = codegen.Append
 		exe := filepath.Join(scratch, "binary.exe")
@@ -251,6 +256,9 @@ func (m *Model) Write(o Options) (*Report, error) {
 // weightsName is that of a package's weight file.
 const weightsName = "weights.bin"
 
+// dataNames are files of every package that do not say themselves what made them.
+var dataNames = []string{"check.json", weightsName}
+
 // places checks that the package and the binary can be where they are asked for, and that nothing that the build reads is
 // there.
 func (o Options) places(inputs []string) error {
@@ -259,7 +267,7 @@ func (o Options) places(inputs []string) error {
 		if err := folder(o.Dir, "the package"); err != nil {
 			return err
 		}
-		for _, n := range []string{"check.json", weightsName} {
+		for _, n := range dataNames {
 			outputs = append(outputs, filepath.Join(o.Dir, n))
 		}
 	}
@@ -277,7 +285,10 @@ func (o Options) places(inputs []string) error {
 			return err
 		}
 	}
-	return nil
+	if o.Dir == "" {
+		return nil
+	}
+	return codegen.Replaceable(o.Dir, dataNames...)
 }
 
 // folder checks that dir is a folder or can be made one.

@@ -100,11 +100,7 @@ func Write(dir string, c *Case, inputs, truth []checkpoint.Tensor) error {
 	if err := verify(dir, text, at); err != nil {
 		return err
 	}
-	err = set.Write(filepath.Join(dir, Files[2]), 0o666, func(w io.Writer) error {
-		_, err := w.Write(text)
-		return err
-	})
-	if err != nil {
+	if err := set.Write(filepath.Join(dir, Files[2]), 0o666, file.Bytes(text)); err != nil {
 		return err
 	}
 	return set.Commit()

@@ -12,11 +12,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/codegen/rt/file"
 )
-
-// maxErrorText is how long any error may be. The texts of the package end at file.MaxError; paths and places come to it.
-const maxErrorText = 10_000
 
 // doubled is a tuple of 2^n leaves in n bytes.
 func (p *pick) doubled(n int) *pick {
@@ -139,15 +137,6 @@ type hostile struct {
 	what string
 }
 
-// allocated is what f allocates in all, in bytes, and the most that a reader of a file of n bytes may.
-func allocated(f func()) int {
-	var a, b runtime.MemStats
-	runtime.ReadMemStats(&a)
-	f()
-	runtime.ReadMemStats(&b)
-	return int(b.TotalAlloc - a.TotalAlloc)
-}
-
 // mostOf is what opening n bytes may allocate in all, what was freed again included. It is twice the budget: growing
 // slices and maps are copied.
 func mostOf(n int) int { return 2*pickleBudget(n, int64(n)).left + 8*n }
@@ -156,30 +145,13 @@ func (h hostile) test(t *testing.T, open func(data []byte) (Source, error)) {
 	t.Helper()
 	var err error
 	var src Source
-	if got, most := allocated(func() { src, err = open(h.data) }), mostOf(len(h.data)); got > most {
+	if got, most := asmtest.Allocated(func() { src, err = open(h.data) }), mostOf(len(h.data)); got > most {
 		t.Errorf("%d bytes take %d MB, want at most %d", len(h.data), got>>20, most>>20)
 	}
 	if err == nil {
 		t.Fatalf("it is taken: %d tensors", len(src.Tensors()))
 	}
-	harmless(t, err, h.what)
-}
-
-// harmless checks that an error is short, holds nothing that a terminal acts on, and says what is wrong.
-func harmless(t *testing.T, err error, what string) {
-	t.Helper()
-	text := err.Error()
-	if len(text) > maxErrorText {
-		t.Errorf("the error has %d bytes: %.200s", len(text), text)
-	}
-	for _, bad := range []string{"\x1b", "\a", "\u202e", "\r"} {
-		if strings.Contains(text, bad) {
-			t.Errorf("the error holds %q: %.300q", bad, text)
-		}
-	}
-	if !strings.Contains(text, what) {
-		t.Errorf("error is %.300s, want %q in it", text, what)
-	}
+	asmtest.Harmless(t, err, h.what)
 }
 
 func TestHostilePickles(t *testing.T) {
@@ -345,13 +317,13 @@ func TestErrorsEnd(t *testing.T) {
 		surplus = append(surplus, Info{Name: name, DType: F32, Shape: []int{i}})
 		groups = append(groups, Group{Prefix: name})
 	}
-	harmless(t, e, "more")
+	asmtest.Harmless(t, e, "more")
 	r := &Report{Source: "m", Surplus: groups, SurplusCount: len(surplus)}
-	harmless(t, r.Strict(), "more")
+	asmtest.Harmless(t, r.Strict(), "more")
 	src := &memory{}
 	src.name, src.infos = "m", surplus
 	_, err := Load(src, surplus[0].Name+"x")
-	harmless(t, err, "is missing")
+	asmtest.Harmless(t, err, "is missing")
 }
 
 // Reading a tensor sums up its storage, so storages that share bytes could cost any multiple of the file.
@@ -400,7 +372,7 @@ func TestSpreadTensor(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got []float32
-	if took := allocated(func() { got, err = Load(src, "w") }); took > 1<<18 {
+	if took := asmtest.Allocated(func() { got, err = Load(src, "w") }); took > 1<<18 {
 		t.Errorf("8 bytes take %d", took)
 	}
 	if err != nil || len(got) != 2 || got[0] != 2 || got[1] != 3 {
@@ -415,7 +387,7 @@ func TestHostileNames(t *testing.T) {
 		list = append(list, Info{Name: fmt.Sprintf("%d.a.b.c.d.e.f.g.h.i.j.k.l.m.n.o", i), DType: F32, Shape: []int{1}})
 	}
 	size := len(list) * len(list[0].Name)
-	if got := allocated(func() { groups(list, func(string) bool { return true }) }); got > 40*size {
+	if got := asmtest.Allocated(func() { groups(list, func(string) bool { return true }) }); got > 40*size {
 		t.Errorf("grouping names of %d bytes takes %d", size, got)
 	}
 	long := Info{Name: strings.Repeat("a.", maxName/2)}
@@ -480,5 +452,5 @@ func TestManyLargeHeaders(t *testing.T) {
 		src.Close()
 		t.Fatal("it is taken")
 	}
-	harmless(t, err, "describe their tensors in more than")
+	asmtest.Harmless(t, err, "describe their tensors in more than")
 }

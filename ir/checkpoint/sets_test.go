@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/ir"
 )
 
@@ -171,8 +172,7 @@ func TestDeflated(t *testing.T) {
 	}
 
 	bomb := deflated(t, 8<<20) // 32 MiB of a few KiB
-	var took int
-	took = allocated(func() { _, err = openPth(bomb) })
+	took := asmtest.Allocated(func() { _, err = openPth(bomb) })
 	wantError(t, err, `compressed entry "data/0" would have 33554432 bytes: it would take far more memory`)
 	if took > 1<<20 {
 		t.Errorf("refusing it takes %d bytes", took)

@@ -4,36 +4,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 
-	"github.com/multiway-go/multiway/codegen/rt/file"
+	"github.com/multiway-go/multiway/asm/asmtest"
 )
-
-// harmless checks that an error is short, holds nothing that a terminal acts on, and says what is wrong.
-func harmless(t *testing.T, err error, what string) {
-	t.Helper()
-	if err == nil {
-		t.Fatal("it is taken")
-	}
-	text := err.Error()
-	if len(text) > 10_000 || file.Escape(text) != text {
-		t.Errorf("an error of %d bytes: %.300q", len(text), text)
-	}
-	if !strings.Contains(text, what) {
-		t.Errorf("error ends in %s, want %q in it", text[max(0, len(text)-300):], what)
-	}
-}
-
-// allocated is what f allocates in all, in bytes.
-func allocated(f func()) int {
-	var a, b runtime.MemStats
-	runtime.ReadMemStats(&a)
-	f()
-	runtime.ReadMemStats(&b)
-	return int(b.TotalAlloc - a.TotalAlloc)
-}
 
 func TestHostileDescriptions(t *testing.T) {
 	const head = "model: 1\nfamily: beit3\n"
@@ -60,7 +35,7 @@ func TestHostileDescriptions(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var err error
-			if got := allocated(func() {
+			if got := asmtest.Allocated(func() {
 				var d *Description
 				if d, err = Parse("\x1b[2J"+strings.Repeat("p", 4000), []byte(c.text)); err == nil {
 					_, err = Lower(d, Options{})
@@ -68,7 +43,7 @@ func TestHostileDescriptions(t *testing.T) {
 			}); got > 256<<20 {
 				t.Errorf("it takes %d MB", got>>20)
 			}
-			harmless(t, err, c.what)
+			asmtest.Harmless(t, err, c.what)
 		})
 	}
 }
@@ -92,10 +67,10 @@ func TestHostileLabels(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var err error
-			if got, most := allocated(func() { _, err = parseLabels([]byte(c.text), c.list) }), perByte*len(c.text)+labels; got > most {
+			if got, most := asmtest.Allocated(func() { _, err = parseLabels([]byte(c.text), c.list) }), perByte*len(c.text)+labels; got > most {
 				t.Errorf("%d bytes take %d MB in all, want at most %d", len(c.text), got>>20, most>>20)
 			}
-			harmless(t, err, c.what)
+			asmtest.Harmless(t, err, c.what)
 		})
 	}
 }

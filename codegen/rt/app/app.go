@@ -61,6 +61,9 @@ type App struct {
 	maxPixels      int64
 	exif           bool
 	ids            []string // texts as lists of ids
+
+	named   int  // bytes of what leaves has reported
+	unnamed bool // it reports no more
 }
 
 // The functions that commands use, as the compiler names them.
@@ -108,22 +111,38 @@ func Run(b Binary, args []string, in io.Reader, out, errs io.Writer) int {
 	if err == nil {
 		err = stdout.Close() // cobra looks at no error of its help and completions
 	}
+	if err != nil && !started && stdout.Err() == nil {
+		err = usageError{err}
+	}
+	status := Status(err)
+	if status != 0 {
+		fmt.Fprintf(errs, "%s: %s\n", c.CommandPath(), file.Brief(err.Error()))
+	}
+	if status == exitUsage {
+		fmt.Fprintf(errs, "Run '%s --help' for usage.\n", c.CommandPath())
+	}
+	return status
+}
+
+// Status is the exit status of a command that ended with err: 0 without one, 2 for one of [Usagef], 1 for others.
+func Status(err error) int {
 	var bad usageError
 	switch {
 	case err == nil:
 		return 0
-	case !started && stdout.Err() == nil || errors.As(err, &bad):
-		fmt.Fprintf(errs, "%s: %s\nRun '%s --help' for usage.\n", c.CommandPath(), file.Brief(err.Error()), c.CommandPath())
+	case errors.As(err, &bad):
 		return exitUsage
 	}
-	fmt.Fprintf(errs, "%s: %s\n", c.CommandPath(), file.Brief(err.Error()))
 	return exitFailure
 }
 
 // usageError is a command line that makes no sense.
 type usageError struct{ error }
 
-func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+func (e usageError) Unwrap() error { return e.error }
+
+// Usagef is the error of a command line that makes no sense, worded as fmt.Errorf does.
+func Usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
 func (a *App) root() *cobra.Command {
 	version := false
@@ -205,7 +224,7 @@ func (a *App) Open(opts ...rt.Option) (*task.Model, error) {
 		all = append(all, rt.WithVerify())
 	}
 	if a.maxPixels < 0 {
-		return nil, usagef("--max-pixels is %d, want a number of pixels", a.maxPixels)
+		return nil, Usagef("--max-pixels is %d, want a number of pixels", a.maxPixels)
 	}
 	m, err := a.Binary.Open(a.weights, append(all, opts...)...)
 	if err == nil && a.ids != nil {
@@ -249,6 +268,21 @@ func (a *App) warn(format string, args ...any) {
 	fmt.Fprintf(a.Err, "%s: %s\n", a.Name, file.Brief(fmt.Sprintf(format, args...)))
 }
 
+// leaves reports an input that is left out, and why. Of many it names as many as fit a page.
+func (a *App) leaves(bar *Progress, name string, err error) {
+	text := place(name, err)
+	size := len(a.Name) + len(": \n") + len(text)
+	switch {
+	case a.unnamed:
+		return
+	case a.named > 0 && a.named+size > file.MaxError:
+		a.unnamed = true
+		text = "further ones are left out without their names"
+	}
+	a.named += size
+	bar.Aside(func() { a.warn("%s", text) })
+}
+
 // keeps returns an error if writing a file would destroy what the command reads: a file
 // of one of those names, the weights, or standard input if list says that it is read.
 func (a *App) keeps(out string, list bool, inputs ...string) error {
@@ -277,7 +311,7 @@ func (a *App) keeps(out string, list bool, inputs ...string) error {
 
 // decodeOptions are how the flags have pictures read.
 func (a *App) decodeOptions(m *task.Model) imagefile.Options {
-	o := imagefile.Options{MaxPixels: int64(m.Input().MaxPixels), IgnoreOrientation: !a.exif}
+	o := imagefile.Options{MaxPixels: int64(m.Input().MaxPixels), MaxMemory: pictureMemory(), IgnoreOrientation: !a.exif}
 	if a.maxPixels > 0 {
 		o.MaxPixels = a.maxPixels
 	}

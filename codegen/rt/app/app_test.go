@@ -384,7 +384,9 @@ func TestCommandLine(t *testing.T) {
 
 		{"search", all, "", []string{"search", "red", "blue", "--folder", dir, "-k", "1"}, 0, []string{"red\n", "1  0.99", "apple.png", "blue\n", "sea.PNG"}, []string{"1 of 4"}},
 		{"search from a list", all, "green\n", []string{"search", "-", "--folder", dir, "-k", "1"}, 0, []string{"green\n", "leaf.png"}, nil},
-		{"search for nothing at all", all, "", []string{"search", "-", "--folder", dir}, 0, nil, nil},
+		{"search for too much", all, strings.Repeat("a\n", maxTexts+1), []string{"search", "-", "--folder", dir}, 1, nil, []string{"standard input: more than 65536 texts"}},
+		{"search for too long texts", all, strings.Repeat(strings.Repeat("a", maxLine-1)+"\n", 17), []string{"search", "-", "--folder", dir}, 1, nil, []string{"or 16777216 bytes"}},
+		{"search for nothing at all", all, "", []string{"search", "-", "--folder", dir}, 1, nil, []string{"standard input is empty"}},
 		{"search nowhere", all, "", []string{"search", "red"}, 2, nil, []string{"--folder"}},
 		{"search for nothing", all, "", []string{"search"}, 2, nil, []string{"nothing to search for"}},
 		{"search with no results", all, "", []string{"search", "x", "-k", "-1", "--folder", dir}, 2, nil, []string{"--top is -1"}},
@@ -430,7 +432,6 @@ func follows(t *testing.T, what, text string, want []string) {
 	}
 }
 
-// Every line that --json prints is JSON, and says the same.
 // The help of every command fits a terminal.
 func TestHelpFits(t *testing.T) {
 	b := colourBinary(t, slices.Concat(colourFuncs, pairFuncs, []*rt.Func{{Name: captionStep}, {Name: "pair_itm"}})...)
@@ -453,6 +454,7 @@ func TestHelpFits(t *testing.T) {
 	}
 }
 
+// Every line that --json prints is JSON, and says the same.
 func TestJSON(t *testing.T) {
 	asmtest.Slow(t)
 	dir := folderOf(t)
@@ -832,6 +834,26 @@ func TestManyInOrder(t *testing.T) {
 	list[70].Read = func() (image.Image, error) { return nil, io.ErrUnexpectedEOF }
 	if err := app.Images(t.Context(), m, m.Func(visionRetrieval), list, func(int, []float32) error { return nil }); err == nil {
 		t.Error("a picture that cannot be read is no error")
+	}
+}
+
+// However many inputs cannot be read, those that are named fit a page, and the last line counts all.
+func TestManyLeftOut(t *testing.T) {
+	const n = 2000
+	var list strings.Builder
+	for i := range n {
+		fmt.Fprintf(&list, "no such picture %d.png\n", i)
+	}
+	for _, args := range [][]string{{"embed", "--image"}, {"classify", "-"}} {
+		got := run(colourBinary(t, colourFuncs...), list.String(), args...)
+		if got.status != 1 || len(got.errs) > 10_000 {
+			t.Errorf("%v: status %d and %d bytes, want 1 and a page:\n%.300s", args, got.status, len(got.errs), got.errs)
+		}
+		for _, want := range []string{"picture 0.png: no such file", "picture 9.png: no such file", "further ones are left out without their names\n", fmt.Sprintf("none of %d could be read\n", n)} {
+			if strings.Count(got.errs, want) != 1 {
+				t.Errorf("%v: want %q once:\n%s", args, want, got.errs)
+			}
+		}
 	}
 }
 

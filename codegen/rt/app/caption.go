@@ -32,10 +32,10 @@ folders on standard input, one a line.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			f := c.Flags()
 			if f.Changed("beams") && (o.Beams < 1 || o.Beams > decode.MaxBeams) {
-				return usagef("--beams is %d, want 1 to %d", o.Beams, decode.MaxBeams)
+				return Usagef("--beams is %d, want 1 to %d", o.Beams, decode.MaxBeams)
 			}
 			if f.Changed("max-new") && o.MaxNew < 1 {
-				return usagef("--max-new is %d, want 1 at least", o.MaxNew)
+				return Usagef("--max-new is %d, want 1 at least", o.MaxNew)
 			}
 			return a.caption(c.Context(), args, o, strict)
 		},
@@ -59,7 +59,7 @@ func (a *App) caption(ctx context.Context, args []string, o task.CaptionOptions,
 		return fmt.Errorf("the model writes no captions")
 	}
 	if o.MaxNew > rules.MaxNew {
-		return usagef("--max-new is %d, want at most %d, the limit of the build", o.MaxNew, rules.MaxNew)
+		return Usagef("--max-new is %d, want at most %d, the limit of the build", o.MaxNew, rules.MaxNew)
 	}
 	dec := a.decodeOptions(m)
 	items, total := a.inputs(args, func(arg string, _ bool) []item { return pictures(arg, dec) })
@@ -77,7 +77,7 @@ func (a *App) caption(ctx context.Context, args []string, o task.CaptionOptions,
 			img, err = it.read()
 		}
 		if err != nil {
-			bar.Aside(func() { a.warn("%s", place(it.name, err)) })
+			a.leaves(bar, it.name, err)
 			t.failed++
 			t.named = t.named || it.named
 			bar.Add(1)
@@ -85,7 +85,7 @@ func (a *App) caption(ctx context.Context, args []string, o task.CaptionOptions,
 		}
 		c, err := s.Caption(rules, img, o)
 		if errors.Is(err, rt.ErrNotFinite) && t.done > 0 {
-			bar.Aside(func() { a.warn("%s", place(it.name, err)) })
+			a.leaves(bar, it.name, err)
 			t.failed++
 			t.lost = true
 			bar.Add(1)

@@ -27,7 +27,7 @@ folders on standard input, one a line.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if top < 0 {
-				return usagef("--top is %d, want a number of classes, 0 for all", top)
+				return Usagef("--top is %d, want a number of classes, 0 for all", top)
 			}
 			return a.classify(c.Context(), args, top, labels, strict)
 		},

@@ -40,13 +40,13 @@ that could not be read are tried again.`,
   find . -name '*.jpg' | NAME embed --image > embeddings.jsonl`, "NAME", a.Name),
 		RunE: func(c *cobra.Command, args []string) error {
 			if asImage && asText {
-				return usagef("--image and --text exclude each other; without either, each input is looked at")
+				return Usagef("--image and --text exclude each other; without either, each input is looked at")
 			}
 			if out != "" && !isEmbeddings(out) {
-				return usagef("-o %s: want a name that ends in .npy or .jsonl", file.Quote(out))
+				return Usagef("-o %s: want a name that ends in .npy or .jsonl", file.Quote(out))
 			}
 			if resume && out == "" {
-				return usagef("--resume goes with -o FILE: standard output keeps nothing")
+				return Usagef("--resume goes with -o FILE: standard output keeps nothing")
 			}
 			return a.embed(c.Context(), args, asImage, asText, strict, resume, out)
 		},

@@ -262,16 +262,26 @@ func (a *App) checkIDs(text string) error {
 	return nil
 }
 
+// A list of texts that are all held has at most so many, of so many bytes.
+const (
+	maxTexts     = 1 << 16
+	maxTextBytes = 16 << 20
+)
+
 // given are the texts that arguments stand for, "-" for the lines of standard input.
 func (a *App) given(args []string) ([]string, error) {
 	var texts []string
-	items, _ := a.inputs(slices.Concat(args, a.ids), oneText)
+	size := 0
+	items, _ := a.inputs(args, oneText)
 	for it := range items {
 		if it.err == nil {
 			it.err = a.checkIDs(it.name)
 		}
 		if it.err != nil {
 			return nil, it.err
+		}
+		if size += len(it.name); len(texts) == maxTexts || size > maxTextBytes {
+			return nil, fmt.Errorf("%s: more than %d texts, or %d bytes; give a part of them at a time", stdin, maxTexts, maxTextBytes)
 		}
 		texts = append(texts, it.name)
 	}

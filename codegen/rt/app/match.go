@@ -27,7 +27,7 @@ func (a *App) matchCommand() *cobra.Command {
   NAME match --json dog.jpg "a dog" "a cat"`, "NAME", a.Name),
 		Args: a.needs(2),
 		RunE: func(_ *cobra.Command, args []string) error {
-			texts, err := a.given(args[1:])
+			texts, err := a.given(slices.Concat(args[1:], a.ids))
 			if err != nil {
 				return err
 			}

@@ -20,6 +20,10 @@ const decodeShare = 4 // a quarter
 // decodeMemory is how many bytes that is. Tests have less.
 var decodeMemory = func() int64 { return memoryLimit() / decodeShare }
 
+// pictureMemory is the most bytes that one picture may take: the rest is for all else, as
+// more than there is ends the process without a word. Tests have less.
+var pictureMemory = func() int64 { return hardLimit() / 4 * 3 }
+
 // unknownMemory is what a machine has that does not say.
 const unknownMemory = 8 << 30
 
@@ -55,14 +59,39 @@ func (r *room) give(n int64) {
 	r.less.Broadcast()
 }
 
-// memoryLimit returns how many bytes this process may use: the least of what the
-// machine has, what its control groups allow and what GOMEMLIMIT says.
-func memoryLimit() int64 {
-	limit := min(physicalMemory(os.DirFS("/proc")), groupMemory(os.DirFS("/proc"), os.DirFS("/")))
+// memoryLimit returns how many bytes this process may use: the least of its hard limit
+// and what GOMEMLIMIT says.
+func memoryLimit() int64 { return min(hardLimit(), debug.SetMemoryLimit(-1)) }
+
+// hardLimit returns how many bytes this process can use: the least of what the machine
+// has, what its control groups allow and what is left of its address space.
+func hardLimit() int64 {
+	proc := os.DirFS("/proc")
+	limit := min(physicalMemory(proc), groupMemory(proc, os.DirFS("/")), addressSpace(proc))
 	if limit == math.MaxInt64 {
 		limit = unknownMemory
 	}
-	return min(limit, debug.SetMemoryLimit(-1))
+	return limit
+}
+
+// addressSpace reads what is left of the address space that the process may have, as
+// ulimit -v sets it, MaxInt64 if there is no limit.
+func addressSpace(proc fs.FS) int64 {
+	limits, _ := readSmall(proc, "self/limits")
+	status, _ := readSmall(proc, "self/status")
+	for line := range strings.Lines(limits) {
+		var limit, kB int64
+		if n, _ := fmt.Sscanf(line, "Max address space %d", &limit); n != 1 || limit < 0 {
+			continue
+		}
+		for line := range strings.Lines(status) {
+			if n, _ := fmt.Sscanf(line, "VmSize: %d kB", &kB); n == 1 && kB >= 0 && kB < limit>>10 {
+				return limit - kB<<10
+			}
+		}
+		return limit
+	}
+	return math.MaxInt64
 }
 
 // physicalMemory reads the size of the machine's memory, MaxInt64 if it is unknown.

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/fstest"
@@ -54,6 +56,20 @@ func TestMemoryLimit(t *testing.T) {
 	if got := physicalMemory(fstest.MapFS{}); got != math.MaxInt64 {
 		t.Errorf("unknown memory is %d", got)
 	}
+	for _, test := range []struct {
+		limits, status string
+		want           int64
+	}{
+		{"Limit                     Soft Limit           Hard Limit           Units\nMax address space         2048000000           unlimited            bytes\n", "Name:\tx\nVmSize:\t 1000000 kB\n", 1024000000},
+		{"Max address space         2048000000           2048000000           bytes\n", "", 2048000000},
+		{"Max address space         2048000000           2048000000           bytes\n", "VmSize:\t 9000000 kB\n", 2048000000},
+		{"Max address space         unlimited            unlimited            bytes\n", "VmSize:\t 1000000 kB\n", math.MaxInt64},
+		{"", "", math.MaxInt64},
+	} {
+		if got := addressSpace(fstest.MapFS{"self/limits": {Data: []byte(test.limits)}, "self/status": {Data: []byte(test.status)}}); got != test.want {
+			t.Errorf("of %q and %q: %d bytes of addresses, want %d", test.limits, test.status, got, test.want)
+		}
+	}
 	before := memoryLimit()
 	if before < 1<<20 {
 		t.Errorf("this process may use %d bytes", before)
@@ -97,6 +113,39 @@ func TestRoom(t *testing.T) {
 	wg.Wait()
 	if r.used != 0 || alone == 0 {
 		t.Errorf("%d are left, %d were let through alone", r.used, alone)
+	}
+}
+
+// A picture that takes more memory than there is is refused in words, by every command.
+func TestPictureOfMoreMemoryThanThereIs(t *testing.T) {
+	dir := t.TempDir()
+	for name, size := range map[string]int{"small": 10, "large": 100} {
+		var b bytes.Buffer
+		if err := png.Encode(&b, plain(green, size, size)); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name+".png"), b.Bytes(), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all := pictureMemory
+	defer func() { pictureMemory = all }()
+	pictureMemory = func() int64 { return 20_000 }
+	colours, pairs := colourBinary(t), colourBinary(t, pairFuncs...)
+	for _, c := range []struct {
+		b          Binary
+		args, more []string
+	}{
+		{colours, []string{"embed"}, nil}, {colours, []string{"classify"}, nil}, {colours, []string{"match"}, []string{"green"}},
+		{colours, []string{"search", "--image"}, []string{"green"}}, {pairs, []string{"answer"}, []string{"green?"}},
+	} {
+		for name, status := range map[string]int{"small": 0, "large": 1} {
+			args := slices.Concat(c.args, []string{filepath.Join(dir, name+".png")}, c.more)
+			got := run(c.b, "", args...)
+			if got.status != status || strings.Contains(got.errs, "100 x 100 pixels: decoding may take ") != (status == 1) {
+				t.Errorf("%v: status %d, want %d:\n%s", args, got.status, status, got.errs)
+			}
+		}
 	}
 }
 

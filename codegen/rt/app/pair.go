@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"image"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -53,9 +54,9 @@ answer2label.txt of the original code.`,
 		Args: a.needs(2),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if top < 0 {
-				return usagef("--top is %d, want a number of answers, 0 for all", top)
+				return Usagef("--top is %d, want a number of answers, 0 for all", top)
 			}
-			questions, err := a.given(args[1:])
+			questions, err := a.given(slices.Concat(args[1:], a.ids))
 			if err != nil {
 				return err
 			}
@@ -123,7 +124,7 @@ input, one a line.`,
   NAME reason --json left.jpg right.jpg "There are three cups in all."`, "NAME", a.Name),
 		Args: a.needs(3),
 		RunE: func(_ *cobra.Command, args []string) error {
-			statements, err := a.given(args[2:])
+			statements, err := a.given(slices.Concat(args[2:], a.ids))
 			if err != nil {
 				return err
 			}

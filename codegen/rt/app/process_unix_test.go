@@ -13,25 +13,23 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/codegen/rt/file"
 )
 
-// The test program is the binary of the colours if the environment says so: hang is where
-// it waits for ever, most how many bytes a file may have.
+// The test program is the binary of the colours if the environment says so: hangs is where
+// it waits for ever.
 const (
 	asBinary = "APP_TEST_BINARY"
 	hangs    = "APP_TEST_HANGS"
-	maxFile  = "APP_TEST_MAX_FILE"
 )
 
 func TestMain(m *testing.M) {
@@ -48,10 +46,7 @@ func TestMain(m *testing.M) {
 	if err != nil {
 		panic(err)
 	}
-	if n, err := strconv.Atoi(os.Getenv(maxFile)); err == nil {
-		signal.Ignore(syscall.SIGXFSZ) // so that writing more is an error, as on a full disk
-		syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: uint64(n), Max: uint64(n)})
-	}
+	asmtest.LimitFiles()
 	b := binaryOf(p)
 	if os.Getenv(hangs) == "read" {
 		b.Bundled = func() ([]Picture, error) {
@@ -144,9 +139,7 @@ func TestSignals(t *testing.T) {
 func TestKill(t *testing.T) { kills(t, 8) }
 
 func TestSoakKill(t *testing.T) {
-	if os.Getenv("MULTIWAY_SOAK") == "" {
-		t.Skip("soak: make soak runs it")
-	}
+	asmtest.Soak(t)
 	kills(t, 400)
 }
 
@@ -257,7 +250,7 @@ func TestFullDisk(t *testing.T) {
 			}
 		}
 		cmd := process(dir, args...)
-		cmd.Env = append(cmd.Env, maxFile+"=700")
+		cmd.Env = append(cmd.Env, asmtest.EnvMaxFile+"=700")
 		cmd.Stdin = strings.NewReader(strings.Repeat("a red one\n", 200))
 		var errs bytes.Buffer
 		cmd.Stderr = &errs

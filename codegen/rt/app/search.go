@@ -31,9 +31,9 @@ or, with --image, the texts that fit a picture best: those given as arguments an
 files of --texts` + names + `.
 
 The score is the cosine of the two embeddings. "-" stands for a list on standard input,
-one a line: of queries, and with --image of texts. Every search embeds its pictures anew,
-one batch at a time, and keeps the best only, unless --embeddings names what embed -o
-wrote of them.`,
+one a line: of queries, 65536 at most, and with --image of texts. Every search embeds its
+pictures anew, one batch at a time, and keeps the best only, unless --embeddings names what
+embed -o wrote of them.`,
 		Example: strings.ReplaceAll(`  NAME search "red apple" "broken heart" --folder pictures/
   NAME search "a dog on a beach" --folder photos/ --top 20 --html found.html
   NAME embed --image photos/ -o photos.npy
@@ -81,19 +81,19 @@ func (o *searchOptions) title(args []string) string {
 func (a *App) search(ctx context.Context, args []string, o *searchOptions) error {
 	switch {
 	case o.top < 0:
-		return usagef("--top is %d, want a number of results, 0 for all", o.top)
+		return Usagef("--top is %d, want a number of results, 0 for all", o.top)
 	case o.images == nil && len(args) == 0:
-		return usagef("nothing to search for: give a text, or a picture with --image")
+		return Usagef("nothing to search for: give a text, or a picture with --image")
 	case o.images == nil && o.texts != nil:
-		return usagef("--texts goes with --image: it lists what to find for a picture")
+		return Usagef("--texts goes with --image: it lists what to find for a picture")
 	case o.embeddings != nil && (o.folders != nil || o.texts != nil || o.images != nil && len(args) > 0):
-		return usagef("--embeddings says what to search in, so do --folder, --texts and, with --image, texts; give one of them")
+		return Usagef("--embeddings says what to search in, so do --folder, --texts and, with --image, texts; give one of them")
 	case o.images != nil && o.folders != nil:
-		return usagef("--folder goes with a text, --image with texts to choose from; pictures are not searched by pictures")
+		return Usagef("--folder goes with a text, --image with texts to choose from; pictures are not searched by pictures")
 	case o.images == nil && o.folders == nil && o.embeddings == nil && a.Bundled == nil:
-		return usagef("nowhere to search: give a folder of pictures with --folder")
+		return Usagef("nowhere to search: give a folder of pictures with --folder")
 	case o.images != nil && len(args) == 0 && o.texts == nil && o.embeddings == nil && a.Bundled == nil:
-		return usagef("no texts to choose from: give some as arguments or in a file with --texts")
+		return Usagef("no texts to choose from: give some as arguments or in a file with --texts")
 	}
 	if o.html != "" { // which says before the work that it cannot be written
 		page, err := file.Create(o.html, 0o666)
@@ -117,8 +117,11 @@ func (a *App) search(ctx context.Context, args []string, o *searchOptions) error
 	var among iter.Seq[item]
 	total := -1
 	if o.images == nil {
-		of, _ := a.inputs(args, oneText)
-		queries = slices.Collect(of)
+		words, err := a.given(args)
+		if err != nil {
+			return err
+		}
+		queries = textItems(words)
 	} else {
 		for _, path := range o.images {
 			queries = append(queries, pictures(path, read)...)

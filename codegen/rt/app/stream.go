@@ -106,7 +106,7 @@ func (s *stream) run(ctx context.Context, items iter.Seq[item], do func(it *item
 		if r.err != nil {
 			t.failed++
 			t.named = t.named || r.named
-			bar.Aside(func() { s.warn("%s", place(r.name, r.err)) })
+			s.leaves(bar, r.name, r.err)
 			continue
 		}
 		if r.cut {
@@ -266,7 +266,7 @@ func (s *stream) flush(t *tally, bar *Progress, do func(it *item, out []float32)
 		if err != nil {
 			t.failed++
 			t.lost = true
-			bar.Aside(func() { s.warn("%s", place(r.name, err)) })
+			s.leaves(bar, r.name, err)
 			continue
 		}
 		t.done++

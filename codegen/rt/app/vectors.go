@@ -279,7 +279,7 @@ func stored(path, model, fingerprint string, cols int) iter.Seq2[*embedding, err
 
 func readStored(path, model, fingerprint string, cols int, yield func(*embedding) bool) error {
 	if !isEmbeddings(path) {
-		return usagef("%s: want a file that embed -o wrote, .npy or .jsonl", file.Quote(path))
+		return Usagef("%s: want a file that embed -o wrote, .npy or .jsonl", file.Quote(path))
 	}
 	names := outputs(path)
 	var files []*os.File

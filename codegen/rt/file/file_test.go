@@ -27,6 +27,9 @@ func TestRead(t *testing.T) {
 	if _, err := Read(filepath.Join(dir, "none"), 5); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("no file: %v", err)
 	}
+	if _, err := Read("", 5); !errors.Is(err, fs.ErrNotExist) || !strings.HasPrefix(err.Error(), `"": `) {
+		t.Errorf("no name: %v", err)
+	}
 	if _, err := Read(os.DevNull, 5); !errors.Is(err, ErrNotRegular) {
 		t.Errorf("%s: %v", os.DevNull, err)
 	}

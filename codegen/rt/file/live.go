@@ -88,7 +88,7 @@ func each(dir string, f func(path, name string)) {
 	if dir == "" {
 		dir = "."
 	}
-	d, err := os.Open(dir)
+	d, err := openFolder(dir)
 	if err != nil {
 		return
 	}

@@ -76,7 +76,7 @@ func lockLeftover(path string) *os.File {
 
 // lockFolder opens a folder and locks it, waiting for whoever has it. The file is nil where that cannot be done.
 func lockFolder(dir string) (*os.File, error) {
-	f, err := os.Open(dir)
+	f, err := openFolder(dir)
 	if errors.Is(err, fs.ErrPermission) {
 		return nil, nil // a folder may be written and not read
 	}

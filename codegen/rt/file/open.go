@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"syscall"
 	"time"
 )
 
@@ -17,7 +18,7 @@ var ErrNotRegular = errors.New("want a regular file")
 func Open(path string) (*os.File, error) {
 	st, err := os.Stat(path)
 	if err != nil {
-		return nil, pathError(path, err)
+		return nil, PathError(path, err)
 	}
 	if err := regular(path, st); err != nil {
 		return nil, err
@@ -25,7 +26,7 @@ func Open(path string) (*os.File, error) {
 	// What stands at the path may have changed since: do not wait for a pipe now either.
 	f, err := os.OpenFile(path, os.O_RDONLY|nonblock, 0)
 	if err != nil {
-		return nil, pathError(path, err)
+		return nil, PathError(path, err)
 	}
 	if st, err = f.Stat(); err == nil {
 		err = regular(path, st)
@@ -42,6 +43,18 @@ func Open(path string) (*os.File, error) {
 	return f, nil
 }
 
+// openFolder opens a folder. Anything else is refused before it is opened.
+func openFolder(path string) (*os.File, error) {
+	st, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !st.IsDir() {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: syscall.ENOTDIR}
+	}
+	return os.OpenFile(path, os.O_RDONLY|nonblock, 0)
+}
+
 // Read returns the content of a regular file of at most limit bytes. A larger file is an error before memory is taken.
 func Read(path string, limit int64) ([]byte, error) {
 	f, err := Open(path)
@@ -51,7 +64,7 @@ func Read(path string, limit int64) ([]byte, error) {
 	defer f.Close()
 	st, err := f.Stat()
 	if err != nil {
-		return nil, pathError(path, err)
+		return nil, PathError(path, err)
 	}
 	if st.Size() > limit {
 		return nil, fmt.Errorf("%s: %d bytes, want at most %d", Quote(path), st.Size(), limit)
@@ -59,7 +72,7 @@ func Read(path string, limit int64) ([]byte, error) {
 	// The file may grow while it is read, and files of /proc say that they have no bytes.
 	data, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err != nil {
-		return nil, pathError(path, err)
+		return nil, PathError(path, err)
 	}
 	if int64(len(data)) > limit {
 		return nil, fmt.Errorf("%s: more than %d bytes, want at most these", Quote(path), limit)
@@ -90,11 +103,14 @@ func irregular(path, kind string) error {
 	return fmt.Errorf("%s: is %s, %w", Quote(path), kind, ErrNotRegular)
 }
 
-// pathError puts the path as Quote gives it before the cause of an error of package os.
-func pathError(path string, err error) error {
+// PathError returns an error of package os with the path before its cause, as Quote gives it.
+func PathError(path string, err error) error {
 	var p *fs.PathError
 	if errors.As(err, &p) {
 		err = p.Err
+	}
+	if path == "" {
+		return fmt.Errorf(`"": %w; want a name that is not empty`, err)
 	}
 	return fmt.Errorf("%s: %w", Quote(path), err)
 }

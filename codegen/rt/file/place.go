@@ -40,7 +40,7 @@ func Create(path string, perm fs.FileMode) (*File, error) {
 		case again(err, try):
 			continue
 		case err != nil:
-			return nil, pathError(path, err)
+			return nil, PathError(path, err)
 		}
 		t := &File{File: f, held: held, path: path}
 		live.items = append(live.items, t)
@@ -82,7 +82,7 @@ func Part(path string, perm fs.FileMode, resume bool) (*File, error) {
 		return nil, fmt.Errorf("%s: another process writes it; wait for its end", Quote(part))
 	}
 	if err != nil {
-		return nil, pathError(part, err)
+		return nil, PathError(part, err)
 	}
 	t := &File{File: f, held: held, path: path, part: true}
 	live.items = append(live.items, t)
@@ -97,6 +97,11 @@ func Write(path string, perm fs.FileMode, write func(io.Writer) error) error {
 		return err
 	}
 	return s.Commit()
+}
+
+// Bytes is a function for Write that writes data.
+func Bytes(data []byte) func(io.Writer) error {
+	return func(w io.Writer) error { _, err := w.Write(data); return err }
 }
 
 // Place returns the path that Commit gives the file; Name is that of the temporary.
@@ -178,7 +183,7 @@ func (s *Set) Write(path string, perm fs.FileMode, write func(io.Writer) error) 
 	b := bufio.NewWriterSize(f, 1<<16)
 	err = write(b)
 	if werr := b.Flush(); werr != nil { // also if it was what failed before
-		return pathError(path, werr)
+		return PathError(path, werr)
 	}
 	return err
 }
@@ -207,7 +212,7 @@ func (s *Set) MkdirAll(dir string) error {
 		live.items = append(live.items, s)
 	}
 	if err := os.MkdirAll(dir, 0o777); err != nil {
-		return pathError(dir, err)
+		return PathError(dir, err)
 	}
 	return nil
 }
@@ -217,7 +222,7 @@ func (s *Set) MkdirAll(dir string) error {
 func (s *Set) Lock(dir string) error {
 	f, err := lockFolder(dir)
 	if err != nil {
-		return pathError(dir, err)
+		return PathError(dir, err)
 	}
 	if f != nil {
 		live.Lock()
@@ -235,13 +240,13 @@ func (s *Set) Commit() error {
 	names := map[string]bool{}
 	for _, st := range s.steps {
 		if f := st.file; f != nil {
-			if name := filepath.Clean(f.path); names[name] {
+			if name := one(f.path); names[name] {
 				return fmt.Errorf("%s: two outputs have this name; give one another", Quote(f.path))
 			} else {
 				names[name] = true
 			}
 			if err := synced(f.File); err != nil {
-				return pathError(f.path, err)
+				return PathError(f.path, err)
 			}
 			if err := replaceable(f.path); err != nil {
 				return err
@@ -260,10 +265,22 @@ func (s *Set) Commit() error {
 	}
 	for _, dir := range append(dirs, s.made...) {
 		if err := syncFolder(dir); err != nil {
-			return pathError(dir, err)
+			return PathError(dir, err)
 		}
 	}
 	return nil
+}
+
+// one is a path that is the same for all paths of a place, by whichever links its folder is reached.
+func one(path string) string {
+	dir, base := filepath.Split(path)
+	if abs, err := filepath.Abs(dir); err == nil {
+		dir = abs
+	}
+	if real, err := filepath.EvalSymlinks(dir); err == nil {
+		dir = real
+	}
+	return filepath.Join(dir, base)
 }
 
 // do does the steps.
@@ -283,9 +300,9 @@ func (s *Set) do() error {
 		}
 		switch {
 		case err != nil && i > 0:
-			return fmt.Errorf("%w; files that belong with it are replaced already: remove what is in the way and run this again", pathError(path, err))
+			return fmt.Errorf("%w; files that belong with it are replaced already: remove what is in the way and run this again", PathError(path, err))
 		case err != nil:
-			return pathError(path, err)
+			return PathError(path, err)
 		}
 	}
 	s.made = nil
@@ -327,8 +344,8 @@ func synced(f *os.File) error {
 	return err
 }
 
-// Distinct returns an error if what an output would replace is one of the inputs, also by a link, or is in a folder that is
-// one. Inputs that are not there, and "", are left to who reads them.
+// Distinct returns an error if what an output would replace is one of the inputs, also by a link, or what a file or a link in
+// a folder that is one leads to. Inputs that are not there, and "", are left to who reads them.
 func Distinct(output string, inputs ...string) error {
 	out, err := os.Stat(output)
 	if err != nil {
@@ -341,12 +358,13 @@ func Distinct(output string, inputs ...string) error {
 		}
 		same := os.SameFile(in, out)
 		if in.IsDir() {
-			filepath.WalkDir(path, func(p string, d fs.DirEntry, err error) error {
-				if err != nil {
+			root := path
+			if real, err := filepath.EvalSymlinks(path); err == nil {
+				root = real // WalkDir follows no link
+			}
+			filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
+				if err != nil || d.IsDir() {
 					return nil // whoever reads the folder says what is wrong with it
-				}
-				if !d.Type().IsRegular() {
-					return nil
 				}
 				if st, err := os.Stat(p); err == nil && os.SameFile(st, out) {
 					same = true

@@ -61,9 +61,7 @@ func put(t *testing.T, path, text string) {
 	}
 }
 
-func text(s string) func(io.Writer) error {
-	return func(w io.Writer) error { _, err := io.WriteString(w, s); return err }
-}
+func text(s string) func(io.Writer) error { return Bytes([]byte(s)) }
 
 func TestWrite(t *testing.T) {
 	dir := t.TempDir()
@@ -157,23 +155,26 @@ func TestPlaces(t *testing.T) {
 func TestDistinct(t *testing.T) {
 	dir := t.TempDir()
 	at := func(name string) string { return filepath.Join(dir, filepath.FromSlash(name)) }
-	if err := os.MkdirAll(at("samples/deep"), 0o777); err != nil {
+	if err := errors.Join(os.MkdirAll(at("samples/deep"), 0o777), os.Mkdir(at("folder"), 0o777)); err != nil {
 		t.Fatal(err)
 	}
-	for _, n := range []string{"a", "b", "samples/deep/c"} {
+	for _, n := range []string{"a", "b", "samples/deep/c", "shown", "folder/in"} {
 		put(t, at(n), "")
 	}
 	if err := os.Link(at("a"), at("link")); err != nil {
 		t.Skipf("no hard links here: %v", err)
 	}
-	if err := os.Symlink(at("a"), at("symlink")); err != nil {
-		t.Skipf("no symbolic links here: %v", err)
+	for name, to := range map[string]string{"symlink": "a", "samples/deep/link": "shown", "folderlink": "folder"} {
+		if err := os.Symlink(at(to), at(name)); err != nil {
+			t.Skipf("no symbolic links here: %v", err)
+		}
 	}
 	for output, distinct := range map[string]bool{
 		"a": false, "link": false, "symlink": false, "../" + filepath.Base(dir) + "/a": false, "samples/deep/c": false, "samples": false,
+		"shown": false, "samples/deep/link": false, "folder/in": false, "folderlink/in": false,
 		"b": true, "none": true,
 	} {
-		err := Distinct(at(output), "", at("none"), at("samples"), at("a"))
+		err := Distinct(at(output), "", at("none"), at("samples"), at("folderlink"), at("a"))
 		if (err == nil) != distinct || err != nil && !strings.Contains(err.Error(), ": the output would replace the input ") {
 			t.Errorf("%s: %v", output, err)
 		}
@@ -238,14 +239,17 @@ func TestSet(t *testing.T) {
 	}
 	done["c/"] = ""
 	want(t, dir, done)
-	s = begin()
-	if _, err := s.Create(filepath.Join(dir, "new", "..", "a"), 0o666); err != nil {
-		t.Fatal(err)
+	t.Chdir(dir)
+	for _, same := range []string{filepath.Join(dir, "new", "..", "a"), "a", "./new/../a"} {
+		s = begin()
+		if _, err := s.Create(same, 0o666); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Commit(); err == nil || !strings.Contains(err.Error(), "two outputs") {
+			t.Errorf("Commit of two files of a name, %s: %v", same, err)
+		}
+		want(t, dir, done)
 	}
-	if err := s.Commit(); err == nil || !strings.Contains(err.Error(), "two outputs") {
-		t.Errorf("Commit of two files of a name: %v", err)
-	}
-	want(t, dir, done)
 	if len(live.items) != 0 {
 		t.Errorf("%d things are unfinished at the end", len(live.items))
 	}

@@ -24,7 +24,7 @@ func own(st fs.FileInfo) bool {
 
 // syncFolder makes the names in a folder safe from a power failure.
 func syncFolder(dir string) error {
-	d, err := os.Open(dir)
+	d, err := openFolder(dir)
 	if err != nil {
 		return nil // a folder may be written and not read
 	}

@@ -41,3 +41,25 @@ func TestCreateLeavesNothing(t *testing.T) {
 	}
 	want(t, dir, map[string]string{})
 }
+
+// A pipe where a folder is wanted is refused, and nobody waits for it.
+func TestNoFolder(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for what, use := range map[string]func(s *Set) error{
+		"MkdirAll": func(s *Set) error { return s.MkdirAll(pipe) },
+		"Lock":     func(s *Set) error { return s.Lock(pipe) },
+		"Create": func(s *Set) error {
+			_, err := s.Create(filepath.Join(pipe, "file"), 0o666)
+			return err
+		},
+	} {
+		var s Set
+		if err := use(&s); !errors.Is(err, syscall.ENOTDIR) {
+			t.Errorf("%s: %v, want %v", what, err, syscall.ENOTDIR)
+		}
+		s.Abandon()
+	}
+}

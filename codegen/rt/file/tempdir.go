@@ -36,7 +36,7 @@ func TempDir() (*Dir, error) {
 		if err := os.Mkdir(path, 0o700); again(err, try) {
 			continue
 		} else if err != nil {
-			return nil, pathError(path, err)
+			return nil, PathError(path, err)
 		}
 		f, held, err := createLocked(filepath.Join(path, holder), 0o600)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -47,7 +47,7 @@ func TempDir() (*Dir, error) {
 		}
 		if err != nil {
 			os.Remove(path)
-			return nil, pathError(path, err)
+			return nil, PathError(path, err)
 		}
 		if f != held {
 			f.Close()

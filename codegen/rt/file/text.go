@@ -26,7 +26,7 @@ func ReadText(path string, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	if data, err = io.ReadAll(Text(bytes.NewReader(data))); err != nil {
-		return nil, pathError(path, err)
+		return nil, PathError(path, err)
 	}
 	return data, nil
 }

@@ -101,10 +101,16 @@ func Memory(path string, o Options) int64 {
 	} else if st.Size() <= headBytes {
 		return st.Size() // all was seen, and it is no picture
 	}
-	perPixel := kind.memory(head, model)
+	return kind.takes(head, model, pixels, st.Size(), o)
+}
+
+// takes is at most how many bytes reading a picture takes of so many pixels, in a file of
+// that size; head is its beginning, or all of it.
+func (f *format) takes(head []byte, c image.Config, pixels, size int64, o Options) int64 {
+	perPixel := f.memory(head, c)
 	// What is said about the picture may stand behind it.
-	if kind.turns(o) && (kind.name != "jpeg" || kind.about(head).orientation() != 1) {
+	if f.turns(o) && (f.name != "jpeg" || f.about(head).orientation() != 1) {
 		perPixel += turning
 	}
-	return st.Size() + pixels*perPixel + kind.extra(st.Size())
+	return size + pixels*perPixel + f.extra(size)
 }

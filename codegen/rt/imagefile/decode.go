@@ -28,6 +28,9 @@ type Options struct {
 	MaxPixels int64
 	// MaxBytes is the largest file that is read, DefaultMaxBytes if 0.
 	MaxBytes int64
+	// MaxMemory is the most bytes that decoding may take, the file and the result included;
+	// a picture that may take more, as Memory counts, is refused. 0: any number.
+	MaxMemory int64
 	// IgnoreOrientation leaves pictures as they are stored. Otherwise they are turned
 	// and mirrored upright as their EXIF, or else XMP, says. A TIFF always is: there it
 	// is part of the format.
@@ -71,6 +74,9 @@ func opened(f *os.File, o Options) (image.Image, string, error) {
 	if st.Size() > o.maxBytes() {
 		return nil, "", tooManyBytes(o)
 	}
+	if err := checkMemory(st.Size(), o); err != nil {
+		return nil, "", err
+	}
 	// Of its size at once: a buffer that grows takes up to three times as much.
 	data := bytes.NewBuffer(make([]byte, 0, st.Size()+bytes.MinRead))
 	if _, err := data.ReadFrom(io.LimitReader(f, o.maxBytes()+1)); err != nil {
@@ -99,12 +105,15 @@ func Bytes(data []byte, o Options) (image.Image, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	size, err := f.size(data, o)
+	size, c, err := f.size(data, o)
 	if err != nil {
 		return nil, "", err
 	}
 	if err := checkSize(size, o); err != nil {
 		return nil, "", fmt.Errorf("%s: %w", f.title, err)
+	}
+	if err := checkMemory(f.takes(data, c, int64(size.X)*int64(size.Y), int64(len(data)), o), o); err != nil {
+		return nil, "", fmt.Errorf("%s: the picture is %d x %d pixels: %w", f.title, size.X, size.Y, err)
 	}
 	img, err := f.picture(data)
 	if err != nil {
@@ -140,16 +149,24 @@ func checkSize(size image.Point, o Options) error {
 	return nil
 }
 
+// checkMemory refuses what may take more memory than there is for it.
+func checkMemory(takes int64, o Options) error {
+	if o.MaxMemory > 0 && takes > o.MaxMemory {
+		return fmt.Errorf("decoding may take %d MiB, and of the memory that this process may use there are %d MiB for it: scale the picture down, or raise that limit",
+			takes>>20, o.MaxMemory>>20)
+	}
+	return nil
+}
+
 // size reads the picture's size without decoding it, after a look at what decoding would
 // do.
-func (f *format) size(data []byte, o Options) (size image.Point, err error) {
+func (f *format) size(data []byte, o Options) (size image.Point, c image.Config, err error) {
 	if f.check != nil {
 		if err := f.check(data, o); err != nil {
-			return size, fmt.Errorf("%s: %w", f.title, err)
+			return size, c, fmt.Errorf("%s: %w", f.title, err)
 		}
 	}
-	size, _, err = f.header(bytes.NewReader(data))
-	return size, err
+	return f.header(bytes.NewReader(data))
 }
 
 // header reads what a file says of itself.

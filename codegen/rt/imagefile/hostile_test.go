@@ -67,7 +67,7 @@ func TestBudget(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err = f.size(h.data, Options{}); err == nil || !strings.Contains(err.Error(), h.want) {
+			if _, _, err = f.size(h.data, Options{}); err == nil || !strings.Contains(err.Error(), h.want) {
 				t.Errorf("error is %v, want %q", err, h.want)
 			} else if len(err.Error()) > 300 {
 				t.Errorf("the error has %d bytes", len(err.Error()))

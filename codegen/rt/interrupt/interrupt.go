@@ -9,8 +9,8 @@
 //
 // No code besides main functions needs to know of signals, and no context has to be passed on: what an interrupt finds
 // under way does not go on. A Commit that has begun to give files their names is waited for. Libraries begin processes with
-// Start and files with package file, and install no handler: in a program whose main is somebody else's, signals do what
-// that program says.
+// Start, from any goroutine, and files with package file, and install no handler: in a program whose main is somebody else's,
+// signals do what that program says.
 package interrupt
 
 import (

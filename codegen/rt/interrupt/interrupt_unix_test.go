@@ -77,35 +77,43 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// ready starts a command that is one of mains, in its folder, and returns its standard input, and its output behind the line
+// ready.
+func ready(t *testing.T, cmd *exec.Cmd, name string) (io.Closer, io.Reader) {
+	t.Helper()
+	cmd.Env = append(os.Environ(), env+"="+name, "TMPDIR="+cmd.Dir)
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	r := bufio.NewReader(out)
+	if line, err := r.ReadString('\n'); err != nil || line != "ready\n" {
+		t.Fatalf("it says %q, %v", line, err)
+	}
+	return in, r
+}
+
 func TestSignals(t *testing.T) {
 	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
 		t.Run(s.String(), func(t *testing.T) {
 			dir := t.TempDir()
 			cmd := exec.Command(os.Args[0])
 			cmd.Dir = dir
-			cmd.Env = append(os.Environ(), env+"=busy", "TMPDIR="+dir)
-			in, err := cmd.StdinPipe()
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer in.Close()
 			var errs strings.Builder
 			cmd.Stderr = &errs
-			out, err := cmd.StdoutPipe()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := cmd.Start(); err != nil {
-				t.Fatal(err)
-			}
-			r := bufio.NewReader(out)
-			if line, err := r.ReadString('\n'); err != nil || line != "ready\n" {
-				t.Fatalf("it says %q, %v", line, err)
-			}
+			in, r := ready(t, cmd, "busy")
+			defer in.Close()
 			cmd.Process.Signal(s)
 			begun := time.Now()
 			rest, _ := io.ReadAll(r) // ends when no process has the pipe
-			err = cmd.Wait()
+			err := cmd.Wait()
 			if took := time.Since(begun); took > 5*time.Second { // a second, on a machine that is not busy
 				t.Errorf("took %v", took)
 			}
@@ -130,22 +138,7 @@ func TestSignals(t *testing.T) {
 func TestIgnoredHangup(t *testing.T) {
 	cmd := exec.Command("sh", "-c", `trap "" HUP; exec "$0"`, os.Args[0])
 	cmd.Dir = t.TempDir()
-	cmd.Env = append(os.Environ(), env+"=patient", "TMPDIR="+cmd.Dir)
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	r := bufio.NewReader(out)
-	if line, err := r.ReadString('\n'); err != nil || line != "ready\n" {
-		t.Errorf("it says %q, %v", line, err)
-	}
+	in, _ := ready(t, cmd, "patient")
 	cmd.Process.Signal(syscall.SIGHUP)
 	in.Close()
 	if err := cmd.Wait(); cmd.ProcessState.ExitCode() != 7 {

@@ -22,18 +22,8 @@ func init() {
 // A process ends with the one that began it, also if that is killed.
 func TestOrphan(t *testing.T) {
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), env+"=parent")
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	line := make([]byte, len("ready\n"))
-	if _, err := io.ReadFull(out, line); err != nil || string(line) != "ready\n" {
-		t.Errorf("it says %q, %v", line, err)
-	}
+	cmd.Dir = t.TempDir()
+	_, out := ready(t, cmd, "parent")
 	cmd.Process.Kill()
 	if rest, err := io.ReadAll(out); err != nil || len(rest) > 0 { // ends when no process has the pipe
 		t.Errorf("it says %q, %v", rest, err)

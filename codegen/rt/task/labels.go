@@ -50,12 +50,16 @@ func ReadLabels(r io.Reader) ([]string, error) {
 			if err := json.Unmarshal(lines.Bytes(), &row); err != nil || row.Answer == nil || row.Label == nil || *row.Label != len(labels) {
 				return nil, fmt.Errorf("label %d is %.60q, want a line such as {\"answer\": \"yes\", \"label\": %d}", len(labels), lines.Text(), len(labels))
 			}
-			labels = append(labels, *row.Answer)
+			if labels = append(labels, *row.Answer); len(labels) > maxLabels {
+				break
+			}
 		}
 	default:
 		for line := range strings.Lines(string(text)) {
 			if line = strings.TrimSpace(line); line != "" {
-				labels = append(labels, line)
+				if labels = append(labels, line); len(labels) > maxLabels {
+					break
+				}
 			}
 		}
 	}

@@ -26,6 +26,7 @@ func TestReadLabels(t *testing.T) {
 		{"answers out of order", "{\"answer\": \"yes\", \"label\": 1}", nil, `label 0 is "{\"answer\": \"yes\", \"label\": 1}", want a line such as {"answer": "yes", "label": 0}`},
 		{"answers without a label", "{\"answer\": \"yes\", \"label\": 0}\n{\"answer\": \"no\"}", nil, "label 1 is"},
 		{"another object", `{"classes": ["a"]}`, nil, "label 0 is"},
+		{"too many lines", strings.Repeat("a\n", 2*maxLabels), nil, "1048577 labels, want 1 to 1048576"},
 		{"too long", strings.Repeat("x", maxLabelBytes+1), nil, "more than 16777216 bytes"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

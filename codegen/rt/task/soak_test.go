@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/codegen/rt/task"
 	"github.com/multiway-go/multiway/generated/beit3tiny"
@@ -253,9 +254,7 @@ func TestLoad(t *testing.T) {
 // TestSoak is TestLoad for longer, with more callers, and sees that the process holds no
 // more after it than before. With -short, as under the race detector, it is not as long.
 func TestSoak(t *testing.T) {
-	if os.Getenv("MULTIWAY_SOAK") == "" {
-		t.Skip("soak: make soak runs it")
-	}
+	asmtest.Soak(t)
 	d := 2 * time.Minute
 	if testing.Short() {
 		d /= 4

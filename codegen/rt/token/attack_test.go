@@ -2,20 +2,12 @@ package token
 
 import (
 	"bytes"
-	"runtime"
 	"strconv"
 	"strings"
 	"testing"
-)
 
-// allocated is what f allocates in all, in bytes.
-func allocated(f func()) int {
-	var a, b runtime.MemStats
-	runtime.ReadMemStats(&a)
-	f()
-	runtime.ReadMemStats(&b)
-	return int(b.TotalAlloc - a.TotalAlloc)
-}
+	"github.com/multiway-go/multiway/asm/asmtest"
+)
 
 // vocabulary is one of n lines, each as short as can be.
 func vocabulary(n int) []byte {
@@ -73,7 +65,7 @@ func TestHostileTokenizers(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var err error
-			if got, most := allocated(func() { _, err = Open(c.data) }), 40*len(c.data)+1<<20; got > most {
+			if got, most := asmtest.Allocated(func() { _, err = Open(c.data) }), 40*len(c.data)+1<<20; got > most {
 				t.Errorf("%d bytes take %d in all, want at most %d", len(c.data), got, most)
 			}
 			switch {

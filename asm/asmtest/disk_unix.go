@@ -1,0 +1,28 @@
+//go:build unix
+
+package asmtest
+
+import (
+	"os"
+	"os/signal"
+	"strconv"
+	"syscall"
+)
+
+// EnvMaxFile is the environment variable that says how many bytes a file may have that the process writes.
+const EnvMaxFile = "MULTIWAY_TEST_MAX_FILE"
+
+// LimitFiles has the process do what EnvMaxFile says: writing more is an error, as on a full disk. A test program that runs
+// itself calls it first.
+func LimitFiles() {
+	if n, err := strconv.ParseInt(os.Getenv(EnvMaxFile), 10, 64); err == nil {
+		signal.Ignore(syscall.SIGXFSZ)
+		var limit syscall.Rlimit
+		set(&limit.Cur, n)
+		set(&limit.Max, n)
+		syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit)
+	}
+}
+
+// set sets a number whose type differs between systems.
+func set[T int64 | uint64](to *T, n int64) { *to = T(n) }
