@@ -16,7 +16,7 @@ func computes(p *ir.Program, o *Options) [32]byte {
 	var b strings.Builder
 	fmt.Fprintf(&b, "text %d\n", o.Text)
 	if x := o.Pixels; x != nil {
-		fmt.Fprintf(&b, "pixels %d resize %d mean %g std %g\n", x.Size, x.Resize, x.Mean, x.Std)
+		fmt.Fprintf(&b, "pixels %d resize %d alpha %d mean %g std %g\n", x.Size, x.Resize, x.Alpha, x.Mean, x.Std)
 	}
 	if o.Tokenizer != nil {
 		fmt.Fprintf(&b, "tokenizer %x\n", sha256.Sum256(o.Tokenizer))

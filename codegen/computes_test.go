@@ -61,6 +61,7 @@ func TestComputes(t *testing.T) {
 		"text limit":     func(_ *ir.Program, o *Options) { o.Text = 7 },
 		"picture's size": func(_ *ir.Program, o *Options) { o.Pixels.Size = 5 },
 		"crop":           func(_ *ir.Program, o *Options) { o.Pixels.Resize = pixel.Crop },
+		"alpha":          func(_ *ir.Program, o *Options) { o.Pixels.Alpha = pixel.Drop },
 		"mean":           func(_ *ir.Program, o *Options) { o.Pixels.Mean[1] = 0.25 },
 		"deviation":      func(_ *ir.Program, o *Options) { o.Pixels.Std[2] = 0.25 },
 		"no pictures":    func(_ *ir.Program, o *Options) { o.Pixels = nil },

@@ -157,6 +157,7 @@ func (g *generator) input(f *jen.File) {
 		d[jen.Id("Pixels")] = jen.Op("&").Qual(pixelPath, "Preprocess").Values(jen.Dict{
 			jen.Id("Size"):   jen.Lit(p.Size),
 			jen.Id("Resize"): jen.Qual(pixelPath, mode),
+			jen.Id("Alpha"):  jen.Qual(pixelPath, map[pixel.Alpha]string{pixel.White: "White", pixel.Black: "Black", pixel.Drop: "Drop"}[p.Alpha]),
 			jen.Id("Mean"):   three(p.Mean),
 			jen.Id("Std"):    three(p.Std),
 		})

@@ -158,6 +158,11 @@ func (m *Model) options(name string, w codegen.Placement) (codegen.Options, erro
 		if d.Preprocess.Resize == "crop" {
 			pre.Resize = pixel.Crop
 		}
+		for _, a := range []pixel.Alpha{pixel.White, pixel.Black, pixel.Drop} {
+			if a.String() == d.Preprocess.Alpha {
+				pre.Alpha = a
+			}
+		}
 		for c := range 3 {
 			pre.Mean[c], pre.Std[c] = float32(d.Preprocess.Mean[c]), float32(d.Preprocess.Std[c])
 		}

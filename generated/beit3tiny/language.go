@@ -70,4 +70,4 @@ var fnLanguage = rt.Func{
 	Text: true,
 }
 
-const _ = allFilesOfBuild_9218cc643ce8_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_815826df33ac_elseRunMultiwayBuildAgain

@@ -86,4 +86,4 @@ var fnLanguageRetrieval = rt.Func{
 	Text: true,
 }
 
-const _ = allFilesOfBuild_9218cc643ce8_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_815826df33ac_elseRunMultiwayBuildAgain

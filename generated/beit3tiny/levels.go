@@ -22,4 +22,4 @@ var generic = rt.Kernels{
 	VNR:       16,
 }
 
-const _ = allFilesOfBuild_9218cc643ce8_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_815826df33ac_elseRunMultiwayBuildAgain

@@ -38,4 +38,4 @@ var avx512 = rt.Kernels{
 	VNR:     64,
 }
 
-const _ = allFilesOfBuild_9218cc643ce8_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_815826df33ac_elseRunMultiwayBuildAgain

@@ -241,4 +241,4 @@ var (
 	rows10T = []rt.Section{{C: 10}, {T: true}}
 )
 
-const _ = allFilesOfBuild_9218cc643ce8_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_815826df33ac_elseRunMultiwayBuildAgain

@@ -148,4 +148,4 @@ var fnCaptionImage = rt.Func{
 	},
 }
 
-const _ = allFilesOfBuild_7ef5fcbd0231_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_784d8e473686_elseRunMultiwayBuildAgain

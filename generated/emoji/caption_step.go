@@ -184,4 +184,4 @@ var fnCaptionStep = rt.Func{
 	Text: true,
 }
 
-const _ = allFilesOfBuild_7ef5fcbd0231_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_784d8e473686_elseRunMultiwayBuildAgain

@@ -267,4 +267,4 @@ func gelu(x float32) float32 {
 	return float32(r - float64(u/2*exp2(q*u)))
 }
 
-const _ = allFilesOfBuild_7ef5fcbd0231_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_784d8e473686_elseRunMultiwayBuildAgain

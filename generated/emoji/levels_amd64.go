@@ -47,4 +47,4 @@ var avx512 = rt.Kernels{
 	VNR:     64,
 }
 
-const _ = allFilesOfBuild_7ef5fcbd0231_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_784d8e473686_elseRunMultiwayBuildAgain

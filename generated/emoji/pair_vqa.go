@@ -253,4 +253,4 @@ var fnPairVqa = rt.Func{
 	Text: true,
 }
 
-const _ = allFilesOfBuild_7ef5fcbd0231_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_784d8e473686_elseRunMultiwayBuildAgain

@@ -217,4 +217,4 @@ func gelu(x float32) float32 {
 	return float32(r - float64(u/2*exp2(q*u)))
 }
 
-const _ = allFilesOfBuild_7311599d0c83_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_1812a2e60464_elseRunMultiwayBuildAgain

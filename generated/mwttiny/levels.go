@@ -22,4 +22,4 @@ var generic = rt.Kernels{
 	VNR:       16,
 }
 
-const _ = allFilesOfBuild_7311599d0c83_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_1812a2e60464_elseRunMultiwayBuildAgain

@@ -25,4 +25,4 @@ var neon = rt.Kernels{
 	VNR:       16,
 }
 
-const _ = allFilesOfBuild_7311599d0c83_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_1812a2e60464_elseRunMultiwayBuildAgain

@@ -70,4 +70,4 @@ var fnVision = rt.Func{
 	Run: runVision,
 }
 
-const _ = allFilesOfBuild_7311599d0c83_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_1812a2e60464_elseRunMultiwayBuildAgain

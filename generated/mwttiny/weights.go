@@ -243,4 +243,4 @@ var (
 	}
 )
 
-const _ = allFilesOfBuild_7311599d0c83_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_1812a2e60464_elseRunMultiwayBuildAgain

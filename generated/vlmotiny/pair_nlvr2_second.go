@@ -111,4 +111,4 @@ var fnPairNlvr2Second = rt.Func{
 	Text: true,
 }
 
-const _ = allFilesOfBuild_78f1200d786a_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_97e33d72934d_elseRunMultiwayBuildAgain

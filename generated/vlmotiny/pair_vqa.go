@@ -127,4 +127,4 @@ var fnPairVqa = rt.Func{
 	Text: true,
 }
 
-const _ = allFilesOfBuild_78f1200d786a_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_97e33d72934d_elseRunMultiwayBuildAgain

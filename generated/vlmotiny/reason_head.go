@@ -55,4 +55,4 @@ var fnReasonHead = rt.Func{
 	Run: runReasonHead,
 }
 
-const _ = allFilesOfBuild_78f1200d786a_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_97e33d72934d_elseRunMultiwayBuildAgain

@@ -86,4 +86,4 @@ var fnVisionRetrieval = rt.Func{
 	Run: runVisionRetrieval,
 }
 
-const _ = allFilesOfBuild_78f1200d786a_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_97e33d72934d_elseRunMultiwayBuildAgain

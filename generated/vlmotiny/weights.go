@@ -359,4 +359,4 @@ var (
 	}
 )
 
-const _ = allFilesOfBuild_78f1200d786a_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_97e33d72934d_elseRunMultiwayBuildAgain

@@ -536,10 +536,11 @@ func (d *Description) completeGeneration() *problem {
 	return nil
 }
 
-// The two ways in which the released models were fed.
+// The two ways in which the released models were fed, both by Pillow's convert("RGB"),
+// which drops alpha.
 var (
-	half     = Preprocess{Resize: "stretch", Mean: []float64{0.5}, Std: []float64{0.5}}
-	imageNet = Preprocess{Resize: "crop", Mean: []float64{0.485, 0.456, 0.406}, Std: []float64{0.229, 0.224, 0.225}}
+	half     = Preprocess{Resize: "stretch", Alpha: "drop", Mean: []float64{0.5}, Std: []float64{0.5}}
+	imageNet = Preprocess{Resize: "crop", Alpha: "drop", Mean: []float64{0.485, 0.456, 0.406}, Std: []float64{0.229, 0.224, 0.225}}
 )
 
 func (d *Description) completePreprocess() *problem {
@@ -547,7 +548,7 @@ func (d *Description) completePreprocess() *problem {
 	t := d.Structure()
 	m := t.Picture()
 	if m == nil || m.Height != m.Width {
-		if p.Resize != "" || p.Size != 0 || p.Mean != nil || p.Std != nil {
+		if p.Resize != "" || p.Size != 0 || p.Alpha != "" || p.Mean != nil || p.Std != nil {
 			return wrong("preprocess", " is given, but no modality takes square pictures; remove it")
 		}
 		return nil
@@ -560,6 +561,12 @@ func (d *Description) completePreprocess() *problem {
 	}
 	if kinds := []string{"stretch", "crop"}; !slices.Contains(kinds, p.Resize) {
 		return wrong("preprocess.resize", ": %s", unknown("way to resize", p.Resize, kinds))
+	}
+	if p.Alpha == "" {
+		p.Alpha = def.Alpha
+	}
+	if kinds := []string{"white", "black", "drop"}; !slices.Contains(kinds, p.Alpha) {
+		return wrong("preprocess.alpha", ": %s", unknown("way to see transparency", p.Alpha, kinds))
 	}
 	if p.Size == 0 {
 		p.Size = m.Height

@@ -89,6 +89,7 @@ type IDs struct{ From, To int }
 type Preprocess struct {
 	Resize string // stretch: to Size x Size; crop: the shorter side to Size, then the centre Size x Size
 	Size   int    // equals Sizes.Image
+	Alpha  string // what is seen of transparency: white or black beneath it; drop: the colours that the file holds
 	Mean   []float64
 	Std    []float64
 }
@@ -204,6 +205,7 @@ func (c *decoder) description(root *node) *Description {
 			c.object(n, path, []field{
 				{"resize", word(&d.Preprocess.Resize)},
 				{"size", func(n *node, path string) { d.Preprocess.Size = c.count(n, path, 1, 1<<13) }},
+				{"alpha", word(&d.Preprocess.Alpha)},
 				{"mean", func(n *node, path string) { d.Preprocess.Mean = c.numbers(n, path) }},
 				{"std", func(n *node, path string) { d.Preprocess.Std = c.numbers(n, path) }},
 			})

@@ -45,7 +45,7 @@ func TestParse(t *testing.T) {
 			Tasks:      []Task{{Name: "retrieval"}, {Name: "classification", Labels: "labels.json", List: "subgroups"}},
 			Entries:    []string{"vision", "language"},
 			Limits:     Limits{Text: 24, Rows: 4096, Pixels: 1000000},
-			Preprocess: Preprocess{Resize: "stretch", Size: 64, Mean: halves, Std: halves},
+			Preprocess: Preprocess{Resize: "stretch", Size: 64, Alpha: "drop", Mean: halves, Std: halves},
 			Precision:  precision.Uniform("f32"),
 		}},
 		{"preset", "model: 1\npreset: beit3-base-patch16-224-in1k\ncheckpoint: \"my file.pth\"\n", Description{
@@ -54,7 +54,7 @@ func TestParse(t *testing.T) {
 			Tasks:      []Task{{Name: "classification", Classes: 1000}},
 			Entries:    []string{"vision"},
 			Limits:     Limits{Text: 64, Rows: 2048},
-			Preprocess: Preprocess{Resize: "crop", Size: 224, Mean: []float64{0.485, 0.456, 0.406}, Std: []float64{0.229, 0.224, 0.225}},
+			Preprocess: Preprocess{Resize: "crop", Size: 224, Alpha: "drop", Mean: []float64{0.485, 0.456, 0.406}, Std: []float64{0.229, 0.224, 0.225}},
 			Precision:  precision.Uniform("f32"),
 		}},
 		{"defaults of sizes", "# a comment\nmodel: 1\nfamily: beit3\nsizes:\n  dim: 8\n  heads: 2\n  layers: 1\n  image: 6\n  patch: 2\n  vocab: 11\nseed: 18446744073709551615\npreprocess: {mean: 0, std: [1, 2, 0.25]}\ntasks: [encode: {norm: false}]\n", Description{
@@ -64,7 +64,7 @@ func TestParse(t *testing.T) {
 			Tasks:      []Task{{Name: "encode", Norm: ptr(false)}},
 			Entries:    []string{"vision", "language", "pair"},
 			Limits:     Limits{Text: 64, Rows: 2048},
-			Preprocess: Preprocess{Resize: "stretch", Size: 6, Mean: []float64{0, 0, 0}, Std: []float64{1, 2, 0.25}},
+			Preprocess: Preprocess{Resize: "stretch", Size: 6, Alpha: "drop", Mean: []float64{0, 0, 0}, Std: []float64{1, 2, 0.25}},
 			Precision:  precision.Uniform("f32"),
 		}},
 	} {
@@ -178,6 +178,7 @@ var badDescriptions = []struct {
 	{"more words than text", emoji, "model: 1\npreset: beit3-base-patch16-480-nocaps\nlimits: {text: 12, max_new: 12}\n", "m.yaml:3:20: limits.max_new is 12, want 1 to 11: limits.text is 12, <s> included"},
 	{"long captions", emoji, "model: 1\npreset: beit3-base-patch16-480-nocaps\nlimits: {text: 1021}\n", "m.yaml:3:10: limits.text is 1021, want 1 to 1020: sizes.positions is 1024 and its first 2 rows are not used, and a caption's last step takes 2 more than its text"},
 	{"resize", "precision: f32", "preprocess: {resize: centre}", "m.yaml:12:14: preprocess.resize: unknown way to resize \"centre\"; want one of stretch, crop"},
+	{"alpha", "precision: f32", "preprocess: {alpha: blue}", "m.yaml:12:14: preprocess.alpha: unknown way to see transparency \"blue\"; want one of white, black, drop"},
 	{"picture's side", "precision: f32", "preprocess: {size: 256}", "m.yaml:12:14: preprocess.size is 256, want 64, the side of the model's picture"},
 	{"mean of two", "precision: f32", "preprocess: {mean: [0.5, 0.5]}", "m.yaml:12:14: preprocess.mean has 2 numbers, want 1 or 3, one a channel"},
 	{"zero std", "precision: f32", "preprocess: {std: 0}", "m.yaml:12:14: preprocess.std holds 0, want 1e-06 to 1000"},

@@ -36,12 +36,13 @@ func (a *App) info() error {
 		out := struct {
 			Binary string `json:"binary"`
 			rt.Info
-			Picture   int   `json:"picture_size,omitempty"`
-			MaxPixels int64 `json:"max_pixels,omitempty"`
-			Classes   int   `json:"classes,omitempty"`
+			Picture   int    `json:"picture_size,omitempty"`
+			Alpha     string `json:"picture_alpha,omitempty"` // what is seen of transparency: white, black, or drop
+			MaxPixels int64  `json:"max_pixels,omitempty"`
+			Classes   int    `json:"classes,omitempty"`
 		}{Binary: a.Name, Info: i, Classes: len(in.Labels)}
 		if in.Pixels != nil {
-			out.Picture, out.MaxPixels = in.Pixels.Size, limit
+			out.Picture, out.Alpha, out.MaxPixels = in.Pixels.Size, in.Pixels.Alpha.String(), limit
 		}
 		return a.Print(out)
 	}
@@ -57,7 +58,7 @@ func (a *App) info() error {
 	fmt.Fprintf(w, "weights\t%s, %s, %s%s\n", bytesText(i.Weights), i.Precision, file.Quote(i.Source), pages)
 	fmt.Fprintf(w, "arena\t%s at most\n", bytesText(i.ArenaBytes))
 	if in.Pixels != nil {
-		fmt.Fprintf(w, "pictures\t%dx%d (%s), files of at most %d pixels\n", in.Pixels.Size, in.Pixels.Size, in.Pixels.Resize, limit)
+		fmt.Fprintf(w, "pictures\t%dx%d (%s; alpha: %s), files of at most %d pixels\n", in.Pixels.Size, in.Pixels.Size, in.Pixels.Resize, in.Pixels.Alpha, limit)
 	}
 	if i.Vocab > 0 {
 		fmt.Fprintf(w, "texts\tat most %d ids, vocabulary of %d\n", i.Text, i.Vocab)

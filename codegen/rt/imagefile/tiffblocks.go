@@ -308,12 +308,14 @@ func (b *tiffBlocks) jpeg(data []byte, plane, x, y, rows int) error {
 		return errors.New("a JPEG in it does not begin as one")
 	}
 	// What its components are, the directory says.
-	transform := byte(0)
-	if b.photometric == tiffYCbCr && b.planes == 1 {
-		transform = 1
+	adobe := []byte("\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00")
+	switch {
+	case b.perPixel() == 1:
+		adobe = nil
+	case b.photometric == tiffYCbCr:
+		adobe[len(adobe)-1] = 1
 	}
-	adobe := []byte("\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00")
-	stream := bytes.Join([][]byte{[]byte(startOfJPEG), b.tables, append(adobe, transform), data}, nil)
+	stream := bytes.Join([][]byte{[]byte(startOfJPEG), b.tables, adobe, data}, nil)
 	if !bytes.HasSuffix(bytes.TrimRight(stream, "\x00"), []byte(endOfJPEG)) {
 		stream = append(stream, endOfJPEG...)
 	}
