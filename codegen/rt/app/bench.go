@@ -14,20 +14,25 @@ import (
 func (a *App) benchCommand() *cobra.Command {
 	var o bench.Options
 	var once bool
+	var folder string
 	c := &cobra.Command{
 		Use:   "bench",
 		Short: "Time the model's functions beside what this machine can do",
 		Long: `bench runs each function on batches of random input and prints the median time of a
 call, the share of the machine's peak of multiply-adds, and the ratio to the roofline,
-the time that peak and memory allow at best. Reading and resizing pictures is not part
-of it. --ops says where the time went, --kernels times each piece of work alone.
+the time that peak and memory allow at best. --ops says where the time went, --kernels
+times each piece of work alone. Reading and resizing pictures is not part of it: --folder
+times these and the model for the pictures of a folder, up to 1000.
 
 ` + BenchBusy,
-		Example: "  " + a.Name + " bench --batch 1,32 --threads 1,2\n  " + a.Name + " bench --ops --tokens 16",
+		Example: "  " + a.Name + " bench --batch 1,32 --threads 1,2\n  " + a.Name + " bench --ops --tokens 16\n  " + a.Name + " bench --folder photos/",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := bench.Check(a.Package, o); err != nil {
 				return usageError{err}
+			}
+			if folder != "" {
+				return a.benchFolder(c.Context(), folder, o)
 			}
 			if once {
 				return a.once(o)
@@ -36,6 +41,9 @@ of it. --ops says where the time went, --kernels times each piece of work alone.
 		},
 	}
 	BenchFlags(c, &o)
+	if a.has(visionRetrieval) || a.has(visionClassification) {
+		c.Flags().StringVar(&folder, "folder", "", "time reading, decoding, resizing and the model of its pictures")
+	}
 	c.Flags().BoolVar(&once, "once", false, "make one call and print its time since the command began")
 	c.Flags().Lookup("once").Hidden = true
 	return c
