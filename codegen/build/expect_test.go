@@ -1,11 +1,9 @@
 package build_test
 
 import (
-	"bytes"
 	"fmt"
 	"math"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -271,19 +269,8 @@ func clear2(x map[string]checkpoint.Tensor, names ...string) {
 // README's Python writes what PyTorch computes, and what it writes is what the files of the folder hold.
 func TestReadmeWritesExpected(t *testing.T) {
 	asmtest.Slow(t)
-	python := os.Getenv("MULTIWAY_PYTHON")
-	if python == "" {
-		python = "python3"
-	}
-	if out, err := exec.Command(python, "-c", "import torch, safetensors.torch, PIL, numpy").CombinedOutput(); err != nil {
-		asmtest.Missing(t, "torch", fmt.Sprintf("%s: %v: %s", python, err, bytes.TrimSpace(out[max(0, len(out)-200):])))
-	}
 	dir := t.TempDir()
-	cmd := exec.Command(python, filepath.Join(expect, "make.py"), "../../README.md", dir)
-	cmd.Env = append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	runPython(t, filepath.Join(expect, "make.py"), "../../README.md", dir)
 	for _, family := range []string{"beit3", "vlmo"} {
 		for _, at := range []string{dir, expect} {
 			if _, err := held(t, described(t, family, expectations[family]), filepath.Join(at, family+"-expected.safetensors"), 0); err != nil {

@@ -1,12 +1,18 @@
 package build_test
 
 import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 
+	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/codegen/build"
 	"github.com/multiway-go/multiway/ir/checkpoint"
 	"github.com/multiway-go/multiway/ir/model"
@@ -16,16 +22,16 @@ import (
 const torch = "testdata/torch"
 
 // torchWeights describes a checkpoint of the folder and returns its weights by name, and what is said of it.
-func torchWeights(t *testing.T, name, key string) (map[string][]float32, *checkpoint.Report, error) {
+func torchWeights(t *testing.T, dir, name, key string) (map[string][]float32, *checkpoint.Report, error) {
 	t.Helper()
-	in, err := build.Init(filepath.Join(torch, name), build.InitOptions{Out: "testdata/torch/model.yaml", Key: key, Heads: 2})
+	in, err := build.Init(filepath.Join(dir, name), build.InitOptions{Out: filepath.Join(dir, "model.yaml"), Key: key, Heads: 2})
 	if err == nil {
 		err = in.Problem
 	}
 	if err != nil {
 		return nil, nil, err
 	}
-	d, err := model.Parse("testdata/torch/model.yaml", in.YAML)
+	d, err := model.Parse(filepath.Join(dir, "model.yaml"), in.YAML)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, in.YAML)
 	}
@@ -39,7 +45,7 @@ func torchWeights(t *testing.T, name, key string) (map[string][]float32, *checkp
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(in.Used, found); diff != "" {
+	if diff := gocmp.Diff(in.Used, found); diff != "" {
 		t.Errorf("what is used (-init +build):\n%s", diff)
 	}
 	all := map[string][]float32{}
@@ -52,8 +58,10 @@ func torchWeights(t *testing.T, name, key string) (map[string][]float32, *checkp
 }
 
 // However people save a model, its weights are read; a set of weights is taken by its key.
-func TestTorchFiles(t *testing.T) {
-	base, _, err := torchWeights(t, "base.safetensors", "")
+func TestTorchFiles(t *testing.T) { torchFiles(t, torch) }
+
+func torchFiles(t *testing.T, dir string) {
+	base, _, err := torchWeights(t, dir, "base.safetensors", "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,11 +98,11 @@ func TestTorchFiles(t *testing.T) {
 		{"teacher.safetensors", "teacher.backbone", other, ""},
 	} {
 		t.Run(c.file+" "+c.key, func(t *testing.T) {
-			got, r, err := torchWeights(t, c.file, c.key)
+			got, r, err := torchWeights(t, dir, c.file, c.key)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(c.want, got); diff != "" {
+			if diff := gocmp.Diff(c.want, got); diff != "" {
 				t.Errorf("weights (-want +got):\n%s", diff)
 			}
 			if notes := strings.Join(r.Notes(), "\n"); (c.notes == "") != (notes == "") || !strings.Contains(notes, c.notes) {
@@ -107,14 +115,67 @@ func TestTorchFiles(t *testing.T) {
 		{"peft.safetensors", "", "model.merge_and_unload()"},
 		{"parametrized.pth", "", "torch.nn.utils.parametrize.remove_parametrizations"},
 		{"weight-norm.pth", "", "torch.nn.utils.remove_weight_norm"},
+		{"spectral-norm.pth", "", "torch.nn.utils.remove_spectral_norm"},
+		{"pruned.pth", "", "torch.nn.utils.prune.remove"},
 		{"ema-only.pth", "", "several sets of weights and none under a usual key: " + theirs},
 		{"ema-only.pth", "model", `no weights under the key "model"; there are ` + theirs},
 		{"ema.safetensors", "ema", `no weights under the key "ema"; there are "model" (54 tensors), "model_ema" (54 tensors)`},
 		{"teacher.safetensors", "", "with more before their names: take them with --key student.backbone, or --key teacher.backbone"},
 		{"teacher.safetensors", "student", "with more before their names: take them with --key student.backbone"},
 	} {
-		if _, _, err := torchWeights(t, c.file, c.key); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, _, err := torchWeights(t, dir, c.file, c.key); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s %s: %v, want %q", c.file, c.key, err, c.want)
+		}
+	}
+}
+
+// python ends a test where PyTorch is missing, and else returns what runs it.
+func python(t *testing.T) string {
+	t.Helper()
+	name := cmp.Or(os.Getenv("MULTIWAY_PYTHON"), "python3")
+	if out, err := exec.Command(name, "-c", "import torch, safetensors.torch, PIL, numpy").CombinedOutput(); err != nil {
+		asmtest.Missing(t, "torch", fmt.Sprintf("%s: %v: %s", name, err, bytes.TrimSpace(out[max(0, len(out)-200):])))
+	}
+	return name
+}
+
+// runPython runs a script with PyTorch.
+func runPython(t *testing.T, args ...string) {
+	t.Helper()
+	c := exec.Command(python(t), args...)
+	c.Env = append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1")
+	if out, err := c.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %v\n%s", args, err, out)
+	}
+}
+
+// The folder's files are what PyTorch writes now, and what the errors about tensors that change weights say to do leaves
+// weights that are read.
+func TestTorchWrites(t *testing.T) {
+	asmtest.Slow(t)
+	dir := t.TempDir()
+	runPython(t, filepath.Join(torch, "make.py"), dir, "cured")
+	torchFiles(t, dir)
+	base, _, err := torchWeights(t, dir, "base.safetensors", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name string
+		off  float32 // spectral norm leaves the weight divided by its norm
+	}{{"cured-parametrized.pth", 1e-6}, {"cured-weight-norm.pth", 1e-6}, {"cured-pruned.pth", 0}, {"cured-spectral-norm.pth", 10}} {
+		got, _, err := torchWeights(t, dir, c.name, "")
+		if err != nil {
+			t.Errorf("%s: %v", c.name, err)
+			continue
+		}
+		for name, f := range base {
+			for i, x := range f {
+				if d := got[name][i] - x; d > c.off || d < -c.off {
+					t.Errorf("%s: %s differs by %v", c.name, name, d)
+					break
+				}
+			}
 		}
 	}
 }

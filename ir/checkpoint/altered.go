@@ -9,8 +9,8 @@ import (
 // alteration is a way to train that leaves tensors in a checkpoint that change what a weight is.
 type alteration struct {
 	what string
-	// begins are what a part of the name begins with; such a tensor is of no model.
-	begins []string
+	// words are what a part of the name has between its underscores; such a tensor is of no model.
+	words []string
 	// ends stand after the name of a weight, and tell the way from others: spectral norm has a weight_v too.
 	ends []string
 	cure string
@@ -19,9 +19,15 @@ type alteration struct {
 // parametrizations is the part of a name before that of a weight that a module computes: q.parametrizations.weight.original0.
 const parametrizations = ".parametrizations."
 
+// adapters and merge are what is said of adapters.
+const (
+	adapters = "adapters (LoRA and its like)"
+	merge    = "merge them into the weights and save those: `model = model.merge_and_unload()` with PEFT; with loralib `model.eval()`, and leave out names that have lora_"
+)
+
 var alterations = []alteration{
-	{"adapters (LoRA and its like)", []string{"lora_", "hada_", "lokr_", "ia3_", "oft_", "boft_", "vera_", "base_layer", "modules_to_save"}, nil,
-		"merge them into the weights and save those: `model = model.merge_and_unload()` with PEFT; with loralib `model.eval()`, and leave out names that have lora_"},
+	{adapters, []string{"lora", "loha", "lokr", "hada", "dora", "ia3", "oft", "boft", "vera", "randlora", "adapter", "adapters"}, nil, merge},
+	{adapters, []string{"base_layer", "modules_to_save"}, nil, merge}, // after those that say more
 	{"weight norm", nil, []string{"_g"},
 		"take it off and save again: `torch.nn.utils.remove_weight_norm(module)` for each module that has it"},
 	{"pruning", nil, []string{"_mask"},
@@ -35,17 +41,18 @@ var alterations = []alteration{
 // weight returns the name of the weight that a tensor changes if it is of the alteration, "" if it is not; any says that it
 // changes some.
 func (a *alteration) weight(name string) (weight string, any bool) {
-	if slices.ContainsFunc(strings.Split(name, "."), func(part string) bool {
-		return slices.ContainsFunc(a.begins, func(b string) bool { return strings.HasPrefix(part, b) })
-	}) {
-		return "", true
+	for part := range strings.SplitSeq(name, ".") {
+		part = "_" + strings.ToLower(part) + "_"
+		if slices.ContainsFunc(a.words, func(w string) bool { return strings.Contains(part, "_"+w+"_") }) {
+			return "", true
+		}
 	}
 	for _, e := range a.ends {
 		if w, ok := strings.CutSuffix(name, e); ok {
 			return w, false
 		}
 	}
-	if module, rest, ok := strings.Cut(name, parametrizations); ok && a.begins == nil && a.ends == nil {
+	if module, rest, ok := strings.Cut(name, parametrizations); ok && a.words == nil && a.ends == nil {
 		own, _, _ := strings.Cut(rest, ".")
 		return module + "." + own, false
 	}

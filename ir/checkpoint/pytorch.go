@@ -389,13 +389,16 @@ func (p *pytorch) stateDict(top any, key string, b *budget) (d *pyDict, rest str
 // sets finds the dicts with tensors in d, which the path leads to. A dict may be in others many times, and in itself.
 func (d *pyDict) sets(path string, depth int, found map[string]*pyDict, b *budget) error {
 	const most = 4 // dicts in each other
-	if len(found) >= maxSets || len(path) > maxName || depth > most {
+	if len(path) > maxName || depth > most {
 		return nil
 	}
 	if err := b.spend(2*len(d.keys) + len(path)); err != nil {
 		return err
 	}
 	if d.tensors() > 0 {
+		if err := b.spend(costKey); err != nil {
+			return err
+		}
 		found[path] = d
 	}
 	for _, k := range d.keys {

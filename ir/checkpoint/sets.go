@@ -34,7 +34,7 @@ func (s Set) name() string {
 	return quote(s.Key)
 }
 
-// maxSets bounds the sets that are told apart.
+// maxSets bounds the sets that names tell apart.
 const maxSets = 64
 
 func setList(sets []Set) string {

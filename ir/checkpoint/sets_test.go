@@ -125,7 +125,12 @@ func TestAltered(t *testing.T) {
 		{"q.weight_mask", "has pruning"},
 		{"q.parametrizations.weight.original0", "has parametrizations"},
 		{"other.parametrizations.weight.original0", ""},
+		{"q.lora.down.weight", "has adapters"},
+		{"to_q_lora.up.weight", "has adapters"},
+		{"q.hada_w1_a", "has adapters"},
+		{"q.lora_magnitude_vector", "has adapters"},
 		{"explorer_.x", ""},
+		{"flora.x", ""},
 	} {
 		_, _, err := bound(t, []string{"q.weight"}, []string{"q.weight", c.name})
 		if c.want == "" {

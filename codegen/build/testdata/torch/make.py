@@ -1,16 +1,19 @@
 """Write the checkpoints of this folder: one model's weights, saved in the ways that people save them.
 
-Run with PyTorch 2.9.1, NumPy and safetensors 0.8.0, in this folder: python3 make.py
-Every file but those under "another model" holds the weights of base.safetensors.
+Run with PyTorch 2.9.1, NumPy and safetensors 0.8.0: python3 make.py FOLDER [cured]
+Every file but those under "another model" holds the weights of base.safetensors. With "cured" it also writes what comes of
+doing as the errors about those say, which has them again.
 """
-import copy, io, json, struct, zipfile
+import copy, io, json, os, struct, sys, zipfile
 import numpy as np
 import torch
 from torch import nn
 from torch.nn.utils import parametrizations
+import torch.nn.utils.prune
 from torch.optim.swa_utils import AveragedModel
 import safetensors.torch
 
+os.chdir(sys.argv[1])
 D, F, VOCAB, POSITIONS, PATCHES, PATCH = 8, 8, 8, 6, 4, 2
 
 
@@ -112,9 +115,16 @@ q = "beit3.encoder.layers.0.self_attn.q_proj.A"
 st("lora.safetensors", {**weights, q + ".lora_A": torch.ones(2, D), q + ".lora_B": torch.ones(D, 2)})
 peft = {"base_model.model." + k.replace("q_proj.A.", "q_proj.A.base_layer."): v for k, v in weights.items()}
 st("peft.safetensors", {**peft, "base_model.model." + q + ".lora_A.default.weight": torch.ones(2, D), "base_model.model." + q + ".lora_B.default.weight": torch.ones(D, 2)})
-normed = copy.deepcopy(base)
-parametrizations.weight_norm(normed.get_submodule(q))
-torch.save(normed.state_dict(), "parametrized.pth")
-normed = copy.deepcopy(base)
-nn.utils.weight_norm(normed.get_submodule(q))
-torch.save(normed.state_dict(), "weight-norm.pth")
+for name, change, cure in (
+    ("parametrized.pth", parametrizations.weight_norm, lambda module: torch.nn.utils.parametrize.remove_parametrizations(module, "weight")),
+    ("weight-norm.pth", nn.utils.weight_norm, torch.nn.utils.remove_weight_norm),
+    ("spectral-norm.pth", nn.utils.spectral_norm, torch.nn.utils.remove_spectral_norm),
+    ("pruned.pth", lambda module: nn.utils.prune.identity(module, "weight"), lambda module: torch.nn.utils.prune.remove(module, "weight")),
+):
+    other = copy.deepcopy(base)
+    module = other.get_submodule(q)
+    change(module)
+    torch.save(other.state_dict(), name)
+    if len(sys.argv) > 2:
+        cure(module)
+        torch.save(other.state_dict(), "cured-" + name)
