@@ -134,7 +134,8 @@ func python(t *testing.T) string {
 	t.Helper()
 	name := cmp.Or(os.Getenv("MULTIWAY_PYTHON"), "python3")
 	if out, err := exec.Command(name, "-c", "import torch, safetensors.torch, PIL, numpy").CombinedOutput(); err != nil {
-		asmtest.Missing(t, "torch", fmt.Sprintf("%s: %v: %s", name, err, bytes.TrimSpace(out[max(0, len(out)-200):])))
+		out = bytes.TrimSpace(out)
+		asmtest.Missing(t, "torch", fmt.Sprintf("%s: %v %s", name, err, out[bytes.LastIndexByte(out, '\n')+1:]))
 	}
 	return name
 }

@@ -1,0 +1,318 @@
+package main
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+
+	"github.com/multiway-go/multiway/asm/asmtest"
+	"github.com/multiway-go/multiway/codegen/rt/app"
+	"github.com/multiway-go/multiway/ir/model"
+)
+
+// hinting are the packages whose errors tell people what to do.
+var hinting = []string{"../../ir/model", "../../ir/checkpoint", "../../codegen/build", "."}
+
+// telling are the functions whose arguments are texts for people.
+var telling = []string{"Errorf", "New", "Sprintf", "Fprintf", "wrong", "fail", "placed", "log", "logged"}
+
+var (
+	flagNamed  = regexp.MustCompile(`(?:^|[^\w-])--([a-z][a-z-]*)`)
+	fieldNamed = regexp.MustCompile("`([a-z_]+): |\\b((?:sizes|preprocess|limits|precision|keys)\\.[a-z_]+)")
+	advice     = regexp.MustCompile(`(?i)\b(add|give|take them|takes one|write|leave|leaves|name|overwrite|build|remove|without|lower one|adds|refuses)\b`)
+)
+
+// hint is a text for people that names a flag or a field.
+type hint struct {
+	place, text   string
+	flags, fields []string
+}
+
+// hints lists those of the packages.
+func hints(t *testing.T) []hint {
+	t.Helper()
+	var all []hint
+	for _, dir := range hinting {
+		paths, err := filepath.Glob(filepath.Join(dir, "*.go"))
+		if err != nil || paths == nil {
+			t.Fatal(dir, err)
+		}
+		for _, path := range paths {
+			if strings.HasSuffix(path, "_test.go") {
+				continue
+			}
+			set := token.NewFileSet()
+			file, err := parser.ParseFile(set, path, nil, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ast.Inspect(file, func(n ast.Node) bool {
+				call, ok := n.(*ast.CallExpr)
+				if !ok {
+					return true
+				}
+				name := ""
+				switch f := call.Fun.(type) {
+				case *ast.SelectorExpr:
+					name = f.Sel.Name
+				case *ast.Ident:
+					name = f.Name
+				}
+				if !slices.Contains(telling, name) {
+					return true
+				}
+				for _, arg := range call.Args {
+					lit, ok := arg.(*ast.BasicLit)
+					if !ok || lit.Kind != token.STRING {
+						continue
+					}
+					h := hint{place: set.Position(lit.Pos()).String()}
+					if h.text, err = strconv.Unquote(lit.Value); err != nil {
+						t.Fatal(err)
+					}
+					for _, m := range flagNamed.FindAllStringSubmatch(h.text, -1) {
+						h.flags = append(h.flags, m[1])
+					}
+					for _, m := range fieldNamed.FindAllStringSubmatch(h.text, -1) {
+						h.fields = append(h.fields, m[1]+m[2])
+					}
+					if h.flags != nil || h.fields != nil {
+						all = append(all, h)
+					}
+				}
+				return true
+			})
+		}
+	}
+	return all
+}
+
+// known reports whether a description may have a field, at the top or in a row of one of its lists.
+func known(field string) bool {
+	for _, where := range []string{"%s", "tasks: [{classification: {%s}}]", "layers: [{%s}]"} {
+		inner := field + ": 1"
+		if top, under, ok := strings.Cut(field, "."); ok {
+			inner = top + ": {" + under + ": 1}"
+		}
+		_, err := model.Parse("m.yaml", fmt.Appendf(nil, "model: 1\n"+where+"\n", inner))
+		if err == nil || !strings.Contains(err.Error(), "unknown field") && !strings.Contains(err.Error(), ".model is") {
+			return true
+		}
+	}
+	return false
+}
+
+// Flags and fields that texts name exist.
+func TestHintsNameWhatIsThere(t *testing.T) {
+	var commands []*cobra.Command
+	var visit func(c *cobra.Command)
+	visit = func(c *cobra.Command) {
+		commands = append(commands, c)
+		for _, sub := range c.Commands() {
+			visit(sub)
+		}
+	}
+	visit(root())
+	// --help is every command's, --ids that of binaries that are built.
+	isFlag := func(name string) bool {
+		return name == "help" || name == "ids" || slices.ContainsFunc(commands, func(c *cobra.Command) bool { return c.Flags().Lookup(name) != nil })
+	}
+	all := hints(t)
+	if len(all) < 60 {
+		t.Fatalf("%d hints: the walk has lost most", len(all))
+	}
+	for _, h := range all {
+		for _, f := range h.flags {
+			if !isFlag(f) {
+				t.Errorf("%s: no command has the flag --%s: %s", h.place, f, h.text)
+			}
+		}
+		for _, f := range h.fields {
+			if !known(f) {
+				t.Errorf("%s: a description has no field %s: %s", h.place, f, h.text)
+			}
+		}
+	}
+	if known("nonsense") || known("sizes.nonsense") {
+		t.Error("any field is known")
+	}
+}
+
+const (
+	tinySizes  = "model: 1\nfamily: beit3\nsizes: {dim: 16, heads: 2, layers: 1, image: 8, patch: 4, vocab: 20, positions: 12}\n"
+	twoInputs  = "modalities: [{name: vision, embedder: patch, size: 8, patch: 4}, {name: language, embedder: token, vocab: 20, positions: 12}]\n"
+	longForm   = "model: 1\nsizes: {dim: 16, heads: 2}\n" + twoInputs
+	ofTorch    = "model: 1\nfamily: beit3\ntasks: [retrieval]\ncheckpoint: $TORCH/base.safetensors\n"
+	torchSizes = "dim: 8, heads: 2, ffn: 8, layers: 1, patch: 2, vocab: 8, positions: 6}\n"
+	labels     = "tasks: [{classification: {labels: labels.json}}]\n"
+)
+
+// followed does as texts say. Each row is of the text that holds its words: what leads to it, and the same after its advice.
+// A command is run; a description is parsed, and if it has weights, built unchecked. elsewhere names the test that follows
+// advice which takes more than that.
+var followed = []struct {
+	words         string
+	before, after string
+	elsewhere     string
+}{
+	{"add the line `model: %d`", strings.TrimPrefix(tinySizes, "model: 1\n"), tinySizes, ""},
+	{"the description is empty; want at least `model: %d`", "\n", tinySizes, ""},
+	{"add `interpolate: true` to resize its position table", "model: 1\npreset: beit3-base-patch16-224\nsizes: {image: 240}\n", "model: 1\npreset: beit3-base-patch16-224\nsizes: {image: 240}\ninterpolate: true\n", ""},
+	{"remove it or write `ffn: joint`", longForm + "layers: [{range: 0..1, attn: shared, ffn: pooled, experts: vl}]\n", longForm + "layers: [{range: 0..1, attn: shared, ffn: joint, experts: vl}]\n", ""},
+	{"leave sizes.layers out", strings.Replace(longForm, "heads: 2", "heads: 2, layers: 3", 1) + "layers: [{range: 0..1, attn: shared, ffn: pooled}]\n", longForm + "layers: [{range: 0..1, attn: shared, ffn: pooled}]\n", ""},
+	{"say which one with `list: NAME`", tinySizes + labels + "seed: 1\n", tinySizes + strings.Replace(labels, "labels.json", "labels.json, list: b", 1) + "seed: 1\n", ""},
+	{"add `checkpoint: FILE`, or `seed: NUMBER`", tinySizes + "#build\n", tinySizes + "seed: 1\n#build\n", ""},
+	{"or give the picture size it was trained for", ofTorch + "sizes: {image: 6, " + torchSizes, ofTorch + "interpolate: true\nsizes: {image: 6, " + torchSizes, ""},
+	{"`checkpoint: {file: FILE, key: %s}` takes one, and --key %[1]s of init", "init -o a.yaml --heads 2 $TORCH/ema-only.pth", "init -o a.yaml --heads 2 --key ema.module $TORCH/ema-only.pth", ""},
+	{"take them with --key %s", "init -o b.yaml --heads 2 $TORCH/teacher.safetensors", "init -o b.yaml --heads 2 --key student.backbone $TORCH/teacher.safetensors", ""},
+	{"name another file with -o, or overwrite it with --force", "init --heads 2 -o tiny.yaml $TORCH/base.safetensors", "init --heads 2 -o tiny.yaml --force $TORCH/base.safetensors", ""},
+	{"give it with --heads", "init -o c.yaml $TORCH/base.safetensors", "init -o c.yaml --heads 2 $TORCH/base.safetensors", ""},
+	{"give -o DIR for a package, --binary FILE for a binary", "build seeded.yaml", "build -o d --check off seeded.yaml", ""},
+	{"--strict takes its word after =", "build -o d --check off --strict slower seeded.yaml", "build -o d --check off --strict=slower seeded.yaml", ""},
+	{"build without --strict, or with --strict=%s, if", "build -o d --check off --strict surplus.yaml", "build -o d --check off --strict=slower surplus.yaml", ""},
+	{"give --preset or a description, not both", "export --onnx o --preset beit3-base-patch16-224 seeded.yaml", "export --onnx o seeded.yaml", ""},
+	{"a description has its own, `seed: %d`", "export --onnx o --seed 3 seeded.yaml", "export --onnx o seeded.yaml", ""},
+	{"give --preset NAME or a description; `multiway presets`", "export --onnx o", "export --onnx o seeded.yaml", ""},
+	{"give --preset NAME and -o FILE", "", "", "cmd/multiway.TestBuildReal"},
+	{"give --preset or a file, not both", "dump --preset beit3-base-patch16-224 seeded.yaml", "dump seeded.yaml", ""},
+	{"nothing to dump: give --preset NAME", "dump", "dump --preset beit3-base-patch16-224 --entry language --cost", ""},
+	{"nothing to write: give --onnx FILE.onnx", "export seeded.yaml", "export --onnx o seeded.yaml", ""},
+	{"give --entry, or --onnx a folder", "export --onnx o.onnx seeded.yaml", "export --onnx o.onnx --entry vision seeded.yaml", ""},
+	{"or leave --package out", "build -o p --package other --check off seeded.yaml", "build -o p --check off seeded.yaml", ""},
+	{"add `tokenizer: FILE`, or give token ids", "", "", "cmd/multiway.TestScripts"},
+	{"recorded; build the package with --golden", "", "", "cmd/multiway.TestScripts"},
+	{"or build a package unchecked, with --check off", "", "", "cmd/multiway.TestScripts"},
+	{"`tokenizer: FILE` in the description adds one", "", "", "cmd/multiway.TestScripts"},
+	{"`family: %s` and all its `sizes` instead", "", "", "codegen/build.TestExpectFinds"},
+	{"`smooth: off` in the description leaves it out", "", "", "codegen/build.TestSmoothed"},
+	{"`cosine: %v` in the description, or a lower one", "", "", "codegen/build.TestWriteKept"},
+	{"`cosine: %v` in the description refuses that", "", "", "codegen/build.TestTuned"},
+	{"or build without --strict for its size alone", "", "", "codegen/build.TestWriteGains"},
+	{"remove one", "", "", "cmd/multiway.TestScripts"},
+}
+
+// Advice works: doing as a text says leads to no error.
+func TestHintsWork(t *testing.T) {
+	asmtest.Slow(t)
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := hints(t)
+	rowOf := func(text string) int {
+		for i, f := range followed {
+			if strings.Contains(text, f.words) {
+				return i
+			}
+		}
+		return -1
+	}
+	seen := map[int]bool{}
+	for _, h := range all {
+		i := rowOf(h.text)
+		if i >= 0 {
+			seen[i] = true
+		} else if advice.MatchString(h.text) {
+			t.Errorf("%s: nothing here does as it says: %s", h.place, h.text)
+		}
+	}
+	for i, f := range followed {
+		if !seen[i] {
+			t.Errorf("no text says %q any more", f.words)
+		}
+	}
+	dir := t.TempDir()
+	t.Chdir(dir)
+	seeded := tinySizes + "seed: 1\n"
+	torch := filepath.ToSlash(filepath.Join(root, "codegen/build/testdata/torch"))
+	if err := os.Mkdir("p", 0o777); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"seeded.yaml": seeded, "tiny.yaml": seeded, "surplus.yaml": strings.ReplaceAll(ofTorch+"sizes: {image: 4, "+torchSizes, "$TORCH", torch), "p/gen.go": "package gen\n", "labels.json": `{"a": ["x"], "b": ["y", "z"]}`} {
+		if err := os.WriteFile(name, []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, f := range followed {
+		if f.elsewhere != "" {
+			pkg, name, _ := strings.Cut(f.elsewhere, ".")
+			if !slices.ContainsFunc(tests(t, filepath.Join(root, pkg)), func(text string) bool { return strings.Contains(text, "\nfunc "+name+"(t ") }) {
+				t.Errorf("%q: there is no test %s", f.words, f.elsewhere)
+			}
+			continue
+		}
+		do := func(what string) error {
+			what = strings.ReplaceAll(what, "$TORCH", torch)
+			if !strings.Contains(what, "\n") {
+				return inProcess(t, strings.Fields(what)...)
+			}
+			if err := os.WriteFile("it.yaml", []byte(what), 0o666); err != nil {
+				t.Fatal(err)
+			}
+			if strings.Contains(what, "\nseed:") || strings.Contains(what, "#build") || strings.Contains(what, "\ncheckpoint:") {
+				return inProcess(t, "build", "-o", "it", "--check", "off", "it.yaml")
+			}
+			return inProcess(t, "dump", "--entry", "vision", "it.yaml")
+		}
+		// The text is a format: its parts are there, one after the other.
+		err := do(f.before)
+		if err == nil {
+			t.Errorf("%q: no error before the advice", f.words)
+			continue
+		}
+		rest := err.Error()
+		for _, part := range regexp.MustCompile(`%\[?\d?\]?[a-z]`).Split(f.words, -1) {
+			_, after, ok := strings.Cut(rest, part)
+			if !ok {
+				t.Errorf("%q: the error is %v", f.words, err)
+				break
+			}
+			rest = after
+		}
+		if err := do(f.after); err != nil {
+			t.Errorf("%q: after the advice: %v", f.words, err)
+		}
+	}
+}
+
+// tests returns the test files of a folder.
+func tests(t *testing.T, dir string) []string {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join(dir, "*_test.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []string
+	for _, p := range paths {
+		text, err := os.ReadFile(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, string(text))
+	}
+	return all
+}
+
+// inProcess runs a command in this process, what it prints aside.
+func inProcess(t *testing.T, args ...string) error {
+	t.Helper()
+	old := stdout
+	defer func() { stdout = old }()
+	stdout = app.NewOutput(io.Discard)
+	c := root()
+	c.SetArgs(args)
+	c.SetOut(io.Discard)
+	c.SetErr(io.Discard)
+	return c.Execute()
+}
