@@ -13,7 +13,7 @@
 // decoding it takes, for who decodes several at the same time.
 //
 // Results are meant for package pixel, whose conversion to RGB matches Pillow's:
-// JPEG comes as image.YCbCr, because pixel interpolates its chroma as libjpeg does.
+// JPEG mostly comes as image.YCbCr, because pixel interpolates its chroma as libjpeg does.
 // WebP's lossy pictures, whose YCbCr is another one, come as pixel.RGB or image.NRGBA,
 // converted as libwebp does it.
 //
@@ -39,7 +39,7 @@
 // Pictures keep their transparency, with the colours beneath it as they are in the file:
 // what becomes of it, package pixel is told. Colour profiles are ignored, as Pillow does.
 //
-// The package stands beside codegen/rt, imports package pixel and the decoders of the
+// The package stands beside codegen/rt, imports packages pixel and jpeg and the decoders of the
 // standard library and golang.org/x/image, and is the only one to know file formats.
 // It does not write pictures.
 package imagefile

@@ -19,6 +19,7 @@ type decoder struct {
 	planes []*plane
 	kept   bool // coefficients are kept until all scans are read
 	good   int  // the last row of MCUs that a scan had data for
+	cut    bool // the file ended in a scan
 }
 
 // plane is a component while it is decoded. Its blocks fill whole MCUs of all components.
@@ -192,6 +193,7 @@ func (d *decoder) scan(s Segment) error {
 		}
 	}
 	d.walk(c, b, e)
+	d.cut = s.Cut && b.marker == ended
 	return b.finish()
 }
 
@@ -247,9 +249,7 @@ func (d *decoder) makePlanes() {
 			width: parts(f.Size.X, 8*across) * c.H, height: parts(f.Size.Y, 8*down) * c.V,
 		}
 		p.stride = 8 * p.width
-		for i := range p.missing {
-			p.missing[i] = -1
-		}
+		p.missing = noScan
 		d.planes = append(d.planes, p)
 	}
 }
@@ -329,7 +329,7 @@ func (d *decoder) walk(c *scan, b *bits, e entropy) {
 			}
 			// Where data has ended, blocks stay as they are.
 			there := !e.over()
-			if there {
+			if there || d.frame.arithmetic {
 				d.good = row
 			}
 			for i, p := range c.planes {

@@ -3,41 +3,47 @@ package jpeg
 import (
 	"bytes"
 	"image"
+	"slices"
 
 	"github.com/gen2brain/jpegn"
 )
 
-// fast decodes by jpegn what that reads as libjpeg does. It returns nil for other files, and where jpegn
-// came upon damage.
-func (d *decoder) fast(data []byte, c *scan) image.Image {
-	f := d.frame
-	if f.Progressive || f.arithmetic || len(c.planes) != len(d.planes) ||
-		c.from != 0 || c.to != 63 || c.high != 0 || c.low != 0 || int64(len(data)) > f.samples() {
-		return nil
-	}
-	switch n := len(d.planes); {
-	case n == 1:
-	case n == 3 && d.colours.luma(f) && (!d.colours.adobe || d.colours.transform != 0):
-		// A plane that is smaller than its neighbours by other factors than these is enlarged by jpegn's rule.
-		if _, ok := f.ratio(); !ok || d.planes[1].H != 1 || d.planes[1].V != 1 || d.planes[0].ID == 'R' {
+// fast decodes by jpegn what that reads as libjpeg does. It returns nil for other files, where jpegn came upon
+// damage, and unless any is set, for pictures of few samples or of many bits a sample, where what jpegn's samples are
+// off by shows.
+func fast(data []byte, any bool) image.Image {
+	var d decoder
+	var c *scan
+	ended := false
+	for s := range Segments(data) {
+		var err error
+		switch {
+		case s.Marker == EOI:
+			ended = true
+		case c != nil:
+			return nil // something follows the first scan
+		case s.Marker == SOS:
+			c, err = d.readScan(s)
+		default:
+			err = d.read(s)
+		}
+		if err != nil {
 			return nil
 		}
-		for i, p := range d.planes {
-			if p != c.planes[i] {
-				return nil
-			}
-		}
-	default:
+	}
+	if c == nil || !ended || !d.common(c) {
 		return nil
 	}
-	d.addStandard()
+	if n := d.frame.samples(); int64(len(data)) > n || !any && (n < 1<<17 || int64(len(data)) > n/4) {
+		return nil
+	}
 	intervals := d.intervals(c)
 	if intervals == nil {
 		return nil
 	}
 	// An error is no reason to refuse the file: the other decoder has its own.
 	img, err := jpegn.Decode(bytes.NewReader(data))
-	if err != nil || img.Bounds().Size() != f.Size {
+	if err != nil || img.Bounds().Size() != d.frame.Size {
 		return nil
 	}
 	for i, packed := range intervals {
@@ -50,6 +56,27 @@ func (d *decoder) fast(data []byte, c *scan) image.Image {
 		}
 	}
 	return img
+}
+
+// common says whether a picture in one scan is of a kind that jpegn reads as libjpeg does.
+func (d *decoder) common(c *scan) bool {
+	f := d.frame
+	if f.Progressive || f.arithmetic || !slices.Equal(c.planes, d.planes) ||
+		c.from != 0 || c.to != 63 || c.high != 0 || c.low != 0 {
+		return false
+	}
+	d.addStandard()
+	if _, err := newCoded(d, c, &bits{}); err != nil {
+		return false
+	}
+	if len(f.Components) == 1 {
+		return true
+	}
+	// Of other factors than 1 for chroma, jpegn makes RGB itself, not as libjpeg does. It takes three letters or
+	// a transform of 0 for RGB where JFIF says otherwise.
+	_, ok := f.ratio()
+	return ok && len(f.Components) == 3 && d.colours.luma(f) && f.Components[1].H == 1 && f.Components[1].V == 1 &&
+		f.Components[0].ID != 'R' && (!d.colours.adobe || d.colours.transform != 0)
 }
 
 // intervals is the data of a scan between its restart markers, nil if some are missing, wrong or too
@@ -78,9 +105,13 @@ func (d *decoder) intervals(c *scan) [][]byte {
 }
 
 // flat says whether the last block of each plane in an MCU has one colour. Where jpegn gives up before
-// an interval's end it has.
+// an interval's last MCU they have. In pictures of many intervals it looks at the last plane only, for
+// what jpegn gives up in last MCUs adds up.
 func (d *decoder) flat(img image.Image, c *scan, mcu int) bool {
 	for i, p := range c.planes {
+		if d.interval > 0 && i < len(c.planes)-1 {
+			continue
+		}
 		var samples []byte
 		var stride int
 		switch m := img.(type) {

@@ -204,6 +204,15 @@ func (b *bits) need() {
 	}
 }
 
+// bit reads a bit.
+func (b *bits) bit() bool {
+	if b.n == 0 {
+		b.fill()
+	}
+	b.n--
+	return b.acc>>(b.n&63)&1 != 0
+}
+
 // code reads a symbol.
 func (b *bits) code(h *huffman) int {
 	e := h.look[b.acc>>((b.n-lookBits)&63)&(1<<lookBits-1)]
@@ -365,7 +374,9 @@ func (e *coded) nextAC(b *[64]int16) {
 			// It comes after r coefficients that are zero.
 			for ; k <= to; k++ {
 				if c := &b[zigzag[k]&63]; *c != 0 {
-					e.refine(c, one)
+					if e.bit() {
+						grow(c, one)
+					}
 				} else if r--; r < 0 {
 					break
 				}
@@ -377,23 +388,21 @@ func (e *coded) nextAC(b *[64]int16) {
 	}
 	if e.run > 0 {
 		for ; k <= to; k++ {
-			if c := &b[zigzag[k]&63]; *c != 0 {
-				e.refine(c, one)
+			if c := &b[zigzag[k]&63]; *c != 0 && e.bit() {
+				grow(c, one)
 			}
 		}
 		e.run--
 	}
 }
 
-// refine reads whether a coefficient has one more.
-func (e *coded) refine(c *int16, one int16) {
-	e.need()
-	if e.get(1) == 0 || *c&one != 0 {
-		return
-	}
-	if *c >= 0 {
+// grow makes a coefficient larger by one, unless it has that already.
+func grow(c *int16, one int16) {
+	switch {
+	case *c&one != 0:
+	case *c > 0:
 		*c += one
-	} else {
+	default:
 		*c -= one
 	}
 }

@@ -47,10 +47,11 @@ type Segment struct {
 	Marker byte
 	Body   []byte // without its length; of EOI nil
 	Packed []byte // of SOS: the compressed data up to the next segment
+	Cut    bool   // the file ends in it
 }
 
-// Segments yields the segments of a file after its first marker, that of the first EOI last. It
-// stops before one that is cut off. Bytes between segments are passed over.
+// Segments yields the segments of a file after its first marker, up to the first EOI or one that is cut off,
+// whose body is nil. Bytes between segments are passed over.
 func Segments(data []byte) iter.Seq[Segment] {
 	return func(yield func(Segment) bool) {
 		data := data[min(2, len(data)):]
@@ -68,11 +69,13 @@ func Segments(data []byte) iter.Seq[Segment] {
 				yield(s)
 				return
 			}
-			if len(data) < 2 {
-				return
+			n := 0
+			if len(data) >= 2 {
+				n = int(data[0])<<8 | int(data[1])
 			}
-			n := int(data[0])<<8 | int(data[1])
 			if n < 2 || n > len(data) {
+				s.Cut = true
+				yield(s)
 				return
 			}
 			s.Body, data = data[2:n], data[n:]
@@ -86,6 +89,7 @@ func Segments(data []byte) iter.Seq[Segment] {
 					end += 2 // a restart marker, or one that there is not, which damage makes
 				}
 				s.Packed, data = data[:end], data[end:]
+				s.Cut = len(data) == 0
 			}
 			if !yield(s) {
 				return

@@ -10,46 +10,27 @@ import (
 // Decode reads a picture. It is an image.Gray, an image.YCbCr, a pixel.RGB, or an
 // image.CMYK whose numbers are ink, whatever the file's are.
 func Decode(data []byte) (image.Image, error) {
-	var d decoder
-	var first *scan
-	alone, whole := true, false
-	for s := range Segments(data) {
-		var err error
-		switch {
-		case s.Marker == EOI:
-			whole = true
-		case first != nil:
-			alone = false
-		case s.Marker == SOS:
-			first, err = d.readScan(s)
-		default:
-			err = d.read(s)
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	if !whole {
-		return nil, errors.New("the file ends without an end marker: it was cut off")
-	}
-	if first == nil {
-		return nil, errors.New("there is no scan")
-	}
-	if alone {
-		if img := d.fast(data, first); img != nil {
-			return img, nil
-		}
+	if img := fast(data, false); img != nil {
+		return img, nil
 	}
 	return decode(data)
 }
 
-// decode reads a whole file by the package's own decoder.
+// decode is Decode by the package's own decoder.
 func decode(data []byte) (image.Image, error) {
 	var d decoder
+	ended := false
 	for s := range Segments(data) {
 		if err := d.read(s); err != nil {
 			return nil, err
 		}
+		ended = s.Marker == EOI
+	}
+	switch {
+	case !ended && (d.scans == 0 || d.kept || d.cut):
+		return nil, errors.New("the file ends without an end marker: it was cut off")
+	case d.scans == 0:
+		return nil, errors.New("there is no scan")
 	}
 	return d.picture()
 }

@@ -39,6 +39,14 @@ var (
 	wideTwist = kernel{1: {0, 1, -3, 1, 0}, 3: {0, -1, 3, -1, 0}}
 )
 
+// noScan is what is missing where no scan was.
+var noScan = func() (all [64]int) {
+	for i := range all {
+		all[i] = -1
+	}
+	return all
+}()
+
 // unfinished says whether the picture is smoothed: it is progressive, every plane has its first
 // coefficients, and some of the next nine are not known to the last bit.
 func (d *decoder) unfinished() bool {
@@ -65,7 +73,9 @@ func (d *decoder) smooth(block *[64]int16, p *plane, x, y int) {
 	missing := &p.missing
 	if y/p.V > d.good {
 		// The last scan did not come to this row.
-		missing = &p.before
+		if missing = &p.before; d.scans == 1 {
+			missing = &noScan
+		}
 	}
 	kernels, wide := &smoothing, true
 	for _, low := range missing[1:10] {
