@@ -143,6 +143,52 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// Where jpegn would make a picture of nothing, or read one otherwise, the other decoder is asked.
+func TestNotFast(t *testing.T) {
+	read := func(name string) []byte {
+		data, err := os.ReadFile(filepath.Join("testdata/pillow", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if fast(data, true) == nil {
+			t.Fatalf("%s: not decoded by jpegn", name)
+		}
+		return data
+	}
+	large := read("large-420.jpg")
+	first := bytes.Index(large, []byte{0xff, dqt})
+	frame := bytes.Index(large, []byte{0xff, sof0})
+	scan := bytes.Index(large, []byte{0xff, SOS})
+	join := func(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
+	edit := func(at int, v byte) []byte {
+		data := bytes.Clone(large)
+		data[at] = v
+		return data
+	}
+	for name, data := range map[string][]byte{
+		"no quantisers":       join(large[:first], large[frame:]),
+		"other quantisers":    edit(frame+12, 3),
+		"other codes":         edit(scan+6, 0x33),
+		"arithmetic":          edit(frame+1, sof9),
+		"progressive":         edit(frame+1, sof2),
+		"letters":             edit(frame+10, 'R'),
+		"Adobe":               join(large[:2], []byte("\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00"), large[2:]),
+		"a scan more":         join(large[:len(large)-2], large[scan:]),
+		"a restart marker":    join(large[:len(large)-2], []byte{0xff, rst0, 0xff, EOI}),
+		"no marker":           join(large[:len(large)-2], []byte{0xff, 2, 0xff, EOI}),
+		"half of the data":    join(large[:len(large)/2], []byte{0xff, EOI}),
+		"no end":              large[:len(large)-2],
+		"another restart due": join(large[:2], []byte{0xff, dri, 0, 4, 0, 5}, large[2:]),
+	} {
+		if fast(data, true) != nil {
+			t.Errorf("%s: decoded by jpegn", name)
+		}
+	}
+	if small := read("q1.jpg"); fast(small, false) != nil {
+		t.Error("a small picture is decoded by jpegn")
+	}
+}
+
 // Enlarging planes as libjpeg does is what package pixel does with the samplings that it knows.
 func TestEnlarge(t *testing.T) {
 	for _, name := range []string{"large-422.jpg", "large-420.jpg", "large-440.jpg", "large-411.jpg", "large-410.jpg"} {

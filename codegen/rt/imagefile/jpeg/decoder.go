@@ -172,13 +172,8 @@ func (d *decoder) scan(s Segment) error {
 		return errors.New("there is a scan after the picture")
 	}
 	d.scans++
-	for _, p := range c.planes {
-		if p.quant == nil {
-			if p.table > 3 || d.quant[p.table] == nil {
-				return fmt.Errorf("there is no quantisation table %d", p.table)
-			}
-			p.quant = d.quant[p.table]
-		}
+	if err := d.quantise(c); err != nil {
+		return err
 	}
 	b := &bits{data: c.packed}
 	var e entropy = newArithmetic(d, c, b)
@@ -195,6 +190,19 @@ func (d *decoder) scan(s Segment) error {
 	d.walk(c, b, e)
 	d.cut = s.Cut && b.marker == ended
 	return b.finish()
+}
+
+// quantise gives planes that are in a scan for the first time the tables that there are now.
+func (d *decoder) quantise(c *scan) error {
+	for _, p := range c.planes {
+		if p.quant == nil {
+			if p.table > 3 || d.quant[p.table] == nil {
+				return fmt.Errorf("there is no quantisation table %d", p.table)
+			}
+			p.quant = d.quant[p.table]
+		}
+	}
+	return nil
 }
 
 func (d *decoder) readScan(s Segment) (*scan, error) {

@@ -66,6 +66,10 @@ func (d *decoder) common(c *scan) bool {
 		return false
 	}
 	d.addStandard()
+	// Without a table jpegn makes a picture of nothing.
+	if d.quantise(c) != nil {
+		return false
+	}
 	if _, err := newCoded(d, c, &bits{}); err != nil {
 		return false
 	}
