@@ -60,6 +60,7 @@ type App struct {
 	json           bool
 	maxPixels      int64
 	exif           bool
+	left           leftOut  // of folders
 	ids            []string // texts as lists of ids
 
 	named   int  // bytes of what leaves has reported

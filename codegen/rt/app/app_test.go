@@ -240,6 +240,72 @@ func folderOf(t testing.TB) string {
 	return dir
 }
 
+// What a folder leaves out is counted at the end by kind.
+func TestLeftOut(t *testing.T) {
+	b := colourBinary(t)
+	dir := folderOf(t)
+	touch := func(names ...string) {
+		for _, name := range names {
+			path := filepath.Join(dir, filepath.FromSlash(name))
+			if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, []byte("junk"), 0o666); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	touch("._apple.png", ".trash.jpg", ".hidden/b.heic", "in/._leaf.png")
+	if r := run(b, "", "classify", dir); r.status != 0 || !strings.Contains(r.errs, "1 of 4 could not be read and were left out: .png\n") || strings.Contains(r.errs, "._") {
+		t.Errorf("hidden files: status %d, %s", r.status, r.errs)
+	}
+	touch("one.heic", "in/two.HEIC", "in/leaf.heic", "sea.heic", "clip.MOV", "a.cr2", "apple.dng", "broken.jpg", "notes.aae")
+	r := run(b, "", "classify", dir)
+	for _, want := range []string{
+		"2 of 5 could not be read and were left out: 1 .jpg, 1 .png\n",
+		"7 files of kinds that are not read were left out: 4 .heic, 1 .cr2, 1 .dng, 1 .mov\n",
+		"of 1 picture that is there as .dng and as .png, the .png was read\n",
+		"of 1 picture that is there as .heic and as .png, the .png was read\n",
+	} {
+		if !strings.Contains(r.errs, want) {
+			t.Errorf("want %q in\n%s", want, r.errs)
+		}
+	}
+	if r.status != 0 {
+		t.Errorf("status %d, want 0: pictures were read", r.status)
+	}
+	alone := t.TempDir()
+	dir = alone
+	for _, c := range []struct{ name, want string }{
+		{"one.nef", "1 file of a kind that is not read was left out: .nef\n"},
+		{"two.nef", "2 files of kinds that are not read were left out: .nef\n"},
+	} {
+		touch(c.name)
+		if r := run(b, "", "classify", alone); r.status != 1 || !strings.Contains(r.errs, c.want) || !strings.Contains(r.errs, "no pictures in this folder of kinds that are read") {
+			t.Errorf("only such files: status %d, want 1 and %q:\n%s", r.status, c.want, r.errs)
+		}
+	}
+	twins := t.TempDir()
+	dir = twins
+	var picture bytes.Buffer
+	if err := png.Encode(&picture, plain(red, 4, 4)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(twins, "a.png"), picture.Bytes(), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	touch("a.arw")
+	if r := run(b, "", "classify", "--strict", twins, alone); r.status != 1 {
+		t.Errorf("--strict: status %d, want 1: files were left out", r.status)
+	}
+	if r := run(b, "", "classify", twins, alone); r.status != 0 {
+		t.Errorf("a folder of such files beside one of pictures: status %d, want 0: %s", r.status, r.errs)
+	}
+	if r := run(b, "", "classify", "--strict", twins); r.status != 0 || !strings.Contains(r.errs, "the .png was read") {
+		t.Errorf("--strict, of twins: status %d, want 0: %s", r.status, r.errs)
+	}
+}
+
 type ran struct {
 	status    int
 	out, errs string
@@ -940,7 +1006,7 @@ func TestSniffed(t *testing.T) {
 				want = c.line
 			}
 			got := picture
-			switch it := sniffed(c.in, line, imagefile.Options{})[0]; {
+			switch it := new(App).sniffed(c.in, line, imagefile.Options{})[0]; {
 			case it.text:
 				got = text
 			case it.err != nil:

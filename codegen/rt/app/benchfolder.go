@@ -59,7 +59,7 @@ func (a *App) benchFolder(ctx context.Context, path string, o bench.Options) err
 		return Usagef("--folder: the model has no function of pictures alone, or --entry names another; want one such as %s", visionRetrieval)
 	}
 	read := a.decodeOptions(m)
-	list := pictures(path, read)
+	list := a.pictures(path, read)
 	list = list[:min(len(list), maxBenchPictures)]
 	t := folderTimes{Folder: path, Entry: f.Name, Threads: m.Info().Threads}
 	bar := a.Progress("timing", "pictures", 2*len(list))

@@ -62,7 +62,7 @@ func (a *App) caption(ctx context.Context, args []string, o task.CaptionOptions,
 		return Usagef("--max-new is %d, want at most %d, the limit of the build", o.MaxNew, rules.MaxNew)
 	}
 	dec := a.decodeOptions(m)
-	items, total := a.inputs(args, func(arg string, _ bool) []item { return pictures(arg, dec) })
+	items, total := a.inputs(args, func(arg string, _ bool) []item { return a.pictures(arg, dec) })
 	s := m.NewSession()
 	defer s.Close()
 	bar := a.Progress("captioning", "pictures", total)
@@ -78,8 +78,7 @@ func (a *App) caption(ctx context.Context, args []string, o task.CaptionOptions,
 		}
 		if err != nil {
 			a.leaves(bar, it.name, err)
-			t.failed++
-			t.named = t.named || it.named
+			t.fail(&it)
 			bar.Add(1)
 			continue
 		}

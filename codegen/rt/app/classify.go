@@ -50,7 +50,7 @@ func (a *App) classify(ctx context.Context, args []string, top int, labels strin
 		return err
 	}
 	o := a.decodeOptions(m)
-	items, total := a.inputs(args, func(arg string, _ bool) []item { return pictures(arg, o) })
+	items, total := a.inputs(args, func(arg string, _ bool) []item { return a.pictures(arg, o) })
 	s := &stream{App: a, m: m, strict: strict, images: m.Func(visionClassification), what: "classifying", total: total}
 	t, err := s.run(ctx, items, func(it *item, logits []float32) error {
 		labels := task.Top(logits, names, top)

@@ -22,6 +22,8 @@ them point, the closer a picture and a text are.
 An input is a picture file, a folder of pictures, or a text; "-", or no input at all,
 reads a list from standard input, one a line. What names a file or a folder, or ends like
 a picture's name, is a picture, anything else a text: --image and --text say so instead.
+Of a folder names that begin with a dot are passed over, and what else is no picture or of
+a kind that is not read; pictures and films of such kinds are counted at the end.
 
 The output is JSON lines {"input", "kind", "embedding"}, or with -o FILE.npy an array
 [inputs, values] of float32 for NumPy; the inputs of its rows are then listed in
@@ -82,9 +84,9 @@ func (a *App) embed(ctx context.Context, args []string, asImage, asText, strict,
 		case asText || slices.Contains(a.ids, arg):
 			return oneText(arg, line)
 		case asImage:
-			return pictures(arg, o)
+			return a.pictures(arg, o)
 		}
-		return sniffed(arg, line, o)
+		return a.sniffed(arg, line, o)
 	})
 	w, err := a.embeddings(m, out, resume)
 	if err != nil {

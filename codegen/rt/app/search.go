@@ -124,7 +124,7 @@ func (a *App) search(ctx context.Context, args []string, o *searchOptions) error
 		queries = textItems(words)
 	} else {
 		for _, path := range o.images {
-			queries = append(queries, pictures(path, read)...)
+			queries = append(queries, a.pictures(path, read)...)
 		}
 	}
 	switch {
@@ -132,7 +132,7 @@ func (a *App) search(ctx context.Context, args []string, o *searchOptions) error
 	case o.images == nil:
 		var list []item
 		for _, path := range o.folders {
-			list = append(list, pictures(path, read)...)
+			list = append(list, a.pictures(path, read)...)
 		}
 		if o.folders == nil {
 			bundled, err := a.Bundled()
@@ -262,6 +262,9 @@ func (a *App) find(ctx context.Context, m *task.Model, queries []item, among ite
 	}
 	t.failed += asked.failed
 	t.named = t.named || asked.named
+	for kind, n := range asked.kinds {
+		t.count(kind, n)
+	}
 	return results, t, err
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -57,13 +58,47 @@ type tally struct {
 	done, failed int
 	named        bool // one that failed was named on the command line
 	lost         bool // the model made no result of one that was read
+
+	kinds map[string]int // those that failed, by extension
 }
 
 // strictHelp says what the flag --strict does.
 const strictHelp = "fail if a picture cannot be read or a text is too long"
 
-// err says whether the command failed, after reporting what was left out.
+// fail counts an item that cannot be read.
+func (t *tally) fail(it *item) {
+	t.failed++
+	t.named = t.named || it.named
+	if e := strings.ToLower(filepath.Ext(it.file)); e != "" && len(e) <= maxExtension {
+		t.count(e, 1)
+	}
+}
+
+func (t *tally) count(kind string, n int) {
+	if t.kinds == nil {
+		t.kinds = map[string]int{}
+	}
+	t.kinds[kind] += n
+}
+
+const maxExtension = 8 // bytes of an extension that is one
+
+// tallied says whether the command failed, after reporting what was left out.
 func (a *App) tallied(t tally, strict bool) error {
+	err := a.failed(t, strict)
+	left := a.left
+	a.left = leftOut{}
+	for _, line := range left.lines() {
+		a.warn("%s", line)
+	}
+	if err == nil && strict && left.lost > 0 {
+		return fmt.Errorf("files were left out, which --strict refuses: %d", left.lost)
+	}
+	return err
+}
+
+// failed is tallied for what could not be read.
+func (a *App) failed(t tally, strict bool) error {
 	switch n := t.done + t.failed; {
 	case t.failed == 0:
 		return nil
@@ -76,7 +111,11 @@ func (a *App) tallied(t tally, strict bool) error {
 	case strict || t.named:
 		return fmt.Errorf("%d of %d could not be read", t.failed, n)
 	default:
-		a.warn("%d of %d could not be read and were left out", t.failed, n)
+		kinds := ""
+		if len(t.kinds) > 0 && len(t.kinds) <= 8 {
+			kinds = ": " + counted(t.kinds)
+		}
+		a.warn("%d of %d could not be read and were left out%s", t.failed, n, kinds)
 		return nil
 	}
 }
@@ -104,8 +143,7 @@ func (s *stream) run(ctx context.Context, items iter.Seq[item], do func(it *item
 		}
 		bar.Add(1) // it is read; a batch of them is computed at once
 		if r.err != nil {
-			t.failed++
-			t.named = t.named || r.named
+			t.fail(&r.item)
 			s.leaves(bar, r.name, r.err)
 			continue
 		}

@@ -105,6 +105,37 @@ func HasExtension(name string) bool {
 	return slices.ContainsFunc(formats, func(f format) bool { return slices.Contains(f.extensions, e) })
 }
 
+// unread are how files end that cameras and people put among pictures.
+var unread = map[string]Unread{}
+
+func init() {
+	for _, e := range strings.Fields(`.heic .heif .hif .avif .jxl .jp2 .j2k .jpx .psd .svg .ico .tga .pcx .ppm .pgm .pbm .pnm .qoi .exr .hdr .xcf
+		.cr2 .cr3 .crw .nef .nrw .arw .srf .sr2 .dng .raf .orf .rw2 .pef .srw .x3f .3fr .iiq .kdc .dcr .mrw .raw .rwl`) {
+		unread[e] = OtherPicture
+	}
+	for _, e := range strings.Fields(".mov .mp4 .m4v .avi .3gp .mts .m2ts .mkv .webm .wmv .mpg .mpeg") {
+		unread[e] = Film
+	}
+}
+
+// What a file is called like that is not read.
+const (
+	NoPicture    Unread = iota // or one that is read
+	OtherPicture               // such as HEIC, and what cameras call RAW
+	Film
+)
+
+// Unread is what a file is called like that is not read: NoPicture, OtherPicture or Film.
+type Unread uint8
+
+// NotRead says what a file is called like, if that is none of what this package reads.
+func NotRead(name string) Unread {
+	if HasExtension(name) {
+		return NoPicture
+	}
+	return unread[strings.ToLower(filepath.Ext(name))]
+}
+
 // others are kinds of files that people hand in for pictures.
 var others = []struct {
 	magic string // how files start; ? is any byte
