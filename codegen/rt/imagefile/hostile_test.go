@@ -42,6 +42,7 @@ func hostile() []hostileFile {
 	return []hostileFile{
 		{"jpeg of 100 refining scans", jpegOf(0xc2, 8192, 8192, 0x11, 100), "100 scans"},
 		{"jpeg of 100 pictures", jpegOf(0xc0, 8192, 8192, 0x11, 100), "passes of 8192 x 8192 pixels"},
+		{"jpeg of 10 arithmetic scans", jpegOf(0xca, 8192, 8192, 0x11, 10), "48 passes of 8192 x 8192 pixels"},
 		{"jpeg of scans of a line", jpegOf(0xc2, 32768, 1, 0x44, 3000), "passes of 32768 x 1 pixels"},
 		{"jpeg of empty segments", append([]byte("\xff\xd8"), bytes.Repeat([]byte("\xff\xe1\x00\x02"), many)...), "more than 1048576 segments"},
 		{"png of empty chunks", pngOf(8, 8, bytes.Repeat(pngChunk("tEXt", nil), many)), "more than 1048576 chunks"},

@@ -41,12 +41,17 @@ func checkJPEG(data []byte, o Options) error {
 }
 
 // passesOf is how many passes of all pixels a scan takes. One of a sequential picture also
-// makes the pixels, which is worth four.
+// makes the pixels, which is worth four. By arithmetic coding a few bytes can be many numbers that take
+// many steps each, which is worth four too.
 func passesOf(f *jpeg.Frame, s jpeg.Segment) float64 {
-	if f.Progressive {
-		return f.Passes(s)
+	n := f.Passes(s)
+	if !f.Progressive {
+		n *= 4
 	}
-	return 4 * f.Passes(s)
+	if f.Arithmetic {
+		n *= 4
+	}
+	return n
 }
 
 func configJPEG(r io.Reader) (image.Config, error) {

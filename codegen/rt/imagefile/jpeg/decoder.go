@@ -177,7 +177,7 @@ func (d *decoder) scan(s Segment) error {
 	}
 	b := &bits{data: c.packed}
 	var e entropy = newArithmetic(d, c, b)
-	if !d.frame.arithmetic {
+	if !d.frame.Arithmetic {
 		if e, err = newCoded(d, c, b); err != nil {
 			return err
 		}
@@ -268,7 +268,7 @@ func parts(v, n int) int { return (v + n - 1) / n }
 // allocate makes room for what the picture needs, which its first scan tells.
 func (d *decoder) allocate(c *scan) {
 	d.kept = d.frame.Progressive || len(c.planes) < len(d.planes)
-	if !d.frame.Progressive && !d.frame.arithmetic {
+	if !d.frame.Progressive && !d.frame.Arithmetic {
 		d.addStandard()
 	}
 	for _, p := range d.planes {
@@ -337,7 +337,7 @@ func (d *decoder) walk(c *scan, b *bits, e entropy) {
 			}
 			// Where data has ended, blocks stay as they are.
 			there := !e.over()
-			if there || d.frame.arithmetic {
+			if there || d.frame.Arithmetic {
 				d.good = row
 			}
 			for i, p := range c.planes {

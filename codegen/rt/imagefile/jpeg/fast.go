@@ -9,9 +9,9 @@ import (
 )
 
 // fast decodes by jpegn what that reads as libjpeg does. It returns nil for other files, where jpegn came upon
-// damage, and unless any is set, for pictures of few samples or of many bits a sample, where what jpegn's samples are
+// damage, and unless always is set, for pictures of few samples or of many bits a sample, where what jpegn's samples are
 // off by shows.
-func fast(data []byte, any bool) image.Image {
+func fast(data []byte, always bool) image.Image {
 	var d decoder
 	var c *scan
 	ended := false
@@ -34,7 +34,7 @@ func fast(data []byte, any bool) image.Image {
 	if c == nil || !ended || !d.common(c) {
 		return nil
 	}
-	if n := d.frame.samples(); int64(len(data)) > n || !any && (n < 1<<17 || int64(len(data)) > n/4) {
+	if n := d.frame.samples(); int64(len(data)) > n || !always && (n < 1<<17 || int64(len(data)) > n/4) {
 		return nil
 	}
 	intervals := d.intervals(c)
@@ -61,7 +61,7 @@ func fast(data []byte, any bool) image.Image {
 // common says whether a picture in one scan is of a kind that jpegn reads as libjpeg does.
 func (d *decoder) common(c *scan) bool {
 	f := d.frame
-	if f.Progressive || f.arithmetic || !slices.Equal(c.planes, d.planes) ||
+	if f.Progressive || f.Arithmetic || !slices.Equal(c.planes, d.planes) ||
 		c.from != 0 || c.to != 63 || c.high != 0 || c.low != 0 {
 		return false
 	}

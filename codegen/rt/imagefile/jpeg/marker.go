@@ -129,7 +129,7 @@ type Frame struct {
 	Size        image.Point
 	Components  []Component // 1, 3 or 4
 	Progressive bool
-	arithmetic  bool
+	Arithmetic  bool // coded by it, not by Huffman codes
 }
 
 // ReadFrame reads the segment of a frame. It refuses kinds of pictures that are not read.
@@ -140,9 +140,9 @@ func ReadFrame(s Segment) (*Frame, error) {
 	case sof2:
 		f.Progressive = true
 	case sof9:
-		f.arithmetic = true
+		f.Arithmetic = true
 	case sof10:
-		f.Progressive, f.arithmetic = true, true
+		f.Progressive, f.Arithmetic = true, true
 	case 0xc3, 0xcb:
 		return nil, errors.New("lossless pictures are not supported")
 	default:
