@@ -14,6 +14,7 @@ import (
 	"github.com/multiway-go/multiway/golden"
 	"github.com/multiway-go/multiway/golden/cases"
 	"github.com/multiway-go/multiway/golden/cases/casetest"
+	"github.com/multiway-go/multiway/ir/checkpoint"
 	"github.com/multiway-go/multiway/ir/precision"
 )
 
@@ -164,5 +165,58 @@ func TestRecordErrors(t *testing.T) {
 				t.Error("a case was written")
 			}
 		})
+	}
+}
+
+// What PyTorch computed of the golden cases is what their models are held to, captions all rows of a text at once too.
+func TestHoldGolden(t *testing.T) {
+	asmtest.Slow(t)
+	for _, c := range []struct{ name, run, output string }{{"captioning", "tf_b1", "logits"}, {"classification", "b3", "logits"}} {
+		dir := filepath.Join("testdata", c.name)
+		m, err := golden.Model(dir, checkpoint.F32)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer m.Close()
+		m.Desc.Tasks = m.Desc.Tasks[1:] // without encode
+		m.Desc.Entries = nil
+		var list []checkpoint.Tensor
+		for _, x := range []struct{ file, tensor, as string }{
+			{"inputs", c.run + ".image", "image"}, {"inputs", c.run + ".text_ids", "ids"}, {"truth", c.run + "." + c.output, c.output},
+		} {
+			src, err := checkpoint.OpenFile(filepath.Join(dir, x.file+".safetensors"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer src.Close()
+			info, ok := checkpoint.Find(src, x.tensor)
+			if !ok {
+				continue
+			}
+			y := checkpoint.Tensor{Name: x.as, DType: info.DType, Shape: info.Shape}
+			if info.DType.Float() {
+				y.Floats, err = checkpoint.Load(src, x.tensor)
+			} else {
+				y.Ints, err = checkpoint.LoadInts(src, x.tensor)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			list = append(list, y)
+		}
+		path := filepath.Join(t.TempDir(), "expected.safetensors")
+		if err := checkpoint.WriteSafetensorsFile(path, list, nil); err != nil {
+			t.Fatal(err)
+		}
+		r, err := m.Write(build.Options{Dir: filepath.Join(t.TempDir(), "p"), Check: build.Off, Expect: path})
+		if err != nil {
+			t.Fatalf("%s: %v", c.name, err)
+		}
+		if len(r.Held) == 0 {
+			t.Errorf("%s: nothing was judged", c.name)
+		}
+		for _, x := range r.Held {
+			t.Log(x)
+		}
 	}
 }

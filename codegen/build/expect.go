@@ -15,6 +15,7 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
 	"github.com/multiway-go/multiway/ir"
 	"github.com/multiway-go/multiway/ir/checkpoint"
+	"github.com/multiway-go/multiway/ir/model"
 )
 
 // ExpectBound is how far a tensor may be from the expected one, as a share of its largest value, unless the user says
@@ -386,8 +387,23 @@ func (x *Expected) functions(of func(w *expected) bool) []string {
 
 // checked finds the functions of the tensors among those of the entries, and returns the program, with the rows after each
 // layer as results.
+//
+// A caption is written a word at a time, by functions that keep a state; what makes all of a text's rows at once, which is
+// what other code computes, is judged in their place.
 func (m *Model) checked(x *Expected, entries []string) (*ir.Program, error) {
-	p, _, err := m.WithTaps().Lower(entries)
+	functions, err := m.Desc.Functions(entries)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, f := range functions {
+		names = append(names, f.Name)
+	}
+	const full = "caption_full"
+	if slices.Contains(names, "caption_step") && !slices.Contains(names, full) {
+		names = append(names, full)
+	}
+	p, _, err := m.WithTaps().Lower(names)
 	if err != nil {
 		return nil, err
 	}
@@ -539,7 +555,13 @@ func (m *Model) Hold(x *Expected, e *Engine, entries []string, how Check, log fu
 		}
 		return nil
 	}
-	outputs := func(w *expected) bool { return !isTap(w.result) }
+	built, err := m.Desc.Functions(entries)
+	if err != nil {
+		return nil, err
+	}
+	outputs := func(w *expected) bool { // of the package
+		return !isTap(w.result) && slices.ContainsFunc(built, func(f model.Function) bool { return f.Name == w.fn.Name })
+	}
 	any := func(*expected) bool { return true }
 	proc, err := e.Start("")
 	if err != nil {
@@ -556,14 +578,14 @@ func (m *Model) Hold(x *Expected, e *Engine, entries []string, how Check, log fu
 	for _, fn := range x.functions(any) {
 		work += x.work(taps, fn)
 	}
-	layers := slices.ContainsFunc(x.want, func(w expected) bool { return isTap(w.result) })
+	more := slices.ContainsFunc(x.want, func(w expected) bool { return !outputs(&w) })
 	switch {
 	case how == Full || work <= quickFLOPs:
 		log("holding the float64 interpreter to %s (%.1f GFLOP)", name, float64(work)/1e9)
 		if err := judge(interpreted(taps), "interpreter", any); err != nil {
 			return nil, err
 		}
-	case layers || !exact:
+	case more || !exact:
 		log("compiling the model in float32 with the rows after each layer, to hold it to %s", name)
 		if err := m.holdCompiled(taps, log, func(run computer, level string) error { return judge(run, level, any) }); err != nil {
 			return nil, err

@@ -78,6 +78,7 @@ func torchFiles(t *testing.T, dir string) {
 		notes     string // what the notes say
 	}{
 		{"numpy-protocol5.pth", "", base, ""},
+		{"legacy-protocol5.pth", "", base, ""},
 		{"deflated.zip", "", base, ""},
 		{"f64.pth", "", base, ""},
 		{"f64.safetensors", "", base, ""},

@@ -57,7 +57,11 @@ func (r *Report) String() string {
 // weights it took.
 func (r *Report) Notes() []string {
 	var lines []string
-	for _, d := range r.Dropped {
+	for i, d := range r.Dropped {
+		if i == 8 {
+			lines = append(lines, fmt.Sprintf("and other parts in %d more ways", len(r.Dropped)-i))
+			break
+		}
 		lines = append(lines, fmt.Sprintf("dropped %s from the names of %d tensors", quote(d.Parts), d.Tensors))
 	}
 	if len(r.Sets) > 0 {

@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -9,7 +10,19 @@ import (
 
 // legacyMagic starts a checkpoint of PyTorch before 1.6: the pickle of one large
 // number.
-const legacyMagic = "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."
+const legacyMagic = "\x80\x02" + legacyNumber
+
+const legacyNumber = "\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."
+
+// legacyStart returns how long the magic number is that head starts with, 0 if it is none; later protocols frame it.
+func legacyStart(head []byte) int {
+	for _, start := range []string{"\x80\x02", "\x80\x03", "\x80\x04\x95\x0d\x00\x00\x00\x00\x00\x00\x00", "\x80\x05\x95\x0d\x00\x00\x00\x00\x00\x00\x00"} {
+		if bytes.HasPrefix(head, []byte(start+legacyNumber)) {
+			return len(start + legacyNumber)
+		}
+	}
+	return 0
+}
 
 // legacyProtocol is the only version of the stream that there has been since
 // PyTorch 0.1.
@@ -59,7 +72,7 @@ func (p *pytorch) openLegacy(size int64) error {
 // the storages and where the storages start.
 func (l *torchLoader) legacy(data []byte) (top any, keys *pyList, end int, err error) {
 	u := l.unpickler(data)
-	u.pos = len(legacyMagic)
+	u.pos = legacyStart(data)
 	next := func() any {
 		if err != nil {
 			return nil

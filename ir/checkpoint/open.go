@@ -128,7 +128,7 @@ func sniff(head []byte) (fileKind, error) {
 	if len(head) == 0 {
 		return 0, errors.New("is empty")
 	}
-	if bytes.HasPrefix(head, []byte("PK\x03\x04")) || bytes.HasPrefix(head, []byte(legacyMagic)) {
+	if bytes.HasPrefix(head, []byte("PK\x03\x04")) || legacyStart(head) > 0 {
 		return pytorchFile, nil
 	}
 	if len(head) > 8 && binary.LittleEndian.Uint64(head) < 1<<40 {

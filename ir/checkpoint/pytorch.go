@@ -74,12 +74,12 @@ func PyTorch(r io.ReaderAt, size int64, name string) (Source, error) {
 func openPyTorch(r io.ReaderAt, size int64, name, key string) (*pytorch, error) {
 	p := &pytorch{r: r, close: func() error { return nil }, key: key}
 	p.name = name
-	head := make([]byte, min(size, int64(len(legacyMagic))))
+	head := make([]byte, min(size, 64))
 	if _, err := r.ReadAt(head, 0); err != nil && err != io.EOF {
 		return nil, fmt.Errorf("%s: %w", p, err)
 	}
 	open := p.open
-	if string(head) == legacyMagic {
+	if legacyStart(head) > 0 {
 		open = p.openLegacy
 	}
 	if err := open(size); err != nil {

@@ -103,12 +103,7 @@ func BareTensors(src Source) []Info {
 		}
 	}
 	before := func(name string) string { // what another tensor's name has before it
-		for i, c := range name {
-			if c == '.' && seen[name[i+1:]] {
-				return name[:i]
-			}
-		}
-		return ""
+		return firstLead(name, func(rest string) bool { return seen[rest] })
 	}
 	count := map[string]int{}
 	for _, t := range list {
@@ -118,6 +113,21 @@ func BareTensors(src Source) []Info {
 	}
 	all := len(list)
 	return slices.DeleteFunc(list, func(t Info) bool { return 3*count[before(t.Name)] > all })
+}
+
+// firstLead is the shortest beginning of a name, up to a dot, after which ok says yes to the rest; "" if there is none.
+func firstLead(name string, ok func(rest string) bool) string {
+	at := 0
+	for range maxParts {
+		i := strings.IndexByte(name[at:], '.')
+		if i < 0 {
+			break
+		}
+		if at += i + 1; ok(name[at:]) {
+			return name[:at-1]
+		}
+	}
+	return ""
 }
 
 // renamed is a source some of whose tensors have other names.
@@ -240,19 +250,21 @@ func named(src Source, wanted map[string]bool) *renamed {
 		taken[to] = true
 		return true
 	}
+	places := map[string]int{} // in drops
 	for _, m := range all {
 		if !rename(m.at, m.bare) {
 			continue
 		}
-		i := slices.IndexFunc(r.drops, func(d Drop) bool { return d.Parts == m.dropped })
-		if i < 0 {
+		i, ok := places[m.dropped]
+		if !ok {
 			i = len(r.drops)
+			places[m.dropped] = i
 			r.drops = append(r.drops, Drop{Parts: m.dropped})
 		}
 		r.drops[i].Tensors++
 	}
 	for i, t := range list {
-		for _, d := range r.drops {
+		for _, d := range r.drops[:min(len(r.drops), 8)] {
 			lead, _, _ := strings.Cut(d.Parts, "...")
 			if short, ok := strings.CutPrefix(t.Name, lead); ok && lead != "" && short != "" && r.infos[i].Name == t.Name {
 				rename(i, short)
@@ -274,19 +286,12 @@ func sets(src Source, r *renamed, wanted map[string]bool) (all []Set, taken stri
 		}
 	}
 	for _, t := range src.Tensors() {
-		if used[t.Name] || len(t.Name) > maxAlike {
+		if used[t.Name] {
 			continue
 		}
-		for i, c := range t.Name {
-			if c != '.' {
-				continue
-			}
-			if bare, _ := unwrapped(t.Name[i+1:]); wanted[bare] {
-				if count[t.Name[:i]] > 0 || len(count) < maxSets {
-					count[t.Name[:i]]++
-				}
-				break
-			}
+		key := firstLead(t.Name, func(rest string) bool { return wanted[Bare(rest)] })
+		if key != "" && (count[key] > 0 || len(count) < maxSets) {
+			count[key]++
 		}
 	}
 	for key, n := range count {

@@ -15,7 +15,7 @@ import (
 )
 
 // bound binds a program that wants the tensors to a source with the given names, each of the value of its place.
-func bound(t *testing.T, wanted, names []string) (*Report, map[string]float32, error) {
+func bound(t testing.TB, wanted, names []string) (*Report, map[string]float32, error) {
 	t.Helper()
 	var tensors []Tensor
 	for i, n := range names {
@@ -144,7 +144,7 @@ func TestAltered(t *testing.T) {
 }
 
 // deflated is a pickle of one tensor of n zeros, all compressed.
-func deflated(t *testing.T, n int) []byte {
+func deflated(t testing.TB, n int) []byte {
 	t.Helper()
 	p := start().op('}').str("w").tensor(storage{"FloatStorage", "0", n}, 0, []int{n}, []int{1}).op('s', '.')
 	var b bytes.Buffer
@@ -209,4 +209,48 @@ func TestDictsInDicts(t *testing.T) {
 	p.op('u', '.')
 	_, err := openPth(archive(t, p.Bytes(), nil))
 	wantError(t, err, "far more memory or work")
+}
+
+// Names that are made to cost much are looked at in seconds, whatever they say.
+func TestHostileWrappedNames(t *testing.T) {
+	var names []string
+	for i := range 20000 {
+		names = append(names, strings.Repeat("module.", i%8)+strings.Repeat("a.model.", 40)+fmt.Sprint("x", i))
+	}
+	var wanted []string
+	for i := range 1000 {
+		wanted = append(wanted, strings.Repeat("a.", 40)+fmt.Sprint("x", i))
+	}
+	r, _, err := bound(t, wanted, names)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(r.String()); n > 8<<10 {
+		t.Errorf("the report has %d bytes", n)
+	}
+}
+
+// FuzzNames binds a model to a source with any names.
+func FuzzNames(f *testing.F) {
+	f.Add("a.w b.0.w", "module.a.w model._orig_mod.b.0.w n_averaged ema.module.a.w ema.module.b.0.w")
+	f.Add("q.weight", "q.weight q.lora_A q.parametrizations.weight.original0")
+	f.Fuzz(func(t *testing.T, wanted, names string) {
+		list := func(s string) []string {
+			l := strings.Fields(s)
+			slices.Sort(l)
+			return slices.Compact(l)
+		}
+		if w, n := list(wanted), list(names); len(w) > 0 && len(n) > 0 && !slices.ContainsFunc(append(w, n...), func(s string) bool { return len(s) > maxName }) {
+			if r, got, err := bound(t, w, n); err == nil {
+				taken := map[float32]bool{}
+				for key, at := range got {
+					if taken[at] || Bare(n[int(at)]) != Bare(key) {
+						t.Errorf("%s is %s", key, n[int(at)])
+					}
+					taken[at] = true
+				}
+				_ = r.String()
+			}
+		}
+	})
 }

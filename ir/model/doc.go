@@ -94,6 +94,8 @@
 // A preset may be compiled for pictures of another size than its checkpoint's, with
 // `sizes: {image: 480}` and `interpolate: true`: the table of positions is resized.
 //
+// A checkpoint may have several sets of weights; `checkpoint: {file: m.pth, key: model_ema}` takes another than the usual one.
+//
 // The package reads no weights and no pictures: that is ir/checkpoint and
 // codegen/rt. It imports ir and a YAML parser, nothing else.
 package model

@@ -77,6 +77,7 @@ st("base.safetensors", weights)
 
 # Formats.
 torch.save({"model": weights, "epoch": np.arange(300), "names": np.array(["a", "b"]), "order": np.asfortranarray(np.ones((2, 3)))}, "numpy-protocol5.pth", pickle_protocol=5)
+torch.save(weights, "legacy-protocol5.pth", pickle_protocol=5, _use_new_zipfile_serialization=False)
 torch.save({k: v.double() for k, v in weights.items()}, "f64.pth")
 st("f64.safetensors", {k: v.double() for k, v in weights.items()})
 plain = io.BytesIO()
