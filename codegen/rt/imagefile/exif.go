@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"image"
+	"math"
 
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
 )
@@ -27,17 +28,17 @@ func (a about) orientation() int {
 	return v
 }
 
-// exifOrientation reads the orientation from an EXIF block: one whole number.
+// exifOrientation reads the orientation from an EXIF block: a number of any kind.
 func exifOrientation(exif []byte) (v int, found bool) {
 	for bytes.HasPrefix(exif, []byte(exifPrefix)) {
 		exif = exif[len(exifPrefix):]
 	}
 	e := directory(bytes.NewReader(exif)).entry(tagOrientation)
-	if e == nil {
+	if e == nil || e.count == 0 {
 		return 0, false
 	}
-	if e.count == 1 && e.kind != ifdByte && e.kind != ifdUndefined {
-		e.each(1, func(x uint64) { v = int(min(x, 9)) })
+	if x := e.real(); x == math.Trunc(x) && x >= 1 && x <= 8 {
+		v = int(x)
 	}
 	return v, true
 }

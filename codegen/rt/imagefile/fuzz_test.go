@@ -1,8 +1,11 @@
 package imagefile
 
 import (
+	"bytes"
 	"encoding/binary"
+	"image"
 	"os"
+	"slices"
 	"testing"
 
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
@@ -45,6 +48,40 @@ func FuzzBytes(f *testing.F) {
 		var m pixel.RGB
 		if err := pixel.ToRGB(&m, img, pixel.White, nil); err != nil {
 			t.Errorf("%s: %v", format, err)
+		}
+	})
+}
+
+// FuzzTIFF runs our own reader of TIFF, which fails where Bytes has a panic be an error.
+func FuzzTIFF(f *testing.F) { fuzzOwn(f, "tiff") }
+
+// FuzzOwn does so with the other formats whose readers are, in part, ours.
+func FuzzOwn(f *testing.F) { fuzzOwn(f, "bmp", "gif", "png", "webp") }
+
+func fuzzOwn(f *testing.F, names ...string) {
+	for _, p := range madePictures(f) {
+		if kind, err := sniff(p.data); err == nil && slices.Contains(names, kind.name) {
+			f.Add(p.data)
+		}
+	}
+	o := Options{MaxPixels: 1 << 12}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		kind, err := sniff(data)
+		if err != nil || !slices.Contains(names, kind.name) || kind.check != nil && kind.check(data, o) != nil {
+			return
+		}
+		c, err := kind.config(bytes.NewReader(data))
+		size := image.Pt(c.Width, c.Height)
+		if err != nil || checkSize(size, o) != nil {
+			return
+		}
+		img, err := kind.decode(data)
+		if err != nil {
+			return
+		}
+		var m pixel.RGB
+		if err := pixel.ToRGB(&m, img, pixel.White, nil); err != nil {
+			t.Errorf("%s: %v", kind.name, err)
 		}
 	})
 }

@@ -369,7 +369,7 @@ func (d *idat) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// aboutPNG reads the chunks eXIf and iTXt, and EXIF that ImageMagick writes as text.
+// aboutPNG reads the chunk eXIf, and EXIF and XMP that are texts.
 func aboutPNG(data []byte) about {
 	const xmp, profile = "XML:com.adobe.xmp", "Raw profile type "
 	var a about
@@ -382,6 +382,8 @@ func aboutPNG(data []byte) about {
 		switch {
 		case c.kind == "eXIf":
 			a.exif = c.body
+		case key == "exif" && c.kind == "tEXt":
+			a.exif = value
 		case key == xmp:
 			a.xmp = value
 		case key == profile+"exif", key == profile+"APP1" && bytes.HasPrefix(unhex(value), []byte(exifPrefix)):

@@ -480,9 +480,14 @@ const (
 	ifdShort     = 3
 	ifdLong      = 4
 	ifdRational  = 5
+	ifdSByte     = 6
 	ifdUndefined = 7 // undefined bytes
 	ifdSShort    = 8
 	ifdSLong     = 9
+	ifdSRational = 10
+	ifdFloat     = 11
+	ifdDouble    = 12
+	ifdOffset    = 13
 	ifdLong8     = 16
 )
 
@@ -547,24 +552,26 @@ func (d ifd) offset(b []byte) uint64 {
 	return uint64(d.order.Uint32(b))
 }
 
-// entry returns the first entry of a tag, nil if there is none.
-func (d ifd) entry(tag uint16) *ifdEntry {
+// entry returns the last entry of a tag, nil if there is none.
+func (d ifd) entry(tag uint16) (x *ifdEntry) {
 	for e := d.entries; len(e) > 0; e = e[d.entryLen():] {
 		if d.order.Uint16(e) != tag {
 			continue
 		}
-		x := &ifdEntry{ifd: d, kind: d.order.Uint16(e[2:]), count: d.offset(e[4:]), value: e[4+d.wide:][:d.wide]}
+		x = &ifdEntry{ifd: d, kind: d.order.Uint16(e[2:]), count: d.offset(e[4:]), value: e[4+d.wide:][:d.wide]}
 		if size := uint64(x.size()); size > 0 && x.count > uint64(d.wide)/size {
 			x.at = d.offset(x.value)
 		}
-		return x
 	}
-	return nil
+	return x
 }
 
 // size is that of a value, 0 if it is of a kind that is not read.
 func (e *ifdEntry) size() int {
-	return map[uint16]int{ifdByte: 1, ifdUndefined: 1, ifdShort: 2, ifdSShort: 2, ifdLong: 4, ifdSLong: 4, ifdRational: 8, ifdLong8: 8}[e.kind]
+	return map[uint16]int{
+		ifdByte: 1, ifdSByte: 1, ifdUndefined: 1, ifdShort: 2, ifdSShort: 2, ifdLong: 4, ifdSLong: 4, ifdOffset: 4, ifdFloat: 4,
+		ifdRational: 8, ifdSRational: 8, ifdDouble: 8, ifdLong8: 8,
+	}[e.kind]
 }
 
 // bytes returns the values as they stand in the file, at most limit bytes of them.
@@ -580,8 +587,8 @@ func (e *ifdEntry) bytes(limit int) []byte {
 	return e.read(e.at, n)
 }
 
-// each hands over up to limit of the values that are there and returns how many that
-// are. Of a fraction it is what stands above.
+// each hands over up to limit of the values that are there, if they are whole numbers, and
+// returns how many that are.
 func (e *ifdEntry) each(limit int, do func(uint64)) int {
 	size := e.size()
 	if size == 0 {
@@ -595,13 +602,45 @@ func (e *ifdEntry) each(limit int, do func(uint64)) int {
 			do(uint64(v[0]))
 		case ifdShort, ifdSShort:
 			do(uint64(e.order.Uint16(v)))
-		case ifdLong, ifdSLong, ifdRational:
+		case ifdLong, ifdSLong, ifdOffset:
 			do(uint64(e.order.Uint32(v)))
 		case ifdLong8:
 			do(e.order.Uint64(v))
 		}
 	}
 	return n
+}
+
+// real returns the first value as a number, 0 if it is a byte that stands for none, or
+// is not there.
+func (e *ifdEntry) real() float64 {
+	v := e.bytes(e.size())
+	if len(v) == 0 || len(v) < e.size() {
+		return 0
+	}
+	switch e.kind {
+	case ifdSByte:
+		return float64(int8(v[0]))
+	case ifdShort:
+		return float64(e.order.Uint16(v))
+	case ifdSShort:
+		return float64(int16(e.order.Uint16(v)))
+	case ifdLong, ifdOffset:
+		return float64(e.order.Uint32(v))
+	case ifdSLong:
+		return float64(int32(e.order.Uint32(v)))
+	case ifdLong8:
+		return float64(e.order.Uint64(v))
+	case ifdRational:
+		return float64(e.order.Uint32(v)) / float64(e.order.Uint32(v[4:]))
+	case ifdSRational:
+		return float64(int32(e.order.Uint32(v))) / float64(int32(e.order.Uint32(v[4:])))
+	case ifdFloat:
+		return float64(math.Float32frombits(e.order.Uint32(v)))
+	case ifdDouble:
+		return math.Float64frombits(e.order.Uint64(v))
+	}
+	return 0
 }
 
 // rationals returns up to limit fractions, none of a nil entry.
