@@ -80,27 +80,29 @@ type bits struct {
 
 const ended = EOI // as marker: the data's end
 
-// fill makes n at least 56. After the data's end there are zeros.
-func (b *bits) fill() {
+// fill makes n at least 57. After the data's end there are zeros.
+func (b *bits) fill() { b.acc, b.n = b.filled(b.acc, b.n) }
+
+// filled is fill for a copy of acc and n.
+func (b *bits) filled(acc uint64, n int) (uint64, int) {
 	if at := b.at; b.marker == 0 && at+8 <= len(b.data) {
 		// All at once if none of the bytes is 0xff.
 		v := binary.BigEndian.Uint64(b.data[at:])
 		if (^v-0x0101010101010101)&v&0x8080808080808080 == 0 {
-			k := (64 - b.n) / 8
-			b.acc = b.acc<<(8*k) | v>>(64-8*k)
-			b.n += 8 * k
+			k := (64 - n) / 8
 			b.at += k
-			return
+			return acc<<(8*k) | v>>(64-8*k), n + 8*k
 		}
 	}
-	for b.n <= 56 {
+	for n <= 56 {
 		c, ok := b.next()
 		if !ok {
 			b.zeros += 8
 		}
-		b.acc = b.acc<<8 | uint64(c)
-		b.n += 8
+		acc = acc<<8 | uint64(c)
+		n += 8
 	}
+	return acc, n
 }
 
 // next is the next byte of data, 0 and false after its end.
@@ -238,22 +240,39 @@ func (b *bits) longCode(h *huffman) int {
 
 // number reads a number of k bits, k up to 15.
 func (b *bits) number(k int) int32 {
-	v := b.get(k)
-	// Numbers whose first bit is 0 are negative.
-	return v + ((v-1<<k>>1)>>31)&(1-1<<k)
+	return int32(extend(b.get(k), k))
 }
 
-// sequential reads a block that is zero.
+// extend is the number of which the low k bits of v are the code.
+func extend(v int32, k int) int16 {
+	v &= 1<<(k&31) - 1
+	// Numbers whose first bit is 0 are negative.
+	return int16(v + ((v-1<<(k&31)>>1)>>31)&(1-1<<(k&31)))
+}
+
+// sequential reads a block that is zero. It is what most of a decoder's time goes to, hence the copies
+// of acc and n.
 func (b *bits) sequential(block *[64]int16, dc, ac *huffman, before *int32) {
 	b.need()
 	if s := b.code(dc); s != 0 {
 		*before += b.number(s)
 	}
 	block[0] = int16(*before)
+	acc, n := b.acc, b.n
 	for k := 1; k < 64; k++ {
-		b.need()
-		rs := b.code(ac)
-		run, size := rs>>4, rs&15
+		if n < 33 {
+			acc, n = b.filled(acc, n)
+		}
+		var run, size int
+		if e := ac.look[acc>>((n-lookBits)&63)&(1<<lookBits-1)]; e != 0 {
+			n -= int(e >> 8)
+			run, size = int(e>>4&15), int(e&15)
+		} else {
+			b.acc, b.n = acc, n
+			rs := b.longCode(ac)
+			n = b.n
+			run, size = rs>>4, rs&15
+		}
 		if size == 0 {
 			if run != 15 {
 				b.bad = b.bad || run != 0
@@ -266,8 +285,10 @@ func (b *bits) sequential(block *[64]int16, dc, ac *huffman, before *int32) {
 		if k > 63 {
 			b.bad = true
 		}
-		block[zigzag[k]&63] = int16(b.number(size))
+		n -= size
+		block[zigzag[k]&63] = extend(int32(acc>>(n&63)), size)
 	}
+	b.acc, b.n = acc, n
 }
 
 // coded is a scan of Huffman codes.

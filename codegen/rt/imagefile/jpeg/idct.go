@@ -1,6 +1,9 @@
 package jpeg
 
-import "math"
+import (
+	"encoding/binary"
+	"math"
+)
 
 // Of libjpeg's accurate transform, in 13 bits after the point.
 const (
@@ -156,18 +159,15 @@ func twoRows(dst []byte, stride int, t *[16]int32, bits int32) {
 
 // store writes a row of samples.
 func store(dst []byte, v *[8]int32) {
-	dst = dst[:8]
-	bits := int32(0)
-	for x := range dst {
-		s := v[x] + 128
-		dst[x] = byte(s)
-		bits |= s
-	}
-	if bits>>8 != 0 {
-		for x := range dst {
-			dst[x] = byte(min(max(v[x]+128, 0), 255))
+	s0, s1, s2, s3, s4, s5, s6, s7 := v[0]+128, v[1]+128, v[2]+128, v[3]+128, v[4]+128, v[5]+128, v[6]+128, v[7]+128
+	if (s0|s1|s2|s3|s4|s5|s6|s7)>>8 != 0 {
+		for x, v := range v {
+			dst[x] = byte(min(max(v+128, 0), 255))
 		}
+		return
 	}
+	binary.LittleEndian.PutUint64(dst, uint64(s0)|uint64(s1)<<8|uint64(s2)<<16|uint64(s3)<<24|
+		uint64(s4)<<32|uint64(s5)<<40|uint64(s6)<<48|uint64(s7)<<56)
 }
 
 // pair puts two numbers into one, and split takes them out again without their lowest bits.
