@@ -340,7 +340,7 @@ func (g *Guess) heads(given int) error {
 	}
 	for _, p := range Presets() {
 		if p.Sizes.Dim == z.Dim && p.Sizes.FFN == z.FFN && p.Sizes.Layers == z.Layers && p.Family == g.Family {
-			z.Heads, g.Heads = p.Sizes.Heads, "not told by the tensors; as in "+p.Name
+			z.Heads, g.Heads = p.Sizes.Heads, fmt.Sprintf("not told by the tensors; as in %s, which has these sizes. Compare it with %s of your own code", p.Name, familyNamed(g.Family).heads)
 			return nil
 		}
 	}
