@@ -108,8 +108,9 @@ func Memory(path string, o Options) int64 {
 // that size; head is its beginning, or all of it.
 func (f *format) takes(head []byte, c image.Config, pixels, size int64, o Options) int64 {
 	perPixel := f.memory(head, c)
-	// What is said about the picture may stand behind it.
-	if f.turns(o) && (f.name != "jpeg" || f.about(head).orientation() != 1) {
+	// What is said about the picture may stand behind it, but not in a JPEG.
+	known := f.name == "jpeg" || int64(len(head)) == size
+	if f.turns(o) && (!known || f.about(head).orientation() != 1) {
 		perPixel += turning
 	}
 	return size + pixels*perPixel + f.extra(size)

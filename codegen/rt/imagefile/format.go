@@ -85,7 +85,7 @@ var formats = []format{
 		check:      checkTIFF,
 		config:     configTIFF,
 		decode:     decodeTIFF,
-		memory:     perPixel(32),
+		memory:     perPixel(24),
 		about:      aboutTIFF,
 		turned:     true,
 	},

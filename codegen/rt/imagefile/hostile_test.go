@@ -157,23 +157,13 @@ func TestMemory(t *testing.T) {
 		{"progressive.jpg", jpegOf(0xc2, w, h, 0x11, 1), 10},
 		{"few.gif", encode(func(b *bytes.Buffer) error { return gif.Encode(b, few, nil) }), 1},
 		{"rgb.bmp", encode(func(b *bytes.Buffer) error { return bmp.Encode(b, noise(w, h)) }), 4},
-		{"rgb.tif", encode(func(b *bytes.Buffer) error { return tiff.Encode(b, noise(w, h), nil) }), 32},
-		{"deep.tif", encode(func(b *bytes.Buffer) error { return tiff.Encode(b, deep, &tiff.Options{Compression: tiff.Deflate}) }), 32},
+		{"rgb.tif", encode(func(b *bytes.Buffer) error { return tiff.Encode(b, noise(w, h), nil) }), 24 + turning},
+		{"deep.tif", encode(func(b *bytes.Buffer) error { return tiff.Encode(b, deep, &tiff.Options{Compression: tiff.Deflate}) }), 24},
 	} {
 		path := write(test.name, test.data)
-		got := Memory(path, Options{IgnoreOrientation: true})
-		turned := int64(turning * w * h)
-		switch filepath.Ext(test.name) {
-		case ".gif", ".bmp", ".jpg": // which say nothing, or that the picture is upright
-			turned = 0
-		case ".tif": // which is turned anyway
-			got -= turned
-		}
+		got := Memory(path, Options{})
 		if want := int64(len(test.data)) + test.most*w*h; got != want {
 			t.Errorf("%s: %d bytes, want %d", test.name, got, want)
-		}
-		if upright := Memory(path, Options{}); upright != got+turned {
-			t.Errorf("%s: %d bytes to turn it, want %d", test.name, upright, got+turned)
 		}
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
@@ -184,6 +174,22 @@ func TestMemory(t *testing.T) {
 		const fixed = 1 << 20 // windows of decompressors, tables
 		if took := int64(after.TotalAlloc - before.TotalAlloc); took > got+fixed {
 			t.Errorf("%s: decoding allocates %d bytes, said were %d", test.name, took, got)
+		}
+	}
+	turned := withEXIF(encode(func(b *bytes.Buffer) error { return png.Encode(b, noise(w, h)) }), exifBlock(binary.BigEndian, 6))
+	long := append(bytes.Clone(turned), make([]byte, headBytes)...) // what is said about it may come after what is seen
+	for _, test := range []struct {
+		name string
+		data []byte
+		o    Options
+		want int64
+	}{
+		{"turned.png", turned, Options{}, 8 + turning},
+		{"turned.png", turned, Options{IgnoreOrientation: true}, 8},
+		{"long.png", long, Options{}, 8 + turning},
+	} {
+		if got := Memory(write(test.name, test.data), test.o); got != int64(len(test.data))+test.want*w*h {
+			t.Errorf("%s, %+v: %d bytes a pixel, want %d", test.name, test.o, (got-int64(len(test.data)))/(w*h), test.want)
 		}
 	}
 	late := append([]byte("\xff\xd8"), bytes.Repeat(append([]byte("\xff\xe1\xff\xff"), make([]byte, 65533)...), 20)...)
