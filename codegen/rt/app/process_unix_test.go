@@ -113,8 +113,8 @@ func TestSignals(t *testing.T) {
 						t.Errorf("it says %q, %v", line, err)
 					}
 				} else {
-					io.WriteString(in, "red\ngreen\n")
-					time.Sleep(200 * time.Millisecond)
+					// More than a pipe holds: when it is written the process has begun to read.
+					io.WriteString(in, "red\n"+strings.Repeat("green ", 1<<15))
 				}
 				begun := time.Now()
 				cmd.Process.Signal(s)
