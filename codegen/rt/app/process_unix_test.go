@@ -134,6 +134,43 @@ func TestSignals(t *testing.T) {
 	}
 }
 
+// An interrupt keeps the batches that are done, and says where.
+func TestInterruptKeepsBatches(t *testing.T) {
+	dir := t.TempDir()
+	cmd := process(dir, "embed", "--text", "-o", "x.npy")
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	io.WriteString(in, strings.Repeat("green\n", 3*batchItems))
+	part := filepath.Join(dir, "x.npy"+file.PartSuffix)
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
+		if st, err := os.Stat(part); err == nil && st.Size() > npyHeader {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("no batch is written")
+		}
+	}
+	cmd.Process.Signal(os.Interrupt)
+	cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); code != 130 || errs.String() != "colours: interrupted; x.npy.part keeps what was done, --resume goes on with it\n" {
+		t.Errorf("status %d, it says %q", code, errs.String())
+	}
+	cmd = process(dir, "embed", "--text", "-o", "x.npy", "--resume")
+	cmd.Stdin = strings.NewReader(strings.Repeat("green\n", 3*batchItems))
+	if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "vectors, going on behind them") {
+		t.Errorf("%v: %s", err, out)
+	}
+	checkArray(t, dir, 3*batchItems, false)
+}
+
 // A process that is killed leaves the output absent or whole, and the next run goes on with
 // what it left, or removes it.
 func TestKill(t *testing.T) { kills(t, 8) }

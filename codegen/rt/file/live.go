@@ -30,7 +30,7 @@ func (r *registry) forget(u unfinished) {
 
 // AbandonAll removes every temporary, temporary folder and new folder of this process that is not finished, for a process
 // that is about to end, while its other goroutines may still write, and returns the names of those of Part that stay, the
-// latest first. It waits for a Commit that is under way. Afterwards Create, Part, MkdirAll, Lock, Commit, Abandon, TempDir and
+// oldest first. It waits for a Commit that is under way. Afterwards Create, Part, MkdirAll, Lock, Commit, Abandon, TempDir and
 // Remove do not return.
 func AbandonAll() (kept []string) {
 	live.Lock() // for ever
@@ -40,6 +40,7 @@ func AbandonAll() (kept []string) {
 		}
 		u.abandon()
 	}
+	slices.Reverse(kept)
 	return kept
 }
 
