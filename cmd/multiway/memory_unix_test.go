@@ -18,10 +18,7 @@ import (
 	"github.com/multiway-go/multiway/asm/asmtest"
 )
 
-var (
-	realPresets = flag.String("real", "", "presets to build from files of real size, separated by commas; needs gigabytes of disk")
-	realTable   = flag.String("table", "", "file whose table of builds is written anew, with -real")
-)
+var realPresets = flag.String("real", "", "presets to build from files of real size, separated by commas; needs gigabytes of disk")
 
 // maxShare is how much memory a build may take, as a share of the weights it keeps,
 // and base what any Go program of this size takes besides.
@@ -80,8 +77,8 @@ func TestBuildReal(t *testing.T) {
 		})
 	}
 	t.Logf("%d processors\n%s", runtime.NumCPU(), &table)
-	if *realTable != "" && !t.Failed() {
-		rewrite(t, *realTable, table.String())
+	if *tableFile != "" && !t.Failed() {
+		rewrite(t, *tableFile, "builds", table.String())
 	}
 }
 
@@ -128,19 +125,4 @@ func write(t *testing.T, path, text string) {
 	if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// rewrite replaces what stands between the marks in a file.
-func rewrite(t *testing.T, path, text string) {
-	const begin, end = "<!-- made by: make builds -->\n", "<!-- end of builds -->"
-	data, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, rest, ok1 := strings.Cut(string(data), begin)
-	_, after, ok2 := strings.Cut(rest, end)
-	if !ok1 || !ok2 {
-		t.Fatalf("%s lacks the marks %q and %q", path, begin, end)
-	}
-	write(t, path, before+begin+text+end+after)
 }

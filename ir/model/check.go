@@ -13,14 +13,15 @@ import (
 	"github.com/multiway-go/multiway/ir/precision"
 )
 
-// sizeRow is one number of Sizes: its name in YAML and its bounds.
+// sizeRow is one number of Sizes: its name in YAML, its bounds and its documentation.
 type sizeRow struct {
 	name   string
 	lo, hi int
-	def    int // 0 = must be given, if it may not be 0
+	def    int // 0 = must be given, if it may not be 0; below 0 = as many times dim
 	get    func(*Sizes) *int
-	// what says which descriptions have it.
-	what sizeKind
+	what   sizeKind // which descriptions have it
+
+	doc, without, example string // as of a field
 }
 
 type sizeKind uint8
@@ -33,18 +34,30 @@ const (
 )
 
 var sizeTable = []sizeRow{
-	{"dim", 1, 1 << 16, 0, func(s *Sizes) *int { return &s.Dim }, anySize},
-	{"heads", 1, 1 << 12, 0, func(s *Sizes) *int { return &s.Heads }, anySize},
-	{"ffn", 1, 1 << 18, -4, func(s *Sizes) *int { return &s.FFN }, anySize},
-	{"layers", 1, maxLayers, 0, func(s *Sizes) *int { return &s.Layers }, anySize},
-	{"image", 1, maxSide, 0, func(s *Sizes) *int { return &s.Image }, inputSize},
-	{"patch", 1, maxPatch, 0, func(s *Sizes) *int { return &s.Patch }, inputSize},
-	{"channels", 1, maxChannels, 3, func(s *Sizes) *int { return &s.Channels }, inputSize},
-	{"vocab", 1, maxVocab, 0, func(s *Sizes) *int { return &s.Vocab }, inputSize},
-	{"positions", 1, maxPositions, defaultPositions, func(s *Sizes) *int { return &s.Positions }, inputSize},
-	{"vl_layers", 0, maxLayers, 0, func(s *Sizes) *int { return &s.VLLayers }, jointSize},
-	{"reach", 0, maxPositions, 0, func(s *Sizes) *int { return &s.Reach }, biasSize},
-	{"types", 0, maxTypes, 0, func(s *Sizes) *int { return &s.Types }, biasSize},
+	{"dim", 1, 1 << 16, 0, func(s *Sizes) *int { return &s.Dim }, anySize,
+		"width of a row", "", "768"},
+	{"heads", 1, 1 << 12, 0, func(s *Sizes) *int { return &s.Heads }, anySize,
+		"attention heads, a divisor of dim: no tensor tells them, and a wrong number answers wrongly; " + torchscaleHeads + " in BEiT-3's code, num_heads in VLMo's", "", "12"},
+	{"ffn", 1, 1 << 18, -4, func(s *Sizes) *int { return &s.FFN }, anySize,
+		"width of the feed-forward block", "four times dim", "3072"},
+	{"layers", 1, maxLayers, 0, func(s *Sizes) *int { return &s.Layers }, anySize,
+		"number of layers", "must be given; the long form's follow from its rows", "12"},
+	{"image", 1, maxSide, 0, func(s *Sizes) *int { return &s.Image }, inputSize,
+		"side of the model's picture in pixels, a multiple of patch; another than the checkpoint's wants interpolate", "", "384"},
+	{"patch", 1, maxPatch, 0, func(s *Sizes) *int { return &s.Patch }, inputSize,
+		"side of a patch in pixels", "", "16"},
+	{"channels", 1, maxChannels, defaultChannels, func(s *Sizes) *int { return &s.Channels }, inputSize,
+		"colours of a pixel", "", "3"},
+	{"vocab", 1, maxVocab, 0, func(s *Sizes) *int { return &s.Vocab }, inputSize,
+		"rows of the table of ids", "", "64010"},
+	{"positions", 1, maxPositions, defaultPositions, func(s *Sizes) *int { return &s.Positions }, inputSize,
+		"rows of the checkpoint's table of positions of texts, two of them unused, but in vlmo none", "in vlmo 40", "1024"},
+	{"vl_layers", 0, maxLayers, 0, func(s *Sizes) *int { return &s.VLLayers }, jointSize,
+		"mwt, vlmo: layers at the top with an expert for pairs", "", "3"},
+	{"reach", 0, maxPositions, 0, func(s *Sizes) *int { return &s.Reach }, biasSize,
+		"vlmo: longest text that the relative position bias is made for; 0 is no bias", "", "196"},
+	{"types", 0, maxTypes, 0, func(s *Sizes) *int { return &s.Types }, biasSize,
+		"vlmo: rows of the checkpoint's table of types; 0 is 2, or 3 with task nlvr2", "", "3"},
 }
 
 // Bounds on sizes.
@@ -55,7 +68,10 @@ const (
 	maxChannels      = 64
 	maxVocab         = 1 << 24
 	maxPositions     = 1 << 20
+	defaultChannels  = 3
 	defaultPositions = 1024
+	defaultText      = 64
+	defaultRows      = 2048
 	maxTypes         = 16
 )
 
@@ -466,7 +482,7 @@ func (d *Description) completeLimits() *problem {
 			longest = min(longest, t.Reach)
 		}
 		if l.Text == 0 {
-			l.Text = min(64, longest)
+			l.Text = min(defaultText, longest)
 		}
 		if l.Text < 1 || l.Text > longest {
 			name := "sizes.positions"
@@ -492,7 +508,7 @@ func (d *Description) completeLimits() *problem {
 	}
 	need := max(fixed, l.Text)
 	if l.Rows == 0 {
-		l.Rows = max(2048, need)
+		l.Rows = max(defaultRows, need)
 	}
 	if l.Rows < need || l.Rows > maxRows {
 		return wrong("limits.rows", " is %d, want %d to %d: one %s has %d rows and the longest text %d", l.Rows, need, maxRows, what, fixed, l.Text)
@@ -559,14 +575,8 @@ func (d *Description) completePreprocess() *problem {
 	if p.Resize == "" {
 		p.Resize = def.Resize
 	}
-	if kinds := []string{"stretch", "crop"}; !slices.Contains(kinds, p.Resize) {
-		return wrong("preprocess.resize", ": %s", unknown("way to resize", p.Resize, kinds))
-	}
 	if p.Alpha == "" {
 		p.Alpha = def.Alpha
-	}
-	if kinds := []string{"white", "black", "drop"}; !slices.Contains(kinds, p.Alpha) {
-		return wrong("preprocess.alpha", ": %s", unknown("way to see transparency", p.Alpha, kinds))
 	}
 	if p.Size == 0 {
 		p.Size = m.Height

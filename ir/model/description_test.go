@@ -58,7 +58,7 @@ func TestParse(t *testing.T) {
 			Precision:  precision.Uniform("f32"),
 		}},
 		{"defaults of sizes", "# a comment\nmodel: 1\nfamily: beit3\nsizes:\n  dim: 8\n  heads: 2\n  layers: 1\n  image: 6\n  patch: 2\n  vocab: 11\nseed: 18446744073709551615\npreprocess: {mean: 0, std: [1, 2, 0.25]}\ntasks: [encode: {norm: false}]\n", Description{
-			File: "dir/model.yaml", Name: "model", Family: "beit3",
+			File: "dir/model.yaml", Name: "dir", Family: "beit3",
 			Sizes:      Sizes{Dim: 8, Heads: 2, FFN: 32, Layers: 1, Image: 6, Patch: 2, Channels: 3, Vocab: 11, Positions: 1024, Eps: 1e-5},
 			Seed:       ptr(^uint64(0)),
 			Tasks:      []Task{{Name: "encode", Norm: ptr(false)}},
@@ -177,8 +177,8 @@ var badDescriptions = []struct {
 	{"ban past the vocabulary", emoji, "model: 1\npreset: beit3-base-patch16-480-nocaps\nlimits: {ban: [1, 64000..64011]}\n", "m.yaml:3:19: limits.ban[1] is 64000..64011, want FROM..TO with ids below 64010; TO itself is not banned"},
 	{"more words than text", emoji, "model: 1\npreset: beit3-base-patch16-480-nocaps\nlimits: {text: 12, max_new: 12}\n", "m.yaml:3:20: limits.max_new is 12, want 1 to 11: limits.text is 12, <s> included"},
 	{"long captions", emoji, "model: 1\npreset: beit3-base-patch16-480-nocaps\nlimits: {text: 1021}\n", "m.yaml:3:10: limits.text is 1021, want 1 to 1020: sizes.positions is 1024 and its first 2 rows are not used, and a caption's last step takes 2 more than its text"},
-	{"resize", "precision: f32", "preprocess: {resize: centre}", "m.yaml:12:14: preprocess.resize: unknown way to resize \"centre\"; want one of stretch, crop"},
-	{"alpha", "precision: f32", "preprocess: {alpha: blue}", "m.yaml:12:14: preprocess.alpha: unknown way to see transparency \"blue\"; want one of white, black, drop"},
+	{"resize", "precision: f32", "preprocess: {resize: centre}", "m.yaml:12:22: preprocess.resize: unknown way to resize \"centre\"; want one of stretch, crop"},
+	{"alpha", "precision: f32", "preprocess: {alpha: blue}", "m.yaml:12:21: preprocess.alpha: unknown way to see transparency \"blue\"; want one of white, black, drop"},
 	{"picture's side", "precision: f32", "preprocess: {size: 256}", "m.yaml:12:14: preprocess.size is 256, want 64, the side of the model's picture"},
 	{"mean of two", "precision: f32", "preprocess: {mean: [0.5, 0.5]}", "m.yaml:12:14: preprocess.mean has 2 numbers, want 1 or 3, one a channel"},
 	{"zero std", "precision: f32", "preprocess: {std: 0}", "m.yaml:12:14: preprocess.std holds 0, want 1e-06 to 1000"},
@@ -191,7 +191,7 @@ var badDescriptions = []struct {
 	{"class at no precision", "precision: f32", "precision: {ffn: int4}", "m.yaml:12:18: precision.ffn: unknown precision \"int4\"; did you mean int8?"},
 	{"precision is a list", "precision: f32", "precision: [int8]", "m.yaml:12:12: precision: got a list, want f32, bf16, f16, int8, int8x2, int8full, bf16dot, or a mapping of default, embedding, patches, projections, ffn, retrieval, heads, keep"},
 	{"keep is a list", "precision: f32", "precision: {keep: [l0]}", "m.yaml:12:19: precision.keep: got a list, want a mapping such as {l11.ffn: bf16, l0: f32}"},
-	{"keep twice", "precision: f32", "precision: {keep: {l0: f32, l0: bf16}}", "m.yaml:12:29: precision.keep.l0 is given twice; remove one"},
+	{"keep twice", "precision: f32", "precision: {keep: {l0: f32, l0: bf16}}", "m.yaml:12:29: precision.keep.l0 is given twice, first in line 12; remove one"},
 	{"keep what is not there", "precision: f32", "precision: {default: int8, keep: {l0: f32, l5.ffn: bf16}}", "m.yaml:12:44: precision.keep: no matrix or table of the model is called l5.ffn; names are such as l0, l4.ffn, l0.attn.out, vision.embed"},
 	{"keep one of a product", "precision: f32", "precision: {default: int8, keep: {l0.attn.q: f32}}", "m.yaml:12:35: precision.keep: module \"l0.attn.q\": q is one product with the others of its bundle: want qkv for q, k, v"},
 	{"keep nothing", "precision: f32", "precision: {default: int8, keep: {\"\": f32}}", "m.yaml:12:35: precision.keep: module \"\": want parts of a weight's name with dots between them, such as l3.ffn"},
@@ -228,9 +228,9 @@ func TestName(t *testing.T) {
 		"":                  "model",
 		"a/b/my-model.yaml": "my_model",
 		"Emoji.v2.yml":      "emoji_v2",
-		"2024.yaml":         "model",
+		"2024.yaml":         "mymodel", // since the folder is called model
 		"größe.yaml":        "gr__e",
-		"type.yaml":         "model",
+		"type.yaml":         "mymodel",
 	} {
 		d := tiny()
 		d.Name, d.File = "", file

@@ -200,6 +200,7 @@ func TestSketch(t *testing.T) {
 			if got.Checkpoint != "the file.pth" || got.Tokenizer != "beit3.spm" || got.Name != "the_file" || got.Tasks[0].Name != p.Task {
 				t.Errorf("%s: %+v", p.Name, got)
 			}
+			saysPreprocess(t, got, g.YAML(Sketch{Name: "the_file", Checkpoint: "the file.pth", Tokenizer: "beit3.spm", Image: image}))
 		}
 	}
 
@@ -207,6 +208,9 @@ func TestSketch(t *testing.T) {
 	g, err := Infer(tinyTensors(t, "mwt", ", vl_layers: 2", "encode, {classification: {classes: 5}}"), "", 3)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if text := string(g.YAML(Sketch{Name: "the_file"})); !strings.Contains(text, "# preprocess: "+half.yaml()) || strings.Contains(text, "ImageNet") {
+		t.Errorf("of a model of one channel it says\n%s", text)
 	}
 	evil := "a\n# b: \"c'\x01\u00e9.pth"
 	got, err := Parse("m.yaml", g.YAML(Sketch{Name: "the_file", Checkpoint: evil, Labels: "123", Notes: []string{"one\ntwo\x00", "three"}}))
@@ -221,6 +225,22 @@ func TestSketch(t *testing.T) {
 	}
 	if _, err = Parse("m.yaml", g.YAML(Sketch{Name: "the_file", Checkpoint: "m.pth"})); err == nil || !strings.Contains(err.Error(), "sizes.heads is missing") {
 		t.Errorf("a guessed number of heads: %v, want it to be missing", err)
+	}
+}
+
+// saysPreprocess checks that the comment in a description is the preprocessing that the description has.
+func saysPreprocess(t *testing.T, d *Description, yaml []byte) {
+	t.Helper()
+	const comment = "\n# preprocess: "
+	if strings.Count(string(yaml), comment) != 1 {
+		t.Fatalf("%d lines say how pictures were fed, want 1:\n%s", strings.Count(string(yaml), comment), yaml)
+	}
+	got, err := Parse(d.File, []byte(strings.Replace(string(yaml), comment, "\npreprocess: ", 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(d, got); diff != "" {
+		t.Errorf("%s: (-as described +as the comment says):\n%s", d.Preset, diff)
 	}
 }
 

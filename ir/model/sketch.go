@@ -3,6 +3,7 @@ package model
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -39,7 +40,7 @@ func (g *Guess) YAML(s Sketch) []byte {
 	line("model: %d", Schema)
 	line("name: %s", s.Name)
 	switch {
-	case len(g.Presets) > 0 && g.Presets[0].Sizes.Heads == z.Heads:
+	case g.released():
 		line("preset: %s", g.Presets[0].Name)
 		if image != z.Image {
 			line("sizes: {image: %d}", image)
@@ -89,11 +90,8 @@ func (g *Guess) YAML(s Sketch) []byte {
 		if t.Classes > 0 && s.Labels == "" {
 			line("# For the names of the %d classes of %s add labels, a file with one name a line: {%s: {labels: labels.txt}}", t.Classes, t.Name, t.Name)
 		}
-		if t.Name == "classification" && len(g.Presets) == 0 {
-			line("# Pictures are stretched to the model's size and scaled to -1..1. A model of ImageNet wants")
-			line("# preprocess: {resize: crop, mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225]}")
-		}
 	}
+	comment(g.preprocess())
 	for _, n := range s.Notes {
 		line("")
 		comment(n)
@@ -122,6 +120,36 @@ func (g *Guess) tokenizer() string {
 		what = "the WordPiece vocabulary it was trained with: vocab.txt of bert-base-uncased"
 	}
 	return "Texts need a tokenizer: " + what + ".\nWithout one the package takes token ids."
+}
+
+// released reports whether the description has the preset that the guess looks like.
+func (g *Guess) released() bool {
+	return len(g.Presets) > 0 && g.Presets[0].Sizes.Heads == g.Sizes.Heads
+}
+
+// preprocess says how pictures are fed, which is assumed.
+func (g *Guess) preprocess() string {
+	of, p := "most released models", half
+	if g.released() {
+		of, p = "the preset", g.Presets[0].Preprocess
+	}
+	s := "Tensors do not tell how pictures were fed. Assumed is what " + of + " had:\npreprocess: " + p.yaml()
+	if !g.released() && g.Sizes.Channels == 3 && slices.ContainsFunc(g.Tasks, func(t Task) bool { return t.Name == "classification" }) {
+		s += "\nA model with the classes of ImageNet wants\npreprocess: " + imageNet.yaml()
+	}
+	return s + "\nA wrong one builds and answers wrongly; `multiway docs description` says what each part means."
+}
+
+// yaml is the preprocessing as a description has it.
+func (p Preprocess) yaml() string {
+	numbers := func(v []float64) string {
+		var s []string
+		for _, x := range v {
+			s = append(s, strconv.FormatFloat(x, 'g', -1, 64))
+		}
+		return "[" + strings.Join(s, ", ") + "]"
+	}
+	return fmt.Sprintf("{resize: %s, alpha: %s, mean: %s, std: %s}", p.Resize, p.Alpha, numbers(p.Mean), numbers(p.Std))
 }
 
 // task writes a task as the description has it.

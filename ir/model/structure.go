@@ -277,10 +277,9 @@ func (d *Description) completeLong() *problem {
 			return wrong(path+".name", " is %s, a letter and a number, which is what the values of a layer are called; use another", quote(m.Name))
 		}
 		taken[m.Name] = "another modality"
-		kinds := []string{string(Patch), string(Token)}
 		switch m.Embedder {
 		case Patch:
-			m.Channels = cmp.Or(m.Channels, 3)
+			m.Channels = cmp.Or(m.Channels, defaultChannels)
 			for _, f := range []struct {
 				name string
 				v    int
@@ -323,10 +322,8 @@ func (d *Description) completeLong() *problem {
 			if least := l.Keys.Code.unused() + 1; m.Positions < least || m.Positions > maxPositions {
 				return wrong(path+".positions", " is %d, want %d to %d", m.Positions, least, maxPositions)
 			}
-		case "":
-			return wrong(path+".embedder", " is missing; add it: %s", strings.Join(kinds, " or "))
 		default:
-			return wrong(path+".embedder", ": %s", unknown("embedder", string(m.Embedder), kinds))
+			return wrong(path+".embedder", " is missing; add it: %s or %s", Patch, Token)
 		}
 	}
 	if p := d.completeLayers(claim); p != nil {
@@ -337,9 +334,6 @@ func (d *Description) completeLong() *problem {
 		if l.Final == Joint {
 			l.Final = Pooled
 		}
-	}
-	if kinds := []string{string(Shared), string(Pooled)}; !slices.Contains(kinds, string(l.Final)) {
-		return wrong("final", ": %s", unknown("sharing", string(l.Final), kinds))
 	}
 	return d.completeKeys()
 }
@@ -358,23 +352,16 @@ func (d *Description) completeLayers(claim func(name, path string) *problem) *pr
 			return wrong(path+".range", " is %d..%d, want %d..N with N from %d to %d: rows follow each other, and N itself is not in the row", r.From, r.To, next, next+1, maxLayers)
 		}
 		next = r.To
-		kinds := []string{string(Shared), string(Pooled), string(Joint)}
 		for _, h := range []struct {
 			name string
 			s    Sharing
 		}{{"attn", r.Attn}, {"ffn", r.FFN}} {
 			if h.s == "" {
-				return wrong(path+"."+h.name, " is missing; add it: %s", strings.Join(kinds, ", "))
-			}
-			if !slices.Contains(kinds, string(h.s)) {
-				return wrong(path+"."+h.name, ": %s", unknown("sharing", string(h.s), kinds))
+				return wrong(path+"."+h.name, " is missing; add it: %s, %s or %s", Shared, Pooled, Joint)
 			}
 		}
 		if r.Norms == "" {
 			r.Norms = Sub
-		}
-		if kinds := []string{string(Pre), string(Sub)}; !slices.Contains(kinds, string(r.Norms)) {
-			return wrong(path+".norms", ": %s", unknown("kind of norms", string(r.Norms), kinds))
 		}
 		if r.Attn != Joint && r.FFN != Joint {
 			if r.Experts != nil {
@@ -418,9 +405,6 @@ func (d *Description) checkExperts(r *LayerRange, path string, claim func(name, 
 			return wrong(path, ".%s is [%s], want two or more different modalities", e.Name, strings.Join(e.Modalities, ", "))
 		}
 		for _, f := range r.Experts[:i] {
-			if f.Name == e.Name {
-				return wrong(path, " names %s twice; remove one", e.Name)
-			}
 			if slices.Equal(set, sorted(f.Modalities)) {
 				return wrong(path, ": %s and %s are for the same sequences; remove one", f.Name, e.Name)
 			}

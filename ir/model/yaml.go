@@ -3,6 +3,7 @@ package model
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -281,12 +282,6 @@ type decoder struct {
 	err  error
 }
 
-// field is one field of a mapping and how to read its value.
-type field struct {
-	name string
-	read func(n *node, path string)
-}
-
 func (c *decoder) fail(n *node, format string, args ...any) {
 	if c.err == nil {
 		c.err = placed(c.file, n.line, n.col, format, args...)
@@ -320,15 +315,17 @@ func (c *decoder) object(n *node, path string, fields []field) {
 		}
 		seen[k.text] = place{k.line, k.col}
 		c.at[p] = place{k.line, k.col}
-		known := false
-		for _, f := range fields {
-			if f.name == k.text {
-				known = true
-				f.read(n.items[i], p)
-			}
+		at := slices.IndexFunc(fields, func(f field) bool { return f.any == nil && f.name == k.text })
+		if at < 0 {
+			at = slices.IndexFunc(fields, func(f field) bool { return f.any != nil })
 		}
-		if !known {
+		switch {
+		case at < 0:
 			c.fail(k, "%s", unknown("field", p, prefixed(path, names(fields))))
+		case fields[at].any != nil:
+			fields[at].any(k.text, n.items[i], p)
+		default:
+			fields[at].read(n.items[i], p)
 		}
 	}
 }
@@ -384,15 +381,6 @@ func (c *decoder) count(n *node, path string, lo, hi int) int {
 		return lo
 	}
 	return int(n.whole)
-}
-
-// flag reads true or false.
-func (c *decoder) flag(n *node, path string) *bool {
-	if n.kind != boolNode {
-		c.fail(n, "%s: got %s, want true or false", path, n)
-	}
-	v := strings.EqualFold(n.text, "true")
-	return &v
 }
 
 // numbers reads a number, or a list of at most 64.

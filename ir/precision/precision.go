@@ -85,16 +85,28 @@ type Class string
 
 // The classes.
 const (
-	Embedding   Class = "embedding"   // tables of tokens
-	Patches     Class = "patches"     // projections of pixels
-	Projections Class = "projections" // of attention: q, k, v and out
-	FFN         Class = "ffn"         // both matrices of feed-forward blocks
-	Retrieval   Class = "retrieval"   // heads that make the embeddings which are compared
-	Heads       Class = "heads"       // other heads: of classes, answers, words
+	Embedding   Class = "embedding"
+	Patches     Class = "patches"
+	Projections Class = "projections"
+	FFN         Class = "ffn"
+	Retrieval   Class = "retrieval"
+	Heads       Class = "heads"
 )
 
 // Classes lists the classes.
 var Classes = []Class{Embedding, Patches, Projections, FFN, Retrieval, Heads}
+
+var classDocs = map[Class]string{
+	Embedding:   "the tables of tokens",
+	Patches:     "the projections of pixels",
+	Projections: "the projections of attention: q, k, v and out",
+	FFN:         "the matrices of feed-forward blocks",
+	Retrieval:   "the heads that make embeddings to compare",
+	Heads:       "other heads: of classes, answers, words",
+}
+
+// Doc says in a line which weights are of the class.
+func (c Class) Doc() string { return classDocs[c] }
 
 // ClassOf returns the class of the matrix or table called weight, which its name tells:
 // l3.ffn.vision.fc1.w is of FFN.

@@ -1,0 +1,470 @@
+package model
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/multiway-go/multiway/ir/precision"
+)
+
+// Field is what documentation says of a key of a description.
+type Field struct {
+	// Path is where it stands: preprocess.resize; modalities[].name in every item of a list;
+	// tasks[].TASK.labels, where the word in capitals is one that the description chooses.
+	Path    string `json:"path"`
+	Kind    string `json:"kind"`             // what is written: whole number, text, file, list, mapping, ...
+	Values  string `json:"values,omitempty"` // which of the kind are right; "" = all
+	Default string `json:"default"`          // what it is where it is not given
+	Meaning string `json:"meaning"`
+	Example string `json:"example"` // in a line of a description
+}
+
+// Fields lists every key of a description, a mapping before the keys in it.
+func Fields() []Field {
+	var all []Field
+	var add func(above string, fields []field)
+	add = func(above string, fields []field) {
+		for _, f := range fields {
+			path := above + f.name
+			x := Field{Path: path, Kind: f.kind, Values: f.legal, Default: f.def, Meaning: f.doc, Example: f.example}
+			if f.without != "" {
+				x.Default = strings.TrimPrefix(f.def+"; "+f.without, "; ")
+			}
+			if x.Example == "" {
+				x.Example = path + ": " + f.such
+			}
+			all = append(all, x)
+			add(path+f.under+".", f.fields)
+		}
+	}
+	add("", (&decoder{at: map[string]place{}}).fields(&Description{}))
+	return all
+}
+
+// field is a row of the table that descriptions are read by, and documented from: a key of a
+// mapping.
+type field struct {
+	name string
+	value
+	doc     string
+	def     string // what it is where it is not given, as a description would have it
+	without string // and what decides, in words
+	example string // a line of a description that has it; "" = the value such at the top
+}
+
+// value is how the value of a field is written and read.
+type value struct {
+	kind, legal string // see Field
+	such        string // of a list, or of keys of any name: an example
+	under       string // in paths, between the field and the fields in it: [] of a list
+	fields      []field
+	read        func(n *node, path string)
+	// any is in place of read in the row for all keys that have no other; the row's name stands for theirs.
+	any func(key string, n *node, path string)
+}
+
+// The values that several fields have. Each reads into dst.
+
+func (c *decoder) text(dst *string) value {
+	return value{kind: "text", read: func(n *node, path string) { *dst = c.words(n, path) }}
+}
+
+func (c *decoder) path(dst *string) value {
+	v := c.text(dst)
+	v.kind = "file"
+	return v
+}
+
+// word is one of some words; what says of an unknown one what it is none of.
+func word[T ~string](c *decoder, what string, dst *T, known ...T) value {
+	var names []string
+	for _, k := range known {
+		names = append(names, string(k))
+	}
+	return value{kind: "word", legal: strings.Join(names, ", "), read: func(n *node, path string) {
+		switch {
+		case n.kind != textNode:
+			c.fail(n, "%s: got %s, want %s", path, n, listed(names, " or "))
+		case !slices.Contains(names, n.text):
+			c.fail(n, "%s: %s", path, unknown(what, n.text, names))
+		}
+		*dst = T(n.text)
+	}}
+}
+
+func (c *decoder) whole(dst *int, lo, hi int) value {
+	return value{kind: "whole number", legal: fmt.Sprintf("%d to %d", lo, hi), read: func(n *node, path string) { *dst = c.count(n, path, lo, hi) }}
+}
+
+func (c *decoder) flag(set func(bool)) value {
+	return value{kind: "true or false", read: func(n *node, path string) {
+		if n.kind != boolNode {
+			c.fail(n, "%s: got %s, want true or false", path, n)
+		}
+		set(strings.EqualFold(n.text, "true"))
+	}}
+}
+
+// between is a number for which ok holds; legal says which those are, such is one.
+func (c *decoder) between(dst *float64, legal, such string, ok func(float64) bool) value {
+	return value{kind: "number", legal: legal, such: such, read: func(n *node, path string) {
+		if *dst = n.number; n.kind != wholeNode && n.kind != floatNode || !ok(*dst) {
+			c.fail(n, "%s: got %s, want a number %s, such as %s", path, n, legal, such)
+		}
+	}}
+}
+
+func (c *decoder) channels(dst *[]float64, legal string) value {
+	return value{kind: "number, or list with one a channel", legal: legal, read: func(n *node, path string) { *dst = c.numbers(n, path) }}
+}
+
+func (c *decoder) mapping(fields []field) value {
+	return value{kind: "mapping", fields: fields, read: func(n *node, path string) { c.object(n, path, fields) }}
+}
+
+// list is a list whose items are read by item; such is one.
+func (c *decoder) list(such string, item func(n *node, path string)) value {
+	return value{kind: "list", such: such, read: func(n *node, path string) { c.each(n, path, such, item) }}
+}
+
+// mappings is a list of mappings, appended to dst.
+func mappings[T any](c *decoder, such string, dst *[]T, fields func(*T) []field) value {
+	v := c.list(such, func(n *node, path string) {
+		var item T
+		c.object(n, path, fields(&item))
+		*dst = append(*dst, item)
+	})
+	v.under, v.fields = "[]", fields(new(T))
+	return v
+}
+
+// fields are those of a description.
+func (c *decoder) fields(d *Description) []field {
+	const required = "must be given"
+	return []field{
+		{name: "model", value: value{kind: "whole number", legal: strconv.Itoa(Schema), read: func(*node, string) {}}, // it was read first
+			doc: "version of what is written here", without: required, example: "model: 1"},
+		{name: "name", value: c.text(&d.Name),
+			doc:     "what the program is called, and a package of it: lower-case letters, digits and _, a letter first",
+			without: "like the preset; else like the file, or its folder where the file is called model", example: "name: emoji"},
+		{name: "preset", value: value{kind: "text", read: func(n *node, path string) {
+			d.Preset = c.words(n, path)
+			if _, err := findPreset(d.Preset); err != nil {
+				c.fail(n, "%v", err)
+			}
+		}},
+			doc:     "a released model, which has a family, sizes, a task and a preprocessing; `multiway presets` lists them",
+			without: "none", example: "preset: beit3-base-patch16-384-coco-retrieval"},
+		{name: "family", value: value{kind: "word", legal: strings.Join(builtFamilies(), ", "), read: c.text(&d.Family).read},
+			doc:     "arrangement of the weights: beit3 as released, mwt as in the paper, vlmo; goes with sizes",
+			without: "the preset's, or modalities and layers say it", example: "family: beit3"},
+		{name: "sizes", value: c.mapping(c.sizes(&d.Sizes)),
+			doc:     "numbers of a family's model; of a preset's only image may be another; `multiway init` reads them from a checkpoint",
+			without: "the preset's", example: "sizes: {dim: 768, heads: 12, layers: 12, image: 224, patch: 16, vocab: 64010}"},
+		{name: "modalities", value: mappings(c, "[{name: vision, embedder: patch, size: 224, patch: 16}]", &d.Long.Modalities, c.modality),
+			doc: fmt.Sprintf("in place of a family: the inputs, at most %d, in the order of their rows; one may be of tokens", maxModalities), without: "the family's"},
+		{name: "layers", value: mappings(c, "[{range: 0..12, attn: shared, ffn: pooled}]", &d.Long.Layers, c.layers),
+			doc: "in place of a family: whose weights the layers use, in rows that follow each other from layer 0", without: "the family's"},
+		{name: "final", value: word(c, "sharing", &d.Long.Final, Shared, Pooled),
+			doc:     "with layers: whether modalities share the norm after the last one",
+			without: "as attn of the last layers", example: "final: pooled"},
+		{name: "keys", value: c.open("{prefix: beit3., vision: A, language: B}", []field{
+			{name: "prefix", value: c.text(&d.Long.Keys.Prefix),
+				doc: "what names of the layers and embeddings begin with", without: "nothing", example: "keys: {prefix: beit3.}"},
+			{name: "EXPERT", value: value{kind: "text", any: func(key string, n *node, path string) {
+				if d.Long.Keys.Experts == nil {
+					d.Long.Keys.Experts = map[string]string{}
+				}
+				d.Long.Keys.Experts[key] = c.words(n, path)
+			}}, doc: "what names of tensors call a modality or an expert", without: "its name", example: "keys: {vision: A, language: B}"},
+		}), doc: "with layers: how the checkpoint calls its tensors", without: "as the official code would"},
+		{name: "checkpoint", value: c.checkpoint(d),
+			doc:     "the weights: a .pth file of PyTorch, a .safetensors file, or the .index.json of several",
+			without: "none; to build, this or seed must be given", example: "checkpoint: beit3_base_patch16_384_coco_retrieval.pth"},
+		{name: "interpolate", value: c.flag(func(v bool) { d.Interpolate = v }),
+			doc: "whether the checkpoint's positions may be those of pictures of another size, and are resized to sizes.image as the official code does",
+			def: "false", example: "interpolate: true"},
+		{name: "seed", value: value{kind: "whole number", legal: "0 to 18446744073709551615", read: func(n *node, path string) {
+			if n.kind != wholeNode || n.negative {
+				c.fail(n, "%s: got %s, want a whole number from 0", path, n)
+			}
+			d.Seed = &n.whole
+		}}, doc: "in place of a checkpoint: random weights, to try a model and to time it", without: "none", example: "seed: 1"},
+		{name: "tokenizer", value: c.path(&d.Tokenizer),
+			doc:     "makes ids of texts: a SentencePiece model of kind Unigram, or the vocab.txt of a WordPiece",
+			without: "none: the package and the binary take ids", example: "tokenizer: beit3.spm"},
+		{name: "tasks", value: c.tasks(&d.Tasks),
+			doc: "what is computed, each a name, or {NAME: {OPTION: VALUE}}", without: "the preset's; else encode, the rows of the encoder"},
+		{name: "entries", value: c.list("[vision, language]", func(n *node, path string) { d.Entries = append(d.Entries, c.words(n, path)) }),
+			doc:     "inputs to compile for: vision, language, pair; with modalities any of them, joined by _",
+			without: "all that the tasks have"},
+		{name: "limits", value: c.mapping(c.limits(&d.Limits)),
+			doc: "what a call takes at most", without: "each its own", example: "limits: {text: 24}"},
+		{name: "preprocess", value: c.mapping(c.preprocess(&d.Preprocess)),
+			doc:     "how a picture becomes numbers: it is resized as by Pillow, bicubic; its red, green and blue are divided by 255, less mean, divided by std",
+			without: "the preset's; else each its own", example: "preprocess: {resize: crop, mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225]}"},
+		{name: "precision", value: c.precision(&d.Precision),
+			doc: "how weights are stored, and so what computes with them: a word for all, or words for classes of them", def: precision.F32},
+		{name: "cosine", value: c.between(&d.Cosine, "above 0 and up to 1", "0.9995", func(v float64) bool { return v > 0 && v <= 1 }),
+			doc:     "least cosine of an output to the float64 model that a build at another precision than f32 accepts",
+			without: "none, and a warning below what the precision aims at"},
+		{name: "samples", value: c.path(&d.Samples),
+			doc:     "folder of pictures, and of .txt files with a text a line, like those the model is for: a reduced precision is chosen and judged by them",
+			without: "inputs from a seed", example: "samples: pictures"},
+		{name: "smooth", value: word(c, "switch", &d.Smooth, "on", "off"),
+			doc: "whether norms are scaled and moved where that at least halves what rounding rows to bytes does", without: "on", example: "smooth: off"},
+	}
+}
+
+// open is a mapping with an open row.
+func (c *decoder) open(such string, fields []field) value {
+	v := c.mapping(fields)
+	v.such = such
+	v.read = func(n *node, path string) {
+		if n.kind != mapNode {
+			c.fail(n, "%s: got %s, want a mapping such as %s", path, n, such)
+			return
+		}
+		c.object(n, path, fields)
+	}
+	return v
+}
+
+func (c *decoder) limits(l *Limits) []field {
+	ids := c.list("[0, 1, 3, 2001..2010]", func(n *node, path string) { l.Ban = append(l.Ban, c.ids(n, path)) })
+	ids.legal = "ids, and FROM..TO for those from FROM to TO-1"
+	return []field{
+		{name: "text", value: c.whole(&l.Text, 1, 1<<20),
+			doc:     "longest text in ids, <s> and </s> included; longer ones are cut",
+			without: fmt.Sprintf("%d, or what the model has positions for", defaultText), example: "limits: {text: 24}"},
+		{name: "rows", value: c.whole(&l.Rows, 1, maxRows),
+			doc:     "rows of a modality that are computed at once; larger batches are split",
+			without: fmt.Sprintf("%d, or those of one picture or text", defaultRows), example: "limits: {rows: 4096}"},
+		{name: "pixels", value: c.whole(&l.Pixels, 1, maxPixels),
+			doc: "largest picture that commands read, width x height", without: "67108864", example: "limits: {pixels: 20000000}"},
+		{name: "max_new", value: c.whole(&l.MaxNew, 1, 1<<20),
+			doc: "most ids of a caption, </s> included", without: "limits.text less 1", example: "limits: {max_new: 12}"},
+		{name: "ban", value: ids, doc: "ids that a caption never has", without: "none", example: "limits: {ban: [0, 1, 3, 2001..2010]}"},
+	}
+}
+
+func (c *decoder) preprocess(p *Preprocess) []field {
+	const imageNet = "of presets with the classes of ImageNet "
+	return []field{
+		{name: "resize", value: word(c, "way to resize", &p.Resize, "stretch", "crop"),
+			doc: "stretch: all of the picture becomes a square, whatever its sides are; crop: its shorter side becomes size, and the square in the middle is cut out",
+			def: "stretch", without: imageNet + "crop", example: "preprocess: {resize: crop}"},
+		{name: "size", value: c.whole(&p.Size, 1, maxSide),
+			doc: "side of that square in pixels; no other than the model's is right", without: "sizes.image", example: "preprocess: {size: 224}"},
+		{name: "alpha", value: word(c, "way to see transparency", &p.Alpha, "white", "black", "drop"),
+			doc: "what is seen where a picture is transparent: white or black beneath it, or with drop the colours that the file holds, as the official code has it",
+			def: "drop", example: "preprocess: {alpha: white}"},
+		{name: "mean", value: c.channels(&p.Mean, "-1000 to 1000"),
+			doc: "what is taken from a channel, whose values are 0 to 1",
+			def: "0.5", without: imageNet + "[0.485, 0.456, 0.406]", example: "preprocess: {mean: [0.485, 0.456, 0.406]}"},
+		{name: "std", value: c.channels(&p.Std, "0.000001 to 1000"),
+			doc: "what a channel is divided by then",
+			def: "0.5", without: imageNet + "[0.229, 0.224, 0.225]", example: "preprocess: {std: [0.229, 0.224, 0.225]}"},
+	}
+}
+
+// checkpoint reads FILE or {file: FILE, key: KEY}.
+func (c *decoder) checkpoint(d *Description) value {
+	fields := []field{
+		{name: "file", value: c.path(&d.Checkpoint), doc: "the file, where more is said of it", without: "must be given", example: "checkpoint: {file: last.pth, key: model_ema}"},
+		{name: "key", value: c.text(&d.Key),
+			doc: "which of several sets of weights in it", without: "the usual one, which `multiway init` names", example: "checkpoint: {file: last.pth, key: model_ema}"},
+	}
+	return value{kind: "file, or mapping", fields: fields, read: func(n *node, path string) {
+		if n.kind != mapNode {
+			d.Checkpoint = c.words(n, path)
+			return
+		}
+		c.object(n, path, fields)
+		if d.Checkpoint == "" {
+			c.fail(n, "%s.file is missing; want {file: FILE, key: KEY}, or just the file", path)
+		}
+	}}
+}
+
+// precision reads WORD or {default: WORD, CLASS: WORD, keep: {MODULE: WORD}}.
+func (c *decoder) precision(m *precision.Map) value {
+	all := precision.Names()
+	fields := []field{{name: "default", value: word(c, "precision", &m.Default, all...),
+		doc: "how weights are stored of which nothing else is said", def: precision.F32, example: "precision: {default: int8}"}}
+	for _, class := range precision.Classes {
+		var w string
+		v := word(c, "precision", &w, all...)
+		one := v.read
+		v.read = func(n *node, path string) {
+			if m.Classes == nil {
+				m.Classes = map[precision.Class]string{}
+			}
+			one(n, path)
+			m.Classes[class] = w
+		}
+		fields = append(fields, field{name: string(class), value: v, doc: "the same of " + class.Doc(), without: "as default, or finer where that says so", example: fmt.Sprintf("precision: {default: int8, %s: bf16}", class)})
+	}
+	var w string
+	module := word(c, "precision", &w, all...)
+	one := module.read
+	module.any = func(key string, n *node, path string) {
+		one(n, path)
+		m.Keep = append(m.Keep, precision.Keep{Module: key, Word: w})
+	}
+	fields = append(fields, field{name: "keep", value: c.open("{l11.ffn: bf16, l0: f32}", []field{{name: "MODULE", value: module, doc: "parts of a weight's name in their order, as `multiway dump` prints it", without: "as its class", example: "precision: {default: int8, keep: {l0.attn.out: f32}}"}}),
+		doc: "how the weights of modules are stored, by their names", without: "none; int8, int8x2 and bf16dot choose some", example: "precision: {default: int8, keep: {l11.ffn: bf16, l0: f32}}"})
+	return value{kind: "word, or mapping", legal: strings.Join(all, ", "), such: "int8", fields: fields, read: func(n *node, path string) {
+		switch n.kind {
+		case textNode:
+			fields[0].read(n, path)
+		case mapNode:
+			c.object(n, path, fields)
+		default:
+			c.fail(n, "%s: got %s, want %s, or a mapping of %s", path, n, strings.Join(all, ", "), strings.Join(names(fields), ", "))
+		}
+	}}
+}
+
+func (c *decoder) sizes(s *Sizes) []field {
+	var fields []field
+	for _, r := range sizeTable {
+		f := field{name: r.name, value: c.whole(r.get(s), r.lo, r.hi), doc: r.doc, without: r.without, example: "sizes: {" + r.name + ": " + r.example + "}"}
+		switch {
+		case r.def > 0:
+			f.def = strconv.Itoa(r.def)
+		case r.def == 0 && r.lo == 0:
+			f.def = "0"
+		case r.def == 0 && r.without == "":
+			f.without = "must be given"
+		}
+		fields = append(fields, f)
+	}
+	return append(fields,
+		field{name: "absolute", value: c.flag(func(v bool) { s.Absolute = v }),
+			doc: "vlmo: whether positions are added to the rows, as in base_plus", def: "false", example: "sizes: {absolute: true}"},
+		field{name: "scale", value: c.flag(func(v bool) { s.Scale = v }),
+			doc: "vlmo: whether both halves of a layer have a layer scale", def: "false", example: "sizes: {scale: true}"},
+		field{name: "eps", value: c.between(&s.Eps, "between 0 and 1", "1.0e-5", func(v float64) bool { return v > 0 && v < 1 }),
+			doc: "epsilon of the norms of the layers and after them", def: "1.0e-5", without: "in vlmo 1.0e-6", example: "sizes: {eps: 1.0e-6}"})
+}
+
+// modality is a row of modalities.
+func (c *decoder) modality(m *Modality) []field {
+	in := func(item string) string { return "modalities: [{" + item + "}]" }
+	const patch, token = "patch: ", "token: "
+	return []field{
+		{name: "name", value: c.text(&m.Name), doc: "a word for its rows, its expert and its entry",
+			without: "must be given", example: in("name: audio")},
+		{name: "embedder", value: word(c, "embedder", &m.Embedder, Patch, Token),
+			doc:     "patch: squares of a picture, or of anything that is laid out like one, each a row; token: ids, each a row",
+			without: "must be given", example: in("embedder: patch")},
+		{name: "size", value: value{kind: "whole number, or [HEIGHT, WIDTH]", legal: fmt.Sprintf("1 to %d", maxSide), read: func(n *node, path string) {
+			if n.kind != listNode {
+				m.Height = c.count(n, path, 1, maxSide)
+				m.Width = m.Height
+				return
+			}
+			if len(n.items) != 2 {
+				c.fail(n, "%s: got %d numbers, want the side of a square, or [HEIGHT, WIDTH]", path, len(n.items))
+				return
+			}
+			m.Height, m.Width = c.count(n.items[0], path, 1, maxSide), c.count(n.items[1], path, 1, maxSide)
+		}}, doc: patch + "side of the input, or its sides; multiples of patch", without: "must be given with patch", example: in("size: [16, 40]")},
+		{name: "patch", value: c.whole(&m.Patch, 1, maxPatch), doc: patch + "side of a square", without: "must be given with patch", example: in("patch: 8")},
+		{name: "channels", value: c.whole(&m.Channels, 1, maxChannels), doc: patch + "numbers a pixel", def: strconv.Itoa(defaultChannels), example: in("channels: 3")},
+		{name: "vocab", value: c.whole(&m.Vocab, 1, maxVocab), doc: token + "rows of the table of ids", without: "must be given with token", example: in("vocab: 64010")},
+		{name: "positions", value: c.whole(&m.Positions, 1, maxPositions),
+			doc: token + "rows of the checkpoint's table of positions, two of them unused", def: strconv.Itoa(defaultPositions), example: in("positions: 1024")},
+	}
+}
+
+// layers is a row of layers.
+func (c *decoder) layers(r *LayerRange) []field {
+	const joint = "layers: [{ffn: joint, experts: {vl: [vision, language]}}]"
+	experts := c.open("{vl: [vision, language]}", []field{{name: "EXPERT", value: value{kind: "list", any: func(key string, n *node, path string) {
+		e := Expert{Name: key}
+		c.each(n, path, "[vision, language]", func(n *node, path string) { e.Modalities = append(e.Modalities, c.words(n, path)) })
+		r.Experts = append(r.Experts, e)
+	}}, doc: "an expert by its name: the modalities whose sequences it is for", without: "none", example: joint}})
+	several := experts.read
+	experts.kind = "text, or mapping"
+	experts.read = func(n *node, path string) {
+		if n.kind == mapNode {
+			several(n, path)
+			return
+		}
+		r.Experts = []Expert{{Name: c.words(n, path)}}
+	}
+	half := func(dst *Sharing) value { return word(c, "sharing", dst, Shared, Pooled, Joint) }
+	return []field{
+		{name: "range", value: value{kind: "FROM..TO", read: func(n *node, path string) {
+			var ok bool
+			if r.From, r.To, ok = span(n); !ok {
+				c.fail(n, "%s: got %s, want FROM..TO, such as 0..12 for the first twelve layers", path, n)
+			}
+		}}, doc: "the layers from FROM to TO-1", without: "must be given", example: "layers: [{range: 0..12}]"},
+		{name: "attn", value: half(&r.Attn),
+			doc:     "whose weights attention has: shared by all modalities; pooled, one expert a modality; joint, pooled and more experts for sequences of several",
+			without: "must be given", example: "layers: [{attn: shared}]"},
+		{name: "ffn", value: half(&r.FFN), doc: "the same of the feed-forward block", without: "must be given", example: "layers: [{ffn: pooled}]"},
+		{name: "norms", value: word(c, "kind of norms", &r.Norms, Pre, Sub),
+			doc: "pre: one before each half; sub: and one inside it, as in BEiT-3", def: string(Sub), example: "layers: [{norms: pre}]"},
+		{name: "experts", value: experts, doc: "with joint: the name of the expert for all sequences of several modalities, or experts and what they are for",
+			without: "one called joint", example: joint},
+	}
+}
+
+// options are those of a task.
+func (c *decoder) options(t *Task) []field {
+	return []field{
+		{name: "classes", value: c.whole(&t.Classes, 1, maxClasses),
+			doc:     "classification, vqa, nlvr2: how many classes the head has",
+			without: "as many as there are labels; else as the preset has; of nlvr2 2", example: "tasks: [{classification: {classes: 1000}}]"},
+		{name: "labels", value: c.path(&t.Labels),
+			doc:     "of the same tasks: the names of the classes in their order, one a line, or as JSON",
+			without: "none", example: "tasks: [{vqa: {labels: answer2label.txt}}]"},
+		{name: "list", value: c.text(&t.List),
+			doc: "which list of a JSON file that holds several", without: "none; of such a file it must be given", example: "tasks: [{classification: {labels: labels.json, list: groups}}]"},
+		{name: "norm", value: c.flag(func(v bool) { t.Norm = &v }),
+			doc: "encode: whether the norm after the last layer is applied", def: "true", without: "false for presets whose checkpoint has none", example: "tasks: [{encode: {norm: false}}]"},
+	}
+}
+
+// tasks reads a list of tasks, each NAME or {NAME: {OPTION: VALUE}}.
+func (c *decoder) tasks(all *[]Task) value {
+	v := c.list("[retrieval, encode]", func(n *node, path string) { *all = append(*all, c.task(n, path)) })
+	v.legal = strings.Join(taskNames(), ", ")
+	v.under, v.fields = "[].TASK", c.options(new(Task))
+	return v
+}
+
+func (c *decoder) task(n *node, path string) Task {
+	var t Task
+	if n.kind == textNode {
+		t.Name = c.words(n, path)
+		return t
+	}
+	if n.kind != mapNode || len(n.keys) != 1 {
+		c.fail(n, "%s: got %s, want a task's name, or {NAME: {OPTION: VALUE}}", path, n)
+		return t
+	}
+	t.Name = n.keys[0].text
+	known, ok := taskOptions(t.Name)
+	if !ok {
+		c.fail(n, "%s: %s", path, unknown("task", t.Name, taskNames()))
+		return t
+	}
+	options := slices.DeleteFunc(c.options(&t), func(f field) bool { return !slices.Contains(known, f.name) })
+	value := n.items[0]
+	switch {
+	case value.kind == nullNode:
+	case len(options) == 0:
+		c.fail(value, "%s: task %s has no options; write just %s", path, t.Name, t.Name)
+	default:
+		c.object(value, path+"."+t.Name, options)
+	}
+	return t
+}
