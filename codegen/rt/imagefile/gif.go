@@ -217,23 +217,31 @@ type gifBlocks struct {
 
 // Read implements io.Reader.
 func (b *gifBlocks) Read(p []byte) (int, error) {
-	if len(b.left) == 0 {
-		var err error
-		if b.left, err = b.f.block(b.r); err != nil {
-			return 0, err
-		}
-		if len(b.left) == 0 {
-			return 0, io.EOF
-		}
+	if err := b.more(); err != nil {
+		return 0, err
 	}
 	n := copy(p, b.left)
 	b.left = b.left[n:]
 	return n, nil
 }
 
+// more sees to it that there are bytes left, or says why there are none.
+func (b *gifBlocks) more() (err error) {
+	if len(b.left) > 0 {
+		return nil
+	}
+	if b.left, err = b.f.block(b.r); err == nil && len(b.left) == 0 {
+		err = io.EOF
+	}
+	return err
+}
+
 // ReadByte implements io.ByteReader.
 func (b *gifBlocks) ReadByte() (byte, error) {
-	var c [1]byte
-	_, err := b.Read(c[:])
-	return c[0], err
+	if err := b.more(); err != nil {
+		return 0, err
+	}
+	c := b.left[0]
+	b.left = b.left[1:]
+	return c, nil
 }

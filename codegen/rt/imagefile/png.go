@@ -205,8 +205,8 @@ func newMender(data []byte) (*mender, error) {
 		m.out = chunkPNG(m.out, "PLTE", palette[:3*n])
 		clear = clear[:min(n, len(clear))]
 	}
-	if n := map[byte]int{pngGray: 2, pngRGB: 6, pngPalette: len(clear)}[kind]; n > 0 && n == len(clear) {
-		m.out = chunkPNG(m.out, "tRNS", clear)
+	if n := map[byte]int{pngGray: 2, pngRGB: 6, pngPalette: len(clear)}[kind]; n > 0 && n <= len(clear) {
+		m.out = chunkPNG(m.out, "tRNS", clear[:n])
 	}
 	w, h, bits := int64(be32(header)), int64(be32(header[4:])), bitsPNG(header)
 	pass := func(w, h int64) {
@@ -351,22 +351,30 @@ type idat struct{ bodies [][]byte }
 
 // ReadByte implements io.ByteReader, so that who unpacks reads no byte too many.
 func (d *idat) ReadByte() (byte, error) {
-	var b [1]byte
-	_, err := d.Read(b[:])
-	return b[0], err
+	if !d.more() {
+		return 0, io.EOF
+	}
+	b := d.bodies[0][0]
+	d.bodies[0] = d.bodies[0][1:]
+	return b, nil
 }
 
 // Read implements io.Reader.
 func (d *idat) Read(p []byte) (int, error) {
-	for len(d.bodies) > 0 && len(d.bodies[0]) == 0 {
-		d.bodies = d.bodies[1:]
-	}
-	if len(d.bodies) == 0 {
+	if !d.more() {
 		return 0, io.EOF
 	}
 	n := copy(p, d.bodies[0])
 	d.bodies[0] = d.bodies[0][n:]
 	return n, nil
+}
+
+// more reports whether there are bytes, which then begin the first body.
+func (d *idat) more() bool {
+	for len(d.bodies) > 0 && len(d.bodies[0]) == 0 {
+		d.bodies = d.bodies[1:]
+	}
+	return len(d.bodies) > 0
 }
 
 // aboutPNG reads the chunk eXIf, and EXIF and XMP that are texts.

@@ -76,7 +76,7 @@ type webpFrame struct {
 	animated bool
 	canvas   image.Point // of an animation
 	at       image.Point
-	alpha    bool   // the file says that it has transparency
+	alpha    bool   // the file, or the picture, says that it has transparency
 	file     []byte // of the picture alone
 }
 
@@ -118,7 +118,7 @@ func frameOfWebP(data []byte) (f webpFrame, err error) {
 		case id == "ALPH" && f.alpha:
 			alpha = body
 		case (id == "VP8 " || id == "VP8L") && !f.animated:
-			if id == "VP8L" && size == (image.Point{}) {
+			if id == "VP8L" {
 				f.alpha = len(body) > 4 && body[4]&webpAlpha != 0 // after signature, width and height
 			}
 			f.file = webpPicture(id, body, alpha, size)
