@@ -466,10 +466,11 @@ def tiffs():
             b = io.BytesIO()
             picture.convert(mode).save(b, "tiff", compression="jpeg", quality=90, **({"strip_size": size} if size else {}))
             files[f"jpeg-{mode.lower()}-{size or 0}.tif"] = b.getvalue()
-    for name in ("group3", "group4"):
-        b = io.BytesIO()
-        Image.fromarray(noise(H, W)).convert("1").save(b, "tiff", compression=name)
-        files[f"{name}.tif"] = b.getvalue()
+    for name, options in (("group3", 0), ("group3", 1), ("group3", 5), ("group4", 0), ("tiff_ccitt", 0)):
+        for kind, picture in (("noise", noise(H, W)), ("stripes", (x * 3 + y * 5) // 9 % 2 * 255)):
+            b = io.BytesIO()
+            Image.fromarray(picture.astype(np.uint8)).convert("1").save(b, "tiff", compression=name, tiffinfo={292: options} if options else {})
+            files[f"{name}-{options}-{kind}.tif"] = b.getvalue()
 
 
 def truth(data):

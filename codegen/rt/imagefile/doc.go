@@ -32,9 +32,9 @@
 //     in strips, tiles and planes; raw, LZW, deflate, PackBits, fax and JPEG.
 //
 // It differs where Pillow turns a picture into something else: a 16-bit grey keeps its high
-// byte, and is not white; runs of a BMP that skip pixels, and TIFFs of samples in planes or
-// of big-endian numbers, are read as their specifications have it. Lab, which Pillow has
-// LittleCMS convert, is within 8 levels.
+// byte, and is not white; runs of a BMP that skip pixels, and TIFFs of samples in planes, of
+// big-endian numbers, or of fax runs at the end of a strip, are read as their specifications
+// have it. Lab, which Pillow has LittleCMS convert, is within 10 levels.
 //
 // Pictures keep their transparency, with the colours beneath it as they are in the file:
 // what becomes of it, package pixel is told. Colour profiles are ignored, as Pillow does.

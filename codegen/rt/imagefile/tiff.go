@@ -442,6 +442,7 @@ const (
 	tagStripRows   = 278
 	tagStripBytes  = 279
 	tagPlanar      = 284
+	tagT4          = 292
 	tagPredictor   = 317
 	tagColors      = 320
 	tagTileWidth   = 322

@@ -8,8 +8,8 @@ import (
 	"image"
 	"io"
 	"math"
+	"slices"
 
-	"golang.org/x/image/ccitt"
 	"golang.org/x/image/tiff/lzw"
 
 	"github.com/multiway-go/multiway/codegen/rt/imagefile/jpeg"
@@ -19,6 +19,7 @@ import (
 // Compressions of a TIFF.
 const (
 	tiffRaw     = 1
+	tiffRuns    = 2 // of Group 3, each row from a byte on
 	tiffGroup3  = 3
 	tiffGroup4  = 4
 	tiffLZW     = 5
@@ -176,23 +177,25 @@ func (b *tiffBlocks) unpack(data []byte, size, rows int) ([]byte, error) {
 		r = z
 	case tiffPacked:
 		r = &packBits{data: data}
-	case tiffGroup3, tiffGroup4:
+	case tiffRuns, tiffGroup3, tiffGroup4:
 		if b.bits != 1 || b.tiffPicture.samples != 1 {
 			return nil, fmt.Errorf("compression %d is for pixels of 1 bit", b.compression)
 		}
-		kind := ccitt.Group3
-		if b.compression == tiffGroup4 {
-			kind = ccitt.Group4
-		}
 		// White runs are zeros, whatever zero means.
-		r = ccitt.NewReader(r, ccitt.MSB, kind, b.bw, rows, &ccitt.Options{Invert: true})
+		const twoD = 1
+		f := fax{data: data, w: b.bw, group4: b.compression == tiffGroup4, aligned: b.compression == tiffRuns,
+			twoD: b.compression == tiffGroup3 && max(b.number(tagT4), 0)&twoD != 0}
+		b.grow(size)
+		for row := range slices.Chunk(b.raw, size/rows) {
+			if err := f.read(row); err != nil {
+				return nil, err
+			}
+		}
+		return b.raw, nil
 	default:
-		return nil, fmt.Errorf("compression %d is not read, want none, LZW, deflate, PackBits, JPEG or fax (3, 4)", b.compression)
+		return nil, fmt.Errorf("compression %d is not read, want none, LZW, deflate, PackBits, JPEG or fax (2, 3, 4)", b.compression)
 	}
-	if cap(b.raw) < size {
-		b.raw = make([]byte, size)
-	}
-	b.raw = b.raw[:size]
+	b.grow(size)
 	if _, err := io.ReadFull(r, b.raw); err != nil {
 		if err == io.EOF {
 			err = io.ErrUnexpectedEOF
@@ -200,6 +203,14 @@ func (b *tiffBlocks) unpack(data []byte, size, rows int) ([]byte, error) {
 		return nil, err
 	}
 	return b.raw, nil
+}
+
+// grow makes room for a block.
+func (b *tiffBlocks) grow(size int) {
+	if cap(b.raw) < size {
+		b.raw = make([]byte, size)
+	}
+	b.raw = b.raw[:size]
 }
 
 // unpredict adds up the differences in a row of samples, perPixel a pixel.
