@@ -47,6 +47,15 @@ func packed(bytes, raw int64) error {
 	return nil
 }
 
+// flowing refuses packed data of which more was read than what came of it can need: pixels
+// that do not pack take little more than themselves.
+func flowing(read, unpacked int64) error {
+	if limit := packedBase + unpacked + unpacked/4; read > limit {
+		return fmt.Errorf("%d bytes of packed data for %d bytes of pixels, want at most %d: %s", read, unpacked, limit, again)
+	}
+	return nil
+}
+
 // deflated refuses more data that is slow to unpack than maxDeflated.
 func deflated(bytes int64, o Options) error {
 	if limit := packedBase + max(maxDeflated, o.maxPixels()); bytes > limit {

@@ -22,9 +22,9 @@ type Options struct {
 	// MaxPixels is the largest width x height that is decoded, DefaultMaxPixels if
 	// 0. A picture takes 2 to 8 bytes a pixel while it is decoded; rare kinds take
 	// more (PNG of 16 bits 16, CMYK JPEG 19, TIFF up to 24, and 8 to be turned): Memory says how
-	// much of a file at hand. No side may be longer than pixel.MaxSide. What is packed by
-	// deflate (PNG, TIFF) may have as many bytes as MaxPixels, or as DefaultMaxPixels if
-	// that is more, and a MiB.
+	// much of a file at hand. No side may be longer than pixel.MaxSide. What a
+	// TIFF has packed by deflate may have as many bytes as MaxPixels, or as
+	// DefaultMaxPixels if that is more, and a MiB.
 	MaxPixels int64
 	// MaxBytes is the largest file that is read, DefaultMaxBytes if 0.
 	MaxBytes int64

@@ -42,10 +42,7 @@ func checkPNG(data []byte, o Options) error {
 			idat += int64(len(c.body))
 		}
 	}
-	if err := packed(idat, raw); err != nil {
-		return err
-	}
-	return deflated(idat, o)
+	return packed(idat, raw) // and as far as it is unpacked, see idat
 }
 
 // rawPNG is how many bytes the rows have that a header promises, at most those of the
@@ -197,7 +194,7 @@ func newMender(data []byte) (*mender, error) {
 	if !begun {
 		return nil, io.ErrUnexpectedEOF
 	}
-	m.idat = &idat{bodies}
+	m.idat = &idat{bodies: bodies}
 	m.out = chunkPNG([]byte(pngSignature), "IHDR", header)
 	kind, depth := header[9], header[8]
 	if kind == pngPalette {
@@ -282,6 +279,7 @@ func (m *mender) fill() error {
 // they should: the others are 0.
 func (m *mender) unpack(dst []byte) error {
 	if !m.ended {
+		m.idat.unpacked = m.done + int64(len(dst))
 		n, err := io.ReadFull(m.raw, dst)
 		m.done += int64(n)
 		m.sum.Write(dst[:n])
@@ -346,8 +344,11 @@ func chunkPNG(b []byte, kind string, body []byte) []byte {
 	return binary.BigEndian.AppendUint32(b, crc32.ChecksumIEEE(b[at:]))
 }
 
-// idat is the packed pixels.
-type idat struct{ bodies [][]byte }
+// idat is the packed pixels. What is read of them is held against what it unpacked to.
+type idat struct {
+	bodies         [][]byte
+	read, unpacked int64
+}
 
 // ReadByte implements io.ByteReader, so that who unpacks reads no byte too many.
 func (d *idat) ReadByte() (byte, error) {
@@ -366,7 +367,8 @@ func (d *idat) Read(p []byte) (int, error) {
 	}
 	n := copy(p, d.bodies[0])
 	d.bodies[0] = d.bodies[0][n:]
-	return n, nil
+	d.read += int64(n)
+	return n, flowing(d.read, d.unpacked)
 }
 
 // more reports whether there are bytes, which then begin the first body.
