@@ -110,7 +110,7 @@ func (m *Model) cause(x *Expected, f finding, images [][]float32, log logger) (s
 	}
 	list := func(v [3]float32) string { return strings.ReplaceAll(fmt.Sprint(v), " ", ", ") }
 	written := func(p *pixel.Preprocess) string {
-		return fmt.Sprintf("`preprocess: {resize: %v, mean: %s, std: %s}`", p.Resize, list(p.Mean), list(p.Std))
+		return fmt.Sprintf("`preprocess: {resize: %v, mean: %s, std: %s, alpha: %v}`", p.Resize, list(p.Mean), list(p.Std), p.Alpha)
 	}
 	if f.tensor == "image" {
 		for _, p := range ways {

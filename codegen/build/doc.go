@@ -13,6 +13,9 @@
 // one a CPU level: the self-check and the golden suite judge what users get that
 // way, and not a stand-in inside this process.
 //
+// A build is judged by itself: by its plain Go and by the float64 interpreter. What an import got wrong, such as a number of
+// heads, only other code can tell: [Model.Hold] judges by what the user's own PyTorch computed, an [Expected].
+//
 // It is the only package that sees both ends, ir/model and codegen, so that the
 // command and the golden suite share one way.
 package build
