@@ -11,8 +11,10 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/file"
 )
 
-// queries are what demo searches for, chosen among those that work: eval measures the
-// model on all names.
+// chosen says how the queries were.
+const chosen = "The queries were chosen among those that work; emoji eval measures all names."
+
+// queries are what demo searches for.
 var queries = []string{
 	"red apple", "watermelon", "guitar", "broken heart", "green heart", "a cat", "fire truck", "flag: japan", "christmas tree",
 	"moon", "sad crying face", "football",
@@ -23,7 +25,11 @@ func demoCommand(a *app.App) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "demo",
 		Short: "Search the held-out drawings for a dozen things and write a page of what was found",
-		Args:  cobra.NoArgs,
+		Long: `demo searches the drawings that the binary carries for a dozen things, and writes a page with
+what was found. ` + chosen + `
+
+` + knows,
+		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			m, err := a.Open()
 			if err != nil {
@@ -53,14 +59,14 @@ func demoCommand(a *app.App) *cobra.Command {
 			page := app.Page{
 				Title: "Emoji drawings, found by words",
 				Intro: fmt.Sprintf("A small BEiT-3, compiled to Go, looked through %d drawings by an artist it never saw: what it finds for each query, best first, "+
-					"with the name of each drawing and the cosine of the two embeddings. The model never reads these names. The queries were chosen "+
-					"among those that work; emoji eval measures all.", len(h.Items)),
+					"with the name of each drawing and the cosine of the two embeddings. The model never reads these names. %s %s", len(h.Items), chosen, knows),
 				Note:    "Drawings: Twemoji, © Twitter, Inc and other contributors, CC BY 4.0 (https://creativecommons.org/licenses/by/4.0/), rendered to 64x64 pixels. Names: Unicode CLDR.",
 				Results: results,
 			}
 			if err := page.WriteFile(html); err != nil {
 				return err
 			}
+			fmt.Fprintf(a.Err, "%s\n%s\n", chosen, knows)
 			fmt.Fprintf(a.Err, "embedded and searched in %.1f s; the page with the drawings is %s\n", took.Seconds(), file.Quote(html))
 			return nil
 		},

@@ -17,9 +17,14 @@ import (
 	"github.com/multiway-go/multiway/generated/emoji"
 )
 
+// knows is said wherever somebody could believe otherwise.
+const knows = `The model knows drawings of emoji only: what it says of photos, and of other drawings, is
+nonsense. As a text "a cat" works better than "cat".`
+
 var binary = app.Binary{
 	Name:    "emoji",
 	Short:   "Find emoji drawings by words, and words for drawings",
+	Knows:   knows,
 	Package: &emoji.Package,
 	Open:    open,
 	Bundled: func() ([]app.Picture, error) {

@@ -26,6 +26,7 @@ import (
 type Binary struct {
 	Name    string      // of the command; "": the executable's
 	Short   string      // one line that says what the model is for
+	Knows   string      // lines that say what the model is not for, in help texts and pages; may be ""
 	Package *rt.Package // its functions decide which commands there are
 
 	// Open opens the model with the weight file at a path, or with the package's own
@@ -150,7 +151,7 @@ func (a *App) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:           a.Name,
 		Short:         a.Short,
-		Long:          a.Short + ".\n\nA model compiled by multiway. Weights are part of the binary unless --weights names a file.",
+		Long:          a.knows(a.Short+".") + "\n\nA model compiled by multiway. Weights are part of the binary unless --weights names a file.",
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -171,6 +172,10 @@ func (a *App) root() *cobra.Command {
 	f.BoolVar(&a.json, "json", false, "print JSON, one value a line")
 	f.Int64Var(&a.maxPixels, "max-pixels", 0, "largest picture to read, width times height (default: the model's limit)")
 	f.BoolVar(&a.exif, "exif", true, "turn pictures upright, as EXIF says; false: as stored")
+	uses := func(c *cobra.Command) {
+		c.Long = a.knows(c.Long)
+		root.AddCommand(c)
+	}
 	for _, c := range []struct {
 		needs []string // one of these
 		make  func() *cobra.Command
@@ -182,26 +187,37 @@ func (a *App) root() *cobra.Command {
 		{nil, a.checkCommand},
 		{nil, a.benchCommand},
 	} {
-		if c.needs == nil || slices.ContainsFunc(c.needs, a.has) {
+		switch {
+		case c.needs == nil:
 			root.AddCommand(c.make())
+		case slices.ContainsFunc(c.needs, a.has):
+			uses(c.make())
 		}
 	}
 	if a.has(visionRetrieval) && a.has(languageRetrieval) {
-		root.AddCommand(a.searchCommand())
+		uses(a.searchCommand())
 	}
 	if a.pair(answering) != nil {
-		root.AddCommand(a.answerCommand())
+		uses(a.answerCommand())
 	}
 	if a.pair(reasoning) != nil && a.has(reasonHead) {
-		root.AddCommand(a.reasonCommand())
+		uses(a.reasonCommand())
 	}
 	if a.pair(matching) != nil || a.has(visionRetrieval) && a.has(languageRetrieval) {
-		root.AddCommand(a.matchCommand())
+		uses(a.matchCommand())
 	}
 	if a.Extra != nil {
 		root.AddCommand(a.Extra(a)...)
 	}
 	return root
+}
+
+// knows adds to a text what the model is not for.
+func (a *App) knows(text string) string {
+	if a.Knows == "" {
+		return text
+	}
+	return text + "\n\n" + a.Knows
 }
 
 // has reports whether the package has a function.

@@ -35,9 +35,9 @@ one a line: of queries, 65536 at most, and with --image of texts. Every search e
 pictures anew, one batch at a time, and keeps the best only, unless --embeddings names what
 embed -o wrote of them.`,
 		Example: strings.ReplaceAll(`  NAME search "red apple" "broken heart" --folder pictures/
-  NAME search "a dog on a beach" --folder photos/ --top 20 --html found.html
-  NAME embed --image photos/ -o photos.npy
-  NAME search "a dog on a beach" --embeddings photos.npy
+  NAME search "a dog" --folder pictures/ --top 20 --html found.html
+  NAME embed --image pictures/ -o pictures.npy
+  NAME search "a dog" --embeddings pictures.npy
   NAME search --image cat.png "a cat" "a dog" "a car"
   NAME search --image cat.png --texts names.txt --json`, "NAME", a.Name),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -164,7 +164,7 @@ func (a *App) search(ctx context.Context, args []string, o *searchOptions) error
 		return err
 	}
 	if o.html != "" {
-		p := Page{Title: o.title(args), Intro: a.Short + ".", Results: results}
+		p := Page{Title: o.title(args), Intro: a.knows(a.Short + "."), Results: results}
 		if err := p.commit(o.page); err != nil {
 			return err
 		}
