@@ -38,7 +38,6 @@ type Expected struct {
 	given   [][]float32
 	picture []image.Image
 	ids     [][]int32
-	batch   int
 	want    []expected
 }
 
@@ -53,7 +52,7 @@ type expected struct {
 
 // ReadExpected reads a file of safetensors with what a model is to compute. share is the bound, 0 = ExpectBound.
 func (m *Model) ReadExpected(path string, share float64) (*Expected, error) {
-	x := &Expected{path: path, share: share, batch: 1}
+	x := &Expected{path: path, share: share}
 	if share == 0 {
 		x.share = ExpectBound
 	}
@@ -86,11 +85,8 @@ func (m *Model) ReadExpected(path string, share float64) (*Expected, error) {
 	if x.given == nil && x.picture == nil && x.ids == nil {
 		return nil, fmt.Errorf("%s: no input; want image (f32, after preprocessing), picture (u8, height x width x 3, before it) or ids", file.Quote(path))
 	}
-	for _, n := range []int{len(x.given), len(x.picture), len(x.ids)} {
-		if n > 1 && x.batch > 1 && n != x.batch {
-			return nil, fmt.Errorf("%s: inputs of %d and of %d rows; want as many of each, or one", file.Quote(path), x.batch, n)
-		}
-		x.batch = max(x.batch, n)
+	if a, b := len(x.given), len(x.picture); a > 0 && b > 0 && a != b {
+		return nil, fmt.Errorf("%s: %d of image and %d of picture; want as many, each made of the other", file.Quote(path), a, b)
 	}
 	if len(x.want) == 0 && (x.given == nil || x.picture == nil) {
 		return nil, fmt.Errorf("%s: only inputs; want outputs of your model too, such as vision_cls or layers.0", file.Quote(path))
@@ -217,20 +213,32 @@ func (x *Expected) made(p *pixel.Preprocess) ([][]float32, error) {
 	return all, nil
 }
 
-// takes reports whether the file has all inputs of a function, and how many those are.
-func (x *Expected) takes(f *ir.Func) (n int, ok bool) {
+// takes reports whether the file has all inputs of a function, how many those are, and of how many rows each is; one of one
+// row goes with all of the others.
+func (x *Expected) takes(f *ir.Func) (n, batch int, ok bool) {
 	if keeps(f) {
-		return 0, false
+		return 0, 0, false
 	}
 	for _, p := range f.Params {
+		rows := 0
 		switch {
-		case p.Type.DType == ir.I32 && x.ids != nil, p.Name == "image" && (x.given != nil || x.picture != nil):
-			n++
-		default:
-			return 0, false
+		case p.Type.DType == ir.I32:
+			rows = len(x.ids)
+		case p.Name == "image":
+			rows = max(len(x.given), len(x.picture))
 		}
+		if rows == 0 || rows > 1 && batch > 1 && rows != batch {
+			return 0, 0, false
+		}
+		n, batch = n+1, max(batch, rows)
 	}
-	return n, n > 0
+	return n, batch, n > 0
+}
+
+// batch is the number of rows that a function is run on.
+func (x *Expected) batch(f *ir.Func) int {
+	_, n, _ := x.takes(f)
+	return n
 }
 
 // tapName is what a program with taps calls the rows after a layer.
@@ -243,7 +251,7 @@ func tapName(name string) string {
 	return name
 }
 
-// isTap says that a result is one of the rows on the way, and in which order.
+// isTap says that a result is one of the rows on the way.
 func isTap(result string) bool { return result == "embed" || strings.HasPrefix(result, "layers.") }
 
 // AddTo adds the inputs to samples.
@@ -276,17 +284,18 @@ func (x *Expected) text() int {
 
 // work is what a function of p costs on all inputs.
 func (x *Expected) work(p *ir.Program, fn string) int64 {
-	return int64(x.batch) * ir.FuncCost(p, p.Func(fn), x.text()).FLOPs
+	f := p.Func(fn)
+	return int64(x.batch(f)) * ir.FuncCost(p, f, x.text()).FLOPs
 }
 
-// fits reports whether a tensor of the file may be the result v for the batch, whatever axes of one it has.
-func (x *Expected) fits(w *expected, v *ir.Value) bool {
+// fits reports whether a tensor of the file may be the result v of f, whatever axes of one it has.
+func (x *Expected) fits(w *expected, f *ir.Func, v *ir.Value) bool {
 	some := func(shape []int) []int {
 		return slices.DeleteFunc(slices.Clone(shape), func(n int) bool { return n == 1 })
 	}
 	have, want := some(w.shape), some(v.Type.At(x.text()))
-	if x.batch > 1 {
-		want = append([]int{x.batch}, want...)
+	if n := x.batch(f); n > 1 {
+		want = append([]int{n}, want...)
 	}
 	return slices.Equal(have, want)
 }
@@ -295,7 +304,7 @@ func (x *Expected) fits(w *expected, v *ir.Value) bool {
 func (x *Expected) resolve(p *ir.Program) error {
 	var able []*ir.Func
 	for _, f := range p.Funcs {
-		if _, ok := x.takes(f); ok {
+		if _, _, ok := x.takes(f); ok {
 			able = append(able, f)
 		}
 	}
@@ -311,11 +320,11 @@ func (x *Expected) resolve(p *ir.Program) error {
 				continue
 			}
 			v := f.Results[at]
-			if !x.fits(w, v) {
+			if !x.fits(w, f, v) {
 				shape = fmt.Sprintf("%s, whose shape is %v", f.Name, v.Type)
 				continue
 			}
-			n, _ := x.takes(f)
+			n, _, _ := x.takes(f)
 			whole := strings.HasPrefix(w.name, f.Name+".")
 			switch {
 			case whole:
@@ -453,9 +462,10 @@ type gap struct {
 func (x *Expected) compare(run computer, images [][]float32, of func(w *expected) bool) ([]*gap, error) {
 	all := make([]*gap, len(x.want))
 	for _, fn := range x.functions(of) {
-		for b := range x.batch {
+		f := x.funcNamed(fn)
+		for b := range x.batch(f) {
 			var in rt.Seq
-			for _, p := range x.funcNamed(fn).Params {
+			for _, p := range f.Params {
 				if p.Type.DType == ir.I32 {
 					in.IDs = x.ids[min(b, len(x.ids)-1)]
 				} else {

@@ -186,9 +186,6 @@ func TestExpectFiles(t *testing.T) {
 		}, ""},
 		{"one picture, two texts", "", func(x tensors) {
 			x["ids"], x["language_cls"] = twice(x["ids"]), twice(x["language_cls"])
-			delete(x, "vision_cls")
-			delete(x, "layers.0")
-			delete(x, "layers.1")
 		}, ""},
 		{"whole names", both, func(x tensors) {
 			x["vision_retrieval.layers.1"], x["vision.layers.0"] = x["layers.1"], x["layers.0"]
@@ -224,12 +221,12 @@ func TestExpectFiles(t *testing.T) {
 		{"ids beyond int32", "", func(x tensors) {
 			x["ids"] = checkpoint.Tensor{DType: checkpoint.I64, Shape: []int{1}, Ints: []int64{1 << 40}}
 		}, "1099511627776 is no token id"},
-		{"batches", "", func(x tensors) {
+		{"pairs of two and three", both, func(x tensors) {
 			x["image"] = twice(x["image"])
 			y := x["ids"]
 			y.Shape, y.Ints = []int{3, 1}, []int64{1, 2, 3}
-			x["ids"] = y
-		}, "inputs of 2 and of 3 rows"},
+			x["ids"], x["pair.encoder_out"] = y, x["vision_cls"]
+		}, "language_cls is [1 16], want that of the function language_retrieval"},
 		{"not a number", "", func(x tensors) { x["vision_cls"].Floats[3] = float32(math.NaN()) }, "a weight must be finite"},
 		{"of several functions", both, func(x tensors) {
 			x["encoder_out"] = checkpoint.Tensor{DType: checkpoint.F32, Shape: []int{1, 15, 16}, Floats: make([]float32, 240)}
