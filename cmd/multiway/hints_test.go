@@ -25,7 +25,7 @@ import (
 var hinting = []string{"../../ir/model", "../../ir/checkpoint", "../../codegen/build", "."}
 
 // telling are the functions whose arguments are texts for people.
-var telling = []string{"Errorf", "New", "Sprintf", "Fprintf", "wrong", "fail", "placed", "log", "logged"}
+var telling = []string{"Errorf", "Usagef", "New", "Sprintf", "Fprintf", "wrong", "fail", "placed", "log", "logged"}
 
 var (
 	flagNamed  = regexp.MustCompile(`(?:^|[^\w-])--([a-z][a-z-]*)`)
@@ -194,7 +194,7 @@ var followed = []struct {
 	{"recorded; build the package with --golden", "", "", "cmd/multiway.TestScripts"},
 	{"or build a package unchecked, with --check off", "", "", "cmd/multiway.TestScripts"},
 	{"`tokenizer: FILE` in the description adds one", "", "", "cmd/multiway.TestScripts"},
-	{"`family: %s` and all its `sizes` instead", "", "", "codegen/build.TestExpectFinds"},
+	{"`family: %s` and all its `sizes` instead", "", "", "codegen/build.TestWrittenOfPreset"},
 	{"`smooth: off` in the description leaves it out", "", "", "codegen/build.TestSmoothed"},
 	{"`cosine: %v` in the description, or a lower one", "", "", "codegen/build.TestWriteKept"},
 	{"`cosine: %v` in the description refuses that", "", "", "codegen/build.TestTuned"},

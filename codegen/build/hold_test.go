@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/multiway-go/multiway/asm/asmtest"
+	"github.com/multiway-go/multiway/ir/model"
 )
 
 // A model that is too large for the interpreter is held to the rows after each layer in float32, compiled.
@@ -59,5 +60,28 @@ func TestHoldCompiled(t *testing.T) {
 		if want := map[string]int{"int8full": 2}[c.precision]; layers != 2 || rows != want {
 			t.Errorf("%s: %d layers, %d outputs by angles, want 2 and %d: %v", c.precision, layers, rows, want, r.Held)
 		}
+	}
+}
+
+// A preset has sizes of its own, so what to write is a family and its sizes in its place.
+func TestWrittenOfPreset(t *testing.T) {
+	d, err := model.Preset("beit3-base-patch16-224")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := epsilons(d)[0]
+	if got, want := (&Model{Desc: d}).written(c), "`sizes: {eps: 1.0e-06}`, and `family: beit3` and all its `sizes` instead of `preset`,"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if _, err := model.Parse("m.yaml", []byte("model: 1\npreset: beit3-base-patch16-224\n"+c.what+"\n")); err == nil || !strings.Contains(err.Error(), "use family and sizes") {
+		t.Errorf("beside the preset: %v", err)
+	}
+	after, err := model.Parse("m.yaml", []byte("model: 1\nfamily: beit3\n"+strings.Replace(c.what, "{", "{dim: 768, heads: 12, layers: 12, image: 224, patch: 16, vocab: 64010, ", 1)+"\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.edit(d)
+	if after.Sizes != d.Sizes {
+		t.Errorf("got %+v, want %+v", after.Sizes, d.Sizes)
 	}
 }
