@@ -4,7 +4,7 @@ TAGS ?=
 export CGO_ENABLED = 0
 flags = $(if $(TAGS),-tags $(TAGS))
 
-.PHONY: help demo emoji test quick soak bare test-arm64 test-avx512 neon-mca cross fuzz builds precisions docs generate fresh lint bench-peers check-onnx clean
+.PHONY: help demo emoji test quick soak bare test-arm64 test-avx512 neon-mca cross fuzz builds precisions docs generate fresh lint bench-peers check-onnx check-pictures clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 16
@@ -99,6 +99,14 @@ goldens ?= golden/testdata
 check-onnx: $(python) ## have ONNX Runtime judge the exported models of the golden cases (goldens=FOLDER)
 	$(GO) build -trimpath -o bin/multiway ./cmd/multiway
 	$(python) golden/reference/check_onnx.py --multiway bin/multiway $(dir $(wildcard $(goldens)/*/case.json))
+
+pictures ?= --count 1000
+check-pictures: bin/venv/bin/python ## have Pillow judge how pictures of all kinds are read (pictures="--count 1000 --seed 1")
+	bin/venv/bin/pip install -q 'pillow<13'
+	$(GO) build -trimpath -o bin/multiway ./cmd/multiway
+	sed 's/alpha: white/alpha: drop/' generated/emoji/emoji.yaml > generated/emoji/.drop.yaml
+	bin/multiway build --check off --binary bin/drop-emoji generated/emoji/.drop.yaml; rm generated/emoji/.drop.yaml
+	bin/venv/bin/python golden/reference/check_pictures.py --binary bin/drop-emoji $(pictures)
 
 clean: ## remove what the other targets made
 	rm -rf bin
