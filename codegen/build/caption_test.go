@@ -28,6 +28,7 @@ sizes: {dim: 128, heads: 4, ffn: 512, layers: 5, image: 64, patch: 8, vocab: 201
 checkpoint: SOURCE/emoji_tasks.safetensors
 tokenizer: SOURCE/emoji.spm
 tasks: [captioning]
+preprocess: {alpha: white}
 limits: {text: 24, max_new: 12, ban: [0, 1, 3, 2001..2010]}
 `
 
