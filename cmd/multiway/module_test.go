@@ -112,17 +112,21 @@ func readonly(ts *testscript.TestScript, neg bool, args []string) {
 
 // readme module [CLONE] runs the lines of README that have a module use the clone, which
 // they say is in ../multiway; readme published what they are once there is a version to
-// get; readme program FILE writes its program to a file.
+// get; readme program FILE [TEXT] writes its first program to a file, or the first that has the text.
 func readme(ts *testscript.TestScript, neg bool, args []string) {
 	text := ts.ReadFile(filepath.Join(ts.Getenv("REPO"), "README.md"))
 	switch args[0] {
 	case "program":
-		_, rest, ok := strings.Cut(text, "```go\npackage main\n")
-		program, _, end := strings.Cut(rest, "```")
-		if !ok || !end {
-			ts.Fatalf("README.md shows no program")
+		for program := ""; ; {
+			_, rest, ok := strings.Cut(text, "```go\npackage main\n")
+			if program, text, ok = strings.Cut(rest, "```"); !ok {
+				ts.Fatalf("README.md shows no program %q", args[2:])
+			}
+			if len(args) < 3 || strings.Contains(program, args[2]) {
+				ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte("package main\n"+program), 0o666))
+				break
+			}
 		}
-		ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte("package main\n"+program), 0o666))
 	case "module":
 		at := strings.Index(text, "\n    go mod edit ")
 		if at < 0 {
