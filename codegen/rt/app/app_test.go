@@ -392,7 +392,7 @@ func TestCommandLine(t *testing.T) {
 		{"classify a missing one", all, "", []string{"classify", filepath.Join(dir, "no.png")}, 1, nil, []string{"no.png", "no such file"}},
 		{"classify a folder without any", all, "", []string{"classify", t.TempDir()}, 1, nil, []string{"no pictures in this folder"}},
 		{"classify a list", all, apple + "\n" + leaf + "\n" + broken + "\n", []string{"classify", "-"}, 0, []string{"red", "green"}, []string{"1 of 3"}},
-		{"classify too large", all, "", []string{"classify", "--max-pixels", "10", apple}, 1, nil, []string{"apple.png", "the limit is 10 pixels"}},
+		{"classify too large", all, "", []string{"classify", "--max-pixels", "10", apple}, 1, nil, []string{"apple.png", "the limit is 10 pixels: scale it down or raise the limit (--max-pixels)"}},
 
 		{"help of pairs", pairs, "", nil, 0, []string{"answer", "reason"}, nil},
 		{"answer", pairs, "", []string{"answer", "--top", "1", apple, "is it red or blue", "is it green"}, 0, []string{"is it red or blue", "%  red", "is it green", "%  green"}, nil},

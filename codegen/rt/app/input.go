@@ -64,6 +64,9 @@ func fileItem(path string, named bool, o imagefile.Options) item {
 	return item{name: path, file: path, named: named,
 		read: func() (image.Image, error) {
 			img, _, err := imagefile.File(path, o)
+			if errors.Is(err, imagefile.ErrMaxPixels) {
+				err = fmt.Errorf("%w (--max-pixels)", err)
+			}
 			return img, err
 		},
 		takes: func() int64 { return imagefile.Memory(path, o) },

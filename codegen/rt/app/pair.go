@@ -11,7 +11,6 @@ import (
 
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/codegen/rt/file"
-	"github.com/multiway-go/multiway/codegen/rt/imagefile"
 	"github.com/multiway-go/multiway/codegen/rt/task"
 )
 
@@ -182,7 +181,8 @@ func (a *App) reason(first, other string, statements []string) error {
 func (a *App) readPictures(m *task.Model, paths ...string) ([]image.Image, error) {
 	var imgs []image.Image
 	for _, p := range paths {
-		img, _, err := imagefile.File(p, a.decodeOptions(m))
+		it := fileItem(p, true, a.decodeOptions(m))
+		img, err := it.read()
 		if err != nil {
 			return nil, err
 		}

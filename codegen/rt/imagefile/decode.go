@@ -2,6 +2,7 @@ package imagefile
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"image"
 	"io"
@@ -50,6 +51,9 @@ func (o Options) maxBytes() int64 {
 	}
 	return DefaultMaxBytes
 }
+
+// ErrMaxPixels says that a picture is larger than Options.MaxPixels.
+var ErrMaxPixels = errors.New("scale it down or raise the limit")
 
 // File reads a picture from a regular file. Errors name the file, as file.Quote does.
 // See Decode.
@@ -134,7 +138,7 @@ func Bytes(data []byte, o Options) (image.Image, string, error) {
 func (f *format) turns(o Options) bool { return f.turned || f.about != nil && !o.IgnoreOrientation }
 
 func tooManyBytes(o Options) error {
-	return fmt.Errorf("the file is larger than the limit of %d bytes: scale the picture down or raise the limit", o.maxBytes())
+	return fmt.Errorf("the file is larger than %d bytes, Options.MaxBytes: scale the picture down", o.maxBytes())
 }
 
 func checkSize(size image.Point, o Options) error {
@@ -144,7 +148,7 @@ func checkSize(size image.Point, o Options) error {
 	case size.X > pixel.MaxSide || size.Y > pixel.MaxSide:
 		return fmt.Errorf("the picture is %d x %d pixels, want at most %d on a side: scale it down", size.X, size.Y, pixel.MaxSide)
 	case int64(size.X)*int64(size.Y) > limit:
-		return fmt.Errorf("the picture is %d x %d pixels, the limit is %d pixels: scale it down or raise the limit", size.X, size.Y, limit)
+		return fmt.Errorf("the picture is %d x %d pixels, the limit is %d pixels: %w", size.X, size.Y, limit, ErrMaxPixels)
 	}
 	return nil
 }

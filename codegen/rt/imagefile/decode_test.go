@@ -306,7 +306,7 @@ func TestRefused(t *testing.T) {
 		{"too wide", pngHeader(40000, 100), Options{}, "PNG: the picture is 40000 x 100 pixels, want at most 32768 on a side"},
 		{"too many pixels", pngHeader(20000, 10000), Options{}, "PNG: the picture is 20000 x 10000 pixels, the limit is 67108864 pixels: scale it down or raise the limit"},
 		{"own limit", small.Bytes(), Options{MaxPixels: 19}, "PNG: the picture is 5 x 4 pixels, the limit is 19 pixels"},
-		{"too many bytes", small.Bytes(), Options{MaxBytes: 20}, "the file is larger than the limit of 20 bytes"},
+		{"too many bytes", small.Bytes(), Options{MaxBytes: 20}, "the file is larger than 20 bytes"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			img, _, err := Decode(bytes.NewReader(test.data), test.options)
