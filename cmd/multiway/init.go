@@ -26,10 +26,11 @@ say where each fact comes from. Check them, then build:
   multiway init beit3_base_patch16_384_coco_retrieval.pth
   multiway build -o mymodel model.yaml
 
-Tensors do not tell the number of attention heads: it is that of the released model of
-the same sizes, or --heads. It is called encoder_attention_heads in BEiT-3's code, num_heads
-in VLMo's. Of a checkpoint that cannot be compiled the description is printed only, and says
-why; the exit status is 1.
+Tensors do not tell how pictures were fed: a comment says what is assumed, which "preprocess:"
+changes (see "multiway docs description"). Nor do they tell the number of attention heads: it
+is that of the released model of the same sizes, or --heads. It is called
+encoder_attention_heads in BEiT-3's code, num_heads in VLMo's. Of a checkpoint that cannot be
+compiled the description is printed only, and says why; the exit status is 1.
 
 A file may have several sets of weights, such as model and model_ema: the usual one is taken,
 and --key takes another. Parts that wrapped modules put into names (module, _orig_mod, model)

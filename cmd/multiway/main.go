@@ -3,7 +3,8 @@
 // Run `multiway help` for its commands: init writes a description from a checkpoint,
 // build makes a package or a binary from it, dump shows the program at any stage,
 // bench times a model, export writes it as ONNX, presets lists the released models it
-// knows, golden check judges the compiler by golden cases.
+// knows, docs explains the keys of a description, golden check judges the compiler by golden
+// cases.
 package main
 
 import (
@@ -72,8 +73,8 @@ static binary: no cgo, no Python, nothing to install beside it. It knows the fam
 
 The first steps, with a checkpoint: init looks at it and writes a description, build
 compiles that; the binary embeds, searches, classifies, answers or captions, as its tasks
-say. Without one: presets lists the released models, bench --preset times one with random
-weights.`,
+say. docs description explains every key of a description. Without a checkpoint: presets
+lists the released models, bench --preset times one with random weights.`,
 		Example: `  multiway init beit3_base_itc_patch16_224.pth    # look at a checkpoint: model.yaml
   multiway build -o mymodel model.yaml            # a package, for go generate
   multiway build --binary bin/mymodel model.yaml  # one file that answers by itself

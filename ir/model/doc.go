@@ -5,6 +5,8 @@
 // from the table of released models by [Preset], or built from the configuration
 // of a golden case by [FromGolden]. All three end in the same checks, and every
 // error says what was got, what was wanted and, for YAML, file, line and column.
+// A key of the YAML is a row of the table in fields.go, which reads it and, by [Fields],
+// documents it; README shows all of them.
 //
 //	model: 1
 //	preset: beit3-base-patch16-384-coco-retrieval
