@@ -117,9 +117,9 @@ func readme(ts *testscript.TestScript, neg bool, args []string) {
 	text := ts.ReadFile(filepath.Join(ts.Getenv("REPO"), "README.md"))
 	switch args[0] {
 	case "program":
-		for program := ""; ; {
-			_, rest, ok := strings.Cut(text, "```go\npackage main\n")
-			if program, text, ok = strings.Cut(rest, "```"); !ok {
+		for program, end := "", false; ; {
+			_, rest, _ := strings.Cut(text, "```go\npackage main\n")
+			if program, text, end = strings.Cut(rest, "```"); !end {
 				ts.Fatalf("README.md shows no program %q", args[2:])
 			}
 			if len(args) < 3 || strings.Contains(program, args[2]) {
