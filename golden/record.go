@@ -68,8 +68,12 @@ func Record(dir string, m *build.Model, o RecordOptions) error {
 	if len(o.Images)+len(o.Texts)+len(o.IDs) == 0 && o.Expect == "" {
 		return errors.New("nothing to record: give pictures, texts, or both")
 	}
+	// Before the work that would be for nothing.
 	if err := cases.Replaceable(dir, cases.Recorded); err != nil {
-		return err // before the work that would be for nothing
+		return err
+	}
+	if err := file.Takes(dir); err != nil {
+		return err
 	}
 	inputs := m.Inputs()
 	if o.Expect != "" {

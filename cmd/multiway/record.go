@@ -2,14 +2,13 @@ package main
 
 import (
 	"fmt"
-	"strconv"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/multiway-go/multiway/codegen/build"
 	"github.com/multiway-go/multiway/codegen/rt/app"
 	"github.com/multiway-go/multiway/codegen/rt/file"
+	"github.com/multiway-go/multiway/codegen/rt/token"
 	"github.com/multiway-go/multiway/golden"
 )
 
@@ -42,13 +41,9 @@ in float64 and in the plainest way: a large model takes minutes an input.`,
 				return app.Usagef("give -o DIR, the folder of the case")
 			}
 			for _, list := range ids {
-				var seq []int32
-				for _, id := range strings.Split(list, ",") {
-					v, err := strconv.ParseInt(strings.TrimSpace(id), 10, 32)
-					if err != nil {
-						return app.Usagef("--ids %q: want whole numbers separated by commas, such as 0,17,2", list)
-					}
-					seq = append(seq, int32(v))
+				seq, err := token.ParseIDs(list)
+				if err != nil {
+					return app.Usagef("--ids: %w", err)
 				}
 				o.IDs = append(o.IDs, seq)
 			}

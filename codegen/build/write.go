@@ -298,7 +298,7 @@ func folder(dir, what string) error {
 		case err == nil && !st.IsDir():
 			return fmt.Errorf("%s is a file, want a folder for %s", file.Quote(at), what)
 		case err == nil || at == filepath.Dir(at):
-			return nil
+			return file.Takes(at)
 		}
 	}
 }

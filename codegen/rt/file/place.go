@@ -89,6 +89,22 @@ func Part(path string, perm fs.FileMode, resume bool) (*File, error) {
 	return t, nil
 }
 
+// Takes returns an error if no file can be put into a folder, or made a folder in: by making a temporary in it, or in the
+// nearest above it that there is. For who asks before long work what would fail after it.
+func Takes(dir string) error {
+	for at := filepath.Clean(dir); ; at = filepath.Dir(at) {
+		if _, err := os.Stat(at); errors.Is(err, fs.ErrNotExist) && at != filepath.Dir(at) {
+			continue // Create says what else is wrong
+		}
+		f, err := Create(filepath.Join(at, "output"), 0o666)
+		if err != nil {
+			return fmt.Errorf("%s: no file can be put here: %w", Quote(dir), err)
+		}
+		f.Abandon()
+		return nil
+	}
+}
+
 // Write writes a whole file and puts it at path. What was there stays unless the function and Commit succeed.
 func Write(path string, perm fs.FileMode, write func(io.Writer) error) error {
 	var s Set

@@ -63,3 +63,27 @@ func TestNoFolder(t *testing.T) {
 		s.Abandon()
 	}
 }
+
+// TestTakes tells whether a folder takes files before anything is written.
+func TestTakes(t *testing.T) {
+	dir := t.TempDir()
+	for _, at := range []string{dir, filepath.Join(dir, "new"), filepath.Join(dir, "new", "and", "newer")} {
+		if err := Takes(at); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "file"), nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for _, at := range []string{"/proc/self", "/proc/self/new/folder", filepath.Join(dir, "file"), filepath.Join(dir, "file", "new")} {
+		if _, err := os.Stat("/proc/self"); err != nil && at[0:2] == "/p" {
+			continue
+		}
+		if err := Takes(at); err == nil {
+			t.Errorf("%s takes files", at)
+		}
+	}
+	if left, _ := os.ReadDir(dir); len(left) != 1 {
+		t.Errorf("left behind: %v", left)
+	}
+}
