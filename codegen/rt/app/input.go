@@ -366,20 +366,33 @@ const (
 	maxTextBytes = 16 << 20
 )
 
+// held collects items that are all held, up to these bounds.
+func held(items iter.Seq[item]) ([]item, error) {
+	var list []item
+	size := 0
+	for it := range items {
+		if size += len(it.name); len(list) == maxTexts || size > maxTextBytes {
+			return nil, fmt.Errorf("%s: more than %d texts, or %d bytes; give a part of them at a time", stdin, maxTexts, maxTextBytes)
+		}
+		list = append(list, it)
+	}
+	return list, nil
+}
+
 // given are the texts that arguments stand for, "-" for the lines of standard input.
 func (a *App) given(args []string) ([]string, error) {
-	var texts []string
-	size := 0
 	items, _ := a.inputs(args, oneText)
-	for it := range items {
+	list, err := held(items)
+	if err != nil {
+		return nil, err
+	}
+	var texts []string
+	for _, it := range list {
 		if it.err == nil {
 			it.err = a.checkIDs(it.name)
 		}
 		if it.err != nil {
 			return nil, it.err
-		}
-		if size += len(it.name); len(texts) == maxTexts || size > maxTextBytes {
-			return nil, fmt.Errorf("%s: more than %d texts, or %d bytes; give a part of them at a time", stdin, maxTexts, maxTextBytes)
 		}
 		texts = append(texts, it.name)
 	}

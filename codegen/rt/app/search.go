@@ -31,7 +31,7 @@ or, with --image, the texts that fit a picture best: those given as arguments an
 files of --texts` + names + `.
 
 The score is the cosine of the two embeddings. "-" stands for a list on standard input,
-one a line: of queries, 65536 at most, and with --image of texts. Every search embeds its
+one a line: of queries, 65536 at most, of texts, or of pictures. Every search embeds its
 pictures anew, one batch at a time, and keeps the best only, unless --embeddings names what
 embed -o wrote of them.`,
 		Example: strings.ReplaceAll(`  NAME search "red apple" "broken heart" --folder pictures/
@@ -82,6 +82,8 @@ func (a *App) search(ctx context.Context, args []string, o *searchOptions) error
 	switch {
 	case o.top < 0:
 		return Usagef("--top is %d, want a number of results, 0 for all", o.top)
+	case len(slices.DeleteFunc(slices.Concat(args, o.folders, o.images, o.texts), func(s string) bool { return s != "-" })) > 1:
+		return Usagef("standard input is one list: give - once")
 	case o.images == nil && len(args) == 0:
 		return Usagef("nothing to search for: give a text, or a picture with --image")
 	case o.images == nil && o.texts != nil:
@@ -103,7 +105,7 @@ func (a *App) search(ctx context.Context, args []string, o *searchOptions) error
 		defer page.Abandon()
 		o.page = page
 	}
-	if err := a.keeps(o.html, slices.Contains(args, "-"), slices.Concat(o.folders, o.images, o.texts, o.embeddings)...); err != nil {
+	if err := a.keeps(o.html, slices.Contains(slices.Concat(args, o.folders, o.images, o.texts), "-"), slices.Concat(o.folders, o.images, o.texts, o.embeddings)...); err != nil {
 		return err
 	}
 	m, err := a.Open()
@@ -116,6 +118,7 @@ func (a *App) search(ctx context.Context, args []string, o *searchOptions) error
 	var queries []item
 	var among iter.Seq[item]
 	total := -1
+	shown := func(arg string, _ bool) []item { return a.pictures(arg, read) }
 	if o.images == nil {
 		words, err := a.given(args)
 		if err != nil {
@@ -123,25 +126,22 @@ func (a *App) search(ctx context.Context, args []string, o *searchOptions) error
 		}
 		queries = textItems(words)
 	} else {
-		for _, path := range o.images {
-			queries = append(queries, a.pictures(path, read)...)
+		given, _ := a.inputs(o.images, shown)
+		if queries, err = held(given); err != nil {
+			return err
 		}
 	}
 	switch {
 	case o.embeddings != nil:
 	case o.images == nil:
-		var list []item
-		for _, path := range o.folders {
-			list = append(list, a.pictures(path, read)...)
-		}
+		among, total = a.inputs(o.folders, shown)
 		if o.folders == nil {
 			bundled, err := a.Bundled()
 			if err != nil {
 				return err
 			}
-			list = pictureItems(bundled)
+			among, total = slices.Values(pictureItems(bundled)), len(bundled)
 		}
-		among, total = slices.Values(list), len(list)
 	default:
 		if among, err = a.texts(args, o.texts); err != nil {
 			return err
