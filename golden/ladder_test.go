@@ -44,14 +44,18 @@ var ladder = map[string]rung{
 
 	"codegen/onnx": {imports: "ir codegen/rt/file", tests: "ir/model ir/checkpoint passes"},
 
-	"codegen/rt/file":           {imports: "golang.org/x/sys/..."}, // a leaf that both sides read and write files by
-	"codegen/rt/interrupt":      {imports: "codegen/rt/file"},      // what main functions end by; it links os/exec and os/signal, which packages of models do not
-	"codegen/rt":                {imports: "codegen/rt/file golang.org/x/sys/...", tests: "generated/kernels"},
-	"codegen/rt/token":          {},
-	"codegen/rt/pixel":          {tests: "ir/checkpoint"},
-	"codegen/rt/imagefile":      {imports: "codegen/rt/file codegen/rt/pixel codegen/rt/imagefile/jpeg golang.org/x/image/..."},
-	"codegen/rt/imagefile/jpeg": {imports: "codegen/rt/pixel github.com/gen2brain/jpegn"},
-	"codegen/rt/decode":         {imports: "codegen/rt", tests: "codegen/rt/rttest"},
+	"codegen/rt/file":                    {imports: "golang.org/x/sys/..."}, // a leaf that both sides read and write files by
+	"codegen/rt/interrupt":               {imports: "codegen/rt/file"},      // what main functions end by; it links os/exec and os/signal, which packages of models do not
+	"codegen/rt":                         {imports: "codegen/rt/file golang.org/x/sys/...", tests: "generated/kernels"},
+	"codegen/rt/token":                   {},
+	"codegen/rt/pixel":                   {tests: "ir/checkpoint"},
+	"codegen/rt/imagefile":               {imports: "codegen/rt/file codegen/rt/pixel codegen/rt/imagefile/jpeg golang.org/x/image/..."},
+	"codegen/rt/imagefile/heif":          {imports: "codegen/rt/imagefile codegen/rt/pixel github.com/tetratelabs/wazero/..."},
+	"codegen/rt/imagefile/heif/heiftest": {imports: "codegen/rt/imagefile"},
+	"codegen/rt/imagefile/heic":          {imports: "codegen/rt/imagefile codegen/rt/imagefile/heif github.com/gen2brain/heic", tests: "codegen/rt/imagefile/heif/heiftest"}, // LGPL: linked only where it is asked for
+	"codegen/rt/imagefile/avif":          {imports: "codegen/rt/imagefile codegen/rt/imagefile/heif github.com/gen2brain/avif", tests: "codegen/rt/imagefile/heif/heiftest"},
+	"codegen/rt/imagefile/jpeg":          {imports: "codegen/rt/pixel github.com/gen2brain/jpegn"},
+	"codegen/rt/decode":                  {imports: "codegen/rt", tests: "codegen/rt/rttest"},
 	"codegen/rt/task": {imports: "codegen/rt codegen/rt/decode codegen/rt/token codegen/rt/pixel",
 		tests: "codegen/rt/rttest generated/beit3tiny generated/emoji"}, // the load is of compiled models
 	"codegen/rt/pipe":   {imports: "codegen/rt codegen/rt/decode codegen/rt/bench codegen/rt/interrupt", tests: "codegen/rt/rttest"},

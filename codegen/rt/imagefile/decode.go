@@ -33,8 +33,8 @@ type Options struct {
 	// a picture that may take more, as Memory counts, is refused. 0: any number.
 	MaxMemory int64
 	// IgnoreOrientation leaves pictures as they are stored. Otherwise they are turned
-	// and mirrored upright as their EXIF, or else XMP, says. A TIFF always is: there it
-	// is part of the format.
+	// and mirrored upright as their EXIF, or else XMP, says. TIFF and HEIC always are: there
+	// it is part of the format.
 	IgnoreOrientation bool
 }
 
@@ -90,7 +90,7 @@ func opened(f *os.File, o Options) (image.Image, string, error) {
 }
 
 // Decode reads a picture and returns it with the name of its format: png, jpeg,
-// webp, gif, bmp or tiff. It reads r to its end. The picture is of whatever type the
+// webp, gif, bmp or tiff, or heic or avif where it is linked. It reads r to its end. The picture is of whatever type the
 // decoder makes, and starts at (0, 0).
 func Decode(r io.Reader, o Options) (image.Image, string, error) {
 	data, err := io.ReadAll(io.LimitReader(r, o.maxBytes()+1))

@@ -1,5 +1,5 @@
 // Package imagefile reads picture files: PNG, JPEG, WebP, GIF (its first frame), BMP
-// and TIFF.
+// and TIFF; HEIC and AVIF where their packages are linked.
 //
 //	img, format, err := imagefile.File("photo.jpg", imagefile.Options{})
 //	err = prep.Into(x, img, &scratch) // a pixel.Preprocess
@@ -38,6 +38,9 @@
 //
 // Pictures keep their transparency, with the colours beneath it as they are in the file:
 // what becomes of it, package pixel is told. Colour profiles are ignored, as Pillow does.
+//
+// HEIC and AVIF are read where packages imagefile/heic and imagefile/avif are imported,
+// whose documentation says what that takes; elsewhere the error for such a file names them.
 //
 // The package stands beside codegen/rt, imports packages pixel and jpeg and the decoders of the
 // standard library and golang.org/x/image, and is the only one to know file formats.

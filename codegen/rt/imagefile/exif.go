@@ -13,12 +13,17 @@ import (
 type about struct {
 	exif []byte // a TIFF
 	xmp  []byte // an XML text
+
+	turned int // the orientation that the format itself has; 0: it has none
 }
 
-// orientation is 1 to 8, 1 for upright: that of EXIF if it has any, else that of XMP.
-// Anything damaged counts as upright.
+// orientation is 1 to 8, 1 for upright: that of the format, else that of EXIF if it has any,
+// else that of XMP. Anything damaged counts as upright.
 func (a about) orientation() int {
-	v, found := exifOrientation(a.exif)
+	v, found := a.turned, a.turned != 0
+	if !found {
+		v, found = exifOrientation(a.exif)
+	}
 	if !found {
 		v = xmpOrientation(a.xmp)
 	}

@@ -105,13 +105,99 @@ func HasExtension(name string) bool {
 	return slices.ContainsFunc(formats, func(f format) bool { return slices.Contains(f.extensions, e) })
 }
 
+// optional are formats that packages below this one read where they are linked: Register
+// moves a row to formats.
+var optional = []format{
+	{
+		name: "heic", title: "HEIC",
+		magic:      brands("heic", "heix", "heim", "heis", "hevc", "hevx"),
+		extensions: []string{".heic", ".heif", ".hif"},
+	},
+	{
+		name: "avif", title: "AVIF",
+		magic:      brands("avif", "avis"),
+		extensions: []string{".avif"},
+	},
+}
+
+// brands are how files start that name one of the codecs first, or, where they name a
+// general brand first, among what else they are compatible with.
+func brands(codecs ...string) (magic []string) {
+	for _, codec := range codecs {
+		magic = append(magic, "????ftyp"+codec)
+		for _, general := range []string{"mif1", "mif2", "msf1"} {
+			for n := range 8 {
+				magic = append(magic, "????ftyp"+general+"????"+strings.Repeat("????", n)+codec)
+			}
+		}
+	}
+	return magic
+}
+
+// Decoder is what a package gives that reads a format of its own. Its functions are called
+// by several goroutines; one that panics answers with an error.
+type Decoder struct {
+	// Config returns the size of what Decode makes, from a file's beginning.
+	Config func(head []byte) (image.Config, error)
+	// Decode decodes a file. Its result starts at (0, 0), and is not turned.
+	Decode func(data []byte) (image.Image, error)
+	// Memory returns at most how many bytes Decode takes, its result included, from a
+	// file's beginning of which Config could read the size.
+	Memory func(head []byte) int64
+	// Orientation returns what the file says of how it is turned, 1 to 8 as EXIF numbers it.
+	Orientation func(data []byte) int
+	// Turned has it be turned whatever Options say.
+	Turned bool
+}
+
+// Register has files of a format be read: heic or avif. Packages do so when they are
+// initialised, before any picture is read; it panics if the format is another, or
+// was registered before.
+func Register(name string, d Decoder) {
+	i := slices.IndexFunc(optional, func(f format) bool { return f.name == name })
+	if i < 0 {
+		panic("imagefile: Register of " + name + ", which is no format that a package reads, or is registered")
+	}
+	f := optional[i]
+	optional = slices.Delete(optional, i, i+1)
+	f.config = func(r io.Reader) (image.Config, error) {
+		head, err := io.ReadAll(r)
+		if err != nil {
+			return image.Config{}, err
+		}
+		return d.Config(head)
+	}
+	f.decode = d.Decode
+	f.memory = func(head []byte, c image.Config) int64 {
+		pixels := max(1, int64(c.Width)*int64(c.Height))
+		return (d.Memory(head) + pixels - 1) / pixels
+	}
+	f.about = func(data []byte) about { return about{turned: d.Orientation(data)} }
+	f.turned = d.Turned
+	formats = append(formats, f)
+}
+
+// missing says what has files of an optional format be read.
+func (f *format) missing() error {
+	return fmt.Errorf("this picture is %s, for which this program was built without a decoder: build with --decoders %s, or import _ %q with -tags nodynamic; or convert it to PNG or JPEG",
+		f.title, f.name, Path+"/"+f.name)
+}
+
+// Path is this package's, below which those for further formats are.
+const Path = "github.com/multiway-go/multiway/codegen/rt/imagefile"
+
 // unread are how files end that cameras and people put among pictures.
 var unread = map[string]Unread{}
 
 func init() {
-	for _, e := range strings.Fields(`.heic .heif .hif .avif .jxl .jp2 .j2k .jpx .psd .svg .ico .tga .pcx .ppm .pgm .pbm .pnm .qoi .exr .hdr .xcf
+	for _, e := range strings.Fields(`.jxl .jp2 .j2k .jpx .psd .svg .ico .tga .pcx .ppm .pgm .pbm .pnm .qoi .exr .hdr .xcf
 		.cr2 .cr3 .crw .nef .nrw .arw .srf .sr2 .dng .raf .orf .rw2 .pef .srw .x3f .3fr .iiq .kdc .dcr .mrw .raw .rwl`) {
 		unread[e] = OtherPicture
+	}
+	for _, f := range optional {
+		for _, e := range f.extensions {
+			unread[e] = OtherPicture
+		}
 	}
 	for _, e := range strings.Fields(".mov .mp4 .m4v .avi .3gp .mts .m2ts .mkv .webm .wmv .mpg .mpeg") {
 		unread[e] = Film
@@ -142,11 +228,8 @@ var others = []struct {
 	what  string
 	image bool // a picture that could be converted
 }{
-	{"????ftypavi", "an AVIF picture", true}, // avif, avis
-	{"????ftyphei", "a HEIC picture", true},  // heic, heix, heim, heis
-	{"????ftyphev", "a HEIC picture", true},  // hevc, hevx
-	{"????ftypmif1", "a HEIF picture (HEIC or AVIF)", true},
-	{"????ftypmsf1", "a HEIF picture (HEIC or AVIF)", true},
+	{"????ftypmif1", "a HEIF picture", true},
+	{"????ftypmsf1", "a HEIF picture", true},
 	{"????ftyp", "a video (MP4 or QuickTime)", false},
 	{"\x00\x00\x00\x0cJXL ", "a JPEG XL picture", true},
 	{"\xff\x0a", "a JPEG XL picture", true},
@@ -168,18 +251,29 @@ var others = []struct {
 	{"version https://git-lfs", "a Git LFS pointer, not the file it stands for", false},
 }
 
-const wanted = "want PNG, JPEG, WebP, GIF, BMP or TIFF"
+// wanted lists the formats that are read.
+func wanted() string {
+	var titles []string
+	for _, f := range formats {
+		titles = append(titles, f.title)
+	}
+	last := len(titles) - 1
+	return "want " + strings.Join(titles[:last], ", ") + " or " + titles[last]
+}
 
 // sniff finds the format of a file by how it starts.
 func sniff(data []byte) (*format, error) {
 	if len(data) == 0 {
-		return nil, errors.New("the file is empty, " + wanted)
+		return nil, errors.New("the file is empty, " + wanted())
 	}
 	for i := range formats {
-		for _, magic := range formats[i].magic {
-			if starts(data, magic) {
-				return &formats[i], nil
-			}
+		if formats[i].is(data) {
+			return &formats[i], nil
+		}
+	}
+	for i := range optional {
+		if optional[i].is(data) {
+			return nil, optional[i].missing()
 		}
 	}
 	for _, o := range others {
@@ -187,25 +281,30 @@ func sniff(data []byte) (*format, error) {
 			if o.image {
 				return nil, fmt.Errorf("this is %s, which is not supported: convert it to PNG or JPEG", o.what)
 			}
-			return nil, fmt.Errorf("this is %s, %s", o.what, wanted)
+			return nil, fmt.Errorf("this is %s, %s", o.what, wanted())
 		}
 	}
 	head := data[:min(len(data), 1024)]
 	text := bytes.ToLower(bytes.TrimSpace(bytes.TrimPrefix(head, []byte("\xef\xbb\xbf"))))
 	switch {
 	case bytes.HasPrefix(text, []byte("<!doctype html")), bytes.HasPrefix(text, []byte("<html")):
-		return nil, errors.New("this is an HTML page, " + wanted)
+		return nil, errors.New("this is an HTML page, " + wanted())
 	case bytes.HasPrefix(text, []byte("<")) && bytes.Contains(text, []byte("<svg")):
 		return nil, errors.New("this is an SVG drawing, which is not supported: convert it to PNG or JPEG")
 	}
 	for _, f := range formats {
 		for _, magic := range f.magic {
 			if starts([]byte(magic), string(data)) {
-				return nil, fmt.Errorf("the file has %d bytes and may be a %s that was cut off, %s", len(data), f.title, wanted)
+				return nil, fmt.Errorf("the file has %d bytes and may be a %s that was cut off, %s", len(data), f.title, wanted())
 			}
 		}
 	}
-	return nil, fmt.Errorf("unknown format (starts with %q), %s", head[:min(len(head), 12)], wanted)
+	return nil, fmt.Errorf("unknown format (starts with %q), %s", head[:min(len(head), 12)], wanted())
+}
+
+// is reports whether a file starts as those of the format do.
+func (f *format) is(data []byte) bool {
+	return slices.ContainsFunc(f.magic, func(magic string) bool { return starts(data, magic) })
 }
 
 // starts reports whether data starts with magic, in which ? is any byte.

@@ -1,0 +1,102 @@
+//go:build nodynamic
+
+package avif
+
+import (
+	"errors"
+	"slices"
+	_ "unsafe" // for go:linkname
+
+	_ "github.com/gen2brain/avif"
+
+	"github.com/multiway-go/multiway/codegen/rt/imagefile"
+	"github.com/multiway-go/multiway/codegen/rt/imagefile/heif"
+)
+
+// program is the module's decoder. The module's own Go code is not used: it gives the
+// decoder no bound of memory, multiplies colours by their transparency, and shows a black
+// picture for one that cannot be decoded.
+//
+//go:linkname program github.com/gen2brain/avif.decodeWasm
+var program []byte
+
+func init() {
+	sandbox := heif.NewSandbox(program)
+	imagefile.Register("avif", heif.Reader("av01", false, memory, func(m *heif.Memory, c heif.Coded) (heif.Pixels, error) {
+		return coded(sandbox, m, c)
+	}))
+}
+
+// memory is the most that the decoder may take for a coded picture of so many pixels.
+func memory(pixels int64) int64 { return 32<<20 + 48*pixels }
+
+// coded decodes one coded picture.
+func coded(sandbox *heif.Sandbox, m *heif.Memory, c heif.Coded) (out heif.Pixels, err error) {
+	// Of more than 8 bits, as the third byte says of all pictures then, this libavif makes
+	// 16 by its own code, which interpolates chroma as Pillow's does. Of 8 it does not.
+	if len(c.Config) < 4 {
+		return out, errors.New("its av1C is cut off")
+	}
+	c.Config = slices.Clone(c.Config)
+	c.Config[2] |= 0x40
+	file, err := c.File(false, c.Colour)
+	if err != nil {
+		return out, err
+	}
+	size := 8 * int64(c.Size.X) * int64(c.Size.Y)
+	err = sandbox.Run(m, func(r heif.Run) error {
+		in, b, err := r.Bytes(int64(len(file)))
+		if err != nil {
+			return err
+		}
+		copy(b, file)
+		answers, _, err := r.Bytes(4*4 + 8)
+		if err != nil {
+			return err
+		}
+		decode := func(sizeOnly, at uint32) error {
+			ok, err := r.Call("decode", in, uint32(len(file)), sizeOnly, 0, answers, answers+4, answers+8, answers+12, answers+16, at)
+			if err == nil && ok == 0 {
+				err = errors.New("libavif cannot decode it")
+			}
+			return err
+		}
+		if err := decode(1, 0); err != nil {
+			return err
+		}
+		b, err = r.At(answers, 8)
+		if err != nil {
+			return err
+		}
+		if w, h := number(b), number(b[4:]); w != c.Size.X || h != c.Size.Y {
+			return errors.New("libavif takes it for one of another size")
+		}
+		at, b, err := r.Bytes(size)
+		if err != nil {
+			return err
+		}
+		// The decoder says nothing of a picture that it could not decode, and writes nothing.
+		b[size-1] = 0
+		if err := decode(0, at); err != nil {
+			return err
+		}
+		if out.Pix, err = r.At(at, size); err != nil {
+			return err
+		}
+		if out.Pix[size-1] != 255 {
+			return errors.New("libavif cannot decode it")
+		}
+		out.Step, out.Stride = 4, 4*c.Size.X
+		for i := range size / 2 {
+			v := uint32(out.Pix[2*i]) | uint32(out.Pix[2*i+1])<<8
+			out.Pix[i] = uint8((v*255 + 32767) / 65535)
+		}
+		return nil
+	})
+	return out, err
+}
+
+// number reads one of the decoder's answers.
+func number(b []byte) int {
+	return int(uint32(b[0]) | uint32(b[1])<<8 | uint32(b[2])<<16 | uint32(b[3])<<24)
+}

@@ -1,0 +1,103 @@
+package heif
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+)
+
+// reader reads big-endian numbers. After the first that is not there it reads zeros, and
+// short is true.
+type reader struct {
+	b     []byte
+	short bool
+}
+
+func (r *reader) bytes(n int) []byte {
+	if n < 0 || n > len(r.b) {
+		r.short, r.b = true, nil
+		return nil
+	}
+	b := r.b[:n]
+	r.b = r.b[n:]
+	return b
+}
+
+// number reads one of n bytes, 0 to 8.
+func (r *reader) number(n int) (v uint64) {
+	for _, b := range r.bytes(n) {
+		v = v<<8 | uint64(b)
+	}
+	return v
+}
+
+func (r *reader) u8() int  { return int(r.number(1)) }
+func (r *reader) u16() int { return int(r.number(2)) }
+func (r *reader) u32() int { return int(r.number(4)) & 0xffffffff }
+
+// word reads an item's number, of 2 bytes or of 4.
+func (r *reader) id(long bool) uint32 {
+	if long {
+		return uint32(r.number(4))
+	}
+	return uint32(r.number(2))
+}
+
+// full reads version and flags.
+func (r *reader) full() (version int, flags uint32) {
+	v := r.number(4)
+	return int(v >> 24), uint32(v & 0xffffff)
+}
+
+// maxBoxes is the most boxes, and entries of lists in them, that are looked at.
+const maxBoxes = 1 << 18
+
+// counter refuses more boxes and entries than maxBoxes.
+type counter int
+
+func (n *counter) add(k int) error {
+	if *n += counter(k); k < 0 || *n > maxBoxes {
+		return fmt.Errorf("the file is made of more than %d boxes and entries", maxBoxes)
+	}
+	return nil
+}
+
+var errCut = errors.New("the file is cut off or damaged: a box ends before what it says is in it")
+
+// boxes yields type and body of the boxes in b. The last may be cut off where whole is
+// false: its body is what there is.
+func (n *counter) boxes(b []byte, whole bool, yield func(kind string, body []byte) error) error {
+	for len(b) > 0 {
+		if err := n.add(1); err != nil {
+			return err
+		}
+		if len(b) < 8 {
+			return errCut
+		}
+		size, head := uint64(binary.BigEndian.Uint32(b)), uint64(8)
+		kind := string(b[4:8])
+		switch {
+		case size == 1 && len(b) >= 16:
+			size, head = binary.BigEndian.Uint64(b[8:]), 16
+		case size == 0: // to the end
+			size = uint64(len(b))
+		}
+		if size < head {
+			return errCut
+		}
+		if size > uint64(len(b)) {
+			if whole {
+				return errCut
+			}
+			size = uint64(len(b))
+			if size < head {
+				return errCut
+			}
+		}
+		if err := yield(kind, b[head:size]); err != nil {
+			return err
+		}
+		b = b[size:]
+	}
+	return nil
+}

@@ -1,0 +1,121 @@
+// Package heiftest holds the readers of HEIC and AVIF to what golden/reference/make_heif.py made.
+package heiftest
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"image"
+	"image/color"
+	"image/png"
+	"io"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/multiway-go/multiway/codegen/rt/imagefile"
+)
+
+// File is a file, and what the reference makes of it.
+type File struct {
+	Name string
+	Data []byte
+	Want image.Image // nil: it is refused
+}
+
+// Files reads testdata/pictures.tar.gz.
+func Files(t testing.TB) (list []File) {
+	f, err := os.Open("testdata/pictures.tar.gz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for files := tar.NewReader(z); ; {
+		h, err := files.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, err := io.ReadAll(files)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasSuffix(h.Name, ".png") {
+			list = append(list, File{Name: h.Name, Data: data})
+			continue
+		}
+		if list[len(list)-1].Want, err = png.Decode(bytes.NewReader(data)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(list) < 30 {
+		t.Fatalf("%d pictures, want those that were made", len(list))
+	}
+	return list
+}
+
+// Pictures holds each file to its picture: no channel may be off by more than most, nor all
+// of them by more than mean.
+func Pictures(t *testing.T, format string, most int, mean float64) {
+	for _, f := range Files(t) {
+		t.Run(f.Name, func(t *testing.T) {
+			img, name, err := imagefile.Bytes(f.Data, imagefile.Options{})
+			if f.Want == nil {
+				if err == nil {
+					t.Fatalf("it is read, of %v", img.Bounds())
+				}
+				t.Log(err)
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if name != format {
+				t.Errorf("format is %s, want %s", name, format)
+			}
+			if img.Bounds() != f.Want.Bounds() {
+				t.Fatalf("the picture covers %v, want %v", img.Bounds(), f.Want.Bounds())
+			}
+			_, alpha := img.(*image.NRGBA)
+			if _, want := f.Want.(*image.NRGBA); alpha != want {
+				t.Errorf("transparency is %v, want %v", alpha, want)
+			}
+			sum, largest, at := 0, 0, image.Point{}
+			b := img.Bounds()
+			for y := range b.Dy() {
+				for x := range b.Dx() {
+					g, w := channels(img.At(x, y)), channels(f.Want.At(x, y))
+					for c := range g {
+						d := max(int(g[c])-int(w[c]), int(w[c])-int(g[c]))
+						if sum += d; d > largest {
+							largest, at = d, image.Pt(x, y)
+						}
+					}
+				}
+			}
+			got := float64(sum) / float64(4*b.Dx()*b.Dy())
+			t.Logf("at most %d off, %.3f in the mean", largest, got)
+			if largest > most || got > mean {
+				t.Errorf("it is up to %d off, at %v %v, want %v, and %.3f in the mean; want at most %d and %.3f",
+					largest, at, img.At(at.X, at.Y), f.Want.At(at.X, at.Y), got, most, mean)
+			}
+		})
+	}
+}
+
+func channels(c color.Color) [4]uint8 {
+	switch c := c.(type) {
+	case color.NRGBA:
+		return [4]uint8{c.R, c.G, c.B, c.A}
+	case color.RGBA:
+		return [4]uint8{c.R, c.G, c.B, c.A}
+	}
+	n := color.NRGBAModel.Convert(c).(color.NRGBA)
+	return [4]uint8{n.R, n.G, n.B, n.A}
+}

@@ -1,0 +1,526 @@
+package heif
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"image"
+	"math"
+)
+
+// Picture is what a file shows: coded pictures side by side, cropped and turned.
+type Picture struct {
+	Size        image.Point // of what is seen, before it is turned
+	Orientation int         // what makes it upright, as EXIF numbers it: 1 to 8
+	Alpha       *Picture    // its transparency, of the same size; nil: it has none
+	Colour      Colour      // as the boxes say; the codec's own data may say it too
+
+	crop    image.Rectangle // of the canvas: what is seen
+	canvas  image.Point
+	columns int
+	tiles   []Coded
+	tile    image.Point
+}
+
+// Colour says how YCbCr was made of RGB, as ISO 23091-2 numbers it.
+type Colour struct {
+	Known                       bool
+	Primaries, Transfer, Matrix int
+	Full                        bool // black is 0, and not 16
+}
+
+// Coded is one coded picture.
+type Coded struct {
+	Kind   string      // hvc1 or av01
+	Size   image.Point // as the boxes have it
+	Config []byte      // of the decoder: the body of hvcC or av1C
+	Colour Colour
+
+	source  []byte // what extents are of: the file, or the meta box's own data
+	extents []extent
+}
+
+type extent struct{ offset, length uint64 }
+
+// property is a box that items share.
+type property struct {
+	kind string
+	body []byte
+}
+
+// item is one entry of a file.
+type item struct {
+	kind       string
+	properties []int // indices of properties, from 1, in their order
+	essential  map[int]bool
+	idat       bool // the extents are of the meta box's own data
+	coded      Coded
+}
+
+type reference struct {
+	kind string
+	from uint32
+	to   []uint32
+}
+
+// parser holds what the boxes of a file say.
+type parser struct {
+	n          counter
+	codec      string
+	found      bool // a meta box
+	primary    uint32
+	items      map[uint32]*item
+	properties []property
+	references []reference
+	file, idat []byte
+}
+
+// Parse reads the boxes of a file whose pictures are coded as hvc1 (HEIC) or av01 (AVIF).
+// Of a file's beginning it reads what is there; data of the pictures is not looked at. The
+// result refers to data.
+func Parse(data []byte, codec string) (*Picture, error) {
+	p := &parser{codec: codec, items: map[uint32]*item{}, file: data}
+	err := p.n.boxes(data, false, func(kind string, body []byte) error {
+		if kind == "meta" && !p.found {
+			p.found = true
+			return p.meta(body)
+		}
+		return nil
+	})
+	switch {
+	case p.found && p.primary != 0: // junk after the boxes costs no pixel
+	case err != nil:
+		return nil, err
+	case !p.found:
+		return nil, errors.New("there is no still picture in the file, only a sequence of them, or the file is cut off")
+	}
+	if err != nil && p.items[p.primary] == nil {
+		return nil, err
+	}
+	pic, err := p.picture(p.primary)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range p.references {
+		if len(r.to) == 1 && r.to[0] == p.primary && r.kind == "auxl" && p.isAlpha(r.from) {
+			if pic.Alpha, err = p.picture(r.from); err != nil {
+				return nil, fmt.Errorf("its transparency: %w", err)
+			}
+			if pic.Alpha.Size != pic.Size {
+				return nil, fmt.Errorf("its transparency is %d x %d pixels and the picture %d x %d, which is not supported", pic.Alpha.Size.X, pic.Alpha.Size.Y, pic.Size.X, pic.Size.Y)
+			}
+		}
+		if r.kind == "prem" && r.from == p.primary {
+			return nil, errors.New("its colours are multiplied by its transparency (prem), which is not supported")
+		}
+	}
+	return pic, nil
+}
+
+func (p *parser) meta(body []byte) error {
+	r := &reader{b: body}
+	r.full()
+	return p.n.boxes(r.b, true, func(kind string, body []byte) error {
+		r := &reader{b: body}
+		var err error
+		switch kind {
+		case "pitm":
+			version, _ := r.full()
+			p.primary = r.id(version > 0)
+		case "iinf":
+			err = p.itemInfo(r)
+		case "iloc":
+			err = p.locations(r)
+		case "iref":
+			version, _ := r.full()
+			err = p.n.boxes(r.b, true, func(kind string, body []byte) error {
+				r := &reader{b: body}
+				ref := reference{kind: kind, from: r.id(version > 0)}
+				n := r.u16()
+				if err := p.n.add(n); err != nil {
+					return err
+				}
+				for range n {
+					ref.to = append(ref.to, r.id(version > 0))
+				}
+				p.references = append(p.references, ref)
+				return r.err()
+			})
+		case "iprp":
+			err = p.n.boxes(body, true, func(kind string, body []byte) error {
+				switch kind {
+				case "ipco":
+					return p.n.boxes(body, true, func(kind string, body []byte) error {
+						p.properties = append(p.properties, property{kind, body})
+						return nil
+					})
+				case "ipma":
+					return p.associations(&reader{b: body})
+				}
+				return nil
+			})
+		case "idat":
+			p.idat = body
+		}
+		if err == nil {
+			err = r.err()
+		}
+		return err
+	})
+}
+
+func (r *reader) err() error {
+	if r.short {
+		return errCut
+	}
+	return nil
+}
+
+func (p *parser) item(id uint32) *item {
+	if p.items[id] == nil {
+		p.items[id] = &item{essential: map[int]bool{}}
+	}
+	return p.items[id]
+}
+
+func (p *parser) itemInfo(r *reader) error {
+	version, _ := r.full()
+	r.id(version > 0) // how many
+	return p.n.boxes(r.b, true, func(kind string, body []byte) error {
+		if kind != "infe" {
+			return nil
+		}
+		r := &reader{b: body}
+		version, _ := r.full()
+		if version < 2 {
+			return nil // of older files, which hold no pictures
+		}
+		id := r.id(version > 2)
+		r.u16() // protection
+		p.item(id).kind = string(r.bytes(4))
+		return r.err()
+	})
+}
+
+func (p *parser) locations(r *reader) error {
+	version, _ := r.full()
+	sizes := r.u16()
+	offset, length, base, index := sizes>>12, sizes>>8&15, sizes>>4&15, sizes&15
+	if version == 0 {
+		index = 0
+	}
+	n := int(r.id(version > 1))
+	if err := p.n.add(n); err != nil {
+		return err
+	}
+	for range n {
+		it := p.item(r.id(version > 1))
+		method := 0
+		if version > 0 {
+			method = r.u16() & 15
+		}
+		reference := r.u16()
+		start := r.number(base)
+		extents := r.u16()
+		if err := p.n.add(extents); err != nil {
+			return err
+		}
+		if method > 1 || reference != 0 {
+			it.coded.extents = nil
+			r.bytes(extents * (index + offset + length))
+			continue
+		}
+		it.idat = method == 1
+		for range extents {
+			r.number(index)
+			it.coded.extents = append(it.coded.extents, extent{start + r.number(offset), r.number(length)})
+		}
+		if r.short {
+			return errCut
+		}
+	}
+	return nil
+}
+
+func (p *parser) associations(r *reader) error {
+	version, flags := r.full()
+	n := r.u32()
+	if err := p.n.add(n); err != nil {
+		return err
+	}
+	for range n {
+		it := p.item(r.id(version > 0))
+		k := r.u8()
+		if err := p.n.add(k); err != nil {
+			return err
+		}
+		for range k {
+			v, essential := r.u8(), 0x80
+			if flags&1 != 0 {
+				v, essential = v<<8|r.u8(), 0x8000
+			}
+			i := v &^ essential
+			if i == 0 {
+				continue
+			}
+			it.properties = append(it.properties, i)
+			it.essential[i] = it.essential[i] || v&essential != 0
+		}
+		if r.short {
+			return errCut
+		}
+	}
+	return nil
+}
+
+// isAlpha says whether an item is some picture's transparency.
+func (p *parser) isAlpha(id uint32) bool {
+	it := p.items[id]
+	if it == nil {
+		return false
+	}
+	for _, i := range it.properties {
+		if i > len(p.properties) || p.properties[i-1].kind != "auxC" {
+			continue
+		}
+		r := &reader{b: p.properties[i-1].body}
+		r.full()
+		kind, _, _ := bytes.Cut(r.b, []byte{0})
+		switch string(kind) {
+		case "urn:mpeg:mpegB:cicp:systems:auxiliary:alpha", "urn:mpeg:hevc:2015:auxid:1":
+			return true
+		}
+	}
+	return false
+}
+
+// picture puts together what the boxes say of an item.
+func (p *parser) picture(id uint32) (*Picture, error) {
+	it := p.items[id]
+	if it == nil || it.kind == "" {
+		return nil, errors.New("the picture that the file says it shows is not in it")
+	}
+	pic := &Picture{Orientation: 1}
+	if err := p.shape(it, pic); err != nil {
+		return nil, err
+	}
+	switch it.kind {
+	case p.codec:
+		pic.tiles, pic.columns, pic.tile = []Coded{it.coded}, 1, pic.canvas
+		pic.Colour = it.coded.Colour
+	case "grid":
+		if err := p.grid(id, it, pic); err != nil {
+			return nil, err
+		}
+	case "iovl":
+		return nil, errors.New("it is made of pictures laid over each other (iovl), which is not supported")
+	default:
+		return nil, fmt.Errorf("its picture is of kind %q, want one coded as %s, or a grid of them", it.kind, p.codec)
+	}
+	// What is decoded is in proportion to what is seen.
+	coded := int64(len(pic.tiles)) * int64(pic.tile.X) * int64(pic.tile.Y)
+	seen := int64(pic.Size.X) * int64(pic.Size.Y)
+	if coded > 16*seen+1<<22 {
+		return nil, fmt.Errorf("%d pixels are coded for a picture of %d x %d", coded, pic.Size.X, pic.Size.Y)
+	}
+	return pic, nil
+}
+
+// maxSide is the longest side of what is coded.
+const maxSide = 1 << 16
+
+// shape reads the properties of an item: sizes, colour, what the decoder needs, and how
+// it is cropped and turned.
+func (p *parser) shape(it *item, pic *Picture) error {
+	for _, i := range it.properties {
+		if i > len(p.properties) {
+			return fmt.Errorf("a picture has property %d, and the file %d", i, len(p.properties))
+		}
+		box := p.properties[i-1]
+		r := &reader{b: box.body}
+		switch box.kind {
+		case "ispe":
+			r.full()
+			pic.canvas = image.Pt(r.u32(), r.u32())
+		case "hvcC", "av1C":
+			it.coded.Config = box.body
+		case "colr":
+			if string(r.bytes(4)) == "nclx" {
+				it.coded.Colour = Colour{true, r.u16(), r.u16(), r.u16(), r.u8()&0x80 != 0}
+			}
+		case "irot", "imir", "clap", "pixi", "pasp", "auxC", "clli", "mdcv", "cclv", "a1lx", "rloc", "lhvC", "altt", "udes":
+		default:
+			if it.essential[i] {
+				return fmt.Errorf("to show it takes property %q, which is not supported", box.kind)
+			}
+		}
+		if r.short {
+			return errCut
+		}
+	}
+	c := pic.canvas
+	if c.X < 1 || c.Y < 1 || c.X > maxSide || c.Y > maxSide {
+		return fmt.Errorf("a picture is %d x %d pixels, want 1 to %d on a side", c.X, c.Y, maxSide)
+	}
+	it.coded.Kind, it.coded.Size, it.coded.source = it.kind, c, p.file
+	if it.idat {
+		it.coded.source = p.idat
+	}
+	pic.crop = image.Rectangle{Max: c}
+	for _, i := range it.properties {
+		box := p.properties[i-1]
+		r := &reader{b: box.body}
+		switch box.kind {
+		case "clap":
+			if p.codec == "av01" {
+				break // which libavif and Pillow leave whole
+			}
+			if pic.Orientation != 1 {
+				return errors.New("it is cropped after it is turned, which is not supported")
+			}
+			if err := pic.clap(r); err != nil {
+				return err
+			}
+		case "irot":
+			for range r.u8() & 3 {
+				pic.Orientation = left[pic.Orientation]
+			}
+		case "imir":
+			pic.Orientation = mirrored[r.u8()&1][pic.Orientation]
+		}
+		if r.short {
+			return errCut
+		}
+	}
+	pic.Size = pic.crop.Size()
+	return nil
+}
+
+// left is the orientation after a turn to the left, mirrored those after exchanging top and
+// bottom, and left and right.
+var (
+	left     = [9]int{1: 8, 2: 5, 3: 6, 4: 7, 5: 4, 6: 1, 7: 2, 8: 3}
+	mirrored = [2][9]int{
+		{1: 4, 2: 3, 3: 2, 4: 1, 5: 8, 6: 7, 7: 6, 8: 5},
+		{1: 2, 2: 1, 3: 4, 4: 3, 5: 6, 6: 5, 7: 8, 8: 7},
+	}
+)
+
+// clap reads what is seen: its size, and how far its centre is from the canvas's, all as
+// fractions.
+func (pic *Picture) clap(r *reader) error {
+	var v [8]int64
+	for i := range v {
+		v[i] = int64(int32(r.number(4)))
+	}
+	if r.short {
+		return errCut
+	}
+	along := func(n, d, on, od int64, size int) (from, to int, ok bool) {
+		if n <= 0 || d <= 0 || od <= 0 || n/d > maxSide || on/od > maxSide || on/od < -maxSide {
+			return 0, 0, false
+		}
+		w, off := float64(n)/float64(d), float64(on)/float64(od)
+		start := off + (float64(size)-w)/2
+		from = int(max(0, math.Floor(start)))
+		to = min(size, from+int(math.Floor(w)))
+		return from, to, from < to
+	}
+	x0, x1, okX := along(v[0], v[1], v[4], v[5], pic.canvas.X)
+	y0, y1, okY := along(v[2], v[3], v[6], v[7], pic.canvas.Y)
+	if !okX || !okY {
+		return fmt.Errorf("of a canvas of %d x %d pixels nothing is to be seen (clap)", pic.canvas.X, pic.canvas.Y)
+	}
+	pic.crop = image.Rect(x0, y0, x1, y1)
+	return nil
+}
+
+// grid reads how coded pictures stand side by side.
+func (p *parser) grid(id uint32, it *item, pic *Picture) error {
+	data, err := it.coded.data()
+	if err != nil {
+		return err
+	}
+	r := &reader{b: data}
+	r.u8()
+	n := 2
+	if r.u8()&1 != 0 {
+		n = 4
+	}
+	rows, columns := r.u8()+1, r.u8()+1
+	pic.columns = columns
+	size := image.Pt(int(r.number(n)&0xffffffff), int(r.number(n)&0xffffffff))
+	if r.short || size != pic.canvas {
+		return fmt.Errorf("its grid is %d x %d pixels, its size %d x %d", size.X, size.Y, pic.canvas.X, pic.canvas.Y)
+	}
+	var ids []uint32
+	for _, ref := range p.references {
+		if ref.kind == "dimg" && ref.from == id {
+			ids = ref.to
+		}
+	}
+	if len(ids) != rows*columns {
+		return fmt.Errorf("its grid has %d tiles, want %d x %d", len(ids), columns, rows)
+	}
+	for i, id := range ids {
+		t := p.items[id]
+		if t == nil || t.kind != p.codec {
+			return fmt.Errorf("tile %d of its grid is not coded as %s", i, p.codec)
+		}
+		var one Picture
+		if t.coded.Kind == "" {
+			one.Orientation = 1
+			if err := p.shape(t, &one); err != nil {
+				return fmt.Errorf("tile %d: %w", i, err)
+			}
+			if one.Orientation != 1 || one.crop != (image.Rectangle{Max: one.canvas}) {
+				return fmt.Errorf("tile %d is cropped or turned by itself, which is not supported", i)
+			}
+		}
+		if i == 0 {
+			pic.tile = t.coded.Size
+			if pic.Colour = it.coded.Colour; !pic.Colour.Known {
+				pic.Colour = t.coded.Colour
+			}
+		}
+		if t.coded.Size != pic.tile {
+			return fmt.Errorf("tile %d is %d x %d pixels, the first %d x %d", i, t.coded.Size.X, t.coded.Size.Y, pic.tile.X, pic.tile.Y)
+		}
+		c := t.coded
+		c.Colour = pic.Colour
+		pic.tiles = append(pic.tiles, c)
+	}
+	if pic.tile.X*columns < size.X || pic.tile.Y*rows < size.Y {
+		return fmt.Errorf("its %d x %d tiles of %d x %d pixels do not fill %d x %d", columns, rows, pic.tile.X, pic.tile.Y, size.X, size.Y)
+	}
+	return nil
+}
+
+// data is what an item holds.
+func (c *Coded) data() ([]byte, error) {
+	file := c.source
+	if len(c.extents) == 0 {
+		return nil, errors.New("a picture has no data in the file")
+	}
+	total := uint64(0)
+	for _, e := range c.extents {
+		if e.offset > uint64(len(file)) || e.length > uint64(len(file))-e.offset {
+			return nil, fmt.Errorf("the file is cut off or damaged: %d bytes, a picture's data ends at %d", len(file), e.offset+e.length)
+		}
+		if total += e.length; total > uint64(len(file)) {
+			return nil, errors.New("a picture's data is larger than the file")
+		}
+	}
+	if len(c.extents) == 1 && c.extents[0].length > 0 {
+		e := c.extents[0]
+		return file[e.offset:][:e.length], nil
+	}
+	var b []byte
+	for _, e := range c.extents {
+		b = append(b, file[e.offset:][:e.length]...)
+	}
+	if len(b) == 0 {
+		return nil, errors.New("a picture has no data in the file")
+	}
+	return b, nil
+}

@@ -1,0 +1,47 @@
+package heif
+
+import (
+	"image"
+
+	"github.com/multiway-go/multiway/codegen/rt/imagefile"
+)
+
+// Reader reads files whose pictures are coded as codec: with memory, which is the most bytes that decode
+// may take for a coded picture of so many pixels, besides its file. Turned has pictures be
+// turned always.
+func Reader(codec string, turned bool, memory func(pixels int64) int64, decode func(m *Memory, c Coded) (Pixels, error)) imagefile.Decoder {
+	parse := func(data []byte) (*Picture, error) { return Parse(data, codec) }
+	return imagefile.Decoder{
+		Turned: turned,
+		Config: func(head []byte) (image.Config, error) {
+			p, err := parse(head)
+			if err != nil {
+				return image.Config{}, err
+			}
+			return image.Config{Width: p.Size.X, Height: p.Size.Y}, nil
+		},
+		Decode: func(data []byte) (image.Image, error) {
+			p, err := parse(data)
+			if err != nil {
+				return nil, err
+			}
+			// Its file is there twice: as it is made, and in the decoder's memory.
+			m := NewMemory(memory(p.coded()) + 2*int64(len(data)))
+			return p.image(func(c Coded) (Pixels, error) { return decode(m, c) })
+		},
+		Memory: func(head []byte) int64 {
+			p, err := parse(head)
+			if err != nil {
+				return 0
+			}
+			return memory(p.coded()) + 4*int64(p.Size.X)*int64(p.Size.Y)
+		},
+		Orientation: func(data []byte) int {
+			p, err := parse(data)
+			if err != nil {
+				return 1
+			}
+			return p.Orientation
+		},
+	}
+}

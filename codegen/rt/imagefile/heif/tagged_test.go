@@ -1,0 +1,79 @@
+package heif_test
+
+import (
+	"debug/elf"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const (
+	module  = "github.com/multiway-go/multiway/"
+	readers = module + "codegen/rt/imagefile/"
+)
+
+func goCommand(t *testing.T, args ...string) string {
+	t.Helper()
+	cmd := exec.Command("go", args...)
+	cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("go %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+// The readers' own tests are only there with the tag that the readers need.
+func TestTagged(t *testing.T) {
+	t.Log(goCommand(t, "test", "-tags", "nodynamic", readers+"heic", readers+"avif"))
+}
+
+// A program with the readers runs as it is, without a loader and libraries of the system.
+func TestStatic(t *testing.T) {
+	exe := filepath.Join(t.TempDir(), "both")
+	goCommand(t, "build", "-tags", "nodynamic", "-o", exe, "./testdata/both")
+	f, err := elf.Open(exe)
+	if err != nil {
+		if runtime.GOOS != "linux" {
+			t.Skipf("programs of %s are not ELF", runtime.GOOS)
+		}
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for _, p := range f.Progs {
+		if p.Type == elf.PT_INTERP || p.Type == elf.PT_DYNAMIC {
+			t.Errorf("the program has a part of kind %v", p.Type)
+		}
+	}
+	if libraries, err := f.ImportedLibraries(); err == nil && len(libraries) > 0 {
+		t.Errorf("the program needs %v", libraries)
+	}
+	out, err := exec.Command(exe, "../heic/testdata/pictures.tar.gz").CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "this is a gzip archive, want PNG, JPEG, WebP, GIF, BMP, TIFF, HEIC or AVIF") &&
+		!strings.Contains(string(out), "this is a gzip archive, want PNG, JPEG, WebP, GIF, BMP, TIFF, AVIF or HEIC") {
+		t.Errorf("it says %s (%v)", out, err)
+	}
+}
+
+// What is not asked for is not linked: without the import, and without the tag.
+func TestNotLinked(t *testing.T) {
+	foreign := func(p string) bool {
+		return strings.Contains(p, "wazero") || strings.Contains(p, "purego") || strings.HasPrefix(p, "github.com/gen2brain/heic") || strings.HasPrefix(p, "github.com/gen2brain/avif")
+	}
+	for _, args := range [][]string{
+		{module + "cmd/emoji", module + "cmd/multiway", readers + "heic", readers + "avif"},
+		{"-tags=nodynamic", module + "cmd/emoji", module + "codegen/rt/app", module + "generated/emoji"},
+	} {
+		deps := strings.Fields(goCommand(t, append([]string{"list", "-deps"}, args...)...))
+		if i := slices.IndexFunc(deps, foreign); i >= 0 {
+			t.Errorf("%v links %s", args, deps[i])
+		}
+	}
+	deps := strings.Fields(goCommand(t, "list", "-deps", "-tags=nodynamic", readers+"heic", readers+"avif"))
+	if i := slices.IndexFunc(deps, func(p string) bool { return strings.Contains(p, "purego") }); i >= 0 || !slices.ContainsFunc(deps, foreign) {
+		t.Errorf("with the tag the readers link %v, want wazero and their modules, and no purego", slices.DeleteFunc(deps, func(p string) bool { return !foreign(p) }))
+	}
+}
