@@ -51,6 +51,7 @@ type Options struct {
 	Tokenizer []byte // SentencePiece model or WordPiece vocabulary, nil: none
 	Vectors   []byte // golden vectors as rt/task has them, nil: none
 	Tasks     []Task
+	Decoders  []string // packages of formats, below codegen/rt/imagefile, that are linked besides
 
 	// Golden lists folders of recorded cases, from the package's folder, that a test of
 	// the package runs; nil: no test.
@@ -133,11 +134,28 @@ func Files(p *ir.Program, opt Options) (map[string][]byte, error) {
 			return nil, err
 		}
 	}
+	if opt.Decoders != nil {
+		if err := g.decodersFile(); err != nil {
+			return nil, err
+		}
+	}
 	if opt.Tokenizer != nil {
 		g.files["vocab.bin"] = opt.Tokenizer
 	}
 	g.stamp()
 	return g.files, nil
+}
+
+// decodersFile has further formats of pictures be read wherever the package is imported.
+func (g *generator) decodersFile() error {
+	f := g.newFile()
+	f.HeaderComment("")
+	f.HeaderComment("Programs that import this package read pictures of further formats, if they are built with -tags nodynamic.")
+	f.HeaderComment("Without the tag these packages are empty. Their documentation says whose code is linked, and under which licence.")
+	for _, name := range g.opt.Decoders {
+		f.Anon(rtPath + "/imagefile/" + name)
+	}
+	return g.add("decoders.go", f)
 }
 
 // lastFile is the Go file that defines what every other refers to.

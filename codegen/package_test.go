@@ -121,6 +121,22 @@ func TestFiles(t *testing.T) {
 	}
 }
 
+// What reads further formats is imported by a file of its own, which goes when they do.
+func TestDecoders(t *testing.T) {
+	dir := t.TempDir()
+	opt := options
+	opt.Decoders = []string{"avif", "heic"}
+	text := string(write(t, dir, planned(t), opt)["decoders.go"])
+	for _, want := range []string{"-tags nodynamic", `_ "github.com/multiway-go/multiway/codegen/rt/imagefile/avif"`, `_ "github.com/multiway-go/multiway/codegen/rt/imagefile/heic"`} {
+		if !strings.Contains(text, want) {
+			t.Errorf("decoders.go lacks %q:\n%s", want, text)
+		}
+	}
+	if _, there := write(t, dir, planned(t), options)["decoders.go"]; there {
+		t.Error("decoders.go is written where no decoder is asked for")
+	}
+}
+
 func TestSameBytes(t *testing.T) {
 	asmtest.Slow(t)
 	first := write(t, t.TempDir(), planned(t), options)

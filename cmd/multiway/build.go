@@ -20,6 +20,7 @@ import (
 func buildCommand() *cobra.Command {
 	var o build.Options
 	var weights, check, strict, word, samples string
+	var decoders []string
 	var asJSON bool
 	words := []string{"", string(build.RefuseSurplus), string(build.RefuseSlower), string(build.RefuseBoth)}
 	c := &cobra.Command{
@@ -65,6 +66,11 @@ not faster; with --strict it fails. --check off skips all of it.
 Inputs are made from a seed. With --samples FOLDER, or "samples: FOLDER" in the description,
 up to eight pictures of the folder and eight lines of its .txt files judge besides them.
 
+Pictures are read as PNG, JPEG, WebP, GIF, BMP and TIFF. With --decoders heic,avif, or
+"decoders: [heic, avif]" in the description, these formats of phones are read too, at 5 MB
+for both. HEIC is decoded by libheif and libde265, which are under the LGPL: who passes the binary
+on has to follow it. A package needs -tags nodynamic where it is compiled; --binary has it.
+
 All of that compares the model with itself. With --expect FILE it is held against what your own
 code computes: the file, of safetensors, has the inputs image (f32, after preprocessing) or
 picture (u8, height x width x 3, before it), and ids (without padding); outputs, called as dump
@@ -101,7 +107,7 @@ faster, as for official files, which have more than inference reads.`,
 			if o.Dir == "" && o.Binary == "" {
 				return app.Usagef("nothing to build: give -o DIR for a package, --binary FILE for a binary, or both")
 			}
-			return runBuild(args[0], word, samples, o, asJSON)
+			return runBuild(args[0], word, samples, decoders, o, asJSON)
 		},
 	}
 	f := c.Flags()
@@ -112,6 +118,7 @@ faster, as for official files, which have more than inference reads.`,
 	f.StringVar(&check, "check", string(build.Quick), "check of the result: quick, full or off")
 	f.StringVar(&word, "precision", "", "how weights are stored: "+strings.Join(precision.Names(), ", ")+" (default: the description's)")
 	f.StringVar(&samples, "samples", "", "`folder` of pictures, and of .txt files with a text a line, to judge the result on (default: the description's)")
+	f.StringSliceVar(&decoders, "decoders", nil, "formats of pictures to read besides: heic (links libheif and libde265, which are under the LGPL), avif (default: the description's)")
 	f.StringSliceVar(&o.Entries, "entry", nil, "entries to compile (default: the description's)")
 	f.StringArrayVar(&o.Golden, "golden", nil, "`folder` that multiway golden record made: write a test of the package that runs it")
 	f.StringVar(&o.Expect, "expect", "", "`file` of safetensors with inputs and what your own code computed of them: refuse a model that computes something else")
@@ -135,7 +142,7 @@ func oneOf(flag, value string, allowed ...string) error {
 	return app.Usagef("%s is %q, want %s or %s", flag, value, strings.Join(allowed[:last], ", "), allowed[last])
 }
 
-func runBuild(path, word, samples string, o build.Options, asJSON bool) error {
+func runBuild(path, word, samples string, decoders []string, o build.Options, asJSON bool) error {
 	start := time.Now()
 	m, err := build.Open(path)
 	if err != nil {
@@ -145,6 +152,11 @@ func runBuild(path, word, samples string, o build.Options, asJSON bool) error {
 	if word != "" {
 		if err := m.Desc.SetPrecision(word); err != nil {
 			return app.Usagef("--precision: %w", err)
+		}
+	}
+	if len(decoders) > 0 {
+		if err := m.Desc.SetDecoders(decoders); err != nil {
+			return app.Usagef("--decoders: %w", err)
 		}
 	}
 	if samples != "" {

@@ -21,8 +21,11 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/codegen/rt/interrupt"
 
-	// The main programs link to it. A vendor folder has what the tools of a module import.
+	// The main programs link to them, to the readers of pictures where it is asked for: here
+	// those are empty. A vendor folder has what the tools of a module import.
 	_ "github.com/multiway-go/multiway/codegen/rt/app"
+	_ "github.com/multiway-go/multiway/codegen/rt/imagefile/avif"
+	_ "github.com/multiway-go/multiway/codegen/rt/imagefile/heic"
 )
 
 // modulePath is this module, which generated packages link to.
@@ -78,7 +81,7 @@ func findHost(log logger) (*host, error) {
 	for _, find := range []func() (*host, error){around, sources} {
 		h, err := find()
 		if err == nil && h != nil {
-			if err = h.try(log); err == nil {
+			if err = h.try(log, nil, linked...); err == nil {
 				found.host = h
 				return h, nil
 			}
@@ -345,8 +348,47 @@ func (h *host) goCommand(dir string, log logger, env []string, command string, a
 	return err
 }
 
-// try reports why the go command does not find what the linked packages need.
-func (h *host) try(log logger) error {
+// canDecode is CanCompile for binaries that read further formats of pictures.
+func canDecode(decoders []string, log logger) error {
+	h, err := findHost(log)
+	if err != nil || len(decoders) == 0 {
+		return err
+	}
+	env, err := decoding(decoders)
+	if err != nil {
+		return err
+	}
+	var packages []string
+	for _, name := range decoders {
+		packages = append(packages, modulePath+"/codegen/rt/imagefile/"+name)
+	}
+	return h.try(log, env, packages...)
+}
+
+// decoding is what the environment of the go command is to have where readers of pictures are linked: the tag without
+// which they are empty, besides the user's own.
+func decoding(decoders []string) ([]string, error) {
+	if len(decoders) == 0 {
+		return nil, nil
+	}
+	out, err := goCommand("", nil, nil, "env", "GOFLAGS")
+	if err != nil {
+		return nil, err
+	}
+	flags := strings.Fields(string(out))
+	tags := "nodynamic"
+	for i, f := range slices.Backward(flags) {
+		if own, ok := strings.CutPrefix(strings.TrimLeft(f, "-"), "tags="); ok {
+			flags = slices.Delete(flags, i, i+1)
+			tags = own + "," + tags
+			break // the last of them counts
+		}
+	}
+	return []string{"GOFLAGS=" + strings.Join(append(flags, "-tags="+tags), " ")}, nil
+}
+
+// try reports why the go command does not find what packages need, with env.
+func (h *host) try(log logger, env []string, packages ...string) error {
 	tmp, err := file.TempDir()
 	if err != nil {
 		return err
@@ -356,7 +398,7 @@ func (h *host) try(log logger) error {
 	if err := h.standIn(dir); err != nil {
 		return err
 	}
-	if err := h.goCommand(dir, log, nil, "list", slices.Concat([]string{"-deps"}, linked)...); err != nil {
+	if err := h.goCommand(dir, log, env, "list", slices.Concat([]string{"-deps"}, packages)...); err != nil {
 		var failed *goError
 		if errors.As(err, &failed) {
 			return h.missing(oneLine(failed.text))

@@ -147,7 +147,7 @@ func (m *Model) options(name string, w codegen.Placement) (codegen.Options, erro
 	opt := codegen.Options{
 		Package: name, From: d.Name, Weights: w,
 		Rows: d.Limits.Rows, Text: d.Limits.Text, Precision: m.precision(),
-		MaxPixels: d.Limits.Pixels, Tokenizer: m.Tokenizer,
+		MaxPixels: d.Limits.Pixels, Tokenizer: m.Tokenizer, Decoders: d.Decoders,
 	}
 	if d.File != "" {
 		opt.From = filepath.Base(d.File)

@@ -124,7 +124,11 @@ func (m *Model) Write(o Options) (*Report, error) {
 		}
 	}
 	if o.Check != Off || expected != nil || o.Binary != "" {
-		if err := CanCompile(o.log); err != nil { // before the work that would be for nothing
+		err := CanCompile(o.log) // before the work that would be for nothing
+		if err == nil && o.Binary != "" {
+			err = canDecode(opt.Decoders, o.log)
+		}
+		if err != nil {
 			return nil, fmt.Errorf("%w; or build a package unchecked, with --check off and neither --binary nor --expect", err)
 		}
 	}
@@ -232,7 +236,11 @@ func (m *Model) Write(o Options) (*Report, error) {
 		bin := opt
 		bin.Weights = codegen.Append
 		exe := filepath.Join(scratch, "binary.exe")
-		if err := compile(scratch, planned, bin, exe, appMain, o.log); err != nil {
+		env, err := decoding(bin.Decoders)
+		if err != nil {
+			return nil, err
+		}
+		if err := compile(scratch, planned, bin, exe, appMain, o.log, env...); err != nil {
 			return nil, err
 		}
 		if err := install(&result, exe, weights, o.Binary); err != nil {

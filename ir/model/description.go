@@ -36,6 +36,7 @@ type Description struct {
 	Entries    []string // entries to compile; by default those that the tasks have
 	Limits     Limits
 	Preprocess Preprocess
+	Decoders   []string      // formats of pictures that are read besides, of those in Decoders
 	Precision  precision.Map // how weights are stored
 	Cosine     float64       // least cosine of a row of an output to the float64 model that a build at another precision than f32 accepts; 0 = any
 	Samples    string        // path, as written, of a folder of pictures and texts that a reduced precision is chosen and judged by, or ""

@@ -41,6 +41,11 @@
 //
 // is at most 12 ids after <s>, none of them <s>, <pad>, <unk> or one from 2001 to 2009.
 //
+// Pictures of further formats are read where they are asked for, since what decodes them is large,
+// and of HEIC under the LGPL:
+//
+//	decoders: [heic, avif]
+//
 // How weights are stored is a word of package precision for everything, or one for each
 // class of weights and for modules that are named, and how far from the model outputs may
 // be then, as the cosine of a row, is a number:

@@ -1,6 +1,7 @@
 package model
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -205,6 +206,9 @@ func (c *decoder) fields(d *Description) []field {
 		{name: "preprocess", value: c.mapping(c.preprocess(&d.Preprocess)),
 			doc:     "how a picture becomes numbers: it is resized as by Pillow, bicubic; its red, green and blue are divided by 255, less mean, divided by std",
 			without: "the preset's; else each its own", example: "preprocess: {resize: crop, mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225]}"},
+		{name: "decoders", value: c.decoders(&d.Decoders),
+			doc:     "formats of pictures to read besides: heic, avif; both take -tags nodynamic where a package is compiled, and heic links libheif and libde265, which are under the LGPL",
+			without: "none", example: "decoders: [heic, avif]"},
 		{name: "precision", value: c.precision(&d.Precision),
 			doc: "how weights are stored, and so what computes with them: a word for all, or words for classes of them", def: precision.F32},
 		{name: "cosine", value: c.between(&d.Cosine, "above 0 and up to 1", "0.9995", func(v float64) bool { return v > 0 && v <= 1 }),
@@ -216,6 +220,37 @@ func (c *decoder) fields(d *Description) []field {
 		{name: "smooth", value: word(c, "switch", &d.Smooth, "on", "off"),
 			doc: "whether norms are scaled and moved where that at least halves what rounding rows to bytes does", without: "on", example: "smooth: off"},
 	}
+}
+
+// Decoders are the formats of pictures that are read only where they are asked for.
+var Decoders = []string{"heic", "avif"}
+
+// SetDecoders has these formats be read besides the usual ones, each once.
+func (d *Description) SetDecoders(names []string) error {
+	d.Decoders = nil
+	for _, name := range names {
+		switch {
+		case !slices.Contains(Decoders, name):
+			return errors.New(unknown("decoder", name, Decoders))
+		case !slices.Contains(d.Decoders, name):
+			d.Decoders = append(d.Decoders, name)
+		}
+	}
+	slices.Sort(d.Decoders)
+	return nil
+}
+
+func (c *decoder) decoders(dst *[]string) value {
+	v := c.list("[heic, avif]", func(n *node, path string) {
+		d := Description{}
+		if err := d.SetDecoders(append(*dst, c.words(n, path))); err != nil {
+			c.fail(n, "%s: %v", path, err)
+			return
+		}
+		*dst = d.Decoders
+	})
+	v.legal = strings.Join(Decoders, ", ")
+	return v
 }
 
 // open is a mapping with an open row.

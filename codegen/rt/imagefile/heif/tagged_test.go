@@ -1,10 +1,7 @@
 package heif_test
 
 import (
-	"debug/elf"
 	"os/exec"
-	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -29,33 +26,6 @@ func goCommand(t *testing.T, args ...string) string {
 // The readers' own tests are only there with the tag that the readers need.
 func TestTagged(t *testing.T) {
 	t.Log(goCommand(t, "test", "-tags", "nodynamic", readers+"heic", readers+"avif"))
-}
-
-// A program with the readers runs as it is, without a loader and libraries of the system.
-func TestStatic(t *testing.T) {
-	exe := filepath.Join(t.TempDir(), "both")
-	goCommand(t, "build", "-tags", "nodynamic", "-o", exe, "./testdata/both")
-	f, err := elf.Open(exe)
-	if err != nil {
-		if runtime.GOOS != "linux" {
-			t.Skipf("programs of %s are not ELF", runtime.GOOS)
-		}
-		t.Fatal(err)
-	}
-	defer f.Close()
-	for _, p := range f.Progs {
-		if p.Type == elf.PT_INTERP || p.Type == elf.PT_DYNAMIC {
-			t.Errorf("the program has a part of kind %v", p.Type)
-		}
-	}
-	if libraries, err := f.ImportedLibraries(); err == nil && len(libraries) > 0 {
-		t.Errorf("the program needs %v", libraries)
-	}
-	out, err := exec.Command(exe, "../heic/testdata/pictures.tar.gz").CombinedOutput()
-	if err == nil || !strings.Contains(string(out), "this is a gzip archive, want PNG, JPEG, WebP, GIF, BMP, TIFF, HEIC or AVIF") &&
-		!strings.Contains(string(out), "this is a gzip archive, want PNG, JPEG, WebP, GIF, BMP, TIFF, AVIF or HEIC") {
-		t.Errorf("it says %s (%v)", out, err)
-	}
 }
 
 // What is not asked for is not linked: without the import, and without the tag.

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"archive/tar"
+	"compress/gzip"
+	"debug/buildinfo"
+	"debug/elf"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// A binary that was asked to reads HEIC and AVIF, and needs neither a loader nor a library.
+func TestDecoders(t *testing.T) {
+	dir := t.TempDir()
+	for _, format := range []string{"heic", "avif"} {
+		unpack(t, "../../codegen/rt/imagefile/"+format+"/testdata/pictures.tar.gz", "grid."+format, dir)
+	}
+	build := func(how ...string) string {
+		exe := filepath.Join(dir, "model.exe")
+		args := append([]string{"build", "--check", "off", "--binary", exe}, how...)
+		cmd := exec.Command("multiway", append(args, "../../generated/beit3tiny/beit3tiny.yaml")...)
+		// Tags of the user's own stay.
+		cmd.Env = append(cmd.Environ(), "GOFLAGS="+os.Getenv("GOFLAGS")+" -tags=noasm")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		return exe
+	}
+	embed := func(exe, name string) (vector []float64, message string) {
+		out, err := exec.Command(exe, "embed", filepath.Join(dir, name)).Output()
+		if failed := (*exec.ExitError)(nil); errors.As(err, &failed) {
+			return nil, string(failed.Stderr)
+		}
+		var line struct{ Embedding []float64 }
+		if err != nil || json.Unmarshal(out, &line) != nil {
+			t.Fatalf("%s: %v\n%s", name, err, out)
+		}
+		return line.Embedding, ""
+	}
+
+	exe := build("--decoders", "heic,avif")
+	for _, format := range []string{"heic", "avif"} {
+		got, message := embed(exe, "grid."+format)
+		want, _ := embed(exe, "grid."+format+".png")
+		dot := 0.0
+		for i := range got {
+			dot += got[i] * want[i]
+		}
+		if got == nil || dot < 0.9999 {
+			t.Errorf("%s: %s; its cosine to what the reference makes of it is %v", format, message, dot)
+		}
+	}
+	info, err := buildinfo.ReadFile(exe)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Contains(info.Settings, debug.BuildSetting{Key: "-tags", Value: "noasm,nodynamic"}) {
+		t.Errorf("it was built with %v, want the user's own tags besides", info.Settings)
+	}
+	if runtime.GOOS == "linux" {
+		f, err := elf.Open(exe)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		for _, p := range f.Progs {
+			if p.Type == elf.PT_INTERP || p.Type == elf.PT_DYNAMIC {
+				t.Errorf("the binary has a part of kind %v", p.Type)
+			}
+		}
+	}
+
+	exe = build()
+	for _, format := range []string{"heic", "avif"} {
+		want := "built without a decoder: build with --decoders " + format + ", "
+		if _, message := embed(exe, "grid."+format); !strings.Contains(message, want) {
+			t.Errorf("%s: it says %q, want %q", format, message, want)
+		}
+	}
+	out, err := exec.Command("multiway", "build", "--decoders", "jxl", "--binary", exe, "../../generated/beit3tiny/beit3tiny.yaml").CombinedOutput()
+	if err == nil || !strings.Contains(string(out), `--decoders: unknown decoder "jxl"; want one of heic, avif`) {
+		t.Errorf("an unknown decoder: %s (%v)", out, err)
+	}
+}
+
+// unpack writes the files of an archive whose names begin so into a folder.
+func unpack(t *testing.T, archive, prefix, dir string) {
+	f, err := os.Open(archive)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for files := tar.NewReader(z); ; {
+		h, err := files.Next()
+		if err == io.EOF {
+			return
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasPrefix(h.Name, prefix) {
+			continue
+		}
+		data, err := io.ReadAll(files)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, filepath.Base(h.Name)), data, 0o666)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
