@@ -77,7 +77,7 @@ func (x *Expected) causes(f finding) string {
 	if x.given == nil && x.picture != nil {
 		pictures = "preprocess (mean, std, resize), since the file has `picture` and no `image`; "
 	}
-	const mode = "dropout that was on (model.eval()), or weights of another file"
+	const mode = "dropout that was on (model.eval()), a model in half precision (model.float(), or --expect-bound 0.01), or weights of another file"
 	switch {
 	case f.Rows > 0:
 		return "the precision: the model at f32 is as expected, and another one may be nearer"

@@ -31,6 +31,9 @@ func (m *Model) packageName(o Options) (string, error) {
 		}
 		return o.Package, nil
 	}
+	if there == "main" {
+		return "", fmt.Errorf("%s is of package main, which cannot be imported: give another folder with -o", file.Quote(in))
+	}
 	if there != "" {
 		return there, nil
 	}

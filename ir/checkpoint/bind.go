@@ -65,9 +65,11 @@ func (r *Report) Notes() []string {
 		lines = append(lines, fmt.Sprintf("dropped %s from the names of %d tensors", quote(d.Parts), d.Tensors))
 	}
 	if len(r.Sets) > 0 {
-		i := slices.IndexFunc(r.Sets, func(s Set) bool { return s.Key != r.Taken })
-		lines = append(lines, fmt.Sprintf("sets of weights in the file: %s; this is %s; %s",
-			setList(r.Sets), Set{Key: r.Taken}.name(), r.Sets[i].take()))
+		line := fmt.Sprintf("sets of weights in the file: %s; this is %s", setList(r.Sets), Set{Key: r.Taken}.name())
+		if i := slices.IndexFunc(r.Sets, func(s Set) bool { return s.Key != r.Taken && s.Key != "" }); i >= 0 { // no key is the outermost's
+			line += "; " + r.Sets[i].take()
+		}
+		lines = append(lines, line)
 	}
 	return lines
 }

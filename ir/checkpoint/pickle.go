@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/multiway-go/multiway/codegen/rt/file"
 )
@@ -46,6 +47,9 @@ type (
 	pyGlobal struct{ module, name string }
 	pyObject struct{ class pyGlobal }
 )
+
+// numpy reports whether NumPy made the object.
+func (o *pyObject) numpy() bool { return strings.HasPrefix(o.class.module, "numpy.") }
 
 func (g pyGlobal) path() string { return g.module + "." + g.name }
 
@@ -430,6 +434,9 @@ func kindOf(v any) string {
 	case pyGlobal:
 		return "class " + v.String()
 	case *pyObject:
+		if v.numpy() {
+			return "NumPy array or number"
+		}
 		return "object of class " + v.class.String()
 	case *torchTensor:
 		return "tensor"

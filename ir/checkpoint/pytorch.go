@@ -361,7 +361,11 @@ func (p *pytorch) stateDict(top any, key string, b *budget) (d *pyDict, rest str
 		for _, k := range outer.keys[:min(len(outer.keys), 8)] {
 			list = append(list, quote(k)+": "+kindOf(outer.vals[k]))
 		}
-		return nil, "", fmt.Errorf("no dict of tensors, neither under a key such as model, module or state_dict nor at the top; found {%s}", strings.Join(list, ", "))
+		advice := ""
+		if outer.arrays() || slices.ContainsFunc(outer.keys, func(k string) bool { in, ok := outer.vals[k].(*pyDict); return ok && in.arrays() }) {
+			advice = "; NumPy arrays are no tensors: turn them into such with torch.as_tensor and save again"
+		}
+		return nil, "", fmt.Errorf("no dict of tensors, neither under a key such as model, module or state_dict nor at the top; found {%s}%s", strings.Join(list, ", "), advice)
 	}
 	for k := key; k != ""; { // the longest beginning of the key that is a dict's
 		if d := found[k]; d != nil {
@@ -409,6 +413,16 @@ func (d *pyDict) sets(path string, depth int, found map[string]*pyDict, b *budge
 		}
 	}
 	return nil
+}
+
+// arrays reports whether d has values that NumPy made.
+func (d *pyDict) arrays() bool {
+	for _, v := range d.vals {
+		if o, ok := v.(*pyObject); ok && o.numpy() {
+			return true
+		}
+	}
+	return false
 }
 
 func (d *pyDict) tensors() int {

@@ -299,6 +299,10 @@ func sets(src Source, r *renamed, wanted map[string]bool) (all []Set, taken stri
 			all = append(all, Set{joinKey(here, key), n})
 		}
 	}
+	if in, ok := src.(*renamed); ok && in.key != "" { // the set that this one was narrowed from is no other one
+		_, around := Sets(in.Source)
+		all = slices.DeleteFunc(all, func(s Set) bool { return s.Key == around })
+	}
 	if len(used) > 0 && !slices.ContainsFunc(all, func(s Set) bool { return s.Key == taken }) {
 		lead := ""
 		if len(r.drops) > 0 {

@@ -4,6 +4,8 @@ import (
 	"archive/zip"
 	"bytes"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -109,6 +111,44 @@ func TestNarrow(t *testing.T) {
 	}
 	_, err = narrow(src, "c")
 	wantError(t, err, `m: no weights under the key "c"; there are "a" (3 tensors)`)
+}
+
+// Of a set that the key took out of another, the other is no choice; and no key is offered where none takes a set.
+func TestNotesOfSets(t *testing.T) {
+	alone, around := "a.w", "net.a.w"
+	for _, c := range []struct {
+		key, want string
+		names     []string
+	}{
+		{"net", "", []string{around}},
+		{"net", "sets of weights in the file: \"ema\" (1 tensors), \"net\" (1 tensors); this is \"net\"; `checkpoint: {file: FILE, key: ema}` takes one, and --key ema of init", []string{"ema", around}},
+		{"", "sets of weights in the file: the outermost (1 tensors), \"model\" (1 tensors); this is \"model\"", []string{"model", alone}},
+	} {
+		p := start().op('}', '(')
+		for _, n := range c.names {
+			if p.str(n); n != alone && n != around {
+				p.op('}').str(alone).tensor(six, 0, nil, nil).op('s')
+			} else {
+				p.tensor(six, 0, nil, nil)
+			}
+		}
+		path := filepath.Join(t.TempDir(), "m.pth")
+		if err := os.WriteFile(path, archive(t, p.op('u', '.').Bytes(), map[string][]byte{"0": sixBytes}), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		src, err := OpenSet(path, c.key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer src.Close()
+		r, err := Bind(&ir.Program{Weights: []*ir.Weight{weight("w", alone, []int{}, 1)}}, src)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(r.Notes(), "\n"); got != c.want {
+			t.Errorf("%v by %q: %s\nwant %s", c.names, c.key, got, c.want)
+		}
+	}
 }
 
 // What would change the weights is refused by name, where it matters.

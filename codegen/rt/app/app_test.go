@@ -405,6 +405,9 @@ func TestCommandLine(t *testing.T) {
 		{"answer an empty list", pairs, "", []string{"answer", apple, "-"}, 1, nil, []string{"standard input is empty"}},
 		{"reason of a list", pairs, "both are red\n", []string{"reason", apple, apple, "-"}, 0, []string{"both are red\n  true, 9"}, nil},
 		{"match texts of a list", all, "red\ngreen\n", []string{"match", apple, "-"}, 0, []string{"  red\n", "  green\n"}, nil},
+		{"match a list of pictures", all, "", []string{"match", "-", "red"}, 2, nil, []string{"- is a list, want one picture"}},
+		{"match the name of a file", all, "", []string{"match", apple, "in/leaf.pngg", "red"}, 0, []string{"  red\n"}, []string{"in/leaf.pngg is taken as a text, though it looks like the name of a file"}},
+		{"search for the name of a picture", all, "", []string{"search", apple, "--folder", dir, "-k", "1"}, 0, []string{"apple.png"}, []string{"apple.png is taken as a text"}},
 		{"match a text that is cut", all, "", []string{"match", apple, strings.Repeat("long ", 9)}, 0, []string{"long"}, []string{"1 of 1 texts are longer than 8"}},
 		{"refuse to match a text that is cut", all, "", []string{"match", "--strict", apple, strings.Repeat("long ", 9)}, 1, nil, []string{"1 of 1 texts are longer than 8 tokens"}},
 		{"bench a folder", all, "", []string{"bench", "--folder", dir}, 0, []string{"3 pictures of", "megapixels in the mean", "read", "decode to RGB", "resize", "vision_retrieval", "all", "pictures a second"}, []string{"broken.png"}},
@@ -780,7 +783,8 @@ func TestSearchStored(t *testing.T) {
 		refused("another model", "of model other", func() {
 			os.WriteFile(filepath.Join(to, "x.model.json"), []byte(`{"model": "other", "fingerprint": "00"}`), 0o666)
 		})
-		refused("no model", "x.model.json: no such file", func() { os.Remove(filepath.Join(to, "x.model.json")) })
+		refused("no model", "x.model.json: no such file or directory; embed -o wrote it beside ", func() { os.Remove(filepath.Join(to, "x.model.json")) })
+		refused("no embeddings", filepath.Base(path)+": no such file", func() { os.Remove(path) })
 		refused("texts only", "no embedding of kind image", func() {
 			if got := run(b, "", "embed", "--text", "red", "-o", path); got.status != 0 {
 				t.Fatal(got.errs)

@@ -380,7 +380,13 @@ func held(items iter.Seq[item]) ([]item, error) {
 }
 
 // given are the texts that arguments stand for, "-" for the lines of standard input.
+// One that names a file or looks like the name of a picture is a text all the same, and a warning says so.
 func (a *App) given(args []string) ([]string, error) {
+	for _, s := range args {
+		if st, err := os.Stat(s); s != "-" && (err == nil && st.Mode().IsRegular() || imagefile.HasExtension(s) || err != nil && looksLikePath(s)) {
+			a.warn("%s is taken as a text, though it looks like the name of a file", file.Quote(s))
+		}
+	}
 	items, _ := a.inputs(args, oneText)
 	list, err := held(items)
 	if err != nil {

@@ -181,6 +181,9 @@ func (a *App) reason(first, other string, statements []string) error {
 func (a *App) readPictures(m *task.Model, paths ...string) ([]image.Image, error) {
 	var imgs []image.Image
 	for _, p := range paths {
+		if p == "-" {
+			return nil, Usagef("- is a list, want one picture: name its file")
+		}
 		it := fileItem(p, true, a.decodeOptions(m))
 		img, err := it.read()
 		if err != nil {

@@ -282,9 +282,15 @@ func readStored(path, model, fingerprint string, cols int, yield func(*embedding
 		return Usagef("%s: want a file that embed -o wrote, .npy or .jsonl", file.Quote(path))
 	}
 	names := outputs(path)
+	if _, err := os.Stat(path); err != nil {
+		return file.PathError(path, err)
+	}
 	var files []*os.File
 	for _, name := range names {
 		f, err := file.Open(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("%w; embed -o wrote it beside %s, which is of no use without it", err, file.Quote(path))
+		}
 		if err != nil {
 			return err
 		}

@@ -34,7 +34,9 @@
 // It differs where Pillow turns a picture into something else: a 16-bit grey keeps its high
 // byte, and is not white; runs of a BMP that skip pixels, and TIFFs of samples in planes, of
 // big-endian numbers, or of fax runs at the end of a strip, are read as their specifications
-// have it. Lab, which Pillow has LittleCMS convert, is within 10 levels.
+// have it. Lab, which Pillow has
+// LittleCMS convert by way of a table, is within 15 levels, and within 50 for colours
+// that sRGB hardly has.
 //
 // Pictures keep their transparency, with the colours beneath it as they are in the file:
 // what becomes of it, package pixel is told. Colour profiles are ignored, as Pillow does.
