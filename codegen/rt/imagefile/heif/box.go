@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 )
 
 // reader reads big-endian numbers. After the first that is not there it reads zeros, and
@@ -33,7 +34,9 @@ func (r *reader) number(n int) (v uint64) {
 
 func (r *reader) u8() int  { return int(r.number(1)) }
 func (r *reader) u16() int { return int(r.number(2)) }
-func (r *reader) u32() int { return int(r.number(4)) & 0xffffffff }
+
+// u32 is at most what int is everywhere: more is too many pixels, or entries, all the same.
+func (r *reader) u32() int { return int(min(r.number(4), math.MaxInt32)) }
 
 // word reads an item's number, of 2 bytes or of 4.
 func (r *reader) id(long bool) uint32 {
