@@ -35,10 +35,10 @@ func (r *reader) number(n int) (v uint64) {
 func (r *reader) u8() int  { return int(r.number(1)) }
 func (r *reader) u16() int { return int(r.number(2)) }
 
-// u32 is at most what int is everywhere: more is too many pixels, or entries, all the same.
-func (r *reader) u32() int { return int(min(r.number(4), math.MaxInt32)) }
+// size reads a number of n bytes; one that fits no int of 32 bits is the largest of them.
+func (r *reader) size(n int) int { return int(min(r.number(n), math.MaxInt32)) }
 
-// word reads an item's number, of 2 bytes or of 4.
+// id reads an item's number, of 2 bytes or of 4.
 func (r *reader) id(long bool) uint32 {
 	if long {
 		return uint32(r.number(4))
@@ -59,7 +59,7 @@ const maxBoxes = 1 << 18
 type counter int
 
 func (n *counter) add(k int) error {
-	if *n += counter(k); k < 0 || *n > maxBoxes {
+	if *n += counter(min(k, maxBoxes+1)); *n > maxBoxes {
 		return fmt.Errorf("the file is made of more than %d boxes and entries", maxBoxes)
 	}
 	return nil

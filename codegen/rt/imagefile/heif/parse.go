@@ -80,23 +80,23 @@ type parser struct {
 // result refers to data.
 func Parse(data []byte, codec string) (*Picture, error) {
 	p := &parser{codec: codec, items: map[uint32]*item{}, file: data}
+	var bad error
 	err := p.n.boxes(data, false, func(kind string, body []byte) error {
 		if kind == "meta" && !p.found {
 			p.found = true
-			return p.meta(body)
+			bad = p.meta(body)
 		}
-		return nil
+		return bad
 	})
 	switch {
-	case p.found && p.primary != 0: // junk after the boxes costs no pixel
-	case err != nil:
+	case bad != nil:
+		return nil, bad
+	case !p.found && err != nil:
 		return nil, err
-	case !p.found:
+	case !p.found || p.primary == 0:
 		return nil, errors.New("there is no still picture in the file, only a sequence of them, or the file is cut off")
 	}
-	if err != nil && p.items[p.primary] == nil {
-		return nil, err
-	}
+	// What follows the meta box costs no pixel, but for the picture's data.
 	pic, err := p.picture(p.primary)
 	if err != nil {
 		return nil, err
@@ -209,7 +209,7 @@ func (p *parser) locations(r *reader) error {
 	if version == 0 {
 		index = 0
 	}
-	n := int(r.id(version > 1))
+	n := r.size(2 + 2*min(version/2, 1))
 	if err := p.n.add(n); err != nil {
 		return err
 	}
@@ -244,7 +244,7 @@ func (p *parser) locations(r *reader) error {
 
 func (p *parser) associations(r *reader) error {
 	version, flags := r.full()
-	n := r.u32()
+	n := r.size(4)
 	if err := p.n.add(n); err != nil {
 		return err
 	}
@@ -341,7 +341,7 @@ func (p *parser) shape(it *item, pic *Picture) error {
 		switch box.kind {
 		case "ispe":
 			r.full()
-			pic.canvas = image.Pt(r.u32(), r.u32())
+			pic.canvas = image.Pt(r.size(4), r.size(4))
 		case "hvcC", "av1C":
 			it.coded.Config = box.body
 		case "colr":
@@ -449,7 +449,7 @@ func (p *parser) grid(id uint32, it *item, pic *Picture) error {
 	}
 	rows, columns := r.u8()+1, r.u8()+1
 	pic.columns = columns
-	size := image.Pt(int(r.number(n)&0xffffffff), int(r.number(n)&0xffffffff))
+	size := image.Pt(r.size(n), r.size(n))
 	if r.short || size != pic.canvas {
 		return fmt.Errorf("its grid is %d x %d pixels, its size %d x %d", size.X, size.Y, pic.canvas.X, pic.canvas.Y)
 	}

@@ -9,7 +9,10 @@ import (
 	"image/color"
 	"image/png"
 	"io"
+	"math/rand/v2"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -118,4 +121,70 @@ func channels(c color.Color) [4]uint8 {
 	}
 	n := color.NRGBAModel.Convert(c).(color.NRGBA)
 	return [4]uint8{n.R, n.G, n.B, n.A}
+}
+
+// Linked holds that files of the format are read by content and found by name.
+func Linked(t *testing.T, format string, extensions ...string) {
+	for _, e := range extensions {
+		if name := "IMG_1" + strings.ToUpper(e); !imagefile.HasExtension(name) || imagefile.NotRead(name) != imagefile.NoPicture {
+			t.Errorf("%s is no name of a picture that is read", name)
+		}
+	}
+	_, _, err := imagefile.Bytes([]byte("hello, world"), imagefile.Options{})
+	if err == nil || !strings.Contains(err.Error(), strings.ToUpper(format)) {
+		t.Errorf("the error %v does not name %s as read", err, format)
+	}
+	files := Files(t)
+	i := slices.IndexFunc(files, func(f File) bool { return f.Name == "irot1-imirNone."+format })
+	path := filepath.Join(t.TempDir(), "picture")
+	if err := os.WriteFile(path, files[i].Data, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	// Decoding takes at most what is counted, and is refused where there is less.
+	takes := imagefile.Memory(path, imagefile.Options{})
+	if _, _, err := imagefile.File(path, imagefile.Options{MaxMemory: takes}); err != nil {
+		t.Error(err)
+	}
+	if _, _, err := imagefile.File(path, imagefile.Options{MaxMemory: takes - 1}); err == nil || !strings.Contains(err.Error(), "decoding may take") {
+		t.Errorf("with a byte less than %d: %v", takes, err)
+	}
+}
+
+// Damaged reads files of which bytes were changed: the answer is a picture or an error.
+func Damaged(t *testing.T) {
+	random := rand.New(rand.NewPCG(15, 15))
+	pictures, errors := 0, 0
+	for _, f := range Files(t) {
+		for range 6 {
+			data := bytes.Clone(f.Data)
+			for range 1 + random.IntN(4) {
+				data[24+random.IntN(len(data)-24)] = byte(random.IntN(256))
+			}
+			if img, _, err := imagefile.Bytes(data, imagefile.Options{MaxPixels: 1 << 20}); err != nil {
+				errors++
+			} else if pictures++; img.Bounds().Empty() {
+				t.Error("the picture is empty")
+			}
+		}
+	}
+	if pictures < 20 || errors < 20 {
+		t.Errorf("%d pictures and %d errors, want some of each", pictures, errors)
+	}
+}
+
+// Fuzz decodes anything.
+func Fuzz(f *testing.F) {
+	for _, file := range Files(f) {
+		f.Add(file.Data)
+	}
+	const limit = 1 << 14
+	f.Fuzz(func(t *testing.T, data []byte) {
+		img, _, err := imagefile.Bytes(data, imagefile.Options{MaxPixels: limit, MaxBytes: 1 << 20})
+		if err != nil {
+			return
+		}
+		if n := img.Bounds().Dx() * img.Bounds().Dy(); n < 1 || n > limit {
+			t.Errorf("the picture covers %v, the limit is %d pixels", img.Bounds(), limit)
+		}
+	})
 }

@@ -1,0 +1,105 @@
+package heif
+
+import (
+	"bytes"
+	"encoding/binary"
+	"image"
+	"runtime"
+	"strings"
+	"testing"
+)
+
+// grid is a file of columns x rows tiles of w x h pixels, which are one picture of a few
+// bytes.
+func grid(columns, rows, w, h int) []byte {
+	be := binary.BigEndian
+	size := func(w, h int) []byte {
+		return box("ispe", be.AppendUint32(be.AppendUint32(make([]byte, 4), uint32(w)), uint32(h)))
+	}
+	tiles := columns * rows
+	data := be.AppendUint32(be.AppendUint32([]byte{0, 1, byte(rows - 1), byte(columns - 1)}, uint32(columns*w)), uint32(rows*h))
+	infos := box("infe", []byte("\x02\x00\x00\x00\x00\x01\x00\x00grid\x00"))
+	infos = append(infos, box("infe", []byte("\x02\x00\x00\x00\x00\x02\x00\x00hvc1\x00"))...)
+	places := []byte{1, 0, 0, 0, 0x44, 0, 0, 2}
+	for i, n := range []int{len(data), 4} {
+		places = append(places, 0, byte(i+1), 0, byte(1-i), 0, 0, 0, 1)
+		places = be.AppendUint32(be.AppendUint32(places, 0), uint32(n))
+	}
+	references := be.AppendUint16([]byte{0, 1}, uint16(tiles))
+	for range tiles {
+		references = append(references, 0, 2)
+	}
+	properties := append(size(columns*w, rows*h), append(size(w, h), box("hvcC", make([]byte, 23))...)...)
+	meta := make([]byte, 4)
+	for _, b := range [][]byte{
+		box("pitm", []byte{0, 0, 0, 0, 0, 1}),
+		box("iloc", places),
+		box("iinf", append([]byte{0, 0, 0, 0, 0, 2}, infos...)),
+		box("iref", append(make([]byte, 4), box("dimg", references)...)),
+		box("iprp", append(box("ipco", properties), box("ipma", []byte{0, 0, 0, 0, 0, 0, 0, 2, 0, 1, 1, 1, 0, 2, 2, 2, 0x83})...)),
+		box("idat", data),
+	} {
+		meta = append(meta, b...)
+	}
+	return append(box("ftyp", []byte("heic\x00\x00\x00\x00mif1heic")), box("meta", meta)...)
+}
+
+func TestParse(t *testing.T) {
+	p, err := Parse(grid(3, 2, 64, 48), "hvc1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.Size != image.Pt(192, 96) || p.Orientation != 1 || p.Alpha != nil || p.coded() != 64*48 {
+		t.Errorf("it is %+v", p)
+	}
+	for _, c := range []struct {
+		name string
+		data []byte
+		want string
+	}{
+		{"nothing", nil, "no still picture"},
+		{"a sequence", append(box("ftyp", []byte("avisxxxx")), box("moov", nil)...), "no still picture"},
+		{"the other codec", bytes.ReplaceAll(grid(1, 1, 8, 8), []byte("hvc1"), []byte("av01")), "tile 0 of its grid is not coded as hvc1"},
+		{"no size", bytes.ReplaceAll(grid(1, 1, 8, 8), []byte("ispe"), []byte("free")), "a picture is 0 x 0 pixels"},
+		{"too wide", grid(2, 1, 1<<16, 8), "a picture is 131072 x 8 pixels, want 1 to 65536 on a side"},
+		{"a tile too few", bytes.Replace(grid(2, 2, 8, 8), []byte{0, 1, 1, 1, 0, 0, 0, 16}, []byte{0, 1, 1, 2, 0, 0, 0, 16}, 1), "its grid has 4 tiles, want 3 x 2"},
+		{"cut off", grid(1, 1, 8, 8)[:200], "a box ends before"},
+		{"boxes without end", append(box("ftyp", nil), bytes.Repeat(box("free", nil), maxBoxes+1)...), "more than 262144 boxes"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if _, err := Parse(c.data, "hvc1"); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("error is %v, want %q", err, c.want)
+			}
+		})
+	}
+}
+
+// The most tiles that a grid can have, of one coded picture, take little memory.
+func TestParseTakesLittle(t *testing.T) {
+	data := grid(255, 256, 200, 200)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	if _, err := Parse(data, "hvc1"); err != nil {
+		t.Fatal(err)
+	}
+	runtime.ReadMemStats(&after)
+	if took := after.TotalAlloc - before.TotalAlloc; took > 64<<20 {
+		t.Errorf("it takes %d bytes of memory for a file of %d", took, len(data))
+	}
+}
+
+// Tiles of which nothing is seen are not decoded.
+func TestSeenTilesAreDecoded(t *testing.T) {
+	p := &Picture{Size: image.Pt(4, 4), canvas: image.Pt(8, 8), crop: image.Rect(4, 2, 8, 6), columns: 2, tile: image.Pt(4, 4), tiles: make([]Coded, 4)}
+	n := 0
+	img, err := p.image(func(Coded) (Pixels, error) {
+		n++
+		return Pixels{Pix: bytes.Repeat([]byte{byte(n)}, 16), Stride: 4, Step: 1}, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, _, _, _ := img.At(0, 3).RGBA(); n != 2 || r>>8 != 2 {
+		t.Errorf("%d tiles were decoded, want 2; the last row begins with %d, want that of the second", n, r>>8)
+	}
+}
