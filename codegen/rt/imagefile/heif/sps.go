@@ -135,7 +135,7 @@ func readSPS(unit []byte) (h HEVC, err error) {
 	for range 6 {
 		r.ue()
 	}
-	if r.flag() && r.flag() {
+	if enabled := r.flag(); enabled && r.flag() { // and they are here
 		r.scalingLists()
 	}
 	r.u(2)
@@ -207,7 +207,8 @@ func (r *bits) referenceSets() {
 			r.ue()
 			count := uint32(0)
 			for range last + 1 {
-				if r.flag() || r.flag() {
+				// Used by this picture, or else kept for others.
+				if used := r.flag(); used || r.flag() {
 					count++
 				}
 			}
