@@ -11,8 +11,8 @@
 // on has to follow: their licences are in that module's folder lib. HEVC is covered by
 // patents.
 //
-// Pictures are what pillow-heif, a plugin of Pillow, shows, within a level or two: single
-// ones and grids, 4:2:0 to 4:4:4 and grey, of 8 to 12 bits, of which 8 are kept, cropped
+// Pictures are what pillow-heif, a plugin of Pillow, shows, within a level, but for chroma of
+// what is cropped at odd pixels: single ones and grids, 4:2:0 to 4:4:4 and grey, of 8 to 12 bits, of which 8 are kept, cropped
 // and turned as the file itself says. That is part of the format: it is done whatever
 // imagefile.Options say, and what EXIF says besides is passed over, since it would turn the
 // picture again. Of a sequence the still that stands for it is read. Overlays, identity
