@@ -340,7 +340,7 @@ func TestFile(t *testing.T) {
 	for _, test := range []struct{ name, path, want string }{
 		{"folder", dir, dir + ": is a folder, want a regular file"},
 		{"missing", filepath.Join(dir, "none.png"), "none.png"},
-		{"too large", big, big + ": the file is larger than the limit of 99 bytes"},
+		{"too large", big, big + ": the file is larger than 99 bytes"},
 	} {
 		if _, _, err := File(test.path, Options{MaxBytes: 99}); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: error is %v, want %q", test.name, err, test.want)

@@ -357,7 +357,8 @@ func (d *idat) ReadByte() (byte, error) {
 	}
 	b := d.bodies[0][0]
 	d.bodies[0] = d.bodies[0][1:]
-	return b, nil
+	d.read++
+	return b, flowing(d.read, d.unpacked)
 }
 
 // Read implements io.Reader.
