@@ -35,6 +35,8 @@ func features() map[string]string {
 		"as":       "GNU as of binutils 2.34 or later; on Debian: apt-get install binutils",
 		"as-arm64": "GNU as and objdump for arm64; on Debian: apt-get install binutils-aarch64-linux-gnu",
 		"bochs":    "an emulator of CPUs with AVX-512, and minutes: make test-avx512 makes it and runs these",
+		"full-dev": "/dev/full, a device that is always full",
+		"links":    "a file system with symbolic links under TMPDIR",
 		"holes":    "a file system with holes in files under TMPDIR",
 		"qemu":     "user emulators of arm and s390x; on Debian: apt-get install qemu-user-static",
 		"torch":    "Python with torch, safetensors, numpy and Pillow, as python3 or as MULTIWAY_PYTHON names it",

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -35,11 +36,20 @@ func TestRead(t *testing.T) {
 	}
 }
 
+// lacks skips a test of what not every system has. Linux has it all.
+func lacks(t *testing.T, what string, err error) {
+	t.Helper()
+	if runtime.GOOS == "linux" {
+		t.Fatalf("this Linux has no %s: %v", what, err)
+	}
+	t.Skipf("this system has no %s: %v", what, err)
+}
+
 // Files that say that they are regular and can be waited for: of these, one that has a size is read, as those of FUSE are.
 func TestReadWaiting(t *testing.T) {
 	for path, want := range map[string]error{"/proc/self/mountinfo": ErrNotRegular, "/sys/devices/system/cpu/online": nil} {
 		if _, err := os.Stat(path); err != nil {
-			t.Skipf("no files of the system here: %v", err)
+			lacks(t, path, err)
 		}
 		if _, err := Read(path, 1<<20); !errors.Is(err, want) {
 			t.Errorf("%s: %v, want %v", path, err, want)
