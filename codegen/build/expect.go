@@ -502,7 +502,7 @@ func (x *Expected) compare(run computer, images [][]float32, of func(w *expected
 			if off > d.off || off != off {
 				d.off = off
 			}
-			d.squares += off * off
+			d.squares += float64(off * off)
 		}
 	}
 	return all, nil

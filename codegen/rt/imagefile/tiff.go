@@ -360,7 +360,7 @@ func (p *tiffPicture) fromYCbCr(pix []uint8) error {
 		return errors.New("the share of green in its luma is 0")
 	}
 	const half = 1 << 15
-	fixed := func(v float32) int32 { return int32(float64(min(max(v, 0), 2))*(1<<16) + 0.5) }
+	fixed := func(v float32) int32 { return int32(float64(float64(min(max(v, 0), 2))*(1<<16)) + 0.5) }
 	red, blue := 2-2*luma[0], 2-2*luma[2]
 	d1, d2 := fixed(red), -fixed(luma[0]*red/luma[1])
 	d3, d4 := fixed(blue), -fixed(luma[2]*blue/luma[1])
@@ -396,9 +396,9 @@ func fromLab(pix []uint8) {
 		if v <= 0.0031308 {
 			v *= 12.92
 		} else {
-			v = 1.055*math.Pow(v, 1/2.4) - 0.055
+			v = float64(1.055*math.Pow(v, 1/2.4)) - 0.055
 		}
-		curve[i] = uint8(v*255 + 0.5)
+		curve[i] = uint8(float64(v*255) + 0.5)
 	}
 	cube := func(t float64) float64 {
 		if t > 6.0/29 {
@@ -406,16 +406,18 @@ func fromLab(pix []uint8) {
 		}
 		return 3 * 36.0 / 841 * (t - 4.0/29)
 	}
-	show := func(v float64) uint8 { return curve[int(min(max(v, 0), 1)*float64(len(curve)-1)+0.5)] }
+	show := func(x, y, z float64) uint8 {
+		return curve[int(float64(min(max(x+y+z, 0), 1)*float64(len(curve)-1))+0.5)]
+	}
 	for i := 0; i < len(pix); i += 3 {
 		c := pix[i:][:3]
 		l := (float64(c[0])*100/255 + 16) / 116
 		x := 0.9642 * cube(l+float64(int8(c[1]))/500)
 		y := cube(l)
 		z := 0.8249 * cube(l-float64(int8(c[2]))/200)
-		c[0] = show(3.1338561*x - 1.6168667*y - 0.4906146*z)
-		c[1] = show(-0.9787684*x + 1.9161415*y + 0.0334540*z)
-		c[2] = show(0.0719453*x - 0.2289914*y + 1.4052427*z)
+		c[0] = show(float64(3.1338561*x), float64(-1.6168667*y), float64(-0.4906146*z))
+		c[1] = show(float64(-0.9787684*x), float64(1.9161415*y), float64(0.0334540*z))
+		c[2] = show(float64(0.0719453*x), float64(-0.2289914*y), float64(1.4052427*z))
 	}
 }
 
