@@ -51,7 +51,7 @@ var ladder = map[string]rung{
 	"codegen/rt/pixel":                   {tests: "ir/checkpoint"},
 	"codegen/rt/imagefile":               {imports: "codegen/rt/file codegen/rt/pixel codegen/rt/imagefile/jpeg golang.org/x/image/..."},
 	"codegen/rt/imagefile/heif":          {imports: "codegen/rt/imagefile codegen/rt/pixel github.com/tetratelabs/wazero/..."},
-	"codegen/rt/imagefile/heif/heiftest": {imports: "codegen/rt/imagefile"},
+	"codegen/rt/imagefile/heif/heiftest": {imports: "codegen/rt/imagefile codegen/rt/imagefile/heif asm/asmtest"},
 	"codegen/rt/imagefile/heic":          {imports: "codegen/rt/imagefile codegen/rt/imagefile/heif github.com/gen2brain/heic", tests: "codegen/rt/imagefile/heif/heiftest"}, // LGPL: linked only where it is asked for
 	"codegen/rt/imagefile/avif":          {imports: "codegen/rt/imagefile codegen/rt/imagefile/heif github.com/gen2brain/avif", tests: "codegen/rt/imagefile/heif/heiftest"},
 	"codegen/rt/imagefile/jpeg":          {imports: "codegen/rt/pixel github.com/gen2brain/jpegn"},

@@ -1,13 +1,10 @@
 package main
 
 import (
-	"archive/tar"
-	"compress/gzip"
 	"debug/buildinfo"
 	"debug/elf"
 	"encoding/json"
 	"errors"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,13 +13,22 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/multiway-go/multiway/asm/asmtest"
 )
 
 // A binary that was asked to reads HEIC and AVIF, and needs neither a loader nor a library.
 func TestDecoders(t *testing.T) {
 	dir := t.TempDir()
 	for _, format := range []string{"heic", "avif"} {
-		unpack(t, "../../codegen/rt/imagefile/"+format+"/testdata/pictures.tar.gz", "grid."+format, dir)
+		for name, data := range asmtest.Archive(t, "../../codegen/rt/imagefile/"+format+"/testdata/pictures.tar.gz") {
+			if !strings.HasPrefix(name, "grid."+format) {
+				continue
+			}
+			if err := os.WriteFile(filepath.Join(dir, name), data, 0o666); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 	build := func(how ...string) string {
 		exe := filepath.Join(dir, "model.exe")
@@ -89,37 +95,5 @@ func TestDecoders(t *testing.T) {
 	out, err := exec.Command("multiway", "build", "--decoders", "jxl", "--binary", exe, "../../generated/beit3tiny/beit3tiny.yaml").CombinedOutput()
 	if err == nil || !strings.Contains(string(out), `--decoders: unknown decoder "jxl"; want one of heic, avif`) {
 		t.Errorf("an unknown decoder: %s (%v)", out, err)
-	}
-}
-
-// unpack writes the files of an archive whose names begin so into a folder.
-func unpack(t *testing.T, archive, prefix, dir string) {
-	f, err := os.Open(archive)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for files := tar.NewReader(z); ; {
-		h, err := files.Next()
-		if err == io.EOF {
-			return
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !strings.HasPrefix(h.Name, prefix) {
-			continue
-		}
-		data, err := io.ReadAll(files)
-		if err == nil {
-			err = os.WriteFile(filepath.Join(dir, filepath.Base(h.Name)), data, 0o666)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
 	}
 }

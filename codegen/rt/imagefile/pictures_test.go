@@ -1,15 +1,12 @@
 package imagefile
 
 import (
-	"archive/tar"
 	"bytes"
-	"compress/gzip"
 	"fmt"
-	"io"
-	"os"
 	"strings"
 	"testing"
 
+	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
 )
 
@@ -22,29 +19,9 @@ type madePicture struct {
 
 // madePictures reads what golden/reference/make_pictures.py made.
 func madePictures(t testing.TB) (list []madePicture) {
-	f, err := os.Open("testdata/pictures.tar.gz")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for files := tar.NewReader(z); ; {
-		h, err := files.Next()
-		if err == io.EOF {
-			return list
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		data, err := io.ReadAll(files)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !strings.HasSuffix(h.Name, ".ppm") {
-			list = append(list, madePicture{name: h.Name, data: data})
+	for name, data := range asmtest.Archive(t, "testdata/pictures.tar.gz") {
+		if !strings.HasSuffix(name, ".ppm") {
+			list = append(list, madePicture{name: name, data: data})
 			continue
 		}
 		m := new(pixel.RGB)
@@ -54,6 +31,7 @@ func madePictures(t testing.TB) (list []madePicture) {
 		m.Pix = data[len(data)-3*m.W*m.H:]
 		list[len(list)-1].pixels = m
 	}
+	return list
 }
 
 // Pillow's pixels, of every kind and damage.

@@ -1,40 +1,17 @@
 package heif
 
 import (
-	"archive/tar"
-	"compress/gzip"
-	"io"
-	"os"
 	"strings"
 	"testing"
+
+	"github.com/multiway-go/multiway/asm/asmtest"
 )
 
 // FuzzParse reads boxes and parameter sets, in which every number comes from outside.
 func FuzzParse(f *testing.F) {
 	for _, format := range []string{"heic", "avif"} {
-		archive, err := os.Open("../" + format + "/testdata/pictures.tar.gz")
-		if err != nil {
-			f.Fatal(err)
-		}
-		defer archive.Close()
-		z, err := gzip.NewReader(archive)
-		if err != nil {
-			f.Fatal(err)
-		}
-		files := tar.NewReader(z)
-		for {
-			h, err := files.Next()
-			if err == io.EOF {
-				break
-			}
-			if err != nil {
-				f.Fatal(err)
-			}
-			data, err := io.ReadAll(files)
-			if err != nil {
-				f.Fatal(err)
-			}
-			if !strings.HasSuffix(h.Name, ".png") {
+		for name, data := range asmtest.Archive(f, "../"+format+"/testdata/pictures.tar.gz") {
+			if !strings.HasSuffix(name, ".png") {
 				f.Add(data)
 			}
 		}

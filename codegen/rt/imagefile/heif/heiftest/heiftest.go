@@ -2,13 +2,10 @@
 package heiftest
 
 import (
-	"archive/tar"
 	"bytes"
-	"compress/gzip"
 	"image"
 	"image/color"
 	"image/png"
-	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -16,7 +13,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/codegen/rt/imagefile"
+	"github.com/multiway-go/multiway/codegen/rt/imagefile/heif"
 )
 
 // File is a file, and what the reference makes of it.
@@ -28,31 +27,12 @@ type File struct {
 
 // Files reads testdata/pictures.tar.gz.
 func Files(t testing.TB) (list []File) {
-	f, err := os.Open("testdata/pictures.tar.gz")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for files := tar.NewReader(z); ; {
-		h, err := files.Next()
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		data, err := io.ReadAll(files)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !strings.HasSuffix(h.Name, ".png") {
-			list = append(list, File{Name: h.Name, Data: data})
+	for name, data := range asmtest.Archive(t, "testdata/pictures.tar.gz") {
+		if !strings.HasSuffix(name, ".png") {
+			list = append(list, File{Name: name, Data: data})
 			continue
 		}
+		var err error
 		if list[len(list)-1].Want, err = png.Decode(bytes.NewReader(data)); err != nil {
 			t.Fatal(err)
 		}
@@ -169,6 +149,17 @@ func Damaged(t *testing.T) {
 	}
 	if pictures < 20 || errors < 20 {
 		t.Errorf("%d pictures and %d errors, want some of each", pictures, errors)
+	}
+}
+
+// Memory holds that the memory of a decoder, a packed program, ends where it is told.
+func Memory(t *testing.T, program []byte) {
+	err := heif.NewSandbox(program).Run(heif.NewMemory(4<<20), func(r heif.Run) error {
+		_, _, err := r.Bytes(8 << 20)
+		return err
+	})
+	if err == nil || !strings.Contains(err.Error(), "takes more memory") {
+		t.Errorf("error is %v, want that it takes more memory", err)
 	}
 }
 
