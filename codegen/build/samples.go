@@ -164,7 +164,7 @@ func (m *Model) sampleFolder(dir string) (*Samples, error) {
 		texts = nil
 	}
 	if images == nil && texts == nil {
-		return nil, fmt.Errorf("samples: %s has nothing that the model takes: no file ends in .png, .jpg, .webp, .gif, .bmp or .tiff, or the model takes no pictures; none in .txt with a text a line, or the description has no tokenizer", dir)
+		return nil, fmt.Errorf("samples: %s has nothing that the model takes: no file ends in %s, or the model takes no pictures; none in .txt with a text a line, or the description has no tokenizer", file.Quote(dir), imagefile.Extensions())
 	}
 	s, err := m.ReadSamples(spread(images, folderSamples), spread(texts, folderSamples), nil)
 	if err != nil {

@@ -274,6 +274,9 @@ func TestLeftOut(t *testing.T) {
 	if r.status != 0 {
 		t.Errorf("status %d, want 0: pictures were read", r.status)
 	}
+	if r := run(b, "", "bench", "--folder", dir); r.status != 0 || !strings.Contains(r.errs, "7 files of kinds that are not read were left out") {
+		t.Errorf("bench: status %d, want 0 and what is left out: %s", r.status, r.errs)
+	}
 	alone := t.TempDir()
 	dir = alone
 	for _, c := range []struct{ name, want string }{

@@ -9,6 +9,7 @@ import (
 
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/codegen/rt/bench"
+	"github.com/multiway-go/multiway/codegen/rt/task"
 )
 
 func (a *App) benchCommand() *cobra.Command {
@@ -94,9 +95,8 @@ func (a *App) bench(ctx context.Context, o bench.Options) error {
 	return r.Print(a.Out)
 }
 
-// once makes the first call of the options, for programs that time a whole process.
-func (a *App) once(o bench.Options) error {
-	start := time.Now()
+// openFirst opens the model with the first number of threads and the first level of the options.
+func (a *App) openFirst(o bench.Options) (*task.Model, error) {
 	var opts []rt.Option
 	if len(o.Threads) > 0 {
 		opts = append(opts, rt.WithThreads(o.Threads[0]))
@@ -104,7 +104,13 @@ func (a *App) once(o bench.Options) error {
 	if len(o.Levels) > 0 {
 		opts = append(opts, rt.WithLevel(o.Levels[0]))
 	}
-	m, err := a.Open(opts...)
+	return a.Open(opts...)
+}
+
+// once makes the first call of the options, for programs that time a whole process.
+func (a *App) once(o bench.Options) error {
+	start := time.Now()
+	m, err := a.openFirst(o)
 	if err != nil {
 		return err
 	}

@@ -42,14 +42,7 @@ func (a *App) benchFolder(ctx context.Context, path string, o bench.Options) err
 	if len(o.Threads) > 1 || len(o.Levels) > 1 {
 		return Usagef("--folder goes with one number of --threads and one --level")
 	}
-	var opts []rt.Option
-	if len(o.Threads) > 0 {
-		opts = append(opts, rt.WithThreads(o.Threads[0]))
-	}
-	if len(o.Levels) > 0 {
-		opts = append(opts, rt.WithLevel(o.Levels[0]))
-	}
-	m, err := a.Open(opts...)
+	m, err := a.openFirst(o)
 	if err != nil {
 		return err
 	}
@@ -62,7 +55,7 @@ func (a *App) benchFolder(ctx context.Context, path string, o bench.Options) err
 	list := a.pictures(path, read)
 	list = list[:min(len(list), maxBenchPictures)]
 	t := folderTimes{Folder: path, Entry: f.Name, Threads: m.Info().Threads}
-	bar := a.Progress("timing", "pictures", 2*len(list))
+	bar := a.Progress("timing", "pictures", len(list))
 	defer bar.Done()
 	s := m.NewSession()
 	defer s.Close()
@@ -87,6 +80,8 @@ func (a *App) benchFolder(ctx context.Context, path string, o bench.Options) err
 		}
 		good = append(good, it)
 	}
+	bar.Done()
+	a.reportLeft()
 	if len(good) == 0 {
 		return fmt.Errorf("none of %d pictures of %s could be timed", t.Failed, file.Quote(path))
 	}
@@ -94,7 +89,6 @@ func (a *App) benchFolder(ctx context.Context, path string, o bench.Options) err
 	for _, x := range []*float64{&t.Read, &t.Decode, &t.Resize, &t.Model, &t.Megapixels} {
 		*x /= float64(len(good))
 	}
-	bar.Done()
 	all := &stream{App: a, m: m, images: f, what: "timing", total: len(good)}
 	start := time.Now()
 	if _, err := all.run(ctx, slices.Values(good), func(*item, []float32) error { return nil }); err != nil {

@@ -44,7 +44,7 @@ folders on standard input, one a line.`,
 	f.IntVar(&o.Beams, "beams", 0, "captions kept side by side (default: the likeliest word each time)")
 	f.IntVar(&o.MaxNew, "max-new", 0, "most ids of a caption (default: as the model was built)")
 	f.Float64Var(&o.Penalty, "length-penalty", 0, "exponent of the length that scores are divided by (default: 0.6)")
-	f.BoolVar(&strict, "strict", false, "fail if any picture cannot be read")
+	f.BoolVar(&strict, "strict", false, strictPictures)
 	return c
 }
 

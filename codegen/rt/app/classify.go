@@ -35,7 +35,7 @@ folders on standard input, one a line.`,
 	f := c.Flags()
 	f.IntVarP(&top, "top", "k", 5, "classes a picture, 0 for all")
 	f.StringVar(&labels, "labels", "", "file with the names of the classes, lines or JSON (default: the build's)")
-	f.BoolVar(&strict, "strict", false, strictHelp)
+	f.BoolVar(&strict, "strict", false, strictPictures)
 	return c
 }
 

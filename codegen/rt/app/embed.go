@@ -57,7 +57,7 @@ that could not be read are tried again.`,
 	f.BoolVar(&asImage, "image", false, "every input is a picture")
 	f.BoolVar(&asText, "text", false, "every input is a text")
 	f.StringVarP(&out, "out", "o", "", "file to write, .npy or .jsonl (default: JSON lines to standard output)")
-	f.BoolVar(&strict, "strict", false, strictHelp)
+	f.BoolVar(&strict, "strict", false, strictBoth)
 	f.BoolVar(&resume, "resume", false, "go on with what an interrupted run left of FILE")
 	a.idsFlag(c)
 	return c

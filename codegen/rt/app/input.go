@@ -102,7 +102,7 @@ func (a *App) folder(root string, o imagefile.Options) []item {
 		case d.IsDir():
 		case imagefile.HasExtension(p):
 			items = append(items, fileItem(path, false, o))
-			if e := filepath.Ext(path); !isHEIC(path) {
+			if e := filepath.Ext(path); !imagefile.IsHEIC(path) {
 				readable[strings.TrimSuffix(path, e)] = e
 			}
 		case imagefile.NotRead(p) != imagefile.NoPicture:
@@ -112,23 +112,20 @@ func (a *App) folder(root string, o imagefile.Options) []item {
 	})
 	left := len(others)
 	// A phone may write a picture as HEIC and as JPEG.
-	items = slices.DeleteFunc(items, func(it item) bool { return it.err == nil && isHEIC(it.name) && a.left.twin(it.name, readable) })
+	items = slices.DeleteFunc(items, func(it item) bool {
+		return it.err == nil && imagefile.IsHEIC(it.name) && a.left.twin(it.name, readable)
+	})
 	for _, path := range others {
 		a.left.unread(path, imagefile.NotRead(path) == imagefile.OtherPicture && a.left.twin(path, readable))
 	}
 	switch {
 	case len(items) > 0:
 	case left > 0:
-		return []item{{name: root, err: fmt.Errorf("no pictures in this folder of kinds that are read")}}
+		return []item{{name: root, err: errors.New("no pictures in this folder of kinds that are read")}}
 	default:
-		return []item{{name: root, named: true, err: fmt.Errorf("no pictures in this folder: no file ends in .png, .jpg, .webp, .gif, .bmp or .tiff")}}
+		return []item{{name: root, named: true, err: fmt.Errorf("no pictures in this folder: no file ends in %s", imagefile.Extensions())}}
 	}
 	return items
-}
-
-func isHEIC(path string) bool {
-	e := strings.ToLower(filepath.Ext(path))
-	return e == ".heic" || e == ".heif"
 }
 
 // leftOut counts the files of folders that are left out by their names.

@@ -35,7 +35,7 @@ func (a *App) matchCommand() *cobra.Command {
 		},
 	}
 	a.idsFlag(c)
-	c.Flags().BoolVar(&strict, "strict", false, "fail if any text is too long for the model")
+	c.Flags().BoolVar(&strict, "strict", false, strictTexts)
 	return c
 }
 
@@ -129,11 +129,7 @@ func (a *App) scores(m *task.Model, img image.Image, texts []string) (scores []f
 			scores = append(scores, nan)
 			continue
 		}
-		sum := 0.0
-		for i, x := range t {
-			sum += float64(float64(x) * float64(v[i]))
-		}
-		scores = append(scores, float32(sum))
+		scores = append(scores, dot(t, v))
 	}
 	return scores, "cosine", failed
 }

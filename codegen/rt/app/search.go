@@ -51,7 +51,7 @@ embed -o wrote of them.`,
 	f.StringArrayVar(&o.embeddings, "embeddings", nil, "file of embed -o to search in, .npy or .jsonl; may be repeated")
 	f.IntVarP(&o.top, "top", "k", 5, "results a query, 0 for all")
 	f.StringVar(&o.html, "html", "", "also write a page with the pictures, one self-contained file")
-	f.BoolVar(&o.strict, "strict", false, strictHelp)
+	f.BoolVar(&o.strict, "strict", false, strictBoth)
 	a.idsFlag(c)
 	return c
 }
@@ -61,7 +61,6 @@ type searchOptions struct {
 	embeddings             []string
 	top                    int
 	html                   string
-	page                   *file.File // of html
 	strict                 bool
 }
 
@@ -78,7 +77,8 @@ func (o *searchOptions) title(args []string) string {
 	return list(what) + " in " + list(in)
 }
 
-func (a *App) search(ctx context.Context, args []string, o *searchOptions) error {
+// checkSearch returns an error if flags and arguments do not go together.
+func (a *App) checkSearch(args []string, o *searchOptions) error {
 	switch {
 	case o.top < 0:
 		return Usagef("--top is %d, want a number of results, 0 for all", o.top)
@@ -97,13 +97,20 @@ func (a *App) search(ctx context.Context, args []string, o *searchOptions) error
 	case o.images != nil && len(args) == 0 && o.texts == nil && o.embeddings == nil && a.Bundled == nil:
 		return Usagef("no texts to choose from: give some as arguments or in a file with --texts")
 	}
+	return nil
+}
+
+func (a *App) search(ctx context.Context, args []string, o *searchOptions) error {
+	if err := a.checkSearch(args, o); err != nil {
+		return err
+	}
+	var page *file.File
 	if o.html != "" { // which says before the work that it cannot be written
-		page, err := file.Create(o.html, 0o666)
-		if err != nil {
+		var err error
+		if page, err = file.Create(o.html, 0o666); err != nil {
 			return err
 		}
 		defer page.Abandon()
-		o.page = page
 	}
 	if err := a.keeps(o.html, slices.Contains(slices.Concat(args, o.folders, o.images, o.texts), "-"), slices.Concat(o.folders, o.images, o.texts, o.embeddings)...); err != nil {
 		return err
@@ -115,37 +122,9 @@ func (a *App) search(ctx context.Context, args []string, o *searchOptions) error
 	defer m.Close()
 	read := a.decodeOptions(m)
 
-	var queries []item
-	var among iter.Seq[item]
-	total := -1
-	shown := func(arg string, _ bool) []item { return a.pictures(arg, read) }
-	if o.images == nil {
-		words, err := a.given(args)
-		if err != nil {
-			return err
-		}
-		queries = textItems(words)
-	} else {
-		given, _ := a.inputs(o.images, shown)
-		if queries, err = held(given); err != nil {
-			return err
-		}
-	}
-	switch {
-	case o.embeddings != nil:
-	case o.images == nil:
-		among, total = a.inputs(o.folders, shown)
-		if o.folders == nil {
-			bundled, err := a.Bundled()
-			if err != nil {
-				return err
-			}
-			among, total = slices.Values(pictureItems(bundled)), len(bundled)
-		}
-	default:
-		if among, err = a.texts(args, o.texts); err != nil {
-			return err
-		}
+	queries, among, total, err := a.searched(args, o, read)
+	if err != nil {
+		return err
 	}
 	var results []Result
 	var t tally
@@ -165,12 +144,47 @@ func (a *App) search(ctx context.Context, args []string, o *searchOptions) error
 	}
 	if o.html != "" {
 		p := Page{Title: o.title(args), Intro: a.knows(a.Short + "."), Results: results}
-		if err := p.commit(o.page); err != nil {
+		if err := p.commit(page); err != nil {
 			return err
 		}
 		a.warn("wrote %s", file.Quote(o.html))
 	}
 	return a.tallied(t, o.strict)
+}
+
+// searched are the queries, and what to search among, total of them, -1 if that is unknown; nothing with --embeddings.
+func (a *App) searched(args []string, o *searchOptions, read imagefile.Options) (queries []item, among iter.Seq[item], total int, err error) {
+	total = -1
+	shown := func(arg string, _ bool) []item { return a.pictures(arg, read) }
+	if o.images == nil {
+		words, err := a.given(args)
+		if err != nil {
+			return nil, nil, 0, err
+		}
+		queries = textItems(words)
+	} else {
+		given, _ := a.inputs(o.images, shown)
+		if queries, err = held(given); err != nil {
+			return nil, nil, 0, err
+		}
+	}
+	switch {
+	case o.embeddings != nil:
+	case o.images == nil:
+		among, total = a.inputs(o.folders, shown)
+		if o.folders == nil {
+			bundled, err := a.Bundled()
+			if err != nil {
+				return nil, nil, 0, err
+			}
+			among, total = slices.Values(pictureItems(bundled)), len(bundled)
+		}
+	default:
+		if among, err = a.texts(args, o.texts); err != nil {
+			return nil, nil, 0, err
+		}
+	}
+	return queries, among, total, nil
 }
 
 // texts are what --image chooses from: arguments and the lines of files, or the names

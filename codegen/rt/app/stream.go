@@ -62,8 +62,12 @@ type tally struct {
 	kinds map[string]int // those that failed, by extension
 }
 
-// strictHelp says what the flag --strict does.
-const strictHelp = "fail if a picture cannot be read or a text is too long"
+// What the flag --strict does, by what a command takes.
+const (
+	strictPictures = "fail if a picture cannot be read"
+	strictTexts    = "fail if a text is too long"
+	strictBoth     = strictPictures + " or a text is too long"
+)
 
 // fail counts an item that cannot be read.
 func (t *tally) fail(it *item) {
@@ -86,15 +90,20 @@ const maxExtension = 8 // bytes of an extension that is one
 // tallied says whether the command failed, after reporting what was left out.
 func (a *App) tallied(t tally, strict bool) error {
 	err := a.failed(t, strict)
+	if lost := a.reportLeft(); err == nil && strict && lost > 0 {
+		return fmt.Errorf("files were left out, which --strict refuses: %d", lost)
+	}
+	return err
+}
+
+// reportLeft says what folders left out by its names, and returns of how many files nothing else was read.
+func (a *App) reportLeft() (lost int) {
 	left := a.left
 	a.left = leftOut{}
 	for _, line := range left.lines() {
 		a.warn("%s", line)
 	}
-	if err == nil && strict && left.lost > 0 {
-		return fmt.Errorf("files were left out, which --strict refuses: %d", left.lost)
-	}
-	return err
+	return left.lost
 }
 
 // failed is tallied for what could not be read.

@@ -81,7 +81,7 @@ var formats = []format{
 	{
 		name: "tiff", title: "TIFF",
 		magic:      []string{"II*\x00", "MM\x00*", "II\x00*", "MM*\x00", "II+\x00", "MM\x00+"},
-		extensions: []string{".tif", ".tiff"},
+		extensions: []string{".tiff", ".tif"},
 		check:      checkTIFF,
 		config:     configTIFF,
 		decode:     decodeTIFF,
@@ -105,13 +105,29 @@ func HasExtension(name string) bool {
 	return slices.ContainsFunc(formats, func(f format) bool { return slices.Contains(f.extensions, e) })
 }
 
+// Extensions says in words how names of pictures end that this package reads: ".png, .jpg or .tif".
+func Extensions() string {
+	var list []string
+	for _, f := range formats {
+		list = append(list, f.extensions[0])
+	}
+	return either(list)
+}
+
+// IsHEIC reports whether a file's name ends as that of a HEIC picture, whether it is read or not.
+func IsHEIC(name string) bool {
+	return slices.Contains(heicExtensions, strings.ToLower(filepath.Ext(name)))
+}
+
+var heicExtensions = []string{".heic", ".heif", ".hif"}
+
 // optional are formats that packages below this one read where they are linked: Register
 // moves a row to formats.
 var optional = []format{
 	{
 		name: "heic", title: "HEIC",
 		magic:      brands("heic", "heix", "heim", "heis", "hevc", "hevx"),
-		extensions: []string{".heic", ".heif", ".hif"},
+		extensions: heicExtensions,
 	},
 	{
 		name: "avif", title: "AVIF",
@@ -257,8 +273,13 @@ func wanted() string {
 	for _, f := range formats {
 		titles = append(titles, f.title)
 	}
-	last := len(titles) - 1
-	return "want " + strings.Join(titles[:last], ", ") + " or " + titles[last]
+	return "want " + either(titles)
+}
+
+// either lists two words or more of which one will do.
+func either(words []string) string {
+	last := len(words) - 1
+	return strings.Join(words[:last], ", ") + " or " + words[last]
 }
 
 // sniff finds the format of a file by how it starts.

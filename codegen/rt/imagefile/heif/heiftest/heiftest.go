@@ -108,6 +108,8 @@ func Linked(t *testing.T, format string, extensions ...string) {
 	for _, e := range extensions {
 		if name := "IMG_1" + strings.ToUpper(e); !imagefile.HasExtension(name) || imagefile.NotRead(name) != imagefile.NoPicture {
 			t.Errorf("%s is no name of a picture that is read", name)
+		} else if heic := imagefile.IsHEIC(name); heic != (format == "heic") {
+			t.Errorf("%s is one of HEIC: %v", name, heic)
 		}
 	}
 	_, _, err := imagefile.Bytes([]byte("hello, world"), imagefile.Options{})
