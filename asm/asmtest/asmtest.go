@@ -1,6 +1,5 @@
 // Package asmtest tests what every emitter of package asm's kernels has to do, whatever it writes, and has what tests of any
-// package share: what a machine lacks, what takes long, what hostile files and full disks have to end in,
-// what is in an archive.
+// package share: what a machine lacks, what takes long, what hostile files and full disks have to end in, what is in an archive.
 package asmtest
 
 import (

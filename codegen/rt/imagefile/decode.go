@@ -22,10 +22,10 @@ const (
 type Options struct {
 	// MaxPixels is the largest width x height that is decoded, DefaultMaxPixels if
 	// 0. A picture takes 2 to 8 bytes a pixel while it is decoded; rare kinds take
-	// more (PNG of 16 bits 16, CMYK JPEG 19, TIFF up to 24, and 8 to be turned): Memory says how
-	// much of a file at hand. No side may be longer than pixel.MaxSide. What a
-	// TIFF has packed by deflate may have as many bytes as MaxPixels, or as
-	// DefaultMaxPixels if that is more, and a MiB.
+	// more (PNG of 16 bits 16, CMYK JPEG 19, TIFF up to 24, and 8 to be turned; HEIC and
+	// AVIF up to 52): Memory says how much of a file at hand. No side may be longer than
+	// pixel.MaxSide. What a TIFF has packed by deflate may have as many bytes as MaxPixels,
+	// or as DefaultMaxPixels if that is more, and a MiB.
 	MaxPixels int64
 	// MaxBytes is the largest file that is read, DefaultMaxBytes if 0.
 	MaxBytes int64
@@ -89,9 +89,9 @@ func opened(f *os.File, o Options) (image.Image, string, error) {
 	return Bytes(data.Bytes(), o)
 }
 
-// Decode reads a picture and returns it with the name of its format: png, jpeg,
-// webp, gif, bmp or tiff, or heic or avif where it is linked. It reads r to its end. The picture is of whatever type the
-// decoder makes, and starts at (0, 0).
+// Decode reads a picture and returns it with the name of its format: png, jpeg, webp, gif,
+// bmp or tiff, or heic or avif where it is linked. It reads r to its end. The picture is of
+// whatever type the decoder makes, and starts at (0, 0).
 func Decode(r io.Reader, o Options) (image.Image, string, error) {
 	data, err := io.ReadAll(io.LimitReader(r, o.maxBytes()+1))
 	if err != nil {

@@ -34,9 +34,8 @@
 // It differs where Pillow turns a picture into something else: a 16-bit grey keeps its high
 // byte, and is not white; runs of a BMP that skip pixels, and TIFFs of samples in planes, of
 // big-endian numbers, or of fax runs at the end of a strip, are read as their specifications
-// have it. Lab, which Pillow has
-// LittleCMS convert by way of a table, is within 15 levels, and within 50 for colours
-// that sRGB hardly has.
+// have it. Lab, which Pillow has LittleCMS convert by way of a table, is within 15 levels,
+// and within 50 for colours that sRGB hardly has.
 //
 // Pictures keep their transparency, with the colours beneath it as they are in the file:
 // what becomes of it, package pixel is told. Colour profiles are ignored, as Pillow does.
@@ -44,7 +43,7 @@
 // HEIC and AVIF are read where packages imagefile/heic and imagefile/avif are imported,
 // whose documentation says what that takes; elsewhere the error for such a file names them.
 //
-// The package stands beside codegen/rt, imports packages pixel and jpeg and the decoders of the
-// standard library and golang.org/x/image, and is the only one to know file formats.
-// It does not write pictures.
+// The package stands beside codegen/rt, imports packages file, pixel and jpeg and decoders of
+// the standard library and golang.org/x/image, and is, with those below it, the only one to
+// know file formats. It does not write pictures.
 package imagefile

@@ -5,7 +5,6 @@ import (
 	"compress/zlib"
 	"encoding/binary"
 	"fmt"
-	"hash/crc32"
 	"image"
 	"image/color"
 	"image/gif"
@@ -46,9 +45,9 @@ func hostile() []hostileFile {
 		{"jpeg of 10 arithmetic scans", jpegOf(0xca, 8192, 8192, 0x11, 10), "48 passes of 8192 x 8192 pixels"},
 		{"jpeg of scans of a line", jpegOf(0xc2, 32768, 1, 0x44, 3000), "passes of 32768 x 1 pixels"},
 		{"jpeg of empty segments", append([]byte("\xff\xd8"), bytes.Repeat([]byte("\xff\xe1\x00\x02"), many)...), "more than 1048576 segments"},
-		{"png of empty chunks", pngOf(8, 8, bytes.Repeat(pngChunk("tEXt", nil), many)), "more than 1048576 chunks"},
-		{"png of picture chunks of a byte", pngOf(8, 8, bytes.Repeat(pngChunk("IDAT", []byte{0}), many)), "more than 1048576 chunks"},
-		{"png of packed nothing", pngOf(8, 8, pngChunk("IDAT", append([]byte{0x78, 0x9c}, nothing...))), "bytes of packed data for"},
+		{"png of empty chunks", pngOf(8, 8, bytes.Repeat(chunkPNG(nil, "tEXt", nil), many)), "more than 1048576 chunks"},
+		{"png of picture chunks of a byte", pngOf(8, 8, bytes.Repeat(chunkPNG(nil, "IDAT", []byte{0}), many)), "more than 1048576 chunks"},
+		{"png of packed nothing", pngOf(8, 8, chunkPNG(nil, "IDAT", append([]byte{0x78, 0x9c}, nothing...))), "bytes of packed data for"},
 		{"gif of extensions", extensions, "more than 1048576 blocks"},
 		{"gif of blocks of a byte", append(gifOf(8, 8, nil)[:30], bytes.Repeat([]byte{1, 0x24}, many)...), "more than 1048576 blocks"},
 		{"gif of packed nothing", twice, "bytes of packed data for 64 bytes of pixels"},
@@ -101,9 +100,9 @@ func TestWithinBudget(t *testing.T) {
 		{"jpeg of 10 scans, limit raised", jpegOf(0xc2, 16384, 16384, 0x11, 10), Options{MaxPixels: 1 << 28}},
 		{"jpeg of 100 scans, small", jpegOf(0xc2, 2048, 2048, 0x11, 100), Options{}},
 		{"jpeg at the limit", photo.Bytes(), Options{MaxPixels: 64 * 64}},
-		{"png of chunks", pngOf(8, 8, bytes.Repeat(pngChunk("tEXt", nil), 1<<16)), Options{}},
+		{"png of chunks", pngOf(8, 8, bytes.Repeat(chunkPNG(nil, "tEXt", nil), 1<<16)), Options{}},
 		{"gif of frames after the first", append(animation.Bytes()[:animation.Len()-1], bytes.Repeat([]byte("!\xfe\x01a\x00"), maxParts)...), Options{}},
-		{"png of packed data, limit lowered", append(pngHeader(2048, 2048), pngChunk("IDAT", make([]byte, 12<<20))...), Options{MaxPixels: 2048 * 2048}},
+		{"png of packed data, limit lowered", append(pngHeader(2048, 2048), chunkPNG(nil, "IDAT", make([]byte, 12<<20))...), Options{MaxPixels: 2048 * 2048}},
 		{"tiff of strips of a row", tiffOf(64, 32768, tagStripBytes, slices.Repeat([]uint32{192}, 32768)), Options{}},
 	} {
 		f, err := sniff(test.data)
@@ -258,19 +257,13 @@ func emptyBlocks() []byte {
 	return b
 }
 
-func pngChunk(kind string, body []byte) []byte {
-	b := binary.BigEndian.AppendUint32(nil, uint32(len(body)))
-	b = append(append(b, kind...), body...)
-	return binary.BigEndian.AppendUint32(b, crc32.ChecksumIEEE(b[4:]))
-}
-
 // pngOf is a black picture with chunks before its data.
 func pngOf(w, h uint32, chunks []byte) []byte {
 	var b bytes.Buffer
 	z := zlib.NewWriter(&b)
 	z.Write(make([]byte, (3*w+1)*h))
 	z.Close()
-	return bytes.Join([][]byte{pngHeader(w, h), chunks, pngChunk("IDAT", b.Bytes()), pngChunk("IEND", nil)}, nil)
+	return bytes.Join([][]byte{pngHeader(w, h), chunks, chunkPNG(nil, "IDAT", b.Bytes()), chunkPNG(nil, "IEND", nil)}, nil)
 }
 
 // jpegOf is a black picture of three components in a number of scans, of which the first
@@ -316,7 +309,7 @@ func noisePNG(w, h uint32) []byte {
 		z.Write(row)
 	}
 	z.Close()
-	return append(append(pngHeader(w, h), pngChunk("IDAT", b.Bytes())...), pngChunk("IEND", nil)...)
+	return append(append(pngHeader(w, h), chunkPNG(nil, "IDAT", b.Bytes())...), chunkPNG(nil, "IEND", nil)...)
 }
 
 // gifOf is a picture with that packed data.
@@ -378,13 +371,13 @@ func TestEmptyBlocks(t *testing.T) {
 	z.Write(make([]byte, 200))
 	z.Close()
 	packed := bytes.Join([][]byte{b.Bytes()[:2], emptyBlocks(), b.Bytes()[2:]}, nil)
-	img, _, err := Bytes(bytes.Join([][]byte{pngHeader(8, 8), pngChunk("IDAT", packed), pngChunk("IEND", nil)}, nil), Options{})
+	img, _, err := Bytes(bytes.Join([][]byte{pngHeader(8, 8), chunkPNG(nil, "IDAT", packed), chunkPNG(nil, "IEND", nil)}, nil), Options{})
 	if err != nil || img.Bounds().Dx() != 8 {
 		t.Error(err)
 	}
 	// Of a picture that is large enough to have that much packed data they are told as they are met.
 	packed = slices.Concat([]byte{0x78, 0x9c}, bytes.Repeat(emptyBlocks(), 2<<20/len(emptyBlocks())))
-	_, _, err = Bytes(append(pngHeader(8192, 8192), pngChunk("IDAT", packed)...), Options{})
+	_, _, err = Bytes(append(pngHeader(8192, 8192), chunkPNG(nil, "IDAT", packed)...), Options{})
 	if want := "bytes of packed data for 65535 bytes of pixels, want at most 1130494"; err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("%v, want %q", err, want)
 	}

@@ -84,8 +84,8 @@ func configPNG(r io.Reader) (image.Config, error) {
 	return image.Config{}, errors.New("its header is missing")
 }
 
-// pngChunkOf is a chunk. Of one that is cut off there is a part of the body.
-type pngChunkOf struct {
+// pngChunk is a chunk. Of one that is cut off there is a part of the body.
+type pngChunk struct {
 	kind  string
 	body  []byte
 	whole bool // the body is
@@ -94,11 +94,11 @@ type pngChunkOf struct {
 
 // chunksOfPNG yields each chunk up to the end of the picture, the first chunk that is cut
 // off or what is no chunk.
-func chunksOfPNG(data []byte) func(yield func(pngChunkOf) bool) {
-	return func(yield func(pngChunkOf) bool) {
+func chunksOfPNG(data []byte) func(yield func(pngChunk) bool) {
+	return func(yield func(pngChunk) bool) {
 		data := data[len(pngSignature):]
 		for len(data) >= 8 {
-			n, c := uint64(be32(data)), pngChunkOf{kind: string(data[4:8])}
+			n, c := uint64(be32(data)), pngChunk{kind: string(data[4:8])}
 			if strings.ContainsFunc(c.kind, notInKind) {
 				return
 			}
@@ -411,7 +411,7 @@ func aboutPNG(data []byte) about {
 const maxText = 1 << 20
 
 // textOfPNG reads a chunk of text, "" and nil if it is none or damaged.
-func textOfPNG(c pngChunkOf) (key string, value []byte) {
+func textOfPNG(c pngChunk) (key string, value []byte) {
 	k, v, ok := bytes.Cut(c.body, []byte{0})
 	if !ok {
 		return "", nil
@@ -461,3 +461,5 @@ func unhex(text []byte) []byte {
 	}
 	return b
 }
+
+func be32(b []byte) uint32 { return binary.BigEndian.Uint32(b) }

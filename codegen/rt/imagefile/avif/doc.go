@@ -12,9 +12,8 @@
 // Pictures are what Pillow 12 shows, within 5 levels and 0.65 in the mean: single ones and grids,
 // 4:2:0 to 4:4:4 and grey, of 8 to 12 bits, of which 8 are kept. Chroma of the last column of an
 // odd width is up to 7 levels off, and it is not interpolated across the seams of a grid, where
-// hard edges differ by more. They are turned as the file itself says,
-// unless imagefile.Options say otherwise, and what EXIF says besides is passed over, as by
-// Pillow, since it would turn the picture again; what is to be cropped (clap) is left, as by
-// Pillow. Of a sequence the still that stands for it is read. Premultiplied colours are
-// refused.
+// hard edges differ by more. They are turned as the file itself says, unless
+// imagefile.Options say otherwise, and what EXIF says besides is passed over, as by Pillow,
+// since it would turn the picture again; what is to be cropped (clap) is left, as by Pillow.
+// Of a sequence the still that stands for it is read. Premultiplied colours are refused.
 package avif

@@ -12,9 +12,9 @@
 // patents.
 //
 // Pictures are what pillow-heif, a plugin of Pillow, shows, within a level, but for chroma of
-// what is cropped at odd pixels: single ones and grids, 4:2:0 to 4:4:4 and grey, of 8 to 12 bits, of which 8 are kept, cropped
-// and turned as the file itself says. That is part of the format: it is done whatever
-// imagefile.Options say, and what EXIF says besides is passed over, since it would turn the
-// picture again. Of a sequence the still that stands for it is read. Overlays, identity
-// derivations and premultiplied colours are refused.
+// what is cropped at odd pixels: single ones and grids, 4:2:0 to 4:4:4 and grey, of 8 to 12
+// bits, of which 8 are kept, cropped and turned as the file itself says. That is part of the
+// format: it is done whatever imagefile.Options say, and what EXIF says besides is passed
+// over, since it would turn the picture again. Of a sequence the still that stands for it is
+// read. Overlays, identity derivations and premultiplied colours are refused.
 package heic

@@ -6,9 +6,9 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/imagefile"
 )
 
-// Reader reads files whose pictures are coded as codec: with memory, which is the most bytes that decode
-// may take for a coded picture of so many pixels, besides its file. Turned has pictures be
-// turned always.
+// Reader reads files whose pictures are coded as codec: with memory, which is the most bytes
+// that decode may take for a coded picture of so many pixels, besides its file. Turned has
+// pictures be turned always.
 func Reader(codec string, turned bool, memory func(pixels int64) int64, decode func(m *Memory, c Coded) (Pixels, error)) imagefile.Decoder {
 	parse := func(data []byte) (*Picture, error) { return Parse(data, codec) }
 	return imagefile.Decoder{

@@ -1,0 +1,80 @@
+package imagefile
+
+import (
+	"image"
+
+	"github.com/multiway-go/multiway/codegen/rt/pixel"
+)
+
+// oriented returns img turned upright, given its orientation.
+func oriented(img image.Image, orientation int) (image.Image, error) {
+	if orientation == 1 {
+		return img, nil
+	}
+	w, h := img.Bounds().Dx(), img.Bounds().Dy()
+	r := image.Rect(0, 0, w, h)
+	if orientation >= 5 {
+		r = image.Rect(0, 0, h, w)
+	}
+	turn := func(dst, src []byte, stride, size int) { turned(dst, src, stride, size, w, h, orientation) }
+	switch m := img.(type) {
+	case *image.Gray:
+		dst := image.NewGray(r)
+		turn(dst.Pix, m.Pix, m.Stride, 1)
+		return dst, nil
+	case *image.Gray16:
+		dst := image.NewGray16(r)
+		turn(dst.Pix, m.Pix, m.Stride, 2)
+		return dst, nil
+	case *image.Paletted:
+		dst := image.NewPaletted(r, m.Palette)
+		turn(dst.Pix, m.Pix, m.Stride, 1)
+		return dst, nil
+	case *image.NRGBA:
+		dst := image.NewNRGBA(r)
+		turn(dst.Pix, m.Pix, m.Stride, 4)
+		return dst, nil
+	case *image.NRGBA64:
+		dst := image.NewNRGBA64(r)
+		turn(dst.Pix, m.Pix, m.Stride, 8)
+		return dst, nil
+	}
+	// The other kinds that are read have no transparency.
+	src, ok := img.(*pixel.RGB)
+	if !ok {
+		src = new(pixel.RGB)
+		if err := pixel.ToRGB(src, img, pixel.Drop, nil); err != nil {
+			return nil, err
+		}
+	}
+	dst := &pixel.RGB{Pix: make([]uint8, len(src.Pix)), W: r.Dx(), H: r.Dy()}
+	turn(dst.Pix, src.Pix, 3*w, 3)
+	return dst, nil
+}
+
+// turned writes a picture of w x h pixels of size bytes upright to dst.
+func turned(dst, src []byte, stride, size, w, h, orientation int) {
+	// Pixel (x, y) of the result is at first + x*dx + y*dy of the source.
+	right, down := size, stride
+	o := [...]struct{ first, dx, dy int }{
+		2: {(w - 1) * right, -right, down},           // mirrored
+		3: {(w-1)*right + (h-1)*down, -right, -down}, // upside down
+		4: {(h - 1) * down, right, -down},            // mirrored, upside down
+		5: {0, down, right},                          // mirrored along the diagonal
+		6: {(h - 1) * down, -down, right},            // to be turned right
+		7: {(w-1)*right + (h-1)*down, -down, -right}, // mirrored along the other diagonal
+		8: {(w - 1) * right, down, -right},           // to be turned left
+	}[orientation]
+	if orientation >= 5 {
+		w, h = h, w
+	}
+	i := 0
+	for y := range h {
+		at := o.first + y*o.dy
+		for range w {
+			copy(dst[i:i+size], src[at:])
+			i += size
+			at += o.dx
+		}
+	}
+}
