@@ -47,7 +47,7 @@ func Init(path string, o InitOptions) (*Inited, error) {
 	}
 	r := &Inited{}
 	if r.Guess, err = model.Infer(tensors, filepath.Base(path), o.Heads); err != nil {
-		if why := checkpoint.Altered(src, func(string) bool { return true }); why != nil {
+		if why := checkpoint.Altered(src, nil); why != nil {
 			return nil, why // rather than that their names are strange
 		}
 		if e := (*model.KeyError)(nil); errors.As(err, &e) && o.Key != "" {

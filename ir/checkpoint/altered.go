@@ -38,6 +38,27 @@ var alterations = []alteration{
 		"take them off and save again: `torch.nn.utils.parametrize.remove_parametrizations(module, \"weight\")` for each module that has them"},
 }
 
+// addition is a tensor inside a module whose weight the model takes: whatever it does there, the model would leave it out.
+var addition = alteration{what: "an addition to a module",
+	cure: "merge it into the weight of its module and save that, or leave it out of the file if it changes nothing"}
+
+// counters are tensors in modules that only count: of thop.
+var counters = []string{"total_ops", "total_params"}
+
+// adds reports whether a tensor is inside a module whose weight is taken, and neither that nor its bias.
+func adds(name string, taken func(name string) bool) bool {
+	name = Bare(name)
+	for i := range name {
+		if name[i] != '.' {
+			continue
+		}
+		if rest := name[i+1:]; rest != "weight" && rest != "bias" && !slices.Contains(counters, rest) && taken(name[:i]+".weight") {
+			return true
+		}
+	}
+	return false
+}
+
 // weight returns the name of the weight that a tensor changes if it is of the alteration, "" if it is not; any says that it
 // changes some.
 func (a *alteration) weight(name string) (weight string, any bool) {
@@ -60,25 +81,43 @@ func (a *alteration) weight(name string) (weight string, any bool) {
 }
 
 // Altered refuses a source with tensors that change what its weights are, which an import would leave out: adapters, and
-// the parts of a weight that a module computes from them. wanted says which weights matter.
+// the parts of a weight that a module computes from them, and whatever else is inside a module. wanted says which weights
+// matter; nil is all, of a model that is not known.
 func Altered(src Source, wanted func(name string) bool) error {
-	for _, a := range alterations {
+	refuse := func(a *alteration, is func(name string) bool) error {
 		var first string
 		n := 0
 		for _, t := range src.Tensors() {
-			if w, any := a.weight(t.Name); any || w != "" && wanted(Bare(w)) {
+			if is(t.Name) {
 				if n++; n == 1 {
 					first = t.Name
 				}
 			}
 		}
-		if n > 0 {
-			more := ""
-			if n > 1 {
-				more = fmt.Sprintf(" and %d more", n-1)
-			}
-			return fmt.Errorf("%s: has %s, in %s%s; without them its weights would be another model's: %s", src, a.what, quote(first), more, a.cure)
+		if n == 0 {
+			return nil
+		}
+		more := ""
+		if n > 1 {
+			more = fmt.Sprintf(" and %d more", n-1)
+		}
+		return fmt.Errorf("%s: has %s, in %s%s; without them its weights would be another model's: %s", src, a.what, quote(first), more, a.cure)
+	}
+	for _, a := range alterations {
+		err := refuse(&a, func(name string) bool {
+			w, any := a.weight(name)
+			return any || w != "" && (wanted == nil || wanted(Bare(w)))
+		})
+		if err != nil {
+			return err
 		}
 	}
-	return nil
+	if wanted == nil {
+		return nil
+	}
+	taken := func(name string) bool {
+		_, ok := Find(src, name)
+		return ok && wanted(name)
+	}
+	return refuse(&addition, func(name string) bool { return !wanted(name) && adds(name, taken) })
 }

@@ -9,6 +9,7 @@ import (
 	"hash/crc32"
 	"io"
 	"math"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -127,11 +128,17 @@ func openTorchZip(r io.ReaderAt, size int64) (*torchZip, error) {
 	}
 	z := &torchZip{entries: map[string]*zip.File{}, size: size, inflate: inflatedBudget(size), text: maxDirectory - limited.n}
 	limited.n = math.MaxInt64 // entries are read through the same reader
-	folder, found := "", 0
+	folder, found, inside := "", 0, ""
 	for _, f := range zr.File {
+		if slices.Contains([]string{".pth", ".pt", ".ckpt", ".bin", ".safetensors"}, strings.ToLower(path.Ext(f.Name))) && inside == "" {
+			inside = f.Name
+		}
 		if dir, ok := strings.CutSuffix(f.Name, "data.pkl"); ok && (dir == "" || strings.IndexByte(dir, '/') == len(dir)-1) {
 			folder, found = dir, found+1
 		}
+	}
+	if found == 0 && inside != "" {
+		return nil, fmt.Errorf("a zip archive that holds %s; unpack it and name that file", quote(inside))
 	}
 	if found != 1 {
 		return nil, fmt.Errorf("a zip archive with %d data.pkl, want the one of torch.save; archives of other programs are not supported", found)
@@ -577,7 +584,8 @@ func (l *torchLoader) reduce(f pyGlobal, args pyTuple) (any, error) {
 	return &pyObject{f}, nil
 }
 
-// rebuildTensor reads (storage, offset, shape, strides, ...).
+// rebuildTensor reads (storage, offset, shape, strides, gradient, hooks, marks): marks are of a view that is still to be
+// negated or conjugated.
 func (l *torchLoader) rebuildTensor(args pyTuple) (any, error) {
 	if len(args) < 4 {
 		return nil, fmt.Errorf("has %d arguments, want at least 4", len(args))
@@ -622,6 +630,8 @@ func (l *torchLoader) rebuildTensor(args pyTuple) (any, error) {
 	switch {
 	case s.dtype.Size() == 0:
 		t.problem = fmt.Sprintf("its type %s is not supported; want %s", s.dtype, readableType)
+	case len(args) > 6 && args[6] != nil:
+		t.problem = "it is a view that is still to be negated or conjugated; save what its resolve_neg() and resolve_conj() return"
 	case n > s.n:
 		t.problem = fmt.Sprintf("it repeats the elements of its storage (an expanded tensor: %s over %d elements)", shapeString(t.shape), s.n)
 	}

@@ -153,6 +153,7 @@ func sampleArchive(t testing.TB, key string) []byte {
 	p.str("bool").tensor(storage{"BoolStorage", "5", 2}, 0, []int{2}, []int{1})
 	p.str("short").tensor(storage{"ShortStorage", "6", 4}, 0, []int{1}, []int{1})
 	p.str("wide").tensor(six, 0, []int{1000000, 6}, []int{0, 1})
+	p.str("negated").global("torch._utils", "_rebuild_tensor_v2").op('(', '(').str("storage").global("torch", "FloatStorage").str("0").str("cpu").int(6).op('t', 'Q').int(4).ints(2).ints(1).op(0x89, '}', '}').str("neg").op(0x88, 's', 't', 'R')
 	p.str("sparse").global("torch._utils", "_rebuild_sparse_tensor").op(')', 'R')
 	p.str("extra_state").op('N')
 	p.op('u', '}', '(').str("_metadata").op('}').op('u', 'b')
@@ -199,6 +200,7 @@ func TestPyTorch(t *testing.T) {
 			"bool bool[2]":    []float32{0, 1},
 			"short":           `m.pth: tensor "short" cannot be read: its type i16 is not supported; want f64, f32, f16, bf16, i64, i32, u8 or bool`,
 			"wide":            `m.pth: tensor "wide" cannot be read: it repeats the elements of its storage (an expanded tensor: [1000000,6] over 6 elements)`,
+			"negated":         `m.pth: tensor "negated" cannot be read: it is a view that is still to be negated or conjugated; save what its resolve_neg() and resolve_conj() return`,
 			"sparse":          `m.pth: tensor "sparse" cannot be read: it is an object of class torch._utils._rebuild_sparse_tensor, which is not supported`,
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
@@ -333,6 +335,7 @@ func TestPyTorchArchiveErrors(t *testing.T) {
 	}{
 		{"cut", "truncated or corrupt: the zip directory at its end is missing", good[:len(good)-30]},
 		{"no pickle", "a zip archive with 0 data.pkl", build(zip.Store, "a/b.npy")},
+		{"a file inside", `a zip archive that holds "a/B.PTH"; unpack it and name that file`, build(zip.Store, "a/x.txt", "a/B.PTH")},
 		{"two pickles", "a zip archive with 2 data.pkl", build(zip.Store, "a/data.pkl", "b/data.pkl")},
 		{"entry twice", "is there twice", build(zip.Store, "a/data.pkl", "a/x", "a/x")},
 		{"script", "TorchScript", build(zip.Store, "a/data.pkl", "a/constants.pkl")},

@@ -160,7 +160,7 @@ func TestAltered(t *testing.T) {
 		{"q.weight_g", "has weight norm, in \"q.weight_g\""},
 		{"module.q.weight_g", "has weight norm"},
 		{"other.weight_g", ""},
-		{"q.weight_v", ""},
+		{"q.weight_v", "has an addition to a module"},
 		{"q.weight_u", "has spectral norm"},
 		{"q.weight_mask", "has pruning"},
 		{"q.parametrizations.weight.original0", "has parametrizations"},
@@ -171,6 +171,12 @@ func TestAltered(t *testing.T) {
 		{"q.lora_magnitude_vector", "has adapters"},
 		{"explorer_.x", ""},
 		{"flora.x", ""},
+		{"q.shira_weight", "has an addition to a module, in \"q.shira_weight\"; without them its weights would be another model's: merge it"},
+		{"module.q.linear_a.weight", "has an addition to a module"},
+		{"q.0.weight", "has an addition to a module"},
+		{"q.bias", ""},
+		{"q.total_ops", ""},
+		{"q2.shira_weight", ""},
 	} {
 		_, _, err := bound(t, []string{"q.weight"}, []string{"q.weight", c.name})
 		if c.want == "" {

@@ -32,9 +32,9 @@ type shards struct {
 func openShards(f *os.File, path string) (Source, error) {
 	s := &shards{}
 	s.name = path
-	text, err := io.ReadAll(io.LimitReader(f, maxHeader+1))
+	text, err := io.ReadAll(io.LimitReader(file.Text(f), maxHeader+1))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", s, err)
 	}
 	if len(text) > maxHeader {
 		return nil, fmt.Errorf("%s: more than %d bytes; the index of a checkpoint in several files is smaller", s, maxHeader)

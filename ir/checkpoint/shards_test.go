@@ -30,7 +30,7 @@ const goodIndex = `{"metadata": {"total_size": 100}, "weight_map": {
 	"f": "a-1.safetensors", "h": "a-1.safetensors", "l": "a-2.safetensors", "scalar \"é\"": "a-2.safetensors"}}`
 
 func TestShards(t *testing.T) {
-	path := writeShards(t, goodIndex)
+	path := writeShards(t, "\ufeff"+goodIndex)
 	src, err := OpenFile(path)
 	if err != nil {
 		t.Fatal(err)

@@ -121,8 +121,12 @@ func notKnown(tensors []Tensor) error {
 		}
 		for _, t := range tensors {
 			if prefix, ok := strings.CutSuffix(t.Name, tail); ok && (prefix == "" || strings.HasSuffix(prefix, ".")) {
-				return fmt.Errorf("the tensors look like those of family %s, but their names start with %s instead of %s; rename those in Python: {%s + k.removeprefix(%s): v for k, v in weights.items()}, those of heads as they are",
-					f.family, quote(prefix), quote(first+"."), quote(first+"."), quote(prefix))
+				have, bare := "lack "+quote(first+".")+" before them", "k"
+				if prefix != "" {
+					have, bare = fmt.Sprintf("start with %s instead of %s", quote(prefix), quote(first+".")), fmt.Sprintf("k.removeprefix(%s)", quote(prefix))
+				}
+				return fmt.Errorf("the tensors look like those of family %s, but their names %s; rename them in Python: {%s * %s.startswith((%s)) + %[4]s: v for k, v in weights.items()}",
+					f.family, have, quote(first+"."), bare, strings.Join(under(f.family, first), ", "))
 			}
 		}
 	}
@@ -130,6 +134,30 @@ func notKnown(tensors []Tensor) error {
 		have = append(have, clip(t.Name))
 	}
 	return fmt.Errorf("no model of a known family: none of the tensors %s is among its %d (%s, ...)", strings.Join(want, ", "), len(tensors), strings.Join(have, ", "))
+}
+
+// under lists, quoted, how names of a family's tensors go on after their first part, up to the next dot.
+func under(family, first string) []string {
+	var all []string
+	for _, p := range presetList() {
+		if p.Family != family {
+			continue
+		}
+		d, err := Preset(p.Name)
+		if err != nil {
+			continue
+		}
+		for _, t := range Tensors(d) {
+			if rest, ok := strings.CutPrefix(t.Name, first+"."); ok {
+				part, _, _ := strings.Cut(rest, ".")
+				if part = quote(part); !slices.Contains(all, part) {
+					all = append(all, part)
+				}
+			}
+		}
+		break
+	}
+	return all
 }
 
 // check refuses sizes that cannot be.

@@ -120,8 +120,9 @@ func TestInferErrors(t *testing.T) {
 	reshaped := func(name string, shape ...int) []Tensor {
 		return append(without(name), Tensor{name, shape})
 	}
-	var renamed []Tensor
+	var renamed, bare []Tensor
 	for _, x := range tiny {
+		bare = append(bare, Tensor{strings.TrimPrefix(x.Name, "beit3."), x.Shape})
 		renamed = append(renamed, Tensor{"net." + strings.TrimPrefix(x.Name, "beit3."), x.Shape})
 	}
 	for _, c := range []struct {
@@ -132,7 +133,8 @@ func TestInferErrors(t *testing.T) {
 	}{
 		{"nothing", nil, 0, "no model of a known family"},
 		{"another model", []Tensor{{"model.embed_tokens.weight", []int{3, 4}}}, 0, "among its 1 (model.embed_tokens.weight, ...)"},
-		{"prefix", renamed, 0, `look like those of family beit3, but their names start with "net."`},
+		{"prefix", renamed, 0, `look like those of family beit3, but their names start with "net." instead of "beit3."; rename them in Python: {"beit3." * k.removeprefix("net.").startswith(("text_embed", "vision_embed", "encoder")) + k.removeprefix("net."): v`},
+		{"no prefix", bare, 0, `but their names lack "beit3." before them; rename them in Python: {"beit3." * k.startswith(("text_embed", "vision_embed", "encoder")) + k: v`},
 		{"no table", without("beit3.text_embed.weight"), 0, "its width cannot be told: the token table is missing"},
 		{"strange table", reshaped("beit3.text_embed.weight", 5), 0, "its width cannot be told"},
 		{"no square", reshaped("beit3.encoder.embed_positions.A.weight", 8, 72), 0, "its picture cannot be told: the table of picture positions"},
