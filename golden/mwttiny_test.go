@@ -187,12 +187,9 @@ func TestMwtHostileInput(t *testing.T) {
 		call func() error
 		want string
 	}{
-		{"a question too long", func() error { _, err := s.Answer(img, strings.Repeat("why ", 50), 1); return err }, "text 0 is longer than 12 tokens"},
-		{"the same by the model", func() error { _, err := m.Answer(img, strings.Repeat("why ", 50), 1); return err }, "text 0 is longer than 12 tokens"},
 		{"no picture", func() error { _, err := s.Answer(nil, "why", 1); return err }, "picture 0 is nil"},
 		{"pictures and questions", func() error { _, err := m.AnswerLogitsOf([]image.Image{img}, nil); return err }, "1 pictures and 0 texts"},
 		{"the second picture", func() error { _, err := s.Reason(img, nil, "a"); return err }, "picture 1 is nil"},
-		{"a statement too long", func() error { _, err := s.Reason(img, img, strings.Repeat("so ", 50)); return err }, "longer than 12 tokens"},
 		{"features of one picture", func() error { _, err := s.ReasonHead([]rt.Seq{{Image: make([]float32, 48)}}); return err }, "48 values, want 96"},
 	} {
 		if err := row.call(); err == nil || !strings.Contains(err.Error(), row.want) {

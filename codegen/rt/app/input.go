@@ -185,10 +185,12 @@ func (a *App) inputs(args []string, of func(arg string, line bool) []item) (iter
 	}, -1
 }
 
-// listed yields the items of the lines of a list.
+// listed yields the items of the lines of a list, of which there is one at least.
 func listed(r io.Reader, name string, of func(arg string, line bool) []item) iter.Seq[item] {
 	return func(yield func(item) bool) {
+		empty := true
 		for line, err := range lines(r, name) {
+			empty = false
 			if err != nil {
 				yield(item{name: name, named: true, err: err})
 				return
@@ -199,6 +201,9 @@ func listed(r io.Reader, name string, of func(arg string, line bool) []item) ite
 					return
 				}
 			}
+		}
+		if empty {
+			yield(item{name: name, named: true, err: fmt.Errorf("%s is empty, want a list, one a line", file.Quote(name))})
 		}
 	}
 }
@@ -249,13 +254,21 @@ func held(items iter.Seq[item]) ([]item, error) {
 	return list, nil
 }
 
-// given are the texts that arguments stand for, "-" for the lines of standard input.
-// One that names a file or looks like the name of a picture is a text all the same, and a warning says so.
-func (a *App) given(args []string) ([]string, error) {
+// noFiles returns an error if an argument that is to be a text names a file, or looks like the name of one: a name that was
+// given in the wrong place, or mistyped, is no text.
+func noFiles(args []string) error {
 	for _, s := range args {
 		if st, err := os.Stat(s); s != "-" && (err == nil && st.Mode().IsRegular() || imagefile.HasExtension(s) || err != nil && looksLikePath(s)) {
-			a.warn("%s is taken as a text, though it looks like the name of a file", file.Quote(s))
+			return fmt.Errorf("%s is the name of a file, or looks like one; want a text, or - for a list on standard input, whose lines are texts whatever they look like", file.Quote(s))
 		}
+	}
+	return nil
+}
+
+// given are the texts that arguments stand for, "-" for the lines of standard input.
+func (a *App) given(args []string) ([]string, error) {
+	if err := noFiles(args); err != nil {
+		return nil, err
 	}
 	items, _ := a.inputs(args, oneText)
 	list, err := held(items)
@@ -271,9 +284,6 @@ func (a *App) given(args []string) ([]string, error) {
 			return nil, it.err
 		}
 		texts = append(texts, it.name)
-	}
-	if len(texts) == 0 {
-		return nil, fmt.Errorf("%s is empty, want one text a line", stdin)
 	}
 	return texts, nil
 }

@@ -49,18 +49,11 @@ func (a *App) match(picture string, texts []string, strict bool) error {
 	if err != nil {
 		return err
 	}
-	if a.pair(matching) == nil { // which refuses texts that are too long
-		cut := 0
-		for _, t := range texts {
-			if tooLong(m, t) {
-				cut++
-			}
-		}
-		if cut > 0 && strict {
-			return fmt.Errorf("%d of %d texts are longer than %d tokens, what this model takes; shorten them", cut, len(texts), m.Input().MaxText)
-		}
-		defer a.warnCut(m, cut, len(texts))
+	cut, err := tooLongOf(m, texts, strict)
+	if err != nil {
+		return err
 	}
+	defer a.warnCut(m, cut, len(texts))
 	scores, kind, failed := a.scores(m, imgs[0], texts)
 	if scores == nil {
 		return failed

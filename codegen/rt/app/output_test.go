@@ -130,6 +130,9 @@ func TestOwnInput(t *testing.T) {
 	defer in.Close()
 	// An output of before may stand beside the inputs.
 	for range 2 {
+		if _, err := in.Seek(0, 0); err != nil {
+			t.Fatal(err)
+		}
 		var out, errs strings.Builder
 		if status := Run(b, []string{"embed", "--text", "-o", filepath.Join(dir, "other.jsonl")}, in, &out, &errs); status != 0 {
 			t.Error(errs.String())

@@ -39,6 +39,7 @@ func (a *App) pair(name string) *rt.Func {
 func (a *App) answerCommand() *cobra.Command {
 	var top int
 	var labels string
+	var strict bool
 	c := &cobra.Command{
 		Use:   "answer [flags] PICTURE QUESTION...",
 		Short: "Answer questions about a picture",
@@ -59,17 +60,18 @@ answer2label.txt of the original code.`,
 			if err != nil {
 				return err
 			}
-			return a.answer(args[0], questions, top, labels)
+			return a.answer(args[0], questions, top, labels, strict)
 		},
 	}
 	a.idsFlag(c)
 	f := c.Flags()
 	f.IntVarP(&top, "top", "k", 5, "answers a question, 0 for all")
 	f.StringVar(&labels, "labels", "", "file with the answers in the order of the logits (default: the build's)")
+	f.BoolVar(&strict, "strict", false, strictTexts)
 	return c
 }
 
-func (a *App) answer(picture string, questions []string, top int, labels string) error {
+func (a *App) answer(picture string, questions []string, top int, labels string, strict bool) error {
 	m, err := a.Open()
 	if err != nil {
 		return err
@@ -84,6 +86,11 @@ func (a *App) answer(picture string, questions []string, top int, labels string)
 	if err != nil {
 		return err
 	}
+	cut, err := tooLongOf(m, questions, strict)
+	if err != nil {
+		return err
+	}
+	defer a.warnCut(m, cut, len(questions))
 	for len(imgs) < len(questions) {
 		imgs = append(imgs, imgs[0])
 	}
@@ -113,6 +120,7 @@ func (a *App) answer(picture string, questions []string, top int, labels string)
 }
 
 func (a *App) reasonCommand() *cobra.Command {
+	var strict bool
 	c := &cobra.Command{
 		Use:   "reason [flags] PICTURE_A PICTURE_B STATEMENT...",
 		Short: "Say whether a statement is true of two pictures",
@@ -127,14 +135,15 @@ input, one a line.`,
 			if err != nil {
 				return err
 			}
-			return a.reason(args[0], args[1], statements)
+			return a.reason(args[0], args[1], statements, strict)
 		},
 	}
 	a.idsFlag(c)
+	c.Flags().BoolVar(&strict, "strict", false, strictTexts)
 	return c
 }
 
-func (a *App) reason(first, other string, statements []string) error {
+func (a *App) reason(first, other string, statements []string, strict bool) error {
 	m, err := a.Open()
 	if err != nil {
 		return err
@@ -149,6 +158,11 @@ func (a *App) reason(first, other string, statements []string) error {
 	if err != nil {
 		return err
 	}
+	cut, err := tooLongOf(m, statements, strict)
+	if err != nil {
+		return err
+	}
+	defer a.warnCut(m, cut, len(statements))
 	var failed error
 	for _, s := range statements {
 		logits, err := m.Reason(r, imgs[0], imgs[1], s)

@@ -190,6 +190,9 @@ func (a *App) searched(args []string, o *searchOptions, read imagefile.Options) 
 // texts are what --image chooses from: arguments and the lines of files, or the names
 // of the bundled pictures; "-" is standard input. Files are read while the search runs.
 func (a *App) texts(args, files []string) (iter.Seq[item], error) {
+	if err := noFiles(args); err != nil {
+		return nil, err
+	}
 	if len(args) == 0 && files == nil {
 		bundled, err := a.Bundled()
 		if err != nil {

@@ -179,6 +179,23 @@ func tooLong(m *task.Model, text string) bool {
 	return m.Tokens() != nil && len(m.Tokens().Encode(text, most+1)) > most
 }
 
+// strictTexts says what the flag --strict of a command of texts about one picture does.
+const strictTexts = "fail if any text is too long for the model, rather than cut it"
+
+// tooLongOf counts the texts that are too long, which strict makes an error.
+func tooLongOf(m *task.Model, texts []string, strict bool) (int, error) {
+	n := 0
+	for _, t := range texts {
+		if tooLong(m, t) {
+			n++
+		}
+	}
+	if n > 0 && strict {
+		return n, fmt.Errorf("%d of %d texts are longer than %d tokens, what this model takes; shorten them, or leave --strict out to have them cut", n, len(texts), m.Input().MaxText)
+	}
+	return n, nil
+}
+
 // warnCut says how many of so many inputs are texts of which the model took the beginning.
 func (a *App) warnCut(m *task.Model, cut, of int) {
 	if cut > 0 {

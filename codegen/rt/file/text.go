@@ -14,9 +14,10 @@ var ErrNotText = errors.New("a zero byte, which no text holds: save the file as 
 
 var errCut = errors.New("UTF-16 that ends in the middle of a character: the file is cut off")
 
-// Text returns a reader of the text in r as UTF-8. It drops a byte order mark at the beginning, and converts the UTF-16, of
-// either byte order, that one announces; halves of surrogate pairs become U+FFFD. Other bytes are passed on as they are,
-// valid UTF-8 or not, up to the first zero byte: see ErrNotText. It reads ahead in r by some kilobytes.
+// Text returns a reader of the text in r as UTF-8, whose lines end in "\n": "\r\n" and a "\r" alone become that. It drops
+// byte order marks at the beginning of lines, where they stand when files are put one behind the other, and converts the
+// UTF-16, of either byte order, that the first one announces; halves of surrogate pairs become U+FFFD. Other bytes are
+// passed on as they are, valid UTF-8 or not, up to the first zero byte: see ErrNotText. It reads ahead in r by some kilobytes.
 func Text(r io.Reader) io.Reader { return &textReader{r: bufio.NewReader(r)} }
 
 // ReadText is Read for a text. See Text.
@@ -34,6 +35,8 @@ func ReadText(path string, limit int64) ([]byte, error) {
 type textReader struct {
 	r       *bufio.Reader
 	begun   bool
+	inside  bool              // of a line: not at its beginning
+	turned  bool              // what came last was "\r"
 	unit    func([]byte) rune // of the two bytes of a UTF-16 unit; nil: UTF-8
 	pending []byte            // of a character that p had no room for
 }
@@ -41,24 +44,13 @@ type textReader struct {
 func (t *textReader) Read(p []byte) (int, error) {
 	if !t.begun {
 		t.begun = true
-		head, _ := t.r.Peek(3)
+		head, _ := t.r.Peek(2)
 		switch {
-		case bytes.HasPrefix(head, []byte("\xef\xbb\xbf")):
-			t.r.Discard(3)
 		case bytes.HasPrefix(head, []byte("\xff\xfe")):
-			t.r.Discard(2)
 			t.unit = func(b []byte) rune { return rune(b[1])<<8 | rune(b[0]) }
 		case bytes.HasPrefix(head, []byte("\xfe\xff")):
-			t.r.Discard(2)
 			t.unit = func(b []byte) rune { return rune(b[0])<<8 | rune(b[1]) }
 		}
-	}
-	if t.unit == nil {
-		n, err := t.r.Read(p)
-		if i := bytes.IndexByte(p[:n], 0); i >= 0 {
-			return i, ErrNotText
-		}
-		return n, err
 	}
 	n := 0
 	for n < len(p) {
@@ -67,11 +59,9 @@ func (t *textReader) Read(p []byte) (int, error) {
 			if n > 0 && t.r.Buffered() < 4 {
 				return n, nil
 			}
-			r, err := t.next()
-			if err != nil {
+			if err := t.next(); err != nil {
 				return n, err
 			}
-			t.pending = utf8.AppendRune(t.pending[:0], r)
 		}
 		k := copy(p[n:], t.pending)
 		n, t.pending = n+k, t.pending[k:]
@@ -79,8 +69,52 @@ func (t *textReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// next reads a character of UTF-16.
-func (t *textReader) next() (rune, error) {
+// byteOrder is its mark in UTF-8.
+const byteOrder = "\ufeff"
+
+// next makes what comes next pending: a character, or of UTF-8 a byte.
+func (t *textReader) next() error {
+	for {
+		var r rune
+		var err error
+		t.pending = t.pending[:0]
+		if t.unit != nil {
+			r, err = t.wide()
+			t.pending = utf8.AppendRune(t.pending, r)
+		} else {
+			var b byte
+			b, err = t.r.ReadByte()
+			if r = rune(b); err == nil && b == 0 {
+				err = ErrNotText
+			}
+			t.pending = append(t.pending, b)
+			if b == byteOrder[0] && !t.inside {
+				if rest, _ := t.r.Peek(2); string(rest) == byteOrder[1:] {
+					t.r.Discard(2)
+					r = '\ufeff'
+				}
+			}
+		}
+		if err != nil {
+			t.pending = t.pending[:0]
+			return err
+		}
+		if r == '\ufeff' && !t.inside {
+			continue
+		}
+		second := t.turned && r == '\n'
+		if t.turned = r == '\r'; t.turned {
+			t.pending = append(t.pending[:0], '\n')
+		}
+		t.inside = t.pending[0] != '\n'
+		if !second {
+			return nil
+		}
+	}
+}
+
+// wide reads a character of UTF-16.
+func (t *textReader) wide() (rune, error) {
 	b, err := t.r.Peek(2)
 	switch {
 	case len(b) == 1 && err == io.EOF:

@@ -26,19 +26,21 @@ func encoded(s string, big bool) []byte {
 }
 
 func TestText(t *testing.T) {
-	const s = "rote Äpfel\r\n日本 😀\n"
+	const lines = "rote Äpfel\r\n日本 😀\r\r\n\na\ufeffb\r"
+	const s = "rote Äpfel\n日本 😀\n\n\na\ufeffb\n"
 	for name, c := range map[string]struct {
 		in   []byte
 		want string
 		err  error
 	}{
 		"empty":             {nil, "", nil},
-		"plain":             {[]byte(s), s, nil},
-		"mark":              {[]byte("\ufeff" + s), s, nil},
-		"second mark":       {[]byte("\ufeff\ufeffx"), "\ufeffx", nil},
+		"plain":             {[]byte(lines), s, nil},
+		"mark":              {[]byte("\ufeff" + lines), s, nil},
+		"more marks":        {[]byte("\ufeff\ufeffx\n\ufeffy\r\ufeffz\n\ufeff"), "x\ny\nz\n", nil},
+		"UTF-16, marks":     {encoded("x\n\ufeffy\r\n\ufeff", true), "x\ny\n", nil},
 		"not UTF-8":         {[]byte("caf\xe9"), "caf\xe9", nil},
-		"UTF-16, little":    {encoded(s, false), s, nil},
-		"UTF-16, big":       {encoded(s, true), s, nil},
+		"UTF-16, little":    {encoded(lines, false), s, nil},
+		"UTF-16, big":       {encoded(lines, true), s, nil},
 		"half a pair":       {[]byte("\xff\xfea\x00\x3d\xd8b\x00\x3d\xd8"), "a\ufffdb\ufffd", nil},
 		"UTF-16, no mark":   {encoded("ab", false)[2:], "a", ErrNotText},
 		"UTF-32":            {[]byte("\xff\xfe\x00\x00a\x00\x00\x00"), "", ErrNotText},
@@ -60,9 +62,10 @@ func TestText(t *testing.T) {
 func TestTextDoesNotWait(t *testing.T) {
 	r, w := io.Pipe()
 	defer w.Close()
+	text := Text(r)
 	go w.Write(encoded("a line\n", false))
 	got := make([]byte, 7)
-	if _, err := io.ReadFull(Text(r), got); err != nil || string(got) != "a line\n" {
+	if _, err := io.ReadFull(text, got); err != nil || string(got) != "a line\n" {
 		t.Errorf("%q, %v", got, err)
 	}
 }

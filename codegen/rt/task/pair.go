@@ -10,7 +10,7 @@ import (
 )
 
 // Pairs runs a function of a picture and a text on a batch of pairs. A text longer than
-// MaxText ids is an error: the answer to half a question is none. The result is valid
+// MaxText ids is cut, as the official code does with questions too. The result is valid
 // until the session's next call.
 func (s *Session) Pairs(f *rt.Func, imgs []image.Image, texts []string) (*rt.Result, error) {
 	if err := s.enter(f); err != nil {
@@ -34,14 +34,6 @@ func (s *Session) PairRows(f *rt.Func, out int, imgs []image.Image, texts []stri
 func (s *Session) pairs(f *rt.Func, imgs []image.Image, texts []string) (*rt.Result, error) {
 	if len(imgs) != len(texts) {
 		return nil, fmt.Errorf("%s: %d pictures and %d texts, want as many of each", f.Name, len(imgs), len(texts))
-	}
-	if s.m.tokens != nil {
-		for i, t := range texts {
-			s.ids = s.m.tokens.AppendEncode(s.ids[:0], t, s.m.in.MaxText+1)
-			if len(s.ids) > s.m.in.MaxText {
-				return nil, fmt.Errorf("%s: text %d is longer than %d tokens, the limit of this model; shorten it", f.Name, i, s.m.in.MaxText)
-			}
-		}
 	}
 	return s.run(f, imgs, texts)
 }

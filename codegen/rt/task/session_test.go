@@ -87,12 +87,12 @@ func TestSession(t *testing.T) {
 		if d := cmp.Diff([][]float32{{0, 1}, {3, 3}, {1 + 2 + 3 + 4, rttest.Text}}, rows); d != "" {
 			t.Errorf("texts; the last is cut (-want +got)\n%s", d)
 		}
-		r, err = s.Pairs(m.Func("pair"), []image.Image{grey(255), grey(0)}, []string{"c", "zz"})
+		r, err = s.Pairs(m.Func("pair"), []image.Image{grey(255), grey(0), grey(0)}, []string{"c", "zz", "abcdefghij"})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if d := cmp.Diff([]float32{12, 3, 0, 52}, r.All(0)); d != "" {
-			t.Errorf("pairs (-want +got)\n%s", d)
+		if d := cmp.Diff([]float32{12, 3, 0, 52, 0, 1 + 2 + 3 + 4}, r.All(0)); d != "" {
+			t.Errorf("pairs; the last text is cut (-want +got)\n%s", d)
 		}
 		if r, err = s.Images(m.Func("image")); err != nil || r.Len() != 0 {
 			t.Errorf("no pictures: %d results, %v", r.Len(), err)
