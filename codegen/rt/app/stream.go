@@ -179,9 +179,6 @@ func tooLong(m *task.Model, text string) bool {
 	return m.Tokens() != nil && len(m.Tokens().Encode(text, most+1)) > most
 }
 
-// strictTexts says what the flag --strict of a command of texts about one picture does.
-const strictTexts = "fail if any text is too long for the model, rather than cut it"
-
 // tooLongOf counts the texts that are too long, which strict makes an error.
 func tooLongOf(m *task.Model, texts []string, strict bool) (int, error) {
 	n := 0
