@@ -37,9 +37,9 @@ const (
 // idct writes the samples of a block. Where numbers outgrow 16 bits, which damage makes, it
 // wraps and saturates as libjpeg-turbo's vector code does.
 func idct(dst []byte, stride int, block *[64]int16, quant *[64]uint16) {
-	var t [64]int32
-	var lower int16 // bits of all coefficients below the first row
-	var bits int32  // of all numbers + small
+	var t, u [64]int32 // u is transposed
+	var lower int16    // bits of all coefficients below the first row
+	var bits int32     // of all numbers + small
 	for i := 0; i < 64; i += 4 {
 		b, q, to := block[i:][:4:4], quant[i:][:4:4], t[i:][:4:4]
 		to[0] = int32(int16(int32(b[0]) * int32(q[0])))
@@ -55,39 +55,45 @@ func idct(dst []byte, stride int, block *[64]int16, quant *[64]uint16) {
 		// All rows are alike.
 		bits = 0
 		for x := range 8 {
-			t[x] = int32(int16(t[x] << 2))
-			bits |= t[x] + small
+			v := int32(int16(t[x] << 2))
+			u[8*x], u[8*x+1] = v, v
+			bits |= v + small
 		}
-		copy(t[8:16], t[:8])
-		twoRows(dst, stride, (*[16]int32)(t[:]), bits)
-		for y := 2; y < 8; y++ {
+		columns((*[16]int32)(t[:]), (*[58]int32)(u[:]), bits, drop2)
+		store(dst, (*[8]int32)(t[:]))
+		for y := 1; y < 8; y++ {
 			copy(dst[y*stride:][:8], dst[:8])
 		}
 		return
 	}
-	if bits>>smallBits == 0 {
-		bits = 0
-		for x := 0; x < 8; x += 2 {
-			bits |= twoColumns((*[58]int32)(t[x:]))
-		}
-	} else {
-		bits = 0
-		for x := range 8 {
-			bits |= column((*[57]int32)(t[x:]))
-		}
+	for x := 0; x < 8; x += 2 {
+		columns((*[16]int32)(u[8*x:]), (*[58]int32)(t[x:]), bits, drop1)
+	}
+	bits = 0
+	for i := 0; i < 64; i += 4 {
+		v := u[i:][:4:4]
+		bits |= (v[0] + small) | (v[1] + small) | (v[2] + small) | (v[3] + small)
 	}
 	if bits>>smallBits != 0 {
-		for i, v := range t {
-			t[i] = saturate(v)
+		for i, v := range u {
+			u[i] = saturate(v)
 		}
 	}
 	for y := 0; y < 8; y += 2 {
-		twoRows(dst[y*stride:], stride, (*[16]int32)(t[8*y:]), bits)
+		columns((*[16]int32)(t[:]), (*[58]int32)(u[y:]), bits, drop2)
+		store(dst[y*stride:], (*[8]int32)(t[:]))
+		store(dst[(y+1)*stride:], (*[8]int32)(t[8:]))
 	}
 }
 
-// twoColumns transforms the first two columns of small numbers. It returns the bits of the results + small.
-func twoColumns(t *[58]int32) int32 {
+// columns transforms the first two columns of t to two rows, given the bits of all numbers + small.
+func columns(to *[16]int32, t *[58]int32, bits int32, drop uint) {
+	drop &= 31
+	if bits>>smallBits != 0 {
+		to[0], to[1], to[2], to[3], to[4], to[5], to[6], to[7] = large(t[0], t[8], t[16], t[24], t[32], t[40], t[48], t[56], drop)
+		to[8], to[9], to[10], to[11], to[12], to[13], to[14], to[15] = large(t[1], t[9], t[17], t[25], t[33], t[41], t[49], t[57], drop)
+		return
+	}
 	v0 := pair(t[0], t[1])
 	v1 := pair(t[8], t[9])
 	v2 := pair(t[16], t[17])
@@ -96,65 +102,23 @@ func twoColumns(t *[58]int32) int32 {
 	v5 := pair(t[40], t[41])
 	v6 := pair(t[48], t[49])
 	v7 := pair(t[56], t[57])
+	half := int64(1<<32|1) << (drop - 1)
 	if v1|v2|v3|v4|v5|v6|v7 == 0 {
-		a, b := t[0]<<2, t[1]<<2
-		for y := 0; y < 64; y += 8 {
-			t[y], t[y+1] = a, b
+		a, b := split(v0<<13+half, drop)
+		for i := range 8 {
+			to[i], to[i+8] = a, b
 		}
-		return (a + small) | (b + small)
+		return
 	}
-	v0, v1, v2, v3, v4, v5, v6, v7 = transform(v0+v4, v0-v4, v7+v3, v5+v1, v1, v2, v3, v5, v6, v7, 1<<(drop1-1)|1<<(drop1-1+32))
-	t[0], t[1] = split(v0, drop1)
-	t[8], t[9] = split(v1, drop1)
-	t[16], t[17] = split(v2, drop1)
-	t[24], t[25] = split(v3, drop1)
-	t[32], t[33] = split(v4, drop1)
-	t[40], t[41] = split(v5, drop1)
-	t[48], t[49] = split(v6, drop1)
-	t[56], t[57] = split(v7, drop1)
-	bits := int32(0)
-	for y := 0; y < 64; y += 8 {
-		bits |= (t[y] + small) | (t[y+1] + small)
-	}
-	return bits
-}
-
-// column is twoColumns for one, of any numbers of 16 bits.
-func column(t *[57]int32) int32 {
-	t[0], t[8], t[16], t[24], t[32], t[40], t[48], t[56] = large(t[0], t[8], t[16], t[24], t[32], t[40], t[48], t[56], drop1)
-	bits := int32(0)
-	for y := 0; y < 64; y += 8 {
-		bits |= t[y] + small
-	}
-	return bits
-}
-
-// twoRows transforms two rows to samples, given the bits of all numbers + small.
-func twoRows(dst []byte, stride int, t *[16]int32, bits int32) {
-	if bits>>smallBits == 0 {
-		v0 := pair(t[0], t[8])
-		v1 := pair(t[1], t[9])
-		v2 := pair(t[2], t[10])
-		v3 := pair(t[3], t[11])
-		v4 := pair(t[4], t[12])
-		v5 := pair(t[5], t[13])
-		v6 := pair(t[6], t[14])
-		v7 := pair(t[7], t[15])
-		v0, v1, v2, v3, v4, v5, v6, v7 = transform(v0+v4, v0-v4, v7+v3, v5+v1, v1, v2, v3, v5, v6, v7, 1<<(drop2-1)|1<<(drop2-1+32))
-		t[0], t[8] = split(v0, drop2)
-		t[1], t[9] = split(v1, drop2)
-		t[2], t[10] = split(v2, drop2)
-		t[3], t[11] = split(v3, drop2)
-		t[4], t[12] = split(v4, drop2)
-		t[5], t[13] = split(v5, drop2)
-		t[6], t[14] = split(v6, drop2)
-		t[7], t[15] = split(v7, drop2)
-	} else {
-		t[0], t[1], t[2], t[3], t[4], t[5], t[6], t[7] = large(t[0], t[1], t[2], t[3], t[4], t[5], t[6], t[7], drop2)
-		t[8], t[9], t[10], t[11], t[12], t[13], t[14], t[15] = large(t[8], t[9], t[10], t[11], t[12], t[13], t[14], t[15], drop2)
-	}
-	store(dst, (*[8]int32)(t[:8]))
-	store(dst[stride:], (*[8]int32)(t[8:]))
+	v0, v1, v2, v3, v4, v5, v6, v7 = transform(v0+v4, v0-v4, v7+v3, v5+v1, v1, v2, v3, v5, v6, v7, half)
+	to[0], to[8] = split(v0, drop)
+	to[1], to[9] = split(v1, drop)
+	to[2], to[10] = split(v2, drop)
+	to[3], to[11] = split(v3, drop)
+	to[4], to[12] = split(v4, drop)
+	to[5], to[13] = split(v5, drop)
+	to[6], to[14] = split(v6, drop)
+	to[7], to[15] = split(v7, drop)
 }
 
 // store writes a row of samples.
