@@ -75,16 +75,7 @@ func (m *Model) Write(o Options) (*Report, error) {
 	if o.Dir == "" && o.Binary == "" {
 		return nil, fmt.Errorf("nothing to build: give a folder for the package, a path for the binary, or both")
 	}
-	inputs := m.Inputs()
-	if o.Expect != "" {
-		inputs = append(inputs, o.Expect)
-	}
-	for _, dir := range o.Golden {
-		for _, n := range cases.Files {
-			inputs = append(inputs, filepath.Join(dir, n))
-		}
-	}
-	if err := o.places(inputs); err != nil {
+	if err := o.places(slices.Concat(m.Inputs(), o.inputs())); err != nil {
 		return nil, err // before the work that would be for nothing
 	}
 	described, found, err := m.Lower(o.Entries)
@@ -114,14 +105,9 @@ func (m *Model) Write(o Options) (*Report, error) {
 	if _, err := m.samples(); err != nil {
 		return nil, err
 	}
-	var expected *Expected
-	if o.Expect != "" {
-		if expected, err = m.ReadExpected(o.Expect, o.Bound); err != nil {
-			return nil, err
-		}
-		if _, err := m.checked(expected, o.Entries); err != nil {
-			return nil, err
-		}
+	expected, err := m.expected(o)
+	if err != nil {
+		return nil, err
 	}
 	if o.Check != Off || expected != nil || o.Binary != "" {
 		err := CanCompile(o.log) // before the work that would be for nothing
@@ -190,60 +176,27 @@ func (m *Model) Write(o Options) (*Report, error) {
 	}
 	r.Weights = st.Size()
 
-	var e *Engine
 	if o.Check != Off || expected != nil {
 		o.log("checking what was compiled")
-		if e, err = NewEngine(planned, opt, weights, o.log); err != nil {
+		e, err := NewEngine(planned, opt, weights, o.log)
+		if err != nil {
 			return nil, err
 		}
 		defer e.Close()
-	}
-	if expected != nil {
-		held, err := m.Hold(expected, e, o.Entries, o.Check, o.log)
-		if err != nil {
-			return nil, fmt.Errorf("%w; nothing was written", err)
-		}
-		r.Held = held
-	}
-	if o.Check != Off {
-		results, vectors, err := m.selfCheck(e, planned, o.Check, o)
-		if err != nil {
-			return nil, err
-		}
-		r.Results = results
-		if lines := short(results, asked.aim()); lines != nil {
-			o.log("warning: rows of outputs are further from the model than the cosine %v that precision %s aims at:\n%s\n`cosine: %v` in the description refuses that; another precision may be nearer", asked.aim(), r.Precision, strings.Join(lines, "\n"), asked.aim())
-		}
-		if opt.Vectors, err = json.Marshal(vectors); err != nil {
-			return nil, err
-		}
-		opt.Vectors = append(opt.Vectors, '\n')
-		if !m.Desc.Precision.Exact() {
-			if r.Gains, err = m.gains(e, planned, r.Choice, o); err != nil {
-				return nil, fmt.Errorf("timing: %w", err)
+		if expected != nil {
+			if r.Held, err = m.Hold(expected, e, o.Entries, o.Check, o.log); err != nil {
+				return nil, fmt.Errorf("%w; nothing was written", err)
 			}
-			if err := asked.noGain(r.Gains); err != nil {
-				if o.Strict.refuses(RefuseSlower) {
-					return nil, fmt.Errorf("%w, or build without --strict for its size alone; nothing was written", err)
-				}
-				o.log("warning: %v", err)
+		}
+		if o.Check != Off {
+			if opt.Vectors, err = m.checkSelf(r, e, planned, asked, o); err != nil {
+				return nil, err
 			}
 		}
 	}
 	opt.Hash = hash // the engine that was checked shares compiled code with those of other weights
 	if o.Binary != "" {
-		o.log("building %s", file.Quote(o.Binary))
-		bin := opt
-		bin.Weights = codegen.Append
-		exe := filepath.Join(scratch, "binary.exe")
-		env, err := decoding(bin.Decoders)
-		if err != nil {
-			return nil, err
-		}
-		if err := compile(scratch, planned, bin, exe, appMain, o.log, env...); err != nil {
-			return nil, err
-		}
-		if err := install(&result, exe, weights, o.Binary); err != nil {
+		if err := o.build(&result, scratch, planned, opt, weights); err != nil {
 			return nil, err
 		}
 	}
@@ -259,6 +212,74 @@ func (m *Model) Write(o Options) (*Report, error) {
 		r.Files = append(slices.Sorted(maps.Keys(files)), weightsName)
 	}
 	return r, result.Commit()
+}
+
+// inputs are the files that the options have be read.
+func (o Options) inputs() []string {
+	var list []string
+	if o.Expect != "" {
+		list = append(list, o.Expect)
+	}
+	for _, dir := range o.Golden {
+		for _, n := range cases.Files {
+			list = append(list, filepath.Join(dir, n))
+		}
+	}
+	return list
+}
+
+// expected reads what the model is held against, nil if that is not asked for, and finds its functions.
+func (m *Model) expected(o Options) (*Expected, error) {
+	if o.Expect == "" {
+		return nil, nil
+	}
+	x, err := m.ReadExpected(o.Expect, o.Bound)
+	if err != nil {
+		return nil, err
+	}
+	_, err = m.checked(x, o.Entries)
+	return x, err
+}
+
+// checkSelf has an engine of the model be judged by the model itself, writes down what comes of it, and returns the golden
+// vectors. asked is the model as it was asked for.
+func (m *Model) checkSelf(r *Report, e *Engine, planned *ir.Program, asked *Model, o Options) ([]byte, error) {
+	results, vectors, err := m.selfCheck(e, planned, o.Check, o)
+	if err != nil {
+		return nil, err
+	}
+	r.Results = results
+	if lines := short(results, asked.aim()); lines != nil {
+		o.log("warning: rows of outputs are further from the model than the cosine %v that precision %s aims at:\n%s\n`cosine: %v` in the description refuses that; another precision may be nearer", asked.aim(), r.Precision, strings.Join(lines, "\n"), asked.aim())
+	}
+	if !m.Desc.Precision.Exact() {
+		if r.Gains, err = m.gains(e, planned, r.Choice, o); err != nil {
+			return nil, fmt.Errorf("timing: %w", err)
+		}
+		if err := asked.noGain(r.Gains); err != nil {
+			if o.Strict.refuses(RefuseSlower) {
+				return nil, fmt.Errorf("%w, or build without --strict for its size alone; nothing was written", err)
+			}
+			o.log("warning: %v", err)
+		}
+	}
+	text, err := json.Marshal(vectors)
+	return append(text, '\n'), err
+}
+
+// build compiles the binary in a temporary folder and makes it part of a result.
+func (o Options) build(result *file.Set, scratch string, planned *ir.Program, opt codegen.Options, weights string) error {
+	o.log("building %s", file.Quote(o.Binary))
+	opt.Weights = codegen.Append
+	env, err := decoding(opt.Decoders)
+	if err != nil {
+		return err
+	}
+	exe := filepath.Join(scratch, "binary.exe")
+	if err := compile(scratch, planned, opt, exe, appMain, o.log, env...); err != nil {
+		return err
+	}
+	return install(result, exe, weights, o.Binary)
 }
 
 // weightsName is that of a package's weight file.
