@@ -2,15 +2,11 @@ package main
 
 import (
 	"fmt"
-	"go/ast"
-	"go/parser"
-	"go/token"
 	"io"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -22,81 +18,7 @@ import (
 )
 
 // hinting are the packages whose errors tell people what to do.
-var hinting = []string{"../../ir/model", "../../ir/checkpoint", "../../codegen/build", "."}
-
-// telling are the functions whose arguments are texts for people.
-var telling = []string{"Errorf", "Usagef", "New", "Sprintf", "Fprintf", "wrong", "fail", "placed", "log", "logged"}
-
-var (
-	flagNamed  = regexp.MustCompile(`(?:^|[^\w-])--([a-z][a-z-]*)`)
-	fieldNamed = regexp.MustCompile("`([a-z_]+): |\\b((?:sizes|preprocess|limits|precision|keys)\\.[a-z_]+)")
-	advice     = regexp.MustCompile(`(?i)\b(add|give|take them|takes one|write|leave|leaves|name|overwrite|build|remove|without|lower one|adds|refuses)\b`)
-)
-
-// hint is a text for people that names a flag or a field.
-type hint struct {
-	place, text   string
-	flags, fields []string
-}
-
-// hints lists those of the packages.
-func hints(t *testing.T) []hint {
-	t.Helper()
-	var all []hint
-	for _, dir := range hinting {
-		paths, err := filepath.Glob(filepath.Join(dir, "*.go"))
-		if err != nil || paths == nil {
-			t.Fatal(dir, err)
-		}
-		for _, path := range paths {
-			if strings.HasSuffix(path, "_test.go") {
-				continue
-			}
-			set := token.NewFileSet()
-			file, err := parser.ParseFile(set, path, nil, 0)
-			if err != nil {
-				t.Fatal(err)
-			}
-			ast.Inspect(file, func(n ast.Node) bool {
-				call, ok := n.(*ast.CallExpr)
-				if !ok {
-					return true
-				}
-				name := ""
-				switch f := call.Fun.(type) {
-				case *ast.SelectorExpr:
-					name = f.Sel.Name
-				case *ast.Ident:
-					name = f.Name
-				}
-				if !slices.Contains(telling, name) {
-					return true
-				}
-				for _, arg := range call.Args {
-					lit, ok := arg.(*ast.BasicLit)
-					if !ok || lit.Kind != token.STRING {
-						continue
-					}
-					h := hint{place: set.Position(lit.Pos()).String()}
-					if h.text, err = strconv.Unquote(lit.Value); err != nil {
-						t.Fatal(err)
-					}
-					for _, m := range flagNamed.FindAllStringSubmatch(h.text, -1) {
-						h.flags = append(h.flags, m[1])
-					}
-					for _, m := range fieldNamed.FindAllStringSubmatch(h.text, -1) {
-						h.fields = append(h.fields, m[1]+m[2])
-					}
-					if h.flags != nil || h.fields != nil {
-						all = append(all, h)
-					}
-				}
-				return true
-			})
-		}
-	}
-	return all
-}
+var hinting = []string{"../../ir/model", "../../ir/checkpoint", "../../codegen/rt/imagefile", "../../codegen/build", "../../golden", "."}
 
 // known reports whether a description may have a field, at the top or in a row of one of its lists.
 func known(field string) bool {
@@ -128,19 +50,19 @@ func TestHintsNameWhatIsThere(t *testing.T) {
 	isFlag := func(name string) bool {
 		return name == "help" || name == "ids" || slices.ContainsFunc(commands, func(c *cobra.Command) bool { return c.Flags().Lookup(name) != nil })
 	}
-	all := hints(t)
+	all := asmtest.Hints(t, hinting...)
 	if len(all) < 60 {
 		t.Fatalf("%d hints: the walk has lost most", len(all))
 	}
 	for _, h := range all {
-		for _, f := range h.flags {
+		for _, f := range h.Flags {
 			if !isFlag(f) {
-				t.Errorf("%s: no command has the flag --%s: %s", h.place, f, h.text)
+				t.Errorf("%s: no command has the flag --%s: %s", h.Place, f, h.Text)
 			}
 		}
-		for _, f := range h.fields {
+		for _, f := range h.Fields {
 			if !known(f) {
-				t.Errorf("%s: a description has no field %s: %s", h.place, f, h.text)
+				t.Errorf("%s: a description has no field %s: %s", h.Place, f, h.Text)
 			}
 		}
 	}
@@ -193,6 +115,8 @@ var followed = []struct {
 	{"add `tokenizer: FILE`, or give token ids", "", "", "cmd/multiway.TestScripts"},
 	{"recorded; build the package with --golden", "", "", "cmd/multiway.TestScripts"},
 	{"or build a package unchecked, with --check off", "", "", "cmd/multiway.TestScripts"},
+	{"give its description with --model", "", "", "cmd/multiway.TestScripts"},
+	{"build with --decoders %s, or import", "", "", "cmd/multiway.TestDecoders"},
 	{"`tokenizer: FILE` in the description adds one", "", "", "cmd/multiway.TestScripts"},
 	{"`family: %s` and all its `sizes` instead", "", "", "codegen/build.TestWrittenOfPreset"},
 	{"`smooth: off` in the description leaves it out", "", "", "codegen/build.TestSmoothed"},
@@ -209,7 +133,7 @@ func TestHintsWork(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := hints(t)
+	all := asmtest.Hints(t, hinting...)
 	rowOf := func(text string) int {
 		for i, f := range followed {
 			if strings.Contains(text, f.words) {
@@ -220,11 +144,11 @@ func TestHintsWork(t *testing.T) {
 	}
 	seen := map[int]bool{}
 	for _, h := range all {
-		i := rowOf(h.text)
+		i := rowOf(h.Text)
 		if i >= 0 {
 			seen[i] = true
-		} else if advice.MatchString(h.text) {
-			t.Errorf("%s: nothing here does as it says: %s", h.place, h.text)
+		} else if h.Advises() {
+			t.Errorf("%s: nothing here does as it says: %s", h.Place, h.Text)
 		}
 	}
 	for i, f := range followed {

@@ -73,12 +73,15 @@ func (m *Model) ReadSamples(images, texts []string, ids [][]int32) (*Samples, er
 		}
 		for _, path := range images {
 			img, _, err := imagefile.File(path, imagefile.Options{MaxPixels: int64(opt.MaxPixels)})
+			if errors.Is(err, imagefile.ErrMaxPixels) {
+				err = fmt.Errorf("%w (limits.pixels in the description)", err)
+			}
 			if err != nil {
 				return nil, err
 			}
 			x, err := opt.Pixels.Append(nil, img, nil)
 			if err != nil {
-				return nil, fmt.Errorf("%s: %w", path, err)
+				return nil, fmt.Errorf("%s: %w", file.Quote(path), err)
 			}
 			s.Images = append(s.Images, Picture{filepath.Base(path), x})
 		}
