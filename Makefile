@@ -108,7 +108,7 @@ check-pictures: bin/venv/bin/python ## have Pillow judge how pictures of all kin
 	bin/venv/bin/pip install -q 'pillow<13'
 	$(GO) build -trimpath -o bin/multiway ./cmd/multiway
 	sed 's/alpha: white/alpha: drop/' generated/emoji/emoji.yaml > generated/emoji/.drop.yaml
-	bin/multiway build --check off --binary bin/drop-emoji generated/emoji/.drop.yaml; rm generated/emoji/.drop.yaml
+	bin/multiway build --check off --binary bin/drop-emoji generated/emoji/.drop.yaml; status=$$?; rm generated/emoji/.drop.yaml; exit $$status
 	bin/venv/bin/python golden/reference/check_pictures.py --binary bin/drop-emoji $(pictures)
 
 clean: ## remove what the other targets made

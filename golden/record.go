@@ -154,6 +154,9 @@ func (r *recorder) read() (err error) {
 		r.inputs = append(r.inputs, checkpoint.Tensor{Name: imageName(i), DType: checkpoint.F32, Shape: []int{1, 3, r.side, r.side}, Floats: p.Pixels})
 	}
 	for i, text := range r.samples.Texts {
+		if text.Cut {
+			r.o.Log("text %d is longer than %d ids, limits.text of the description, and is cut: %s", i+1, len(text.IDs), file.Brief(file.Quote(text.Name)))
+		}
 		t := checkpoint.Tensor{Name: textName(i), DType: checkpoint.I64, Shape: []int{1, len(text.IDs)}}
 		for _, id := range text.IDs {
 			t.Ints = append(t.Ints, int64(id))

@@ -75,7 +75,8 @@ func TestRecord(t *testing.T) {
 	if d := cmp.Diff([]string{"sq_down.png", texts[0], "sq_up.png", texts[1], "sq_down.png", texts[2]}, pair); d != "" {
 		t.Errorf("pairs (-want +got):\n%s", d)
 	}
-	if s := strings.Join(log, "\n"); !strings.Contains(s, "pair 3 of 3: running the float64 interpreter") || !strings.Contains(s, "pair: the package is off by at most encoder_out") {
+	if s := strings.Join(log, "\n"); !strings.Contains(s, "pair 3 of 3: running the float64 interpreter") || !strings.Contains(s, "pair: the package is off by at most encoder_out") ||
+		strings.Count(s, "is cut") != 1 || !strings.Contains(s, "text 3 is longer than 12 ids, limits.text of the description, and is cut: many words") {
 		t.Errorf("the log says\n%s", s)
 	}
 

@@ -51,7 +51,7 @@ what was found. ` + chosen + `
 			if a.JSON() {
 				err = a.PrintResults(results)
 			} else {
-				err = table(a, h, results)
+				err = table(a, results)
 			}
 			if err != nil {
 				return err
@@ -76,17 +76,13 @@ what was found. ` + chosen + `
 }
 
 // table prints a query's drawings below each other, beside the query.
-func table(a *app.App, h *heldOut, results []app.Result) error {
-	glyph := map[string]string{}
-	for _, d := range h.Items {
-		glyph[d.Name] = d.Emoji
-	}
+func table(a *app.App, results []app.Result) error {
 	w := tabwriter.NewWriter(a.Out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "query\tscore\tfound")
 	for _, r := range results {
 		query := r.Query.Name
 		for _, x := range r.Hits {
-			fmt.Fprintf(w, "%s\t%.3f\t%s %s\n", query, x.Score, glyph[x.Name], x.Name)
+			fmt.Fprintf(w, "%s\t%.3f\t%s %s\n", query, x.Score, x.Sign, x.Name)
 			query = ""
 		}
 	}

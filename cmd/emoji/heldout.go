@@ -67,7 +67,7 @@ var sheet = sync.OnceValues(func() (image.Image, error) {
 func (h *heldOut) pictures() []app.Picture {
 	list := make([]app.Picture, len(h.Items))
 	for i := range h.Items {
-		list[i] = app.Picture{Name: h.Items[i].Name, Read: func() (image.Image, error) { return h.cut(i) }}
+		list[i] = app.Picture{Name: h.Items[i].Name, Sign: h.Items[i].Emoji, Read: func() (image.Image, error) { return h.cut(i) }}
 	}
 	return list
 }

@@ -60,7 +60,7 @@ are dropped. The description says both.`,
 				unwritten = "; " + file.Quote(out) + " is not written"
 			}
 			switch {
-			case r.Guess.Sizes.Heads == 0:
+			case r.Guess.Sizes.Heads == 0 && r.Used != nil:
 				return fmt.Errorf("%s: the number of attention heads is missing%s: give it with --heads. A wrong number builds and answers wrongly; `multiway build --expect` holds the package against outputs of your own PyTorch", file.Quote(args[0]), unwritten)
 			case r.Problem != nil:
 				return fmt.Errorf("%s: multiway cannot compile it, for what the end of its description above says%s", file.Quote(args[0]), unwritten)
@@ -70,7 +70,7 @@ are dropped. The description says both.`,
 			if err := put(out, r.YAML); err != nil {
 				return err
 			}
-			fmt.Fprintf(stdout, "\n%s is written. %s\n", file.Quote(out), r.Guess.Looks())
+			fmt.Fprintf(stdout, "\n%s is written. %s: %s\n", file.Quote(out), file.Quote(args[0]), r.Guess.Looks())
 			return nil
 		},
 	}

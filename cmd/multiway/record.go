@@ -26,8 +26,8 @@ measured against it. The tolerance is six times the measured error, at least 1e-
 A package built with --golden gets a test that runs the case at every CPU level:
 
   multiway golden record -o testdata/golden --image a.png --text "a red bicycle" model.yaml
-  multiway build -o . --golden testdata/golden model.yaml
-  go test .
+  multiway build -o mymodel --golden testdata/golden model.yaml
+  go test ./mymodel
 
 With --expect FILE the model is first held against what your own code computes, as
 multiway build does it, and the inputs of the file are recorded too.

@@ -2,6 +2,7 @@ package build_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"image"
 	"math"
 	"os"
@@ -149,9 +150,13 @@ func TestCaptionWrites(t *testing.T) {
 	asmtest.Slow(t)
 	m := open(t, strings.Replace(tiny, "[retrieval]", "[captioning]", 1))
 	dir := t.TempDir()
-	r, err := m.Write(build.Options{Dir: dir, Check: build.Full})
+	var log strings.Builder
+	r, err := m.Write(build.Options{Dir: dir, Check: build.Full, Log: func(format string, args ...any) { fmt.Fprintf(&log, format+"\n", args...) }})
 	if err != nil {
 		t.Fatal(err)
+	}
+	if !strings.Contains(log.String(), "without a tokenizer texts are token ids, in a binary --ids 0,17,2, and captions cannot be written; ") {
+		t.Errorf("the log says\n%s", &log)
 	}
 	for _, line := range r.Results {
 		if line.Func != "caption_step" || line.Output != "logits" {

@@ -267,7 +267,7 @@ func (x *Expected) AddTo(m *Model, s *Samples) error {
 		s.Images = append(s.Images, Picture{name, f})
 	}
 	for _, ids := range x.ids {
-		s.Texts = append(s.Texts, Text{name, ids})
+		s.Texts = append(s.Texts, Text{Name: name, IDs: ids})
 	}
 	return nil
 }

@@ -28,7 +28,7 @@ type InitOptions struct {
 type Inited struct {
 	Guess *model.Guess
 	YAML  []byte
-	// Used says which tensors the model takes and which not; nil if it cannot be compiled.
+	// Used says which tensors the model takes and which not; nil if it cannot be compiled for more than missing heads.
 	Used *checkpoint.Report
 	// Problem says why the description cannot be compiled; nil if it can.
 	Problem error
@@ -78,13 +78,16 @@ func Init(path string, o InitOptions) (*Inited, error) {
 	// takes, and those that it leaves.
 	r.YAML = r.Guess.YAML(s)
 	r.Used, r.Problem = tryOut(cmp.Or(o.Out, "description"), r.YAML, src)
-	if r.Problem != nil && r.Guess.Sizes.Heads != 0 { // else its comment says it
-		s.Notes = append(s.Notes, "multiway cannot compile it as it is:\n"+r.Problem.Error())
-	}
-	if r.Guess.Sizes.Heads == 0 { // any number will do to see what is used
+	problem := r.Problem
+	if r.Guess.Sizes.Heads == 0 { // its comment says it; any number will do to see what is used, and what else is wrong
 		g := *r.Guess
 		g.Sizes.Heads = 1
-		r.Used, _ = tryOut(o.Out, g.YAML(s), src)
+		if r.Used, problem = tryOut(cmp.Or(o.Out, "description"), g.YAML(s), src); problem != nil {
+			r.Problem = problem
+		}
+	}
+	if problem != nil {
+		s.Notes = append(s.Notes, "multiway cannot compile it as it is:\n"+problem.Error())
 	}
 	if r.Used != nil && len(r.Used.Notes()) > 0 {
 		s.Notes = append(s.Notes, "Of the file: "+strings.Join(r.Used.Notes(), ";\n")+".")

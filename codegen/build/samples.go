@@ -40,6 +40,7 @@ type Picture struct {
 type Text struct {
 	Name string // itself, or its ids
 	IDs  []int32
+	Cut  bool // whether it has more, which are left out
 }
 
 // Sample is an input of a function: a picture, a text, or both.
@@ -95,7 +96,8 @@ func (m *Model) ReadSamples(images, texts []string, ids [][]int32) (*Samples, er
 			return nil, err
 		}
 		for _, text := range texts {
-			s.Texts = append(s.Texts, Text{text, tok.Encode(text, m.Desc.Limits.Text)})
+			limit := m.Desc.Limits.Text
+			s.Texts = append(s.Texts, Text{Name: text, IDs: tok.Encode(text, limit), Cut: len(tok.Encode(text, limit+1)) > limit})
 		}
 	}
 	structure := m.Desc.Structure()
@@ -108,7 +110,7 @@ func (m *Model) ReadSamples(images, texts []string, ids [][]int32) (*Samples, er
 				return nil, fmt.Errorf("ids %v: %d is none, want 0 to %d", list, id, structure.Vocab()-1)
 			}
 		}
-		s.Texts = append(s.Texts, Text{fmt.Sprint(list), list})
+		s.Texts = append(s.Texts, Text{Name: fmt.Sprint(list), IDs: list})
 	}
 	return s, nil
 }

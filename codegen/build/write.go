@@ -129,7 +129,11 @@ func (m *Model) Write(o Options) (*Report, error) {
 	}
 	o.log("compiling %s", strings.Join(names, ", "))
 	if m.Tokenizer == nil && slices.ContainsFunc(described.Funcs, (*ir.Func).UsesT) {
-		o.log("note: without a tokenizer texts are token ids, in a binary --ids 0,17,2; `tokenizer: FILE` in the description adds one")
+		captions := ""
+		if m.Desc.Captions() {
+			captions = ", and captions cannot be written"
+		}
+		o.log("note: without a tokenizer texts are token ids, in a binary --ids 0,17,2%s; `tokenizer: FILE` in the description adds one", captions)
 	}
 	planned, err := m.Plan(described)
 	if err != nil {

@@ -2,6 +2,7 @@ package model
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/multiway-go/multiway/ir"
 )
@@ -23,14 +24,9 @@ var captionFunctions = []function{
 // captionRows is the number of rows of a step: the last word and the mask.
 const captionRows = 2
 
-// captions reports whether the description has the task captioning.
-func (d *Description) captions() bool {
-	for _, t := range d.Tasks {
-		if t.Name == "captioning" {
-			return true
-		}
-	}
-	return false
+// Captions reports whether the description has the task captioning.
+func (d *Description) Captions() bool {
+	return slices.ContainsFunc(d.Tasks, func(t Task) bool { return t.Name == "captioning" })
 }
 
 // takesCaption: a picture, then a text, which sees it.

@@ -475,7 +475,7 @@ func (d *Description) completeLimits() *problem {
 	if m := t.Token(); m != nil {
 		unused := t.Keys.Code.unused()
 		longest, rest := m.Positions-unused, ""
-		if d.captions() {
+		if d.Captions() {
 			longest, rest = longest-captionRows, fmt.Sprintf(", and a caption's last step takes %d more than its text", captionRows)
 		}
 		if t.Reach > 0 {
@@ -525,7 +525,7 @@ func (d *Description) completeLimits() *problem {
 // completeGeneration checks the limits on captions.
 func (d *Description) completeGeneration() *problem {
 	l, t := &d.Limits, d.Structure()
-	if !d.captions() {
+	if !d.Captions() {
 		switch {
 		case l.MaxNew != 0:
 			return wrong("limits.max_new", " is given, but there is no task captioning; add it or remove the field")

@@ -36,7 +36,7 @@ func (g *Guess) YAML(s Sketch) []byte {
 	if s.Image != 0 {
 		image = s.Image
 	}
-	comment("Written by `multiway init` from " + file.Quote(filepath.Base(s.Checkpoint)) + ". " + g.Looks())
+	comment("Written by `multiway init` from " + file.Quote(filepath.Base(s.Checkpoint)) + ": " + g.Looks())
 	line("model: %d", Schema)
 	line("name: %s", s.Name)
 	switch {
@@ -99,19 +99,19 @@ func (g *Guess) YAML(s Sketch) []byte {
 	return []byte(b.String())
 }
 
-// Looks says in a sentence which released model it may be.
+// Looks says which released model the checkpoint may be, in a sentence to stand behind its name and a colon.
 func (g *Guess) Looks() string {
 	switch n := len(g.Presets); {
 	case n == 1:
-		return "It looks like " + g.Presets[0].Name + "."
+		return "it looks like " + g.Presets[0].Name + "."
 	case n > 1:
 		var also []string
 		for _, p := range g.Presets[1:] {
 			also = append(also, p.Name)
 		}
-		return "It looks like " + g.Presets[0].Name + "; tensors do not tell it from " + strings.Join(also, ", ") + ", which compile the same."
+		return "it looks like " + g.Presets[0].Name + "; tensors do not tell it from " + strings.Join(also, ", ") + ", which compile the same."
 	}
-	return "Its tensors are of family " + g.Family + ", of a size that was not released."
+	return "its tensors are of family " + g.Family + ", of a size that was not released."
 }
 
 func (g *Guess) tokenizer() string {
@@ -119,7 +119,11 @@ func (g *Guess) tokenizer() string {
 	if g.Family == "vlmo" {
 		what = "the WordPiece vocabulary it was trained with: vocab.txt of bert-base-uncased"
 	}
-	return "Texts need a tokenizer: " + what + ".\nWithout one the package takes token ids."
+	without := ""
+	if (&Description{Tasks: g.Tasks}).Captions() {
+		without = ", and captions cannot be written"
+	}
+	return "Texts need a tokenizer: " + what + ".\nWithout one texts are token ids, in a binary --ids 0,17,2" + without + "."
 }
 
 // released reports whether the description has the preset that the guess looks like.

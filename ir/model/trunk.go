@@ -124,7 +124,7 @@ func (d *Description) trunk() *trunk {
 	switch s.Keys.Code {
 	case TorchScale:
 		text := d.Limits.Text
-		if d.captions() { // the last word of the longest text and the mask
+		if d.Captions() { // the last word of the longest text and the mask
 			text += captionRows
 		}
 		t.torchscale(&s.Keys, norm, text)

@@ -47,6 +47,7 @@ type Picture struct {
 	Name string // its path, or its title if it is in no file
 	Read func() (image.Image, error)
 	File string // its path, "" if it is in no file
+	Sign string // what tables show before the name, such as 🍎; "" if nothing
 }
 
 // App is a run of a binary: its global flags and its streams.

@@ -343,7 +343,7 @@ func TestCommandLine(t *testing.T) {
 	bundled.Bundled = func() ([]Picture, error) {
 		return []Picture{
 			{Name: "red square", Read: func() (image.Image, error) { return plain(red, 4, 4), nil }},
-			{Name: "green square", Read: func() (image.Image, error) { return plain(green, 4, 4), nil }},
+			{Name: "green square", Sign: "🟩", Read: func() (image.Image, error) { return plain(green, 4, 4), nil }},
 		}, nil
 	}
 	tests := []struct {
@@ -487,7 +487,7 @@ func TestCommandLine(t *testing.T) {
 		{"search no texts", all, "", []string{"search", "--image", leaf}, 2, nil, []string{"--texts"}},
 		{"search texts without a picture", all, "", []string{"search", "red", "--texts", list}, 2, nil, []string{"--texts goes with --image"}},
 		{"search texts for no picture", all, "", []string{"search", "--image", broken, "red"}, 1, nil, []string{"broken.png", "no result"}},
-		{"search bundled", bundled, "", []string{"search", "green", "-k", "1"}, 0, []string{"green\n", "green square"}, nil},
+		{"search bundled", bundled, "", []string{"search", "green", "-k", "1"}, 0, []string{"green\n  1  ", "  🟩 green square\n"}, nil},
 		{"search bundled names", bundled, "", []string{"search", "--image", apple, "-k", "1"}, 0, []string{"red square"}, nil},
 	}
 	for _, tt := range tests {

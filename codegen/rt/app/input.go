@@ -23,6 +23,7 @@ import (
 type item struct {
 	name  string // the text, or what the picture is called
 	file  string // of a picture, "" if it is in none
+	sign  string // of a picture, what tables show before its name
 	text  bool
 	named bool // it stood on the command line: failing to read it fails the command
 	read  func() (image.Image, error)
@@ -52,7 +53,7 @@ func textItems(list []string) []item {
 func pictureItems(list []Picture) []item {
 	items := make([]item, len(list))
 	for i, p := range list {
-		items[i] = item{name: p.Name, file: p.File, read: p.Read}
+		items[i] = item{name: p.Name, file: p.File, sign: p.Sign, read: p.Read}
 	}
 	return items
 }

@@ -337,7 +337,9 @@ func (a *App) findStored(ctx context.Context, m *task.Model, queries []item, o *
 	return results, t, nil
 }
 
-func hitOf(it *item, score float32) Hit { return Hit{Picture{it.name, it.read, it.file}, score} }
+func hitOf(it *item, score float32) Hit {
+	return Hit{Picture{Name: it.name, Read: it.read, File: it.file, Sign: it.sign}, score}
+}
 
 // offer adds an item to what rank chooses from, some more than k.
 func (r *Result) offer(it *item, score float32, k int) {
@@ -404,7 +406,11 @@ func (a *App) PrintResults(results []Result) error {
 	for i := range results {
 		fmt.Fprintf(w, "%s\n", file.Quote(results[i].Query.Name))
 		for j, h := range results[i].Hits {
-			fmt.Fprintf(w, "  %d\t%.3f\t%s\n", j+1, h.Score, file.Quote(h.Name))
+			name := file.Quote(h.Name)
+			if h.Sign != "" {
+				name = h.Sign + " " + name
+			}
+			fmt.Fprintf(w, "  %d\t%.3f\t%s\n", j+1, h.Score, name)
 		}
 	}
 	return w.Flush()
