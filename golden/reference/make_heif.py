@@ -160,17 +160,16 @@ def common(kind, code, name, extra):
     for what, w, h, idat, props in (("grid", 190, 100, True, []), ("grid-mdat", 192, 128, False, []), ("grid-turned", 190, 100, True, [irot(1)])):
         grid = struct.pack(">BBBBHH", 0, 0, 1, 2, w, h)
         items = {1: ("grid", grid, [ispe(w, h), *props]), **tiles}
-        gridded = file(brand, items, [("dimg", 1, list(tiles))], idat=idat)
-        # libavif interpolates chroma across the seams of tiles.
-        whole = Image.new("RGB", (192, 128))
-        for i, (_, tile, uses) in enumerate(tiles.values()):
-            whole.paste(Image.open(io.BytesIO(file(brand, {1: (kind, tile, uses)}))), (i % 3 * 64, i // 3 * 64))
-        whole = whole.crop((0, 0, w, h))
-        yield what, gridded, whole.transpose(Image.Transpose.ROTATE_90) if props else whole
+        yield what, file(brand, items, [("dimg", 1, list(tiles))], idat=idat)
     mask, mdata = plain(picture(64, 64, "RGBA").getchannel("A"))
     alpha = {1: (kind, data, [config, ispe(64, 64), *extra]), 2: (kind, mdata, [mask, ispe(64, 64), ALPHA])}
     yield "alpha-here", file(brand, alpha, [("auxl", 2, [1])])
-    yield "bad-prem", file(brand, alpha, [("auxl", 2, [1]), ("prem", 1, [2])])
+    shown = picture(64, 64, "RGBA")
+    times = np.asarray(shown).astype(int)
+    config, data = plain(Image.fromarray((times[..., :3] * times[..., 3:] // 255).astype(np.uint8)))
+    alpha[1] = (kind, data, [config, ispe(64, 64), *extra])
+    yield "prem", file(brand, alpha, [("auxl", 2, [1]), ("prem", 1, [2])])
+    config, data = plain(corners(64, 64))
     yield "bad-property", single(box("zzzz", b"\0"))
     yield "bad-overlay", file(brand, {1: ("iovl", struct.pack(">BB4HHHii", 0, 0, 0, 0, 0, 65535, 64, 64, 0, 0), [ispe(64, 64)]), 2: (kind, data, [config, ispe(64, 64), *extra])}, [("dimg", 1, [2])])
     yield "bad-grid", file(brand, {1: ("grid", struct.pack(">BBBBHH", 0, 0, 1, 2, 192, 128), [ispe(192, 128)]), **tiles}, [("dimg", 1, list(tiles)[:5])])
@@ -184,7 +183,13 @@ def heics():
     for chroma in (422, 444):
         yield f"{chroma}", saved(picture(51, 39), "heif", chroma=chroma)
     yield "grey", saved(picture(51, 39, "L"), "heif")
+    yield "grey-limited", saved(picture(51, 39, "L"), "heif", full_range_flag=0)
     yield "rgba", saved(picture(51, 39, "RGBA"), "heif")
+    config, data = coded(saved(corners(64, 64), "heif"))
+    for what, mode in (("grey", "L"), ("colours", "RGB")):  # of a limited range, which is not made full
+        mask, mdata = coded(saved(picture(64, 64, "RGBA").getchannel("A").convert(mode), "heif", full_range_flag=0))
+        alpha = {1: ("hvc1", data, [config, ispe(64, 64), nclx(6, 1)]), 2: ("hvc1", mdata, [mask, ispe(64, 64), ALPHA, nclx(6, 0)])}
+        yield f"alpha-limited-{what}", file("heic", alpha, [("auxl", 2, [1])])
     yield "limited", saved(picture(51, 39), "heif", full_range_flag=0)
     for matrix in (1, 9):
         yield f"matrix{matrix}", saved(picture(51, 39), "heif", matrix_coefficients=matrix)
@@ -216,6 +221,13 @@ def avifs():
     yield "grey", saved(picture(51, 39, "L"), "avif")
     yield "rgba", saved(picture(51, 39, "RGBA"), "avif")
     yield "limited", saved(picture(51, 39), "avif", range="limited")
+    for what, w, subsampling in (("", 64, "4:2:0"), ("-444", 64, "4:4:4"), ("-odd", 51, "4:2:0")):
+        # Colours that any of the matrices makes of it are between black and white.
+        pale = Image.blend(picture(w, 39), Image.new("RGB", (w, 39), (128, 128, 128)), 0.5)
+        config, data = coded(saved(pale, "avif", subsampling=subsampling))
+        for matrix in (1, 2, 9):
+            for full in (0, 1):
+                yield f"matrix{matrix}-{full}{what}", file("avif", {1: ("av01", data, [config, ispe(w, 39), nclx(matrix, full)])})
     turned = Image.Exif()
     turned[0x112] = 6
     yield "exif6", saved(picture(51, 39), "avif", exif=turned)
@@ -259,7 +271,7 @@ def main(folder):
                     im = Image.fromarray((np.asarray(im).astype(np.uint16) >> 8).astype(np.uint8))
                 print(kind, name, im.size, im.mode, len(data))
                 b = io.BytesIO()
-                im.convert("RGBA" if im.mode in ("RGBA", "LA") else "RGB").save(b, "png")
+                im.convert("RGBA" if im.mode in ("RGBA", "RGBa", "LA") else "RGB").save(b, "png")
                 add(f"{name}.{kind}.png", b.getvalue())
 
 

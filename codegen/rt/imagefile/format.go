@@ -117,7 +117,7 @@ func IsHEIC(name string) bool {
 	return slices.Contains(heicExtensions, strings.ToLower(filepath.Ext(name)))
 }
 
-var heicExtensions = []string{".heic", ".heif", ".hif"}
+var heicExtensions = []string{".heic", ".heif", ".hif", ".heics", ".heifs"}
 
 // optional are formats that packages below this one read where they are linked: Register
 // moves a row to formats.
@@ -130,7 +130,7 @@ var optional = []format{
 	{
 		name: "avif", title: "AVIF",
 		magic:      brands("avif", "avis"),
-		extensions: []string{".avif"},
+		extensions: []string{".avif", ".avifs"},
 	},
 }
 

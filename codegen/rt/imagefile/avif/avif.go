@@ -86,6 +86,9 @@ func coded(sandbox *heif.Sandbox, m *heif.Memory, c heif.Coded) (out heif.Pixels
 		if out.Pix[size-1] != 255 {
 			return errors.New("libavif cannot decode it")
 		}
+		if !c.Alpha {
+			asLibyuv(out.Pix, c)
+		}
 		out.Step, out.Stride = 4, 4*c.Size.X
 		for i := range size / 2 {
 			v := uint32(out.Pix[2*i]) | uint32(out.Pix[2*i+1])<<8
@@ -94,6 +97,52 @@ func coded(sandbox *heif.Sandbox, m *heif.Memory, c heif.Coded) (out heif.Pixels
 		return nil
 	})
 	return out, err
+}
+
+// asLibyuv changes colours, of 16 bits a channel, to what Pillow shows, whose libavif
+// calls libyuv for the matrices below. libyuv does not interpolate chroma in the last column
+// of an odd width, and takes too small a factor for the blue of a limited range.
+func asLibyuv(pix []uint8, c heif.Coded) {
+	const one = 1 << 16
+	matrix := 6
+	if c.Colour.Known {
+		matrix = c.Colour.Matrix
+	}
+	if matrix == 12 { // that of the primaries
+		matrix = c.Colour.Primaries
+	}
+	var kr, kb, blue int // blue: 2 of what it should be, 2 * (1-kb) * 255/224
+	switch matrix {
+	case 1:
+		kr, kb, blue = 13933, 4732, 62049
+	case 2, 5, 6:
+		kr, kb, blue = 19595, 7471, 64976
+	case 9:
+		kr, kb, blue = 17216, 3886, 61198
+	default:
+		return
+	}
+	level := func(at int) int { return int(pix[at]) | int(pix[at+1])<<8 }
+	luma := func(at int) int { return (kr*level(at) + (one-kr-kb)*level(at+2) + kb*level(at+4)) / one }
+	set := func(at, v int) {
+		v = min(max(v, 0), 65535)
+		pix[at], pix[at+1] = uint8(v), uint8(v>>8)
+	}
+	width := 8 * c.Size.X
+	if grey, subsampled := c.Config[2]&0x10 != 0, c.Config[2]&8 != 0; c.Size.X > 1 && c.Size.X%2 != 0 && subsampled && !grey {
+		for last := width - 8; last < len(pix); last += width {
+			more := luma(last) - luma(last-8)
+			for at := last; at < last+6; at += 2 {
+				set(at, level(at)+(level(at)-level(at-8)-more)/2)
+			}
+		}
+	}
+	if c.Colour.Known && !c.Colour.Full {
+		for at := 0; at < len(pix); at += 8 {
+			y := luma(at)
+			set(at+4, y+(level(at+4)-y)*blue/one)
+		}
+	}
 }
 
 // number reads one of the decoder's answers.

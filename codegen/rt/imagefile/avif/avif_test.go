@@ -8,9 +8,9 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/imagefile/heif/heiftest"
 )
 
-func TestPictures(t *testing.T) { heiftest.Pictures(t, "avif", 5, 0.65) }
+func TestPictures(t *testing.T) { heiftest.Pictures(t, "avif", 3, 0.65) }
 
-func TestLinked(t *testing.T) { heiftest.Linked(t, "avif", ".avif") }
+func TestLinked(t *testing.T) { heiftest.Linked(t, "avif", ".avif", ".avifs") }
 
 func TestDamaged(t *testing.T) { heiftest.Damaged(t) }
 

@@ -10,11 +10,15 @@
 // The decoder is libavif with libaom, as WebAssembly from github.com/gen2brain/avif, under
 // licences of BSD, which are in that module's folder lib.
 //
-// Pictures are what Pillow 12 shows, within 5 levels and 0.65 in the mean: single ones and grids,
-// 4:2:0 to 4:4:4 and grey, of 8 to 12 bits, of which 8 are kept. Chroma of the last column of an
-// odd width is up to 7 levels off, and it is not interpolated across the seams of a grid, where
-// hard edges differ by more. They are turned as the file itself says, unless
-// imagefile.Options say otherwise, and what EXIF says besides is passed over, as by Pillow,
-// since it would turn the picture again; what is to be cropped (clap) is left, as by Pillow.
-// Of a sequence the still that stands for it is read. Premultiplied colours are refused.
+// Pictures are what Pillow 12 shows, within 3 levels and 0.65 in the mean: single ones and grids,
+// 4:2:0 to 4:4:4 and grey, of 8 and 10 bits, of which 8 are kept. Where blue that is not in RGB
+// is cut off, it may be up to 16 levels off if the range is limited, and any such colour in the
+// last column of an odd width if chroma is subsampled; so may blue where the file itself does
+// not say (nclx) that the range is limited. Of 12 bits and 4:2:0 chroma is interpolated, which
+// Pillow does not. Colours that are multiplied by transparency are divided by it.
+//
+// Pictures are turned as the file itself says,
+// unless imagefile.Options say otherwise, and what EXIF says besides is passed over, as by
+// Pillow, since it would turn the picture again; what is to be cropped (clap) is left, as by
+// Pillow. Of a sequence the still that stands for it is read.
 package avif

@@ -12,10 +12,12 @@
 // on has to follow: their licences are in that module's folder lib. HEVC is covered by
 // patents.
 //
-// Pictures are what pillow-heif, a plugin of Pillow, shows, within a level, but for chroma of
-// what is cropped at odd pixels: single ones and grids, 4:2:0 to 4:4:4 and grey, of 8 to 12
-// bits, of which 8 are kept, cropped and turned as the file itself says. That is part of the
-// format: it is done whatever imagefile.Options say, and what EXIF says besides is passed
-// over, since it would turn the picture again. Of a sequence the still that stands for it is
-// read. Overlays, identity derivations and premultiplied colours are refused.
+// Pictures are what pillow-heif, a plugin of Pillow, shows, within a level: single ones and
+// grids, 4:2:0 to 4:4:4 and grey, of 8 to 12 bits, of which 8 are kept, cropped and turned as
+// the file itself says. That is part of the format: it is done whatever imagefile.Options say,
+// and what EXIF says besides is passed over, since it would turn the picture again. Where a
+// picture is cropped at odd pixels, or turned with an odd side, pillow-heif moves subsampled
+// chroma by a pixel; this package does not. Colours that are multiplied by transparency are
+// divided by it. Of a sequence the still that stands for it is read. Overlays and identity
+// derivations are refused, and what is cropped after it was turned.
 package heic

@@ -39,13 +39,22 @@ func coded(sandbox *heif.Sandbox, m *heif.Memory, c heif.Coded) (out heif.Pixels
 	if h.Size != c.Size {
 		return out, fmt.Errorf("a picture is %d x %d pixels, and coded as %d x %d", c.Size.X, c.Size.Y, h.Size.X, h.Size.Y)
 	}
-	colour := c.Colour
-	if !colour.Known {
-		colour = h.Colour
-	}
-	convert, err := converter(h.Chroma == 0, colour)
-	if err != nil {
-		return out, err
+	convert := func(row []uint8) {} // grey is what is coded, whatever its range
+	switch colour := c.Colour; {
+	case h.Chroma == 0:
+	case c.Alpha:
+		convert = func(row []uint8) {
+			for ; len(row) >= 4; row = row[4:] {
+				row[0] = row[1]
+			}
+		}
+	default:
+		if !colour.Known {
+			colour = h.Colour
+		}
+		if convert, err = converter(colour); err != nil {
+			return out, err
+		}
 	}
 	// Planes at 4:4:4 come as red, green and blue where the file says that they are that.
 	// Asked for YCbCr this libheif makes 4:4:4 of 4:2:0 and 4:2:0 of that again, and blurs colours.
@@ -104,8 +113,8 @@ func coded(sandbox *heif.Sandbox, m *heif.Memory, c heif.Coded) (out heif.Pixels
 }
 
 // converter returns what makes RGB, in place, of a row whose green, blue and red are Y, Cb
-// and Cr, or of one of grey.
-func converter(grey bool, colour heif.Colour) (func(row []uint8), error) {
+// and Cr.
+func converter(colour heif.Colour) (func(row []uint8), error) {
 	gain, shift := 255./219, 16.
 	chroma := 255. / 224
 	if colour.Full {
@@ -114,13 +123,6 @@ func converter(grey bool, colour heif.Colour) (func(row []uint8), error) {
 	var luma [256]int32 // in 16 bits after the point, with what rounds
 	for v := range luma {
 		luma[v] = int32((float64(v)-shift)*gain*65536) + 32768
-	}
-	if grey {
-		return func(row []uint8) {
-			for i, v := range row {
-				row[i] = clamp(luma[v])
-			}
-		}, nil
 	}
 	var kr, kb float64
 	switch colour.Matrix {

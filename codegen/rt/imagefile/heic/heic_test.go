@@ -10,7 +10,9 @@ import (
 
 func TestPictures(t *testing.T) { heiftest.Pictures(t, "heic", 1, 0.5) }
 
-func TestLinked(t *testing.T) { heiftest.Linked(t, "heic", ".heic", ".heif", ".hif") }
+func TestLinked(t *testing.T) {
+	heiftest.Linked(t, "heic", ".heic", ".heif", ".hif", ".heics", ".heifs")
+}
 
 func TestDamaged(t *testing.T) { heiftest.Damaged(t) }
 

@@ -13,6 +13,7 @@ type Picture struct {
 	Size        image.Point // of what is seen, before it is turned
 	Orientation int         // what makes it upright, as EXIF numbers it: 1 to 8
 	Alpha       *Picture    // its transparency, of the same size; nil: it has none
+	Multiplied  bool        // its colours are multiplied by its transparency
 	Colour      Colour      // as the boxes say; the codec's own data may say it too
 
 	crop    image.Rectangle // of the canvas: what is seen
@@ -29,15 +30,18 @@ type Colour struct {
 	Full                        bool // black is 0, and not 16
 }
 
-// Coded is one coded picture.
+// Coded is one coded picture, or a grid of them that is decoded as one.
 type Coded struct {
 	Kind   string      // hvc1 or av01
 	Size   image.Point // as the boxes have it
 	Config []byte      // of the decoder: the body of hvcC or av1C
 	Colour Colour
+	Alpha  bool // it is a transparency: of what its decoder makes, only the first channel is looked at
 
 	source  []byte // what extents are of: the file, or the meta box's own data
 	extents []extent
+	length  uint64   // of all of them
+	grid    *Picture // nil: it is one picture
 }
 
 type extent struct{ offset, length uint64 }
@@ -101,17 +105,25 @@ func Parse(data []byte, codec string) (*Picture, error) {
 	if err != nil {
 		return nil, err
 	}
+	seen := map[uint32]bool{} // a file may say a thing very often
 	for _, r := range p.references {
-		if len(r.to) == 1 && r.to[0] == p.primary && r.kind == "auxl" && p.isAlpha(r.from) {
+		switch {
+		case r.kind == "prem" && r.from == p.primary:
+			pic.Multiplied = true
+		case r.kind == "auxl" && len(r.to) == 1 && r.to[0] == p.primary && pic.Alpha == nil && !seen[r.from]:
+			seen[r.from] = true
+			if !p.isAlpha(r.from) {
+				break
+			}
 			if pic.Alpha, err = p.picture(r.from); err != nil {
 				return nil, fmt.Errorf("its transparency: %w", err)
 			}
 			if pic.Alpha.Size != pic.Size {
 				return nil, fmt.Errorf("its transparency is %d x %d pixels and the picture %d x %d, which is not supported", pic.Alpha.Size.X, pic.Alpha.Size.Y, pic.Size.X, pic.Size.Y)
 			}
-		}
-		if r.kind == "prem" && r.from == p.primary {
-			return nil, errors.New("its colours are multiplied by its transparency (prem), which is not supported")
+			for i := range pic.Alpha.tiles {
+				pic.Alpha.tiles[i].Alpha = true
+			}
 		}
 	}
 	return pic, nil
@@ -226,14 +238,18 @@ func (p *parser) locations(r *reader) error {
 			return err
 		}
 		if method > 1 || reference != 0 {
-			it.coded.extents = nil
+			it.coded.extents, it.coded.length = nil, 0
 			r.bytes(extents * (index + offset + length))
 			continue
 		}
 		it.idat = method == 1
 		for range extents {
 			r.number(index)
-			it.coded.extents = append(it.coded.extents, extent{start + r.number(offset), r.number(length)})
+			e := extent{start + r.number(offset), r.number(length)}
+			if e.length > 0 {
+				it.coded.extents = append(it.coded.extents, e)
+				it.coded.length += min(e.length, math.MaxInt32)
+			}
 		}
 		if r.short {
 			return errCut
@@ -317,14 +333,25 @@ func (p *parser) picture(id uint32) (*Picture, error) {
 	default:
 		return nil, fmt.Errorf("its picture is of kind %q, want one coded as %s, or a grid of them", it.kind, p.codec)
 	}
-	// What is decoded is in proportion to what is seen.
-	coded := int64(len(pic.tiles)) * int64(pic.tile.X) * int64(pic.tile.Y)
+	// What is decoded is in proportion to what is seen. However small it is, a coded picture
+	// takes a decoder the time of minCoded pixels.
+	coded := int64(len(pic.tiles)) * max(minCoded, int64(pic.tile.X)*int64(pic.tile.Y))
 	seen := int64(pic.Size.X) * int64(pic.Size.Y)
-	if coded > 16*seen+1<<22 {
-		return nil, fmt.Errorf("%d pixels are coded for a picture of %d x %d", coded, pic.Size.X, pic.Size.Y)
+	if coded > 4*seen+1<<24 {
+		return nil, fmt.Errorf("%d coded pictures of %d x %d pixels are for one of %d x %d, which is too much",
+			len(pic.tiles), pic.tile.X, pic.tile.Y, pic.Size.X, pic.Size.Y)
+	}
+	if p.codec == "av01" && len(pic.tiles) > 1 {
+		// libavif interpolates chroma across the seams of tiles.
+		grid := *pic
+		pic.tiles = []Coded{{Kind: p.codec, Size: pic.canvas, Config: grid.tiles[0].Config, Colour: pic.Colour, grid: &grid}}
+		pic.columns, pic.tile = 1, pic.canvas
 	}
 	return pic, nil
 }
+
+// minCoded is how many pixels a coded picture counts for at least.
+const minCoded = 1 << 14
 
 // maxSide is the longest side of what is coded.
 const maxSide = 1 << 16
@@ -462,6 +489,8 @@ func (p *parser) grid(id uint32, it *item, pic *Picture) error {
 	if len(ids) != rows*columns {
 		return fmt.Errorf("its grid has %d tiles, want %d x %d", len(ids), columns, rows)
 	}
+	pic.tiles = make([]Coded, 0, len(ids))
+	length := uint64(0)
 	for i, id := range ids {
 		t := p.items[id]
 		if t == nil || t.kind != p.codec {
@@ -485,6 +514,9 @@ func (p *parser) grid(id uint32, it *item, pic *Picture) error {
 		}
 		if t.coded.Size != pic.tile {
 			return fmt.Errorf("tile %d is %d x %d pixels, the first %d x %d", i, t.coded.Size.X, t.coded.Size.Y, pic.tile.X, pic.tile.Y)
+		}
+		if length += t.coded.length; length > uint64(len(p.file))+1<<20 {
+			return errors.New("its tiles have more data than the file, which is not supported")
 		}
 		c := t.coded
 		c.Colour = pic.Colour
@@ -511,16 +543,13 @@ func (c *Coded) data() ([]byte, error) {
 			return nil, errors.New("a picture's data is larger than the file")
 		}
 	}
-	if len(c.extents) == 1 && c.extents[0].length > 0 {
+	if len(c.extents) == 1 {
 		e := c.extents[0]
 		return file[e.offset:][:e.length], nil
 	}
 	var b []byte
 	for _, e := range c.extents {
 		b = append(b, file[e.offset:][:e.length]...)
-	}
-	if len(b) == 0 {
-		return nil, errors.New("a picture has no data in the file")
 	}
 	return b, nil
 }

@@ -10,8 +10,8 @@ import (
 )
 
 // grid is a file of columns x rows tiles of w x h pixels, which are one picture of a few
-// bytes.
-func grid(columns, rows, w, h int) []byte {
+// bytes, and with more references. It could be a transparency.
+func grid(columns, rows, w, h int, more ...byte) []byte {
 	be := binary.BigEndian
 	size := func(w, h int) []byte {
 		return box("ispe", be.AppendUint32(be.AppendUint32(make([]byte, 4), uint32(w)), uint32(h)))
@@ -30,13 +30,14 @@ func grid(columns, rows, w, h int) []byte {
 		references = append(references, 0, 2)
 	}
 	properties := append(size(columns*w, rows*h), append(size(w, h), box("hvcC", make([]byte, 23))...)...)
+	properties = append(properties, box("auxC", []byte("\x00\x00\x00\x00urn:mpeg:hevc:2015:auxid:1\x00"))...)
 	meta := make([]byte, 4)
 	for _, b := range [][]byte{
 		box("pitm", []byte{0, 0, 0, 0, 0, 1}),
 		box("iloc", places),
 		box("iinf", append([]byte{0, 0, 0, 0, 0, 2}, infos...)),
-		box("iref", append(make([]byte, 4), box("dimg", references)...)),
-		box("iprp", append(box("ipco", properties), box("ipma", []byte{0, 0, 0, 0, 0, 0, 0, 2, 0, 1, 1, 1, 0, 2, 2, 2, 0x83})...)),
+		box("iref", append(append(make([]byte, 4), box("dimg", references)...), more...)),
+		box("iprp", append(box("ipco", properties), box("ipma", []byte{0, 0, 0, 0, 0, 0, 0, 2, 0, 1, 2, 1, 4, 0, 2, 2, 2, 0x83})...)),
 		box("idat", data),
 	} {
 		meta = append(meta, b...)
@@ -63,6 +64,8 @@ func TestParse(t *testing.T) {
 		{"no size", bytes.ReplaceAll(grid(1, 1, 8, 8), []byte("ispe"), []byte("free")), "a picture is 0 x 0 pixels"},
 		{"too wide", grid(2, 1, 1<<16, 8), "a picture is 131072 x 8 pixels, want 1 to 65536 on a side"},
 		{"a tile too few", bytes.Replace(grid(2, 2, 8, 8), []byte{0, 1, 1, 1, 0, 0, 0, 16}, []byte{0, 1, 1, 2, 0, 0, 0, 16}, 1), "its grid has 4 tiles, want 3 x 2"},
+		{"tiles of nothing", grid(200, 200, 8, 8), "40000 coded pictures of 8 x 8 pixels are for one of 1600 x 1600, which is too much"},
+		{"tiles of the same data", bytes.Replace(grid(200, 200, 200, 200), []byte{0, 2, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 4}, []byte{0, 2, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 100}, 1), "its tiles have more data than the file"},
 		{"cut off", grid(1, 1, 8, 8)[:200], "a box ends before"},
 		{"boxes without end", append(box("ftyp", nil), bytes.Repeat(box("free", nil), maxBoxes+1)...), "more than 262144 boxes"},
 	} {
@@ -74,9 +77,10 @@ func TestParse(t *testing.T) {
 	}
 }
 
-// The most tiles that a grid can have, of one coded picture, take little memory.
+// The most tiles that a grid can have, of one coded picture, take little memory, however
+// often it is said that they are a transparency.
 func TestParseTakesLittle(t *testing.T) {
-	data := grid(255, 256, 200, 200)
+	data := grid(255, 256, 200, 200, bytes.Repeat(box("auxl", []byte{0, 1, 0, 1, 0, 1}), 50000)...)
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	if _, err := Parse(data, "hvc1"); err != nil {

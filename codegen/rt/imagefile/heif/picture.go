@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"image"
+	"slices"
 
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
 )
@@ -42,6 +43,15 @@ func (p *Picture) image(decode func(Coded) (Pixels, error)) (image.Image, error)
 			dst[4*(i/step)+3] = row[i]
 		}
 	})
+	if p.Multiplied {
+		for i := 0; i < len(pix); i += 4 {
+			if a := int(pix[i+3]); a > 0 {
+				for c := range 3 {
+					pix[i+c] = uint8(min(255, 255*int(pix[i+c])/a))
+				}
+			}
+		}
+	}
 	return &image.NRGBA{Pix: pix, Stride: 4 * p.Size.X, Rect: image.Rectangle{Max: p.Size}}, err
 }
 
@@ -69,9 +79,13 @@ func (p *Picture) rows(decode func(Coded) (Pixels, error), yield func(at image.P
 }
 
 // coded returns how many pixels the largest coded picture has, for which decoding takes
-// memory.
+// memory. The pixels of a grid that is decoded as one count by half: they are there as planes
+// and as the decoder's result, and not in what decodes a tile.
 func (p *Picture) coded() int64 {
 	n := int64(p.tile.X) * int64(p.tile.Y)
+	if grid := p.tiles[0].grid; grid != nil {
+		n = n/2 + int64(grid.tile.X)*int64(grid.tile.Y)
+	}
 	if p.Alpha != nil {
 		n = max(n, p.Alpha.coded())
 	}
@@ -82,10 +96,6 @@ func (p *Picture) coded() int64 {
 // the caller says of colour, whatever it was in its own file. It says that there is one
 // channel where grey is true.
 func (c Coded) File(grey bool, colour Colour) ([]byte, error) {
-	data, err := c.data()
-	if err != nil {
-		return nil, err
-	}
 	brand, config := "heic", "hvcC"
 	if c.Kind == "av01" {
 		brand, config = "avif", "av1C"
@@ -94,15 +104,20 @@ func (c Coded) File(grey bool, colour Colour) ([]byte, error) {
 		return nil, fmt.Errorf("there is no %s, which its decoder needs", config)
 	}
 	be := binary.BigEndian
-	properties := box(config, c.Config)
-	properties = append(properties, box("ispe", be.AppendUint32(be.AppendUint32(make([]byte, 4), uint32(c.Size.X)), uint32(c.Size.Y)))...)
-	uses := []byte{0x81, 0x02}
-	use := func(b []byte) {
-		properties = append(properties, b...)
-		uses = append(uses, byte(len(uses)+1))
+	properties, count := []byte(nil), byte(0)
+	property := func(kind string, body []byte) (use byte) {
+		properties = append(properties, box(kind, body)...)
+		count++
+		return count
 	}
+	size := func(p image.Point) byte {
+		return property("ispe", be.AppendUint32(be.AppendUint32(make([]byte, 4), uint32(p.X)), uint32(p.Y)))
+	}
+	const essential = 0x80
+	codec := property(config, c.Config) | essential
+	uses := []byte{size(c.Size)}
 	if grey {
-		use(box("pixi", []byte{0, 0, 0, 0, 1, 8}))
+		uses = append(uses, property("pixi", []byte{0, 0, 0, 0, 1, 8}))
 	}
 	if colour.Known {
 		full := byte(0)
@@ -113,22 +128,63 @@ func (c Coded) File(grey bool, colour Colour) ([]byte, error) {
 		for _, v := range []int{colour.Primaries, colour.Transfer, colour.Matrix} {
 			b = be.AppendUint16(b, uint16(v))
 		}
-		use(box("colr", append(b, full)))
+		uses = append(uses, property("colr", append(b, full)))
 	}
-	ipma := append([]byte{0, 0, 0, 0, 0, 0, 0, 1, 0, 1, byte(len(uses))}, uses...)
+
+	var iloc, iinf, ipma, iref, data []byte
+	n := uint16(0)
+	item := func(kind string, at, length int, uses ...byte) {
+		n++
+		iloc = append(be.AppendUint16(iloc, n), 0, 0, 0, 1)
+		iloc = be.AppendUint32(be.AppendUint32(iloc, uint32(at)), uint32(length))
+		iinf = append(iinf, box("infe", append(be.AppendUint16([]byte{2, 0, 0, 0}, n), "\x00\x00"+kind+"\x00"...))...)
+		ipma = append(append(be.AppendUint16(ipma, n), byte(len(uses))), uses...)
+	}
+	if c.grid == nil {
+		b, err := c.data()
+		if err != nil {
+			return nil, err
+		}
+		data = b
+		item(c.Kind, 0, len(data), append(uses, codec)...)
+	} else {
+		rows := len(c.grid.tiles) / c.grid.columns
+		data = []byte{0, 1, byte(rows - 1), byte(c.grid.columns - 1)}
+		data = be.AppendUint32(be.AppendUint32(data, uint32(c.Size.X)), uint32(c.Size.Y))
+		item("grid", 0, len(data), uses...)
+		uses[0] = size(c.grid.tile)
+		references := be.AppendUint16([]byte{0, 1}, uint16(len(c.grid.tiles)))
+		for i, t := range c.grid.tiles {
+			b, err := t.data()
+			if err != nil {
+				return nil, fmt.Errorf("tile %d: %w", i, err)
+			}
+			item(c.Kind, len(data), len(b), append(uses, codec)...)
+			data = append(data, b...)
+			references = be.AppendUint16(references, n)
+		}
+		iref = box("iref", append(make([]byte, 4), box("dimg", references)...))
+	}
+
 	head := box("ftyp", []byte(brand+"\x00\x00\x00\x00mif1"+brand))
-	meta := func(offset int) []byte {
+	meta := func() []byte {
 		b := make([]byte, 4)
 		b = append(b, box("hdlr", []byte("\x00\x00\x00\x00\x00\x00\x00\x00pict\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"))...)
 		b = append(b, box("pitm", []byte{0, 0, 0, 0, 0, 1})...)
-		iloc := []byte{0, 0, 0, 0, 0x44, 0, 0, 1, 0, 1, 0, 0, 0, 1}
-		b = append(b, box("iloc", be.AppendUint32(be.AppendUint32(iloc, uint32(offset)), uint32(len(data))))...)
-		b = append(b, box("iinf", append([]byte{0, 0, 0, 0, 0, 1}, box("infe", []byte("\x02\x00\x00\x00\x00\x01\x00\x00"+c.Kind+"\x00"))...))...)
-		b = append(b, box("iprp", append(box("ipco", properties), box("ipma", ipma)...))...)
+		b = append(b, box("iloc", append(be.AppendUint16([]byte{0, 0, 0, 0, 0x44, 0}, n), iloc...))...)
+		b = append(b, box("iinf", append(be.AppendUint16(make([]byte, 4), n), iinf...))...)
+		b = append(b, iref...)
+		b = append(b, box("iprp", append(box("ipco", properties), box("ipma", append(be.AppendUint32(make([]byte, 4), uint32(n)), ipma...))...))...)
 		return box("meta", b)
 	}
-	head = append(head, meta(len(head)+len(meta(0))+8)...)
-	return append(head, box("mdat", data)...), nil
+	// Places are counted from the file's beginning.
+	start := len(head) + len(meta()) + 8
+	for i := 6; i < len(iloc); i += 14 {
+		be.PutUint32(iloc[i:], be.Uint32(iloc[i:])+uint32(start))
+	}
+	file := append(head, meta()...)
+	file = be.AppendUint32(slices.Grow(file, 8+len(data)), uint32(8+len(data)))
+	return append(append(file, "mdat"...), data...), nil
 }
 
 func box(kind string, body []byte) []byte {
