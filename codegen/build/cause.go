@@ -1,8 +1,10 @@
 package build
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"image"
 	"math"
 	"slices"
 	"strconv"
@@ -11,6 +13,7 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
 	"github.com/multiway-go/multiway/ir"
+	"github.com/multiway-go/multiway/ir/checkpoint"
 	"github.com/multiway-go/multiway/ir/model"
 )
 
@@ -46,7 +49,7 @@ func (m *Model) differs(x *Expected, bad []finding, images [][]float32, log logg
 		return err
 	}
 	if found != "" {
-		return errors.New(text + "It is as expected with " + found + " in the description")
+		return errors.New(text + "It is as expected with " + found)
 	}
 	return errors.New(text + "Usual causes: " + x.causes(first))
 }
@@ -68,7 +71,7 @@ func (x *Expected) first(bad []finding) finding {
 		}
 		return math.MaxInt - 1
 	}
-	return slices.MinFunc(bad, func(a, b finding) int { return rank(a) - rank(b) })
+	return slices.MinFunc(bad, func(a, b finding) int { return cmp.Compare(rank(a), rank(b)) })
 }
 
 // causes says what usually makes a tensor differ.
@@ -78,6 +81,12 @@ func (x *Expected) causes(f finding) string {
 		pictures = "preprocess (mean, std, resize), since the file has `picture` and no `image`; "
 	}
 	const mode = "dropout that was on (model.eval()), a model in half precision (model.float(), or --expect-bound 0.01), or weights of another file"
+	if f.tensor != "" && f.tensor != "image" {
+		if t := x.want[f.at].dtype; f.MaxAbs <= coarse[t]*f.peak {
+			return fmt.Sprintf("%s is %v in the file, which is that coarse; save what your code computes in float32 (model.float()), or give --expect-bound %.2g",
+				file.Quote(f.tensor), t, 2*coarse[t])
+		}
+	}
 	switch {
 	case f.Rows > 0:
 		return "the precision: the model at f32 is as expected, and another one may be nearer"
@@ -92,14 +101,17 @@ func (x *Expected) causes(f finding) string {
 	case slices.ContainsFunc(x.want, func(w expected) bool { return isTap(w.result) && w.fn.Name == f.Func }):
 		return "what comes after the last layer: the final norm (tasks: [encode: {norm: false}]), the head of another task, rows that your code takes of another place, a vector that it does not scale to length 1"
 	}
-	return pictures + "the number of heads (sizes.heads), the epsilon of norms (sizes.eps), a layer scale (sizes.scale), the final norm, or " + mode + ". Write the rows after each layer into the file too, as README shows: the first that differs is named then"
+	return pictures + "the number of heads (sizes.heads), the epsilon of norms (sizes.eps), a layer scale (sizes.scale), the final norm, ids with padding, or " + mode + ". Write the rows after each layer into the file too, as README shows: the first that differs is named then"
 }
+
+// coarse is how far off numbers of a type are, as a share of the largest, at most.
+var coarse = map[checkpoint.DType]float64{checkpoint.F16: 0x1p-11, checkpoint.BF16: 0x1p-8}
 
 // maxTrials bounds the work of looking for a cause, as a multiple of what the interpreter takes on in a quick check.
 const maxTrials = 10
 
-// cause looks for the one thing to change in the description that makes the first tensor that differs as expected, and
-// returns what to write, or "". images are what the model was given.
+// cause looks for the one thing to change that makes the first tensor that differs as expected, and returns what it is and
+// where, or "". images are what the model was given.
 func (m *Model) cause(x *Expected, f finding, images [][]float32, log logger) (string, error) {
 	if f.Rows > 0 {
 		return "", nil
@@ -108,14 +120,10 @@ func (m *Model) cause(x *Expected, f finding, images [][]float32, log logger) (s
 	if err != nil {
 		return "", err
 	}
-	list := func(v [3]float32) string { return strings.ReplaceAll(fmt.Sprint(v), " ", ", ") }
-	written := func(p *pixel.Preprocess) string {
-		return fmt.Sprintf("`preprocess: {resize: %v, mean: %s, std: %s, alpha: %v}`", p.Resize, list(p.Mean), list(p.Std), p.Alpha)
-	}
 	if f.tensor == "image" {
-		for _, p := range ways {
-			if r := x.preprocessing(p); r.OK() {
-				return written(p), nil
+		for _, w := range ways {
+			if r := w.of.preprocessing(w.p); r.OK() {
+				return w.what, nil
 			}
 		}
 		return "", nil
@@ -140,13 +148,13 @@ func (m *Model) cause(x *Expected, f finding, images [][]float32, log logger) (s
 		return err == nil && all[f.at] != nil && x.ok(all[f.at])
 	}
 	if x.given == nil {
-		for _, p := range ways {
-			made, err := x.made(p)
+		for _, w := range ways {
+			made, err := w.of.made(w.p)
 			if err != nil {
 				return "", err
 			}
 			if agrees(made, func(*model.Description) {}) {
-				return written(p), nil
+				return w.what, nil
 			}
 		}
 	}
@@ -158,12 +166,12 @@ func (m *Model) cause(x *Expected, f finding, images [][]float32, log logger) (s
 	return "", nil
 }
 
-// written is a change as the description would have it.
+// written says where a change goes: among the sizes that are there.
 func (m *Model) written(c change) string {
 	if m.Desc.Preset != "" {
-		return fmt.Sprintf("`%s`, and `family: %s` and all its `sizes` instead of `preset`,", c.what, m.Desc.Family)
+		return fmt.Sprintf("`%s` among the `sizes` of the description (and `family: %s` and all other sizes in place of `preset`)", c.what, m.Desc.Family)
 	}
-	return "`" + c.what + "`"
+	return fmt.Sprintf("`%s` among the `sizes` of the description", c.what)
 }
 
 // nearer is an error if another epsilon is several times as near to a tensor that is as expected: where rows are large, a
@@ -207,7 +215,7 @@ func (m *Model) nearer(x *Expected, images [][]float32, log logger) error {
 			return err
 		}
 		if times*there < here {
-			return fmt.Errorf("the model does not compute what %s holds: its %s is within the bound, but %.0f times nearer with %s in the description; the epsilon of norms is another",
+			return fmt.Errorf("the model does not compute what %s holds: its %s is within the bound, but %.0f times nearer with %s; the epsilon of norms is another",
 				file.Quote(x.path), file.Quote(w.name), here/there, m.written(c))
 		}
 	}
@@ -226,9 +234,9 @@ func (m *Model) changed(d *model.Description, edit func(d *model.Description), w
 	return p, err
 }
 
-// change is one of a description.
+// change is one of a description's sizes.
 type change struct {
-	what string // as the description has it
+	what string // the field and its value
 	edit func(d *model.Description)
 }
 
@@ -237,7 +245,7 @@ func epsilons(d *model.Description) []change {
 	var all []change
 	for _, eps := range []float64{1e-5, 1e-6, 1e-12} {
 		if eps != d.Sizes.Eps {
-			all = append(all, change{fmt.Sprintf("sizes: {eps: %s}", strconv.FormatFloat(eps, 'e', 1, 64)), func(d *model.Description) { d.Sizes.Eps = eps }})
+			all = append(all, change{"eps: " + strconv.FormatFloat(eps, 'e', 1, 64), func(d *model.Description) { d.Sizes.Eps = eps }})
 		}
 	}
 	return all
@@ -247,7 +255,7 @@ func epsilons(d *model.Description) []change {
 func changes(d *model.Description) []change {
 	var all []change
 	if d.Family != "" && !d.Sizes.Scale {
-		all = append(all, change{"sizes: {scale: true}", func(d *model.Description) {
+		all = append(all, change{"scale: true", func(d *model.Description) {
 			if d.Family != "" {
 				d.Sizes.Scale = true
 			}
@@ -258,14 +266,32 @@ func changes(d *model.Description) []change {
 	}
 	for heads := 1; heads <= d.Sizes.Dim && heads <= 128; heads++ {
 		if d.Sizes.Dim%heads == 0 && heads != d.Sizes.Heads {
-			all = append(all, change{fmt.Sprintf("sizes: {heads: %d}", heads), func(d *model.Description) { d.Sizes.Heads = heads }})
+			all = append(all, change{fmt.Sprintf("heads: %d", heads), func(d *model.Description) { d.Sizes.Heads = heads }})
 		}
 	}
 	return all
 }
 
-// otherWays lists other ways to prepare pictures than the description's, none if there are no pictures.
-func (m *Model) otherWays(x *Expected) ([]*pixel.Preprocess, error) {
+// scale is a mean and a standard deviation.
+type scale [2][3]float32
+
+// usual are those that people use.
+var usual = []scale{
+	{{0.5, 0.5, 0.5}, {0.5, 0.5, 0.5}},
+	{{0.485, 0.456, 0.406}, {0.229, 0.224, 0.225}},                              // ImageNet
+	{{0.48145466, 0.4578275, 0.40821073}, {0.26862954, 0.26130258, 0.27577711}}, // CLIP
+	{{}, {1, 1, 1}},
+}
+
+// way is another one to prepare pictures.
+type way struct {
+	what string // where it is
+	p    *pixel.Preprocess
+	of   *Expected // its pictures
+}
+
+// otherWays lists those than the description's, none if there are no pictures.
+func (m *Model) otherWays(x *Expected) ([]way, error) {
 	if x.picture == nil {
 		return nil, nil
 	}
@@ -274,21 +300,51 @@ func (m *Model) otherWays(x *Expected) ([]*pixel.Preprocess, error) {
 		return nil, err
 	}
 	p := *opt.Pixels
-	var all []*pixel.Preprocess
+	own, exchanged := scale{p.Mean, p.Std}, scale{p.Std, p.Mean}
+	var all []way
 	for _, mode := range []pixel.Mode{p.Resize, pixel.Stretch, pixel.Crop} {
-		for _, scale := range [][2][3]float32{
-			{p.Mean, p.Std}, {p.Std, p.Mean},
-			{{0.5, 0.5, 0.5}, {0.5, 0.5, 0.5}},
-			{{0.485, 0.456, 0.406}, {0.229, 0.224, 0.225}},                              // ImageNet
-			{{0.48145466, 0.4578275, 0.40821073}, {0.26862954, 0.26130258, 0.27577711}}, // CLIP
-			{{}, {1, 1, 1}},
-		} {
+		for _, s := range append([]scale{own, exchanged}, usual...) {
 			q := p
-			q.Resize, q.Mean, q.Std = mode, scale[0], scale[1]
-			if q != p && q.Check() == nil && !slices.ContainsFunc(all, func(o *pixel.Preprocess) bool { return *o == q }) {
-				all = append(all, &q)
+			q.Resize, q.Mean, q.Std = mode, s[0], s[1]
+			if q == p || q.Check() != nil || slices.ContainsFunc(all, func(w way) bool { return *w.p == q }) {
+				continue
 			}
+			what := fmt.Sprintf("`preprocess: {resize: %v, mean: %s, std: %s, alpha: %v}`, all of it, in the description", q.Resize, numbers(q.Mean), numbers(q.Std), q.Alpha)
+			switch {
+			case s != exchanged || slices.Contains(usual, s):
+			case slices.Contains(usual, own):
+				what = "mean and std exchanged, as your code seems to have them: those of the description are usual ones"
+			default:
+				what += ", which exchanges mean and std; or your code has them exchanged"
+			}
+			all = append(all, way{what, &q, x})
 		}
 	}
+	const order = "red and blue of `picture` exchanged: store it as red, green, blue (of OpenCV: picture[..., ::-1].copy()). If it is so already, " +
+		"your code feeds the model blue, green, red, which no description can say"
+	other := x.exchanged()
+	for _, s := range []scale{own, {backwards(own[0]), backwards(own[1])}} {
+		q := p
+		q.Mean, q.Std = s[0], s[1]
+		all = append(all, way{order, &q, other})
+	}
 	return all, nil
+}
+
+func numbers(v [3]float32) string { return strings.ReplaceAll(fmt.Sprint(v), " ", ", ") }
+
+func backwards(v [3]float32) [3]float32 { return [3]float32{v[2], v[1], v[0]} }
+
+// exchanged is x with red and blue of its pictures exchanged.
+func (x *Expected) exchanged() *Expected {
+	y := *x
+	y.picture = nil
+	for _, p := range x.picture {
+		q := image.NewNRGBA(p.Rect)
+		for i := 0; i < len(q.Pix); i += 4 {
+			q.Pix[i], q.Pix[i+1], q.Pix[i+2], q.Pix[i+3] = p.Pix[i+2], p.Pix[i+1], p.Pix[i], p.Pix[i+3]
+		}
+		y.picture = append(y.picture, q)
+	}
+	return &y
 }

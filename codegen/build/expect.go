@@ -34,7 +34,7 @@ type Expected struct {
 	path    string
 	share   float64 // bound
 	given   [][]float32
-	picture []image.Image
+	picture []*image.NRGBA
 	ids     [][]int32
 	want    []expected
 }
@@ -42,6 +42,7 @@ type Expected struct {
 // expected is a tensor that is not an input.
 type expected struct {
 	name   string // in the file
+	dtype  checkpoint.DType
 	shape  []int
 	values []float32
 	fn     *ir.Func // of the program with taps
@@ -72,7 +73,7 @@ func (m *Model) ReadExpected(path string, share float64) (*Expected, error) {
 		case "ids":
 			err = x.readIDs(m, src, t)
 		default:
-			w := expected{name: t.Name, shape: t.Shape}
+			w := expected{name: t.Name, dtype: t.DType, shape: t.Shape}
 			w.values, err = checkpoint.Load(src, t.Name)
 			x.want = append(x.want, w)
 		}
@@ -167,6 +168,9 @@ func (x *Expected) readIDs(m *Model, src checkpoint.Source, t checkpoint.Info) e
 	_, row, err := x.rows(t, 1, "integers[T]")
 	if err != nil {
 		return err
+	}
+	if t.DType == checkpoint.Bool {
+		return fmt.Errorf("%s: ids is %v, want integers", file.Quote(x.path), t)
 	}
 	ids, err := checkpoint.LoadInts(src, t.Name)
 	if err != nil {
@@ -346,7 +350,7 @@ func (x *Expected) resolve(p *ir.Program) error {
 			}
 			return fmt.Errorf("%s: %s may be of several functions; call it %s", file.Quote(x.path), file.Quote(w.name), strings.Join(names, " or "))
 		case shape != "":
-			return fmt.Errorf("%s: %s is %v, want that of the function %s (with N before it for N inputs, axes of 1 as you like)", file.Quote(x.path), file.Quote(w.name), w.shape, shape)
+			return fmt.Errorf("%s: %s is %v, want that of the function %s (with N before it for N inputs, axes of 1 as you like)%s", file.Quote(x.path), file.Quote(w.name), w.shape, shape, x.lacks(p))
 		default:
 			var names []string
 			for _, f := range able {
@@ -356,11 +360,34 @@ func (x *Expected) resolve(p *ir.Program) error {
 					}
 				}
 			}
-			return fmt.Errorf("%s: %s is none of the outputs for these inputs (%s), nor embed, nor layers.0 to layers.%d of one of their functions; another task of the description has others",
-				file.Quote(x.path), file.Quote(w.name), strings.Join(names, ", "), len(tapsOf(p))-1)
+			return fmt.Errorf("%s: %s is none of the outputs for these inputs (%s), nor embed, nor layers.0 to layers.%d of one of their functions; another task of the description has others%s",
+				file.Quote(x.path), file.Quote(w.name), strings.Join(names, ", "), len(tapsOf(p))-1, x.lacks(p))
 		}
 	}
 	return nil
+}
+
+// lacks says which inputs of a program's functions the file has not.
+func (x *Expected) lacks(p *ir.Program) string {
+	var all []string
+	for _, f := range p.Funcs {
+		for _, v := range f.Params {
+			name := ""
+			switch {
+			case v.Type.DType == ir.I32 && x.ids == nil:
+				name = "ids"
+			case v.Name == "image" && x.given == nil && x.picture == nil:
+				name = "image or picture"
+			}
+			if name != "" && !slices.Contains(all, name) {
+				all = append(all, name)
+			}
+		}
+	}
+	if all == nil {
+		return ""
+	}
+	return "; the file has no " + strings.Join(all, ", and no ")
 }
 
 // sameTrunk reports whether two functions have the same rows in all layers: those of the same inputs.

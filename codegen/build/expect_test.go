@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -78,10 +79,10 @@ func TestExpect(t *testing.T) {
 func TestExpectFinds(t *testing.T) {
 	asmtest.Slow(t)
 	for _, c := range []struct{ name, family, old, new, file, first, cure string }{
-		{"heads", "beit3", "heads: 4", "heads: 2", "beit3-expected", "layers.0 of vision_retrieval differs first by 0.2", "sizes: {heads: 4}"},
-		{"eps", "beit3", "positions: 12", "positions: 12, eps: 1.0e-6", "beit3-expected", "layers.0 of vision_retrieval differs first", "sizes: {eps: 1.0e-05}"},
-		{"eps that hardly shows", "vlmo", "scale: true", "scale: true, eps: 1.0e-5", "vlmo-expected", "its layers.0 is within the bound, but 7 times nearer", "sizes: {eps: 1.0e-06}"},
-		{"layer scale", "vlmo", ", scale: true", "", "vlmo-expected", "layers.0 of vision_retrieval differs first by 1.5", "sizes: {scale: true}"},
+		{"heads", "beit3", "heads: 4", "heads: 2", "beit3-expected", "layers.0 of vision_retrieval differs first by 0.2", "heads: 4"},
+		{"eps", "beit3", "positions: 12", "positions: 12, eps: 1.0e-6", "beit3-expected", "layers.0 of vision_retrieval differs first", "eps: 1.0e-05"},
+		{"eps that hardly shows", "vlmo", "scale: true", "scale: true, eps: 1.0e-5", "vlmo-expected", "its layers.0 is within the bound, but 7 times nearer", "eps: 1.0e-06"},
+		{"layer scale", "vlmo", ", scale: true", "", "vlmo-expected", "layers.0 of vision_retrieval differs first by 1.5", "scale: true"},
 		{"preprocess", "beit3", "", "", "beit3-picture", "layers.0 of vision_retrieval differs first", "preprocess: {resize: crop, mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225], alpha: drop}"},
 		{"mean and std swapped", "beit3", "tasks:", "preprocess: {resize: crop, mean: [0.229, 0.224, 0.225], std: [0.485, 0.456, 0.406]}\ntasks:", "beit3-picture", "layers.0 of vision_retrieval differs first",
 			"preprocess: {resize: crop, mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225], alpha: drop}"},
@@ -93,15 +94,18 @@ func TestExpectFinds(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			file := filepath.Join(expect, c.file+".safetensors")
 			text := strings.Replace(expectations[c.family], c.old, c.new, 1)
+			where := ", all of it, in the description"
+			if !strings.HasPrefix(c.cure, "preprocess") {
+				where = " among the `sizes` of the description"
+			}
 			_, err := held(t, described(t, c.family, text), file, 0)
-			if err == nil || !strings.Contains(err.Error(), c.first) || !strings.Contains(err.Error(), "with `"+c.cure+"` in the description") || !strings.Contains(err.Error(), "nothing was written") {
+			if err == nil || !strings.Contains(err.Error(), c.first) || !strings.Contains(err.Error(), "with `"+c.cure+"`"+where) || !strings.Contains(err.Error(), "nothing was written") {
 				t.Fatalf("error is %v\nwant it to say %q and `%s`", err, c.first, c.cure)
 			}
-			field, value, _ := strings.Cut(c.cure, ": ")
-			if field == "sizes" { // one of its fields
-				name, _, _ := strings.Cut(strings.Trim(value, "{}"), ":")
-				text = regexp.MustCompile(", "+name+": [^,}]*").ReplaceAllString(text, "")
-				text = strings.Replace(text, "}", ", "+strings.Trim(value, "{}")+"}", 1)
+			field, _, _ := strings.Cut(c.cure, ": ")
+			if field != "preprocess" {
+				text = regexp.MustCompile(", "+field+": [^,}]*").ReplaceAllString(text, "")
+				text = strings.Replace(text, "}", ", "+c.cure+"}", 1)
 			} else {
 				text = regexp.MustCompile("(?m)^"+field+":.*\n").ReplaceAllString(text, "") + c.cure + "\n"
 			}
@@ -109,6 +113,56 @@ func TestExpectFinds(t *testing.T) {
 				t.Errorf("with %s: %v", c.cure, err)
 			}
 		})
+	}
+	// What no description can say is named too.
+	const imageNet = "preprocess: {resize: crop, mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225]}\n"
+	mean, std := []float32{0.485, 0.456, 0.406}, []float32{0.229, 0.224, 0.225}
+	bgr := func(x tensors) {
+		for rgb := range slices.Chunk(x["picture"].Ints, 3) {
+			rgb[0], rgb[2] = rgb[2], rgb[0]
+		}
+	}
+	for _, c := range []struct {
+		name, file string
+		edit       func(x tensors)
+		want       string
+	}{
+		{"a picture of OpenCV", "beit3-picture", bgr, "layers.0 of vision_retrieval differs first by 1.3 of its largest value. It is as expected with red and blue of `picture` exchanged: store it as red, green, blue"},
+		{"the same, seen at once", "beit3-both", bgr, "image of preprocess differs first. It is as expected with red and blue of `picture` exchanged"},
+		{"code that exchanges colours after mean and std", "beit3-both", func(x tensors) {
+			f := x["image"].Floats
+			slices.Reverse(f)
+			for channel := range slices.Chunk(f, len(f)/3) {
+				slices.Reverse(channel)
+			}
+		}, "image of preprocess differs first. It is as expected with red and blue of `picture` exchanged"},
+		{"code that exchanges mean and std", "beit3-both", func(x tensors) {
+			f := x["image"].Floats
+			for i := range f {
+				c := i / (len(f) / 3)
+				f[i] = (f[i]*std[c] + mean[c] - std[c]) / mean[c]
+			}
+		}, "image of preprocess differs first. It is as expected with mean and std exchanged, as your code seems to have them"},
+		{"half precision", "beit3-both", func(x tensors) {
+			y := x["vision_cls"]
+			y.DType = checkpoint.F16
+			x["vision_cls"] = y
+		}, "Usual causes: vision_cls is f16 in the file, which is that coarse; save what your code computes in float32"},
+		{"padding", "beit3-both", func(x tensors) { x["ids"].Ints[9] = 1 }, "ids with padding"},
+	} {
+		m := described(t, "beit3", expectations["beit3"]+imageNet)
+		if _, err := held(t, m, expectedFile(t, c.file, c.edit), 0); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: error is %v\nwant it to say %q", c.name, err, c.want)
+		} else if _, bound, ok := strings.Cut(err.Error(), "or give --expect-bound "); ok {
+			bound, _, _ = strings.Cut(bound, ";")
+			b, err := strconv.ParseFloat(bound, 64)
+			if err == nil {
+				_, err = held(t, m, expectedFile(t, c.file, c.edit), b)
+			}
+			if err != nil {
+				t.Errorf("%s: with --expect-bound %s: %v", c.name, bound, err)
+			}
+		}
 	}
 	// A model that is wrong in two ways: what usually is the cause.
 	text := strings.Replace(expectations["beit3"], "heads: 4", "heads: 2, eps: 0.01", 1)
@@ -123,15 +177,17 @@ func TestExpectFinds(t *testing.T) {
 	}
 }
 
+type tensors = map[string]checkpoint.Tensor
+
 // expectedFile writes the tensors of a file, edited.
-func expectedFile(t *testing.T, name string, edit func(map[string]checkpoint.Tensor)) string {
+func expectedFile(t *testing.T, name string, edit func(tensors)) string {
 	t.Helper()
 	src, err := checkpoint.OpenFile(filepath.Join(expect, name+".safetensors"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer src.Close()
-	all := map[string]checkpoint.Tensor{}
+	all := tensors{}
 	for _, x := range src.Tensors() {
 		y := checkpoint.Tensor{Name: x.Name, DType: x.DType, Shape: slices.Clone(x.Shape)}
 		if x.DType.Float() {
@@ -159,7 +215,6 @@ func expectedFile(t *testing.T, name string, edit func(map[string]checkpoint.Ten
 
 func TestExpectFiles(t *testing.T) {
 	asmtest.Slow(t)
-	type tensors = map[string]checkpoint.Tensor
 	twice := func(x checkpoint.Tensor) checkpoint.Tensor {
 		x.Shape = append([]int{2}, x.Shape[1:]...)
 		x.Floats, x.Ints = append(slices.Clone(x.Floats), x.Floats...), append(slices.Clone(x.Ints), x.Ints...)
@@ -195,7 +250,8 @@ func TestExpectFiles(t *testing.T) {
 		{"another task", both, func(x tensors) {}, ""},
 		{"no inputs", "", func(x tensors) { delete(x, "image"); delete(x, "ids") }, "no input; want image (f32, after preprocessing), picture"},
 		{"no outputs", "", func(x tensors) { clear2(x, "image", "ids") }, "only inputs; want outputs"},
-		{"input that is missing", "", func(x tensors) { delete(x, "image") }, "layers.0 is [1 5 16], want that of the function language_retrieval, whose shape is f32[T,16]"},
+		{"input that is missing", "", func(x tensors) { delete(x, "image") }, "layers.0 is [1 5 16], want that of the function language_retrieval, whose shape is f32[T,16] (with N before it for N inputs, axes of 1 as you like); the file has no image or picture"},
+		{"ids that are missing", "", func(x tensors) { delete(x, "ids") }, "another task of the description has others; the file has no ids"},
 		{"unknown output", "", func(x tensors) { x["logits"] = x["vision_cls"] }, "logits is none of the outputs for these inputs (vision_retrieval.vision_cls, language_retrieval.language_cls), nor embed, nor layers.0 to layers.1"},
 		{"layer that is not there", "", func(x tensors) { x["layers.2"] = x["layers.1"] }, "layers.2 is none of the outputs"},
 		{"shape", "", func(x tensors) {
@@ -212,6 +268,9 @@ func TestExpectFiles(t *testing.T) {
 		{"ids of floats", "", func(x tensors) {
 			x["ids"] = checkpoint.Tensor{DType: checkpoint.F32, Shape: []int{1}, Floats: []float32{1}}
 		}, `"ids" is f32[1], want integers`},
+		{"ids of true and false", "", func(x tensors) {
+			x["ids"] = checkpoint.Tensor{DType: checkpoint.Bool, Shape: []int{1}, Ints: []int64{1}}
+		}, "ids is bool[1], want integers"},
 		{"ids of another vocabulary", "", func(x tensors) {
 			x["ids"] = checkpoint.Tensor{DType: checkpoint.I64, Shape: []int{1}, Ints: []int64{40}}
 		}, "40 is none, want 0 to 39"},
@@ -227,7 +286,7 @@ func TestExpectFiles(t *testing.T) {
 			y.Shape, y.Ints = []int{3, 1}, []int64{1, 2, 3}
 			x["ids"], x["pair.encoder_out"] = y, x["vision_cls"]
 		}, "language_cls is [1 16], want that of the function language_retrieval"},
-		{"not a number", "", func(x tensors) { x["vision_cls"].Floats[3] = float32(math.NaN()) }, "a weight must be finite"},
+		{"not a number", "", func(x tensors) { x["vision_cls"].Floats[3] = float32(math.NaN()) }, "want finite numbers"},
 		{"of several functions", both, func(x tensors) {
 			x["encoder_out"] = checkpoint.Tensor{DType: checkpoint.F32, Shape: []int{1, 15, 16}, Floats: make([]float32, 240)}
 		}, "pair"}, // it takes all inputs

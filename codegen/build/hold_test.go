@@ -70,13 +70,13 @@ func TestWrittenOfPreset(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := epsilons(d)[0]
-	if got, want := (&Model{Desc: d}).written(c), "`sizes: {eps: 1.0e-06}`, and `family: beit3` and all its `sizes` instead of `preset`,"; got != want {
+	if got, want := (&Model{Desc: d}).written(c), "`eps: 1.0e-06` among the `sizes` of the description (and `family: beit3` and all other sizes in place of `preset`)"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
-	if _, err := model.Parse("m.yaml", []byte("model: 1\npreset: beit3-base-patch16-224\n"+c.what+"\n")); err == nil || !strings.Contains(err.Error(), "use family and sizes") {
+	if _, err := model.Parse("m.yaml", []byte("model: 1\npreset: beit3-base-patch16-224\nsizes: {"+c.what+"}\n")); err == nil || !strings.Contains(err.Error(), "use family and sizes") {
 		t.Errorf("beside the preset: %v", err)
 	}
-	after, err := model.Parse("m.yaml", []byte("model: 1\nfamily: beit3\n"+strings.Replace(c.what, "{", "{dim: 768, heads: 12, layers: 12, image: 224, patch: 16, vocab: 64010, ", 1)+"\n"))
+	after, err := model.Parse("m.yaml", []byte("model: 1\nfamily: beit3\n"+"sizes: {dim: 768, heads: 12, layers: 12, image: 224, patch: 16, vocab: 64010, "+c.what+"}\n"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -213,7 +213,7 @@ func loadName(src Source, name string, row, rows int, finite bool) ([]float32, e
 	if finite {
 		for i, v := range out {
 			if math.Float32bits(v)&0x7f800000 == 0x7f800000 {
-				return nil, fmt.Errorf("%s: tensor %s: element %s is %v; a weight must be finite", src, quote(name), indexString(t.Shape, at+i), v)
+				return nil, fmt.Errorf("%s: tensor %s: element %s is %v; want finite numbers", src, quote(name), indexString(t.Shape, at+i), v)
 			}
 		}
 	}
