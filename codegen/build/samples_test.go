@@ -116,6 +116,11 @@ func TestSamplesErrors(t *testing.T) {
 	if _, err := m.samples(); err == nil || !strings.Contains(err.Error(), "t.txt is a file, want a folder") {
 		t.Errorf("a file for a folder: got %v", err)
 	}
+	m = sampled(t, map[string]string{"a.png": picture})
+	m.Desc.Limits.Pixels = 10
+	if _, err := m.samples(); err == nil || !strings.Contains(err.Error(), "the limit is 10 pixels: scale it down or raise the limit (limits.pixels in the description)") {
+		t.Errorf("a large picture: got %v", err)
+	}
 	for _, name := range []string{"\u202et.txt", "no\u202ene"} {
 		m := sampled(t, map[string]string{"\u202et.txt": "words"})
 		m.Desc.Samples = "own/" + name

@@ -25,17 +25,17 @@ a picture's name, is a picture, anything else a text: --image and --text say so 
 Of a folder names that begin with a dot are passed over, and what else is no picture or of
 a kind that is not read; pictures and films of such kinds are counted at the end.
 
-The output is JSON lines {"input", "kind", "embedding"}, or with -o FILE.npy an array
+The output is JSON lines {"input", "kind", "embedding"}, or with -o NAME.npy an array
 [inputs, values] of float32 for NumPy; the inputs of its rows are then listed in
-FILE.inputs.jsonl. FILE.model.json, beside either, has the model's fingerprint: compare
+NAME.inputs.jsonl. NAME.model.json, beside either, has the model's fingerprint: compare
 vectors with those of the same fingerprint only. Memory does not grow with the number of
 inputs. How far it is shows on standard error: on a terminal all the time, in a log every
 half minute.
 
-FILE appears when it is whole. What is done until then is in FILE.part, batch by batch, and
-stays if the run is interrupted: the same command with --resume goes on with it. Inputs
-that have a vector there are passed over, which takes about 50 bytes of memory each; those
-that could not be read are tried again.`,
+A file appears when it is whole. What is done until then is in NAME.npy.part, batch by
+batch, and stays if the run is interrupted: the same command with --resume goes on with it.
+Inputs that have a vector there are passed over, which takes about 50 bytes of memory each;
+those that could not be read are tried again.`,
 		Example: strings.ReplaceAll(`  NAME embed "red apple" apple.png
   NAME embed --image pictures/ -o pictures.npy
   NAME embed --image pictures/ -o pictures.npy --resume
@@ -58,7 +58,7 @@ that could not be read are tried again.`,
 	f.BoolVar(&asText, "text", false, "every input is a text")
 	f.StringVarP(&out, "out", "o", "", "file to write, .npy or .jsonl (default: JSON lines to standard output)")
 	f.BoolVar(&strict, "strict", false, strictBoth)
-	f.BoolVar(&resume, "resume", false, "go on with what an interrupted run left of FILE")
+	f.BoolVar(&resume, "resume", false, "go on with what an interrupted run left of the file")
 	a.idsFlag(c)
 	return c
 }

@@ -38,7 +38,7 @@ type embedding struct {
 	Embedding []float32 `json:"embedding,omitempty"`
 }
 
-// maker is what FILE.model.json says.
+// maker is what NAME.model.json says.
 type maker struct {
 	Model       string `json:"model"`
 	Fingerprint string `json:"fingerprint"` // see rt.Model.Fingerprint
@@ -53,7 +53,7 @@ func keyOf(input, kind string) inputKey {
 	return inputKey(sum[:16])
 }
 
-// madeBy reads what FILE.model.json says, and returns an error if that is another model.
+// madeBy reads what NAME.model.json says, and returns an error if that is another model.
 func madeBy(r io.Reader, name, model, fingerprint string) error {
 	var made maker
 	if err := json.NewDecoder(io.LimitReader(r, 1<<16)).Decode(&made); err != nil {
