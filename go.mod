@@ -6,7 +6,6 @@ require (
 	github.com/dave/jennifer v1.7.1
 	github.com/gen2brain/avif v0.4.4
 	github.com/gen2brain/heic v0.4.5
-	github.com/gen2brain/jpegn v0.6.0
 	github.com/goccy/go-yaml v1.19.2
 	github.com/google/go-cmp v0.7.0
 	github.com/mmcloughlin/avo v0.6.0

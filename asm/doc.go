@@ -43,7 +43,8 @@
 //
 // An op: a constant and a row in kernel.go, a twin in twin.go and in twinfile.go's table, a generator in each emitter, a
 // tester and a benchmark in golden/kernels_test.go. An ISA: a constant, a row in Levels and a tile in kernel.go, and
-// generators. Then go generate ./generated/kernels.
+// generators. Then go generate ./generated/kernels. What models do not use, but a package of codegen/rt, has that package as
+// Home in its row; its twin and the choice by the CPU stand there, and go generate ./codegen/rt/... writes it.
 //
 // Place in the ladder: above nothing but the standard library, below passes (layouts, families), the emitters and codegen.
 // It is not for running models: generated packages carry their own copies of the kernels, and codegen/rt drives them.

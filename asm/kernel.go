@@ -31,6 +31,7 @@ const (
 	OpRowStart  Op = "rowstart"
 	OpDGemm     Op = "dgemm"
 	OpRound     Op = "round"
+	OpIDCT      Op = "idct"
 	OpPeakFMA   Op = "peak_fma"
 )
 
@@ -39,7 +40,7 @@ type OpRow struct {
 	Op        Op
 	DTypes    []string // element types in the names of its kernels, one kernel for each; none when it has none
 	Tiled     bool     // one kernel for each number of rows 1..MR, see tiled; otherwise the number of rows is an argument
-	Measuring bool     // exists to be timed, no model uses it: it has no twin
+	Home      string   // the package of codegen/rt that its kernels are written into; "" the packages of models that use them, and a twin
 	Signature string   // Go type of every kernel of this op; no parameter may be named g, which is a register to Go's assembler
 	Doc       string   // contract, one sentence a line
 }
@@ -178,7 +179,13 @@ k >= 1.`,
 A NaN stays one. n >= 1.`,
 	},
 	{
-		Op: OpPeakFMA, Measuring: true,
+		Op: OpIDCT, DTypes: []string{"i16"}, Home: "imagefile/jpeg",
+		Signature: "func(dst *uint8, stride int, block *int16, quant *uint16)",
+		Doc: `dst[y*stride+x] = 128 + the inverse cosine transform of block[i]*quant[i], i < 64, limited to 0..255, for x, y < 8: what
+libjpeg's accurate transform makes of them, and what libjpeg-turbo's vector code does where numbers outgrow 16 bits.`,
+	},
+	{
+		Op: OpPeakFMA, Home: "bench",
 		Signature: "func(n int)",
 		Doc:       `Runs n rounds of 12 independent vector FMAs in registers: the ceiling that the others are measured against. n >= 1.`,
 	},
@@ -234,7 +241,7 @@ var Levels = []Level{
 	{ISA: AVX512, Base: AVX2, Arch: "amd64", Vector: 16, Features: []string{"AVX512F"}, Ops: []Op{OpGemm, OpGemmV, OpWGemm, OpSoftmax, OpGelu, OpDGemm, OpPeakFMA}},
 	{ISA: AVX512VNNI, Base: AVX512, Arch: "amd64", Vector: 16, Features: []string{"AVX512VNNI"}, Ops: []Op{OpQGemm}},
 	{ISA: AVX512BF16, Base: AVX512VNNI, Arch: "amd64", Vector: 16, Features: []string{"AVX512BF16"}, Ops: []Op{OpDGemm}},
-	{ISA: NEON, Base: Generic, Arch: "arm64", Vector: 4, Ops: []Op{OpGemm, OpGemmV, OpSoftmax, OpScaleRows, OpLayerNorm, OpGelu, OpPackK, OpAdd, OpWGemm, OpExpand, OpQGemm, OpQuant, OpNormQ, OpDGemm, OpRound, OpPeakFMA}},
+	{ISA: NEON, Base: Generic, Arch: "arm64", Vector: 4, Ops: []Op{OpGemm, OpGemmV, OpSoftmax, OpScaleRows, OpLayerNorm, OpGelu, OpPackK, OpAdd, OpWGemm, OpExpand, OpQGemm, OpQuant, OpNormQ, OpDGemm, OpRound, OpIDCT, OpPeakFMA}},
 	{ISA: NEONDot, Base: NEON, Arch: "arm64", Vector: 4, Features: []string{"ASIMDDP"}, Ops: []Op{OpQGemm}},
 }
 
@@ -309,7 +316,7 @@ func catalogue() []Kernel {
 	var ks []Kernel
 	for _, l := range Levels {
 		for _, r := range Ops {
-			if r.Measuring && l.ISA == Generic || l.Ops != nil && !slices.Contains(l.Ops, r.Op) {
+			if r.Home != "" && l.ISA == Generic || l.Ops != nil && !slices.Contains(l.Ops, r.Op) {
 				continue
 			}
 			for _, d := range r.types() {

@@ -48,14 +48,14 @@ func TestLibrary(t *testing.T) {
 	}
 }
 
-// TestMeasuring compares the generated files of codegen/rt/bench with what the generators write now, byte for byte.
-func TestMeasuring(t *testing.T) {
-	files, err := codegen.Measuring()
+// TestHomes compares the generated files of packages of codegen/rt with what the generators write now, byte for byte.
+func TestHomes(t *testing.T) {
+	files, err := codegen.Homes()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for name, data := range files {
-		path := filepath.Join("rt", "bench", name)
+		path := filepath.Join("rt", filepath.FromSlash(name))
 		if *update {
 			if err := os.WriteFile(path, data, 0o666); err != nil {
 				t.Fatal(err)
@@ -65,7 +65,7 @@ func TestMeasuring(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		} else if d := cmp.Diff(string(data), string(have)); d != "" {
-			t.Errorf("codegen/rt/bench/%s is stale, run go generate ./codegen/rt/bench (-want +got):\n%s", name, d)
+			t.Errorf("codegen/rt/%s is stale, run go generate ./codegen/rt/... (-want +got):\n%s", name, d)
 		}
 	}
 }

@@ -40,6 +40,7 @@ type (
 	normQuantFunc = func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
 	dgemmFunc     = func(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 	roundFunc     = func(rows int, dst *uint16, ldd int, src *float32, lds int, n int)
+	idctFunc      = func(dst *uint8, stride int, block *int16, quant *uint16)
 	peakFunc      = func(n int)
 )
 
@@ -95,6 +96,7 @@ var testers = map[asm.Op]func(c *check, k asm.Kernel, f any){
 	asm.OpRowStart:  testRowStart,
 	asm.OpDGemm:     testDGemm,
 	asm.OpRound:     testRound,
+	asm.OpIDCT:      testIDCT,
 	asm.OpPeakFMA:   func(_ *check, _ asm.Kernel, f any) { f.(peakFunc)(1) },
 }
 
@@ -386,6 +388,44 @@ func testExpand(c *check, k asm.Kernel, fn any) {
 			c.same(got, want, fmt.Sprintf("n=%d, %#04x", n, h), 0, i)
 		}
 		c.intact(dst, fmt.Sprint("n=", n))
+	}
+}
+
+// testIDCT compares with the transform of the JPEG standard. Its twin, which it equals bit for bit, stands with its user.
+func testIDCT(c *check, _ asm.Kernel, fn any) {
+	f := fn.(idctFunc)
+	var basis [8][8]float64 // of frequency u at sample x
+	for u := range 8 {
+		for x := range 8 {
+			basis[u][x] = math.Cos(float64((2*x+1)*u)*math.Pi/16) / 2
+			if u == 0 {
+				basis[u][x] = math.Sqrt2 / 4
+			}
+		}
+	}
+	for _, floats := range []int{2, 3, 16} { // of a row
+		for _, known := range []int{1, 8, 9, 64} {
+			block, quant := c.halves(64), c.halvesOf(c.in, 64)
+			for i := range block {
+				block[i], quant[i] = 0, uint16(1+c.rng.IntN(9))
+				if i < known {
+					block[i] = uint16(int16(c.rng.IntN(15) - 7))
+				}
+			}
+			dst := c.newMat(c.out, 8, 2, floats, c.normal)
+			f((*uint8)(unsafe.Pointer(dst.ptr())), 4*floats, (*int16)(unsafe.Pointer(&block[0])), &quant[0])
+			for y := range 8 {
+				row := unsafe.Slice((*uint8)(unsafe.Pointer(&dst.row(y)[0])), 8)
+				for x, got := range row {
+					want := 128.0
+					for i, v := range block {
+						want += float64(int16(v)) * float64(quant[i]) * basis[i/8][y] * basis[i%8][x]
+					}
+					c.near(float32(got), min(max(want, 0), 255), 1, fmt.Sprint("coefficients ", known), y, x)
+				}
+			}
+			c.intact(dst, fmt.Sprint("coefficients ", known))
+		}
 	}
 }
 
@@ -1335,6 +1375,17 @@ func BenchmarkKernels(b *testing.B) {
 					f(rows, &bytes[0], 2*(d+64), &work[0], ld, d, 1e-5, &dst[0], &dst[rows])
 				}
 				elems(b, rows*d)
+			case idctFunc:
+				var block [64]int16
+				var quant [64]uint16
+				for i := range block {
+					block[i], quant[i] = int16(rng.IntN(15)-7), uint16(1+rng.IntN(9))
+				}
+				var samples [64]uint8
+				for b.Loop() {
+					f(&samples[0], 8, &block[0], &quant[0])
+				}
+				elems(b, len(block))
 			case peakFunc:
 				for b.Loop() {
 					f(1000)

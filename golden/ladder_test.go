@@ -54,7 +54,7 @@ var ladder = map[string]rung{
 	"codegen/rt/imagefile/heif/heiftest": {imports: "codegen/rt/imagefile codegen/rt/imagefile/heif asm/asmtest"},
 	"codegen/rt/imagefile/heic":          {imports: "codegen/rt/imagefile codegen/rt/imagefile/heif github.com/gen2brain/heic", tests: "codegen/rt/imagefile/heif/heiftest"}, // LGPL: linked only where it is asked for
 	"codegen/rt/imagefile/avif":          {imports: "codegen/rt/imagefile codegen/rt/imagefile/heif github.com/gen2brain/avif", tests: "codegen/rt/imagefile/heif/heiftest"},
-	"codegen/rt/imagefile/jpeg":          {imports: "codegen/rt/pixel github.com/gen2brain/jpegn"},
+	"codegen/rt/imagefile/jpeg":          {imports: "codegen/rt/pixel golang.org/x/sys/..."},
 	"codegen/rt/decode":                  {imports: "codegen/rt", tests: "codegen/rt/rttest"},
 	"codegen/rt/task": {imports: "codegen/rt codegen/rt/decode codegen/rt/token codegen/rt/pixel",
 		tests: "codegen/rt/rttest generated/beit3tiny generated/emoji"}, // the load is of compiled models

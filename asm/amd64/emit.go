@@ -42,6 +42,7 @@ var generators = map[asm.Op]func(*writer, asm.Kernel){
 	asm.OpRowStart:  rowStart,
 	asm.OpDGemm:     dgemm,
 	asm.OpRound:     round,
+	asm.OpIDCT:      idct,
 	asm.OpPeakFMA:   peakFMA,
 }
 

@@ -30,6 +30,7 @@ var generators = map[asm.Op]func(*writer, asm.Kernel){
 	asm.OpNormQ:     normQuant,
 	asm.OpDGemm:     dgemm,
 	asm.OpRound:     round,
+	asm.OpIDCT:      idct,
 	asm.OpPeakFMA:   peakFMA,
 }
 
@@ -257,6 +258,26 @@ func (w *writer) TRN2(d, n, m V)            { w.emit(trn2, int(d), int(n), int(m
 func (w *writer) ZIP1(d, n, m V)            { w.emit(zip1, int(d), int(n), int(m)) }        // n[0] n[1] m[0] m[1]
 func (w *writer) ZIP2(d, n, m V)            { w.emit(zip2, int(d), int(n), int(m)) }        // n[2] n[3] m[2] m[3]
 
+// 16 bits an element.
+
+func (w *writer) ADDh(d, n, m V)              { w.emit(addH, int(d), int(n), int(m)) }
+func (w *writer) SUBh(d, n, m V)              { w.emit(subH, int(d), int(n), int(m)) }
+func (w *writer) MULh(d, n, m V)              { w.emit(mulH, int(d), int(n), int(m)) }
+func (w *writer) TRN1h(d, n, m V)             { w.emit(trn1H, int(d), int(n), int(m)) }         // n[0] m[0] n[2] m[2] ...
+func (w *writer) TRN2h(d, n, m V)             { w.emit(trn2H, int(d), int(n), int(m)) }         // n[1] m[1] n[3] m[3] ...
+func (w *writer) SMULLlane(d, n, m V, i int)  { w.emit(smullLane, int(d), int(n), int(m), i) }  // d = n*m[i], low half to int32; m is one of V0 to V15
+func (w *writer) SMULL2lane(d, n, m V, i int) { w.emit(smull2Lane, int(d), int(n), int(m), i) } // high half
+func (w *writer) SMLALlane(d, n, m V, i int)  { w.emit(smlalLane, int(d), int(n), int(m), i) }  // d += n*m[i], low half to int32; m is one of V0 to V15
+func (w *writer) SMLAL2lane(d, n, m V, i int) { w.emit(smlal2Lane, int(d), int(n), int(m), i) } // high half
+func (w *writer) SSHLL(d, n V, bits int)      { w.emit(sshll, int(d), int(n), bits) }           // d = n<<bits, low half to int32
+func (w *writer) SSHLL2(d, n V, bits int)     { w.emit(sshll2, int(d), int(n), bits) }          // high half
+func (w *writer) SHLh(d, n V, bits int)       { w.emit(shlH, int(d), int(n), bits) }
+func (w *writer) SSHR2h(d, n V)               { w.emit(sshrH, int(d), int(n)) }   // d = n>>2
+func (w *writer) SQSHRN11(d, n V)             { w.emit(sqshrn, int(d), int(n)) }  // low half of d = int32>>11, saturated; the high one becomes zero
+func (w *writer) SQSHRN11high(d, n V)         { w.emit(sqshrn2, int(d), int(n)) } // high half of d; the low one stays
+func (w *writer) SQXTNb(d, n V)               { w.emit(sqxtn, int(d), int(n)) }   // saturated to bytes; the high half becomes zero
+func (w *writer) FMOV(d R, n V)               { w.emit(fmov, int(d), int(n)) }    // the low 64 bits
+
 // Arithmetic in lane 0; the others become zero.
 
 func (w *writer) SCVTFs(d V, n R) { w.emit(scvtf, int(d), int(n)) } // an integer as float32
@@ -277,6 +298,7 @@ func (w *writer) STP(d, t V, at R, off int)     { w.emit(stp, int(d), int(t), in
 func (w *writer) LDRs(d V, at R, by int)        { w.emit(ldrSPost, int(d), int(at), by) } // lane 0, the others become zero; post
 func (w *writer) LDRh(d V, at R, by int)        { w.emit(ldrHPost, int(d), int(at), by) } // 16 bits, the others become zero; post
 func (w *writer) STRs(d V, at R, by int)        { w.emit(strSPost, int(d), int(at), by) } // lane 0; post
+func (w *writer) STRdpost(d V, at R, by int)    { w.emit(strDPost, int(d), int(at), by) } // low half
 func (w *writer) LD1(d V, i int, at R)          { w.emit(ld1Post, int(d), i, int(at)) }   // lane i; post, by 4
 func (w *writer) ST1(d V, i int, at R)          { w.emit(st1Post, int(d), i, int(at)) }   // lane i; post, by 4
 func (w *writer) LD1R(d V, at R)                { w.emit(ld1r, int(d), int(at)) }         // into all lanes

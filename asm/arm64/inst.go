@@ -60,7 +60,10 @@ func (o operand) bounds() (least, most int) {
 	}
 	switch {
 	case o.kind == vector:
-		return 0, 31
+		if bits == 0 {
+			bits = 5
+		}
+		return 0, 1<<bits - 1
 	case o.kind == general:
 		return 0, 26
 	case o.signed:
@@ -77,7 +80,7 @@ func (o operand) check(v int) error {
 	}
 	switch o.kind {
 	case vector:
-		return fmt.Errorf("operand %s: V%d, want V0 to V31", o.name, v)
+		return fmt.Errorf("operand %s: V%d, want V0 to V%d", o.name, v, most)
 	case general:
 		return fmt.Errorf("operand %s: R%d, want R0 to R26 and not R18", o.name, v)
 	}
@@ -166,6 +169,23 @@ const (
 	uzpH
 	uzp2H
 	uzpB
+	addH
+	subH
+	mulH
+	trn1H
+	trn2H
+	smullLane
+	smull2Lane
+	smlalLane
+	smlal2Lane
+	sshll
+	sshll2
+	shlH
+	sshrH
+	sqshrn
+	sqshrn2
+	sqxtn
+	fmov
 	addInt
 	subInt
 	shl
@@ -194,6 +214,7 @@ const (
 	ldrSPost
 	ldrHPost
 	strSPost
+	strDPost
 	ld1Post
 	st1Post
 	ld1r
@@ -233,6 +254,16 @@ func bits(name string, word uint32) inst {
 
 func doubles(name string, word uint32) inst {
 	return inst{text: name + " v{d}.2d, v{n}.2d, v{m}.2d", word: word, ops: []operand{d, n, m}}
+}
+
+func shorts(name string, word uint32) inst {
+	return inst{text: name + " v{d}.8h, v{n}.8h, v{m}.8h", word: word, ops: []operand{d, n, m}}
+}
+
+// by is an instruction on 16 bits an element whose second factor is one element of V0 to V15.
+func by(name string, word uint32) inst {
+	few := operand{name: "m", kind: vector, scale: 1, fields: []field{{16, 4}}}
+	return inst{text: name + ", v{m}.h[{i}]", word: word, ops: []operand{d, n, few, imm("i", 1, field{20, 1}, field{21, 1}, field{11, 1})}}
 }
 
 func two(name string, word uint32) inst {
@@ -291,6 +322,25 @@ var table = [...]inst{
 	uzpH:     {text: "uzp1 v{d}.8h, v{n}.8h, v{m}.8h", word: 0x4e401800, ops: []operand{d, n, m}},
 	uzp2H:    {text: "uzp2 v{d}.8h, v{n}.8h, v{m}.8h", word: 0x4e405800, ops: []operand{d, n, m}},
 	uzpB:     bits("uzp1", 0x4e001800),
+	addH:     shorts("add", 0x4e608400),
+	subH:     shorts("sub", 0x6e608400),
+	mulH:     shorts("mul", 0x4e609c00),
+	trn1H:    shorts("trn1", 0x4e402800),
+	trn2H:    shorts("trn2", 0x4e406800),
+
+	smullLane:  by("smull v{d}.4s, v{n}.4h", 0x0f40a000),
+	smull2Lane: by("smull2 v{d}.4s, v{n}.8h", 0x4f40a000),
+	smlalLane:  by("smlal v{d}.4s, v{n}.4h", 0x0f402000),
+	smlal2Lane: by("smlal2 v{d}.4s, v{n}.8h", 0x4f402000),
+
+	sshll:    {text: "sshll v{d}.4s, v{n}.4h, #{i}", word: 0x0f10a400, ops: []operand{d, n, imm("i", 1, field{16, 4})}},
+	sshll2:   {text: "sshll2 v{d}.4s, v{n}.8h, #{i}", word: 0x4f10a400, ops: []operand{d, n, imm("i", 1, field{16, 4})}},
+	shlH:     {text: "shl v{d}.8h, v{n}.8h, #{i}", word: 0x4f105400, ops: []operand{d, n, imm("i", 1, field{16, 4})}},
+	sshrH:    {text: "sshr v{d}.8h, v{n}.8h, #2", word: 0x4f1e0400, ops: []operand{d, n}},
+	sqshrn:   {text: "sqshrn v{d}.4h, v{n}.4s, #11", word: 0x0f159400, ops: []operand{d, n}},
+	sqshrn2:  {text: "sqshrn2 v{d}.8h, v{n}.4s, #11", word: 0x4f159400, ops: []operand{d, n}},
+	sqxtn:    {text: "sqxtn v{d}.8b, v{n}.8h", word: 0x0e214800, ops: []operand{d, n}},
+	fmov:     {text: "fmov x{d}, d{n}", word: 0x9e660000, ops: []operand{gen("d", 0), n}},
 	addInt:   three("add", 0x4ea08400),
 	subInt:   three("sub", 0x6ea08400),
 	shl:      {text: "shl v{d}.4s, v{n}.4s, #{i}", word: 0x4f205400, ops: []operand{d, n, imm("i", 1, field{16, 5})}},
@@ -318,6 +368,7 @@ var table = [...]inst{
 	ldrSPost: post("ldr s", 0xbc400400),
 	ldrHPost: post("ldr h", 0x7c400400),
 	strSPost: post("str s", 0xbc000400),
+	strDPost: post("str d", 0xfc000400),
 	ld1Post:  lane("ld1", 0x0ddf8000),
 	st1Post:  lane("st1", 0x0d9f8000),
 	ld1r:     {text: "ld1r {v{d}.4s}, [x{n}]", word: 0x4d40c800, ops: []operand{d, base}},

@@ -65,7 +65,7 @@ func measured() (products, rows []asm.Kernel) {
 		switch {
 		case k.Op == asm.OpGemm, k.Op.Row().Tiled && k.MR == len(asm.Find(k.Family(), k.ISA)):
 			products = append(products, k)
-		case !k.Op.Row().Tiled && !k.Op.Row().Measuring:
+		case !k.Op.Row().Tiled && k.Op.Row().Home == "":
 			rows = append(rows, k)
 		}
 	}

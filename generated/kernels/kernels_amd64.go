@@ -390,6 +390,14 @@ func dgemm_bf16dot_6x16_avx2(tiles int, k int, a *uint16, lda int, b *uint16, bs
 //go:noescape
 func round_bf16dot_avx2(rows int, dst *uint16, ldd int, src *float32, lds int, n int)
 
+// idct_i16_avx2 computes:
+//
+// dst[y*stride+x] = 128 + the inverse cosine transform of block[i]*quant[i], i < 64, limited to 0..255, for x, y < 8: what
+// libjpeg's accurate transform makes of them, and what libjpeg-turbo's vector code does where numbers outgrow 16 bits.
+//
+//go:noescape
+func idct_i16_avx2(dst *uint8, stride int, block *int16, quant *uint16)
+
 // peak_fma_avx2 computes:
 //
 // Runs n rounds of 12 independent vector FMAs in registers: the ceiling that the others are measured against. n >= 1.

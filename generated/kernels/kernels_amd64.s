@@ -11918,6 +11918,333 @@ DATA quiet<>+24(SB)/4, $0x00000040
 DATA quiet<>+28(SB)/4, $0x00000040
 GLOBL quiet<>(SB), RODATA|NOPTR, $32
 
+// func idct_i16_avx2(dst *uint8, stride int, block *int16, quant *uint16)
+// Requires: AVX, AVX2
+TEXT ·idct_i16_avx2(SB), NOSPLIT, $0-32
+	MOVQ           block+16(FP), AX
+	MOVQ           quant+24(FP), CX
+	VBROADCASTI128 (AX), Y0
+	VINSERTI128    $0x01, 64(AX), Y0, Y0
+	VBROADCASTI128 (CX), Y4
+	VINSERTI128    $0x01, 64(CX), Y4, Y4
+	VPMULLW        Y4, Y0, Y0
+	VBROADCASTI128 16(AX), Y1
+	VINSERTI128    $0x01, 80(AX), Y1, Y1
+	VBROADCASTI128 16(CX), Y4
+	VINSERTI128    $0x01, 80(CX), Y4, Y4
+	VPMULLW        Y4, Y1, Y1
+	VBROADCASTI128 32(AX), Y2
+	VINSERTI128    $0x01, 96(AX), Y2, Y2
+	VBROADCASTI128 32(CX), Y4
+	VINSERTI128    $0x01, 96(CX), Y4, Y4
+	VPMULLW        Y4, Y2, Y2
+	VBROADCASTI128 48(AX), Y3
+	VINSERTI128    $0x01, 112(AX), Y3, Y3
+	VBROADCASTI128 48(CX), Y4
+	VINSERTI128    $0x01, 112(CX), Y4, Y4
+	VPMULLW        Y4, Y3, Y3
+	VBROADCASTI128 112(AX), Y4
+	VPOR           16(AX), Y4, Y4
+	VPOR           48(AX), Y4, Y4
+	VPOR           80(AX), Y4, Y4
+	VPTEST         Y4, Y4
+	JNZ            columns
+	VPSLLW         $0x02, Y0, Y0
+	VPERMQ         $0x50, Y0, Y1
+	VPERMQ         $0x50, Y0, Y3
+	VPERMQ         $0x50, Y0, Y4
+	VPERMQ         $0x50, Y0, Y5
+	JMP            rows
+
+columns:
+	VPERMQ    $0x4e, Y0, Y4
+	VPADDW    Y4, Y0, Y5
+	VPMOVSXWD X5, Y6
+	VPSLLD    $0x0d, Y6, Y6
+	VPADDD    half11<>+0(SB), Y6, Y6
+	VPSUBW    Y4, Y0, Y5
+	VPMOVSXWD X5, Y4
+	VPSLLD    $0x0d, Y4, Y4
+	VPADDD    half11<>+0(SB), Y4, Y4
+	VPERMQ    $0xd8, Y2, Y2
+	VPSHUFB   interleave<>+0(SB), Y2, Y2
+	VPMADDWD  e3<>+0(SB), Y2, Y0
+	VPMADDWD  e2<>+0(SB), Y2, Y2
+	VPADDD    Y0, Y6, Y5
+	VPSUBD    Y0, Y6, Y0
+	VPADDD    Y2, Y4, Y7
+	VPSUBD    Y2, Y4, Y2
+	VPERMQ    $0x4e, Y3, Y4
+	VPADDW    Y4, Y3, Y6
+	VPERMQ    $0x4e, Y1, Y4
+	VPADDW    Y4, Y1, Y4
+	VPBLENDD  $0xf0, Y4, Y6, Y6
+	VPBLENDD  $0xf0, Y3, Y1, Y4
+	VPBLENDD  $0xf0, Y1, Y3, Y3
+	VPERMQ    $0xd8, Y6, Y6
+	VPSHUFB   interleave<>+0(SB), Y6, Y6
+	VPERMQ    $0xd8, Y4, Y4
+	VPSHUFB   interleave<>+0(SB), Y4, Y4
+	VPERMQ    $0xd8, Y3, Y3
+	VPSHUFB   interleave<>+0(SB), Y3, Y3
+	VPMADDWD  o0<>+0(SB), Y4, Y1
+	VPMADDWD  o1<>+0(SB), Y3, Y8
+	VPMADDWD  o2<>+0(SB), Y3, Y9
+	VPMADDWD  o3<>+0(SB), Y4, Y4
+	VPMADDWD  z3<>+0(SB), Y6, Y3
+	VPADDD    Y3, Y1, Y1
+	VPADDD    Y3, Y9, Y9
+	VPMADDWD  z4<>+0(SB), Y6, Y3
+	VPADDD    Y3, Y8, Y8
+	VPADDD    Y3, Y4, Y4
+	VPADDD    Y4, Y5, Y3
+	VPSUBD    Y4, Y5, Y5
+	VPSRAD    $0x0b, Y3, Y3
+	VPSRAD    $0x0b, Y5, Y5
+	VPADDD    Y9, Y7, Y4
+	VPSUBD    Y9, Y7, Y7
+	VPSRAD    $0x0b, Y4, Y4
+	VPSRAD    $0x0b, Y7, Y7
+	VPADDD    Y8, Y2, Y6
+	VPSUBD    Y8, Y2, Y2
+	VPSRAD    $0x0b, Y6, Y6
+	VPSRAD    $0x0b, Y2, Y2
+	VPADDD    Y1, Y0, Y8
+	VPSUBD    Y1, Y0, Y0
+	VPSRAD    $0x0b, Y8, Y8
+	VPSRAD    $0x0b, Y0, Y0
+	VPACKSSDW Y6, Y3, Y1
+	VPACKSSDW Y8, Y4, Y3
+	VPACKSSDW Y7, Y0, Y4
+	VPACKSSDW Y5, Y2, Y5
+
+rows:
+	VPUNPCKLWD   Y3, Y1, Y0
+	VPUNPCKHWD   Y3, Y1, Y2
+	VPUNPCKLDQ   Y2, Y0, Y1
+	VPUNPCKHDQ   Y2, Y0, Y3
+	VPUNPCKLWD   Y5, Y4, Y0
+	VPUNPCKHWD   Y5, Y4, Y2
+	VPUNPCKLDQ   Y2, Y0, Y4
+	VPUNPCKHDQ   Y2, Y0, Y5
+	VPUNPCKLQDQ  Y4, Y1, Y0
+	VPUNPCKHQDQ  Y4, Y1, Y1
+	VPUNPCKLQDQ  Y5, Y3, Y2
+	VPUNPCKHQDQ  Y5, Y3, Y3
+	VPERMQ       $0x4e, Y0, Y4
+	VPADDW       Y4, Y0, Y5
+	VPMOVSXWD    X5, Y6
+	VPSLLD       $0x0d, Y6, Y6
+	VPADDD       half18<>+0(SB), Y6, Y6
+	VPSUBW       Y4, Y0, Y5
+	VPMOVSXWD    X5, Y4
+	VPSLLD       $0x0d, Y4, Y4
+	VPADDD       half18<>+0(SB), Y4, Y4
+	VPERMQ       $0xd8, Y2, Y2
+	VPSHUFB      interleave<>+0(SB), Y2, Y2
+	VPMADDWD     e3<>+0(SB), Y2, Y0
+	VPMADDWD     e2<>+0(SB), Y2, Y2
+	VPADDD       Y0, Y6, Y5
+	VPSUBD       Y0, Y6, Y0
+	VPADDD       Y2, Y4, Y7
+	VPSUBD       Y2, Y4, Y2
+	VPERMQ       $0x4e, Y3, Y4
+	VPADDW       Y4, Y3, Y6
+	VPERMQ       $0x4e, Y1, Y4
+	VPADDW       Y4, Y1, Y4
+	VPBLENDD     $0xf0, Y4, Y6, Y6
+	VPBLENDD     $0xf0, Y3, Y1, Y4
+	VPBLENDD     $0xf0, Y1, Y3, Y3
+	VPERMQ       $0xd8, Y6, Y6
+	VPSHUFB      interleave<>+0(SB), Y6, Y6
+	VPERMQ       $0xd8, Y4, Y4
+	VPSHUFB      interleave<>+0(SB), Y4, Y4
+	VPERMQ       $0xd8, Y3, Y3
+	VPSHUFB      interleave<>+0(SB), Y3, Y3
+	VPMADDWD     o0<>+0(SB), Y4, Y1
+	VPMADDWD     o1<>+0(SB), Y3, Y8
+	VPMADDWD     o2<>+0(SB), Y3, Y9
+	VPMADDWD     o3<>+0(SB), Y4, Y4
+	VPMADDWD     z3<>+0(SB), Y6, Y3
+	VPADDD       Y3, Y1, Y1
+	VPADDD       Y3, Y9, Y9
+	VPMADDWD     z4<>+0(SB), Y6, Y3
+	VPADDD       Y3, Y8, Y8
+	VPADDD       Y3, Y4, Y4
+	VPADDD       Y4, Y5, Y3
+	VPSUBD       Y4, Y5, Y5
+	VPSRAD       $0x12, Y3, Y3
+	VPSRAD       $0x12, Y5, Y5
+	VPADDD       Y9, Y7, Y4
+	VPSUBD       Y9, Y7, Y7
+	VPSRAD       $0x12, Y4, Y4
+	VPSRAD       $0x12, Y7, Y7
+	VPADDD       Y8, Y2, Y6
+	VPSUBD       Y8, Y2, Y2
+	VPSRAD       $0x12, Y6, Y6
+	VPSRAD       $0x12, Y2, Y2
+	VPADDD       Y1, Y0, Y8
+	VPSUBD       Y1, Y0, Y0
+	VPSRAD       $0x12, Y8, Y8
+	VPSRAD       $0x12, Y0, Y0
+	VPACKSSDW    Y6, Y3, Y1
+	VPACKSSDW    Y8, Y4, Y3
+	VPACKSSDW    Y7, Y0, Y4
+	VPACKSSDW    Y5, Y2, Y5
+	VPUNPCKLWD   Y3, Y1, Y0
+	VPUNPCKHWD   Y3, Y1, Y2
+	VPUNPCKLDQ   Y2, Y0, Y1
+	VPUNPCKHDQ   Y2, Y0, Y3
+	VPUNPCKLWD   Y5, Y4, Y0
+	VPUNPCKHWD   Y5, Y4, Y2
+	VPUNPCKLDQ   Y2, Y0, Y4
+	VPUNPCKHDQ   Y2, Y0, Y5
+	VPUNPCKLQDQ  Y4, Y1, Y0
+	VPUNPCKHQDQ  Y4, Y1, Y1
+	VPUNPCKLQDQ  Y5, Y3, Y2
+	VPUNPCKHQDQ  Y5, Y3, Y3
+	MOVQ         dst+0(FP), AX
+	MOVQ         stride+8(FP), CX
+	LEAQ         (CX)(CX*2), DX
+	LEAQ         (AX)(DX*1), BX
+	LEAQ         (BX)(DX*1), DX
+	VPACKSSWB    Y1, Y0, Y0
+	VPADDB       center<>+0(SB), Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X1
+	VMOVQ        X0, (AX)
+	VMOVHPS      X0, (AX)(CX*1)
+	VMOVQ        X1, (BX)(CX*1)
+	VMOVHPS      X1, (BX)(CX*2)
+	VPACKSSWB    Y3, Y2, Y2
+	VPADDB       center<>+0(SB), Y2, Y2
+	VEXTRACTI128 $0x01, Y2, X0
+	VMOVQ        X2, (AX)(CX*2)
+	VMOVHPS      X2, (BX)
+	VMOVQ        X0, (DX)
+	VMOVHPS      X0, (DX)(CX*1)
+	VZEROUPPER
+	RET
+
+DATA half11<>+0(SB)/4, $0x00000400
+DATA half11<>+4(SB)/4, $0x00000400
+DATA half11<>+8(SB)/4, $0x00000400
+DATA half11<>+12(SB)/4, $0x00000400
+DATA half11<>+16(SB)/4, $0x00000400
+DATA half11<>+20(SB)/4, $0x00000400
+DATA half11<>+24(SB)/4, $0x00000400
+DATA half11<>+28(SB)/4, $0x00000400
+GLOBL half11<>(SB), RODATA|NOPTR, $32
+
+DATA interleave<>+0(SB)/4, $0x09080100
+DATA interleave<>+4(SB)/4, $0x0b0a0302
+DATA interleave<>+8(SB)/4, $0x0d0c0504
+DATA interleave<>+12(SB)/4, $0x0f0e0706
+DATA interleave<>+16(SB)/4, $0x09080100
+DATA interleave<>+20(SB)/4, $0x0b0a0302
+DATA interleave<>+24(SB)/4, $0x0d0c0504
+DATA interleave<>+28(SB)/4, $0x0f0e0706
+GLOBL interleave<>(SB), RODATA|NOPTR, $32
+
+DATA e3<>+0(SB)/4, $0x115129cf
+DATA e3<>+4(SB)/4, $0x115129cf
+DATA e3<>+8(SB)/4, $0x115129cf
+DATA e3<>+12(SB)/4, $0x115129cf
+DATA e3<>+16(SB)/4, $0x115129cf
+DATA e3<>+20(SB)/4, $0x115129cf
+DATA e3<>+24(SB)/4, $0x115129cf
+DATA e3<>+28(SB)/4, $0x115129cf
+GLOBL e3<>(SB), RODATA|NOPTR, $32
+
+DATA e2<>+0(SB)/4, $0xd6301151
+DATA e2<>+4(SB)/4, $0xd6301151
+DATA e2<>+8(SB)/4, $0xd6301151
+DATA e2<>+12(SB)/4, $0xd6301151
+DATA e2<>+16(SB)/4, $0xd6301151
+DATA e2<>+20(SB)/4, $0xd6301151
+DATA e2<>+24(SB)/4, $0xd6301151
+DATA e2<>+28(SB)/4, $0xd6301151
+GLOBL e2<>(SB), RODATA|NOPTR, $32
+
+DATA o0<>+0(SB)/4, $0xecc1e333
+DATA o0<>+4(SB)/4, $0xecc1e333
+DATA o0<>+8(SB)/4, $0xecc1e333
+DATA o0<>+12(SB)/4, $0xecc1e333
+DATA o0<>+16(SB)/4, $0xecc1e333
+DATA o0<>+20(SB)/4, $0xecc1e333
+DATA o0<>+24(SB)/4, $0xecc1e333
+DATA o0<>+28(SB)/4, $0xecc1e333
+GLOBL o0<>(SB), RODATA|NOPTR, $32
+
+DATA o1<>+0(SB)/4, $0xefb0adfd
+DATA o1<>+4(SB)/4, $0xefb0adfd
+DATA o1<>+8(SB)/4, $0xefb0adfd
+DATA o1<>+12(SB)/4, $0xefb0adfd
+DATA o1<>+16(SB)/4, $0xefb0adfd
+DATA o1<>+20(SB)/4, $0xefb0adfd
+DATA o1<>+24(SB)/4, $0xefb0adfd
+DATA o1<>+28(SB)/4, $0xefb0adfd
+GLOBL o1<>(SB), RODATA|NOPTR, $32
+
+DATA o2<>+0(SB)/4, $0xadfd1051
+DATA o2<>+4(SB)/4, $0xadfd1051
+DATA o2<>+8(SB)/4, $0xadfd1051
+DATA o2<>+12(SB)/4, $0xadfd1051
+DATA o2<>+16(SB)/4, $0xadfd1051
+DATA o2<>+20(SB)/4, $0xadfd1051
+DATA o2<>+24(SB)/4, $0xadfd1051
+DATA o2<>+28(SB)/4, $0xadfd1051
+GLOBL o2<>(SB), RODATA|NOPTR, $32
+
+DATA o3<>+0(SB)/4, $0xe333133e
+DATA o3<>+4(SB)/4, $0xe333133e
+DATA o3<>+8(SB)/4, $0xe333133e
+DATA o3<>+12(SB)/4, $0xe333133e
+DATA o3<>+16(SB)/4, $0xe333133e
+DATA o3<>+20(SB)/4, $0xe333133e
+DATA o3<>+24(SB)/4, $0xe333133e
+DATA o3<>+28(SB)/4, $0xe333133e
+GLOBL o3<>(SB), RODATA|NOPTR, $32
+
+DATA z3<>+0(SB)/4, $0x25a1e6dc
+DATA z3<>+4(SB)/4, $0x25a1e6dc
+DATA z3<>+8(SB)/4, $0x25a1e6dc
+DATA z3<>+12(SB)/4, $0x25a1e6dc
+DATA z3<>+16(SB)/4, $0x25a1e6dc
+DATA z3<>+20(SB)/4, $0x25a1e6dc
+DATA z3<>+24(SB)/4, $0x25a1e6dc
+DATA z3<>+28(SB)/4, $0x25a1e6dc
+GLOBL z3<>(SB), RODATA|NOPTR, $32
+
+DATA z4<>+0(SB)/4, $0x192525a1
+DATA z4<>+4(SB)/4, $0x192525a1
+DATA z4<>+8(SB)/4, $0x192525a1
+DATA z4<>+12(SB)/4, $0x192525a1
+DATA z4<>+16(SB)/4, $0x192525a1
+DATA z4<>+20(SB)/4, $0x192525a1
+DATA z4<>+24(SB)/4, $0x192525a1
+DATA z4<>+28(SB)/4, $0x192525a1
+GLOBL z4<>(SB), RODATA|NOPTR, $32
+
+DATA half18<>+0(SB)/4, $0x00020000
+DATA half18<>+4(SB)/4, $0x00020000
+DATA half18<>+8(SB)/4, $0x00020000
+DATA half18<>+12(SB)/4, $0x00020000
+DATA half18<>+16(SB)/4, $0x00020000
+DATA half18<>+20(SB)/4, $0x00020000
+DATA half18<>+24(SB)/4, $0x00020000
+DATA half18<>+28(SB)/4, $0x00020000
+GLOBL half18<>(SB), RODATA|NOPTR, $32
+
+DATA center<>+0(SB)/4, $0x80808080
+DATA center<>+4(SB)/4, $0x80808080
+DATA center<>+8(SB)/4, $0x80808080
+DATA center<>+12(SB)/4, $0x80808080
+DATA center<>+16(SB)/4, $0x80808080
+DATA center<>+20(SB)/4, $0x80808080
+DATA center<>+24(SB)/4, $0x80808080
+DATA center<>+28(SB)/4, $0x80808080
+GLOBL center<>(SB), RODATA|NOPTR, $32
+
 // func peak_fma_avx2(n int)
 // Requires: AVX, FMA3
 TEXT ·peak_fma_avx2(SB), NOSPLIT, $0-8

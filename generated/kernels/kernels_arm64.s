@@ -12863,6 +12863,336 @@ done3:
 return:
 	RET
 
+DATA idct<>+0(SB)/4, $0x115129cf
+DATA idct<>+4(SB)/4, $0xe6dcd630
+DATA idct<>+8(SB)/4, $0x192525a1
+DATA idct<>+12(SB)/4, $0xadfde333
+DATA idct<>+16(SB)/4, $0xefb0ecc1
+DATA idct<>+20(SB)/4, $0x133e1051
+DATA idct<>+24(SB)/4, $0x00000000
+DATA idct<>+28(SB)/4, $0x00000000
+DATA idct<>+32(SB)/4, $0x00000400
+DATA idct<>+36(SB)/4, $0x00000400
+DATA idct<>+40(SB)/4, $0x00000400
+DATA idct<>+44(SB)/4, $0x00000400
+DATA idct<>+48(SB)/4, $0x00020000
+DATA idct<>+52(SB)/4, $0x00020000
+DATA idct<>+56(SB)/4, $0x00020000
+DATA idct<>+60(SB)/4, $0x00020000
+DATA idct<>+64(SB)/4, $0x80808080
+DATA idct<>+68(SB)/4, $0x80808080
+DATA idct<>+72(SB)/4, $0x80808080
+DATA idct<>+76(SB)/4, $0x80808080
+GLOBL idct<>(SB), RODATA|NOPTR, $80
+
+// func idct_i16_neon(dst *uint8, stride int, block *int16, quant *uint16)
+TEXT ·idct_i16_neon(SB), NOSPLIT, $0-32
+	MOVD block+16(FP), R0
+	MOVD quant+24(FP), R1
+	WORD $0xad400400 // ldp q0, q1, [x0, #0]
+	WORD $0xad404430 // ldp q16, q17, [x1, #0]
+	WORD $0xad410c02 // ldp q2, q3, [x0, #32]
+	WORD $0xad414c32 // ldp q18, q19, [x1, #32]
+	WORD $0xad421404 // ldp q4, q5, [x0, #64]
+	WORD $0xad425434 // ldp q20, q21, [x1, #64]
+	WORD $0xad431c06 // ldp q6, q7, [x0, #96]
+	WORD $0xad435c36 // ldp q22, q23, [x1, #96]
+	MOVD $idct<>(SB), R2
+	WORD $0xad403c4e // ldp q14, q15, [x2, #0]
+	WORD $0x4ea21c28 // orr v8.16b, v1.16b, v2.16b
+	WORD $0x4ea31d08 // orr v8.16b, v8.16b, v3.16b
+	WORD $0x4ea41d08 // orr v8.16b, v8.16b, v4.16b
+	WORD $0x4ea51d08 // orr v8.16b, v8.16b, v5.16b
+	WORD $0x4ea61d08 // orr v8.16b, v8.16b, v6.16b
+	WORD $0x4ea71d08 // orr v8.16b, v8.16b, v7.16b
+	WORD $0x6e084109 // ext v9.16b, v8.16b, v8.16b, #8
+	WORD $0x4ea91d08 // orr v8.16b, v8.16b, v9.16b
+	WORD $0x9e660103 // fmov x3, d8
+	WORD $0x4e709c00 // mul v0.8h, v0.8h, v16.8h
+	WORD $0x4e719c21 // mul v1.8h, v1.8h, v17.8h
+	WORD $0x4e729c42 // mul v2.8h, v2.8h, v18.8h
+	WORD $0x4e739c63 // mul v3.8h, v3.8h, v19.8h
+	WORD $0x4e749c84 // mul v4.8h, v4.8h, v20.8h
+	WORD $0x4e759ca5 // mul v5.8h, v5.8h, v21.8h
+	WORD $0x4e769cc6 // mul v6.8h, v6.8h, v22.8h
+	WORD $0x4e779ce7 // mul v7.8h, v7.8h, v23.8h
+	CBZ R3, alike1
+	WORD $0x3dc0084c // ldr q12, [x2, #32]
+	WORD $0x4e648408 // add v8.8h, v0.8h, v4.8h
+	WORD $0x6e648409 // sub v9.8h, v0.8h, v4.8h
+	WORD $0x4e67846a // add v10.8h, v3.8h, v7.8h
+	WORD $0x4e65842b // add v11.8h, v1.8h, v5.8h
+	WORD $0x0f1da510 // sshll v16.4s, v8.4h, #13
+	WORD $0x0f1da531 // sshll v17.4s, v9.4h, #13
+	WORD $0x0f4ea053 // smull v19.4s, v2.4h, v14.h[0]
+	WORD $0x0f5ea052 // smull v18.4s, v2.4h, v14.h[1]
+	WORD $0x0f5e20d3 // smlal v19.4s, v6.4h, v14.h[1]
+	WORD $0x0f6e20d2 // smlal v18.4s, v6.4h, v14.h[2]
+	WORD $0x0f7ea158 // smull v24.4s, v10.4h, v14.h[3]
+	WORD $0x0f4ea959 // smull v25.4s, v10.4h, v14.h[4]
+	WORD $0x0f4e2978 // smlal v24.4s, v11.4h, v14.h[4]
+	WORD $0x0f5e2979 // smlal v25.4s, v11.4h, v14.h[5]
+	VMOV V24.B16, V26.B16
+	VMOV V25.B16, V27.B16
+	WORD $0x0f4f20f8 // smlal v24.4s, v7.4h, v15.h[0]
+	WORD $0x0f5f20b9 // smlal v25.4s, v5.4h, v15.h[1]
+	WORD $0x0f6f207a // smlal v26.4s, v3.4h, v15.h[2]
+	WORD $0x0f7f203b // smlal v27.4s, v1.4h, v15.h[3]
+	WORD $0x0f6e2838 // smlal v24.4s, v1.4h, v14.h[6]
+	WORD $0x0f7e2879 // smlal v25.4s, v3.4h, v14.h[7]
+	WORD $0x0f7e28ba // smlal v26.4s, v5.4h, v14.h[7]
+	WORD $0x0f6e28fb // smlal v27.4s, v7.4h, v14.h[6]
+	WORD $0x4eac8610 // add v16.4s, v16.4s, v12.4s
+	WORD $0x4eac8631 // add v17.4s, v17.4s, v12.4s
+	WORD $0x4eb3860d // add v13.4s, v16.4s, v19.4s
+	WORD $0x6eb38613 // sub v19.4s, v16.4s, v19.4s
+	WORD $0x4eb28630 // add v16.4s, v17.4s, v18.4s
+	WORD $0x6eb28632 // sub v18.4s, v17.4s, v18.4s
+	WORD $0x4ebb85b1 // add v17.4s, v13.4s, v27.4s
+	WORD $0x6ebb85bb // sub v27.4s, v13.4s, v27.4s
+	WORD $0x4eba860d // add v13.4s, v16.4s, v26.4s
+	WORD $0x6eba861a // sub v26.4s, v16.4s, v26.4s
+	WORD $0x4eb98650 // add v16.4s, v18.4s, v25.4s
+	WORD $0x6eb98659 // sub v25.4s, v18.4s, v25.4s
+	WORD $0x4eb88672 // add v18.4s, v19.4s, v24.4s
+	WORD $0x6eb88678 // sub v24.4s, v19.4s, v24.4s
+	WORD $0x4f1da514 // sshll2 v20.4s, v8.8h, #13
+	WORD $0x4f1da535 // sshll2 v21.4s, v9.8h, #13
+	WORD $0x4f4ea057 // smull2 v23.4s, v2.8h, v14.h[0]
+	WORD $0x4f5ea056 // smull2 v22.4s, v2.8h, v14.h[1]
+	WORD $0x4f5e20d7 // smlal2 v23.4s, v6.8h, v14.h[1]
+	WORD $0x4f6e20d6 // smlal2 v22.4s, v6.8h, v14.h[2]
+	WORD $0x4f7ea15c // smull2 v28.4s, v10.8h, v14.h[3]
+	WORD $0x4f4ea95d // smull2 v29.4s, v10.8h, v14.h[4]
+	WORD $0x4f4e297c // smlal2 v28.4s, v11.8h, v14.h[4]
+	WORD $0x4f5e297d // smlal2 v29.4s, v11.8h, v14.h[5]
+	VMOV V28.B16, V30.B16
+	VMOV V29.B16, V31.B16
+	WORD $0x4f4f20fc // smlal2 v28.4s, v7.8h, v15.h[0]
+	WORD $0x4f5f20bd // smlal2 v29.4s, v5.8h, v15.h[1]
+	WORD $0x4f6f207e // smlal2 v30.4s, v3.8h, v15.h[2]
+	WORD $0x4f7f203f // smlal2 v31.4s, v1.8h, v15.h[3]
+	WORD $0x4f6e283c // smlal2 v28.4s, v1.8h, v14.h[6]
+	WORD $0x4f7e287d // smlal2 v29.4s, v3.8h, v14.h[7]
+	WORD $0x4f7e28be // smlal2 v30.4s, v5.8h, v14.h[7]
+	WORD $0x4f6e28ff // smlal2 v31.4s, v7.8h, v14.h[6]
+	WORD $0x4eac8694 // add v20.4s, v20.4s, v12.4s
+	WORD $0x4eac86b5 // add v21.4s, v21.4s, v12.4s
+	WORD $0x4eb78693 // add v19.4s, v20.4s, v23.4s
+	WORD $0x6eb78697 // sub v23.4s, v20.4s, v23.4s
+	WORD $0x4eb686b4 // add v20.4s, v21.4s, v22.4s
+	WORD $0x6eb686b6 // sub v22.4s, v21.4s, v22.4s
+	WORD $0x4ebf8675 // add v21.4s, v19.4s, v31.4s
+	WORD $0x6ebf867f // sub v31.4s, v19.4s, v31.4s
+	WORD $0x4ebe8693 // add v19.4s, v20.4s, v30.4s
+	WORD $0x6ebe869e // sub v30.4s, v20.4s, v30.4s
+	WORD $0x4ebd86d4 // add v20.4s, v22.4s, v29.4s
+	WORD $0x6ebd86dd // sub v29.4s, v22.4s, v29.4s
+	WORD $0x4ebc86f6 // add v22.4s, v23.4s, v28.4s
+	WORD $0x6ebc86fc // sub v28.4s, v23.4s, v28.4s
+	WORD $0x0f159620 // sqshrn v0.4h, v17.4s, #11
+	WORD $0x4f1596a0 // sqshrn2 v0.8h, v21.4s, #11
+	WORD $0x0f1595a1 // sqshrn v1.4h, v13.4s, #11
+	WORD $0x4f159661 // sqshrn2 v1.8h, v19.4s, #11
+	WORD $0x0f159602 // sqshrn v2.4h, v16.4s, #11
+	WORD $0x4f159682 // sqshrn2 v2.8h, v20.4s, #11
+	WORD $0x0f159643 // sqshrn v3.4h, v18.4s, #11
+	WORD $0x4f1596c3 // sqshrn2 v3.8h, v22.4s, #11
+	WORD $0x0f159704 // sqshrn v4.4h, v24.4s, #11
+	WORD $0x4f159784 // sqshrn2 v4.8h, v28.4s, #11
+	WORD $0x0f159725 // sqshrn v5.4h, v25.4s, #11
+	WORD $0x4f1597a5 // sqshrn2 v5.8h, v29.4s, #11
+	WORD $0x0f159746 // sqshrn v6.4h, v26.4s, #11
+	WORD $0x4f1597c6 // sqshrn2 v6.8h, v30.4s, #11
+	WORD $0x0f159767 // sqshrn v7.4h, v27.4s, #11
+	WORD $0x4f1597e7 // sqshrn2 v7.8h, v31.4s, #11
+	JMP rows2
+
+alike1:
+	WORD $0x4f125400 // shl v0.8h, v0.8h, #2
+	VMOV V0.B16, V1.B16
+	VMOV V0.B16, V2.B16
+	VMOV V0.B16, V3.B16
+	VMOV V0.B16, V4.B16
+	VMOV V0.B16, V5.B16
+	VMOV V0.B16, V6.B16
+	VMOV V0.B16, V7.B16
+
+rows2:
+	WORD $0x4e412810 // trn1 v16.8h, v0.8h, v1.8h
+	WORD $0x4e416811 // trn2 v17.8h, v0.8h, v1.8h
+	WORD $0x4e432852 // trn1 v18.8h, v2.8h, v3.8h
+	WORD $0x4e436853 // trn2 v19.8h, v2.8h, v3.8h
+	WORD $0x4e452894 // trn1 v20.8h, v4.8h, v5.8h
+	WORD $0x4e456895 // trn2 v21.8h, v4.8h, v5.8h
+	WORD $0x4e4728d6 // trn1 v22.8h, v6.8h, v7.8h
+	WORD $0x4e4768d7 // trn2 v23.8h, v6.8h, v7.8h
+	WORD $0x4e922a18 // trn1 v24.4s, v16.4s, v18.4s
+	WORD $0x4e926a1a // trn2 v26.4s, v16.4s, v18.4s
+	WORD $0x4e932a39 // trn1 v25.4s, v17.4s, v19.4s
+	WORD $0x4e936a3b // trn2 v27.4s, v17.4s, v19.4s
+	WORD $0x4e962a9c // trn1 v28.4s, v20.4s, v22.4s
+	WORD $0x4e966a9e // trn2 v30.4s, v20.4s, v22.4s
+	WORD $0x4e972abd // trn1 v29.4s, v21.4s, v23.4s
+	WORD $0x4e976abf // trn2 v31.4s, v21.4s, v23.4s
+	WORD $0x4edc3b00 // zip1 v0.2d, v24.2d, v28.2d
+	WORD $0x4edc7b04 // zip2 v4.2d, v24.2d, v28.2d
+	WORD $0x4edd3b21 // zip1 v1.2d, v25.2d, v29.2d
+	WORD $0x4edd7b25 // zip2 v5.2d, v25.2d, v29.2d
+	WORD $0x4ede3b42 // zip1 v2.2d, v26.2d, v30.2d
+	WORD $0x4ede7b46 // zip2 v6.2d, v26.2d, v30.2d
+	WORD $0x4edf3b63 // zip1 v3.2d, v27.2d, v31.2d
+	WORD $0x4edf7b67 // zip2 v7.2d, v27.2d, v31.2d
+	WORD $0x3dc00c4c // ldr q12, [x2, #48]
+	WORD $0x4e648408 // add v8.8h, v0.8h, v4.8h
+	WORD $0x6e648409 // sub v9.8h, v0.8h, v4.8h
+	WORD $0x4e67846a // add v10.8h, v3.8h, v7.8h
+	WORD $0x4e65842b // add v11.8h, v1.8h, v5.8h
+	WORD $0x0f1da510 // sshll v16.4s, v8.4h, #13
+	WORD $0x0f1da531 // sshll v17.4s, v9.4h, #13
+	WORD $0x0f4ea053 // smull v19.4s, v2.4h, v14.h[0]
+	WORD $0x0f5ea052 // smull v18.4s, v2.4h, v14.h[1]
+	WORD $0x0f5e20d3 // smlal v19.4s, v6.4h, v14.h[1]
+	WORD $0x0f6e20d2 // smlal v18.4s, v6.4h, v14.h[2]
+	WORD $0x0f7ea158 // smull v24.4s, v10.4h, v14.h[3]
+	WORD $0x0f4ea959 // smull v25.4s, v10.4h, v14.h[4]
+	WORD $0x0f4e2978 // smlal v24.4s, v11.4h, v14.h[4]
+	WORD $0x0f5e2979 // smlal v25.4s, v11.4h, v14.h[5]
+	VMOV V24.B16, V26.B16
+	VMOV V25.B16, V27.B16
+	WORD $0x0f4f20f8 // smlal v24.4s, v7.4h, v15.h[0]
+	WORD $0x0f5f20b9 // smlal v25.4s, v5.4h, v15.h[1]
+	WORD $0x0f6f207a // smlal v26.4s, v3.4h, v15.h[2]
+	WORD $0x0f7f203b // smlal v27.4s, v1.4h, v15.h[3]
+	WORD $0x0f6e2838 // smlal v24.4s, v1.4h, v14.h[6]
+	WORD $0x0f7e2879 // smlal v25.4s, v3.4h, v14.h[7]
+	WORD $0x0f7e28ba // smlal v26.4s, v5.4h, v14.h[7]
+	WORD $0x0f6e28fb // smlal v27.4s, v7.4h, v14.h[6]
+	WORD $0x4eac8610 // add v16.4s, v16.4s, v12.4s
+	WORD $0x4eac8631 // add v17.4s, v17.4s, v12.4s
+	WORD $0x4eb3860d // add v13.4s, v16.4s, v19.4s
+	WORD $0x6eb38613 // sub v19.4s, v16.4s, v19.4s
+	WORD $0x4eb28630 // add v16.4s, v17.4s, v18.4s
+	WORD $0x6eb28632 // sub v18.4s, v17.4s, v18.4s
+	WORD $0x4ebb85b1 // add v17.4s, v13.4s, v27.4s
+	WORD $0x6ebb85bb // sub v27.4s, v13.4s, v27.4s
+	WORD $0x4eba860d // add v13.4s, v16.4s, v26.4s
+	WORD $0x6eba861a // sub v26.4s, v16.4s, v26.4s
+	WORD $0x4eb98650 // add v16.4s, v18.4s, v25.4s
+	WORD $0x6eb98659 // sub v25.4s, v18.4s, v25.4s
+	WORD $0x4eb88672 // add v18.4s, v19.4s, v24.4s
+	WORD $0x6eb88678 // sub v24.4s, v19.4s, v24.4s
+	WORD $0x4f1da514 // sshll2 v20.4s, v8.8h, #13
+	WORD $0x4f1da535 // sshll2 v21.4s, v9.8h, #13
+	WORD $0x4f4ea057 // smull2 v23.4s, v2.8h, v14.h[0]
+	WORD $0x4f5ea056 // smull2 v22.4s, v2.8h, v14.h[1]
+	WORD $0x4f5e20d7 // smlal2 v23.4s, v6.8h, v14.h[1]
+	WORD $0x4f6e20d6 // smlal2 v22.4s, v6.8h, v14.h[2]
+	WORD $0x4f7ea15c // smull2 v28.4s, v10.8h, v14.h[3]
+	WORD $0x4f4ea95d // smull2 v29.4s, v10.8h, v14.h[4]
+	WORD $0x4f4e297c // smlal2 v28.4s, v11.8h, v14.h[4]
+	WORD $0x4f5e297d // smlal2 v29.4s, v11.8h, v14.h[5]
+	VMOV V28.B16, V30.B16
+	VMOV V29.B16, V31.B16
+	WORD $0x4f4f20fc // smlal2 v28.4s, v7.8h, v15.h[0]
+	WORD $0x4f5f20bd // smlal2 v29.4s, v5.8h, v15.h[1]
+	WORD $0x4f6f207e // smlal2 v30.4s, v3.8h, v15.h[2]
+	WORD $0x4f7f203f // smlal2 v31.4s, v1.8h, v15.h[3]
+	WORD $0x4f6e283c // smlal2 v28.4s, v1.8h, v14.h[6]
+	WORD $0x4f7e287d // smlal2 v29.4s, v3.8h, v14.h[7]
+	WORD $0x4f7e28be // smlal2 v30.4s, v5.8h, v14.h[7]
+	WORD $0x4f6e28ff // smlal2 v31.4s, v7.8h, v14.h[6]
+	WORD $0x4eac8694 // add v20.4s, v20.4s, v12.4s
+	WORD $0x4eac86b5 // add v21.4s, v21.4s, v12.4s
+	WORD $0x4eb78693 // add v19.4s, v20.4s, v23.4s
+	WORD $0x6eb78697 // sub v23.4s, v20.4s, v23.4s
+	WORD $0x4eb686b4 // add v20.4s, v21.4s, v22.4s
+	WORD $0x6eb686b6 // sub v22.4s, v21.4s, v22.4s
+	WORD $0x4ebf8675 // add v21.4s, v19.4s, v31.4s
+	WORD $0x6ebf867f // sub v31.4s, v19.4s, v31.4s
+	WORD $0x4ebe8693 // add v19.4s, v20.4s, v30.4s
+	WORD $0x6ebe869e // sub v30.4s, v20.4s, v30.4s
+	WORD $0x4ebd86d4 // add v20.4s, v22.4s, v29.4s
+	WORD $0x6ebd86dd // sub v29.4s, v22.4s, v29.4s
+	WORD $0x4ebc86f6 // add v22.4s, v23.4s, v28.4s
+	WORD $0x6ebc86fc // sub v28.4s, v23.4s, v28.4s
+	WORD $0x4e555a20 // uzp2 v0.8h, v17.8h, v21.8h
+	WORD $0x4f1e0400 // sshr v0.8h, v0.8h, #2
+	WORD $0x4e5359a1 // uzp2 v1.8h, v13.8h, v19.8h
+	WORD $0x4f1e0421 // sshr v1.8h, v1.8h, #2
+	WORD $0x4e545a02 // uzp2 v2.8h, v16.8h, v20.8h
+	WORD $0x4f1e0442 // sshr v2.8h, v2.8h, #2
+	WORD $0x4e565a43 // uzp2 v3.8h, v18.8h, v22.8h
+	WORD $0x4f1e0463 // sshr v3.8h, v3.8h, #2
+	WORD $0x4e5c5b04 // uzp2 v4.8h, v24.8h, v28.8h
+	WORD $0x4f1e0484 // sshr v4.8h, v4.8h, #2
+	WORD $0x4e5d5b25 // uzp2 v5.8h, v25.8h, v29.8h
+	WORD $0x4f1e04a5 // sshr v5.8h, v5.8h, #2
+	WORD $0x4e5e5b46 // uzp2 v6.8h, v26.8h, v30.8h
+	WORD $0x4f1e04c6 // sshr v6.8h, v6.8h, #2
+	WORD $0x4e5f5b67 // uzp2 v7.8h, v27.8h, v31.8h
+	WORD $0x4f1e04e7 // sshr v7.8h, v7.8h, #2
+	WORD $0x4e412810 // trn1 v16.8h, v0.8h, v1.8h
+	WORD $0x4e416811 // trn2 v17.8h, v0.8h, v1.8h
+	WORD $0x4e432852 // trn1 v18.8h, v2.8h, v3.8h
+	WORD $0x4e436853 // trn2 v19.8h, v2.8h, v3.8h
+	WORD $0x4e452894 // trn1 v20.8h, v4.8h, v5.8h
+	WORD $0x4e456895 // trn2 v21.8h, v4.8h, v5.8h
+	WORD $0x4e4728d6 // trn1 v22.8h, v6.8h, v7.8h
+	WORD $0x4e4768d7 // trn2 v23.8h, v6.8h, v7.8h
+	WORD $0x4e922a18 // trn1 v24.4s, v16.4s, v18.4s
+	WORD $0x4e926a1a // trn2 v26.4s, v16.4s, v18.4s
+	WORD $0x4e932a39 // trn1 v25.4s, v17.4s, v19.4s
+	WORD $0x4e936a3b // trn2 v27.4s, v17.4s, v19.4s
+	WORD $0x4e962a9c // trn1 v28.4s, v20.4s, v22.4s
+	WORD $0x4e966a9e // trn2 v30.4s, v20.4s, v22.4s
+	WORD $0x4e972abd // trn1 v29.4s, v21.4s, v23.4s
+	WORD $0x4e976abf // trn2 v31.4s, v21.4s, v23.4s
+	WORD $0x4edc3b00 // zip1 v0.2d, v24.2d, v28.2d
+	WORD $0x4edc7b04 // zip2 v4.2d, v24.2d, v28.2d
+	WORD $0x4edd3b21 // zip1 v1.2d, v25.2d, v29.2d
+	WORD $0x4edd7b25 // zip2 v5.2d, v25.2d, v29.2d
+	WORD $0x4ede3b42 // zip1 v2.2d, v26.2d, v30.2d
+	WORD $0x4ede7b46 // zip2 v6.2d, v26.2d, v30.2d
+	WORD $0x4edf3b63 // zip1 v3.2d, v27.2d, v31.2d
+	WORD $0x4edf7b67 // zip2 v7.2d, v27.2d, v31.2d
+	MOVD dst+0(FP), R0
+	MOVD stride+8(FP), R1
+	WORD $0x3dc01048 // ldr q8, [x2, #64]
+	WORD $0x0e214800 // sqxtn v0.8b, v0.8h
+	WORD $0x0e214821 // sqxtn v1.8b, v1.8h
+	WORD $0x0e214842 // sqxtn v2.8b, v2.8h
+	WORD $0x0e214863 // sqxtn v3.8b, v3.8h
+	WORD $0x0e214884 // sqxtn v4.8b, v4.8h
+	WORD $0x0e2148a5 // sqxtn v5.8b, v5.8h
+	WORD $0x0e2148c6 // sqxtn v6.8b, v6.8h
+	WORD $0x0e2148e7 // sqxtn v7.8b, v7.8h
+	WORD $0x6e281c00 // eor v0.16b, v0.16b, v8.16b
+	WORD $0x6e281c21 // eor v1.16b, v1.16b, v8.16b
+	WORD $0x6e281c42 // eor v2.16b, v2.16b, v8.16b
+	WORD $0x6e281c63 // eor v3.16b, v3.16b, v8.16b
+	WORD $0x6e281c84 // eor v4.16b, v4.16b, v8.16b
+	WORD $0x6e281ca5 // eor v5.16b, v5.16b, v8.16b
+	WORD $0x6e281cc6 // eor v6.16b, v6.16b, v8.16b
+	WORD $0x6e281ce7 // eor v7.16b, v7.16b, v8.16b
+	WORD $0xfc000400 // str d0, [x0], #0
+	ADD R1, R0, R0
+	WORD $0xfc000401 // str d1, [x0], #0
+	ADD R1, R0, R0
+	WORD $0xfc000402 // str d2, [x0], #0
+	ADD R1, R0, R0
+	WORD $0xfc000403 // str d3, [x0], #0
+	ADD R1, R0, R0
+	WORD $0xfc000404 // str d4, [x0], #0
+	ADD R1, R0, R0
+	WORD $0xfc000405 // str d5, [x0], #0
+	ADD R1, R0, R0
+	WORD $0xfc000406 // str d6, [x0], #0
+	ADD R1, R0, R0
+	WORD $0xfc000407 // str d7, [x0], #0
+	ADD R1, R0, R0
+	RET
+
 // func peak_fma_neon(n int)
 TEXT ·peak_fma_neon(SB), NOSPLIT, $0-8
 	MOVD n+0(FP), R0

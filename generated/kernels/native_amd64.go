@@ -63,6 +63,7 @@ var native = []Kernel{
 	{Name: "dgemm_bf16dot_5x16_avx2", Level: "avx2", Requires: []string{"AVX", "AVX2", "FMA3"}, Func: dgemm_bf16dot_5x16_avx2},
 	{Name: "dgemm_bf16dot_6x16_avx2", Level: "avx2", Requires: []string{"AVX", "AVX2", "FMA3"}, Func: dgemm_bf16dot_6x16_avx2},
 	{Name: "round_bf16dot_avx2", Level: "avx2", Requires: []string{"AVX", "AVX2"}, Func: round_bf16dot_avx2},
+	{Name: "idct_i16_avx2", Level: "avx2", Requires: []string{"AVX", "AVX2"}, Func: idct_i16_avx2},
 	{Name: "peak_fma_avx2", Level: "avx2", Requires: []string{"AVX", "FMA3"}, Func: peak_fma_avx2},
 	{Name: "gemm_f32_1x48_avx512", Level: "avx512", Requires: []string{"AVX", "AVX512F"}, Func: gemm_f32_1x48_avx512},
 	{Name: "gemm_f32_2x48_avx512", Level: "avx512", Requires: []string{"AVX", "AVX512F"}, Func: gemm_f32_2x48_avx512},

@@ -50,6 +50,7 @@ var native = []Kernel{
 	{Name: "dgemm_bf16dot_5x16_neon", Level: "neon", Func: dgemm_bf16dot_5x16_neon},
 	{Name: "dgemm_bf16dot_6x16_neon", Level: "neon", Func: dgemm_bf16dot_6x16_neon},
 	{Name: "round_bf16dot_neon", Level: "neon", Func: round_bf16dot_neon},
+	{Name: "idct_i16_neon", Level: "neon", Func: idct_i16_neon},
 	{Name: "peak_fma_neon", Level: "neon", Func: peak_fma_neon},
 	{Name: "qgemm_i8_1x16_neondot", Level: "neondot", Requires: []string{"ASIMDDP"}, Func: qgemm_i8_1x16_neondot},
 	{Name: "qgemm_i8_2x16_neondot", Level: "neondot", Requires: []string{"ASIMDDP"}, Func: qgemm_i8_2x16_neondot},

@@ -4,4 +4,4 @@
 
 package bench
 
-var peaks []peak
+var peaks = []peak{}

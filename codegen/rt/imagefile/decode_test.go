@@ -27,18 +27,16 @@ import (
 func TestPillow(t *testing.T) {
 	for _, test := range []struct {
 		file, format string
-		max          int
-		mean         float64
 	}{
-		{"444.jpg", "jpeg", 3, 0.05},
-		{"422.jpg", "jpeg", 3, 0.05},
-		{"420.jpg", "jpeg", 3, 0.05},
-		{"440.jpg", "jpeg", 3, 0.05},
-		{"411.jpg", "jpeg", 3, 0.05},
-		{"cmyk.jpg", "jpeg", 3, 0.05},
-		{"lossy.webp", "webp", 0, 0},
-		{"alpha.webp", "webp", 0, 0},
-		{"fax.tif", "tiff", 0, 0},
+		{"444.jpg", "jpeg"},
+		{"422.jpg", "jpeg"},
+		{"420.jpg", "jpeg"},
+		{"440.jpg", "jpeg"},
+		{"411.jpg", "jpeg"},
+		{"cmyk.jpg", "jpeg"},
+		{"lossy.webp", "webp"},
+		{"alpha.webp", "webp"},
+		{"fax.tif", "tiff"},
 	} {
 		t.Run(test.file, func(t *testing.T) {
 			path := filepath.Join("testdata", test.file)
@@ -53,7 +51,7 @@ func TestPillow(t *testing.T) {
 			if img, _, err = File(path+".png", Options{}); err != nil {
 				t.Fatal(err)
 			}
-			compare(t, got, rgb(t, img), test.max, test.mean)
+			compare(t, got, rgb(t, img), 0, 0)
 		})
 	}
 }

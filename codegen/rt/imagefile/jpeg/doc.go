@@ -9,16 +9,13 @@
 // wrong restart markers, bad codes, bytes too many, data that ends early. A file that ends before its
 // picture does, without an end marker, was cut off and is refused, as Pillow refuses it.
 //
-// There are two decoders. The package's own equals libjpeg-turbo in every byte, also where that
-// smooths a progressive picture of which scans are missing. That of github.com/gen2brain/jpegn takes
-// half the time, and its samples differ by a level here and there: it reads sequential pictures that
-// are large and not packed with detail, gray or of a chroma sampling that image.YCbCr has. It does not treat
-// damage as libjpeg does: where it may have come upon some, the own decoder looks, and
-// reads the picture again if so.
+// Every sample equals libjpeg-turbo's, also where that smooths a progressive picture of which scans are
+// missing. The inverse transform is a kernel of package asm on CPUs that have it, else its twin in Go.
 //
 // [Segments] and [ReadFrame] say what a file asks for before it is decoded. Limits are
 // the caller's: Decode allocates by the size that the file says.
 //
-// The package stands below codegen/rt/imagefile, its only user, and imports package pixel and
-// jpegn. It neither writes pictures nor reads EXIF.
+// The package stands below codegen/rt/imagefile, its only user, and imports package pixel. It neither writes pictures nor reads EXIF.
 package jpeg
+
+//go:generate go test ../../.. -run Homes -update

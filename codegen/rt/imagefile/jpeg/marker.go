@@ -227,10 +227,11 @@ func (f *Frame) samples() int64 {
 func Memory(head []byte) int64 {
 	var f *Frame
 	var c colours
-	known := false // what the components are
+	known, whole := false, false // what the components are; that the first scan has them all
 	for s := range Segments(head) {
 		if c.see(s); s.Marker == SOS {
 			known = true
+			whole = f != nil && !f.Progressive && len(s.Body) > 0 && int(s.Body[0]) == len(f.Components)
 			break
 		}
 		if f == nil && IsFrame(s.Marker) {
@@ -240,8 +241,10 @@ func Memory(head []byte) int64 {
 	if f == nil {
 		return 0
 	}
-	// Samples, and either coefficients of two bytes, or jpegn's samples and its copy of the file.
-	n, pixels := 3*f.samples(), int64(f.Size.X)*int64(f.Size.Y)
+	n, pixels := f.samples(), int64(f.Size.X)*int64(f.Size.Y)
+	if !whole {
+		n *= 3 // and coefficients of two bytes
+	}
 	luma := c.luma(f)
 	if _, ok := f.ratio(); len(f.Components) == 1 || len(f.Components) == 3 && ok && luma && known {
 		return n

@@ -10,14 +10,6 @@ import (
 // Decode reads a picture. It is an image.Gray, an image.YCbCr, a pixel.RGB, or an
 // image.CMYK whose numbers are ink, whatever the file's are.
 func Decode(data []byte) (image.Image, error) {
-	if img := fast(data, false); img != nil {
-		return img, nil
-	}
-	return decode(data)
-}
-
-// decode is Decode by the package's own decoder.
-func decode(data []byte) (image.Image, error) {
 	var d decoder
 	ended := false
 	for s := range Segments(data) {

@@ -1,0 +1,196 @@
+package arm64
+
+import "github.com/multiway-go/multiway/asm"
+
+// Registers of idct.
+const (
+	idctHalf   = V(12) // half of what a pass drops
+	idctFree   = V(13)
+	idctFirst  = V(14) // the first eight factors
+	idctSecond = V(15) // the others
+)
+
+// Numbers of the accurate transform of libjpeg, in 13 bits after the point.
+const (
+	c0298 = 2446
+	c0390 = 3196
+	c0541 = 4433
+	c0765 = 6270
+	c0899 = 7373
+	c1175 = 9633
+	c1501 = 12299
+	c1847 = 15137
+	c1961 = 16069
+	c2053 = 16819
+	c2562 = 20995
+	c3072 = 25172
+)
+
+// idctFactors are what idct multiplies by.
+var idctFactors = []int16{
+	c0541 + c0765, c0541, c0541 - c1847, c1175 - c1961, c1175, c1175 - c0390, -c0899, -c2562,
+	c0298 - c0899, c2053 - c2562, c3072 - c2562, c1501 - c0899, 0, 0, 0, 0,
+}
+
+// idct transforms the columns of a block, transposes it, transforms what were the rows, and transposes it back.
+//
+//	V0-V7  the rows, or the columns where it is transposed, 16 bits an element
+//	x0     block, then dst; x1 quant, then stride
+func idct(w *writer, _ asm.Kernel) {
+	t, q := regs(0, 8), regs(16, 8)
+	w.arg("block", 0)
+	w.arg("quant", 1)
+	for i := 0; i < 8; i += 2 {
+		w.LDP(t[i], t[i+1], 0, 16*i)
+		w.LDP(q[i], q[i+1], 1, 16*i)
+	}
+	var words []uint32
+	for i := 0; i < len(idctFactors); i += 2 {
+		words = append(words, uint32(uint16(idctFactors[i]))|uint32(uint16(idctFactors[i+1]))<<16)
+	}
+	w.words("idct", 2, append(words, 1<<10, 1<<10, 1<<10, 1<<10, 1<<17, 1<<17, 1<<17, 1<<17, 0x80808080, 0x80808080, 0x80808080, 0x80808080)...)
+	w.LDP(idctFirst, idctSecond, 2, 0)
+	below, turned := V(8), V(9)
+	w.ORR(below, t[1], t[2])
+	for _, v := range t[3:] {
+		w.ORR(below, below, v)
+	}
+	w.EXT(turned, below, below, 8)
+	w.ORR(below, below, turned)
+	w.FMOV(3, below)
+	t.each(func(i int) { w.MULh(t[i], t[i], q[i]) })
+	alike, rows := w.label("alike"), w.label("rows")
+	w.CBZ(3, alike)
+	w.LDR(idctHalf, 2, 32)
+	w.idctPass(t, func(d, low, high V) { w.SQSHRN11(d, low); w.SQSHRN11high(d, high) })
+	w.B(rows)
+	w.mark(alike)
+	w.SHLh(t[0], t[0], 2)
+	for _, v := range t[1:] {
+		w.MOV(v, t[0])
+	}
+	w.mark(rows)
+	w.transpose(t)
+	w.LDR(idctHalf, 2, 48)
+	w.idctPass(t, func(d, low, high V) { w.UZP2h(d, low, high); w.SSHR2h(d, d) }) // 16 and 2 bits
+	w.transpose(t)
+
+	w.arg("dst", 0)
+	w.arg("stride", 1)
+	center := V(8)
+	w.LDR(center, 2, 64)
+	t.each(func(i int) { w.SQXTNb(t[i], t[i]) })
+	t.each(func(i int) { w.EOR(t[i], t[i], center) })
+	for _, v := range t {
+		w.STRdpost(v, 0, 0)
+		w.ADD(0, 0, 1)
+	}
+	w.RET()
+}
+
+// idctPass transforms t. drop makes a row of results from its halves of 32 bits an element.
+//
+//	V8-V11   0+4, 0-4, 3+7 and 1+5 of t
+//	V16-V23  what results i and 7-i have in common, i < 4, of the low half and of the high one; then results
+//	V24-V31  what is added to it in result i and taken away in 7-i; then results
+func (w *writer) idctPass(t vecs, drop func(d, low, high V)) {
+	v04, d04, v73, v51 := V(8), V(9), V(10), V(11)
+	w.ADDh(v04, t[0], t[4])
+	w.SUBh(d04, t[0], t[4])
+	w.ADDh(v73, t[3], t[7])
+	w.ADDh(v51, t[1], t[5])
+	free := idctFree
+	// factor is where one of idctFactors lies.
+	factor := func(f int16) (V, int) {
+		for i, v := range idctFactors {
+			if v == f {
+				return idctFirst + V(i/8), i % 8
+			}
+		}
+		panic("arm64: no such factor of idct")
+	}
+	var results [2][8]V
+	for half := range 2 {
+		start := func(d, n V, f int16) {
+			m, i := factor(f)
+			if half == 0 {
+				w.SMULLlane(d, n, m, i)
+			} else {
+				w.SMULL2lane(d, n, m, i)
+			}
+		}
+		add := func(d, n V, f int16) {
+			m, i := factor(f)
+			if half == 0 {
+				w.SMLALlane(d, n, m, i)
+			} else {
+				w.SMLAL2lane(d, n, m, i)
+			}
+		}
+		even, odd := regs(V(16+4*half), 4), regs(V(24+4*half), 4)
+		for i, v := range []V{v04, d04} {
+			if half == 0 {
+				w.SSHLL(even[i], v, 13)
+			} else {
+				w.SSHLL2(even[i], v, 13)
+			}
+		}
+		start(even[3], t[2], c0541+c0765)
+		start(even[2], t[2], c0541)
+		add(even[3], t[6], c0541)
+		add(even[2], t[6], c0541-c1847)
+		start(odd[0], v73, c1175-c1961)
+		start(odd[1], v73, c1175)
+		add(odd[0], v51, c1175)
+		add(odd[1], v51, c1175-c0390)
+		w.MOV(odd[2], odd[0])
+		w.MOV(odd[3], odd[1])
+		add(odd[0], t[7], c0298-c0899)
+		add(odd[1], t[5], c2053-c2562)
+		add(odd[2], t[3], c3072-c2562)
+		add(odd[3], t[1], c1501-c0899)
+		add(odd[0], t[1], -c0899)
+		add(odd[1], t[3], -c2562)
+		add(odd[2], t[5], -c2562)
+		add(odd[3], t[7], -c0899)
+		for _, v := range even[:2] {
+			w.ADDint(v, v, idctHalf)
+		}
+		// butterfly makes a+b and a-b, and returns the sum, for which it takes the free register; a's becomes free.
+		butterfly := func(a, b V) V {
+			sum := free
+			w.ADDint(sum, a, b)
+			w.SUBint(b, a, b)
+			free = a
+			return sum
+		}
+		even[0] = butterfly(even[0], even[3])
+		even[1] = butterfly(even[1], even[2])
+		for i, v := range even {
+			results[half][7-i] = odd[3-i]
+			results[half][i] = butterfly(v, odd[3-i])
+		}
+	}
+	for i := range 8 {
+		drop(t[i], results[0][i], results[1][i])
+	}
+}
+
+// transpose transposes eight vectors of eight elements of 16 bits.
+func (w *writer) transpose(t vecs) {
+	pairs, quads := regs(16, 8), regs(24, 8)
+	for i := 0; i < 8; i += 2 {
+		w.TRN1h(pairs[i], t[i], t[i+1])
+		w.TRN2h(pairs[i+1], t[i], t[i+1])
+	}
+	for i := 0; i < 8; i += 4 {
+		for j := range 2 {
+			w.TRN1(quads[i+j], pairs[i+j], pairs[i+j+2])
+			w.TRN2(quads[i+j+2], pairs[i+j], pairs[i+j+2])
+		}
+	}
+	for i := range 4 {
+		w.ZIP1(t[i], quads[i], quads[i+4])
+		w.ZIP2(t[i+4], quads[i], quads[i+4])
+	}
+}

@@ -1,0 +1,55 @@
+package codegen
+
+import (
+	"bytes"
+	"fmt"
+	"go/format"
+	"path"
+
+	"github.com/multiway-go/multiway/asm"
+)
+
+// Homes returns the generated files of the packages of codegen/rt that carry kernels of their own, by their paths below
+// codegen/rt: each op's assembly and its declarations, and bench's table of what measures peaks. No package that multiway
+// generates carries these kernels.
+func Homes() (map[string][]byte, error) {
+	files := map[string][]byte{}
+	for _, e := range emitters {
+		for _, r := range asm.Ops {
+			var of []asm.Kernel
+			for _, k := range asm.Catalogue {
+				if l, _ := k.ISA.Level(); l.Arch == e.arch && k.Op == r.Op {
+					of = append(of, k)
+				}
+			}
+			if r.Home == "" || len(of) == 0 {
+				continue
+			}
+			name := path.Join(r.Home, string(r.Op)+"_"+e.arch)
+			var err error
+			if files[name+".s"], files[name+".go"], err = e.emit(path.Base(r.Home), of); err != nil {
+				return nil, err
+			}
+			if r.Op == asm.OpPeakFMA {
+				if files["bench/peaks_"+e.arch+".go"], err = peaks(e.constraint(), of); err != nil {
+					return nil, err
+				}
+			}
+		}
+	}
+	var err error
+	files["bench/peaks_none.go"], err = peaks(noAssembly(), nil)
+	return files, err
+}
+
+// peaks returns bench's table of kernels.
+func peaks(constraint string, of []asm.Kernel) ([]byte, error) {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "%s\n\n//go:build %s\n\npackage bench\n\nvar peaks = []peak{\n", asm.Header, constraint)
+	for _, k := range of {
+		l, _ := k.ISA.Level()
+		fmt.Fprintf(&b, "{%q, %s, 2 * 12 * %d},\n", k.ISA, k.Name(), l.Vector)
+	}
+	b.WriteString("}\n")
+	return format.Source(b.Bytes())
+}

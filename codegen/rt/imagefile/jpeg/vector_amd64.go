@@ -1,0 +1,15 @@
+//go:build !noasm
+
+package jpeg
+
+import "golang.org/x/sys/cpu"
+
+// idct is plainIDCT, by vectors where the CPU has them.
+func idct(dst []byte, stride int, block *[64]int16, quant *[64]uint16) {
+	if !cpu.X86.HasAVX2 {
+		plainIDCT(dst, stride, block, quant)
+		return
+	}
+	_ = dst[7*stride+7]
+	idct_i16_avx2(&dst[0], stride, &block[0], &quant[0])
+}
