@@ -111,7 +111,7 @@ func asLibyuv(pix []uint8, c heif.Coded) {
 	if matrix == 12 { // that of the primaries
 		matrix = c.Colour.Primaries
 	}
-	var kr, kb, blue int // blue: 2 of what it should be, 2 * (1-kb) * 255/224
+	var kr, kb, blue int64 // shares of one; blue is that of 2, its factor, in the right one, 2 * (1-kb) * 255/224
 	switch matrix {
 	case 1:
 		kr, kb, blue = 13933, 4732, 62049
@@ -122,9 +122,9 @@ func asLibyuv(pix []uint8, c heif.Coded) {
 	default:
 		return
 	}
-	level := func(at int) int { return int(pix[at]) | int(pix[at+1])<<8 }
-	luma := func(at int) int { return (kr*level(at) + (one-kr-kb)*level(at+2) + kb*level(at+4)) / one }
-	set := func(at, v int) {
+	level := func(at int) int64 { return int64(pix[at]) | int64(pix[at+1])<<8 }
+	luma := func(at int) int64 { return (kr*level(at) + (one-kr-kb)*level(at+2) + kb*level(at+4)) / one }
+	set := func(at int, v int64) {
 		v = min(max(v, 0), 65535)
 		pix[at], pix[at+1] = uint8(v), uint8(v>>8)
 	}
