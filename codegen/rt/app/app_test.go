@@ -729,11 +729,14 @@ func TestResume(t *testing.T) {
 			t.Errorf("%s: %s", out, got.errs)
 		}
 		same("cut at different places")
-		cut(func(string) float64 { return 0.2 }) // of what model is not known
-		if got := embed(list, "--resume"); got.status != 0 {
-			t.Errorf("%s: %s", out, got.errs)
+		cut(func(string) float64 { return 0.2 })
+		if got := embed(list, "--resume"); got.status != exitFailure || !strings.Contains(got.errs, out+".part: no run of embed left it, as ") {
+			t.Errorf("%s: going on with what no model made: status %d, %s", out, got.status, got.errs)
 		}
-		same("of no model")
+		cut(func(string) float64 { return 1 })
+		if got := embed("red\n", "--resume"); got.status != 0 || !strings.Contains(got.errs, "150 vectors in "+path+".part are of inputs that were not given this time, and stay") {
+			t.Errorf("%s: going on with another list: status %d, %s", out, got.status, got.errs)
+		}
 		cut(func(string) float64 { return 1 })
 		os.WriteFile(filepath.Join(dir, model+file.PartSuffix), []byte(`{"model": "other", "fingerprint": "00"}`), 0o666)
 		if got := embed(list, "--resume"); got.status != exitFailure || !strings.Contains(got.errs, "of model other") {
@@ -744,6 +747,11 @@ func TestResume(t *testing.T) {
 			t.Errorf("%s: %s", out, got.errs)
 		}
 		same("anew")
+		sibling := map[string]string{"x.npy": "x.jsonl", "x.jsonl": "x.npy"}[out]
+		os.WriteFile(filepath.Join(dir, model), []byte(`{"model": "other", "fingerprint": "00"}`), 0o666)
+		if got := run(b, list, "embed", "--text", "-o", filepath.Join(dir, sibling)); got.status != exitFailure || !strings.Contains(got.errs, "says so of "+path+" too, so give another name") {
+			t.Errorf("%s beside vectors of another model: status %d, %s", sibling, got.status, got.errs)
+		}
 	}
 	if got := run(b, "", "embed", "red", "--resume"); got.status != exitUsage || !strings.Contains(got.errs, "-o FILE") {
 		t.Errorf("going on with standard output: status %d, %s", got.status, got.errs)

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -108,6 +109,13 @@ func (a *App) embed(ctx context.Context, args []string, asImage, asText, strict,
 	}
 	if w.rows == 0 && t.failed > 0 {
 		return a.tallied(t, strict)
+	}
+	if n := w.unasked(); n > 0 {
+		said := fmt.Sprintf("%d vectors in %s are of inputs that were not given this time", n, file.Quote(out+file.PartSuffix))
+		if strict {
+			return w.kept(fmt.Errorf("%s, which --strict refuses", said))
+		}
+		a.warn("%s, and stay", said)
 	}
 	if err := w.close(); err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/multiway-go/multiway/asm/asmtest"
+	"github.com/multiway-go/multiway/codegen/rt/file"
 )
 
 // followed does as texts say: each row is of the text that holds its words, with a command line that leads to it and the
@@ -20,6 +21,7 @@ var followed = []struct{ words, before, after string }{
 	{"if it is a text, --text says so", "embed pics/coffee.jpgg", "embed --text pics/coffee.jpgg"},
 	{"without --resume it is made anew", "embed --resume -o DIR/whole.jsonl red", "embed -o DIR/whole.jsonl red"},
 	{"--resume goes on with it; to begin anew, remove it", "embed -o DIR/begun.jsonl red", "embed --resume -o DIR/begun.jsonl red"},
+	{"go on so, or remove it", "embed --resume --exif=false -o DIR/begun.jsonl red", "embed --resume --exif=true -o DIR/begun.jsonl red"},
 	{"give a text, or a picture with --image", "search --folder DIR", "search --folder DIR red"},
 	{"--texts goes with --image", "search --texts DIR/notes.txt red", "search --texts DIR/notes.txt --image DIR/apple.png"},
 	{"so do --folder, --texts and, with --image, texts; give one of them", "search --embeddings DIR/whole.jsonl --folder DIR red", "search --folder DIR red"},
@@ -27,6 +29,7 @@ var followed = []struct{ words, before, after string }{
 	{"give a folder of pictures with --folder", "search red", "search red --folder DIR"},
 	{"give some as arguments or in a file with --texts", "search --image DIR/apple.png", "search --image DIR/apple.png --texts DIR/notes.txt"},
 	{"files were left out, which --strict refuses", "classify --strict DIR/left", "classify DIR/left"},
+	{", which --strict refuses", "embed --resume --strict -o DIR/begun.jsonl green", "embed --resume -o DIR/begun.jsonl green"},
 	{"shorten them, or leave --strict out", "match --strict DIR/apple.png longlonglonglonglonglonglonglong", "match DIR/apple.png longlonglonglonglonglonglonglong"},
 	{"shorten it, or leave --strict out", "embed --strict longlonglonglonglonglonglonglong", "embed longlonglonglonglonglonglonglong"},
 	{"were cut; --strict refuses them", "", ""},     // a warning
@@ -71,7 +74,7 @@ func TestHints(t *testing.T) {
 		if err := os.Mkdir(left, 0o777); err != nil {
 			t.Fatal(err)
 		}
-		for name, from := range map[string]string{"left/apple.png": "apple.png", "left/film.mov": "notes.txt", "begun.jsonl.part": "notes.txt"} {
+		for name, from := range map[string]string{"left/apple.png": "apple.png", "left/film.mov": "notes.txt"} {
 			data, err := os.ReadFile(filepath.Join(dir, from))
 			if err == nil {
 				err = os.WriteFile(filepath.Join(dir, filepath.FromSlash(name)), data, 0o666)
@@ -82,6 +85,14 @@ func TestHints(t *testing.T) {
 		}
 		if r := run(b, "", "embed", "-o", filepath.Join(dir, "whole.jsonl"), "red"); r.status != 0 {
 			t.Fatal(r.errs)
+		}
+		if r := run(b, "", "embed", "-o", filepath.Join(dir, "begun.jsonl"), "red"); r.status != 0 {
+			t.Fatal(r.errs)
+		}
+		for _, name := range []string{"begun.jsonl", "begun.model.json"} {
+			if err := os.Rename(filepath.Join(dir, name), filepath.Join(dir, name+file.PartSuffix)); err != nil {
+				t.Fatal(err)
+			}
 		}
 		do := func(line string) ran {
 			return run(b, "", strings.Fields(strings.ReplaceAll(line, "DIR", filepath.ToSlash(dir)))...)

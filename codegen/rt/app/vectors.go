@@ -43,6 +43,7 @@ type maker struct {
 	Model       string `json:"model"`
 	Fingerprint string `json:"fingerprint"` // see rt.Model.Fingerprint
 	Multiway    string `json:"multiway"`    // version
+	EXIF        bool   `json:"exif"`        // whether pictures were turned upright
 }
 
 // inputKey stands for an input and its kind.
@@ -54,16 +55,15 @@ func keyOf(input, kind string) inputKey {
 }
 
 // madeBy reads what NAME.model.json says, and returns an error if that is another model.
-func madeBy(r io.Reader, name, model, fingerprint string) error {
-	var made maker
+func madeBy(r io.Reader, name, model, fingerprint string) (made maker, err error) {
 	if err := json.NewDecoder(io.LimitReader(r, 1<<16)).Decode(&made); err != nil {
-		return fmt.Errorf("%s: %w; want what embed -o writes beside its vectors", file.Quote(name), err)
+		return made, fmt.Errorf("%s: %w; want what embed -o writes beside its vectors", file.Quote(name), err)
 	}
 	if made.Model != model || made.Fingerprint != fingerprint {
-		return fmt.Errorf("%s: its vectors are of model %s, fingerprint %s, and this is %s, %s: %w",
+		return made, fmt.Errorf("%s: its vectors are of model %s, fingerprint %s, and this is %s, %s: %w",
 			file.Quote(name), file.Quote(made.Model), file.Quote(made.Fingerprint), model, fingerprint, errOtherModel)
 	}
-	return nil
+	return made, nil
 }
 
 var errOtherModel = errors.New("vectors of two models do not compare; embed anew")
@@ -84,7 +84,7 @@ func outputs(out string) []string {
 // embeddings starts the output of that name, "" for standard output, of a model; resume
 // has it go on with what an earlier run left, if it left anything.
 func (a *App) embeddings(m *task.Model, out string, resume bool) (_ *embeddings, err error) {
-	w := &embeddings{out: out, maker: maker{m.Package().Name, m.Fingerprint(), builds().Multiway}}
+	w := &embeddings{out: out, maker: maker{m.Package().Name, m.Fingerprint(), builds().Multiway, a.exif}}
 	if out == "" {
 		w.lines = bufio.NewWriter(a.Out)
 		return w, nil
@@ -99,6 +99,9 @@ func (a *App) embeddings(m *task.Model, out string, resume bool) (_ *embeddings,
 		if _, part := os.Stat(out + file.PartSuffix); whole == nil && errors.Is(part, fs.ErrNotExist) {
 			return nil, fmt.Errorf("%s is whole, there is nothing to go on with; without --resume it is made anew", file.Quote(out))
 		}
+	}
+	if err := w.besideOthers(); err != nil {
+		return nil, err
 	}
 	vectors, err := file.Part(out, 0o666, resume)
 	if errors.Is(err, file.ErrPart) {
@@ -126,18 +129,43 @@ func (a *App) embeddings(m *task.Model, out string, resume bool) (_ *embeddings,
 			return nil, err
 		}
 	}
-	if st, err := vectors.Stat(); err != nil {
+	st, err := vectors.Stat()
+	if err == nil && st.Size() == 0 {
+		err = cut(w.model, 0)
+	}
+	if err == nil {
+		w.recorded, err = w.sameMaker(st.Size() > 0)
+	}
+	if err != nil {
 		return nil, err
-	} else if st.Size() == 0 {
-		if err := cut(w.model, 0); err != nil {
-			return nil, err
-		}
 	}
 	if err := w.resume(parts[1]); err != nil {
 		return nil, err
 	}
 	w.lines = bufio.NewWriter(parts[1])
 	return w, nil
+}
+
+// besideOthers returns an error if there are vectors of another model that are called alike but for what the name ends in:
+// the file that says their model is this one's too.
+func (w *embeddings) besideOthers() error {
+	name := outputs(w.out)[0]
+	other := strings.TrimSuffix(w.out, filepath.Ext(w.out)) + ".npy"
+	if other == w.out {
+		other = strings.TrimSuffix(w.out, ".npy") + ".jsonl"
+	}
+	f, err := file.Open(name)
+	if err != nil {
+		return nil // nothing says so
+	}
+	defer f.Close()
+	if _, err := os.Stat(other); err != nil {
+		return nil
+	}
+	if _, err := madeBy(f, name, w.maker.Model, w.maker.Fingerprint); errors.Is(err, errOtherModel) {
+		return fmt.Errorf("%w; %s says so of %s too, so give another name", err, file.Quote(name), file.Quote(other))
+	}
+	return nil
 }
 
 // firstOf returns the first of the names that m has a function of.
@@ -151,11 +179,8 @@ func firstOf(m *task.Model, names ...string) string {
 const maxEmbeddingLine = 8*maxLine + 2<<20
 
 // resume reads what an earlier run left, cuts off what is not whole, and leaves the files
-// where the next row goes. Of no model that is known, nothing is whole.
+// where the next row goes.
 func (w *embeddings) resume(lines *file.File) (err error) {
-	if w.recorded, err = w.sameModel(); err != nil {
-		return err
-	}
 	w.done = map[inputKey]uint32{}
 	size := int64(0)
 	s := bufio.NewScanner(lines)
@@ -182,14 +207,20 @@ func (w *embeddings) resume(lines *file.File) (err error) {
 	return nil
 }
 
-// sameModel reports whether the rows of an earlier run are of this model; of another it is
-// an error. Where none is recorded there are no rows.
-func (w *embeddings) sameModel() (bool, error) {
-	switch err := madeBy(w.model, w.model.Name(), w.maker.Model, w.maker.Fingerprint); {
+// sameMaker reports whether it is recorded what made the rows of an earlier run. If something else than this run would, or,
+// where there are rows, nothing says what did, it is an error: they are not of this run, or of none.
+func (w *embeddings) sameMaker(rows bool) (bool, error) {
+	part := file.Quote(w.out + file.PartSuffix)
+	made, err := madeBy(w.model, w.model.Name(), w.maker.Model, w.maker.Fingerprint)
+	switch {
 	case errors.Is(err, errOtherModel):
-		return false, fmt.Errorf("%w (remove %s)", err, file.Quote(w.out+file.PartSuffix))
+		return false, fmt.Errorf("%w (remove %s)", err, part)
+	case err != nil && rows:
+		return false, fmt.Errorf("%s: no run of embed left it, as %s does not say what model made it; give another name, or remove it if it is of no use", part, file.Quote(w.model.Name()))
 	case err != nil:
 		return false, cut(w.model, 0)
+	case made.EXIF != w.maker.EXIF:
+		return false, fmt.Errorf("%s: its vectors are of pictures that were read with --exif=%t; go on so, or remove it", part, made.EXIF)
 	}
 	return true, nil
 }
@@ -219,7 +250,22 @@ func (w *embeddings) rest(items iter.Seq[item]) iter.Seq[item] {
 	}
 }
 
+// unasked counts the vectors of an earlier run whose inputs were not given to this one.
+func (w *embeddings) unasked() int {
+	n := 0
+	for _, k := range w.done {
+		n += int(k)
+	}
+	return n
+}
+
 func (w *embeddings) write(it *item, out []float32) error {
+	if w.model != nil && !w.recorded { // before the first row is written
+		if err := encode(w.model, w.maker); err != nil {
+			return err
+		}
+		w.recorded = true
+	}
 	line := embedding{Input: it.name, Kind: it.kind()}
 	if w.array == nil {
 		line.Embedding = out
@@ -232,12 +278,6 @@ func (w *embeddings) write(it *item, out []float32) error {
 
 // flush hands what was written to the system, which keeps it if the process ends.
 func (w *embeddings) flush() error {
-	if w.model != nil && !w.recorded {
-		if err := encode(w.model, w.maker); err != nil {
-			return err
-		}
-		w.recorded = true
-	}
 	if w.array != nil {
 		if err := w.array.b.Flush(); err != nil {
 			return err
@@ -297,7 +337,7 @@ func readStored(path, model, fingerprint string, cols int, yield func(*embedding
 		defer f.Close()
 		files = append(files, f)
 	}
-	if err := madeBy(files[0], names[0], model, fingerprint); err != nil {
+	if _, err := madeBy(files[0], names[0], model, fingerprint); err != nil {
 		return err
 	}
 	var array *npyReader
