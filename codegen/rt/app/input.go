@@ -225,13 +225,19 @@ func (a *App) needs(n int) cobra.PositionalArgs {
 	}
 }
 
-// checkIDs returns an error if texts are lists of ids and this is none.
+// checkIDs returns an error if texts are lists of ids and this is none of the model's.
 func (a *App) checkIDs(text string) error {
 	if len(a.ids) == 0 {
 		return nil
 	}
-	if _, err := token.ParseIDs(text); err != nil {
+	ids, err := token.ParseIDs(text)
+	if err != nil {
 		return fmt.Errorf("%w (with --ids all texts are ids)", err)
+	}
+	for _, id := range ids {
+		if int(id) >= a.Package.Vocab {
+			return fmt.Errorf("the id %d is outside the vocabulary of %d; use the model's own tokenizer", id, a.Package.Vocab)
+		}
 	}
 	return nil
 }
@@ -255,12 +261,14 @@ func held(items iter.Seq[item]) ([]item, error) {
 	return list, nil
 }
 
-// noFiles returns an error if an argument that is to be a text names a file, or looks like the name of one: a name that was
+// noFiles returns an error if an argument that is to be a text names a file or folder, or looks like the name of one: a name that was
 // given in the wrong place, or mistyped, is no text.
 func noFiles(args []string) error {
 	for _, s := range args {
-		if st, err := os.Stat(s); s != "-" && (err == nil && st.Mode().IsRegular() || imagefile.HasExtension(s) || err != nil && looksLikePath(s)) {
-			return fmt.Errorf("%s is the name of a file, or looks like one; want a text, or - for a list on standard input, whose lines are texts whatever they look like", file.Quote(s))
+		st, err := os.Stat(s)
+		there := err == nil && (st.Mode().IsRegular() || filepath.Base(s) != s) // a word may be that of a folder
+		if s != "-" && (there || imagefile.HasExtension(s) || err != nil && looksLikePath(s)) {
+			return fmt.Errorf("%s is the name of a file or a folder, or looks like one; want a text, or - for a list on standard input, whose lines are texts whatever they look like", file.Quote(s))
 		}
 	}
 	return nil
