@@ -516,7 +516,7 @@ func (p *parser) grid(id uint32, it *item, pic *Picture) error {
 			return fmt.Errorf("tile %d is %d x %d pixels, the first %d x %d", i, t.coded.Size.X, t.coded.Size.Y, pic.tile.X, pic.tile.Y)
 		}
 		if length += t.coded.length; length > uint64(len(p.file))+1<<20 {
-			return errors.New("its tiles have more data than the file, which is not supported")
+			return fmt.Errorf("the file is cut off or damaged: %d bytes, and its tiles have more data", len(p.file))
 		}
 		c := t.coded
 		c.Colour = pic.Colour

@@ -3,6 +3,7 @@ package heif
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/hex"
 	"image"
 	"runtime"
 	"strings"
@@ -65,7 +66,7 @@ func TestParse(t *testing.T) {
 		{"too wide", grid(2, 1, 1<<16, 8), "a picture is 131072 x 8 pixels, want 1 to 65536 on a side"},
 		{"a tile too few", bytes.Replace(grid(2, 2, 8, 8), []byte{0, 1, 1, 1, 0, 0, 0, 16}, []byte{0, 1, 1, 2, 0, 0, 0, 16}, 1), "its grid has 4 tiles, want 3 x 2"},
 		{"tiles of nothing", grid(200, 200, 8, 8), "40000 coded pictures of 8 x 8 pixels are for one of 1600 x 1600, which is too much"},
-		{"tiles of the same data", bytes.Replace(grid(200, 200, 200, 200), []byte{0, 2, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 4}, []byte{0, 2, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 100}, 1), "its tiles have more data than the file"},
+		{"tiles of the same data", bytes.Replace(grid(200, 200, 200, 200), []byte{0, 2, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 4}, []byte{0, 2, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 100}, 1), "and its tiles have more data"},
 		{"cut off", grid(1, 1, 8, 8)[:200], "a box ends before"},
 		{"boxes without end", append(box("ftyp", nil), bytes.Repeat(box("free", nil), maxBoxes+1)...), "more than 262144 boxes"},
 	} {
@@ -89,6 +90,19 @@ func TestParseTakesLittle(t *testing.T) {
 	runtime.ReadMemStats(&after)
 	if took := after.TotalAlloc - before.TotalAlloc; took > 64<<20 {
 		t.Errorf("it takes %d bytes of memory for a file of %d", took, len(data))
+	}
+}
+
+// A sequence parameter set that says nothing of colours, from a file of Nokia's.
+func TestReadHEVC(t *testing.T) {
+	config, err := hex.DecodeString("01016000000000000000000078f000fcfdf8f800000f03a00001001840010c01ffff01600000030000030000030000030000030078f024" +
+		"a10001001f42010101600000030000030000030000030000030078a00280802d1fe5f9246d9ed9a2000100074401c190958112")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := ReadHEVC(config)
+	if want := (HEVC{Size: image.Pt(1280, 720), Chroma: 1, Bits: 8, Colour: Colour{Primaries: 2, Transfer: 2, Matrix: 2}}); err != nil || got != want {
+		t.Errorf("it is %+v, %v, want %+v", got, err, want)
 	}
 }
 

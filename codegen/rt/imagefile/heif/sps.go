@@ -14,6 +14,9 @@ type HEVC struct {
 	Colour Colour      // as the picture's own data has it; where it says nothing, black is 16
 }
 
+// unsaid are the colours of a picture whose data says nothing of them.
+var unsaid = Colour{Primaries: 2, Transfer: 2, Matrix: 2}
+
 // ReadHEVC reads the first sequence parameter set of an hvcC.
 func ReadHEVC(config []byte) (h HEVC, err error) {
 	r := &reader{b: config}
@@ -72,6 +75,7 @@ func (r *bits) ue() uint32 {
 // readSPS reads a sequence parameter set as ISO 23008-2 has it under 7.3.2.2, up to what it
 // says of colours.
 func readSPS(unit []byte) (h HEVC, err error) {
+	h.Colour = unsaid
 	r := &bits{}
 	for i, b := range unit { // a 3 after two zeros is there to keep them from being a start
 		if b == 3 && i >= 2 && unit[i-1] == 0 && unit[i-2] == 0 {
@@ -161,7 +165,7 @@ func readSPS(unit []byte) (h HEVC, err error) {
 		}
 		if r.flag() {
 			r.u(3)
-			h.Colour = Colour{Known: true, Primaries: 2, Transfer: 2, Matrix: 2, Full: r.flag()}
+			h.Colour.Known, h.Colour.Full = true, r.flag()
 			if r.flag() {
 				h.Colour.Primaries, h.Colour.Transfer, h.Colour.Matrix = int(r.u(8)), int(r.u(8)), int(r.u(8))
 			}
