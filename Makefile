@@ -104,12 +104,14 @@ check-onnx: $(python) ## have ONNX Runtime judge the exported models of the gold
 	$(python) golden/reference/check_onnx.py --multiway bin/multiway $(dir $(wildcard $(goldens)/*/case.json))
 
 pictures ?= --count 1000
-check-pictures: bin/venv/bin/python ## have Pillow judge how pictures of all kinds are read (pictures="--count 1000 --seed 1")
-	bin/venv/bin/pip install -q 'pillow<13'
+bin/pillow/bin/python:
+	python3 -m venv bin/pillow && bin/pillow/bin/pip install -q numpy 'pillow<13' || { rm -rf bin/pillow; exit 1; }
+
+check-pictures: bin/pillow/bin/python ## have Pillow judge how pictures of all kinds are read (pictures="--count 1000 --seed 1")
 	$(GO) build -trimpath -o bin/multiway ./cmd/multiway
 	sed 's/alpha: white/alpha: drop/' generated/emoji/emoji.yaml > generated/emoji/.drop.yaml
 	bin/multiway build --check off --binary bin/drop-emoji generated/emoji/.drop.yaml; status=$$?; rm generated/emoji/.drop.yaml; exit $$status
-	bin/venv/bin/python golden/reference/check_pictures.py --binary bin/drop-emoji $(pictures)
+	bin/pillow/bin/python golden/reference/check_pictures.py --binary bin/drop-emoji $(pictures)
 
 clean: ## remove what the other targets made
 	rm -rf bin

@@ -1,6 +1,6 @@
 module github.com/multiway-go/multiway
 
-go 1.26.4
+go 1.26.0
 
 require (
 	github.com/dave/jennifer v1.7.1

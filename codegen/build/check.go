@@ -86,10 +86,10 @@ func (r Result) String() string {
 		if !r.OK() {
 			digits = 12 // it may be close
 		}
-		return fmt.Sprintf("%-28s %-14s %-8s against %-22s cosine %.*f (mean %.*f)%s, max abs error %.2e, top-1 %d of %d  %s",
+		return fmt.Sprintf("%-28s %-14s %-11s against %-22s cosine %.*f (mean %.*f)%s, max abs error %.2e, top-1 %d of %d  %s",
 			r.Func, r.Output, r.Level, r.Judge, digits, r.Cosine, digits, r.Mean, least, r.MaxAbs, r.Top1, r.Rows, verdict)
 	}
-	return fmt.Sprintf("%-28s %-14s %-8s against %-22s max abs error %.2e, bound %.2e  %s", r.Func, r.Output, r.Level, r.Judge, r.MaxAbs, r.Bound, verdict)
+	return fmt.Sprintf("%-28s %-14s %-11s against %-22s max abs error %.2e, bound %.2e  %s", r.Func, r.Output, r.Level, r.Judge, r.MaxAbs, r.Bound, verdict)
 }
 
 // sampleText is the number of ids in the self-check's text.

@@ -75,7 +75,7 @@ func findHost(log logger) (*host, error) {
 		return found.host, nil
 	}
 	if _, err := exec.LookPath("go"); err != nil {
-		return nil, errors.New("compiling needs the go command of Go 1.26.4 or later, and PATH has none: install it, see https://go.dev/dl")
+		return nil, errors.New("compiling needs the go command of Go 1.26 or later, and PATH has none: install it, see https://go.dev/dl")
 	}
 	var first error
 	for _, find := range []func() (*host, error){around, sources} {
