@@ -31,6 +31,11 @@ what was found. ` + chosen + `
 ` + knows,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			place, err := file.Create(html, 0o666) // which says before the work that it cannot be written
+			if err != nil {
+				return err
+			}
+			defer place.Abandon()
 			m, err := a.Open()
 			if err != nil {
 				return err
@@ -63,7 +68,7 @@ what was found. ` + chosen + `
 				Note:    "Drawings: Twemoji, © Twitter, Inc and other contributors, CC BY 4.0 (https://creativecommons.org/licenses/by/4.0/), rendered to 64x64 pixels. Names: Unicode CLDR.",
 				Results: results,
 			}
-			if err := page.WriteFile(html); err != nil {
+			if err := page.Commit(place); err != nil {
 				return err
 			}
 			fmt.Fprintf(a.Err, "%s\n%s\n", chosen, knows)

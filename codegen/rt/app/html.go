@@ -32,19 +32,9 @@ var pageText string
 
 var page = template.Must(template.New("page").Funcs(template.FuncMap{"picture": dataURI, "name": file.Quote}).Parse(pageText))
 
-// WriteFile writes the page to a file, which appears when it is whole. Pictures that are
-// files link to these, from where the page is.
-func (p *Page) WriteFile(path string) error {
-	f, err := file.Create(path, 0o666)
-	if err != nil {
-		return err
-	}
-	defer f.Abandon()
-	return p.commit(f)
-}
-
-// commit is WriteFile to a file that is begun.
-func (p *Page) commit(f *file.File) error {
+// Commit writes the page to a file that file.Create began before the search, and which
+// appears now. Pictures that are files link to these, from where the page is.
+func (p *Page) Commit(f *file.File) error {
 	in := *p
 	in.folder = filepath.Dir(f.Place())
 	b := bufio.NewWriter(f)

@@ -144,7 +144,7 @@ func (a *App) search(ctx context.Context, args []string, o *searchOptions) error
 	}
 	if o.html != "" {
 		p := Page{Title: o.title(args), Intro: a.knows(a.Short + "."), Results: results}
-		if err := p.commit(page); err != nil {
+		if err := p.Commit(page); err != nil {
 			return err
 		}
 		a.warn("wrote %s", file.Quote(o.html))
