@@ -164,9 +164,6 @@ func listNamed(src []byte, name string) ([]string, error) {
 			return nil, fmt.Errorf(want, err)
 		}
 		key, _ := tok.(string) // a key of an object is a string, or the decoder says no
-		if len(known) < maxLists {
-			known = append(known, key)
-		}
 		if key == name && name != "" {
 			if labels, err = stringList(d); err != nil {
 				return nil, fmt.Errorf("%s: %w", quote(key), err)
@@ -180,6 +177,9 @@ func listNamed(src []byte, name string) ([]string, error) {
 		if err := d.Decode(&skip); err != nil {
 			return nil, fmt.Errorf(want, err)
 		}
+		if len(known) < maxLists && skip[0] == '[' {
+			known = append(known, key)
+		}
 	}
 	if _, err := d.Token(); err != nil {
 		return nil, fmt.Errorf(want, err)
@@ -188,6 +188,9 @@ func listNamed(src []byte, name string) ([]string, error) {
 		return nil, err
 	}
 	slices.Sort(known)
+	if labels == nil && known == nil {
+		return nil, errors.New("a JSON object without lists; want names in the order of their classes, one a line, or a JSON list of strings: of {\"0\": NAME, ...} that is [d[str(i)] for i in range(len(d))] in Python")
+	}
 	if name == "" {
 		return nil, fmt.Errorf("it holds the lists %s; say which one with `list: NAME`", listed(known, ", "))
 	}

@@ -3,6 +3,7 @@ package model
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -34,5 +35,17 @@ func TestLabelsOfWindows(t *testing.T) {
 	}
 	if got, err := d.Labels(Task{Labels: "labels"}); err == nil {
 		t.Errorf("UTF-16 without a mark: %q", got)
+	}
+}
+
+// Of a JSON object only lists are offered.
+func TestLabelsOfObjects(t *testing.T) {
+	for text, want := range map[string]string{
+		`{"0": "cat", "1": "dog"}`:                      "a JSON object without lists; want names in the order of their classes",
+		`{"a": ["cat"], "b": {"0": "cat"}, "c": "cat"}`: "it holds the lists a; say which one with `list: NAME`",
+	} {
+		if _, err := parseLabels([]byte(text), ""); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", text, err, want)
+		}
 	}
 }
