@@ -162,6 +162,11 @@ def common(kind, code, name, extra):
         items = {1: ("grid", grid, [ispe(w, h), *props]), **tiles}
         yield what, file(brand, items, [("dimg", 1, list(tiles))], idat=idat)
     mask, mdata = plain(picture(64, 64, "RGBA").getchannel("A"))
+    masks = {12 + i: (kind, mdata, [mask, ispe(64, 64), ALPHA]) for i in range(6)}
+    items = {1: ("grid", struct.pack(">BBBBHH", 0, 0, 1, 2, 190, 100), [ispe(190, 100)]), **tiles, **masks}
+    yield "grid-alpha", file(brand, items, [("dimg", 1, list(tiles)), *(("auxl", 10 + i, [i]) for i in tiles)])
+    del items[12]
+    yield "bad-grid-alpha", file(brand, items, [("dimg", 1, list(tiles)), *(("auxl", 10 + i, [i]) for i in tiles if i != 2)])
     alpha = {1: (kind, data, [config, ispe(64, 64), *extra]), 2: (kind, mdata, [mask, ispe(64, 64), ALPHA])}
     yield "alpha-here", file(brand, alpha, [("auxl", 2, [1])])
     shown = picture(64, 64, "RGBA")

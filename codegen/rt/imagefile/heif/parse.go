@@ -121,9 +121,16 @@ func Parse(data []byte, codec string) (*Picture, error) {
 			if pic.Alpha.Size != pic.Size {
 				return nil, fmt.Errorf("its transparency is %d x %d pixels and the picture %d x %d, which is not supported", pic.Alpha.Size.X, pic.Alpha.Size.Y, pic.Size.X, pic.Size.Y)
 			}
-			for i := range pic.Alpha.tiles {
-				pic.Alpha.tiles[i].Alpha = true
-			}
+		}
+	}
+	if pic.Alpha == nil {
+		if pic.Alpha, err = p.tileAlpha(); err != nil {
+			return nil, fmt.Errorf("its transparency: %w", err)
+		}
+	}
+	if pic.Alpha != nil {
+		for i := range pic.Alpha.tiles {
+			pic.Alpha.tiles[i].Alpha = true
 		}
 	}
 	return pic, nil
@@ -325,7 +332,7 @@ func (p *parser) picture(id uint32) (*Picture, error) {
 		pic.tiles, pic.columns, pic.tile = []Coded{it.coded}, 1, pic.canvas
 		pic.Colour = it.coded.Colour
 	case "grid":
-		if err := p.grid(id, it, pic); err != nil {
+		if err := p.grid(it, p.tiles(id), pic); err != nil {
 			return nil, err
 		}
 	case "iovl":
@@ -333,12 +340,18 @@ func (p *parser) picture(id uint32) (*Picture, error) {
 	default:
 		return nil, fmt.Errorf("its picture is of kind %q, want one coded as %s, or a grid of them", it.kind, p.codec)
 	}
+	return pic, p.bound(pic)
+}
+
+// bound refuses a picture that takes too much to decode, and has a grid be decoded as the
+// codec's library does it.
+func (p *parser) bound(pic *Picture) error {
 	// What is decoded is in proportion to what is seen. However small it is, a coded picture
 	// takes a decoder the time of minCoded pixels.
 	coded := int64(len(pic.tiles)) * max(minCoded, int64(pic.tile.X)*int64(pic.tile.Y))
 	seen := int64(pic.Size.X) * int64(pic.Size.Y)
 	if coded > 4*seen+1<<24 {
-		return nil, fmt.Errorf("%d coded pictures of %d x %d pixels are for one of %d x %d, which is too much",
+		return fmt.Errorf("%d coded pictures of %d x %d pixels are for one of %d x %d, which is too much",
 			len(pic.tiles), pic.tile.X, pic.tile.Y, pic.Size.X, pic.Size.Y)
 	}
 	if p.codec == "av01" && len(pic.tiles) > 1 {
@@ -347,7 +360,7 @@ func (p *parser) picture(id uint32) (*Picture, error) {
 		pic.tiles = []Coded{{Kind: p.codec, Size: pic.canvas, Config: grid.tiles[0].Config, Colour: pic.Colour, grid: &grid}}
 		pic.columns, pic.tile = 1, pic.canvas
 	}
-	return pic, nil
+	return nil
 }
 
 // minCoded is how many pixels a coded picture counts for at least.
@@ -462,8 +475,61 @@ func (pic *Picture) clap(r *reader) error {
 	return nil
 }
 
+// tiles are the items of which an item is made.
+func (p *parser) tiles(id uint32) (ids []uint32) {
+	for _, r := range p.references {
+		if r.kind == "dimg" && r.from == id {
+			ids = r.to
+		}
+	}
+	return ids
+}
+
+// tileAlpha is the transparency of a grid each of whose tiles has one of its own; nil: it
+// has none.
+func (p *parser) tileAlpha() (*Picture, error) {
+	it := p.items[p.primary]
+	if it.kind != "grid" {
+		return nil, nil
+	}
+	of, seen := map[uint32]uint32{}, map[uint32]bool{}
+	for _, r := range p.references {
+		if r.kind == "auxl" && len(r.to) == 1 && !seen[r.from] {
+			if seen[r.from] = true; p.isAlpha(r.from) {
+				of[r.to[0]] = r.from
+			}
+		}
+	}
+	var ids []uint32
+	colours := p.tiles(p.primary)
+	for _, id := range colours {
+		if alpha, ok := of[id]; ok {
+			ids = append(ids, alpha)
+		}
+	}
+	switch len(ids) {
+	case 0:
+		return nil, nil
+	case len(colours):
+	default:
+		return nil, fmt.Errorf("%d of its %d tiles have it, which is not supported", len(ids), len(colours))
+	}
+	pic := &Picture{Orientation: 1}
+	if err := p.shape(it, pic); err != nil {
+		return nil, err
+	}
+	if err := p.grid(it, ids, pic); err != nil {
+		return nil, err
+	}
+	pic.Colour = Colour{} // which is said of the grid of colours
+	for i := range pic.tiles {
+		pic.tiles[i].Colour = pic.Colour
+	}
+	return pic, p.bound(pic)
+}
+
 // grid reads how coded pictures stand side by side.
-func (p *parser) grid(id uint32, it *item, pic *Picture) error {
+func (p *parser) grid(it *item, ids []uint32, pic *Picture) error {
 	data, err := it.coded.data()
 	if err != nil {
 		return err
@@ -479,12 +545,6 @@ func (p *parser) grid(id uint32, it *item, pic *Picture) error {
 	size := image.Pt(r.size(n), r.size(n))
 	if r.short || size != pic.canvas {
 		return fmt.Errorf("its grid is %d x %d pixels, its size %d x %d", size.X, size.Y, pic.canvas.X, pic.canvas.Y)
-	}
-	var ids []uint32
-	for _, ref := range p.references {
-		if ref.kind == "dimg" && ref.from == id {
-			ids = ref.to
-		}
 	}
 	if len(ids) != rows*columns {
 		return fmt.Errorf("its grid has %d tiles, want %d x %d", len(ids), columns, rows)
