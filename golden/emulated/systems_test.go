@@ -65,10 +65,14 @@ func (s system) compile(t *testing.T, pkg string, how ...string) string {
 
 // command runs a program on the system at the root of the module.
 func (s system) command(exe string, args ...string) (status int, out, errs string) {
+	return s.commandIn(root, exe, args...)
+}
+
+func (s system) commandIn(dir, exe string, args ...string) (status int, out, errs string) {
 	line := slices.Concat(s.run, []string{exe}, args)
 	cmd := exec.Command(line[0], line[1:]...)
 	var stdout, stderr bytes.Buffer
-	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = root, s.env, &stdout, &stderr
+	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = dir, s.env, &stdout, &stderr
 	if err := cmd.Run(); err != nil {
 		status = -1
 		if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
@@ -132,6 +136,18 @@ func files(t *testing.T, dir string) map[string]string {
 	return all
 }
 
+// pictures holds that pictures of all kinds are what they are elsewhere.
+func (s system) pictures(t *testing.T) {
+	t.Helper()
+	for _, pkg := range []string{"codegen/rt/imagefile", "codegen/rt/imagefile/heic", "codegen/rt/imagefile/avif"} {
+		exe := s.compile(t, "./"+pkg, "test", "-c", "-tags", "nodynamic")
+		status, out, errs := s.commandIn(filepath.Join(root, pkg), exe, "-test.v", "-test.run=^TestPictures$")
+		if n := strings.Count(out, "    --- PASS: "); status != 0 || n < 30 {
+			t.Errorf("%s: status %d, %d pictures are right\n%s%s", pkg, status, n, out, errs)
+		}
+	}
+}
+
 // Test32Bit runs demo and compiler where integers and memory are of 32 bits.
 func Test32Bit(t *testing.T) {
 	for arch, emulator := range map[string]string{"386": "", "arm": "qemu-arm-static"} {
@@ -139,6 +155,9 @@ func Test32Bit(t *testing.T) {
 			s := emulates(t, "linux", arch, emulator)
 			s.checks(t, s.build(t, "emoji"), 1)
 			s.packages(t)
+			if emulator == "" { // under one, HEIC and AVIF take minutes
+				s.pictures(t)
+			}
 		})
 	}
 }
