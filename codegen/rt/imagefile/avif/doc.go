@@ -17,8 +17,7 @@
 // not say (nclx) that the range is limited. Of 12 bits and 4:2:0 chroma is interpolated, which
 // Pillow does not. Colours that are multiplied by transparency are divided by it.
 //
-// Pictures are turned as the file itself says,
-// unless imagefile.Options say otherwise, and what EXIF says besides is passed over, as by
-// Pillow, since it would turn the picture again; what is to be cropped (clap) is left, as by
-// Pillow. Of a sequence the still that stands for it is read.
+// Pictures are turned as the file itself says, unless imagefile.Options say otherwise, and what
+// EXIF says besides is passed over, as by Pillow, since it would turn the picture again; what is
+// to be cropped (clap) is left, as by Pillow. Of a sequence the still that stands for it is read.
 package avif

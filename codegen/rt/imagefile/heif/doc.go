@@ -8,8 +8,8 @@
 // them, how it is cropped and turned, and another such picture that is its transparency. [Parse]
 // reads them and holds every number in them against the file; what it does not know it
 // refuses in words. A decoder is then given one coded picture at a time, or of AVIF a whole
-// grid, in a file that [Coded.File] makes anew, so that nothing of the boxes reaches it but sizes and what the
-// codec itself needs.
+// grid, in a file that [Coded.File] makes anew, so that nothing of the boxes reaches it but
+// sizes and what the codec itself needs.
 //
 // Decoders are WebAssembly and run in a [Sandbox], whose memory is bounded; what goes wrong
 // in one is an error.
