@@ -37,6 +37,10 @@ func coded(sandbox *heif.Sandbox, m *heif.Memory, c heif.Coded) (out heif.Pixels
 	if len(c.Config) < 4 {
 		return out, errors.New("its av1C is cut off")
 	}
+	bits := 8
+	if c.Config[2]&0x40 != 0 {
+		bits = 10 + 2*int(c.Config[2]>>5&1)
+	}
 	c.Config = slices.Clone(c.Config)
 	c.Config[2] |= 0x40
 	file, err := c.File(false, c.Colour)
@@ -87,7 +91,7 @@ func coded(sandbox *heif.Sandbox, m *heif.Memory, c heif.Coded) (out heif.Pixels
 			return errors.New("libavif cannot decode it")
 		}
 		if !c.Alpha {
-			asLibyuv(out.Pix, c)
+			asLibyuv(out.Pix, c, bits)
 		}
 		out.Step, out.Stride = 4, 4*c.Size.X
 		for i := range size / 2 {
@@ -99,11 +103,16 @@ func coded(sandbox *heif.Sandbox, m *heif.Memory, c heif.Coded) (out heif.Pixels
 	return out, err
 }
 
-// asLibyuv changes colours, of 16 bits a channel, to what Pillow shows, whose libavif
-// calls libyuv for the matrices below. libyuv does not interpolate chroma in the last column
-// of an odd width, and takes too small a factor for the blue of a limited range.
-func asLibyuv(pix []uint8, c heif.Coded) {
+// asLibyuv changes colours, of 16 bits a channel, to what Pillow shows of a picture of so
+// many bits, whose libavif calls libyuv for the matrices below. libyuv does not interpolate
+// chroma in the last column of an odd width, takes too small a factor for the blue of a
+// limited range, and of more than 8 bits cuts chroma to 8 and makes luma of a limited range
+// smaller.
+func asLibyuv(pix []uint8, c heif.Coded, bits int) {
 	const one = 1 << 16
+	if grey := c.Config[2]&0x10 != 0; grey {
+		return
+	}
 	matrix := 6
 	if c.Colour.Known {
 		matrix = c.Colour.Matrix
@@ -122,6 +131,7 @@ func asLibyuv(pix []uint8, c heif.Coded) {
 	default:
 		return
 	}
+	limited := c.Colour.Known && !c.Colour.Full
 	level := func(at int) int64 { return int64(pix[at]) | int64(pix[at+1])<<8 }
 	luma := func(at int) int64 { return (kr*level(at) + (one-kr-kb)*level(at+2) + kb*level(at+4)) / one }
 	set := func(at int, v int64) {
@@ -129,7 +139,7 @@ func asLibyuv(pix []uint8, c heif.Coded) {
 		pix[at], pix[at+1] = uint8(v), uint8(v>>8)
 	}
 	width := 8 * c.Size.X
-	if grey, subsampled := c.Config[2]&0x10 != 0, c.Config[2]&8 != 0; c.Size.X > 1 && c.Size.X%2 != 0 && subsampled && !grey {
+	if subsampled := c.Config[2]&8 != 0; c.Size.X > 1 && c.Size.X%2 != 0 && subsampled {
 		for last := width - 8; last < len(pix); last += width {
 			more := luma(last) - luma(last-8)
 			for at := last; at < last+6; at += 2 {
@@ -137,7 +147,30 @@ func asLibyuv(pix []uint8, c heif.Coded) {
 			}
 		}
 	}
-	if c.Colour.Known && !c.Colour.Full {
+	if bits > 8 {
+		// What a level of 8 bits of chroma adds to red and blue, in 8 bits after the point; the
+		// share of luma that is lost.
+		ofRed, ofBlue, less := 257*2*(one-kr)/256, 257*2*(one-kb)/256, int64(0)
+		if limited {
+			ofRed, ofBlue, less = ofRed*255/224, ofBlue*255/224, 191
+			if bits == 12 {
+				less = 239
+			}
+		}
+		// Half a step of its own bits rounds chroma before it is cut.
+		cut := func(v, level int64) int64 {
+			return ((v*256+level>>(bits-7)+256*level)/level - 256) * level / 256
+		}
+		for at := 0; at < len(pix); at += 8 {
+			y := luma(at)
+			r, b := cut(level(at)-y, ofRed), cut(level(at+4)-y, ofBlue)
+			y -= (y + 4788) * less / one
+			set(at, y+r)
+			set(at+2, y-(kr*r+kb*b)/(one-kr-kb))
+			set(at+4, y+b)
+		}
+	}
+	if limited {
 		for at := 0; at < len(pix); at += 8 {
 			y := luma(at)
 			set(at+4, y+(level(at+4)-y)*blue/one)

@@ -10,7 +10,7 @@
 // The decoder is libavif with libaom, as WebAssembly from github.com/gen2brain/avif, under
 // licences of BSD, which are in that module's folder lib.
 //
-// Pictures are what Pillow 12 shows, within 3 levels and 0.65 in the mean: single ones and grids,
+// Pictures are what Pillow 12 shows, within 4 levels and 0.7 in the mean: single ones and grids,
 // 4:2:0 to 4:4:4 and grey, of 8 and 10 bits, of which 8 are kept. Where blue that is not in RGB
 // is cut off, it may be up to 16 levels off if the range is limited, and any such colour in the
 // last column of an odd width if chroma is subsampled; so may blue where the file itself does
