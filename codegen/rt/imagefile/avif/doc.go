@@ -19,5 +19,7 @@
 //
 // Pictures are turned as the file itself says, unless imagefile.Options say otherwise, and what
 // EXIF says besides is passed over, as by Pillow, since it would turn the picture again; what is
-// to be cropped (clap) is left, as by Pillow. Of a sequence the still that stands for it is read.
+// to be cropped (clap) is left, as by Pillow. Of a
+// sequence the still that stands for it is read; one without a still, overlays, and pictures
+// that choose among layers (a1op, lsel) are refused.
 package avif
