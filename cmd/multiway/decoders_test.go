@@ -61,7 +61,7 @@ func TestDecoders(t *testing.T) {
 		for i := range got {
 			dot += got[i] * want[i]
 		}
-		if got == nil || dot < 0.9999 {
+		if got == nil || dot < 0.9995 {
 			t.Errorf("%s: %s; its cosine to what the reference makes of it is %v", format, message, dot)
 		}
 	}
