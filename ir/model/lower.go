@@ -183,7 +183,7 @@ type writer struct {
 	second bool   // the picture is the second of two
 	taps   []*ir.Value
 
-	// For functions that are a part of a sequence, see caption.go.
+	// For functions that are a part of a sequence, see task_caption.go.
 	fusion *entry                                   // the sequence that the entry's modalities are part of; nil: they are all
 	past   ir.Dim                                   // text rows before the first
 	attend func(i int, q, k, v *ir.Value) *ir.Value // the attention of layer i; nil: all rows see all

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/codegen/rt/task"
 )
@@ -79,4 +80,25 @@ func classTable(labels []task.Label) string {
 		fmt.Fprintf(&b, "  %5.1f %%  %s\n", 100*l.Prob, name)
 	}
 	return b.String()
+}
+
+// labelsOf are the names of what f chooses from: those in the file, if one is named, else
+// those of the build.
+func labelsOf(path string, built []string, f *rt.Func) ([]string, error) {
+	if path == "" {
+		return built, nil
+	}
+	list, err := file.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer list.Close()
+	names, err := task.ReadLabels(file.Text(list))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file.Quote(path), err)
+	}
+	if n := f.Outputs[0].Cols; len(names) != n {
+		return nil, fmt.Errorf("%s: %d labels, but %s has %d classes; want the file that belongs to this model", file.Quote(path), len(names), f.Name, n)
+	}
+	return names, nil
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/codegen/rt/imagefile"
+	"github.com/multiway-go/multiway/codegen/rt/task"
 	"github.com/multiway-go/multiway/codegen/rt/token"
 )
 
@@ -295,4 +296,21 @@ func (a *App) given(args []string) ([]string, error) {
 		texts = append(texts, it.name)
 	}
 	return texts, nil
+}
+
+// readPictures reads picture files.
+func (a *App) readPictures(m *task.Model, paths ...string) ([]image.Image, error) {
+	var imgs []image.Image
+	for _, p := range paths {
+		if p == "-" {
+			return nil, Usagef("- is a list, want one picture: name its file")
+		}
+		it := fileItem(p, true, a.decodeOptions(m))
+		img, err := it.read()
+		if err != nil {
+			return nil, err
+		}
+		imgs = append(imgs, img)
+	}
+	return imgs, nil
 }

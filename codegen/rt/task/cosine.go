@@ -1,0 +1,41 @@
+package task
+
+import (
+	"image"
+
+	"github.com/multiway-go/multiway/codegen/rt"
+)
+
+// Embedders are the functions that embed pictures and texts in one space, their vectors
+// of length 1.
+type Embedders struct{ Image, Text *rt.Func }
+
+// Cosine returns the cosine of a picture's and a text's embeddings.
+func (s *Session) Cosine(e *Embedders, img image.Image, text string) (float32, error) {
+	if err := s.enter(e.Image); err != nil {
+		return 0, err
+	}
+	defer s.busy.Store(false)
+	r, err := s.run(e.Image, []image.Image{img}, nil)
+	if err != nil {
+		return 0, err
+	}
+	s.features = append(s.features[:0], r.Out(0, 0)...)
+	if r, err = s.run(e.Text, nil, []string{text}); err != nil {
+		return 0, err
+	}
+	sum := 0.0
+	for i, v := range r.Out(0, 0) {
+		sum += float64(float64(v) * float64(s.features[i]))
+	}
+	return float32(sum), nil
+}
+
+// Cosine returns the cosine of a picture's and a text's embeddings.
+func (m *Model) Cosine(e *Embedders, img image.Image, text string) (cosine float32, err error) {
+	err = m.Do(func(s *Session) error {
+		cosine, err = s.Cosine(e, img, text)
+		return err
+	})
+	return cosine, err
+}

@@ -1,0 +1,39 @@
+package codegen
+
+import (
+	"github.com/dave/jennifer/jen"
+)
+
+// captions reports whether the package writes captions for the task.
+func (g *generator) captions(t Task) bool {
+	return t.Name == "captioning" && g.p.Func("caption_image") != nil && g.p.Func("caption_step") != nil && g.opt.Pixels != nil
+}
+
+// caption writes the methods that caption a picture.
+func (g *generator) caption(f *jen.File, t Task) {
+	d := jen.Dict{
+		jen.Id("Image"):  jen.Op("&").Id(g.funcName(g.p.Func("caption_image"))),
+		jen.Id("Step"):   jen.Op("&").Id(g.funcName(g.p.Func("caption_step"))),
+		jen.Id("MaxNew"): jen.Lit(t.MaxNew),
+	}
+	if t.Ban != nil {
+		d[jen.Id("Ban")] = jen.Index().Qual(decodePath, "IDs").ValuesFunc(func(v *jen.Group) {
+			for _, b := range t.Ban {
+				v.Values(jen.Dict{jen.Id("From"): jen.Lit(int(b.From)), jen.Id("To"): jen.Lit(int(b.To))})
+			}
+		})
+	}
+	f.Comment("captions are the rules of the model's captions.")
+	f.Var().Id("captions").Op("=").Qual(taskPath, "Captions").Values(d)
+	img := jen.Id("img").Qual("image", "Image")
+	for _, r := range []struct{ recv, typ string }{{"s", "Session"}, {"m", "Model"}} {
+		f.Comment("Caption says what is in a picture, taking the likeliest word each time.")
+		f.Func().Params(jen.Id(r.recv).Op("*").Id(r.typ)).Id("Caption").Params(img.Clone()).Params(jen.Qual(taskPath, "Caption"), jen.Error()).Block(
+			jen.Return(jen.Id(r.recv).Dot(r.typ).Dot("Caption").Call(jen.Op("&").Id("captions"), jen.Id("img"), jen.Qual(taskPath, "CaptionOptions").Values())),
+		)
+		f.Comment("CaptionWith is Caption with options, such as beams.")
+		f.Func().Params(jen.Id(r.recv).Op("*").Id(r.typ)).Id("CaptionWith").Params(img.Clone(), jen.Id("o").Qual(taskPath, "CaptionOptions")).Params(jen.Qual(taskPath, "Caption"), jen.Error()).Block(
+			jen.Return(jen.Id(r.recv).Dot(r.typ).Dot("Caption").Call(jen.Op("&").Id("captions"), jen.Id("img"), jen.Id("o"))),
+		)
+	}
+}

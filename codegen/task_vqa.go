@@ -1,0 +1,38 @@
+package codegen
+
+import (
+	"github.com/dave/jennifer/jen"
+
+	"github.com/multiway-go/multiway/ir"
+)
+
+// answer writes the methods of task vqa.
+func (g *generator) answer(f *jen.File, t Task, fn *ir.Func) {
+	names := g.labels(f, t, "the answers to choose from")
+	id := jen.Op("&").Id(g.funcName(fn))
+	for _, on := range []struct{ recv, typ, run, valid string }{
+		{"s", "Session", "PairRows", ", valid until the session's next call"},
+		{"m", "Model", "Pairs", ""},
+	} {
+		f.Commentf("AnswerLogits returns the logits of the %d answers to a question about a picture%s.", fn.Results[0].Type.Cols(), on.valid)
+		methodOn(f, on.recv, on.typ, "AnswerLogits").Params(jen.Id("img").Add(picture), jen.Id("question").String()).Params(vector, jen.Error()).Block(
+			jen.Return(jen.Qual(taskPath, "One").Call(jen.Id(on.recv).Dot("AnswerLogitsOf").Call(
+				jen.Add(pictures).Values(jen.Id("img")), jen.Index().String().Values(jen.Id("question"))))),
+		)
+		f.Commentf("AnswerLogitsOf returns the logits for each question and its picture%s.", on.valid)
+		rows := jen.Id(on.recv)
+		if on.typ == "Model" {
+			rows = rows.Dot("Model")
+		}
+		methodOn(f, on.recv, on.typ, "AnswerLogitsOf").Params(jen.Id("imgs").Add(pictures), jen.Id("questions").Index().String()).Params(vectors, jen.Error()).Block(
+			jen.Return(rows.Dot(on.run).Call(id, jen.Lit(0), jen.Id("imgs"), jen.Id("questions"))),
+		)
+		f.Comment("Answer returns the k most probable answers to a question about a picture, best first; k <= 0 means all.")
+		methodOn(f, on.recv, on.typ, "Answer").Params(jen.Id("img").Add(picture), jen.Id("question").String(), jen.Id("k").Int()).
+			Params(jen.Index().Qual(taskPath, "Label"), jen.Error()).Block(
+			jen.List(jen.Id("logits"), jen.Err()).Op(":=").Id(on.recv).Dot("AnswerLogits").Call(jen.Id("img"), jen.Id("question")),
+			jen.If(jen.Err().Op("!=").Nil()).Block(jen.Return(jen.Nil(), jen.Err())),
+			jen.Return(jen.Qual(taskPath, "Top").Call(jen.Id("logits"), names, jen.Id("k")), jen.Nil()),
+		)
+	}
+}
