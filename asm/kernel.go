@@ -209,60 +209,6 @@ func (r OpRow) types() []string {
 	return r.DTypes
 }
 
-// ISA is a CPU level: the instructions a kernel may use.
-type ISA string
-
-// The levels that have kernels.
-const (
-	Generic ISA = "generic" // plain Go: any CPU, and every CPU under -tags noasm
-	AVX2    ISA = "avx2"
-	AVX512  ISA = "avx512"
-	NEON    ISA = "neon"
-
-	AVX512VNNI ISA = "avx512vnni"
-	AVX512BF16 ISA = "avx512bf16"
-	NEONDot    ISA = "neondot"
-)
-
-// Level is one row of Levels.
-type Level struct {
-	ISA      ISA
-	Base     ISA      // the level it includes, whose kernels fill its gaps; "" for generic
-	Arch     string   // GOARCH; "" for any
-	Vector   int      // floats in a vector register, 1 for generic
-	Features []string // instruction sets, in the emitter's words, that it adds to its base's and its architecture's own
-	Ops      []Op     // the ops it has kernels of its own for; nil: all
-}
-
-// Levels holds every level, each after its base.
-var Levels = []Level{
-	{ISA: Generic, Vector: 1},
-	{ISA: AVX2, Base: Generic, Arch: "amd64", Vector: 8, Features: []string{"AVX", "AVX2", "FMA3", "F16C"}},
-	{ISA: AVX512, Base: AVX2, Arch: "amd64", Vector: 16, Features: []string{"AVX512F"}, Ops: []Op{OpGemm, OpGemmV, OpWGemm, OpSoftmax, OpGelu, OpDGemm, OpPeakFMA}},
-	{ISA: AVX512VNNI, Base: AVX512, Arch: "amd64", Vector: 16, Features: []string{"AVX512VNNI"}, Ops: []Op{OpQGemm}},
-	{ISA: AVX512BF16, Base: AVX512VNNI, Arch: "amd64", Vector: 16, Features: []string{"AVX512BF16"}, Ops: []Op{OpDGemm}},
-	{ISA: NEON, Base: Generic, Arch: "arm64", Vector: 4, Ops: []Op{OpGemm, OpGemmV, OpSoftmax, OpScaleRows, OpLayerNorm, OpGelu, OpPackK, OpAdd, OpWGemm, OpExpand, OpQGemm, OpQuant, OpNormQ, OpDGemm, OpRound, OpIDCT, OpPeakFMA}},
-	{ISA: NEONDot, Base: NEON, Arch: "arm64", Vector: 4, Features: []string{"ASIMDDP"}, Ops: []Op{OpQGemm}},
-}
-
-// Only returns the element type of the products that are all the level adds, or "" if it adds more.
-func (l Level) Only() string {
-	if len(l.Ops) != 1 {
-		return ""
-	}
-	return l.Ops[0].Row().DTypes[0]
-}
-
-// Level returns the level's row and whether there is one.
-func (i ISA) Level() (Level, bool) {
-	for _, l := range Levels {
-		if l.ISA == i {
-			return l, true
-		}
-	}
-	return Level{}, false
-}
-
 // Kernel is a row of the catalogue. Two kernels are the same if their fields are.
 type Kernel struct {
 	Op     Op
@@ -373,15 +319,6 @@ func Best(family string, isa ISA) []Kernel {
 		}
 		isa = l.Base
 	}
-}
-
-// Allowed returns every instruction set a kernel of that level may use beyond its architecture's baseline.
-func (i ISA) Allowed() []string {
-	var all []string
-	for l, ok := i.Level(); ok; l, ok = l.Base.Level() {
-		all = append(all, l.Features...)
-	}
-	return all
 }
 
 // Writable reports the first of the kernels that no emitter of the architecture (GOARCH) writes.
