@@ -42,8 +42,8 @@
 // # To add a kernel
 //
 // An op: a constant and a row in kernel.go, a twin in twin.go and in twinfile.go's table, a generator in each emitter, a
-// tester and a benchmark in golden/kernels_test.go. An ISA: a constant, a row in Levels and a tile in kernel.go, and
-// generators. Then go generate ./generated/kernels. What models do not use, but a package of codegen/rt, has that package as
+// tester and a benchmark in golden/kernels_test.go. An ISA: a constant and a row in level.go, and generators where none
+// writes its kernels yet. Then go generate ./generated/kernels ./codegen/rt. What models do not use, but a package of codegen/rt, has that package as
 // Home in its row; its twin and the choice by the CPU stand there, and go generate ./codegen/rt/... writes it.
 //
 // Place in the ladder: above nothing but the standard library, below passes (layouts, families), the emitters and codegen.

@@ -237,24 +237,6 @@ func (k Kernel) Name() string {
 	return b.String()
 }
 
-// tiles is the largest tile of each level. Twins stop at four rows: more would not stay in registers.
-var tiles = map[ISA]struct{ MR, NR int }{
-	Generic: {4, 16},
-	AVX2:    {6, 16},
-	AVX512:  {8, 48},
-	NEON:    {6, 16},
-
-	AVX512BF16: {8, 48},
-}
-
-// opTiles are those of ops that differ.
-var opTiles = map[Op]map[ISA]struct{ MR, NR int }{
-	OpGemmV: {AVX512: {6, 64}},
-	OpQGemm: {AVX2: {5, 16}, AVX512VNNI: {12, 32}, NEON: {2, 16}, NEONDot: {6, 16}},
-
-	OpQGemmW: {AVX2: {4, 16}},
-}
-
 // Catalogue holds every kernel there is: level by level, op by op in the order of Ops, fewer rows first. Do not modify it.
 var Catalogue = catalogue()
 
@@ -271,9 +253,9 @@ func catalogue() []Kernel {
 					ks = append(ks, k)
 					continue
 				}
-				tile, ok := opTiles[r.Op][l.ISA]
-				if !ok {
-					tile = tiles[l.ISA]
+				tile, differs := l.Tiles[r.Op]
+				if !differs {
+					tile = l.Tile
 				}
 				k.NR = tile.NR
 				for k.MR = 1; k.MR <= tile.MR; k.MR++ {

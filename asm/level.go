@@ -18,22 +18,51 @@ const (
 // Level is one row of Levels.
 type Level struct {
 	ISA      ISA
-	Base     ISA      // the level it includes, whose kernels fill its gaps; "" for generic
-	Arch     string   // GOARCH; "" for any
-	Vector   int      // floats in a vector register, 1 for generic
-	Features []string // instruction sets, in the emitter's words, that it adds to its base's and its architecture's own
-	Ops      []Op     // the ops it has kernels of its own for; nil: all
+	Base     ISA         // the level it includes, whose kernels fill its gaps; "" for generic
+	Arch     string      // GOARCH; "" for any
+	Vector   int         // floats in a vector register, 1 for generic
+	Features []string    // instruction sets, in the emitter's words, that it adds to its base's; codegen/rt asks the CPU for them
+	Ops      []Op        // the ops it has kernels of its own for; nil: all
+	Tile     Tile        // the largest tile
+	Tiles    map[Op]Tile // those of ops that differ
 }
 
-// Levels holds every level, each after its base.
+// Tile is a block of C that a kernel of a tiled op computes.
+type Tile struct{ MR, NR int }
+
+// Levels holds every level, each after its base. It is the only place that says what a level is: codegen writes the table by
+// which codegen/rt chooses one.
 var Levels = []Level{
-	{ISA: Generic, Vector: 1},
-	{ISA: AVX2, Base: Generic, Arch: "amd64", Vector: 8, Features: []string{"AVX", "AVX2", "FMA3", "F16C"}},
-	{ISA: AVX512, Base: AVX2, Arch: "amd64", Vector: 16, Features: []string{"AVX512F"}, Ops: []Op{OpGemm, OpGemmV, OpWGemm, OpSoftmax, OpGelu, OpDGemm, OpPeakFMA}},
-	{ISA: AVX512VNNI, Base: AVX512, Arch: "amd64", Vector: 16, Features: []string{"AVX512VNNI"}, Ops: []Op{OpQGemm}},
-	{ISA: AVX512BF16, Base: AVX512VNNI, Arch: "amd64", Vector: 16, Features: []string{"AVX512BF16"}, Ops: []Op{OpDGemm}},
-	{ISA: NEON, Base: Generic, Arch: "arm64", Vector: 4, Ops: []Op{OpGemm, OpGemmV, OpSoftmax, OpScaleRows, OpLayerNorm, OpGelu, OpPackK, OpAdd, OpWGemm, OpExpand, OpQGemm, OpQuant, OpNormQ, OpDGemm, OpRound, OpIDCT, OpPeakFMA}},
-	{ISA: NEONDot, Base: NEON, Arch: "arm64", Vector: 4, Features: []string{"ASIMDDP"}, Ops: []Op{OpQGemm}},
+	{
+		ISA: Generic, Vector: 1,
+		Tile: Tile{4, 16}, // more rows would not stay in registers
+	},
+	{
+		ISA: AVX2, Base: Generic, Arch: "amd64", Vector: 8, Features: []string{"AVX", "AVX2", "FMA3", "F16C"},
+		Tile: Tile{6, 16}, Tiles: map[Op]Tile{OpQGemm: {5, 16}, OpQGemmW: {4, 16}},
+	},
+	{
+		ISA: AVX512, Base: AVX2, Arch: "amd64", Vector: 16, Features: []string{"AVX512F", "AVX512BW", "AVX512DQ", "AVX512VL"},
+		Ops:  []Op{OpGemm, OpGemmV, OpWGemm, OpSoftmax, OpGelu, OpDGemm, OpPeakFMA},
+		Tile: Tile{8, 48}, Tiles: map[Op]Tile{OpGemmV: {6, 64}},
+	},
+	{
+		ISA: AVX512VNNI, Base: AVX512, Arch: "amd64", Vector: 16, Features: []string{"AVX512VNNI"},
+		Ops: []Op{OpQGemm}, Tile: Tile{12, 32},
+	},
+	{
+		ISA: AVX512BF16, Base: AVX512VNNI, Arch: "amd64", Vector: 16, Features: []string{"AVX512BF16"},
+		Ops: []Op{OpDGemm}, Tile: Tile{8, 48},
+	},
+	{
+		ISA: NEON, Base: Generic, Arch: "arm64", Vector: 4, Features: []string{"ASIMD"},
+		Ops:  []Op{OpGemm, OpGemmV, OpSoftmax, OpScaleRows, OpLayerNorm, OpGelu, OpPackK, OpAdd, OpWGemm, OpExpand, OpQGemm, OpQuant, OpNormQ, OpDGemm, OpRound, OpIDCT, OpPeakFMA},
+		Tile: Tile{6, 16}, Tiles: map[Op]Tile{OpQGemm: {2, 16}},
+	},
+	{
+		ISA: NEONDot, Base: NEON, Arch: "arm64", Vector: 4, Features: []string{"ASIMDDP"},
+		Ops: []Op{OpQGemm}, Tile: Tile{6, 16},
+	},
 }
 
 // Only returns the element type of the products that are all the level adds, or "" if it adds more.
@@ -54,7 +83,7 @@ func (i ISA) Level() (Level, bool) {
 	return Level{}, false
 }
 
-// Allowed returns every instruction set a kernel of that level may use beyond its architecture's baseline.
+// Allowed returns every instruction set that a kernel of that level may use beyond those that Go takes for granted.
 func (i ISA) Allowed() []string {
 	var all []string
 	for l, ok := i.Level(); ok; l, ok = l.Base.Level() {

@@ -5,13 +5,14 @@ import (
 	"fmt"
 	"go/format"
 	"path"
+	"strings"
 
 	"github.com/multiway-go/multiway/asm"
 )
 
-// Homes returns the generated files of the packages of codegen/rt that carry kernels of their own, by their paths below
-// codegen/rt: each op's assembly and its declarations, and bench's table of what measures peaks. No package that multiway
-// generates carries these kernels.
+// Homes returns the generated files of codegen/rt, by their paths below it: rt's table of CPU levels, and of the packages that
+// carry kernels of their own each op's assembly and its declarations, and bench's table of what measures peaks. No package
+// that multiway generates carries these kernels.
 func Homes() (map[string][]byte, error) {
 	files := map[string][]byte{}
 	for _, e := range emitters {
@@ -38,8 +39,38 @@ func Homes() (map[string][]byte, error) {
 		}
 	}
 	var err error
+	if files["levels.go"], err = levels(); err != nil {
+		return nil, err
+	}
 	files["bench/peaks_none.go"], err = peaks(noAssembly(), nil)
 	return files, err
+}
+
+// unnamed are the instruction sets that golang.org/x/sys/cpu calls by another name, or, where it is "", not at all.
+var unnamed = map[string]string{"FMA3": "FMA", "F16C": ""} // every CPU with AVX2 has F16C
+
+// levels returns rt's table of CPU levels.
+func levels() ([]byte, error) {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "%s\n\npackage rt\n\nimport \"golang.org/x/sys/cpu\"\n\nvar levels = []level{\n", asm.Header)
+	for _, l := range asm.Levels {
+		var has []string
+		for _, f := range l.Features {
+			name, differs := unnamed[f]
+			if !differs {
+				name = f
+			}
+			if name != "" {
+				has = append(has, "cpu."+map[string]string{"amd64": "X86", "arm64": "ARM64"}[l.Arch]+".Has"+name)
+			}
+		}
+		if len(has) == 0 {
+			has = []string{"true"}
+		}
+		fmt.Fprintf(&b, "{%q, %q, %s},\n", l.ISA, l.Base, strings.Join(has, " && "))
+	}
+	b.WriteString("}\n")
+	return format.Source(b.Bytes())
 }
 
 // peaks returns bench's table of kernels.

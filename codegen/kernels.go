@@ -16,13 +16,11 @@ import (
 type emitter struct {
 	arch string // GOARCH
 	emit func(pkg string, kernels []asm.Kernel) (asmFile, stubFile []byte, err error)
-	// requires returns the instruction sets that a kernel needs beyond those of every CPU of the architecture.
-	requires func(asm.Kernel) ([]string, error)
 }
 
 var emitters = []emitter{
-	{"amd64", amd64.Emit, amd64.Requires},
-	{"arm64", arm64.Emit, arm64.Requires},
+	{"amd64", amd64.Emit},
+	{"arm64", arm64.Emit},
 }
 
 // constraint is the build constraint of the architecture's assembly.

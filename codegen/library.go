@@ -25,9 +25,7 @@ func Library() (map[string][]byte, error) {
 	}
 	var b bytes.Buffer
 	b.WriteString(asm.Header + libraryDoc)
-	if err := libraryTable(&b, "generic", of[""], nil); err != nil {
-		return nil, err
-	}
+	libraryTable(&b, "generic", of[""])
 	if files["kernels.go"], err = format.Source(b.Bytes()); err != nil {
 		return nil, err
 	}
@@ -38,9 +36,7 @@ func Library() (map[string][]byte, error) {
 		}
 		b.Reset()
 		fmt.Fprintf(&b, "%s\n\n//go:build %s\n\npackage kernels\n", asm.Header, e.constraint())
-		if err := libraryTable(&b, "native", native, e.requires); err != nil {
-			return nil, err
-		}
+		libraryTable(&b, "native", native)
 		if files["native_"+e.arch+".go"], err = format.Source(b.Bytes()); err != nil {
 			return nil, err
 		}
@@ -59,10 +55,9 @@ package kernels
 
 // Kernel is a compiled kernel.
 type Kernel struct {
-	Name     string
-	Level    string   // generic, avx2, ...
-	Requires []string // instruction sets that the CPU must have, as recorded from the kernel's instructions
-	Func     any      // a function of the type that package asm gives for its op
+	Name  string
+	Level string // generic, avx2, ...
+	Func  any    // a function of the type that package asm gives for its op
 }
 
 // All returns every kernel of this build, level by level: those in Go, then those in this architecture's assembly, which
@@ -70,24 +65,13 @@ type Kernel struct {
 func All() []Kernel { return append(generic[:len(generic):len(generic)], native...) }
 `
 
-// libraryTable writes a variable with a row for each kernel. requires says what a kernel needs of the CPU; nil is nothing.
-func libraryTable(b *bytes.Buffer, name string, kernels []asm.Kernel, requires func(asm.Kernel) ([]string, error)) error {
+// libraryTable writes a variable with a row for each kernel.
+func libraryTable(b *bytes.Buffer, name string, kernels []asm.Kernel) {
 	fmt.Fprintf(b, "\nvar %s = []Kernel{\n", name)
 	for _, k := range kernels {
-		fmt.Fprintf(b, "{Name: %q, Level: %q, ", k.Name(), k.ISA)
-		if requires != nil {
-			needs, err := requires(k)
-			if err != nil {
-				return err
-			}
-			if len(needs) > 0 {
-				fmt.Fprintf(b, "Requires: %#v, ", needs)
-			}
-		}
-		fmt.Fprintf(b, "Func: %s},\n", k.Name())
+		fmt.Fprintf(b, "{Name: %q, Level: %q, Func: %s},\n", k.Name(), k.ISA, k.Name())
 	}
 	b.WriteString("}\n")
-	return nil
 }
 
 // WriteLibrary writes the files of Library into dir, which it makes if need be.

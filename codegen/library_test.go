@@ -13,7 +13,7 @@ import (
 	"github.com/multiway-go/multiway/codegen"
 )
 
-var update = flag.Bool("update", false, "rewrite generated/kernels, testdata, and the kernels of codegen/rt/bench")
+var update = flag.Bool("update", false, "rewrite generated/kernels, testdata, and the generated files of codegen/rt")
 
 // TestLibrary compares generated/kernels with what the generators write now, byte for byte.
 func TestLibrary(t *testing.T) {
@@ -48,7 +48,7 @@ func TestLibrary(t *testing.T) {
 	}
 }
 
-// TestHomes compares the generated files of packages of codegen/rt with what the generators write now, byte for byte.
+// TestHomes compares the generated files of codegen/rt with what the generators write now, byte for byte.
 func TestHomes(t *testing.T) {
 	files, err := codegen.Homes()
 	if err != nil {

@@ -13,10 +13,9 @@ import (
 	"time"
 	"unsafe"
 
-	"golang.org/x/sys/cpu"
-
 	"github.com/multiway-go/multiway/asm"
 	"github.com/multiway-go/multiway/asm/asmtest"
+	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/generated/kernels"
 	"github.com/multiway-go/multiway/ir"
 )
@@ -44,18 +43,6 @@ type (
 	peakFunc      = func(n int)
 )
 
-// features says which of the instruction sets that kernels ask for this CPU has.
-var features = map[string]bool{
-	"ASIMDDP":    cpu.ARM64.HasASIMDDP,
-	"AVX":        cpu.X86.HasAVX,
-	"AVX2":       cpu.X86.HasAVX2,
-	"AVX512F":    cpu.X86.HasAVX512F,
-	"AVX512BF16": cpu.X86.HasAVX512BF16,
-	"AVX512VNNI": cpu.X86.HasAVX512VNNI,
-	"F16C":       cpu.X86.HasAVX2, // every CPU with AVX2 has it; x/sys/cpu does not say
-	"FMA3":       cpu.X86.HasFMA,
-}
-
 // usable returns the kernel of that name, or why it cannot run here and which of asmtest.Features it lacks.
 func usable(k asm.Kernel) (c kernels.Kernel, lacks, why string) {
 	all := kernels.All()
@@ -66,10 +53,8 @@ func usable(k asm.Kernel) (c kernels.Kernel, lacks, why string) {
 		}
 		return c, string(k.ISA), "left out of this build by -tags noasm"
 	}
-	for _, f := range all[i].Requires {
-		if !features[f] {
-			return c, string(k.ISA), "this CPU has no " + f
-		}
+	if !slices.Contains(rt.Levels(), string(k.ISA)) {
+		return c, string(k.ISA), fmt.Sprintf("this CPU has the levels %v", rt.Levels())
 	}
 	return all[i], "", ""
 }
@@ -122,7 +107,7 @@ func TestKernels(t *testing.T) {
 	}
 }
 
-// TestKernelTable checks that the compiled kernels are those of the catalogue, and that what they need is known here.
+// TestKernelTable checks that the compiled kernels are those of the catalogue.
 func TestKernelTable(t *testing.T) {
 	for _, c := range kernels.All() {
 		k, ok := asm.ByName(c.Name)
@@ -132,11 +117,6 @@ func TestKernelTable(t *testing.T) {
 		}
 		if got, want := fmt.Sprintf("%T", c.Func), signature(k.Op); got != want {
 			t.Errorf("%s is a %s, want %s", c.Name, got, want)
-		}
-		for _, f := range c.Requires {
-			if _, ok := features[f]; !ok {
-				t.Errorf("%s requires %s: add it to features", c.Name, f)
-			}
 		}
 	}
 }

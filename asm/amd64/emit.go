@@ -72,16 +72,6 @@ func header(file []byte) []byte {
 	return append([]byte(asm.Header+"\n"), rest...)
 }
 
-// Requires returns the instruction sets that a kernel uses beyond those of every amd64 CPU, sorted, as recorded from its
-// instructions.
-func Requires(k asm.Kernel) ([]string, error) {
-	f, err := compile([]asm.Kernel{k})
-	if err != nil {
-		return nil, err
-	}
-	return beyond(f.Functions()[0].ISA), nil
-}
-
 // beyond returns the instruction sets that are not in the baseline.
 func beyond(isas []string) []string {
 	return slices.DeleteFunc(slices.Clone(isas), func(s string) bool { return slices.Contains(baseline, s) })

@@ -129,14 +129,6 @@ func (w *writer) kernel(k asm.Kernel) error {
 	return k.Permit(w.isas)
 }
 
-// Requires returns the instruction sets that a kernel uses beyond those of every arm64 CPU, as recorded from its
-// instructions.
-func Requires(k asm.Kernel) ([]string, error) {
-	w := newWriter()
-	err := w.kernel(k)
-	return w.isas, err
-}
-
 // fail keeps the first mistake of a generator, and the line of its source that made it.
 func (w *writer) fail(err error) {
 	w.failAt(where(), err)

@@ -6,44 +6,27 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-
-	"golang.org/x/sys/cpu"
 )
+
+//go:generate go test .. -run Homes -update
 
 // EnvLevel is the environment variable that caps the default level.
 const EnvLevel = "MULTIWAY_LEVEL"
 
-// level is one step of a ladder of CPU features; each includes those before it
-// of its own architecture.
+// level is a CPU level: features that are asked for together. levels lists them, each after its base.
 type level struct {
 	name string
-	arch string // "" any
-	has  func() bool
-}
-
-var levels = []level{
-	{"generic", "", func() bool { return true }},
-	{"avx2", "amd64", func() bool { return cpu.X86.HasAVX2 && cpu.X86.HasFMA }},
-	{"avx512", "amd64", func() bool {
-		return cpu.X86.HasAVX512F && cpu.X86.HasAVX512BW && cpu.X86.HasAVX512DQ && cpu.X86.HasAVX512VL
-	}},
-	{"avx512vnni", "amd64", func() bool { return cpu.X86.HasAVX512VNNI }},
-	{"avx512bf16", "amd64", func() bool { return cpu.X86.HasAVX512BF16 }},
-	{"neon", "arm64", func() bool { return cpu.ARM64.HasASIMD }},
-	{"neondot", "arm64", func() bool { return cpu.ARM64.HasASIMDDP }},
+	base string // the level that it includes; "" for the lowest
+	has  bool   // the CPU has what it adds to its base
 }
 
 // Levels returns the names of the levels this CPU has, lowest first.
 func Levels() []string {
 	var names []string
 	for _, l := range levels {
-		if l.arch != "" && l.arch != runtime.GOARCH {
-			continue
+		if l.has && (l.base == "" || slices.Contains(names, l.base)) {
+			names = append(names, l.name)
 		}
-		if !l.has() {
-			break
-		}
-		names = append(names, l.name)
 	}
 	return names
 }
@@ -75,30 +58,34 @@ func checkLevel(from, name string, have []string) error {
 // and the package have, capped by the environment), lowest first.
 func pickKernels(tables []*Kernels, ask string) ([]*Kernels, error) {
 	have := Levels()
-	limit := ask
+	limit := have[len(have)-1]
 	if ask != "" {
 		if err := checkLevel("WithLevel", ask, have); err != nil {
 			return nil, err
 		}
+		limit = ask
 	} else if env := os.Getenv(EnvLevel); env != "" {
 		if err := checkLevel(EnvLevel, env, have); err != nil {
 			return nil, err
 		}
 		limit = env
 	}
-	if limit != "" {
-		have = have[:slices.Index(have, limit)+1]
-	}
 	var picked []*Kernels
-	for _, l := range have {
+	next := limit
+	for _, l := range slices.Backward(levels) {
+		if l.name != next {
+			continue
+		}
 		for _, t := range tables {
-			if t.Level == l {
+			if t.Level == l.name {
 				picked = append(picked, t)
 			}
 		}
+		next = l.base
 	}
 	if len(picked) == 0 {
-		return nil, fmt.Errorf("the package has no kernels for level %s or below; generate it again", have[len(have)-1])
+		return nil, fmt.Errorf("the package has no kernels for level %s or below; generate it again", limit)
 	}
+	slices.Reverse(picked)
 	return picked, nil
 }

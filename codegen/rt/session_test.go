@@ -478,6 +478,20 @@ func TestOpenFileAndHugePages(t *testing.T) {
 	}
 }
 
+// A level includes its base, and no other level that stands before it.
+func TestLevelsBranch(t *testing.T) {
+	defer func(all []level) { levels = all }(levels)
+	levels = []level{{"generic", "", true}, {"left", "generic", true}, {"none", "generic", false}, {"on none", "none", true}, {"right", "generic", true}}
+	t.Setenv(EnvLevel, "")
+	if got, want := Levels(), []string{"generic", "left", "right"}; !slices.Equal(got, want) {
+		t.Errorf("levels %v, want %v", got, want)
+	}
+	picked, err := pickKernels([]*Kernels{{Level: "right"}, {Level: "left"}, {Level: "generic"}}, "")
+	if err != nil || len(picked) != 2 || picked[0].Level != "generic" || picked[1].Level != "right" {
+		t.Errorf("picked %v, %v, want generic, right", picked, err)
+	}
+}
+
 func TestLevels(t *testing.T) {
 	have := Levels()
 	if have[0] != "generic" {

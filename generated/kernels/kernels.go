@@ -8,10 +8,9 @@ package kernels
 
 // Kernel is a compiled kernel.
 type Kernel struct {
-	Name     string
-	Level    string   // generic, avx2, ...
-	Requires []string // instruction sets that the CPU must have, as recorded from the kernel's instructions
-	Func     any      // a function of the type that package asm gives for its op
+	Name  string
+	Level string // generic, avx2, ...
+	Func  any    // a function of the type that package asm gives for its op
 }
 
 // All returns every kernel of this build, level by level: those in Go, then those in this architecture's assembly, which

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/multiway-go/multiway/asm/asmtest"
 )
 
 // files are a module whose tests end in every way.
@@ -94,7 +96,7 @@ func TestSuite(t *testing.T) {
 		"assignment to entry in nil map", "the end is near\n", "cannot use \"text\"", "panic: test timed out after 3s",
 		"RUN inside other tests, 1 kernel:\n      done_elsewhere\n",
 		"NOT RUN on this ",
-		"  avx512, 2 kernels: an amd64 CPU with AVX512F (not -tags noasm), or make test-avx512\n      gelu_avx9, gemm_avx9\n",
+		"  avx512, 2 kernels: " + asmtest.Features["avx512"] + "\n      gelu_avx9, gemm_avx9\n",
 		"  3 tests: the moon is not full\n      lame: TestReason, TestSame/sub, TestScript\n",
 	} {
 		if strings.Count(text, want) != 1 {
