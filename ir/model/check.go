@@ -395,17 +395,17 @@ func (d *Description) completeTasks() *problem {
 		if row == nil {
 			return wrong(path, ": %s", unknown("task", t.Name, d.taskNames()))
 		}
-		if t.Norm != nil && !slices.Contains(row.options, "norm") {
+		if t.Norm != nil && !row.has("norm") {
 			return wrong(path+"."+t.Name+".norm", " is given, but the models of this family always have the norm; remove it")
 		}
 		if j := slices.IndexFunc(d.Tasks, func(u Task) bool { return u.Name == t.Name }); j < i {
 			return wrong(path, ": task %s is given twice; remove one", t.Name)
 		}
 		// A head with classes has as many as the released file, unless told otherwise.
-		if slices.Contains(row.options, "classes") && preset != nil && preset.Task == t.Name && t.Classes == 0 && t.Labels == "" {
+		if row.has("classes") && preset != nil && preset.Task == t.Name && t.Classes == 0 && t.Labels == "" {
 			t.Classes = preset.Classes
 		}
-		if slices.Contains(row.options, "norm") && t.Norm == nil {
+		if row.has("norm") && t.Norm == nil {
 			norm := preset == nil || preset.Task == t.Name || d.task(preset.Task).norm(nil)
 			t.Norm = &norm
 		}

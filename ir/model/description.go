@@ -65,7 +65,7 @@ type Sizes struct {
 
 // Task is one thing to compute from the encoder's rows.
 type Task struct {
-	Name    string // encode, retrieval, classification, vqa, nlvr2; of vlmo also retrieval_vl, itm, mlm
+	Name    string // one of TaskNames
 	Classes int    // of a head with classes: number of logits; 0 = as many as there are labels
 	Labels  string // of a head with classes: file with their names, or ""
 	List    string // of a head with classes: which list of a JSON labels file, or ""

@@ -27,8 +27,7 @@
 // [Lower] writes the program, one function an entry and task:
 //
 //	entry      a set of modalities in sequence order: vision, language, pair
-//	task       what is made of the encoder's rows: encode, retrieval, classification, vqa, nlvr2,
-//	           captioning; of VLMo also retrieval_vl, itm and mlm
+//	task       what is made of the encoder's rows, such as encode, retrieval or vqa: TaskNames
 //	function   ENTRY for encode, ENTRY_TASK otherwise: vision, pair, vision_retrieval
 //
 // A task may have functions of other names. Those of captioning are caption_image, which

@@ -454,24 +454,25 @@ func (c *decoder) layers(r *LayerRange) []field {
 
 // options are those of a task.
 func (c *decoder) options(t *Task) []field {
+	with := func(is func(*task) bool) string { return strings.Join(tasksWith(is), ", ") }
 	return []field{
 		{name: "classes", value: c.whole(&t.Classes, 1, maxClasses),
-			doc:     "classification, vqa, nlvr2: how many classes the head has",
-			without: "as many as there are labels; else as the preset has; of nlvr2 2", example: "tasks: [{classification: {classes: 1000}}]"},
+			doc:     with(func(t *task) bool { return t.has("classes") }) + ": how many classes the head has",
+			without: "as many as there are labels; else as the preset has; of " + with(func(t *task) bool { return t.classes == 2 }) + " 2", example: "tasks: [{classification: {classes: 1000}}]"},
 		{name: "labels", value: c.path(&t.Labels),
 			doc:     "of the same tasks: the names of the classes in their order, one a line, or as JSON",
 			without: "none", example: "tasks: [{vqa: {labels: answer2label.txt}}]"},
 		{name: "list", value: c.text(&t.List),
 			doc: "which list of a JSON file that holds several", without: "none; of such a file it must be given", example: "tasks: [{classification: {labels: labels.json, list: groups}}]"},
 		{name: "norm", value: c.flag(func(v bool) { t.Norm = &v }),
-			doc: "encode: whether the norm after the last layer is applied", def: "true", without: "false for presets whose checkpoint has none", example: "tasks: [{encode: {norm: false}}]"},
+			doc: with(func(t *task) bool { return t.has("norm") }) + ": whether the norm after the last layer is applied", def: "true", without: "false for presets whose checkpoint has none", example: "tasks: [{encode: {norm: false}}]"},
 	}
 }
 
 // tasks reads a list of tasks, each NAME or {NAME: {OPTION: VALUE}}.
 func (c *decoder) tasks(all *[]Task) value {
 	v := c.list("[retrieval, encode]", func(n *node, path string) { *all = append(*all, c.task(n, path)) })
-	v.legal = strings.Join(taskNames(), ", ")
+	v.legal = strings.Join(TaskNames(), ", ")
 	v.under, v.fields = "[].TASK", c.options(new(Task))
 	return v
 }
@@ -489,7 +490,7 @@ func (c *decoder) task(n *node, path string) Task {
 	t.Name = n.keys[0].text
 	known, ok := taskOptions(t.Name)
 	if !ok {
-		c.fail(n, "%s: %s", path, unknown("task", t.Name, taskNames()))
+		c.fail(n, "%s: %s", path, unknown("task", t.Name, TaskNames()))
 		return t
 	}
 	options := slices.DeleteFunc(c.options(&t), func(f field) bool { return !slices.Contains(known, f.name) })

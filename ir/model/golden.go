@@ -64,7 +64,7 @@ func FromGolden(config []byte) (*Description, error) {
 		d.Limits.Text = c.Text
 		for _, t := range vlmoTasks()[1:] {
 			classes := t.classes
-			if t.name == "vqa" {
+			if t.has("classes") && classes == 0 {
 				classes = c.Classes
 			}
 			d.Tasks = append(d.Tasks, Task{Name: t.name, Classes: classes})

@@ -213,22 +213,14 @@ func inferTorchscale(g *Guess, s shapes) {
 	z.Image = z.Patch * square(s.size(p+"encoder.embed_positions.A.weight", 2, 0)-firstPosition-1)
 	z.Positions = s.size(p+"encoder.embed_positions.B.weight", 2, 0)
 
+	g.tasks(TorchScale, s)
 	known := []string{p, "logit_scale"}
-	add := func(t Task, keys ...string) {
-		if !s.has(keys...) {
-			return
-		}
-		for _, k := range keys {
+	for _, t := range g.Tasks {
+		for _, k := range taskOf(TorchScale, t.Name).keys {
 			first, _, _ := strings.Cut(k, ".")
 			known = append(known, first+".")
 		}
-		g.Tasks = append(g.Tasks, t)
 	}
-	add(Task{Name: "retrieval"}, "vision_head.weight", "language_head.weight")
-	add(Task{Name: "classification", Classes: s.size("head.weight", 2, 0)}, "fc_norm.weight", "head.weight")
-	add(Task{Name: "vqa", Classes: s.size("head.3.weight", 2, 0)}, "pooler.dense.weight", "head.3.weight")
-	add(Task{Name: "nlvr2", Classes: s.size("head.dense2.weight", 2, 0)}, "head.dense1.weight", "head.dense2.weight")
-	add(Task{Name: "captioning"}, "mlm_head.weight")
 	// A file that was not tuned has heads of pretraining beside mlm_head, which alone is
 	// not one for captions.
 	pretraining := false
@@ -243,6 +235,20 @@ func inferTorchscale(g *Guess, s shapes) {
 	if g.Tasks == nil {
 		norm := s.has(p+"encoder.layer_norm.A.weight") || s.has(p+"encoder.layer_norm.weight")
 		g.Tasks = []Task{{Name: "encode", Norm: &norm}}
+	}
+}
+
+// tasks adds the tasks whose heads the checkpoint has.
+func (g *Guess) tasks(code Code, s shapes) {
+	for _, t := range tasks {
+		if t.code != code || t.keys == nil || !s.has(t.keys...) {
+			continue
+		}
+		x := Task{Name: t.name}
+		if t.has("classes") {
+			x.Classes = s.size(t.keys[len(t.keys)-1], 2, 0)
+		}
+		g.Tasks = append(g.Tasks, x)
 	}
 }
 
@@ -273,18 +279,7 @@ func inferVLMo(g *Guess, s shapes) {
 		z.Image = z.Patch * side
 		z.Heads = s.size(table, 2, 1) / z.Layers
 	}
-	for _, t := range []struct{ name, key string }{
-		{"vqa", "vqa_classifier.3.weight"}, {"nlvr2", "nlvr2_classifier.3.weight"}, {"retrieval", "itc_text_proj.fc.weight"},
-		{"retrieval_vl", "itc_vl_text_proj.fc.weight"}, {"itm", "itm_score.fc.weight"}, {"mlm", "mlm_score.decoder.weight"},
-	} {
-		if s.has(t.key) {
-			x := Task{Name: t.name}
-			if strings.HasSuffix(t.key, "classifier.3.weight") {
-				x.Classes = s.size(t.key, 2, 0)
-			}
-			g.Tasks = append(g.Tasks, x)
-		}
-	}
+	g.tasks(VLMo, s)
 	if g.Tasks == nil {
 		g.Tasks = []Task{{Name: "encode"}}
 	}

@@ -1,6 +1,7 @@
 package model
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -28,24 +29,45 @@ type Function struct {
 	Name  string // ENTRY for task encode, else ENTRY_TASK or a name of the task's own
 	Entry string
 	Task  string
+	Kind  string // image, text or pair: the task's function of those; else which of its own
 
 	aside bool // only there if asked for by name
 }
 
 // functionsOf lists the functions of a task and an entry it takes.
-func functionsOf(entry string, t *task) []Function {
+func functionsOf(e entry, t *task) []Function {
 	var fs []Function
 	for _, f := range t.functions {
+		x := Function{Name: f.name, Entry: e.name, Task: t.name, Kind: cmp.Or(f.kind, e.kind()), aside: f.aside}
 		switch {
 		case f.name != "":
-			fs = append(fs, Function{f.name, entry, t.name, f.aside})
 		case t.name == "encode":
-			fs = append(fs, Function{entry, entry, t.name, f.aside})
+			x.Name = e.name
 		default:
-			fs = append(fs, Function{entry + "_" + t.name, entry, t.name, f.aside})
+			x.Name = e.name + "_" + t.name
 		}
+		fs = append(fs, x)
 	}
 	return fs
+}
+
+// AllFunctions lists the functions of all entries and tasks, also those that Lower writes only if they are asked for by
+// name: by entry, then by task.
+func (d *Description) AllFunctions() []Function {
+	var all []Function
+	named := map[string]bool{}
+	for _, e := range d.entries() {
+		for _, t := range d.Tasks {
+			if row := d.task(t.Name); row.takes(e) {
+				// A function with a name of its own is there once.
+				all = append(all, slices.DeleteFunc(functionsOf(e, row), func(f Function) bool { return named[f.Name] })...)
+			}
+		}
+		for _, f := range all {
+			named[f.Name] = true
+		}
+	}
+	return all
 }
 
 // Functions lists the functions that Lower writes for the given entries, in order:
@@ -55,20 +77,13 @@ func (d *Description) Functions(entries []string) ([]Function, error) {
 	if p := d.complete(false); p != nil {
 		return nil, p
 	}
-	var all []Function
-	named := map[string]bool{}
-	for _, e := range d.entries() {
-		for _, t := range d.Tasks {
-			if row := d.task(t.Name); row.takes(e) {
-				// A function with a name of its own is there once.
-				all = append(all, slices.DeleteFunc(functionsOf(e.name, row), func(f Function) bool { return named[f.Name] })...)
-			}
+	all := d.AllFunctions()
+	encode := func(name string) (f Function) {
+		if e := d.entry(name); e != nil {
+			f = functionsOf(*e, d.task("encode"))[0]
 		}
-		for _, f := range all {
-			named[f.Name] = true
-		}
+		return f
 	}
-	encode := func(e string) Function { return functionsOf(e, d.task("encode"))[0] }
 	if entries == nil {
 		return slices.DeleteFunc(all, func(f Function) bool { return f.aside || !slices.Contains(d.Entries, f.Entry) }), nil
 	}
@@ -163,7 +178,7 @@ func (d *Description) clone() *Description {
 // uncounted names a task whose number of classes is not known.
 func (d *Description) uncounted() *problem {
 	for i, t := range d.Tasks {
-		if slices.Contains(d.task(t.Name).options, "classes") && t.Classes == 0 {
+		if d.task(t.Name).has("classes") && t.Classes == 0 {
 			return wrong(fmt.Sprintf("tasks[%d].%s.classes", i, t.Name), " is not known; give it, or read the description with Load, which counts the labels in %s", t.Labels)
 		}
 	}
@@ -190,14 +205,10 @@ type writer struct {
 }
 
 func (w *writer) function(f Function) {
-	for _, e := range w.d.entries() {
-		if e.name == f.Entry {
-			w.entry = e
-		}
-	}
+	w.entry = *w.d.entry(f.Entry)
 	w.task = f.Task
 	row := w.d.task(f.Task)
-	for i, g := range functionsOf(f.Entry, row) {
+	for i, g := range functionsOf(w.entry, row) {
 		if g == f {
 			w.b.Return(append(row.functions[i].lower(w), w.taps...)...)
 		}

@@ -135,7 +135,7 @@ func (d *Description) Structure() Structure {
 	if d.Family != "" {
 		s := familyNamed(d.Family).structure(&d.Sizes)
 		// A second picture has a type of its own.
-		if s.Types > 0 && slices.ContainsFunc(d.Tasks, func(t Task) bool { return t.Name == "nlvr2" }) {
+		if s.Types > 0 && slices.ContainsFunc(d.Tasks, func(t Task) bool { return taskOf(s.Keys.Code, t.Name).second() }) {
 			s.Types = max(s.Types, len(s.Modalities)+1)
 		}
 		return s

@@ -16,9 +16,9 @@ import (
 // caption_full is the same without a state, for all rows of a text at once (teacher
 // forcing). It is compiled only if it is asked for by name.
 var captionFunctions = []function{
-	{name: "caption_image", lower: captionImage},
-	{name: "caption_step", lower: captionStep},
-	{name: "caption_full", lower: captionFull, aside: true},
+	{name: "caption_image", kind: "begin", lower: captionImage},
+	{name: "caption_step", kind: "step", lower: captionStep},
+	{name: "caption_full", kind: "full", lower: captionFull, aside: true},
 }
 
 // captionRows is the number of rows of a step: the last word and the mask.

@@ -19,8 +19,10 @@ type task struct {
 	takes   func(e entry) bool // whether it has functions for the entry
 	options []string           // its fields in a description
 	classes int                // number of classes unless the description says, 0 = it has to say
-	check   func(t *Task, path string) *problem
-	norm    func(t *Task) bool // whether it reads rows after the encoder's final norm
+	// keys are tensors of a checkpoint that has the head; of one with classes the last has a row for each.
+	keys  []string
+	check func(t *Task, path string) *problem
+	norm  func(t *Task) bool // whether it reads rows after the encoder's final norm
 	// tensors adds the head's tensors to the state dict, in the official order.
 	tensors func(t *trunk, o *Task)
 	// functions are what it has for each of its entries. nil: not built yet.
@@ -30,6 +32,7 @@ type task struct {
 // function is one function of a task and an entry.
 type function struct {
 	name  string // "" = ENTRY for encode, ENTRY_TASK otherwise
+	kind  string // which of the task's it is; "" = what the entry takes: image, text or pair
 	aside bool   // lowered only if it is asked for by its name
 	// lower writes the whole function and returns the outputs.
 	lower func(w *writer) []*ir.Value
@@ -61,6 +64,7 @@ func init() { // not an initial value: the functions in it read the table
 		{
 			// Row 0, projected and scaled to length 1: those of one pair are near.
 			name:  "retrieval",
+			keys:  []string{"vision_head.weight", "language_head.weight"},
 			takes: func(e entry) bool { return len(e.modalities) == 1 },
 			norm:  always,
 			tensors: func(t *trunk, _ *Task) {
@@ -78,6 +82,7 @@ func init() { // not an initial value: the functions in it read the table
 		{
 			// Mean of the patch rows, norm, linear.
 			name:    "classification",
+			keys:    []string{"fc_norm.weight", "head.weight"},
 			takes:   func(e entry) bool { return e.has(Patch) },
 			options: []string{"classes", "labels", "list"},
 			check:   checkClasses,
@@ -94,6 +99,7 @@ func init() { // not an initial value: the functions in it read the table
 		{
 			// Row 0 of picture and question, pooled: norm, linear, tanh; then two layers.
 			name:    "vqa",
+			keys:    []string{"pooler.dense.weight", "head.3.weight"},
 			takes:   func(e entry) bool { return e.has(Patch, Token) },
 			options: []string{"classes", "labels", "list"},
 			check:   checkClasses,
@@ -116,6 +122,7 @@ func init() { // not an initial value: the functions in it read the table
 			// The first rows of both modalities, of the statement with one picture and with the
 			// other: the features of the two runs, side by side, go to the head.
 			name:    "nlvr2",
+			keys:    []string{"head.dense1.weight", "head.dense2.weight"},
 			takes:   func(e entry) bool { return e.has(Patch, Token) },
 			options: []string{"classes", "labels", "list"},
 			classes: 2, // false, true
@@ -135,7 +142,7 @@ func init() { // not an initial value: the functions in it read the table
 					at, _ = at.Plus(m.rows)
 				}
 				return []*ir.Value{w.output(w.b.HCat(first...), "features")}
-			}), function{name: "reason_head", lower: func(w *writer) []*ir.Value {
+			}), function{name: "reason_head", kind: "head", lower: func(w *writer) []*ir.Value {
 				f := w.b.Param("f", ir.Mat(ir.C(1), 4*w.trunk.dim))
 				h := w.linear(w.norm(f, "nlvr2.norm1", headEps), "nlvr2.dense1")
 				h = w.b.Gelu(w.norm(h, "nlvr2.norm2", headEps))
@@ -144,6 +151,7 @@ func init() { // not an initial value: the functions in it read the table
 		},
 		{
 			name:  "captioning",
+			keys:  []string{"mlm_head.weight"},
 			takes: takesCaption,
 			norm:  always,
 			tensors: func(t *trunk, _ *Task) {
@@ -176,9 +184,16 @@ func checkTruth(t *Task, path string) *problem {
 	return checkClasses(t, path)
 }
 
-// task returns the row of a task for the description's code, nil if it has none.
-func (d *Description) task(name string) *task {
-	code := d.Structure().Keys.Code
+// has reports whether a description may give the task the option.
+func (t *task) has(option string) bool { return slices.Contains(t.options, option) }
+
+// second reports whether the task has a function of a second picture. There may be no such task.
+func (t *task) second() bool {
+	return t != nil && slices.ContainsFunc(t.functions, func(f function) bool { return f.kind == "second" })
+}
+
+// taskOf returns the row of a task for a code, nil if there is none.
+func taskOf(code Code, name string) *task {
 	for i := range tasks {
 		if tasks[i].name == name && tasks[i].code == code {
 			return &tasks[i]
@@ -186,6 +201,9 @@ func (d *Description) task(name string) *task {
 	}
 	return nil
 }
+
+// task returns the row of a task for the description's code, nil if it has none.
+func (d *Description) task(name string) *task { return taskOf(d.Structure().Keys.Code, name) }
 
 // taskOptions lists the options that a task has for any code; ok is false when there is no such
 // task.
@@ -198,11 +216,14 @@ func taskOptions(name string) (options []string, ok bool) {
 	return options, ok
 }
 
-// taskNames lists all tasks of all codes.
-func taskNames() []string {
+// TaskNames lists all tasks of all codes.
+func TaskNames() []string { return tasksWith(func(*task) bool { return true }) }
+
+// tasksWith lists the tasks of all codes with such a row.
+func tasksWith(is func(t *task) bool) []string {
 	var s []string
 	for _, t := range tasks {
-		if !slices.Contains(s, t.name) {
+		if is(&t) && !slices.Contains(s, t.name) {
 			s = append(s, t.name)
 		}
 	}
@@ -211,7 +232,7 @@ func taskNames() []string {
 
 // taskNames lists the tasks for the description's code.
 func (d *Description) taskNames() []string {
-	return slices.DeleteFunc(taskNames(), func(name string) bool { return d.task(name) == nil })
+	return slices.DeleteFunc(TaskNames(), func(name string) bool { return d.task(name) == nil })
 }
 
 func (d *Description) builtTasks() []string {

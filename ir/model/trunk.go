@@ -70,6 +70,16 @@ func (s *Structure) entries() []entry {
 	return all
 }
 
+// kind is what a task's only function of the entry is called: "" unless it takes the picture, the text, or both.
+func (e *entry) kind() string {
+	var inputs []string
+	for _, m := range e.modalities {
+		inputs = append(inputs, m.input)
+	}
+	slices.Sort(inputs)
+	return map[string]string{"image": "image", "ids": "text", "ids image": "pair"}[strings.Join(inputs, " ")]
+}
+
 // has reports whether the entry is made of one modality for each of the embedders.
 func (e *entry) has(want ...Embedder) bool {
 	var have []Embedder
@@ -140,6 +150,16 @@ func (d *Description) trunk() *trunk {
 func (d *Description) entries() []entry {
 	s := d.Structure()
 	return s.entries()
+}
+
+// entry returns the entry called name, nil if there is none.
+func (d *Description) entry(name string) *entry {
+	for _, e := range d.entries() {
+		if e.name == name {
+			return &e
+		}
+	}
+	return nil
 }
 
 func (d *Description) entryNames() []string {

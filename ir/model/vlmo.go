@@ -179,7 +179,35 @@ func vlmoTasks() []task {
 			}),
 		},
 		{
+			name:    "vqa",
+			keys:    []string{"vqa_classifier.3.weight"},
+			takes:   pair,
+			options: []string{"classes", "labels", "list"},
+			check:   checkClasses,
+			tensors: func(t *trunk, o *Task) { twoLayers(t, "vqa_classifier", "vqa", t.dim, o.Classes) },
+			functions: trunkTo(func(w *writer, x *ir.Value) []*ir.Value {
+				return []*ir.Value{lowerTwoLayers(w, pooled(w, x), "vqa")}
+			}),
+		},
+		{
+			// The statement with either picture, which are of different types.
+			name:    "nlvr2",
+			keys:    []string{"nlvr2_classifier.3.weight"},
+			takes:   pair,
+			options: []string{"classes", "labels", "list"},
+			classes: 2, // false, true
+			check:   checkTruth,
+			tensors: func(t *trunk, o *Task) { twoLayers(t, "nlvr2_classifier", "nlvr2", 2*t.dim, o.Classes) },
+			functions: []function{{lower: features}, {name: "pair_nlvr2_second", kind: "second", lower: func(w *writer) []*ir.Value {
+				w.second = true
+				return features(w)
+			}}, {name: "reason_head", kind: "head", lower: func(w *writer) []*ir.Value {
+				return []*ir.Value{lowerTwoLayers(w, w.b.Param("f", ir.Mat(ir.C(1), 2*w.trunk.dim)), "nlvr2")}
+			}}},
+		},
+		{
 			name:      "retrieval",
+			keys:      []string{"itc_text_proj.fc.weight"},
 			takes:     alone,
 			tensors:   func(t *trunk, _ *Task) { itc(t, "retrieval", "") },
 			functions: trunkTo(head("retrieval")),
@@ -187,6 +215,7 @@ func vlmoTasks() []task {
 		{
 			// The second branch of pretraining: the top layers take the expert of pairs.
 			name:    "retrieval_vl",
+			keys:    []string{"itc_vl_text_proj.fc.weight"},
 			takes:   alone,
 			tensors: func(t *trunk, _ *Task) { itc(t, "retrieval_vl", "_vl") },
 			functions: []function{{lower: func(w *writer) []*ir.Value {
@@ -197,6 +226,7 @@ func vlmoTasks() []task {
 		{
 			// Class 1: the text describes the picture.
 			name:    "itm",
+			keys:    []string{"itm_score.fc.weight"},
 			takes:   pair,
 			tensors: func(t *trunk, _ *Task) { t.state.linear("itm_score.fc", "itm.fc", 2, t.dim, true) },
 			functions: trunkTo(func(w *writer, x *ir.Value) []*ir.Value {
@@ -206,6 +236,7 @@ func vlmoTasks() []task {
 		{
 			// The words that each row of the text could be.
 			name:  "mlm",
+			keys:  []string{"mlm_score.decoder.weight"},
 			takes: pair,
 			tensors: func(t *trunk, _ *Task) {
 				t.state.linear("mlm_score.transform.dense", "mlm.dense", t.dim, t.dim, true)
@@ -226,31 +257,6 @@ func vlmoTasks() []task {
 				h := w.norm(w.b.Gelu(w.linear(x, "mlm.dense")), "mlm.norm", bertEps)
 				return []*ir.Value{w.output(w.linear(h, "mlm.decoder"), "logits")}
 			}),
-		},
-		{
-			name:    "vqa",
-			takes:   pair,
-			options: []string{"classes", "labels", "list"},
-			check:   checkClasses,
-			tensors: func(t *trunk, o *Task) { twoLayers(t, "vqa_classifier", "vqa", t.dim, o.Classes) },
-			functions: trunkTo(func(w *writer, x *ir.Value) []*ir.Value {
-				return []*ir.Value{lowerTwoLayers(w, pooled(w, x), "vqa")}
-			}),
-		},
-		{
-			// The statement with either picture, which are of different types.
-			name:    "nlvr2",
-			takes:   pair,
-			options: []string{"classes", "labels", "list"},
-			classes: 2, // false, true
-			check:   checkTruth,
-			tensors: func(t *trunk, o *Task) { twoLayers(t, "nlvr2_classifier", "nlvr2", 2*t.dim, o.Classes) },
-			functions: []function{{lower: features}, {name: "pair_nlvr2_second", lower: func(w *writer) []*ir.Value {
-				w.second = true
-				return features(w)
-			}}, {name: "reason_head", lower: func(w *writer) []*ir.Value {
-				return []*ir.Value{lowerTwoLayers(w, w.b.Param("f", ir.Mat(ir.C(1), 2*w.trunk.dim)), "nlvr2")}
-			}}},
 		},
 	}
 	for i := range all {
