@@ -12,8 +12,8 @@
 // Its [Kernel.Family], gemm_f32, is what the compiler selects; the [ISA] is chosen by the CPU at run time, and [Best] says
 // what a level runs: its own kernels, or else those of the level below. An op's Go type and contract are in its row of [Ops].
 //
-// A [Layout] says how weights [N,K] become panels. A [Twin] is the Go function of a generic kernel: what runs on a CPU without
-// assembly and under -tags noasm. [TwinFile] copies twins into a generated package.
+// A [Layout] says how weights [N,K] become panels. A twin is the Go function of twin.go that generic kernels of a family are:
+// what runs on a CPU without assembly and under -tags noasm. [TwinFile] copies twins into a generated package.
 //
 // # Calling convention
 //
@@ -41,10 +41,10 @@
 //
 // # To add a kernel
 //
-// An op: a constant and a row in kernel.go, a twin in twin.go and in twinfile.go's table, a generator in each emitter, a
-// tester and a benchmark in golden/kernels_test.go. An ISA: a constant and a row in level.go, and generators where none
-// writes its kernels yet. Then go generate ./generated/kernels ./codegen/rt. What models do not use, but a package of codegen/rt, has that package as
-// Home in its row; its twin and the choice by the CPU stand there, and go generate ./codegen/rt/... writes it.
+// An op: a constant and a row in kernel.go, a twin in twin.go, a generator in each emitter, a tester and a benchmark in
+// golden/kernels_test.go. An ISA: a constant and a row in level.go, and generators where none writes its kernels yet. Then
+// go generate ./generated/kernels ./codegen/rt. What models do not use, but a package of codegen/rt, has that package as Home
+// in its row; its twin and the choice by the CPU stand there, and go generate ./codegen/rt/... writes it.
 //
 // Place in the ladder: above nothing but the standard library, below passes (layouts, families), the emitters and codegen.
 // It is not for running models: generated packages carry their own copies of the kernels, and codegen/rt drives them.

@@ -201,6 +201,19 @@ func (o Op) Row() OpRow {
 	panic(fmt.Sprintf("asm: op %q has no row in Ops", o))
 }
 
+// Param is a parameter of a kernel.
+type Param struct{ Name, Type string }
+
+// Params lists the parameters of the row's signature.
+func (r OpRow) Params() []Param {
+	var all []Param
+	for p := range strings.SplitSeq(strings.TrimSuffix(strings.TrimPrefix(r.Signature, "func("), ")"), ", ") {
+		name, typ, _ := strings.Cut(p, " ")
+		all = append(all, Param{name, typ})
+	}
+	return all
+}
+
 // types lists the element types of the row's kernels, "" for the only one of a row without.
 func (r OpRow) types() []string {
 	if len(r.DTypes) == 0 {

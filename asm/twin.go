@@ -1,3 +1,5 @@
+//lint:file-ignore U1000 TwinFile copies what other packages use
+
 package asm
 
 import (
@@ -6,41 +8,18 @@ import (
 )
 
 // Every function below is copied, with what it uses, into generated packages (TwinFile). So this file imports the
-// standard library only, and no declaration in it uses one from another file.
+// standard library only, and no declaration in it uses one from another file. The twin of a tiled op takes rows where kernels
+// take tiles: TwinFile writes the kernels of all tiles from it.
 //
 // A product that is added to something is converted explicitly, float32(x*y) + z: without that the compiler may fuse the
 // two on some CPUs, and the same program would give other bits there.
 
-func gemm_f32_1x16_generic(tiles int, k int, a *float32, lda int, b *float32, _ int, c *float32, ldc int, bias *float32, acc int, _ *float32, _ int) {
-	gemmTile(tiles, k, a, lda, b, 16, c, ldc, bias, acc)
+func gemm_f32_generic(rows int, k int, a *float32, lda int, b *float32, _ int, c *float32, ldc int, bias *float32, acc int, _ *float32, _ int) {
+	gemmTile(rows, k, a, lda, b, 16, c, ldc, bias, acc)
 }
 
-func gemm_f32_2x16_generic(tiles int, k int, a *float32, lda int, b *float32, _ int, c *float32, ldc int, bias *float32, acc int, _ *float32, _ int) {
-	gemmTile(2*tiles, k, a, lda, b, 16, c, ldc, bias, acc)
-}
-
-func gemm_f32_3x16_generic(tiles int, k int, a *float32, lda int, b *float32, _ int, c *float32, ldc int, bias *float32, acc int, _ *float32, _ int) {
-	gemmTile(3*tiles, k, a, lda, b, 16, c, ldc, bias, acc)
-}
-
-func gemm_f32_4x16_generic(tiles int, k int, a *float32, lda int, b *float32, _ int, c *float32, ldc int, bias *float32, acc int, _ *float32, _ int) {
-	gemmTile(4*tiles, k, a, lda, b, 16, c, ldc, bias, acc)
-}
-
-func gemmv_f32_1x16_generic(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int) {
-	gemmTile(tiles, k, a, lda, b, ldb, c, ldc, nil, acc)
-}
-
-func gemmv_f32_2x16_generic(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int) {
-	gemmTile(2*tiles, k, a, lda, b, ldb, c, ldc, nil, acc)
-}
-
-func gemmv_f32_3x16_generic(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int) {
-	gemmTile(3*tiles, k, a, lda, b, ldb, c, ldc, nil, acc)
-}
-
-func gemmv_f32_4x16_generic(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int) {
-	gemmTile(4*tiles, k, a, lda, b, ldb, c, ldc, nil, acc)
+func gemmv_f32_generic(rows int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int) {
+	gemmTile(rows, k, a, lda, b, ldb, c, ldc, nil, acc)
 }
 
 // gemmTile computes a tile of 16 columns; row k of B starts at b + k*ldb.
@@ -173,36 +152,12 @@ func add_f32_generic(rows int, dst *float32, ldd int, src *float32, lds int, n i
 	}
 }
 
-func wgemm_f16_1x16_generic(tiles int, k int, a *float32, lda int, b *uint16, _ int, c *float32, ldc int, bias *float32, acc int, _ *uint16, _ int) {
-	wgemmTile(tiles, k, a, lda, b, f16, c, ldc, bias, acc)
+func wgemm_f16_generic(rows int, k int, a *float32, lda int, b *uint16, _ int, c *float32, ldc int, bias *float32, acc int, _ *uint16, _ int) {
+	wgemmTile(rows, k, a, lda, b, f16, c, ldc, bias, acc)
 }
 
-func wgemm_f16_2x16_generic(tiles int, k int, a *float32, lda int, b *uint16, _ int, c *float32, ldc int, bias *float32, acc int, _ *uint16, _ int) {
-	wgemmTile(2*tiles, k, a, lda, b, f16, c, ldc, bias, acc)
-}
-
-func wgemm_f16_3x16_generic(tiles int, k int, a *float32, lda int, b *uint16, _ int, c *float32, ldc int, bias *float32, acc int, _ *uint16, _ int) {
-	wgemmTile(3*tiles, k, a, lda, b, f16, c, ldc, bias, acc)
-}
-
-func wgemm_f16_4x16_generic(tiles int, k int, a *float32, lda int, b *uint16, _ int, c *float32, ldc int, bias *float32, acc int, _ *uint16, _ int) {
-	wgemmTile(4*tiles, k, a, lda, b, f16, c, ldc, bias, acc)
-}
-
-func wgemm_bf16_1x16_generic(tiles int, k int, a *float32, lda int, b *uint16, _ int, c *float32, ldc int, bias *float32, acc int, _ *uint16, _ int) {
-	wgemmTile(tiles, k, a, lda, b, bf16, c, ldc, bias, acc)
-}
-
-func wgemm_bf16_2x16_generic(tiles int, k int, a *float32, lda int, b *uint16, _ int, c *float32, ldc int, bias *float32, acc int, _ *uint16, _ int) {
-	wgemmTile(2*tiles, k, a, lda, b, bf16, c, ldc, bias, acc)
-}
-
-func wgemm_bf16_3x16_generic(tiles int, k int, a *float32, lda int, b *uint16, _ int, c *float32, ldc int, bias *float32, acc int, _ *uint16, _ int) {
-	wgemmTile(3*tiles, k, a, lda, b, bf16, c, ldc, bias, acc)
-}
-
-func wgemm_bf16_4x16_generic(tiles int, k int, a *float32, lda int, b *uint16, _ int, c *float32, ldc int, bias *float32, acc int, _ *uint16, _ int) {
-	wgemmTile(4*tiles, k, a, lda, b, bf16, c, ldc, bias, acc)
+func wgemm_bf16_generic(rows int, k int, a *float32, lda int, b *uint16, _ int, c *float32, ldc int, bias *float32, acc int, _ *uint16, _ int) {
+	wgemmTile(rows, k, a, lda, b, bf16, c, ldc, bias, acc)
 }
 
 // wgemmTile is gemmTile over a panel of 16-bit values, a few rows of it at a time.
@@ -249,24 +204,8 @@ func f16(h uint16) float32 {
 	return math.Float32frombits(sign | 0x7fc00000 | rest<<13)
 }
 
-func qgemm_i8_1x16_generic(tiles int, k int, a *uint8, lda int, b *int8, _ int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, _ *int8, _ int) {
-	qgemmTile(tiles, k, a, lda, b, c, ldc, scale, zero, bias, acc)
-}
-
-func qgemm_i8_2x16_generic(tiles int, k int, a *uint8, lda int, b *int8, _ int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, _ *int8, _ int) {
-	qgemmTile(2*tiles, k, a, lda, b, c, ldc, scale, zero, bias, acc)
-}
-
-func qgemm_i8_3x16_generic(tiles int, k int, a *uint8, lda int, b *int8, _ int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, _ *int8, _ int) {
-	qgemmTile(3*tiles, k, a, lda, b, c, ldc, scale, zero, bias, acc)
-}
-
-func qgemm_i8_4x16_generic(tiles int, k int, a *uint8, lda int, b *int8, _ int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, _ *int8, _ int) {
-	qgemmTile(4*tiles, k, a, lda, b, c, ldc, scale, zero, bias, acc)
-}
-
-// qgemmTile takes four columns at a time, whose sums stay in registers.
-func qgemmTile(rows, k int, a *uint8, lda int, b *int8, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int) {
+// qgemm_i8_generic takes four columns at a time, whose sums stay in registers.
+func qgemm_i8_generic(rows int, k int, a *uint8, lda int, b *int8, _ int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, _ *int8, _ int) {
 	panel := unsafe.Slice(b, 64*k)
 	tail := unsafe.Add(unsafe.Pointer(b), 64*k)
 	column, start, shift := (*[16]float32)(tail), (*[16]int32)(unsafe.Add(tail, 64)), (*[16]float32)(unsafe.Add(tail, 128))
@@ -300,24 +239,8 @@ func qgemmTile(rows, k int, a *uint8, lda int, b *int8, c *float32, ldc int, sca
 	}
 }
 
-func qgemmw_i8_1x16_generic(tiles int, k int, a *uint8, lda int, b *int8, _ int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, _ *int8, _ int) {
-	qgemmWTile(tiles, k, a, lda, b, c, ldc, scale, zero, bias, acc)
-}
-
-func qgemmw_i8_2x16_generic(tiles int, k int, a *uint8, lda int, b *int8, _ int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, _ *int8, _ int) {
-	qgemmWTile(2*tiles, k, a, lda, b, c, ldc, scale, zero, bias, acc)
-}
-
-func qgemmw_i8_3x16_generic(tiles int, k int, a *uint8, lda int, b *int8, _ int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, _ *int8, _ int) {
-	qgemmWTile(3*tiles, k, a, lda, b, c, ldc, scale, zero, bias, acc)
-}
-
-func qgemmw_i8_4x16_generic(tiles int, k int, a *uint8, lda int, b *int8, _ int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, _ *int8, _ int) {
-	qgemmWTile(4*tiles, k, a, lda, b, c, ldc, scale, zero, bias, acc)
-}
-
-// qgemmWTile takes the columns one by one.
-func qgemmWTile(rows, k int, a *uint8, lda int, b *int8, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int) {
+// qgemmw_i8_generic takes the columns one by one.
+func qgemmw_i8_generic(rows int, k int, a *uint8, lda int, b *int8, _ int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, _ *int8, _ int) {
 	panel := unsafe.Slice((*int16)(unsafe.Pointer(b)), 64*k)
 	tail := unsafe.Add(unsafe.Pointer(b), 128*k)
 	column, start, shift := unsafe.Slice((*float32)(tail), 16), unsafe.Slice((*int32)(unsafe.Add(tail, 64)), 16), unsafe.Slice((*float32)(unsafe.Add(tail, 128)), 16)
@@ -490,24 +413,8 @@ func normqw_i8x2_generic(rows int, dst *uint8, ldd int, src *float32, lds int, n
 	}
 }
 
-func dgemm_bf16dot_1x16_generic(tiles int, k int, a *uint16, lda int, b *uint16, _ int, c *float32, ldc int, bias *float32, acc int, _ *uint16, _ int) {
-	dgemmTile(tiles, k, a, lda, b, c, ldc, bias, acc)
-}
-
-func dgemm_bf16dot_2x16_generic(tiles int, k int, a *uint16, lda int, b *uint16, _ int, c *float32, ldc int, bias *float32, acc int, _ *uint16, _ int) {
-	dgemmTile(2*tiles, k, a, lda, b, c, ldc, bias, acc)
-}
-
-func dgemm_bf16dot_3x16_generic(tiles int, k int, a *uint16, lda int, b *uint16, _ int, c *float32, ldc int, bias *float32, acc int, _ *uint16, _ int) {
-	dgemmTile(3*tiles, k, a, lda, b, c, ldc, bias, acc)
-}
-
-func dgemm_bf16dot_4x16_generic(tiles int, k int, a *uint16, lda int, b *uint16, _ int, c *float32, ldc int, bias *float32, acc int, _ *uint16, _ int) {
-	dgemmTile(4*tiles, k, a, lda, b, c, ldc, bias, acc)
-}
-
-// dgemmTile takes four columns at a time, whose sums stay in registers. A product of two bfloat16 has 16 bits and is exact.
-func dgemmTile(rows, k int, a *uint16, lda int, b *uint16, c *float32, ldc int, bias *float32, acc int) {
+// dgemm_bf16dot_generic takes four columns at a time, whose sums stay in registers. A product of two bfloat16 has 16 bits and is exact.
+func dgemm_bf16dot_generic(rows int, k int, a *uint16, lda int, b *uint16, _ int, c *float32, ldc int, bias *float32, acc int, _ *uint16, _ int) {
 	panel := unsafe.Slice(b, 32*k)
 	for r := range rows {
 		row := unsafe.Slice((*uint16)(unsafe.Add(unsafe.Pointer(a), 2*r*lda)), 2*k)

@@ -123,10 +123,9 @@ func TestKernelTable(t *testing.T) {
 
 // signature is the op's Go type without the names of its parameters.
 func signature(op asm.Op) string {
-	s := op.Row().Signature
-	params := strings.Split(s[len("func("):len(s)-1], ", ")
-	for i, p := range params {
-		params[i] = p[strings.IndexByte(p, ' ')+1:]
+	var params []string
+	for _, p := range op.Row().Params() {
+		params = append(params, p.Type)
 	}
 	return "func(" + strings.Join(params, ", ") + ")"
 }

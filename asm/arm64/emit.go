@@ -97,12 +97,10 @@ type arg struct {
 	single bool // a float32
 }
 
-// frame lays the parameters of a signature out as Go does, and returns their size.
-func frame(signature string) (args []arg, size int) {
-	params := strings.TrimSuffix(strings.TrimPrefix(signature, "func("), ")")
-	for p := range strings.SplitSeq(params, ", ") {
-		name, typ, _ := strings.Cut(p, " ")
-		a := arg{name: name, single: typ == "float32"}
+// frame lays parameters out as Go does, and returns their size.
+func frame(params []asm.Param) (args []arg, size int) {
+	for _, p := range params {
+		a := arg{name: p.Name, single: p.Type == "float32"}
 		bytes := 8
 		if a.single {
 			bytes = 4
@@ -119,7 +117,7 @@ func (w *writer) kernel(k asm.Kernel) error {
 	var size int
 	w.name, w.lines, w.isas, w.hot, w.labels, w.jumps = k.Name(), nil, nil, nil, 0, nil
 	clear(w.marked)
-	w.args, size = frame(k.Op.Row().Signature)
+	w.args, size = frame(k.Op.Row().Params())
 	fmt.Fprintf(&w.text, "\n// %s\nTEXT ·%s(SB), NOSPLIT, $0-%d\n", declaration(k), w.name, size)
 	generators[k.Op](w, k)
 	w.landings()

@@ -92,7 +92,7 @@ func TestOutOfRange(t *testing.T) {
 	} {
 		w := newWriter()
 		w.name = "gemm_f32_6x16_neon"
-		w.args, _ = frame("func(k int, eps float32)")
+		w.args, _ = frame(asm.OpRow{Signature: "func(k int, eps float32)"}.Params())
 		w.text.WriteString("\n// func \n")
 		c.do(w)
 		w.landings()
@@ -163,7 +163,7 @@ func TestRanges(t *testing.T) {
 }
 
 func TestFrame(t *testing.T) {
-	args, size := frame("func(rows int, x *float32, eps float32, n int, last float32)")
+	args, size := frame(asm.OpRow{Signature: "func(rows int, x *float32, eps float32, n int, last float32)"}.Params())
 	want := []arg{{"rows", 0, false}, {"x", 8, false}, {"eps", 16, true}, {"n", 24, false}, {"last", 32, true}}
 	if d := cmp.Diff(want, args, cmp.AllowUnexported(arg{})); d != "" || size != 36 {
 		t.Errorf("size %d, want 36; parameters (-want +got):\n%s", size, d)

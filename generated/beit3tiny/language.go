@@ -70,4 +70,4 @@ var fnLanguage = rt.Func{
 	Text: true,
 }
 
-const _ = allFilesOfBuild_815826df33ac_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_828a912dabf1_elseRunMultiwayBuildAgain

@@ -22,4 +22,4 @@ var generic = rt.Kernels{
 	VNR:       16,
 }
 
-const _ = allFilesOfBuild_815826df33ac_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_828a912dabf1_elseRunMultiwayBuildAgain

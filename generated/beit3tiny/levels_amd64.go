@@ -38,4 +38,4 @@ var avx512 = rt.Kernels{
 	VNR:     64,
 }
 
-const _ = allFilesOfBuild_815826df33ac_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_828a912dabf1_elseRunMultiwayBuildAgain

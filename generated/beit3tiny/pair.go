@@ -124,4 +124,4 @@ var fnPair = rt.Func{
 	Text: true,
 }
 
-const _ = allFilesOfBuild_815826df33ac_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_828a912dabf1_elseRunMultiwayBuildAgain

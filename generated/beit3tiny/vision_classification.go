@@ -78,4 +78,4 @@ var fnVisionClassification = rt.Func{
 	Run: runVisionClassification,
 }
 
-const _ = allFilesOfBuild_815826df33ac_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_828a912dabf1_elseRunMultiwayBuildAgain

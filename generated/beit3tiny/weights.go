@@ -241,4 +241,4 @@ var (
 	rows10T = []rt.Section{{C: 10}, {T: true}}
 )
 
-const _ = allFilesOfBuild_815826df33ac_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_828a912dabf1_elseRunMultiwayBuildAgain

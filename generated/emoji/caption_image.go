@@ -148,4 +148,4 @@ var fnCaptionImage = rt.Func{
 	},
 }
 
-const _ = allFilesOfBuild_784d8e473686_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_b38255ee0ada_elseRunMultiwayBuildAgain

@@ -184,4 +184,4 @@ var fnCaptionStep = rt.Func{
 	Text: true,
 }
 
-const _ = allFilesOfBuild_784d8e473686_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_b38255ee0ada_elseRunMultiwayBuildAgain

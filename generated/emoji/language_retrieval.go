@@ -134,4 +134,4 @@ var fnLanguageRetrieval = rt.Func{
 	Text: true,
 }
 
-const _ = allFilesOfBuild_784d8e473686_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_b38255ee0ada_elseRunMultiwayBuildAgain

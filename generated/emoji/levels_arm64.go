@@ -30,4 +30,4 @@ var neon = rt.Kernels{
 	VNR:       16,
 }
 
-const _ = allFilesOfBuild_784d8e473686_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_b38255ee0ada_elseRunMultiwayBuildAgain

@@ -253,4 +253,4 @@ var fnPairVqa = rt.Func{
 	Text: true,
 }
 
-const _ = allFilesOfBuild_784d8e473686_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_b38255ee0ada_elseRunMultiwayBuildAgain

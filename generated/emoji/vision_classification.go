@@ -126,4 +126,4 @@ var fnVisionClassification = rt.Func{
 	Run: runVisionClassification,
 }
 
-const _ = allFilesOfBuild_784d8e473686_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_b38255ee0ada_elseRunMultiwayBuildAgain

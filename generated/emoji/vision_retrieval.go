@@ -134,4 +134,4 @@ var fnVisionRetrieval = rt.Func{
 	Run: runVisionRetrieval,
 }
 
-const _ = allFilesOfBuild_784d8e473686_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_b38255ee0ada_elseRunMultiwayBuildAgain

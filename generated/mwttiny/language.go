@@ -70,4 +70,4 @@ var fnLanguage = rt.Func{
 	Text: true,
 }
 
-const _ = allFilesOfBuild_1812a2e60464_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_d57ee2b1ab2c_elseRunMultiwayBuildAgain

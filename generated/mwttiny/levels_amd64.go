@@ -38,4 +38,4 @@ var avx512 = rt.Kernels{
 	VNR:     64,
 }
 
-const _ = allFilesOfBuild_1812a2e60464_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_d57ee2b1ab2c_elseRunMultiwayBuildAgain

@@ -25,4 +25,4 @@ var neon = rt.Kernels{
 	VNR:       16,
 }
 
-const _ = allFilesOfBuild_1812a2e60464_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_d57ee2b1ab2c_elseRunMultiwayBuildAgain

@@ -91,4 +91,4 @@ var fnPair = rt.Func{
 	Text: true,
 }
 
-const _ = allFilesOfBuild_1812a2e60464_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_d57ee2b1ab2c_elseRunMultiwayBuildAgain

@@ -7,36 +7,44 @@ import (
 	"unsafe"
 )
 
-func gemm_f32_1x16_generic(tiles int, k int, a *float32, lda int, b *float32, _ int, c *float32, ldc int, bias *float32, acc int, _ *float32, _ int) {
-	gemmTile(tiles, k, a, lda, b, 16, c, ldc, bias, acc)
+func gemm_f32_1x16_generic(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int) {
+	gemm_f32_generic(1*tiles, k, a, lda, b, bstride, c, ldc, bias, acc, pf, pfstep)
 }
 
-func gemm_f32_2x16_generic(tiles int, k int, a *float32, lda int, b *float32, _ int, c *float32, ldc int, bias *float32, acc int, _ *float32, _ int) {
-	gemmTile(2*tiles, k, a, lda, b, 16, c, ldc, bias, acc)
+func gemm_f32_2x16_generic(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int) {
+	gemm_f32_generic(2*tiles, k, a, lda, b, bstride, c, ldc, bias, acc, pf, pfstep)
 }
 
-func gemm_f32_3x16_generic(tiles int, k int, a *float32, lda int, b *float32, _ int, c *float32, ldc int, bias *float32, acc int, _ *float32, _ int) {
-	gemmTile(3*tiles, k, a, lda, b, 16, c, ldc, bias, acc)
+func gemm_f32_3x16_generic(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int) {
+	gemm_f32_generic(3*tiles, k, a, lda, b, bstride, c, ldc, bias, acc, pf, pfstep)
 }
 
-func gemm_f32_4x16_generic(tiles int, k int, a *float32, lda int, b *float32, _ int, c *float32, ldc int, bias *float32, acc int, _ *float32, _ int) {
-	gemmTile(4*tiles, k, a, lda, b, 16, c, ldc, bias, acc)
+func gemm_f32_4x16_generic(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int) {
+	gemm_f32_generic(4*tiles, k, a, lda, b, bstride, c, ldc, bias, acc, pf, pfstep)
+}
+
+func gemm_f32_generic(rows int, k int, a *float32, lda int, b *float32, _ int, c *float32, ldc int, bias *float32, acc int, _ *float32, _ int) {
+	gemmTile(rows, k, a, lda, b, 16, c, ldc, bias, acc)
 }
 
 func gemmv_f32_1x16_generic(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int) {
-	gemmTile(tiles, k, a, lda, b, ldb, c, ldc, nil, acc)
+	gemmv_f32_generic(1*tiles, k, a, lda, b, ldb, c, ldc, acc)
 }
 
 func gemmv_f32_2x16_generic(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int) {
-	gemmTile(2*tiles, k, a, lda, b, ldb, c, ldc, nil, acc)
+	gemmv_f32_generic(2*tiles, k, a, lda, b, ldb, c, ldc, acc)
 }
 
 func gemmv_f32_3x16_generic(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int) {
-	gemmTile(3*tiles, k, a, lda, b, ldb, c, ldc, nil, acc)
+	gemmv_f32_generic(3*tiles, k, a, lda, b, ldb, c, ldc, acc)
 }
 
 func gemmv_f32_4x16_generic(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int) {
-	gemmTile(4*tiles, k, a, lda, b, ldb, c, ldc, nil, acc)
+	gemmv_f32_generic(4*tiles, k, a, lda, b, ldb, c, ldc, acc)
+}
+
+func gemmv_f32_generic(rows int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int) {
+	gemmTile(rows, k, a, lda, b, ldb, c, ldc, nil, acc)
 }
 
 // gemmTile computes a tile of 16 columns; row k of B starts at b + k*ldb.
@@ -217,4 +225,4 @@ func gelu(x float32) float32 {
 	return float32(r - float64(u/2*exp2(q*u)))
 }
 
-const _ = allFilesOfBuild_97e33d72934d_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_b27fa05262fa_elseRunMultiwayBuildAgain

@@ -74,4 +74,4 @@ var fnLanguage = rt.Func{
 	Text: true,
 }
 
-const _ = allFilesOfBuild_97e33d72934d_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_b27fa05262fa_elseRunMultiwayBuildAgain

@@ -90,4 +90,4 @@ var fnLanguageRetrieval = rt.Func{
 	Text: true,
 }
 
-const _ = allFilesOfBuild_97e33d72934d_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_b27fa05262fa_elseRunMultiwayBuildAgain

@@ -22,4 +22,4 @@ var generic = rt.Kernels{
 	VNR:       16,
 }
 
-const _ = allFilesOfBuild_97e33d72934d_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_b27fa05262fa_elseRunMultiwayBuildAgain

@@ -25,4 +25,4 @@ var neon = rt.Kernels{
 	VNR:       16,
 }
 
-const _ = allFilesOfBuild_97e33d72934d_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_b27fa05262fa_elseRunMultiwayBuildAgain

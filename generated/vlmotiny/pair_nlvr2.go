@@ -111,4 +111,4 @@ var fnPairNlvr2 = rt.Func{
 	Text: true,
 }
 
-const _ = allFilesOfBuild_97e33d72934d_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_b27fa05262fa_elseRunMultiwayBuildAgain

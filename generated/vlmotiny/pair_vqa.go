@@ -127,4 +127,4 @@ var fnPairVqa = rt.Func{
 	Text: true,
 }
 
-const _ = allFilesOfBuild_97e33d72934d_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_b27fa05262fa_elseRunMultiwayBuildAgain

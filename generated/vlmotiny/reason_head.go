@@ -55,4 +55,4 @@ var fnReasonHead = rt.Func{
 	Run: runReasonHead,
 }
 
-const _ = allFilesOfBuild_97e33d72934d_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_b27fa05262fa_elseRunMultiwayBuildAgain

@@ -70,4 +70,4 @@ var fnVision = rt.Func{
 	Run: runVision,
 }
 
-const _ = allFilesOfBuild_97e33d72934d_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_b27fa05262fa_elseRunMultiwayBuildAgain

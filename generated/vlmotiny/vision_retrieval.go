@@ -86,4 +86,4 @@ var fnVisionRetrieval = rt.Func{
 	Run: runVisionRetrieval,
 }
 
-const _ = allFilesOfBuild_97e33d72934d_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_b27fa05262fa_elseRunMultiwayBuildAgain

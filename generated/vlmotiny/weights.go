@@ -359,4 +359,4 @@ var (
 	}
 )
 
-const _ = allFilesOfBuild_97e33d72934d_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_b27fa05262fa_elseRunMultiwayBuildAgain
