@@ -21,10 +21,29 @@ type Op struct {
 	Batch  Batch
 	View   bool // after plan it is an address, not work
 
+	// Kernels are the kernels that it runs on, as the catalogue calls them, the one that does most of the work first, or
+	// PlainGo alone. A view has none.
+	Kernels []string
+	// InPlace lists the arguments that the result may be written over. Others are read until all of it is written.
+	InPlace []int
+	// Scratch lists the memory that v needs while it is computed. Nil: none.
+	Scratch func(p *Program, v *Value) []Scratch
+
 	Infer  func(c *Infer) (Type, error)
 	Eval   func(c *Eval) (*Tensor, error)
 	Cost   func(p *Program, v *Value, t int) Cost
 	Expand func(b *Builder, v *Value) *Value
+}
+
+// PlainGo is what ops that move data or run on a few rows have for a kernel.
+const PlainGo = "go"
+
+// Scratch is a matrix of float32 that a value needs while it is computed.
+type Scratch struct {
+	Key    string // the attribute that says where it is
+	Rows   Dim    // for each sequence
+	Cols   int
+	Blocks bool // the op works on blocks of rows, and a block is all that it holds
 }
 
 // Field is one weight of an op's bundle, such as w or ln.g.

@@ -8,19 +8,22 @@ import (
 func init() {
 	*OpAttention = Op{
 		Name: "attention", Hint: "c", Args: 3,
-		Doc:    "q [S,D], k [K,D], v [K,E] -> [S,E]: per head softmax(scale*q*k^T + bias)*v; scale is d^-0.5 unless given, base 2 means 2^x for e^x; the bundle, if any, is a relative position bias; with prefix, query r sees keys 0..max(prefix,at+r+1)-1 only",
-		Fields: relBiasFields,
-		Attrs:  attentionAttrs,
-		Batch:  PerSeq,
-		Infer:  inferAttention,
-		Eval:   evalAttention,
-		Cost:   costAttention,
+		Doc:     "q [S,D], k [K,D], v [K,E] -> [S,E]: per head softmax(scale*q*k^T + bias)*v; scale is d^-0.5 unless given, base 2 means 2^x for e^x; the bundle, if any, is a relative position bias; with prefix, query r sees keys 0..max(prefix,at+r+1)-1 only",
+		Fields:  relBiasFields,
+		Attrs:   attentionAttrs,
+		Batch:   PerSeq,
+		Infer:   inferAttention,
+		Eval:    evalAttention,
+		Cost:    costAttention,
+		Kernels: attentionKernels,
 	}
 }
 
 // attentionAttrs are the attributes of attention and of the ops that fuse it.
 // With a bias or a prefix, at is the place of the first query in the sequence of keys.
 var attentionAttrs = []AttrSpec{{"heads", Int, true}, {"scale", Float, false}, {"base", Int, false}, {"at", Length, false}, {"prefix", Length, false}}
+
+var attentionKernels = []string{"gemm", "packk", "softmax", "gemmv", "scalerows"}
 
 func inferAttention(c *Infer) (Type, error) {
 	rows, d, err := c.arg(0)

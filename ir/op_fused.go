@@ -3,58 +3,71 @@ package ir
 func init() {
 	*OpEmbedPatches = Op{
 		Name: "embed_patches", Hint: "x", Args: 1,
-		Doc:    "image f32[C,H,W] -> [1+N,D]: patches through proj, the row cls before them, the rows of pos added",
-		Fields: []Field{{"proj.w", false}, {"proj.b", true}, {"cls.w", false}, {"pos.w", true}},
-		Attrs:  []AttrSpec{{"patch", Int, true}},
-		Batch:  PerSeq,
-		Expand: expandEmbedPatches,
+		Doc:     "image f32[C,H,W] -> [1+N,D]: patches through proj, the row cls before them, the rows of pos added",
+		Fields:  []Field{{"proj.w", false}, {"proj.b", true}, {"cls.w", false}, {"pos.w", true}},
+		Attrs:   []AttrSpec{{"patch", Int, true}},
+		Batch:   PerSeq,
+		Expand:  expandEmbedPatches,
+		Kernels: []string{"gemm"},
+		Scratch: scratchPatches,
 	}
 	*OpEmbed = Op{
 		Name: "embed", Hint: "x", Args: 1,
-		Doc:    "ids i32[R] -> [R,D]: rows of tok, the rows of pos from row pos on added; pos is 0 unless given",
-		Fields: []Field{{"tok.w", false}, {"pos.w", true}},
-		Attrs:  []AttrSpec{{"pos", Length, false}},
-		Batch:  PerSeq,
-		Expand: expandEmbed,
+		Doc:     "ids i32[R] -> [R,D]: rows of tok, the rows of pos from row pos on added; pos is 0 unless given",
+		Fields:  []Field{{"tok.w", false}, {"pos.w", true}},
+		Attrs:   []AttrSpec{{"pos", Length, false}},
+		Batch:   PerSeq,
+		Expand:  expandEmbed,
+		Kernels: []string{PlainGo},
 	}
 	*OpQKV = Op{
 		Name: "qkv", Hint: "i", Args: 1,
 		Doc: "x [R,D] -> [R,Q+K+V]: norm, then the linears q, k and v side by side; parts=q or parts=kv leaves the others out; no eps: no norm; eps but no ln: the bare norm",
 		// Which of q, k and v are needed depends on parts, so their linears check them.
-		Fields: []Field{{"ln.g", true}, {"ln.b", true}, {"q.w", true}, {"q.b", true}, {"k.w", true}, {"k.b", true}, {"v.w", true}, {"v.b", true}},
-		Attrs:  []AttrSpec{{"eps", Float, false}, {"heads", Int, false}, {"parts", Word, false}},
-		Expand: expandQKV,
+		Fields:  []Field{{"ln.g", true}, {"ln.b", true}, {"q.w", true}, {"q.b", true}, {"k.w", true}, {"k.b", true}, {"v.w", true}, {"v.b", true}},
+		Attrs:   []AttrSpec{{"eps", Float, false}, {"heads", Int, false}, {"parts", Word, false}},
+		Expand:  expandQKV,
+		Kernels: []string{"gemm", "layernorm"},
+		Scratch: scratchNorm,
 	}
 	*OpSelfAttention = Op{
 		Name: "selfattention", Hint: "c", Args: 1,
-		Doc:    "qkv [S,3D] -> [S,D]: attention of its thirds; the bundle, if any, is its relative position bias",
-		Fields: relBiasFields,
-		Attrs:  attentionAttrs,
-		Batch:  PerSeq,
-		Expand: expandSelfAttention,
+		Doc:     "qkv [S,3D] -> [S,D]: attention of its thirds; the bundle, if any, is its relative position bias",
+		Fields:  relBiasFields,
+		Attrs:   attentionAttrs,
+		Batch:   PerSeq,
+		Expand:  expandSelfAttention,
+		Kernels: attentionKernels,
 	}
 	*OpCrossAttention = Op{
 		Name: "crossattention", Hint: "c", Args: -1,
-		Doc:    "q [S,D], kv [K,2D], ... -> [S,D]: attention of q and the halves of kv, several of them below each other; the bundle, if any, is its relative position bias",
-		Fields: relBiasFields,
-		Attrs:  attentionAttrs,
-		Batch:  PerSeq,
-		Expand: expandCrossAttention,
+		Doc:     "q [S,D], kv [K,2D], ... -> [S,D]: attention of q and the halves of kv, several of them below each other; the bundle, if any, is its relative position bias",
+		Fields:  relBiasFields,
+		Attrs:   attentionAttrs,
+		Batch:   PerSeq,
+		Expand:  expandCrossAttention,
+		Kernels: attentionKernels,
 	}
 	*OpAttnOut = Op{
 		Name: "attnout", Hint: "a", Args: 2,
-		Doc:    "c [R,E], x [R,D] -> [R,D]: x + out(norm(c)); no eps: no norm; eps but no sub: the bare norm",
-		Fields: []Field{{"sub.g", true}, {"sub.b", true}, {"out.w", false}, {"out.b", true}},
-		Attrs:  []AttrSpec{{"eps", Float, false}},
-		Expand: expandAttnOut,
+		Doc:     "c [R,E], x [R,D] -> [R,D]: x + out(norm(c)); no eps: no norm; eps but no sub: the bare norm",
+		Fields:  []Field{{"sub.g", true}, {"sub.b", true}, {"out.w", false}, {"out.b", true}},
+		Attrs:   []AttrSpec{{"eps", Float, false}},
+		Expand:  expandAttnOut,
+		Kernels: []string{"gemm", "layernorm"},
+		InPlace: []int{1},
+		Scratch: scratchNorm,
 	}
 	*OpFFN = Op{
 		Name: "ffn", Hint: "y", Args: 1,
 		Doc: "x [R,D] -> [R,D]: x + fc2(subnorm(gelu(fc1(norm(x))))); eps is of the norm, sub of the inner norm; without the attribute no such norm, without the weights the bare one",
 		Fields: []Field{{"ln.g", true}, {"ln.b", true}, {"fc1.w", false}, {"fc1.b", true},
 			{"sub.g", true}, {"sub.b", true}, {"fc2.w", false}, {"fc2.b", true}},
-		Attrs:  []AttrSpec{{"eps", Float, false}, {"sub", Float, false}},
-		Expand: expandFFN,
+		Attrs:   []AttrSpec{{"eps", Float, false}, {"sub", Float, false}},
+		Expand:  expandFFN,
+		Kernels: []string{"gemm", "layernorm", "gelu"},
+		InPlace: []int{0},
+		Scratch: scratchFFN,
 	}
 }
 
@@ -180,4 +193,25 @@ func own(op *Op, attrs Attrs) Attrs {
 		}
 	}
 	return out
+}
+
+// scratchPatches holds the patches.
+func scratchPatches(_ *Program, v *Value) []Scratch {
+	patch := v.Attrs.Int("patch", 1)
+	return []Scratch{{Key: "tmp", Rows: C(v.Type.Rows().C - 1), Cols: v.Args[0].Type.Shape[0].C * patch * patch}}
+}
+
+// scratchNorm holds the first argument's norm.
+func scratchNorm(_ *Program, v *Value) []Scratch {
+	x := v.Args[0].Type
+	return []Scratch{{Key: "tmp", Rows: x.Rows(), Cols: x.Cols()}}
+}
+
+// scratchFFN holds the argument's norm and the hidden rows.
+func scratchFFN(p *Program, v *Value) []Scratch {
+	x := v.Args[0].Type
+	return []Scratch{
+		{Key: "tmp", Rows: x.Rows(), Cols: x.Cols(), Blocks: true},
+		{Key: "hidden", Rows: x.Rows(), Cols: p.Field(v.Bundle, "fc1.w").Type.Rows().C, Blocks: true},
+	}
 }

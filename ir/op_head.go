@@ -8,33 +8,40 @@ import (
 func init() {
 	*OpGelu = Op{
 		Name: "gelu", Hint: "g", Args: 1,
-		Doc:   "x [R,D] -> [R,D]: x/2*(1+erf(x/sqrt(2)))",
-		Infer: inferSame,
-		Eval:  evalGelu,
-		Cost:  costWeights,
+		Doc:     "x [R,D] -> [R,D]: x/2*(1+erf(x/sqrt(2)))",
+		Infer:   inferSame,
+		Eval:    evalGelu,
+		Cost:    costWeights,
+		Kernels: []string{"gelu"},
+		InPlace: []int{0},
 	}
 	*OpTanh = Op{
 		Name: "tanh", Hint: "t", Args: 1,
-		Doc:   "x [R,D] -> [R,D]",
-		Infer: inferSame,
-		Eval:  evalTanh,
-		Cost:  costWeights,
+		Doc:     "x [R,D] -> [R,D]",
+		Infer:   inferSame,
+		Eval:    evalTanh,
+		Cost:    costWeights,
+		Kernels: []string{PlainGo},
+		InPlace: []int{0},
 	}
 	*OpAdd = Op{
 		Name: "add", Hint: "a", Args: 2,
-		Doc:   "x [R,D], y [R,D] -> [R,D]",
-		Infer: inferSame,
-		Eval:  evalAdd,
-		Cost:  costWeights,
+		Doc:     "x [R,D], y [R,D] -> [R,D]",
+		Infer:   inferSame,
+		Eval:    evalAdd,
+		Cost:    costWeights,
+		Kernels: []string{"add"},
+		InPlace: []int{0, 1},
 	}
 	*OpMean = Op{
 		Name: "mean", Hint: "m", Args: 1,
-		Doc:   "x [R,D] -> [1,D]: the mean of rows from, from+1, ... to the last; from is 0 unless given",
-		Attrs: []AttrSpec{{"from", Int, false}},
-		Batch: PerSeq,
-		Infer: inferMean,
-		Eval:  evalMean,
-		Cost:  costWeights,
+		Doc:     "x [R,D] -> [1,D]: the mean of rows from, from+1, ... to the last; from is 0 unless given",
+		Attrs:   []AttrSpec{{"from", Int, false}},
+		Batch:   PerSeq,
+		Infer:   inferMean,
+		Eval:    evalMean,
+		Cost:    costWeights,
+		Kernels: []string{PlainGo},
 	}
 }
 

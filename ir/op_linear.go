@@ -11,11 +11,12 @@ import (
 func init() {
 	*OpLinear = Op{
 		Name: "linear", Hint: "h", Args: 1,
-		Doc:    "x [R,K], w [N,K], b? [N] -> [R,N]: x*w^T + b; where w is i8, each row of x is rounded to 255 steps from its least to its largest value; where it is i8x2, what that takes away is rounded to 255 steps of its own; where it is bf16dot, x is rounded to bf16",
-		Fields: []Field{{"w", false}, {"b", true}},
-		Infer:  inferLinear,
-		Eval:   evalLinear,
-		Cost:   costLinear,
+		Doc:     "x [R,K], w [N,K], b? [N] -> [R,N]: x*w^T + b; where w is i8, each row of x is rounded to 255 steps from its least to its largest value; where it is i8x2, what that takes away is rounded to 255 steps of its own; where it is bf16dot, x is rounded to bf16",
+		Fields:  []Field{{"w", false}, {"b", true}},
+		Infer:   inferLinear,
+		Eval:    evalLinear,
+		Cost:    costLinear,
+		Kernels: []string{"gemm"},
 	}
 }
 

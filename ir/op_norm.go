@@ -8,28 +8,34 @@ import (
 func init() {
 	*OpLayerNorm = Op{
 		Name: "layernorm", Hint: "n", Args: 1,
-		Doc:    "x [R,D], g? [D], b? [D], both or neither -> [R,D]: (x-mean)/sqrt(var+eps)*g + b, biased variance",
-		Fields: []Field{{"g", true}, {"b", true}},
-		Attrs:  []AttrSpec{{"eps", Float, true}},
-		Infer:  inferLayerNorm,
-		Eval:   evalLayerNorm,
-		Cost:   costWeights,
+		Doc:     "x [R,D], g? [D], b? [D], both or neither -> [R,D]: (x-mean)/sqrt(var+eps)*g + b, biased variance",
+		Fields:  []Field{{"g", true}, {"b", true}},
+		Attrs:   []AttrSpec{{"eps", Float, true}},
+		Infer:   inferLayerNorm,
+		Eval:    evalLayerNorm,
+		Cost:    costWeights,
+		Kernels: []string{"layernorm"},
+		InPlace: []int{0},
 	}
 	*OpScale = Op{
 		Name: "scale", Hint: "z", Args: 1,
-		Doc:    "x [R,D], g [D] -> [R,D]: every row multiplied by g, element by element",
-		Fields: []Field{{"g", false}},
-		Infer:  inferScale,
-		Eval:   evalScale,
-		Cost:   costWeights,
+		Doc:     "x [R,D], g [D] -> [R,D]: every row multiplied by g, element by element",
+		Fields:  []Field{{"g", false}},
+		Infer:   inferScale,
+		Eval:    evalScale,
+		Cost:    costWeights,
+		Kernels: []string{PlainGo},
+		InPlace: []int{0},
 	}
 	*OpL2Norm = Op{
 		Name: "l2norm", Hint: "u", Args: 1,
-		Doc:   "x [R,D] -> [R,D]: x / max(|x|, floor) of each row",
-		Attrs: []AttrSpec{{"floor", Float, true}},
-		Infer: inferL2Norm,
-		Eval:  evalL2Norm,
-		Cost:  costWeights,
+		Doc:     "x [R,D] -> [R,D]: x / max(|x|, floor) of each row",
+		Attrs:   []AttrSpec{{"floor", Float, true}},
+		Infer:   inferL2Norm,
+		Eval:    evalL2Norm,
+		Cost:    costWeights,
+		Kernels: []string{PlainGo},
+		InPlace: []int{0},
 	}
 }
 

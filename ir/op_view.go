@@ -31,29 +31,31 @@ func init() {
 	}
 	*OpHCat = Op{
 		Name: "hcat", Hint: "f", Args: -1,
-		Doc:   "a [R,D], b [R,E], ... -> [R,D+E]: the columns of the arguments side by side",
-		View:  true,
-		Infer: inferHCat,
-		Eval:  evalHCat,
-		Cost:  costWeights,
+		Doc:     "a [R,D], b [R,E], ... -> [R,D+E]: the columns of the arguments side by side",
+		Infer:   inferHCat,
+		Eval:    evalHCat,
+		Cost:    costWeights,
+		Kernels: []string{PlainGo},
 	}
 	*OpSelect = Op{
 		Name: "select", Hint: "s", Args: 1,
-		Doc:   "x [R,D] -> [1,D]: one row of each sequence",
-		Attrs: []AttrSpec{{"row", Length, true}},
-		Batch: PerSeq,
-		Infer: inferSelect,
-		Eval:  evalSelect,
-		Cost:  costWeights,
+		Doc:     "x [R,D] -> [1,D]: one row of each sequence",
+		Attrs:   []AttrSpec{{"row", Length, true}},
+		Batch:   PerSeq,
+		Infer:   inferSelect,
+		Eval:    evalSelect,
+		Cost:    costWeights,
+		Kernels: []string{PlainGo},
 	}
 	*OpStore = Op{
 		Name: "store", Hint: "new", Args: 1,
-		Doc:   "x [R,D] -> [rows,D]: the first rows of x, which the runtime adds to state number slot",
-		Attrs: []AttrSpec{{"slot", Int, true}, {"rows", Int, true}},
-		Batch: PerSeq,
-		Infer: inferStore,
-		Eval:  evalStore,
-		Cost:  costWeights,
+		Doc:     "x [R,D] -> [rows,D]: the first rows of x, which the runtime adds to state number slot",
+		Attrs:   []AttrSpec{{"slot", Int, true}, {"rows", Int, true}},
+		Batch:   PerSeq,
+		Infer:   inferStore,
+		Eval:    evalStore,
+		Cost:    costWeights,
+		Kernels: []string{PlainGo},
 	}
 }
 

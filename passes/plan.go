@@ -245,7 +245,7 @@ func plan(p *ir.Program, f *ir.Func, rows int) error {
 		if l.place(v); l.work > maxWork {
 			return errWork
 		}
-		for _, s := range scratchOf(p, f, v, shapes, limits) {
+		for _, s := range scratchOf(p, v, limits) {
 			b := &buffer{bytes: s.bytes, start: i, end: i}
 			l.buffers = append(l.buffers, b)
 			scratch[v] = append(scratch[v], b)
@@ -273,7 +273,7 @@ func plan(p *ir.Program, f *ir.Func, rows int) error {
 			continue
 		}
 		attrs := v.Attrs.With(ir.IntAttr("ld", s.ld))
-		for i, x := range scratchOf(p, f, v, shapes, limits) {
+		for i, x := range scratchOf(p, v, limits) {
 			attrs = attrs.With(ir.IntAttr(x.key, int(scratch[v][i].offset)))
 			if x.block > 0 {
 				attrs = attrs.With(ir.IntAttr("block", x.block))
@@ -384,20 +384,6 @@ func (l *planner) fresh(v *ir.Value) spot {
 	return spot{buf: b, ld: ld}
 }
 
-// overwrites lists the arguments that the op may compute its result over.
-var overwrites = map[*ir.Op][]int{
-	ir.OpAttnOut:   {1},
-	ir.OpFFN:       {0},
-	ir.OpAdd:       {0, 1},
-	ir.OpGelu:      {0},
-	ir.OpTanh:      {0},
-	ir.OpLayerNorm: {0},
-	ir.OpL2Norm:    {0},
-	ir.OpAddRows:   {0},
-	ir.OpAddRow:    {0},
-	ir.OpScale:     {0},
-}
-
 // inPlace returns the spot of an argument that v, or for a concat every part of
 // v, may be computed over.
 func (l *planner) inPlace(v *ir.Value) (spot, bool) {
@@ -405,7 +391,7 @@ func (l *planner) inPlace(v *ir.Value) (spot, bool) {
 		return spot{}, false
 	}
 	if v.Op != ir.OpConcat {
-		for _, i := range overwrites[v.Op] {
+		for _, i := range v.Op.InPlace {
 			// Only the first section's address is known without the batch.
 			if s, ok := l.dying(v, v.Args[i]); ok && s.after == (ir.Dim{}) {
 				return s, true
@@ -419,7 +405,7 @@ func (l *planner) inPlace(v *ir.Value) (spot, bool) {
 		if a.Op == nil {
 			return whole, false
 		}
-		for _, i := range overwrites[a.Op] {
+		for _, i := range a.Op.InPlace {
 			s, ok := l.dying(a, a.Args[i])
 			if n == 0 && s.after == (ir.Dim{}) {
 				whole = s
@@ -440,8 +426,10 @@ func (l *planner) inPlace(v *ir.Value) (spot, bool) {
 // dying returns the spot of x if v, its last reader, may take it over.
 func (l *planner) dying(v, x *ir.Value) (spot, bool) {
 	s, ok := l.spots[x]
-	if v.Op == ir.OpAttnOut && v.Args[0] == x { // read by the product while the result is written
-		return s, false
+	for i, a := range v.Args {
+		if a == x && !slices.Contains(v.Op.InPlace, i) { // read while the result is written
+			return s, false
+		}
 	}
 	if !ok || s.col != 0 || l.shapes[x].cols != l.shapes[v].cols || asm.Stride(l.shapes[v].cols) != s.ld {
 		return s, false
@@ -476,23 +464,20 @@ type memory struct {
 }
 
 // scratchOf lists the scratch that v needs.
-func scratchOf(p *ir.Program, f *ir.Func, v *ir.Value, shapes map[*ir.Value]shape, l limits) []memory {
-	size := func(rows, cols int) int64 { return int64(rows) * int64(asm.Stride(cols)) * 4 }
-	switch v.Op {
-	case ir.OpEmbedPatches:
-		image := v.Args[0].Type.Shape
-		patch := v.Attrs.Int("patch", 1)
-		return []memory{{"tmp", size(l.seqs*(v.Type.Rows().C-1), image[0].C*patch*patch), 0}}
-	case ir.OpQKV, ir.OpAttnOut:
-		a := shapes[v.Args[0]]
-		return []memory{{"tmp", size(l.rows(a.sections), a.cols), 0}}
-	case ir.OpFFN:
-		x := shapes[v.Args[0]]
-		block := min(l.rows(x.sections), ffnBlock)
-		hidden := p.Field(v.Bundle, "fc1.w").Type.Rows().C
-		return []memory{{"tmp", size(block, x.cols), block}, {"hidden", size(block, hidden), block}}
+func scratchOf(p *ir.Program, v *ir.Value, l limits) []memory {
+	if v.Op == nil || v.Op.Scratch == nil {
+		return nil
 	}
-	return nil
+	var all []memory
+	for _, s := range v.Op.Scratch(p, v) {
+		rows, block := l.rows([]section{s.Rows}), 0
+		if s.Blocks {
+			rows = min(rows, ffnBlock)
+			block = rows
+		}
+		all = append(all, memory{s.Key, int64(rows) * int64(asm.Stride(s.Cols)) * 4, block})
+	}
+	return all
 }
 
 // fit gives every buffer its offset, such that buffers alive at the same time do not

@@ -95,7 +95,7 @@ func checkPlan(p *ir.Program, f *ir.Func, rows int) error {
 			return err
 		}
 		alive = slices.DeleteFunc(alive, func(u written) bool { return u.last < i })
-		done := writes(p, f, v, where, shapes, limits)
+		done := writes(p, v, where, limits)
 		for n, w := range done {
 			for _, o := range done[:n] {
 				if w.meets(o.extent) {
@@ -175,12 +175,12 @@ type write struct {
 }
 
 // writes lists what computing v writes: nothing for a view.
-func writes(p *ir.Program, f *ir.Func, v *ir.Value, where map[*ir.Value]extent, shapes map[*ir.Value]shape, l limits) []write {
-	if isView(v.Op) || !v.Packed() {
+func writes(p *ir.Program, v *ir.Value, where map[*ir.Value]extent, l limits) []write {
+	if v.Op.View || !v.Packed() {
 		return nil
 	}
 	out := []write{{where[v], "its result", true}}
-	for _, s := range scratchOf(p, f, v, shapes, l) {
+	for _, s := range scratchOf(p, v, l) {
 		at := int64(v.Attrs.Int(s.key, -1))
 		// The rows of scratch have no place in any value's matrix.
 		out = append(out, write{extent{base: -1, from: at, to: at + s.bytes}, s.key, false})
@@ -190,13 +190,13 @@ func writes(p *ir.Program, f *ir.Func, v *ir.Value, where map[*ir.Value]extent, 
 
 // mayOverwrite reports whether v may write its result over its argument u.
 func mayOverwrite(v, u *ir.Value, where map[*ir.Value]extent) bool {
-	for _, i := range overwrites[v.Op] {
+	for _, i := range v.Op.InPlace {
 		if v.Args[i] != u {
 			continue
 		}
 		e, o := where[v], where[u]
 		for j, a := range v.Args {
-			if j != i && a.Packed() && v.Op != ir.OpAdd && where[a].meets(e) {
+			if !slices.Contains(v.Op.InPlace, j) && a.Packed() && where[a].meets(e) {
 				return false
 			}
 		}

@@ -25,7 +25,7 @@ var Select = &Pass{
 	Run: func(p *ir.Program, _ Options) error {
 		for _, f := range p.Funcs {
 			for _, v := range f.Values {
-				if isView(v.Op) {
+				if v.Op.View {
 					continue
 				}
 				family, err := familyOf(p, f, v)
@@ -45,7 +45,7 @@ var Fused = &Property{
 	Check: func(p *ir.Program, _ Options) error {
 		for _, f := range p.Funcs {
 			for _, v := range f.Values {
-				if !isView(v.Op) && families[v.Op] == nil {
+				if !v.Op.View && v.Op.Kernels == nil {
 					return fmt.Errorf("%s: no kernels compute %s", where(f, v), v.Op.Name)
 				}
 			}
@@ -61,7 +61,7 @@ var Selected = &Property{
 		for _, f := range p.Funcs {
 			for _, v := range f.Values {
 				want := ""
-				if !isView(v.Op) {
+				if !v.Op.View {
 					var err error
 					if want, err = familyOf(p, f, v); err != nil {
 						return fmt.Errorf("%s: %w", where(f, v), err)
@@ -74,45 +74,6 @@ var Selected = &Property{
 		}
 		return nil
 	},
-}
-
-// isView reports whether the op is only an address. Columns side by side are not:
-// a product writes whole panels, and would reach into the neighbour.
-func isView(op *ir.Op) bool { return op.View && op != ir.OpHCat }
-
-// plain is the family of ops that the runtime does in plain Go: they move data or
-// run on a few rows.
-const plain = "go"
-
-var attentionKernels = []asm.Op{asm.OpGemm, asm.OpPackK, asm.OpSoftmax, asm.OpGemmV, asm.OpScaleRows}
-
-// families lists the kernels that each op runs on, the one that matters most first.
-// An empty list is plain Go.
-var families = map[*ir.Op][]asm.Op{
-	ir.OpPatches:        {},
-	ir.OpLookup:         {},
-	ir.OpConst:          {},
-	ir.OpAddRows:        {},
-	ir.OpAddRow:         {},
-	ir.OpLinear:         {asm.OpGemm},
-	ir.OpLayerNorm:      {asm.OpLayerNorm},
-	ir.OpGelu:           {asm.OpGelu},
-	ir.OpTanh:           {},
-	ir.OpAdd:            {asm.OpAdd},
-	ir.OpScale:          {},
-	ir.OpHCat:           {},
-	ir.OpSelect:         {},
-	ir.OpStore:          {},
-	ir.OpMean:           {},
-	ir.OpL2Norm:         {},
-	ir.OpAttention:      attentionKernels,
-	ir.OpEmbedPatches:   {asm.OpGemm},
-	ir.OpEmbed:          {},
-	ir.OpQKV:            {asm.OpGemm, asm.OpLayerNorm},
-	ir.OpSelfAttention:  attentionKernels,
-	ir.OpCrossAttention: attentionKernels,
-	ir.OpAttnOut:        {asm.OpGemm, asm.OpLayerNorm},
-	ir.OpFFN:            {asm.OpGemm, asm.OpLayerNorm, asm.OpGelu},
 }
 
 // familyOf returns the kernel family of v: for products that of the type their first
@@ -136,8 +97,12 @@ func familyOf(p *ir.Program, f *ir.Func, v *ir.Value) (string, error) {
 			stored = d
 		}
 	}
-	first := plain
-	for i, op := range families[v.Op] {
+	if v.Op.Kernels[0] == ir.PlainGo {
+		return ir.PlainGo, nil
+	}
+	first := ""
+	for i, name := range v.Op.Kernels {
+		op := asm.Op(name)
 		k := asm.Kernel{Op: op, DType: op.Row().DTypes[0]}
 		if stored != ir.F32 && op == asm.OpGemm && i == 0 {
 			k = asm.Kernel{Op: asm.OpWGemm, DType: stored.String()}

@@ -116,7 +116,7 @@ func (s *simulation) run(before *ir.Program) error {
 		}
 	}
 	for _, v := range s.f.Values {
-		if isView(v.Op) {
+		if v.Op.View {
 			continue
 		}
 		if v.Op == ir.OpStore {
@@ -137,7 +137,7 @@ func (s *simulation) run(before *ir.Program) error {
 			}
 			out = append(out, x)
 		}
-		for _, m := range scratchOf(s.p, s.f, v, s.shapes, s.limits) {
+		for _, m := range scratchOf(s.p, v, s.limits) {
 			s.poison(int64(v.Attrs.Int(m.key, -1)), m.bytes)
 		}
 		// A product writes whole panels.
