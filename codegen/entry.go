@@ -141,14 +141,17 @@ func (e *entry) arena(offset, ld int, rows jen.Code, cols int) jen.Code {
 	return jen.Id("e").Dot("Mat").Call(jen.Lit(offset/4), jen.Lit(ld), rows, jen.Lit(cols))
 }
 
-// tmp writes the scratch matrix that plan gave the value.
-func (e *entry) tmp(v *ir.Value, key string, rows jen.Code, cols int) jen.Code {
-	return e.arena(v.Attrs.Int(key, 0), asm.Stride(cols), rows, cols)
-}
-
-// block writes the rows of a scratch matrix that holds at most plan's block.
-func (e *entry) block(v *ir.Value) jen.Code {
-	return jen.Id("min").Call(rows(e.sections[v]), jen.Lit(v.Attrs.Int("block", 1)))
+// scratch writes the scratch matrices that plan gave the value, in their order.
+func (e *entry) scratch(v *ir.Value) []jen.Code {
+	var mats []jen.Code
+	for _, s := range v.Op.Scratch(e.g.p, v) {
+		n := rows([]section{s.Rows})
+		if s.Blocks {
+			n = jen.Id("min").Call(n, jen.Lit(v.Attrs.Int("block", 1)))
+		}
+		mats = append(mats, e.arena(v.Attrs.Int(s.Key, 0), asm.Stride(s.Cols), n, s.Cols))
+	}
+	return mats
 }
 
 // sectionFields writes the fields of a row that are not zero.

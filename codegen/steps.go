@@ -90,13 +90,20 @@ func (e *entry) call(method string, v *ir.Value, args ...jen.Code) jen.Code {
 	return jen.Id("e").Dot(method).Call(append([]jen.Code{e.mat(v)}, args...)...)
 }
 
+// work is call of a method that takes v's matrices and its scratch before what describes it.
+func (e *entry) work(method string, v *ir.Value, descs ...jen.Code) jen.Code {
+	var args []jen.Code
+	for _, a := range v.Args {
+		if a.Packed() {
+			args = append(args, e.mat(a))
+		}
+	}
+	return e.call(method, v, slices.Concat(args, e.scratch(v), descs)...)
+}
+
 func embedPatches(e *entry, v *ir.Value) (jen.Code, error) {
-	image := v.Args[0].Type.Shape
-	patch := v.Attrs.Int("patch", 1)
-	n := v.Type.Rows().C - 1
-	k := image[0].C * patch * patch
-	d, err := e.g.patches(v, e.input(v.Args[0]), patch)
-	return e.call("EmbedPatches", v, e.tmp(v, "tmp", rows([]section{ir.C(n)}), k), d), err
+	d, err := e.g.patches(v, e.input(v.Args[0]), v.Attrs.Int("patch", 1))
+	return e.work("EmbedPatches", v, d), err
 }
 
 func embedText(e *entry, v *ir.Value) (jen.Code, error) {
@@ -105,13 +112,12 @@ func embedText(e *entry, v *ir.Value) (jen.Code, error) {
 }
 
 func qkv(e *entry, v *ir.Value) (jen.Code, error) {
-	x := v.Args[0]
-	n, err := e.g.optionalNorm(v, v.Bundle+".ln", x.Type.Cols(), "eps")
+	n, err := e.g.optionalNorm(v, v.Bundle+".ln", v.Args[0].Type.Cols(), "eps")
 	if err != nil {
 		return nil, err
 	}
 	l, err := e.g.projections(v)
-	return e.call("QKV", v, e.mat(x), e.tmp(v, "tmp", rows(e.sections[v]), x.Type.Cols()), n, l), err
+	return e.work("QKV", v, n, l), err
 }
 
 func attention(method string) func(e *entry, v *ir.Value) (jen.Code, error) {
@@ -171,20 +177,18 @@ func attention(method string) func(e *entry, v *ir.Value) (jen.Code, error) {
 }
 
 func attnOut(e *entry, v *ir.Value) (jen.Code, error) {
-	c, x := v.Args[0], v.Args[1]
-	n, err := e.g.optionalNorm(v, v.Bundle+".sub", c.Type.Cols(), "eps")
+	n, err := e.g.optionalNorm(v, v.Bundle+".sub", v.Args[0].Type.Cols(), "eps")
 	if err != nil {
 		return nil, err
 	}
 	l, err := e.g.linear(v.Bundle+".out", v.Bundle+".out")
-	return e.call("AttnOut", v, e.mat(c), e.mat(x), e.tmp(v, "tmp", rows(e.sections[v]), c.Type.Cols()), n, l), err
+	return e.work("AttnOut", v, n, l), err
 }
 
 func ffn(e *entry, v *ir.Value) (jen.Code, error) {
-	d, hidden, err := e.g.ffn(v)
+	d, err := e.g.ffn(v)
 	if err != nil {
 		return nil, err
 	}
-	x := v.Args[0]
-	return e.call("FFN", v, e.mat(x), e.tmp(v, "tmp", e.block(v), x.Type.Cols()), e.tmp(v, "hidden", e.block(v), hidden), d), nil
+	return e.work("FFN", v, d), nil
 }

@@ -192,24 +192,23 @@ func (g *generator) optionalNorm(v *ir.Value, bundle string, n int, key string) 
 	return g.norm(bundle, n, a.Float)
 }
 
-// ffn describes a feed-forward block and returns its hidden width.
-func (g *generator) ffn(v *ir.Value) (jen.Code, int, error) {
+// ffn describes a feed-forward block.
+func (g *generator) ffn(v *ir.Value) (jen.Code, error) {
 	fc1, w, err := g.linearValue(v.Bundle + ".fc1")
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	fc2, _, err := g.linearValue(v.Bundle + ".fc2")
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
-	hidden := w.Type.Shape[0].C
 	n1, err := g.optionalNorm(v, v.Bundle+".ln", v.Type.Cols(), "eps")
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
-	n2, err := g.optionalNorm(v, v.Bundle+".sub", hidden, "sub")
+	n2, err := g.optionalNorm(v, v.Bundle+".sub", w.Type.Shape[0].C, "sub")
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	linear := func(d jen.Dict) jen.Code { return jen.Qual(rtPath, "Linear").Values(d) }
 	return g.describe("FFN", v.Bundle, jen.Dict{
@@ -217,7 +216,7 @@ func (g *generator) ffn(v *ir.Value) (jen.Code, int, error) {
 		jen.Id("Fc1"):   linear(fc1),
 		jen.Id("Norm2"): n2,
 		jen.Id("Fc2"):   linear(fc2),
-	}), hidden, nil
+	}), nil
 }
 
 // patches describes the embedding v of an image that begins at position at of the input.

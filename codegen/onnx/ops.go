@@ -45,6 +45,9 @@ var ops = map[*ir.Op]func(g *graph, v *ir.Value) error{
 	},
 }
 
+// Writes reports whether functions that Model takes may have the op.
+func Writes(op *ir.Op) bool { return ops[op] != nil }
+
 // same writes an op that ONNX has too, over the same arguments.
 func (g *graph) same(op string, v *ir.Value, attrs ...attr) error {
 	var ins []string
