@@ -58,7 +58,7 @@ func TestCatalogue(t *testing.T) {
 			t.Errorf("level %s stands before its base %s", l.ISA, l.Base)
 		}
 		for _, r := range asm.Ops {
-			if r.Doc == "" || r.Signature == "" || (len(r.DTypes) == 0) != (r.Op == asm.OpPeakFMA) {
+			if r.Doc == "" || r.Signature == "" || (r.Type == "") != (r.Home != "") || (len(r.DTypes) == 0) != (r.Op == asm.OpPeakFMA) {
 				t.Errorf("op row %+v", r)
 			}
 			if r.Home != "" {
@@ -76,6 +76,17 @@ func TestCatalogue(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestTypes checks that ops of one type have one signature.
+func TestTypes(t *testing.T) {
+	of := map[string]string{}
+	for _, r := range asm.Ops {
+		if s, seen := of[r.Type]; r.Type != "" && seen && s != r.Signature {
+			t.Errorf("op %s has another signature than the others of type %s", r.Op, r.Type)
+		}
+		of[r.Type] = r.Signature
 	}
 }
 

@@ -5,12 +5,13 @@ import (
 	"fmt"
 	"go/format"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/multiway-go/multiway/asm"
 )
 
-// Homes returns the generated files of codegen/rt, by their paths below it: rt's table of CPU levels, and of the packages that
+// Homes returns the generated files of codegen/rt, by their paths below it: rt's table of CPU levels and types of kernels, and of the packages that
 // carry kernels of their own each op's assembly and its declarations, and bench's table of what measures peaks. No package
 // that multiway generates carries these kernels.
 func Homes() (map[string][]byte, error) {
@@ -42,6 +43,9 @@ func Homes() (map[string][]byte, error) {
 	if files["levels.go"], err = levels(); err != nil {
 		return nil, err
 	}
+	if files["kerneltypes.go"], err = kernelTypes(); err != nil {
+		return nil, err
+	}
 	files["bench/peaks_none.go"], err = peaks(noAssembly(), nil)
 	return files, err
 }
@@ -70,6 +74,29 @@ func levels() ([]byte, error) {
 		fmt.Fprintf(&b, "{%q, %q, %s},\n", l.ISA, l.Base, strings.Join(has, " && "))
 	}
 	b.WriteString("}\n")
+	return format.Source(b.Bytes())
+}
+
+// kernelTypes returns rt's types of kernels. They are aliases, so that a test takes them from kernels.All.
+func kernelTypes() ([]byte, error) {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "%s\n\npackage rt\n\n", asm.Header)
+	b.WriteString("// The types of kernels. Package asm says how kernels are called, and what they may read and write.\ntype (\n")
+	for i, r := range asm.Ops {
+		same := func(o asm.OpRow) bool { return o.Type == r.Type }
+		if r.Type == "" || slices.ContainsFunc(asm.Ops[:i], same) {
+			continue
+		}
+		is := r.Type + " is a kernel of"
+		for _, o := range asm.Ops[i:] {
+			if same(o) {
+				fmt.Fprintf(&b, "// %s op %s, which computes:\n//\n// %s\n", is, o.Op, strings.Join(o.Contract(), "\n// "))
+				is = "\n// Or it is one of"
+			}
+		}
+		fmt.Fprintf(&b, "%s = %s\n\n", r.Type, r.Signature)
+	}
+	b.WriteString(")\n")
 	return format.Source(b.Bytes())
 }
 

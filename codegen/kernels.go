@@ -35,21 +35,6 @@ func noAssembly() string {
 	return "noasm || !(" + strings.Join(archs, " || ") + ")"
 }
 
-// tables says which field of rt.Kernels each kernel op fills.
-var tables = []struct {
-	op    asm.Op
-	field string
-}{
-	{asm.OpGemm, "Gemm"},
-	{asm.OpGemmV, "GemmV"},
-	{asm.OpSoftmax, "Softmax"},
-	{asm.OpScaleRows, "ScaleRows"},
-	{asm.OpLayerNorm, "LayerNorm"},
-	{asm.OpGelu, "Gelu"},
-	{asm.OpPackK, "PackK"},
-	{asm.OpAdd, "Add"},
-}
-
 // halves are the fields of rt.Kernels for weights of 16 bits.
 var halves = []struct{ dtype, field string }{{"f16", "F16"}, {"bf16", "BF16"}}
 
@@ -138,29 +123,28 @@ func (g *generator) levels(name, constraint, arch string) error {
 func (g *generator) table(isa asm.ISA) *jen.Statement {
 	carried := g.kernels(isa)
 	d := jen.Dict{jen.Id("Level"): jen.Lit(string(isa))}
-	for _, t := range tables {
+	for _, r := range asm.Ops { // the field of an op on float32 is called like its type
 		var of []asm.Kernel
 		for _, k := range carried {
-			if k.Op == t.op {
+			if k.Op == r.Op && k.DType == ir.F32.String() {
 				of = append(of, k)
 			}
 		}
 		if len(of) == 0 {
 			continue
 		}
-		if !t.op.Row().Tiled {
-			d[jen.Id(t.field)] = jen.Id(of[0].Name())
+		if !r.Tiled {
+			d[jen.Id(r.Type)] = jen.Id(of[0].Name())
 			continue
 		}
 		last := of[len(of)-1]
-		d[jen.Id(t.field)] = tiles(t.field, of)
-		switch t.op {
+		d[jen.Id(r.Type)] = tiles(r.Type, of)
+		d[jen.Id(r.Type+"16")] = tiles(r.Type, narrow(last.Family(), isa))
+		switch r.Op {
 		case asm.OpGemm:
 			d[jen.Id("MR")], d[jen.Id("NR")] = jen.Lit(last.MR), jen.Lit(last.NR)
-			d[jen.Id("Gemm16")] = tiles(t.field, narrow(last.Family(), isa))
 		case asm.OpGemmV:
 			d[jen.Id("VNR")] = jen.Lit(last.NR)
-			d[jen.Id("GemmV16")] = tiles(t.field, narrow(last.Family(), isa))
 		}
 	}
 	for _, h := range halves {

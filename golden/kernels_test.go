@@ -20,29 +20,6 @@ import (
 	"github.com/multiway-go/multiway/ir"
 )
 
-// The types that package asm gives the kernels of each op.
-type (
-	gemmFunc      = func(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
-	gemmVFunc     = func(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
-	softmaxFunc   = func(rows int, x *float32, ld int, n int, inv *float32)
-	scaleRowsFunc = func(rows int, dst *float32, ldd int, src *float32, lds int, n int, s *float32)
-	layerNormFunc = func(rows int, dst *float32, ldd int, src *float32, lds int, n int, g *float32, b *float32, eps float32)
-	geluFunc      = func(rows int, dst *float32, ldd int, src *float32, lds int, n int)
-	packKFunc     = func(rows int, dst *float32, src *float32, lds int, k int)
-	addFunc       = func(rows int, dst *float32, ldd int, src *float32, lds int, n int)
-	wgemmFunc     = func(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
-	expandFunc    = func(n int, dst *float32, src *uint16)
-	qgemmFunc     = func(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
-	widenFunc     = func(k int, dst *int8, src *int8)
-	rowStartFunc  = func(rows int, k int, a *uint8, lda int)
-	quantFunc     = func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32)
-	normQuantFunc = func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
-	dgemmFunc     = func(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
-	roundFunc     = func(rows int, dst *uint16, ldd int, src *float32, lds int, n int)
-	idctFunc      = func(dst *uint8, stride int, block *int16, quant *uint16)
-	peakFunc      = func(n int)
-)
-
 // usable returns the kernel of that name, or why it cannot run here and which of asmtest.Features it lacks.
 func usable(k asm.Kernel) (c kernels.Kernel, lacks, why string) {
 	all := kernels.All()
@@ -82,7 +59,7 @@ var testers = map[asm.Op]func(c *check, k asm.Kernel, f any){
 	asm.OpDGemm:     testDGemm,
 	asm.OpRound:     testRound,
 	asm.OpIDCT:      testIDCT,
-	asm.OpPeakFMA:   func(_ *check, _ asm.Kernel, f any) { f.(peakFunc)(1) },
+	asm.OpPeakFMA:   func(_ *check, _ asm.Kernel, f any) { f.(func(int))(1) },
 }
 
 // TestKernels runs every kernel of the catalogue that this CPU has against float64, at every size that may be special,
@@ -246,7 +223,7 @@ func startOf(c float32, acc int, bias []float32, j int) (start, abs float64) {
 }
 
 func testGemm(c *check, k asm.Kernel, fn any) {
-	f := fn.(gemmFunc)
+	f := fn.(rt.Gemm)
 	panels := k.NR / asm.Panel
 	for _, depth := range upTo(40, 63, 64, 65, 768) {
 		for variant := range 4 {
@@ -304,7 +281,7 @@ func (c *check) halvesOf(fence []float32, n int) []uint16 {
 }
 
 func testWGemm(c *check, k asm.Kernel, fn any) {
-	f := fn.(wgemmFunc)
+	f := fn.(rt.WGemm)
 	panels := k.NR / asm.Panel
 	for _, depth := range upTo(40, 63, 64, 65, 768) {
 		for variant := range 4 {
@@ -347,7 +324,7 @@ func testWGemm(c *check, k asm.Kernel, fn any) {
 
 // testExpand widens every 16-bit value there is, and runs of every length.
 func testExpand(c *check, k asm.Kernel, fn any) {
-	f := fn.(expandFunc)
+	f := fn.(rt.Expand)
 	widen := ir.FromBF16
 	if k.DType == "f16" {
 		widen = ir.FromF16
@@ -369,6 +346,9 @@ func testExpand(c *check, k asm.Kernel, fn any) {
 		c.intact(dst, fmt.Sprint("n=", n))
 	}
 }
+
+// idctFunc is the type of kernels of op idct, which no model calls.
+type idctFunc = func(dst *uint8, stride int, block *int16, quant *uint16)
 
 // testIDCT compares with the transform of the JPEG standard. Its twin, which it equals bit for bit, stands with its user.
 func testIDCT(c *check, _ asm.Kernel, fn any) {
@@ -425,7 +405,7 @@ func sizeOf(k asm.Kernel) int {
 
 // testQGemm holds tiles to their definition, which leaves no room, also where 16 bits nearly overflow.
 func testQGemm(c *check, k asm.Kernel, fn any) {
-	f := fn.(qgemmFunc)
+	f := fn.(rt.QGemm)
 	panels := k.NR / asm.Panel
 	for _, groups := range upTo(10, 48, 128, 192) {
 		for variant := range 8 {
@@ -566,7 +546,7 @@ func startRow(row []uint8, groups int) {
 
 // testRowStart holds the starts of rows to their definition.
 func testRowStart(c *check, _ asm.Kernel, fn any) {
-	f := fn.(rowStartFunc)
+	f := fn.(rt.RowStart)
 	for _, groups := range upTo(10, 48, 192) {
 		rows, what := 3, fmt.Sprint(groups, " groups")
 		dst := c.newMat(c.out, rows, 2*groups+1, 2*groups+3, c.normal)
@@ -591,7 +571,7 @@ func testRowStart(c *check, _ asm.Kernel, fn any) {
 
 // testWiden holds widened panels to their definition.
 func testWiden(c *check, _ asm.Kernel, fn any) {
-	f := fn.(widenFunc)
+	f := fn.(rt.Widen)
 	for _, groups := range upTo(10, 48, 192) {
 		src, want := c.bytesOf(c.in, 64*groups+192), make([]uint8, 128*groups+192)
 		for i := range src {
@@ -609,7 +589,7 @@ func testWiden(c *check, _ asm.Kernel, fn any) {
 
 // testQuant holds the bytes of a row to their definition, which leaves no room.
 func testQuant(c *check, k asm.Kernel, fn any) {
-	f, bytes, parts := fn.(quantFunc), sizeOf(k), partsOf(k)
+	f, bytes, parts := fn.(rt.Quant), sizeOf(k), partsOf(k)
 	for _, n := range upTo(70, 768) {
 		for _, size := range []float32{1, 1e-20, 1e-31, 1e20, 0} {
 			what := fmt.Sprintf("n=%d size=%g", n, size)
@@ -686,7 +666,7 @@ func (c *check) rounded(rows, bytes, parts int) mat {
 
 // testNormQuant compares with the two kernels of the same level.
 func testNormQuant(c *check, k asm.Kernel, fn any) {
-	f, bytes, parts := fn.(normQuantFunc), sizeOf(k), partsOf(k)
+	f, bytes, parts := fn.(rt.QuantNorm), sizeOf(k), partsOf(k)
 	other := func(op asm.Op, dtype string) any {
 		k := asm.Find(asm.Kernel{Op: op, DType: dtype}.Family(), k.ISA)[0]
 		compiled, _, why := usable(k)
@@ -695,7 +675,7 @@ func testNormQuant(c *check, k asm.Kernel, fn any) {
 		}
 		return compiled.Func
 	}
-	norm, quant := other(asm.OpLayerNorm, "f32").(layerNormFunc), other(map[int]asm.Op{1: asm.OpQuant, 2: asm.OpQuantW}[bytes], k.DType).(quantFunc)
+	norm, quant := other(asm.OpLayerNorm, "f32").(rt.LayerNorm), other(map[int]asm.Op{1: asm.OpQuant, 2: asm.OpQuantW}[bytes], k.DType).(rt.Quant)
 	const eps = 1e-5
 	for _, n := range upTo(70, 768) {
 		for _, odd := range []float32{0, float32(math.Inf(1)), float32(math.NaN()), 1e30} {
@@ -735,7 +715,7 @@ func testNormQuant(c *check, k asm.Kernel, fn any) {
 }
 
 func testGemmV(c *check, k asm.Kernel, fn any) {
-	f := fn.(gemmVFunc)
+	f := fn.(rt.GemmV)
 	for _, depth := range upTo(40, 63, 64, 65, 197) {
 		for variant := range 4 {
 			acc, ldb := variant&1, k.NR+7*(variant>>1)
@@ -769,7 +749,7 @@ func powerBound(d, want float64) float64 {
 }
 
 func testSoftmax(c *check, _ asm.Kernel, fn any) {
-	f := fn.(softmaxFunc)
+	f := fn.(rt.Softmax)
 	for _, n := range upTo(70, 197, 261, 1000) {
 		for _, rows := range []int{0, 1, 3} {
 			what := fmt.Sprintf("rows=%d n=%d", rows, n)
@@ -821,7 +801,7 @@ func testSoftmax(c *check, _ asm.Kernel, fn any) {
 }
 
 func testScaleRows(c *check, _ asm.Kernel, fn any) {
-	f := fn.(scaleRowsFunc)
+	f := fn.(rt.ScaleRows)
 	c.rowwise(upTo(70, 768), c.normal, func(rows int, dst, src mat) func(r, i int, x float32) (float64, float64) {
 		s := c.newMat(c.vec, 1, max(rows, 1), max(rows, 1), c.normal)
 		f(rows, dst.ptr(), dst.ld, src.ptr(), src.ld, src.n, s.ptr())
@@ -830,7 +810,7 @@ func testScaleRows(c *check, _ asm.Kernel, fn any) {
 }
 
 func testAdd(c *check, _ asm.Kernel, fn any) {
-	f := fn.(addFunc)
+	f := fn.(rt.Add)
 	for _, n := range upTo(70, 768) {
 		for _, rows := range []int{0, 1, 3} {
 			what := fmt.Sprintf("rows=%d n=%d", rows, n)
@@ -894,7 +874,7 @@ func layerNormBound(n int, x, mean, meanAbs, scale float64) float64 {
 }
 
 func testLayerNorm(c *check, _ asm.Kernel, fn any) {
-	f := fn.(layerNormFunc)
+	f := fn.(rt.LayerNorm)
 	const eps = 1e-5
 	for _, affine := range []bool{false, true} {
 		for _, shift := range []float32{0, 30} {
@@ -938,7 +918,7 @@ func geluBound(want float64) float64 { return 3e-7 + unit*math.Abs(want) }
 func geluOf(x float64) float64 { return 0.5 * x * math.Erfc(-x/math.Sqrt2) }
 
 func testGelu(c *check, _ asm.Kernel, fn any) {
-	f := fn.(geluFunc)
+	f := fn.(rt.Gelu)
 	c.rowwise(upTo(70, 3072), c.normal, func(rows int, dst, src mat) func(r, i int, x float32) (float64, float64) {
 		f(rows, dst.ptr(), dst.ld, src.ptr(), src.ld, src.n)
 		return func(_, _ int, x float32) (float64, float64) {
@@ -966,7 +946,7 @@ func testGelu(c *check, _ asm.Kernel, fn any) {
 }
 
 func testPackK(c *check, _ asm.Kernel, fn any) {
-	f := fn.(packKFunc)
+	f := fn.(rt.PackK)
 	for rows := 1; rows <= asm.Panel; rows++ {
 		for _, k := range upTo(40, 64, 100) {
 			what := fmt.Sprintf("rows=%d k=%d", rows, k)
@@ -989,7 +969,7 @@ func testPackK(c *check, _ asm.Kernel, fn any) {
 
 // testDGemm holds sums of products of bfloat16 to their definition, to the bit: it says in which order they are rounded.
 func testDGemm(c *check, k asm.Kernel, fn any) {
-	f := fn.(dgemmFunc)
+	f := fn.(rt.DGemm)
 	panels := k.NR / asm.Panel
 	for _, pairs := range upTo(10, 31, 32, 33, 384) {
 		for variant := range 4 {
@@ -1039,7 +1019,7 @@ func testDGemm(c *check, k asm.Kernel, fn any) {
 
 // testRound rounds numbers between all neighbours, and rows of every length.
 func testRound(c *check, _ asm.Kernel, fn any) {
-	f := fn.(roundFunc)
+	f := fn.(rt.Round)
 	for _, n := range upTo(70, 768, 1<<16) {
 		what := fmt.Sprint("n=", n)
 		rows, room := 3, (n+31)/32*32
@@ -1115,11 +1095,11 @@ func TestSameBits(t *testing.T) {
 						start = nil
 					}
 					switch f := compiled.Func.(type) {
-					case gemmFunc:
+					case rt.Gemm:
 						f(1, kb, &a[r*depth+k0], depth, &b[k0*n], len(b), &out[r*n], n, start, acc, nil, 0)
-					case wgemmFunc:
+					case rt.WGemm:
 						f(1, kb, &a[r*depth+k0], depth, &narrow[k0*n], len(b), &out[r*n], n, start, acc, nil, 0)
-					case gemmVFunc:
+					case rt.GemmV:
 						f(1, kb, &a[r*depth+k0], depth, &b[k0*n], n, &out[r*n], n, acc)
 					}
 					k0 += kb
@@ -1180,19 +1160,19 @@ func TestSameBitsEverywhere(t *testing.T) {
 		}
 		copy(out, in[16*ld:])
 		switch f := compiled.Func.(type) {
-		case gemmFunc:
+		case rt.Gemm:
 			f(1, n, &in[0], ld, &in[8*ld], 0, &out[0], ld, &in[31*ld], 1, nil, 0)
-		case gemmVFunc:
+		case rt.GemmV:
 			f(1, 20, &in[0], ld, &in[8*ld], ld, &out[0], ld, 1)
-		case softmaxFunc:
+		case rt.Softmax:
 			f(rows, &out[0], ld, n, &out[16*ld])
-		case scaleRowsFunc:
+		case rt.ScaleRows:
 			f(rows, &out[0], ld, &in[0], ld, n, &in[8*ld])
-		case layerNormFunc:
+		case rt.LayerNorm:
 			f(rows, &out[0], ld, &in[0], ld, n, &in[8*ld], &in[9*ld], 1e-5)
-		case geluFunc: // add too
+		case rt.Gelu: // add too
 			f(rows, &out[0], ld, &in[0], ld, n)
-		case packKFunc:
+		case rt.PackK:
 			f(rows, &out[0], &in[0], ld, 64)
 		default:
 			continue
@@ -1219,7 +1199,7 @@ func peak() float64 {
 		const rounds = 200_000
 		for range 20 {
 			start := time.Now()
-			compiled.Func.(peakFunc)(rounds)
+			compiled.Func.(func(int))(rounds)
 			best = max(best, float64(rounds*12*2*l.Vector)/float64(time.Since(start).Nanoseconds()))
 		}
 	}
@@ -1254,33 +1234,33 @@ func BenchmarkKernels(b *testing.B) {
 				b.Skip(why)
 			}
 			switch f := compiled.Func.(type) {
-			case gemmFunc: // one tile, everything in cache
+			case rt.Gemm: // one tile, everything in cache
 				for b.Loop() {
 					f(1, d, &work[0], ld, &work[8*ld], d*asm.Panel, &dst[0], ld, &work[0], 0, &work[8*ld+128], 64)
 				}
 				flops(b, 2*d*k.MR*k.NR)
-			case gemmVFunc: // a tile of one head's P*V
+			case rt.GemmV: // a tile of one head's P*V
 				for b.Loop() {
 					f(1, rows, &work[0], 208, &work[8*ld], 3*d, &dst[0], ld, 0)
 				}
 				flops(b, 2*rows*k.MR*k.NR)
-			case softmaxFunc: // a block of 24 queries
+			case rt.Softmax: // a block of 24 queries
 				for b.Loop() {
 					copy(dst, work[:24*208])
 					f(24, &dst[0], 208, rows, &dst[24*208])
 				}
 				elems(b, 24*rows)
-			case scaleRowsFunc:
+			case rt.ScaleRows:
 				for b.Loop() {
 					f(24, &dst[0], ld, &work[0], 64, 64, &work[0])
 				}
 				elems(b, 24*64)
-			case layerNormFunc:
+			case rt.LayerNorm:
 				for b.Loop() {
 					f(rows, &dst[0], ld, &work[0], ld, d, nil, nil, 1e-5)
 				}
 				elems(b, rows*d)
-			case geluFunc:
+			case rt.Gelu:
 				if k.Op == asm.OpAdd {
 					for b.Loop() {
 						f(rows, &dst[0], ld, &work[0], ld, d)
@@ -1292,63 +1272,63 @@ func BenchmarkKernels(b *testing.B) {
 					f(rows, &dst[0], hidden+16, &work[0], hidden+16, hidden)
 				}
 				elems(b, rows*hidden)
-			case packKFunc:
+			case rt.PackK:
 				for b.Loop() {
 					for r := 0; r < rows; r += asm.Panel {
 						f(min(asm.Panel, rows-r), &dst[r*64], &work[r*ld], ld, 64)
 					}
 				}
 				elems(b, rows*64)
-			case wgemmFunc: // one tile, everything in cache
+			case rt.WGemm: // one tile, everything in cache
 				panels := make([]uint16, k.NR*d)
 				for b.Loop() {
 					f(1, d, &work[0], ld, &panels[0], d*asm.Panel, &dst[0], ld, &work[0], 0, &panels[256], 64)
 				}
 				flops(b, 2*d*k.MR*k.NR)
-			case expandFunc:
+			case rt.Expand:
 				panel := make([]uint16, d*asm.Panel+1024)
 				for b.Loop() {
 					f(d*asm.Panel, &dst[0], &panel[0])
 				}
 				elems(b, d*asm.Panel)
-			case dgemmFunc: // one tile, everything in cache
+			case rt.DGemm: // one tile, everything in cache
 				rows, panels := make([]uint16, k.MR*(d+32)), make([]uint16, k.NR*d)
 				for b.Loop() {
 					f(1, d/2, &rows[0], d+32, &panels[0], d*asm.Panel, &dst[0], ld, &work[0], 0, &panels[256], 64)
 				}
 				flops(b, 2*d*k.MR*k.NR)
-			case roundFunc:
+			case rt.Round:
 				halves := make([]uint16, rows*(d+32))
 				for b.Loop() {
 					f(rows, &halves[0], d+32, &work[0], ld, d)
 				}
 				elems(b, rows*d)
-			case qgemmFunc: // one tile, everything in cache
+			case rt.QGemm: // one tile, everything in cache
 				panels := make([]int8, sizeOf(k)*k.NR/asm.Panel*(d*asm.Panel+192)+1024)
 				bytes := make([]uint8, 16*2*(d+64))
 				for b.Loop() {
 					f(1, d/4, &bytes[0], 2*(d+64), &panels[0], d*asm.Panel+192, &dst[0], ld, &work[0], &work[0], &work[0], 1, &panels[0], 64)
 				}
 				flops(b, 2*d*k.MR*k.NR)
-			case widenFunc:
+			case rt.Widen:
 				panels := make([]int8, 3*(d*asm.Panel+192))
 				for b.Loop() {
 					f(d/4, &panels[0], &panels[2*(d*asm.Panel+192)])
 				}
 				elems(b, d*asm.Panel)
-			case rowStartFunc:
+			case rt.RowStart:
 				bytes := make([]uint8, rows*2*(d+64))
 				for b.Loop() {
 					f(rows, d/4, &bytes[0], 2*(d+64))
 				}
 				elems(b, rows*d)
-			case quantFunc:
+			case rt.Quant:
 				bytes := make([]uint8, rows*2*(d+64))
 				for b.Loop() {
 					f(rows, &bytes[0], 2*(d+64), &work[0], ld, d, &dst[0], &dst[rows])
 				}
 				elems(b, rows*d)
-			case normQuantFunc:
+			case rt.QuantNorm:
 				bytes := make([]uint8, rows*2*(d+64))
 				for b.Loop() {
 					f(rows, &bytes[0], 2*(d+64), &work[0], ld, d, 1e-5, &dst[0], &dst[rows])
@@ -1365,7 +1345,7 @@ func BenchmarkKernels(b *testing.B) {
 					f(&samples[0], 8, &block[0], &quant[0])
 				}
 				elems(b, len(block))
-			case peakFunc:
+			case func(int):
 				for b.Loop() {
 					f(1000)
 				}
@@ -1386,10 +1366,10 @@ func BenchmarkGemm(b *testing.B) {
 		if len(tiles) == 0 {
 			continue
 		}
-		var fs []gemmFunc
+		var fs []rt.Gemm
 		for _, k := range tiles {
 			if compiled, lacks, _ := usable(k); lacks == "" {
-				fs = append(fs, compiled.Func.(gemmFunc))
+				fs = append(fs, compiled.Func.(rt.Gemm))
 			}
 		}
 		for _, s := range [][3]int{{197, 768, 768}, {197, 768, 3072}, {197, 3072, 768}, {64, 768, 3072}, {16, 768, 3072}, {1, 768, 3072}} {
@@ -1420,7 +1400,7 @@ func BenchmarkGemm(b *testing.B) {
 }
 
 // product computes c = x*w + bias for one panel width of columns at a time.
-func product(fs []gemmFunc, m, k, n int, x []float32, lda int, w, c []float32, ldc int, bias []float32) {
+func product(fs []rt.Gemm, m, k, n int, x []float32, lda int, w, c []float32, ldc int, bias []float32) {
 	const block = 768
 	for k0 := 0; k0 < k; k0 += block {
 		kb := min(block, k-k0)

@@ -44,22 +44,22 @@ func compiled(t testing.TB) []*rt.Kernels {
 		}
 		switch op {
 		case "gemm":
-			place(&table.Gemm, rows, rt.Gemm(k.Func.(func(int, int, *float32, int, *float32, int, *float32, int, *float32, int, *float32, int))))
+			place(&table.Gemm, rows, k.Func.(rt.Gemm))
 			table.MR, table.Gemm16 = len(table.Gemm)-1, table.Gemm
 		case "gemmv":
-			place(&table.GemmV, rows, rt.GemmV(k.Func.(func(int, int, *float32, int, *float32, int, *float32, int, int))))
+			place(&table.GemmV, rows, k.Func.(rt.GemmV))
 		case "softmax":
-			table.Softmax = k.Func.(func(int, *float32, int, int, *float32))
+			table.Softmax = k.Func.(rt.Softmax)
 		case "scalerows":
-			table.ScaleRows = k.Func.(func(int, *float32, int, *float32, int, int, *float32))
+			table.ScaleRows = k.Func.(rt.ScaleRows)
 		case "layernorm":
-			table.LayerNorm = k.Func.(func(int, *float32, int, *float32, int, int, *float32, *float32, float32))
+			table.LayerNorm = k.Func.(rt.LayerNorm)
 		case "gelu":
-			table.Gelu = k.Func.(func(int, *float32, int, *float32, int, int))
+			table.Gelu = k.Func.(rt.Gelu)
 		case "packk":
-			table.PackK = k.Func.(func(int, *float32, *float32, int, int))
+			table.PackK = k.Func.(rt.PackK)
 		case "add":
-			table.Add = k.Func.(func(int, *float32, int, *float32, int, int))
+			table.Add = k.Func.(rt.Add)
 		}
 	}
 	var list []*rt.Kernels
