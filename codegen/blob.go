@@ -82,37 +82,6 @@ func WriteWeights(path string, p *ir.Program, progress func(done, total int64)) 
 	return nil
 }
 
-// WriteStandIn writes a blob for a planned program that has the block of float32 values
-// again and again instead of its weights: for timing the program, whose results then mean
-// nothing. Its weights should be float32, since scales of bytes would be anything.
-func WriteStandIn(path string, p *ir.Program, block []float32) (err error) {
-	tensors, err := layout(p)
-	if err != nil {
-		return err
-	}
-	data := make([]byte, 0, 4*len(block))
-	for _, v := range block {
-		data = binary.LittleEndian.AppendUint32(data, math.Float32bits(v))
-	}
-	f, err := os.Create(path)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if cerr := f.Close(); err == nil {
-			err = cerr
-		}
-	}()
-	return rt.WriteBlob(f, rt.PackingPanels16, tensors, func(i int, w io.Writer) error {
-		for n := tensors[i].Bytes; n > 0; n -= int64(len(data)) {
-			if _, err := w.Write(data[:min(n, int64(len(data)))]); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
 // storedBytes is what a weight takes in the blob.
 func storedBytes(w *ir.Weight) (int64, error) {
 	n, err := asm.StoredBytes(w.Layout, w.Type.DType.Size(), w.Type.At(0)...)

@@ -19,10 +19,9 @@ import (
 
 func buildCommand() *cobra.Command {
 	var o build.Options
-	var weights, check, strict, word, samples string
+	var weights, check, word, samples string
 	var decoders []string
 	var asJSON bool
-	words := []string{"", string(build.RefuseSurplus), string(build.RefuseSlower), string(build.RefuseBoth)}
 	c := &cobra.Command{
 		Use:   "build [-o DIR] [--binary FILE] DESCRIPTION",
 		Short: "Compile a model description to a Go package, a binary, or both",
@@ -59,9 +58,8 @@ and moved, and the weights that they meet take it back, if that at least halves 
 rounding does there. The build prints which norms; "smooth: off" leaves all as they are.
 
 At another precision than f32 the build says how far outputs are from the model's in
-float64, and fails below a cosine that the description asks for. It also times each
-function at f32 and at that precision on this machine, in turns, and warns of one that is
-not faster; with --strict it fails. --check off skips all of it.
+float64, and fails below a cosine that the description asks for. --check off skips that.
+How long calls take is for "multiway bench --precision f32,int8 model.yaml" to say.
 
 Inputs are made from a seed. With --samples FOLDER, or "samples: FOLDER" in the description,
 up to eight pictures of the folder and eight lines of its .txt files judge besides them.
@@ -78,30 +76,20 @@ calls them (vision_cls, or vision_retrieval.vision_cls where several functions h
 to find what differs first, the rows after each layer, layers.0 and so on. README has the
 Python that writes one. --expect-bound changes how far off they may be.
 
-Tensors of the checkpoint that the model does not use are listed; --strict refuses them
-too. --strict=surplus refuses only them, --strict=slower only a precision that is not
-faster, as for official files, which have more than inference reads.`,
+Tensors of the checkpoint that the model does not use are listed; --strict refuses them.
+Official files have some: more than inference reads.`,
 		Example: `  multiway build -o mymodel model.yaml
   multiway build --binary bin/mymodel model.yaml
   multiway build -o mymodel --expect expected.safetensors model.yaml
   multiway build --precision int8 --samples ~/pictures --binary bin/mymodel model.yaml
-  multiway build --precision int8 --strict=slower --binary bin/mymodel model.yaml
   //go:generate go tool multiway build -o . model.yaml`,
-		Args: func(c *cobra.Command, args []string) error {
-			if len(args) == 2 && c.Flags().Changed("strict") && oneOf("", args[0], words[1:]...) == nil {
-				return fmt.Errorf("--strict takes its word after =, as in --strict=%s", args[0])
-			}
-			return arguments(1, 1, "the description of a model, a YAML file")(c, args)
-		},
+		Args: arguments(1, 1, "the description of a model, a YAML file"),
 		RunE: func(_ *cobra.Command, args []string) error {
-			o.Weights, o.Check, o.Strict = codegen.Placement(weights), build.Check(check), build.Strict(strict)
+			o.Weights, o.Check = codegen.Placement(weights), build.Check(check)
 			if err := oneOf("--weights", weights, "", string(codegen.Embed), string(codegen.File)); err != nil {
 				return err
 			}
 			if err := oneOf("--check", check, string(build.Quick), string(build.Full), string(build.Off)); err != nil {
-				return err
-			}
-			if err := oneOf("--strict", strict, words...); err != nil {
 				return err
 			}
 			if o.Dir == "" && o.Binary == "" {
@@ -123,8 +111,7 @@ faster, as for official files, which have more than inference reads.`,
 	f.StringArrayVar(&o.Golden, "golden", nil, "`folder` that multiway golden record made: write a test of the package that runs it")
 	f.StringVar(&o.Expect, "expect", "", "`file` of safetensors with inputs and what your own code computed of them: refuse a model that computes something else")
 	f.Float64Var(&o.Bound, "expect-bound", build.ExpectBound, "how far an expected tensor may be off, as a share of its largest value")
-	f.StringVar(&strict, "strict", "", "refuse a checkpoint with tensors that the model does not use (surplus), a precision that is not faster than f32 here (slower), or both")
-	f.Lookup("strict").NoOptDefVal = string(build.RefuseBoth)
+	f.BoolVar(&o.Strict, "strict", false, "refuse a checkpoint with tensors that the model does not use")
 	f.BoolVar(&asJSON, "json", false, "print what was built as JSON")
 	return c
 }
@@ -194,12 +181,6 @@ func runBuild(path, word, samples string, decoders []string, o build.Options, as
 	}
 	for _, x := range append(r.Results, r.Held...) {
 		fmt.Fprintln(stdout, x)
-	}
-	for _, g := range r.Gains {
-		fmt.Fprintln(stdout, g)
-	}
-	if note := build.BusyNote(r.Gains); note != "" {
-		fmt.Fprintln(stdout, note)
 	}
 	if o.Dir != "" {
 		fmt.Fprintf(stdout, "%s: %d files, weights %.1f MB", file.Quote(o.Dir), len(r.Files), float64(r.Weights)/1e6)

@@ -227,13 +227,8 @@ func TestWritePrecision(t *testing.T) {
 				t.Errorf("%s: %v", c.precision, x)
 			}
 		}
-		if len(r.Gains) == 0 || r.Precision != m.Desc.Precision.String() {
-			t.Errorf("%s: precision %q, gains %v", c.precision, r.Precision, r.Gains)
-		}
-		for _, g := range r.Gains {
-			if g.F32 <= 0 || g.Reduced <= 0 || g.Gain <= 0 || (g.Tokens == 0) != (g.Func == "vision_retrieval") {
-				t.Errorf("%s: %+v", c.precision, g)
-			}
+		if r.Precision != m.Desc.Precision.String() {
+			t.Errorf("%s: precision %q", c.precision, r.Precision)
 		}
 		if d := cmp.Diff(c.judges, judges); d != "" {
 			t.Errorf("%s: judges (-want +got)\n%s", c.precision, d)

@@ -19,7 +19,7 @@ func TestWriteShort(t *testing.T) {
 		{"int8full", false},
 		{"{default: int8, patches: int8, projections: int8, ffn: int8, heads: int8}", true},
 	} {
-		m := parsed(t, strings.NewReplacer("{default: int8, heads: f32}", c.precision, "layers: 4", "layers: 8").Replace(gainModel))
+		m := parsed(t, strings.NewReplacer("{default: int8, heads: f32}", c.precision, "layers: 4", "layers: 8").Replace(nlvr2Model))
 		var warnings []string
 		r, err := m.Write(Options{Dir: t.TempDir(), Log: func(format string, args ...any) {
 			if strings.Contains(format, "aims at") {

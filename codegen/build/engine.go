@@ -31,17 +31,7 @@ type Engine struct {
 // file that codegen.WriteWeights made of it, "" to have it made. Close removes what
 // the engine made. Log, if not nil, is told what takes long.
 func NewEngine(p *ir.Program, opt codegen.Options, weights string, log func(format string, args ...any)) (*Engine, error) {
-	return newEngine(p, opt, weights, writeWeights, log)
-}
-
-// writer makes the weight file of a planned program.
-type writer func(path string, p *ir.Program) error
-
-func writeWeights(path string, p *ir.Program) error { return codegen.WriteWeights(path, p, nil) }
-
-// newEngine has write make the engine's weights if there are none.
-func newEngine(p *ir.Program, opt codegen.Options, weights string, write writer, log logger) (*Engine, error) {
-	e, err := (&Engines{Log: log}).make(p, opt, weights, write)
+	e, err := (&Engines{Log: log}).New(p, opt, weights)
 	if err != nil {
 		return nil, err
 	}
@@ -72,11 +62,6 @@ type Engines struct {
 
 // New is NewEngine, but that the package is compiled when it is first started.
 func (c *Engines) New(p *ir.Program, opt codegen.Options, weights string) (*Engine, error) {
-	return c.make(p, opt, weights, writeWeights)
-}
-
-// make makes the sources of an engine.
-func (c *Engines) make(p *ir.Program, opt codegen.Options, weights string, write writer) (*Engine, error) {
 	dir, err := file.TempDir()
 	if err != nil {
 		return nil, err
@@ -84,7 +69,7 @@ func (c *Engines) make(p *ir.Program, opt codegen.Options, weights string, write
 	e := &Engine{dir: dir, weights: weights, engines: c}
 	if weights == "" {
 		e.weights = filepath.Join(dir.Path, weightsName)
-		err = write(e.weights, p)
+		err = codegen.WriteWeights(e.weights, p, nil)
 	}
 	if err == nil {
 		opt.Weights = codegen.File

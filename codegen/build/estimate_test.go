@@ -2,6 +2,8 @@ package build
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -32,7 +34,7 @@ func told(t *testing.T, m *Model, word string) (p prospect, lines []string) {
 // Before modules are chosen, a line says how long that takes; those that follow say how far
 // it is.
 func TestToldBefore(t *testing.T) {
-	m := parsed(t, gainModel)
+	m := parsed(t, nlvr2Model)
 	for _, word := range []string{"int8", "int8x2", "bf16dot"} {
 		p, lines := told(t, m, word)
 		whole := p.total().flops
@@ -84,7 +86,7 @@ func TestToldTogether(t *testing.T) {
 	measure, many := measurePace, manyFLOPs
 	defer func() { measurePace, manyFLOPs = measure, many }()
 	measurePace, manyFLOPs = func() (pace, error) { return pace{flop: 1e-6}, nil }, 1
-	m := parsed(t, gainModel)
+	m := parsed(t, nlvr2Model)
 	var models []*Model
 	total := 0.0
 	for _, word := range []string{"f32", "int8", "bf16dot", "int8full"} {
@@ -142,4 +144,29 @@ func TestPace(t *testing.T) {
 	if err != nil || p.flop <= 0 || p.element <= 0 || p.flop > 1 {
 		t.Errorf("%+v, %v", p, err)
 	}
+}
+
+const nlvr2Model = `model: 1
+name: tiny
+family: beit3
+sizes: {dim: 24, heads: 2, ffn: 40, layers: 4, image: 16, patch: 8, vocab: 50, positions: 20}
+seed: 7
+tasks: [nlvr2]
+limits: {text: 18}
+precision: {default: int8, heads: f32}
+`
+
+// parsed opens the description.
+func parsed(t *testing.T, description string) *Model {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "model.yaml")
+	if err := os.WriteFile(path, []byte(description), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	m, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { m.Close() })
+	return m
 }

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/multiway-go/multiway/asm"
 	"github.com/multiway-go/multiway/ir"
 	"github.com/multiway-go/multiway/ir/precision"
 	"github.com/multiway-go/multiway/passes"
@@ -54,9 +55,23 @@ type Kept struct {
 	Bytes int64              // more than it had
 }
 
-// keeps reports whether modules of the function are kept.
-func (c *Choice) keeps(fn string) bool {
-	return c != nil && slices.ContainsFunc(c.Kept, func(k Kept) bool { return k.Work[fn] > 0 })
+// whole lists functions of the planned program of which all products are kept at f32.
+func (c *Choice) whole(p *ir.Program) []string {
+	var names []string
+	for _, f := range p.Funcs {
+		kept := c != nil && slices.ContainsFunc(c.Kept, func(k Kept) bool { return k.Work[f.Name] > 0 })
+		if kept && !slices.ContainsFunc(f.Values, func(v *ir.Value) bool { return reduced(p, f, v) }) {
+			names = append(names, f.Name)
+		}
+	}
+	return names
+}
+
+// reduced reports whether v is a product of weights of another type than float32.
+func reduced(p *ir.Program, f *ir.Func, v *ir.Value) bool {
+	return slices.ContainsFunc(p.Used(f, v), func(w *ir.Weight) bool {
+		return w.Type.DType != ir.F32 && w.Layout != "" && w.Layout != asm.RowsWord
+	})
 }
 
 // work is of each function's products and attention the share that is that of all modules.

@@ -18,19 +18,6 @@ import (
 	"github.com/multiway-go/multiway/ir/checkpoint"
 )
 
-// Strict says what a build refuses though it could go on.
-type Strict string
-
-// Surplus tensors are those of a checkpoint that the model does not use. A precision is
-// slower if a function is not faster at it than at f32, on this machine.
-const (
-	RefuseSurplus Strict = "surplus"
-	RefuseSlower  Strict = "slower"
-	RefuseBoth    Strict = "both"
-)
-
-func (s Strict) refuses(what Strict) bool { return s == what || s == RefuseBoth }
-
 // Options say what Write builds.
 type Options struct {
 	Dir     string            // folder of the package, "" = none
@@ -39,7 +26,7 @@ type Options struct {
 	Binary  string            // path of a binary with the weights at its end, "" = none
 	Entries []string          // nil = the description's
 	Check   Check             // "" = Quick
-	Strict  Strict            // what to refuse besides what is wrong
+	Strict  bool              // refuse a checkpoint with tensors that the model does not use
 	Golden  []string          // folders of recorded cases, for a test in the package
 	Expect  string            // file of what the user's own code computed, to hold the model against; "" = none; see [Expected]
 	Bound   float64           // of what is expected, as a share of a tensor's largest value; 0 = ExpectBound
@@ -66,7 +53,6 @@ type Report struct {
 	Smoothed   []Smoothed         // norms that were smoothed
 	Choice     *Choice            // nil where no bytes are multiplied
 	Precision  string             // how the weights are stored
-	Gains      []Gain             // over f32, of another precision that was checked
 }
 
 // Write builds the package, the binary, or both. A package that fails its check is
@@ -83,9 +69,9 @@ func (m *Model) Write(o Options) (*Report, error) {
 		return nil, err
 	}
 	r := &Report{Checkpoint: found, Precision: m.Desc.Precision.String()}
-	if o.Strict.refuses(RefuseSurplus) && found != nil {
+	if o.Strict && found != nil {
 		if err := found.Strict(); err != nil {
-			return nil, fmt.Errorf("%w\nbuild without --strict, or with --strict=%s, if they may be left out", err, RefuseSlower)
+			return nil, fmt.Errorf("%w\nbuild without --strict if they may be left out", err)
 		}
 	}
 	name, err := m.packageName(o)
@@ -138,6 +124,9 @@ func (m *Model) Write(o Options) (*Report, error) {
 	planned, err := m.Plan(described)
 	if err != nil {
 		return nil, err
+	}
+	if names := r.Choice.whole(planned); names != nil {
+		o.log("warning: precision %s does nothing for %s: all products are kept at f32; a lower `cosine` in the description, which is %v, keeps less", r.Precision, strings.Join(names, ", "), asked.aim())
 	}
 
 	var result file.Set
@@ -255,17 +244,6 @@ func (m *Model) checkSelf(r *Report, e *Engine, planned *ir.Program, asked *Mode
 	r.Results = results
 	if lines := short(results, asked.aim()); lines != nil {
 		o.log("warning: rows of outputs are further from the model than the cosine %v that precision %s aims at:\n%s\n`cosine: %v` in the description refuses that; another precision may be nearer", asked.aim(), r.Precision, strings.Join(lines, "\n"), asked.aim())
-	}
-	if !m.Desc.Precision.Exact() {
-		if r.Gains, err = m.gains(e, planned, r.Choice, o); err != nil {
-			return nil, fmt.Errorf("timing: %w", err)
-		}
-		if err := asked.noGain(r.Gains); err != nil {
-			if o.Strict.refuses(RefuseSlower) {
-				return nil, fmt.Errorf("%w, or build without --strict for its size alone; nothing was written", err)
-			}
-			o.log("warning: %v", err)
-		}
 	}
 	text, err := json.Marshal(vectors)
 	return append(text, '\n'), err

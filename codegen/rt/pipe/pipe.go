@@ -37,7 +37,6 @@ type request struct {
 	Func    string   `json:"func,omitempty"`
 	Seqs    []seq    `json:"seqs"`
 	Caption *Caption `json:"caption,omitempty"` // of the picture of the one sequence
-	Timing  *Timing  `json:"timing,omitempty"`
 }
 
 type seq struct {
@@ -49,7 +48,6 @@ type response struct {
 	Error   string   `json:"error,omitempty"`
 	Level   string   `json:"level,omitempty"`
 	Outputs []output `json:"outputs,omitempty"`
-	Median  float64  `json:"median_ms,omitempty"`
 
 	Caption *decode.Caption `json:"caption,omitempty"`
 }
@@ -91,8 +89,6 @@ func serve(p *rt.Package, args []string, in *bufio.Reader, out *bufio.Writer) er
 	defer m.Close()
 	s := m.NewSession()
 	defer s.Close()
-	watch := &stopwatch{open: func(threads int) (*rt.Model, error) { return p.Open(args[1], append(opts, rt.WithThreads(threads))...) }}
-	defer watch.close()
 	if err := send(out, response{Level: m.Info().Level}); err != nil {
 		return err
 	}
@@ -128,17 +124,6 @@ func serve(p *rt.Package, args []string, in *bufio.Reader, out *bufio.Writer) er
 				resp.Outputs = []output{o}
 			}
 			if err := send(out, resp, data...); err != nil {
-				return err
-			}
-			continue
-		}
-		if q.Timing != nil {
-			var resp response
-			var err error
-			if resp.Median, err = watch.turn(*q.Timing); err != nil {
-				resp.Error = err.Error()
-			}
-			if err := send(out, resp); err != nil {
 				return err
 			}
 			continue
@@ -313,22 +298,6 @@ func (c *Client) Run(fn string, batch []rt.Seq) ([]Output, error) {
 		outs = append(outs, out)
 	}
 	return outs, nil
-}
-
-// Time calls a function on random input for a few milliseconds, once at least, and
-// returns the median of the times in milliseconds.
-func (c *Client) Time(t Timing) (float64, error) {
-	if err := send(c.w, request{Timing: &t}); err != nil {
-		return 0, c.failed(err)
-	}
-	var resp response
-	if err := receive(c.r, &resp); err != nil {
-		return 0, c.failed(err)
-	}
-	if resp.Error != "" {
-		return 0, errors.New(resp.Error)
-	}
-	return resp.Median, nil
 }
 
 // PID returns the number of the process, to look at it from outside.

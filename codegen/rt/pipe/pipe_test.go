@@ -92,36 +92,6 @@ func TestClient(t *testing.T) {
 	}
 }
 
-// A function is timed again and again; what cannot be is not the end.
-func TestTime(t *testing.T) {
-	c, err := dial(t, "", weights(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for range 2 {
-		for _, q := range []Timing{{"text", 3, 1}, {"pair", 1, 2}, {"image", 1, 1}} {
-			if ms, err := c.Time(q); err != nil || !(ms > 0) {
-				t.Errorf("%+v takes %v ms, %v", q, ms, err)
-			}
-		}
-		for _, row := range []struct {
-			q    Timing
-			want string
-		}{
-			{Timing{"none", 1, 1}, "no such function"},
-			{Timing{"text", rttest.Text + 1, 1}, "tokens has 6, want 1 to 5"},
-			{Timing{"text", 1, 0}, "WithThreads(0)"},
-		} {
-			if _, err := c.Time(row.q); err == nil || !strings.Contains(err.Error(), row.want) {
-				t.Errorf("%+v: got error %v, want one with %q", row.q, err, row.want)
-			}
-		}
-	}
-	if err := c.Close(); err != nil {
-		t.Error(err)
-	}
-}
-
 // What the program says when it cannot start is what the caller gets.
 func TestDialErrors(t *testing.T) {
 	good := weights(t)
@@ -206,9 +176,6 @@ func TestHostileMessages(t *testing.T) {
 		{"a negative id", message(`{"func":"text","seqs":[{"ids":[-1]}]}`), 2, ""},
 		{"a nameless function", message(`{}`), 2, ""},
 		{"null", message(`null`), 2, ""},
-		{"a timing of nothing", message(`{"timing":{}}`), 2, ""},
-		{"a timing of negatives", message(`{"timing":{"func":"text","tokens":-1,"threads":-1}}`), 2, ""},
-		{"a timing", message(`{"timing":{"func":"text","tokens":1,"threads":1}}`), 2, ""},
 	} {
 		t.Run(strings.ReplaceAll(row.name, " ", "-"), func(t *testing.T) {
 			answers, end := talk(t, w, row.in)
