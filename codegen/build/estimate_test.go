@@ -42,7 +42,7 @@ func TestToldBefore(t *testing.T) {
 			word, about(time.Duration(whole*1e3))); lines[0] != want {
 			t.Errorf("%s: the first line is\n%s\nwant\n%s", word, lines[0], want)
 		}
-		if p.round.flops <= 0 || p.judge.flops <= p.round.flops || p.round.elements <= 0 || p.once.flops != 2*p.round.flops || p.smooth.flops > 0 != (word != "bf16dot") {
+		if p.round.flops <= 0 || p.judge.flops <= 0 || p.round.elements <= 0 || p.once.flops != 2*p.round.flops || p.smooth.flops > 0 != (word != "bf16dot") {
 			t.Errorf("%s: work %+v", word, p)
 		}
 		last := -1
