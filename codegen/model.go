@@ -2,7 +2,6 @@ package codegen
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -76,8 +75,8 @@ func (g *generator) modelFile(layout [32]byte) error {
 	g.input(f)
 	g.constructors(f)
 	for _, t := range g.opt.Tasks {
-		if err := g.task(f, t); err != nil {
-			return err
+		if write := t.row().write; write != nil {
+			write(g, f, t)
 		}
 	}
 	for _, fn := range g.p.Funcs {
@@ -117,15 +116,11 @@ func (g *generator) input(f *jen.File) {
 		d[jen.Id("MaxPixels")] = jen.Lit(g.opt.MaxPixels)
 	}
 	for _, t := range g.opt.Tasks {
-		// The list is written with the task's methods, which need its function.
-		built := slices.ContainsFunc(g.p.Funcs, func(f *ir.Func) bool { return strings.HasSuffix(f.Name, "_"+t.Name) })
-		if name := labelsOf[t.Name]; name != "" && len(t.Labels) > 0 && built {
-			d[jen.Id(name)] = jen.Id(name)
+		if g.labelled(t) {
+			d[jen.Id(t.row().labels)] = jen.Id(t.row().labels)
 		}
-	}
-	for _, t := range g.opt.Tasks {
-		if g.captions(t) {
-			d[jen.Id("Captions")] = jen.Op("&").Id("captions")
+		if add := t.row().input; add != nil {
+			add(g, t, d)
 		}
 	}
 	if p := g.opt.Pixels; p != nil {

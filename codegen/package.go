@@ -51,17 +51,20 @@ type Options struct {
 	Tokenizer []byte // SentencePiece model or WordPiece vocabulary, nil: none
 	Vectors   []byte // golden vectors as rt/task has them, nil: none
 	Tasks     []Task
-	Decoders  []string // packages of formats, below codegen/rt/imagefile, that are linked besides
+	Functions []Function // what functions of the program are; others have no typed API
+	Decoders  []string   // packages of formats, below codegen/rt/imagefile, that are linked besides
 
 	// Golden lists folders of recorded cases, from the package's folder, that a test of
 	// the package runs; nil: no test.
 	Golden []string
 }
 
-// Task is one task of the package and what its API needs. Its functions are those
-// of the program named ENTRY_TASK.
+// Function says what a function of the program is: of which task, and which of the task's, as rt.Func has it.
+type Function struct{ Name, Task, Kind string }
+
+// Task is one task of the package and what its API needs.
 type Task struct {
-	Name   string   // retrieval, classification; encode has tensor-level functions only
+	Name   string   // one of TaskNames
 	Labels []string // class names in the order of the logits
 
 	MaxNew int          // captioning: most ids after <s>
@@ -75,6 +78,11 @@ func (o *Options) Validate() error {
 		return fmt.Errorf("package name %q: want a Go identifier that can be imported, such as mymodel", o.Package)
 	case o.Rows < 1 || o.Text < 0:
 		return fmt.Errorf("limits are %d rows and %d ids of text, want at least one row", o.Rows, o.Text)
+	}
+	for _, t := range o.Tasks {
+		if !slices.Contains(TaskNames(), t.Name) {
+			return fmt.Errorf("task %q: want one of %s", t.Name, strings.Join(TaskNames(), ", "))
+		}
 	}
 	return nil
 }
@@ -105,8 +113,12 @@ func Files(p *ir.Program, opt Options) (map[string][]byte, error) {
 		}
 	}
 	g := &generator{p: p, opt: opt, files: map[string][]byte{}, weights: map[string]*ir.Weight{}, cuts: map[int]string{}}
-	g.scope = newScope("rt", "task", "decode", "token", "pixel", "image", "_", "main", "init",
-		"Model", "Session", "New", "Open", "input", "weights", "vocab", "vectors", "wrap", "Package", "Labels", "Answers", "reasoning", "embedders", "levels", "generic", "labels", "captions", "string", "error", "float32", "int32")
+	taken := []string{"rt", "task", "decode", "token", "pixel", "image", "_", "main", "init",
+		"Model", "Session", "New", "Open", "input", "weights", "vocab", "vectors", "wrap", "Package", "levels", "generic", "labels", "string", "error", "float32", "int32"}
+	for _, t := range tasks {
+		taken = append(append(taken, t.idents...), t.labels)
+	}
+	g.scope = newScope(taken...)
 	for _, w := range p.Weights {
 		g.weights[w.Name] = w
 	}
@@ -396,6 +408,11 @@ func (e *entry) descriptor() (jen.Code, error) {
 		jen.Id("Arena"): jen.Lit(int(f.Arena / 4)),
 		jen.Id("Cost"):  e.cost(),
 		jen.Id("Run"):   jen.Id(e.g.runName(f)),
+	}
+	for _, x := range e.g.opt.Functions {
+		if x.Name == f.Name {
+			d[jen.Id("Task")], d[jen.Id("Kind")] = jen.Lit(x.Task), jen.Lit(x.Kind)
+		}
 	}
 	fixed, floats := 0, 0
 	var ins []jen.Code

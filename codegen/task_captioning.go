@@ -1,19 +1,32 @@
 package codegen
 
-import (
-	"github.com/dave/jennifer/jen"
-)
+import "github.com/dave/jennifer/jen"
 
-// captions reports whether the package writes captions for the task.
+var captioning = taskAPI{
+	name:   "captioning",
+	idents: []string{"captions"},
+	input: func(g *generator, t Task, d jen.Dict) {
+		if g.captions(t) {
+			d[jen.Id("Captions")] = jen.Op("&").Id("captions")
+		}
+	},
+	write: func(g *generator, f *jen.File, t Task) {
+		if g.captions(t) {
+			g.caption(f, t)
+		}
+	},
+}
+
+// captions reports whether the package writes captions.
 func (g *generator) captions(t Task) bool {
-	return t.Name == "captioning" && g.p.Func("caption_image") != nil && g.p.Func("caption_step") != nil && g.opt.Pixels != nil
+	return g.find(t.Name, "begin") != nil && g.find(t.Name, "step") != nil && g.opt.Pixels != nil
 }
 
 // caption writes the methods that caption a picture.
 func (g *generator) caption(f *jen.File, t Task) {
 	d := jen.Dict{
-		jen.Id("Image"):  jen.Op("&").Id(g.funcName(g.p.Func("caption_image"))),
-		jen.Id("Step"):   jen.Op("&").Id(g.funcName(g.p.Func("caption_step"))),
+		jen.Id("Image"):  g.ref(g.find(t.Name, "begin")),
+		jen.Id("Step"):   g.ref(g.find(t.Name, "step")),
 		jen.Id("MaxNew"): jen.Lit(t.MaxNew),
 	}
 	if t.Ban != nil {

@@ -1,10 +1,13 @@
 package codegen
 
-import (
-	"github.com/dave/jennifer/jen"
-)
+import "github.com/dave/jennifer/jen"
 
-func (g *generator) classify(f *jen.File, t Task) {
+var classification = taskAPI{name: "classification", labels: "Labels", of: "image", write: func(g *generator, f *jen.File, t Task) {
+	fn := g.find(t.Name, "image")
+	if fn == nil {
+		return
+	}
+	g.rowMethods(f, fn, "Logits", "LogitsOf", "the class logits")
 	names := g.labels(f, t, "the class names")
 	top := func(recv, call string) {
 		f.Comment("Classify returns the k most probable classes of a picture, best first; k <= 0 means all.")
@@ -17,4 +20,4 @@ func (g *generator) classify(f *jen.File, t Task) {
 	}
 	top("s", "Session")
 	top("m", "Model")
-}
+}}

@@ -1,14 +1,13 @@
 package codegen
 
-import (
-	"github.com/dave/jennifer/jen"
+import "github.com/dave/jennifer/jen"
 
-	"github.com/multiway-go/multiway/ir"
-)
-
-// match writes the methods of task itm.
-func (g *generator) match(f *jen.File, fn *ir.Func) {
-	id := jen.Op("&").Id(g.funcName(fn))
+var itm = taskAPI{name: "itm", write: func(g *generator, f *jen.File, t Task) {
+	fn := g.find(t.Name, "pair")
+	if fn == nil {
+		return
+	}
+	id := g.ref(fn)
 	for _, on := range []struct{ recv, typ, run string }{{"s", "Session", "PairRows"}, {"m", "Model", "Pairs"}} {
 		rows := jen.Id(on.recv)
 		if on.typ == "Model" {
@@ -22,4 +21,4 @@ func (g *generator) match(f *jen.File, fn *ir.Func) {
 			jen.Return(jen.Qual(taskPath, "Prob").Call(jen.Id("logits"), jen.Lit(1)), jen.Nil()),
 		)
 	}
-}
+}}

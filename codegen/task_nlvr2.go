@@ -1,21 +1,22 @@
 package codegen
 
 import (
-	"github.com/dave/jennifer/jen"
+	"cmp"
 
-	"github.com/multiway-go/multiway/ir"
+	"github.com/dave/jennifer/jen"
 )
 
-// reason writes the methods of task nlvr2, whose pictures may be of different functions.
-func (g *generator) reason(f *jen.File, fn *ir.Func) {
-	second := fn
-	if x := g.p.Func(fn.Name + "_second"); x != nil {
-		second = x
+// nlvr2 judges two pictures, which may be of different functions.
+var nlvr2 = taskAPI{name: "nlvr2", idents: []string{"reasoning"}, write: func(g *generator, f *jen.File, t Task) {
+	first, head := g.find(t.Name, "pair"), g.find(t.Name, "head")
+	if first == nil || head == nil {
+		return
 	}
+	second := cmp.Or(g.find(t.Name, "second"), first)
 	f.Var().Id("reasoning").Op("=").Qual(taskPath, "Reasoning").Values(jen.Dict{
-		jen.Id("First"):  jen.Op("&").Id(g.funcName(fn)),
-		jen.Id("Second"): jen.Op("&").Id(g.funcName(second)),
-		jen.Id("Head"):   jen.Op("&").Id(g.funcName(g.p.Func("reason_head"))),
+		jen.Id("First"):  g.ref(first),
+		jen.Id("Second"): g.ref(second),
+		jen.Id("Head"):   g.ref(head),
 	})
 	params := []jen.Code{jen.List(jen.Id("a"), jen.Id("b")).Add(picture), jen.Id("statement").String()}
 	args := []jen.Code{jen.Op("&").Id("reasoning"), jen.Id("a"), jen.Id("b"), jen.Id("statement")}
@@ -27,4 +28,4 @@ func (g *generator) reason(f *jen.File, fn *ir.Func) {
 			jen.Return(jen.Qual(taskPath, "Prob").Call(jen.Id("logits"), jen.Lit(1)), jen.Nil()),
 		)
 	}
-}
+}}

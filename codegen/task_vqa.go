@@ -1,15 +1,14 @@
 package codegen
 
-import (
-	"github.com/dave/jennifer/jen"
+import "github.com/dave/jennifer/jen"
 
-	"github.com/multiway-go/multiway/ir"
-)
-
-// answer writes the methods of task vqa.
-func (g *generator) answer(f *jen.File, t Task, fn *ir.Func) {
+var vqa = taskAPI{name: "vqa", labels: "Answers", of: "pair", write: func(g *generator, f *jen.File, t Task) {
+	fn := g.find(t.Name, "pair")
+	if fn == nil {
+		return
+	}
 	names := g.labels(f, t, "the answers to choose from")
-	id := jen.Op("&").Id(g.funcName(fn))
+	id := g.ref(fn)
 	for _, on := range []struct{ recv, typ, run, valid string }{
 		{"s", "Session", "PairRows", ", valid until the session's next call"},
 		{"m", "Model", "Pairs", ""},
@@ -35,4 +34,4 @@ func (g *generator) answer(f *jen.File, t Task, fn *ir.Func) {
 			jen.Return(jen.Qual(taskPath, "Top").Call(jen.Id("logits"), names, jen.Id("k")), jen.Nil()),
 		)
 	}
-}
+}}

@@ -168,6 +168,9 @@ func (m *Model) options(name string, w codegen.Placement) (codegen.Options, erro
 		}
 		opt.Pixels = pre
 	}
+	for _, f := range d.AllFunctions() {
+		opt.Functions = append(opt.Functions, codegen.Function{Name: f.Name, Task: f.Task, Kind: f.Kind})
+	}
 	for _, t := range d.Tasks {
 		labels, err := d.Labels(t)
 		if err != nil {

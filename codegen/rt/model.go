@@ -43,7 +43,10 @@ type Package struct {
 
 // Func is one entry point for one task.
 type Func struct {
-	Name    string
+	Name string
+	Task string // such as retrieval; "" in packages made before functions had one, see Package.Find
+	Kind string // image, text or pair: the task's function of these; else which of its own, such as the head of nlvr2
+
 	Image   int  // floats that a sequence's Image has, 0: takes none
 	Text    bool // takes text
 	IDs     int  // ids that its text has, 0: 1 to the package's limit

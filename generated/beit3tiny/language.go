@@ -56,6 +56,7 @@ var fnLanguage = rt.Func{
 		Weight: 35264,
 	},
 	Fixed: 0,
+	Kind:  "text",
 	Name:  "language",
 	Outputs: []rt.Output{
 		{
@@ -67,7 +68,8 @@ var fnLanguage = rt.Func{
 		},
 	},
 	Run:  runLanguage,
+	Task: "encode",
 	Text: true,
 }
 
-const _ = allFilesOfBuild_828a912dabf1_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_cb85acb7db1d_elseRunMultiwayBuildAgain

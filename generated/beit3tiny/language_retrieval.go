@@ -72,6 +72,7 @@ var fnLanguageRetrieval = rt.Func{
 		Weight: 37472,
 	},
 	Fixed: 1,
+	Kind:  "text",
 	Name:  "language_retrieval",
 	Outputs: []rt.Output{
 		{
@@ -83,7 +84,8 @@ var fnLanguageRetrieval = rt.Func{
 		},
 	},
 	Run:  runLanguageRetrieval,
+	Task: "retrieval",
 	Text: true,
 }
 
-const _ = allFilesOfBuild_828a912dabf1_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_cb85acb7db1d_elseRunMultiwayBuildAgain

@@ -22,4 +22,4 @@ var generic = rt.Kernels{
 	VNR:       16,
 }
 
-const _ = allFilesOfBuild_828a912dabf1_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_cb85acb7db1d_elseRunMultiwayBuildAgain

@@ -298,4 +298,4 @@ func (s *Session) Pair(batch []rt.Seq) (*rt.Result, error) {
 }
 
 // The files of the package are of one build: each names this constant.
-const allFilesOfBuild_828a912dabf1_elseRunMultiwayBuildAgain = true
+const allFilesOfBuild_cb85acb7db1d_elseRunMultiwayBuildAgain = true

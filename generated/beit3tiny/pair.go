@@ -110,6 +110,7 @@ var fnPair = rt.Func{
 	},
 	Fixed: 10,
 	Image: 1728,
+	Kind:  "pair",
 	Name:  "pair",
 	Outputs: []rt.Output{
 		{
@@ -121,7 +122,8 @@ var fnPair = rt.Func{
 		},
 	},
 	Run:  runPair,
+	Task: "encode",
 	Text: true,
 }
 
-const _ = allFilesOfBuild_828a912dabf1_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_cb85acb7db1d_elseRunMultiwayBuildAgain

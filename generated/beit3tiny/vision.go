@@ -57,6 +57,7 @@ var fnVision = rt.Func{
 	},
 	Fixed: 10,
 	Image: 1728,
+	Kind:  "image",
 	Name:  "vision",
 	Outputs: []rt.Output{
 		{
@@ -67,7 +68,8 @@ var fnVision = rt.Func{
 			Sections: []rt.Section{{C: 10}},
 		},
 	},
-	Run: runVision,
+	Run:  runVision,
+	Task: "encode",
 }
 
-const _ = allFilesOfBuild_828a912dabf1_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_cb85acb7db1d_elseRunMultiwayBuildAgain

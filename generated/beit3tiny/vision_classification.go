@@ -65,6 +65,7 @@ var fnVisionClassification = rt.Func{
 	},
 	Fixed: 10,
 	Image: 1728,
+	Kind:  "image",
 	Name:  "vision_classification",
 	Outputs: []rt.Output{
 		{
@@ -75,7 +76,8 @@ var fnVisionClassification = rt.Func{
 			Sections: []rt.Section{{C: 1}},
 		},
 	},
-	Run: runVisionClassification,
+	Run:  runVisionClassification,
+	Task: "classification",
 }
 
-const _ = allFilesOfBuild_828a912dabf1_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_cb85acb7db1d_elseRunMultiwayBuildAgain

@@ -73,6 +73,7 @@ var fnVisionRetrieval = rt.Func{
 	},
 	Fixed: 10,
 	Image: 1728,
+	Kind:  "image",
 	Name:  "vision_retrieval",
 	Outputs: []rt.Output{
 		{
@@ -83,7 +84,8 @@ var fnVisionRetrieval = rt.Func{
 			Sections: []rt.Section{{C: 1}},
 		},
 	},
-	Run: runVisionRetrieval,
+	Run:  runVisionRetrieval,
+	Task: "retrieval",
 }
 
-const _ = allFilesOfBuild_828a912dabf1_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_cb85acb7db1d_elseRunMultiwayBuildAgain

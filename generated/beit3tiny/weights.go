@@ -241,4 +241,4 @@ var (
 	rows10T = []rt.Section{{C: 10}, {T: true}}
 )
 
-const _ = allFilesOfBuild_828a912dabf1_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_cb85acb7db1d_elseRunMultiwayBuildAgain

@@ -121,6 +121,7 @@ var fnCaptionImage = rt.Func{
 	},
 	Fixed:   65,
 	Image:   12288,
+	Kind:    "begin",
 	Name:    "caption_image",
 	Outputs: []rt.Output{},
 	Run:     runCaptionImage,
@@ -146,6 +147,7 @@ var fnCaptionImage = rt.Func{
 			Rows: 65,
 		},
 	},
+	Task: "captioning",
 }
 
-const _ = allFilesOfBuild_b38255ee0ada_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_c5e34d5ca24d_elseRunMultiwayBuildAgain

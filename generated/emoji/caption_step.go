@@ -148,6 +148,7 @@ var fnCaptionStep = rt.Func{
 	},
 	Fixed: 2,
 	IDs:   2,
+	Kind:  "step",
 	Name:  "caption_step",
 	Outputs: []rt.Output{
 		{
@@ -181,7 +182,8 @@ var fnCaptionStep = rt.Func{
 			Rows: 65,
 		},
 	},
+	Task: "captioning",
 	Text: true,
 }
 
-const _ = allFilesOfBuild_b38255ee0ada_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_c5e34d5ca24d_elseRunMultiwayBuildAgain

@@ -120,6 +120,7 @@ var fnLanguageRetrieval = rt.Func{
 		Weight: 2059776,
 	},
 	Fixed: 1,
+	Kind:  "text",
 	Name:  "language_retrieval",
 	Outputs: []rt.Output{
 		{
@@ -131,7 +132,8 @@ var fnLanguageRetrieval = rt.Func{
 		},
 	},
 	Run:  runLanguageRetrieval,
+	Task: "retrieval",
 	Text: true,
 }
 
-const _ = allFilesOfBuild_b38255ee0ada_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_c5e34d5ca24d_elseRunMultiwayBuildAgain

@@ -47,4 +47,4 @@ var avx512 = rt.Kernels{
 	VNR:     64,
 }
 
-const _ = allFilesOfBuild_b38255ee0ada_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_c5e34d5ca24d_elseRunMultiwayBuildAgain

@@ -8,4 +8,4 @@ import "github.com/multiway-go/multiway/codegen/rt"
 // levels are the kernel tables of this build, lowest level first.
 var levels = []*rt.Kernels{&generic}
 
-const _ = allFilesOfBuild_b38255ee0ada_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_c5e34d5ca24d_elseRunMultiwayBuildAgain

@@ -593,4 +593,4 @@ func (s *Session) CaptionStep(batch []rt.Seq) (*rt.Result, error) {
 }
 
 // The files of the package are of one build: each names this constant.
-const allFilesOfBuild_b38255ee0ada_elseRunMultiwayBuildAgain = true
+const allFilesOfBuild_c5e34d5ca24d_elseRunMultiwayBuildAgain = true

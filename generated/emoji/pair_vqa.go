@@ -232,6 +232,7 @@ var fnPairVqa = rt.Func{
 	},
 	Fixed: 65,
 	Image: 12288,
+	Kind:  "pair",
 	Name:  "pair_vqa",
 	Outputs: []rt.Output{
 		{
@@ -250,7 +251,8 @@ var fnPairVqa = rt.Func{
 		},
 	},
 	Run:  runPairVqa,
+	Task: "vqa",
 	Text: true,
 }
 
-const _ = allFilesOfBuild_b38255ee0ada_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_c5e34d5ca24d_elseRunMultiwayBuildAgain

@@ -113,6 +113,7 @@ var fnVisionClassification = rt.Func{
 	},
 	Fixed: 65,
 	Image: 12288,
+	Kind:  "image",
 	Name:  "vision_classification",
 	Outputs: []rt.Output{
 		{
@@ -123,7 +124,8 @@ var fnVisionClassification = rt.Func{
 			Sections: []rt.Section{{C: 1}},
 		},
 	},
-	Run: runVisionClassification,
+	Run:  runVisionClassification,
+	Task: "classification",
 }
 
-const _ = allFilesOfBuild_b38255ee0ada_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_c5e34d5ca24d_elseRunMultiwayBuildAgain

@@ -121,6 +121,7 @@ var fnVisionRetrieval = rt.Func{
 	},
 	Fixed: 65,
 	Image: 12288,
+	Kind:  "image",
 	Name:  "vision_retrieval",
 	Outputs: []rt.Output{
 		{
@@ -131,7 +132,8 @@ var fnVisionRetrieval = rt.Func{
 			Sections: []rt.Section{{C: 1}},
 		},
 	},
-	Run: runVisionRetrieval,
+	Run:  runVisionRetrieval,
+	Task: "retrieval",
 }
 
-const _ = allFilesOfBuild_b38255ee0ada_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_c5e34d5ca24d_elseRunMultiwayBuildAgain

@@ -56,6 +56,7 @@ var fnLanguage = rt.Func{
 		Weight: 35264,
 	},
 	Fixed: 0,
+	Kind:  "text",
 	Name:  "language",
 	Outputs: []rt.Output{
 		{
@@ -67,7 +68,8 @@ var fnLanguage = rt.Func{
 		},
 	},
 	Run:  runLanguage,
+	Task: "encode",
 	Text: true,
 }
 
-const _ = allFilesOfBuild_d57ee2b1ab2c_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_4c48511d9bfb_elseRunMultiwayBuildAgain

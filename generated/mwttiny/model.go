@@ -271,4 +271,4 @@ func (s *Session) ReasonHead(batch []rt.Seq) (*rt.Result, error) {
 }
 
 // The files of the package are of one build: each names this constant.
-const allFilesOfBuild_d57ee2b1ab2c_elseRunMultiwayBuildAgain = true
+const allFilesOfBuild_4c48511d9bfb_elseRunMultiwayBuildAgain = true

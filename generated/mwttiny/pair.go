@@ -77,6 +77,7 @@ var fnPair = rt.Func{
 	},
 	Fixed: 10,
 	Image: 1728,
+	Kind:  "pair",
 	Name:  "pair",
 	Outputs: []rt.Output{
 		{
@@ -88,7 +89,8 @@ var fnPair = rt.Func{
 		},
 	},
 	Run:  runPair,
+	Task: "encode",
 	Text: true,
 }
 
-const _ = allFilesOfBuild_d57ee2b1ab2c_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_4c48511d9bfb_elseRunMultiwayBuildAgain

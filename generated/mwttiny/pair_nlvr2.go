@@ -113,6 +113,7 @@ var fnPairNlvr2 = rt.Func{
 	},
 	Fixed: 10,
 	Image: 1728,
+	Kind:  "pair",
 	Name:  "pair_nlvr2",
 	Outputs: []rt.Output{
 		{
@@ -124,7 +125,8 @@ var fnPairNlvr2 = rt.Func{
 		},
 	},
 	Run:  runPairNlvr2,
+	Task: "nlvr2",
 	Text: true,
 }
 
-const _ = allFilesOfBuild_d57ee2b1ab2c_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_4c48511d9bfb_elseRunMultiwayBuildAgain

@@ -109,6 +109,7 @@ var fnPairVqa = rt.Func{
 	},
 	Fixed: 10,
 	Image: 1728,
+	Kind:  "pair",
 	Name:  "pair_vqa",
 	Outputs: []rt.Output{
 		{
@@ -127,7 +128,8 @@ var fnPairVqa = rt.Func{
 		},
 	},
 	Run:  runPairVqa,
+	Task: "vqa",
 	Text: true,
 }
 
-const _ = allFilesOfBuild_d57ee2b1ab2c_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_4c48511d9bfb_elseRunMultiwayBuildAgain

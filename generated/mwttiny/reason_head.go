@@ -46,6 +46,7 @@ var fnReasonHead = rt.Func{
 			Rows: 1,
 		},
 	},
+	Kind: "head",
 	Name: "reason_head",
 	Outputs: []rt.Output{
 		{
@@ -56,7 +57,8 @@ var fnReasonHead = rt.Func{
 			Sections: []rt.Section{{C: 1}},
 		},
 	},
-	Run: runReasonHead,
+	Run:  runReasonHead,
+	Task: "nlvr2",
 }
 
-const _ = allFilesOfBuild_d57ee2b1ab2c_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_4c48511d9bfb_elseRunMultiwayBuildAgain

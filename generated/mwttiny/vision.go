@@ -57,6 +57,7 @@ var fnVision = rt.Func{
 	},
 	Fixed: 10,
 	Image: 1728,
+	Kind:  "image",
 	Name:  "vision",
 	Outputs: []rt.Output{
 		{
@@ -67,7 +68,8 @@ var fnVision = rt.Func{
 			Sections: []rt.Section{{C: 10}},
 		},
 	},
-	Run: runVision,
+	Run:  runVision,
+	Task: "encode",
 }
 
-const _ = allFilesOfBuild_d57ee2b1ab2c_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_4c48511d9bfb_elseRunMultiwayBuildAgain

@@ -60,6 +60,7 @@ var fnLanguage = rt.Func{
 		Weight: 27040,
 	},
 	Fixed: 0,
+	Kind:  "text",
 	Name:  "language",
 	Outputs: []rt.Output{
 		{
@@ -71,7 +72,8 @@ var fnLanguage = rt.Func{
 		},
 	},
 	Run:  runLanguage,
+	Task: "encode",
 	Text: true,
 }
 
-const _ = allFilesOfBuild_b27fa05262fa_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_452d4f8e34e6_elseRunMultiwayBuildAgain

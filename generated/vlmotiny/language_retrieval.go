@@ -76,6 +76,7 @@ var fnLanguageRetrieval = rt.Func{
 		Weight: 28560,
 	},
 	Fixed: 1,
+	Kind:  "text",
 	Name:  "language_retrieval",
 	Outputs: []rt.Output{
 		{
@@ -87,7 +88,8 @@ var fnLanguageRetrieval = rt.Func{
 		},
 	},
 	Run:  runLanguageRetrieval,
+	Task: "retrieval",
 	Text: true,
 }
 
-const _ = allFilesOfBuild_b27fa05262fa_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_452d4f8e34e6_elseRunMultiwayBuildAgain

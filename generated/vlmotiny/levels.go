@@ -22,4 +22,4 @@ var generic = rt.Kernels{
 	VNR:       16,
 }
 
-const _ = allFilesOfBuild_b27fa05262fa_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_452d4f8e34e6_elseRunMultiwayBuildAgain

@@ -38,4 +38,4 @@ var avx512 = rt.Kernels{
 	VNR:     64,
 }
 
-const _ = allFilesOfBuild_b27fa05262fa_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_452d4f8e34e6_elseRunMultiwayBuildAgain

@@ -8,4 +8,4 @@ import "github.com/multiway-go/multiway/codegen/rt"
 // levels are the kernel tables of this build, lowest level first.
 var levels = []*rt.Kernels{&generic}
 
-const _ = allFilesOfBuild_b27fa05262fa_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_452d4f8e34e6_elseRunMultiwayBuildAgain

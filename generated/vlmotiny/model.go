@@ -355,4 +355,4 @@ func (s *Session) ReasonHead(batch []rt.Seq) (*rt.Result, error) {
 }
 
 // The files of the package are of one build: each names this constant.
-const allFilesOfBuild_b27fa05262fa_elseRunMultiwayBuildAgain = true
+const allFilesOfBuild_452d4f8e34e6_elseRunMultiwayBuildAgain = true

@@ -96,6 +96,7 @@ var fnPair = rt.Func{
 	},
 	Fixed: 10,
 	Image: 1728,
+	Kind:  "pair",
 	Name:  "pair",
 	Outputs: []rt.Output{
 		{
@@ -114,7 +115,8 @@ var fnPair = rt.Func{
 		},
 	},
 	Run:  runPair,
+	Task: "encode",
 	Text: true,
 }
 
-const _ = allFilesOfBuild_b27fa05262fa_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_452d4f8e34e6_elseRunMultiwayBuildAgain

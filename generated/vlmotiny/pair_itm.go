@@ -101,6 +101,7 @@ var fnPairItm = rt.Func{
 	},
 	Fixed: 10,
 	Image: 1728,
+	Kind:  "pair",
 	Name:  "pair_itm",
 	Outputs: []rt.Output{
 		{
@@ -112,7 +113,8 @@ var fnPairItm = rt.Func{
 		},
 	},
 	Run:  runPairItm,
+	Task: "itm",
 	Text: true,
 }
 
-const _ = allFilesOfBuild_b27fa05262fa_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_452d4f8e34e6_elseRunMultiwayBuildAgain

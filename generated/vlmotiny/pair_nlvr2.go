@@ -97,6 +97,7 @@ var fnPairNlvr2 = rt.Func{
 	},
 	Fixed: 10,
 	Image: 1728,
+	Kind:  "pair",
 	Name:  "pair_nlvr2",
 	Outputs: []rt.Output{
 		{
@@ -108,7 +109,8 @@ var fnPairNlvr2 = rt.Func{
 		},
 	},
 	Run:  runPairNlvr2,
+	Task: "nlvr2",
 	Text: true,
 }
 
-const _ = allFilesOfBuild_b27fa05262fa_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_452d4f8e34e6_elseRunMultiwayBuildAgain

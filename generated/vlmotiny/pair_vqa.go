@@ -113,6 +113,7 @@ var fnPairVqa = rt.Func{
 	},
 	Fixed: 10,
 	Image: 1728,
+	Kind:  "pair",
 	Name:  "pair_vqa",
 	Outputs: []rt.Output{
 		{
@@ -124,7 +125,8 @@ var fnPairVqa = rt.Func{
 		},
 	},
 	Run:  runPairVqa,
+	Task: "vqa",
 	Text: true,
 }
 
-const _ = allFilesOfBuild_b27fa05262fa_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_452d4f8e34e6_elseRunMultiwayBuildAgain

@@ -42,6 +42,7 @@ var fnReasonHead = rt.Func{
 			Rows: 1,
 		},
 	},
+	Kind: "head",
 	Name: "reason_head",
 	Outputs: []rt.Output{
 		{
@@ -52,7 +53,8 @@ var fnReasonHead = rt.Func{
 			Sections: []rt.Section{{C: 1}},
 		},
 	},
-	Run: runReasonHead,
+	Run:  runReasonHead,
+	Task: "nlvr2",
 }
 
-const _ = allFilesOfBuild_b27fa05262fa_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_452d4f8e34e6_elseRunMultiwayBuildAgain

@@ -57,6 +57,7 @@ var fnVision = rt.Func{
 	},
 	Fixed: 10,
 	Image: 1728,
+	Kind:  "image",
 	Name:  "vision",
 	Outputs: []rt.Output{
 		{
@@ -67,7 +68,8 @@ var fnVision = rt.Func{
 			Sections: []rt.Section{{C: 10}},
 		},
 	},
-	Run: runVision,
+	Run:  runVision,
+	Task: "encode",
 }
 
-const _ = allFilesOfBuild_b27fa05262fa_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_452d4f8e34e6_elseRunMultiwayBuildAgain

@@ -359,4 +359,4 @@ var (
 	}
 )
 
-const _ = allFilesOfBuild_b27fa05262fa_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_452d4f8e34e6_elseRunMultiwayBuildAgain
