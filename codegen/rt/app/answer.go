@@ -11,7 +11,12 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/task"
 )
 
+const answering = "vqa"
+
 func (a *App) answerCommand() *cobra.Command {
+	if a.function(answering, "pair") == nil {
+		return nil
+	}
 	var top int
 	var labels string
 	var strict bool
@@ -52,7 +57,7 @@ func (a *App) answer(picture string, questions []string, top int, labels string,
 		return err
 	}
 	defer m.Close()
-	f := m.Func(a.pair(answering).Name)
+	f := m.Package().Find(answering, "pair")
 	names, err := labelsOf(labels, m.Input().Answers, f)
 	if err != nil {
 		return err

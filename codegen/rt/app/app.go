@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -68,14 +67,6 @@ type App struct {
 	named   int  // bytes of what leaves has reported
 	unnamed bool // it reports no more
 }
-
-// The functions that commands use, as the compiler names them.
-const (
-	visionRetrieval      = "vision_retrieval"
-	languageRetrieval    = "language_retrieval"
-	visionClassification = "vision_classification"
-	captionStep          = "caption_step"
-)
 
 // Main runs the binary and ends the process. Signals end it as package interrupt says.
 func Main(b Binary) {
@@ -173,40 +164,15 @@ func (a *App) root() *cobra.Command {
 	f.BoolVar(&a.json, "json", false, "print JSON, one value a line")
 	f.Int64Var(&a.maxPixels, "max-pixels", 0, "largest picture to read, width times height (default: the model's limit)")
 	f.BoolVar(&a.exif, "exif", true, "turn pictures upright, as EXIF says; false: as stored")
-	uses := func(c *cobra.Command) {
-		c.Long = a.knows(c.Long)
-		root.AddCommand(c)
-	}
-	for _, c := range []struct {
-		needs []string // one of these
-		make  func() *cobra.Command
-	}{
-		{[]string{visionRetrieval, languageRetrieval}, a.embedCommand},
-		{[]string{visionClassification}, a.classifyCommand},
-		{[]string{captionStep}, a.captionCommand},
-		{nil, a.infoCommand},
-		{nil, a.checkCommand},
-		{nil, a.benchCommand},
-	} {
-		switch {
-		case c.needs == nil:
-			root.AddCommand(c.make())
-		case slices.ContainsFunc(c.needs, a.has):
-			uses(c.make())
+	for _, t := range tasks {
+		for _, command := range t.commands {
+			if c := command(a); c != nil {
+				c.Long = a.knows(c.Long)
+				root.AddCommand(c)
+			}
 		}
 	}
-	if a.has(visionRetrieval) && a.has(languageRetrieval) {
-		uses(a.searchCommand())
-	}
-	if a.pair(answering) != nil {
-		uses(a.answerCommand())
-	}
-	if a.pair(reasoning) != nil && a.has(reasonHead) {
-		uses(a.reasonCommand())
-	}
-	if a.pair(matching) != nil || a.has(visionRetrieval) && a.has(languageRetrieval) {
-		uses(a.matchCommand())
-	}
+	root.AddCommand(a.infoCommand(), a.checkCommand(), a.benchCommand())
 	if a.Extra != nil {
 		root.AddCommand(a.Extra(a)...)
 	}
@@ -219,11 +185,6 @@ func (a *App) knows(text string) string {
 		return text
 	}
 	return text + "\n\n" + a.Knows
-}
-
-// has reports whether the package has a function.
-func (a *App) has(name string) bool {
-	return a.Package != nil && slices.ContainsFunc(a.Package.Funcs, func(f *rt.Func) bool { return f.Name == name })
 }
 
 // Open opens the model as the global flags say; further options win over them.

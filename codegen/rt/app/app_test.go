@@ -55,9 +55,9 @@ func see(e *rt.Exec) rt.Mat {
 }
 
 var colourFuncs = []*rt.Func{
-	{Name: visionRetrieval, Image: 3 * side * side, Fixed: 1, Arena: 16 * 64, Run: func(e *rt.Exec) { m := see(e); e.L2Norm(m, m, 1e-9) },
+	{Name: "vision_retrieval", Task: "retrieval", Kind: "image", Image: 3 * side * side, Fixed: 1, Arena: 16 * 64, Run: func(e *rt.Exec) { m := see(e); e.L2Norm(m, m, 1e-9) },
 		Outputs: []rt.Output{{Name: "vision_cls", LD: 16, Cols: 3, Sections: []rt.Section{{C: 1}}}}},
-	{Name: languageRetrieval, Text: true, Fixed: 0, Arena: 16 * 64, Run: func(e *rt.Exec) {
+	{Name: "language_retrieval", Task: "retrieval", Kind: "text", Text: true, Fixed: 0, Arena: 16 * 64, Run: func(e *rt.Exec) {
 		m := e.Mat(0, 16, e.B, 3)
 		for i := range e.B {
 			clear(row(m, i))
@@ -69,14 +69,14 @@ var colourFuncs = []*rt.Func{
 		}
 		e.L2Norm(m, m, 1e-9)
 	}, Outputs: []rt.Output{{Name: "language_cls", LD: 16, Cols: 3, Sections: []rt.Section{{C: 1}}}}},
-	{Name: visionClassification, Image: 3 * side * side, Fixed: 1, Arena: 16 * 64, Run: func(e *rt.Exec) { see(e) },
+	{Name: "vision_classification", Task: "classification", Kind: "image", Image: 3 * side * side, Fixed: 1, Arena: 16 * 64, Run: func(e *rt.Exec) { see(e) },
 		Outputs: []rt.Output{{Name: "logits", LD: 16, Cols: 3, Sections: []rt.Section{{C: 1}}}}},
 }
 
 // The answer to a question about a picture is the colour of both; a statement is true
 // of two pictures that have its colour.
 var pairFuncs = []*rt.Func{
-	{Name: "pair_vqa", Image: 3 * side * side, Text: true, Fixed: 1, Arena: 16 * 64, Run: func(e *rt.Exec) {
+	{Name: "pair_vqa", Task: "vqa", Kind: "pair", Image: 3 * side * side, Text: true, Fixed: 1, Arena: 16 * 64, Run: func(e *rt.Exec) {
 		m := see(e)
 		for i := range e.B {
 			for c := range row(m, i) {
@@ -86,7 +86,7 @@ var pairFuncs = []*rt.Func{
 			}
 		}
 	}, Outputs: []rt.Output{{Name: "logits", LD: 16, Cols: 3, Sections: []rt.Section{{C: 1}}}}},
-	{Name: "pair_nlvr2", Image: 3 * side * side, Text: true, Fixed: 1, Arena: 16 * 64, Run: func(e *rt.Exec) {
+	{Name: "pair_nlvr2", Task: "nlvr2", Kind: "pair", Image: 3 * side * side, Text: true, Fixed: 1, Arena: 16 * 64, Run: func(e *rt.Exec) {
 		m := see(e)
 		for i := range e.B {
 			sum := float32(0)
@@ -98,7 +98,7 @@ var pairFuncs = []*rt.Func{
 			row(m, i)[0] = sum
 		}
 	}, Outputs: []rt.Output{{Name: "features", LD: 16, Cols: 1, Sections: []rt.Section{{C: 1}}}}},
-	{Name: reasonHead, Image: 2, Fixed: 1, Arena: 16 * 64, Inputs: []rt.Input{{LD: 16, Rows: 1, Cols: 2}}, Run: func(e *rt.Exec) {
+	{Name: "reason_head", Task: "nlvr2", Kind: "head", Image: 2, Fixed: 1, Arena: 16 * 64, Inputs: []rt.Input{{LD: 16, Rows: 1, Cols: 2}}, Run: func(e *rt.Exec) {
 		m := e.Mat(0, 16, e.B, 2)
 		for i := range e.B {
 			x := row(m, i)
@@ -162,8 +162,8 @@ func newColours(funcs []*rt.Func) (*rt.Package, error) {
 
 // vector is a golden vector of the logits on the sample.
 func vector(off float64) []byte {
-	seq := task.Sample(visionClassification, 3*side*side, 0, 7)
-	v := task.Vector{Func: visionClassification, Output: "logits", Step: 1, Bound: 1e-5}
+	seq := task.Sample("vision_classification", 3*side*side, 0, 7)
+	v := task.Vector{Func: "vision_classification", Output: "logits", Step: 1, Bound: 1e-5}
 	for c := range 3 {
 		sum := 0.0
 		for _, x := range seq.Image[c*side*side:][:side*side] {
@@ -522,9 +522,13 @@ func follows(t *testing.T, what, text string, want []string) {
 	}
 }
 
+// everyFunc is functions that give a binary all commands. The last two are as packages have them that were made before functions
+// had a task.
+var everyFunc = slices.Concat(colourFuncs, pairFuncs, []*rt.Func{{Name: "caption_step"}, {Name: "pair_itm"}})
+
 // The help of every command fits a terminal.
 func TestHelpFits(t *testing.T) {
-	b := colourBinary(t, slices.Concat(colourFuncs, pairFuncs, []*rt.Func{{Name: captionStep}, {Name: "pair_itm"}})...)
+	b := colourBinary(t, everyFunc...)
 	b.Bundled = func() ([]Picture, error) { return nil, nil }
 	a := &App{Binary: b}
 	commands := a.root().Commands()
@@ -908,10 +912,10 @@ func TestManyInOrder(t *testing.T) {
 			return nil
 		}
 	}
-	if err := app.Images(t.Context(), m, m.Func(visionRetrieval), list, check("picture")); err != nil {
+	if err := app.Images(t.Context(), m, m.Func("vision_retrieval"), list, check("picture")); err != nil {
 		t.Error(err)
 	}
-	if err := app.Texts(t.Context(), m, m.Func(languageRetrieval), names, check("text")); err != nil {
+	if err := app.Texts(t.Context(), m, m.Func("language_retrieval"), names, check("text")); err != nil {
 		t.Error(err)
 	}
 	rs, err := app.Search(t.Context(), m, []string{"green"}, list, 3)
@@ -927,11 +931,11 @@ func TestManyInOrder(t *testing.T) {
 	}
 	stopped, stop := context.WithCancel(t.Context())
 	stop()
-	if err := app.Images(stopped, m, m.Func(visionRetrieval), list, func(int, []float32) error { return nil }); !errors.Is(err, context.Canceled) {
+	if err := app.Images(stopped, m, m.Func("vision_retrieval"), list, func(int, []float32) error { return nil }); !errors.Is(err, context.Canceled) {
 		t.Errorf("stopped: %v", err)
 	}
 	list[70].Read = func() (image.Image, error) { return nil, io.ErrUnexpectedEOF }
-	if err := app.Images(t.Context(), m, m.Func(visionRetrieval), list, func(int, []float32) error { return nil }); err == nil {
+	if err := app.Images(t.Context(), m, m.Func("vision_retrieval"), list, func(int, []float32) error { return nil }); err == nil {
 		t.Error("a picture that cannot be read is no error")
 	}
 }

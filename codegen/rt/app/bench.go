@@ -42,7 +42,7 @@ times these and the model for the pictures of a folder, up to 1000.
 		},
 	}
 	BenchFlags(c, &o)
-	if a.has(visionRetrieval) || a.has(visionClassification) {
+	if a.function(retrieval, "image") != nil || a.function(classification, "image") != nil {
 		c.Flags().StringVar(&folder, "folder", "", "time reading, decoding, resizing and the model of its pictures")
 	}
 	c.Flags().BoolVar(&once, "once", false, "make one call and print its time since the command began")

@@ -47,9 +47,12 @@ func (a *App) benchFolder(ctx context.Context, path string, o bench.Options) err
 		return err
 	}
 	defer m.Close()
-	f := m.Func(cmp.Or(slices.Concat(o.Entries, []string{firstOf(m, visionRetrieval, visionClassification)})...))
+	f := cmp.Or(m.Package().Find(retrieval, "image"), m.Package().Find(classification, "image"))
+	if len(o.Entries) > 0 {
+		f = m.Func(o.Entries[0])
+	}
 	if f == nil || f.Image == 0 || f.Text || m.Input().Pixels == nil {
-		return Usagef("--folder: the model has no function of pictures alone, or --entry names another; want one such as %s", visionRetrieval)
+		return Usagef("--folder: the model has no function of pictures alone, or --entry names another; want one such as vision_retrieval")
 	}
 	read := a.decodeOptions(m)
 	list := a.pictures(path, read)

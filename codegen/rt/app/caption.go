@@ -15,7 +15,12 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/task"
 )
 
+const captioning = "captioning"
+
 func (a *App) captionCommand() *cobra.Command {
+	if a.function(captioning, "step") == nil {
+		return nil
+	}
 	var o task.CaptionOptions
 	strict := false
 	c := &cobra.Command{

@@ -12,7 +12,12 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/task"
 )
 
+const classification = "classification"
+
 func (a *App) classifyCommand() *cobra.Command {
+	if a.function(classification, "image") == nil {
+		return nil
+	}
 	var top int
 	var labels string
 	var strict bool
@@ -46,13 +51,13 @@ func (a *App) classify(ctx context.Context, args []string, top int, labels strin
 		return err
 	}
 	defer m.Close()
-	names, err := labelsOf(labels, m.Input().Labels, m.Func(visionClassification))
+	names, err := labelsOf(labels, m.Input().Labels, m.Package().Find(classification, "image"))
 	if err != nil {
 		return err
 	}
 	o := a.decodeOptions(m)
 	items, total := a.inputs(args, func(arg string, _ bool) []item { return a.pictures(arg, o) })
-	s := &stream{App: a, m: m, strict: strict, images: m.Func(visionClassification), what: "classifying", total: total}
+	s := &stream{App: a, m: m, strict: strict, images: m.Package().Find(classification, "image"), what: "classifying", total: total}
 	t, err := s.run(ctx, items, func(it *item, logits []float32) error {
 		labels := task.Top(logits, names, top)
 		if a.json {

@@ -11,7 +11,12 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/file"
 )
 
+const retrieval = "retrieval"
+
 func (a *App) embedCommand() *cobra.Command {
+	if a.function(retrieval, "image") == nil && a.function(retrieval, "text") == nil {
+		return nil
+	}
 	var asImage, asText, strict, resume bool
 	var out string
 	c := &cobra.Command{
@@ -101,7 +106,7 @@ func (a *App) embed(ctx context.Context, args []string, asImage, asText, strict,
 			total = max(0, total-n)
 		}
 	}
-	s := &stream{App: a, m: m, strict: strict, images: m.Func(visionRetrieval), texts: m.Func(languageRetrieval), what: "embedding", total: total}
+	s := &stream{App: a, m: m, strict: strict, images: m.Package().Find(retrieval, "image"), texts: m.Package().Find(retrieval, "text"), what: "embedding", total: total}
 	s.done = w.flush
 	t, err := s.run(ctx, items, w.write)
 	if err != nil {

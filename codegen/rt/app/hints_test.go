@@ -40,9 +40,8 @@ var followed = []struct{ words, before, after string }{
 // Flags that texts name exist, and doing as a text says leads to no error.
 func TestHints(t *testing.T) {
 	b := colourBinary(t)
-	a := &App{Binary: b}
-	commands := []*cobra.Command{a.root(), a.embedCommand(), a.searchCommand(), a.matchCommand(), a.classifyCommand(), a.captionCommand(),
-		a.answerCommand(), a.reasonCommand(), a.infoCommand(), a.checkCommand(), a.benchCommand()}
+	root := (&App{Binary: colourBinary(t, everyFunc...)}).root()
+	commands := append(root.Commands(), root)
 	isFlag := func(name string) bool {
 		return name == "help" || name == "check" || slices.ContainsFunc(commands, func(c *cobra.Command) bool { // --check is of multiway build
 			return c.Flags().Lookup(name) != nil || c.PersistentFlags().Lookup(name) != nil

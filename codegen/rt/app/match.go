@@ -13,11 +13,24 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/task"
 )
 
+const matching = "itm"
+
 func (a *App) matchCommand() *cobra.Command {
-	what := "how probable the model holds it that the text describes the picture, from 0 to 1"
-	if a.pair(matching) == nil {
-		what = "the cosine of the picture's embedding and the text's, from -1 to 1"
+	if a.function(matching, "pair") == nil {
+		return nil
 	}
+	return a.fitCommand("how probable the model holds it that the text describes the picture,\nfrom 0 to 1")
+}
+
+// cosineCommand is match where embeddings are all that says what fits.
+func (a *App) cosineCommand() *cobra.Command {
+	if a.function(matching, "pair") != nil || a.function(retrieval, "image") == nil || a.function(retrieval, "text") == nil {
+		return nil
+	}
+	return a.fitCommand("the cosine of the picture's embedding and the text's, from -1 to 1")
+}
+
+func (a *App) fitCommand(what string) *cobra.Command {
 	strict := false
 	c := &cobra.Command{
 		Use:   "match [flags] PICTURE TEXT...",
@@ -95,8 +108,8 @@ func (a *App) match(picture string, texts []string, strict bool) error {
 // has no result (see rt.BatchError) has the score NaN.
 func (a *App) scores(m *task.Model, img image.Image, texts []string) (scores []float32, kind string, err error) {
 	nan := float32(math.NaN())
-	if f := a.pair(matching); f != nil {
-		rows, failed := m.Pairs(m.Func(f.Name), 0, slices.Repeat([]image.Image{img}, len(texts)), texts)
+	if f := m.Package().Find(matching, "pair"); f != nil {
+		rows, failed := m.Pairs(f, 0, slices.Repeat([]image.Image{img}, len(texts)), texts)
 		if _, err := lost(failed); err != nil {
 			return nil, "", err
 		}
@@ -109,11 +122,11 @@ func (a *App) scores(m *task.Model, img image.Image, texts []string) (scores []f
 		}
 		return scores, "prob", failed
 	}
-	v, err := task.One(m.Images(m.Func(visionRetrieval), 0, []image.Image{img}))
+	v, err := task.One(m.Images(m.Package().Find(retrieval, "image"), 0, []image.Image{img}))
 	if err != nil {
 		return nil, "", err
 	}
-	rows, failed := m.Texts(m.Func(languageRetrieval), 0, texts)
+	rows, failed := m.Texts(m.Package().Find(retrieval, "text"), 0, texts)
 	if _, err := lost(failed); err != nil {
 		return nil, "", err
 	}

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -13,7 +14,12 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/task"
 )
 
+const reasoning = "nlvr2"
+
 func (a *App) reasonCommand() *cobra.Command {
+	if a.function(reasoning, "pair") == nil || a.function(reasoning, "head") == nil {
+		return nil
+	}
 	var strict bool
 	c := &cobra.Command{
 		Use:   "reason [flags] PICTURE_A PICTURE_B STATEMENT...",
@@ -43,11 +49,8 @@ func (a *App) reason(first, other string, statements []string, strict bool) erro
 		return err
 	}
 	defer m.Close()
-	name := a.pair(reasoning).Name
-	r := &task.Reasoning{First: m.Func(name), Second: m.Func(name), Head: m.Func(reasonHead)}
-	if f := m.Func(name + second); f != nil {
-		r.Second = f
-	}
+	r := &task.Reasoning{First: m.Package().Find(reasoning, "pair"), Head: m.Package().Find(reasoning, "head")}
+	r.Second = cmp.Or(m.Package().Find(reasoning, "second"), r.First)
 	imgs, err := a.readPictures(m, first, other)
 	if err != nil {
 		return err

@@ -17,6 +17,9 @@ import (
 )
 
 func (a *App) searchCommand() *cobra.Command {
+	if a.function(retrieval, "image") == nil || a.function(retrieval, "text") == nil {
+		return nil
+	}
 	var o searchOptions
 	where, names := "--folder", ""
 	if a.Bundled != nil {
@@ -264,7 +267,7 @@ func (a *App) find(ctx context.Context, m *task.Model, queries []item, among ite
 	if err != nil || len(results) == 0 {
 		return nil, asked, err
 	}
-	s := &stream{App: a, m: m, strict: strict, images: m.Func(visionRetrieval), texts: m.Func(languageRetrieval), what: "searching", total: total}
+	s := &stream{App: a, m: m, strict: strict, images: m.Package().Find(retrieval, "image"), texts: m.Package().Find(retrieval, "text"), what: "searching", total: total}
 	t, err := s.run(ctx, among, func(it *item, out []float32) error {
 		for q := range results {
 			results[q].offer(it, dot(vectors[q], out), k)
@@ -287,7 +290,7 @@ func (a *App) find(ctx context.Context, m *task.Model, queries []item, among ite
 
 // ask embeds the queries.
 func (a *App) ask(ctx context.Context, m *task.Model, queries []item, strict bool) (results []Result, vectors [][]float32, _ tally, _ error) {
-	s := &stream{App: a, m: m, strict: strict, images: m.Func(visionRetrieval), texts: m.Func(languageRetrieval), what: "queries", total: len(queries)}
+	s := &stream{App: a, m: m, strict: strict, images: m.Package().Find(retrieval, "image"), texts: m.Package().Find(retrieval, "text"), what: "queries", total: len(queries)}
 	t, err := s.run(ctx, slices.Values(queries), func(it *item, out []float32) error {
 		results = append(results, Result{Query: hitOf(it, 0)})
 		vectors = append(vectors, slices.Clone(out))

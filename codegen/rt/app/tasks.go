@@ -1,29 +1,40 @@
 package app
 
 import (
-	"strings"
+	"github.com/spf13/cobra"
 
 	"github.com/multiway-go/multiway/codegen/rt"
 )
 
-// The tasks of a picture and a text, and the head that nlvr2 has, as the compiler names them.
-const (
-	answering  = "vqa"
-	reasoning  = "nlvr2"
-	matching   = "itm"
-	second     = "_second"
-	reasonHead = "reason_head"
-)
+// tasks is the table of tasks: the commands that a binary has of each. A command is nil if the package lacks the functions.
+var tasks = []struct {
+	name     string
+	commands []func(*App) *cobra.Command
+}{
+	{"encode", nil},
+	{retrieval, []func(*App) *cobra.Command{(*App).embedCommand, (*App).searchCommand, (*App).cosineCommand}},
+	{"retrieval_vl", nil},
+	{classification, []func(*App) *cobra.Command{(*App).classifyCommand}},
+	{answering, []func(*App) *cobra.Command{(*App).answerCommand}},
+	{matching, []func(*App) *cobra.Command{(*App).matchCommand}},
+	{"mlm", nil},
+	{reasoning, []func(*App) *cobra.Command{(*App).reasonCommand}},
+	{captioning, []func(*App) *cobra.Command{(*App).captionCommand}},
+}
 
-// pair returns the task's function of a picture and a text, nil if there is none.
-func (a *App) pair(name string) *rt.Func {
+// TaskNames lists the tasks that a binary may have commands of.
+func TaskNames() []string {
+	var names []string
+	for _, t := range tasks {
+		names = append(names, t.name)
+	}
+	return names
+}
+
+// function returns the package's function of a task that is of a kind, nil if there is none; see rt.Func.
+func (a *App) function(task, kind string) *rt.Func {
 	if a.Package == nil {
 		return nil
 	}
-	for _, f := range a.Package.Funcs {
-		if strings.HasSuffix(f.Name, "_"+name) && f.Image > 0 && f.Text {
-			return f
-		}
-	}
-	return nil
+	return a.Package.Find(task, kind)
 }

@@ -2,6 +2,7 @@ package app
 
 import (
 	"bufio"
+	"cmp"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -11,7 +12,6 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/multiway-go/multiway/codegen/rt/file"
@@ -125,7 +125,7 @@ func (a *App) embeddings(m *task.Model, out string, resume bool) (_ *embeddings,
 	}
 	w.model = parts[0]
 	if len(parts) > 2 {
-		if w.array, err = openNPY(parts[2], m.Func(firstOf(m, visionRetrieval, languageRetrieval)).Outputs[0].Cols); err != nil {
+		if w.array, err = openNPY(parts[2], cmp.Or(m.Package().Find(retrieval, "image"), m.Package().Find(retrieval, "text")).Outputs[0].Cols); err != nil {
 			return nil, err
 		}
 	}
@@ -166,12 +166,6 @@ func (w *embeddings) besideOthers() error {
 		return fmt.Errorf("%w; %s says so of %s too, so give another name", err, file.Quote(name), file.Quote(other))
 	}
 	return nil
-}
-
-// firstOf returns the first of the names that m has a function of.
-func firstOf(m *task.Model, names ...string) string {
-	i := slices.IndexFunc(names, func(n string) bool { return m.Func(n) != nil })
-	return names[max(i, 0)]
 }
 
 // maxEmbeddingLine bounds a line of what is gone on with, in bytes: an input, and a vector

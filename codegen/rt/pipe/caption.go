@@ -35,11 +35,12 @@ func (q *Caption) On(m decode.Model) (c Captioned, err error) {
 	return c, err
 }
 
-// caption answers with the package's functions caption_image and caption_step.
+// answer answers with the package's functions of captions.
 func (q *Caption) answer(s *rt.Session, pixels []float32) (Captioned, error) {
-	image, step := s.Model().Func("caption_image"), s.Model().Func("caption_step")
+	p := s.Model().Package()
+	image, step := p.Find("captioning", "begin"), p.Find("captioning", "step")
 	if image == nil || step == nil {
-		return Captioned{}, errors.New("the package has no captions: caption_image or caption_step is missing")
+		return Captioned{}, errors.New("the package has no captions: a function of the task captioning is missing")
 	}
 	r, err := decode.On(s, step, q.Mask, max(1, q.Beams))
 	if err != nil {

@@ -108,9 +108,9 @@ func (m *Model) Check() ([]Checked, error) {
 // checkCaption runs the vector of a caption's step: those of all steps of a sample.
 func (v *Vector) checkCaption(m *Model, s *rt.Session, f *rt.Func) (Checked, error) {
 	c := Checked{Func: v.Func, Output: v.Output, Bound: v.Bound}
-	image := m.Func(captionImage)
+	image := m.Package().Find("captioning", "begin")
 	if image == nil {
-		return c, fmt.Errorf("a golden vector of %s, but the package lacks %s", v.Func, captionImage)
+		return c, fmt.Errorf("a golden vector of %s, but the package lacks the function that begins captions", v.Func)
 	}
 	got, err := SampleCaption(s, image, f, v.Text, m.Package().Vocab)
 	if err != nil {
@@ -118,9 +118,6 @@ func (v *Vector) checkCaption(m *Model, s *rt.Session, f *rt.Func) (Checked, err
 	}
 	return c, v.values(got, &c)
 }
-
-// captionImage is the function that begins a caption, as the compiler names it.
-const captionImage = "caption_image"
 
 func (v *Vector) compare(f *rt.Func, r *rt.Result, c *Checked) error {
 	for o := range f.Outputs {
