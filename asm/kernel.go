@@ -41,6 +41,7 @@ type OpRow struct {
 	DTypes    []string // element types in the names of its kernels, one kernel for each; none when it has none
 	Tiled     bool     // one kernel for each number of rows 1..MR, see tiled; otherwise the number of rows is an argument
 	Home      string   // the package of codegen/rt that its kernels are written into; "" the packages of models that use them, and a twin
+	Arch      string   // the only architecture that has kernels of it; "" any
 	Type      string   // what codegen/rt calls the signature; "" where models do not call the kernels
 	Signature string   // Go type of every kernel of this op; no parameter may be named g, which is a register to Go's assembler
 	Doc       string   // contract, one sentence a line
@@ -135,7 +136,7 @@ Of i8x2 dst also has, in each row from byte ldd/2 on and as far, 128 + 254*(v-ro
 rounded.`,
 	},
 	{
-		Op: OpQGemmW, DTypes: []string{"i8"}, Tiled: true,
+		Op: OpQGemmW, DTypes: []string{"i8"}, Tiled: true, Arch: "amd64",
 		Type: "QGemm", Signature: qgemmSignature,
 		Doc: `What qgemm computes, of an A of 16 bits an element, little-endian, that is signed and has no 128 to lose, behind whose
 rows stands what rowstart writes, and a panel that widen made; lda counts bytes.
@@ -143,7 +144,7 @@ Of a group of four the products come as (A0+B2)*(A2+B0) + (A1+B3)*(A3+B1), half 
 products of A's elements with each other, and of B's, too: the starts take them away. Any A+B must fit 16 bits, sums 32.`,
 	},
 	{
-		Op: OpQuantW, DTypes: []string{"i8", "i8x2"},
+		Op: OpQuantW, DTypes: []string{"i8", "i8x2"}, Arch: "amd64",
 		Type: "Quant", Signature: quantSignature,
 		Doc: `What quant computes, less 128, to 16 bits an element, little-endian; ldd counts bytes.
 Of i8x2 an element has what quant_i8x2 writes in two: 254 times the first byte less 128, plus the second less 128.`,
@@ -154,19 +155,19 @@ Of i8x2 an element has what quant_i8x2 writes in two: 254 times the first byte l
 		Doc: `What quant computes of what layernorm without a gain computes of src.`,
 	},
 	{
-		Op: OpNormQW, DTypes: []string{"i8", "i8x2"},
+		Op: OpNormQW, DTypes: []string{"i8", "i8x2"}, Arch: "amd64",
 		Type: "QuantNorm", Signature: normqSignature,
 		Doc: `What normq computes, less 128, to 16 bits an element, little-endian; ldd counts bytes.`,
 	},
 	{
-		Op: OpWiden, DTypes: []string{"i8"},
+		Op: OpWiden, DTypes: []string{"i8"}, Arch: "amd64",
 		Type: "Widen", Signature: "func(k int, dst *int8, src *int8)",
 		Doc: `dst is the panel src of qgemm for qgemmw: of each group of four, first all columns' first two values, then their others,
 16 bits a value: [k][2][16 columns][2]. What follows a panel's values stays as it is, but for the starts: those are minus
 the sum over groups of B0*B2 + B1*B3, modulo 2^32. k >= 1.`,
 	},
 	{
-		Op: OpRowStart, DTypes: []string{"i8"},
+		Op: OpRowStart, DTypes: []string{"i8"}, Arch: "amd64",
 		Type: "RowStart", Signature: "func(rows int, k int, a *uint8, lda int)",
 		Doc: `Writes behind each row of A, of k groups of four elements for qgemmw, minus the sum over groups of A0*A2 + A1*A3, modulo
 2^32, as int32. lda counts bytes. k >= 1.`,
@@ -274,7 +275,8 @@ func catalogue() []Kernel {
 	var ks []Kernel
 	for _, l := range Levels {
 		for _, r := range Ops {
-			if r.Home != "" && l.ISA == Generic || l.Ops != nil && !slices.Contains(l.Ops, r.Op) {
+			elsewhere := r.Home != "" && l.ISA == Generic || r.Arch != "" && l.Arch != "" && l.Arch != r.Arch
+			if elsewhere || l.Ops != nil && !slices.Contains(l.Ops, r.Op) {
 				continue
 			}
 			for _, d := range r.types() {

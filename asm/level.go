@@ -22,7 +22,7 @@ type Level struct {
 	Arch     string      // GOARCH; "" for any
 	Vector   int         // floats in a vector register, 1 for generic
 	Features []string    // instruction sets, in the emitter's words, that it adds to its base's; codegen/rt asks the CPU for them
-	Ops      []Op        // the ops it has kernels of its own for; nil: all
+	Ops      []Op        // the ops it has kernels of its own for; nil: all of its architecture
 	Tile     Tile        // the largest tile
 	Tiles    map[Op]Tile // those of ops that differ
 }
@@ -56,7 +56,6 @@ var Levels = []Level{
 	},
 	{
 		ISA: NEON, Base: Generic, Arch: "arm64", Vector: 4, Features: []string{"ASIMD"},
-		Ops:  []Op{OpGemm, OpGemmV, OpSoftmax, OpScaleRows, OpLayerNorm, OpGelu, OpPackK, OpAdd, OpWGemm, OpExpand, OpQGemm, OpQuant, OpNormQ, OpDGemm, OpRound, OpIDCT, OpPeakFMA},
 		Tile: Tile{6, 16}, Tiles: map[Op]Tile{OpQGemm: {2, 16}},
 	},
 	{

@@ -50,8 +50,8 @@ func (g *generator) kernels(isa asm.ISA) []asm.Kernel {
 	}
 	var ks []asm.Kernel
 	for _, k := range asm.Catalogue {
-		if isa == asm.Generic && slices.Contains(wide, k.Op) {
-			continue // plain Go multiplies bytes
+		if isa == asm.Generic && k.Op.Row().Arch != "" {
+			continue // plain Go multiplies bytes as they are; the twin is for tests
 		}
 		if k.ISA == isa && has[k.DType] {
 			ks = append(ks, k)
@@ -174,9 +174,6 @@ func (g *generator) table(isa asm.ISA) *jen.Statement {
 	}
 	return jen.Qual(rtPath, "Kernels").Values(d)
 }
-
-// wide are the ops of products of bytes that were widened to 16 bits.
-var wide = []asm.Op{asm.OpQGemmW, asm.OpQuantW, asm.OpNormQW, asm.OpWiden, asm.OpRowStart}
 
 // dots are the fields of rt.Dot.
 func dots(carried []asm.Kernel) jen.Dict {

@@ -9,6 +9,12 @@ import (
 	"github.com/multiway-go/multiway/asm"
 )
 
+func init() {
+	generators[asm.OpSoftmax] = softmax
+	generators[asm.OpScaleRows] = scaleRows
+	generators[asm.OpPackK] = packK
+}
+
 // newExp2 readies a function that returns 2^y for -126 < y < 128: y is split into the nearest integer, which goes into the
 // exponent, and a fraction, for which there is a polynomial. y is lost. A NaN stays a NaN.
 func newExp2(w *writer, v vector) func(y vecs) vecs {

@@ -7,6 +7,17 @@ import (
 	"github.com/multiway-go/multiway/asm"
 )
 
+func init() {
+	generators[asm.OpQGemm] = qgemm
+	generators[asm.OpQuant] = quant
+	generators[asm.OpQGemmW] = qgemmW
+	generators[asm.OpQuantW] = quant
+	generators[asm.OpNormQ] = normQuant
+	generators[asm.OpNormQW] = normQuant
+	generators[asm.OpWiden] = widen
+	generators[asm.OpRowStart] = rowStart
+}
+
 // qgemm writes a tile of products of bytes, four at a time to a 32-bit sum. AVX2 has no such instruction: it adds pairs of
 // products in 16 bits, and pairs of those in 32. 16 bits hold 2*127*128 but not 2*255*127, so A loses its 128 and gives its
 // signs to B. The sums, which then start from 0, are exact either way.

@@ -7,6 +7,11 @@ import (
 	"github.com/multiway-go/multiway/asm"
 )
 
+func init() {
+	generators[asm.OpDGemm] = dgemm
+	generators[asm.OpRound] = round
+}
+
 // dgemm writes a tile of products of bfloat16. AVX512_BF16 has an instruction that adds two products a lane, the second
 // and then the first, each rounded as it is added. Below, both halves of the pairs are widened, and fused multiply-adds in
 // that order do the same, since a product is exact.

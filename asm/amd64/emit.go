@@ -19,32 +19,9 @@ import (
 	"github.com/multiway-go/multiway/asm"
 )
 
-// generators holds the function that writes each op's kernels. Those that ask for the writer's vector write any level's,
-// the others AVX2's.
-var generators = map[asm.Op]func(*writer, asm.Kernel){
-	asm.OpGemm:      gemm,
-	asm.OpGemmV:     gemmV,
-	asm.OpSoftmax:   softmax,
-	asm.OpScaleRows: scaleRows,
-	asm.OpLayerNorm: layerNorm,
-	asm.OpGelu:      gelu,
-	asm.OpPackK:     packK,
-	asm.OpAdd:       add,
-	asm.OpWGemm:     wgemm,
-	asm.OpExpand:    expand,
-	asm.OpQGemm:     qgemm,
-	asm.OpQuant:     quant,
-	asm.OpQGemmW:    qgemmW,
-	asm.OpQuantW:    quant,
-	asm.OpNormQ:     normQuant,
-	asm.OpNormQW:    normQuant,
-	asm.OpWiden:     widen,
-	asm.OpRowStart:  rowStart,
-	asm.OpDGemm:     dgemm,
-	asm.OpRound:     round,
-	asm.OpIDCT:      idct,
-	asm.OpPeakFMA:   peakFMA,
-}
+// generators holds the function that writes each op's kernels; each file adds its own. Those that ask for the writer's
+// vector write any level's, the others AVX2's.
+var generators = map[asm.Op]func(*writer, asm.Kernel){}
 
 // constraint is the build constraint of everything this package writes.
 const constraint = "amd64 && !noasm"

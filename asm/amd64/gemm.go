@@ -7,6 +7,12 @@ import (
 	"github.com/multiway-go/multiway/asm"
 )
 
+func init() {
+	generators[asm.OpGemm] = gemm
+	generators[asm.OpGemmV] = gemmV
+	generators[asm.OpPeakFMA] = peakFMA
+}
+
 // gemm writes a tile that reads B from panels [k][16].
 func gemm(w *writer, k asm.Kernel) { tile(w, k, true) }
 

@@ -10,6 +10,8 @@ import (
 	"github.com/multiway-go/multiway/asm"
 )
 
+func init() { generators[asm.OpIDCT] = idct }
+
 // idct transforms the columns of a block, transposes it, transforms what were the rows, and transposes it back.
 //
 //	t[i]       rows i and i+4 of the block, or columns i and i+4, 16 bits an element

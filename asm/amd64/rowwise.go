@@ -9,6 +9,12 @@ import (
 	"github.com/multiway-go/multiway/asm"
 )
 
+func init() {
+	generators[asm.OpLayerNorm] = layerNorm
+	generators[asm.OpGelu] = gelu
+	generators[asm.OpAdd] = add
+}
+
 // A row is taken 32 floats at a time, four vectors side by side or two wide ones, and what is left by masked vectors. So
 // element i is summed in lane i%32, whatever the length of the row: the order of a row's sum is part of what kernels of all
 // levels keep.

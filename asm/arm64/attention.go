@@ -6,6 +6,12 @@ import (
 	"github.com/multiway-go/multiway/asm"
 )
 
+func init() {
+	generators[asm.OpSoftmax] = softmax
+	generators[asm.OpScaleRows] = scaleRows
+	generators[asm.OpPackK] = packK
+}
+
 // horner returns c0 + x*(c1 + x*(...)) over the n vectors at coefs. free has one register more than x: each step of a
 // chain takes the register that the chain before it has just left. The result is in all of free but one.
 func (w *writer) horner(free, x vecs, coefs R, n int) vecs {

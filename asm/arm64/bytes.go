@@ -2,6 +2,12 @@ package arm64
 
 import "github.com/multiway-go/multiway/asm"
 
+func init() {
+	generators[asm.OpQGemm] = qgemm
+	generators[asm.OpQuant] = quant
+	generators[asm.OpNormQ] = normQuant
+}
+
 // offset loads the address of 16 bytes of 128, which activations are stored with: flipping that bit takes it off. Loading
 // them again costs less than a move into all bytes, which shares pipes with products.
 func (w *writer) offset(d R) R {

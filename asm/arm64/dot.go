@@ -2,6 +2,11 @@ package arm64
 
 import "github.com/multiway-go/multiway/asm"
 
+func init() {
+	generators[asm.OpDGemm] = dgemm
+	generators[asm.OpRound] = round
+}
+
 // dgemm writes a tile of products of bfloat16. Of each pair the second is added first, by fused multiply-adds of widened
 // values, since a product is exact: BFDOT and BFMMLA round otherwise.
 //

@@ -13,26 +13,8 @@ import (
 	"github.com/multiway-go/multiway/asm"
 )
 
-// generators holds the function that writes each op's kernels for NEON.
-var generators = map[asm.Op]func(*writer, asm.Kernel){
-	asm.OpGemm:      gemm,
-	asm.OpGemmV:     gemmV,
-	asm.OpSoftmax:   softmax,
-	asm.OpScaleRows: scaleRows,
-	asm.OpLayerNorm: layerNorm,
-	asm.OpGelu:      gelu,
-	asm.OpPackK:     packK,
-	asm.OpAdd:       add,
-	asm.OpWGemm:     wgemm,
-	asm.OpExpand:    expand,
-	asm.OpQGemm:     qgemm,
-	asm.OpQuant:     quant,
-	asm.OpNormQ:     normQuant,
-	asm.OpDGemm:     dgemm,
-	asm.OpRound:     round,
-	asm.OpIDCT:      idct,
-	asm.OpPeakFMA:   peakFMA,
-}
+// generators holds the function that writes each op's kernels for NEON; each file adds its own.
+var generators = map[asm.Op]func(*writer, asm.Kernel){}
 
 // constraint is the build constraint of everything this package writes.
 const constraint = "arm64 && !noasm"

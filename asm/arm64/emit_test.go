@@ -38,18 +38,6 @@ func write(t *testing.T, k asm.Kernel) *writer {
 
 func TestEmit(t *testing.T) { asmtest.Emit(t, "arm64", asm.NEON, Emit) }
 
-// TestEveryOp checks that plain Go is left with nothing: NEON multiplies bytes as they are, and so has no need of kernels
-// for those that were widened.
-func TestEveryOp(t *testing.T) {
-	wide := []asm.Op{asm.OpQGemmW, asm.OpQuantW, asm.OpNormQW, asm.OpWiden, asm.OpRowStart}
-	for _, r := range asm.Ops {
-		level, _ := asm.NEON.Level()
-		if has := slices.Contains(level.Ops, r.Op); has == slices.Contains(wide, r.Op) {
-			t.Errorf("op %s has kernels at neon: %v", r.Op, has)
-		}
-	}
-}
-
 // TestPermitted checks that a kernel may use what its level has and no more.
 func TestPermitted(t *testing.T) {
 	k, _ := asm.ByName("qgemm_i8_6x16_neondot")

@@ -2,6 +2,13 @@ package arm64
 
 import "github.com/multiway-go/multiway/asm"
 
+func init() {
+	generators[asm.OpGemm] = gemm
+	generators[asm.OpGemmV] = gemmV
+	generators[asm.OpWGemm] = wgemm
+	generators[asm.OpPeakFMA] = peakFMA
+}
+
 // source says where a tile finds B, and how.
 type source int
 

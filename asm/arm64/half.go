@@ -2,6 +2,8 @@ package arm64
 
 import "github.com/multiway-go/multiway/asm"
 
+func init() { generators[asm.OpExpand] = expand }
+
 // ahead is how far before its use a line of weights is prefetched, in bytes. Panels follow one another, so that the end of
 // one prefetches the start of the next.
 const ahead = 1024

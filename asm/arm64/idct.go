@@ -2,6 +2,8 @@ package arm64
 
 import "github.com/multiway-go/multiway/asm"
 
+func init() { generators[asm.OpIDCT] = idct }
+
 // Registers of idct.
 const (
 	idctHalf   = V(12) // half of what a pass drops
