@@ -35,8 +35,15 @@ func noAssembly() string {
 	return "noasm || !(" + strings.Join(archs, " || ") + ")"
 }
 
-// halves are the fields of rt.Kernels for weights of 16 bits.
-var halves = []struct{ dtype, field string }{{"f16", "F16"}, {"bf16", "BF16"}}
+// tables are the fields of rt.Kernels for weights of another type than float32. Bytes have int8s.
+var tables = []struct {
+	dtype      ir.DType
+	field, typ string
+}{
+	{ir.F16, "F16", "Half"},
+	{ir.BF16, "BF16", "Half"},
+	{ir.BF16Dot, "Dot", "Dot"},
+}
 
 // kernels returns the kernels of a level that the package carries: those for weights of
 // another type than float32 only if there are such.
@@ -123,21 +130,13 @@ func (g *generator) levels(name, constraint, arch string) error {
 func (g *generator) table(isa asm.ISA) *jen.Statement {
 	carried := g.kernels(isa)
 	d := jen.Dict{jen.Id("Level"): jen.Lit(string(isa))}
-	for _, r := range asm.Ops { // the field of an op on float32 is called like its type
-		var of []asm.Kernel
-		for _, k := range carried {
-			if k.Op == r.Op && k.DType == ir.F32.String() {
-				of = append(of, k)
-			}
-		}
-		if len(of) == 0 {
-			continue
-		}
-		if !r.Tiled {
-			d[jen.Id(r.Type)] = jen.Id(of[0].Name())
-			continue
-		}
+	for _, of := range families(carried, ir.F32) {
 		last := of[len(of)-1]
+		r := last.Op.Row()
+		if !r.Tiled {
+			d[jen.Id(r.Type)] = jen.Id(last.Name())
+			continue
+		}
 		d[jen.Id(r.Type)] = tiles(r.Type, of)
 		d[jen.Id(r.Type+"16")] = tiles(r.Type, narrow(last.Family(), isa))
 		switch r.Op {
@@ -147,27 +146,18 @@ func (g *generator) table(isa asm.ISA) *jen.Statement {
 			d[jen.Id("VNR")] = jen.Lit(last.NR)
 		}
 	}
-	for _, h := range halves {
-		var gemm []asm.Kernel
-		half := jen.Dict{}
-		for _, k := range carried {
-			switch {
-			case k.DType != h.dtype:
-			case k.Op == asm.OpWGemm:
-				gemm = append(gemm, k)
-			case k.Op == asm.OpExpand:
-				half[jen.Id("Expand")] = jen.Id(k.Name())
+	for _, p := range tables {
+		part := jen.Dict{}
+		for _, of := range families(carried, p.dtype) {
+			if r := of[0].Op.Row(); r.Tiled {
+				part[jen.Id("NR")], part[jen.Id("Gemm")] = jen.Lit(of[0].NR), tiles(r.Type, of)
+			} else {
+				part[jen.Id(r.Type)] = jen.Id(of[0].Name())
 			}
 		}
-		if len(gemm) > 0 {
-			half[jen.Id("NR")], half[jen.Id("Gemm")] = jen.Lit(gemm[0].NR), tiles("WGemm", gemm)
+		if len(part) > 0 {
+			d[jen.Id(p.field)] = jen.Qual(rtPath, p.typ).Values(part)
 		}
-		if len(half) > 0 {
-			d[jen.Id(h.field)] = jen.Qual(rtPath, "Half").Values(half)
-		}
-	}
-	if dot := dots(carried); len(dot) > 0 {
-		d[jen.Id("Dot")] = jen.Qual(rtPath, "Dot").Values(dot)
 	}
 	if i8 := g.int8s(isa, carried); len(i8) > 0 {
 		d[jen.Id("I8")] = jen.Qual(rtPath, "Int8").Values(i8)
@@ -175,22 +165,18 @@ func (g *generator) table(isa asm.ISA) *jen.Statement {
 	return jen.Qual(rtPath, "Kernels").Values(d)
 }
 
-// dots are the fields of rt.Dot.
-func dots(carried []asm.Kernel) jen.Dict {
-	d := jen.Dict{}
-	var gemm []asm.Kernel
-	for _, k := range carried {
-		switch k.Op {
-		case asm.OpDGemm:
-			gemm = append(gemm, k)
-		case asm.OpRound:
-			d[jen.Id("Round")] = jen.Id(k.Name())
+// families returns those of the kernels that are of a type, op by op.
+func families(kernels []asm.Kernel, dtype ir.DType) (all [][]asm.Kernel) {
+	for _, k := range kernels {
+		switch n := len(all); {
+		case k.DType != dtype.String():
+		case n > 0 && all[n-1][0].Op == k.Op:
+			all[n-1] = append(all[n-1], k)
+		default:
+			all = append(all, []asm.Kernel{k})
 		}
 	}
-	if len(gemm) > 0 {
-		d[jen.Id("NR")], d[jen.Id("Gemm")] = jen.Lit(gemm[0].NR), tiles("DGemm", gemm)
-	}
-	return d
+	return all
 }
 
 // int8s are the fields of rt.Int8 of a level that carries tiles for bytes of its own.

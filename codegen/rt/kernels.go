@@ -128,78 +128,72 @@ func symbol(kernel any) string {
 	return name[strings.LastIndexByte(name, '.')+1:]
 }
 
+// row is where the kernels of a family stand in a table.
+type row struct {
+	family  string
+	kernels any  // pointer to a function, or to the tiles of a tiled op
+	nr      *int // columns of such tiles
+	last    any  // pointer to the tiles of the last panels
+}
+
+// rows lists the families, but for those of products of bytes, of which a level has all or none.
+func (k *Kernels) rows() []row {
+	return []row{
+		{"gemm_f32", &k.Gemm, &k.NR, &k.Gemm16},
+		{"gemmv_f32", &k.GemmV, &k.VNR, &k.GemmV16},
+		{"softmax_f32", &k.Softmax, nil, nil},
+		{"scalerows_f32", &k.ScaleRows, nil, nil},
+		{"layernorm_f32", &k.LayerNorm, nil, nil},
+		{"gelu_f32", &k.Gelu, nil, nil},
+		{"packk_f32", &k.PackK, nil, nil},
+		{"add_f32", &k.Add, nil, nil},
+		{"wgemm_f16", &k.F16.Gemm, &k.F16.NR, &k.F16.Gemm16},
+		{"expand_f16", &k.F16.Expand, nil, nil},
+		{"wgemm_bf16", &k.BF16.Gemm, &k.BF16.NR, &k.BF16.Gemm16},
+		{"expand_bf16", &k.BF16.Expand, nil, nil},
+		{"dgemm_bf16dot", &k.Dot.Gemm, &k.Dot.NR, &k.Dot.Gemm16},
+		{"round_bf16dot", &k.Dot.Round, nil, nil},
+	}
+}
+
 // resolve lays the tables, lowest level first, over each other. It reports what
-// is missing when even the lowest table leaves a field nil.
+// is missing when even the lowest table leaves a field of float32 nil.
 func resolve(tables []*Kernels) (*Kernels, []KernelInfo, error) {
-	out := &Kernels{}
-	name := map[string]string{}
+	out, name := &Kernels{}, map[string]string{}
+	rows := out.rows()
 	for _, t := range tables {
 		out.Level = t.Level
-		if t.Gemm != nil {
-			if t.MR < 1 || t.NR < 16 || t.NR%16 != 0 || len(t.Gemm) != t.MR+1 || len(t.Gemm16) < 2 {
-				return nil, nil, fmt.Errorf("kernels of level %s: gemm tiles %dx%d with %d and %d functions do not fit together; generate the package again", t.Level, t.MR, t.NR, len(t.Gemm), len(t.Gemm16))
+		for i, from := range t.rows() {
+			to, kernels := rows[i], reflect.ValueOf(from.kernels).Elem()
+			if kernels.IsNil() {
+				continue
 			}
-			out.MR, out.NR, out.Gemm, out.Gemm16 = t.MR, t.NR, t.Gemm, t.Gemm16
-			name["gemm"] = fmt.Sprintf("gemm_f32_%dx%d_%s", t.MR, t.NR, t.Level)
+			reflect.ValueOf(to.kernels).Elem().Set(kernels)
+			name[to.family] = to.family + "_" + t.Level
+			if to.nr == nil {
+				continue
+			}
+			*to.nr = *from.nr
+			tiles, last := kernels.Len(), reflect.ValueOf(to.last).Elem()
+			if own := reflect.ValueOf(from.last).Elem(); !own.IsNil() {
+				last.Set(own)
+			} else if *to.nr == 16 {
+				last.Set(kernels)
+			}
+			if *to.nr < 16 || *to.nr%16 != 0 || tiles < 2 || last.Len() < 2 {
+				return nil, nil, fmt.Errorf("kernels of level %s: %s tiles of %d columns with %d and %d functions do not fit together; generate the package again", t.Level, to.family, *to.nr, tiles, last.Len())
+			}
+			name[to.family] = fmt.Sprintf("%s_%dx%d_%s", to.family, tiles-1, *to.nr, t.Level)
 		}
-		if len(t.GemmV) > 1 {
-			if t.VNR < 16 || t.VNR%16 != 0 || t.VNR > 16 && len(t.GemmV16) < 2 {
-				return nil, nil, fmt.Errorf("kernels of level %s: gemmv tiles of %d columns with %d and %d functions do not fit together; generate the package again", t.Level, t.VNR, len(t.GemmV), len(t.GemmV16))
-			}
-			out.VNR, out.GemmV, out.GemmV16 = t.VNR, t.GemmV, t.GemmV16
-			if t.VNR == 16 {
-				out.GemmV16 = t.GemmV
-			}
-			name["gemmv"] = fmt.Sprintf("gemmv_f32_%dx%d_%s", len(t.GemmV)-1, t.VNR, t.Level)
-		}
-		set := func(op string, present bool, assign func()) {
-			if present {
-				assign()
-				name[op] = op + "_f32_" + t.Level
-			}
-		}
-		set("softmax", t.Softmax != nil, func() { out.Softmax = t.Softmax })
-		set("scalerows", t.ScaleRows != nil, func() { out.ScaleRows = t.ScaleRows })
-		set("layernorm", t.LayerNorm != nil, func() { out.LayerNorm = t.LayerNorm })
-		set("gelu", t.Gelu != nil, func() { out.Gelu = t.Gelu })
-		set("packk", t.PackK != nil, func() { out.PackK = t.PackK })
-		set("add", t.Add != nil, func() { out.Add = t.Add })
+		out.MR = len(out.Gemm) - 1
 		for _, d := range []DType{F16, BF16} {
-			from, to := t.half(d), out.half(d)
-			op := "wgemm_" + d.String()
-			switch {
-			case len(from.Gemm) > 1:
-				to.NR, to.Gemm, to.Once = from.NR, from.Gemm, t.Level == levels[0].name
-				if from.NR == 16 {
-					to.Gemm16 = from.Gemm
-				}
-				if len(from.Gemm16) > 1 {
-					to.Gemm16 = from.Gemm16
-				}
-				name[op] = fmt.Sprintf("%s_%dx%d_%s", op, len(from.Gemm)-1, from.NR, t.Level)
-			case t.Gemm != nil && to.Once:
+			switch half := out.half(d); {
+			case t.half(d).Gemm != nil:
+				half.Once = t.Level == levels[0].name
+			case t.Gemm != nil && half.Once:
 				// Plain Go is no match for this level's tiles: weights are widened for those.
-				to.Gemm, name[op] = nil, name["gemm"]
+				half.Gemm, name["wgemm_"+d.String()] = nil, name["gemm_f32"]
 			}
-			if from.Expand != nil {
-				to.Expand = from.Expand
-				name["expand_"+d.String()] = "expand_" + d.String() + "_" + t.Level
-			}
-		}
-	}
-	for _, t := range tables {
-		if from := t.Dot; len(from.Gemm) > 1 {
-			out.Dot.NR, out.Dot.Gemm = from.NR, from.Gemm
-			if from.NR == 16 {
-				out.Dot.Gemm16 = from.Gemm
-			}
-			if len(from.Gemm16) > 1 {
-				out.Dot.Gemm16 = from.Gemm16
-			}
-			name["dgemm_bf16dot"] = fmt.Sprintf("dgemm_bf16dot_%dx%d_%s", len(from.Gemm)-1, from.NR, t.Level)
-		}
-		if t.Dot.Round != nil {
-			out.Dot.Round, name["round_bf16dot"] = t.Dot.Round, "round_bf16dot_"+t.Level
 		}
 		if from := t.I8; len(from.Gemm) > 1 {
 			if !from.whole() {
@@ -220,16 +214,19 @@ func resolve(tables []*Kernels) (*Kernels, []KernelInfo, error) {
 		}
 	}
 	var info []KernelInfo
-	for _, op := range []string{"gemm", "gemmv", "softmax", "scalerows", "layernorm", "gelu", "packk", "add"} {
-		if name[op] == "" {
+	add := func(family string) {
+		if name[family] != "" {
+			info = append(info, KernelInfo{strings.TrimSuffix(family, "_f32"), name[family]})
+		}
+	}
+	for _, r := range rows {
+		if op, f32 := strings.CutSuffix(r.family, "_f32"); f32 && name[r.family] == "" {
 			return nil, nil, fmt.Errorf("kernels of level %s: no %s kernel at this level or below; generate the package again", out.Level, op)
 		}
-		info = append(info, KernelInfo{op, name[op]})
+		add(r.family)
 	}
-	for _, op := range slices.Concat([]string{"wgemm_f16", "expand_f16", "wgemm_bf16", "expand_bf16", "dgemm_bf16dot", "round_bf16dot"}, byteOps, wideOps) {
-		if name[op] != "" {
-			info = append(info, KernelInfo{op, name[op]})
-		}
+	for _, family := range slices.Concat(byteOps, wideOps) {
+		add(family)
 	}
 	return out, info, nil
 }

@@ -213,7 +213,7 @@ func TestResolve(t *testing.T) {
 		t.Errorf("missing kernel: %v", err)
 	}
 	low.VNR = 24
-	if _, _, err := resolve([]*Kernels{low}); err == nil || !strings.Contains(err.Error(), "gemmv tiles of 24 columns") {
+	if _, _, err := resolve([]*Kernels{low}); err == nil || !strings.Contains(err.Error(), "gemmv_f32 tiles of 24 columns") {
 		t.Errorf("bad gemmv tiles: %v", err)
 	}
 	low.Gemm = low.Gemm[:3]
