@@ -368,11 +368,12 @@ func (c *checker) recorded(cs *cases.Case, levels []string) error {
 
 // model runs the runs that go with the weights of a model.
 func (c *checker) model(cs *cases.Case, m *build.Model, v cases.Variant, levels []string) error {
+	functions := m.Desc.AllFunctions()
 	for _, taps := range []bool{false, true} {
 		var runs []*run
 		var entries []string
 		for _, r := range cs.RunsOf(v) {
-			x, err := planRun(cs, r)
+			x, err := planRun(cs, r, functions)
 			if err != nil {
 				return err
 			}

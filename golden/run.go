@@ -8,6 +8,7 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/golden/cases"
 	"github.com/multiway-go/multiway/ir"
+	"github.com/multiway-go/multiway/ir/model"
 )
 
 // run is a run of a model case: which functions it calls on its batch.
@@ -24,42 +25,38 @@ type call struct {
 	image, text bool
 }
 
-// entries says which entry takes which inputs.
-var entries = []call{
-	{"vision", true, false},
-	{"language", false, true},
-	{"pair", true, true},
-}
-
-// kinds says what the runs of each kind call, by their inputs.
-var kinds = map[string]func(image, text bool) []call{
-	"encode": func(image, text bool) []call {
-		for _, e := range entries {
-			if e.image == image && e.text == text {
-				return []call{e}
-			}
+// taskCalls are what runs of a kind that is a task's name call: the task's function of a picture and a text if the run has
+// both, else, or without such a function, those of either.
+func taskCalls(functions []model.Function, task string) func(image, text bool) []call {
+	of := map[string]string{}
+	for _, f := range functions {
+		if f.Task == task && of[f.Kind] == "" {
+			of[f.Kind] = f.Name
 		}
+	}
+	if len(of) == 0 {
 		return nil
-	},
-	"retrieval": func(image, text bool) []call {
-		var cs []call
-		if image {
-			cs = append(cs, call{"vision_retrieval", true, false})
+	}
+	return func(image, text bool) []call {
+		if image && text && of["pair"] != "" {
+			return []call{{of["pair"], true, true}}
 		}
-		if text {
-			cs = append(cs, call{"language_retrieval", false, true})
+		var cs []call
+		if image && of["image"] != "" {
+			cs = append(cs, call{of["image"], true, false})
+		}
+		if text && of["text"] != "" {
+			cs = append(cs, call{of["text"], false, true})
 		}
 		return cs
-	},
-	"classification": func(image, text bool) []call {
-		return []call{{"vision_classification", true, false}}
-	},
+	}
+}
+
+// kinds says what runs of further kinds call, and of tasks that call other functions, by their inputs.
+var kinds = map[string]func(image, text bool) []call{
 	// A run of a recorded case says what it calls.
 	cases.Function: func(image, text bool) []call {
 		return []call{{"", image, text}}
-	},
-	"vqa": func(image, text bool) []call {
-		return []call{{"pair_vqa", true, true}}
 	},
 	"captioning": func(image, text bool) []call {
 		if !image || !text {
@@ -75,9 +72,12 @@ var kinds = map[string]func(image, text bool) []call{
 // captions are the functions that decoding needs besides.
 var captions = []string{"caption_image", "caption_step"}
 
-// planRun says how to run r.
-func planRun(cs *cases.Case, r *cases.Run) (*run, error) {
+// planRun says how to run r by the functions of a model.
+func planRun(cs *cases.Case, r *cases.Run, functions []model.Function) (*run, error) {
 	kind := kinds[r.Kind]
+	if kind == nil {
+		kind = taskCalls(functions, r.Kind)
+	}
 	if kind == nil {
 		return nil, fmt.Errorf("run %s: kind %s is not built yet", r.Name, r.Kind)
 	}
