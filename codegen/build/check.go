@@ -147,7 +147,7 @@ func (m *Model) selfCheck(e *Engine, planned *ir.Program, how Check, opt Options
 		}
 	}
 	if bad == nil && inexact != nil {
-		return c.results, nil, fmt.Errorf("precision %s is too far from the model; nothing was written:\n%s\nuse another precision, or change `cosine` in the description", m.precision(), strings.Join(inexact, "\n"))
+		return c.results, nil, fmt.Errorf("precision %s is too far from the model; nothing was written:\n%s\nuse another precision, or change `cosine` in the description", m.Desc.Precision, strings.Join(inexact, "\n"))
 	}
 	if bad != nil {
 		return c.results, nil, fmt.Errorf("the compiled package is wrong; nothing was written:\n%s\nplease report this with the model description", strings.Join(bad, "\n"))

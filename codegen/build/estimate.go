@@ -268,7 +268,7 @@ func (m *Model) announce(k *meter, p prospect) {
 	if k.total == 0 {
 		return
 	}
-	word := m.precision()
+	word := m.Desc.Precision.String()
 	if !p.chooses() {
 		k.log("precision %s: smoothing norms takes about %s; `smooth: off` in the description leaves it out", word, about(k.total))
 		return
@@ -290,7 +290,7 @@ func announceAll(models []*Model, entries []string, log func(format string, args
 			return err
 		}
 		if p.chooses() {
-			words, total = append(words, m.precision()), total.plus(p.total())
+			words, total = append(words, m.Desc.Precision.String()), total.plus(p.total())
 		}
 	}
 	if len(words) < 2 || total.flops < manyFLOPs {

@@ -1,6 +1,10 @@
 package build
 
-import "path/filepath"
+import (
+	"path/filepath"
+
+	"github.com/multiway-go/multiway/ir/precision"
+)
 
 // SetQuickFLOPs sets how much the quick check interprets and returns what it was.
 func SetQuickFLOPs(n int64) int64 {
@@ -21,3 +25,6 @@ func SetTuneFLOPs(n int64) int64 {
 
 // Cosine is that of two rows.
 func Cosine(x, y []float64) float64 { return cosine(x, y) }
+
+// Stored is how the weights of a model are stored, with what Tuned chose.
+func Stored(m *Model) precision.Map { return m.precision() }

@@ -266,7 +266,7 @@ func (x *Expected) preprocessing(p *pixel.Preprocess) Result {
 func (m *Model) holdCompiled(taps *ir.Program, log logger, do func(run computer, level string) error) error {
 	plain := *m
 	d := *m.Desc
-	plain.Desc, plain.asked, plain.smooth = &d, "", nil
+	plain.Desc, plain.tuned = &d, tuning{}
 	if err := d.SetPrecision("f32"); err != nil {
 		return err
 	}

@@ -1,9 +1,9 @@
 package build
 
 import (
-	"cmp"
 	"fmt"
 	"path/filepath"
+	"slices"
 
 	"github.com/multiway-go/multiway/codegen"
 	"github.com/multiway-go/multiway/codegen/rt/decode"
@@ -13,6 +13,7 @@ import (
 	"github.com/multiway-go/multiway/ir"
 	"github.com/multiway-go/multiway/ir/checkpoint"
 	"github.com/multiway-go/multiway/ir/model"
+	"github.com/multiway-go/multiway/ir/precision"
 	"github.com/multiway-go/multiway/passes"
 )
 
@@ -22,10 +23,15 @@ type Model struct {
 	Source    checkpoint.Source // nil when the weights come from the seed, or from nowhere
 	Tokenizer []byte            // nil: none
 
-	taps   bool
-	own    *Samples   // of the description's folder, once they are read
-	asked  string     // the precision before Tuned kept modules from it, "" if it did not
-	smooth []Smoothed // norms that Tuned smoothed
+	taps  bool
+	own   *Samples // of the description's folder, once they are read
+	tuned tuning
+}
+
+// tuning is what Tuned decided; the zero value is nothing.
+type tuning struct {
+	keep   []precision.Keep // modules that are stored otherwise than described
+	smooth []Smoothed       // norms that were looked at and smoothed
 }
 
 // Open reads a description and opens its checkpoint and tokenizer.
@@ -117,23 +123,32 @@ func (m *Model) Lower(entries []string) (*ir.Program, *checkpoint.Report, error)
 
 // Plan runs the passes to the end.
 func (m *Model) Plan(p *ir.Program) (*ir.Program, error) {
-	return passes.Run(p, passes.Options{Rows: m.Desc.Limits.Rows, Precision: m.Desc.Precision, Smooth: smoothings(m.Smoothed())})
+	return passes.Run(p, m.passes(""))
 }
 
 // Stored returns the program with its weights rounded to what they are stored in.
 func (m *Model) Stored(p *ir.Program) (*ir.Program, error) {
-	if m.Desc.Precision.Exact() {
+	if m.precision().Exact() {
 		return p, nil
 	}
 	upto := passes.Store
-	if m.Desc.Precision.Bytes() {
+	if m.precision().Bytes() {
 		upto = passes.Quantise
 	}
-	return passes.Run(p, passes.Options{Rows: m.Desc.Limits.Rows, Precision: m.Desc.Precision, Smooth: smoothings(m.Smoothed()), Upto: upto.Name})
+	return passes.Run(p, m.passes(upto.Name))
 }
 
-// precision is the description's, without what Tuned kept from it.
-func (m *Model) precision() string { return cmp.Or(m.asked, m.Desc.Precision.String()) }
+// passes are the options to run passes with, to the end if upto is "".
+func (m *Model) passes(upto string) passes.Options {
+	return passes.Options{Rows: m.Desc.Limits.Rows, Precision: m.precision(), Smooth: smoothings(m.Smoothed()), Upto: upto}
+}
+
+// precision says how weights are stored: as described, but for what Tuned keeps of the rest.
+func (m *Model) precision() precision.Map {
+	p := m.Desc.Precision
+	p.Keep = slices.Concat(m.tuned.keep, p.Keep) // a later row wins
+	return p
+}
 
 // CodeOptions says what codegen makes of the model, for an engine.
 func (m *Model) CodeOptions() (codegen.Options, error) { return m.options("", "") }
@@ -146,7 +161,7 @@ func (m *Model) options(name string, w codegen.Placement) (codegen.Options, erro
 	}
 	opt := codegen.Options{
 		Package: name, From: d.Name, Weights: w,
-		Rows: d.Limits.Rows, Text: d.Limits.Text, Precision: m.precision(),
+		Rows: d.Limits.Rows, Text: d.Limits.Text, Precision: d.Precision.String(),
 		MaxPixels: d.Limits.Pixels, Tokenizer: m.Tokenizer, Decoders: d.Decoders,
 	}
 	if d.File != "" {

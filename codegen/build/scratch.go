@@ -33,7 +33,7 @@ func Preset(name string, seed uint64) (*Model, error) {
 // checkpoint with m, which is the one to close.
 func (m *Model) AtPrecision(word string) (*Model, error) {
 	c, d := *m, *m.Desc
-	c.Desc, c.asked = &d, ""
+	c.Desc, c.tuned = &d, tuning{}
 	return &c, d.SetPrecision(word)
 }
 

@@ -53,7 +53,7 @@ func (s Smoothed) String() string {
 // bytes reads.
 func (m *Model) Smoothed() []Smoothed {
 	var list []Smoothed
-	for _, s := range m.smooth {
+	for _, s := range m.tuned.smooth {
 		if _, ok := m.rounded(s.linears); ok {
 			list = append(list, s)
 		}
@@ -74,7 +74,7 @@ func smoothings(norms []Smoothed) map[string]passes.Smoothing {
 // bytes, and whether there is one.
 func (m *Model) rounded(linears []string) (precision.Word, bool) {
 	for _, bundle := range linears {
-		if word := m.Desc.Precision.Of(bundle + ".w"); word.DType.Bytes() {
+		if word := m.precision().Of(bundle + ".w"); word.DType.Bytes() {
 			return word, true
 		}
 	}
@@ -89,7 +89,7 @@ func (m *Model) smooths() bool { return m.Desc.Precision.Bytes() && m.Desc.Smoot
 // finds depends on these and on the model alone.
 func (m *Model) smoothed(entries []string, log func(format string, args ...any)) (*Model, error) {
 	c := *m
-	c.smooth = nil
+	c.tuned = tuning{}
 	if !m.smooths() {
 		return &c, nil
 	}
@@ -117,7 +117,7 @@ func (m *Model) smoothed(entries []string, log func(format string, args ...any))
 	}
 	for _, s := range found {
 		if s != nil {
-			c.smooth = append(c.smooth, *s)
+			c.tuned.smooth = append(c.tuned.smooth, *s)
 		}
 	}
 	return &c, nil

@@ -355,7 +355,7 @@ func (t *tuner) named(weight string) bool {
 }
 
 func (t *tuner) quantised(p *ir.Program, m precision.Map) (*ir.Program, error) {
-	return passes.Run(p, passes.Options{Rows: t.m.Desc.Limits.Rows, Precision: m, Smooth: smoothings(t.m.smooth), Upto: passes.Quantise.Name})
+	return passes.Run(p, passes.Options{Rows: t.m.Desc.Limits.Rows, Precision: m, Smooth: smoothings(t.m.tuned.smooth), Upto: passes.Quantise.Name})
 }
 
 // prepare makes the programs that modules are judged in.
@@ -386,7 +386,7 @@ func (t *tuner) prepare() error {
 // joined returns the program with the weights that are rounded, in float32, each product
 // a value of its own.
 func (t *tuner) joined(described *ir.Program) (*joined, error) {
-	p, err := passes.Run(described, passes.Options{Rows: t.m.Desc.Limits.Rows, Smooth: smoothings(t.m.smooth), Upto: passes.Smooth.Name})
+	p, err := passes.Run(described, passes.Options{Rows: t.m.Desc.Limits.Rows, Smooth: smoothings(t.m.tuned.smooth), Upto: passes.Smooth.Name})
 	if err != nil {
 		return nil, err
 	}
@@ -850,14 +850,10 @@ func (t *tuner) choose() (*Model, *Choice, error) {
 		}
 	}
 	slices.SortFunc(c.Kept, func(a, b Kept) int { return compareNames(a.Module, b.Module) })
-	m, d := *t.m, *t.m.Desc
-	var keep []precision.Keep
+	m := *t.m
 	for _, k := range c.Kept {
-		keep = append(keep, k.Keep)
+		m.tuned.keep = append(m.tuned.keep, k.Keep)
 	}
-	// What the description says comes after, and so wins.
-	d.Precision.Keep = append(keep, d.Precision.Keep...)
-	m.Desc, m.asked = &d, c.Precision
 	return &m, c, nil
 }
 

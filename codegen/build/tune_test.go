@@ -26,7 +26,7 @@ func TestTuned(t *testing.T) {
 		return m, c
 	}
 	for _, word := range []string{"bf16", "int8full"} {
-		if m, c := tuned("precision: " + word + "\n"); c != nil || m.Desc.Precision.Keep != nil {
+		if m, c := tuned("precision: " + word + "\n"); c != nil || build.Stored(m).Keep != nil {
 			t.Errorf("%s keeps\n%v", word, c)
 		}
 	}
@@ -56,7 +56,7 @@ func TestTuned(t *testing.T) {
 			}
 		}
 		for _, k := range c.Kept {
-			if w := m.Desc.Precision.Of(k.Module + ".w"); w.Name != k.Word {
+			if w := build.Stored(m).Of(k.Module + ".w"); w.Name != k.Word {
 				t.Errorf("%s is stored as %s, the choice is %s", k.Module, w.Name, k.Word)
 			}
 		}
@@ -74,7 +74,7 @@ func TestTuned(t *testing.T) {
 			t.Errorf("%s is kept, which the description stores as bytes", k.Module)
 		}
 	}
-	if got := m.Desc.Precision.Of("l0.attn.vision.q.w").Name; got != precision.Int8 {
+	if got := build.Stored(m).Of("l0.attn.vision.q.w").Name; got != precision.Int8 {
 		t.Errorf("l0.attn is stored as %s", got)
 	}
 }
@@ -98,7 +98,7 @@ func TestTunedLarge(t *testing.T) {
 		words := map[string]int{}
 		for _, k := range c.Kept {
 			words[k.Word]++
-			if got := m.Desc.Precision.Of(k.Module + ".w").Name; got != k.Word {
+			if got := build.Stored(m).Of(k.Module + ".w").Name; got != k.Word {
 				t.Errorf("%s is stored as %s, the choice is %s", k.Module, got, k.Word)
 			}
 		}
