@@ -112,6 +112,7 @@ Official files have some: more than inference reads.`,
 	f.StringVar(&o.Expect, "expect", "", "`file` of safetensors with inputs and what your own code computed of them: refuse a model that computes something else")
 	f.Float64Var(&o.Bound, "expect-bound", build.ExpectBound, "how far an expected tensor may be off, as a share of its largest value")
 	f.BoolVar(&o.Strict, "strict", false, "refuse a checkpoint with tensors that the model does not use")
+	f.BoolVar(&o.Verbose, "verbose", false, "print how long each stage took")
 	f.BoolVar(&asJSON, "json", false, "print what was built as JSON")
 	return c
 }

@@ -4,8 +4,9 @@
 //
 //	m, err := build.Open("model.yaml")      // description, checkpoint, tokenizer, labels
 //	defer m.Close()
-//	p, err := m.Program(nil)                // the planned program
-//	report, err := m.Write("mymodel", build.Options{Check: build.Quick})
+//	report, err := m.Write(build.Options{Dir: "mymodel", Check: build.Quick})
+//
+// [Model.Write] goes through stages, a list in write.go: each is a function of one job, and a new one is a row.
 //
 // [Init] writes the description that Open reads, from what a checkpoint's tensors tell.
 //

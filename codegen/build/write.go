@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/multiway-go/multiway/codegen"
 	"github.com/multiway-go/multiway/codegen/rt"
@@ -26,6 +27,7 @@ type Options struct {
 	Binary  string            // path of a binary with the weights at its end, "" = none
 	Entries []string          // nil = the description's
 	Check   Check             // "" = Quick
+	Verbose bool              // tell Log how long each stage took
 	Strict  bool              // refuse a checkpoint with tensors that the model does not use
 	Golden  []string          // folders of recorded cases, for a test in the package
 	Expect  string            // file of what the user's own code computed, to hold the model against; "" = none; see [Expected]
@@ -53,158 +55,260 @@ type Report struct {
 	Smoothed   []Smoothed         // norms that were smoothed
 	Choice     *Choice            // nil where no bytes are multiplied
 	Precision  string             // how the weights are stored
+	Stages     []Stage            // in order
+}
+
+// Stage is a part of a build and how long it took.
+type Stage struct {
+	Name    string  `json:"name"`
+	Seconds float64 `json:"seconds"`
+}
+
+// job is a build under way: what was asked for, and what its stages hand on.
+type job struct {
+	Options
+	m         *Model // since choose the tuned one
+	r         *Report
+	described *ir.Program
+	planned   *ir.Program
+	code      codegen.Options
+	expected  *Expected  // nil = none
+	dir       *file.Dir  // temporary, for the binary; nil = none
+	placed    *file.File // the package's weights before they get their place; nil = none
+	blob      string     // path of the weights meanwhile
+	result    file.Set
+}
+
+// stages are a build, in order.
+var stages = []struct {
+	name string
+	run  func(*job) error
+}{
+	{"lower", (*job).lower},       // the description, to a program
+	{"validate", (*job).validate}, // before the work that would be for nothing
+	{"choose", (*job).choose},     // before plan: it decides how weights are stored
+	{"plan", (*job).plan},
+	{"pack", (*job).pack},   // to a temporary file
+	{"check", (*job).check}, // before anything is made of it
+	{"build", (*job).build}, // the binary
+	{"install", (*job).install},
 }
 
 // Write builds the package, the binary, or both. A package that fails its check is
 // not written, and what was there before stays.
 func (m *Model) Write(o Options) (*Report, error) {
-	if o.Dir == "" && o.Binary == "" {
-		return nil, fmt.Errorf("nothing to build: give a folder for the package, a path for the binary, or both")
+	j := &job{Options: o, m: m, r: &Report{Precision: m.Desc.Precision.String()}}
+	defer j.close()
+	for _, s := range stages {
+		start := time.Now()
+		if err := s.run(j); err != nil {
+			return nil, err
+		}
+		took := time.Since(start).Seconds()
+		j.r.Stages = append(j.r.Stages, Stage{s.name, took})
+		if o.Verbose {
+			o.log("%s: %.2f s", s.name, took)
+		}
 	}
-	if err := o.places(slices.Concat(m.Inputs(), o.inputs())); err != nil {
-		return nil, err // before the work that would be for nothing
+	return j.r, nil
+}
+
+// close removes what was not installed.
+func (j *job) close() {
+	if j.placed != nil {
+		j.placed.Abandon()
 	}
-	described, found, err := m.Lower(o.Entries)
-	if err != nil {
-		return nil, err
+	if j.dir != nil {
+		j.dir.Remove()
 	}
-	r := &Report{Checkpoint: found, Precision: m.Desc.Precision.String()}
-	if o.Strict && found != nil {
+	j.result.Abandon()
+}
+
+func (j *job) lower() (err error) {
+	j.described, j.r.Checkpoint, err = j.m.Lower(j.Entries)
+	return err
+}
+
+func (j *job) validate() error {
+	if j.Dir == "" && j.Binary == "" {
+		return fmt.Errorf("nothing to build: give a folder for the package, a path for the binary, or both")
+	}
+	if err := j.places(slices.Concat(j.m.Inputs(), j.inputs())); err != nil {
+		return err
+	}
+	if found := j.r.Checkpoint; j.Strict && found != nil {
 		if err := found.Strict(); err != nil {
-			return nil, fmt.Errorf("%w\nbuild without --strict if they may be left out", err)
+			return fmt.Errorf("%w\nbuild without --strict if they may be left out", err)
 		}
 	}
-	name, err := m.packageName(o)
+	name, err := j.m.packageName(j.Options)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	opt, err := m.options(name, o.Weights)
-	if err == nil {
-		err = opt.Validate()
+	if j.code, err = j.m.options(name, j.Weights); err != nil {
+		return err
 	}
-	if err != nil {
-		return nil, err
+	if err := j.code.Validate(); err != nil {
+		return err
 	}
-	if opt.Golden, err = o.golden(described); err != nil {
-		return nil, err
+	if j.code.Golden, err = j.golden(j.described); err != nil {
+		return err
 	}
-	if _, err := m.samples(); err != nil {
-		return nil, err
+	if _, err := j.m.samples(); err != nil {
+		return err
 	}
-	expected, err := m.expected(o)
-	if err != nil {
-		return nil, err
-	}
-	if o.Check != Off || expected != nil || o.Binary != "" {
-		err := CanCompile(o.log) // before the work that would be for nothing
-		if err == nil && o.Binary != "" {
-			err = canDecode(opt.Decoders, o.log)
+	if j.Expect != "" {
+		if j.expected, err = j.m.ReadExpected(j.Expect, j.Bound); err != nil {
+			return err
 		}
-		if err != nil {
-			return nil, fmt.Errorf("%w; or build a package unchecked, with --check off and neither --binary nor --expect", err)
+		if _, err := j.m.checked(j.expected, j.Entries); err != nil {
+			return err
 		}
 	}
-	asked := m
-	if m, r.Choice, err = m.Tuned(o.Entries, o.log); err != nil {
-		return nil, err
+	if j.Check == Off && j.expected == nil && j.Binary == "" {
+		return nil
 	}
-	r.Smoothed = m.Smoothed()
+	err = CanCompile(j.log)
+	if err == nil && j.Binary != "" {
+		err = canDecode(j.code.Decoders, j.log)
+	}
+	if err != nil {
+		return fmt.Errorf("%w; or build a package unchecked, with --check off and neither --binary nor --expect", err)
+	}
+	return nil
+}
+
+func (j *job) choose() (err error) {
+	if j.m, j.r.Choice, err = j.m.Tuned(j.Entries, j.log); err == nil {
+		j.r.Smoothed = j.m.Smoothed()
+	}
+	return err
+}
+
+func (j *job) plan() (err error) {
 	var names []string
-	for _, f := range described.Funcs {
+	for _, f := range j.described.Funcs {
 		names = append(names, f.Name)
 	}
-	o.log("compiling %s", strings.Join(names, ", "))
-	if m.Tokenizer == nil && slices.ContainsFunc(described.Funcs, (*ir.Func).UsesT) {
+	j.log("compiling %s", strings.Join(names, ", "))
+	if j.m.Tokenizer == nil && slices.ContainsFunc(j.described.Funcs, (*ir.Func).UsesT) {
 		captions := ""
-		if m.Desc.Captions() {
+		if j.m.Desc.Captions() {
 			captions = ", and captions cannot be written"
 		}
-		o.log("note: without a tokenizer texts are token ids, in a binary --ids 0,17,2%s; `tokenizer: FILE` in the description adds one", captions)
+		j.log("note: without a tokenizer texts are token ids, in a binary --ids 0,17,2%s; `tokenizer: FILE` in the description adds one", captions)
 	}
-	planned, err := m.Plan(described)
-	if err != nil {
-		return nil, err
+	if j.planned, err = j.m.Plan(j.described); err != nil {
+		return err
 	}
-	if names := r.Choice.whole(planned); names != nil {
-		o.log("warning: precision %s does nothing for %s: all products are kept at f32; a lower `cosine` in the description, which is %v, keeps less", r.Precision, strings.Join(names, ", "), asked.aim())
+	if names := j.r.Choice.whole(j.planned); names != nil {
+		j.log("warning: precision %s does nothing for %s: all products are kept at f32; a lower `cosine` in the description, which is %v, keeps less", j.r.Precision, strings.Join(names, ", "), j.m.aim())
 	}
+	return nil
+}
 
-	var result file.Set
-	defer result.Abandon()
-	var scratch, weights string // a temporary folder for the binary; where the weights are until they get their place
-	if o.Binary != "" {
-		dir, err := file.TempDir()
-		if err != nil {
-			return nil, err
+func (j *job) pack() (err error) {
+	if j.Binary != "" {
+		if j.dir, err = file.TempDir(); err != nil {
+			return err
 		}
-		defer dir.Remove()
-		scratch, weights = dir.Path, filepath.Join(dir.Path, weightsName)
+		j.blob = filepath.Join(j.dir.Path, weightsName)
 	}
-	var placed *file.File
-	if o.Dir != "" {
-		if err := result.MkdirAll(o.Dir); err != nil {
-			return nil, err
+	if j.Dir != "" {
+		if err := j.result.MkdirAll(j.Dir); err != nil {
+			return err
 		}
-		if placed, err = file.Create(filepath.Join(o.Dir, weightsName), 0o666); err != nil {
-			return nil, err
+		if j.placed, err = file.Create(filepath.Join(j.Dir, weightsName), 0o666); err != nil {
+			return err
 		}
-		defer placed.Abandon()
-		weights = placed.Name()
+		j.blob = j.placed.Name()
 	}
-	o.log("packing weights")
-	if err := codegen.WriteWeights(weights, planned, o.Progress); err != nil {
-		return nil, err
+	j.log("packing weights")
+	if err := codegen.WriteWeights(j.blob, j.planned, j.Progress); err != nil {
+		return err
 	}
-	blob, err := rt.OpenBlob(weights)
+	blob, err := rt.OpenBlob(j.blob)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	hash := blob.Hash
+	j.code.Hash = blob.Hash
 	if err := blob.Close(); err != nil {
-		return nil, err
+		return err
 	}
-	st, err := os.Stat(weights)
-	if err != nil {
-		return nil, err
+	st, err := os.Stat(j.blob)
+	if err == nil {
+		j.r.Weights = st.Size()
 	}
-	r.Weights = st.Size()
+	return err
+}
 
-	if o.Check != Off || expected != nil {
-		o.log("checking what was compiled")
-		e, err := NewEngine(planned, opt, weights, o.log)
+func (j *job) check() error {
+	if j.Check == Off && j.expected == nil {
+		return nil
+	}
+	j.log("checking what was compiled")
+	code := j.code
+	code.Hash = [32]byte{} // engines share compiled code with those of other weights
+	e, err := NewEngine(j.planned, code, j.blob, j.log)
+	if err != nil {
+		return err
+	}
+	defer e.Close()
+	if j.expected != nil {
+		if j.r.Held, err = j.m.Hold(j.expected, e, j.Entries, j.Check, j.log); err != nil {
+			return fmt.Errorf("%w; nothing was written", err)
+		}
+	}
+	if j.Check == Off {
+		return nil
+	}
+	results, vectors, err := j.m.selfCheck(e, j.planned, j.Check, j.Options)
+	if err != nil {
+		return err
+	}
+	j.r.Results = results
+	if lines := short(results, j.m.aim()); lines != nil {
+		j.log("warning: rows of outputs are further from the model than the cosine %v that precision %s aims at:\n%s\n`cosine: %v` in the description refuses that; another precision may be nearer", j.m.aim(), j.r.Precision, strings.Join(lines, "\n"), j.m.aim())
+	}
+	text, err := json.Marshal(vectors)
+	j.code.Vectors = append(text, '\n')
+	return err
+}
+
+func (j *job) build() error {
+	if j.Binary == "" {
+		return nil
+	}
+	j.log("building %s", file.Quote(j.Binary))
+	env, err := decoding(j.code.Decoders)
+	if err != nil {
+		return err
+	}
+	code := j.code
+	code.Weights = codegen.Append
+	return compile(j.dir.Path, j.planned, code, j.exe(), appMain, j.log, env...)
+}
+
+func (j *job) exe() string { return filepath.Join(j.dir.Path, "binary.exe") }
+
+func (j *job) install() error {
+	if j.Binary != "" {
+		if err := install(&j.result, j.exe(), j.blob, j.Binary); err != nil {
+			return err
+		}
+	}
+	if j.Dir != "" {
+		files, err := codegen.Files(j.planned, j.code)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		defer e.Close()
-		if expected != nil {
-			if r.Held, err = m.Hold(expected, e, o.Entries, o.Check, o.log); err != nil {
-				return nil, fmt.Errorf("%w; nothing was written", err)
-			}
+		if err := codegen.Place(&j.result, j.Dir, files); err != nil {
+			return err
 		}
-		if o.Check != Off {
-			if opt.Vectors, err = m.checkSelf(r, e, planned, asked, o); err != nil {
-				return nil, err
-			}
-		}
+		j.result.Add(j.placed)
+		j.r.Files = append(slices.Sorted(maps.Keys(files)), weightsName)
 	}
-	opt.Hash = hash // the engine that was checked shares compiled code with those of other weights
-	if o.Binary != "" {
-		if err := o.build(&result, scratch, planned, opt, weights); err != nil {
-			return nil, err
-		}
-	}
-	if o.Dir != "" {
-		files, err := codegen.Files(planned, opt)
-		if err != nil {
-			return nil, err
-		}
-		if err := codegen.Place(&result, o.Dir, files); err != nil {
-			return nil, err
-		}
-		result.Add(placed)
-		r.Files = append(slices.Sorted(maps.Keys(files)), weightsName)
-	}
-	return r, result.Commit()
+	return j.result.Commit()
 }
 
 // inputs are the files that the options have be read.
@@ -219,49 +323,6 @@ func (o Options) inputs() []string {
 		}
 	}
 	return list
-}
-
-// expected reads what the model is held against, nil if that is not asked for, and finds its functions.
-func (m *Model) expected(o Options) (*Expected, error) {
-	if o.Expect == "" {
-		return nil, nil
-	}
-	x, err := m.ReadExpected(o.Expect, o.Bound)
-	if err != nil {
-		return nil, err
-	}
-	_, err = m.checked(x, o.Entries)
-	return x, err
-}
-
-// checkSelf has an engine of the model be judged by the model itself, writes down what comes of it, and returns the golden
-// vectors. asked is the model as it was asked for.
-func (m *Model) checkSelf(r *Report, e *Engine, planned *ir.Program, asked *Model, o Options) ([]byte, error) {
-	results, vectors, err := m.selfCheck(e, planned, o.Check, o)
-	if err != nil {
-		return nil, err
-	}
-	r.Results = results
-	if lines := short(results, asked.aim()); lines != nil {
-		o.log("warning: rows of outputs are further from the model than the cosine %v that precision %s aims at:\n%s\n`cosine: %v` in the description refuses that; another precision may be nearer", asked.aim(), r.Precision, strings.Join(lines, "\n"), asked.aim())
-	}
-	text, err := json.Marshal(vectors)
-	return append(text, '\n'), err
-}
-
-// build compiles the binary in a temporary folder and makes it part of a result.
-func (o Options) build(result *file.Set, scratch string, planned *ir.Program, opt codegen.Options, weights string) error {
-	o.log("building %s", file.Quote(o.Binary))
-	opt.Weights = codegen.Append
-	env, err := decoding(opt.Decoders)
-	if err != nil {
-		return err
-	}
-	exe := filepath.Join(scratch, "binary.exe")
-	if err := compile(scratch, planned, opt, exe, appMain, o.log, env...); err != nil {
-		return err
-	}
-	return install(result, exe, weights, o.Binary)
 }
 
 // weightsName is that of a package's weight file.
