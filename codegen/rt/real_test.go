@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"reflect"
 	"runtime"
 	"slices"
 	"strconv"
@@ -42,38 +43,23 @@ func compiled(t testing.TB) []*rt.Kernels {
 			}
 			rows, _ = strconv.Atoi(tile)
 		}
-		switch op {
-		case "gemm":
-			place(&table.Gemm, rows, k.Func.(rt.Gemm))
-			table.MR, table.Gemm16 = len(table.Gemm)-1, table.Gemm
-		case "gemmv":
-			place(&table.GemmV, rows, k.Func.(rt.GemmV))
-		case "softmax":
-			table.Softmax = k.Func.(rt.Softmax)
-		case "scalerows":
-			table.ScaleRows = k.Func.(rt.ScaleRows)
-		case "layernorm":
-			table.LayerNorm = k.Func.(rt.LayerNorm)
-		case "gelu":
-			table.Gelu = k.Func.(rt.Gelu)
-		case "packk":
-			table.PackK = k.Func.(rt.PackK)
-		case "add":
-			table.Add = k.Func.(rt.Add)
+		field := reflect.ValueOf(table).Elem().FieldByNameFunc(func(name string) bool { return strings.EqualFold(name, op) })
+		switch field.Kind() {
+		case reflect.Func:
+			field.Set(reflect.ValueOf(k.Func))
+		case reflect.Slice:
+			for field.Len() <= rows {
+				field.Set(reflect.Append(field, reflect.Zero(field.Type().Elem())))
+			}
+			field.Index(rows).Set(reflect.ValueOf(k.Func))
 		}
+		table.MR, table.Gemm16 = len(table.Gemm)-1, table.Gemm
 	}
 	var list []*rt.Kernels
 	for _, t := range tables {
 		list = append(list, t)
 	}
 	return list
-}
-
-func place[F any](list *[]F, i int, f F) {
-	for len(*list) <= i {
-		*list = append(*list, *new(F))
-	}
-	(*list)[i] = f
 }
 
 // layers is a model of encoder layers over random weights, one expert, whose

@@ -27,6 +27,7 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/codegen/rt/imagefile"
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
+	"github.com/multiway-go/multiway/codegen/rt/rttest"
 	"github.com/multiway-go/multiway/codegen/rt/task"
 	"github.com/multiway-go/multiway/codegen/rt/token"
 )
@@ -151,12 +152,7 @@ func newColours(funcs []*rt.Func) (*rt.Package, error) {
 	if err != nil {
 		return nil, err
 	}
-	// None of these functions calls a kernel.
-	k := &rt.Kernels{Level: "generic", MR: 1, NR: 16, VNR: 16, Gemm: make([]rt.Gemm, 2), Gemm16: make([]rt.Gemm, 2), GemmV: make([]rt.GemmV, 2),
-		Softmax: func(int, *float32, int, int, *float32) {}, ScaleRows: func(int, *float32, int, *float32, int, int, *float32) {},
-		LayerNorm: func(int, *float32, int, *float32, int, int, *float32, *float32, float32) {}, Gelu: func(int, *float32, int, *float32, int, int) {},
-		PackK: func(int, *float32, *float32, int, int) {}, Add: func(int, *float32, int, *float32, int, int) {}}
-	return &rt.Package{Name: "colours", Contract: rt.Contract1, Layout: rt.LayoutHash(tensors), Funcs: funcs, Kernels: []*rt.Kernels{k},
+	return &rt.Package{Name: "colours", Contract: rt.Contract1, Layout: rt.LayoutHash(tensors), Funcs: funcs, Kernels: []*rt.Kernels{rttest.Kernels()},
 		Rows: 64, Text: 8, Vocab: words{}.Vocab(), Blob: string(blob)}, nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"io"
 	"math"
+	"reflect"
 	"unsafe"
 
 	"github.com/multiway-go/multiway/codegen/rt"
@@ -38,7 +39,7 @@ var tensors = []rt.Tensor{{Name: "scale", DType: rt.F32, Shape: []int{1}, Bytes:
 func Package() *rt.Package {
 	return &rt.Package{
 		Name: "fake", Contract: rt.Contract1, Layout: rt.LayoutHash(tensors), Rows: Rows, Text: Text, Vocab: Vocab,
-		Kernels: []*rt.Kernels{kernels()},
+		Kernels: []*rt.Kernels{Kernels()},
 		Funcs: []*rt.Func{
 			function("image", true, false, func(e *rt.Exec, i int) (float32, float32) { return picture(e, i), float32(i) }),
 			function("text", false, true, func(e *rt.Exec, i int) (float32, float32) { return ids(e, i), float32(e.Len[i]) }),
@@ -96,19 +97,15 @@ func ids(e *rt.Exec, seq int) (sum float32) {
 	return sum
 }
 
-// kernels is a table that opens and that no function of the package calls.
-func kernels() *rt.Kernels {
-	gemm := func(int, int, *float32, int, *float32, int, *float32, int, *float32, int, *float32, int) {}
-	return &rt.Kernels{
-		Level: "generic", MR: 1, NR: 16, VNR: 16, Gemm: []rt.Gemm{nil, gemm}, Gemm16: []rt.Gemm{nil, gemm},
-		GemmV:     []rt.GemmV{nil, func(int, int, *float32, int, *float32, int, *float32, int, int) {}},
-		Softmax:   func(int, *float32, int, int, *float32) {},
-		ScaleRows: func(int, *float32, int, *float32, int, int, *float32) {},
-		LayerNorm: func(int, *float32, int, *float32, int, int, *float32, *float32, float32) {},
-		Gelu:      func(int, *float32, int, *float32, int, int) {},
-		PackK:     func(int, *float32, *float32, int, int) {},
-		Add:       func(int, *float32, int, *float32, int, int) {},
+// Kernels returns a table that opens, for packages none of whose functions calls a kernel.
+func Kernels() *rt.Kernels {
+	k := &rt.Kernels{Level: "generic", MR: 1, NR: 16, VNR: 16, Gemm: make([]rt.Gemm, 2), Gemm16: make([]rt.Gemm, 2), GemmV: make([]rt.GemmV, 2)}
+	for _, f := range reflect.ValueOf(k).Elem().Fields() {
+		if f.Kind() == reflect.Func {
+			f.Set(reflect.MakeFunc(f.Type(), func([]reflect.Value) []reflect.Value { return nil }))
+		}
 	}
+	return k
 }
 
 // buffer is a file in memory.
