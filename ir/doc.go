@@ -8,9 +8,14 @@
 // no batch: a function is written for one sequence. One length may vary at run
 // time, T, the rows of the text, so a [Dim] is C, T or C+T.
 //
-// An [Op] is a row of the op table [Ops]. Nothing else lists the ops: verifier,
-// printer, parser, inference, interpreter and cost read the row. A fused op, such
-// as ffn, is a row that expands to other rows and means what they mean.
+// An [Op] is a row of the op table [Ops]. Nothing else here lists the ops: verifier,
+// printer, parser, inference, interpreter and cost read the row, and so do the passes
+// that choose kernels and memory. A fused op, such as ffn, is a row that expands to
+// other rows and means what they mean.
+//
+// A new op is one op_*.go file, or a part of one: its variable, its row, its method of
+// Builder, its Infer, Eval and Cost. What runs it is a method of rt.Exec and a row of
+// codegen's steps; a primitive op is a row of codegen/onnx's ops too.
 //
 // # Text
 //

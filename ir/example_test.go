@@ -107,6 +107,9 @@ func Example_opTable() {
 		}
 	}
 	// Output:
+	// attention
+	//     q [S,D], k [K,D], v [K,E] -> [S,E]: per head softmax(scale*q*k^T + bias)*v; scale is d^-0.5 unless given, base 2 means 2^x for e^x; the bundle, if any, is a relative position bias; with prefix, query r sees keys 0..max(prefix,at+r+1)-1 only
+	//     @text? @image? @cross? heads= scale= base= at= prefix=
 	// patches
 	//     image f32[C,H,W] -> [N,C*P*P]: patches row by row, inside a patch (channel, row, column)
 	//     patch=
@@ -122,46 +125,6 @@ func Example_opTable() {
 	// addrow
 	//     x [R,D], w [M,D] -> [R,D]: every row gets the same row of w added, 0 unless given
 	//     @w row=
-	// linear
-	//     x [R,K], w [N,K], b? [N] -> [R,N]: x*w^T + b; where w is i8, each row of x is rounded to 255 steps from its least to its largest value; where it is i8x2, what that takes away is rounded to 255 steps of its own; where it is bf16dot, x is rounded to bf16
-	//     @w @b?
-	// layernorm
-	//     x [R,D], g? [D], b? [D], both or neither -> [R,D]: (x-mean)/sqrt(var+eps)*g + b, biased variance
-	//     @g? @b? eps=
-	// gelu
-	//     x [R,D] -> [R,D]: x/2*(1+erf(x/sqrt(2)))
-	// tanh
-	//     x [R,D] -> [R,D]
-	// add
-	//     x [R,D], y [R,D] -> [R,D]
-	// scale
-	//     x [R,D], g [D] -> [R,D]: every row multiplied by g, element by element
-	//     @g
-	// concat
-	//     a [R,D], b [S,D], ... -> [R+S,D]: the rows of the arguments below each other
-	// rows
-	//     x [R,D] -> [len,D]: rows at, at+1, ... of x
-	//     at= len=
-	// cols
-	//     x [R,D] -> [R,len]: columns at, at+1, ... of x
-	//     at= len=
-	// hcat
-	//     a [R,D], b [R,E], ... -> [R,D+E]: the columns of the arguments side by side
-	// select
-	//     x [R,D] -> [1,D]: one row of each sequence
-	//     row=
-	// mean
-	//     x [R,D] -> [1,D]: the mean of rows from, from+1, ... to the last; from is 0 unless given
-	//     from=
-	// l2norm
-	//     x [R,D] -> [R,D]: x / max(|x|, floor) of each row
-	//     floor=
-	// attention
-	//     q [S,D], k [K,D], v [K,E] -> [S,E]: per head softmax(scale*q*k^T + bias)*v; scale is d^-0.5 unless given, base 2 means 2^x for e^x; the bundle, if any, is a relative position bias; with prefix, query r sees keys 0..max(prefix,at+r+1)-1 only
-	//     @text? @image? @cross? heads= scale= base= at= prefix=
-	// store
-	//     x [R,D] -> [rows,D]: the first rows of x, which the runtime adds to state number slot
-	//     slot= rows=
 	// embed_patches
 	//     image f32[C,H,W] -> [1+N,D]: patches through proj, the row cls before them, the rows of pos added
 	//     @proj.w @proj.b? @cls.w @pos.w? patch=
@@ -183,4 +146,41 @@ func Example_opTable() {
 	// ffn
 	//     x [R,D] -> [R,D]: x + fc2(subnorm(gelu(fc1(norm(x))))); eps is of the norm, sub of the inner norm; without the attribute no such norm, without the weights the bare one
 	//     @ln.g? @ln.b? @fc1.w @fc1.b? @sub.g? @sub.b? @fc2.w @fc2.b? eps= sub=
+	// gelu
+	//     x [R,D] -> [R,D]: x/2*(1+erf(x/sqrt(2)))
+	// tanh
+	//     x [R,D] -> [R,D]
+	// add
+	//     x [R,D], y [R,D] -> [R,D]
+	// mean
+	//     x [R,D] -> [1,D]: the mean of rows from, from+1, ... to the last; from is 0 unless given
+	//     from=
+	// linear
+	//     x [R,K], w [N,K], b? [N] -> [R,N]: x*w^T + b; where w is i8, each row of x is rounded to 255 steps from its least to its largest value; where it is i8x2, what that takes away is rounded to 255 steps of its own; where it is bf16dot, x is rounded to bf16
+	//     @w @b?
+	// layernorm
+	//     x [R,D], g? [D], b? [D], both or neither -> [R,D]: (x-mean)/sqrt(var+eps)*g + b, biased variance
+	//     @g? @b? eps=
+	// scale
+	//     x [R,D], g [D] -> [R,D]: every row multiplied by g, element by element
+	//     @g
+	// l2norm
+	//     x [R,D] -> [R,D]: x / max(|x|, floor) of each row
+	//     floor=
+	// concat
+	//     a [R,D], b [S,D], ... -> [R+S,D]: the rows of the arguments below each other
+	// rows
+	//     x [R,D] -> [len,D]: rows at, at+1, ... of x
+	//     at= len=
+	// cols
+	//     x [R,D] -> [R,len]: columns at, at+1, ... of x
+	//     at= len=
+	// hcat
+	//     a [R,D], b [R,E], ... -> [R,D+E]: the columns of the arguments side by side
+	// select
+	//     x [R,D] -> [1,D]: one row of each sequence
+	//     row=
+	// store
+	//     x [R,D] -> [rows,D]: the first rows of x, which the runtime adds to state number slot
+	//     slot= rows=
 }

@@ -115,46 +115,14 @@ const (
 	PerSeq
 )
 
-// The primitive ops. Their rows are filled in by the op_*.go files.
-var (
-	OpPatches   = new(Op)
-	OpLookup    = new(Op)
-	OpConst     = new(Op)
-	OpAddRows   = new(Op)
-	OpAddRow    = new(Op)
-	OpLinear    = new(Op)
-	OpLayerNorm = new(Op)
-	OpGelu      = new(Op)
-	OpTanh      = new(Op)
-	OpAdd       = new(Op)
-	OpScale     = new(Op)
-	OpConcat    = new(Op)
-	OpRows      = new(Op)
-	OpCols      = new(Op)
-	OpHCat      = new(Op)
-	OpSelect    = new(Op)
-	OpMean      = new(Op)
-	OpL2Norm    = new(Op)
-	OpAttention = new(Op)
-	OpStore     = new(Op)
-)
+// Ops is the op table: the rows of the op_*.go files.
+var Ops []*Op
 
-// The fused ops.
-var (
-	OpEmbedPatches   = new(Op)
-	OpEmbed          = new(Op)
-	OpQKV            = new(Op)
-	OpSelfAttention  = new(Op)
-	OpCrossAttention = new(Op)
-	OpAttnOut        = new(Op)
-	OpFFN            = new(Op)
-)
-
-// Ops is the op table, in the order the documentation lists them.
-var Ops = []*Op{
-	OpPatches, OpLookup, OpConst, OpAddRows, OpAddRow, OpLinear, OpLayerNorm, OpGelu, OpTanh, OpAdd, OpScale,
-	OpConcat, OpRows, OpCols, OpHCat, OpSelect, OpMean, OpL2Norm, OpAttention, OpStore,
-	OpEmbedPatches, OpEmbed, OpQKV, OpSelfAttention, OpCrossAttention, OpAttnOut, OpFFN,
+// newOp adds a row to the table, which its file's init fills in: rows refer to functions that read the table.
+func newOp() *Op {
+	op := new(Op)
+	Ops = append(Ops, op)
+	return op
 }
 
 // OpNamed returns the row called name.

@@ -5,6 +5,8 @@ import (
 	"math"
 )
 
+var OpAttention = newOp()
+
 func init() {
 	*OpAttention = Op{
 		Name: "attention", Hint: "c", Args: 3,
@@ -17,6 +19,27 @@ func init() {
 		Cost:    costAttention,
 		Kernels: attentionKernels,
 	}
+}
+
+// Attention is softmax(q*k^T/sqrt(d))*v for each of the heads.
+func (b *Builder) Attention(q, k, v *Value, heads int) *Value {
+	return b.Op(OpAttention, "", "", Attrs{IntAttr("heads", heads)}, q, k, v)
+}
+
+// BiasedAttention is attention whose scores get the relative position bias of the
+// bundle added. The sequence is the text, then the picture, or one of the two.
+func (b *Builder) BiasedAttention(q, k, v *Value, heads int, bundle string) *Value {
+	return b.Op(OpAttention, "", bundle, Attrs{IntAttr("heads", heads)}, q, k, v)
+}
+
+// PrefixAttention is attention in which a query sees the first prefix keys and, of
+// the others, those up to its own place; the first query's is at.
+func (b *Builder) PrefixAttention(q, k, v *Value, heads int, at, prefix Dim) *Value {
+	attrs := Attrs{IntAttr("heads", heads), DimAttr("prefix", prefix)}
+	if at != (Dim{}) {
+		attrs = append(attrs, DimAttr("at", at))
+	}
+	return b.Op(OpAttention, "", "", attrs, q, k, v)
 }
 
 // attentionAttrs are the attributes of attention and of the ops that fuse it.

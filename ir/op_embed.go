@@ -2,6 +2,14 @@ package ir
 
 import "fmt"
 
+var (
+	OpPatches = newOp()
+	OpLookup  = newOp()
+	OpConst   = newOp()
+	OpAddRows = newOp()
+	OpAddRow  = newOp()
+)
+
 func init() {
 	*OpPatches = Op{
 		Name: "patches", Hint: "p", Args: 1,
@@ -55,6 +63,29 @@ func init() {
 		Kernels: []string{PlainGo},
 		InPlace: []int{0},
 	}
+}
+
+// Patches cuts an image f32[C,H,W] into rows of patch x patch pixels, f32[N,C*P*P].
+func (b *Builder) Patches(img *Value, patch int) *Value {
+	return b.Op(OpPatches, "", "", Attrs{IntAttr("patch", patch)}, img)
+}
+
+// Lookup takes row id of bundle.w for every id.
+func (b *Builder) Lookup(ids *Value, bundle string) *Value {
+	return b.Op(OpLookup, "", bundle, nil, ids)
+}
+
+// Const is the matrix bundle.w as a value.
+func (b *Builder) Const(bundle string) *Value { return b.Op(OpConst, "", bundle, nil) }
+
+// AddRows adds rows at, at+1, ... of bundle.w to the rows of x.
+func (b *Builder) AddRows(x *Value, bundle string, at Dim) *Value {
+	return b.Op(OpAddRows, "", bundle, Attrs{DimAttr("at", at)}, x)
+}
+
+// AddRow adds row `row` of bundle.w to every row of x.
+func (b *Builder) AddRow(x *Value, bundle string, row int) *Value {
+	return b.Op(OpAddRow, "", bundle, Attrs{IntAttr("row", row)}, x)
 }
 
 func inferPatches(c *Infer) (Type, error) {

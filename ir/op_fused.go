@@ -1,5 +1,15 @@
 package ir
 
+var (
+	OpEmbedPatches   = newOp()
+	OpEmbed          = newOp()
+	OpQKV            = newOp()
+	OpSelfAttention  = newOp()
+	OpCrossAttention = newOp()
+	OpAttnOut        = newOp()
+	OpFFN            = newOp()
+)
+
 func init() {
 	*OpEmbedPatches = Op{
 		Name: "embed_patches", Hint: "x", Args: 1,

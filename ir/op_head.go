@@ -5,6 +5,13 @@ import (
 	"math"
 )
 
+var (
+	OpGelu = newOp()
+	OpTanh = newOp()
+	OpAdd  = newOp()
+	OpMean = newOp()
+)
+
 func init() {
 	*OpGelu = Op{
 		Name: "gelu", Hint: "g", Args: 1,
@@ -43,6 +50,20 @@ func init() {
 		Cost:    costWeights,
 		Kernels: []string{PlainGo},
 	}
+}
+
+// Gelu is the exact GELU.
+func (b *Builder) Gelu(x *Value) *Value { return b.Op(OpGelu, "", "", nil, x) }
+
+// Tanh is the hyperbolic tangent.
+func (b *Builder) Tanh(x *Value) *Value { return b.Op(OpTanh, "", "", nil, x) }
+
+// Add is x + y.
+func (b *Builder) Add(x, y *Value) *Value { return b.Op(OpAdd, "", "", nil, x, y) }
+
+// Mean is the mean of the rows of x from row `from` on.
+func (b *Builder) Mean(x *Value, from int) *Value {
+	return b.Op(OpMean, "", "", Attrs{IntAttr("from", from)}, x)
 }
 
 // inferSame is the rule of ops whose arguments and result have one type.

@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 )
 
+var OpLinear = newOp()
+
 func init() {
 	*OpLinear = Op{
 		Name: "linear", Hint: "h", Args: 1,
@@ -18,6 +20,11 @@ func init() {
 		Cost:    costLinear,
 		Kernels: []string{"gemm"},
 	}
+}
+
+// Linear is x*w^T + b.
+func (b *Builder) Linear(x *Value, bundle string) *Value {
+	return b.Op(OpLinear, "", bundle, nil, x)
 }
 
 func inferLinear(c *Infer) (Type, error) {

@@ -5,6 +5,12 @@ import (
 	"math"
 )
 
+var (
+	OpLayerNorm = newOp()
+	OpScale     = newOp()
+	OpL2Norm    = newOp()
+)
+
 func init() {
 	*OpLayerNorm = Op{
 		Name: "layernorm", Hint: "n", Args: 1,
@@ -37,6 +43,19 @@ func init() {
 		Kernels: []string{PlainGo},
 		InPlace: []int{0},
 	}
+}
+
+// LayerNorm normalises each row of x; bundle "" is the bare norm without g and b.
+func (b *Builder) LayerNorm(x *Value, bundle string, eps float64) *Value {
+	return b.Op(OpLayerNorm, "", bundle, Attrs{FloatAttr("eps", eps)}, x)
+}
+
+// Scale multiplies every row of x by bundle.g, element by element.
+func (b *Builder) Scale(x *Value, bundle string) *Value { return b.Op(OpScale, "", bundle, nil, x) }
+
+// L2Norm divides each row of x by the larger of its length and floor.
+func (b *Builder) L2Norm(x *Value, floor float64) *Value {
+	return b.Op(OpL2Norm, "", "", Attrs{FloatAttr("floor", floor)}, x)
 }
 
 func inferLayerNorm(c *Infer) (Type, error) {

@@ -2,6 +2,15 @@ package ir
 
 import "fmt"
 
+var (
+	OpConcat = newOp()
+	OpRows   = newOp()
+	OpCols   = newOp()
+	OpHCat   = newOp()
+	OpSelect = newOp()
+	OpStore  = newOp()
+)
+
 func init() {
 	*OpConcat = Op{
 		Name: "concat", Hint: "j", Args: -1,
@@ -57,6 +66,32 @@ func init() {
 		Cost:    costWeights,
 		Kernels: []string{PlainGo},
 	}
+}
+
+// Concat puts the rows of its arguments below each other.
+func (b *Builder) Concat(xs ...*Value) *Value { return b.Op(OpConcat, "", "", nil, xs...) }
+
+// Rows is n rows of x from row at on.
+func (b *Builder) Rows(x *Value, at, n Dim) *Value {
+	return b.Op(OpRows, "", "", Attrs{DimAttr("at", at), DimAttr("len", n)}, x)
+}
+
+// Cols is n columns of x from column at on.
+func (b *Builder) Cols(x *Value, at, n int) *Value {
+	return b.Op(OpCols, "", "", Attrs{IntAttr("at", at), IntAttr("len", n)}, x)
+}
+
+// HCat puts the columns of its arguments side by side.
+func (b *Builder) HCat(xs ...*Value) *Value { return b.Op(OpHCat, "", "", nil, xs...) }
+
+// Select is one row of x, counted from the start of the sequence.
+func (b *Builder) Select(x *Value, row Dim) *Value {
+	return b.Op(OpSelect, "", "", Attrs{DimAttr("row", row)}, x)
+}
+
+// Store is the first n rows of x, which the runtime keeps as rows of a state.
+func (b *Builder) Store(x *Value, slot, n int) *Value {
+	return b.Op(OpStore, "", "", Attrs{IntAttr("slot", slot), IntAttr("rows", n)}, x)
 }
 
 func inferStore(c *Infer) (Type, error) {

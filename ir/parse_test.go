@@ -82,7 +82,7 @@ func TestParseErrors(t *testing.T) {
 		{"pool weight", "program p\nweight @q.*.w f32[4,4]", "x.ir:2:1: weight name @q.*.w: want a bundle, a dot and a field, such as @l0.attn.q.w"},
 		{"word", "program p\nwieght @a.w f32[1]", `x.ir:2:1: found "wieght", want weight or func`},
 		{"trailing", "program p\nweight @a.w f32[1] kept", `x.ir:2:20: found "kept" after the end of the line's text`},
-		{"op", head + "func f(x: f32[3,4]) {\n  y = liner x, @q : f32[3,4]\n", `x.ir:4:7: unknown op "liner"; the ops are patches, lookup, const, addrows, addrow, linear, layernorm, gelu, tanh, add, scale, concat, rows, cols, hcat, select, mean, l2norm, attention, store, embed_patches, embed, qkv, selfattention, crossattention, attnout, ffn`},
+		{"op", head + "func f(x: f32[3,4]) {\n  y = liner x, @q : f32[3,4]\n", `x.ir:4:7: unknown op "liner"; the ops are attention, patches, lookup, const, addrows, addrow, embed_patches, embed, qkv, selfattention, crossattention, attnout, ffn, gelu, tanh, add, mean, linear, layernorm, scale, l2norm, concat, rows, cols, hcat, select, store`},
 		{"undefined", head + "func f(x: f32[3,4]) {\n  y = gelu z : f32[3,4]\n", "x.ir:4:12: z is not defined above in func f"},
 		{"attribute", head + "func f(x: f32[3,4]) {\n  y = l2norm x {flor=1} : f32[3,4]\n", `x.ir:4:17: unknown attribute "flor"; l2norm has floor`},
 		{"attribute value", head + "func f(x: f32[3,4]) {\n  y = l2norm x {floor=T} : f32[3,4]\n", `x.ir:4:23: attribute "floor" is "T", want a number`},
