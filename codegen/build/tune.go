@@ -200,7 +200,7 @@ const wholeFLOPs = 2e11
 
 // sampledFLOPs is the work of a function up to which it is run on several samples, and
 // manySamples how many they are at most.
-const sampledFLOPs, manySamples = 1e10, 32
+const sampledFLOPs, manySamples = 1e10, 8
 
 // manyRows of a sample show about the worst that there is.
 const manyRows = 64
