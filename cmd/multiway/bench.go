@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -21,15 +22,15 @@ func benchCommand() *cobra.Command {
 	var o bench.Options
 	var from source
 	var words []string
-	var path string
+	var path, tune string
 	c := &cobra.Command{
 		Use:   "bench [flags] (--preset NAME | DESCRIPTION)",
 		Short: "Time a model beside what this machine can do",
 		Long: `bench compiles a model and times its functions in a process of their own.
 
 At int8, int8x2 and bf16dot it first chooses, as build does, what is kept in finer words.
-That takes minutes for a large model; it says how many before it begins. int8full, bf16 and
-f16 choose nothing. With a preset's random weights the choice is not that of the real model.
+That takes minutes for a large model; it says how many before it begins. --tune off leaves it
+out. With a preset's random weights the choice is not that of the real model.
 
 It prints the median and the spread, the share of the machine's peak of multiply-adds, and
 the ratio to the roofline, max(FLOPs/peak, bytes/bandwidth). A preset needs no checkpoint:
@@ -52,7 +53,7 @@ The peak is that of float32 at every precision: products of bytes and of pairs o
 do more.`,
 		Example: `  multiway bench --preset beit3-base-patch16-224 --entry vision --threads 1,2
   multiway bench --preset beit3-base-patch16-224 --entry language --cold --json bench.json
-  multiway bench --preset beit3-base-patch16-224 --entry vision --precision f32,bf16,int8full
+  multiway bench --preset beit3-base-patch16-224 --entry vision --precision f32,bf16,int8 --tune off
   multiway bench --ops --kernels model.yaml`,
 		Args: arguments(0, 1, "a description"),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -61,6 +62,10 @@ do more.`,
 				return err
 			}
 			defer m.Close()
+			if err := oneOf("--tune", tune, "", "on", "off"); err != nil {
+				return err
+			}
+			m.Desc.Tune = cmp.Or(tune, m.Desc.Tune)
 			models, err := atPrecisions(m, words)
 			if err != nil {
 				return err
@@ -74,6 +79,7 @@ do more.`,
 	app.BenchFlags(c, &o)
 	from.flags(c)
 	c.Flags().StringSliceVar(&words, "precision", nil, "precisions to time side by side: "+strings.Join(precision.Names(), ", ")+" (default: the description's)")
+	c.Flags().StringVar(&tune, "tune", "", "whether modules that a precision is too coarse for are stored finer: on or off (default: the description's)")
 	c.Flags().StringVar(&path, "json", "", "file to write the numbers to, as JSON")
 	return c
 }

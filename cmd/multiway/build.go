@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -19,7 +20,7 @@ import (
 
 func buildCommand() *cobra.Command {
 	var o build.Options
-	var weights, check, word, samples string
+	var weights, check, word, samples, tune string
 	var decoders []string
 	var asJSON bool
 	c := &cobra.Command{
@@ -51,7 +52,7 @@ in int8x2, bf16dot, f16 or f32. It prints which, their share of the work and the
 before and after. Of a small model it keeps modules in f32, and many unless the description
 asks for a cosine, since what is computed of short rows is sensitive. What the description
 says of a class or a module stays. Choosing takes minutes for a large model; the build says
-how many before it begins. int8full, bf16 and f16 choose nothing.
+how many before it begins; "tune: off", or --tune off, leaves it out.
 
 Before that, where rows are rounded to bytes, columns of a norm that stand out are scaled
 and moved, and the weights that they meet take it back, if that at least halves what the
@@ -95,7 +96,10 @@ Official files have some: more than inference reads.`,
 			if o.Dir == "" && o.Binary == "" {
 				return app.Usagef("nothing to build: give -o DIR for a package, --binary FILE for a binary, or both")
 			}
-			return runBuild(args[0], word, samples, decoders, o, asJSON)
+			if err := oneOf("--tune", tune, "", "on", "off"); err != nil {
+				return err
+			}
+			return runBuild(args[0], word, tune, samples, decoders, o, asJSON)
 		},
 	}
 	f := c.Flags()
@@ -105,6 +109,7 @@ Official files have some: more than inference reads.`,
 	f.StringVar(&weights, "weights", "", "where the package keeps its weights: embed or file (default: embed up to 256 MiB)")
 	f.StringVar(&check, "check", string(build.Quick), "check of the result: quick, full or off")
 	f.StringVar(&word, "precision", "", "how weights are stored: "+strings.Join(precision.Names(), ", ")+" (default: the description's)")
+	f.StringVar(&tune, "tune", "", "whether modules that the precision is too coarse for are stored finer: on or off (default: the description's)")
 	f.StringVar(&samples, "samples", "", "`folder` of pictures, and of .txt files with a text a line, to judge the result on (default: the description's)")
 	f.StringSliceVar(&decoders, "decoders", nil, "formats of pictures to read besides: heic (links libheif and libde265, which are under the LGPL), avif (default: the description's)")
 	f.StringSliceVar(&o.Entries, "entry", nil, "entries to compile (default: the description's)")
@@ -130,7 +135,7 @@ func oneOf(flag, value string, allowed ...string) error {
 	return app.Usagef("%s is %q, want %s or %s", flag, value, strings.Join(allowed[:last], ", "), allowed[last])
 }
 
-func runBuild(path, word, samples string, decoders []string, o build.Options, asJSON bool) error {
+func runBuild(path, word, tune, samples string, decoders []string, o build.Options, asJSON bool) error {
 	start := time.Now()
 	m, err := build.Open(path)
 	if err != nil {
@@ -142,6 +147,7 @@ func runBuild(path, word, samples string, decoders []string, o build.Options, as
 			return app.Usagef("--precision: %w", err)
 		}
 	}
+	m.Desc.Tune = cmp.Or(tune, m.Desc.Tune)
 	if len(decoders) > 0 {
 		if err := m.Desc.SetDecoders(decoders); err != nil {
 			return app.Usagef("--decoders: %w", err)

@@ -119,6 +119,7 @@ var followed = []struct {
 	{"`tokenizer: FILE` in the description adds one", "", "", "cmd/multiway.TestScripts"},
 	{"or give --expect-bound %.2g", "", "", "codegen/build.TestExpectFinds"},
 	{"`family: %s` and all other sizes in place of `preset`", "", "", "codegen/build.TestWrittenOfPreset"},
+	{"`tune: off` in the description, or --tune off, leaves it out", "", "", "codegen/build.TestTuned"},
 	{"`smooth: off` in the description leaves it out", "", "", "codegen/build.TestSmoothed"},
 	{"`cosine: %v` in the description refuses that", "", "", "codegen/build.TestTuned"},
 	{"remove one", "", "", "cmd/multiway.TestScripts"},

@@ -78,7 +78,7 @@ lists the released models, bench --preset times one with random weights.`,
 		Example: `  multiway init beit3_base_itc_patch16_224.pth    # look at a checkpoint: model.yaml
   multiway build -o mymodel model.yaml            # a package, for go generate
   multiway build --binary bin/mymodel model.yaml  # one file that answers by itself
-  multiway bench --preset beit3-base-patch16-224 --entry vision --precision f32,int8full
+  multiway bench --preset beit3-base-patch16-224 --entry vision --precision f32,int8 --tune off
   multiway dump --preset beit3-base-patch16-224-retrieval --entry vision --after fuse-ffn`,
 		SilenceUsage:  true,
 		SilenceErrors: true,

@@ -156,8 +156,13 @@ func (m *Model) selfCheck(e *Engine, planned *ir.Program, how Check, opt Options
 }
 
 // aim is the least cosine to the model that outputs are to have: what the description asks
-// for, or else its precision; 0: none.
-func (m *Model) aim() float64 { return cmp.Or(m.Desc.Cosine, m.Desc.Precision.Cosine()) }
+// for, or else its precision unless nothing is tuned for it; 0: none.
+func (m *Model) aim() float64 {
+	if m.Desc.Tune == "off" {
+		return m.Desc.Cosine
+	}
+	return cmp.Or(m.Desc.Cosine, m.Desc.Precision.Cosine())
+}
 
 // short lists the results of the precision whose cosine is below the aim.
 func short(results []Result, aim float64) []string {

@@ -277,7 +277,7 @@ func (m *Model) announce(k *meter, p prospect) {
 	if m.Source == nil {
 		text += "; weights from a seed are random, and their choice is not that of a trained model"
 	}
-	k.log("%s. To leave it out: precision int8full, bf16 or f16", text)
+	k.log("%s. `tune: off` in the description, or --tune off, leaves it out", text)
 }
 
 // announceAll says the same of several models together.

@@ -38,7 +38,7 @@ func TestToldBefore(t *testing.T) {
 	for _, word := range []string{"int8", "int8x2", "bf16dot"} {
 		p, lines := told(t, m, word)
 		whole := p.total().flops
-		if want := fmt.Sprintf("precision %s: choosing what it is too coarse for takes about %s on this machine, as busy as it is; weights from a seed are random, and their choice is not that of a trained model. To leave it out: precision int8full, bf16 or f16",
+		if want := fmt.Sprintf("precision %s: choosing what it is too coarse for takes about %s on this machine, as busy as it is; weights from a seed are random, and their choice is not that of a trained model. `tune: off` in the description, or --tune off, leaves it out",
 			word, about(time.Duration(whole*1e3))); lines[0] != want {
 			t.Errorf("%s: the first line is\n%s\nwant\n%s", word, lines[0], want)
 		}
@@ -63,10 +63,12 @@ func TestToldBefore(t *testing.T) {
 			t.Errorf("%s: it ends at %d %%:\n%s", word, last, strings.Join(lines, "\n"))
 		}
 	}
-	_, lines := told(t, m, "int8full")
-	if len(lines) == 0 || !strings.Contains(lines[0], "precision int8full: smoothing norms takes about ") || !strings.Contains(lines[0], "`smooth: off`") {
-		t.Errorf("int8full: %q", lines)
+	m.Desc.Tune = "off"
+	_, lines := told(t, m, "int8")
+	if len(lines) == 0 || !strings.Contains(lines[0], "precision int8: smoothing norms takes about ") || !strings.Contains(lines[0], "`smooth: off`") {
+		t.Errorf("tune: off: %q", lines)
 	}
+	m.Desc.Tune = ""
 	for _, word := range []string{"f32", "bf16", "f16"} {
 		if p, lines := told(t, m, word); len(lines) > 0 || p != (prospect{}) {
 			t.Errorf("%s takes %+v: %q", word, p, lines)
@@ -89,7 +91,7 @@ func TestToldTogether(t *testing.T) {
 	m := parsed(t, nlvr2Model)
 	var models []*Model
 	total := 0.0
-	for _, word := range []string{"f32", "int8", "bf16dot", "int8full"} {
+	for _, word := range []string{"f32", "int8", "bf16dot", "f16"} {
 		at, err := m.AtPrecision(word)
 		if err != nil {
 			t.Fatal(err)

@@ -109,7 +109,7 @@ func FuzzInit(f *testing.F) {
 func FuzzLower(f *testing.F) {
 	f.Add([]byte(smallest))
 	for _, tail := range []string{
-		"tasks: [retrieval, {classification: {classes: 3}}]\nprecision: int8full\n",
+		"tasks: [retrieval, {classification: {classes: 3}}]\nprecision: int8\ntune: off\n",
 		"tasks: [captioning]\nlimits: {text: 3, rows: 8, max_new: 2, ban: [0, 5..7]}\n",
 		"tasks: [{vqa: {classes: 3}}, nlvr2]\nprecision: {default: f32, ffn: int8, keep: {l0.attn: bf16}}\n",
 	} {

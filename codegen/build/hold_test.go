@@ -21,7 +21,7 @@ func TestHoldCompiled(t *testing.T) {
 	}
 	for _, c := range []struct{ heads, precision, want string }{
 		{"4", "f32", ""},
-		{"4", "int8full", ""},
+		{"4", "int8\ntune: off", ""},
 		{"2", "f32", "layers.0 of vision_retrieval differs first by 0.29 of its largest value. Usual causes: the number of heads (sizes.heads)"},
 	} {
 		path := filepath.Join(t.TempDir(), "m.yaml")
@@ -57,7 +57,7 @@ func TestHoldCompiled(t *testing.T) {
 				rows++
 			}
 		}
-		if want := map[string]int{"int8full": 2}[c.precision]; layers != 2 || rows != want {
+		if want := map[string]int{"int8\ntune: off": 2}[c.precision]; layers != 2 || rows != want {
 			t.Errorf("%s: %d layers, %d outputs by angles, want 2 and %d: %v", c.precision, layers, rows, want, r.Held)
 		}
 	}

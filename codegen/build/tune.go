@@ -177,7 +177,7 @@ func (m *Model) Tuned(entries []string, log func(format string, args ...any)) (*
 // tuner makes the programs that a choice is made with; nil where there is nothing to choose.
 func (m *Model) tuner(entries []string, k *meter) (*tuner, error) {
 	asked := m.Desc.Precision.Cosine()
-	if asked == 0 {
+	if asked == 0 || m.Desc.Tune == "off" {
 		return nil, nil
 	}
 	full, _, err := m.Lower(entries)
@@ -295,8 +295,7 @@ func (t *tuner) weigh() error {
 	described, modules := t.m.Desc.Precision, map[string]*module{}
 	for _, w := range bytes.Weights {
 		word := described.Of(w.Name)
-		if w.Type.DType != ir.I8 || t.named(w.Name) || word.DType == ir.F32 || word.DType.Size() == 2 && w.Type.Cols()%2 != 0 ||
-			word.DType.Bytes() && word.Cosine == 0 {
+		if w.Type.DType != ir.I8 || t.named(w.Name) || word.DType == ir.F32 || word.DType.Size() == 2 && w.Type.Cols()%2 != 0 {
 			continue
 		}
 		t.size += w.Type.Elements(0) * int64(word.DType.Size())

@@ -25,7 +25,7 @@ func TestTuned(t *testing.T) {
 		}
 		return m, c
 	}
-	for _, word := range []string{"bf16", "int8full"} {
+	for _, word := range []string{"bf16", "int8\ntune: off"} {
 		if m, c := tuned("precision: " + word + "\n"); c != nil || build.Stored(m).Keep != nil {
 			t.Errorf("%s keeps\n%v", word, c)
 		}

@@ -105,8 +105,8 @@ func (s system) packages(t *testing.T) {
 	t.Helper()
 	there, here := t.TempDir(), t.TempDir()
 	multiway := s.build(t, "multiway")
-	for _, precision := range []string{"f32", "int8full", "bf16"} {
-		args := []string{"build", "--check", "off", "--precision", precision, "-o"}
+	for _, precision := range []string{"f32", "int8", "bf16"} {
+		args := []string{"build", "--check", "off", "--precision", precision, "--tune", "off", "-o"}
 		last := "generated/vlmotiny/vlmotiny.yaml"
 		if status, out, errs := s.command(multiway, append(args, filepath.Join(there, precision), last)...); status != 0 {
 			t.Fatalf("build: status %d:\n%s%s", status, out, errs)

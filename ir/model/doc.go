@@ -54,9 +54,11 @@
 //	samples: pictures
 //
 // A folder of samples has pictures, and .txt files with a text a line, that are like what
-// the model is for: builds judge by them besides inputs from a seed. Where rows are rounded
-// to bytes, builds smooth the norms that gain much by it, unless the description says
+// the model is for: builds judge by them besides inputs from a seed. Modules that a precision
+// is too coarse for are stored finer, and where rows are rounded to bytes, builds smooth the
+// norms that gain much by it, unless the description says
 //
+//	tune: off
 //	smooth: off
 //
 // Inside, a family is a preset of a [Structure]: a list of modalities (name, embedder,

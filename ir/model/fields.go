@@ -217,6 +217,8 @@ func (c *decoder) fields(d *Description) []field {
 		{name: "samples", value: c.path(&d.Samples),
 			doc:     "folder of pictures, and of .txt files with a text a line, like those the model is for: a reduced precision is chosen and judged by them",
 			without: "inputs from a seed", example: "samples: pictures"},
+		{name: "tune", value: word(c, "switch", &d.Tune, "on", "off"),
+			doc: "whether modules that precision is too coarse for are stored finer", without: "on", example: "tune: off"},
 		{name: "smooth", value: word(c, "switch", &d.Smooth, "on", "off"),
 			doc: "whether norms are scaled and moved where that at least halves what rounding rows to bytes does", without: "on", example: "smooth: off"},
 	}

@@ -48,7 +48,6 @@ var Words = []Word{
 		classes: map[Class]string{Retrieval: Int8X2}},
 	{Name: Int8X2, DType: ir.I8X2, Time: 0.5, Cosine: 0.9995, Doc: "int8 that multiplies twice: what rows were rounded to, and what that took away",
 		classes: map[Class]string{Embedding: Int8}}, // a table multiplies nothing
-	{Name: "int8full", DType: ir.I8, Time: 0.27, Doc: "int8 in everything: nothing is kept finer, however far off outputs are"},
 	// What goes wrong in the first layer, whose rows are short, the others make larger.
 	{Name: BF16Dot, DType: ir.BF16Dot, Time: 0.53, Cosine: 0.9999, Doc: "bf16 that multiplies what is rounded to bf16 too; tables and heads are bf16, patches and the first attention f32",
 		classes: map[Class]string{Embedding: "bf16", Patches: F32, Retrieval: "bf16", Heads: "bf16"}, keep: []Keep{{"l0.attn", F32}}},
