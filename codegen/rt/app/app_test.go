@@ -252,13 +252,13 @@ func TestLeftOut(t *testing.T) {
 		}
 	}
 	touch("._apple.png", ".trash.jpg", ".hidden/b.heic", "in/._leaf.png")
-	if r := run(b, "", "classify", dir); r.status != 0 || !strings.Contains(r.errs, "1 of 4 could not be read and were left out: .png\n") || strings.Contains(r.errs, "._") {
+	if r := run(b, "", "classify", dir); r.status != 0 || !strings.Contains(r.errs, "1 of 4 could not be read, left out: .png\n") || strings.Contains(r.errs, "._") {
 		t.Errorf("hidden files: status %d, %s", r.status, r.errs)
 	}
 	touch("one.heic", "in/two.HEIC", "in/leaf.heic", "sea.heic", "clip.MOV", "a.cr2", "apple.dng", "broken.jpg", "notes.aae")
 	r := run(b, "", "classify", dir)
 	for _, want := range []string{
-		"2 of 5 could not be read and were left out: 1 .jpg, 1 .png\n",
+		"2 of 5 could not be read, left out: 1 .jpg, 1 .png\n",
 		"7 files of kinds that are not read were left out: 4 .heic, 1 .cr2, 1 .dng, 1 .mov\n",
 		"of 1 picture that is there as .dng and as .png, the .png was read\n",
 		"of 1 picture that is there as .heic and as .png, the .png was read\n",

@@ -124,7 +124,7 @@ func (a *App) failed(t tally, strict bool) error {
 		if len(t.kinds) > 0 && len(t.kinds) <= 8 {
 			kinds = ": " + counted(t.kinds)
 		}
-		a.warn("%d of %d could not be read and were left out%s", t.failed, n, kinds)
+		a.warn("%d of %d could not be read, left out%s", t.failed, n, kinds)
 		return nil
 	}
 }
