@@ -69,7 +69,7 @@ func compile(kernels []asm.Kernel) (*ir.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	tables := map[string]bool{} // that several kernels use
+	tables := map[string]*ir.Global{} // that several kernels use
 	for i, k := range kernels {
 		f, err := written(k)
 		if err != nil {
@@ -83,9 +83,12 @@ func compile(kernels []asm.Kernel) (*ir.File, error) {
 				fn.Doc = docs[i]
 				all.AddSection(&fn)
 			case *ir.Global:
-				if name := s.Symbol.String(); !tables[name] {
-					tables[name] = true
+				name := s.Symbol.String()
+				if have := tables[name]; have == nil {
+					tables[name] = s
 					all.AddSection(s)
+				} else if !slices.Equal(have.Data, s.Data) {
+					return nil, fmt.Errorf("%s: table %s has two contents", k.Name(), name)
 				}
 			}
 		}
