@@ -32,6 +32,9 @@ const (
 	OpDGemm     Op = "dgemm"
 	OpRound     Op = "round"
 	OpIDCT      Op = "idct"
+	OpPairs     Op = "pairs"
+	OpSpread    Op = "spread"
+	OpYCC       Op = "ycc"
 	OpPeakFMA   Op = "peak_fma"
 )
 
@@ -192,6 +195,24 @@ A NaN stays one. n >= 1.`,
 		Signature: "func(dst *uint8, stride int, block *int16, quant *uint16)",
 		Doc: `dst[y*stride+x] = 128 + the inverse cosine transform of block[i]*quant[i], i < 64, limited to 0..255, for x, y < 8: what
 libjpeg's accurate transform makes of them, and what libjpeg-turbo's vector code does where numbers outgrow 16 bits.`,
+	},
+	{
+		Op: OpPairs, DTypes: []string{"u8"}, Home: "pixel", Arch: "amd64",
+		Signature: "func(n int, dst *uint32, a *uint8, b *uint8, fara *uint8, farb *uint8)",
+		Doc: `dst[i] = a[i] + b[i]<<16 for i < n, and if fara is not nil 3 times that plus fara[i] + farb[i]<<16. n is a multiple of 8,
+at least 8.`,
+	},
+	{
+		Op: OpSpread, DTypes: []string{"u32"}, Home: "pixel", Arch: "amd64",
+		Signature: "func(n int, dst *uint32, src *uint32, right uint16, left uint16, shift int)",
+		Doc: `Of two numbers of 16 bits in each element: dst[2*i] = (3*src[i]+src[i+1]+right)>>shift and
+dst[2*i+1] = (3*src[i+1]+src[i]+left)>>shift for i < n, less than 1<<16 before the shift. n is a multiple of 8, at least 8.`,
+	},
+	{
+		Op: OpYCC, DTypes: []string{"u8"}, Home: "pixel", Arch: "amd64",
+		Signature: "func(n int, dst *uint8, luma *uint8, chroma *uint32)",
+		Doc: `dst[3*i:][:3] = red, green and blue of luma[i], Cb = chroma[i]&0xffff and Cr = chroma[i]>>16, for i < n, by the matrix of
+JFIF in 16 bits after the point, limited to 0..255. It writes four bytes more. n is a multiple of 8, at least 8.`,
 	},
 	{
 		Op: OpPeakFMA, Home: "bench",

@@ -48,7 +48,7 @@ var ladder = map[string]rung{
 	"codegen/rt/interrupt":               {imports: "codegen/rt/file"},      // what main functions end by; it links os/exec and os/signal, which packages of models do not
 	"codegen/rt":                         {imports: "codegen/rt/file golang.org/x/sys/...", tests: "generated/kernels"},
 	"codegen/rt/token":                   {},
-	"codegen/rt/pixel":                   {tests: "ir/checkpoint"},
+	"codegen/rt/pixel":                   {imports: "golang.org/x/sys/...", tests: "ir/checkpoint"},
 	"codegen/rt/imagefile":               {imports: "codegen/rt/file codegen/rt/pixel codegen/rt/imagefile/jpeg golang.org/x/image/..."},
 	"codegen/rt/imagefile/heif":          {imports: "codegen/rt/imagefile codegen/rt/pixel github.com/tetratelabs/wazero/..."},
 	"codegen/rt/imagefile/heif/heiftest": {imports: "codegen/rt/imagefile codegen/rt/imagefile/heif asm/asmtest"},

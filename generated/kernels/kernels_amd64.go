@@ -398,6 +398,30 @@ func round_bf16dot_avx2(rows int, dst *uint16, ldd int, src *float32, lds int, n
 //go:noescape
 func idct_i16_avx2(dst *uint8, stride int, block *int16, quant *uint16)
 
+// pairs_u8_avx2 computes:
+//
+// dst[i] = a[i] + b[i]<<16 for i < n, and if fara is not nil 3 times that plus fara[i] + farb[i]<<16. n is a multiple of 8,
+// at least 8.
+//
+//go:noescape
+func pairs_u8_avx2(n int, dst *uint32, a *uint8, b *uint8, fara *uint8, farb *uint8)
+
+// spread_u32_avx2 computes:
+//
+// Of two numbers of 16 bits in each element: dst[2*i] = (3*src[i]+src[i+1]+right)>>shift and
+// dst[2*i+1] = (3*src[i+1]+src[i]+left)>>shift for i < n, less than 1<<16 before the shift. n is a multiple of 8, at least 8.
+//
+//go:noescape
+func spread_u32_avx2(n int, dst *uint32, src *uint32, right uint16, left uint16, shift int)
+
+// ycc_u8_avx2 computes:
+//
+// dst[3*i:][:3] = red, green and blue of luma[i], Cb = chroma[i]&0xffff and Cr = chroma[i]>>16, for i < n, by the matrix of
+// JFIF in 16 bits after the point, limited to 0..255. It writes four bytes more. n is a multiple of 8, at least 8.
+//
+//go:noescape
+func ycc_u8_avx2(n int, dst *uint8, luma *uint8, chroma *uint32)
+
 // peak_fma_avx2 computes:
 //
 // Runs n rounds of 12 independent vector FMAs in registers: the ceiling that the others are measured against. n >= 1.

@@ -12245,6 +12245,216 @@ DATA center<>+24(SB)/4, $0x80808080
 DATA center<>+28(SB)/4, $0x80808080
 GLOBL center<>(SB), RODATA|NOPTR, $32
 
+// func pairs_u8_avx2(n int, dst *uint32, a *uint8, b *uint8, fara *uint8, farb *uint8)
+// Requires: AVX, AVX2
+TEXT ·pairs_u8_avx2(SB), NOSPLIT, $0-48
+	MOVQ  n+0(FP), AX
+	MOVQ  dst+8(FP), CX
+	MOVQ  a+16(FP), DX
+	MOVQ  b+24(FP), BX
+	MOVQ  fara+32(FP), SI
+	MOVQ  farb+40(FP), DI
+	TESTQ SI, SI
+	JNZ   both
+
+near:
+	VPMOVZXBD (DX), Y0
+	VPMOVZXBD (BX), Y1
+	VPSLLD    $0x10, Y1, Y1
+	VPADDD    Y1, Y0, Y0
+	VMOVDQU   Y0, (CX)
+	ADDQ      $0x08, DX
+	ADDQ      $0x08, BX
+	ADDQ      $0x20, CX
+	SUBQ      $0x08, AX
+	JNZ       near
+	VZEROUPPER
+	RET
+
+both:
+	VPMOVZXBD (DX), Y0
+	VPMOVZXBD (BX), Y1
+	VPSLLD    $0x10, Y1, Y1
+	VPADDD    Y1, Y0, Y0
+	VPADDD    Y0, Y0, Y2
+	VPADDD    Y2, Y0, Y0
+	VPMOVZXBD (SI), Y2
+	VPMOVZXBD (DI), Y1
+	VPSLLD    $0x10, Y1, Y1
+	VPADDD    Y1, Y2, Y2
+	VPADDD    Y2, Y0, Y0
+	ADDQ      $0x08, SI
+	ADDQ      $0x08, DI
+	VMOVDQU   Y0, (CX)
+	ADDQ      $0x08, DX
+	ADDQ      $0x08, BX
+	ADDQ      $0x20, CX
+	SUBQ      $0x08, AX
+	JNZ       both
+	VZEROUPPER
+	RET
+
+// func spread_u32_avx2(n int, dst *uint32, src *uint32, right uint16, left uint16, shift int)
+// Requires: AVX, AVX2
+TEXT ·spread_u32_avx2(SB), NOSPLIT, $0-40
+	MOVQ         n+0(FP), AX
+	MOVQ         dst+8(FP), CX
+	MOVQ         src+16(FP), DX
+	VPBROADCASTW right+24(FP), Y0
+	VPBROADCASTW left+26(FP), Y1
+	VMOVQ        shift+32(FP), X2
+
+loop:
+	VMOVDQU    (DX), Y3
+	VMOVDQU    4(DX), Y4
+	VPADDW     Y3, Y3, Y5
+	VPADDW     Y3, Y5, Y5
+	VPADDW     Y4, Y5, Y5
+	VPADDW     Y0, Y5, Y5
+	VPSRLW     X2, Y5, Y5
+	VPADDW     Y4, Y4, Y6
+	VPADDW     Y4, Y6, Y6
+	VPADDW     Y3, Y6, Y6
+	VPADDW     Y1, Y6, Y6
+	VPSRLW     X2, Y6, Y6
+	VPUNPCKLDQ Y6, Y5, Y3
+	VPUNPCKHDQ Y6, Y5, Y4
+	VPERM2I128 $0x20, Y4, Y3, Y5
+	VPERM2I128 $0x31, Y4, Y3, Y6
+	VMOVDQU    Y5, (CX)
+	VMOVDQU    Y6, 32(CX)
+	ADDQ       $0x20, DX
+	ADDQ       $0x40, CX
+	SUBQ       $0x08, AX
+	JNZ        loop
+	VZEROUPPER
+	RET
+
+// func ycc_u8_avx2(n int, dst *uint8, luma *uint8, chroma *uint32)
+// Requires: AVX, AVX2
+TEXT ·ycc_u8_avx2(SB), NOSPLIT, $0-32
+	MOVQ    n+0(FP), AX
+	MOVQ    dst+8(FP), CX
+	MOVQ    luma+16(FP), DX
+	MOVQ    chroma+24(FP), BX
+	VMOVDQU ycc_most<>+0(SB), Y0
+	VPXOR   Y1, Y1, Y1
+
+loop:
+	VMOVDQU      (BX), Y2
+	VPSUBW       ycc_middle<>+0(SB), Y2, Y2
+	VPMOVZXBD    (DX), Y5
+	VPSRAD       $0x10, Y2, Y4
+	VPSLLD       $0x10, Y2, Y3
+	VPSRAD       $0x10, Y3, Y3
+	VPMADDWD     ycc_red<>+0(SB), Y2, Y6
+	VPADDD       ycc_half<>+0(SB), Y6, Y6
+	VPSRAD       $0x10, Y6, Y6
+	VPADDD       Y5, Y6, Y6
+	VPMADDWD     ycc_green<>+0(SB), Y2, Y7
+	VPADDD       ycc_half<>+0(SB), Y7, Y7
+	VPSRAD       $0x10, Y7, Y7
+	VPADDD       Y5, Y7, Y7
+	VPMADDWD     ycc_blue<>+0(SB), Y2, Y2
+	VPADDD       ycc_half<>+0(SB), Y2, Y2
+	VPSRAD       $0x10, Y2, Y2
+	VPADDD       Y5, Y2, Y2
+	VPADDD       Y4, Y6, Y6
+	VPSUBD       Y4, Y7, Y7
+	VPADDD       Y3, Y3, Y3
+	VPADDD       Y3, Y2, Y2
+	VPMAXSD      Y1, Y6, Y6
+	VPMINSD      Y0, Y6, Y6
+	VPMAXSD      Y1, Y7, Y7
+	VPMINSD      Y0, Y7, Y7
+	VPMAXSD      Y1, Y2, Y2
+	VPMINSD      Y0, Y2, Y2
+	VPSLLD       $0x08, Y7, Y7
+	VPSLLD       $0x10, Y2, Y2
+	VPOR         Y7, Y6, Y6
+	VPOR         Y2, Y6, Y6
+	VPSHUFB      ycc_three<>+0(SB), Y6, Y6
+	VEXTRACTI128 $0x01, Y6, X2
+	VMOVDQU      X6, (CX)
+	VMOVDQU      X2, 12(CX)
+	ADDQ         $0x08, DX
+	ADDQ         $0x20, BX
+	ADDQ         $0x18, CX
+	SUBQ         $0x08, AX
+	JNZ          loop
+	VZEROUPPER
+	RET
+
+DATA ycc_most<>+0(SB)/4, $0x000000ff
+DATA ycc_most<>+4(SB)/4, $0x000000ff
+DATA ycc_most<>+8(SB)/4, $0x000000ff
+DATA ycc_most<>+12(SB)/4, $0x000000ff
+DATA ycc_most<>+16(SB)/4, $0x000000ff
+DATA ycc_most<>+20(SB)/4, $0x000000ff
+DATA ycc_most<>+24(SB)/4, $0x000000ff
+DATA ycc_most<>+28(SB)/4, $0x000000ff
+GLOBL ycc_most<>(SB), RODATA|NOPTR, $32
+
+DATA ycc_half<>+0(SB)/4, $0x00008000
+DATA ycc_half<>+4(SB)/4, $0x00008000
+DATA ycc_half<>+8(SB)/4, $0x00008000
+DATA ycc_half<>+12(SB)/4, $0x00008000
+DATA ycc_half<>+16(SB)/4, $0x00008000
+DATA ycc_half<>+20(SB)/4, $0x00008000
+DATA ycc_half<>+24(SB)/4, $0x00008000
+DATA ycc_half<>+28(SB)/4, $0x00008000
+GLOBL ycc_half<>(SB), RODATA|NOPTR, $32
+
+DATA ycc_middle<>+0(SB)/4, $0x00800080
+DATA ycc_middle<>+4(SB)/4, $0x00800080
+DATA ycc_middle<>+8(SB)/4, $0x00800080
+DATA ycc_middle<>+12(SB)/4, $0x00800080
+DATA ycc_middle<>+16(SB)/4, $0x00800080
+DATA ycc_middle<>+20(SB)/4, $0x00800080
+DATA ycc_middle<>+24(SB)/4, $0x00800080
+DATA ycc_middle<>+28(SB)/4, $0x00800080
+GLOBL ycc_middle<>(SB), RODATA|NOPTR, $32
+
+DATA ycc_red<>+0(SB)/4, $0x66e90000
+DATA ycc_red<>+4(SB)/4, $0x66e90000
+DATA ycc_red<>+8(SB)/4, $0x66e90000
+DATA ycc_red<>+12(SB)/4, $0x66e90000
+DATA ycc_red<>+16(SB)/4, $0x66e90000
+DATA ycc_red<>+20(SB)/4, $0x66e90000
+DATA ycc_red<>+24(SB)/4, $0x66e90000
+DATA ycc_red<>+28(SB)/4, $0x66e90000
+GLOBL ycc_red<>(SB), RODATA|NOPTR, $32
+
+DATA ycc_green<>+0(SB)/4, $0x492ea7e6
+DATA ycc_green<>+4(SB)/4, $0x492ea7e6
+DATA ycc_green<>+8(SB)/4, $0x492ea7e6
+DATA ycc_green<>+12(SB)/4, $0x492ea7e6
+DATA ycc_green<>+16(SB)/4, $0x492ea7e6
+DATA ycc_green<>+20(SB)/4, $0x492ea7e6
+DATA ycc_green<>+24(SB)/4, $0x492ea7e6
+DATA ycc_green<>+28(SB)/4, $0x492ea7e6
+GLOBL ycc_green<>(SB), RODATA|NOPTR, $32
+
+DATA ycc_blue<>+0(SB)/4, $0x0000c5a2
+DATA ycc_blue<>+4(SB)/4, $0x0000c5a2
+DATA ycc_blue<>+8(SB)/4, $0x0000c5a2
+DATA ycc_blue<>+12(SB)/4, $0x0000c5a2
+DATA ycc_blue<>+16(SB)/4, $0x0000c5a2
+DATA ycc_blue<>+20(SB)/4, $0x0000c5a2
+DATA ycc_blue<>+24(SB)/4, $0x0000c5a2
+DATA ycc_blue<>+28(SB)/4, $0x0000c5a2
+GLOBL ycc_blue<>(SB), RODATA|NOPTR, $32
+
+DATA ycc_three<>+0(SB)/4, $0x04020100
+DATA ycc_three<>+4(SB)/4, $0x09080605
+DATA ycc_three<>+8(SB)/4, $0x0e0d0c0a
+DATA ycc_three<>+12(SB)/4, $0x80808080
+DATA ycc_three<>+16(SB)/4, $0x04020100
+DATA ycc_three<>+20(SB)/4, $0x09080605
+DATA ycc_three<>+24(SB)/4, $0x0e0d0c0a
+DATA ycc_three<>+28(SB)/4, $0x80808080
+GLOBL ycc_three<>(SB), RODATA|NOPTR, $32
+
 // func peak_fma_avx2(n int)
 // Requires: AVX, FMA3
 TEXT ·peak_fma_avx2(SB), NOSPLIT, $0-8

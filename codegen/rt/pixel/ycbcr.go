@@ -56,6 +56,8 @@ func (s *source) rowYCbCr(dst []uint8, m *image.YCbCr, y int) {
 	luma := m.Y[y*m.YStride:][:s.w]
 	cbcr := s.chroma.upsample(m, y)[:len(luma)]
 	const half = 1 << 15
+	done := vectorYCC(dst, luma, cbcr)
+	dst, luma, cbcr = dst[3*done:], luma[done:], cbcr[done:]
 	for i, x := 0, 0; i <= len(dst)-3 && x < len(luma); i, x = i+3, x+1 {
 		l, c := int32(luma[x]), cbcr[x]
 		cb, cr := int32(c&0xffff)-128, int32(c>>16)-128
@@ -85,8 +87,10 @@ func (c *ycc) upsample(m *image.YCbCr, y int) []uint32 {
 	cb, cr := m.Cb[at*m.CStride:][:n], m.Cr[at*m.CStride:][:n]
 	c.sum = grow(c.sum, n)
 	sum := c.sum[:n]
-	for x := range sum {
-		sum[x] = chroma(cb[x], cr[x])
+	if c.fy != 2 || c.fx > 2 || c.fx == 2 && n <= 2 {
+		for x := vectorPairs(sum, cb, cr, nil, nil); x < n; x++ {
+			sum[x] = chroma(cb[x], cr[x])
+		}
 	}
 	if c.fx > 2 || c.fx == 2 && n <= 2 {
 		out := grow(c.out, c.fx*n)
@@ -101,9 +105,9 @@ func (c *ycc) upsample(m *image.YCbCr, y int) []uint32 {
 		// above an even row and below an odd one; at the edges this one again.
 		odd := y % 2
 		far := min(max(at+2*odd-1, 0), c.ch-1)
-		cb, cr := m.Cb[far*m.CStride:][:n], m.Cr[far*m.CStride:][:n]
-		for x, v := range sum {
-			sum[x] = 3*v + chroma(cb[x], cr[x])
+		farCb, farCr := m.Cb[far*m.CStride:][:n], m.Cr[far*m.CStride:][:n]
+		for x := vectorPairs(sum, cb, cr, farCb, farCr); x < n; x++ {
+			sum[x] = 3*chroma(cb[x], cr[x]) + chroma(farCb[x], farCr[x])
 		}
 		if c.fx == 1 {
 			for x, v := range sum {
@@ -123,8 +127,9 @@ func (c *ycc) upsample(m *image.YCbCr, y int) []uint32 {
 	out := c.out
 	out[0] = (4*sum[0] + left) >> (shift & 31) & bothBytes
 	out[2*n-1] = (4*sum[n-1] + right) >> (shift & 31) & bothBytes
-	this, pairs := sum[0], out[1:2*n-1]
-	for i, x := 0, 1; i <= len(pairs)-2 && x < len(sum); i, x = i+2, x+1 {
+	done := vectorSpread(out[1:], sum, right, left, shift)
+	this, pairs := sum[done], out[1+2*done:2*n-1]
+	for i, x := 0, 1+done; i <= len(pairs)-2 && x < len(sum); i, x = i+2, x+1 {
 		next := sum[x]
 		pairs[i] = (3*this + next + right) >> (shift & 31) & bothBytes
 		pairs[i+1] = (3*next + this + left) >> (shift & 31) & bothBytes
