@@ -24,10 +24,13 @@
 //
 // The results are the same bits on every CPU: resampling is integer arithmetic
 // after weights computed without fused multiply-add, and normalisation is a table
-// of the 256 values of a channel.
+// of the 256 values of a channel. Kernels of package asm interpolate and convert chroma on
+// CPUs that have them, as the loops behind them do.
 //
-// In the ladder this package stands beside codegen/rt and imports the standard
-// library only. Reading files is not its business: see package imagefile, the
+// In the ladder this package stands beside codegen/rt and imports nothing but what tells
+// CPUs apart. Reading files is not its business: see package imagefile, the
 // only one that knows formats. It is not a general imaging library
 // either: one filter, three channels, no colour management.
 package pixel
+
+//go:generate go test ../.. -run Homes -update
