@@ -64,22 +64,6 @@ func idct(w *writer, _ asm.Kernel) {
 	w.ret()
 }
 
-// Numbers of the accurate transform of libjpeg, in 13 bits after the point.
-const (
-	c0298 = 2446
-	c0390 = 3196
-	c0541 = 4433
-	c0765 = 6270
-	c0899 = 7373
-	c1175 = 9633
-	c1501 = 12299
-	c1847 = 15137
-	c1961 = 16069
-	c2053 = 16819
-	c2562 = 20995
-	c3072 = 25172
-)
-
 // idctPass transforms t, drops the low bits of the results and saturates them to 16 bits. t is lost.
 //
 //	even[i]  what results i and 7-i have in common
@@ -109,8 +93,8 @@ func (w *writer) idctPass(t, packed vecs, drop int) {
 		w.VPMADDWD(w.words(name, uint32(uint16(first))|uint32(uint16(second))<<16), pairs, sum)
 	}
 	pairs(t[2])
-	times("e3", c0541+c0765, c0541, t[2], even[3])
-	times("e2", c0541, c0541-c1847, t[2], even[2])
+	times("e3", asm.IDCT0541+asm.IDCT0765, asm.IDCT0541, t[2], even[3])
+	times("e2", asm.IDCT0541, asm.IDCT0541-asm.IDCT1847, t[2], even[2])
 	for i := range 2 {
 		sum := w.YMM()
 		w.VPADDD(even[3-i], even[i], sum)
@@ -130,15 +114,15 @@ func (w *writer) idctPass(t, packed vecs, drop int) {
 	pairs(v73)
 	pairs(v17)
 	pairs(v35)
-	times("o0", -c0899, c0298-c0899, v17, odd[0])
-	times("o1", -c2562, c2053-c2562, v35, odd[1])
-	times("o2", c3072-c2562, -c2562, v35, odd[2])
-	times("o3", c1501-c0899, -c0899, v17, odd[3])
+	times("o0", -asm.IDCT0899, asm.IDCT0298-asm.IDCT0899, v17, odd[0])
+	times("o1", -asm.IDCT2562, asm.IDCT2053-asm.IDCT2562, v35, odd[1])
+	times("o2", asm.IDCT3072-asm.IDCT2562, -asm.IDCT2562, v35, odd[2])
+	times("o3", asm.IDCT1501-asm.IDCT0899, -asm.IDCT0899, v17, odd[3])
 	z := v35
-	times("z3", c1175-c1961, c1175, v73, z)
+	times("z3", asm.IDCT1175-asm.IDCT1961, asm.IDCT1175, v73, z)
 	w.VPADDD(z, odd[0], odd[0])
 	w.VPADDD(z, odd[2], odd[2])
-	times("z4", c1175, c1175-c0390, v73, z)
+	times("z4", asm.IDCT1175, asm.IDCT1175-asm.IDCT0390, v73, z)
 	w.VPADDD(z, odd[1], odd[1])
 	w.VPADDD(z, odd[3], odd[3])
 

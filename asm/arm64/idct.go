@@ -12,26 +12,10 @@ const (
 	idctSecond = V(15) // the others
 )
 
-// Numbers of the accurate transform of libjpeg, in 13 bits after the point.
-const (
-	c0298 = 2446
-	c0390 = 3196
-	c0541 = 4433
-	c0765 = 6270
-	c0899 = 7373
-	c1175 = 9633
-	c1501 = 12299
-	c1847 = 15137
-	c1961 = 16069
-	c2053 = 16819
-	c2562 = 20995
-	c3072 = 25172
-)
-
 // idctFactors are what idct multiplies by.
 var idctFactors = []int16{
-	c0541 + c0765, c0541, c0541 - c1847, c1175 - c1961, c1175, c1175 - c0390, -c0899, -c2562,
-	c0298 - c0899, c2053 - c2562, c3072 - c2562, c1501 - c0899, 0, 0, 0, 0,
+	asm.IDCT0541 + asm.IDCT0765, asm.IDCT0541, asm.IDCT0541 - asm.IDCT1847, asm.IDCT1175 - asm.IDCT1961, asm.IDCT1175, asm.IDCT1175 - asm.IDCT0390, -asm.IDCT0899, -asm.IDCT2562,
+	asm.IDCT0298 - asm.IDCT0899, asm.IDCT2053 - asm.IDCT2562, asm.IDCT3072 - asm.IDCT2562, asm.IDCT1501 - asm.IDCT0899, 0, 0, 0, 0,
 }
 
 // idct transforms the columns of a block, transposes it, transforms what were the rows, and transposes it back.
@@ -137,24 +121,24 @@ func (w *writer) idctPass(t vecs, drop func(d, low, high V)) {
 				w.SSHLL2(even[i], v, 13)
 			}
 		}
-		start(even[3], t[2], c0541+c0765)
-		start(even[2], t[2], c0541)
-		add(even[3], t[6], c0541)
-		add(even[2], t[6], c0541-c1847)
-		start(odd[0], v73, c1175-c1961)
-		start(odd[1], v73, c1175)
-		add(odd[0], v51, c1175)
-		add(odd[1], v51, c1175-c0390)
+		start(even[3], t[2], asm.IDCT0541+asm.IDCT0765)
+		start(even[2], t[2], asm.IDCT0541)
+		add(even[3], t[6], asm.IDCT0541)
+		add(even[2], t[6], asm.IDCT0541-asm.IDCT1847)
+		start(odd[0], v73, asm.IDCT1175-asm.IDCT1961)
+		start(odd[1], v73, asm.IDCT1175)
+		add(odd[0], v51, asm.IDCT1175)
+		add(odd[1], v51, asm.IDCT1175-asm.IDCT0390)
 		w.MOV(odd[2], odd[0])
 		w.MOV(odd[3], odd[1])
-		add(odd[0], t[7], c0298-c0899)
-		add(odd[1], t[5], c2053-c2562)
-		add(odd[2], t[3], c3072-c2562)
-		add(odd[3], t[1], c1501-c0899)
-		add(odd[0], t[1], -c0899)
-		add(odd[1], t[3], -c2562)
-		add(odd[2], t[5], -c2562)
-		add(odd[3], t[7], -c0899)
+		add(odd[0], t[7], asm.IDCT0298-asm.IDCT0899)
+		add(odd[1], t[5], asm.IDCT2053-asm.IDCT2562)
+		add(odd[2], t[3], asm.IDCT3072-asm.IDCT2562)
+		add(odd[3], t[1], asm.IDCT1501-asm.IDCT0899)
+		add(odd[0], t[1], -asm.IDCT0899)
+		add(odd[1], t[3], -asm.IDCT2562)
+		add(odd[2], t[5], -asm.IDCT2562)
+		add(odd[3], t[7], -asm.IDCT0899)
 		for _, v := range even[:2] {
 			w.ADDint(v, v, idctHalf)
 		}
