@@ -11,9 +11,9 @@ import (
 	"github.com/multiway-go/multiway/asm"
 )
 
-// Homes returns the generated files of codegen/rt, by their paths below it: rt's table of CPU levels and types of kernels, and of the packages that
-// carry kernels of their own each op's assembly and its declarations, and bench's table of what measures peaks. No package
-// that multiway generates carries these kernels.
+// Homes returns the generated files of codegen/rt, by their paths below it: rt's table of CPU levels and its types of kernels;
+// of each op that a package there has as its home, the assembly and its declarations; and bench's table of what measures
+// peaks. No package that multiway generates carries these kernels.
 func Homes() (map[string][]byte, error) {
 	files := map[string][]byte{}
 	for _, e := range emitters {
