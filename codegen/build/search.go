@@ -13,8 +13,8 @@ import (
 )
 
 // search looks for the cheapest words of units. What a choice does to a place is about
-// what its units do alone, of each what its word leaves; every measurement tells better how
-// much that is.
+// what its units do alone, of each what its word leaves, times a factor that the last
+// measurement gives.
 type search struct {
 	units  []*unit
 	noise  [][]float64 // by unit and place, of the word that was asked for
@@ -117,14 +117,16 @@ func (s *search) cheapest() (*measured, error) {
 		finest[i] = len(u.ladder) - 1
 	}
 	factor := slices.Repeat([]float64{1}, len(s.limits))
-	last := s.seen[0]
-	for round := 0; round < tuneRounds || s.best == nil && round < 2*tuneRounds; round++ {
-		expected := expect(s.units, s.noise, last.rungs)
-		for k, e := range last.errors {
+	calibrate := func(m *measured) {
+		expected := expect(s.units, s.noise, m.rungs)
+		for k, e := range m.errors {
 			if e > 0 && e < straight && expected[k] > 0 {
 				factor[k] = e / expected[k]
 			}
 		}
+	}
+	calibrate(s.seen[0])
+	for round := 0; round < tuneRounds || s.best == nil && round < 2*tuneRounds; round++ {
 		bounds := make([]float64, len(s.limits))
 		for k, l := range s.limits {
 			// Of what is near enough with nothing kept, nothing is wanted.
@@ -137,7 +139,7 @@ func (s *search) cheapest() (*measured, error) {
 			if err := s.measure(rungs); err != nil {
 				return nil, err
 			}
-			last = s.seen[len(s.seen)-1]
+			calibrate(s.seen[len(s.seen)-1])
 			continue
 		case s.best != nil:
 			return s.best, nil
