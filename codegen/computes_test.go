@@ -4,7 +4,7 @@ import (
 	"os"
 	"testing"
 
-	"github.com/multiway-go/multiway/codegen/rt/decode"
+	"github.com/multiway-go/multiway/codegen/rt/caption"
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
 	"github.com/multiway-go/multiway/ir"
 )
@@ -68,7 +68,7 @@ func TestComputes(t *testing.T) {
 		"tokenizer":      func(_ *ir.Program, o *Options) { o.Tokenizer = []byte("y") },
 		"no tokenizer":   func(_ *ir.Program, o *Options) { o.Tokenizer = nil },
 		"longer":         func(_ *ir.Program, o *Options) { o.Tasks[0].MaxNew = 10 },
-		"bans":           func(_ *ir.Program, o *Options) { o.Tasks[0].Ban = []decode.IDs{{From: 1, To: 2}} },
+		"bans":           func(_ *ir.Program, o *Options) { o.Tasks[0].Ban = []caption.IDs{{From: 1, To: 2}} },
 		"stored as":      func(p *ir.Program, _ *Options) { p.Weights[0].Type.DType = ir.BF16 },
 		"eps": func(p *ir.Program, _ *Options) {
 			v := value(p, ir.OpLayerNorm)

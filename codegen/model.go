@@ -17,7 +17,7 @@ const (
 	tokenPath = rtPath + "/token"
 	pixelPath = rtPath + "/pixel"
 
-	decodePath = rtPath + "/decode"
+	captionPath = rtPath + "/caption"
 )
 
 func (g *generator) modelFile(layout [32]byte) error {

@@ -18,7 +18,7 @@ import (
 	"github.com/dave/jennifer/jen"
 
 	"github.com/multiway-go/multiway/codegen/rt"
-	"github.com/multiway-go/multiway/codegen/rt/decode"
+	"github.com/multiway-go/multiway/codegen/rt/caption"
 	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
 	"github.com/multiway-go/multiway/ir"
@@ -67,8 +67,8 @@ type Task struct {
 	Name   string   // one of TaskNames
 	Labels []string // class names in the order of the logits
 
-	MaxNew int          // captioning: most ids after <s>
-	Ban    []decode.IDs // captioning: ids that no caption has
+	MaxNew int           // captioning: most ids after <s>
+	Ban    []caption.IDs // captioning: ids that no caption has
 }
 
 // Validate reports what no package can be written with.

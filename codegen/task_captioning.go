@@ -30,7 +30,7 @@ func (g *generator) caption(f *jen.File, t Task) {
 		jen.Id("MaxNew"): jen.Lit(t.MaxNew),
 	}
 	if t.Ban != nil {
-		d[jen.Id("Ban")] = jen.Index().Qual(decodePath, "IDs").ValuesFunc(func(v *jen.Group) {
+		d[jen.Id("Ban")] = jen.Index().Qual(captionPath, "IDs").ValuesFunc(func(v *jen.Group) {
 			for _, b := range t.Ban {
 				v.Values(jen.Dict{jen.Id("From"): jen.Lit(int(b.From)), jen.Id("To"): jen.Lit(int(b.To))})
 			}

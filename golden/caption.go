@@ -6,23 +6,23 @@ import (
 	"math"
 	"slices"
 
-	"github.com/multiway-go/multiway/codegen/build"
+	"github.com/multiway-go/multiway/codegen/compile"
 	"github.com/multiway-go/multiway/codegen/rt"
-	"github.com/multiway-go/multiway/codegen/rt/decode"
-	"github.com/multiway-go/multiway/codegen/rt/pipe"
+	"github.com/multiway-go/multiway/codegen/rt/caption"
+	"github.com/multiway-go/multiway/codegen/rt/engineproc"
 	"github.com/multiway-go/multiway/golden/cases"
 	"github.com/multiway-go/multiway/ir"
 )
 
 // captioner captions a picture.
-type captioner func(pixels []float32, q pipe.Caption) (pipe.Captioned, error)
+type captioner func(pixels []float32, q engineproc.Caption) (engineproc.Captioned, error)
 
 // interpretedCaptions captions in float64.
 func interpretedCaptions(p *ir.Program) captioner {
-	return func(pixels []float32, q pipe.Caption) (pipe.Captioned, error) {
-		m, err := build.NewInterpreted(p, q.Mask, pixels)
+	return func(pixels []float32, q engineproc.Caption) (engineproc.Captioned, error) {
+		m, err := compile.NewInterpreted(p, q.Mask, pixels)
 		if err != nil {
-			return pipe.Captioned{}, err
+			return engineproc.Captioned{}, err
 		}
 		return q.On(m)
 	}
@@ -37,8 +37,8 @@ const scoreBound = 1e-3
 func (j *judgement) decoded(x *run) {
 	d := x.r.Decode
 	c := &j.cs.Config
-	options := func(maxLen int) decode.Options {
-		return decode.Options{BOS: int32(c.BOS), EOS: int32(c.EOS), MaxLen: maxLen}
+	options := func(maxLen int) caption.Options {
+		return caption.Options{BOS: int32(c.BOS), EOS: int32(c.EOS), MaxLen: maxLen}
 	}
 	line := func(output string, f func() (cases.Result, error)) {
 		l := Line{Case: j.cs.Name, Weights: j.variant.Name, Run: x.r.Name, Output: output, Engine: j.engine, Level: j.level}
@@ -46,13 +46,13 @@ func (j *judgement) decoded(x *run) {
 		j.c.add(l)
 	}
 	images := x.batch.Images["image"]
-	ids := func(o decode.Options, want [][]int, scores []float64) (cases.Result, error) {
+	ids := func(o caption.Options, want [][]int, scores []float64) (cases.Result, error) {
 		r := cases.Result{OK: true, Bound: scoreBound}
 		if len(want) != len(images) || len(scores) != len(images) {
 			return r, fmt.Errorf("the case has %d captions and %d scores of %d pictures", len(want), len(scores), len(images))
 		}
 		for i, image := range images {
-			got, err := j.caption(image, pipe.Caption{Options: o, Mask: int32(c.Mask)})
+			got, err := j.caption(image, engineproc.Caption{Options: o, Mask: int32(c.Mask)})
 			if err != nil {
 				return r, err
 			}
@@ -87,7 +87,7 @@ func (j *judgement) decoded(x *run) {
 			for _, id := range d.Greedy.Tokens[i] {
 				words = append(words, int32(id))
 			}
-			steps, err := j.caption(image, pipe.Caption{Mask: int32(c.Mask), Words: words})
+			steps, err := j.caption(image, engineproc.Caption{Mask: int32(c.Mask), Words: words})
 			if err != nil {
 				return r, err
 			}

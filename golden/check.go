@@ -15,7 +15,7 @@ import (
 	"strings"
 
 	"github.com/multiway-go/multiway/asm"
-	"github.com/multiway-go/multiway/codegen/build"
+	"github.com/multiway-go/multiway/codegen/compile"
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/golden/cases"
@@ -122,7 +122,7 @@ type checker struct {
 	sum Summary
 	err error // of writing
 
-	engines build.Engines
+	engines compile.Engines
 }
 
 // Check runs the cases in dirs, each a case's folder or a folder of them, prints a
@@ -223,7 +223,7 @@ func (c *checker) levels() ([]string, error) {
 			return nil, fmt.Errorf("level %q: the compiler has no kernels of that level; want %s, or all", ask, levelNames())
 		}
 		if l.Arch != "" && l.Arch != runtime.GOARCH {
-			if _, err := build.Emulator(l.Arch); err != nil {
+			if _, err := compile.Emulator(l.Arch); err != nil {
 				return nil, fmt.Errorf("level %s is for %w", ask, err)
 			}
 		} else if !slices.Contains(have, ask) {
@@ -242,7 +242,7 @@ func (c *checker) levels() ([]string, error) {
 		}
 		why := notHere
 		if l.Arch != runtime.GOARCH {
-			if _, err := build.Emulator(l.Arch); err != nil {
+			if _, err := compile.Emulator(l.Arch); err != nil {
 				why = "for " + err.Error()
 			} else {
 				why = fmt.Sprintf("for %s: --level runs it under emulation", l.Arch)
@@ -347,7 +347,7 @@ func (c *checker) variant(cs *cases.Case, d *model.Description, v cases.Variant,
 		return err
 	}
 	defer src.Close()
-	return c.model(cs, &build.Model{Desc: d, Source: src}, v, levels)
+	return c.model(cs, &compile.Model{Desc: d, Source: src}, v, levels)
 }
 
 // recorded runs a case of a user's own model.
@@ -355,7 +355,7 @@ func (c *checker) recorded(cs *cases.Case, levels []string) error {
 	if c.opt.Model == "" {
 		return errors.New("the case was recorded of a model of its own; give its description with --model, or go test the package that was built with --golden")
 	}
-	m, err := build.Open(c.opt.Model)
+	m, err := compile.Open(c.opt.Model)
 	if err != nil {
 		return err
 	}
@@ -364,7 +364,7 @@ func (c *checker) recorded(cs *cases.Case, levels []string) error {
 }
 
 // model runs the runs that go with the weights of a model.
-func (c *checker) model(cs *cases.Case, m *build.Model, v cases.Variant, levels []string) error {
+func (c *checker) model(cs *cases.Case, m *compile.Model, v cases.Variant, levels []string) error {
 	functions := m.Desc.AllFunctions()
 	for _, taps := range []bool{false, true} {
 		var runs []*run
@@ -446,7 +446,7 @@ type judgement struct {
 // runner runs a function on a batch: its outputs by name, each sequence's rows.
 type runner func(fn string, batch []rt.Seq) (map[string][][]float32, error)
 
-func (j *judgement) binary(m *build.Model, runs []*run, levels []string) error {
+func (j *judgement) binary(m *compile.Model, runs []*run, levels []string) error {
 	planned, err := m.Plan(j.program)
 	if err != nil {
 		return err
@@ -491,7 +491,7 @@ func interpreter(p *ir.Program) runner {
 		f := p.Func(fn)
 		all := map[string][][]float32{}
 		for _, s := range batch {
-			in, t := build.Tensors(f, s)
+			in, t := compile.Tensors(f, s)
 			out, err := p.Run(fn, t, in)
 			if err != nil {
 				return nil, err

@@ -38,8 +38,8 @@ var ladder = map[string]rung{
 	"asm/arm64":   {imports: "asm", tests: "generated/kernels"},
 	"passes":      {imports: "ir ir/precision asm", tests: "ir/irtest"},
 
-	"codegen": {imports: "ir asm asm/amd64 asm/arm64 codegen/rt codegen/rt/file codegen/rt/decode codegen/rt/pixel codegen/rt/token github.com/dave/jennifer/jen", tests: "passes codegen/onnx"},
-	"codegen/build": {imports: "ir ir/model ir/checkpoint ir/precision asm passes codegen codegen/rt/... golden/cases", // the one package that sees both ends
+	"codegen": {imports: "ir asm asm/amd64 asm/arm64 codegen/rt codegen/rt/file codegen/rt/caption codegen/rt/pixel codegen/rt/token github.com/dave/jennifer/jen", tests: "passes codegen/onnx"},
+	"codegen/compile": {imports: "ir ir/model ir/checkpoint ir/precision asm passes codegen codegen/rt/... golden/cases", // the one package that sees both ends
 		tests: "ir/checkpoint/torchsave ir/irtest"},
 
 	"codegen/onnx": {imports: "ir codegen/rt/file", tests: "ir/model ir/checkpoint passes"},
@@ -55,27 +55,27 @@ var ladder = map[string]rung{
 	"codegen/rt/imagefile/heic":          {imports: "codegen/rt/imagefile codegen/rt/imagefile/heif github.com/gen2brain/heic", tests: "codegen/rt/imagefile/heif/heiftest"}, // LGPL: linked only where it is asked for
 	"codegen/rt/imagefile/avif":          {imports: "codegen/rt/imagefile codegen/rt/imagefile/heif github.com/gen2brain/avif", tests: "codegen/rt/imagefile/heif/heiftest"},
 	"codegen/rt/imagefile/jpeg":          {imports: "codegen/rt/pixel golang.org/x/sys/..."},
-	"codegen/rt/decode":                  {imports: "codegen/rt", tests: "codegen/rt/rttest"},
-	"codegen/rt/task": {imports: "codegen/rt codegen/rt/decode codegen/rt/token codegen/rt/pixel",
+	"codegen/rt/caption":                 {imports: "codegen/rt", tests: "codegen/rt/rttest"},
+	"codegen/rt/task": {imports: "codegen/rt codegen/rt/caption codegen/rt/token codegen/rt/pixel",
 		tests: "codegen/rt/rttest generated/beit3tiny generated/emoji"}, // the load is of compiled models
-	"codegen/rt/pipe":   {imports: "codegen/rt codegen/rt/decode codegen/rt/bench codegen/rt/interrupt", tests: "codegen/rt/rttest"},
-	"codegen/rt/rttest": {imports: "codegen/rt"},
-	"codegen/rt/bench":  {imports: "codegen/rt codegen/rt/task", tests: "generated/beit3tiny generated/emoji"},
-	"codegen/rt/app": {imports: "codegen/rt/... github.com/spf13/cobra golang.org/x/term",
+	"codegen/rt/engineproc": {imports: "codegen/rt codegen/rt/caption codegen/rt/bench codegen/rt/interrupt", tests: "codegen/rt/rttest"},
+	"codegen/rt/rttest":     {imports: "codegen/rt"},
+	"codegen/rt/bench":      {imports: "codegen/rt codegen/rt/task", tests: "generated/beit3tiny generated/emoji"},
+	"codegen/rt/cli": {imports: "codegen/rt/... github.com/spf13/cobra golang.org/x/term",
 		tests: testscript},
 
 	"golden/emulated":            {}, // drives commands
-	"golden/emulated/bochs":      {imports: "codegen/rt/file golang.org/x/sys/...", tests: "asm codegen/build"},
+	"golden/emulated/bochs":      {imports: "codegen/rt/file golang.org/x/sys/...", tests: "asm codegen/compile"},
 	"golden/emulated/bochs/init": {imports: "golden/emulated/bochs golang.org/x/sys/..."},
 
 	"golden/suite":          {imports: "asm asm/asmtest"},
 	"golden/cases":          {imports: "ir/checkpoint codegen/rt/file"},
 	"golden/cases/casetest": {imports: "golden/cases codegen/rt"},
-	"golden": {imports: "ir ir/model ir/checkpoint ir/precision asm codegen/build codegen/rt/... golden/cases",
+	"golden": {imports: "ir ir/model ir/checkpoint ir/precision asm codegen/compile codegen/rt/... golden/cases",
 		tests: "asm/amd64 codegen passes generated/... golden/cases/casetest golang.org/x/sys/..."},
-	"cmd/multiway": {imports: "ir/... asm/... passes codegen codegen/build codegen/onnx codegen/rt/... golden " +
+	"cmd/multiway": {imports: "ir/... asm/... passes codegen codegen/compile codegen/onnx codegen/rt/... golden " +
 		"github.com/spf13/cobra github.com/rogpeppe/go-internal/diff", tests: testscript},
-	"cmd/emoji": {imports: "generated/emoji generated/emoji/source codegen/rt/... github.com/spf13/cobra", tests: "ir/checkpoint ir/precision codegen codegen/build " + testscript},
+	"cmd/emoji": {imports: "generated/emoji generated/emoji/source codegen/rt/... github.com/spf13/cobra", tests: "ir/checkpoint ir/precision codegen codegen/compile " + testscript},
 }
 
 // rung holds the imports of a package, and those that its tests add.
@@ -87,9 +87,9 @@ const (
 	testscript = "github.com/rogpeppe/go-internal/..."
 )
 
-// generatedRung is what every package under generated may import; rt/app is for
+// generatedRung is what every package under generated may import; rt/cli is for
 // mains.
-var generatedRung = rung{imports: "codegen/rt codegen/rt/task codegen/rt/decode codegen/rt/token codegen/rt/pixel", tests: "golden/cases/casetest"}
+var generatedRung = rung{imports: "codegen/rt codegen/rt/task codegen/rt/caption codegen/rt/token codegen/rt/pixel", tests: "golden/cases/casetest"}
 
 // allows reports whether the list has the import.
 func allows(list, path string) bool {
@@ -174,7 +174,7 @@ func TestNoNetwork(t *testing.T) {
 		t.Fatal(err)
 	}
 	deps := strings.Fields(string(out))
-	if !slices.Contains(deps, module+"codegen/rt/app") || !slices.Contains(deps, "os") {
+	if !slices.Contains(deps, module+"codegen/rt/cli") || !slices.Contains(deps, "os") {
 		t.Fatalf("go list gives %d packages, not those that are linked", len(deps))
 	}
 	for _, p := range []string{"net/http", "crypto/tls"} {
@@ -207,7 +207,7 @@ func TestLadderIsStrict(t *testing.T) {
 			t.Errorf("the ladder lets %s import %s", edge[0], edge[1])
 		}
 	}
-	if allows(generatedRung.imports, "ir") || allows(generatedRung.imports, "codegen/rt/app") {
+	if allows(generatedRung.imports, "ir") || allows(generatedRung.imports, "codegen/rt/cli") {
 		t.Errorf("generated packages may import %q", generatedRung.imports)
 	}
 }

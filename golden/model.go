@@ -3,7 +3,7 @@ package golden
 import (
 	"fmt"
 
-	"github.com/multiway-go/multiway/codegen/build"
+	"github.com/multiway-go/multiway/codegen/compile"
 	"github.com/multiway-go/multiway/golden/cases"
 	"github.com/multiway-go/multiway/ir/checkpoint"
 	"github.com/multiway-go/multiway/ir/model"
@@ -11,7 +11,7 @@ import (
 
 // Model opens the model of a case with its weights of a type, f32, bf16 or f16: the first
 // file of them that is in its folder, or else the seed.
-func Model(dir string, dtype checkpoint.DType) (*build.Model, error) {
+func Model(dir string, dtype checkpoint.DType) (*compile.Model, error) {
 	cs, err := cases.Load(dir)
 	if err != nil {
 		return nil, err
@@ -31,7 +31,7 @@ func Model(dir string, dtype checkpoint.DType) (*build.Model, error) {
 			if err != nil {
 				return nil, err
 			}
-			return &build.Model{Desc: d, Source: src}, nil
+			return &compile.Model{Desc: d, Source: src}, nil
 		}
 	}
 	return nil, fmt.Errorf("%s: it has no weights of type %s, neither a file nor a seed", dir, dtype)

@@ -10,7 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/multiway-go/multiway/codegen/build"
+	"github.com/multiway-go/multiway/codegen/compile"
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/generated/mwttiny"
 )
@@ -41,7 +41,7 @@ func TestMwtIsItsProgram(t *testing.T) {
 // A single modality never reads the expert for pairs, and no function reads an expert
 // of another modality.
 func TestMwtExperts(t *testing.T) {
-	desc, err := build.Open(filepath.Join(generated, "mwttiny", "mwttiny.yaml"))
+	desc, err := compile.Open(filepath.Join(generated, "mwttiny", "mwttiny.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/multiway-go/multiway/codegen/build"
+	"github.com/multiway-go/multiway/codegen/compile"
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/golden/cases"
@@ -48,12 +48,12 @@ const maxRecorded = 1 << 10
 
 // recorder collects a case.
 type recorder struct {
-	m       *build.Model
+	m       *compile.Model
 	o       RecordOptions
 	side    int
-	samples *build.Samples
+	samples *compile.Samples
 	inputs  []checkpoint.Tensor
-	held    *build.Expected // nil: none
+	held    *compile.Expected // nil: none
 }
 
 // Record makes a case of a user's own model in dir: their pictures and texts as inputs
@@ -61,7 +61,7 @@ type recorder struct {
 // package compiled to plain Go. Pairs are picture i with text i, starting again with
 // the shorter list. Functions that take something else are left out, and the log says
 // so. The case goes with `multiway build --golden`, and with Check and the description.
-func Record(dir string, m *build.Model, o RecordOptions) error {
+func Record(dir string, m *compile.Model, o RecordOptions) error {
 	if o.Log == nil {
 		o.Log = func(string, ...any) {}
 	}
@@ -103,7 +103,7 @@ func Record(dir string, m *build.Model, o RecordOptions) error {
 	if c.ConfigJSON, err = json.Marshal(map[string]any{"family": c.Family, "task": c.Task, "dim": m.Desc.Sizes.Dim, "image_size": r.side, "vocab_size": s.Vocab()}); err != nil {
 		return err
 	}
-	plan := map[*ir.Func][]build.Sample{}
+	plan := map[*ir.Func][]compile.Sample{}
 	n := 0
 	for _, f := range described.Funcs {
 		in, why := r.samples.Of(f)
@@ -170,7 +170,7 @@ func imageName(i int) string { return fmt.Sprintf("image.%d", i) }
 func textName(i int) string  { return fmt.Sprintf("text.%d", i) }
 
 // source says of what an input was made, and which tensors it is.
-func (r *recorder) source(x build.Sample) (names []string, tensors map[string]string) {
+func (r *recorder) source(x compile.Sample) (names []string, tensors map[string]string) {
 	tensors = map[string]string{}
 	if x.Image >= 0 {
 		names = append(names, r.samples.Images[x.Image].Name)
@@ -184,8 +184,8 @@ func (r *recorder) source(x build.Sample) (names []string, tensors map[string]st
 }
 
 // run fills in the runs and returns the outputs of the interpreter.
-func (r *recorder) run(c *cases.Case, described *ir.Program, plan map[*ir.Func][]build.Sample) ([]checkpoint.Tensor, error) {
-	if err := build.CanCompile(r.o.Log); err != nil {
+func (r *recorder) run(c *cases.Case, described *ir.Program, plan map[*ir.Func][]compile.Sample) ([]checkpoint.Tensor, error) {
+	if err := compile.CanCompile(r.o.Log); err != nil {
 		return nil, err
 	}
 	m, _, err := r.m.Tuned(r.o.Entries, r.o.Log)
@@ -199,7 +199,7 @@ func (r *recorder) run(c *cases.Case, described *ir.Program, plan map[*ir.Func][
 	// What the package may differ in by rounding alone: in what it multiplies, if that is
 	// coarse, of the model; else of the model with the weights as they are stored.
 	judge := described
-	allowed, coarse := build.Allowed(planned)
+	allowed, coarse := compile.Allowed(planned)
 	if !coarse {
 		if judge, err = m.Stored(described); err != nil {
 			return nil, err
@@ -210,13 +210,13 @@ func (r *recorder) run(c *cases.Case, described *ir.Program, plan map[*ir.Func][
 		return nil, err
 	}
 	r.o.Log("compiling to plain Go, to measure its error")
-	e, err := build.NewEngine(planned, opt, "", r.o.Log)
+	e, err := compile.NewEngine(planned, opt, "", r.o.Log)
 	if err != nil {
 		return nil, err
 	}
 	defer e.Close()
 	if r.held != nil {
-		held, err := m.Hold(r.held, e, r.o.Entries, build.Quick, r.o.Log)
+		held, err := m.Hold(r.held, e, r.o.Entries, compile.Quick, r.o.Log)
 		if err != nil {
 			return nil, err
 		}
@@ -236,7 +236,7 @@ func (r *recorder) run(c *cases.Case, described *ir.Program, plan map[*ir.Func][
 		for i, in := range plan[f] {
 			r.o.Log("%s %d of %d: running the float64 interpreter", f.Name, i+1, len(plan[f]))
 			names, made := r.source(in)
-			tensors, t := build.Tensors(f, in.Seq)
+			tensors, t := compile.Tensors(f, in.Seq)
 			want, err := described.Run(f.Name, t, tensors)
 			if err != nil {
 				return nil, err

@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/multiway-go/multiway/asm/asmtest"
-	"github.com/multiway-go/multiway/codegen/build"
+	"github.com/multiway-go/multiway/codegen/compile"
 	"github.com/multiway-go/multiway/generated/beit3tiny"
 	"github.com/multiway-go/multiway/golden"
 	"github.com/multiway-go/multiway/golden/cases"
@@ -20,9 +20,9 @@ import (
 
 const tinyYAML = "../generated/beit3tiny/beit3tiny.yaml"
 
-func openModel(t *testing.T, path string) *build.Model {
+func openModel(t *testing.T, path string) *compile.Model {
 	t.Helper()
-	m, err := build.Open(path)
+	m, err := compile.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -209,7 +209,7 @@ func TestHoldGolden(t *testing.T) {
 		if err := checkpoint.WriteSafetensorsFile(path, list, nil); err != nil {
 			t.Fatal(err)
 		}
-		r, err := m.Write(build.Options{Dir: filepath.Join(t.TempDir(), "p"), Check: build.Off, Expect: path})
+		r, err := m.Write(compile.Options{Dir: filepath.Join(t.TempDir(), "p"), Check: compile.Off, Expect: path})
 		if err != nil {
 			t.Fatalf("%s: %v", c.name, err)
 		}

@@ -7,7 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/multiway-go/multiway/codegen"
-	"github.com/multiway-go/multiway/codegen/rt/app"
+	"github.com/multiway-go/multiway/codegen/rt/cli"
 	"github.com/multiway-go/multiway/ir/model"
 )
 
@@ -19,7 +19,7 @@ func TestTasks(t *testing.T) {
 	for _, table := range []struct {
 		where string
 		names []string
-	}{{"codegen/task.go", codegen.TaskNames()}, {"codegen/rt/app/tasks.go", app.TaskNames()}} {
+	}{{"codegen/task.go", codegen.TaskNames()}, {"codegen/rt/cli/tasks.go", cli.TaskNames()}} {
 		if d := cmp.Diff(want, sorted(table.names)); d != "" {
 			t.Errorf("tasks of ir/model and of %s (-want +got):\n%s", table.where, d)
 		}

@@ -18,7 +18,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/multiway-go/multiway/codegen/build"
+	"github.com/multiway-go/multiway/codegen/compile"
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/codegen/rt/task"
 	"github.com/multiway-go/multiway/generated/beit3tiny"
@@ -87,7 +87,7 @@ func TestTinyIsItsProgram(t *testing.T) {
 // interpreter on the program of its description.
 func isItsProgram(t *testing.T, name string, pkg *rt.Package, m *rt.Model) {
 	t.Helper()
-	desc, err := build.Open(filepath.Join(generated, name, name+".yaml"))
+	desc, err := compile.Open(filepath.Join(generated, name, name+".yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +107,7 @@ func isItsProgram(t *testing.T, name string, pkg *rt.Package, m *rt.Model) {
 		}
 		for _, n := range lengths {
 			seq := sequence(f, n, uint64(n))
-			in, text := build.Tensors(p.Func(f.Name), seq)
+			in, text := compile.Tensors(p.Func(f.Name), seq)
 			want, err := p.Run(f.Name, text, in)
 			if err != nil {
 				t.Fatal(err)

@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/multiway-go/multiway/codegen/rt/app"
+	"github.com/multiway-go/multiway/codegen/rt/cli"
 	"github.com/multiway-go/multiway/codegen/rt/file"
 )
 
@@ -20,7 +20,7 @@ var queries = []string{
 	"moon", "sad crying face", "football",
 }
 
-func demoCommand(a *app.App) *cobra.Command {
+func demoCommand(a *cli.App) *cobra.Command {
 	var html string
 	c := &cobra.Command{
 		Use:   "demo",
@@ -61,7 +61,7 @@ what was found. ` + chosen + `
 			if err != nil {
 				return err
 			}
-			page := app.Page{
+			page := cli.Page{
 				Title: "Emoji drawings, found by words",
 				Intro: fmt.Sprintf("A small BEiT-3, compiled to Go, looked through %d drawings by an artist it never saw: what it finds for each query, best first, "+
 					"with the name of each drawing and the cosine of the two embeddings. The model never reads these names. %s %s", len(h.Items), chosen, knows),
@@ -81,7 +81,7 @@ what was found. ` + chosen + `
 }
 
 // table prints a query's drawings below each other, beside the query.
-func table(a *app.App, results []app.Result) error {
+func table(a *cli.App, results []cli.Result) error {
 	w := tabwriter.NewWriter(a.Out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "query\tscore\tfound")
 	for _, r := range results {

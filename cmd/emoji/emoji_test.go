@@ -19,7 +19,7 @@ import (
 
 	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/codegen/rt"
-	"github.com/multiway-go/multiway/codegen/rt/app"
+	"github.com/multiway-go/multiway/codegen/rt/cli"
 	"github.com/multiway-go/multiway/codegen/rt/imagefile"
 	"github.com/multiway-go/multiway/generated/emoji"
 	"github.com/multiway-go/multiway/ir/checkpoint"
@@ -259,14 +259,14 @@ func TestSheet(t *testing.T) {
 }
 
 // command runs f inside a run of the binary.
-func command(t *testing.T, f func(*app.App) error) {
+func command(t *testing.T, f func(*cli.App) error) {
 	t.Helper()
 	b := binary
-	b.Extra = func(a *app.App) []*cobra.Command {
+	b.Extra = func(a *cli.App) []*cobra.Command {
 		return []*cobra.Command{{Use: "test", RunE: func(*cobra.Command, []string) error { return f(a) }}}
 	}
 	var errs strings.Builder
-	if app.Run(b, []string{"test"}, strings.NewReader(""), io.Discard, &errs) != 0 {
+	if cli.Run(b, []string{"test"}, strings.NewReader(""), io.Discard, &errs) != 0 {
 		t.Fatal(errs.String())
 	}
 }
@@ -294,7 +294,7 @@ func evalAll(t *testing.T, captions bool) {
 	if err := json.Unmarshal(text, &file); err != nil {
 		t.Fatal(err)
 	}
-	command(t, func(a *app.App) error {
+	command(t, func(a *cli.App) error {
 		m, err := a.Open()
 		if err != nil {
 			return err

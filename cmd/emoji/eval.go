@@ -9,11 +9,11 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/multiway-go/multiway/codegen/rt/app"
+	"github.com/multiway-go/multiway/codegen/rt/cli"
 	"github.com/multiway-go/multiway/codegen/rt/task"
 )
 
-func evalCommand(a *app.App) *cobra.Command {
+func evalCommand(a *cli.App) *cobra.Command {
 	captions, every := true, 1
 	c := &cobra.Command{
 		Use:   "eval",
@@ -30,7 +30,7 @@ the names and in the places that the metrics.json of the training run has them.`
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if every < 1 {
-				return app.Usagef("--every is %d, want at least 1", every)
+				return cli.Usagef("--every is %d, want at least 1", every)
 			}
 			m, err := a.Open()
 			if err != nil {
@@ -96,7 +96,7 @@ type evaluation struct {
 	images [][]float32 // embeddings of the drawings
 }
 
-func evaluate(ctx context.Context, a *app.App, m *task.Model, captions bool, every int) (*evaluation, error) {
+func evaluate(ctx context.Context, a *cli.App, m *task.Model, captions bool, every int) (*evaluation, error) {
 	h, err := loadHeldOut()
 	if err != nil {
 		return nil, err
@@ -240,7 +240,7 @@ func accuracyOf(hits []hit, subset []int) accuracy {
 	}
 }
 
-func (e *evaluation) print(a *app.App) error {
+func (e *evaluation) print(a *cli.App) error {
 	w := tabwriter.NewWriter(a.Out, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(a.Out, "%d drawings of %s, %d of them of concepts that training never saw; precision %s\n\n", e.Images, e.vendor, e.Unseen, e.precision)
 	fmt.Fprintln(w, "retrieval\ttext->image R@1\tR@5\tR@10\timage->text R@1\tR@5\tR@10")

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/multiway-go/multiway/codegen/rt/app"
+	"github.com/multiway-go/multiway/codegen/rt/cli"
 	"github.com/multiway-go/multiway/codegen/rt/task"
 	"github.com/multiway-go/multiway/generated/emoji"
 )
@@ -38,7 +38,7 @@ type told struct {
 }
 
 // tell captions every drawing, if asked for, and asks about it.
-func tell(ctx context.Context, a *app.App, m *task.Model, h *heldOut, captions bool) ([]told, error) {
+func tell(ctx context.Context, a *cli.App, m *task.Model, h *heldOut, captions bool) ([]told, error) {
 	words, ok := m.Tokens().(interface{ Decode(ids []int32) string })
 	if !ok {
 		return nil, fmt.Errorf("the tokenizer does not spell")

@@ -6,7 +6,7 @@ import (
 	"image"
 	"sync"
 
-	"github.com/multiway-go/multiway/codegen/rt/app"
+	"github.com/multiway-go/multiway/codegen/rt/cli"
 	"github.com/multiway-go/multiway/codegen/rt/imagefile"
 	"github.com/multiway-go/multiway/generated/emoji/source"
 )
@@ -64,10 +64,10 @@ var sheet = sync.OnceValues(func() (image.Image, error) {
 })
 
 // pictures lists the drawings, each cut out of the sheet when it is read.
-func (h *heldOut) pictures() []app.Picture {
-	list := make([]app.Picture, len(h.Items))
+func (h *heldOut) pictures() []cli.Picture {
+	list := make([]cli.Picture, len(h.Items))
 	for i := range h.Items {
-		list[i] = app.Picture{Name: h.Items[i].Name, Sign: h.Items[i].Emoji, Read: func() (image.Image, error) { return h.cut(i) }}
+		list[i] = cli.Picture{Name: h.Items[i].Name, Sign: h.Items[i].Emoji, Read: func() (image.Image, error) { return h.cut(i) }}
 	}
 	return list
 }

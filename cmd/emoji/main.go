@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/multiway-go/multiway/codegen/rt"
-	"github.com/multiway-go/multiway/codegen/rt/app"
+	"github.com/multiway-go/multiway/codegen/rt/cli"
 	"github.com/multiway-go/multiway/codegen/rt/task"
 	"github.com/multiway-go/multiway/generated/emoji"
 )
@@ -21,23 +21,23 @@ import (
 const knows = `The model knows drawings of emoji only: what it says of photos, and of other drawings, is
 nonsense. As a text "a cat" works better than "cat".`
 
-var binary = app.Binary{
+var binary = cli.Binary{
 	Name:    "emoji",
 	Short:   "Find emoji drawings by words, and words for drawings",
 	Knows:   knows,
 	Package: &emoji.Package,
 	Open:    open,
-	Bundled: func() ([]app.Picture, error) {
+	Bundled: func() ([]cli.Picture, error) {
 		h, err := loadHeldOut()
 		if err != nil {
 			return nil, err
 		}
 		return h.pictures(), nil
 	},
-	Extra: func(a *app.App) []*cobra.Command { return []*cobra.Command{evalCommand(a), demoCommand(a)} },
+	Extra: func(a *cli.App) []*cobra.Command { return []*cobra.Command{evalCommand(a), demoCommand(a)} },
 }
 
-func main() { app.Main(binary) }
+func main() { cli.Main(binary) }
 
 func open(weights string, opts ...rt.Option) (*task.Model, error) {
 	open := emoji.New

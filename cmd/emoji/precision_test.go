@@ -14,8 +14,8 @@ import (
 
 	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/codegen"
-	"github.com/multiway-go/multiway/codegen/build"
-	"github.com/multiway-go/multiway/codegen/rt/app"
+	"github.com/multiway-go/multiway/codegen/compile"
+	"github.com/multiway-go/multiway/codegen/rt/cli"
 	"github.com/multiway-go/multiway/ir/precision"
 )
 
@@ -28,7 +28,7 @@ const folder = "../../generated/emoji"
 // executable and the bytes of the weights.
 func atPrecision(t *testing.T, word string) (exe string, weights int64) {
 	t.Helper()
-	m, err := build.Open(filepath.Join(folder, "emoji.yaml"))
+	m, err := compile.Open(filepath.Join(folder, "emoji.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +37,7 @@ func atPrecision(t *testing.T, word string) (exe string, weights int64) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	r, err := m.Write(build.Options{Dir: filepath.Join(dir, "emoji"), Weights: codegen.Embed, Check: build.Off})
+	r, err := m.Write(compile.Options{Dir: filepath.Join(dir, "emoji"), Weights: codegen.Embed, Check: compile.Off})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +127,7 @@ func TestPrecisions(t *testing.T) {
 
 func precisions(t *testing.T, every, more int) {
 	var exact metrics
-	command(t, func(a *app.App) error {
+	command(t, func(a *cli.App) error {
 		m, err := a.Open()
 		if err != nil {
 			return err
@@ -169,7 +169,7 @@ func TestPrecisionTable(t *testing.T) {
 	if *tableFile == "" {
 		t.Skip("give -table FILE; make precisions does")
 	}
-	base, err := build.Preset(largest, 1)
+	base, err := compile.Preset(largest, 1)
 	if err != nil {
 		t.Fatal(err)
 	}

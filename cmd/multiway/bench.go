@@ -11,9 +11,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/multiway-go/multiway/codegen/build"
-	"github.com/multiway-go/multiway/codegen/rt/app"
+	"github.com/multiway-go/multiway/codegen/compile"
 	"github.com/multiway-go/multiway/codegen/rt/bench"
+	"github.com/multiway-go/multiway/codegen/rt/cli"
 	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/ir/precision"
 )
@@ -39,7 +39,7 @@ its weights come from a seed. The binary that build makes has the same command.
 With several precisions their calls take turns in one process, and their lines stand
 side by side.
 
-` + app.BenchBusy + `
+` + cli.BenchBusy + `
 
 --json writes the numbers to a file: fma_peak_gflops and read_gbps by the number of
 threads, gc_pause_ms, the longest time that a garbage collection beside a call stopped
@@ -76,7 +76,7 @@ do more.`,
 			return runBench(c, models, o, path)
 		},
 	}
-	app.BenchFlags(c, &o)
+	cli.BenchFlags(c, &o)
 	from.flags(c)
 	c.Flags().StringSliceVar(&words, "precision", nil, "precisions to time side by side: "+strings.Join(precision.Names(), ", ")+" (default: the description's)")
 	c.Flags().StringVar(&tune, "tune", "", "whether modules that a precision is too coarse for are stored finer: on or off (default: the description's)")
@@ -98,34 +98,34 @@ func (s *source) flags(c *cobra.Command) {
 }
 
 // open opens what the flags and arguments name.
-func (s *source) open(args []string) (*build.Model, error) {
+func (s *source) open(args []string) (*compile.Model, error) {
 	switch {
 	case s.preset != "" && len(args) > 0:
-		return nil, app.Usagef("give --preset or a description, not both")
+		return nil, cli.Usagef("give --preset or a description, not both")
 	case s.preset != "":
-		return build.Preset(s.preset, s.seed)
+		return compile.Preset(s.preset, s.seed)
 	case s.seeded() && len(args) > 0:
-		return nil, app.Usagef("--seed is for a preset; a description has its own, `seed: %d`", s.seed)
+		return nil, cli.Usagef("--seed is for a preset; a description has its own, `seed: %d`", s.seed)
 	case len(args) == 0:
-		return nil, app.Usagef("no model: give --preset NAME or a description; `multiway presets` lists the presets")
+		return nil, cli.Usagef("no model: give --preset NAME or a description; `multiway presets` lists the presets")
 	}
-	return build.Open(args[0])
+	return compile.Open(args[0])
 }
 
 // atPrecisions returns the model at each of the precisions, or alone if there are none.
-func atPrecisions(m *build.Model, words []string) ([]*build.Model, error) {
+func atPrecisions(m *compile.Model, words []string) ([]*compile.Model, error) {
 	if len(words) == 0 {
-		return []*build.Model{m}, nil
+		return []*compile.Model{m}, nil
 	}
-	var models []*build.Model
+	var models []*compile.Model
 	for i, w := range words {
 		words[i] = strings.TrimSpace(w)
 		w = words[i]
 		switch {
 		case !slices.Contains(precision.Names(), w):
-			return nil, app.Usagef("--precision has %q, want some of %s, separated by commas", w, strings.Join(precision.Names(), ", "))
+			return nil, cli.Usagef("--precision has %q, want some of %s, separated by commas", w, strings.Join(precision.Names(), ", "))
 		case slices.Index(words, w) < i:
-			return nil, app.Usagef("--precision: %s is given twice; remove one", w)
+			return nil, cli.Usagef("--precision: %s is given twice; remove one", w)
 		}
 		at, err := m.AtPrecision(w)
 		if err != nil {
@@ -137,7 +137,7 @@ func atPrecisions(m *build.Model, words []string) ([]*build.Model, error) {
 }
 
 // runBench compiles the models into one program and has it time them.
-func runBench(c *cobra.Command, models []*build.Model, o bench.Options, path string) error {
+func runBench(c *cobra.Command, models []*compile.Model, o bench.Options, path string) error {
 	var numbers *file.File
 	if path != "" { // before the work that would be for nothing
 		var err error
@@ -146,16 +146,16 @@ func runBench(c *cobra.Command, models []*build.Model, o bench.Options, path str
 		}
 		defer numbers.Abandon()
 	}
-	s, err := build.NewScratch(models, o, logged)
+	s, err := compile.NewScratch(models, o, logged)
 	if err != nil {
 		return err
 	}
 	defer s.Close()
 	logged("timing")
-	var bar *app.Progress
+	var bar *cli.Progress
 	out, err := s.Run(c.Context(), o, func(done, total int) {
 		if bar == nil {
-			bar = app.NewProgress(os.Stderr, "multiway", "timing", "lines", 1, int64(total))
+			bar = cli.NewProgress(os.Stderr, "multiway", "timing", "lines", 1, int64(total))
 		}
 		bar.Set(int64(done))
 	})

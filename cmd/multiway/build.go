@@ -12,14 +12,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/multiway-go/multiway/codegen"
-	"github.com/multiway-go/multiway/codegen/build"
-	"github.com/multiway-go/multiway/codegen/rt/app"
+	"github.com/multiway-go/multiway/codegen/compile"
+	"github.com/multiway-go/multiway/codegen/rt/cli"
 	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/ir/precision"
 )
 
 func buildCommand() *cobra.Command {
-	var o build.Options
+	var o compile.Options
 	var weights, check, word, samples, tune string
 	var decoders []string
 	var asJSON bool
@@ -86,15 +86,15 @@ Official files have some: more than inference reads.`,
   //go:generate go tool multiway build -o . model.yaml`,
 		Args: arguments(1, 1, "the description of a model, a YAML file"),
 		RunE: func(_ *cobra.Command, args []string) error {
-			o.Weights, o.Check = codegen.Placement(weights), build.Check(check)
+			o.Weights, o.Check = codegen.Placement(weights), compile.Check(check)
 			if err := oneOf("--weights", weights, "", string(codegen.Embed), string(codegen.File)); err != nil {
 				return err
 			}
-			if err := oneOf("--check", check, string(build.Quick), string(build.Full), string(build.Off)); err != nil {
+			if err := oneOf("--check", check, string(compile.Quick), string(compile.Full), string(compile.Off)); err != nil {
 				return err
 			}
 			if o.Dir == "" && o.Binary == "" {
-				return app.Usagef("nothing to build: give -o DIR for a package, --binary FILE for a binary, or both")
+				return cli.Usagef("nothing to build: give -o DIR for a package, --binary FILE for a binary, or both")
 			}
 			if err := oneOf("--tune", tune, "", "on", "off"); err != nil {
 				return err
@@ -107,7 +107,7 @@ Official files have some: more than inference reads.`,
 	f.StringVar(&o.Package, "package", "", "name of the Go package (default: that of other Go files in DIR, else the description's)")
 	f.StringVar(&o.Binary, "binary", "", "path of the binary")
 	f.StringVar(&weights, "weights", "", "where the package keeps its weights: embed or file (default: embed up to 256 MiB)")
-	f.StringVar(&check, "check", string(build.Quick), "check of the result: quick, full or off")
+	f.StringVar(&check, "check", string(compile.Quick), "check of the result: quick, full or off")
 	f.StringVar(&word, "precision", "", "how weights are stored: "+strings.Join(precision.Names(), ", ")+" (default: the description's)")
 	f.StringVar(&tune, "tune", "", "whether modules that the precision is too coarse for are stored finer: on or off (default: the description's)")
 	f.StringVar(&samples, "samples", "", "`folder` of pictures, and of .txt files with a text a line, to judge the result on (default: the description's)")
@@ -115,7 +115,7 @@ Official files have some: more than inference reads.`,
 	f.StringSliceVar(&o.Entries, "entry", nil, "entries to compile (default: the description's)")
 	f.StringArrayVar(&o.Golden, "golden", nil, "`folder` that multiway golden record made: write a test of the package that runs it")
 	f.StringVar(&o.Expect, "expect", "", "`file` of safetensors with inputs and what your own code computed of them: refuse a model that computes something else")
-	f.Float64Var(&o.Bound, "expect-bound", build.ExpectBound, "how far an expected tensor may be off, as a share of its largest value")
+	f.Float64Var(&o.Bound, "expect-bound", compile.ExpectBound, "how far an expected tensor may be off, as a share of its largest value")
 	f.BoolVar(&o.Strict, "strict", false, "refuse a checkpoint with tensors that the model does not use")
 	f.BoolVar(&o.Verbose, "verbose", false, "print how long each stage took")
 	f.BoolVar(&asJSON, "json", false, "print what was built as JSON")
@@ -132,25 +132,25 @@ func oneOf(flag, value string, allowed ...string) error {
 		allowed = allowed[1:]
 	}
 	last := len(allowed) - 1
-	return app.Usagef("%s is %q, want %s or %s", flag, value, strings.Join(allowed[:last], ", "), allowed[last])
+	return cli.Usagef("%s is %q, want %s or %s", flag, value, strings.Join(allowed[:last], ", "), allowed[last])
 }
 
-func runBuild(path, word, tune, samples string, decoders []string, o build.Options, asJSON bool) error {
+func runBuild(path, word, tune, samples string, decoders []string, o compile.Options, asJSON bool) error {
 	start := time.Now()
-	m, err := build.Open(path)
+	m, err := compile.Open(path)
 	if err != nil {
 		return err
 	}
 	defer m.Close()
 	if word != "" {
 		if err := m.Desc.SetPrecision(word); err != nil {
-			return app.Usagef("--precision: %w", err)
+			return cli.Usagef("--precision: %w", err)
 		}
 	}
 	m.Desc.Tune = cmp.Or(tune, m.Desc.Tune)
 	if len(decoders) > 0 {
 		if err := m.Desc.SetDecoders(decoders); err != nil {
-			return app.Usagef("--decoders: %w", err)
+			return cli.Usagef("--decoders: %w", err)
 		}
 	}
 	if samples != "" {
@@ -159,10 +159,10 @@ func runBuild(path, word, tune, samples string, decoders []string, o build.Optio
 		}
 	}
 	o.Log = logged
-	var bar *app.Progress
+	var bar *cli.Progress
 	o.Progress = func(done, total int64) {
 		if bar == nil {
-			bar = app.NewProgress(os.Stderr, "multiway", "weights", "MB", 1e6, total)
+			bar = cli.NewProgress(os.Stderr, "multiway", "weights", "MB", 1e6, total)
 		}
 		bar.Set(done)
 		if done == total {

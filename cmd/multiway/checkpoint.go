@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/multiway-go/multiway/codegen/rt/app"
+	"github.com/multiway-go/multiway/codegen/rt/cli"
 	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/ir/checkpoint"
 	"github.com/multiway-go/multiway/ir/checkpoint/torchsave"
@@ -42,10 +42,10 @@ is not to be had. Styles:
 		Args: arguments(0, 0, ""),
 		RunE: func(*cobra.Command, []string) error {
 			if preset == "" || out == "" {
-				return app.Usagef("give --preset NAME and -o FILE; `multiway presets` lists the names")
+				return cli.Usagef("give --preset NAME and -o FILE; `multiway presets` lists the names")
 			}
 			if !slices.Contains(styles, style) {
-				return app.Usagef("--style is %q, want %v", style, styles)
+				return cli.Usagef("--style is %q, want %v", style, styles)
 			}
 			d, err := model.Preset(preset)
 			if err != nil {

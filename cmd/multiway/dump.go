@@ -8,7 +8,7 @@ import (
 	"github.com/rogpeppe/go-internal/diff"
 	"github.com/spf13/cobra"
 
-	"github.com/multiway-go/multiway/codegen/rt/app"
+	"github.com/multiway-go/multiway/codegen/rt/cli"
 	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/ir"
 	"github.com/multiway-go/multiway/ir/model"
@@ -98,9 +98,9 @@ func program(preset string, entries, args []string) (*ir.Program, passes.Options
 	}
 	switch {
 	case preset != "" && len(args) > 0:
-		return nil, none, app.Usagef("give --preset or a file, not both")
+		return nil, none, cli.Usagef("give --preset or a file, not both")
 	case preset == "" && len(args) == 0:
-		return nil, none, app.Usagef("nothing to dump: give --preset NAME, a description, or a program's text (.ir)")
+		return nil, none, cli.Usagef("nothing to dump: give --preset NAME, a description, or a program's text (.ir)")
 	case preset != "":
 		d, err := model.Preset(preset)
 		if err != nil {
@@ -109,7 +109,7 @@ func program(preset string, entries, args []string) (*ir.Program, passes.Options
 		return lower(d)
 	case filepath.Ext(args[0]) == ".ir":
 		if entries != nil {
-			return nil, none, app.Usagef("--entry goes with a preset or a description; %s is a program already", file.Quote(args[0]))
+			return nil, none, cli.Usagef("--entry goes with a preset or a description; %s is a program already", file.Quote(args[0]))
 		}
 		b, err := file.Read(args[0], ir.MaxProgram)
 		if err != nil {
@@ -131,7 +131,7 @@ func printCost(p *ir.Program, text int) error {
 		text = p.MaxT
 	}
 	if text < 1 || text > p.MaxT {
-		return app.Usagef("--text is %d, want 1 to %d", text, p.MaxT)
+		return cli.Usagef("--text is %d, want 1 to %d", text, p.MaxT)
 	}
 	for i, f := range p.Funcs {
 		if i > 0 {

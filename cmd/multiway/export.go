@@ -8,9 +8,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/multiway-go/multiway/codegen/build"
+	"github.com/multiway-go/multiway/codegen/compile"
 	"github.com/multiway-go/multiway/codegen/onnx"
-	"github.com/multiway-go/multiway/codegen/rt/app"
+	"github.com/multiway-go/multiway/codegen/rt/cli"
 	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/golden"
 	"github.com/multiway-go/multiway/ir"
@@ -43,7 +43,7 @@ The folder of a golden case stands for a description of its model.`, onnx.Opset)
 		Args: arguments(0, 1, "a description"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if out == "" {
-				return app.Usagef("nothing to write: give --onnx FILE.onnx or --onnx FOLDER")
+				return cli.Usagef("nothing to write: give --onnx FILE.onnx or --onnx FOLDER")
 			}
 			m, err := exported(&from, args, checkpoint.DType(weights))
 			if err != nil {
@@ -71,7 +71,7 @@ The folder of a golden case stands for a description of its model.`, onnx.Opset)
 }
 
 // exported opens the model; a folder is a golden case.
-func exported(from *source, args []string, weights checkpoint.DType) (*build.Model, error) {
+func exported(from *source, args []string, weights checkpoint.DType) (*compile.Model, error) {
 	if from.preset == "" && len(args) == 1 {
 		if st, err := os.Stat(args[0]); err == nil && st.IsDir() {
 			return golden.Model(args[0], weights)
@@ -80,7 +80,7 @@ func exported(from *source, args []string, weights checkpoint.DType) (*build.Mod
 	return from.open(args)
 }
 
-func export(m *build.Model, entries []string, out string, o onnx.Options) error {
+func export(m *compile.Model, entries []string, out string, o onnx.Options) error {
 	described, _, err := m.Lower(entries)
 	if err != nil {
 		return err

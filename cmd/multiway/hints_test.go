@@ -13,12 +13,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/multiway-go/multiway/asm/asmtest"
-	"github.com/multiway-go/multiway/codegen/rt/app"
+	"github.com/multiway-go/multiway/codegen/rt/cli"
 	"github.com/multiway-go/multiway/ir/model"
 )
 
 // hinting are the packages whose errors tell people what to do.
-var hinting = []string{"../../ir/model", "../../ir/checkpoint", "../../codegen/rt/imagefile", "../../codegen/build", "../../golden", "."}
+var hinting = []string{"../../ir/model", "../../ir/checkpoint", "../../codegen/rt/imagefile", "../../codegen/compile", "../../golden", "."}
 
 // known reports whether a description may have a field, at the top or in a row of one of its lists.
 func known(field string) bool {
@@ -117,11 +117,11 @@ var followed = []struct {
 	{"give its description with --model", "", "", "cmd/multiway.TestScripts"},
 	{"build with --decoders %s, or import", "", "", "cmd/multiway.TestDecoders"},
 	{"`tokenizer: FILE` in the description adds one", "", "", "cmd/multiway.TestScripts"},
-	{"or give --expect-bound %.2g", "", "", "codegen/build.TestExpectFinds"},
-	{"`family: %s` and all other sizes in place of `preset`", "", "", "codegen/build.TestWrittenOfPreset"},
-	{"`tune: off` in the description, or --tune off, leaves it out", "", "", "codegen/build.TestTuned"},
-	{"`smooth: off` in the description leaves it out", "", "", "codegen/build.TestSmoothed"},
-	{"`cosine: %v` in the description refuses that", "", "", "codegen/build.TestTuned"},
+	{"or give --expect-bound %.2g", "", "", "codegen/compile.TestExpectFinds"},
+	{"`family: %s` and all other sizes in place of `preset`", "", "", "codegen/compile.TestWrittenOfPreset"},
+	{"`tune: off` in the description, or --tune off, leaves it out", "", "", "codegen/compile.TestTuned"},
+	{"`smooth: off` in the description leaves it out", "", "", "codegen/compile.TestSmoothed"},
+	{"`cosine: %v` in the description refuses that", "", "", "codegen/compile.TestTuned"},
 	{"remove one", "", "", "cmd/multiway.TestScripts"},
 }
 
@@ -158,7 +158,7 @@ func TestHintsWork(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)
 	seeded := tinySizes + "seed: 1\n"
-	torch := filepath.ToSlash(filepath.Join(root, "codegen/build/testdata/torch"))
+	torch := filepath.ToSlash(filepath.Join(root, "codegen/compile/testdata/torch"))
 	if err := os.Mkdir("p", 0o777); err != nil {
 		t.Fatal(err)
 	}
@@ -232,7 +232,7 @@ func inProcess(t *testing.T, args ...string) error {
 	t.Helper()
 	old := stdout
 	defer func() { stdout = old }()
-	stdout = app.NewOutput(io.Discard)
+	stdout = cli.NewOutput(io.Discard)
 	c := root()
 	c.SetArgs(args)
 	c.SetOut(io.Discard)

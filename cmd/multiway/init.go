@@ -8,12 +8,12 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/multiway-go/multiway/codegen/build"
+	"github.com/multiway-go/multiway/codegen/compile"
 	"github.com/multiway-go/multiway/codegen/rt/file"
 )
 
 func initCommand() *cobra.Command {
-	var o build.InitOptions
+	var o compile.InitOptions
 	var force bool
 	c := &cobra.Command{
 		Use:   "init [-o FILE] CHECKPOINT",
@@ -48,7 +48,7 @@ are dropped. The description says both.`,
 			} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return file.PathError(out, err)
 			}
-			r, err := build.Init(args[0], o)
+			r, err := compile.Init(args[0], o)
 			if err != nil {
 				return err
 			}

@@ -14,8 +14,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/multiway-go/multiway/codegen/build"
-	"github.com/multiway-go/multiway/codegen/rt/app"
+	"github.com/multiway-go/multiway/codegen/compile"
+	"github.com/multiway-go/multiway/codegen/rt/cli"
 	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/codegen/rt/interrupt"
 )
@@ -29,12 +29,12 @@ func main() {
 		case err == nil:
 			err = stdout.Close()
 		case !started: // what cobra or a command says of the arguments
-			err = app.Usagef("%w", err)
+			err = cli.Usagef("%w", err)
 		}
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "multiway:", file.Brief(err.Error()))
 		}
-		return app.Status(err)
+		return cli.Status(err)
 	})
 }
 
@@ -44,7 +44,7 @@ func put(path string, data []byte) error {
 }
 
 // distinct refuses an output, unless it is "", that would replace what the model is read from or another input.
-func distinct(path string, m *build.Model, inputs ...string) error {
+func distinct(path string, m *compile.Model, inputs ...string) error {
 	if path == "" {
 		return nil
 	}
@@ -52,7 +52,7 @@ func distinct(path string, m *build.Model, inputs ...string) error {
 }
 
 // stdout is the standard output of every command, which fails if any write to it failed, or closing it.
-var stdout = app.NewOutput(os.Stdout)
+var stdout = cli.NewOutput(os.Stdout)
 
 // logged prints a line about what is under way.
 func logged(format string, args ...any) {
@@ -93,7 +93,7 @@ lists the released models, bench --preset times one with random weights.`,
 		},
 		RunE: func(c *cobra.Command, _ []string) error {
 			if version {
-				_, err := fmt.Fprint(c.OutOrStdout(), app.VersionText(c.Name()))
+				_, err := fmt.Fprint(c.OutOrStdout(), cli.VersionText(c.Name()))
 				return err
 			}
 			return c.Help()
@@ -105,7 +105,7 @@ lists the released models, bench --preset times one with random weights.`,
 	c.SetUsageTemplate(strings.ReplaceAll(c.UsageTemplate(), ".FlagUsages", fmt.Sprintf(".FlagUsagesWrapped %d", columns)))
 	c.AddCommand(initCommand(), buildCommand(), benchCommand(), exportCommand(), dumpCommand(), presetsCommand(), docsCommand(), goldenCommand())
 	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return fmt.Errorf("%w; `%s --help` lists the flags", app.FlagError(err), c.CommandPath())
+		return fmt.Errorf("%w; `%s --help` lists the flags", cli.FlagError(err), c.CommandPath())
 	})
 	return c
 }

@@ -5,8 +5,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/multiway-go/multiway/codegen/build"
-	"github.com/multiway-go/multiway/codegen/rt/app"
+	"github.com/multiway-go/multiway/codegen/compile"
+	"github.com/multiway-go/multiway/codegen/rt/cli"
 	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/codegen/rt/token"
 	"github.com/multiway-go/multiway/golden"
@@ -38,16 +38,16 @@ in float64 and in the plainest way: a large model takes minutes an input.`,
 		Args:    arguments(1, 1, "a description"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if out == "" {
-				return app.Usagef("give -o DIR, the folder of the case")
+				return cli.Usagef("give -o DIR, the folder of the case")
 			}
 			for _, list := range ids {
 				seq, err := token.ParseIDs(list)
 				if err != nil {
-					return app.Usagef("--ids: %w", err)
+					return cli.Usagef("--ids: %w", err)
 				}
 				o.IDs = append(o.IDs, seq)
 			}
-			m, err := build.Open(args[0])
+			m, err := compile.Open(args[0])
 			if err != nil {
 				return err
 			}
@@ -66,7 +66,7 @@ in float64 and in the plainest way: a large model takes minutes an input.`,
 	f.StringArrayVar(&o.Texts, "text", nil, "a text (repeat for more)")
 	f.StringArrayVar(&ids, "ids", nil, "a text as token ids, such as 0,17,2 (repeat for more)")
 	f.StringVar(&o.Expect, "expect", "", "`file` of safetensors with inputs, which are recorded too, and what your own code computed of them: refuse a model that computes something else")
-	f.Float64Var(&o.Bound, "expect-bound", build.ExpectBound, "how far an expected tensor may be off, as a share of its largest value")
+	f.Float64Var(&o.Bound, "expect-bound", compile.ExpectBound, "how far an expected tensor may be off, as a share of its largest value")
 	f.StringSliceVar(&o.Entries, "entry", nil, "entries to record (default: the description's)")
 	return c
 }

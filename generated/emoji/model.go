@@ -22,7 +22,7 @@ import (
 	"math"
 
 	"github.com/multiway-go/multiway/codegen/rt"
-	"github.com/multiway-go/multiway/codegen/rt/decode"
+	"github.com/multiway-go/multiway/codegen/rt/caption"
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
 	"github.com/multiway-go/multiway/codegen/rt/task"
 	"github.com/multiway-go/multiway/codegen/rt/token"
@@ -518,7 +518,7 @@ func (m *Model) Answer(img image.Image, question string, k int) ([]task.Label, e
 
 // captions are the rules of the model's captions.
 var captions = task.Captions{
-	Ban: []decode.IDs{{
+	Ban: []caption.IDs{{
 		From: 0,
 		To:   1,
 	}, {

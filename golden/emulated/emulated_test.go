@@ -185,7 +185,7 @@ func TestArm64Compiler(t *testing.T) {
 // The float64 interpreter and what only measures may have them.
 func unfused(t *testing.T, exe string) {
 	out := command(t, "go", "tool", "objdump", "-s", "^"+module+"(asm|passes|ir/checkpoint|codegen)[./]", exe)
-	free := regexp.MustCompile(`^` + module + `codegen/build\.\(\*checker\)`)
+	free := regexp.MustCompile(`^` + module + `codegen/compile\.\(\*checker\)`)
 	name, functions := "", 0
 	for line := range strings.Lines(out) {
 		if f, ok := strings.CutPrefix(line, "TEXT "); ok {

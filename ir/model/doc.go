@@ -93,7 +93,7 @@
 // The lowering reads only the structure; a task is a row that says which entries it
 // takes, which tensors its head adds and which functions it has. A new one has a row here,
 // one in codegen's table of tasks, with its methods in a file task_NAME.go, and one in that
-// of codegen/rt/app, with its commands. A test in golden compares the three.
+// of codegen/rt/cli, with its commands. A test in golden compares the three.
 //
 // [Tensors] lists the official state dict of a description, in order, with the
 // tensors that inference never reads: seeded checkpoints are made from it.

@@ -5,15 +5,15 @@ import (
 	"image"
 
 	"github.com/multiway-go/multiway/codegen/rt"
-	"github.com/multiway-go/multiway/codegen/rt/decode"
+	"github.com/multiway-go/multiway/codegen/rt/caption"
 	"github.com/multiway-go/multiway/codegen/rt/token"
 )
 
 // Captions are the rules of a package's captions.
 type Captions struct {
 	Image, Step *rt.Func
-	MaxNew      int          // most ids after <s>, </s> included
-	Ban         []decode.IDs // ids that no caption has
+	MaxNew      int           // most ids after <s>, </s> included
+	Ban         []caption.IDs // ids that no caption has
 }
 
 // CaptionOptions change how a caption is written.
@@ -40,11 +40,11 @@ type speller interface {
 }
 
 // options checks o and completes it.
-func (c *Captions) options(o CaptionOptions) (decode.Options, error) {
-	d := decode.Options{BOS: token.BOS, EOS: token.EOS, Ban: c.Ban, Beams: o.Beams, Penalty: o.Penalty}
+func (c *Captions) options(o CaptionOptions) (caption.Options, error) {
+	d := caption.Options{BOS: token.BOS, EOS: token.EOS, Ban: c.Ban, Beams: o.Beams, Penalty: o.Penalty}
 	switch {
-	case o.Beams < 0 || o.Beams > decode.MaxBeams:
-		return d, fmt.Errorf("%d beams, want 1 to %d, or 0 for a greedy caption", o.Beams, decode.MaxBeams)
+	case o.Beams < 0 || o.Beams > caption.MaxBeams:
+		return d, fmt.Errorf("%d beams, want 1 to %d, or 0 for a greedy caption", o.Beams, caption.MaxBeams)
 	case o.MaxNew < 0 || o.MaxNew > c.MaxNew:
 		return d, fmt.Errorf("at most %d new ids are asked for, want 1 to %d, or 0 for %d, the limit of the build (limits.max_new)", o.MaxNew, c.MaxNew, c.MaxNew)
 	}
@@ -76,7 +76,7 @@ func (s *Session) Caption(c *Captions, img image.Image, o CaptionOptions) (Capti
 		return Caption{}, err
 	}
 	if s.runner == nil || s.runner.Beams() < max(1, o.Beams) {
-		if s.runner, err = decode.On(s.Session, c.Step, words.Mask(), max(1, o.Beams)); err != nil {
+		if s.runner, err = caption.On(s.Session, c.Step, words.Mask(), max(1, o.Beams)); err != nil {
 			return Caption{}, err
 		}
 	}
@@ -85,11 +85,11 @@ func (s *Session) Caption(c *Captions, img image.Image, o CaptionOptions) (Capti
 	if err := r.Begin(c.Image, s.seqs[0].Image); err != nil {
 		return Caption{}, err
 	}
-	var got decode.Caption
+	var got caption.Caption
 	if o.Beams > 0 {
-		got, err = decode.Beam(r, d)
+		got, err = caption.Beam(r, d)
 	} else {
-		got, err = decode.Greedy(r, d)
+		got, err = caption.Greedy(r, d)
 	}
 	if err != nil {
 		return Caption{}, err
@@ -109,14 +109,14 @@ func (m *Model) Caption(c *Captions, img image.Image, o CaptionOptions) (got Cap
 // SampleCaption returns the logits of every step of a package's sample caption: the
 // picture and the words are those of Sample.
 func SampleCaption(s *rt.Session, image, step *rt.Func, words, vocab int) ([]float32, error) {
-	r, err := decode.On(s, step, int32(vocab-1), 1)
+	r, err := caption.On(s, step, int32(vocab-1), 1)
 	if err != nil {
 		return nil, err
 	}
 	if err := r.Begin(image, Sample(image.Name, image.Image, 0, vocab).Image); err != nil {
 		return nil, err
 	}
-	steps, err := decode.Force(r, Sample(step.Name, 0, words, vocab).IDs)
+	steps, err := caption.Force(r, Sample(step.Name, 0, words, vocab).IDs)
 	var all []float32
 	for _, x := range steps {
 		all = append(all, x...)

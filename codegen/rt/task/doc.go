@@ -6,5 +6,5 @@
 // [Model] hands sessions to concurrent callers. [Top] turns logits into labels,
 // [Session.Caption] steps into a caption, by the rules of [Captions].
 //
-// It imports rt, rt/decode, rt/token and rt/pixel, and opens no files: see rt/imagefile.
+// It imports rt, rt/caption, rt/token and rt/pixel, and opens no files: see rt/imagefile.
 package task

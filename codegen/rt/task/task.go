@@ -11,7 +11,7 @@ import (
 	"sync/atomic"
 
 	"github.com/multiway-go/multiway/codegen/rt"
-	"github.com/multiway-go/multiway/codegen/rt/decode"
+	"github.com/multiway-go/multiway/codegen/rt/caption"
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
 	"github.com/multiway-go/multiway/codegen/rt/token"
 )
@@ -47,7 +47,7 @@ type buffers struct {
 	rows    [][]float32
 
 	features []float32 // of several runs, for a head
-	runner   *decode.Runner
+	runner   *caption.Runner
 }
 
 // Images runs a function of pictures on a batch of them. The result is valid until

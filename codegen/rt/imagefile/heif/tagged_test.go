@@ -35,7 +35,7 @@ func TestNotLinked(t *testing.T) {
 	}
 	for _, args := range [][]string{
 		{module + "cmd/emoji", module + "cmd/multiway", readers + "heic", readers + "avif"},
-		{"-tags=nodynamic", module + "cmd/emoji", module + "codegen/rt/app", module + "generated/emoji"},
+		{"-tags=nodynamic", module + "cmd/emoji", module + "codegen/rt/cli", module + "generated/emoji"},
 	} {
 		deps := strings.Fields(goCommand(t, append([]string{"list", "-deps"}, args...)...))
 		if i := slices.IndexFunc(deps, foreign); i >= 0 {

@@ -1,0 +1,107 @@
+package compile
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/caption"
+	"github.com/multiway-go/multiway/ir"
+)
+
+// Interpreted writes captions in the float64 interpreter, by a program's functions
+// caption_image and caption_step. It is slow and exact.
+type Interpreted struct {
+	p     *ir.Program
+	mask  int32
+	fixed []*ir.Tensor   // keys and values of the picture, of each state
+	words [][]*ir.Tensor // of each beam: those of its words, of each state; nil for none
+	next  [][]*ir.Tensor // of each beam: the row that the last step adds
+	t     int
+}
+
+var _ caption.Model = (*Interpreted)(nil)
+
+// NewInterpreted begins the caption of a picture. mask is the id of the next word's place.
+func NewInterpreted(p *ir.Program, mask int32, pixels []float32) (*Interpreted, error) {
+	image, step := p.Func("caption_image"), p.Func("caption_step")
+	if image == nil || step == nil {
+		return nil, fmt.Errorf("program %s has no captions: caption_image or caption_step is missing", p.Name)
+	}
+	in, t := Tensors(image, rt.Seq{Image: pixels})
+	out, err := p.Run(image.Name, t, in)
+	if err != nil {
+		return nil, err
+	}
+	x := &Interpreted{p: p, mask: mask}
+	for _, r := range image.Results {
+		x.fixed = append(x.fixed, out[r.Name])
+	}
+	if len(x.fixed) != len(step.States()) {
+		return nil, fmt.Errorf("%s makes %d states, %s has %d", image.Name, len(x.fixed), step.Name, len(step.States()))
+	}
+	x.words = [][]*ir.Tensor{make([]*ir.Tensor, len(x.fixed))}
+	return x, nil
+}
+
+// Next implements [caption.Model].
+func (x *Interpreted) Next(words []int32) ([][]float32, error) {
+	step := x.p.Func("caption_step")
+	x.next = x.next[:0]
+	var all [][]float32
+	for beam, w := range words {
+		in := map[string]*ir.Tensor{}
+		for _, v := range step.Params {
+			if !v.State {
+				in[v.Name] = &ir.Tensor{Shape: v.Type.At(x.t), IDs: []int32{w, x.mask}}
+			}
+		}
+		for i, v := range step.States() {
+			in[v.Name] = below(x.fixed[i], x.words[beam][i])
+		}
+		out, err := x.p.Run(step.Name, x.t, in)
+		if err != nil {
+			return nil, err
+		}
+		var rows []*ir.Tensor
+		for _, v := range step.Results {
+			if v.Op == ir.OpStore {
+				rows = append(rows, out[v.Name])
+				continue
+			}
+			logits := make([]float32, len(out[v.Name].F))
+			for i, y := range out[v.Name].F {
+				logits[i] = float32(y)
+			}
+			all = append(all, logits)
+		}
+		x.next = append(x.next, rows)
+	}
+	return all, nil
+}
+
+// Keep implements [caption.Model].
+func (x *Interpreted) Keep(parents []int) error {
+	var words [][]*ir.Tensor
+	for _, p := range parents {
+		var rows []*ir.Tensor
+		for i, row := range x.next[p] {
+			rows = append(rows, below(x.words[p][i], row))
+		}
+		words = append(words, rows)
+	}
+	x.words = words
+	x.t++
+	return nil
+}
+
+// below puts the rows of b below those of a; either may be nil.
+func below(a, b *ir.Tensor) *ir.Tensor {
+	switch {
+	case a == nil:
+		return b
+	case b == nil:
+		return a
+	}
+	return &ir.Tensor{Shape: []int{a.Shape[0] + b.Shape[0], a.Shape[1]}, F: slices.Concat(a.F, b.F)}
+}

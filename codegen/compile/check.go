@@ -1,0 +1,541 @@
+package compile
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/multiway-go/multiway/asm"
+	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/caption"
+	"github.com/multiway-go/multiway/codegen/rt/engineproc"
+	"github.com/multiway-go/multiway/codegen/rt/task"
+	"github.com/multiway-go/multiway/ir"
+)
+
+// Check says how thoroughly a build judges what it built.
+type Check string
+
+// The checks. Quick takes seconds: the compiled package at its best level against
+// its plain Go, and the float64 interpreter on the whole model if that is quick, on
+// its first layers if it is not. Full runs the whole model in the interpreter.
+const (
+	Quick Check = "quick"
+	Full  Check = "full"
+	Off   Check = "off"
+)
+
+// Checks lists the checks by name, for help texts.
+var Checks = []Check{Quick, Full, Off}
+
+// Tolerance is how far a compiled output may be from its judge, as a share of the
+// output's largest value, and Floor what is allowed besides. The float32 arithmetic
+// of the released models is off by some 5e-6 of the largest value.
+const (
+	Tolerance = 1e-4
+	Floor     = 1e-6
+)
+
+// quickFLOPs is the work that the interpreter takes on within seconds; tests lower it.
+var quickFLOPs = int64(4e9)
+
+// cutLayers is how much of a large model the quick check interprets.
+const cutLayers = 2
+
+// Result is one line of the self-check.
+type Result struct {
+	Func   string  `json:"func"`
+	Output string  `json:"output"`
+	Judge  string  `json:"judge"` // what judged: interpreter, generic, ...
+	Level  string  `json:"level"` // what was judged
+	MaxAbs float64 `json:"max_abs"`
+	Bound  float64 `json:"bound"`
+
+	// Of a line that is judged by the angle between rows: how many rows there are, the
+	// least and the mean cosine, the least that is accepted, and how many rows have their largest value
+	// in the same column.
+	Rows   int     `json:"rows,omitempty"`
+	Cosine float64 `json:"cosine,omitempty"`
+	Mean   float64 `json:"mean_cosine,omitempty"`
+	Least  float64 `json:"least_cosine,omitempty"`
+	Top1   int     `json:"top1,omitempty"`
+}
+
+// OK reports whether the error is within the bound.
+func (r Result) OK() bool {
+	if r.Rows > 0 {
+		return r.Cosine >= r.Least
+	}
+	return r.MaxAbs <= r.Bound
+}
+
+// String is the line that build prints.
+func (r Result) String() string {
+	verdict := "ok"
+	if !r.OK() {
+		verdict = "FAIL"
+	}
+	if r.Rows > 0 {
+		least := ""
+		if r.Least > 0 {
+			least = fmt.Sprintf(", want %v at least", r.Least)
+		}
+		digits := 6
+		if !r.OK() {
+			digits = 12 // it may be close
+		}
+		return fmt.Sprintf("%-28s %-14s %-11s against %-22s cosine %.*f (mean %.*f)%s, max abs error %.2e, top-1 %d of %d  %s",
+			r.Func, r.Output, r.Level, r.Judge, digits, r.Cosine, digits, r.Mean, least, r.MaxAbs, r.Top1, r.Rows, verdict)
+	}
+	return fmt.Sprintf("%-28s %-14s %-11s against %-22s max abs error %.2e, bound %.2e  %s", r.Func, r.Output, r.Level, r.Judge, r.MaxAbs, r.Bound, verdict)
+}
+
+// sampleText is the number of ids in the self-check's text.
+const sampleText = 9
+
+// selfCheck judges the engine of a planned program and returns its vectors for the
+// package to carry.
+func (m *Model) selfCheck(e *Engine, planned *ir.Program, how Check, opt Options) ([]Result, []task.Vector, error) {
+	described, _, err := m.Lower(opt.Entries)
+	if err != nil {
+		return nil, nil, err
+	}
+	text := min(sampleText, described.MaxT)
+	work := int64(0)
+	for _, f := range described.Funcs {
+		work += ir.FuncCost(described, f, text).FLOPs
+	}
+	whole := how == Full || work <= quickFLOPs
+
+	s := m.Desc.Structure()
+	c := &checker{text: text, vocab: s.Vocab(), rounds: roundingOf(planned)}
+	best, err := c.outputs(e, planned, "")
+	if err != nil {
+		return nil, nil, err
+	}
+	generic, err := c.outputs(e, planned, "generic")
+	if err != nil {
+		return nil, nil, err
+	}
+	c.compare(best, generic, "generic")
+	judge := generic
+	if whole {
+		opt.log("running the float64 interpreter (%.1f GFLOP)", float64(work)/1e9)
+		exact, err := m.judge(c, best, described, "interpreter")
+		if err != nil {
+			return nil, nil, err
+		}
+		if !c.rounds.coarse {
+			judge = exact
+		}
+	} else if err := m.checkCut(c, opt); err != nil {
+		return nil, nil, err
+	}
+	if err := m.onSamples(c, e, described, opt); err != nil {
+		return nil, nil, err
+	}
+	var bad, inexact []string
+	for _, r := range c.results {
+		switch {
+		case r.OK():
+		case r.Rows > 0 && strings.HasPrefix(r.Judge, exactModel):
+			inexact = append(inexact, r.String())
+		default:
+			bad = append(bad, r.String())
+		}
+	}
+	if bad == nil && inexact != nil {
+		return c.results, nil, fmt.Errorf("precision %s is too far from the model; nothing was written:\n%s\nuse another precision, or change `cosine` in the description", m.Desc.Precision, strings.Join(inexact, "\n"))
+	}
+	if bad != nil {
+		return c.results, nil, fmt.Errorf("the compiled package is wrong; nothing was written:\n%s\nplease report this with the model description", strings.Join(bad, "\n"))
+	}
+	return c.results, vectors(judge, text, c.tolerance()), nil
+}
+
+// aim is the least cosine to the model that outputs are to have: what the description asks
+// for, or else its precision unless nothing is tuned for it; 0: none.
+func (m *Model) aim() float64 {
+	if m.Desc.Tune == "off" {
+		return m.Desc.Cosine
+	}
+	return cmp.Or(m.Desc.Cosine, m.Desc.Precision.Cosine())
+}
+
+// short lists the results of the precision whose cosine is below the aim.
+func short(results []Result, aim float64) []string {
+	var lines []string
+	for _, r := range results {
+		if r.Rows > 0 && r.Cosine < aim {
+			lines = append(lines, r.String())
+		}
+	}
+	return lines
+}
+
+// rounding is what products of a program that round what they multiply, which depends
+// on the input, ask of the check.
+type rounding struct {
+	// coarse says that the interpreter's last bit may decide how a value is rounded, and show.
+	coarse bool
+	// tolerance allows for values that round the other way, since one before differs in its
+	// last bit.
+	tolerance float64
+	// least is the cosine below which a row is taken for an error, not for rounding.
+	least float64
+}
+
+// roundings are those of the types by which products round what they multiply.
+var roundings = map[ir.DType]rounding{
+	ir.I8:      {true, 0.1, 0.98},
+	ir.I8X2:    {false, 0.002, 0.99},
+	ir.BF16Dot: {true, 0.03, 0.999},
+}
+
+// Allowed returns how far outputs of a planned program may be from those of the interpreter,
+// as a share of the largest value: on the model with its weights as they are stored, or, if
+// products round what they multiply so coarsely that this would say nothing, on the model
+// as described.
+func Allowed(p *ir.Program) (share float64, coarse bool) {
+	r := roundingOf(p)
+	return max(Tolerance, r.tolerance), r.coarse
+}
+
+// roundingOf returns that of the coarsest products of the planned program.
+func roundingOf(p *ir.Program) rounding {
+	var r rounding
+	for _, w := range p.Weights {
+		x, ok := roundings[w.Type.DType]
+		if !ok || w.Layout == asm.RowsWord {
+			continue
+		}
+		if r.tolerance > 0 {
+			x = rounding{x.coarse || r.coarse, max(r.tolerance, x.tolerance), min(r.least, x.least)}
+		}
+		r = x
+	}
+	return r
+}
+
+// exactModel is what accuracy is measured against.
+const exactModel = "the model in float64"
+
+// judge compares what was compiled with the float64 interpreter on the program with its
+// weights as they are stored, and, if they are not float32, on the program as described.
+// It returns what the first says.
+func (m *Model) judge(c *checker, got []result, described *ir.Program, name string) ([]result, error) {
+	stored, err := m.Stored(described)
+	if err != nil {
+		return nil, err
+	}
+	var want []result
+	if !c.rounds.coarse { // how they round rows depends on the input
+		if want, err = c.interpret(stored); err != nil {
+			return nil, err
+		}
+		c.compare(got, want, name)
+	}
+	if stored == described {
+		return want, nil
+	}
+	exact, err := c.interpret(described)
+	if err != nil {
+		return nil, err
+	}
+	c.angles(got, exact, exactModel+strings.TrimPrefix(name, "interpreter"), max(m.Desc.Cosine, c.rounds.least))
+	return want, nil
+}
+
+// checkCut compiles the first layers of the model and judges them by the interpreter.
+func (m *Model) checkCut(c *checker, opt Options) error {
+	cut := *m
+	d := m.Desc.Cut(cutLayers)
+	cut.Desc = d
+	opt.log("running the float64 interpreter on the first %d of %d layers", d.Sizes.Layers, m.Desc.Sizes.Layers)
+	described, _, err := cut.Lower(opt.Entries)
+	if err != nil {
+		return err
+	}
+	planned, err := cut.Plan(described)
+	if err != nil {
+		return err
+	}
+	o, err := cut.options("", "")
+	if err != nil {
+		return err
+	}
+	e, err := NewEngine(planned, o, "", opt.log)
+	if err != nil {
+		return err
+	}
+	defer e.Close()
+	got, err := c.outputs(e, planned, "")
+	if err != nil {
+		return err
+	}
+	_, err = cut.judge(c, got, described, fmt.Sprintf("interpreter, %d layers", d.Sizes.Layers))
+	return err
+}
+
+// onSamples judges the engine by the float64 interpreter on the user's own samples, if the
+// description names any.
+func (m *Model) onSamples(c *checker, e *Engine, described *ir.Program, opt Options) error {
+	s, err := m.samples()
+	if err != nil || s == nil {
+		return err
+	}
+	proc, err := e.Start("")
+	if err != nil {
+		return err
+	}
+	defer proc.Close()
+	for _, f := range described.Funcs {
+		list, why := s.Of(f)
+		if why != "" {
+			opt.log("%s is not judged on samples: %s", f.Name, why)
+			continue
+		}
+		work := int64(0)
+		for _, x := range list {
+			work += ir.FuncCost(described, f, max(1, len(x.Seq.IDs))).FLOPs
+		}
+		opt.log("%s: running the float64 interpreter on %d samples (%.1f GFLOP)", f.Name, len(list), float64(work)/1e9)
+		var got, want []result
+		for i, x := range list {
+			outs, err := proc.Run(f.Name, []rt.Seq{x.Seq})
+			if err != nil {
+				return err
+			}
+			in, t := Tensors(f, x.Seq)
+			exact, err := described.Run(f.Name, t, in)
+			if err != nil {
+				return err
+			}
+			for k, o := range outs {
+				w := exact[o.Name]
+				if w == nil || len(w.F) != len(o.Seqs[0]) {
+					return fmt.Errorf("%s: output %s of the package is not the interpreter's; please report this", f.Name, o.Name)
+				}
+				if i == 0 {
+					got = append(got, result{fn: f.Name, output: o.Name, level: proc.Level})
+					want = append(want, result{cols: w.Shape[len(w.Shape)-1]})
+				}
+				for j, y := range w.F {
+					got[k].values = append(got[k].values, float64(o.Seqs[0][j]))
+					want[k].values = append(want[k].values, y)
+				}
+			}
+		}
+		c.angles(got, want, exactModel+", samples", max(m.Desc.Cosine, c.rounds.least))
+	}
+	return nil
+}
+
+// result is one output of one function on the sample.
+type result struct {
+	fn, output, level string
+	cols              int // of a row
+	values            []float64
+}
+
+type checker struct {
+	text    int    // ids of the sample's text
+	vocab   int    // bound of its ids
+	salt    string // another one for other inputs
+	rounds  rounding
+	results []Result
+}
+
+// outputs runs every function on the sample in the engine.
+func (c *checker) outputs(e *Engine, p *ir.Program, level string) ([]result, error) {
+	proc, err := e.Start(level)
+	if err != nil {
+		return nil, err
+	}
+	var all []result
+	for _, f := range p.Funcs {
+		if keeps(f) {
+			if len(f.States()) == 0 {
+				continue // judged by the steps that read what it stores
+			}
+			pixels, words, err := c.caption(p, f)
+			if err != nil {
+				proc.Close()
+				return nil, err
+			}
+			got, err := proc.Caption(pixels, engineproc.Caption{Mask: int32(c.vocab - 1), Words: words})
+			if err != nil {
+				proc.Close()
+				return nil, fmt.Errorf("%s at level %s: %w", f.Name, proc.Level, err)
+			}
+			all = append(all, steps(f, proc.Level, got.Logits))
+			continue
+		}
+		outs, err := proc.Run(f.Name, []rt.Seq{c.sample(f)})
+		if err != nil {
+			proc.Close()
+			return nil, fmt.Errorf("%s at level %s: %w", f.Name, proc.Level, err)
+		}
+		for _, o := range outs {
+			r := result{fn: f.Name, output: o.Name, level: proc.Level}
+			for _, v := range f.Results {
+				if v.Name == o.Name {
+					r.cols = v.Type.Cols()
+				}
+			}
+			for _, x := range o.Seqs[0] {
+				r.values = append(r.values, float64(x))
+			}
+			all = append(all, r)
+		}
+	}
+	return all, proc.Close()
+}
+
+// interpret runs every function on the sample in the float64 interpreter.
+func (c *checker) interpret(p *ir.Program) ([]result, error) {
+	var all []result
+	for _, f := range p.Funcs {
+		if keeps(f) {
+			if len(f.States()) == 0 {
+				continue
+			}
+			pixels, words, err := c.caption(p, f)
+			if err != nil {
+				return nil, err
+			}
+			m, err := NewInterpreted(p, int32(c.vocab-1), pixels)
+			if err != nil {
+				return nil, err
+			}
+			logits, err := caption.Force(m, words)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, steps(f, "interpreter", logits))
+			continue
+		}
+		in, t := Tensors(f, c.sample(f))
+		out, err := p.Run(f.Name, t, in)
+		if err != nil {
+			return nil, err
+		}
+		for _, v := range f.Results {
+			all = append(all, result{f.Name, v.Name, "interpreter", v.Type.Cols(), out[v.Name].F})
+		}
+	}
+	return all, nil
+}
+
+// keeps reports whether f reads or begins a state.
+func keeps(f *ir.Func) bool {
+	return slices.ContainsFunc(f.Values, func(v *ir.Value) bool { return v.Op == ir.OpStore })
+}
+
+// caption is the self-check's picture and words for the steps of a caption.
+func (c *checker) caption(p *ir.Program, step *ir.Func) (pixels []float32, words []int32, err error) {
+	image := p.Func("caption_image")
+	if image == nil {
+		return nil, nil, fmt.Errorf("%s goes on where caption_image begins; build both", step.Name)
+	}
+	return c.sample(image).Image, task.Sample(c.salt+step.Name, 0, c.text, c.vocab).IDs, nil
+}
+
+// steps is the output of all steps of a caption.
+func steps(f *ir.Func, level string, logits [][]float32) result {
+	r := result{fn: f.Name, output: f.Results[0].Name, level: level, cols: f.Results[0].Type.Cols()}
+	for _, row := range logits {
+		for _, x := range row {
+			r.values = append(r.values, float64(x))
+		}
+	}
+	return r
+}
+
+// tolerance is the largest difference to expect as a share of the largest value.
+func (c *checker) tolerance() float64 {
+	return max(Tolerance, c.rounds.tolerance)
+}
+
+// angles adds a line for each output, judged by the cosines of its rows.
+func (c *checker) angles(got, want []result, judge string, least float64) {
+	for i, g := range got {
+		w := want[i]
+		r := Result{Func: g.fn, Output: g.output, Judge: judge, Level: g.level, Cosine: 1, Mean: 1, Least: least}
+		n := max(1, min(w.cols, len(w.values)))
+		for j := 0; j+n <= len(w.values); j += n {
+			x, y := g.values[j:j+n], w.values[j:j+n]
+			top, at := 0, 0
+			for k := range x {
+				if x[k] > x[top] {
+					top = k
+				}
+				if y[k] > y[at] {
+					at = k
+				}
+				if d := math.Abs(x[k] - y[k]); d > r.MaxAbs || d != d {
+					r.MaxAbs = d
+				}
+			}
+			r.Rows++
+			if top == at {
+				r.Top1++
+			}
+			cos := cosine(x, y)
+			r.Cosine = min(r.Cosine, cos)
+			r.Mean += (cos - r.Mean) / float64(r.Rows)
+		}
+		c.results = append(c.results, r)
+	}
+}
+
+// compare adds a line for each output.
+func (c *checker) compare(got, want []result, judge string) {
+	for i, g := range got {
+		w := want[i]
+		r := Result{Func: g.fn, Output: g.output, Judge: judge, Level: g.level}
+		peak := 0.0
+		for j := range w.values {
+			peak = max(peak, math.Abs(w.values[j]))
+			if d := math.Abs(g.values[j] - w.values[j]); d > r.MaxAbs || d != d {
+				r.MaxAbs = d
+			}
+		}
+		r.Bound = Floor + c.tolerance()*peak
+		c.results = append(c.results, r)
+	}
+}
+
+// sample is the self-check's input of a function.
+func (c *checker) sample(f *ir.Func) rt.Seq {
+	image, text := 0, 0
+	for _, p := range f.Params {
+		if p.Type.DType == ir.I32 {
+			text = c.text
+			continue
+		}
+		image += int(p.Type.Elements(0))
+	}
+	return task.Sample(c.salt+f.Name, image, text, c.vocab)
+}
+
+// vectors are the sample's outputs as the package carries them, the same on every CPU but
+// for a value that the interpreter's last bit rounds the other way.
+func vectors(rs []result, text int, tolerance float64) []task.Vector {
+	var vs []task.Vector
+	for _, r := range rs {
+		v := task.Vector{Func: r.fn, Output: r.output, Text: text, Step: max(1, (len(r.values)+task.VectorValues-1)/task.VectorValues)}
+		peak := 0.0
+		for i, x := range r.values {
+			peak = max(peak, math.Abs(float64(float32(x))))
+			if i%v.Step == 0 {
+				v.Values = append(v.Values, float32(x))
+			}
+		}
+		v.Bound = Floor + float64(tolerance*peak)
+		vs = append(vs, v)
+	}
+	return vs
+}

@@ -1,0 +1,22 @@
+// Package compile takes a model description the whole way: description and
+// checkpoint to program, program through the passes, planned program to a Go
+// package, package to a binary that has been checked.
+//
+//	m, err := build.Open("model.yaml")      // description, checkpoint, tokenizer, labels
+//	defer m.Close()
+//	report, err := m.Write(build.Options{Dir: "mymodel", Check: build.Quick})
+//
+// [Model.Write] goes through stages, a list in write.go: each is a function of one job, and a new one is a row.
+//
+// [Init] writes the description that Open reads, from what a checkpoint's tensors tell.
+//
+// An [Engine] is a package compiled to a program of its own and run in a process of its own,
+// one a CPU level: the self-check and the golden suite judge what users get that
+// way, and not a stand-in inside this process.
+//
+// A build is judged by itself: by its plain Go and by the float64 interpreter. What an import got wrong, such as a number of
+// heads, only other code can tell: [Model.Hold] judges by what the user's own PyTorch computed, an [Expected].
+//
+// It is the only package that sees both ends, ir/model and codegen, so that the
+// command and the golden suite share one way.
+package compile

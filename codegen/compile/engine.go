@@ -1,0 +1,288 @@
+package compile
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+
+	"github.com/multiway-go/multiway/asm"
+	"github.com/multiway-go/multiway/codegen"
+	"github.com/multiway-go/multiway/codegen/rt/engineproc"
+	"github.com/multiway-go/multiway/codegen/rt/file"
+	"github.com/multiway-go/multiway/ir"
+)
+
+// Engine is a planned program compiled to a program of its own.
+type Engine struct {
+	dir     *file.Dir
+	weights string
+	engines *Engines
+	own     bool // engines has no other
+	ready   bool // dir can be compiled
+}
+
+// NewEngine generates and compiles the package of a planned program. weights is the
+// file that codegen.WriteWeights made of it, "" to have it made. Close removes what
+// the engine made. Log, if not nil, is told what takes long.
+func NewEngine(p *ir.Program, opt codegen.Options, weights string, log func(format string, args ...any)) (*Engine, error) {
+	e, err := (&Engines{Log: log}).New(p, opt, weights)
+	if err != nil {
+		return nil, err
+	}
+	e.own = true
+	if _, err := e.engines.executable(e, runtime.GOARCH); err != nil {
+		e.Close()
+		return nil, err
+	}
+	return e, nil
+}
+
+// EnvEngines is the environment variable that names a folder in which executables stay, by
+// what they are compiled of: a machine without Go runs there what the same multiway
+// compiled on another.
+const EnvEngines = "MULTIWAY_ENGINES"
+
+// Engines makes engines and compiles each package once: those that differ in their
+// weights alone share executables. It and its engines serve one goroutine at a time; the
+// zero value is ready. Close removes the executables, unless EnvEngines keeps them; after
+// it no engine can be started.
+type Engines struct {
+	// Log, if not nil, is told what takes long.
+	Log func(format string, args ...any)
+
+	dir  string    // of the executables; "" before the first
+	temp *file.Dir // the same, if it is to be removed
+}
+
+// New is NewEngine, but that the package is compiled when it is first started.
+func (c *Engines) New(p *ir.Program, opt codegen.Options, weights string) (*Engine, error) {
+	dir, err := file.TempDir()
+	if err != nil {
+		return nil, err
+	}
+	e := &Engine{dir: dir, weights: weights, engines: c}
+	if weights == "" {
+		e.weights = filepath.Join(dir.Path, weightsName)
+		err = codegen.WriteWeights(e.weights, p, nil)
+	}
+	if err == nil {
+		opt.Weights = codegen.File
+		_, err = codegen.Write(filepath.Join(dir.Path, compiledDir, "model"), p, opt)
+	}
+	if err != nil {
+		e.Close()
+		return nil, err
+	}
+	return e, nil
+}
+
+// executable compiles the engine for a GOARCH, unless that was done.
+func (c *Engines) executable(e *Engine, arch string) (string, error) {
+	sum, err := hashFiles(filepath.Join(e.dir.Path, compiledDir, "model"))
+	if err != nil {
+		return "", err
+	}
+	if c.dir == "" {
+		if c.dir = os.Getenv(EnvEngines); c.dir == "" {
+			if c.temp, err = file.TempDir(); err != nil {
+				return "", err
+			}
+			c.dir = c.temp.Path
+		}
+	}
+	exe := filepath.Join(c.dir, fmt.Sprintf("%x-%s.exe", sum[:12], arch))
+	if _, err := os.Stat(exe); err == nil {
+		return exe, nil
+	}
+	if !e.ready {
+		if err := writeMain(e.dir.Path, c.Log, importing(pipeMain)); err != nil {
+			return "", err
+		}
+		e.ready = true
+	}
+	part := exe + filepath.Base(e.dir.Path) // others may be compiling it too
+	if err := link(e.dir.Path, part, c.Log, here(arch)...); err != nil {
+		return "", err
+	}
+	return exe, os.Rename(part, exe)
+}
+
+// here has programs built to run here, on a CPU of that GOARCH, whatever the environment
+// asks builds for.
+func here(arch string) []string { return []string{"GOOS=" + runtime.GOOS, "GOARCH=" + arch} }
+
+// Close removes the executables.
+func (c *Engines) Close() error {
+	if c.temp == nil {
+		return nil
+	}
+	return c.temp.Remove()
+}
+
+// hashFiles returns the hash of the names and contents of a folder's files, and of the
+// flags that go builds them with.
+func hashFiles(dir string) (sum [sha256.Size]byte, err error) {
+	entries, err := os.ReadDir(dir) // sorted
+	if err != nil {
+		return sum, err
+	}
+	h := sha256.New()
+	fmt.Fprintf(h, "%q\n", os.Getenv("GOFLAGS"))
+	for _, e := range entries {
+		data, err := os.ReadFile(filepath.Join(dir, e.Name()))
+		if err != nil {
+			return sum, err
+		}
+		fmt.Fprintf(h, "%q %d\n", e.Name(), len(data))
+		h.Write(data)
+	}
+	h.Sum(sum[:0])
+	return sum, nil
+}
+
+// The main programs around a generated package, but for its path, which both import as
+// model.
+const (
+	pipeMain = `package main
+
+import (
+	"github.com/multiway-go/multiway/codegen/rt/engineproc"
+
+	model %q
+)
+
+func main() { pipe.Main(&model.Package) }
+`
+	appMain = `package main
+
+import (
+	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/cli"
+	"github.com/multiway-go/multiway/codegen/rt/task"
+
+	model %q
+)
+
+func main() {
+	app.Main(app.Binary{Short: "Run the model " + model.Package.Name, Package: &model.Package, Open: func(weights string, opts ...rt.Option) (*task.Model, error) {
+		m, err := open(weights, opts)
+		if err != nil {
+			return nil, err
+		}
+		return m.Model, nil
+	}})
+}
+
+func open(weights string, opts []rt.Option) (*model.Model, error) {
+	if weights != "" {
+		return model.Open(weights, opts...)
+	}
+	return model.New(opts...)
+}
+`
+)
+
+// importing is a main program, by its import path, around the package beside it.
+func importing(main string) func(path string) string {
+	return func(path string) string { return fmt.Sprintf(main, path+"/model") }
+}
+
+// compile generates the package into the folder dir and builds main around it. env
+// changes the environment of the go command.
+func compile(dir string, p *ir.Program, opt codegen.Options, exe, main string, log logger, env ...string) error {
+	if _, err := codegen.Write(filepath.Join(dir, compiledDir, "model"), p, opt); err != nil {
+		return err
+	}
+	if err := writeMain(dir, log, importing(main)); err != nil {
+		return err
+	}
+	return link(dir, exe, log, env...)
+}
+
+// writeMain writes a main package, whose text main gives for its import path, and
+// beside the packages it imports, and what it takes to build it: a stand-in for the host.
+func writeMain(dir string, log logger, main func(path string) string) error {
+	h, err := findHost(log)
+	if err != nil {
+		return err
+	}
+	if err := h.standIn(dir); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, compiledDir, "main.go"), []byte(main(h.path+"/"+compiledDir)), 0o666)
+}
+
+// link builds the main package in dir.
+func link(dir, exe string, log logger, env ...string) error {
+	h, err := findHost(log)
+	if err != nil {
+		return err
+	}
+	return h.build(dir, exe, log, env...)
+}
+
+// EnvExec is the environment variable that names a program, with arguments, to run the
+// engine's processes with, as go test -exec does. A multiway that runs under emulation
+// needs it: the engine's processes are for the emulated CPU too.
+const EnvExec = "MULTIWAY_EXEC"
+
+// Start starts a process at a CPU level; "" is the best this CPU has. A level of another
+// CPU runs under emulation, see Emulator.
+func (e *Engine) Start(level string) (*engineproc.Client, error) {
+	arch, run := runtime.GOARCH, strings.Fields(os.Getenv(EnvExec))
+	if l, ok := asm.ISA(level).Level(); ok && l.Arch != "" && l.Arch != arch {
+		emulator, err := Emulator(l.Arch)
+		if err != nil {
+			return nil, fmt.Errorf("level %s is for %w", level, err)
+		}
+		arch, run = l.Arch, []string{emulator}
+	}
+	exe, err := e.engines.executable(e, arch)
+	if err != nil {
+		return nil, err
+	}
+	c, err := engineproc.Dial(append(run, exe), level, e.weights)
+	if errors.Is(err, syscall.ENOEXEC) {
+		return nil, fmt.Errorf("%w: this machine does not run programs for %s by itself; set %s to what does, such as qemu-aarch64-static", err, arch, EnvExec)
+	}
+	return c, err
+}
+
+// emulators holds, by GOARCH, the names of the program that runs another CPU's programs
+// on Linux, and the Debian package that has it.
+var emulators = map[string]struct {
+	programs []string
+	debian   string
+}{
+	"arm64": {[]string{"qemu-aarch64-static", "qemu-aarch64"}, "qemu-user-static"},
+}
+
+// Emulator returns the path of the program that runs programs for a GOARCH that is not
+// this machine's, or an error that begins with the GOARCH and says what is missing.
+func Emulator(arch string) (string, error) {
+	e, ok := emulators[arch]
+	if !ok || runtime.GOOS != "linux" {
+		return "", fmt.Errorf("%s: this machine is %s/%s, which cannot emulate it", arch, runtime.GOOS, runtime.GOARCH)
+	}
+	for _, name := range e.programs {
+		if path, err := exec.LookPath(name); err == nil {
+			return path, nil
+		}
+	}
+	return "", fmt.Errorf("%s: this machine is %s and has no %s to emulate it with; on Debian: apt-get install %s", arch, runtime.GOARCH, strings.Join(e.programs, " or "), e.debian)
+}
+
+// Close removes the engine's files.
+func (e *Engine) Close() error {
+	err := e.dir.Remove()
+	if e.own {
+		err = errors.Join(err, e.engines.Close())
+	}
+	return err
+}

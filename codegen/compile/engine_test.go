@@ -1,0 +1,261 @@
+package compile_test
+
+import (
+	"math"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/multiway-go/multiway/codegen"
+	"github.com/multiway-go/multiway/codegen/compile"
+	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/ir"
+	"github.com/multiway-go/multiway/ir/irtest"
+	"github.com/multiway-go/multiway/passes"
+)
+
+// parse reads a program of testdata and gives it random weights.
+func parse(t testing.TB, path string) *ir.Program {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := ir.Parse(path, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	irtest.RandomWeights(p)
+	return p
+}
+
+// batch makes inputs of a function: texts of the given lengths, and pictures.
+func batch(p *ir.Program, f *ir.Func, lengths []int) []rt.Seq {
+	r := rand.New(rand.NewPCG(irtest.Seed, 5))
+	seqs := make([]rt.Seq, len(lengths))
+	for i, n := range lengths {
+		for _, v := range f.Params {
+			if v.Type.DType == ir.I32 {
+				for range n {
+					seqs[i].IDs = append(seqs[i].IDs, int32(r.IntN(50)))
+				}
+				continue
+			}
+			for range v.Type.Elements(n) {
+				seqs[i].Image = append(seqs[i].Image, float32(r.NormFloat64()))
+			}
+		}
+	}
+	return seqs
+}
+
+// interpret runs a function on one sequence in float64.
+func interpret(t *testing.T, p *ir.Program, f *ir.Func, s rt.Seq) map[string]*ir.Tensor {
+	t.Helper()
+	in, n := map[string]*ir.Tensor{}, max(1, len(s.IDs))
+	for _, v := range f.Params {
+		x := &ir.Tensor{Shape: v.Type.At(n)}
+		if v.Type.DType == ir.I32 {
+			x.IDs = s.IDs
+		} else {
+			for _, y := range s.Image {
+				x.F = append(x.F, float64(y))
+			}
+		}
+		in[v.Name] = x
+	}
+	out, err := p.Run(f.Name, n, in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// Every step of generated code does what the interpreter says its op means, in
+// batches of sequences of different lengths, at every level of this CPU.
+func TestEngineRunsEveryStep(t *testing.T) {
+	described := parse(t, "testdata/steps.ir")
+	planned, err := passes.Run(described, passes.Options{Rows: 40})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ops := map[string]bool{}
+	for _, f := range planned.Funcs {
+		for _, v := range f.Values {
+			ops[v.Op.Name] = true
+		}
+	}
+	for _, name := range strings.Fields("add attnout concat crossattention embed embed_patches ffn gelu l2norm layernorm linear mean qkv rows select selfattention tanh") {
+		if !ops[name] {
+			t.Errorf("the planned program has no %s, so this test does not run it", name)
+		}
+	}
+
+	e, err := compile.NewEngine(planned, codegen.Options{Package: "steps", From: "steps.ir", Rows: 40, Text: described.MaxT}, "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { e.Close() })
+	lengths := []int{1, 9, 4, 2, 9, 7, 1, 3, 9, 9} // more rows than the limit of one pass
+	for _, level := range rt.Levels() {
+		t.Run(level, func(t *testing.T) {
+			proc, err := e.Start(level)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() {
+				if err := proc.Close(); err != nil {
+					t.Error(err)
+				}
+			}()
+			for _, f := range described.Funcs {
+				seqs := batch(described, f, lengths)
+				outs, err := proc.Run(f.Name, seqs)
+				if err != nil {
+					t.Fatal(err)
+				}
+				var names []string
+				for _, o := range outs {
+					names = append(names, o.Name)
+				}
+				var want []string
+				for _, v := range f.Results {
+					want = append(want, v.Name)
+				}
+				if d := cmp.Diff(want, names); d != "" {
+					t.Errorf("%s: outputs (-want +got)\n%s", f.Name, d)
+				}
+				for i, s := range seqs {
+					all := interpret(t, described, f, s)
+					for _, o := range outs {
+						want, got := all[o.Name].F, o.Seqs[i]
+						if len(got) != len(want) || o.Cols != f.Results[slices.Index(names, o.Name)].Type.Cols() {
+							t.Fatalf("%s %s: sequence %d has %d values in rows of %d, want %d", f.Name, o.Name, i, len(got), o.Cols, len(want))
+						}
+						for j := range want {
+							if d := math.Abs(float64(got[j]) - want[j]); !(d <= 1e-5*(1+math.Abs(want[j]))) {
+								t.Fatalf("%s %s: sequence %d of %d ids, value %d: got %g, want %g", f.Name, o.Name, i, len(s.IDs), j, got[j], want[j])
+							}
+						}
+					}
+				}
+			}
+			// What the program refuses, it refuses without ending.
+			if _, err := proc.Run("nosuch", nil); err == nil || !strings.Contains(err.Error(), `no function "nosuch"`) {
+				t.Errorf("got error %v", err)
+			}
+			if _, err := proc.Run("language", []rt.Seq{{IDs: make([]int32, 10)}}); err == nil || !strings.Contains(err.Error(), "10 ids, the limit is 9") {
+				t.Errorf("got error %v", err)
+			}
+			if outs, err := proc.Run("language", nil); err != nil || len(outs) != 2 || len(outs[0].Seqs) != 0 {
+				t.Errorf("an empty batch: %v, %v", outs, err)
+			}
+		})
+	}
+	if _, err := e.Start("avx9"); err == nil || !strings.Contains(err.Error(), `unknown level "avx9"`) {
+		t.Errorf("got error %v", err)
+	}
+}
+
+func TestEngineErrors(t *testing.T) {
+	p := parse(t, "testdata/steps.ir")
+	if _, err := compile.NewEngine(p, codegen.Options{Package: "steps", Rows: 40, Text: 9}, "", nil); err == nil {
+		t.Error("a program that is not planned was compiled")
+	}
+	planned, err := passes.Run(p, passes.Options{Rows: 40})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range planned.Weights {
+		w.Load = nil
+	}
+	if _, err := compile.NewEngine(planned, codegen.Options{Package: "steps", Rows: 40, Text: 9}, "", nil); err == nil || !strings.Contains(err.Error(), "no checkpoint is bound") {
+		t.Errorf("a program without weights: got error %v", err)
+	}
+}
+
+// Engines of one package with different weights share an executable, and each
+// computes with its own. Where executables are kept, they do so without Go.
+func TestEnginesShareExecutables(t *testing.T) {
+	t.Setenv(compile.EnvEngines, t.TempDir())
+	shareExecutables(t)
+	t.Setenv("PATH", t.TempDir())
+	shareExecutables(t)
+	t.Setenv(compile.EnvEngines, "")
+	engines := &compile.Engines{}
+	planned, err := passes.Run(parse(t, "testdata/steps.ir"), passes.Options{Rows: 40})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := engines.New(planned, codegen.Options{Package: "steps", Rows: 40, Text: 9}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	if _, err := e.Start("generic"); err == nil {
+		t.Error("an engine was compiled without Go")
+	}
+	if left, err := compile.Executables(engines); err != nil || len(left) > 0 {
+		t.Errorf("%v are left of what was not compiled (%v)", left, err)
+	}
+	if err := engines.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func shareExecutables(t *testing.T) {
+	var engines compile.Engines
+	defer engines.Close()
+	for _, scale := range []float32{1, 0.5, 3} {
+		described := parse(t, "testdata/steps.ir")
+		for _, w := range described.Weights {
+			load := w.Load
+			w.Load = func() ([]float32, error) {
+				x, err := load()
+				for i := range x {
+					x[i] *= scale
+				}
+				return x, err
+			}
+		}
+		planned, err := passes.Run(described, passes.Options{Rows: 40})
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, err := engines.New(planned, codegen.Options{Package: "steps", Rows: 40, Text: described.MaxT}, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		proc, err := e.Start("generic")
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := described.Func("language")
+		seqs := batch(described, f, []int{4})
+		outs, err := proc.Run(f.Name, seqs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all := interpret(t, described, f, seqs[0])
+		for _, o := range outs {
+			for j, want := range all[o.Name].F {
+				if d := math.Abs(float64(o.Seqs[0][j]) - want); !(d <= 1e-5*(1+math.Abs(want))) {
+					t.Fatalf("weights times %g: %s value %d: got %g, want %g", scale, o.Name, j, o.Seqs[0][j], want)
+				}
+			}
+		}
+		if err := proc.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := e.Close(); err != nil {
+			t.Error(err)
+		}
+		if exes, err := compile.Executables(&engines); err != nil || len(exes) != 1 {
+			t.Errorf("%v are the executables after weights times %g, want one (%v)", exes, scale, err)
+		}
+	}
+}

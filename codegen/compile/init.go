@@ -1,0 +1,155 @@
+package compile
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/multiway-go/multiway/codegen/rt/file"
+	"github.com/multiway-go/multiway/codegen/rt/token"
+	"github.com/multiway-go/multiway/ir/checkpoint"
+	"github.com/multiway-go/multiway/ir/model"
+)
+
+// InitOptions say what Init cannot see in a checkpoint. The zero value is fine.
+type InitOptions struct {
+	Out       string // where the description will be; paths in it start at its folder
+	Key       string // of one of several sets of weights in the file, "" = the usual one
+	Heads     int    // attention heads, 0 = as a released model of these sizes
+	Image     int    // side of the picture, if not the checkpoint's
+	Tokenizer string // "" = one that stands beside the checkpoint
+	Labels    string
+}
+
+// Inited is a description written from a checkpoint.
+type Inited struct {
+	Guess *model.Guess
+	YAML  []byte
+	// Used says which tensors the model takes and which not; nil if it cannot be compiled for more than missing heads.
+	Used *checkpoint.Report
+	// Problem says why the description cannot be compiled; nil if it can.
+	Problem error
+}
+
+// Init looks at a checkpoint and writes its description.
+func Init(path string, o InitOptions) (*Inited, error) {
+	src, err := checkpoint.OpenSet(path, o.Key)
+	if err != nil {
+		return nil, err
+	}
+	defer src.Close()
+	var tensors []model.Tensor
+	for _, t := range checkpoint.BareTensors(src) {
+		tensors = append(tensors, model.Tensor{Name: t.Name, Shape: t.Shape})
+	}
+	r := &Inited{}
+	if r.Guess, err = model.Infer(tensors, filepath.Base(path), o.Heads); err != nil {
+		if why := checkpoint.Altered(src, nil); why != nil {
+			return nil, why // rather than that their names are strange
+		}
+		if e := (*model.KeyError)(nil); errors.As(err, &e) && o.Key != "" {
+			for i, k := range e.Keys {
+				e.Keys[i] = o.Key + "." + k
+			}
+		}
+		return nil, fmt.Errorf("%s: %w", file.Quote(path), err)
+	}
+	s := model.Sketch{Name: model.NameOf(path), Image: o.Image, Key: o.Key}
+	if o.Tokenizer == "" {
+		o.Tokenizer = tokenizerBeside(path, r.Guess)
+	}
+	if o.Out != "" {
+		if err := file.Distinct(o.Out, append(checkpoint.Files(src), o.Tokenizer, o.Labels)...); err != nil {
+			return nil, err
+		}
+	}
+	for _, p := range []struct {
+		path string
+		to   *string
+	}{{path, &s.Checkpoint}, {o.Tokenizer, &s.Tokenizer}, {o.Labels, &s.Labels}} {
+		if *p.to, err = relative(o.Out, p.path); err != nil {
+			return nil, err
+		}
+	}
+	// What the description says is judged by what reads it: the tensors that the model
+	// takes, and those that it leaves.
+	r.YAML = r.Guess.YAML(s)
+	r.Used, r.Problem = tryOut(cmp.Or(o.Out, "description"), r.YAML, src)
+	problem := r.Problem
+	if r.Guess.Sizes.Heads == 0 { // its comment says it; any number will do to see what is used, and what else is wrong
+		g := *r.Guess
+		g.Sizes.Heads = 1
+		if r.Used, problem = tryOut(cmp.Or(o.Out, "description"), g.YAML(s), src); problem != nil {
+			r.Problem = problem
+		}
+	}
+	if problem != nil {
+		s.Notes = append(s.Notes, "multiway cannot compile it as it is:\n"+problem.Error())
+	}
+	if r.Used != nil && len(r.Used.Notes()) > 0 {
+		s.Notes = append(s.Notes, "Of the file: "+strings.Join(r.Used.Notes(), ";\n")+".")
+	}
+	if r.Used != nil && r.Used.SurplusCount > 0 {
+		surplus := checkpoint.Report{SurplusCount: r.Used.SurplusCount, Surplus: r.Used.Surplus}
+		_, ignored, _ := strings.Cut(surplus.String(), "\n")
+		s.Notes = append(s.Notes, "Tensors of the file that this description does not use:\n"+ignored)
+	}
+	r.YAML = r.Guess.YAML(s)
+	return r, nil
+}
+
+// tryOut parses a description and binds its program to the checkpoint.
+func tryOut(file string, yaml []byte, src checkpoint.Source) (*checkpoint.Report, error) {
+	d, err := model.Parse(file, yaml)
+	if err != nil {
+		return nil, err
+	}
+	p, err := model.Lower(d, model.Options{})
+	if err != nil {
+		return nil, err
+	}
+	return checkpoint.Bind(p, src)
+}
+
+// relative is a path as a description in the file out has it.
+func relative(out, path string) (string, error) {
+	if path == "" || filepath.IsAbs(path) && !filepath.IsAbs(out) {
+		return path, nil
+	}
+	if _, err := os.Stat(path); err != nil {
+		return "", file.PathError(path, err)
+	}
+	from, err := filepath.Abs(filepath.Dir(out))
+	if err != nil {
+		return "", err
+	}
+	to, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	rel, err := filepath.Rel(from, to)
+	if err != nil { // another drive
+		return to, nil
+	}
+	return filepath.ToSlash(rel), nil
+}
+
+// tokenizerBeside finds the only SentencePiece model in the checkpoint's folder that
+// fits the model.
+func tokenizerBeside(path string, g *model.Guess) string {
+	found, err := filepath.Glob(filepath.Join(filepath.Dir(path), "*.spm"))
+	if err != nil || len(found) != 1 {
+		return ""
+	}
+	data, err := file.Read(found[0], token.MaxFile)
+	if err != nil {
+		return ""
+	}
+	if tok, err := token.Open(data); err != nil || tok.Vocab() > g.Sizes.Vocab {
+		return ""
+	}
+	return found[0]
+}

@@ -1,0 +1,80 @@
+package compile
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/multiway-go/multiway/ir"
+	"github.com/multiway-go/multiway/passes"
+)
+
+const manyTasks = `model: 1
+family: beit3
+sizes: {dim: 24, heads: 2, ffn: 40, layers: 3, image: 16, patch: 8, vocab: 50, positions: 12}
+seed: 7
+tasks: [encode, retrieval, {classification: {classes: 5}}, {vqa: {classes: 7}}, nlvr2, captioning]
+`
+
+// A joined function has what its functions compute alike once, and their results.
+func TestJoin(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "model.yaml")
+	if err := os.WriteFile(path, []byte(manyTasks), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	m, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	described, _, err := m.Lower(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := passes.Run(described, passes.Options{Upto: passes.Fold.Name})
+	if err != nil {
+		t.Fatal(err)
+	}
+	j := join(p, described)
+	if err := ir.Verify(j.Program); err != nil {
+		t.Fatal(err)
+	}
+	keeping := 0
+	for _, f := range p.Funcs {
+		if keeps(f) {
+			keeping++
+			if j.Func(f.Name) != nil {
+				t.Errorf("%s keeps a state", f.Name)
+			}
+		}
+	}
+	functions, values, apart := 0, 0, 0
+	for _, f := range j.Funcs {
+		values += len(f.Values)
+		in, n := Tensors(f, (&checker{text: 4, vocab: 50}).sample(f))
+		got, err := j.RunAll(f.Name, []ir.Input{{T: n, In: in}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen := map[string]bool{}
+		for _, o := range j.outputs[f.Name] {
+			want, err := p.Run(o.fn, n, in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := cmp.Diff(want[o.name], got[0][o.value.Name]); d != "" {
+				t.Errorf("%s %s in %s (-want +got)\n%s", o.fn, o.name, f.Name, d)
+			}
+			if !seen[o.fn] {
+				functions++
+				apart += len(p.Func(o.fn).Values)
+			}
+			seen[o.fn] = true
+		}
+	}
+	if functions <= len(j.Funcs) || functions+keeping != len(p.Funcs) || values >= apart {
+		t.Errorf("%d functions of %d values are joined to %d of %d; %d keep a state, all are %d", functions, apart, len(j.Funcs), values, keeping, len(p.Funcs))
+	}
+}

@@ -1,0 +1,204 @@
+package compile
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+
+	"github.com/multiway-go/multiway/codegen"
+	"github.com/multiway-go/multiway/codegen/rt/caption"
+	"github.com/multiway-go/multiway/codegen/rt/file"
+	"github.com/multiway-go/multiway/codegen/rt/pixel"
+	"github.com/multiway-go/multiway/codegen/rt/token"
+	"github.com/multiway-go/multiway/ir"
+	"github.com/multiway-go/multiway/ir/checkpoint"
+	"github.com/multiway-go/multiway/ir/model"
+	"github.com/multiway-go/multiway/ir/precision"
+	"github.com/multiway-go/multiway/passes"
+)
+
+// Model is a description with the checkpoint it names open.
+type Model struct {
+	Desc      *model.Description
+	Source    checkpoint.Source // nil when the weights come from the seed, or from nowhere
+	Tokenizer []byte            // nil: none
+
+	taps  bool
+	own   *Samples // of the description's folder, once they are read
+	tuned tuning
+}
+
+// tuning is what Tuned decided; the zero value is nothing.
+type tuning struct {
+	keep   []precision.Keep // modules that are stored otherwise than described
+	smooth []Smoothed       // norms that were looked at and smoothed
+}
+
+// Open reads a description and opens its checkpoint and tokenizer.
+func Open(path string) (*Model, error) {
+	d, err := model.Load(path)
+	if err != nil {
+		return nil, err
+	}
+	if d.Checkpoint == "" && d.Seed == nil {
+		return nil, fmt.Errorf("%s: no weights: add `checkpoint: FILE`, or `seed: NUMBER` for random ones", file.Quote(path))
+	}
+	m := &Model{Desc: d}
+	if d.Tokenizer != "" {
+		if m.Tokenizer, err = file.Read(d.Path(d.Tokenizer), token.MaxFile); err != nil {
+			return nil, fmt.Errorf("%s: tokenizer: %w", file.Quote(path), err)
+		}
+		tok, err := token.Open(m.Tokenizer)
+		if err != nil {
+			return nil, fmt.Errorf("%s: tokenizer: %s: %w", file.Quote(path), file.Quote(d.Path(d.Tokenizer)), err)
+		}
+		s := d.Structure()
+		if tok.Vocab() > s.Vocab() {
+			return nil, fmt.Errorf("%s: the tokenizer makes ids up to %d, the model's token table has %d rows; it belongs to another model",
+				file.Quote(d.Path(d.Tokenizer)), tok.Vocab()-1, s.Vocab())
+		}
+	}
+	if d.Checkpoint != "" {
+		if m.Source, err = checkpoint.OpenSet(d.Path(d.Checkpoint), d.Key); err != nil {
+			return nil, fmt.Errorf("%s: checkpoint: %w", file.Quote(path), err)
+		}
+	}
+	return m, nil
+}
+
+// Close closes the checkpoint. Programs of the model cannot load weights after it.
+func (m *Model) Close() error {
+	if m.Source == nil {
+		return nil
+	}
+	return m.Source.Close()
+}
+
+// Inputs returns the paths of the files and folders that the description names, and its own, which no output may replace.
+func (m *Model) Inputs() []string {
+	d := m.Desc
+	paths := []string{d.File}
+	if m.Source != nil {
+		paths = append(paths, checkpoint.Files(m.Source)...)
+	}
+	for _, t := range d.Tasks {
+		if t.Labels != "" {
+			paths = append(paths, d.Path(t.Labels))
+		}
+	}
+	for _, p := range []string{d.Tokenizer, d.Samples} {
+		if p != "" {
+			paths = append(paths, d.Path(p))
+		}
+	}
+	return paths
+}
+
+// WithTaps makes programs return every intermediate as a result too.
+func (m *Model) WithTaps() *Model {
+	c := *m
+	c.taps = true
+	return &c
+}
+
+// Lower returns the program as described, its weights bound. entries limits it to
+// those entries or functions; nil means the description's own.
+func (m *Model) Lower(entries []string) (*ir.Program, *checkpoint.Report, error) {
+	p, err := model.Lower(m.Desc, model.Options{Entries: entries, Taps: m.taps})
+	if err != nil {
+		return nil, nil, err
+	}
+	src := m.Source
+	if src == nil && m.Desc.Seed != nil {
+		if src, err = checkpoint.SeededFor(p, *m.Desc.Seed); err != nil {
+			return nil, nil, err
+		}
+	}
+	if src == nil {
+		return p, nil, nil
+	}
+	r, err := checkpoint.Bind(p, src)
+	return p, r, err
+}
+
+// Plan runs the passes to the end.
+func (m *Model) Plan(p *ir.Program) (*ir.Program, error) {
+	return passes.Run(p, m.passes(""))
+}
+
+// Stored returns the program with its weights rounded to what they are stored in.
+func (m *Model) Stored(p *ir.Program) (*ir.Program, error) {
+	if m.precision().Exact() {
+		return p, nil
+	}
+	upto := passes.Store
+	if m.precision().Bytes() {
+		upto = passes.Quantise
+	}
+	return passes.Run(p, m.passes(upto.Name))
+}
+
+// passes are the options to run passes with, to the end if upto is "".
+func (m *Model) passes(upto string) passes.Options {
+	return passes.Options{Rows: m.Desc.Limits.Rows, Precision: m.precision(), Smooth: smoothings(m.Smoothed()), Upto: upto}
+}
+
+// precision says how weights are stored: as described, but for what Tuned keeps of the rest.
+func (m *Model) precision() precision.Map {
+	p := m.Desc.Precision
+	p.Keep = slices.Concat(m.tuned.keep, p.Keep) // a later row wins
+	return p
+}
+
+// CodeOptions says what codegen makes of the model, for an engine.
+func (m *Model) CodeOptions() (codegen.Options, error) { return m.options("", "") }
+
+// options says what codegen makes of the model.
+func (m *Model) options(name string, w codegen.Placement) (codegen.Options, error) {
+	d := m.Desc
+	if name == "" {
+		name = d.Name
+	}
+	opt := codegen.Options{
+		Package: name, From: d.Name, Weights: w,
+		Rows: d.Limits.Rows, Text: d.Limits.Text, Precision: d.Precision.String(),
+		MaxPixels: d.Limits.Pixels, Tokenizer: m.Tokenizer, Decoders: d.Decoders,
+	}
+	if d.File != "" {
+		opt.From = filepath.Base(d.File)
+	}
+	s := d.Structure()
+	if m := s.Picture(); m != nil && m.Channels == 3 && d.Preprocess.Size > 0 {
+		pre := &pixel.Preprocess{Size: d.Preprocess.Size}
+		if d.Preprocess.Resize == "crop" {
+			pre.Resize = pixel.Crop
+		}
+		for _, a := range []pixel.Alpha{pixel.White, pixel.Black, pixel.Drop} {
+			if a.String() == d.Preprocess.Alpha {
+				pre.Alpha = a
+			}
+		}
+		for c := range 3 {
+			pre.Mean[c], pre.Std[c] = float32(d.Preprocess.Mean[c]), float32(d.Preprocess.Std[c])
+		}
+		opt.Pixels = pre
+	}
+	for _, f := range d.AllFunctions() {
+		opt.Functions = append(opt.Functions, codegen.Function{Name: f.Name, Task: f.Task, Kind: f.Kind})
+	}
+	for _, t := range d.Tasks {
+		labels, err := d.Labels(t)
+		if err != nil {
+			return opt, err
+		}
+		row := codegen.Task{Name: t.Name, Labels: labels}
+		if t.Name == "captioning" {
+			row.MaxNew = d.Limits.MaxNew
+			for _, b := range d.Limits.Ban {
+				row.Ban = append(row.Ban, caption.IDs{From: int32(b.From), To: int32(b.To)})
+			}
+		}
+		opt.Tasks = append(opt.Tasks, row)
+	}
+	return opt, nil
+}

@@ -1,0 +1,238 @@
+package compile
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/file"
+	"github.com/multiway-go/multiway/codegen/rt/imagefile"
+	"github.com/multiway-go/multiway/codegen/rt/token"
+	"github.com/multiway-go/multiway/ir"
+)
+
+const (
+	// folderSamples is how many pictures, and how many texts, are taken of a folder: the
+	// float64 interpreter needs seconds for each.
+	folderSamples = 8
+	// maxTexts bounds the bytes of the text files of a folder, maxLine those of a text.
+	maxTexts, maxLine = 16 << 20, 1 << 20
+)
+
+// Samples are pictures and texts of a user's own, as a model reads them.
+type Samples struct {
+	Images []Picture
+	Texts  []Text
+}
+
+// Picture is a picture after preprocessing: [3, side, side] of the model's side.
+type Picture struct {
+	Name   string // of its file
+	Pixels []float32
+}
+
+// Text is a text as 1 to limits.text token ids.
+type Text struct {
+	Name string // itself, or its ids
+	IDs  []int32
+	Cut  bool // whether it has more, which are left out
+}
+
+// Sample is an input of a function: a picture, a text, or both.
+type Sample struct {
+	Seq         rt.Seq
+	Image, Text int // of the Samples; -1: none
+}
+
+// samples returns those of the folder that the description names, nil if it names none.
+func (m *Model) samples() (*Samples, error) {
+	if m.own == nil && m.Desc.Samples != "" {
+		s, err := m.sampleFolder(m.Desc.Path(m.Desc.Samples))
+		if err != nil {
+			return nil, err
+		}
+		m.own = s
+	}
+	return m.own, nil
+}
+
+// ReadSamples reads files of pictures, texts, and texts given as ids.
+func (m *Model) ReadSamples(images, texts []string, ids [][]int32) (*Samples, error) {
+	s := &Samples{}
+	if len(images) > 0 {
+		opt, err := m.CodeOptions()
+		if err != nil {
+			return nil, err
+		}
+		if opt.Pixels == nil {
+			return nil, errors.New("the model takes no pictures; leave them out")
+		}
+		for _, path := range images {
+			img, _, err := imagefile.File(path, imagefile.Options{MaxPixels: int64(opt.MaxPixels)})
+			if errors.Is(err, imagefile.ErrMaxPixels) {
+				err = fmt.Errorf("%w (limits.pixels in the description)", err)
+			}
+			if err != nil {
+				return nil, err
+			}
+			x, err := opt.Pixels.Append(nil, img, nil)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", file.Quote(path), err)
+			}
+			s.Images = append(s.Images, Picture{filepath.Base(path), x})
+		}
+	}
+	if len(texts) > 0 {
+		if m.Tokenizer == nil {
+			return nil, errors.New("the description has no tokenizer, so texts cannot be read; add `tokenizer: FILE`, or give token ids")
+		}
+		tok, err := token.Open(m.Tokenizer)
+		if err != nil {
+			return nil, err
+		}
+		for _, text := range texts {
+			limit := m.Desc.Limits.Text
+			s.Texts = append(s.Texts, Text{Name: text, IDs: tok.Encode(text, limit), Cut: len(tok.Encode(text, limit+1)) > limit})
+		}
+	}
+	structure := m.Desc.Structure()
+	for _, list := range ids {
+		if n := len(list); n < 1 || n > m.Desc.Limits.Text {
+			return nil, fmt.Errorf("ids %v: %d of them, want 1 to %d, limits.text of the description", list, n, m.Desc.Limits.Text)
+		}
+		for _, id := range list {
+			if id < 0 || int(id) >= structure.Vocab() {
+				return nil, fmt.Errorf("ids %v: %d is none, want 0 to %d", list, id, structure.Vocab()-1)
+			}
+		}
+		s.Texts = append(s.Texts, Text{Name: fmt.Sprint(list), IDs: list})
+	}
+	return s, nil
+}
+
+// sampleFolder reads pictures of a folder and the folders in it, and lines of its .txt
+// files, at most a few of each, spread over all in the order of their names. What the
+// model does not take is passed over.
+func (m *Model) sampleFolder(dir string) (*Samples, error) {
+	var images, texts []string
+	left := int64(maxTexts)
+	if st, err := os.Stat(dir); err != nil {
+		return nil, fmt.Errorf("samples: %w", file.PathError(dir, err))
+	} else if !st.IsDir() {
+		return nil, fmt.Errorf("samples: %s is a file, want a folder of pictures and of .txt files", file.Quote(dir))
+	}
+	root := os.DirFS(dir)
+	err := fs.WalkDir(root, ".", func(p string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return file.PathError(filepath.Join(dir, filepath.FromSlash(p)), err)
+		case d.IsDir():
+			if p != "." && strings.HasPrefix(d.Name(), ".") {
+				return fs.SkipDir
+			}
+		case imagefile.HasExtension(p):
+			images = append(images, filepath.Join(dir, filepath.FromSlash(p)))
+		case strings.EqualFold(filepath.Ext(p), ".txt") && d.Type().IsRegular():
+			data, err := file.ReadText(filepath.Join(dir, filepath.FromSlash(p)), left)
+			if err != nil {
+				return fmt.Errorf("%w; the texts of the folder may have %d bytes in all, and a few lines are enough", err, maxTexts)
+			}
+			left -= int64(len(data))
+			n := 0
+			for line := range strings.Lines(string(data)) {
+				n++
+				if line = strings.TrimSpace(line); len(line) > maxLine {
+					return fmt.Errorf("%s: line %d has %d bytes, want at most %d", file.Quote(p), n, len(line), maxLine)
+				} else if line != "" {
+					texts = append(texts, line)
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("samples: %s: %w", dir, err)
+	}
+	opt, err := m.CodeOptions()
+	if err != nil {
+		return nil, err
+	}
+	if opt.Pixels == nil {
+		images = nil
+	}
+	if m.Tokenizer == nil {
+		texts = nil
+	}
+	if images == nil && texts == nil {
+		return nil, fmt.Errorf("samples: %s has nothing that the model takes: no file ends in %s, or the model takes no pictures; none in .txt with a text a line, or the description has no tokenizer", file.Quote(dir), imagefile.Extensions())
+	}
+	s, err := m.ReadSamples(spread(images, folderSamples), spread(texts, folderSamples), nil)
+	if err != nil {
+		return nil, fmt.Errorf("samples: %w", err)
+	}
+	return s, nil
+}
+
+// spread takes n of a list, as far from each other as can be.
+func spread[T any](list []T, n int) []T {
+	if len(list) <= n {
+		return list
+	}
+	some := make([]T, n)
+	for i := range some {
+		some[i] = list[i*len(list)/n]
+	}
+	return some
+}
+
+// Of lists the inputs of a function, or says why there are none. Pairs are picture i with
+// text i, starting again with the shorter list.
+func (s *Samples) Of(f *ir.Func) (list []Sample, why string) {
+	if slices.ContainsFunc(f.Values, func(v *ir.Value) bool { return v.Op == ir.OpStore }) {
+		return nil, "it keeps a state between calls"
+	}
+	image, text := false, false
+	for _, p := range f.Params {
+		switch {
+		case p.Type.DType == ir.I32:
+			text = true
+		case !image && len(p.Type.Shape) == 3 && len(s.Images) > 0 && p.Type.Elements(0) == int64(len(s.Images[0].Pixels)):
+			image = true
+		case len(p.Type.Shape) == 3 && len(s.Images) == 0:
+			return nil, "no pictures were given"
+		default:
+			return nil, fmt.Sprintf("its input %s: %v is neither a picture nor a text", p.Name, p.Type)
+		}
+	}
+	if text && len(s.Texts) == 0 {
+		return nil, "no texts were given"
+	}
+	n := 0
+	if image {
+		n = len(s.Images)
+	}
+	if text {
+		n = max(n, len(s.Texts))
+	}
+	if n == 0 {
+		return nil, "it takes nothing"
+	}
+	for i := range n {
+		x := Sample{Image: -1, Text: -1}
+		if image {
+			x.Image = i % len(s.Images)
+			x.Seq.Image = s.Images[x.Image].Pixels
+		}
+		if text {
+			x.Text = i % len(s.Texts)
+			x.Seq.IDs = s.Texts[x.Text].IDs
+		}
+		list = append(list, x)
+	}
+	return list, ""
+}

@@ -1,0 +1,208 @@
+package compile
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"github.com/multiway-go/multiway/codegen"
+	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/bench"
+	"github.com/multiway-go/multiway/codegen/rt/file"
+	"github.com/multiway-go/multiway/codegen/rt/interrupt"
+	"github.com/multiway-go/multiway/ir/model"
+)
+
+// Preset returns the model of a preset with weights from a seed. It needs no file.
+func Preset(name string, seed uint64) (*Model, error) {
+	d, err := model.Preset(name)
+	if err != nil {
+		return nil, err
+	}
+	d.Seed = &seed
+	return &Model{Desc: d}, nil
+}
+
+// AtPrecision returns the model with everything at one precision. It shares the
+// checkpoint with m, which is the one to close.
+func (m *Model) AtPrecision(word string) (*Model, error) {
+	c, d := *m, *m.Desc
+	c.Desc, c.tuned = &d, tuning{}
+	return &c, d.SetPrecision(word)
+}
+
+// Scratch is a program in a temporary folder that times models side by side, unchecked,
+// with their weights beside it: for a command that runs it and throws it away.
+type Scratch struct {
+	exe     string
+	weights []string
+	dir     *file.Dir
+}
+
+// NewScratch compiles models, which have the same functions, for the entries that are asked
+// for, nil = those of each description, and with the modules kept that Tuned chooses. What
+// a model cannot be timed with is an error before any work. Close removes what it made.
+func NewScratch(models []*Model, asked bench.Options, log func(format string, args ...any)) (_ *Scratch, err error) {
+	if err := CanCompile(log); err != nil {
+		return nil, err
+	}
+	dir, err := file.TempDir()
+	if err != nil {
+		return nil, err
+	}
+	s := &Scratch{exe: filepath.Join(dir.Path, "bench.exe"), dir: dir}
+	defer func() {
+		if err != nil {
+			s.Close()
+		}
+	}()
+	o := Options{Log: log}
+	for _, m := range models {
+		if err := m.times(asked); err != nil {
+			return nil, err // before the work that would be for nothing
+		}
+	}
+	entries := asked.Entries
+	if err := announceAll(models, entries, o.log); err != nil {
+		return nil, err
+	}
+	var names []string
+	for i, m := range models {
+		m, choice, err := m.Tuned(entries, o.log)
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range m.Smoothed() {
+			o.log("%s", s)
+		}
+		if choice != nil {
+			o.log("%s", choice)
+		}
+		described, _, err := m.Lower(entries)
+		if err != nil {
+			return nil, err
+		}
+		opt, err := m.options("", codegen.File)
+		if err != nil {
+			return nil, err
+		}
+		planned, err := m.Plan(described)
+		if err != nil {
+			return nil, err
+		}
+		o.log("packing weights at precision %s", opt.Precision)
+		name := fmt.Sprint("model", i)
+		weights := filepath.Join(dir.Path, name+".bin")
+		if err := codegen.WriteWeights(weights, planned, nil); err != nil {
+			return nil, err
+		}
+		if _, err := codegen.Write(filepath.Join(dir.Path, compiledDir, name), planned, opt); err != nil {
+			return nil, err
+		}
+		s.weights = append(s.weights, weights)
+		names = append(names, name)
+	}
+	o.log("compiling")
+	err = writeMain(dir.Path, log, func(path string) string {
+		imports, packages := "", ""
+		for _, name := range names {
+			imports += fmt.Sprintf("\t%s %q\n", name, path+"/"+name)
+			packages += fmt.Sprintf("&%s.Package, ", name)
+		}
+		return fmt.Sprintf(benchMain, imports, strings.TrimSuffix(packages, ", "))
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s, link(dir.Path, s.exe, log, here(runtime.GOARCH)...)
+}
+
+// times reports what the options ask for and the compiled model would not have.
+func (m *Model) times(o bench.Options) error {
+	p, _, err := m.Lower(o.Entries)
+	if err != nil {
+		return err
+	}
+	like := &rt.Package{Name: p.Name, Text: p.MaxT}
+	for _, f := range p.Funcs {
+		like.Funcs = append(like.Funcs, &rt.Func{Name: f.Name, Text: f.UsesT()})
+	}
+	if len(o.Entries) > 0 {
+		o.Entries = nil // the compiled model has no others
+	}
+	if os.Getenv(EnvExec) != "" {
+		o.Levels = nil // those of another CPU
+	}
+	return bench.Check(like, o)
+}
+
+// benchMain is the main program, but for the imports of the packages and their list.
+const benchMain = `package main
+
+import (
+	"github.com/multiway-go/multiway/codegen/rt/bench"
+
+%s)
+
+func main() { bench.Main(%s) }
+`
+
+// Run times the models with the options of NewScratch and returns the report as the program
+// wrote it. progress, if not nil, is told how many of the measurements are done.
+func (s *Scratch) Run(ctx context.Context, o bench.Options, progress func(done, total int)) (json.RawMessage, error) {
+	o.Entries = nil // the program has no others
+	in, err := json.Marshal(o)
+	if err != nil {
+		return nil, err
+	}
+	command := append(strings.Fields(os.Getenv(EnvExec)), s.exe)
+	cmd := exec.CommandContext(ctx, command[0], append(command[1:], s.weights...)...)
+	var out bytes.Buffer
+	errs := &stderr{progress: progress}
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(in), &out, errs
+	if err := interrupt.Run(cmd); err != nil {
+		if text, _, _ := strings.Cut(strings.TrimSpace(errs.text.String()+string(errs.rest)), "\n"); text != "" {
+			return nil, fmt.Errorf("%s", text)
+		}
+		return nil, fmt.Errorf("the compiled program ended: %w", err)
+	}
+	return out.Bytes(), nil
+}
+
+// stderr is that of bench.Main: lines that say how far it is, and others.
+type stderr struct {
+	progress func(done, total int)
+	rest     []byte // of a line that has not ended
+	text     bytes.Buffer
+}
+
+func (e *stderr) Write(b []byte) (int, error) {
+	e.rest = append(e.rest, b...)
+	for {
+		line, after, ok := bytes.Cut(e.rest, []byte("\n"))
+		if !ok {
+			e.rest = e.rest[:min(len(e.rest), maxError)]
+			return len(b), nil
+		}
+		e.rest = after
+		done, total, ok := bench.Done(string(line))
+		switch {
+		case !ok && e.text.Len() < maxError:
+			e.text.Write(append(line, '\n'))
+		case ok && e.progress != nil:
+			e.progress(done, total)
+		}
+	}
+}
+
+// maxError is about how much of what a program says is kept, in bytes.
+const maxError = 1 << 12
+
+// Close removes the program and its weights.
+func (s *Scratch) Close() error { return s.dir.Remove() }

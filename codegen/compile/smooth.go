@@ -1,0 +1,395 @@
+package compile
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/ir"
+	"github.com/multiway-go/multiway/ir/precision"
+	"github.com/multiway-go/multiway/passes"
+)
+
+const (
+	// smoothNoise is the noise below which a norm is let be: it is more than that of rows and
+	// weights in which nothing stands out. smoothGain is the share of more than that which its
+	// smoothing must take away.
+	smoothNoise, smoothGain = 1.5e-4, 0.5
+	// smoothSamples is how many inputs of a function are looked at, and half as many if they
+	// are much work. What is found in one half is tried on the other.
+	smoothSamples = 4
+	// smoothRows is how many rows of a norm smoothings are tried on, and smoothChannels how
+	// many outputs of each linear: each is rounded by itself.
+	smoothRows, smoothChannels = 48, 192
+	// smoothReach bounds how far apart columns are taken to be.
+	smoothReach = 1 << 10
+	// smoothSide is the patches on a side of pictures that are made smaller to be looked at.
+	smoothSide = 7
+)
+
+// smoothShares are the shares of the columns' reach that smoothings take from the rows.
+var smoothShares = []float64{0, 0.25, 0.5, 0.75}
+
+// Smoothed is a norm whose columns have a gain and a bias, which the linears that read it
+// take back, so that the rounding of rows and weights to bytes does less.
+type Smoothed struct {
+	Norm string
+	// Before and After are what the rounding does to the linears: the squares of the error
+	// over those of the result, the mean of all linears.
+	Before, After float64
+
+	smoothing passes.Smoothing
+	linears   []string
+}
+
+// String is the line that build prints.
+func (s Smoothed) String() string {
+	return fmt.Sprintf("%-37s noise of its products %.1e, %.1e without", "smoothed "+s.Norm, s.After, s.Before)
+}
+
+// Smoothed lists the norms that Tuned smoothed and that something which is still rounded to
+// bytes reads.
+func (m *Model) Smoothed() []Smoothed {
+	var list []Smoothed
+	for _, s := range m.tuned.smooth {
+		if _, ok := m.rounded(s.linears); ok {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+// smoothings is the option of passes for the norms.
+func smoothings(norms []Smoothed) map[string]passes.Smoothing {
+	all := map[string]passes.Smoothing{}
+	for _, s := range norms {
+		all[s.Norm] = s.smoothing
+	}
+	return all
+}
+
+// rounded returns the word of the first linear, by its bundle, of which rows are rounded to
+// bytes, and whether there is one.
+func (m *Model) rounded(linears []string) (precision.Word, bool) {
+	for _, bundle := range linears {
+		if word := m.precision().Of(bundle + ".w"); word.DType.Bytes() {
+			return word, true
+		}
+	}
+	return precision.Word{}, false
+}
+
+// smooths reports whether norms may be smoothed.
+func (m *Model) smooths() bool { return m.Desc.Precision.Bytes() && m.Desc.Smooth != "off" }
+
+// smoothed returns the model with those norms smoothed that gain much by it. It looks at
+// inputs: the user's own samples of functions that take them, otherwise seeded ones. What it
+// finds depends on these and on the model alone.
+func (m *Model) smoothed(entries []string, log func(format string, args ...any)) (*Model, error) {
+	c := *m
+	c.tuned = tuning{}
+	if !m.smooths() {
+		return &c, nil
+	}
+	own, err := m.samples()
+	if err != nil {
+		return nil, err
+	}
+	p, err := m.folded(entries, own)
+	if err != nil {
+		return nil, err
+	}
+	all, err := m.look(p, own)
+	if err != nil {
+		return nil, err
+	}
+	if len(all) > 0 {
+		log("trying what smoothing does to %d norms", len(all))
+	}
+	found := make([]*Smoothed, len(all))
+	if err := each(len(all), func(i int) (err error) {
+		found[i], err = all[i].choose(p)
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	for _, s := range found {
+		if s != nil {
+			c.tuned.smooth = append(c.tuned.smooth, *s)
+		}
+	}
+	return &c, nil
+}
+
+// folded returns what is looked at: functions for pictures as they are, unless they are
+// very much work, or much and the pictures are only seeded.
+func (m *Model) folded(entries []string, own *Samples) (*ir.Program, error) {
+	described, _, err := m.Lower(entries)
+	if err != nil {
+		return nil, err
+	}
+	var all []string
+	work := int64(0)
+	for _, f := range described.Funcs {
+		all = append(all, f.Name)
+		work = max(work, ir.FuncCost(described, f, min(tuneText, described.MaxT)).FLOPs)
+	}
+	small := *m
+	if work > wholeFLOPs || work > sampledFLOPs && own == nil {
+		small.Desc = m.Desc.Small(smoothSide)
+	}
+	if described, _, err = small.Lower(functions(all)); err != nil && small.Desc != m.Desc {
+		described, _, err = m.Lower(functions(all)) // its tables do not fit a small picture
+	}
+	if err != nil {
+		return nil, err
+	}
+	p, err := passes.Run(described, passes.Options{Rows: m.Desc.Limits.Rows, Upto: passes.Fold.Name})
+	if err != nil {
+		return nil, err
+	}
+	hold(p)
+	return p, nil
+}
+
+// look runs functions of a folded program and returns what it saw of the norms that can be
+// smoothed. A function of much work is left out if others have all its norms.
+func (m *Model) look(p *ir.Program, own *Samples) ([]*columns, error) {
+	var all []*columns
+	for _, n := range passes.Smoothable(p) {
+		word, ok := m.rounded(n.Linears)
+		if ok && !slices.ContainsFunc(all, func(c *columns) bool { return c.norm.Name == n.Name }) {
+			all = append(all, newColumns(n, word.DType))
+		}
+	}
+	for _, f := range p.Funcs {
+		if keeps(f) {
+			continue
+		}
+		work := ir.FuncCost(p, f, min(tuneText, p.MaxT)).FLOPs
+		inputs := smoothSamples
+		if work > sampledFLOPs/smoothSamples {
+			inputs /= 2
+		}
+		norms, unseen := map[*ir.Value]*columns{}, false
+		for _, v := range f.Values {
+			if i := slices.IndexFunc(all, func(c *columns) bool { return c.norm.Has(v) }); i >= 0 {
+				norms[v] = all[i]
+				unseen = unseen || all[i].seen == 0
+			}
+		}
+		if len(norms) == 0 || !unseen && inputs < smoothSamples {
+			continue
+		}
+		for i, x := range m.inputs(p, f, own, inputs) {
+			in, text := Tensors(f, x)
+			if _, err := p.Watch(f.Name, text, in, func(v *ir.Value, x *ir.Tensor) {
+				switch c := norms[v]; {
+				case c == nil:
+				case i%2 == 0:
+					c.see(x.F)
+				default:
+					c.take(x.F)
+				}
+			}); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return slices.DeleteFunc(all, func(c *columns) bool { return c.seen == 0 }), nil
+}
+
+// inputs returns n inputs of a function, first of the user's own.
+func (m *Model) inputs(p *ir.Program, f *ir.Func, own *Samples, n int) []rt.Seq {
+	var seqs []rt.Seq
+	if own != nil {
+		list, _ := own.Of(f)
+		for _, x := range spread(list, n) {
+			seqs = append(seqs, x.Seq)
+		}
+	}
+	s := m.Desc.Structure()
+	for i := 0; len(seqs) < n; i++ {
+		c := &checker{text: min(sampleText+3*i, p.MaxT), vocab: s.Vocab(), salt: fmt.Sprintf("smooth%d.", i)}
+		seqs = append(seqs, c.sample(f))
+	}
+	return seqs
+}
+
+// columns is what was seen of a norm that has no gain and no bias.
+type columns struct {
+	norm      *passes.Norm
+	to        ir.DType  // of the linears that read it
+	seen      int       // rows
+	sum       []float64 // of each column
+	low, high []float64
+	rows      [][]float64 // others, to try smoothings on
+}
+
+func newColumns(n *passes.Norm, to ir.DType) *columns {
+	c := &columns{norm: n, to: to}
+	for range n.Cols() {
+		c.sum, c.low, c.high = append(c.sum, 0), append(c.low, math.Inf(1)), append(c.high, math.Inf(-1))
+	}
+	return c
+}
+
+// see counts rows in.
+func (c *columns) see(x []float64) {
+	for row := range slices.Chunk(x, c.norm.Cols()) {
+		for j, v := range row {
+			c.sum[j] += v
+			c.low[j], c.high[j] = min(c.low[j], v), max(c.high[j], v)
+		}
+		c.seen++
+	}
+}
+
+// take has smoothings tried on some of the rows.
+func (c *columns) take(x []float64) {
+	for _, row := range spread(slices.Collect(slices.Chunk(x, c.norm.Cols())), smoothRows) {
+		c.rows = append(c.rows, slices.Clone(row))
+	}
+}
+
+// choose returns the smoothing with which the linears are nearest to what they are exactly,
+// nil if that is not much nearer than they are without.
+func (c *columns) choose(p *ir.Program) (*Smoothed, error) {
+	k := c.norm.Cols()
+	t := &trial{to: c.to, rows: spread(c.rows, smoothRows)}
+	weight := make([]float64, k) // of each column the largest, as a share of its row's
+	for _, bundle := range c.norm.Linears {
+		w := p.Field(bundle, "w")
+		x, err := w.Load()
+		if err != nil {
+			return nil, err
+		}
+		rows := slices.Collect(slices.Chunk(x, k))
+		for _, row := range rows {
+			top := float64(max(slices.Max(row), -slices.Min(row)))
+			for j, v := range row {
+				if top > 0 {
+					weight[j] = max(weight[j], math.Abs(float64(v))/top)
+				}
+			}
+		}
+		x = slices.Concat(spread(rows, smoothChannels)...)
+		some := *w
+		some.Type, some.Load = ir.Mat(ir.C(len(x)/k), k), func() ([]float32, error) { return slices.Clone(x), nil }
+		t.weights = append(t.weights, &some)
+	}
+	none := passes.Smoothing{Gain: slices.Repeat([]float32{1}, k), Bias: make([]float32, k)}
+	before, err := t.noise(none)
+	if err != nil || before < smoothNoise || math.IsInf(before, 1) {
+		return nil, err
+	}
+	best := &Smoothed{Norm: c.norm.Name, Before: before, After: (1 - smoothGain) * before, linears: c.norm.Linears}
+	found := false
+	for _, centre := range []bool{false, true} {
+		for _, share := range smoothShares {
+			s, ok := c.smoothing(weight, centre, share)
+			if !ok {
+				continue
+			}
+			noise, err := t.noise(s)
+			if err != nil {
+				return nil, err
+			}
+			if noise < best.After {
+				best.After, best.smoothing, found = noise, s, true
+			}
+		}
+	}
+	if !found {
+		return nil, nil
+	}
+	return best, nil
+}
+
+// smoothing is a gain that takes the share of what columns differ by from the rows, and
+// leaves the rest of what is multiplied with them to the weights; with centre, columns are
+// moved by their mean first. A share of 0 is no gain. ok is false where there is nothing to
+// do. Gains are quarters of octaves apart, and biases multiples of a 32nd of a column's
+// reach, so that the last bits of what was seen do not matter.
+func (c *columns) smoothing(weight []float64, centre bool, share float64) (s passes.Smoothing, ok bool) {
+	if !centre && share == 0 {
+		return s, false
+	}
+	k := len(weight)
+	middle, reach, octaves := make([]float64, k), make([]float64, k), make([]float64, k)
+	for j := range k {
+		if centre {
+			middle[j] = c.sum[j] / float64(c.seen)
+		}
+		reach[j] = max(c.high[j]-middle[j], middle[j]-c.low[j])
+	}
+	farthest, heaviest := slices.Max(reach), slices.Max(weight)
+	if !(farthest > 0 && heaviest > 0 && farthest < math.MaxFloat32) {
+		return s, false
+	}
+	for j := range k {
+		reach[j] = max(reach[j], farthest/smoothReach)
+		if share > 0 {
+			octaves[j] = float64((1-share)*math.Log2(max(weight[j], heaviest/smoothReach))) - float64(share*math.Log2(reach[j]))
+		}
+	}
+	usual := slices.Sorted(slices.Values(octaves))[k/2]
+	for j := range k {
+		gain := math.Exp2(math.Round(4*(octaves[j]-usual)) / 4)
+		_, exp := math.Frexp(gain * reach[j])
+		step := math.Ldexp(1, exp-5)
+		s.Gain = append(s.Gain, float32(gain))
+		s.Bias = append(s.Bias, float32(-math.Round(gain*middle[j]/step)*step))
+	}
+	return s, true
+}
+
+// trial is rows and weights that smoothings are tried on.
+type trial struct {
+	to      ir.DType
+	rows    [][]float64
+	weights []*ir.Weight
+	sizes   []float64 // of the first trial's results, the squares
+}
+
+// noise is what the rounding does to products of the rows, smoothed, with the weights that
+// take that back: the squares of the error over those of the first trial's result, the mean
+// of all weights. It is +Inf if that is no number.
+func (t *trial) noise(s passes.Smoothing) (float64, error) {
+	k := len(s.Gain)
+	x := &ir.Tensor{Shape: []int{len(t.rows), k}}
+	for _, row := range t.rows {
+		for j, v := range row {
+			x.F = append(x.F, float64(v*float64(s.Gain[j]))+float64(s.Bias[j]))
+		}
+	}
+	noise, first := 0.0, t.sizes == nil
+	for i, w := range t.weights {
+		w, _ := s.Linear(strings.TrimSuffix(w.Name, ".w"), w, nil)
+		exact, err := product(w, x)
+		if err != nil {
+			return 0, err
+		}
+		got, err := product(passes.Narrowed(w, t.to), x)
+		if err != nil {
+			return 0, err
+		}
+		e, size := 0.0, 0.0
+		for j, v := range exact.F {
+			d := got.F[j] - v
+			e, size = e+float64(d*d), size+float64(v*v)
+		}
+		if first {
+			t.sizes = append(t.sizes, size)
+		}
+		if t.sizes[i] > 0 {
+			noise += e / t.sizes[i] / float64(len(t.weights))
+		}
+	}
+	if noise != noise {
+		noise = math.Inf(1)
+	}
+	return noise, nil
+}

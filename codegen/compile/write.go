@@ -1,0 +1,439 @@
+package compile
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/multiway-go/multiway/codegen"
+	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/file"
+	"github.com/multiway-go/multiway/golden/cases"
+	"github.com/multiway-go/multiway/ir"
+	"github.com/multiway-go/multiway/ir/checkpoint"
+)
+
+// Options say what Write builds.
+type Options struct {
+	Dir     string            // folder of the package, "" = none
+	Package string            // its name, "" = that of other Go files in Dir, of $GOPACKAGE, or the description's
+	Weights codegen.Placement // "" = embedded up to codegen.EmbedLimit, else a file
+	Binary  string            // path of a binary with the weights at its end, "" = none
+	Entries []string          // nil = the description's
+	Check   Check             // "" = Quick
+	Verbose bool              // tell Log how long each stage took
+	Strict  bool              // refuse a checkpoint with tensors that the model does not use
+	Golden  []string          // folders of recorded cases, for a test in the package
+	Expect  string            // file of what the user's own code computed, to hold the model against; "" = none; see [Expected]
+	Bound   float64           // of what is expected, as a share of a tensor's largest value; 0 = ExpectBound
+
+	// Log, if not nil, is told what is under way; Progress the bytes of weights
+	// written so far, and in all.
+	Log      func(format string, args ...any)
+	Progress func(done, total int64)
+}
+
+func (o Options) log(format string, args ...any) {
+	if o.Log != nil {
+		o.Log(format, args...)
+	}
+}
+
+// Report is what Write did.
+type Report struct {
+	Files      []string           // written, in Dir
+	Weights    int64              // bytes of the weight file
+	Checkpoint *checkpoint.Report // nil for weights from a seed
+	Results    []Result           // of the self-check
+	Held       []Result           // against what was expected
+	Smoothed   []Smoothed         // norms that were smoothed
+	Choice     *Choice            // nil where no bytes are multiplied
+	Precision  string             // how the weights are stored
+	Stages     []Stage            // in order
+}
+
+// Stage is a part of a build and how long it took.
+type Stage struct {
+	Name    string  `json:"name"`
+	Seconds float64 `json:"seconds"`
+}
+
+// job is a build under way: what was asked for, and what its stages hand on.
+type job struct {
+	Options
+	m         *Model // since choose the tuned one
+	r         *Report
+	described *ir.Program
+	planned   *ir.Program
+	code      codegen.Options
+	expected  *Expected  // nil = none
+	dir       *file.Dir  // temporary, for the binary; nil = none
+	placed    *file.File // the package's weights before they get their place; nil = none
+	blob      string     // path of the weights meanwhile
+	result    file.Set
+}
+
+// stages are a build, in order.
+var stages = []struct {
+	name string
+	run  func(*job) error
+}{
+	{"lower", (*job).lower},       // the description, to a program
+	{"validate", (*job).validate}, // before the work that would be for nothing
+	{"choose", (*job).choose},     // before plan: it decides how weights are stored
+	{"plan", (*job).plan},
+	{"pack", (*job).pack},   // to a temporary file
+	{"check", (*job).check}, // before anything is made of it
+	{"build", (*job).build}, // the binary
+	{"install", (*job).install},
+}
+
+// Write builds the package, the binary, or both. A package that fails its check is
+// not written, and what was there before stays.
+func (m *Model) Write(o Options) (*Report, error) {
+	j := &job{Options: o, m: m, r: &Report{Precision: m.Desc.Precision.String()}}
+	defer j.close()
+	for _, s := range stages {
+		start := time.Now()
+		if err := s.run(j); err != nil {
+			return nil, err
+		}
+		took := time.Since(start).Seconds()
+		j.r.Stages = append(j.r.Stages, Stage{s.name, took})
+		if o.Verbose {
+			o.log("%s: %.2f s", s.name, took)
+		}
+	}
+	return j.r, nil
+}
+
+// close removes what was not installed.
+func (j *job) close() {
+	if j.placed != nil {
+		j.placed.Abandon()
+	}
+	if j.dir != nil {
+		j.dir.Remove()
+	}
+	j.result.Abandon()
+}
+
+func (j *job) lower() (err error) {
+	j.described, j.r.Checkpoint, err = j.m.Lower(j.Entries)
+	return err
+}
+
+func (j *job) validate() error {
+	if j.Dir == "" && j.Binary == "" {
+		return fmt.Errorf("nothing to build: give a folder for the package, a path for the binary, or both")
+	}
+	if err := j.places(slices.Concat(j.m.Inputs(), j.inputs())); err != nil {
+		return err
+	}
+	if found := j.r.Checkpoint; j.Strict && found != nil {
+		if err := found.Strict(); err != nil {
+			return fmt.Errorf("%w\nbuild without --strict if they may be left out", err)
+		}
+	}
+	name, err := j.m.packageName(j.Options)
+	if err != nil {
+		return err
+	}
+	if j.code, err = j.m.options(name, j.Weights); err != nil {
+		return err
+	}
+	if err := j.code.Validate(); err != nil {
+		return err
+	}
+	if j.code.Golden, err = j.golden(j.described); err != nil {
+		return err
+	}
+	if _, err := j.m.samples(); err != nil {
+		return err
+	}
+	if j.Expect != "" {
+		if j.expected, err = j.m.ReadExpected(j.Expect, j.Bound); err != nil {
+			return err
+		}
+		if _, err := j.m.checked(j.expected, j.Entries); err != nil {
+			return err
+		}
+	}
+	if j.Check == Off && j.expected == nil && j.Binary == "" {
+		return nil
+	}
+	err = CanCompile(j.log)
+	if err == nil && j.Binary != "" {
+		err = canDecode(j.code.Decoders, j.log)
+	}
+	if err != nil {
+		return fmt.Errorf("%w; or build a package unchecked, with --check off and neither --binary nor --expect", err)
+	}
+	return nil
+}
+
+func (j *job) choose() (err error) {
+	if j.m, j.r.Choice, err = j.m.Tuned(j.Entries, j.log); err == nil {
+		j.r.Smoothed = j.m.Smoothed()
+	}
+	return err
+}
+
+func (j *job) plan() (err error) {
+	var names []string
+	for _, f := range j.described.Funcs {
+		names = append(names, f.Name)
+	}
+	j.log("compiling %s", strings.Join(names, ", "))
+	if j.m.Tokenizer == nil && slices.ContainsFunc(j.described.Funcs, (*ir.Func).UsesT) {
+		captions := ""
+		if j.m.Desc.Captions() {
+			captions = ", and captions cannot be written"
+		}
+		j.log("note: without a tokenizer texts are token ids, in a binary --ids 0,17,2%s; `tokenizer: FILE` in the description adds one", captions)
+	}
+	if j.planned, err = j.m.Plan(j.described); err != nil {
+		return err
+	}
+	if names := j.r.Choice.whole(j.planned); names != nil {
+		j.log("warning: precision %s does nothing for %s: all products are kept at f32; a lower `cosine` in the description, which is %v, keeps less", j.r.Precision, strings.Join(names, ", "), j.m.aim())
+	}
+	return nil
+}
+
+func (j *job) pack() (err error) {
+	if j.Binary != "" {
+		if j.dir, err = file.TempDir(); err != nil {
+			return err
+		}
+		j.blob = filepath.Join(j.dir.Path, weightsName)
+	}
+	if j.Dir != "" {
+		if err := j.result.MkdirAll(j.Dir); err != nil {
+			return err
+		}
+		if j.placed, err = file.Create(filepath.Join(j.Dir, weightsName), 0o666); err != nil {
+			return err
+		}
+		j.blob = j.placed.Name()
+	}
+	j.log("packing weights")
+	if err := codegen.WriteWeights(j.blob, j.planned, j.Progress); err != nil {
+		return err
+	}
+	blob, err := rt.OpenBlob(j.blob)
+	if err != nil {
+		return err
+	}
+	j.code.Hash = blob.Hash
+	if err := blob.Close(); err != nil {
+		return err
+	}
+	st, err := os.Stat(j.blob)
+	if err == nil {
+		j.r.Weights = st.Size()
+	}
+	return err
+}
+
+func (j *job) check() error {
+	if j.Check == Off && j.expected == nil {
+		return nil
+	}
+	j.log("checking what was compiled")
+	code := j.code
+	code.Hash = [32]byte{} // engines share compiled code with those of other weights
+	e, err := NewEngine(j.planned, code, j.blob, j.log)
+	if err != nil {
+		return err
+	}
+	defer e.Close()
+	if j.expected != nil {
+		if j.r.Held, err = j.m.Hold(j.expected, e, j.Entries, j.Check, j.log); err != nil {
+			return fmt.Errorf("%w; nothing was written", err)
+		}
+	}
+	if j.Check == Off {
+		return nil
+	}
+	results, vectors, err := j.m.selfCheck(e, j.planned, j.Check, j.Options)
+	if err != nil {
+		return err
+	}
+	j.r.Results = results
+	if lines := short(results, j.m.aim()); lines != nil {
+		j.log("warning: rows of outputs are further from the model than the cosine %v that precision %s aims at:\n%s\n`cosine: %v` in the description refuses that; another precision may be nearer", j.m.aim(), j.r.Precision, strings.Join(lines, "\n"), j.m.aim())
+	}
+	text, err := json.Marshal(vectors)
+	j.code.Vectors = append(text, '\n')
+	return err
+}
+
+func (j *job) build() error {
+	if j.Binary == "" {
+		return nil
+	}
+	j.log("building %s", file.Quote(j.Binary))
+	env, err := decoding(j.code.Decoders)
+	if err != nil {
+		return err
+	}
+	code := j.code
+	code.Weights = codegen.Append
+	return compile(j.dir.Path, j.planned, code, j.exe(), appMain, j.log, env...)
+}
+
+func (j *job) exe() string { return filepath.Join(j.dir.Path, "binary.exe") }
+
+func (j *job) install() error {
+	if j.Binary != "" {
+		if err := install(&j.result, j.exe(), j.blob, j.Binary); err != nil {
+			return err
+		}
+	}
+	if j.Dir != "" {
+		files, err := codegen.Files(j.planned, j.code)
+		if err != nil {
+			return err
+		}
+		if err := codegen.Place(&j.result, j.Dir, files); err != nil {
+			return err
+		}
+		j.result.Add(j.placed)
+		j.r.Files = append(slices.Sorted(maps.Keys(files)), weightsName)
+	}
+	return j.result.Commit()
+}
+
+// inputs are the files that the options have be read.
+func (o Options) inputs() []string {
+	var list []string
+	if o.Expect != "" {
+		list = append(list, o.Expect)
+	}
+	for _, dir := range o.Golden {
+		for _, n := range cases.Files {
+			list = append(list, filepath.Join(dir, n))
+		}
+	}
+	return list
+}
+
+// weightsName is that of a package's weight file.
+const weightsName = "weights.bin"
+
+// dataNames are files of every package that do not say themselves what made them.
+var dataNames = []string{"check.json", weightsName}
+
+// places checks that the package and the binary can be where they are asked for, and that nothing that the build reads is
+// there.
+func (o Options) places(inputs []string) error {
+	var outputs []string
+	if o.Dir != "" {
+		if err := folder(o.Dir, "the package"); err != nil {
+			return err
+		}
+		for _, n := range dataNames {
+			outputs = append(outputs, filepath.Join(o.Dir, n))
+		}
+	}
+	if o.Binary != "" {
+		if st, err := os.Stat(o.Binary); err == nil && st.IsDir() {
+			return fmt.Errorf("%s is a folder, want the path of a file for the binary, such as %s", file.Quote(o.Binary), file.Quote(filepath.Join(o.Binary, "model")))
+		}
+		if err := folder(filepath.Dir(o.Binary), "the binary"); err != nil {
+			return err
+		}
+		outputs = append(outputs, o.Binary)
+	}
+	for _, path := range outputs {
+		if err := file.Distinct(path, inputs...); err != nil {
+			return err
+		}
+	}
+	if o.Dir == "" {
+		return nil
+	}
+	return codegen.Replaceable(o.Dir, dataNames...)
+}
+
+// folder checks that dir is a folder or can be made one.
+func folder(dir, what string) error {
+	for at := dir; ; at = filepath.Dir(at) {
+		switch st, err := os.Stat(at); {
+		case err == nil && !st.IsDir():
+			return fmt.Errorf("%s is a file, want a folder for %s", file.Quote(at), what)
+		case err == nil || at == filepath.Dir(at):
+			return file.Takes(at)
+		}
+	}
+}
+
+// install makes the executable with the weights at its end part of a set that puts it at path.
+func install(set *file.Set, exe, weights, path string) error {
+	if err := set.MkdirAll(filepath.Dir(path)); err != nil {
+		return err
+	}
+	code, err := os.Open(exe)
+	if err != nil {
+		return err
+	}
+	defer code.Close()
+	blob, err := os.Open(weights)
+	if err != nil {
+		return err
+	}
+	defer blob.Close()
+	out, err := set.Create(path, 0o777)
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(out, code); err != nil {
+		return err
+	}
+	return rt.AppendBlob(out.File, blob)
+}
+
+// golden checks the recorded cases against the program and returns their folders as
+// the package sees them.
+func (o Options) golden(p *ir.Program) ([]string, error) {
+	if o.Golden != nil && o.Dir == "" {
+		return nil, fmt.Errorf("recorded cases go with a package: give its folder too")
+	}
+	var dirs []string
+	for _, dir := range o.Golden {
+		c, err := cases.Load(dir)
+		if err != nil {
+			return nil, err
+		}
+		c.Close()
+		if c.Task != cases.Recorded {
+			return nil, fmt.Errorf("%s: is a case of task %s, want one of this model: make it with `multiway golden record`", file.Quote(dir), file.Quote(c.Task))
+		}
+		for _, r := range c.Runs {
+			if p.Func(r.Function) == nil {
+				return nil, fmt.Errorf("%s: run %s is of function %s, which the package will not have; record the case again, or build that entry", file.Quote(dir), file.Quote(r.Name), file.Quote(r.Function))
+			}
+		}
+		from, err := filepath.Abs(o.Dir)
+		if err != nil {
+			return nil, err
+		}
+		to, err := filepath.Abs(dir)
+		if err != nil {
+			return nil, err
+		}
+		rel, err := filepath.Rel(from, to)
+		if err != nil {
+			return nil, err
+		}
+		dirs = append(dirs, filepath.ToSlash(rel))
+	}
+	return dirs, nil
+}

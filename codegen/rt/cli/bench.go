@@ -1,0 +1,132 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/bench"
+	"github.com/multiway-go/multiway/codegen/rt/task"
+)
+
+func (a *App) benchCommand() *cobra.Command {
+	var o bench.Options
+	var once bool
+	var folder string
+	c := &cobra.Command{
+		Use:   "bench",
+		Short: "Time the model's functions beside what this machine can do",
+		Long: `bench runs each function on batches of random input and prints the median time of a
+call, the share of the machine's peak of multiply-adds, and the ratio to the roofline,
+the time that peak and memory allow at best. --ops says where the time went, --kernels
+times each piece of work alone. Reading and resizing pictures is not part of it: --folder
+times these and the model for the pictures of a folder, up to 1000.
+
+` + BenchBusy,
+		Example: "  " + a.Name + " bench --batch 1,32 --threads 1,2\n  " + a.Name + " bench --ops --tokens 16\n  " + a.Name + " bench --folder photos/",
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := bench.Check(a.Package, o); err != nil {
+				return usageError{err}
+			}
+			if folder != "" {
+				return a.benchFolder(c.Context(), folder, o)
+			}
+			if once {
+				return a.once(o)
+			}
+			return a.bench(c.Context(), o)
+		},
+	}
+	BenchFlags(c, &o)
+	if a.function(retrieval, "image") != nil || a.function(classification, "image") != nil {
+		c.Flags().StringVar(&folder, "folder", "", "time reading, decoding, resizing and the model of its pictures")
+	}
+	c.Flags().BoolVar(&once, "once", false, "make one call and print its time since the command began")
+	c.Flags().Lookup("once").Hidden = true
+	return c
+}
+
+// BenchBusy is what help texts say of a machine that others use too.
+const BenchBusy = `Peak and bandwidth are measured before, between and after the calls. Figures with over 15 %
+between them in this run are marked ~: the machine is busy, or its clock changes. Ratios to
+a marked peak are left out. Stop what else runs, then time again.`
+
+// BenchFlags adds the flags that say what to time.
+func BenchFlags(c *cobra.Command, o *bench.Options) {
+	f := c.Flags()
+	f.StringSliceVar(&o.Entries, "entry", nil, "functions to time; entries stand for all of theirs (default: all)")
+	f.IntSliceVar(&o.Tokens, "tokens", nil, "ids of a text (default 16,64, at most the longest)")
+	f.IntSliceVar(&o.Lengths, "lengths", nil, "time one batch of texts of these lengths instead")
+	f.IntSliceVar(&o.Batch, "batch", []int{1}, "inputs a call")
+	f.IntSliceVar(&o.Threads, "threads", nil, "threads (default: 1 and one a core)")
+	f.StringSliceVar(&o.Levels, "level", nil, "CPU levels (default: the best this CPU has)")
+	f.DurationVar(&o.Time, "time", time.Second, "time to spend on each line, at least 5 calls")
+	f.BoolVar(&o.Cold, "cold", false, "empty the caches before each call")
+	f.BoolVar(&o.Ops, "ops", false, "print where the time of a call goes")
+	f.BoolVar(&o.Kernels, "kernels", false, "time each piece of work alone")
+}
+
+func (a *App) bench(ctx context.Context, o bench.Options) error {
+	open := func(opts ...rt.Option) (*rt.Model, error) {
+		m, err := a.Open(opts...)
+		if err != nil {
+			return nil, err
+		}
+		return m.Model, nil
+	}
+	var bar *Progress
+	r, err := bench.Run(ctx, []bench.Subject{{Package: a.Package, Open: open}}, o, func(done, total int) {
+		if bar == nil {
+			bar = a.Progress("timing", "lines", total)
+		}
+		bar.Set(int64(done))
+	})
+	bar.Done()
+	if err != nil {
+		return err
+	}
+	if a.json {
+		return a.Print(r)
+	}
+	return r.Print(a.Out)
+}
+
+// openFirst opens the model with the first number of threads and the first level of the options.
+func (a *App) openFirst(o bench.Options) (*task.Model, error) {
+	var opts []rt.Option
+	if len(o.Threads) > 0 {
+		opts = append(opts, rt.WithThreads(o.Threads[0]))
+	}
+	if len(o.Levels) > 0 {
+		opts = append(opts, rt.WithLevel(o.Levels[0]))
+	}
+	return a.Open(opts...)
+}
+
+// once makes the first call of the options, for programs that time a whole process.
+func (a *App) once(o bench.Options) error {
+	start := time.Now()
+	m, err := a.openFirst(o)
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	name, err := bench.Once(m.Model, o)
+	if err != nil {
+		return err
+	}
+	first := struct {
+		Entry  string  `json:"entry"`
+		Time   float64 `json:"first_ms"`       // since the command began
+		Memory float64 `json:"peak_memory_mb"` // of the process; 0: unknown
+	}{name, float64(time.Since(start)) / 1e6, bench.PeakMemory()}
+	if a.json {
+		return a.Print(first)
+	}
+	_, err = fmt.Fprintf(a.Out, "%s: first result after %.1f ms, peak memory %.1f MB\n", name, first.Time, first.Memory)
+	return err
+}

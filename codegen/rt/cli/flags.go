@@ -1,0 +1,30 @@
+package cli
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+)
+
+// FlagError is what a command line's error says, in words: what a flag wants where it has
+// another value. Names in it may be those of files.
+func FlagError(err error) error {
+	text := err.Error()
+	var number *strconv.NumError
+	if errors.As(err, &number) {
+		want := "want a whole number"
+		switch {
+		case errors.Is(number, strconv.ErrRange):
+			want = "the number is too large"
+		case number.Func == "ParseFloat":
+			want = "want a number"
+		case number.Func == "ParseBool":
+			want = "want true or false"
+		}
+		text = strings.Replace(text, number.Error(), want, 1)
+	}
+	if before, _, ok := strings.Cut(text, " flag: time: "); ok {
+		text = before + " flag: want a time with its unit, such as 500ms or 2s"
+	}
+	return errors.New(strings.ReplaceAll(text, "\n", `\n`))
+}

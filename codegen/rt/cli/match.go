@@ -1,0 +1,141 @@
+package cli
+
+import (
+	"fmt"
+	"image"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/multiway-go/multiway/codegen/rt/file"
+	"github.com/multiway-go/multiway/codegen/rt/task"
+)
+
+const matching = "itm"
+
+func (a *App) matchCommand() *cobra.Command {
+	if a.function(matching, "pair") == nil {
+		return nil
+	}
+	return a.fitCommand("how probable the model holds it that the text describes the picture,\nfrom 0 to 1")
+}
+
+// cosineCommand is match where embeddings are all that says what fits.
+func (a *App) cosineCommand() *cobra.Command {
+	if a.function(matching, "pair") != nil || a.function(retrieval, "image") == nil || a.function(retrieval, "text") == nil {
+		return nil
+	}
+	return a.fitCommand("the cosine of the picture's embedding and the text's, from -1 to 1")
+}
+
+func (a *App) fitCommand(what string) *cobra.Command {
+	strict := false
+	c := &cobra.Command{
+		Use:   "match [flags] PICTURE TEXT...",
+		Short: "Say how well texts fit a picture",
+		Long:  "match prints for each text " + what + ",\nbest first. A text \"-\" stands for a list on standard input, one a line.",
+		Example: strings.ReplaceAll(`  NAME match dog.jpg "two dogs in the snow"
+  NAME match --json dog.jpg "a dog" "a cat"`, "NAME", a.Name),
+		Args: a.needs(2),
+		RunE: func(_ *cobra.Command, args []string) error {
+			texts, err := a.given(slices.Concat(args[1:], a.ids))
+			if err != nil {
+				return err
+			}
+			return a.match(args[0], texts, strict)
+		},
+	}
+	a.idsFlag(c)
+	c.Flags().BoolVar(&strict, "strict", false, strictTexts)
+	return c
+}
+
+func (a *App) match(picture string, texts []string, strict bool) error {
+	m, err := a.Open()
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	imgs, err := a.readPictures(m, picture)
+	if err != nil {
+		return err
+	}
+	cut, err := tooLongOf(m, texts, strict)
+	if err != nil {
+		return err
+	}
+	defer a.warnCut(m, cut, len(texts))
+	scores, kind, failed := a.scores(m, imgs[0], texts)
+	if scores == nil {
+		return failed
+	}
+	var order []int
+	for i, s := range scores {
+		if s == s { // not NaN
+			order = append(order, i)
+		}
+	}
+	slices.SortStableFunc(order, func(i, j int) int {
+		switch {
+		case scores[i] > scores[j]:
+			return -1
+		case scores[i] < scores[j]:
+			return 1
+		}
+		return 0
+	})
+	for _, i := range order {
+		if a.json {
+			err = a.Print(struct {
+				Image string  `json:"image"`
+				Text  string  `json:"text"`
+				Score float32 `json:"score"`
+				Kind  string  `json:"kind"` // prob or cosine
+			}{picture, texts[i], scores[i], kind})
+		} else {
+			_, err = fmt.Fprintf(a.Out, "%7.4f  %s\n", scores[i], file.Quote(texts[i]))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return failed
+}
+
+// scores says how well each text fits the picture, and what the numbers are. A text that
+// has no result (see rt.BatchError) has the score NaN.
+func (a *App) scores(m *task.Model, img image.Image, texts []string) (scores []float32, kind string, err error) {
+	nan := float32(math.NaN())
+	if f := m.Package().Find(matching, "pair"); f != nil {
+		rows, failed := m.Pairs(f, 0, slices.Repeat([]image.Image{img}, len(texts)), texts)
+		if _, err := lost(failed); err != nil {
+			return nil, "", err
+		}
+		for _, logits := range rows {
+			score := nan
+			if logits != nil {
+				score = task.Prob(logits, 1)
+			}
+			scores = append(scores, score)
+		}
+		return scores, "prob", failed
+	}
+	v, err := task.One(m.Images(m.Package().Find(retrieval, "image"), 0, []image.Image{img}))
+	if err != nil {
+		return nil, "", err
+	}
+	rows, failed := m.Texts(m.Package().Find(retrieval, "text"), 0, texts)
+	if _, err := lost(failed); err != nil {
+		return nil, "", err
+	}
+	for _, t := range rows {
+		if t == nil {
+			scores = append(scores, nan)
+			continue
+		}
+		scores = append(scores, dot(t, v))
+	}
+	return scores, "cosine", failed
+}

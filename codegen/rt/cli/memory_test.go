@@ -1,0 +1,172 @@
+package cli
+
+import (
+	"bytes"
+	"fmt"
+	"image/png"
+	"math"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/fstest"
+)
+
+// What a process may use is the least that its control groups say at any folder of their
+// paths.
+func TestGroupMemory(t *testing.T) {
+	const (
+		v1  = "32 31 0:29 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n35 31 0:32 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory\n"
+		v2  = "31 23 0:28 / /sys/fs/cgroup rw,relatime shared:4 - cgroup2 cgroup2 rw\n"
+		hyb = v1 + "41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n"
+	)
+	for _, test := range []struct {
+		name, groups, mounts string
+		files                map[string]string
+		want                 int64
+	}{
+		{"version 2 in a container", "0::/\n", v2, map[string]string{"sys/fs/cgroup/memory.max": "1073741824\n"}, 1 << 30},
+		{"version 2 below a limit", "0::/a/b\n", v2, map[string]string{"sys/fs/cgroup/a/b/memory.max": "max\n", "sys/fs/cgroup/a/memory.max": "2000000\n"}, 2000000},
+		{"version 1", "4:memory:/x\n1:cpu:/\n", v1, map[string]string{"sys/fs/cgroup/memory/x/memory.limit_in_bytes": "500000000\n",
+			"sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n"}, 500000000},
+		{"version 1 by the path outside", "4:cpu,memory:/docker/1234\n", v1, map[string]string{"sys/fs/cgroup/memory/memory.limit_in_bytes": "300000000\n"}, 300000000},
+		{"both, memory in version 1", "4:memory:/x\n0::/\n", hyb, map[string]string{"sys/fs/cgroup/memory/x/memory.limit_in_bytes": "400000000\n"}, 400000000},
+		{"no limit", "0::/\n", v2, map[string]string{"sys/fs/cgroup/memory.max": "max\n"}, math.MaxInt64},
+		{"another controller", "1:cpu:/\n", v1, map[string]string{"sys/fs/cgroup/cpu/memory.limit_in_bytes": "1\n"}, math.MaxInt64},
+		{"no groups", "", "", nil, math.MaxInt64},
+		{"nonsense", ":::\n4:memory\n0::../../..\n", v2 + "x - y\n-\n", map[string]string{"sys/fs/cgroup/memory.max": "-1"}, math.MaxInt64},
+	} {
+		root := fstest.MapFS{"self/cgroup": {Data: []byte(test.groups)}, "self/mountinfo": {Data: []byte(test.mounts)}}
+		for name, text := range test.files {
+			root[name] = &fstest.MapFile{Data: []byte(text)}
+		}
+		if got := groupMemory(root, root); got != test.want {
+			t.Errorf("%s: %d bytes, want %d", test.name, got, test.want)
+		}
+	}
+}
+
+func TestMemoryLimit(t *testing.T) {
+	if got := physicalMemory(fstest.MapFS{"meminfo": {Data: []byte("MemTotal:       24684092 kB\nMemFree: 1 kB\n")}}); got != 24684092<<10 {
+		t.Errorf("physical memory is %d", got)
+	}
+	if got := physicalMemory(fstest.MapFS{}); got != math.MaxInt64 {
+		t.Errorf("unknown memory is %d", got)
+	}
+	for _, test := range []struct {
+		limits, status string
+		want           int64
+	}{
+		{"Limit                     Soft Limit           Hard Limit           Units\nMax address space         2048000000           unlimited            bytes\n", "Name:\tx\nVmSize:\t 1000000 kB\n", 1024000000},
+		{"Max address space         2048000000           2048000000           bytes\n", "", 2048000000},
+		{"Max address space         2048000000           2048000000           bytes\n", "VmSize:\t 9000000 kB\n", 2048000000},
+		{"Max address space         unlimited            unlimited            bytes\n", "VmSize:\t 1000000 kB\n", math.MaxInt64},
+		{"", "", math.MaxInt64},
+	} {
+		if got := addressSpace(fstest.MapFS{"self/limits": {Data: []byte(test.limits)}, "self/status": {Data: []byte(test.status)}}); got != test.want {
+			t.Errorf("of %q and %q: %d bytes of addresses, want %d", test.limits, test.status, got, test.want)
+		}
+	}
+	before := memoryLimit()
+	if before < 1<<20 {
+		t.Errorf("this process may use %d bytes", before)
+	}
+	old := debug.SetMemoryLimit(before / 2)
+	defer debug.SetMemoryLimit(old)
+	if got := memoryLimit(); got != before/2 {
+		t.Errorf("with GOMEMLIMIT %d: %d bytes", before/2, got)
+	}
+}
+
+// Goroutines never take more than there is room for, but for one alone.
+func TestRoom(t *testing.T) {
+	const limit = 10
+	r := newRoom(limit)
+	var mu sync.Mutex
+	var used, alone int64
+	holders := 0
+	var wg sync.WaitGroup
+	for i := range 200 {
+		n := int64(i % 14) // up to more than there is
+		wg.Go(func() {
+			r.take(n)
+			mu.Lock()
+			used += n
+			holders++
+			if used > limit {
+				if n <= limit || used != n {
+					t.Errorf("%d are taken of %d by %d", used, limit, holders)
+				}
+				alone++
+			}
+			mu.Unlock()
+			mu.Lock()
+			used -= n
+			holders--
+			mu.Unlock()
+			r.give(n)
+		})
+	}
+	wg.Wait()
+	if r.used != 0 || alone == 0 {
+		t.Errorf("%d are left, %d were let through alone", r.used, alone)
+	}
+}
+
+// A picture that takes more memory than there is is refused in words, by every command.
+func TestPictureOfMoreMemoryThanThereIs(t *testing.T) {
+	dir := t.TempDir()
+	for name, size := range map[string]int{"small": 10, "large": 100} {
+		var b bytes.Buffer
+		if err := png.Encode(&b, plain(green, size, size)); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name+".png"), b.Bytes(), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all := pictureMemory
+	defer func() { pictureMemory = all }()
+	pictureMemory = func() int64 { return 20_000 }
+	colours, pairs := colourBinary(t), colourBinary(t, pairFuncs...)
+	for _, c := range []struct {
+		b          Binary
+		args, more []string
+	}{
+		{colours, []string{"embed"}, nil}, {colours, []string{"classify"}, nil}, {colours, []string{"match"}, []string{"green"}},
+		{colours, []string{"search", "--image"}, []string{"green"}}, {pairs, []string{"answer"}, []string{"green?"}},
+	} {
+		for name, status := range map[string]int{"small": 0, "large": 1} {
+			args := slices.Concat(c.args, []string{filepath.Join(dir, name+".png")}, c.more)
+			got := run(c.b, "", args...)
+			if got.status != status || strings.Contains(got.errs, "100 x 100 pixels: decoding may take ") != (status == 1) {
+				t.Errorf("%v: status %d, want %d:\n%s", args, got.status, status, got.errs)
+			}
+		}
+	}
+}
+
+// A list of pictures is read whatever room there is.
+func TestDecodeInLittleRoom(t *testing.T) {
+	dir := t.TempDir()
+	for i := range 20 {
+		var b bytes.Buffer
+		if err := png.Encode(&b, plain(green, 60, 40)); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("%02d.png", i)), b.Bytes(), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all := decodeMemory
+	defer func() { decodeMemory = all }()
+	decodeMemory = func() int64 { return 1 }
+	got := run(colourBinary(t), "", "search", "green", "--folder", dir, "-k", "20")
+	if got.status != 0 {
+		t.Fatal(got.errs)
+	}
+	follows(t, "results", got.out, []string{"00.png", "10.png", "19.png"})
+}

@@ -1,0 +1,135 @@
+package cli
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"slices"
+
+	"github.com/multiway-go/multiway/codegen/rt/file"
+)
+
+// npyWriter writes a float32 array [rows][cols] in NumPy's format, row by row: the
+// header at the start of the file gets the number of rows at the end.
+type npyWriter struct {
+	f    *file.File
+	b    *bufio.Writer
+	rows int
+	cols int
+	buf  []byte
+}
+
+// npyHeader is the size of the header: room for any shape.
+const npyHeader = 128
+
+// openNPY starts an array of rows of cols values in a file, or goes on with the one that is
+// there, whose whole rows it counts; begin must follow.
+func openNPY(f *file.File, cols int) (*npyWriter, error) {
+	w := &npyWriter{f: f, b: bufio.NewWriterSize(f, 1<<16), cols: cols}
+	r := bufio.NewReaderSize(f, 1<<16)
+	if _, err := r.Discard(npyHeader); err != nil && err != io.EOF {
+		return nil, fmt.Errorf("%s: %w", file.Quote(f.Name()), err)
+	}
+	for row := make([]byte, 4*cols); ; w.rows++ {
+		switch _, err := io.ReadFull(r, row); {
+		case err == io.EOF || err == io.ErrUnexpectedEOF || err == nil && zeros(row): // what a power failure leaves
+			return w, nil
+		case err != nil:
+			return nil, fmt.Errorf("%s: %w", file.Quote(f.Name()), err)
+		}
+	}
+}
+
+func zeros(b []byte) bool { return !slices.ContainsFunc(b, func(x byte) bool { return x != 0 }) }
+
+// begin leaves so many rows, behind which the next one goes.
+func (w *npyWriter) begin(rows int) error {
+	w.rows = rows
+	if err := cut(w.f, int64(npyHeader)+4*int64(rows)*int64(w.cols)); err != nil || rows > 0 {
+		return err
+	}
+	if err := cut(w.f, 0); err != nil {
+		return err
+	}
+	_, err := w.b.Write(make([]byte, npyHeader))
+	return err
+}
+
+func (w *npyWriter) row(x []float32) error {
+	if len(x) != w.cols {
+		return fmt.Errorf("%s: a row of %d values after rows of %d; write JSON lines, or pictures and texts apart", file.Quote(w.f.Place()), len(x), w.cols)
+	}
+	w.buf = w.buf[:0]
+	for _, v := range x {
+		w.buf = binary.LittleEndian.AppendUint32(w.buf, math.Float32bits(v))
+	}
+	w.rows++
+	_, err := w.b.Write(w.buf)
+	return err
+}
+
+// end writes the header.
+func (w *npyWriter) end() error {
+	err := w.b.Flush()
+	if err == nil {
+		_, err = w.f.WriteAt(npyHead(w.rows, w.cols), 0)
+	}
+	return err
+}
+
+// npyHead is a version 1.0 header: magic, version, length, a Python literal padded
+// with spaces, a newline.
+func npyHead(rows, cols int) []byte {
+	dict := fmt.Sprintf("{'descr': '<f4', 'fortran_order': False, 'shape': (%d, %d), }", rows, cols)
+	h := append([]byte("\x93NUMPY\x01\x00"), npyHeader-10, 0)
+	h = append(h, fmt.Sprintf("%-*s\n", npyHeader-11, dict)...)
+	return h
+}
+
+// npyReader reads an array as npyWriter writes it, row by row.
+type npyReader struct {
+	r          *bufio.Reader
+	rows, left int
+	raw        []byte
+	row        []float32
+}
+
+// newNPYReader reads the header, and holds it against the size of the file.
+func newNPYReader(f *os.File, cols int) (*npyReader, error) {
+	st, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	head := make([]byte, npyHeader)
+	if _, err := io.ReadFull(f, head); err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+		return nil, err
+	}
+	rows := int((st.Size() - npyHeader) / (4 * int64(cols)))
+	if st.Size() != npyHeader+4*int64(rows)*int64(cols) || !bytes.Equal(head, npyHead(rows, cols)) {
+		return nil, fmt.Errorf("no array of rows of %d float32 as embed -o writes it, of %d bytes", cols, st.Size())
+	}
+	return &npyReader{bufio.NewReaderSize(f, 1<<16), rows, rows, make([]byte, 4*cols), make([]float32, cols)}, nil
+}
+
+// next reads a row, which is valid until the next one; io.EOF is the end.
+func (r *npyReader) next() ([]float32, error) {
+	if r.left == 0 {
+		return nil, io.EOF
+	}
+	r.left--
+	if _, err := io.ReadFull(r.r, r.raw); err != nil {
+		return nil, fmt.Errorf("the file was cut while it was read: %w", err)
+	}
+	for i := range r.row {
+		x := math.Float32frombits(binary.LittleEndian.Uint32(r.raw[4*i:]))
+		if x-x != 0 {
+			return nil, fmt.Errorf("value %d is %v; want finite numbers", i, x)
+		}
+		r.row[i] = x
+	}
+	return r.row, nil
+}

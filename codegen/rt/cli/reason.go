@@ -1,0 +1,89 @@
+package cli
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/file"
+	"github.com/multiway-go/multiway/codegen/rt/task"
+)
+
+const reasoning = "nlvr2"
+
+func (a *App) reasonCommand() *cobra.Command {
+	if a.function(reasoning, "pair") == nil || a.function(reasoning, "head") == nil {
+		return nil
+	}
+	var strict bool
+	c := &cobra.Command{
+		Use:   "reason [flags] PICTURE_A PICTURE_B STATEMENT...",
+		Short: "Say whether a statement is true of two pictures",
+		Long: `reason prints for each statement whether it is true of the two pictures together,
+and how probable the model holds it. A statement "-" stands for a list on standard
+input, one a line.`,
+		Example: strings.ReplaceAll(`  NAME reason left.jpg right.jpg "Both pictures show a dog."
+  NAME reason --json left.jpg right.jpg "There are three cups in all."`, "NAME", a.Name),
+		Args: a.needs(3),
+		RunE: func(_ *cobra.Command, args []string) error {
+			statements, err := a.given(slices.Concat(args[2:], a.ids))
+			if err != nil {
+				return err
+			}
+			return a.reason(args[0], args[1], statements, strict)
+		},
+	}
+	a.idsFlag(c)
+	c.Flags().BoolVar(&strict, "strict", false, strictTexts)
+	return c
+}
+
+func (a *App) reason(first, other string, statements []string, strict bool) error {
+	m, err := a.Open()
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	r := &task.Reasoning{First: m.Package().Find(reasoning, "pair"), Head: m.Package().Find(reasoning, "head")}
+	r.Second = cmp.Or(m.Package().Find(reasoning, "second"), r.First)
+	imgs, err := a.readPictures(m, first, other)
+	if err != nil {
+		return err
+	}
+	cut, err := tooLongOf(m, statements, strict)
+	if err != nil {
+		return err
+	}
+	defer a.warnCut(m, cut, len(statements))
+	var failed error
+	for _, s := range statements {
+		logits, err := m.Reason(r, imgs[0], imgs[1], s)
+		if errors.Is(err, rt.ErrNotFinite) {
+			failed = errors.Join(failed, errors.New(place(s, err)))
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		p := task.Prob(logits, 1)
+		if a.json {
+			err = a.Print(struct {
+				Images    [2]string `json:"images"`
+				Statement string    `json:"statement"`
+				True      bool      `json:"true"`
+				Prob      float32   `json:"prob"` // of being true
+			}{[2]string{first, other}, s, p > 0.5, p})
+		} else {
+			_, err = fmt.Fprintf(a.Out, "%s\n  %t, %.1f %% probable to be true\n", file.Quote(s), p > 0.5, 100*p)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return failed
+}

@@ -1,0 +1,420 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/multiway-go/multiway/codegen/rt/file"
+	"github.com/multiway-go/multiway/codegen/rt/imagefile"
+	"github.com/multiway-go/multiway/codegen/rt/task"
+)
+
+func (a *App) searchCommand() *cobra.Command {
+	if a.function(retrieval, "image") == nil || a.function(retrieval, "text") == nil {
+		return nil
+	}
+	var o searchOptions
+	where, names := "--folder", ""
+	if a.Bundled != nil {
+		where = "--folder (by default the bundled ones)"
+		names = " (by default the names of the bundled pictures)"
+	}
+	c := &cobra.Command{
+		Use:   "search [flags] QUERY...  |  search --image PICTURE [flags] [TEXT...]",
+		Short: "Find pictures by words, or words for a picture",
+		Long: `search finds the pictures of ` + where + ` that fit each query best,
+or, with --image, the texts that fit a picture best: those given as arguments and in the
+files of --texts` + names + `.
+
+The score is the cosine of the two embeddings. "-" stands for a list on standard input,
+one a line: of queries, 65536 at most, of texts, or of pictures. Every search embeds its
+pictures anew, one batch at a time, and keeps the best only, unless --embeddings names what
+embed -o wrote of them.`,
+		Example: strings.ReplaceAll(`  NAME search "red apple" "broken heart" --folder pictures/
+  NAME search "a dog" --folder pictures/ --top 20 --html found.html
+  NAME embed --image pictures/ -o pictures.npy
+  NAME search "a dog" --embeddings pictures.npy
+  NAME search --image cat.png "a cat" "a dog" "a car"
+  NAME search --image cat.png --texts names.txt --json`, "NAME", a.Name),
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.search(c.Context(), slices.Concat(args, a.ids), &o)
+		},
+	}
+	f := c.Flags()
+	f.StringArrayVar(&o.folders, "folder", nil, "folder of pictures to search in, or a picture; may be repeated")
+	f.StringArrayVar(&o.images, "image", nil, "picture to find texts for; may be repeated")
+	f.StringArrayVar(&o.texts, "texts", nil, "file of texts to choose from, one a line; may be repeated")
+	f.StringArrayVar(&o.embeddings, "embeddings", nil, "file of embed -o to search in, .npy or .jsonl; may be repeated")
+	f.IntVarP(&o.top, "top", "k", 5, "results a query, 0 for all")
+	f.StringVar(&o.html, "html", "", "also write a page with the pictures, one self-contained file")
+	f.BoolVar(&o.strict, "strict", false, strictBoth)
+	a.idsFlag(c)
+	return c
+}
+
+type searchOptions struct {
+	folders, images, texts []string
+	embeddings             []string
+	top                    int
+	html                   string
+	strict                 bool
+}
+
+// title says what was searched for and where.
+func (o *searchOptions) title(args []string) string {
+	what, in := args, slices.Concat(o.folders, o.embeddings)
+	if o.images != nil {
+		what, in = o.images, slices.Concat(o.texts, o.embeddings)
+	}
+	list := func(words []string) string { return file.Brief(file.Quote(strings.Join(words, ", "))) }
+	if len(in) == 0 {
+		return list(what)
+	}
+	return list(what) + " in " + list(in)
+}
+
+// checkSearch returns an error if flags and arguments do not go together.
+func (a *App) checkSearch(args []string, o *searchOptions) error {
+	switch {
+	case o.top < 0:
+		return Usagef("--top is %d, want a number of results, 0 for all", o.top)
+	case len(slices.DeleteFunc(slices.Concat(args, o.folders, o.images, o.texts), func(s string) bool { return s != "-" })) > 1:
+		return Usagef("standard input is one list: give - once")
+	case o.images == nil && len(args) == 0:
+		return Usagef("nothing to search for: give a text, or a picture with --image")
+	case o.images == nil && o.texts != nil:
+		return Usagef("--texts goes with --image: it lists what to find for a picture")
+	case o.embeddings != nil && (o.folders != nil || o.texts != nil || o.images != nil && len(args) > 0):
+		return Usagef("--embeddings says what to search in, so do --folder, --texts and, with --image, texts; give one of them")
+	case o.images != nil && o.folders != nil:
+		return Usagef("--folder goes with a text, --image with texts to choose from; pictures are not searched by pictures")
+	case o.images == nil && o.folders == nil && o.embeddings == nil && a.Bundled == nil:
+		return Usagef("nowhere to search: give a folder of pictures with --folder")
+	case o.images != nil && len(args) == 0 && o.texts == nil && o.embeddings == nil && a.Bundled == nil:
+		return Usagef("no texts to choose from: give some as arguments or in a file with --texts")
+	}
+	return nil
+}
+
+func (a *App) search(ctx context.Context, args []string, o *searchOptions) error {
+	if err := a.checkSearch(args, o); err != nil {
+		return err
+	}
+	var page *file.File
+	if o.html != "" { // which says before the work that it cannot be written
+		var err error
+		if page, err = file.Create(o.html, 0o666); err != nil {
+			return err
+		}
+		defer page.Abandon()
+	}
+	if err := a.keeps(o.html, slices.Contains(slices.Concat(args, o.folders, o.images, o.texts), "-"), slices.Concat(o.folders, o.images, o.texts, o.embeddings)...); err != nil {
+		return err
+	}
+	m, err := a.Open()
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	read := a.decodeOptions(m)
+
+	queries, among, total, err := a.searched(args, o, read)
+	if err != nil {
+		return err
+	}
+	var results []Result
+	var t tally
+	if o.embeddings != nil {
+		results, t, err = a.findStored(ctx, m, queries, o, read)
+	} else {
+		results, t, err = a.find(ctx, m, queries, among, total, o.top, o.strict)
+	}
+	if err != nil {
+		return err
+	}
+	if len(results) == 0 {
+		return a.tallied(t, o.strict)
+	}
+	if err := a.PrintResults(results); err != nil {
+		return err
+	}
+	if o.html != "" {
+		p := Page{Title: o.title(args), Intro: a.knows(a.Short + "."), Results: results}
+		if err := p.Commit(page); err != nil {
+			return err
+		}
+		a.warn("wrote %s", file.Quote(o.html))
+	}
+	return a.tallied(t, o.strict)
+}
+
+// searched are the queries, and what to search among, total of them, -1 if that is unknown; nothing with --embeddings.
+func (a *App) searched(args []string, o *searchOptions, read imagefile.Options) (queries []item, among iter.Seq[item], total int, err error) {
+	total = -1
+	shown := func(arg string, _ bool) []item { return a.pictures(arg, read) }
+	if o.images == nil {
+		words, err := a.given(args)
+		if err != nil {
+			return nil, nil, 0, err
+		}
+		queries = textItems(words)
+	} else {
+		given, _ := a.inputs(o.images, shown)
+		if queries, err = held(given); err != nil {
+			return nil, nil, 0, err
+		}
+	}
+	switch {
+	case o.embeddings != nil:
+	case o.images == nil:
+		among, total = a.inputs(o.folders, shown)
+		if o.folders == nil {
+			bundled, err := a.Bundled()
+			if err != nil {
+				return nil, nil, 0, err
+			}
+			among, total = slices.Values(pictureItems(bundled)), len(bundled)
+		}
+	default:
+		if among, err = a.texts(args, o.texts); err != nil {
+			return nil, nil, 0, err
+		}
+	}
+	return queries, among, total, nil
+}
+
+// texts are what --image chooses from: arguments and the lines of files, or the names
+// of the bundled pictures; "-" is standard input. Files are read while the search runs.
+func (a *App) texts(args, files []string) (iter.Seq[item], error) {
+	if err := noFiles(args); err != nil {
+		return nil, err
+	}
+	if len(args) == 0 && files == nil {
+		bundled, err := a.Bundled()
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range bundled {
+			args = append(args, p.Name)
+		}
+	}
+	for _, path := range files {
+		if path == "-" {
+			args = append(args, path)
+		}
+	}
+	given, _ := a.inputs(args, oneText)
+	return func(yield func(item) bool) {
+		for it := range given {
+			if !yield(it) {
+				return
+			}
+		}
+		for _, path := range files {
+			if path == "-" {
+				continue
+			}
+			f, err := file.Open(path)
+			if err != nil {
+				if !yield(item{name: path, named: true, err: err}) {
+					return
+				}
+				continue
+			}
+			for it := range listed(f, path, oneText) {
+				if !yield(it) {
+					f.Close()
+					return
+				}
+			}
+			f.Close()
+		}
+	}, nil
+}
+
+// Result is a query and what was found for it, best first.
+type Result struct {
+	Query Hit
+	Hits  []Hit
+}
+
+// Hit is a picture or a text, and how well it fits.
+type Hit struct {
+	Picture         // a text has no Read
+	Score   float32 // cosine; nothing for the query itself
+}
+
+// Search finds the k best pictures for each query.
+func (a *App) Search(ctx context.Context, m *task.Model, queries []string, among []Picture, k int) ([]Result, error) {
+	results, t, err := a.find(ctx, m, textItems(queries), slices.Values(pictureItems(among)), len(among), k, true)
+	if err != nil {
+		return nil, err
+	}
+	return results, a.tallied(t, true)
+}
+
+// find embeds the queries, then what to search among, total of them (-1: unknown), and
+// keeps the k best for each query, all if k is 0. The tally is of all of them.
+func (a *App) find(ctx context.Context, m *task.Model, queries []item, among iter.Seq[item], total, k int, strict bool) ([]Result, tally, error) {
+	results, vectors, asked, err := a.ask(ctx, m, queries, strict)
+	if err != nil || len(results) == 0 {
+		return nil, asked, err
+	}
+	s := &stream{App: a, m: m, strict: strict, images: m.Package().Find(retrieval, "image"), texts: m.Package().Find(retrieval, "text"), what: "searching", total: total}
+	t, err := s.run(ctx, among, func(it *item, out []float32) error {
+		for q := range results {
+			results[q].offer(it, dot(vectors[q], out), k)
+		}
+		return nil
+	})
+	if err == nil && t.done == 0 {
+		return nil, t, a.tallied(t, true)
+	}
+	for q := range results {
+		results[q].rank(k)
+	}
+	t.failed += asked.failed
+	t.named = t.named || asked.named
+	for kind, n := range asked.kinds {
+		t.count(kind, n)
+	}
+	return results, t, err
+}
+
+// ask embeds the queries.
+func (a *App) ask(ctx context.Context, m *task.Model, queries []item, strict bool) (results []Result, vectors [][]float32, _ tally, _ error) {
+	s := &stream{App: a, m: m, strict: strict, images: m.Package().Find(retrieval, "image"), texts: m.Package().Find(retrieval, "text"), what: "queries", total: len(queries)}
+	t, err := s.run(ctx, slices.Values(queries), func(it *item, out []float32) error {
+		results = append(results, Result{Query: hitOf(it, 0)})
+		vectors = append(vectors, slices.Clone(out))
+		return nil
+	})
+	return results, vectors, t, err
+}
+
+// findStored is find among what embed wrote: the pictures for texts, the texts for pictures.
+func (a *App) findStored(ctx context.Context, m *task.Model, queries []item, o *searchOptions, read imagefile.Options) ([]Result, tally, error) {
+	kind := "image"
+	if o.images != nil {
+		kind = "text"
+	}
+	results, vectors, t, err := a.ask(ctx, m, queries, o.strict)
+	if err != nil || len(results) == 0 {
+		return nil, t, err
+	}
+	n := 0
+	for _, path := range o.embeddings {
+		for e, err := range stored(path, m.Package().Name, m.Fingerprint(), len(vectors[0])) {
+			if err == nil {
+				err = ctx.Err()
+			}
+			if err != nil {
+				return nil, t, err
+			}
+			if e.Kind != kind {
+				continue
+			}
+			n++
+			it := textItem(e.Input)
+			if kind == "image" {
+				it = fileItem(e.Input, false, read)
+			}
+			for q := range results {
+				results[q].offer(&it, dot(vectors[q], e.Embedding), o.top)
+			}
+		}
+	}
+	if n == 0 {
+		return nil, t, fmt.Errorf("%s: no embedding of kind %s; want what embed -o wrote of what is searched in", file.Quote(o.embeddings[0]), kind)
+	}
+	for q := range results {
+		results[q].rank(o.top)
+	}
+	return results, t, nil
+}
+
+func hitOf(it *item, score float32) Hit {
+	return Hit{Picture{Name: it.name, Read: it.read, File: it.file, Sign: it.sign}, score}
+}
+
+// offer adds an item to what rank chooses from, some more than k.
+func (r *Result) offer(it *item, score float32, k int) {
+	if r.Hits = append(r.Hits, hitOf(it, score)); k > 0 && len(r.Hits) >= 2*k+batchItems {
+		r.rank(k)
+	}
+}
+
+// rank sorts the hits and keeps the k best, all if k is 0; of equals the earlier one is
+// better.
+func (r *Result) rank(k int) {
+	slices.SortStableFunc(r.Hits, func(a, b Hit) int { return cmp.Compare(b.Score, a.Score) })
+	if k > 0 && len(r.Hits) > k {
+		clear(r.Hits[k:])
+		r.Hits = r.Hits[:k]
+	}
+}
+
+// dot is the cosine of two vectors of length 1.
+func dot(a, b []float32) float32 {
+	sum := 0.0
+	for i, x := range a {
+		sum += float64(float64(x) * float64(b[i]))
+	}
+	return float32(sum)
+}
+
+// PrintResults writes a table, or a line of JSON a query.
+func (a *App) PrintResults(results []Result) error {
+	if a.json {
+		type hit struct {
+			Rank  int     `json:"rank"`
+			Image string  `json:"image,omitempty"`
+			Text  *string `json:"text,omitempty"`
+			Score float32 `json:"score"`
+		}
+		for i := range results {
+			r := &results[i]
+			line := struct {
+				Query string `json:"query,omitempty"`
+				Image string `json:"image,omitempty"`
+				Hits  []hit  `json:"results"`
+			}{Hits: []hit{}}
+			if r.Query.Read != nil {
+				line.Image = r.Query.Name
+			} else {
+				line.Query = r.Query.Name
+			}
+			for j := range r.Hits {
+				h := &r.Hits[j]
+				if h.Read != nil {
+					line.Hits = append(line.Hits, hit{Rank: j + 1, Image: h.Name, Score: h.Score})
+				} else {
+					line.Hits = append(line.Hits, hit{Rank: j + 1, Text: &h.Name, Score: h.Score})
+				}
+			}
+			if err := a.Print(line); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	w := tabwriter.NewWriter(a.Out, 0, 0, 2, ' ', 0)
+	for i := range results {
+		fmt.Fprintf(w, "%s\n", file.Quote(results[i].Query.Name))
+		for j, h := range results[i].Hits {
+			name := file.Quote(h.Name)
+			if h.Sign != "" {
+				name = h.Sign + " " + name
+			}
+			fmt.Fprintf(w, "  %d\t%.3f\t%s\n", j+1, h.Score, name)
+		}
+	}
+	return w.Flush()
+}

@@ -1,0 +1,419 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/file"
+	"github.com/multiway-go/multiway/codegen/rt/pixel"
+	"github.com/multiway-go/multiway/codegen/rt/task"
+)
+
+// A batch has at most this many items, and tensors of at most this many bytes.
+const (
+	batchItems = 64
+	batchBytes = 64 << 20
+)
+
+// stream runs functions of a model over items: images over pictures, texts over
+// texts. Pictures are read ahead of the work, in order, by one goroutine a core as far as
+// there is memory for what they decode.
+type stream struct {
+	*App
+	m             *task.Model
+	images, texts *rt.Func
+	what          string       // of the progress line
+	total         int          // items, -1 if unknown
+	strict        bool         // a text that is too long is not cut, but fails
+	done          func() error // called after each batch; may be nil
+
+	decoding         *room // bytes
+	scratch, tensors sync.Pool
+
+	batch []ready
+	seqs  []rt.Seq
+	words []string
+	rows  []float32 // outputs of the batch, pictures first
+
+	lostPictures, lostWords []rt.ItemError // of the batch
+}
+
+// ready is an item made ready for a batch.
+type ready struct {
+	item
+	pixels *[]float32
+	cut    bool // a text that is longer than the model takes
+}
+
+// tally counts what became of the items.
+type tally struct {
+	done, failed int
+	named        bool // one that failed was named on the command line
+	lost         bool // the model made no result of one that was read
+
+	kinds map[string]int // those that failed, by extension
+}
+
+// What the flag --strict does, by what a command takes.
+const (
+	strictPictures = "fail if a picture cannot be read"
+	strictTexts    = "fail if a text is too long"
+	strictBoth     = strictPictures + " or a text is too long"
+)
+
+// fail counts an item that cannot be read.
+func (t *tally) fail(it *item) {
+	t.failed++
+	t.named = t.named || it.named
+	if e := strings.ToLower(filepath.Ext(it.file)); e != "" && len(e) <= maxExtension {
+		t.count(e, 1)
+	}
+}
+
+func (t *tally) count(kind string, n int) {
+	if t.kinds == nil {
+		t.kinds = map[string]int{}
+	}
+	t.kinds[kind] += n
+}
+
+const maxExtension = 8 // bytes of an extension that is one
+
+// tallied says whether the command failed, after reporting what was left out.
+func (a *App) tallied(t tally, strict bool) error {
+	err := a.failed(t, strict)
+	if lost := a.reportLeft(); err == nil && strict && lost > 0 {
+		return fmt.Errorf("files were left out, which --strict refuses: %d", lost)
+	}
+	return err
+}
+
+// reportLeft says what folders left out by its names, and returns of how many files nothing else was read.
+func (a *App) reportLeft() (lost int) {
+	left := a.left
+	a.left = leftOut{}
+	for _, line := range left.lines() {
+		a.warn("%s", line)
+	}
+	return left.lost
+}
+
+// failed is tallied for what could not be read.
+func (a *App) failed(t tally, strict bool) error {
+	switch n := t.done + t.failed; {
+	case t.failed == 0:
+		return nil
+	case t.lost:
+		return fmt.Errorf("%d of %d have no result", t.failed, n)
+	case t.done == 0 && n == 1:
+		return errors.New("it could not be read, so there is no result")
+	case t.done == 0:
+		return fmt.Errorf("none of %d could be read", n)
+	case strict || t.named:
+		return fmt.Errorf("%d of %d could not be read", t.failed, n)
+	default:
+		kinds := ""
+		if len(t.kinds) > 0 && len(t.kinds) <= 8 {
+			kinds = ": " + counted(t.kinds)
+		}
+		a.warn("%d of %d could not be read, left out%s", t.failed, n, kinds)
+		return nil
+	}
+}
+
+// run computes output 0 for every item that can be read and hands it to do, in
+// order; the values are valid during the call. An item that the model makes no finite
+// numbers of counts as failed, unless there is no other yet: then the model is at fault.
+func (s *stream) run(ctx context.Context, items iter.Seq[item], do func(it *item, out []float32) error) (tally, error) {
+	if s.images == nil && s.texts == nil {
+		return tally{}, errors.New("this model has no function for that")
+	}
+	size := batchItems
+	if s.images != nil {
+		size = max(1, min(size, batchBytes/(4*s.images.Image)))
+	}
+	s.decoding = newRoom(decodeMemory())
+	bar := s.Progress(s.what, s.units(), s.total)
+	defer bar.Done()
+	var t tally
+	cut := 0
+	workers := runtime.GOMAXPROCS(0)
+	for r := range ahead(items, workers, size+workers, s.prepare) {
+		if err := ctx.Err(); err != nil {
+			return t, err
+		}
+		bar.Add(1) // it is read; a batch of them is computed at once
+		if r.err != nil {
+			t.fail(&r.item)
+			s.leaves(bar, r.name, r.err)
+			continue
+		}
+		if r.cut {
+			cut++
+		}
+		if s.batch = append(s.batch, r); len(s.batch) == size {
+			if err := s.flush(&t, bar, do); err != nil {
+				return t, err
+			}
+		}
+	}
+	if err := s.flush(&t, bar, do); err != nil {
+		return t, err
+	}
+	bar.Done()
+	s.warnCut(s.m, cut, t.done+t.failed)
+	return t, ctx.Err()
+}
+
+// tooLong reports whether a text has more ids than the model takes of one.
+func tooLong(m *task.Model, text string) bool {
+	most := m.Input().MaxText
+	return m.Tokens() != nil && len(m.Tokens().Encode(text, most+1)) > most
+}
+
+// tooLongOf counts the texts that are too long, which strict makes an error.
+func tooLongOf(m *task.Model, texts []string, strict bool) (int, error) {
+	n := 0
+	for _, t := range texts {
+		if tooLong(m, t) {
+			n++
+		}
+	}
+	if n > 0 && strict {
+		return n, fmt.Errorf("%d of %d texts are longer than %d tokens, what this model takes; shorten them, or leave --strict out to have them cut", n, len(texts), m.Input().MaxText)
+	}
+	return n, nil
+}
+
+// warnCut says how many of so many inputs are texts of which the model took the beginning.
+func (a *App) warnCut(m *task.Model, cut, of int) {
+	if cut > 0 {
+		a.warn("%d of %d texts are longer than %d tokens, what this model takes, and were cut; --strict refuses them", cut, of, m.Input().MaxText)
+	}
+}
+
+// units are what the stream counts.
+func (s *stream) units() string {
+	switch {
+	case s.texts == nil:
+		return "pictures"
+	case s.images == nil:
+		return "texts"
+	}
+	return "inputs"
+}
+
+// place puts the name of an input before an error that does not say it yet.
+func place(name string, err error) string {
+	text := err.Error()
+	rest, ok := strings.CutPrefix(text, name)
+	if !ok {
+		if rest, ok = strings.CutPrefix(text, file.Quote(name)); !ok {
+			rest = ": " + text
+		}
+	}
+	return file.Quote(name) + rest
+}
+
+// prepare reads a picture and makes its tensor.
+func (s *stream) prepare(it item) ready {
+	r := ready{item: it}
+	if r.err != nil {
+		return r
+	}
+	if r.text {
+		if r.err = s.checkIDs(r.name); r.err != nil {
+			return r
+		}
+		switch r.cut = s.texts != nil && tooLong(s.m, r.name); {
+		case s.texts == nil:
+			r.err = errors.New("it is a text, and this model takes none")
+		case r.cut && s.strict:
+			r.err = fmt.Errorf("longer than %d tokens, what this model takes of a text; shorten it, or leave --strict out to have it cut", s.m.Input().MaxText)
+		}
+		return r
+	}
+	if s.images == nil {
+		r.err = errors.New("it is a picture, and this model takes none")
+		return r
+	}
+	p := s.m.Input().Pixels
+	if it.takes != nil {
+		n := it.takes()
+		s.decoding.take(n)
+		defer s.decoding.give(n)
+	}
+	img, err := it.read()
+	if err != nil {
+		r.err = err
+		return r
+	}
+	scratch, _ := s.scratch.Get().(*pixel.Scratch)
+	if scratch == nil {
+		scratch = new(pixel.Scratch)
+	}
+	defer s.scratch.Put(scratch)
+	x, _ := s.tensors.Get().(*[]float32)
+	if x == nil {
+		x = new([]float32)
+		*x = make([]float32, p.Len())
+	}
+	r.pixels = x
+	r.err = p.Into(*x, img, scratch)
+	return r
+}
+
+// flush computes the batch, hands its outputs out, counts and empties it.
+func (s *stream) flush(t *tally, bar *Progress, do func(it *item, out []float32) error) error {
+	if len(s.batch) == 0 {
+		return nil
+	}
+	s.seqs, s.words, s.rows = s.seqs[:0], s.words[:0], s.rows[:0]
+	s.lostPictures, s.lostWords = nil, nil
+	for i := range s.batch {
+		if r := &s.batch[i]; r.text {
+			s.words = append(s.words, r.name)
+		} else {
+			s.seqs = append(s.seqs, rt.Seq{Image: *r.pixels})
+		}
+	}
+	var wide, narrow int // values of a picture's output, of a text's
+	err := s.m.Do(func(c *task.Session) error {
+		if len(s.seqs) > 0 {
+			r, err := c.Run(s.images, s.seqs)
+			if s.lostPictures, err = lost(err); err != nil {
+				return err
+			}
+			s.rows = append(s.rows, r.All(0)...)
+			wide = s.images.Outputs[0].Cols
+		}
+		if len(s.words) > 0 {
+			r, err := c.Texts(s.texts, s.words...)
+			if s.lostWords, err = lost(err); err != nil {
+				return err
+			}
+			s.rows = append(s.rows, r.All(0)...)
+			narrow = s.texts.Outputs[0].Cols
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if all := slices.Concat(s.lostPictures, s.lostWords); t.done == 0 && len(all) == len(s.batch) {
+		return all[0].Err
+	}
+	image, text := s.rows[:wide*len(s.seqs)], s.rows[wide*len(s.seqs):]
+	pictures, words := 0, 0
+	for i := range s.batch {
+		r := &s.batch[i]
+		var out []float32
+		if r.text {
+			out, text = text[:narrow], text[narrow:]
+			err, words = at(s.lostWords, words), words+1
+		} else {
+			out, image = image[:wide], image[wide:]
+			err, pictures = at(s.lostPictures, pictures), pictures+1
+			s.tensors.Put(r.pixels)
+		}
+		if err != nil {
+			t.failed++
+			t.lost = true
+			s.leaves(bar, r.name, err)
+			continue
+		}
+		t.done++
+		if err := do(&r.item, out); err != nil {
+			return err
+		}
+	}
+	clear(s.batch)
+	s.batch = s.batch[:0]
+	if s.done != nil {
+		return s.done()
+	}
+	return nil
+}
+
+// lost returns the items that alone have failed. Any other error stays one.
+func lost(err error) ([]rt.ItemError, error) {
+	var some *rt.BatchError
+	if errors.As(err, &some) {
+		return some.Items, nil
+	}
+	return nil, err
+}
+
+// at returns why item i has no result, nil if it has one.
+func at(lost []rt.ItemError, i int) error {
+	n, found := slices.BinarySearchFunc(lost, i, func(e rt.ItemError, i int) int { return e.Index - i })
+	if !found {
+		return nil
+	}
+	return lost[n].Err
+}
+
+// ahead yields f of each item, in order, while up to workers goroutines are at work
+// on the window of items after it.
+func ahead[T, R any](items iter.Seq[T], workers, window int, f func(T) R) iter.Seq[R] {
+	return func(yield func(R) bool) {
+		slots := make(chan chan R, window)
+		stop := make(chan struct{})
+		defer close(stop)
+		go func() {
+			defer close(slots)
+			free := make(chan struct{}, workers)
+			for it := range items {
+				c := make(chan R, 1)
+				select {
+				case slots <- c:
+				case <-stop:
+					return
+				}
+				free <- struct{}{}
+				go func() {
+					c <- f(it)
+					<-free
+				}()
+			}
+		}()
+		for c := range slots {
+			if !yield(<-c) {
+				return
+			}
+		}
+	}
+}
+
+// Images computes output 0 of a function for every picture and hands it to do, in
+// order, with the picture's index; the values are valid during the call. A picture
+// that cannot be read is an error.
+func (a *App) Images(ctx context.Context, m *task.Model, f *rt.Func, list []Picture, do func(i int, out []float32) error) error {
+	return a.all(ctx, &stream{App: a, m: m, images: f, what: "embedding"}, pictureItems(list), do)
+}
+
+// Texts is Images for texts.
+func (a *App) Texts(ctx context.Context, m *task.Model, f *rt.Func, list []string, do func(i int, out []float32) error) error {
+	return a.all(ctx, &stream{App: a, m: m, texts: f, what: "embedding"}, textItems(list), do)
+}
+
+func (a *App) all(ctx context.Context, s *stream, items []item, do func(i int, out []float32) error) error {
+	i := 0
+	s.total = len(items)
+	t, err := s.run(ctx, slices.Values(items), func(_ *item, out []float32) error {
+		i++
+		return do(i-1, out)
+	})
+	if err != nil {
+		return err
+	}
+	return a.tallied(t, true)
+}

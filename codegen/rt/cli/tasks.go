@@ -1,0 +1,40 @@
+package cli
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/multiway-go/multiway/codegen/rt"
+)
+
+// tasks is the table of tasks: the commands that a binary has of each. A command is nil if the package lacks the functions.
+var tasks = []struct {
+	name     string
+	commands []func(*App) *cobra.Command
+}{
+	{"encode", nil},
+	{retrieval, []func(*App) *cobra.Command{(*App).embedCommand, (*App).searchCommand, (*App).cosineCommand}},
+	{"retrieval_vl", nil},
+	{classification, []func(*App) *cobra.Command{(*App).classifyCommand}},
+	{answering, []func(*App) *cobra.Command{(*App).answerCommand}},
+	{matching, []func(*App) *cobra.Command{(*App).matchCommand}},
+	{"mlm", nil},
+	{reasoning, []func(*App) *cobra.Command{(*App).reasonCommand}},
+	{captioning, []func(*App) *cobra.Command{(*App).captionCommand}},
+}
+
+// TaskNames lists the tasks that a binary may have commands of.
+func TaskNames() []string {
+	var names []string
+	for _, t := range tasks {
+		names = append(names, t.name)
+	}
+	return names
+}
+
+// function returns the package's function of a task that is of a kind, nil if there is none; see rt.Func.
+func (a *App) function(task, kind string) *rt.Func {
+	if a.Package == nil {
+		return nil
+	}
+	return a.Package.Find(task, kind)
+}

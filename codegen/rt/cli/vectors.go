@@ -1,0 +1,386 @@
+package cli
+
+import (
+	"bufio"
+	"cmp"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/multiway-go/multiway/codegen/rt/file"
+	"github.com/multiway-go/multiway/codegen/rt/task"
+)
+
+// embeddings is what embed writes: JSON lines, or an array and its inputs as JSON lines.
+type embeddings struct {
+	out      string // "": standard output, and no files
+	files    file.Set
+	model    *file.File
+	lines    *bufio.Writer
+	array    *npyWriter // nil: the values are in the lines
+	maker    maker
+	recorded bool                // it is written
+	rows     int                 // in all, those of earlier runs included
+	done     map[inputKey]uint32 // how often, of earlier runs
+}
+
+// embedding is one line.
+type embedding struct {
+	Input     string    `json:"input"`
+	Kind      string    `json:"kind"` // image or text
+	Embedding []float32 `json:"embedding,omitempty"`
+}
+
+// maker is what NAME.model.json says.
+type maker struct {
+	Model       string `json:"model"`
+	Fingerprint string `json:"fingerprint"` // see rt.Model.Fingerprint
+	Multiway    string `json:"multiway"`    // version
+	EXIF        bool   `json:"exif"`        // whether pictures were turned upright
+}
+
+// inputKey stands for an input and its kind.
+type inputKey [16]byte
+
+func keyOf(input, kind string) inputKey {
+	sum := sha256.Sum256([]byte(kind + "\x00" + input))
+	return inputKey(sum[:16])
+}
+
+// madeBy reads what NAME.model.json says, and returns an error if that is another model.
+func madeBy(r io.Reader, name, model, fingerprint string) (made maker, err error) {
+	if err := json.NewDecoder(io.LimitReader(r, 1<<16)).Decode(&made); err != nil {
+		return made, fmt.Errorf("%s: %w; want what embed -o writes beside its vectors", file.Quote(name), err)
+	}
+	if made.Model != model || made.Fingerprint != fingerprint {
+		return made, fmt.Errorf("%s: its vectors are of model %s, fingerprint %s, and this is %s, %s: %w",
+			file.Quote(name), file.Quote(made.Model), file.Quote(made.Fingerprint), model, fingerprint, errOtherModel)
+	}
+	return made, nil
+}
+
+var errOtherModel = errors.New("vectors of two models do not compare; embed anew")
+
+// outputs are the files of an output of that name, none for standard output: what model
+// made it, the lines, and, if that is what it is, the array.
+func outputs(out string) []string {
+	if out == "" {
+		return nil
+	}
+	stem := strings.TrimSuffix(out, filepath.Ext(out))
+	if strings.HasSuffix(out, ".npy") {
+		return []string{stem + ".model.json", stem + ".inputs.jsonl", out}
+	}
+	return []string{stem + ".model.json", out}
+}
+
+// embeddings starts the output of that name, "" for standard output, of a model; resume
+// has it go on with what an earlier run left, if it left anything.
+func (a *App) embeddings(m *task.Model, out string, resume bool) (_ *embeddings, err error) {
+	w := &embeddings{out: out, maker: maker{m.Package().Name, m.Fingerprint(), builds().Multiway, a.exif}}
+	if out == "" {
+		w.lines = bufio.NewWriter(a.Out)
+		return w, nil
+	}
+	defer func() {
+		if err != nil {
+			w.abandon()
+		}
+	}()
+	if resume {
+		_, whole := os.Stat(out)
+		if _, part := os.Stat(out + file.PartSuffix); whole == nil && errors.Is(part, fs.ErrNotExist) {
+			return nil, fmt.Errorf("%s is whole, there is nothing to go on with; without --resume it is made anew", file.Quote(out))
+		}
+	}
+	if err := w.besideOthers(); err != nil {
+		return nil, err
+	}
+	vectors, err := file.Part(out, 0o666, resume)
+	if errors.Is(err, file.ErrPart) {
+		return nil, fmt.Errorf("%w: --resume goes on with it; to begin anew, remove it", err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	w.files.Remove(out) // so that vectors are at no moment beside the list or the model of others
+	var parts []*file.File
+	for _, path := range outputs(out) {
+		f := vectors
+		if path != out { // what is left without vectors is of no use
+			if f, err = file.Part(path, 0o666, true); err != nil {
+				vectors.Abandon()
+				return nil, err
+			}
+		}
+		w.files.Add(f)
+		parts = append(parts, f)
+	}
+	w.model = parts[0]
+	if len(parts) > 2 {
+		if w.array, err = openNPY(parts[2], cmp.Or(m.Package().Find(retrieval, "image"), m.Package().Find(retrieval, "text")).Outputs[0].Cols); err != nil {
+			return nil, err
+		}
+	}
+	st, err := vectors.Stat()
+	if err == nil && st.Size() == 0 {
+		err = cut(w.model, 0)
+	}
+	if err == nil {
+		w.recorded, err = w.sameMaker(st.Size() > 0)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := w.resume(parts[1]); err != nil {
+		return nil, err
+	}
+	w.lines = bufio.NewWriter(parts[1])
+	return w, nil
+}
+
+// besideOthers returns an error if there are vectors of another model that are called alike but for what the name ends in:
+// the file that says their model is this one's too.
+func (w *embeddings) besideOthers() error {
+	name := outputs(w.out)[0]
+	other := strings.TrimSuffix(w.out, filepath.Ext(w.out)) + ".npy"
+	if other == w.out {
+		other = strings.TrimSuffix(w.out, ".npy") + ".jsonl"
+	}
+	f, err := file.Open(name)
+	if err != nil {
+		return nil // nothing says so
+	}
+	defer f.Close()
+	if _, err := os.Stat(other); err != nil {
+		return nil
+	}
+	if _, err := madeBy(f, name, w.maker.Model, w.maker.Fingerprint); errors.Is(err, errOtherModel) {
+		return fmt.Errorf("%w; %s says so of %s too, so give another name", err, file.Quote(name), file.Quote(other))
+	}
+	return nil
+}
+
+// maxEmbeddingLine bounds a line of what is gone on with, in bytes: an input, and a vector
+// of some 100,000 values.
+const maxEmbeddingLine = 8*maxLine + 2<<20
+
+// resume reads what an earlier run left, cuts off what is not whole, and leaves the files
+// where the next row goes.
+func (w *embeddings) resume(lines *file.File) (err error) {
+	w.done = map[inputKey]uint32{}
+	size := int64(0)
+	s := bufio.NewScanner(lines)
+	s.Buffer(nil, maxEmbeddingLine)
+	s.Split(func(data []byte, _ bool) (int, []byte, error) { return bufio.ScanLines(data, false) }) // whole lines
+	for w.recorded && (w.array == nil || w.rows < w.array.rows) && s.Scan() {
+		var e embedding
+		if json.Unmarshal(s.Bytes(), &e) != nil || e.Kind == "" || (w.array == nil) != (e.Embedding != nil) {
+			break
+		}
+		w.done[keyOf(e.Input, e.Kind)]++
+		size += int64(len(s.Bytes())) + 1
+		w.rows++
+	}
+	if err := s.Err(); err != nil && !errors.Is(err, bufio.ErrTooLong) {
+		return fmt.Errorf("%s: %w", file.Quote(lines.Name()), err)
+	}
+	if err := cut(lines, size); err != nil {
+		return err
+	}
+	if w.array != nil {
+		return w.array.begin(w.rows)
+	}
+	return nil
+}
+
+// sameMaker reports whether it is recorded what made the rows of an earlier run. If something else than this run would, or,
+// where there are rows, nothing says what did, it is an error: they are not of this run, or of none.
+func (w *embeddings) sameMaker(rows bool) (bool, error) {
+	part := file.Quote(w.out + file.PartSuffix)
+	made, err := madeBy(w.model, w.model.Name(), w.maker.Model, w.maker.Fingerprint)
+	switch {
+	case errors.Is(err, errOtherModel):
+		return false, fmt.Errorf("%w (remove %s)", err, part)
+	case err != nil && rows:
+		return false, fmt.Errorf("%s: no run of embed left it, as %s does not say what model made it; give another name, or remove it if it is of no use", part, file.Quote(w.model.Name()))
+	case err != nil:
+		return false, cut(w.model, 0)
+	case made.EXIF != w.maker.EXIF:
+		return false, fmt.Errorf("%s: its vectors are of pictures that were read with --exif=%t; go on so, or remove it", part, made.EXIF)
+	}
+	return true, nil
+}
+
+// cut leaves of a file what comes before an offset, where the next write goes.
+func cut(f *file.File, size int64) error {
+	err := f.Truncate(size)
+	if err == nil {
+		_, err = f.Seek(size, io.SeekStart)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", file.Quote(f.Name()), err)
+	}
+	return nil
+}
+
+// rest are the items that have no vector yet.
+func (w *embeddings) rest(items iter.Seq[item]) iter.Seq[item] {
+	return func(yield func(item) bool) {
+		for it := range items {
+			if key := keyOf(it.name, it.kind()); w.done[key] > 0 {
+				w.done[key]--
+			} else if !yield(it) {
+				return
+			}
+		}
+	}
+}
+
+// unasked counts the vectors of an earlier run whose inputs were not given to this one.
+func (w *embeddings) unasked() int {
+	n := 0
+	for _, k := range w.done {
+		n += int(k)
+	}
+	return n
+}
+
+func (w *embeddings) write(it *item, out []float32) error {
+	if w.model != nil && !w.recorded { // before the first row is written
+		if err := encode(w.model, w.maker); err != nil {
+			return err
+		}
+		w.recorded = true
+	}
+	line := embedding{Input: it.name, Kind: it.kind()}
+	if w.array == nil {
+		line.Embedding = out
+	} else if err := w.array.row(out); err != nil {
+		return err
+	}
+	w.rows++
+	return encode(w.lines, line)
+}
+
+// flush hands what was written to the system, which keeps it if the process ends.
+func (w *embeddings) flush() error {
+	if w.array != nil {
+		if err := w.array.b.Flush(); err != nil {
+			return err
+		}
+	}
+	return w.lines.Flush()
+}
+
+// close ends the output and puts its files in their places.
+func (w *embeddings) close() error {
+	err := w.flush()
+	if err == nil && w.array != nil {
+		err = w.array.end()
+	}
+	if err == nil {
+		err = w.files.Commit()
+	}
+	return err
+}
+
+// kept says of an error where the rows are that were written before it.
+func (w *embeddings) kept(err error) error {
+	if w.model == nil || w.rows == 0 {
+		return err
+	}
+	return fmt.Errorf("%w; %s keeps what was done, --resume goes on with it", err, file.Quote(w.out+file.PartSuffix))
+}
+
+// stored yields what embed wrote to a file, .npy or .jsonl, of a model, vectors of so many
+// values; an embedding is valid until the next one. An error is the last thing that is
+// yielded.
+func stored(path, model, fingerprint string, cols int) iter.Seq2[*embedding, error] {
+	return func(yield func(*embedding, error) bool) {
+		if err := readStored(path, model, fingerprint, cols, func(e *embedding) bool { return yield(e, nil) }); err != nil {
+			yield(nil, err)
+		}
+	}
+}
+
+func readStored(path, model, fingerprint string, cols int, yield func(*embedding) bool) error {
+	if !isEmbeddings(path) {
+		return Usagef("%s: want a file that embed -o wrote, .npy or .jsonl", file.Quote(path))
+	}
+	names := outputs(path)
+	if _, err := os.Stat(path); err != nil {
+		return file.PathError(path, err)
+	}
+	var files []*os.File
+	for _, name := range names {
+		f, err := file.Open(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("%w; embed -o wrote it beside %s, which is of no use without it", err, file.Quote(path))
+		}
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		files = append(files, f)
+	}
+	if _, err := madeBy(files[0], names[0], model, fingerprint); err != nil {
+		return err
+	}
+	var array *npyReader
+	if len(files) > 2 {
+		var err error
+		if array, err = newNPYReader(files[2], cols); err != nil {
+			return fmt.Errorf("%s: %w", file.Quote(path), err)
+		}
+	}
+	s := bufio.NewScanner(files[1])
+	s.Buffer(nil, maxEmbeddingLine)
+	n := 0
+	for s.Scan() {
+		n++
+		wrong := func(got string) error {
+			return fmt.Errorf("%s: line %d %s; want what embed -o wrote", file.Quote(names[1]), n, got)
+		}
+		var e embedding
+		if err := json.Unmarshal(s.Bytes(), &e); err != nil || e.Kind != "image" && e.Kind != "text" {
+			return wrong("is no input and kind")
+		}
+		if array != nil {
+			var err error
+			if e.Embedding, err = array.next(); err == io.EOF {
+				return wrong(fmt.Sprintf("has no row: %s has %d", file.Quote(path), array.rows))
+			} else if err != nil {
+				return fmt.Errorf("%s: row %d: %w", file.Quote(path), n, err)
+			}
+		}
+		if len(e.Embedding) != cols {
+			return wrong(fmt.Sprintf("has a vector of %d values, not %d", len(e.Embedding), cols))
+		}
+		if !yield(&e) {
+			return nil
+		}
+	}
+	if err := s.Err(); err != nil {
+		return fmt.Errorf("%s: line %d: %w", file.Quote(names[1]), n+1, err)
+	}
+	if array != nil && n < array.rows {
+		return fmt.Errorf("%s: %d lines for the %d rows of %s; want what one run of embed -o wrote", file.Quote(names[1]), n, array.rows, file.Quote(path))
+	}
+	return nil
+}
+
+// isEmbeddings reports whether a file is called as embed -o wants it.
+func isEmbeddings(path string) bool {
+	return strings.HasSuffix(path, ".npy") || strings.HasSuffix(path, ".jsonl")
+}
+
+// abandon ends what was not closed. Rows that were written stay in the parts.
+func (w *embeddings) abandon() { w.files.Abandon() }

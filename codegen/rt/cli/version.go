@@ -1,0 +1,85 @@
+package cli
+
+import (
+	"fmt"
+	"runtime"
+	"runtime/debug"
+)
+
+// modulePath is this module, in the build information of every program that links it.
+const modulePath = "github.com/multiway-go/multiway"
+
+// build is what a program was made from and by.
+type build struct {
+	Version  string `json:"version"`  // of the main module
+	Multiway string `json:"multiway"` // version of this module
+	Go       string `json:"go"`
+	System   string `json:"system"` // and CPU
+}
+
+// builds reads what the linker noted: versions as the go command gives them, (devel) where
+// there is none, such as in a test or without version control.
+func builds() build {
+	b := build{Version: "(devel)", Multiway: "(devel)", Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return b
+	}
+	b.Version = version(&info.Main)
+	if b.Version == "(devel)" {
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				b.Version = s.Value
+			}
+		}
+	}
+	if info.Main.Path == modulePath {
+		b.Multiway = b.Version
+	}
+	for _, m := range info.Deps {
+		if m.Path == modulePath {
+			b.Multiway = version(m)
+		}
+	}
+	return b
+}
+
+func version(m *debug.Module) string {
+	if m.Replace != nil {
+		m = m.Replace
+	}
+	if m.Version == "" {
+		return "(devel)"
+	}
+	return m.Version
+}
+
+// VersionText says, in two lines, what version of what program this is and what it was
+// compiled with.
+func VersionText(name string) string {
+	b := builds()
+	text := fmt.Sprintf("%s %s\n", name, b.Version)
+	if b.Multiway != b.Version {
+		text += fmt.Sprintf("multiway %s, ", b.Multiway)
+	}
+	return text + fmt.Sprintf("%s, %s\n", b.Go, b.System)
+}
+
+// version prints what program and model this is.
+func (a *App) version() error {
+	m, err := a.Open()
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	if a.json {
+		return a.Print(struct {
+			Binary string `json:"binary"`
+			build
+			Model       string `json:"model"`
+			Fingerprint string `json:"fingerprint"`
+		}{a.Name, builds(), m.Package().Name, m.Fingerprint()})
+	}
+	_, err = fmt.Fprintf(a.Out, "%smodel %s, fingerprint %s\n", VersionText(a.Name), m.Package().Name, m.Fingerprint())
+	return err
+}

@@ -1,0 +1,81 @@
+package engineproc
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/caption"
+)
+
+// Caption asks for a caption: by beam search if there are beams, for the logits after
+// each of the words if there are words, else greedily.
+type Caption struct {
+	caption.Options
+	Mask  int32   `json:"mask"`
+	Words []int32 `json:"words,omitempty"`
+}
+
+// Captioned is the answer: a caption, or logits.
+type Captioned struct {
+	caption.Caption
+	Logits [][]float32
+}
+
+// On answers with a model at the beginning of a caption.
+func (q *Caption) On(m caption.Model) (c Captioned, err error) {
+	switch {
+	case q.Words != nil:
+		c.Logits, err = caption.Force(m, q.Words)
+	case q.Beams > 0:
+		c.Caption, err = caption.Beam(m, q.Options)
+	default:
+		c.Caption, err = caption.Greedy(m, q.Options)
+	}
+	return c, err
+}
+
+// answer answers with the package's functions of captions.
+func (q *Caption) answer(s *rt.Session, pixels []float32) (Captioned, error) {
+	p := s.Model().Package()
+	image, step := p.Find("captioning", "begin"), p.Find("captioning", "step")
+	if image == nil || step == nil {
+		return Captioned{}, errors.New("the package has no captions: a function of the task captioning is missing")
+	}
+	r, err := caption.On(s, step, q.Mask, max(1, q.Beams))
+	if err != nil {
+		return Captioned{}, err
+	}
+	if err := r.Begin(image, pixels); err != nil {
+		return Captioned{}, err
+	}
+	return q.On(r)
+}
+
+// Caption has the process caption a picture.
+func (c *Client) Caption(pixels []float32, q Caption) (Captioned, error) {
+	if err := send(c.w, request{Seqs: []seq{{Image: len(pixels)}}, Caption: &q}, pixels); err != nil {
+		return Captioned{}, c.failed(err)
+	}
+	var resp response
+	if err := receive(c.r, &resp); err != nil {
+		return Captioned{}, c.failed(err)
+	}
+	if resp.Error != "" {
+		return Captioned{}, errors.New(resp.Error)
+	}
+	if resp.Caption == nil || len(resp.Outputs) > 1 {
+		return Captioned{}, c.failed(fmt.Errorf("the process answered something else than a caption"))
+	}
+	got := Captioned{Caption: *resp.Caption}
+	for _, o := range resp.Outputs {
+		for _, n := range o.Floats {
+			x, err := receiveFloats(c.r, n)
+			if err != nil {
+				return Captioned{}, c.failed(err)
+			}
+			got.Logits = append(got.Logits, x)
+		}
+	}
+	return got, nil
+}
