@@ -25,7 +25,7 @@ type RecordOptions struct {
 	Entries []string  // nil = the description's
 
 	// Expect is a file of what the user's own code computed, whose inputs are recorded too; "" = none. A model that computes
-	// something else is refused. Bound is as in build.Options.
+	// something else is refused. Bound is as in compile.Options.
 	Expect string
 	Bound  float64
 

@@ -2,9 +2,9 @@
 // checkpoint to program, program through the passes, planned program to a Go
 // package, package to a binary that has been checked.
 //
-//	m, err := build.Open("model.yaml")      // description, checkpoint, tokenizer, labels
+//	m, err := compile.Open("model.yaml")      // description, checkpoint, tokenizer, labels
 //	defer m.Close()
-//	report, err := m.Write(build.Options{Dir: "mymodel", Check: build.Quick})
+//	report, err := m.Write(compile.Options{Dir: "mymodel", Check: compile.Quick})
 //
 // [Model.Write] goes through stages, a list in write.go: each is a function of one job, and a new one is a row.
 //

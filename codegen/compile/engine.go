@@ -157,7 +157,7 @@ import (
 	model %q
 )
 
-func main() { pipe.Main(&model.Package) }
+func main() { engineproc.Main(&model.Package) }
 `
 	appMain = `package main
 
@@ -170,7 +170,7 @@ import (
 )
 
 func main() {
-	app.Main(app.Binary{Short: "Run the model " + model.Package.Name, Package: &model.Package, Open: func(weights string, opts ...rt.Option) (*task.Model, error) {
+	cli.Main(cli.Binary{Short: "Run the model " + model.Package.Name, Package: &model.Package, Open: func(weights string, opts ...rt.Option) (*task.Model, error) {
 		m, err := open(weights, opts)
 		if err != nil {
 			return nil, err
