@@ -150,4 +150,4 @@ var fnCaptionImage = rt.Func{
 	Task: "captioning",
 }
 
-const _ = allFilesOfBuild_c5e34d5ca24d_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_8f98fdb89377_elseRunMultiwayBuildAgain

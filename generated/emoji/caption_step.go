@@ -186,4 +186,4 @@ var fnCaptionStep = rt.Func{
 	Text: true,
 }
 
-const _ = allFilesOfBuild_c5e34d5ca24d_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_8f98fdb89377_elseRunMultiwayBuildAgain

@@ -279,4 +279,4 @@ func gelu(x float32) float32 {
 	return float32(r - float64(u/2*exp2(q*u)))
 }
 
-const _ = allFilesOfBuild_c5e34d5ca24d_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_8f98fdb89377_elseRunMultiwayBuildAgain

@@ -255,4 +255,4 @@ var fnPairVqa = rt.Func{
 	Text: true,
 }
 
-const _ = allFilesOfBuild_c5e34d5ca24d_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_8f98fdb89377_elseRunMultiwayBuildAgain

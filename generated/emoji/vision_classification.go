@@ -128,4 +128,4 @@ var fnVisionClassification = rt.Func{
 	Task: "classification",
 }
 
-const _ = allFilesOfBuild_c5e34d5ca24d_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_8f98fdb89377_elseRunMultiwayBuildAgain

@@ -136,4 +136,4 @@ var fnVisionRetrieval = rt.Func{
 	Task: "retrieval",
 }
 
-const _ = allFilesOfBuild_c5e34d5ca24d_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_8f98fdb89377_elseRunMultiwayBuildAgain
