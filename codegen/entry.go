@@ -144,6 +144,9 @@ func (e *entry) arena(offset, ld int, rows jen.Code, cols int) jen.Code {
 // scratch writes the scratch matrices that plan gave the value, in their order.
 func (e *entry) scratch(v *ir.Value) []jen.Code {
 	var mats []jen.Code
+	if v.Op.Scratch == nil {
+		return nil
+	}
 	for _, s := range v.Op.Scratch(e.g.p, v) {
 		n := rows([]section{s.Rows})
 		if s.Blocks {
@@ -188,7 +191,7 @@ func (e *entry) emit(file *jen.File) error {
 			body = append(body, jen.Line())
 		}
 		body = append(body, jen.Comment(ir.PrintValue(v)))
-		step, ok := steps[v.Op]
+		step, ok := stepOf(v.Op)
 		if !ok {
 			return fmt.Errorf("%s: %s: the runtime has no step for %s; it can only run inside a fused op", e.f.Name, ir.PrintValue(v), v.Op.Name)
 		}

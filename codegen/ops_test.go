@@ -81,7 +81,7 @@ func TestOps(t *testing.T) {
 				t.Errorf("%s: kernel %q is not in the catalogue", op.Name, k)
 			}
 		}
-		step, ok := steps[op]
+		step, ok := stepOf(op)
 		switch {
 		case ok && op.View != (step == nil):
 			t.Errorf("%s: view is %v, and its step is nil: %v", op.Name, op.View, step == nil)

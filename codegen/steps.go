@@ -10,8 +10,8 @@ import (
 	"github.com/multiway-go/multiway/ir"
 )
 
-// steps says how each op of a planned program is written: as one call of the
-// runtime. A view has a nil row: its address says it all.
+// steps says how ops of a planned program are written whose row in ir says no Step: as one
+// call of the runtime. A view has a nil row: its address says it all.
 var steps = map[*ir.Op]func(e *entry, v *ir.Value) (jen.Code, error){
 	ir.OpConcat: nil,
 	ir.OpRows:   nil,
@@ -21,17 +21,8 @@ var steps = map[*ir.Op]func(e *entry, v *ir.Value) (jen.Code, error){
 	ir.OpQKV:            qkv,
 	ir.OpSelfAttention:  attention("SelfAttention"),
 	ir.OpCrossAttention: attention("CrossAttention"),
-	ir.OpAttnOut:        attnOut,
 	ir.OpFFN:            ffn,
 
-	ir.OpLinear: func(e *entry, v *ir.Value) (jen.Code, error) {
-		l, err := e.g.linear(v.Bundle, v.Bundle)
-		return e.call("Linear", v, e.mat(v.Args[0]), l), err
-	},
-	ir.OpLayerNorm: func(e *entry, v *ir.Value) (jen.Code, error) {
-		n, err := e.g.norm(v.Bundle, v.Type.Cols(), v.Attrs.Float("eps", 0))
-		return e.call("LayerNorm", v, e.mat(v.Args[0]), n), err
-	},
 	ir.OpAddRow: func(e *entry, v *ir.Value) (jen.Code, error) {
 		w, err := e.g.need(v.Bundle + ".w")
 		if err != nil {
@@ -39,36 +30,55 @@ var steps = map[*ir.Op]func(e *entry, v *ir.Value) (jen.Code, error){
 		}
 		return e.call("AddRow", v, e.mat(v.Args[0]), jen.Lit(int(w.Offset/4)+v.Attrs.Int("row", 0)*w.Type.Cols())), nil
 	},
-	ir.OpScale: func(e *entry, v *ir.Value) (jen.Code, error) {
-		w, err := e.g.need(v.Bundle + ".g")
-		if err != nil {
-			return nil, err
-		}
-		return e.call("Scale", v, e.mat(v.Args[0]), jen.Lit(int(w.Offset/4))), nil
-	},
 	ir.OpSelect: func(e *entry, v *ir.Value) (jen.Code, error) {
 		row := jen.Qual(rtPath, "Section").Values(sectionFields(v.Attrs.Dim("row")))
 		return e.call("Select", v, e.mat(v.Args[0]), e.g.sections(e.sections[v.Args[0]]), row), nil
 	},
-	ir.OpHCat: func(e *entry, v *ir.Value) (jen.Code, error) {
-		var parts []jen.Code
-		for _, a := range v.Args {
-			parts = append(parts, e.mat(a))
-		}
-		return e.call("HCat", v, parts...), nil
-	},
-	ir.OpMean: func(e *entry, v *ir.Value) (jen.Code, error) {
-		return e.call("Mean", v, e.mat(v.Args[0]), e.g.sections(e.sections[v.Args[0]]), jen.Lit(v.Attrs.Int("from", 0))), nil
-	},
-	ir.OpL2Norm: func(e *entry, v *ir.Value) (jen.Code, error) {
-		return e.call("L2Norm", v, e.mat(v.Args[0]), jen.Lit(v.Attrs.Float("floor", 0))), nil
-	},
-	ir.OpGelu:  func(e *entry, v *ir.Value) (jen.Code, error) { return e.call("Gelu", v, e.mat(v.Args[0])), nil },
 	ir.OpStore: keep,
-	ir.OpTanh:  func(e *entry, v *ir.Value) (jen.Code, error) { return e.call("Tanh", v, e.mat(v.Args[0])), nil },
-	ir.OpAdd: func(e *entry, v *ir.Value) (jen.Code, error) {
-		return e.call("Add", v, e.mat(v.Args[0]), e.mat(v.Args[1])), nil
-	},
+}
+
+// stepOf returns what writes values of an op; nil for a view. ok is false when it can only run inside a fused op.
+func stepOf(op *ir.Op) (step func(e *entry, v *ir.Value) (jen.Code, error), ok bool) {
+	if op.Step.Method != "" {
+		return (*entry).step, true
+	}
+	step, ok = steps[op]
+	return step, ok
+}
+
+// step writes the call that the op's row says.
+func (e *entry) step(v *ir.Value) (jen.Code, error) {
+	var descs []jen.Code
+	for _, p := range v.Op.Step.Parts {
+		name := v.Bundle
+		if p.Name != "" {
+			name += "." + p.Name
+		}
+		var d jen.Code
+		var err error
+		switch p.Kind {
+		case ir.PartLinear:
+			d, err = e.g.linear(name, name)
+		case ir.PartNorm:
+			d, err = e.g.optionalNorm(v, name, v.Args[0].Type.Cols(), p.Eps)
+		case ir.PartWeight:
+			_, err = e.g.need(name)
+			d = jen.Lit(e.g.offset(name))
+		case ir.PartAttr:
+			if v.Op.Spec(p.Name).Kind == ir.Int {
+				d = jen.Lit(v.Attrs.Int(p.Name, 0))
+			} else {
+				d = jen.Lit(v.Attrs.Float(p.Name, 0))
+			}
+		case ir.PartSections:
+			d = e.g.sections(e.sections[v.Args[0]])
+		}
+		if err != nil {
+			return nil, err
+		}
+		descs = append(descs, d)
+	}
+	return e.work(v.Op.Step.Method, v, descs...), nil
 }
 
 // keep writes what a state gets: its first rows in a function without states, else the
@@ -174,15 +184,6 @@ func attention(method string) func(e *entry, v *ir.Value) (jen.Code, error) {
 		}
 		return e.call(method, v, slices.Concat(args, []jen.Code{desc}, secs, slot)...), nil
 	}
-}
-
-func attnOut(e *entry, v *ir.Value) (jen.Code, error) {
-	n, err := e.g.optionalNorm(v, v.Bundle+".sub", v.Args[0].Type.Cols(), "eps")
-	if err != nil {
-		return nil, err
-	}
-	l, err := e.g.linear(v.Bundle+".out", v.Bundle+".out")
-	return e.work("AttnOut", v, n, l), err
 }
 
 func ffn(e *entry, v *ir.Value) (jen.Code, error) {

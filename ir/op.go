@@ -28,6 +28,9 @@ type Op struct {
 	InPlace []int
 	// Scratch lists the memory that v needs while it is computed. Nil: none.
 	Scratch func(p *Program, v *Value) []Scratch
+	// Step is the call that computes it. An op without one is a view, is only ever inside a fused op, or is written
+	// by the emitter in a way of its own.
+	Step Step
 
 	Infer  func(c *Infer) (Type, error)
 	Eval   func(c *Eval) (*Tensor, error)
@@ -45,6 +48,30 @@ type Scratch struct {
 	Cols   int
 	Blocks bool // the op works on blocks of rows, and a block is all that it holds
 }
+
+// Step is a call of the runtime: Method(result, packed arguments, scratch, parts).
+type Step struct {
+	Method string
+	Parts  []Part
+}
+
+// Part is what a step is told besides its matrices: what stands in the bundle, or an attribute.
+type Part struct {
+	Kind PartKind
+	Name string // of the part of the bundle, "" for all of it; of the attribute
+	Eps  string // of a norm: the attribute without which it is absent
+}
+
+// PartKind says what a part is.
+type PartKind uint8
+
+const (
+	PartLinear   PartKind = iota // the linear of Name.w and Name.b
+	PartNorm                     // the norm of Name.g and Name.b, over the columns of the first argument
+	PartWeight                   // the weight Name
+	PartAttr                     // the attribute Name; zero where it is not given
+	PartSections                 // the sections of the first argument
+)
 
 // Field is one weight of an op's bundle, such as w or ln.g.
 type Field struct {

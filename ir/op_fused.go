@@ -67,6 +67,7 @@ func init() {
 		Kernels: []string{"gemm", "layernorm"},
 		InPlace: []int{1},
 		Scratch: scratchNorm,
+		Step:    Step{Method: "AttnOut", Parts: []Part{{Kind: PartNorm, Name: "sub", Eps: "eps"}, {Kind: PartLinear, Name: "out"}}},
 	}
 	*OpFFN = Op{
 		Name: "ffn", Hint: "y", Args: 1,

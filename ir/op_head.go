@@ -21,6 +21,7 @@ func init() {
 		Cost:    costWeights,
 		Kernels: []string{"gelu"},
 		InPlace: []int{0},
+		Step:    Step{Method: "Gelu"},
 	}
 	*OpTanh = Op{
 		Name: "tanh", Hint: "t", Args: 1,
@@ -30,6 +31,7 @@ func init() {
 		Cost:    costWeights,
 		Kernels: []string{PlainGo},
 		InPlace: []int{0},
+		Step:    Step{Method: "Tanh"},
 	}
 	*OpAdd = Op{
 		Name: "add", Hint: "a", Args: 2,
@@ -39,6 +41,7 @@ func init() {
 		Cost:    costWeights,
 		Kernels: []string{"add"},
 		InPlace: []int{0, 1},
+		Step:    Step{Method: "Add"},
 	}
 	*OpMean = Op{
 		Name: "mean", Hint: "m", Args: 1,
@@ -49,6 +52,7 @@ func init() {
 		Eval:    evalMean,
 		Cost:    costWeights,
 		Kernels: []string{PlainGo},
+		Step:    Step{Method: "Mean", Parts: []Part{{Kind: PartSections}, {Kind: PartAttr, Name: "from"}}},
 	}
 }
 

@@ -19,6 +19,7 @@ func init() {
 		Eval:    evalLinear,
 		Cost:    costLinear,
 		Kernels: []string{"gemm"},
+		Step:    Step{Method: "Linear", Parts: []Part{{Kind: PartLinear}}},
 	}
 }
 

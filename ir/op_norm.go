@@ -22,6 +22,7 @@ func init() {
 		Cost:    costWeights,
 		Kernels: []string{"layernorm"},
 		InPlace: []int{0},
+		Step:    Step{Method: "LayerNorm", Parts: []Part{{Kind: PartNorm, Eps: "eps"}}},
 	}
 	*OpScale = Op{
 		Name: "scale", Hint: "z", Args: 1,
@@ -32,6 +33,7 @@ func init() {
 		Cost:    costWeights,
 		Kernels: []string{PlainGo},
 		InPlace: []int{0},
+		Step:    Step{Method: "Scale", Parts: []Part{{Kind: PartWeight, Name: "g"}}},
 	}
 	*OpL2Norm = Op{
 		Name: "l2norm", Hint: "u", Args: 1,
@@ -42,6 +44,7 @@ func init() {
 		Cost:    costWeights,
 		Kernels: []string{PlainGo},
 		InPlace: []int{0},
+		Step:    Step{Method: "L2Norm", Parts: []Part{{Kind: PartAttr, Name: "floor"}}},
 	}
 }
 

@@ -45,6 +45,7 @@ func init() {
 		Eval:    evalHCat,
 		Cost:    costWeights,
 		Kernels: []string{PlainGo},
+		Step:    Step{Method: "HCat"},
 	}
 	*OpSelect = Op{
 		Name: "select", Hint: "s", Args: 1,

@@ -21,14 +21,14 @@
 //
 //  1. In package ir, add its row to the op table: fields, attributes, and Expand, which
 //     writes it as primitives. Meaning, types and cost follow from that. Kernels says what
-//     computes it, InPlace and Scratch what memory it may write over and needs besides.
+//     computes it, InPlace and Scratch what memory it may write over and needs besides,
+//     Step which method of the runtime's Exec is called with what: write that method too.
 //  2. Here, add fuse_lingelu.go: a Pass whose Run is fusing(func(p, f, v) {...}). For a
 //     value v that could be the last of the pattern, call fuse with the op, bundle,
 //     attributes and arguments it would have. fuse expands the proposal and compares it
 //     with what stands there, op by op; it refuses when anything differs, or when
 //     someone else reads a value that would disappear. So the code only has to guess.
-//  3. Put it into All, with the reason for its place. In package codegen, add its row to
-//     steps: the one call of the runtime that computes it, a method of rt.Exec.
+//  3. Put it into All, with the reason for its place.
 //  4. Write testdata/fuse-lingelu/*.ir: the pattern, and each near miss (a second
 //     reader, another eps, another bundle). The first line says why the case exists.
 //     go test ./passes -update writes the text after; the numbers are compared anyway.
