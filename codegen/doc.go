@@ -15,7 +15,7 @@
 // name it, and the package holds the hash of its weights: files of different builds do not
 // compile, or do not open, together. [Place] puts them into a folder that may have others.
 //
-// A new op is one row of the table in steps.go. codegen imports ir, asm and its
-// emitters, and codegen/rt for the formats the two share; it is the only importer
-// of jennifer. It does not rewrite programs: that is package passes.
+// What an op is written as stands in its row in ir; those that take more are rows of the
+// table in steps.go. codegen imports ir, asm and its emitters, and codegen/rt for the formats
+// the two share; it is the only importer of jennifer. It does not rewrite programs: that is package passes.
 package codegen

@@ -75,9 +75,7 @@ func (g *generator) modelFile(layout [32]byte) error {
 	g.input(f)
 	g.constructors(f)
 	for _, t := range g.opt.Tasks {
-		if write := t.row().write; write != nil {
-			write(g, f, t)
-		}
+		t.row().write(g, f, t)
 	}
 	for _, fn := range g.p.Funcs {
 		g.tensorMethod(f, fn)

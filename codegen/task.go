@@ -9,7 +9,7 @@ import (
 	"github.com/multiway-go/multiway/ir"
 )
 
-// taskAPI is a row of the table of tasks: what a package has of one besides functions of tensors.
+// taskAPI is a row of the table of tasks: what a package has of one besides functions of tensors. A task without a row has those alone.
 type taskAPI struct {
 	name   string
 	labels string   // what the list of its labels is called, in the package and in its input; "" = it has none
@@ -18,7 +18,7 @@ type taskAPI struct {
 
 	// input adds to what the package's input says; nil: labels alone.
 	input func(g *generator, t Task, d jen.Dict)
-	// write writes the methods of Session and Model that the program has the functions for; nil: it has no methods.
+	// write writes the methods of Session and Model that the program has the functions for.
 	write func(g *generator, f *jen.File, t Task)
 }
 
@@ -26,18 +26,16 @@ var tasks []taskAPI
 
 func init() { // not an initial value: the functions in it read the table
 	tasks = []taskAPI{
-		{name: "encode"},
 		retrieval, retrievalVL,
 		classification,
 		vqa,
 		itm,
-		{name: "mlm"},
 		nlvr2,
 		captioning,
 	}
 }
 
-// TaskNames lists the tasks that a package may have.
+// TaskNames lists the tasks that have typed methods, or labels.
 func TaskNames() []string {
 	var names []string
 	for _, t := range tasks {
@@ -46,8 +44,13 @@ func TaskNames() []string {
 	return names
 }
 
-// row returns the task's, which Options.Validate found.
-func (t *Task) row() *taskAPI { return &tasks[slices.Index(TaskNames(), t.Name)] }
+// row returns the task's, one that adds nothing if there is none.
+func (t *Task) row() *taskAPI {
+	if i := slices.Index(TaskNames(), t.Name); i >= 0 {
+		return &tasks[i]
+	}
+	return &taskAPI{name: t.Name, write: func(*generator, *jen.File, Task) {}}
+}
 
 // find returns the program's function of a task that is of a kind, nil if there is none.
 func (g *generator) find(task, kind string) *ir.Func {

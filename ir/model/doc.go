@@ -91,9 +91,9 @@
 // the word that keys gives it.
 //
 // The lowering reads only the structure; a task is a row that says which entries it
-// takes, which tensors its head adds and which functions it has. A new one has a row here,
-// one in codegen's table of tasks, with its methods in a file task_NAME.go, and one in that
-// of codegen/rt/cli, with its commands. A test in golden compares the three.
+// takes, which tensors its head adds and which functions it has. A new one is a row here
+// and the file of what is its own; a package then has its functions of tensors. Typed methods
+// are a row and a file task_NAME.go in codegen, commands of binaries one in codegen/rt/cli.
 //
 // [Tensors] lists the official state dict of a description, in order, with the
 // tensors that inference never reads: seeded checkpoints are made from it.

@@ -6,23 +6,20 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt"
 )
 
-// tasks is the table of tasks: the commands that a binary has of each. A command is nil if the package lacks the functions.
+// tasks is the table of tasks: the commands that a binary has of each. A task without a row has none. A command is nil if the package lacks the functions.
 var tasks = []struct {
 	name     string
 	commands []func(*App) *cobra.Command
 }{
-	{"encode", nil},
 	{retrieval, []func(*App) *cobra.Command{(*App).embedCommand, (*App).searchCommand, (*App).cosineCommand}},
-	{"retrieval_vl", nil},
 	{classification, []func(*App) *cobra.Command{(*App).classifyCommand}},
 	{answering, []func(*App) *cobra.Command{(*App).answerCommand}},
 	{matching, []func(*App) *cobra.Command{(*App).matchCommand}},
-	{"mlm", nil},
 	{reasoning, []func(*App) *cobra.Command{(*App).reasonCommand}},
 	{captioning, []func(*App) *cobra.Command{(*App).captionCommand}},
 }
 
-// TaskNames lists the tasks that a binary may have commands of.
+// TaskNames lists the tasks that binaries have commands of.
 func TaskNames() []string {
 	var names []string
 	for _, t := range tasks {
