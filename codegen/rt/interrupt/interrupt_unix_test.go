@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -101,6 +102,10 @@ func ready(t *testing.T, cmd *exec.Cmd, name string) (io.Closer, io.Reader) {
 }
 
 func TestSignals(t *testing.T) {
+	// What this process ignores, as under nohup, its children would ignore too; what it catches they do not.
+	caught := make(chan os.Signal, 1)
+	signal.Notify(caught, syscall.SIGHUP)
+	defer signal.Stop(caught)
 	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
 		t.Run(s.String(), func(t *testing.T) {
 			dir := t.TempDir()
