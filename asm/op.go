@@ -1,0 +1,261 @@
+package asm
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Op names what a kernel computes. Its row in Ops is the only place that says more.
+type Op string
+
+// The ops that have kernels.
+const (
+	OpGemm      Op = "gemm"
+	OpGemmV     Op = "gemmv"
+	OpSoftmax   Op = "softmax"
+	OpScaleRows Op = "scalerows"
+	OpLayerNorm Op = "layernorm"
+	OpGelu      Op = "gelu"
+	OpPackK     Op = "packk"
+	OpAdd       Op = "add"
+	OpWGemm     Op = "wgemm"
+	OpExpand    Op = "expand"
+	OpQGemm     Op = "qgemm"
+	OpQuant     Op = "quant"
+	OpQGemmW    Op = "qgemmw"
+	OpQuantW    Op = "quantw"
+	OpNormQ     Op = "normq"
+	OpNormQW    Op = "normqw"
+	OpWiden     Op = "widen"
+	OpRowStart  Op = "rowstart"
+	OpDGemm     Op = "dgemm"
+	OpRound     Op = "round"
+	OpIDCT      Op = "idct"
+	OpPairs     Op = "pairs"
+	OpSpread    Op = "spread"
+	OpYCC       Op = "ycc"
+	OpPeakFMA   Op = "peak_fma"
+)
+
+// OpRow is everything the emitters, the generated packages and the tester need to know about an op.
+type OpRow struct {
+	Op        Op
+	DTypes    []string // element types in the names of its kernels, one kernel for each; none when it has none
+	Tiled     bool     // one kernel for each number of rows 1..MR, see tiled; otherwise the number of rows is an argument
+	Home      string   // the package of codegen/rt that its kernels are written into; "" the packages of models that use them, and a twin
+	Arch      string   // the only architecture that has kernels of it; "" any
+	Type      string   // what codegen/rt calls the signature; "" where models do not call the kernels
+	Signature string   // Go type of every kernel of this op; no parameter may be named g, which is a register to Go's assembler
+	Doc       string   // contract, one sentence a line
+}
+
+// tiled is what the kernels of all tiled ops have in common.
+const tiled = `The kernel does this for tiles >= 1 tiles of C, one under the other; prefetches go on through all of them.`
+
+// The signatures that several ops have.
+const (
+	qgemmSignature = "func(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)"
+	quantSignature = "func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32)"
+	normqSignature = "func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)"
+)
+
+// Ops holds one row for each op, in the order of the catalogue. Ops of one Type have one signature.
+var Ops = []OpRow{
+	{
+		Op: OpGemm, DTypes: []string{"f32"}, Tiled: true,
+		Type: "Gemm", Signature: "func(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)",
+		Doc: `C[r][j] = start + sum over k of A[r][k]*B[k][j], where start = (acc != 0 ? C[r][j] : 0) + (bias != nil ? bias[j] : 0).
+b points at a panel [k][16]; a tile wider than 16 columns reads its panel i at b + i*bstride.
+Each k step prefetches the line at pf, of panel i at pf + i*bstride, and then moves pf on by pfstep bytes. k >= 1.`,
+	},
+	{
+		Op: OpGemmV, DTypes: []string{"f32"}, Tiled: true,
+		Type: "GemmV", Signature: "func(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)",
+		Doc: `C[r][j] = (acc != 0 ? C[r][j] : 0) + sum over k of A[r][k]*B[k*ldb+j], B row-major and used in place. k >= 1.`,
+	},
+	{
+		Op: OpSoftmax, DTypes: []string{"f32"},
+		Type: "Softmax", Signature: "func(rows int, x *float32, ld int, n int, inv *float32)",
+		Doc: `x[r][i] = 2^(x[r][i]-max_r) for i < n and 0 for n <= i < n rounded up to 16; inv[r] = 1/sum over i of x[r][i].
+Powers below 2^-125 are 2^-125. n >= 1.`,
+	},
+	{
+		Op: OpScaleRows, DTypes: []string{"f32"},
+		Type: "ScaleRows", Signature: "func(rows int, dst *float32, ldd int, src *float32, lds int, n int, s *float32)",
+		Doc: `dst[r][i] = src[r][i]*s[r] for i < n; dst may be src.`,
+	},
+	{
+		Op: OpLayerNorm, DTypes: []string{"f32"},
+		Type: "LayerNorm", Signature: "func(rows int, dst *float32, ldd int, src *float32, lds int, n int, gain *float32, bias *float32, eps float32)",
+		Doc: `dst[r][i] = (src[r][i]-mean_r)/sqrt(var_r+eps), then *gain[i] + bias[i] unless gain is nil, for i < n; dst may be src.
+The variance is the biased one, taken in a second pass. n >= 1.`,
+	},
+	{
+		Op: OpGelu, DTypes: []string{"f32"},
+		Type: "Gelu", Signature: "func(rows int, dst *float32, ldd int, src *float32, lds int, n int)",
+		Doc: `dst[r][i] = x*(1+erf(x/sqrt2))/2 with x = src[r][i], for i < n; dst may be src.`,
+	},
+	{
+		Op: OpPackK, DTypes: []string{"f32"},
+		Type: "PackK", Signature: "func(rows int, dst *float32, src *float32, lds int, k int)",
+		Doc: `dst[i*16+r] = src[r*lds+i] for r < rows and 0 for rows <= r < 16, for i < k: one panel of keys, transposed. 1 <= rows <= 16, k >= 1.`,
+	},
+	{
+		Op: OpAdd, DTypes: []string{"f32"},
+		Type: "Add", Signature: "func(rows int, dst *float32, ldd int, src *float32, lds int, n int)",
+		Doc: `dst[r][i] += src[r][i] for i < n.`,
+	},
+	{
+		Op: OpWGemm, DTypes: []string{"f16", "bf16"}, Tiled: true,
+		Type: "WGemm", Signature: "func(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)",
+		Doc: `C[r][j] = start + sum over k of A[r][k]*B[k][j], where start = (acc != 0 ? C[r][j] : 0) + (bias != nil ? bias[j] : 0).
+b points at a panel [k][16] of 16-bit values, each widened to float32 before it is used; a tile wider than 16 columns reads
+its panel i at b + i*bstride. Every other k step prefetches the line at pf, of panel i at pf + i*bstride, and then moves pf
+on by pfstep bytes. k >= 1.`,
+	},
+	{
+		Op: OpExpand, DTypes: []string{"f16", "bf16"},
+		Type: "Expand", Signature: "func(n int, dst *float32, src *uint16)",
+		Doc: `dst[i] = src[i] widened from 16 bits to float32, exactly, for i < n.`,
+	},
+	{
+		Op: OpQGemm, DTypes: []string{"i8"}, Tiled: true,
+		Type: "QGemm", Signature: qgemmSignature,
+		Doc: `C[r][j] = sum*scale[r]*column[j] + zero[r]*shift[j] (+ bias[j] if bias is not nil) (+ C[r][j] if acc != 0), from left to
+right, each step rounded to float32, where sum = sum over i < 4k of (A[r][i]-128)*B[i][j], exactly.
+A is unsigned; lda and bstride count bytes, k groups of four. A panel is [k][16 columns][4], then 16 float32 of column, -128
+times the sum of each column as int32, and 16 float32 of shift; a wider tile reads its panel i at b + i*bstride. No B is -128.
+Each k step prefetches the line at pf, of panel i at pf + i*bstride, and then moves pf on by pfstep bytes. k >= 1.`,
+	},
+	{
+		Op: OpQuant, DTypes: []string{"i8", "i8x2"},
+		Type: "Quant", Signature: quantSignature,
+		Doc: `zero[r] = (max+min)/2 and scale[r] = m/127 with m = (max-min)/2, of src[r][i] for i < n, and
+dst[r][i] = 128 + (src[r][i]-zero[r])*(127/m) rounded to nearest, ties to even; each step is rounded to float32.
+Where m is below 1e-30 the scale is 0 and dst 128. Where a value is not finite, scale and zero are NaN and dst is anything.
+Bytes from n on, up to a multiple of 32, become 128. n >= 1.
+Of i8x2 dst also has, in each row from byte ldd/2 on and as far, 128 + 254*(v-round(v)), rounded likewise, of each v that was
+rounded.`,
+	},
+	{
+		Op: OpQGemmW, DTypes: []string{"i8"}, Tiled: true, Arch: "amd64",
+		Type: "QGemm", Signature: qgemmSignature,
+		Doc: `What qgemm computes, of an A of 16 bits an element, little-endian, that is signed and has no 128 to lose, behind whose
+rows stands what rowstart writes, and a panel that widen made; lda counts bytes.
+Of a group of four the products come as (A0+B2)*(A2+B0) + (A1+B3)*(A3+B1), half as many, which makes
+products of A's elements with each other, and of B's, too: the starts take them away. Any A+B must fit 16 bits, sums 32.`,
+	},
+	{
+		Op: OpQuantW, DTypes: []string{"i8", "i8x2"}, Arch: "amd64",
+		Type: "Quant", Signature: quantSignature,
+		Doc: `What quant computes, less 128, to 16 bits an element, little-endian; ldd counts bytes.
+Of i8x2 an element has what quant_i8x2 writes in two: 254 times the first byte less 128, plus the second less 128.`,
+	},
+	{
+		Op: OpNormQ, DTypes: []string{"i8", "i8x2"},
+		Type: "QuantNorm", Signature: normqSignature,
+		Doc: `What quant computes of what layernorm without a gain computes of src.`,
+	},
+	{
+		Op: OpNormQW, DTypes: []string{"i8", "i8x2"}, Arch: "amd64",
+		Type: "QuantNorm", Signature: normqSignature,
+		Doc: `What normq computes, less 128, to 16 bits an element, little-endian; ldd counts bytes.`,
+	},
+	{
+		Op: OpWiden, DTypes: []string{"i8"}, Arch: "amd64",
+		Type: "Widen", Signature: "func(k int, dst *int8, src *int8)",
+		Doc: `dst is the panel src of qgemm for qgemmw: of each group of four, first all columns' first two values, then their others,
+16 bits a value: [k][2][16 columns][2]. What follows a panel's values stays as it is, but for the starts: those are minus
+the sum over groups of B0*B2 + B1*B3, modulo 2^32. k >= 1.`,
+	},
+	{
+		Op: OpRowStart, DTypes: []string{"i8"}, Arch: "amd64",
+		Type: "RowStart", Signature: "func(rows int, k int, a *uint8, lda int)",
+		Doc: `Writes behind each row of A, of k groups of four elements for qgemmw, minus the sum over groups of A0*A2 + A1*A3, modulo
+2^32, as int32. lda counts bytes. k >= 1.`,
+	},
+	{
+		Op: OpDGemm, DTypes: []string{"bf16dot"}, Tiled: true,
+		Type: "DGemm", Signature: "func(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)",
+		Doc: `C[r][j] = start + sum over i < 2k of A[r][i]*B[i][j], where start = (acc != 0 ? C[r][j] : 0) + (bias != nil ? bias[j] : 0).
+A and B are bfloat16. Of each pair of products the second is added first, each is rounded to float32 as it is added;
+values below 2^-126 may count as 0. b points at a panel [k][16 columns][2]; a tile wider than 16 columns reads its panel i at
+b + i*bstride. Each of the k steps prefetches the line at pf, of panel i at pf + i*bstride, and then moves pf on by pfstep bytes.
+k >= 1.`,
+	},
+	{
+		Op: OpRound, DTypes: []string{"bf16dot"},
+		Type: "Round", Signature: "func(rows int, dst *uint16, ldd int, src *float32, lds int, n int)",
+		Doc: `dst[r][i] = src[r][i] rounded to bfloat16, ties to even, for i < n, and 0 from n on up to a multiple of 32.
+A NaN stays one. n >= 1.`,
+	},
+	{
+		Op: OpIDCT, DTypes: []string{"i16"}, Home: "imagefile/jpeg",
+		Signature: "func(dst *uint8, stride int, block *int16, quant *uint16)",
+		Doc: `dst[y*stride+x] = 128 + the inverse cosine transform of block[i]*quant[i], i < 64, limited to 0..255, for x, y < 8: what
+libjpeg's accurate transform makes of them, and what libjpeg-turbo's vector code does where numbers outgrow 16 bits.`,
+	},
+	{
+		Op: OpPairs, DTypes: []string{"u8"}, Home: "pixel", Arch: "amd64",
+		Signature: "func(n int, dst *uint32, a *uint8, b *uint8, fara *uint8, farb *uint8)",
+		Doc: `dst[i] = a[i] + b[i]<<16 for i < n, and if fara is not nil 3 times that plus fara[i] + farb[i]<<16. n is a multiple of 8,
+at least 8.`,
+	},
+	{
+		Op: OpSpread, DTypes: []string{"u32"}, Home: "pixel", Arch: "amd64",
+		Signature: "func(n int, dst *uint32, src *uint32, right uint16, left uint16, shift int)",
+		Doc: `Of two numbers of 16 bits in each element: dst[2*i] = (3*src[i]+src[i+1]+right)>>shift and
+dst[2*i+1] = (3*src[i+1]+src[i]+left)>>shift for i < n, less than 1<<16 before the shift. n is a multiple of 8, at least 8.`,
+	},
+	{
+		Op: OpYCC, DTypes: []string{"u8"}, Home: "pixel", Arch: "amd64",
+		Signature: "func(n int, dst *uint8, luma *uint8, chroma *uint32)",
+		Doc: `dst[3*i:][:3] = red, green and blue of luma[i], Cb = chroma[i]&0xffff and Cr = chroma[i]>>16, for i < n, by the matrix of
+JFIF in 16 bits after the point, limited to 0..255. It writes four bytes more. n is a multiple of 8, at least 8.`,
+	},
+	{
+		Op: OpPeakFMA, Home: "bench",
+		Signature: "func(n int)",
+		Doc:       `Runs n rounds of 12 independent vector FMAs in registers: the ceiling that the others are measured against. n >= 1.`,
+	},
+}
+
+// Row returns the op's row. It panics on an op that has none, which only a mistake in this package can cause.
+func (o Op) Row() OpRow {
+	for _, r := range Ops {
+		if r.Op == o {
+			return r
+		}
+	}
+	panic(fmt.Sprintf("asm: op %q has no row in Ops", o))
+}
+
+// Contract says what every kernel of the row's op does, as lines.
+func (r OpRow) Contract() []string {
+	lines := strings.Split(r.Doc, "\n")
+	if r.Tiled {
+		lines = append(lines, tiled)
+	}
+	return lines
+}
+
+// Param is a parameter of a kernel.
+type Param struct{ Name, Type string }
+
+// Params lists the parameters of the row's signature.
+func (r OpRow) Params() []Param {
+	var all []Param
+	for p := range strings.SplitSeq(strings.TrimSuffix(strings.TrimPrefix(r.Signature, "func("), ")"), ", ") {
+		name, typ, _ := strings.Cut(p, " ")
+		all = append(all, Param{name, typ})
+	}
+	return all
+}
+
+// types lists the element types of the row's kernels, "" for the only one of a row without.
+func (r OpRow) types() []string {
+	if len(r.DTypes) == 0 {
+		return []string{""}
+	}
+	return r.DTypes
+}
