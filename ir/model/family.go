@@ -1,5 +1,10 @@
 package model
 
+import (
+	"cmp"
+	"strings"
+)
+
 // family is a row of the table of families: the structure that its sizes stand for.
 type family struct {
 	name string
@@ -87,3 +92,64 @@ func builtFamilies() []string {
 	}
 	return s
 }
+
+func (d *Description) completeFamily() *problem {
+	if d.Preset != "" {
+		p, err := findPreset(d.Preset)
+		if err != nil {
+			return &problem{"preset", err.Error()}
+		}
+		switch {
+		case d.Family != "" && d.Family != p.Family:
+			return wrong("family", " is %s, but preset %s is of family %s; remove one of the two", d.Family, d.Preset, p.Family)
+		case d.Sizes == (Sizes{}):
+			d.Sizes = p.Sizes
+		case d.Sizes == (Sizes{Image: d.Sizes.Image}):
+			image := d.Sizes.Image
+			d.Sizes = p.Sizes
+			d.Sizes.Image = image
+		}
+		other := p.Sizes
+		other.Image = d.Sizes.Image
+		switch {
+		case d.Sizes != other:
+			return wrong("sizes", " and preset are both given, and preset %s has sizes of its own; of them only image can be changed; for other sizes use family and sizes", d.Preset)
+		case d.Sizes != p.Sizes && !d.Interpolate:
+			return wrong("sizes.image", " is %d, but preset %s is for pictures of %d; add `interpolate: true` to resize its position table", d.Sizes.Image, d.Preset, p.Sizes.Image)
+		}
+		d.Family = p.Family
+	}
+	if d.Long.Modalities != nil || d.Long.Layers != nil {
+		if d.Family != "" {
+			what := "family"
+			if d.Preset != "" {
+				what = "preset"
+			}
+			return wrong(what, " and modalities or layers are both given; %s %s says them already: remove one of the two", what, cmp.Or(d.Preset, d.Family))
+		}
+		return nil
+	}
+	for _, f := range []struct {
+		name  string
+		given bool
+	}{{"final", d.Long.Final != ""}, {"keys", d.Long.Keys.Prefix != "" || d.Long.Keys.Experts != nil}} {
+		if f.given {
+			return wrong(f.name, " goes with modalities and layers; remove it")
+		}
+	}
+	if d.Family == "" {
+		return wrong("family", " is missing; give a preset, or a family (%s) and its sizes, or modalities and layers", strings.Join(builtFamilies(), ", "))
+	}
+	row := familyNamed(d.Family)
+	if row == nil {
+		return wrong("family", ": %s", unknown("family", d.Family, familyNames()))
+	}
+	// A family's sizes are read by its own row, so nothing more can be said without one.
+	if row.structure == nil {
+		return wrong("family", " %s is not built yet; built families are %s", d.Family, strings.Join(builtFamilies(), ", "))
+	}
+	return nil
+}
+
+// long reports whether the description is in the long form.
+func (d *Description) long() bool { return d.Family == "" }

@@ -1,7 +1,9 @@
 package model
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/multiway-go/multiway/ir"
 )
@@ -237,4 +239,108 @@ func (d *Description) taskNames() []string {
 
 func (d *Description) builtTasks() []string {
 	return slices.DeleteFunc(d.taskNames(), func(name string) bool { return d.task(name).functions == nil })
+}
+
+// unbuilt names the first task that is not built yet.
+func (d *Description) unbuilt() *problem {
+	for i, t := range d.Tasks {
+		if d.task(t.Name).functions == nil {
+			path := fmt.Sprintf("tasks[%d]", i)
+			if d.Preset != "" {
+				return &problem{path, fmt.Sprintf("task %s (preset %s) is not built yet; built tasks are %s", t.Name, d.Preset, strings.Join(d.builtTasks(), ", "))}
+			}
+			return &problem{path, fmt.Sprintf("task %s is not built yet; built tasks are %s", t.Name, strings.Join(d.builtTasks(), ", "))}
+		}
+	}
+	return nil
+}
+
+func (d *Description) completeTasks() *problem {
+	preset, _ := findPreset(d.Preset)
+	if len(d.Tasks) == 0 {
+		d.Tasks = []Task{{Name: "encode"}}
+		if preset != nil {
+			d.Tasks[0].Name = preset.Task
+		}
+	}
+	for i := range d.Tasks {
+		t := &d.Tasks[i]
+		path := fmt.Sprintf("tasks[%d]", i)
+		row := d.task(t.Name)
+		if row == nil {
+			return wrong(path, ": %s", unknown("task", t.Name, d.taskNames()))
+		}
+		if t.Norm != nil && !row.has("norm") {
+			return wrong(path+"."+t.Name+".norm", " is given, but the models of this family always have the norm; remove it")
+		}
+		if j := slices.IndexFunc(d.Tasks, func(u Task) bool { return u.Name == t.Name }); j < i {
+			return wrong(path, ": task %s is given twice; remove one", t.Name)
+		}
+		// A head with classes has as many as the released file, unless told otherwise.
+		if row.has("classes") && preset != nil && preset.Task == t.Name && t.Classes == 0 && t.Labels == "" {
+			t.Classes = preset.Classes
+		}
+		if row.has("norm") && t.Norm == nil {
+			norm := preset == nil || preset.Task == t.Name || d.task(preset.Task).norm(nil)
+			t.Norm = &norm
+		}
+		if t.Classes == 0 && t.Labels == "" {
+			t.Classes = row.classes
+		}
+		if row.check != nil {
+			if p := row.check(t, path); p != nil {
+				return p
+			}
+		}
+	}
+	return nil
+}
+
+func (d *Description) completeEntries() *problem {
+	all := d.entries()
+	if d.Entries == nil {
+		for _, e := range all {
+			if slices.ContainsFunc(d.Tasks, func(t Task) bool { return d.task(t.Name).takes(e) }) {
+				d.Entries = append(d.Entries, e.name)
+			}
+		}
+		if d.Entries == nil {
+			return wrong("tasks", ": %s needs other modalities than %s", d.Tasks[0].Name, strings.Join(d.entryNames(), ", "))
+		}
+	}
+	used := map[string]bool{}
+	for i, name := range d.Entries {
+		path := fmt.Sprintf("entries[%d]", i)
+		at := slices.IndexFunc(all, func(e entry) bool { return e.name == name })
+		if at < 0 {
+			return wrong(path, ": %s", unknown("entry", name, d.entryNames()))
+		}
+		if slices.Index(d.Entries, name) < i {
+			return wrong(path, ": entry %s is given twice; remove one", name)
+		}
+		for _, t := range d.Tasks {
+			if d.task(t.Name).takes(all[at]) {
+				used[t.Name], used[name] = true, true
+			}
+		}
+		if !used[name] {
+			return wrong(path, ": no task has the entry %s; add the task encode or remove the entry", name)
+		}
+	}
+	for i, t := range d.Tasks {
+		if used[t.Name] {
+			continue
+		}
+		var takes []string
+		for _, e := range all {
+			if d.task(t.Name).takes(e) {
+				takes = append(takes, e.name)
+			}
+		}
+		if takes == nil {
+			return wrong(fmt.Sprintf("tasks[%d]", i), ": task %s needs other modalities than those there are", t.Name)
+		}
+		return wrong("entries", " has none of task %s (tasks[%d]), which has %s; add one of them or remove the task", t.Name, i, strings.Join(takes, ", "))
+	}
+	return nil
 }

@@ -1,0 +1,88 @@
+package model
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/multiway-go/multiway/ir/precision"
+)
+
+// problem is an error about a field, before it is known where the field stood.
+type problem struct {
+	path, text string
+}
+
+func (p *problem) Error() string { return p.text }
+
+func wrong(path, format string, args ...any) *problem {
+	return &problem{path, path + fmt.Sprintf(format, args...)}
+}
+
+// complete fills in the defaults and checks every field; with built, also that
+// everything asked for is built. It may be called again.
+func (d *Description) complete(built bool) *problem {
+	for _, f := range []func() *problem{
+		d.completeFamily, d.completeSizes, d.completeTasks,
+		func() *problem {
+			if built {
+				return d.unbuilt()
+			}
+			return nil
+		},
+		d.completeEntries, d.completeLimits, d.completePreprocess, d.completeName, d.completeSource, d.completePrecision,
+	} {
+		if p := f(); p != nil {
+			return p
+		}
+	}
+	return nil
+}
+
+func (d *Description) completeSource() *problem {
+	if d.Checkpoint != "" && d.Seed != nil {
+		return wrong("seed", " and checkpoint are both given; the weights come from one of them: remove the other")
+	}
+	return nil
+}
+
+// SetPrecision changes the precision of everything to one that is built.
+func (d *Description) SetPrecision(word string) error {
+	m := precision.Uniform(word)
+	if err := m.Check(); err != nil {
+		return err
+	}
+	d.Precision = m
+	return nil
+}
+
+// completePrecision checks that every module that is named is there. The rest of the
+// description must be complete.
+func (d *Description) completePrecision() *problem {
+	if d.Precision.Default == "" {
+		d.Precision.Default = precision.F32
+	}
+	for _, k := range d.Precision.Keep {
+		path := "precision.keep." + k.Module
+		if err := k.Check(); err != nil {
+			return &problem{path, fmt.Sprintf("precision.keep: %v", err)}
+		}
+		if !d.keeps(k) {
+			return &problem{path, fmt.Sprintf("precision.keep: no matrix or table of the model is called %s; names are such as l0, l%d.ffn, l0.attn.out, %s",
+				k.Module, d.Sizes.Layers-1, d.Structure().Modalities[0].Name+".embed")}
+		}
+	}
+	if err := d.Precision.Check(); err != nil {
+		return &problem{"precision", err.Error()}
+	}
+	return nil
+}
+
+// keeps reports whether a matrix or table of the model is of the module.
+func (d *Description) keeps(k precision.Keep) bool {
+	for name, s := range d.trunk().state.weights {
+		if len(s.shape) == 2 && strings.HasSuffix(name, ".w") && k.Names(name) {
+			return true
+		}
+	}
+	return false
+}

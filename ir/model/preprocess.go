@@ -1,0 +1,62 @@
+package model
+
+import (
+	"math"
+	"slices"
+)
+
+// The two ways in which the released models were fed, both by Pillow's convert("RGB"),
+// which drops alpha.
+var (
+	half     = Preprocess{Resize: "stretch", Alpha: "drop", Mean: []float64{0.5}, Std: []float64{0.5}}
+	imageNet = Preprocess{Resize: "crop", Alpha: "drop", Mean: []float64{0.485, 0.456, 0.406}, Std: []float64{0.229, 0.224, 0.225}}
+)
+
+func (d *Description) completePreprocess() *problem {
+	p, def := &d.Preprocess, half
+	t := d.Structure()
+	m := t.Picture()
+	if m == nil || m.Height != m.Width {
+		if p.Resize != "" || p.Size != 0 || p.Alpha != "" || p.Mean != nil || p.Std != nil {
+			return wrong("preprocess", " is given, but no modality takes square pictures; remove it")
+		}
+		return nil
+	}
+	if row, _ := findPreset(d.Preset); row != nil {
+		def = row.Preprocess
+	}
+	if p.Resize == "" {
+		p.Resize = def.Resize
+	}
+	if p.Alpha == "" {
+		p.Alpha = def.Alpha
+	}
+	if p.Size == 0 {
+		p.Size = m.Height
+	}
+	if p.Size != m.Height {
+		return wrong("preprocess.size", " is %d, want %d, the side of the model's picture", p.Size, m.Height)
+	}
+	for _, v := range []struct {
+		path string
+		v    *[]float64
+		def  []float64
+		lo   float64
+	}{{"preprocess.mean", &p.Mean, def.Mean, -1e3}, {"preprocess.std", &p.Std, def.Std, 1e-6}} {
+		if *v.v == nil {
+			*v.v = slices.Clone(v.def)
+		}
+		if len(*v.v) == 1 {
+			*v.v = slices.Repeat(*v.v, m.Channels)
+		}
+		if len(*v.v) != m.Channels {
+			return wrong(v.path, " has %d numbers, want 1 or %d, one a channel", len(*v.v), m.Channels)
+		}
+		for _, x := range *v.v {
+			if math.IsNaN(x) || x < v.lo || x > 1e3 {
+				return wrong(v.path, " holds %v, want %v to 1000", x, v.lo)
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,219 @@
+package model
+
+import (
+	"cmp"
+	"fmt"
+	"strconv"
+)
+
+// sizeRow is one number of Sizes: its name in YAML, its bounds and its documentation.
+type sizeRow struct {
+	name   string
+	lo, hi int
+	def    int // 0 = must be given, if it may not be 0; below 0 = as many times dim
+	get    func(*Sizes) *int
+	what   sizeKind // which descriptions have it
+
+	doc, without, example string // as of a field
+}
+
+type sizeKind uint8
+
+const (
+	anySize   sizeKind = iota
+	inputSize          // families; the long form says it in modalities
+	jointSize          // families with joint experts
+	biasSize           // families that may have a relative position bias
+)
+
+var sizeTable = []sizeRow{
+	{"dim", 1, 1 << 16, 0, func(s *Sizes) *int { return &s.Dim }, anySize,
+		"width of a row", "", "768"},
+	{"heads", 1, 1 << 12, 0, func(s *Sizes) *int { return &s.Heads }, anySize,
+		"attention heads, a divisor of dim: no tensor tells them, and a wrong number answers wrongly; " + torchscaleHeads + " in BEiT-3's code, num_heads in VLMo's", "", "12"},
+	{"ffn", 1, 1 << 18, -4, func(s *Sizes) *int { return &s.FFN }, anySize,
+		"width of the feed-forward block", "four times dim", "3072"},
+	{"layers", 1, maxLayers, 0, func(s *Sizes) *int { return &s.Layers }, anySize,
+		"number of layers", "must be given; the long form's follow from its rows", "12"},
+	{"image", 1, maxSide, 0, func(s *Sizes) *int { return &s.Image }, inputSize,
+		"side of the model's picture in pixels, a multiple of patch; another than the checkpoint's wants interpolate", "", "384"},
+	{"patch", 1, maxPatch, 0, func(s *Sizes) *int { return &s.Patch }, inputSize,
+		"side of a patch in pixels", "", "16"},
+	{"channels", 1, maxChannels, defaultChannels, func(s *Sizes) *int { return &s.Channels }, inputSize,
+		"colours of a pixel", "", "3"},
+	{"vocab", 1, maxVocab, 0, func(s *Sizes) *int { return &s.Vocab }, inputSize,
+		"rows of the table of ids", "", "64010"},
+	{"positions", 1, maxPositions, defaultPositions, func(s *Sizes) *int { return &s.Positions }, inputSize,
+		"rows of the checkpoint's table of positions of texts, two of them unused, but in vlmo none", "in vlmo 40", "1024"},
+	{"vl_layers", 0, maxLayers, 0, func(s *Sizes) *int { return &s.VLLayers }, jointSize,
+		"mwt, vlmo: layers at the top with an expert for pairs", "", "3"},
+	{"reach", 0, maxPositions, 0, func(s *Sizes) *int { return &s.Reach }, biasSize,
+		"vlmo: longest text that the relative position bias is made for; 0 is no bias", "", "196"},
+	{"types", 0, maxTypes, 0, func(s *Sizes) *int { return &s.Types }, biasSize,
+		"vlmo: rows of the checkpoint's table of types; 0 is 2, or 3 with task nlvr2", "", "3"},
+}
+
+// Bounds on sizes.
+const (
+	maxLayers        = 512
+	maxSide          = 1 << 13
+	maxPatch         = 1 << 10
+	maxChannels      = 64
+	maxVocab         = 1 << 24
+	maxPositions     = 1 << 20
+	defaultChannels  = 3
+	defaultPositions = 1024
+	defaultText      = 64
+	defaultRows      = 2048
+	maxTypes         = 16
+)
+
+// Bounds that no single field shows.
+const (
+	maxPatches    = 1 << 16
+	maxClasses    = 1 << 20
+	maxRows       = 1 << 20
+	maxPixels     = 1 << 30
+	maxParameters = 1 << 38
+	firstPosition = 2 // rows 0 and 1 of a position table are never read
+)
+
+func (d *Description) completeSizes() *problem {
+	s := &d.Sizes
+	if d.long() {
+		if p := d.completeLong(); p != nil {
+			return p
+		}
+	} else {
+		row := familyNamed(d.Family)
+		s.Positions = cmp.Or(s.Positions, row.positions)
+		if s.Eps == 0 {
+			s.Eps = row.eps
+		}
+		for _, f := range []struct {
+			name  string
+			given bool
+		}{{"absolute", s.Absolute}, {"scale", s.Scale}} {
+			if f.given && !row.bias {
+				return wrong("sizes."+f.name, " is given, but it is the same in all models of family %s; remove it", d.Family)
+			}
+		}
+	}
+	for _, r := range sizeTable {
+		v := r.get(s)
+		if r.what != anySize && d.long() || r.what == jointSize && !familyNamed(d.Family).joint || r.what == biasSize && !familyNamed(d.Family).bias {
+			switch {
+			case *v == 0:
+				continue
+			case d.long():
+				return wrong("sizes."+r.name, " is given, but the long form says it in modalities and layers; remove it")
+			case r.what == biasSize:
+				return wrong("sizes."+r.name, " is given, but family %s has no relative position bias; remove it", d.Family)
+			}
+			return wrong("sizes."+r.name, " is given, but family %s has no joint experts; remove it", d.Family)
+		}
+		if *v == 0 {
+			switch {
+			case r.def > 0:
+				*v = r.def
+			case r.def < 0:
+				*v = -r.def * s.Dim
+			case r.lo > 0:
+				return wrong("sizes."+r.name, " is missing; add it, %d to %d", r.lo, r.hi)
+			}
+		}
+		if *v < r.lo || *v > r.hi {
+			return wrong("sizes."+r.name, " is %d, want %d to %d", *v, r.lo, r.hi)
+		}
+	}
+	if s.Eps == 0 {
+		s.Eps = 1e-5
+	}
+	if !(s.Eps > 0 && s.Eps < 1) {
+		return wrong("sizes.eps", " is %v, want a number between 0 and 1", s.Eps)
+	}
+	if s.Dim%s.Heads != 0 {
+		return wrong("sizes.heads", " is %d, want a divisor of sizes.dim, which is %d%s", s.Heads, s.Dim, nearDivisors(s.Dim, s.Heads))
+	}
+	if s.VLLayers > s.Layers {
+		return wrong("sizes.vl_layers", " is %d, want at most sizes.layers, which is %d", s.VLLayers, s.Layers)
+	}
+	t := d.Structure()
+	if m, least := t.Token(), t.Keys.Code.unused()+1; m != nil && m.Positions < least {
+		return wrong("sizes.positions", " is %d, want %d to %d", m.Positions, least, maxPositions)
+	}
+	for i, m := range t.Modalities {
+		size, patch := "sizes.image", "sizes.patch"
+		if d.long() {
+			size, patch = fmt.Sprintf("modalities[%d].size", i), fmt.Sprintf("modalities[%d].patch", i)
+		}
+		if m.Embedder == Patch {
+			if p := m.checkPatches(size, patch); p != nil {
+				return p
+			}
+		}
+	}
+	if n := t.parameters(s); n > maxParameters {
+		return wrong("sizes", " give %d parameters; want at most %d", n, int64(maxParameters))
+	}
+	return nil
+}
+
+// checkPatches checks the input of a patch modality, whose fields are called size and patch.
+func (m *Modality) checkPatches(size, patch string) *problem {
+	for _, side := range []int{m.Height, m.Width} {
+		if side%m.Patch != 0 {
+			return wrong(size, " is %d, want a multiple of %s, which is %d; the nearest are %d and %d",
+				side, patch, m.Patch, max(1, side/m.Patch)*m.Patch, (side/m.Patch+1)*m.Patch)
+		}
+	}
+	if n := m.fixed() - 1; n > maxPatches {
+		side := strconv.Itoa(m.Height)
+		if m.Width != m.Height {
+			side += " x " + strconv.Itoa(m.Width)
+		}
+		return wrong(size, " is %s with patches of %d, which gives %d patches; want at most %d", side, m.Patch, n, maxPatches)
+	}
+	return nil
+}
+
+// parameters estimates the size from the large tensors. With every size inside its
+// bounds the sum stays far below the range of int64.
+func (t *Structure) parameters(s *Sizes) int64 {
+	d, f := int64(s.Dim), int64(s.FFN)
+	n := int64(0)
+	for _, r := range t.Layers {
+		copies := func(s Sharing) int64 {
+			switch s {
+			case Shared:
+				return 1
+			case Joint:
+				return int64(len(t.Modalities) + len(r.Experts))
+			}
+			return int64(len(t.Modalities))
+		}
+		n += int64(r.To-r.From) * (copies(r.Attn)*4*d*d + copies(r.FFN)*2*d*f)
+	}
+	for _, m := range t.Modalities {
+		rows := m.Vocab + m.Positions
+		if m.Embedder == Patch {
+			rows = m.fixed() + m.Channels*m.Patch*m.Patch
+		}
+		n += d * int64(rows)
+	}
+	return n
+}
+
+func nearDivisors(n, k int) string {
+	lo, hi := min(k, n), k
+	for n%lo != 0 {
+		lo--
+	}
+	for hi < n && n%hi != 0 {
+		hi++
+	}
+	if hi > n || n%hi != 0 || lo == hi {
+		return fmt.Sprintf("; the nearest is %d", lo)
+	}
+	return fmt.Sprintf("; the nearest are %d and %d", lo, hi)
+}
