@@ -1,0 +1,151 @@
+package golden_test
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/fnv"
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/multiway-go/multiway/asm"
+	"github.com/multiway-go/multiway/codegen/rt"
+)
+
+// TestSameBits checks what callers rely on when they choose tiles and blocks freely: tiles of any number of rows, and of
+// any ISA but generic, give the same bits, whether k is taken at once or in blocks.
+func TestSameBits(t *testing.T) {
+	const depth, split, n = 100, 37, asm.Panel
+	rng := rand.New(rand.NewPCG(3, 4))
+	random := func(n int) []float32 {
+		s := make([]float32, n)
+		for i := range s {
+			s[i] = float32(rng.NormFloat64())
+		}
+		return s
+	}
+	most := 16
+	a, bias := random(most*depth), random(n)
+	b := random(depth*n + 64)[:depth*n]
+	for i := range b {
+		_, b[i] = halfOf("bf16", b[i]) // so that 16-bit tiles see the same values
+	}
+	type result struct {
+		name string
+		c    []float32
+	}
+	first := map[string]result{}
+	for _, k := range asm.Catalogue {
+		compiled, lacks, _ := usable(k)
+		if k.Op != asm.OpGemm && k.Op != asm.OpGemmV && k.Op != asm.OpWGemm || lacks != "" {
+			continue
+		}
+		var narrow []uint16
+		if k.Op == asm.OpWGemm {
+			narrow = make([]uint16, len(b))
+			for i := range b {
+				narrow[i], _ = halfOf(k.DType, b[i])
+			}
+		}
+		for _, blocks := range [][]int{{depth}, {split, depth - split}} {
+			out := make([]float32, (most/k.MR+1)*k.MR*k.NR)
+			rows := most / k.MR * k.MR
+			for r := 0; r < rows; r += k.MR {
+				k0 := 0
+				for i, kb := range blocks {
+					acc, start := min(i, 1), &bias[0]
+					if i > 0 {
+						start = nil
+					}
+					switch f := compiled.Func.(type) {
+					case rt.Gemm:
+						f(1, kb, &a[r*depth+k0], depth, &b[k0*n], len(b), &out[r*n], n, start, acc, nil, 0)
+					case rt.WGemm:
+						f(1, kb, &a[r*depth+k0], depth, &narrow[k0*n], len(b), &out[r*n], n, start, acc, nil, 0)
+					case rt.GemmV:
+						f(1, kb, &a[r*depth+k0], depth, &b[k0*n], n, &out[r*n], n, acc)
+					}
+					k0 += kb
+				}
+			}
+			out = out[:rows*n]
+			class := k.Family()
+			if k.Op == asm.OpWGemm {
+				class = asm.Kernel{Op: asm.OpGemm, DType: "f32"}.Family()
+			}
+			if k.ISA == asm.Generic {
+				class += "_generic"
+			}
+			got := result{fmt.Sprintf("%s with blocks %v", k.Name(), blocks), out}
+			want, ok := first[class]
+			if !ok {
+				first[class] = got
+				continue
+			}
+			for i := range min(len(out), len(want.c)) {
+				if math.Float32bits(out[i]) != math.Float32bits(want.c[i]) {
+					t.Fatalf("%s: [%d][%d] = %v, but %s has %v", got.name, i/n, i%n, out[i], want.name, want.c[i])
+				}
+			}
+		}
+	}
+}
+
+// sums identifies what the kernels of each family compute of the same numbers, whatever the CPU. Twins have no fused
+// multiply-add and compute in float64: theirs are other bits, but where an element takes at most one rounding.
+var sums = map[string]uint64{
+	"gemm_f32":      0x49a0d0a84c20e288,
+	"gemmv_f32":     0x241e272a2f7ddc51,
+	"softmax_f32":   0x2130d219c366f945,
+	"scalerows_f32": 0x55a725226c7561b7,
+	"layernorm_f32": 0x3724c46d59e4497,
+	"gelu_f32":      0x82589cc427d97f73,
+	"packk_f32":     0x58d60a57a69eb9ab,
+	"add_f32":       0x57a5a83c48a7143c,
+}
+
+// roundOnce are the ops that round an element at most once.
+var roundOnce = map[asm.Op]bool{asm.OpScaleRows: true, asm.OpPackK: true, asm.OpAdd: true}
+
+// TestSameBitsEverywhere checks that a family's kernels in assembly give the same bits on every CPU.
+func TestSameBitsEverywhere(t *testing.T) {
+	const rows, n, ld = 6, 197, 208
+	for _, k := range asm.Catalogue {
+		want, ok := sums[k.Family()]
+		compiled, lacks, _ := usable(k)
+		if lacks != "" || k.ISA == asm.Generic && !roundOnce[k.Op] || k.Op.Row().Tiled && k.MR != rows || k.NR > asm.Panel {
+			continue
+		}
+		rng := rand.New(rand.NewPCG(7, 8))
+		in, out := make([]float32, 32*ld), make([]float32, 32*ld)
+		for i := range in {
+			in[i] = rng.Float32()*8 - 4
+		}
+		copy(out, in[16*ld:])
+		switch f := compiled.Func.(type) {
+		case rt.Gemm:
+			f(1, n, &in[0], ld, &in[8*ld], 0, &out[0], ld, &in[31*ld], 1, nil, 0)
+		case rt.GemmV:
+			f(1, 20, &in[0], ld, &in[8*ld], ld, &out[0], ld, 1)
+		case rt.Softmax:
+			f(rows, &out[0], ld, n, &out[16*ld])
+		case rt.ScaleRows:
+			f(rows, &out[0], ld, &in[0], ld, n, &in[8*ld])
+		case rt.LayerNorm:
+			f(rows, &out[0], ld, &in[0], ld, n, &in[8*ld], &in[9*ld], 1e-5)
+		case rt.Gelu: // add too
+			f(rows, &out[0], ld, &in[0], ld, n)
+		case rt.PackK:
+			f(rows, &out[0], &in[0], ld, 64)
+		default:
+			continue
+		}
+		h := fnv.New64a()
+		for _, v := range out {
+			h.Write(binary.LittleEndian.AppendUint32(nil, math.Float32bits(v)))
+		}
+		if got := h.Sum64(); !ok || got != want {
+			t.Errorf("%s: sum %#x, want %#x", k.Name(), got, want)
+		}
+	}
+}

@@ -1,0 +1,234 @@
+package golden_test
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"unsafe"
+
+	"github.com/multiway-go/multiway/asm"
+	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/ir"
+)
+
+// A sum of k products has an error of at most (k+2)*unit*sum|a||b|, the start among the terms: one rounding for each
+// addition, one for each product unless it is fused, one to add the bias.
+func gemmBound(k int, abs float64) float64 { return float64(k+2) * unit * abs }
+
+// startOf is what an element of C is before the sum, and its terms' absolute values.
+func startOf(c float32, acc int, bias []float32, j int) (start, abs float64) {
+	if acc != 0 {
+		start, abs = float64(c), math.Abs(float64(c))
+	}
+	if bias != nil {
+		start, abs = start+float64(bias[j]), abs+math.Abs(float64(bias[j]))
+	}
+	return start, abs
+}
+
+func testGemm(c *check, k asm.Kernel, fn any) {
+	f := fn.(rt.Gemm)
+	panels := k.NR / asm.Panel
+	for _, depth := range upTo(40, 63, 64, 65, 768) {
+		for variant := range 4 {
+			acc, withBias := variant&1, variant&2 != 0
+			what := fmt.Sprintf("k=%d acc=%d bias=%v", depth, acc, withBias)
+			tiles := 1 + variant%3
+			rows := tiles * k.MR
+			a := c.newMat(c.in, rows, depth, depth+3, c.normal)
+			b := c.newMat(c.in2, panels, depth*asm.Panel, depth*asm.Panel, c.normal)
+			out := c.newMat(c.out, rows, k.NR, k.NR+5, c.normal)
+			start := slices.Clone(out.p)
+			var bias []float32
+			if withBias {
+				bias = c.newMat(c.vec, 1, k.NR, k.NR, c.normal).p
+			}
+			// Prefetching may run past the panel, off into protected memory, or be turned off.
+			pf, step := &b.p[0], 64
+			if variant == 3 {
+				pf, step = nil, 0
+			}
+			f(tiles, depth, a.ptr(), a.ld, b.ptr(), b.ld, out.ptr(), out.ld, ptr(bias), acc, pf, step)
+			for r := range rows {
+				for j := range k.NR {
+					want, abs := startOf(start[r*out.ld+j], acc, bias, j)
+					for i, x := range a.row(r) {
+						p := float64(x) * float64(b.row(j / asm.Panel)[i*asm.Panel+j%asm.Panel])
+						want, abs = want+p, abs+math.Abs(p)
+					}
+					c.near(out.row(r)[j], want, gemmBound(depth, abs), what, r, j)
+				}
+			}
+			c.intact(out, what)
+		}
+	}
+}
+
+// halfOf returns the 16-bit value nearest to x, and that value.
+func halfOf(dtype string, x float32) (uint16, float32) {
+	if dtype == "f16" {
+		h := ir.ToF16(x)
+		return h, ir.FromF16(h)
+	}
+	h := ir.ToBF16(x)
+	return h, ir.FromBF16(h)
+}
+
+// halves is n 16-bit values of the second input.
+func (c *check) halves(n int) []uint16 { return c.halvesOf(c.in2, n) }
+
+// halvesOf is the memory of a fenced row of floats as n 16-bit values, which end where it ends.
+func (c *check) halvesOf(fence []float32, n int) []uint16 {
+	words := c.newMat(fence, 1, (n+1)/2, (n+1)/2, c.normal).p
+	h := unsafe.Slice((*uint16)(unsafe.Pointer(&words[0])), 2*len(words))
+	return h[len(h)-n:]
+}
+
+func testWGemm(c *check, k asm.Kernel, fn any) {
+	f := fn.(rt.WGemm)
+	panels := k.NR / asm.Panel
+	for _, depth := range upTo(40, 63, 64, 65, 768) {
+		for variant := range 4 {
+			acc, withBias := variant&1, variant&2 != 0
+			what := fmt.Sprintf("k=%d acc=%d bias=%v", depth, acc, withBias)
+			tiles := 1 + variant%3
+			rows := tiles * k.MR
+			a := c.newMat(c.in, rows, depth, depth+3, c.normal)
+			stride := depth*asm.Panel + variant
+			b, wide := c.halves((panels-1)*stride+depth*asm.Panel), make([]float32, panels*stride)
+			for i := range b {
+				b[i], wide[i] = halfOf(k.DType, c.normal())
+			}
+			out := c.newMat(c.out, rows, k.NR, k.NR+5, c.normal)
+			start := slices.Clone(out.p)
+			var bias []float32
+			if withBias {
+				bias = c.newMat(c.vec, 1, k.NR, k.NR, c.normal).p
+			}
+			// Prefetching may run past the panel, off into protected memory, or be turned off.
+			pf, step := &b[0], 64
+			if variant == 3 {
+				pf, step = nil, 0
+			}
+			f(tiles, depth, a.ptr(), a.ld, &b[0], stride, out.ptr(), out.ld, ptr(bias), acc, pf, step)
+			for r := range rows {
+				for j := range k.NR {
+					want, abs := startOf(start[r*out.ld+j], acc, bias, j)
+					for i, x := range a.row(r) {
+						p := float64(x) * float64(wide[j/asm.Panel*stride+i*asm.Panel+j%asm.Panel])
+						want, abs = want+p, abs+math.Abs(p)
+					}
+					c.near(out.row(r)[j], want, gemmBound(depth, abs), what, r, j)
+				}
+			}
+			c.intact(out, what)
+		}
+	}
+}
+
+// testExpand widens every 16-bit value there is, and runs of every length.
+func testExpand(c *check, k asm.Kernel, fn any) {
+	f := fn.(rt.Expand)
+	widen := ir.FromBF16
+	if k.DType == "f16" {
+		widen = ir.FromF16
+	}
+	for _, n := range append(upTo(70), 1<<16) {
+		src := c.halves(n)
+		for i := range src {
+			src[i] = uint16(i * (1<<16/n | 1))
+		}
+		dst := c.newMat(c.out, 1, n, n, c.normal)
+		f(n, dst.ptr(), &src[0])
+		for i, h := range src {
+			want, got := widen(h), dst.p[i]
+			if want != want && got != got {
+				continue // a NaN stays one, of whatever kind
+			}
+			c.same(got, want, fmt.Sprintf("n=%d, %#04x", n, h), 0, i)
+		}
+		c.intact(dst, fmt.Sprint("n=", n))
+	}
+}
+
+// testDGemm holds sums of products of bfloat16 to their definition, to the bit: it says in which order they are rounded.
+func testDGemm(c *check, k asm.Kernel, fn any) {
+	f := fn.(rt.DGemm)
+	panels := k.NR / asm.Panel
+	for _, pairs := range upTo(10, 31, 32, 33, 384) {
+		for variant := range 4 {
+			acc, withBias := variant&1, variant&2 != 0
+			what := fmt.Sprintf("%d pairs acc=%d bias=%v", pairs, acc, withBias)
+			tiles := 1 + variant%3
+			rows := tiles * k.MR
+			depth, lda, stride := 2*pairs, 2*pairs+3, 2*pairs*asm.Panel+variant
+			a, b := c.halvesOf(c.in, (rows-1)*lda+depth), c.halves((panels-1)*stride+depth*asm.Panel)
+			for _, h := range [][]uint16{a, b} {
+				for i := range h {
+					h[i] = ir.ToBF16(c.normal())
+				}
+			}
+			out := c.newMat(c.out, rows, k.NR, k.NR+5, c.normal)
+			start := slices.Clone(out.p)
+			bias := make([]float32, k.NR)
+			var biasPtr *float32
+			if withBias {
+				bias = c.newMat(c.vec, 1, k.NR, k.NR, c.normal).p
+				biasPtr = &bias[0]
+			}
+			pf, step := &b[0], 64
+			if variant == 3 {
+				pf, step = nil, 0
+			}
+			f(tiles, pairs, &a[0], lda, &b[0], stride, out.ptr(), out.ld, biasPtr, acc, pf, step)
+			for r := range rows {
+				for j := range k.NR {
+					want := bias[j]
+					if acc != 0 {
+						want += start[r*out.ld+j]
+					}
+					for i := range pairs {
+						x, y := a[r*lda+2*i:], b[j/asm.Panel*stride+i*2*asm.Panel+j%asm.Panel*2:]
+						for _, n := range []int{1, 0} {
+							want += float32(ir.FromBF16(x[n]) * ir.FromBF16(y[n])) // 16 bits: exact
+						}
+					}
+					c.same(out.row(r)[j], want, what, r, j)
+				}
+			}
+			c.intact(out, what)
+		}
+	}
+}
+
+// testRound rounds numbers between all neighbours, and rows of every length.
+func testRound(c *check, _ asm.Kernel, fn any) {
+	f := fn.(rt.Round)
+	for _, n := range upTo(70, 768, 1<<16) {
+		what := fmt.Sprint("n=", n)
+		rows, room := 3, (n+31)/32*32
+		if n == 1<<16 {
+			rows = 1
+		}
+		at := uint32(0)
+		src := c.newMat(c.in, rows, n, n+3, func() float32 {
+			at++
+			return math.Float32frombits(at<<16 + []uint32{0x7fff, 0x8000, 0x8001, 0, 1, 0xffff}[at%6])
+		})
+		dst := c.newMat(c.out, rows, room/2, room/2+3, c.normal)
+		f(rows, (*uint16)(unsafe.Pointer(dst.ptr())), 2*dst.ld, src.ptr(), src.ld, n)
+		for r := range rows {
+			got := unsafe.Slice((*uint16)(unsafe.Pointer(&dst.row(r)[0])), room)
+			for i, h := range got {
+				want := uint16(0)
+				if i < n {
+					want = ir.ToBF16(src.row(r)[i])
+				}
+				if h != want {
+					c.Fatalf("%s: [%d][%d] = %#04x, want %#04x", what, r, i, h, want)
+				}
+			}
+		}
+		c.intact(dst, what)
+	}
+}

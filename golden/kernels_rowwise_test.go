@@ -1,0 +1,146 @@
+package golden_test
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/multiway-go/multiway/asm"
+	"github.com/multiway-go/multiway/codegen/rt"
+)
+
+func testAdd(c *check, _ asm.Kernel, fn any) {
+	f := fn.(rt.Add)
+	for _, n := range upTo(70, 768) {
+		for _, rows := range []int{0, 1, 3} {
+			what := fmt.Sprintf("rows=%d n=%d", rows, n)
+			src := c.newMat(c.in, max(rows, 1), n, n+1, c.normal)
+			dst := c.newMat(c.out, max(rows, 1), n, n+3, c.normal)
+			start := slices.Clone(dst.p)
+			f(rows, dst.ptr(), dst.ld, src.ptr(), src.ld, n)
+			for r := range dst.rows {
+				for i, got := range dst.row(r) {
+					want := start[r*dst.ld+i]
+					if rows > 0 {
+						want += src.row(r)[i]
+					}
+					c.same(got, want, what, r, i)
+				}
+			}
+			c.intact(dst, what)
+		}
+	}
+}
+
+// rowwise tests a kernel that takes the rows of src to those of dst, in place too. run calls it and returns what element
+// [r][i] should be, given the source's, and how far it may be from that.
+func (c *check) rowwise(ns []int, fill func() float32, run func(rows int, dst, src mat) func(r, i int, x float32) (want, bound float64)) {
+	c.Helper()
+	for _, n := range ns {
+		for _, rows := range []int{0, 1, 3} {
+			for _, inPlace := range []bool{false, true} {
+				what := fmt.Sprintf("rows=%d n=%d in place=%v", rows, n, inPlace)
+				src := c.newMat(c.in, max(rows, 1), n, n+1, fill)
+				dst := src
+				if !inPlace {
+					dst = c.newMat(c.out, max(rows, 1), n, n+3, c.normal)
+				}
+				start, in := slices.Clone(dst.p), mat{p: slices.Clone(src.p), rows: src.rows, n: src.n, ld: src.ld}
+				expect := run(rows, dst, src)
+				for r := range dst.rows {
+					for i, got := range dst.row(r) {
+						if rows == 0 {
+							c.same(got, start[r*dst.ld+i], what, r, i)
+							continue
+						}
+						want, bound := expect(r, i, in.row(r)[i])
+						c.near(got, want, bound, what, r, i)
+					}
+				}
+				c.intact(dst, what)
+			}
+		}
+	}
+}
+
+// The error of layer normalisation, to first order: the mean is a sum of n/32 terms a lane; its error and that of the
+// difference are scaled like the result. The variance's relative error counts half; the square of the mean's error, which
+// matters for rows that are almost constant, counts too.
+func layerNormBound(n int, x, mean, meanAbs, scale float64) float64 {
+	terms := float64(n/32 + 10)
+	dm := terms * unit * meanAbs
+	y := math.Abs(x-mean) * scale
+	return scale*(dm+2*unit*(math.Abs(x)+math.Abs(mean))) + y*(terms*unit+dm*dm*scale*scale)
+}
+
+func testLayerNorm(c *check, _ asm.Kernel, fn any) {
+	f := fn.(rt.LayerNorm)
+	const eps = 1e-5
+	for _, affine := range []bool{false, true} {
+		for _, shift := range []float32{0, 30} {
+			c.rowwise(upTo(70, 128, 768, 3072), func() float32 { return c.normal() + shift }, func(rows int, dst, src mat) func(r, i int, x float32) (float64, float64) {
+				in := mat{p: slices.Clone(src.p), rows: src.rows, n: src.n, ld: src.ld}
+				var g, b []float32
+				if affine {
+					g = c.newMat(c.vec, 1, src.n, src.n, c.normal).p
+					b = c.newMat(c.vec2, 1, src.n, src.n, c.normal).p
+				}
+				f(rows, dst.ptr(), dst.ld, src.ptr(), src.ld, src.n, ptr(g), ptr(b), eps)
+				mean, abs, scale := make([]float64, src.rows), make([]float64, src.rows), make([]float64, src.rows)
+				for r := range src.rows {
+					for _, v := range in.row(r) {
+						mean[r] += float64(v) / float64(src.n)
+						abs[r] += math.Abs(float64(v)) / float64(src.n)
+					}
+					for _, v := range in.row(r) {
+						scale[r] += (float64(v) - mean[r]) * (float64(v) - mean[r]) / float64(src.n)
+					}
+					scale[r] = 1 / math.Sqrt(scale[r]+eps)
+				}
+				return func(r, i int, _ float32) (float64, float64) {
+					x := float64(in.row(r)[i])
+					want, bound := (x-mean[r])*scale[r], layerNormBound(src.n, x, mean[r], abs[r], scale[r])
+					if affine {
+						gain, bias := float64(g[i]), float64(b[i])
+						want = want*gain + bias
+						bound = bound*math.Abs(gain) + 2*unit*(math.Abs(want)+math.Abs(bias))
+					}
+					return want, bound
+				}
+			})
+		}
+	}
+}
+
+// geluBound is absolute, because erfc's argument, up to 28 in base 2, is a float32, and then that of one rounding.
+func geluBound(want float64) float64 { return 3e-7 + unit*math.Abs(want) }
+
+func geluOf(x float64) float64 { return 0.5 * x * math.Erfc(-x/math.Sqrt2) }
+
+func testGelu(c *check, _ asm.Kernel, fn any) {
+	f := fn.(rt.Gelu)
+	c.rowwise(upTo(70, 3072), c.normal, func(rows int, dst, src mat) func(r, i int, x float32) (float64, float64) {
+		f(rows, dst.ptr(), dst.ld, src.ptr(), src.ld, src.n)
+		return func(_, _ int, x float32) (float64, float64) {
+			want := geluOf(float64(x))
+			return want, geluBound(want)
+		}
+	})
+	const n = 1 << 16
+	at := 0
+	x := c.newMat(c.in, 1, n, n, func() float32 { at++; return float32(at-n/2) * (24.0 / n) })
+	out := c.newMat(c.out, 1, n, n, c.normal)
+	f(1, out.ptr(), 0, x.ptr(), 0, n)
+	for i, v := range x.p {
+		want := geluOf(float64(v))
+		c.near(out.p[i], want, geluBound(want), "[-12,12]", 0, i)
+	}
+	inf := float32(math.Inf(1))
+	for i, s := range []struct{ in, want float32 }{{0, 0}, {inf, inf}, {1e30, 1e30}, {-1e30, 0}, {-inf, 0}, {float32(math.NaN()), float32(math.NaN())}} {
+		f(1, &out.p[0], 0, &s.in, 0, 1)
+		got := out.p[0]
+		if got != s.want && !(got != got && s.want != s.want) && !(math.Abs(float64(got-s.want)) < 1e-7) {
+			c.Errorf("special %d: gelu(%v) = %v, want %v", i, s.in, got, s.want)
+		}
+	}
+}
