@@ -12,7 +12,7 @@
 // Its [Kernel.Family], gemm_f32, is what the compiler selects; the [ISA] is chosen by the CPU at run time, and [Best] says
 // what a level runs: its own kernels, or else those of the level below. An op's Go type and contract are in its row of [Ops].
 //
-// A [Layout] says how weights [N,K] become panels. A twin is the Go function of twin.go that generic kernels of a family are:
+// A [Layout] says how weights [N,K] become panels. A twin is the Go function of twin_*.go that generic kernels of a family are:
 // what runs on a CPU without assembly and under -tags noasm. [TwinFile] copies twins into a generated package.
 //
 // # Calling convention
@@ -41,8 +41,8 @@
 //
 // # To add a kernel
 //
-// An op: a constant and a row in kernel.go, a twin in twin.go, a generator in a file of each emitter, a tester and a benchmark
-// in golden/kernels_test.go; then, with the type that go generate ./codegen/rt writes, a field and a row in
+// An op: a constant and a row in op.go, a twin in its twin_*.go, a generator in a file of each emitter, a tester and a benchmark
+// in golden/kernels_*_test.go; then, with the type that go generate ./codegen/rt writes, a field and a row in
 // codegen/rt/kernels.go. An ISA: a constant and a row in level.go, and generators where none writes its kernels yet. Then go
 // generate ./codegen/rt ./generated/... What models do not use, but a package of codegen/rt, has that package as Home in its
 // row; its twin and the choice by the CPU stand there, and go generate ./codegen/rt/... writes it.

@@ -140,7 +140,7 @@ func TestTwin(t *testing.T) {
 }
 
 func TestTwinFile(t *testing.T) {
-	// Of the whole catalogue, everything in twin.go but its package clause is needed.
+	// Of the whole catalogue, everything in TwinSource but its package clause is needed.
 	all, err := asm.TwinFile("m", generics())
 	if err != nil {
 		t.Fatal(err)
@@ -150,7 +150,7 @@ func TestTwinFile(t *testing.T) {
 		return k.MR > 0
 	})
 	if d := cmp.Diff(decls(t, asm.TwinSource), copied); d != "" {
-		t.Errorf("declarations (-twin.go +copy):\n%s", d)
+		t.Errorf("declarations (-TwinSource +copy):\n%s", d)
 	}
 	for _, c := range []struct {
 		name string

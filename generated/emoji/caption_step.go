@@ -186,4 +186,4 @@ var fnCaptionStep = rt.Func{
 	Text: true,
 }
 
-const _ = allFilesOfBuild_8f98fdb89377_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_91f1da198304_elseRunMultiwayBuildAgain

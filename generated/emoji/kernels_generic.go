@@ -7,6 +7,60 @@ import (
 	"unsafe"
 )
 
+func wgemm_f16_1x16_generic(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int) {
+	wgemm_f16_generic(1*tiles, k, a, lda, b, bstride, c, ldc, bias, acc, pf, pfstep)
+}
+
+func wgemm_f16_2x16_generic(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int) {
+	wgemm_f16_generic(2*tiles, k, a, lda, b, bstride, c, ldc, bias, acc, pf, pfstep)
+}
+
+func wgemm_f16_3x16_generic(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int) {
+	wgemm_f16_generic(3*tiles, k, a, lda, b, bstride, c, ldc, bias, acc, pf, pfstep)
+}
+
+func wgemm_f16_4x16_generic(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int) {
+	wgemm_f16_generic(4*tiles, k, a, lda, b, bstride, c, ldc, bias, acc, pf, pfstep)
+}
+
+func wgemm_f16_generic(rows int, k int, a *float32, lda int, b *uint16, _ int, c *float32, ldc int, bias *float32, acc int, _ *uint16, _ int) {
+	wgemmTile(rows, k, a, lda, b, f16, c, ldc, bias, acc)
+}
+
+// wgemmTile is gemmTile over a panel of 16-bit values, a few rows of it at a time.
+func wgemmTile(rows, k int, a *float32, lda int, b *uint16, widen func(uint16) float32, c *float32, ldc int, bias *float32, acc int) {
+	var panel [64 * 16]float32
+	for done := 0; done < k; {
+		n := min(64, k-done)
+		for i, h := range unsafe.Slice((*uint16)(unsafe.Add(unsafe.Pointer(b), 32*done)), 16*n) {
+			panel[i] = widen(h)
+		}
+		gemmTile(rows, n, (*float32)(unsafe.Add(unsafe.Pointer(a), 4*done)), lda, &panel[0], 16, c, ldc, bias, acc)
+		done, bias, acc = done+n, nil, 1
+	}
+}
+
+func expand_f16_generic(n int, dst *float32, src *uint16) {
+	d := unsafe.Slice(dst, n)
+	for i, h := range unsafe.Slice(src, n) {
+		d[i] = f16(h)
+	}
+}
+
+// f16 widens an IEEE half. A NaN becomes a quiet one, as on every CPU.
+func f16(h uint16) float32 {
+	sign, rest := uint32(h&0x8000)<<16, uint32(h&0x7fff)
+	switch {
+	case rest < 0x0400: // zero or subnormal: a multiple of 2^-24
+		return math.Float32frombits(math.Float32bits(float32(rest)*0x1p-24) | sign)
+	case rest < 0x7c00:
+		return math.Float32frombits(sign | rest<<13 + 112<<23)
+	case rest == 0x7c00:
+		return math.Float32frombits(sign | 0x7f800000)
+	}
+	return math.Float32frombits(sign | 0x7fc00000 | rest<<13)
+}
+
 func gemm_f32_1x16_generic(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int) {
 	gemm_f32_generic(1*tiles, k, a, lda, b, bstride, c, ldc, bias, acc, pf, pfstep)
 }
@@ -177,60 +231,6 @@ func add_f32_generic(rows int, dst *float32, ldd int, src *float32, lds int, n i
 	}
 }
 
-func wgemm_f16_1x16_generic(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int) {
-	wgemm_f16_generic(1*tiles, k, a, lda, b, bstride, c, ldc, bias, acc, pf, pfstep)
-}
-
-func wgemm_f16_2x16_generic(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int) {
-	wgemm_f16_generic(2*tiles, k, a, lda, b, bstride, c, ldc, bias, acc, pf, pfstep)
-}
-
-func wgemm_f16_3x16_generic(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int) {
-	wgemm_f16_generic(3*tiles, k, a, lda, b, bstride, c, ldc, bias, acc, pf, pfstep)
-}
-
-func wgemm_f16_4x16_generic(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int) {
-	wgemm_f16_generic(4*tiles, k, a, lda, b, bstride, c, ldc, bias, acc, pf, pfstep)
-}
-
-func wgemm_f16_generic(rows int, k int, a *float32, lda int, b *uint16, _ int, c *float32, ldc int, bias *float32, acc int, _ *uint16, _ int) {
-	wgemmTile(rows, k, a, lda, b, f16, c, ldc, bias, acc)
-}
-
-// wgemmTile is gemmTile over a panel of 16-bit values, a few rows of it at a time.
-func wgemmTile(rows, k int, a *float32, lda int, b *uint16, widen func(uint16) float32, c *float32, ldc int, bias *float32, acc int) {
-	var panel [64 * 16]float32
-	for done := 0; done < k; {
-		n := min(64, k-done)
-		for i, h := range unsafe.Slice((*uint16)(unsafe.Add(unsafe.Pointer(b), 32*done)), 16*n) {
-			panel[i] = widen(h)
-		}
-		gemmTile(rows, n, (*float32)(unsafe.Add(unsafe.Pointer(a), 4*done)), lda, &panel[0], 16, c, ldc, bias, acc)
-		done, bias, acc = done+n, nil, 1
-	}
-}
-
-func expand_f16_generic(n int, dst *float32, src *uint16) {
-	d := unsafe.Slice(dst, n)
-	for i, h := range unsafe.Slice(src, n) {
-		d[i] = f16(h)
-	}
-}
-
-// f16 widens an IEEE half. A NaN becomes a quiet one, as on every CPU.
-func f16(h uint16) float32 {
-	sign, rest := uint32(h&0x8000)<<16, uint32(h&0x7fff)
-	switch {
-	case rest < 0x0400: // zero or subnormal: a multiple of 2^-24
-		return math.Float32frombits(math.Float32bits(float32(rest)*0x1p-24) | sign)
-	case rest < 0x7c00:
-		return math.Float32frombits(sign | rest<<13 + 112<<23)
-	case rest == 0x7c00:
-		return math.Float32frombits(sign | 0x7f800000)
-	}
-	return math.Float32frombits(sign | 0x7fc00000 | rest<<13)
-}
-
 // rowOf is row r of the matrix at p with leading dimension ld: n floats.
 func rowOf(p *float32, r, ld, n int) []float32 {
 	return unsafe.Slice((*float32)(unsafe.Add(unsafe.Pointer(p), 4*r*ld)), n)
@@ -279,4 +279,4 @@ func gelu(x float32) float32 {
 	return float32(r - float64(u/2*exp2(q*u)))
 }
 
-const _ = allFilesOfBuild_8f98fdb89377_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_91f1da198304_elseRunMultiwayBuildAgain

@@ -47,4 +47,4 @@ var avx512 = rt.Kernels{
 	VNR:     64,
 }
 
-const _ = allFilesOfBuild_8f98fdb89377_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_91f1da198304_elseRunMultiwayBuildAgain

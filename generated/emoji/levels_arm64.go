@@ -30,4 +30,4 @@ var neon = rt.Kernels{
 	VNR:       16,
 }
 
-const _ = allFilesOfBuild_8f98fdb89377_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_91f1da198304_elseRunMultiwayBuildAgain

@@ -593,4 +593,4 @@ func (s *Session) CaptionStep(batch []rt.Seq) (*rt.Result, error) {
 }
 
 // The files of the package are of one build: each names this constant.
-const allFilesOfBuild_8f98fdb89377_elseRunMultiwayBuildAgain = true
+const allFilesOfBuild_91f1da198304_elseRunMultiwayBuildAgain = true

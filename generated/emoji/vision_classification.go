@@ -128,4 +128,4 @@ var fnVisionClassification = rt.Func{
 	Task: "classification",
 }
 
-const _ = allFilesOfBuild_8f98fdb89377_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_91f1da198304_elseRunMultiwayBuildAgain

@@ -924,4 +924,4 @@ var (
 	}
 )
 
-const _ = allFilesOfBuild_8f98fdb89377_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_91f1da198304_elseRunMultiwayBuildAgain

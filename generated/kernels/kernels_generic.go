@@ -7,174 +7,74 @@ import (
 	"unsafe"
 )
 
-func gemm_f32_1x16_generic(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int) {
-	gemm_f32_generic(1*tiles, k, a, lda, b, bstride, c, ldc, bias, acc, pf, pfstep)
+func dgemm_bf16dot_1x16_generic(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int) {
+	dgemm_bf16dot_generic(1*tiles, k, a, lda, b, bstride, c, ldc, bias, acc, pf, pfstep)
 }
 
-func gemm_f32_2x16_generic(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int) {
-	gemm_f32_generic(2*tiles, k, a, lda, b, bstride, c, ldc, bias, acc, pf, pfstep)
+func dgemm_bf16dot_2x16_generic(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int) {
+	dgemm_bf16dot_generic(2*tiles, k, a, lda, b, bstride, c, ldc, bias, acc, pf, pfstep)
 }
 
-func gemm_f32_3x16_generic(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int) {
-	gemm_f32_generic(3*tiles, k, a, lda, b, bstride, c, ldc, bias, acc, pf, pfstep)
+func dgemm_bf16dot_3x16_generic(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int) {
+	dgemm_bf16dot_generic(3*tiles, k, a, lda, b, bstride, c, ldc, bias, acc, pf, pfstep)
 }
 
-func gemm_f32_4x16_generic(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int) {
-	gemm_f32_generic(4*tiles, k, a, lda, b, bstride, c, ldc, bias, acc, pf, pfstep)
+func dgemm_bf16dot_4x16_generic(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int) {
+	dgemm_bf16dot_generic(4*tiles, k, a, lda, b, bstride, c, ldc, bias, acc, pf, pfstep)
 }
 
-func gemm_f32_generic(rows int, k int, a *float32, lda int, b *float32, _ int, c *float32, ldc int, bias *float32, acc int, _ *float32, _ int) {
-	gemmTile(rows, k, a, lda, b, 16, c, ldc, bias, acc)
-}
-
-func gemmv_f32_1x16_generic(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int) {
-	gemmv_f32_generic(1*tiles, k, a, lda, b, ldb, c, ldc, acc)
-}
-
-func gemmv_f32_2x16_generic(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int) {
-	gemmv_f32_generic(2*tiles, k, a, lda, b, ldb, c, ldc, acc)
-}
-
-func gemmv_f32_3x16_generic(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int) {
-	gemmv_f32_generic(3*tiles, k, a, lda, b, ldb, c, ldc, acc)
-}
-
-func gemmv_f32_4x16_generic(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int) {
-	gemmv_f32_generic(4*tiles, k, a, lda, b, ldb, c, ldc, acc)
-}
-
-func gemmv_f32_generic(rows int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int) {
-	gemmTile(rows, k, a, lda, b, ldb, c, ldc, nil, acc)
-}
-
-// gemmTile computes a tile of 16 columns; row k of B starts at b + k*ldb.
-func gemmTile(rows, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, bias *float32, acc int) {
+// dgemm_bf16dot_generic takes four columns at a time, whose sums stay in registers. A product of two bfloat16 has 16 bits and is exact.
+func dgemm_bf16dot_generic(rows int, k int, a *uint16, lda int, b *uint16, _ int, c *float32, ldc int, bias *float32, acc int, _ *uint16, _ int) {
+	panel := unsafe.Slice(b, 32*k)
 	for r := range rows {
-		row := rowOf(c, r, ldc, 16)
+		row := unsafe.Slice((*uint16)(unsafe.Add(unsafe.Pointer(a), 2*r*lda)), 2*k)
+		out := rowOf(c, r, ldc, 16)
 		if acc == 0 {
-			clear(row)
+			clear(out)
 		}
 		if bias != nil {
 			for j, v := range unsafe.Slice(bias, 16) {
-				row[j] += v
+				out[j] += v
 			}
 		}
-		gemmRow(row, rowOf(a, r, lda, k), b, ldb)
-	}
-}
-
-// gemmRow adds a*B to a row of 16 columns. Four sums at a time stay in registers and hide each other's latency; wider
-// blocks, or blocks of several rows, are spilled by the compiler and gain nothing.
-func gemmRow(c, a []float32, b *float32, ldb int) {
-	for j := 0; j < 16; j += 4 {
-		c := (*[4]float32)(c[j:])
-		c0, c1, c2, c3 := c[0], c[1], c[2], c[3]
-		base, at, step := unsafe.Pointer(b), 4*j, 4*ldb
-		for _, x := range a {
-			v := (*[4]float32)(unsafe.Add(base, at))
-			c0 += float32(x * v[0])
-			c1 += float32(x * v[1])
-			c2 += float32(x * v[2])
-			c3 += float32(x * v[3])
-			at += step
-		}
-		c[0], c[1], c[2], c[3] = c0, c1, c2, c3
-	}
-}
-
-func softmax_f32_generic(rows int, x *float32, ld int, n int, inv *float32) {
-	for r := range rows {
-		row := rowOf(x, r, ld, (n+15)/16*16)
-		clear(row[n:])
-		row = row[:n]
-		top := row[0]
-		for _, v := range row {
-			if v > top {
-				top = v
+		for j := 0; j < 16; j += 4 {
+			sum := (*[4]float32)(out[j:])
+			c0, c1, c2, c3 := sum[0], sum[1], sum[2], sum[3]
+			for i := 0; i < len(row); i += 2 {
+				x := (*[2]uint16)(row[i:])
+				x0, x1 := bf16(x[0]), bf16(x[1])
+				v := (*[8]uint16)(panel[16*i+2*j:])
+				c0 += float32(x1 * bf16(v[1]))
+				c1 += float32(x1 * bf16(v[3]))
+				c2 += float32(x1 * bf16(v[5]))
+				c3 += float32(x1 * bf16(v[7]))
+				c0 += float32(x0 * bf16(v[0]))
+				c1 += float32(x0 * bf16(v[2]))
+				c2 += float32(x0 * bf16(v[4]))
+				c3 += float32(x0 * bf16(v[6]))
 			}
+			sum[0], sum[1], sum[2], sum[3] = c0, c1, c2, c3
 		}
-		sum := 0.0
-		for i, v := range row {
-			e := float32(exp2(float64(v - top)))
-			row[i] = e
-			sum += float64(e)
-		}
-		rowOf(inv, r, 1, 1)[0] = float32(1 / sum)
 	}
 }
 
-func scalerows_f32_generic(rows int, dst *float32, ldd int, src *float32, lds int, n int, s *float32) {
+func round_bf16dot_generic(rows int, dst *uint16, ldd int, src *float32, lds int, n int) {
 	for r := range rows {
-		d, scale := rowOf(dst, r, ldd, n), rowOf(s, r, 1, 1)[0]
+		d := unsafe.Slice((*uint16)(unsafe.Add(unsafe.Pointer(dst), 2*r*ldd)), (n+31)/32*32)
 		for i, v := range rowOf(src, r, lds, n) {
-			d[i] = v * scale
+			d[i] = toBF16(v)
 		}
+		clear(d[n:])
 	}
 }
 
-func layernorm_f32_generic(rows int, dst *float32, ldd int, src *float32, lds int, n int, gain *float32, bias *float32, eps float32) {
-	for r := range rows {
-		d, row := rowOf(dst, r, ldd, n), rowOf(src, r, lds, n)
-		mean, scale := moments(row, eps)
-		if gain == nil {
-			for i, v := range row {
-				d[i] = float32((float64(v) - mean) * scale)
-			}
-			continue
-		}
-		g, b := unsafe.Slice(gain, n), unsafe.Slice(bias, n)
-		for i, v := range row {
-			d[i] = float32(float64((float64(v)-mean)*scale*float64(g[i])) + float64(b[i]))
-		}
+// toBF16 rounds to a bfloat16, ties to even. A NaN stays one.
+func toBF16(v float32) uint16 {
+	b := math.Float32bits(v)
+	if b&0x7fffffff > 0x7f800000 {
+		return uint16(b>>16) | 0x40
 	}
-}
-
-// moments returns the mean of a row and one over its standard deviation.
-func moments(row []float32, eps float32) (mean, scale float64) {
-	sum := 0.0
-	for _, v := range row {
-		sum += float64(v)
-	}
-	mean = sum / float64(len(row))
-	sum = 0
-	for _, v := range row {
-		e := float64(v) - mean
-		sum += float64(e * e)
-	}
-	return mean, 1 / math.Sqrt(sum/float64(len(row))+float64(eps))
-}
-
-func gelu_f32_generic(rows int, dst *float32, ldd int, src *float32, lds int, n int) {
-	for r := range rows {
-		d := rowOf(dst, r, ldd, n)
-		for i, v := range rowOf(src, r, lds, n) {
-			d[i] = gelu(v)
-		}
-	}
-}
-
-func packk_f32_generic(rows int, dst *float32, src *float32, lds int, k int) {
-	d := unsafe.Slice(dst, k*16)
-	for r := range 16 {
-		if r >= rows {
-			for i := r; i < len(d); i += 16 {
-				d[i] = 0
-			}
-			continue
-		}
-		for i, v := range rowOf(src, r, lds, k) {
-			d[i*16+r] = v
-		}
-	}
-}
-
-func add_f32_generic(rows int, dst *float32, ldd int, src *float32, lds int, n int) {
-	for r := range rows {
-		d := rowOf(dst, r, ldd, n)
-		for i, v := range rowOf(src, r, lds, n) {
-			d[i] += v
-		}
-	}
+	return uint16((b + 0x7fff + b>>16&1) >> 16)
 }
 
 func wgemm_f16_1x16_generic(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int) {
@@ -259,6 +159,81 @@ func f16(h uint16) float32 {
 		return math.Float32frombits(sign | 0x7f800000)
 	}
 	return math.Float32frombits(sign | 0x7fc00000 | rest<<13)
+}
+
+func gemm_f32_1x16_generic(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int) {
+	gemm_f32_generic(1*tiles, k, a, lda, b, bstride, c, ldc, bias, acc, pf, pfstep)
+}
+
+func gemm_f32_2x16_generic(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int) {
+	gemm_f32_generic(2*tiles, k, a, lda, b, bstride, c, ldc, bias, acc, pf, pfstep)
+}
+
+func gemm_f32_3x16_generic(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int) {
+	gemm_f32_generic(3*tiles, k, a, lda, b, bstride, c, ldc, bias, acc, pf, pfstep)
+}
+
+func gemm_f32_4x16_generic(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int) {
+	gemm_f32_generic(4*tiles, k, a, lda, b, bstride, c, ldc, bias, acc, pf, pfstep)
+}
+
+func gemm_f32_generic(rows int, k int, a *float32, lda int, b *float32, _ int, c *float32, ldc int, bias *float32, acc int, _ *float32, _ int) {
+	gemmTile(rows, k, a, lda, b, 16, c, ldc, bias, acc)
+}
+
+func gemmv_f32_1x16_generic(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int) {
+	gemmv_f32_generic(1*tiles, k, a, lda, b, ldb, c, ldc, acc)
+}
+
+func gemmv_f32_2x16_generic(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int) {
+	gemmv_f32_generic(2*tiles, k, a, lda, b, ldb, c, ldc, acc)
+}
+
+func gemmv_f32_3x16_generic(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int) {
+	gemmv_f32_generic(3*tiles, k, a, lda, b, ldb, c, ldc, acc)
+}
+
+func gemmv_f32_4x16_generic(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int) {
+	gemmv_f32_generic(4*tiles, k, a, lda, b, ldb, c, ldc, acc)
+}
+
+func gemmv_f32_generic(rows int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int) {
+	gemmTile(rows, k, a, lda, b, ldb, c, ldc, nil, acc)
+}
+
+// gemmTile computes a tile of 16 columns; row k of B starts at b + k*ldb.
+func gemmTile(rows, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, bias *float32, acc int) {
+	for r := range rows {
+		row := rowOf(c, r, ldc, 16)
+		if acc == 0 {
+			clear(row)
+		}
+		if bias != nil {
+			for j, v := range unsafe.Slice(bias, 16) {
+				row[j] += v
+			}
+		}
+		gemmRow(row, rowOf(a, r, lda, k), b, ldb)
+	}
+}
+
+// gemmRow adds a*B to a row of 16 columns. Four sums at a time stay in registers and hide each other's latency; wider
+// blocks, or blocks of several rows, are spilled by the compiler and gain nothing.
+func gemmRow(c, a []float32, b *float32, ldb int) {
+	for j := 0; j < 16; j += 4 {
+		c := (*[4]float32)(c[j:])
+		c0, c1, c2, c3 := c[0], c[1], c[2], c[3]
+		base, at, step := unsafe.Pointer(b), 4*j, 4*ldb
+		for _, x := range a {
+			v := (*[4]float32)(unsafe.Add(base, at))
+			c0 += float32(x * v[0])
+			c1 += float32(x * v[1])
+			c2 += float32(x * v[2])
+			c3 += float32(x * v[3])
+			at += step
+		}
+		c[0], c[1], c[2], c[3] = c0, c1, c2, c3
+	}
 }
 
 func qgemm_i8_1x16_generic(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int) {
@@ -502,74 +477,99 @@ func normqw_i8x2_generic(rows int, dst *uint8, ldd int, src *float32, lds int, n
 	}
 }
 
-func dgemm_bf16dot_1x16_generic(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int) {
-	dgemm_bf16dot_generic(1*tiles, k, a, lda, b, bstride, c, ldc, bias, acc, pf, pfstep)
-}
-
-func dgemm_bf16dot_2x16_generic(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int) {
-	dgemm_bf16dot_generic(2*tiles, k, a, lda, b, bstride, c, ldc, bias, acc, pf, pfstep)
-}
-
-func dgemm_bf16dot_3x16_generic(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int) {
-	dgemm_bf16dot_generic(3*tiles, k, a, lda, b, bstride, c, ldc, bias, acc, pf, pfstep)
-}
-
-func dgemm_bf16dot_4x16_generic(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int) {
-	dgemm_bf16dot_generic(4*tiles, k, a, lda, b, bstride, c, ldc, bias, acc, pf, pfstep)
-}
-
-// dgemm_bf16dot_generic takes four columns at a time, whose sums stay in registers. A product of two bfloat16 has 16 bits and is exact.
-func dgemm_bf16dot_generic(rows int, k int, a *uint16, lda int, b *uint16, _ int, c *float32, ldc int, bias *float32, acc int, _ *uint16, _ int) {
-	panel := unsafe.Slice(b, 32*k)
+func softmax_f32_generic(rows int, x *float32, ld int, n int, inv *float32) {
 	for r := range rows {
-		row := unsafe.Slice((*uint16)(unsafe.Add(unsafe.Pointer(a), 2*r*lda)), 2*k)
-		out := rowOf(c, r, ldc, 16)
-		if acc == 0 {
-			clear(out)
-		}
-		if bias != nil {
-			for j, v := range unsafe.Slice(bias, 16) {
-				out[j] += v
+		row := rowOf(x, r, ld, (n+15)/16*16)
+		clear(row[n:])
+		row = row[:n]
+		top := row[0]
+		for _, v := range row {
+			if v > top {
+				top = v
 			}
 		}
-		for j := 0; j < 16; j += 4 {
-			sum := (*[4]float32)(out[j:])
-			c0, c1, c2, c3 := sum[0], sum[1], sum[2], sum[3]
-			for i := 0; i < len(row); i += 2 {
-				x := (*[2]uint16)(row[i:])
-				x0, x1 := bf16(x[0]), bf16(x[1])
-				v := (*[8]uint16)(panel[16*i+2*j:])
-				c0 += float32(x1 * bf16(v[1]))
-				c1 += float32(x1 * bf16(v[3]))
-				c2 += float32(x1 * bf16(v[5]))
-				c3 += float32(x1 * bf16(v[7]))
-				c0 += float32(x0 * bf16(v[0]))
-				c1 += float32(x0 * bf16(v[2]))
-				c2 += float32(x0 * bf16(v[4]))
-				c3 += float32(x0 * bf16(v[6]))
-			}
-			sum[0], sum[1], sum[2], sum[3] = c0, c1, c2, c3
+		sum := 0.0
+		for i, v := range row {
+			e := float32(exp2(float64(v - top)))
+			row[i] = e
+			sum += float64(e)
 		}
+		rowOf(inv, r, 1, 1)[0] = float32(1 / sum)
 	}
 }
 
-func round_bf16dot_generic(rows int, dst *uint16, ldd int, src *float32, lds int, n int) {
+func scalerows_f32_generic(rows int, dst *float32, ldd int, src *float32, lds int, n int, s *float32) {
 	for r := range rows {
-		d := unsafe.Slice((*uint16)(unsafe.Add(unsafe.Pointer(dst), 2*r*ldd)), (n+31)/32*32)
+		d, scale := rowOf(dst, r, ldd, n), rowOf(s, r, 1, 1)[0]
 		for i, v := range rowOf(src, r, lds, n) {
-			d[i] = toBF16(v)
+			d[i] = v * scale
 		}
-		clear(d[n:])
 	}
 }
 
-// toBF16 rounds to a bfloat16, ties to even. A NaN stays one.
-func toBF16(v float32) uint16 {
-	b := math.Float32bits(v)
-	if b&0x7fffffff > 0x7f800000 {
-		return uint16(b>>16) | 0x40
+func layernorm_f32_generic(rows int, dst *float32, ldd int, src *float32, lds int, n int, gain *float32, bias *float32, eps float32) {
+	for r := range rows {
+		d, row := rowOf(dst, r, ldd, n), rowOf(src, r, lds, n)
+		mean, scale := moments(row, eps)
+		if gain == nil {
+			for i, v := range row {
+				d[i] = float32((float64(v) - mean) * scale)
+			}
+			continue
+		}
+		g, b := unsafe.Slice(gain, n), unsafe.Slice(bias, n)
+		for i, v := range row {
+			d[i] = float32(float64((float64(v)-mean)*scale*float64(g[i])) + float64(b[i]))
+		}
 	}
-	return uint16((b + 0x7fff + b>>16&1) >> 16)
+}
+
+// moments returns the mean of a row and one over its standard deviation.
+func moments(row []float32, eps float32) (mean, scale float64) {
+	sum := 0.0
+	for _, v := range row {
+		sum += float64(v)
+	}
+	mean = sum / float64(len(row))
+	sum = 0
+	for _, v := range row {
+		e := float64(v) - mean
+		sum += float64(e * e)
+	}
+	return mean, 1 / math.Sqrt(sum/float64(len(row))+float64(eps))
+}
+
+func gelu_f32_generic(rows int, dst *float32, ldd int, src *float32, lds int, n int) {
+	for r := range rows {
+		d := rowOf(dst, r, ldd, n)
+		for i, v := range rowOf(src, r, lds, n) {
+			d[i] = gelu(v)
+		}
+	}
+}
+
+func packk_f32_generic(rows int, dst *float32, src *float32, lds int, k int) {
+	d := unsafe.Slice(dst, k*16)
+	for r := range 16 {
+		if r >= rows {
+			for i := r; i < len(d); i += 16 {
+				d[i] = 0
+			}
+			continue
+		}
+		for i, v := range rowOf(src, r, lds, k) {
+			d[i*16+r] = v
+		}
+	}
+}
+
+func add_f32_generic(rows int, dst *float32, ldd int, src *float32, lds int, n int) {
+	for r := range rows {
+		d := rowOf(dst, r, ldd, n)
+		for i, v := range rowOf(src, r, lds, n) {
+			d[i] += v
+		}
+	}
 }
 
 // rowOf is row r of the matrix at p with leading dimension ld: n floats.

@@ -1,0 +1,151 @@
+//lint:file-ignore U1000 TwinFile copies what other packages use
+
+package asm
+
+import (
+	"math"
+	"unsafe"
+)
+
+func softmax_f32_generic(rows int, x *float32, ld int, n int, inv *float32) {
+	for r := range rows {
+		row := rowOf(x, r, ld, (n+15)/16*16)
+		clear(row[n:])
+		row = row[:n]
+		top := row[0]
+		for _, v := range row {
+			if v > top {
+				top = v
+			}
+		}
+		sum := 0.0
+		for i, v := range row {
+			e := float32(exp2(float64(v - top)))
+			row[i] = e
+			sum += float64(e)
+		}
+		rowOf(inv, r, 1, 1)[0] = float32(1 / sum)
+	}
+}
+
+func scalerows_f32_generic(rows int, dst *float32, ldd int, src *float32, lds int, n int, s *float32) {
+	for r := range rows {
+		d, scale := rowOf(dst, r, ldd, n), rowOf(s, r, 1, 1)[0]
+		for i, v := range rowOf(src, r, lds, n) {
+			d[i] = v * scale
+		}
+	}
+}
+
+func layernorm_f32_generic(rows int, dst *float32, ldd int, src *float32, lds int, n int, gain *float32, bias *float32, eps float32) {
+	for r := range rows {
+		d, row := rowOf(dst, r, ldd, n), rowOf(src, r, lds, n)
+		mean, scale := moments(row, eps)
+		if gain == nil {
+			for i, v := range row {
+				d[i] = float32((float64(v) - mean) * scale)
+			}
+			continue
+		}
+		g, b := unsafe.Slice(gain, n), unsafe.Slice(bias, n)
+		for i, v := range row {
+			d[i] = float32(float64((float64(v)-mean)*scale*float64(g[i])) + float64(b[i]))
+		}
+	}
+}
+
+// moments returns the mean of a row and one over its standard deviation.
+func moments(row []float32, eps float32) (mean, scale float64) {
+	sum := 0.0
+	for _, v := range row {
+		sum += float64(v)
+	}
+	mean = sum / float64(len(row))
+	sum = 0
+	for _, v := range row {
+		e := float64(v) - mean
+		sum += float64(e * e)
+	}
+	return mean, 1 / math.Sqrt(sum/float64(len(row))+float64(eps))
+}
+
+func gelu_f32_generic(rows int, dst *float32, ldd int, src *float32, lds int, n int) {
+	for r := range rows {
+		d := rowOf(dst, r, ldd, n)
+		for i, v := range rowOf(src, r, lds, n) {
+			d[i] = gelu(v)
+		}
+	}
+}
+
+func packk_f32_generic(rows int, dst *float32, src *float32, lds int, k int) {
+	d := unsafe.Slice(dst, k*16)
+	for r := range 16 {
+		if r >= rows {
+			for i := r; i < len(d); i += 16 {
+				d[i] = 0
+			}
+			continue
+		}
+		for i, v := range rowOf(src, r, lds, k) {
+			d[i*16+r] = v
+		}
+	}
+}
+
+func add_f32_generic(rows int, dst *float32, ldd int, src *float32, lds int, n int) {
+	for r := range rows {
+		d := rowOf(dst, r, ldd, n)
+		for i, v := range rowOf(src, r, lds, n) {
+			d[i] += v
+		}
+	}
+}
+
+// rowOf is row r of the matrix at p with leading dimension ld: n floats.
+func rowOf(p *float32, r, ld, n int) []float32 {
+	return unsafe.Slice((*float32)(unsafe.Add(unsafe.Pointer(p), 4*r*ld)), n)
+}
+
+// exp2Coef holds the weighted minimax fit 2^f = 1 + f*(c1 + c2*f + ...), -1/2 <= f <= 1/2, right to 9.2e-8 relative.
+var exp2Coef = [...]float64{0.693146978, 0.240222421, 0.0555073374, 0.00967151264, 0.00132647271}
+
+// exp2 is 2^y for y <= 0; below -125 it is 2^-125. A NaN stays a NaN.
+func exp2(y float64) float64 {
+	if y < -125 {
+		y = -125
+	}
+	// Adding and subtracting 1.5*2^52 rounds to the nearest integer, which is then in the low bits of the sum.
+	const round = 3 << 51
+	t := y + round
+	f := y - (t - round)
+	p := exp2Coef[4]
+	p = float64(p*f) + exp2Coef[3]
+	p = float64(p*f) + exp2Coef[2]
+	p = float64(p*f) + exp2Coef[1]
+	p = float64(p*f) + exp2Coef[0]
+	p = float64(p*f) + 1
+	return p * math.Float64frombits((math.Float64bits(t)+1023)<<52)
+}
+
+// geluCoef holds the fit erfc(u/sqrt2) = 2^(u*(c0 + c1*u + ...)), 0 <= u <= 6, which makes gelu right to 2.2e-8.
+var geluCoef = [...]float64{-1.15111105, -0.459162143, -0.0526276112, 0.00724542179, -0.000272076187, -0.000131473023, 2.80568954e-05, -1.90206158e-06}
+
+// gelu is max(x,0) - |x|/2 * erfc(|x|/sqrt2). Past 6 the second term no longer counts. A NaN stays a NaN.
+func gelu(x float32) float32 {
+	u := math.Abs(float64(x))
+	if u > 6 {
+		u = 6
+	}
+	bits := math.Float64bits(float64(x))
+	r := math.Float64frombits(bits &^ uint64(int64(bits)>>63)) // max(x, 0): no branch, signs are not predictable
+	q := geluCoef[7]
+	q = float64(q*u) + geluCoef[6]
+	q = float64(q*u) + geluCoef[5]
+	q = float64(q*u) + geluCoef[4]
+	q = float64(q*u) + geluCoef[3]
+	q = float64(q*u) + geluCoef[2]
+	q = float64(q*u) + geluCoef[1]
+	q = float64(q*u) + geluCoef[0]
+	return float32(r - float64(u/2*exp2(q*u)))
+}
