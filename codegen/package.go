@@ -108,7 +108,7 @@ func Files(p *ir.Program, opt Options) (map[string][]byte, error) {
 		}
 	}
 	g := &generator{p: p, opt: opt, files: map[string][]byte{}, weights: map[string]*ir.Weight{}, cuts: map[int]string{}}
-	taken := []string{"rt", "task", "decode", "token", "pixel", "image", "_", "main", "init",
+	taken := []string{"rt", "task", "caption", "token", "pixel", "image", "_", "main", "init",
 		"Model", "Session", "New", "Open", "input", "weights", "vocab", "vectors", "wrap", "Package", "levels", "generic", "labels", "string", "error", "float32", "int32"}
 	for _, t := range tasks {
 		taken = append(append(taken, t.idents...), t.labels)
@@ -322,7 +322,7 @@ func (g *generator) newFile() *jen.File {
 	f := jen.NewFile(g.opt.Package)
 	f.HeaderComment(header)
 	f.ImportName(rtPath, "rt")
-	for _, p := range []string{"task", "decode", "token", "pixel"} {
+	for _, p := range []string{"task", "caption", "token", "pixel"} {
 		f.ImportName(rtPath+"/"+p, p)
 	}
 	return f

@@ -42,7 +42,7 @@ func scripts(t *testing.T, dir string) testscript.Params {
 				names = append(names, p.Name)
 			}
 			for _, v := range [][2]string{
-				{"REPO", root}, {"TORCH", filepath.Join(root, "codegen", "build", "testdata", "torch")}, {"EXPECT", filepath.Join(root, "codegen", "build", "testdata", "expect")}, {"CASES", filepath.Join(root, "golden", "testdata")}, {"PASSES", strings.Join(names, " ")},
+				{"REPO", root}, {"TORCH", filepath.Join(root, "codegen", "compile", "testdata", "torch")}, {"EXPECT", filepath.Join(root, "codegen", "compile", "testdata", "expect")}, {"CASES", filepath.Join(root, "golden", "testdata")}, {"PASSES", strings.Join(names, " ")},
 				{"GOFLAGS", ""}, {"GOTOOLCHAIN", "local"},
 			} {
 				e.Setenv(v[0], v[1])
