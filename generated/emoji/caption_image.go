@@ -150,4 +150,4 @@ var fnCaptionImage = rt.Func{
 	Task: "captioning",
 }
 
-const _ = allFilesOfBuild_91f1da198304_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_a73a1037da81_elseRunMultiwayBuildAgain

@@ -186,4 +186,4 @@ var fnCaptionStep = rt.Func{
 	Text: true,
 }
 
-const _ = allFilesOfBuild_91f1da198304_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_a73a1037da81_elseRunMultiwayBuildAgain

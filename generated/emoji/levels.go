@@ -27,4 +27,4 @@ var generic = rt.Kernels{
 	VNR:       16,
 }
 
-const _ = allFilesOfBuild_91f1da198304_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_a73a1037da81_elseRunMultiwayBuildAgain

@@ -8,4 +8,4 @@ import "github.com/multiway-go/multiway/codegen/rt"
 // levels are the kernel tables of this build, lowest level first.
 var levels = []*rt.Kernels{&generic}
 
-const _ = allFilesOfBuild_91f1da198304_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_a73a1037da81_elseRunMultiwayBuildAgain

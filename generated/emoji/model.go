@@ -22,7 +22,7 @@ import (
 	"math"
 
 	"github.com/multiway-go/multiway/codegen/rt"
-	caption "github.com/multiway-go/multiway/codegen/rt/caption"
+	"github.com/multiway-go/multiway/codegen/rt/caption"
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
 	"github.com/multiway-go/multiway/codegen/rt/task"
 	"github.com/multiway-go/multiway/codegen/rt/token"
@@ -593,4 +593,4 @@ func (s *Session) CaptionStep(batch []rt.Seq) (*rt.Result, error) {
 }
 
 // The files of the package are of one build: each names this constant.
-const allFilesOfBuild_91f1da198304_elseRunMultiwayBuildAgain = true
+const allFilesOfBuild_a73a1037da81_elseRunMultiwayBuildAgain = true

@@ -255,4 +255,4 @@ var fnPairVqa = rt.Func{
 	Text: true,
 }
 
-const _ = allFilesOfBuild_91f1da198304_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_a73a1037da81_elseRunMultiwayBuildAgain

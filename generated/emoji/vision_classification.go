@@ -128,4 +128,4 @@ var fnVisionClassification = rt.Func{
 	Task: "classification",
 }
 
-const _ = allFilesOfBuild_91f1da198304_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_a73a1037da81_elseRunMultiwayBuildAgain

@@ -136,4 +136,4 @@ var fnVisionRetrieval = rt.Func{
 	Task: "retrieval",
 }
 
-const _ = allFilesOfBuild_91f1da198304_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_a73a1037da81_elseRunMultiwayBuildAgain
