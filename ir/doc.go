@@ -74,7 +74,8 @@
 //	value    = name "=" op [ arg { "," arg } ] [ "{" { key"="word } "}" ] ":" type [ "at" number ]
 //	arg      = name | "@"path, the path last
 //	return   = "return" name { "," name }
-//	type     = ( "f32" | "f16" | "bf16" | "bf16dot" | "i8" | "i8x2" | "i32" ) "[" dim { "," dim } "]"
+//	type     = dtype "[" dim { "," dim } "]"
+//	dtype    = a [DType] in small letters, such as "f32"
 //	dim      = number | "T" | number"+T"
 //
 // The package imports the standard library only, and everything else imports it.

@@ -1,6 +1,130 @@
 package ir
 
-import "math"
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+)
+
+// DType is the element type of a value or weight. Its row in dtypes is the only place that says more;
+// [precision.Words] has what a model that is stored so is judged by.
+type DType uint8
+
+// The element types. Values are F32 (activations, pixels) or I32 (token ids); weights may be
+// of any other. The run time has the same ones in the same order, and weight files their numbers.
+const (
+	F32 DType = iota
+	F16
+	BF16
+	I8
+	I32
+	BF16Dot
+	I8X2
+	numDTypes
+)
+
+var dtypes = [numDTypes]struct {
+	// Name is the Go name; in small letters it is what the text form has, and names of kernels.
+	name string
+	size int // bytes of an element
+	// A codec makes bits of the lowest bytes of a number, the nearest, ties to even, and of those the value, exactly. A
+	// row without one has a scale a row: elements are integers of at most 127 times it.
+	encode func(float32) uint32
+	decode func(uint32) float32
+	// Rows is what a product makes of the rows that it multiplies by a matrix of the type; nil: nothing.
+	rows func(*Tensor) *Tensor
+	// Gemm is the family of kernels that multiply by a matrix of the type; "": there are none.
+	gemm string
+	// Group is how many steps of k stand side by side in a panel, [k/group][16][group].
+	group int
+}{
+	F32:     {name: "F32", size: 4, encode: math.Float32bits, decode: math.Float32frombits, gemm: "gemm_f32", group: 1},
+	F16:     {name: "F16", size: 2, encode: wide(ToF16), decode: narrow(FromF16), gemm: "wgemm_f16", group: 1},
+	BF16:    {name: "BF16", size: 2, encode: wide(ToBF16), decode: narrow(FromBF16), gemm: "wgemm_bf16", group: 1},
+	I8:      {name: "I8", size: 1, rows: roundOnce, gemm: "qgemm_i8", group: 4},
+	I32:     {name: "I32", size: 4},
+	BF16Dot: {name: "BF16Dot", size: 2, encode: wide(ToBF16), decode: narrow(FromBF16), rows: roundBF16, gemm: "dgemm_bf16dot", group: 2},
+	I8X2:    {name: "I8X2", size: 1, rows: roundTwice, gemm: "qgemm_i8", group: 4},
+}
+
+func wide(to func(float32) uint16) func(float32) uint32 {
+	return func(f float32) uint32 { return uint32(to(f)) }
+}
+
+func narrow(from func(uint16) float32) func(uint32) float32 {
+	return func(h uint32) float32 { return from(uint16(h)) }
+}
+
+// DTypes lists the element types in their order.
+func DTypes() []DType {
+	all := make([]DType, numDTypes)
+	for i := range all {
+		all[i] = DType(i)
+	}
+	return all
+}
+
+// Ident is the type's name in Go: BF16Dot.
+func (d DType) Ident() string {
+	if d < numDTypes {
+		return dtypes[d].name
+	}
+	return fmt.Sprintf("DType(%d)", d)
+}
+
+// String returns the name the text form uses: bf16dot.
+func (d DType) String() string { return strings.ToLower(d.Ident()) }
+
+// Size returns the bytes of one element.
+func (d DType) Size() int { return dtypes[d].size }
+
+// Scaled reports whether elements are bytes with a scale a row, which products multiply as such.
+func (d DType) Scaled() bool { return dtypes[d].size == 1 && dtypes[d].encode == nil }
+
+// Gemm names the family of kernels that multiply by matrices of the type, as asm does: wgemm_bf16. It is "" where there are
+// none.
+func (d DType) Gemm() string { return dtypes[d].gemm }
+
+// Group returns how many steps of k stand side by side in a panel of the type.
+func (d DType) Group() int { return dtypes[d].group }
+
+// Decode returns the value of the lowest bits; exact. The type is not scaled.
+func (d DType) Decode(bits uint32) float32 { return dtypes[d].decode(bits) }
+
+// Encode returns the nearest value's bits, the lowest of the number, ties to even. The type is not scaled.
+func (d DType) Encode(f float32) uint32 { return dtypes[d].encode(f) }
+
+// Put writes the nearest value to the first Size() bytes of b, little-endian. The type is not scaled.
+func (d DType) Put(b []byte, f float32) {
+	var bits [4]byte
+	binary.LittleEndian.PutUint32(bits[:], d.Encode(f))
+	copy(b[:d.Size()], bits[:])
+}
+
+// Round rounds f in place to a type that is not scaled, and returns the first element that does not fit, or -1.
+func Round(f []float32, d DType) int {
+	if d == F32 {
+		return -1
+	}
+	for i, v := range f {
+		r := d.Decode(d.Encode(v))
+		if math.IsInf(float64(r), 0) || r != r && v == v {
+			return i
+		}
+		f[i] = r
+	}
+	return -1
+}
+
+// ParseDType reads the name that String prints.
+func ParseDType(s string) (DType, error) {
+	if i := slices.IndexFunc(DTypes(), func(d DType) bool { return d.String() == s }); i >= 0 {
+		return DType(i), nil
+	}
+	return 0, fmt.Errorf("unknown element type %q", s)
+}
 
 // FromBF16 widens a bfloat16; exact.
 func FromBF16(h uint16) float32 { return math.Float32frombits(uint32(h) << 16) }
@@ -46,24 +170,4 @@ func ToF16(f float32) uint16 {
 	// Adding 0.5 makes the unit in the last place 2^-24, the step of subnormal
 	// halves, so the addition does the rounding.
 	return sign | uint16(math.Float32bits(math.Float32frombits(b)+0.5)-0x3f000000)
-}
-
-// Round rounds f in place to a 16-bit type, ties to even, and returns the first element
-// that does not fit, or -1. Rounding to float32 leaves f as it is.
-func Round(f []float32, d DType) int {
-	to, from := ToF16, FromF16
-	switch d {
-	case F32:
-		return -1
-	case BF16, BF16Dot:
-		to, from = ToBF16, FromBF16
-	}
-	for i, v := range f {
-		r := from(to(v))
-		if math.IsInf(float64(r), 0) {
-			return i
-		}
-		f[i] = r
-	}
-	return -1
 }

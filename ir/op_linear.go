@@ -47,17 +47,21 @@ func evalLinear(c *Eval) (*Tensor, error) {
 		return nil, err
 	}
 	x := c.Args[0]
-	switch c.P.Field(c.V.Bundle, "w").Type.DType {
-	case I8:
-		x = roundRows(x, false)
-	case I8X2:
-		x = roundRows(x, true)
-	case BF16Dot:
-		x = x.apply(func(v float64) float64 { return float64(FromBF16(ToBF16(float32(v)))) })
+	if rows := dtypes[c.P.Field(c.V.Bundle, "w").Type.DType].rows; rows != nil {
+		x = rows(x)
 	}
 	y := newTensor(x.rows(), len(w)/x.cols())
 	matmul(y, x, w, b)
 	return y, nil
+}
+
+// What products by matrices of some types make of the rows that they multiply.
+
+func roundOnce(x *Tensor) *Tensor  { return roundRows(x, false) }
+func roundTwice(x *Tensor) *Tensor { return roundRows(x, true) }
+
+func roundBF16(x *Tensor) *Tensor {
+	return x.apply(func(v float64) float64 { return float64(FromBF16(ToBF16(float32(v)))) })
 }
 
 // roundRows returns x with each row rounded to 255 equal steps, of which the first is

@@ -1,56 +1,9 @@
 package ir
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 )
-
-// DType is the element type of a value or weight.
-type DType uint8
-
-// The element types. Values are F32 (activations, pixels) or I32 (token ids);
-// weights may be stored in the 16-bit types or as bytes.
-const (
-	F32 DType = iota
-	F16
-	BF16
-	I8
-	I32
-	BF16Dot // bf16, and a product rounds what it multiplies to bf16 too
-	I8X2    // i8, and a product rounds what it multiplies to bytes twice: the second time what the first took away
-	numDTypes
-)
-
-var dtypes = [numDTypes]struct {
-	name string
-	size int
-}{F32: {"f32", 4}, F16: {"f16", 2}, BF16: {"bf16", 2}, I8: {"i8", 1}, I32: {"i32", 4}, BF16Dot: {"bf16dot", 2}, I8X2: {"i8x2", 1}}
-
-// String returns the name the text form uses.
-func (d DType) String() string {
-	if d < numDTypes {
-		return dtypes[d].name
-	}
-	return fmt.Sprintf("dtype(%d)", d)
-}
-
-// Size returns the bytes of one element.
-func (d DType) Size() int { return dtypes[d].size }
-
-// Bytes reports whether elements are bytes with a scale a row, which products multiply as
-// such.
-func (d DType) Bytes() bool { return d == I8 || d == I8X2 }
-
-// ParseDType reads the name that String prints.
-func ParseDType(s string) (DType, error) {
-	for d := range numDTypes {
-		if dtypes[d].name == s {
-			return d, nil
-		}
-	}
-	return 0, fmt.Errorf("unknown element type %q", s)
-}
 
 // Type is an element type and a logical shape. Layout and padding are not part of it.
 type Type struct {
