@@ -58,9 +58,9 @@ func headsOf(word string, shape []int) (k, heads, width int, err error) {
 // a multiple of four bytes, then N scales as float32.
 const RowsWord = "rows-scaled"
 
-// StoredBytes is what a weight of that shape takes in its layout, "" for row-major, with elements of size bytes each. Elements of one
-// byte in panels or in a table have scales beside them, which count.
-func StoredBytes(word string, size int, shape ...int) (int64, error) {
+// StoredBytes is what a weight of that shape takes in its layout, "" for row-major, with elements of size bytes each. In
+// panels or in a table scaled ones, which are bytes, have their scales beside them, which count.
+func StoredBytes(word string, size int, scaled bool, shape ...int) (int64, error) {
 	n := int64(1)
 	for _, d := range shape {
 		n *= int64(d)
@@ -69,8 +69,8 @@ func StoredBytes(word string, size int, shape ...int) (int64, error) {
 	case word == "" || Columns(word):
 		return n * int64(size), nil
 	case word == RowsWord:
-		if size != 1 || len(shape) != 2 {
-			return 0, fmt.Errorf("layout %s: %d bytes an element, %d dimensions; want a table of bytes", word, size, len(shape))
+		if !scaled || len(shape) != 2 {
+			return 0, fmt.Errorf("layout %s: a weight without scales or of %d dimensions; want a table of bytes", word, len(shape))
 		}
 		return (n+3)/4*4 + 4*int64(shape[0]), nil
 	}
@@ -79,7 +79,7 @@ func StoredBytes(word string, size int, shape ...int) (int64, error) {
 	switch {
 	case err != nil:
 		return 0, err
-	case size == 1:
+	case scaled:
 		return int64(l.ByteSize()), nil
 	}
 	return int64(l.Cols) * int64(l.K) * int64(size), nil

@@ -84,7 +84,7 @@ func WriteWeights(path string, p *ir.Program, progress func(done, total int64)) 
 
 // storedBytes is what a weight takes in the blob.
 func storedBytes(w *ir.Weight) (int64, error) {
-	n, err := asm.StoredBytes(w.Layout, w.Type.DType.Size(), w.Type.At(0)...)
+	n, err := asm.StoredBytes(w.Layout, w.Type.DType.Size(), w.Type.DType.Scaled(), w.Type.At(0)...)
 	if err != nil {
 		return 0, fmt.Errorf("weight @%s: %w", w.Name, err)
 	}
@@ -114,7 +114,7 @@ func store(w *ir.Weight) (func(io.Writer) error, error) {
 		if err != nil {
 			return nil, err
 		}
-		if w.Type.DType.Bytes() {
+		if w.Type.DType.Scaled() {
 			return func(to io.Writer) error {
 				_, err := to.Write(l.PackBytes(data))
 				return err

@@ -51,7 +51,7 @@ func (g *generator) kernels(isa asm.ISA) []asm.Kernel {
 	has := map[string]bool{ir.F32.String(): true}
 	for _, w := range g.p.Weights {
 		has[w.Type.DType.String()] = true
-		if w.Type.DType.Bytes() {
+		if w.Type.DType.Scaled() {
 			has[ir.I8.String()] = true // what multiplies them is the same
 		}
 	}

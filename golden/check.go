@@ -214,7 +214,7 @@ func (c *checker) levels() ([]string, error) {
 	have := rt.Levels()
 	word, _ := precision.Named(c.opt.Precision)
 	products := word.DType
-	if products.Bytes() {
+	if products.Scaled() {
 		products = ir.I8
 	}
 	if ask := c.opt.Level; ask != "" && ask != "all" {

@@ -1,6 +1,7 @@
 package ir
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"math"
@@ -37,6 +38,8 @@ var dtypes = [numDTypes]struct {
 	rows func(*Tensor) *Tensor
 	// Gemm is the family of kernels that multiply by a matrix of the type; "": there are none.
 	gemm string
+	// Table is the type of a table where matrices are of this one; F32: the same.
+	table DType
 	// Group is how many steps of k stand side by side in a panel, [k/group][16][group].
 	group int
 }{
@@ -45,8 +48,8 @@ var dtypes = [numDTypes]struct {
 	BF16:    {name: "BF16", size: 2, encode: wide(ToBF16), decode: narrow(FromBF16), gemm: "wgemm_bf16", group: 1},
 	I8:      {name: "I8", size: 1, rows: roundOnce, gemm: "qgemm_i8", group: 4},
 	I32:     {name: "I32", size: 4},
-	BF16Dot: {name: "BF16Dot", size: 2, encode: wide(ToBF16), decode: narrow(FromBF16), rows: roundBF16, gemm: "dgemm_bf16dot", group: 2},
-	I8X2:    {name: "I8X2", size: 1, rows: roundTwice, gemm: "qgemm_i8", group: 4},
+	BF16Dot: {name: "BF16Dot", size: 2, encode: wide(ToBF16), decode: narrow(FromBF16), rows: roundBF16, gemm: "dgemm_bf16dot", table: BF16, group: 2},
+	I8X2:    {name: "I8X2", size: 1, rows: roundTwice, gemm: "qgemm_i8", table: I8, group: 4},
 }
 
 func wide(to func(float32) uint16) func(float32) uint32 {
@@ -87,6 +90,12 @@ func (d DType) Scaled() bool { return dtypes[d].size == 1 && dtypes[d].encode ==
 // none.
 func (d DType) Gemm() string { return dtypes[d].gemm }
 
+// Rounds reports whether products round the rows that they multiply by matrices of the type.
+func (d DType) Rounds() bool { return dtypes[d].rows != nil }
+
+// Table returns the type in which tables are stored where matrices are in d: one that nothing is multiplied by.
+func (d DType) Table() DType { return cmp.Or(dtypes[d].table, d) }
+
 // Group returns how many steps of k stand side by side in a panel of the type.
 func (d DType) Group() int { return dtypes[d].group }
 
@@ -103,9 +112,10 @@ func (d DType) Put(b []byte, f float32) {
 	copy(b[:d.Size()], bits[:])
 }
 
-// Round rounds f in place to a type that is not scaled, and returns the first element that does not fit, or -1.
+// Round rounds f in place, and returns the first element that does not fit, or -1. To float32, and to a scaled type, which
+// any number fits, it leaves f as it is.
 func Round(f []float32, d DType) int {
-	if d == F32 {
+	if d == F32 || d.Scaled() {
 		return -1
 	}
 	for i, v := range f {

@@ -36,16 +36,17 @@ import (
 // the same weight in every function. The new bundle is complete: what was not folded
 // is there under its new name too, so that a fused op finds all its fields.
 //
-// A norm is folded only if linears are all that reads it. Weights stored in 16 bits
-// are left as they are: then the norm keeps its gain, and the attention its scale.
+// A norm is folded only if linears are all that reads it. Weights that Narrow rounds to a
+// type that a checkpoint can have are left as they are: then the norm keeps its gain, and the
+// attention its scale.
 var Fold = &Pass{
 	Name:    "fold",
 	Needs:   []*Property{Routed},
 	Numeric: Rounded,
-	Run: func(p *ir.Program, _ Options) error {
-		made := map[string]string{}
+	Run: func(p *ir.Program, o Options) error {
+		open, made := foldable(p, o.Precision), map[string]string{}
 		for _, f := range p.Funcs {
-			if err := fold(p, f, made); err != nil {
+			if err := fold(p, f, open, made); err != nil {
 				return err
 			}
 		}
@@ -65,10 +66,11 @@ type rule struct {
 	index int     // which row
 }
 
-// fold rewrites one function. made holds the key of every folded bundle so far.
-func fold(p *ir.Program, f *ir.Func, made map[string]string) error {
+// fold rewrites one function. open says which values' weights may be changed, and made holds
+// the key of every folded bundle so far.
+func fold(p *ir.Program, f *ir.Func, open func(*ir.Value) bool, made map[string]string) error {
 	rules := map[*ir.Value]rule{}
-	absorb(p, f, rules)
+	absorb(f, open, rules)
 	set := func(v *ir.Value, edit func(r *rule)) {
 		r, ok := rules[v]
 		if !ok {
@@ -79,10 +81,10 @@ func fold(p *ir.Program, f *ir.Func, made map[string]string) error {
 	}
 	readers := users(f)
 	for _, v := range f.Values {
-		if v.Op != ir.OpLayerNorm || !floats(p, v) || v.Bundle == "" || slices.Contains(f.Results, v) || rules[v] != (rule{}) {
+		if v.Op != ir.OpLayerNorm || !open(v) || v.Bundle == "" || slices.Contains(f.Results, v) || rules[v] != (rule{}) {
 			continue
 		}
-		if slices.ContainsFunc(readers[v], func(u *ir.Value) bool { return u.Op != ir.OpLinear || !floats(p, u) }) {
+		if slices.ContainsFunc(readers[v], func(u *ir.Value) bool { return u.Op != ir.OpLinear || !open(u) }) {
 			continue
 		}
 		for _, u := range readers[v] {
@@ -92,14 +94,14 @@ func fold(p *ir.Program, f *ir.Func, made map[string]string) error {
 	}
 	count := uses(f)
 	for _, v := range f.Values {
-		if v.Op != ir.OpAttention || v.Attrs.Int("base", 0) == 2 || !floats(p, v) {
+		if v.Op != ir.OpAttention || v.Attrs.Int("base", 0) == 2 || !open(v) {
 			continue
 		}
 		heads := v.Attrs.Int("heads", 1)
 		scale := v.Attrs.Float("scale", 1/math.Sqrt(float64(v.Args[0].Type.Cols()/heads))) * math.Log2E
 		queries := leaves(v.Args[0], count)
 		if !slices.ContainsFunc(queries, func(q *ir.Value) bool {
-			return q.Op != ir.OpLinear || count[q] != 1 || !floats(p, q) || rules[q].row != ""
+			return q.Op != ir.OpLinear || count[q] != 1 || !open(q) || rules[q].row != ""
 		}) {
 			for _, q := range queries {
 				set(q, func(r *rule) { r.scale *= scale })
@@ -116,7 +118,7 @@ func fold(p *ir.Program, f *ir.Func, made map[string]string) error {
 
 // absorb makes the rules for layer scales and for rows added to all rows, and removes
 // both. What takes them over has no other reader, and takes over the name too.
-func absorb(p *ir.Program, f *ir.Func, rules map[*ir.Value]rule) {
+func absorb(f *ir.Func, open func(*ir.Value) bool, rules map[*ir.Value]rule) {
 	count := uses(f)
 	now := map[*ir.Value]*ir.Value{} // what stands for a value that was removed
 	var kept []*ir.Value
@@ -125,7 +127,7 @@ func absorb(p *ir.Program, f *ir.Func, rules map[*ir.Value]rule) {
 			v.Args[i] = cmp.Or(now[a], a)
 		}
 		kept = append(kept, v)
-		if v.Op != ir.OpScale && v.Op != ir.OpAddRow || !floats(p, v) {
+		if v.Op != ir.OpScale && v.Op != ir.OpAddRow || !open(v) {
 			continue
 		}
 		x := v.Args[0]
@@ -133,9 +135,9 @@ func absorb(p *ir.Program, f *ir.Func, rules map[*ir.Value]rule) {
 		var ok bool
 		if v.Op == ir.OpScale {
 			takers = []*ir.Value{x}
-			ok = x.Op == ir.OpLinear && count[x] == 1 && floats(p, x) && rules[x] == (rule{})
+			ok = x.Op == ir.OpLinear && count[x] == 1 && open(x) && rules[x] == (rule{})
 		} else {
-			takers, ok = movers(p, x, count, rules)
+			takers, ok = movers(x, open, count, rules)
 		}
 		if !ok {
 			continue
@@ -162,14 +164,14 @@ func absorb(p *ir.Program, f *ir.Func, rules map[*ir.Value]rule) {
 
 // movers returns the values whose weights can be changed to add a row to all rows of x:
 // x itself, or, if x is a concat, those of its parts.
-func movers(p *ir.Program, x *ir.Value, count map[*ir.Value]int, rules map[*ir.Value]rule) (vs []*ir.Value, ok bool) {
+func movers(x *ir.Value, open func(*ir.Value) bool, count map[*ir.Value]int, rules map[*ir.Value]rule) (vs []*ir.Value, ok bool) {
 	if x.Op == nil || count[x] != 1 || rules[x].row != "" {
 		return nil, false
 	}
 	switch x.Op {
 	case ir.OpConcat:
 		for _, a := range x.Args {
-			parts, ok := movers(p, a, count, rules)
+			parts, ok := movers(a, open, count, rules)
 			if !ok {
 				return nil, false
 			}
@@ -177,7 +179,7 @@ func movers(p *ir.Program, x *ir.Value, count map[*ir.Value]int, rules map[*ir.V
 		}
 		return vs, true
 	case ir.OpLayerNorm, ir.OpLinear, ir.OpLookup, ir.OpConst, ir.OpAddRows:
-		return []*ir.Value{x}, x.Bundle != "" && floats(p, x)
+		return []*ir.Value{x}, x.Bundle != "" && open(x)
 	}
 	return nil, false
 }
@@ -188,16 +190,6 @@ func leaves(v *ir.Value, count map[*ir.Value]int) []*ir.Value {
 		return []*ir.Value{v}
 	}
 	return v.Args
-}
-
-// floats reports whether all weights of v are stored as float32.
-func floats(p *ir.Program, v *ir.Value) bool {
-	for _, f := range v.Op.Fields {
-		if w := p.Field(v.Bundle, f.Name); w != nil && w.Type.DType != ir.F32 {
-			return false
-		}
-	}
-	return true
 }
 
 // renamed are the ops whose bundles a rule may change, or that a fused op reads

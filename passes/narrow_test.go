@@ -30,7 +30,7 @@ func f(ids: i32[T]) {
 
 // Matrices and tables are stored in 16 bits, but for those of an odd number of columns;
 // the norm before one keeps its gain.
-func TestStore(t *testing.T) {
+func TestNarrow(t *testing.T) {
 	p, err := ir.Parse("tiny.ir", []byte(storeText))
 	if err != nil {
 		t.Fatal(err)

@@ -85,7 +85,7 @@ func align(n, to int64) int64 { return (n + to - 1) / to * to }
 
 // storedBytes is the size of a weight in the blob.
 func storedBytes(w *ir.Weight) (int64, error) {
-	n, err := asm.StoredBytes(w.Layout, w.Type.DType.Size(), w.Type.At(0)...)
+	n, err := asm.StoredBytes(w.Layout, w.Type.DType.Size(), w.Type.DType.Scaled(), w.Type.At(0)...)
 	if err != nil {
 		return 0, fmt.Errorf("weight @%s: %w", w.Name, err)
 	}
@@ -132,7 +132,7 @@ func wants(p *ir.Program, f *ir.Func, v *ir.Value) []want {
 			switch {
 			case layout == asm.ColumnsWord && strings.HasSuffix(w.Name, ".image"):
 				layout = asm.ReversedWord
-			case s.Op == ir.OpLookup && w.Type.DType == ir.I8:
+			case s.Op == ir.OpLookup && w.Type.DType.Scaled():
 				layout = asm.RowsWord
 			}
 			out = append(out, want{w, layout, s.Op})

@@ -46,7 +46,6 @@ func (n Numeric) Tolerance() float64 {
 var All = []*Pass{
 	Route,         // first: every later pass sees one expert a value
 	Prune,         // what no function uses is gone before weights are touched
-	Store,         // before fold, which leaves what is stored in 16 bits as it is
 	Rows,          // before fold: a row that is selected early gets its own norm, which then folds too
 	Fold,          // before fusing: fewer ops to match
 	Smooth,        // after fold, which leaves norms bare; before fusing, which reads bundles
@@ -55,7 +54,7 @@ var All = []*Pass{
 	FuseQKV,       // before attention, which wants its operand in one value
 	FuseAttention, // after this only the feed-forward blocks are primitives
 	FuseFFN,       // the last fusion: it sets Fused
-	Quantise,      // after every rule about float32 weights; on fused ops, so that heads keep theirs
+	Narrow,        // after every rule about float32 weights
 	Select,        // needs the final ops
 	Pack,          // needs the kernels' layouts
 	Plan,          // last: needs the final order of values

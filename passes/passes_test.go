@@ -45,12 +45,10 @@ func TestCases(t *testing.T) {
 				for _, c := range chain {
 					o := Options{Rows: rows}
 					switch c {
-					case Store:
-						o.Precision = precision.Uniform("bf16")
 					case Smooth:
 						o.Smooth = smoothings(p)
-					case Quantise:
-						o.Precision = precision.Uniform(precision.Int8)
+					case Narrow: // int8, but for what is called halves
+						o.Precision = precision.Map{Default: precision.Int8, Keep: []precision.Keep{{Module: "halves", Word: "bf16"}}}
 					}
 					if err := apply(c, p, o, &set); err != nil {
 						return err
@@ -68,7 +66,7 @@ func TestCases(t *testing.T) {
 // smoothings are a gain and a bias for each column of every norm of p that takes them.
 func smoothings(p *ir.Program) map[string]Smoothing {
 	all := map[string]Smoothing{}
-	for _, n := range Smoothable(p) {
+	for _, n := range Smoothable(p, precision.Map{}) {
 		var s Smoothing
 		for i := range n.Cols() {
 			s.Gain, s.Bias = append(s.Gain, float32(i+1)/2), append(s.Bias, float32(i)-1.5)
@@ -91,7 +89,7 @@ func TestModels(t *testing.T) {
 			tol := 0.0
 			after := map[string]*ir.Program{}
 			_, err := Run(p, Options{Rows: 64, After: func(pass *Pass, q *ir.Program) error {
-				if pass != Store && pass != Quantise { // at float32 it changes nothing
+				if pass != Narrow { // at float32 it changes nothing
 					tol = max(tol, pass.Numeric.Tolerance())
 				}
 				irtest.Equivalent(t, p, q, tol)
@@ -238,7 +236,7 @@ func TestRunStops(t *testing.T) {
 		seen = append(seen, pass.Name)
 		return nil
 	}})
-	if diff := cmp.Diff([]string{"route", "prune", "store", "rows", "fold"}, seen); err != nil || diff != "" {
+	if diff := cmp.Diff([]string{"route", "prune", "rows", "fold"}, seen); err != nil || diff != "" {
 		t.Errorf("error %v, passes (-want +got):\n%s", err, diff)
 	}
 	stop := errors.New("stop")

@@ -78,22 +78,16 @@ var Selected = &Property{
 
 // familyOf returns the kernel family of v: for products that of the type their first
 // matrix is stored in. Only matrices of linears and tables of lookups may be stored in
-// 16 bits or bytes; no kernel reads another weight so.
+// another type than float32; no kernel reads another weight so.
 func familyOf(p *ir.Program, f *ir.Func, v *ir.Value) (string, error) {
 	stored := ir.F32
 	for _, x := range wants(p, f, v) {
 		d := x.w.Type.DType
-		product := x.product()
 		switch {
-		case d == ir.F32:
-		case d.Bytes() && product:
-			stored = d
-		case d == ir.I8 && x.table():
-		case d == ir.BF16Dot && product && x.w.Type.Cols()%2 == 0:
-			stored = d
-		case d != ir.F16 && d != ir.BF16, !product && !x.table(), product && x.w.Type.Cols()%2 != 0:
-			return "", fmt.Errorf("@%s is stored as %v, and no kernel reads that; lower the model with float32 weights", x.w.Name, x.w.Type.DType)
-		case product && stored == ir.F32:
+		case d == ir.F32 || x.table() && d.Table() == d && d.Gemm() != "":
+		case !x.product() || !fills(d, x.w.Type.Cols()):
+			return "", fmt.Errorf("@%s is stored as %v, and no kernel reads that; lower the model with float32 weights", x.w.Name, d)
+		case d.Rounds() || stored == ir.F32:
 			stored = d
 		}
 	}
@@ -103,17 +97,10 @@ func familyOf(p *ir.Program, f *ir.Func, v *ir.Value) (string, error) {
 	first := ""
 	for i, name := range v.Op.Kernels {
 		op := asm.Op(name)
-		k := asm.Kernel{Op: op, DType: op.Row().DTypes[0]}
-		if stored != ir.F32 && op == asm.OpGemm && i == 0 {
-			k = asm.Kernel{Op: asm.OpWGemm, DType: stored.String()}
-			switch stored {
-			case ir.I8, ir.I8X2:
-				k.Op, k.DType = asm.OpQGemm, ir.I8.String()
-			case ir.BF16Dot:
-				k.Op = asm.OpDGemm
-			}
+		family := asm.Kernel{Op: op, DType: op.Row().DTypes[0]}.Family()
+		if op == asm.OpGemm && i == 0 {
+			family = stored.Gemm()
 		}
-		family := k.Family()
 		if len(asm.Find(family, asm.Generic)) == 0 {
 			return "", fmt.Errorf("the catalogue has no kernel %s", family)
 		}

@@ -31,7 +31,7 @@ var Smooth = &Pass{
 		if len(o.Smooth) == 0 {
 			return nil
 		}
-		for _, n := range Smoothable(p) {
+		for _, n := range Smoothable(p, o.Precision) {
 			if s, ok := o.Smooth[n.Name]; ok && len(s.Gain) == n.Cols() && len(s.Bias) == n.Cols() {
 				if err := n.smooth(p, s); err != nil {
 					return err
@@ -64,10 +64,11 @@ func (n *Norm) Has(v *ir.Value) bool { return slices.Contains(n.values, v) }
 // Cols is how many columns the norm has.
 func (n *Norm) Cols() int { return n.values[0].Type.Cols() }
 
-// Smoothable lists the norms of a folded program that can be given a gain and a bias: bare
-// ones, which linears of the same module alone read, with weights in float32 that nothing
-// else reads.
-func Smoothable(p *ir.Program) []*Norm {
+// Smoothable lists the norms of a folded program that can be given a gain and a bias, if it is
+// stored as the map says: bare ones, which linears of the same module alone read, with weights
+// that may be changed and that nothing else reads.
+func Smoothable(p *ir.Program, m precision.Map) []*Norm {
+	open := foldable(p, m)
 	var all []*Norm
 	byBundle := map[string]*Norm{}
 	elsewhere := map[*ir.Weight]bool{} // read by other ops than linears
@@ -91,7 +92,7 @@ func Smoothable(p *ir.Program) []*Norm {
 				n.Linears = append(n.Linears, v.Bundle)
 			}
 			x := v.Args[0]
-			if x.Op != ir.OpLayerNorm || x.Bundle != "" || slices.Contains(f.Results, x) || !floats(p, v) ||
+			if x.Op != ir.OpLayerNorm || x.Bundle != "" || slices.Contains(f.Results, x) || !open(v) ||
 				slices.ContainsFunc(readers[x], func(u *ir.Value) bool { return u.Op != ir.OpLinear || normBefore(u.Bundle) != bundle }) {
 				n.closed = true
 			} else if !n.Has(x) {

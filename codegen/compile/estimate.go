@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/multiway-go/multiway/ir"
+	"github.com/multiway-go/multiway/ir/precision"
 	"github.com/multiway-go/multiway/passes"
 )
 
@@ -157,7 +158,7 @@ func (m *Model) smoothEffort(entries []string) (effort, error) {
 		}
 	}
 	all = effortOf(p, runs)
-	for _, n := range passes.Smoothable(p) {
+	for _, n := range passes.Smoothable(p, precision.Map{}) {
 		if _, ok := m.rounded(n.Linears); ok {
 			elements := float64(smoothChannels * n.Cols() * len(n.Linears) * 2 * len(smoothShares))
 			all = all.plus(effort{flops: float64(2 * 2 * smoothRows * elements), elements: elements})

@@ -131,11 +131,7 @@ func (m *Model) Stored(p *ir.Program) (*ir.Program, error) {
 	if m.precision().Exact() {
 		return p, nil
 	}
-	upto := passes.Store
-	if m.precision().Bytes() {
-		upto = passes.Quantise
-	}
-	return passes.Run(p, m.passes(upto.Name))
+	return passes.Run(p, m.passes(passes.Narrow.Name))
 }
 
 // passes are the options to run passes with, to the end if upto is "".

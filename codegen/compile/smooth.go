@@ -74,7 +74,7 @@ func smoothings(norms []Smoothed) map[string]passes.Smoothing {
 // bytes, and whether there is one.
 func (m *Model) rounded(linears []string) (precision.Word, bool) {
 	for _, bundle := range linears {
-		if word := m.precision().Of(bundle + ".w"); word.DType.Bytes() {
+		if word := m.precision().Of(bundle + ".w"); word.DType.Scaled() {
 			return word, true
 		}
 	}
@@ -158,7 +158,7 @@ func (m *Model) folded(entries []string, own *Samples) (*ir.Program, error) {
 // smoothed. A function of much work is left out if others have all its norms.
 func (m *Model) look(p *ir.Program, own *Samples) ([]*columns, error) {
 	var all []*columns
-	for _, n := range passes.Smoothable(p) {
+	for _, n := range passes.Smoothable(p, precision.Map{}) {
 		word, ok := m.rounded(n.Linears)
 		if ok && !slices.ContainsFunc(all, func(c *columns) bool { return c.norm.Name == n.Name }) {
 			all = append(all, newColumns(n, word.DType))

@@ -354,7 +354,7 @@ func (t *tuner) named(weight string) bool {
 }
 
 func (t *tuner) quantised(p *ir.Program, m precision.Map) (*ir.Program, error) {
-	return passes.Run(p, passes.Options{Rows: t.m.Desc.Limits.Rows, Precision: m, Smooth: smoothings(t.m.tuned.smooth), Upto: passes.Quantise.Name})
+	return passes.Run(p, passes.Options{Rows: t.m.Desc.Limits.Rows, Precision: m, Smooth: smoothings(t.m.tuned.smooth), Upto: passes.Narrow.Name})
 }
 
 // prepare makes the programs that modules are judged in.

@@ -6,8 +6,8 @@
 //	m.Of("l11.ffn.vision.fc1.w").Name // bf16
 //	m.Of("l10.ffn.vision.fc1.w").Name // int8
 //
-// It decides by names alone and changes no weight: that is for the passes store and
-// quantise, which ask it. Norms, biases and tables of positions are not asked about.
+// It decides by names alone and changes no weight: that is for the pass narrow, which asks
+// it. Norms, biases and tables of positions are not asked about.
 package precision
 
 import (
@@ -199,7 +199,7 @@ func (m Map) Any(ok func(Word) bool) bool {
 func (m Map) Exact() bool { return !m.Any(func(w Word) bool { return w.DType != ir.F32 }) }
 
 // Bytes reports whether some matrix or table is stored as bytes.
-func (m Map) Bytes() bool { return m.Any(func(w Word) bool { return w.DType.Bytes() }) }
+func (m Map) Bytes() bool { return m.Any(func(w Word) bool { return w.DType.Scaled() }) }
 
 // Cosine is what rows of outputs are to reach: the least that a word of the map asks for, 0
 // if none does.
