@@ -64,12 +64,12 @@ var Levels = []Level{
 	},
 }
 
-// Only returns the element type of the products that are all the level adds, or "" if it adds more.
+// Only returns the family of the products that are all the level adds, or "" if it adds more.
 func (l Level) Only() string {
 	if len(l.Ops) != 1 {
 		return ""
 	}
-	return l.Ops[0].Row().DTypes[0]
+	return Kernel{Op: l.Ops[0], DType: l.Ops[0].Row().DTypes[0]}.Family()
 }
 
 // Level returns the level's row and whether there is one.

@@ -31,9 +31,9 @@ type Options struct {
 	JSON   bool   // print lines as JSON objects
 	Model  string // description of the model that recorded cases are of, "" = none
 
-	// Precision is how programs store weights; "" = f32. At bf16 and f16 the weights of
-	// that type are judged, by the bounds of the case, and no others. At int8, int8x2 and bf16dot those of
-	// f32 are, by the cosine of each row, and the interpreter is left out.
+	// Precision is how programs store weights; "" = f32. At one that a checkpoint can have the
+	// weights of that type are judged, by the bounds of the case, and no others. At one that has
+	// a cosine those of f32 are, by that of each row, and the interpreter is left out.
 	Precision string
 
 	// Log, if not nil, is told what takes long.
@@ -213,10 +213,6 @@ func (c *checker) levels() ([]string, error) {
 	}
 	have := rt.Levels()
 	word, _ := precision.Named(c.opt.Precision)
-	products := word.DType
-	if products.Scaled() {
-		products = ir.I8
-	}
 	if ask := c.opt.Level; ask != "" && ask != "all" {
 		l, ok := asm.ISA(ask).Level()
 		if !ok {
@@ -233,7 +229,7 @@ func (c *checker) levels() ([]string, error) {
 	}
 	var levels []string
 	for _, l := range asm.Levels {
-		if only := l.Only(); only != "" && only != products.String() {
+		if only := l.Only(); only != "" && only != word.DType.Gemm() {
 			continue
 		}
 		if slices.Contains(have, string(l.ISA)) {
@@ -319,8 +315,8 @@ func (c *checker) dir(dir string, levels []string) error {
 		switch {
 		case v.Missing:
 			l.Note = "the file is not in the folder"
-		case string(v.DType) != judged[c.opt.Precision] && c.opt.Precision != "f32":
-			l.Note = fmt.Sprintf("at precision %s weights of %s are judged", c.opt.Precision, judged[c.opt.Precision])
+		case string(v.DType) != judged(c.opt.Precision) && c.opt.Precision != "f32":
+			l.Note = fmt.Sprintf("at precision %s weights of %s are judged", c.opt.Precision, judged(c.opt.Precision))
 			other++
 		case len(cs.RunsOf(v)) == 0:
 			l.Note = fmt.Sprintf("no run of the case is for %s weights", v.DType)
@@ -430,7 +426,12 @@ func leastCosine(word string) float64 {
 }
 
 // judged is the type of the weights that are judged at a precision.
-var judged = map[string]string{"f32": "f32", "bf16": "bf16", "f16": "f16", precision.Int8: "f32", precision.Int8X2: "f32", precision.BF16Dot: "f32"}
+func judged(word string) string {
+	if leastCosine(word) > 0 {
+		return precision.F32
+	}
+	return word
+}
 
 // judgement is one program under one engine.
 type judgement struct {

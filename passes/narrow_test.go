@@ -70,8 +70,8 @@ func TestNarrow(t *testing.T) {
 	if d := cmp.Diff(map[string]string{"x": "go", "n": "layernorm_f32", "h": "wgemm_bf16", "y": "gemm_f32"}, kernels); d != "" {
 		t.Errorf("kernels (-want +got)\n%s", d)
 	}
-	if _, err := passes.Run(p, passes.Options{Precision: precision.Uniform("f8")}); err == nil || !strings.Contains(err.Error(), "want f32, bf16, f16, int8, int8x2, bf16dot") {
-		t.Errorf("f8: %v", err)
+	if _, err := passes.Run(p, passes.Options{Precision: precision.Uniform("f4")}); err == nil || !strings.Contains(err.Error(), "want "+strings.Join(precision.Names(), ", ")) {
+		t.Errorf("f4: %v", err)
 	}
 	dot := precision.Uniform(precision.BF16Dot)
 	dot.Classes = map[precision.Class]string{precision.Embedding: precision.BF16Dot, precision.Heads: precision.BF16Dot}

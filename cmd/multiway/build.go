@@ -38,17 +38,15 @@ A minimal description:
   tokenizer: beit3.spm
   tasks: [retrieval]
 
-precision, in the description or as a flag, is how weights are stored: bf16 and f16
-halve them and compute in float32; int8 multiplies bytes, int8x2 does twice, which is
-finer at the same size, and bf16dot multiplies numbers of 16 bits. The description may
-give classes of weights and named modules another one:
+precision, in the description or as a flag, is how weights are stored; the README says
+what each does. The description may give classes of weights and named modules another one:
 
   precision: {default: int8, embedding: bf16, heads: f32, keep: {l11.ffn: bf16}}
 
 Where one of those would take an output further from the model in float64 than the cosine
-that the description asks for (0.9995, for bf16dot 0.9999, unless it says otherwise:
-"cosine: 0.999"), the build keeps the modules that do most of it for what they cost, each
-in int8x2, bf16dot, f16 or f32. It prints which, their share of the work and the cosines
+that the description asks for ("cosine: 0.999"; otherwise what is usual of the precision),
+the build keeps the modules that do most of it for what they cost, each in a finer one. It
+prints which, their share of the work and the cosines
 before and after. Of a small model it keeps modules in f32, and many unless the description
 asks for a cosine, since what is computed of short rows is sensitive. What the description
 says of a class or a module stays. Choosing takes minutes for a large model; the build says

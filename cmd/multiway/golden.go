@@ -2,10 +2,12 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/multiway-go/multiway/golden"
+	"github.com/multiway-go/multiway/ir/precision"
 )
 
 func goldenCommand() *cobra.Command {
@@ -19,8 +21,8 @@ an output:
 
   case, weights, run, output, engine, level, max abs error, bound, verdict
 
-At int8, int8x2 and bf16dot a line before them says how much of the work of each function is
-kept in finer words, of small models most of it.
+At a precision that rounds more than that a line before them says how much of the work of
+each function is kept in finer words, of small models most of it.
 
 The last lines name what was not run, and why. A folder of cases stands for all of them.
 The exit status is 1 if anything failed.`,
@@ -44,7 +46,7 @@ The exit status is 1 if anything failed.`,
 	check.Flags().StringVar(&o.Engine, "engine", "all", "what to judge: interp, binary or all")
 	check.Flags().StringVar(&o.Level, "level", "all", "CPU level of the compiled package: generic, avx2, ... or all")
 	check.Flags().StringVar(&o.Model, "model", "", "description of the model that recorded cases are of")
-	check.Flags().StringVar(&o.Precision, "precision", "f32", "how the compiled package stores weights: f32; bf16 or f16 for the weights of that type; int8, int8x2 or bf16dot, judged by cosine")
+	check.Flags().StringVar(&o.Precision, "precision", "f32", "how the compiled package stores weights: "+strings.Join(precision.Names(), ", ")+"; those of a type that checkpoints have judge the weights of that type, others are judged by cosine")
 	check.Flags().BoolVar(&o.JSON, "json", false, "print lines as JSON objects")
 	c := &cobra.Command{Use: "golden", Short: "Work with golden cases", Args: arguments(0, 0, ""), RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
 	c.AddCommand(check, recordCommand(), checkpointCommand())

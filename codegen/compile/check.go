@@ -13,6 +13,7 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/engineproc"
 	"github.com/multiway-go/multiway/codegen/rt/task"
 	"github.com/multiway-go/multiway/ir"
+	"github.com/multiway-go/multiway/ir/precision"
 )
 
 // Check says how thoroughly a build judges what it built.
@@ -127,7 +128,7 @@ func (m *Model) selfCheck(e *Engine, planned *ir.Program, how Check, opt Options
 		if err != nil {
 			return nil, nil, err
 		}
-		if !c.rounds.coarse {
+		if !c.rounds.Coarse {
 			judge = exact
 		}
 	} else if err := m.checkCut(c, opt); err != nil {
@@ -175,44 +176,25 @@ func short(results []Result, aim float64) []string {
 	return lines
 }
 
-// rounding is what products of a program that round what they multiply, which depends
-// on the input, ask of the check.
-type rounding struct {
-	// coarse says that the interpreter's last bit may decide how a value is rounded, and show.
-	coarse bool
-	// tolerance allows for values that round the other way, since one before differs in its
-	// last bit.
-	tolerance float64
-	// least is the cosine below which a row is taken for an error, not for rounding.
-	least float64
-}
-
-// roundings are those of the types by which products round what they multiply.
-var roundings = map[ir.DType]rounding{
-	ir.I8:      {true, 0.1, 0.98},
-	ir.I8X2:    {false, 0.002, 0.99},
-	ir.BF16Dot: {true, 0.03, 0.999},
-}
-
 // Allowed returns how far outputs of a planned program may be from those of the interpreter,
 // as a share of the largest value: on the model with its weights as they are stored, or, if
 // products round what they multiply so coarsely that this would say nothing, on the model
 // as described.
 func Allowed(p *ir.Program) (share float64, coarse bool) {
 	r := roundingOf(p)
-	return max(Tolerance, r.tolerance), r.coarse
+	return max(Tolerance, r.Tolerance), r.Coarse
 }
 
 // roundingOf returns that of the coarsest products of the planned program.
-func roundingOf(p *ir.Program) rounding {
-	var r rounding
+func roundingOf(p *ir.Program) precision.Rounding {
+	var r precision.Rounding
 	for _, w := range p.Weights {
-		x, ok := roundings[w.Type.DType]
-		if !ok || w.Layout == asm.RowsWord {
+		if w.Layout == asm.RowsWord || !w.Type.DType.Rounds() {
 			continue
 		}
-		if r.tolerance > 0 {
-			x = rounding{x.coarse || r.coarse, max(r.tolerance, x.tolerance), min(r.least, x.least)}
+		x := precision.Stored(w.Type.DType).Rounding
+		if r.Tolerance > 0 {
+			x = precision.Rounding{Coarse: x.Coarse || r.Coarse, Tolerance: max(r.Tolerance, x.Tolerance), Least: min(r.Least, x.Least)}
 		}
 		r = x
 	}
@@ -231,7 +213,7 @@ func (m *Model) judge(c *checker, got []result, described *ir.Program, name stri
 		return nil, err
 	}
 	var want []result
-	if !c.rounds.coarse { // how they round rows depends on the input
+	if !c.rounds.Coarse { // how they round rows depends on the input
 		if want, err = c.interpret(stored); err != nil {
 			return nil, err
 		}
@@ -244,7 +226,7 @@ func (m *Model) judge(c *checker, got []result, described *ir.Program, name stri
 	if err != nil {
 		return nil, err
 	}
-	c.angles(got, exact, exactModel+strings.TrimPrefix(name, "interpreter"), max(m.Desc.Cosine, c.rounds.least))
+	c.angles(got, exact, exactModel+strings.TrimPrefix(name, "interpreter"), max(m.Desc.Cosine, c.rounds.Least))
 	return want, nil
 }
 
@@ -328,7 +310,7 @@ func (m *Model) onSamples(c *checker, e *Engine, described *ir.Program, opt Opti
 				}
 			}
 		}
-		c.angles(got, want, exactModel+", samples", max(m.Desc.Cosine, c.rounds.least))
+		c.angles(got, want, exactModel+", samples", max(m.Desc.Cosine, c.rounds.Least))
 	}
 	return nil
 }
@@ -344,7 +326,7 @@ type checker struct {
 	text    int    // ids of the sample's text
 	vocab   int    // bound of its ids
 	salt    string // another one for other inputs
-	rounds  rounding
+	rounds  precision.Rounding
 	results []Result
 }
 
@@ -456,7 +438,7 @@ func steps(f *ir.Func, level string, logits [][]float32) result {
 
 // tolerance is the largest difference to expect as a share of the largest value.
 func (c *checker) tolerance() float64 {
-	return max(Tolerance, c.rounds.tolerance)
+	return max(Tolerance, c.rounds.Tolerance)
 }
 
 // angles adds a line for each output, judged by the cosines of its rows.

@@ -191,7 +191,7 @@ var badDescriptions = []struct {
 	{"unknown precision", "precision: f32", "precision: fp32", "m.yaml:12:12: precision: unknown precision \"fp32\"; did you mean f32?"},
 	{"precision of a class", "precision: f32", "precision: {default: int8, embeding: bf16}", "m.yaml:12:28: unknown field \"precision.embeding\"; did you mean precision.embedding?"},
 	{"class at no precision", "precision: f32", "precision: {ffn: int4}", "m.yaml:12:18: precision.ffn: unknown precision \"int4\"; did you mean int8?"},
-	{"precision is a list", "precision: f32", "precision: [int8]", "m.yaml:12:12: precision: got a list, want f32, bf16, f16, int8, int8x2, bf16dot, or a mapping of default, embedding, patches, projections, ffn, retrieval, heads, keep"},
+	{"precision is a list", "precision: f32", "precision: [int8]", "m.yaml:12:12: precision: got a list, want " + strings.Join(precision.Names(), ", ") + ", or a mapping of default, embedding, patches, projections, ffn, retrieval, heads, keep"},
 	{"keep is a list", "precision: f32", "precision: {keep: [l0]}", "m.yaml:12:19: precision.keep: got a list, want a mapping such as {l11.ffn: bf16, l0: f32}"},
 	{"keep twice", "precision: f32", "precision: {keep: {l0: f32, l0: bf16}}", "m.yaml:12:29: precision.keep.l0 is given twice, first in line 12; remove one"},
 	{"keep what is not there", "precision: f32", "precision: {default: int8, keep: {l0: f32, l5.ffn: bf16}}", "m.yaml:12:44: precision.keep: no matrix or table of the model is called l5.ffn; names are such as l0, l4.ffn, l0.attn.out, vision.embed"},

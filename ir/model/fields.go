@@ -352,7 +352,7 @@ func (c *decoder) precision(m *precision.Map) value {
 		m.Keep = append(m.Keep, precision.Keep{Module: key, Word: w})
 	}
 	fields = append(fields, field{name: "keep", value: c.open("{l11.ffn: bf16, l0: f32}", []field{{name: "MODULE", value: module, doc: "parts of a weight's name in their order, as `multiway dump` prints it", without: "as its class", example: "precision: {default: int8, keep: {l0.attn.out: f32}}"}}),
-		doc: "how the weights of modules are stored, by their names", without: "none; int8, int8x2 and bf16dot choose some", example: "precision: {default: int8, keep: {l11.ffn: bf16, l0: f32}}"})
+		doc: "how the weights of modules are stored, by their names", without: "none; coarse precisions choose some", example: "precision: {default: int8, keep: {l11.ffn: bf16, l0: f32}}"})
 	return value{kind: "word, or mapping", legal: strings.Join(all, ", "), such: "int8", fields: fields, read: func(n *node, path string) {
 		switch n.kind {
 		case textNode:

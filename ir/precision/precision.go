@@ -18,7 +18,7 @@ import (
 	"github.com/multiway-go/multiway/ir"
 )
 
-// Word is a row of the table of precisions.
+// Word is a row of the table of precisions. What its numbers are the row of its element type says, in package ir.
 type Word struct {
 	Name  string
 	DType ir.DType // of what is stored
@@ -29,13 +29,26 @@ type Word struct {
 	// FEAT_BF16), and all of it where there are none, as on the first CPUs with AVX512_VNNI: the
 	// row stands for both, more for the former, since what is built on one runs on the other.
 	Time float64
-	// Cosine is what rows of outputs are to reach against the model in float64, of a word by
-	// which rows are rounded too before they are multiplied; 0 of others.
-	Cosine float64
+	// Cosine is what rows of outputs are to reach against the model in float64; 0: outputs are
+	// held to the bounds that models whose checkpoints are stored so are held to.
+	Cosine   float64
+	Rounding Rounding
 
 	// classes and keep say what other word a class or a module has unless the map says more.
 	classes map[Class]string
 	keep    []Keep
+}
+
+// Rounding is what products that round what they multiply, which depends on the input, ask of
+// whoever compares them with the interpreter; zero where they do not.
+type Rounding struct {
+	// Coarse says that the interpreter's last bit may decide how a value is rounded, and show.
+	Coarse bool
+	// Tolerance, a share of the largest value, allows for values that round the other way,
+	// since one before differs in its last bit.
+	Tolerance float64
+	// Least is the cosine below which a row is taken for an error, not for rounding.
+	Least float64
 }
 
 // Words are the precisions, in the order that help texts have.
@@ -44,12 +57,12 @@ var Words = []Word{
 	{Name: "bf16", DType: ir.BF16, Time: 1, Doc: "half the size, computed in f32; the range of f32, 8 bits of it",
 		classes: map[Class]string{Patches: F32}}, // small, and every row of a picture begins there
 	{Name: "f16", DType: ir.F16, Time: 1, Doc: "half the size, computed in f32; 11 bits, up to 65504"},
-	{Name: Int8, DType: ir.I8, Time: 0.27, Cosine: 0.9995, Doc: "a quarter of the size, products of bytes",
+	{Name: Int8, DType: ir.I8, Time: 0.27, Cosine: 0.9995, Rounding: Rounding{true, 0.1, 0.98}, Doc: "a quarter of the size, products of bytes",
 		classes: map[Class]string{Retrieval: Int8X2}},
-	{Name: Int8X2, DType: ir.I8X2, Time: 0.5, Cosine: 0.9995, Doc: "int8 that multiplies twice: what rows were rounded to, and what that took away",
+	{Name: Int8X2, DType: ir.I8X2, Time: 0.5, Cosine: 0.9995, Rounding: Rounding{false, 0.002, 0.99}, Doc: "int8 that multiplies twice: what rows were rounded to, and what that took away",
 		classes: map[Class]string{Embedding: Int8}}, // a table multiplies nothing
 	// What goes wrong in the first layer, whose rows are short, the others make larger.
-	{Name: BF16Dot, DType: ir.BF16Dot, Time: 0.53, Cosine: 0.9999, Doc: "bf16 that multiplies what is rounded to bf16 too; tables and heads are bf16, patches and the first attention f32",
+	{Name: BF16Dot, DType: ir.BF16Dot, Time: 0.53, Cosine: 0.9999, Rounding: Rounding{true, 0.03, 0.999}, Doc: "bf16 that multiplies what is rounded to bf16 too; tables and heads are bf16, patches and the first attention f32",
 		classes: map[Class]string{Embedding: "bf16", Patches: F32, Retrieval: "bf16", Heads: "bf16"}, keep: []Keep{{"l0.attn", F32}}},
 }
 
@@ -68,6 +81,11 @@ func Named(name string) (Word, bool) {
 		return Word{}, false
 	}
 	return Words[i], true
+}
+
+// Stored returns the row of the word of an element type of weights.
+func Stored(d ir.DType) Word {
+	return Words[slices.IndexFunc(Words, func(w Word) bool { return w.DType == d })]
 }
 
 // Names lists the names of the words.
