@@ -20,6 +20,7 @@ import (
 	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/golden"
+	"github.com/multiway-go/multiway/ir/precision"
 )
 
 // maxInterp bounds the interpreter's distance to the truth. Both are float64 until
@@ -152,12 +153,15 @@ func TestCases(t *testing.T) {
 // leave the others alone.
 func TestCasesIn16Bits(t *testing.T) {
 	asmtest.Slow(t)
-	for _, precision := range []string{"bf16", "f16"} {
-		t.Run(precision, func(t *testing.T) {
+	for _, p := range precision.Words {
+		if p.Name == precision.F32 || p.Cosine > 0 {
+			continue
+		}
+		t.Run(p.Name, func(t *testing.T) {
 			t.Parallel()
-			sum, lines := runCheck(t, golden.Options{Precision: precision, Engine: "binary"}, filepath.Join("testdata", "encode_t1"))
+			sum, lines := runCheck(t, golden.Options{Precision: p.Name, Engine: "binary"}, filepath.Join("testdata", "encode_t1"))
 			for _, l := range lines {
-				if l.Verdict == "FAIL" || l.Verdict == "ok" && !strings.Contains(l.Weights, "."+precision) {
+				if l.Verdict == "FAIL" || l.Verdict == "ok" && !strings.Contains(l.Weights, "."+p.Name) {
 					t.Error(l)
 				}
 			}
@@ -201,18 +205,24 @@ func TestCasesInBytes(t *testing.T) {
 	}
 }
 
-// Products of bf16 keep the direction of rows, and are the same at every level: what
-// differs is what happens between them.
-func TestCasesInProductsOfBF16(t *testing.T) {
+// What is rounded further keeps the direction of rows at every level, as near as its precision aims at.
+func TestCasesByCosine(t *testing.T) {
 	asmtest.Slow(t)
-	sum, lines := runCheck(t, golden.Options{Precision: "bf16dot"}, filepath.Join("testdata", "classification"))
-	if want := 4 * len(builtLevels()); sum.Passed < want || sum.Failed > 0 {
-		t.Errorf("%v, want %d passed at least", sum, want)
-	}
-	for _, l := range lines {
-		if l.Engine != "" && (l.Bound < 0.9e-4 || l.Bound > 1.1e-4) {
-			t.Errorf("%v\nis not held to a cosine of 0.9999", l)
+	for _, p := range precision.Words {
+		if p.Cosine == 0 {
+			continue
 		}
+		t.Run(p.Name, func(t *testing.T) {
+			sum, lines := runCheck(t, golden.Options{Precision: p.Name}, filepath.Join("testdata", "classification"))
+			if want := 4 * len(builtLevels()); sum.Passed < want || sum.Failed > 0 {
+				t.Errorf("%v, want %d passed at least", sum, want)
+			}
+			for _, l := range lines {
+				if bound := 1 - p.Cosine; l.Engine != "" && math.Abs(l.Bound-bound) > 0.1*bound {
+					t.Errorf("%v\nis not held to a cosine of %g", l, p.Cosine)
+				}
+			}
+		})
 	}
 }
 

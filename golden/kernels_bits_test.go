@@ -10,6 +10,7 @@ import (
 
 	"github.com/multiway-go/multiway/asm"
 	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/ir"
 )
 
 // TestSameBits checks what callers rely on when they choose tiles and blocks freely: tiles of any number of rows, and of
@@ -27,9 +28,7 @@ func TestSameBits(t *testing.T) {
 	most := 16
 	a, bias := random(most*depth), random(n)
 	b := random(depth*n + 64)[:depth*n]
-	for i := range b {
-		_, b[i] = halfOf("bf16", b[i]) // so that 16-bit tiles see the same values
-	}
+	ir.Round(b, ir.BF16) // so that 16-bit tiles see the same values
 	type result struct {
 		name string
 		c    []float32
@@ -44,7 +43,7 @@ func TestSameBits(t *testing.T) {
 		if k.Op == asm.OpWGemm {
 			narrow = make([]uint16, len(b))
 			for i := range b {
-				narrow[i], _ = halfOf(k.DType, b[i])
+				narrow[i] = uint16(dtypeOf(k).Encode(b[i]))
 			}
 		}
 		for _, blocks := range [][]int{{depth}, {split, depth - split}} {

@@ -64,16 +64,6 @@ func testGemm(c *check, k asm.Kernel, fn any) {
 	}
 }
 
-// halfOf returns the 16-bit value nearest to x, and that value.
-func halfOf(dtype string, x float32) (uint16, float32) {
-	if dtype == "f16" {
-		h := ir.ToF16(x)
-		return h, ir.FromF16(h)
-	}
-	h := ir.ToBF16(x)
-	return h, ir.FromBF16(h)
-}
-
 // halves is n 16-bit values of the second input.
 func (c *check) halves(n int) []uint16 { return c.halvesOf(c.in2, n) }
 
@@ -82,6 +72,15 @@ func (c *check) halvesOf(fence []float32, n int) []uint16 {
 	words := c.newMat(fence, 1, (n+1)/2, (n+1)/2, c.normal).p
 	h := unsafe.Slice((*uint16)(unsafe.Pointer(&words[0])), 2*len(words))
 	return h[len(h)-n:]
+}
+
+// dtypeOf is the element type of the weights that a kernel reads.
+func dtypeOf(k asm.Kernel) ir.DType {
+	d, err := ir.ParseDType(k.DType)
+	if err != nil {
+		panic(err)
+	}
+	return d
 }
 
 func testWGemm(c *check, k asm.Kernel, fn any) {
@@ -97,7 +96,8 @@ func testWGemm(c *check, k asm.Kernel, fn any) {
 			stride := depth*asm.Panel + variant
 			b, wide := c.halves((panels-1)*stride+depth*asm.Panel), make([]float32, panels*stride)
 			for i := range b {
-				b[i], wide[i] = halfOf(k.DType, c.normal())
+				h := dtypeOf(k).Encode(c.normal())
+				b[i], wide[i] = uint16(h), dtypeOf(k).Decode(h)
 			}
 			out := c.newMat(c.out, rows, k.NR, k.NR+5, c.normal)
 			start := slices.Clone(out.p)
@@ -126,22 +126,23 @@ func testWGemm(c *check, k asm.Kernel, fn any) {
 	}
 }
 
-// testExpand widens every 16-bit value there is, and runs of every length.
+// testExpand widens every value of the type, and runs of every length.
 func testExpand(c *check, k asm.Kernel, fn any) {
-	f := fn.(rt.Expand)
-	widen := ir.FromBF16
-	if k.DType == "f16" {
-		widen = ir.FromF16
-	}
-	for _, n := range append(upTo(70), 1<<16) {
-		src := c.halves(n)
-		for i := range src {
-			src[i] = uint16(i * (1<<16/n | 1))
+	f, d := fn.(rt.Expand), dtypeOf(k)
+	all := 1 << (8 * d.Size())
+	for _, n := range append(upTo(70), all) {
+		src := c.bytesOf(c.in2, n*d.Size())
+		bits := make([]uint32, n)
+		for i := range bits {
+			bits[i] = uint32(i * (all/n | 1) % all)
+			for j := range d.Size() {
+				src[i*d.Size()+j] = byte(bits[i] >> (8 * j))
+			}
 		}
 		dst := c.newMat(c.out, 1, n, n, c.normal)
-		f(n, dst.ptr(), &src[0])
-		for i, h := range src {
-			want, got := widen(h), dst.p[i]
+		f(n, dst.ptr(), (*uint16)(unsafe.Pointer(&src[0])))
+		for i, h := range bits {
+			want, got := d.Decode(h), dst.p[i]
 			if want != want && got != got {
 				continue // a NaN stays one, of whatever kind
 			}

@@ -103,12 +103,13 @@ func TestRecordReduced(t *testing.T) {
 	asmtest.Slow(t)
 	o := golden.RecordOptions{Images: []string{"testdata/preprocess/sq_down.png"}, IDs: [][]int32{{0, 7, 2}}}
 	var exact map[string]float64
-	for _, word := range []string{"f32", "f16", "bf16", "bf16dot", "int8", "int8x2"} {
+	for _, p := range precision.Words { // the first is f32
+		word := p.Name
 		m := openModel(t, tinyYAML)
 		if err := m.Desc.SetPrecision(word); err != nil {
 			t.Fatal(err)
 		}
-		if p, _ := precision.Named(word); p.Cosine > 0 {
+		if p.Cosine > 0 {
 			m.Desc.Cosine = 0.99 // otherwise all of so small a model is kept
 		}
 		dir := filepath.Join(t.TempDir(), word)

@@ -5,47 +5,63 @@ import (
 	"testing"
 )
 
-// rounding checks that a 16-bit type's conversion is nearest-even: every pair
-// of neighbours a < b, the point half way, and the float32s beside it.
-func rounding(t *testing.T, to func(float32) uint16, from func(uint16) float32, inf uint16) {
-	for h := uint16(0); h < inf; h++ {
-		a, b := from(h), float64(from(h+1))
-		if h+1 == inf { // half way to the value that would follow
-			b = 2*float64(a) - float64(from(h-1))
+// Of every type of at most 16 bits each value is nearest to itself, what lies between two
+// goes to the nearer one, or to the even one, and what is no number stays none.
+func TestDTypes(t *testing.T) {
+	for _, d := range DTypes() {
+		if again, err := ParseDType(d.String()); err != nil || again != d {
+			t.Errorf("%v is read as %v (%v)", d, again, err)
 		}
-		if got := to(a); got != h {
-			t.Fatalf("to(%v) = %#04x, want %#04x", a, got, h)
+		if d.Size() <= 2 && !d.Scaled() {
+			t.Run(d.String(), func(t *testing.T) { rounding(t, d) })
+		}
+	}
+}
+
+func rounding(t *testing.T, d DType) {
+	sign := uint32(1) << (8*d.Size() - 1)
+	none := sign - 1 // the first that is no finite number
+	for !finite(d.Decode(none)) {
+		none--
+	}
+	none++
+	for h := range none {
+		a, b := d.Decode(h), float64(d.Decode(h+1))
+		if h+1 == none { // half way to the value that would follow
+			b = 2*float64(a) - float64(d.Decode(h-1))
+		}
+		if got := d.Encode(a); got != h {
+			t.Fatalf("%v is encoded as %#04x, want %#04x", a, got, h)
 		}
 		mid := float32((float64(a) + b) / 2)
 		even := h + h&1
 		for _, c := range []struct {
 			f    float32
-			want uint16
+			want uint32
 		}{{mid, even}, {math.Nextafter32(mid, 0), h}, {math.Nextafter32(mid, math.MaxFloat32), h + 1}} {
 			if c.f <= a || float64(c.f) >= b {
 				continue
 			}
-			if got := to(c.f); got != c.want {
-				t.Fatalf("to(%v) = %#04x, want %#04x (between %v and %v)", c.f, got, c.want, a, b)
+			if got := d.Encode(c.f); got != c.want {
+				t.Fatalf("%v is encoded as %#04x, want %#04x (between %v and %v)", c.f, got, c.want, a, b)
 			}
-			if got := to(-c.f); got != c.want|0x8000 {
-				t.Fatalf("to(%v) = %#04x, want %#04x", -c.f, got, c.want|0x8000)
+			if got := d.Encode(-c.f); got != c.want|sign {
+				t.Fatalf("%v is encoded as %#04x, want %#04x", -c.f, got, c.want|sign)
 			}
 		}
 	}
-	for h := inf + 1; h <= 0x7fff; h++ {
-		if f := from(h); f == f {
-			t.Fatalf("from(%#04x) = %v, want NaN", h, f)
-		}
-		if got := to(from(h)); got&0x7fff <= inf {
-			t.Fatalf("NaN %#04x became %#04x", h, got)
+	for h := none; h < sign; h++ {
+		f := d.Decode(h)
+		if again := d.Decode(d.Encode(f)); finite(f) || (f != f) != (again != again) {
+			t.Fatalf("%#04x is %v, and %v when it was encoded", h, f, again)
 		}
 	}
-	if !math.IsInf(float64(from(inf)), 1) || to(float32(math.Inf(1))) != inf || to(float32(math.Inf(-1))) != inf|0x8000 {
-		t.Error("infinities do not stay")
+	if d.Encode(float32(math.Inf(1))) != none || d.Encode(float32(math.Inf(-1))) != none|sign {
+		t.Error("infinities are not the first that is no number")
+	}
+	if i := Round([]float32{1, float32(math.NaN()), d.Decode(none - 1), math.MaxFloat32}, d); i != 3 {
+		t.Errorf("element %d does not fit, want the last", i)
 	}
 }
 
-func TestF16(t *testing.T) { rounding(t, ToF16, FromF16, 0x7c00) }
-
-func TestBF16(t *testing.T) { rounding(t, ToBF16, FromBF16, 0x7f80) }
+func finite(f float32) bool { return math.Float32bits(f)&0x7f800000 != 0x7f800000 }

@@ -41,28 +41,10 @@ func values(w *ir.Weight) []float32 {
 		scale = 1 / math.Sqrt(float64(w.Type.Cols()))
 	}
 	for i := range x {
-		x[i] = round(float32(mean+scale*r.NormFloat64()), w.Type.DType)
+		x[i] = float32(mean + scale*r.NormFloat64())
 	}
+	ir.Round(x, w.Type.DType)
 	return x
-}
-
-// round returns x with no more bits than d has.
-func round(x float32, d ir.DType) float32 {
-	bits := 0
-	switch d {
-	case ir.BF16:
-		bits = 16
-	case ir.F16:
-		bits = 13
-	default:
-		return x
-	}
-	if d == ir.F16 && math.Abs(float64(x)) < 0x1p-14 {
-		return float32(math.RoundToEven(float64(x)*0x1p24) * 0x1p-24)
-	}
-	u := math.Float32bits(x)
-	u += 1<<(bits-1) - 1 + u>>bits&1
-	return math.Float32frombits(u >> bits << bits)
 }
 
 // Inputs returns random inputs of function f at text length t, which depend on the
