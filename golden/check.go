@@ -16,6 +16,7 @@ import (
 
 	"github.com/multiway-go/multiway/asm"
 	"github.com/multiway-go/multiway/codegen/compile"
+	"github.com/multiway-go/multiway/codegen/inputs"
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/golden/cases"
@@ -389,12 +390,12 @@ func (c *checker) model(cs *cases.Case, m *compile.Model, v cases.Variant, level
 		if taps {
 			m = m.WithTaps()
 		}
-		m, choice, err := m.Tuned(entries, nil)
+		m, err := m.Tuned(entries, nil)
 		if err != nil {
 			return err
 		}
-		if choice != nil {
-			c.add(Line{Case: cs.Name, Weights: v.Name, Verdict: chosen, Note: choice.Summary()})
+		if m.Choice != nil && m.Choice.Results != nil {
+			c.add(Line{Case: cs.Name, Weights: v.Name, Verdict: chosen, Note: m.Choice.Summary()})
 		}
 		p, _, err := m.Lower(entries)
 		if err != nil {
@@ -492,7 +493,7 @@ func interpreter(p *ir.Program) runner {
 		f := p.Func(fn)
 		all := map[string][][]float32{}
 		for _, s := range batch {
-			in, t := compile.Tensors(f, s)
+			in, t := inputs.Tensors(f, s)
 			out, err := p.Run(fn, t, in)
 			if err != nil {
 				return nil, err

@@ -38,8 +38,10 @@ var ladder = map[string]rung{
 	"asm/arm64":   {imports: "asm", tests: "generated/kernels"},
 	"passes":      {imports: "ir ir/precision asm", tests: "ir/irtest"},
 
-	"codegen": {imports: "ir asm asm/amd64 asm/arm64 codegen/rt codegen/rt/file codegen/rt/caption codegen/rt/pixel codegen/rt/token github.com/dave/jennifer/jen", tests: "passes codegen/onnx"},
-	"codegen/compile": {imports: "ir ir/model ir/checkpoint ir/precision asm passes codegen codegen/rt/... golden/cases", // the one package that sees both ends
+	"codegen":        {imports: "ir asm asm/amd64 asm/arm64 codegen/rt codegen/rt/file codegen/rt/caption codegen/rt/pixel codegen/rt/token github.com/dave/jennifer/jen", tests: "passes codegen/onnx"},
+	"codegen/inputs": {imports: "ir codegen/rt codegen/rt/file codegen/rt/imagefile codegen/rt/pixel codegen/rt/task codegen/rt/token", tests: "ir/model"},
+	"codegen/tune":   {imports: "ir ir/model ir/precision asm passes codegen/inputs codegen/rt", tests: "ir/checkpoint"},
+	"codegen/compile": {imports: "ir ir/model ir/checkpoint ir/precision asm passes codegen codegen/inputs codegen/tune codegen/rt/... golden/cases", // the one package that sees both ends
 		tests: "ir/checkpoint/torchsave ir/irtest"},
 
 	"codegen/onnx": {imports: "ir codegen/rt/file", tests: "ir/model ir/checkpoint passes"},
@@ -71,7 +73,7 @@ var ladder = map[string]rung{
 	"golden/suite":          {imports: "asm asm/asmtest"},
 	"golden/cases":          {imports: "ir/checkpoint codegen/rt/file"},
 	"golden/cases/casetest": {imports: "golden/cases codegen/rt"},
-	"golden": {imports: "ir ir/model ir/checkpoint ir/precision asm codegen/compile codegen/rt/... golden/cases",
+	"golden": {imports: "ir ir/model ir/checkpoint ir/precision asm codegen/compile codegen/inputs codegen/rt/... golden/cases",
 		tests: "asm/amd64 codegen passes generated/... golden/cases/casetest golang.org/x/sys/..."},
 	"cmd/multiway": {imports: "ir/... asm/... passes codegen codegen/compile codegen/onnx codegen/rt/... golden " +
 		"github.com/spf13/cobra github.com/rogpeppe/go-internal/diff", tests: testscript},
@@ -195,6 +197,7 @@ func TestLadderIsStrict(t *testing.T) {
 		{"passes", "codegen"},
 		{"codegen", "passes"},
 		{"codegen", "ir/model"},
+		{"codegen/tune", "codegen/compile"},
 		{"codegen/rt", "ir"},
 		{"codegen/rt", "codegen/rt/token"},
 		{"codegen/rt/token", "golang.org/x/text"},

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/multiway-go/multiway/codegen/compile"
+	"github.com/multiway-go/multiway/codegen/inputs"
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/golden/cases"
@@ -51,7 +52,7 @@ type recorder struct {
 	m       *compile.Model
 	o       RecordOptions
 	side    int
-	samples *compile.Samples
+	samples *inputs.Samples
 	inputs  []checkpoint.Tensor
 	held    *compile.Expected // nil: none
 }
@@ -75,12 +76,12 @@ func Record(dir string, m *compile.Model, o RecordOptions) error {
 	if err := file.Takes(dir); err != nil {
 		return err
 	}
-	inputs := m.Inputs()
+	read := m.Inputs()
 	if o.Expect != "" {
-		inputs = append(inputs, o.Expect)
+		read = append(read, o.Expect)
 	}
 	for _, n := range cases.Files {
-		if err := file.Distinct(filepath.Join(dir, n), append(inputs, o.Images...)...); err != nil {
+		if err := file.Distinct(filepath.Join(dir, n), append(read, o.Images...)...); err != nil {
 			return err
 		}
 	}
@@ -103,7 +104,7 @@ func Record(dir string, m *compile.Model, o RecordOptions) error {
 	if c.ConfigJSON, err = json.Marshal(map[string]any{"family": c.Family, "task": c.Task, "dim": m.Desc.Sizes.Dim, "image_size": r.side, "vocab_size": s.Vocab()}); err != nil {
 		return err
 	}
-	plan := map[*ir.Func][]compile.Sample{}
+	plan := map[*ir.Func][]inputs.Sample{}
 	n := 0
 	for _, f := range described.Funcs {
 		in, why := r.samples.Of(f)
@@ -128,8 +129,12 @@ func Record(dir string, m *compile.Model, o RecordOptions) error {
 }
 
 // read turns pictures and texts into inputs.
-func (r *recorder) read() (err error) {
-	if r.samples, err = r.m.ReadSamples(r.o.Images, r.o.Texts, r.o.IDs); err != nil {
+func (r *recorder) read() error {
+	reader, err := r.m.Reader()
+	if err != nil {
+		return err
+	}
+	if r.samples, err = reader.Read(r.o.Images, r.o.Texts, r.o.IDs); err != nil {
 		return err
 	}
 	if r.o.Expect != "" {
@@ -170,7 +175,7 @@ func imageName(i int) string { return fmt.Sprintf("image.%d", i) }
 func textName(i int) string  { return fmt.Sprintf("text.%d", i) }
 
 // source says of what an input was made, and which tensors it is.
-func (r *recorder) source(x compile.Sample) (names []string, tensors map[string]string) {
+func (r *recorder) source(x inputs.Sample) (names []string, tensors map[string]string) {
 	tensors = map[string]string{}
 	if x.Image >= 0 {
 		names = append(names, r.samples.Images[x.Image].Name)
@@ -184,11 +189,11 @@ func (r *recorder) source(x compile.Sample) (names []string, tensors map[string]
 }
 
 // run fills in the runs and returns the outputs of the interpreter.
-func (r *recorder) run(c *cases.Case, described *ir.Program, plan map[*ir.Func][]compile.Sample) ([]checkpoint.Tensor, error) {
+func (r *recorder) run(c *cases.Case, described *ir.Program, plan map[*ir.Func][]inputs.Sample) ([]checkpoint.Tensor, error) {
 	if err := compile.CanCompile(r.o.Log); err != nil {
 		return nil, err
 	}
-	m, _, err := r.m.Tuned(r.o.Entries, r.o.Log)
+	m, err := r.m.Tuned(r.o.Entries, r.o.Log)
 	if err != nil {
 		return nil, err
 	}
@@ -236,7 +241,7 @@ func (r *recorder) run(c *cases.Case, described *ir.Program, plan map[*ir.Func][
 		for i, in := range plan[f] {
 			r.o.Log("%s %d of %d: running the float64 interpreter", f.Name, i+1, len(plan[f]))
 			names, made := r.source(in)
-			tensors, t := compile.Tensors(f, in.Seq)
+			tensors, t := inputs.Tensors(f, in.Seq)
 			want, err := described.Run(f.Name, t, tensors)
 			if err != nil {
 				return nil, err

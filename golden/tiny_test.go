@@ -19,6 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/multiway-go/multiway/codegen/compile"
+	"github.com/multiway-go/multiway/codegen/inputs"
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/codegen/rt/task"
 	"github.com/multiway-go/multiway/generated/beit3tiny"
@@ -107,7 +108,7 @@ func isItsProgram(t *testing.T, name string, pkg *rt.Package, m *rt.Model) {
 		}
 		for _, n := range lengths {
 			seq := sequence(f, n, uint64(n))
-			in, text := compile.Tensors(p.Func(f.Name), seq)
+			in, text := inputs.Tensors(p.Func(f.Name), seq)
 			want, err := p.Run(f.Name, text, in)
 			if err != nil {
 				t.Fatal(err)

@@ -137,7 +137,7 @@ func (p *Program) evalAll(f *Func, v *Value, lengths []int, args [][]*Tensor) ([
 		return got, nil
 	}
 	errs := make([]error, len(args))
-	parallel(len(args), func(i int) { got[i], errs[i] = p.eval(f, v, lengths[i], args[i]) })
+	Parallel(len(args), func(i int) { got[i], errs[i] = p.eval(f, v, lengths[i], args[i]) })
 	return got, errors.Join(errs...)
 }
 
@@ -373,7 +373,7 @@ func (x *Tensor) slice(at, n int) *Tensor {
 // apply returns f of every element.
 func (x *Tensor) apply(f func(float64) float64) *Tensor {
 	y := &Tensor{Shape: x.Shape, F: make([]float64, len(x.F))}
-	parallel(x.rows(), func(r int) {
+	Parallel(x.rows(), func(r int) {
 		for i, v := range x.row(r) {
 			y.row(r)[i] = f(v)
 		}

@@ -117,7 +117,7 @@ func evalAttention(c *Eval) (*Tensor, error) {
 	_, masked := c.V.Attrs.Get("prefix")
 	prefix, at := c.V.Attrs.Dim("prefix").At(c.T), c.V.Attrs.Dim("at").At(c.T)
 	y := newTensor(q.rows(), v.cols())
-	parallel(heads, func(h int) {
+	Parallel(heads, func(h int) {
 		scores := make([]float64, k.rows())
 		for r := range q.rows() {
 			s := scores

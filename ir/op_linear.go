@@ -69,7 +69,7 @@ func roundBF16(x *Tensor) *Tensor {
 // what that takes away, at most half a step, is rounded to 1/254 of a step.
 func roundRows(x *Tensor, twice bool) *Tensor {
 	y := newTensor(x.rows(), x.cols())
-	parallel(x.rows(), func(r int) {
+	Parallel(x.rows(), func(r int) {
 		row := x.row(r)
 		middle, reach := (slices.Max(row)+slices.Min(row))/2, (slices.Max(row)-slices.Min(row))/2
 		for i, v := range row {
@@ -92,7 +92,7 @@ func roundRows(x *Tensor, twice bool) *Tensor {
 func matmul(y, x *Tensor, w, b []float32) {
 	rows, n, k := x.rows(), y.cols(), x.cols()
 	const strip = 32
-	parallel((n+strip-1)/strip, func(s int) {
+	Parallel((n+strip-1)/strip, func(s int) {
 		from, to := s*strip, min(n, (s+1)*strip)
 		ws := make([]float64, (to-from)*k)
 		for i := range ws {
@@ -142,8 +142,8 @@ func dot3x2(a0, a1, a2, b0, b1 []float64) (c [3][2]float64) {
 	return [3][2]float64{{s00, s01}, {s10, s11}, {s20, s21}}
 }
 
-// parallel calls f(0) ... f(n-1) on all CPUs and waits.
-func parallel(n int, f func(i int)) {
+// Parallel calls f(0) ... f(n-1) on all CPUs and waits.
+func Parallel(n int, f func(i int)) {
 	workers := min(n, runtime.GOMAXPROCS(0))
 	if workers <= 1 {
 		for i := range n {

@@ -134,6 +134,11 @@ func (f *Func) States() []*Value {
 	return s
 }
 
+// Stores reports whether f begins or goes on with a state that calls share.
+func (f *Func) Stores() bool {
+	return slices.ContainsFunc(f.Values, func(v *Value) bool { return v.Op == OpStore })
+}
+
 // MinT is the smallest run-time length that f takes: 0, nothing cached yet, for a
 // function with states, else 1.
 func (f *Func) MinT() int {

@@ -180,7 +180,7 @@ func TestPrecisionTable(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if at, _, err = at.Tuned(nil, t.Logf); err != nil {
+		if at, err = at.Tuned(nil, t.Logf); err != nil {
 			t.Fatal(err)
 		}
 		described, _, err := at.Lower(nil)

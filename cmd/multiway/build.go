@@ -178,9 +178,6 @@ func runBuild(path, word, tune, samples string, decoders []string, o compile.Opt
 	if r.Checkpoint != nil {
 		fmt.Fprintln(stdout, r.Checkpoint)
 	}
-	for _, s := range r.Smoothed {
-		fmt.Fprintln(stdout, s)
-	}
 	if r.Choice != nil {
 		fmt.Fprintln(stdout, r.Choice)
 	}

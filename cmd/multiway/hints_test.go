@@ -119,9 +119,9 @@ var followed = []struct {
 	{"`tokenizer: FILE` in the description adds one", "", "", "cmd/multiway.TestScripts"},
 	{"or give --expect-bound %.2g", "", "", "codegen/compile.TestExpectFinds"},
 	{"`family: %s` and all other sizes in place of `preset`", "", "", "codegen/compile.TestWrittenOfPreset"},
-	{"`tune: off` in the description, or --tune off, leaves it out", "", "", "codegen/compile.TestTuned"},
-	{"`smooth: off` in the description leaves it out", "", "", "codegen/compile.TestSmoothed"},
-	{"`cosine: %v` in the description refuses that", "", "", "codegen/compile.TestTuned"},
+	{"`tune: off` in the description, or --tune off, leaves it out", "", "", "codegen/tune.TestTuned"},
+	{"`smooth: off` in the description leaves it out", "", "", "codegen/tune.TestSmoothed"},
+	{"`cosine: %v` in the description refuses that", "", "", "codegen/tune.TestTuned"},
 	{"remove one", "", "", "cmd/multiway.TestScripts"},
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/codegen/compile"
+	"github.com/multiway-go/multiway/codegen/inputs"
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/codegen/rt/caption"
 	"github.com/multiway-go/multiway/codegen/rt/engineproc"
@@ -208,7 +209,7 @@ func TestStepIsFull(t *testing.T) {
 			}
 			for n := range words {
 				seq := rt.Seq{Image: pixels, IDs: append(slices.Clone(words[:n+1]), mask)}
-				in, text := compile.Tensors(p.Func("caption_full"), seq)
+				in, text := inputs.Tensors(p.Func("caption_full"), seq)
 				out, err := p.Run("caption_full", text, in)
 				if err != nil {
 					t.Fatal(err)

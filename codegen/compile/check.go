@@ -4,10 +4,10 @@ import (
 	"cmp"
 	"fmt"
 	"math"
-	"slices"
 	"strings"
 
 	"github.com/multiway-go/multiway/asm"
+	"github.com/multiway-go/multiway/codegen/inputs"
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/codegen/rt/caption"
 	"github.com/multiway-go/multiway/codegen/rt/engineproc"
@@ -93,9 +93,6 @@ func (r Result) String() string {
 	return fmt.Sprintf("%-28s %-14s %-11s against %-22s max abs error %.2e, bound %.2e  %s", r.Func, r.Output, r.Level, r.Judge, r.MaxAbs, r.Bound, verdict)
 }
 
-// sampleText is the number of ids in the self-check's text.
-const sampleText = 9
-
 // selfCheck judges the engine of a planned program and returns its vectors for the
 // package to carry.
 func (m *Model) selfCheck(e *Engine, planned *ir.Program, how Check, opt Options) ([]Result, []task.Vector, error) {
@@ -103,7 +100,7 @@ func (m *Model) selfCheck(e *Engine, planned *ir.Program, how Check, opt Options
 	if err != nil {
 		return nil, nil, err
 	}
-	text := min(sampleText, described.MaxT)
+	text := min(inputs.TextIDs, described.MaxT)
 	work := int64(0)
 	for _, f := range described.Funcs {
 		work += ir.FuncCost(described, f, text).FLOPs
@@ -141,7 +138,7 @@ func (m *Model) selfCheck(e *Engine, planned *ir.Program, how Check, opt Options
 	for _, r := range c.results {
 		switch {
 		case r.OK():
-		case r.Rows > 0 && strings.HasPrefix(r.Judge, exactModel):
+		case r.Rows > 0 && strings.HasPrefix(r.Judge, inputs.Exact):
 			inexact = append(inexact, r.String())
 		default:
 			bad = append(bad, r.String())
@@ -201,9 +198,6 @@ func roundingOf(p *ir.Program) precision.Rounding {
 	return r
 }
 
-// exactModel is what accuracy is measured against.
-const exactModel = "the model in float64"
-
 // judge compares what was compiled with the float64 interpreter on the program with its
 // weights as they are stored, and, if they are not float32, on the program as described.
 // It returns what the first says.
@@ -226,7 +220,7 @@ func (m *Model) judge(c *checker, got []result, described *ir.Program, name stri
 	if err != nil {
 		return nil, err
 	}
-	c.angles(got, exact, exactModel+strings.TrimPrefix(name, "interpreter"), max(m.Desc.Cosine, c.rounds.Least))
+	c.angles(got, exact, inputs.Exact+strings.TrimPrefix(name, "interpreter"), max(m.Desc.Cosine, c.rounds.Least))
 	return want, nil
 }
 
@@ -290,7 +284,7 @@ func (m *Model) onSamples(c *checker, e *Engine, described *ir.Program, opt Opti
 			if err != nil {
 				return err
 			}
-			in, t := Tensors(f, x.Seq)
+			in, t := inputs.Tensors(f, x.Seq)
 			exact, err := described.Run(f.Name, t, in)
 			if err != nil {
 				return err
@@ -310,7 +304,7 @@ func (m *Model) onSamples(c *checker, e *Engine, described *ir.Program, opt Opti
 				}
 			}
 		}
-		c.angles(got, want, exactModel+", samples", max(m.Desc.Cosine, c.rounds.Least))
+		c.angles(got, want, inputs.Exact+", samples", max(m.Desc.Cosine, c.rounds.Least))
 	}
 	return nil
 }
@@ -338,7 +332,7 @@ func (c *checker) outputs(e *Engine, p *ir.Program, level string) ([]result, err
 	}
 	var all []result
 	for _, f := range p.Funcs {
-		if keeps(f) {
+		if f.Stores() {
 			if len(f.States()) == 0 {
 				continue // judged by the steps that read what it stores
 			}
@@ -380,7 +374,7 @@ func (c *checker) outputs(e *Engine, p *ir.Program, level string) ([]result, err
 func (c *checker) interpret(p *ir.Program) ([]result, error) {
 	var all []result
 	for _, f := range p.Funcs {
-		if keeps(f) {
+		if f.Stores() {
 			if len(f.States()) == 0 {
 				continue
 			}
@@ -399,7 +393,7 @@ func (c *checker) interpret(p *ir.Program) ([]result, error) {
 			all = append(all, steps(f, "interpreter", logits))
 			continue
 		}
-		in, t := Tensors(f, c.sample(f))
+		in, t := inputs.Tensors(f, c.sample(f))
 		out, err := p.Run(f.Name, t, in)
 		if err != nil {
 			return nil, err
@@ -409,11 +403,6 @@ func (c *checker) interpret(p *ir.Program) ([]result, error) {
 		}
 	}
 	return all, nil
-}
-
-// keeps reports whether f reads or begins a state.
-func keeps(f *ir.Func) bool {
-	return slices.ContainsFunc(f.Values, func(v *ir.Value) bool { return v.Op == ir.OpStore })
 }
 
 // caption is the self-check's picture and words for the steps of a caption.
@@ -446,9 +435,7 @@ func (c *checker) angles(got, want []result, judge string, least float64) {
 	for i, g := range got {
 		w := want[i]
 		r := Result{Func: g.fn, Output: g.output, Judge: judge, Level: g.level, Cosine: 1, Mean: 1, Least: least}
-		n := max(1, min(w.cols, len(w.values)))
-		for j := 0; j+n <= len(w.values); j += n {
-			x, y := g.values[j:j+n], w.values[j:j+n]
+		inputs.Rows(g.values, w.values, w.cols, func(x, y []float64) {
 			top, at := 0, 0
 			for k := range x {
 				if x[k] > x[top] {
@@ -465,10 +452,10 @@ func (c *checker) angles(got, want []result, judge string, least float64) {
 			if top == at {
 				r.Top1++
 			}
-			cos := cosine(x, y)
+			cos := inputs.Cosine(x, y)
 			r.Cosine = min(r.Cosine, cos)
 			r.Mean += (cos - r.Mean) / float64(r.Rows)
-		}
+		})
 		c.results = append(c.results, r)
 	}
 }
@@ -491,17 +478,7 @@ func (c *checker) compare(got, want []result, judge string) {
 }
 
 // sample is the self-check's input of a function.
-func (c *checker) sample(f *ir.Func) rt.Seq {
-	image, text := 0, 0
-	for _, p := range f.Params {
-		if p.Type.DType == ir.I32 {
-			text = c.text
-			continue
-		}
-		image += int(p.Type.Elements(0))
-	}
-	return task.Sample(c.salt+f.Name, image, text, c.vocab)
-}
+func (c *checker) sample(f *ir.Func) rt.Seq { return inputs.Seeded(f, c.salt, c.text, c.vocab) }
 
 // vectors are the sample's outputs as the package carries them, the same on every CPU but
 // for a value that the interpreter's last bit rounds the other way.

@@ -1,6 +1,8 @@
 package compile
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -43,4 +45,29 @@ func TestWriteShort(t *testing.T) {
 	if lines := short([]Result{exact, {Rows: 1, Cosine: 0.9}, {Rows: 1, Cosine: 0.8}}, 0.9); len(lines) != 1 {
 		t.Errorf("got %q", lines)
 	}
+}
+
+const nlvr2Model = `model: 1
+name: tiny
+family: beit3
+sizes: {dim: 24, heads: 2, ffn: 40, layers: 4, image: 16, patch: 8, vocab: 50, positions: 20}
+seed: 7
+tasks: [nlvr2]
+limits: {text: 18}
+precision: {default: int8, heads: f32}
+`
+
+// parsed opens the description.
+func parsed(t *testing.T, description string) *Model {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "model.yaml")
+	if err := os.WriteFile(path, []byte(description), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	m, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { m.Close() })
+	return m
 }

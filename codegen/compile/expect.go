@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/multiway-go/multiway/codegen/inputs"
 	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/codegen/rt/imagefile"
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
@@ -187,7 +188,11 @@ func (x *Expected) readIDs(m *Model, src checkpoint.Source, t checkpoint.Info) e
 		}
 		lists = append(lists, seq)
 	}
-	if _, err := m.ReadSamples(nil, nil, lists); err != nil {
+	r, err := m.Reader()
+	if err == nil {
+		_, err = r.Read(nil, nil, lists)
+	}
+	if err != nil {
 		return fmt.Errorf("%s: %w", file.Quote(x.path), err)
 	}
 	x.ids = lists
@@ -218,7 +223,7 @@ func (x *Expected) made(p *pixel.Preprocess) ([][]float32, error) {
 // takes reports whether the file has all inputs of a function, how many those are, and of how many rows each is; one of one
 // row goes with all of the others.
 func (x *Expected) takes(f *ir.Func) (n, batch int, ok bool) {
-	if keeps(f) {
+	if f.Stores() {
 		return 0, 0, false
 	}
 	for _, p := range f.Params {
@@ -257,7 +262,7 @@ func tapName(name string) string {
 func isTap(result string) bool { return result == "embed" || strings.HasPrefix(result, "layers.") }
 
 // AddTo adds the inputs to samples.
-func (x *Expected) AddTo(m *Model, s *Samples) error {
+func (x *Expected) AddTo(m *Model, s *inputs.Samples) error {
 	opt, err := m.CodeOptions()
 	if err != nil {
 		return err
@@ -268,10 +273,10 @@ func (x *Expected) AddTo(m *Model, s *Samples) error {
 	}
 	name := filepath.Base(x.path)
 	for _, f := range images {
-		s.Images = append(s.Images, Picture{name, f})
+		s.Images = append(s.Images, inputs.Picture{Name: name, Pixels: f})
 	}
 	for _, ids := range x.ids {
-		s.Texts = append(s.Texts, Text{Name: name, IDs: ids})
+		s.Texts = append(s.Texts, inputs.Text{Name: name, IDs: ids})
 	}
 	return nil
 }

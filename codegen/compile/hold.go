@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/multiway-go/multiway/codegen/inputs"
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/codegen/rt/engineproc"
 	"github.com/multiway-go/multiway/codegen/rt/file"
@@ -21,7 +22,7 @@ type computer func(fn string, in rt.Seq) (map[string][]float64, error)
 func interpreted(p *ir.Program) computer {
 	return func(fn string, in rt.Seq) (map[string][]float64, error) {
 		f := p.Func(fn)
-		tensors, t := Tensors(f, in)
+		tensors, t := inputs.Tensors(f, in)
 		out, err := p.Run(fn, t, tensors)
 		if err != nil {
 			return nil, err
@@ -266,7 +267,7 @@ func (x *Expected) preprocessing(p *pixel.Preprocess) Result {
 func (m *Model) holdCompiled(taps *ir.Program, log logger, do func(run computer, level string) error) error {
 	plain := *m
 	d := *m.Desc
-	plain.Desc, plain.tuned = &d, tuning{}
+	plain.Desc, plain.Choice = &d, nil
 	if err := d.SetPrecision("f32"); err != nil {
 		return err
 	}

@@ -3,13 +3,14 @@ package compile
 import (
 	"fmt"
 	"path/filepath"
-	"slices"
 
 	"github.com/multiway-go/multiway/codegen"
+	"github.com/multiway-go/multiway/codegen/inputs"
 	"github.com/multiway-go/multiway/codegen/rt/caption"
 	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
 	"github.com/multiway-go/multiway/codegen/rt/token"
+	"github.com/multiway-go/multiway/codegen/tune"
 	"github.com/multiway-go/multiway/ir"
 	"github.com/multiway-go/multiway/ir/checkpoint"
 	"github.com/multiway-go/multiway/ir/model"
@@ -23,15 +24,52 @@ type Model struct {
 	Source    checkpoint.Source // nil when the weights come from the seed, or from nowhere
 	Tokenizer []byte            // nil: none
 
-	taps  bool
-	own   *Samples // of the description's folder, once they are read
-	tuned tuning
+	// Choice is what is stored otherwise than described; nil: nothing.
+	Choice *tune.Choice
+
+	taps bool
+	own  *inputs.Samples // of the description's folder, once they are read
 }
 
-// tuning is what Tuned decided; the zero value is nothing.
-type tuning struct {
-	keep   []precision.Keep // modules that are stored otherwise than described
-	smooth []Smoothed       // norms that were looked at and smoothed
+// Tuned returns the model with the choice that tune makes for the entries, nil for the
+// description's. log may be nil.
+func (m *Model) Tuned(entries []string, log func(format string, args ...any)) (*Model, error) {
+	t, err := m.tuning()
+	if err != nil {
+		return nil, err
+	}
+	c := *m
+	c.Choice, err = tune.Choose(t, tune.Options{Entries: entries, Log: log})
+	return &c, err
+}
+
+// tuning is the model as tune takes it.
+func (m *Model) tuning() (tune.Model, error) {
+	own, err := m.samples()
+	return tune.Model{Desc: m.Desc, Samples: own, Random: m.Source == nil, Lower: func(d *model.Description, entries []string) (*ir.Program, error) {
+		p, _, err := (&Model{Desc: d, Source: m.Source}).Lower(entries)
+		return p, err
+	}}, err
+}
+
+// samples returns those of the folder that the description names, nil if it names none.
+func (m *Model) samples() (*inputs.Samples, error) {
+	if m.own != nil || m.Desc.Samples == "" {
+		return m.own, nil
+	}
+	r, err := m.Reader()
+	if err != nil {
+		return nil, err
+	}
+	m.own, err = r.Folder(m.Desc.Path(m.Desc.Samples))
+	return m.own, err
+}
+
+// Reader reads inputs of the model.
+func (m *Model) Reader() (inputs.Reader, error) {
+	opt, err := m.CodeOptions()
+	s := m.Desc.Structure()
+	return inputs.Reader{Pixels: opt.Pixels, MaxPixels: opt.MaxPixels, Tokenizer: m.Tokenizer, Limit: m.Desc.Limits.Text, Vocab: s.Vocab()}, err
 }
 
 // Open reads a description and opens its checkpoint and tokenizer.
@@ -136,15 +174,11 @@ func (m *Model) Stored(p *ir.Program) (*ir.Program, error) {
 
 // passes are the options to run passes with, to the end if upto is "".
 func (m *Model) passes(upto string) passes.Options {
-	return passes.Options{Rows: m.Desc.Limits.Rows, Precision: m.precision(), Smooth: smoothings(m.Smoothed()), Upto: upto}
+	return passes.Options{Rows: m.Desc.Limits.Rows, Precision: m.precision(), Smooth: m.Choice.Smooth(), Upto: upto}
 }
 
-// precision says how weights are stored: as described, but for what Tuned keeps of the rest.
-func (m *Model) precision() precision.Map {
-	p := m.Desc.Precision
-	p.Keep = slices.Concat(m.tuned.keep, p.Keep) // a later row wins
-	return p
-}
+// precision says how weights are stored.
+func (m *Model) precision() precision.Map { return m.Choice.Stored(m.Desc.Precision) }
 
 // CodeOptions says what codegen makes of the model, for an engine.
 func (m *Model) CodeOptions() (codegen.Options, error) { return m.options("", "") }

@@ -16,6 +16,7 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/bench"
 	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/codegen/rt/interrupt"
+	"github.com/multiway-go/multiway/codegen/tune"
 	"github.com/multiway-go/multiway/ir/model"
 )
 
@@ -33,7 +34,7 @@ func Preset(name string, seed uint64) (*Model, error) {
 // checkpoint with m, which is the one to close.
 func (m *Model) AtPrecision(word string) (*Model, error) {
 	c, d := *m, *m.Desc
-	c.Desc, c.tuned = &d, tuning{}
+	c.Desc, c.Choice = &d, nil
 	return &c, d.SetPrecision(word)
 }
 
@@ -69,20 +70,25 @@ func NewScratch(models []*Model, asked bench.Options, log func(format string, ar
 		}
 	}
 	entries := asked.Entries
-	if err := announceAll(models, entries, o.log); err != nil {
+	var all []tune.Model
+	for _, m := range models {
+		t, err := m.tuning()
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, t)
+	}
+	if err := tune.Announce(all, tune.Options{Entries: entries, Log: o.log}); err != nil {
 		return nil, err
 	}
 	var names []string
 	for i, m := range models {
-		m, choice, err := m.Tuned(entries, o.log)
+		m, err := m.Tuned(entries, o.log)
 		if err != nil {
 			return nil, err
 		}
-		for _, s := range m.Smoothed() {
-			o.log("%s", s)
-		}
-		if choice != nil {
-			o.log("%s", choice)
+		if m.Choice != nil {
+			o.log("%s", m.Choice)
 		}
 		described, _, err := m.Lower(entries)
 		if err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/multiway-go/multiway/asm"
 	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/codegen/compile"
+	"github.com/multiway-go/multiway/codegen/inputs"
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/ir/checkpoint"
 	"github.com/multiway-go/multiway/ir/model"
@@ -65,7 +66,7 @@ func TestThreeModalities(t *testing.T) {
 	truth := map[string][][]float64{} // by function, of each sequence
 	for _, f := range p.Funcs {
 		for _, s := range batch(p, f, lengths) {
-			in, n := compile.Tensors(f, s)
+			in, n := inputs.Tensors(f, s)
 			out, err := p.Run(f.Name, n, in)
 			if err != nil {
 				t.Fatal(err)

@@ -14,6 +14,7 @@ import (
 	"github.com/multiway-go/multiway/codegen"
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/codegen/rt/file"
+	"github.com/multiway-go/multiway/codegen/tune"
 	"github.com/multiway-go/multiway/golden/cases"
 	"github.com/multiway-go/multiway/ir"
 	"github.com/multiway-go/multiway/ir/checkpoint"
@@ -52,8 +53,7 @@ type Report struct {
 	Checkpoint *checkpoint.Report // nil for weights from a seed
 	Results    []Result           // of the self-check
 	Held       []Result           // against what was expected
-	Smoothed   []Smoothed         // norms that were smoothed
-	Choice     *Choice            // nil where no bytes are multiplied
+	Choice     *tune.Choice       // nil where nothing was to choose and no norm was smoothed
 	Precision  string             // how the weights are stored
 	Stages     []Stage            // in order
 }
@@ -179,8 +179,8 @@ func (j *job) validate() error {
 }
 
 func (j *job) choose() (err error) {
-	if j.m, j.r.Choice, err = j.m.Tuned(j.Entries, j.log); err == nil {
-		j.r.Smoothed = j.m.Smoothed()
+	if j.m, err = j.m.Tuned(j.Entries, j.log); err == nil {
+		j.r.Choice = j.m.Choice
 	}
 	return err
 }
@@ -201,7 +201,7 @@ func (j *job) plan() (err error) {
 	if j.planned, err = j.m.Plan(j.described); err != nil {
 		return err
 	}
-	if names := j.r.Choice.whole(j.planned); names != nil {
+	if names := j.r.Choice.Whole(j.planned); names != nil {
 		j.log("warning: precision %s does nothing for %s: all products are kept at f32; a lower `cosine` in the description, which is %v, keeps less", j.r.Precision, strings.Join(names, ", "), j.m.aim())
 	}
 	return nil

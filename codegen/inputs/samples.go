@@ -1,4 +1,4 @@
-package compile
+package inputs
 
 import (
 	"errors"
@@ -6,15 +6,19 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/codegen/rt/imagefile"
+	"github.com/multiway-go/multiway/codegen/rt/pixel"
+	"github.com/multiway-go/multiway/codegen/rt/task"
 	"github.com/multiway-go/multiway/codegen/rt/token"
 	"github.com/multiway-go/multiway/ir"
 )
+
+// TextIDs is the number of ids in the text that functions are checked on.
+const TextIDs = 9
 
 const (
 	// folderSamples is how many pictures, and how many texts, are taken of a folder: the
@@ -49,38 +53,31 @@ type Sample struct {
 	Image, Text int // of the Samples; -1: none
 }
 
-// samples returns those of the folder that the description names, nil if it names none.
-func (m *Model) samples() (*Samples, error) {
-	if m.own == nil && m.Desc.Samples != "" {
-		s, err := m.sampleFolder(m.Desc.Path(m.Desc.Samples))
-		if err != nil {
-			return nil, err
-		}
-		m.own = s
-	}
-	return m.own, nil
+// Reader reads pictures and texts as a model takes them.
+type Reader struct {
+	Pixels    *pixel.Preprocess // nil: the model takes no pictures
+	MaxPixels int               // of a file; 0 = imagefile's default
+	Tokenizer []byte            // nil: none
+	Limit     int               // ids of a text at most
+	Vocab     int               // ids are below
 }
 
-// ReadSamples reads files of pictures, texts, and texts given as ids.
-func (m *Model) ReadSamples(images, texts []string, ids [][]int32) (*Samples, error) {
+// Read reads files of pictures, texts, and texts given as ids.
+func (r Reader) Read(images, texts []string, ids [][]int32) (*Samples, error) {
 	s := &Samples{}
 	if len(images) > 0 {
-		opt, err := m.CodeOptions()
-		if err != nil {
-			return nil, err
-		}
-		if opt.Pixels == nil {
+		if r.Pixels == nil {
 			return nil, errors.New("the model takes no pictures; leave them out")
 		}
 		for _, path := range images {
-			img, _, err := imagefile.File(path, imagefile.Options{MaxPixels: int64(opt.MaxPixels)})
+			img, _, err := imagefile.File(path, imagefile.Options{MaxPixels: int64(r.MaxPixels)})
 			if errors.Is(err, imagefile.ErrMaxPixels) {
 				err = fmt.Errorf("%w (limits.pixels in the description)", err)
 			}
 			if err != nil {
 				return nil, err
 			}
-			x, err := opt.Pixels.Append(nil, img, nil)
+			x, err := r.Pixels.Append(nil, img, nil)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", file.Quote(path), err)
 			}
@@ -88,26 +85,24 @@ func (m *Model) ReadSamples(images, texts []string, ids [][]int32) (*Samples, er
 		}
 	}
 	if len(texts) > 0 {
-		if m.Tokenizer == nil {
+		if r.Tokenizer == nil {
 			return nil, errors.New("the description has no tokenizer, so texts cannot be read; add `tokenizer: FILE`, or give token ids")
 		}
-		tok, err := token.Open(m.Tokenizer)
+		tok, err := token.Open(r.Tokenizer)
 		if err != nil {
 			return nil, err
 		}
 		for _, text := range texts {
-			limit := m.Desc.Limits.Text
-			s.Texts = append(s.Texts, Text{Name: text, IDs: tok.Encode(text, limit), Cut: len(tok.Encode(text, limit+1)) > limit})
+			s.Texts = append(s.Texts, Text{Name: text, IDs: tok.Encode(text, r.Limit), Cut: len(tok.Encode(text, r.Limit+1)) > r.Limit})
 		}
 	}
-	structure := m.Desc.Structure()
 	for _, list := range ids {
-		if n := len(list); n < 1 || n > m.Desc.Limits.Text {
-			return nil, fmt.Errorf("ids %v: %d of them, want 1 to %d, limits.text of the description", list, n, m.Desc.Limits.Text)
+		if n := len(list); n < 1 || n > r.Limit {
+			return nil, fmt.Errorf("ids %v: %d of them, want 1 to %d, limits.text of the description", list, n, r.Limit)
 		}
 		for _, id := range list {
-			if id < 0 || int(id) >= structure.Vocab() {
-				return nil, fmt.Errorf("ids %v: %d is none, want 0 to %d", list, id, structure.Vocab()-1)
+			if id < 0 || int(id) >= r.Vocab {
+				return nil, fmt.Errorf("ids %v: %d is none, want 0 to %d", list, id, r.Vocab-1)
 			}
 		}
 		s.Texts = append(s.Texts, Text{Name: fmt.Sprint(list), IDs: list})
@@ -115,10 +110,10 @@ func (m *Model) ReadSamples(images, texts []string, ids [][]int32) (*Samples, er
 	return s, nil
 }
 
-// sampleFolder reads pictures of a folder and the folders in it, and lines of its .txt
+// Folder reads pictures of a folder and the folders in it, and lines of its .txt
 // files, at most a few of each, spread over all in the order of their names. What the
 // model does not take is passed over.
-func (m *Model) sampleFolder(dir string) (*Samples, error) {
+func (r Reader) Folder(dir string) (*Samples, error) {
 	var images, texts []string
 	left := int64(maxTexts)
 	if st, err := os.Stat(dir); err != nil {
@@ -158,28 +153,24 @@ func (m *Model) sampleFolder(dir string) (*Samples, error) {
 	if err != nil {
 		return nil, fmt.Errorf("samples: %s: %w", dir, err)
 	}
-	opt, err := m.CodeOptions()
-	if err != nil {
-		return nil, err
-	}
-	if opt.Pixels == nil {
+	if r.Pixels == nil {
 		images = nil
 	}
-	if m.Tokenizer == nil {
+	if r.Tokenizer == nil {
 		texts = nil
 	}
 	if images == nil && texts == nil {
 		return nil, fmt.Errorf("samples: %s has nothing that the model takes: no file ends in %s, or the model takes no pictures; none in .txt with a text a line, or the description has no tokenizer", file.Quote(dir), imagefile.Extensions())
 	}
-	s, err := m.ReadSamples(spread(images, folderSamples), spread(texts, folderSamples), nil)
+	s, err := r.Read(Spread(images, folderSamples), Spread(texts, folderSamples), nil)
 	if err != nil {
 		return nil, fmt.Errorf("samples: %w", err)
 	}
 	return s, nil
 }
 
-// spread takes n of a list, as far from each other as can be.
-func spread[T any](list []T, n int) []T {
+// Spread takes n of a list, as far from each other as can be.
+func Spread[T any](list []T, n int) []T {
 	if len(list) <= n {
 		return list
 	}
@@ -193,7 +184,7 @@ func spread[T any](list []T, n int) []T {
 // Of lists the inputs of a function, or says why there are none. Pairs are picture i with
 // text i, starting again with the shorter list.
 func (s *Samples) Of(f *ir.Func) (list []Sample, why string) {
-	if slices.ContainsFunc(f.Values, func(v *ir.Value) bool { return v.Op == ir.OpStore }) {
+	if f.Stores() {
 		return nil, "it keeps a state between calls"
 	}
 	image, text := false, false
@@ -235,4 +226,18 @@ func (s *Samples) Of(f *ir.Func) (list []Sample, why string) {
 		list = append(list, x)
 	}
 	return list, ""
+}
+
+// Seeded returns an input of a function that its name and the salt tell, with a text of so
+// many ids below vocab.
+func Seeded(f *ir.Func, salt string, text, vocab int) rt.Seq {
+	image, ids := 0, 0
+	for _, p := range f.Params {
+		if p.Type.DType == ir.I32 {
+			ids = text
+		} else {
+			image += int(p.Type.Elements(0))
+		}
+	}
+	return task.Sample(salt+f.Name, image, ids, vocab)
 }

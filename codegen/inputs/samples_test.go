@@ -1,4 +1,4 @@
-package compile
+package inputs
 
 import (
 	"os"
@@ -8,15 +8,16 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/multiway-go/multiway/asm/asmtest"
+	"github.com/multiway-go/multiway/codegen/rt/pixel"
+	"github.com/multiway-go/multiway/ir/model"
 )
 
-// sampled is a model of generated/beit3tiny's kind, with a tokenizer and a folder of samples.
-func sampled(t *testing.T, files map[string]string) *Model {
+// folder is one of files; a text that begins with @ is the name of a golden file.
+func folder(t *testing.T, files map[string]string) string {
 	t.Helper()
-	dir := t.TempDir()
+	dir := filepath.Join(t.TempDir(), "own")
 	for name, text := range files {
-		path := filepath.Join(dir, "own", name)
+		path := filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
 			t.Fatal(err)
 		}
@@ -31,29 +32,24 @@ func sampled(t *testing.T, files map[string]string) *Model {
 			t.Fatal(err)
 		}
 	}
-	tok, err := filepath.Abs("../../golden/testdata/tokenizer/tiny.spm")
+	return dir
+}
+
+// reader is that of a model of pictures of 16 pixels and of texts.
+func reader(t *testing.T) Reader {
+	t.Helper()
+	tokenizer, err := os.ReadFile("../../golden/testdata/tokenizer/tiny.spm")
 	if err != nil {
 		t.Fatal(err)
 	}
-	yaml := "model: 1\nname: s\nfamily: beit3\nsizes: {dim: 16, heads: 2, layers: 1, image: 16, patch: 8, vocab: 300}\nseed: 1\ntasks: [encode]\nprecision: bf16\nsamples: own\ntokenizer: " + tok + "\n"
-	path := filepath.Join(dir, "model.yaml")
-	if err := os.WriteFile(path, []byte(yaml), 0o666); err != nil {
-		t.Fatal(err)
-	}
-	m, err := Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { m.Close() })
-	return m
+	return Reader{Pixels: &pixel.Preprocess{Size: 16, Std: [3]float32{1, 1, 1}}, Tokenizer: tokenizer, Limit: 16, Vocab: 300}
 }
 
 const picture = "@preprocess/sq_up.png"
 
 func TestSamples(t *testing.T) {
 	many := strings.Repeat("a dog\n", 20) + "last one"
-	m := sampled(t, map[string]string{"b/2.PNG": picture, "a.png": picture, ".hidden/c.png": "no picture", "t.txt": "\n  two words \n\n", "u.TXT": many, "note.md": "no text"})
-	s, err := m.samples()
+	s, err := reader(t).Folder(folder(t, map[string]string{"b/2.PNG": picture, "a.png": picture, ".hidden/c.png": "no picture", "t.txt": "\n  two words \n\n", "u.TXT": many, "note.md": "no text"}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +66,11 @@ func TestSamples(t *testing.T) {
 	if len(s.Texts) != folderSamples || s.Texts[0].Name != "two words" || s.Texts[1].Name != "a dog" || len(s.Texts[0].IDs) < 3 {
 		t.Errorf("texts %+v", s.Texts)
 	}
-	p, _, err := m.Lower(nil)
+	d, err := model.Parse("model.yaml", []byte("model: 1\nname: s\nfamily: beit3\nsizes: {dim: 16, heads: 2, layers: 1, image: 16, patch: 8, vocab: 300}\nseed: 1\ntasks: [encode]\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := model.Lower(d, model.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,9 +84,6 @@ func TestSamples(t *testing.T) {
 		if got := [3]int{len(list), list[1].Image, list[1].Text}; got != want[f.Name] {
 			t.Errorf("%s: inputs, picture and text of the second: %v, want %v", f.Name, got, want[f.Name])
 		}
-	}
-	if runs, err := (&tuner{m: m, whole: &joined{Program: p}}).own(); err != nil || len(runs) != len(p.Funcs)*ownSamples || runs[0].f != p.Funcs[0] {
-		t.Errorf("%d runs measure a choice, %v", len(runs), err)
 	}
 	if _, why := (&Samples{Texts: s.Texts}).Of(p.Func("pair")); why != "no pictures were given" {
 		t.Errorf("without pictures: %q", why)
@@ -107,59 +104,29 @@ func TestSamplesErrors(t *testing.T) {
 		{"long line", "t.txt: line 3 has 1048577 bytes, want at most 1048576", map[string]string{"t.txt": "short\n\n" + strings.Repeat("x", maxLine+1)}},
 		{"much text", "may have 16777216 bytes in all", map[string]string{"a.txt": strings.Repeat("words\n", maxTexts/6), "b.txt": "and on"}},
 	} {
-		if _, err := sampled(t, c.files).samples(); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := reader(t).Folder(folder(t, c.files)); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: got %v, want an error with %q", c.name, err, c.want)
 		}
 	}
-	m := sampled(t, map[string]string{"t.txt": "words"})
-	m.Desc.Samples = "own/t.txt"
-	if _, err := m.samples(); err == nil || !strings.Contains(err.Error(), "t.txt is a file, want a folder") {
+	texts := folder(t, map[string]string{"t.txt": "words"})
+	if _, err := reader(t).Folder(filepath.Join(texts, "t.txt")); err == nil || !strings.Contains(err.Error(), "t.txt is a file, want a folder") {
 		t.Errorf("a file for a folder: got %v", err)
 	}
-	m = sampled(t, map[string]string{"a.png": picture})
-	m.Desc.Limits.Pixels = 10
-	if _, err := m.samples(); err == nil || !strings.Contains(err.Error(), "the limit is 10 pixels: scale it down or raise the limit (limits.pixels in the description)") {
+	few := reader(t)
+	few.MaxPixels = 10
+	if _, err := few.Folder(folder(t, map[string]string{"a.png": picture})); err == nil || !strings.Contains(err.Error(), "the limit is 10 pixels: scale it down or raise the limit (limits.pixels in the description)") {
 		t.Errorf("a large picture: got %v", err)
 	}
 	for _, name := range []string{"\u202et.txt", "no\u202ene"} {
-		m := sampled(t, map[string]string{"\u202et.txt": "words"})
-		m.Desc.Samples = "own/" + name
-		if _, err := m.samples(); err == nil || !strings.Contains(err.Error(), `\u202e`) {
+		dir := folder(t, map[string]string{"\u202et.txt": "words"})
+		if _, err := reader(t).Folder(filepath.Join(dir, name)); err == nil || !strings.Contains(err.Error(), `\u202e`) {
 			t.Errorf("a strange name: got %v, want it quoted", err)
 		}
 	}
 }
 
 func TestSpread(t *testing.T) {
-	if d := cmp.Diff([]int{0, 2, 5}, spread([]int{0, 1, 2, 3, 4, 5, 6, 7}, 3)); d != "" {
+	if d := cmp.Diff([]int{0, 2, 5}, Spread([]int{0, 1, 2, 3, 4, 5, 6, 7}, 3)); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
-	}
-}
-
-// A build judges what it compiled on the samples, and refuses what they show.
-func TestWriteOnSamples(t *testing.T) {
-	asmtest.Slow(t)
-	m := sampled(t, map[string]string{"a.png": picture, "t.txt": "one\ntwo\nthree words here"})
-	dir := filepath.Join(t.TempDir(), "out")
-	r, err := m.Write(Options{Dir: dir})
-	if err != nil {
-		t.Fatal(err)
-	}
-	rows := map[string]int{}
-	for _, x := range r.Results {
-		if strings.HasSuffix(x.Judge, ", samples") {
-			rows[x.Func] = x.Rows
-			if !(x.Cosine > 0.999 && x.Cosine < 1) {
-				t.Errorf("%v", x)
-			}
-		}
-	}
-	// Rows of a picture are five, those of a text as many as it has ids.
-	if rows["vision"] != 5 || rows["language"] < 9 || rows["pair"] != 15+rows["language"] {
-		t.Errorf("rows: %v", rows)
-	}
-	m.Desc.Cosine = 0.9999999
-	if _, err := m.Write(Options{Dir: dir + "2"}); err == nil || !strings.Contains(err.Error(), "samples") || !strings.Contains(err.Error(), "nothing was written") {
-		t.Errorf("got %v", err)
 	}
 }

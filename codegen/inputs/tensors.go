@@ -1,4 +1,4 @@
-package compile
+package inputs
 
 import (
 	"github.com/multiway-go/multiway/codegen/rt"

@@ -1,4 +1,4 @@
-package compile_test
+package tune
 
 import (
 	"fmt"
@@ -8,25 +8,21 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/multiway-go/multiway/asm/asmtest"
-	"github.com/multiway-go/multiway/codegen/compile"
-	"github.com/multiway-go/multiway/codegen/rt/task"
-	"github.com/multiway-go/multiway/ir"
+	"github.com/multiway-go/multiway/codegen/inputs"
 	"github.com/multiway-go/multiway/ir/precision"
+	"github.com/multiway-go/multiway/passes"
 )
 
 // What is kept is enough for the bound, no more than it takes, the same each time, and
 // nothing that the description says otherwise.
 func TestTuned(t *testing.T) {
 	asmtest.Slow(t)
-	tuned := func(more string) (*compile.Model, *compile.Choice) {
-		m, c, err := open(t, tiny+more).Tuned(nil, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return m, c
+	tuned := func(more string) (Model, *Choice) {
+		m := open(t, tiny+more)
+		return m, choose(t, m, Options{})
 	}
 	for _, word := range []string{"bf16", "int8\ntune: off"} {
-		if m, c := tuned("precision: " + word + "\n"); c != nil || compile.Stored(m).Keep != nil {
+		if _, c := tuned("precision: " + word + "\n"); c != nil {
 			t.Errorf("%s keeps\n%v", word, c)
 		}
 	}
@@ -56,7 +52,7 @@ func TestTuned(t *testing.T) {
 			}
 		}
 		for _, k := range c.Kept {
-			if w := compile.Stored(m).Of(k.Module + ".w"); w.Name != k.Word {
+			if w := word(m, c, k.Module); w.Name != k.Word {
 				t.Errorf("%s is stored as %s, the choice is %s", k.Module, w.Name, k.Word)
 			}
 		}
@@ -74,7 +70,7 @@ func TestTuned(t *testing.T) {
 			t.Errorf("%s is kept, which the description stores as bytes", k.Module)
 		}
 	}
-	if got := compile.Stored(m).Of("l0.attn.vision.q.w").Name; got != precision.Int8 {
+	if got := word(m, c, "l0.attn.vision.q").Name; got != precision.Int8 {
 		t.Errorf("l0.attn is stored as %s", got)
 	}
 }
@@ -83,61 +79,59 @@ func TestTuned(t *testing.T) {
 // other inputs too, within a tenth of what is allowed.
 func TestTunedLarge(t *testing.T) {
 	asmtest.Slow(t)
-	defer compile.SetTuneFLOPs(compile.SetTuneFLOPs(0))
 	for bound, want := range map[string]string{"0.9998": precision.Int8X2, "0.99995": "f16", "0.9999999": precision.F32} {
 		// Wider rows differ less from input to input.
 		wide := strings.Replace(tiny, "dim: 24, heads: 2, ffn: 40", "dim: 256, heads: 4, ffn: 512", 1)
-		word := "{default: int8, embedding: f32}"
+		stored := "{default: int8, embedding: f32}"
 		if want == precision.F32 {
-			word = precision.Int8 // tables too, where nothing less does
+			stored = precision.Int8 // tables too, where nothing less does
 		}
-		m, c, err := open(t, wide+"cosine: "+bound+"\nprecision: "+word+"\n").Tuned(nil, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
+		m := open(t, wide+"cosine: "+bound+"\nprecision: "+stored+"\n")
+		c := choose(t, m, Options{largeFLOPs: 1})
 		words := map[string]int{}
 		for _, k := range c.Kept {
 			words[k.Word]++
-			if got := compile.Stored(m).Of(k.Module + ".w").Name; got != k.Word {
+			if got := word(m, c, k.Module).Name; got != k.Word {
 				t.Errorf("%s is stored as %s, the choice is %s", k.Module, got, k.Word)
 			}
 		}
 		if words[want] == 0 {
 			t.Errorf("cosine %s keeps nothing in %s:\n%v", bound, want, c)
 		}
-		described, _, err := m.Lower(nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		stored, err := m.Stored(described)
-		if err != nil {
-			t.Fatal(err)
-		}
+		described := lowered(t, m)
+		rounded := run(t, m, c, described, passes.Narrow.Name)
 		for _, f := range described.Funcs {
 			for i := range 6 {
-				image, text := 0, 0
-				for _, p := range f.Params {
-					if p.Type.DType == ir.I32 {
-						text = 3 + i
-					} else {
-						image += int(p.Type.Elements(0))
-					}
-				}
-				in, n := compile.Tensors(f, task.Sample(fmt.Sprint("other", i, f.Name), image, text, 50))
+				in, n := inputs.Tensors(f, inputs.Seeded(f, fmt.Sprint("other", i), 3+i, 50))
 				want, err := described.Run(f.Name, n, in)
 				if err != nil {
 					t.Fatal(err)
 				}
-				got, err := stored.Run(f.Name, n, in)
+				got, err := rounded.Run(f.Name, n, in)
 				if err != nil {
 					t.Fatal(err)
 				}
 				for _, v := range f.Results {
-					if cos := compile.Cosine(got[v.Name].F, want[v.Name].F); 1-cos > 1.1*(1-m.Desc.Cosine) {
+					if cos := inputs.Cosine(got[v.Name].F, want[v.Name].F); 1-cos > 1.1*(1-m.Desc.Cosine) {
 						t.Errorf("%s %s, input %d: cosine %v, want %s", f.Name, v.Name, i, cos, bound)
 					}
 				}
 			}
 		}
+	}
+}
+
+// A choice is measured on some of the user's own samples.
+func TestOwn(t *testing.T) {
+	m := open(t, tiny)
+	p := lowered(t, m)
+	own := &inputs.Samples{Images: []inputs.Picture{{Pixels: make([]float32, 3*16*16)}}}
+	for range 2 * ownSamples {
+		own.Texts = append(own.Texts, inputs.Text{IDs: []int32{1, 2}})
+	}
+	m.Samples = own
+	runs := (&tuner{Model: m, whole: &joined{Program: p}}).own()
+	if len(runs) != 1+ownSamples || runs[0].f != p.Funcs[0] {
+		t.Errorf("%d runs measure a choice", len(runs))
 	}
 }

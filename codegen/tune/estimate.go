@@ -1,6 +1,7 @@
-package compile
+package tune
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -8,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/multiway-go/multiway/codegen/inputs"
 	"github.com/multiway-go/multiway/ir"
 	"github.com/multiway-go/multiway/ir/precision"
 	"github.com/multiway-go/multiway/passes"
@@ -34,8 +36,8 @@ type prospect struct {
 // likelyRounds is how many choices are measured, about.
 const likelyRounds = 6
 
-// manyFLOPs is the work above which its time is told, some seconds; tests lower it.
-var manyFLOPs = 5e10
+// tellFLOPs is the work above which its time is told, some seconds.
+const tellFLOPs = 5e10
 
 // chooses reports whether modules may be chosen.
 func (p prospect) chooses() bool { return p.once != effort{} }
@@ -45,27 +47,16 @@ func (p prospect) total() effort {
 }
 
 // prospect counts the work without doing it.
-func (m *Model) prospect(entries []string) (p prospect, err error) {
-	if p.smooth, err = m.smoothEffort(entries); err != nil {
+func (t *tuner) prospect() (p prospect, err error) {
+	if p.smooth, err = t.smoothEffort(); err != nil {
 		return p, err
 	}
-	t, err := m.tuner(entries, nil)
-	if err != nil || t == nil {
+	if chooses, err := t.prepare(); err != nil || !chooses {
 		return p, err
 	}
-	runs, err := t.runs(t.whole, "verify", manySamples, tuneText)
-	if err != nil {
-		return p, err
-	}
-	own, err := t.own()
-	if err != nil {
-		return p, err
-	}
-	p.round = effortOf(t.whole.Program, append(runs, own...))
+	p.round = effortOf(t.whole.Program, append(t.runs(t.whole, "verify", manySamples, tuneText), t.own()...))
 	p.once = p.round.times(2)
-	if runs, err = t.runs(t.wide, "tune", t.judged(), judgeText); err != nil {
-		return p, err
-	}
+	runs := t.runs(t.wide, "tune", t.judged(), judgeText)
 	p.judge = effortOf(t.wide.Program, runs)
 	alone, layers := t.grouped()
 	if !t.large {
@@ -131,22 +122,18 @@ func (t *tuner) after(runs []*sampleRun, u *unit) effort {
 }
 
 // smoothEffort is that of smoothed.
-func (m *Model) smoothEffort(entries []string) (effort, error) {
+func (t *tuner) smoothEffort() (effort, error) {
 	var all effort
-	if !m.smooths() {
+	if !t.smooths() {
 		return all, nil
 	}
-	own, err := m.samples()
-	if err != nil {
-		return all, err
-	}
-	p, err := m.folded(entries, own)
+	p, err := t.folded()
 	if err != nil {
 		return all, err
 	}
 	var runs []*sampleRun
 	for _, f := range p.Funcs {
-		if keeps(f) {
+		if f.Stores() {
 			continue
 		}
 		n := smoothSamples
@@ -154,12 +141,12 @@ func (m *Model) smoothEffort(entries []string) (effort, error) {
 			n /= 2
 		}
 		for range n {
-			runs = append(runs, &sampleRun{f: f, Input: ir.Input{T: min(sampleText, p.MaxT)}})
+			runs = append(runs, &sampleRun{f: f, Input: ir.Input{T: min(inputs.TextIDs, p.MaxT)}})
 		}
 	}
 	all = effortOf(p, runs)
 	for _, n := range passes.Smoothable(p, precision.Map{}) {
-		if _, ok := m.rounded(n.Linears); ok {
+		if _, ok := roundedTo(t.Desc.Precision, n.Linears); ok {
 			elements := float64(smoothChannels * n.Cols() * len(n.Linears) * 2 * len(smoothShares))
 			all = all.plus(effort{flops: float64(2 * 2 * smoothRows * elements), elements: elements})
 		}
@@ -177,7 +164,7 @@ func (p pace) of(e effort) time.Duration {
 // paceTime is how long the pace is measured: what others do on the machine counts.
 const paceTime = time.Second / 2
 
-// measurePace measures it on this machine, as busy as it is; tests have other clocks.
+// measurePace measures it on this machine, as busy as it is.
 var measurePace = sync.OnceValues(func() (pace, error) {
 	const rows, k, n = 48, 768, 768
 	x := &ir.Tensor{Shape: []int{rows, k}, F: make([]float64, rows*k)}
@@ -216,20 +203,30 @@ type meter struct {
 	now         func() time.Time
 }
 
-// meter starts one: for little work its lines say nothing of time.
-func (p prospect) meter(log func(format string, args ...any)) (*meter, error) {
-	k := &meter{log: log, now: time.Now}
-	if log == nil {
+// metered starts one: for little work its lines say nothing of time.
+func (o Options) metered(p prospect) (*meter, error) {
+	k := &meter{log: o.Log, now: time.Now}
+	if o.Log == nil {
 		k.log = func(string, ...any) {}
 	}
-	total := p.total()
-	if log == nil || total.flops < manyFLOPs {
+	if o.Log == nil || !o.tells(p.total()) {
 		return k, nil
 	}
-	var err error
-	k.pace, err = measurePace()
-	k.total, k.start = k.pace.of(total), k.now()
+	pace, err := o.measured()
+	k.pace = pace
+	k.total, k.start = pace.of(p.total()), k.now()
 	return k, err
+}
+
+// tells reports whether the work is so much that its time is told.
+func (o Options) tells(e effort) bool { return e.flops >= cmp.Or(o.tellFLOPs, tellFLOPs) }
+
+// measured is the pace.
+func (o Options) measured() (pace, error) {
+	if o.pace != nil {
+		return o.pace()
+	}
+	return measurePace()
 }
 
 // did counts work that is done.
@@ -265,28 +262,29 @@ func about(d time.Duration) string {
 }
 
 // announce says before a choice or a smoothing how long they take and how to leave them out.
-func (m *Model) announce(k *meter, p prospect) {
+func (t *tuner) announce(p prospect) {
+	k := t.meter
 	if k.total == 0 {
 		return
 	}
-	word := m.Desc.Precision.String()
+	word := t.Desc.Precision.String()
 	if !p.chooses() {
 		k.log("precision %s: smoothing norms takes about %s; `smooth: off` in the description leaves it out", word, about(k.total))
 		return
 	}
 	text := fmt.Sprintf("precision %s: choosing what it is too coarse for takes about %s on this machine, as busy as it is", word, about(k.total))
-	if m.Source == nil {
+	if t.Random {
 		text += "; weights from a seed are random, and their choice is not that of a trained model"
 	}
 	k.log("%s. `tune: off` in the description, or --tune off, leaves it out", text)
 }
 
-// announceAll says the same of several models together.
-func announceAll(models []*Model, entries []string, log func(format string, args ...any)) error {
+// Announce says how long choices for several models take together, if that is long.
+func Announce(models []Model, o Options) error {
 	var words []string
 	var total effort
 	for _, m := range models {
-		p, err := m.prospect(entries)
+		p, err := (&tuner{Model: m, Options: o}).prospect()
 		if err != nil {
 			return err
 		}
@@ -294,13 +292,13 @@ func announceAll(models []*Model, entries []string, log func(format string, args
 			words, total = append(words, m.Desc.Precision.String()), total.plus(p.total())
 		}
 	}
-	if len(words) < 2 || total.flops < manyFLOPs {
+	if len(words) < 2 || !o.tells(total) {
 		return nil
 	}
-	p, err := measurePace()
+	p, err := o.measured()
 	if err != nil {
 		return err
 	}
-	log("choices for %s take about %s together", strings.Join(words, ", "), about(p.of(total)))
+	o.Log("choices for %s take about %s together", strings.Join(words, ", "), about(p.of(total)))
 	return nil
 }

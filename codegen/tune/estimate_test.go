@@ -1,9 +1,7 @@
-package compile
+package tune
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -11,30 +9,39 @@ import (
 	"time"
 )
 
-// told are the lines that Tuned logs of a model at a precision, at a pace of one second for
-// a billion operations and none for elements.
-func told(t *testing.T, m *Model, word string) (p prospect, lines []string) {
+// slow is a pace of one second for a million operations, and tells of any work.
+var slow = Options{tellFLOPs: 1, pace: func() (pace, error) { return pace{flop: 1e-6}, nil }}
+
+// told are the lines that Choose logs of a model at a precision, at the slow pace.
+func told(t *testing.T, m Model, word string) (p prospect, lines []string) {
 	t.Helper()
-	measure, many, large := measurePace, manyFLOPs, tuneFLOPs
-	defer func() { measurePace, manyFLOPs, tuneFLOPs = measure, many, large }()
-	measurePace, manyFLOPs, tuneFLOPs = func() (pace, error) { return pace{flop: 1e-6}, nil }, 1, 0
-	at, err := m.AtPrecision(word)
+	o := slow
+	o.largeFLOPs = 1
+	o.Log = func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }
+	at := atPrecision(t, m, word)
+	p, err := (&tuner{Model: at, Options: o}).prospect()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p, err = at.prospect(nil); err != nil {
-		t.Fatal(err)
-	}
-	if _, _, err := at.Tuned(nil, func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }); err != nil {
-		t.Fatal(err)
-	}
+	choose(t, at, o)
 	return p, lines
+}
+
+// atPrecision is the model with everything at one precision.
+func atPrecision(t *testing.T, m Model, word string) Model {
+	t.Helper()
+	d := *m.Desc
+	if err := d.SetPrecision(word); err != nil {
+		t.Fatal(err)
+	}
+	m.Desc = &d
+	return m
 }
 
 // Before modules are chosen, a line says how long that takes; those that follow say how far
 // it is.
 func TestToldBefore(t *testing.T) {
-	m := parsed(t, nlvr2Model)
+	m := open(t, nlvr2Model)
 	for _, word := range []string{"int8", "int8x2", "bf16dot"} {
 		p, lines := told(t, m, word)
 		whole := p.total().flops
@@ -74,30 +81,22 @@ func TestToldBefore(t *testing.T) {
 			t.Errorf("%s takes %+v: %q", word, p, lines)
 		}
 	}
-	if _, _, err := m.Tuned(nil, func(format string, args ...any) {
+	choose(t, m, Options{Log: func(format string, args ...any) {
 		if line := fmt.Sprintf(format, args...); strings.Contains(line, "%") && strings.Contains(line, "left") || strings.Contains(line, "about") {
 			t.Errorf("of a small model it says %q", line)
 		}
-	}); err != nil {
-		t.Fatal(err)
-	}
+	}})
 }
 
 // Several choices are told together.
 func TestToldTogether(t *testing.T) {
-	measure, many := measurePace, manyFLOPs
-	defer func() { measurePace, manyFLOPs = measure, many }()
-	measurePace, manyFLOPs = func() (pace, error) { return pace{flop: 1e-6}, nil }, 1
-	m := parsed(t, nlvr2Model)
-	var models []*Model
+	m := open(t, nlvr2Model)
+	var models []Model
 	total := 0.0
 	for _, word := range []string{"f32", "int8", "bf16dot", "f16"} {
-		at, err := m.AtPrecision(word)
-		if err != nil {
-			t.Fatal(err)
-		}
+		at := atPrecision(t, m, word)
 		models = append(models, at)
-		if p, err := at.prospect(nil); err != nil {
+		if p, err := (&tuner{Model: at, Options: slow}).prospect(); err != nil {
 			t.Fatal(err)
 		} else if p.chooses() {
 			total += p.total().flops
@@ -105,7 +104,9 @@ func TestToldTogether(t *testing.T) {
 	}
 	for n, want := range []string{"", "", "choices for int8, bf16dot take about " + about(time.Duration(total*1e3)) + " together"} {
 		var lines []string
-		if err := announceAll(models[:n+1], nil, func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }); err != nil || strings.Join(lines, "\n") != want {
+		o := slow
+		o.Log = func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }
+		if err := Announce(models[:n+1], o); err != nil || strings.Join(lines, "\n") != want {
 			t.Errorf("%d models: %q, %v; want %q", n+1, lines, err, want)
 		}
 	}
@@ -157,18 +158,3 @@ tasks: [nlvr2]
 limits: {text: 18}
 precision: {default: int8, heads: f32}
 `
-
-// parsed opens the description.
-func parsed(t *testing.T, description string) *Model {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "model.yaml")
-	if err := os.WriteFile(path, []byte(description), 0o666); err != nil {
-		t.Fatal(err)
-	}
-	m, err := Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { m.Close() })
-	return m
-}

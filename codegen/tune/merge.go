@@ -1,4 +1,4 @@
-package compile
+package tune
 
 import (
 	"cmp"
@@ -47,7 +47,7 @@ func join(p *ir.Program, before *ir.Program) *joined {
 	j := &joined{Program: &q, outputs: map[string][]output{}}
 	joins := map[string]*joiner{}
 	for _, f := range p.Funcs {
-		if keeps(f) {
+		if f.Stores() {
 			continue
 		}
 		var params []string

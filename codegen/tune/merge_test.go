@@ -1,38 +1,18 @@
-package compile
+package tune
 
 import (
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/multiway-go/multiway/codegen/inputs"
 	"github.com/multiway-go/multiway/ir"
 	"github.com/multiway-go/multiway/passes"
 )
 
-const manyTasks = `model: 1
-family: beit3
-sizes: {dim: 24, heads: 2, ffn: 40, layers: 3, image: 16, patch: 8, vocab: 50, positions: 12}
-seed: 7
-tasks: [encode, retrieval, {classification: {classes: 5}}, {vqa: {classes: 7}}, nlvr2, captioning]
-`
-
 // A joined function has what its functions compute alike once, and their results.
 func TestJoin(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "model.yaml")
-	if err := os.WriteFile(path, []byte(manyTasks), 0o666); err != nil {
-		t.Fatal(err)
-	}
-	m, err := Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer m.Close()
-	described, _, err := m.Lower(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	described := lowered(t, open(t, manyTasks))
 	p, err := passes.Run(described, passes.Options{Upto: passes.Fold.Name})
 	if err != nil {
 		t.Fatal(err)
@@ -43,7 +23,7 @@ func TestJoin(t *testing.T) {
 	}
 	keeping := 0
 	for _, f := range p.Funcs {
-		if keeps(f) {
+		if f.Stores() {
 			keeping++
 			if j.Func(f.Name) != nil {
 				t.Errorf("%s keeps a state", f.Name)
@@ -53,7 +33,7 @@ func TestJoin(t *testing.T) {
 	functions, values, apart := 0, 0, 0
 	for _, f := range j.Funcs {
 		values += len(f.Values)
-		in, n := Tensors(f, (&checker{text: 4, vocab: 50}).sample(f))
+		in, n := inputs.Tensors(f, inputs.Seeded(f, "", 4, 50))
 		got, err := j.RunAll(f.Name, []ir.Input{{T: n, In: in}})
 		if err != nil {
 			t.Fatal(err)

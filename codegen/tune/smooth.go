@@ -1,4 +1,4 @@
-package compile
+package tune
 
 import (
 	"fmt"
@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/multiway-go/multiway/codegen/inputs"
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/ir"
 	"github.com/multiway-go/multiway/ir/precision"
@@ -49,18 +50,6 @@ func (s Smoothed) String() string {
 	return fmt.Sprintf("%-37s noise of its products %.1e, %.1e without", "smoothed "+s.Norm, s.After, s.Before)
 }
 
-// Smoothed lists the norms that Tuned smoothed and that something which is still rounded to
-// bytes reads.
-func (m *Model) Smoothed() []Smoothed {
-	var list []Smoothed
-	for _, s := range m.tuned.smooth {
-		if _, ok := m.rounded(s.linears); ok {
-			list = append(list, s)
-		}
-	}
-	return list
-}
-
 // smoothings is the option of passes for the norms.
 func smoothings(norms []Smoothed) map[string]passes.Smoothing {
 	all := map[string]passes.Smoothing{}
@@ -70,11 +59,11 @@ func smoothings(norms []Smoothed) map[string]passes.Smoothing {
 	return all
 }
 
-// rounded returns the word of the first linear, by its bundle, of which rows are rounded to
+// roundedTo returns the word of the first linear, by its bundle, of which rows are rounded to
 // bytes, and whether there is one.
-func (m *Model) rounded(linears []string) (precision.Word, bool) {
+func roundedTo(m precision.Map, linears []string) (precision.Word, bool) {
 	for _, bundle := range linears {
-		if word := m.precision().Of(bundle + ".w"); word.DType.Scaled() {
+		if word := m.Of(bundle + ".w"); word.DType.Scaled() {
 			return word, true
 		}
 	}
@@ -82,31 +71,25 @@ func (m *Model) rounded(linears []string) (precision.Word, bool) {
 }
 
 // smooths reports whether norms may be smoothed.
-func (m *Model) smooths() bool { return m.Desc.Precision.Bytes() && m.Desc.Smooth != "off" }
+func (t *tuner) smooths() bool { return t.Desc.Precision.Bytes() && t.Desc.Smooth != "off" }
 
-// smoothed returns the model with those norms smoothed that gain much by it. It looks at
-// inputs: the user's own samples of functions that take them, otherwise seeded ones. What it
-// finds depends on these and on the model alone.
-func (m *Model) smoothed(entries []string, log func(format string, args ...any)) (*Model, error) {
-	c := *m
-	c.tuned = tuning{}
-	if !m.smooths() {
-		return &c, nil
+// smoothed returns those norms that gain much by it. It looks at inputs: the user's own
+// samples of functions that take them, otherwise seeded ones. What it finds depends on these
+// and on the model alone.
+func (t *tuner) smoothed() ([]Smoothed, error) {
+	if !t.smooths() {
+		return nil, nil
 	}
-	own, err := m.samples()
+	p, err := t.folded()
 	if err != nil {
 		return nil, err
 	}
-	p, err := m.folded(entries, own)
-	if err != nil {
-		return nil, err
-	}
-	all, err := m.look(p, own)
+	all, err := t.look(p)
 	if err != nil {
 		return nil, err
 	}
 	if len(all) > 0 {
-		log("trying what smoothing does to %d norms", len(all))
+		t.meter.say("trying what smoothing does to %d norms", len(all))
 	}
 	found := make([]*Smoothed, len(all))
 	if err := each(len(all), func(i int) (err error) {
@@ -115,18 +98,19 @@ func (m *Model) smoothed(entries []string, log func(format string, args ...any))
 	}); err != nil {
 		return nil, err
 	}
+	var norms []Smoothed
 	for _, s := range found {
 		if s != nil {
-			c.tuned.smooth = append(c.tuned.smooth, *s)
+			norms = append(norms, *s)
 		}
 	}
-	return &c, nil
+	return norms, nil
 }
 
 // folded returns what is looked at: functions for pictures as they are, unless they are
 // very much work, or much and the pictures are only seeded.
-func (m *Model) folded(entries []string, own *Samples) (*ir.Program, error) {
-	described, _, err := m.Lower(entries)
+func (t *tuner) folded() (*ir.Program, error) {
+	described, err := t.Lower(t.Desc, t.Entries)
 	if err != nil {
 		return nil, err
 	}
@@ -136,17 +120,17 @@ func (m *Model) folded(entries []string, own *Samples) (*ir.Program, error) {
 		all = append(all, f.Name)
 		work = max(work, ir.FuncCost(described, f, min(tuneText, described.MaxT)).FLOPs)
 	}
-	small := *m
-	if work > wholeFLOPs || work > sampledFLOPs && own == nil {
-		small.Desc = m.Desc.Small(smoothSide)
+	small := t.Desc
+	if work > wholeFLOPs || work > sampledFLOPs && t.Samples == nil {
+		small = t.Desc.Small(smoothSide)
 	}
-	if described, _, err = small.Lower(functions(all)); err != nil && small.Desc != m.Desc {
-		described, _, err = m.Lower(functions(all)) // its tables do not fit a small picture
+	if described, err = t.Lower(small, functions(all)); err != nil && small != t.Desc {
+		described, err = t.Lower(t.Desc, functions(all)) // its tables do not fit a small picture
 	}
 	if err != nil {
 		return nil, err
 	}
-	p, err := passes.Run(described, passes.Options{Rows: m.Desc.Limits.Rows, Upto: passes.Fold.Name})
+	p, err := passes.Run(described, passes.Options{Rows: t.Desc.Limits.Rows, Upto: passes.Fold.Name})
 	if err != nil {
 		return nil, err
 	}
@@ -156,22 +140,22 @@ func (m *Model) folded(entries []string, own *Samples) (*ir.Program, error) {
 
 // look runs functions of a folded program and returns what it saw of the norms that can be
 // smoothed. A function of much work is left out if others have all its norms.
-func (m *Model) look(p *ir.Program, own *Samples) ([]*columns, error) {
+func (t *tuner) look(p *ir.Program) ([]*columns, error) {
 	var all []*columns
 	for _, n := range passes.Smoothable(p, precision.Map{}) {
-		word, ok := m.rounded(n.Linears)
+		word, ok := roundedTo(t.Desc.Precision, n.Linears)
 		if ok && !slices.ContainsFunc(all, func(c *columns) bool { return c.norm.Name == n.Name }) {
 			all = append(all, newColumns(n, word.DType))
 		}
 	}
 	for _, f := range p.Funcs {
-		if keeps(f) {
+		if f.Stores() {
 			continue
 		}
 		work := ir.FuncCost(p, f, min(tuneText, p.MaxT)).FLOPs
-		inputs := smoothSamples
+		samples := smoothSamples
 		if work > sampledFLOPs/smoothSamples {
-			inputs /= 2
+			samples /= 2
 		}
 		norms, unseen := map[*ir.Value]*columns{}, false
 		for _, v := range f.Values {
@@ -180,11 +164,11 @@ func (m *Model) look(p *ir.Program, own *Samples) ([]*columns, error) {
 				unseen = unseen || all[i].seen == 0
 			}
 		}
-		if len(norms) == 0 || !unseen && inputs < smoothSamples {
+		if len(norms) == 0 || !unseen && samples < smoothSamples {
 			continue
 		}
-		for i, x := range m.inputs(p, f, own, inputs) {
-			in, text := Tensors(f, x)
+		for i, x := range t.inputs(p, f, samples) {
+			in, text := inputs.Tensors(f, x)
 			if _, err := p.Watch(f.Name, text, in, func(v *ir.Value, x *ir.Tensor) {
 				switch c := norms[v]; {
 				case c == nil:
@@ -202,18 +186,16 @@ func (m *Model) look(p *ir.Program, own *Samples) ([]*columns, error) {
 }
 
 // inputs returns n inputs of a function, first of the user's own.
-func (m *Model) inputs(p *ir.Program, f *ir.Func, own *Samples, n int) []rt.Seq {
+func (t *tuner) inputs(p *ir.Program, f *ir.Func, n int) []rt.Seq {
 	var seqs []rt.Seq
-	if own != nil {
-		list, _ := own.Of(f)
-		for _, x := range spread(list, n) {
+	if t.Samples != nil {
+		list, _ := t.Samples.Of(f)
+		for _, x := range inputs.Spread(list, n) {
 			seqs = append(seqs, x.Seq)
 		}
 	}
-	s := m.Desc.Structure()
 	for i := 0; len(seqs) < n; i++ {
-		c := &checker{text: min(sampleText+3*i, p.MaxT), vocab: s.Vocab(), salt: fmt.Sprintf("smooth%d.", i)}
-		seqs = append(seqs, c.sample(f))
+		seqs = append(seqs, t.seeded(p, f, fmt.Sprintf("smooth%d.", i), inputs.TextIDs+3*i))
 	}
 	return seqs
 }
@@ -249,7 +231,7 @@ func (c *columns) see(x []float64) {
 
 // take has smoothings tried on some of the rows.
 func (c *columns) take(x []float64) {
-	for _, row := range spread(slices.Collect(slices.Chunk(x, c.norm.Cols())), smoothRows) {
+	for _, row := range inputs.Spread(slices.Collect(slices.Chunk(x, c.norm.Cols())), smoothRows) {
 		c.rows = append(c.rows, slices.Clone(row))
 	}
 }
@@ -258,7 +240,7 @@ func (c *columns) take(x []float64) {
 // nil if that is not much nearer than they are without.
 func (c *columns) choose(p *ir.Program) (*Smoothed, error) {
 	k := c.norm.Cols()
-	t := &trial{to: c.to, rows: spread(c.rows, smoothRows)}
+	t := &trial{to: c.to, rows: inputs.Spread(c.rows, smoothRows)}
 	weight := make([]float64, k) // of each column the largest, as a share of its row's
 	for _, bundle := range c.norm.Linears {
 		w := p.Field(bundle, "w")
@@ -275,7 +257,7 @@ func (c *columns) choose(p *ir.Program) (*Smoothed, error) {
 				}
 			}
 		}
-		x = slices.Concat(spread(rows, smoothChannels)...)
+		x = slices.Concat(inputs.Spread(rows, smoothChannels)...)
 		some := *w
 		some.Type, some.Load = ir.Mat(ir.C(len(x)/k), k), func() ([]float32, error) { return slices.Clone(x), nil }
 		t.weights = append(t.weights, &some)

@@ -1,48 +1,11 @@
-package compile_test
+package tune
 
 import (
 	"strings"
 	"testing"
 
 	"github.com/multiway-go/multiway/asm/asmtest"
-	"github.com/multiway-go/multiway/codegen"
-	"github.com/multiway-go/multiway/codegen/compile"
-	"github.com/multiway-go/multiway/ir/checkpoint"
 )
-
-// standing is the model of a description with changed weights, by the names and the columns
-// of tensors.
-func standing(t *testing.T, description string, change func(name string, row, col int, x float32) float32) *compile.Model {
-	t.Helper()
-	m := open(t, description)
-	p, _, err := m.Lower(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	src, err := checkpoint.SeededFor(p, *m.Desc.Seed)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var tensors []checkpoint.Tensor
-	for _, info := range src.Tensors() {
-		x, err := checkpoint.Load(src, info.Name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		cols := 1
-		if n := len(info.Shape); n > 0 {
-			cols = info.Shape[n-1]
-		}
-		for i := range x {
-			x[i] = change(info.Name, i/cols, i%cols, x[i])
-		}
-		tensors = append(tensors, checkpoint.Tensor{Name: info.Name, DType: checkpoint.F32, Shape: info.Shape, Floats: x})
-	}
-	if m.Source, err = checkpoint.Memory("changed", tensors); err != nil {
-		t.Fatal(err)
-	}
-	return m
-}
 
 // norms reports whether a tensor is the gain of a norm inside a layer.
 func norms(name string) bool {
@@ -101,22 +64,15 @@ func TestSmoothed(t *testing.T) {
 	with, without := 0, 0
 	for name, least := range map[string]float64{"constant": 20, "varying": 3, "large gains": 2} {
 		t.Run(name, func(t *testing.T) {
-			tuned := func(more string) (*compile.Model, *compile.Choice) {
-				m, c, err := standing(t, outlying+more, outliers[name]).Tuned(nil, nil)
-				if err != nil {
-					t.Fatal(err)
-				}
-				return m, c
-			}
-			m, c := tuned("")
-			_, off := tuned("smooth: off\n")
+			c := choose(t, standing(t, outlying, outliers[name]), Options{})
+			off := choose(t, standing(t, outlying+"smooth: off\n", outliers[name]), Options{})
 			for i, r := range c.Before {
 				if got := (1 - off.Before[i].Mean) / (1 - r.Mean); got < least {
 					t.Errorf("%s: 1 - cosine is %.3g times smaller with smoothing, want %g", r.Output, got, least)
 				}
 			}
 			with, without = with+len(c.Kept), without+len(off.Kept)
-			for _, s := range m.Smoothed() {
+			for _, s := range c.Smoothed {
 				if !(s.After <= s.Before/2 && s.After > 0) {
 					t.Errorf("%v", s)
 				}
@@ -132,18 +88,14 @@ func TestSmoothed(t *testing.T) {
 // rounds no rows.
 func TestSmoothedNot(t *testing.T) {
 	asmtest.Slow(t)
-	for name, m := range map[string]*compile.Model{
+	for name, m := range map[string]Model{
 		"seeded": open(t, outlying),
 		"off":    standing(t, outlying+"smooth: off\n", outliers["constant"]),
 		"bf16":   standing(t, strings.Replace(outlying, "int8", "bf16", 1), outliers["constant"]),
 	} {
 		t.Run(name, func(t *testing.T) {
-			at, _, err := m.Tuned(nil, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if s := at.Smoothed(); len(s) > 0 {
-				t.Errorf("%v", s)
+			if c := choose(t, m, Options{}); c != nil && c.Smoothed != nil {
+				t.Errorf("%v", c)
 			}
 		})
 	}
@@ -181,17 +133,9 @@ func TestSmoothedExtremes(t *testing.T) {
 	}
 	for name, change := range extremes {
 		t.Run(name, func(t *testing.T) {
-			at, c, err := standing(t, outlying, change).Tuned(nil, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			p, _, err := at.Lower(nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if p, err = at.Plan(p); err != nil {
-				t.Fatal(err)
-			}
+			m := standing(t, outlying, change)
+			c := choose(t, m, Options{})
+			p := run(t, m, c, lowered(t, m), "")
 			for _, w := range p.Weights {
 				x, err := w.Load()
 				if err != nil {
@@ -205,29 +149,6 @@ func TestSmoothedExtremes(t *testing.T) {
 					if v-v != 0 || parts[len(parts)-1] == "g" && v <= 0 {
 						t.Fatalf("@%s[%d] is %v\n%v", w.Name, i, v, c)
 					}
-				}
-			}
-		})
-	}
-}
-
-// What is built of a smoothed model computes what the interpreter does, where nothing is
-// kept too.
-func TestSmoothedBuild(t *testing.T) {
-	asmtest.Slow(t)
-	for _, word := range []string{"int8\ntune: off", "int8x2"} {
-		t.Run(word, func(t *testing.T) {
-			m := standing(t, strings.Replace(outlying, "int8", word, 1), outliers["constant"])
-			r, err := m.Write(compile.Options{Dir: t.TempDir(), Weights: codegen.File, Check: compile.Full})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if len(r.Smoothed) == 0 {
-				t.Error("nothing is smoothed")
-			}
-			for _, x := range r.Results {
-				if x.Rows > 0 && x.Cosine < 0.9999 {
-					t.Errorf("%v", x)
 				}
 			}
 		})

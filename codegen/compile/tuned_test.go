@@ -1,0 +1,129 @@
+package compile_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/multiway-go/multiway/asm/asmtest"
+	"github.com/multiway-go/multiway/codegen"
+	"github.com/multiway-go/multiway/codegen/compile"
+	"github.com/multiway-go/multiway/ir/checkpoint"
+)
+
+// standing is the model of a description in which columns of the residual have a constant that dwarfs the others.
+func standing(t *testing.T, description string) *compile.Model {
+	t.Helper()
+	m := open(t, description)
+	p, _, err := m.Lower(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	src, err := checkpoint.SeededFor(p, *m.Desc.Seed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tensors []checkpoint.Tensor
+	for _, info := range src.Tensors() {
+		x, err := checkpoint.Load(src, info.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cols := 1
+		if n := len(info.Shape); n > 0 {
+			cols = info.Shape[n-1]
+		}
+		for i := range x {
+			col := i % cols
+			switch {
+			case col%31 != 7:
+			case strings.Contains(info.Name, ".layers.") && strings.Contains(info.Name, "norm") && strings.HasSuffix(info.Name, ".weight"):
+				x[i] /= 20
+			case strings.HasSuffix(info.Name, "layers.0.ffn.A.fc2.bias"), strings.HasSuffix(info.Name, "embed_positions.A.weight"):
+				x[i] += 30 * float32(col%2*2-1)
+			}
+		}
+		tensors = append(tensors, checkpoint.Tensor{Name: info.Name, DType: checkpoint.F32, Shape: info.Shape, Floats: x})
+	}
+	if m.Source, err = checkpoint.Memory("changed", tensors); err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+const outlying = `model: 1
+name: outlying
+family: beit3
+sizes: {dim: 96, heads: 3, ffn: 192, layers: 3, image: 32, patch: 8, vocab: 50, positions: 24}
+seed: 7
+tasks: [encode]
+entries: [vision]
+precision: int8
+`
+
+// What is built of a smoothed model computes what the interpreter does, where nothing is
+// kept too.
+func TestSmoothedBuild(t *testing.T) {
+	asmtest.Slow(t)
+	for _, word := range []string{"int8\ntune: off", "int8x2"} {
+		t.Run(word, func(t *testing.T) {
+			m := standing(t, strings.Replace(outlying, "int8", word, 1))
+			r, err := m.Write(compile.Options{Dir: t.TempDir(), Weights: codegen.File, Check: compile.Full})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.Choice == nil || r.Choice.Smoothed == nil {
+				t.Error("nothing is smoothed")
+			}
+			for _, x := range r.Results {
+				if x.Rows > 0 && x.Cosine < 0.9999 {
+					t.Errorf("%v", x)
+				}
+			}
+		})
+	}
+}
+
+// A build judges what it compiled on the samples, and refuses what they show.
+func TestWriteOnSamples(t *testing.T) {
+	asmtest.Slow(t)
+	golden, err := filepath.Abs("../../golden/testdata")
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := t.TempDir()
+	picture, err := os.ReadFile(filepath.Join(golden, "preprocess/sq_up.png"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.CopyFS(own, fstest.MapFS{"a.png": {Data: picture}, "t.txt": {Data: []byte("one\ntwo\nthree words here")}}); err != nil {
+		t.Fatal(err)
+	}
+	m := open(t, fmt.Sprintf("model: 1\nname: s\nfamily: beit3\nsizes: {dim: 16, heads: 2, layers: 1, image: 16, patch: 8, vocab: 300}\nseed: 1\ntasks: [encode]\nprecision: bf16\nsamples: %q\ntokenizer: %q\n",
+		filepath.ToSlash(own), filepath.ToSlash(filepath.Join(golden, "tokenizer/tiny.spm"))))
+	dir := filepath.Join(t.TempDir(), "out")
+	r, err := m.Write(compile.Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := map[string]int{}
+	for _, x := range r.Results {
+		if strings.HasSuffix(x.Judge, ", samples") {
+			rows[x.Func] = x.Rows
+			if !(x.Cosine > 0.999 && x.Cosine < 1) {
+				t.Errorf("%v", x)
+			}
+		}
+	}
+	// Rows of a picture are five, those of a text as many as it has ids.
+	if rows["vision"] != 5 || rows["language"] < 9 || rows["pair"] != 15+rows["language"] {
+		t.Errorf("rows: %v", rows)
+	}
+	m.Desc.Cosine = 0.9999999
+	if _, err := m.Write(compile.Options{Dir: dir + "2"}); err == nil || !strings.Contains(err.Error(), "samples") || !strings.Contains(err.Error(), "nothing was written") {
+		t.Errorf("got %v", err)
+	}
+}

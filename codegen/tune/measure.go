@@ -1,0 +1,295 @@
+package tune
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/multiway-go/multiway/codegen/inputs"
+	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/ir"
+	"github.com/multiway-go/multiway/ir/precision"
+	"github.com/multiway-go/multiway/passes"
+)
+
+// wholeFLOPs is the work above which choices are verified on small pictures too.
+const wholeFLOPs = 2e11
+
+// sampledFLOPs is the work of a function up to which it is run on several samples, and
+// manySamples how many they are at most.
+const sampledFLOPs, manySamples = 1e10, 8
+
+// manyRows of a sample show about the worst that there is.
+const manyRows = 64
+
+// place is rows of an output that are judged apart: those of a segment, such as a picture's
+// with a text, or all. What is rounded for the one does little to the other.
+type place struct {
+	f    *ir.Func // of the joined program
+	out  output
+	part int // which segment
+	of   int // which of all outputs
+}
+
+func (p place) String() string {
+	s := p.out.fn + " " + p.out.name
+	if p.out.segments != nil {
+		s += " " + p.out.segments[p.part].Name
+	}
+	return s
+}
+
+// places lists those of all functions, in their order.
+func (j *joined) places() []place {
+	var all []place
+	n := 0
+	for _, f := range j.Funcs {
+		for _, o := range j.outputs[f.Name] {
+			for i := range o.parts() {
+				all = append(all, place{f, o, i, n})
+			}
+			n++
+		}
+	}
+	return all
+}
+
+// programs makes those that modules are judged in.
+func (t *tuner) programs() error {
+	small := t.Desc
+	if t.large {
+		small = t.Desc.Small(tuneSide)
+	}
+	described, err := t.Lower(small, functions(t.entries))
+	if err != nil && small != t.Desc {
+		small = t.Desc // its tables do not fit a small picture
+		described, err = t.Lower(small, functions(t.entries))
+	}
+	if err != nil {
+		return err
+	}
+	if t.wide, err = t.joined(described); err != nil {
+		return err
+	}
+	t.whole = t.wide
+	hold(t.wide.Program)
+	if small == t.Desc {
+		return nil
+	}
+	return t.enlarge()
+}
+
+// joined returns the program with the weights that are rounded, in float32, each product
+// a value of its own.
+func (t *tuner) joined(described *ir.Program) (*joined, error) {
+	p, err := passes.Run(described, passes.Options{Rows: t.Desc.Limits.Rows, Smooth: smoothings(t.smooth), Upto: passes.Smooth.Name})
+	if err != nil {
+		return nil, err
+	}
+	return join(p, described), nil
+}
+
+// enlarge makes the program for pictures as they are. It has the weights of the other one,
+// which are loaded already.
+func (t *tuner) enlarge() error {
+	t.note = ", small pictures"
+	described, err := t.Lower(t.Desc, functions(t.entries))
+	if err != nil {
+		return err
+	}
+	whole, err := t.joined(described)
+	if err != nil {
+		return err
+	}
+	work := int64(0)
+	for _, f := range whole.Funcs {
+		work += ir.FuncCost(whole.Program, f, min(tuneText, whole.MaxT)).FLOPs
+	}
+	if work > wholeFLOPs {
+		return nil
+	}
+	t.whole = whole
+	for _, w := range t.whole.Weights {
+		if same := t.wide.Weight(w.Name); same != nil && same.Type.Equal(w.Type) {
+			w.Load = same.Load
+		}
+	}
+	t.note = ""
+	return nil
+}
+
+// rounded adds to weights those of the module as it is stored at the word.
+func (t *tuner) rounded(weights map[string]*ir.Weight, m *module, word precision.Word) {
+	for _, name := range m.weights {
+		if w := t.wide.Weight(name); w != nil && word.DType != ir.F32 {
+			weights[name] = passes.Narrowed(w, word.DType)
+		}
+	}
+}
+
+// functions is entries with captions as one function, not as steps that have states.
+func functions(entries []string) []string {
+	var names []string
+	for _, e := range entries {
+		if strings.HasPrefix(e, "caption_") {
+			e = "caption_full"
+		}
+		if !slices.Contains(names, e) {
+			names = append(names, e)
+		}
+	}
+	return names
+}
+
+// hold has the weights of p loaded once, if they are not too many. Nobody may change what
+// they load then.
+func hold(p *ir.Program) {
+	total := int64(0)
+	for _, w := range p.Weights {
+		total += 4 * w.Type.Elements(0)
+	}
+	if total > cached {
+		return
+	}
+	for _, w := range p.Weights {
+		if w.Load != nil {
+			w.Load = sync.OnceValues(w.Load)
+		}
+	}
+}
+
+// sampleRun is a function's run on a sample.
+type sampleRun struct {
+	ir.Input
+	f     *ir.Func
+	exact map[string]*ir.Tensor
+}
+
+// runs is every function on samples: as many if that is little work, otherwise two, or one if
+// its outputs have many rows.
+func (t *tuner) runs(p *joined, salt string, samples, text int) []*sampleRun {
+	var all []*sampleRun
+	for _, f := range p.Funcs {
+		work := ir.FuncCost(p.Program, f, min(tuneText, p.MaxT)).FLOPs
+		least := 1
+		for _, v := range f.Results {
+			if v.Type.At(1)[0] < manyRows {
+				least = 2
+			}
+		}
+		for i := range min(samples, max(least, int(sampledFLOPs/max(1, work)))) {
+			in, n := inputs.Tensors(f, t.seeded(p.Program, f, fmt.Sprintf("%s%d.", salt, i), text+3*i))
+			all = append(all, &sampleRun{f: f, Input: ir.Input{T: n, In: in}})
+		}
+	}
+	return all
+}
+
+// seeded is an input of a function with a text of so many ids if they may be.
+func (t *tuner) seeded(p *ir.Program, f *ir.Func, salt string, text int) rt.Seq {
+	s := t.Desc.Structure()
+	return inputs.Seeded(f, salt, max(1, min(text, p.MaxT)), s.Vocab())
+}
+
+// own is every function on some samples of the user's own, if there are any.
+func (t *tuner) own() []*sampleRun {
+	var all []*sampleRun
+	if t.Samples == nil {
+		return nil
+	}
+	for _, f := range t.whole.Funcs {
+		list, _ := t.Samples.Of(f)
+		for _, x := range inputs.Spread(list, ownSamples) {
+			in, n := inputs.Tensors(f, x.Seq)
+			all = append(all, &sampleRun{f: f, Input: ir.Input{T: n, In: in}})
+		}
+	}
+	return all
+}
+
+// ownSamples is how many of the user's own samples measure a choice; the check that follows
+// takes all of them.
+const ownSamples = 2
+
+// runsOf returns those of a function.
+func runsOf(runs []*sampleRun, f *ir.Func) []*sampleRun {
+	var of []*sampleRun
+	for _, x := range runs {
+		if x.f == f {
+			of = append(of, x)
+		}
+	}
+	return of
+}
+
+// runAll runs a function of the program on the inputs of its runs.
+func runAll(p *ir.Program, runs []*sampleRun) ([]map[string]*ir.Tensor, error) {
+	inputs := make([]ir.Input, len(runs))
+	for i, x := range runs {
+		inputs[i] = x.Input
+	}
+	return p.RunAll(runs[0].f.Name, inputs)
+}
+
+// results compares runs of a function of the whole program with what they are exactly, with
+// all modules rounded, those of kept to other words: a line for each output, and the errors
+// of its places, those of the worst row: the mean of all samples, or that of the worst sample
+// as a share of what is allowed of it.
+func (t *tuner) results(runs []*sampleRun, kept map[*module]precision.Word) ([]Result, []float64, error) {
+	weights := map[string]*ir.Weight{}
+	for _, m := range t.modules {
+		word, ok := kept[m]
+		if !ok {
+			word = m.words[0]
+		}
+		t.rounded(weights, m, word)
+	}
+	got, err := runAll(t.whole.With(weights), runs)
+	if err != nil {
+		return nil, nil, err
+	}
+	t.meter.did(effortOf(t.whole.Program, runs))
+	var all []Result
+	var errors []float64
+	for _, o := range t.whole.outputs[runs[0].f.Name] {
+		sum := Result{Func: o.fn, Output: o.name, Judge: inputs.Exact + t.note, Cosine: 1}
+		mean, worst := make([]float64, o.parts()), make([]float64, o.parts())
+		for i, x := range runs {
+			got, want := got[i][o.value.Name], x.exact[o.value.Name]
+			inputs.Rows(got.F, want.F, o.value.Type.Cols(), func(got, want []float64) {
+				cos := inputs.Cosine(got, want)
+				sum.Rows++
+				sum.Cosine = min(sum.Cosine, cos)
+				sum.Mean += (cos - sum.Mean) / float64(sum.Rows)
+			})
+			for j := range mean {
+				e := worstRow(o.part(got, j, x.T), o.part(want, j, x.T))
+				mean[j] += (e - mean[j]) / float64(i+1)
+				worst[j] = max(worst[j], e)
+			}
+		}
+		all = append(all, sum)
+		for j, e := range mean {
+			errors = append(errors, max(e, worst[j]*meanShare/worstShare))
+		}
+	}
+	return all, errors, nil
+}
+
+// worstRow is 1 - the least cosine of a row.
+func worstRow(got, want *ir.Tensor) float64 {
+	worst := 0.0
+	inputs.Rows(got.F, want.F, want.Shape[len(want.Shape)-1], func(got, want []float64) {
+		worst = max(worst, 1-inputs.Cosine(got, want))
+	})
+	return worst
+}
+
+// each calls f(0) ... f(n-1) on all CPUs and returns the first error.
+func each(n int, f func(i int) error) error {
+	errs := make([]error, n)
+	ir.Parallel(n, func(i int) { errs[i] = f(i) })
+	return cmp.Or(errs...)
+}

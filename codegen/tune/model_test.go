@@ -1,0 +1,118 @@
+package tune
+
+import (
+	"testing"
+
+	"github.com/multiway-go/multiway/ir"
+	"github.com/multiway-go/multiway/ir/checkpoint"
+	"github.com/multiway-go/multiway/ir/model"
+	"github.com/multiway-go/multiway/ir/precision"
+	"github.com/multiway-go/multiway/passes"
+)
+
+const tiny = `model: 1
+name: tiny
+family: beit3
+sizes: {dim: 24, heads: 2, ffn: 40, layers: 3, image: 16, patch: 8, vocab: 50, positions: 12}
+seed: 7
+tasks: [retrieval]
+`
+
+const manyTasks = `model: 1
+family: beit3
+sizes: {dim: 24, heads: 2, ffn: 40, layers: 3, image: 16, patch: 8, vocab: 50, positions: 12}
+seed: 7
+tasks: [encode, retrieval, {classification: {classes: 5}}, {vqa: {classes: 7}}, nlvr2, captioning]
+`
+
+// open is the model of a description with weights from its seed.
+func open(t *testing.T, description string) Model {
+	t.Helper()
+	d, err := model.Parse("model.yaml", []byte(description))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bound(d, nil)
+}
+
+// bound is the model with weights of a source, from the seed if there is none.
+func bound(d *model.Description, src checkpoint.Source) Model {
+	return Model{Desc: d, Random: src == nil, Lower: func(d *model.Description, entries []string) (*ir.Program, error) {
+		p, err := model.Lower(d, model.Options{Entries: entries})
+		if err != nil {
+			return nil, err
+		}
+		from := src
+		if from == nil {
+			if from, err = checkpoint.SeededFor(p, *d.Seed); err != nil {
+				return nil, err
+			}
+		}
+		_, err = checkpoint.Bind(p, from)
+		return p, err
+	}}
+}
+
+// standing is the model of a description with changed weights, by the names and the columns
+// of tensors.
+func standing(t *testing.T, description string, change func(name string, row, col int, x float32) float32) Model {
+	t.Helper()
+	m := open(t, description)
+	src, err := checkpoint.SeededFor(lowered(t, m), *m.Desc.Seed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tensors []checkpoint.Tensor
+	for _, info := range src.Tensors() {
+		x, err := checkpoint.Load(src, info.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cols := 1
+		if n := len(info.Shape); n > 0 {
+			cols = info.Shape[n-1]
+		}
+		for i := range x {
+			x[i] = change(info.Name, i/cols, i%cols, x[i])
+		}
+		tensors = append(tensors, checkpoint.Tensor{Name: info.Name, DType: checkpoint.F32, Shape: info.Shape, Floats: x})
+	}
+	if src, err = checkpoint.Memory("changed", tensors); err != nil {
+		t.Fatal(err)
+	}
+	return bound(m.Desc, src)
+}
+
+func lowered(t *testing.T, m Model) *ir.Program {
+	t.Helper()
+	p, err := m.Lower(m.Desc, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// choose makes a choice.
+func choose(t *testing.T, m Model, o Options) *Choice {
+	t.Helper()
+	c, err := Choose(m, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// run runs passes with a choice.
+func run(t *testing.T, m Model, c *Choice, p *ir.Program, upto string) *ir.Program {
+	t.Helper()
+	p, err := passes.Run(p, passes.Options{Rows: m.Desc.Limits.Rows, Precision: c.Stored(m.Desc.Precision), Smooth: c.Smooth(), Upto: upto})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// word is how a module is stored.
+func word(m Model, c *Choice, module string) precision.Word {
+	return c.Stored(m.Desc.Precision).Of(module + ".w")
+}

@@ -1,0 +1,367 @@
+package tune
+
+import (
+	"cmp"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/multiway-go/multiway/codegen/inputs"
+	"github.com/multiway-go/multiway/ir"
+	"github.com/multiway-go/multiway/ir/precision"
+	"github.com/multiway-go/multiway/passes"
+)
+
+// module is what is stored in one way: the matrices of a product.
+type module struct {
+	name     string
+	weights  []string
+	elements int64
+	words    []precision.Word   // how it is stored, and how it could be if it were kept
+	work     map[string]float64 // by function: its share of the work of products and attention
+}
+
+// unit is modules that are stored alike: one, or those of a layer.
+type unit struct {
+	name    string
+	modules []*module
+	noise   []float64 // 1 - cosine of the worst row of each place, with this unit alone rounded
+	ladder  []rung    // the first is the word that was asked for
+}
+
+// rung is a word for a unit.
+type rung struct {
+	word string
+	left float64 // of the unit's noise, as a share
+	cost float64 // what it adds to the time of functions and to the bytes, as shares
+}
+
+// weigh finds the modules that are rounded, and their shares of the work.
+func (t *tuner) weigh() error {
+	every := precision.Map{Default: precision.Int8, Classes: map[precision.Class]string{}}
+	for _, c := range precision.Classes {
+		every.Classes[c] = precision.Int8
+	}
+	bytes, err := t.quantised(t.full, every)
+	if err != nil {
+		return err
+	}
+	described, modules := t.Desc.Precision, map[string]*module{}
+	for _, w := range bytes.Weights {
+		word := described.Of(w.Name)
+		if w.Type.DType != ir.I8 || t.named(w.Name) || word.DType == ir.F32 || word.DType.Size() == 2 && w.Type.Cols()%2 != 0 {
+			continue
+		}
+		t.size += w.Type.Elements(0) * int64(word.DType.Size())
+		name := precision.Module(w.Name)
+		m := modules[name]
+		if m == nil {
+			m = &module{name: name, words: t.words(word, w), work: map[string]float64{}}
+			modules[name] = m
+		}
+		m.weights = append(m.weights, w.Name)
+		m.elements += w.Type.Elements(0)
+	}
+	for _, name := range slices.Sorted(maps.Keys(modules)) {
+		t.modules = append(t.modules, modules[name])
+	}
+	routed, err := passes.Run(t.full, passes.Options{Rows: t.Desc.Limits.Rows, Upto: passes.Prune.Name})
+	if err != nil {
+		return err
+	}
+	t.time = map[string]float64{}
+	for _, f := range routed.Funcs {
+		n := min(inputs.TextIDs, routed.MaxT)
+		all := float64(max(1, ir.FuncCost(routed, f, n).FLOPs))
+		t.time[f.Name] = 1
+		for _, v := range f.Values {
+			if m := modules[precision.Module(v.Bundle+".w")]; v.Op == ir.OpLinear && m != nil {
+				share := float64(ir.ValueCost(routed, f, v, n).FLOPs) / all
+				m.work[f.Name] += share
+				t.time[f.Name] -= float64(share * (1 - m.words[0].Time))
+			}
+		}
+	}
+	return nil
+}
+
+// words lists the word of a matrix and those that it could be kept in: of a large model all
+// that take no less time and no less bytes.
+func (t *tuner) words(asked precision.Word, w *ir.Weight) []precision.Word {
+	words := []precision.Word{asked}
+	for _, x := range precision.Words {
+		known := slices.ContainsFunc(words, func(y precision.Word) bool { return y.DType == x.DType })
+		odd := x.DType.Size() == 2 && w.Type.Cols()%2 != 0
+		if !known && !odd && x.Time >= asked.Time && x.DType.Size() >= asked.DType.Size() && (t.large || x.DType == ir.F32) {
+			words = append(words, x)
+		}
+	}
+	return words
+}
+
+// named reports whether the description says how the weight's module or class is stored.
+func (t *tuner) named(weight string) bool {
+	if _, ok := t.Desc.Precision.Classes[precision.ClassOf(weight)]; ok {
+		return true
+	}
+	return slices.ContainsFunc(t.Desc.Precision.Keep, func(k precision.Keep) bool { return k.Names(weight) })
+}
+
+func (t *tuner) quantised(p *ir.Program, m precision.Map) (*ir.Program, error) {
+	return passes.Run(p, passes.Options{Rows: t.Desc.Limits.Rows, Precision: m, Smooth: smoothings(t.smooth), Upto: passes.Narrow.Name})
+}
+
+// judged is how many samples units are judged on: of a large model which of them do most is
+// all that they have to tell.
+func (t *tuner) judged() int {
+	if t.large {
+		return 1
+	}
+	return 2
+}
+
+// judge measures what the rounding of each unit does alone, and makes the ladders.
+func (t *tuner) judge() error {
+	runs := t.runs(t.wide, "tune", t.judged(), judgeText)
+	t.meter.did(effortOf(t.wide.Program, runs))
+	traces := make([]*ir.Trace, len(runs))
+	if err := each(len(runs), func(i int) (err error) {
+		traces[i], err = t.wide.Trace(runs[i].f.Name, runs[i].T, runs[i].In)
+		return err
+	}); err != nil {
+		return err
+	}
+	places := t.wide.places()
+	measure := func(units []*unit) error {
+		sets := make([]map[string]*ir.Weight, len(units))
+		for i, u := range units {
+			u.noise, sets[i] = make([]float64, len(places)), map[string]*ir.Weight{}
+			for _, m := range u.modules {
+				t.rounded(sets[i], m, m.words[0])
+			}
+		}
+		for j, x := range runs {
+			got, err := traces[j].With(sets)
+			if err != nil {
+				return err
+			}
+			exact := traces[j].Results()
+			for k, p := range places {
+				if p.f != x.f {
+					continue
+				}
+				name := p.out.value.Name
+				for i, u := range units {
+					u.noise[k] += worstRow(p.out.part(got[i][name], p.part, x.T), p.out.part(exact[name], p.part, x.T))
+				}
+			}
+		}
+		for _, u := range units {
+			t.meter.did(t.after(runs, u))
+		}
+		return nil
+	}
+	alone, layers := t.grouped()
+	t.units = alone
+	if t.large {
+		if err := measure(layers); err != nil {
+			return err
+		}
+		t.units = apart(alone, layers)
+		t.meter.say("judging modules of layers that do much")
+	}
+	var again []*unit
+	for _, u := range t.units {
+		if u.noise == nil {
+			again = append(again, u)
+		}
+	}
+	if err := measure(again); err != nil {
+		return err
+	}
+	return t.ladders(runs, traces)
+}
+
+// grouped makes units of the modules alone, and of those of a layer.
+func (t *tuner) grouped() (alone, layers []*unit) {
+	groups := map[string]*unit{}
+	for _, m := range t.modules {
+		alone = append(alone, &unit{name: m.name, modules: []*module{m}})
+		// Experts that work for other functions are not kept for what one does.
+		layer, _, _ := strings.Cut(m.name, ".")
+		name := layer + " " + strings.Join(slices.Sorted(maps.Keys(m.work)), " ")
+		if groups[name] == nil {
+			groups[name] = &unit{name: name}
+			layers = append(layers, groups[name])
+		}
+		groups[name].modules = append(groups[name].modules, m)
+	}
+	return alone, layers
+}
+
+// apart returns the units of layers, but in the place of those that do much the units of
+// their modules alone.
+func apart(alone, layers []*unit) []*unit {
+	total := sum(layers)
+	var units, parts []*unit
+	for _, g := range layers {
+		minor := true
+		for i, x := range g.noise {
+			minor = minor && x <= minorShare*total[i]
+		}
+		if minor || len(g.modules) == 1 {
+			units = append(units, g)
+			continue
+		}
+		for _, u := range alone {
+			if slices.Contains(g.modules, u.modules[0]) {
+				parts = append(parts, u)
+			}
+		}
+	}
+	return append(units, parts...)
+}
+
+// ladders makes those of all units.
+func (t *tuner) ladders(runs []*sampleRun, traces []*ir.Trace) error {
+	left := make([][]float64, len(t.modules)) // of noise, by module and word; NaN: does not fit
+	if err := each(len(t.modules), func(i int) (err error) {
+		left[i], err = t.local(t.modules[i], runs, traces)
+		return err
+	}); err != nil {
+		return err
+	}
+	for _, u := range t.units {
+		u.ladder = nil
+		var all []rung
+		for _, w := range u.modules[0].words {
+			r, noise := rung{word: w.Name}, 0.0
+			for _, m := range u.modules {
+				at := slices.Index(t.modules, m)
+				k := slices.IndexFunc(m.words, func(x precision.Word) bool { return x.Name == w.Name })
+				if k < 0 {
+					r.left = math.NaN()
+					break
+				}
+				r.left += left[at][k]
+				noise += left[at][0]
+				if len(all) > 0 {
+					r.cost += t.cost(m, w)
+				}
+			}
+			switch r.left /= noise; {
+			case len(all) == 0:
+				r.left = 1
+			case w.DType == ir.F32:
+				r.left = 0
+			}
+			all = append(all, r)
+		}
+		u.ladder = climb(all)
+	}
+	return nil
+}
+
+// climb returns the first rung and those of the others that leave less than all that cost
+// no more do, by cost.
+func climb(all []rung) []rung {
+	ladder := all[:1:1]
+	rest := slices.Clone(all[1:])
+	slices.SortStableFunc(rest, func(a, b rung) int { return cmp.Or(cmp.Compare(a.cost, b.cost), cmp.Compare(a.left, b.left)) })
+	for _, r := range rest {
+		if r.left < ladder[len(ladder)-1].left {
+			ladder = append(ladder, r)
+		}
+	}
+	return ladder
+}
+
+// cost is what keeping the module in the word adds to the time of functions, in the mean,
+// and to the bytes, as shares.
+func (t *tuner) cost(m *module, to precision.Word) float64 {
+	c := 0.0
+	for _, f := range slices.Sorted(maps.Keys(m.work)) {
+		c += float64(m.work[f]*(to.Time-m.words[0].Time)) / t.time[f] / float64(len(t.time))
+	}
+	return c + bytesWeight*float64(m.more(to))/float64(t.size) + keepCost
+}
+
+// local tells what the words of the module do to its products, as shares of what they are:
+// the square of the distance. NaN stands for a word that some of its weights do not fit.
+func (t *tuner) local(m *module, runs []*sampleRun, traces []*ir.Trace) ([]float64, error) {
+	noise := make([]float64, len(m.words))
+	for _, name := range m.weights {
+		w := t.wide.Weight(name)
+		if w == nil {
+			continue
+		}
+		x, err := w.Load()
+		if err != nil {
+			return nil, err
+		}
+		bits := uint32(0) // numbers without their sign are ordered as their bits are
+		for _, v := range x {
+			bits = max(bits, math.Float32bits(v)&^(1<<31))
+		}
+		peak := math.Float32frombits(bits)
+		cols := w.Type.Cols()
+		rows := min(localRows, w.Type.Rows().C)
+		few := &ir.Weight{Name: name, Type: ir.Of(ir.F32, ir.C(rows), ir.C(cols)), Load: func() ([]float32, error) { return x[:rows*cols], nil }}
+		for i, r := range runs {
+			for _, v := range r.f.Values {
+				if v.Op != ir.OpLinear || v.Bundle+".w" != name {
+					continue
+				}
+				in := traces[i].Value(v.Args[0])
+				exact, err := product(few, in)
+				if err != nil {
+					return nil, err
+				}
+				for k, word := range m.words {
+					if ir.Round([]float32{peak}, word.DType) >= 0 {
+						noise[k] = math.NaN()
+						continue
+					}
+					got, err := product(passes.Narrowed(few, word.DType), in)
+					if err != nil {
+						return nil, err
+					}
+					noise[k] += distance(got.F, exact.F)
+				}
+			}
+		}
+	}
+	return noise, nil
+}
+
+// product multiplies rows by a matrix as the interpreter does.
+func product(w *ir.Weight, x *ir.Tensor) (*ir.Tensor, error) {
+	bundle := strings.TrimSuffix(w.Name, ".w")
+	in := &ir.Value{Name: "x", Type: ir.Mat(ir.C(x.Shape[0]), w.Type.Cols())}
+	out := &ir.Value{Name: "y", Op: ir.OpLinear, Args: []*ir.Value{in}, Bundle: bundle, Type: ir.Mat(ir.C(x.Shape[0]), w.Type.Rows().C)}
+	p := &ir.Program{Name: "product", Weights: []*ir.Weight{w}, Funcs: []*ir.Func{{Name: "f", Params: []*ir.Value{in}, Values: []*ir.Value{out}, Results: []*ir.Value{out}}}}
+	y, err := p.Run("f", 1, map[string]*ir.Tensor{"x": x})
+	if err != nil {
+		return nil, err
+	}
+	return y["y"], nil
+}
+
+// distance is the square of that of two vectors as a share of the second's length.
+func distance(x, y []float64) float64 {
+	d, n := 0.0, 0.0
+	for i := range x {
+		d += float64((x[i] - y[i]) * (x[i] - y[i]))
+		n += float64(y[i] * y[i])
+	}
+	if n == 0 {
+		return 0
+	}
+	return d / n
+}
+
+// more is the bytes that the module has more in a word.
+func (m *module) more(to precision.Word) int64 {
+	return m.elements * int64(to.DType.Size()-m.words[0].DType.Size())
+}
