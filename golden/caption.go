@@ -6,7 +6,7 @@ import (
 	"math"
 	"slices"
 
-	"github.com/multiway-go/multiway/codegen/compile"
+	"github.com/multiway-go/multiway/codegen/inputs"
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/codegen/rt/caption"
 	"github.com/multiway-go/multiway/codegen/rt/engineproc"
@@ -20,7 +20,7 @@ type captioner func(pixels []float32, q engineproc.Caption) (engineproc.Captione
 // interpretedCaptions captions in float64.
 func interpretedCaptions(p *ir.Program) captioner {
 	return func(pixels []float32, q engineproc.Caption) (engineproc.Captioned, error) {
-		m, err := compile.NewInterpreted(p, q.Mask, pixels)
+		m, err := inputs.NewInterpreted(p, q.Mask, pixels)
 		if err != nil {
 			return engineproc.Captioned{}, err
 		}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/multiway-go/multiway/asm"
 	"github.com/multiway-go/multiway/codegen/compile"
+	"github.com/multiway-go/multiway/codegen/engine"
 	"github.com/multiway-go/multiway/codegen/inputs"
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/codegen/rt/file"
@@ -123,7 +124,7 @@ type checker struct {
 	sum Summary
 	err error // of writing
 
-	engines compile.Engines
+	engines engine.Engines
 }
 
 // Check runs the cases in dirs, each a case's folder or a folder of them, prints a
@@ -220,7 +221,7 @@ func (c *checker) levels() ([]string, error) {
 			return nil, fmt.Errorf("level %q: the compiler has no kernels of that level; want %s, or all", ask, levelNames())
 		}
 		if l.Arch != "" && l.Arch != runtime.GOARCH {
-			if _, err := compile.Emulator(l.Arch); err != nil {
+			if _, err := engine.Emulator(l.Arch); err != nil {
 				return nil, fmt.Errorf("level %s is for %w", ask, err)
 			}
 		} else if !slices.Contains(have, ask) {
@@ -239,7 +240,7 @@ func (c *checker) levels() ([]string, error) {
 		}
 		why := notHere
 		if l.Arch != runtime.GOARCH {
-			if _, err := compile.Emulator(l.Arch); err != nil {
+			if _, err := engine.Emulator(l.Arch); err != nil {
 				why = "for " + err.Error()
 			} else {
 				why = fmt.Sprintf("for %s: --level runs it under emulation", l.Arch)

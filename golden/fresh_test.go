@@ -14,7 +14,7 @@ import (
 
 	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/codegen"
-	"github.com/multiway-go/multiway/codegen/compile"
+	"github.com/multiway-go/multiway/codegen/engine"
 )
 
 const generated = "../generated"
@@ -79,7 +79,7 @@ func regenerate(exe, name, dir string) error {
 			if !ok {
 				return fmt.Errorf("%s: %q builds into another folder than its own; want `-o .`", f, args)
 			}
-			run := slices.Concat(strings.Fields(os.Getenv(compile.EnvExec)), []string{exe}, strings.Fields(before), []string{"-o", dir}, strings.Fields(after))
+			run := slices.Concat(strings.Fields(os.Getenv(engine.EnvExec)), []string{exe}, strings.Fields(before), []string{"-o", dir}, strings.Fields(after))
 			cmd := exec.Command(run[0], run[1:]...)
 			cmd.Dir = filepath.Join(generated, name)
 			cmd.Env = append(os.Environ(), "GOARCH="+runtime.GOARCH)

@@ -10,7 +10,7 @@ import (
 
 	"github.com/multiway-go/multiway/asm"
 	"github.com/multiway-go/multiway/asm/asmtest"
-	"github.com/multiway-go/multiway/codegen/compile"
+	"github.com/multiway-go/multiway/codegen/engine"
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/generated/beit3tiny"
 	"github.com/multiway-go/multiway/generated/emoji"
@@ -145,7 +145,7 @@ func TestLevelsGiveTheSameBits(t *testing.T) {
 // The same at every precision whose arithmetic levels share.
 func TestLevelsGiveTheSameBitsAtEveryPrecision(t *testing.T) {
 	asmtest.Slow(t)
-	var engines compile.Engines
+	var engines engine.Engines
 	t.Cleanup(func() {
 		if err := engines.Close(); err != nil {
 			t.Error(err)

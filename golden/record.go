@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/multiway-go/multiway/codegen/compile"
+	"github.com/multiway-go/multiway/codegen/engine"
 	"github.com/multiway-go/multiway/codegen/inputs"
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/codegen/rt/file"
@@ -190,7 +191,7 @@ func (r *recorder) source(x inputs.Sample) (names []string, tensors map[string]s
 
 // run fills in the runs and returns the outputs of the interpreter.
 func (r *recorder) run(c *cases.Case, described *ir.Program, plan map[*ir.Func][]inputs.Sample) ([]checkpoint.Tensor, error) {
-	if err := compile.CanCompile(r.o.Log); err != nil {
+	if err := engine.CanBuild(nil, r.o.Log); err != nil {
 		return nil, err
 	}
 	m, err := r.m.Tuned(r.o.Entries, r.o.Log)
@@ -215,7 +216,7 @@ func (r *recorder) run(c *cases.Case, described *ir.Program, plan map[*ir.Func][
 		return nil, err
 	}
 	r.o.Log("compiling to plain Go, to measure its error")
-	e, err := compile.NewEngine(planned, opt, "", r.o.Log)
+	e, err := engine.New(planned, opt, "", r.o.Log)
 	if err != nil {
 		return nil, err
 	}

@@ -18,7 +18,7 @@ import (
 )
 
 // hinting are the packages whose errors tell people what to do.
-var hinting = []string{"../../ir/model", "../../ir/checkpoint", "../../codegen/rt/imagefile", "../../codegen/compile", "../../codegen/tune", "../../codegen/inputs", "../../golden", "."}
+var hinting = []string{"../../ir/model", "../../ir/checkpoint", "../../codegen/rt/imagefile", "../../codegen/compile", "../../codegen/engine", "../../codegen/inputs", "../../codegen/tune", "../../golden", "."}
 
 // known reports whether a description may have a field, at the top or in a row of one of its lists.
 func known(field string) bool {

@@ -17,6 +17,7 @@ import (
 	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/codegen"
 	"github.com/multiway-go/multiway/codegen/compile"
+	"github.com/multiway-go/multiway/codegen/engine"
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/ir"
 	"github.com/multiway-go/multiway/ir/checkpoint"
@@ -45,8 +46,8 @@ func open(t *testing.T, description string) *compile.Model {
 	return m
 }
 
-// engine compiles a program of the model; weights is where its weights go, "" anywhere.
-func engine(t *testing.T, m *compile.Model, p *ir.Program, weights string) *compile.Engine {
+// engineOf compiles a program of the model; weights is where its weights go, "" anywhere.
+func engineOf(t *testing.T, m *compile.Model, p *ir.Program, weights string) *engine.Engine {
 	t.Helper()
 	planned, err := m.Plan(p)
 	if err != nil {
@@ -61,7 +62,7 @@ func engine(t *testing.T, m *compile.Model, p *ir.Program, weights string) *comp
 			t.Fatal(err)
 		}
 	}
-	e, err := compile.NewEngine(planned, opt, weights, nil)
+	e, err := engine.New(planned, opt, weights, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -46,7 +46,7 @@ func TestCaptionsOfEmoji(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := engine(t, m, p, "")
+	e := engineOf(t, m, p, "")
 	proc, err := e.Start("")
 	if err != nil {
 		t.Fatal(err)
@@ -89,7 +89,7 @@ func TestCaptionsOfEmoji(t *testing.T) {
 			continue
 		}
 		// The interpreter chooses the same.
-		judge, err := compile.NewInterpreted(p, words.Mask(), pixels)
+		judge, err := inputs.NewInterpreted(p, words.Mask(), pixels)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -193,13 +193,13 @@ func TestStepIsFull(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			e := engine(t, m, p, "")
+			e := engineOf(t, m, p, "")
 			vocab := m.Desc.Sizes.Vocab
 			mask := int32(vocab - 1)
 			pixels := task.Sample("caption_image", int(p.Func("caption_image").Params[0].Type.Elements(0)), 0, vocab).Image
 			words := task.Sample("caption_step", 0, p.MaxT-1, vocab).IDs
 
-			judge, err := compile.NewInterpreted(p, mask, pixels)
+			judge, err := inputs.NewInterpreted(p, mask, pixels)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -26,7 +26,7 @@ type finding struct {
 }
 
 // differs is the error about tensors that are not as expected.
-func (m *Model) differs(x *Expected, bad []finding, images [][]float32, log logger) error {
+func (m *Model) differs(x *Expected, bad []finding, images [][]float32, log func(format string, args ...any)) error {
 	var lines []string
 	for i, f := range bad {
 		if i == 12 {
@@ -112,7 +112,7 @@ const maxTrials = 10
 
 // cause looks for the one thing to change that makes the first tensor that differs as expected, and returns what it is and
 // where, or "". images are what the model was given.
-func (m *Model) cause(x *Expected, f finding, images [][]float32, log logger) (string, error) {
+func (m *Model) cause(x *Expected, f finding, images [][]float32, log func(format string, args ...any)) (string, error) {
 	if f.Rows > 0 {
 		return "", nil
 	}
@@ -176,7 +176,7 @@ func (m *Model) written(c change) string {
 
 // nearer is an error if another epsilon is several times as near to a tensor that is as expected: where rows are large, a
 // wrong one changes them by less than the bound. A user who asks for a larger bound accepts that.
-func (m *Model) nearer(x *Expected, images [][]float32, log logger) error {
+func (m *Model) nearer(x *Expected, images [][]float32, log func(format string, args ...any)) error {
 	if x.share > ExpectBound {
 		return nil
 	}

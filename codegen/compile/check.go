@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/multiway-go/multiway/asm"
+	"github.com/multiway-go/multiway/codegen/engine"
 	"github.com/multiway-go/multiway/codegen/inputs"
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/codegen/rt/caption"
@@ -95,7 +96,7 @@ func (r Result) String() string {
 
 // selfCheck judges the engine of a planned program and returns its vectors for the
 // package to carry.
-func (m *Model) selfCheck(e *Engine, planned *ir.Program, how Check, opt Options) ([]Result, []task.Vector, error) {
+func (m *Model) selfCheck(e *engine.Engine, planned *ir.Program, how Check, opt Options) ([]Result, []task.Vector, error) {
 	described, _, err := m.Lower(opt.Entries)
 	if err != nil {
 		return nil, nil, err
@@ -242,7 +243,7 @@ func (m *Model) checkCut(c *checker, opt Options) error {
 	if err != nil {
 		return err
 	}
-	e, err := NewEngine(planned, o, "", opt.log)
+	e, err := engine.New(planned, o, "", opt.log)
 	if err != nil {
 		return err
 	}
@@ -257,7 +258,7 @@ func (m *Model) checkCut(c *checker, opt Options) error {
 
 // onSamples judges the engine by the float64 interpreter on the user's own samples, if the
 // description names any.
-func (m *Model) onSamples(c *checker, e *Engine, described *ir.Program, opt Options) error {
+func (m *Model) onSamples(c *checker, e *engine.Engine, described *ir.Program, opt Options) error {
 	s, err := m.samples()
 	if err != nil || s == nil {
 		return err
@@ -325,7 +326,7 @@ type checker struct {
 }
 
 // outputs runs every function on the sample in the engine.
-func (c *checker) outputs(e *Engine, p *ir.Program, level string) ([]result, error) {
+func (c *checker) outputs(e *engine.Engine, p *ir.Program, level string) ([]result, error) {
 	proc, err := e.Start(level)
 	if err != nil {
 		return nil, err
@@ -382,7 +383,7 @@ func (c *checker) interpret(p *ir.Program) ([]result, error) {
 			if err != nil {
 				return nil, err
 			}
-			m, err := NewInterpreted(p, int32(c.vocab-1), pixels)
+			m, err := inputs.NewInterpreted(p, int32(c.vocab-1), pixels)
 			if err != nil {
 				return nil, err
 			}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/multiway-go/multiway/codegen/engine"
 	"github.com/multiway-go/multiway/codegen/inputs"
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/codegen/rt/engineproc"
@@ -117,7 +118,7 @@ func (x *Expected) ok(d *gap) bool { return d.off <= x.share*d.peak }
 // float64 interpreter makes of it if that is quick or asked for by how. A model at another precision is judged at float32, and
 // its package by the angles between rows. It returns a line for each tensor and judge, and an error that says what
 // differs first and what usually is the cause.
-func (m *Model) Hold(x *Expected, e *Engine, entries []string, how Check, log func(format string, args ...any)) ([]Result, error) {
+func (m *Model) Hold(x *Expected, e *engine.Engine, entries []string, how Check, log func(format string, args ...any)) ([]Result, error) {
 	if log == nil {
 		log = func(string, ...any) {}
 	}
@@ -264,7 +265,7 @@ func (x *Expected) preprocessing(p *pixel.Preprocess) Result {
 }
 
 // holdCompiled compiles a program with taps in float32 and hands over what runs it.
-func (m *Model) holdCompiled(taps *ir.Program, log logger, do func(run computer, level string) error) error {
+func (m *Model) holdCompiled(taps *ir.Program, log func(format string, args ...any), do func(run computer, level string) error) error {
 	plain := *m
 	d := *m.Desc
 	plain.Desc, plain.Choice = &d, nil
@@ -279,7 +280,7 @@ func (m *Model) holdCompiled(taps *ir.Program, log logger, do func(run computer,
 	if err != nil {
 		return err
 	}
-	e, err := NewEngine(planned, opt, "", log)
+	e, err := engine.New(planned, opt, "", log)
 	if err != nil {
 		return err
 	}

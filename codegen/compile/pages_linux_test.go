@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/multiway-go/multiway/asm/asmtest"
+	"github.com/multiway-go/multiway/codegen/inputs"
 	"github.com/multiway-go/multiway/codegen/rt"
 )
 
@@ -110,7 +111,7 @@ func TestProcessMapsItsExpertsAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	path := filepath.Join(dir, "weights.bin")
-	e := engine(t, m, described, path)
+	e := engineOf(t, m, described, path)
 	blob, err := rt.OpenBlob(path)
 	if err != nil {
 		t.Fatal(err)
@@ -140,7 +141,7 @@ func TestProcessMapsItsExpertsAlone(t *testing.T) {
 	allVision, allLanguage := sum(func(_, n int64) int64 { return n })
 	present := weightPages(t, proc.PID(), path, st.Size()-blob.Size())
 	run := func(fn string) {
-		if _, err := proc.Run(fn, batch(described, described.Func(fn), []int{16})); err != nil {
+		if _, err := proc.Run(fn, []rt.Seq{inputs.Seeded(described.Func(fn), "", 16, 50)}); err != nil {
 			t.Fatal(err)
 		}
 	}

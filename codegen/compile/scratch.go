@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/multiway-go/multiway/codegen"
+	"github.com/multiway-go/multiway/codegen/engine"
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/codegen/rt/bench"
 	"github.com/multiway-go/multiway/codegen/rt/file"
@@ -50,7 +51,7 @@ type Scratch struct {
 // for, nil = those of each description, and with the modules kept that Tuned chooses. What
 // a model cannot be timed with is an error before any work. Close removes what it made.
 func NewScratch(models []*Model, asked bench.Options, log func(format string, args ...any)) (_ *Scratch, err error) {
-	if err := CanCompile(log); err != nil {
+	if err := engine.CanBuild(nil, log); err != nil {
 		return nil, err
 	}
 	dir, err := file.TempDir()
@@ -108,25 +109,21 @@ func NewScratch(models []*Model, asked bench.Options, log func(format string, ar
 		if err := codegen.WriteWeights(weights, planned, nil); err != nil {
 			return nil, err
 		}
-		if _, err := codegen.Write(filepath.Join(dir.Path, compiledDir, name), planned, opt); err != nil {
+		if _, err := codegen.Write(engine.Place(dir.Path, name), planned, opt); err != nil {
 			return nil, err
 		}
 		s.weights = append(s.weights, weights)
 		names = append(names, name)
 	}
 	o.log("compiling")
-	err = writeMain(dir.Path, log, func(path string) string {
+	return s, engine.Build(dir.Path, s.exe, func(path string) string {
 		imports, packages := "", ""
 		for _, name := range names {
 			imports += fmt.Sprintf("\t%s %q\n", name, path+"/"+name)
 			packages += fmt.Sprintf("&%s.Package, ", name)
 		}
 		return fmt.Sprintf(benchMain, imports, strings.TrimSuffix(packages, ", "))
-	})
-	if err != nil {
-		return nil, err
-	}
-	return s, link(dir.Path, s.exe, log, here(runtime.GOARCH)...)
+	}, log, engine.Here(runtime.GOARCH)...)
 }
 
 // times reports what the options ask for and the compiled model would not have.
@@ -142,7 +139,7 @@ func (m *Model) times(o bench.Options) error {
 	if len(o.Entries) > 0 {
 		o.Entries = nil // the compiled model has no others
 	}
-	if os.Getenv(EnvExec) != "" {
+	if os.Getenv(engine.EnvExec) != "" {
 		o.Levels = nil // those of another CPU
 	}
 	return bench.Check(like, o)
@@ -167,7 +164,7 @@ func (s *Scratch) Run(ctx context.Context, o bench.Options, progress func(done, 
 	if err != nil {
 		return nil, err
 	}
-	command := append(strings.Fields(os.Getenv(EnvExec)), s.exe)
+	command := append(strings.Fields(os.Getenv(engine.EnvExec)), s.exe)
 	cmd := exec.CommandContext(ctx, command[0], append(command[1:], s.weights...)...)
 	var out bytes.Buffer
 	errs := &stderr{progress: progress}

@@ -1,6 +1,7 @@
 package compile_test
 
 import (
+	"fmt"
 	"math"
 	"path/filepath"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"github.com/multiway-go/multiway/codegen/compile"
 	"github.com/multiway-go/multiway/codegen/inputs"
 	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/ir"
 	"github.com/multiway-go/multiway/ir/checkpoint"
 	"github.com/multiway-go/multiway/ir/model"
 )
@@ -42,6 +44,15 @@ func openThree(t *testing.T) *compile.Model {
 	return m
 }
 
+// batch makes inputs of a function, with texts of the given lengths.
+func batch(f *ir.Func, lengths []int) []rt.Seq {
+	var seqs []rt.Seq
+	for i, n := range lengths {
+		seqs = append(seqs, inputs.Seeded(f, fmt.Sprint(i), n, 50))
+	}
+	return seqs
+}
+
 // Every set of the three modalities is an entry, and what is compiled of it computes
 // what the interpreter does, for batches that are split into passes, at every level.
 func TestThreeModalities(t *testing.T) {
@@ -61,11 +72,11 @@ func TestThreeModalities(t *testing.T) {
 	if d := cmp.Diff(want, got); d != "" {
 		t.Fatalf("functions (-want +got)\n%s", d)
 	}
-	e := engine(t, m, p, "")
+	e := engineOf(t, m, p, "")
 	lengths := []int{9, 1, 4, 2, 7, 9, 3, 1}
 	truth := map[string][][]float64{} // by function, of each sequence
 	for _, f := range p.Funcs {
-		for _, s := range batch(p, f, lengths) {
+		for _, s := range batch(f, lengths) {
 			in, n := inputs.Tensors(f, s)
 			out, err := p.Run(f.Name, n, in)
 			if err != nil {
@@ -83,7 +94,7 @@ func TestThreeModalities(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, f := range p.Funcs {
-			outs, err := proc.Run(f.Name, batch(p, f, lengths))
+			outs, err := proc.Run(f.Name, batch(f, lengths))
 			if err != nil {
 				t.Fatalf("%s at %s: %v", f.Name, level, err)
 			}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/multiway-go/multiway/codegen"
+	"github.com/multiway-go/multiway/codegen/engine"
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/codegen/tune"
@@ -168,11 +169,11 @@ func (j *job) validate() error {
 	if j.Check == Off && j.expected == nil && j.Binary == "" {
 		return nil
 	}
-	err = CanCompile(j.log)
-	if err == nil && j.Binary != "" {
-		err = canDecode(j.code.Decoders, j.log)
+	var decoders []string
+	if j.Binary != "" {
+		decoders = j.code.Decoders
 	}
-	if err != nil {
+	if err := engine.CanBuild(decoders, j.log); err != nil {
 		return fmt.Errorf("%w; or build a package unchecked, with --check off and neither --binary nor --expect", err)
 	}
 	return nil
@@ -249,7 +250,7 @@ func (j *job) check() error {
 	j.log("checking what was compiled")
 	code := j.code
 	code.Hash = [32]byte{} // engines share compiled code with those of other weights
-	e, err := NewEngine(j.planned, code, j.blob, j.log)
+	e, err := engine.New(j.planned, code, j.blob, j.log)
 	if err != nil {
 		return err
 	}
@@ -280,14 +281,46 @@ func (j *job) build() error {
 		return nil
 	}
 	j.log("building %s", file.Quote(j.Binary))
-	env, err := decoding(j.code.Decoders)
+	env, err := engine.Decoding(j.code.Decoders)
 	if err != nil {
 		return err
 	}
 	code := j.code
 	code.Weights = codegen.Append
-	return compile(j.dir.Path, j.planned, code, j.exe(), appMain, j.log, env...)
+	if _, err := codegen.Write(engine.Place(j.dir.Path, "model"), j.planned, code); err != nil {
+		return err
+	}
+	return engine.Build(j.dir.Path, j.exe(), engine.Around(binaryMain), j.log, env...)
 }
+
+// binaryMain is the main program of a binary, but for the import path of its package.
+const binaryMain = `package main
+
+import (
+	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/cli"
+	"github.com/multiway-go/multiway/codegen/rt/task"
+
+	model %q
+)
+
+func main() {
+	cli.Main(cli.Binary{Short: "Run the model " + model.Package.Name, Package: &model.Package, Open: func(weights string, opts ...rt.Option) (*task.Model, error) {
+		m, err := open(weights, opts)
+		if err != nil {
+			return nil, err
+		}
+		return m.Model, nil
+	}})
+}
+
+func open(weights string, opts []rt.Option) (*model.Model, error) {
+	if weights != "" {
+		return model.Open(weights, opts...)
+	}
+	return model.New(opts...)
+}
+`
 
 func (j *job) exe() string { return filepath.Join(j.dir.Path, "binary.exe") }
 

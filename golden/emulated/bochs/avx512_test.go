@@ -20,7 +20,7 @@ import (
 
 	"github.com/multiway-go/multiway/asm"
 	"github.com/multiway-go/multiway/asm/asmtest"
-	"github.com/multiway-go/multiway/codegen/compile"
+	"github.com/multiway-go/multiway/codegen/engine"
 	"github.com/multiway-go/multiway/golden/emulated/bochs"
 )
 
@@ -200,7 +200,7 @@ var models = map[string]string{
 func runModels(t *testing.T, m *bochs.Machine, exe, run string) {
 	engines := t.TempDir()
 	here := exec.Command(exe, "-test.v", "-test.run", run)
-	here.Dir, here.Env = filepath.Join(root, "golden"), append(os.Environ(), compile.EnvEngines+"="+engines, asmtest.EnvMustRun+"=")
+	here.Dir, here.Env = filepath.Join(root, "golden"), append(os.Environ(), engine.EnvEngines+"="+engines, asmtest.EnvMustRun+"=")
 	native, err := here.CombinedOutput()
 	if err != nil {
 		t.Fatalf("on this machine: %v\n%s", err, native)
@@ -218,7 +218,7 @@ func runModels(t *testing.T, m *bochs.Machine, exe, run string) {
 	for _, c := range cpus {
 		levels = append(levels, string(c.level))
 	}
-	job.Env = []string{asmtest.EnvMustRun + "=" + strings.Join(levels, ","), compile.EnvEngines + "=" + bochs.Root + "/engines", "GOFLAGS=" + os.Getenv("GOFLAGS")}
+	job.Env = []string{asmtest.EnvMustRun + "=" + strings.Join(levels, ","), engine.EnvEngines + "=" + bochs.Root + "/engines", "GOFLAGS=" + os.Getenv("GOFLAGS")}
 	var out bytes.Buffer
 	err = m.Run(t.Context(), job, &out)
 	t.Logf("\n%s", &out)

@@ -1,8 +1,8 @@
-package compile_test
+package engine_test
 
 import (
+	"fmt"
 	"math"
-	"math/rand/v2"
 	"os"
 	"slices"
 	"strings"
@@ -11,7 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/multiway-go/multiway/codegen"
-	"github.com/multiway-go/multiway/codegen/compile"
+	"github.com/multiway-go/multiway/codegen/engine"
+	"github.com/multiway-go/multiway/codegen/inputs"
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/ir"
 	"github.com/multiway-go/multiway/ir/irtest"
@@ -33,22 +34,11 @@ func parse(t testing.TB, path string) *ir.Program {
 	return p
 }
 
-// batch makes inputs of a function: texts of the given lengths, and pictures.
-func batch(p *ir.Program, f *ir.Func, lengths []int) []rt.Seq {
-	r := rand.New(rand.NewPCG(irtest.Seed, 5))
-	seqs := make([]rt.Seq, len(lengths))
+// batch makes inputs of a function, with texts of the given lengths.
+func batch(f *ir.Func, lengths []int) []rt.Seq {
+	var seqs []rt.Seq
 	for i, n := range lengths {
-		for _, v := range f.Params {
-			if v.Type.DType == ir.I32 {
-				for range n {
-					seqs[i].IDs = append(seqs[i].IDs, int32(r.IntN(50)))
-				}
-				continue
-			}
-			for range v.Type.Elements(n) {
-				seqs[i].Image = append(seqs[i].Image, float32(r.NormFloat64()))
-			}
-		}
+		seqs = append(seqs, inputs.Seeded(f, fmt.Sprint(i), n, 50))
 	}
 	return seqs
 }
@@ -56,18 +46,7 @@ func batch(p *ir.Program, f *ir.Func, lengths []int) []rt.Seq {
 // interpret runs a function on one sequence in float64.
 func interpret(t *testing.T, p *ir.Program, f *ir.Func, s rt.Seq) map[string]*ir.Tensor {
 	t.Helper()
-	in, n := map[string]*ir.Tensor{}, max(1, len(s.IDs))
-	for _, v := range f.Params {
-		x := &ir.Tensor{Shape: v.Type.At(n)}
-		if v.Type.DType == ir.I32 {
-			x.IDs = s.IDs
-		} else {
-			for _, y := range s.Image {
-				x.F = append(x.F, float64(y))
-			}
-		}
-		in[v.Name] = x
-	}
+	in, n := inputs.Tensors(f, s)
 	out, err := p.Run(f.Name, n, in)
 	if err != nil {
 		t.Fatal(err)
@@ -95,7 +74,7 @@ func TestEngineRunsEveryStep(t *testing.T) {
 		}
 	}
 
-	e, err := compile.NewEngine(planned, codegen.Options{Package: "steps", From: "steps.ir", Rows: 40, Text: described.MaxT}, "", nil)
+	e, err := engine.New(planned, codegen.Options{Package: "steps", From: "steps.ir", Rows: 40, Text: described.MaxT}, "", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +92,7 @@ func TestEngineRunsEveryStep(t *testing.T) {
 				}
 			}()
 			for _, f := range described.Funcs {
-				seqs := batch(described, f, lengths)
+				seqs := batch(f, lengths)
 				outs, err := proc.Run(f.Name, seqs)
 				if err != nil {
 					t.Fatal(err)
@@ -163,7 +142,7 @@ func TestEngineRunsEveryStep(t *testing.T) {
 
 func TestEngineErrors(t *testing.T) {
 	p := parse(t, "testdata/steps.ir")
-	if _, err := compile.NewEngine(p, codegen.Options{Package: "steps", Rows: 40, Text: 9}, "", nil); err == nil {
+	if _, err := engine.New(p, codegen.Options{Package: "steps", Rows: 40, Text: 9}, "", nil); err == nil {
 		t.Error("a program that is not planned was compiled")
 	}
 	planned, err := passes.Run(p, passes.Options{Rows: 40})
@@ -173,7 +152,7 @@ func TestEngineErrors(t *testing.T) {
 	for _, w := range planned.Weights {
 		w.Load = nil
 	}
-	if _, err := compile.NewEngine(planned, codegen.Options{Package: "steps", Rows: 40, Text: 9}, "", nil); err == nil || !strings.Contains(err.Error(), "no checkpoint is bound") {
+	if _, err := engine.New(planned, codegen.Options{Package: "steps", Rows: 40, Text: 9}, "", nil); err == nil || !strings.Contains(err.Error(), "no checkpoint is bound") {
 		t.Errorf("a program without weights: got error %v", err)
 	}
 }
@@ -181,12 +160,12 @@ func TestEngineErrors(t *testing.T) {
 // Engines of one package with different weights share an executable, and each
 // computes with its own. Where executables are kept, they do so without Go.
 func TestEnginesShareExecutables(t *testing.T) {
-	t.Setenv(compile.EnvEngines, t.TempDir())
+	t.Setenv(engine.EnvEngines, t.TempDir())
 	shareExecutables(t)
 	t.Setenv("PATH", t.TempDir())
 	shareExecutables(t)
-	t.Setenv(compile.EnvEngines, "")
-	engines := &compile.Engines{}
+	t.Setenv(engine.EnvEngines, "")
+	engines := &engine.Engines{}
 	planned, err := passes.Run(parse(t, "testdata/steps.ir"), passes.Options{Rows: 40})
 	if err != nil {
 		t.Fatal(err)
@@ -199,7 +178,7 @@ func TestEnginesShareExecutables(t *testing.T) {
 	if _, err := e.Start("generic"); err == nil {
 		t.Error("an engine was compiled without Go")
 	}
-	if left, err := compile.Executables(engines); err != nil || len(left) > 0 {
+	if left, err := engine.Executables(engines); err != nil || len(left) > 0 {
 		t.Errorf("%v are left of what was not compiled (%v)", left, err)
 	}
 	if err := engines.Close(); err != nil {
@@ -208,7 +187,7 @@ func TestEnginesShareExecutables(t *testing.T) {
 }
 
 func shareExecutables(t *testing.T) {
-	var engines compile.Engines
+	var engines engine.Engines
 	defer engines.Close()
 	for _, scale := range []float32{1, 0.5, 3} {
 		described := parse(t, "testdata/steps.ir")
@@ -235,7 +214,7 @@ func shareExecutables(t *testing.T) {
 			t.Fatal(err)
 		}
 		f := described.Func("language")
-		seqs := batch(described, f, []int{4})
+		seqs := batch(f, []int{4})
 		outs, err := proc.Run(f.Name, seqs)
 		if err != nil {
 			t.Fatal(err)
@@ -254,7 +233,7 @@ func shareExecutables(t *testing.T) {
 		if err := e.Close(); err != nil {
 			t.Error(err)
 		}
-		if exes, err := compile.Executables(&engines); err != nil || len(exes) != 1 {
+		if exes, err := engine.Executables(&engines); err != nil || len(exes) != 1 {
 			t.Errorf("%v are the executables after weights times %g, want one (%v)", exes, scale, err)
 		}
 	}

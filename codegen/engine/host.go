@@ -1,4 +1,4 @@
-package compile
+package engine
 
 import (
 	"bufio"
@@ -33,9 +33,6 @@ const modulePath = "github.com/multiway-go/multiway"
 
 // linked are the packages that the main programs import, beside those that they compile.
 var linked = []string{modulePath + "/codegen/rt/cli", modulePath + "/codegen/rt/bench", modulePath + "/codegen/rt/engineproc"}
-
-// compiledDir is the folder, in a stand-in's, of the main package.
-const compiledDir = "compiled"
 
 // host is a module, or workspace, of this machine that has the sources of the linked
 // packages. A temporary folder stands in for its root: with the same requirements, sums,
@@ -96,12 +93,23 @@ func findHost(log logger) (*host, error) {
 	return nil, first
 }
 
-// CanCompile returns an error if programs cannot be compiled here, for a caller that has
-// long work to do before. It has the go command download modules, as New and Write do. Log,
-// if not nil, is told what takes long.
-func CanCompile(log func(format string, args ...any)) error {
-	_, err := findHost(log)
-	return err
+// CanBuild returns an error if programs that read further formats of pictures by decoders cannot
+// be compiled here, for a caller that has long work to do before. It has the go command
+// download modules, as New and Build do. Log, if not nil, is told what takes long.
+func CanBuild(decoders []string, log func(format string, args ...any)) error {
+	h, err := findHost(log)
+	if err != nil || len(decoders) == 0 {
+		return err
+	}
+	env, err := Decoding(decoders)
+	if err != nil {
+		return err
+	}
+	var packages []string
+	for _, name := range decoders {
+		packages = append(packages, modulePath+"/codegen/rt/imagefile/"+name)
+	}
+	return h.try(log, env, packages...)
 }
 
 // around returns the host around the working directory, nil if there is none that has
@@ -348,26 +356,9 @@ func (h *host) goCommand(dir string, log logger, env []string, command string, a
 	return err
 }
 
-// canDecode is CanCompile for binaries that read further formats of pictures.
-func canDecode(decoders []string, log logger) error {
-	h, err := findHost(log)
-	if err != nil || len(decoders) == 0 {
-		return err
-	}
-	env, err := decoding(decoders)
-	if err != nil {
-		return err
-	}
-	var packages []string
-	for _, name := range decoders {
-		packages = append(packages, modulePath+"/codegen/rt/imagefile/"+name)
-	}
-	return h.try(log, env, packages...)
-}
-
-// decoding is what the environment of the go command is to have where readers of pictures are linked: the tag without
+// Decoding is what the environment of the go command is to have where readers of pictures are linked: the tag without
 // which they are empty, besides the user's own.
-func decoding(decoders []string) ([]string, error) {
+func Decoding(decoders []string) ([]string, error) {
 	if len(decoders) == 0 {
 		return nil, nil
 	}

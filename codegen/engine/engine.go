@@ -1,11 +1,10 @@
-package compile
+package engine
 
 import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -27,10 +26,10 @@ type Engine struct {
 	ready   bool // dir can be compiled
 }
 
-// NewEngine generates and compiles the package of a planned program. weights is the
+// New generates and compiles the package of a planned program. weights is the
 // file that codegen.WriteWeights made of it, "" to have it made. Close removes what
 // the engine made. Log, if not nil, is told what takes long.
-func NewEngine(p *ir.Program, opt codegen.Options, weights string, log func(format string, args ...any)) (*Engine, error) {
+func New(p *ir.Program, opt codegen.Options, weights string, log func(format string, args ...any)) (*Engine, error) {
 	e, err := (&Engines{Log: log}).New(p, opt, weights)
 	if err != nil {
 		return nil, err
@@ -60,7 +59,7 @@ type Engines struct {
 	temp *file.Dir // the same, if it is to be removed
 }
 
-// New is NewEngine, but that the package is compiled when it is first started.
+// New is the function New, but that the package is compiled when it is first started.
 func (c *Engines) New(p *ir.Program, opt codegen.Options, weights string) (*Engine, error) {
 	dir, err := file.TempDir()
 	if err != nil {
@@ -68,12 +67,12 @@ func (c *Engines) New(p *ir.Program, opt codegen.Options, weights string) (*Engi
 	}
 	e := &Engine{dir: dir, weights: weights, engines: c}
 	if weights == "" {
-		e.weights = filepath.Join(dir.Path, weightsName)
+		e.weights = filepath.Join(dir.Path, "weights.bin")
 		err = codegen.WriteWeights(e.weights, p, nil)
 	}
 	if err == nil {
 		opt.Weights = codegen.File
-		_, err = codegen.Write(filepath.Join(dir.Path, compiledDir, "model"), p, opt)
+		_, err = codegen.Write(Place(dir.Path, "model"), p, opt)
 	}
 	if err != nil {
 		e.Close()
@@ -84,7 +83,7 @@ func (c *Engines) New(p *ir.Program, opt codegen.Options, weights string) (*Engi
 
 // executable compiles the engine for a GOARCH, unless that was done.
 func (c *Engines) executable(e *Engine, arch string) (string, error) {
-	sum, err := hashFiles(filepath.Join(e.dir.Path, compiledDir, "model"))
+	sum, err := hashFiles(Place(e.dir.Path, "model"))
 	if err != nil {
 		return "", err
 	}
@@ -101,21 +100,17 @@ func (c *Engines) executable(e *Engine, arch string) (string, error) {
 		return exe, nil
 	}
 	if !e.ready {
-		if err := writeMain(e.dir.Path, c.Log, importing(pipeMain)); err != nil {
+		if err := writeMain(e.dir.Path, c.Log, Around(procMain)); err != nil {
 			return "", err
 		}
 		e.ready = true
 	}
 	part := exe + filepath.Base(e.dir.Path) // others may be compiling it too
-	if err := link(e.dir.Path, part, c.Log, here(arch)...); err != nil {
+	if err := link(e.dir.Path, part, c.Log, Here(arch)...); err != nil {
 		return "", err
 	}
 	return exe, os.Rename(part, exe)
 }
-
-// here has programs built to run here, on a CPU of that GOARCH, whatever the environment
-// asks builds for.
-func here(arch string) []string { return []string{"GOOS=" + runtime.GOOS, "GOARCH=" + arch} }
 
 // Close removes the executables.
 func (c *Engines) Close() error {
@@ -146,10 +141,8 @@ func hashFiles(dir string) (sum [sha256.Size]byte, err error) {
 	return sum, nil
 }
 
-// The main programs around a generated package, but for its path, which both import as
-// model.
-const (
-	pipeMain = `package main
+// procMain is the main program of an engine, but for the import path of its package.
+const procMain = `package main
 
 import (
 	"github.com/multiway-go/multiway/codegen/rt/engineproc"
@@ -159,73 +152,6 @@ import (
 
 func main() { engineproc.Main(&model.Package) }
 `
-	appMain = `package main
-
-import (
-	"github.com/multiway-go/multiway/codegen/rt"
-	"github.com/multiway-go/multiway/codegen/rt/cli"
-	"github.com/multiway-go/multiway/codegen/rt/task"
-
-	model %q
-)
-
-func main() {
-	cli.Main(cli.Binary{Short: "Run the model " + model.Package.Name, Package: &model.Package, Open: func(weights string, opts ...rt.Option) (*task.Model, error) {
-		m, err := open(weights, opts)
-		if err != nil {
-			return nil, err
-		}
-		return m.Model, nil
-	}})
-}
-
-func open(weights string, opts []rt.Option) (*model.Model, error) {
-	if weights != "" {
-		return model.Open(weights, opts...)
-	}
-	return model.New(opts...)
-}
-`
-)
-
-// importing is a main program, by its import path, around the package beside it.
-func importing(main string) func(path string) string {
-	return func(path string) string { return fmt.Sprintf(main, path+"/model") }
-}
-
-// compile generates the package into the folder dir and builds main around it. env
-// changes the environment of the go command.
-func compile(dir string, p *ir.Program, opt codegen.Options, exe, main string, log logger, env ...string) error {
-	if _, err := codegen.Write(filepath.Join(dir, compiledDir, "model"), p, opt); err != nil {
-		return err
-	}
-	if err := writeMain(dir, log, importing(main)); err != nil {
-		return err
-	}
-	return link(dir, exe, log, env...)
-}
-
-// writeMain writes a main package, whose text main gives for its import path, and
-// beside the packages it imports, and what it takes to build it: a stand-in for the host.
-func writeMain(dir string, log logger, main func(path string) string) error {
-	h, err := findHost(log)
-	if err != nil {
-		return err
-	}
-	if err := h.standIn(dir); err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(dir, compiledDir, "main.go"), []byte(main(h.path+"/"+compiledDir)), 0o666)
-}
-
-// link builds the main package in dir.
-func link(dir, exe string, log logger, env ...string) error {
-	h, err := findHost(log)
-	if err != nil {
-		return err
-	}
-	return h.build(dir, exe, log, env...)
-}
 
 // EnvExec is the environment variable that names a program, with arguments, to run the
 // engine's processes with, as go test -exec does. A multiway that runs under emulation
@@ -252,30 +178,6 @@ func (e *Engine) Start(level string) (*engineproc.Client, error) {
 		return nil, fmt.Errorf("%w: this machine does not run programs for %s by itself; set %s to what does, such as qemu-aarch64-static", err, arch, EnvExec)
 	}
 	return c, err
-}
-
-// emulators holds, by GOARCH, the names of the program that runs another CPU's programs
-// on Linux, and the Debian package that has it.
-var emulators = map[string]struct {
-	programs []string
-	debian   string
-}{
-	"arm64": {[]string{"qemu-aarch64-static", "qemu-aarch64"}, "qemu-user-static"},
-}
-
-// Emulator returns the path of the program that runs programs for a GOARCH that is not
-// this machine's, or an error that begins with the GOARCH and says what is missing.
-func Emulator(arch string) (string, error) {
-	e, ok := emulators[arch]
-	if !ok || runtime.GOOS != "linux" {
-		return "", fmt.Errorf("%s: this machine is %s/%s, which cannot emulate it", arch, runtime.GOOS, runtime.GOARCH)
-	}
-	for _, name := range e.programs {
-		if path, err := exec.LookPath(name); err == nil {
-			return path, nil
-		}
-	}
-	return "", fmt.Errorf("%s: this machine is %s and has no %s to emulate it with; on Debian: apt-get install %s", arch, runtime.GOARCH, strings.Join(e.programs, " or "), e.debian)
 }
 
 // Close removes the engine's files.

@@ -1,10 +1,9 @@
-package compile
+package inputs
 
 import (
 	"fmt"
 	"slices"
 
-	"github.com/multiway-go/multiway/codegen/inputs"
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/codegen/rt/caption"
 	"github.com/multiway-go/multiway/ir"
@@ -29,7 +28,7 @@ func NewInterpreted(p *ir.Program, mask int32, pixels []float32) (*Interpreted, 
 	if image == nil || step == nil {
 		return nil, fmt.Errorf("program %s has no captions: caption_image or caption_step is missing", p.Name)
 	}
-	in, t := inputs.Tensors(image, rt.Seq{Image: pixels})
+	in, t := Tensors(image, rt.Seq{Image: pixels})
 	out, err := p.Run(image.Name, t, in)
 	if err != nil {
 		return nil, err
