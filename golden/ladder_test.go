@@ -33,15 +33,16 @@ var ladder = map[string]rung{
 	"ir/checkpoint/torchsave": {imports: "ir/checkpoint codegen/rt/file"},
 
 	"asm":         {}, // plain data: neither the IR's programs nor an emitter
-	"asm/asmtest": {imports: "asm codegen/rt/file " + goCmp},
+	"asm/asmtest": {imports: "asm " + goCmp},
 	"asm/amd64":   {imports: "asm github.com/mmcloughlin/avo/..."},
 	"asm/arm64":   {imports: "asm", tests: "generated/kernels"},
 	"passes":      {imports: "ir ir/precision asm", tests: "ir/irtest"},
 
 	"codegen":        {imports: "ir asm asm/amd64 asm/arm64 codegen/rt codegen/rt/file codegen/rt/caption codegen/rt/pixel codegen/rt/token github.com/dave/jennifer/jen", tests: "passes codegen/onnx"},
-	"codegen/inputs": {imports: "ir codegen/rt codegen/rt/file codegen/rt/imagefile codegen/rt/pixel codegen/rt/task codegen/rt/token", tests: "ir/model"},
+	"codegen/engine": {imports: "ir asm codegen codegen/rt/...", tests: "ir/irtest passes codegen/inputs"},
+	"codegen/inputs": {imports: "ir codegen/rt codegen/rt/caption codegen/rt/file codegen/rt/imagefile codegen/rt/pixel codegen/rt/task codegen/rt/token", tests: "ir/model"},
 	"codegen/tune":   {imports: "ir ir/model ir/precision asm passes codegen/inputs codegen/rt", tests: "ir/checkpoint"},
-	"codegen/compile": {imports: "ir ir/model ir/checkpoint ir/precision asm passes codegen codegen/inputs codegen/tune codegen/rt/... golden/cases", // the one package that sees both ends
+	"codegen/compile": {imports: "ir ir/model ir/checkpoint ir/precision asm passes codegen codegen/engine codegen/inputs codegen/tune codegen/rt/...", // the one package that sees both ends
 		tests: "ir/checkpoint/torchsave ir/irtest"},
 
 	"codegen/onnx": {imports: "ir codegen/rt/file", tests: "ir/model ir/checkpoint passes"},
@@ -67,13 +68,13 @@ var ladder = map[string]rung{
 		tests: testscript},
 
 	"golden/emulated":            {}, // drives commands
-	"golden/emulated/bochs":      {imports: "codegen/rt/file golang.org/x/sys/...", tests: "asm codegen/compile"},
+	"golden/emulated/bochs":      {imports: "codegen/rt/file golang.org/x/sys/...", tests: "asm codegen/engine"},
 	"golden/emulated/bochs/init": {imports: "golden/emulated/bochs golang.org/x/sys/..."},
 
 	"golden/suite":          {imports: "asm asm/asmtest"},
 	"golden/cases":          {imports: "ir/checkpoint codegen/rt/file"},
 	"golden/cases/casetest": {imports: "golden/cases codegen/rt"},
-	"golden": {imports: "ir ir/model ir/checkpoint ir/precision asm codegen/compile codegen/inputs codegen/rt/... golden/cases",
+	"golden": {imports: "ir ir/model ir/checkpoint ir/precision asm codegen/compile codegen/engine codegen/inputs codegen/rt/... golden/cases",
 		tests: "asm/amd64 codegen passes generated/... golden/cases/casetest golang.org/x/sys/..."},
 	"cmd/multiway": {imports: "ir/... asm/... passes codegen codegen/compile codegen/onnx codegen/rt/... golden " +
 		"github.com/spf13/cobra github.com/rogpeppe/go-internal/diff", tests: testscript},

@@ -48,6 +48,27 @@ const (
 // maxRecorded bounds the runs of a case.
 const maxRecorded = 1 << 10
 
+// Recordings opens the cases in folders that Record made, for a test in the package of their model.
+func Recordings(dirs []string) ([]compile.Recorded, error) {
+	var all []compile.Recorded
+	for _, dir := range dirs {
+		c, err := cases.Load(dir)
+		if err != nil {
+			return nil, err
+		}
+		c.Close()
+		if c.Task != cases.Recorded {
+			return nil, fmt.Errorf("%s: is a case of task %s, want one of this model: make it with `multiway golden record`", file.Quote(dir), file.Quote(c.Task))
+		}
+		r := compile.Recorded{Dir: dir, Files: cases.Files}
+		for _, run := range c.Runs {
+			r.Functions = append(r.Functions, run.Function)
+		}
+		all = append(all, r)
+	}
+	return all, nil
+}
+
 // recorder collects a case.
 type recorder struct {
 	m       *compile.Model

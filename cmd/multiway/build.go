@@ -15,13 +15,14 @@ import (
 	"github.com/multiway-go/multiway/codegen/compile"
 	"github.com/multiway-go/multiway/codegen/rt/cli"
 	"github.com/multiway-go/multiway/codegen/rt/file"
+	"github.com/multiway-go/multiway/golden"
 	"github.com/multiway-go/multiway/ir/precision"
 )
 
 func buildCommand() *cobra.Command {
 	var o compile.Options
 	var weights, check, word, samples, tune string
-	var decoders []string
+	var decoders, recorded []string
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "build [-o DIR] [--binary FILE] DESCRIPTION",
@@ -97,6 +98,13 @@ Official files have some: more than inference reads.`,
 			if err := oneOf("--tune", tune, "", "on", "off"); err != nil {
 				return err
 			}
+			if recorded != nil && o.Dir == "" {
+				return cli.Usagef("recorded cases go with a package: give its folder too")
+			}
+			var err error
+			if o.Golden, err = golden.Recordings(recorded); err != nil {
+				return err
+			}
 			return runBuild(args[0], word, tune, samples, decoders, o, asJSON)
 		},
 	}
@@ -111,7 +119,7 @@ Official files have some: more than inference reads.`,
 	f.StringVar(&samples, "samples", "", "`folder` of pictures, and of .txt files with a text a line, to judge the result on (default: the description's)")
 	f.StringSliceVar(&decoders, "decoders", nil, "formats of pictures to read besides: heic (links libheif and libde265, which are under the LGPL), avif (default: the description's)")
 	f.StringSliceVar(&o.Entries, "entry", nil, "entries to compile (default: the description's)")
-	f.StringArrayVar(&o.Golden, "golden", nil, "`folder` that multiway golden record made: write a test of the package that runs it")
+	f.StringArrayVar(&recorded, "golden", nil, "`folder` that multiway golden record made: write a test of the package that runs it")
 	f.StringVar(&o.Expect, "expect", "", "`file` of safetensors with inputs and what your own code computed of them: refuse a model that computes something else")
 	f.Float64Var(&o.Bound, "expect-bound", compile.ExpectBound, "how far an expected tensor may be off, as a share of its largest value")
 	f.BoolVar(&o.Strict, "strict", false, "refuse a checkpoint with tensors that the model does not use")

@@ -12,7 +12,6 @@ import (
 
 	"github.com/multiway-go/multiway/codegen/compile"
 	"github.com/multiway-go/multiway/codegen/rt/file"
-	"github.com/multiway-go/multiway/golden/cases"
 	"github.com/multiway-go/multiway/ir/checkpoint"
 )
 
@@ -38,7 +37,7 @@ func TestOnlyRegularFilesAreRead(t *testing.T) {
 			_, err := compile.Open(path)
 			return err
 		}
-		if err := errors.Join(kind.make(at("special")), os.Mkdir(at("case"), 0o777), kind.make(at("case/case.json"))); err != nil {
+		if err := kind.make(at("special")); err != nil {
 			t.Fatal(err)
 		}
 		for what, read := range map[string]func() error{
@@ -55,10 +54,6 @@ func TestOnlyRegularFilesAreRead(t *testing.T) {
 					return err
 				}
 				_, err := checkpoint.OpenFile(at("index.json"))
-				return err
-			},
-			"case": func() error {
-				_, err := cases.Load(at("case"))
 				return err
 			},
 		} {

@@ -16,7 +16,6 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/codegen/tune"
-	"github.com/multiway-go/multiway/golden/cases"
 	"github.com/multiway-go/multiway/ir"
 	"github.com/multiway-go/multiway/ir/checkpoint"
 )
@@ -31,7 +30,7 @@ type Options struct {
 	Check   Check             // "" = Quick
 	Verbose bool              // tell Log how long each stage took
 	Strict  bool              // refuse a checkpoint with tensors that the model does not use
-	Golden  []string          // folders of recorded cases, for a test in the package
+	Golden  []Recorded        // cases for a test in the package
 	Expect  string            // file of what the user's own code computed, to hold the model against; "" = none; see [Expected]
 	Bound   float64           // of what is expected, as a share of a tensor's largest value; 0 = ExpectBound
 
@@ -39,6 +38,13 @@ type Options struct {
 	// written so far, and in all.
 	Log      func(format string, args ...any)
 	Progress func(done, total int64)
+}
+
+// Recorded is a case that was recorded of the model.
+type Recorded struct {
+	Dir       string
+	Files     []string // in Dir, that it is read from: no output may replace them
+	Functions []string // that its runs are of
 }
 
 func (o Options) log(format string, args ...any) {
@@ -350,9 +356,9 @@ func (o Options) inputs() []string {
 	if o.Expect != "" {
 		list = append(list, o.Expect)
 	}
-	for _, dir := range o.Golden {
-		for _, n := range cases.Files {
-			list = append(list, filepath.Join(dir, n))
+	for _, c := range o.Golden {
+		for _, name := range c.Files {
+			list = append(list, filepath.Join(c.Dir, name))
 		}
 	}
 	return list
@@ -436,29 +442,18 @@ func install(set *file.Set, exe, weights, path string) error {
 // golden checks the recorded cases against the program and returns their folders as
 // the package sees them.
 func (o Options) golden(p *ir.Program) ([]string, error) {
-	if o.Golden != nil && o.Dir == "" {
-		return nil, fmt.Errorf("recorded cases go with a package: give its folder too")
-	}
 	var dirs []string
-	for _, dir := range o.Golden {
-		c, err := cases.Load(dir)
-		if err != nil {
-			return nil, err
-		}
-		c.Close()
-		if c.Task != cases.Recorded {
-			return nil, fmt.Errorf("%s: is a case of task %s, want one of this model: make it with `multiway golden record`", file.Quote(dir), file.Quote(c.Task))
-		}
-		for _, r := range c.Runs {
-			if p.Func(r.Function) == nil {
-				return nil, fmt.Errorf("%s: run %s is of function %s, which the package will not have; record the case again, or build that entry", file.Quote(dir), file.Quote(r.Name), file.Quote(r.Function))
+	for _, c := range o.Golden {
+		for _, fn := range c.Functions {
+			if p.Func(fn) == nil {
+				return nil, fmt.Errorf("%s: a run is of function %s, which the package will not have; record the case again, or build that entry", file.Quote(c.Dir), file.Quote(fn))
 			}
 		}
 		from, err := filepath.Abs(o.Dir)
 		if err != nil {
 			return nil, err
 		}
-		to, err := filepath.Abs(dir)
+		to, err := filepath.Abs(c.Dir)
 		if err != nil {
 			return nil, err
 		}

@@ -1,0 +1,30 @@
+//go:build unix
+
+package cases
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/multiway-go/multiway/codegen/rt/file"
+)
+
+// A pipe, a device or a folder in the place of a case is refused, and nobody waits for it.
+func TestOnlyRegularFilesAreRead(t *testing.T) {
+	for what, make := range map[string]func(path string) error{
+		"pipe":   func(path string) error { return syscall.Mkfifo(path, 0o666) },
+		"device": func(path string) error { return os.Symlink("/dev/zero", path) },
+		"folder": func(path string) error { return os.Mkdir(path, 0o777) },
+	} {
+		dir := t.TempDir()
+		if err := make(filepath.Join(dir, "case.json")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Load(dir); !errors.Is(err, file.ErrNotRegular) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
