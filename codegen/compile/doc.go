@@ -10,13 +10,13 @@
 //
 // [Init] writes the description that Open reads, from what a checkpoint's tensors tell.
 //
-// An [Engine] is a package compiled to a program of its own and run in a process of its own,
-// one a CPU level: the self-check and the golden suite judge what users get that
-// way, and not a stand-in inside this process.
+// A [Scratch] is a program that times models side by side.
 //
 // A build is judged by itself: by its plain Go and by the float64 interpreter. What an import got wrong, such as a number of
 // heads, only other code can tell: [Model.Hold] judges by what the user's own PyTorch computed, an [Expected].
 //
 // It is the only package that sees both ends, ir/model and codegen, so that the
-// command and the golden suite share one way.
+// command and the golden suite share one way. Packages below it have the parts: tune chooses
+// precisions, inputs makes what functions are run on, engine compiles and runs what was
+// planned. It is not for what runs in users' programs, which codegen/rt has.
 package compile

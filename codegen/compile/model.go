@@ -232,3 +232,21 @@ func (m *Model) options(name string, w codegen.Placement) (codegen.Options, erro
 	}
 	return opt, nil
 }
+
+// Preset returns the model of a preset with weights from a seed. It needs no file.
+func Preset(name string, seed uint64) (*Model, error) {
+	d, err := model.Preset(name)
+	if err != nil {
+		return nil, err
+	}
+	d.Seed = &seed
+	return &Model{Desc: d}, nil
+}
+
+// AtPrecision returns the model with everything at one precision. It shares the
+// checkpoint with m, which is the one to close.
+func (m *Model) AtPrecision(word string) (*Model, error) {
+	c, d := *m, *m.Desc
+	c.Desc, c.Choice = &d, nil
+	return &c, d.SetPrecision(word)
+}

@@ -3,6 +3,9 @@
 // ([Seeded]), either as tensors of the interpreter ([Tensors]), and rows by their angles
 // ([Cosine]).
 //
+// A caption's next input is what its last step made: [Interpreted] runs both in the
+// interpreter.
+//
 // Those who judge share it: the chooser of precisions, the self-check, the golden suite. It
-// runs nothing itself.
+// stands above ir and the runtime's formats, and knows no descriptions, passes or engines.
 package inputs

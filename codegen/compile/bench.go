@@ -18,26 +18,7 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/codegen/rt/interrupt"
 	"github.com/multiway-go/multiway/codegen/tune"
-	"github.com/multiway-go/multiway/ir/model"
 )
-
-// Preset returns the model of a preset with weights from a seed. It needs no file.
-func Preset(name string, seed uint64) (*Model, error) {
-	d, err := model.Preset(name)
-	if err != nil {
-		return nil, err
-	}
-	d.Seed = &seed
-	return &Model{Desc: d}, nil
-}
-
-// AtPrecision returns the model with everything at one precision. It shares the
-// checkpoint with m, which is the one to close.
-func (m *Model) AtPrecision(word string) (*Model, error) {
-	c, d := *m, *m.Desc
-	c.Desc, c.Choice = &d, nil
-	return &c, d.SetPrecision(word)
-}
 
 // Scratch is a program in a temporary folder that times models side by side, unchecked,
 // with their weights beside it: for a command that runs it and throws it away.
