@@ -41,7 +41,7 @@ func (e *Exec) reserve(n, d int) {
 		s := &e.scratch[i]
 		grow := func(buf *[]float32, n int) {
 			if len(*buf) < n {
-				*buf = alignedFloats(n)
+				*buf = AlignedFloats(n)
 			}
 		}
 		grow(&s.keys, ceil16(n)*d)

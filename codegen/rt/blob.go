@@ -73,6 +73,9 @@ var dtypes = [...]struct {
 	size int
 }{F32: {"f32", 4}, F16: {"f16", 2}, BF16: {"bf16", 2}, I8: {"i8", 1}, I32: {"i32", 4}, BF16Dot: {"bf16dot", 2}, I8X2: {"i8x2", 1}}
 
+// Size returns the bytes of a value.
+func (d DType) Size() int { return dtypes[d].size }
+
 func (d DType) valid() bool { return d >= F32 && int(d) < len(dtypes) }
 
 // String returns "f32" and so on.
@@ -360,7 +363,7 @@ func ReadBlob(data []byte) (*Blob, error) {
 
 // parse reads header and table of a whole file.
 func (b *Blob) parse(data []byte) (err error) {
-	defer b.caught(watch(), &err)
+	defer b.caught(Watch(), &err)
 	h, err := parseHeader(data[:min(len(data), headerSize)], int64(len(data)))
 	if err != nil {
 		return err
@@ -419,7 +422,7 @@ func openBlob(f *os.File, off, size int64, source string) (*Blob, error) {
 
 // readFile reads size bytes of f at off into aligned memory, which the collector releases.
 func readFile(f *os.File, off int64, size int) ([]byte, func() error, error) {
-	words := alignedFloats((size + 3) / 4)
+	words := AlignedFloats((size + 3) / 4)
 	data := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(words))), size)
 	if _, err := io.ReadFull(io.NewSectionReader(f, off, int64(size)), data); err != nil {
 		return nil, nil, err
@@ -447,7 +450,7 @@ func (b *Blob) data(i int) []byte {
 // tensor, or the blob is closed.
 func (b *Blob) Scalar(name string) float32 {
 	v := float32(math.NaN())
-	b.read(func() {
+	b.Read(func() {
 		for i, t := range b.Tensors {
 			if data := b.data(i); t.Name == name && t.DType == F32 && len(data) >= 4 {
 				v = math.Float32frombits(binary.LittleEndian.Uint32(data))
@@ -463,7 +466,7 @@ func (b *Blob) Size() int64 { return b.size }
 // Verify reads the whole payload and compares it with the header's hash.
 func (b *Blob) Verify() error {
 	var sum [32]byte
-	if err := b.read(func() { sum = sha256.Sum256(b.payload) }); err != nil {
+	if err := b.Read(func() { sum = sha256.Sum256(b.payload) }); err != nil {
 		return err
 	}
 	if sum != b.Hash {
@@ -472,14 +475,15 @@ func (b *Blob) Verify() error {
 	return nil
 }
 
-// read calls f, which reads the payload, unless the blob is closed.
-func (b *Blob) read(f func()) (err error) {
+// Read calls f, which reads the payload, unless the blob is closed. The payload stays until f returns; where it can no
+// longer be read the error is [ErrFault].
+func (b *Blob) Read(f func()) (err error) {
 	b.open.RLock()
 	defer b.open.RUnlock()
 	if b.payload == nil {
-		return fmt.Errorf("%s: %w", file.Quote(b.Source), errClosed)
+		return fmt.Errorf("%s: %w", file.Quote(b.Source), ErrClosed)
 	}
-	defer b.caught(watch(), &err)
+	defer b.caught(Watch(), &err)
 	f()
 	return nil
 }
@@ -496,15 +500,15 @@ func (b *Blob) Close() error {
 	return r()
 }
 
-// base returns the payload as floats. Weights whose start is not even a multiple
-// of four bytes (an embedded string promises nothing) are copied.
-func (b *Blob) base() *float32 {
+// Floats returns the start of the payload, as floats. A payload whose start is not even a multiple
+// of four bytes (an embedded string promises nothing) is copied. Not safe beside other methods.
+func (b *Blob) Floats() *float32 {
 	if len(b.payload) == 0 {
-		return &alignedFloats(1)[0]
+		return &AlignedFloats(1)[0]
 	}
 	p := unsafe.Pointer(unsafe.SliceData(b.payload))
 	if uintptr(p)%4 != 0 {
-		words := alignedFloats((len(b.payload) + 3) / 4)
+		words := AlignedFloats((len(b.payload) + 3) / 4)
 		data := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(words))), len(b.payload))
 		copy(data, b.payload)
 		b.payload = data
@@ -513,12 +517,12 @@ func (b *Blob) base() *float32 {
 	return (*float32)(p)
 }
 
-// moveHuge moves the payload into huge pages, and reports whether the system gave them.
-func (b *Blob) moveHuge() (moved bool, err error) {
+// MoveHuge moves the payload into huge pages, and reports whether the system gave them. Not safe beside other methods.
+func (b *Blob) MoveHuge() (moved bool, err error) {
 	if len(b.payload) == 0 {
 		return false, nil
 	}
-	defer b.caught(watch(), &err)
+	defer b.caught(Watch(), &err)
 	data, release, ok := copyHuge(b.payload)
 	if !ok {
 		return false, nil

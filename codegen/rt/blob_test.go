@@ -139,7 +139,7 @@ func TestBlobMisaligned(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := floats(b.base(), 1)[0]
+		got := floats(b.Floats(), 1)[0]
 		var want float32
 		if err := binary.Read(bytes.NewReader(b.Data(0)), binary.LittleEndian, &want); err != nil || got != want {
 			t.Errorf("first weight %g, want %g, %v", got, want, err)

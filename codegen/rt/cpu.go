@@ -54,9 +54,23 @@ func checkLevel(from, name string, have []string) error {
 	return fmt.Errorf("%s: unknown level %q; known levels are %s", from, name, knownLevels())
 }
 
-// pickKernels chooses the tables for the level asked for ("" = the best this CPU
-// and the package have, capped by the environment), lowest first.
-func pickKernels(tables []*Kernels, ask string) ([]*Kernels, error) {
+// Choose returns the kernels of the level asked for, or for "" of the best that this CPU and the
+// tables have, capped by the environment (see [EnvLevel]), and says which kernel runs each
+// operation. tables are those of a package, one a level, in any order.
+func Choose(tables []*Kernels, ask string) (*Kernels, []KernelInfo, error) {
+	picked, err := pick(tables, ask)
+	if err != nil {
+		return nil, nil, err
+	}
+	k, info, err := resolve(picked)
+	if err == nil && ask != "" {
+		k.Level = ask
+	}
+	return k, info, err
+}
+
+// pick chooses the tables for the level asked for, lowest first.
+func pick(tables []*Kernels, ask string) ([]*Kernels, error) {
 	have := Levels()
 	limit := have[len(have)-1]
 	if ask != "" {

@@ -2,6 +2,7 @@ package rt
 
 import (
 	"fmt"
+	"runtime"
 	"unsafe"
 )
 
@@ -26,9 +27,12 @@ type Exec struct {
 	trace   *tracer // nil: nobody looks
 	workers int
 	scratch []scratch // one a worker
-	rows    int       // rows of the longest sequence the function takes
 
-	order *order // of the function that runs
+	// Of the function that runs.
+	f      *Func
+	rows   int // of the longest sequence it takes
+	order  *order
+	orders map[*Func]*order // as each function's last call left it
 
 	// The task of each kind of step, reused.
 	gemm gemmTask
@@ -36,13 +40,22 @@ type Exec struct {
 	each rowTask
 }
 
-func newExec(k *Kernels, weights *float32, arena int, threads int) *Exec {
-	e := &Exec{kern: k, weights: weights, arena: alignedFloats(arena), pool: newPool(threads), workers: threads}
+// New returns what runs functions on kernels and weights, with an arena of so many floats. Its threads, the caller's
+// among them, stop with Close, or when it is garbage.
+func New(k *Kernels, weights *float32, arena, threads int) *Exec {
+	e := &Exec{kern: k, weights: weights, arena: AlignedFloats(arena), pool: newPool(threads), workers: threads, orders: map[*Func]*order{}}
 	e.scratch = make([]scratch, threads)
 	e.gemm.k = k
 	e.attn.e, e.each.e = e, e
+	runtime.AddCleanup(e, (*pool).close, e.pool)
 	return e
 }
+
+// Threads returns the number of threads.
+func (e *Exec) Threads() int { return e.workers }
+
+// Close stops the threads. No call may be under way, and none may follow.
+func (e *Exec) Close() { e.pool.close() }
 
 // order is the layers of a function in the order of their products, as it was in the pass
 // before this one: weights that are used next can then be prefetched.

@@ -43,5 +43,16 @@ func (g *gemmTask) wideStrip(tile []Gemm, k, rows int, a, b, c, bias *float32, a
 	}
 }
 
+// halfOf returns the kernels for weights of type d, nil if these are not of 16 bits that are widened.
+func halfOf(k *Kernels, d DType) *Half {
+	switch d {
+	case F16:
+		return &k.F16
+	case BF16:
+		return &k.BF16
+	}
+	return nil
+}
+
 // half returns the address of the i-th 16-bit value from p on.
 func half(p *float32, i int) *uint16 { return (*uint16)(unsafe.Add(unsafe.Pointer(p), 2*i)) }

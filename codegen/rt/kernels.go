@@ -89,17 +89,6 @@ type Kernels struct {
 	I8        Int8
 }
 
-// half returns the kernels for weights of type d, nil for float32.
-func (k *Kernels) half(d DType) *Half {
-	switch d {
-	case F16:
-		return &k.F16
-	case BF16:
-		return &k.BF16
-	}
-	return nil
-}
-
 // KernelInfo names the kernel that runs an operation.
 type KernelInfo struct {
 	Op     string `json:"op"`
@@ -186,13 +175,16 @@ func resolve(tables []*Kernels) (*Kernels, []KernelInfo, error) {
 			name[to.family] = fmt.Sprintf("%s_%dx%d_%s", to.family, tiles-1, *to.nr, t.Level)
 		}
 		out.MR = len(out.Gemm) - 1
-		for _, d := range []DType{F16, BF16} {
-			switch half := out.half(d); {
-			case t.half(d).Gemm != nil:
-				half.Once = t.Level == levels[0].name
-			case t.Gemm != nil && half.Once:
+		for _, half := range []struct {
+			family   string
+			to, from *Half
+		}{{"wgemm_f16", &out.F16, &t.F16}, {"wgemm_bf16", &out.BF16, &t.BF16}} {
+			switch {
+			case half.from.Gemm != nil:
+				half.to.Once = t.Level == levels[0].name
+			case t.Gemm != nil && half.to.Once:
 				// Plain Go is no match for this level's tiles: weights are widened for those.
-				half.Gemm, name["wgemm_"+d.String()] = nil, name["gemm_f32"]
+				half.to.Gemm, name[half.family] = nil, name["gemm_f32"]
 			}
 		}
 		if from := t.I8; len(from.Gemm) > 1 {

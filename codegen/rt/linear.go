@@ -164,7 +164,7 @@ func (e *Exec) weigh(l *Linear) {
 	g.size, g.then, g.first = l.size(), e.order.after(l), e.weights
 	g.n, g.kk = l.N, l.K
 	g.layer, g.passes = l, l.passes()
-	g.w, g.bias, g.half, g.dot, g.i8 = e.w(l.W), e.w(l.Bias), g.k.half(l.DType), nil, nil
+	g.w, g.bias, g.half, g.dot, g.i8 = e.w(l.W), e.w(l.Bias), halfOf(g.k, l.DType), nil, nil
 	switch l.DType {
 	case I8, I8X2:
 		g.i8, g.twice = &g.k.I8, l.DType == I8X2
@@ -189,7 +189,7 @@ func (e *Exec) weigh(l *Linear) {
 	}
 	for i, buf := range g.wide {
 		if len(buf) < need {
-			g.wide[i] = alignedFloats(need)
+			g.wide[i] = AlignedFloats(need)
 		}
 	}
 }

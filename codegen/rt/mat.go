@@ -61,7 +61,7 @@ type Linear struct {
 }
 
 // size returns the bytes of an element of the weights.
-func (l *Linear) size() int { return dtypes[max(F32, l.DType)].size }
+func (l *Linear) size() int { return max(F32, l.DType).Size() }
 
 // FFN is a pre-norm feed-forward block: x + Fc2(norm2(gelu(Fc1(norm1(x))))).
 // A nil norm is absent.

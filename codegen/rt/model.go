@@ -10,6 +10,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"unsafe"
 
@@ -41,39 +42,14 @@ type Package struct {
 	Blob string // the embedded weight file; "" when it is elsewhere
 }
 
-// Func is one entry point for one task.
-type Func struct {
-	Name string
-	Task string // such as retrieval; "" in packages made before functions had one, see Package.Find
-	Kind string // image, text or pair: the task's function of these; else which of its own, such as the head of nlvr2
-
-	Image   int  // floats that a sequence's Image has, 0: takes none
-	Text    bool // takes text
-	IDs     int  // ids that its text has, 0: 1 to the package's limit
-	Fixed   int  // rows a sequence besides its text rows
-	Inputs  []Input
-	Stores  []Slot // what it begins a State with
-	States  []Slot // what it reads from a State and adds a row to
-	Outputs []Output
-	Arena   int // floats, at B*Fixed <= Rows and text rows <= Rows
-	Cost    Cost
-	Run     func(*Exec)
-}
-
-// Input is a matrix that a function takes as it is: the floats of a sequence's Image
-// from At on are its rows of the matrix, which is in the arena.
-type Input struct {
-	At             int
-	Off            int // floats into the arena
-	LD, Rows, Cols int // Rows of each sequence
-}
-
-// Output is a result of a function: a matrix in the arena after Run.
-type Output struct {
-	Name     string
-	Off      int // floats into the arena
-	LD, Cols int
-	Sections []Section // {{C: 1}} for one row a sequence
+// Find returns the package's function of a task that is of a kind, nil if there is none; see Func.
+func (p *Package) Find(task, kind string) *Func {
+	for _, f := range p.Funcs {
+		if f.Task == task && f.Kind == kind {
+			return f
+		}
+	}
+	return nil
 }
 
 // Levels returns the levels of this CPU that the package has kernels for, lowest
@@ -99,7 +75,7 @@ type config struct {
 func WithLevel(name string) Option {
 	return func(c *config) error {
 		if name == "" {
-			return fmt.Errorf("WithLevel: empty level; leave the option out for the best level, known levels are %s", knownLevels())
+			return fmt.Errorf("WithLevel: empty level; leave the option out for the best level, this CPU has %s", strings.Join(Levels(), ", "))
 		}
 		c.level = name
 		return nil
@@ -225,16 +201,9 @@ func (p *Package) model(b *Blob, opts []Option) (m *Model, err error) {
 			return nil, fmt.Errorf("%s needs %d fixed and %d text rows a sequence, limits.rows is %d; raise it in the description and build again", f.Name, f.Fixed, p.Text, p.Rows)
 		}
 	}
-	picked, err := pickKernels(p.Kernels, c.level)
-	if err != nil {
-		return nil, err
-	}
 	m = &Model{pkg: p, blob: b, threads: c.threads}
-	if m.kern, m.names, err = resolve(picked); err != nil {
+	if m.kern, m.names, err = Choose(p.Kernels, c.level); err != nil {
 		return nil, err
-	}
-	if c.level != "" {
-		m.kern.Level = c.level
 	}
 	procs := runtime.GOMAXPROCS(0)
 	if m.threads == 0 {
@@ -249,11 +218,11 @@ func (p *Package) model(b *Blob, opts []Option) (m *Model, err error) {
 		}
 	}
 	if c.huge {
-		if m.huge, err = b.moveHuge(); err != nil {
+		if m.huge, err = b.MoveHuge(); err != nil {
 			return nil, err
 		}
 	}
-	m.base = b.base()
+	m.base = b.Floats()
 	// As many sessions as keep every core busy.
 	n := max(1, (procs+m.threads-1)/m.threads)
 	m.sessions = make(chan *Session, n)
@@ -265,9 +234,6 @@ func (p *Package) model(b *Blob, opts []Option) (m *Model, err error) {
 
 // bigEndian says that this system stores numbers the other way round than weight files.
 var bigEndian = binary.NativeEndian.Uint16([]byte{0, 1}) == 1
-
-// errClosed answers calls on a closed model.
-var errClosed = errors.New("the model is closed")
 
 // Close waits for running calls and gives the weights' memory back. Calls after it
 // are errors.
@@ -338,7 +304,7 @@ func (m *Model) check() error {
 	m.open.RLock()
 	defer m.open.RUnlock()
 	if m.closed {
-		return fmt.Errorf("%s: %w", m.pkg.Name, errClosed)
+		return fmt.Errorf("%s: %w", m.pkg.Name, ErrClosed)
 	}
 	return nil
 }

@@ -33,7 +33,7 @@ type pool struct {
 	hot    atomic.Bool
 	quit   atomic.Bool
 	task   task                  // set before state, read after a valid ticket
-	fault  atomic.Pointer[fault] // that ended a chunk of the task
+	fault  atomic.Pointer[Fault] // that ended a chunk of the task
 	wake   chan struct{}
 	exited sync.WaitGroup
 	n      int // helpers
@@ -77,7 +77,7 @@ func (p *pool) leave() {
 }
 
 // run does the chunks [0, n) of t and returns when all are done. More chunks than
-// there are tickets stay on the caller. One caller at a time. A fault (see watch) in any
+// there are tickets stay on the caller. One caller at a time. A fault (see [Watch]) in any
 // of them becomes a panic of the caller, once no helper is at work any more.
 func (p *pool) run(n int, t task) {
 	if n <= 1 || n > maxChunks || p.n == 0 {
@@ -126,7 +126,7 @@ func (p *pool) take(worker int) {
 func (p *pool) chunks(worker int) (again bool) {
 	defer func() {
 		if r := recover(); r != nil {
-			f, ok := r.(fault)
+			f, ok := r.(Fault)
 			if !ok {
 				panic(r)
 			}
@@ -150,7 +150,7 @@ func (p *pool) chunks(worker int) (again bool) {
 
 func (p *pool) help(worker int) {
 	defer p.exited.Done()
-	watch()
+	Watch()
 	last := uint64(0)
 	for {
 		for s := 0; p.state.Load()>>(2*ticketBits) == last; s++ {

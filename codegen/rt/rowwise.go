@@ -306,7 +306,7 @@ func (e *Exec) EmbedText(dst Mat, m *Embed) {
 	want(dst.Rows == e.T && dst.Cols == m.D, "embed text", dst)
 	t := &e.each
 	t.fn, t.dst, t.i, t.g, t.b, t.at = embedTask, dst, m.Vocab, e.w(m.Table), e.w(m.Pos), m.At
-	t.half, t.scales = e.kern.half(m.DType), nil
+	t.half, t.scales = halfOf(e.kern, m.DType), nil
 	if m.DType == I8 {
 		t.scales = at(t.g, (m.Vocab*m.D+3)/4)
 	}

@@ -3,7 +3,7 @@ package rt
 import (
 	"errors"
 	"fmt"
-	"runtime"
+	"slices"
 	"sync/atomic"
 )
 
@@ -19,7 +19,6 @@ type Session struct {
 	busy   atomic.Bool
 	closed bool
 	result Result
-	orders map[*Func]*order // as each function's last call left it
 }
 
 // Seq is one sequence of a batch: what the function takes, the rest nil. Image is
@@ -52,9 +51,7 @@ func (m *Model) NewSession(opts ...SessionOption) *Session {
 	for _, o := range opts {
 		o(&c)
 	}
-	s := &Session{model: m, exec: newExec(m.kern, m.base, m.arena, c.threads), orders: map[*Func]*order{}}
-	runtime.AddCleanup(s, (*pool).close, s.exec.pool)
-	return s
+	return &Session{model: m, exec: New(m.kern, m.base, m.arena, c.threads)}
 }
 
 // Close stops the session's threads; calls after it are errors.
@@ -65,10 +62,28 @@ func (s *Session) Close() error {
 	defer s.busy.Store(false)
 	if !s.closed {
 		s.closed = true
-		s.exec.pool.close()
+		s.exec.Close()
 	}
 	return nil
 }
+
+// NewState makes the state of a caption of at most that many beams, 1 to 1024, for the
+// session's functions. step is the one that reads it.
+func (s *Session) NewState(step *Func, beams int) (*State, error) {
+	p := s.model.pkg
+	if !slices.Contains(p.Funcs, step) || step.States == nil {
+		return nil, fmt.Errorf("%s: the function is none of this package's that has a state", p.Name)
+	}
+	st, err := NewState(step, beams, p.Text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", p.Name, err)
+	}
+	return st, nil
+}
+
+// Trace has f called after each piece of work of the session's calls; nil ends it. It
+// must not be called while a call runs. What f gets is valid until it returns.
+func (s *Session) Trace(f func(*Work)) { s.exec.Trace(f) }
 
 // Model returns the model the session belongs to.
 func (s *Session) Model() *Model { return s.model }
@@ -129,44 +144,22 @@ func (s *Session) Run(f *Func, batch []Seq) (*Result, error) {
 		return nil, fmt.Errorf("%s: %s: %w", s.model.pkg.Name, f.Name, err)
 	}
 	s.result.layout(f, batch)
-	if err := s.passes(f, batch); err != nil {
+	if err := s.model.blob.Read(func() { s.passes(f, batch) }); err != nil {
 		return nil, fmt.Errorf("%s: %s: %w", s.model.pkg.Name, f.Name, err)
 	}
 	return &s.result, s.result.judge(s.model.pkg)
 }
 
 // passes computes the result of a batch.
-func (s *Session) passes(f *Func, batch []Seq) (err error) {
-	defer s.model.blob.caught(watch(), &err)
-	e := s.exec
-	e.rows = f.Fixed
-	if f.Text {
-		e.rows += s.model.pkg.Text
-	}
-	if e.order = s.orders[f]; e.order == nil {
-		e.order = &order{}
-		s.orders[f] = e.order
-	}
-	e.pool.enter()
-	defer s.idle()
+func (s *Session) passes(f *Func, batch []Seq) {
+	s.exec.Begin(f, s.model.pkg.Text)
+	defer s.exec.End()
 	for at := 0; at < len(batch); {
 		n := s.load(f, batch[at:])
-		for i := range f.Inputs {
-			f.Inputs[i].fill(e)
-		}
-		e.order.turn = 0
-		f.Run(e)
-		s.result.collect(e, at)
+		s.exec.Run()
+		s.result.collect(s.exec, at)
 		at += n
 	}
-	return nil
-}
-
-// idle parks the threads and lets go of the caller's memory.
-func (s *Session) idle() {
-	s.exec.pool.leave()
-	clear(s.exec.Images[:cap(s.exec.Images)])
-	clear(s.exec.states[:cap(s.exec.states)])
 }
 
 // check validates a call.
@@ -176,7 +169,7 @@ func (s *Session) check(f *Func, batch []Seq) error {
 		return errors.New("the session is closed; make another with NewSession")
 	}
 	if s.model.closed {
-		return errClosed
+		return ErrClosed
 	}
 	known := false
 	for _, g := range p.Funcs {
@@ -202,7 +195,7 @@ func (s *Session) check(f *Func, batch []Seq) error {
 		if f.IDs > 0 && len(q.IDs) != f.IDs {
 			return fmt.Errorf("sequence %d: it has %d ids, this function takes %d", i, len(q.IDs), f.IDs)
 		}
-		if err := q.checkState(f, p.Text); err != nil {
+		if err := f.CheckState(q.State, q.Beam); err != nil {
 			return fmt.Errorf("sequence %d: %w", i, err)
 		}
 		for j, id := range q.IDs {
@@ -217,50 +210,15 @@ func (s *Session) check(f *Func, batch []Seq) error {
 // load takes as many sequences as fit into one pass, at least one.
 func (s *Session) load(f *Func, batch []Seq) int {
 	e, limit := s.exec, s.model.pkg.Rows
-	e.B, e.T = 0, 0
-	e.Len, e.Start, e.Images, e.IDs = e.Len[:0], e.Start[:0], e.Images[:0], e.IDs[:0]
-	e.states, e.beams = e.states[:0], e.beams[:0]
+	e.Clear()
 	for i := range batch {
 		q := &batch[i]
 		if e.B > 0 && ((e.B+1)*max(1, f.Fixed) > limit || e.T+len(q.IDs) > limit) {
 			break
 		}
-		e.Start = append(e.Start, e.T)
-		e.Len = append(e.Len, len(q.IDs))
-		if f.Image > 0 {
-			e.Images = append(e.Images, q.Image)
-		}
-		if q.State != nil {
-			e.states, e.beams = append(e.states, q.State), append(e.beams, q.Beam)
-		}
-		e.IDs = append(e.IDs, q.IDs...)
-		e.T += len(q.IDs)
-		e.B++
+		e.Append(q.Image, q.IDs, q.State, q.Beam)
 	}
 	return e.B
-}
-
-// fill copies the batch's rows into the arena.
-func (in *Input) fill(e *Exec) {
-	m := e.Mat(in.Off, in.LD, e.B*in.Rows, in.Cols)
-	for seq, x := range e.Images {
-		x = x[in.At:]
-		for r := range in.Rows {
-			copy(m.row(seq*in.Rows+r), x[r*in.Cols:])
-		}
-	}
-}
-
-// rows returns the rows of a sequence in an output.
-func (o *Output) rows(text int) int {
-	n := 0
-	for _, s := range o.Sections {
-		n += s.C
-		if s.T {
-			n += text
-		}
-	}
-	return n
 }
 
 // layout makes room for the outputs of a batch.
@@ -271,7 +229,7 @@ func (r *Result) layout(f *Func, batch []Seq) {
 	for i := range f.Outputs {
 		o := &f.Outputs[i]
 		for j := range batch {
-			end += o.rows(len(batch[j].IDs)) * o.Cols
+			end += o.RowsOf(len(batch[j].IDs)) * o.Cols
 			r.off = append(r.off, end)
 		}
 	}
@@ -284,19 +242,8 @@ func (r *Result) layout(f *Func, batch []Seq) {
 // collect copies the outputs of a pass, whose first sequence is number first.
 func (r *Result) collect(e *Exec, first int) {
 	for i := range r.f.Outputs {
-		o := &r.f.Outputs[i]
-		m := e.Mat(o.Off, o.LD, e.packed(o.Sections), o.Cols)
 		for seq := range e.B {
-			dst := r.data[r.off[i*r.n+first+seq]:]
-			base := 0
-			for _, sec := range o.Sections {
-				start, n := e.span(sec, seq)
-				for row := base + start; row < base+start+n; row++ {
-					copy(dst, m.row(row))
-					dst = dst[o.Cols:]
-				}
-				base += e.sectionRows(sec)
-			}
+			e.Out(&r.f.Outputs[i], seq, r.data[r.off[i*r.n+first+seq]:])
 		}
 	}
 }

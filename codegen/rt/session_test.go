@@ -219,10 +219,10 @@ func TestRunErrors(t *testing.T) {
 	if err := m.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Run(pair, []Seq{good}); !errors.Is(err, errClosed) {
+	if _, err := s.Run(pair, []Seq{good}); !errors.Is(err, ErrClosed) {
 		t.Errorf("closed model: %v", err)
 	}
-	if err := m.Verify(); !errors.Is(err, errClosed) {
+	if err := m.Verify(); !errors.Is(err, ErrClosed) {
 		t.Errorf("verifying a closed model: %v", err)
 	}
 }
@@ -318,8 +318,8 @@ func TestSessionThreads(t *testing.T) {
 		want int
 	}{{nil, 2}, {[]SessionOption{OnThreads(1)}, 1}, {[]SessionOption{OnThreads(5)}, 5}, {[]SessionOption{OnThreads(-3)}, 1}, {[]SessionOption{OnThreads(1 << 30)}, maxThreads}} {
 		s := m.NewSession(c.opts...)
-		if got := s.exec.pool.n + 1; got != c.want || len(s.exec.scratch) != c.want {
-			t.Errorf("a session with %d threads and %d scratches, want %d", got, len(s.exec.scratch), c.want)
+		if got := s.exec.Threads(); got != c.want {
+			t.Errorf("a session with %d threads, want %d", got, c.want)
 		}
 		r, err := s.Run(f, batch)
 		if err != nil {
@@ -371,7 +371,7 @@ func TestDo(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range runtime.GOMAXPROCS(0) + 1 {
-		if err := m.Do(func(*Session) error { return sick }); !errors.Is(err, errClosed) {
+		if err := m.Do(func(*Session) error { return sick }); !errors.Is(err, ErrClosed) {
 			t.Errorf("on a closed model: %v", err)
 		}
 	}
@@ -486,7 +486,7 @@ func TestLevelsBranch(t *testing.T) {
 	if got, want := Levels(), []string{"generic", "left", "right"}; !slices.Equal(got, want) {
 		t.Errorf("levels %v, want %v", got, want)
 	}
-	picked, err := pickKernels([]*Kernels{{Level: "right"}, {Level: "left"}, {Level: "generic"}}, "")
+	picked, err := pick([]*Kernels{{Level: "right"}, {Level: "left"}, {Level: "generic"}}, "")
 	if err != nil || len(picked) != 2 || picked[0].Level != "generic" || picked[1].Level != "right" {
 		t.Errorf("picked %v, %v, want generic, right", picked, err)
 	}
@@ -500,7 +500,7 @@ func TestLevels(t *testing.T) {
 	tables := []*Kernels{naive("neon", 6, 16), naive("avx512", 8, 48), naive("generic", 4, 16), {Level: "avx2", Gelu: naiveGelu}}
 	t.Setenv(EnvLevel, "")
 	for i, l := range have {
-		picked, err := pickKernels(tables, l)
+		picked, err := pick(tables, l)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -520,15 +520,15 @@ func TestLevels(t *testing.T) {
 	}
 
 	t.Setenv(EnvLevel, "generic")
-	if picked, err := pickKernels(tables, ""); err != nil || len(picked) != 1 {
+	if picked, err := pick(tables, ""); err != nil || len(picked) != 1 {
 		t.Errorf("capped: %d tables, %v", len(picked), err)
 	}
 	top := have[len(have)-1]
-	if picked, err := pickKernels(tables, top); err != nil || len(have) > 1 && len(picked) < 2 {
+	if picked, err := pick(tables, top); err != nil || len(have) > 1 && len(picked) < 2 {
 		t.Errorf("the variable caps only the default: %d tables, %v", len(picked), err)
 	}
 	t.Setenv(EnvLevel, "warp9")
-	if _, err := pickKernels(tables, ""); err == nil || !strings.Contains(err.Error(), `MULTIWAY_LEVEL: unknown level "warp9"`) {
+	if _, err := pick(tables, ""); err == nil || !strings.Contains(err.Error(), `MULTIWAY_LEVEL: unknown level "warp9"`) {
 		t.Errorf("unknown: %v", err)
 	}
 	foreign := "neon"
@@ -536,7 +536,7 @@ func TestLevels(t *testing.T) {
 		foreign = "avx2"
 	}
 	t.Setenv(EnvLevel, foreign)
-	if _, err := pickKernels(tables, ""); err == nil || !strings.Contains(err.Error(), "not available on this") {
+	if _, err := pick(tables, ""); err == nil || !strings.Contains(err.Error(), "not available on this") {
 		t.Errorf("unavailable: %v", err)
 	}
 }

@@ -32,25 +32,21 @@ type State struct {
 // maxBeams bounds a state.
 const maxBeams = 1 << 10
 
-// NewState makes the state of a caption of at most that many beams, for the session's
-// functions. step is the one that reads it.
-func (s *Session) NewState(step *Func, beams int) (*State, error) {
-	p := s.model.pkg
-	if !slices.Contains(p.Funcs, step) || step.States == nil {
-		return nil, fmt.Errorf("%s: the function is none of this package's that has a state", p.Name)
-	}
+// NewState makes the state of a caption of at most that many beams and words; step is the
+// function that reads it.
+func NewState(step *Func, beams, words int) (*State, error) {
 	if beams < 1 || beams > maxBeams {
-		return nil, fmt.Errorf("%s: %s: %d beams, want 1 to %d", p.Name, step.Name, beams, maxBeams)
+		return nil, fmt.Errorf("%s: %d beams, want 1 to %d", step.Name, beams, maxBeams)
 	}
-	st := &State{step: step, beams: beams, most: p.Text, given: make([]bool, beams)}
+	st := &State{step: step, beams: beams, most: words, given: make([]bool, beams)}
 	n := 0
 	for _, slot := range step.States {
-		st.fixed = append(st.fixed, alignedFloats(slot.Rows*slot.Cols))
+		st.fixed = append(st.fixed, AlignedFloats(slot.Rows*slot.Cols))
 		st.start = append(st.start, n)
-		n += beams * (p.Text + 1) * slot.Cols
+		n += beams * (words + 1) * slot.Cols
 	}
 	for i := range st.text {
-		st.text[i] = alignedFloats(n)
+		st.text[i] = AlignedFloats(n)
 	}
 	return st, nil
 }
@@ -92,9 +88,8 @@ func (st *State) Keep(parents []int) error {
 	return nil
 }
 
-// checkState validates the state of a sequence for a call of f.
-func (q *Seq) checkState(f *Func, text int) error {
-	st := q.State
+// CheckState reports why a call of f cannot go on with a beam of a state, nil where there is none.
+func (f *Func) CheckState(st *State, beam int) error {
 	switch {
 	case f.Stores == nil && f.States == nil:
 		if st != nil {
@@ -109,10 +104,10 @@ func (q *Seq) checkState(f *Func, text int) error {
 		return nil
 	case st.live == 0:
 		return errors.New("the state holds no picture yet; run the picture's function first")
-	case q.Beam < 0 || q.Beam >= st.live:
-		return fmt.Errorf("beam %d, the state has %d", q.Beam, st.live)
+	case beam < 0 || beam >= st.live:
+		return fmt.Errorf("beam %d, the state has %d", beam, st.live)
 	case st.words > st.most:
-		return fmt.Errorf("the caption has %d words, the limit is %d; stop before, or raise limits.text in the description and build again", st.words, text)
+		return fmt.Errorf("the caption has %d words, the limit is %d; stop before, or raise limits.text in the description and build again", st.words, st.most)
 	}
 	return nil
 }

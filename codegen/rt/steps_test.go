@@ -26,7 +26,7 @@ const worldFloats = 1 << 18
 
 func newWorld(t testing.TB, k *Kernels, threads int, lens ...int) *world {
 	t.Helper()
-	w := &world{rng: rand.New(rand.NewPCG(1, 2)), weights: alignedFloats(worldFloats)}
+	w := &world{rng: rand.New(rand.NewPCG(1, 2)), weights: AlignedFloats(worldFloats)}
 	for i := range w.weights {
 		w.weights[i] = float32(math.NaN())
 	}
@@ -34,7 +34,7 @@ func newWorld(t testing.TB, k *Kernels, threads int, lens ...int) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.Exec = newExec(r, &w.weights[0], worldFloats, threads)
+	w.Exec = New(r, &w.weights[0], worldFloats, threads)
 	for i := range w.arena[:cap(w.arena)] {
 		w.arena[:cap(w.arena)][i] = float32(1e30) // finite, and loud when it gets into a sum
 	}

@@ -5,28 +5,6 @@ import (
 	"time"
 )
 
-// Cost is what the compiler counted of a function: the floating-point operations of
-// its products and the bytes that a call has to move at least. Everything else
-// counts 0.
-type Cost struct {
-	FLOPs  [3]int64 // of a sequence with t text rows: FLOPs[0] + FLOPs[1]*t + FLOPs[2]*t*t
-	Weight int64    // bytes of weights that a call reads, however many sequences it has
-	Seq    int64    // bytes of a sequence's picture and fixed outputs
-	Row    int64    // bytes of a text row: its id, its table row, its outputs
-}
-
-// Of returns the FLOPs and the bytes of one call on texts of these lengths, 0 for a
-// sequence without text.
-func (c *Cost) Of(texts []int) (flops, bytes int64) {
-	bytes = c.Weight
-	for _, n := range texts {
-		t := int64(n)
-		flops += c.FLOPs[0] + t*(c.FLOPs[1]+t*c.FLOPs[2])
-		bytes += c.Seq + t*c.Row
-	}
-	return flops, bytes
-}
-
 // Work is one piece of parallel work inside a step, as a trace sees it.
 type Work struct {
 	Kind    string  // gemm, attention, or rows: work by rows, named by who called it
@@ -41,7 +19,7 @@ type Work struct {
 	Stack   []uintptr     // where it was called from, for runtime.CallersFrames; valid during the call
 }
 
-// tracer hands out the work of a session.
+// tracer hands out the work.
 type tracer struct {
 	f     func(*Work)
 	work  Work
@@ -49,12 +27,12 @@ type tracer struct {
 	last  time.Time
 }
 
-// Trace has f called after each piece of work of the session's calls; nil ends it. It
-// must not be called while a call runs. What f gets is valid until it returns.
-func (s *Session) Trace(f func(*Work)) {
-	s.exec.trace = nil
+// Trace has f called after each piece of work from now on; nil ends it. It must not be
+// called while a call runs. What f gets is valid until it returns.
+func (e *Exec) Trace(f func(*Work)) {
+	e.trace = nil
 	if f != nil {
-		s.exec.trace = &tracer{f: f}
+		e.trace = &tracer{f: f}
 	}
 }
 
