@@ -96,7 +96,7 @@ func i8s(mr, nr int, wide bool) Int8 {
 		}
 		return quant, func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32) {
 			norm := make([]float32, rows*n)
-			naiveLayerNorm(rows, &norm[0], n, src, lds, n, nil, nil, eps)
+			NaiveLayerNorm(rows, &norm[0], n, src, lds, n, nil, nil, eps)
 			quant(rows, dst, ldd, &norm[0], n, n, scale, zero)
 		}
 	}

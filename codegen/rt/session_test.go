@@ -68,7 +68,7 @@ var tinyTensors = []Tensor{{"@all", F32, []int{tinyWeights}, 0, tinyWeights * 4}
 func tinyPackage() *Package {
 	return &Package{
 		Name: "tiny", Contract: Contract1, Layout: LayoutHash(tinyTensors), Rows: tinyRows, Text: tinyText, Vocab: tinyVocab,
-		Kernels: []*Kernels{naive("generic", 6, 16)},
+		Kernels: []*Kernels{Naive("generic", 6, 16)},
 		Funcs: []*Func{
 			{Name: "pair", Image: tinyImage, Text: true, Fixed: tinyFixed, Arena: 6200, Run: tinyPairRun, Outputs: []Output{
 				{"first", 6000, 16, tinyD, []Section{{C: 1}}}, {"rows", 0, 32, tinyD, tinyPair},
@@ -82,18 +82,31 @@ func tinyPackage() *Package {
 func tinyBlob(t testing.TB) []byte {
 	t.Helper()
 	rng := rand.New(rand.NewPCG(5, 6))
-	var w seekBuffer
-	err := WriteBlob(&w, PackingPanels16, tinyTensors, func(_ int, w io.Writer) error {
-		v := make([]float32, tinyWeights)
-		for i := range v {
-			v[i] = float32(rng.NormFloat64()) / 4
-		}
-		return binary.Write(w, binary.LittleEndian, v)
-	})
+	v := make([]float32, tinyWeights)
+	for i := range v {
+		v[i] = float32(rng.NormFloat64()) / 4
+	}
+	return blobOf(t, v)
+}
+
+// blobOf is the bytes of a weight file of the model, of the given values.
+func blobOf(t testing.TB, values any) []byte {
+	t.Helper()
+	f, err := os.Create(filepath.Join(t.TempDir(), "weights.bin"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return w.b
+	defer f.Close()
+	if err := WriteBlob(f, PackingPanels16, tinyTensors, func(_ int, w io.Writer) error {
+		return binary.Write(w, binary.LittleEndian, values)
+	}); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(f.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
 }
 
 func tinyModel(t testing.TB, opts ...Option) *Model {
@@ -274,39 +287,6 @@ func TestNoAllocations(t *testing.T) {
 	}
 }
 
-// TestStepsDoNotAllocate covers the steps the tiny model does not use.
-func TestStepsDoNotAllocate(t *testing.T) {
-	w := newWorld(t, naive("generic", 6, 16), 2, 3, 4)
-	l, _, _ := w.linear(32, 32, true)
-	n, _, _ := w.norm(32, true)
-	a, b, one := w.mat(7, 32, true), w.mat(7, 32, true), w.mat(2, 32, true)
-	kv, qkv := w.mat(7, 64, true), w.mat(7, 96, true)
-	at := Attention{Heads: 2, D: 16, DP: 16}
-	text := []Section{{T: true}}
-	off := w.put(w.vals(320))
-	steps := func() {
-		w.Linear(a, b, &l)
-		w.LayerNorm(a, a, n)
-		w.Gelu(a, a)
-		w.Tanh(a, a)
-		w.Copy(b, a)
-		w.Add(a, a, b)
-		w.AddRows(a, a, off, 0, text)
-		w.L2Norm(a, a, 1e-12)
-		w.Attention(b, a, a, a, &at, text)
-		w.CrossAttention(one, one, kv, &at, text)
-		w.Select(one, a, text, Section{C: 1})
-		w.HCat(a, a.columns(0, 3), a.columns(3, a.Cols-3))
-		w.Mean(one, a, text, 1)
-		w.SelfAttention(b, qkv, &at, []Section{{T: true}}) // sections may be literals
-		w.AddRows(a, a, off, 0, []Section{{T: true}})
-	}
-	steps()
-	if n := testing.AllocsPerRun(50, steps); n != 0 {
-		t.Errorf("%g allocations", n)
-	}
-}
-
 // A session has the threads that it is given, or else those of its model, and the same
 // results with any number.
 func TestSessionThreads(t *testing.T) {
@@ -478,66 +458,10 @@ func TestOpenFileAndHugePages(t *testing.T) {
 	}
 }
 
-// A level includes its base, and no other level that stands before it.
-func TestLevelsBranch(t *testing.T) {
-	defer func(all []level) { levels = all }(levels)
-	levels = []level{{"generic", "", true}, {"left", "generic", true}, {"none", "generic", false}, {"on none", "none", true}, {"right", "generic", true}}
-	t.Setenv(EnvLevel, "")
-	if got, want := Levels(), []string{"generic", "left", "right"}; !slices.Equal(got, want) {
-		t.Errorf("levels %v, want %v", got, want)
-	}
-	picked, err := pick([]*Kernels{{Level: "right"}, {Level: "left"}, {Level: "generic"}}, "")
-	if err != nil || len(picked) != 2 || picked[0].Level != "generic" || picked[1].Level != "right" {
-		t.Errorf("picked %v, %v, want generic, right", picked, err)
-	}
-}
-
-func TestLevels(t *testing.T) {
-	have := Levels()
-	if have[0] != "generic" {
-		t.Fatalf("levels %v", have)
-	}
-	tables := []*Kernels{naive("neon", 6, 16), naive("avx512", 8, 48), naive("generic", 4, 16), {Level: "avx2", Gelu: naiveGelu}}
-	t.Setenv(EnvLevel, "")
-	for i, l := range have {
-		picked, err := pick(tables, l)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, k := range picked {
-			if slices.Index(have, k.Level) > i {
-				t.Errorf("%s: picked %s", l, k.Level)
-			}
-		}
-		if picked[0].Level != "generic" {
-			t.Errorf("%s: lowest is %s", l, picked[0].Level)
-		}
-	}
-
-	p := Package{Kernels: tables[:3]}
+func TestPackageLevels(t *testing.T) {
+	p := Package{Kernels: []*Kernels{{Level: "neon"}, {Level: "avx512"}, {Level: "generic"}}}
 	if got := p.Levels(); got[0] != "generic" || slices.Contains(got, "avx2") || slices.Contains(got, "neon") && runtime.GOARCH != "arm64" {
 		t.Errorf("levels of the package: %v", got)
-	}
-
-	t.Setenv(EnvLevel, "generic")
-	if picked, err := pick(tables, ""); err != nil || len(picked) != 1 {
-		t.Errorf("capped: %d tables, %v", len(picked), err)
-	}
-	top := have[len(have)-1]
-	if picked, err := pick(tables, top); err != nil || len(have) > 1 && len(picked) < 2 {
-		t.Errorf("the variable caps only the default: %d tables, %v", len(picked), err)
-	}
-	t.Setenv(EnvLevel, "warp9")
-	if _, err := pick(tables, ""); err == nil || !strings.Contains(err.Error(), `MULTIWAY_LEVEL: unknown level "warp9"`) {
-		t.Errorf("unknown: %v", err)
-	}
-	foreign := "neon"
-	if runtime.GOARCH == "arm64" {
-		foreign = "avx2"
-	}
-	t.Setenv(EnvLevel, foreign)
-	if _, err := pick(tables, ""); err == nil || !strings.Contains(err.Error(), "not available on this") {
-		t.Errorf("unavailable: %v", err)
 	}
 }
 
@@ -621,16 +545,8 @@ func TestAskedBesideClose(t *testing.T) {
 // system: this one is written down.
 func TestFingerprint(t *testing.T) {
 	of := func(computes, weights byte) string {
-		var w seekBuffer
-		err := WriteBlob(&w, PackingPanels16, tinyTensors, func(_ int, w io.Writer) error {
-			_, err := w.Write(bytes.Repeat([]byte{weights}, tinyWeights*4))
-			return err
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
 		p := tinyPackage()
-		p.Computes[0], p.Blob = computes, string(w.b)
+		p.Computes[0], p.Blob = computes, string(blobOf(t, bytes.Repeat([]byte{weights}, tinyWeights*4)))
 		m, err := p.New()
 		if err != nil {
 			t.Fatal(err)

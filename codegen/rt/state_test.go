@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"unsafe"
 )
 
 // A package with a state, written by hand: one layer without weights, whose keys, values
@@ -24,12 +25,15 @@ var (
 	stateTwo       = []Section{{C: 2}}
 )
 
+// rowOf is row i of m.
+func rowOf(m Mat, i int) []float32 { return unsafe.Slice(m.Row(i), m.Cols) }
+
 func stateBegin(e *Exec) {
 	kv := e.Mat(0, stateCols+16, e.Rows(tinyFixed, false), stateCols)
 	for seq, img := range e.Images {
 		for r := range tinyFixed {
 			for j := range stateCols {
-				kv.row(seq*tinyFixed + r)[j] = stateValue(-int(img[0])-r, j)
+				rowOf(kv, seq*tinyFixed+r)[j] = stateValue(-int(img[0])-r, j)
 			}
 		}
 	}
@@ -41,10 +45,10 @@ func stateStep(e *Exec) {
 	kv, q := e.Mat(0, stateCols+16, n, stateCols), e.Mat(4000, 2*stateDP, n, 2*stateDP)
 	for r, id := range e.IDs {
 		for j := range stateCols {
-			kv.row(r)[j] = stateValue(int(id), j)
+			rowOf(kv, r)[j] = stateValue(int(id), j)
 		}
 		for j := range 2 * stateDP {
-			q.row(r)[j] = stateValue(int(id)+1000, j)
+			rowOf(q, r)[j] = stateValue(int(id)+1000, j)
 		}
 	}
 	e.StoreWord(kv, 0)
@@ -103,7 +107,7 @@ func attend(id int, rows []int) []float64 {
 // Beams that are given words at random and go on as each other see the rows that they
 // were given, whatever the kernels' tiles.
 func TestState(t *testing.T) {
-	for _, k := range []*Kernels{naive("generic", 1, 16), naive("generic", 4, 16), naive("generic", 6, 48)} {
+	for _, k := range []*Kernels{Naive("generic", 1, 16), Naive("generic", 4, 16), Naive("generic", 6, 48)} {
 		s, begin, step := openState(t, k)
 		st, err := s.NewState(step, 3)
 		if err != nil {
@@ -161,7 +165,7 @@ func TestState(t *testing.T) {
 }
 
 func TestStateErrors(t *testing.T) {
-	s, begin, step := openState(t, naive("generic", 4, 16))
+	s, begin, step := openState(t, Naive("generic", 4, 16))
 	language := s.Model().Func("language")
 	st, err := s.NewState(step, 2)
 	if err != nil {
@@ -211,7 +215,7 @@ func TestStateErrors(t *testing.T) {
 
 // A step allocates nothing once the session is warm, whatever the beams do.
 func TestStateAllocates(t *testing.T) {
-	s, begin, step := openState(t, naive("generic", 4, 16))
+	s, begin, step := openState(t, Naive("generic", 4, 16))
 	st, err := s.NewState(step, 2)
 	if err != nil {
 		t.Fatal(err)

@@ -6,7 +6,6 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
-	"sync/atomic"
 	"testing"
 	"unsafe"
 
@@ -30,7 +29,7 @@ func newWorld(t testing.TB, k *Kernels, threads int, lens ...int) *world {
 	for i := range w.weights {
 		w.weights[i] = float32(math.NaN())
 	}
-	r, _, err := resolve([]*Kernels{k})
+	r, _, err := Choose([]*Kernels{k}, "generic")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -206,7 +205,7 @@ func near(t *testing.T, what string, got Mat, want [][]float64) {
 
 // tables are the tile shapes steps run with.
 func tables() map[string]*Kernels {
-	return map[string]*Kernels{"6x16": naive("generic", 6, 16), "8x48": naive("generic", 8, 48), "4x32": naive("generic", 4, 32), "1x16": naive("generic", 1, 16)}
+	return map[string]*Kernels{"6x16": Naive("generic", 6, 16), "8x48": Naive("generic", 8, 48), "4x32": Naive("generic", 4, 32), "1x16": Naive("generic", 1, 16)}
 }
 
 // everywhere runs a test with every tile shape and with 1 to 4 threads.
@@ -239,42 +238,14 @@ func TestLinear(t *testing.T) {
 	})
 }
 
-// bf16s gives a table kernels for bf16 weights, with tiles of up to mr rows and nr columns.
-func bf16s(k *Kernels, mr, nr int) {
-	widen := func(h uint16) float32 { return math.Float32frombits(uint32(h) << 16) }
-	k.BF16 = Half{NR: nr, Expand: func(n int, dst *float32, src *uint16) {
-		for i := range n {
-			*at(dst, i) = widen(*half((*float32)(unsafe.Pointer(src)), i))
-		}
-	}}
-	tiles := func(nr int) []WGemm {
-		fs := make([]WGemm, mr+1)
-		for i := 1; i <= mr; i++ {
-			fs[i] = func(tiles, n int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int) {
-				prefetched.Add(uint32(*pf)) // the first prefetch lies inside the weights
-				panels := make([]float32, nr*n)
-				for p := range nr / 16 {
-					k.BF16.Expand(16*n, &panels[16*n*p], half((*float32)(unsafe.Pointer(b)), p*bstride))
-				}
-				naiveGemm(i, nr)(tiles, n, a, lda, &panels[0], 16*n, c, ldc, bias, acc, &panels[0], 0)
-			}
-		}
-		return fs
-	}
-	k.BF16.Gemm, k.BF16.Gemm16 = tiles(nr), tiles(16)
-}
-
-// prefetched keeps the reads of what would be prefetched.
-var prefetched atomic.Uint32
-
 // Weights in 16 bits give what the same weights give in float32, bit for bit, whether
 // they are read as they are or widened before.
 func TestHalfLinear(t *testing.T) {
 	asmtest.Slow(t)
 	everywhere(t, func(t *testing.T, k *Kernels, threads int) {
 		for _, once := range []bool{false, true} {
-			if bf16s(k, 3, 48); once {
-				bf16s(k, 2, 16)
+			if BF16s(k, 3, 48); once {
+				BF16s(k, 2, 16)
 			}
 			k.BF16.Once = once
 			for _, s := range []struct{ m, k, n int }{{1, 2, 1}, {2, 24, 33}, {3, 8, 100}, {25, 64, 160}, {405, 6, 20}, {2, 2000, 40}, {5, 2000, 40}, {17, 1538, 112}} {
@@ -301,46 +272,10 @@ func TestHalfLinear(t *testing.T) {
 	})
 }
 
-// dots gives a table kernels for products of bf16, with tiles of up to mr rows and nr
-// columns.
-func dots(k *Kernels, mr, nr int) {
-	tiles := func(nr int) []DGemm {
-		fs := make([]DGemm, mr+1)
-		for i := 1; i <= mr; i++ {
-			fs[i] = func(tiles, n int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int) {
-				prefetched.Add(uint32(*pf)) // the first prefetch lies inside the weights
-				widen := func(p *uint16, i int) float32 {
-					return math.Float32frombits(uint32(*half((*float32)(unsafe.Pointer(p)), i)) << 16)
-				}
-				rows, panels := make([]float32, tiles*i*2*n), make([]float32, nr*2*n)
-				for j := range rows {
-					rows[j] = widen(a, j/(2*n)*lda+j%(2*n))
-				}
-				for j := range panels { // [panel][k][16] from [panel][k/2][16][2]
-					p, rest := j/(32*n), j%(32*n)
-					panels[j] = widen(b, p*bstride+rest/32*32+rest%16*2+rest%32/16)
-				}
-				naiveGemm(i, nr)(tiles, 2*n, &rows[0], 2*n, &panels[0], 32*n, c, ldc, bias, acc, &panels[0], 0)
-			}
-		}
-		return fs
-	}
-	k.Dot = Dot{NR: nr, Gemm: tiles(nr), Gemm16: tiles(16), Round: func(rows int, dst *uint16, ldd int, src *float32, lds int, n int) {
-		for r := range rows {
-			for i := range (n + 31) / 32 * 32 {
-				h := half((*float32)(unsafe.Pointer(dst)), r*ldd+i)
-				if *h = 0; i < n {
-					*h = uint16(math.Float32bits(*at(src, r*lds+i)) >> 16)
-				}
-			}
-		}
-	}}
-}
-
 // Products of bf16 are those of float32 over what both sides are rounded to.
 func TestDotLinear(t *testing.T) {
 	everywhere(t, func(t *testing.T, k *Kernels, threads int) {
-		dots(k, 3, 48)
+		Dots(k, 3, 48)
 		for _, s := range []struct{ m, k, n int }{{0, 2, 5}, {1, 2, 1}, {2, 24, 33}, {3, 8, 100}, {25, 64, 160}, {405, 6, 20}, {2, 2000, 40}, {17, 2402, 64}} {
 			w := newWorld(t, k, threads)
 			l, _, _ := w.linear(s.k, s.n, true)
@@ -422,7 +357,7 @@ func TestFFN(t *testing.T) {
 				if norms > 0 {
 					y = norm64(y, g1, o1)
 				}
-				y = map64(mul64(y, m1, b1), gelu64)
+				y = map64(mul64(y, m1, b1), Gelu64)
 				if norms > 1 {
 					y = norm64(y, g2, o2)
 				}
@@ -578,7 +513,7 @@ func TestAttention(t *testing.T) {
 // TestAttentionWholeSets has 250 keys: 256 floats a row of scores would hit the
 // same cache sets, so rows stand further apart.
 func TestAttentionWholeSets(t *testing.T) {
-	w := newWorld(t, naive("generic", 8, 48), 2, 0)
+	w := newWorld(t, Naive("generic", 8, 48), 2, 0)
 	a := Attention{Heads: 2, D: 4, DP: 16, Scale: 0.5}
 	secs := []Section{{C: 20}, {C: 230}}
 	qkv, dst := w.mat(250, 96, true), w.mat(250, 8, false)
@@ -597,7 +532,7 @@ func TestRowWise(t *testing.T) {
 			w.LayerNorm(dst, a, nm)
 			near(t, "layernorm", dst, norm64(x, g, o))
 			w.Gelu(dst, a)
-			near(t, "gelu", dst, map64(x, gelu64))
+			near(t, "gelu", dst, map64(x, Gelu64))
 			w.Tanh(dst, a)
 			near(t, "tanh", dst, map64(x, math.Tanh))
 			w.Copy(dst, a)
@@ -872,7 +807,7 @@ func TestSameBits(t *testing.T) {
 		}
 		images = append(images, v)
 	}
-	want := run(naive("generic", 6, 16), 1, images, lens)
+	want := run(Naive("generic", 6, 16), 1, images, lens)
 	for name, k := range tables() {
 		for _, threads := range []int{1, 3} {
 			for seq, v := range run(k, threads, images, lens) {
@@ -926,7 +861,7 @@ func TestCutsGiveTheSameBits(t *testing.T) {
 }
 
 func TestBadShapesPanic(t *testing.T) {
-	w := newWorld(t, naive("generic", 6, 16), 1, 2)
+	w := newWorld(t, Naive("generic", 6, 16), 1, 2)
 	l, _, _ := w.linear(8, 8, false)
 	for name, f := range map[string]func(){
 		"linear": func() { w.Linear(w.mat(2, 9, false), w.mat(2, 8, false), &l) },
@@ -948,6 +883,39 @@ func TestBadShapesPanic(t *testing.T) {
 			}()
 			f()
 		})
+	}
+}
+
+// TestStepsDoNotAllocate covers the steps the tiny model does not use.
+func TestStepsDoNotAllocate(t *testing.T) {
+	w := newWorld(t, Naive("generic", 6, 16), 2, 3, 4)
+	l, _, _ := w.linear(32, 32, true)
+	n, _, _ := w.norm(32, true)
+	a, b, one := w.mat(7, 32, true), w.mat(7, 32, true), w.mat(2, 32, true)
+	kv, qkv := w.mat(7, 64, true), w.mat(7, 96, true)
+	at := Attention{Heads: 2, D: 16, DP: 16}
+	text := []Section{{T: true}}
+	off := w.put(w.vals(320))
+	steps := func() {
+		w.Linear(a, b, &l)
+		w.LayerNorm(a, a, n)
+		w.Gelu(a, a)
+		w.Tanh(a, a)
+		w.Copy(b, a)
+		w.Add(a, a, b)
+		w.AddRows(a, a, off, 0, text)
+		w.L2Norm(a, a, 1e-12)
+		w.Attention(b, a, a, a, &at, text)
+		w.CrossAttention(one, one, kv, &at, text)
+		w.Select(one, a, text, Section{C: 1})
+		w.HCat(a, a.columns(0, 3), a.columns(3, a.Cols-3))
+		w.Mean(one, a, text, 1)
+		w.SelfAttention(b, qkv, &at, []Section{{T: true}}) // sections may be literals
+		w.AddRows(a, a, off, 0, []Section{{T: true}})
+	}
+	steps()
+	if n := testing.AllocsPerRun(50, steps); n != 0 {
+		t.Errorf("%g allocations", n)
 	}
 }
 
@@ -977,7 +945,7 @@ func TestOrder(t *testing.T) {
 
 // What is prefetched for the product that comes next is its own weights.
 func TestOver(t *testing.T) {
-	w := newWorld(t, naive("generic", 4, 16), 2, 3)
+	w := newWorld(t, Naive("generic", 4, 16), 2, 3)
 	g := &w.gemm
 	g.n, g.kk, g.size, g.blocks, g.first = 48, 32, 4, 1, &w.weights[0]
 	g.shares.deal(3, 2)
@@ -1004,7 +972,7 @@ func TestOver(t *testing.T) {
 
 // That of bytes too, where there is as much as is prefetched.
 func TestBytesOver(t *testing.T) {
-	w := newWorld(t, naive("generic", 4, 16), 2, 3)
+	w := newWorld(t, Naive("generic", 4, 16), 2, 3)
 	g := &w.gemm
 	g.kk, g.blocks, g.first, g.i8 = 32, 1, &w.weights[0], &Int8{NR: 32}
 	g.shares.deal(0, 2)
