@@ -32,7 +32,7 @@ soak: ## run what looks for rare faults: kills at random moments, a full disk, l
 	@if command -v $${CC:-gcc} >/dev/null; then \
 	  MULTIWAY_SOAK=1 CGO_ENABLED=1 $(suite) -race -count 1 -timeout 30m -short -skip '^TestSoakKill' $(raced); \
 	else echo "NOT RUN: the race detector takes a C compiler; on Debian: apt-get install gcc libc6-dev"; fi
-raced = ./codegen/rt ./codegen/rt/task ./codegen/rt/engineproc ./codegen/rt/cli
+raced = ./codegen/rt ./codegen/rt/exec ./codegen/rt/blob ./codegen/rt/task ./codegen/rt/engineproc ./codegen/rt/cli
 
 bare: ## with empty caches of the go command: build from a clone and from a module that uses it, with a network, then without
 	@MULTIWAY_MUST_RUN=bare $(suite) -count 1 -timeout 40m -run '^TestBare$$' ./cmd/multiway

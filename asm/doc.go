@@ -42,11 +42,11 @@
 // # To add a kernel
 //
 // An op: a constant and a row in op.go, a twin in its twin_*.go, a generator in a file of each emitter, a tester and a benchmark
-// in golden/kernels_*_test.go; then, with the type that go generate ./codegen/rt writes, a field and a row in
-// codegen/rt/kernels.go. An ISA: a constant and a row in level.go, and generators where none writes its kernels yet. Then go
-// generate ./codegen/rt ./generated/... What models do not use, but a package of codegen/rt, has that package as Home in its
+// in golden/kernels_*_test.go; then, with the type that go generate ./codegen/rt/... writes, a field and a row in
+// codegen/rt/kernel/table.go. An ISA: a constant and a row in level.go, and generators where none writes its kernels yet. Then go
+// generate ./codegen/rt/... ./generated/... What models do not use, but a package of codegen/rt, has that package as Home in its
 // row; its twin and the choice by the CPU stand there, and go generate ./codegen/rt/... writes it.
 //
 // Place in the ladder: above nothing but the standard library, below passes (layouts, families), the emitters and codegen.
-// It is not for running models: generated packages carry their own copies of the kernels, and codegen/rt drives them.
+// It is not for running models: generated packages carry their own copies of the kernels, and codegen/rt/exec drives them.
 package asm

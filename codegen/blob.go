@@ -11,7 +11,7 @@ import (
 	"slices"
 
 	"github.com/multiway-go/multiway/asm"
-	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/blob"
 	"github.com/multiway-go/multiway/ir"
 )
 
@@ -28,15 +28,15 @@ func packed(p *ir.Program) []*ir.Weight {
 }
 
 // layout returns the blob's table of tensors.
-func layout(p *ir.Program) ([]rt.Tensor, error) {
+func layout(p *ir.Program) ([]blob.Tensor, error) {
 	ws := packed(p)
-	tensors := make([]rt.Tensor, len(ws))
+	tensors := make([]blob.Tensor, len(ws))
 	for i, w := range ws {
 		n, err := storedBytes(w)
 		if err != nil {
 			return nil, err
 		}
-		tensors[i] = rt.Tensor{Name: w.Name, DType: dtypes[w.Type.DType], Shape: w.Type.At(0), Offset: w.Offset, Bytes: n}
+		tensors[i] = blob.Tensor{Name: w.Name, DType: dtypes[w.Type.DType], Shape: w.Type.At(0), Offset: w.Offset, Bytes: n}
 	}
 	return tensors, nil
 }
@@ -59,7 +59,7 @@ func WriteWeights(path string, p *ir.Program, progress func(done, total int64)) 
 		}
 	}()
 	var unread error // says where the weight comes from; the file under way does not matter to it
-	err = rt.WriteBlob(f, rt.PackingPanels16, tensors, func(i int, w io.Writer) error {
+	err = blob.WriteBlob(f, blob.PackingPanels16, tensors, func(i int, w io.Writer) error {
 		write, err := store(ws[i])
 		if err != nil {
 			unread = fmt.Errorf("weight @%s: %w", ws[i].Name, err)

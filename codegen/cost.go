@@ -3,19 +3,19 @@ package codegen
 import (
 	"github.com/dave/jennifer/jen"
 
-	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/exec"
 	"github.com/multiway-go/multiway/ir"
 )
 
 // costOf counts a function by the cost rows of its ops. FLOPs are a polynomial of
 // degree two of the text length, bytes one of degree one, so that three lengths tell
 // them for all.
-func costOf(p *ir.Program, f *ir.Func) rt.Cost {
+func costOf(p *ir.Program, f *ir.Func) exec.Cost {
 	var at [3]ir.Cost
 	for i := range at {
 		at[i] = ir.FuncCost(p, f, 1+i)
 	}
-	var c rt.Cost
+	var c exec.Cost
 	square := (at[2].FLOPs - 2*at[1].FLOPs + at[0].FLOPs) / 2
 	slope := at[1].FLOPs - at[0].FLOPs - 3*square
 	c.FLOPs = [3]int64{at[0].FLOPs - slope - square, slope, square}
@@ -34,7 +34,7 @@ func costOf(p *ir.Program, f *ir.Func) rt.Cost {
 // cost writes the Cost of the function.
 func (e *entry) cost() jen.Code {
 	c := costOf(e.g.p, e.f)
-	return jen.Qual(rtPath, "Cost").Values(jen.Dict{
+	return jen.Qual(execPath, "Cost").Values(jen.Dict{
 		jen.Id("FLOPs"):  jen.Index(jen.Lit(3)).Int64().Values(jen.Lit(int(c.FLOPs[0])), jen.Lit(int(c.FLOPs[1])), jen.Lit(int(c.FLOPs[2]))),
 		jen.Id("Weight"): jen.Lit(int(c.Weight)),
 		jen.Id("Seq"):    jen.Lit(int(c.Seq)),

@@ -9,7 +9,13 @@ import (
 	"github.com/multiway-go/multiway/ir"
 )
 
-const rtPath = "github.com/multiway-go/multiway/codegen/rt"
+// What generated code links to.
+const (
+	rtPath     = "github.com/multiway-go/multiway/codegen/rt"
+	execPath   = rtPath + "/exec"
+	kernelPath = rtPath + "/kernel"
+	blobPath   = rtPath + "/blob"
+)
 
 // section is a run of packed rows of a value: C rows a sequence, or the text rows.
 type section = ir.Dim
@@ -39,7 +45,7 @@ func newEntry(g *generator, f *ir.Func) (*entry, error) {
 	}
 	e := &entry{
 		g: g, f: f,
-		scope:    newScope("e", "rt"),
+		scope:    newScope("e", "exec"),
 		vars:     map[*ir.Value]string{},
 		used:     map[*ir.Value]bool{},
 		sections: sections,
@@ -170,7 +176,7 @@ func sectionFields(row ir.Dim) jen.Dict {
 }
 
 func sectionList(secs []section) *jen.Statement {
-	return jen.Index().Qual(rtPath, "Section").ValuesFunc(func(g *jen.Group) {
+	return jen.Index().Qual(execPath, "Section").ValuesFunc(func(g *jen.Group) {
 		for _, s := range secs {
 			if s.C > 0 {
 				g.Values(jen.Dict{jen.Id("C"): jen.Lit(s.C)})
@@ -209,6 +215,6 @@ func (e *entry) emit(file *jen.File) error {
 		}
 	}
 	file.Commentf("%s runs function %s over the packed rows of e's batch, one step a line.", name, e.f.Name)
-	file.Func().Id(name).Params(jen.Id("e").Op("*").Qual(rtPath, "Exec")).Block(body...)
+	file.Func().Id(name).Params(jen.Id("e").Op("*").Qual(execPath, "Exec")).Block(body...)
 	return nil
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/multiway-go/multiway/asm"
 )
 
-// Homes returns the generated files of codegen/rt, by their paths below it: rt's table of CPU levels and its types of kernels;
+// Homes returns the generated files of codegen/rt, by their paths below it: kernel's table of CPU levels and its types of kernels;
 // of each op that a package there has as its home, the assembly and its declarations; and bench's table of what measures
 // peaks. No package that multiway generates carries these kernels.
 func Homes() (map[string][]byte, error) {
@@ -40,10 +40,10 @@ func Homes() (map[string][]byte, error) {
 		}
 	}
 	var err error
-	if files["levels.go"], err = levels(); err != nil {
+	if files["kernel/levels.go"], err = levels(); err != nil {
 		return nil, err
 	}
-	if files["kerneltypes.go"], err = kernelTypes(); err != nil {
+	if files["kernel/types.go"], err = kernelTypes(); err != nil {
 		return nil, err
 	}
 	files["bench/peaks_none.go"], err = peaks(noAssembly(), nil)
@@ -53,10 +53,10 @@ func Homes() (map[string][]byte, error) {
 // unnamed are the instruction sets that golang.org/x/sys/cpu calls by another name, or, where it is "", not at all.
 var unnamed = map[string]string{"FMA3": "FMA", "F16C": ""} // every CPU with AVX2 has F16C
 
-// levels returns rt's table of CPU levels.
+// levels returns package kernel's table of CPU levels.
 func levels() ([]byte, error) {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "%s\n\npackage rt\n\nimport \"golang.org/x/sys/cpu\"\n\nvar levels = []level{\n", asm.Header)
+	fmt.Fprintf(&b, "%s\n\npackage kernel\n\nimport \"golang.org/x/sys/cpu\"\n\nvar levels = []level{\n", asm.Header)
 	for _, l := range asm.Levels {
 		var has []string
 		for _, f := range l.Features {
@@ -77,10 +77,10 @@ func levels() ([]byte, error) {
 	return format.Source(b.Bytes())
 }
 
-// kernelTypes returns rt's types of kernels. They are aliases, so that a test takes them from kernels.All.
+// kernelTypes returns package kernel's types of kernels. They are aliases, so that a test takes them from kernels.All.
 func kernelTypes() ([]byte, error) {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "%s\n\npackage rt\n\n", asm.Header)
+	fmt.Fprintf(&b, "%s\n\npackage kernel\n\n", asm.Header)
 	b.WriteString("// The types of kernels. Package asm says how kernels are called, and what they may read and write.\ntype (\n")
 	for i, r := range asm.Ops {
 		same := func(o asm.OpRow) bool { return o.Type == r.Type }

@@ -35,7 +35,7 @@ func noAssembly() string {
 	return "noasm || !(" + strings.Join(archs, " || ") + ")"
 }
 
-// tables are the fields of rt.Kernels for weights of another type than float32. Bytes have int8s.
+// tables are the fields of kernel.Kernels for weights of another type than float32. Bytes have int8s.
 var tables = []struct {
 	dtype      ir.DType
 	field, typ string
@@ -118,14 +118,14 @@ func (g *generator) levels(name, constraint, arch string) error {
 		}
 	}
 	f.Comment("levels are the kernel tables of this build, lowest level first.")
-	f.Var().Id("levels").Op("=").Index().Op("*").Qual(rtPath, "Kernels").Values(list...)
+	f.Var().Id("levels").Op("=").Index().Op("*").Qual(kernelPath, "Kernels").Values(list...)
 	for _, d := range defs {
 		f.Line().Add(d)
 	}
 	return g.add(name, f)
 }
 
-// table writes the rt.Kernels of one level. What the level lacks stays nil: the
+// table writes the kernel.Kernels of one level. What the level lacks stays nil: the
 // runtime takes it from the level below.
 func (g *generator) table(isa asm.ISA) *jen.Statement {
 	carried := g.kernels(isa)
@@ -156,13 +156,13 @@ func (g *generator) table(isa asm.ISA) *jen.Statement {
 			}
 		}
 		if len(part) > 0 {
-			d[jen.Id(p.field)] = jen.Qual(rtPath, p.typ).Values(part)
+			d[jen.Id(p.field)] = jen.Qual(kernelPath, p.typ).Values(part)
 		}
 	}
 	if i8 := g.int8s(isa, carried); len(i8) > 0 {
-		d[jen.Id("I8")] = jen.Qual(rtPath, "Int8").Values(i8)
+		d[jen.Id("I8")] = jen.Qual(kernelPath, "Int8").Values(i8)
 	}
-	return jen.Qual(rtPath, "Kernels").Values(d)
+	return jen.Qual(kernelPath, "Kernels").Values(d)
 }
 
 // families returns those of the kernels that are of a type, op by op.
@@ -179,7 +179,7 @@ func families(kernels []asm.Kernel, dtype ir.DType) (all [][]asm.Kernel) {
 	return all
 }
 
-// int8s are the fields of rt.Int8 of a level that carries tiles for bytes of its own.
+// int8s are the fields of kernel.Int8 of a level that carries tiles for bytes of its own.
 func (g *generator) int8s(isa asm.ISA, carried []asm.Kernel) jen.Dict {
 	twice := slices.ContainsFunc(g.p.Weights, func(w *ir.Weight) bool { return w.Type.DType == ir.I8X2 })
 	of := func(op asm.Op) (ks []asm.Kernel) {
@@ -214,7 +214,7 @@ func (g *generator) int8s(isa asm.ISA, carried []asm.Kernel) jen.Dict {
 	if w := fields(asm.OpQGemmW, asm.OpQuantW, asm.OpNormQW); w != nil {
 		w[jen.Id("Widen")] = best(asm.OpWiden, of(asm.OpWiden)[0].DType)
 		w[jen.Id("Start")] = best(asm.OpRowStart, of(asm.OpRowStart)[0].DType)
-		d[jen.Id("Wide")] = jen.Op("&").Qual(rtPath, "Int8").Values(w)
+		d[jen.Id("Wide")] = jen.Op("&").Qual(kernelPath, "Int8").Values(w)
 	}
 	return d
 }
@@ -234,7 +234,7 @@ func narrow(family string, isa asm.ISA) []asm.Kernel {
 
 // tiles lists tile kernels by their number of rows.
 func tiles(typ string, ks []asm.Kernel) jen.Code {
-	return jen.Index().Qual(rtPath, typ).ValuesFunc(func(g *jen.Group) {
+	return jen.Index().Qual(kernelPath, typ).ValuesFunc(func(g *jen.Group) {
 		g.Nil()
 		for _, k := range ks {
 			g.Id(k.Name())

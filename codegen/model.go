@@ -34,8 +34,8 @@ func (g *generator) modelFile(layout [32]byte) error {
 	}
 	f.Line().Comment("//go:embed check.json")
 	f.Var().Id("vectors").Index().Byte()
-	f.Line().Comment("This package was written for the first contract between generated code and the runtime.")
-	f.Const().Id("_").Op("=").Qual(rtPath, "Contract1")
+	f.Line().Comment("This package was written for the second contract between generated code and the runtime.")
+	f.Const().Id("_").Op("=").Qual(rtPath, "Contract2")
 
 	var funcs []jen.Code
 	vocab := 0
@@ -49,9 +49,9 @@ func (g *generator) modelFile(layout [32]byte) error {
 	}
 	pkg := jen.Dict{
 		jen.Id("Name"):     jen.Lit(g.opt.Package),
-		jen.Id("Contract"): jen.Qual(rtPath, "Contract1"),
+		jen.Id("Contract"): jen.Qual(rtPath, "Contract2"),
 		jen.Id("Layout"):   jen.Index(jen.Lit(32)).Byte().ValuesFunc(func(v *jen.Group) { bytesOf(v, layout[:]) }),
-		jen.Id("Funcs"):    jen.Index().Op("*").Qual(rtPath, "Func").Values(append(funcs, jen.Line())...),
+		jen.Id("Funcs"):    jen.Index().Op("*").Qual(execPath, "Func").Values(append(funcs, jen.Line())...),
 		jen.Id("Kernels"):  jen.Id("levels"),
 		jen.Id("Rows"):     jen.Lit(g.opt.Rows),
 		jen.Id("Text"):     jen.Lit(g.opt.Text),

@@ -17,7 +17,7 @@ import (
 
 	"github.com/dave/jennifer/jen"
 
-	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/blob"
 	"github.com/multiway-go/multiway/codegen/rt/caption"
 	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
@@ -59,7 +59,7 @@ type Options struct {
 	Golden []string
 }
 
-// Function says what a function of the program is: of which task, and which of the task's, as rt.Func has it.
+// Function says what a function of the program is: of which task, and which of the task's, as exec.Func has it.
 type Function struct{ Name, Task, Kind string }
 
 // Task is one task of the package and what its API needs.
@@ -108,7 +108,7 @@ func Files(p *ir.Program, opt Options) (map[string][]byte, error) {
 		}
 	}
 	g := &generator{p: p, opt: opt, files: map[string][]byte{}, weights: map[string]*ir.Weight{}, cuts: map[int]string{}}
-	taken := []string{"rt", "task", "caption", "token", "pixel", "image", "_", "main", "init",
+	taken := []string{"rt", "exec", "kernel", "blob", "task", "caption", "token", "pixel", "image", "_", "main", "init",
 		"Model", "Session", "New", "Open", "input", "weights", "vocab", "vectors", "wrap", "Package", "levels", "generic", "labels", "string", "error", "float32", "int32"}
 	for _, t := range tasks {
 		taken = append(append(taken, t.idents...), t.labels)
@@ -130,7 +130,7 @@ func Files(p *ir.Program, opt Options) (map[string][]byte, error) {
 	if err := g.weightsFile(); err != nil {
 		return nil, err
 	}
-	if err := g.modelFile(rt.LayoutHash(tensors)); err != nil {
+	if err := g.modelFile(blob.LayoutHash(tensors)); err != nil {
 		return nil, err
 	}
 	if g.files["check.json"] = opt.Vectors; opt.Vectors == nil {
@@ -322,7 +322,7 @@ func (g *generator) newFile() *jen.File {
 	f := jen.NewFile(g.opt.Package)
 	f.HeaderComment(header)
 	f.ImportName(rtPath, "rt")
-	for _, p := range []string{"task", "caption", "token", "pixel"} {
+	for _, p := range []string{"exec", "kernel", "blob", "task", "caption", "token", "pixel"} {
 		f.ImportName(rtPath+"/"+p, p)
 	}
 	return f
@@ -395,7 +395,7 @@ func (g *generator) functionFiles() error {
 	return nil
 }
 
-// descriptor writes the rt.Func of the function.
+// descriptor writes the exec.Func of the function.
 func (e *entry) descriptor() (jen.Code, error) {
 	f := e.f
 	d := jen.Dict{
@@ -441,7 +441,7 @@ func (e *entry) descriptor() (jen.Code, error) {
 		d[jen.Id("Image")] = jen.Lit(floats)
 	}
 	if ins != nil {
-		d[jen.Id("Inputs")] = jen.Index().Qual(rtPath, "Input").Values(append(ins, jen.Line())...)
+		d[jen.Id("Inputs")] = jen.Index().Qual(execPath, "Input").Values(append(ins, jen.Line())...)
 	}
 	for _, v := range f.Values {
 		for _, s := range e.sections[v] {
@@ -468,17 +468,17 @@ func (e *entry) descriptor() (jen.Code, error) {
 			jen.Id("Sections"): sectionList(e.sections[v]),
 		}))
 	}
-	d[jen.Id("Outputs")] = jen.Index().Qual(rtPath, "Output").Values(append(outs, jen.Line())...)
+	d[jen.Id("Outputs")] = jen.Index().Qual(execPath, "Output").Values(append(outs, jen.Line())...)
 	name := e.g.funcName(f)
 	return jen.Commentf("%s describes function %s.", name, f.Name).Line().
-		Var().Id(name).Op("=").Qual(rtPath, "Func").Values(d), nil
+		Var().Id(name).Op("=").Qual(execPath, "Func").Values(d), nil
 }
 
 // slots writes the states of the function: what it reads, or else begins.
 func (e *entry) slots(d jen.Dict) error {
 	f := e.f
 	list := func(n int, slot func(i int) (rows, cols int)) jen.Code {
-		return jen.Index().Qual(rtPath, "Slot").ValuesFunc(func(g *jen.Group) {
+		return jen.Index().Qual(execPath, "Slot").ValuesFunc(func(g *jen.Group) {
 			for i := range n {
 				rows, cols := slot(i)
 				g.Line().Values(jen.Dict{jen.Id("Rows"): jen.Lit(rows), jen.Id("Cols"): jen.Lit(cols)})

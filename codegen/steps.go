@@ -31,7 +31,7 @@ var steps = map[*ir.Op]func(e *entry, v *ir.Value) (jen.Code, error){
 		return e.call("AddRow", v, e.mat(v.Args[0]), jen.Lit(int(w.Offset/4)+v.Attrs.Int("row", 0)*w.Type.Cols())), nil
 	},
 	ir.OpSelect: func(e *entry, v *ir.Value) (jen.Code, error) {
-		row := jen.Qual(rtPath, "Section").Values(sectionFields(v.Attrs.Dim("row")))
+		row := jen.Qual(execPath, "Section").Values(sectionFields(v.Attrs.Dim("row")))
 		return e.call("Select", v, e.mat(v.Args[0]), e.g.sections(e.sections[v.Args[0]]), row), nil
 	},
 	ir.OpStore: keep,
@@ -162,9 +162,9 @@ func attention(method string) func(e *entry, v *ir.Value) (jen.Code, error) {
 		}
 		if prefix, ok := v.Attrs.Get("prefix"); ok {
 			name += ".prefix"
-			dict[jen.Id("Mask")] = jen.Op("&").Qual(rtPath, "Mask").Values(jen.Dict{
-				jen.Id("Prefix"): jen.Qual(rtPath, "Section").Values(sectionFields(prefix.Dim)),
-				jen.Id("At"):     jen.Qual(rtPath, "Section").Values(sectionFields(v.Attrs.Dim("at"))),
+			dict[jen.Id("Mask")] = jen.Op("&").Qual(execPath, "Mask").Values(jen.Dict{
+				jen.Id("Prefix"): jen.Qual(execPath, "Section").Values(sectionFields(prefix.Dim)),
+				jen.Id("At"):     jen.Qual(execPath, "Section").Values(sectionFields(v.Attrs.Dim("at"))),
 			})
 		}
 		desc := e.g.describe("Attention", name, dict)

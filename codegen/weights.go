@@ -9,7 +9,7 @@ import (
 	"github.com/dave/jennifer/jen"
 
 	"github.com/multiway-go/multiway/asm"
-	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/blob"
 	"github.com/multiway-go/multiway/ir"
 )
 
@@ -19,10 +19,10 @@ type descriptor struct {
 	value     jen.Code
 }
 
-// describe returns a pointer to the descriptor of the given rt type and content,
+// describe returns a pointer to the descriptor of the given type of exec and content,
 // which it adds to the package unless an equal one is there.
 func (g *generator) describe(typ, name string, value jen.Dict) jen.Code {
-	return jen.Op("&").Add(g.variable(name+"."+strings.ToLower(typ), jen.Qual(rtPath, typ).Values(value)))
+	return jen.Op("&").Add(g.variable(name+"."+strings.ToLower(typ), jen.Qual(execPath, typ).Values(value)))
 }
 
 // sections returns a list of sections. It is a variable of the package, since a list
@@ -101,9 +101,9 @@ weights are prefetched. Without Ahead the panels used next are prefetched meanwh
 	f.Var().DefsFunc(func(defs *jen.Group) {
 		for _, k := range slices.Sorted(maps.Keys(g.cuts)) {
 			c := asm.CutOf(k)
-			defs.Id(g.cuts[k]).Op("=").Qual(rtPath, "Cut").Values(jen.Dict{
+			defs.Id(g.cuts[k]).Op("=").Qual(execPath, "Cut").Values(jen.Dict{
 				jen.Id("Passes"): jen.Lit(c.Passes),
-				jen.Id("Rows"): jen.Index().Qual(rtPath, "RowClass").ValuesFunc(func(g *jen.Group) {
+				jen.Id("Rows"): jen.Index().Qual(execPath, "RowClass").ValuesFunc(func(g *jen.Group) {
 					for _, r := range c.Rows {
 						var fields []jen.Code
 						for _, f := range []struct {
@@ -124,7 +124,7 @@ weights are prefetched. Without Ahead the panels used next are prefetched meanwh
 }
 
 // dtypes are the types that weights have in the blob.
-var dtypes = map[ir.DType]rt.DType{ir.F32: rt.F32, ir.F16: rt.F16, ir.BF16: rt.BF16, ir.I8: rt.I8, ir.BF16Dot: rt.BF16Dot, ir.I8X2: rt.I8X2}
+var dtypes = map[ir.DType]blob.DType{ir.F32: blob.F32, ir.F16: blob.F16, ir.BF16: blob.BF16, ir.I8: blob.I8, ir.BF16Dot: blob.BF16Dot, ir.I8X2: blob.I8X2}
 
 // dtypeNames are those of the constants of the runtime.
 var dtypeNames = map[ir.DType]string{ir.F16: "F16", ir.BF16: "BF16", ir.I8: "I8", ir.BF16Dot: "BF16Dot", ir.I8X2: "I8X2"}
@@ -132,7 +132,7 @@ var dtypeNames = map[ir.DType]string{ir.F16: "F16", ir.BF16: "BF16", ir.I8: "I8"
 // stored adds to a descriptor what type w is stored in, unless it is float32.
 func stored(d jen.Dict, w *ir.Weight) jen.Dict {
 	if t := w.Type.DType; t != ir.F32 {
-		d[jen.Id("DType")] = jen.Qual(rtPath, dtypeNames[t])
+		d[jen.Id("DType")] = jen.Qual(blobPath, dtypeNames[t])
 	}
 	return d
 }
@@ -210,7 +210,7 @@ func (g *generator) ffn(v *ir.Value) (jen.Code, error) {
 	if err != nil {
 		return nil, err
 	}
-	linear := func(d jen.Dict) jen.Code { return jen.Qual(rtPath, "Linear").Values(d) }
+	linear := func(d jen.Dict) jen.Code { return jen.Qual(execPath, "Linear").Values(d) }
 	return g.describe("FFN", v.Bundle, jen.Dict{
 		jen.Id("Norm1"): n1,
 		jen.Id("Fc1"):   linear(fc1),
@@ -227,7 +227,7 @@ func (g *generator) patches(v *ir.Value, at, patch int) (jen.Code, error) {
 		return nil, err
 	}
 	return g.describe("Patches", bundle, jen.Dict{
-		jen.Id("Proj"):     jen.Qual(rtPath, "Linear").Values(proj),
+		jen.Id("Proj"):     jen.Qual(execPath, "Linear").Values(proj),
 		jen.Id("Cls"):      jen.Lit(g.offset(bundle + ".cls.w")),
 		jen.Id("Pos"):      jen.Lit(g.offset(bundle + ".pos.w")),
 		jen.Id("At"):       jen.Lit(at),
@@ -253,7 +253,7 @@ func (g *generator) embed(bundle string, at ir.Dim) (jen.Code, error) {
 	name := bundle
 	if at != (ir.Dim{}) {
 		name += ".at"
-		d[jen.Id("At")] = jen.Qual(rtPath, "Section").Values(sectionFields(at))
+		d[jen.Id("At")] = jen.Qual(execPath, "Section").Values(sectionFields(at))
 	}
 	return g.describe("Embed", name, stored(d, w)), nil
 }

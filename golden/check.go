@@ -20,6 +20,7 @@ import (
 	"github.com/multiway-go/multiway/codegen/inputs"
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/codegen/rt/file"
+	"github.com/multiway-go/multiway/codegen/rt/kernel"
 	"github.com/multiway-go/multiway/golden/cases"
 	"github.com/multiway-go/multiway/ir"
 	"github.com/multiway-go/multiway/ir/model"
@@ -213,7 +214,7 @@ func (c *checker) levels() ([]string, error) {
 	if c.opt.Engine == "interp" {
 		return nil, nil
 	}
-	have := rt.Levels()
+	have := kernel.Levels()
 	word, _ := precision.Named(c.opt.Precision)
 	if ask := c.opt.Level; ask != "" && ask != "all" {
 		l, ok := asm.ISA(ask).Level()

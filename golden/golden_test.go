@@ -18,7 +18,7 @@ import (
 
 	"github.com/multiway-go/multiway/asm"
 	"github.com/multiway-go/multiway/asm/asmtest"
-	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/kernel"
 	"github.com/multiway-go/multiway/golden"
 	"github.com/multiway-go/multiway/ir/precision"
 )
@@ -229,7 +229,7 @@ func TestCasesByCosine(t *testing.T) {
 // builtLevels are the levels of this CPU that the compiler makes kernels for, but for
 // those with kernels for one precision alone.
 func builtLevels() []string {
-	return slices.DeleteFunc(rt.Levels(), func(l string) bool {
+	return slices.DeleteFunc(kernel.Levels(), func(l string) bool {
 		level, built := asm.ISA(l).Level()
 		return !built || level.Only() != ""
 	})

@@ -6,11 +6,11 @@ import (
 	"slices"
 
 	"github.com/multiway-go/multiway/asm"
-	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/kernel"
 )
 
 func testGemmV(c *check, k asm.Kernel, fn any) {
-	f := fn.(rt.GemmV)
+	f := fn.(kernel.GemmV)
 	for _, depth := range upTo(40, 63, 64, 65, 197) {
 		for variant := range 4 {
 			acc, ldb := variant&1, k.NR+7*(variant>>1)
@@ -44,7 +44,7 @@ func powerBound(d, want float64) float64 {
 }
 
 func testSoftmax(c *check, _ asm.Kernel, fn any) {
-	f := fn.(rt.Softmax)
+	f := fn.(kernel.Softmax)
 	for _, n := range upTo(70, 197, 261, 1000) {
 		for _, rows := range []int{0, 1, 3} {
 			what := fmt.Sprintf("rows=%d n=%d", rows, n)
@@ -96,7 +96,7 @@ func testSoftmax(c *check, _ asm.Kernel, fn any) {
 }
 
 func testScaleRows(c *check, _ asm.Kernel, fn any) {
-	f := fn.(rt.ScaleRows)
+	f := fn.(kernel.ScaleRows)
 	c.rowwise(upTo(70, 768), c.normal, func(rows int, dst, src mat) func(r, i int, x float32) (float64, float64) {
 		s := c.newMat(c.vec, 1, max(rows, 1), max(rows, 1), c.normal)
 		f(rows, dst.ptr(), dst.ld, src.ptr(), src.ld, src.n, s.ptr())
@@ -105,7 +105,7 @@ func testScaleRows(c *check, _ asm.Kernel, fn any) {
 }
 
 func testPackK(c *check, _ asm.Kernel, fn any) {
-	f := fn.(rt.PackK)
+	f := fn.(kernel.PackK)
 	for rows := 1; rows <= asm.Panel; rows++ {
 		for _, k := range upTo(40, 64, 100) {
 			what := fmt.Sprintf("rows=%d k=%d", rows, k)

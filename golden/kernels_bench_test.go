@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/multiway-go/multiway/asm"
-	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/kernel"
 )
 
 // peak measures the multiply-add ceiling of this core, in GFLOP/s: the better of the peak kernels, best of several runs.
@@ -57,33 +57,33 @@ func BenchmarkKernels(b *testing.B) {
 				b.Skip(why)
 			}
 			switch f := compiled.Func.(type) {
-			case rt.Gemm: // one tile, everything in cache
+			case kernel.Gemm: // one tile, everything in cache
 				for b.Loop() {
 					f(1, d, &work[0], ld, &work[8*ld], d*asm.Panel, &dst[0], ld, &work[0], 0, &work[8*ld+128], 64)
 				}
 				flops(b, 2*d*k.MR*k.NR)
-			case rt.GemmV: // a tile of one head's P*V
+			case kernel.GemmV: // a tile of one head's P*V
 				for b.Loop() {
 					f(1, rows, &work[0], 208, &work[8*ld], 3*d, &dst[0], ld, 0)
 				}
 				flops(b, 2*rows*k.MR*k.NR)
-			case rt.Softmax: // a block of 24 queries
+			case kernel.Softmax: // a block of 24 queries
 				for b.Loop() {
 					copy(dst, work[:24*208])
 					f(24, &dst[0], 208, rows, &dst[24*208])
 				}
 				elems(b, 24*rows)
-			case rt.ScaleRows:
+			case kernel.ScaleRows:
 				for b.Loop() {
 					f(24, &dst[0], ld, &work[0], 64, 64, &work[0])
 				}
 				elems(b, 24*64)
-			case rt.LayerNorm:
+			case kernel.LayerNorm:
 				for b.Loop() {
 					f(rows, &dst[0], ld, &work[0], ld, d, nil, nil, 1e-5)
 				}
 				elems(b, rows*d)
-			case rt.Gelu:
+			case kernel.Gelu:
 				if k.Op == asm.OpAdd {
 					for b.Loop() {
 						f(rows, &dst[0], ld, &work[0], ld, d)
@@ -95,63 +95,63 @@ func BenchmarkKernels(b *testing.B) {
 					f(rows, &dst[0], hidden+16, &work[0], hidden+16, hidden)
 				}
 				elems(b, rows*hidden)
-			case rt.PackK:
+			case kernel.PackK:
 				for b.Loop() {
 					for r := 0; r < rows; r += asm.Panel {
 						f(min(asm.Panel, rows-r), &dst[r*64], &work[r*ld], ld, 64)
 					}
 				}
 				elems(b, rows*64)
-			case rt.WGemm: // one tile, everything in cache
+			case kernel.WGemm: // one tile, everything in cache
 				panels := make([]uint16, k.NR*d)
 				for b.Loop() {
 					f(1, d, &work[0], ld, &panels[0], d*asm.Panel, &dst[0], ld, &work[0], 0, &panels[256], 64)
 				}
 				flops(b, 2*d*k.MR*k.NR)
-			case rt.Expand:
+			case kernel.Expand:
 				panel := make([]uint16, d*asm.Panel+1024)
 				for b.Loop() {
 					f(d*asm.Panel, &dst[0], &panel[0])
 				}
 				elems(b, d*asm.Panel)
-			case rt.DGemm: // one tile, everything in cache
+			case kernel.DGemm: // one tile, everything in cache
 				rows, panels := make([]uint16, k.MR*(d+32)), make([]uint16, k.NR*d)
 				for b.Loop() {
 					f(1, d/2, &rows[0], d+32, &panels[0], d*asm.Panel, &dst[0], ld, &work[0], 0, &panels[256], 64)
 				}
 				flops(b, 2*d*k.MR*k.NR)
-			case rt.Round:
+			case kernel.Round:
 				halves := make([]uint16, rows*(d+32))
 				for b.Loop() {
 					f(rows, &halves[0], d+32, &work[0], ld, d)
 				}
 				elems(b, rows*d)
-			case rt.QGemm: // one tile, everything in cache
+			case kernel.QGemm: // one tile, everything in cache
 				panels := make([]int8, sizeOf(k)*k.NR/asm.Panel*(d*asm.Panel+192)+1024)
 				bytes := make([]uint8, 16*2*(d+64))
 				for b.Loop() {
 					f(1, d/4, &bytes[0], 2*(d+64), &panels[0], d*asm.Panel+192, &dst[0], ld, &work[0], &work[0], &work[0], 1, &panels[0], 64)
 				}
 				flops(b, 2*d*k.MR*k.NR)
-			case rt.Widen:
+			case kernel.Widen:
 				panels := make([]int8, 3*(d*asm.Panel+192))
 				for b.Loop() {
 					f(d/4, &panels[0], &panels[2*(d*asm.Panel+192)])
 				}
 				elems(b, d*asm.Panel)
-			case rt.RowStart:
+			case kernel.RowStart:
 				bytes := make([]uint8, rows*2*(d+64))
 				for b.Loop() {
 					f(rows, d/4, &bytes[0], 2*(d+64))
 				}
 				elems(b, rows*d)
-			case rt.Quant:
+			case kernel.Quant:
 				bytes := make([]uint8, rows*2*(d+64))
 				for b.Loop() {
 					f(rows, &bytes[0], 2*(d+64), &work[0], ld, d, &dst[0], &dst[rows])
 				}
 				elems(b, rows*d)
-			case rt.QuantNorm:
+			case kernel.QuantNorm:
 				bytes := make([]uint8, rows*2*(d+64))
 				for b.Loop() {
 					f(rows, &bytes[0], 2*(d+64), &work[0], ld, d, 1e-5, &dst[0], &dst[rows])
@@ -207,10 +207,10 @@ func BenchmarkGemm(b *testing.B) {
 		if len(tiles) == 0 {
 			continue
 		}
-		var fs []rt.Gemm
+		var fs []kernel.Gemm
 		for _, k := range tiles {
 			if compiled, lacks, _ := usable(k); lacks == "" {
-				fs = append(fs, compiled.Func.(rt.Gemm))
+				fs = append(fs, compiled.Func.(kernel.Gemm))
 			}
 		}
 		for _, s := range [][3]int{{197, 768, 768}, {197, 768, 3072}, {197, 3072, 768}, {64, 768, 3072}, {16, 768, 3072}, {1, 768, 3072}} {
@@ -241,7 +241,7 @@ func BenchmarkGemm(b *testing.B) {
 }
 
 // product computes c = x*w + bias for one panel width of columns at a time.
-func product(fs []rt.Gemm, m, k, n int, x []float32, lda int, w, c []float32, ldc int, bias []float32) {
+func product(fs []kernel.Gemm, m, k, n int, x []float32, lda int, w, c []float32, ldc int, bias []float32) {
 	const block = 768
 	for k0 := 0; k0 < k; k0 += block {
 		kb := min(block, k-k0)

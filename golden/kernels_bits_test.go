@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/multiway-go/multiway/asm"
-	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/kernel"
 	"github.com/multiway-go/multiway/ir"
 )
 
@@ -57,11 +57,11 @@ func TestSameBits(t *testing.T) {
 						start = nil
 					}
 					switch f := compiled.Func.(type) {
-					case rt.Gemm:
+					case kernel.Gemm:
 						f(1, kb, &a[r*depth+k0], depth, &b[k0*n], len(b), &out[r*n], n, start, acc, nil, 0)
-					case rt.WGemm:
+					case kernel.WGemm:
 						f(1, kb, &a[r*depth+k0], depth, &narrow[k0*n], len(b), &out[r*n], n, start, acc, nil, 0)
-					case rt.GemmV:
+					case kernel.GemmV:
 						f(1, kb, &a[r*depth+k0], depth, &b[k0*n], n, &out[r*n], n, acc)
 					}
 					k0 += kb
@@ -122,19 +122,19 @@ func TestSameBitsEverywhere(t *testing.T) {
 		}
 		copy(out, in[16*ld:])
 		switch f := compiled.Func.(type) {
-		case rt.Gemm:
+		case kernel.Gemm:
 			f(1, n, &in[0], ld, &in[8*ld], 0, &out[0], ld, &in[31*ld], 1, nil, 0)
-		case rt.GemmV:
+		case kernel.GemmV:
 			f(1, 20, &in[0], ld, &in[8*ld], ld, &out[0], ld, 1)
-		case rt.Softmax:
+		case kernel.Softmax:
 			f(rows, &out[0], ld, n, &out[16*ld])
-		case rt.ScaleRows:
+		case kernel.ScaleRows:
 			f(rows, &out[0], ld, &in[0], ld, n, &in[8*ld])
-		case rt.LayerNorm:
+		case kernel.LayerNorm:
 			f(rows, &out[0], ld, &in[0], ld, n, &in[8*ld], &in[9*ld], 1e-5)
-		case rt.Gelu: // add too
+		case kernel.Gelu: // add too
 			f(rows, &out[0], ld, &in[0], ld, n)
-		case rt.PackK:
+		case kernel.PackK:
 			f(rows, &out[0], &in[0], ld, 64)
 		default:
 			continue

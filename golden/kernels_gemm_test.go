@@ -7,7 +7,7 @@ import (
 	"unsafe"
 
 	"github.com/multiway-go/multiway/asm"
-	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/kernel"
 	"github.com/multiway-go/multiway/ir"
 )
 
@@ -27,7 +27,7 @@ func startOf(c float32, acc int, bias []float32, j int) (start, abs float64) {
 }
 
 func testGemm(c *check, k asm.Kernel, fn any) {
-	f := fn.(rt.Gemm)
+	f := fn.(kernel.Gemm)
 	panels := k.NR / asm.Panel
 	for _, depth := range upTo(40, 63, 64, 65, 768) {
 		for variant := range 4 {
@@ -84,7 +84,7 @@ func dtypeOf(k asm.Kernel) ir.DType {
 }
 
 func testWGemm(c *check, k asm.Kernel, fn any) {
-	f := fn.(rt.WGemm)
+	f := fn.(kernel.WGemm)
 	panels := k.NR / asm.Panel
 	for _, depth := range upTo(40, 63, 64, 65, 768) {
 		for variant := range 4 {
@@ -128,7 +128,7 @@ func testWGemm(c *check, k asm.Kernel, fn any) {
 
 // testExpand widens every value of the type, and runs of every length.
 func testExpand(c *check, k asm.Kernel, fn any) {
-	f, d := fn.(rt.Expand), dtypeOf(k)
+	f, d := fn.(kernel.Expand), dtypeOf(k)
 	all := 1 << (8 * d.Size())
 	for _, n := range append(upTo(70), all) {
 		src := c.bytesOf(c.in2, n*d.Size())
@@ -154,7 +154,7 @@ func testExpand(c *check, k asm.Kernel, fn any) {
 
 // testDGemm holds sums of products of bfloat16 to their definition, to the bit: it says in which order they are rounded.
 func testDGemm(c *check, k asm.Kernel, fn any) {
-	f := fn.(rt.DGemm)
+	f := fn.(kernel.DGemm)
 	panels := k.NR / asm.Panel
 	for _, pairs := range upTo(10, 31, 32, 33, 384) {
 		for variant := range 4 {
@@ -204,7 +204,7 @@ func testDGemm(c *check, k asm.Kernel, fn any) {
 
 // testRound rounds numbers between all neighbours, and rows of every length.
 func testRound(c *check, _ asm.Kernel, fn any) {
-	f := fn.(rt.Round)
+	f := fn.(kernel.Round)
 	for _, n := range upTo(70, 768, 1<<16) {
 		what := fmt.Sprint("n=", n)
 		rows, room := 3, (n+31)/32*32

@@ -8,7 +8,7 @@ import (
 	"unsafe"
 
 	"github.com/multiway-go/multiway/asm"
-	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/kernel"
 )
 
 // bytesOf is the memory of a fenced row of floats as n bytes, which end where it ends.
@@ -28,7 +28,7 @@ func sizeOf(k asm.Kernel) int {
 
 // testQGemm holds tiles to their definition, which leaves no room, also where 16 bits nearly overflow.
 func testQGemm(c *check, k asm.Kernel, fn any) {
-	f := fn.(rt.QGemm)
+	f := fn.(kernel.QGemm)
 	panels := k.NR / asm.Panel
 	for _, groups := range upTo(10, 48, 128, 192) {
 		for variant := range 8 {
@@ -169,7 +169,7 @@ func startRow(row []uint8, groups int) {
 
 // testRowStart holds the starts of rows to their definition.
 func testRowStart(c *check, _ asm.Kernel, fn any) {
-	f := fn.(rt.RowStart)
+	f := fn.(kernel.RowStart)
 	for _, groups := range upTo(10, 48, 192) {
 		rows, what := 3, fmt.Sprint(groups, " groups")
 		dst := c.newMat(c.out, rows, 2*groups+1, 2*groups+3, c.normal)
@@ -194,7 +194,7 @@ func testRowStart(c *check, _ asm.Kernel, fn any) {
 
 // testWiden holds widened panels to their definition.
 func testWiden(c *check, _ asm.Kernel, fn any) {
-	f := fn.(rt.Widen)
+	f := fn.(kernel.Widen)
 	for _, groups := range upTo(10, 48, 192) {
 		src, want := c.bytesOf(c.in, 64*groups+192), make([]uint8, 128*groups+192)
 		for i := range src {
@@ -212,7 +212,7 @@ func testWiden(c *check, _ asm.Kernel, fn any) {
 
 // testQuant holds the bytes of a row to their definition, which leaves no room.
 func testQuant(c *check, k asm.Kernel, fn any) {
-	f, bytes, parts := fn.(rt.Quant), sizeOf(k), partsOf(k)
+	f, bytes, parts := fn.(kernel.Quant), sizeOf(k), partsOf(k)
 	for _, n := range upTo(70, 768) {
 		for _, size := range []float32{1, 1e-20, 1e-31, 1e20, 0} {
 			what := fmt.Sprintf("n=%d size=%g", n, size)
@@ -289,7 +289,7 @@ func (c *check) rounded(rows, bytes, parts int) mat {
 
 // testNormQuant compares with the two kernels of the same level.
 func testNormQuant(c *check, k asm.Kernel, fn any) {
-	f, bytes, parts := fn.(rt.QuantNorm), sizeOf(k), partsOf(k)
+	f, bytes, parts := fn.(kernel.QuantNorm), sizeOf(k), partsOf(k)
 	other := func(op asm.Op, dtype string) any {
 		k := asm.Find(asm.Kernel{Op: op, DType: dtype}.Family(), k.ISA)[0]
 		compiled, _, why := usable(k)
@@ -298,7 +298,7 @@ func testNormQuant(c *check, k asm.Kernel, fn any) {
 		}
 		return compiled.Func
 	}
-	norm, quant := other(asm.OpLayerNorm, "f32").(rt.LayerNorm), other(map[int]asm.Op{1: asm.OpQuant, 2: asm.OpQuantW}[bytes], k.DType).(rt.Quant)
+	norm, quant := other(asm.OpLayerNorm, "f32").(kernel.LayerNorm), other(map[int]asm.Op{1: asm.OpQuant, 2: asm.OpQuantW}[bytes], k.DType).(kernel.Quant)
 	const eps = 1e-5
 	for _, n := range upTo(70, 768) {
 		for _, odd := range []float32{0, float32(math.Inf(1)), float32(math.NaN()), 1e30} {

@@ -6,11 +6,11 @@ import (
 	"slices"
 
 	"github.com/multiway-go/multiway/asm"
-	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/kernel"
 )
 
 func testAdd(c *check, _ asm.Kernel, fn any) {
-	f := fn.(rt.Add)
+	f := fn.(kernel.Add)
 	for _, n := range upTo(70, 768) {
 		for _, rows := range []int{0, 1, 3} {
 			what := fmt.Sprintf("rows=%d n=%d", rows, n)
@@ -74,7 +74,7 @@ func layerNormBound(n int, x, mean, meanAbs, scale float64) float64 {
 }
 
 func testLayerNorm(c *check, _ asm.Kernel, fn any) {
-	f := fn.(rt.LayerNorm)
+	f := fn.(kernel.LayerNorm)
 	const eps = 1e-5
 	for _, affine := range []bool{false, true} {
 		for _, shift := range []float32{0, 30} {
@@ -118,7 +118,7 @@ func geluBound(want float64) float64 { return 3e-7 + unit*math.Abs(want) }
 func geluOf(x float64) float64 { return 0.5 * x * math.Erfc(-x/math.Sqrt2) }
 
 func testGelu(c *check, _ asm.Kernel, fn any) {
-	f := fn.(rt.Gelu)
+	f := fn.(kernel.Gelu)
 	c.rowwise(upTo(70, 3072), c.normal, func(rows int, dst, src mat) func(r, i int, x float32) (float64, float64) {
 		f(rows, dst.ptr(), dst.ld, src.ptr(), src.ld, src.n)
 		return func(_, _ int, x float32) (float64, float64) {

@@ -11,7 +11,7 @@ import (
 
 	"github.com/multiway-go/multiway/asm"
 	"github.com/multiway-go/multiway/asm/asmtest"
-	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/kernel"
 	"github.com/multiway-go/multiway/generated/kernels"
 )
 
@@ -25,8 +25,8 @@ func usable(k asm.Kernel) (c kernels.Kernel, lacks, why string) {
 		}
 		return c, string(k.ISA), "left out of this build by -tags noasm"
 	}
-	if !slices.Contains(rt.Levels(), string(k.ISA)) {
-		return c, string(k.ISA), fmt.Sprintf("this CPU has the levels %v", rt.Levels())
+	if !slices.Contains(kernel.Levels(), string(k.ISA)) {
+		return c, string(k.ISA), fmt.Sprintf("this CPU has the levels %v", kernel.Levels())
 	}
 	return all[i], "", ""
 }

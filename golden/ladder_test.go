@@ -38,7 +38,7 @@ var ladder = map[string]rung{
 	"asm/arm64":   {imports: "asm", tests: "generated/kernels"},
 	"passes":      {imports: "ir ir/precision asm", tests: "ir/irtest"},
 
-	"codegen":        {imports: "ir asm asm/amd64 asm/arm64 codegen/rt codegen/rt/file codegen/rt/caption codegen/rt/pixel codegen/rt/token github.com/dave/jennifer/jen", tests: "passes codegen/onnx"},
+	"codegen":        {imports: "ir asm asm/amd64 asm/arm64 codegen/rt/blob codegen/rt/exec codegen/rt/file codegen/rt/caption codegen/rt/pixel codegen/rt/token github.com/dave/jennifer/jen", tests: "passes codegen/onnx"},
 	"codegen/engine": {imports: "ir asm codegen codegen/rt/...", tests: "ir/irtest passes codegen/inputs"},
 	"codegen/inputs": {imports: "ir codegen/rt codegen/rt/caption codegen/rt/file codegen/rt/imagefile codegen/rt/pixel codegen/rt/task codegen/rt/token", tests: "ir/model"},
 	"codegen/tune":   {imports: "ir ir/model ir/precision asm passes codegen/inputs codegen/rt", tests: "ir/checkpoint"},
@@ -49,7 +49,11 @@ var ladder = map[string]rung{
 
 	"codegen/rt/file":                    {imports: "golang.org/x/sys/..."}, // a leaf that both sides read and write files by
 	"codegen/rt/interrupt":               {imports: "codegen/rt/file"},      // what main functions end by; it links os/exec and os/signal, which packages of models do not
-	"codegen/rt":                         {imports: "codegen/rt/file golang.org/x/sys/...", tests: "generated/kernels"},
+	"codegen/rt/blob":                    {imports: "codegen/rt/file golang.org/x/sys/..."},
+	"codegen/rt/kernel":                  {imports: "golang.org/x/sys/...", tests: "codegen/rt/kernel/kerneltest"},
+	"codegen/rt/kernel/kerneltest":       {imports: "codegen/rt/kernel"}, // for tests only
+	"codegen/rt/exec":                    {imports: "codegen/rt/blob codegen/rt/kernel", tests: "codegen/rt/kernel/kerneltest"},
+	"codegen/rt":                         {imports: "codegen/rt/blob codegen/rt/kernel codegen/rt/exec codegen/rt/file", tests: "codegen/rt/kernel/kerneltest generated/kernels golang.org/x/sys/..."},
 	"codegen/rt/token":                   {},
 	"codegen/rt/pixel":                   {imports: "golang.org/x/sys/...", tests: "ir/checkpoint"},
 	"codegen/rt/imagefile":               {imports: "codegen/rt/file codegen/rt/pixel codegen/rt/imagefile/jpeg golang.org/x/image/..."},
@@ -58,12 +62,12 @@ var ladder = map[string]rung{
 	"codegen/rt/imagefile/heic":          {imports: "codegen/rt/imagefile codegen/rt/imagefile/heif github.com/gen2brain/heic", tests: "codegen/rt/imagefile/heif/heiftest"}, // LGPL: linked only where it is asked for
 	"codegen/rt/imagefile/avif":          {imports: "codegen/rt/imagefile codegen/rt/imagefile/heif github.com/gen2brain/avif", tests: "codegen/rt/imagefile/heif/heiftest"},
 	"codegen/rt/imagefile/jpeg":          {imports: "codegen/rt/pixel golang.org/x/sys/..."},
-	"codegen/rt/caption":                 {imports: "codegen/rt", tests: "codegen/rt/rttest"},
-	"codegen/rt/task": {imports: "codegen/rt codegen/rt/caption codegen/rt/token codegen/rt/pixel",
+	"codegen/rt/caption":                 {imports: "codegen/rt codegen/rt/exec", tests: "codegen/rt/rttest"},
+	"codegen/rt/task": {imports: "codegen/rt codegen/rt/exec codegen/rt/caption codegen/rt/token codegen/rt/pixel",
 		tests: "codegen/rt/rttest generated/beit3tiny generated/emoji"}, // the load is of compiled models
 	"codegen/rt/engineproc": {imports: "codegen/rt codegen/rt/caption codegen/rt/bench codegen/rt/interrupt", tests: "codegen/rt/rttest"},
-	"codegen/rt/rttest":     {imports: "codegen/rt"},
-	"codegen/rt/bench":      {imports: "codegen/rt codegen/rt/task", tests: "generated/beit3tiny generated/emoji"},
+	"codegen/rt/rttest":     {imports: "codegen/rt codegen/rt/exec codegen/rt/kernel codegen/rt/blob"},
+	"codegen/rt/bench":      {imports: "codegen/rt codegen/rt/exec codegen/rt/kernel codegen/rt/blob codegen/rt/task", tests: "generated/beit3tiny generated/emoji"},
 	"codegen/rt/cli": {imports: "codegen/rt/... github.com/spf13/cobra golang.org/x/term",
 		tests: testscript},
 
@@ -73,7 +77,7 @@ var ladder = map[string]rung{
 
 	"golden/suite":          {imports: "asm asm/asmtest"},
 	"golden/cases":          {imports: "ir/checkpoint codegen/rt/file"},
-	"golden/cases/casetest": {imports: "golden/cases codegen/rt"},
+	"golden/cases/casetest": {imports: "golden/cases codegen/rt codegen/rt/exec codegen/rt/kernel"},
 	"golden": {imports: "ir ir/model ir/checkpoint ir/precision asm codegen/compile codegen/engine codegen/inputs codegen/rt/... golden/cases",
 		tests: "asm/amd64 codegen passes generated/... golden/cases/casetest golang.org/x/sys/..."},
 	"cmd/multiway": {imports: "ir/... asm/... passes codegen codegen/compile codegen/onnx codegen/rt/... golden " +
@@ -92,7 +96,7 @@ const (
 
 // generatedRung is what every package under generated may import; rt/cli is for
 // mains.
-var generatedRung = rung{imports: "codegen/rt codegen/rt/task codegen/rt/caption codegen/rt/token codegen/rt/pixel", tests: "golden/cases/casetest"}
+var generatedRung = rung{imports: "codegen/rt codegen/rt/exec codegen/rt/kernel codegen/rt/blob codegen/rt/task codegen/rt/caption codegen/rt/token codegen/rt/pixel", tests: "golden/cases/casetest"}
 
 // allows reports whether the list has the import.
 func allows(list, path string) bool {
@@ -201,6 +205,9 @@ func TestLadderIsStrict(t *testing.T) {
 		{"codegen/tune", "codegen/compile"},
 		{"codegen/rt", "ir"},
 		{"codegen/rt", "codegen/rt/token"},
+		{"codegen/rt/blob", "codegen/rt/kernel"},
+		{"codegen/rt/kernel", "codegen/rt/blob"},
+		{"codegen/rt/exec", "codegen/rt"},
 		{"codegen/rt/token", "golang.org/x/text"},
 		{"codegen/rt/task", "github.com/spf13/cobra"},
 		{"golden", "generated/kernels"},

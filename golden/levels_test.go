@@ -12,6 +12,8 @@ import (
 	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/codegen/engine"
 	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/exec"
+	"github.com/multiway-go/multiway/codegen/rt/kernel"
 	"github.com/multiway-go/multiway/generated/beit3tiny"
 	"github.com/multiway-go/multiway/generated/emoji"
 	"github.com/multiway-go/multiway/generated/kernels"
@@ -23,8 +25,8 @@ import (
 // here ends a test of a level that this CPU or this build lacks.
 func here(t *testing.T, level asm.ISA) {
 	t.Helper()
-	if !slices.Contains(rt.Levels(), string(level)) {
-		asmtest.Missing(t, string(level), fmt.Sprintf("this CPU has the levels %v", rt.Levels()))
+	if !slices.Contains(kernel.Levels(), string(level)) {
+		asmtest.Missing(t, string(level), fmt.Sprintf("this CPU has the levels %v", kernel.Levels()))
 	}
 	if level != asm.Generic && !slices.ContainsFunc(kernels.All(), func(k kernels.Kernel) bool { return k.Level == string(level) }) {
 		asmtest.Missing(t, string(level), "left out of this build by -tags noasm")
@@ -49,7 +51,7 @@ func TestLevels(t *testing.T) {
 }
 
 // outputs runs a function on a batch and returns every value of its results.
-type outputs func(f *rt.Func, batch []rt.Seq) ([]float32, error)
+type outputs func(f *exec.Func, batch []rt.Seq) ([]float32, error)
 
 // sameBits compares what the levels of this CPU compute of every function that keeps nothing between its calls. Levels with
 // assembly give the same bits. Plain Go rounds products before it adds them: it gives the same values to a relative error,
@@ -127,7 +129,7 @@ func TestLevelsGiveTheSameBits(t *testing.T) {
 					t.Fatal(err)
 				}
 				s := m.NewSession()
-				return func(f *rt.Func, batch []rt.Seq) (all []float32, err error) {
+				return func(f *exec.Func, batch []rt.Seq) (all []float32, err error) {
 					r, err := s.Run(f, batch)
 					if err != nil {
 						return nil, err
@@ -183,7 +185,7 @@ func TestLevelsGiveTheSameBitsAtEveryPrecision(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					return func(f *rt.Func, batch []rt.Seq) (all []float32, err error) {
+					return func(f *exec.Func, batch []rt.Seq) (all []float32, err error) {
 						outs, err := proc.Run(f.Name, batch)
 						for _, o := range outs {
 							all = append(all, slices.Concat(o.Seqs...)...)

@@ -21,6 +21,7 @@ import (
 	"github.com/multiway-go/multiway/codegen/compile"
 	"github.com/multiway-go/multiway/codegen/inputs"
 	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/exec"
 	"github.com/multiway-go/multiway/codegen/rt/task"
 	"github.com/multiway-go/multiway/generated/beit3tiny"
 )
@@ -51,7 +52,7 @@ func atLevels(t *testing.T, f func(t *testing.T, level string)) {
 }
 
 // sequence makes the input of a function with a text of n ids.
-func sequence(f *rt.Func, n int, seed uint64) rt.Seq {
+func sequence(f *exec.Func, n int, seed uint64) rt.Seq {
 	r := rand.New(rand.NewPCG(seed, 17))
 	var s rt.Seq
 	for range f.Image {
@@ -171,7 +172,7 @@ func TestTinyBatches(t *testing.T) {
 func TestTinyMixturesAllocateNothing(t *testing.T) {
 	s := openTiny(t, "generic", rt.WithThreads(2)).NewSession()
 	most := beit3tiny.Package.Text
-	f := beit3tiny.Package.Funcs[slices.IndexFunc(beit3tiny.Package.Funcs, func(f *rt.Func) bool { return f.Name == "pair" })]
+	f := beit3tiny.Package.Funcs[slices.IndexFunc(beit3tiny.Package.Funcs, func(f *exec.Func) bool { return f.Name == "pair" })]
 	full := make([]rt.Seq, 40)
 	for i := range full {
 		full[i] = sequence(f, most, uint64(i))
@@ -435,7 +436,7 @@ func TestTinyHostileInput(t *testing.T) {
 		{"too many ids", func() error { _, err := s.Language([]rt.Seq{{IDs: make([]int32, 13)}}); return err }, "13 ids, the limit is 12"},
 		{"half a picture", func() error { _, err := s.Vision([]rt.Seq{{Image: make([]float32, 7)}}); return err }, "7 values, want 1728"},
 		{"a picture for a text function", func() error { _, err := s.Images(f[3], picture(8, 8, 1)); return err }, "takes none"},
-		{"a foreign function", func() error { _, err := s.Run(&rt.Func{Name: "other"}, nil); return err }, "another package"},
+		{"a foreign function", func() error { _, err := s.Run(&exec.Func{Name: "other"}, nil); return err }, "another package"},
 		{"an unknown level", func() error { _, err := beit3tiny.New(rt.WithLevel("avx9")); return err }, `unknown level "avx9"`},
 	} {
 		if err := row.call(); err == nil || !strings.Contains(err.Error(), row.want) {

@@ -14,7 +14,7 @@
 // other rows and means what they mean.
 //
 // A new op is one op_*.go file, or a part of one: its variable, its row, its method of
-// Builder, its Infer, Eval and Cost. What runs it is a method of rt.Exec and a row of
+// Builder, its Infer, Eval and Cost. What runs it is a method of exec.Exec and a row of
 // codegen's steps; a primitive op is a row of codegen/onnx's ops too.
 //
 // # Text

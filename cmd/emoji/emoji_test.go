@@ -21,6 +21,7 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/codegen/rt/cli"
 	"github.com/multiway-go/multiway/codegen/rt/imagefile"
+	"github.com/multiway-go/multiway/codegen/rt/kernel"
 	"github.com/multiway-go/multiway/generated/emoji"
 	"github.com/multiway-go/multiway/ir/checkpoint"
 )
@@ -134,7 +135,7 @@ func TestAnswers(t *testing.T) {
 	for i, d := range h.Items {
 		number[d.Hex] = i
 	}
-	for _, level := range rt.Levels() {
+	for _, level := range kernel.Levels() {
 		t.Run(level, func(t *testing.T) {
 			m, err := emoji.New(rt.WithLevel(level))
 			if err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/multiway-go/multiway/codegen/engine"
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/codegen/rt/bench"
+	rtexec "github.com/multiway-go/multiway/codegen/rt/exec"
 	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/codegen/rt/interrupt"
 	"github.com/multiway-go/multiway/codegen/tune"
@@ -115,7 +116,7 @@ func (m *Model) times(o bench.Options) error {
 	}
 	like := &rt.Package{Name: p.Name, Text: p.MaxT}
 	for _, f := range p.Funcs {
-		like.Funcs = append(like.Funcs, &rt.Func{Name: f.Name, Text: f.UsesT()})
+		like.Funcs = append(like.Funcs, &rtexec.Func{Name: f.Name, Text: f.UsesT()})
 	}
 	if len(o.Entries) > 0 {
 		o.Entries = nil // the compiled model has no others

@@ -18,7 +18,7 @@ import (
 	"github.com/multiway-go/multiway/codegen"
 	"github.com/multiway-go/multiway/codegen/compile"
 	"github.com/multiway-go/multiway/codegen/engine"
-	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/blob"
 	"github.com/multiway-go/multiway/ir"
 	"github.com/multiway-go/multiway/ir/checkpoint"
 )
@@ -135,7 +135,7 @@ func TestWrite(t *testing.T) {
 	if n := int64(len(first["weights.bin"])); n != r.Weights {
 		t.Errorf("weights.bin has %d bytes, the report says %d", n, r.Weights)
 	}
-	b, err := rt.OpenBlob(filepath.Join(dir, "weights.bin"))
+	b, err := blob.OpenBlob(filepath.Join(dir, "weights.bin"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,36 +180,36 @@ func TestWritePrecision(t *testing.T) {
 	for _, c := range []struct {
 		precision string
 		judges    []string
-		stored    map[string]rt.DType
+		stored    map[string]blob.DType
 	}{
 		{"{default: bf16, embedding: int8, ffn: f16, keep: {l1: f32, l1.attn.out: bf16}}",
 			[]string{"generic", "interpreter", "the model in float64"},
-			map[string]rt.DType{
-				"language.embed.tok.w": rt.I8, "language.embed.pos.w": rt.F32, "vision.embed.proj.w": rt.F32,
-				"l0.attn.vision.q.w": rt.BF16, "l0.ffn.vision.fc2.w": rt.F16, "l0.ffn.vision.fc2.b": rt.F32,
-				"l1.attn.vision~f.k.w": rt.F32, "l1.attn.vision~f.out.w": rt.BF16, "l1.ffn.language~f.fc1.w": rt.F32,
-				"retrieval.vision.w": rt.BF16,
+			map[string]blob.DType{
+				"language.embed.tok.w": blob.I8, "language.embed.pos.w": blob.F32, "vision.embed.proj.w": blob.F32,
+				"l0.attn.vision.q.w": blob.BF16, "l0.ffn.vision.fc2.w": blob.F16, "l0.ffn.vision.fc2.b": blob.F32,
+				"l1.attn.vision~f.k.w": blob.F32, "l1.attn.vision~f.out.w": blob.BF16, "l1.ffn.language~f.fc1.w": blob.F32,
+				"retrieval.vision.w": blob.BF16,
 			}},
 		{"{default: int8, retrieval: int8, patches: bf16, keep: {l0.attn: bf16}}",
 			[]string{"generic", "the model in float64"},
-			map[string]rt.DType{
-				"language.embed.tok.w": rt.I8, "vision.embed.proj.w": rt.BF16,
-				"l0.attn.vision.q.w": rt.BF16, "l0.ffn.vision~f.fc2.w": rt.I8,
-				"l1.attn.vision~f.v.w": rt.I8, "retrieval~f.vision.w": rt.I8,
+			map[string]blob.DType{
+				"language.embed.tok.w": blob.I8, "vision.embed.proj.w": blob.BF16,
+				"l0.attn.vision.q.w": blob.BF16, "l0.ffn.vision~f.fc2.w": blob.I8,
+				"l1.attn.vision~f.v.w": blob.I8, "retrieval~f.vision.w": blob.I8,
 			}},
 		{"{default: int8x2, embedding: int8x2, keep: {l0.attn: bf16}}",
 			[]string{"generic", "interpreter", "the model in float64"},
-			map[string]rt.DType{
-				"language.embed.tok.w": rt.I8, "vision.embed.proj.w": rt.I8X2,
-				"l0.attn.vision.q.w": rt.BF16, "l0.ffn.vision~f.fc2.w": rt.I8X2,
-				"l1.attn.vision~f.v.w": rt.I8X2, "retrieval~f.vision.w": rt.I8X2,
+			map[string]blob.DType{
+				"language.embed.tok.w": blob.I8, "vision.embed.proj.w": blob.I8X2,
+				"l0.attn.vision.q.w": blob.BF16, "l0.ffn.vision~f.fc2.w": blob.I8X2,
+				"l1.attn.vision~f.v.w": blob.I8X2, "retrieval~f.vision.w": blob.I8X2,
 			}},
 		{"bf16dot",
 			[]string{"generic", "the model in float64"},
-			map[string]rt.DType{
-				"language.embed.tok.w": rt.BF16, "vision.embed.proj.w": rt.F32,
-				"l0.attn.vision~f.q.w": rt.F32, "l0.ffn.vision.fc2.w": rt.BF16Dot,
-				"l1.attn.vision.v.w": rt.BF16Dot, "retrieval.vision.w": rt.BF16,
+			map[string]blob.DType{
+				"language.embed.tok.w": blob.BF16, "vision.embed.proj.w": blob.F32,
+				"l0.attn.vision~f.q.w": blob.F32, "l0.ffn.vision.fc2.w": blob.BF16Dot,
+				"l1.attn.vision.v.w": blob.BF16Dot, "retrieval.vision.w": blob.BF16,
 			}},
 	} {
 		m := open(t, tiny+"precision: "+c.precision+"\ncosine: 0.5\n")
@@ -234,11 +234,11 @@ func TestWritePrecision(t *testing.T) {
 		if d := cmp.Diff(c.judges, judges); d != "" {
 			t.Errorf("%s: judges (-want +got)\n%s", c.precision, d)
 		}
-		b, err := rt.OpenBlob(filepath.Join(dir, "weights.bin"))
+		b, err := blob.OpenBlob(filepath.Join(dir, "weights.bin"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := map[string]rt.DType{}
+		got := map[string]blob.DType{}
 		for _, x := range b.Tensors {
 			if c.stored[x.Name] != 0 {
 				got[x.Name] = x.DType
@@ -419,7 +419,7 @@ func TestWriteBinary(t *testing.T) {
 	if _, err := m.Write(compile.Options{Binary: path, Check: compile.Off}); err != nil {
 		t.Fatal(err)
 	}
-	b, err := rt.OpenAppended(path)
+	b, err := blob.OpenAppended(path)
 	if err != nil {
 		t.Fatal(err)
 	}

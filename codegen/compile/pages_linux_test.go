@@ -12,6 +12,7 @@ import (
 	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/codegen/inputs"
 	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/blob"
 )
 
 // middling has 45 MB of weights, 21 MB of them of the vision expert.
@@ -112,7 +113,7 @@ func TestProcessMapsItsExpertsAlone(t *testing.T) {
 	}
 	path := filepath.Join(dir, "weights.bin")
 	e := engineOf(t, m, described, path)
-	blob, err := rt.OpenBlob(path)
+	blob, err := blob.OpenBlob(path)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,8 @@ import (
 	"github.com/multiway-go/multiway/codegen/compile"
 	"github.com/multiway-go/multiway/codegen/inputs"
 	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/blob"
+	"github.com/multiway-go/multiway/codegen/rt/kernel"
 	"github.com/multiway-go/multiway/ir"
 	"github.com/multiway-go/multiway/ir/checkpoint"
 	"github.com/multiway-go/multiway/ir/model"
@@ -85,7 +87,7 @@ func TestThreeModalities(t *testing.T) {
 			truth[f.Name] = append(truth[f.Name], out["encoder_out"].F)
 		}
 	}
-	for _, level := range rt.Levels() {
+	for _, level := range kernel.Levels() {
 		if _, built := asm.ISA(level).Level(); !built {
 			continue
 		}
@@ -127,7 +129,7 @@ func TestThreeBlobs(t *testing.T) {
 			if _, err := openThree(t).Write(compile.Options{Dir: dir, Entries: []string{e.name}, Check: compile.Off}); err != nil {
 				t.Fatal(err)
 			}
-			b, err := rt.OpenBlob(filepath.Join(dir, "weights.bin"))
+			b, err := blob.OpenBlob(filepath.Join(dir, "weights.bin"))
 			if err != nil {
 				t.Fatal(err)
 			}

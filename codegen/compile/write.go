@@ -13,7 +13,7 @@ import (
 
 	"github.com/multiway-go/multiway/codegen"
 	"github.com/multiway-go/multiway/codegen/engine"
-	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/blob"
 	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/codegen/tune"
 	"github.com/multiway-go/multiway/ir"
@@ -234,7 +234,7 @@ func (j *job) pack() (err error) {
 	if err := codegen.WriteWeights(j.blob, j.planned, j.Progress); err != nil {
 		return err
 	}
-	blob, err := rt.OpenBlob(j.blob)
+	blob, err := blob.OpenBlob(j.blob)
 	if err != nil {
 		return err
 	}
@@ -424,11 +424,11 @@ func install(set *file.Set, exe, weights, path string) error {
 		return err
 	}
 	defer code.Close()
-	blob, err := os.Open(weights)
+	bin, err := os.Open(weights)
 	if err != nil {
 		return err
 	}
-	defer blob.Close()
+	defer bin.Close()
 	out, err := set.Create(path, 0o777)
 	if err != nil {
 		return err
@@ -436,7 +436,7 @@ func install(set *file.Set, exe, weights, path string) error {
 	if _, err := io.Copy(out, code); err != nil {
 		return err
 	}
-	return rt.AppendBlob(out.File, blob)
+	return blob.AppendBlob(out.File, bin)
 }
 
 // golden checks the recorded cases against the program and returns their folders as

@@ -14,6 +14,7 @@ import (
 	"github.com/multiway-go/multiway/codegen/engine"
 	"github.com/multiway-go/multiway/codegen/inputs"
 	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/kernel"
 	"github.com/multiway-go/multiway/ir"
 	"github.com/multiway-go/multiway/ir/irtest"
 	"github.com/multiway-go/multiway/passes"
@@ -80,7 +81,7 @@ func TestEngineRunsEveryStep(t *testing.T) {
 	}
 	t.Cleanup(func() { e.Close() })
 	lengths := []int{1, 9, 4, 2, 9, 7, 1, 3, 9, 9} // more rows than the limit of one pass
-	for _, level := range rt.Levels() {
+	for _, level := range kernel.Levels() {
 		t.Run(level, func(t *testing.T) {
 			proc, err := e.Start(level)
 			if err != nil {

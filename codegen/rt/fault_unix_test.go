@@ -11,13 +11,15 @@ import (
 	"testing"
 
 	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/blob"
+	"github.com/multiway-go/multiway/codegen/rt/kernel"
 )
 
 // A weight file that is cut off while it is open ends calls in an error, at every level, in
 // the caller and in its helpers, in assembly and in Go; other models go on.
 func TestWeightsCutOff(t *testing.T) {
 	l := &layers{d: 256, heads: 4, hidden: 1024, count: 1, fixed: 40, text: 9, rows: 80}
-	for _, level := range rt.Levels() {
+	for _, level := range kernel.Levels() {
 		for _, threads := range []int{1, 3} {
 			m := l.model(t, "qaof", rt.WithLevel(level), rt.WithThreads(threads))
 			s := m.NewSession()
@@ -30,13 +32,13 @@ func TestWeightsCutOff(t *testing.T) {
 				t.Fatal(err)
 			}
 			for range 3 {
-				if r, err := s.Run(m.Func("vision"), batch); !errors.Is(err, rt.ErrFault) || r != nil {
-					t.Fatalf("%s, %d threads: a call gets %v, want %v", level, threads, err, rt.ErrFault)
+				if r, err := s.Run(m.Func("vision"), batch); !errors.Is(err, blob.ErrFault) || r != nil {
+					t.Fatalf("%s, %d threads: a call gets %v, want %v", level, threads, err, blob.ErrFault)
 				}
 				runtime.GC() // looks at every stack
 			}
-			if err := m.Verify(); !errors.Is(err, rt.ErrFault) {
-				t.Errorf("Verify gets %v, want %v", err, rt.ErrFault)
+			if err := m.Verify(); !errors.Is(err, blob.ErrFault) {
+				t.Errorf("Verify gets %v, want %v", err, blob.ErrFault)
 			}
 			if debug.SetPanicOnFault(false) {
 				t.Error("the goroutine is left with panics on faults")
@@ -44,7 +46,7 @@ func TestWeightsCutOff(t *testing.T) {
 			if err := m.Close(); err != nil {
 				t.Error(err)
 			}
-			if err := m.Verify(); err == nil || errors.Is(err, rt.ErrFault) {
+			if err := m.Verify(); err == nil || errors.Is(err, blob.ErrFault) {
 				t.Errorf("Verify of a closed model gets %v", err)
 			}
 		}

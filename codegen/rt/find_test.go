@@ -1,10 +1,14 @@
 package rt
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/multiway-go/multiway/codegen/rt/exec"
+)
 
 // Functions are found by what they say that they are.
 func TestFind(t *testing.T) {
-	p := &Package{Funcs: []*Func{
+	p := &Package{Funcs: []*exec.Func{
 		{Name: "photo_retrieval", Task: "retrieval", Kind: "image"},
 		{Name: "caption_step", Task: "encode", Kind: "pair"},
 		{Name: "vision_retrieval", Task: "retrieval", Kind: "image"}, {Name: "pair_vqa"},

@@ -14,26 +14,39 @@ import (
 	"sync"
 	"unsafe"
 
+	"github.com/multiway-go/multiway/codegen/rt/blob"
+	"github.com/multiway-go/multiway/codegen/rt/exec"
 	"github.com/multiway-go/multiway/codegen/rt/file"
+	"github.com/multiway-go/multiway/codegen/rt/kernel"
 )
 
-// Contract1 is named by every generated package written for this contract between
+// Contract2 is named by every generated package written for this contract between
 // generated code and rt. rt keeps it for as long as it honours the contract; a
 // package for another contract does not compile.
-const Contract1 = 1
+const Contract2 = 2
+
+// Packages written for the contract before name these. The compiler says what they are
+// in its first errors, and so what to do.
+const (
+	Contract1 = older
+	Exec      = older
+	Kernels   = older
+
+	older = "a package of an older multiway: run go generate in its folder" // a longer text is cut off
+)
 
 // Package is what the compiler emitted. It is immutable.
 type Package struct {
 	Name     string
-	Contract int      // Contract1
+	Contract int      // Contract2
 	Layout   [32]byte // LayoutHash of the weight file it was generated with
 	Hash     [32]byte // Blob.Hash of the only weight file it takes; zero: any of its layout
 	Computes [32]byte // hash of what it computes, the weights' values left out; see Model.Fingerprint
-	Funcs    []*Func
-	Kernels  []*Kernels // one table a level, any order
-	Rows     int        // limit: packed rows of a segment in one pass
-	Text     int        // limit: rows of one text
-	Vocab    int        // ids are below this
+	Funcs    []*exec.Func
+	Kernels  []*kernel.Kernels // one table a level, any order
+	Rows     int               // limit: packed rows of a segment in one pass
+	Text     int               // limit: rows of one text
+	Vocab    int               // ids are below this
 
 	// Precision says how the matrices and tables are stored, in the words of a model
 	// description; "" is f32.
@@ -43,7 +56,7 @@ type Package struct {
 }
 
 // Find returns the package's function of a task that is of a kind, nil if there is none; see Func.
-func (p *Package) Find(task, kind string) *Func {
+func (p *Package) Find(task, kind string) *exec.Func {
 	for _, f := range p.Funcs {
 		if f.Task == task && f.Kind == kind {
 			return f
@@ -55,8 +68,8 @@ func (p *Package) Find(task, kind string) *Func {
 // Levels returns the levels of this CPU that the package has kernels for, lowest
 // first.
 func (p *Package) Levels() []string {
-	return slices.DeleteFunc(Levels(), func(l string) bool {
-		return !slices.ContainsFunc(p.Kernels, func(k *Kernels) bool { return k.Level == l })
+	return slices.DeleteFunc(kernel.Levels(), func(l string) bool {
+		return !slices.ContainsFunc(p.Kernels, func(k *kernel.Kernels) bool { return k.Level == l })
 	})
 }
 
@@ -75,7 +88,7 @@ type config struct {
 func WithLevel(name string) Option {
 	return func(c *config) error {
 		if name == "" {
-			return fmt.Errorf("WithLevel: empty level; leave the option out for the best level, this CPU has %s", strings.Join(Levels(), ", "))
+			return fmt.Errorf("WithLevel: empty level; leave the option out for the best level, this CPU has %s", strings.Join(kernel.Levels(), ", "))
 		}
 		c.level = name
 		return nil
@@ -113,9 +126,9 @@ func WithVerify() Option {
 // and safe to share.
 type Model struct {
 	pkg     *Package
-	kern    *Kernels
-	names   []KernelInfo
-	blob    *Blob
+	kern    *kernel.Kernels
+	names   []kernel.KernelInfo
+	blob    *blob.Blob
 	base    *float32
 	threads int
 	huge    bool
@@ -132,7 +145,7 @@ type Model struct {
 // the running executable.
 func (p *Package) New(opts ...Option) (*Model, error) {
 	if p.Blob != "" {
-		b, err := ReadBlob(unsafe.Slice(unsafe.StringData(p.Blob), len(p.Blob)))
+		b, err := blob.ReadBlob(unsafe.Slice(unsafe.StringData(p.Blob), len(p.Blob)))
 		if err != nil {
 			return nil, fmt.Errorf("%s: embedded weights: %w", p.Name, err)
 		}
@@ -143,9 +156,9 @@ func (p *Package) New(opts ...Option) (*Model, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: the weights are not embedded and the executable is unknown (%w); use Open with the path of the weight file", p.Name, err)
 	}
-	b, err := OpenAppended(exe)
-	if errors.Is(err, ErrNoWeights) {
-		return nil, fmt.Errorf("%s: %w to %s or embedded in the package; use Open with the path of the weight file", p.Name, ErrNoWeights, exe)
+	b, err := blob.OpenAppended(exe)
+	if errors.Is(err, blob.ErrNoWeights) {
+		return nil, fmt.Errorf("%s: %w to %s or embedded in the package; use Open with the path of the weight file", p.Name, blob.ErrNoWeights, exe)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", p.Name, err)
@@ -156,7 +169,7 @@ func (p *Package) New(opts ...Option) (*Model, error) {
 // Open opens the package with the weight file at path, which is mapped where the system
 // can: see [Blob] for how to replace it.
 func (p *Package) Open(path string, opts ...Option) (*Model, error) {
-	b, err := OpenBlob(path)
+	b, err := blob.OpenBlob(path)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", p.Name, err)
 	}
@@ -165,10 +178,10 @@ func (p *Package) Open(path string, opts ...Option) (*Model, error) {
 
 // OpenWith opens the package with weights that are open already, which the model
 // then owns.
-func (p *Package) OpenWith(b *Blob, opts ...Option) (*Model, error) { return p.model(b, opts) }
+func (p *Package) OpenWith(b *blob.Blob, opts ...Option) (*Model, error) { return p.model(b, opts) }
 
 // model builds the model; it owns b, also when it fails.
-func (p *Package) model(b *Blob, opts []Option) (m *Model, err error) {
+func (p *Package) model(b *blob.Blob, opts []Option) (m *Model, err error) {
 	defer func() {
 		if err != nil {
 			b.Close()
@@ -181,14 +194,14 @@ func (p *Package) model(b *Blob, opts []Option) (m *Model, err error) {
 			return nil, err
 		}
 	}
-	if p.Contract != Contract1 {
-		return nil, fmt.Errorf("generated for contract %d, this runtime has %d; generate the package again", p.Contract, Contract1)
+	if p.Contract != Contract2 {
+		return nil, fmt.Errorf("generated for contract %d, this runtime has %d; generate the package again", p.Contract, Contract2)
 	}
 	if bigEndian {
 		return nil, fmt.Errorf("%s is big-endian, and weights are used as they lie in their little-endian file; run the model on a little-endian system", runtime.GOARCH)
 	}
-	if b.Packing != PackingPanels16 {
-		return nil, fmt.Errorf("%s: weights of packing %d, this program reads packing %d; build the model again", file.Quote(b.Source), b.Packing, PackingPanels16)
+	if b.Packing != blob.PackingPanels16 {
+		return nil, fmt.Errorf("%s: weights of packing %d, this program reads packing %d; build the model again", file.Quote(b.Source), b.Packing, blob.PackingPanels16)
 	}
 	if b.Layout != p.Layout {
 		return nil, fmt.Errorf("%s: the weights belong to another model or build (layout %x, want %x); use the weight file written with this package", file.Quote(b.Source), b.Layout[:4], p.Layout[:4])
@@ -202,7 +215,7 @@ func (p *Package) model(b *Blob, opts []Option) (m *Model, err error) {
 		}
 	}
 	m = &Model{pkg: p, blob: b, threads: c.threads}
-	if m.kern, m.names, err = Choose(p.Kernels, c.level); err != nil {
+	if m.kern, m.names, err = kernel.Choose(p.Kernels, c.level); err != nil {
 		return nil, err
 	}
 	procs := runtime.GOMAXPROCS(0)
@@ -261,7 +274,7 @@ func (m *Model) Close() error {
 func (m *Model) Package() *Package { return m.pkg }
 
 // Blob returns the model's weights, which stay the model's and are closed with it.
-func (m *Model) Blob() *Blob { return m.blob }
+func (m *Model) Blob() *blob.Blob { return m.blob }
 
 // meaning is raised when rt, or what stands on it, makes other numbers of a package than
 // before.
@@ -282,7 +295,7 @@ func (m *Model) Fingerprint() string {
 }
 
 // Func returns the function called name, nil if there is none.
-func (m *Model) Func(name string) *Func {
+func (m *Model) Func(name string) *exec.Func {
 	for _, f := range m.pkg.Funcs {
 		if f.Name == name {
 			return f
@@ -304,7 +317,7 @@ func (m *Model) check() error {
 	m.open.RLock()
 	defer m.open.RUnlock()
 	if m.closed {
-		return fmt.Errorf("%s: %w", m.pkg.Name, ErrClosed)
+		return fmt.Errorf("%s: %w", m.pkg.Name, blob.ErrClosed)
 	}
 	return nil
 }
@@ -327,21 +340,21 @@ func (m *Model) Do(f func(*Session) error) error {
 
 // Info describes an open model, for people and machines.
 type Info struct {
-	Package     string       `json:"package"`
-	Fingerprint string       `json:"fingerprint"` // see Model.Fingerprint
-	Level       string       `json:"level"`       // kernels chosen
-	CPULevels   []string     `json:"cpu_levels"`  // this CPU has
-	Threads     int          `json:"threads"`     // of a session
-	Rows        int          `json:"limit_rows"`
-	Text        int          `json:"limit_text"`
-	Vocab       int          `json:"vocab"`
-	Entries     []EntryInfo  `json:"entries"`
-	Precision   string       `json:"precision"` // how the weights are stored
-	Weights     int64        `json:"weights_bytes"`
-	Source      string       `json:"weights_source"` // "embedded" or a path
-	HugePages   bool         `json:"huge_pages"`
-	ArenaBytes  int64        `json:"arena_bytes"` // of a session; pages never used cost nothing
-	Kernels     []KernelInfo `json:"kernels"`
+	Package     string              `json:"package"`
+	Fingerprint string              `json:"fingerprint"` // see Model.Fingerprint
+	Level       string              `json:"level"`       // kernels chosen
+	CPULevels   []string            `json:"cpu_levels"`  // this CPU has
+	Threads     int                 `json:"threads"`     // of a session
+	Rows        int                 `json:"limit_rows"`
+	Text        int                 `json:"limit_text"`
+	Vocab       int                 `json:"vocab"`
+	Entries     []EntryInfo         `json:"entries"`
+	Precision   string              `json:"precision"` // how the weights are stored
+	Weights     int64               `json:"weights_bytes"`
+	Source      string              `json:"weights_source"` // "embedded" or a path
+	HugePages   bool                `json:"huge_pages"`
+	ArenaBytes  int64               `json:"arena_bytes"` // of a session; pages never used cost nothing
+	Kernels     []kernel.KernelInfo `json:"kernels"`
 }
 
 // EntryInfo describes a function.
@@ -366,10 +379,10 @@ type OutputInfo struct {
 func (m *Model) Info() Info {
 	p := m.pkg
 	i := Info{
-		Package: p.Name, Fingerprint: m.Fingerprint(), Level: m.kern.Level, CPULevels: Levels(), Threads: m.threads,
+		Package: p.Name, Fingerprint: m.Fingerprint(), Level: m.kern.Level, CPULevels: kernel.Levels(), Threads: m.threads,
 		Rows: p.Rows, Text: p.Text, Vocab: p.Vocab,
 		Precision: cmp.Or(p.Precision, "f32"), Weights: m.blob.Size(), Source: m.blob.Source, HugePages: m.huge,
-		ArenaBytes: int64(m.arena) * 4, Kernels: append([]KernelInfo(nil), m.names...),
+		ArenaBytes: int64(m.arena) * 4, Kernels: append([]kernel.KernelInfo(nil), m.names...),
 	}
 	for _, f := range p.Funcs {
 		e := EntryInfo{Name: f.Name, Image: f.Image, Text: f.Text, Fixed: f.Fixed, Arena: int64(f.Arena) * 4}

@@ -15,6 +15,8 @@ import (
 
 	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/blob"
+	"github.com/multiway-go/multiway/codegen/rt/kernel"
 )
 
 // What this file asks of a process it asks in time that the process computes, which no
@@ -43,7 +45,7 @@ func base() *layers {
 func TestCollectionBesideForward(t *testing.T) {
 	asmtest.Slow(t)
 	const most = 2 * time.Second
-	levels := rt.Levels()
+	levels := kernel.Levels()
 	for _, level := range []string{levels[0], levels[len(levels)-1]} {
 		t.Run(level, func(t *testing.T) {
 			m := base().model(t, "qaof", rt.WithLevel(level), rt.WithThreads(max(2, runtime.GOMAXPROCS(0))))
@@ -104,20 +106,20 @@ func TestIdleSessionsSleep(t *testing.T) {
 // Opening costs the same however many weights there are: none is read.
 func TestOpenReadsNoWeights(t *testing.T) {
 	const size, most = 64 << 20, 256 // bytes; faults, each of which brings up to 16 pages of a file
-	tensors := []rt.Tensor{{Name: "@all", DType: rt.F32, Shape: []int{size / 4}, Bytes: size}}
+	tensors := []blob.Tensor{{Name: "@all", DType: blob.F32, Shape: []int{size / 4}, Bytes: size}}
 	path := filepath.Join(t.TempDir(), "weights.bin")
 	f, err := os.Create(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = rt.WriteBlob(f, rt.PackingPanels16, tensors, func(_ int, w io.Writer) error {
+	err = blob.WriteBlob(f, blob.PackingPanels16, tensors, func(_ int, w io.Writer) error {
 		_, err := w.Write(make([]byte, size))
 		return err
 	})
 	if err := errors.Join(err, f.Close()); err != nil {
 		t.Fatal(err)
 	}
-	p := &rt.Package{Name: "large", Contract: rt.Contract1, Layout: rt.LayoutHash(tensors), Kernels: compiled(t), Rows: 1, Text: 1, Vocab: 1}
+	p := &rt.Package{Name: "large", Contract: rt.Contract2, Layout: blob.LayoutHash(tensors), Kernels: compiled(t), Rows: 1, Text: 1, Vocab: 1}
 	faults := func() int64 { u := usage(t); return int64(u.Minflt) + int64(u.Majflt) }
 	before := faults()
 	m, err := p.Open(path)

@@ -18,21 +18,24 @@ import (
 	"testing"
 
 	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/blob"
+	"github.com/multiway-go/multiway/codegen/rt/exec"
+	"github.com/multiway-go/multiway/codegen/rt/kernel"
 	"github.com/multiway-go/multiway/generated/kernels"
 )
 
 // compiled returns the kernel tables of this build, from the kernels' names:
 // op_f32_TILE_LEVEL.
-func compiled(t testing.TB) []*rt.Kernels {
+func compiled(t testing.TB) []*kernel.Kernels {
 	t.Helper()
-	tables := map[string]*rt.Kernels{}
-	have := rt.Levels()
+	tables := map[string]*kernel.Kernels{}
+	have := kernel.Levels()
 	for _, k := range kernels.All() {
 		if !slices.Contains(have, k.Level) {
 			continue
 		}
 		if tables[k.Level] == nil {
-			tables[k.Level] = &rt.Kernels{Level: k.Level, NR: 16, VNR: 16}
+			tables[k.Level] = &kernel.Kernels{Level: k.Level, NR: 16, VNR: 16}
 		}
 		table := tables[k.Level]
 		op, rest, _ := strings.Cut(strings.TrimSuffix(k.Name, "_"+k.Level), "_f32")
@@ -55,7 +58,7 @@ func compiled(t testing.TB) []*rt.Kernels {
 		}
 		table.MR, table.Gemm16 = len(table.Gemm)-1, table.Gemm
 	}
-	var list []*rt.Kernels
+	var list []*kernel.Kernels
 	for _, t := range tables {
 		list = append(list, t)
 	}
@@ -69,18 +72,18 @@ type layers struct {
 	fixed, text, rows       int
 
 	weights []float32
-	norm    rt.Norm
-	attn    rt.Attention
+	norm    exec.Norm
+	attn    exec.Attention
 	each    []layer
 }
 
 type layer struct {
-	qkv, out rt.Linear
-	ffn      rt.FFN
+	qkv, out exec.Linear
+	ffn      exec.FFN
 }
 
-func (l *layers) linear(rng *rand.Rand, k, n int) rt.Linear {
-	lin := rt.Linear{K: k, N: n, W: len(l.weights)}
+func (l *layers) linear(rng *rand.Rand, k, n int) exec.Linear {
+	lin := exec.Linear{K: k, N: n, W: len(l.weights)}
 	scale := float32(1 / math.Sqrt(float64(k)))
 	for range k * n {
 		l.weights = append(l.weights, (rng.Float32()*2-1)*scale)
@@ -100,19 +103,19 @@ func (l *layers) model(t testing.TB, steps string, opts ...rt.Option) *rt.Model 
 	if l.weights == nil {
 		for range l.count {
 			x := layer{qkv: l.linear(rng, l.d, 3*l.d), out: l.linear(rng, l.d, l.d)}
-			x.ffn = rt.FFN{Norm1: &l.norm, Fc1: l.linear(rng, l.d, l.hidden), Norm2: &rt.Norm{G: -1, B: -1, N: l.hidden, Eps: 1e-5}, Fc2: l.linear(rng, l.hidden, l.d)}
+			x.ffn = exec.FFN{Norm1: &l.norm, Fc1: l.linear(rng, l.d, l.hidden), Norm2: &exec.Norm{G: -1, B: -1, N: l.hidden, Eps: 1e-5}, Fc2: l.linear(rng, l.hidden, l.d)}
 			l.each = append(l.each, x)
 		}
-		l.norm = rt.Norm{G: -1, B: -1, N: l.d, Eps: 1e-5}
-		l.attn = rt.Attention{Heads: l.heads, D: l.d / l.heads, DP: l.d / l.heads, Base2: true, Scale: 1 / float32(math.Sqrt(float64(l.d/l.heads)))}
+		l.norm = exec.Norm{G: -1, B: -1, N: l.d, Eps: 1e-5}
+		l.attn = exec.Attention{Heads: l.heads, D: l.d / l.heads, DP: l.d / l.heads, Base2: true, Scale: 1 / float32(math.Sqrt(float64(l.d/l.heads)))}
 	}
-	tensors := []rt.Tensor{{Name: "@all", DType: rt.F32, Shape: []int{len(l.weights)}, Bytes: int64(len(l.weights)) * 4}}
+	tensors := []blob.Tensor{{Name: "@all", DType: blob.F32, Shape: []int{len(l.weights)}, Bytes: int64(len(l.weights)) * 4}}
 	path := filepath.Join(t.TempDir(), "weights.bin")
 	file, err := os.Create(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = rt.WriteBlob(file, rt.PackingPanels16, tensors, func(_ int, w io.Writer) error {
+	err = blob.WriteBlob(file, blob.PackingPanels16, tensors, func(_ int, w io.Writer) error {
 		return binary.Write(w, binary.LittleEndian, l.weights)
 	})
 	if err := errors.Join(err, file.Close()); err != nil {
@@ -120,14 +123,14 @@ func (l *layers) model(t testing.TB, steps string, opts ...rt.Option) *rt.Model 
 	}
 	ld, wide, deep := l.d+16, 3*l.d+16, l.hidden+16
 	size := l.rows * (3*ld + wide + deep)
-	run := func(secs []rt.Section) func(e *rt.Exec) {
-		return func(e *rt.Exec) {
+	run := func(secs []exec.Section) func(e *exec.Exec) {
+		return func(e *exec.Exec) {
 			rows := e.Rows(secs[0].C, secs[0].T)
 			x, i := e.Mat(0, ld, rows, l.d), e.Mat(l.rows*ld, wide, rows, 3*l.d)
 			c, t := e.Mat(l.rows*(ld+wide), ld, rows, l.d), e.Mat(l.rows*(2*ld+wide), ld, rows, l.d)
 			h := e.Mat(l.rows*(3*ld+wide), deep, rows, l.hidden)
 			for r := range rows {
-				e.Copy(x.Sub(r, 1), rt.Mat{P: &l.weights[r%97*16], LD: l.d, Rows: 1, Cols: l.d})
+				e.Copy(x.Sub(r, 1), exec.Mat{P: &l.weights[r%97*16], LD: l.d, Rows: 1, Cols: l.d})
 			}
 			for n := range l.each {
 				y := &l.each[n]
@@ -146,12 +149,12 @@ func (l *layers) model(t testing.TB, steps string, opts ...rt.Option) *rt.Model 
 			}
 		}
 	}
-	vision, language := []rt.Section{{C: l.fixed}}, []rt.Section{{T: true}}
+	vision, language := []exec.Section{{C: l.fixed}}, []exec.Section{{T: true}}
 	p := &rt.Package{
-		Name: "layers", Contract: rt.Contract1, Layout: rt.LayoutHash(tensors), Kernels: compiled(t), Rows: l.rows, Text: l.text, Vocab: 2,
-		Funcs: []*rt.Func{
-			{Name: "vision", Fixed: l.fixed, Arena: size, Run: run(vision), Outputs: []rt.Output{{Name: "x", LD: ld, Cols: l.d, Sections: vision}}},
-			{Name: "language", Text: true, Arena: size, Run: run(language), Outputs: []rt.Output{{Name: "x", LD: ld, Cols: l.d, Sections: language}}},
+		Name: "layers", Contract: rt.Contract2, Layout: blob.LayoutHash(tensors), Kernels: compiled(t), Rows: l.rows, Text: l.text, Vocab: 2,
+		Funcs: []*exec.Func{
+			{Name: "vision", Fixed: l.fixed, Arena: size, Run: run(vision), Outputs: []exec.Output{{Name: "x", LD: ld, Cols: l.d, Sections: vision}}},
+			{Name: "language", Text: true, Arena: size, Run: run(language), Outputs: []exec.Output{{Name: "x", LD: ld, Cols: l.d, Sections: language}}},
 		},
 	}
 	m, err := p.Open(path, opts...)
@@ -171,7 +174,7 @@ func TestCompiledKernels(t *testing.T) {
 		{d: 48, heads: 3, hidden: 1216, count: 1, fixed: 5, text: 7, rows: 16},
 	} {
 		var want [][]float32
-		for _, level := range rt.Levels() {
+		for _, level := range kernel.Levels() {
 			for _, threads := range []int{1, 3} {
 				m := l.model(t, "qaof", rt.WithLevel(level), rt.WithThreads(threads))
 				s := m.NewSession()
@@ -208,7 +211,7 @@ func TestCompiledKernels(t *testing.T) {
 
 // sideBySide has n sessions of a model call f as many times each, all at once, and
 // checks their results.
-func sideBySide(t testing.TB, m *rt.Model, f *rt.Func, batch []rt.Seq, n, calls int, want []float32) {
+func sideBySide(t testing.TB, m *rt.Model, f *exec.Func, batch []rt.Seq, n, calls int, want []float32) {
 	var all sync.WaitGroup
 	for range n {
 		s := m.NewSession()
@@ -234,7 +237,7 @@ func sideBySide(t testing.TB, m *rt.Model, f *rt.Func, batch []rt.Seq, n, calls 
 // with the results that they have alone.
 func TestSessionsSideBySide(t *testing.T) {
 	l := &layers{d: 64, heads: 4, hidden: 160, count: 3, fixed: 19, text: 9, rows: 64}
-	for _, level := range rt.Levels() {
+	for _, level := range kernel.Levels() {
 		m := l.model(t, "qaof", rt.WithLevel(level), rt.WithThreads(max(2, runtime.GOMAXPROCS(0))))
 		s := m.NewSession()
 		batch := make([]rt.Seq, 5)

@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"slices"
 	"sync/atomic"
+
+	"github.com/multiway-go/multiway/codegen/rt/blob"
+	"github.com/multiway-go/multiway/codegen/rt/exec"
 )
 
 // ErrBusy says that a session is used by two goroutines at once.
@@ -15,7 +18,7 @@ var ErrBusy = errors.New("the session is running another call; give each gorouti
 // garbage.
 type Session struct {
 	model  *Model
-	exec   *Exec
+	exec   *exec.Exec
 	busy   atomic.Bool
 	closed bool
 	result Result
@@ -30,7 +33,7 @@ type Seq struct {
 
 	// For functions that keep something between calls: the state, and which of its beams
 	// the text goes on.
-	State *State
+	State *exec.State
 	Beam  int
 }
 
@@ -51,7 +54,7 @@ func (m *Model) NewSession(opts ...SessionOption) *Session {
 	for _, o := range opts {
 		o(&c)
 	}
-	return &Session{model: m, exec: New(m.kern, m.base, m.arena, c.threads)}
+	return &Session{model: m, exec: exec.New(m.kern, m.base, m.arena, c.threads)}
 }
 
 // Close stops the session's threads; calls after it are errors.
@@ -69,12 +72,12 @@ func (s *Session) Close() error {
 
 // NewState makes the state of a caption of at most that many beams, 1 to 1024, for the
 // session's functions. step is the one that reads it.
-func (s *Session) NewState(step *Func, beams int) (*State, error) {
+func (s *Session) NewState(step *exec.Func, beams int) (*exec.State, error) {
 	p := s.model.pkg
 	if !slices.Contains(p.Funcs, step) || step.States == nil {
 		return nil, fmt.Errorf("%s: the function is none of this package's that has a state", p.Name)
 	}
-	st, err := NewState(step, beams, p.Text)
+	st, err := exec.NewState(step, beams, p.Text)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", p.Name, err)
 	}
@@ -83,7 +86,7 @@ func (s *Session) NewState(step *Func, beams int) (*State, error) {
 
 // Trace has f called after each piece of work of the session's calls; nil ends it. It
 // must not be called while a call runs. What f gets is valid until it returns.
-func (s *Session) Trace(f func(*Work)) { s.exec.Trace(f) }
+func (s *Session) Trace(f func(*exec.Work)) { s.exec.Trace(f) }
 
 // Model returns the model the session belongs to.
 func (s *Session) Model() *Model { return s.model }
@@ -91,7 +94,7 @@ func (s *Session) Model() *Model { return s.model }
 // Result holds the outputs of a call. It belongs to the session and is valid until
 // the session's next Run.
 type Result struct {
-	f    *Func
+	f    *exec.Func
 	n    int // sequences
 	data []float32
 	off  []int // start of [output][sequence], and the end
@@ -133,7 +136,7 @@ func (r *Result) All(i int) []float32 {
 // Outputs are finite numbers. Sequences that have others fail: the error is a
 // [*BatchError] of [ErrNotFinite], and the result holds what the others have. After any
 // other error there is no result; one of them is [ErrFault].
-func (s *Session) Run(f *Func, batch []Seq) (*Result, error) {
+func (s *Session) Run(f *exec.Func, batch []Seq) (*Result, error) {
 	if !s.busy.CompareAndSwap(false, true) {
 		return nil, fmt.Errorf("%s: %s: %w", s.model.pkg.Name, f.Name, ErrBusy)
 	}
@@ -151,7 +154,7 @@ func (s *Session) Run(f *Func, batch []Seq) (*Result, error) {
 }
 
 // passes computes the result of a batch.
-func (s *Session) passes(f *Func, batch []Seq) {
+func (s *Session) passes(f *exec.Func, batch []Seq) {
 	s.exec.Begin(f, s.model.pkg.Text)
 	defer s.exec.End()
 	for at := 0; at < len(batch); {
@@ -163,13 +166,13 @@ func (s *Session) passes(f *Func, batch []Seq) {
 }
 
 // check validates a call.
-func (s *Session) check(f *Func, batch []Seq) error {
+func (s *Session) check(f *exec.Func, batch []Seq) error {
 	p := s.model.pkg
 	if s.closed {
 		return errors.New("the session is closed; make another with NewSession")
 	}
 	if s.model.closed {
-		return ErrClosed
+		return blob.ErrClosed
 	}
 	known := false
 	for _, g := range p.Funcs {
@@ -208,7 +211,7 @@ func (s *Session) check(f *Func, batch []Seq) error {
 }
 
 // load takes as many sequences as fit into one pass, at least one.
-func (s *Session) load(f *Func, batch []Seq) int {
+func (s *Session) load(f *exec.Func, batch []Seq) int {
 	e, limit := s.exec, s.model.pkg.Rows
 	e.Clear()
 	for i := range batch {
@@ -222,7 +225,7 @@ func (s *Session) load(f *Func, batch []Seq) int {
 }
 
 // layout makes room for the outputs of a batch.
-func (r *Result) layout(f *Func, batch []Seq) {
+func (r *Result) layout(f *exec.Func, batch []Seq) {
 	r.f, r.n, r.failed = f, len(batch), nil
 	r.off = append(r.off[:0], 0)
 	end := 0
@@ -240,7 +243,7 @@ func (r *Result) layout(f *Func, batch []Seq) {
 }
 
 // collect copies the outputs of a pass, whose first sequence is number first.
-func (r *Result) collect(e *Exec, first int) {
+func (r *Result) collect(e *exec.Exec, first int) {
 	for i := range r.f.Outputs {
 		for seq := range e.B {
 			e.Out(&r.f.Outputs[i], seq, r.data[r.off[i*r.n+first+seq]:])

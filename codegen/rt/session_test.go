@@ -17,6 +17,11 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/multiway-go/multiway/codegen/rt/blob"
+	"github.com/multiway-go/multiway/codegen/rt/exec"
+	"github.com/multiway-go/multiway/codegen/rt/kernel"
+	"github.com/multiway-go/multiway/codegen/rt/kernel/kerneltest"
 )
 
 // A package as the compiler would emit it: a tiny model of one layer with two
@@ -28,19 +33,19 @@ const (
 )
 
 var (
-	tinyPatches = Patches{Proj: Linear{W: 0, Bias: 192, K: 12, N: tinyD}, Cls: 208, Pos: 224, Height: 4, Width: 4, Patch: 2, Channels: 3}
-	tinyEmbed   = Embed{Table: 304, Pos: 784, D: tinyD, Vocab: tinyVocab}
-	tinyNorm    = Norm{-1, -1, tinyD, 1e-5}
-	tinyQKV     = Linear{W: 880, Bias: 1648, K: tinyD, N: 3 * tinyD}
-	tinyOut     = Linear{W: 1696, Bias: -1, K: tinyD, N: tinyD}
-	tinyAttn    = Attention{Heads: 1, D: tinyD, DP: tinyD, Scale: 1, Base2: true}
-	tinyFFN     = FFN{Norm1: &tinyNorm, Fc1: Linear{W: 1952, Bias: 2464, K: tinyD, N: 20}, Fc2: Linear{W: 2496, Bias: 2816, K: 20, N: tinyD}}
-	tinyPair    = []Section{{C: tinyFixed}, {T: true}}
+	tinyPatches = exec.Patches{Proj: exec.Linear{W: 0, Bias: 192, K: 12, N: tinyD}, Cls: 208, Pos: 224, Height: 4, Width: 4, Patch: 2, Channels: 3}
+	tinyEmbed   = exec.Embed{Table: 304, Pos: 784, D: tinyD, Vocab: tinyVocab}
+	tinyNorm    = exec.Norm{G: -1, B: -1, N: tinyD, Eps: 1e-5}
+	tinyQKV     = exec.Linear{W: 880, Bias: 1648, K: tinyD, N: 3 * tinyD}
+	tinyOut     = exec.Linear{W: 1696, Bias: -1, K: tinyD, N: tinyD}
+	tinyAttn    = exec.Attention{Heads: 1, D: tinyD, DP: tinyD, Scale: 1, Base2: true}
+	tinyFFN     = exec.FFN{Norm1: &tinyNorm, Fc1: exec.Linear{W: 1952, Bias: 2464, K: tinyD, N: 20}, Fc2: exec.Linear{W: 2496, Bias: 2816, K: 20, N: tinyD}}
+	tinyPair    = []exec.Section{{C: tinyFixed}, {T: true}}
 )
 
 const tinyWeights = 2832
 
-func tinyPairRun(e *Exec) {
+func tinyPairRun(e *exec.Exec) {
 	const ld = 32
 	v, l := e.Rows(tinyFixed, false), e.Rows(0, true)
 	x := e.Mat(0, ld, v+l, tinyD)
@@ -54,26 +59,26 @@ func tinyPairRun(e *Exec) {
 	e.SelfAttention(c, i, &tinyAttn, tinyPair)
 	e.AttnOut(x, c, x, t, &tinyNorm, &tinyOut)
 	e.FFN(x, x, t, h, &tinyFFN)
-	e.Select(e.Mat(6000, 16, e.B, tinyD), x, tinyPair, Section{C: tinyFixed})
+	e.Select(e.Mat(6000, 16, e.B, tinyD), x, tinyPair, exec.Section{C: tinyFixed})
 }
 
-func tinyTextRun(e *Exec) {
+func tinyTextRun(e *exec.Exec) {
 	x := e.Mat(0, 32, e.T, tinyD)
 	e.EmbedText(x, &tinyEmbed)
 	e.LayerNorm(x, x, &tinyNorm)
 }
 
-var tinyTensors = []Tensor{{"@all", F32, []int{tinyWeights}, 0, tinyWeights * 4}}
+var tinyTensors = []blob.Tensor{{Name: "@all", DType: blob.F32, Shape: []int{tinyWeights}, Bytes: tinyWeights * 4}}
 
 func tinyPackage() *Package {
 	return &Package{
-		Name: "tiny", Contract: Contract1, Layout: LayoutHash(tinyTensors), Rows: tinyRows, Text: tinyText, Vocab: tinyVocab,
-		Kernels: []*Kernels{Naive("generic", 6, 16)},
-		Funcs: []*Func{
-			{Name: "pair", Image: tinyImage, Text: true, Fixed: tinyFixed, Arena: 6200, Run: tinyPairRun, Outputs: []Output{
-				{"first", 6000, 16, tinyD, []Section{{C: 1}}}, {"rows", 0, 32, tinyD, tinyPair},
+		Name: "tiny", Contract: Contract2, Layout: blob.LayoutHash(tinyTensors), Rows: tinyRows, Text: tinyText, Vocab: tinyVocab,
+		Kernels: []*kernel.Kernels{kerneltest.Naive("generic", 6, 16)},
+		Funcs: []*exec.Func{
+			{Name: "pair", Image: tinyImage, Text: true, Fixed: tinyFixed, Arena: 6200, Run: tinyPairRun, Outputs: []exec.Output{
+				{Name: "first", Off: 6000, LD: 16, Cols: tinyD, Sections: []exec.Section{{C: 1}}}, {Name: "rows", LD: 32, Cols: tinyD, Sections: tinyPair},
 			}},
-			{Name: "language", Text: true, Arena: 400, Run: tinyTextRun, Outputs: []Output{{"rows", 0, 32, tinyD, []Section{{T: true}}}}},
+			{Name: "language", Text: true, Arena: 400, Run: tinyTextRun, Outputs: []exec.Output{{Name: "rows", LD: 32, Cols: tinyD, Sections: []exec.Section{{T: true}}}}},
 		},
 	}
 }
@@ -97,7 +102,7 @@ func blobOf(t testing.TB, values any) []byte {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if err := WriteBlob(f, PackingPanels16, tinyTensors, func(_ int, w io.Writer) error {
+	if err := blob.WriteBlob(f, blob.PackingPanels16, tinyTensors, func(_ int, w io.Writer) error {
 		return binary.Write(w, binary.LittleEndian, values)
 	}); err != nil {
 		t.Fatal(err)
@@ -195,7 +200,7 @@ func TestRunErrors(t *testing.T) {
 	}
 	for _, c := range []struct {
 		name  string
-		f     *Func
+		f     *exec.Func
 		batch []Seq
 		want  string
 	}{
@@ -232,10 +237,10 @@ func TestRunErrors(t *testing.T) {
 	if err := m.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Run(pair, []Seq{good}); !errors.Is(err, ErrClosed) {
+	if _, err := s.Run(pair, []Seq{good}); !errors.Is(err, blob.ErrClosed) {
 		t.Errorf("closed model: %v", err)
 	}
-	if err := m.Verify(); !errors.Is(err, ErrClosed) {
+	if err := m.Verify(); !errors.Is(err, blob.ErrClosed) {
 		t.Errorf("verifying a closed model: %v", err)
 	}
 }
@@ -248,7 +253,7 @@ func TestRunBusy(t *testing.T) {
 	var s *Session
 	var inner, closing error
 	language := p.Funcs[1]
-	language.Run = func(e *Exec) {
+	language.Run = func(e *exec.Exec) {
 		tinyTextRun(e)
 		_, inner = s.Run(language, tinyBatch(false, 1))
 		closing = s.Close()
@@ -351,7 +356,7 @@ func TestDo(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range runtime.GOMAXPROCS(0) + 1 {
-		if err := m.Do(func(*Session) error { return sick }); !errors.Is(err, ErrClosed) {
+		if err := m.Do(func(*Session) error { return sick }); !errors.Is(err, blob.ErrClosed) {
 			t.Errorf("on a closed model: %v", err)
 		}
 	}
@@ -413,7 +418,7 @@ func TestOpenErrors(t *testing.T) {
 	if _, err := p.New(); err == nil || !strings.Contains(err.Error(), "tiny: embedded weights: the file has 5000 bytes") {
 		t.Errorf("cut-off embedded weights: %v", err)
 	}
-	b, err := OpenBlob(path)
+	b, err := blob.OpenBlob(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -459,7 +464,7 @@ func TestOpenFileAndHugePages(t *testing.T) {
 }
 
 func TestPackageLevels(t *testing.T) {
-	p := Package{Kernels: []*Kernels{{Level: "neon"}, {Level: "avx512"}, {Level: "generic"}}}
+	p := Package{Kernels: []*kernel.Kernels{{Level: "neon"}, {Level: "avx512"}, {Level: "generic"}}}
 	if got := p.Levels(); got[0] != "generic" || slices.Contains(got, "avx2") || slices.Contains(got, "neon") && runtime.GOARCH != "arm64" {
 		t.Errorf("levels of the package: %v", got)
 	}
@@ -471,7 +476,7 @@ func TestInfo(t *testing.T) {
 	got.CPULevels, got.Kernels = nil, got.Kernels[:1]
 	want := Info{
 		Precision: "f32", Package: "tiny", Fingerprint: m.Fingerprint(), Level: "generic", Threads: 2, Rows: tinyRows, Text: tinyText, Vocab: tinyVocab,
-		Weights: 11328, Source: "embedded", ArenaBytes: 24800, Kernels: []KernelInfo{{"gemm", "gemm_f32_6x16_generic"}},
+		Weights: 11328, Source: "embedded", ArenaBytes: 24800, Kernels: []kernel.KernelInfo{{Op: "gemm", Kernel: "gemm_f32_6x16_generic"}},
 		Entries: []EntryInfo{
 			{Name: "pair", Image: tinyImage, Text: true, Fixed: tinyFixed, Arena: 24800, Outputs: []OutputInfo{{"first", 1, false, tinyD}, {"rows", tinyFixed, true, tinyD}}},
 			{Name: "language", Text: true, Arena: 1600, Outputs: []OutputInfo{{"rows", 0, true, tinyD}}},

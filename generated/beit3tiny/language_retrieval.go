@@ -2,10 +2,10 @@
 
 package beit3tiny
 
-import "github.com/multiway-go/multiway/codegen/rt"
+import "github.com/multiway-go/multiway/codegen/rt/exec"
 
 // runLanguageRetrieval runs function language_retrieval over the packed rows of e's batch, one step a line.
-func runLanguageRetrieval(e *rt.Exec) {
+func runLanguageRetrieval(e *exec.Exec) {
 	// language = embed ids, @language.embed {kernel=go ld=32} : f32[T,24] at 18432
 	language := e.Mat(4608, 32, e.Rows(0, true), 24)
 	e.EmbedText(language, &languageEmbedEmbed)
@@ -28,7 +28,7 @@ func runLanguageRetrieval(e *rt.Exec) {
 
 	// y0.0  = select y0 {row=0 kernel=go ld=32} : f32[1,24] at 12288
 	y00 := e.Mat(3072, 32, e.Rows(1, false), 24)
-	e.Select(y00, y0, rowsT, rt.Section{})
+	e.Select(y00, y0, rowsT, exec.Section{})
 
 	// i1.0  = qkv y0.0, @l1.attn.language~f {eps=1e-05 heads=2 parts=q kernel=gemm_f32 ld=32 tmp=0} : f32[1,24] at 24576
 	i10 := e.Mat(6144, 32, e.Rows(1, false), 32)
@@ -63,9 +63,9 @@ func runLanguageRetrieval(e *rt.Exec) {
 }
 
 // fnLanguageRetrieval describes function language_retrieval.
-var fnLanguageRetrieval = rt.Func{
+var fnLanguageRetrieval = exec.Func{
 	Arena: 9216,
-	Cost: rt.Cost{
+	Cost: exec.Cost{
 		FLOPs:  [3]int64{7296, 10848, 96},
 		Row:    196,
 		Seq:    96,
@@ -74,13 +74,13 @@ var fnLanguageRetrieval = rt.Func{
 	Fixed: 1,
 	Kind:  "text",
 	Name:  "language_retrieval",
-	Outputs: []rt.Output{
+	Outputs: []exec.Output{
 		{
 			Cols:     24,
 			LD:       32,
 			Name:     "language_cls",
 			Off:      0,
-			Sections: []rt.Section{{C: 1}},
+			Sections: []exec.Section{{C: 1}},
 		},
 	},
 	Run:  runLanguageRetrieval,
@@ -88,4 +88,4 @@ var fnLanguageRetrieval = rt.Func{
 	Text: true,
 }
 
-const _ = allFilesOfBuild_cb85acb7db1d_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_0b33a9be99ea_elseRunMultiwayBuildAgain

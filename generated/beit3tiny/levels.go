@@ -2,16 +2,16 @@
 
 package beit3tiny
 
-import "github.com/multiway-go/multiway/codegen/rt"
+import "github.com/multiway-go/multiway/codegen/rt/kernel"
 
 // generic is the table of plain Go, which runs on any CPU.
-var generic = rt.Kernels{
+var generic = kernel.Kernels{
 	Add:       add_f32_generic,
 	Gelu:      gelu_f32_generic,
-	Gemm:      []rt.Gemm{nil, gemm_f32_1x16_generic, gemm_f32_2x16_generic, gemm_f32_3x16_generic, gemm_f32_4x16_generic},
-	Gemm16:    []rt.Gemm{nil, gemm_f32_1x16_generic, gemm_f32_2x16_generic, gemm_f32_3x16_generic, gemm_f32_4x16_generic},
-	GemmV:     []rt.GemmV{nil, gemmv_f32_1x16_generic, gemmv_f32_2x16_generic, gemmv_f32_3x16_generic, gemmv_f32_4x16_generic},
-	GemmV16:   []rt.GemmV{nil, gemmv_f32_1x16_generic, gemmv_f32_2x16_generic, gemmv_f32_3x16_generic, gemmv_f32_4x16_generic},
+	Gemm:      []kernel.Gemm{nil, gemm_f32_1x16_generic, gemm_f32_2x16_generic, gemm_f32_3x16_generic, gemm_f32_4x16_generic},
+	Gemm16:    []kernel.Gemm{nil, gemm_f32_1x16_generic, gemm_f32_2x16_generic, gemm_f32_3x16_generic, gemm_f32_4x16_generic},
+	GemmV:     []kernel.GemmV{nil, gemmv_f32_1x16_generic, gemmv_f32_2x16_generic, gemmv_f32_3x16_generic, gemmv_f32_4x16_generic},
+	GemmV16:   []kernel.GemmV{nil, gemmv_f32_1x16_generic, gemmv_f32_2x16_generic, gemmv_f32_3x16_generic, gemmv_f32_4x16_generic},
 	LayerNorm: layernorm_f32_generic,
 	Level:     "generic",
 	MR:        4,
@@ -22,4 +22,4 @@ var generic = rt.Kernels{
 	VNR:       16,
 }
 
-const _ = allFilesOfBuild_cb85acb7db1d_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_0b33a9be99ea_elseRunMultiwayBuildAgain

@@ -3,18 +3,18 @@
 
 package beit3tiny
 
-import "github.com/multiway-go/multiway/codegen/rt"
+import "github.com/multiway-go/multiway/codegen/rt/kernel"
 
 // levels are the kernel tables of this build, lowest level first.
-var levels = []*rt.Kernels{&generic, &neon}
+var levels = []*kernel.Kernels{&generic, &neon}
 
-var neon = rt.Kernels{
+var neon = kernel.Kernels{
 	Add:       add_f32_neon,
 	Gelu:      gelu_f32_neon,
-	Gemm:      []rt.Gemm{nil, gemm_f32_1x16_neon, gemm_f32_2x16_neon, gemm_f32_3x16_neon, gemm_f32_4x16_neon, gemm_f32_5x16_neon, gemm_f32_6x16_neon},
-	Gemm16:    []rt.Gemm{nil, gemm_f32_1x16_neon, gemm_f32_2x16_neon, gemm_f32_3x16_neon, gemm_f32_4x16_neon, gemm_f32_5x16_neon, gemm_f32_6x16_neon},
-	GemmV:     []rt.GemmV{nil, gemmv_f32_1x16_neon, gemmv_f32_2x16_neon, gemmv_f32_3x16_neon, gemmv_f32_4x16_neon, gemmv_f32_5x16_neon, gemmv_f32_6x16_neon},
-	GemmV16:   []rt.GemmV{nil, gemmv_f32_1x16_neon, gemmv_f32_2x16_neon, gemmv_f32_3x16_neon, gemmv_f32_4x16_neon, gemmv_f32_5x16_neon, gemmv_f32_6x16_neon},
+	Gemm:      []kernel.Gemm{nil, gemm_f32_1x16_neon, gemm_f32_2x16_neon, gemm_f32_3x16_neon, gemm_f32_4x16_neon, gemm_f32_5x16_neon, gemm_f32_6x16_neon},
+	Gemm16:    []kernel.Gemm{nil, gemm_f32_1x16_neon, gemm_f32_2x16_neon, gemm_f32_3x16_neon, gemm_f32_4x16_neon, gemm_f32_5x16_neon, gemm_f32_6x16_neon},
+	GemmV:     []kernel.GemmV{nil, gemmv_f32_1x16_neon, gemmv_f32_2x16_neon, gemmv_f32_3x16_neon, gemmv_f32_4x16_neon, gemmv_f32_5x16_neon, gemmv_f32_6x16_neon},
+	GemmV16:   []kernel.GemmV{nil, gemmv_f32_1x16_neon, gemmv_f32_2x16_neon, gemmv_f32_3x16_neon, gemmv_f32_4x16_neon, gemmv_f32_5x16_neon, gemmv_f32_6x16_neon},
 	LayerNorm: layernorm_f32_neon,
 	Level:     "neon",
 	MR:        6,
@@ -25,4 +25,4 @@ var neon = rt.Kernels{
 	VNR:       16,
 }
 
-const _ = allFilesOfBuild_cb85acb7db1d_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_0b33a9be99ea_elseRunMultiwayBuildAgain

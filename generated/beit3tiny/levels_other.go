@@ -3,9 +3,9 @@
 
 package beit3tiny
 
-import "github.com/multiway-go/multiway/codegen/rt"
+import "github.com/multiway-go/multiway/codegen/rt/kernel"
 
 // levels are the kernel tables of this build, lowest level first.
-var levels = []*rt.Kernels{&generic}
+var levels = []*kernel.Kernels{&generic}
 
-const _ = allFilesOfBuild_cb85acb7db1d_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_0b33a9be99ea_elseRunMultiwayBuildAgain

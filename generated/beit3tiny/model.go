@@ -22,6 +22,7 @@ import (
 	"math"
 
 	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/exec"
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
 	"github.com/multiway-go/multiway/codegen/rt/task"
 	"github.com/multiway-go/multiway/codegen/rt/token"
@@ -36,15 +37,15 @@ var vocab []byte
 //go:embed check.json
 var vectors []byte
 
-// This package was written for the first contract between generated code and the runtime.
-const _ = rt.Contract1
+// This package was written for the second contract between generated code and the runtime.
+const _ = rt.Contract2
 
 // Package describes the compiled model. It is read-only.
 var Package = rt.Package{
 	Blob:     weights,
 	Computes: [32]byte{0x63, 0x4e, 0xc3, 0xd4, 0x90, 0xba, 0x5e, 0x90, 0x39, 0xa7, 0x93, 0xa8, 0x51, 0xa0, 0x96, 0x79, 0xa4, 0xd8, 0xfe, 0x65, 0x37, 0x90, 0x75, 0xd8, 0xfd, 0xb7, 0x1c, 0x8b, 0x01, 0xc3, 0x60, 0xd0},
-	Contract: rt.Contract1,
-	Funcs: []*rt.Func{
+	Contract: rt.Contract2,
+	Funcs: []*exec.Func{
 		&fnVision,
 		&fnVisionRetrieval,
 		&fnVisionClassification,
@@ -67,25 +68,25 @@ var Package = rt.Package{
 // are multiplied by one panel after the other, and how many cache lines ahead of their use
 // weights are prefetched. Without Ahead the panels used next are prefetched meanwhile.
 var (
-	cut24 = rt.Cut{
+	cut24 = exec.Cut{
 		Passes: 1,
-		Rows: []rt.RowClass{
+		Rows: []exec.RowClass{
 			{Rows: 11, Ahead: 24},
 			{Rows: 12800},
 			{Block: 6720},
 		},
 	}
-	cut40 = rt.Cut{
+	cut40 = exec.Cut{
 		Passes: 1,
-		Rows: []rt.RowClass{
+		Rows: []exec.RowClass{
 			{Rows: 11, Ahead: 24},
 			{Rows: 7680},
 			{Block: 4032},
 		},
 	}
-	cut192 = rt.Cut{
+	cut192 = exec.Cut{
 		Passes: 1,
-		Rows: []rt.RowClass{
+		Rows: []exec.RowClass{
 			{Rows: 11, Ahead: 24},
 			{Rows: 1600},
 			{Block: 840},
@@ -298,4 +299,4 @@ func (s *Session) Pair(batch []rt.Seq) (*rt.Result, error) {
 }
 
 // The files of the package are of one build: each names this constant.
-const allFilesOfBuild_cb85acb7db1d_elseRunMultiwayBuildAgain = true
+const allFilesOfBuild_0b33a9be99ea_elseRunMultiwayBuildAgain = true

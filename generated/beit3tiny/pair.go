@@ -2,10 +2,10 @@
 
 package beit3tiny
 
-import "github.com/multiway-go/multiway/codegen/rt"
+import "github.com/multiway-go/multiway/codegen/rt/exec"
 
 // runPair runs function pair over the packed rows of e's batch, one step a line.
-func runPair(e *rt.Exec) {
+func runPair(e *exec.Exec) {
 	// vision = embed_patches image, @vision.embed {patch=8 kernel=gemm_f32 ld=32 tmp=0} : f32[10,24] at 51200
 	vision := e.Mat(12800, 32, e.Rows(10, false), 24)
 	e.EmbedPatches(vision, e.Mat(0, 192, e.Rows(9, false), 192), &visionEmbedPatches)
@@ -100,9 +100,9 @@ func runPair(e *rt.Exec) {
 }
 
 // fnPair describes function pair.
-var fnPair = rt.Func{
+var fnPair = exec.Func{
 	Arena: 14080,
-	Cost: rt.Cost{
+	Cost: exec.Cost{
 		FLOPs:  [3]int64{271104, 20736, 192},
 		Row:    292,
 		Seq:    7872,
@@ -112,13 +112,13 @@ var fnPair = rt.Func{
 	Image: 1728,
 	Kind:  "pair",
 	Name:  "pair",
-	Outputs: []rt.Output{
+	Outputs: []exec.Output{
 		{
 			Cols:     24,
 			LD:       32,
 			Name:     "encoder_out",
 			Off:      0,
-			Sections: []rt.Section{{C: 10}, {T: true}},
+			Sections: []exec.Section{{C: 10}, {T: true}},
 		},
 	},
 	Run:  runPair,
@@ -126,4 +126,4 @@ var fnPair = rt.Func{
 	Text: true,
 }
 
-const _ = allFilesOfBuild_cb85acb7db1d_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_0b33a9be99ea_elseRunMultiwayBuildAgain

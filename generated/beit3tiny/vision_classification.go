@@ -2,10 +2,10 @@
 
 package beit3tiny
 
-import "github.com/multiway-go/multiway/codegen/rt"
+import "github.com/multiway-go/multiway/codegen/rt/exec"
 
 // runVisionClassification runs function vision_classification over the packed rows of e's batch, one step a line.
-func runVisionClassification(e *rt.Exec) {
+func runVisionClassification(e *exec.Exec) {
 	// vision = embed_patches image, @vision.embed {patch=8 kernel=gemm_f32 ld=32 tmp=0} : f32[10,24] at 27648
 	vision := e.Mat(6912, 32, e.Rows(10, false), 24)
 	e.EmbedPatches(vision, e.Mat(0, 192, e.Rows(9, false), 192), &visionEmbedPatches)
@@ -55,9 +55,9 @@ func runVisionClassification(e *rt.Exec) {
 }
 
 // fnVisionClassification describes function vision_classification.
-var fnVisionClassification = rt.Func{
+var fnVisionClassification = exec.Func{
 	Arena: 8192,
-	Cost: rt.Cost{
+	Cost: exec.Cost{
 		FLOPs:  [3]int64{271344, 0, 0},
 		Row:    0,
 		Seq:    6932,
@@ -67,17 +67,17 @@ var fnVisionClassification = rt.Func{
 	Image: 1728,
 	Kind:  "image",
 	Name:  "vision_classification",
-	Outputs: []rt.Output{
+	Outputs: []exec.Output{
 		{
 			Cols:     5,
 			LD:       16,
 			Name:     "logits",
 			Off:      128,
-			Sections: []rt.Section{{C: 1}},
+			Sections: []exec.Section{{C: 1}},
 		},
 	},
 	Run:  runVisionClassification,
 	Task: "classification",
 }
 
-const _ = allFilesOfBuild_cb85acb7db1d_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_0b33a9be99ea_elseRunMultiwayBuildAgain

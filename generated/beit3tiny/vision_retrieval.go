@@ -2,10 +2,10 @@
 
 package beit3tiny
 
-import "github.com/multiway-go/multiway/codegen/rt"
+import "github.com/multiway-go/multiway/codegen/rt/exec"
 
 // runVisionRetrieval runs function vision_retrieval over the packed rows of e's batch, one step a line.
-func runVisionRetrieval(e *rt.Exec) {
+func runVisionRetrieval(e *exec.Exec) {
 	// vision = embed_patches image, @vision.embed {patch=8 kernel=gemm_f32 ld=32 tmp=0} : f32[10,24] at 27648
 	vision := e.Mat(6912, 32, e.Rows(10, false), 24)
 	e.EmbedPatches(vision, e.Mat(0, 192, e.Rows(9, false), 192), &visionEmbedPatches)
@@ -28,7 +28,7 @@ func runVisionRetrieval(e *rt.Exec) {
 
 	// y0.0  = select y0 {row=0 kernel=go ld=32} : f32[1,24] at 15360
 	y00 := e.Mat(3840, 32, e.Rows(1, false), 24)
-	e.Select(y00, y0, rows10, rt.Section{})
+	e.Select(y00, y0, rows10, exec.Section{})
 
 	// i1.0  = qkv y0.0, @l1.attn.vision~f {eps=1e-05 heads=2 parts=q kernel=gemm_f32 ld=32 tmp=16384} : f32[1,24] at 15872
 	i10 := e.Mat(3968, 32, e.Rows(1, false), 32)
@@ -63,9 +63,9 @@ func runVisionRetrieval(e *rt.Exec) {
 }
 
 // fnVisionRetrieval describes function vision_retrieval.
-var fnVisionRetrieval = rt.Func{
+var fnVisionRetrieval = exec.Func{
 	Arena: 8192,
-	Cost: rt.Cost{
+	Cost: exec.Cost{
 		FLOPs:  [3]int64{208320, 0, 0},
 		Row:    0,
 		Seq:    7008,
@@ -75,17 +75,17 @@ var fnVisionRetrieval = rt.Func{
 	Image: 1728,
 	Kind:  "image",
 	Name:  "vision_retrieval",
-	Outputs: []rt.Output{
+	Outputs: []exec.Output{
 		{
 			Cols:     24,
 			LD:       32,
 			Name:     "vision_cls",
 			Off:      0,
-			Sections: []rt.Section{{C: 1}},
+			Sections: []exec.Section{{C: 1}},
 		},
 	},
 	Run:  runVisionRetrieval,
 	Task: "retrieval",
 }
 
-const _ = allFilesOfBuild_cb85acb7db1d_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_0b33a9be99ea_elseRunMultiwayBuildAgain

@@ -2,18 +2,18 @@
 
 package beit3tiny
 
-import "github.com/multiway-go/multiway/codegen/rt"
+import "github.com/multiway-go/multiway/codegen/rt/exec"
 
 // Positions count float32 values from the start of the weights; -1 is an absent one.
 var (
-	visionEmbedPatches = rt.Patches{
+	visionEmbedPatches = exec.Patches{
 		At:       0,
 		Channels: 3,
 		Cls:      6176,
 		Height:   24,
 		Patch:    8,
 		Pos:      6208,
-		Proj: rt.Linear{
+		Proj: exec.Linear{
 			Bias: 6144,
 			Cut:  &cut192,
 			K:    192,
@@ -22,49 +22,49 @@ var (
 		},
 		Width: 24,
 	}
-	bare24Norm = rt.Norm{
+	bare24Norm = exec.Norm{
 		B:   -1,
 		Eps: 1e-05,
 		G:   -1,
 		N:   24,
 	}
-	l0AttnVisionFQkvLinear = rt.Linear{
+	l0AttnVisionFQkvLinear = exec.Linear{
 		Bias: 8752,
 		Cut:  &cut24,
 		K:    24,
 		N:    96,
 		W:    6448,
 	}
-	selfattentionAttention = rt.Attention{
+	selfattentionAttention = exec.Attention{
 		Base2: true,
 		D:     12,
 		DP:    16,
 		Heads: 2,
 		Scale: 1.0,
 	}
-	rows10                 = []rt.Section{{C: 10}}
-	l0AttnVisionFOutLinear = rt.Linear{
+	rows10                 = []exec.Section{{C: 10}}
+	l0AttnVisionFOutLinear = exec.Linear{
 		Bias: 9616,
 		Cut:  &cut24,
 		K:    24,
 		N:    24,
 		W:    8848,
 	}
-	bare40Norm = rt.Norm{
+	bare40Norm = exec.Norm{
 		B:   -1,
 		Eps: 1e-05,
 		G:   -1,
 		N:   40,
 	}
-	l0FfnVisionFFfn = rt.FFN{
-		Fc1: rt.Linear{
+	l0FfnVisionFFfn = exec.FFN{
+		Fc1: exec.Linear{
 			Bias: 10800,
 			Cut:  &cut24,
 			K:    24,
 			N:    40,
 			W:    9648,
 		},
-		Fc2: rt.Linear{
+		Fc2: exec.Linear{
 			Bias: 12128,
 			Cut:  &cut40,
 			K:    40,
@@ -74,29 +74,29 @@ var (
 		Norm1: &bare24Norm,
 		Norm2: &bare40Norm,
 	}
-	l1AttnVisionFQkvLinear = rt.Linear{
+	l1AttnVisionFQkvLinear = exec.Linear{
 		Bias: 14464,
 		Cut:  &cut24,
 		K:    24,
 		N:    96,
 		W:    12160,
 	}
-	l1AttnVisionFOutLinear = rt.Linear{
+	l1AttnVisionFOutLinear = exec.Linear{
 		Bias: 15328,
 		Cut:  &cut24,
 		K:    24,
 		N:    24,
 		W:    14560,
 	}
-	l1FfnVisionFFfn = rt.FFN{
-		Fc1: rt.Linear{
+	l1FfnVisionFFfn = exec.FFN{
+		Fc1: exec.Linear{
 			Bias: 16512,
 			Cut:  &cut24,
 			K:    24,
 			N:    40,
 			W:    15360,
 		},
-		Fc2: rt.Linear{
+		Fc2: exec.Linear{
 			Bias: 17840,
 			Cut:  &cut40,
 			K:    40,
@@ -106,70 +106,70 @@ var (
 		Norm1: &bare24Norm,
 		Norm2: &bare40Norm,
 	}
-	finalVisionNorm = rt.Norm{
+	finalVisionNorm = exec.Norm{
 		B:   33824,
 		Eps: 1e-05,
 		G:   33792,
 		N:   24,
 	}
-	l1AttnVisionFQLinear = rt.Linear{
+	l1AttnVisionFQLinear = exec.Linear{
 		Bias: 14464,
 		Cut:  &cut24,
 		K:    24,
 		N:    32,
 		W:    12160,
 	}
-	l1AttnVisionFKvLinear = rt.Linear{
+	l1AttnVisionFKvLinear = exec.Linear{
 		Bias: 14496,
 		Cut:  &cut24,
 		K:    24,
 		N:    64,
 		W:    12928,
 	}
-	retrievalFVisionLinear = rt.Linear{
+	retrievalFVisionLinear = exec.Linear{
 		Bias: 36608,
 		Cut:  &cut24,
 		K:    24,
 		N:    24,
 		W:    35840,
 	}
-	classificationFHeadLinear = rt.Linear{
+	classificationFHeadLinear = exec.Linear{
 		Bias: 37248,
 		Cut:  &cut24,
 		K:    24,
 		N:    5,
 		W:    36864,
 	}
-	languageEmbedEmbed = rt.Embed{
+	languageEmbedEmbed = exec.Embed{
 		D:     24,
 		Pos:   21824,
 		Table: 18432,
 		Vocab: 141,
 	}
-	l0AttnLanguageFQkvLinear = rt.Linear{
+	l0AttnLanguageFQkvLinear = exec.Linear{
 		Bias: 24416,
 		Cut:  &cut24,
 		K:    24,
 		N:    96,
 		W:    22112,
 	}
-	rowsT                    = []rt.Section{{T: true}}
-	l0AttnLanguageFOutLinear = rt.Linear{
+	rowsT                    = []exec.Section{{T: true}}
+	l0AttnLanguageFOutLinear = exec.Linear{
 		Bias: 25280,
 		Cut:  &cut24,
 		K:    24,
 		N:    24,
 		W:    24512,
 	}
-	l0FfnLanguageFFfn = rt.FFN{
-		Fc1: rt.Linear{
+	l0FfnLanguageFFfn = exec.FFN{
+		Fc1: exec.Linear{
 			Bias: 26464,
 			Cut:  &cut24,
 			K:    24,
 			N:    40,
 			W:    25312,
 		},
-		Fc2: rt.Linear{
+		Fc2: exec.Linear{
 			Bias: 27792,
 			Cut:  &cut40,
 			K:    40,
@@ -179,29 +179,29 @@ var (
 		Norm1: &bare24Norm,
 		Norm2: &bare40Norm,
 	}
-	l1AttnLanguageFQkvLinear = rt.Linear{
+	l1AttnLanguageFQkvLinear = exec.Linear{
 		Bias: 30128,
 		Cut:  &cut24,
 		K:    24,
 		N:    96,
 		W:    27824,
 	}
-	l1AttnLanguageFOutLinear = rt.Linear{
+	l1AttnLanguageFOutLinear = exec.Linear{
 		Bias: 30992,
 		Cut:  &cut24,
 		K:    24,
 		N:    24,
 		W:    30224,
 	}
-	l1FfnLanguageFFfn = rt.FFN{
-		Fc1: rt.Linear{
+	l1FfnLanguageFFfn = exec.FFN{
+		Fc1: exec.Linear{
 			Bias: 32176,
 			Cut:  &cut24,
 			K:    24,
 			N:    40,
 			W:    31024,
 		},
-		Fc2: rt.Linear{
+		Fc2: exec.Linear{
 			Bias: 33504,
 			Cut:  &cut40,
 			K:    40,
@@ -211,34 +211,34 @@ var (
 		Norm1: &bare24Norm,
 		Norm2: &bare40Norm,
 	}
-	finalLanguageNorm = rt.Norm{
+	finalLanguageNorm = exec.Norm{
 		B:   34848,
 		Eps: 1e-05,
 		G:   34816,
 		N:   24,
 	}
-	l1AttnLanguageFQLinear = rt.Linear{
+	l1AttnLanguageFQLinear = exec.Linear{
 		Bias: 30128,
 		Cut:  &cut24,
 		K:    24,
 		N:    32,
 		W:    27824,
 	}
-	l1AttnLanguageFKvLinear = rt.Linear{
+	l1AttnLanguageFKvLinear = exec.Linear{
 		Bias: 30160,
 		Cut:  &cut24,
 		K:    24,
 		N:    64,
 		W:    28592,
 	}
-	retrievalFLanguageLinear = rt.Linear{
+	retrievalFLanguageLinear = exec.Linear{
 		Bias: 38656,
 		Cut:  &cut24,
 		K:    24,
 		N:    24,
 		W:    37888,
 	}
-	rows10T = []rt.Section{{C: 10}, {T: true}}
+	rows10T = []exec.Section{{C: 10}, {T: true}}
 )
 
-const _ = allFilesOfBuild_cb85acb7db1d_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_0b33a9be99ea_elseRunMultiwayBuildAgain

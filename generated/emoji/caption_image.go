@@ -2,10 +2,10 @@
 
 package emoji
 
-import "github.com/multiway-go/multiway/codegen/rt"
+import "github.com/multiway-go/multiway/codegen/rt/exec"
 
 // runCaptionImage runs function caption_image over the packed rows of e's batch, one step a line.
-func runCaptionImage(e *rt.Exec) {
+func runCaptionImage(e *exec.Exec) {
 	// vision = embed_patches image, @vision.embed {patch=8 kernel=wgemm_f16 ld=128 tmp=0} : f32[65,128] at 2192320
 	vision := e.Mat(548080, 128, e.Rows(65, false), 128)
 	e.EmbedPatches(vision, e.Mat(0, 192, e.Rows(64, false), 192), &visionEmbedPatches)
@@ -111,9 +111,9 @@ func runCaptionImage(e *rt.Exec) {
 }
 
 // fnCaptionImage describes function caption_image.
-var fnCaptionImage = rt.Func{
+var fnCaptionImage = exec.Func{
 	Arena: 1321840,
-	Cost: rt.Cost{
+	Cost: exec.Cost{
 		FLOPs:  [3]int64{118294528, 0, 0},
 		Row:    0,
 		Seq:    381952,
@@ -123,9 +123,9 @@ var fnCaptionImage = rt.Func{
 	Image:   12288,
 	Kind:    "begin",
 	Name:    "caption_image",
-	Outputs: []rt.Output{},
+	Outputs: []exec.Output{},
 	Run:     runCaptionImage,
-	Stores: []rt.Slot{
+	Stores: []exec.Slot{
 		{
 			Cols: 256,
 			Rows: 65,
@@ -150,4 +150,4 @@ var fnCaptionImage = rt.Func{
 	Task: "captioning",
 }
 
-const _ = allFilesOfBuild_a73a1037da81_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_e84579bde29d_elseRunMultiwayBuildAgain

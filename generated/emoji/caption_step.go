@@ -2,10 +2,10 @@
 
 package emoji
 
-import "github.com/multiway-go/multiway/codegen/rt"
+import "github.com/multiway-go/multiway/codegen/rt/exec"
 
 // runCaptionStep runs function caption_step over the packed rows of e's batch, one step a line.
-func runCaptionStep(e *rt.Exec) {
+func runCaptionStep(e *exec.Exec) {
 	// language = embed ids, @language.embed {pos=T kernel=go ld=128} : f32[2,128] at 2228224
 	language := e.Mat(557056, 128, e.Rows(2, false), 128)
 	e.EmbedText(language, &languageEmbedAtEmbed)
@@ -111,7 +111,7 @@ func runCaptionStep(e *rt.Exec) {
 
 	// y3.1  = select y3 {row=1 kernel=go ld=128} : f32[1,128] at 8257536
 	y31 := e.Mat(2064384, 128, e.Rows(1, false), 128)
-	e.Select(y31, y3, rows2, rt.Section{C: 1})
+	e.Select(y31, y3, rows2, exec.Section{C: 1})
 
 	// i4.1  = qkv y3.1, @l4.attn.language {eps=1e-05 heads=4 parts=q kernel=wgemm_f16 ld=128 tmp=2752512} : f32[1,128] at 2228224
 	i41 := e.Mat(557056, 128, e.Rows(1, false), 128)
@@ -138,9 +138,9 @@ func runCaptionStep(e *rt.Exec) {
 }
 
 // fnCaptionStep describes function caption_step.
-var fnCaptionStep = rt.Func{
+var fnCaptionStep = exec.Func{
 	Arena: 2195456,
-	Cost: rt.Cost{
+	Cost: exec.Cost{
 		FLOPs:  [3]int64{4427776, 4608, 0},
 		Row:    5120,
 		Seq:    345968,
@@ -150,17 +150,17 @@ var fnCaptionStep = rt.Func{
 	IDs:   2,
 	Kind:  "step",
 	Name:  "caption_step",
-	Outputs: []rt.Output{
+	Outputs: []exec.Output{
 		{
 			Cols:     2010,
 			LD:       2016,
 			Name:     "logits",
 			Off:      0,
-			Sections: []rt.Section{{C: 1}},
+			Sections: []exec.Section{{C: 1}},
 		},
 	},
 	Run: runCaptionStep,
-	States: []rt.Slot{
+	States: []exec.Slot{
 		{
 			Cols: 256,
 			Rows: 65,
@@ -186,4 +186,4 @@ var fnCaptionStep = rt.Func{
 	Text: true,
 }
 
-const _ = allFilesOfBuild_a73a1037da81_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_e84579bde29d_elseRunMultiwayBuildAgain

@@ -279,4 +279,4 @@ func gelu(x float32) float32 {
 	return float32(r - float64(u/2*exp2(q*u)))
 }
 
-const _ = allFilesOfBuild_a73a1037da81_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_e84579bde29d_elseRunMultiwayBuildAgain

@@ -2,10 +2,10 @@
 
 package emoji
 
-import "github.com/multiway-go/multiway/codegen/rt"
+import "github.com/multiway-go/multiway/codegen/rt/exec"
 
 // runLanguageRetrieval runs function language_retrieval over the packed rows of e's batch, one step a line.
-func runLanguageRetrieval(e *rt.Exec) {
+func runLanguageRetrieval(e *exec.Exec) {
 	// language = embed ids, @language.embed {kernel=go ld=128} : f32[T,128] at 3145728
 	language := e.Mat(786432, 128, e.Rows(0, true), 128)
 	e.EmbedText(language, &languageEmbedEmbed)
@@ -76,7 +76,7 @@ func runLanguageRetrieval(e *rt.Exec) {
 
 	// y3.0  = select y3 {row=0 kernel=go ld=128} : f32[1,128] at 4194304
 	y30 := e.Mat(1048576, 128, e.Rows(1, false), 128)
-	e.Select(y30, y3, rowsT, rt.Section{})
+	e.Select(y30, y3, rowsT, exec.Section{})
 
 	// i4.0  = qkv y3.0, @l4.attn.language {eps=1e-05 heads=4 parts=q kernel=wgemm_f16 ld=128 tmp=0} : f32[1,128] at 5242880
 	i40 := e.Mat(1310720, 128, e.Rows(1, false), 128)
@@ -111,9 +111,9 @@ func runLanguageRetrieval(e *rt.Exec) {
 }
 
 // fnLanguageRetrieval describes function language_retrieval.
-var fnLanguageRetrieval = rt.Func{
+var fnLanguageRetrieval = exec.Func{
 	Arena: 1835008,
-	Cost: rt.Cost{
+	Cost: exec.Cost{
 		FLOPs:  [3]int64{360448, 1638912, 2048},
 		Row:    772,
 		Seq:    512,
@@ -122,13 +122,13 @@ var fnLanguageRetrieval = rt.Func{
 	Fixed: 1,
 	Kind:  "text",
 	Name:  "language_retrieval",
-	Outputs: []rt.Output{
+	Outputs: []exec.Output{
 		{
 			Cols:     128,
 			LD:       128,
 			Name:     "language_cls",
 			Off:      0,
-			Sections: []rt.Section{{C: 1}},
+			Sections: []exec.Section{{C: 1}},
 		},
 	},
 	Run:  runLanguageRetrieval,
@@ -136,4 +136,4 @@ var fnLanguageRetrieval = rt.Func{
 	Text: true,
 }
 
-const _ = allFilesOfBuild_a73a1037da81_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_e84579bde29d_elseRunMultiwayBuildAgain

@@ -2,21 +2,21 @@
 
 package emoji
 
-import "github.com/multiway-go/multiway/codegen/rt"
+import "github.com/multiway-go/multiway/codegen/rt/kernel"
 
 // generic is the table of plain Go, which runs on any CPU.
-var generic = rt.Kernels{
+var generic = kernel.Kernels{
 	Add: add_f32_generic,
-	F16: rt.Half{
+	F16: kernel.Half{
 		Expand: expand_f16_generic,
-		Gemm:   []rt.WGemm{nil, wgemm_f16_1x16_generic, wgemm_f16_2x16_generic, wgemm_f16_3x16_generic, wgemm_f16_4x16_generic},
+		Gemm:   []kernel.WGemm{nil, wgemm_f16_1x16_generic, wgemm_f16_2x16_generic, wgemm_f16_3x16_generic, wgemm_f16_4x16_generic},
 		NR:     16,
 	},
 	Gelu:      gelu_f32_generic,
-	Gemm:      []rt.Gemm{nil, gemm_f32_1x16_generic, gemm_f32_2x16_generic, gemm_f32_3x16_generic, gemm_f32_4x16_generic},
-	Gemm16:    []rt.Gemm{nil, gemm_f32_1x16_generic, gemm_f32_2x16_generic, gemm_f32_3x16_generic, gemm_f32_4x16_generic},
-	GemmV:     []rt.GemmV{nil, gemmv_f32_1x16_generic, gemmv_f32_2x16_generic, gemmv_f32_3x16_generic, gemmv_f32_4x16_generic},
-	GemmV16:   []rt.GemmV{nil, gemmv_f32_1x16_generic, gemmv_f32_2x16_generic, gemmv_f32_3x16_generic, gemmv_f32_4x16_generic},
+	Gemm:      []kernel.Gemm{nil, gemm_f32_1x16_generic, gemm_f32_2x16_generic, gemm_f32_3x16_generic, gemm_f32_4x16_generic},
+	Gemm16:    []kernel.Gemm{nil, gemm_f32_1x16_generic, gemm_f32_2x16_generic, gemm_f32_3x16_generic, gemm_f32_4x16_generic},
+	GemmV:     []kernel.GemmV{nil, gemmv_f32_1x16_generic, gemmv_f32_2x16_generic, gemmv_f32_3x16_generic, gemmv_f32_4x16_generic},
+	GemmV16:   []kernel.GemmV{nil, gemmv_f32_1x16_generic, gemmv_f32_2x16_generic, gemmv_f32_3x16_generic, gemmv_f32_4x16_generic},
 	LayerNorm: layernorm_f32_generic,
 	Level:     "generic",
 	MR:        4,
@@ -27,4 +27,4 @@ var generic = rt.Kernels{
 	VNR:       16,
 }
 
-const _ = allFilesOfBuild_a73a1037da81_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_e84579bde29d_elseRunMultiwayBuildAgain

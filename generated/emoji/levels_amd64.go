@@ -3,23 +3,23 @@
 
 package emoji
 
-import "github.com/multiway-go/multiway/codegen/rt"
+import "github.com/multiway-go/multiway/codegen/rt/kernel"
 
 // levels are the kernel tables of this build, lowest level first.
-var levels = []*rt.Kernels{&generic, &avx2, &avx512}
+var levels = []*kernel.Kernels{&generic, &avx2, &avx512}
 
-var avx2 = rt.Kernels{
+var avx2 = kernel.Kernels{
 	Add: add_f32_avx2,
-	F16: rt.Half{
+	F16: kernel.Half{
 		Expand: expand_f16_avx2,
-		Gemm:   []rt.WGemm{nil, wgemm_f16_1x16_avx2, wgemm_f16_2x16_avx2, wgemm_f16_3x16_avx2, wgemm_f16_4x16_avx2, wgemm_f16_5x16_avx2, wgemm_f16_6x16_avx2},
+		Gemm:   []kernel.WGemm{nil, wgemm_f16_1x16_avx2, wgemm_f16_2x16_avx2, wgemm_f16_3x16_avx2, wgemm_f16_4x16_avx2, wgemm_f16_5x16_avx2, wgemm_f16_6x16_avx2},
 		NR:     16,
 	},
 	Gelu:      gelu_f32_avx2,
-	Gemm:      []rt.Gemm{nil, gemm_f32_1x16_avx2, gemm_f32_2x16_avx2, gemm_f32_3x16_avx2, gemm_f32_4x16_avx2, gemm_f32_5x16_avx2, gemm_f32_6x16_avx2},
-	Gemm16:    []rt.Gemm{nil, gemm_f32_1x16_avx2, gemm_f32_2x16_avx2, gemm_f32_3x16_avx2, gemm_f32_4x16_avx2, gemm_f32_5x16_avx2, gemm_f32_6x16_avx2},
-	GemmV:     []rt.GemmV{nil, gemmv_f32_1x16_avx2, gemmv_f32_2x16_avx2, gemmv_f32_3x16_avx2, gemmv_f32_4x16_avx2, gemmv_f32_5x16_avx2, gemmv_f32_6x16_avx2},
-	GemmV16:   []rt.GemmV{nil, gemmv_f32_1x16_avx2, gemmv_f32_2x16_avx2, gemmv_f32_3x16_avx2, gemmv_f32_4x16_avx2, gemmv_f32_5x16_avx2, gemmv_f32_6x16_avx2},
+	Gemm:      []kernel.Gemm{nil, gemm_f32_1x16_avx2, gemm_f32_2x16_avx2, gemm_f32_3x16_avx2, gemm_f32_4x16_avx2, gemm_f32_5x16_avx2, gemm_f32_6x16_avx2},
+	Gemm16:    []kernel.Gemm{nil, gemm_f32_1x16_avx2, gemm_f32_2x16_avx2, gemm_f32_3x16_avx2, gemm_f32_4x16_avx2, gemm_f32_5x16_avx2, gemm_f32_6x16_avx2},
+	GemmV:     []kernel.GemmV{nil, gemmv_f32_1x16_avx2, gemmv_f32_2x16_avx2, gemmv_f32_3x16_avx2, gemmv_f32_4x16_avx2, gemmv_f32_5x16_avx2, gemmv_f32_6x16_avx2},
+	GemmV16:   []kernel.GemmV{nil, gemmv_f32_1x16_avx2, gemmv_f32_2x16_avx2, gemmv_f32_3x16_avx2, gemmv_f32_4x16_avx2, gemmv_f32_5x16_avx2, gemmv_f32_6x16_avx2},
 	LayerNorm: layernorm_f32_avx2,
 	Level:     "avx2",
 	MR:        6,
@@ -30,16 +30,16 @@ var avx2 = rt.Kernels{
 	VNR:       16,
 }
 
-var avx512 = rt.Kernels{
-	F16: rt.Half{
-		Gemm: []rt.WGemm{nil, wgemm_f16_1x48_avx512, wgemm_f16_2x48_avx512, wgemm_f16_3x48_avx512, wgemm_f16_4x48_avx512, wgemm_f16_5x48_avx512, wgemm_f16_6x48_avx512, wgemm_f16_7x48_avx512, wgemm_f16_8x48_avx512},
+var avx512 = kernel.Kernels{
+	F16: kernel.Half{
+		Gemm: []kernel.WGemm{nil, wgemm_f16_1x48_avx512, wgemm_f16_2x48_avx512, wgemm_f16_3x48_avx512, wgemm_f16_4x48_avx512, wgemm_f16_5x48_avx512, wgemm_f16_6x48_avx512, wgemm_f16_7x48_avx512, wgemm_f16_8x48_avx512},
 		NR:   48,
 	},
 	Gelu:    gelu_f32_avx512,
-	Gemm:    []rt.Gemm{nil, gemm_f32_1x48_avx512, gemm_f32_2x48_avx512, gemm_f32_3x48_avx512, gemm_f32_4x48_avx512, gemm_f32_5x48_avx512, gemm_f32_6x48_avx512, gemm_f32_7x48_avx512, gemm_f32_8x48_avx512},
-	Gemm16:  []rt.Gemm{nil, gemm_f32_1x16_avx2, gemm_f32_2x16_avx2, gemm_f32_3x16_avx2, gemm_f32_4x16_avx2, gemm_f32_5x16_avx2, gemm_f32_6x16_avx2},
-	GemmV:   []rt.GemmV{nil, gemmv_f32_1x64_avx512, gemmv_f32_2x64_avx512, gemmv_f32_3x64_avx512, gemmv_f32_4x64_avx512, gemmv_f32_5x64_avx512, gemmv_f32_6x64_avx512},
-	GemmV16: []rt.GemmV{nil, gemmv_f32_1x16_avx2, gemmv_f32_2x16_avx2, gemmv_f32_3x16_avx2, gemmv_f32_4x16_avx2, gemmv_f32_5x16_avx2, gemmv_f32_6x16_avx2},
+	Gemm:    []kernel.Gemm{nil, gemm_f32_1x48_avx512, gemm_f32_2x48_avx512, gemm_f32_3x48_avx512, gemm_f32_4x48_avx512, gemm_f32_5x48_avx512, gemm_f32_6x48_avx512, gemm_f32_7x48_avx512, gemm_f32_8x48_avx512},
+	Gemm16:  []kernel.Gemm{nil, gemm_f32_1x16_avx2, gemm_f32_2x16_avx2, gemm_f32_3x16_avx2, gemm_f32_4x16_avx2, gemm_f32_5x16_avx2, gemm_f32_6x16_avx2},
+	GemmV:   []kernel.GemmV{nil, gemmv_f32_1x64_avx512, gemmv_f32_2x64_avx512, gemmv_f32_3x64_avx512, gemmv_f32_4x64_avx512, gemmv_f32_5x64_avx512, gemmv_f32_6x64_avx512},
+	GemmV16: []kernel.GemmV{nil, gemmv_f32_1x16_avx2, gemmv_f32_2x16_avx2, gemmv_f32_3x16_avx2, gemmv_f32_4x16_avx2, gemmv_f32_5x16_avx2, gemmv_f32_6x16_avx2},
 	Level:   "avx512",
 	MR:      8,
 	NR:      48,
@@ -47,4 +47,4 @@ var avx512 = rt.Kernels{
 	VNR:     64,
 }
 
-const _ = allFilesOfBuild_a73a1037da81_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_e84579bde29d_elseRunMultiwayBuildAgain

@@ -3,9 +3,9 @@
 
 package emoji
 
-import "github.com/multiway-go/multiway/codegen/rt"
+import "github.com/multiway-go/multiway/codegen/rt/kernel"
 
 // levels are the kernel tables of this build, lowest level first.
-var levels = []*rt.Kernels{&generic}
+var levels = []*kernel.Kernels{&generic}
 
-const _ = allFilesOfBuild_a73a1037da81_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_e84579bde29d_elseRunMultiwayBuildAgain

@@ -23,6 +23,7 @@ import (
 
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/codegen/rt/caption"
+	"github.com/multiway-go/multiway/codegen/rt/exec"
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
 	"github.com/multiway-go/multiway/codegen/rt/task"
 	"github.com/multiway-go/multiway/codegen/rt/token"
@@ -37,15 +38,15 @@ var vocab []byte
 //go:embed check.json
 var vectors []byte
 
-// This package was written for the first contract between generated code and the runtime.
-const _ = rt.Contract1
+// This package was written for the second contract between generated code and the runtime.
+const _ = rt.Contract2
 
 // Package describes the compiled model. It is read-only.
 var Package = rt.Package{
 	Blob:     weights,
 	Computes: [32]byte{0x52, 0x4d, 0x04, 0x05, 0xac, 0x93, 0xa7, 0xde, 0xaa, 0x53, 0x26, 0x07, 0xb1, 0xe3, 0x19, 0x79, 0xd3, 0x2f, 0x9e, 0x07, 0x90, 0xf6, 0x9e, 0x58, 0x1e, 0x4f, 0x46, 0x8a, 0x74, 0x47, 0xe8, 0x36},
-	Contract: rt.Contract1,
-	Funcs: []*rt.Func{
+	Contract: rt.Contract2,
+	Funcs: []*exec.Func{
 		&fnVisionRetrieval,
 		&fnVisionClassification,
 		&fnLanguageRetrieval,
@@ -68,33 +69,33 @@ var Package = rt.Package{
 // are multiplied by one panel after the other, and how many cache lines ahead of their use
 // weights are prefetched. Without Ahead the panels used next are prefetched meanwhile.
 var (
-	cut128 = rt.Cut{
+	cut128 = exec.Cut{
 		Passes: 1,
-		Rows: []rt.RowClass{
+		Rows: []exec.RowClass{
 			{Rows: 11, Ahead: 24},
 			{Rows: 2400},
 			{Block: 1260},
 		},
 	}
-	cut192 = rt.Cut{
+	cut192 = exec.Cut{
 		Passes: 1,
-		Rows: []rt.RowClass{
+		Rows: []exec.RowClass{
 			{Rows: 11, Ahead: 24},
 			{Rows: 1600},
 			{Block: 840},
 		},
 	}
-	cut256 = rt.Cut{
+	cut256 = exec.Cut{
 		Passes: 1,
-		Rows: []rt.RowClass{
+		Rows: []exec.RowClass{
 			{Rows: 11, Ahead: 24},
 			{Rows: 1200},
 			{Block: 630},
 		},
 	}
-	cut512 = rt.Cut{
+	cut512 = exec.Cut{
 		Passes: 1,
-		Rows: []rt.RowClass{
+		Rows: []exec.RowClass{
 			{Rows: 11, Ahead: 24},
 			{Rows: 600},
 			{Block: 315},
@@ -593,4 +594,4 @@ func (s *Session) CaptionStep(batch []rt.Seq) (*rt.Result, error) {
 }
 
 // The files of the package are of one build: each names this constant.
-const allFilesOfBuild_a73a1037da81_elseRunMultiwayBuildAgain = true
+const allFilesOfBuild_e84579bde29d_elseRunMultiwayBuildAgain = true

@@ -2,10 +2,10 @@
 
 package emoji
 
-import "github.com/multiway-go/multiway/codegen/rt"
+import "github.com/multiway-go/multiway/codegen/rt/exec"
 
 // runPairVqa runs function pair_vqa over the packed rows of e's batch, one step a line.
-func runPairVqa(e *rt.Exec) {
+func runPairVqa(e *exec.Exec) {
 	// vision = embed_patches image, @vision.embed {patch=8 kernel=wgemm_f16 ld=128 tmp=0} : f32[65,128] at 9369600
 	vision := e.Mat(2342400, 128, e.Rows(65, false), 128)
 	e.EmbedPatches(vision, e.Mat(0, 192, e.Rows(64, false), 192), &visionEmbedPatches)
@@ -164,7 +164,7 @@ func runPairVqa(e *rt.Exec) {
 
 	// y3.v.0 = select y3.v {row=0 kernel=go ld=128} : f32[1,128] at 5469120
 	y3V0 := e.Mat(1367280, 128, e.Rows(1, false), 128)
-	e.Select(y3V0, y3V, rows65, rt.Section{})
+	e.Select(y3V0, y3V, rows65, exec.Section{})
 
 	// i4.0  = qkv y3.v.0, @l4.attn.vision {eps=1e-05 heads=4 parts=q kernel=wgemm_f16 ld=128 tmp=5500864} : f32[1,128] at 5484992
 	i40 := e.Mat(1371248, 128, e.Rows(1, false), 128)
@@ -222,9 +222,9 @@ func runPairVqa(e *rt.Exec) {
 }
 
 // fnPairVqa describes function pair_vqa.
-var fnPairVqa = rt.Func{
+var fnPairVqa = exec.Func{
 	Arena: 2600320,
-	Cost: rt.Cost{
+	Cost: exec.Cost{
 		FLOPs:  [3]int64{118809600, 1905152, 2048},
 		Row:    772,
 		Seq:    50100,
@@ -234,20 +234,20 @@ var fnPairVqa = rt.Func{
 	Image: 12288,
 	Kind:  "pair",
 	Name:  "pair_vqa",
-	Outputs: []rt.Output{
+	Outputs: []exec.Output{
 		{
 			Cols:     109,
 			LD:       112,
 			Name:     "logits",
 			Off:      12400,
-			Sections: []rt.Section{{C: 1}},
+			Sections: []exec.Section{{C: 1}},
 		},
 		{
 			Cols:     128,
 			LD:       128,
 			Name:     "pooled",
 			Off:      8432,
-			Sections: []rt.Section{{C: 1}},
+			Sections: []exec.Section{{C: 1}},
 		},
 	},
 	Run:  runPairVqa,
@@ -255,4 +255,4 @@ var fnPairVqa = rt.Func{
 	Text: true,
 }
 
-const _ = allFilesOfBuild_a73a1037da81_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_e84579bde29d_elseRunMultiwayBuildAgain

@@ -2,10 +2,10 @@
 
 package emoji
 
-import "github.com/multiway-go/multiway/codegen/rt"
+import "github.com/multiway-go/multiway/codegen/rt/exec"
 
 // runVisionClassification runs function vision_classification over the packed rows of e's batch, one step a line.
-func runVisionClassification(e *rt.Exec) {
+func runVisionClassification(e *exec.Exec) {
 	// vision = embed_patches image, @vision.embed {patch=8 kernel=wgemm_f16 ld=128 tmp=0} : f32[65,128] at 3095040
 	vision := e.Mat(773760, 128, e.Rows(65, false), 128)
 	e.EmbedPatches(vision, e.Mat(0, 192, e.Rows(64, false), 192), &visionEmbedPatches)
@@ -103,9 +103,9 @@ func runVisionClassification(e *rt.Exec) {
 }
 
 // fnVisionClassification describes function vision_classification.
-var fnVisionClassification = rt.Func{
+var fnVisionClassification = exec.Func{
 	Arena: 1289600,
-	Cost: rt.Cost{
+	Cost: exec.Cost{
 		FLOPs:  [3]int64{141782016, 0, 0},
 		Row:    0,
 		Seq:    49544,
@@ -115,17 +115,17 @@ var fnVisionClassification = rt.Func{
 	Image: 12288,
 	Kind:  "image",
 	Name:  "vision_classification",
-	Outputs: []rt.Output{
+	Outputs: []exec.Output{
 		{
 			Cols:     98,
 			LD:       112,
 			Name:     "logits",
 			Off:      3968,
-			Sections: []rt.Section{{C: 1}},
+			Sections: []exec.Section{{C: 1}},
 		},
 	},
 	Run:  runVisionClassification,
 	Task: "classification",
 }
 
-const _ = allFilesOfBuild_a73a1037da81_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_e84579bde29d_elseRunMultiwayBuildAgain

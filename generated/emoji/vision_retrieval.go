@@ -2,10 +2,10 @@
 
 package emoji
 
-import "github.com/multiway-go/multiway/codegen/rt"
+import "github.com/multiway-go/multiway/codegen/rt/exec"
 
 // runVisionRetrieval runs function vision_retrieval over the packed rows of e's batch, one step a line.
-func runVisionRetrieval(e *rt.Exec) {
+func runVisionRetrieval(e *exec.Exec) {
 	// vision = embed_patches image, @vision.embed {patch=8 kernel=wgemm_f16 ld=128 tmp=0} : f32[65,128] at 3095040
 	vision := e.Mat(773760, 128, e.Rows(65, false), 128)
 	e.EmbedPatches(vision, e.Mat(0, 192, e.Rows(64, false), 192), &visionEmbedPatches)
@@ -76,7 +76,7 @@ func runVisionRetrieval(e *rt.Exec) {
 
 	// y3.0  = select y3 {row=0 kernel=go ld=128} : f32[1,128] at 2192320
 	y30 := e.Mat(548080, 128, e.Rows(1, false), 128)
-	e.Select(y30, y3, rows65, rt.Section{})
+	e.Select(y30, y3, rows65, exec.Section{})
 
 	// i4.0  = qkv y3.0, @l4.attn.vision {eps=1e-05 heads=4 parts=q kernel=wgemm_f16 ld=128 tmp=2224064} : f32[1,128] at 2208192
 	i40 := e.Mat(552048, 128, e.Rows(1, false), 128)
@@ -111,9 +111,9 @@ func runVisionRetrieval(e *rt.Exec) {
 }
 
 // fnVisionRetrieval describes function vision_retrieval.
-var fnVisionRetrieval = rt.Func{
+var fnVisionRetrieval = exec.Func{
 	Arena: 1289600,
-	Cost: rt.Cost{
+	Cost: exec.Cost{
 		FLOPs:  [3]int64{118688256, 0, 0},
 		Row:    0,
 		Seq:    49664,
@@ -123,17 +123,17 @@ var fnVisionRetrieval = rt.Func{
 	Image: 12288,
 	Kind:  "image",
 	Name:  "vision_retrieval",
-	Outputs: []rt.Output{
+	Outputs: []exec.Output{
 		{
 			Cols:     128,
 			LD:       128,
 			Name:     "vision_cls",
 			Off:      0,
-			Sections: []rt.Section{{C: 1}},
+			Sections: []exec.Section{{C: 1}},
 		},
 	},
 	Run:  runVisionRetrieval,
 	Task: "retrieval",
 }
 
-const _ = allFilesOfBuild_a73a1037da81_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_e84579bde29d_elseRunMultiwayBuildAgain

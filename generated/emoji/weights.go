@@ -2,88 +2,91 @@
 
 package emoji
 
-import "github.com/multiway-go/multiway/codegen/rt"
+import (
+	"github.com/multiway-go/multiway/codegen/rt/blob"
+	"github.com/multiway-go/multiway/codegen/rt/exec"
+)
 
 // Positions count float32 values from the start of the weights; -1 is an absent one.
 var (
-	visionEmbedPatches = rt.Patches{
+	visionEmbedPatches = exec.Patches{
 		At:       0,
 		Channels: 3,
 		Cls:      12416,
 		Height:   64,
 		Patch:    8,
 		Pos:      12544,
-		Proj: rt.Linear{
+		Proj: exec.Linear{
 			Bias:  12288,
 			Cut:   &cut192,
-			DType: rt.F16,
+			DType: blob.F16,
 			K:     192,
 			N:     128,
 			W:     0,
 		},
 		Width: 64,
 	}
-	l0AttnVisionLnNorm = rt.Norm{
+	l0AttnVisionLnNorm = exec.Norm{
 		B:   20992,
 		Eps: 1e-05,
 		G:   20864,
 		N:   128,
 	}
-	l0AttnVisionQkvLinear = rt.Linear{
+	l0AttnVisionQkvLinear = exec.Linear{
 		Bias:  45696,
 		Cut:   &cut128,
-		DType: rt.F16,
+		DType: blob.F16,
 		K:     128,
 		N:     384,
 		W:     21120,
 	}
-	selfattentionAttention = rt.Attention{
+	selfattentionAttention = exec.Attention{
 		Base2: true,
 		D:     32,
 		DP:    32,
 		Heads: 4,
 		Scale: 0.25503486164919736,
 	}
-	rows65              = []rt.Section{{C: 65}}
-	l0AttnVisionSubNorm = rt.Norm{
+	rows65              = []exec.Section{{C: 65}}
+	l0AttnVisionSubNorm = exec.Norm{
 		B:   46208,
 		Eps: 1e-05,
 		G:   46080,
 		N:   128,
 	}
-	l0AttnVisionOutLinear = rt.Linear{
+	l0AttnVisionOutLinear = exec.Linear{
 		Bias:  54528,
 		Cut:   &cut128,
-		DType: rt.F16,
+		DType: blob.F16,
 		K:     128,
 		N:     128,
 		W:     46336,
 	}
-	l0FfnVisionLnNorm = rt.Norm{
+	l0FfnVisionLnNorm = exec.Norm{
 		B:   54784,
 		Eps: 1e-05,
 		G:   54656,
 		N:   128,
 	}
-	l0FfnVisionSubNorm = rt.Norm{
+	l0FfnVisionSubNorm = exec.Norm{
 		B:   88704,
 		Eps: 1e-05,
 		G:   88192,
 		N:   512,
 	}
-	l0FfnVisionFfn = rt.FFN{
-		Fc1: rt.Linear{
+	l0FfnVisionFfn = exec.FFN{
+		Fc1: exec.Linear{
 			Bias:  87680,
 			Cut:   &cut128,
-			DType: rt.F16,
+			DType: blob.F16,
 			K:     128,
 			N:     512,
 			W:     54912,
 		},
-		Fc2: rt.Linear{
+		Fc2: exec.Linear{
 			Bias:  121984,
 			Cut:   &cut512,
-			DType: rt.F16,
+			DType: blob.F16,
 			K:     512,
 			N:     128,
 			W:     89216,
@@ -91,59 +94,59 @@ var (
 		Norm1: &l0FfnVisionLnNorm,
 		Norm2: &l0FfnVisionSubNorm,
 	}
-	l1AttnVisionLnNorm = rt.Norm{
+	l1AttnVisionLnNorm = exec.Norm{
 		B:   122240,
 		Eps: 1e-05,
 		G:   122112,
 		N:   128,
 	}
-	l1AttnVisionQkvLinear = rt.Linear{
+	l1AttnVisionQkvLinear = exec.Linear{
 		Bias:  146944,
 		Cut:   &cut128,
-		DType: rt.F16,
+		DType: blob.F16,
 		K:     128,
 		N:     384,
 		W:     122368,
 	}
-	l1AttnVisionSubNorm = rt.Norm{
+	l1AttnVisionSubNorm = exec.Norm{
 		B:   147456,
 		Eps: 1e-05,
 		G:   147328,
 		N:   128,
 	}
-	l1AttnVisionOutLinear = rt.Linear{
+	l1AttnVisionOutLinear = exec.Linear{
 		Bias:  155776,
 		Cut:   &cut128,
-		DType: rt.F16,
+		DType: blob.F16,
 		K:     128,
 		N:     128,
 		W:     147584,
 	}
-	l1FfnVisionLnNorm = rt.Norm{
+	l1FfnVisionLnNorm = exec.Norm{
 		B:   156032,
 		Eps: 1e-05,
 		G:   155904,
 		N:   128,
 	}
-	l1FfnVisionSubNorm = rt.Norm{
+	l1FfnVisionSubNorm = exec.Norm{
 		B:   189952,
 		Eps: 1e-05,
 		G:   189440,
 		N:   512,
 	}
-	l1FfnVisionFfn = rt.FFN{
-		Fc1: rt.Linear{
+	l1FfnVisionFfn = exec.FFN{
+		Fc1: exec.Linear{
 			Bias:  188928,
 			Cut:   &cut128,
-			DType: rt.F16,
+			DType: blob.F16,
 			K:     128,
 			N:     512,
 			W:     156160,
 		},
-		Fc2: rt.Linear{
+		Fc2: exec.Linear{
 			Bias:  223232,
 			Cut:   &cut512,
-			DType: rt.F16,
+			DType: blob.F16,
 			K:     512,
 			N:     128,
 			W:     190464,
@@ -151,59 +154,59 @@ var (
 		Norm1: &l1FfnVisionLnNorm,
 		Norm2: &l1FfnVisionSubNorm,
 	}
-	l2AttnVisionLnNorm = rt.Norm{
+	l2AttnVisionLnNorm = exec.Norm{
 		B:   223488,
 		Eps: 1e-05,
 		G:   223360,
 		N:   128,
 	}
-	l2AttnVisionQkvLinear = rt.Linear{
+	l2AttnVisionQkvLinear = exec.Linear{
 		Bias:  248192,
 		Cut:   &cut128,
-		DType: rt.F16,
+		DType: blob.F16,
 		K:     128,
 		N:     384,
 		W:     223616,
 	}
-	l2AttnVisionSubNorm = rt.Norm{
+	l2AttnVisionSubNorm = exec.Norm{
 		B:   248704,
 		Eps: 1e-05,
 		G:   248576,
 		N:   128,
 	}
-	l2AttnVisionOutLinear = rt.Linear{
+	l2AttnVisionOutLinear = exec.Linear{
 		Bias:  257024,
 		Cut:   &cut128,
-		DType: rt.F16,
+		DType: blob.F16,
 		K:     128,
 		N:     128,
 		W:     248832,
 	}
-	l2FfnVisionLnNorm = rt.Norm{
+	l2FfnVisionLnNorm = exec.Norm{
 		B:   257280,
 		Eps: 1e-05,
 		G:   257152,
 		N:   128,
 	}
-	l2FfnVisionSubNorm = rt.Norm{
+	l2FfnVisionSubNorm = exec.Norm{
 		B:   291200,
 		Eps: 1e-05,
 		G:   290688,
 		N:   512,
 	}
-	l2FfnVisionFfn = rt.FFN{
-		Fc1: rt.Linear{
+	l2FfnVisionFfn = exec.FFN{
+		Fc1: exec.Linear{
 			Bias:  290176,
 			Cut:   &cut128,
-			DType: rt.F16,
+			DType: blob.F16,
 			K:     128,
 			N:     512,
 			W:     257408,
 		},
-		Fc2: rt.Linear{
+		Fc2: exec.Linear{
 			Bias:  324480,
 			Cut:   &cut512,
-			DType: rt.F16,
+			DType: blob.F16,
 			K:     512,
 			N:     128,
 			W:     291712,
@@ -211,59 +214,59 @@ var (
 		Norm1: &l2FfnVisionLnNorm,
 		Norm2: &l2FfnVisionSubNorm,
 	}
-	l3AttnVisionLnNorm = rt.Norm{
+	l3AttnVisionLnNorm = exec.Norm{
 		B:   324736,
 		Eps: 1e-05,
 		G:   324608,
 		N:   128,
 	}
-	l3AttnVisionQkvLinear = rt.Linear{
+	l3AttnVisionQkvLinear = exec.Linear{
 		Bias:  349440,
 		Cut:   &cut128,
-		DType: rt.F16,
+		DType: blob.F16,
 		K:     128,
 		N:     384,
 		W:     324864,
 	}
-	l3AttnVisionSubNorm = rt.Norm{
+	l3AttnVisionSubNorm = exec.Norm{
 		B:   349952,
 		Eps: 1e-05,
 		G:   349824,
 		N:   128,
 	}
-	l3AttnVisionOutLinear = rt.Linear{
+	l3AttnVisionOutLinear = exec.Linear{
 		Bias:  358272,
 		Cut:   &cut128,
-		DType: rt.F16,
+		DType: blob.F16,
 		K:     128,
 		N:     128,
 		W:     350080,
 	}
-	l3FfnVisionLnNorm = rt.Norm{
+	l3FfnVisionLnNorm = exec.Norm{
 		B:   358528,
 		Eps: 1e-05,
 		G:   358400,
 		N:   128,
 	}
-	l3FfnVisionSubNorm = rt.Norm{
+	l3FfnVisionSubNorm = exec.Norm{
 		B:   392448,
 		Eps: 1e-05,
 		G:   391936,
 		N:   512,
 	}
-	l3FfnVisionFfn = rt.FFN{
-		Fc1: rt.Linear{
+	l3FfnVisionFfn = exec.FFN{
+		Fc1: exec.Linear{
 			Bias:  391424,
 			Cut:   &cut128,
-			DType: rt.F16,
+			DType: blob.F16,
 			K:     128,
 			N:     512,
 			W:     358656,
 		},
-		Fc2: rt.Linear{
+		Fc2: exec.Linear{
 			Bias:  425728,
 			Cut:   &cut512,
-			DType: rt.F16,
+			DType: blob.F16,
 			K:     512,
 			N:     128,
 			W:     392960,
@@ -271,67 +274,67 @@ var (
 		Norm1: &l3FfnVisionLnNorm,
 		Norm2: &l3FfnVisionSubNorm,
 	}
-	l4AttnVisionLnNorm = rt.Norm{
+	l4AttnVisionLnNorm = exec.Norm{
 		B:   425984,
 		Eps: 1e-05,
 		G:   425856,
 		N:   128,
 	}
-	l4AttnVisionQLinear = rt.Linear{
+	l4AttnVisionQLinear = exec.Linear{
 		Bias:  450688,
 		Cut:   &cut128,
-		DType: rt.F16,
+		DType: blob.F16,
 		K:     128,
 		N:     128,
 		W:     426112,
 	}
-	l4AttnVisionKvLinear = rt.Linear{
+	l4AttnVisionKvLinear = exec.Linear{
 		Bias:  450816,
 		Cut:   &cut128,
-		DType: rt.F16,
+		DType: blob.F16,
 		K:     128,
 		N:     256,
 		W:     434304,
 	}
-	l4AttnVisionSubNorm = rt.Norm{
+	l4AttnVisionSubNorm = exec.Norm{
 		B:   451712,
 		Eps: 1e-05,
 		G:   451584,
 		N:   128,
 	}
-	l4AttnVisionOutLinear = rt.Linear{
+	l4AttnVisionOutLinear = exec.Linear{
 		Bias:  460032,
 		Cut:   &cut128,
-		DType: rt.F16,
+		DType: blob.F16,
 		K:     128,
 		N:     128,
 		W:     451840,
 	}
-	l4FfnVisionLnNorm = rt.Norm{
+	l4FfnVisionLnNorm = exec.Norm{
 		B:   460288,
 		Eps: 1e-05,
 		G:   460160,
 		N:   128,
 	}
-	l4FfnVisionSubNorm = rt.Norm{
+	l4FfnVisionSubNorm = exec.Norm{
 		B:   494208,
 		Eps: 1e-05,
 		G:   493696,
 		N:   512,
 	}
-	l4FfnVisionFfn = rt.FFN{
-		Fc1: rt.Linear{
+	l4FfnVisionFfn = exec.FFN{
+		Fc1: exec.Linear{
 			Bias:  493184,
 			Cut:   &cut128,
-			DType: rt.F16,
+			DType: blob.F16,
 			K:     128,
 			N:     512,
 			W:     460416,
 		},
-		Fc2: rt.Linear{
+		Fc2: exec.Linear{
 			Bias:  527488,
 			Cut:   &cut512,
-			DType: rt.F16,
+			DType: blob.F16,
 			K:     512,
 			N:     128,
 			W:     494720,
@@ -339,103 +342,103 @@ var (
 		Norm1: &l4FfnVisionLnNorm,
 		Norm2: &l4FfnVisionSubNorm,
 	}
-	finalVisionNorm = rt.Norm{
+	finalVisionNorm = exec.Norm{
 		B:   1167488,
 		Eps: 1e-05,
 		G:   1167360,
 		N:   128,
 	}
-	retrievalVisionLinear = rt.Linear{
+	retrievalVisionLinear = exec.Linear{
 		Bias:  -1,
 		Cut:   &cut128,
-		DType: rt.F16,
+		DType: blob.F16,
 		K:     128,
 		N:     128,
 		W:     1167616,
 	}
-	l4AttnVisionQkvLinear = rt.Linear{
+	l4AttnVisionQkvLinear = exec.Linear{
 		Bias:  450688,
 		Cut:   &cut128,
-		DType: rt.F16,
+		DType: blob.F16,
 		K:     128,
 		N:     384,
 		W:     426112,
 	}
-	classificationNormNorm = rt.Norm{
+	classificationNormNorm = exec.Norm{
 		B:   1176704,
 		Eps: 1e-05,
 		G:   1176576,
 		N:   128,
 	}
-	classificationHeadLinear = rt.Linear{
+	classificationHeadLinear = exec.Linear{
 		Bias:  1184000,
 		Cut:   &cut128,
-		DType: rt.F16,
+		DType: blob.F16,
 		K:     128,
 		N:     98,
 		W:     1176832,
 	}
-	languageEmbedEmbed = rt.Embed{
+	languageEmbedEmbed = exec.Embed{
 		D:     128,
-		DType: rt.F16,
+		DType: blob.F16,
 		Pos:   657024,
 		Table: 528384,
 		Vocab: 2010,
 	}
-	l0AttnLanguageLnNorm = rt.Norm{
+	l0AttnLanguageLnNorm = exec.Norm{
 		B:   660480,
 		Eps: 1e-05,
 		G:   660352,
 		N:   128,
 	}
-	l0AttnLanguageQkvLinear = rt.Linear{
+	l0AttnLanguageQkvLinear = exec.Linear{
 		Bias:  685184,
 		Cut:   &cut128,
-		DType: rt.F16,
+		DType: blob.F16,
 		K:     128,
 		N:     384,
 		W:     660608,
 	}
-	rowsT                 = []rt.Section{{T: true}}
-	l0AttnLanguageSubNorm = rt.Norm{
+	rowsT                 = []exec.Section{{T: true}}
+	l0AttnLanguageSubNorm = exec.Norm{
 		B:   685696,
 		Eps: 1e-05,
 		G:   685568,
 		N:   128,
 	}
-	l0AttnLanguageOutLinear = rt.Linear{
+	l0AttnLanguageOutLinear = exec.Linear{
 		Bias:  694016,
 		Cut:   &cut128,
-		DType: rt.F16,
+		DType: blob.F16,
 		K:     128,
 		N:     128,
 		W:     685824,
 	}
-	l0FfnLanguageLnNorm = rt.Norm{
+	l0FfnLanguageLnNorm = exec.Norm{
 		B:   694272,
 		Eps: 1e-05,
 		G:   694144,
 		N:   128,
 	}
-	l0FfnLanguageSubNorm = rt.Norm{
+	l0FfnLanguageSubNorm = exec.Norm{
 		B:   728192,
 		Eps: 1e-05,
 		G:   727680,
 		N:   512,
 	}
-	l0FfnLanguageFfn = rt.FFN{
-		Fc1: rt.Linear{
+	l0FfnLanguageFfn = exec.FFN{
+		Fc1: exec.Linear{
 			Bias:  727168,
 			Cut:   &cut128,
-			DType: rt.F16,
+			DType: blob.F16,
 			K:     128,
 			N:     512,
 			W:     694400,
 		},
-		Fc2: rt.Linear{
+		Fc2: exec.Linear{
 			Bias:  761472,
 			Cut:   &cut512,
-			DType: rt.F16,
+			DType: blob.F16,
 			K:     512,
 			N:     128,
 			W:     728704,
@@ -443,59 +446,59 @@ var (
 		Norm1: &l0FfnLanguageLnNorm,
 		Norm2: &l0FfnLanguageSubNorm,
 	}
-	l1AttnLanguageLnNorm = rt.Norm{
+	l1AttnLanguageLnNorm = exec.Norm{
 		B:   761728,
 		Eps: 1e-05,
 		G:   761600,
 		N:   128,
 	}
-	l1AttnLanguageQkvLinear = rt.Linear{
+	l1AttnLanguageQkvLinear = exec.Linear{
 		Bias:  786432,
 		Cut:   &cut128,
-		DType: rt.F16,
+		DType: blob.F16,
 		K:     128,
 		N:     384,
 		W:     761856,
 	}
-	l1AttnLanguageSubNorm = rt.Norm{
+	l1AttnLanguageSubNorm = exec.Norm{
 		B:   786944,
 		Eps: 1e-05,
 		G:   786816,
 		N:   128,
 	}
-	l1AttnLanguageOutLinear = rt.Linear{
+	l1AttnLanguageOutLinear = exec.Linear{
 		Bias:  795264,
 		Cut:   &cut128,
-		DType: rt.F16,
+		DType: blob.F16,
 		K:     128,
 		N:     128,
 		W:     787072,
 	}
-	l1FfnLanguageLnNorm = rt.Norm{
+	l1FfnLanguageLnNorm = exec.Norm{
 		B:   795520,
 		Eps: 1e-05,
 		G:   795392,
 		N:   128,
 	}
-	l1FfnLanguageSubNorm = rt.Norm{
+	l1FfnLanguageSubNorm = exec.Norm{
 		B:   829440,
 		Eps: 1e-05,
 		G:   828928,
 		N:   512,
 	}
-	l1FfnLanguageFfn = rt.FFN{
-		Fc1: rt.Linear{
+	l1FfnLanguageFfn = exec.FFN{
+		Fc1: exec.Linear{
 			Bias:  828416,
 			Cut:   &cut128,
-			DType: rt.F16,
+			DType: blob.F16,
 			K:     128,
 			N:     512,
 			W:     795648,
 		},
-		Fc2: rt.Linear{
+		Fc2: exec.Linear{
 			Bias:  862720,
 			Cut:   &cut512,
-			DType: rt.F16,
+			DType: blob.F16,
 			K:     512,
 			N:     128,
 			W:     829952,
@@ -503,59 +506,59 @@ var (
 		Norm1: &l1FfnLanguageLnNorm,
 		Norm2: &l1FfnLanguageSubNorm,
 	}
-	l2AttnLanguageLnNorm = rt.Norm{
+	l2AttnLanguageLnNorm = exec.Norm{
 		B:   862976,
 		Eps: 1e-05,
 		G:   862848,
 		N:   128,
 	}
-	l2AttnLanguageQkvLinear = rt.Linear{
+	l2AttnLanguageQkvLinear = exec.Linear{
 		Bias:  887680,
 		Cut:   &cut128,
-		DType: rt.F16,
+		DType: blob.F16,
 		K:     128,
 		N:     384,
 		W:     863104,
 	}
-	l2AttnLanguageSubNorm = rt.Norm{
+	l2AttnLanguageSubNorm = exec.Norm{
 		B:   888192,
 		Eps: 1e-05,
 		G:   888064,
 		N:   128,
 	}
-	l2AttnLanguageOutLinear = rt.Linear{
+	l2AttnLanguageOutLinear = exec.Linear{
 		Bias:  896512,
 		Cut:   &cut128,
-		DType: rt.F16,
+		DType: blob.F16,
 		K:     128,
 		N:     128,
 		W:     888320,
 	}
-	l2FfnLanguageLnNorm = rt.Norm{
+	l2FfnLanguageLnNorm = exec.Norm{
 		B:   896768,
 		Eps: 1e-05,
 		G:   896640,
 		N:   128,
 	}
-	l2FfnLanguageSubNorm = rt.Norm{
+	l2FfnLanguageSubNorm = exec.Norm{
 		B:   930688,
 		Eps: 1e-05,
 		G:   930176,
 		N:   512,
 	}
-	l2FfnLanguageFfn = rt.FFN{
-		Fc1: rt.Linear{
+	l2FfnLanguageFfn = exec.FFN{
+		Fc1: exec.Linear{
 			Bias:  929664,
 			Cut:   &cut128,
-			DType: rt.F16,
+			DType: blob.F16,
 			K:     128,
 			N:     512,
 			W:     896896,
 		},
-		Fc2: rt.Linear{
+		Fc2: exec.Linear{
 			Bias:  963968,
 			Cut:   &cut512,
-			DType: rt.F16,
+			DType: blob.F16,
 			K:     512,
 			N:     128,
 			W:     931200,
@@ -563,59 +566,59 @@ var (
 		Norm1: &l2FfnLanguageLnNorm,
 		Norm2: &l2FfnLanguageSubNorm,
 	}
-	l3AttnLanguageLnNorm = rt.Norm{
+	l3AttnLanguageLnNorm = exec.Norm{
 		B:   964224,
 		Eps: 1e-05,
 		G:   964096,
 		N:   128,
 	}
-	l3AttnLanguageQkvLinear = rt.Linear{
+	l3AttnLanguageQkvLinear = exec.Linear{
 		Bias:  988928,
 		Cut:   &cut128,
-		DType: rt.F16,
+		DType: blob.F16,
 		K:     128,
 		N:     384,
 		W:     964352,
 	}
-	l3AttnLanguageSubNorm = rt.Norm{
+	l3AttnLanguageSubNorm = exec.Norm{
 		B:   989440,
 		Eps: 1e-05,
 		G:   989312,
 		N:   128,
 	}
-	l3AttnLanguageOutLinear = rt.Linear{
+	l3AttnLanguageOutLinear = exec.Linear{
 		Bias:  997760,
 		Cut:   &cut128,
-		DType: rt.F16,
+		DType: blob.F16,
 		K:     128,
 		N:     128,
 		W:     989568,
 	}
-	l3FfnLanguageLnNorm = rt.Norm{
+	l3FfnLanguageLnNorm = exec.Norm{
 		B:   998016,
 		Eps: 1e-05,
 		G:   997888,
 		N:   128,
 	}
-	l3FfnLanguageSubNorm = rt.Norm{
+	l3FfnLanguageSubNorm = exec.Norm{
 		B:   1031936,
 		Eps: 1e-05,
 		G:   1031424,
 		N:   512,
 	}
-	l3FfnLanguageFfn = rt.FFN{
-		Fc1: rt.Linear{
+	l3FfnLanguageFfn = exec.FFN{
+		Fc1: exec.Linear{
 			Bias:  1030912,
 			Cut:   &cut128,
-			DType: rt.F16,
+			DType: blob.F16,
 			K:     128,
 			N:     512,
 			W:     998144,
 		},
-		Fc2: rt.Linear{
+		Fc2: exec.Linear{
 			Bias:  1065216,
 			Cut:   &cut512,
-			DType: rt.F16,
+			DType: blob.F16,
 			K:     512,
 			N:     128,
 			W:     1032448,
@@ -623,67 +626,67 @@ var (
 		Norm1: &l3FfnLanguageLnNorm,
 		Norm2: &l3FfnLanguageSubNorm,
 	}
-	l4AttnLanguageLnNorm = rt.Norm{
+	l4AttnLanguageLnNorm = exec.Norm{
 		B:   1065472,
 		Eps: 1e-05,
 		G:   1065344,
 		N:   128,
 	}
-	l4AttnLanguageQLinear = rt.Linear{
+	l4AttnLanguageQLinear = exec.Linear{
 		Bias:  1090176,
 		Cut:   &cut128,
-		DType: rt.F16,
+		DType: blob.F16,
 		K:     128,
 		N:     128,
 		W:     1065600,
 	}
-	l4AttnLanguageKvLinear = rt.Linear{
+	l4AttnLanguageKvLinear = exec.Linear{
 		Bias:  1090304,
 		Cut:   &cut128,
-		DType: rt.F16,
+		DType: blob.F16,
 		K:     128,
 		N:     256,
 		W:     1073792,
 	}
-	l4AttnLanguageSubNorm = rt.Norm{
+	l4AttnLanguageSubNorm = exec.Norm{
 		B:   1090688,
 		Eps: 1e-05,
 		G:   1090560,
 		N:   128,
 	}
-	l4AttnLanguageOutLinear = rt.Linear{
+	l4AttnLanguageOutLinear = exec.Linear{
 		Bias:  1099008,
 		Cut:   &cut128,
-		DType: rt.F16,
+		DType: blob.F16,
 		K:     128,
 		N:     128,
 		W:     1090816,
 	}
-	l4FfnLanguageLnNorm = rt.Norm{
+	l4FfnLanguageLnNorm = exec.Norm{
 		B:   1099264,
 		Eps: 1e-05,
 		G:   1099136,
 		N:   128,
 	}
-	l4FfnLanguageSubNorm = rt.Norm{
+	l4FfnLanguageSubNorm = exec.Norm{
 		B:   1133184,
 		Eps: 1e-05,
 		G:   1132672,
 		N:   512,
 	}
-	l4FfnLanguageFfn = rt.FFN{
-		Fc1: rt.Linear{
+	l4FfnLanguageFfn = exec.FFN{
+		Fc1: exec.Linear{
 			Bias:  1132160,
 			Cut:   &cut128,
-			DType: rt.F16,
+			DType: blob.F16,
 			K:     128,
 			N:     512,
 			W:     1099392,
 		},
-		Fc2: rt.Linear{
+		Fc2: exec.Linear{
 			Bias:  1166464,
 			Cut:   &cut512,
-			DType: rt.F16,
+			DType: blob.F16,
 			K:     512,
 			N:     128,
 			W:     1133696,
@@ -691,237 +694,237 @@ var (
 		Norm1: &l4FfnLanguageLnNorm,
 		Norm2: &l4FfnLanguageSubNorm,
 	}
-	finalLanguageNorm = rt.Norm{
+	finalLanguageNorm = exec.Norm{
 		B:   1166720,
 		Eps: 1e-05,
 		G:   1166592,
 		N:   128,
 	}
-	retrievalLanguageLinear = rt.Linear{
+	retrievalLanguageLinear = exec.Linear{
 		Bias:  -1,
 		Cut:   &cut128,
-		DType: rt.F16,
+		DType: blob.F16,
 		K:     128,
 		N:     128,
 		W:     1184768,
 	}
-	rows65T           = []rt.Section{{C: 65}, {T: true}}
-	vqaPoolerNormNorm = rt.Norm{
+	rows65T           = []exec.Section{{C: 65}, {T: true}}
+	vqaPoolerNormNorm = exec.Norm{
 		B:   1193088,
 		Eps: 1e-05,
 		G:   1192960,
 		N:   128,
 	}
-	vqaPoolerDenseLinear = rt.Linear{
+	vqaPoolerDenseLinear = exec.Linear{
 		Bias:  1201408,
 		Cut:   &cut128,
-		DType: rt.F16,
+		DType: blob.F16,
 		K:     128,
 		N:     128,
 		W:     1193216,
 	}
-	vqaHeadFc1Linear = rt.Linear{
+	vqaHeadFc1Linear = exec.Linear{
 		Bias:  1217920,
 		Cut:   &cut128,
-		DType: rt.F16,
+		DType: blob.F16,
 		K:     128,
 		N:     256,
 		W:     1201536,
 	}
-	vqaHeadNormNorm = rt.Norm{
+	vqaHeadNormNorm = exec.Norm{
 		B:   1218432,
 		Eps: 1e-05,
 		G:   1218176,
 		N:   256,
 	}
-	vqaHeadFc2Linear = rt.Linear{
+	vqaHeadFc2Linear = exec.Linear{
 		Bias:  1233024,
 		Cut:   &cut256,
-		DType: rt.F16,
+		DType: blob.F16,
 		K:     256,
 		N:     109,
 		W:     1218688,
 	}
-	l0AttnVisionKvLinear = rt.Linear{
+	l0AttnVisionKvLinear = exec.Linear{
 		Bias:  45824,
 		Cut:   &cut128,
-		DType: rt.F16,
+		DType: blob.F16,
 		K:     128,
 		N:     256,
 		W:     29312,
 	}
-	l0AttnVisionQLinear = rt.Linear{
+	l0AttnVisionQLinear = exec.Linear{
 		Bias:  45696,
 		Cut:   &cut128,
-		DType: rt.F16,
+		DType: blob.F16,
 		K:     128,
 		N:     128,
 		W:     21120,
 	}
-	l1AttnVisionKvLinear = rt.Linear{
+	l1AttnVisionKvLinear = exec.Linear{
 		Bias:  147072,
 		Cut:   &cut128,
-		DType: rt.F16,
+		DType: blob.F16,
 		K:     128,
 		N:     256,
 		W:     130560,
 	}
-	l1AttnVisionQLinear = rt.Linear{
+	l1AttnVisionQLinear = exec.Linear{
 		Bias:  146944,
 		Cut:   &cut128,
-		DType: rt.F16,
+		DType: blob.F16,
 		K:     128,
 		N:     128,
 		W:     122368,
 	}
-	l2AttnVisionKvLinear = rt.Linear{
+	l2AttnVisionKvLinear = exec.Linear{
 		Bias:  248320,
 		Cut:   &cut128,
-		DType: rt.F16,
+		DType: blob.F16,
 		K:     128,
 		N:     256,
 		W:     231808,
 	}
-	l2AttnVisionQLinear = rt.Linear{
+	l2AttnVisionQLinear = exec.Linear{
 		Bias:  248192,
 		Cut:   &cut128,
-		DType: rt.F16,
+		DType: blob.F16,
 		K:     128,
 		N:     128,
 		W:     223616,
 	}
-	l3AttnVisionKvLinear = rt.Linear{
+	l3AttnVisionKvLinear = exec.Linear{
 		Bias:  349568,
 		Cut:   &cut128,
-		DType: rt.F16,
+		DType: blob.F16,
 		K:     128,
 		N:     256,
 		W:     333056,
 	}
-	l3AttnVisionQLinear = rt.Linear{
+	l3AttnVisionQLinear = exec.Linear{
 		Bias:  349440,
 		Cut:   &cut128,
-		DType: rt.F16,
+		DType: blob.F16,
 		K:     128,
 		N:     128,
 		W:     324864,
 	}
-	languageEmbedAtEmbed = rt.Embed{
-		At:    rt.Section{T: true},
+	languageEmbedAtEmbed = exec.Embed{
+		At:    exec.Section{T: true},
 		D:     128,
-		DType: rt.F16,
+		DType: blob.F16,
 		Pos:   657024,
 		Table: 528384,
 		Vocab: 2010,
 	}
-	l0AttnLanguageKvLinear = rt.Linear{
+	l0AttnLanguageKvLinear = exec.Linear{
 		Bias:  685312,
 		Cut:   &cut128,
-		DType: rt.F16,
+		DType: blob.F16,
 		K:     128,
 		N:     256,
 		W:     668800,
 	}
-	l0AttnLanguageQLinear = rt.Linear{
+	l0AttnLanguageQLinear = exec.Linear{
 		Bias:  685184,
 		Cut:   &cut128,
-		DType: rt.F16,
+		DType: blob.F16,
 		K:     128,
 		N:     128,
 		W:     660608,
 	}
-	crossattentionPrefixAttention = rt.Attention{
+	crossattentionPrefixAttention = exec.Attention{
 		Base2: true,
 		D:     32,
 		DP:    32,
 		Heads: 4,
-		Mask: &rt.Mask{
-			At: rt.Section{
+		Mask: &exec.Mask{
+			At: exec.Section{
 				C: 65,
 				T: true,
 			},
-			Prefix: rt.Section{
+			Prefix: exec.Section{
 				C: 65,
 				T: true,
 			},
 		},
 		Scale: 0.25503486164919736,
 	}
-	rows2                  = []rt.Section{{C: 2}}
-	l1AttnLanguageKvLinear = rt.Linear{
+	rows2                  = []exec.Section{{C: 2}}
+	l1AttnLanguageKvLinear = exec.Linear{
 		Bias:  786560,
 		Cut:   &cut128,
-		DType: rt.F16,
+		DType: blob.F16,
 		K:     128,
 		N:     256,
 		W:     770048,
 	}
-	l1AttnLanguageQLinear = rt.Linear{
+	l1AttnLanguageQLinear = exec.Linear{
 		Bias:  786432,
 		Cut:   &cut128,
-		DType: rt.F16,
+		DType: blob.F16,
 		K:     128,
 		N:     128,
 		W:     761856,
 	}
-	l2AttnLanguageKvLinear = rt.Linear{
+	l2AttnLanguageKvLinear = exec.Linear{
 		Bias:  887808,
 		Cut:   &cut128,
-		DType: rt.F16,
+		DType: blob.F16,
 		K:     128,
 		N:     256,
 		W:     871296,
 	}
-	l2AttnLanguageQLinear = rt.Linear{
+	l2AttnLanguageQLinear = exec.Linear{
 		Bias:  887680,
 		Cut:   &cut128,
-		DType: rt.F16,
+		DType: blob.F16,
 		K:     128,
 		N:     128,
 		W:     863104,
 	}
-	l3AttnLanguageKvLinear = rt.Linear{
+	l3AttnLanguageKvLinear = exec.Linear{
 		Bias:  989056,
 		Cut:   &cut128,
-		DType: rt.F16,
+		DType: blob.F16,
 		K:     128,
 		N:     256,
 		W:     972544,
 	}
-	l3AttnLanguageQLinear = rt.Linear{
+	l3AttnLanguageQLinear = exec.Linear{
 		Bias:  988928,
 		Cut:   &cut128,
-		DType: rt.F16,
+		DType: blob.F16,
 		K:     128,
 		N:     128,
 		W:     964352,
 	}
-	crossattentionPrefixAttention2 = rt.Attention{
+	crossattentionPrefixAttention2 = exec.Attention{
 		Base2: true,
 		D:     32,
 		DP:    32,
 		Heads: 4,
-		Mask: &rt.Mask{
-			At: rt.Section{
+		Mask: &exec.Mask{
+			At: exec.Section{
 				C: 66,
 				T: true,
 			},
-			Prefix: rt.Section{
+			Prefix: exec.Section{
 				C: 65,
 				T: true,
 			},
 		},
 		Scale: 0.25503486164919736,
 	}
-	rows1                = []rt.Section{{C: 1}}
-	captioningHeadLinear = rt.Linear{
+	rows1                = []exec.Section{{C: 1}}
+	captioningHeadLinear = exec.Linear{
 		Bias:  1362944,
 		Cut:   &cut128,
-		DType: rt.F16,
+		DType: blob.F16,
 		K:     128,
 		N:     2010,
 		W:     1233920,
 	}
 )
 
-const _ = allFilesOfBuild_a73a1037da81_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_e84579bde29d_elseRunMultiwayBuildAgain

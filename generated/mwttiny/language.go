@@ -2,10 +2,10 @@
 
 package mwttiny
 
-import "github.com/multiway-go/multiway/codegen/rt"
+import "github.com/multiway-go/multiway/codegen/rt/exec"
 
 // runLanguage runs function language over the packed rows of e's batch, one step a line.
-func runLanguage(e *rt.Exec) {
+func runLanguage(e *exec.Exec) {
 	// language = embed ids, @language.embed {kernel=go ld=32} : f32[T,24] at 18432
 	language := e.Mat(4608, 32, e.Rows(0, true), 24)
 	e.EmbedText(language, &languageEmbedEmbed)
@@ -47,9 +47,9 @@ func runLanguage(e *rt.Exec) {
 }
 
 // fnLanguage describes function language.
-var fnLanguage = rt.Func{
+var fnLanguage = exec.Func{
 	Arena: 7680,
-	Cost: rt.Cost{
+	Cost: exec.Cost{
 		FLOPs:  [3]int64{0, 16896, 192},
 		Row:    292,
 		Seq:    0,
@@ -58,13 +58,13 @@ var fnLanguage = rt.Func{
 	Fixed: 0,
 	Kind:  "text",
 	Name:  "language",
-	Outputs: []rt.Output{
+	Outputs: []exec.Output{
 		{
 			Cols:     24,
 			LD:       32,
 			Name:     "encoder_out",
 			Off:      4608,
-			Sections: []rt.Section{{T: true}},
+			Sections: []exec.Section{{T: true}},
 		},
 	},
 	Run:  runLanguage,
@@ -72,4 +72,4 @@ var fnLanguage = rt.Func{
 	Text: true,
 }
 
-const _ = allFilesOfBuild_4c48511d9bfb_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_dd295ec3b054_elseRunMultiwayBuildAgain

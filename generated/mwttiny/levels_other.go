@@ -3,9 +3,9 @@
 
 package mwttiny
 
-import "github.com/multiway-go/multiway/codegen/rt"
+import "github.com/multiway-go/multiway/codegen/rt/kernel"
 
 // levels are the kernel tables of this build, lowest level first.
-var levels = []*rt.Kernels{&generic}
+var levels = []*kernel.Kernels{&generic}
 
-const _ = allFilesOfBuild_4c48511d9bfb_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_dd295ec3b054_elseRunMultiwayBuildAgain

@@ -21,6 +21,7 @@ import (
 	"image"
 
 	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/exec"
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
 	"github.com/multiway-go/multiway/codegen/rt/task"
 	"github.com/multiway-go/multiway/codegen/rt/token"
@@ -35,15 +36,15 @@ var vocab []byte
 //go:embed check.json
 var vectors []byte
 
-// This package was written for the first contract between generated code and the runtime.
-const _ = rt.Contract1
+// This package was written for the second contract between generated code and the runtime.
+const _ = rt.Contract2
 
 // Package describes the compiled model. It is read-only.
 var Package = rt.Package{
 	Blob:     weights,
 	Computes: [32]byte{0x8c, 0x1d, 0x09, 0xf9, 0x73, 0x64, 0x02, 0x24, 0xf2, 0xf6, 0xcd, 0x95, 0xee, 0x07, 0x86, 0xf9, 0xfd, 0x41, 0x7b, 0xd1, 0xe9, 0x4d, 0x93, 0x8a, 0xd3, 0xa3, 0x4d, 0x15, 0x79, 0xc5, 0x6d, 0x41},
-	Contract: rt.Contract1,
-	Funcs: []*rt.Func{
+	Contract: rt.Contract2,
+	Funcs: []*exec.Func{
 		&fnVision,
 		&fnLanguage,
 		&fnPair,
@@ -66,41 +67,41 @@ var Package = rt.Package{
 // are multiplied by one panel after the other, and how many cache lines ahead of their use
 // weights are prefetched. Without Ahead the panels used next are prefetched meanwhile.
 var (
-	cut24 = rt.Cut{
+	cut24 = exec.Cut{
 		Passes: 1,
-		Rows: []rt.RowClass{
+		Rows: []exec.RowClass{
 			{Rows: 11, Ahead: 24},
 			{Rows: 12800},
 			{Block: 6720},
 		},
 	}
-	cut40 = rt.Cut{
+	cut40 = exec.Cut{
 		Passes: 1,
-		Rows: []rt.RowClass{
+		Rows: []exec.RowClass{
 			{Rows: 11, Ahead: 24},
 			{Rows: 7680},
 			{Block: 4032},
 		},
 	}
-	cut48 = rt.Cut{
+	cut48 = exec.Cut{
 		Passes: 1,
-		Rows: []rt.RowClass{
+		Rows: []exec.RowClass{
 			{Rows: 11, Ahead: 24},
 			{Rows: 6400},
 			{Block: 3360},
 		},
 	}
-	cut96 = rt.Cut{
+	cut96 = exec.Cut{
 		Passes: 1,
-		Rows: []rt.RowClass{
+		Rows: []exec.RowClass{
 			{Rows: 11, Ahead: 24},
 			{Rows: 3200},
 			{Block: 1680},
 		},
 	}
-	cut192 = rt.Cut{
+	cut192 = exec.Cut{
 		Passes: 1,
-		Rows: []rt.RowClass{
+		Rows: []exec.RowClass{
 			{Rows: 11, Ahead: 24},
 			{Rows: 1600},
 			{Block: 840},
@@ -271,4 +272,4 @@ func (s *Session) ReasonHead(batch []rt.Seq) (*rt.Result, error) {
 }
 
 // The files of the package are of one build: each names this constant.
-const allFilesOfBuild_4c48511d9bfb_elseRunMultiwayBuildAgain = true
+const allFilesOfBuild_dd295ec3b054_elseRunMultiwayBuildAgain = true

@@ -2,10 +2,10 @@
 
 package mwttiny
 
-import "github.com/multiway-go/multiway/codegen/rt"
+import "github.com/multiway-go/multiway/codegen/rt/exec"
 
 // runPairNlvr2 runs function pair_nlvr2 over the packed rows of e's batch, one step a line.
-func runPairNlvr2(e *rt.Exec) {
+func runPairNlvr2(e *exec.Exec) {
 	// vision = embed_patches image, @vision.embed {patch=8 kernel=gemm_f32 ld=32 tmp=0} : f32[10,24] at 33792
 	vision := e.Mat(8448, 32, e.Rows(10, true), 24).Sub(0, e.Rows(10, false))
 	e.EmbedPatches(vision, e.Mat(0, 192, e.Rows(9, false), 192), &visionEmbedPatches)
@@ -48,7 +48,7 @@ func runPairNlvr2(e *rt.Exec) {
 
 	// y0.0  = select y0 {row=0 kernel=go ld=32} : f32[1,24] at 45056
 	y00 := e.Mat(11264, 32, e.Rows(1, false), 24)
-	e.Select(y00, y0, rows10T, rt.Section{})
+	e.Select(y00, y0, rows10T, exec.Section{})
 
 	// i1.0  = qkv y0.0, @l1.attn.shared~f {eps=1e-05 heads=2 parts=q kernel=gemm_f32 ld=32 tmp=0} : f32[1,24] at 45568
 	i10 := e.Mat(11392, 32, e.Rows(1, false), 32)
@@ -76,7 +76,7 @@ func runPairNlvr2(e *rt.Exec) {
 
 	// y0.10 = select y0 {row=10 kernel=go ld=32} : f32[1,24] at 22528
 	y010 := e.Mat(5632, 32, e.Rows(1, false), 24)
-	e.Select(y010, y0, rows10T, rt.Section{C: 10})
+	e.Select(y010, y0, rows10T, exec.Section{C: 10})
 
 	// i1.10 = qkv y0.10, @l1.attn.shared~f {eps=1e-05 heads=2 parts=q kernel=gemm_f32 ld=32 tmp=23552} : f32[1,24] at 23040
 	i110 := e.Mat(5760, 32, e.Rows(1, false), 32)
@@ -103,9 +103,9 @@ func runPairNlvr2(e *rt.Exec) {
 }
 
 // fnPairNlvr2 describes function pair_nlvr2.
-var fnPairNlvr2 = rt.Func{
+var fnPairNlvr2 = exec.Func{
 	Arena: 14080,
-	Cost: rt.Cost{
+	Cost: exec.Cost{
 		FLOPs:  [3]int64{214272, 12864, 96},
 		Row:    196,
 		Seq:    7104,
@@ -115,13 +115,13 @@ var fnPairNlvr2 = rt.Func{
 	Image: 1728,
 	Kind:  "pair",
 	Name:  "pair_nlvr2",
-	Outputs: []rt.Output{
+	Outputs: []exec.Output{
 		{
 			Cols:     48,
 			LD:       48,
 			Name:     "features",
 			Off:      0,
-			Sections: []rt.Section{{C: 1}},
+			Sections: []exec.Section{{C: 1}},
 		},
 	},
 	Run:  runPairNlvr2,
@@ -129,4 +129,4 @@ var fnPairNlvr2 = rt.Func{
 	Text: true,
 }
 
-const _ = allFilesOfBuild_4c48511d9bfb_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_dd295ec3b054_elseRunMultiwayBuildAgain

@@ -2,10 +2,10 @@
 
 package mwttiny
 
-import "github.com/multiway-go/multiway/codegen/rt"
+import "github.com/multiway-go/multiway/codegen/rt/exec"
 
 // runPairVqa runs function pair_vqa over the packed rows of e's batch, one step a line.
-func runPairVqa(e *rt.Exec) {
+func runPairVqa(e *exec.Exec) {
 	// vision = embed_patches image, @vision.embed {patch=8 kernel=gemm_f32 ld=32 tmp=0} : f32[10,24] at 33792
 	vision := e.Mat(8448, 32, e.Rows(10, true), 24).Sub(0, e.Rows(10, false))
 	e.EmbedPatches(vision, e.Mat(0, 192, e.Rows(9, false), 192), &visionEmbedPatches)
@@ -48,7 +48,7 @@ func runPairVqa(e *rt.Exec) {
 
 	// y0.0  = select y0 {row=0 kernel=go ld=32} : f32[1,24] at 45056
 	y00 := e.Mat(11264, 32, e.Rows(1, false), 24)
-	e.Select(y00, y0, rows10T, rt.Section{})
+	e.Select(y00, y0, rows10T, exec.Section{})
 
 	// i1.0  = qkv y0.0, @l1.attn.shared~f {eps=1e-05 heads=2 parts=q kernel=gemm_f32 ld=32 tmp=0} : f32[1,24] at 45568
 	i10 := e.Mat(11392, 32, e.Rows(1, false), 32)
@@ -99,9 +99,9 @@ func runPairVqa(e *rt.Exec) {
 }
 
 // fnPairVqa describes function pair_vqa.
-var fnPairVqa = rt.Func{
+var fnPairVqa = exec.Func{
 	Arena: 14080,
-	Cost: rt.Cost{
+	Cost: exec.Cost{
 		FLOPs:  [3]int64{211104, 12768, 96},
 		Row:    196,
 		Seq:    7028,
@@ -111,20 +111,20 @@ var fnPairVqa = rt.Func{
 	Image: 1728,
 	Kind:  "pair",
 	Name:  "pair_vqa",
-	Outputs: []rt.Output{
+	Outputs: []exec.Output{
 		{
 			Cols:     5,
 			LD:       16,
 			Name:     "logits",
 			Off:      320,
-			Sections: []rt.Section{{C: 1}},
+			Sections: []exec.Section{{C: 1}},
 		},
 		{
 			Cols:     24,
 			LD:       32,
 			Name:     "pooled",
 			Off:      192,
-			Sections: []rt.Section{{C: 1}},
+			Sections: []exec.Section{{C: 1}},
 		},
 	},
 	Run:  runPairVqa,
@@ -132,4 +132,4 @@ var fnPairVqa = rt.Func{
 	Text: true,
 }
 
-const _ = allFilesOfBuild_4c48511d9bfb_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_dd295ec3b054_elseRunMultiwayBuildAgain

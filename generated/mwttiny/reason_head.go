@@ -2,10 +2,10 @@
 
 package mwttiny
 
-import "github.com/multiway-go/multiway/codegen/rt"
+import "github.com/multiway-go/multiway/codegen/rt/exec"
 
 // runReasonHead runs function reason_head over the packed rows of e's batch, one step a line.
-func runReasonHead(e *rt.Exec) {
+func runReasonHead(e *exec.Exec) {
 	// n     = layernorm f {eps=1e-05 kernel=layernorm_f32 ld=96} : f32[1,96] at 0
 	n := e.Mat(0, 96, e.Rows(1, false), 96)
 	e.LayerNorm(n, e.Mat(0, 96, e.Rows(1, false), 96), &bare96Norm)
@@ -27,9 +27,9 @@ func runReasonHead(e *rt.Exec) {
 }
 
 // fnReasonHead describes function reason_head.
-var fnReasonHead = rt.Func{
+var fnReasonHead = exec.Func{
 	Arena: 6912,
-	Cost: rt.Cost{
+	Cost: exec.Cost{
 		FLOPs:  [3]int64{9408, 0, 0},
 		Row:    0,
 		Seq:    392,
@@ -37,7 +37,7 @@ var fnReasonHead = rt.Func{
 	},
 	Fixed: 1,
 	Image: 96,
-	Inputs: []rt.Input{
+	Inputs: []exec.Input{
 		{
 			At:   0,
 			Cols: 96,
@@ -48,17 +48,17 @@ var fnReasonHead = rt.Func{
 	},
 	Kind: "head",
 	Name: "reason_head",
-	Outputs: []rt.Output{
+	Outputs: []exec.Output{
 		{
 			Cols:     2,
 			LD:       16,
 			Name:     "logits",
 			Off:      0,
-			Sections: []rt.Section{{C: 1}},
+			Sections: []exec.Section{{C: 1}},
 		},
 	},
 	Run:  runReasonHead,
 	Task: "nlvr2",
 }
 
-const _ = allFilesOfBuild_4c48511d9bfb_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_dd295ec3b054_elseRunMultiwayBuildAgain

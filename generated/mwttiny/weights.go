@@ -2,18 +2,18 @@
 
 package mwttiny
 
-import "github.com/multiway-go/multiway/codegen/rt"
+import "github.com/multiway-go/multiway/codegen/rt/exec"
 
 // Positions count float32 values from the start of the weights; -1 is an absent one.
 var (
-	visionEmbedPatches = rt.Patches{
+	visionEmbedPatches = exec.Patches{
 		At:       0,
 		Channels: 3,
 		Cls:      14368,
 		Height:   24,
 		Patch:    8,
 		Pos:      14400,
-		Proj: rt.Linear{
+		Proj: exec.Linear{
 			Bias: 14336,
 			Cut:  &cut192,
 			K:    192,
@@ -22,49 +22,49 @@ var (
 		},
 		Width: 24,
 	}
-	bare24Norm = rt.Norm{
+	bare24Norm = exec.Norm{
 		B:   -1,
 		Eps: 1e-05,
 		G:   -1,
 		N:   24,
 	}
-	l0AttnSharedFQkvLinear = rt.Linear{
+	l0AttnSharedFQkvLinear = exec.Linear{
 		Bias: 2304,
 		Cut:  &cut24,
 		K:    24,
 		N:    96,
 		W:    0,
 	}
-	selfattentionAttention = rt.Attention{
+	selfattentionAttention = exec.Attention{
 		Base2: true,
 		D:     12,
 		DP:    16,
 		Heads: 2,
 		Scale: 1.0,
 	}
-	rows10                 = []rt.Section{{C: 10}}
-	l0AttnSharedFOutLinear = rt.Linear{
+	rows10                 = []exec.Section{{C: 10}}
+	l0AttnSharedFOutLinear = exec.Linear{
 		Bias: 3168,
 		Cut:  &cut24,
 		K:    24,
 		N:    24,
 		W:    2400,
 	}
-	bare40Norm = rt.Norm{
+	bare40Norm = exec.Norm{
 		B:   -1,
 		Eps: 1e-05,
 		G:   -1,
 		N:   40,
 	}
-	l0FfnVisionFFfn = rt.FFN{
-		Fc1: rt.Linear{
+	l0FfnVisionFFfn = exec.FFN{
+		Fc1: exec.Linear{
 			Bias: 15792,
 			Cut:  &cut24,
 			K:    24,
 			N:    40,
 			W:    14640,
 		},
-		Fc2: rt.Linear{
+		Fc2: exec.Linear{
 			Bias: 17120,
 			Cut:  &cut40,
 			K:    40,
@@ -74,29 +74,29 @@ var (
 		Norm1: &bare24Norm,
 		Norm2: &bare40Norm,
 	}
-	l1AttnSharedFQkvLinear = rt.Linear{
+	l1AttnSharedFQkvLinear = exec.Linear{
 		Bias: 5504,
 		Cut:  &cut24,
 		K:    24,
 		N:    96,
 		W:    3200,
 	}
-	l1AttnSharedFOutLinear = rt.Linear{
+	l1AttnSharedFOutLinear = exec.Linear{
 		Bias: 6368,
 		Cut:  &cut24,
 		K:    24,
 		N:    24,
 		W:    5600,
 	}
-	l1FfnVisionFFfn = rt.FFN{
-		Fc1: rt.Linear{
+	l1FfnVisionFFfn = exec.FFN{
+		Fc1: exec.Linear{
 			Bias: 28800,
 			Cut:  &cut24,
 			K:    24,
 			N:    40,
 			W:    27648,
 		},
-		Fc2: rt.Linear{
+		Fc2: exec.Linear{
 			Bias: 30128,
 			Cut:  &cut40,
 			K:    40,
@@ -106,28 +106,28 @@ var (
 		Norm1: &bare24Norm,
 		Norm2: &bare40Norm,
 	}
-	finalSharedNorm = rt.Norm{
+	finalSharedNorm = exec.Norm{
 		B:   7200,
 		Eps: 1e-05,
 		G:   7168,
 		N:   24,
 	}
-	languageEmbedEmbed = rt.Embed{
+	languageEmbedEmbed = exec.Embed{
 		D:     24,
 		Pos:   20800,
 		Table: 17408,
 		Vocab: 141,
 	}
-	rowsT             = []rt.Section{{T: true}}
-	l0FfnLanguageFFfn = rt.FFN{
-		Fc1: rt.Linear{
+	rowsT             = []exec.Section{{T: true}}
+	l0FfnLanguageFFfn = exec.FFN{
+		Fc1: exec.Linear{
 			Bias: 22240,
 			Cut:  &cut24,
 			K:    24,
 			N:    40,
 			W:    21088,
 		},
-		Fc2: rt.Linear{
+		Fc2: exec.Linear{
 			Bias: 23568,
 			Cut:  &cut40,
 			K:    40,
@@ -137,15 +137,15 @@ var (
 		Norm1: &bare24Norm,
 		Norm2: &bare40Norm,
 	}
-	l1FfnLanguageFFfn = rt.FFN{
-		Fc1: rt.Linear{
+	l1FfnLanguageFFfn = exec.FFN{
+		Fc1: exec.Linear{
 			Bias: 31872,
 			Cut:  &cut24,
 			K:    24,
 			N:    40,
 			W:    30720,
 		},
-		Fc2: rt.Linear{
+		Fc2: exec.Linear{
 			Bias: 33200,
 			Cut:  &cut40,
 			K:    40,
@@ -155,16 +155,16 @@ var (
 		Norm1: &bare24Norm,
 		Norm2: &bare40Norm,
 	}
-	rows10T     = []rt.Section{{C: 10}, {T: true}}
-	l1FfnVlFFfn = rt.FFN{
-		Fc1: rt.Linear{
+	rows10T     = []exec.Section{{C: 10}, {T: true}}
+	l1FfnVlFFfn = exec.FFN{
+		Fc1: exec.Linear{
 			Bias: 25728,
 			Cut:  &cut24,
 			K:    24,
 			N:    40,
 			W:    24576,
 		},
-		Fc2: rt.Linear{
+		Fc2: exec.Linear{
 			Bias: 27056,
 			Cut:  &cut40,
 			K:    40,
@@ -174,67 +174,67 @@ var (
 		Norm1: &bare24Norm,
 		Norm2: &bare40Norm,
 	}
-	l1AttnSharedFQLinear = rt.Linear{
+	l1AttnSharedFQLinear = exec.Linear{
 		Bias: 5504,
 		Cut:  &cut24,
 		K:    24,
 		N:    32,
 		W:    3200,
 	}
-	l1AttnSharedFKvLinear = rt.Linear{
+	l1AttnSharedFKvLinear = exec.Linear{
 		Bias: 5536,
 		Cut:  &cut24,
 		K:    24,
 		N:    64,
 		W:    3968,
 	}
-	vqaPoolerFDenseLinear = rt.Linear{
+	vqaPoolerFDenseLinear = exec.Linear{
 		Bias: 34560,
 		Cut:  &cut24,
 		K:    24,
 		N:    24,
 		W:    33792,
 	}
-	vqaHeadFc1Linear = rt.Linear{
+	vqaHeadFc1Linear = exec.Linear{
 		Bias: 35744,
 		Cut:  &cut24,
 		K:    24,
 		N:    48,
 		W:    34592,
 	}
-	vqaHeadNormNorm = rt.Norm{
+	vqaHeadNormNorm = exec.Norm{
 		B:   35840,
 		Eps: 1e-05,
 		G:   35792,
 		N:   48,
 	}
-	vqaHeadFc2Linear = rt.Linear{
+	vqaHeadFc2Linear = exec.Linear{
 		Bias: 36656,
 		Cut:  &cut48,
 		K:    48,
 		N:    5,
 		W:    35888,
 	}
-	bare96Norm = rt.Norm{
+	bare96Norm = exec.Norm{
 		B:   -1,
 		Eps: 1e-05,
 		G:   -1,
 		N:   96,
 	}
-	nlvr2FDense1Linear = rt.Linear{
+	nlvr2FDense1Linear = exec.Linear{
 		Bias: 41472,
 		Cut:  &cut96,
 		K:    96,
 		N:    48,
 		W:    36864,
 	}
-	nlvr2FNorm2Norm = rt.Norm{
+	nlvr2FNorm2Norm = exec.Norm{
 		B:   41568,
 		Eps: 1e-05,
 		G:   41520,
 		N:   48,
 	}
-	nlvr2FDense2Linear = rt.Linear{
+	nlvr2FDense2Linear = exec.Linear{
 		Bias: 42384,
 		Cut:  &cut48,
 		K:    48,
@@ -243,4 +243,4 @@ var (
 	}
 )
 
-const _ = allFilesOfBuild_4c48511d9bfb_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_dd295ec3b054_elseRunMultiwayBuildAgain

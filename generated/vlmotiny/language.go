@@ -2,10 +2,10 @@
 
 package vlmotiny
 
-import "github.com/multiway-go/multiway/codegen/rt"
+import "github.com/multiway-go/multiway/codegen/rt/exec"
 
 // runLanguage runs function language over the packed rows of e's batch, one step a line.
-func runLanguage(e *rt.Exec) {
+func runLanguage(e *exec.Exec) {
 	// language.type = embed ids, @language.embed~f {kernel=go ld=32} : f32[T,20] at 18432
 	languageType := e.Mat(4608, 32, e.Rows(0, true), 20)
 	e.EmbedText(languageType, &languageEmbedFEmbed)
@@ -51,9 +51,9 @@ func runLanguage(e *rt.Exec) {
 }
 
 // fnLanguage describes function language.
-var fnLanguage = rt.Func{
+var fnLanguage = exec.Func{
 	Arena: 7680,
-	Cost: rt.Cost{
+	Cost: exec.Cost{
 		FLOPs:  [3]int64{0, 12800, 160},
 		Row:    164,
 		Seq:    0,
@@ -62,13 +62,13 @@ var fnLanguage = rt.Func{
 	Fixed: 0,
 	Kind:  "text",
 	Name:  "language",
-	Outputs: []rt.Output{
+	Outputs: []exec.Output{
 		{
 			Cols:     20,
 			LD:       32,
 			Name:     "encoder_out",
 			Off:      4608,
-			Sections: []rt.Section{{T: true}},
+			Sections: []exec.Section{{T: true}},
 		},
 	},
 	Run:  runLanguage,
@@ -76,4 +76,4 @@ var fnLanguage = rt.Func{
 	Text: true,
 }
 
-const _ = allFilesOfBuild_452d4f8e34e6_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_eaddddda900c_elseRunMultiwayBuildAgain

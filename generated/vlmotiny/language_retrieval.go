@@ -2,10 +2,10 @@
 
 package vlmotiny
 
-import "github.com/multiway-go/multiway/codegen/rt"
+import "github.com/multiway-go/multiway/codegen/rt/exec"
 
 // runLanguageRetrieval runs function language_retrieval over the packed rows of e's batch, one step a line.
-func runLanguageRetrieval(e *rt.Exec) {
+func runLanguageRetrieval(e *exec.Exec) {
 	// language.type = embed ids, @language.embed~f {kernel=go ld=32} : f32[T,20] at 18432
 	languageType := e.Mat(4608, 32, e.Rows(0, true), 20)
 	e.EmbedText(languageType, &languageEmbedFEmbed)
@@ -32,7 +32,7 @@ func runLanguageRetrieval(e *rt.Exec) {
 
 	// y0.0  = select y0 {row=0 kernel=go ld=32} : f32[1,20] at 12288
 	y00 := e.Mat(3072, 32, e.Rows(1, false), 20)
-	e.Select(y00, y0, rowsT, rt.Section{})
+	e.Select(y00, y0, rowsT, exec.Section{})
 
 	// i1.0  = qkv y0.0, @l1.attn.shared~f {eps=1e-06 heads=2 parts=q kernel=gemm_f32 ld=32 tmp=0} : f32[1,20] at 24576
 	i10 := e.Mat(6144, 32, e.Rows(1, false), 32)
@@ -67,9 +67,9 @@ func runLanguageRetrieval(e *rt.Exec) {
 }
 
 // fnLanguageRetrieval describes function language_retrieval.
-var fnLanguageRetrieval = rt.Func{
+var fnLanguageRetrieval = exec.Func{
 	Arena: 9216,
-	Cost: rt.Cost{
+	Cost: exec.Cost{
 		FLOPs:  [3]int64{5600, 8080, 80},
 		Row:    84,
 		Seq:    80,
@@ -78,13 +78,13 @@ var fnLanguageRetrieval = rt.Func{
 	Fixed: 1,
 	Kind:  "text",
 	Name:  "language_retrieval",
-	Outputs: []rt.Output{
+	Outputs: []exec.Output{
 		{
 			Cols:     20,
 			LD:       32,
 			Name:     "language_cls",
 			Off:      0,
-			Sections: []rt.Section{{C: 1}},
+			Sections: []exec.Section{{C: 1}},
 		},
 	},
 	Run:  runLanguageRetrieval,
@@ -92,4 +92,4 @@ var fnLanguageRetrieval = rt.Func{
 	Text: true,
 }
 
-const _ = allFilesOfBuild_452d4f8e34e6_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_eaddddda900c_elseRunMultiwayBuildAgain

@@ -3,18 +3,18 @@
 
 package vlmotiny
 
-import "github.com/multiway-go/multiway/codegen/rt"
+import "github.com/multiway-go/multiway/codegen/rt/kernel"
 
 // levels are the kernel tables of this build, lowest level first.
-var levels = []*rt.Kernels{&generic, &avx2, &avx512}
+var levels = []*kernel.Kernels{&generic, &avx2, &avx512}
 
-var avx2 = rt.Kernels{
+var avx2 = kernel.Kernels{
 	Add:       add_f32_avx2,
 	Gelu:      gelu_f32_avx2,
-	Gemm:      []rt.Gemm{nil, gemm_f32_1x16_avx2, gemm_f32_2x16_avx2, gemm_f32_3x16_avx2, gemm_f32_4x16_avx2, gemm_f32_5x16_avx2, gemm_f32_6x16_avx2},
-	Gemm16:    []rt.Gemm{nil, gemm_f32_1x16_avx2, gemm_f32_2x16_avx2, gemm_f32_3x16_avx2, gemm_f32_4x16_avx2, gemm_f32_5x16_avx2, gemm_f32_6x16_avx2},
-	GemmV:     []rt.GemmV{nil, gemmv_f32_1x16_avx2, gemmv_f32_2x16_avx2, gemmv_f32_3x16_avx2, gemmv_f32_4x16_avx2, gemmv_f32_5x16_avx2, gemmv_f32_6x16_avx2},
-	GemmV16:   []rt.GemmV{nil, gemmv_f32_1x16_avx2, gemmv_f32_2x16_avx2, gemmv_f32_3x16_avx2, gemmv_f32_4x16_avx2, gemmv_f32_5x16_avx2, gemmv_f32_6x16_avx2},
+	Gemm:      []kernel.Gemm{nil, gemm_f32_1x16_avx2, gemm_f32_2x16_avx2, gemm_f32_3x16_avx2, gemm_f32_4x16_avx2, gemm_f32_5x16_avx2, gemm_f32_6x16_avx2},
+	Gemm16:    []kernel.Gemm{nil, gemm_f32_1x16_avx2, gemm_f32_2x16_avx2, gemm_f32_3x16_avx2, gemm_f32_4x16_avx2, gemm_f32_5x16_avx2, gemm_f32_6x16_avx2},
+	GemmV:     []kernel.GemmV{nil, gemmv_f32_1x16_avx2, gemmv_f32_2x16_avx2, gemmv_f32_3x16_avx2, gemmv_f32_4x16_avx2, gemmv_f32_5x16_avx2, gemmv_f32_6x16_avx2},
+	GemmV16:   []kernel.GemmV{nil, gemmv_f32_1x16_avx2, gemmv_f32_2x16_avx2, gemmv_f32_3x16_avx2, gemmv_f32_4x16_avx2, gemmv_f32_5x16_avx2, gemmv_f32_6x16_avx2},
 	LayerNorm: layernorm_f32_avx2,
 	Level:     "avx2",
 	MR:        6,
@@ -25,12 +25,12 @@ var avx2 = rt.Kernels{
 	VNR:       16,
 }
 
-var avx512 = rt.Kernels{
+var avx512 = kernel.Kernels{
 	Gelu:    gelu_f32_avx512,
-	Gemm:    []rt.Gemm{nil, gemm_f32_1x48_avx512, gemm_f32_2x48_avx512, gemm_f32_3x48_avx512, gemm_f32_4x48_avx512, gemm_f32_5x48_avx512, gemm_f32_6x48_avx512, gemm_f32_7x48_avx512, gemm_f32_8x48_avx512},
-	Gemm16:  []rt.Gemm{nil, gemm_f32_1x16_avx2, gemm_f32_2x16_avx2, gemm_f32_3x16_avx2, gemm_f32_4x16_avx2, gemm_f32_5x16_avx2, gemm_f32_6x16_avx2},
-	GemmV:   []rt.GemmV{nil, gemmv_f32_1x64_avx512, gemmv_f32_2x64_avx512, gemmv_f32_3x64_avx512, gemmv_f32_4x64_avx512, gemmv_f32_5x64_avx512, gemmv_f32_6x64_avx512},
-	GemmV16: []rt.GemmV{nil, gemmv_f32_1x16_avx2, gemmv_f32_2x16_avx2, gemmv_f32_3x16_avx2, gemmv_f32_4x16_avx2, gemmv_f32_5x16_avx2, gemmv_f32_6x16_avx2},
+	Gemm:    []kernel.Gemm{nil, gemm_f32_1x48_avx512, gemm_f32_2x48_avx512, gemm_f32_3x48_avx512, gemm_f32_4x48_avx512, gemm_f32_5x48_avx512, gemm_f32_6x48_avx512, gemm_f32_7x48_avx512, gemm_f32_8x48_avx512},
+	Gemm16:  []kernel.Gemm{nil, gemm_f32_1x16_avx2, gemm_f32_2x16_avx2, gemm_f32_3x16_avx2, gemm_f32_4x16_avx2, gemm_f32_5x16_avx2, gemm_f32_6x16_avx2},
+	GemmV:   []kernel.GemmV{nil, gemmv_f32_1x64_avx512, gemmv_f32_2x64_avx512, gemmv_f32_3x64_avx512, gemmv_f32_4x64_avx512, gemmv_f32_5x64_avx512, gemmv_f32_6x64_avx512},
+	GemmV16: []kernel.GemmV{nil, gemmv_f32_1x16_avx2, gemmv_f32_2x16_avx2, gemmv_f32_3x16_avx2, gemmv_f32_4x16_avx2, gemmv_f32_5x16_avx2, gemmv_f32_6x16_avx2},
 	Level:   "avx512",
 	MR:      8,
 	NR:      48,
@@ -38,4 +38,4 @@ var avx512 = rt.Kernels{
 	VNR:     64,
 }
 
-const _ = allFilesOfBuild_452d4f8e34e6_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_eaddddda900c_elseRunMultiwayBuildAgain

@@ -3,9 +3,9 @@
 
 package vlmotiny
 
-import "github.com/multiway-go/multiway/codegen/rt"
+import "github.com/multiway-go/multiway/codegen/rt/kernel"
 
 // levels are the kernel tables of this build, lowest level first.
-var levels = []*rt.Kernels{&generic}
+var levels = []*kernel.Kernels{&generic}
 
-const _ = allFilesOfBuild_452d4f8e34e6_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_eaddddda900c_elseRunMultiwayBuildAgain

@@ -26,6 +26,7 @@ import (
 	"math"
 
 	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/exec"
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
 	"github.com/multiway-go/multiway/codegen/rt/task"
 	"github.com/multiway-go/multiway/codegen/rt/token"
@@ -40,15 +41,15 @@ var vocab []byte
 //go:embed check.json
 var vectors []byte
 
-// This package was written for the first contract between generated code and the runtime.
-const _ = rt.Contract1
+// This package was written for the second contract between generated code and the runtime.
+const _ = rt.Contract2
 
 // Package describes the compiled model. It is read-only.
 var Package = rt.Package{
 	Blob:     weights,
 	Computes: [32]byte{0x95, 0x4d, 0x34, 0xc5, 0x5a, 0x65, 0x17, 0x58, 0x2a, 0x2e, 0x3a, 0x0c, 0xcb, 0x0d, 0x3b, 0xbe, 0x33, 0x20, 0x21, 0x50, 0xe9, 0x8b, 0x0e, 0xe7, 0x08, 0x07, 0x7a, 0x0f, 0x41, 0x95, 0x26, 0x50},
-	Contract: rt.Contract1,
-	Funcs: []*rt.Func{
+	Contract: rt.Contract2,
+	Funcs: []*exec.Func{
 		&fnLanguage,
 		&fnLanguageRetrieval,
 		&fnVision,
@@ -75,25 +76,25 @@ var Package = rt.Package{
 // are multiplied by one panel after the other, and how many cache lines ahead of their use
 // weights are prefetched. Without Ahead the panels used next are prefetched meanwhile.
 var (
-	cut20 = rt.Cut{
+	cut20 = exec.Cut{
 		Passes: 1,
-		Rows: []rt.RowClass{
+		Rows: []exec.RowClass{
 			{Rows: 11, Ahead: 24},
 			{Rows: 15360},
 			{Block: 8064},
 		},
 	}
-	cut40 = rt.Cut{
+	cut40 = exec.Cut{
 		Passes: 1,
-		Rows: []rt.RowClass{
+		Rows: []exec.RowClass{
 			{Rows: 11, Ahead: 24},
 			{Rows: 7680},
 			{Block: 4032},
 		},
 	}
-	cut192 = rt.Cut{
+	cut192 = exec.Cut{
 		Passes: 1,
-		Rows: []rt.RowClass{
+		Rows: []exec.RowClass{
 			{Rows: 11, Ahead: 24},
 			{Rows: 1600},
 			{Block: 840},
@@ -355,4 +356,4 @@ func (s *Session) ReasonHead(batch []rt.Seq) (*rt.Result, error) {
 }
 
 // The files of the package are of one build: each names this constant.
-const allFilesOfBuild_452d4f8e34e6_elseRunMultiwayBuildAgain = true
+const allFilesOfBuild_eaddddda900c_elseRunMultiwayBuildAgain = true

@@ -2,10 +2,10 @@
 
 package vlmotiny
 
-import "github.com/multiway-go/multiway/codegen/rt"
+import "github.com/multiway-go/multiway/codegen/rt/exec"
 
 // runPair runs function pair over the packed rows of e's batch, one step a line.
-func runPair(e *rt.Exec) {
+func runPair(e *exec.Exec) {
 	// language.type = embed ids, @language.embed~f {kernel=go ld=32} : f32[T,20] at 0
 	languageType := e.Mat(0, 32, e.Rows(0, true), 20)
 	e.EmbedText(languageType, &languageEmbedFEmbed)
@@ -71,7 +71,7 @@ func runPair(e *rt.Exec) {
 
 	// y1.0  = select y1 {row=0 kernel=go ld=32} : f32[1,20] at 11264
 	y10 := e.Mat(2816, 32, e.Rows(1, false), 20)
-	e.Select(y10, y1, rowsT10, rt.Section{})
+	e.Select(y10, y1, rowsT10, exec.Section{})
 
 	// s     = layernorm y1.0 {eps=1e-06 kernel=layernorm_f32 ld=32} : f32[1,20] at 11264
 	s := e.Mat(2816, 32, e.Rows(1, false), 20)
@@ -86,9 +86,9 @@ func runPair(e *rt.Exec) {
 }
 
 // fnPair describes function pair.
-var fnPair = rt.Func{
+var fnPair = exec.Func{
 	Arena: 14080,
-	Cost: rt.Cost{
+	Cost: exec.Cost{
 		FLOPs:  [3]int64{213920, 16000, 160},
 		Row:    164,
 		Seq:    7792,
@@ -98,20 +98,20 @@ var fnPair = rt.Func{
 	Image: 1728,
 	Kind:  "pair",
 	Name:  "pair",
-	Outputs: []rt.Output{
+	Outputs: []exec.Output{
 		{
 			Cols:     20,
 			LD:       32,
 			Name:     "encoder_out",
 			Off:      0,
-			Sections: []rt.Section{{T: true}, {C: 10}},
+			Sections: []exec.Section{{T: true}, {C: 10}},
 		},
 		{
 			Cols:     20,
 			LD:       32,
 			Name:     "cls_feats",
 			Off:      2944,
-			Sections: []rt.Section{{C: 1}},
+			Sections: []exec.Section{{C: 1}},
 		},
 	},
 	Run:  runPair,
@@ -119,4 +119,4 @@ var fnPair = rt.Func{
 	Text: true,
 }
 
-const _ = allFilesOfBuild_452d4f8e34e6_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_eaddddda900c_elseRunMultiwayBuildAgain

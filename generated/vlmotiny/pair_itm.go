@@ -2,10 +2,10 @@
 
 package vlmotiny
 
-import "github.com/multiway-go/multiway/codegen/rt"
+import "github.com/multiway-go/multiway/codegen/rt/exec"
 
 // runPairItm runs function pair_itm over the packed rows of e's batch, one step a line.
-func runPairItm(e *rt.Exec) {
+func runPairItm(e *exec.Exec) {
 	// language.type = embed ids, @language.embed~f {kernel=go ld=32} : f32[T,20] at 0
 	languageType := e.Mat(0, 32, e.Rows(0, true), 20)
 	e.EmbedText(languageType, &languageEmbedFEmbed)
@@ -52,7 +52,7 @@ func runPairItm(e *rt.Exec) {
 
 	// y0.0  = select y0 {row=0 kernel=go ld=32} : f32[1,20] at 45056
 	y00 := e.Mat(11264, 32, e.Rows(1, false), 20)
-	e.Select(y00, y0, rowsT10, rt.Section{})
+	e.Select(y00, y0, rowsT10, exec.Section{})
 
 	// i1.0  = qkv y0.0, @l1.attn.shared~f {eps=1e-06 heads=2 parts=q kernel=gemm_f32 ld=32 tmp=0} : f32[1,20] at 45568
 	i10 := e.Mat(11392, 32, e.Rows(1, false), 32)
@@ -91,9 +91,9 @@ func runPairItm(e *rt.Exec) {
 }
 
 // fnPairItm describes function pair_itm.
-var fnPairItm = rt.Func{
+var fnPairItm = exec.Func{
 	Arena: 14080,
-	Cost: rt.Cost{
+	Cost: exec.Cost{
 		FLOPs:  [3]int64{163600, 9680, 80},
 		Row:    84,
 		Seq:    6920,
@@ -103,13 +103,13 @@ var fnPairItm = rt.Func{
 	Image: 1728,
 	Kind:  "pair",
 	Name:  "pair_itm",
-	Outputs: []rt.Output{
+	Outputs: []exec.Output{
 		{
 			Cols:     2,
 			LD:       16,
 			Name:     "logits",
 			Off:      128,
-			Sections: []rt.Section{{C: 1}},
+			Sections: []exec.Section{{C: 1}},
 		},
 	},
 	Run:  runPairItm,
@@ -117,4 +117,4 @@ var fnPairItm = rt.Func{
 	Text: true,
 }
 
-const _ = allFilesOfBuild_452d4f8e34e6_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_eaddddda900c_elseRunMultiwayBuildAgain

@@ -2,10 +2,10 @@
 
 package vlmotiny
 
-import "github.com/multiway-go/multiway/codegen/rt"
+import "github.com/multiway-go/multiway/codegen/rt/exec"
 
 // runPairNlvr2 runs function pair_nlvr2 over the packed rows of e's batch, one step a line.
-func runPairNlvr2(e *rt.Exec) {
+func runPairNlvr2(e *exec.Exec) {
 	// language.type = embed ids, @language.embed~f {kernel=go ld=32} : f32[T,20] at 0
 	languageType := e.Mat(0, 32, e.Rows(0, true), 20)
 	e.EmbedText(languageType, &languageEmbedFEmbed)
@@ -52,7 +52,7 @@ func runPairNlvr2(e *rt.Exec) {
 
 	// y0.0  = select y0 {row=0 kernel=go ld=32} : f32[1,20] at 45056
 	y00 := e.Mat(11264, 32, e.Rows(1, false), 20)
-	e.Select(y00, y0, rowsT10, rt.Section{})
+	e.Select(y00, y0, rowsT10, exec.Section{})
 
 	// i1.0  = qkv y0.0, @l1.attn.shared~f {eps=1e-06 heads=2 parts=q kernel=gemm_f32 ld=32 tmp=0} : f32[1,20] at 45568
 	i10 := e.Mat(11392, 32, e.Rows(1, false), 32)
@@ -87,9 +87,9 @@ func runPairNlvr2(e *rt.Exec) {
 }
 
 // fnPairNlvr2 describes function pair_nlvr2.
-var fnPairNlvr2 = rt.Func{
+var fnPairNlvr2 = exec.Func{
 	Arena: 14080,
-	Cost: rt.Cost{
+	Cost: exec.Cost{
 		FLOPs:  [3]int64{163520, 9680, 80},
 		Row:    84,
 		Seq:    6992,
@@ -99,13 +99,13 @@ var fnPairNlvr2 = rt.Func{
 	Image: 1728,
 	Kind:  "pair",
 	Name:  "pair_nlvr2",
-	Outputs: []rt.Output{
+	Outputs: []exec.Output{
 		{
 			Cols:     20,
 			LD:       32,
 			Name:     "features",
 			Off:      0,
-			Sections: []rt.Section{{C: 1}},
+			Sections: []exec.Section{{C: 1}},
 		},
 	},
 	Run:  runPairNlvr2,
@@ -113,4 +113,4 @@ var fnPairNlvr2 = rt.Func{
 	Text: true,
 }
 
-const _ = allFilesOfBuild_452d4f8e34e6_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_eaddddda900c_elseRunMultiwayBuildAgain

@@ -2,10 +2,10 @@
 
 package vlmotiny
 
-import "github.com/multiway-go/multiway/codegen/rt"
+import "github.com/multiway-go/multiway/codegen/rt/exec"
 
 // runPairVqa runs function pair_vqa over the packed rows of e's batch, one step a line.
-func runPairVqa(e *rt.Exec) {
+func runPairVqa(e *exec.Exec) {
 	// language.type = embed ids, @language.embed~f {kernel=go ld=32} : f32[T,20] at 0
 	languageType := e.Mat(0, 32, e.Rows(0, true), 20)
 	e.EmbedText(languageType, &languageEmbedFEmbed)
@@ -52,7 +52,7 @@ func runPairVqa(e *rt.Exec) {
 
 	// y0.0  = select y0 {row=0 kernel=go ld=32} : f32[1,20] at 45056
 	y00 := e.Mat(11264, 32, e.Rows(1, false), 20)
-	e.Select(y00, y0, rowsT10, rt.Section{})
+	e.Select(y00, y0, rowsT10, exec.Section{})
 
 	// i1.0  = qkv y0.0, @l1.attn.shared~f {eps=1e-06 heads=2 parts=q kernel=gemm_f32 ld=32 tmp=0} : f32[1,20] at 45568
 	i10 := e.Mat(11392, 32, e.Rows(1, false), 32)
@@ -103,9 +103,9 @@ func runPairVqa(e *rt.Exec) {
 }
 
 // fnPairVqa describes function pair_vqa.
-var fnPairVqa = rt.Func{
+var fnPairVqa = exec.Func{
 	Arena: 14080,
-	Cost: rt.Cost{
+	Cost: exec.Cost{
 		FLOPs:  [3]int64{165520, 9680, 80},
 		Row:    84,
 		Seq:    6932,
@@ -115,13 +115,13 @@ var fnPairVqa = rt.Func{
 	Image: 1728,
 	Kind:  "pair",
 	Name:  "pair_vqa",
-	Outputs: []rt.Output{
+	Outputs: []exec.Output{
 		{
 			Cols:     5,
 			LD:       16,
 			Name:     "logits",
 			Off:      192,
-			Sections: []rt.Section{{C: 1}},
+			Sections: []exec.Section{{C: 1}},
 		},
 	},
 	Run:  runPairVqa,
@@ -129,4 +129,4 @@ var fnPairVqa = rt.Func{
 	Text: true,
 }
 
-const _ = allFilesOfBuild_452d4f8e34e6_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_eaddddda900c_elseRunMultiwayBuildAgain

@@ -2,10 +2,10 @@
 
 package vlmotiny
 
-import "github.com/multiway-go/multiway/codegen/rt"
+import "github.com/multiway-go/multiway/codegen/rt/exec"
 
 // runReasonHead runs function reason_head over the packed rows of e's batch, one step a line.
-func runReasonHead(e *rt.Exec) {
+func runReasonHead(e *exec.Exec) {
 	// h     = linear f, @nlvr2.head.fc1 {kernel=gemm_f32 ld=48} : f32[1,40] at 9216
 	h := e.Mat(2304, 48, e.Rows(1, false), 40)
 	e.Linear(h, e.Mat(0, 48, e.Rows(1, false), 40), &nlvr2HeadFc1Linear)
@@ -23,9 +23,9 @@ func runReasonHead(e *rt.Exec) {
 }
 
 // fnReasonHead describes function reason_head.
-var fnReasonHead = rt.Func{
+var fnReasonHead = exec.Func{
 	Arena: 4608,
-	Cost: rt.Cost{
+	Cost: exec.Cost{
 		FLOPs:  [3]int64{3360, 0, 0},
 		Row:    0,
 		Seq:    168,
@@ -33,7 +33,7 @@ var fnReasonHead = rt.Func{
 	},
 	Fixed: 1,
 	Image: 40,
-	Inputs: []rt.Input{
+	Inputs: []exec.Input{
 		{
 			At:   0,
 			Cols: 40,
@@ -44,17 +44,17 @@ var fnReasonHead = rt.Func{
 	},
 	Kind: "head",
 	Name: "reason_head",
-	Outputs: []rt.Output{
+	Outputs: []exec.Output{
 		{
 			Cols:     2,
 			LD:       16,
 			Name:     "logits",
 			Off:      0,
-			Sections: []rt.Section{{C: 1}},
+			Sections: []exec.Section{{C: 1}},
 		},
 	},
 	Run:  runReasonHead,
 	Task: "nlvr2",
 }
 
-const _ = allFilesOfBuild_452d4f8e34e6_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_eaddddda900c_elseRunMultiwayBuildAgain

@@ -2,10 +2,10 @@
 
 package vlmotiny
 
-import "github.com/multiway-go/multiway/codegen/rt"
+import "github.com/multiway-go/multiway/codegen/rt/exec"
 
 // runVision runs function vision over the packed rows of e's batch, one step a line.
-func runVision(e *rt.Exec) {
+func runVision(e *exec.Exec) {
 	// vision = embed_patches image, @vision.embed~f {patch=8 kernel=gemm_f32 ld=32 tmp=0} : f32[10,20] at 27648
 	vision := e.Mat(6912, 32, e.Rows(10, false), 20)
 	e.EmbedPatches(vision, e.Mat(0, 192, e.Rows(9, false), 192), &visionEmbedFPatches)
@@ -47,9 +47,9 @@ func runVision(e *rt.Exec) {
 }
 
 // fnVision describes function vision.
-var fnVision = rt.Func{
+var fnVision = exec.Func{
 	Arena: 8192,
-	Cost: rt.Cost{
+	Cost: exec.Cost{
 		FLOPs:  [3]int64{213120, 0, 0},
 		Row:    0,
 		Seq:    7712,
@@ -59,17 +59,17 @@ var fnVision = rt.Func{
 	Image: 1728,
 	Kind:  "image",
 	Name:  "vision",
-	Outputs: []rt.Output{
+	Outputs: []exec.Output{
 		{
 			Cols:     20,
 			LD:       32,
 			Name:     "encoder_out",
 			Off:      6912,
-			Sections: []rt.Section{{C: 10}},
+			Sections: []exec.Section{{C: 10}},
 		},
 	},
 	Run:  runVision,
 	Task: "encode",
 }
 
-const _ = allFilesOfBuild_452d4f8e34e6_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_eaddddda900c_elseRunMultiwayBuildAgain

@@ -2,42 +2,42 @@
 
 package vlmotiny
 
-import "github.com/multiway-go/multiway/codegen/rt"
+import "github.com/multiway-go/multiway/codegen/rt/exec"
 
 // Positions count float32 values from the start of the weights; -1 is an absent one.
 var (
-	languageEmbedFEmbed = rt.Embed{
+	languageEmbedFEmbed = exec.Embed{
 		D:     20,
 		Pos:   -1,
 		Table: 6144,
 		Vocab: 770,
 	}
-	languageEmbedFLnNorm = rt.Norm{
+	languageEmbedFLnNorm = exec.Norm{
 		B:   21584,
 		Eps: 1e-12,
 		G:   21552,
 		N:   20,
 	}
-	bare20Norm = rt.Norm{
+	bare20Norm = exec.Norm{
 		B:   -1,
 		Eps: 1e-06,
 		G:   -1,
 		N:   20,
 	}
-	l0AttnSharedFQkvLinear = rt.Linear{
+	l0AttnSharedFQkvLinear = exec.Linear{
 		Bias: 1920,
 		Cut:  &cut20,
 		K:    20,
 		N:    96,
 		W:    0,
 	}
-	l0FRelbiasRelbias = rt.RelBias{
+	l0FRelbiasRelbias = exec.RelBias{
 		Cross: -1,
 		Image: -1,
 		Reach: 14,
 		Text:  2016,
 	}
-	selfattentionL0FRelbiasAttention = rt.Attention{
+	selfattentionL0FRelbiasAttention = exec.Attention{
 		At:    0,
 		Base2: true,
 		Bias:  &l0FRelbiasRelbias,
@@ -46,23 +46,23 @@ var (
 		Heads: 2,
 		Scale: 1.0,
 	}
-	rowsT                  = []rt.Section{{T: true}}
-	l0AttnSharedFOutLinear = rt.Linear{
+	rowsT                  = []exec.Section{{T: true}}
+	l0AttnSharedFOutLinear = exec.Linear{
 		Bias: 2800,
 		Cut:  &cut20,
 		K:    20,
 		N:    20,
 		W:    2160,
 	}
-	l0FfnLanguageFFfn = rt.FFN{
-		Fc1: rt.Linear{
+	l0FfnLanguageFFfn = exec.FFN{
+		Fc1: exec.Linear{
 			Bias: 22576,
 			Cut:  &cut20,
 			K:    20,
 			N:    40,
 			W:    21616,
 		},
-		Fc2: rt.Linear{
+		Fc2: exec.Linear{
 			Bias: 23904,
 			Cut:  &cut40,
 			K:    40,
@@ -72,20 +72,20 @@ var (
 		Norm1: &bare20Norm,
 		Norm2: nil,
 	}
-	l1AttnSharedFQkvLinear = rt.Linear{
+	l1AttnSharedFQkvLinear = exec.Linear{
 		Bias: 4752,
 		Cut:  &cut20,
 		K:    20,
 		N:    96,
 		W:    2832,
 	}
-	l1FRelbiasRelbias = rt.RelBias{
+	l1FRelbiasRelbias = exec.RelBias{
 		Cross: -1,
 		Image: -1,
 		Reach: 14,
 		Text:  4848,
 	}
-	selfattentionL1FRelbiasAttention = rt.Attention{
+	selfattentionL1FRelbiasAttention = exec.Attention{
 		At:    0,
 		Base2: true,
 		Bias:  &l1FRelbiasRelbias,
@@ -94,22 +94,22 @@ var (
 		Heads: 2,
 		Scale: 1.0,
 	}
-	l1AttnSharedFOutLinear = rt.Linear{
+	l1AttnSharedFOutLinear = exec.Linear{
 		Bias: 5632,
 		Cut:  &cut20,
 		K:    20,
 		N:    20,
 		W:    4992,
 	}
-	l1FfnLanguageFFfn = rt.FFN{
-		Fc1: rt.Linear{
+	l1FfnLanguageFFfn = exec.FFN{
+		Fc1: exec.Linear{
 			Bias: 39872,
 			Cut:  &cut20,
 			K:    20,
 			N:    40,
 			W:    38912,
 		},
-		Fc2: rt.Linear{
+		Fc2: exec.Linear{
 			Bias: 41200,
 			Cut:  &cut40,
 			K:    40,
@@ -119,41 +119,41 @@ var (
 		Norm1: &bare20Norm,
 		Norm2: nil,
 	}
-	finalSharedNorm = rt.Norm{
+	finalSharedNorm = exec.Norm{
 		B:   37920,
 		Eps: 1e-06,
 		G:   37888,
 		N:   20,
 	}
-	l1AttnSharedFQLinear = rt.Linear{
+	l1AttnSharedFQLinear = exec.Linear{
 		Bias: 4752,
 		Cut:  &cut20,
 		K:    20,
 		N:    32,
 		W:    2832,
 	}
-	l1AttnSharedFKvLinear = rt.Linear{
+	l1AttnSharedFKvLinear = exec.Linear{
 		Bias: 4784,
 		Cut:  &cut20,
 		K:    20,
 		N:    64,
 		W:    3472,
 	}
-	retrievalFLanguageLinear = rt.Linear{
+	retrievalFLanguageLinear = exec.Linear{
 		Bias: 45696,
 		Cut:  &cut20,
 		K:    20,
 		N:    20,
 		W:    45056,
 	}
-	visionEmbedFPatches = rt.Patches{
+	visionEmbedFPatches = exec.Patches{
 		At:       0,
 		Channels: 3,
 		Cls:      33824,
 		Height:   24,
 		Patch:    8,
 		Pos:      -1,
-		Proj: rt.Linear{
+		Proj: exec.Linear{
 			Bias: 33792,
 			Cut:  &cut192,
 			K:    192,
@@ -162,13 +162,13 @@ var (
 		},
 		Width: 24,
 	}
-	l0FRelbiasRelbias2 = rt.RelBias{
+	l0FRelbiasRelbias2 = exec.RelBias{
 		Cross: -1,
 		Grid:  3,
 		Image: 2080,
 		Text:  -1,
 	}
-	selfattentionL0FRelbiasAttention2 = rt.Attention{
+	selfattentionL0FRelbiasAttention2 = exec.Attention{
 		At:    0,
 		Base2: true,
 		Bias:  &l0FRelbiasRelbias2,
@@ -177,16 +177,16 @@ var (
 		Heads: 2,
 		Scale: 1.0,
 	}
-	rows10          = []rt.Section{{C: 10}}
-	l0FfnVisionFFfn = rt.FFN{
-		Fc1: rt.Linear{
+	rows10          = []exec.Section{{C: 10}}
+	l0FfnVisionFFfn = exec.FFN{
+		Fc1: exec.Linear{
 			Bias: 25536,
 			Cut:  &cut20,
 			K:    20,
 			N:    40,
 			W:    24576,
 		},
-		Fc2: rt.Linear{
+		Fc2: exec.Linear{
 			Bias: 26864,
 			Cut:  &cut40,
 			K:    40,
@@ -196,13 +196,13 @@ var (
 		Norm1: &bare20Norm,
 		Norm2: nil,
 	}
-	l1FRelbiasRelbias2 = rt.RelBias{
+	l1FRelbiasRelbias2 = exec.RelBias{
 		Cross: -1,
 		Grid:  3,
 		Image: 4912,
 		Text:  -1,
 	}
-	selfattentionL1FRelbiasAttention2 = rt.Attention{
+	selfattentionL1FRelbiasAttention2 = exec.Attention{
 		At:    0,
 		Base2: true,
 		Bias:  &l1FRelbiasRelbias2,
@@ -211,15 +211,15 @@ var (
 		Heads: 2,
 		Scale: 1.0,
 	}
-	l1FfnVisionFFfn = rt.FFN{
-		Fc1: rt.Linear{
+	l1FfnVisionFFfn = exec.FFN{
+		Fc1: exec.Linear{
 			Bias: 42944,
 			Cut:  &cut20,
 			K:    20,
 			N:    40,
 			W:    41984,
 		},
-		Fc2: rt.Linear{
+		Fc2: exec.Linear{
 			Bias: 44272,
 			Cut:  &cut40,
 			K:    40,
@@ -229,21 +229,21 @@ var (
 		Norm1: &bare20Norm,
 		Norm2: nil,
 	}
-	retrievalFVisionLinear = rt.Linear{
+	retrievalFVisionLinear = exec.Linear{
 		Bias: 46720,
 		Cut:  &cut20,
 		K:    20,
 		N:    20,
 		W:    46080,
 	}
-	l0FRelbiasRelbias3 = rt.RelBias{
+	l0FRelbiasRelbias3 = exec.RelBias{
 		Cross: 2144,
 		Grid:  3,
 		Image: 2080,
 		Reach: 14,
 		Text:  2016,
 	}
-	selfattentionL0FRelbiasAttention3 = rt.Attention{
+	selfattentionL0FRelbiasAttention3 = exec.Attention{
 		At:    0,
 		Base2: true,
 		Bias:  &l0FRelbiasRelbias3,
@@ -252,15 +252,15 @@ var (
 		Heads: 2,
 		Scale: 1.0,
 	}
-	rowsT10            = []rt.Section{{T: true}, {C: 10}}
-	l1FRelbiasRelbias3 = rt.RelBias{
+	rowsT10            = []exec.Section{{T: true}, {C: 10}}
+	l1FRelbiasRelbias3 = exec.RelBias{
 		Cross: 4976,
 		Grid:  3,
 		Image: 4912,
 		Reach: 14,
 		Text:  4848,
 	}
-	selfattentionL1FRelbiasAttention3 = rt.Attention{
+	selfattentionL1FRelbiasAttention3 = exec.Attention{
 		At:    0,
 		Base2: true,
 		Bias:  &l1FRelbiasRelbias3,
@@ -269,15 +269,15 @@ var (
 		Heads: 2,
 		Scale: 1.0,
 	}
-	l1FfnVlFFfn = rt.FFN{
-		Fc1: rt.Linear{
+	l1FfnVlFFfn = exec.FFN{
+		Fc1: exec.Linear{
 			Bias: 35776,
 			Cut:  &cut20,
 			K:    20,
 			N:    40,
 			W:    34816,
 		},
-		Fc2: rt.Linear{
+		Fc2: exec.Linear{
 			Bias: 37104,
 			Cut:  &cut40,
 			K:    40,
@@ -287,48 +287,48 @@ var (
 		Norm1: &bare20Norm,
 		Norm2: nil,
 	}
-	poolerFDenseLinear = rt.Linear{
+	poolerFDenseLinear = exec.Linear{
 		Bias: 37776,
 		Cut:  &cut20,
 		K:    20,
 		N:    20,
 		W:    37136,
 	}
-	itmFcLinear = rt.Linear{
+	itmFcLinear = exec.Linear{
 		Bias: 47424,
 		Cut:  &cut20,
 		K:    20,
 		N:    2,
 		W:    47104,
 	}
-	vqaHeadFc1Linear = rt.Linear{
+	vqaHeadFc1Linear = exec.Linear{
 		Bias: 49088,
 		Cut:  &cut20,
 		K:    20,
 		N:    40,
 		W:    48128,
 	}
-	vqaHeadNormNorm = rt.Norm{
+	vqaHeadNormNorm = exec.Norm{
 		B:   49184,
 		Eps: 1e-05,
 		G:   49136,
 		N:   40,
 	}
-	vqaHeadFc2Linear = rt.Linear{
+	vqaHeadFc2Linear = exec.Linear{
 		Bias: 49872,
 		Cut:  &cut40,
 		K:    40,
 		N:    5,
 		W:    49232,
 	}
-	visionEmbedF2Patches = rt.Patches{
+	visionEmbedF2Patches = exec.Patches{
 		At:       0,
 		Channels: 3,
 		Cls:      56352,
 		Height:   24,
 		Patch:    8,
 		Pos:      -1,
-		Proj: rt.Linear{
+		Proj: exec.Linear{
 			Bias: 56320,
 			Cut:  &cut192,
 			K:    192,
@@ -337,20 +337,20 @@ var (
 		},
 		Width: 24,
 	}
-	nlvr2HeadFc1Linear = rt.Linear{
+	nlvr2HeadFc1Linear = exec.Linear{
 		Bias: 59264,
 		Cut:  &cut40,
 		K:    40,
 		N:    40,
 		W:    57344,
 	}
-	nlvr2HeadNormNorm = rt.Norm{
+	nlvr2HeadNormNorm = exec.Norm{
 		B:   59360,
 		Eps: 1e-05,
 		G:   59312,
 		N:   40,
 	}
-	nlvr2HeadFc2Linear = rt.Linear{
+	nlvr2HeadFc2Linear = exec.Linear{
 		Bias: 60048,
 		Cut:  &cut40,
 		K:    40,
@@ -359,4 +359,4 @@ var (
 	}
 )
 
-const _ = allFilesOfBuild_452d4f8e34e6_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_eaddddda900c_elseRunMultiwayBuildAgain

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/exec"
+	"github.com/multiway-go/multiway/codegen/rt/kernel"
 	"github.com/multiway-go/multiway/codegen/rt/task"
 )
 
@@ -93,7 +95,7 @@ var defaultTokens = []int{16, 64}
 
 // point is one measurement to make.
 type point struct {
-	f     *rt.Func
+	f     *exec.Func
 	texts []int // length of each sequence's text, 0: none
 }
 
@@ -106,15 +108,15 @@ func Check(p *rt.Package, o Options) error {
 // plan lists what the options select; what the package does not have is an error that
 // names it.
 func plan(p *rt.Package, o *Options) ([]point, error) {
-	var funcs []*rt.Func
+	var funcs []*exec.Func
 	for _, f := range p.Funcs {
 		if o.Entries == nil || slices.ContainsFunc(o.Entries, func(e string) bool { return f.Name == e }) {
 			funcs = append(funcs, f)
 		}
 	}
 	for _, e := range o.Entries {
-		of := func(f *rt.Func) bool { return strings.HasPrefix(f.Name, e+"_") && !slices.Contains(funcs, f) }
-		if slices.ContainsFunc(funcs, func(f *rt.Func) bool { return f.Name == e }) {
+		of := func(f *exec.Func) bool { return strings.HasPrefix(f.Name, e+"_") && !slices.Contains(funcs, f) }
+		if slices.ContainsFunc(funcs, func(f *exec.Func) bool { return f.Name == e }) {
 			continue
 		}
 		found := false
@@ -150,15 +152,15 @@ func plan(p *rt.Package, o *Options) ([]point, error) {
 			}
 		}
 	}
-	text := slices.ContainsFunc(funcs, func(f *rt.Func) bool { return f.Text })
+	text := slices.ContainsFunc(funcs, func(f *exec.Func) bool { return f.Text })
 	for _, err := range []error{check("tokens", o.Tokens, max(1, p.Text)), check("lengths", o.Lengths, max(1, p.Text)), check("batch", o.Batch, MaxBatch), check("threads", o.Threads, 1024)} {
 		if err != nil {
 			return nil, err
 		}
 	}
 	for _, l := range o.Levels {
-		if !slices.Contains(rt.Levels(), l) {
-			return nil, fmt.Errorf("level has %q, this CPU has %s", l, strings.Join(rt.Levels(), ", "))
+		if !slices.Contains(kernel.Levels(), l) {
+			return nil, fmt.Errorf("level has %q, this CPU has %s", l, strings.Join(kernel.Levels(), ", "))
 		}
 	}
 	if o.Time < 0 || o.Time > MaxTime {
@@ -344,7 +346,7 @@ func Once(m *rt.Model, o Options) (string, error) {
 // Call is one function of a model, ready to be called on the same input again and again.
 type Call struct {
 	s     *rt.Session
-	f     *rt.Func
+	f     *exec.Func
 	batch []rt.Seq
 }
 

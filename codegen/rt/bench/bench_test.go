@@ -15,6 +15,8 @@ import (
 
 	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/exec"
+	"github.com/multiway-go/multiway/codegen/rt/kernel"
 	"github.com/multiway-go/multiway/generated/beit3tiny"
 	"github.com/multiway-go/multiway/generated/emoji"
 )
@@ -202,7 +204,7 @@ func TestJSON(t *testing.T) {
 			t.Errorf("%s is %v, want %v", name, x[name], v)
 		}
 	}
-	if level, _ := x["level"].(string); !slices.Contains(rt.Levels(), level) {
+	if level, _ := x["level"].(string); !slices.Contains(kernel.Levels(), level) {
 		t.Errorf("level %v", x["level"])
 	}
 	number := func(name string) float64 { v, _ := x[name].(float64); return v }
@@ -210,7 +212,7 @@ func TestJSON(t *testing.T) {
 	if number("runs") < MinRuns || number("min_ms") <= 0 || median < number("min_ms") || median > number("max_ms") {
 		t.Errorf("times do not fit together: %v", x)
 	}
-	language := slices.IndexFunc(beit3tiny.Package.Funcs, func(f *rt.Func) bool { return f.Name == "language" })
+	language := slices.IndexFunc(beit3tiny.Package.Funcs, func(f *exec.Func) bool { return f.Name == "language" })
 	flops, bytes := beit3tiny.Package.Funcs[language].Cost.Of([]int{2, 3, 7})
 	roofline := max(float64(flops)/got.Peak["1"], float64(bytes)/got.Read["1"]) / 1e6
 	for _, c := range []struct {
@@ -269,7 +271,7 @@ func TestCounts(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := int64(0)
-		s.Trace(func(w *rt.Work) { got += w.FLOPs })
+		s.Trace(func(w *exec.Work) { got += w.FLOPs })
 		if _, err := s.Run(pt.f, batch); err != nil {
 			t.Fatal(err)
 		}

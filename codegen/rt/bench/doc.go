@@ -4,7 +4,7 @@
 // [Run] times each function of a package, or of several packages in turns, at each text
 // length, batch, number of threads and CPU level, and returns a [Report]: the median and the spread of each, the share
 // of the peak, and the roofline time max(FLOPs/peak, bytes/bandwidth) with the ratio to
-// it. FLOPs and bytes are what the compiler counted (rt.Cost). Peak and bandwidth are
+// it. FLOPs and bytes are what the compiler counted (exec.Cost). Peak and bandwidth are
 // read before, between and after the calls of each measurement and the best counts, so
 // that a ratio compares times of one process.
 //

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/exec"
 )
 
 // Kernel is the time of one piece of work alone, repeated with its operands in the
@@ -69,16 +70,16 @@ func (b *bencher) alone(m *rt.Model, t *traced, threads int) ([]float64, error) 
 	}
 	// Operands lie one after the other in the arena.
 	floats := 0
-	place := func(e *rt.Exec, at *int, rows, cols int) rt.Mat {
+	place := func(e *exec.Exec, at *int, rows, cols int) exec.Mat {
 		off := *at
 		*at += rows * ld(cols)
 		return e.Mat(off, ld(cols), rows, cols)
 	}
-	var step func(e *rt.Exec)
+	var step func(e *exec.Exec)
 	switch {
 	case w.Kind == "gemm":
 		floats = w.M * (ld(w.K) + ld(w.N))
-		step = func(e *rt.Exec) {
+		step = func(e *exec.Exec) {
 			at := 0
 			src := place(e, &at, w.M, w.K)
 			e.Linear(place(e, &at, w.M, w.N), src, w.Layer)
@@ -86,18 +87,18 @@ func (b *bencher) alone(m *rt.Model, t *traced, threads int) ([]float64, error) 
 	case w.Kind == "attention" && w.M == w.N:
 		heads := w.Heads
 		dp := (w.K + 15) / 16 * 16
-		a := &rt.Attention{Heads: heads, D: w.K, DP: dp, Base2: true, Scale: 1}
+		a := &exec.Attention{Heads: heads, D: w.K, DP: dp, Base2: true, Scale: 1}
 		floats = w.M * (ld(3*heads*dp) + ld(heads*w.K))
-		secs := []rt.Section{{C: w.M}}
-		step = func(e *rt.Exec) {
+		secs := []exec.Section{{C: w.M}}
+		step = func(e *exec.Exec) {
 			at := 0
 			qkv := place(e, &at, w.M, 3*heads*dp)
 			e.SelfAttention(place(e, &at, w.M, heads*w.K), qkv, a, secs)
 		}
 	case t.name == "layernorm" || t.name == "gelu":
 		floats = 2 * w.M * ld(w.N)
-		n := &rt.Norm{G: -1, B: -1, N: w.N, Eps: 1e-5}
-		step = func(e *rt.Exec) {
+		n := &exec.Norm{G: -1, B: -1, N: w.N, Eps: 1e-5}
+		step = func(e *exec.Exec) {
 			at := 0
 			src := place(e, &at, w.M, w.N)
 			dst := place(e, &at, w.M, w.N)
@@ -111,7 +112,7 @@ func (b *bencher) alone(m *rt.Model, t *traced, threads int) ([]float64, error) 
 		return nil, nil
 	}
 	var us []float64
-	f := &rt.Func{Name: t.label(), Fixed: w.M, Arena: floats, Run: func(e *rt.Exec) {
+	f := &exec.Func{Name: t.label(), Fixed: w.M, Arena: floats, Run: func(e *exec.Exec) {
 		step(e)
 		us = us[:0] // the first time was for the caches
 		for start := time.Now(); len(us) < MinRuns || time.Since(start) < min(kernelTime, b.o.Time) && len(us) < MaxRuns; {
@@ -119,14 +120,14 @@ func (b *bencher) alone(m *rt.Model, t *traced, threads int) ([]float64, error) 
 		}
 	}}
 	p := *m.Package()
-	p.Funcs, p.Rows = []*rt.Func{f}, max(p.Rows, w.M)
+	p.Funcs, p.Rows = []*exec.Func{f}, max(p.Rows, w.M)
 	alone, err := p.OpenWith(m.Blob(), rt.WithThreads(threads), rt.WithLevel(m.Info().Level))
 	if err != nil {
 		return nil, err
 	}
 	s := alone.NewSession() // the model's weights are borrowed: only the session is closed
 	defer s.Close()
-	s.Trace(func(x *rt.Work) {
+	s.Trace(func(x *exec.Work) {
 		if x.Kind == w.Kind {
 			us = append(us, max(1e-3, float64(x.Time)/1e3))
 		}

@@ -12,7 +12,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/kernel"
 )
 
 // peak is a loop of fused multiply-adds in registers.
@@ -66,7 +66,7 @@ var (
 func newMachine() *machine {
 	m := &machine{fma: map[int]float64{}, read: map[int]float64{}, cores: min(cores(), runtime.GOMAXPROCS(0))}
 	for _, p := range peaks {
-		if slices.Contains(rt.Levels(), p.level) {
+		if slices.Contains(kernel.Levels(), p.level) {
 			m.loops = append(m.loops, p)
 		}
 	}

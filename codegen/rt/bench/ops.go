@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/blob"
+	"github.com/multiway-go/multiway/codegen/rt/exec"
 )
 
 // Op is the time that one kind of work took inside one kind of step, summed over a
@@ -37,7 +39,7 @@ func (o *Op) group() string {
 // traced is the sum of one kind of work over several calls.
 type traced struct {
 	step, name string
-	work       rt.Work
+	work       exec.Work
 	count      int
 	seconds    float64
 }
@@ -49,12 +51,12 @@ func trace(s *rt.Session, calls int, call func() error) ([]*traced, float64, err
 		step, name     string
 		m, n, k, heads int
 		gelu           bool
-		weights        rt.DType
+		weights        blob.DType
 	}
 	names := map[[32]uintptr][2]string{}
 	sums := map[key]*traced{}
 	between := 0.0
-	s.Trace(func(w *rt.Work) {
+	s.Trace(func(w *exec.Work) {
 		var pcs [32]uintptr
 		copy(pcs[:], w.Stack)
 		name, known := names[pcs]
@@ -86,13 +88,13 @@ func trace(s *rt.Session, calls int, call func() error) ([]*traced, float64, err
 }
 
 // where says which step a piece of work is part of, and what it is: the methods of
-// rt.Exec that are furthest from and nearest to it.
-func where(w *rt.Work) (step, name string) {
+// exec.Exec that are furthest from and nearest to it.
+func where(w *exec.Work) (step, name string) {
 	name = w.Kind
 	frames := runtime.CallersFrames(w.Stack)
 	for {
 		f, more := frames.Next()
-		_, method, ok := strings.Cut(f.Function, "/rt.(*Exec).")
+		_, method, ok := strings.Cut(f.Function, "/exec.(*Exec).")
 		if !ok && step != "" || !more {
 			return step, name
 		}
@@ -114,7 +116,7 @@ func (t *traced) label() string {
 		if w.Gelu {
 			gelu = "+gelu"
 		}
-		if w.Weights != rt.F32 {
+		if w.Weights != blob.F32 {
 			kind = " " + w.Weights.String()
 		}
 		return fmt.Sprintf("gemm%s %dx%dx%d%s", gelu, w.M, w.K, w.N, kind)

@@ -2,16 +2,17 @@ package caption
 
 import (
 	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/exec"
 )
 
 // Runner is a compiled model at work on one picture. It serves one goroutine; once its
 // buffers have grown a caption's steps allocate nothing.
 type Runner struct {
 	s     *rt.Session
-	step  *rt.Func
+	step  *exec.Func
 	mask  int32
 	beams int
-	state *rt.State
+	state *exec.State
 	seqs  []rt.Seq
 	ids   []int32
 	rows  [][]float32
@@ -19,7 +20,7 @@ type Runner struct {
 
 // On returns a runner for at most beams beams. step is the package's caption_step, mask
 // the id of the place of the next word. The session stays the caller's.
-func On(s *rt.Session, step *rt.Func, mask int32, beams int) (*Runner, error) {
+func On(s *rt.Session, step *exec.Func, mask int32, beams int) (*Runner, error) {
 	st, err := s.NewState(step, beams)
 	if err != nil {
 		return nil, err
@@ -34,7 +35,7 @@ func (r *Runner) Beams() int { return r.beams }
 func (r *Runner) Use(s *rt.Session) { r.s = s }
 
 // Begin runs image, the package's caption_image, on a picture, whose caption begins.
-func (r *Runner) Begin(image *rt.Func, pixels []float32) error {
+func (r *Runner) Begin(image *exec.Func, pixels []float32) error {
 	r.seqs = append(r.seqs[:0], rt.Seq{Image: pixels, State: r.state})
 	_, err := r.s.Run(image, r.seqs)
 	clear(r.seqs)

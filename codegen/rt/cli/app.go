@@ -14,9 +14,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/blob"
 	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/codegen/rt/imagefile"
 	"github.com/multiway-go/multiway/codegen/rt/interrupt"
+	"github.com/multiway-go/multiway/codegen/rt/kernel"
 	"github.com/multiway-go/multiway/codegen/rt/task"
 	"github.com/multiway-go/multiway/codegen/rt/token"
 )
@@ -156,7 +158,7 @@ func (a *App) root() *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return FlagError(err) })
 	root.Flags().BoolVar(&version, "version", false, "print the versions of binary and compiler, and the model's fingerprint")
 	f := root.PersistentFlags()
-	f.StringVar(&a.level, "level", "", "CPU level: "+strings.Join(rt.Levels(), ", ")+" (default: best)")
+	f.StringVar(&a.level, "level", "", "CPU level: "+strings.Join(kernel.Levels(), ", ")+" (default: best)")
 	f.IntVar(&a.threads, "threads", 0, "threads to compute with (default: one a core)")
 	f.StringVar(&a.weights, "weights", "", "weight file to use instead of the binary's own")
 	f.BoolVar(&a.huge, "huge-pages", false, "copy the weights into huge pages")
@@ -209,7 +211,7 @@ func (a *App) Open(opts ...rt.Option) (*task.Model, error) {
 	if err == nil && a.ids != nil {
 		m.SetTokens(token.IDs{})
 	}
-	if errors.Is(err, rt.ErrNoWeights) {
+	if errors.Is(err, blob.ErrNoWeights) {
 		return nil, fmt.Errorf("%w (here: --weights FILE)", err)
 	}
 	return m, err

@@ -24,8 +24,11 @@ import (
 
 	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/blob"
+	"github.com/multiway-go/multiway/codegen/rt/exec"
 	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/codegen/rt/imagefile"
+	"github.com/multiway-go/multiway/codegen/rt/kernel"
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
 	"github.com/multiway-go/multiway/codegen/rt/rttest"
 	"github.com/multiway-go/multiway/codegen/rt/task"
@@ -39,9 +42,9 @@ const side = 4
 
 var colours = []string{"red", "green", "blue"}
 
-func row(m rt.Mat, i int) []float32 { return unsafe.Slice(m.Row(i), m.Cols) }
+func row(m exec.Mat, i int) []float32 { return unsafe.Slice(m.Row(i), m.Cols) }
 
-func see(e *rt.Exec) rt.Mat {
+func see(e *exec.Exec) exec.Mat {
 	m := e.Mat(0, 16, e.B, 3)
 	for i, img := range e.Images {
 		for c := range 3 {
@@ -55,10 +58,10 @@ func see(e *rt.Exec) rt.Mat {
 	return m
 }
 
-var colourFuncs = []*rt.Func{
-	{Name: "vision_retrieval", Task: "retrieval", Kind: "image", Image: 3 * side * side, Fixed: 1, Arena: 16 * 64, Run: func(e *rt.Exec) { m := see(e); e.L2Norm(m, m, 1e-9) },
-		Outputs: []rt.Output{{Name: "vision_cls", LD: 16, Cols: 3, Sections: []rt.Section{{C: 1}}}}},
-	{Name: "language_retrieval", Task: "retrieval", Kind: "text", Text: true, Fixed: 0, Arena: 16 * 64, Run: func(e *rt.Exec) {
+var colourFuncs = []*exec.Func{
+	{Name: "vision_retrieval", Task: "retrieval", Kind: "image", Image: 3 * side * side, Fixed: 1, Arena: 16 * 64, Run: func(e *exec.Exec) { m := see(e); e.L2Norm(m, m, 1e-9) },
+		Outputs: []exec.Output{{Name: "vision_cls", LD: 16, Cols: 3, Sections: []exec.Section{{C: 1}}}}},
+	{Name: "language_retrieval", Task: "retrieval", Kind: "text", Text: true, Fixed: 0, Arena: 16 * 64, Run: func(e *exec.Exec) {
 		m := e.Mat(0, 16, e.B, 3)
 		for i := range e.B {
 			clear(row(m, i))
@@ -69,15 +72,15 @@ var colourFuncs = []*rt.Func{
 			}
 		}
 		e.L2Norm(m, m, 1e-9)
-	}, Outputs: []rt.Output{{Name: "language_cls", LD: 16, Cols: 3, Sections: []rt.Section{{C: 1}}}}},
-	{Name: "vision_classification", Task: "classification", Kind: "image", Image: 3 * side * side, Fixed: 1, Arena: 16 * 64, Run: func(e *rt.Exec) { see(e) },
-		Outputs: []rt.Output{{Name: "logits", LD: 16, Cols: 3, Sections: []rt.Section{{C: 1}}}}},
+	}, Outputs: []exec.Output{{Name: "language_cls", LD: 16, Cols: 3, Sections: []exec.Section{{C: 1}}}}},
+	{Name: "vision_classification", Task: "classification", Kind: "image", Image: 3 * side * side, Fixed: 1, Arena: 16 * 64, Run: func(e *exec.Exec) { see(e) },
+		Outputs: []exec.Output{{Name: "logits", LD: 16, Cols: 3, Sections: []exec.Section{{C: 1}}}}},
 }
 
 // The answer to a question about a picture is the colour of both; a statement is true
 // of two pictures that have its colour.
-var pairFuncs = []*rt.Func{
-	{Name: "pair_vqa", Task: "vqa", Kind: "pair", Image: 3 * side * side, Text: true, Fixed: 1, Arena: 16 * 64, Run: func(e *rt.Exec) {
+var pairFuncs = []*exec.Func{
+	{Name: "pair_vqa", Task: "vqa", Kind: "pair", Image: 3 * side * side, Text: true, Fixed: 1, Arena: 16 * 64, Run: func(e *exec.Exec) {
 		m := see(e)
 		for i := range e.B {
 			for c := range row(m, i) {
@@ -86,8 +89,8 @@ var pairFuncs = []*rt.Func{
 				}
 			}
 		}
-	}, Outputs: []rt.Output{{Name: "logits", LD: 16, Cols: 3, Sections: []rt.Section{{C: 1}}}}},
-	{Name: "pair_nlvr2", Task: "nlvr2", Kind: "pair", Image: 3 * side * side, Text: true, Fixed: 1, Arena: 16 * 64, Run: func(e *rt.Exec) {
+	}, Outputs: []exec.Output{{Name: "logits", LD: 16, Cols: 3, Sections: []exec.Section{{C: 1}}}}},
+	{Name: "pair_nlvr2", Task: "nlvr2", Kind: "pair", Image: 3 * side * side, Text: true, Fixed: 1, Arena: 16 * 64, Run: func(e *exec.Exec) {
 		m := see(e)
 		for i := range e.B {
 			sum := float32(0)
@@ -98,14 +101,14 @@ var pairFuncs = []*rt.Func{
 			}
 			row(m, i)[0] = sum
 		}
-	}, Outputs: []rt.Output{{Name: "features", LD: 16, Cols: 1, Sections: []rt.Section{{C: 1}}}}},
-	{Name: "reason_head", Task: "nlvr2", Kind: "head", Image: 2, Fixed: 1, Arena: 16 * 64, Inputs: []rt.Input{{LD: 16, Rows: 1, Cols: 2}}, Run: func(e *rt.Exec) {
+	}, Outputs: []exec.Output{{Name: "features", LD: 16, Cols: 1, Sections: []exec.Section{{C: 1}}}}},
+	{Name: "reason_head", Task: "nlvr2", Kind: "head", Image: 2, Fixed: 1, Arena: 16 * 64, Inputs: []exec.Input{{LD: 16, Rows: 1, Cols: 2}}, Run: func(e *exec.Exec) {
 		m := e.Mat(0, 16, e.B, 2)
 		for i := range e.B {
 			x := row(m, i)
 			x[0], x[1] = 0, 10*(min(x[0], x[1])-0.5)
 		}
-	}, Outputs: []rt.Output{{Name: "logits", LD: 16, Cols: 2, Sections: []rt.Section{{C: 1}}}}},
+	}, Outputs: []exec.Output{{Name: "logits", LD: 16, Cols: 2, Sections: []exec.Section{{C: 1}}}}},
 }
 
 // words is the tokenizer: a colour's id is 4 plus its index.
@@ -127,7 +130,7 @@ func (words) AppendEncode(ids []int32, text string, limit int) []int32 {
 	return append(ids[:min(len(ids), first+limit-1)], 2)
 }
 
-func colourPackage(t testing.TB, funcs ...*rt.Func) *rt.Package {
+func colourPackage(t testing.TB, funcs ...*exec.Func) *rt.Package {
 	t.Helper()
 	p, err := newColours(funcs)
 	if err != nil {
@@ -136,24 +139,24 @@ func colourPackage(t testing.TB, funcs ...*rt.Func) *rt.Package {
 	return p
 }
 
-func newColours(funcs []*rt.Func) (*rt.Package, error) {
-	tensors := []rt.Tensor{{Name: "@w", DType: rt.F32, Shape: []int{16}, Bytes: 64}}
+func newColours(funcs []*exec.Func) (*rt.Package, error) {
+	tensors := []blob.Tensor{{Name: "@w", DType: blob.F32, Shape: []int{16}, Bytes: 64}}
 	f, err := os.CreateTemp("", "colours")
 	if err != nil {
 		return nil, err
 	}
 	defer os.Remove(f.Name())
 	defer f.Close()
-	err = rt.WriteBlob(f, rt.PackingPanels16, tensors, func(_ int, w io.Writer) error { _, err := w.Write(make([]byte, 64)); return err })
+	err = blob.WriteBlob(f, blob.PackingPanels16, tensors, func(_ int, w io.Writer) error { _, err := w.Write(make([]byte, 64)); return err })
 	if err != nil {
 		return nil, err
 	}
-	blob, err := os.ReadFile(f.Name())
+	weights, err := os.ReadFile(f.Name())
 	if err != nil {
 		return nil, err
 	}
-	return &rt.Package{Name: "colours", Contract: rt.Contract1, Layout: rt.LayoutHash(tensors), Funcs: funcs, Kernels: []*rt.Kernels{rttest.Kernels()},
-		Rows: 64, Text: 8, Vocab: words{}.Vocab(), Blob: string(blob)}, nil
+	return &rt.Package{Name: "colours", Contract: rt.Contract2, Layout: blob.LayoutHash(tensors), Funcs: funcs, Kernels: []*kernel.Kernels{rttest.Kernels()},
+		Rows: 64, Text: 8, Vocab: words{}.Vocab(), Blob: string(weights)}, nil
 }
 
 // vector is a golden vector of the logits on the sample.
@@ -174,7 +177,7 @@ func vector(off float64) []byte {
 	return b
 }
 
-func colourBinary(t testing.TB, funcs ...*rt.Func) Binary {
+func colourBinary(t testing.TB, funcs ...*exec.Func) Binary {
 	if funcs == nil {
 		funcs = colourFuncs
 	}
@@ -520,7 +523,7 @@ func follows(t *testing.T, what, text string, want []string) {
 
 // everyFunc is functions that give a binary all commands. The last two are as packages have them that were made before functions
 // had a task.
-var everyFunc = slices.Concat(colourFuncs, pairFuncs, []*rt.Func{{Name: "caption_step"}, {Name: "pair_itm"}})
+var everyFunc = slices.Concat(colourFuncs, pairFuncs, []*exec.Func{{Name: "caption_step", Task: "captioning", Kind: "step"}, {Name: "pair_itm", Task: "itm", Kind: "pair"}})
 
 // The help of every command fits a terminal.
 func TestHelpFits(t *testing.T) {

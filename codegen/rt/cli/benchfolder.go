@@ -11,6 +11,7 @@ import (
 
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/codegen/rt/bench"
+	"github.com/multiway-go/multiway/codegen/rt/exec"
 	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/codegen/rt/imagefile"
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
@@ -124,7 +125,7 @@ func (t *folderTimes) print(a *App) error {
 type stages struct {
 	model   *task.Model
 	session *task.Session
-	f       *rt.Func
+	f       *exec.Func
 	read    imagefile.Options
 
 	scratch pixel.Scratch

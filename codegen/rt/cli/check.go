@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/kernel"
 	"github.com/multiway-go/multiway/codegen/rt/task"
 )
 
@@ -32,7 +33,7 @@ type checked struct {
 }
 
 func (a *App) check() error {
-	levels := rt.Levels()
+	levels := kernel.Levels()
 	if a.level != "" {
 		levels = []string{a.level}
 	}

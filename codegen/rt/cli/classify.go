@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/exec"
 	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/codegen/rt/task"
 )
@@ -89,7 +89,7 @@ func classTable(labels []task.Label) string {
 
 // labelsOf are the names of what f chooses from: those in the file, if one is named, else
 // those of the build.
-func labelsOf(path string, built []string, f *rt.Func) ([]string, error) {
+func labelsOf(path string, built []string, f *exec.Func) ([]string, error) {
 	if path == "" {
 		return built, nil
 	}

@@ -10,16 +10,16 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/exec"
 )
 
 // poisoned are functions whose outputs are NaN for texts that say long and for pictures
 // whose first value is that of white.
-func poisoned(funcs []*rt.Func) []*rt.Func {
-	var all []*rt.Func
+func poisoned(funcs []*exec.Func) []*exec.Func {
+	var all []*exec.Func
 	for _, f := range funcs {
 		g := *f
-		g.Run = func(e *rt.Exec) {
+		g.Run = func(e *exec.Exec) {
 			f.Run(e)
 			for i := range e.B {
 				if f.Text && slices.Contains(e.IDs[e.Start[i]:][:e.Len[i]], 3) || f.Image > 2 && e.Images[i][0] == 1 {

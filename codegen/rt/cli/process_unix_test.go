@@ -21,7 +21,7 @@ import (
 	"time"
 
 	"github.com/multiway-go/multiway/asm/asmtest"
-	"github.com/multiway-go/multiway/codegen/rt"
+	rtexec "github.com/multiway-go/multiway/codegen/rt/exec"
 	"github.com/multiway-go/multiway/codegen/rt/file"
 )
 
@@ -39,8 +39,8 @@ func TestMain(m *testing.M) {
 	funcs := colourFuncs
 	if os.Getenv(hangs) == "compute" {
 		slow := *funcs[0]
-		slow.Run = func(*rt.Exec) { fmt.Fprintln(os.Stderr, "hangs"); select {} }
-		funcs = append([]*rt.Func{&slow}, funcs[1:]...)
+		slow.Run = func(*rtexec.Exec) { fmt.Fprintln(os.Stderr, "hangs"); select {} }
+		funcs = append([]*rtexec.Func{&slow}, funcs[1:]...)
 	}
 	p, err := newColours(funcs)
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/exec"
 	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
 	"github.com/multiway-go/multiway/codegen/rt/task"
@@ -29,7 +30,7 @@ const (
 type stream struct {
 	*App
 	m             *task.Model
-	images, texts *rt.Func
+	images, texts *exec.Func
 	what          string       // of the progress line
 	total         int          // items, -1 if unknown
 	strict        bool         // a text that is too long is not cut, but fails
@@ -396,12 +397,12 @@ func ahead[T, R any](items iter.Seq[T], workers, window int, f func(T) R) iter.S
 // Images computes output 0 of a function for every picture and hands it to do, in
 // order, with the picture's index; the values are valid during the call. A picture
 // that cannot be read is an error.
-func (a *App) Images(ctx context.Context, m *task.Model, f *rt.Func, list []Picture, do func(i int, out []float32) error) error {
+func (a *App) Images(ctx context.Context, m *task.Model, f *exec.Func, list []Picture, do func(i int, out []float32) error) error {
 	return a.all(ctx, &stream{App: a, m: m, images: f, what: "embedding"}, pictureItems(list), do)
 }
 
 // Texts is Images for texts.
-func (a *App) Texts(ctx context.Context, m *task.Model, f *rt.Func, list []string, do func(i int, out []float32) error) error {
+func (a *App) Texts(ctx context.Context, m *task.Model, f *exec.Func, list []string, do func(i int, out []float32) error) error {
 	return a.all(ctx, &stream{App: a, m: m, texts: f, what: "embedding"}, textItems(list), do)
 }
 

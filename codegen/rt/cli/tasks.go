@@ -3,7 +3,7 @@ package cli
 import (
 	"github.com/spf13/cobra"
 
-	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/exec"
 )
 
 // tasks is the table of tasks: the commands that a binary has of each. A task without a row has none. A command is nil if the package lacks the functions.
@@ -28,8 +28,8 @@ func TaskNames() []string {
 	return names
 }
 
-// function returns the package's function of a task that is of a kind, nil if there is none; see rt.Func.
-func (a *App) function(task, kind string) *rt.Func {
+// function returns the package's function of a task that is of a kind, nil if there is none; see exec.Func.
+func (a *App) function(task, kind string) *exec.Func {
 	if a.Package == nil {
 		return nil
 	}

@@ -14,6 +14,9 @@ import (
 	"unsafe"
 
 	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/blob"
+	"github.com/multiway-go/multiway/codegen/rt/exec"
+	"github.com/multiway-go/multiway/codegen/rt/kernel"
 )
 
 // The sizes of the package's inputs.
@@ -28,7 +31,7 @@ const (
 )
 
 // tensors are the weights: the scalar called scale.
-var tensors = []rt.Tensor{{Name: "scale", DType: rt.F32, Shape: []int{1}, Bytes: 4}}
+var tensors = []blob.Tensor{{Name: "scale", DType: blob.F32, Shape: []int{1}, Bytes: 4}}
 
 // Package returns the package, its weights embedded. Its functions have one output
 // "sums" of 2 columns and one row a sequence:
@@ -38,12 +41,12 @@ var tensors = []rt.Tensor{{Name: "scale", DType: rt.F32, Shape: []int{1}, Bytes:
 //	pair    the sum of the picture, the sum of the ids
 func Package() *rt.Package {
 	return &rt.Package{
-		Name: "fake", Contract: rt.Contract1, Layout: rt.LayoutHash(tensors), Rows: Rows, Text: Text, Vocab: Vocab,
-		Kernels: []*rt.Kernels{Kernels()},
-		Funcs: []*rt.Func{
-			function("image", true, false, func(e *rt.Exec, i int) (float32, float32) { return picture(e, i), float32(i) }),
-			function("text", false, true, func(e *rt.Exec, i int) (float32, float32) { return ids(e, i), float32(e.Len[i]) }),
-			function("pair", true, true, func(e *rt.Exec, i int) (float32, float32) { return picture(e, i), ids(e, i) }),
+		Name: "fake", Contract: rt.Contract2, Layout: blob.LayoutHash(tensors), Rows: Rows, Text: Text, Vocab: Vocab,
+		Kernels: []*kernel.Kernels{Kernels()},
+		Funcs: []*exec.Func{
+			function("image", true, false, func(e *exec.Exec, i int) (float32, float32) { return picture(e, i), float32(i) }),
+			function("text", false, true, func(e *exec.Exec, i int) (float32, float32) { return ids(e, i), float32(e.Len[i]) }),
+			function("pair", true, true, func(e *exec.Exec, i int) (float32, float32) { return picture(e, i), ids(e, i) }),
 		},
 		Blob: string(Weights()),
 	}
@@ -52,7 +55,7 @@ func Package() *rt.Package {
 // Weights returns the package's weight file.
 func Weights() []byte {
 	var b buffer
-	if err := rt.WriteBlob(&b, rt.PackingPanels16, tensors, func(_ int, w io.Writer) error {
+	if err := blob.WriteBlob(&b, blob.PackingPanels16, tensors, func(_ int, w io.Writer) error {
 		return binary.Write(w, binary.LittleEndian, math.Float32bits(Scale))
 	}); err != nil {
 		panic(err)
@@ -62,11 +65,11 @@ func Weights() []byte {
 
 const ld = 16
 
-func function(name string, image, text bool, of func(e *rt.Exec, seq int) (float32, float32)) *rt.Func {
-	f := &rt.Func{
+func function(name string, image, text bool, of func(e *exec.Exec, seq int) (float32, float32)) *exec.Func {
+	f := &exec.Func{
 		Name: name, Text: text, Fixed: 1, Arena: Rows * ld,
-		Outputs: []rt.Output{{Name: "sums", LD: ld, Cols: 2, Sections: []rt.Section{{C: 1}}}},
-		Run: func(e *rt.Exec) {
+		Outputs: []exec.Output{{Name: "sums", LD: ld, Cols: 2, Sections: []exec.Section{{C: 1}}}},
+		Run: func(e *exec.Exec) {
 			for i := range e.B {
 				m := e.Mat(i*ld, ld, 1, 2)
 				row := unsafe.Slice(m.P, 2)
@@ -80,14 +83,14 @@ func function(name string, image, text bool, of func(e *rt.Exec, seq int) (float
 	return f
 }
 
-func picture(e *rt.Exec, seq int) (sum float32) {
+func picture(e *exec.Exec, seq int) (sum float32) {
 	for _, x := range e.Images[seq] {
 		sum += x
 	}
 	return sum
 }
 
-func ids(e *rt.Exec, seq int) (sum float32) {
+func ids(e *exec.Exec, seq int) (sum float32) {
 	for _, id := range e.IDs[e.Start[seq]:][:e.Len[seq]] {
 		if id == Poison {
 			return float32(math.NaN())
@@ -98,8 +101,8 @@ func ids(e *rt.Exec, seq int) (sum float32) {
 }
 
 // Kernels returns a table that opens, for packages none of whose functions calls a kernel.
-func Kernels() *rt.Kernels {
-	k := &rt.Kernels{Level: "generic", MR: 1, NR: 16, VNR: 16, Gemm: make([]rt.Gemm, 2), Gemm16: make([]rt.Gemm, 2), GemmV: make([]rt.GemmV, 2)}
+func Kernels() *kernel.Kernels {
+	k := &kernel.Kernels{Level: "generic", MR: 1, NR: 16, VNR: 16, Gemm: make([]kernel.Gemm, 2), Gemm16: make([]kernel.Gemm, 2), GemmV: make([]kernel.GemmV, 2)}
 	for _, f := range reflect.ValueOf(k).Elem().Fields() {
 		if f.Kind() == reflect.Func {
 			f.Set(reflect.MakeFunc(f.Type(), func([]reflect.Value) []reflect.Value { return nil }))

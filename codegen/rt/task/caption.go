@@ -6,12 +6,13 @@ import (
 
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/codegen/rt/caption"
+	"github.com/multiway-go/multiway/codegen/rt/exec"
 	"github.com/multiway-go/multiway/codegen/rt/token"
 )
 
 // Captions are the rules of a package's captions.
 type Captions struct {
-	Image, Step *rt.Func
+	Image, Step *exec.Func
 	MaxNew      int           // most ids after <s>, </s> included
 	Ban         []caption.IDs // ids that no caption has
 }
@@ -108,7 +109,7 @@ func (m *Model) Caption(c *Captions, img image.Image, o CaptionOptions) (got Cap
 
 // SampleCaption returns the logits of every step of a package's sample caption: the
 // picture and the words are those of Sample.
-func SampleCaption(s *rt.Session, image, step *rt.Func, words, vocab int) ([]float32, error) {
+func SampleCaption(s *rt.Session, image, step *exec.Func, words, vocab int) ([]float32, error) {
 	r, err := caption.On(s, step, int32(vocab-1), 1)
 	if err != nil {
 		return nil, err

@@ -3,12 +3,12 @@ package task
 import (
 	"image"
 
-	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/exec"
 )
 
 // Embedders are the functions that embed pictures and texts in one space, their vectors
 // of length 1.
-type Embedders struct{ Image, Text *rt.Func }
+type Embedders struct{ Image, Text *exec.Func }
 
 // Cosine returns the cosine of a picture's and a text's embeddings.
 func (s *Session) Cosine(e *Embedders, img image.Image, text string) (float32, error) {

@@ -6,12 +6,13 @@ import (
 	"math"
 
 	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/exec"
 )
 
 // Pairs runs a function of a picture and a text on a batch of pairs. A text longer than
 // MaxText ids is cut, as the official code does with questions too. The result is valid
 // until the session's next call.
-func (s *Session) Pairs(f *rt.Func, imgs []image.Image, texts []string) (*rt.Result, error) {
+func (s *Session) Pairs(f *exec.Func, imgs []image.Image, texts []string) (*rt.Result, error) {
 	if err := s.enter(f); err != nil {
 		return nil, err
 	}
@@ -21,7 +22,7 @@ func (s *Session) Pairs(f *rt.Func, imgs []image.Image, texts []string) (*rt.Res
 
 // PairRows is Pairs, and returns output out of each pair. The list and what it holds
 // are valid until the session's next call.
-func (s *Session) PairRows(f *rt.Func, out int, imgs []image.Image, texts []string) ([][]float32, error) {
+func (s *Session) PairRows(f *exec.Func, out int, imgs []image.Image, texts []string) ([][]float32, error) {
 	if err := s.enter(f); err != nil {
 		return nil, err
 	}
@@ -30,7 +31,7 @@ func (s *Session) PairRows(f *rt.Func, out int, imgs []image.Image, texts []stri
 	return s.list(r, out), err
 }
 
-func (s *Session) pairs(f *rt.Func, imgs []image.Image, texts []string) (*rt.Result, error) {
+func (s *Session) pairs(f *exec.Func, imgs []image.Image, texts []string) (*rt.Result, error) {
 	if len(imgs) != len(texts) {
 		return nil, fmt.Errorf("%s: %d pictures and %d texts, want as many of each", f.Name, len(imgs), len(texts))
 	}
@@ -39,7 +40,7 @@ func (s *Session) pairs(f *rt.Func, imgs []image.Image, texts []string) (*rt.Res
 
 // Pairs returns output out of function f for each pair of a picture and a text, in
 // memory the caller owns. See Session.Pairs.
-func (m *Model) Pairs(f *rt.Func, out int, imgs []image.Image, texts []string) ([][]float32, error) {
+func (m *Model) Pairs(f *exec.Func, out int, imgs []image.Image, texts []string) ([][]float32, error) {
 	if len(imgs) != len(texts) {
 		return nil, fmt.Errorf("%s: %d pictures and %d texts, want as many of each", f.Name, len(imgs), len(texts))
 	}

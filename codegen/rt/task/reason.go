@@ -5,12 +5,13 @@ import (
 	"slices"
 
 	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/exec"
 )
 
 // Reasoning is the functions that judge a text about two pictures: First makes features
 // of the first picture and the text, Second of the second picture and the text, and
 // Head logits of the features side by side. First and Second may be one function.
-type Reasoning struct{ First, Second, Head *rt.Func }
+type Reasoning struct{ First, Second, Head *exec.Func }
 
 // Reason returns the logits of a text about the pictures a and b. They are valid until
 // the session's next call.
@@ -28,7 +29,7 @@ func (s *Session) Reason(r *Reasoning, a, b image.Image, text string) ([]float32
 		}
 		s.features = append(append(s.features, out.Out(0, 0)...), out.Out(0, 1)...)
 	} else {
-		for i, f := range [2]*rt.Func{r.First, r.Second} {
+		for i, f := range [2]*exec.Func{r.First, r.Second} {
 			out, err := s.pairs(f, imgs[i:i+1], texts[:1])
 			if err != nil {
 				return nil, err

@@ -12,6 +12,7 @@ import (
 
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/codegen/rt/caption"
+	"github.com/multiway-go/multiway/codegen/rt/exec"
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
 	"github.com/multiway-go/multiway/codegen/rt/token"
 )
@@ -52,7 +53,7 @@ type buffers struct {
 
 // Images runs a function of pictures on a batch of them. The result is valid until
 // the session's next call.
-func (s *Session) Images(f *rt.Func, imgs ...image.Image) (*rt.Result, error) {
+func (s *Session) Images(f *exec.Func, imgs ...image.Image) (*rt.Result, error) {
 	if err := s.enter(f); err != nil {
 		return nil, err
 	}
@@ -63,7 +64,7 @@ func (s *Session) Images(f *rt.Func, imgs ...image.Image) (*rt.Result, error) {
 // ImageRows is Images, and returns output out of each picture, nil for those that have no
 // result (see rt.BatchError). The list and what it holds are valid until the session's next
 // call.
-func (s *Session) ImageRows(f *rt.Func, out int, imgs ...image.Image) ([][]float32, error) {
+func (s *Session) ImageRows(f *exec.Func, out int, imgs ...image.Image) ([][]float32, error) {
 	if err := s.enter(f); err != nil {
 		return nil, err
 	}
@@ -75,7 +76,7 @@ func (s *Session) ImageRows(f *rt.Func, out int, imgs ...image.Image) ([][]float
 // Texts runs a function of texts on a batch of them. A text longer than MaxText ids
 // is cut, an empty one is its start and end ids. The result is valid until the
 // session's next call.
-func (s *Session) Texts(f *rt.Func, texts ...string) (*rt.Result, error) {
+func (s *Session) Texts(f *exec.Func, texts ...string) (*rt.Result, error) {
 	if err := s.enter(f); err != nil {
 		return nil, err
 	}
@@ -84,7 +85,7 @@ func (s *Session) Texts(f *rt.Func, texts ...string) (*rt.Result, error) {
 }
 
 // TextRows is Texts, and returns output out of each text, as ImageRows does.
-func (s *Session) TextRows(f *rt.Func, out int, texts ...string) ([][]float32, error) {
+func (s *Session) TextRows(f *exec.Func, out int, texts ...string) ([][]float32, error) {
 	if err := s.enter(f); err != nil {
 		return nil, err
 	}
@@ -94,7 +95,7 @@ func (s *Session) TextRows(f *rt.Func, out int, texts ...string) ([][]float32, e
 }
 
 // enter takes the buffers for a call.
-func (s *Session) enter(f *rt.Func) error {
+func (s *Session) enter(f *exec.Func) error {
 	if !s.busy.CompareAndSwap(false, true) {
 		return fmt.Errorf("%s: %w", f.Name, rt.ErrBusy)
 	}
@@ -113,7 +114,7 @@ func (s *Session) list(r *rt.Result, out int) [][]float32 {
 	return s.rows
 }
 
-func (s *Session) run(f *rt.Func, imgs []image.Image, texts []string) (*rt.Result, error) {
+func (s *Session) run(f *exec.Func, imgs []image.Image, texts []string) (*rt.Result, error) {
 	if err := s.prepare(f, imgs, texts); err != nil {
 		return nil, err
 	}
@@ -121,7 +122,7 @@ func (s *Session) run(f *rt.Func, imgs []image.Image, texts []string) (*rt.Resul
 }
 
 // prepare turns pictures and texts into the session's sequences.
-func (s *Session) prepare(f *rt.Func, imgs []image.Image, texts []string) error {
+func (s *Session) prepare(f *exec.Func, imgs []image.Image, texts []string) error {
 	s.pixels, s.ids, s.seqs = s.pixels[:0], s.ids[:0], s.seqs[:0]
 	for range max(len(imgs), len(texts)) {
 		s.seqs = append(s.seqs, rt.Seq{})
@@ -219,12 +220,12 @@ const chunk = 64
 // Images returns output out of function f for each picture, in memory the caller owns.
 // Where only some pictures have no result, as when their outputs are not finite, the rows
 // of the others come with a *rt.BatchError, and nil for those.
-func (m *Model) Images(f *rt.Func, out int, imgs []image.Image) ([][]float32, error) {
+func (m *Model) Images(f *exec.Func, out int, imgs []image.Image) ([][]float32, error) {
 	return collect(m, imgs, out, func(s *Session, part []image.Image) (*rt.Result, error) { return s.Images(f, part...) })
 }
 
 // Texts is Images for texts.
-func (m *Model) Texts(f *rt.Func, out int, texts []string) ([][]float32, error) {
+func (m *Model) Texts(f *exec.Func, out int, texts []string) ([][]float32, error) {
 	return collect(m, texts, out, func(s *Session, part []string) (*rt.Result, error) { return s.Texts(f, part...) })
 }
 

@@ -6,6 +6,7 @@ import (
 	"math"
 
 	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/exec"
 )
 
 // VectorValues is how many values of an output a vector holds at most.
@@ -106,7 +107,7 @@ func (m *Model) Check() ([]Checked, error) {
 }
 
 // checkCaption runs the vector of a caption's step: those of all steps of a sample.
-func (v *Vector) checkCaption(m *Model, s *rt.Session, f *rt.Func) (Checked, error) {
+func (v *Vector) checkCaption(m *Model, s *rt.Session, f *exec.Func) (Checked, error) {
 	c := Checked{Func: v.Func, Output: v.Output, Bound: v.Bound}
 	image := m.Package().Find("captioning", "begin")
 	if image == nil {
@@ -119,7 +120,7 @@ func (v *Vector) checkCaption(m *Model, s *rt.Session, f *rt.Func) (Checked, err
 	return c, v.values(got, &c)
 }
 
-func (v *Vector) compare(f *rt.Func, r *rt.Result, c *Checked) error {
+func (v *Vector) compare(f *exec.Func, r *rt.Result, c *Checked) error {
 	for o := range f.Outputs {
 		if f.Outputs[o].Name == v.Output {
 			return v.values(r.Out(o, 0), c)

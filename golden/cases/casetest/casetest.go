@@ -21,6 +21,8 @@ import (
 	"testing"
 
 	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/exec"
+	"github.com/multiway-go/multiway/codegen/rt/kernel"
 	"github.com/multiway-go/multiway/golden/cases"
 )
 
@@ -75,7 +77,7 @@ func levels(open Open) ([]string, error) {
 	for _, k := range m.Package().Kernels {
 		have = append(have, k.Level)
 	}
-	return slices.DeleteFunc(rt.Levels(), func(l string) bool { return !slices.Contains(have, l) }), nil
+	return slices.DeleteFunc(kernel.Levels(), func(l string) bool { return !slices.Contains(have, l) }), nil
 }
 
 // function is the runs of one function.
@@ -141,7 +143,7 @@ func (f *function) judge(t *testing.T, c *cases.Case, m *rt.Model) {
 }
 
 // compare runs inputs from to to-1 as a batch.
-func (f *function) compare(t *testing.T, c *cases.Case, s *rt.Session, fn *rt.Func, from, to int, worst *cases.Result) {
+func (f *function) compare(t *testing.T, c *cases.Case, s *rt.Session, fn *exec.Func, from, to int, worst *cases.Result) {
 	res, err := s.Run(fn, f.seqs[from:to])
 	if err != nil {
 		t.Fatal(err)
@@ -149,7 +151,7 @@ func (f *function) compare(t *testing.T, c *cases.Case, s *rt.Session, fn *rt.Fu
 	for i := from; i < to; i++ {
 		r := f.runs[i]
 		for _, name := range r.OutputNames() {
-			k := slices.IndexFunc(fn.Outputs, func(o rt.Output) bool { return o.Name == name })
+			k := slices.IndexFunc(fn.Outputs, func(o exec.Output) bool { return o.Name == name })
 			if k < 0 {
 				t.Errorf("%s: %s has no output %s; record the case again", r.Name, f.name, name)
 				continue

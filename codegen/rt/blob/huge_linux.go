@@ -1,0 +1,26 @@
+package blob
+
+import (
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+const hugePage = 2 << 20
+
+// copyHuge copies data into memory backed by huge pages where the system gives
+// them. ok is false when it does not.
+func copyHuge(data []byte) (copied []byte, release func() error, ok bool) {
+	mem, err := unix.Mmap(-1, 0, len(data)+hugePage, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+	if err != nil {
+		return nil, nil, false
+	}
+	off := int(-uintptr(unsafe.Pointer(unsafe.SliceData(mem))) % hugePage)
+	dst := mem[off : off+len(data)]
+	if err := unix.Madvise(mem, unix.MADV_HUGEPAGE); err != nil {
+		unix.Munmap(mem)
+		return nil, nil, false
+	}
+	copy(dst, data)
+	return dst, func() error { return unix.Munmap(mem) }, true
+}

@@ -1,0 +1,22 @@
+//go:build linux || darwin || freebsd || netbsd || openbsd || dragonfly
+
+package blob
+
+import (
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// mapFile maps size bytes of f at off, read-only. What cannot be mapped (an odd
+// offset, a file system without maps) is read.
+func mapFile(f *os.File, off int64, size int) ([]byte, func() error, error) {
+	if off%int64(os.Getpagesize()) != 0 {
+		return readFile(f, off, size)
+	}
+	data, err := unix.Mmap(int(f.Fd()), off, size, unix.PROT_READ, unix.MAP_SHARED)
+	if err != nil {
+		return readFile(f, off, size)
+	}
+	return data, func() error { return unix.Munmap(data) }, nil
+}

@@ -1,0 +1,458 @@
+package exec
+
+import (
+	"unsafe"
+
+	"github.com/multiway-go/multiway/codegen/rt/blob"
+	"github.com/multiway-go/multiway/codegen/rt/kernel"
+)
+
+// GEMM driver: C[rows][N] = start + A[rows][K] * W + bias, W in panels of 16
+// columns. The order of the sums depends on K alone, so results do not depend on
+// the number of rows, the tile, the cut or the thread.
+
+// Cut says how products with weights of one shape are cut to fit the caches. The zero
+// Cut takes all of k in one pass and all rows at once.
+type Cut struct {
+	Passes int // over a panel, each with an equal part of its k; 0: one
+	Rows   []RowClass
+}
+
+// RowClass is what a Cut says of products with at most Rows rows; a Cut lists them with
+// the fewest first, and what it lists no class for is as RowClass{} says.
+type RowClass struct {
+	Rows  int // 0: any number
+	Block int // aim for the rows of a block, which are multiplied by one panel after the other; 0: all
+	// Ahead is how many cache lines before its use a line of weights is prefetched. 0:
+	// while panels are used, the next ones are prefetched, spread over the tiles.
+	Ahead int
+}
+
+// class returns the class of a product with that many rows.
+func (c *Cut) class(rows int) RowClass {
+	if c != nil {
+		for _, r := range c.Rows {
+			if rows <= r.Rows || r.Rows == 0 {
+				return r
+			}
+		}
+	}
+	return RowClass{}
+}
+
+// passes returns the number of blocks that k is cut into.
+func (l *Linear) passes() int {
+	if l.Cut == nil {
+		return 1
+	}
+	return min(max(1, l.Cut.Passes), max(1, l.K))
+}
+
+const (
+	// smallWork is the work in floating-point operations below which a step is not
+	// worth waking threads for; a part has at least half of it.
+	smallWork = 1 << 17
+	// geluColumns are enough for gelu to run at its full speed, and few enough that
+	// they are still in the second-level cache.
+	geluColumns = 192
+)
+
+// gemmTask is one matrix product, cut into blocks of row tiles x parts of panels.
+type gemmTask struct {
+	k          *kernel.Kernels
+	a, w, bias *float32
+	c, res     *float32 // res: rows added to the result; c itself: in place; nil: none
+	lda, ldc   int
+	ldr        int
+	m, n, kk   int // rows (of one sequence), columns, depth
+	seqs       int
+	cstep      int // rows of C from one sequence to the next; of A it is m
+	gelu       bool
+	half       *kernel.Half // kernels for w if it holds 16-bit values
+	wide       [][]float32  // of each worker: panels of them, or of bytes, widened
+
+	dot   *kernel.Dot // kernels for w if it holds pairs of bf16
+	pairs []uint16    // A in bf16, rows ldp apart
+	ldp   int
+
+	i8     *kernel.Int8 // kernels for w if it holds bytes
+	norm   *Norm        // of A, taken when A is rounded to bytes; nil: none
+	bytes  []uint8      // A in bytes, rows ldq apart
+	ldq    int          // in bytes
+	scales []float32    // of the rows of A
+	zeros  []float32    // their middles
+	twice  bool         // what rounding takes away is multiplied too
+	rests  []float32    // the scales of that
+	none   []float32    // its middles, all 0
+
+	tiles, blocks int // row tiles of a sequence, blocks they are cut into
+	groups, parts int // panel groups (one tile wide), parts they are cut into
+	passes        int // over a panel
+	ahead         int // cache lines, see RowClass
+	shares        shares
+	layer         *Linear
+
+	size  int      // bytes of an element of w
+	then  *Linear  // of the product that comes next; nil: unknown
+	first *float32 // of all weights
+}
+
+// Linear computes dst = l(src).
+func (e *Exec) Linear(dst, src Mat, l *Linear) {
+	want(dst.Rows == src.Rows && src.Cols == l.K && dst.Cols == l.N && dst.LD >= ceil16(l.N), "linear", dst, src)
+	e.matmul(dst, src, nil, 0, l, false)
+}
+
+// QKV computes dst = l(norm(src)); tmp holds the norm and may be src. A nil norm
+// is none. When tmp has fewer rows than src the rows go in blocks.
+func (e *Exec) QKV(dst, src, tmp Mat, n *Norm, l *Linear) {
+	want(dst.Rows == src.Rows && src.Cols == l.K && dst.Cols == l.N && dst.LD >= ceil16(l.N), "qkv", dst, src)
+	e.normed(dst, src, Mat{}, tmp, n, l)
+}
+
+// AttnOut computes dst = res + l(norm(src)); dst may be res, tmp may be src. A nil
+// norm is none. When tmp has fewer rows than src the rows go in blocks.
+func (e *Exec) AttnOut(dst, src, res, tmp Mat, n *Norm, l *Linear) {
+	want(dst.Rows == src.Rows && dst.Rows == res.Rows && src.Cols == l.K && dst.Cols == l.N && res.Cols == l.N && dst.LD >= ceil16(l.N),
+		"attnout", dst, src, res)
+	e.normed(dst, src, res, tmp, n, l)
+}
+
+// normed runs norm and linear over equal row blocks of at most tmp.Rows
+// rows.
+func (e *Exec) normed(dst, src, res, tmp Mat, n *Norm, l *Linear) {
+	if n == nil {
+		e.matmul(dst, src, res.P, res.LD, l, false)
+		return
+	}
+	want(src.Rows == 0 || tmp.Rows > 0, "norm", tmp)
+	blocks := blocksOf(src.Rows, tmp.Rows)
+	for i := range blocks {
+		r, end := part(src.Rows, blocks, i)
+		m := end - r
+		t := src.Sub(r, m)
+		if !e.norm(n, l) {
+			t = Mat{tmp.P, tmp.LD, m, src.Cols}
+			e.LayerNorm(t, src.Sub(r, m), n)
+		}
+		var add *float32
+		if res.P != nil {
+			add = res.Row(r)
+		}
+		e.matmul(dst.Sub(r, m), t, add, res.LD, l, false)
+	}
+}
+
+// blocksOf returns the number of blocks of at most most rows.
+func blocksOf(rows, most int) int {
+	if rows == 0 {
+		return 0
+	}
+	return (rows + most - 1) / most
+}
+
+// matmul computes dst = [res +] [gelu](l(src)).
+func (e *Exec) matmul(dst, src Mat, res *float32, ldr int, l *Linear, gelu bool) {
+	g := &e.gemm
+	g.a, g.lda = src.P, src.LD
+	g.c, g.ldc = dst.P, dst.LD
+	g.res, g.ldr = res, ldr
+	g.m, g.cstep, g.gelu = src.Rows, 0, gelu
+	e.weigh(l)
+	e.runGemm(1)
+	g.norm = nil
+}
+
+// weigh makes l the right-hand side of the product to come.
+func (e *Exec) weigh(l *Linear) {
+	g := &e.gemm
+	g.size, g.then, g.first = l.size(), e.order.after(l), e.weights
+	g.n, g.kk = l.N, l.K
+	g.layer, g.passes = l, l.passes()
+	g.w, g.bias, g.half, g.dot, g.i8 = e.w(l.W), e.w(l.Bias), halfOf(g.k, l.DType), nil, nil
+	switch l.DType {
+	case blob.I8, blob.I8X2:
+		g.i8, g.twice = &g.k.I8, l.DType == blob.I8X2
+		if g.i8.Wide != nil && g.m >= wideRows {
+			g.i8 = g.i8.Wide
+		}
+	case blob.BF16Dot:
+		g.dot, g.passes = &g.k.Dot, min(g.passes, max(1, l.K/2)) // whole pairs
+	}
+	need := 0
+	switch {
+	case g.half != nil && g.half.Once:
+		need = (l.K + g.passes - 1) / g.passes * g.k.NR
+	case g.i8 != nil && g.i8.Widen != nil:
+		k := panelGroups(l.K)
+		need = (2*64*k + g.bytePasses(k)*panelTail) / 4
+	default:
+		return
+	}
+	if len(g.wide) < e.workers {
+		g.wide = make([][]float32, e.workers)
+	}
+	for i, buf := range g.wide {
+		if len(buf) < need {
+			g.wide[i] = blob.AlignedFloats(need)
+		}
+	}
+}
+
+// runGemm cuts the product of seqs sequences into parts and runs them.
+func (e *Exec) runGemm(seqs int) {
+	g := &e.gemm
+	if g.m == 0 || seqs == 0 {
+		return
+	}
+	g.seqs = seqs
+	mr, nr := g.tile()
+	switch {
+	case g.i8 != nil:
+		e.quantise(seqs * g.m)
+	case g.dot != nil:
+		e.roundPairs(seqs * g.m)
+	}
+	width := nr / 16
+	g.tiles = (g.m + mr - 1) / mr
+	g.groups = (ceil16(g.n)/16 + width - 1) / width
+	class := g.layer.Cut.class(g.m)
+	g.ahead = class.Ahead
+	if g.size == 2 && g.m >= halfAhead {
+		g.ahead = 0
+	}
+	g.blocks = 1
+	if class.Block > 0 {
+		g.blocks = min(g.tiles, (g.m+class.Block-1)/class.Block)
+	}
+	// A part is the least that is worth handing out.
+	most := 1
+	if work := 2 * seqs * g.m * g.n * g.kk; work >= smallWork {
+		most = 2 * work / smallWork
+	}
+	g.parts = min(g.groups, max(1, most/(seqs*g.blocks)))
+	if e.workers > 1 {
+		want := min(8*e.workers, most)
+		if have := seqs * g.blocks * g.parts; have < want {
+			g.blocks = min(g.tiles, g.blocks*((want+have-1)/have))
+		}
+	}
+	parts := seqs * g.blocks * g.parts
+	g.shares.deal(parts, e.workers)
+	e.do(min(parts, e.workers), g)
+}
+
+// tile returns the rows and columns of a whole tile.
+func (g *gemmTask) tile() (mr, nr int) {
+	if g.i8 != nil {
+		return len(g.i8.Gemm) - 1, g.i8.NR
+	}
+	if g.dot != nil {
+		return len(g.dot.Gemm) - 1, g.dot.NR
+	}
+	if g.half != nil && !g.half.Once {
+		return len(g.half.Gemm) - 1, g.half.NR
+	}
+	return g.k.MR, g.k.NR
+}
+
+// tileStart returns the first row of tile t of n tiles over m rows: tiles differ
+// by at most one row, so that there is no tail of a single row.
+func tileStart(m, n, t int) int { return t*(m/n) + min(t, m%n) }
+
+// tileRun is n tiles of one height, one under the other: what a call of a kernel computes.
+type tileRun struct {
+	n, height  int
+	first, row int // tile, and its first row
+}
+
+// tileRuns cuts m rows into tiles of at most mr, as tileStart does. The first of the runs
+// may be of no tiles.
+func tileRuns(m, mr int) (tiles int, runs [2]tileRun) {
+	tiles = (m + mr - 1) / mr
+	high, height := m%tiles, m/tiles
+	return tiles, [2]tileRun{{n: high, height: height + 1}, {n: tiles - high, height: height, first: high, row: high * (height + 1)}}
+}
+
+// run computes parts until none are left. Those taken together go through gelu together.
+func (g *gemmTask) run(_, worker int) {
+	most := 1
+	if _, nr := g.tile(); g.gelu {
+		most = max(1, geluColumns*g.parts/(g.groups*nr))
+	}
+	for {
+		lo, hi := g.shares.take(worker, most, g.parts)
+		if hi == 0 {
+			return
+		}
+		g.compute(lo/g.parts, lo%g.parts, (hi-1)%g.parts+1, worker)
+	}
+}
+
+// compute computes the panels of parts [p0, p1) for the rows of one block.
+func (g *gemmTask) compute(block, p0, p1, worker int) {
+	seq, block := block/g.blocks, block%g.blocks
+	g0, _ := part(g.groups, g.parts, p0)
+	_, g1 := part(g.groups, g.parts, p1-1)
+	t0, t1 := part(g.tiles, g.blocks, block)
+	r0, r1 := tileStart(g.m, g.tiles, t0), tileStart(g.m, g.tiles, t1)
+	rows := r1 - r0
+	a, c := at(g.a, (seq*g.m+r0)*g.lda), at(g.c, (seq*g.cstep+r0)*g.ldc)
+	_, width := g.tile()
+	col0, col1 := g0*width, min(g1*width, g.n)
+
+	first := 0
+	if g.res != nil {
+		first = 1
+		if res := at(g.res, (seq*g.cstep+r0)*g.ldr); res != c {
+			copyRows(rows, at(c, col0), g.ldc, at(res, col0), g.ldr, col1-col0)
+		}
+	}
+	unit := 1 // of k
+	if g.dot != nil {
+		unit = 2
+	}
+	for p := g0; p < g1; p++ {
+		if g.i8 != nil {
+			g.bytePanel(p, seq*g.m+r0, rows, c, first, worker, p+1 == g1)
+			continue
+		}
+		s := span{p: p, rows: rows, c: c, acc: first, bias: g.bias}
+		for pass := range g.passes {
+			s.k0, s.k1 = part(g.kk/unit, g.passes, pass)
+			s.k0, s.k1 = s.k0*unit, s.k1*unit
+			s.next, s.left = g.step(p, s.k1), g.kk-s.k1
+			if pass+1 == g.passes {
+				s.next, s.left = g.step((p+1)%g.groups, 0), g.kk
+				if p+1 == g1 && g.shares[worker].empty() {
+					if over, k := g.over(worker); k > 0 {
+						s.next, s.left = over, k
+					}
+				}
+			}
+			switch {
+			case g.dot != nil:
+				panel(g, &s, g.dot.Gemm, g.dot.Gemm16, &g.pairs[(seq*g.m+r0)*g.ldp+s.k0], g.ldp, unit)
+			case g.half == nil:
+				panel(g, &s, g.k.Gemm, g.k.Gemm16, at(a, s.k0), g.lda, unit)
+			case !g.half.Once:
+				panel(g, &s, g.half.Gemm, g.half.Gemm16, at(a, s.k0), g.lda, unit)
+			case rows < len(g.half.Gemm):
+				panel(g, &s, nil, g.half.Gemm16, at(a, s.k0), g.lda, unit)
+			default:
+				g.widePanel(p, rows, s.k0, s.k1, a, c, s.bias, s.acc, worker)
+			}
+			s.acc, s.bias = 1, nil
+		}
+	}
+	if g.gelu {
+		geluRows(g.k, rows, at(c, col0), g.ldc, col1-col0)
+	}
+}
+
+// step returns the address of step k in the first panel of group p.
+func (g *gemmTask) step(p, k int) *float32 {
+	_, width := g.tile()
+	return (*float32)(unsafe.Add(unsafe.Pointer(g.w), (p*width*g.kk+k*16)*g.size))
+}
+
+// over returns the panels that the worker begins the next product with and the steps of
+// their k, 0 if they are unknown. It takes that product to be cut as this one is.
+func (g *gemmTask) over(worker int) (*float32, int) {
+	l := g.then
+	if l == nil || l.size() != g.size || g.blocks > 1 {
+		return nil, 0
+	}
+	_, width := g.tile()
+	p, _ := part((ceil16(l.N)+width-1)/width, len(g.shares), worker)
+	return (*float32)(unsafe.Add(unsafe.Pointer(at(g.first, l.W)), p*width*l.K*g.size)), l.K
+}
+
+// span is one tile-wide group of panels, or a pass over it, for the rows of a block.
+type span struct {
+	p, rows int
+	k0, k1  int // steps of k
+	c, bias *float32
+	acc     int // whether C is added to
+
+	// The left steps of k that are used next are prefetched meanwhile. They need not be
+	// exactly right, only inside the weights.
+	next *float32
+	left int
+}
+
+// tileOf is a kernel for elements A of the left-hand side and B of the weights.
+type tileOf[A, B any] interface {
+	~func(tiles int, k int, a *A, lda int, b *B, bstride int, c *float32, ldc int, bias *float32, acc int, pf *B, pfstep int)
+}
+
+// panel computes a span with wide tiles, or the narrow ones where panels are too few or
+// there are no wide ones. a is the left-hand side from k0 on; a tile counts k in units.
+//
+// It stays a function of its own, not a leaf and never inlined: its prologue is
+// where the garbage collector can stop a goroutine that otherwise only calls
+// assembly.
+//
+//go:noinline
+func panel[A, B any, T tileOf[A, B]](g *gemmTask, s *span, wide, narrow []T, a *A, lda, unit int) {
+	_, width := g.tile()
+	per := width / 16
+	first := s.p * per
+	have := min(per, ceil16(g.n)/16-first)
+	if have == per && wide != nil {
+		strip(g, s, wide, per, first, a, lda, unit)
+		return
+	}
+	for i := range have {
+		strip(g, s, narrow, 1, first+i, a, lda, unit)
+	}
+}
+
+// strip runs the row tiles of per panels from panel first on.
+func strip[A, B any, T tileOf[A, B]](g *gemmTask, s *span, tile []T, per, first int, a *A, lda, unit int) {
+	stride := g.kk * 16
+	b := unsafe.Add(unsafe.Pointer(g.w), (first*stride+s.k0*16)*g.size)
+	c, bias := at(s.c, first*16), s.bias
+	if bias != nil {
+		bias = at(bias, first*16)
+	}
+	k := s.k1 - s.k0
+	tiles, runs := tileRuns(s.rows, len(tile)-1)
+
+	// Together the tiles prefetch as many lines of a panel as this part of it has.
+	own, next := max(1, k*g.size/4), max(1, min(k, s.left)*g.size/4)
+	pf, step := unsafe.Add(b, 64*min(g.ahead/per, own-1)), 64
+	if g.ahead == 0 {
+		step = (64 + tiles - 1) / tiles
+	}
+	for _, t := range runs {
+		if t.n == 0 {
+			continue
+		}
+		if g.ahead == 0 {
+			pf = unsafe.Add(unsafe.Pointer(s.next), min(t.first*own*step, 64*(next-1)))
+		}
+		row := (*A)(unsafe.Add(unsafe.Pointer(a), t.row*lda*int(unsafe.Sizeof(*a))))
+		tile[t.height](t.n, k/unit, row, lda, (*B)(b), stride, at(c, t.row*g.ldc), g.ldc, bias, s.acc, (*B)(pf), step)
+	}
+}
+
+// copyRows copies n columns of each row.
+//
+//go:noinline
+func copyRows(rows int, dst *float32, ldd int, src *float32, lds, n int) {
+	for r := range rows {
+		copy(floats(at(dst, r*ldd), n), floats(at(src, r*lds), n))
+	}
+}
+
+// geluRows applies gelu in place, a few rows an assembly call.
+func geluRows(k *kernel.Kernels, rows int, x *float32, ld, n int) {
+	step := rowStep(n)
+	for r := 0; r < rows; r += step {
+		geluBlock(k, min(step, rows-r), at(x, r*ld), ld, n)
+	}
+}
+
+//go:noinline
+func geluBlock(k *kernel.Kernels, rows int, x *float32, ld, n int) { k.Gelu(rows, x, ld, x, ld, n) }

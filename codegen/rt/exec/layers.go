@@ -1,0 +1,121 @@
+package exec
+
+import (
+	"fmt"
+	"unsafe"
+
+	"github.com/multiway-go/multiway/codegen/rt/blob"
+)
+
+// Mat is a row-major float32 matrix in an arena. LD is the distance of rows in
+// floats; a matrix that a step writes has room for Cols rounded up to 16 in every
+// row, and what stands there beyond Cols is of no meaning.
+type Mat struct {
+	P              *float32
+	LD, Rows, Cols int
+}
+
+// Sub returns the n rows from row on.
+func (m Mat) Sub(row, n int) Mat {
+	if row < 0 || n < 0 || row+n > m.Rows {
+		panic(fmt.Sprintf("rt: rows %d..%d of a matrix of %d rows", row, row+n, m.Rows))
+	}
+	return Mat{at(m.P, row*m.LD), m.LD, n, m.Cols}
+}
+
+// Row returns the address of row i.
+func (m Mat) Row(i int) *float32 { return at(m.P, i*m.LD) }
+
+// columns returns the n columns from column `at` on.
+func (m Mat) columns(at, n int) Mat {
+	want(at >= 0 && at+n <= m.Cols, "columns", m)
+	return Mat{(*float32)(unsafe.Add(unsafe.Pointer(m.P), at*4)), m.LD, m.Rows, n}
+}
+
+// row returns the columns of row i.
+func (m Mat) row(i int) []float32 { return floats(m.Row(i), m.Cols) }
+
+// Section is a run of packed rows of a batch: C rows of every sequence, or, when
+// T is set, the text rows of every sequence. A joined value is a list of sections.
+type Section struct {
+	C int
+	T bool
+}
+
+// Norm is a layer norm: G and B are the positions of the N scale and shift values
+// in the weights; both -1: the bare norm.
+type Norm struct {
+	G, B int
+	N    int
+	Eps  float32
+}
+
+// Linear is a packed linear layer with N outputs and K inputs. W is the position
+// of its panels of 16 columns (K*16 floats each, the last padded with zeros), Bias
+// that of N values padded with zeros to a multiple of 16, or -1. The panels hold
+// values of type DType, 0 for F32; positions count units of a float all the same. Cut
+// says how its products are cut; nil stands for the zero Cut.
+type Linear struct {
+	W, Bias int
+	K, N    int
+	DType   blob.DType
+	Cut     *Cut
+}
+
+// size returns the bytes of an element of the weights.
+func (l *Linear) size() int { return max(blob.F32, l.DType).Size() }
+
+// FFN is a pre-norm feed-forward block: x + Fc2(norm2(gelu(Fc1(norm1(x))))).
+// A nil norm is absent.
+type FFN struct {
+	Norm1 *Norm
+	Fc1   Linear
+	Norm2 *Norm
+	Fc2   Linear
+}
+
+// Attention describes an attention core. A head has D columns, the heads of a
+// q, k or v part stand DP columns apart. Scores are multiplied by Scale (0 stands
+// for 1/sqrt(D)), then get the Bias, if any; Base2 says that log2(e) is already in
+// both. At is the place of the first query in the sequence, for the bias.
+type Attention struct {
+	Heads, D, DP int
+	Scale        float32
+	Base2        bool
+	Bias         *RelBias
+	At           int
+	Mask         *Mask
+}
+
+// Mask hides keys from queries: query r of a sequence, which stands at key At+r, sees the
+// first Prefix keys and those up to its own. T stands for the words in a state where
+// there is one, else for the text's rows.
+type Mask struct {
+	Prefix, At Section
+}
+
+// Patches embeds an image of Channels planes of Height x Width pixels, which begins at
+// position At of the sequence's input, cut into squares of Patch pixels: row 0 of a
+// sequence is Cls, row 1+i patch i, plus row 0.. of the table Pos. Cls and Pos count
+// floats of the weights; rows of Cls and Pos have Proj.N floats. Cls -1: zero; Pos -1:
+// no table.
+type Patches struct {
+	Proj     Linear
+	Cls, Pos int
+
+	At, Height, Width, Patch, Channels int
+}
+
+// Rows returns the number of rows of one sequence, cls row included.
+func (p *Patches) Rows() int { return p.Height/p.Patch*(p.Width/p.Patch) + 1 }
+
+// Embed looks up text: row j of a text is row id of Table (Vocab rows of D floats)
+// plus row At+j of Pos (-1: no table), or At+T+j for T words in a state before it.
+// Table holds values of type DType, 0 for F32; those of I8 are bytes row after row, then,
+// from a multiple of four bytes on, Vocab scales: a value is a byte times its row's scale.
+type Embed struct {
+	Table, Pos int
+	D, Vocab   int
+	At         Section
+	DType      blob.DType
+}

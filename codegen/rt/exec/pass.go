@@ -1,0 +1,82 @@
+package exec
+
+// A session runs a call of a function as passes: Begin, then for each pass Clear, Append for
+// every sequence, Run, and Out; then End.
+
+// Begin makes e ready for passes of f, whose texts have at most that many rows.
+func (e *Exec) Begin(f *Func, text int) {
+	e.f, e.rows = f, f.Fixed
+	if f.Text {
+		e.rows += text
+	}
+	if e.order = e.orders[f]; e.order == nil {
+		e.order = &order{}
+		e.orders[f] = e.order
+	}
+	e.pool.enter()
+}
+
+// End parks the threads and lets go of the caller's memory.
+func (e *Exec) End() {
+	e.pool.leave()
+	clear(e.Images[:cap(e.Images)])
+	clear(e.states[:cap(e.states)])
+}
+
+// Clear empties the batch.
+func (e *Exec) Clear() {
+	e.B, e.T = 0, 0
+	e.Len, e.Start, e.Images, e.IDs = e.Len[:0], e.Start[:0], e.Images[:0], e.IDs[:0]
+	e.states, e.beams = e.states[:0], e.beams[:0]
+}
+
+// Append adds a sequence to the batch: what the function takes, the rest nil. The image and
+// the state must not change until End.
+func (e *Exec) Append(image []float32, ids []int32, st *State, beam int) {
+	e.Start = append(e.Start, e.T)
+	e.Len = append(e.Len, len(ids))
+	if e.f.Image > 0 {
+		e.Images = append(e.Images, image)
+	}
+	if st != nil {
+		e.states, e.beams = append(e.states, st), append(e.beams, beam)
+	}
+	e.IDs = append(e.IDs, ids...)
+	e.T += len(ids)
+	e.B++
+}
+
+// Run computes the function of the batch.
+func (e *Exec) Run() {
+	for i := range e.f.Inputs {
+		e.f.Inputs[i].fill(e)
+	}
+	e.order.turn = 0
+	e.f.Run(e)
+}
+
+// fill copies the batch's rows into the arena.
+func (in *Input) fill(e *Exec) {
+	m := e.Mat(in.Off, in.LD, e.B*in.Rows, in.Cols)
+	for seq, x := range e.Images {
+		x = x[in.At:]
+		for r := range in.Rows {
+			copy(m.row(seq*in.Rows+r), x[r*in.Cols:])
+		}
+	}
+}
+
+// Out copies the rows of one sequence of an output to dst, its sections in order, Cols
+// floats a row, nothing between.
+func (e *Exec) Out(o *Output, seq int, dst []float32) {
+	m := e.Mat(o.Off, o.LD, e.packed(o.Sections), o.Cols)
+	base := 0
+	for _, sec := range o.Sections {
+		start, n := e.span(sec, seq)
+		for row := base + start; row < base+start+n; row++ {
+			copy(dst, m.row(row))
+			dst = dst[o.Cols:]
+		}
+		base += e.sectionRows(sec)
+	}
+}

@@ -1,0 +1,429 @@
+package exec
+
+import (
+	"fmt"
+	"math"
+	"unsafe"
+
+	"github.com/multiway-go/multiway/codegen/rt/blob"
+	"github.com/multiway-go/multiway/codegen/rt/kernel"
+)
+
+const (
+	// smallRows is the number of elements below which row-wise work stays on the
+	// caller; a chunk has at least half of it.
+	smallRows = 1 << 14
+	// callElems bounds the elements of one assembly call (about 10 microseconds).
+	callElems = 1 << 14
+)
+
+// rowStep returns the rows of n elements for one assembly call.
+func rowStep(n int) int { return max(1, callElems/max(1, n)) }
+
+// rowTask runs fn, a plain function, over ranges of units: rows, or sequences.
+type rowTask struct {
+	e             *Exec
+	fn            func(t *rowTask, lo, hi int)
+	units, chunks int
+
+	// Operands; each fn says which it reads.
+	dst, src, more Mat
+	g, b           *float32
+	half           *kernel.Half
+	scales         *float32 // of a table of bytes
+	eps            float32
+	i              int
+	secs           []Section // a copy: the caller's need not be on the heap
+	patches        *Patches
+	at             Section
+}
+
+func (t *rowTask) run(chunk, _ int) {
+	lo, hi := part(t.units, t.chunks, chunk)
+	t.fn(t, lo, hi)
+}
+
+// runRows runs e.each over units that cost elems elements each.
+func (e *Exec) runRows(units, elems int) {
+	t := &e.each
+	chunks := 1
+	if work := units * elems; e.workers > 1 && work >= smallRows {
+		chunks = min(units, 4*e.workers, 2*work/smallRows)
+	}
+	t.units, t.chunks = units, chunks
+	if units > 0 {
+		e.do(chunks, t)
+	}
+}
+
+// LayerNorm computes dst = n(src); dst may be src.
+func (e *Exec) LayerNorm(dst, src Mat, n *Norm) {
+	want(dst.Rows == src.Rows && src.Cols == n.N && dst.Cols == n.N, "layernorm", dst, src)
+	t := &e.each
+	t.fn, t.dst, t.src, t.g, t.b, t.eps = normRows, dst, src, e.w(n.G), e.w(n.B), n.Eps
+	e.runRows(src.Rows, src.Cols)
+}
+
+func normRows(t *rowTask, lo, hi int) {
+	step := rowStep(t.src.Cols)
+	for r := lo; r < hi; r += step {
+		normBlock(t, r, min(step, hi-r))
+	}
+}
+
+// normBlock and its like are the stops for the garbage collector between
+// assembly calls.
+//
+//go:noinline
+func normBlock(t *rowTask, r, rows int) {
+	t.e.kern.LayerNorm(rows, t.dst.Row(r), t.dst.LD, t.src.Row(r), t.src.LD, t.src.Cols, t.g, t.b, t.eps)
+}
+
+// Gelu computes dst = gelu(src); dst may be src.
+func (e *Exec) Gelu(dst, src Mat) {
+	want(dst.Rows == src.Rows && dst.Cols == src.Cols, "gelu", dst, src)
+	t := &e.each
+	t.fn, t.dst, t.src = geluTask, dst, src
+	e.runRows(src.Rows, src.Cols)
+}
+
+func geluTask(t *rowTask, lo, hi int) {
+	step := rowStep(t.src.Cols)
+	for r := lo; r < hi; r += step {
+		geluTo(t, r, min(step, hi-r))
+	}
+}
+
+//go:noinline
+func geluTo(t *rowTask, r, rows int) {
+	t.e.kern.Gelu(rows, t.dst.Row(r), t.dst.LD, t.src.Row(r), t.src.LD, t.src.Cols)
+}
+
+// Tanh computes dst = tanh(src); dst may be src.
+func (e *Exec) Tanh(dst, src Mat) {
+	want(dst.Rows == src.Rows && dst.Cols == src.Cols, "tanh", dst, src)
+	t := &e.each
+	t.fn, t.dst, t.src = tanhRows, dst, src
+	e.runRows(src.Rows, 8*src.Cols)
+}
+
+func tanhRows(t *rowTask, lo, hi int) {
+	for r := lo; r < hi; r++ {
+		src := t.src.row(r)
+		for i, d := 0, t.dst.row(r); i < len(d); i++ {
+			d[i] = float32(math.Tanh(float64(src[i])))
+		}
+	}
+}
+
+// Copy copies src to dst.
+func (e *Exec) Copy(dst, src Mat) {
+	want(dst.Rows == src.Rows && dst.Cols == src.Cols, "copy", dst, src)
+	t := &e.each
+	t.fn, t.dst, t.src = copyTask, dst, src
+	e.runRows(src.Rows, src.Cols)
+}
+
+func copyTask(t *rowTask, lo, hi int) {
+	copyRows(hi-lo, t.dst.Row(lo), t.dst.LD, t.src.Row(lo), t.src.LD, t.src.Cols)
+}
+
+// Add computes dst = a + b; dst may be either.
+func (e *Exec) Add(dst, a, b Mat) {
+	want(dst.Rows == a.Rows && dst.Rows == b.Rows && dst.Cols == a.Cols && dst.Cols == b.Cols, "add", dst, a, b)
+	if dst.P == b.P {
+		a, b = b, a
+	}
+	t := &e.each
+	t.fn, t.dst, t.src, t.more = addTask, dst, a, b
+	e.runRows(a.Rows, a.Cols)
+}
+
+func addTask(t *rowTask, lo, hi int) {
+	step := rowStep(t.src.Cols)
+	for r := lo; r < hi; r += step {
+		addBlock(t, r, min(step, hi-r))
+	}
+}
+
+//go:noinline
+func addBlock(t *rowTask, r, rows int) {
+	if t.dst.P != t.src.P {
+		copyRows(rows, t.dst.Row(r), t.dst.LD, t.src.Row(r), t.src.LD, t.src.Cols)
+	}
+	t.e.kern.Add(rows, t.dst.Row(r), t.dst.LD, t.more.Row(r), t.more.LD, t.src.Cols)
+}
+
+// AddRows adds a table to every sequence: row i of a sequence, counted through
+// its sections, gets row first+i of the table at weight position table (rows of
+// src.Cols floats). dst may be src.
+func (e *Exec) AddRows(dst, src Mat, table, first int, secs []Section) {
+	want(dst.Rows == src.Rows && dst.Cols == src.Cols && src.Rows == e.packed(secs), "addrows", dst, src)
+	t := &e.each
+	t.fn, t.dst, t.src, t.g, t.secs = addRowsTask, dst, src, at(e.w(table), first*src.Cols), append(t.secs[:0], secs...)
+	e.runRows(e.B, src.Cols*(1+src.Rows/max(1, e.B)))
+}
+
+func addRowsTask(t *rowTask, lo, hi int) {
+	e := t.e
+	for seq := lo; seq < hi; seq++ {
+		base, i := 0, 0
+		for _, s := range t.secs {
+			start, n := e.span(s, seq)
+			for r := base + start; r < base+start+n; r++ {
+				src, w := t.src.row(r), floats(at(t.g, i*t.src.Cols), t.src.Cols)
+				for j, d := 0, t.dst.row(r); j < len(d); j++ {
+					d[j] = src[j] + w[j]
+				}
+				i++
+			}
+			base += e.sectionRows(s)
+		}
+	}
+}
+
+// AddRow adds one row of src.Cols floats, at weight position row, to every row of src.
+// dst may be src.
+func (e *Exec) AddRow(dst, src Mat, row int) {
+	want(dst.Rows == src.Rows && dst.Cols == src.Cols, "addrow", dst, src)
+	t := &e.each
+	t.fn, t.dst, t.src, t.g = addRowTask, dst, src, e.w(row)
+	e.runRows(src.Rows, src.Cols)
+}
+
+func addRowTask(t *rowTask, lo, hi int) {
+	w := floats(t.g, t.src.Cols)
+	for r := lo; r < hi; r++ {
+		src := t.src.row(r)
+		for j, d := 0, t.dst.row(r); j < len(d); j++ {
+			d[j] = src[j] + w[j]
+		}
+	}
+}
+
+// Scale multiplies every row of src by the src.Cols floats at weight position gamma.
+// dst may be src.
+func (e *Exec) Scale(dst, src Mat, gamma int) {
+	want(dst.Rows == src.Rows && dst.Cols == src.Cols, "scale", dst, src)
+	t := &e.each
+	t.fn, t.dst, t.src, t.g = scaleTask, dst, src, e.w(gamma)
+	e.runRows(src.Rows, src.Cols)
+}
+
+func scaleTask(t *rowTask, lo, hi int) {
+	g := floats(t.g, t.src.Cols)
+	for r := lo; r < hi; r++ {
+		src := t.src.row(r)
+		for j, d := 0, t.dst.row(r); j < len(d); j++ {
+			d[j] = src[j] * g[j]
+		}
+	}
+}
+
+// Select copies one row of each sequence of src, counted through its sections, to the
+// rows of dst: row C, or the one that many rows after as many as the text has if T is
+// set.
+func (e *Exec) Select(dst, src Mat, secs []Section, row Section) {
+	want(dst.Rows == e.B && dst.Cols == src.Cols && src.Rows == e.packed(secs), "select", dst, src)
+	for seq := range e.B {
+		i := row.C
+		if row.T {
+			i += e.Len[seq]
+		}
+		copy(dst.row(seq), src.row(e.seqRow(secs, seq, i)))
+	}
+}
+
+// HCat puts the columns of the parts side by side.
+func (e *Exec) HCat(dst Mat, parts ...Mat) {
+	at := 0
+	for _, p := range parts {
+		e.Copy(dst.columns(at, p.Cols), p)
+		at += p.Cols
+	}
+	want(at == dst.Cols, "hcat", dst)
+}
+
+// Mean writes the mean of the rows of each sequence of src, counted through its
+// sections, from row from on, to the rows of dst. Sums are float64.
+func (e *Exec) Mean(dst, src Mat, secs []Section, from int) {
+	want(dst.Rows == e.B && dst.Cols == src.Cols && src.Rows == e.packed(secs) && from >= 0, "mean", dst, src)
+	t := &e.each
+	t.fn, t.dst, t.src, t.i, t.secs = meanTask, dst, src, from, append(t.secs[:0], secs...)
+	e.runRows(e.B, src.Cols*(1+src.Rows/max(1, e.B)))
+}
+
+func meanTask(t *rowTask, lo, hi int) {
+	const width = 64
+	var sum [width]float64
+	for seq := lo; seq < hi; seq++ {
+		dst := t.dst.row(seq)
+		for j := 0; j < len(dst); j += width {
+			n := min(width, len(dst)-j)
+			clear(sum[:n])
+			base, skip, count := 0, t.i, 0
+			for _, s := range t.secs {
+				start, rows := t.e.span(s, seq)
+				first := min(skip, rows)
+				for r := base + start + first; r < base+start+rows; r++ {
+					for k, x := range t.src.row(r)[j : j+n] {
+						sum[k] += float64(x)
+					}
+				}
+				skip -= first
+				count += rows - first
+				base += t.e.sectionRows(s)
+			}
+			for k, s := range sum[:n] {
+				dst[j+k] = float32(s / float64(max(1, count)))
+			}
+		}
+	}
+}
+
+// L2Norm divides each row by its length, or by floor if that is larger. dst may
+// be src.
+func (e *Exec) L2Norm(dst, src Mat, floor float32) {
+	want(dst.Rows == src.Rows && dst.Cols == src.Cols, "l2norm", dst, src)
+	t := &e.each
+	t.fn, t.dst, t.src, t.eps = l2Task, dst, src, floor
+	e.runRows(src.Rows, 2*src.Cols)
+}
+
+func l2Task(t *rowTask, lo, hi int) {
+	for r := lo; r < hi; r++ {
+		src := t.src.row(r)
+		sum := 0.0
+		for _, x := range src {
+			sum += float64(float64(x) * float64(x)) // not fused: the same bits everywhere
+		}
+		inv := 1 / max(math.Sqrt(sum), float64(t.eps))
+		for i, d := 0, t.dst.row(r); i < len(d); i++ {
+			d[i] = float32(float64(src[i]) * inv)
+		}
+	}
+}
+
+// EmbedText writes the token row plus the position row of every id of the batch.
+func (e *Exec) EmbedText(dst Mat, m *Embed) {
+	want(dst.Rows == e.T && dst.Cols == m.D, "embed text", dst)
+	t := &e.each
+	t.fn, t.dst, t.i, t.g, t.b, t.at = embedTask, dst, m.Vocab, e.w(m.Table), e.w(m.Pos), m.At
+	t.half, t.scales = halfOf(e.kern, m.DType), nil
+	if m.DType == blob.I8 {
+		t.scales = at(t.g, (m.Vocab*m.D+3)/4)
+	}
+	e.runRows(e.B, m.D*(1+e.T/max(1, e.B)))
+}
+
+func embedTask(t *rowTask, lo, hi int) {
+	e, d := t.e, t.dst.Cols
+	for seq := lo; seq < hi; seq++ {
+		first := t.at.C
+		if t.at.T {
+			first += e.past(seq)
+		}
+		for i := range e.Len[seq] {
+			r := e.Start[seq] + i
+			id := int(e.IDs[r])
+			if uint(id) >= uint(t.i) {
+				panic(fmt.Sprintf("rt: id %d in a vocabulary of %d", id, t.i))
+			}
+			row := t.dst.row(r)
+			var word []float32
+			switch {
+			case t.half != nil:
+				t.half.Expand(d, &row[0], half(t.g, id*d))
+				word = row
+			case t.scales != nil:
+				scale := *at(t.scales, id)
+				for j, b := range unsafe.Slice((*int8)(unsafe.Add(unsafe.Pointer(t.g), id*d)), d) {
+					row[j] = float32(b) * scale
+				}
+				word = row
+			default:
+				word = floats(at(t.g, id*d), d)
+			}
+			if t.b == nil {
+				copy(row, word)
+				continue
+			}
+			pos := floats(at(t.b, (first+i)*d), d)
+			for j := range row {
+				row[j] = word[j] + pos[j]
+			}
+		}
+	}
+}
+
+// EmbedPatches embeds the images of the batch. tmp holds the pixels of patches in
+// (channel, row, column) order, Proj.K columns, and at least the rows of one
+// sequence without its cls row; with fewer rows than the batch needs the
+// sequences go in groups.
+func (e *Exec) EmbedPatches(dst, tmp Mat, p *Patches) {
+	rows := p.Rows()
+	n := rows - 1
+	want(dst.Rows == e.B*rows && dst.Cols == p.Proj.N && dst.LD >= ceil16(p.Proj.N) && tmp.Cols >= p.Proj.K &&
+		(e.B == 0 || tmp.Rows >= n) && p.Proj.K == p.Channels*p.Patch*p.Patch && len(e.Images) == e.B, "embed patches", dst, tmp)
+	if e.B == 0 {
+		return
+	}
+	group := min(e.B, tmp.Rows/n)
+	for s := 0; s < e.B; s += group {
+		seqs := min(group, e.B-s)
+		t := &e.each
+		t.fn, t.dst, t.src, t.i, t.patches = patchTask, dst, tmp, s, p
+		t.g, t.b = e.w(p.Cls), e.w(p.Pos)
+		e.runRows(seqs*(p.Height/p.Patch), p.Width/p.Patch*p.Proj.K)
+
+		// The table is in dst already: the product adds to it in place.
+		first := dst.Row(s*rows + 1)
+		g := &e.gemm
+		g.a, g.lda = tmp.P, tmp.LD
+		g.c, g.ldc = first, dst.LD
+		g.res, g.ldr = first, dst.LD
+		g.m, g.cstep, g.gelu = n, rows, false
+		e.weigh(&p.Proj)
+		e.runGemm(seqs)
+	}
+}
+
+// patchTask handles units of one row of patches: their pixels go to tmp, their
+// positions (and before the first the cls row) to dst.
+func patchTask(t *rowTask, lo, hi int) {
+	p, tmp := t.patches, t.src
+	down, across, n := p.Height/p.Patch, p.Width/p.Patch, p.Rows()
+	for u := lo; u < hi; u++ {
+		seq, y := u/down, u%down
+		img := t.e.Images[t.i+seq][p.At:]
+		for x := range across {
+			out := floats(tmp.Row(seq*(n-1)+y*across+x), p.Proj.K)
+			for c := range p.Channels {
+				for py := range p.Patch {
+					in := (c*p.Height+y*p.Patch+py)*p.Width + x*p.Patch
+					copy(out[(c*p.Patch+py)*p.Patch:][:p.Patch], img[in:])
+				}
+			}
+			t.place(t.i+seq, 1+y*across+x, n)
+		}
+		if y == 0 {
+			t.place(t.i+seq, 0, n)
+		}
+	}
+}
+
+// place writes position row i of a sequence of n rows, plus cls in row 0.
+func (t *rowTask) place(seq, i, n int) {
+	d := t.dst.Cols
+	row := t.dst.row(seq*n + i)
+	if t.b != nil {
+		copy(row, floats(at(t.b, i*d), d))
+	} else {
+		clear(row)
+	}
+	if i == 0 && t.g != nil {
+		for j, x := range floats(t.g, d) {
+			row[j] += x
+		}
+	}
+}

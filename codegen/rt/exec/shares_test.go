@@ -1,0 +1,63 @@
+package exec
+
+import (
+	"slices"
+	"sync"
+	"testing"
+)
+
+// TestShares checks that every unit is taken once, that no run of units is too long or
+// crosses rows, and that nobody is told that none are left before they are.
+func TestShares(t *testing.T) {
+	var s shares
+	for _, workers := range []int{1, 2, 3, 8, 2} {
+		for _, n := range []int{1, 2, 7, 16, 1000} {
+			for _, row := range []int{1, 7, 1000} {
+				for _, most := range []int{1, 4} {
+					s.deal(n, workers)
+					taken := make([][]int, workers)
+					var wait sync.WaitGroup
+					for w := range workers {
+						wait.Add(1)
+						go func() {
+							defer wait.Done()
+							for {
+								lo, hi := s.take(w, most, row)
+								if hi == 0 {
+									return
+								}
+								if hi <= lo || hi-lo > most || lo/row != (hi-1)/row {
+									t.Errorf("%d units in rows of %d, at most %d: took %d to %d", n, row, most, lo, hi)
+								}
+								for i := lo; i < hi; i++ {
+									taken[w] = append(taken[w], i)
+								}
+							}
+						}()
+					}
+					wait.Wait()
+					all := slices.Sorted(slices.Values(slices.Concat(taken...)))
+					for i := range n {
+						if len(all) != n || all[i] != i {
+							t.Fatalf("%d units, %d workers: taken %v", n, workers, taken)
+						}
+					}
+				}
+			}
+		}
+	}
+	s.deal(20, 2)
+	var got [][2]int
+	for {
+		lo, hi := s.take(1, 2, 20)
+		if hi == 0 {
+			break
+		}
+		got = append(got, [2]int{lo, hi})
+	}
+	want := [][2]int{{10, 12}, {12, 14}, {14, 15}, {15, 16}, {16, 17}, {17, 18}, {18, 19}, {19, 20},
+		{8, 10}, {6, 8}, {5, 6}, {4, 5}, {3, 4}, {2, 3}, {1, 2}, {0, 1}}
+	if !slices.Equal(got, want) {
+		t.Errorf("a worker alone takes %v, want %v", got, want)
+	}
+}

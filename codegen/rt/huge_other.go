@@ -1,6 +1,0 @@
-//go:build !linux
-
-package rt
-
-// copyHuge is only available on Linux.
-func copyHuge([]byte) (copied []byte, release func() error, ok bool) { return nil, nil, false }

@@ -1,0 +1,105 @@
+package kernel
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+)
+
+//go:generate go test ../.. -run Homes -update
+
+// EnvLevel is the environment variable that caps the default level.
+const EnvLevel = "MULTIWAY_LEVEL"
+
+// level is a CPU level: features that are asked for together. levels lists them, each after its base.
+type level struct {
+	name string
+	base string // the level that it includes; "" for the lowest
+	has  bool   // the CPU has what it adds to its base
+}
+
+// Levels returns the names of the levels this CPU has, lowest first.
+func Levels() []string {
+	var names []string
+	for _, l := range levels {
+		if l.has && (l.base == "" || slices.Contains(names, l.base)) {
+			names = append(names, l.name)
+		}
+	}
+	return names
+}
+
+// knownLevels returns all level names, for error texts.
+func knownLevels() string {
+	var names []string
+	for _, l := range levels {
+		names = append(names, l.name)
+	}
+	return strings.Join(names, ", ")
+}
+
+// checkLevel reports an unknown level or one this CPU does not have. from names
+// where the level was asked for.
+func checkLevel(from, name string, have []string) error {
+	if slices.Contains(have, name) {
+		return nil
+	}
+	for _, l := range levels {
+		if l.name == name {
+			return fmt.Errorf("%s: level %q is not available on this %s CPU; it has %s", from, name, runtime.GOARCH, strings.Join(have, ", "))
+		}
+	}
+	return fmt.Errorf("%s: unknown level %q; known levels are %s", from, name, knownLevels())
+}
+
+// Choose returns the kernels of the level asked for, or for "" of the best that this CPU and the
+// tables have, capped by the environment (see [EnvLevel]), and says which kernel runs each
+// operation. tables are those of a package, one a level, in any order.
+func Choose(tables []*Kernels, ask string) (*Kernels, []KernelInfo, error) {
+	picked, err := pick(tables, ask)
+	if err != nil {
+		return nil, nil, err
+	}
+	k, info, err := resolve(picked)
+	if err == nil && ask != "" {
+		k.Level = ask
+	}
+	return k, info, err
+}
+
+// pick chooses the tables for the level asked for, lowest first.
+func pick(tables []*Kernels, ask string) ([]*Kernels, error) {
+	have := Levels()
+	limit := have[len(have)-1]
+	if ask != "" {
+		if err := checkLevel("WithLevel", ask, have); err != nil {
+			return nil, err
+		}
+		limit = ask
+	} else if env := os.Getenv(EnvLevel); env != "" {
+		if err := checkLevel(EnvLevel, env, have); err != nil {
+			return nil, err
+		}
+		limit = env
+	}
+	var picked []*Kernels
+	next := limit
+	for _, l := range slices.Backward(levels) {
+		if l.name != next {
+			continue
+		}
+		for _, t := range tables {
+			if t.Level == l.name {
+				picked = append(picked, t)
+			}
+		}
+		next = l.base
+	}
+	if len(picked) == 0 {
+		return nil, fmt.Errorf("the package has no kernels for level %s or below; generate it again", limit)
+	}
+	slices.Reverse(picked)
+	return picked, nil
+}
