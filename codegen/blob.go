@@ -59,7 +59,7 @@ func WriteWeights(path string, p *ir.Program, progress func(done, total int64)) 
 		}
 	}()
 	var unread error // says where the weight comes from; the file under way does not matter to it
-	err = blob.WriteBlob(f, blob.PackingPanels16, tensors, func(i int, w io.Writer) error {
+	err = blob.Write(f, blob.PackingPanels16, tensors, func(i int, w io.Writer) error {
 		write, err := store(ws[i])
 		if err != nil {
 			unread = fmt.Errorf("weight @%s: %w", ws[i].Name, err)

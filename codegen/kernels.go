@@ -35,7 +35,7 @@ func noAssembly() string {
 	return "noasm || !(" + strings.Join(archs, " || ") + ")"
 }
 
-// tables are the fields of kernel.Kernels for weights of another type than float32. Bytes have int8s.
+// tables are the fields of kernel.Table for weights of another type than float32. Bytes have int8s.
 var tables = []struct {
 	dtype      ir.DType
 	field, typ string
@@ -118,14 +118,14 @@ func (g *generator) levels(name, constraint, arch string) error {
 		}
 	}
 	f.Comment("levels are the kernel tables of this build, lowest level first.")
-	f.Var().Id("levels").Op("=").Index().Op("*").Qual(kernelPath, "Kernels").Values(list...)
+	f.Var().Id("levels").Op("=").Index().Op("*").Qual(kernelPath, "Table").Values(list...)
 	for _, d := range defs {
 		f.Line().Add(d)
 	}
 	return g.add(name, f)
 }
 
-// table writes the kernel.Kernels of one level. What the level lacks stays nil: the
+// table writes the kernel.Table of one level. What the level lacks stays nil: the
 // runtime takes it from the level below.
 func (g *generator) table(isa asm.ISA) *jen.Statement {
 	carried := g.kernels(isa)
@@ -162,7 +162,7 @@ func (g *generator) table(isa asm.ISA) *jen.Statement {
 	if i8 := g.int8s(isa, carried); len(i8) > 0 {
 		d[jen.Id("I8")] = jen.Qual(kernelPath, "Int8").Values(i8)
 	}
-	return jen.Qual(kernelPath, "Kernels").Values(d)
+	return jen.Qual(kernelPath, "Table").Values(d)
 }
 
 // families returns those of the kernels that are of a type, op by op.

@@ -135,7 +135,7 @@ func TestWrite(t *testing.T) {
 	if n := int64(len(first["weights.bin"])); n != r.Weights {
 		t.Errorf("weights.bin has %d bytes, the report says %d", n, r.Weights)
 	}
-	b, err := blob.OpenBlob(filepath.Join(dir, "weights.bin"))
+	b, err := blob.Open(filepath.Join(dir, "weights.bin"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -234,7 +234,7 @@ func TestWritePrecision(t *testing.T) {
 		if d := cmp.Diff(c.judges, judges); d != "" {
 			t.Errorf("%s: judges (-want +got)\n%s", c.precision, d)
 		}
-		b, err := blob.OpenBlob(filepath.Join(dir, "weights.bin"))
+		b, err := blob.Open(filepath.Join(dir, "weights.bin"))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -113,7 +113,7 @@ func TestProcessMapsItsExpertsAlone(t *testing.T) {
 	}
 	path := filepath.Join(dir, "weights.bin")
 	e := engineOf(t, m, described, path)
-	blob, err := blob.OpenBlob(path)
+	blob, err := blob.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -129,7 +129,7 @@ func TestThreeBlobs(t *testing.T) {
 			if _, err := openThree(t).Write(compile.Options{Dir: dir, Entries: []string{e.name}, Check: compile.Off}); err != nil {
 				t.Fatal(err)
 			}
-			b, err := blob.OpenBlob(filepath.Join(dir, "weights.bin"))
+			b, err := blob.Open(filepath.Join(dir, "weights.bin"))
 			if err != nil {
 				t.Fatal(err)
 			}

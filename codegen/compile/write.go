@@ -234,7 +234,7 @@ func (j *job) pack() (err error) {
 	if err := codegen.WriteWeights(j.blob, j.planned, j.Progress); err != nil {
 		return err
 	}
-	blob, err := blob.OpenBlob(j.blob)
+	blob, err := blob.Open(j.blob)
 	if err != nil {
 		return err
 	}
@@ -436,7 +436,7 @@ func install(set *file.Set, exe, weights, path string) error {
 	if _, err := io.Copy(out, code); err != nil {
 		return err
 	}
-	return blob.AppendBlob(out.File, bin)
+	return blob.Append(out.File, bin)
 }
 
 // golden checks the recorded cases against the program and returns their folders as

@@ -60,9 +60,9 @@ func stateStep(e *exec.Exec) {
 	e.StateAttention(e.Mat(5000, 48, n, 2*stateD), q, kv, &stateAttention, stateTwo, stateTwo, 0)
 }
 
-func statePackage(k *kernel.Kernels) *Package {
+func statePackage(k *kernel.Table) *Package {
 	p := tinyPackage()
-	p.Kernels = []*kernel.Kernels{k}
+	p.Kernels = []*kernel.Table{k}
 	p.Funcs = append(p.Funcs,
 		&exec.Func{Name: "begin", Image: tinyImage, Fixed: tinyFixed, Arena: 6200, Run: stateBegin, Stores: []exec.Slot{{Rows: tinyFixed, Cols: stateCols}}},
 		&exec.Func{Name: "step", Text: true, IDs: 2, Fixed: 2, Arena: 6200, Run: stateStep, States: []exec.Slot{{Rows: tinyFixed, Cols: stateCols}},
@@ -70,9 +70,9 @@ func statePackage(k *kernel.Kernels) *Package {
 	return p
 }
 
-func openState(t *testing.T, k *kernel.Kernels) (*Session, *exec.Func, *exec.Func) {
+func openState(t *testing.T, k *kernel.Table) (*Session, *exec.Func, *exec.Func) {
 	t.Helper()
-	b, err := blob.ReadBlob(tinyBlob(t))
+	b, err := blob.Read(tinyBlob(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +112,7 @@ func attend(id int, rows []int) []float64 {
 // Beams that are given words at random and go on as each other see the rows that they
 // were given, whatever the kernels' tiles.
 func TestState(t *testing.T) {
-	for _, k := range []*kernel.Kernels{kerneltest.Naive("generic", 1, 16), kerneltest.Naive("generic", 4, 16), kerneltest.Naive("generic", 6, 48)} {
+	for _, k := range []*kernel.Table{kerneltest.Naive("generic", 1, 16), kerneltest.Naive("generic", 4, 16), kerneltest.Naive("generic", 6, 48)} {
 		s, begin, step := openState(t, k)
 		st, err := s.NewState(step, 3)
 		if err != nil {

@@ -43,10 +43,10 @@ type Package struct {
 	Hash     [32]byte // Blob.Hash of the only weight file it takes; zero: any of its layout
 	Computes [32]byte // hash of what it computes, the weights' values left out; see Model.Fingerprint
 	Funcs    []*exec.Func
-	Kernels  []*kernel.Kernels // one table a level, any order
-	Rows     int               // limit: packed rows of a segment in one pass
-	Text     int               // limit: rows of one text
-	Vocab    int               // ids are below this
+	Kernels  []*kernel.Table // one table a level, any order
+	Rows     int             // limit: packed rows of a segment in one pass
+	Text     int             // limit: rows of one text
+	Vocab    int             // ids are below this
 
 	// Precision says how the matrices and tables are stored, in the words of a model
 	// description; "" is f32.
@@ -69,7 +69,7 @@ func (p *Package) Find(task, kind string) *exec.Func {
 // first.
 func (p *Package) Levels() []string {
 	return slices.DeleteFunc(kernel.Levels(), func(l string) bool {
-		return !slices.ContainsFunc(p.Kernels, func(k *kernel.Kernels) bool { return k.Level == l })
+		return !slices.ContainsFunc(p.Kernels, func(k *kernel.Table) bool { return k.Level == l })
 	})
 }
 
@@ -126,8 +126,8 @@ func WithVerify() Option {
 // and safe to share.
 type Model struct {
 	pkg     *Package
-	kern    *kernel.Kernels
-	names   []kernel.KernelInfo
+	kern    *kernel.Table
+	names   []kernel.Info
 	blob    *blob.Blob
 	base    *float32
 	threads int
@@ -145,7 +145,7 @@ type Model struct {
 // the running executable.
 func (p *Package) New(opts ...Option) (*Model, error) {
 	if p.Blob != "" {
-		b, err := blob.ReadBlob(unsafe.Slice(unsafe.StringData(p.Blob), len(p.Blob)))
+		b, err := blob.Read(unsafe.Slice(unsafe.StringData(p.Blob), len(p.Blob)))
 		if err != nil {
 			return nil, fmt.Errorf("%s: embedded weights: %w", p.Name, err)
 		}
@@ -169,7 +169,7 @@ func (p *Package) New(opts ...Option) (*Model, error) {
 // Open opens the package with the weight file at path, which is mapped where the system
 // can: see [Blob] for how to replace it.
 func (p *Package) Open(path string, opts ...Option) (*Model, error) {
-	b, err := blob.OpenBlob(path)
+	b, err := blob.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", p.Name, err)
 	}
@@ -340,21 +340,21 @@ func (m *Model) Do(f func(*Session) error) error {
 
 // Info describes an open model, for people and machines.
 type Info struct {
-	Package     string              `json:"package"`
-	Fingerprint string              `json:"fingerprint"` // see Model.Fingerprint
-	Level       string              `json:"level"`       // kernels chosen
-	CPULevels   []string            `json:"cpu_levels"`  // this CPU has
-	Threads     int                 `json:"threads"`     // of a session
-	Rows        int                 `json:"limit_rows"`
-	Text        int                 `json:"limit_text"`
-	Vocab       int                 `json:"vocab"`
-	Entries     []EntryInfo         `json:"entries"`
-	Precision   string              `json:"precision"` // how the weights are stored
-	Weights     int64               `json:"weights_bytes"`
-	Source      string              `json:"weights_source"` // "embedded" or a path
-	HugePages   bool                `json:"huge_pages"`
-	ArenaBytes  int64               `json:"arena_bytes"` // of a session; pages never used cost nothing
-	Kernels     []kernel.KernelInfo `json:"kernels"`
+	Package     string        `json:"package"`
+	Fingerprint string        `json:"fingerprint"` // see Model.Fingerprint
+	Level       string        `json:"level"`       // kernels chosen
+	CPULevels   []string      `json:"cpu_levels"`  // this CPU has
+	Threads     int           `json:"threads"`     // of a session
+	Rows        int           `json:"limit_rows"`
+	Text        int           `json:"limit_text"`
+	Vocab       int           `json:"vocab"`
+	Entries     []EntryInfo   `json:"entries"`
+	Precision   string        `json:"precision"` // how the weights are stored
+	Weights     int64         `json:"weights_bytes"`
+	Source      string        `json:"weights_source"` // "embedded" or a path
+	HugePages   bool          `json:"huge_pages"`
+	ArenaBytes  int64         `json:"arena_bytes"` // of a session; pages never used cost nothing
+	Kernels     []kernel.Info `json:"kernels"`
 }
 
 // EntryInfo describes a function.
@@ -382,7 +382,7 @@ func (m *Model) Info() Info {
 		Package: p.Name, Fingerprint: m.Fingerprint(), Level: m.kern.Level, CPULevels: kernel.Levels(), Threads: m.threads,
 		Rows: p.Rows, Text: p.Text, Vocab: p.Vocab,
 		Precision: cmp.Or(p.Precision, "f32"), Weights: m.blob.Size(), Source: m.blob.Source, HugePages: m.huge,
-		ArenaBytes: int64(m.arena) * 4, Kernels: append([]kernel.KernelInfo(nil), m.names...),
+		ArenaBytes: int64(m.arena) * 4, Kernels: append([]kernel.Info(nil), m.names...),
 	}
 	for _, f := range p.Funcs {
 		e := EntryInfo{Name: f.Name, Image: f.Image, Text: f.Text, Fixed: f.Fixed, Arena: int64(f.Arena) * 4}

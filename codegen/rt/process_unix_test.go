@@ -112,7 +112,7 @@ func TestOpenReadsNoWeights(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = blob.WriteBlob(f, blob.PackingPanels16, tensors, func(_ int, w io.Writer) error {
+	err = blob.Write(f, blob.PackingPanels16, tensors, func(_ int, w io.Writer) error {
 		_, err := w.Write(make([]byte, size))
 		return err
 	})

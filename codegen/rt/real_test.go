@@ -26,16 +26,16 @@ import (
 
 // compiled returns the kernel tables of this build, from the kernels' names:
 // op_f32_TILE_LEVEL.
-func compiled(t testing.TB) []*kernel.Kernels {
+func compiled(t testing.TB) []*kernel.Table {
 	t.Helper()
-	tables := map[string]*kernel.Kernels{}
+	tables := map[string]*kernel.Table{}
 	have := kernel.Levels()
 	for _, k := range kernels.All() {
 		if !slices.Contains(have, k.Level) {
 			continue
 		}
 		if tables[k.Level] == nil {
-			tables[k.Level] = &kernel.Kernels{Level: k.Level, NR: 16, VNR: 16}
+			tables[k.Level] = &kernel.Table{Level: k.Level, NR: 16, VNR: 16}
 		}
 		table := tables[k.Level]
 		op, rest, _ := strings.Cut(strings.TrimSuffix(k.Name, "_"+k.Level), "_f32")
@@ -58,7 +58,7 @@ func compiled(t testing.TB) []*kernel.Kernels {
 		}
 		table.MR, table.Gemm16 = len(table.Gemm)-1, table.Gemm
 	}
-	var list []*kernel.Kernels
+	var list []*kernel.Table
 	for _, t := range tables {
 		list = append(list, t)
 	}
@@ -115,7 +115,7 @@ func (l *layers) model(t testing.TB, steps string, opts ...rt.Option) *rt.Model 
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = blob.WriteBlob(file, blob.PackingPanels16, tensors, func(_ int, w io.Writer) error {
+	err = blob.Write(file, blob.PackingPanels16, tensors, func(_ int, w io.Writer) error {
 		return binary.Write(w, binary.LittleEndian, l.weights)
 	})
 	if err := errors.Join(err, file.Close()); err != nil {

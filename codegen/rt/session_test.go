@@ -73,7 +73,7 @@ var tinyTensors = []blob.Tensor{{Name: "@all", DType: blob.F32, Shape: []int{tin
 func tinyPackage() *Package {
 	return &Package{
 		Name: "tiny", Contract: Contract2, Layout: blob.LayoutHash(tinyTensors), Rows: tinyRows, Text: tinyText, Vocab: tinyVocab,
-		Kernels: []*kernel.Kernels{kerneltest.Naive("generic", 6, 16)},
+		Kernels: []*kernel.Table{kerneltest.Naive("generic", 6, 16)},
 		Funcs: []*exec.Func{
 			{Name: "pair", Image: tinyImage, Text: true, Fixed: tinyFixed, Arena: 6200, Run: tinyPairRun, Outputs: []exec.Output{
 				{Name: "first", Off: 6000, LD: 16, Cols: tinyD, Sections: []exec.Section{{C: 1}}}, {Name: "rows", LD: 32, Cols: tinyD, Sections: tinyPair},
@@ -102,7 +102,7 @@ func blobOf(t testing.TB, values any) []byte {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if err := blob.WriteBlob(f, blob.PackingPanels16, tinyTensors, func(_ int, w io.Writer) error {
+	if err := blob.Write(f, blob.PackingPanels16, tinyTensors, func(_ int, w io.Writer) error {
 		return binary.Write(w, binary.LittleEndian, values)
 	}); err != nil {
 		t.Fatal(err)
@@ -418,7 +418,7 @@ func TestOpenErrors(t *testing.T) {
 	if _, err := p.New(); err == nil || !strings.Contains(err.Error(), "tiny: embedded weights: the file has 5000 bytes") {
 		t.Errorf("cut-off embedded weights: %v", err)
 	}
-	b, err := blob.OpenBlob(path)
+	b, err := blob.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -464,7 +464,7 @@ func TestOpenFileAndHugePages(t *testing.T) {
 }
 
 func TestPackageLevels(t *testing.T) {
-	p := Package{Kernels: []*kernel.Kernels{{Level: "neon"}, {Level: "avx512"}, {Level: "generic"}}}
+	p := Package{Kernels: []*kernel.Table{{Level: "neon"}, {Level: "avx512"}, {Level: "generic"}}}
 	if got := p.Levels(); got[0] != "generic" || slices.Contains(got, "avx2") || slices.Contains(got, "neon") && runtime.GOARCH != "arm64" {
 		t.Errorf("levels of the package: %v", got)
 	}
@@ -476,7 +476,7 @@ func TestInfo(t *testing.T) {
 	got.CPULevels, got.Kernels = nil, got.Kernels[:1]
 	want := Info{
 		Precision: "f32", Package: "tiny", Fingerprint: m.Fingerprint(), Level: "generic", Threads: 2, Rows: tinyRows, Text: tinyText, Vocab: tinyVocab,
-		Weights: 11328, Source: "embedded", ArenaBytes: 24800, Kernels: []kernel.KernelInfo{{Op: "gemm", Kernel: "gemm_f32_6x16_generic"}},
+		Weights: 11328, Source: "embedded", ArenaBytes: 24800, Kernels: []kernel.Info{{Op: "gemm", Kernel: "gemm_f32_6x16_generic"}},
 		Entries: []EntryInfo{
 			{Name: "pair", Image: tinyImage, Text: true, Fixed: tinyFixed, Arena: 24800, Outputs: []OutputInfo{{"first", 1, false, tinyD}, {"rows", tinyFixed, true, tinyD}}},
 			{Name: "language", Text: true, Arena: 1600, Outputs: []OutputInfo{{"rows", 0, true, tinyD}}},

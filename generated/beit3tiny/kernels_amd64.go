@@ -209,4 +209,4 @@ func softmax_f32_avx512(rows int, x *float32, ld int, n int, inv *float32)
 //go:noescape
 func gelu_f32_avx512(rows int, dst *float32, ldd int, src *float32, lds int, n int)
 
-const _ = allFilesOfBuild_0b33a9be99ea_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_2fd0bdbd1629_elseRunMultiwayBuildAgain

@@ -225,4 +225,4 @@ func gelu(x float32) float32 {
 	return float32(r - float64(u/2*exp2(q*u)))
 }
 
-const _ = allFilesOfBuild_0b33a9be99ea_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_2fd0bdbd1629_elseRunMultiwayBuildAgain

@@ -72,4 +72,4 @@ var fnLanguage = exec.Func{
 	Text: true,
 }
 
-const _ = allFilesOfBuild_0b33a9be99ea_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_2fd0bdbd1629_elseRunMultiwayBuildAgain

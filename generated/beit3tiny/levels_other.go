@@ -6,6 +6,6 @@ package beit3tiny
 import "github.com/multiway-go/multiway/codegen/rt/kernel"
 
 // levels are the kernel tables of this build, lowest level first.
-var levels = []*kernel.Kernels{&generic}
+var levels = []*kernel.Table{&generic}
 
-const _ = allFilesOfBuild_0b33a9be99ea_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_2fd0bdbd1629_elseRunMultiwayBuildAgain

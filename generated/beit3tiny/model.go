@@ -299,4 +299,4 @@ func (s *Session) Pair(batch []rt.Seq) (*rt.Result, error) {
 }
 
 // The files of the package are of one build: each names this constant.
-const allFilesOfBuild_0b33a9be99ea_elseRunMultiwayBuildAgain = true
+const allFilesOfBuild_2fd0bdbd1629_elseRunMultiwayBuildAgain = true

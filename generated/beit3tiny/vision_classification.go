@@ -80,4 +80,4 @@ var fnVisionClassification = exec.Func{
 	Task: "classification",
 }
 
-const _ = allFilesOfBuild_0b33a9be99ea_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_2fd0bdbd1629_elseRunMultiwayBuildAgain

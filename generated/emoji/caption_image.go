@@ -150,4 +150,4 @@ var fnCaptionImage = exec.Func{
 	Task: "captioning",
 }
 
-const _ = allFilesOfBuild_e84579bde29d_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_9f2645c7e8e7_elseRunMultiwayBuildAgain

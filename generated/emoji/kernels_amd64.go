@@ -298,4 +298,4 @@ func wgemm_f16_7x48_avx512(tiles int, k int, a *float32, lda int, b *uint16, bst
 //go:noescape
 func wgemm_f16_8x48_avx512(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
-const _ = allFilesOfBuild_e84579bde29d_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_9f2645c7e8e7_elseRunMultiwayBuildAgain

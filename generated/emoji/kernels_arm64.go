@@ -159,4 +159,4 @@ func wgemm_f16_6x16_neon(tiles int, k int, a *float32, lda int, b *uint16, bstri
 //go:noescape
 func expand_f16_neon(n int, dst *float32, src *uint16)
 
-const _ = allFilesOfBuild_e84579bde29d_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_9f2645c7e8e7_elseRunMultiwayBuildAgain

@@ -279,4 +279,4 @@ func gelu(x float32) float32 {
 	return float32(r - float64(u/2*exp2(q*u)))
 }
 
-const _ = allFilesOfBuild_e84579bde29d_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_9f2645c7e8e7_elseRunMultiwayBuildAgain

@@ -5,7 +5,7 @@ package emoji
 import "github.com/multiway-go/multiway/codegen/rt/kernel"
 
 // generic is the table of plain Go, which runs on any CPU.
-var generic = kernel.Kernels{
+var generic = kernel.Table{
 	Add: add_f32_generic,
 	F16: kernel.Half{
 		Expand: expand_f16_generic,
@@ -27,4 +27,4 @@ var generic = kernel.Kernels{
 	VNR:       16,
 }
 
-const _ = allFilesOfBuild_e84579bde29d_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_9f2645c7e8e7_elseRunMultiwayBuildAgain

@@ -6,9 +6,9 @@ package emoji
 import "github.com/multiway-go/multiway/codegen/rt/kernel"
 
 // levels are the kernel tables of this build, lowest level first.
-var levels = []*kernel.Kernels{&generic, &avx2, &avx512}
+var levels = []*kernel.Table{&generic, &avx2, &avx512}
 
-var avx2 = kernel.Kernels{
+var avx2 = kernel.Table{
 	Add: add_f32_avx2,
 	F16: kernel.Half{
 		Expand: expand_f16_avx2,
@@ -30,7 +30,7 @@ var avx2 = kernel.Kernels{
 	VNR:       16,
 }
 
-var avx512 = kernel.Kernels{
+var avx512 = kernel.Table{
 	F16: kernel.Half{
 		Gemm: []kernel.WGemm{nil, wgemm_f16_1x48_avx512, wgemm_f16_2x48_avx512, wgemm_f16_3x48_avx512, wgemm_f16_4x48_avx512, wgemm_f16_5x48_avx512, wgemm_f16_6x48_avx512, wgemm_f16_7x48_avx512, wgemm_f16_8x48_avx512},
 		NR:   48,
@@ -47,4 +47,4 @@ var avx512 = kernel.Kernels{
 	VNR:     64,
 }
 
-const _ = allFilesOfBuild_e84579bde29d_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_9f2645c7e8e7_elseRunMultiwayBuildAgain

@@ -6,9 +6,9 @@ package emoji
 import "github.com/multiway-go/multiway/codegen/rt/kernel"
 
 // levels are the kernel tables of this build, lowest level first.
-var levels = []*kernel.Kernels{&generic, &neon}
+var levels = []*kernel.Table{&generic, &neon}
 
-var neon = kernel.Kernels{
+var neon = kernel.Table{
 	Add: add_f32_neon,
 	F16: kernel.Half{
 		Expand: expand_f16_neon,
@@ -30,4 +30,4 @@ var neon = kernel.Kernels{
 	VNR:       16,
 }
 
-const _ = allFilesOfBuild_e84579bde29d_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_9f2645c7e8e7_elseRunMultiwayBuildAgain

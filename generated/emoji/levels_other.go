@@ -6,6 +6,6 @@ package emoji
 import "github.com/multiway-go/multiway/codegen/rt/kernel"
 
 // levels are the kernel tables of this build, lowest level first.
-var levels = []*kernel.Kernels{&generic}
+var levels = []*kernel.Table{&generic}
 
-const _ = allFilesOfBuild_e84579bde29d_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_9f2645c7e8e7_elseRunMultiwayBuildAgain

@@ -594,4 +594,4 @@ func (s *Session) CaptionStep(batch []rt.Seq) (*rt.Result, error) {
 }
 
 // The files of the package are of one build: each names this constant.
-const allFilesOfBuild_e84579bde29d_elseRunMultiwayBuildAgain = true
+const allFilesOfBuild_9f2645c7e8e7_elseRunMultiwayBuildAgain = true

@@ -255,4 +255,4 @@ var fnPairVqa = exec.Func{
 	Text: true,
 }
 
-const _ = allFilesOfBuild_e84579bde29d_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_9f2645c7e8e7_elseRunMultiwayBuildAgain

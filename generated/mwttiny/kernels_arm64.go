@@ -116,4 +116,4 @@ func packk_f32_neon(rows int, dst *float32, src *float32, lds int, k int)
 //go:noescape
 func add_f32_neon(rows int, dst *float32, ldd int, src *float32, lds int, n int)
 
-const _ = allFilesOfBuild_dd295ec3b054_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_7f23c886b6d2_elseRunMultiwayBuildAgain

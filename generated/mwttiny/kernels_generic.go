@@ -225,4 +225,4 @@ func gelu(x float32) float32 {
 	return float32(r - float64(u/2*exp2(q*u)))
 }
 
-const _ = allFilesOfBuild_dd295ec3b054_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_7f23c886b6d2_elseRunMultiwayBuildAgain

@@ -72,4 +72,4 @@ var fnLanguage = exec.Func{
 	Text: true,
 }
 
-const _ = allFilesOfBuild_dd295ec3b054_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_7f23c886b6d2_elseRunMultiwayBuildAgain

@@ -5,7 +5,7 @@ package mwttiny
 import "github.com/multiway-go/multiway/codegen/rt/kernel"
 
 // generic is the table of plain Go, which runs on any CPU.
-var generic = kernel.Kernels{
+var generic = kernel.Table{
 	Add:       add_f32_generic,
 	Gelu:      gelu_f32_generic,
 	Gemm:      []kernel.Gemm{nil, gemm_f32_1x16_generic, gemm_f32_2x16_generic, gemm_f32_3x16_generic, gemm_f32_4x16_generic},
@@ -22,4 +22,4 @@ var generic = kernel.Kernels{
 	VNR:       16,
 }
 
-const _ = allFilesOfBuild_dd295ec3b054_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_7f23c886b6d2_elseRunMultiwayBuildAgain

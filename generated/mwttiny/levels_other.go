@@ -6,6 +6,6 @@ package mwttiny
 import "github.com/multiway-go/multiway/codegen/rt/kernel"
 
 // levels are the kernel tables of this build, lowest level first.
-var levels = []*kernel.Kernels{&generic}
+var levels = []*kernel.Table{&generic}
 
-const _ = allFilesOfBuild_dd295ec3b054_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_7f23c886b6d2_elseRunMultiwayBuildAgain

@@ -272,4 +272,4 @@ func (s *Session) ReasonHead(batch []rt.Seq) (*rt.Result, error) {
 }
 
 // The files of the package are of one build: each names this constant.
-const allFilesOfBuild_dd295ec3b054_elseRunMultiwayBuildAgain = true
+const allFilesOfBuild_7f23c886b6d2_elseRunMultiwayBuildAgain = true

@@ -93,4 +93,4 @@ var fnPair = exec.Func{
 	Text: true,
 }
 
-const _ = allFilesOfBuild_dd295ec3b054_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_7f23c886b6d2_elseRunMultiwayBuildAgain

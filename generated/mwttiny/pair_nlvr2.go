@@ -129,4 +129,4 @@ var fnPairNlvr2 = exec.Func{
 	Text: true,
 }
 
-const _ = allFilesOfBuild_dd295ec3b054_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_7f23c886b6d2_elseRunMultiwayBuildAgain

@@ -243,4 +243,4 @@ var (
 	}
 )
 
-const _ = allFilesOfBuild_dd295ec3b054_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_7f23c886b6d2_elseRunMultiwayBuildAgain

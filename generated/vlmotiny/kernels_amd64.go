@@ -209,4 +209,4 @@ func softmax_f32_avx512(rows int, x *float32, ld int, n int, inv *float32)
 //go:noescape
 func gelu_f32_avx512(rows int, dst *float32, ldd int, src *float32, lds int, n int)
 
-const _ = allFilesOfBuild_eaddddda900c_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_e192535446bc_elseRunMultiwayBuildAgain

@@ -116,4 +116,4 @@ func packk_f32_neon(rows int, dst *float32, src *float32, lds int, k int)
 //go:noescape
 func add_f32_neon(rows int, dst *float32, ldd int, src *float32, lds int, n int)
 
-const _ = allFilesOfBuild_eaddddda900c_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_e192535446bc_elseRunMultiwayBuildAgain

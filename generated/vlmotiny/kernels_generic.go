@@ -225,4 +225,4 @@ func gelu(x float32) float32 {
 	return float32(r - float64(u/2*exp2(q*u)))
 }
 
-const _ = allFilesOfBuild_eaddddda900c_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_e192535446bc_elseRunMultiwayBuildAgain

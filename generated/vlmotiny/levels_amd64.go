@@ -6,9 +6,9 @@ package vlmotiny
 import "github.com/multiway-go/multiway/codegen/rt/kernel"
 
 // levels are the kernel tables of this build, lowest level first.
-var levels = []*kernel.Kernels{&generic, &avx2, &avx512}
+var levels = []*kernel.Table{&generic, &avx2, &avx512}
 
-var avx2 = kernel.Kernels{
+var avx2 = kernel.Table{
 	Add:       add_f32_avx2,
 	Gelu:      gelu_f32_avx2,
 	Gemm:      []kernel.Gemm{nil, gemm_f32_1x16_avx2, gemm_f32_2x16_avx2, gemm_f32_3x16_avx2, gemm_f32_4x16_avx2, gemm_f32_5x16_avx2, gemm_f32_6x16_avx2},
@@ -25,7 +25,7 @@ var avx2 = kernel.Kernels{
 	VNR:       16,
 }
 
-var avx512 = kernel.Kernels{
+var avx512 = kernel.Table{
 	Gelu:    gelu_f32_avx512,
 	Gemm:    []kernel.Gemm{nil, gemm_f32_1x48_avx512, gemm_f32_2x48_avx512, gemm_f32_3x48_avx512, gemm_f32_4x48_avx512, gemm_f32_5x48_avx512, gemm_f32_6x48_avx512, gemm_f32_7x48_avx512, gemm_f32_8x48_avx512},
 	Gemm16:  []kernel.Gemm{nil, gemm_f32_1x16_avx2, gemm_f32_2x16_avx2, gemm_f32_3x16_avx2, gemm_f32_4x16_avx2, gemm_f32_5x16_avx2, gemm_f32_6x16_avx2},
@@ -38,4 +38,4 @@ var avx512 = kernel.Kernels{
 	VNR:     64,
 }
 
-const _ = allFilesOfBuild_eaddddda900c_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_e192535446bc_elseRunMultiwayBuildAgain

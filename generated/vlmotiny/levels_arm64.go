@@ -6,9 +6,9 @@ package vlmotiny
 import "github.com/multiway-go/multiway/codegen/rt/kernel"
 
 // levels are the kernel tables of this build, lowest level first.
-var levels = []*kernel.Kernels{&generic, &neon}
+var levels = []*kernel.Table{&generic, &neon}
 
-var neon = kernel.Kernels{
+var neon = kernel.Table{
 	Add:       add_f32_neon,
 	Gelu:      gelu_f32_neon,
 	Gemm:      []kernel.Gemm{nil, gemm_f32_1x16_neon, gemm_f32_2x16_neon, gemm_f32_3x16_neon, gemm_f32_4x16_neon, gemm_f32_5x16_neon, gemm_f32_6x16_neon},
@@ -25,4 +25,4 @@ var neon = kernel.Kernels{
 	VNR:       16,
 }
 
-const _ = allFilesOfBuild_eaddddda900c_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_e192535446bc_elseRunMultiwayBuildAgain

@@ -6,6 +6,6 @@ package vlmotiny
 import "github.com/multiway-go/multiway/codegen/rt/kernel"
 
 // levels are the kernel tables of this build, lowest level first.
-var levels = []*kernel.Kernels{&generic}
+var levels = []*kernel.Table{&generic}
 
-const _ = allFilesOfBuild_eaddddda900c_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_e192535446bc_elseRunMultiwayBuildAgain

@@ -356,4 +356,4 @@ func (s *Session) ReasonHead(batch []rt.Seq) (*rt.Result, error) {
 }
 
 // The files of the package are of one build: each names this constant.
-const allFilesOfBuild_eaddddda900c_elseRunMultiwayBuildAgain = true
+const allFilesOfBuild_e192535446bc_elseRunMultiwayBuildAgain = true

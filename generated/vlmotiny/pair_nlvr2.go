@@ -113,4 +113,4 @@ var fnPairNlvr2 = exec.Func{
 	Text: true,
 }
 
-const _ = allFilesOfBuild_eaddddda900c_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_e192535446bc_elseRunMultiwayBuildAgain

@@ -129,4 +129,4 @@ var fnPairVqa = exec.Func{
 	Text: true,
 }
 
-const _ = allFilesOfBuild_eaddddda900c_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_e192535446bc_elseRunMultiwayBuildAgain

@@ -57,4 +57,4 @@ var fnReasonHead = exec.Func{
 	Task: "nlvr2",
 }
 
-const _ = allFilesOfBuild_eaddddda900c_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_e192535446bc_elseRunMultiwayBuildAgain

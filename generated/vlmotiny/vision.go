@@ -72,4 +72,4 @@ var fnVision = exec.Func{
 	Task: "encode",
 }
 
-const _ = allFilesOfBuild_eaddddda900c_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_e192535446bc_elseRunMultiwayBuildAgain

@@ -88,4 +88,4 @@ var fnVisionRetrieval = exec.Func{
 	Task: "retrieval",
 }
 
-const _ = allFilesOfBuild_eaddddda900c_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_e192535446bc_elseRunMultiwayBuildAgain

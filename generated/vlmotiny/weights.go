@@ -359,4 +359,4 @@ var (
 	}
 )
 
-const _ = allFilesOfBuild_eaddddda900c_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_e192535446bc_elseRunMultiwayBuildAgain

@@ -162,10 +162,10 @@ func payloadSize(tensors []Tensor) int64 {
 	return (last.Offset + last.Bytes + tensorGrid - 1) &^ (tensorGrid - 1)
 }
 
-// WriteBlob writes a weight file at the start of w: tensors by ascending offset,
+// Write writes a weight file at the start of w: tensors by ascending offset,
 // data(i, w) writing exactly the Bytes of tensor i. Gaps are zeros. The same input
 // gives the same bytes.
-func WriteBlob(w io.WriteSeeker, packing uint32, tensors []Tensor, data func(i int, w io.Writer) error) error {
+func Write(w io.WriteSeeker, packing uint32, tensors []Tensor, data func(i int, w io.Writer) error) error {
 	size := payloadSize(tensors)
 	if err := checkTensors(tensors, size); err != nil {
 		return err
@@ -351,9 +351,9 @@ func parseTable(b []byte, h header) ([]Tensor, error) {
 	return tensors, nil
 }
 
-// ReadBlob reads a weight file in memory and uses it in place; data must not
+// Read reads a weight file in memory and uses it in place; data must not
 // change while the blob is in use. Only the header and the table are read.
-func ReadBlob(data []byte) (*Blob, error) {
+func Read(data []byte) (*Blob, error) {
 	b := &Blob{Source: "memory"}
 	if err := b.parse(data); err != nil {
 		return nil, err
@@ -377,8 +377,8 @@ func (b *Blob) parse(data []byte) (err error) {
 	return nil
 }
 
-// OpenBlob opens a weight file, a regular file that is mapped where the system can.
-func OpenBlob(path string) (*Blob, error) {
+// Open opens a weight file, a regular file that is mapped where the system can.
+func Open(path string) (*Blob, error) {
 	f, err := file.Open(path)
 	if err != nil {
 		return nil, err
@@ -388,12 +388,12 @@ func OpenBlob(path string) (*Blob, error) {
 	if err != nil {
 		return nil, err
 	}
-	return openBlob(f, 0, st.Size(), path)
+	return openAt(f, 0, st.Size(), path)
 }
 
-// openBlob opens the weight file of size bytes at off inside f. The header is
+// openAt opens the weight file of size bytes at off inside f. The header is
 // checked before anything is mapped or allocated.
-func openBlob(f *os.File, off, size int64, source string) (*Blob, error) {
+func openAt(f *os.File, off, size int64, source string) (*Blob, error) {
 	fail := func(err error) (*Blob, error) { return nil, fmt.Errorf("%s: %w", file.Quote(source), err) }
 	head := make([]byte, min(size, headerSize))
 	if _, err := f.ReadAt(head, off); err != nil {
@@ -580,9 +580,9 @@ func findAppended(f *os.File) (off, size int64, err error) {
 	return off, size, nil
 }
 
-// AppendBlob appends a weight file to an executable that has none yet. exe must be
+// Append appends a weight file to an executable that has none yet. exe must be
 // open for reading and writing.
-func AppendBlob(exe *os.File, blob io.Reader) error {
+func Append(exe *os.File, blob io.Reader) error {
 	if _, _, err := findAppended(exe); err == nil {
 		return fmt.Errorf("%s: weights are appended already; start from the executable as the linker wrote it", file.Quote(exe.Name()))
 	} else if !errors.Is(err, ErrNoWeights) {
@@ -616,5 +616,5 @@ func OpenAppended(path string) (*Blob, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file.Quote(path), err)
 	}
-	return openBlob(f, off, size, path)
+	return openAt(f, off, size, path)
 }

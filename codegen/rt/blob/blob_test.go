@@ -51,7 +51,7 @@ func (s *seekBuffer) Seek(off int64, whence int) (int64, error) {
 func writeTestBlob(t testing.TB, tensors []Tensor) []byte {
 	t.Helper()
 	var w seekBuffer
-	err := WriteBlob(&w, PackingPanels16, tensors, func(n int, w io.Writer) error {
+	err := Write(&w, PackingPanels16, tensors, func(n int, w io.Writer) error {
 		for i := range int(tensors[n].Bytes) {
 			if _, err := w.Write([]byte{tensorByte(n, i)}); err != nil {
 				return err
@@ -94,7 +94,7 @@ func TestBlobRoundTrip(t *testing.T) {
 	if !bytes.Equal(data, writeTestBlob(t, blobTensors)) {
 		t.Error("writing twice gives different bytes")
 	}
-	b, err := ReadBlob(data)
+	b, err := Read(data)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +104,7 @@ func TestBlobRoundTrip(t *testing.T) {
 	if err := os.WriteFile(path, data, 0o666); err != nil {
 		t.Fatal(err)
 	}
-	b, err = OpenBlob(path)
+	b, err = Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +126,7 @@ func TestBlobRoundTrip(t *testing.T) {
 		t.Errorf("readFile: %v", err)
 	}
 
-	if b, err = ReadBlob(writeTestBlob(t, nil)); err != nil || b.Size() != 0 || b.Verify() != nil {
+	if b, err = Read(writeTestBlob(t, nil)); err != nil || b.Size() != 0 || b.Verify() != nil {
 		t.Errorf("a file of no tensors: %v", err)
 	}
 }
@@ -136,7 +136,7 @@ func TestBlobMisaligned(t *testing.T) {
 	room := make([]byte, len(data)+1)
 	copy(room[1:], data)
 	for _, in := range [][]byte{data, room[1:]} {
-		b, err := ReadBlob(in)
+		b, err := Read(in)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -154,7 +154,7 @@ func TestBlobCutOff(t *testing.T) {
 	data := writeTestBlob(t, blobTensors)
 	path := filepath.Join(t.TempDir(), "weights.bin")
 	for n := range data {
-		_, err := ReadBlob(data[:n:n])
+		_, err := Read(data[:n:n])
 		if err == nil {
 			t.Fatalf("%d of %d bytes: no error", n, len(data))
 		}
@@ -162,12 +162,12 @@ func TestBlobCutOff(t *testing.T) {
 			if err := os.WriteFile(path, data[:n], 0o666); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := OpenBlob(path); err == nil || !strings.Contains(err.Error(), path) {
+			if _, err := Open(path); err == nil || !strings.Contains(err.Error(), path) {
 				t.Fatalf("%d bytes on disk: %v", n, err)
 			}
 		}
 	}
-	if _, err := ReadBlob(append(data[:len(data):len(data)], 0)); err == nil {
+	if _, err := Read(append(data[:len(data):len(data)], 0)); err == nil {
 		t.Error("a byte too many: no error")
 	}
 }
@@ -179,7 +179,7 @@ func TestBlobFlipped(t *testing.T) {
 	for i := range table {
 		for _, bit := range []byte{1, 0x80} {
 			data[i] ^= bit
-			b, err := ReadBlob(data)
+			b, err := Read(data)
 			switch {
 			case i >= 64 && i < 96: // the payload's hash is checked on demand
 				if err != nil {
@@ -198,7 +198,7 @@ func TestBlobFlipped(t *testing.T) {
 		}
 	}
 	data[len(data)-64] ^= 1
-	b, err := ReadBlob(data)
+	b, err := Read(data)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -218,7 +218,7 @@ func TestBlobErrors(t *testing.T) {
 		{dir, "want a regular file"},
 		{other, "no multiway weight file"},
 	} {
-		if _, err := OpenBlob(c.path); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := Open(c.path); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %q", c.path, err, c.want)
 		}
 	}
@@ -244,7 +244,7 @@ func TestWriteBlobErrors(t *testing.T) {
 		{"data", []Tensor{{"a", F32, nil, 0, 64}}, "got 3 bytes of data, want 64"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			err := WriteBlob(&seekBuffer{}, 1, c.tensors, func(_ int, w io.Writer) error {
+			err := Write(&seekBuffer{}, 1, c.tensors, func(_ int, w io.Writer) error {
 				_, err := w.Write([]byte{1, 2, 3})
 				return err
 			})
@@ -254,7 +254,7 @@ func TestWriteBlobErrors(t *testing.T) {
 		})
 	}
 	sick := errors.New("no such weight")
-	err := WriteBlob(&seekBuffer{}, 1, []Tensor{{"a", F32, nil, 0, 64}}, func(int, io.Writer) error { return sick })
+	err := Write(&seekBuffer{}, 1, []Tensor{{"a", F32, nil, 0, 64}}, func(int, io.Writer) error { return sick })
 	if !errors.Is(err, sick) {
 		t.Errorf("got %v, want the error of the data", err)
 	}
@@ -274,7 +274,7 @@ func TestAppended(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer f.Close()
-		return AppendBlob(f, bytes.NewReader(writeTestBlob(t, blobTensors)))
+		return Append(f, bytes.NewReader(writeTestBlob(t, blobTensors)))
 	}
 	if err := appendTo(); err != nil {
 		t.Fatal(err)
@@ -328,7 +328,7 @@ func FuzzReadBlob(f *testing.F) {
 	f.Add([]byte("MWBLOB"))
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, data []byte) {
-		b, err := ReadBlob(data)
+		b, err := Read(data)
 		if err != nil {
 			return
 		}

@@ -147,7 +147,7 @@ func newColours(funcs []*exec.Func) (*rt.Package, error) {
 	}
 	defer os.Remove(f.Name())
 	defer f.Close()
-	err = blob.WriteBlob(f, blob.PackingPanels16, tensors, func(_ int, w io.Writer) error { _, err := w.Write(make([]byte, 64)); return err })
+	err = blob.Write(f, blob.PackingPanels16, tensors, func(_ int, w io.Writer) error { _, err := w.Write(make([]byte, 64)); return err })
 	if err != nil {
 		return nil, err
 	}
@@ -155,7 +155,7 @@ func newColours(funcs []*exec.Func) (*rt.Package, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &rt.Package{Name: "colours", Contract: rt.Contract2, Layout: blob.LayoutHash(tensors), Funcs: funcs, Kernels: []*kernel.Kernels{rttest.Kernels()},
+	return &rt.Package{Name: "colours", Contract: rt.Contract2, Layout: blob.LayoutHash(tensors), Funcs: funcs, Kernels: []*kernel.Table{rttest.Kernels()},
 		Rows: 64, Text: 8, Vocab: words{}.Vocab(), Blob: string(weights)}, nil
 }
 

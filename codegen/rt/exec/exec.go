@@ -23,7 +23,7 @@ type Exec struct {
 	states []*State // of each sequence, for functions that keep something
 	beams  []int    // of each sequence
 
-	kern    *kernel.Kernels
+	kern    *kernel.Table
 	weights *float32
 	arena   []float32
 	pool    *pool
@@ -45,7 +45,7 @@ type Exec struct {
 
 // New returns what runs functions on kernels and weights, with an arena of so many floats. Its threads, the caller's
 // among them, stop with Close, or when it is garbage.
-func New(k *kernel.Kernels, weights *float32, arena, threads int) *Exec {
+func New(k *kernel.Table, weights *float32, arena, threads int) *Exec {
 	e := &Exec{kern: k, weights: weights, arena: blob.AlignedFloats(arena), pool: newPool(threads), workers: threads, orders: map[*Func]*order{}}
 	e.scratch = make([]scratch, threads)
 	e.gemm.k = k

@@ -59,7 +59,7 @@ const (
 
 // gemmTask is one matrix product, cut into blocks of row tiles x parts of panels.
 type gemmTask struct {
-	k          *kernel.Kernels
+	k          *kernel.Table
 	a, w, bias *float32
 	c, res     *float32 // res: rows added to the result; c itself: in place; nil: none
 	lda, ldc   int
@@ -447,7 +447,7 @@ func copyRows(rows int, dst *float32, ldd int, src *float32, lds, n int) {
 }
 
 // geluRows applies gelu in place, a few rows an assembly call.
-func geluRows(k *kernel.Kernels, rows int, x *float32, ld, n int) {
+func geluRows(k *kernel.Table, rows int, x *float32, ld, n int) {
 	step := rowStep(n)
 	for r := 0; r < rows; r += step {
 		geluBlock(k, min(step, rows-r), at(x, r*ld), ld, n)
@@ -455,4 +455,4 @@ func geluRows(k *kernel.Kernels, rows int, x *float32, ld, n int) {
 }
 
 //go:noinline
-func geluBlock(k *kernel.Kernels, rows int, x *float32, ld, n int) { k.Gelu(rows, x, ld, x, ld, n) }
+func geluBlock(k *kernel.Table, rows int, x *float32, ld, n int) { k.Gelu(rows, x, ld, x, ld, n) }

@@ -49,7 +49,7 @@ func (g *gemmTask) wideStrip(tile []kernel.Gemm, k, rows int, a, b, c, bias *flo
 }
 
 // halfOf returns the kernels for weights of type d, nil if these are not of 16 bits that are widened.
-func halfOf(k *kernel.Kernels, d blob.DType) *kernel.Half {
+func halfOf(k *kernel.Table, d blob.DType) *kernel.Half {
 	switch d {
 	case blob.F16:
 		return &k.F16

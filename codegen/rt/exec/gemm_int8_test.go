@@ -141,7 +141,7 @@ func i8s(mr, nr int, wide bool) kernel.Int8 {
 
 // A product of bytes is that of the rounded rows with the integers times their scales.
 func TestByteLinear(t *testing.T) {
-	everywhere(t, func(t *testing.T, k *kernel.Kernels, threads int) {
+	everywhere(t, func(t *testing.T, k *kernel.Table, threads int) {
 		k.I8 = i8s(3, max(16, k.NR-16), false)
 		if threads%2 == 0 {
 			wide := i8s(4, 16, true)

@@ -14,7 +14,7 @@ func TestRelBias(t *testing.T) {
 	const edge = 2*grid - 1
 	const size = edge*edge + 3
 	picture := Section{C: grid*grid + 1}
-	everywhere(t, func(t *testing.T, k *kernel.Kernels, threads int) {
+	everywhere(t, func(t *testing.T, k *kernel.Table, threads int) {
 		for _, secs := range [][]Section{{{T: true}, picture}, {{T: true}}, {picture}} {
 			for _, a := range []Attention{
 				{Heads: 2, D: 16, DP: 16, Scale: 1, Base2: true},
@@ -105,7 +105,7 @@ func TestRelBias(t *testing.T) {
 }
 
 func TestAddRowAndScale(t *testing.T) {
-	everywhere(t, func(t *testing.T, k *kernel.Kernels, threads int) {
+	everywhere(t, func(t *testing.T, k *kernel.Table, threads int) {
 		w := newWorld(t, k, threads)
 		const rows, cols = 200, 70
 		src, dst := w.mat(rows, cols, true), w.mat(rows, cols, false)

@@ -26,13 +26,13 @@ type world struct {
 
 const worldFloats = 1 << 18
 
-func newWorld(t testing.TB, k *kernel.Kernels, threads int, lens ...int) *world {
+func newWorld(t testing.TB, k *kernel.Table, threads int, lens ...int) *world {
 	t.Helper()
 	w := &world{rng: rand.New(rand.NewPCG(1, 2)), weights: blob.AlignedFloats(worldFloats)}
 	for i := range w.weights {
 		w.weights[i] = float32(math.NaN())
 	}
-	r, _, err := kernel.Choose([]*kernel.Kernels{k}, "generic")
+	r, _, err := kernel.Choose([]*kernel.Table{k}, "generic")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -207,12 +207,12 @@ func near(t *testing.T, what string, got Mat, want [][]float64) {
 }
 
 // tables are the tile shapes steps run with.
-func tables() map[string]*kernel.Kernels {
-	return map[string]*kernel.Kernels{"6x16": kerneltest.Naive("generic", 6, 16), "8x48": kerneltest.Naive("generic", 8, 48), "4x32": kerneltest.Naive("generic", 4, 32), "1x16": kerneltest.Naive("generic", 1, 16)}
+func tables() map[string]*kernel.Table {
+	return map[string]*kernel.Table{"6x16": kerneltest.Naive("generic", 6, 16), "8x48": kerneltest.Naive("generic", 8, 48), "4x32": kerneltest.Naive("generic", 4, 32), "1x16": kerneltest.Naive("generic", 1, 16)}
 }
 
 // everywhere runs a test with every tile shape and with 1 to 4 threads.
-func everywhere(t *testing.T, f func(t *testing.T, k *kernel.Kernels, threads int)) {
+func everywhere(t *testing.T, f func(t *testing.T, k *kernel.Table, threads int)) {
 	all := tables()
 	for _, c := range []struct {
 		tile    string
@@ -223,7 +223,7 @@ func everywhere(t *testing.T, f func(t *testing.T, k *kernel.Kernels, threads in
 }
 
 func TestLinear(t *testing.T) {
-	everywhere(t, func(t *testing.T, k *kernel.Kernels, threads int) {
+	everywhere(t, func(t *testing.T, k *kernel.Table, threads int) {
 		for _, s := range []struct{ m, k, n int }{
 			{1, 1, 1}, {1, 7, 16}, {2, 16, 17}, {5, 24, 33}, {6, 32, 96}, {7, 8, 100}, {13, 48, 48}, {16, 40, 130}, {25, 64, 160},
 			{61, 24, 50}, {130, 20, 16}, {405, 6, 20}, {3, 1200, 20}, {17, 2000, 40}, {0, 4, 4},
@@ -245,7 +245,7 @@ func TestLinear(t *testing.T) {
 // they are read as they are or widened before.
 func TestHalfLinear(t *testing.T) {
 	asmtest.Slow(t)
-	everywhere(t, func(t *testing.T, k *kernel.Kernels, threads int) {
+	everywhere(t, func(t *testing.T, k *kernel.Table, threads int) {
 		for _, once := range []bool{false, true} {
 			if kerneltest.BF16s(k, 3, 48); once {
 				kerneltest.BF16s(k, 2, 16)
@@ -277,7 +277,7 @@ func TestHalfLinear(t *testing.T) {
 
 // Products of bf16 are those of float32 over what both sides are rounded to.
 func TestDotLinear(t *testing.T) {
-	everywhere(t, func(t *testing.T, k *kernel.Kernels, threads int) {
+	everywhere(t, func(t *testing.T, k *kernel.Table, threads int) {
 		kerneltest.Dots(k, 3, 48)
 		for _, s := range []struct{ m, k, n int }{{0, 2, 5}, {1, 2, 1}, {2, 24, 33}, {3, 8, 100}, {25, 64, 160}, {405, 6, 20}, {2, 2000, 40}, {17, 2402, 64}} {
 			w := newWorld(t, k, threads)
@@ -310,7 +310,7 @@ func TestDotLinear(t *testing.T) {
 }
 
 func TestQKVAndAttnOut(t *testing.T) {
-	everywhere(t, func(t *testing.T, k *kernel.Kernels, threads int) {
+	everywhere(t, func(t *testing.T, k *kernel.Table, threads int) {
 		for _, rows := range []int{1, 20, 41} {
 			for _, affine := range []bool{false, true} {
 				w := newWorld(t, k, threads)
@@ -337,7 +337,7 @@ func TestQKVAndAttnOut(t *testing.T) {
 }
 
 func TestFFN(t *testing.T) {
-	everywhere(t, func(t *testing.T, k *kernel.Kernels, threads int) {
+	everywhere(t, func(t *testing.T, k *kernel.Table, threads int) {
 		for _, rows := range []int{1, 19, 50} {
 			for _, norms := range []int{0, 1, 2} {
 				w := newWorld(t, k, threads)
@@ -446,7 +446,7 @@ var sectionCases = []struct {
 }
 
 func TestAttention(t *testing.T) {
-	everywhere(t, func(t *testing.T, k *kernel.Kernels, threads int) {
+	everywhere(t, func(t *testing.T, k *kernel.Table, threads int) {
 		for _, c := range sectionCases {
 			for _, a := range []Attention{
 				{Heads: 2, D: 16, DP: 16, Scale: 1, Base2: true}, {Heads: 3, D: 10, DP: 16, Scale: 0.3},
@@ -526,7 +526,7 @@ func TestAttentionWholeSets(t *testing.T) {
 }
 
 func TestRowWise(t *testing.T) {
-	everywhere(t, func(t *testing.T, k *kernel.Kernels, threads int) {
+	everywhere(t, func(t *testing.T, k *kernel.Table, threads int) {
 		for _, s := range []struct{ rows, cols int }{{1, 1}, {3, 17}, {40, 33}, {200, 100}} {
 			w := newWorld(t, k, threads)
 			a, b, dst := w.mat(s.rows, s.cols, true), w.mat(s.rows, s.cols, true), w.mat(s.rows, s.cols, false)
@@ -569,7 +569,7 @@ func TestRowWise(t *testing.T) {
 }
 
 func TestPerSequence(t *testing.T) {
-	everywhere(t, func(t *testing.T, k *kernel.Kernels, threads int) {
+	everywhere(t, func(t *testing.T, k *kernel.Table, threads int) {
 		for _, c := range sectionCases {
 			w := newWorld(t, k, threads, 1, 26, 9)
 			const d = 70
@@ -636,7 +636,7 @@ func TestPerSequence(t *testing.T) {
 }
 
 func TestEmbed(t *testing.T) {
-	everywhere(t, func(t *testing.T, k *kernel.Kernels, threads int) {
+	everywhere(t, func(t *testing.T, k *kernel.Table, threads int) {
 		w := newWorld(t, k, threads, 3, 1, 5)
 		const d, vocab, maxText = 36, 20, 6
 		words, places := w.vals(vocab*d), w.vals(maxText*d)
@@ -667,7 +667,7 @@ func TestEmbed(t *testing.T) {
 
 // A table of bytes has a scale for each row, after the bytes of all.
 func TestEmbedBytes(t *testing.T) {
-	everywhere(t, func(t *testing.T, k *kernel.Kernels, threads int) {
+	everywhere(t, func(t *testing.T, k *kernel.Table, threads int) {
 		w := newWorld(t, k, threads, 3, 1, 5)
 		const d, vocab, maxText = 35, 19, 6 // vocab*d is no multiple of four
 		table := make([]byte, (vocab*d+3)/4*4)
@@ -710,7 +710,7 @@ func TestEmbedBytes(t *testing.T) {
 }
 
 func TestEmbedPatches(t *testing.T) {
-	everywhere(t, func(t *testing.T, k *kernel.Kernels, threads int) {
+	everywhere(t, func(t *testing.T, k *kernel.Table, threads int) {
 		for _, s := range []struct{ height, width, patch, channels, d, at int }{
 			{8, 8, 4, 3, 20, 0}, {12, 12, 3, 1, 48, 5}, {4, 4, 4, 2, 16, 0}, {6, 15, 3, 1, 20, 0}, {10, 4, 2, 2, 16, 7},
 		} {
@@ -767,7 +767,7 @@ func TestEmbedPatches(t *testing.T) {
 func TestSameBits(t *testing.T) {
 	const c, d, heads, hidden = 11, 32, 2, 1200
 	secs := []Section{{C: c}, {T: true}}
-	run := func(k *kernel.Kernels, threads int, images [][]float32, lens []int) [][]float32 {
+	run := func(k *kernel.Table, threads int, images [][]float32, lens []int) [][]float32 {
 		w := newWorld(t, k, threads, lens...)
 		qkv, _, _ := w.linear(d, 3*d, true)
 		out, _, _ := w.linear(d, d, true)
@@ -835,7 +835,7 @@ func TestCutsGiveTheSameBits(t *testing.T) {
 		{Passes: 2, Rows: []RowClass{{Rows: 9, Ahead: 24}, {Rows: 20}, {Block: 7}}},
 		{Passes: 5, Rows: []RowClass{{Block: 1, Ahead: 1 << 20}}},
 	}
-	everywhere(t, func(t *testing.T, k *kernel.Kernels, threads int) {
+	everywhere(t, func(t *testing.T, k *kernel.Table, threads int) {
 		for _, s := range []struct{ m, k, n int }{{1, 1, 1}, {9, 40, 130}, {20, 24, 700}, {61, 24, 50}, {130, 20, 16}} {
 			w := newWorld(t, k, threads)
 			l, _, _ := w.linear(s.k, s.n, true)

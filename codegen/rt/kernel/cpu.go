@@ -57,7 +57,7 @@ func checkLevel(from, name string, have []string) error {
 // Choose returns the kernels of the level asked for, or for "" of the best that this CPU and the
 // tables have, capped by the environment (see [EnvLevel]), and says which kernel runs each
 // operation. tables are those of a package, one a level, in any order.
-func Choose(tables []*Kernels, ask string) (*Kernels, []KernelInfo, error) {
+func Choose(tables []*Table, ask string) (*Table, []Info, error) {
 	picked, err := pick(tables, ask)
 	if err != nil {
 		return nil, nil, err
@@ -70,7 +70,7 @@ func Choose(tables []*Kernels, ask string) (*Kernels, []KernelInfo, error) {
 }
 
 // pick chooses the tables for the level asked for, lowest first.
-func pick(tables []*Kernels, ask string) ([]*Kernels, error) {
+func pick(tables []*Table, ask string) ([]*Table, error) {
 	have := Levels()
 	limit := have[len(have)-1]
 	if ask != "" {
@@ -84,7 +84,7 @@ func pick(tables []*Kernels, ask string) ([]*Kernels, error) {
 		}
 		limit = env
 	}
-	var picked []*Kernels
+	var picked []*Table
 	next := limit
 	for _, l := range slices.Backward(levels) {
 		if l.name != next {

@@ -15,7 +15,7 @@ func TestLevelsBranch(t *testing.T) {
 	if got, want := Levels(), []string{"generic", "left", "right"}; !slices.Equal(got, want) {
 		t.Errorf("levels %v, want %v", got, want)
 	}
-	picked, err := pick([]*Kernels{{Level: "right"}, {Level: "left"}, {Level: "generic"}}, "")
+	picked, err := pick([]*Table{{Level: "right"}, {Level: "left"}, {Level: "generic"}}, "")
 	if err != nil || len(picked) != 2 || picked[0].Level != "generic" || picked[1].Level != "right" {
 		t.Errorf("picked %v, %v, want generic, right", picked, err)
 	}
@@ -26,7 +26,7 @@ func TestLevels(t *testing.T) {
 	if have[0] != "generic" {
 		t.Fatalf("levels %v", have)
 	}
-	tables := []*Kernels{{Level: "neon"}, {Level: "avx512"}, {Level: "generic"}, {Level: "avx2"}}
+	tables := []*Table{{Level: "neon"}, {Level: "avx512"}, {Level: "generic"}, {Level: "avx2"}}
 	t.Setenv(EnvLevel, "")
 	for i, l := range have {
 		picked, err := pick(tables, l)

@@ -58,10 +58,10 @@ func (i *Int8) whole() bool {
 		(i.Wide == nil || i.Wide.whole() && i.Wide.NR == 16 && i.Wide.Widen != nil && i.Wide.Start != nil && (i.Quant2 == nil) == (i.Wide.Quant2 == nil))
 }
 
-// Kernels is the table of one CPU level. A generated package has one for each
+// Table is the table of one CPU level. A generated package has one for each
 // level it was built for. A nil field (for Gemm: a nil slice) is taken from the
 // next lower level of the package; the generic table has no nil field.
-type Kernels struct {
+type Table struct {
 	Level string // "generic", "avx2", ... (see Levels)
 
 	// Gemm[mr], 1 <= mr <= MR, computes mr rows and NR columns; NR is a multiple
@@ -89,8 +89,8 @@ type Kernels struct {
 	I8        Int8
 }
 
-// KernelInfo names the kernel that runs an operation.
-type KernelInfo struct {
+// Info names the kernel that runs an operation.
+type Info struct {
 	Op     string `json:"op"`
 	Kernel string `json:"kernel"`
 }
@@ -126,7 +126,7 @@ type row struct {
 }
 
 // rows lists the families, but for those of products of bytes, of which a level has all or none.
-func (k *Kernels) rows() []row {
+func (k *Table) rows() []row {
 	return []row{
 		{"gemm_f32", &k.Gemm, &k.NR, &k.Gemm16},
 		{"gemmv_f32", &k.GemmV, &k.VNR, &k.GemmV16},
@@ -147,8 +147,8 @@ func (k *Kernels) rows() []row {
 
 // resolve lays the tables, lowest level first, over each other. It reports what
 // is missing when even the lowest table leaves a field of float32 nil.
-func resolve(tables []*Kernels) (*Kernels, []KernelInfo, error) {
-	out, name := &Kernels{}, map[string]string{}
+func resolve(tables []*Table) (*Table, []Info, error) {
+	out, name := &Table{}, map[string]string{}
 	rows := out.rows()
 	for _, t := range tables {
 		out.Level = t.Level
@@ -205,10 +205,10 @@ func resolve(tables []*Kernels) (*Kernels, []KernelInfo, error) {
 			}
 		}
 	}
-	var info []KernelInfo
+	var info []Info
 	add := func(family string) {
 		if name[family] != "" {
-			info = append(info, KernelInfo{strings.TrimSuffix(family, "_f32"), name[family]})
+			info = append(info, Info{strings.TrimSuffix(family, "_f32"), name[family]})
 		}
 	}
 	for _, r := range rows {

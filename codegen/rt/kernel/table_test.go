@@ -11,8 +11,8 @@ import (
 
 func TestResolve(t *testing.T) {
 	low := kerneltest.Naive("generic", 4, 16)
-	high := &kernel.Kernels{Level: "avx512", MR: 8, NR: 48, Gemm: kerneltest.Gemms(8, 48), Gemm16: kerneltest.Gemms(8, 16), Gelu: kerneltest.NaiveGelu}
-	k, info, err := kernel.Resolve([]*kernel.Kernels{low, high})
+	high := &kernel.Table{Level: "avx512", MR: 8, NR: 48, Gemm: kerneltest.Gemms(8, 48), Gemm16: kerneltest.Gemms(8, 16), Gelu: kerneltest.NaiveGelu}
+	k, info, err := kernel.Resolve([]*kernel.Table{low, high})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,19 +30,19 @@ func TestResolve(t *testing.T) {
 
 	// Plain Go tiles for 16-bit weights give way to vector tiles after widening.
 	kerneltest.BF16s(low, 4, 16)
-	if k, info, err = kernel.Resolve([]*kernel.Kernels{low, high}); err != nil || k.BF16.Gemm != nil || k.BF16.Expand == nil || info[len(info)-2] != (kernel.KernelInfo{Op: "wgemm_bf16", Kernel: "gemm_f32_8x48_avx512"}) {
+	if k, info, err = kernel.Resolve([]*kernel.Table{low, high}); err != nil || k.BF16.Gemm != nil || k.BF16.Expand == nil || info[len(info)-2] != (kernel.Info{Op: "wgemm_bf16", Kernel: "gemm_f32_8x48_avx512"}) {
 		t.Errorf("bf16: %v %v %v", k.BF16.Gemm, info, err)
 	}
-	if k, _, err = kernel.Resolve([]*kernel.Kernels{low}); err != nil || len(k.BF16.Gemm) != 5 || !k.BF16.Once {
+	if k, _, err = kernel.Resolve([]*kernel.Table{low}); err != nil || len(k.BF16.Gemm) != 5 || !k.BF16.Once {
 		t.Errorf("bf16 at generic: %d tiles, %v", len(k.BF16.Gemm), err)
 	}
 
 	// Wide tiles keep the narrow ones of the level below for the last panels.
-	mid := &kernel.Kernels{Level: "avx2"}
+	mid := &kernel.Table{Level: "avx2"}
 	kerneltest.BF16s(mid, 6, 16)
 	kerneltest.BF16s(high, 8, 48)
 	high.BF16.Gemm16 = nil
-	if k, info, err = kernel.Resolve([]*kernel.Kernels{low, mid, high}); err != nil || k.BF16.Once || len(k.BF16.Gemm) != 9 || len(k.BF16.Gemm16) != 7 || info[len(info)-2] != (kernel.KernelInfo{Op: "wgemm_bf16", Kernel: "wgemm_bf16_8x48_avx512"}) {
+	if k, info, err = kernel.Resolve([]*kernel.Table{low, mid, high}); err != nil || k.BF16.Once || len(k.BF16.Gemm) != 9 || len(k.BF16.Gemm16) != 7 || info[len(info)-2] != (kernel.Info{Op: "wgemm_bf16", Kernel: "wgemm_bf16_8x48_avx512"}) {
 		t.Errorf("bf16 at avx512: %d and %d tiles, %v, %v", len(k.BF16.Gemm), len(k.BF16.Gemm16), info, err)
 	}
 
@@ -50,23 +50,23 @@ func TestResolve(t *testing.T) {
 	kerneltest.Dots(mid, 6, 16)
 	kerneltest.Dots(high, 8, 48)
 	mid.Dot.Round, high.Dot.Gemm16, high.Dot.Round = nil, nil, nil
-	if k, info, err = kernel.Resolve([]*kernel.Kernels{low, mid, high}); err != nil || len(k.Dot.Gemm) != 9 || len(k.Dot.Gemm16) != 7 || k.Dot.Round == nil {
+	if k, info, err = kernel.Resolve([]*kernel.Table{low, mid, high}); err != nil || len(k.Dot.Gemm) != 9 || len(k.Dot.Gemm16) != 7 || k.Dot.Round == nil {
 		t.Errorf("bf16dot: %d and %d tiles, %v", len(k.Dot.Gemm), len(k.Dot.Gemm16), err)
 	}
-	if want := []kernel.KernelInfo{{Op: "dgemm_bf16dot", Kernel: "dgemm_bf16dot_8x48_avx512"}, {Op: "round_bf16dot", Kernel: "round_bf16dot_generic"}}; !slices.Equal(info[len(info)-2:], want) {
+	if want := []kernel.Info{{Op: "dgemm_bf16dot", Kernel: "dgemm_bf16dot_8x48_avx512"}, {Op: "round_bf16dot", Kernel: "round_bf16dot_generic"}}; !slices.Equal(info[len(info)-2:], want) {
 		t.Errorf("bf16dot: %v, want %v at the end", info, want)
 	}
 
 	low.PackK = nil
-	if _, _, err := kernel.Resolve([]*kernel.Kernels{low}); err == nil || !strings.Contains(err.Error(), "no packk kernel") {
+	if _, _, err := kernel.Resolve([]*kernel.Table{low}); err == nil || !strings.Contains(err.Error(), "no packk kernel") {
 		t.Errorf("missing kernel: %v", err)
 	}
 	low.VNR = 24
-	if _, _, err := kernel.Resolve([]*kernel.Kernels{low}); err == nil || !strings.Contains(err.Error(), "gemmv_f32 tiles of 24 columns") {
+	if _, _, err := kernel.Resolve([]*kernel.Table{low}); err == nil || !strings.Contains(err.Error(), "gemmv_f32 tiles of 24 columns") {
 		t.Errorf("bad gemmv tiles: %v", err)
 	}
 	low.Gemm = low.Gemm[:3]
-	if _, _, err := kernel.Resolve([]*kernel.Kernels{low}); err == nil || !strings.Contains(err.Error(), "do not fit together") {
+	if _, _, err := kernel.Resolve([]*kernel.Table{low}); err == nil || !strings.Contains(err.Error(), "do not fit together") {
 		t.Errorf("bad tiles: %v", err)
 	}
 }

@@ -42,7 +42,7 @@ var tensors = []blob.Tensor{{Name: "scale", DType: blob.F32, Shape: []int{1}, By
 func Package() *rt.Package {
 	return &rt.Package{
 		Name: "fake", Contract: rt.Contract2, Layout: blob.LayoutHash(tensors), Rows: Rows, Text: Text, Vocab: Vocab,
-		Kernels: []*kernel.Kernels{Kernels()},
+		Kernels: []*kernel.Table{Kernels()},
 		Funcs: []*exec.Func{
 			function("image", true, false, func(e *exec.Exec, i int) (float32, float32) { return picture(e, i), float32(i) }),
 			function("text", false, true, func(e *exec.Exec, i int) (float32, float32) { return ids(e, i), float32(e.Len[i]) }),
@@ -55,7 +55,7 @@ func Package() *rt.Package {
 // Weights returns the package's weight file.
 func Weights() []byte {
 	var b buffer
-	if err := blob.WriteBlob(&b, blob.PackingPanels16, tensors, func(_ int, w io.Writer) error {
+	if err := blob.Write(&b, blob.PackingPanels16, tensors, func(_ int, w io.Writer) error {
 		return binary.Write(w, binary.LittleEndian, math.Float32bits(Scale))
 	}); err != nil {
 		panic(err)
@@ -101,8 +101,8 @@ func ids(e *exec.Exec, seq int) (sum float32) {
 }
 
 // Kernels returns a table that opens, for packages none of whose functions calls a kernel.
-func Kernels() *kernel.Kernels {
-	k := &kernel.Kernels{Level: "generic", MR: 1, NR: 16, VNR: 16, Gemm: make([]kernel.Gemm, 2), Gemm16: make([]kernel.Gemm, 2), GemmV: make([]kernel.GemmV, 2)}
+func Kernels() *kernel.Table {
+	k := &kernel.Table{Level: "generic", MR: 1, NR: 16, VNR: 16, Gemm: make([]kernel.Gemm, 2), Gemm16: make([]kernel.Gemm, 2), GemmV: make([]kernel.GemmV, 2)}
 	for _, f := range reflect.ValueOf(k).Elem().Fields() {
 		if f.Kind() == reflect.Func {
 			f.Set(reflect.MakeFunc(f.Type(), func([]reflect.Value) []reflect.Value { return nil }))

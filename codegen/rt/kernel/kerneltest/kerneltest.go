@@ -140,8 +140,8 @@ func Gemms(mr, nr int) []kernel.Gemm {
 }
 
 // Naive returns a whole table with tiles of mr x nr. A kernel that no step of these tests calls is not written.
-func Naive(level string, mr, nr int) *kernel.Kernels {
-	k := &kernel.Kernels{Level: level, MR: mr, NR: nr, Gemm: Gemms(mr, nr), Softmax: naiveSoftmax, ScaleRows: naiveScaleRows,
+func Naive(level string, mr, nr int) *kernel.Table {
+	k := &kernel.Table{Level: level, MR: mr, NR: nr, Gemm: Gemms(mr, nr), Softmax: naiveSoftmax, ScaleRows: naiveScaleRows,
 		LayerNorm: NaiveLayerNorm, Gelu: NaiveGelu, PackK: naivePackK, Add: naiveAdd}
 	k.Gemm16 = k.Gemm
 	if nr != 16 {
@@ -168,7 +168,7 @@ func Naive(level string, mr, nr int) *kernel.Kernels {
 }
 
 // BF16s gives a table kernels for bf16 weights, with tiles of up to mr rows and nr columns.
-func BF16s(k *kernel.Kernels, mr, nr int) {
+func BF16s(k *kernel.Table, mr, nr int) {
 	widen := func(h uint16) float32 { return math.Float32frombits(uint32(h) << 16) }
 	k.BF16 = kernel.Half{NR: nr, Expand: func(n int, dst *float32, src *uint16) {
 		for i := range n {
@@ -197,7 +197,7 @@ var prefetched atomic.Uint32
 
 // Dots gives a table kernels for products of bf16, with tiles of up to mr rows and nr
 // columns.
-func Dots(k *kernel.Kernels, mr, nr int) {
+func Dots(k *kernel.Table, mr, nr int) {
 	tiles := func(nr int) []kernel.DGemm {
 		fs := make([]kernel.DGemm, mr+1)
 		for i := 1; i <= mr; i++ {
