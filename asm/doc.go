@@ -13,7 +13,7 @@
 // what a level runs: its own kernels, or else those of the level below. An op's Go type and contract are in its row of [Ops].
 //
 // A [Layout] says how weights [N,K] become panels. A twin is the Go function of twin_*.go that generic kernels of a family are:
-// what runs on a CPU without assembly and under -tags noasm. [TwinFile] copies twins into a generated package.
+// what runs on a CPU without assembly and under -tags noasm. [TwinFile] copies them into package generated/kernels.
 //
 // # Calling convention
 //
@@ -48,5 +48,5 @@
 // row; its twin and the choice by the CPU stand there, and go generate ./codegen/rt/... writes it.
 //
 // Place in the ladder: above nothing but the standard library, below passes (layouts, families), the emitters and codegen.
-// It is not for running models: generated packages carry their own copies of the kernels, and codegen/rt/exec drives them.
+// It is not for running models: generated/kernels has the kernels that generated packages use, and codegen/rt/exec drives them.
 package asm

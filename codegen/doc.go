@@ -1,5 +1,5 @@
 // Package codegen writes a planned program out as a Go package: straight-line entry
-// points over codegen/rt, the kernels they need, and the weights as one blob.
+// points over codegen/rt and the kernels of generated/kernels, and the weights as one blob.
 //
 // [Files] takes the program that package passes leaves behind (every op fused or a
 // view, every weight laid out, every value with an address) and emits
@@ -7,9 +7,9 @@
 //	model.go                     the typed API: New, Open, Model, Session, task methods
 //	vision_retrieval.go ...      one file a function: each step is one line, its IR beside it
 //	weights.go                   where each op's weights are in the blob
-//	kernels_*.s, kernels_*.go    the kernels of each CPU level, copied or assembled
-//	levels*.go                   the kernel tables
 //	weights.bin, vocab.bin       the packed weights, the tokenizer
+//
+// [Library] writes generated/kernels, and [Homes] the kernels of packages of codegen/rt.
 //
 // Files are gofmt'ed, and the same program and options give the same bytes. Those of a build
 // name it, and the package holds the hash of its weights: files of different builds do not

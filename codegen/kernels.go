@@ -1,7 +1,6 @@
 package codegen
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/dave/jennifer/jen"
@@ -35,101 +34,94 @@ func noAssembly() string {
 	return "noasm || !(" + strings.Join(archs, " || ") + ")"
 }
 
-// tables are the fields of kernel.Table for weights of another type than float32. Bytes have int8s.
-var tables = []struct {
-	dtype      ir.DType
-	field, typ string
-}{
-	{ir.F16, "F16", "Half"},
-	{ir.BF16, "BF16", "Half"},
-	{ir.BF16Dot, "Dot", "Dot"},
-}
+// kernelsPath is the package of Library.
+const kernelsPath = "github.com/multiway-go/multiway/generated/kernels"
 
-// kernels returns the kernels of a level that the package carries: those for weights of
-// another type than float32 only if there are such.
-func (g *generator) kernels(isa asm.ISA) []asm.Kernel {
-	has := map[string]bool{ir.F32.String(): true}
+// kernels is the expression of the tables that the package uses: the linker leaves out the others.
+func (g *generator) kernels() jen.Code {
+	has := map[ir.DType]bool{ir.F32: true}
 	for _, w := range g.p.Weights {
-		has[w.Type.DType.String()] = true
-		if w.Type.DType.Scaled() {
-			has[ir.I8.String()] = true // what multiplies them is the same
+		has[w.Type.DType] = true
+	}
+	var used []jen.Code
+	for _, d := range ir.DTypes() {
+		if has[d] && d.Gemm() != "" {
+			used = append(used, jen.Qual(kernelsPath, d.Ident()))
 		}
 	}
-	var ks []asm.Kernel
+	if len(used) == 1 {
+		return used[0]
+	}
+	return jen.Qual("slices", "Concat").Call(used...)
+}
+
+// tableFile writes the tables of one architecture, "" for none, into a file of package kernels: for each type of weights a
+// variable with the tables of the levels.
+func tableFile(constraint, arch string) ([]byte, error) {
+	f := newFile("kernels")
+	f.HeaderComment("//go:build " + constraint)
+	for _, dtype := range ir.DTypes() {
+		if dtype.Gemm() == "" {
+			continue
+		}
+		what := "weights of type " + dtype.String()
+		if dtype == ir.F32 {
+			what += " and for what has no weights"
+		}
+		f.Commentf("%s has the kernels for %s, lowest level first.", dtype.Ident(), what)
+		f.Var().Id(dtype.Ident()).Op("=").Index().Op("*").Qual(kernelPath, "Table").ValuesFunc(func(list *jen.Group) {
+			for _, l := range asm.Levels {
+				if l.Arch != "" && l.Arch != arch {
+					continue
+				}
+				if d := table(l.ISA, dtype); len(d) > 0 {
+					d[jen.Id("Level")] = jen.Lit(string(l.ISA))
+					list.Line().Values(d)
+				}
+			}
+			list.Line()
+		})
+	}
+	return render(f)
+}
+
+// halves are the fields of kernel.Table for weights of 16 bits.
+var halves = map[ir.DType]struct{ field, typ string }{ir.F16: {"F16", "Half"}, ir.BF16: {"BF16", "Half"}, ir.BF16Dot: {"Dot", "Dot"}}
+
+// table returns the fields of kernel.Table of one level for weights of one type. What the level lacks the runtime takes from
+// the level below.
+func table(isa asm.ISA, dtype ir.DType) jen.Dict {
+	var carried []asm.Kernel
 	for _, k := range asm.Catalogue {
 		if isa == asm.Generic && k.Op.Row().Arch != "" {
 			continue // plain Go multiplies bytes as they are; the twin is for tests
 		}
-		if k.ISA == isa && has[k.DType] {
-			ks = append(ks, k)
+		if k.ISA == isa {
+			carried = append(carried, k)
 		}
 	}
-	return ks
-}
-
-// kernelFiles writes the assembly of each architecture, the Go twins, and the
-// table of each level.
-func (g *generator) kernelFiles() error {
-	twins, err := asm.TwinFile(g.opt.Package, g.kernels(asm.Generic))
-	if err != nil {
-		return err
-	}
-	g.files["kernels_generic.go"] = twins
-	if err := g.scope.reserve(twins); err != nil {
-		return err
-	}
-	f := g.newFile()
-	f.Comment("generic is the table of plain Go, which runs on any CPU.")
-	f.Var().Id("generic").Op("=").Add(g.table(asm.Generic))
-	if err := g.add("levels.go", f); err != nil {
-		return err
-	}
-
-	for _, e := range emitters {
-		var native []asm.Kernel
-		for _, l := range asm.Levels {
-			if l.Arch == e.arch {
-				native = append(native, g.kernels(l.ISA)...)
+	half, is16 := halves[dtype]
+	switch {
+	case dtype.Scaled():
+		if i8 := int8s(isa, carried, dtype == ir.I8X2); len(i8) > 0 {
+			return jen.Dict{jen.Id("I8"): jen.Qual(kernelPath, "Int8").Values(i8)}
+		}
+		return nil
+	case is16:
+		part := jen.Dict{}
+		for _, of := range families(carried, dtype) {
+			if r := of[0].Op.Row(); r.Tiled {
+				part[jen.Id("NR")], part[jen.Id("Gemm")] = jen.Lit(of[0].NR), tiles(r.Type, of)
+			} else {
+				part[jen.Id(r.Type)] = jen.Id(of[0].Name())
 			}
 		}
-		asmFile, stubs, err := e.emit(g.opt.Package, native)
-		if err != nil {
-			return err
+		if len(part) > 0 {
+			return jen.Dict{jen.Id(half.field): jen.Qual(kernelPath, half.typ).Values(part)}
 		}
-		g.files["kernels_"+e.arch+".s"], g.files["kernels_"+e.arch+".go"] = asmFile, stubs
-		if err := g.levels("levels_"+e.arch+".go", e.constraint(), e.arch); err != nil {
-			return err
-		}
+		return nil
 	}
-	return g.levels("levels_other.go", noAssembly(), "")
-}
-
-// levels writes the file that lists the tables of one architecture, lowest first.
-func (g *generator) levels(name, constraint, arch string) error {
-	f := g.newFile()
-	f.HeaderComment("//go:build " + constraint)
-	list := []jen.Code{jen.Op("&").Id("generic")}
-	var defs []jen.Code
-	for _, l := range asm.Levels {
-		if l.Arch != "" && l.Arch == arch && len(g.kernels(l.ISA)) > 0 {
-			id := strings.ToLower(string(l.ISA))
-			list = append(list, jen.Op("&").Id(id))
-			defs = append(defs, jen.Var().Id(id).Op("=").Add(g.table(l.ISA)))
-		}
-	}
-	f.Comment("levels are the kernel tables of this build, lowest level first.")
-	f.Var().Id("levels").Op("=").Index().Op("*").Qual(kernelPath, "Table").Values(list...)
-	for _, d := range defs {
-		f.Line().Add(d)
-	}
-	return g.add(name, f)
-}
-
-// table writes the kernel.Table of one level. What the level lacks stays nil: the
-// runtime takes it from the level below.
-func (g *generator) table(isa asm.ISA) *jen.Statement {
-	carried := g.kernels(isa)
-	d := jen.Dict{jen.Id("Level"): jen.Lit(string(isa))}
+	d := jen.Dict{}
 	for _, of := range families(carried, ir.F32) {
 		last := of[len(of)-1]
 		r := last.Op.Row()
@@ -146,23 +138,7 @@ func (g *generator) table(isa asm.ISA) *jen.Statement {
 			d[jen.Id("VNR")] = jen.Lit(last.NR)
 		}
 	}
-	for _, p := range tables {
-		part := jen.Dict{}
-		for _, of := range families(carried, p.dtype) {
-			if r := of[0].Op.Row(); r.Tiled {
-				part[jen.Id("NR")], part[jen.Id("Gemm")] = jen.Lit(of[0].NR), tiles(r.Type, of)
-			} else {
-				part[jen.Id(r.Type)] = jen.Id(of[0].Name())
-			}
-		}
-		if len(part) > 0 {
-			d[jen.Id(p.field)] = jen.Qual(kernelPath, p.typ).Values(part)
-		}
-	}
-	if i8 := g.int8s(isa, carried); len(i8) > 0 {
-		d[jen.Id("I8")] = jen.Qual(kernelPath, "Int8").Values(i8)
-	}
-	return jen.Qual(kernelPath, "Table").Values(d)
+	return d
 }
 
 // families returns those of the kernels that are of a type, op by op.
@@ -179,9 +155,8 @@ func families(kernels []asm.Kernel, dtype ir.DType) (all [][]asm.Kernel) {
 	return all
 }
 
-// int8s are the fields of kernel.Int8 of a level that carries tiles for bytes of its own.
-func (g *generator) int8s(isa asm.ISA, carried []asm.Kernel) jen.Dict {
-	twice := slices.ContainsFunc(g.p.Weights, func(w *ir.Weight) bool { return w.Type.DType == ir.I8X2 })
+// int8s are the fields of kernel.Int8 of a level that carries tiles for bytes of its own; twice: for weights of I8X2.
+func int8s(isa asm.ISA, carried []asm.Kernel, twice bool) jen.Dict {
 	of := func(op asm.Op) (ks []asm.Kernel) {
 		for _, k := range carried {
 			if k.Op == op {

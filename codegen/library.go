@@ -10,8 +10,8 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/file"
 )
 
-// Library returns the files of package generated/kernels, by name: every kernel of the catalogue, compiled, behind one
-// table by name. The same catalogue gives the same bytes.
+// Library returns the files of package generated/kernels, by name: every kernel of the catalogue, compiled, the tables of
+// them that generated packages use, and one by name. The same catalogue gives the same bytes.
 func Library() (map[string][]byte, error) {
 	of := map[string][]asm.Kernel{} // by architecture
 	for _, k := range asm.Catalogue {
@@ -34,6 +34,9 @@ func Library() (map[string][]byte, error) {
 		if files["kernels_"+e.arch+".s"], files["kernels_"+e.arch+".go"], err = e.emit("kernels", native); err != nil {
 			return nil, err
 		}
+		if files["levels_"+e.arch+".go"], err = tableFile(e.constraint(), e.arch); err != nil {
+			return nil, err
+		}
 		b.Reset()
 		fmt.Fprintf(&b, "%s\n\n//go:build %s\n\npackage kernels\n", asm.Header, e.constraint())
 		libraryTable(&b, "native", native)
@@ -42,13 +45,17 @@ func Library() (map[string][]byte, error) {
 		}
 	}
 	files["native_none.go"] = fmt.Appendf(nil, "%s\n\n//go:build %s\n\npackage kernels\n\nvar native []Kernel\n", asm.Header, noAssembly())
-	return files, nil
+	files["levels_none.go"], err = tableFile(noAssembly(), "")
+	return files, err
 }
 
 const libraryDoc = `
 
-// Package kernels holds every kernel that multiway knows, compiled, so that one tester can run and time them all. Packages
-// that multiway generates do not import it: each carries a copy of the kernels it uses.
+// Package kernels holds the kernels that compute in packages which multiway generated, in assembly and, for any CPU and
+// under -tags noasm, in Go. Such a package names the tables [F32], [F16] and so on of the types that its weights have; a
+// program is linked to the kernels in those alone. The tables are for reading only. [All] is for testers and timers.
+//
+// It is not for calling kernels, which check nothing: codegen/rt/kernel chooses among them, and codegen/rt/exec calls them.
 package kernels
 
 //go:generate go test ../../codegen -run Library -update

@@ -52,7 +52,7 @@ func (g *generator) modelFile(layout [32]byte) error {
 		jen.Id("Contract"): jen.Qual(rtPath, "Contract2"),
 		jen.Id("Layout"):   jen.Index(jen.Lit(32)).Byte().ValuesFunc(func(v *jen.Group) { bytesOf(v, layout[:]) }),
 		jen.Id("Funcs"):    jen.Index().Op("*").Qual(execPath, "Func").Values(append(funcs, jen.Line())...),
-		jen.Id("Kernels"):  jen.Id("levels"),
+		jen.Id("Kernels"):  g.kernels(),
 		jen.Id("Rows"):     jen.Lit(g.opt.Rows),
 		jen.Id("Text"):     jen.Lit(g.opt.Text),
 		jen.Id("Vocab"):    jen.Lit(vocab),

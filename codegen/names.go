@@ -2,8 +2,6 @@ package codegen
 
 import (
 	"fmt"
-	"go/ast"
-	"go/parser"
 	"go/token"
 	"strings"
 	"unicode"
@@ -63,27 +61,4 @@ func (s *scope) name(want string) string {
 	}
 	s.taken[n] = true
 	return n
-}
-
-// reserve takes the names that a Go file declares at its top level.
-func (s *scope) reserve(file []byte) error {
-	f, err := parser.ParseFile(token.NewFileSet(), "", file, parser.SkipObjectResolution)
-	if err != nil {
-		return err
-	}
-	for _, d := range f.Decls {
-		switch d := d.(type) {
-		case *ast.FuncDecl:
-			s.taken[d.Name.Name] = true
-		case *ast.GenDecl:
-			for _, spec := range d.Specs {
-				if v, ok := spec.(*ast.ValueSpec); ok {
-					for _, n := range v.Names {
-						s.taken[n.Name] = true
-					}
-				}
-			}
-		}
-	}
-	return nil
 }

@@ -34,15 +34,9 @@ func TestGoName(t *testing.T) {
 
 func TestScope(t *testing.T) {
 	s := newScope("rt", "e")
-	if err := s.reserve([]byte("package p\n\nfunc gelu() {}\n\nvar a, b = 1, 2\n\nconst c = 3\n")); err != nil {
-		t.Fatal(err)
-	}
-	for _, row := range [][2]string{{"x", "x"}, {"x", "x2"}, {"x", "x3"}, {"x2", "x22"}, {"rt", "rt2"}, {"func", "func2"}, {"gelu", "gelu2"}, {"b", "b2"}, {"c", "c2"}} {
+	for _, row := range [][2]string{{"x", "x"}, {"x", "x2"}, {"x", "x3"}, {"x2", "x22"}, {"rt", "rt2"}, {"func", "func2"}} {
 		if got := s.name(row[0]); got != row[1] {
 			t.Errorf("name(%q) = %q, want %q", row[0], got, row[1])
 		}
-	}
-	if err := s.reserve([]byte("no Go at all")); err == nil {
-		t.Error("a file that is no Go was read")
 	}
 }

@@ -1,9 +1,9 @@
 // Package amd64 writes the kernels of package asm for amd64, as Go assembly, with avo used as a library.
 //
-// [Emit] returns the assembly and the Go declarations of any set of kernels, for codegen to put in the package it
-// generates. [Library] returns package generated/kernels, which holds all of them.
+// [Emit] returns the assembly and the Go declarations of any set of kernels, for codegen to put in package
+// generated/kernels, or where a package of the runtime has kernels of its own.
 //
-//	s, stubs, err := amd64.Emit("mymodel", asm.Find("gemm_f32", asm.AVX2))
+//	s, stubs, err := amd64.Emit("kernels", asm.Find("gemm_f32", asm.AVX2))
 //
 // Each op has one function that writes its kernels: gemm.go has the tiles, attention.go what else attention needs,
 // rowwise.go what goes along rows. The instruction sets a kernel needs are recorded from its instructions, and Emit refuses

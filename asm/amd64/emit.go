@@ -6,7 +6,6 @@ import (
 	"math"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/mmcloughlin/avo/attr"
 	"github.com/mmcloughlin/avo/build"
@@ -57,7 +56,7 @@ func beyond(isas []string) []string {
 // baseline lists the instruction sets of avo's naming that every amd64 CPU has.
 var baseline = []string{"CMOV", "MMX+", "SSE", "SSE2"}
 
-// compile joins the kernels in one file. The file shares what it has with others: it is for printing alone.
+// compile joins the kernels in one file.
 func compile(kernels []asm.Kernel) (*ir.File, error) {
 	if err := asm.Writable("amd64", kernels); err != nil {
 		return nil, err
@@ -71,7 +70,7 @@ func compile(kernels []asm.Kernel) (*ir.File, error) {
 	}
 	tables := map[string]*ir.Global{} // that several kernels use
 	for i, k := range kernels {
-		f, err := written(k)
+		f, err := write(k)
 		if err != nil {
 			return nil, err
 		}
@@ -79,9 +78,8 @@ func compile(kernels []asm.Kernel) (*ir.File, error) {
 		for _, s := range f.Sections {
 			switch s := s.(type) {
 			case *ir.Function:
-				fn := *s
-				fn.Doc = docs[i]
-				all.AddSection(&fn)
+				s.Doc = docs[i]
+				all.AddSection(s)
 			case *ir.Global:
 				name := s.Symbol.String()
 				if have := tables[name]; have == nil {
@@ -94,22 +92,6 @@ func compile(kernels []asm.Kernel) (*ir.File, error) {
 		}
 	}
 	return all, nil
-}
-
-// kept holds the file of every kernel that was written, since most of the time that it takes to write a package goes into
-// the allocation of registers.
-var kept sync.Map // asm.Kernel to *ir.File
-
-// written is write, once for each kernel.
-func written(k asm.Kernel) (*ir.File, error) {
-	if f, ok := kept.Load(k); ok {
-		return f.(*ir.File), nil
-	}
-	f, err := write(k)
-	if err == nil {
-		kept.Store(k, f)
-	}
-	return f, err
 }
 
 // write writes a kernel and checks that it does not need more than its level allows.

@@ -15,7 +15,7 @@ func TestRecorded(t *testing.T) {
 		if l, _ := k.ISA.Level(); l.Arch != "amd64" {
 			continue
 		}
-		f, err := written(k)
+		f, err := write(k)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,7 +1,7 @@
 // Package arm64 writes the kernels of package asm for arm64, as Go assembly. Its shape is that of asm/amd64: the same files,
 // the same functions, the same contracts.
 //
-//	s, stubs, err := arm64.Emit("mymodel", asm.Find("gemm_f32", asm.NEON))
+//	s, stubs, err := arm64.Emit("kernels", asm.Find("gemm_f32", asm.NEON))
 //
 // Go's assembler lacks most vector instructions, so there is an emitter: a table of instructions (inst.go) with their
 // encodings, operands and ranges, and a method for each (emit.go). What Go's assembler does know, integers, addresses and

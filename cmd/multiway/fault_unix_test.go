@@ -215,7 +215,7 @@ func TestFullDisk(t *testing.T) {
 		args []string
 	}{
 		{100 << 10, strings.Fields("build --check off -o ./p ./m.yaml")},                       // the weights
-		{170 << 10, strings.Fields("build --check off -o ./new/p ./m.yaml")},                   // the assembly, when the weights are written
+		{100 << 10, strings.Fields("build --check off -o ./new/p ./m.yaml")},                   // and a folder that was made for them
 		{len(f.read("b")) - 1, strings.Fields("build --check off --binary ./b ./m.yaml")},      // the weights behind the program
 		{100 << 10, strings.Fields("build --binary ./new/b ./m.yaml")},                         // what the go command writes
 		{3 << 10, strings.Fields("export --onnx ./v.onnx --external --entry vision ./m.yaml")}, // the second file

@@ -18,6 +18,9 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/cli"
 	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/codegen/rt/interrupt"
+
+	// Compiled models link to it, and a vendor folder has what the tools of a module import.
+	_ "github.com/multiway-go/multiway/generated/kernels"
 )
 
 func main() {
@@ -67,9 +70,9 @@ func root() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "multiway",
 		Short: "Compile Multiway Transformers to Go packages and binaries",
-		Long: `multiway compiles a Multiway Transformer to a Go package with its own assembly, or to one
-static binary: no cgo, no Python, nothing to install beside it. It knows the families beit3
-(BEiT-3), mwt (the paper's own arrangement) and vlmo (VLMo).
+		Long: `multiway compiles a Multiway Transformer to a Go package, or to one static binary, that
+computes in assembly: no cgo, no Python, nothing to install beside it. It knows the families
+beit3 (BEiT-3), mwt (the paper's own arrangement) and vlmo (VLMo).
 
 The first steps, with a checkpoint: init looks at it and writes a description, build
 compiles that; the binary embeds, searches, classifies, answers or captions, as its tasks

@@ -31,8 +31,8 @@ import (
 // modulePath is this module, which generated packages link to.
 const modulePath = "github.com/multiway-go/multiway"
 
-// linked are the packages that the main programs import, beside those that they compile.
-var linked = []string{modulePath + "/codegen/rt/cli", modulePath + "/codegen/rt/bench", modulePath + "/codegen/rt/engineproc"}
+// linked are the packages that the main programs, and those that they compile, import besides.
+var linked = []string{modulePath + "/codegen/rt/cli", modulePath + "/codegen/rt/bench", modulePath + "/codegen/rt/engineproc", modulePath + "/generated/kernels"}
 
 // host is a module, or workspace, of this machine that has the sources of the linked
 // packages. A temporary folder stands in for its root: with the same requirements, sums,
@@ -178,7 +178,9 @@ func (h *host) module(path, root, gomod string, vendored bool) error {
 	}
 	if path == modulePath { // the stand-in is this module, and has the main package besides
 		h.path = path
-		h.links = append(h.links, symlink{"codegen/rt", filepath.Join(root, "codegen", "rt")})
+		for _, dir := range []string{"codegen/rt", "generated/kernels"} {
+			h.links = append(h.links, symlink{dir, filepath.Join(root, filepath.FromSlash(dir))})
+		}
 		return nil
 	}
 	// The binary does not tell which module it was compiled in.

@@ -43,7 +43,7 @@ type Package struct {
 	Hash     [32]byte // Blob.Hash of the only weight file it takes; zero: any of its layout
 	Computes [32]byte // hash of what it computes, the weights' values left out; see Model.Fingerprint
 	Funcs    []*exec.Func
-	Kernels  []*kernel.Table // one table a level, any order
+	Kernels  []*kernel.Table // see kernel.Choose
 	Rows     int             // limit: packed rows of a segment in one pass
 	Text     int             // limit: rows of one text
 	Vocab    int             // ids are below this

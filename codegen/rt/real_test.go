@@ -9,11 +9,8 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"reflect"
 	"runtime"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"testing"
 
@@ -23,47 +20,6 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/kernel"
 	"github.com/multiway-go/multiway/generated/kernels"
 )
-
-// compiled returns the kernel tables of this build, from the kernels' names:
-// op_f32_TILE_LEVEL.
-func compiled(t testing.TB) []*kernel.Table {
-	t.Helper()
-	tables := map[string]*kernel.Table{}
-	have := kernel.Levels()
-	for _, k := range kernels.All() {
-		if !slices.Contains(have, k.Level) {
-			continue
-		}
-		if tables[k.Level] == nil {
-			tables[k.Level] = &kernel.Table{Level: k.Level, NR: 16, VNR: 16}
-		}
-		table := tables[k.Level]
-		op, rest, _ := strings.Cut(strings.TrimSuffix(k.Name, "_"+k.Level), "_f32")
-		rows := 0
-		if tile, wide, ok := strings.Cut(strings.TrimPrefix(rest, "_"), "x"); ok {
-			if wide != "16" {
-				continue
-			}
-			rows, _ = strconv.Atoi(tile)
-		}
-		field := reflect.ValueOf(table).Elem().FieldByNameFunc(func(name string) bool { return strings.EqualFold(name, op) })
-		switch field.Kind() {
-		case reflect.Func:
-			field.Set(reflect.ValueOf(k.Func))
-		case reflect.Slice:
-			for field.Len() <= rows {
-				field.Set(reflect.Append(field, reflect.Zero(field.Type().Elem())))
-			}
-			field.Index(rows).Set(reflect.ValueOf(k.Func))
-		}
-		table.MR, table.Gemm16 = len(table.Gemm)-1, table.Gemm
-	}
-	var list []*kernel.Table
-	for _, t := range tables {
-		list = append(list, t)
-	}
-	return list
-}
 
 // layers is a model of encoder layers over random weights, one expert, whose
 // input rows stay in the arena; entry "vision" has fixed rows, "language" text.
@@ -151,7 +107,7 @@ func (l *layers) model(t testing.TB, steps string, opts ...rt.Option) *rt.Model 
 	}
 	vision, language := []exec.Section{{C: l.fixed}}, []exec.Section{{T: true}}
 	p := &rt.Package{
-		Name: "layers", Contract: rt.Contract2, Layout: blob.LayoutHash(tensors), Kernels: compiled(t), Rows: l.rows, Text: l.text, Vocab: 2,
+		Name: "layers", Contract: rt.Contract2, Layout: blob.LayoutHash(tensors), Kernels: kernels.F32, Rows: l.rows, Text: l.text, Vocab: 2,
 		Funcs: []*exec.Func{
 			{Name: "vision", Fixed: l.fixed, Arena: size, Run: run(vision), Outputs: []exec.Output{{Name: "x", LD: ld, Cols: l.d, Sections: vision}}},
 			{Name: "language", Text: true, Arena: size, Run: run(language), Outputs: []exec.Output{{Name: "x", LD: ld, Cols: l.d, Sections: language}}},

@@ -72,4 +72,4 @@ var fnLanguage = exec.Func{
 	Text: true,
 }
 
-const _ = allFilesOfBuild_2fd0bdbd1629_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_fe6341b79e42_elseRunMultiwayBuildAgain

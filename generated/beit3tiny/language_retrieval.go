@@ -88,4 +88,4 @@ var fnLanguageRetrieval = exec.Func{
 	Text: true,
 }
 
-const _ = allFilesOfBuild_2fd0bdbd1629_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_fe6341b79e42_elseRunMultiwayBuildAgain

@@ -80,4 +80,4 @@ var fnVisionClassification = exec.Func{
 	Task: "classification",
 }
 
-const _ = allFilesOfBuild_2fd0bdbd1629_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_fe6341b79e42_elseRunMultiwayBuildAgain

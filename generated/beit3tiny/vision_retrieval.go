@@ -88,4 +88,4 @@ var fnVisionRetrieval = exec.Func{
 	Task: "retrieval",
 }
 
-const _ = allFilesOfBuild_2fd0bdbd1629_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_fe6341b79e42_elseRunMultiwayBuildAgain

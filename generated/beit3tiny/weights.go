@@ -241,4 +241,4 @@ var (
 	rows10T = []exec.Section{{C: 10}, {T: true}}
 )
 
-const _ = allFilesOfBuild_2fd0bdbd1629_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_fe6341b79e42_elseRunMultiwayBuildAgain

@@ -136,4 +136,4 @@ var fnLanguageRetrieval = exec.Func{
 	Text: true,
 }
 
-const _ = allFilesOfBuild_9f2645c7e8e7_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_a2d7ea5f2769_elseRunMultiwayBuildAgain

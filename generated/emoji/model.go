@@ -20,6 +20,7 @@ import (
 	_ "embed"
 	"image"
 	"math"
+	"slices"
 
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/codegen/rt/caption"
@@ -27,6 +28,7 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
 	"github.com/multiway-go/multiway/codegen/rt/task"
 	"github.com/multiway-go/multiway/codegen/rt/token"
+	"github.com/multiway-go/multiway/generated/kernels"
 )
 
 //go:embed weights.bin
@@ -55,7 +57,7 @@ var Package = rt.Package{
 		&fnCaptionStep,
 	},
 	Hash:      [32]byte{0x84, 0xc7, 0xeb, 0x9f, 0xe2, 0xd7, 0x70, 0x82, 0xc2, 0x46, 0xd1, 0x7f, 0x7d, 0xd2, 0x44, 0x61, 0x6f, 0xc9, 0xc8, 0x17, 0x4e, 0x8b, 0x9f, 0x66, 0xa7, 0x12, 0x5c, 0x21, 0xc2, 0x68, 0x43, 0x58},
-	Kernels:   levels,
+	Kernels:   slices.Concat(kernels.F32, kernels.F16),
 	Layout:    [32]byte{0x13, 0x20, 0x76, 0x53, 0x85, 0xa3, 0x4f, 0x73, 0x76, 0x6f, 0x92, 0x0c, 0xd0, 0xe4, 0xc1, 0xb9, 0x3b, 0xa5, 0xee, 0x97, 0x06, 0x83, 0xf9, 0x9f, 0xec, 0xe4, 0x0f, 0xe6, 0x5d, 0x90, 0x5f, 0xad},
 	Name:      "emoji",
 	Precision: "f16",
@@ -594,4 +596,4 @@ func (s *Session) CaptionStep(batch []rt.Seq) (*rt.Result, error) {
 }
 
 // The files of the package are of one build: each names this constant.
-const allFilesOfBuild_9f2645c7e8e7_elseRunMultiwayBuildAgain = true
+const allFilesOfBuild_a2d7ea5f2769_elseRunMultiwayBuildAgain = true

@@ -927,4 +927,4 @@ var (
 	}
 )
 
-const _ = allFilesOfBuild_9f2645c7e8e7_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_a2d7ea5f2769_elseRunMultiwayBuildAgain

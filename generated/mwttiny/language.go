@@ -72,4 +72,4 @@ var fnLanguage = exec.Func{
 	Text: true,
 }
 
-const _ = allFilesOfBuild_7f23c886b6d2_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_e189cba304dd_elseRunMultiwayBuildAgain

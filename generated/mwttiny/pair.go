@@ -93,4 +93,4 @@ var fnPair = exec.Func{
 	Text: true,
 }
 
-const _ = allFilesOfBuild_7f23c886b6d2_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_e189cba304dd_elseRunMultiwayBuildAgain

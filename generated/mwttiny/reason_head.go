@@ -61,4 +61,4 @@ var fnReasonHead = exec.Func{
 	Task: "nlvr2",
 }
 
-const _ = allFilesOfBuild_7f23c886b6d2_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_e189cba304dd_elseRunMultiwayBuildAgain

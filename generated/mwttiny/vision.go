@@ -72,4 +72,4 @@ var fnVision = exec.Func{
 	Task: "encode",
 }
 
-const _ = allFilesOfBuild_7f23c886b6d2_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_e189cba304dd_elseRunMultiwayBuildAgain

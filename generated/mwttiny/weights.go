@@ -243,4 +243,4 @@ var (
 	}
 )
 
-const _ = allFilesOfBuild_7f23c886b6d2_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_e189cba304dd_elseRunMultiwayBuildAgain

@@ -76,4 +76,4 @@ var fnLanguage = exec.Func{
 	Text: true,
 }
 
-const _ = allFilesOfBuild_e192535446bc_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_550ac5dcc8a0_elseRunMultiwayBuildAgain

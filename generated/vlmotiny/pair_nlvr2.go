@@ -113,4 +113,4 @@ var fnPairNlvr2 = exec.Func{
 	Text: true,
 }
 
-const _ = allFilesOfBuild_e192535446bc_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_550ac5dcc8a0_elseRunMultiwayBuildAgain

@@ -57,4 +57,4 @@ var fnReasonHead = exec.Func{
 	Task: "nlvr2",
 }
 
-const _ = allFilesOfBuild_e192535446bc_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_550ac5dcc8a0_elseRunMultiwayBuildAgain

@@ -72,4 +72,4 @@ var fnVision = exec.Func{
 	Task: "encode",
 }
 
-const _ = allFilesOfBuild_e192535446bc_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_550ac5dcc8a0_elseRunMultiwayBuildAgain

@@ -88,4 +88,4 @@ var fnVisionRetrieval = exec.Func{
 	Task: "retrieval",
 }
 
-const _ = allFilesOfBuild_e192535446bc_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_550ac5dcc8a0_elseRunMultiwayBuildAgain

@@ -56,7 +56,7 @@ func checkLevel(from, name string, have []string) error {
 
 // Choose returns the kernels of the level asked for, or for "" of the best that this CPU and the
 // tables have, capped by the environment (see [EnvLevel]), and says which kernel runs each
-// operation. tables are those of a package, one a level, in any order.
+// operation. tables are those of a package, in any order; of a level, that for float32 comes first.
 func Choose(tables []*Table, ask string) (*Table, []Info, error) {
 	picked, err := pick(tables, ask)
 	if err != nil {
@@ -69,7 +69,7 @@ func Choose(tables []*Table, ask string) (*Table, []Info, error) {
 	return k, info, err
 }
 
-// pick chooses the tables for the level asked for, lowest first.
+// pick chooses the tables for the level asked for, lowest first, those of a level as they stand in tables.
 func pick(tables []*Table, ask string) ([]*Table, error) {
 	have := Levels()
 	limit := have[len(have)-1]
@@ -90,7 +90,7 @@ func pick(tables []*Table, ask string) ([]*Table, error) {
 		if l.name != next {
 			continue
 		}
-		for _, t := range tables {
+		for _, t := range slices.Backward(tables) {
 			if t.Level == l.name {
 				picked = append(picked, t)
 			}

@@ -19,6 +19,10 @@ func TestLevelsBranch(t *testing.T) {
 	if err != nil || len(picked) != 2 || picked[0].Level != "generic" || picked[1].Level != "right" {
 		t.Errorf("picked %v, %v, want generic, right", picked, err)
 	}
+	first, second := &Table{Level: "generic"}, &Table{Level: "generic"}
+	if picked, _ = pick([]*Table{first, {Level: "right"}, second}, ""); !slices.Equal(picked[:2], []*Table{first, second}) {
+		t.Errorf("picked %v, want the tables of a level as they stand", picked)
+	}
 }
 
 func TestLevels(t *testing.T) {
