@@ -58,9 +58,9 @@ func (i *Int8) whole() bool {
 		(i.Wide == nil || i.Wide.whole() && i.Wide.NR == 16 && i.Wide.Widen != nil && i.Wide.Start != nil && (i.Quant2 == nil) == (i.Wide.Quant2 == nil))
 }
 
-// Table is the table of one CPU level. A generated package has one for each
-// level it was built for. A nil field (for Gemm: a nil slice) is taken from the
-// next lower level of the package; the generic table has no nil field.
+// Table has kernels of one CPU level: package generated/kernels has one for each level and type of
+// weights. A nil field (for Gemm: a nil slice) is taken from another of the level, or else from the
+// next lower level that has it; those of the generic level together have no nil field of float32.
 type Table struct {
 	Level string // "generic", "avx2", ... (see Levels)
 
