@@ -42,7 +42,7 @@ type OpRow struct {
 	Op        Op
 	DTypes    []string // element types in the names of its kernels, one kernel for each; none when it has none
 	Tiled     bool     // one kernel for each number of rows 1..MR, see tiled; otherwise the number of rows is an argument
-	Home      string   // the package of codegen/rt that its kernels are written into; "" the packages of models that use them, and a twin
+	Home      string   // the package of codegen/rt that has its kernels, and what stands in for them; "": packages of models use them, and there is a twin
 	Arch      string   // the only architecture that has kernels of it; "" any
 	Type      string   // what codegen/rt calls the signature; "" where models do not call the kernels
 	Signature string   // Go type of every kernel of this op; no parameter may be named g, which is a register to Go's assembler

@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// Every function of the files below is copied, with what it uses, into generated packages (TwinFile). So they import the
+// Every function of the files below is copied, with what it uses, into package generated/kernels (TwinFile). So they import the
 // standard library only, and no declaration in them uses one from another file of asm. The twin of a tiled op takes rows where
 // kernels take tiles: TwinFile writes the kernels of all tiles from it.
 //

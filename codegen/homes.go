@@ -13,7 +13,7 @@ import (
 
 // Homes returns the generated files of codegen/rt, by their paths below it: kernel's table of CPU levels and its types of kernels;
 // of each op that a package there has as its home, the assembly and its declarations; and bench's table of what measures
-// peaks. No package that multiway generates carries these kernels.
+// peaks. The packages of models do not use these kernels.
 func Homes() (map[string][]byte, error) {
 	files := map[string][]byte{}
 	for _, e := range emitters {
