@@ -92,7 +92,7 @@ func (j *judgement) decoded(x *run) {
 				return r, err
 			}
 			for n, got := range steps.Logits {
-				full, err := j.run("caption_full", []rt.Seq{{Image: image, IDs: append(slices.Clone(words[:n+1]), int32(c.Mask))}})
+				full, err := j.run(x.calls[0].fn, []rt.Seq{{Image: image, IDs: append(slices.Clone(words[:n+1]), int32(c.Mask))}})
 				if err != nil {
 					return r, err
 				}

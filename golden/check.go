@@ -377,13 +377,14 @@ func (c *checker) model(cs *cases.Case, m *compile.Model, v cases.Variant, level
 				continue
 			}
 			runs = append(runs, x)
+			needs := x.steps
 			for _, call := range x.calls {
-				if !slices.Contains(entries, call.fn) {
-					entries = append(entries, call.fn)
-				}
+				needs = append(needs, call.fn)
 			}
-			if r.Decode != nil && !slices.Contains(entries, captions[0]) {
-				entries = append(entries, captions...)
+			for _, fn := range needs {
+				if !slices.Contains(entries, fn) {
+					entries = append(entries, fn)
+				}
 			}
 		}
 		if len(runs) == 0 {

@@ -16,6 +16,7 @@ type run struct {
 	r     *cases.Run
 	taps  bool
 	calls []call
+	steps []string // functions that decoding needs besides
 	batch *cases.Batch
 }
 
@@ -25,58 +26,55 @@ type call struct {
 	image, text bool
 }
 
-// taskCalls are what runs of a kind that is a task's name call: the task's function of a picture and a text if the run has
-// both, else, or without such a function, those of either.
-func taskCalls(functions []model.Function, task string) func(image, text bool) []call {
+// byKind are the names of a task's functions.
+func byKind(functions []model.Function, task string) map[string]string {
 	of := map[string]string{}
 	for _, f := range functions {
 		if f.Task == task && of[f.Kind] == "" {
 			of[f.Kind] = f.Name
 		}
 	}
-	if len(of) == 0 {
-		return nil
-	}
-	return func(image, text bool) []call {
-		if image && text && of["pair"] != "" {
-			return []call{{of["pair"], true, true}}
-		}
-		var cs []call
-		if image && of["image"] != "" {
-			cs = append(cs, call{of["image"], true, false})
-		}
-		if text && of["text"] != "" {
-			cs = append(cs, call{of["text"], false, true})
-		}
-		return cs
-	}
+	return of
 }
 
-// kinds says what runs of further kinds call, and of tasks that call other functions, by their inputs.
-var kinds = map[string]func(image, text bool) []call{
+// byInputs are what runs of most tasks call: the task's function of a picture and a text if the run has both, else, or
+// without such a function, those of either.
+func byInputs(of map[string]string, image, text bool) []call {
+	if image && text && of["pair"] != "" {
+		return []call{{of["pair"], true, true}}
+	}
+	var cs []call
+	if image && of["image"] != "" {
+		cs = append(cs, call{of["image"], true, false})
+	}
+	if text && of["text"] != "" {
+		cs = append(cs, call{of["text"], false, true})
+	}
+	return cs
+}
+
+// kinds says what runs of other kinds call, by the functions of the task that the kind is called like, and by their inputs.
+var kinds = map[string]func(of map[string]string, image, text bool) []call{
 	// A run of a recorded case says what it calls.
-	cases.Function: func(image, text bool) []call {
+	cases.Function: func(_ map[string]string, image, text bool) []call {
 		return []call{{"", image, text}}
 	},
-	"captioning": func(image, text bool) []call {
+	"captioning": func(of map[string]string, image, text bool) []call {
 		if !image || !text {
 			return nil
 		}
-		return []call{{"caption_full", true, true}}
+		return []call{{of["full"], true, true}}
 	},
-	"nlvr2": func(image, text bool) []call {
-		return []call{{"pair_nlvr2", true, true}, {"reason_head", true, false}}
+	"nlvr2": func(of map[string]string, image, text bool) []call {
+		return []call{{of["pair"], true, true}, {of["head"], true, false}}
 	},
 }
 
-// captions are the functions that decoding needs besides.
-var captions = []string{"caption_image", "caption_step"}
-
 // planRun says how to run r by the functions of a model.
 func planRun(cs *cases.Case, r *cases.Run, functions []model.Function) (*run, error) {
-	kind := kinds[r.Kind]
-	if kind == nil {
-		kind = taskCalls(functions, r.Kind)
+	of, kind := byKind(functions, r.Kind), kinds[r.Kind]
+	if kind == nil && len(of) > 0 {
+		kind = byInputs
 	}
 	if kind == nil {
 		return nil, fmt.Errorf("run %s: kind %s is not built yet", r.Name, r.Kind)
@@ -85,12 +83,15 @@ func planRun(cs *cases.Case, r *cases.Run, functions []model.Function) (*run, er
 	if err != nil {
 		return nil, err
 	}
-	x := &run{r: r, batch: b, calls: kind(b.Images["image"] != nil, b.IDs != nil)}
+	x := &run{r: r, batch: b, calls: kind(of, b.Images["image"] != nil, b.IDs != nil)}
 	if len(x.calls) == 0 {
 		return nil, fmt.Errorf("run %s: kind %s has no use for these inputs", r.Name, r.Kind)
 	}
 	if r.Kind == cases.Function {
 		x.calls[0].fn = r.Function
+	}
+	if r.Decode != nil {
+		x.steps = []string{of["begin"], of["step"]}
 	}
 	_, x.taps = r.Outputs["embed"]
 	return x, nil

@@ -40,8 +40,8 @@ var vlmoOutputs = map[string][]output{
 }
 
 // vlmoCalls lists the functions of a kind.
-func vlmoCalls(kind string) func(image, text bool) []call {
-	return func(bool, bool) []call {
+func vlmoCalls(kind string) func(of map[string]string, image, text bool) []call {
+	return func(map[string]string, bool, bool) []call {
 		var cs []call
 		for _, o := range vlmoOutputs[kind] {
 			if !slices.ContainsFunc(cs, func(c call) bool { return c.fn == o.fn }) {

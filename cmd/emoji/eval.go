@@ -111,14 +111,14 @@ func evaluate(ctx context.Context, a *cli.App, m *task.Model, captions bool, eve
 	keep := func(rows *[][]float32) func(int, []float32) error {
 		return func(_ int, out []float32) error { *rows = append(*rows, slices.Clone(out)); return nil }
 	}
-	if err := a.Images(ctx, m, m.Func("vision_retrieval"), list, keep(&images)); err != nil {
+	if err := a.Images(ctx, m, m.Package().Find("retrieval", "image"), list, keep(&images)); err != nil {
 		return nil, err
 	}
-	if err := a.Texts(ctx, m, m.Func("language_retrieval"), h.names(), keep(&texts)); err != nil {
+	if err := a.Texts(ctx, m, m.Package().Find("retrieval", "text"), h.names(), keep(&texts)); err != nil {
 		return nil, err
 	}
 	var hits []hit
-	err = a.Images(ctx, m, m.Func("vision_classification"), list, func(i int, logits []float32) error {
+	err = a.Images(ctx, m, m.Package().Find("classification", "image"), list, func(i int, logits []float32) error {
 		got, err := l.judge(&h.Items[i], logits)
 		hits = append(hits, got)
 		return err

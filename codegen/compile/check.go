@@ -337,7 +337,7 @@ func (c *checker) outputs(e *engine.Engine, p *ir.Program, level string) ([]resu
 			if len(f.States()) == 0 {
 				continue // judged by the steps that read what it stores
 			}
-			pixels, words, err := c.caption(p, f)
+			pixels, words, err := c.caption(p)
 			if err != nil {
 				proc.Close()
 				return nil, err
@@ -379,7 +379,7 @@ func (c *checker) interpret(p *ir.Program) ([]result, error) {
 			if len(f.States()) == 0 {
 				continue
 			}
-			pixels, words, err := c.caption(p, f)
+			pixels, words, err := c.caption(p)
 			if err != nil {
 				return nil, err
 			}
@@ -407,10 +407,10 @@ func (c *checker) interpret(p *ir.Program) ([]result, error) {
 }
 
 // caption is the self-check's picture and words for the steps of a caption.
-func (c *checker) caption(p *ir.Program, step *ir.Func) (pixels []float32, words []int32, err error) {
-	image := p.Func("caption_image")
-	if image == nil {
-		return nil, nil, fmt.Errorf("%s goes on where caption_image begins; build both", step.Name)
+func (c *checker) caption(p *ir.Program) (pixels []float32, words []int32, err error) {
+	image, step, err := inputs.Stateful(p)
+	if err != nil {
+		return nil, nil, err
 	}
 	return c.sample(image).Image, task.Sample(c.salt+step.Name, 0, c.text, c.vocab).IDs, nil
 }

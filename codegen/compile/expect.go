@@ -430,17 +430,13 @@ func (x *Expected) functions(of func(w *expected) bool) []string {
 // A caption is written a word at a time, by functions that keep a state; what makes all of a text's rows at once, which is
 // what other code computes, is judged in their place.
 func (m *Model) checked(x *Expected, entries []string) (*ir.Program, error) {
-	functions, err := m.Desc.Functions(entries)
+	functions, err := m.Desc.Whole(entries)
 	if err != nil {
 		return nil, err
 	}
 	var names []string
 	for _, f := range functions {
 		names = append(names, f.Name)
-	}
-	const full = "caption_full"
-	if slices.Contains(names, "caption_step") && !slices.Contains(names, full) {
-		names = append(names, full)
 	}
 	p, _, err := m.WithTaps().Lower(names)
 	if err != nil {

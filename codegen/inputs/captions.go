@@ -9,10 +9,11 @@ import (
 	"github.com/multiway-go/multiway/ir"
 )
 
-// Interpreted writes captions in the float64 interpreter, by a program's functions
-// caption_image and caption_step. It is slow and exact.
+// Interpreted writes captions in the float64 interpreter, by the functions of [Stateful].
+// It is slow and exact.
 type Interpreted struct {
 	p     *ir.Program
+	step  *ir.Func
 	mask  int32
 	fixed []*ir.Tensor   // keys and values of the picture, of each state
 	words [][]*ir.Tensor // of each beam: those of its words, of each state; nil for none
@@ -22,18 +23,40 @@ type Interpreted struct {
 
 var _ caption.Model = (*Interpreted)(nil)
 
+// Stateful returns the function of a program that begins a state and the one that goes on with it.
+func Stateful(p *ir.Program) (begin, step *ir.Func, err error) {
+	for _, f := range p.Funcs {
+		switch {
+		case !f.Stores():
+		case len(f.States()) == 0:
+			begin = f
+		default:
+			step = f
+		}
+	}
+	switch {
+	case begin == nil && step == nil:
+		err = fmt.Errorf("program %s has no function with a state", p.Name)
+	case begin == nil:
+		err = fmt.Errorf("%s goes on where another function begins, which is missing; build both", step.Name)
+	case step == nil:
+		err = fmt.Errorf("%s begins where another function goes on, which is missing; build both", begin.Name)
+	}
+	return begin, step, err
+}
+
 // NewInterpreted begins the caption of a picture. mask is the id of the next word's place.
 func NewInterpreted(p *ir.Program, mask int32, pixels []float32) (*Interpreted, error) {
-	image, step := p.Func("caption_image"), p.Func("caption_step")
-	if image == nil || step == nil {
-		return nil, fmt.Errorf("program %s has no captions: caption_image or caption_step is missing", p.Name)
+	image, step, err := Stateful(p)
+	if err != nil {
+		return nil, err
 	}
 	in, t := Tensors(image, rt.Seq{Image: pixels})
 	out, err := p.Run(image.Name, t, in)
 	if err != nil {
 		return nil, err
 	}
-	x := &Interpreted{p: p, mask: mask}
+	x := &Interpreted{p: p, step: step, mask: mask}
 	for _, r := range image.Results {
 		x.fixed = append(x.fixed, out[r.Name])
 	}
@@ -46,25 +69,24 @@ func NewInterpreted(p *ir.Program, mask int32, pixels []float32) (*Interpreted, 
 
 // Next implements [caption.Model].
 func (x *Interpreted) Next(words []int32) ([][]float32, error) {
-	step := x.p.Func("caption_step")
 	x.next = x.next[:0]
 	var all [][]float32
 	for beam, w := range words {
 		in := map[string]*ir.Tensor{}
-		for _, v := range step.Params {
+		for _, v := range x.step.Params {
 			if !v.State {
 				in[v.Name] = &ir.Tensor{Shape: v.Type.At(x.t), IDs: []int32{w, x.mask}}
 			}
 		}
-		for i, v := range step.States() {
+		for i, v := range x.step.States() {
 			in[v.Name] = below(x.fixed[i], x.words[beam][i])
 		}
-		out, err := x.p.Run(step.Name, x.t, in)
+		out, err := x.p.Run(x.step.Name, x.t, in)
 		if err != nil {
 			return nil, err
 		}
 		var rows []*ir.Tensor
-		for _, v := range step.Results {
+		for _, v := range x.step.Results {
 			if v.Op == ir.OpStore {
 				rows = append(rows, out[v.Name])
 				continue

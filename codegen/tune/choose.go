@@ -114,9 +114,8 @@ func (t *tuner) prepare() (chooses bool, err error) {
 		return false, err
 	}
 	t.allowed = 1 - cmp.Or(t.Desc.Cosine, asked)
-	t.entries, t.modules = nil, nil
+	t.modules = nil
 	for _, f := range t.full.Funcs {
-		t.entries = append(t.entries, f.Name)
 		t.large = t.large || ir.FuncCost(t.full, f, min(tuneText, t.full.MaxT)).FLOPs > cmp.Or(t.largeFLOPs, largeFLOPs)
 	}
 	if err := t.weigh(); err != nil || len(t.modules) == 0 {
@@ -135,7 +134,6 @@ type tuner struct {
 	meter  *meter
 	smooth []Smoothed // norms
 
-	entries []string    // functions
 	full    *ir.Program // as described
 	large   bool
 	allowed float64 // 1 - cosine

@@ -3,8 +3,6 @@ package tune
 import (
 	"cmp"
 	"fmt"
-	"slices"
-	"strings"
 	"sync"
 
 	"github.com/multiway-go/multiway/codegen/inputs"
@@ -62,10 +60,14 @@ func (t *tuner) programs() error {
 	if t.large {
 		small = t.Desc.Small(tuneSide)
 	}
-	described, err := t.Lower(small, functions(t.entries))
+	functions, err := t.functions()
+	if err != nil {
+		return err
+	}
+	described, err := t.Lower(small, functions)
 	if err != nil && small != t.Desc {
 		small = t.Desc // its tables do not fit a small picture
-		described, err = t.Lower(small, functions(t.entries))
+		described, err = t.Lower(small, functions)
 	}
 	if err != nil {
 		return err
@@ -78,7 +80,17 @@ func (t *tuner) programs() error {
 	if small == t.Desc {
 		return nil
 	}
-	return t.enlarge()
+	return t.enlarge(functions)
+}
+
+// functions are those of the entries, captions as one and not as steps that have states.
+func (t *tuner) functions() ([]string, error) {
+	whole, err := t.Desc.Whole(t.Entries)
+	var names []string
+	for _, f := range whole {
+		names = append(names, f.Name)
+	}
+	return names, err
 }
 
 // joined returns the program with the weights that are rounded, in float32, each product
@@ -93,9 +105,9 @@ func (t *tuner) joined(described *ir.Program) (*joined, error) {
 
 // enlarge makes the program for pictures as they are. It has the weights of the other one,
 // which are loaded already.
-func (t *tuner) enlarge() error {
+func (t *tuner) enlarge(functions []string) error {
 	t.note = ", small pictures"
-	described, err := t.Lower(t.Desc, functions(t.entries))
+	described, err := t.Lower(t.Desc, functions)
 	if err != nil {
 		return err
 	}
@@ -127,20 +139,6 @@ func (t *tuner) rounded(weights map[string]*ir.Weight, m *module, word precision
 			weights[name] = passes.Narrowed(w, word.DType)
 		}
 	}
-}
-
-// functions is entries with captions as one function, not as steps that have states.
-func functions(entries []string) []string {
-	var names []string
-	for _, e := range entries {
-		if strings.HasPrefix(e, "caption_") {
-			e = "caption_full"
-		}
-		if !slices.Contains(names, e) {
-			names = append(names, e)
-		}
-	}
-	return names
 }
 
 // hold has the weights of p loaded once, if they are not too many. Nobody may change what

@@ -114,18 +114,20 @@ func (t *tuner) folded() (*ir.Program, error) {
 	if err != nil {
 		return nil, err
 	}
-	var all []string
+	functions, err := t.functions()
+	if err != nil {
+		return nil, err
+	}
 	work := int64(0)
 	for _, f := range described.Funcs {
-		all = append(all, f.Name)
 		work = max(work, ir.FuncCost(described, f, min(tuneText, described.MaxT)).FLOPs)
 	}
 	small := t.Desc
 	if work > wholeFLOPs || work > sampledFLOPs && t.Samples == nil {
 		small = t.Desc.Small(smoothSide)
 	}
-	if described, err = t.Lower(small, functions(all)); err != nil && small != t.Desc {
-		described, err = t.Lower(t.Desc, functions(all)) // its tables do not fit a small picture
+	if described, err = t.Lower(small, functions); err != nil && small != t.Desc {
+		described, err = t.Lower(t.Desc, functions) // its tables do not fit a small picture
 	}
 	if err != nil {
 		return nil, err

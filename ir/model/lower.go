@@ -70,6 +70,24 @@ func (d *Description) AllFunctions() []Function {
 	return all
 }
 
+// Whole lists the functions of entries, and in place of those of a task that keep a state the
+// one that computes the same of all rows at once, which Lower writes only if it is asked for.
+func (d *Description) Whole(entries []string) ([]Function, error) {
+	picked, err := d.Functions(entries)
+	var whole []Function
+	for _, f := range picked {
+		for _, g := range d.AllFunctions() {
+			if g.Task == f.Task && g.aside {
+				f = g
+			}
+		}
+		if !slices.Contains(whole, f) {
+			whole = append(whole, f)
+		}
+	}
+	return whole, err
+}
+
 // Functions lists the functions that Lower writes for the given entries, in order:
 // by entry, then by task. See Options.Entries.
 func (d *Description) Functions(entries []string) ([]Function, error) {
