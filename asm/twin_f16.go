@@ -7,16 +7,16 @@ import (
 	"unsafe"
 )
 
-func wgemm_f16_generic(rows int, k int, a *float32, lda int, b *uint16, _ int, c *float32, ldc int, bias *float32, acc int, _ *uint16, _ int) {
+func wgemm_f16_generic(rows int, k int, a *float32, lda int, b *uint8, _ int, c *float32, ldc int, bias *float32, acc int, _ *uint8, _ int) {
 	wgemmTile(rows, k, a, lda, b, f16, c, ldc, bias, acc)
 }
 
-func wgemm_bf16_generic(rows int, k int, a *float32, lda int, b *uint16, _ int, c *float32, ldc int, bias *float32, acc int, _ *uint16, _ int) {
+func wgemm_bf16_generic(rows int, k int, a *float32, lda int, b *uint8, _ int, c *float32, ldc int, bias *float32, acc int, _ *uint8, _ int) {
 	wgemmTile(rows, k, a, lda, b, bf16, c, ldc, bias, acc)
 }
 
 // wgemmTile is gemmTile over a panel of 16-bit values, a few rows of it at a time.
-func wgemmTile(rows, k int, a *float32, lda int, b *uint16, widen func(uint16) float32, c *float32, ldc int, bias *float32, acc int) {
+func wgemmTile(rows, k int, a *float32, lda int, b *uint8, widen func(uint16) float32, c *float32, ldc int, bias *float32, acc int) {
 	var panel [64 * 16]float32
 	for done := 0; done < k; {
 		n := min(64, k-done)
@@ -28,16 +28,16 @@ func wgemmTile(rows, k int, a *float32, lda int, b *uint16, widen func(uint16) f
 	}
 }
 
-func expand_f16_generic(n int, dst *float32, src *uint16) {
+func expand_f16_generic(n int, dst *float32, src *uint8) {
 	d := unsafe.Slice(dst, n)
-	for i, h := range unsafe.Slice(src, n) {
+	for i, h := range unsafe.Slice((*uint16)(unsafe.Pointer(src)), n) {
 		d[i] = f16(h)
 	}
 }
 
-func expand_bf16_generic(n int, dst *float32, src *uint16) {
+func expand_bf16_generic(n int, dst *float32, src *uint8) {
 	d := unsafe.Slice(dst, n)
-	for i, h := range unsafe.Slice(src, n) {
+	for i, h := range unsafe.Slice((*uint16)(unsafe.Pointer(src)), n) {
 		d[i] = bf16(h)
 	}
 }

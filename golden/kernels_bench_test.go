@@ -103,13 +103,13 @@ func BenchmarkKernels(b *testing.B) {
 				}
 				elems(b, rows*64)
 			case kernel.WGemm: // one tile, everything in cache
-				panels := make([]uint16, k.NR*d)
+				panels := make([]uint8, dtypeOf(k).Size()*k.NR*d)
 				for b.Loop() {
-					f(1, d, &work[0], ld, &panels[0], d*asm.Panel, &dst[0], ld, &work[0], 0, &panels[256], 64)
+					f(1, d, &work[0], ld, &panels[0], d*asm.Panel, &dst[0], ld, &work[0], 0, &panels[512], 64)
 				}
 				flops(b, 2*d*k.MR*k.NR)
 			case kernel.Expand:
-				panel := make([]uint16, d*asm.Panel+1024)
+				panel := make([]uint8, dtypeOf(k).Size()*(d*asm.Panel+1024))
 				for b.Loop() {
 					f(d*asm.Panel, &dst[0], &panel[0])
 				}

@@ -39,11 +39,13 @@ func TestSameBits(t *testing.T) {
 		if k.Op != asm.OpGemm && k.Op != asm.OpGemmV && k.Op != asm.OpWGemm || lacks != "" {
 			continue
 		}
-		var narrow []uint16
+		var narrow []uint8
+		size := 0
 		if k.Op == asm.OpWGemm {
-			narrow = make([]uint16, len(b))
+			size = dtypeOf(k).Size()
+			narrow = make([]uint8, size*len(b))
 			for i := range b {
-				narrow[i] = uint16(dtypeOf(k).Encode(b[i]))
+				dtypeOf(k).Put(narrow[size*i:], b[i])
 			}
 		}
 		for _, blocks := range [][]int{{depth}, {split, depth - split}} {
@@ -60,7 +62,7 @@ func TestSameBits(t *testing.T) {
 					case kernel.Gemm:
 						f(1, kb, &a[r*depth+k0], depth, &b[k0*n], len(b), &out[r*n], n, start, acc, nil, 0)
 					case kernel.WGemm:
-						f(1, kb, &a[r*depth+k0], depth, &narrow[k0*n], len(b), &out[r*n], n, start, acc, nil, 0)
+						f(1, kb, &a[r*depth+k0], depth, &narrow[size*k0*n], len(b), &out[r*n], n, start, acc, nil, 0)
 					case kernel.GemmV:
 						f(1, kb, &a[r*depth+k0], depth, &b[k0*n], n, &out[r*n], n, acc)
 					}

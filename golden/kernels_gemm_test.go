@@ -84,7 +84,7 @@ func dtypeOf(k asm.Kernel) ir.DType {
 }
 
 func testWGemm(c *check, k asm.Kernel, fn any) {
-	f := fn.(kernel.WGemm)
+	f, d := fn.(kernel.WGemm), dtypeOf(k)
 	panels := k.NR / asm.Panel
 	for _, depth := range upTo(40, 63, 64, 65, 768) {
 		for variant := range 4 {
@@ -94,10 +94,11 @@ func testWGemm(c *check, k asm.Kernel, fn any) {
 			rows := tiles * k.MR
 			a := c.newMat(c.in, rows, depth, depth+3, c.normal)
 			stride := depth*asm.Panel + variant
-			b, wide := c.halves((panels-1)*stride+depth*asm.Panel), make([]float32, panels*stride)
-			for i := range b {
-				h := dtypeOf(k).Encode(c.normal())
-				b[i], wide[i] = uint16(h), dtypeOf(k).Decode(h)
+			values := (panels-1)*stride + depth*asm.Panel
+			b, wide := c.bytesOf(c.in2, values*d.Size()), make([]float32, panels*stride)
+			for i := range values {
+				wide[i] = d.Decode(d.Encode(c.normal()))
+				d.Put(b[i*d.Size():], wide[i])
 			}
 			out := c.newMat(c.out, rows, k.NR, k.NR+5, c.normal)
 			start := slices.Clone(out.p)
@@ -140,7 +141,7 @@ func testExpand(c *check, k asm.Kernel, fn any) {
 			}
 		}
 		dst := c.newMat(c.out, 1, n, n, c.normal)
-		f(n, dst.ptr(), (*uint16)(unsafe.Pointer(&src[0])))
+		f(n, dst.ptr(), &src[0])
 		for i, h := range bits {
 			want, got := d.Decode(h), dst.p[i]
 			if want != want && got != got {
