@@ -2,11 +2,9 @@ package codegen
 
 import (
 	"bufio"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"slices"
 
@@ -36,7 +34,7 @@ func layout(p *ir.Program) ([]blob.Tensor, error) {
 		if err != nil {
 			return nil, err
 		}
-		tensors[i] = blob.Tensor{Name: w.Name, DType: dtypes[w.Type.DType], Shape: w.Type.At(0), Offset: w.Offset, Bytes: n}
+		tensors[i] = blob.Tensor{Name: w.Name, DType: blob.F32 + blob.DType(w.Type.DType), Shape: w.Type.At(0), Offset: w.Offset, Bytes: n}
 	}
 	return tensors, nil
 }
@@ -121,7 +119,7 @@ func store(w *ir.Weight) (func(io.Writer) error, error) {
 			}, nil
 		}
 		out := make([]float32, l.Floats())
-		if l.Pack(out, data); w.Type.DType == ir.BF16Dot {
+		if l.Pack(out, data); w.Type.DType.Group() == 2 {
 			l.Pair(out)
 		}
 		data = out
@@ -135,14 +133,7 @@ func writeFloats(w io.Writer, data []float32, d ir.DType) error {
 	b := bufio.NewWriterSize(w, 1<<16)
 	var word [4]byte
 	for _, v := range data {
-		switch d {
-		case ir.F16:
-			binary.LittleEndian.PutUint16(word[:], ir.ToF16(v))
-		case ir.BF16, ir.BF16Dot:
-			binary.LittleEndian.PutUint16(word[:], ir.ToBF16(v))
-		default:
-			binary.LittleEndian.PutUint32(word[:], math.Float32bits(v))
-		}
+		d.Put(word[:], v)
 		b.Write(word[:d.Size()]) // the error stays until Flush
 	}
 	return b.Flush()

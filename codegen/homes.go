@@ -9,9 +9,10 @@ import (
 	"strings"
 
 	"github.com/multiway-go/multiway/asm"
+	"github.com/multiway-go/multiway/ir"
 )
 
-// Homes returns the generated files of codegen/rt, by their paths below it: kernel's table of CPU levels and its types of kernels;
+// Homes returns the generated files of codegen/rt, by their paths below it: kernel's table of CPU levels and its types of kernels; blob's element types;
 // of each op that a package there has as its home, the assembly and its declarations; and bench's table of what measures
 // peaks. The packages of models do not use these kernels.
 func Homes() (map[string][]byte, error) {
@@ -44,6 +45,9 @@ func Homes() (map[string][]byte, error) {
 		return nil, err
 	}
 	if files["kernel/types.go"], err = kernelTypes(); err != nil {
+		return nil, err
+	}
+	if files["blob/dtypes.go"], err = dtypes(); err != nil {
 		return nil, err
 	}
 	files["bench/peaks_none.go"], err = peaks(noAssembly(), nil)
@@ -97,6 +101,24 @@ func kernelTypes() ([]byte, error) {
 		fmt.Fprintf(&b, "%s = %s\n\n", r.Type, r.Signature)
 	}
 	b.WriteString(")\n")
+	return format.Source(b.Bytes())
+}
+
+// dtypes returns package blob's element types, which are those of ir.
+func dtypes() ([]byte, error) {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "%s\n\npackage blob\n\n// The element types.\nconst (\n", asm.Header)
+	for i, d := range ir.DTypes() {
+		if b.WriteString(d.Ident()); i == 0 {
+			b.WriteString(" DType = iota + 1")
+		}
+		b.WriteString("\n")
+	}
+	b.WriteString(")\n\nvar dtypes = [...]struct {\nname string\nsize int\n}{\n")
+	for _, d := range ir.DTypes() {
+		fmt.Fprintf(&b, "%s: {%q, %d},\n", d.Ident(), d, d.Size())
+	}
+	b.WriteString("}\n")
 	return format.Source(b.Bytes())
 }
 

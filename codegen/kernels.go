@@ -85,9 +85,6 @@ func tableFile(constraint, arch string) ([]byte, error) {
 	return render(f)
 }
 
-// halves are the fields of kernel.Table for weights of 16 bits.
-var halves = map[ir.DType]struct{ field, typ string }{ir.F16: {"F16", "Half"}, ir.BF16: {"BF16", "Half"}, ir.BF16Dot: {"Dot", "Dot"}}
-
 // table returns the fields of kernel.Table of one level for weights of one type. What the level lacks the runtime takes from
 // the level below.
 func table(isa asm.ISA, dtype ir.DType) jen.Dict {
@@ -100,14 +97,13 @@ func table(isa asm.ISA, dtype ir.DType) jen.Dict {
 			carried = append(carried, k)
 		}
 	}
-	half, is16 := halves[dtype]
 	switch {
 	case dtype.Scaled():
 		if i8 := int8s(isa, carried, dtype == ir.I8X2); len(i8) > 0 {
 			return jen.Dict{jen.Id("I8"): jen.Qual(kernelPath, "Int8").Values(i8)}
 		}
 		return nil
-	case is16:
+	case dtype != ir.F32:
 		part := jen.Dict{}
 		for _, of := range families(carried, dtype) {
 			if r := of[0].Op.Row(); r.Tiled {
@@ -116,10 +112,14 @@ func table(isa asm.ISA, dtype ir.DType) jen.Dict {
 				part[jen.Id(r.Type)] = jen.Id(of[0].Name())
 			}
 		}
-		if len(part) > 0 {
-			return jen.Dict{jen.Id(half.field): jen.Qual(kernelPath, half.typ).Values(part)}
+		switch {
+		case len(part) == 0:
+			return nil
+		case dtype.Rounds():
+			return jen.Dict{jen.Id("Dot"): jen.Qual(kernelPath, "Dot").Values(part)}
 		}
-		return nil
+		part[jen.Id("Type")] = jen.Lit(dtype.String())
+		return jen.Dict{jen.Id("Widening"): jen.Index().Qual(kernelPath, "Widening").Values(jen.Values(part))}
 	}
 	d := jen.Dict{}
 	for _, of := range families(carried, ir.F32) {

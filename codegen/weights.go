@@ -9,7 +9,6 @@ import (
 	"github.com/dave/jennifer/jen"
 
 	"github.com/multiway-go/multiway/asm"
-	"github.com/multiway-go/multiway/codegen/rt/blob"
 	"github.com/multiway-go/multiway/ir"
 )
 
@@ -123,16 +122,10 @@ weights are prefetched. Without Ahead the panels used next are prefetched meanwh
 	})
 }
 
-// dtypes are the types that weights have in the blob.
-var dtypes = map[ir.DType]blob.DType{ir.F32: blob.F32, ir.F16: blob.F16, ir.BF16: blob.BF16, ir.I8: blob.I8, ir.BF16Dot: blob.BF16Dot, ir.I8X2: blob.I8X2}
-
-// dtypeNames are those of the constants of the runtime.
-var dtypeNames = map[ir.DType]string{ir.F16: "F16", ir.BF16: "BF16", ir.I8: "I8", ir.BF16Dot: "BF16Dot", ir.I8X2: "I8X2"}
-
 // stored adds to a descriptor what type w is stored in, unless it is float32.
 func stored(d jen.Dict, w *ir.Weight) jen.Dict {
 	if t := w.Type.DType; t != ir.F32 {
-		d[jen.Id("DType")] = jen.Qual(blobPath, dtypeNames[t])
+		d[jen.Id("DType")] = jen.Qual(blobPath, t.Ident())
 	}
 	return d
 }

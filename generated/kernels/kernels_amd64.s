@@ -3811,7 +3811,7 @@ return:
 	VZEROUPPER
 	RET
 
-// func wgemm_f16_1x16_avx2(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_f16_1x16_avx2(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, F16C, FMA3, MMX+
 TEXT ·wgemm_f16_1x16_avx2(SB), NOSPLIT, $0-96
 tile:
@@ -3935,7 +3935,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func wgemm_f16_2x16_avx2(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_f16_2x16_avx2(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, F16C, FMA3, MMX+
 TEXT ·wgemm_f16_2x16_avx2(SB), NOSPLIT, $0-96
 tile:
@@ -4085,7 +4085,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func wgemm_f16_3x16_avx2(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_f16_3x16_avx2(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, F16C, FMA3, MMX+
 TEXT ·wgemm_f16_3x16_avx2(SB), NOSPLIT, $0-96
 tile:
@@ -4261,7 +4261,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func wgemm_f16_4x16_avx2(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_f16_4x16_avx2(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, F16C, FMA3, MMX+
 TEXT ·wgemm_f16_4x16_avx2(SB), NOSPLIT, $0-96
 tile:
@@ -4472,7 +4472,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func wgemm_f16_5x16_avx2(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_f16_5x16_avx2(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, F16C, FMA3, MMX+
 TEXT ·wgemm_f16_5x16_avx2(SB), NOSPLIT, $0-96
 tile:
@@ -4709,7 +4709,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func wgemm_f16_6x16_avx2(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_f16_6x16_avx2(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, F16C, FMA3, MMX+
 TEXT ·wgemm_f16_6x16_avx2(SB), NOSPLIT, $0-96
 tile:
@@ -4972,7 +4972,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func wgemm_bf16_1x16_avx2(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_bf16_1x16_avx2(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·wgemm_bf16_1x16_avx2(SB), NOSPLIT, $0-96
 tile:
@@ -5108,7 +5108,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func wgemm_bf16_2x16_avx2(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_bf16_2x16_avx2(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·wgemm_bf16_2x16_avx2(SB), NOSPLIT, $0-96
 tile:
@@ -5270,7 +5270,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func wgemm_bf16_3x16_avx2(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_bf16_3x16_avx2(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·wgemm_bf16_3x16_avx2(SB), NOSPLIT, $0-96
 tile:
@@ -5458,7 +5458,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func wgemm_bf16_4x16_avx2(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_bf16_4x16_avx2(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·wgemm_bf16_4x16_avx2(SB), NOSPLIT, $0-96
 tile:
@@ -5681,7 +5681,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func wgemm_bf16_5x16_avx2(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_bf16_5x16_avx2(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·wgemm_bf16_5x16_avx2(SB), NOSPLIT, $0-96
 tile:
@@ -5930,7 +5930,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func wgemm_bf16_6x16_avx2(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_bf16_6x16_avx2(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·wgemm_bf16_6x16_avx2(SB), NOSPLIT, $0-96
 tile:
@@ -6205,7 +6205,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func expand_f16_avx2(n int, dst *float32, src *uint16)
+// func expand_f16_avx2(n int, dst *float32, src *uint8)
 // Requires: AVX, F16C, MMX+
 TEXT ·expand_f16_avx2(SB), NOSPLIT, $0-24
 	MOVQ n+0(FP), AX
@@ -6247,7 +6247,7 @@ done:
 	VZEROUPPER
 	RET
 
-// func expand_bf16_avx2(n int, dst *float32, src *uint16)
+// func expand_bf16_avx2(n int, dst *float32, src *uint8)
 // Requires: AVX, AVX2, MMX+
 TEXT ·expand_bf16_avx2(SB), NOSPLIT, $0-24
 	MOVQ n+0(FP), AX
@@ -16537,7 +16537,7 @@ return:
 	VZEROUPPER
 	RET
 
-// func wgemm_f16_1x48_avx512(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_f16_1x48_avx512(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·wgemm_f16_1x48_avx512(SB), NOSPLIT, $0-96
 tile:
@@ -16689,7 +16689,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func wgemm_f16_2x48_avx512(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_f16_2x48_avx512(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·wgemm_f16_2x48_avx512(SB), NOSPLIT, $0-96
 tile:
@@ -16877,7 +16877,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func wgemm_f16_3x48_avx512(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_f16_3x48_avx512(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·wgemm_f16_3x48_avx512(SB), NOSPLIT, $0-96
 tile:
@@ -17101,7 +17101,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func wgemm_f16_4x48_avx512(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_f16_4x48_avx512(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·wgemm_f16_4x48_avx512(SB), NOSPLIT, $0-96
 tile:
@@ -17370,7 +17370,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func wgemm_f16_5x48_avx512(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_f16_5x48_avx512(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·wgemm_f16_5x48_avx512(SB), NOSPLIT, $0-96
 tile:
@@ -17675,7 +17675,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func wgemm_f16_6x48_avx512(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_f16_6x48_avx512(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·wgemm_f16_6x48_avx512(SB), NOSPLIT, $0-96
 tile:
@@ -18016,7 +18016,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func wgemm_f16_7x48_avx512(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_f16_7x48_avx512(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·wgemm_f16_7x48_avx512(SB), NOSPLIT, $0-96
 tile:
@@ -18399,7 +18399,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func wgemm_f16_8x48_avx512(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_f16_8x48_avx512(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·wgemm_f16_8x48_avx512(SB), NOSPLIT, $0-96
 tile:
@@ -18818,7 +18818,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func wgemm_bf16_1x48_avx512(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_bf16_1x48_avx512(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·wgemm_bf16_1x48_avx512(SB), NOSPLIT, $0-96
 tile:
@@ -18988,7 +18988,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func wgemm_bf16_2x48_avx512(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_bf16_2x48_avx512(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·wgemm_bf16_2x48_avx512(SB), NOSPLIT, $0-96
 tile:
@@ -19194,7 +19194,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func wgemm_bf16_3x48_avx512(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_bf16_3x48_avx512(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·wgemm_bf16_3x48_avx512(SB), NOSPLIT, $0-96
 tile:
@@ -19436,7 +19436,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func wgemm_bf16_4x48_avx512(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_bf16_4x48_avx512(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·wgemm_bf16_4x48_avx512(SB), NOSPLIT, $0-96
 tile:
@@ -19723,7 +19723,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func wgemm_bf16_5x48_avx512(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_bf16_5x48_avx512(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·wgemm_bf16_5x48_avx512(SB), NOSPLIT, $0-96
 tile:
@@ -20046,7 +20046,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func wgemm_bf16_6x48_avx512(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_bf16_6x48_avx512(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·wgemm_bf16_6x48_avx512(SB), NOSPLIT, $0-96
 tile:
@@ -20405,7 +20405,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func wgemm_bf16_7x48_avx512(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_bf16_7x48_avx512(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·wgemm_bf16_7x48_avx512(SB), NOSPLIT, $0-96
 tile:
@@ -20806,7 +20806,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func wgemm_bf16_8x48_avx512(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_bf16_8x48_avx512(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·wgemm_bf16_8x48_avx512(SB), NOSPLIT, $0-96
 tile:

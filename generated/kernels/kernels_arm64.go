@@ -119,88 +119,88 @@ func add_f32_neon(rows int, dst *float32, ldd int, src *float32, lds int, n int)
 // wgemm_f16_1x16_neon computes:
 //
 // C[r][j] = start + sum over k of A[r][k]*B[k][j], where start = (acc != 0 ? C[r][j] : 0) + (bias != nil ? bias[j] : 0).
-// b points at a panel [k][16] of 16-bit values, each widened to float32 before it is used; a tile wider than 16 columns reads
-// its panel i at b + i*bstride. Every other k step prefetches the line at pf, of panel i at pf + i*bstride, and then moves pf
-// on by pfstep bytes. k >= 1.
+// b points at a panel [k][16] of values of the type, each widened to float32 before it is used; a tile wider than 16 columns
+// reads its panel i so many values after b: i*bstride. Every other k step prefetches the line at pf, of panel i i*bstride
+// values after pf, and then moves pf on by pfstep bytes. k >= 1.
 // The kernel does this for tiles >= 1 tiles of C, one under the other; prefetches go on through all of them.
 //
 //go:noescape
-func wgemm_f16_1x16_neon(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func wgemm_f16_1x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 
 // wgemm_f16_2x16_neon is wgemm_f16_1x16_neon with 2 rows.
 //
 //go:noescape
-func wgemm_f16_2x16_neon(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func wgemm_f16_2x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 
 // wgemm_f16_3x16_neon is wgemm_f16_1x16_neon with 3 rows.
 //
 //go:noescape
-func wgemm_f16_3x16_neon(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func wgemm_f16_3x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 
 // wgemm_f16_4x16_neon is wgemm_f16_1x16_neon with 4 rows.
 //
 //go:noescape
-func wgemm_f16_4x16_neon(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func wgemm_f16_4x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 
 // wgemm_f16_5x16_neon is wgemm_f16_1x16_neon with 5 rows.
 //
 //go:noescape
-func wgemm_f16_5x16_neon(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func wgemm_f16_5x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 
 // wgemm_f16_6x16_neon is wgemm_f16_1x16_neon with 6 rows.
 //
 //go:noescape
-func wgemm_f16_6x16_neon(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func wgemm_f16_6x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 
 // wgemm_bf16_1x16_neon computes:
 //
 // C[r][j] = start + sum over k of A[r][k]*B[k][j], where start = (acc != 0 ? C[r][j] : 0) + (bias != nil ? bias[j] : 0).
-// b points at a panel [k][16] of 16-bit values, each widened to float32 before it is used; a tile wider than 16 columns reads
-// its panel i at b + i*bstride. Every other k step prefetches the line at pf, of panel i at pf + i*bstride, and then moves pf
-// on by pfstep bytes. k >= 1.
+// b points at a panel [k][16] of values of the type, each widened to float32 before it is used; a tile wider than 16 columns
+// reads its panel i so many values after b: i*bstride. Every other k step prefetches the line at pf, of panel i i*bstride
+// values after pf, and then moves pf on by pfstep bytes. k >= 1.
 // The kernel does this for tiles >= 1 tiles of C, one under the other; prefetches go on through all of them.
 //
 //go:noescape
-func wgemm_bf16_1x16_neon(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func wgemm_bf16_1x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 
 // wgemm_bf16_2x16_neon is wgemm_bf16_1x16_neon with 2 rows.
 //
 //go:noescape
-func wgemm_bf16_2x16_neon(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func wgemm_bf16_2x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 
 // wgemm_bf16_3x16_neon is wgemm_bf16_1x16_neon with 3 rows.
 //
 //go:noescape
-func wgemm_bf16_3x16_neon(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func wgemm_bf16_3x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 
 // wgemm_bf16_4x16_neon is wgemm_bf16_1x16_neon with 4 rows.
 //
 //go:noescape
-func wgemm_bf16_4x16_neon(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func wgemm_bf16_4x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 
 // wgemm_bf16_5x16_neon is wgemm_bf16_1x16_neon with 5 rows.
 //
 //go:noescape
-func wgemm_bf16_5x16_neon(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func wgemm_bf16_5x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 
 // wgemm_bf16_6x16_neon is wgemm_bf16_1x16_neon with 6 rows.
 //
 //go:noescape
-func wgemm_bf16_6x16_neon(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func wgemm_bf16_6x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 
 // expand_f16_neon computes:
 //
-// dst[i] = src[i] widened from 16 bits to float32, exactly, for i < n.
+// dst[i] = value i of the type at src, widened to float32, exactly, for i < n.
 //
 //go:noescape
-func expand_f16_neon(n int, dst *float32, src *uint16)
+func expand_f16_neon(n int, dst *float32, src *uint8)
 
 // expand_bf16_neon computes:
 //
-// dst[i] = src[i] widened from 16 bits to float32, exactly, for i < n.
+// dst[i] = value i of the type at src, widened to float32, exactly, for i < n.
 //
 //go:noescape
-func expand_bf16_neon(n int, dst *float32, src *uint16)
+func expand_bf16_neon(n int, dst *float32, src *uint8)
 
 // qgemm_i8_1x16_neon computes:
 //

@@ -5472,7 +5472,7 @@ done3:
 return:
 	RET
 
-// func wgemm_f16_1x16_neon(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_f16_1x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 TEXT ·wgemm_f16_1x16_neon(SB), NOSPLIT, $0-96
 
 tile:
@@ -5602,7 +5602,7 @@ store:
 	BNE tile
 	RET
 
-// func wgemm_f16_2x16_neon(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_f16_2x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 TEXT ·wgemm_f16_2x16_neon(SB), NOSPLIT, $0-96
 
 tile:
@@ -5770,7 +5770,7 @@ store:
 	BNE tile
 	RET
 
-// func wgemm_f16_3x16_neon(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_f16_3x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 TEXT ·wgemm_f16_3x16_neon(SB), NOSPLIT, $0-96
 
 tile:
@@ -5976,7 +5976,7 @@ store:
 	BNE tile
 	RET
 
-// func wgemm_f16_4x16_neon(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_f16_4x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 TEXT ·wgemm_f16_4x16_neon(SB), NOSPLIT, $0-96
 
 tile:
@@ -6220,7 +6220,7 @@ store:
 	BNE tile
 	RET
 
-// func wgemm_f16_5x16_neon(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_f16_5x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 TEXT ·wgemm_f16_5x16_neon(SB), NOSPLIT, $0-96
 
 tile:
@@ -6502,7 +6502,7 @@ store:
 	BNE tile
 	RET
 
-// func wgemm_f16_6x16_neon(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_f16_6x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 TEXT ·wgemm_f16_6x16_neon(SB), NOSPLIT, $0-96
 
 tile:
@@ -6822,7 +6822,7 @@ store:
 	BNE tile
 	RET
 
-// func wgemm_bf16_1x16_neon(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_bf16_1x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 TEXT ·wgemm_bf16_1x16_neon(SB), NOSPLIT, $0-96
 
 tile:
@@ -6952,7 +6952,7 @@ store:
 	BNE tile
 	RET
 
-// func wgemm_bf16_2x16_neon(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_bf16_2x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 TEXT ·wgemm_bf16_2x16_neon(SB), NOSPLIT, $0-96
 
 tile:
@@ -7120,7 +7120,7 @@ store:
 	BNE tile
 	RET
 
-// func wgemm_bf16_3x16_neon(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_bf16_3x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 TEXT ·wgemm_bf16_3x16_neon(SB), NOSPLIT, $0-96
 
 tile:
@@ -7326,7 +7326,7 @@ store:
 	BNE tile
 	RET
 
-// func wgemm_bf16_4x16_neon(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_bf16_4x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 TEXT ·wgemm_bf16_4x16_neon(SB), NOSPLIT, $0-96
 
 tile:
@@ -7570,7 +7570,7 @@ store:
 	BNE tile
 	RET
 
-// func wgemm_bf16_5x16_neon(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_bf16_5x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 TEXT ·wgemm_bf16_5x16_neon(SB), NOSPLIT, $0-96
 
 tile:
@@ -7852,7 +7852,7 @@ store:
 	BNE tile
 	RET
 
-// func wgemm_bf16_6x16_neon(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func wgemm_bf16_6x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 TEXT ·wgemm_bf16_6x16_neon(SB), NOSPLIT, $0-96
 
 tile:
@@ -8172,7 +8172,7 @@ store:
 	BNE tile
 	RET
 
-// func expand_f16_neon(n int, dst *float32, src *uint16)
+// func expand_f16_neon(n int, dst *float32, src *uint8)
 TEXT ·expand_f16_neon(SB), NOSPLIT, $0-24
 	MOVD n+0(FP), R0
 	MOVD dst+8(FP), R1
@@ -8214,7 +8214,7 @@ last:
 done:
 	RET
 
-// func expand_bf16_neon(n int, dst *float32, src *uint16)
+// func expand_bf16_neon(n int, dst *float32, src *uint8)
 TEXT ·expand_bf16_neon(SB), NOSPLIT, $0-24
 	MOVD n+0(FP), R0
 	MOVD dst+8(FP), R1

@@ -56,54 +56,60 @@ var F32 = []*kernel.Table{
 // F16 has the kernels for weights of type f16, lowest level first.
 var F16 = []*kernel.Table{
 	{
-		F16: kernel.Half{
+		Level: "generic",
+		Widening: []kernel.Widening{{
 			Expand: expand_f16_generic,
 			Gemm:   []kernel.WGemm{nil, wgemm_f16_1x16_generic, wgemm_f16_2x16_generic, wgemm_f16_3x16_generic, wgemm_f16_4x16_generic},
 			NR:     16,
-		},
-		Level: "generic",
+			Type:   "f16",
+		}},
 	},
 	{
-		F16: kernel.Half{
+		Level: "avx2",
+		Widening: []kernel.Widening{{
 			Expand: expand_f16_avx2,
 			Gemm:   []kernel.WGemm{nil, wgemm_f16_1x16_avx2, wgemm_f16_2x16_avx2, wgemm_f16_3x16_avx2, wgemm_f16_4x16_avx2, wgemm_f16_5x16_avx2, wgemm_f16_6x16_avx2},
 			NR:     16,
-		},
-		Level: "avx2",
+			Type:   "f16",
+		}},
 	},
 	{
-		F16: kernel.Half{
+		Level: "avx512",
+		Widening: []kernel.Widening{{
 			Gemm: []kernel.WGemm{nil, wgemm_f16_1x48_avx512, wgemm_f16_2x48_avx512, wgemm_f16_3x48_avx512, wgemm_f16_4x48_avx512, wgemm_f16_5x48_avx512, wgemm_f16_6x48_avx512, wgemm_f16_7x48_avx512, wgemm_f16_8x48_avx512},
 			NR:   48,
-		},
-		Level: "avx512",
+			Type: "f16",
+		}},
 	},
 }
 
 // BF16 has the kernels for weights of type bf16, lowest level first.
 var BF16 = []*kernel.Table{
 	{
-		BF16: kernel.Half{
+		Level: "generic",
+		Widening: []kernel.Widening{{
 			Expand: expand_bf16_generic,
 			Gemm:   []kernel.WGemm{nil, wgemm_bf16_1x16_generic, wgemm_bf16_2x16_generic, wgemm_bf16_3x16_generic, wgemm_bf16_4x16_generic},
 			NR:     16,
-		},
-		Level: "generic",
+			Type:   "bf16",
+		}},
 	},
 	{
-		BF16: kernel.Half{
+		Level: "avx2",
+		Widening: []kernel.Widening{{
 			Expand: expand_bf16_avx2,
 			Gemm:   []kernel.WGemm{nil, wgemm_bf16_1x16_avx2, wgemm_bf16_2x16_avx2, wgemm_bf16_3x16_avx2, wgemm_bf16_4x16_avx2, wgemm_bf16_5x16_avx2, wgemm_bf16_6x16_avx2},
 			NR:     16,
-		},
-		Level: "avx2",
+			Type:   "bf16",
+		}},
 	},
 	{
-		BF16: kernel.Half{
+		Level: "avx512",
+		Widening: []kernel.Widening{{
 			Gemm: []kernel.WGemm{nil, wgemm_bf16_1x48_avx512, wgemm_bf16_2x48_avx512, wgemm_bf16_3x48_avx512, wgemm_bf16_4x48_avx512, wgemm_bf16_5x48_avx512, wgemm_bf16_6x48_avx512, wgemm_bf16_7x48_avx512, wgemm_bf16_8x48_avx512},
 			NR:   48,
-		},
-		Level: "avx512",
+			Type: "bf16",
+		}},
 	},
 }
 

@@ -44,40 +44,44 @@ var F32 = []*kernel.Table{
 // F16 has the kernels for weights of type f16, lowest level first.
 var F16 = []*kernel.Table{
 	{
-		F16: kernel.Half{
+		Level: "generic",
+		Widening: []kernel.Widening{{
 			Expand: expand_f16_generic,
 			Gemm:   []kernel.WGemm{nil, wgemm_f16_1x16_generic, wgemm_f16_2x16_generic, wgemm_f16_3x16_generic, wgemm_f16_4x16_generic},
 			NR:     16,
-		},
-		Level: "generic",
+			Type:   "f16",
+		}},
 	},
 	{
-		F16: kernel.Half{
+		Level: "neon",
+		Widening: []kernel.Widening{{
 			Expand: expand_f16_neon,
 			Gemm:   []kernel.WGemm{nil, wgemm_f16_1x16_neon, wgemm_f16_2x16_neon, wgemm_f16_3x16_neon, wgemm_f16_4x16_neon, wgemm_f16_5x16_neon, wgemm_f16_6x16_neon},
 			NR:     16,
-		},
-		Level: "neon",
+			Type:   "f16",
+		}},
 	},
 }
 
 // BF16 has the kernels for weights of type bf16, lowest level first.
 var BF16 = []*kernel.Table{
 	{
-		BF16: kernel.Half{
+		Level: "generic",
+		Widening: []kernel.Widening{{
 			Expand: expand_bf16_generic,
 			Gemm:   []kernel.WGemm{nil, wgemm_bf16_1x16_generic, wgemm_bf16_2x16_generic, wgemm_bf16_3x16_generic, wgemm_bf16_4x16_generic},
 			NR:     16,
-		},
-		Level: "generic",
+			Type:   "bf16",
+		}},
 	},
 	{
-		BF16: kernel.Half{
+		Level: "neon",
+		Widening: []kernel.Widening{{
 			Expand: expand_bf16_neon,
 			Gemm:   []kernel.WGemm{nil, wgemm_bf16_1x16_neon, wgemm_bf16_2x16_neon, wgemm_bf16_3x16_neon, wgemm_bf16_4x16_neon, wgemm_bf16_5x16_neon, wgemm_bf16_6x16_neon},
 			NR:     16,
-		},
-		Level: "neon",
+			Type:   "bf16",
+		}},
 	},
 }
 

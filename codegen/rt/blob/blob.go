@@ -57,22 +57,6 @@ const PackingPanels16 = 1
 // DType is the element type of a tensor in a weight file.
 type DType uint8
 
-// The element types.
-const (
-	F32 DType = iota + 1
-	F16
-	BF16
-	I8
-	I32
-	BF16Dot // bf16 in pairs, for products of bf16
-	I8X2    // as I8, for products of rows that are rounded twice
-)
-
-var dtypes = [...]struct {
-	name string
-	size int
-}{F32: {"f32", 4}, F16: {"f16", 2}, BF16: {"bf16", 2}, I8: {"i8", 1}, I32: {"i32", 4}, BF16Dot: {"bf16dot", 2}, I8X2: {"i8x2", 1}}
-
 // Size returns the bytes of a value.
 func (d DType) Size() int { return dtypes[d].size }
 

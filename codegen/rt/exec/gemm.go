@@ -68,8 +68,8 @@ type gemmTask struct {
 	seqs       int
 	cstep      int // rows of C from one sequence to the next; of A it is m
 	gelu       bool
-	half       *kernel.Half // kernels for w if it holds 16-bit values
-	wide       [][]float32  // of each worker: panels of them, or of bytes, widened
+	narrow     *kernel.Widening // kernels for w if its values are widened
+	wide       [][]float32      // of each worker: panels of them, or of bytes, widened
 
 	dot   *kernel.Dot // kernels for w if it holds pairs of bf16
 	pairs []uint16    // A in bf16, rows ldp apart
@@ -169,7 +169,7 @@ func (e *Exec) weigh(l *Linear) {
 	g.size, g.then, g.first = l.size(), e.order.after(l), e.weights
 	g.n, g.kk = l.N, l.K
 	g.layer, g.passes = l, l.passes()
-	g.w, g.bias, g.half, g.dot, g.i8 = e.w(l.W), e.w(l.Bias), halfOf(g.k, l.DType), nil, nil
+	g.w, g.bias, g.narrow, g.dot, g.i8 = e.w(l.W), e.w(l.Bias), widening(g.k, l.DType), nil, nil
 	switch l.DType {
 	case blob.I8, blob.I8X2:
 		g.i8, g.twice = &g.k.I8, l.DType == blob.I8X2
@@ -181,7 +181,7 @@ func (e *Exec) weigh(l *Linear) {
 	}
 	need := 0
 	switch {
-	case g.half != nil && g.half.Once:
+	case g.narrow != nil && g.narrow.Once:
 		need = (l.K + g.passes - 1) / g.passes * g.k.NR
 	case g.i8 != nil && g.i8.Widen != nil:
 		k := panelGroups(l.K)
@@ -218,7 +218,7 @@ func (e *Exec) runGemm(seqs int) {
 	g.groups = (ceil16(g.n)/16 + width - 1) / width
 	class := g.layer.Cut.class(g.m)
 	g.ahead = class.Ahead
-	if g.size == 2 && g.m >= halfAhead {
+	if g.size < 4 && g.m >= narrowAhead {
 		g.ahead = 0
 	}
 	g.blocks = 1
@@ -250,8 +250,8 @@ func (g *gemmTask) tile() (mr, nr int) {
 	if g.dot != nil {
 		return len(g.dot.Gemm) - 1, g.dot.NR
 	}
-	if g.half != nil && !g.half.Once {
-		return len(g.half.Gemm) - 1, g.half.NR
+	if g.narrow != nil && !g.narrow.Once {
+		return len(g.narrow.Gemm) - 1, g.narrow.NR
 	}
 	return g.k.MR, g.k.NR
 }
@@ -333,12 +333,12 @@ func (g *gemmTask) compute(block, p0, p1, worker int) {
 			switch {
 			case g.dot != nil:
 				panel(g, &s, g.dot.Gemm, g.dot.Gemm16, &g.pairs[(seq*g.m+r0)*g.ldp+s.k0], g.ldp, unit)
-			case g.half == nil:
+			case g.narrow == nil:
 				panel(g, &s, g.k.Gemm, g.k.Gemm16, at(a, s.k0), g.lda, unit)
-			case !g.half.Once:
-				panel(g, &s, g.half.Gemm, g.half.Gemm16, at(a, s.k0), g.lda, unit)
-			case rows < len(g.half.Gemm):
-				panel(g, &s, nil, g.half.Gemm16, at(a, s.k0), g.lda, unit)
+			case !g.narrow.Once:
+				panel(g, &s, g.narrow.Gemm, g.narrow.Gemm16, at(a, s.k0), g.lda, unit)
+			case rows < len(g.narrow.Gemm):
+				panel(g, &s, nil, g.narrow.Gemm16, at(a, s.k0), g.lda, unit)
 			default:
 				g.widePanel(p, rows, s.k0, s.k1, a, c, s.bias, s.acc, worker)
 			}

@@ -7,11 +7,11 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/kernel"
 )
 
-// halfAhead is the number of rows from which on products with 16-bit weights prefetch the
-// panels that are next.
-const halfAhead = 8
+// narrowAhead is the number of rows from which on products with weights of 16 bits or less
+// prefetch the panels that are next.
+const narrowAhead = 8
 
-// widePanel is panel for 16-bit weights that tiles widen slowly: they are widened once, into
+// widePanel is panel for narrow weights that tiles widen slowly: they are widened once, into
 // memory of the worker. The sums are the same.
 func (g *gemmTask) widePanel(p, rows, k0, k1 int, a, c, bias *float32, acc, worker int) {
 	per, k := g.k.NR/16, k1-k0
@@ -26,7 +26,7 @@ func (g *gemmTask) widePanel(p, rows, k0, k1 int, a, c, bias *float32, acc, work
 	}
 	wide := &g.wide[worker][0]
 	for i := range n {
-		g.half.Expand(k*16, at(wide, i*k*16), half(g.w, ((first+i)*g.kk+k0)*16))
+		g.narrow.Expand(k*16, at(wide, i*k*16), narrow(g.w, ((first+i)*g.kk+k0)*16*g.size))
 	}
 	if n == per {
 		g.wideStrip(g.k.Gemm, k, rows, a, wide, column(c, 0), column(bias, 0), acc)
@@ -48,16 +48,10 @@ func (g *gemmTask) wideStrip(tile []kernel.Gemm, k, rows int, a, b, c, bias *flo
 	}
 }
 
-// halfOf returns the kernels for weights of type d, nil if these are not of 16 bits that are widened.
-func halfOf(k *kernel.Table, d blob.DType) *kernel.Half {
-	switch d {
-	case blob.F16:
-		return &k.F16
-	case blob.BF16:
-		return &k.BF16
-	}
-	return nil
+// widening returns the kernels for weights of type d, nil if these are not widened.
+func widening(k *kernel.Table, d blob.DType) *kernel.Widening {
+	return k.Widens(max(blob.F32, d).String())
 }
 
-// half returns the address of the i-th 16-bit value from p on.
-func half(p *float32, i int) *uint16 { return (*uint16)(unsafe.Add(unsafe.Pointer(p), 2*i)) }
+// narrow returns what lies so many bytes after p.
+func narrow(p *float32, bytes int) *uint8 { return (*uint8)(unsafe.Add(unsafe.Pointer(p), bytes)) }

@@ -29,8 +29,9 @@ type rowTask struct {
 	// Operands; each fn says which it reads.
 	dst, src, more Mat
 	g, b           *float32
-	half           *kernel.Half
-	scales         *float32 // of a table of bytes
+	narrow         *kernel.Widening // of a table
+	size           int              // of its elements
+	scales         *float32         // of a table of bytes
 	eps            float32
 	i              int
 	secs           []Section // a copy: the caller's need not be on the heap
@@ -309,7 +310,7 @@ func (e *Exec) EmbedText(dst Mat, m *Embed) {
 	want(dst.Rows == e.T && dst.Cols == m.D, "embed text", dst)
 	t := &e.each
 	t.fn, t.dst, t.i, t.g, t.b, t.at = embedTask, dst, m.Vocab, e.w(m.Table), e.w(m.Pos), m.At
-	t.half, t.scales = halfOf(e.kern, m.DType), nil
+	t.narrow, t.size, t.scales = widening(e.kern, m.DType), m.DType.Size(), nil
 	if m.DType == blob.I8 {
 		t.scales = at(t.g, (m.Vocab*m.D+3)/4)
 	}
@@ -332,8 +333,8 @@ func embedTask(t *rowTask, lo, hi int) {
 			row := t.dst.row(r)
 			var word []float32
 			switch {
-			case t.half != nil:
-				t.half.Expand(d, &row[0], half(t.g, id*d))
+			case t.narrow != nil:
+				t.narrow.Expand(d, &row[0], narrow(t.g, id*d*t.size))
 				word = row
 			case t.scales != nil:
 				scale := *at(t.scales, id)

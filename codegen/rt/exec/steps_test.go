@@ -241,6 +241,9 @@ func TestLinear(t *testing.T) {
 	})
 }
 
+// half is the i-th 16-bit value from p on.
+func half(p *float32, i int) *uint16 { return (*uint16)(unsafe.Add(unsafe.Pointer(p), 2*i)) }
+
 // Weights in 16 bits give what the same weights give in float32, bit for bit, whether
 // they are read as they are or widened before.
 func TestHalfLinear(t *testing.T) {
@@ -250,7 +253,7 @@ func TestHalfLinear(t *testing.T) {
 			if kerneltest.BF16s(k, 3, 48); once {
 				kerneltest.BF16s(k, 2, 16)
 			}
-			k.BF16.Once = once
+			k.Widens("bf16").Once = once
 			for _, s := range []struct{ m, k, n int }{{1, 2, 1}, {2, 24, 33}, {3, 8, 100}, {25, 64, 160}, {405, 6, 20}, {2, 2000, 40}, {5, 2000, 40}, {17, 1538, 112}} {
 				w := newWorld(t, k, threads)
 				l, _, _ := w.linear(s.k, s.n, true)

@@ -8,9 +8,11 @@ import (
 	"strings"
 )
 
-// Half holds the kernels for weights of one 16-bit type; all nil in a package without.
-// Gemm[mr] computes mr rows and NR columns, Gemm16 are the tiles of the last panels.
-type Half struct {
+// Widening holds the kernels for weights of one type whose values are widened to float32
+// before they are multiplied. Gemm[mr] computes mr rows and NR columns, Gemm16 are the tiles
+// of the last panels; there may be none.
+type Widening struct {
+	Type   string // such as bf16
 	NR     int
 	Gemm   []WGemm
 	Gemm16 []WGemm
@@ -84,9 +86,19 @@ type Table struct {
 	PackK     PackK
 	Add       Add
 
-	F16, BF16 Half
-	Dot       Dot
-	I8        Int8
+	Widening []Widening // one a type
+	Dot      Dot
+	I8       Int8
+}
+
+// Widens returns the kernels for weights of a type that is widened, nil if there are none.
+func (k *Table) Widens(dtype string) *Widening {
+	for i := range k.Widening {
+		if k.Widening[i].Type == dtype {
+			return &k.Widening[i]
+		}
+	}
+	return nil
 }
 
 // Info names the kernel that runs an operation.
@@ -127,7 +139,7 @@ type row struct {
 
 // rows lists the families, but for those of products of bytes, of which a level has all or none.
 func (k *Table) rows() []row {
-	return []row{
+	rows := []row{
 		{"gemm_f32", &k.Gemm, &k.NR, &k.Gemm16},
 		{"gemmv_f32", &k.GemmV, &k.VNR, &k.GemmV16},
 		{"softmax_f32", &k.Softmax, nil, nil},
@@ -136,24 +148,31 @@ func (k *Table) rows() []row {
 		{"gelu_f32", &k.Gelu, nil, nil},
 		{"packk_f32", &k.PackK, nil, nil},
 		{"add_f32", &k.Add, nil, nil},
-		{"wgemm_f16", &k.F16.Gemm, &k.F16.NR, &k.F16.Gemm16},
-		{"expand_f16", &k.F16.Expand, nil, nil},
-		{"wgemm_bf16", &k.BF16.Gemm, &k.BF16.NR, &k.BF16.Gemm16},
-		{"expand_bf16", &k.BF16.Expand, nil, nil},
-		{"dgemm_bf16dot", &k.Dot.Gemm, &k.Dot.NR, &k.Dot.Gemm16},
-		{"round_bf16dot", &k.Dot.Round, nil, nil},
 	}
+	for i := range k.Widening {
+		w := &k.Widening[i]
+		rows = append(rows, row{"wgemm_" + w.Type, &w.Gemm, &w.NR, &w.Gemm16}, row{"expand_" + w.Type, &w.Expand, nil, nil})
+	}
+	return append(rows, row{"dgemm_bf16dot", &k.Dot.Gemm, &k.Dot.NR, &k.Dot.Gemm16}, row{"round_bf16dot", &k.Dot.Round, nil, nil})
 }
 
 // resolve lays the tables, lowest level first, over each other. It reports what
 // is missing when even the lowest table leaves a field of float32 nil.
 func resolve(tables []*Table) (*Table, []Info, error) {
 	out, name := &Table{}, map[string]string{}
+	for _, t := range tables {
+		for _, w := range t.Widening {
+			if out.Widens(w.Type) == nil {
+				out.Widening = append(out.Widening, Widening{Type: w.Type})
+			}
+		}
+	}
 	rows := out.rows()
 	for _, t := range tables {
 		out.Level = t.Level
-		for i, from := range t.rows() {
-			to, kernels := rows[i], reflect.ValueOf(from.kernels).Elem()
+		for _, from := range t.rows() {
+			to := rows[slices.IndexFunc(rows, func(r row) bool { return r.family == from.family })]
+			kernels := reflect.ValueOf(from.kernels).Elem()
 			if kernels.IsNil() {
 				continue
 			}
@@ -175,16 +194,14 @@ func resolve(tables []*Table) (*Table, []Info, error) {
 			name[to.family] = fmt.Sprintf("%s_%dx%d_%s", to.family, tiles-1, *to.nr, t.Level)
 		}
 		out.MR = len(out.Gemm) - 1
-		for _, half := range []struct {
-			family   string
-			to, from *Half
-		}{{"wgemm_f16", &out.F16, &t.F16}, {"wgemm_bf16", &out.BF16, &t.BF16}} {
-			switch {
-			case half.from.Gemm != nil:
-				half.to.Once = t.Level == levels[0].name
-			case t.Gemm != nil && half.to.Once:
+		for i := range out.Widening {
+			to := &out.Widening[i]
+			switch from := t.Widens(to.Type); {
+			case from != nil && from.Gemm != nil:
+				to.Once = t.Level == levels[0].name
+			case t.Gemm != nil && (to.Once || to.Gemm == nil):
 				// Plain Go is no match for this level's tiles: weights are widened for those.
-				half.to.Gemm, name[half.family] = nil, name["gemm_f32"]
+				to.Once, to.Gemm, name["wgemm_"+to.Type] = true, nil, name["gemm_f32"]
 			}
 		}
 		if from := t.I8; len(from.Gemm) > 1 {

@@ -53,16 +53,16 @@ type (
 	// WGemm is a kernel of op wgemm, which computes:
 	//
 	// C[r][j] = start + sum over k of A[r][k]*B[k][j], where start = (acc != 0 ? C[r][j] : 0) + (bias != nil ? bias[j] : 0).
-	// b points at a panel [k][16] of 16-bit values, each widened to float32 before it is used; a tile wider than 16 columns reads
-	// its panel i at b + i*bstride. Every other k step prefetches the line at pf, of panel i at pf + i*bstride, and then moves pf
-	// on by pfstep bytes. k >= 1.
+	// b points at a panel [k][16] of values of the type, each widened to float32 before it is used; a tile wider than 16 columns
+	// reads its panel i so many values after b: i*bstride. Every other k step prefetches the line at pf, of panel i i*bstride
+	// values after pf, and then moves pf on by pfstep bytes. k >= 1.
 	// The kernel does this for tiles >= 1 tiles of C, one under the other; prefetches go on through all of them.
-	WGemm = func(tiles int, k int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+	WGemm = func(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 
 	// Expand is a kernel of op expand, which computes:
 	//
-	// dst[i] = src[i] widened from 16 bits to float32, exactly, for i < n.
-	Expand = func(n int, dst *float32, src *uint16)
+	// dst[i] = value i of the type at src, widened to float32, exactly, for i < n.
+	Expand = func(n int, dst *float32, src *uint8)
 
 	// QGemm is a kernel of op qgemm, which computes:
 	//

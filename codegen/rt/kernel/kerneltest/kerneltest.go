@@ -170,7 +170,7 @@ func Naive(level string, mr, nr int) *kernel.Table {
 // BF16s gives a table kernels for bf16 weights, with tiles of up to mr rows and nr columns.
 func BF16s(k *kernel.Table, mr, nr int) {
 	widen := func(h uint16) float32 { return math.Float32frombits(uint32(h) << 16) }
-	k.BF16 = kernel.Half{NR: nr, Expand: func(n int, dst *float32, src *uint16) {
+	w := kernel.Widening{Type: "bf16", NR: nr, Expand: func(n int, dst *float32, src *uint8) {
 		for i := range n {
 			*at(dst, i) = widen(*half((*float32)(unsafe.Pointer(src)), i))
 		}
@@ -178,18 +178,19 @@ func BF16s(k *kernel.Table, mr, nr int) {
 	tiles := func(nr int) []kernel.WGemm {
 		fs := make([]kernel.WGemm, mr+1)
 		for i := 1; i <= mr; i++ {
-			fs[i] = func(tiles, n int, a *float32, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int) {
+			fs[i] = func(tiles, n int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int) {
 				prefetched.Add(uint32(*pf)) // the first prefetch lies inside the weights
 				panels := make([]float32, nr*n)
 				for p := range nr / 16 {
-					k.BF16.Expand(16*n, &panels[16*n*p], half((*float32)(unsafe.Pointer(b)), p*bstride))
+					w.Expand(16*n, &panels[16*n*p], (*uint8)(unsafe.Add(unsafe.Pointer(b), 2*p*bstride)))
 				}
 				naiveGemm(i, nr)(tiles, n, a, lda, &panels[0], 16*n, c, ldc, bias, acc, &panels[0], 0)
 			}
 		}
 		return fs
 	}
-	k.BF16.Gemm, k.BF16.Gemm16 = tiles(nr), tiles(16)
+	w.Gemm, w.Gemm16 = tiles(nr), tiles(16)
+	k.Widening = []kernel.Widening{w}
 }
 
 // prefetched keeps the reads of what would be prefetched.
