@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 
 	"github.com/multiway-go/multiway/asm"
-	"github.com/multiway-go/multiway/codegen/rt/file"
+	"github.com/multiway-go/multiway/ir/file"
 )
 
 // Library returns the files of package generated/kernels, by name: every kernel of the catalogue, compiled, the tables of

@@ -19,9 +19,9 @@ import (
 
 	"github.com/multiway-go/multiway/codegen/rt/blob"
 	"github.com/multiway-go/multiway/codegen/rt/caption"
-	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
 	"github.com/multiway-go/multiway/ir"
+	"github.com/multiway-go/multiway/ir/file"
 )
 
 // Placement says where a package's weights are at run time.

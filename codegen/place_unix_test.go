@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/multiway-go/multiway/codegen"
-	"github.com/multiway-go/multiway/codegen/rt/file"
+	"github.com/multiway-go/multiway/ir/file"
 )
 
 // A pipe where a file of the package belongs is refused, and nobody waits for it.

@@ -19,10 +19,10 @@ import (
 	"github.com/multiway-go/multiway/codegen/engine"
 	"github.com/multiway-go/multiway/codegen/inputs"
 	"github.com/multiway-go/multiway/codegen/rt"
-	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/codegen/rt/kernel"
 	"github.com/multiway-go/multiway/golden/cases"
 	"github.com/multiway-go/multiway/ir"
+	"github.com/multiway-go/multiway/ir/file"
 	"github.com/multiway-go/multiway/ir/model"
 	"github.com/multiway-go/multiway/ir/precision"
 )

@@ -13,10 +13,10 @@ import (
 	"github.com/multiway-go/multiway/codegen/engine"
 	"github.com/multiway-go/multiway/codegen/inputs"
 	"github.com/multiway-go/multiway/codegen/rt"
-	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/golden/cases"
 	"github.com/multiway-go/multiway/ir"
 	"github.com/multiway-go/multiway/ir/checkpoint"
+	"github.com/multiway-go/multiway/ir/file"
 )
 
 // RecordOptions say what Record records.

@@ -14,7 +14,7 @@ import (
 	"github.com/multiway-go/multiway/codegen/compile"
 	"github.com/multiway-go/multiway/codegen/rt/bench"
 	"github.com/multiway-go/multiway/codegen/rt/cli"
-	"github.com/multiway-go/multiway/codegen/rt/file"
+	"github.com/multiway-go/multiway/ir/file"
 	"github.com/multiway-go/multiway/ir/precision"
 )
 

@@ -9,8 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/multiway-go/multiway/codegen/rt/cli"
-	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/ir"
+	"github.com/multiway-go/multiway/ir/file"
 	"github.com/multiway-go/multiway/ir/model"
 	"github.com/multiway-go/multiway/passes"
 )

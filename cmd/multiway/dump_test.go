@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/ir"
+	"github.com/multiway-go/multiway/ir/file"
 )
 
 // A program's text is read from a regular file of a bounded size.

@@ -16,8 +16,8 @@ import (
 
 	"github.com/multiway-go/multiway/codegen/compile"
 	"github.com/multiway-go/multiway/codegen/rt/cli"
-	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/codegen/rt/interrupt"
+	"github.com/multiway-go/multiway/ir/file"
 
 	// Compiled models link to it, and a vendor folder has what the tools of a module import.
 	_ "github.com/multiway-go/multiway/generated/kernels"

@@ -7,9 +7,9 @@ import (
 
 	"github.com/multiway-go/multiway/codegen/compile"
 	"github.com/multiway-go/multiway/codegen/rt/cli"
-	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/codegen/rt/token"
 	"github.com/multiway-go/multiway/golden"
+	"github.com/multiway-go/multiway/ir/file"
 )
 
 func recordCommand() *cobra.Command {

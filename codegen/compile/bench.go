@@ -16,9 +16,9 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/codegen/rt/bench"
 	rtexec "github.com/multiway-go/multiway/codegen/rt/exec"
-	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/codegen/rt/interrupt"
 	"github.com/multiway-go/multiway/codegen/tune"
+	"github.com/multiway-go/multiway/ir/file"
 )
 
 // Scratch is a program in a temporary folder that times models side by side, unchecked,

@@ -10,10 +10,10 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
 	"github.com/multiway-go/multiway/ir"
 	"github.com/multiway-go/multiway/ir/checkpoint"
+	"github.com/multiway-go/multiway/ir/file"
 	"github.com/multiway-go/multiway/ir/model"
 )
 

@@ -10,11 +10,11 @@ import (
 	"strings"
 
 	"github.com/multiway-go/multiway/codegen/inputs"
-	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/codegen/rt/imagefile"
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
 	"github.com/multiway-go/multiway/ir"
 	"github.com/multiway-go/multiway/ir/checkpoint"
+	"github.com/multiway-go/multiway/ir/file"
 )
 
 // ExpectBound is how far a tensor may be from the expected one, as a share of its largest value, unless the user says

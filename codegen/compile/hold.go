@@ -11,9 +11,9 @@ import (
 	"github.com/multiway-go/multiway/codegen/inputs"
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/codegen/rt/engineproc"
-	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
 	"github.com/multiway-go/multiway/ir"
+	"github.com/multiway-go/multiway/ir/file"
 	"github.com/multiway-go/multiway/ir/model"
 )
 

@@ -11,7 +11,7 @@ import (
 	"strings"
 
 	"github.com/multiway-go/multiway/codegen"
-	"github.com/multiway-go/multiway/codegen/rt/file"
+	"github.com/multiway-go/multiway/ir/file"
 )
 
 // maxSource bounds a Go file that is looked at for its package clause, in bytes.

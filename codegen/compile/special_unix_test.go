@@ -11,8 +11,8 @@ import (
 	"testing"
 
 	"github.com/multiway-go/multiway/codegen/compile"
-	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/ir/checkpoint"
+	"github.com/multiway-go/multiway/ir/file"
 )
 
 // Whatever the compiler reads, a pipe, a device or a folder in its place is refused, and nobody waits for it.

@@ -14,10 +14,10 @@ import (
 	"github.com/multiway-go/multiway/codegen"
 	"github.com/multiway-go/multiway/codegen/engine"
 	"github.com/multiway-go/multiway/codegen/rt/blob"
-	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/codegen/tune"
 	"github.com/multiway-go/multiway/ir"
 	"github.com/multiway-go/multiway/ir/checkpoint"
+	"github.com/multiway-go/multiway/ir/file"
 )
 
 // Options say what Write builds.

@@ -13,8 +13,8 @@ import (
 	"github.com/multiway-go/multiway/asm"
 	"github.com/multiway-go/multiway/codegen"
 	"github.com/multiway-go/multiway/codegen/rt/engineproc"
-	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/ir"
+	"github.com/multiway-go/multiway/ir/file"
 )
 
 // Engine is a planned program compiled to a program of its own.

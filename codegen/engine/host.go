@@ -18,8 +18,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/codegen/rt/interrupt"
+	"github.com/multiway-go/multiway/ir/file"
 
 	// The main programs link to them, to the readers of pictures where it is asked for: here
 	// those are empty. A vendor folder has what the tools of a module import.
@@ -178,7 +178,7 @@ func (h *host) module(path, root, gomod string, vendored bool) error {
 	}
 	if path == modulePath { // the stand-in is this module, and has the main package besides
 		h.path = path
-		for _, dir := range []string{"codegen/rt", "generated/kernels"} {
+		for _, dir := range []string{"codegen/rt", "generated/kernels", "ir/file"} {
 			h.links = append(h.links, symlink{dir, filepath.Join(root, filepath.FromSlash(dir))})
 		}
 		return nil

@@ -9,12 +9,12 @@ import (
 	"strings"
 
 	"github.com/multiway-go/multiway/codegen/rt"
-	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/codegen/rt/imagefile"
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
 	"github.com/multiway-go/multiway/codegen/rt/task"
 	"github.com/multiway-go/multiway/codegen/rt/token"
 	"github.com/multiway-go/multiway/ir"
+	"github.com/multiway-go/multiway/ir/file"
 )
 
 // TextIDs is the number of ids in the text that functions are checked on.

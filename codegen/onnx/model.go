@@ -8,8 +8,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/ir"
+	"github.com/multiway-go/multiway/ir/file"
 )
 
 // Options say how a function is written.

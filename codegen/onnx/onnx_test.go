@@ -15,9 +15,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/multiway-go/multiway/codegen/onnx"
-	place "github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/ir"
 	"github.com/multiway-go/multiway/ir/checkpoint"
+	place "github.com/multiway-go/multiway/ir/file"
 	"github.com/multiway-go/multiway/ir/model"
 	"github.com/multiway-go/multiway/passes"
 )

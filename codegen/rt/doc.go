@@ -36,7 +36,7 @@
 // their sequence ([BatchError], [ErrNotFinite]). [Model.Fingerprint] says whether results
 // of two builds can be compared; [WithVerify] has the weights compared with their hash.
 //
-// Imports: the standard library, golang.org/x/sys and, of ours, rt/file; everything
+// Imports: the standard library, golang.org/x/sys and, of ours besides its own rooms, ir/file; everything
 // generated imports rt. It is not a tensor library: the steps are those the
 // compiler emits, they trust its shapes, and a broken shape is a panic. What
 // users give (batches, weight files, options) is checked and gives errors.

@@ -16,8 +16,8 @@ import (
 
 	"github.com/multiway-go/multiway/codegen/rt/blob"
 	"github.com/multiway-go/multiway/codegen/rt/exec"
-	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/codegen/rt/kernel"
+	"github.com/multiway-go/multiway/ir/file"
 )
 
 // Contract2 is named by every generated package written for this contract between

@@ -15,8 +15,8 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/ir/checkpoint"
+	"github.com/multiway-go/multiway/ir/file"
 )
 
 // Bounds on what a case.json may declare.

@@ -9,7 +9,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/multiway-go/multiway/codegen/rt/file"
+	"github.com/multiway-go/multiway/ir/file"
 )
 
 // A pipe, a device or a folder in the place of a case is refused, and nobody waits for it.

@@ -203,7 +203,7 @@ func TestWindows(t *testing.T) {
 
 	// How files get their places. Old Wines do not remove folders in the way of package os, so that a test may fail by what
 	// removes its own, and by nothing else.
-	status, out, errs := s.command(s.compile(t, "./codegen/rt/file", "test", "-c"), "-test.v", "-test.run=^(TestWrite|TestLock|TestReplaceInUse)$")
+	status, out, errs := s.command(s.compile(t, "./ir/file", "test", "-c"), "-test.v", "-test.run=^(TestWrite|TestLock|TestReplaceInUse)$")
 	removal := regexp.MustCompile(`(?m)^ +testing\.go:\d+: TempDir RemoveAll cleanup: .* Invalid function\.\n--- FAIL: `)
 	rest := removal.ReplaceAllString(out, "--- PASS: ")
 	if n := strings.Count(rest, "--- PASS: "); n != 3 || strings.Contains(rest, ".go:") {

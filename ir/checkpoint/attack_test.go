@@ -13,7 +13,7 @@ import (
 	"testing"
 
 	"github.com/multiway-go/multiway/asm/asmtest"
-	"github.com/multiway-go/multiway/codegen/rt/file"
+	"github.com/multiway-go/multiway/ir/file"
 )
 
 // doubled is a tuple of 2^n leaves in n bytes.

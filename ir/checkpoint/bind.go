@@ -6,8 +6,8 @@ import (
 	"sort"
 	"strings"
 
-	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/ir"
+	"github.com/multiway-go/multiway/ir/file"
 )
 
 // Report says what [Bind] did with the tensors of a source.

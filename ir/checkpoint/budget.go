@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/multiway-go/multiway/codegen/rt/file"
+	"github.com/multiway-go/multiway/ir/file"
 )
 
 // budget bounds what a reader holds and does. What is held counts its bytes, about; a step that holds nothing counts as

@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/multiway-go/multiway/codegen/rt/file"
+	"github.com/multiway-go/multiway/ir/file"
 )
 
 // Bounds on a pickle.

@@ -11,7 +11,7 @@ import (
 	"sort"
 	"strings"
 
-	"github.com/multiway-go/multiway/codegen/rt/file"
+	"github.com/multiway-go/multiway/ir/file"
 )
 
 // maxHeader bounds the JSON header of a safetensors file. The largest published

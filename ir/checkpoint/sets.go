@@ -7,7 +7,7 @@ import (
 	"sort"
 	"strings"
 
-	"github.com/multiway-go/multiway/codegen/rt/file"
+	"github.com/multiway-go/multiway/ir/file"
 )
 
 // Set is one of several sets of weights in a file: tensors of a dict in a pickle, or those whose names begin alike.

@@ -11,7 +11,7 @@ import (
 	"sort"
 	"strings"
 
-	"github.com/multiway-go/multiway/codegen/rt/file"
+	"github.com/multiway-go/multiway/ir/file"
 )
 
 // Bounds on a checkpoint in several files, all of which are open at a time.

@@ -8,8 +8,8 @@ import (
 	"strings"
 	"unsafe"
 
-	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/ir"
+	"github.com/multiway-go/multiway/ir/file"
 )
 
 // DType is how a tensor's elements are stored, as this package prints it:

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/multiway-go/multiway/codegen/rt/file"
+	"github.com/multiway-go/multiway/ir/file"
 )
 
 // Guess is what the names and shapes of a checkpoint's tensors tell of its model.

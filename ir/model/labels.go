@@ -11,7 +11,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/multiway-go/multiway/codegen/rt/file"
+	"github.com/multiway-go/multiway/ir/file"
 )
 
 // maxLabels bounds a labels file in bytes.

@@ -7,8 +7,8 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/ir"
+	"github.com/multiway-go/multiway/ir/file"
 )
 
 // Options say what Lower writes beyond the description.

@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/multiway-go/multiway/codegen/rt/file"
+	"github.com/multiway-go/multiway/ir/file"
 )
 
 // Sketch says what the description of a guess names besides the model.

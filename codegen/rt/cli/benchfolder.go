@@ -12,10 +12,10 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/codegen/rt/bench"
 	"github.com/multiway-go/multiway/codegen/rt/exec"
-	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/codegen/rt/imagefile"
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
 	"github.com/multiway-go/multiway/codegen/rt/task"
+	"github.com/multiway-go/multiway/ir/file"
 )
 
 // maxBenchPictures is how many pictures of a folder are timed, the first ones.

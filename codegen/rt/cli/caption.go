@@ -11,8 +11,8 @@ import (
 
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/codegen/rt/caption"
-	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/codegen/rt/task"
+	"github.com/multiway-go/multiway/ir/file"
 )
 
 const captioning = "captioning"

@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/multiway-go/multiway/asm/asmtest"
-	"github.com/multiway-go/multiway/codegen/rt/file"
+	"github.com/multiway-go/multiway/ir/file"
 )
 
 // followed does as texts say: each row is of the text that holds its words, with a command line that leads to it and the

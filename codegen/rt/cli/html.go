@@ -13,8 +13,8 @@ import (
 	"net/url"
 	"path/filepath"
 
-	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
+	"github.com/multiway-go/multiway/ir/file"
 )
 
 // Page is a page of search results, one file with the pictures in it.

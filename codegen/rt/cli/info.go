@@ -8,8 +8,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/multiway-go/multiway/codegen/rt"
-	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/codegen/rt/imagefile"
+	"github.com/multiway-go/multiway/ir/file"
 )
 
 func (a *App) infoCommand() *cobra.Command {

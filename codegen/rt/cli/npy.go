@@ -10,7 +10,7 @@ import (
 	"os"
 	"slices"
 
-	"github.com/multiway-go/multiway/codegen/rt/file"
+	"github.com/multiway-go/multiway/ir/file"
 )
 
 // npyWriter writes a float32 array [rows][cols] in NumPy's format, row by row: the

@@ -22,7 +22,7 @@ import (
 
 	"github.com/multiway-go/multiway/asm/asmtest"
 	rtexec "github.com/multiway-go/multiway/codegen/rt/exec"
-	"github.com/multiway-go/multiway/codegen/rt/file"
+	"github.com/multiway-go/multiway/ir/file"
 )
 
 // The test program is the binary of the colours if the environment says so: hangs is where

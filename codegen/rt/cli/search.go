@@ -11,9 +11,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/codegen/rt/imagefile"
 	"github.com/multiway-go/multiway/codegen/rt/task"
+	"github.com/multiway-go/multiway/ir/file"
 )
 
 func (a *App) searchCommand() *cobra.Command {

@@ -13,9 +13,9 @@ import (
 
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/codegen/rt/exec"
-	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
 	"github.com/multiway-go/multiway/codegen/rt/task"
+	"github.com/multiway-go/multiway/ir/file"
 )
 
 // A batch has at most this many items, and tensors of at most this many bytes.

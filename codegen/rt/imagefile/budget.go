@@ -6,7 +6,7 @@ import (
 	"image"
 	"io"
 
-	"github.com/multiway-go/multiway/codegen/rt/file"
+	"github.com/multiway-go/multiway/ir/file"
 )
 
 // What decoding may do, whatever a file says. Pixels are bounded by Options; these bound

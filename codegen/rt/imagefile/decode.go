@@ -8,8 +8,8 @@ import (
 	"io"
 	"os"
 
-	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
+	"github.com/multiway-go/multiway/ir/file"
 )
 
 // What Options fall back to.

@@ -22,7 +22,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/multiway-go/multiway/codegen/rt/file"
+	"github.com/multiway-go/multiway/ir/file"
 )
 
 // children are the processes that this one began and has not waited for. An interrupt takes the lock for ever: from then on

@@ -16,8 +16,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/codegen/rt/interrupt"
+	"github.com/multiway-go/multiway/ir/file"
 )
 
 // The test program runs itself with the name of one of these in the environment.

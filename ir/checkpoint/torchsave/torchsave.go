@@ -10,8 +10,8 @@ import (
 	"strconv"
 	"strings"
 
-	place "github.com/multiway-go/multiway/codegen/rt/file"
 	"github.com/multiway-go/multiway/ir/checkpoint"
+	place "github.com/multiway-go/multiway/ir/file"
 )
 
 // Style is what a file holds besides the weights, and under which key they are.

@@ -1,6 +1,6 @@
 // Package file is how programs of this module meet the file system: it opens files that come from outside, says names that
 // come from outside, and puts files in their places. It imports nothing of the module, so that the compiler and what
-// generated programs link to share it.
+// generated programs link to share it: it stands on the ground, beside what a model is.
 //
 // A file appears under its name when it is whole. [Create] and [Write] make one, a [Set] makes the files of one result:
 // each is written as a temporary beside its place, and Commit renames them all once all are written. Until then what was
