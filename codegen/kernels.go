@@ -90,9 +90,6 @@ func tableFile(constraint, arch string) ([]byte, error) {
 func table(isa asm.ISA, dtype ir.DType) jen.Dict {
 	var carried []asm.Kernel
 	for _, k := range asm.Catalogue {
-		if isa == asm.Generic && k.Op.Row().Arch != "" {
-			continue // plain Go multiplies bytes as they are; the twin is for tests
-		}
 		if k.ISA == isa {
 			carried = append(carried, k)
 		}
@@ -186,7 +183,8 @@ func int8s(isa asm.ISA, carried []asm.Kernel, twice bool) jen.Dict {
 		return d
 	}
 	d := fields(asm.OpQGemm, asm.OpQuant, asm.OpNormQ)
-	if w := fields(asm.OpQGemmW, asm.OpQuantW, asm.OpNormQW); w != nil {
+	// Plain Go multiplies bytes as they are; the twins of these are for tests.
+	if w := fields(asm.OpQGemmW, asm.OpQuantW, asm.OpNormQW); w != nil && isa != asm.Generic {
 		w[jen.Id("Widen")] = best(asm.OpWiden, of(asm.OpWiden)[0].DType)
 		w[jen.Id("Start")] = best(asm.OpRowStart, of(asm.OpRowStart)[0].DType)
 		d[jen.Id("Wide")] = jen.Op("&").Qual(kernelPath, "Int8").Values(w)
