@@ -305,7 +305,7 @@ func (c *checker) dir(dir string, levels []string) error {
 	if cs.Weights == nil {
 		return fmt.Errorf("task %s is not built yet; it has no model, and the tasks without one that are built are %s", cs.Task, strings.Join(slices.Sorted(maps.Keys(libraries)), ", "))
 	}
-	d, err := model.FromGolden(cs.ConfigJSON)
+	d, err := Describe(cs.ConfigJSON)
 	if err != nil {
 		return err
 	}

@@ -6,7 +6,6 @@ import (
 	"github.com/multiway-go/multiway/codegen/compile"
 	"github.com/multiway-go/multiway/golden/cases"
 	"github.com/multiway-go/multiway/ir/checkpoint"
-	"github.com/multiway-go/multiway/ir/model"
 )
 
 // Model opens the model of a case with its weights of a type, f32, bf16 or f16: the first
@@ -20,7 +19,7 @@ func Model(dir string, dtype checkpoint.DType) (*compile.Model, error) {
 	if cs.Weights == nil {
 		return nil, fmt.Errorf("%s: task %s has no model", dir, cs.Task)
 	}
-	d, err := model.FromGolden(cs.ConfigJSON)
+	d, err := Describe(cs.ConfigJSON)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", dir, err)
 	}

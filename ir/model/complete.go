@@ -18,6 +18,15 @@ func wrong(path, format string, args ...any) *problem {
 	return &problem{path, path + fmt.Sprintf(format, args...)}
 }
 
+// Complete fills in the defaults and checks every field, as [Parse] does of what it reads. It
+// may be called again.
+func (d *Description) Complete() error {
+	if p := d.complete(true); p != nil {
+		return p
+	}
+	return nil
+}
+
 // complete fills in the defaults and checks every field; with built, also that
 // everything asked for is built. It may be called again.
 func (d *Description) complete(built bool) *problem {

@@ -14,8 +14,8 @@ import (
 const Schema = 1
 
 // Description is what a model is and what is compiled of it. The zero value of a
-// field means its default; the constructors Parse, Load, Preset and FromGolden
-// return descriptions with every default filled in and every field checked.
+// field means its default. Parse, Load and Preset return descriptions with every default
+// filled in and every field checked, as Complete does.
 type Description struct {
 	File   string // where it was read, "" when it was not; relative paths start at its folder
 	Name   string // program and package name: a lower-case Go identifier

@@ -2,8 +2,8 @@
 //
 // A [Description] is data: the family and its sizes, the tasks, the entries, where
 // the weights come from. It is read from strict YAML by [Parse] or [Load], taken
-// from the table of released models by [Preset], or built from the configuration
-// of a golden case by [FromGolden]. All three end in the same checks, and every
+// from the table of released models by [Preset], or filled in by a program, which
+// calls [Description.Complete]. All three end in the same checks, and every
 // error says what was got, what was wanted and, for YAML, file, line and column.
 // A key of the YAML is a row of the table in fields.go, which reads it and, by [Fields],
 // documents it; README shows all of them.

@@ -2,17 +2,28 @@ package model
 
 import "fmt"
 
+// LongestText is the most ids that a text can have, 0 if the model takes none. The description
+// must be complete but for its limits.
+func (d *Description) LongestText() int {
+	t := d.Structure()
+	m := t.Token()
+	if m == nil {
+		return 0
+	}
+	longest := m.Positions - t.Keys.Code.unused()
+	if d.Captions() {
+		longest -= captionRows
+	}
+	if t.Reach > 0 {
+		longest = min(longest, t.Reach)
+	}
+	return longest
+}
+
 func (d *Description) completeLimits() *problem {
 	l, t := &d.Limits, d.Structure()
 	if m := t.Token(); m != nil {
-		unused := t.Keys.Code.unused()
-		longest, rest := m.Positions-unused, ""
-		if d.Captions() {
-			longest, rest = longest-captionRows, fmt.Sprintf(", and a caption's last step takes %d more than its text", captionRows)
-		}
-		if t.Reach > 0 {
-			longest = min(longest, t.Reach)
-		}
+		longest := d.LongestText()
 		if l.Text == 0 {
 			l.Text = min(defaultText, longest)
 		}
@@ -24,7 +35,11 @@ func (d *Description) completeLimits() *problem {
 			if longest == t.Reach {
 				return wrong("limits.text", " is %d, want 1 to %d, which is how far the relative position bias reaches", l.Text, longest)
 			}
-			return wrong("limits.text", " is %d, want 1 to %d: %s is %d and its first %d rows are not used%s", l.Text, longest, name, m.Positions, unused, rest)
+			rest := ""
+			if d.Captions() {
+				rest = fmt.Sprintf(", and a caption's last step takes %d more than its text", captionRows)
+			}
+			return wrong("limits.text", " is %d, want 1 to %d: %s is %d and its first %d rows are not used%s", l.Text, longest, name, m.Positions, t.Keys.Code.unused(), rest)
 		}
 	} else if l.Text != 0 {
 		return wrong("limits.text", " is given, but no modality is of tokens; remove it")

@@ -1,4 +1,4 @@
-package model
+package golden_test
 
 import (
 	"encoding/json"
@@ -9,6 +9,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/multiway-go/multiway/golden"
+	"github.com/multiway-go/multiway/ir/model"
 )
 
 // The official lists, in order, as the golden cases state them; and a golden case's
@@ -16,33 +19,33 @@ import (
 func TestTensorsOfCases(t *testing.T) {
 	for _, name := range []string{"encode_t1", "encode_d128", "retrieval", "classification", "vqa", "nlvr2", "mwt_paper", "vlmo_rel", "vlmo_plus", "base"} {
 		t.Run(name, func(t *testing.T) {
-			src, err := os.ReadFile(filepath.Join("../../golden/testdata", name, "case.json"))
+			src, err := os.ReadFile(filepath.Join("testdata", name, "case.json"))
 			if err != nil {
 				t.Fatal(err)
 			}
 			var c struct {
 				Config  json.RawMessage
 				Weights struct {
-					Tensors []Tensor
+					Tensors []model.Tensor
 				}
 			}
 			if err := json.Unmarshal(src, &c); err != nil {
 				t.Fatal(err)
 			}
-			d, err := FromGolden(c.Config)
+			d, err := golden.Describe(c.Config)
 			if err != nil {
 				t.Fatal(err)
 			}
-			want, got := c.Weights.Tensors, Tensors(d)
+			want, got := c.Weights.Tensors, model.Tensors(d)
 			if d.Family == "vlmo" { // its heads stand among the others
-				byName := func(a, b Tensor) int { return strings.Compare(a.Name, b.Name) }
+				byName := func(a, b model.Tensor) int { return strings.Compare(a.Name, b.Name) }
 				slices.SortFunc(want, byName)
 				slices.SortFunc(got, byName)
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("tensors (-want +got):\n%s", diff)
 			}
-			if _, err := Lower(d, Options{Taps: true}); err != nil {
+			if _, err := model.Lower(d, model.Options{Taps: true}); err != nil {
 				t.Error(err)
 			}
 		})

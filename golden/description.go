@@ -1,19 +1,18 @@
-package model
+package golden
 
 import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+
+	"github.com/multiway-go/multiway/ir/model"
 )
 
-// FromGolden makes the description of a golden case from the `config` block of its
-// case.json. It has the case's task and encode (of family vlmo, whose cases have all
-// of its tasks, those), every entry of theirs, and the longest text that the position
-// table allows. A family or task that is not built yet is an error naming it.
-func FromGolden(config []byte) (*Description, error) {
-	if len(config) > maxText {
-		return nil, fmt.Errorf("config: more than %d bytes", maxText)
-	}
+// Describe makes the description of a case from the `config` block of its case.json. It
+// has the case's task and encode (of family vlmo, whose cases have all of its tasks,
+// those), every entry of theirs, and the longest text that the position table allows. A
+// family or task that is not built yet is an error naming it.
+func Describe(config []byte) (*model.Description, error) {
 	var c struct {
 		Family    string  `json:"family"`
 		Task      string  `json:"task"`
@@ -44,14 +43,13 @@ func FromGolden(config []byte) (*Description, error) {
 	if err := json.NewDecoder(bytes.NewReader(config)).Decode(&c); err != nil {
 		return nil, fmt.Errorf("config: %w", err)
 	}
-	d := &Description{
+	d := &model.Description{
 		Family: c.Family,
-		Sizes: Sizes{
+		Sizes: model.Sizes{
 			Dim: c.Dim, Heads: c.Heads, FFN: c.FFN, Layers: c.Layers, Image: c.Image, Patch: c.Patch,
 			Vocab: c.Vocab, Positions: c.Positions, Eps: c.Eps, VLLayers: c.VLLayers,
 		},
-		Tasks:  []Task{{Name: "encode", Norm: c.Normalize}},
-		Limits: Limits{Text: c.Positions - firstPosition},
+		Tasks: []model.Task{{Name: "encode", Norm: c.Normalize}},
 	}
 	switch {
 	case c.Family == "vlmo":
@@ -61,22 +59,19 @@ func FromGolden(config []byte) (*Description, error) {
 		if c.Rel {
 			s.Reach = c.Reach
 		}
-		d.Limits.Text = c.Text
-		for _, t := range vlmoTasks()[1:] {
-			classes := t.classes
-			if t.has("classes") && classes == 0 {
-				classes = c.Classes
-			}
-			d.Tasks = append(d.Tasks, Task{Name: t.name, Classes: classes})
+		d.Tasks = append(d.Tasks, model.Task{Name: "vqa", Classes: c.Classes})
+		for _, name := range []string{"nlvr2", "retrieval", "retrieval_vl", "itm", "mlm"} {
+			d.Tasks = append(d.Tasks, model.Task{Name: name})
 		}
 	case c.Task != "encode":
-		if c.Task == "captioning" {
-			d.Limits.Text -= captionRows
-		}
-		d.Tasks = append(d.Tasks, Task{Name: c.Task, Classes: c.Classes})
+		d.Tasks = append(d.Tasks, model.Task{Name: c.Task, Classes: c.Classes})
 	}
-	if p := d.complete(true); p != nil {
-		return nil, fmt.Errorf("config: %s", p.text)
+	if err := d.Complete(); err != nil {
+		return nil, fmt.Errorf("config: %w", err)
+	}
+	d.Limits = model.Limits{Text: d.LongestText()}
+	if err := d.Complete(); err != nil {
+		return nil, fmt.Errorf("config: %w", err)
 	}
 	if c.HeadDim != 0 && c.HeadDim*c.Heads != c.Dim {
 		return nil, fmt.Errorf("config: head_dim is %d, want dim/heads, which is %d", c.HeadDim, c.Dim/c.Heads)
