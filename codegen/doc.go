@@ -9,13 +9,11 @@
 //	weights.go                   where each op's weights are in the blob
 //	weights.bin, vocab.bin       the packed weights, the tokenizer
 //
-// [Library] writes generated/kernels, and [Homes] the kernels of packages of codegen/rt.
-//
 // Files are gofmt'ed, and the same program and options give the same bytes. Those of a build
 // name it, and the package holds the hash of its weights: files of different builds do not
 // compile, or do not open, together. [Place] puts them into a folder that may have others.
 //
 // What an op is written as stands in its row in ir; those that take more are rows of the
-// table in steps.go. codegen imports ir, asm and its emitters, and codegen/rt for the formats
-// the two share; it is the only importer of jennifer. It does not rewrite programs: that is package passes.
+// table in steps.go. codegen imports ir, asm, and codegen/rt for the formats the
+// two share. It does not rewrite programs: that is package passes. Nor does it write kernels: package library does.
 package codegen

@@ -11,10 +11,10 @@ import (
 
 // What generated code links to.
 const (
-	rtPath     = "github.com/multiway-go/multiway/codegen/rt"
-	execPath   = rtPath + "/exec"
-	kernelPath = rtPath + "/kernel"
-	blobPath   = rtPath + "/blob"
+	rtPath      = "github.com/multiway-go/multiway/codegen/rt"
+	execPath    = rtPath + "/exec"
+	blobPath    = rtPath + "/blob"
+	kernelsPath = "github.com/multiway-go/multiway/generated/kernels"
 )
 
 // section is a run of packed rows of a value: C rows a sequence, or the text rows.

@@ -83,6 +83,24 @@ func (g *generator) modelFile(layout [32]byte) error {
 	return g.add(lastFile, f)
 }
 
+// kernels is the expression of the tables that the package uses: the linker leaves out the others.
+func (g *generator) kernels() jen.Code {
+	has := map[ir.DType]bool{ir.F32: true}
+	for _, w := range g.p.Weights {
+		has[w.Type.DType] = true
+	}
+	var used []jen.Code
+	for _, d := range ir.DTypes() {
+		if has[d] && d.Gemm() != "" {
+			used = append(used, jen.Qual(kernelsPath, d.Ident()))
+		}
+	}
+	if len(used) == 1 {
+		return used[0]
+	}
+	return jen.Qual("slices", "Concat").Call(used...)
+}
+
 func (g *generator) doc() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Package %s is a multiway model compiled from %s.\n\n", g.opt.Package, g.opt.From)

@@ -108,7 +108,7 @@ func Files(p *ir.Program, opt Options) (map[string][]byte, error) {
 		}
 	}
 	g := &generator{p: p, opt: opt, files: map[string][]byte{}, weights: map[string]*ir.Weight{}, cuts: map[int]string{}}
-	taken := []string{"rt", "exec", "kernel", "blob", "task", "caption", "token", "pixel", "image", "kernels", "slices", "_", "main", "init",
+	taken := []string{"rt", "exec", "blob", "task", "caption", "token", "pixel", "image", "kernels", "slices", "_", "main", "init",
 		"Model", "Session", "New", "Open", "input", "weights", "vocab", "vectors", "wrap", "Package", "labels", "string", "error", "float32", "int32"}
 	for _, t := range tasks {
 		taken = append(append(taken, t.idents...), t.labels)
@@ -315,34 +315,28 @@ func generated(dir string) ([]string, error) {
 	return names, nil
 }
 
-func (g *generator) newFile() *jen.File { return newFile(g.opt.Package) }
-
-func newFile(pkg string) *jen.File {
-	f := jen.NewFile(pkg)
+func (g *generator) newFile() *jen.File {
+	f := jen.NewFile(g.opt.Package)
 	f.HeaderComment(header)
 	f.ImportName(rtPath, "rt")
 	f.ImportName(kernelsPath, "kernels")
-	for _, p := range []string{"exec", "kernel", "blob", "task", "caption", "token", "pixel"} {
+	for _, p := range []string{"exec", "blob", "task", "caption", "token", "pixel"} {
 		f.ImportName(rtPath+"/"+p, p)
 	}
 	return f
 }
 
 func (g *generator) add(name string, f *jen.File) error {
-	text, err := render(f)
+	var b bytes.Buffer
+	if err := f.Render(&b); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	text, err := format.Source(groupImports(b.Bytes()))
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	g.files[name] = text
 	return nil
-}
-
-func render(f *jen.File) ([]byte, error) {
-	var b bytes.Buffer
-	if err := f.Render(&b); err != nil {
-		return nil, err
-	}
-	return format.Source(groupImports(b.Bytes()))
 }
 
 // groupImports puts the standard library first in the import block of a rendered file, with

@@ -2,6 +2,7 @@ package codegen_test
 
 import (
 	"bytes"
+	"flag"
 	"go/format"
 	"os"
 	"path/filepath"
@@ -18,6 +19,8 @@ import (
 	"github.com/multiway-go/multiway/ir/file"
 	"github.com/multiway-go/multiway/passes"
 )
+
+var update = flag.Bool("update", false, "rewrite testdata")
 
 // planned reads a program of testdata and takes it to the end of the passes.
 func planned(t *testing.T) *ir.Program {

@@ -13,8 +13,8 @@ import (
 	"testing"
 
 	"github.com/multiway-go/multiway/asm/asmtest"
-	"github.com/multiway-go/multiway/codegen"
 	"github.com/multiway-go/multiway/codegen/engine"
+	"github.com/multiway-go/multiway/codegen/library"
 )
 
 const generated = "../generated"
@@ -58,7 +58,7 @@ func compiler(t *testing.T) (exe string) {
 // regenerate makes the package called name in dir, as its go:generate line does, by the multiway command in exe.
 func regenerate(exe, name, dir string) error {
 	if name == "kernels" {
-		return codegen.WriteLibrary(dir)
+		return library.Write(dir)
 	}
 	files, err := filepath.Glob(filepath.Join(generated, name, "*.go"))
 	if err != nil {

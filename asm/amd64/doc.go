@@ -1,6 +1,6 @@
 // Package amd64 writes the kernels of package asm for amd64, as Go assembly, with avo used as a library.
 //
-// [Emit] returns the assembly and the Go declarations of any set of kernels, for codegen to put in package
+// [Emit] returns the assembly and the Go declarations of any set of kernels, for codegen/library to put in package
 // generated/kernels, or where a package of the runtime has kernels of its own.
 //
 //	s, stubs, err := amd64.Emit("kernels", asm.Find("gemm_f32", asm.AVX2))
@@ -9,6 +9,6 @@
 // rowwise.go what goes along rows. The instruction sets a kernel needs are recorded from its instructions, and Emit refuses
 // a kernel that needs more than its level has.
 //
-// Place in the ladder: imports asm and, alone, avo; imported by codegen. It is not for choosing kernels, only for writing
-// them.
+// Place in the ladder: imports asm and, alone, avo; imported by codegen/library. It is not for choosing kernels,
+// only for writing them.
 package amd64

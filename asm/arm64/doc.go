@@ -22,5 +22,5 @@
 // A row in inst.go's table, a method in emit.go, and go test ./asm/arm64 -run Encodings -update, which needs GNU as
 // for aarch64 (on Debian: apt-get install binutils-aarch64-linux-gnu).
 //
-// Place in the ladder: imports asm alone; imported by codegen. It is not for choosing kernels, only for writing them.
+// Place in the ladder: imports asm alone; imported by codegen/library. It is not for choosing kernels, only for writing them.
 package arm64

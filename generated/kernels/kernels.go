@@ -7,7 +7,7 @@
 // It is not for calling kernels, which check nothing: codegen/rt/kernel chooses among them, and codegen/rt/exec calls them.
 package kernels
 
-//go:generate go test ../../codegen -run Library -update
+//go:generate go test ../../codegen/library -run Library -update
 
 // Kernel is a compiled kernel.
 type Kernel struct {

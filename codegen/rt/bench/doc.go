@@ -20,4 +20,4 @@
 // place for reading pictures or texts: inputs are random.
 package bench
 
-//go:generate go test ../.. -run Homes -update
+//go:generate go test ../../library -run Homes -update

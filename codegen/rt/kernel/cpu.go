@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-//go:generate go test ../.. -run Homes -update
+//go:generate go test ../../library -run Homes -update
 
 // EnvLevel is the environment variable that caps the default level.
 const EnvLevel = "MULTIWAY_LEVEL"

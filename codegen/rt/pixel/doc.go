@@ -33,4 +33,4 @@
 // either: one filter, three channels, no colour management.
 package pixel
 
-//go:generate go test ../.. -run Homes -update
+//go:generate go test ../../library -run Homes -update

@@ -18,4 +18,4 @@
 // The package stands below codegen/rt/imagefile, its only user, and imports package pixel. It neither writes pictures nor reads EXIF.
 package jpeg
 
-//go:generate go test ../../.. -run Homes -update
+//go:generate go test ../../../library -run Homes -update

@@ -1,4 +1,4 @@
-package codegen_test
+package library_test
 
 import (
 	"flag"
@@ -10,20 +10,20 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/multiway-go/multiway/codegen"
+	"github.com/multiway-go/multiway/codegen/library"
 )
 
-var update = flag.Bool("update", false, "rewrite generated/kernels, testdata, and the generated files of codegen/rt")
+var update = flag.Bool("update", false, "rewrite generated/kernels and the generated files of codegen/rt")
 
 // TestLibrary compares generated/kernels with what the generators write now, byte for byte.
 func TestLibrary(t *testing.T) {
-	dir := filepath.Join("..", "generated", "kernels")
+	dir := filepath.Join("..", "..", "generated", "kernels")
 	if *update {
-		if err := codegen.WriteLibrary(dir); err != nil {
+		if err := library.Write(dir); err != nil {
 			t.Fatal(err)
 		}
 	}
-	want, err := codegen.Library()
+	want, err := library.Files()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,12 +50,12 @@ func TestLibrary(t *testing.T) {
 
 // TestHomes compares the generated files of codegen/rt with what the generators write now, byte for byte.
 func TestHomes(t *testing.T) {
-	files, err := codegen.Homes()
+	files, err := library.Homes()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for name, data := range files {
-		path := filepath.Join("rt", filepath.FromSlash(name))
+		path := filepath.Join("..", "rt", filepath.FromSlash(name))
 		if *update {
 			if err := os.WriteFile(path, data, 0o666); err != nil {
 				t.Fatal(err)

@@ -1,4 +1,4 @@
-package codegen
+package library
 
 import (
 	"bytes"
@@ -10,9 +10,9 @@ import (
 	"github.com/multiway-go/multiway/ir/file"
 )
 
-// Library returns the files of package generated/kernels, by name: every kernel of the catalogue, compiled, the tables of
+// Files returns the files of package generated/kernels, by name: every kernel of the catalogue, compiled, the tables of
 // them that generated packages use, and one by name. The same catalogue gives the same bytes.
-func Library() (map[string][]byte, error) {
+func Files() (map[string][]byte, error) {
 	of := map[string][]asm.Kernel{} // by architecture
 	for _, k := range asm.Catalogue {
 		l, _ := k.ISA.Level()
@@ -58,7 +58,7 @@ const libraryDoc = `
 // It is not for calling kernels, which check nothing: codegen/rt/kernel chooses among them, and codegen/rt/exec calls them.
 package kernels
 
-//go:generate go test ../../codegen -run Library -update
+//go:generate go test ../../codegen/library -run Library -update
 
 // Kernel is a compiled kernel.
 type Kernel struct {
@@ -81,9 +81,9 @@ func libraryTable(b *bytes.Buffer, name string, kernels []asm.Kernel) {
 	b.WriteString("}\n")
 }
 
-// WriteLibrary writes the files of Library into dir, which it makes if need be.
-func WriteLibrary(dir string) error {
-	files, err := Library()
+// Write writes the files of package generated/kernels into dir, which it makes if need be.
+func Write(dir string) error {
+	files, err := Files()
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
-package codegen
+package library
 
 import (
+	"bytes"
 	"strings"
 
 	"github.com/dave/jennifer/jen"
@@ -34,32 +35,16 @@ func noAssembly() string {
 	return "noasm || !(" + strings.Join(archs, " || ") + ")"
 }
 
-// kernelsPath is the package of Library.
-const kernelsPath = "github.com/multiway-go/multiway/generated/kernels"
-
-// kernels is the expression of the tables that the package uses: the linker leaves out the others.
-func (g *generator) kernels() jen.Code {
-	has := map[ir.DType]bool{ir.F32: true}
-	for _, w := range g.p.Weights {
-		has[w.Type.DType] = true
-	}
-	var used []jen.Code
-	for _, d := range ir.DTypes() {
-		if has[d] && d.Gemm() != "" {
-			used = append(used, jen.Qual(kernelsPath, d.Ident()))
-		}
-	}
-	if len(used) == 1 {
-		return used[0]
-	}
-	return jen.Qual("slices", "Concat").Call(used...)
-}
+// kernelPath is the package that says what a table is.
+const kernelPath = "github.com/multiway-go/multiway/codegen/rt/kernel"
 
 // tableFile writes the tables of one architecture, "" for none, into a file of package kernels: for each type of weights a
 // variable with the tables of the levels.
 func tableFile(constraint, arch string) ([]byte, error) {
-	f := newFile("kernels")
+	f := jen.NewFile("kernels")
+	f.HeaderComment(strings.TrimPrefix(asm.Header, "// "))
 	f.HeaderComment("//go:build " + constraint)
+	f.ImportName(kernelPath, "kernel")
 	for _, dtype := range ir.DTypes() {
 		if dtype.Gemm() == "" {
 			continue
@@ -82,7 +67,9 @@ func tableFile(constraint, arch string) ([]byte, error) {
 			list.Line()
 		})
 	}
-	return render(f)
+	var b bytes.Buffer
+	err := f.Render(&b)
+	return b.Bytes(), err
 }
 
 // table returns the fields of kernel.Table of one level for weights of one type. What the level lacks the runtime takes from
