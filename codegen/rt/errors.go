@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/multiway-go/multiway/codegen/rt/blob"
 )
@@ -18,32 +19,22 @@ var ErrFault = blob.ErrFault
 // BatchError says which items of a batch have no result, and why. The others have theirs: a call that returns a BatchError
 // returns its result too, with nil in the places of the items that failed.
 type BatchError struct {
-	Len   int         // items of the batch
-	Items []ItemError // those that failed, by ascending index; one at least
-}
-
-// ItemError is why an item of a batch has no result.
-type ItemError struct {
-	Index int
-	Err   error
+	Errs []error // of each item, nil where it has a result; one at least is not
 }
 
 // Error says why the first item failed, and how many did.
 func (e *BatchError) Error() string {
-	first := e.Items[0]
-	if e.Len == 1 {
-		return first.Err.Error()
+	failed := e.Unwrap()
+	if len(e.Errs) == 1 {
+		return failed[0].Error()
 	}
-	return fmt.Sprintf("%d of %d items have no result, the first of them item %d: %v", len(e.Items), e.Len, first.Index, first.Err)
+	first := slices.IndexFunc(e.Errs, func(err error) bool { return err != nil })
+	return fmt.Sprintf("%d of %d items have no result, the first of them item %d: %v", len(failed), len(e.Errs), first, failed[0])
 }
 
-// Unwrap returns the errors of the items.
+// Unwrap returns the errors of the items that failed.
 func (e *BatchError) Unwrap() []error {
-	errs := make([]error, len(e.Items))
-	for i, it := range e.Items {
-		errs[i] = it.Err
-	}
-	return errs
+	return slices.DeleteFunc(slices.Clone(e.Errs), func(err error) bool { return err == nil })
 }
 
 // finite reports whether no value is a NaN or an infinity: in these all bits of the exponent are set.
@@ -61,23 +52,19 @@ func finite(x []float32) bool {
 
 // judge finds the sequences that have an output which is not finite.
 func (r *Result) judge(p *Package) error {
-	var bad *BatchError
 	for seq := range r.n {
 		for i := range r.f.Outputs {
 			if k := i*r.n + seq; !finite(r.data[r.off[k]:r.off[k+1]]) {
-				if bad == nil {
-					bad = &BatchError{Len: r.n}
-					r.failed = make([]bool, r.n)
+				if r.failed == nil {
+					r.failed = make([]error, r.n)
 				}
-				r.failed[seq] = true
-				err := fmt.Errorf("%s: %s: output %s: %w", p.Name, r.f.Name, r.f.Outputs[i].Name, ErrNotFinite)
-				bad.Items = append(bad.Items, ItemError{seq, err})
+				r.failed[seq] = fmt.Errorf("%s: %s: output %s: %w", p.Name, r.f.Name, r.f.Outputs[i].Name, ErrNotFinite)
 				break
 			}
 		}
 	}
-	if bad == nil {
+	if r.failed == nil {
 		return nil
 	}
-	return bad
+	return &BatchError{r.failed}
 }

@@ -27,7 +27,7 @@ func TestNotFinite(t *testing.T) {
 			if !errors.Is(err, ErrNotFinite) || !errors.As(err, &partial) || r == nil {
 				t.Fatalf("%g in sequence %d: result %v, error %v", bad, at, r, err)
 			}
-			if partial.Len != len(batch) || len(partial.Items) != 1 || partial.Items[0].Index != at {
+			if len(partial.Errs) != len(batch) || len(partial.Unwrap()) != 1 || partial.Errs[at] == nil {
 				t.Errorf("%g in sequence %d: %+v", bad, at, partial)
 			}
 			if text := err.Error(); !strings.Contains(text, "1 of 5 items") || !strings.Contains(text, "tiny: pair: output first") {
@@ -79,7 +79,7 @@ func TestDamagedWeights(t *testing.T) {
 		}
 		_, err = m.NewSession().Run(m.Func("pair"), tinyBatch(true, 1, 2))
 		var all *BatchError
-		if !errors.As(err, &all) || len(all.Items) != 2 || !errors.Is(err, ErrNotFinite) {
+		if !errors.As(err, &all) || len(all.Unwrap()) != 2 || !errors.Is(err, ErrNotFinite) {
 			t.Errorf("%#x: %v", bad, err)
 		}
 		m.Close()

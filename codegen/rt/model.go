@@ -25,14 +25,14 @@ import (
 // package for another contract does not compile.
 const Contract2 = 2
 
-// Packages written for the contract before name these. The compiler says what they are
-// in its first errors, and so what to do.
+// Packages written for the contract before name these: the compiler's first errors then
+// say what to do.
 const (
 	Contract1 = older
 	Exec      = older
 	Kernels   = older
 
-	older = "a package of an older multiway: run go generate in its folder" // a longer text is cut off
+	older = "a package of an older multiway: run multiway build, or go generate" // the compiler shows 70 bytes
 )
 
 // Package is what the compiler emitted. It is immutable.
@@ -348,31 +348,13 @@ type Info struct {
 	Rows        int           `json:"limit_rows"`
 	Text        int           `json:"limit_text"`
 	Vocab       int           `json:"vocab"`
-	Entries     []EntryInfo   `json:"entries"`
+	Entries     []exec.Info   `json:"entries"`
 	Precision   string        `json:"precision"` // how the weights are stored
 	Weights     int64         `json:"weights_bytes"`
 	Source      string        `json:"weights_source"` // "embedded" or a path
 	HugePages   bool          `json:"huge_pages"`
 	ArenaBytes  int64         `json:"arena_bytes"` // of a session; pages never used cost nothing
 	Kernels     []kernel.Info `json:"kernels"`
-}
-
-// EntryInfo describes a function.
-type EntryInfo struct {
-	Name    string       `json:"name"`
-	Image   int          `json:"image_floats,omitempty"`
-	Text    bool         `json:"text"`
-	Fixed   int          `json:"fixed_rows"`
-	Outputs []OutputInfo `json:"outputs"`
-	Arena   int64        `json:"arena_bytes"`
-}
-
-// OutputInfo describes an output: Fixed rows a sequence, and its text rows if Text.
-type OutputInfo struct {
-	Name  string `json:"name"`
-	Fixed int    `json:"fixed_rows"`
-	Text  bool   `json:"text"`
-	Cols  int    `json:"cols"`
 }
 
 // Info describes the model.
@@ -385,16 +367,7 @@ func (m *Model) Info() Info {
 		ArenaBytes: int64(m.arena) * 4, Kernels: append([]kernel.Info(nil), m.names...),
 	}
 	for _, f := range p.Funcs {
-		e := EntryInfo{Name: f.Name, Image: f.Image, Text: f.Text, Fixed: f.Fixed, Arena: int64(f.Arena) * 4}
-		for _, o := range f.Outputs {
-			out := OutputInfo{Name: o.Name, Cols: o.Cols}
-			for _, s := range o.Sections {
-				out.Fixed += s.C
-				out.Text = out.Text || s.T
-			}
-			e.Outputs = append(e.Outputs, out)
-		}
-		i.Entries = append(i.Entries, e)
+		i.Entries = append(i.Entries, f.Info())
 	}
 	return i
 }

@@ -99,7 +99,7 @@ type Result struct {
 	data []float32
 	off  []int // start of [output][sequence], and the end
 
-	failed []bool // by sequence; nil: none
+	failed []error // of each sequence; nil: none
 }
 
 // Len returns the number of sequences.
@@ -112,7 +112,7 @@ func (r *Result) Out(i, seq int) []float32 {
 	if i < 0 || i >= len(r.f.Outputs) || seq < 0 || seq >= r.n {
 		panic(fmt.Sprintf("rt: output %d of sequence %d; %s has %d outputs, the batch %d sequences", i, seq, r.f.Name, len(r.f.Outputs), r.n))
 	}
-	if r.failed != nil && r.failed[seq] {
+	if r.failed != nil && r.failed[seq] != nil {
 		return nil
 	}
 	k := i*r.n + seq

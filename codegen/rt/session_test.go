@@ -477,9 +477,9 @@ func TestInfo(t *testing.T) {
 	want := Info{
 		Precision: "f32", Package: "tiny", Fingerprint: m.Fingerprint(), Level: "generic", Threads: 2, Rows: tinyRows, Text: tinyText, Vocab: tinyVocab,
 		Weights: 11328, Source: "embedded", ArenaBytes: 24800, Kernels: []kernel.Info{{Op: "gemm", Kernel: "gemm_f32_6x16_generic"}},
-		Entries: []EntryInfo{
-			{Name: "pair", Image: tinyImage, Text: true, Fixed: tinyFixed, Arena: 24800, Outputs: []OutputInfo{{"first", 1, false, tinyD}, {"rows", tinyFixed, true, tinyD}}},
-			{Name: "language", Text: true, Arena: 1600, Outputs: []OutputInfo{{"rows", 0, true, tinyD}}},
+		Entries: []exec.Info{
+			{Name: "pair", Image: tinyImage, Text: true, Fixed: tinyFixed, Arena: 24800, Outputs: []exec.OutputInfo{{Name: "first", Fixed: 1, Cols: tinyD}, {Name: "rows", Fixed: tinyFixed, Text: true, Cols: tinyD}}},
+			{Name: "language", Text: true, Arena: 1600, Outputs: []exec.OutputInfo{{Name: "rows", Text: true, Cols: tinyD}}},
 		},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/exec"
 	"github.com/multiway-go/multiway/codegen/rt/imagefile"
 	"github.com/multiway-go/multiway/ir/file"
 )
@@ -78,7 +79,7 @@ func (a *App) info() error {
 	return w.Flush()
 }
 
-func takes(e rt.EntryInfo) string {
+func takes(e exec.Info) string {
 	var s []string
 	if e.Image > 0 {
 		s = append(s, "picture")
@@ -89,7 +90,7 @@ func takes(e rt.EntryInfo) string {
 	return strings.Join(s, " and ")
 }
 
-func returns(e rt.EntryInfo) string {
+func returns(e exec.Info) string {
 	var s []string
 	for _, o := range e.Outputs {
 		rows := fmt.Sprint(o.Fixed)

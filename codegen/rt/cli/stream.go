@@ -44,7 +44,7 @@ type stream struct {
 	words []string
 	rows  []float32 // outputs of the batch, pictures first
 
-	lostPictures, lostWords []rt.ItemError // of the batch
+	lostPictures, lostWords []error // of the batch, see lost
 }
 
 // ready is an item made ready for a batch.
@@ -309,8 +309,8 @@ func (s *stream) flush(t *tally, bar *Progress, do func(it *item, out []float32)
 	if err != nil {
 		return err
 	}
-	if all := slices.Concat(s.lostPictures, s.lostWords); t.done == 0 && len(all) == len(s.batch) {
-		return all[0].Err
+	if all := slices.Concat(s.lostPictures, s.lostWords); t.done == 0 && len(all) == len(s.batch) && !slices.Contains(all, nil) {
+		return all[0]
 	}
 	image, text := s.rows[:wide*len(s.seqs)], s.rows[wide*len(s.seqs):]
 	pictures, words := 0, 0
@@ -344,22 +344,21 @@ func (s *stream) flush(t *tally, bar *Progress, do func(it *item, out []float32)
 	return nil
 }
 
-// lost returns the items that alone have failed. Any other error stays one.
-func lost(err error) ([]rt.ItemError, error) {
+// lost returns the errors of the items where only some have failed, nil if none has. Any other error stays one.
+func lost(err error) ([]error, error) {
 	var some *rt.BatchError
 	if errors.As(err, &some) {
-		return some.Items, nil
+		return some.Errs, nil
 	}
 	return nil, err
 }
 
 // at returns why item i has no result, nil if it has one.
-func at(lost []rt.ItemError, i int) error {
-	n, found := slices.BinarySearchFunc(lost, i, func(e rt.ItemError, i int) int { return e.Index - i })
-	if !found {
+func at(lost []error, i int) error {
+	if lost == nil {
 		return nil
 	}
-	return lost[n].Err
+	return lost[i]
 }
 
 // ahead yields f of each item, in order, while up to workers goroutines are at work

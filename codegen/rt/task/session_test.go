@@ -116,12 +116,14 @@ func TestBatchError(t *testing.T) {
 	check := func(name string, rows [][]float32, err error) {
 		t.Helper()
 		var some *rt.BatchError
-		if !errors.Is(err, rt.ErrNotFinite) || !errors.As(err, &some) || some.Len != len(texts) || len(rows) != len(texts) {
+		if !errors.Is(err, rt.ErrNotFinite) || !errors.As(err, &some) || len(some.Errs) != len(texts) || len(rows) != len(texts) {
 			t.Fatalf("%s: %d rows, error %v", name, len(rows), err)
 		}
 		var failed []int
-		for _, it := range some.Items {
-			failed = append(failed, it.Index)
+		for i, err := range some.Errs {
+			if err != nil {
+				failed = append(failed, i)
+			}
 		}
 		if d := cmp.Diff(bad, failed); d != "" {
 			t.Errorf("%s (-want +got)\n%s", name, d)

@@ -231,16 +231,14 @@ func (m *Model) Texts(f *exec.Func, out int, texts []string) ([][]float32, error
 
 func collect[T any](m *Model, items []T, out int, run func(*Session, []T) (*rt.Result, error)) ([][]float32, error) {
 	all := make([][]float32, 0, len(items))
-	failed := rt.BatchError{Len: len(items)}
+	failed := rt.BatchError{Errs: make([]error, len(items))}
 	err := m.Do(func(s *Session) error {
 		for part := range slices.Chunk(items, chunk) {
 			r, err := run(s, part)
 			var some *rt.BatchError
 			switch {
 			case errors.As(err, &some):
-				for _, it := range some.Items {
-					failed.Items = append(failed.Items, rt.ItemError{Index: len(all) + it.Index, Err: it.Err})
-				}
+				copy(failed.Errs[len(all):], some.Errs)
 			case err != nil && len(items) > chunk:
 				return fmt.Errorf("in the batch from item %d on: %w", len(all), err)
 			case err != nil:
@@ -255,7 +253,7 @@ func collect[T any](m *Model, items []T, out int, run func(*Session, []T) (*rt.R
 	switch {
 	case err != nil:
 		return nil, err
-	case failed.Items != nil:
+	case len(failed.Unwrap()) > 0:
 		return all, &failed
 	}
 	return all, nil

@@ -1,0 +1,33 @@
+package exec
+
+// Info describes a function, for people and machines.
+type Info struct {
+	Name    string       `json:"name"`
+	Image   int          `json:"image_floats,omitempty"`
+	Text    bool         `json:"text"`
+	Fixed   int          `json:"fixed_rows"`
+	Outputs []OutputInfo `json:"outputs"`
+	Arena   int64        `json:"arena_bytes"`
+}
+
+// OutputInfo describes an output: Fixed rows a sequence, and its text rows if Text.
+type OutputInfo struct {
+	Name  string `json:"name"`
+	Fixed int    `json:"fixed_rows"`
+	Text  bool   `json:"text"`
+	Cols  int    `json:"cols"`
+}
+
+// Info describes the function.
+func (f *Func) Info() Info {
+	i := Info{Name: f.Name, Image: f.Image, Text: f.Text, Fixed: f.Fixed, Arena: int64(f.Arena) * 4}
+	for _, o := range f.Outputs {
+		out := OutputInfo{Name: o.Name, Cols: o.Cols}
+		for _, s := range o.Sections {
+			out.Fixed += s.C
+			out.Text = out.Text || s.T
+		}
+		i.Outputs = append(i.Outputs, out)
+	}
+	return i
+}

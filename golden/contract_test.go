@@ -1,0 +1,33 @@
+package golden_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestOlderPackage holds that the first errors of a package which was written for the contract before say what to do: what
+// the compiler comes to first in such a package is a function's argument or a list of kernels.
+func TestOlderPackage(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "old.go")
+	if err := os.WriteFile(file, []byte(`package old
+
+import "github.com/multiway-go/multiway/codegen/rt"
+
+func runVision(e *rt.Exec) {}
+
+var levels = []*rt.Kernels{}
+
+const _ = rt.Contract1
+
+var Package = rt.Package{Contract: rt.Contract1}
+`), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command("go", "build", file).CombinedOutput()
+	if n := strings.Count(string(out), "run multiway build, or go generate"); err == nil || n != 3 {
+		t.Errorf("%d errors say what to do, want 3: %v\n%s", n, err, out)
+	}
+}
