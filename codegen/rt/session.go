@@ -37,17 +37,6 @@ type Seq struct {
 	Beam  int
 }
 
-// SessionOption changes how a session computes.
-type SessionOption func(*sessionConfig)
-
-type sessionConfig struct{ threads int }
-
-// OnThreads has a session compute on n threads, 1 to 1024, instead of as many as its
-// model says. A number outside is taken as the nearest of these.
-func OnThreads(n int) SessionOption {
-	return func(c *sessionConfig) { c.threads = min(max(1, n), maxThreads) }
-}
-
 // NewSession makes a session. Memory is taken as calls touch it.
 func (m *Model) NewSession(opts ...SessionOption) *Session {
 	c := sessionConfig{threads: m.threads}

@@ -110,6 +110,13 @@ func (e *Exec) w(off int) *float32 {
 	return at(e.weights, off)
 }
 
+// Section is a run of packed rows of a batch: C rows of every sequence, or, when
+// T is set, the text rows of every sequence. A joined value is a list of sections.
+type Section struct {
+	C int
+	T bool
+}
+
 // sectionRows returns the rows of section s in the whole batch.
 func (e *Exec) sectionRows(s Section) int { return e.Rows(s.C, s.T) }
 

@@ -1,46 +1,6 @@
 package exec
 
-import (
-	"fmt"
-	"unsafe"
-
-	"github.com/multiway-go/multiway/codegen/rt/blob"
-)
-
-// Mat is a row-major float32 matrix in an arena. LD is the distance of rows in
-// floats; a matrix that a step writes has room for Cols rounded up to 16 in every
-// row, and what stands there beyond Cols is of no meaning.
-type Mat struct {
-	P              *float32
-	LD, Rows, Cols int
-}
-
-// Sub returns the n rows from row on.
-func (m Mat) Sub(row, n int) Mat {
-	if row < 0 || n < 0 || row+n > m.Rows {
-		panic(fmt.Sprintf("rt: rows %d..%d of a matrix of %d rows", row, row+n, m.Rows))
-	}
-	return Mat{at(m.P, row*m.LD), m.LD, n, m.Cols}
-}
-
-// Row returns the address of row i.
-func (m Mat) Row(i int) *float32 { return at(m.P, i*m.LD) }
-
-// columns returns the n columns from column `at` on.
-func (m Mat) columns(at, n int) Mat {
-	want(at >= 0 && at+n <= m.Cols, "columns", m)
-	return Mat{(*float32)(unsafe.Add(unsafe.Pointer(m.P), at*4)), m.LD, m.Rows, n}
-}
-
-// row returns the columns of row i.
-func (m Mat) row(i int) []float32 { return floats(m.Row(i), m.Cols) }
-
-// Section is a run of packed rows of a batch: C rows of every sequence, or, when
-// T is set, the text rows of every sequence. A joined value is a list of sections.
-type Section struct {
-	C int
-	T bool
-}
+import "github.com/multiway-go/multiway/codegen/rt/blob"
 
 // Norm is a layer norm: G and B are the positions of the N scale and shift values
 // in the weights; both -1: the bare norm.

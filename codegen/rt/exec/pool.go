@@ -79,7 +79,7 @@ func (p *pool) leave() {
 }
 
 // run does the chunks [0, n) of t and returns when all are done. More chunks than
-// there are tickets stay on the caller. One caller at a time. A fault (see [Watch]) in any
+// there are tickets stay on the caller. One caller at a time. A fault (see [blob.Watch]) in any
 // of them becomes a panic of the caller, once no helper is at work any more.
 func (p *pool) run(n int, t task) {
 	if n <= 1 || n > maxChunks || p.n == 0 {

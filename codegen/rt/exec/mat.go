@@ -1,0 +1,48 @@
+package exec
+
+import (
+	"fmt"
+	"unsafe"
+)
+
+// Mat is a row-major float32 matrix in an arena. LD is the distance of rows in
+// floats; a matrix that a step writes has room for Cols rounded up to 16 in every
+// row, and what stands there beyond Cols is of no meaning.
+type Mat struct {
+	P              *float32
+	LD, Rows, Cols int
+}
+
+// Sub returns the n rows from row on.
+func (m Mat) Sub(row, n int) Mat {
+	if row < 0 || n < 0 || row+n > m.Rows {
+		panic(fmt.Sprintf("rt: rows %d..%d of a matrix of %d rows", row, row+n, m.Rows))
+	}
+	return Mat{at(m.P, row*m.LD), m.LD, n, m.Cols}
+}
+
+// Row returns the address of row i.
+func (m Mat) Row(i int) *float32 { return at(m.P, i*m.LD) }
+
+// columns returns the n columns from column `at` on.
+func (m Mat) columns(at, n int) Mat {
+	want(at >= 0 && at+n <= m.Cols, "columns", m)
+	return Mat{(*float32)(unsafe.Add(unsafe.Pointer(m.P), at*4)), m.LD, m.Rows, n}
+}
+
+// row returns the columns of row i.
+func (m Mat) row(i int) []float32 { return floats(m.Row(i), m.Cols) }
+
+// at returns the address i floats after p.
+func at(p *float32, i int) *float32 {
+	return (*float32)(unsafe.Add(unsafe.Pointer(p), i*4))
+}
+
+// floats returns the n floats at p.
+func floats(p *float32, n int) []float32 { return unsafe.Slice(p, n) }
+
+// ceil16 rounds n up to a multiple of 16.
+func ceil16(n int) int { return (n + 15) &^ 15 }
+
+// part returns the i-th of n nearly equal ranges of [0, total).
+func part(total, n, i int) (lo, hi int) { return total * i / n, total * (i + 1) / n }
