@@ -8,6 +8,18 @@
 //
 // It decides by names alone and changes no weight: that is for the pass narrow, which asks
 // it. Norms, biases and tables of positions are not asked about.
+//
+// # Another format
+//
+//  1. In package ir, dtype.go: the row of its element type, with how a number is encoded and
+//     decoded and the family of kernels that multiply by it, and the two functions.
+//  2. Here: its row in [Words], with its cost, its cosine and its tolerance.
+//  3. In package asm: those kernels in a row of Ops, their twins, and their generators in amd64
+//     and arm64. A type that is widened needs expand alone; without wgemm its matrices are
+//     widened once, for the tiles of float32.
+//  4. go generate ./codegen/rt/... ./generated/kernels, and make docs.
+//
+// Tests, help texts, weight files and the runtime's tables go by the rows.
 package precision
 
 import (

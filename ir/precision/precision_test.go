@@ -86,10 +86,10 @@ func TestCheck(t *testing.T) {
 		m    precision.Map
 		want string
 	}{
-		{precision.Uniform("int4"), `precision "int4": want f32, bf16, f16, int8`},
+		{precision.Uniform("int4"), `precision "int4": want ` + strings.Join(precision.Names(), ", ")},
 		{precision.Map{Classes: map[precision.Class]string{"norms": "bf16"}}, `precision of "norms", which is no class of weights`},
 		{precision.Map{Classes: map[precision.Class]string{"ffn": ""}}, `precision of ffn "": want`},
-		{precision.Map{Keep: []precision.Keep{{Module: "l0", Word: "f8"}}}, `precision of l0 "f8": want`},
+		{precision.Map{Keep: []precision.Keep{{Module: "l0", Word: "f4"}}}, `precision of l0 "f4": want`},
 		{precision.Map{Keep: []precision.Keep{{Module: "l0..ffn", Word: "f32"}}}, "want parts of a weight's name"},
 		{precision.Map{Keep: []precision.Keep{{Module: "l0.attn.v", Word: "f32"}}}, "want qkv for q, k, v"},
 	} {
