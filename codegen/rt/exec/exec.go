@@ -48,7 +48,8 @@ type Exec struct {
 func New(k *kernel.Table, weights *float32, arena, threads int) *Exec {
 	e := &Exec{kern: k, weights: weights, arena: blob.AlignedFloats(arena), pool: newPool(threads), workers: threads, orders: map[*Func]*order{}}
 	e.scratch = make([]scratch, threads)
-	e.gemm.k = k
+	g := &e.gemm
+	g.k, g.f32.gemmTask, g.narrow.gemmTask, g.bf16.gemmTask, g.int8.gemmTask = k, g, g, g, g
 	e.attn.e, e.each.e = e, e
 	runtime.AddCleanup(e, (*pool).close, e.pool)
 	return e

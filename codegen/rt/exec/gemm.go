@@ -68,23 +68,15 @@ type gemmTask struct {
 	seqs       int
 	cstep      int // rows of C from one sequence to the next; of A it is m
 	gelu       bool
-	narrow     *kernel.Widening // kernels for w if its values are widened
-	wide       [][]float32      // of each worker: panels of them, or of bytes, widened
+	wide       [][]float32 // of each worker: panels of w, widened
 
-	dot   *kernel.Dot // kernels for w if it holds pairs of bf16
-	pairs []uint16    // A in bf16, rows ldp apart
-	ldp   int
+	by     product // the one of these that w's type asks for
+	f32    f32Product
+	narrow narrowProduct
+	bf16   bf16Product
+	int8   int8Product
 
-	i8     *kernel.Int8 // kernels for w if it holds bytes
-	norm   *Norm        // of A, taken when A is rounded to bytes; nil: none
-	bytes  []uint8      // A in bytes, rows ldq apart
-	ldq    int          // in bytes
-	scales []float32    // of the rows of A
-	zeros  []float32    // their middles
-	twice  bool         // what rounding takes away is multiplied too
-	rests  []float32    // the scales of that
-	none   []float32    // its middles, all 0
-
+	nr            int // columns of a whole tile
 	tiles, blocks int // row tiles of a sequence, blocks they are cut into
 	groups, parts int // panel groups (one tile wide), parts they are cut into
 	passes        int // over a panel
@@ -95,6 +87,33 @@ type gemmTask struct {
 	size  int      // bytes of an element of w
 	then  *Linear  // of the product that comes next; nil: unknown
 	first *float32 // of all weights
+}
+
+// product is how weights of a type are multiplied.
+type product interface {
+	// prepare chooses kernels for the task's product, and gives them memory and the rows of the
+	// left-hand side as they read them.
+	prepare(e *Exec, rows int)
+
+	// tile returns the rows and columns of a whole tile.
+	tile() (mr, nr int)
+
+	// panel computes a span.
+	panel(s span, worker int)
+}
+
+// f32Product multiplies by weights that kernels use as they are.
+type f32Product struct{ *gemmTask }
+
+func (g *f32Product) prepare(*Exec, int) {}
+
+func (g *f32Product) tile() (mr, nr int) { return g.k.MR, g.k.NR }
+
+func (g *f32Product) panel(s span, worker int) {
+	for i := range g.passes {
+		g.pass(&s, i, 1, worker)
+		panel(g.gemmTask, &s, g.k.Gemm, g.k.Gemm16, g.left(&s), g.lda, 1)
+	}
 }
 
 // Linear computes dst = l(src).
@@ -160,7 +179,7 @@ func (e *Exec) matmul(dst, src Mat, res *float32, ldr int, l *Linear, gelu bool)
 	g.m, g.cstep, g.gelu = src.Rows, 0, gelu
 	e.weigh(l)
 	e.runGemm(1)
-	g.norm = nil
+	g.int8.norm = nil
 }
 
 // weigh makes l the right-hand side of the product to come.
@@ -169,28 +188,23 @@ func (e *Exec) weigh(l *Linear) {
 	g.size, g.then, g.first = l.size(), e.order.after(l), e.weights
 	g.n, g.kk = l.N, l.K
 	g.layer, g.passes = l, l.passes()
-	g.w, g.bias, g.narrow, g.dot, g.i8 = e.w(l.W), e.w(l.Bias), widening(g.k, l.DType), nil, nil
-	switch l.DType {
-	case blob.I8, blob.I8X2:
-		g.i8, g.twice = &g.k.I8, l.DType == blob.I8X2
-		if g.i8.Wide != nil && g.m >= wideRows {
-			g.i8 = g.i8.Wide
-		}
-	case blob.BF16Dot:
-		g.dot, g.passes = &g.k.Dot, min(g.passes, max(1, l.K/2)) // whole pairs
-	}
-	need := 0
-	switch {
-	case g.narrow != nil && g.narrow.Once:
-		need = (l.K + g.passes - 1) / g.passes * g.k.NR
-	case g.i8 != nil && g.i8.Widen != nil:
-		k := panelGroups(l.K)
-		need = (2*64*k + g.bytePasses(k)*panelTail) / 4
+	g.w, g.bias = e.w(l.W), e.w(l.Bias)
+	switch g.narrow.kernels = widening(g.k, l.DType); {
+	case g.narrow.kernels != nil:
+		g.by = &g.narrow
+	case l.DType == blob.I8 || l.DType == blob.I8X2:
+		g.by = &g.int8
+	case l.DType == blob.BF16Dot:
+		g.by = &g.bf16
 	default:
-		return
+		g.by = &g.f32
 	}
-	if len(g.wide) < e.workers {
-		g.wide = make([][]float32, e.workers)
+}
+
+// widened makes room for so many floats of widened panels of each worker.
+func (g *gemmTask) widened(workers, need int) {
+	if len(g.wide) < workers {
+		g.wide = make([][]float32, workers)
 	}
 	for i, buf := range g.wide {
 		if len(buf) < need {
@@ -206,13 +220,9 @@ func (e *Exec) runGemm(seqs int) {
 		return
 	}
 	g.seqs = seqs
-	mr, nr := g.tile()
-	switch {
-	case g.i8 != nil:
-		e.quantise(seqs * g.m)
-	case g.dot != nil:
-		e.roundPairs(seqs * g.m)
-	}
+	g.by.prepare(e, seqs*g.m)
+	mr, nr := g.by.tile()
+	g.nr = nr
 	width := nr / 16
 	g.tiles = (g.m + mr - 1) / mr
 	g.groups = (ceil16(g.n)/16 + width - 1) / width
@@ -242,20 +252,6 @@ func (e *Exec) runGemm(seqs int) {
 	e.do(min(parts, e.workers), g)
 }
 
-// tile returns the rows and columns of a whole tile.
-func (g *gemmTask) tile() (mr, nr int) {
-	if g.i8 != nil {
-		return len(g.i8.Gemm) - 1, g.i8.NR
-	}
-	if g.dot != nil {
-		return len(g.dot.Gemm) - 1, g.dot.NR
-	}
-	if g.narrow != nil && !g.narrow.Once {
-		return len(g.narrow.Gemm) - 1, g.narrow.NR
-	}
-	return g.k.MR, g.k.NR
-}
-
 // tileStart returns the first row of tile t of n tiles over m rows: tiles differ
 // by at most one row, so that there is no tail of a single row.
 func tileStart(m, n, t int) int { return t*(m/n) + min(t, m%n) }
@@ -277,8 +273,8 @@ func tileRuns(m, mr int) (tiles int, runs [2]tileRun) {
 // run computes parts until none are left. Those taken together go through gelu together.
 func (g *gemmTask) run(_, worker int) {
 	most := 1
-	if _, nr := g.tile(); g.gelu {
-		most = max(1, geluColumns*g.parts/(g.groups*nr))
+	if g.gelu {
+		most = max(1, geluColumns*g.parts/(g.groups*g.nr))
 	}
 	for {
 		lo, hi := g.shares.take(worker, most, g.parts)
@@ -297,9 +293,8 @@ func (g *gemmTask) compute(block, p0, p1, worker int) {
 	t0, t1 := part(g.tiles, g.blocks, block)
 	r0, r1 := tileStart(g.m, g.tiles, t0), tileStart(g.m, g.tiles, t1)
 	rows := r1 - r0
-	a, c := at(g.a, (seq*g.m+r0)*g.lda), at(g.c, (seq*g.cstep+r0)*g.ldc)
-	_, width := g.tile()
-	col0, col1 := g0*width, min(g1*width, g.n)
+	c := at(g.c, (seq*g.cstep+r0)*g.ldc)
+	col0, col1 := g0*g.nr, min(g1*g.nr, g.n)
 
 	first := 0
 	if g.res != nil {
@@ -308,52 +303,40 @@ func (g *gemmTask) compute(block, p0, p1, worker int) {
 			copyRows(rows, at(c, col0), g.ldc, at(res, col0), g.ldr, col1-col0)
 		}
 	}
-	unit := 1 // of k
-	if g.dot != nil {
-		unit = 2
-	}
-	for p := g0; p < g1; p++ {
-		if g.i8 != nil {
-			g.bytePanel(p, seq*g.m+r0, rows, c, first, worker, p+1 == g1)
-			continue
-		}
-		s := span{p: p, rows: rows, c: c, acc: first, bias: g.bias}
-		for pass := range g.passes {
-			s.k0, s.k1 = part(g.kk/unit, g.passes, pass)
-			s.k0, s.k1 = s.k0*unit, s.k1*unit
-			s.next, s.left = g.step(p, s.k1), g.kk-s.k1
-			if pass+1 == g.passes {
-				s.next, s.left = g.step((p+1)%g.groups, 0), g.kk
-				if p+1 == g1 && g.shares[worker].empty() {
-					if over, k := g.over(worker); k > 0 {
-						s.next, s.left = over, k
-					}
-				}
-			}
-			switch {
-			case g.dot != nil:
-				panel(g, &s, g.dot.Gemm, g.dot.Gemm16, &g.pairs[(seq*g.m+r0)*g.ldp+s.k0], g.ldp, unit)
-			case g.narrow == nil:
-				panel(g, &s, g.k.Gemm, g.k.Gemm16, at(a, s.k0), g.lda, unit)
-			case !g.narrow.Once:
-				panel(g, &s, g.narrow.Gemm, g.narrow.Gemm16, at(a, s.k0), g.lda, unit)
-			case rows < len(g.narrow.Gemm):
-				panel(g, &s, nil, g.narrow.Gemm16, at(a, s.k0), g.lda, unit)
-			default:
-				g.widePanel(p, rows, s.k0, s.k1, a, c, s.bias, s.acc, worker)
-			}
-			s.acc, s.bias = 1, nil
-		}
+	s := span{row: seq*g.m + r0, rows: rows, c: c, acc: first, bias: g.bias}
+	for s.p = g0; s.p < g1; s.p++ {
+		s.last = s.p+1 == g1
+		g.by.panel(s, worker)
 	}
 	if g.gelu {
 		geluRows(g.k, rows, at(c, col0), g.ldc, col1-col0)
 	}
 }
 
+// pass makes s the i-th pass of a span over k, in whole units.
+func (g *gemmTask) pass(s *span, i, unit, worker int) {
+	s.k0, s.k1 = part(g.kk/unit, g.passes, i)
+	s.k0, s.k1 = s.k0*unit, s.k1*unit
+	s.next, s.left = g.step(s.p, s.k1), g.kk-s.k1
+	if i+1 == g.passes {
+		s.next, s.left = g.step((s.p+1)%g.groups, 0), g.kk
+		if s.last && g.shares[worker].empty() {
+			if over, k := g.over(worker); k > 0 {
+				s.next, s.left = over, k
+			}
+		}
+	}
+	if i > 0 {
+		s.acc, s.bias = 1, nil
+	}
+}
+
+// left returns the left-hand side of a span, from its first step of k on.
+func (g *gemmTask) left(s *span) *float32 { return at(g.a, s.row*g.lda+s.k0) }
+
 // step returns the address of step k in the first panel of group p.
 func (g *gemmTask) step(p, k int) *float32 {
-	_, width := g.tile()
-	return (*float32)(unsafe.Add(unsafe.Pointer(g.w), (p*width*g.kk+k*16)*g.size))
+	return (*float32)(unsafe.Add(unsafe.Pointer(g.w), (p*g.nr*g.kk+k*16)*g.size))
 }
 
 // over returns the panels that the worker begins the next product with and the steps of
@@ -363,17 +346,18 @@ func (g *gemmTask) over(worker int) (*float32, int) {
 	if l == nil || l.size() != g.size || g.blocks > 1 {
 		return nil, 0
 	}
-	_, width := g.tile()
-	p, _ := part((ceil16(l.N)+width-1)/width, len(g.shares), worker)
-	return (*float32)(unsafe.Add(unsafe.Pointer(at(g.first, l.W)), p*width*l.K*g.size)), l.K
+	p, _ := part((ceil16(l.N)+g.nr-1)/g.nr, len(g.shares), worker)
+	return (*float32)(unsafe.Add(unsafe.Pointer(at(g.first, l.W)), p*g.nr*l.K*g.size)), l.K
 }
 
 // span is one tile-wide group of panels, or a pass over it, for the rows of a block.
 type span struct {
-	p, rows int
-	k0, k1  int // steps of k
-	c, bias *float32
-	acc     int // whether C is added to
+	p         int
+	row, rows int  // of A; C's begin at c
+	k0, k1    int  // steps of k
+	last      bool // of those that were taken together
+	c, bias   *float32
+	acc       int // whether C is added to
 
 	// The left steps of k that are used next are prefetched meanwhile. They need not be
 	// exactly right, only inside the weights.
@@ -395,8 +379,7 @@ type tileOf[A, B any] interface {
 //
 //go:noinline
 func panel[A, B any, T tileOf[A, B]](g *gemmTask, s *span, wide, narrow []T, a *A, lda, unit int) {
-	_, width := g.tile()
-	per := width / 16
+	per := g.nr / 16
 	first := s.p * per
 	have := min(per, ceil16(g.n)/16-first)
 	if have == per && wide != nil {

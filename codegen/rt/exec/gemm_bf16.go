@@ -1,11 +1,25 @@
 package exec
 
-// Products of bf16. Weights are bf16 in pairs of two steps of k, activations are rounded
+// bf16Product multiplies by weights of bf16 in pairs of two steps of k. Activations are rounded
 // to bf16 for every product; sums are float32, in an order that depends on K alone.
+type bf16Product struct {
+	*gemmTask
+	pairs []uint16 // A in bf16, rows ldp apart
+	ldp   int
+}
 
-// roundPairs rounds the left-hand side of the product to bf16.
-func (e *Exec) roundPairs(rows int) {
-	g := &e.gemm
+func (g *bf16Product) tile() (mr, nr int) { return len(g.k.Dot.Gemm) - 1, g.k.Dot.NR }
+
+func (g *bf16Product) panel(s span, worker int) {
+	for i := range g.passes {
+		g.pass(&s, i, 2, worker)
+		panel(g.gemmTask, &s, g.k.Dot.Gemm, g.k.Dot.Gemm16, &g.pairs[s.row*g.ldp+s.k0], g.ldp, 2)
+	}
+}
+
+// prepare rounds the left-hand side.
+func (g *bf16Product) prepare(e *Exec, rows int) {
+	g.passes = min(g.passes, max(1, g.kk/2)) // whole pairs
 	// Not a multiple of 1 KiB, whose rows would fall into the same cache sets.
 	if g.ldp = (g.kk + 31) / 32 * 32; g.ldp%512 == 0 {
 		g.ldp += 32
@@ -21,11 +35,11 @@ func (e *Exec) roundPairs(rows int) {
 func roundTask(t *rowTask, lo, hi int) {
 	step := rowStep(t.src.Cols)
 	for r := lo; r < hi; r += step {
-		roundBlock(&t.e.gemm, t.src, r, min(step, hi-r))
+		roundBlock(&t.e.gemm.bf16, t.src, r, min(step, hi-r))
 	}
 }
 
 //go:noinline
-func roundBlock(g *gemmTask, src Mat, r, rows int) {
-	g.dot.Round(rows, &g.pairs[r*g.ldp], g.ldp, src.Row(r), src.LD, src.Cols)
+func roundBlock(g *bf16Product, src Mat, r, rows int) {
+	g.k.Dot.Round(rows, &g.pairs[r*g.ldp], g.ldp, src.Row(r), src.LD, src.Cols)
 }

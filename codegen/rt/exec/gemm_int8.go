@@ -45,17 +45,37 @@ func (e *Exec) norm(n *Norm, l *Linear) bool {
 	if n == nil || l.DType != blob.I8 && l.DType != blob.I8X2 || n.G >= 0 || n.N != l.K {
 		return false
 	}
-	e.gemm.norm = n
+	e.gemm.int8.norm = n
 	return true
 }
 
-// quantise rounds the left-hand side of the product to bytes.
-func (e *Exec) quantise(rows int) {
-	g := &e.gemm
+// int8Product multiplies by bytes.
+type int8Product struct {
+	*gemmTask
+	i8     *kernel.Int8
+	norm   *Norm     // of A, taken when A is rounded to bytes; nil: none
+	bytes  []uint8   // A in bytes, rows ldq apart
+	ldq    int       // in bytes
+	scales []float32 // of the rows of A
+	zeros  []float32 // their middles
+	twice  bool      // what rounding takes away is multiplied too
+	rests  []float32 // the scales of that
+	none   []float32 // its middles, all 0
+}
+
+func (g *int8Product) tile() (mr, nr int) { return len(g.i8.Gemm) - 1, g.i8.NR }
+
+// prepare rounds the left-hand side to bytes.
+func (g *int8Product) prepare(e *Exec, rows int) {
+	g.i8, g.twice = &g.k.I8, g.layer.DType == blob.I8X2
+	if g.i8.Wide != nil && g.m >= wideRows {
+		g.i8 = g.i8.Wide
+	}
 	size := g.kk
 	if g.i8.Widen != nil {
 		k := panelGroups(g.kk)
 		size = 8*k + g.bytePasses(k)*rowTail
+		g.widened(e.workers, (2*64*k+g.bytePasses(k)*panelTail)/4)
 	}
 	parts := 1 // of a row
 	if g.twice && g.i8.Widen == nil {
@@ -83,12 +103,12 @@ func (e *Exec) quantise(rows int) {
 func quantTask(t *rowTask, lo, hi int) {
 	step := rowStep(t.src.Cols)
 	for r := lo; r < hi; r += step {
-		quantBlock(&t.e.gemm, t.src, r, min(step, hi-r))
+		quantBlock(&t.e.gemm.int8, t.src, r, min(step, hi-r))
 	}
 }
 
 //go:noinline
-func quantBlock(g *gemmTask, src Mat, r, rows int) {
+func quantBlock(g *int8Product, src Mat, r, rows int) {
 	quant, norm := g.i8.Quant, g.i8.Norm
 	if g.twice {
 		quant, norm = g.i8.Quant2, g.i8.Norm2
@@ -112,7 +132,7 @@ func quantBlock(g *gemmTask, src Mat, r, rows int) {
 }
 
 // startRows makes room behind the parts of rows of 16 bits for what their sums start from.
-func (g *gemmTask) startRows(row, rows int) {
+func (g *int8Product) startRows(row, rows int) {
 	k := panelGroups(g.kk)
 	passes := g.bytePasses(k)
 	for pass := passes - 1; pass >= 0; pass-- {
@@ -125,16 +145,15 @@ func (g *gemmTask) startRows(row, rows int) {
 	}
 }
 
-// bytePanel is panel for products of bytes: all of k at once, for rows of A from row on. last
-// says that it is the last of those that were taken together.
+// panel computes a span, all of k at once.
 //
 //go:noinline
-func (g *gemmTask) bytePanel(p, row, rows int, c *float32, acc, worker int, last bool) {
+func (g *int8Product) panel(s span, worker int) {
 	per := g.i8.NR / 16
-	first, panels, stride := p*per, ceil16(g.n)/16, panelStride(g.kk)
+	first, panels, stride := s.p*per, ceil16(g.n)/16, panelStride(g.kk)
 	if have := panels - first; have < per {
 		for i := range have {
-			g.byteStrip(g.i8.Gemm16, first+i, g.bytesAt((first+i)*stride), row, rows, c, acc, worker)
+			g.byteStrip(g.i8.Gemm16, first+i, g.bytesAt((first+i)*stride), s.row, s.rows, s.c, s.acc, worker)
 		}
 		return
 	}
@@ -142,18 +161,18 @@ func (g *gemmTask) bytePanel(p, row, rows int, c *float32, acc, worker int, last
 	if first+2*per > panels {
 		next = g.bytesAt(first * stride)
 	}
-	if over := g.bytesOver(worker); last && over != nil {
+	if over := g.bytesOver(worker); s.last && over != nil {
 		next = over
 	}
-	g.byteStrip(g.i8.Gemm, first, next, row, rows, c, acc, worker)
+	g.byteStrip(g.i8.Gemm, first, next, s.row, s.rows, s.c, s.acc, worker)
 }
 
 // bytesAt returns what lies so many bytes into the weights.
-func (g *gemmTask) bytesAt(n int) unsafe.Pointer { return unsafe.Add(unsafe.Pointer(g.w), n) }
+func (g *int8Product) bytesAt(n int) unsafe.Pointer { return unsafe.Add(unsafe.Pointer(g.w), n) }
 
 // bytesOver is over for products of bytes. What is prefetched is as long as panels of this
 // product are, so nothing is returned where there is less.
-func (g *gemmTask) bytesOver(worker int) unsafe.Pointer {
+func (g *int8Product) bytesOver(worker int) unsafe.Pointer {
 	l := g.then
 	if l == nil || l.DType != blob.I8 && l.DType != blob.I8X2 || g.blocks > 1 || !g.shares[worker].empty() {
 		return nil
@@ -168,7 +187,7 @@ func (g *gemmTask) bytesOver(worker int) unsafe.Pointer {
 }
 
 // bytePasses returns how often a tile goes over its panels, k groups deep.
-func (g *gemmTask) bytePasses(k int) int {
+func (g *int8Product) bytePasses(k int) int {
 	switch {
 	case !g.twice:
 		return 1
@@ -180,7 +199,7 @@ func (g *gemmTask) bytePasses(k int) int {
 
 // byteStrip runs the row tiles of the panels from panel first on. They prefetch the lines of
 // panels at next between them.
-func (g *gemmTask) byteStrip(tile []kernel.QGemm, first int, next unsafe.Pointer, row, rows int, c *float32, acc, worker int) {
+func (g *int8Product) byteStrip(tile []kernel.QGemm, first int, next unsafe.Pointer, row, rows int, c *float32, acc, worker int) {
 	k := panelGroups(g.kk)
 	stride := panelStride(g.kk)
 	b := g.bytesAt(first * stride)
@@ -220,7 +239,7 @@ func (g *gemmTask) byteStrip(tile []kernel.QGemm, first int, next unsafe.Pointer
 }
 
 // widen widens a panel for the worker, the part of each pass with a tail of its own.
-func (g *gemmTask) widen(k, passes int, panel unsafe.Pointer, worker int) unsafe.Pointer {
+func (g *int8Product) widen(k, passes int, panel unsafe.Pointer, worker int) unsafe.Pointer {
 	wide := unsafe.Pointer(&g.wide[worker][0])
 	for pass := range passes {
 		k0, k1 := part(k, passes, pass)

@@ -953,7 +953,7 @@ func TestOrder(t *testing.T) {
 func TestOver(t *testing.T) {
 	w := newWorld(t, kerneltest.Naive("generic", 4, 16), 2, 3)
 	g := &w.gemm
-	g.n, g.kk, g.size, g.blocks, g.first = 48, 32, 4, 1, &w.weights[0]
+	g.n, g.kk, g.size, g.blocks, g.first, g.nr = 48, 32, 4, 1, &w.weights[0], 16
 	g.shares.deal(3, 2)
 	for _, c := range []struct {
 		next   *Linear
@@ -979,7 +979,7 @@ func TestOver(t *testing.T) {
 // That of bytes too, where there is as much as is prefetched.
 func TestBytesOver(t *testing.T) {
 	w := newWorld(t, kerneltest.Naive("generic", 4, 16), 2, 3)
-	g := &w.gemm
+	g := &w.gemm.int8
 	g.kk, g.blocks, g.first, g.i8 = 32, 1, &w.weights[0], &kernel.Int8{NR: 32}
 	g.shares.deal(0, 2)
 	panel := func(k int) int { return (64*k/4 + 192) / 4 } // in floats
