@@ -65,8 +65,7 @@ type Options struct {
 // little. What other words would leave of it is told by what they do to its own products.
 // Choices are made of the words that take away most for what they cost in time and in
 // bytes, and measured on other inputs, some of the user's own samples among them, and on
-// pictures as they are unless the model is very large; the cheapest that is near enough is
-// it. What is kept of a small model is float32: there it costs next to nothing.
+// pictures as they are; the cheapest that is near enough is it. What is kept of a small model is float32: there it costs next to nothing.
 //
 // Log, which may be nil, is told before it begins how long it takes about, and then what is
 // under way and how far it is.
@@ -143,39 +142,33 @@ type tuner struct {
 	time    map[string]float64 // of each function: that of its products and attention over that at f32
 	units   []*unit            // of modules
 
-	wide  *joined // in float32, for small pictures if the model is large
-	whole *joined // the same for pictures as they are, unless that is too much work
-	note  string  // what is small
+	wide  *joined // in float32, for small pictures if the model is large: modules are judged on it
+	whole *joined // the same for pictures as they are: choices are measured on it
 }
+
+// Of what is allowed, rows of the samples may be as much as margin. Rows of a small model are
+// short, and so differ more from sample to sample, where nothing else is asked for. What is
+// computed of a head's row, such as the similarities of several pictures and texts, may be far
+// more sensitive than it is, and a row of few numbers is itself: in a small model it costs
+// nothing to make them nearer.
+const margin, smallMargin, headMargin = 0.8, 0.25, 0.01
 
 // limits are the errors that are accepted of places.
 func (t *tuner) limits() []float64 {
-	places := t.whole.places()
-	limits := make([]float64, len(places))
-	for k, p := range places {
-		limits[k] = meanShare * t.allowed
+	var limits []float64
+	for _, p := range t.whole.parts() {
+		share := margin
 		switch {
-		case t.note != "":
-			limits[k] *= 0.7
-		case t.large:
-		case t.Desc.Cosine > 0: // what the description asks for is what it means
-			limits[k] = askedShare * t.allowed
+		case t.large || t.Desc.Cosine > 0:
 		case p.out.value.Type.At(2)[0] == 1:
-			// What is computed of a head's row, such as the similarities of several pictures and
-			// texts, may be far more sensitive than it is, and a row of few numbers is itself. In a
-			// small model it costs nothing to make them nearer than precisions ask for.
-			limits[k] = headShare * t.allowed
+			share = headMargin
 		default:
-			limits[k] = smallShare * t.allowed
+			share = smallMargin
 		}
+		limits = append(limits, share*t.allowed)
 	}
 	return limits
 }
-
-// Of what is allowed, the mean of samples may be as much as meanShare, and the worst as much
-// as worstShare. Rows of a small model are short, and so differ more from sample to sample:
-// askedShare is for a cosine of the description's own.
-const meanShare, worstShare, askedShare, smallShare, headShare = 0.7, 0.8, 0.5, 0.2, 0.005
 
 // choose finds the cheapest words for units with which the outputs are near enough.
 func (t *tuner) choose(c *Choice) error {
@@ -205,7 +198,10 @@ func (t *tuner) choose(c *Choice) error {
 		if err := t.judge(); err != nil {
 			return err
 		}
-		for _, s := range t.searches(places, runs, results, errors, limits) {
+		for _, s := range searches(t.units, places, results, errors, limits) {
+			s.log, s.try = t.meter.say, func(fn int, rungs []int) ([]Result, []float64, error) {
+				return t.results(runsOf(runs, t.whole.Funcs[fn]), kept(s.units, rungs))
+			}
 			best, err := s.cheapest()
 			if err != nil {
 				return err
@@ -213,22 +209,25 @@ func (t *tuner) choose(c *Choice) error {
 			for k, r := range best.results {
 				c.Results[k] = r
 			}
-			t.keep(c, s.units, best.rungs)
+			for m, word := range kept(s.units, best.rungs) {
+				c.Kept = append(c.Kept, Kept{Keep: precision.Keep{Module: m.name, Word: word.Name}, Work: m.work, Bytes: m.more(word)})
+			}
 		}
 	}
 	slices.SortFunc(c.Kept, func(a, b Kept) int { return compareNames(a.Module, b.Module) })
 	return nil
 }
 
-// keep adds the modules of the units that are kept to the choice.
-func (t *tuner) keep(c *Choice, units []*unit, rungs []int) {
+// kept are the words of the modules of units that are kept.
+func kept(units []*unit, rungs []int) map[*module]precision.Word {
+	all := map[*module]precision.Word{}
 	for i, u := range units {
-		if rungs[i] == 0 {
-			continue
-		}
-		word, _ := precision.Named(u.ladder[rungs[i]].word)
-		for _, m := range u.modules {
-			c.Kept = append(c.Kept, Kept{Keep: precision.Keep{Module: m.name, Word: word.Name}, Work: m.work, Bytes: m.more(word)})
+		if rungs[i] > 0 {
+			word, _ := precision.Named(u.ladder[rungs[i]].word)
+			for _, m := range u.modules {
+				all[m] = word
+			}
 		}
 	}
+	return all
 }

@@ -8,12 +8,10 @@ import (
 	"github.com/multiway-go/multiway/codegen/inputs"
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/ir"
+	"github.com/multiway-go/multiway/ir/model"
 	"github.com/multiway-go/multiway/ir/precision"
 	"github.com/multiway-go/multiway/passes"
 )
-
-// wholeFLOPs is the work above which choices are verified on small pictures too.
-const wholeFLOPs = 2e11
 
 // sampledFLOPs is the work of a function up to which it is run on several samples, and
 // manySamples how many they are at most.
@@ -22,65 +20,65 @@ const sampledFLOPs, manySamples = 1e10, 8
 // manyRows of a sample show about the worst that there is.
 const manyRows = 64
 
-// place is rows of an output that are judged apart: those of a segment, such as a picture's
+// part is rows of an output that are judged apart: those of a segment, such as a picture's
 // with a text, or all. What is rounded for the one does little to the other.
-type place struct {
-	f    *ir.Func // of the joined program
-	out  output
-	part int // which segment
-	of   int // which of all outputs
+type part struct {
+	place
+	f   *ir.Func // of the joined program
+	out output
+	at  int // which segment
 }
 
-func (p place) String() string {
-	s := p.out.fn + " " + p.out.name
-	if p.out.segments != nil {
-		s += " " + p.out.segments[p.part].Name
-	}
-	return s
-}
-
-// places lists those of all functions, in their order.
-func (j *joined) places() []place {
-	var all []place
-	n := 0
-	for _, f := range j.Funcs {
+// parts lists those of all functions, in their order.
+func (j *joined) parts() []part {
+	var all []part
+	of := 0
+	for fn, f := range j.Funcs {
 		for _, o := range j.outputs[f.Name] {
 			for i := range o.parts() {
-				all = append(all, place{f, o, i, n})
+				name := o.fn + " " + o.name
+				if o.segments != nil {
+					name += " " + o.segments[i].Name
+				}
+				all = append(all, part{place{name, fn, of}, f, o, i})
 			}
-			n++
+			of++
 		}
 	}
 	return all
 }
 
-// programs makes those that modules are judged in.
-func (t *tuner) programs() error {
-	small := t.Desc
-	if t.large {
-		small = t.Desc.Small(tuneSide)
+// places are those of all parts.
+func (j *joined) places() []place {
+	var all []place
+	for _, p := range j.parts() {
+		all = append(all, p.place)
 	}
-	functions, err := t.functions()
-	if err != nil {
+	return all
+}
+
+// programs makes those that modules are judged in and that choices are measured in. They share
+// the weights, which are loaded once.
+func (t *tuner) programs() (err error) {
+	if t.whole, err = t.joined(t.Desc); err != nil {
 		return err
 	}
-	described, err := t.Lower(small, functions)
-	if err != nil && small != t.Desc {
-		small = t.Desc // its tables do not fit a small picture
-		described, err = t.Lower(small, functions)
-	}
-	if err != nil {
-		return err
-	}
-	if t.wide, err = t.joined(described); err != nil {
-		return err
-	}
-	t.whole = t.wide
-	hold(t.wide.Program)
-	if small == t.Desc {
+	hold(t.whole.Program)
+	t.wide = t.whole
+	if !t.large {
 		return nil
 	}
-	return t.enlarge(functions)
+	wide, err := t.joined(t.Desc.Small(tuneSide))
+	if err != nil {
+		return nil // its tables do not fit a small picture
+	}
+	for _, w := range wide.Weights {
+		if same := t.whole.Weight(w.Name); same != nil && same.Type.Equal(w.Type) {
+			w.Load = same.Load
+		}
+	}
+	t.wide = wide
+	return nil
 }
 
 // functions are those of the entries, captions as one and not as steps that have states.
@@ -93,43 +91,22 @@ func (t *tuner) functions() ([]string, error) {
 	return names, err
 }
 
-// joined returns the program with the weights that are rounded, in float32, each product
-// a value of its own.
-func (t *tuner) joined(described *ir.Program) (*joined, error) {
+// joined returns the program of a description with the weights that are rounded, in float32,
+// each product a value of its own.
+func (t *tuner) joined(d *model.Description) (*joined, error) {
+	functions, err := t.functions()
+	if err != nil {
+		return nil, err
+	}
+	described, err := t.Lower(d, functions)
+	if err != nil {
+		return nil, err
+	}
 	p, err := passes.Run(described, passes.Options{Rows: t.Desc.Limits.Rows, Smooth: smoothings(t.smooth), Upto: passes.Smooth.Name})
 	if err != nil {
 		return nil, err
 	}
 	return join(p, described), nil
-}
-
-// enlarge makes the program for pictures as they are. It has the weights of the other one,
-// which are loaded already.
-func (t *tuner) enlarge(functions []string) error {
-	t.note = ", small pictures"
-	described, err := t.Lower(t.Desc, functions)
-	if err != nil {
-		return err
-	}
-	whole, err := t.joined(described)
-	if err != nil {
-		return err
-	}
-	work := int64(0)
-	for _, f := range whole.Funcs {
-		work += ir.FuncCost(whole.Program, f, min(tuneText, whole.MaxT)).FLOPs
-	}
-	if work > wholeFLOPs {
-		return nil
-	}
-	t.whole = whole
-	for _, w := range t.whole.Weights {
-		if same := t.wide.Weight(w.Name); same != nil && same.Type.Equal(w.Type) {
-			w.Load = same.Load
-		}
-	}
-	t.note = ""
-	return nil
 }
 
 // rounded adds to weights those of the module as it is stored at the word.
@@ -233,8 +210,7 @@ func runAll(p *ir.Program, runs []*sampleRun) ([]map[string]*ir.Tensor, error) {
 
 // results compares runs of a function of the whole program with what they are exactly, with
 // all modules rounded, those of kept to other words: a line for each output, and the errors
-// of its places, those of the worst row: the mean of all samples, or that of the worst sample
-// as a share of what is allowed of it.
+// of its places, those of the worst row.
 func (t *tuner) results(runs []*sampleRun, kept map[*module]precision.Word) ([]Result, []float64, error) {
 	weights := map[string]*ir.Weight{}
 	for _, m := range t.modules {
@@ -252,8 +228,8 @@ func (t *tuner) results(runs []*sampleRun, kept map[*module]precision.Word) ([]R
 	var all []Result
 	var errors []float64
 	for _, o := range t.whole.outputs[runs[0].f.Name] {
-		sum := Result{Func: o.fn, Output: o.name, Judge: inputs.Exact + t.note, Cosine: 1}
-		mean, worst := make([]float64, o.parts()), make([]float64, o.parts())
+		sum := Result{Func: o.fn, Output: o.name, Judge: inputs.Exact, Cosine: 1}
+		worst := make([]float64, o.parts())
 		for i, x := range runs {
 			got, want := got[i][o.value.Name], x.exact[o.value.Name]
 			inputs.Rows(got.F, want.F, o.value.Type.Cols(), func(got, want []float64) {
@@ -262,16 +238,11 @@ func (t *tuner) results(runs []*sampleRun, kept map[*module]precision.Word) ([]R
 				sum.Cosine = min(sum.Cosine, cos)
 				sum.Mean += (cos - sum.Mean) / float64(sum.Rows)
 			})
-			for j := range mean {
-				e := worstRow(o.part(got, j, x.T), o.part(want, j, x.T))
-				mean[j] += (e - mean[j]) / float64(i+1)
-				worst[j] = max(worst[j], e)
+			for j, e := range worst {
+				worst[j] = max(e, worstRow(o.part(got, j, x.T), o.part(want, j, x.T)))
 			}
 		}
-		all = append(all, sum)
-		for j, e := range mean {
-			errors = append(errors, max(e, worst[j]*meanShare/worstShare))
-		}
+		all, errors = append(all, sum), append(errors, worst...)
 	}
 	return all, errors, nil
 }

@@ -7,9 +7,6 @@ import (
 	"math"
 	"slices"
 	"strings"
-
-	"github.com/multiway-go/multiway/ir"
-	"github.com/multiway-go/multiway/ir/precision"
 )
 
 // search looks for the cheapest words of units. What a choice does to a place is about
@@ -20,14 +17,20 @@ type search struct {
 	noise  [][]float64 // by unit and place, of the word that was asked for
 	places []place     // some of all; what follows has as many
 	limits []float64
-	funcs  []*ir.Func // of the joined program
+	funcs  []int // that the places are of
 	log    func(format string, args ...any)
 	// try measures a function with the choice: a line for each of its outputs, and the error
 	// of each of its places.
-	try func(f *ir.Func, kept map[*module]precision.Word) ([]Result, []float64, error)
+	try func(fn int, rungs []int) ([]Result, []float64, error)
 
 	seen []*measured // the first with nothing kept
 	best *measured
+}
+
+// place is what is judged apart.
+type place struct {
+	name   string
+	fn, of int // which function and which output of all
 }
 
 // measured is what a choice came to.
@@ -50,20 +53,21 @@ func near(errors, limits []float64) bool {
 // searches parts the units by the functions that they do anything to: where no unit does
 // to both, what is kept for one function is no matter to the other. What is near enough
 // already is not searched.
-func (t *tuner) searches(places []place, runs []*sampleRun, results []Result, errors, limits []float64) []*search {
-	part := map[*ir.Func]int{}
-	for i, f := range t.whole.Funcs {
-		part[f] = i
+func searches(units []*unit, places []place, results []Result, errors, limits []float64) []*search {
+	part := make([]int, places[len(places)-1].fn+1) // by function
+	for i := range part {
+		part[i] = i
 	}
-	first := make([]*ir.Func, len(t.units)) // a function that the unit does anything to
-	for i, u := range t.units {
+	first := make([]int, len(units)) // a function that the unit does anything to; -1: none
+	for i, u := range units {
+		first[i] = -1
 		for k, x := range u.noise {
 			switch {
 			case x == 0:
-			case first[i] == nil:
-				first[i] = places[k].f
+			case first[i] < 0:
+				first[i] = places[k].fn
 			default:
-				from, to := part[places[k].f], part[first[i]]
+				from, to := part[places[k].fn], part[first[i]]
 				for f := range part {
 					if part[f] == from {
 						part[f] = to
@@ -73,26 +77,24 @@ func (t *tuner) searches(places []place, runs []*sampleRun, results []Result, er
 		}
 	}
 	var all []*search
-	for n := range t.whole.Funcs {
-		s := &search{log: t.meter.say, try: func(f *ir.Func, kept map[*module]precision.Word) ([]Result, []float64, error) {
-			return t.results(runsOf(runs, f), kept)
-		}}
+	for n := range part {
+		s := &search{}
 		asked := &measured{results: map[int]Result{}}
 		var at []int // of its places
 		for k, p := range places {
-			if part[p.f] == n {
+			if part[p.fn] == n {
 				at = append(at, k)
 				s.places, s.limits = append(s.places, p), append(s.limits, limits[k])
 				asked.results[p.of], asked.errors = results[p.of], append(asked.errors, errors[k])
 			}
 		}
-		for _, f := range t.whole.Funcs {
+		for f := range part {
 			if part[f] == n {
 				s.funcs = append(s.funcs, f)
 			}
 		}
-		for i, u := range t.units {
-			if first[i] != nil && part[first[i]] == n {
+		for i, u := range units {
+			if first[i] >= 0 && part[first[i]] == n {
 				noise := make([]float64, len(at))
 				for j, k := range at {
 					noise[j] = u.noise[k]
@@ -188,34 +190,28 @@ const straight = 0.05
 // measure runs functions with the choice, those first that are the least likely to be near
 // enough, as long as they are, and remembers it if it is the best so far.
 func (s *search) measure(rungs []int) error {
-	kept, n := map[*module]precision.Word{}, 0
-	for i, u := range s.units {
-		if rungs[i] > 0 {
-			n++
-			word, _ := precision.Named(u.ladder[rungs[i]].word)
-			for _, m := range u.modules {
-				kept[m] = word
-			}
-		}
+	n := 0
+	for _, r := range rungs {
+		n += min(r, 1)
 	}
 	m := &measured{rungs, maps.Clone(s.seen[0].results), make([]float64, len(s.places))}
 	for k := range m.errors {
 		m.errors[k] = math.NaN()
 	}
 	expected := expect(s.units, s.noise, rungs)
-	risk := map[*ir.Func]float64{}
+	risk := map[int]float64{}
 	for k, p := range s.places {
-		risk[p.f] = max(risk[p.f], expected[k]/s.limits[k])
+		risk[p.fn] = max(risk[p.fn], expected[k]/s.limits[k])
 	}
 	order := slices.Clone(s.funcs)
-	slices.SortStableFunc(order, func(a, b *ir.Func) int { return cmp.Compare(risk[b], risk[a]) })
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(risk[b], risk[a]) })
 	for _, f := range order {
-		if err := s.function(m, f, kept); err != nil {
+		if err := s.function(m, f); err != nil {
 			return err
 		}
 		enough := true
 		for k, p := range s.places {
-			enough = enough && (p.f != f || near(m.errors[k:k+1], s.limits[k:k+1]))
+			enough = enough && (p.fn != f || near(m.errors[k:k+1], s.limits[k:k+1]))
 		}
 		if !enough {
 			break
@@ -231,23 +227,23 @@ func (s *search) measure(rungs []int) error {
 
 // function measures what the choice does to a function, unless another choice that was
 // measured did the same to it.
-func (s *search) function(m *measured, f *ir.Func, kept map[*module]precision.Word) error {
+func (s *search) function(m *measured, f int) error {
 	i := slices.IndexFunc(s.seen, func(o *measured) bool { return s.alike(m, o, f) })
 	if i >= 0 {
 		for k, p := range s.places {
-			if p.f == f {
+			if p.fn == f {
 				m.results[p.of], m.errors[k] = s.seen[i].results[p.of], s.seen[i].errors[k]
 			}
 		}
 		return nil
 	}
-	results, errors, err := s.try(f, kept)
+	results, errors, err := s.try(f, m.rungs)
 	if err != nil {
 		return err
 	}
 	last := -1
 	for k, p := range s.places {
-		if p.f != f {
+		if p.fn != f {
 			continue
 		}
 		if p.of != last {
@@ -260,9 +256,9 @@ func (s *search) function(m *measured, f *ir.Func, kept map[*module]precision.Wo
 
 // alike reports whether o is the same choice for all units that do anything to f, and f was
 // measured.
-func (s *search) alike(m, o *measured, f *ir.Func) bool {
+func (s *search) alike(m, o *measured, f int) bool {
 	for k, p := range s.places {
-		if p.f != f {
+		if p.fn != f {
 			continue
 		}
 		if o.errors[k] != o.errors[k] {
@@ -282,7 +278,7 @@ func listed(places []place, errors []float64) string {
 	var parts []string
 	for k, p := range places {
 		if errors[k] == errors[k] {
-			parts = append(parts, fmt.Sprintf("%v %.1e", p, errors[k]))
+			parts = append(parts, fmt.Sprintf("%s %.1e", p.name, errors[k]))
 		}
 	}
 	return strings.Join(parts, ", ")

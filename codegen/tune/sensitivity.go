@@ -132,11 +132,11 @@ func (t *tuner) judge() error {
 	}); err != nil {
 		return err
 	}
-	places := t.wide.places()
+	parts := t.wide.parts()
 	measure := func(units []*unit) error {
 		sets := make([]map[string]*ir.Weight, len(units))
 		for i, u := range units {
-			u.noise, sets[i] = make([]float64, len(places)), map[string]*ir.Weight{}
+			u.noise, sets[i] = make([]float64, len(parts)), map[string]*ir.Weight{}
 			for _, m := range u.modules {
 				t.rounded(sets[i], m, m.words[0])
 			}
@@ -147,13 +147,13 @@ func (t *tuner) judge() error {
 				return err
 			}
 			exact := traces[j].Results()
-			for k, p := range places {
+			for k, p := range parts {
 				if p.f != x.f {
 					continue
 				}
 				name := p.out.value.Name
 				for i, u := range units {
-					u.noise[k] += worstRow(p.out.part(got[i][name], p.part, x.T), p.out.part(exact[name], p.part, x.T))
+					u.noise[k] += worstRow(p.out.part(got[i][name], p.at, x.T), p.out.part(exact[name], p.at, x.T))
 				}
 			}
 		}

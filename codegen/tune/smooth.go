@@ -108,7 +108,7 @@ func (t *tuner) smoothed() ([]Smoothed, error) {
 }
 
 // folded returns what is looked at: functions for pictures as they are, unless they are
-// very much work, or much and the pictures are only seeded.
+// much work and the pictures are only seeded.
 func (t *tuner) folded() (*ir.Program, error) {
 	described, err := t.Lower(t.Desc, t.Entries)
 	if err != nil {
@@ -123,7 +123,7 @@ func (t *tuner) folded() (*ir.Program, error) {
 		work = max(work, ir.FuncCost(described, f, min(tuneText, described.MaxT)).FLOPs)
 	}
 	small := t.Desc
-	if work > wholeFLOPs || work > sampledFLOPs && t.Samples == nil {
+	if work > sampledFLOPs && t.Samples == nil {
 		small = t.Desc.Small(smoothSide)
 	}
 	if described, err = t.Lower(small, functions); err != nil && small != t.Desc {
