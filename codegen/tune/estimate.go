@@ -147,7 +147,7 @@ func (t *tuner) smoothEffort() (effort, error) {
 	all = effortOf(p, runs)
 	for _, n := range passes.Smoothable(p, precision.Map{}) {
 		if _, ok := roundedTo(t.Desc.Precision, n.Linears); ok {
-			elements := float64(smoothChannels * n.Cols() * len(n.Linears) * 2 * len(smoothShares))
+			elements := float64(smoothChannels * n.Cols() * len(n.Linears) * 2)
 			all = all.plus(effort{flops: float64(2 * 2 * smoothRows * elements), elements: elements})
 		}
 	}

@@ -30,8 +30,8 @@ const (
 	smoothSide = 7
 )
 
-// smoothShares are the shares of the columns' reach that smoothings take from the rows.
-var smoothShares = []float64{0, 0.25, 0.5, 0.75}
+// smoothShare is the share of the columns' reach that smoothings take from the rows.
+const smoothShare = 0.5
 
 // Smoothed is a norm whose columns have a gain and a bias, which the linears that read it
 // take back, so that the rounding of rows and weights to bytes does less.
@@ -269,44 +269,27 @@ func (c *columns) choose(p *ir.Program) (*Smoothed, error) {
 	if err != nil || before < smoothNoise || math.IsInf(before, 1) {
 		return nil, err
 	}
-	best := &Smoothed{Norm: c.norm.Name, Before: before, After: (1 - smoothGain) * before, linears: c.norm.Linears}
-	found := false
-	for _, centre := range []bool{false, true} {
-		for _, share := range smoothShares {
-			s, ok := c.smoothing(weight, centre, share)
-			if !ok {
-				continue
-			}
-			noise, err := t.noise(s)
-			if err != nil {
-				return nil, err
-			}
-			if noise < best.After {
-				best.After, best.smoothing, found = noise, s, true
-			}
-		}
-	}
-	if !found {
+	s, ok := c.smoothing(weight)
+	if !ok {
 		return nil, nil
 	}
-	return best, nil
+	after, err := t.noise(s)
+	if err != nil || !(after < (1-smoothGain)*before) {
+		return nil, err
+	}
+	return &Smoothed{Norm: c.norm.Name, Before: before, After: after, smoothing: s, linears: c.norm.Linears}, nil
 }
 
-// smoothing is a gain that takes the share of what columns differ by from the rows, and
-// leaves the rest of what is multiplied with them to the weights; with centre, columns are
-// moved by their mean first. A share of 0 is no gain. ok is false where there is nothing to
-// do. Gains are quarters of octaves apart, and biases multiples of a 32nd of a column's
-// reach, so that the last bits of what was seen do not matter.
-func (c *columns) smoothing(weight []float64, centre bool, share float64) (s passes.Smoothing, ok bool) {
-	if !centre && share == 0 {
-		return s, false
-	}
+// smoothing moves columns by their mean, and has a gain that takes the share of what they
+// differ by from the rows, and leaves the rest of what is multiplied with them to the weights.
+// ok is false where there is nothing to do. Gains are quarters of octaves apart, and biases
+// multiples of a 32nd of a column's reach, so that the last bits of what was seen do not
+// matter.
+func (c *columns) smoothing(weight []float64) (s passes.Smoothing, ok bool) {
 	k := len(weight)
 	middle, reach, octaves := make([]float64, k), make([]float64, k), make([]float64, k)
 	for j := range k {
-		if centre {
-			middle[j] = c.sum[j] / float64(c.seen)
-		}
+		middle[j] = c.sum[j] / float64(c.seen)
 		reach[j] = max(c.high[j]-middle[j], middle[j]-c.low[j])
 	}
 	farthest, heaviest := slices.Max(reach), slices.Max(weight)
@@ -315,9 +298,7 @@ func (c *columns) smoothing(weight []float64, centre bool, share float64) (s pas
 	}
 	for j := range k {
 		reach[j] = max(reach[j], farthest/smoothReach)
-		if share > 0 {
-			octaves[j] = float64((1-share)*math.Log2(max(weight[j], heaviest/smoothReach))) - float64(share*math.Log2(reach[j]))
-		}
+		octaves[j] = float64((1-smoothShare)*math.Log2(max(weight[j], heaviest/smoothReach))) - float64(smoothShare*math.Log2(reach[j]))
 	}
 	usual := slices.Sorted(slices.Values(octaves))[k/2]
 	for j := range k {
