@@ -201,3 +201,21 @@ func decls(t *testing.T, src string) []string {
 	}
 	return names
 }
+
+// TestOnly checks which levels matter to one precision alone: those that add the tiles of one product.
+func TestOnly(t *testing.T) {
+	for _, c := range []struct {
+		ops  []asm.Op
+		want string
+	}{
+		{nil, ""},
+		{[]asm.Op{asm.OpQGemm}, "qgemm_i8"},
+		{[]asm.Op{asm.OpQGemm, asm.OpQuant}, ""},
+		{[]asm.Op{asm.OpGelu}, ""},
+		{[]asm.Op{asm.OpPeakFMA}, ""},
+	} {
+		if got := (asm.Level{Ops: c.ops}).Only(); got != c.want {
+			t.Errorf("of a level that adds %v: %q, want %q", c.ops, got, c.want)
+		}
+	}
+}

@@ -64,9 +64,9 @@ var Levels = []Level{
 	},
 }
 
-// Only returns the family of the products that are all the level adds, or "" if it adds more.
+// Only returns the family of the products that are all the level adds, or "" if it adds anything else.
 func (l Level) Only() string {
-	if len(l.Ops) != 1 {
+	if len(l.Ops) != 1 || !l.Ops[0].Row().Tiled {
 		return ""
 	}
 	return Kernel{Op: l.Ops[0], DType: l.Ops[0].Row().DTypes[0]}.Family()
