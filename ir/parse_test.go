@@ -61,6 +61,10 @@ func TestLooseText(t *testing.T) {
 
 func TestParseErrors(t *testing.T) {
 	const head = "program p T<=4\nweight @q.w f32[4,4]\n"
+	var ops []string
+	for _, op := range ir.Ops {
+		ops = append(ops, op.Name)
+	}
 	tests := []struct{ name, text, want string }{
 		{"empty", "", "x.ir:1:1: the text holds no program; begin with: program NAME T<=64"},
 		{"no program", "weight @a.w f32[1]", `x.ir:1:1: found "weight"; a text begins with: program NAME T<=64`},
@@ -82,7 +86,7 @@ func TestParseErrors(t *testing.T) {
 		{"pool weight", "program p\nweight @q.*.w f32[4,4]", "x.ir:2:1: weight name @q.*.w: want a bundle, a dot and a field, such as @l0.attn.q.w"},
 		{"word", "program p\nwieght @a.w f32[1]", `x.ir:2:1: found "wieght", want weight or func`},
 		{"trailing", "program p\nweight @a.w f32[1] kept", `x.ir:2:20: found "kept" after the end of the line's text`},
-		{"op", head + "func f(x: f32[3,4]) {\n  y = liner x, @q : f32[3,4]\n", `x.ir:4:7: unknown op "liner"; the ops are attention, patches, lookup, const, addrows, addrow, embed_patches, embed, qkv, selfattention, crossattention, attnout, ffn, gelu, tanh, add, mean, linear, layernorm, scale, l2norm, concat, rows, cols, hcat, select, store`},
+		{"op", head + "func f(x: f32[3,4]) {\n  y = liner x, @q : f32[3,4]\n", `x.ir:4:7: unknown op "liner"; the ops are ` + strings.Join(ops, ", ")},
 		{"undefined", head + "func f(x: f32[3,4]) {\n  y = gelu z : f32[3,4]\n", "x.ir:4:12: z is not defined above in func f"},
 		{"attribute", head + "func f(x: f32[3,4]) {\n  y = l2norm x {flor=1} : f32[3,4]\n", `x.ir:4:17: unknown attribute "flor"; l2norm has floor`},
 		{"attribute value", head + "func f(x: f32[3,4]) {\n  y = l2norm x {floor=T} : f32[3,4]\n", `x.ir:4:23: attribute "floor" is "T", want a number`},
