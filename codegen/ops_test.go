@@ -1,11 +1,13 @@
 package codegen
 
 import (
+	"reflect"
 	"slices"
 	"testing"
 
 	"github.com/multiway-go/multiway/asm"
 	"github.com/multiway-go/multiway/codegen/onnx"
+	"github.com/multiway-go/multiway/codegen/rt/exec"
 	"github.com/multiway-go/multiway/ir"
 )
 
@@ -87,6 +89,16 @@ func TestOps(t *testing.T) {
 			t.Errorf("%s: view is %v, and its step is nil: %v", op.Name, op.View, step == nil)
 		case !ok && !inside[op]:
 			t.Errorf("%s: no step, and no fused op stands for it", op.Name)
+		}
+		if s := op.Step; s.Method != "" {
+			m, ok := reflect.TypeFor[*exec.Exec]().MethodByName(s.Method)
+			want := 2 + op.Args + len(s.Parts) // with the runtime itself and the result
+			if op.Scratch != nil {
+				want += len(op.Scratch(p, v))
+			}
+			if !ok || m.Type.NumIn() != want && op.Args >= 0 {
+				t.Errorf("%s: the runtime has no %s of %d arguments", op.Name, s.Method, want-1)
+			}
 		}
 		if onnx.Writes(op) == op.Fused() {
 			t.Errorf("%s: written as ONNX: %v, fused: %v", op.Name, onnx.Writes(op), op.Fused())
