@@ -122,13 +122,13 @@ func Smoothable(p *ir.Program, m precision.Map) []*Norm {
 // has it, or else in the linear's own.
 func normBefore(linear string) string {
 	parent, last := cutLast(linear)
-	for _, op := range []*ir.Op{ir.OpQKV, ir.OpAttnOut, ir.OpFFN} {
+	for _, op := range ir.Ops {
 		norm := ""
 		for _, f := range op.Fields {
 			if name, ok := strings.CutSuffix(f.Name, ".g"); ok {
 				norm = name
 			}
-			if parent != "" && f.Name == last+".w" {
+			if op.Fused() && norm != "" && parent != "" && f.Name == last+".w" {
 				return parent + "." + norm
 			}
 		}
