@@ -9,6 +9,13 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/kernel"
 )
 
+func init() {
+	testers[asm.OpGemmV] = tester{test: testGemmV, sum: 0x241e272a2f7ddc51}
+	testers[asm.OpSoftmax] = tester{test: testSoftmax, sum: 0x2130d219c366f945}
+	testers[asm.OpScaleRows] = tester{test: testScaleRows, sum: 0x55a725226c7561b7, once: true}
+	testers[asm.OpPackK] = tester{test: testPackK, sum: 0x58d60a57a69eb9ab, once: true}
+}
+
 func testGemmV(c *check, k asm.Kernel, fn any) {
 	f := fn.(kernel.GemmV)
 	for _, depth := range upTo(40, 63, 64, 65, 197) {

@@ -92,29 +92,14 @@ func TestSameBits(t *testing.T) {
 	}
 }
 
-// sums identifies what the kernels of each family compute of the same numbers, whatever the CPU. Twins have no fused
-// multiply-add and compute in float64: theirs are other bits, but where an element takes at most one rounding.
-var sums = map[string]uint64{
-	"gemm_f32":      0x49a0d0a84c20e288,
-	"gemmv_f32":     0x241e272a2f7ddc51,
-	"softmax_f32":   0x2130d219c366f945,
-	"scalerows_f32": 0x55a725226c7561b7,
-	"layernorm_f32": 0x3724c46d59e4497,
-	"gelu_f32":      0x82589cc427d97f73,
-	"packk_f32":     0x58d60a57a69eb9ab,
-	"add_f32":       0x57a5a83c48a7143c,
-}
-
-// roundOnce are the ops that round an element at most once.
-var roundOnce = map[asm.Op]bool{asm.OpScaleRows: true, asm.OpPackK: true, asm.OpAdd: true}
-
-// TestSameBitsEverywhere checks that a family's kernels in assembly give the same bits on every CPU.
+// TestSameBitsEverywhere checks that an op's kernels in assembly give the same bits of the same numbers on every CPU. Twins have
+// no fused multiply-add and compute in float64: theirs are other bits, but where an element takes at most one rounding.
 func TestSameBitsEverywhere(t *testing.T) {
 	const rows, n, ld = 6, 197, 208
 	for _, k := range asm.Catalogue {
-		want, ok := sums[k.Family()]
+		op := testers[k.Op]
 		compiled, lacks, _ := usable(k)
-		if lacks != "" || k.ISA == asm.Generic && !roundOnce[k.Op] || k.Op.Row().Tiled && k.MR != rows || k.NR > asm.Panel {
+		if lacks != "" || k.ISA == asm.Generic && !op.once || k.Op.Row().Tiled && k.MR != rows || k.NR > asm.Panel {
 			continue
 		}
 		rng := rand.New(rand.NewPCG(7, 8))
@@ -145,8 +130,8 @@ func TestSameBitsEverywhere(t *testing.T) {
 		for _, v := range out {
 			h.Write(binary.LittleEndian.AppendUint32(nil, math.Float32bits(v)))
 		}
-		if got := h.Sum64(); !ok || got != want {
-			t.Errorf("%s: sum %#x, want %#x", k.Name(), got, want)
+		if got := h.Sum64(); got != op.sum {
+			t.Errorf("%s: sum %#x, want %#x", k.Name(), got, op.sum)
 		}
 	}
 }

@@ -11,6 +11,14 @@ import (
 	"github.com/multiway-go/multiway/ir"
 )
 
+func init() {
+	testers[asm.OpGemm] = tester{test: testGemm, sum: 0x49a0d0a84c20e288}
+	testers[asm.OpWGemm] = tester{test: testWGemm}
+	testers[asm.OpExpand] = tester{test: testExpand}
+	testers[asm.OpDGemm] = tester{test: testDGemm}
+	testers[asm.OpRound] = tester{test: testRound}
+}
+
 // A sum of k products has an error of at most (k+2)*unit*sum|a||b|, the start among the terms: one rounding for each
 // addition, one for each product unless it is fused, one to add the bias.
 func gemmBound(k int, abs float64) float64 { return float64(k+2) * unit * abs }

@@ -11,6 +11,17 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/kernel"
 )
 
+func init() {
+	testers[asm.OpQGemm] = tester{test: testQGemm}
+	testers[asm.OpQuant] = tester{test: testQuant}
+	testers[asm.OpQGemmW] = tester{test: testQGemm}
+	testers[asm.OpQuantW] = tester{test: testQuant}
+	testers[asm.OpNormQ] = tester{test: testNormQuant}
+	testers[asm.OpNormQW] = tester{test: testNormQuant}
+	testers[asm.OpWiden] = tester{test: testWiden}
+	testers[asm.OpRowStart] = tester{test: testRowStart}
+}
+
 // bytesOf is the memory of a fenced row of floats as n bytes, which end where it ends.
 func (c *check) bytesOf(fence []float32, n int) []uint8 {
 	words := c.newMat(fence, 1, (n+3)/4, (n+3)/4, c.normal).p

@@ -8,6 +8,13 @@ import (
 	"github.com/multiway-go/multiway/asm"
 )
 
+func init() {
+	testers[asm.OpIDCT] = tester{test: testIDCT}
+	testers[asm.OpPairs] = tester{test: testPairs}
+	testers[asm.OpSpread] = tester{test: testSpread}
+	testers[asm.OpYCC] = tester{test: testYCC}
+}
+
 // The types of kernels that no model calls.
 type (
 	idctFunc   = func(dst *uint8, stride int, block *int16, quant *uint16)

@@ -9,6 +9,12 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/kernel"
 )
 
+func init() {
+	testers[asm.OpLayerNorm] = tester{test: testLayerNorm, sum: 0x3724c46d59e4497}
+	testers[asm.OpGelu] = tester{test: testGelu, sum: 0x82589cc427d97f73}
+	testers[asm.OpAdd] = tester{test: testAdd, sum: 0x57a5a83c48a7143c, once: true}
+}
+
 func testAdd(c *check, _ asm.Kernel, fn any) {
 	f := fn.(kernel.Add)
 	for _, n := range upTo(70, 768) {

@@ -31,33 +31,16 @@ func usable(k asm.Kernel) (c kernels.Kernel, lacks, why string) {
 	return all[i], "", ""
 }
 
-// testers holds the test of each op. It is given a kernel that this CPU can run.
-var testers = map[asm.Op]func(c *check, k asm.Kernel, f any){
-	asm.OpGemm:      testGemm,
-	asm.OpGemmV:     testGemmV,
-	asm.OpSoftmax:   testSoftmax,
-	asm.OpScaleRows: testScaleRows,
-	asm.OpLayerNorm: testLayerNorm,
-	asm.OpGelu:      testGelu,
-	asm.OpPackK:     testPackK,
-	asm.OpAdd:       testAdd,
-	asm.OpWGemm:     testWGemm,
-	asm.OpExpand:    testExpand,
-	asm.OpQGemm:     testQGemm,
-	asm.OpQuant:     testQuant,
-	asm.OpQGemmW:    testQGemm,
-	asm.OpQuantW:    testQuant,
-	asm.OpNormQ:     testNormQuant,
-	asm.OpNormQW:    testNormQuant,
-	asm.OpWiden:     testWiden,
-	asm.OpRowStart:  testRowStart,
-	asm.OpDGemm:     testDGemm,
-	asm.OpRound:     testRound,
-	asm.OpIDCT:      testIDCT,
-	asm.OpPairs:     testPairs,
-	asm.OpSpread:    testSpread,
-	asm.OpYCC:       testYCC,
-	asm.OpPeakFMA:   func(_ *check, _ asm.Kernel, f any) { f.(func(int))(1) },
+// tester tests the kernels of an op.
+type tester struct {
+	test func(c *check, k asm.Kernel, f any) // of a kernel that this CPU can run
+	sum  uint64                              // of what TestSameBitsEverywhere has kernels in assembly compute; 0: nothing
+	once bool                                // an element takes at most one rounding, so twins compute it too
+}
+
+// testers holds each op's; each file adds its own.
+var testers = map[asm.Op]tester{
+	asm.OpPeakFMA: {test: func(_ *check, _ asm.Kernel, f any) { f.(func(int))(1) }},
 }
 
 // TestKernels runs every kernel of the catalogue that this CPU has against float64, at every size that may be special,
@@ -66,7 +49,7 @@ func TestKernels(t *testing.T) {
 	c := &check{in: newFence(t, 1<<19), in2: newFence(t, 1<<16), out: newFence(t, 1<<19), vec: newFence(t, 1<<14), vec2: newFence(t, 1<<14)}
 	for _, k := range asm.Catalogue {
 		t.Run(k.Name(), func(t *testing.T) {
-			test := testers[k.Op]
+			test := testers[k.Op].test
 			if test == nil {
 				t.Fatalf("op %s has no tester", k.Op)
 			}

@@ -19,13 +19,10 @@ func TestResolve(t *testing.T) {
 	if k.NR != 48 || k.Level != "avx512" || len(k.GemmV) != 7 {
 		t.Errorf("NR %d level %s gemmv %d", k.NR, k.Level, len(k.GemmV))
 	}
-	names := ""
-	for _, i := range info[:8] {
-		names += i.Kernel + " "
-	}
-	want := "gemm_f32_8x48_avx512 gemmv_f32_6x16_generic softmax_f32_generic scalerows_f32_generic layernorm_f32_generic gelu_f32_avx512 packk_f32_generic add_f32_generic "
-	if names != want {
-		t.Errorf("kernels\n%s, want\n%s", names, want)
+	for _, want := range []kernel.Info{{Op: "gemm", Kernel: "gemm_f32_8x48_avx512"}, {Op: "gemmv", Kernel: "gemmv_f32_6x16_generic"}, {Op: "gelu", Kernel: "gelu_f32_avx512"}, {Op: "add", Kernel: "add_f32_generic"}} {
+		if !slices.Contains(info, want) {
+			t.Errorf("kernels %v, want %v among them", info, want)
+		}
 	}
 
 	// Plain Go tiles for 16-bit weights give way to vector tiles after widening.
