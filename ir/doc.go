@@ -14,8 +14,9 @@
 // other rows and means what they mean.
 //
 // A new op is one op_*.go file, or a part of one: its variable, its row, its method of
-// Builder, its Infer, Eval and Cost. What runs it is a method of exec.Exec and a row of
-// codegen's steps; a primitive op is a row of codegen/onnx's ops too.
+// Builder, its Infer, Eval and Cost. What runs it is a method of codegen/rt/exec's Exec: its
+// Step says which, or a row of codegen's steps does where the arguments are of another kind.
+// A primitive op is a row of codegen/onnx's ops too.
 //
 // # Text
 //

@@ -32,6 +32,9 @@
 //  4. Write testdata/fuse-lingelu/*.ir: the pattern, and each near miss (a second
 //     reader, another eps, another bundle). The first line says why the case exists.
 //     go test ./passes -update writes the text after; the numbers are compared anyway.
+//  5. Add the op to the tests of all ops: TestFused and the example of ir, everyFused of
+//     codegen, and the steps of codegen/rt/exec. Then go generate ./generated/... where
+//     models have the pattern.
 //
 // # What a planned program says
 //
