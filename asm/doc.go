@@ -44,8 +44,8 @@
 // An op: a constant and a row in op.go, a twin in its twin_*.go, a generator in a file of each emitter, a field and a row in
 // codegen/rt/kernel/table.go, and a tester in one of golden/kernels_*_test.go; where its type is new, a case in
 // TestSameBitsEverywhere and in BenchmarkKernels. A level that lists its ops has kernels of those alone. Then go generate
-// ./codegen/rt/... ./generated/kernels, and for arm64 go test ./asm/arm64 -run Encodings -update and make neon-mca. What models do not use, but a
-// package of codegen/rt, has that package as Home in its row; its twin and the choice by the CPU stand there.
+// ./codegen/rt/... ./generated/kernels, and for arm64 go test ./asm/arm64 -run Encodings -update and make neon-mca. What models
+// do not use, but a package of codegen/rt, has that package as Home in its row; its twin and the choice by the CPU stand there.
 //
 // An ISA: a constant and a row in level.go, and generators where none writes its kernels yet; of amd64 also a CPU that has it in
 // golden/emulated/bochs/avx512_test.go. Then go generate ./codegen/rt/... ./generated/kernels.
