@@ -246,7 +246,7 @@ func TestOwnInput(t *testing.T) {
 		}
 	}
 	f.put("samples/a.txt", "a red one\n")
-	f.put("case/case.json", "{}\n")
+	f.run(f.command("golden", "record", "-o", "./case", "--text", "a", "./m.yaml"), 0, "")
 	small, err := os.ReadFile("../../golden/testdata/encode_t1/model.safetensors")
 	if err != nil {
 		t.Fatal(err)
