@@ -192,7 +192,7 @@ var models = map[string]string{
 	"models": "^(TestKernelTable|TestSameBits|TestSameBitsEverywhere|TestLevels|TestTinyIsItsProgram|TestMwtIsItsProgram|TestVLMoIsItsProgram|TestTinyCheck)$|" +
 		"^TestCases$/^(" + strings.Join(cases, "|") + ")$|" +
 		"^TestLevelsGiveTheSameBits$/tiny$|^TestLevelsGiveTheSameBits$/^emoji$/^avx", // in plain Go the demo would take most of the time
-	"precisions": "^(TestLevelsGiveTheSameBitsAtEveryPrecision|TestCasesInBytes|TestCasesInProductsOfBF16)$",
+	"precisions": "^(TestLevelsGiveTheSameBitsAtEveryPrecision|TestCasesInBytes|TestCasesByCosine)$",
 }
 
 // runModels runs tests of whole models at every level. This machine compiles what the guest runs, and runs it first at the
