@@ -31,9 +31,10 @@
 //
 // # Panels
 //
-// The right-hand side of a product is stored as panels of 16 columns, [panel][k][16], zero padded, on every CPU: a
-// narrower CPU reads a row of a panel in several registers, a wider one reads several panels side by side. A block of
-// the k loop that starts at k0 in panel p is at [Layout.Offset](p, k0), so blocking is the caller's choice.
+// The right-hand side of a product is stored as panels of 16 columns, [panel][k][16], zero padded to whole panels of
+// whole groups of four bytes a column, on every CPU: a narrower CPU reads a row of a panel in several registers, a
+// wider one reads several panels side by side. A block of the k loop that starts at k0 in panel p is at
+// [Layout.Offset](p, k0), so blocking is the caller's choice.
 //
 //	l := asm.Heads(768, 3, 12, 64)             // q, k and v of 12 heads as one product
 //	w := make([]float32, l.Floats())

@@ -44,15 +44,15 @@ func PackTable(src []float32, k int) []byte {
 	return out
 }
 
-// ByteSize is the size of the packed matrix in bytes, with its scales, starts and shifts.
-func (l Layout) ByteSize() int { return l.Panels() * (Panel*((l.K+3)/4*4) + byteTail) }
+// ByteSize is the size in bytes of what PackBytes returns.
+func (l Layout) ByteSize() int { return l.Panels() * (Panel*l.Deep + byteTail) }
 
-// PackBytes packs a weight as bytes: panels [k/4][16][4], k rounded up to fours with zeros, each followed by the scales of
+// PackBytes packs a weight as bytes: panels [Deep/4][16][4], Deep in whole fours, each followed by the scales of
 // its columns (float32), -128 times their sums (int32), and their sums times the scales (float32), little-endian. Activations
 // are stored with 128 added.
 func (l Layout) PackBytes(src ...[]float32) []byte {
 	out := make([]byte, 0, l.ByteSize())
-	values := Panel * ((l.K + 3) / 4 * 4)
+	values := Panel * l.Deep
 	for p := range l.Panels() {
 		panel := make([]byte, values+byteTail)
 		l.within(p*Panel, (p+1)*Panel, func(r Run) {

@@ -18,7 +18,10 @@ func TestPackBytes(t *testing.T) {
 		w[i] = float32(i%11) - 5
 	}
 	clear(w[3*k : 4*k])
-	l := asm.Stack(k, n)
+	l, err := asm.WeightLayout(asm.PanelWord, 1, n, k)
+	if err != nil {
+		t.Fatal(err)
+	}
 	b := l.PackBytes(w)
 	if len(b) != l.ByteSize() || len(b) != 2*(16*8+192) {
 		t.Fatalf("%d bytes, ByteSize says %d", len(b), l.ByteSize())

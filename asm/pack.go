@@ -17,17 +17,18 @@ type Run struct {
 }
 
 // Layout says how one or more weights [N,K], row-major float32, become the right-hand side of one matrix product:
-// panels of 16 columns, [panel p][k 0..K-1][16], column n at panel n/16, lane n%16. Columns that no run names are zero.
+// panels of 16 columns, [panel p][k 0..Deep-1][16], column n at panel n/16, lane n%16. Columns that no run names are zero.
 // It is plain data, so that a pass can choose it and codegen can stream weights through it, a panel at a time.
 type Layout struct {
 	K    int   // length of a row of each weight
+	Deep int   // steps of k in a panel, those from K on zeros
 	Cols int   // columns of the packed matrix, whole panels
 	Runs []Run // in order of Col, disjoint
 }
 
 // Stack lays weights of rows[i] rows side by side, in order, without gaps. Stack(k, n) is a single weight.
 func Stack(k int, rows ...int) Layout {
-	l := Layout{K: k}
+	l := Layout{K: k, Deep: k}
 	for i, n := range rows {
 		l.Runs = append(l.Runs, Run{Src: i, Col: l.Cols, Len: n})
 		l.Cols += n
@@ -40,7 +41,7 @@ func Stack(k int, rows ...int) Layout {
 // up to whole panels: no panel belongs to two heads, and the columns that pad a head are zero.
 func Heads(k, parts, heads, d int) Layout {
 	dp := Ceil(d)
-	l := Layout{K: k, Cols: parts * heads * dp, Runs: make([]Run, 0, parts*heads)}
+	l := Layout{K: k, Deep: k, Cols: parts * heads * dp, Runs: make([]Run, 0, parts*heads)}
 	for p := range parts {
 		for h := range heads {
 			l.Runs = append(l.Runs, Run{Src: p, Row: h * d, Col: (p*heads + h) * dp, Len: d})
@@ -49,19 +50,23 @@ func Heads(k, parts, heads, d int) Layout {
 	return l
 }
 
+// Deep rounds k up to the steps of a panel of values of size bytes: whole groups of four bytes a column, so that it ends on a
+// multiple of 64 bytes.
+func Deep(k, size int) int { return (k*size + 3) / 4 * 4 / size }
+
 // Panels is the number of panels.
 func (l Layout) Panels() int { return l.Cols / Panel }
 
 // Floats is the size of the packed matrix in float32 values.
-func (l Layout) Floats() int { return l.Cols * l.K }
+func (l Layout) Floats() int { return l.Cols * l.Deep }
 
 // Offset is where the values of panel p from row k on start, in floats. A block of the k loop starts there.
-func (l Layout) Offset(p, k int) int { return (p*l.K + k) * Panel }
+func (l Layout) Offset(p, k int) int { return (p*l.Deep + k) * Panel }
 
 // Check reports the first contradiction in the layout, or between it and weights of the given numbers of rows.
 func (l Layout) Check(rows ...int) error {
-	if l.K < 1 || l.Cols < Panel || l.Cols%Panel != 0 {
-		return fmt.Errorf("layout of %d columns and K = %d: want K >= 1 and a positive multiple of %d columns", l.Cols, l.K, Panel)
+	if l.K < 1 || l.Deep < l.K || l.Cols < Panel || l.Cols%Panel != 0 {
+		return fmt.Errorf("layout of %d columns, K = %d and %d steps: want K >= 1, as many steps at least and a positive multiple of %d columns", l.Cols, l.K, l.Deep, Panel)
 	}
 	end := 0
 	for i, r := range l.Runs {
@@ -88,9 +93,9 @@ func (l Layout) within(lo, hi int, f func(Run)) {
 	}
 }
 
-// PackPanel writes panel p, K*16 floats, into dst. src[i] is weight i whole.
+// PackPanel writes panel p, Deep*16 floats, into dst. src[i] is weight i whole.
 func (l Layout) PackPanel(dst []float32, p int, src ...[]float32) {
-	dst = dst[:l.K*Panel]
+	dst = dst[:l.Deep*Panel]
 	clear(dst)
 	l.within(p*Panel, (p+1)*Panel, func(r Run) {
 		for i := range r.Len {
@@ -110,7 +115,7 @@ func (l Layout) Pack(dst []float32, src ...[]float32) {
 	}
 }
 
-// Pair makes of what Pack wrote panels [k/2][16][2], for products that take two steps of k at a time. K is even.
+// Pair makes of what Pack wrote panels [k/2][16][2], for products that take two steps of k at a time. Deep is even.
 func (l Layout) Pair(packed []float32) {
 	var pair [2 * Panel]float32
 	for i := 0; i+2*Panel <= len(packed); i += 2 * Panel {

@@ -16,13 +16,15 @@ func HeadsWord(heads, d int) string { return fmt.Sprintf("%s-heads%dx%d", PanelW
 const maxHeads = 1 << 12
 
 // WeightLayout is the layout that a weight's layout word stands for: PanelWord or a HeadsWord. The shape is that of the
-// weight, [N,K], or [N] for a bias, which is packed as a matrix of K = 1.
-func WeightLayout(word string, shape ...int) (Layout, error) {
+// weight, [N,K], or [N] for a bias, which is packed as a matrix of K = 1; size is the bytes of an element.
+func WeightLayout(word string, size int, shape ...int) (Layout, error) {
 	k, heads, width, err := headsOf(word, shape)
 	if err != nil {
 		return Layout{}, err
 	}
-	return Heads(k, 1, heads, width), nil
+	l := Heads(k, 1, heads, width)
+	l.Deep = Deep(k, size)
+	return l, nil
 }
 
 // headsOf reads a layout word of WeightLayout: the weight is of heads*width rows, one head in PanelWord, and k columns.
@@ -75,14 +77,14 @@ func StoredBytes(word string, size int, scaled bool, shape ...int) (int64, error
 		return (n+3)/4*4 + 4*int64(shape[0]), nil
 	}
 	k, heads, width, err := headsOf(word, shape)
-	l := Layout{K: k, Cols: heads * Ceil(width)} // without its runs, of which there may be many
+	l := Layout{Deep: Deep(k, size), Cols: heads * Ceil(width)} // without its runs, of which there may be many
 	switch {
 	case err != nil:
 		return 0, err
 	case scaled:
 		return int64(l.ByteSize()), nil
 	}
-	return int64(l.Cols) * int64(l.K) * int64(size), nil
+	return int64(l.Cols) * int64(l.Deep) * int64(size), nil
 }
 
 // Stride is the leading dimension, in floats, of an activation matrix of that many columns: whole panels, and off the

@@ -12,19 +12,32 @@ import (
 func TestWeightLayout(t *testing.T) {
 	for _, c := range []struct {
 		word  string
+		size  int
 		shape []int
 		want  Layout
+		deep  int
 	}{
-		{"panel16", []int{20, 8}, Stack(8, 20)},
-		{"panel16", []int{20}, Stack(1, 20)},
-		{"panel16-heads2x10", []int{20, 8}, Heads(8, 1, 2, 10)},
-		{"panel16-heads2x10", []int{20}, Heads(1, 1, 2, 10)},
+		{"panel16", 4, []int{20, 8}, Stack(8, 20), 8},
+		{"panel16", 4, []int{20, 7}, Stack(7, 20), 7},
+		{"panel16", 4, []int{20}, Stack(1, 20), 1},
+		{"panel16-heads2x10", 4, []int{20, 8}, Heads(8, 1, 2, 10), 8},
+		{"panel16-heads2x10", 4, []int{20}, Heads(1, 1, 2, 10), 1},
+		{"panel16", 2, []int{20, 8}, Stack(8, 20), 8},
+		{"panel16", 2, []int{20, 7}, Stack(7, 20), 8},
+		{"panel16-heads2x10", 2, []int{20, 1}, Heads(1, 1, 2, 10), 2},
+		{"panel16", 1, []int{20, 8}, Stack(8, 20), 8},
+		{"panel16", 1, []int{20, 5}, Stack(5, 20), 8},
 	} {
-		got, err := WeightLayout(c.word, c.shape...)
+		c.want.Deep = c.deep
+		got, err := WeightLayout(c.word, c.size, c.shape...)
 		if err != nil {
-			t.Errorf("%s %v: %v", c.word, c.shape, err)
+			t.Errorf("%s %v of %d bytes: %v", c.word, c.shape, c.size, err)
 		} else if diff := cmp.Diff(c.want, got); diff != "" {
-			t.Errorf("%s %v (-want +got):\n%s", c.word, c.shape, diff)
+			t.Errorf("%s %v of %d bytes (-want +got):\n%s", c.word, c.shape, c.size, diff)
+		}
+		n, err := StoredBytes(c.word, c.size, false, c.shape...)
+		if want := int64(c.size * got.Floats()); err != nil || n != want {
+			t.Errorf("%s %v of %d bytes takes %d (%v), want %d", c.word, c.shape, c.size, n, err, want)
 		}
 	}
 	for _, c := range []struct {
@@ -42,7 +55,7 @@ func TestWeightLayout(t *testing.T) {
 		{"panel16", nil, "0 dimensions"},
 		{"panel16", []int{1, 2, 3}, "3 dimensions"},
 	} {
-		if _, err := WeightLayout(c.word, c.shape...); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := WeightLayout(c.word, 4, c.shape...); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s %v: error %v, want %q in it", c.word, c.shape, err, c.want)
 		}
 	}

@@ -108,7 +108,7 @@ func store(w *ir.Weight) (func(io.Writer) error, error) {
 			return err
 		}, nil
 	default:
-		l, err := asm.WeightLayout(w.Layout, w.Type.At(0)...)
+		l, err := asm.WeightLayout(w.Layout, w.Type.DType.Size(), w.Type.At(0)...)
 		if err != nil {
 			return nil, err
 		}

@@ -25,8 +25,7 @@ import (
 // interpreter round the rows of what is multiplied too, where the type's row says so.
 // A weight keeps its name, for all functions at once. Biases, norms, tables of positions,
 // softmax, attention scores and residuals stay in float32, and so does what a product could
-// not read: a matrix of bytes that is a table too, and one of which a panel would not end on
-// a multiple of 64 bytes.
+// not read: a matrix of bytes that is a table too.
 var Narrow = &Pass{
 	Name:    "narrow",
 	Needs:   []*Property{Fused},
@@ -62,7 +61,7 @@ func narrowed(p *ir.Program, m precision.Map) map[*ir.Weight]ir.DType {
 			continue
 		}
 		d := m.Of(w.Name).DType
-		if matrix[w] && table[w] && d.Scaled() || !fills(d, w.Type.Cols()) {
+		if matrix[w] && table[w] && d.Scaled() {
 			continue
 		}
 		if table[w] {
@@ -74,9 +73,6 @@ func narrowed(p *ir.Program, m precision.Map) map[*ir.Weight]ir.DType {
 	}
 	return to
 }
-
-// fills reports whether a panel of k steps of the type ends on a multiple of 64 bytes. That of a scaled type is filled up.
-func fills(d ir.DType, k int) bool { return d.Scaled() || asm.Panel*k*d.Size()%weightAlign == 0 }
 
 // foldable returns what says of a value whether its weights may be changed: they are float32, and not to be stored in a type
 // of which a checkpoint's values are kept bit for bit.

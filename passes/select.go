@@ -85,7 +85,7 @@ func familyOf(p *ir.Program, f *ir.Func, v *ir.Value) (string, error) {
 		d := x.w.Type.DType
 		switch {
 		case d == ir.F32 || x.table() && d.Table() == d && d.Gemm() != "":
-		case !x.product() || !fills(d, x.w.Type.Cols()):
+		case !x.product():
 			return "", fmt.Errorf("@%s is stored as %v, and no kernel reads that; lower the model with float32 weights", x.w.Name, d)
 		case d.Rounds() || stored == ir.F32:
 			stored = d

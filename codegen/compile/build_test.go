@@ -14,13 +14,17 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/multiway-go/multiway/asm"
 	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/codegen"
 	"github.com/multiway-go/multiway/codegen/compile"
 	"github.com/multiway-go/multiway/codegen/engine"
+	"github.com/multiway-go/multiway/codegen/inputs"
 	"github.com/multiway-go/multiway/codegen/rt/blob"
+	"github.com/multiway-go/multiway/codegen/rt/kernel"
 	"github.com/multiway-go/multiway/ir"
 	"github.com/multiway-go/multiway/ir/checkpoint"
+	"github.com/multiway-go/multiway/ir/precision"
 )
 
 const tiny = `model: 1
@@ -248,6 +252,81 @@ func TestWritePrecision(t *testing.T) {
 			t.Errorf("%s: (-want +got)\n%s", c.precision, d)
 		}
 		b.Close()
+	}
+}
+
+// Every matrix of a model whose depths are odd is stored in 16 bits, and what is compiled computes at every level what the
+// interpreter does.
+func TestOddDepths(t *testing.T) {
+	asmtest.Slow(t)
+	const odd = `model: 1
+name: odd
+family: beit3
+sizes: {dim: 27, heads: 3, ffn: 41, layers: 2, image: 21, patch: 7, vocab: 50, positions: 14}
+seed: 7
+tasks: [retrieval]
+`
+	for _, c := range []struct {
+		word  string
+		dtype ir.DType
+		most  float64 // of the largest value
+	}{{"f16", ir.F16, 1e-5}, {"bf16", ir.BF16, 1e-5}, {precision.BF16Dot, ir.BF16Dot, 1e-2}} {
+		t.Run(c.word, func(t *testing.T) {
+			m := open(t, odd+fmt.Sprintf("precision: {default: %[1]s, embedding: %[1]s, patches: %[1]s, heads: %[1]s}\n", c.word))
+			if _, err := m.Write(compile.Options{Dir: t.TempDir()}); err != nil {
+				t.Fatal(err)
+			}
+			described, _, err := m.Lower(nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p, err := m.Plan(described)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, w := range p.Weights {
+				if d := w.Type.DType; strings.HasSuffix(w.Name, ".fc2.w") && d != c.dtype || w.Name == "language.embed.tok.w" && d != c.dtype.Table() {
+					t.Errorf("@%s is stored as %v", w.Name, d)
+				}
+			}
+			e := engineOf(t, m, described, "")
+			for _, level := range kernel.Levels() {
+				if _, built := asm.ISA(level).Level(); !built {
+					continue
+				}
+				proc, err := e.Start(level)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, f := range p.Funcs {
+					seqs := batch(f, []int{9, 1, 4, 7, 3})
+					outs, err := proc.Run(f.Name, seqs)
+					if err != nil {
+						t.Fatalf("%s at %s: %v", f.Name, level, err)
+					}
+					for i, s := range seqs {
+						in, n := inputs.Tensors(f, s)
+						want, err := p.Run(f.Name, n, in)
+						if err != nil {
+							t.Fatal(err)
+						}
+						for j, o := range outs {
+							w := want[f.Results[j].Name].F
+							worst, peak := 0.0, 0.0
+							for k, x := range o.Seqs[i] {
+								worst, peak = max(worst, math.Abs(float64(x)-w[k])), max(peak, math.Abs(w[k]))
+							}
+							if !(worst <= c.most*peak) {
+								t.Errorf("%s at %s: output %d of sequence %d is off by %.2e of %.2e", f.Name, level, j, i, worst, peak)
+							}
+						}
+					}
+				}
+				if err := proc.Close(); err != nil {
+					t.Error(err)
+				}
+			}
+		})
 	}
 }
 

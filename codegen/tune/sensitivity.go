@@ -50,7 +50,7 @@ func (t *tuner) weigh() error {
 	described, modules := t.Desc.Precision, map[string]*module{}
 	for _, w := range bytes.Weights {
 		word := described.Of(w.Name)
-		if w.Type.DType != ir.I8 || t.named(w.Name) || word.DType == ir.F32 || word.DType.Size() == 2 && w.Type.Cols()%2 != 0 {
+		if w.Type.DType != ir.I8 || t.named(w.Name) || word.DType == ir.F32 {
 			continue
 		}
 		t.size += w.Type.Elements(0) * int64(word.DType.Size())
@@ -92,8 +92,7 @@ func (t *tuner) words(asked precision.Word, w *ir.Weight) []precision.Word {
 	words := []precision.Word{asked}
 	for _, x := range precision.Words {
 		known := slices.ContainsFunc(words, func(y precision.Word) bool { return y.DType == x.DType })
-		odd := x.DType.Size() == 2 && w.Type.Cols()%2 != 0
-		if !known && !odd && x.Time >= asked.Time && x.DType.Size() >= asked.DType.Size() && (t.large || x.DType == ir.F32) {
+		if !known && x.Time >= asked.Time && x.DType.Size() >= asked.DType.Size() && (t.large || x.DType == ir.F32) {
 			words = append(words, x)
 		}
 	}

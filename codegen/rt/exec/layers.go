@@ -11,10 +11,11 @@ type Norm struct {
 }
 
 // Linear is a packed linear layer with N outputs and K inputs. W is the position
-// of its panels of 16 columns (K*16 floats each, the last padded with zeros), Bias
-// that of N values padded with zeros to a multiple of 16, or -1. The panels hold
-// values of type DType, 0 for F32; positions count units of a float all the same. Cut
-// says how its products are cut; nil stands for the zero Cut.
+// of its panels of 16 columns (K*16 values each, the last padded with zeros; one of 16-bit
+// values ends with a step of zeros if K is odd), Bias that of N values padded with zeros
+// to a multiple of 16, or -1. The panels hold values of type DType, 0 for F32; positions
+// count units of a float all the same. Cut says how its products are cut; nil stands for
+// the zero Cut.
 type Linear struct {
 	W, Bias int
 	K, N    int
@@ -24,6 +25,9 @@ type Linear struct {
 
 // size returns the bytes of an element of the weights.
 func (l *Linear) size() int { return max(blob.F32, l.DType).Size() }
+
+// deep returns the steps of k in a panel: as many as fill whole groups of four bytes a column.
+func (l *Linear) deep() int { return (l.K*l.size() + 3) / 4 * 4 / l.size() }
 
 // FFN is a pre-norm feed-forward block: x + Fc2(norm2(gelu(Fc1(norm1(x))))).
 // A nil norm is absent.

@@ -241,6 +241,19 @@ func TestLinear(t *testing.T) {
 	})
 }
 
+// halves converts panels of float32 to 16 bits, an odd k filled up with a step of zeros, and cuts the floats likewise. at is where
+// the value of column j in step i of a panel goes.
+func halves(panels []float32, k int, at func(i, j int) int) []float32 {
+	deep := (k + 1) / 2 * 2
+	out := make([]float32, len(panels)/k*deep/2)
+	for i, v := range panels {
+		h := uint16(math.Float32bits(v) >> 16)
+		*half(&out[0], i/(16*k)*16*deep+at(i/16%k, i%16)) = h
+		panels[i] = math.Float32frombits(uint32(h) << 16)
+	}
+	return out
+}
+
 // half is the i-th 16-bit value from p on.
 func half(p *float32, i int) *uint16 { return (*uint16)(unsafe.Add(unsafe.Pointer(p), 2*i)) }
 
@@ -254,16 +267,11 @@ func TestHalfLinear(t *testing.T) {
 				kerneltest.BF16s(k, 2, 16)
 			}
 			k.Widens("bf16").Once = once
-			for _, s := range []struct{ m, k, n int }{{1, 2, 1}, {2, 24, 33}, {3, 8, 100}, {25, 64, 160}, {405, 6, 20}, {2, 2000, 40}, {5, 2000, 40}, {17, 1538, 112}} {
+			for _, s := range []struct{ m, k, n int }{{1, 2, 1}, {1, 1, 40}, {2, 24, 33}, {3, 7, 100}, {25, 64, 160}, {405, 5, 20}, {2, 2000, 40}, {5, 2001, 40}, {17, 1538, 112}, {17, 1537, 112}} {
 				w := newWorld(t, k, threads)
 				l, _, _ := w.linear(s.k, s.n, true)
 				panels := floats(&w.weights[l.W], ceil16(s.n)*s.k)
-				narrow := make([]float32, (len(panels)+1)/2)
-				for i, v := range panels {
-					h := uint16(math.Float32bits(v) >> 16)
-					*half(&narrow[0], i) = h
-					panels[i] = math.Float32frombits(uint32(h) << 16)
-				}
+				narrow := halves(panels, s.k, func(i, j int) int { return 16*i + j })
 				src, want, got := w.mat(s.m, s.k, true), w.mat(s.m, s.n, false), w.mat(s.m, s.n, false)
 				w.Linear(want, src, &l)
 				l.W, l.DType = w.put(narrow), blob.BF16
@@ -282,17 +290,12 @@ func TestHalfLinear(t *testing.T) {
 func TestDotLinear(t *testing.T) {
 	everywhere(t, func(t *testing.T, k *kernel.Table, threads int) {
 		kerneltest.Dots(k, 3, 48)
-		for _, s := range []struct{ m, k, n int }{{0, 2, 5}, {1, 2, 1}, {2, 24, 33}, {3, 8, 100}, {25, 64, 160}, {405, 6, 20}, {2, 2000, 40}, {17, 2402, 64}} {
+		for _, s := range []struct{ m, k, n int }{{0, 2, 5}, {1, 2, 1}, {1, 1, 40}, {2, 24, 33}, {3, 7, 100}, {25, 64, 160}, {405, 5, 20}, {2, 2001, 40}, {17, 2402, 64}, {17, 2401, 64}} {
 			w := newWorld(t, k, threads)
 			l, _, _ := w.linear(s.k, s.n, true)
 			panels := floats(&w.weights[l.W], ceil16(s.n)*s.k)
-			pairs := make([]float32, len(panels)/2)
+			pairs := halves(panels, s.k, func(i, j int) int { return i/2*32 + 2*j + i%2 })
 			cut := func(v float32) float32 { return math.Float32frombits(math.Float32bits(v) &^ 0xffff) }
-			for i, v := range panels {
-				p, rest := i/(16*s.k), i%(16*s.k)
-				*half(&pairs[0], 16*s.k*p+rest/32*32+rest%16*2+rest%32/16) = uint16(math.Float32bits(v) >> 16)
-				panels[i] = cut(v)
-			}
 			src, want, got := w.mat(s.m, s.k, true), w.mat(s.m, s.n, false), w.mat(s.m, s.n, false)
 			rounded := w.mat(s.m, s.k, false)
 			for r := range s.m {
