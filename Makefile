@@ -4,7 +4,7 @@ TAGS ?=
 export CGO_ENABLED = 0
 flags = $(if $(TAGS),-tags $(TAGS))
 
-.PHONY: help demo emoji test quick soak bare test-arm64 test-avx512 neon-mca cross fuzz builds precisions docs generate fresh lint bench-peers check-onnx check-pictures clean
+.PHONY: help demo emoji test quick soak bare test-arm64 test-avx512 neon-mca cross fuzz builds precisions speeds docs generate fresh lint bench-peers check-onnx check-pictures clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 16
@@ -73,6 +73,9 @@ builds: ## build models of real size, and write README's table of time and memor
 
 precisions: ## measure the demo model at every precision, and write README's table of them
 	$(GO) test ./cmd/emoji -count=1 -timeout 2h -run PrecisionTable -v -table ../../README.md
+
+speeds: ## measure products at every precision on the levels of this CPU, and write the table that precisions are chosen by
+	$(GO) test ./codegen/compile -count=1 -timeout 2h -run SpeedsTable -v -speeds ../tune/speeds.go
 
 docs: ## write README's tables of the keys of a description
 	$(GO) test ./cmd/multiway -count=1 -run DescriptionTable -table ../../README.md

@@ -38,7 +38,7 @@ var ladder = []rung{
 	{path: "ir/precision", imports: "ir"},
 	{path: "ir/checkpoint", imports: "ir ir/spelling ir/file"},
 	{path: "ir/checkpoint/torchsave", imports: "ir/checkpoint ir/file"},
-	{path: "ir/model", imports: "ir ir/precision ir/spelling ir/file github.com/goccy/go-yaml/..."},
+	{path: "ir/model", imports: "asm ir ir/precision ir/spelling ir/file github.com/goccy/go-yaml/..."},
 
 	{path: "passes", imports: "ir ir/precision asm", tests: "ir/irtest"},
 

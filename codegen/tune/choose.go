@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 
+	"github.com/multiway-go/multiway/asm"
 	"github.com/multiway-go/multiway/codegen/inputs"
 	"github.com/multiway-go/multiway/ir"
 	"github.com/multiway-go/multiway/ir/model"
@@ -58,7 +59,8 @@ type Options struct {
 // Choose returns which norms of a model are smoothed, and which modules are stored more
 // finely than its precision says, so that outputs of the entries reach the cosine that the
 // description asks for, or else the precision itself. What the description says of a class or
-// a module stays. It depends on the model alone, not on the machine.
+// a module stays. It depends on the model alone, not on the machine: what a module costs is what
+// it does on CPUs of the level that the description names, by [Speeds].
 //
 // Every module is judged by what its rounding does to the outputs, in the float64
 // interpreter: of a large model on a small picture, and layer by layer where that does
@@ -86,7 +88,7 @@ func Choose(m Model, o Options) (*Choice, error) {
 		return nil, err
 	}
 	t.meter.did(p.smooth)
-	c := &Choice{Precision: m.Desc.Precision.String()}
+	c := &Choice{Precision: m.Desc.Precision.String(), Level: m.Desc.TuneLevel}
 	chooses, err := t.prepare()
 	if err == nil && chooses {
 		err = t.choose(c)
@@ -109,6 +111,7 @@ func (t *tuner) prepare() (chooses bool, err error) {
 	if asked == 0 || t.Desc.Tune == "off" {
 		return false, nil
 	}
+	t.speed = Speeds[asm.ISA(t.Desc.TuneLevel)].Time
 	if t.full, err = t.Lower(t.Desc, t.Entries); err != nil {
 		return false, err
 	}
@@ -135,7 +138,8 @@ type tuner struct {
 
 	full    *ir.Program // as described
 	large   bool
-	allowed float64 // 1 - cosine
+	allowed float64            // 1 - cosine
+	speed   map[string]float64 // a row of Speeds
 
 	modules []*module          // what is rounded
 	size    int64              // bytes of all that is rounded

@@ -2,13 +2,16 @@ package tune
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/multiway-go/multiway/asm"
 	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/codegen/inputs"
+	"github.com/multiway-go/multiway/ir/model"
 	"github.com/multiway-go/multiway/ir/precision"
 	"github.com/multiway-go/multiway/passes"
 )
@@ -133,5 +136,45 @@ func TestOwn(t *testing.T) {
 	runs := (&tuner{Model: m, whole: &joined{Program: p}}).own()
 	if len(runs) != 1+ownSamples || runs[0].f != p.Funcs[0] {
 		t.Errorf("%d runs measure a choice", len(runs))
+	}
+}
+
+// Every level that a description can name has the speed of every precision, to two digits.
+func TestSpeeds(t *testing.T) {
+	for _, l := range asm.Levels {
+		_, err := model.Parse("model.yaml", []byte(tiny+"tune: {level: "+string(l.ISA)+"}\n"))
+		row, known := Speeds[l.ISA]
+		if known != (err == nil) {
+			t.Errorf("%s: speeds are known: %v; a description that names it: %v", l.ISA, known, err)
+		}
+		for _, w := range precision.Words {
+			if x := row.Time[w.Name]; known && (x <= 0 || math.Abs(100*x-math.Round(100*x)) > 1e-9) {
+				t.Errorf("%s: the time of %s is %v; run make speeds", l.ISA, w.Name, x)
+			}
+		}
+		if known && (len(row.Time) != len(precision.Words) || row.Time[precision.F32] != 1) {
+			t.Errorf("%s: %v; run make speeds", l.ISA, row.Time)
+		}
+	}
+}
+
+// A choice goes by the speeds of the level that the description names, and says so.
+func TestTuneLevel(t *testing.T) {
+	asmtest.Slow(t)
+	costs := map[string]float64{}
+	for _, level := range []string{"avx2", "avx512vnni"} {
+		m := open(t, tiny+"precision: int8\ncosine: 0.9995\ntune: {level: "+level+"}\n")
+		if c := choose(t, m, Options{}); !strings.Contains(c.String(), " on "+level+"\n") {
+			t.Errorf("%s: %v", level, c)
+		}
+		u := &tuner{Model: m}
+		if _, err := u.prepare(); err != nil {
+			t.Fatal(err)
+		}
+		f32, _ := precision.Named(precision.F32)
+		costs[level] = u.cost(u.modules[0], f32)
+	}
+	if costs["avx2"] >= costs["avx512vnni"] {
+		t.Errorf("float32 costs %v", costs)
 	}
 }

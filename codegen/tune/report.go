@@ -16,6 +16,7 @@ import (
 // Choice is what of a model is stored otherwise than its description says. A nil one is nothing.
 type Choice struct {
 	Precision string     // of the model
+	Level     string     // of CPUs: finer modules cost what they cost there
 	Smoothed  []Smoothed // norms that something which is rounded to bytes reads
 	Kept      []Kept     // by layer
 
@@ -134,6 +135,7 @@ func (c *Choice) String() string {
 	if len(c.Kept) > 1 {
 		row(fmt.Sprintf("%d modules", len(c.Kept)), "", bytes, c.work())
 	}
+	fmt.Fprintf(&b, "what finer modules cost is what they do on %s\n", c.Level)
 	for i, r := range c.Results {
 		was := ""
 		if len(c.Kept) > 0 {

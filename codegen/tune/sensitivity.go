@@ -79,7 +79,7 @@ func (t *tuner) weigh() error {
 			if m := modules[precision.Module(v.Bundle+".w")]; v.Op == ir.OpLinear && m != nil {
 				share := float64(ir.ValueCost(routed, f, v, n).FLOPs) / all
 				m.work[f.Name] += share
-				t.time[f.Name] -= float64(share * (1 - m.words[0].Time))
+				t.time[f.Name] -= float64(share * (1 - t.speed[m.words[0].Name]))
 			}
 		}
 	}
@@ -87,12 +87,12 @@ func (t *tuner) weigh() error {
 }
 
 // words lists the word of a matrix and those that it could be kept in: of a large model all
-// that take no less time and no less bytes.
+// that take no less bytes.
 func (t *tuner) words(asked precision.Word, w *ir.Weight) []precision.Word {
 	words := []precision.Word{asked}
 	for _, x := range precision.Words {
 		known := slices.ContainsFunc(words, func(y precision.Word) bool { return y.DType == x.DType })
-		if !known && x.Time >= asked.Time && x.DType.Size() >= asked.DType.Size() && (t.large || x.DType == ir.F32) {
+		if !known && x.DType.Size() >= asked.DType.Size() && (t.large || x.DType == ir.F32) {
 			words = append(words, x)
 		}
 	}
@@ -277,11 +277,12 @@ func climb(all []rung) []rung {
 }
 
 // cost is what keeping the module in the word adds to the time of functions, in the mean,
-// and to the bytes, as shares.
+// and to the bytes, as shares. A word that takes less time than the one that was asked for is
+// not sought for that.
 func (t *tuner) cost(m *module, to precision.Word) float64 {
 	c := 0.0
 	for _, f := range slices.Sorted(maps.Keys(m.work)) {
-		c += float64(m.work[f]*(to.Time-m.words[0].Time)) / t.time[f] / float64(len(t.time))
+		c += float64(m.work[f]*max(0, t.speed[to.Name]-t.speed[m.words[0].Name])) / t.time[f] / float64(len(t.time))
 	}
 	return c + bytesWeight*float64(m.more(to))/float64(t.size) + keepCost
 }

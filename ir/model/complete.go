@@ -1,9 +1,12 @@
 package model
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
+	"github.com/multiway-go/multiway/asm"
 	"github.com/multiway-go/multiway/ir/precision"
 )
 
@@ -83,7 +86,23 @@ func (d *Description) completePrecision() *problem {
 	if err := d.Precision.Check(); err != nil {
 		return &problem{"precision", err.Error()}
 	}
+	d.TuneLevel = cmp.Or(d.TuneLevel, string(asm.AVX2))
+	if levels := tuneLevels(); !slices.Contains(levels, d.TuneLevel) {
+		return wrong("tune.level", ": %s", unknown("level", d.TuneLevel, levels))
+	}
 	return nil
+}
+
+// tuneLevels lists the levels of CPUs that a model can be tuned for: those with kernels in
+// assembly.
+func tuneLevels() []string {
+	var names []string
+	for _, l := range asm.Levels {
+		if l.Base != "" {
+			names = append(names, string(l.ISA))
+		}
+	}
+	return names
 }
 
 // keeps reports whether a matrix or table of the model is of the module.

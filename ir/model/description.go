@@ -41,6 +41,7 @@ type Description struct {
 	Cosine     float64       // least cosine of a row of an output to the float64 model that a build at another precision than f32 accepts; 0 = any
 	Samples    string        // path, as written, of a folder of pictures and texts that a reduced precision is chosen and judged by, or ""
 	Tune       string        // "off": no module is stored finer than Precision says; "" or "on": those that are too coarse for the outputs
+	TuneLevel  string        // of CPUs: what finer modules cost is what they cost there; default avx2
 	Smooth     string        // "off": no norm is smoothed where rows are rounded to bytes; "" or "on": those that gain by it
 }
 

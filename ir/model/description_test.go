@@ -47,6 +47,7 @@ func TestParse(t *testing.T) {
 			Limits:     Limits{Text: 24, Rows: 4096, Pixels: 1000000},
 			Preprocess: Preprocess{Resize: "stretch", Size: 64, Alpha: "drop", Mean: halves, Std: halves},
 			Precision:  precision.Uniform("f32"),
+			TuneLevel:  "avx2",
 		}},
 		{"preset", "model: 1\npreset: beit3-base-patch16-224-in1k\ncheckpoint: \"my file.pth\"\n", Description{
 			File: "dir/model.yaml", Name: "beit3_base_patch16_224_in1k", Preset: "beit3-base-patch16-224-in1k", Family: "beit3",
@@ -56,6 +57,7 @@ func TestParse(t *testing.T) {
 			Limits:     Limits{Text: 64, Rows: 2048},
 			Preprocess: Preprocess{Resize: "crop", Size: 224, Alpha: "drop", Mean: []float64{0.485, 0.456, 0.406}, Std: []float64{0.229, 0.224, 0.225}},
 			Precision:  precision.Uniform("f32"),
+			TuneLevel:  "avx2",
 		}},
 		{"defaults of sizes", "# a comment\nmodel: 1\nfamily: beit3\nsizes:\n  dim: 8\n  heads: 2\n  layers: 1\n  image: 6\n  patch: 2\n  vocab: 11\nseed: 18446744073709551615\npreprocess: {mean: 0, std: [1, 2, 0.25]}\ntasks: [encode: {norm: false}]\n", Description{
 			File: "dir/model.yaml", Name: "dir", Family: "beit3",
@@ -66,6 +68,7 @@ func TestParse(t *testing.T) {
 			Limits:     Limits{Text: 64, Rows: 2048},
 			Preprocess: Preprocess{Resize: "stretch", Size: 6, Alpha: "drop", Mean: []float64{0, 0, 0}, Std: []float64{1, 2, 0.25}},
 			Precision:  precision.Uniform("f32"),
+			TuneLevel:  "avx2",
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -141,6 +144,8 @@ var badDescriptions = []struct {
 	{"image of a preset", emoji, "model: 1\npreset: beit3-base-itc-patch16-224\nsizes: {image: 384}\n", "m.yaml:3:9: sizes.image is 384, but preset beit3-base-itc-patch16-224 is for pictures of 224; add `interpolate: true` to resize its position table"},
 	{"decoder", "precision: f32", "decoders: [heic, jxl]", "m.yaml:12:18: decoders[1]: unknown decoder \"jxl\"; want one of heic, avif"},
 	{"decoder alone", "precision: f32", "decoders: heic", "m.yaml:12:11: decoders: got \"heic\", want a list such as [heic, avif]"},
+	{"level", "precision: f32", "tune: {level: sse}", "m.yaml:12:8: tune.level: unknown level \"sse\"; want one of avx2, avx512, avx512vnni, avx512bf16, neon, neondot"},
+	{"level alone", "precision: f32", "tune: avx2", "m.yaml:12:7: tune: unknown switch \"avx2\"; want one of on, off"},
 	{"smooth", "precision: f32", "smooth: 0.5", "m.yaml:12:9: smooth: got the number 0.5, want on or off"},
 	{"interpolate", "precision: f32", "interpolate: bicubic", "m.yaml:12:14: interpolate: got \"bicubic\", want true or false"},
 	{"unknown preset", "family: beit3", "preset: beit3-base-patch16-384-coco-retreival", "m.yaml:3:9: unknown preset \"beit3-base-patch16-384-coco-retreival\"; did you mean beit3-base-patch16-384-coco-retrieval?"},

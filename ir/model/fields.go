@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/multiway-go/multiway/asm"
 	"github.com/multiway-go/multiway/ir/precision"
 )
 
@@ -217,7 +218,7 @@ func (c *decoder) fields(d *Description) []field {
 		{name: "samples", value: c.path(&d.Samples),
 			doc:     "folder of pictures, and of .txt files with a text a line, like those the model is for: a reduced precision is chosen and judged by them",
 			without: "inputs from a seed", example: "samples: pictures"},
-		{name: "tune", value: word(c, "switch", &d.Tune, "on", "off"),
+		{name: "tune", value: c.tune(d),
 			doc: "whether modules that precision is too coarse for are stored finer", without: "on", example: "tune: off"},
 		{name: "smooth", value: word(c, "switch", &d.Smooth, "on", "off"),
 			doc: "whether norms are scaled and moved where that at least halves what rounding rows to bytes does", without: "on", example: "smooth: off"},
@@ -324,6 +325,23 @@ func (c *decoder) checkpoint(d *Description) value {
 			c.fail(n, "%s.file is missing; want {file: FILE, key: KEY}, or just the file", path)
 		}
 	}}
+}
+
+// tune reads on, off or {level: LEVEL}.
+func (c *decoder) tune(d *Description) value {
+	v := word(c, "switch", &d.Tune, "on", "off")
+	v.kind = "word, or mapping"
+	v.fields = []field{{name: "level", value: value{kind: "word", legal: strings.Join(tuneLevels(), ", "), read: c.text(&d.TuneLevel).read},
+		doc: "level of the CPUs whose speed says what a finer module costs, whatever CPU builds", def: string(asm.AVX2), example: "tune: {level: avx512vnni}"}}
+	one := v.read
+	v.read = func(n *node, path string) {
+		if n.kind == mapNode {
+			c.object(n, path, v.fields)
+			return
+		}
+		one(n, path)
+	}
+	return v
 }
 
 // precision reads WORD or {default: WORD, CLASS: WORD, keep: {MODULE: WORD}}.

@@ -13,11 +13,12 @@
 //
 //  1. In package ir, dtype.go: the row of its element type, with how a number is encoded and
 //     decoded and the family of kernels that multiply by it, and the two functions.
-//  2. Here: its row in [Words], with its cost, its cosine and its tolerance.
+//  2. Here: its row in [Words], with its cosine and its tolerance.
 //  3. In package asm: those kernels in a row of Ops, their twins, and their generators in amd64
 //     and arm64. A type that is widened needs expand alone; without wgemm its matrices are
 //     widened once, for the tiles of float32.
-//  4. go generate ./codegen/rt/... ./generated/kernels, and make docs.
+//  4. go generate ./codegen/rt/... ./generated/kernels, make docs, and make speeds, which says
+//     what a product costs.
 //
 // Tests, help texts, weight files and the runtime's tables go by the rows.
 package precision
@@ -36,11 +37,6 @@ type Word struct {
 	DType ir.DType // of what is stored
 	Doc   string   // what it is, in a line
 
-	// Time is that of a product as a share of float32's, on CPUs with instructions for bytes. Of
-	// bf16dot it is half where there are instructions for pairs of bf16 too (AVX512_BF16,
-	// FEAT_BF16), and all of it where there are none, as on the first CPUs with AVX512_VNNI: the
-	// row stands for both, more for the former, since what is built on one runs on the other.
-	Time float64
 	// Cosine is what rows of outputs are to reach against the model in float64; 0: outputs are
 	// held to the bounds that models whose checkpoints are stored so are held to.
 	Cosine   float64
@@ -65,16 +61,16 @@ type Rounding struct {
 
 // Words are the precisions, in the order that help texts have.
 var Words = []Word{
-	{Name: F32, DType: ir.F32, Time: 1, Doc: "as computed"},
-	{Name: "bf16", DType: ir.BF16, Time: 1, Doc: "half the size, computed in f32; the range of f32, 8 bits of it",
+	{Name: F32, DType: ir.F32, Doc: "as computed"},
+	{Name: "bf16", DType: ir.BF16, Doc: "half the size, computed in f32; the range of f32, 8 bits of it",
 		classes: map[Class]string{Patches: F32}}, // small, and every row of a picture begins there
-	{Name: "f16", DType: ir.F16, Time: 1, Doc: "half the size, computed in f32; 11 bits, up to 65504"},
-	{Name: Int8, DType: ir.I8, Time: 0.27, Cosine: 0.9995, Rounding: Rounding{true, 0.1, 0.98}, Doc: "a quarter of the size, products of bytes",
+	{Name: "f16", DType: ir.F16, Doc: "half the size, computed in f32; 11 bits, up to 65504"},
+	{Name: Int8, DType: ir.I8, Cosine: 0.9995, Rounding: Rounding{true, 0.1, 0.98}, Doc: "a quarter of the size, products of bytes",
 		classes: map[Class]string{Retrieval: Int8X2}},
-	{Name: Int8X2, DType: ir.I8X2, Time: 0.5, Cosine: 0.9995, Rounding: Rounding{false, 0.002, 0.99}, Doc: "int8 that multiplies twice: what rows were rounded to, and what that took away",
+	{Name: Int8X2, DType: ir.I8X2, Cosine: 0.9995, Rounding: Rounding{false, 0.002, 0.99}, Doc: "int8 that multiplies twice: what rows were rounded to, and what that took away",
 		classes: map[Class]string{Embedding: Int8}}, // a table multiplies nothing
 	// What goes wrong in the first layer, whose rows are short, the others make larger.
-	{Name: BF16Dot, DType: ir.BF16Dot, Time: 0.53, Cosine: 0.9999, Rounding: Rounding{true, 0.03, 0.999}, Doc: "bf16 that multiplies what is rounded to bf16 too; tables and heads are bf16, patches and the first attention f32",
+	{Name: BF16Dot, DType: ir.BF16Dot, Cosine: 0.9999, Rounding: Rounding{true, 0.03, 0.999}, Doc: "bf16 that multiplies what is rounded to bf16 too; tables and heads are bf16, patches and the first attention f32",
 		classes: map[Class]string{Embedding: "bf16", Patches: F32, Retrieval: "bf16", Heads: "bf16"}, keep: []Keep{{"l0.attn", F32}}},
 }
 
