@@ -126,7 +126,7 @@ import "github.com/multiway-go/multiway/asm"
 
 // Speed is a row of Speeds.
 type Speed struct {
-	CPU  string             // on which it was measured; "": it is assumed
+	CPU  string             // on which it was measured, or "assumed"
 	Time map[string]float64 // by the name of a precision
 }
 

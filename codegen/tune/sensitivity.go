@@ -57,7 +57,7 @@ func (t *tuner) weigh() error {
 		name := precision.Module(w.Name)
 		m := modules[name]
 		if m == nil {
-			m = &module{name: name, words: t.words(word, w), work: map[string]float64{}}
+			m = &module{name: name, words: t.words(word), work: map[string]float64{}}
 			modules[name] = m
 		}
 		m.weights = append(m.weights, w.Name)
@@ -88,7 +88,7 @@ func (t *tuner) weigh() error {
 
 // words lists the word of a matrix and those that it could be kept in: of a large model all
 // that take no less bytes.
-func (t *tuner) words(asked precision.Word, w *ir.Weight) []precision.Word {
+func (t *tuner) words(asked precision.Word) []precision.Word {
 	words := []precision.Word{asked}
 	for _, x := range precision.Words {
 		known := slices.ContainsFunc(words, func(y precision.Word) bool { return y.DType == x.DType })

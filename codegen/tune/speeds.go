@@ -6,18 +6,17 @@ import "github.com/multiway-go/multiway/asm"
 
 // Speed is a row of Speeds.
 type Speed struct {
-	CPU  string             // on which it was measured; "": it is assumed
+	CPU  string             // on which it was measured, or "assumed"
 	Time map[string]float64 // by the name of a precision
 }
 
-// Speeds has, of a level of CPUs, the time of a product with weights at each precision, what
-// is done to its operands included, as a share of that at f32 there. It is the same on every
-// machine, so that a choice is.
+// Speeds has, of a level of CPUs, the time of a product with weights at each precision as a
+// share of that at f32 there. It is the same on every machine, so that a choice is.
 var Speeds = map[asm.ISA]Speed{
-	"avx2":       {CPU: "AMD EPYC with avx512bf16", Time: map[string]float64{"f32": 1.00, "bf16": 0.97, "f16": 1.00, "int8": 0.62, "int8x2": 0.63, "bf16dot": 1.03}},
-	"avx512":     {CPU: "AMD EPYC with avx512bf16", Time: map[string]float64{"f32": 1.00, "bf16": 0.93, "f16": 1.03, "int8": 1.10, "int8x2": 1.08, "bf16dot": 0.98}},
-	"avx512vnni": {CPU: "AMD EPYC with avx512bf16", Time: map[string]float64{"f32": 1.00, "bf16": 1.00, "f16": 1.01, "int8": 0.26, "int8x2": 0.48, "bf16dot": 0.99}},
-	"avx512bf16": {CPU: "AMD EPYC with avx512bf16", Time: map[string]float64{"f32": 1.00, "bf16": 1.18, "f16": 1.03, "int8": 0.26, "int8x2": 0.47, "bf16dot": 0.57}},
-	"neon":       {CPU: "", Time: map[string]float64{"f32": 1.00, "bf16": 1.00, "f16": 1.00, "int8": 0.27, "int8x2": 0.50, "bf16dot": 0.53}},
-	"neondot":    {CPU: "", Time: map[string]float64{"f32": 1.00, "bf16": 1.00, "f16": 1.00, "int8": 0.27, "int8x2": 0.50, "bf16dot": 0.53}},
+	"avx2":       {CPU: "AMD EPYC with avx512bf16", Time: map[string]float64{"f32": 1.00, "bf16": 1.00, "f16": 0.98, "int8": 0.56, "int8x2": 0.55, "bf16dot": 0.98}},
+	"avx512":     {CPU: "AMD EPYC with avx512bf16", Time: map[string]float64{"f32": 1.00, "bf16": 1.02, "f16": 1.01, "int8": 1.14, "int8x2": 1.14, "bf16dot": 0.99}},
+	"avx512vnni": {CPU: "AMD EPYC with avx512bf16", Time: map[string]float64{"f32": 1.00, "bf16": 1.00, "f16": 1.00, "int8": 0.25, "int8x2": 0.51, "bf16dot": 0.99}},
+	"avx512bf16": {CPU: "AMD EPYC with avx512bf16", Time: map[string]float64{"f32": 1.00, "bf16": 1.02, "f16": 1.01, "int8": 0.26, "int8x2": 0.51, "bf16dot": 0.49}},
+	"neon":       {CPU: "assumed", Time: map[string]float64{"f32": 1.00, "bf16": 1.00, "f16": 1.00, "int8": 0.27, "int8x2": 0.50, "bf16dot": 0.53}},
+	"neondot":    {CPU: "assumed", Time: map[string]float64{"f32": 1.00, "bf16": 1.00, "f16": 1.00, "int8": 0.27, "int8x2": 0.50, "bf16dot": 0.53}},
 }
