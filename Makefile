@@ -75,7 +75,7 @@ precisions: ## measure the demo model at every precision, and write README's tab
 	$(GO) test ./cmd/emoji -count=1 -timeout 2h -run PrecisionTable -v -table ../../README.md
 
 speeds: ## measure products at every precision on the levels of this CPU, and write the table that precisions are chosen by
-	$(GO) test ./codegen/compile -count=1 -timeout 2h -run SpeedsTable -v -speeds ../tune/speeds.go
+	$(GO) test ./codegen/compile -count=1 -timeout 2h -run SpeedsTable -v -speeds
 
 docs: ## write README's tables of the keys of a description
 	$(GO) test ./cmd/multiway -count=1 -run DescriptionTable -table ../../README.md

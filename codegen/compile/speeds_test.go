@@ -6,11 +6,14 @@ import (
 	"flag"
 	"fmt"
 	"go/format"
+	"maps"
 	"os"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/multiway-go/multiway/asm"
 	"github.com/multiway-go/multiway/codegen/compile"
@@ -20,7 +23,7 @@ import (
 	"github.com/multiway-go/multiway/ir/precision"
 )
 
-var speedsFile = flag.String("speeds", "", "file of the table of speeds that is written anew; make speeds gives it")
+var measure = flag.Bool("speeds", false, "measure the table of speeds anew and write it, as make speeds does")
 
 // timed is a layer of a base model, all of whose products are in one word.
 const timed = `model: 1
@@ -39,56 +42,28 @@ precision: {default: %[1]s, embedding: f32, patches: %[1]s, projections: %[1]s, 
 // shapes of the medians of short products: others that use the machine change them little.
 const timedRounds = 3
 
-// TestSpeedsTable measures the speeds of the levels of this CPU and keeps those of others.
+// speedsTable is where the table stands.
+const speedsTable = "../tune/speeds.go"
+
+// TestSpeedsTable holds that the table has a time at every precision for every level but plain Go, which nobody chooses for,
+// and is as it is written. With -speeds it measures the levels of this CPU first, keeps the rows of others, and writes it.
 func TestSpeedsTable(t *testing.T) {
-	if *speedsFile == "" {
-		t.Skip("give -speeds FILE; make speeds does")
+	rows := maps.Clone(tune.Speeds)
+	if *measure {
+		measured(t, rows)
 	}
-	var models []*compile.Model
-	for _, w := range precision.Words {
-		models = append(models, open(t, fmt.Sprintf(timed, w.Name)))
-	}
-	o := bench.Options{Tokens: []int{16, 64}, Threads: []int{1}, Time: time.Second / 10, Kernels: true}
-	s, err := compile.NewScratch(models, o, t.Logf)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
 	var b bytes.Buffer
 	b.WriteString(speedsHead)
-	levels := kernel.Levels()
 	for _, l := range asm.Levels {
 		if l.Base == "" {
-			continue // plain Go, which nobody chooses for
+			continue
 		}
-		row := tune.Speeds[l.ISA]
-		if slices.Contains(levels, string(l.ISA)) {
-			o.Levels = []string{string(l.ISA)}
-			shares := map[string][]float64{}
-			for range timedRounds {
-				out, err := s.Run(t.Context(), o, nil)
-				if err != nil {
-					t.Fatal(err)
-				}
-				var r bench.Report
-				if err := json.Unmarshal(out, &r); err != nil {
-					t.Fatal(err)
-				}
-				row.CPU = r.CPU + " with " + levels[len(levels)-1]
-				for i, m := range models {
-					word := precision.Words[i].Name
-					shares[word] = append(shares[word], ratios(r, models[0].Desc.Precision, m.Desc.Precision)...)
-				}
-			}
-			row.Time = map[string]float64{}
-			for word, x := range shares {
-				slices.Sort(x)
-				row.Time[word] = x[len(x)/2]
-				t.Logf("%s %s: %.2f, from %.2f to %.2f in %d", l.ISA, word, row.Time[word], x[len(x)/4], x[3*len(x)/4], len(x))
-			}
-		}
+		row := rows[l.ISA]
 		fmt.Fprintf(&b, "%q: {CPU: %q, Time: map[string]float64{", l.ISA, row.CPU)
 		for i, w := range precision.Words {
+			if !(row.Time[w.Name] > 0) || w.Name == precision.F32 && row.Time[w.Name] != 1 {
+				t.Errorf("%s: a product at %s takes %g of one at f32", l.ISA, w.Name, row.Time[w.Name])
+			}
 			b.WriteString(strings.Repeat(", ", min(i, 1)))
 			fmt.Fprintf(&b, "%q: %.2f", w.Name, row.Time[w.Name])
 		}
@@ -99,8 +74,61 @@ func TestSpeedsTable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(*speedsFile, text, 0o666); err != nil {
+	if *measure && !t.Failed() {
+		if err := os.WriteFile(speedsTable, text, 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stands, err := os.ReadFile(speedsTable)
+	if err != nil {
 		t.Fatal(err)
+	}
+	if d := cmp.Diff(string(text), string(stands)); d != "" {
+		t.Errorf("make speeds writes (-) what is not there (+):\n%s", d)
+	}
+}
+
+// measured puts the rows of the levels of this CPU into the table.
+func measured(t *testing.T, rows map[asm.ISA]tune.Speed) {
+	var models []*compile.Model
+	for _, w := range precision.Words {
+		models = append(models, open(t, fmt.Sprintf(timed, w.Name)))
+	}
+	o := bench.Options{Tokens: []int{16, 64}, Threads: []int{1}, Time: time.Second / 10, Kernels: true}
+	s, err := compile.NewScratch(models, o, t.Logf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	levels := kernel.Levels()
+	for _, level := range levels {
+		if l, _ := asm.ISA(level).Level(); l.Base == "" {
+			continue
+		}
+		row := tune.Speed{Time: map[string]float64{}}
+		o.Levels = []string{level}
+		shares := map[string][]float64{}
+		for range timedRounds {
+			out, err := s.Run(t.Context(), o, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var r bench.Report
+			if err := json.Unmarshal(out, &r); err != nil {
+				t.Fatal(err)
+			}
+			row.CPU = r.CPU + " with " + levels[len(levels)-1]
+			for i, m := range models {
+				word := precision.Words[i].Name
+				shares[word] = append(shares[word], ratios(r, models[0].Desc.Precision, m.Desc.Precision)...)
+			}
+		}
+		for word, x := range shares {
+			slices.Sort(x)
+			row.Time[word] = x[len(x)/2]
+			t.Logf("%s %s: %.2f, from %.2f to %.2f in %d", level, word, row.Time[word], x[len(x)/4], x[3*len(x)/4], len(x))
+		}
+		rows[asm.ISA(level)] = row
 	}
 }
 
