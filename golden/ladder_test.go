@@ -37,6 +37,7 @@ var ladder = []rung{
 	{path: "ir/irtest", imports: "ir " + goCmp},
 	{path: "ir/precision", imports: "ir"},
 	{path: "ir/checkpoint", imports: "ir ir/spelling ir/file"},
+	{path: "ir/checkpoint/checkpointtest", imports: "ir ir/checkpoint"}, // for tests only
 	{path: "ir/checkpoint/torchsave", imports: "ir/checkpoint ir/file"},
 	{path: "ir/model", imports: "asm ir ir/precision ir/spelling ir/file github.com/goccy/go-yaml/..."},
 
@@ -68,8 +69,8 @@ var ladder = []rung{
 	{path: "codegen/onnx", imports: "ir ir/file", tests: "ir/model ir/checkpoint passes"},
 	{path: "codegen/engine", imports: "ir asm codegen codegen/rt/... ir/file", tests: "ir/irtest passes codegen/inputs"},
 	{path: "codegen/inputs", imports: "ir codegen/rt codegen/rt/caption ir/file codegen/rt/imagefile codegen/rt/pixel codegen/rt/task codegen/rt/token", tests: "ir/model"},
-	{path: "codegen/tune", imports: "ir ir/model ir/precision asm passes codegen/inputs codegen/rt", tests: "ir/checkpoint"},
-	{path: "codegen/compile", imports: "ir ir/model ir/checkpoint ir/precision asm passes codegen codegen/engine codegen/inputs codegen/tune codegen/rt/... ir/file", tests: "ir/checkpoint/torchsave ir/irtest"}, // the one package that sees both ends
+	{path: "codegen/tune", imports: "ir ir/model ir/precision asm passes codegen/inputs codegen/rt", tests: "ir/checkpoint/..."},
+	{path: "codegen/compile", imports: "ir ir/model ir/checkpoint ir/precision asm passes codegen codegen/engine codegen/inputs codegen/tune codegen/rt/... ir/file", tests: "ir/checkpoint/torchsave ir/checkpoint/checkpointtest ir/irtest"}, // the one package that sees both ends
 
 	{path: "generated/kernels", imports: "codegen/rt/kernel"},
 	{path: "generated/...", imports: "generated/kernels codegen/rt codegen/rt/exec codegen/rt/blob codegen/rt/task codegen/rt/caption codegen/rt/token codegen/rt/pixel", tests: "golden/cases/casetest"}, // packages of models; rt/cli is for mains

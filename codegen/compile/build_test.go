@@ -14,7 +14,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/multiway-go/multiway/asm"
 	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/codegen"
 	"github.com/multiway-go/multiway/codegen/compile"
@@ -291,9 +290,6 @@ tasks: [retrieval]
 			}
 			e := engineOf(t, m, described, "")
 			for _, level := range kernel.Levels() {
-				if _, built := asm.ISA(level).Level(); !built {
-					continue
-				}
 				proc, err := e.Start(level)
 				if err != nil {
 					t.Fatal(err)

@@ -11,7 +11,7 @@ import (
 	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/codegen"
 	"github.com/multiway-go/multiway/codegen/compile"
-	"github.com/multiway-go/multiway/ir/checkpoint"
+	"github.com/multiway-go/multiway/ir/checkpoint/checkpointtest"
 )
 
 // standing is the model of a description in which columns of the residual have a constant that dwarfs the others.
@@ -22,35 +22,16 @@ func standing(t *testing.T, description string) *compile.Model {
 	if err != nil {
 		t.Fatal(err)
 	}
-	src, err := checkpoint.SeededFor(p, *m.Desc.Seed)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var tensors []checkpoint.Tensor
-	for _, info := range src.Tensors() {
-		x, err := checkpoint.Load(src, info.Name)
-		if err != nil {
-			t.Fatal(err)
+	m.Source = checkpointtest.Changed(t, p, *m.Desc.Seed, func(name string, _, col int, x float32) float32 {
+		switch {
+		case col%31 != 7:
+		case strings.Contains(name, ".layers.") && strings.Contains(name, "norm") && strings.HasSuffix(name, ".weight"):
+			return x / 20
+		case strings.HasSuffix(name, "layers.0.ffn.A.fc2.bias"), strings.HasSuffix(name, "embed_positions.A.weight"):
+			return x + 30*float32(col%2*2-1)
 		}
-		cols := 1
-		if n := len(info.Shape); n > 0 {
-			cols = info.Shape[n-1]
-		}
-		for i := range x {
-			col := i % cols
-			switch {
-			case col%31 != 7:
-			case strings.Contains(info.Name, ".layers.") && strings.Contains(info.Name, "norm") && strings.HasSuffix(info.Name, ".weight"):
-				x[i] /= 20
-			case strings.HasSuffix(info.Name, "layers.0.ffn.A.fc2.bias"), strings.HasSuffix(info.Name, "embed_positions.A.weight"):
-				x[i] += 30 * float32(col%2*2-1)
-			}
-		}
-		tensors = append(tensors, checkpoint.Tensor{Name: info.Name, DType: checkpoint.F32, Shape: info.Shape, Floats: x})
-	}
-	if m.Source, err = checkpoint.Memory("changed", tensors); err != nil {
-		t.Fatal(err)
-	}
+		return x
+	})
 	return m
 }
 

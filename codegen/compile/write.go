@@ -234,12 +234,12 @@ func (j *job) pack() (err error) {
 	if err := codegen.WriteWeights(j.blob, j.planned, j.Progress); err != nil {
 		return err
 	}
-	blob, err := blob.Open(j.blob)
+	written, err := blob.Open(j.blob)
 	if err != nil {
 		return err
 	}
-	j.code.Hash = blob.Hash
-	if err := blob.Close(); err != nil {
+	j.code.Hash = written.Hash
+	if err := written.Close(); err != nil {
 		return err
 	}
 	st, err := os.Stat(j.blob)

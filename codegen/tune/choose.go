@@ -67,7 +67,8 @@ type Options struct {
 // little. What other words would leave of it is told by what they do to its own products.
 // Choices are made of the words that take away most for what they cost in time and in
 // bytes, and measured on other inputs, some of the user's own samples among them, and on
-// pictures as they are; the cheapest that is near enough is it. What is kept of a small model is float32: there it costs next to nothing.
+// pictures as they are; the cheapest that is near enough is it. What is kept of a small model
+// is float32: there it costs next to nothing.
 //
 // Log, which may be nil, is told before it begins how long it takes about, and then what is
 // under way and how far it is.

@@ -5,6 +5,7 @@ import (
 
 	"github.com/multiway-go/multiway/ir"
 	"github.com/multiway-go/multiway/ir/checkpoint"
+	"github.com/multiway-go/multiway/ir/checkpoint/checkpointtest"
 	"github.com/multiway-go/multiway/ir/model"
 	"github.com/multiway-go/multiway/ir/precision"
 	"github.com/multiway-go/multiway/passes"
@@ -58,29 +59,7 @@ func bound(d *model.Description, src checkpoint.Source) Model {
 func standing(t *testing.T, description string, change func(name string, row, col int, x float32) float32) Model {
 	t.Helper()
 	m := open(t, description)
-	src, err := checkpoint.SeededFor(lowered(t, m), *m.Desc.Seed)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var tensors []checkpoint.Tensor
-	for _, info := range src.Tensors() {
-		x, err := checkpoint.Load(src, info.Name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		cols := 1
-		if n := len(info.Shape); n > 0 {
-			cols = info.Shape[n-1]
-		}
-		for i := range x {
-			x[i] = change(info.Name, i/cols, i%cols, x[i])
-		}
-		tensors = append(tensors, checkpoint.Tensor{Name: info.Name, DType: checkpoint.F32, Shape: info.Shape, Floats: x})
-	}
-	if src, err = checkpoint.Memory("changed", tensors); err != nil {
-		t.Fatal(err)
-	}
-	return bound(m.Desc, src)
+	return bound(m.Desc, checkpointtest.Changed(t, lowered(t, m), *m.Desc.Seed, change))
 }
 
 func lowered(t *testing.T, m Model) *ir.Program {
