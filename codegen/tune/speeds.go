@@ -13,10 +13,10 @@ type Speed struct {
 // Speeds has, of a level of CPUs, the time of a product with weights at each precision as a
 // share of that at f32 there. It is the same on every machine, so that a choice is.
 var Speeds = map[asm.ISA]Speed{
-	"avx2":       {CPU: "AMD EPYC with avx512bf16", Time: map[string]float64{"f32": 1.00, "bf16": 1.00, "f16": 0.98, "int8": 0.56, "int8x2": 0.55, "bf16dot": 0.98}},
-	"avx512":     {CPU: "AMD EPYC with avx512bf16", Time: map[string]float64{"f32": 1.00, "bf16": 1.02, "f16": 1.01, "int8": 1.14, "int8x2": 1.14, "bf16dot": 0.99}},
-	"avx512vnni": {CPU: "AMD EPYC with avx512bf16", Time: map[string]float64{"f32": 1.00, "bf16": 1.00, "f16": 1.00, "int8": 0.25, "int8x2": 0.51, "bf16dot": 0.99}},
-	"avx512bf16": {CPU: "AMD EPYC with avx512bf16", Time: map[string]float64{"f32": 1.00, "bf16": 1.02, "f16": 1.01, "int8": 0.26, "int8x2": 0.51, "bf16dot": 0.49}},
+	"avx2":       {CPU: "AMD EPYC with avx512bf16", Time: map[string]float64{"f32": 1.00, "bf16": 1.01, "f16": 0.99, "int8": 0.56, "int8x2": 0.57, "bf16dot": 1.00}},
+	"avx512":     {CPU: "AMD EPYC with avx512bf16", Time: map[string]float64{"f32": 1.00, "bf16": 1.02, "f16": 1.01, "int8": 1.11, "int8x2": 1.14, "bf16dot": 1.00}},
+	"avx512vnni": {CPU: "AMD EPYC with avx512bf16", Time: map[string]float64{"f32": 1.00, "bf16": 1.02, "f16": 1.02, "int8": 0.26, "int8x2": 0.52, "bf16dot": 1.00}},
+	"avx512bf16": {CPU: "AMD EPYC with avx512bf16", Time: map[string]float64{"f32": 1.00, "bf16": 1.02, "f16": 1.02, "int8": 0.26, "int8x2": 0.51, "bf16dot": 0.50}},
 	"neon":       {CPU: "assumed", Time: map[string]float64{"f32": 1.00, "bf16": 1.00, "f16": 1.00, "int8": 0.27, "int8x2": 0.50, "bf16dot": 0.53}},
 	"neondot":    {CPU: "assumed", Time: map[string]float64{"f32": 1.00, "bf16": 1.00, "f16": 1.00, "int8": 0.27, "int8x2": 0.50, "bf16dot": 0.53}},
 }
