@@ -11,7 +11,7 @@ import (
 	"github.com/multiway-go/multiway/passes"
 )
 
-const storeText = `program tiny T<=4
+const narrowText = `program tiny T<=4
 weight @embed.text.w f32[9,4]
 weight @ln.g f32[4]
 weight @ln.b f32[4]
@@ -30,7 +30,7 @@ func f(ids: i32[T]) {
 
 // Matrices and tables are stored in 16 bits; the norm before one keeps its gain.
 func TestNarrow(t *testing.T) {
-	p, err := ir.Parse("tiny.ir", []byte(storeText))
+	p, err := ir.Parse("tiny.ir", []byte(narrowText))
 	if err != nil {
 		t.Fatal(err)
 	}
