@@ -98,7 +98,7 @@ func (e *Exec) Rows(c int, t bool) int {
 // Mat returns the matrix at off floats into the arena.
 func (e *Exec) Mat(off, ld, rows, cols int) Mat {
 	if off < 0 || rows < 0 || cols > ld || off+rows*ld > len(e.arena) {
-		panic(fmt.Sprintf("rt: matrix of %dx%d ld %d at %d in an arena of %d floats", rows, cols, ld, off, len(e.arena)))
+		panic(fmt.Sprintf("exec: matrix of %dx%d ld %d at %d in an arena of %d floats", rows, cols, ld, off, len(e.arena)))
 	}
 	return Mat{(*float32)(unsafe.Add(unsafe.Pointer(unsafe.SliceData(e.arena)), off*4)), ld, rows, cols}
 }
@@ -151,7 +151,7 @@ func (e *Exec) seqRow(secs []Section, seq, i int) int {
 		i -= n
 		base += e.sectionRows(s)
 	}
-	panic(fmt.Sprintf("rt: sequence %d has %d rows too few for a row selection", seq, i+1))
+	panic(fmt.Sprintf("exec: sequence %d has %d rows too few for a row selection", seq, i+1))
 }
 
 // want panics unless ok: a step was generated with shapes that do not fit.
@@ -166,5 +166,5 @@ func badShapes(step string, m []Mat) {
 	for _, x := range m {
 		text += fmt.Sprintf(" %dx%d(ld %d)", x.Rows, x.Cols, x.LD)
 	}
-	panic("rt: " + step + ": shapes do not fit:" + text)
+	panic("exec: " + step + ": shapes do not fit:" + text)
 }
