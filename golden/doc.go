@@ -8,7 +8,7 @@
 // [Record] makes a case of a user's own model, from pictures and texts of their own: it
 // guards a generated package against change, where there is no PyTorch to ask.
 //
-// Package suite below it runs all of the repository's tests and lists those that a machine lacks something for.
+// Package suite below it runs all of the repository's tests and lists the tests that this machine cannot run.
 //
 // Trust flows one way: the cases come from PyTorch (reference/ has the recipe), they
 // judge the interpreter, and the interpreter judges everything else.

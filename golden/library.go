@@ -26,7 +26,7 @@ const library = "lib"
 func preprocess(c *checker, cs *cases.Case) error { return tensors(c, cs, pixels) }
 func posinterp(c *checker, cs *cases.Case) error  { return tensors(c, cs, positions) }
 
-// tensors judges what compute makes of each run, in the case's own shapes.
+// tensors compares the outputs of compute for each run with the case, in the case's own shapes.
 func tensors(c *checker, cs *cases.Case, compute func(*cases.Case, *cases.Run) (map[string][]float32, error)) error {
 	for i := range cs.Runs {
 		r := &cs.Runs[i]

@@ -30,7 +30,7 @@ func benchCommand() *cobra.Command {
 
 At a precision that has modules kept in finer words it first chooses them, as build does.
 That takes minutes for a large model; it says how many before it begins. --tune off leaves it
-out. With a preset's random weights the choice is not that of the real model.
+out. With a preset's random weights the choice is not the real model's.
 
 It prints the median and the spread, the share of the machine's peak of multiply-adds, and
 the ratio to the roofline, max(FLOPs/peak, bytes/bandwidth). A preset needs no checkpoint:
@@ -49,7 +49,7 @@ precision, median_ms, min_ms, max_ms, runs, gflops, percent_of_peak, roofline_ms
 roofline_ratio, allocs (of a call), spread_percent (between nine of ten runs and one of
 ten, of the median) and busy, which holds for what is marked. FLOPs are those of products
 and attention as the model is described, bytes its weights read once, inputs and outputs.
-The peak is that of float32 at every precision: products of bytes and of pairs of bf16 can
+The peak is float32's at every precision: products of bytes and of pairs of bf16 can
 do more.`,
 		Example: `  multiway bench --preset beit3-base-patch16-224 --entry vision --threads 1,2
   multiway bench --preset beit3-base-patch16-224 --entry language --cold --json bench.json

@@ -56,7 +56,7 @@ models that the original code registers, and the giant of the paper. For each it
   GFLOP    what a call of its dearest function costs for one sequence, with a text of 64
            where there is one (VLMo: 40)
   FILE     how the name of the released checkpoint ends, before it the preset's with _
-           for -; "-" if there is none
+           for -; "-" if not published
 
 --wide prints lines of more than 200 columns: also sizes, each function and whole names of
 files. Weights that are "not yet" there are of a model whose task is not built yet.`,

@@ -30,8 +30,8 @@ type Scratch struct {
 }
 
 // NewScratch compiles models, which have the same functions, for the entries that are asked
-// for, nil = those of each description, and with the modules kept that Tuned chooses. What
-// a model cannot be timed with is an error before any work. Close removes what it made.
+// for, nil = the entries of each description, at the formats that tuning chooses. An
+// option that a model cannot be timed with is an error before any work. Close removes its files.
 func NewScratch(models []*Model, asked bench.Options, log func(format string, args ...any)) (_ *Scratch, err error) {
 	if err := engine.CanBuild(nil, log); err != nil {
 		return nil, err
@@ -122,7 +122,7 @@ func (m *Model) times(o bench.Options) error {
 		o.Entries = nil // the compiled model has no others
 	}
 	if os.Getenv(engine.EnvExec) != "" {
-		o.Levels = nil // those of another CPU
+		o.Levels = nil // the levels of another CPU
 	}
 	return bench.Check(like, o)
 }
@@ -160,7 +160,7 @@ func (s *Scratch) Run(ctx context.Context, o bench.Options, progress func(done, 
 	return out.Bytes(), nil
 }
 
-// stderr is that of bench.Main: lines that say how far it is, and others.
+// stderr reads the standard error of bench.Main: progress lines, and any others.
 type stderr struct {
 	progress func(done, total int)
 	rest     []byte // of a line that has not ended
@@ -186,7 +186,7 @@ func (e *stderr) Write(b []byte) (int, error) {
 	}
 }
 
-// maxError is about how much of what a program says is kept, in bytes.
+// maxError bounds the error text of a program that is kept, in bytes.
 const maxError = 1 << 12
 
 // Close removes the program and its weights.

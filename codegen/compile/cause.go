@@ -110,8 +110,8 @@ var coarse = map[checkpoint.DType]float64{checkpoint.F16: 0x1p-11, checkpoint.BF
 // maxTrials bounds the work of looking for a cause, as a multiple of what the interpreter takes on in a quick check.
 const maxTrials = 10
 
-// cause looks for the one thing to change that makes the first tensor that differs as expected, and returns what it is and
-// where, or "". images are what the model was given.
+// cause looks for a single change to the description with which the first tensor that differs becomes as expected. It
+// returns the change and where to make it, or "". images are the inputs of the model.
 func (m *Model) cause(x *Expected, f finding, images [][]float32, log func(format string, args ...any)) (string, error) {
 	if f.Rows > 0 {
 		return "", nil
@@ -131,7 +131,7 @@ func (m *Model) cause(x *Expected, f finding, images [][]float32, log func(forma
 	w := &x.want[f.at]
 	d := m.Desc
 	if strings.HasPrefix(w.result, "layers.0.") || w.result == "embed" {
-		d = d.Cut(1) // what comes after does not matter
+		d = d.Cut(1) // later layers do not matter
 	}
 	changes := append(epsilons(m.Desc), changes(m.Desc)...)
 	p, err := m.changed(d, func(*model.Description) {}, w)
@@ -251,7 +251,7 @@ func epsilons(d *model.Description) []change {
 	return all
 }
 
-// changes lists what else the tensors of a checkpoint do not tell.
+// changes lists the keys of a description that the tensors of a checkpoint cannot tell, each with its other values.
 func changes(d *model.Description) []change {
 	var all []change
 	if d.Family != "" && !d.Sizes.Scale {
@@ -275,7 +275,7 @@ func changes(d *model.Description) []change {
 // scale is a mean and a standard deviation.
 type scale [2][3]float32
 
-// usual are those that people use.
+// usual lists the means and deviations that people use.
 var usual = []scale{
 	{{0.5, 0.5, 0.5}, {0.5, 0.5, 0.5}},
 	{{0.485, 0.456, 0.406}, {0.229, 0.224, 0.225}},                              // ImageNet
@@ -313,7 +313,7 @@ func (m *Model) otherWays(x *Expected) ([]way, error) {
 			switch {
 			case s != exchanged || slices.Contains(usual, s):
 			case slices.Contains(usual, own):
-				what = "mean and std exchanged, as your code seems to have them: those of the description are usual ones"
+				what = "mean and std exchanged, as your code seems to have them: the description's are usual values"
 			default:
 				what += ", which exchanges mean and std; or your code has them exchanged"
 			}

@@ -174,16 +174,16 @@ func short(results []Result, aim float64) []string {
 	return lines
 }
 
-// Allowed returns how far outputs of a planned program may be from those of the interpreter,
-// as a share of the largest value: on the model with its weights as they are stored, or, if
-// products round what they multiply so coarsely that this would say nothing, on the model
-// as described.
+// Allowed returns how far outputs of a planned program may be from the interpreter's, as a
+// share of the largest value. The interpreter runs the model with its weights as stored; if
+// coarse is true, products round their inputs so coarsely that this would say nothing, and
+// it runs the model as described.
 func Allowed(p *ir.Program) (share float64, coarse bool) {
 	r := roundingOf(p)
 	return max(Tolerance, r.Tolerance), r.Coarse
 }
 
-// roundingOf returns that of the coarsest products of the planned program.
+// roundingOf returns the rounding of the coarsest products of the planned program.
 func roundingOf(p *ir.Program) precision.Rounding {
 	var r precision.Rounding
 	for _, w := range p.Weights {

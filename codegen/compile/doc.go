@@ -12,11 +12,11 @@
 //
 // A [Scratch] is a program that times models side by side.
 //
-// A build is judged by itself: by its plain Go and by the float64 interpreter. What an import got wrong, such as a number of
-// heads, only other code can tell: [Model.Hold] judges by what the user's own PyTorch computed, an [Expected].
+// A build is checked against its own plain Go and against the float64 interpreter. Only other code can reveal a wrong
+// import, such as a wrong number of heads: [Model.Hold] compares with tensors of the user's own PyTorch, an [Expected].
 //
 // It is the only package that sees both ends, ir/model and codegen, so that the
 // command and the golden suite share one way. Packages below it have the parts: tune chooses
-// precisions, inputs makes what functions are run on, engine compiles and runs what was
-// planned. It is not for what runs in users' programs, which codegen/rt has.
+// precisions, inputs makes the inputs of functions, engine compiles and runs planned
+// programs. Code that runs in users' programs belongs to codegen/rt.
 package compile

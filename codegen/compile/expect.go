@@ -50,7 +50,8 @@ type expected struct {
 	result string   // its name there
 }
 
-// ReadExpected reads a file of safetensors with what a model is to compute. share is the bound, 0 = ExpectBound.
+// ReadExpected reads a safetensors file of expected inputs and outputs. share is the accepted error as a share of a tensor's
+// largest value, 0 = ExpectBound.
 func (m *Model) ReadExpected(path string, share float64) (*Expected, error) {
 	x := &Expected{path: path, share: share}
 	if share == 0 {
@@ -94,7 +95,7 @@ func (m *Model) ReadExpected(path string, share float64) (*Expected, error) {
 	return x, nil
 }
 
-// rows splits a shape into that of a row and how many there are: rank axes, or one more before them.
+// rows splits a shape into the number of rows and the shape of a row: rank axes, with or without one more before them.
 func (x *Expected) rows(t checkpoint.Info, rank int, what string) (n int, row []int, err error) {
 	n, row = 1, t.Shape
 	if len(row) == rank+1 {
@@ -207,7 +208,7 @@ func (x *Expected) images(p *pixel.Preprocess) ([][]float32, error) {
 	return x.made(p)
 }
 
-// made is what p makes of the pictures.
+// made returns the pictures as p preprocesses them.
 func (x *Expected) made(p *pixel.Preprocess) ([][]float32, error) {
 	var all [][]float32
 	for _, img := range x.picture {
@@ -281,7 +282,7 @@ func (x *Expected) AddTo(m *Model, s *inputs.Samples) error {
 	return nil
 }
 
-// text is the number of ids, 1 if there are none.
+// text is the number of token ids, 1 in a file without ids.
 func (x *Expected) text() int {
 	if x.ids == nil {
 		return 1
@@ -307,7 +308,7 @@ func (x *Expected) fits(w *expected, f *ir.Func, v *ir.Value) bool {
 	return slices.Equal(have, want)
 }
 
-// resolve finds what each tensor is of in a program with taps.
+// resolve finds the function and the result that each tensor belongs to, in a program with taps.
 func (x *Expected) resolve(p *ir.Program) error {
 	var able []*ir.Func
 	for _, f := range p.Funcs {
@@ -355,7 +356,7 @@ func (x *Expected) resolve(p *ir.Program) error {
 			}
 			return fmt.Errorf("%s: %s may be of several functions; call it %s", file.Quote(x.path), file.Quote(w.name), strings.Join(names, " or "))
 		case shape != "":
-			return fmt.Errorf("%s: %s is %v, want that of the function %s (with N before it for N inputs, axes of 1 as you like)%s", file.Quote(x.path), file.Quote(w.name), w.shape, shape, x.lacks(p))
+			return fmt.Errorf("%s: %s is %v, want the shape of the function %s (with N before it for N inputs, axes of 1 as you like)%s", file.Quote(x.path), file.Quote(w.name), w.shape, shape, x.lacks(p))
 		default:
 			var names []string
 			for _, f := range able {
@@ -365,7 +366,7 @@ func (x *Expected) resolve(p *ir.Program) error {
 					}
 				}
 			}
-			return fmt.Errorf("%s: %s is none of the outputs for these inputs (%s), nor embed, nor layers.0 to layers.%d of one of their functions; another task of the description has others%s",
+			return fmt.Errorf("%s: got tensor %s, want an output for these inputs (%s), embed, or layers.0 to layers.%d of one of their functions; another task of the description has other outputs%s",
 				file.Quote(x.path), file.Quote(w.name), strings.Join(names, ", "), len(tapsOf(p))-1, x.lacks(p))
 		}
 	}
@@ -395,7 +396,7 @@ func (x *Expected) lacks(p *ir.Program) string {
 	return "; the file has no " + strings.Join(all, ", and no ")
 }
 
-// sameTrunk reports whether two functions have the same rows in all layers: those of the same inputs.
+// sameTrunk reports whether two functions have the same rows in all layers, which functions of the same inputs have.
 func sameTrunk(a, b *ir.Func) bool {
 	return slices.EqualFunc(a.Params, b.Params, func(p, q *ir.Value) bool { return p.Name == q.Name })
 }
@@ -413,7 +414,7 @@ func tapsOf(p *ir.Program) []string {
 	return names
 }
 
-// functions lists those that tensors are of, once each.
+// functions lists the functions that expected tensors belong to, once each.
 func (x *Expected) functions(of func(w *expected) bool) []string {
 	var names []string
 	for i := range x.want {
@@ -424,7 +425,7 @@ func (x *Expected) functions(of func(w *expected) bool) []string {
 	return names
 }
 
-// checked finds the functions of the tensors among those of the entries, and returns the program, with the rows after each
+// checked finds the functions of the tensors in the entries' program, and returns that program with the rows after each
 // layer as results.
 //
 // A caption is written a word at a time, by functions that keep a state; what makes all of a text's rows at once, which is

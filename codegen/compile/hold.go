@@ -114,10 +114,10 @@ func (x *Expected) funcNamed(name string) *ir.Func {
 // ok reports whether a tensor is as expected.
 func (x *Expected) ok(d *gap) bool { return d.off <= x.share*d.peak }
 
-// Hold judges the engine of a planned program of the model by what a user's own code computed: at float32, and what the
-// float64 interpreter makes of it if that is quick or asked for by how. A model at another precision is judged at float32, and
-// its package by the angles between rows. It returns a line for each tensor and judge, and an error that says what
-// differs first and what usually is the cause.
+// Hold compares the model with tensors that a user's own code computed: the engine of a planned program at float32, and the
+// float64 interpreter if that is quick or how asks for it. A model at another precision is compared at float32, and
+// its package by the cosine of each row. It returns a line for each tensor and judge, and an error that names the
+// first tensor that differs and the usual cause.
 func (m *Model) Hold(x *Expected, e *engine.Engine, entries []string, how Check, log func(format string, args ...any)) ([]Result, error) {
 	if log == nil {
 		log = func(string, ...any) {}
@@ -199,7 +199,7 @@ func (h *holder) add(f finding) {
 	}
 }
 
-// judge holds the tensors to what run makes of the inputs.
+// judge compares the expected tensors with what run computes from the inputs.
 func (h *holder) judge(run computer, level string, of func(w *expected) bool) error {
 	all, err := h.compare(run, h.images, of)
 	if err != nil {
@@ -245,7 +245,7 @@ func (x *Expected) resultOf(w *expected) *ir.Value {
 	return w.fn.Results[i]
 }
 
-// preprocessing compares what p makes of the pictures with the images.
+// preprocessing compares the pictures as p preprocesses them with the expected images.
 func (x *Expected) preprocessing(p *pixel.Preprocess) Result {
 	r := Result{Func: "preprocess", Output: "image", Level: "package"}
 	made, err := x.made(p)

@@ -74,8 +74,8 @@ func Init(path string, o InitOptions) (*Inited, error) {
 			return nil, err
 		}
 	}
-	// What the description says is judged by what reads it: the tensors that the model
-	// takes, and those that it leaves.
+	// The description is judged by reading it back: which tensors the model takes, and which
+	// it leaves.
 	r.YAML = r.Guess.YAML(s)
 	r.Used, r.Problem = tryOut(cmp.Or(o.Out, "description"), r.YAML, src)
 	problem := r.Problem

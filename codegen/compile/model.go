@@ -52,7 +52,7 @@ func (m *Model) tuning() (tune.Model, error) {
 	}}, err
 }
 
-// samples returns those of the folder that the description names, nil if it names none.
+// samples reads the sample folder that the description names; it returns nil if there is no such key.
 func (m *Model) samples() (*inputs.Samples, error) {
 	if m.own != nil || m.Desc.Samples == "" {
 		return m.own, nil
@@ -164,7 +164,7 @@ func (m *Model) Plan(p *ir.Program) (*ir.Program, error) {
 	return passes.Run(p, m.passes(""))
 }
 
-// Stored returns the program with its weights rounded to what they are stored in.
+// Stored returns the program with each weight rounded to the format that it is stored in.
 func (m *Model) Stored(p *ir.Program) (*ir.Program, error) {
 	if m.precision().Exact() {
 		return p, nil
@@ -180,10 +180,10 @@ func (m *Model) passes(upto string) passes.Options {
 // precision says how weights are stored.
 func (m *Model) precision() precision.Map { return m.Choice.Stored(m.Desc.Precision) }
 
-// CodeOptions says what codegen makes of the model, for an engine.
+// CodeOptions returns the options with which codegen compiles the model for an engine.
 func (m *Model) CodeOptions() (codegen.Options, error) { return m.options("", "") }
 
-// options says what codegen makes of the model.
+// options returns the options with which codegen compiles the model.
 func (m *Model) options(name string, w codegen.Placement) (codegen.Options, error) {
 	d := m.Desc
 	if name == "" {

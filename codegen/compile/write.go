@@ -23,7 +23,7 @@ import (
 // Options say what Write builds.
 type Options struct {
 	Dir     string            // folder of the package, "" = none
-	Package string            // its name, "" = that of other Go files in Dir, of $GOPACKAGE, or the description's
+	Package string            // its name, "" = the package name of other Go files in Dir, $GOPACKAGE, or the description's name
 	Weights codegen.Placement // "" = embedded up to codegen.EmbedLimit, else a file
 	Binary  string            // path of a binary with the weights at its end, "" = none
 	Entries []string          // nil = the description's
@@ -255,7 +255,7 @@ func (j *job) check() error {
 	}
 	j.log("checking what was compiled")
 	code := j.code
-	code.Hash = [32]byte{} // engines share compiled code with those of other weights
+	code.Hash = [32]byte{} // engines share compiled code between weights
 	e, err := engine.New(j.planned, code, j.blob, j.log)
 	if err != nil {
 		return err
@@ -364,7 +364,7 @@ func (o Options) inputs() []string {
 	return list
 }
 
-// weightsName is that of a package's weight file.
+// weightsName is the name of a package's weight file.
 const weightsName = "weights.bin"
 
 // dataNames are files of every package that do not say themselves what made them.

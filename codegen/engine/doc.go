@@ -11,6 +11,6 @@
 // the user's module, which finds the runtime where that does and writes nothing there.
 //
 // It stands above codegen, which writes the packages, and beside the tools that judge and
-// choose. It knows no descriptions, no checkpoints and no passes: what it runs is planned.
+// choose. It knows no descriptions, no checkpoints and no passes: the programs that it runs are planned.
 // It is not for serving models, which import their package.
 package engine

@@ -42,13 +42,13 @@ func New(p *ir.Program, opt codegen.Options, weights string, log func(format str
 	return e, nil
 }
 
-// EnvEngines is the environment variable that names a folder in which executables stay, by
-// what they are compiled of: a machine without Go runs there what the same multiway
-// compiled on another.
+// EnvEngines is the environment variable that names a folder in which executables stay, named
+// by a hash of their sources: a machine without Go then runs what the same multiway
+// compiled on another machine.
 const EnvEngines = "MULTIWAY_ENGINES"
 
-// Engines makes engines and compiles each package once: those that differ in their
-// weights alone share executables. It and its engines serve one goroutine at a time; the
+// Engines makes engines and compiles each package once: engines that differ only in
+// their weights share executables. It and its engines serve one goroutine at a time; the
 // zero value is ready. Close removes the executables, unless EnvEngines keeps them; after
 // it no engine can be started.
 type Engines struct {

@@ -31,7 +31,7 @@ import (
 // modulePath is this module, which generated packages link to.
 const modulePath = "github.com/multiway-go/multiway"
 
-// linked are the packages that the main programs, and those that they compile, import besides.
+// linked lists the packages that main programs import, besides the packages that are compiled into them.
 var linked = []string{modulePath + "/codegen/rt/cli", modulePath + "/codegen/rt/bench", modulePath + "/codegen/rt/engineproc", modulePath + "/generated/kernels"}
 
 // host is a module, or workspace, of this machine that has the sources of the linked
@@ -88,7 +88,7 @@ func findHost(log logger) (*host, error) {
 		}
 	}
 	if first == nil {
-		first = fmt.Errorf("compiling needs the sources of %s: the working directory is in no module that requires it, and those that this program was built from are not on this machine; run it in a clone, or in a module made as README says under In your program", modulePath)
+		first = fmt.Errorf("compiling needs the sources of %s: the working directory is in no module that requires it, and the sources that this program was built from are not on this machine; run it in a clone, or in a module made as README says under In your program", modulePath)
 	}
 	return nil, first
 }
@@ -112,8 +112,8 @@ func CanBuild(decoders []string, log func(format string, args ...any)) error {
 	return h.try(log, env, packages...)
 }
 
-// around returns the host around the working directory, nil if there is none that has
-// the linked packages.
+// around returns the host around the working directory, nil if no module there has the
+// linked packages.
 func around() (*host, error) {
 	out, err := goCommand("", nil, nil, "list", "-find", "-e", "-f", "{{.Dir}}\t{{with .Error}}{{.Err}}{{end}}", modulePath+"/codegen/rt", "golang.org/x/sys/cpu")
 	if err != nil {
@@ -286,8 +286,8 @@ func (h *host) edit(name, root string, vendored bool, args func(replaced []strin
 	return err
 }
 
-// sources returns the host of the sources that this program was built from: where they
-// were, or the module of its version; nil if there are none.
+// sources returns the host of the sources that this program was built from: their
+// folder, or the module of its version; nil if neither is on this machine.
 func sources() (*host, error) {
 	h := &host{env: []string{"GOWORK=off", "GO111MODULE=on"}, flags: []string{"-modfile=", "-mod=readonly"}}
 	if root := sourceDir(); root != "" {
@@ -358,8 +358,8 @@ func (h *host) goCommand(dir string, log logger, env []string, command string, a
 	return err
 }
 
-// Decoding is what the environment of the go command is to have where readers of pictures are linked: the tag without
-// which they are empty, besides the user's own.
+// Decoding returns what to add to the environment of the go command so that readers of pictures are compiled in: the build
+// tag that they need, beside the user's own tags.
 func Decoding(decoders []string) ([]string, error) {
 	if len(decoders) == 0 {
 		return nil, nil
@@ -409,12 +409,12 @@ func (h *host) build(dir, exe string, log logger, env ...string) error {
 	}
 	err := h.goCommand(dir, log, env, "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", exe, "./"+compiledDir)
 	if failed := (*goError)(nil); errors.As(err, &failed) && strings.HasPrefix(failed.text, "# ") { // the package whose errors follow
-		return fmt.Errorf("what was generated does not compile with the %s that %s has, which may be of another version than this command: build the command anew from that, or use `go tool multiway` there\n%w", modulePath, h.root, err)
+		return fmt.Errorf("the generated code does not compile with the %s in %s, which may be of another version than this command: build the command anew from it, or use `go tool multiway` there\n%w", modulePath, h.root, err)
 	}
 	return err
 }
 
-// after says the text when some time has passed, unless what it returns is called first.
+// after logs the text after d, unless stop is called first.
 func (l logger) after(d time.Duration, text string) (stop func()) {
 	if l == nil {
 		return func() {}
@@ -438,7 +438,7 @@ type goError struct {
 	err     error
 }
 
-// maxGoText is how much of what the go command writes is kept.
+// maxGoText bounds the output of the go command that is kept, in bytes.
 const maxGoText = 4096
 
 func (e *goError) Error() string {

@@ -14,15 +14,15 @@ const compiledDir = "compiled"
 // imported by its main package.
 func Place(dir, name string) string { return filepath.Join(dir, compiledDir, name) }
 
-// Around is the main package around one that is called model. Its text has a %q for the
-// import path of that.
+// Around returns the text of a main package that imports the package called model. The text has a %q for
+// its import path.
 func Around(text string) func(path string) string {
 	return func(path string) string { return fmt.Sprintf(text, path+"/model") }
 }
 
 // Build makes the executable exe of the packages that have their [Place] in the folder dir
-// and of a main package, whose text main gives for its import path: that of a package called
-// name is PATH/name. env changes the environment of the go command. Log, if not nil, is told
+// and of a main package, whose text main returns for an import path: a package called
+// name has the import path PATH/name. env changes the environment of the go command. Log, if not nil, is told
 // what takes long.
 func Build(dir, exe string, main func(path string) string, log func(format string, args ...any), env ...string) error {
 	if err := writeMain(dir, log, main); err != nil {

@@ -1,5 +1,5 @@
-// Package library writes the kernels out: [Files] those of package generated/kernels, which packages of models use, with their
-// tables, and [Homes] those that packages of codegen/rt have of their own, with what the runtime knows of CPU levels, kernels
+// Package library writes kernels as source files: [Files] writes package generated/kernels, which packages of models use, with
+// its tables, and [Homes] the kernels of packages of codegen/rt, with the runtime's facts about CPU levels, kernels
 // and element types. The same catalogue gives the same bytes, which tests compare with what is committed.
 //
 // Place in the ladder: imports asm, ir for the element types, and alone the emitters of assembly, so that a compiler of models,

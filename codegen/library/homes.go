@@ -104,7 +104,7 @@ func kernelTypes() ([]byte, error) {
 	return format.Source(b.Bytes())
 }
 
-// dtypes returns package blob's element types, which are those of ir.
+// dtypes returns the source of package blob's element types, which equal ir's.
 func dtypes() ([]byte, error) {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s\n\npackage blob\n\n// The element types.\nconst (\n", asm.Header)

@@ -26,7 +26,7 @@ var emitters = []emitter{
 // constraint is the build constraint of the architecture's assembly.
 func (e emitter) constraint() string { return e.arch + " && !noasm" }
 
-// noAssembly is the build constraint of what stands in where there is no assembly.
+// noAssembly is the build constraint of the files that replace assembly where there is no assembly.
 func noAssembly() string {
 	var archs []string
 	for _, e := range emitters {
@@ -35,7 +35,7 @@ func noAssembly() string {
 	return "noasm || !(" + strings.Join(archs, " || ") + ")"
 }
 
-// kernelPath is the package that says what a table is.
+// kernelPath is the package that declares the type of a table.
 const kernelPath = "github.com/multiway-go/multiway/codegen/rt/kernel"
 
 // tableFile writes the tables of one architecture, "" for none, into a file of package kernels: for each type of weights a
@@ -125,7 +125,7 @@ func table(isa asm.ISA, dtype ir.DType) jen.Dict {
 	return d
 }
 
-// families returns those of the kernels that are of a type, op by op.
+// families returns the kernels of a dtype, op by op.
 func families(kernels []asm.Kernel, dtype ir.DType) (all [][]asm.Kernel) {
 	for _, k := range kernels {
 		switch n := len(all); {
@@ -179,8 +179,8 @@ func int8s(isa asm.ISA, carried []asm.Kernel, twice bool) jen.Dict {
 	return d
 }
 
-// narrow returns the tiles of one panel that a level computes the last panels with: its
-// own, or else those of the nearest level below it that has them.
+// narrow returns the tiles of one panel with which a level computes the last panels: its
+// own, or else the tiles of the nearest lower level that has such tiles.
 func narrow(family string, isa asm.ISA) []asm.Kernel {
 	for {
 		of := asm.Best(family, isa)

@@ -290,7 +290,7 @@ func (g *graph) node(op, out string, ins []string, attrs ...attr) string {
 	return out
 }
 
-// once adds what make makes under a name unless it is there.
+// once calls make, which adds the constant name, unless it was added before.
 func (g *graph) once(name string, make func()) string {
 	if !g.consts[name] {
 		g.consts[name] = true

@@ -97,7 +97,7 @@ func (t *tensor) elements() int64 {
 	return n
 }
 
-// size is that of the elements in bytes.
+// size is the size of all elements in bytes.
 func (t *tensor) size() int64 {
 	if t.load == nil {
 		return 8 * t.elements()

@@ -6,20 +6,20 @@ import (
 	"strings"
 )
 
-// alteration is a way to train that leaves tensors in a checkpoint that change what a weight is.
+// alteration is a training technique that leaves tensors in a checkpoint from which weights have to be computed.
 type alteration struct {
 	what string
-	// words are what a part of the name has between its underscores; such a tensor is of no model.
+	// words stand between underscores in a part of the tensor's name; no model has such a tensor.
 	words []string
-	// ends stand after the name of a weight, and tell the way from others: spectral norm has a weight_v too.
+	// ends stand after the name of a weight, and tell the technique from others: spectral norm has a weight_v too.
 	ends []string
 	cure string
 }
 
-// parametrizations is the part of a name before that of a weight that a module computes: q.parametrizations.weight.original0.
+// parametrizations precedes the name of a weight that a module computes: q.parametrizations.weight.original0.
 const parametrizations = ".parametrizations."
 
-// adapters and merge are what is said of adapters.
+// adapters and merge are the name of adapters in errors and the advice about them.
 const (
 	adapters = "adapters (LoRA and its like)"
 	merge    = "merge them into the weights and save those: `model = model.merge_and_unload()` with PEFT; with loralib `model.eval()`, and leave out names that have lora_"
@@ -27,7 +27,7 @@ const (
 
 var alterations = []alteration{
 	{adapters, []string{"lora", "loha", "lokr", "hada", "dora", "ia3", "oft", "boft", "vera", "randlora", "adapter", "adapters"}, nil, merge},
-	{adapters, []string{"base_layer", "modules_to_save"}, nil, merge}, // after those that say more
+	{adapters, []string{"base_layer", "modules_to_save"}, nil, merge}, // after the row whose words are more specific
 	{"weight norm", nil, []string{"_g"},
 		"take it off and save again: `torch.nn.utils.remove_weight_norm(module)` for each module that has it"},
 	{"pruning", nil, []string{"_mask"},
@@ -80,8 +80,8 @@ func (a *alteration) weight(name string) (weight string, any bool) {
 	return "", false
 }
 
-// Altered refuses a source with tensors that change what its weights are, which an import would leave out: adapters, and
-// the parts of a weight that a module computes from them, and whatever else is inside a module. wanted says which weights
+// Altered returns an error for a source with tensors that change the value of its weights and that an import would leave
+// out: adapters, parts from which a module computes a weight, and other tensors inside a module. wanted says which weights
 // matter; nil is all, of a model that is not known.
 func Altered(src Source, wanted func(name string) bool) error {
 	refuse := func(a *alteration, is func(name string) bool) error {

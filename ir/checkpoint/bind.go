@@ -278,8 +278,8 @@ func Bind(p *ir.Program, src Source) (*Report, error) {
 	return r, nil
 }
 
-// loader reads a weight's rows of its tensor, whose shape is that of the
-// origin.
+// loader returns a function that reads a weight's rows from its tensor, whose shape
+// is the origin's.
 func loader(w *ir.Weight, src Source) (func() ([]float32, error), error) {
 	o := *w.Origin
 	have, want := Info{Shape: o.Shape}.Len(), 1

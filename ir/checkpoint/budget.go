@@ -8,7 +8,7 @@ import (
 	"github.com/multiway-go/multiway/ir/file"
 )
 
-// budget bounds what a reader holds and does. What is held counts its bytes, about; a step that holds nothing counts as
+// budget bounds the memory and the steps of a reader. Held data counts its bytes, about; a step that holds nothing counts as
 // one. Every reader makes one of the size of what it reads.
 type budget struct{ left int }
 

@@ -20,12 +20,12 @@
 // surplus tensors are summarised in the [Report].
 //
 // Names differ by how a model was wrapped when it was saved (module., _orig_mod., model.), and a file may hold several sets
-// of weights (model, model_ema). Bind drops such parts where what remains is wanted, and OpenSet takes another set; the
-// report says both. Tensors that change what weights are, such as adapters and those of weight norm, are refused.
+// of weights (model, model_ema). Bind drops such parts where the rest is a wanted name, and OpenSet takes another set; the
+// report says both. Tensors that change the value of weights, such as adapters and weight norm, are refused.
 //
 // Files come from anywhere, so their sizes are checked before anything is
 // allocated, the index is bounded (a safetensors header or PyTorch pickle of
-// 16 or 32 MiB, 131072 tensors, 32 axes), and what does not fit is an error
+// 16 or 32 MiB, 131072 tensors, 32 axes), and a file beyond them is an error
 // that names the file and the tensor. What a pickle makes the reader hold and do
 // is bounded by 16 MiB and ten times the file, and so is what an archive that was packed with compression holds, which is
 // kept in memory. An error never prints a value of a

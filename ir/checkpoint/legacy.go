@@ -14,7 +14,7 @@ const legacyMagic = "\x80\x02" + legacyNumber
 
 const legacyNumber = "\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."
 
-// legacyStart returns how long the magic number is that head starts with, 0 if it is none; later protocols frame it.
+// legacyStart returns the length of the magic number that head starts with, 0 without one; later protocols frame it.
 func legacyStart(head []byte) int {
 	for _, start := range []string{"\x80\x02", "\x80\x03", "\x80\x04\x95\x0d\x00\x00\x00\x00\x00\x00\x00", "\x80\x05\x95\x0d\x00\x00\x00\x00\x00\x00\x00"} {
 		if bytes.HasPrefix(head, []byte(start+legacyNumber)) {

@@ -87,7 +87,7 @@ type Group struct {
 //
 // A prefix with numbers replaced by "*" stands for all layers. These are tried first, from one part to the whole name,
 // and then the prefixes with the numbers, for the name of a layer that only the file has. It is done by levels, so that
-// what is held is never more than two prefixes a tensor.
+// at most two prefixes per tensor are held.
 func groups(all []Info, surplus func(name string) bool) []Group {
 	type group struct {
 		Group

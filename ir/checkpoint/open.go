@@ -13,7 +13,7 @@ import (
 	"github.com/multiway-go/multiway/ir/file"
 )
 
-// OpenFile opens a checkpoint, whose first bytes say what it is: safetensors, the
+// OpenFile opens a checkpoint, whose first bytes tell the format: safetensors, the
 // index of safetensors in several files, or PyTorch's format. The caller closes the
 // source after the last read.
 func OpenFile(path string) (Source, error) { return OpenSet(path, "") }

@@ -59,7 +59,7 @@ type pytorch struct {
 // before, which has no checksums. The tensors stay in r until they are asked
 // for; Close does not close r. name is used in errors.
 //
-// The tensors are those of the dict under the key model, module or state_dict,
+// The tensors come from the dict under the key model, module or state_dict,
 // whichever is found first, or else of the outermost dict, under a few other usual keys, or
 // of the only dict that has tensors. Classes that the file names are never
 // loaded, and nothing in it is executed.
@@ -344,7 +344,7 @@ func (p *pytorch) place(z *torchZip, s *torchStorage) error {
 	return nil
 }
 
-// usualKeys are those of the dicts that hold what a file is for, the official code's first; "" is the outermost.
+// usualKeys are the keys under which files have their state dict, the official code's first; "" is the outermost dict.
 var usualKeys = []string{"model", "module", "state_dict", "", "model_state_dict", "model_state", "net", "network", "weights", "params"}
 
 // stateDict finds the dict of tensors in what the pickle holds: the one under the key, or else the usual one. What is left of
@@ -490,7 +490,7 @@ func (l *torchLoader) storage(id any) (any, error) {
 		return nil, errors.New("a storage is not described by class, key, device and size")
 	}
 	if !typeName(class.name) {
-		return nil, fmt.Errorf("a storage is of class %v, which is none of torch", class)
+		return nil, fmt.Errorf("got a storage of class %v, want a storage class of torch", class)
 	}
 	if err := l.budget.spend(costStorage + len(key)); err != nil {
 		return nil, err
@@ -531,7 +531,7 @@ func (s *torchStorage) view(meta any, b *budget) (any, error) {
 	return &v, nil
 }
 
-// reduce is the allow-list: what it does not know becomes a placeholder.
+// reduce is the allow-list: any other class becomes a placeholder.
 func (l *torchLoader) reduce(f pyGlobal, args pyTuple) (any, error) {
 	switch f.path() {
 	case "collections.OrderedDict", "builtins.dict", "__builtin__.dict", "collections.defaultdict":

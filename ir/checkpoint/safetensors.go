@@ -226,7 +226,7 @@ func parseEntry(d *json.Decoder) (headerEntry, error) {
 			shape, err = sizes(d, maxRank)
 		case "data_offsets":
 			offsets, err = sizes(d, 2)
-		default: // the format's own library passes over what it does not know
+		default: // the format's own library ignores unknown keys
 			err = skip(d)
 		}
 		if err != nil {

@@ -91,8 +91,8 @@ func unwrapped(name string) (bare, dropped string) {
 	return strings.Join(kept, "."), dropped
 }
 
-// BareTensors lists the tensors of a source with bare names, each name once and without those of further sets of weights:
-// what to tell a model by.
+// BareTensors lists the tensors of a source with bare names, each name once and without further sets of weights:
+// the list from which a model is recognised.
 func BareTensors(src Source) []Info {
 	var list []Info
 	seen := map[string]bool{}
@@ -115,7 +115,7 @@ func BareTensors(src Source) []Info {
 	return slices.DeleteFunc(list, func(t Info) bool { return 3*count[before(t.Name)] > all })
 }
 
-// firstLead is the shortest beginning of a name, up to a dot, after which ok says yes to the rest; "" if there is none.
+// firstLead is the shortest beginning of a name, up to a dot, after which ok accepts the rest; "" if ok accepts no rest.
 func firstLead(name string, ok func(rest string) bool) string {
 	at := 0
 	for range maxParts {
@@ -134,7 +134,7 @@ func firstLead(name string, ok func(rest string) bool) string {
 type renamed struct {
 	Source
 	infos []Info
-	old   map[string]string // names in Source, of those that have other ones
+	old   map[string]string // by new name: the name in Source
 	key   string            // of the set that the source was narrowed to, "" = none
 	drops []Drop
 }
@@ -191,8 +191,8 @@ func firstParts(list []Info) map[string]int {
 	return n
 }
 
-// Sets lists the sets of weights that a source was taken from, and the key of the one it is. There are none if the file does
-// not tell sets apart by itself; [Report] has those that the names of a model's tensors tell.
+// Sets lists the sets of weights that a source was taken from, and the key of the one it is. The list is empty if the file does
+// not tell sets apart by itself; [Report] has the sets that the names of a model's tensors tell.
 func Sets(src Source) (sets []Set, taken string) {
 	switch s := src.(type) {
 	case *pytorch:
@@ -213,8 +213,8 @@ func joinKey(a, b string) string {
 	return a + "." + b
 }
 
-// named is src with the names of the wanted tensors as the model has them: without parts that wrapped modules put into
-// them, where what remains is wanted. A name that is wanted as it is comes first, then what was dropped of most others.
+// named is src with the names of the wanted tensors as the model has them: without the parts that wrapper modules put into
+// them, where the rest is a wanted name. A name that is wanted as it is comes first, then the prefix that most others lose.
 // Names of other tensors lose the same leading parts.
 func named(src Source, wanted map[string]bool) *renamed {
 	list := src.Tensors()
@@ -274,11 +274,11 @@ func named(src Source, wanted map[string]bool) *renamed {
 	return r.sort()
 }
 
-// sets lists the sets of weights that a file has, and the key of what src has of it; none if it has just one. To those that the
-// file tells apart come those that src has beside what became r: what most wanted names have before them.
+// sets lists the sets of weights that a file has, and the key of the set in src; the list is empty if the file has just one
+// set. It has the sets that the file tells apart, and the sets that src has beside r, each told by the prefix of most wanted names.
 func sets(src Source, r *renamed, wanted map[string]bool) (all []Set, taken string) {
 	all, taken = Sets(src)
-	here := taken // what narrowed sources have dropped is part of a key
+	here := taken // the prefix that narrowed sources drop is part of a key
 	used, count := map[string]bool{}, map[string]int{}
 	for _, t := range r.infos {
 		if wanted[t.Name] {

@@ -63,7 +63,7 @@ func (s *shards) open(dir string, where map[string]string) error {
 		files = append(files, f)
 	}
 	sort.Strings(files)
-	listed := 0 // also those that the index does not name, which are held as well
+	listed := 0 // tensors that the index does not name count too: they are held as well
 	text := int64(0)
 	for _, name := range files {
 		src, _, err := open(filepath.Join(dir, name), "", false)

@@ -326,7 +326,7 @@ func elements(shape []int, size int) (int, error) {
 // index is the part that sources share: the sorted list and what belongs to
 // each tensor.
 type index[T any] struct {
-	name  string // a path, or what else the tensors are of, as it is
+	name  string // a path, or another name of the source, not quoted
 	infos []Info
 	data  map[string]T
 	text  int64 // bytes of the file that were read to make the list

@@ -29,7 +29,7 @@ func (r *registry) forget(u unfinished) {
 }
 
 // AbandonAll removes every temporary, temporary folder and new folder of this process that is not finished, for a process
-// that is about to end, while its other goroutines may still write, and returns the names of those of Part that stay, the
+// that is about to end, while its other goroutines may still write, and returns the names of the files of Part that stay, the
 // oldest first. It waits for a Commit that is under way. Afterwards Create, Part, MkdirAll, Lock, Commit, Abandon, TempDir and
 // Remove do not return.
 func AbandonAll() (kept []string) {
@@ -71,8 +71,8 @@ func again(err error, try int) bool {
 	return try < 100 && (errors.Is(err, fs.ErrExist) || errors.Is(err, errTaken))
 }
 
-// sweep removes the temporaries in a folder that no process holds: those of the file called base, or of all files if base is
-// "". What cannot be removed stays: somebody else's files are no reason to fail.
+// sweep removes the temporaries in a folder that no process holds: the temporaries of the file called base, or of all files if
+// base is "". A file that cannot be removed stays: somebody else's files are no reason to fail.
 func sweep(dir, base string) {
 	each(dir, func(path, name string) {
 		if base == "" && strings.HasPrefix(name, ".") && strings.HasSuffix(name, "."+mark) || base != "" && name == temporaries(base) {

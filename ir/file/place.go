@@ -94,7 +94,7 @@ func Part(path string, perm fs.FileMode, resume bool) (*File, error) {
 func Takes(dir string) error {
 	for at := filepath.Clean(dir); ; at = filepath.Dir(at) {
 		if _, err := os.Stat(at); errors.Is(err, fs.ErrNotExist) && at != filepath.Dir(at) {
-			continue // Create says what else is wrong
+			continue // Create reports any other error
 		}
 		f, err := Create(filepath.Join(at, "output"), 0o666)
 		if err != nil {
@@ -120,7 +120,7 @@ func Bytes(data []byte) func(io.Writer) error {
 	return func(w io.Writer) error { _, err := w.Write(data); return err }
 }
 
-// Place returns the path that Commit gives the file; Name is that of the temporary.
+// Place returns the path that Commit gives the file; Name is the path of the temporary.
 func (f *File) Place() string { return f.path }
 
 // Commit makes what was written safe from a power failure, gives the file its name and closes it. If that fails what was
@@ -360,8 +360,8 @@ func synced(f *os.File) error {
 	return err
 }
 
-// Distinct returns an error if what an output would replace is one of the inputs, also by a link, or what a file or a link in
-// a folder that is one leads to. Inputs that are not there, and "", are left to who reads them.
+// Distinct returns an error if writing output would replace one of the inputs: the same file, also through a link, or a file
+// inside an input folder. Inputs that do not exist, and "", are left to their reader.
 func Distinct(output string, inputs ...string) error {
 	out, err := os.Stat(output)
 	if err != nil {
@@ -396,7 +396,7 @@ func Distinct(output string, inputs ...string) error {
 	return nil
 }
 
-// replaceable returns an error if what is at path is not to be replaced by a file.
+// replaceable returns an error if path must not be replaced by a file.
 func replaceable(path string) error {
 	dir, base := filepath.Split(path)
 	if base == "" || base == "." || base == ".." {

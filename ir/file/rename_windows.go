@@ -7,7 +7,7 @@ import (
 )
 
 // rename gives the open temporary its name and closes it. A file that is mapped or that runs can be neither replaced nor
-// removed, but it can get another name: that of a leftover, which goes with the next Create of this file once nobody uses it.
+// removed, but it can be renamed to a leftover, which the next Create of this file removes once nobody uses it.
 func rename(f *os.File, path string) error {
 	err := os.Rename(f.Name(), path)
 	if err != nil {
