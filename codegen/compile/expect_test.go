@@ -251,9 +251,9 @@ func TestExpectFiles(t *testing.T) {
 		{"no inputs", "", func(x tensors) { delete(x, "image"); delete(x, "ids") }, "no input; want image (f32, after preprocessing), picture"},
 		{"no outputs", "", func(x tensors) { clear2(x, "image", "ids") }, "only inputs; want outputs"},
 		{"input that is missing", "", func(x tensors) { delete(x, "image") }, "layers.0 is [1 5 16], want the shape of the function language_retrieval, whose shape is f32[T,16] (with N before it for N inputs, axes of 1 as you like); the file has no image or picture"},
-		{"ids that are missing", "", func(x tensors) { delete(x, "ids") }, "another task of the description has others; the file has no ids"},
+		{"ids that are missing", "", func(x tensors) { delete(x, "ids") }, "another task of the description has other outputs; the file has no ids"},
 		{"unknown output", "", func(x tensors) { x["logits"] = x["vision_cls"] }, "got tensor logits, want an output for these inputs (vision_retrieval.vision_cls, language_retrieval.language_cls), embed, or layers.0 to layers.1"},
-		{"layer that is not there", "", func(x tensors) { x["layers.2"] = x["layers.1"] }, "layers.2 is none of the outputs"},
+		{"layer that is not there", "", func(x tensors) { x["layers.2"] = x["layers.1"] }, "got tensor layers.2, want an output"},
 		{"shape", "", func(x tensors) {
 			y := x["vision_cls"]
 			y.Shape = []int{4, 4}
