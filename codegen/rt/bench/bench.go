@@ -82,7 +82,7 @@ type Result struct {
 	flops, bytes int64
 }
 
-// Limits of what is timed.
+// Limits of a benchmark.
 const (
 	MinRuns  = 5
 	MaxRuns  = 1 << 16

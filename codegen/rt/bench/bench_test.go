@@ -123,7 +123,7 @@ func TestSideBySide(t *testing.T) {
 	if err := r.Print(&text); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(text.String(), "% of peak and the roofline are those of float32") {
+	if !strings.Contains(text.String(), "% of peak and the roofline are float32's") {
 		t.Errorf("the report does not say which peak it means:\n%s", &text)
 	}
 	if !strings.Contains(text.String(), "Where the time of vision goes (- tokens, batch 1, 1 thread, "+r.Results[0].Level+", int8 (heads f32)):") {

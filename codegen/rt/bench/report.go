@@ -30,7 +30,7 @@ func (r *Report) Print(out io.Writer) error {
 		fmt.Fprintf(out, "%s: FMA peak %s%.1f GFLOP/s, read %s%.1f GB/s\n", threads(n), mark, r.FMA[n], mark, r.Read[n])
 	}
 	if slices.ContainsFunc(r.Results, func(x Result) bool { return x.Precision != "f32" }) {
-		fmt.Fprintln(out, "% of peak and the roofline are those of float32; products of bytes and of pairs of bf16 can do more")
+		fmt.Fprintln(out, "% of peak and the roofline are float32's; products of bytes and of pairs of bf16 can do more")
 	}
 	fmt.Fprintf(out, "garbage collections beside calls stop them for %.2f ms at most\n", r.Pause)
 	if r.Busy {

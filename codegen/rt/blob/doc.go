@@ -7,7 +7,7 @@
 //   - [Tensor]: a row of its table: name, element type, shape, and where its packed bytes are.
 //   - [DType]: an element type.
 //
-// A file is a header, the table, and the payload, whose start is that of a page:
+// A file is a header, the table, and the payload, which starts at a page:
 //
 //	err := blob.Write(f, blob.PackingPanels16, tensors, func(i int, w io.Writer) error { ... })
 //	b, err := blob.Open("weights.bin")

@@ -66,7 +66,7 @@ type App struct {
 	left           leftOut  // of folders
 	ids            []string // texts as lists of ids
 
-	named   int  // bytes of what leaves has reported
+	named   int  // bytes of text that leaves has reported
 	unnamed bool // it reports no more
 }
 
@@ -272,7 +272,7 @@ func (a *App) keeps(out string, list bool, inputs ...string) error {
 	}
 	var files []string
 	for _, in := range append(inputs, a.weights) {
-		// Of a folder the pictures are read, and an output that is none may be in it.
+		// Only pictures in a folder are read, so another output may be in it.
 		if st, err := os.Stat(in); err == nil && (!st.IsDir() || imagefile.HasExtension(out)) {
 			files = append(files, in)
 		}

@@ -87,8 +87,8 @@ func classTable(labels []task.Label) string {
 	return b.String()
 }
 
-// labelsOf are the names of what f chooses from: those in the file, if one is named, else
-// those of the build.
+// labelsOf returns the names of f's classes: from the file, if one is named, else from
+// the build.
 func labelsOf(path string, built []string, f *exec.Func) ([]string, error) {
 	if path == "" {
 		return built, nil

@@ -7,7 +7,7 @@ import (
 )
 
 // FlagError is what a command line's error says, in words: what a flag wants where it has
-// another value. Names in it may be those of files.
+// another value. It may contain names of files.
 func FlagError(err error) error {
 	text := err.Error()
 	var number *strconv.NumError

@@ -72,7 +72,7 @@ func (a *App) folder(root string, o imagefile.Options) []item {
 // leftOut counts the files of folders that are left out by their names.
 type leftOut struct {
 	kinds map[string]int    // by extension
-	twins map[[2]string]int // by the extensions of what was left out and of what was read instead
+	twins map[[2]string]int // by the extensions of the file left out and of the file read instead
 	lost  int               // of which nothing else was read
 }
 
@@ -87,7 +87,7 @@ func (l *leftOut) unread(path string, twin bool) {
 	}
 }
 
-// twin counts a file if one of those that are read has its name but for the extension.
+// twin counts a file if a file that is read has the same name but for the extension.
 func (l *leftOut) twin(path string, readable map[string]string) bool {
 	e := filepath.Ext(path)
 	other, ok := readable[strings.TrimSuffix(path, e)]

@@ -24,7 +24,7 @@ type Page struct {
 	Note    string // at the end: where the pictures come from; may be empty
 	Results []Result
 
-	folder string // of the page, which links lead from; "": there are none
+	folder string // of the page, which links lead from; "": no links
 }
 
 //go:embed page.html

@@ -121,7 +121,7 @@ func lines(r io.Reader, name string) iter.Seq2[string, error] {
 		text := &watched{Reader: file.Text(r)}
 		s := bufio.NewScanner(text)
 		s.Buffer(make([]byte, 0, 1<<16), maxLine)
-		// A line that an error cuts off is none.
+		// A line that an error cuts off does not count.
 		s.Split(func(data []byte, end bool) (int, []byte, error) { return bufio.ScanLines(data, end && !text.failed) })
 		n := 0
 		for s.Scan() {
@@ -226,7 +226,7 @@ func (a *App) needs(n int) cobra.PositionalArgs {
 	}
 }
 
-// checkIDs returns an error if texts are lists of ids and this is none of the model's.
+// checkIDs returns an error if inputs are lists of token ids and text is not such a list, or has ids that the model lacks.
 func (a *App) checkIDs(text string) error {
 	if len(a.ids) == 0 {
 		return nil
@@ -267,7 +267,7 @@ func held(items iter.Seq[item]) ([]item, error) {
 func noFiles(args []string) error {
 	for _, s := range args {
 		st, err := os.Stat(s)
-		there := err == nil && (st.Mode().IsRegular() || filepath.Base(s) != s) // a word may be that of a folder
+		there := err == nil && (st.Mode().IsRegular() || filepath.Base(s) != s) // a word may be the name of a folder too
 		if s != "-" && (there || imagefile.HasExtension(s) || err != nil && looksLikePath(s)) {
 			return fmt.Errorf("%s is the name of a file or a folder, or looks like one; want a text, or - for a list on standard input, whose lines are texts whatever they look like", file.Quote(s))
 		}

@@ -15,7 +15,7 @@ import (
 // Progress says on a stream how far a job is. On a terminal that is a line, there from
 // the start until Done takes it away. Elsewhere, as in a log, it is a line every half
 // minute, so that a short job says nothing. Its methods may be called by any goroutine;
-// those of a nil Progress do nothing.
+// methods of a nil Progress do nothing.
 type Progress struct {
 	mu       sync.Mutex
 	out      io.Writer

@@ -332,7 +332,7 @@ func (a *App) findStored(ctx context.Context, m *task.Model, queries []item, o *
 		}
 	}
 	if n == 0 {
-		return nil, t, fmt.Errorf("%s: no embedding of kind %s; want what embed -o wrote of what is searched in", file.Quote(o.embeddings[0]), kind)
+		return nil, t, fmt.Errorf("%s: no embedding of kind %s; want the file that embed -o wrote for the inputs to search in", file.Quote(o.embeddings[0]), kind)
 	}
 	for q := range results {
 		results[q].rank(o.top)
@@ -344,7 +344,7 @@ func hitOf(it *item, score float32) Hit {
 	return Hit{Picture{Name: it.name, Read: it.read, File: it.file, Sign: it.sign}, score}
 }
 
-// offer adds an item to what rank chooses from, some more than k.
+// offer adds an item to the candidates of rank, which are somewhat more than k.
 func (r *Result) offer(it *item, score float32, k int) {
 	if r.Hits = append(r.Hits, hitOf(it, score)); k > 0 && len(r.Hits) >= 2*k+batchItems {
 		r.rank(k)

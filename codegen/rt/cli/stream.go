@@ -60,7 +60,7 @@ type tally struct {
 	named        bool // one that failed was named on the command line
 	lost         bool // the model made no result of one that was read
 
-	kinds map[string]int // those that failed, by extension
+	kinds map[string]int // failed inputs, by extension
 }
 
 // What the flag --strict does, by what a command takes.

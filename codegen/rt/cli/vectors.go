@@ -27,7 +27,7 @@ type embeddings struct {
 	array    *npyWriter // nil: the values are in the lines
 	maker    maker
 	recorded bool                // it is written
-	rows     int                 // in all, those of earlier runs included
+	rows     int                 // in all, rows of earlier runs included
 	done     map[inputKey]uint32 // how often, of earlier runs
 }
 
@@ -168,7 +168,7 @@ func (w *embeddings) besideOthers() error {
 	return nil
 }
 
-// maxEmbeddingLine bounds a line of what is gone on with, in bytes: an input, and a vector
+// maxEmbeddingLine bounds a line of a file that is continued, in bytes: an input, and a vector
 // of some 100,000 values.
 const maxEmbeddingLine = 8*maxLine + 2<<20
 

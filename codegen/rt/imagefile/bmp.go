@@ -19,7 +19,7 @@ const (
 	bmpRLE8      = 1
 	bmpRLE4      = 2
 	bmpMasks     = 3
-	bmpMasksOf4  = 6 // the fourth mask of a 40-byte header is that of alpha
+	bmpMasksOf4  = 6 // a 40-byte header with a fourth mask, for alpha
 	bmpFileLen   = 14
 	bmpLongest   = 124 // of the headers
 	bmpHeaderOS2 = 12

@@ -13,8 +13,8 @@ type about struct {
 	turned int // the orientation that the format itself has; 0: it has none
 }
 
-// orientation is 1 to 8, 1 for upright: that of the format, else that of EXIF if it has any,
-// else that of XMP. Anything damaged counts as upright.
+// orientation is 1 to 8, 1 for upright: the format's own, else EXIF's if there is one,
+// else XMP's. Anything damaged counts as upright.
 func (a about) orientation() int {
 	v, found := a.turned, a.turned != 0
 	if !found {

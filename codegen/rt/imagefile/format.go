@@ -96,7 +96,7 @@ func perPixel(n int64) func([]byte, image.Config) int64 {
 // extra is what decode takes besides the pixels: tables as large as 256 times the file.
 func (f *format) extra(size int64) int64 { return min(f.tables, 256*size) }
 
-// HasExtension reports whether a file's name ends as that of a picture this package
+// HasExtension reports whether a file's name has the extension of a picture that this package
 // reads, in any case. Decoding goes by content, not by name.
 func HasExtension(name string) bool {
 	e := strings.ToLower(filepath.Ext(name))
@@ -112,7 +112,7 @@ func Extensions() string {
 	return either(list)
 }
 
-// IsHEIC reports whether a file's name ends as that of a HEIC picture, whether it is read or not.
+// IsHEIC reports whether a file's name has an extension of HEIC pictures, whether they are read or not.
 func IsHEIC(name string) bool {
 	return slices.Contains(heicExtensions, strings.ToLower(filepath.Ext(name)))
 }
@@ -151,7 +151,7 @@ func brands(codecs ...string) (magic []string) {
 // Decoder is what a package gives that reads a format of its own. Its functions are called
 // by several goroutines; one that panics answers with an error.
 type Decoder struct {
-	// Config returns the size of what Decode makes, from a file's beginning.
+	// Config returns the size of the picture that Decode returns, from a file's beginning.
 	Config func(head []byte) (image.Config, error)
 	// Decode decodes a file. Its result starts at (0, 0), and is not turned.
 	Decode func(data []byte) (image.Image, error)
@@ -225,10 +225,11 @@ const (
 	Film
 )
 
-// Unread is what a file is called like that is not read: NoPicture, OtherPicture or Film.
+// Unread is a kind of file that is not read, by extension: NoPicture, OtherPicture or Film.
 type Unread uint8
 
-// NotRead says what a file is called like, if that is none of what this package reads.
+// NotRead tells by the extension of a file that this package does not read what kind of file it is; NoPicture if the extension is read or
+// unknown.
 func NotRead(name string) Unread {
 	if HasExtension(name) {
 		return NoPicture

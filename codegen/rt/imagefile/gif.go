@@ -225,7 +225,7 @@ func (b *gifBlocks) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// more sees to it that there are bytes left, or says why there are none.
+// more reads on if no bytes are left; it returns the error of the read.
 func (b *gifBlocks) more() (err error) {
 	if len(b.left) > 0 {
 		return nil

@@ -145,7 +145,7 @@ func (d ifd) entry(tag uint16) (x *ifdEntry) {
 	return x
 }
 
-// size is that of a value, 0 if it is of a kind that is not read.
+// size is the size of a value in bytes, 0 if its kind is not read.
 func (e *ifdEntry) size() int {
 	return map[uint16]int{
 		ifdByte: 1, ifdSByte: 1, ifdUndefined: 1, ifdShort: 2, ifdSShort: 2, ifdLong: 4, ifdSLong: 4, ifdOffset: 4, ifdFloat: 4,

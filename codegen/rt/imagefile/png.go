@@ -410,7 +410,7 @@ func aboutPNG(data []byte) about {
 // maxText is the most bytes of a text that are unpacked.
 const maxText = 1 << 20
 
-// textOfPNG reads a chunk of text, "" and nil if it is none or damaged.
+// textOfPNG reads a chunk of text; it returns "" and nil for another chunk or a damaged one.
 func textOfPNG(c pngChunk) (key string, value []byte) {
 	k, v, ok := bytes.Cut(c.body, []byte{0})
 	if !ok {

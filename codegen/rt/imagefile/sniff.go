@@ -93,7 +93,7 @@ func sniff(data []byte) (*format, error) {
 	return nil, fmt.Errorf("unknown format (starts with %q), %s", head[:min(len(head), 12)], wanted())
 }
 
-// is reports whether a file starts as those of the format do.
+// is reports whether a file starts as files of the format do.
 func (f *format) is(data []byte) bool {
 	return slices.ContainsFunc(f.magic, func(magic string) bool { return starts(data, magic) })
 }

@@ -352,7 +352,7 @@ func (b *tiffBlocks) jpeg(data []byte, plane, x, y, rows int) error {
 	switch m := img.(type) {
 	case *image.Gray:
 		return put(m.Pix, m.Stride, 1, 0)
-	case *image.CMYK: // after Adobe, whose ink is inverted, which that of a TIFF is not
+	case *image.CMYK: // Adobe's JPEGs have inverted ink, TIFF files have not
 		return put(m.Pix, m.Stride, 4, 255)
 	}
 	if err := pixel.ToRGB(&rgb, img, pixel.Drop, nil); err != nil {
@@ -370,7 +370,7 @@ func (b *tiffBlocks) decodeBlock(stream []byte, w, h int) (image.Image, error) {
 	if f.Size.X < w || f.Size.Y < h || f.Size.X > b.bw || f.Size.Y > b.bh {
 		return nil, fmt.Errorf("a JPEG in it has %d x %d pixels, want %d x %d", f.Size.X, f.Size.Y, b.bw, b.bh)
 	}
-	const largest = 32 // pixels a side of what a JPEG is made of
+	const largest = 32 // pixels a side of a JPEG's largest unit
 	up := func(v int) int64 { return int64(v+largest-1) / largest * largest }
 	if err := checkJPEG(stream, Options{MaxPixels: up(f.Size.X) * up(f.Size.Y)}); err != nil {
 		return nil, err

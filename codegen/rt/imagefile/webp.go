@@ -162,7 +162,7 @@ func webpChunk(b []byte, id string, body []byte) []byte {
 	return b
 }
 
-// configWebP reads the size of the picture, of an animation that of the canvas.
+// configWebP reads the size of the picture, or of the canvas of an animation.
 func configWebP(r io.Reader) (image.Config, error) {
 	head := make([]byte, 12+8+webpExtended)
 	n, err := io.ReadFull(r, head)

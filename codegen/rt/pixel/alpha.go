@@ -25,7 +25,7 @@ func (a Alpha) String() string {
 	return fmt.Sprintf("Alpha(%d)", uint8(a))
 }
 
-// check reports an Alpha that is none of the three.
+// check returns an error for an Alpha that is not one of the three.
 func (a Alpha) check() error {
 	if a > Drop {
 		return fmt.Errorf("unknown alpha %v, want white, black or drop", a)

@@ -1,5 +1,5 @@
 // Package pixel turns pictures into the input tensors of a model: any
-// image.Image to RGB, a bicubic resize that equals that of Pillow 11 and 12 byte for
+// image.Image to RGB, a bicubic resize that equals the resize of Pillow 11 and 12 byte for
 // byte, and normalisation to planar float32.
 //
 // The nouns are three. An [RGB] is a picture of packed 8-bit RGB. A [Preprocess]

@@ -13,7 +13,7 @@ const (
 )
 
 // Resize writes img as RGB (see ToRGB), resized to w x h, to dst, whose memory it reuses.
-// The aspect ratio is not kept. Every byte equals that of resize((w, h), BICUBIC) of
+// The aspect ratio is not kept. Every byte equals the result of resize((w, h), BICUBIC) of
 // Pillow 11 and 12 on the RGB picture; later ones resize tall pictures vertically first.
 // dst must not be img; s may be nil.
 func Resize(dst *RGB, img image.Image, w, h int, alpha Alpha, s *Scratch) error {

@@ -19,7 +19,7 @@
 //	u, err := token.Load(data)
 //	ids := u.Encode("a photo of a red car", 64) // [0 70 42 23 70 82 65 2]
 //
-// Results of Unigram equal those of Google's library up to its version 0.2.1 id for id, on
+// Unigram gives the ids of Google's library up to its version 0.2.1, id for id, on
 // any bytes (0.2.3 breaks exact ties otherwise): text is
 // normalised with the model's own rules, an invalid UTF-8 byte counts as
 // U+FFFD, and scores are added and compared with the same roundings, since a

@@ -18,7 +18,7 @@ const (
 	byteValue   = 6
 )
 
-// Bounds on a model, far above those of any that was published.
+// Bounds on a model, far above every published one.
 const (
 	// maxPiece is how long a piece is at most, in bytes: that much work there may be at each position of a text.
 	maxPiece = 256

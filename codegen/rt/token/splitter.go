@@ -130,7 +130,7 @@ func (s *splitter) full(u *Unigram) {
 // search extends the best paths over the text gathered: to its end if it is
 // the last, otherwise as far as text to come cannot change them.
 //
-// The sums are those of SentencePiece, rounding by rounding: a piece's score is
+// Sums round as SentencePiece's do, step by step: a piece's score is
 // added in float64, the unknown score in float32; sums are stored in float32
 // and only a greater one replaces another.
 func (s *splitter) search(u *Unigram, last bool) {

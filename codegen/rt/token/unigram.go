@@ -32,7 +32,7 @@ type Unigram struct {
 
 // Load reads a SentencePiece model file (a serialised ModelProto). It keeps
 // nothing of data. The model must be a Unigram model with <unk>, <s> and </s>
-// as its pieces 0, 1 and 2, as those of XLM-RoBERTa and BEiT-3; a file that is
+// as its pieces 0, 1 and 2, as in XLM-RoBERTa and BEiT-3; a file that is
 // cut off, corrupt or of another kind is an error that says so.
 func Load(data []byte) (*Unigram, error) {
 	m, err := parseModel(data)

@@ -312,7 +312,7 @@ func vanishes(r rune) bool {
 	return !unicode.In(r, unicode.L, unicode.M, unicode.N, unicode.P, unicode.S, unicode.Z)
 }
 
-// blank reports whether r ends a word and is none.
+// blank reports whether r is white space, which ends a word and belongs to no word.
 func blank(r rune) bool {
 	return r == ' ' || r == '\t' || r == '\n' || r == '\r' || r >= utf8.RuneSelf && unicode.Is(unicode.Z, r)
 }

@@ -117,7 +117,7 @@ func asLibyuv(pix []uint8, c heif.Coded, bits int) {
 	if c.Colour.Known {
 		matrix = c.Colour.Matrix
 	}
-	if matrix == 12 { // that of the primaries
+	if matrix == 12 { // 12 derives the matrix from the primaries
 		matrix = c.Colour.Primaries
 	}
 	var kr, kb, blue int64 // shares of one; blue is that of 2, its factor, in the right one, 2 * (1-kb) * 255/224

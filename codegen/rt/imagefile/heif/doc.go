@@ -1,4 +1,4 @@
-// Package heif takes HEIC and AVIF files apart, and runs the decoders of what is in them.
+// Package heif takes HEIC and AVIF files apart, and runs the decoders of the pictures in them.
 //
 //	imagefile.Register("heic", heif.Reader("hvc1", true, memory, func(m *heif.Memory, c heif.Coded) (heif.Pixels, error) {
 //		... sandbox.Run(m, func(r heif.Run) error { ... r.Call("decode", ...) ... })

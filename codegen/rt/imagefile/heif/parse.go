@@ -10,7 +10,7 @@ import (
 
 // Picture is what a file shows: coded pictures side by side, cropped and turned.
 type Picture struct {
-	Size        image.Point // of what is seen, before it is turned
+	Size        image.Point // of the visible part, before it is turned
 	Orientation int         // what makes it upright, as EXIF numbers it: 1 to 8
 	Alpha       *Picture    // its transparency, of the same size; nil: it has none
 	Multiplied  bool        // its colours are multiplied by its transparency
@@ -36,7 +36,7 @@ type Coded struct {
 	Size   image.Point // as the boxes have it
 	Config []byte      // of the decoder: the body of hvcC or av1C
 	Colour Colour
-	Alpha  bool // it is a transparency: of what its decoder makes, only the first channel is looked at
+	Alpha  bool // it is a transparency: only the first channel of the decoded picture is used
 
 	source  []byte // what extents are of: the file, or the meta box's own data
 	extents []extent
@@ -366,7 +366,7 @@ func (p *parser) bound(pic *Picture) error {
 // minCoded is how many pixels a coded picture counts for at least.
 const minCoded = 1 << 14
 
-// maxSide is the longest side of what is coded.
+// maxSide is the longest side of a coded picture.
 const maxSide = 1 << 16
 
 // shape reads the properties of an item: sizes, colour, what the decoder needs, and how

@@ -8,7 +8,7 @@ import (
 
 // HEVC is what a picture's hvcC says of how it is coded.
 type HEVC struct {
-	Size   image.Point // of what is decoded
+	Size   image.Point // of the decoded picture
 	Chroma int         // 0: grey; 1: 4:2:0, 2: 4:2:2, 3: 4:4:4
 	Bits   int         // of a sample of grey
 	Colour Colour      // as the picture's own data has it; where it says nothing, black is 16

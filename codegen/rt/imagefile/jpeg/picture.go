@@ -27,7 +27,7 @@ func Decode(data []byte) (image.Image, error) {
 	return d.picture()
 }
 
-// picture makes the picture of what was read.
+// picture makes the picture from the coefficients.
 func (d *decoder) picture() (image.Image, error) {
 	if d.kept {
 		d.transform()

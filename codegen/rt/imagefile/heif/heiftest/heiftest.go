@@ -1,4 +1,4 @@
-// Package heiftest holds the readers of HEIC and AVIF to what golden/reference/make_heif.py made.
+// Package heiftest compares the readers of HEIC and AVIF with the pictures that golden/reference/make_heif.py decoded.
 package heiftest
 
 import (
@@ -18,7 +18,7 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/imagefile/heif"
 )
 
-// File is a file, and what the reference makes of it.
+// File is a file, and the picture that the reference decoder returns.
 type File struct {
 	Name string
 	Data []byte
@@ -38,7 +38,7 @@ func Files(t testing.TB) (list []File) {
 		}
 	}
 	if len(list) < 30 {
-		t.Fatalf("%d pictures, want those that were made", len(list))
+		t.Fatalf("%d pictures, want all that the reference decoded", len(list))
 	}
 	return list
 }
