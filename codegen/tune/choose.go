@@ -13,7 +13,7 @@ import (
 
 const (
 	// tuneRounds is how many choices are measured at most once one is near enough.
-	tuneRounds = 8
+	tuneRounds = 5
 	// tuneSide and judgeText are the inputs that a large model's modules are judged on one
 	// by one: patches on a side of the picture, and ids. The attention of longer texts is
 	// another than that of a few ids.

@@ -34,7 +34,7 @@ type prospect struct {
 }
 
 // likelyRounds is how many choices are measured, about.
-const likelyRounds = 6
+const likelyRounds = 5
 
 // tellFLOPs is the work above which its time is told, some seconds.
 const tellFLOPs = 5e10
