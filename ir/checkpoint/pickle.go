@@ -32,7 +32,7 @@ const (
 )
 
 // The values of the pickle machine are nil, bool, int64, float64, string,
-// []byte, pyTuple, *pyList, *pyDict, pyGlobal, *pyObject, *torchStorage and
+// []byte, pyTuple, *pyList, *pyDict, pyGlobal, *pyObject, *pyModule, *torchStorage and
 // *torchTensor. Nothing in a pickle is executed: a call of a function that
 // reduce does not know makes a *pyObject, which nobody looks into.
 type (
@@ -330,12 +330,15 @@ func (u *unpickler) step(op byte) error {
 			return errStack
 		}
 		return u.call(items[0], pyTuple(items[1:]))
-	case 'b': // BUILD: attributes of an object; none of them matter here
-		_, err := u.pop()
+	case 'b': // BUILD: attributes of an object, which matter of modules only
+		state, err := u.pop()
 		if err != nil {
 			return err
 		}
-		_, err = u.top()
+		v, err := u.top()
+		if m, ok := v.(*pyModule); ok {
+			return m.build(state)
+		}
 		return err
 	case 'Q': // BINPERSID
 		id, err := u.pop()
@@ -440,6 +443,8 @@ func kindOf(v any) string {
 		return "object of class " + v.class.String()
 	case *torchTensor:
 		return "tensor"
+	case *pyModule:
+		return "module"
 	}
 	return "storage"
 }

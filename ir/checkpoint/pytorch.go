@@ -56,7 +56,8 @@ type pytorch struct {
 
 // PyTorch reads the index of a checkpoint that torch.save wrote: the zip format of
 // PyTorch 1.6 and later, also packed again with compression, or the stream of pickles and storages of the versions
-// before, which has no checksums. The tensors stay in r until they are asked
+// before, which has no checksums; or a TorchScript archive that torch.jit.save wrote, whose tensors are named by the paths
+// of their attributes. The tensors stay in r until they are asked
 // for; Close does not close r. name is used in errors.
 //
 // The tensors come from the dict under the key model, module or state_dict,
@@ -150,9 +151,6 @@ func openTorchZip(r io.ReaderAt, size int64) (*torchZip, error) {
 			}
 			z.entries[name] = f
 		}
-	}
-	if z.entries["constants.pkl"] != nil {
-		return nil, errors.New("a TorchScript archive; save the weights with torch.save(model.state_dict(), path)")
 	}
 	return z, nil
 }
@@ -252,6 +250,11 @@ func (p *pytorch) open(size int64) error {
 	top, err := loader.unpickler(data).run()
 	if err != nil {
 		return err
+	}
+	if m, ok := top.(*pyModule); ok {
+		if top, err = m.stateDict(loader.budget); err != nil {
+			return err
+		}
 	}
 	return p.list(top, loader.budget, func(s *torchStorage) error { return p.place(z, s) })
 }
@@ -533,6 +536,9 @@ func (s *torchStorage) view(meta any, b *budget) (any, error) {
 
 // reduce is the allow-list: any other class becomes a placeholder.
 func (l *torchLoader) reduce(f pyGlobal, args pyTuple) (any, error) {
+	if f.isModule() {
+		return &pyModule{}, l.budget.spend(costValue)
+	}
 	switch f.path() {
 	case "collections.OrderedDict", "builtins.dict", "__builtin__.dict", "collections.defaultdict":
 		d := &pyDict{}

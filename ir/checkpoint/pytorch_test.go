@@ -338,7 +338,6 @@ func TestPyTorchArchiveErrors(t *testing.T) {
 		{"a file inside", `a zip archive that holds "a/B.PTH"; unpack it and name that file`, build(zip.Store, "a/x.txt", "a/B.PTH")},
 		{"two pickles", "a zip archive with 2 data.pkl", build(zip.Store, "a/data.pkl", "b/data.pkl")},
 		{"entry twice", "is there twice", build(zip.Store, "a/data.pkl", "a/x", "a/x")},
-		{"script", "TorchScript", build(zip.Store, "a/data.pkl", "a/constants.pkl")},
 		{"encrypted", `entry "data.pkl" is encrypted`, encrypted},
 		{"other method", `entry "data.pkl" is compressed by method 12`, method},
 		{"byte order", `its byte order is "big"`, build(zip.Store, "a/data.pkl", "a/byteorder")},
@@ -519,6 +518,7 @@ func FuzzPyTorch(f *testing.F) {
 	f.Add(good)
 	f.Add(good[:len(good)/2])
 	f.Add(deflated(f, 100))
+	f.Add(scriptArchive(f))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		src, err := openPth(data)
 		if err != nil {
