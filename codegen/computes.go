@@ -17,6 +17,9 @@ func computes(p *ir.Program, o *Options) [32]byte {
 	fmt.Fprintf(&b, "text %d\n", o.Text)
 	if x := o.Pixels; x != nil {
 		fmt.Fprintf(&b, "pixels %d resize %d alpha %d mean %g std %g\n", x.Size, x.Resize, x.Alpha, x.Mean, x.Std)
+		if x.Filter > 0 || x.Offset > 0 || x.Order > 0 {
+			fmt.Fprintf(&b, "filter %d offset %d order %d\n", x.Filter, x.Offset, x.Order)
+		}
 	}
 	if o.Tokenizer != nil {
 		fmt.Fprintf(&b, "tokenizer %x\n", sha256.Sum256(o.Tokenizer))

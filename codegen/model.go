@@ -147,13 +147,22 @@ func (g *generator) input(f *jen.File) {
 		if p.Resize == pixel.Crop {
 			mode = "Crop"
 		}
-		d[jen.Id("Pixels")] = jen.Op("&").Qual(pixelPath, "Preprocess").Values(jen.Dict{
+		values := jen.Dict{
 			jen.Id("Size"):   jen.Lit(p.Size),
 			jen.Id("Resize"): jen.Qual(pixelPath, mode),
 			jen.Id("Alpha"):  jen.Qual(pixelPath, map[pixel.Alpha]string{pixel.White: "White", pixel.Black: "Black", pixel.Drop: "Drop"}[p.Alpha]),
 			jen.Id("Mean"):   three(p.Mean),
 			jen.Id("Std"):    three(p.Std),
-		})
+		}
+		for _, x := range []struct {
+			field, value string
+			set          bool
+		}{{"Filter", "Bilinear", p.Filter == pixel.Bilinear}, {"Offset", "Floor", p.Offset == pixel.Floor}, {"Order", "ConvertLast", p.Order == pixel.ConvertLast}} {
+			if x.set {
+				values[jen.Id(x.field)] = jen.Qual(pixelPath, x.value)
+			}
+		}
+		d[jen.Id("Pixels")] = jen.Op("&").Qual(pixelPath, "Preprocess").Values(values)
 	}
 	if g.opt.Tokenizer != nil {
 		load := "Load"

@@ -84,6 +84,7 @@ var committed = []struct {
 	{name: "posinterp_14_24", outputs: 1, library: true},
 	{name: "posinterp_up", outputs: 1, library: true},
 	{name: "preprocess", outputs: 12, library: true},
+	{name: "preprocess_filters", outputs: 47, library: true},
 	{name: "tokenizer", outputs: 3, library: true},
 }
 

@@ -51,12 +51,22 @@ func tensors(c *checker, cs *cases.Case, compute func(*cases.Case, *cases.Run) (
 
 // pixels preprocesses the picture of a run: the bytes after the resize, the tensor.
 func pixels(cs *cases.Case, r *cases.Run) (map[string][]float32, error) {
-	modes := map[string]pixel.Mode{"preprocess_square": pixel.Stretch, "preprocess_crop": pixel.Crop}
+	modes := map[string]pixel.Mode{"preprocess_square": pixel.Stretch, "preprocess_stretch": pixel.Stretch, "preprocess_crop": pixel.Crop}
 	mode, ok := modes[r.Kind]
 	if !ok {
 		return nil, fmt.Errorf("kind %s is not built yet", r.Kind)
 	}
 	p := &pixel.Preprocess{Size: r.Size, Resize: mode}
+	filter, ok1 := map[string]pixel.Filter{"": pixel.Bicubic, "bicubic": pixel.Bicubic, "bilinear": pixel.Bilinear}[r.Filter]
+	offset, ok2 := map[string]pixel.Offset{"": pixel.Even, "half_even": pixel.Even, "floor": pixel.Floor}[r.CropOffset]
+	order, ok3 := map[string]pixel.Order{"": pixel.ConvertFirst, "first": pixel.ConvertFirst, "last": pixel.ConvertLast}[r.ConvertRGB]
+	if !ok1 || !ok2 || !ok3 {
+		return nil, fmt.Errorf("filter %q, crop_offset %q or convert_rgb %q is not built yet", r.Filter, r.CropOffset, r.ConvertRGB)
+	}
+	p.Filter, p.Offset, p.Order = filter, offset, order
+	if order == pixel.ConvertLast {
+		p.Alpha = pixel.Drop
+	}
 	if len(r.Mean) != 3 || len(r.Std) != 3 {
 		return nil, fmt.Errorf("mean and std have %d and %d values, want 3 each", len(r.Mean), len(r.Std))
 	}

@@ -83,13 +83,13 @@ func TestExpectFinds(t *testing.T) {
 		{"eps", "beit3", "positions: 12", "positions: 12, eps: 1.0e-6", "beit3-expected", "layers.0 of vision_retrieval differs first", "eps: 1.0e-05"},
 		{"eps that hardly shows", "vlmo", "scale: true", "scale: true, eps: 1.0e-5", "vlmo-expected", "its layers.0 is within the bound, but 7 times nearer", "eps: 1.0e-06"},
 		{"layer scale", "vlmo", ", scale: true", "", "vlmo-expected", "layers.0 of vision_retrieval differs first by 1.5", "scale: true"},
-		{"preprocess", "beit3", "", "", "beit3-picture", "layers.0 of vision_retrieval differs first", "preprocess: {resize: crop, mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225], alpha: drop}"},
+		{"preprocess", "beit3", "", "", "beit3-picture", "layers.0 of vision_retrieval differs first", "preprocess: {resize: crop, mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225], alpha: drop, filter: bicubic, offset: even, rgb: first}"},
 		{"mean and std swapped", "beit3", "tasks:", "preprocess: {resize: crop, mean: [0.229, 0.224, 0.225], std: [0.485, 0.456, 0.406]}\ntasks:", "beit3-picture", "layers.0 of vision_retrieval differs first",
-			"preprocess: {resize: crop, mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225], alpha: drop}"},
+			"preprocess: {resize: crop, mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225], alpha: drop, filter: bicubic, offset: even, rgb: first}"},
 		{"mean and std swapped, seen at once", "beit3", "tasks:", "preprocess: {resize: crop, mean: [0.229, 0.224, 0.225], std: [0.485, 0.456, 0.406]}\ntasks:", "beit3-both", "image of preprocess differs first",
-			"preprocess: {resize: crop, mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225], alpha: drop}"},
+			"preprocess: {resize: crop, mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225], alpha: drop, filter: bicubic, offset: even, rgb: first}"},
 		{"stretched", "beit3", "tasks:", "preprocess: {resize: stretch, mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225]}\ntasks:", "beit3-both", "image of preprocess differs first",
-			"preprocess: {resize: crop, mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225], alpha: drop}"},
+			"preprocess: {resize: crop, mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225], alpha: drop, filter: bicubic, offset: even, rgb: first}"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			file := filepath.Join(expect, c.file+".safetensors")

@@ -203,6 +203,15 @@ func (m *Model) options(name string, w codegen.Placement) (codegen.Options, erro
 		if d.Preprocess.Resize == "crop" {
 			pre.Resize = pixel.Crop
 		}
+		if d.Preprocess.Filter == "bilinear" {
+			pre.Filter = pixel.Bilinear
+		}
+		if d.Preprocess.Offset == "floor" {
+			pre.Offset = pixel.Floor
+		}
+		if d.Preprocess.RGB == "last" {
+			pre.Order = pixel.ConvertLast
+		}
 		for _, a := range []pixel.Alpha{pixel.White, pixel.Black, pixel.Drop} {
 			if a.String() == d.Preprocess.Alpha {
 				pre.Alpha = a

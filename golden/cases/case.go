@@ -148,10 +148,13 @@ type Run struct {
 	Function string   `json:"function,omitempty"`
 	Source   []string `json:"source,omitempty"`
 
-	// Kinds preprocess_square and preprocess_crop.
-	Size int       `json:"size,omitempty"`
-	Mean []float32 `json:"mean,omitempty"`
-	Std  []float32 `json:"std,omitempty"`
+	// Kinds preprocess_square, preprocess_stretch, which is the same, and preprocess_crop.
+	Size       int       `json:"size,omitempty"`
+	Filter     string    `json:"filter,omitempty"`      // bicubic, which is usual, or bilinear
+	CropOffset string    `json:"crop_offset,omitempty"` // half_even, which is usual, or floor
+	ConvertRGB string    `json:"convert_rgb,omitempty"` // first, which is usual, or last
+	Mean       []float32 `json:"mean,omitempty"`
+	Std        []float32 `json:"std,omitempty"`
 }
 
 // A recorded case is of this task, and its runs are of this kind: it belongs to one

@@ -92,6 +92,9 @@ type IDs struct{ From, To int }
 type Preprocess struct {
 	Resize string // stretch: to Size x Size; crop: the shorter side to Size, then the centre Size x Size
 	Size   int    // equals Sizes.Image
+	Filter string // of the resize: bicubic or bilinear
+	Offset string // how crop rounds half an odd surplus: even or floor
+	RGB    string // when a picture is converted to RGB: first, before the resize, or last, after it
 	Alpha  string // what is seen of transparency: white or black beneath it; drop: the colours that the file holds
 	Mean   []float64
 	Std    []float64

@@ -1,6 +1,7 @@
 package model
 
 import (
+	"cmp"
 	"math"
 	"slices"
 )
@@ -8,8 +9,8 @@ import (
 // The two ways in which the released models were fed, both by Pillow's convert("RGB"),
 // which drops alpha.
 var (
-	half     = Preprocess{Resize: "stretch", Alpha: "drop", Mean: []float64{0.5}, Std: []float64{0.5}}
-	imageNet = Preprocess{Resize: "crop", Alpha: "drop", Mean: []float64{0.485, 0.456, 0.406}, Std: []float64{0.229, 0.224, 0.225}}
+	half     = Preprocess{Resize: "stretch", Filter: "bicubic", Offset: "even", RGB: "first", Alpha: "drop", Mean: []float64{0.5}, Std: []float64{0.5}}
+	imageNet = Preprocess{Resize: "crop", Filter: "bicubic", Offset: "even", RGB: "first", Alpha: "drop", Mean: []float64{0.485, 0.456, 0.406}, Std: []float64{0.229, 0.224, 0.225}}
 )
 
 func (d *Description) completePreprocess() *problem {
@@ -17,7 +18,7 @@ func (d *Description) completePreprocess() *problem {
 	t := d.Structure()
 	m := t.Picture()
 	if m == nil || m.Height != m.Width {
-		if p.Resize != "" || p.Size != 0 || p.Alpha != "" || p.Mean != nil || p.Std != nil {
+		if p.Resize != "" || p.Size != 0 || p.Filter != "" || p.Offset != "" || p.RGB != "" || p.Alpha != "" || p.Mean != nil || p.Std != nil {
 			return wrong("preprocess", " is given, but no modality takes square pictures; remove it")
 		}
 		return nil
@@ -25,11 +26,10 @@ func (d *Description) completePreprocess() *problem {
 	if row, _ := findPreset(d.Preset); row != nil {
 		def = row.Preprocess
 	}
-	if p.Resize == "" {
-		p.Resize = def.Resize
-	}
-	if p.Alpha == "" {
-		p.Alpha = def.Alpha
+	p.Resize, p.Filter, p.Offset = cmp.Or(p.Resize, def.Resize), cmp.Or(p.Filter, def.Filter), cmp.Or(p.Offset, def.Offset)
+	p.RGB, p.Alpha = cmp.Or(p.RGB, def.RGB), cmp.Or(p.Alpha, def.Alpha)
+	if p.RGB == "last" && p.Alpha != "drop" {
+		return wrong("preprocess.alpha", " is %s, want drop: a picture that is converted last is resized with its transparency, and then loses it", p.Alpha)
 	}
 	if p.Size == 0 {
 		p.Size = m.Height

@@ -153,7 +153,13 @@ func (p Preprocess) yaml() string {
 		}
 		return "[" + strings.Join(s, ", ") + "]"
 	}
-	return fmt.Sprintf("{resize: %s, alpha: %s, mean: %s, std: %s}", p.Resize, p.Alpha, numbers(p.Mean), numbers(p.Std))
+	text := "{resize: " + p.Resize
+	for _, x := range []struct{ key, value, usual string }{{"filter", p.Filter, "bicubic"}, {"offset", p.Offset, "even"}, {"rgb", p.RGB, "first"}} {
+		if x.value != x.usual {
+			text += ", " + x.key + ": " + x.value
+		}
+	}
+	return text + fmt.Sprintf(", alpha: %s, mean: %s, std: %s}", p.Alpha, numbers(p.Mean), numbers(p.Std))
 }
 
 // task writes a task as the description has it.

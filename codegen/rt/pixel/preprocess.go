@@ -11,8 +11,7 @@ const (
 	// Stretch resizes to Size x Size and ignores the aspect ratio.
 	Stretch Mode = iota
 	// Crop resizes the shorter side to Size and the longer one in proportion,
-	// rounded down, then cuts the square out of the middle, at half the surplus
-	// rounded to even.
+	// rounded down, then cuts the square out of the middle.
 	Crop
 )
 
@@ -39,7 +38,10 @@ const maxSize = 1 << 14
 type Preprocess struct {
 	Size   int        // side of the square in pixels
 	Resize Mode       // Stretch or Crop
-	Alpha  Alpha      // what is seen of transparency: White, Black or Drop
+	Filter Filter     // of the resize: Bicubic or Bilinear
+	Offset Offset     // of Crop: Even or Floor
+	Order  Order      // ConvertFirst or ConvertLast
+	Alpha  Alpha      // what is seen of transparency: White, Black or Drop; of ConvertLast it is Drop
 	Mean   [3]float32 // of R, G, B in 0..1
 	Std    [3]float32 // likewise; not zero
 }
@@ -52,6 +54,7 @@ type Scratch struct {
 	src    source
 	x, y   axis
 	in     [2][]uint8 // source rows
+	last   []uint8    // the fourth channel of a picture that is converted last
 	out    [2][]uint8 // the same after the horizontal pass
 	packed [][3]int64 // both, in lanes
 	column column
@@ -70,8 +73,14 @@ func (p *Preprocess) Check() error {
 	if p.Resize != Stretch && p.Resize != Crop {
 		return fmt.Errorf("preprocessing: unknown resize %v, want stretch or crop", p.Resize)
 	}
+	if p.Filter > Bilinear || p.Offset > Floor || p.Order > ConvertLast {
+		return fmt.Errorf("preprocessing: got filter %v, offset %v and order %v, want bicubic or bilinear, even or floor, first or last", p.Filter, p.Offset, p.Order)
+	}
 	if err := p.Alpha.check(); err != nil {
 		return fmt.Errorf("preprocessing: %w", err)
+	}
+	if p.Order == ConvertLast && p.Alpha != Drop {
+		return fmt.Errorf("preprocessing: a picture that is converted last has alpha %v, want drop", p.Alpha)
 	}
 	for c := range 3 {
 		if !finite(p.Mean[c]) || !finite(p.Std[c]) || p.Std[c] == 0 {
@@ -135,11 +144,8 @@ func (p *Preprocess) Square(dst *RGB, img image.Image, s *Scratch) error {
 	if err := p.Check(); err != nil {
 		return err
 	}
-	if p.Resize == Stretch {
-		return Resize(dst, img, p.Size, p.Size, p.Alpha, s)
-	}
 	if m, ok := img.(*RGB); ok && m == dst {
-		return fmt.Errorf("a picture cannot be cropped into itself: give another RGB to write to")
+		return fmt.Errorf("a picture cannot be resized into itself: give another RGB to write to")
 	}
 	if s == nil {
 		s = new(Scratch)
@@ -151,20 +157,22 @@ func (p *Preprocess) Square(dst *RGB, img image.Image, s *Scratch) error {
 	// The shorter side becomes Size; only the window of the longer side is ever
 	// computed, so that an extreme aspect ratio costs no memory.
 	w, h := p.Size, p.Size
-	if s.src.w <= s.src.h {
+	switch {
+	case p.Resize == Stretch:
+	case s.src.w <= s.src.h:
 		h = p.Size * s.src.h / s.src.w
-	} else {
+	default:
 		w = p.Size * s.src.w / s.src.h
 	}
 	dst.reset(p.Size, p.Size)
-	at := image.Pt(halfEven(w-p.Size), halfEven(h-p.Size))
-	s.resample(dst.Pix, w, h, image.Rectangle{at, at.Add(image.Pt(p.Size, p.Size))})
+	at := image.Pt(p.Offset.half(w-p.Size), p.Offset.half(h-p.Size))
+	window := image.Rectangle{at, at.Add(image.Pt(p.Size, p.Size))}
+	if p.Order == ConvertLast {
+		s.resampleLate(dst.Pix, w, h, window, p.Filter)
+	} else {
+		s.resample(dst.Pix, w, h, window, p.Filter)
+	}
 	return nil
-}
-
-// halfEven is n/2, rounded to even between two integers. n is not negative.
-func halfEven(n int) int {
-	return n/2 + n&1&(n/2)
 }
 
 // setTable fills the table of (v/255 - mean)/std.

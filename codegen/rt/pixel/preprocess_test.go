@@ -108,7 +108,7 @@ func TestResizeExtremes(t *testing.T) {
 	for _, n := range []int{2, 3, 5, 31, 1000, 4097} {
 		for _, out := range []int{1, 2, 3, 7, 64} {
 			var a axis
-			a.set(n, out, 0, out)
+			a.set(n, out, 0, out, Bicubic)
 			if a.same {
 				continue
 			}

@@ -3,6 +3,7 @@ package pixel
 import (
 	"errors"
 	"image"
+	"math"
 )
 
 // Pillow's resampling of 8-bit channels works in integers: weights have
@@ -31,7 +32,7 @@ func Resize(dst *RGB, img image.Image, w, h int, alpha Alpha, s *Scratch) error 
 		return err
 	}
 	dst.reset(w, h)
-	s.resample(dst.Pix, w, h, image.Rect(0, 0, w, h))
+	s.resample(dst.Pix, w, h, image.Rect(0, 0, w, h), Bicubic)
 	return nil
 }
 
@@ -54,11 +55,11 @@ func (t tap) weights(a *axis) []int32 { return a.weights[t.at:][:t.hi-t.lo] }
 // set prepares the outputs from <= i < from+count of a resize of n inputs to out
 // outputs.
 //
-// Arithmetic is Pillow's, in its order: the filter has support 2*max(n/out, 1),
+// Arithmetic is Pillow's, in its order: the filter has its support times max(n/out, 1),
 // weights are divided by their sum and rounded half away from zero. Explicit
 // conversions keep a compiler from fusing multiply and add, which would give other
 // bits on some CPUs.
-func (a *axis) set(n, out, from, count int) {
+func (a *axis) set(n, out, from, count int, f Filter) {
 	a.same = n == out
 	a.taps, a.weights = a.taps[:0], a.weights[:0]
 	if a.same {
@@ -67,7 +68,8 @@ func (a *axis) set(n, out, from, count int) {
 	}
 	scale := float64(n) / float64(out)
 	filterScale := max(scale, 1)
-	support := 2 * filterScale
+	kernel, reach := f.kernel()
+	support := reach * filterScale
 	inverse := 1 / filterScale
 	for i := from; i < from+count; i++ {
 		center := float64((float64(i) + 0.5) * scale)
@@ -76,7 +78,7 @@ func (a *axis) set(n, out, from, count int) {
 		a.buf = a.buf[:0]
 		sum := 0.0
 		for j := lo; j < hi; j++ {
-			w := bicubic(float64((float64(j) - center + 0.5) * inverse))
+			w := kernel(float64((float64(j) - center + 0.5) * inverse))
 			a.buf = append(a.buf, w)
 			sum += w
 		}
@@ -97,6 +99,17 @@ func (a *axis) set(n, out, from, count int) {
 	a.lo, a.hi = a.taps[0].lo, a.taps[len(a.taps)-1].hi
 }
 
+// kernel returns the filter's weight by distance, and the distance from which it is 0.
+func (f Filter) kernel() (weight func(x float64) float64, support float64) {
+	if f == Bilinear {
+		return bilinear, 1
+	}
+	return bicubic, 2
+}
+
+// bilinear is the triangle.
+func bilinear(x float64) float64 { return max(0, 1-math.Abs(x)) }
+
 // bicubic is the cubic convolution kernel with a = -0.5.
 func bicubic(x float64) float64 {
 	if x < 0 {
@@ -113,7 +126,7 @@ func bicubic(x float64) float64 {
 
 // A lane pair is two sums in one int64, so that one multiplication serves both:
 // low + high<<32, both signed. A sum is at most 255 times the sum of the
-// weights' magnitudes (below 1.3 << precision for this filter), so it fits in 32
+// weights' magnitudes (below 1.3 << precision for these filters), so it fits in 32
 // bits with room for the rounding of the weights.
 
 // pair packs two bytes.
@@ -133,10 +146,10 @@ func unpair(v int64) (low, high uint8) {
 // (window size x 3 bytes). First each row horizontally, then columns, each pass
 // rounded to bytes, as Pillow does it; a pass is skipped when its size is
 // unchanged.
-func (s *Scratch) resample(dst []uint8, w, h int, window image.Rectangle) {
+func (s *Scratch) resample(dst []uint8, w, h int, window image.Rectangle, f Filter) {
 	x, y := &s.x, &s.y
-	x.set(s.src.w, w, window.Min.X, window.Dx())
-	y.set(s.src.h, h, window.Min.Y, window.Dy())
+	x.set(s.src.w, w, window.Min.X, window.Dx(), f)
+	y.set(s.src.h, h, window.Min.Y, window.Dy(), f)
 	row := 3 * window.Dx()
 	s.column.start(y, row)
 	for r := range s.in {

@@ -11,6 +11,7 @@ import (
 type source struct {
 	img   image.Image
 	alpha Alpha
+	layer layer
 	w, h  int
 
 	palette [256][3]uint8 // of an image.Paletted, as seen
@@ -120,6 +121,10 @@ func cmyk(c, m, y, k uint8) [3]uint8 {
 
 // row writes row y, counted from the top of the picture, to dst[:3*w].
 func (s *source) row(dst []uint8, y int) {
+	if s.layer != seen {
+		s.raw(dst, y)
+		return
+	}
 	w, alpha := s.w, s.alpha
 	dst = dst[:3*w]
 	switch m := s.img.(type) {

@@ -1,0 +1,162 @@
+package pixel
+
+import "image"
+
+// A picture that is converted to RGB after its resize is resized as Pillow does it in the file's own mode: a palette picks the
+// nearest pixel, colours are multiplied by their opacity before and divided by it afterwards, and the inks of CMYK are
+// resized as they are. The fourth channel, opacity or black ink, is resized in a pass of its own.
+
+// late reports what the open picture needs when it is converted after its resize.
+func (s *source) late() (nearest, four bool) {
+	switch m := s.img.(type) {
+	case *image.Paletted:
+		return true, false
+	case *image.CMYK, *image.NYCbCrA:
+		return false, true
+	case *image.NRGBA:
+		return false, !m.Opaque()
+	case *image.RGBA:
+		return false, !m.Opaque()
+	case *image.NRGBA64:
+		return false, !m.Opaque()
+	case *image.RGBA64:
+		return false, !m.Opaque()
+	}
+	return false, false
+}
+
+// layer is which channels of a picture of four rows are read: all as RGB, or the first three or the fourth as they are resized.
+type layer uint8
+
+const (
+	seen layer = iota
+	colours
+	fourth
+)
+
+// raw writes colours or the fourth channel of row y to dst[:3*w], the fourth three times.
+func (s *source) raw(dst []uint8, y int) {
+	dst = dst[:3*s.w]
+	if m, ok := s.img.(*image.CMYK); ok {
+		p := m.Pix[y*m.Stride:][:4*s.w]
+		for x := range s.w {
+			q, d := p[4*x:][:4], dst[3*x:][:3]
+			if s.layer == fourth {
+				d[0], d[1], d[2] = q[3], q[3], q[3]
+			} else {
+				copy(d, q[:3])
+			}
+		}
+		return
+	}
+	if s.layer == colours {
+		s.colours(dst, y)
+	}
+	for x := range s.w {
+		d, o := dst[3*x:][:3], s.opacity(x, y)
+		if s.layer == fourth {
+			d[0], d[1], d[2] = o, o, o
+		} else {
+			d[0], d[1], d[2] = times(d[0], o), times(d[1], o), times(d[2], o)
+		}
+	}
+}
+
+// colours writes row y without regard to opacity: not premultiplied.
+func (s *source) colours(dst []uint8, y int) {
+	was := s.alpha
+	s.alpha, s.layer = Drop, seen
+	s.row(dst, y)
+	s.alpha, s.layer = was, colours
+}
+
+// opacity is the opacity of a pixel of the types that late names.
+func (s *source) opacity(x, y int) uint8 {
+	switch m := s.img.(type) {
+	case *image.NRGBA:
+		return m.Pix[y*m.Stride+4*x+3]
+	case *image.RGBA:
+		return m.Pix[y*m.Stride+4*x+3]
+	case *image.NRGBA64:
+		return m.Pix[y*m.Stride+8*x+6]
+	case *image.RGBA64:
+		return m.Pix[y*m.Stride+8*x+6]
+	case *image.NYCbCrA:
+		return m.A[y*m.AStride+x]
+	}
+	return 255
+}
+
+// times is c*o/255, rounded: Pillow's MULDIV255.
+func times(c, o uint8) uint8 {
+	t := uint(c)*uint(o) + 128
+	return uint8((t + t>>8) >> 8)
+}
+
+// divided divides a colour by its opacity, as Pillow does it.
+func divided(c, o uint8) uint8 {
+	if o == 0 || o == 255 {
+		return c
+	}
+	return uint8(min(255*uint(c)/uint(o), 255))
+}
+
+// resampleLate is resample for a picture that is converted to RGB afterwards.
+func (s *Scratch) resampleLate(dst []uint8, w, h int, window image.Rectangle, f Filter) {
+	nearest, four := s.src.late()
+	switch {
+	case nearest:
+		s.nearest(dst, w, h, window)
+		return
+	case !four:
+		s.resample(dst, w, h, window, f)
+		return
+	}
+	s.src.layer = colours
+	s.resample(dst, w, h, window, f)
+	s.src.layer = fourth
+	s.last = grow(s.last, len(dst))
+	s.resample(s.last, w, h, window, f)
+	s.src.layer = seen
+	_, ink := s.src.img.(*image.CMYK)
+	for i := 0; i < len(dst); i += 3 {
+		d, o := dst[i:][:3], s.last[i]
+		if ink {
+			c := cmyk(d[0], d[1], d[2], o)
+			copy(d, c[:])
+		} else {
+			d[0], d[1], d[2] = divided(d[0], o), divided(d[1], o), divided(d[2], o)
+		}
+	}
+}
+
+// nearest writes the window of the open source, resized to w x h, to dst: of each pixel the nearest. Positions are summed up
+// from pixel to pixel, as Pillow does it.
+func (s *Scratch) nearest(dst []uint8, w, h int, window image.Rectangle) {
+	columns := positions(s.src.w, w)[window.Min.X:window.Max.X]
+	rows := positions(s.src.h, h)[window.Min.Y:window.Max.Y]
+	s.in[0] = grow(s.in[0], 3*s.src.w)
+	at := -1
+	for _, y := range rows {
+		if y != at {
+			s.src.row(s.in[0], y)
+			at = y
+		}
+		for _, x := range columns {
+			copy(dst[:3], s.in[0][3*x:])
+			dst = dst[3:]
+		}
+	}
+}
+
+// positions lists of n pixels the one that is nearest to each of out.
+func positions(n, out int) []int {
+	step := float64(n) / float64(out)
+	list := make([]int, out)
+	at := float64(step * 0.5)
+	for i := range list {
+		list[i] = min(int(at), n-1)
+		at += step
+	}
+	return list
+}
