@@ -34,10 +34,7 @@ func costOf(p *ir.Program, f *ir.Func) exec.Cost {
 // cost writes the Cost of the function.
 func (e *entry) cost() jen.Code {
 	c := costOf(e.g.p, e.f)
-	return jen.Qual(execPath, "Cost").Values(jen.Dict{
-		jen.Id("FLOPs"):  jen.Index(jen.Lit(3)).Int64().Values(jen.Lit(int(c.FLOPs[0])), jen.Lit(int(c.FLOPs[1])), jen.Lit(int(c.FLOPs[2]))),
-		jen.Id("Weight"): jen.Lit(int(c.Weight)),
-		jen.Id("Seq"):    jen.Lit(int(c.Seq)),
-		jen.Id("Row"):    jen.Lit(int(c.Row)),
-	})
+	flops := jen.Index(jen.Lit(3)).Int64().Values(jen.Lit(int(c.FLOPs[0])), jen.Lit(int(c.FLOPs[1])), jen.Lit(int(c.FLOPs[2])))
+	return jen.Qual(execPath, "Cost").Values(fields(
+		field{"FLOPs", flops}, field{"Weight", int(c.Weight)}, field{"Seq", int(c.Seq)}, field{"Row", int(c.Row)})...)
 }

@@ -2,6 +2,7 @@ package codegen
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/dave/jennifer/jen"
 
@@ -28,6 +29,8 @@ type entry struct {
 	vars     map[*ir.Value]string
 	used     map[*ir.Value]bool
 	sections map[*ir.Value][]section
+	counts   map[ir.Dim]string // variables of numbers of packed rows
+	declared []jen.Code        // what declares them
 	// home says where a value's rows are: inside another value, after the packed
 	// rows of the given dimension.
 	home map[*ir.Value]place
@@ -49,6 +52,7 @@ func newEntry(g *generator, f *ir.Func) (*entry, error) {
 		vars:     map[*ir.Value]string{},
 		used:     map[*ir.Value]bool{},
 		sections: sections,
+		counts:   map[ir.Dim]string{},
 		home:     map[*ir.Value]place{},
 	}
 	for _, v := range f.Values {
@@ -71,10 +75,15 @@ func newEntry(g *generator, f *ir.Func) (*entry, error) {
 	return e, nil
 }
 
-// rows writes the number of packed rows of the sections.
-func rows(secs []section) jen.Code {
+// rows writes the number of packed rows of the sections: a variable of the function.
+func (e *entry) rows(secs []section) jen.Code {
 	sum := ir.TotalRows(secs)
-	return jen.Id("e").Dot("Rows").Call(jen.Lit(sum.C), jen.Lit(sum.T))
+	if e.counts[sum] == "" {
+		id := e.scope.name(goName("rows."+strings.ReplaceAll(sum.String(), "+", "."), false))
+		e.counts[sum] = id
+		e.declared = append(e.declared, jen.Id(id).Op(":=").Id("e").Dot("Rows").Call(jen.Lit(sum.C), jen.Lit(sum.T)))
+	}
+	return jen.Id(e.counts[sum])
 }
 
 // width is the number of columns a value has in memory: what its producer writes,
@@ -113,11 +122,11 @@ func (e *entry) address(v *ir.Value) jen.Code {
 	if h, ok := e.home[v]; ok {
 		whole := e.mat(h.in)
 		if len(h.after) == 0 {
-			return jen.Add(whole).Dot("Sub").Call(jen.Lit(0), rows(e.sections[v]))
+			return jen.Add(whole).Dot("Sub").Call(jen.Lit(0), e.rows(e.sections[v]))
 		}
-		return jen.Add(whole).Dot("Sub").Call(rows(h.after), rows(e.sections[v]))
+		return jen.Add(whole).Dot("Sub").Call(e.rows(h.after), e.rows(e.sections[v]))
 	}
-	return e.arena(int(v.Offset), stride(v), rows(e.sections[v]), width(v))
+	return e.arena(int(v.Offset), stride(v), e.rows(e.sections[v]), width(v))
 }
 
 // stride is the leading dimension of a value; parameters have no attributes.
@@ -144,7 +153,7 @@ func (e *entry) input(v *ir.Value) int {
 
 // arena writes a matrix at a byte offset of the arena.
 func (e *entry) arena(offset, ld int, rows jen.Code, cols int) jen.Code {
-	return jen.Id("e").Dot("Mat").Call(jen.Lit(offset/4), jen.Lit(ld), rows, jen.Lit(cols))
+	return jen.Id("e").Dot("Mat").Call(jen.Lit(offset), jen.Lit(ld), rows, jen.Lit(cols))
 }
 
 // scratch writes the scratch matrices that plan gave the value, in their order.
@@ -154,7 +163,7 @@ func (e *entry) scratch(v *ir.Value) []jen.Code {
 		return nil
 	}
 	for _, s := range v.Op.Scratch(e.g.p, v) {
-		n := rows([]section{s.Rows})
+		n := e.rows([]section{s.Rows})
 		if s.Blocks {
 			n = jen.Id("min").Call(n, jen.Lit(v.Attrs.Int("block", 1)))
 		}
@@ -163,26 +172,19 @@ func (e *entry) scratch(v *ir.Value) []jen.Code {
 	return mats
 }
 
-// sectionFields writes the fields of a row that are not zero.
-func sectionFields(row ir.Dim) jen.Dict {
-	d := jen.Dict{}
-	if row.C > 0 {
-		d[jen.Id("C")] = jen.Lit(row.C)
-	}
-	if row.T {
-		d[jen.Id("T")] = jen.True()
-	}
-	return d
+// sectionOf writes the row as a Section.
+func sectionOf(row ir.Dim) jen.Code {
+	return jen.Qual(execPath, "Section").Values(fields(field{"C", row.C}, field{"T", row.T})...)
 }
 
 func sectionList(secs []section) *jen.Statement {
 	return jen.Index().Qual(execPath, "Section").ValuesFunc(func(g *jen.Group) {
 		for _, s := range secs {
 			if s.C > 0 {
-				g.Values(jen.Dict{jen.Id("C"): jen.Lit(s.C)})
+				g.Values(fields(field{"C", s.C})...)
 			}
 			if s.T {
-				g.Values(jen.Dict{jen.Id("T"): jen.True()})
+				g.Values(fields(field{"T", true})...)
 			}
 		}
 	})
@@ -193,10 +195,7 @@ func (e *entry) emit(file *jen.File) error {
 	name := e.g.runName(e.f)
 	var body []jen.Code
 	for _, v := range e.f.Values {
-		if len(body) > 0 {
-			body = append(body, jen.Line())
-		}
-		body = append(body, jen.Comment(ir.PrintValue(v)))
+		body = append(body, jen.Line(), jen.Comment(ir.PrintValue(v)))
 		step, ok := stepOf(v.Op)
 		if !ok {
 			return fmt.Errorf("%s: %s: the runtime has no step for %s; it can only run inside a fused op", e.f.Name, ir.PrintValue(v), v.Op.Name)
@@ -215,6 +214,6 @@ func (e *entry) emit(file *jen.File) error {
 		}
 	}
 	file.Commentf("%s runs function %s over the packed rows of e's batch, one step a line.", name, e.f.Name)
-	file.Func().Id(name).Params(jen.Id("e").Op("*").Qual(execPath, "Exec")).Block(body...)
+	file.Func().Id(name).Params(jen.Id("e").Op("*").Qual(execPath, "Exec")).Block(append(e.declared, body...)...)
 	return nil
 }

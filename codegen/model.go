@@ -1,6 +1,7 @@
 package codegen
 
 import (
+	"encoding/hex"
 	"fmt"
 	"strconv"
 	"strings"
@@ -34,42 +35,37 @@ func (g *generator) modelFile(layout [32]byte) error {
 	}
 	f.Line().Comment("//go:embed check.json")
 	f.Var().Id("vectors").Index().Byte()
-	f.Line().Comment("This package was written for the second contract between generated code and the runtime.")
-	f.Const().Id("_").Op("=").Qual(rtPath, "Contract2")
+	f.Line().Comment("This package was written for the third contract between generated code and the runtime.")
+	f.Const().Id("_").Op("=").Qual(rtPath, "Contract3")
 
 	var funcs []jen.Code
 	vocab := 0
 	for _, fn := range g.p.Funcs {
-		funcs = append(funcs, jen.Line().Op("&").Id(g.funcName(fn)))
+		funcs = append(funcs, jen.Op("&").Id(g.funcName(fn)))
 		for _, v := range fn.Values {
 			if v.Op == ir.OpEmbed {
 				vocab = max(vocab, g.weights[v.Bundle+".tok.w"].Type.Shape[0].C)
 			}
 		}
 	}
-	pkg := jen.Dict{
-		jen.Id("Name"):     jen.Lit(g.opt.Package),
-		jen.Id("Contract"): jen.Qual(rtPath, "Contract2"),
-		jen.Id("Layout"):   jen.Index(jen.Lit(32)).Byte().ValuesFunc(func(v *jen.Group) { bytesOf(v, layout[:]) }),
-		jen.Id("Funcs"):    jen.Index().Op("*").Qual(execPath, "Func").Values(append(funcs, jen.Line())...),
-		jen.Id("Kernels"):  g.kernels(),
-		jen.Id("Rows"):     jen.Lit(g.opt.Rows),
-		jen.Id("Text"):     jen.Lit(g.opt.Text),
-		jen.Id("Vocab"):    jen.Lit(vocab),
-	}
-	computed := computes(g.p, &g.opt)
-	pkg[jen.Id("Computes")] = jen.Index(jen.Lit(32)).Byte().ValuesFunc(func(v *jen.Group) { bytesOf(v, computed[:]) })
-	if g.opt.Hash != [32]byte{} {
-		pkg[jen.Id("Hash")] = jen.Index(jen.Lit(32)).Byte().ValuesFunc(func(v *jen.Group) { bytesOf(v, g.opt.Hash[:]) })
-	}
-	if g.opt.Precision != "" {
-		pkg[jen.Id("Precision")] = jen.Lit(g.opt.Precision)
+	pkg := []field{
+		{"Name", g.opt.Package},
+		{"Contract", jen.Qual(rtPath, "Contract3")},
+		{"Layout", sum(layout)},
+		{"Hash", sum(g.opt.Hash)},
+		{"Computes", sum(computes(g.p, &g.opt))},
+		{"Funcs", jen.Index().Op("*").Qual(execPath, "Func").Values(onLines(funcs)...)},
+		{"Kernels", g.kernels()},
+		{"Rows", g.opt.Rows},
+		{"Text", g.opt.Text},
+		{"Vocab", vocab},
+		{"Precision", g.opt.Precision},
 	}
 	if g.opt.Weights == Embed {
-		pkg[jen.Id("Blob")] = jen.Id("weights")
+		pkg = append(pkg, field{"Blob", jen.Id("weights")})
 	}
 	f.Line().Comment("Package describes the compiled model. It is read-only.")
-	f.Var().Id("Package").Op("=").Qual(rtPath, "Package").Values(pkg)
+	f.Var().Id("Package").Op("=").Qual(rtPath, "Package").Values(onLines(fields(pkg...))...)
 
 	g.cutTable(f)
 	g.input(f)
@@ -81,6 +77,14 @@ func (g *generator) modelFile(layout [32]byte) error {
 		g.tensorMethod(f, fn)
 	}
 	return g.add(lastFile, f)
+}
+
+// sum writes a hash; nil for the zero one.
+func sum(hash [32]byte) any {
+	if hash == [32]byte{} {
+		return nil
+	}
+	return jen.Qual(blobPath, "Sum").Call(jen.Lit(hex.EncodeToString(hash[:])))
 }
 
 // kernels is the expression of the tables that the package uses: the linker leaves out the others.
@@ -114,12 +118,6 @@ func (g *generator) doc() string {
 	}
 	b.WriteString("\n\nA Model is immutable and safe to share; a Session serves one goroutine at a time\nand allocates nothing once its buffers have grown. Vectors that are stored can be compared\nwith new ones for as long as Model.Fingerprint is the same.")
 	return b.String()
-}
-
-func bytesOf(g *jen.Group, b []byte) {
-	for _, x := range b {
-		g.Op(fmt.Sprintf("%#02x", x))
-	}
 }
 
 // input writes how pictures and texts become tensors and ids.

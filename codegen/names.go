@@ -5,27 +5,29 @@ import (
 	"go/token"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
+// initialisms are the parts of names that Go writes in capitals.
+var initialisms = map[string]string{"ffn": "FFN", "id": "ID", "ids": "IDs", "itm": "ITM", "kv": "KV", "ln": "LN",
+	"nlvr2": "NLVR2", "qk": "QK", "qkv": "QKV", "vl": "VL", "vqa": "VQA"}
+
 // goName turns an IR name or weight path into a Go identifier: the parts between
-// punctuation are joined in camel case, so l0.attn.vision~f becomes l0AttnVisionF.
+// punctuation are joined in camel case, so l0.ffn.vision~f becomes l0FFNVisionF.
 func goName(name string, exported bool) string {
 	var b strings.Builder
-	up := exported
-	for _, r := range name {
-		switch {
-		case unicode.IsLetter(r) || (unicode.IsDigit(r) && b.Len() > 0):
-			if up {
-				r = unicode.ToUpper(r)
-			}
-			b.WriteRune(r)
-			up = false
-		case unicode.IsDigit(r):
-			b.WriteString(initial(exported))
-			b.WriteRune(r)
-			up = false
+	for part := range strings.FieldsFuncSeq(name, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
+		first, size := utf8.DecodeRuneInString(part)
+		switch capital := exported || b.Len() > 0; {
+		case b.Len() == 0 && unicode.IsDigit(first):
+			b.WriteString(initial(exported) + part)
+		case capital && initialisms[part] != "":
+			b.WriteString(initialisms[part])
+		case capital:
+			b.WriteRune(unicode.ToUpper(first))
+			b.WriteString(part[size:])
 		default:
-			up = b.Len() > 0 || exported
+			b.WriteString(part)
 		}
 	}
 	if b.Len() == 0 {

@@ -113,6 +113,12 @@ func Files(p *ir.Program, opt Options) (map[string][]byte, error) {
 	for _, t := range tasks {
 		taken = append(append(taken, t.idents...), t.labels)
 	}
+	for _, f := range p.Funcs {
+		taken = append(taken, g.runName(f), g.funcName(f))
+		for _, v := range f.Values {
+			taken = append(taken, goName(v.Name, false)) // a variable of the function, which must not hide what it describes
+		}
+	}
 	g.scope = newScope(taken...)
 	for _, w := range p.Weights {
 		g.weights[w.Name] = w
@@ -396,24 +402,19 @@ func (g *generator) functionFiles() error {
 // descriptor writes the exec.Func of the function.
 func (e *entry) descriptor() (jen.Code, error) {
 	f := e.f
-	d := jen.Dict{
-		jen.Id("Name"):  jen.Lit(f.Name),
-		jen.Id("Arena"): jen.Lit(int(f.Arena / 4)),
-		jen.Id("Cost"):  e.cost(),
-		jen.Id("Run"):   jen.Id(e.g.runName(f)),
-	}
+	list := []field{{"Name", f.Name}}
 	for _, x := range e.g.opt.Functions {
 		if x.Name == f.Name {
-			d[jen.Id("Task")], d[jen.Id("Kind")] = jen.Lit(x.Task), jen.Lit(x.Kind)
+			list = append(list, field{"Task", x.Task}, field{"Kind", x.Kind})
 		}
 	}
-	fixed, floats := 0, 0
+	fixed, floats, ids, text := 0, 0, 0, false
 	var ins []jen.Code
 	for _, p := range f.Params {
 		if p.Type.DType == ir.I32 {
-			d[jen.Id("Text")] = jen.True()
+			text = true
 			if rows := p.Type.Rows(); !rows.T {
-				d[jen.Id("IDs")] = jen.Lit(rows.C)
+				ids = rows.C
 			}
 			continue
 		}
@@ -426,31 +427,20 @@ func (e *entry) descriptor() (jen.Code, error) {
 		floats += int(p.Type.Elements(0))
 		if len(p.Type.Shape) == 2 {
 			fixed = max(fixed, p.Type.Rows().C)
-			ins = append(ins, jen.Line().Values(jen.Dict{
-				jen.Id("At"):   jen.Lit(e.input(p)),
-				jen.Id("Off"):  jen.Lit(int(p.Offset / 4)),
-				jen.Id("LD"):   jen.Lit(stride(p)),
-				jen.Id("Rows"): jen.Lit(p.Type.Rows().C),
-				jen.Id("Cols"): jen.Lit(p.Type.Cols()),
-			}))
+			ins = append(ins, jen.Values(fields(field{"At", e.input(p)}, field{"Off", int(p.Offset)}, field{"LD", stride(p)},
+				field{"Rows", p.Type.Rows().C}, field{"Cols", p.Type.Cols()})...))
 		}
-	}
-	if floats > 0 {
-		d[jen.Id("Image")] = jen.Lit(floats)
-	}
-	if ins != nil {
-		d[jen.Id("Inputs")] = jen.Index().Qual(execPath, "Input").Values(append(ins, jen.Line())...)
 	}
 	for _, v := range f.Values {
 		for _, s := range e.sections[v] {
 			fixed = max(fixed, s.C)
 		}
 	}
-	d[jen.Id("Fixed")] = jen.Lit(fixed)
-	var outs []jen.Code
-	if err := e.slots(d); err != nil {
+	states, err := e.slots()
+	if err != nil {
 		return nil, err
 	}
+	var outs []jen.Code
 	for _, v := range f.Results {
 		if v.Op == ir.OpStore {
 			continue
@@ -458,32 +448,28 @@ func (e *entry) descriptor() (jen.Code, error) {
 		if _, ok := e.home[v]; ok && v.Op != ir.OpConcat {
 			return nil, fmt.Errorf("%s: result %s is a view of another value; plan has to copy it", f.Name, v.Name)
 		}
-		outs = append(outs, jen.Line().Values(jen.Dict{
-			jen.Id("Name"):     jen.Lit(v.Name),
-			jen.Id("Off"):      jen.Lit(int(v.Offset / 4)),
-			jen.Id("LD"):       jen.Lit(v.Attrs.Int("ld", 0)),
-			jen.Id("Cols"):     jen.Lit(v.Type.Cols()),
-			jen.Id("Sections"): sectionList(e.sections[v]),
-		}))
+		outs = append(outs, jen.Values(fields(field{"Name", v.Name}, field{"Off", int(v.Offset)}, field{"LD", v.Attrs.Int("ld", 0)},
+			field{"Cols", v.Type.Cols()}, field{"Sections", sectionList(e.sections[v])})...))
 	}
-	d[jen.Id("Outputs")] = jen.Index().Qual(execPath, "Output").Values(append(outs, jen.Line())...)
+	list = append(list, field{"Image", floats}, field{"Text", text}, field{"IDs", ids}, field{"Fixed", fixed},
+		field{"Inputs", records("Input", ins)}, states, field{"Outputs", records("Output", outs)},
+		field{"Arena", int(f.Arena)}, field{"Cost", e.cost()}, field{"Run", jen.Id(e.g.runName(f))})
 	name := e.g.funcName(f)
 	return jen.Commentf("%s describes function %s.", name, f.Name).Line().
-		Var().Id(name).Op("=").Qual(execPath, "Func").Values(d), nil
+		Var().Id(name).Op("=").Qual(execPath, "Func").Values(onLines(fields(list...))...), nil
 }
 
-// slots writes the states of the function: what it reads, or else begins.
-func (e *entry) slots(d jen.Dict) error {
-	f := e.f
-	list := func(n int, slot func(i int) (rows, cols int)) jen.Code {
-		return jen.Index().Qual(execPath, "Slot").ValuesFunc(func(g *jen.Group) {
-			for i := range n {
-				rows, cols := slot(i)
-				g.Line().Values(jen.Dict{jen.Id("Rows"): jen.Lit(rows), jen.Id("Cols"): jen.Lit(cols)})
-			}
-			g.Line()
-		})
+// records writes a slice of literals of a type of exec, one a line; nil for none.
+func records(typ string, list []jen.Code) any {
+	if len(list) == 0 {
+		return nil
 	}
+	return jen.Index().Qual(execPath, typ).Values(onLines(list)...)
+}
+
+// slots writes the states of the function: those it reads, or else those it begins. A function without has no such field.
+func (e *entry) slots() (field, error) {
+	f := e.f
 	stores := map[int]*ir.Value{}
 	for _, v := range f.Values {
 		if v.Op == ir.OpStore {
@@ -494,26 +480,27 @@ func (e *entry) slots(d jen.Dict) error {
 	n := max(len(states), len(stores))
 	for i := range n {
 		if stores[i] == nil || len(states) > 0 && len(states) != n {
-			return fmt.Errorf("%s: %d states and %d stores; want a store for every state, slots from 0 on", f.Name, len(states), len(stores))
+			return field{}, fmt.Errorf("%s: %d states and %d stores; want a store for every state, slots from 0 on", f.Name, len(states), len(stores))
 		}
 		if len(states) > 0 && !states[i].Type.Rows().T {
-			return fmt.Errorf("%s: state %s: %s has no row a word; want C+T rows", f.Name, states[i].Name, states[i].Type)
+			return field{}, fmt.Errorf("%s: state %s: %s has no row a word; want C+T rows", f.Name, states[i].Name, states[i].Type)
 		}
 	}
-	width := func(i int) int { return width(stores[i].Args[0]) }
-	switch {
-	case len(states) > 0:
-		d[jen.Id("States")] = list(n, func(i int) (int, int) { return states[i].Type.Rows().C, width(i) })
-	case n > 0:
-		d[jen.Id("Stores")] = list(n, func(i int) (int, int) { return stores[i].Type.Rows().C, width(i) })
+	key, first := "Stores", func(i int) ir.Dim { return stores[i].Type.Rows() }
+	if len(states) > 0 {
+		key, first = "States", func(i int) ir.Dim { return states[i].Type.Rows() }
 	}
-	return nil
+	var list []jen.Code
+	for i := range n {
+		list = append(list, jen.Values(fields(field{"Rows", first(i).C}, field{"Cols", width(stores[i].Args[0])})...))
+	}
+	return field{key, records("Slot", list)}, nil
 }
 
 // weightsFile writes the descriptors: where each op's weights are in the blob.
 func (g *generator) weightsFile() error {
 	file := g.newFile()
-	file.Comment("Positions count float32 values from the start of the weights; -1 is an absent one.")
+	file.Comment("Offsets are bytes from the start of the weights; -1: absent. A field that is left out is 0.")
 	file.Var().DefsFunc(func(defs *jen.Group) {
 		for _, d := range g.descriptors {
 			defs.Id(d.name).Op("=").Add(d.value)

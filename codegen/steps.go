@@ -28,11 +28,10 @@ var steps = map[*ir.Op]func(e *entry, v *ir.Value) (jen.Code, error){
 		if err != nil {
 			return nil, err
 		}
-		return e.call("AddRow", v, e.mat(v.Args[0]), jen.Lit(int(w.Offset/4)+v.Attrs.Int("row", 0)*w.Type.Cols())), nil
+		return e.call("AddRow", v, e.mat(v.Args[0]), jen.Lit(int(w.Offset)+v.Attrs.Int("row", 0)*w.Type.Cols()*w.Type.DType.Size())), nil
 	},
 	ir.OpSelect: func(e *entry, v *ir.Value) (jen.Code, error) {
-		row := jen.Qual(execPath, "Section").Values(sectionFields(v.Attrs.Dim("row")))
-		return e.call("Select", v, e.mat(v.Args[0]), e.g.sections(e.sections[v.Args[0]]), row), nil
+		return e.call("Select", v, e.mat(v.Args[0]), e.g.sections(e.sections[v.Args[0]]), sectionOf(v.Attrs.Dim("row"))), nil
 	},
 	ir.OpStore: keep,
 }
@@ -95,9 +94,15 @@ func keep(e *entry, v *ir.Value) (jen.Code, error) {
 	return jen.Id("e").Dot(method).Call(e.mat(x), jen.Lit(v.Attrs.Int("slot", 0))), nil
 }
 
-// call writes e.Method(dst, args...).
+// call writes e.Method(dst, args...), nil for an absent argument.
 func (e *entry) call(method string, v *ir.Value, args ...jen.Code) jen.Code {
-	return jen.Id("e").Dot(method).Call(append([]jen.Code{e.mat(v)}, args...)...)
+	args = append([]jen.Code{e.mat(v)}, args...)
+	for i, a := range args {
+		if a == nil {
+			args[i] = jen.Nil()
+		}
+	}
+	return jen.Id("e").Dot(method).Call(args...)
 }
 
 // work is call of a method that takes v's matrices and its scratch before what describes it.
@@ -143,31 +148,22 @@ func attention(method string) func(e *entry, v *ir.Value) (jen.Code, error) {
 			}
 			args = append(args, e.mat(a))
 		}
-		dict := jen.Dict{
-			jen.Id("Heads"): jen.Lit(heads),
-			jen.Id("D"):     jen.Lit(d),
-			jen.Id("DP"):    jen.Lit(asm.Ceil(d)),
-			jen.Id("Scale"): jen.Lit(v.Attrs.Float("scale", 0)),
-			jen.Id("Base2"): jen.Lit(v.Attrs.Int("base", 0) == 2),
-		}
-		name := v.Op.Name
+		list := []field{{"Heads", heads}, {"D", d}, {"DP", asm.Ceil(d)}, {"Scale", v.Attrs.Float("scale", 0)}, {"Base2", v.Attrs.Int("base", 0) == 2}}
+		name := "attention"
 		if v.Bundle != "" {
 			name += "." + v.Bundle
 			place := v.Attrs.Dim("at")
 			if place.T {
 				return nil, fmt.Errorf("the first query is row %s, which is no constant", place)
 			}
-			dict[jen.Id("At")] = jen.Lit(place.C)
-			dict[jen.Id("Bias")] = e.g.relBias(v.Bundle, keys.Type.Rows(), heads)
+			list = append(list, field{"Bias", e.g.relBias(v.Bundle, keys.Type.Rows(), heads)}, field{"At", place.C})
 		}
 		if prefix, ok := v.Attrs.Get("prefix"); ok {
 			name += ".prefix"
-			dict[jen.Id("Mask")] = jen.Op("&").Qual(execPath, "Mask").Values(jen.Dict{
-				jen.Id("Prefix"): jen.Qual(execPath, "Section").Values(sectionFields(prefix.Dim)),
-				jen.Id("At"):     jen.Qual(execPath, "Section").Values(sectionFields(v.Attrs.Dim("at"))),
-			})
+			mask := fields(field{"Prefix", sectionOf(prefix.Dim)}, field{"At", sectionOf(v.Attrs.Dim("at"))})
+			list = append(list, field{"Mask", jen.Op("&").Qual(execPath, "Mask").Values(mask...)})
 		}
-		desc := e.g.describe("Attention", name, dict)
+		desc := e.g.describe("Attention", name, fields(list...))
 		method, secs := method, []jen.Code{e.g.sections(e.sections[keys])}
 		if queries := v.Args[0]; v.Op == ir.OpCrossAttention {
 			switch {

@@ -20,14 +20,14 @@ type descriptor struct {
 
 // describe returns a pointer to the descriptor of the given type of exec and content,
 // which it adds to the package unless an equal one is there.
-func (g *generator) describe(typ, name string, value jen.Dict) jen.Code {
-	return jen.Op("&").Add(g.variable(name+"."+strings.ToLower(typ), jen.Qual(execPath, typ).Values(value)))
+func (g *generator) describe(typ, name string, values []jen.Code) jen.Code {
+	return jen.Op("&").Add(g.variable(name, jen.Qual(execPath, typ).Values(values...)))
 }
 
 // sections returns a list of sections. It is a variable of the package, since a list
 // in the function would be allocated at every call.
 func (g *generator) sections(secs []section) jen.Code {
-	name := "rows"
+	name := "sections"
 	for _, s := range secs {
 		name += "." + strings.ReplaceAll(s.String(), "+", ".")
 	}
@@ -47,14 +47,14 @@ func (g *generator) variable(name string, value *jen.Statement) jen.Code {
 	return jen.Id(d.name)
 }
 
-// offset is where a weight starts in the blob's payload, in floats, or -1 when the
+// offset is where a weight starts in the blob's payload, in bytes, or -1 when the
 // bundle has no such field.
 func (g *generator) offset(name string) int {
 	w := g.weights[name]
 	if w == nil {
 		return -1
 	}
-	return int(w.Offset / 4)
+	return int(w.Offset)
 }
 
 // need is the weight called name, packed, or an error.
@@ -66,18 +66,18 @@ func (g *generator) need(name string) (*ir.Weight, error) {
 	return w, nil
 }
 
-func (g *generator) linearValue(bundle string) (jen.Dict, *ir.Weight, error) {
-	w, err := g.need(bundle + ".w")
-	if err != nil {
+// linearValue describes the layer of a bundle; w is its matrix.
+func (g *generator) linearValue(bundle string) (values []jen.Code, w *ir.Weight, err error) {
+	if w, err = g.need(bundle + ".w"); err != nil {
 		return nil, nil, err
 	}
-	return stored(jen.Dict{
-		jen.Id("W"):    jen.Lit(g.offset(bundle + ".w")),
-		jen.Id("Bias"): jen.Lit(g.offset(bundle + ".b")),
-		jen.Id("K"):    jen.Lit(w.Type.Shape[1].C),
-		jen.Id("N"):    jen.Lit(w.Type.Shape[0].C),
-		jen.Id("Cut"):  g.cut(w.Type.Shape[1].C),
-	}, w), w, nil
+	return g.layer(bundle, w, w.Type.Shape[1].C, w.Type.Shape[0].C), w, nil
+}
+
+// layer describes a layer of k inputs and n outputs, whose matrix starts with w.
+func (g *generator) layer(bundle string, w *ir.Weight, k, n int) []jen.Code {
+	return fields(field{"W", int(w.Offset)}, field{"Bias", g.offset(bundle + ".b")}, field{"K", k}, field{"N", n},
+		storedIn(w), field{"Cut", g.cut(k)})
 }
 
 // cut returns how products of depth k are cut, a variable of the package.
@@ -100,34 +100,21 @@ weights are prefetched. Without Ahead the panels used next are prefetched meanwh
 	f.Var().DefsFunc(func(defs *jen.Group) {
 		for _, k := range slices.Sorted(maps.Keys(g.cuts)) {
 			c := asm.CutOf(k)
-			defs.Id(g.cuts[k]).Op("=").Qual(execPath, "Cut").Values(jen.Dict{
-				jen.Id("Passes"): jen.Lit(c.Passes),
-				jen.Id("Rows"): jen.Index().Qual(execPath, "RowClass").ValuesFunc(func(g *jen.Group) {
-					for _, r := range c.Rows {
-						var fields []jen.Code
-						for _, f := range []struct {
-							name string
-							n    int
-						}{{"Rows", r.Rows}, {"Block", r.Block}, {"Ahead", r.Ahead}} {
-							if f.n != 0 {
-								fields = append(fields, jen.Id(f.name).Op(":").Lit(f.n))
-							}
-						}
-						g.Line().Values(fields...)
-					}
-					g.Line()
-				}),
-			})
+			var classes []jen.Code
+			for _, r := range c.Rows {
+				classes = append(classes, jen.Values(fields(field{"Rows", r.Rows}, field{"Block", r.Block}, field{"Ahead", r.Ahead})...))
+			}
+			defs.Id(g.cuts[k]).Op("=").Qual(execPath, "Cut").Values(fields(field{"Passes", c.Passes}, field{"Rows", records("RowClass", classes)})...)
 		}
 	})
 }
 
-// stored adds to a descriptor what type w is stored in, unless it is float32.
-func stored(d jen.Dict, w *ir.Weight) jen.Dict {
-	if t := w.Type.DType; t != ir.F32 {
-		d[jen.Id("DType")] = jen.Qual(blobPath, t.Ident())
+// storedIn is the field of a descriptor that says the type of w's elements, unless it is float32.
+func storedIn(w *ir.Weight) field {
+	if w.Type.DType == ir.F32 {
+		return field{}
 	}
-	return d
+	return field{"DType", jen.Qual(blobPath, w.Type.DType.Ident())}
 }
 
 func (g *generator) linear(bundle, name string) (jen.Code, error) {
@@ -150,37 +137,22 @@ func (g *generator) projections(v *ir.Value) (jen.Code, error) {
 	if err != nil {
 		return nil, err
 	}
-	return g.describe("Linear", v.Bundle+"."+names, stored(jen.Dict{
-		jen.Id("W"):    jen.Lit(g.offset(first + ".w")),
-		jen.Id("Bias"): jen.Lit(g.offset(first + ".b")),
-		jen.Id("K"):    jen.Lit(v.Args[0].Type.Cols()),
-		jen.Id("N"):    jen.Lit(width(v)),
-		jen.Id("Cut"):  g.cut(v.Args[0].Type.Cols()),
-	}, w)), nil
-}
-
-func (g *generator) normValue(bundle string, n int, eps float64) jen.Dict {
-	return jen.Dict{
-		jen.Id("G"):   jen.Lit(g.offset(bundle + ".g")),
-		jen.Id("B"):   jen.Lit(g.offset(bundle + ".b")),
-		jen.Id("N"):   jen.Lit(n),
-		jen.Id("Eps"): jen.Lit(eps),
-	}
+	return g.describe("Linear", v.Bundle+"."+names, g.layer(first, w, v.Args[0].Type.Cols(), width(v))), nil
 }
 
 func (g *generator) norm(bundle string, n int, eps float64) (jen.Code, error) {
 	name := bundle
 	if g.offset(bundle+".g") < 0 {
-		name = fmt.Sprintf("bare%d", n)
+		name = fmt.Sprintf("norm%d", n)
 	}
-	return g.describe("Norm", name, g.normValue(bundle, n, eps)), nil
+	return g.describe("Norm", name, fields(field{"G", g.offset(bundle + ".g")}, field{"B", g.offset(bundle + ".b")}, field{"N", n}, field{"Eps", eps})), nil
 }
 
 // optionalNorm is the norm whose presence the attribute key says, or nil.
 func (g *generator) optionalNorm(v *ir.Value, bundle string, n int, key string) (jen.Code, error) {
 	a, ok := v.Attrs.Get(key)
 	if !ok {
-		return jen.Nil(), nil
+		return nil, nil
 	}
 	return g.norm(bundle, n, a.Float)
 }
@@ -203,13 +175,8 @@ func (g *generator) ffn(v *ir.Value) (jen.Code, error) {
 	if err != nil {
 		return nil, err
 	}
-	linear := func(d jen.Dict) jen.Code { return jen.Qual(execPath, "Linear").Values(d) }
-	return g.describe("FFN", v.Bundle, jen.Dict{
-		jen.Id("Norm1"): n1,
-		jen.Id("Fc1"):   linear(fc1),
-		jen.Id("Norm2"): n2,
-		jen.Id("Fc2"):   linear(fc2),
-	}), nil
+	linear := func(values []jen.Code) jen.Code { return jen.Qual(execPath, "Linear").Values(values...) }
+	return g.describe("FFN", v.Bundle, onLines(fields(field{"Norm1", n1}, field{"Fc1", linear(fc1)}, field{"Norm2", n2}, field{"Fc2", linear(fc2)}))), nil
 }
 
 // patches describes the embedding v of an image that begins at position at of the input.
@@ -219,16 +186,10 @@ func (g *generator) patches(v *ir.Value, at, patch int) (jen.Code, error) {
 	if err != nil {
 		return nil, err
 	}
-	return g.describe("Patches", bundle, jen.Dict{
-		jen.Id("Proj"):     jen.Qual(execPath, "Linear").Values(proj),
-		jen.Id("Cls"):      jen.Lit(g.offset(bundle + ".cls.w")),
-		jen.Id("Pos"):      jen.Lit(g.offset(bundle + ".pos.w")),
-		jen.Id("At"):       jen.Lit(at),
-		jen.Id("Height"):   jen.Lit(image[1].C),
-		jen.Id("Width"):    jen.Lit(image[2].C),
-		jen.Id("Patch"):    jen.Lit(patch),
-		jen.Id("Channels"): jen.Lit(image[0].C),
-	}), nil
+	return g.describe("Patches", bundle, fields(
+		field{"Proj", jen.Qual(execPath, "Linear").Values(proj...)},
+		field{"Cls", g.offset(bundle + ".cls.w")}, field{"Pos", g.offset(bundle + ".pos.w")}, field{"At", at},
+		field{"Height", image[1].C}, field{"Width", image[2].C}, field{"Patch", patch}, field{"Channels", image[0].C})), nil
 }
 
 // embed describes the lookup of texts whose first position is at.
@@ -237,39 +198,31 @@ func (g *generator) embed(bundle string, at ir.Dim) (jen.Code, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := jen.Dict{
-		jen.Id("Table"): jen.Lit(g.offset(bundle + ".tok.w")),
-		jen.Id("Pos"):   jen.Lit(g.offset(bundle + ".pos.w")),
-		jen.Id("D"):     jen.Lit(w.Type.Shape[1].C),
-		jen.Id("Vocab"): jen.Lit(w.Type.Shape[0].C),
-	}
+	list := []field{{"Table", g.offset(bundle + ".tok.w")}, {"Pos", g.offset(bundle + ".pos.w")},
+		{"D", w.Type.Shape[1].C}, {"Vocab", w.Type.Shape[0].C}, storedIn(w)}
 	name := bundle
 	if at != (ir.Dim{}) {
-		name += ".at"
-		d[jen.Id("At")] = jen.Qual(execPath, "Section").Values(sectionFields(at))
+		name += ".after." + at.String()
+		list = append(list, field{"At", sectionOf(at)})
 	}
-	return g.describe("Embed", name, stored(d, w)), nil
+	return g.describe("Embed", name, fields(list...)), nil
 }
 
 // relBias describes the tables of a relative position bias, as far as keys of that many
 // rows need them.
 func (g *generator) relBias(bundle string, keys ir.Dim, heads int) jen.Code {
-	offset := func(field string, need bool) jen.Code {
+	offset := func(table string, need bool) int {
 		if !need {
-			return jen.Lit(-1)
+			return -1
 		}
-		return jen.Lit(g.offset(bundle + "." + field))
+		return g.offset(bundle + "." + table)
 	}
-	d := jen.Dict{
-		jen.Id("Text"):  offset("text", keys.T),
-		jen.Id("Image"): offset("image", keys.C > 0),
-		jen.Id("Cross"): offset("cross", keys.T && keys.C > 0),
-	}
+	list := []field{{"Text", offset("text", keys.T)}, {"Image", offset("image", keys.C > 0)}, {"Cross", offset("cross", keys.T && keys.C > 0)}}
 	if keys.T {
-		d[jen.Id("Reach")] = jen.Lit(g.weights[bundle+".text"].Type.Rows().C / 2)
+		list = append(list, field{"Reach", g.weights[bundle+".text"].Type.Rows().C / 2})
 	}
 	if side, ok := ir.GridOf(keys.C); ok {
-		d[jen.Id("Grid")] = jen.Lit(side)
+		list = append(list, field{"Grid", side})
 	}
-	return g.describe("RelBias", bundle, d)
+	return g.describe("RelBias", bundle, fields(list...))
 }

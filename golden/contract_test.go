@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// TestOlderPackage holds that the first errors of a package which was written for the contract before say what to do: what
+// TestOlderPackage holds that the first errors of a package which was written for a contract before say what to do: what
 // the compiler comes to first in such a package is a function's argument or a list of kernels.
 func TestOlderPackage(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "old.go")
@@ -23,11 +23,13 @@ var levels = []*rt.Kernels{}
 const _ = rt.Contract1
 
 var Package = rt.Package{Contract: rt.Contract1}
+
+var newer = rt.Package{Contract: rt.Contract2}
 `), 0o666); err != nil {
 		t.Fatal(err)
 	}
 	out, err := exec.Command("go", "build", file).CombinedOutput()
-	if n := strings.Count(string(out), "run multiway build, or go generate"); err == nil || n != 3 {
-		t.Errorf("%d errors say what to do, want 3: %v\n%s", n, err, out)
+	if n := strings.Count(string(out), "run multiway build, or go generate"); err == nil || n != 4 {
+		t.Errorf("%d errors say what to do, want 4: %v\n%s", n, err, out)
 	}
 }

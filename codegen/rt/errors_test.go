@@ -64,7 +64,7 @@ func TestNotFinite(t *testing.T) {
 func TestDamagedWeights(t *testing.T) {
 	for _, bad := range []uint32{0x7fc00000, 0xffffffff, 0x7f800000} {
 		blob := tinyBlob(t)
-		at := len(blob) - 4*(tinyWeights-tinyFFN.Fc2.Bias)
+		at := len(blob) - (4*tinyWeights - tinyFFN.Fc2.Bias)
 		for i := range 4 {
 			blob[at+i] = byte(bad >> (8 * i))
 		}

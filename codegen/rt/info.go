@@ -33,7 +33,7 @@ func (m *Model) Info() Info {
 		Package: p.Name, Fingerprint: m.Fingerprint(), Level: m.kern.Level, CPULevels: kernel.Levels(), Threads: m.threads,
 		Rows: p.Rows, Text: p.Text, Vocab: p.Vocab,
 		Precision: cmp.Or(p.Precision, "f32"), Weights: m.blob.Size(), Source: m.blob.Source, HugePages: m.huge,
-		ArenaBytes: int64(m.arena) * 4, Kernels: append([]kernel.Info(nil), m.names...),
+		ArenaBytes: int64(m.arena), Kernels: append([]kernel.Info(nil), m.names...),
 	}
 	for _, f := range p.Funcs {
 		i.Entries = append(i.Entries, f.Info())

@@ -47,7 +47,7 @@ func stateBegin(e *exec.Exec) {
 
 func stateStep(e *exec.Exec) {
 	n := e.Rows(2, false)
-	kv, q := e.Mat(0, stateCols+16, n, stateCols), e.Mat(4000, 2*stateDP, n, 2*stateDP)
+	kv, q := e.Mat(0, stateCols+16, n, stateCols), e.Mat(16000, 2*stateDP, n, 2*stateDP)
 	for r, id := range e.IDs {
 		for j := range stateCols {
 			rowOf(kv, r)[j] = stateValue(int(id), j)
@@ -57,16 +57,16 @@ func stateStep(e *exec.Exec) {
 		}
 	}
 	e.StoreWord(kv, 0)
-	e.StateAttention(e.Mat(5000, 48, n, 2*stateD), q, kv, &stateAttention, stateTwo, stateTwo, 0)
+	e.StateAttention(e.Mat(20000, 48, n, 2*stateD), q, kv, &stateAttention, stateTwo, stateTwo, 0)
 }
 
 func statePackage(k *kernel.Table) *Package {
 	p := tinyPackage()
 	p.Kernels = []*kernel.Table{k}
 	p.Funcs = append(p.Funcs,
-		&exec.Func{Name: "begin", Image: tinyImage, Fixed: tinyFixed, Arena: 6200, Run: stateBegin, Stores: []exec.Slot{{Rows: tinyFixed, Cols: stateCols}}},
-		&exec.Func{Name: "step", Text: true, IDs: 2, Fixed: 2, Arena: 6200, Run: stateStep, States: []exec.Slot{{Rows: tinyFixed, Cols: stateCols}},
-			Outputs: []exec.Output{{Name: "rows", Off: 5000, LD: 48, Cols: 2 * stateD, Sections: stateTwo}}})
+		&exec.Func{Name: "begin", Image: tinyImage, Fixed: tinyFixed, Arena: 24800, Run: stateBegin, Stores: []exec.Slot{{Rows: tinyFixed, Cols: stateCols}}},
+		&exec.Func{Name: "step", Text: true, IDs: 2, Fixed: 2, Arena: 24800, Run: stateStep, States: []exec.Slot{{Rows: tinyFixed, Cols: stateCols}},
+			Outputs: []exec.Output{{Name: "rows", Off: 20000, LD: 48, Cols: 2 * stateD, Sections: stateTwo}}})
 	return p
 }
 

@@ -21,7 +21,7 @@ type Model struct {
 	base    *float32
 	threads int
 	huge    bool
-	arena   int // floats of a session
+	arena   int // bytes of a session
 
 	// open is held for reading by every call, for writing by Close.
 	open   sync.RWMutex

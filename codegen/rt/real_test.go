@@ -39,12 +39,12 @@ type layer struct {
 }
 
 func (l *layers) linear(rng *rand.Rand, k, n int) exec.Linear {
-	lin := exec.Linear{K: k, N: n, W: len(l.weights)}
+	lin := exec.Linear{K: k, N: n, W: 4 * len(l.weights)}
 	scale := float32(1 / math.Sqrt(float64(k)))
 	for range k * n {
 		l.weights = append(l.weights, (rng.Float32()*2-1)*scale)
 	}
-	lin.Bias = len(l.weights)
+	lin.Bias = 4 * len(l.weights)
 	for range n {
 		l.weights = append(l.weights, rng.Float32()*2-1)
 	}
@@ -78,13 +78,13 @@ func (l *layers) model(t testing.TB, steps string, opts ...rt.Option) *rt.Model 
 		t.Fatal(err)
 	}
 	ld, wide, deep := l.d+16, 3*l.d+16, l.hidden+16
-	size := l.rows * (3*ld + wide + deep)
+	size := 4 * l.rows * (3*ld + wide + deep)
 	run := func(secs []exec.Section) func(e *exec.Exec) {
 		return func(e *exec.Exec) {
 			rows := e.Rows(secs[0].C, secs[0].T)
-			x, i := e.Mat(0, ld, rows, l.d), e.Mat(l.rows*ld, wide, rows, 3*l.d)
-			c, t := e.Mat(l.rows*(ld+wide), ld, rows, l.d), e.Mat(l.rows*(2*ld+wide), ld, rows, l.d)
-			h := e.Mat(l.rows*(3*ld+wide), deep, rows, l.hidden)
+			x, i := e.Mat(0, ld, rows, l.d), e.Mat(4*l.rows*ld, wide, rows, 3*l.d)
+			c, t := e.Mat(4*l.rows*(ld+wide), ld, rows, l.d), e.Mat(4*l.rows*(2*ld+wide), ld, rows, l.d)
+			h := e.Mat(4*l.rows*(3*ld+wide), deep, rows, l.hidden)
 			for r := range rows {
 				e.Copy(x.Sub(r, 1), exec.Mat{P: &l.weights[r%97*16], LD: l.d, Rows: 1, Cols: l.d})
 			}
@@ -107,7 +107,7 @@ func (l *layers) model(t testing.TB, steps string, opts ...rt.Option) *rt.Model 
 	}
 	vision, language := []exec.Section{{C: l.fixed}}, []exec.Section{{T: true}}
 	p := &rt.Package{
-		Name: "layers", Contract: rt.Contract2, Layout: blob.LayoutHash(tensors), Kernels: kernels.F32, Rows: l.rows, Text: l.text, Vocab: 2,
+		Name: "layers", Contract: rt.Contract3, Layout: blob.LayoutHash(tensors), Kernels: kernels.F32, Rows: l.rows, Text: l.text, Vocab: 2,
 		Funcs: []*exec.Func{
 			{Name: "vision", Fixed: l.fixed, Arena: size, Run: run(vision), Outputs: []exec.Output{{Name: "x", LD: ld, Cols: l.d, Sections: vision}}},
 			{Name: "language", Text: true, Arena: size, Run: run(language), Outputs: []exec.Output{{Name: "x", LD: ld, Cols: l.d, Sections: language}}},

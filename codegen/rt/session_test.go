@@ -33,13 +33,13 @@ const (
 )
 
 var (
-	tinyPatches = exec.Patches{Proj: exec.Linear{W: 0, Bias: 192, K: 12, N: tinyD}, Cls: 208, Pos: 224, Height: 4, Width: 4, Patch: 2, Channels: 3}
-	tinyEmbed   = exec.Embed{Table: 304, Pos: 784, D: tinyD, Vocab: tinyVocab}
+	tinyPatches = exec.Patches{Proj: exec.Linear{W: 0, Bias: 768, K: 12, N: tinyD}, Cls: 832, Pos: 896, Height: 4, Width: 4, Patch: 2, Channels: 3}
+	tinyEmbed   = exec.Embed{Table: 1216, Pos: 3136, D: tinyD, Vocab: tinyVocab}
 	tinyNorm    = exec.Norm{G: -1, B: -1, N: tinyD, Eps: 1e-5}
-	tinyQKV     = exec.Linear{W: 880, Bias: 1648, K: tinyD, N: 3 * tinyD}
-	tinyOut     = exec.Linear{W: 1696, Bias: -1, K: tinyD, N: tinyD}
+	tinyQKV     = exec.Linear{W: 3520, Bias: 6592, K: tinyD, N: 3 * tinyD}
+	tinyOut     = exec.Linear{W: 6784, Bias: -1, K: tinyD, N: tinyD}
 	tinyAttn    = exec.Attention{Heads: 1, D: tinyD, DP: tinyD, Scale: 1, Base2: true}
-	tinyFFN     = exec.FFN{Norm1: &tinyNorm, Fc1: exec.Linear{W: 1952, Bias: 2464, K: tinyD, N: 20}, Fc2: exec.Linear{W: 2496, Bias: 2816, K: 20, N: tinyD}}
+	tinyFFN     = exec.FFN{Norm1: &tinyNorm, Fc1: exec.Linear{W: 7808, Bias: 9856, K: tinyD, N: 20}, Fc2: exec.Linear{W: 9984, Bias: 11264, K: 20, N: tinyD}}
 	tinyPair    = []exec.Section{{C: tinyFixed}, {T: true}}
 )
 
@@ -49,17 +49,17 @@ func tinyPairRun(e *exec.Exec) {
 	const ld = 32
 	v, l := e.Rows(tinyFixed, false), e.Rows(0, true)
 	x := e.Mat(0, ld, v+l, tinyD)
-	i := e.Mat(1000, 48, v+l, 3*tinyD)
-	c := e.Mat(3000, ld, v+l, tinyD)
-	t := e.Mat(4000, ld, 8, tinyD)
-	h := e.Mat(5000, 48, 8, 20)
-	e.EmbedPatches(x.Sub(0, v), e.Mat(1000, ld, 4, 12), &tinyPatches)
+	i := e.Mat(4000, 48, v+l, 3*tinyD)
+	c := e.Mat(12000, ld, v+l, tinyD)
+	t := e.Mat(16000, ld, 8, tinyD)
+	h := e.Mat(20000, 48, 8, 20)
+	e.EmbedPatches(x.Sub(0, v), e.Mat(4000, ld, 4, 12), &tinyPatches)
 	e.EmbedText(x.Sub(v, l), &tinyEmbed)
 	e.QKV(i, x, t, &tinyNorm, &tinyQKV)
 	e.SelfAttention(c, i, &tinyAttn, tinyPair)
 	e.AttnOut(x, c, x, t, &tinyNorm, &tinyOut)
 	e.FFN(x, x, t, h, &tinyFFN)
-	e.Select(e.Mat(6000, 16, e.B, tinyD), x, tinyPair, exec.Section{C: tinyFixed})
+	e.Select(e.Mat(24000, 16, e.B, tinyD), x, tinyPair, exec.Section{C: tinyFixed})
 }
 
 func tinyTextRun(e *exec.Exec) {
@@ -72,13 +72,13 @@ var tinyTensors = []blob.Tensor{{Name: "@all", DType: blob.F32, Shape: []int{tin
 
 func tinyPackage() *Package {
 	return &Package{
-		Name: "tiny", Contract: Contract2, Layout: blob.LayoutHash(tinyTensors), Rows: tinyRows, Text: tinyText, Vocab: tinyVocab,
+		Name: "tiny", Contract: Contract3, Layout: blob.LayoutHash(tinyTensors), Rows: tinyRows, Text: tinyText, Vocab: tinyVocab,
 		Kernels: []*kernel.Table{kerneltest.Naive("generic", 6, 16)},
 		Funcs: []*exec.Func{
-			{Name: "pair", Image: tinyImage, Text: true, Fixed: tinyFixed, Arena: 6200, Run: tinyPairRun, Outputs: []exec.Output{
-				{Name: "first", Off: 6000, LD: 16, Cols: tinyD, Sections: []exec.Section{{C: 1}}}, {Name: "rows", LD: 32, Cols: tinyD, Sections: tinyPair},
+			{Name: "pair", Image: tinyImage, Text: true, Fixed: tinyFixed, Arena: 24800, Run: tinyPairRun, Outputs: []exec.Output{
+				{Name: "first", Off: 24000, LD: 16, Cols: tinyD, Sections: []exec.Section{{C: 1}}}, {Name: "rows", LD: 32, Cols: tinyD, Sections: tinyPair},
 			}},
-			{Name: "language", Text: true, Arena: 400, Run: tinyTextRun, Outputs: []exec.Output{{Name: "rows", LD: 32, Cols: tinyD, Sections: []exec.Section{{T: true}}}}},
+			{Name: "language", Text: true, Arena: 1600, Run: tinyTextRun, Outputs: []exec.Output{{Name: "rows", LD: 32, Cols: tinyD, Sections: []exec.Section{{T: true}}}}},
 		},
 	}
 }

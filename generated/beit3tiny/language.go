@@ -6,70 +6,60 @@ import "github.com/multiway-go/multiway/codegen/rt/exec"
 
 // runLanguage runs function language over the packed rows of e's batch, one step a line.
 func runLanguage(e *exec.Exec) {
+	rowsT := e.Rows(0, true)
+
 	// language = embed ids, @language.embed {kernel=go ld=32} : f32[T,24] at 18432
-	language := e.Mat(4608, 32, e.Rows(0, true), 24)
-	e.EmbedText(language, &languageEmbedEmbed)
+	language := e.Mat(18432, 32, rowsT, 24)
+	e.EmbedText(language, &languageEmbed)
 
 	// i0    = qkv language, @l0.attn.language~f {eps=1e-05 heads=2 kernel=gemm_f32 ld=96 tmp=24576} : f32[T,72] at 0
-	i0 := e.Mat(0, 96, e.Rows(0, true), 96)
-	e.QKV(i0, language, e.Mat(6144, 32, e.Rows(0, true), 24), &bare24Norm, &l0AttnLanguageFQkvLinear)
+	i0 := e.Mat(0, 96, rowsT, 96)
+	e.QKV(i0, language, e.Mat(24576, 32, rowsT, 24), &norm24, &l0AttnLanguageFQKV)
 
 	// c0    = selfattention i0 {heads=2 scale=1 base=2 kernel=gemm_f32 ld=32} : f32[T,24] at 24576
-	c0 := e.Mat(6144, 32, e.Rows(0, true), 24)
-	e.SelfAttention(c0, i0, &selfattentionAttention, rowsT)
+	c0 := e.Mat(24576, 32, rowsT, 24)
+	e.SelfAttention(c0, i0, &attention, sectionsT)
 
 	// a0    = attnout c0, language, @l0.attn.language~f {eps=1e-05 kernel=gemm_f32 ld=32 tmp=0} : f32[T,24] at 18432
-	a0 := e.Mat(4608, 32, e.Rows(0, true), 24)
-	e.AttnOut(a0, c0, language, e.Mat(0, 32, e.Rows(0, true), 24), &bare24Norm, &l0AttnLanguageFOutLinear)
+	a0 := e.Mat(18432, 32, rowsT, 24)
+	e.AttnOut(a0, c0, language, e.Mat(0, 32, rowsT, 24), &norm24, &l0AttnLanguageFOut)
 
 	// y0    = ffn a0, @l0.ffn.language~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=32 tmp=9216 hidden=0 block=48} : f32[T,24] at 18432
-	y0 := e.Mat(4608, 32, e.Rows(0, true), 24)
-	e.FFN(y0, a0, e.Mat(2304, 32, min(e.Rows(0, true), 48), 24), e.Mat(0, 48, min(e.Rows(0, true), 48), 40), &l0FfnLanguageFFfn)
+	y0 := e.Mat(18432, 32, rowsT, 24)
+	e.FFN(y0, a0, e.Mat(9216, 32, min(rowsT, 48), 24), e.Mat(0, 48, min(rowsT, 48), 40), &l0FFNLanguageF)
 
 	// i1    = qkv y0, @l1.attn.language~f {eps=1e-05 heads=2 kernel=gemm_f32 ld=96 tmp=24576} : f32[T,72] at 0
-	i1 := e.Mat(0, 96, e.Rows(0, true), 96)
-	e.QKV(i1, y0, e.Mat(6144, 32, e.Rows(0, true), 24), &bare24Norm, &l1AttnLanguageFQkvLinear)
+	i1 := e.Mat(0, 96, rowsT, 96)
+	e.QKV(i1, y0, e.Mat(24576, 32, rowsT, 24), &norm24, &l1AttnLanguageFQKV)
 
 	// c1    = selfattention i1 {heads=2 scale=1 base=2 kernel=gemm_f32 ld=32} : f32[T,24] at 24576
-	c1 := e.Mat(6144, 32, e.Rows(0, true), 24)
-	e.SelfAttention(c1, i1, &selfattentionAttention, rowsT)
+	c1 := e.Mat(24576, 32, rowsT, 24)
+	e.SelfAttention(c1, i1, &attention, sectionsT)
 
 	// a1    = attnout c1, y0, @l1.attn.language~f {eps=1e-05 kernel=gemm_f32 ld=32 tmp=0} : f32[T,24] at 18432
-	a1 := e.Mat(4608, 32, e.Rows(0, true), 24)
-	e.AttnOut(a1, c1, y0, e.Mat(0, 32, e.Rows(0, true), 24), &bare24Norm, &l1AttnLanguageFOutLinear)
+	a1 := e.Mat(18432, 32, rowsT, 24)
+	e.AttnOut(a1, c1, y0, e.Mat(0, 32, rowsT, 24), &norm24, &l1AttnLanguageFOut)
 
 	// y1    = ffn a1, @l1.ffn.language~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=32 tmp=9216 hidden=0 block=48} : f32[T,24] at 18432
-	y1 := e.Mat(4608, 32, e.Rows(0, true), 24)
-	e.FFN(y1, a1, e.Mat(2304, 32, min(e.Rows(0, true), 48), 24), e.Mat(0, 48, min(e.Rows(0, true), 48), 40), &l1FfnLanguageFFfn)
+	y1 := e.Mat(18432, 32, rowsT, 24)
+	e.FFN(y1, a1, e.Mat(9216, 32, min(rowsT, 48), 24), e.Mat(0, 48, min(rowsT, 48), 40), &l1FFNLanguageF)
 
 	// encoder_out = layernorm y1, @final.language {eps=1e-05 kernel=layernorm_f32 ld=32} : f32[T,24] at 18432
-	e.LayerNorm(e.Mat(4608, 32, e.Rows(0, true), 24), y1, &finalLanguageNorm)
+	e.LayerNorm(e.Mat(18432, 32, rowsT, 24), y1, &finalLanguage)
 }
 
 // fnLanguage describes function language.
 var fnLanguage = exec.Func{
-	Arena: 7680,
-	Cost: exec.Cost{
-		FLOPs:  [3]int64{0, 16896, 192},
-		Row:    292,
-		Seq:    0,
-		Weight: 35264,
-	},
-	Fixed: 0,
-	Kind:  "text",
-	Name:  "language",
-	Outputs: []exec.Output{
-		{
-			Cols:     24,
-			LD:       32,
-			Name:     "encoder_out",
-			Off:      4608,
-			Sections: []exec.Section{{T: true}},
-		},
-	},
-	Run:  runLanguage,
+	Name: "language",
 	Task: "encode",
+	Kind: "text",
 	Text: true,
+	Outputs: []exec.Output{
+		{Name: "encoder_out", Off: 18432, LD: 32, Cols: 24, Sections: []exec.Section{{T: true}}},
+	},
+	Arena: 30720,
+	Cost:  exec.Cost{FLOPs: [3]int64{0, 16896, 192}, Weight: 35264, Row: 292},
+	Run:   runLanguage,
 }
 
-const _ = allFilesOfBuild_fe6341b79e42_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_a30f73f39603_elseRunMultiwayBuildAgain

@@ -6,86 +6,78 @@ import "github.com/multiway-go/multiway/codegen/rt/exec"
 
 // runLanguageRetrieval runs function language_retrieval over the packed rows of e's batch, one step a line.
 func runLanguageRetrieval(e *exec.Exec) {
+	rowsT := e.Rows(0, true)
+	rows1 := e.Rows(1, false)
+
 	// language = embed ids, @language.embed {kernel=go ld=32} : f32[T,24] at 18432
-	language := e.Mat(4608, 32, e.Rows(0, true), 24)
-	e.EmbedText(language, &languageEmbedEmbed)
+	language := e.Mat(18432, 32, rowsT, 24)
+	e.EmbedText(language, &languageEmbed)
 
 	// i0    = qkv language, @l0.attn.language~f {eps=1e-05 heads=2 kernel=gemm_f32 ld=96 tmp=24576} : f32[T,72] at 0
-	i0 := e.Mat(0, 96, e.Rows(0, true), 96)
-	e.QKV(i0, language, e.Mat(6144, 32, e.Rows(0, true), 24), &bare24Norm, &l0AttnLanguageFQkvLinear)
+	i0 := e.Mat(0, 96, rowsT, 96)
+	e.QKV(i0, language, e.Mat(24576, 32, rowsT, 24), &norm24, &l0AttnLanguageFQKV)
 
 	// c0    = selfattention i0 {heads=2 scale=1 base=2 kernel=gemm_f32 ld=32} : f32[T,24] at 24576
-	c0 := e.Mat(6144, 32, e.Rows(0, true), 24)
-	e.SelfAttention(c0, i0, &selfattentionAttention, rowsT)
+	c0 := e.Mat(24576, 32, rowsT, 24)
+	e.SelfAttention(c0, i0, &attention, sectionsT)
 
 	// a0    = attnout c0, language, @l0.attn.language~f {eps=1e-05 kernel=gemm_f32 ld=32 tmp=0} : f32[T,24] at 18432
-	a0 := e.Mat(4608, 32, e.Rows(0, true), 24)
-	e.AttnOut(a0, c0, language, e.Mat(0, 32, e.Rows(0, true), 24), &bare24Norm, &l0AttnLanguageFOutLinear)
+	a0 := e.Mat(18432, 32, rowsT, 24)
+	e.AttnOut(a0, c0, language, e.Mat(0, 32, rowsT, 24), &norm24, &l0AttnLanguageFOut)
 
 	// y0    = ffn a0, @l0.ffn.language~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=32 tmp=9216 hidden=0 block=48} : f32[T,24] at 18432
-	y0 := e.Mat(4608, 32, e.Rows(0, true), 24)
-	e.FFN(y0, a0, e.Mat(2304, 32, min(e.Rows(0, true), 48), 24), e.Mat(0, 48, min(e.Rows(0, true), 48), 40), &l0FfnLanguageFFfn)
+	y0 := e.Mat(18432, 32, rowsT, 24)
+	e.FFN(y0, a0, e.Mat(9216, 32, min(rowsT, 48), 24), e.Mat(0, 48, min(rowsT, 48), 40), &l0FFNLanguageF)
 
 	// y0.0  = select y0 {row=0 kernel=go ld=32} : f32[1,24] at 12288
-	y00 := e.Mat(3072, 32, e.Rows(1, false), 24)
-	e.Select(y00, y0, rowsT, exec.Section{})
+	y00 := e.Mat(12288, 32, rows1, 24)
+	e.Select(y00, y0, sectionsT, exec.Section{})
 
 	// i1.0  = qkv y0.0, @l1.attn.language~f {eps=1e-05 heads=2 parts=q kernel=gemm_f32 ld=32 tmp=0} : f32[1,24] at 24576
-	i10 := e.Mat(6144, 32, e.Rows(1, false), 32)
-	e.QKV(i10, y00, e.Mat(0, 32, e.Rows(1, false), 24), &bare24Norm, &l1AttnLanguageFQLinear)
+	i10 := e.Mat(24576, 32, rows1, 32)
+	e.QKV(i10, y00, e.Mat(0, 32, rows1, 24), &norm24, &l1AttnLanguageFQ)
 
 	// i1    = qkv y0, @l1.attn.language~f {eps=1e-05 heads=2 parts=kv kernel=gemm_f32 ld=64 tmp=30720} : f32[T,48] at 0
-	i1 := e.Mat(0, 64, e.Rows(0, true), 64)
-	e.QKV(i1, y0, e.Mat(7680, 32, e.Rows(0, true), 24), &bare24Norm, &l1AttnLanguageFKvLinear)
+	i1 := e.Mat(0, 64, rowsT, 64)
+	e.QKV(i1, y0, e.Mat(30720, 32, rowsT, 24), &norm24, &l1AttnLanguageFKV)
 
 	// c1.0  = crossattention i1.0, i1 {heads=2 scale=1 base=2 kernel=gemm_f32 ld=32} : f32[1,24] at 18432
-	c10 := e.Mat(4608, 32, e.Rows(1, false), 24)
-	e.CrossAttention(c10, i10, i1, &selfattentionAttention, rowsT)
+	c10 := e.Mat(18432, 32, rows1, 24)
+	e.CrossAttention(c10, i10, i1, &attention, sectionsT)
 
 	// a1.0  = attnout c1.0, y0.0, @l1.attn.language~f {eps=1e-05 kernel=gemm_f32 ld=32 tmp=0} : f32[1,24] at 12288
-	a10 := e.Mat(3072, 32, e.Rows(1, false), 24)
-	e.AttnOut(a10, c10, y00, e.Mat(0, 32, e.Rows(1, false), 24), &bare24Norm, &l1AttnLanguageFOutLinear)
+	a10 := e.Mat(12288, 32, rows1, 24)
+	e.AttnOut(a10, c10, y00, e.Mat(0, 32, rows1, 24), &norm24, &l1AttnLanguageFOut)
 
 	// y1.0  = ffn a1.0, @l1.ffn.language~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=32 tmp=18432 hidden=0 block=48} : f32[1,24] at 12288
-	y10 := e.Mat(3072, 32, e.Rows(1, false), 24)
-	e.FFN(y10, a10, e.Mat(4608, 32, min(e.Rows(1, false), 48), 24), e.Mat(0, 48, min(e.Rows(1, false), 48), 40), &l1FfnLanguageFFfn)
+	y10 := e.Mat(12288, 32, rows1, 24)
+	e.FFN(y10, a10, e.Mat(18432, 32, min(rows1, 48), 24), e.Mat(0, 48, min(rows1, 48), 40), &l1FFNLanguageF)
 
 	// s     = layernorm y1.0 {eps=1e-05 kernel=layernorm_f32 ld=32} : f32[1,24] at 12288
-	s := e.Mat(3072, 32, e.Rows(1, false), 24)
-	e.LayerNorm(s, y10, &bare24Norm)
+	s := e.Mat(12288, 32, rows1, 24)
+	e.LayerNorm(s, y10, &norm24)
 
 	// h     = linear s, @retrieval~f.language {kernel=gemm_f32 ld=32} : f32[1,24] at 0
-	h := e.Mat(0, 32, e.Rows(1, false), 24)
-	e.Linear(h, s, &retrievalFLanguageLinear)
+	h := e.Mat(0, 32, rows1, 24)
+	e.Linear(h, s, &retrievalFLanguage)
 
 	// language_cls = l2norm h {floor=1e-12 kernel=go ld=32} : f32[1,24] at 0
-	e.L2Norm(e.Mat(0, 32, e.Rows(1, false), 24), h, 1e-12)
+	e.L2Norm(e.Mat(0, 32, rows1, 24), h, 1e-12)
 }
 
 // fnLanguageRetrieval describes function language_retrieval.
 var fnLanguageRetrieval = exec.Func{
-	Arena: 9216,
-	Cost: exec.Cost{
-		FLOPs:  [3]int64{7296, 10848, 96},
-		Row:    196,
-		Seq:    96,
-		Weight: 37472,
-	},
-	Fixed: 1,
-	Kind:  "text",
 	Name:  "language_retrieval",
+	Task:  "retrieval",
+	Kind:  "text",
+	Text:  true,
+	Fixed: 1,
 	Outputs: []exec.Output{
-		{
-			Cols:     24,
-			LD:       32,
-			Name:     "language_cls",
-			Off:      0,
-			Sections: []exec.Section{{C: 1}},
-		},
+		{Name: "language_cls", LD: 32, Cols: 24, Sections: []exec.Section{{C: 1}}},
 	},
-	Run:  runLanguageRetrieval,
-	Task: "retrieval",
-	Text: true,
+	Arena: 36864,
+	Cost:  exec.Cost{FLOPs: [3]int64{7296, 10848, 96}, Weight: 37472, Seq: 96, Row: 196},
+	Run:   runLanguageRetrieval,
 }
 
-const _ = allFilesOfBuild_fe6341b79e42_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_a30f73f39603_elseRunMultiwayBuildAgain

@@ -22,6 +22,7 @@ import (
 	"math"
 
 	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/blob"
 	"github.com/multiway-go/multiway/codegen/rt/exec"
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
 	"github.com/multiway-go/multiway/codegen/rt/task"
@@ -38,14 +39,16 @@ var vocab []byte
 //go:embed check.json
 var vectors []byte
 
-// This package was written for the second contract between generated code and the runtime.
-const _ = rt.Contract2
+// This package was written for the third contract between generated code and the runtime.
+const _ = rt.Contract3
 
 // Package describes the compiled model. It is read-only.
 var Package = rt.Package{
-	Blob:     weights,
-	Computes: [32]byte{0x63, 0x4e, 0xc3, 0xd4, 0x90, 0xba, 0x5e, 0x90, 0x39, 0xa7, 0x93, 0xa8, 0x51, 0xa0, 0x96, 0x79, 0xa4, 0xd8, 0xfe, 0x65, 0x37, 0x90, 0x75, 0xd8, 0xfd, 0xb7, 0x1c, 0x8b, 0x01, 0xc3, 0x60, 0xd0},
-	Contract: rt.Contract2,
+	Name:     "beit3tiny",
+	Contract: rt.Contract3,
+	Layout:   blob.Sum("1a0959b3f341c5a7988e06e033c5b9355e1bae3d47bc486ee81f447aa68c495d"),
+	Hash:     blob.Sum("c286e7e877c372e4d05c9da396bd68d5d1195efa215ce3b90b7e82f4ce46af42"),
+	Computes: blob.Sum("634ec3d490ba5e9039a793a851a09679a4d8fe65379075d8fdb71c8b01c360d0"),
 	Funcs: []*exec.Func{
 		&fnVision,
 		&fnVisionRetrieval,
@@ -54,14 +57,12 @@ var Package = rt.Package{
 		&fnLanguageRetrieval,
 		&fnPair,
 	},
-	Hash:      [32]byte{0xc2, 0x86, 0xe7, 0xe8, 0x77, 0xc3, 0x72, 0xe4, 0xd0, 0x5c, 0x9d, 0xa3, 0x96, 0xbd, 0x68, 0xd5, 0xd1, 0x19, 0x5e, 0xfa, 0x21, 0x5c, 0xe3, 0xb9, 0x0b, 0x7e, 0x82, 0xf4, 0xce, 0x46, 0xaf, 0x42},
 	Kernels:   kernels.F32,
-	Layout:    [32]byte{0x1a, 0x09, 0x59, 0xb3, 0xf3, 0x41, 0xc5, 0xa7, 0x98, 0x8e, 0x06, 0xe0, 0x33, 0xc5, 0xb9, 0x35, 0x5e, 0x1b, 0xae, 0x3d, 0x47, 0xbc, 0x48, 0x6e, 0xe8, 0x1f, 0x44, 0x7a, 0xa6, 0x8c, 0x49, 0x5d},
-	Name:      "beit3tiny",
-	Precision: "f32",
 	Rows:      48,
 	Text:      12,
 	Vocab:     141,
+	Precision: "f32",
+	Blob:      weights,
 }
 
 // How matrix products are cut to fit the caches, by their depth: the passes over a panel of
@@ -69,30 +70,21 @@ var Package = rt.Package{
 // are multiplied by one panel after the other, and how many cache lines ahead of their use
 // weights are prefetched. Without Ahead the panels used next are prefetched meanwhile.
 var (
-	cut24 = exec.Cut{
-		Passes: 1,
-		Rows: []exec.RowClass{
-			{Rows: 11, Ahead: 24},
-			{Rows: 12800},
-			{Block: 6720},
-		},
-	}
-	cut40 = exec.Cut{
-		Passes: 1,
-		Rows: []exec.RowClass{
-			{Rows: 11, Ahead: 24},
-			{Rows: 7680},
-			{Block: 4032},
-		},
-	}
-	cut192 = exec.Cut{
-		Passes: 1,
-		Rows: []exec.RowClass{
-			{Rows: 11, Ahead: 24},
-			{Rows: 1600},
-			{Block: 840},
-		},
-	}
+	cut24 = exec.Cut{Passes: 1, Rows: []exec.RowClass{
+		{Rows: 11, Ahead: 24},
+		{Rows: 12800},
+		{Block: 6720},
+	}}
+	cut40 = exec.Cut{Passes: 1, Rows: []exec.RowClass{
+		{Rows: 11, Ahead: 24},
+		{Rows: 7680},
+		{Block: 4032},
+	}}
+	cut192 = exec.Cut{Passes: 1, Rows: []exec.RowClass{
+		{Rows: 11, Ahead: 24},
+		{Rows: 1600},
+		{Block: 840},
+	}}
 )
 
 // input says how the model takes pictures and texts.
@@ -300,4 +292,4 @@ func (s *Session) Pair(batch []rt.Seq) (*rt.Result, error) {
 }
 
 // The files of the package are of one build: each names this constant.
-const allFilesOfBuild_fe6341b79e42_elseRunMultiwayBuildAgain = true
+const allFilesOfBuild_a30f73f39603_elseRunMultiwayBuildAgain = true

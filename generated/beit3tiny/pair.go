@@ -6,124 +6,118 @@ import "github.com/multiway-go/multiway/codegen/rt/exec"
 
 // runPair runs function pair over the packed rows of e's batch, one step a line.
 func runPair(e *exec.Exec) {
+	rows10 := e.Rows(10, false)
+	rows9 := e.Rows(9, false)
+	rowsT := e.Rows(0, true)
+	rows10T := e.Rows(10, true)
+
 	// vision = embed_patches image, @vision.embed {patch=8 kernel=gemm_f32 ld=32 tmp=0} : f32[10,24] at 51200
-	vision := e.Mat(12800, 32, e.Rows(10, false), 24)
-	e.EmbedPatches(vision, e.Mat(0, 192, e.Rows(9, false), 192), &visionEmbedPatches)
+	vision := e.Mat(51200, 32, rows10, 24)
+	e.EmbedPatches(vision, e.Mat(0, 192, rows9, 192), &visionEmbed)
 
 	// language = embed ids, @language.embed {kernel=go ld=32} : f32[T,24] at 45056
-	language := e.Mat(11264, 32, e.Rows(0, true), 24)
-	e.EmbedText(language, &languageEmbedEmbed)
+	language := e.Mat(45056, 32, rowsT, 24)
+	e.EmbedText(language, &languageEmbed)
 
 	// i0.v  = qkv vision, @l0.attn.vision~f {eps=1e-05 heads=2 kernel=gemm_f32 ld=96 tmp=33792} : f32[10,72] at 0
-	i0V := e.Mat(0, 96, e.Rows(10, true), 96).Sub(0, e.Rows(10, false))
-	e.QKV(i0V, vision, e.Mat(8448, 32, e.Rows(10, false), 24), &bare24Norm, &l0AttnVisionFQkvLinear)
+	i0V := e.Mat(0, 96, rows10T, 96).Sub(0, rows10)
+	e.QKV(i0V, vision, e.Mat(33792, 32, rows10, 24), &norm24, &l0AttnVisionFQKV)
 
 	// i0.l  = qkv language, @l0.attn.language~f {eps=1e-05 heads=2 kernel=gemm_f32 ld=96 tmp=33792} : f32[T,72] at 0
-	i0L := e.Mat(0, 96, e.Rows(10, true), 96).Sub(e.Rows(10, false), e.Rows(0, true))
-	e.QKV(i0L, language, e.Mat(8448, 32, e.Rows(0, true), 24), &bare24Norm, &l0AttnLanguageFQkvLinear)
+	i0L := e.Mat(0, 96, rows10T, 96).Sub(rows10, rowsT)
+	e.QKV(i0L, language, e.Mat(33792, 32, rowsT, 24), &norm24, &l0AttnLanguageFQKV)
 
 	// i0    = concat i0.v, i0.l {ld=96} : f32[10+T,72] at 0
-	i0 := e.Mat(0, 96, e.Rows(10, true), 96)
+	i0 := e.Mat(0, 96, rows10T, 96)
 
 	// c0    = selfattention i0 {heads=2 scale=1 base=2 kernel=gemm_f32 ld=32} : f32[10+T,24] at 33792
-	c0 := e.Mat(8448, 32, e.Rows(10, true), 24)
-	e.SelfAttention(c0, i0, &selfattentionAttention, rows10T)
+	c0 := e.Mat(33792, 32, rows10T, 24)
+	e.SelfAttention(c0, i0, &attention, sections10T)
 
 	// c0.v  = rows c0 {at=0 len=10 ld=32} : f32[10,24] at 33792
-	c0V := c0.Sub(0, e.Rows(10, false))
+	c0V := c0.Sub(0, rows10)
 
 	// c0.l  = rows c0 {at=10 len=T ld=32} : f32[T,24] at 33792
-	c0L := c0.Sub(e.Rows(10, false), e.Rows(0, true))
+	c0L := c0.Sub(rows10, rowsT)
 
 	// a0.v  = attnout c0.v, vision, @l0.attn.vision~f {eps=1e-05 kernel=gemm_f32 ld=32 tmp=0} : f32[10,24] at 51200
-	a0V := e.Mat(12800, 32, e.Rows(10, false), 24)
-	e.AttnOut(a0V, c0V, vision, e.Mat(0, 32, e.Rows(10, false), 24), &bare24Norm, &l0AttnVisionFOutLinear)
+	a0V := e.Mat(51200, 32, rows10, 24)
+	e.AttnOut(a0V, c0V, vision, e.Mat(0, 32, rows10, 24), &norm24, &l0AttnVisionFOut)
 
 	// a0.l  = attnout c0.l, language, @l0.attn.language~f {eps=1e-05 kernel=gemm_f32 ld=32 tmp=0} : f32[T,24] at 45056
-	a0L := e.Mat(11264, 32, e.Rows(0, true), 24)
-	e.AttnOut(a0L, c0L, language, e.Mat(0, 32, e.Rows(0, true), 24), &bare24Norm, &l0AttnLanguageFOutLinear)
+	a0L := e.Mat(45056, 32, rowsT, 24)
+	e.AttnOut(a0L, c0L, language, e.Mat(0, 32, rowsT, 24), &norm24, &l0AttnLanguageFOut)
 
 	// y0.v  = ffn a0.v, @l0.ffn.vision~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=32 tmp=7680 hidden=0 block=40} : f32[10,24] at 51200
-	y0V := e.Mat(12800, 32, e.Rows(10, false), 24)
-	e.FFN(y0V, a0V, e.Mat(1920, 32, min(e.Rows(10, false), 40), 24), e.Mat(0, 48, min(e.Rows(10, false), 40), 40), &l0FfnVisionFFfn)
+	y0V := e.Mat(51200, 32, rows10, 24)
+	e.FFN(y0V, a0V, e.Mat(7680, 32, min(rows10, 40), 24), e.Mat(0, 48, min(rows10, 40), 40), &l0FFNVisionF)
 
 	// y0.l  = ffn a0.l, @l0.ffn.language~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=32 tmp=9216 hidden=0 block=48} : f32[T,24] at 45056
-	y0L := e.Mat(11264, 32, e.Rows(0, true), 24)
-	e.FFN(y0L, a0L, e.Mat(2304, 32, min(e.Rows(0, true), 48), 24), e.Mat(0, 48, min(e.Rows(0, true), 48), 40), &l0FfnLanguageFFfn)
+	y0L := e.Mat(45056, 32, rowsT, 24)
+	e.FFN(y0L, a0L, e.Mat(9216, 32, min(rowsT, 48), 24), e.Mat(0, 48, min(rowsT, 48), 40), &l0FFNLanguageF)
 
 	// i1.v  = qkv y0.v, @l1.attn.vision~f {eps=1e-05 heads=2 kernel=gemm_f32 ld=96 tmp=33792} : f32[10,72] at 0
-	i1V := e.Mat(0, 96, e.Rows(10, true), 96).Sub(0, e.Rows(10, false))
-	e.QKV(i1V, y0V, e.Mat(8448, 32, e.Rows(10, false), 24), &bare24Norm, &l1AttnVisionFQkvLinear)
+	i1V := e.Mat(0, 96, rows10T, 96).Sub(0, rows10)
+	e.QKV(i1V, y0V, e.Mat(33792, 32, rows10, 24), &norm24, &l1AttnVisionFQKV)
 
 	// i1.l  = qkv y0.l, @l1.attn.language~f {eps=1e-05 heads=2 kernel=gemm_f32 ld=96 tmp=33792} : f32[T,72] at 0
-	i1L := e.Mat(0, 96, e.Rows(10, true), 96).Sub(e.Rows(10, false), e.Rows(0, true))
-	e.QKV(i1L, y0L, e.Mat(8448, 32, e.Rows(0, true), 24), &bare24Norm, &l1AttnLanguageFQkvLinear)
+	i1L := e.Mat(0, 96, rows10T, 96).Sub(rows10, rowsT)
+	e.QKV(i1L, y0L, e.Mat(33792, 32, rowsT, 24), &norm24, &l1AttnLanguageFQKV)
 
 	// i1    = concat i1.v, i1.l {ld=96} : f32[10+T,72] at 0
-	i1 := e.Mat(0, 96, e.Rows(10, true), 96)
+	i1 := e.Mat(0, 96, rows10T, 96)
 
 	// c1    = selfattention i1 {heads=2 scale=1 base=2 kernel=gemm_f32 ld=32} : f32[10+T,24] at 33792
-	c1 := e.Mat(8448, 32, e.Rows(10, true), 24)
-	e.SelfAttention(c1, i1, &selfattentionAttention, rows10T)
+	c1 := e.Mat(33792, 32, rows10T, 24)
+	e.SelfAttention(c1, i1, &attention, sections10T)
 
 	// c1.v  = rows c1 {at=0 len=10 ld=32} : f32[10,24] at 33792
-	c1V := c1.Sub(0, e.Rows(10, false))
+	c1V := c1.Sub(0, rows10)
 
 	// c1.l  = rows c1 {at=10 len=T ld=32} : f32[T,24] at 33792
-	c1L := c1.Sub(e.Rows(10, false), e.Rows(0, true))
+	c1L := c1.Sub(rows10, rowsT)
 
 	// a1.v  = attnout c1.v, y0.v, @l1.attn.vision~f {eps=1e-05 kernel=gemm_f32 ld=32 tmp=0} : f32[10,24] at 51200
-	a1V := e.Mat(12800, 32, e.Rows(10, false), 24)
-	e.AttnOut(a1V, c1V, y0V, e.Mat(0, 32, e.Rows(10, false), 24), &bare24Norm, &l1AttnVisionFOutLinear)
+	a1V := e.Mat(51200, 32, rows10, 24)
+	e.AttnOut(a1V, c1V, y0V, e.Mat(0, 32, rows10, 24), &norm24, &l1AttnVisionFOut)
 
 	// a1.l  = attnout c1.l, y0.l, @l1.attn.language~f {eps=1e-05 kernel=gemm_f32 ld=32 tmp=0} : f32[T,24] at 45056
-	a1L := e.Mat(11264, 32, e.Rows(0, true), 24)
-	e.AttnOut(a1L, c1L, y0L, e.Mat(0, 32, e.Rows(0, true), 24), &bare24Norm, &l1AttnLanguageFOutLinear)
+	a1L := e.Mat(45056, 32, rowsT, 24)
+	e.AttnOut(a1L, c1L, y0L, e.Mat(0, 32, rowsT, 24), &norm24, &l1AttnLanguageFOut)
 
 	// y1.v  = ffn a1.v, @l1.ffn.vision~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=32 tmp=7680 hidden=0 block=40} : f32[10,24] at 51200
-	y1V := e.Mat(12800, 32, e.Rows(10, false), 24)
-	e.FFN(y1V, a1V, e.Mat(1920, 32, min(e.Rows(10, false), 40), 24), e.Mat(0, 48, min(e.Rows(10, false), 40), 40), &l1FfnVisionFFfn)
+	y1V := e.Mat(51200, 32, rows10, 24)
+	e.FFN(y1V, a1V, e.Mat(7680, 32, min(rows10, 40), 24), e.Mat(0, 48, min(rows10, 40), 40), &l1FFNVisionF)
 
 	// y1.l  = ffn a1.l, @l1.ffn.language~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=32 tmp=9216 hidden=0 block=48} : f32[T,24] at 45056
-	y1L := e.Mat(11264, 32, e.Rows(0, true), 24)
-	e.FFN(y1L, a1L, e.Mat(2304, 32, min(e.Rows(0, true), 48), 24), e.Mat(0, 48, min(e.Rows(0, true), 48), 40), &l1FfnLanguageFFfn)
+	y1L := e.Mat(45056, 32, rowsT, 24)
+	e.FFN(y1L, a1L, e.Mat(9216, 32, min(rowsT, 48), 24), e.Mat(0, 48, min(rowsT, 48), 40), &l1FFNLanguageF)
 
 	// encoder_out.v = layernorm y1.v, @final.vision {eps=1e-05 kernel=layernorm_f32 ld=32} : f32[10,24] at 0
-	encoderOutV := e.Mat(0, 32, e.Rows(10, true), 24).Sub(0, e.Rows(10, false))
-	e.LayerNorm(encoderOutV, y1V, &finalVisionNorm)
+	encoderOutV := e.Mat(0, 32, rows10T, 24).Sub(0, rows10)
+	e.LayerNorm(encoderOutV, y1V, &finalVision)
 
 	// encoder_out.l = layernorm y1.l, @final.language {eps=1e-05 kernel=layernorm_f32 ld=32} : f32[T,24] at 0
-	encoderOutL := e.Mat(0, 32, e.Rows(10, true), 24).Sub(e.Rows(10, false), e.Rows(0, true))
-	e.LayerNorm(encoderOutL, y1L, &finalLanguageNorm)
+	encoderOutL := e.Mat(0, 32, rows10T, 24).Sub(rows10, rowsT)
+	e.LayerNorm(encoderOutL, y1L, &finalLanguage)
 
 	// encoder_out = concat encoder_out.v, encoder_out.l {ld=32} : f32[10+T,24] at 0
 }
 
 // fnPair describes function pair.
 var fnPair = exec.Func{
-	Arena: 14080,
-	Cost: exec.Cost{
-		FLOPs:  [3]int64{271104, 20736, 192},
-		Row:    292,
-		Seq:    7872,
-		Weight: 90112,
-	},
-	Fixed: 10,
-	Image: 1728,
-	Kind:  "pair",
 	Name:  "pair",
+	Task:  "encode",
+	Kind:  "pair",
+	Image: 1728,
+	Text:  true,
+	Fixed: 10,
 	Outputs: []exec.Output{
-		{
-			Cols:     24,
-			LD:       32,
-			Name:     "encoder_out",
-			Off:      0,
-			Sections: []exec.Section{{C: 10}, {T: true}},
-		},
+		{Name: "encoder_out", LD: 32, Cols: 24, Sections: []exec.Section{{C: 10}, {T: true}}},
 	},
-	Run:  runPair,
-	Task: "encode",
-	Text: true,
+	Arena: 56320,
+	Cost:  exec.Cost{FLOPs: [3]int64{271104, 20736, 192}, Weight: 90112, Seq: 7872, Row: 292},
+	Run:   runPair,
 }
 
-const _ = allFilesOfBuild_fe6341b79e42_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_a30f73f39603_elseRunMultiwayBuildAgain

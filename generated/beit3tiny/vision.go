@@ -6,70 +6,62 @@ import "github.com/multiway-go/multiway/codegen/rt/exec"
 
 // runVision runs function vision over the packed rows of e's batch, one step a line.
 func runVision(e *exec.Exec) {
+	rows10 := e.Rows(10, false)
+	rows9 := e.Rows(9, false)
+
 	// vision = embed_patches image, @vision.embed {patch=8 kernel=gemm_f32 ld=32 tmp=0} : f32[10,24] at 27648
-	vision := e.Mat(6912, 32, e.Rows(10, false), 24)
-	e.EmbedPatches(vision, e.Mat(0, 192, e.Rows(9, false), 192), &visionEmbedPatches)
+	vision := e.Mat(27648, 32, rows10, 24)
+	e.EmbedPatches(vision, e.Mat(0, 192, rows9, 192), &visionEmbed)
 
 	// i0    = qkv vision, @l0.attn.vision~f {eps=1e-05 heads=2 kernel=gemm_f32 ld=96 tmp=15360} : f32[10,72] at 0
-	i0 := e.Mat(0, 96, e.Rows(10, false), 96)
-	e.QKV(i0, vision, e.Mat(3840, 32, e.Rows(10, false), 24), &bare24Norm, &l0AttnVisionFQkvLinear)
+	i0 := e.Mat(0, 96, rows10, 96)
+	e.QKV(i0, vision, e.Mat(15360, 32, rows10, 24), &norm24, &l0AttnVisionFQKV)
 
 	// c0    = selfattention i0 {heads=2 scale=1 base=2 kernel=gemm_f32 ld=32} : f32[10,24] at 15360
-	c0 := e.Mat(3840, 32, e.Rows(10, false), 24)
-	e.SelfAttention(c0, i0, &selfattentionAttention, rows10)
+	c0 := e.Mat(15360, 32, rows10, 24)
+	e.SelfAttention(c0, i0, &attention, sections10)
 
 	// a0    = attnout c0, vision, @l0.attn.vision~f {eps=1e-05 kernel=gemm_f32 ld=32 tmp=20480} : f32[10,24] at 27648
-	a0 := e.Mat(6912, 32, e.Rows(10, false), 24)
-	e.AttnOut(a0, c0, vision, e.Mat(5120, 32, e.Rows(10, false), 24), &bare24Norm, &l0AttnVisionFOutLinear)
+	a0 := e.Mat(27648, 32, rows10, 24)
+	e.AttnOut(a0, c0, vision, e.Mat(20480, 32, rows10, 24), &norm24, &l0AttnVisionFOut)
 
 	// y0    = ffn a0, @l0.ffn.vision~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=32 tmp=7680 hidden=0 block=40} : f32[10,24] at 27648
-	y0 := e.Mat(6912, 32, e.Rows(10, false), 24)
-	e.FFN(y0, a0, e.Mat(1920, 32, min(e.Rows(10, false), 40), 24), e.Mat(0, 48, min(e.Rows(10, false), 40), 40), &l0FfnVisionFFfn)
+	y0 := e.Mat(27648, 32, rows10, 24)
+	e.FFN(y0, a0, e.Mat(7680, 32, min(rows10, 40), 24), e.Mat(0, 48, min(rows10, 40), 40), &l0FFNVisionF)
 
 	// i1    = qkv y0, @l1.attn.vision~f {eps=1e-05 heads=2 kernel=gemm_f32 ld=96 tmp=15360} : f32[10,72] at 0
-	i1 := e.Mat(0, 96, e.Rows(10, false), 96)
-	e.QKV(i1, y0, e.Mat(3840, 32, e.Rows(10, false), 24), &bare24Norm, &l1AttnVisionFQkvLinear)
+	i1 := e.Mat(0, 96, rows10, 96)
+	e.QKV(i1, y0, e.Mat(15360, 32, rows10, 24), &norm24, &l1AttnVisionFQKV)
 
 	// c1    = selfattention i1 {heads=2 scale=1 base=2 kernel=gemm_f32 ld=32} : f32[10,24] at 15360
-	c1 := e.Mat(3840, 32, e.Rows(10, false), 24)
-	e.SelfAttention(c1, i1, &selfattentionAttention, rows10)
+	c1 := e.Mat(15360, 32, rows10, 24)
+	e.SelfAttention(c1, i1, &attention, sections10)
 
 	// a1    = attnout c1, y0, @l1.attn.vision~f {eps=1e-05 kernel=gemm_f32 ld=32 tmp=20480} : f32[10,24] at 27648
-	a1 := e.Mat(6912, 32, e.Rows(10, false), 24)
-	e.AttnOut(a1, c1, y0, e.Mat(5120, 32, e.Rows(10, false), 24), &bare24Norm, &l1AttnVisionFOutLinear)
+	a1 := e.Mat(27648, 32, rows10, 24)
+	e.AttnOut(a1, c1, y0, e.Mat(20480, 32, rows10, 24), &norm24, &l1AttnVisionFOut)
 
 	// y1    = ffn a1, @l1.ffn.vision~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=32 tmp=7680 hidden=0 block=40} : f32[10,24] at 27648
-	y1 := e.Mat(6912, 32, e.Rows(10, false), 24)
-	e.FFN(y1, a1, e.Mat(1920, 32, min(e.Rows(10, false), 40), 24), e.Mat(0, 48, min(e.Rows(10, false), 40), 40), &l1FfnVisionFFfn)
+	y1 := e.Mat(27648, 32, rows10, 24)
+	e.FFN(y1, a1, e.Mat(7680, 32, min(rows10, 40), 24), e.Mat(0, 48, min(rows10, 40), 40), &l1FFNVisionF)
 
 	// encoder_out = layernorm y1, @final.vision {eps=1e-05 kernel=layernorm_f32 ld=32} : f32[10,24] at 27648
-	e.LayerNorm(e.Mat(6912, 32, e.Rows(10, false), 24), y1, &finalVisionNorm)
+	e.LayerNorm(e.Mat(27648, 32, rows10, 24), y1, &finalVision)
 }
 
 // fnVision describes function vision.
 var fnVision = exec.Func{
-	Arena: 8192,
-	Cost: exec.Cost{
-		FLOPs:  [3]int64{271104, 0, 0},
-		Row:    0,
-		Seq:    7872,
-		Weight: 54848,
-	},
-	Fixed: 10,
-	Image: 1728,
-	Kind:  "image",
 	Name:  "vision",
+	Task:  "encode",
+	Kind:  "image",
+	Image: 1728,
+	Fixed: 10,
 	Outputs: []exec.Output{
-		{
-			Cols:     24,
-			LD:       32,
-			Name:     "encoder_out",
-			Off:      6912,
-			Sections: []exec.Section{{C: 10}},
-		},
+		{Name: "encoder_out", Off: 27648, LD: 32, Cols: 24, Sections: []exec.Section{{C: 10}}},
 	},
-	Run:  runVision,
-	Task: "encode",
+	Arena: 32768,
+	Cost:  exec.Cost{FLOPs: [3]int64{271104, 0, 0}, Weight: 54848, Seq: 7872},
+	Run:   runVision,
 }
 
-const _ = allFilesOfBuild_fe6341b79e42_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_a30f73f39603_elseRunMultiwayBuildAgain

@@ -6,78 +6,71 @@ import "github.com/multiway-go/multiway/codegen/rt/exec"
 
 // runVisionClassification runs function vision_classification over the packed rows of e's batch, one step a line.
 func runVisionClassification(e *exec.Exec) {
+	rows10 := e.Rows(10, false)
+	rows9 := e.Rows(9, false)
+	rows1 := e.Rows(1, false)
+
 	// vision = embed_patches image, @vision.embed {patch=8 kernel=gemm_f32 ld=32 tmp=0} : f32[10,24] at 27648
-	vision := e.Mat(6912, 32, e.Rows(10, false), 24)
-	e.EmbedPatches(vision, e.Mat(0, 192, e.Rows(9, false), 192), &visionEmbedPatches)
+	vision := e.Mat(27648, 32, rows10, 24)
+	e.EmbedPatches(vision, e.Mat(0, 192, rows9, 192), &visionEmbed)
 
 	// i0    = qkv vision, @l0.attn.vision~f {eps=1e-05 heads=2 kernel=gemm_f32 ld=96 tmp=15360} : f32[10,72] at 0
-	i0 := e.Mat(0, 96, e.Rows(10, false), 96)
-	e.QKV(i0, vision, e.Mat(3840, 32, e.Rows(10, false), 24), &bare24Norm, &l0AttnVisionFQkvLinear)
+	i0 := e.Mat(0, 96, rows10, 96)
+	e.QKV(i0, vision, e.Mat(15360, 32, rows10, 24), &norm24, &l0AttnVisionFQKV)
 
 	// c0    = selfattention i0 {heads=2 scale=1 base=2 kernel=gemm_f32 ld=32} : f32[10,24] at 15360
-	c0 := e.Mat(3840, 32, e.Rows(10, false), 24)
-	e.SelfAttention(c0, i0, &selfattentionAttention, rows10)
+	c0 := e.Mat(15360, 32, rows10, 24)
+	e.SelfAttention(c0, i0, &attention, sections10)
 
 	// a0    = attnout c0, vision, @l0.attn.vision~f {eps=1e-05 kernel=gemm_f32 ld=32 tmp=20480} : f32[10,24] at 27648
-	a0 := e.Mat(6912, 32, e.Rows(10, false), 24)
-	e.AttnOut(a0, c0, vision, e.Mat(5120, 32, e.Rows(10, false), 24), &bare24Norm, &l0AttnVisionFOutLinear)
+	a0 := e.Mat(27648, 32, rows10, 24)
+	e.AttnOut(a0, c0, vision, e.Mat(20480, 32, rows10, 24), &norm24, &l0AttnVisionFOut)
 
 	// y0    = ffn a0, @l0.ffn.vision~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=32 tmp=7680 hidden=0 block=40} : f32[10,24] at 27648
-	y0 := e.Mat(6912, 32, e.Rows(10, false), 24)
-	e.FFN(y0, a0, e.Mat(1920, 32, min(e.Rows(10, false), 40), 24), e.Mat(0, 48, min(e.Rows(10, false), 40), 40), &l0FfnVisionFFfn)
+	y0 := e.Mat(27648, 32, rows10, 24)
+	e.FFN(y0, a0, e.Mat(7680, 32, min(rows10, 40), 24), e.Mat(0, 48, min(rows10, 40), 40), &l0FFNVisionF)
 
 	// i1    = qkv y0, @l1.attn.vision~f {eps=1e-05 heads=2 kernel=gemm_f32 ld=96 tmp=15360} : f32[10,72] at 0
-	i1 := e.Mat(0, 96, e.Rows(10, false), 96)
-	e.QKV(i1, y0, e.Mat(3840, 32, e.Rows(10, false), 24), &bare24Norm, &l1AttnVisionFQkvLinear)
+	i1 := e.Mat(0, 96, rows10, 96)
+	e.QKV(i1, y0, e.Mat(15360, 32, rows10, 24), &norm24, &l1AttnVisionFQKV)
 
 	// c1    = selfattention i1 {heads=2 scale=1 base=2 kernel=gemm_f32 ld=32} : f32[10,24] at 15360
-	c1 := e.Mat(3840, 32, e.Rows(10, false), 24)
-	e.SelfAttention(c1, i1, &selfattentionAttention, rows10)
+	c1 := e.Mat(15360, 32, rows10, 24)
+	e.SelfAttention(c1, i1, &attention, sections10)
 
 	// a1    = attnout c1, y0, @l1.attn.vision~f {eps=1e-05 kernel=gemm_f32 ld=32 tmp=20480} : f32[10,24] at 27648
-	a1 := e.Mat(6912, 32, e.Rows(10, false), 24)
-	e.AttnOut(a1, c1, y0, e.Mat(5120, 32, e.Rows(10, false), 24), &bare24Norm, &l1AttnVisionFOutLinear)
+	a1 := e.Mat(27648, 32, rows10, 24)
+	e.AttnOut(a1, c1, y0, e.Mat(20480, 32, rows10, 24), &norm24, &l1AttnVisionFOut)
 
 	// y1    = ffn a1, @l1.ffn.vision~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=32 tmp=7680 hidden=0 block=40} : f32[10,24] at 27648
-	y1 := e.Mat(6912, 32, e.Rows(10, false), 24)
-	e.FFN(y1, a1, e.Mat(1920, 32, min(e.Rows(10, false), 40), 24), e.Mat(0, 48, min(e.Rows(10, false), 40), 40), &l1FfnVisionFFfn)
+	y1 := e.Mat(27648, 32, rows10, 24)
+	e.FFN(y1, a1, e.Mat(7680, 32, min(rows10, 40), 24), e.Mat(0, 48, min(rows10, 40), 40), &l1FFNVisionF)
 
 	// m     = mean y1 {from=1 kernel=go ld=32} : f32[1,24] at 0
-	m := e.Mat(0, 32, e.Rows(1, false), 24)
-	e.Mean(m, y1, rows10, 1)
+	m := e.Mat(0, 32, rows1, 24)
+	e.Mean(m, y1, sections10, 1)
 
 	// n     = layernorm m {eps=1e-05 kernel=layernorm_f32 ld=32} : f32[1,24] at 0
-	n := e.Mat(0, 32, e.Rows(1, false), 24)
-	e.LayerNorm(n, m, &bare24Norm)
+	n := e.Mat(0, 32, rows1, 24)
+	e.LayerNorm(n, m, &norm24)
 
 	// logits = linear n, @classification~f.head {kernel=gemm_f32 ld=16} : f32[1,5] at 512
-	e.Linear(e.Mat(128, 16, e.Rows(1, false), 5), n, &classificationFHeadLinear)
+	e.Linear(e.Mat(512, 16, rows1, 5), n, &classificationFHead)
 }
 
 // fnVisionClassification describes function vision_classification.
 var fnVisionClassification = exec.Func{
-	Arena: 8192,
-	Cost: exec.Cost{
-		FLOPs:  [3]int64{271344, 0, 0},
-		Row:    0,
-		Seq:    6932,
-		Weight: 55156,
-	},
-	Fixed: 10,
-	Image: 1728,
-	Kind:  "image",
 	Name:  "vision_classification",
+	Task:  "classification",
+	Kind:  "image",
+	Image: 1728,
+	Fixed: 10,
 	Outputs: []exec.Output{
-		{
-			Cols:     5,
-			LD:       16,
-			Name:     "logits",
-			Off:      128,
-			Sections: []exec.Section{{C: 1}},
-		},
+		{Name: "logits", Off: 512, LD: 16, Cols: 5, Sections: []exec.Section{{C: 1}}},
 	},
-	Run:  runVisionClassification,
-	Task: "classification",
+	Arena: 32768,
+	Cost:  exec.Cost{FLOPs: [3]int64{271344, 0, 0}, Weight: 55156, Seq: 6932},
+	Run:   runVisionClassification,
 }
 
-const _ = allFilesOfBuild_fe6341b79e42_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_a30f73f39603_elseRunMultiwayBuildAgain

@@ -4,241 +4,57 @@ package beit3tiny
 
 import "github.com/multiway-go/multiway/codegen/rt/exec"
 
-// Positions count float32 values from the start of the weights; -1 is an absent one.
+// Offsets are bytes from the start of the weights; -1: absent. A field that is left out is 0.
 var (
-	visionEmbedPatches = exec.Patches{
-		At:       0,
-		Channels: 3,
-		Cls:      6176,
-		Height:   24,
-		Patch:    8,
-		Pos:      6208,
-		Proj: exec.Linear{
-			Bias: 6144,
-			Cut:  &cut192,
-			K:    192,
-			N:    24,
-			W:    0,
-		},
-		Width: 24,
+	visionEmbed      = exec.Patches{Proj: exec.Linear{Bias: 24576, K: 192, N: 24, Cut: &cut192}, Cls: 24704, Pos: 24832, Height: 24, Width: 24, Patch: 8, Channels: 3}
+	norm24           = exec.Norm{G: -1, B: -1, N: 24, Eps: 1e-05}
+	l0AttnVisionFQKV = exec.Linear{W: 25792, Bias: 35008, K: 24, N: 96, Cut: &cut24}
+	attention        = exec.Attention{Heads: 2, D: 12, DP: 16, Scale: 1.0, Base2: true}
+	sections10       = []exec.Section{{C: 10}}
+	l0AttnVisionFOut = exec.Linear{W: 35392, Bias: 38464, K: 24, N: 24, Cut: &cut24}
+	norm40           = exec.Norm{G: -1, B: -1, N: 40, Eps: 1e-05}
+	l0FFNVisionF     = exec.FFN{
+		Norm1: &norm24,
+		Fc1:   exec.Linear{W: 38592, Bias: 43200, K: 24, N: 40, Cut: &cut24},
+		Norm2: &norm40,
+		Fc2:   exec.Linear{W: 43392, Bias: 48512, K: 40, N: 24, Cut: &cut40},
 	}
-	bare24Norm = exec.Norm{
-		B:   -1,
-		Eps: 1e-05,
-		G:   -1,
-		N:   24,
+	l1AttnVisionFQKV = exec.Linear{W: 48640, Bias: 57856, K: 24, N: 96, Cut: &cut24}
+	l1AttnVisionFOut = exec.Linear{W: 58240, Bias: 61312, K: 24, N: 24, Cut: &cut24}
+	l1FFNVisionF     = exec.FFN{
+		Norm1: &norm24,
+		Fc1:   exec.Linear{W: 61440, Bias: 66048, K: 24, N: 40, Cut: &cut24},
+		Norm2: &norm40,
+		Fc2:   exec.Linear{W: 66240, Bias: 71360, K: 40, N: 24, Cut: &cut40},
 	}
-	l0AttnVisionFQkvLinear = exec.Linear{
-		Bias: 8752,
-		Cut:  &cut24,
-		K:    24,
-		N:    96,
-		W:    6448,
+	finalVision         = exec.Norm{G: 135168, B: 135296, N: 24, Eps: 1e-05}
+	l1AttnVisionFQ      = exec.Linear{W: 48640, Bias: 57856, K: 24, N: 32, Cut: &cut24}
+	l1AttnVisionFKV     = exec.Linear{W: 51712, Bias: 57984, K: 24, N: 64, Cut: &cut24}
+	retrievalFVision    = exec.Linear{W: 143360, Bias: 146432, K: 24, N: 24, Cut: &cut24}
+	classificationFHead = exec.Linear{W: 147456, Bias: 148992, K: 24, N: 5, Cut: &cut24}
+	languageEmbed       = exec.Embed{Table: 73728, Pos: 87296, D: 24, Vocab: 141}
+	l0AttnLanguageFQKV  = exec.Linear{W: 88448, Bias: 97664, K: 24, N: 96, Cut: &cut24}
+	sectionsT           = []exec.Section{{T: true}}
+	l0AttnLanguageFOut  = exec.Linear{W: 98048, Bias: 101120, K: 24, N: 24, Cut: &cut24}
+	l0FFNLanguageF      = exec.FFN{
+		Norm1: &norm24,
+		Fc1:   exec.Linear{W: 101248, Bias: 105856, K: 24, N: 40, Cut: &cut24},
+		Norm2: &norm40,
+		Fc2:   exec.Linear{W: 106048, Bias: 111168, K: 40, N: 24, Cut: &cut40},
 	}
-	selfattentionAttention = exec.Attention{
-		Base2: true,
-		D:     12,
-		DP:    16,
-		Heads: 2,
-		Scale: 1.0,
+	l1AttnLanguageFQKV = exec.Linear{W: 111296, Bias: 120512, K: 24, N: 96, Cut: &cut24}
+	l1AttnLanguageFOut = exec.Linear{W: 120896, Bias: 123968, K: 24, N: 24, Cut: &cut24}
+	l1FFNLanguageF     = exec.FFN{
+		Norm1: &norm24,
+		Fc1:   exec.Linear{W: 124096, Bias: 128704, K: 24, N: 40, Cut: &cut24},
+		Norm2: &norm40,
+		Fc2:   exec.Linear{W: 128896, Bias: 134016, K: 40, N: 24, Cut: &cut40},
 	}
-	rows10                 = []exec.Section{{C: 10}}
-	l0AttnVisionFOutLinear = exec.Linear{
-		Bias: 9616,
-		Cut:  &cut24,
-		K:    24,
-		N:    24,
-		W:    8848,
-	}
-	bare40Norm = exec.Norm{
-		B:   -1,
-		Eps: 1e-05,
-		G:   -1,
-		N:   40,
-	}
-	l0FfnVisionFFfn = exec.FFN{
-		Fc1: exec.Linear{
-			Bias: 10800,
-			Cut:  &cut24,
-			K:    24,
-			N:    40,
-			W:    9648,
-		},
-		Fc2: exec.Linear{
-			Bias: 12128,
-			Cut:  &cut40,
-			K:    40,
-			N:    24,
-			W:    10848,
-		},
-		Norm1: &bare24Norm,
-		Norm2: &bare40Norm,
-	}
-	l1AttnVisionFQkvLinear = exec.Linear{
-		Bias: 14464,
-		Cut:  &cut24,
-		K:    24,
-		N:    96,
-		W:    12160,
-	}
-	l1AttnVisionFOutLinear = exec.Linear{
-		Bias: 15328,
-		Cut:  &cut24,
-		K:    24,
-		N:    24,
-		W:    14560,
-	}
-	l1FfnVisionFFfn = exec.FFN{
-		Fc1: exec.Linear{
-			Bias: 16512,
-			Cut:  &cut24,
-			K:    24,
-			N:    40,
-			W:    15360,
-		},
-		Fc2: exec.Linear{
-			Bias: 17840,
-			Cut:  &cut40,
-			K:    40,
-			N:    24,
-			W:    16560,
-		},
-		Norm1: &bare24Norm,
-		Norm2: &bare40Norm,
-	}
-	finalVisionNorm = exec.Norm{
-		B:   33824,
-		Eps: 1e-05,
-		G:   33792,
-		N:   24,
-	}
-	l1AttnVisionFQLinear = exec.Linear{
-		Bias: 14464,
-		Cut:  &cut24,
-		K:    24,
-		N:    32,
-		W:    12160,
-	}
-	l1AttnVisionFKvLinear = exec.Linear{
-		Bias: 14496,
-		Cut:  &cut24,
-		K:    24,
-		N:    64,
-		W:    12928,
-	}
-	retrievalFVisionLinear = exec.Linear{
-		Bias: 36608,
-		Cut:  &cut24,
-		K:    24,
-		N:    24,
-		W:    35840,
-	}
-	classificationFHeadLinear = exec.Linear{
-		Bias: 37248,
-		Cut:  &cut24,
-		K:    24,
-		N:    5,
-		W:    36864,
-	}
-	languageEmbedEmbed = exec.Embed{
-		D:     24,
-		Pos:   21824,
-		Table: 18432,
-		Vocab: 141,
-	}
-	l0AttnLanguageFQkvLinear = exec.Linear{
-		Bias: 24416,
-		Cut:  &cut24,
-		K:    24,
-		N:    96,
-		W:    22112,
-	}
-	rowsT                    = []exec.Section{{T: true}}
-	l0AttnLanguageFOutLinear = exec.Linear{
-		Bias: 25280,
-		Cut:  &cut24,
-		K:    24,
-		N:    24,
-		W:    24512,
-	}
-	l0FfnLanguageFFfn = exec.FFN{
-		Fc1: exec.Linear{
-			Bias: 26464,
-			Cut:  &cut24,
-			K:    24,
-			N:    40,
-			W:    25312,
-		},
-		Fc2: exec.Linear{
-			Bias: 27792,
-			Cut:  &cut40,
-			K:    40,
-			N:    24,
-			W:    26512,
-		},
-		Norm1: &bare24Norm,
-		Norm2: &bare40Norm,
-	}
-	l1AttnLanguageFQkvLinear = exec.Linear{
-		Bias: 30128,
-		Cut:  &cut24,
-		K:    24,
-		N:    96,
-		W:    27824,
-	}
-	l1AttnLanguageFOutLinear = exec.Linear{
-		Bias: 30992,
-		Cut:  &cut24,
-		K:    24,
-		N:    24,
-		W:    30224,
-	}
-	l1FfnLanguageFFfn = exec.FFN{
-		Fc1: exec.Linear{
-			Bias: 32176,
-			Cut:  &cut24,
-			K:    24,
-			N:    40,
-			W:    31024,
-		},
-		Fc2: exec.Linear{
-			Bias: 33504,
-			Cut:  &cut40,
-			K:    40,
-			N:    24,
-			W:    32224,
-		},
-		Norm1: &bare24Norm,
-		Norm2: &bare40Norm,
-	}
-	finalLanguageNorm = exec.Norm{
-		B:   34848,
-		Eps: 1e-05,
-		G:   34816,
-		N:   24,
-	}
-	l1AttnLanguageFQLinear = exec.Linear{
-		Bias: 30128,
-		Cut:  &cut24,
-		K:    24,
-		N:    32,
-		W:    27824,
-	}
-	l1AttnLanguageFKvLinear = exec.Linear{
-		Bias: 30160,
-		Cut:  &cut24,
-		K:    24,
-		N:    64,
-		W:    28592,
-	}
-	retrievalFLanguageLinear = exec.Linear{
-		Bias: 38656,
-		Cut:  &cut24,
-		K:    24,
-		N:    24,
-		W:    37888,
-	}
-	rows10T = []exec.Section{{C: 10}, {T: true}}
+	finalLanguage      = exec.Norm{G: 139264, B: 139392, N: 24, Eps: 1e-05}
+	l1AttnLanguageFQ   = exec.Linear{W: 111296, Bias: 120512, K: 24, N: 32, Cut: &cut24}
+	l1AttnLanguageFKV  = exec.Linear{W: 114368, Bias: 120640, K: 24, N: 64, Cut: &cut24}
+	retrievalFLanguage = exec.Linear{W: 151552, Bias: 154624, K: 24, N: 24, Cut: &cut24}
+	sections10T        = []exec.Section{{C: 10}, {T: true}}
 )
 
-const _ = allFilesOfBuild_fe6341b79e42_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_a30f73f39603_elseRunMultiwayBuildAgain

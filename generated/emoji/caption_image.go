@@ -6,105 +6,108 @@ import "github.com/multiway-go/multiway/codegen/rt/exec"
 
 // runCaptionImage runs function caption_image over the packed rows of e's batch, one step a line.
 func runCaptionImage(e *exec.Exec) {
+	rows65 := e.Rows(65, false)
+	rows64 := e.Rows(64, false)
+
 	// vision = embed_patches image, @vision.embed {patch=8 kernel=wgemm_f16 ld=128 tmp=0} : f32[65,128] at 2192320
-	vision := e.Mat(548080, 128, e.Rows(65, false), 128)
-	e.EmbedPatches(vision, e.Mat(0, 192, e.Rows(64, false), 192), &visionEmbedPatches)
+	vision := e.Mat(2192320, 128, rows65, 128)
+	e.EmbedPatches(vision, e.Mat(0, 192, rows64, 192), &visionEmbed)
 
 	// i0    = qkv vision, @l0.attn.vision {eps=1e-05 heads=4 parts=kv kernel=wgemm_f16 ld=272 tmp=3224000} : f32[65,256] at 0
-	i0 := e.Mat(0, 272, e.Rows(65, false), 256)
-	e.QKV(i0, vision, e.Mat(806000, 128, e.Rows(65, false), 128), &l0AttnVisionLnNorm, &l0AttnVisionKvLinear)
+	i0 := e.Mat(0, 272, rows65, 256)
+	e.QKV(i0, vision, e.Mat(3224000, 128, rows65, 128), &l0AttnVisionLN, &l0AttnVisionKV)
 
 	// kv0   = store i0 {slot=0 rows=65 kernel=go} : f32[65,256]
 	e.StoreFixed(i0, 0)
 
 	// i02   = qkv vision, @l0.attn.vision {eps=1e-05 heads=4 parts=q kernel=wgemm_f16 ld=128 tmp=4255680} : f32[65,128] at 3224000
-	i02 := e.Mat(806000, 128, e.Rows(65, false), 128)
-	e.QKV(i02, vision, e.Mat(1063920, 128, e.Rows(65, false), 128), &l0AttnVisionLnNorm, &l0AttnVisionQLinear)
+	i02 := e.Mat(3224000, 128, rows65, 128)
+	e.QKV(i02, vision, e.Mat(4255680, 128, rows65, 128), &l0AttnVisionLN, &l0AttnVisionQ)
 
 	// c0    = crossattention i02, i0 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[65,128] at 4255680
-	c0 := e.Mat(1063920, 128, e.Rows(65, false), 128)
-	e.QueryAttention(c0, i02, i0, &selfattentionAttention, rows65, rows65)
+	c0 := e.Mat(4255680, 128, rows65, 128)
+	e.QueryAttention(c0, i02, i0, &attention, sections65, sections65)
 
 	// a0    = attnout c0, vision, @l0.attn.vision {eps=1e-05 kernel=wgemm_f16 ld=128 tmp=3224000} : f32[65,128] at 2192320
-	a0 := e.Mat(548080, 128, e.Rows(65, false), 128)
-	e.AttnOut(a0, c0, vision, e.Mat(806000, 128, e.Rows(65, false), 128), &l0AttnVisionSubNorm, &l0AttnVisionOutLinear)
+	a0 := e.Mat(2192320, 128, rows65, 128)
+	e.AttnOut(a0, c0, vision, e.Mat(3224000, 128, rows65, 128), &l0AttnVisionSub, &l0AttnVisionOut)
 
 	// y0    = ffn a0, @l0.ffn.vision {eps=1e-05 sub=1e-05 kernel=wgemm_f16 ld=128 tmp=844800 hidden=0 block=400} : f32[65,128] at 2192320
-	y0 := e.Mat(548080, 128, e.Rows(65, false), 128)
-	e.FFN(y0, a0, e.Mat(211200, 128, min(e.Rows(65, false), 400), 128), e.Mat(0, 528, min(e.Rows(65, false), 400), 512), &l0FfnVisionFfn)
+	y0 := e.Mat(2192320, 128, rows65, 128)
+	e.FFN(y0, a0, e.Mat(844800, 128, min(rows65, 400), 128), e.Mat(0, 528, min(rows65, 400), 512), &l0FFNVision)
 
 	// i1    = qkv y0, @l1.attn.vision {eps=1e-05 heads=4 parts=kv kernel=wgemm_f16 ld=272 tmp=3224000} : f32[65,256] at 0
-	i1 := e.Mat(0, 272, e.Rows(65, false), 256)
-	e.QKV(i1, y0, e.Mat(806000, 128, e.Rows(65, false), 128), &l1AttnVisionLnNorm, &l1AttnVisionKvLinear)
+	i1 := e.Mat(0, 272, rows65, 256)
+	e.QKV(i1, y0, e.Mat(3224000, 128, rows65, 128), &l1AttnVisionLN, &l1AttnVisionKV)
 
 	// kv1   = store i1 {slot=1 rows=65 kernel=go} : f32[65,256]
 	e.StoreFixed(i1, 1)
 
 	// i12   = qkv y0, @l1.attn.vision {eps=1e-05 heads=4 parts=q kernel=wgemm_f16 ld=128 tmp=4255680} : f32[65,128] at 3224000
-	i12 := e.Mat(806000, 128, e.Rows(65, false), 128)
-	e.QKV(i12, y0, e.Mat(1063920, 128, e.Rows(65, false), 128), &l1AttnVisionLnNorm, &l1AttnVisionQLinear)
+	i12 := e.Mat(3224000, 128, rows65, 128)
+	e.QKV(i12, y0, e.Mat(4255680, 128, rows65, 128), &l1AttnVisionLN, &l1AttnVisionQ)
 
 	// c1    = crossattention i12, i1 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[65,128] at 4255680
-	c1 := e.Mat(1063920, 128, e.Rows(65, false), 128)
-	e.QueryAttention(c1, i12, i1, &selfattentionAttention, rows65, rows65)
+	c1 := e.Mat(4255680, 128, rows65, 128)
+	e.QueryAttention(c1, i12, i1, &attention, sections65, sections65)
 
 	// a1    = attnout c1, y0, @l1.attn.vision {eps=1e-05 kernel=wgemm_f16 ld=128 tmp=3224000} : f32[65,128] at 2192320
-	a1 := e.Mat(548080, 128, e.Rows(65, false), 128)
-	e.AttnOut(a1, c1, y0, e.Mat(806000, 128, e.Rows(65, false), 128), &l1AttnVisionSubNorm, &l1AttnVisionOutLinear)
+	a1 := e.Mat(2192320, 128, rows65, 128)
+	e.AttnOut(a1, c1, y0, e.Mat(3224000, 128, rows65, 128), &l1AttnVisionSub, &l1AttnVisionOut)
 
 	// y1    = ffn a1, @l1.ffn.vision {eps=1e-05 sub=1e-05 kernel=wgemm_f16 ld=128 tmp=844800 hidden=0 block=400} : f32[65,128] at 2192320
-	y1 := e.Mat(548080, 128, e.Rows(65, false), 128)
-	e.FFN(y1, a1, e.Mat(211200, 128, min(e.Rows(65, false), 400), 128), e.Mat(0, 528, min(e.Rows(65, false), 400), 512), &l1FfnVisionFfn)
+	y1 := e.Mat(2192320, 128, rows65, 128)
+	e.FFN(y1, a1, e.Mat(844800, 128, min(rows65, 400), 128), e.Mat(0, 528, min(rows65, 400), 512), &l1FFNVision)
 
 	// i2    = qkv y1, @l2.attn.vision {eps=1e-05 heads=4 parts=kv kernel=wgemm_f16 ld=272 tmp=3224000} : f32[65,256] at 0
-	i2 := e.Mat(0, 272, e.Rows(65, false), 256)
-	e.QKV(i2, y1, e.Mat(806000, 128, e.Rows(65, false), 128), &l2AttnVisionLnNorm, &l2AttnVisionKvLinear)
+	i2 := e.Mat(0, 272, rows65, 256)
+	e.QKV(i2, y1, e.Mat(3224000, 128, rows65, 128), &l2AttnVisionLN, &l2AttnVisionKV)
 
 	// kv2   = store i2 {slot=2 rows=65 kernel=go} : f32[65,256]
 	e.StoreFixed(i2, 2)
 
 	// i22   = qkv y1, @l2.attn.vision {eps=1e-05 heads=4 parts=q kernel=wgemm_f16 ld=128 tmp=4255680} : f32[65,128] at 3224000
-	i22 := e.Mat(806000, 128, e.Rows(65, false), 128)
-	e.QKV(i22, y1, e.Mat(1063920, 128, e.Rows(65, false), 128), &l2AttnVisionLnNorm, &l2AttnVisionQLinear)
+	i22 := e.Mat(3224000, 128, rows65, 128)
+	e.QKV(i22, y1, e.Mat(4255680, 128, rows65, 128), &l2AttnVisionLN, &l2AttnVisionQ)
 
 	// c2    = crossattention i22, i2 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[65,128] at 4255680
-	c2 := e.Mat(1063920, 128, e.Rows(65, false), 128)
-	e.QueryAttention(c2, i22, i2, &selfattentionAttention, rows65, rows65)
+	c2 := e.Mat(4255680, 128, rows65, 128)
+	e.QueryAttention(c2, i22, i2, &attention, sections65, sections65)
 
 	// a2    = attnout c2, y1, @l2.attn.vision {eps=1e-05 kernel=wgemm_f16 ld=128 tmp=3224000} : f32[65,128] at 2192320
-	a2 := e.Mat(548080, 128, e.Rows(65, false), 128)
-	e.AttnOut(a2, c2, y1, e.Mat(806000, 128, e.Rows(65, false), 128), &l2AttnVisionSubNorm, &l2AttnVisionOutLinear)
+	a2 := e.Mat(2192320, 128, rows65, 128)
+	e.AttnOut(a2, c2, y1, e.Mat(3224000, 128, rows65, 128), &l2AttnVisionSub, &l2AttnVisionOut)
 
 	// y2    = ffn a2, @l2.ffn.vision {eps=1e-05 sub=1e-05 kernel=wgemm_f16 ld=128 tmp=844800 hidden=0 block=400} : f32[65,128] at 2192320
-	y2 := e.Mat(548080, 128, e.Rows(65, false), 128)
-	e.FFN(y2, a2, e.Mat(211200, 128, min(e.Rows(65, false), 400), 128), e.Mat(0, 528, min(e.Rows(65, false), 400), 512), &l2FfnVisionFfn)
+	y2 := e.Mat(2192320, 128, rows65, 128)
+	e.FFN(y2, a2, e.Mat(844800, 128, min(rows65, 400), 128), e.Mat(0, 528, min(rows65, 400), 512), &l2FFNVision)
 
 	// i3    = qkv y2, @l3.attn.vision {eps=1e-05 heads=4 parts=kv kernel=wgemm_f16 ld=272 tmp=3224000} : f32[65,256] at 0
-	i3 := e.Mat(0, 272, e.Rows(65, false), 256)
-	e.QKV(i3, y2, e.Mat(806000, 128, e.Rows(65, false), 128), &l3AttnVisionLnNorm, &l3AttnVisionKvLinear)
+	i3 := e.Mat(0, 272, rows65, 256)
+	e.QKV(i3, y2, e.Mat(3224000, 128, rows65, 128), &l3AttnVisionLN, &l3AttnVisionKV)
 
 	// kv3   = store i3 {slot=3 rows=65 kernel=go} : f32[65,256]
 	e.StoreFixed(i3, 3)
 
 	// i32   = qkv y2, @l3.attn.vision {eps=1e-05 heads=4 parts=q kernel=wgemm_f16 ld=128 tmp=4255680} : f32[65,128] at 3224000
-	i32 := e.Mat(806000, 128, e.Rows(65, false), 128)
-	e.QKV(i32, y2, e.Mat(1063920, 128, e.Rows(65, false), 128), &l3AttnVisionLnNorm, &l3AttnVisionQLinear)
+	i32 := e.Mat(3224000, 128, rows65, 128)
+	e.QKV(i32, y2, e.Mat(4255680, 128, rows65, 128), &l3AttnVisionLN, &l3AttnVisionQ)
 
 	// c3    = crossattention i32, i3 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[65,128] at 4255680
-	c3 := e.Mat(1063920, 128, e.Rows(65, false), 128)
-	e.QueryAttention(c3, i32, i3, &selfattentionAttention, rows65, rows65)
+	c3 := e.Mat(4255680, 128, rows65, 128)
+	e.QueryAttention(c3, i32, i3, &attention, sections65, sections65)
 
 	// a3    = attnout c3, y2, @l3.attn.vision {eps=1e-05 kernel=wgemm_f16 ld=128 tmp=3224000} : f32[65,128] at 2192320
-	a3 := e.Mat(548080, 128, e.Rows(65, false), 128)
-	e.AttnOut(a3, c3, y2, e.Mat(806000, 128, e.Rows(65, false), 128), &l3AttnVisionSubNorm, &l3AttnVisionOutLinear)
+	a3 := e.Mat(2192320, 128, rows65, 128)
+	e.AttnOut(a3, c3, y2, e.Mat(3224000, 128, rows65, 128), &l3AttnVisionSub, &l3AttnVisionOut)
 
 	// y3    = ffn a3, @l3.ffn.vision {eps=1e-05 sub=1e-05 kernel=wgemm_f16 ld=128 tmp=844800 hidden=0 block=400} : f32[65,128] at 2192320
-	y3 := e.Mat(548080, 128, e.Rows(65, false), 128)
-	e.FFN(y3, a3, e.Mat(211200, 128, min(e.Rows(65, false), 400), 128), e.Mat(0, 528, min(e.Rows(65, false), 400), 512), &l3FfnVisionFfn)
+	y3 := e.Mat(2192320, 128, rows65, 128)
+	e.FFN(y3, a3, e.Mat(844800, 128, min(rows65, 400), 128), e.Mat(0, 528, min(rows65, 400), 512), &l3FFNVision)
 
 	// i4    = qkv y3, @l4.attn.vision {eps=1e-05 heads=4 parts=kv kernel=wgemm_f16 ld=272 tmp=3224000} : f32[65,256] at 0
-	i4 := e.Mat(0, 272, e.Rows(65, false), 256)
-	e.QKV(i4, y3, e.Mat(806000, 128, e.Rows(65, false), 128), &l4AttnVisionLnNorm, &l4AttnVisionKvLinear)
+	i4 := e.Mat(0, 272, rows65, 256)
+	e.QKV(i4, y3, e.Mat(3224000, 128, rows65, 128), &l4AttnVisionLN, &l4AttnVisionKV)
 
 	// kv4   = store i4 {slot=4 rows=65 kernel=go} : f32[65,256]
 	e.StoreFixed(i4, 4)
@@ -112,42 +115,21 @@ func runCaptionImage(e *exec.Exec) {
 
 // fnCaptionImage describes function caption_image.
 var fnCaptionImage = exec.Func{
-	Arena: 1321840,
-	Cost: exec.Cost{
-		FLOPs:  [3]int64{118294528, 0, 0},
-		Row:    0,
-		Seq:    381952,
-		Weight: 1775104,
-	},
-	Fixed:   65,
-	Image:   12288,
-	Kind:    "begin",
-	Name:    "caption_image",
-	Outputs: []exec.Output{},
-	Run:     runCaptionImage,
+	Name:  "caption_image",
+	Task:  "captioning",
+	Kind:  "begin",
+	Image: 12288,
+	Fixed: 65,
 	Stores: []exec.Slot{
-		{
-			Cols: 256,
-			Rows: 65,
-		},
-		{
-			Cols: 256,
-			Rows: 65,
-		},
-		{
-			Cols: 256,
-			Rows: 65,
-		},
-		{
-			Cols: 256,
-			Rows: 65,
-		},
-		{
-			Cols: 256,
-			Rows: 65,
-		},
+		{Rows: 65, Cols: 256},
+		{Rows: 65, Cols: 256},
+		{Rows: 65, Cols: 256},
+		{Rows: 65, Cols: 256},
+		{Rows: 65, Cols: 256},
 	},
-	Task: "captioning",
+	Arena: 5287360,
+	Cost:  exec.Cost{FLOPs: [3]int64{118294528, 0, 0}, Weight: 1775104, Seq: 381952},
+	Run:   runCaptionImage,
 }
 
-const _ = allFilesOfBuild_a2d7ea5f2769_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_b2deb54e9c33_elseRunMultiwayBuildAgain

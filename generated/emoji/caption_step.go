@@ -6,184 +6,161 @@ import "github.com/multiway-go/multiway/codegen/rt/exec"
 
 // runCaptionStep runs function caption_step over the packed rows of e's batch, one step a line.
 func runCaptionStep(e *exec.Exec) {
+	rows2 := e.Rows(2, false)
+	rows1 := e.Rows(1, false)
+
 	// language = embed ids, @language.embed {pos=T kernel=go ld=128} : f32[2,128] at 2228224
-	language := e.Mat(557056, 128, e.Rows(2, false), 128)
-	e.EmbedText(language, &languageEmbedAtEmbed)
+	language := e.Mat(2228224, 128, rows2, 128)
+	e.EmbedText(language, &languageEmbedAfterT)
 
 	// i0    = qkv language, @l0.attn.language {eps=1e-05 heads=4 parts=kv kernel=wgemm_f16 ld=272 tmp=3276800} : f32[2,256] at 0
-	i0 := e.Mat(0, 272, e.Rows(2, false), 256)
-	e.QKV(i0, language, e.Mat(819200, 128, e.Rows(2, false), 128), &l0AttnLanguageLnNorm, &l0AttnLanguageKvLinear)
+	i0 := e.Mat(0, 272, rows2, 256)
+	e.QKV(i0, language, e.Mat(3276800, 128, rows2, 128), &l0AttnLanguageLN, &l0AttnLanguageKV)
 
 	// kv0.new = store i0 {slot=0 rows=1 kernel=go} : f32[1,256]
 	e.StoreWord(i0, 0)
 
 	// i02   = qkv language, @l0.attn.language {eps=1e-05 heads=4 parts=q kernel=wgemm_f16 ld=128 tmp=4325376} : f32[2,128] at 3276800
-	i02 := e.Mat(819200, 128, e.Rows(2, false), 128)
-	e.QKV(i02, language, e.Mat(1081344, 128, e.Rows(2, false), 128), &l0AttnLanguageLnNorm, &l0AttnLanguageQLinear)
+	i02 := e.Mat(3276800, 128, rows2, 128)
+	e.QKV(i02, language, e.Mat(4325376, 128, rows2, 128), &l0AttnLanguageLN, &l0AttnLanguageQ)
 
 	// c0    = crossattention i02, kv0, i0 {heads=4 scale=0.25503486164919736 base=2 at=65+T prefix=65+T kernel=gemm_f32 ld=128} : f32[2,128] at 4325376
-	c0 := e.Mat(1081344, 128, e.Rows(2, false), 128)
-	e.StateAttention(c0, i02, i0, &crossattentionPrefixAttention, rows2, rows2, 0)
+	c0 := e.Mat(4325376, 128, rows2, 128)
+	e.StateAttention(c0, i02, i0, &attentionPrefix, sections2, sections2, 0)
 
 	// a0    = attnout c0, language, @l0.attn.language {eps=1e-05 kernel=wgemm_f16 ld=128 tmp=3276800} : f32[2,128] at 2228224
-	a0 := e.Mat(557056, 128, e.Rows(2, false), 128)
-	e.AttnOut(a0, c0, language, e.Mat(819200, 128, e.Rows(2, false), 128), &l0AttnLanguageSubNorm, &l0AttnLanguageOutLinear)
+	a0 := e.Mat(2228224, 128, rows2, 128)
+	e.AttnOut(a0, c0, language, e.Mat(3276800, 128, rows2, 128), &l0AttnLanguageSub, &l0AttnLanguageOut)
 
 	// y0    = ffn a0, @l0.ffn.language {eps=1e-05 sub=1e-05 kernel=wgemm_f16 ld=128 tmp=844800 hidden=0 block=400} : f32[2,128] at 2228224
-	y0 := e.Mat(557056, 128, e.Rows(2, false), 128)
-	e.FFN(y0, a0, e.Mat(211200, 128, min(e.Rows(2, false), 400), 128), e.Mat(0, 528, min(e.Rows(2, false), 400), 512), &l0FfnLanguageFfn)
+	y0 := e.Mat(2228224, 128, rows2, 128)
+	e.FFN(y0, a0, e.Mat(844800, 128, min(rows2, 400), 128), e.Mat(0, 528, min(rows2, 400), 512), &l0FFNLanguage)
 
 	// i1    = qkv y0, @l1.attn.language {eps=1e-05 heads=4 parts=kv kernel=wgemm_f16 ld=272 tmp=3276800} : f32[2,256] at 0
-	i1 := e.Mat(0, 272, e.Rows(2, false), 256)
-	e.QKV(i1, y0, e.Mat(819200, 128, e.Rows(2, false), 128), &l1AttnLanguageLnNorm, &l1AttnLanguageKvLinear)
+	i1 := e.Mat(0, 272, rows2, 256)
+	e.QKV(i1, y0, e.Mat(3276800, 128, rows2, 128), &l1AttnLanguageLN, &l1AttnLanguageKV)
 
 	// kv1.new = store i1 {slot=1 rows=1 kernel=go} : f32[1,256]
 	e.StoreWord(i1, 1)
 
 	// i12   = qkv y0, @l1.attn.language {eps=1e-05 heads=4 parts=q kernel=wgemm_f16 ld=128 tmp=4325376} : f32[2,128] at 3276800
-	i12 := e.Mat(819200, 128, e.Rows(2, false), 128)
-	e.QKV(i12, y0, e.Mat(1081344, 128, e.Rows(2, false), 128), &l1AttnLanguageLnNorm, &l1AttnLanguageQLinear)
+	i12 := e.Mat(3276800, 128, rows2, 128)
+	e.QKV(i12, y0, e.Mat(4325376, 128, rows2, 128), &l1AttnLanguageLN, &l1AttnLanguageQ)
 
 	// c1    = crossattention i12, kv1, i1 {heads=4 scale=0.25503486164919736 base=2 at=65+T prefix=65+T kernel=gemm_f32 ld=128} : f32[2,128] at 4325376
-	c1 := e.Mat(1081344, 128, e.Rows(2, false), 128)
-	e.StateAttention(c1, i12, i1, &crossattentionPrefixAttention, rows2, rows2, 1)
+	c1 := e.Mat(4325376, 128, rows2, 128)
+	e.StateAttention(c1, i12, i1, &attentionPrefix, sections2, sections2, 1)
 
 	// a1    = attnout c1, y0, @l1.attn.language {eps=1e-05 kernel=wgemm_f16 ld=128 tmp=3276800} : f32[2,128] at 2228224
-	a1 := e.Mat(557056, 128, e.Rows(2, false), 128)
-	e.AttnOut(a1, c1, y0, e.Mat(819200, 128, e.Rows(2, false), 128), &l1AttnLanguageSubNorm, &l1AttnLanguageOutLinear)
+	a1 := e.Mat(2228224, 128, rows2, 128)
+	e.AttnOut(a1, c1, y0, e.Mat(3276800, 128, rows2, 128), &l1AttnLanguageSub, &l1AttnLanguageOut)
 
 	// y1    = ffn a1, @l1.ffn.language {eps=1e-05 sub=1e-05 kernel=wgemm_f16 ld=128 tmp=844800 hidden=0 block=400} : f32[2,128] at 2228224
-	y1 := e.Mat(557056, 128, e.Rows(2, false), 128)
-	e.FFN(y1, a1, e.Mat(211200, 128, min(e.Rows(2, false), 400), 128), e.Mat(0, 528, min(e.Rows(2, false), 400), 512), &l1FfnLanguageFfn)
+	y1 := e.Mat(2228224, 128, rows2, 128)
+	e.FFN(y1, a1, e.Mat(844800, 128, min(rows2, 400), 128), e.Mat(0, 528, min(rows2, 400), 512), &l1FFNLanguage)
 
 	// i2    = qkv y1, @l2.attn.language {eps=1e-05 heads=4 parts=kv kernel=wgemm_f16 ld=272 tmp=3276800} : f32[2,256] at 0
-	i2 := e.Mat(0, 272, e.Rows(2, false), 256)
-	e.QKV(i2, y1, e.Mat(819200, 128, e.Rows(2, false), 128), &l2AttnLanguageLnNorm, &l2AttnLanguageKvLinear)
+	i2 := e.Mat(0, 272, rows2, 256)
+	e.QKV(i2, y1, e.Mat(3276800, 128, rows2, 128), &l2AttnLanguageLN, &l2AttnLanguageKV)
 
 	// kv2.new = store i2 {slot=2 rows=1 kernel=go} : f32[1,256]
 	e.StoreWord(i2, 2)
 
 	// i22   = qkv y1, @l2.attn.language {eps=1e-05 heads=4 parts=q kernel=wgemm_f16 ld=128 tmp=4325376} : f32[2,128] at 3276800
-	i22 := e.Mat(819200, 128, e.Rows(2, false), 128)
-	e.QKV(i22, y1, e.Mat(1081344, 128, e.Rows(2, false), 128), &l2AttnLanguageLnNorm, &l2AttnLanguageQLinear)
+	i22 := e.Mat(3276800, 128, rows2, 128)
+	e.QKV(i22, y1, e.Mat(4325376, 128, rows2, 128), &l2AttnLanguageLN, &l2AttnLanguageQ)
 
 	// c2    = crossattention i22, kv2, i2 {heads=4 scale=0.25503486164919736 base=2 at=65+T prefix=65+T kernel=gemm_f32 ld=128} : f32[2,128] at 4325376
-	c2 := e.Mat(1081344, 128, e.Rows(2, false), 128)
-	e.StateAttention(c2, i22, i2, &crossattentionPrefixAttention, rows2, rows2, 2)
+	c2 := e.Mat(4325376, 128, rows2, 128)
+	e.StateAttention(c2, i22, i2, &attentionPrefix, sections2, sections2, 2)
 
 	// a2    = attnout c2, y1, @l2.attn.language {eps=1e-05 kernel=wgemm_f16 ld=128 tmp=3276800} : f32[2,128] at 2228224
-	a2 := e.Mat(557056, 128, e.Rows(2, false), 128)
-	e.AttnOut(a2, c2, y1, e.Mat(819200, 128, e.Rows(2, false), 128), &l2AttnLanguageSubNorm, &l2AttnLanguageOutLinear)
+	a2 := e.Mat(2228224, 128, rows2, 128)
+	e.AttnOut(a2, c2, y1, e.Mat(3276800, 128, rows2, 128), &l2AttnLanguageSub, &l2AttnLanguageOut)
 
 	// y2    = ffn a2, @l2.ffn.language {eps=1e-05 sub=1e-05 kernel=wgemm_f16 ld=128 tmp=844800 hidden=0 block=400} : f32[2,128] at 2228224
-	y2 := e.Mat(557056, 128, e.Rows(2, false), 128)
-	e.FFN(y2, a2, e.Mat(211200, 128, min(e.Rows(2, false), 400), 128), e.Mat(0, 528, min(e.Rows(2, false), 400), 512), &l2FfnLanguageFfn)
+	y2 := e.Mat(2228224, 128, rows2, 128)
+	e.FFN(y2, a2, e.Mat(844800, 128, min(rows2, 400), 128), e.Mat(0, 528, min(rows2, 400), 512), &l2FFNLanguage)
 
 	// i3    = qkv y2, @l3.attn.language {eps=1e-05 heads=4 parts=kv kernel=wgemm_f16 ld=272 tmp=3276800} : f32[2,256] at 0
-	i3 := e.Mat(0, 272, e.Rows(2, false), 256)
-	e.QKV(i3, y2, e.Mat(819200, 128, e.Rows(2, false), 128), &l3AttnLanguageLnNorm, &l3AttnLanguageKvLinear)
+	i3 := e.Mat(0, 272, rows2, 256)
+	e.QKV(i3, y2, e.Mat(3276800, 128, rows2, 128), &l3AttnLanguageLN, &l3AttnLanguageKV)
 
 	// kv3.new = store i3 {slot=3 rows=1 kernel=go} : f32[1,256]
 	e.StoreWord(i3, 3)
 
 	// i32   = qkv y2, @l3.attn.language {eps=1e-05 heads=4 parts=q kernel=wgemm_f16 ld=128 tmp=4325376} : f32[2,128] at 3276800
-	i32 := e.Mat(819200, 128, e.Rows(2, false), 128)
-	e.QKV(i32, y2, e.Mat(1081344, 128, e.Rows(2, false), 128), &l3AttnLanguageLnNorm, &l3AttnLanguageQLinear)
+	i32 := e.Mat(3276800, 128, rows2, 128)
+	e.QKV(i32, y2, e.Mat(4325376, 128, rows2, 128), &l3AttnLanguageLN, &l3AttnLanguageQ)
 
 	// c3    = crossattention i32, kv3, i3 {heads=4 scale=0.25503486164919736 base=2 at=65+T prefix=65+T kernel=gemm_f32 ld=128} : f32[2,128] at 4325376
-	c3 := e.Mat(1081344, 128, e.Rows(2, false), 128)
-	e.StateAttention(c3, i32, i3, &crossattentionPrefixAttention, rows2, rows2, 3)
+	c3 := e.Mat(4325376, 128, rows2, 128)
+	e.StateAttention(c3, i32, i3, &attentionPrefix, sections2, sections2, 3)
 
 	// a3    = attnout c3, y2, @l3.attn.language {eps=1e-05 kernel=wgemm_f16 ld=128 tmp=3276800} : f32[2,128] at 2228224
-	a3 := e.Mat(557056, 128, e.Rows(2, false), 128)
-	e.AttnOut(a3, c3, y2, e.Mat(819200, 128, e.Rows(2, false), 128), &l3AttnLanguageSubNorm, &l3AttnLanguageOutLinear)
+	a3 := e.Mat(2228224, 128, rows2, 128)
+	e.AttnOut(a3, c3, y2, e.Mat(3276800, 128, rows2, 128), &l3AttnLanguageSub, &l3AttnLanguageOut)
 
 	// y3    = ffn a3, @l3.ffn.language {eps=1e-05 sub=1e-05 kernel=wgemm_f16 ld=128 tmp=844800 hidden=0 block=400} : f32[2,128] at 2228224
-	y3 := e.Mat(557056, 128, e.Rows(2, false), 128)
-	e.FFN(y3, a3, e.Mat(211200, 128, min(e.Rows(2, false), 400), 128), e.Mat(0, 528, min(e.Rows(2, false), 400), 512), &l3FfnLanguageFfn)
+	y3 := e.Mat(2228224, 128, rows2, 128)
+	e.FFN(y3, a3, e.Mat(844800, 128, min(rows2, 400), 128), e.Mat(0, 528, min(rows2, 400), 512), &l3FFNLanguage)
 
 	// i4    = qkv y3, @l4.attn.language {eps=1e-05 heads=4 parts=kv kernel=wgemm_f16 ld=272 tmp=3276800} : f32[2,256] at 0
-	i4 := e.Mat(0, 272, e.Rows(2, false), 256)
-	e.QKV(i4, y3, e.Mat(819200, 128, e.Rows(2, false), 128), &l4AttnLanguageLnNorm, &l4AttnLanguageKvLinear)
+	i4 := e.Mat(0, 272, rows2, 256)
+	e.QKV(i4, y3, e.Mat(3276800, 128, rows2, 128), &l4AttnLanguageLN, &l4AttnLanguageKV)
 
 	// kv4.new = store i4 {slot=4 rows=1 kernel=go} : f32[1,256]
 	e.StoreWord(i4, 4)
 
 	// y3.1  = select y3 {row=1 kernel=go ld=128} : f32[1,128] at 8257536
-	y31 := e.Mat(2064384, 128, e.Rows(1, false), 128)
-	e.Select(y31, y3, rows2, exec.Section{C: 1})
+	y31 := e.Mat(8257536, 128, rows1, 128)
+	e.Select(y31, y3, sections2, exec.Section{C: 1})
 
 	// i4.1  = qkv y3.1, @l4.attn.language {eps=1e-05 heads=4 parts=q kernel=wgemm_f16 ld=128 tmp=2752512} : f32[1,128] at 2228224
-	i41 := e.Mat(557056, 128, e.Rows(1, false), 128)
-	e.QKV(i41, y31, e.Mat(688128, 128, e.Rows(1, false), 128), &l4AttnLanguageLnNorm, &l4AttnLanguageQLinear)
+	i41 := e.Mat(2228224, 128, rows1, 128)
+	e.QKV(i41, y31, e.Mat(2752512, 128, rows1, 128), &l4AttnLanguageLN, &l4AttnLanguageQ)
 
 	// c4.1  = crossattention i4.1, kv4, i4 {heads=4 scale=0.25503486164919736 base=2 at=66+T prefix=65+T kernel=gemm_f32 ld=128} : f32[1,128] at 2752512
-	c41 := e.Mat(688128, 128, e.Rows(1, false), 128)
-	e.StateAttention(c41, i41, i4, &crossattentionPrefixAttention2, rows1, rows2, 4)
+	c41 := e.Mat(2752512, 128, rows1, 128)
+	e.StateAttention(c41, i41, i4, &attentionPrefix2, sections1, sections2, 4)
 
 	// a4.1  = attnout c4.1, y3.1, @l4.attn.language {eps=1e-05 kernel=wgemm_f16 ld=128 tmp=0} : f32[1,128] at 8257536
-	a41 := e.Mat(2064384, 128, e.Rows(1, false), 128)
-	e.AttnOut(a41, c41, y31, e.Mat(0, 128, e.Rows(1, false), 128), &l4AttnLanguageSubNorm, &l4AttnLanguageOutLinear)
+	a41 := e.Mat(8257536, 128, rows1, 128)
+	e.AttnOut(a41, c41, y31, e.Mat(0, 128, rows1, 128), &l4AttnLanguageSub, &l4AttnLanguageOut)
 
 	// y4.1  = ffn a4.1, @l4.ffn.language {eps=1e-05 sub=1e-05 kernel=wgemm_f16 ld=128 tmp=844800 hidden=0 block=400} : f32[1,128] at 8257536
-	y41 := e.Mat(2064384, 128, e.Rows(1, false), 128)
-	e.FFN(y41, a41, e.Mat(211200, 128, min(e.Rows(1, false), 400), 128), e.Mat(0, 528, min(e.Rows(1, false), 400), 512), &l4FfnLanguageFfn)
+	y41 := e.Mat(8257536, 128, rows1, 128)
+	e.FFN(y41, a41, e.Mat(844800, 128, min(rows1, 400), 128), e.Mat(0, 528, min(rows1, 400), 512), &l4FFNLanguage)
 
 	// mask  = layernorm y4.1, @final.language {eps=1e-05 kernel=layernorm_f32 ld=128} : f32[1,128] at 8257536
-	mask := e.Mat(2064384, 128, e.Rows(1, false), 128)
-	e.LayerNorm(mask, y41, &finalLanguageNorm)
+	mask := e.Mat(8257536, 128, rows1, 128)
+	e.LayerNorm(mask, y41, &finalLanguage)
 
 	// logits = linear mask, @captioning.head {kernel=wgemm_f16 ld=2016} : f32[1,2010] at 0
-	e.Linear(e.Mat(0, 2016, e.Rows(1, false), 2010), mask, &captioningHeadLinear)
+	e.Linear(e.Mat(0, 2016, rows1, 2010), mask, &captioningHead)
 }
 
 // fnCaptionStep describes function caption_step.
 var fnCaptionStep = exec.Func{
-	Arena: 2195456,
-	Cost: exec.Cost{
-		FLOPs:  [3]int64{4427776, 4608, 0},
-		Row:    5120,
-		Seq:    345968,
-		Weight: 2555240,
-	},
-	Fixed: 2,
-	IDs:   2,
-	Kind:  "step",
 	Name:  "caption_step",
-	Outputs: []exec.Output{
-		{
-			Cols:     2010,
-			LD:       2016,
-			Name:     "logits",
-			Off:      0,
-			Sections: []exec.Section{{C: 1}},
-		},
-	},
-	Run: runCaptionStep,
+	Task:  "captioning",
+	Kind:  "step",
+	Text:  true,
+	IDs:   2,
+	Fixed: 2,
 	States: []exec.Slot{
-		{
-			Cols: 256,
-			Rows: 65,
-		},
-		{
-			Cols: 256,
-			Rows: 65,
-		},
-		{
-			Cols: 256,
-			Rows: 65,
-		},
-		{
-			Cols: 256,
-			Rows: 65,
-		},
-		{
-			Cols: 256,
-			Rows: 65,
-		},
+		{Rows: 65, Cols: 256},
+		{Rows: 65, Cols: 256},
+		{Rows: 65, Cols: 256},
+		{Rows: 65, Cols: 256},
+		{Rows: 65, Cols: 256},
 	},
-	Task: "captioning",
-	Text: true,
+	Outputs: []exec.Output{
+		{Name: "logits", LD: 2016, Cols: 2010, Sections: []exec.Section{{C: 1}}},
+	},
+	Arena: 8781824,
+	Cost:  exec.Cost{FLOPs: [3]int64{4427776, 4608, 0}, Weight: 2555240, Seq: 345968, Row: 5120},
+	Run:   runCaptionStep,
 }
 
-const _ = allFilesOfBuild_a2d7ea5f2769_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_b2deb54e9c33_elseRunMultiwayBuildAgain

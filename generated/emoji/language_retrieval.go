@@ -6,134 +6,126 @@ import "github.com/multiway-go/multiway/codegen/rt/exec"
 
 // runLanguageRetrieval runs function language_retrieval over the packed rows of e's batch, one step a line.
 func runLanguageRetrieval(e *exec.Exec) {
+	rowsT := e.Rows(0, true)
+	rows1 := e.Rows(1, false)
+
 	// language = embed ids, @language.embed {kernel=go ld=128} : f32[T,128] at 3145728
-	language := e.Mat(786432, 128, e.Rows(0, true), 128)
-	e.EmbedText(language, &languageEmbedEmbed)
+	language := e.Mat(3145728, 128, rowsT, 128)
+	e.EmbedText(language, &languageEmbed)
 
 	// i0    = qkv language, @l0.attn.language {eps=1e-05 heads=4 kernel=wgemm_f16 ld=384 tmp=4194304} : f32[T,384] at 0
-	i0 := e.Mat(0, 384, e.Rows(0, true), 384)
-	e.QKV(i0, language, e.Mat(1048576, 128, e.Rows(0, true), 128), &l0AttnLanguageLnNorm, &l0AttnLanguageQkvLinear)
+	i0 := e.Mat(0, 384, rowsT, 384)
+	e.QKV(i0, language, e.Mat(4194304, 128, rowsT, 128), &l0AttnLanguageLN, &l0AttnLanguageQKV)
 
 	// c0    = selfattention i0 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[T,128] at 4194304
-	c0 := e.Mat(1048576, 128, e.Rows(0, true), 128)
-	e.SelfAttention(c0, i0, &selfattentionAttention, rowsT)
+	c0 := e.Mat(4194304, 128, rowsT, 128)
+	e.SelfAttention(c0, i0, &attention, sectionsT)
 
 	// a0    = attnout c0, language, @l0.attn.language {eps=1e-05 kernel=wgemm_f16 ld=128 tmp=0} : f32[T,128] at 3145728
-	a0 := e.Mat(786432, 128, e.Rows(0, true), 128)
-	e.AttnOut(a0, c0, language, e.Mat(0, 128, e.Rows(0, true), 128), &l0AttnLanguageSubNorm, &l0AttnLanguageOutLinear)
+	a0 := e.Mat(3145728, 128, rowsT, 128)
+	e.AttnOut(a0, c0, language, e.Mat(0, 128, rowsT, 128), &l0AttnLanguageSub, &l0AttnLanguageOut)
 
 	// y0    = ffn a0, @l0.ffn.language {eps=1e-05 sub=1e-05 kernel=wgemm_f16 ld=128 tmp=844800 hidden=0 block=400} : f32[T,128] at 3145728
-	y0 := e.Mat(786432, 128, e.Rows(0, true), 128)
-	e.FFN(y0, a0, e.Mat(211200, 128, min(e.Rows(0, true), 400), 128), e.Mat(0, 528, min(e.Rows(0, true), 400), 512), &l0FfnLanguageFfn)
+	y0 := e.Mat(3145728, 128, rowsT, 128)
+	e.FFN(y0, a0, e.Mat(844800, 128, min(rowsT, 400), 128), e.Mat(0, 528, min(rowsT, 400), 512), &l0FFNLanguage)
 
 	// i1    = qkv y0, @l1.attn.language {eps=1e-05 heads=4 kernel=wgemm_f16 ld=384 tmp=4194304} : f32[T,384] at 0
-	i1 := e.Mat(0, 384, e.Rows(0, true), 384)
-	e.QKV(i1, y0, e.Mat(1048576, 128, e.Rows(0, true), 128), &l1AttnLanguageLnNorm, &l1AttnLanguageQkvLinear)
+	i1 := e.Mat(0, 384, rowsT, 384)
+	e.QKV(i1, y0, e.Mat(4194304, 128, rowsT, 128), &l1AttnLanguageLN, &l1AttnLanguageQKV)
 
 	// c1    = selfattention i1 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[T,128] at 4194304
-	c1 := e.Mat(1048576, 128, e.Rows(0, true), 128)
-	e.SelfAttention(c1, i1, &selfattentionAttention, rowsT)
+	c1 := e.Mat(4194304, 128, rowsT, 128)
+	e.SelfAttention(c1, i1, &attention, sectionsT)
 
 	// a1    = attnout c1, y0, @l1.attn.language {eps=1e-05 kernel=wgemm_f16 ld=128 tmp=0} : f32[T,128] at 3145728
-	a1 := e.Mat(786432, 128, e.Rows(0, true), 128)
-	e.AttnOut(a1, c1, y0, e.Mat(0, 128, e.Rows(0, true), 128), &l1AttnLanguageSubNorm, &l1AttnLanguageOutLinear)
+	a1 := e.Mat(3145728, 128, rowsT, 128)
+	e.AttnOut(a1, c1, y0, e.Mat(0, 128, rowsT, 128), &l1AttnLanguageSub, &l1AttnLanguageOut)
 
 	// y1    = ffn a1, @l1.ffn.language {eps=1e-05 sub=1e-05 kernel=wgemm_f16 ld=128 tmp=844800 hidden=0 block=400} : f32[T,128] at 3145728
-	y1 := e.Mat(786432, 128, e.Rows(0, true), 128)
-	e.FFN(y1, a1, e.Mat(211200, 128, min(e.Rows(0, true), 400), 128), e.Mat(0, 528, min(e.Rows(0, true), 400), 512), &l1FfnLanguageFfn)
+	y1 := e.Mat(3145728, 128, rowsT, 128)
+	e.FFN(y1, a1, e.Mat(844800, 128, min(rowsT, 400), 128), e.Mat(0, 528, min(rowsT, 400), 512), &l1FFNLanguage)
 
 	// i2    = qkv y1, @l2.attn.language {eps=1e-05 heads=4 kernel=wgemm_f16 ld=384 tmp=4194304} : f32[T,384] at 0
-	i2 := e.Mat(0, 384, e.Rows(0, true), 384)
-	e.QKV(i2, y1, e.Mat(1048576, 128, e.Rows(0, true), 128), &l2AttnLanguageLnNorm, &l2AttnLanguageQkvLinear)
+	i2 := e.Mat(0, 384, rowsT, 384)
+	e.QKV(i2, y1, e.Mat(4194304, 128, rowsT, 128), &l2AttnLanguageLN, &l2AttnLanguageQKV)
 
 	// c2    = selfattention i2 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[T,128] at 4194304
-	c2 := e.Mat(1048576, 128, e.Rows(0, true), 128)
-	e.SelfAttention(c2, i2, &selfattentionAttention, rowsT)
+	c2 := e.Mat(4194304, 128, rowsT, 128)
+	e.SelfAttention(c2, i2, &attention, sectionsT)
 
 	// a2    = attnout c2, y1, @l2.attn.language {eps=1e-05 kernel=wgemm_f16 ld=128 tmp=0} : f32[T,128] at 3145728
-	a2 := e.Mat(786432, 128, e.Rows(0, true), 128)
-	e.AttnOut(a2, c2, y1, e.Mat(0, 128, e.Rows(0, true), 128), &l2AttnLanguageSubNorm, &l2AttnLanguageOutLinear)
+	a2 := e.Mat(3145728, 128, rowsT, 128)
+	e.AttnOut(a2, c2, y1, e.Mat(0, 128, rowsT, 128), &l2AttnLanguageSub, &l2AttnLanguageOut)
 
 	// y2    = ffn a2, @l2.ffn.language {eps=1e-05 sub=1e-05 kernel=wgemm_f16 ld=128 tmp=844800 hidden=0 block=400} : f32[T,128] at 3145728
-	y2 := e.Mat(786432, 128, e.Rows(0, true), 128)
-	e.FFN(y2, a2, e.Mat(211200, 128, min(e.Rows(0, true), 400), 128), e.Mat(0, 528, min(e.Rows(0, true), 400), 512), &l2FfnLanguageFfn)
+	y2 := e.Mat(3145728, 128, rowsT, 128)
+	e.FFN(y2, a2, e.Mat(844800, 128, min(rowsT, 400), 128), e.Mat(0, 528, min(rowsT, 400), 512), &l2FFNLanguage)
 
 	// i3    = qkv y2, @l3.attn.language {eps=1e-05 heads=4 kernel=wgemm_f16 ld=384 tmp=4194304} : f32[T,384] at 0
-	i3 := e.Mat(0, 384, e.Rows(0, true), 384)
-	e.QKV(i3, y2, e.Mat(1048576, 128, e.Rows(0, true), 128), &l3AttnLanguageLnNorm, &l3AttnLanguageQkvLinear)
+	i3 := e.Mat(0, 384, rowsT, 384)
+	e.QKV(i3, y2, e.Mat(4194304, 128, rowsT, 128), &l3AttnLanguageLN, &l3AttnLanguageQKV)
 
 	// c3    = selfattention i3 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[T,128] at 4194304
-	c3 := e.Mat(1048576, 128, e.Rows(0, true), 128)
-	e.SelfAttention(c3, i3, &selfattentionAttention, rowsT)
+	c3 := e.Mat(4194304, 128, rowsT, 128)
+	e.SelfAttention(c3, i3, &attention, sectionsT)
 
 	// a3    = attnout c3, y2, @l3.attn.language {eps=1e-05 kernel=wgemm_f16 ld=128 tmp=0} : f32[T,128] at 3145728
-	a3 := e.Mat(786432, 128, e.Rows(0, true), 128)
-	e.AttnOut(a3, c3, y2, e.Mat(0, 128, e.Rows(0, true), 128), &l3AttnLanguageSubNorm, &l3AttnLanguageOutLinear)
+	a3 := e.Mat(3145728, 128, rowsT, 128)
+	e.AttnOut(a3, c3, y2, e.Mat(0, 128, rowsT, 128), &l3AttnLanguageSub, &l3AttnLanguageOut)
 
 	// y3    = ffn a3, @l3.ffn.language {eps=1e-05 sub=1e-05 kernel=wgemm_f16 ld=128 tmp=844800 hidden=0 block=400} : f32[T,128] at 3145728
-	y3 := e.Mat(786432, 128, e.Rows(0, true), 128)
-	e.FFN(y3, a3, e.Mat(211200, 128, min(e.Rows(0, true), 400), 128), e.Mat(0, 528, min(e.Rows(0, true), 400), 512), &l3FfnLanguageFfn)
+	y3 := e.Mat(3145728, 128, rowsT, 128)
+	e.FFN(y3, a3, e.Mat(844800, 128, min(rowsT, 400), 128), e.Mat(0, 528, min(rowsT, 400), 512), &l3FFNLanguage)
 
 	// y3.0  = select y3 {row=0 kernel=go ld=128} : f32[1,128] at 4194304
-	y30 := e.Mat(1048576, 128, e.Rows(1, false), 128)
-	e.Select(y30, y3, rowsT, exec.Section{})
+	y30 := e.Mat(4194304, 128, rows1, 128)
+	e.Select(y30, y3, sectionsT, exec.Section{})
 
 	// i4.0  = qkv y3.0, @l4.attn.language {eps=1e-05 heads=4 parts=q kernel=wgemm_f16 ld=128 tmp=0} : f32[1,128] at 5242880
-	i40 := e.Mat(1310720, 128, e.Rows(1, false), 128)
-	e.QKV(i40, y30, e.Mat(0, 128, e.Rows(1, false), 128), &l4AttnLanguageLnNorm, &l4AttnLanguageQLinear)
+	i40 := e.Mat(5242880, 128, rows1, 128)
+	e.QKV(i40, y30, e.Mat(0, 128, rows1, 128), &l4AttnLanguageLN, &l4AttnLanguageQ)
 
 	// i4    = qkv y3, @l4.attn.language {eps=1e-05 heads=4 parts=kv kernel=wgemm_f16 ld=272 tmp=6291456} : f32[T,256] at 0
-	i4 := e.Mat(0, 272, e.Rows(0, true), 256)
-	e.QKV(i4, y3, e.Mat(1572864, 128, e.Rows(0, true), 128), &l4AttnLanguageLnNorm, &l4AttnLanguageKvLinear)
+	i4 := e.Mat(0, 272, rowsT, 256)
+	e.QKV(i4, y3, e.Mat(6291456, 128, rowsT, 128), &l4AttnLanguageLN, &l4AttnLanguageKV)
 
 	// c4.0  = crossattention i4.0, i4 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[1,128] at 2228224
-	c40 := e.Mat(557056, 128, e.Rows(1, false), 128)
-	e.CrossAttention(c40, i40, i4, &selfattentionAttention, rowsT)
+	c40 := e.Mat(2228224, 128, rows1, 128)
+	e.CrossAttention(c40, i40, i4, &attention, sectionsT)
 
 	// a4.0  = attnout c4.0, y3.0, @l4.attn.language {eps=1e-05 kernel=wgemm_f16 ld=128 tmp=0} : f32[1,128] at 4194304
-	a40 := e.Mat(1048576, 128, e.Rows(1, false), 128)
-	e.AttnOut(a40, c40, y30, e.Mat(0, 128, e.Rows(1, false), 128), &l4AttnLanguageSubNorm, &l4AttnLanguageOutLinear)
+	a40 := e.Mat(4194304, 128, rows1, 128)
+	e.AttnOut(a40, c40, y30, e.Mat(0, 128, rows1, 128), &l4AttnLanguageSub, &l4AttnLanguageOut)
 
 	// y4.0  = ffn a4.0, @l4.ffn.language {eps=1e-05 sub=1e-05 kernel=wgemm_f16 ld=128 tmp=844800 hidden=0 block=400} : f32[1,128] at 4194304
-	y40 := e.Mat(1048576, 128, e.Rows(1, false), 128)
-	e.FFN(y40, a40, e.Mat(211200, 128, min(e.Rows(1, false), 400), 128), e.Mat(0, 528, min(e.Rows(1, false), 400), 512), &l4FfnLanguageFfn)
+	y40 := e.Mat(4194304, 128, rows1, 128)
+	e.FFN(y40, a40, e.Mat(844800, 128, min(rows1, 400), 128), e.Mat(0, 528, min(rows1, 400), 512), &l4FFNLanguage)
 
 	// s     = layernorm y4.0, @final.language {eps=1e-05 kernel=layernorm_f32 ld=128} : f32[1,128] at 4194304
-	s := e.Mat(1048576, 128, e.Rows(1, false), 128)
-	e.LayerNorm(s, y40, &finalLanguageNorm)
+	s := e.Mat(4194304, 128, rows1, 128)
+	e.LayerNorm(s, y40, &finalLanguage)
 
 	// h     = linear s, @retrieval.language {kernel=wgemm_f16 ld=128} : f32[1,128] at 0
-	h := e.Mat(0, 128, e.Rows(1, false), 128)
-	e.Linear(h, s, &retrievalLanguageLinear)
+	h := e.Mat(0, 128, rows1, 128)
+	e.Linear(h, s, &retrievalLanguage)
 
 	// language_cls = l2norm h {floor=1e-12 kernel=go ld=128} : f32[1,128] at 0
-	e.L2Norm(e.Mat(0, 128, e.Rows(1, false), 128), h, 1e-12)
+	e.L2Norm(e.Mat(0, 128, rows1, 128), h, 1e-12)
 }
 
 // fnLanguageRetrieval describes function language_retrieval.
 var fnLanguageRetrieval = exec.Func{
-	Arena: 1835008,
-	Cost: exec.Cost{
-		FLOPs:  [3]int64{360448, 1638912, 2048},
-		Row:    772,
-		Seq:    512,
-		Weight: 2059776,
-	},
-	Fixed: 1,
-	Kind:  "text",
 	Name:  "language_retrieval",
+	Task:  "retrieval",
+	Kind:  "text",
+	Text:  true,
+	Fixed: 1,
 	Outputs: []exec.Output{
-		{
-			Cols:     128,
-			LD:       128,
-			Name:     "language_cls",
-			Off:      0,
-			Sections: []exec.Section{{C: 1}},
-		},
+		{Name: "language_cls", LD: 128, Cols: 128, Sections: []exec.Section{{C: 1}}},
 	},
-	Run:  runLanguageRetrieval,
-	Task: "retrieval",
-	Text: true,
+	Arena: 7340032,
+	Cost:  exec.Cost{FLOPs: [3]int64{360448, 1638912, 2048}, Weight: 2059776, Seq: 512, Row: 772},
+	Run:   runLanguageRetrieval,
 }
 
-const _ = allFilesOfBuild_a2d7ea5f2769_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_b2deb54e9c33_elseRunMultiwayBuildAgain

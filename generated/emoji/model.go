@@ -23,6 +23,7 @@ import (
 	"slices"
 
 	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/blob"
 	"github.com/multiway-go/multiway/codegen/rt/caption"
 	"github.com/multiway-go/multiway/codegen/rt/exec"
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
@@ -40,30 +41,30 @@ var vocab []byte
 //go:embed check.json
 var vectors []byte
 
-// This package was written for the second contract between generated code and the runtime.
-const _ = rt.Contract2
+// This package was written for the third contract between generated code and the runtime.
+const _ = rt.Contract3
 
 // Package describes the compiled model. It is read-only.
 var Package = rt.Package{
-	Blob:     weights,
-	Computes: [32]byte{0x52, 0x4d, 0x04, 0x05, 0xac, 0x93, 0xa7, 0xde, 0xaa, 0x53, 0x26, 0x07, 0xb1, 0xe3, 0x19, 0x79, 0xd3, 0x2f, 0x9e, 0x07, 0x90, 0xf6, 0x9e, 0x58, 0x1e, 0x4f, 0x46, 0x8a, 0x74, 0x47, 0xe8, 0x36},
-	Contract: rt.Contract2,
+	Name:     "emoji",
+	Contract: rt.Contract3,
+	Layout:   blob.Sum("1320765385a34f73766f920cd0e4c1b93ba5ee970683f99fece40fe65d905fad"),
+	Hash:     blob.Sum("84c7eb9fe2d77082c246d17f7dd244616fc9c8174e8b9f66a7125c21c2684358"),
+	Computes: blob.Sum("524d0405ac93a7deaa532607b1e31979d32f9e0790f69e581e4f468a7447e836"),
 	Funcs: []*exec.Func{
 		&fnVisionRetrieval,
 		&fnVisionClassification,
 		&fnLanguageRetrieval,
-		&fnPairVqa,
+		&fnPairVQA,
 		&fnCaptionImage,
 		&fnCaptionStep,
 	},
-	Hash:      [32]byte{0x84, 0xc7, 0xeb, 0x9f, 0xe2, 0xd7, 0x70, 0x82, 0xc2, 0x46, 0xd1, 0x7f, 0x7d, 0xd2, 0x44, 0x61, 0x6f, 0xc9, 0xc8, 0x17, 0x4e, 0x8b, 0x9f, 0x66, 0xa7, 0x12, 0x5c, 0x21, 0xc2, 0x68, 0x43, 0x58},
 	Kernels:   slices.Concat(kernels.F32, kernels.F16),
-	Layout:    [32]byte{0x13, 0x20, 0x76, 0x53, 0x85, 0xa3, 0x4f, 0x73, 0x76, 0x6f, 0x92, 0x0c, 0xd0, 0xe4, 0xc1, 0xb9, 0x3b, 0xa5, 0xee, 0x97, 0x06, 0x83, 0xf9, 0x9f, 0xec, 0xe4, 0x0f, 0xe6, 0x5d, 0x90, 0x5f, 0xad},
-	Name:      "emoji",
-	Precision: "f16",
 	Rows:      2048,
 	Text:      24,
 	Vocab:     2010,
+	Precision: "f16",
+	Blob:      weights,
 }
 
 // How matrix products are cut to fit the caches, by their depth: the passes over a panel of
@@ -71,38 +72,26 @@ var Package = rt.Package{
 // are multiplied by one panel after the other, and how many cache lines ahead of their use
 // weights are prefetched. Without Ahead the panels used next are prefetched meanwhile.
 var (
-	cut128 = exec.Cut{
-		Passes: 1,
-		Rows: []exec.RowClass{
-			{Rows: 11, Ahead: 24},
-			{Rows: 2400},
-			{Block: 1260},
-		},
-	}
-	cut192 = exec.Cut{
-		Passes: 1,
-		Rows: []exec.RowClass{
-			{Rows: 11, Ahead: 24},
-			{Rows: 1600},
-			{Block: 840},
-		},
-	}
-	cut256 = exec.Cut{
-		Passes: 1,
-		Rows: []exec.RowClass{
-			{Rows: 11, Ahead: 24},
-			{Rows: 1200},
-			{Block: 630},
-		},
-	}
-	cut512 = exec.Cut{
-		Passes: 1,
-		Rows: []exec.RowClass{
-			{Rows: 11, Ahead: 24},
-			{Rows: 600},
-			{Block: 315},
-		},
-	}
+	cut128 = exec.Cut{Passes: 1, Rows: []exec.RowClass{
+		{Rows: 11, Ahead: 24},
+		{Rows: 2400},
+		{Block: 1260},
+	}}
+	cut192 = exec.Cut{Passes: 1, Rows: []exec.RowClass{
+		{Rows: 11, Ahead: 24},
+		{Rows: 1600},
+		{Block: 840},
+	}}
+	cut256 = exec.Cut{Passes: 1, Rows: []exec.RowClass{
+		{Rows: 11, Ahead: 24},
+		{Rows: 1200},
+		{Block: 630},
+	}}
+	cut512 = exec.Cut{Passes: 1, Rows: []exec.RowClass{
+		{Rows: 11, Ahead: 24},
+		{Rows: 600},
+		{Block: 315},
+	}}
 )
 
 // input says how the model takes pictures and texts.
@@ -488,7 +477,7 @@ func (s *Session) AnswerLogits(img image.Image, question string) ([]float32, err
 
 // AnswerLogitsOf returns the logits for each question and its picture, valid until the session's next call.
 func (s *Session) AnswerLogitsOf(imgs []image.Image, questions []string) ([][]float32, error) {
-	return s.PairRows(&fnPairVqa, 0, imgs, questions)
+	return s.PairRows(&fnPairVQA, 0, imgs, questions)
 }
 
 // Answer returns the k most probable answers to a question about a picture, best first; k <= 0 means all.
@@ -507,7 +496,7 @@ func (m *Model) AnswerLogits(img image.Image, question string) ([]float32, error
 
 // AnswerLogitsOf returns the logits for each question and its picture.
 func (m *Model) AnswerLogitsOf(imgs []image.Image, questions []string) ([][]float32, error) {
-	return m.Model.Pairs(&fnPairVqa, 0, imgs, questions)
+	return m.Model.Pairs(&fnPairVQA, 0, imgs, questions)
 }
 
 // Answer returns the k most probable answers to a question about a picture, best first; k <= 0 means all.
@@ -577,10 +566,10 @@ func (s *Session) LanguageRetrieval(batch []rt.Seq) (*rt.Result, error) {
 	return s.Run(&fnLanguageRetrieval, batch)
 }
 
-// PairVqa runs function pair_vqa on a batch of sequences. The result's outputs are, in order:
+// PairVQA runs function pair_vqa on a batch of sequences. The result's outputs are, in order:
 // logits f32[1,109], pooled f32[1,128].
-func (s *Session) PairVqa(batch []rt.Seq) (*rt.Result, error) {
-	return s.Run(&fnPairVqa, batch)
+func (s *Session) PairVQA(batch []rt.Seq) (*rt.Result, error) {
+	return s.Run(&fnPairVQA, batch)
 }
 
 // CaptionImage runs function caption_image on a batch of sequences. The result's outputs are, in order:
@@ -596,4 +585,4 @@ func (s *Session) CaptionStep(batch []rt.Seq) (*rt.Result, error) {
 }
 
 // The files of the package are of one build: each names this constant.
-const allFilesOfBuild_a2d7ea5f2769_elseRunMultiwayBuildAgain = true
+const allFilesOfBuild_b2deb54e9c33_elseRunMultiwayBuildAgain = true

@@ -4,255 +4,244 @@ package emoji
 
 import "github.com/multiway-go/multiway/codegen/rt/exec"
 
-// runPairVqa runs function pair_vqa over the packed rows of e's batch, one step a line.
-func runPairVqa(e *exec.Exec) {
+// runPairVQA runs function pair_vqa over the packed rows of e's batch, one step a line.
+func runPairVQA(e *exec.Exec) {
+	rows65 := e.Rows(65, false)
+	rows64 := e.Rows(64, false)
+	rowsT := e.Rows(0, true)
+	rows65T := e.Rows(65, true)
+	rows1 := e.Rows(1, false)
+
 	// vision = embed_patches image, @vision.embed {patch=8 kernel=wgemm_f16 ld=128 tmp=0} : f32[65,128] at 9369600
-	vision := e.Mat(2342400, 128, e.Rows(65, false), 128)
-	e.EmbedPatches(vision, e.Mat(0, 192, e.Rows(64, false), 192), &visionEmbedPatches)
+	vision := e.Mat(9369600, 128, rows65, 128)
+	e.EmbedPatches(vision, e.Mat(0, 192, rows64, 192), &visionEmbed)
 
 	// language = embed ids, @language.embed {kernel=go ld=128} : f32[T,128] at 8321024
-	language := e.Mat(2080256, 128, e.Rows(0, true), 128)
-	e.EmbedText(language, &languageEmbedEmbed)
+	language := e.Mat(8321024, 128, rowsT, 128)
+	e.EmbedText(language, &languageEmbed)
 
 	// i0.v  = qkv vision, @l0.attn.vision {eps=1e-05 heads=4 kernel=wgemm_f16 ld=384 tmp=6240768} : f32[65,384] at 0
-	i0V := e.Mat(0, 384, e.Rows(65, true), 384).Sub(0, e.Rows(65, false))
-	e.QKV(i0V, vision, e.Mat(1560192, 128, e.Rows(65, false), 128), &l0AttnVisionLnNorm, &l0AttnVisionQkvLinear)
+	i0V := e.Mat(0, 384, rows65T, 384).Sub(0, rows65)
+	e.QKV(i0V, vision, e.Mat(6240768, 128, rows65, 128), &l0AttnVisionLN, &l0AttnVisionQKV)
 
 	// i0.l  = qkv language, @l0.attn.language {eps=1e-05 heads=4 kernel=wgemm_f16 ld=384 tmp=6240768} : f32[T,384] at 0
-	i0L := e.Mat(0, 384, e.Rows(65, true), 384).Sub(e.Rows(65, false), e.Rows(0, true))
-	e.QKV(i0L, language, e.Mat(1560192, 128, e.Rows(0, true), 128), &l0AttnLanguageLnNorm, &l0AttnLanguageQkvLinear)
+	i0L := e.Mat(0, 384, rows65T, 384).Sub(rows65, rowsT)
+	e.QKV(i0L, language, e.Mat(6240768, 128, rowsT, 128), &l0AttnLanguageLN, &l0AttnLanguageQKV)
 
 	// i0    = concat i0.v, i0.l {ld=384} : f32[65+T,384] at 0
-	i0 := e.Mat(0, 384, e.Rows(65, true), 384)
+	i0 := e.Mat(0, 384, rows65T, 384)
 
 	// c0    = selfattention i0 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[65+T,128] at 6240768
-	c0 := e.Mat(1560192, 128, e.Rows(65, true), 128)
-	e.SelfAttention(c0, i0, &selfattentionAttention, rows65T)
+	c0 := e.Mat(6240768, 128, rows65T, 128)
+	e.SelfAttention(c0, i0, &attention, sections65T)
 
 	// c0.v  = rows c0 {at=0 len=65 ld=128} : f32[65,128] at 6240768
-	c0V := c0.Sub(0, e.Rows(65, false))
+	c0V := c0.Sub(0, rows65)
 
 	// c0.l  = rows c0 {at=65 len=T ld=128} : f32[T,128] at 6240768
-	c0L := c0.Sub(e.Rows(65, false), e.Rows(0, true))
+	c0L := c0.Sub(rows65, rowsT)
 
 	// a0.v  = attnout c0.v, vision, @l0.attn.vision {eps=1e-05 kernel=wgemm_f16 ld=128 tmp=0} : f32[65,128] at 9369600
-	a0V := e.Mat(2342400, 128, e.Rows(65, false), 128)
-	e.AttnOut(a0V, c0V, vision, e.Mat(0, 128, e.Rows(65, false), 128), &l0AttnVisionSubNorm, &l0AttnVisionOutLinear)
+	a0V := e.Mat(9369600, 128, rows65, 128)
+	e.AttnOut(a0V, c0V, vision, e.Mat(0, 128, rows65, 128), &l0AttnVisionSub, &l0AttnVisionOut)
 
 	// a0.l  = attnout c0.l, language, @l0.attn.language {eps=1e-05 kernel=wgemm_f16 ld=128 tmp=0} : f32[T,128] at 8321024
-	a0L := e.Mat(2080256, 128, e.Rows(0, true), 128)
-	e.AttnOut(a0L, c0L, language, e.Mat(0, 128, e.Rows(0, true), 128), &l0AttnLanguageSubNorm, &l0AttnLanguageOutLinear)
+	a0L := e.Mat(8321024, 128, rowsT, 128)
+	e.AttnOut(a0L, c0L, language, e.Mat(0, 128, rowsT, 128), &l0AttnLanguageSub, &l0AttnLanguageOut)
 
 	// y0.v  = ffn a0.v, @l0.ffn.vision {eps=1e-05 sub=1e-05 kernel=wgemm_f16 ld=128 tmp=844800 hidden=0 block=400} : f32[65,128] at 9369600
-	y0V := e.Mat(2342400, 128, e.Rows(65, false), 128)
-	e.FFN(y0V, a0V, e.Mat(211200, 128, min(e.Rows(65, false), 400), 128), e.Mat(0, 528, min(e.Rows(65, false), 400), 512), &l0FfnVisionFfn)
+	y0V := e.Mat(9369600, 128, rows65, 128)
+	e.FFN(y0V, a0V, e.Mat(844800, 128, min(rows65, 400), 128), e.Mat(0, 528, min(rows65, 400), 512), &l0FFNVision)
 
 	// y0.l  = ffn a0.l, @l0.ffn.language {eps=1e-05 sub=1e-05 kernel=wgemm_f16 ld=128 tmp=844800 hidden=0 block=400} : f32[T,128] at 8321024
-	y0L := e.Mat(2080256, 128, e.Rows(0, true), 128)
-	e.FFN(y0L, a0L, e.Mat(211200, 128, min(e.Rows(0, true), 400), 128), e.Mat(0, 528, min(e.Rows(0, true), 400), 512), &l0FfnLanguageFfn)
+	y0L := e.Mat(8321024, 128, rowsT, 128)
+	e.FFN(y0L, a0L, e.Mat(844800, 128, min(rowsT, 400), 128), e.Mat(0, 528, min(rowsT, 400), 512), &l0FFNLanguage)
 
 	// i1.v  = qkv y0.v, @l1.attn.vision {eps=1e-05 heads=4 kernel=wgemm_f16 ld=384 tmp=6240768} : f32[65,384] at 0
-	i1V := e.Mat(0, 384, e.Rows(65, true), 384).Sub(0, e.Rows(65, false))
-	e.QKV(i1V, y0V, e.Mat(1560192, 128, e.Rows(65, false), 128), &l1AttnVisionLnNorm, &l1AttnVisionQkvLinear)
+	i1V := e.Mat(0, 384, rows65T, 384).Sub(0, rows65)
+	e.QKV(i1V, y0V, e.Mat(6240768, 128, rows65, 128), &l1AttnVisionLN, &l1AttnVisionQKV)
 
 	// i1.l  = qkv y0.l, @l1.attn.language {eps=1e-05 heads=4 kernel=wgemm_f16 ld=384 tmp=6240768} : f32[T,384] at 0
-	i1L := e.Mat(0, 384, e.Rows(65, true), 384).Sub(e.Rows(65, false), e.Rows(0, true))
-	e.QKV(i1L, y0L, e.Mat(1560192, 128, e.Rows(0, true), 128), &l1AttnLanguageLnNorm, &l1AttnLanguageQkvLinear)
+	i1L := e.Mat(0, 384, rows65T, 384).Sub(rows65, rowsT)
+	e.QKV(i1L, y0L, e.Mat(6240768, 128, rowsT, 128), &l1AttnLanguageLN, &l1AttnLanguageQKV)
 
 	// i1    = concat i1.v, i1.l {ld=384} : f32[65+T,384] at 0
-	i1 := e.Mat(0, 384, e.Rows(65, true), 384)
+	i1 := e.Mat(0, 384, rows65T, 384)
 
 	// c1    = selfattention i1 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[65+T,128] at 6240768
-	c1 := e.Mat(1560192, 128, e.Rows(65, true), 128)
-	e.SelfAttention(c1, i1, &selfattentionAttention, rows65T)
+	c1 := e.Mat(6240768, 128, rows65T, 128)
+	e.SelfAttention(c1, i1, &attention, sections65T)
 
 	// c1.v  = rows c1 {at=0 len=65 ld=128} : f32[65,128] at 6240768
-	c1V := c1.Sub(0, e.Rows(65, false))
+	c1V := c1.Sub(0, rows65)
 
 	// c1.l  = rows c1 {at=65 len=T ld=128} : f32[T,128] at 6240768
-	c1L := c1.Sub(e.Rows(65, false), e.Rows(0, true))
+	c1L := c1.Sub(rows65, rowsT)
 
 	// a1.v  = attnout c1.v, y0.v, @l1.attn.vision {eps=1e-05 kernel=wgemm_f16 ld=128 tmp=0} : f32[65,128] at 9369600
-	a1V := e.Mat(2342400, 128, e.Rows(65, false), 128)
-	e.AttnOut(a1V, c1V, y0V, e.Mat(0, 128, e.Rows(65, false), 128), &l1AttnVisionSubNorm, &l1AttnVisionOutLinear)
+	a1V := e.Mat(9369600, 128, rows65, 128)
+	e.AttnOut(a1V, c1V, y0V, e.Mat(0, 128, rows65, 128), &l1AttnVisionSub, &l1AttnVisionOut)
 
 	// a1.l  = attnout c1.l, y0.l, @l1.attn.language {eps=1e-05 kernel=wgemm_f16 ld=128 tmp=0} : f32[T,128] at 8321024
-	a1L := e.Mat(2080256, 128, e.Rows(0, true), 128)
-	e.AttnOut(a1L, c1L, y0L, e.Mat(0, 128, e.Rows(0, true), 128), &l1AttnLanguageSubNorm, &l1AttnLanguageOutLinear)
+	a1L := e.Mat(8321024, 128, rowsT, 128)
+	e.AttnOut(a1L, c1L, y0L, e.Mat(0, 128, rowsT, 128), &l1AttnLanguageSub, &l1AttnLanguageOut)
 
 	// y1.v  = ffn a1.v, @l1.ffn.vision {eps=1e-05 sub=1e-05 kernel=wgemm_f16 ld=128 tmp=844800 hidden=0 block=400} : f32[65,128] at 9369600
-	y1V := e.Mat(2342400, 128, e.Rows(65, false), 128)
-	e.FFN(y1V, a1V, e.Mat(211200, 128, min(e.Rows(65, false), 400), 128), e.Mat(0, 528, min(e.Rows(65, false), 400), 512), &l1FfnVisionFfn)
+	y1V := e.Mat(9369600, 128, rows65, 128)
+	e.FFN(y1V, a1V, e.Mat(844800, 128, min(rows65, 400), 128), e.Mat(0, 528, min(rows65, 400), 512), &l1FFNVision)
 
 	// y1.l  = ffn a1.l, @l1.ffn.language {eps=1e-05 sub=1e-05 kernel=wgemm_f16 ld=128 tmp=844800 hidden=0 block=400} : f32[T,128] at 8321024
-	y1L := e.Mat(2080256, 128, e.Rows(0, true), 128)
-	e.FFN(y1L, a1L, e.Mat(211200, 128, min(e.Rows(0, true), 400), 128), e.Mat(0, 528, min(e.Rows(0, true), 400), 512), &l1FfnLanguageFfn)
+	y1L := e.Mat(8321024, 128, rowsT, 128)
+	e.FFN(y1L, a1L, e.Mat(844800, 128, min(rowsT, 400), 128), e.Mat(0, 528, min(rowsT, 400), 512), &l1FFNLanguage)
 
 	// i2.v  = qkv y1.v, @l2.attn.vision {eps=1e-05 heads=4 kernel=wgemm_f16 ld=384 tmp=6240768} : f32[65,384] at 0
-	i2V := e.Mat(0, 384, e.Rows(65, true), 384).Sub(0, e.Rows(65, false))
-	e.QKV(i2V, y1V, e.Mat(1560192, 128, e.Rows(65, false), 128), &l2AttnVisionLnNorm, &l2AttnVisionQkvLinear)
+	i2V := e.Mat(0, 384, rows65T, 384).Sub(0, rows65)
+	e.QKV(i2V, y1V, e.Mat(6240768, 128, rows65, 128), &l2AttnVisionLN, &l2AttnVisionQKV)
 
 	// i2.l  = qkv y1.l, @l2.attn.language {eps=1e-05 heads=4 kernel=wgemm_f16 ld=384 tmp=6240768} : f32[T,384] at 0
-	i2L := e.Mat(0, 384, e.Rows(65, true), 384).Sub(e.Rows(65, false), e.Rows(0, true))
-	e.QKV(i2L, y1L, e.Mat(1560192, 128, e.Rows(0, true), 128), &l2AttnLanguageLnNorm, &l2AttnLanguageQkvLinear)
+	i2L := e.Mat(0, 384, rows65T, 384).Sub(rows65, rowsT)
+	e.QKV(i2L, y1L, e.Mat(6240768, 128, rowsT, 128), &l2AttnLanguageLN, &l2AttnLanguageQKV)
 
 	// i2    = concat i2.v, i2.l {ld=384} : f32[65+T,384] at 0
-	i2 := e.Mat(0, 384, e.Rows(65, true), 384)
+	i2 := e.Mat(0, 384, rows65T, 384)
 
 	// c2    = selfattention i2 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[65+T,128] at 6240768
-	c2 := e.Mat(1560192, 128, e.Rows(65, true), 128)
-	e.SelfAttention(c2, i2, &selfattentionAttention, rows65T)
+	c2 := e.Mat(6240768, 128, rows65T, 128)
+	e.SelfAttention(c2, i2, &attention, sections65T)
 
 	// c2.v  = rows c2 {at=0 len=65 ld=128} : f32[65,128] at 6240768
-	c2V := c2.Sub(0, e.Rows(65, false))
+	c2V := c2.Sub(0, rows65)
 
 	// c2.l  = rows c2 {at=65 len=T ld=128} : f32[T,128] at 6240768
-	c2L := c2.Sub(e.Rows(65, false), e.Rows(0, true))
+	c2L := c2.Sub(rows65, rowsT)
 
 	// a2.v  = attnout c2.v, y1.v, @l2.attn.vision {eps=1e-05 kernel=wgemm_f16 ld=128 tmp=0} : f32[65,128] at 9369600
-	a2V := e.Mat(2342400, 128, e.Rows(65, false), 128)
-	e.AttnOut(a2V, c2V, y1V, e.Mat(0, 128, e.Rows(65, false), 128), &l2AttnVisionSubNorm, &l2AttnVisionOutLinear)
+	a2V := e.Mat(9369600, 128, rows65, 128)
+	e.AttnOut(a2V, c2V, y1V, e.Mat(0, 128, rows65, 128), &l2AttnVisionSub, &l2AttnVisionOut)
 
 	// a2.l  = attnout c2.l, y1.l, @l2.attn.language {eps=1e-05 kernel=wgemm_f16 ld=128 tmp=0} : f32[T,128] at 8321024
-	a2L := e.Mat(2080256, 128, e.Rows(0, true), 128)
-	e.AttnOut(a2L, c2L, y1L, e.Mat(0, 128, e.Rows(0, true), 128), &l2AttnLanguageSubNorm, &l2AttnLanguageOutLinear)
+	a2L := e.Mat(8321024, 128, rowsT, 128)
+	e.AttnOut(a2L, c2L, y1L, e.Mat(0, 128, rowsT, 128), &l2AttnLanguageSub, &l2AttnLanguageOut)
 
 	// y2.v  = ffn a2.v, @l2.ffn.vision {eps=1e-05 sub=1e-05 kernel=wgemm_f16 ld=128 tmp=844800 hidden=0 block=400} : f32[65,128] at 9369600
-	y2V := e.Mat(2342400, 128, e.Rows(65, false), 128)
-	e.FFN(y2V, a2V, e.Mat(211200, 128, min(e.Rows(65, false), 400), 128), e.Mat(0, 528, min(e.Rows(65, false), 400), 512), &l2FfnVisionFfn)
+	y2V := e.Mat(9369600, 128, rows65, 128)
+	e.FFN(y2V, a2V, e.Mat(844800, 128, min(rows65, 400), 128), e.Mat(0, 528, min(rows65, 400), 512), &l2FFNVision)
 
 	// y2.l  = ffn a2.l, @l2.ffn.language {eps=1e-05 sub=1e-05 kernel=wgemm_f16 ld=128 tmp=844800 hidden=0 block=400} : f32[T,128] at 8321024
-	y2L := e.Mat(2080256, 128, e.Rows(0, true), 128)
-	e.FFN(y2L, a2L, e.Mat(211200, 128, min(e.Rows(0, true), 400), 128), e.Mat(0, 528, min(e.Rows(0, true), 400), 512), &l2FfnLanguageFfn)
+	y2L := e.Mat(8321024, 128, rowsT, 128)
+	e.FFN(y2L, a2L, e.Mat(844800, 128, min(rowsT, 400), 128), e.Mat(0, 528, min(rowsT, 400), 512), &l2FFNLanguage)
 
 	// i3.v  = qkv y2.v, @l3.attn.vision {eps=1e-05 heads=4 kernel=wgemm_f16 ld=384 tmp=6240768} : f32[65,384] at 0
-	i3V := e.Mat(0, 384, e.Rows(65, true), 384).Sub(0, e.Rows(65, false))
-	e.QKV(i3V, y2V, e.Mat(1560192, 128, e.Rows(65, false), 128), &l3AttnVisionLnNorm, &l3AttnVisionQkvLinear)
+	i3V := e.Mat(0, 384, rows65T, 384).Sub(0, rows65)
+	e.QKV(i3V, y2V, e.Mat(6240768, 128, rows65, 128), &l3AttnVisionLN, &l3AttnVisionQKV)
 
 	// i3.l  = qkv y2.l, @l3.attn.language {eps=1e-05 heads=4 kernel=wgemm_f16 ld=384 tmp=6240768} : f32[T,384] at 0
-	i3L := e.Mat(0, 384, e.Rows(65, true), 384).Sub(e.Rows(65, false), e.Rows(0, true))
-	e.QKV(i3L, y2L, e.Mat(1560192, 128, e.Rows(0, true), 128), &l3AttnLanguageLnNorm, &l3AttnLanguageQkvLinear)
+	i3L := e.Mat(0, 384, rows65T, 384).Sub(rows65, rowsT)
+	e.QKV(i3L, y2L, e.Mat(6240768, 128, rowsT, 128), &l3AttnLanguageLN, &l3AttnLanguageQKV)
 
 	// i3    = concat i3.v, i3.l {ld=384} : f32[65+T,384] at 0
-	i3 := e.Mat(0, 384, e.Rows(65, true), 384)
+	i3 := e.Mat(0, 384, rows65T, 384)
 
 	// c3    = selfattention i3 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[65+T,128] at 6240768
-	c3 := e.Mat(1560192, 128, e.Rows(65, true), 128)
-	e.SelfAttention(c3, i3, &selfattentionAttention, rows65T)
+	c3 := e.Mat(6240768, 128, rows65T, 128)
+	e.SelfAttention(c3, i3, &attention, sections65T)
 
 	// c3.v  = rows c3 {at=0 len=65 ld=128} : f32[65,128] at 6240768
-	c3V := c3.Sub(0, e.Rows(65, false))
+	c3V := c3.Sub(0, rows65)
 
 	// c3.l  = rows c3 {at=65 len=T ld=128} : f32[T,128] at 6240768
-	c3L := c3.Sub(e.Rows(65, false), e.Rows(0, true))
+	c3L := c3.Sub(rows65, rowsT)
 
 	// a3.v  = attnout c3.v, y2.v, @l3.attn.vision {eps=1e-05 kernel=wgemm_f16 ld=128 tmp=0} : f32[65,128] at 9369600
-	a3V := e.Mat(2342400, 128, e.Rows(65, false), 128)
-	e.AttnOut(a3V, c3V, y2V, e.Mat(0, 128, e.Rows(65, false), 128), &l3AttnVisionSubNorm, &l3AttnVisionOutLinear)
+	a3V := e.Mat(9369600, 128, rows65, 128)
+	e.AttnOut(a3V, c3V, y2V, e.Mat(0, 128, rows65, 128), &l3AttnVisionSub, &l3AttnVisionOut)
 
 	// a3.l  = attnout c3.l, y2.l, @l3.attn.language {eps=1e-05 kernel=wgemm_f16 ld=128 tmp=0} : f32[T,128] at 8321024
-	a3L := e.Mat(2080256, 128, e.Rows(0, true), 128)
-	e.AttnOut(a3L, c3L, y2L, e.Mat(0, 128, e.Rows(0, true), 128), &l3AttnLanguageSubNorm, &l3AttnLanguageOutLinear)
+	a3L := e.Mat(8321024, 128, rowsT, 128)
+	e.AttnOut(a3L, c3L, y2L, e.Mat(0, 128, rowsT, 128), &l3AttnLanguageSub, &l3AttnLanguageOut)
 
 	// y3.v  = ffn a3.v, @l3.ffn.vision {eps=1e-05 sub=1e-05 kernel=wgemm_f16 ld=128 tmp=844800 hidden=0 block=400} : f32[65,128] at 9369600
-	y3V := e.Mat(2342400, 128, e.Rows(65, false), 128)
-	e.FFN(y3V, a3V, e.Mat(211200, 128, min(e.Rows(65, false), 400), 128), e.Mat(0, 528, min(e.Rows(65, false), 400), 512), &l3FfnVisionFfn)
+	y3V := e.Mat(9369600, 128, rows65, 128)
+	e.FFN(y3V, a3V, e.Mat(844800, 128, min(rows65, 400), 128), e.Mat(0, 528, min(rows65, 400), 512), &l3FFNVision)
 
 	// y3.l  = ffn a3.l, @l3.ffn.language {eps=1e-05 sub=1e-05 kernel=wgemm_f16 ld=128 tmp=844800 hidden=0 block=400} : f32[T,128] at 8321024
-	y3L := e.Mat(2080256, 128, e.Rows(0, true), 128)
-	e.FFN(y3L, a3L, e.Mat(211200, 128, min(e.Rows(0, true), 400), 128), e.Mat(0, 528, min(e.Rows(0, true), 400), 512), &l3FfnLanguageFfn)
+	y3L := e.Mat(8321024, 128, rowsT, 128)
+	e.FFN(y3L, a3L, e.Mat(844800, 128, min(rowsT, 400), 128), e.Mat(0, 528, min(rowsT, 400), 512), &l3FFNLanguage)
 
 	// y3.v.0 = select y3.v {row=0 kernel=go ld=128} : f32[1,128] at 5469120
-	y3V0 := e.Mat(1367280, 128, e.Rows(1, false), 128)
-	e.Select(y3V0, y3V, rows65, exec.Section{})
+	y3V0 := e.Mat(5469120, 128, rows1, 128)
+	e.Select(y3V0, y3V, sections65, exec.Section{})
 
 	// i4.0  = qkv y3.v.0, @l4.attn.vision {eps=1e-05 heads=4 parts=q kernel=wgemm_f16 ld=128 tmp=5500864} : f32[1,128] at 5484992
-	i40 := e.Mat(1371248, 128, e.Rows(1, false), 128)
-	e.QKV(i40, y3V0, e.Mat(1375216, 128, e.Rows(1, false), 128), &l4AttnVisionLnNorm, &l4AttnVisionQLinear)
+	i40 := e.Mat(5484992, 128, rows1, 128)
+	e.QKV(i40, y3V0, e.Mat(5500864, 128, rows1, 128), &l4AttnVisionLN, &l4AttnVisionQ)
 
 	// i4.v  = qkv y3.v, @l4.attn.vision {eps=1e-05 heads=4 parts=kv kernel=wgemm_f16 ld=272 tmp=4420544} : f32[65,256] at 0
-	i4V := e.Mat(0, 272, e.Rows(65, true), 256).Sub(0, e.Rows(65, false))
-	e.QKV(i4V, y3V, e.Mat(1105136, 128, e.Rows(65, false), 128), &l4AttnVisionLnNorm, &l4AttnVisionKvLinear)
+	i4V := e.Mat(0, 272, rows65T, 256).Sub(0, rows65)
+	e.QKV(i4V, y3V, e.Mat(4420544, 128, rows65, 128), &l4AttnVisionLN, &l4AttnVisionKV)
 
 	// i4.l  = qkv y3.l, @l4.attn.language {eps=1e-05 heads=4 parts=kv kernel=wgemm_f16 ld=272 tmp=4420544} : f32[T,256] at 0
-	i4L := e.Mat(0, 272, e.Rows(65, true), 256).Sub(e.Rows(65, false), e.Rows(0, true))
-	e.QKV(i4L, y3L, e.Mat(1105136, 128, e.Rows(0, true), 128), &l4AttnLanguageLnNorm, &l4AttnLanguageKvLinear)
+	i4L := e.Mat(0, 272, rows65T, 256).Sub(rows65, rowsT)
+	e.QKV(i4L, y3L, e.Mat(4420544, 128, rowsT, 128), &l4AttnLanguageLN, &l4AttnLanguageKV)
 
 	// i4    = concat i4.v, i4.l {ld=272} : f32[65+T,256] at 0
-	i4 := e.Mat(0, 272, e.Rows(65, true), 256)
+	i4 := e.Mat(0, 272, rows65T, 256)
 
 	// c4.v.0 = crossattention i4.0, i4 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[1,128] at 4420544
-	c4V0 := e.Mat(1105136, 128, e.Rows(1, false), 128)
-	e.CrossAttention(c4V0, i40, i4, &selfattentionAttention, rows65T)
+	c4V0 := e.Mat(4420544, 128, rows1, 128)
+	e.CrossAttention(c4V0, i40, i4, &attention, sections65T)
 
 	// a4.v.0 = attnout c4.v.0, y3.v.0, @l4.attn.vision {eps=1e-05 kernel=wgemm_f16 ld=128 tmp=4436416} : f32[1,128] at 5469120
-	a4V0 := e.Mat(1367280, 128, e.Rows(1, false), 128)
-	e.AttnOut(a4V0, c4V0, y3V0, e.Mat(1109104, 128, e.Rows(1, false), 128), &l4AttnVisionSubNorm, &l4AttnVisionOutLinear)
+	a4V0 := e.Mat(5469120, 128, rows1, 128)
+	e.AttnOut(a4V0, c4V0, y3V0, e.Mat(4436416, 128, rows1, 128), &l4AttnVisionSub, &l4AttnVisionOut)
 
 	// s     = ffn a4.v.0, @l4.ffn.vision {eps=1e-05 sub=1e-05 kernel=wgemm_f16 ld=128 tmp=65472 hidden=0 block=31} : f32[1,128] at 5469120
-	s := e.Mat(1367280, 128, e.Rows(1, false), 128)
-	e.FFN(s, a4V0, e.Mat(16368, 128, min(e.Rows(1, false), 31), 128), e.Mat(0, 528, min(e.Rows(1, false), 31), 512), &l4FfnVisionFfn)
+	s := e.Mat(5469120, 128, rows1, 128)
+	e.FFN(s, a4V0, e.Mat(65472, 128, min(rows1, 31), 128), e.Mat(0, 528, min(rows1, 31), 512), &l4FFNVision)
 
 	// n     = layernorm s, @vqa.pooler.norm {eps=1e-05 kernel=layernorm_f32 ld=128} : f32[1,128] at 5469120
-	n := e.Mat(1367280, 128, e.Rows(1, false), 128)
-	e.LayerNorm(n, s, &vqaPoolerNormNorm)
+	n := e.Mat(5469120, 128, rows1, 128)
+	e.LayerNorm(n, s, &vqaPoolerNorm)
 
 	// h     = linear n, @vqa.pooler.dense {kernel=wgemm_f16 ld=128} : f32[1,128] at 33728
-	h := e.Mat(8432, 128, e.Rows(1, false), 128)
-	e.Linear(h, n, &vqaPoolerDenseLinear)
+	h := e.Mat(33728, 128, rows1, 128)
+	e.Linear(h, n, &vqaPoolerDense)
 
 	// pooled = tanh h {kernel=go ld=128} : f32[1,128] at 33728
-	pooled := e.Mat(8432, 128, e.Rows(1, false), 128)
+	pooled := e.Mat(33728, 128, rows1, 128)
 	e.Tanh(pooled, h)
 
 	// h5    = linear pooled, @vqa.head.fc1 {kernel=wgemm_f16 ld=272} : f32[1,256] at 0
-	h5 := e.Mat(0, 272, e.Rows(1, false), 256)
-	e.Linear(h5, pooled, &vqaHeadFc1Linear)
+	h5 := e.Mat(0, 272, rows1, 256)
+	e.Linear(h5, pooled, &vqaHeadFc1)
 
 	// n5    = layernorm h5, @vqa.head.norm {eps=1e-05 kernel=layernorm_f32 ld=272} : f32[1,256] at 0
-	n5 := e.Mat(0, 272, e.Rows(1, false), 256)
-	e.LayerNorm(n5, h5, &vqaHeadNormNorm)
+	n5 := e.Mat(0, 272, rows1, 256)
+	e.LayerNorm(n5, h5, &vqaHeadNorm)
 
 	// g     = gelu n5 {kernel=gelu_f32 ld=272} : f32[1,256] at 0
-	g := e.Mat(0, 272, e.Rows(1, false), 256)
+	g := e.Mat(0, 272, rows1, 256)
 	e.Gelu(g, n5)
 
 	// logits = linear g, @vqa.head.fc2 {kernel=wgemm_f16 ld=112} : f32[1,109] at 49600
-	e.Linear(e.Mat(12400, 112, e.Rows(1, false), 109), g, &vqaHeadFc2Linear)
+	e.Linear(e.Mat(49600, 112, rows1, 109), g, &vqaHeadFc2)
 }
 
-// fnPairVqa describes function pair_vqa.
-var fnPairVqa = exec.Func{
-	Arena: 2600320,
-	Cost: exec.Cost{
-		FLOPs:  [3]int64{118809600, 1905152, 2048},
-		Row:    772,
-		Seq:    50100,
-		Weight: 3956148,
-	},
-	Fixed: 65,
-	Image: 12288,
-	Kind:  "pair",
+// fnPairVQA describes function pair_vqa.
+var fnPairVQA = exec.Func{
 	Name:  "pair_vqa",
+	Task:  "vqa",
+	Kind:  "pair",
+	Image: 12288,
+	Text:  true,
+	Fixed: 65,
 	Outputs: []exec.Output{
-		{
-			Cols:     109,
-			LD:       112,
-			Name:     "logits",
-			Off:      12400,
-			Sections: []exec.Section{{C: 1}},
-		},
-		{
-			Cols:     128,
-			LD:       128,
-			Name:     "pooled",
-			Off:      8432,
-			Sections: []exec.Section{{C: 1}},
-		},
+		{Name: "logits", Off: 49600, LD: 112, Cols: 109, Sections: []exec.Section{{C: 1}}},
+		{Name: "pooled", Off: 33728, LD: 128, Cols: 128, Sections: []exec.Section{{C: 1}}},
 	},
-	Run:  runPairVqa,
-	Task: "vqa",
-	Text: true,
+	Arena: 10401280,
+	Cost:  exec.Cost{FLOPs: [3]int64{118809600, 1905152, 2048}, Weight: 3956148, Seq: 50100, Row: 772},
+	Run:   runPairVQA,
 }
 
-const _ = allFilesOfBuild_a2d7ea5f2769_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_b2deb54e9c33_elseRunMultiwayBuildAgain

@@ -6,126 +6,119 @@ import "github.com/multiway-go/multiway/codegen/rt/exec"
 
 // runVisionClassification runs function vision_classification over the packed rows of e's batch, one step a line.
 func runVisionClassification(e *exec.Exec) {
+	rows65 := e.Rows(65, false)
+	rows64 := e.Rows(64, false)
+	rows1 := e.Rows(1, false)
+
 	// vision = embed_patches image, @vision.embed {patch=8 kernel=wgemm_f16 ld=128 tmp=0} : f32[65,128] at 3095040
-	vision := e.Mat(773760, 128, e.Rows(65, false), 128)
-	e.EmbedPatches(vision, e.Mat(0, 192, e.Rows(64, false), 192), &visionEmbedPatches)
+	vision := e.Mat(3095040, 128, rows65, 128)
+	e.EmbedPatches(vision, e.Mat(0, 192, rows64, 192), &visionEmbed)
 
 	// i0    = qkv vision, @l0.attn.vision {eps=1e-05 heads=4 kernel=wgemm_f16 ld=384 tmp=4126720} : f32[65,384] at 0
-	i0 := e.Mat(0, 384, e.Rows(65, false), 384)
-	e.QKV(i0, vision, e.Mat(1031680, 128, e.Rows(65, false), 128), &l0AttnVisionLnNorm, &l0AttnVisionQkvLinear)
+	i0 := e.Mat(0, 384, rows65, 384)
+	e.QKV(i0, vision, e.Mat(4126720, 128, rows65, 128), &l0AttnVisionLN, &l0AttnVisionQKV)
 
 	// c0    = selfattention i0 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[65,128] at 4126720
-	c0 := e.Mat(1031680, 128, e.Rows(65, false), 128)
-	e.SelfAttention(c0, i0, &selfattentionAttention, rows65)
+	c0 := e.Mat(4126720, 128, rows65, 128)
+	e.SelfAttention(c0, i0, &attention, sections65)
 
 	// a0    = attnout c0, vision, @l0.attn.vision {eps=1e-05 kernel=wgemm_f16 ld=128 tmp=0} : f32[65,128] at 3095040
-	a0 := e.Mat(773760, 128, e.Rows(65, false), 128)
-	e.AttnOut(a0, c0, vision, e.Mat(0, 128, e.Rows(65, false), 128), &l0AttnVisionSubNorm, &l0AttnVisionOutLinear)
+	a0 := e.Mat(3095040, 128, rows65, 128)
+	e.AttnOut(a0, c0, vision, e.Mat(0, 128, rows65, 128), &l0AttnVisionSub, &l0AttnVisionOut)
 
 	// y0    = ffn a0, @l0.ffn.vision {eps=1e-05 sub=1e-05 kernel=wgemm_f16 ld=128 tmp=844800 hidden=0 block=400} : f32[65,128] at 3095040
-	y0 := e.Mat(773760, 128, e.Rows(65, false), 128)
-	e.FFN(y0, a0, e.Mat(211200, 128, min(e.Rows(65, false), 400), 128), e.Mat(0, 528, min(e.Rows(65, false), 400), 512), &l0FfnVisionFfn)
+	y0 := e.Mat(3095040, 128, rows65, 128)
+	e.FFN(y0, a0, e.Mat(844800, 128, min(rows65, 400), 128), e.Mat(0, 528, min(rows65, 400), 512), &l0FFNVision)
 
 	// i1    = qkv y0, @l1.attn.vision {eps=1e-05 heads=4 kernel=wgemm_f16 ld=384 tmp=4126720} : f32[65,384] at 0
-	i1 := e.Mat(0, 384, e.Rows(65, false), 384)
-	e.QKV(i1, y0, e.Mat(1031680, 128, e.Rows(65, false), 128), &l1AttnVisionLnNorm, &l1AttnVisionQkvLinear)
+	i1 := e.Mat(0, 384, rows65, 384)
+	e.QKV(i1, y0, e.Mat(4126720, 128, rows65, 128), &l1AttnVisionLN, &l1AttnVisionQKV)
 
 	// c1    = selfattention i1 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[65,128] at 4126720
-	c1 := e.Mat(1031680, 128, e.Rows(65, false), 128)
-	e.SelfAttention(c1, i1, &selfattentionAttention, rows65)
+	c1 := e.Mat(4126720, 128, rows65, 128)
+	e.SelfAttention(c1, i1, &attention, sections65)
 
 	// a1    = attnout c1, y0, @l1.attn.vision {eps=1e-05 kernel=wgemm_f16 ld=128 tmp=0} : f32[65,128] at 3095040
-	a1 := e.Mat(773760, 128, e.Rows(65, false), 128)
-	e.AttnOut(a1, c1, y0, e.Mat(0, 128, e.Rows(65, false), 128), &l1AttnVisionSubNorm, &l1AttnVisionOutLinear)
+	a1 := e.Mat(3095040, 128, rows65, 128)
+	e.AttnOut(a1, c1, y0, e.Mat(0, 128, rows65, 128), &l1AttnVisionSub, &l1AttnVisionOut)
 
 	// y1    = ffn a1, @l1.ffn.vision {eps=1e-05 sub=1e-05 kernel=wgemm_f16 ld=128 tmp=844800 hidden=0 block=400} : f32[65,128] at 3095040
-	y1 := e.Mat(773760, 128, e.Rows(65, false), 128)
-	e.FFN(y1, a1, e.Mat(211200, 128, min(e.Rows(65, false), 400), 128), e.Mat(0, 528, min(e.Rows(65, false), 400), 512), &l1FfnVisionFfn)
+	y1 := e.Mat(3095040, 128, rows65, 128)
+	e.FFN(y1, a1, e.Mat(844800, 128, min(rows65, 400), 128), e.Mat(0, 528, min(rows65, 400), 512), &l1FFNVision)
 
 	// i2    = qkv y1, @l2.attn.vision {eps=1e-05 heads=4 kernel=wgemm_f16 ld=384 tmp=4126720} : f32[65,384] at 0
-	i2 := e.Mat(0, 384, e.Rows(65, false), 384)
-	e.QKV(i2, y1, e.Mat(1031680, 128, e.Rows(65, false), 128), &l2AttnVisionLnNorm, &l2AttnVisionQkvLinear)
+	i2 := e.Mat(0, 384, rows65, 384)
+	e.QKV(i2, y1, e.Mat(4126720, 128, rows65, 128), &l2AttnVisionLN, &l2AttnVisionQKV)
 
 	// c2    = selfattention i2 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[65,128] at 4126720
-	c2 := e.Mat(1031680, 128, e.Rows(65, false), 128)
-	e.SelfAttention(c2, i2, &selfattentionAttention, rows65)
+	c2 := e.Mat(4126720, 128, rows65, 128)
+	e.SelfAttention(c2, i2, &attention, sections65)
 
 	// a2    = attnout c2, y1, @l2.attn.vision {eps=1e-05 kernel=wgemm_f16 ld=128 tmp=0} : f32[65,128] at 3095040
-	a2 := e.Mat(773760, 128, e.Rows(65, false), 128)
-	e.AttnOut(a2, c2, y1, e.Mat(0, 128, e.Rows(65, false), 128), &l2AttnVisionSubNorm, &l2AttnVisionOutLinear)
+	a2 := e.Mat(3095040, 128, rows65, 128)
+	e.AttnOut(a2, c2, y1, e.Mat(0, 128, rows65, 128), &l2AttnVisionSub, &l2AttnVisionOut)
 
 	// y2    = ffn a2, @l2.ffn.vision {eps=1e-05 sub=1e-05 kernel=wgemm_f16 ld=128 tmp=844800 hidden=0 block=400} : f32[65,128] at 3095040
-	y2 := e.Mat(773760, 128, e.Rows(65, false), 128)
-	e.FFN(y2, a2, e.Mat(211200, 128, min(e.Rows(65, false), 400), 128), e.Mat(0, 528, min(e.Rows(65, false), 400), 512), &l2FfnVisionFfn)
+	y2 := e.Mat(3095040, 128, rows65, 128)
+	e.FFN(y2, a2, e.Mat(844800, 128, min(rows65, 400), 128), e.Mat(0, 528, min(rows65, 400), 512), &l2FFNVision)
 
 	// i3    = qkv y2, @l3.attn.vision {eps=1e-05 heads=4 kernel=wgemm_f16 ld=384 tmp=4126720} : f32[65,384] at 0
-	i3 := e.Mat(0, 384, e.Rows(65, false), 384)
-	e.QKV(i3, y2, e.Mat(1031680, 128, e.Rows(65, false), 128), &l3AttnVisionLnNorm, &l3AttnVisionQkvLinear)
+	i3 := e.Mat(0, 384, rows65, 384)
+	e.QKV(i3, y2, e.Mat(4126720, 128, rows65, 128), &l3AttnVisionLN, &l3AttnVisionQKV)
 
 	// c3    = selfattention i3 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[65,128] at 4126720
-	c3 := e.Mat(1031680, 128, e.Rows(65, false), 128)
-	e.SelfAttention(c3, i3, &selfattentionAttention, rows65)
+	c3 := e.Mat(4126720, 128, rows65, 128)
+	e.SelfAttention(c3, i3, &attention, sections65)
 
 	// a3    = attnout c3, y2, @l3.attn.vision {eps=1e-05 kernel=wgemm_f16 ld=128 tmp=0} : f32[65,128] at 3095040
-	a3 := e.Mat(773760, 128, e.Rows(65, false), 128)
-	e.AttnOut(a3, c3, y2, e.Mat(0, 128, e.Rows(65, false), 128), &l3AttnVisionSubNorm, &l3AttnVisionOutLinear)
+	a3 := e.Mat(3095040, 128, rows65, 128)
+	e.AttnOut(a3, c3, y2, e.Mat(0, 128, rows65, 128), &l3AttnVisionSub, &l3AttnVisionOut)
 
 	// y3    = ffn a3, @l3.ffn.vision {eps=1e-05 sub=1e-05 kernel=wgemm_f16 ld=128 tmp=844800 hidden=0 block=400} : f32[65,128] at 3095040
-	y3 := e.Mat(773760, 128, e.Rows(65, false), 128)
-	e.FFN(y3, a3, e.Mat(211200, 128, min(e.Rows(65, false), 400), 128), e.Mat(0, 528, min(e.Rows(65, false), 400), 512), &l3FfnVisionFfn)
+	y3 := e.Mat(3095040, 128, rows65, 128)
+	e.FFN(y3, a3, e.Mat(844800, 128, min(rows65, 400), 128), e.Mat(0, 528, min(rows65, 400), 512), &l3FFNVision)
 
 	// i4    = qkv y3, @l4.attn.vision {eps=1e-05 heads=4 kernel=wgemm_f16 ld=384 tmp=4126720} : f32[65,384] at 0
-	i4 := e.Mat(0, 384, e.Rows(65, false), 384)
-	e.QKV(i4, y3, e.Mat(1031680, 128, e.Rows(65, false), 128), &l4AttnVisionLnNorm, &l4AttnVisionQkvLinear)
+	i4 := e.Mat(0, 384, rows65, 384)
+	e.QKV(i4, y3, e.Mat(4126720, 128, rows65, 128), &l4AttnVisionLN, &l4AttnVisionQKV)
 
 	// c4    = selfattention i4 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[65,128] at 4126720
-	c4 := e.Mat(1031680, 128, e.Rows(65, false), 128)
-	e.SelfAttention(c4, i4, &selfattentionAttention, rows65)
+	c4 := e.Mat(4126720, 128, rows65, 128)
+	e.SelfAttention(c4, i4, &attention, sections65)
 
 	// a4    = attnout c4, y3, @l4.attn.vision {eps=1e-05 kernel=wgemm_f16 ld=128 tmp=0} : f32[65,128] at 3095040
-	a4 := e.Mat(773760, 128, e.Rows(65, false), 128)
-	e.AttnOut(a4, c4, y3, e.Mat(0, 128, e.Rows(65, false), 128), &l4AttnVisionSubNorm, &l4AttnVisionOutLinear)
+	a4 := e.Mat(3095040, 128, rows65, 128)
+	e.AttnOut(a4, c4, y3, e.Mat(0, 128, rows65, 128), &l4AttnVisionSub, &l4AttnVisionOut)
 
 	// y4    = ffn a4, @l4.ffn.vision {eps=1e-05 sub=1e-05 kernel=wgemm_f16 ld=128 tmp=844800 hidden=0 block=400} : f32[65,128] at 3095040
-	y4 := e.Mat(773760, 128, e.Rows(65, false), 128)
-	e.FFN(y4, a4, e.Mat(211200, 128, min(e.Rows(65, false), 400), 128), e.Mat(0, 528, min(e.Rows(65, false), 400), 512), &l4FfnVisionFfn)
+	y4 := e.Mat(3095040, 128, rows65, 128)
+	e.FFN(y4, a4, e.Mat(844800, 128, min(rows65, 400), 128), e.Mat(0, 528, min(rows65, 400), 512), &l4FFNVision)
 
 	// m     = mean y4 {from=1 kernel=go ld=128} : f32[1,128] at 0
-	m := e.Mat(0, 128, e.Rows(1, false), 128)
-	e.Mean(m, y4, rows65, 1)
+	m := e.Mat(0, 128, rows1, 128)
+	e.Mean(m, y4, sections65, 1)
 
 	// n     = layernorm m, @classification.norm {eps=1e-05 kernel=layernorm_f32 ld=128} : f32[1,128] at 0
-	n := e.Mat(0, 128, e.Rows(1, false), 128)
-	e.LayerNorm(n, m, &classificationNormNorm)
+	n := e.Mat(0, 128, rows1, 128)
+	e.LayerNorm(n, m, &classificationNorm)
 
 	// logits = linear n, @classification.head {kernel=wgemm_f16 ld=112} : f32[1,98] at 15872
-	e.Linear(e.Mat(3968, 112, e.Rows(1, false), 98), n, &classificationHeadLinear)
+	e.Linear(e.Mat(15872, 112, rows1, 98), n, &classificationHead)
 }
 
 // fnVisionClassification describes function vision_classification.
 var fnVisionClassification = exec.Func{
-	Arena: 1289600,
-	Cost: exec.Cost{
-		FLOPs:  [3]int64{141782016, 0, 0},
-		Row:    0,
-		Seq:    49544,
-		Weight: 2134920,
-	},
-	Fixed: 65,
-	Image: 12288,
-	Kind:  "image",
 	Name:  "vision_classification",
+	Task:  "classification",
+	Kind:  "image",
+	Image: 12288,
+	Fixed: 65,
 	Outputs: []exec.Output{
-		{
-			Cols:     98,
-			LD:       112,
-			Name:     "logits",
-			Off:      3968,
-			Sections: []exec.Section{{C: 1}},
-		},
+		{Name: "logits", Off: 15872, LD: 112, Cols: 98, Sections: []exec.Section{{C: 1}}},
 	},
-	Run:  runVisionClassification,
-	Task: "classification",
+	Arena: 5158400,
+	Cost:  exec.Cost{FLOPs: [3]int64{141782016, 0, 0}, Weight: 2134920, Seq: 49544},
+	Run:   runVisionClassification,
 }
 
-const _ = allFilesOfBuild_a2d7ea5f2769_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_b2deb54e9c33_elseRunMultiwayBuildAgain

@@ -6,134 +6,127 @@ import "github.com/multiway-go/multiway/codegen/rt/exec"
 
 // runVisionRetrieval runs function vision_retrieval over the packed rows of e's batch, one step a line.
 func runVisionRetrieval(e *exec.Exec) {
+	rows65 := e.Rows(65, false)
+	rows64 := e.Rows(64, false)
+	rows1 := e.Rows(1, false)
+
 	// vision = embed_patches image, @vision.embed {patch=8 kernel=wgemm_f16 ld=128 tmp=0} : f32[65,128] at 3095040
-	vision := e.Mat(773760, 128, e.Rows(65, false), 128)
-	e.EmbedPatches(vision, e.Mat(0, 192, e.Rows(64, false), 192), &visionEmbedPatches)
+	vision := e.Mat(3095040, 128, rows65, 128)
+	e.EmbedPatches(vision, e.Mat(0, 192, rows64, 192), &visionEmbed)
 
 	// i0    = qkv vision, @l0.attn.vision {eps=1e-05 heads=4 kernel=wgemm_f16 ld=384 tmp=4126720} : f32[65,384] at 0
-	i0 := e.Mat(0, 384, e.Rows(65, false), 384)
-	e.QKV(i0, vision, e.Mat(1031680, 128, e.Rows(65, false), 128), &l0AttnVisionLnNorm, &l0AttnVisionQkvLinear)
+	i0 := e.Mat(0, 384, rows65, 384)
+	e.QKV(i0, vision, e.Mat(4126720, 128, rows65, 128), &l0AttnVisionLN, &l0AttnVisionQKV)
 
 	// c0    = selfattention i0 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[65,128] at 4126720
-	c0 := e.Mat(1031680, 128, e.Rows(65, false), 128)
-	e.SelfAttention(c0, i0, &selfattentionAttention, rows65)
+	c0 := e.Mat(4126720, 128, rows65, 128)
+	e.SelfAttention(c0, i0, &attention, sections65)
 
 	// a0    = attnout c0, vision, @l0.attn.vision {eps=1e-05 kernel=wgemm_f16 ld=128 tmp=0} : f32[65,128] at 3095040
-	a0 := e.Mat(773760, 128, e.Rows(65, false), 128)
-	e.AttnOut(a0, c0, vision, e.Mat(0, 128, e.Rows(65, false), 128), &l0AttnVisionSubNorm, &l0AttnVisionOutLinear)
+	a0 := e.Mat(3095040, 128, rows65, 128)
+	e.AttnOut(a0, c0, vision, e.Mat(0, 128, rows65, 128), &l0AttnVisionSub, &l0AttnVisionOut)
 
 	// y0    = ffn a0, @l0.ffn.vision {eps=1e-05 sub=1e-05 kernel=wgemm_f16 ld=128 tmp=844800 hidden=0 block=400} : f32[65,128] at 3095040
-	y0 := e.Mat(773760, 128, e.Rows(65, false), 128)
-	e.FFN(y0, a0, e.Mat(211200, 128, min(e.Rows(65, false), 400), 128), e.Mat(0, 528, min(e.Rows(65, false), 400), 512), &l0FfnVisionFfn)
+	y0 := e.Mat(3095040, 128, rows65, 128)
+	e.FFN(y0, a0, e.Mat(844800, 128, min(rows65, 400), 128), e.Mat(0, 528, min(rows65, 400), 512), &l0FFNVision)
 
 	// i1    = qkv y0, @l1.attn.vision {eps=1e-05 heads=4 kernel=wgemm_f16 ld=384 tmp=4126720} : f32[65,384] at 0
-	i1 := e.Mat(0, 384, e.Rows(65, false), 384)
-	e.QKV(i1, y0, e.Mat(1031680, 128, e.Rows(65, false), 128), &l1AttnVisionLnNorm, &l1AttnVisionQkvLinear)
+	i1 := e.Mat(0, 384, rows65, 384)
+	e.QKV(i1, y0, e.Mat(4126720, 128, rows65, 128), &l1AttnVisionLN, &l1AttnVisionQKV)
 
 	// c1    = selfattention i1 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[65,128] at 4126720
-	c1 := e.Mat(1031680, 128, e.Rows(65, false), 128)
-	e.SelfAttention(c1, i1, &selfattentionAttention, rows65)
+	c1 := e.Mat(4126720, 128, rows65, 128)
+	e.SelfAttention(c1, i1, &attention, sections65)
 
 	// a1    = attnout c1, y0, @l1.attn.vision {eps=1e-05 kernel=wgemm_f16 ld=128 tmp=0} : f32[65,128] at 3095040
-	a1 := e.Mat(773760, 128, e.Rows(65, false), 128)
-	e.AttnOut(a1, c1, y0, e.Mat(0, 128, e.Rows(65, false), 128), &l1AttnVisionSubNorm, &l1AttnVisionOutLinear)
+	a1 := e.Mat(3095040, 128, rows65, 128)
+	e.AttnOut(a1, c1, y0, e.Mat(0, 128, rows65, 128), &l1AttnVisionSub, &l1AttnVisionOut)
 
 	// y1    = ffn a1, @l1.ffn.vision {eps=1e-05 sub=1e-05 kernel=wgemm_f16 ld=128 tmp=844800 hidden=0 block=400} : f32[65,128] at 3095040
-	y1 := e.Mat(773760, 128, e.Rows(65, false), 128)
-	e.FFN(y1, a1, e.Mat(211200, 128, min(e.Rows(65, false), 400), 128), e.Mat(0, 528, min(e.Rows(65, false), 400), 512), &l1FfnVisionFfn)
+	y1 := e.Mat(3095040, 128, rows65, 128)
+	e.FFN(y1, a1, e.Mat(844800, 128, min(rows65, 400), 128), e.Mat(0, 528, min(rows65, 400), 512), &l1FFNVision)
 
 	// i2    = qkv y1, @l2.attn.vision {eps=1e-05 heads=4 kernel=wgemm_f16 ld=384 tmp=4126720} : f32[65,384] at 0
-	i2 := e.Mat(0, 384, e.Rows(65, false), 384)
-	e.QKV(i2, y1, e.Mat(1031680, 128, e.Rows(65, false), 128), &l2AttnVisionLnNorm, &l2AttnVisionQkvLinear)
+	i2 := e.Mat(0, 384, rows65, 384)
+	e.QKV(i2, y1, e.Mat(4126720, 128, rows65, 128), &l2AttnVisionLN, &l2AttnVisionQKV)
 
 	// c2    = selfattention i2 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[65,128] at 4126720
-	c2 := e.Mat(1031680, 128, e.Rows(65, false), 128)
-	e.SelfAttention(c2, i2, &selfattentionAttention, rows65)
+	c2 := e.Mat(4126720, 128, rows65, 128)
+	e.SelfAttention(c2, i2, &attention, sections65)
 
 	// a2    = attnout c2, y1, @l2.attn.vision {eps=1e-05 kernel=wgemm_f16 ld=128 tmp=0} : f32[65,128] at 3095040
-	a2 := e.Mat(773760, 128, e.Rows(65, false), 128)
-	e.AttnOut(a2, c2, y1, e.Mat(0, 128, e.Rows(65, false), 128), &l2AttnVisionSubNorm, &l2AttnVisionOutLinear)
+	a2 := e.Mat(3095040, 128, rows65, 128)
+	e.AttnOut(a2, c2, y1, e.Mat(0, 128, rows65, 128), &l2AttnVisionSub, &l2AttnVisionOut)
 
 	// y2    = ffn a2, @l2.ffn.vision {eps=1e-05 sub=1e-05 kernel=wgemm_f16 ld=128 tmp=844800 hidden=0 block=400} : f32[65,128] at 3095040
-	y2 := e.Mat(773760, 128, e.Rows(65, false), 128)
-	e.FFN(y2, a2, e.Mat(211200, 128, min(e.Rows(65, false), 400), 128), e.Mat(0, 528, min(e.Rows(65, false), 400), 512), &l2FfnVisionFfn)
+	y2 := e.Mat(3095040, 128, rows65, 128)
+	e.FFN(y2, a2, e.Mat(844800, 128, min(rows65, 400), 128), e.Mat(0, 528, min(rows65, 400), 512), &l2FFNVision)
 
 	// i3    = qkv y2, @l3.attn.vision {eps=1e-05 heads=4 kernel=wgemm_f16 ld=384 tmp=4126720} : f32[65,384] at 0
-	i3 := e.Mat(0, 384, e.Rows(65, false), 384)
-	e.QKV(i3, y2, e.Mat(1031680, 128, e.Rows(65, false), 128), &l3AttnVisionLnNorm, &l3AttnVisionQkvLinear)
+	i3 := e.Mat(0, 384, rows65, 384)
+	e.QKV(i3, y2, e.Mat(4126720, 128, rows65, 128), &l3AttnVisionLN, &l3AttnVisionQKV)
 
 	// c3    = selfattention i3 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[65,128] at 4126720
-	c3 := e.Mat(1031680, 128, e.Rows(65, false), 128)
-	e.SelfAttention(c3, i3, &selfattentionAttention, rows65)
+	c3 := e.Mat(4126720, 128, rows65, 128)
+	e.SelfAttention(c3, i3, &attention, sections65)
 
 	// a3    = attnout c3, y2, @l3.attn.vision {eps=1e-05 kernel=wgemm_f16 ld=128 tmp=0} : f32[65,128] at 3095040
-	a3 := e.Mat(773760, 128, e.Rows(65, false), 128)
-	e.AttnOut(a3, c3, y2, e.Mat(0, 128, e.Rows(65, false), 128), &l3AttnVisionSubNorm, &l3AttnVisionOutLinear)
+	a3 := e.Mat(3095040, 128, rows65, 128)
+	e.AttnOut(a3, c3, y2, e.Mat(0, 128, rows65, 128), &l3AttnVisionSub, &l3AttnVisionOut)
 
 	// y3    = ffn a3, @l3.ffn.vision {eps=1e-05 sub=1e-05 kernel=wgemm_f16 ld=128 tmp=844800 hidden=0 block=400} : f32[65,128] at 3095040
-	y3 := e.Mat(773760, 128, e.Rows(65, false), 128)
-	e.FFN(y3, a3, e.Mat(211200, 128, min(e.Rows(65, false), 400), 128), e.Mat(0, 528, min(e.Rows(65, false), 400), 512), &l3FfnVisionFfn)
+	y3 := e.Mat(3095040, 128, rows65, 128)
+	e.FFN(y3, a3, e.Mat(844800, 128, min(rows65, 400), 128), e.Mat(0, 528, min(rows65, 400), 512), &l3FFNVision)
 
 	// y3.0  = select y3 {row=0 kernel=go ld=128} : f32[1,128] at 2192320
-	y30 := e.Mat(548080, 128, e.Rows(1, false), 128)
-	e.Select(y30, y3, rows65, exec.Section{})
+	y30 := e.Mat(2192320, 128, rows1, 128)
+	e.Select(y30, y3, sections65, exec.Section{})
 
 	// i4.0  = qkv y3.0, @l4.attn.vision {eps=1e-05 heads=4 parts=q kernel=wgemm_f16 ld=128 tmp=2224064} : f32[1,128] at 2208192
-	i40 := e.Mat(552048, 128, e.Rows(1, false), 128)
-	e.QKV(i40, y30, e.Mat(556016, 128, e.Rows(1, false), 128), &l4AttnVisionLnNorm, &l4AttnVisionQLinear)
+	i40 := e.Mat(2208192, 128, rows1, 128)
+	e.QKV(i40, y30, e.Mat(2224064, 128, rows1, 128), &l4AttnVisionLN, &l4AttnVisionQ)
 
 	// i4    = qkv y3, @l4.attn.vision {eps=1e-05 heads=4 parts=kv kernel=wgemm_f16 ld=272 tmp=4126720} : f32[65,256] at 0
-	i4 := e.Mat(0, 272, e.Rows(65, false), 256)
-	e.QKV(i4, y3, e.Mat(1031680, 128, e.Rows(65, false), 128), &l4AttnVisionLnNorm, &l4AttnVisionKvLinear)
+	i4 := e.Mat(0, 272, rows65, 256)
+	e.QKV(i4, y3, e.Mat(4126720, 128, rows65, 128), &l4AttnVisionLN, &l4AttnVisionKV)
 
 	// c4.0  = crossattention i4.0, i4 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[1,128] at 2224064
-	c40 := e.Mat(556016, 128, e.Rows(1, false), 128)
-	e.CrossAttention(c40, i40, i4, &selfattentionAttention, rows65)
+	c40 := e.Mat(2224064, 128, rows1, 128)
+	e.CrossAttention(c40, i40, i4, &attention, sections65)
 
 	// a4.0  = attnout c4.0, y3.0, @l4.attn.vision {eps=1e-05 kernel=wgemm_f16 ld=128 tmp=2208192} : f32[1,128] at 2192320
-	a40 := e.Mat(548080, 128, e.Rows(1, false), 128)
-	e.AttnOut(a40, c40, y30, e.Mat(552048, 128, e.Rows(1, false), 128), &l4AttnVisionSubNorm, &l4AttnVisionOutLinear)
+	a40 := e.Mat(2192320, 128, rows1, 128)
+	e.AttnOut(a40, c40, y30, e.Mat(2208192, 128, rows1, 128), &l4AttnVisionSub, &l4AttnVisionOut)
 
 	// y4.0  = ffn a4.0, @l4.ffn.vision {eps=1e-05 sub=1e-05 kernel=wgemm_f16 ld=128 tmp=65472 hidden=0 block=31} : f32[1,128] at 2192320
-	y40 := e.Mat(548080, 128, e.Rows(1, false), 128)
-	e.FFN(y40, a40, e.Mat(16368, 128, min(e.Rows(1, false), 31), 128), e.Mat(0, 528, min(e.Rows(1, false), 31), 512), &l4FfnVisionFfn)
+	y40 := e.Mat(2192320, 128, rows1, 128)
+	e.FFN(y40, a40, e.Mat(65472, 128, min(rows1, 31), 128), e.Mat(0, 528, min(rows1, 31), 512), &l4FFNVision)
 
 	// s     = layernorm y4.0, @final.vision {eps=1e-05 kernel=layernorm_f32 ld=128} : f32[1,128] at 2192320
-	s := e.Mat(548080, 128, e.Rows(1, false), 128)
-	e.LayerNorm(s, y40, &finalVisionNorm)
+	s := e.Mat(2192320, 128, rows1, 128)
+	e.LayerNorm(s, y40, &finalVision)
 
 	// h     = linear s, @retrieval.vision {kernel=wgemm_f16 ld=128} : f32[1,128] at 0
-	h := e.Mat(0, 128, e.Rows(1, false), 128)
-	e.Linear(h, s, &retrievalVisionLinear)
+	h := e.Mat(0, 128, rows1, 128)
+	e.Linear(h, s, &retrievalVision)
 
 	// vision_cls = l2norm h {floor=1e-12 kernel=go ld=128} : f32[1,128] at 0
-	e.L2Norm(e.Mat(0, 128, e.Rows(1, false), 128), h, 1e-12)
+	e.L2Norm(e.Mat(0, 128, rows1, 128), h, 1e-12)
 }
 
 // fnVisionRetrieval describes function vision_retrieval.
 var fnVisionRetrieval = exec.Func{
-	Arena: 1289600,
-	Cost: exec.Cost{
-		FLOPs:  [3]int64{118688256, 0, 0},
-		Row:    0,
-		Seq:    49664,
-		Weight: 2143232,
-	},
-	Fixed: 65,
-	Image: 12288,
-	Kind:  "image",
 	Name:  "vision_retrieval",
+	Task:  "retrieval",
+	Kind:  "image",
+	Image: 12288,
+	Fixed: 65,
 	Outputs: []exec.Output{
-		{
-			Cols:     128,
-			LD:       128,
-			Name:     "vision_cls",
-			Off:      0,
-			Sections: []exec.Section{{C: 1}},
-		},
+		{Name: "vision_cls", LD: 128, Cols: 128, Sections: []exec.Section{{C: 1}}},
 	},
-	Run:  runVisionRetrieval,
-	Task: "retrieval",
+	Arena: 5158400,
+	Cost:  exec.Cost{FLOPs: [3]int64{118688256, 0, 0}, Weight: 2143232, Seq: 49664},
+	Run:   runVisionRetrieval,
 }
 
-const _ = allFilesOfBuild_a2d7ea5f2769_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_b2deb54e9c33_elseRunMultiwayBuildAgain

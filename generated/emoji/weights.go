@@ -7,924 +7,170 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/exec"
 )
 
-// Positions count float32 values from the start of the weights; -1 is an absent one.
+// Offsets are bytes from the start of the weights; -1: absent. A field that is left out is 0.
 var (
-	visionEmbedPatches = exec.Patches{
-		At:       0,
-		Channels: 3,
-		Cls:      12416,
-		Height:   64,
-		Patch:    8,
-		Pos:      12544,
-		Proj: exec.Linear{
-			Bias:  12288,
-			Cut:   &cut192,
-			DType: blob.F16,
-			K:     192,
-			N:     128,
-			W:     0,
-		},
-		Width: 64,
-	}
-	l0AttnVisionLnNorm = exec.Norm{
-		B:   20992,
-		Eps: 1e-05,
-		G:   20864,
-		N:   128,
-	}
-	l0AttnVisionQkvLinear = exec.Linear{
-		Bias:  45696,
-		Cut:   &cut128,
-		DType: blob.F16,
-		K:     128,
-		N:     384,
-		W:     21120,
-	}
-	selfattentionAttention = exec.Attention{
-		Base2: true,
-		D:     32,
-		DP:    32,
-		Heads: 4,
-		Scale: 0.25503486164919736,
-	}
-	rows65              = []exec.Section{{C: 65}}
-	l0AttnVisionSubNorm = exec.Norm{
-		B:   46208,
-		Eps: 1e-05,
-		G:   46080,
-		N:   128,
-	}
-	l0AttnVisionOutLinear = exec.Linear{
-		Bias:  54528,
-		Cut:   &cut128,
-		DType: blob.F16,
-		K:     128,
-		N:     128,
-		W:     46336,
-	}
-	l0FfnVisionLnNorm = exec.Norm{
-		B:   54784,
-		Eps: 1e-05,
-		G:   54656,
-		N:   128,
-	}
-	l0FfnVisionSubNorm = exec.Norm{
-		B:   88704,
-		Eps: 1e-05,
-		G:   88192,
-		N:   512,
-	}
-	l0FfnVisionFfn = exec.FFN{
-		Fc1: exec.Linear{
-			Bias:  87680,
-			Cut:   &cut128,
-			DType: blob.F16,
-			K:     128,
-			N:     512,
-			W:     54912,
-		},
-		Fc2: exec.Linear{
-			Bias:  121984,
-			Cut:   &cut512,
-			DType: blob.F16,
-			K:     512,
-			N:     128,
-			W:     89216,
-		},
-		Norm1: &l0FfnVisionLnNorm,
-		Norm2: &l0FfnVisionSubNorm,
-	}
-	l1AttnVisionLnNorm = exec.Norm{
-		B:   122240,
-		Eps: 1e-05,
-		G:   122112,
-		N:   128,
-	}
-	l1AttnVisionQkvLinear = exec.Linear{
-		Bias:  146944,
-		Cut:   &cut128,
-		DType: blob.F16,
-		K:     128,
-		N:     384,
-		W:     122368,
-	}
-	l1AttnVisionSubNorm = exec.Norm{
-		B:   147456,
-		Eps: 1e-05,
-		G:   147328,
-		N:   128,
-	}
-	l1AttnVisionOutLinear = exec.Linear{
-		Bias:  155776,
-		Cut:   &cut128,
-		DType: blob.F16,
-		K:     128,
-		N:     128,
-		W:     147584,
-	}
-	l1FfnVisionLnNorm = exec.Norm{
-		B:   156032,
-		Eps: 1e-05,
-		G:   155904,
-		N:   128,
-	}
-	l1FfnVisionSubNorm = exec.Norm{
-		B:   189952,
-		Eps: 1e-05,
-		G:   189440,
-		N:   512,
-	}
-	l1FfnVisionFfn = exec.FFN{
-		Fc1: exec.Linear{
-			Bias:  188928,
-			Cut:   &cut128,
-			DType: blob.F16,
-			K:     128,
-			N:     512,
-			W:     156160,
-		},
-		Fc2: exec.Linear{
-			Bias:  223232,
-			Cut:   &cut512,
-			DType: blob.F16,
-			K:     512,
-			N:     128,
-			W:     190464,
-		},
-		Norm1: &l1FfnVisionLnNorm,
-		Norm2: &l1FfnVisionSubNorm,
-	}
-	l2AttnVisionLnNorm = exec.Norm{
-		B:   223488,
-		Eps: 1e-05,
-		G:   223360,
-		N:   128,
-	}
-	l2AttnVisionQkvLinear = exec.Linear{
-		Bias:  248192,
-		Cut:   &cut128,
-		DType: blob.F16,
-		K:     128,
-		N:     384,
-		W:     223616,
-	}
-	l2AttnVisionSubNorm = exec.Norm{
-		B:   248704,
-		Eps: 1e-05,
-		G:   248576,
-		N:   128,
-	}
-	l2AttnVisionOutLinear = exec.Linear{
-		Bias:  257024,
-		Cut:   &cut128,
-		DType: blob.F16,
-		K:     128,
-		N:     128,
-		W:     248832,
-	}
-	l2FfnVisionLnNorm = exec.Norm{
-		B:   257280,
-		Eps: 1e-05,
-		G:   257152,
-		N:   128,
-	}
-	l2FfnVisionSubNorm = exec.Norm{
-		B:   291200,
-		Eps: 1e-05,
-		G:   290688,
-		N:   512,
-	}
-	l2FfnVisionFfn = exec.FFN{
-		Fc1: exec.Linear{
-			Bias:  290176,
-			Cut:   &cut128,
-			DType: blob.F16,
-			K:     128,
-			N:     512,
-			W:     257408,
-		},
-		Fc2: exec.Linear{
-			Bias:  324480,
-			Cut:   &cut512,
-			DType: blob.F16,
-			K:     512,
-			N:     128,
-			W:     291712,
-		},
-		Norm1: &l2FfnVisionLnNorm,
-		Norm2: &l2FfnVisionSubNorm,
-	}
-	l3AttnVisionLnNorm = exec.Norm{
-		B:   324736,
-		Eps: 1e-05,
-		G:   324608,
-		N:   128,
-	}
-	l3AttnVisionQkvLinear = exec.Linear{
-		Bias:  349440,
-		Cut:   &cut128,
-		DType: blob.F16,
-		K:     128,
-		N:     384,
-		W:     324864,
-	}
-	l3AttnVisionSubNorm = exec.Norm{
-		B:   349952,
-		Eps: 1e-05,
-		G:   349824,
-		N:   128,
-	}
-	l3AttnVisionOutLinear = exec.Linear{
-		Bias:  358272,
-		Cut:   &cut128,
-		DType: blob.F16,
-		K:     128,
-		N:     128,
-		W:     350080,
-	}
-	l3FfnVisionLnNorm = exec.Norm{
-		B:   358528,
-		Eps: 1e-05,
-		G:   358400,
-		N:   128,
-	}
-	l3FfnVisionSubNorm = exec.Norm{
-		B:   392448,
-		Eps: 1e-05,
-		G:   391936,
-		N:   512,
-	}
-	l3FfnVisionFfn = exec.FFN{
-		Fc1: exec.Linear{
-			Bias:  391424,
-			Cut:   &cut128,
-			DType: blob.F16,
-			K:     128,
-			N:     512,
-			W:     358656,
-		},
-		Fc2: exec.Linear{
-			Bias:  425728,
-			Cut:   &cut512,
-			DType: blob.F16,
-			K:     512,
-			N:     128,
-			W:     392960,
-		},
-		Norm1: &l3FfnVisionLnNorm,
-		Norm2: &l3FfnVisionSubNorm,
-	}
-	l4AttnVisionLnNorm = exec.Norm{
-		B:   425984,
-		Eps: 1e-05,
-		G:   425856,
-		N:   128,
-	}
-	l4AttnVisionQLinear = exec.Linear{
-		Bias:  450688,
-		Cut:   &cut128,
-		DType: blob.F16,
-		K:     128,
-		N:     128,
-		W:     426112,
-	}
-	l4AttnVisionKvLinear = exec.Linear{
-		Bias:  450816,
-		Cut:   &cut128,
-		DType: blob.F16,
-		K:     128,
-		N:     256,
-		W:     434304,
-	}
-	l4AttnVisionSubNorm = exec.Norm{
-		B:   451712,
-		Eps: 1e-05,
-		G:   451584,
-		N:   128,
-	}
-	l4AttnVisionOutLinear = exec.Linear{
-		Bias:  460032,
-		Cut:   &cut128,
-		DType: blob.F16,
-		K:     128,
-		N:     128,
-		W:     451840,
-	}
-	l4FfnVisionLnNorm = exec.Norm{
-		B:   460288,
-		Eps: 1e-05,
-		G:   460160,
-		N:   128,
-	}
-	l4FfnVisionSubNorm = exec.Norm{
-		B:   494208,
-		Eps: 1e-05,
-		G:   493696,
-		N:   512,
-	}
-	l4FfnVisionFfn = exec.FFN{
-		Fc1: exec.Linear{
-			Bias:  493184,
-			Cut:   &cut128,
-			DType: blob.F16,
-			K:     128,
-			N:     512,
-			W:     460416,
-		},
-		Fc2: exec.Linear{
-			Bias:  527488,
-			Cut:   &cut512,
-			DType: blob.F16,
-			K:     512,
-			N:     128,
-			W:     494720,
-		},
-		Norm1: &l4FfnVisionLnNorm,
-		Norm2: &l4FfnVisionSubNorm,
-	}
-	finalVisionNorm = exec.Norm{
-		B:   1167488,
-		Eps: 1e-05,
-		G:   1167360,
-		N:   128,
-	}
-	retrievalVisionLinear = exec.Linear{
-		Bias:  -1,
-		Cut:   &cut128,
-		DType: blob.F16,
-		K:     128,
-		N:     128,
-		W:     1167616,
-	}
-	l4AttnVisionQkvLinear = exec.Linear{
-		Bias:  450688,
-		Cut:   &cut128,
-		DType: blob.F16,
-		K:     128,
-		N:     384,
-		W:     426112,
-	}
-	classificationNormNorm = exec.Norm{
-		B:   1176704,
-		Eps: 1e-05,
-		G:   1176576,
-		N:   128,
-	}
-	classificationHeadLinear = exec.Linear{
-		Bias:  1184000,
-		Cut:   &cut128,
-		DType: blob.F16,
-		K:     128,
-		N:     98,
-		W:     1176832,
-	}
-	languageEmbedEmbed = exec.Embed{
-		D:     128,
-		DType: blob.F16,
-		Pos:   657024,
-		Table: 528384,
-		Vocab: 2010,
-	}
-	l0AttnLanguageLnNorm = exec.Norm{
-		B:   660480,
-		Eps: 1e-05,
-		G:   660352,
-		N:   128,
-	}
-	l0AttnLanguageQkvLinear = exec.Linear{
-		Bias:  685184,
-		Cut:   &cut128,
-		DType: blob.F16,
-		K:     128,
-		N:     384,
-		W:     660608,
-	}
-	rowsT                 = []exec.Section{{T: true}}
-	l0AttnLanguageSubNorm = exec.Norm{
-		B:   685696,
-		Eps: 1e-05,
-		G:   685568,
-		N:   128,
-	}
-	l0AttnLanguageOutLinear = exec.Linear{
-		Bias:  694016,
-		Cut:   &cut128,
-		DType: blob.F16,
-		K:     128,
-		N:     128,
-		W:     685824,
-	}
-	l0FfnLanguageLnNorm = exec.Norm{
-		B:   694272,
-		Eps: 1e-05,
-		G:   694144,
-		N:   128,
-	}
-	l0FfnLanguageSubNorm = exec.Norm{
-		B:   728192,
-		Eps: 1e-05,
-		G:   727680,
-		N:   512,
-	}
-	l0FfnLanguageFfn = exec.FFN{
-		Fc1: exec.Linear{
-			Bias:  727168,
-			Cut:   &cut128,
-			DType: blob.F16,
-			K:     128,
-			N:     512,
-			W:     694400,
-		},
-		Fc2: exec.Linear{
-			Bias:  761472,
-			Cut:   &cut512,
-			DType: blob.F16,
-			K:     512,
-			N:     128,
-			W:     728704,
-		},
-		Norm1: &l0FfnLanguageLnNorm,
-		Norm2: &l0FfnLanguageSubNorm,
-	}
-	l1AttnLanguageLnNorm = exec.Norm{
-		B:   761728,
-		Eps: 1e-05,
-		G:   761600,
-		N:   128,
-	}
-	l1AttnLanguageQkvLinear = exec.Linear{
-		Bias:  786432,
-		Cut:   &cut128,
-		DType: blob.F16,
-		K:     128,
-		N:     384,
-		W:     761856,
-	}
-	l1AttnLanguageSubNorm = exec.Norm{
-		B:   786944,
-		Eps: 1e-05,
-		G:   786816,
-		N:   128,
-	}
-	l1AttnLanguageOutLinear = exec.Linear{
-		Bias:  795264,
-		Cut:   &cut128,
-		DType: blob.F16,
-		K:     128,
-		N:     128,
-		W:     787072,
-	}
-	l1FfnLanguageLnNorm = exec.Norm{
-		B:   795520,
-		Eps: 1e-05,
-		G:   795392,
-		N:   128,
-	}
-	l1FfnLanguageSubNorm = exec.Norm{
-		B:   829440,
-		Eps: 1e-05,
-		G:   828928,
-		N:   512,
-	}
-	l1FfnLanguageFfn = exec.FFN{
-		Fc1: exec.Linear{
-			Bias:  828416,
-			Cut:   &cut128,
-			DType: blob.F16,
-			K:     128,
-			N:     512,
-			W:     795648,
-		},
-		Fc2: exec.Linear{
-			Bias:  862720,
-			Cut:   &cut512,
-			DType: blob.F16,
-			K:     512,
-			N:     128,
-			W:     829952,
-		},
-		Norm1: &l1FfnLanguageLnNorm,
-		Norm2: &l1FfnLanguageSubNorm,
-	}
-	l2AttnLanguageLnNorm = exec.Norm{
-		B:   862976,
-		Eps: 1e-05,
-		G:   862848,
-		N:   128,
-	}
-	l2AttnLanguageQkvLinear = exec.Linear{
-		Bias:  887680,
-		Cut:   &cut128,
-		DType: blob.F16,
-		K:     128,
-		N:     384,
-		W:     863104,
-	}
-	l2AttnLanguageSubNorm = exec.Norm{
-		B:   888192,
-		Eps: 1e-05,
-		G:   888064,
-		N:   128,
-	}
-	l2AttnLanguageOutLinear = exec.Linear{
-		Bias:  896512,
-		Cut:   &cut128,
-		DType: blob.F16,
-		K:     128,
-		N:     128,
-		W:     888320,
-	}
-	l2FfnLanguageLnNorm = exec.Norm{
-		B:   896768,
-		Eps: 1e-05,
-		G:   896640,
-		N:   128,
-	}
-	l2FfnLanguageSubNorm = exec.Norm{
-		B:   930688,
-		Eps: 1e-05,
-		G:   930176,
-		N:   512,
-	}
-	l2FfnLanguageFfn = exec.FFN{
-		Fc1: exec.Linear{
-			Bias:  929664,
-			Cut:   &cut128,
-			DType: blob.F16,
-			K:     128,
-			N:     512,
-			W:     896896,
-		},
-		Fc2: exec.Linear{
-			Bias:  963968,
-			Cut:   &cut512,
-			DType: blob.F16,
-			K:     512,
-			N:     128,
-			W:     931200,
-		},
-		Norm1: &l2FfnLanguageLnNorm,
-		Norm2: &l2FfnLanguageSubNorm,
-	}
-	l3AttnLanguageLnNorm = exec.Norm{
-		B:   964224,
-		Eps: 1e-05,
-		G:   964096,
-		N:   128,
-	}
-	l3AttnLanguageQkvLinear = exec.Linear{
-		Bias:  988928,
-		Cut:   &cut128,
-		DType: blob.F16,
-		K:     128,
-		N:     384,
-		W:     964352,
-	}
-	l3AttnLanguageSubNorm = exec.Norm{
-		B:   989440,
-		Eps: 1e-05,
-		G:   989312,
-		N:   128,
-	}
-	l3AttnLanguageOutLinear = exec.Linear{
-		Bias:  997760,
-		Cut:   &cut128,
-		DType: blob.F16,
-		K:     128,
-		N:     128,
-		W:     989568,
-	}
-	l3FfnLanguageLnNorm = exec.Norm{
-		B:   998016,
-		Eps: 1e-05,
-		G:   997888,
-		N:   128,
-	}
-	l3FfnLanguageSubNorm = exec.Norm{
-		B:   1031936,
-		Eps: 1e-05,
-		G:   1031424,
-		N:   512,
-	}
-	l3FfnLanguageFfn = exec.FFN{
-		Fc1: exec.Linear{
-			Bias:  1030912,
-			Cut:   &cut128,
-			DType: blob.F16,
-			K:     128,
-			N:     512,
-			W:     998144,
-		},
-		Fc2: exec.Linear{
-			Bias:  1065216,
-			Cut:   &cut512,
-			DType: blob.F16,
-			K:     512,
-			N:     128,
-			W:     1032448,
-		},
-		Norm1: &l3FfnLanguageLnNorm,
-		Norm2: &l3FfnLanguageSubNorm,
-	}
-	l4AttnLanguageLnNorm = exec.Norm{
-		B:   1065472,
-		Eps: 1e-05,
-		G:   1065344,
-		N:   128,
-	}
-	l4AttnLanguageQLinear = exec.Linear{
-		Bias:  1090176,
-		Cut:   &cut128,
-		DType: blob.F16,
-		K:     128,
-		N:     128,
-		W:     1065600,
-	}
-	l4AttnLanguageKvLinear = exec.Linear{
-		Bias:  1090304,
-		Cut:   &cut128,
-		DType: blob.F16,
-		K:     128,
-		N:     256,
-		W:     1073792,
-	}
-	l4AttnLanguageSubNorm = exec.Norm{
-		B:   1090688,
-		Eps: 1e-05,
-		G:   1090560,
-		N:   128,
-	}
-	l4AttnLanguageOutLinear = exec.Linear{
-		Bias:  1099008,
-		Cut:   &cut128,
-		DType: blob.F16,
-		K:     128,
-		N:     128,
-		W:     1090816,
-	}
-	l4FfnLanguageLnNorm = exec.Norm{
-		B:   1099264,
-		Eps: 1e-05,
-		G:   1099136,
-		N:   128,
-	}
-	l4FfnLanguageSubNorm = exec.Norm{
-		B:   1133184,
-		Eps: 1e-05,
-		G:   1132672,
-		N:   512,
-	}
-	l4FfnLanguageFfn = exec.FFN{
-		Fc1: exec.Linear{
-			Bias:  1132160,
-			Cut:   &cut128,
-			DType: blob.F16,
-			K:     128,
-			N:     512,
-			W:     1099392,
-		},
-		Fc2: exec.Linear{
-			Bias:  1166464,
-			Cut:   &cut512,
-			DType: blob.F16,
-			K:     512,
-			N:     128,
-			W:     1133696,
-		},
-		Norm1: &l4FfnLanguageLnNorm,
-		Norm2: &l4FfnLanguageSubNorm,
-	}
-	finalLanguageNorm = exec.Norm{
-		B:   1166720,
-		Eps: 1e-05,
-		G:   1166592,
-		N:   128,
-	}
-	retrievalLanguageLinear = exec.Linear{
-		Bias:  -1,
-		Cut:   &cut128,
-		DType: blob.F16,
-		K:     128,
-		N:     128,
-		W:     1184768,
-	}
-	rows65T           = []exec.Section{{C: 65}, {T: true}}
-	vqaPoolerNormNorm = exec.Norm{
-		B:   1193088,
-		Eps: 1e-05,
-		G:   1192960,
-		N:   128,
-	}
-	vqaPoolerDenseLinear = exec.Linear{
-		Bias:  1201408,
-		Cut:   &cut128,
-		DType: blob.F16,
-		K:     128,
-		N:     128,
-		W:     1193216,
-	}
-	vqaHeadFc1Linear = exec.Linear{
-		Bias:  1217920,
-		Cut:   &cut128,
-		DType: blob.F16,
-		K:     128,
-		N:     256,
-		W:     1201536,
-	}
-	vqaHeadNormNorm = exec.Norm{
-		B:   1218432,
-		Eps: 1e-05,
-		G:   1218176,
-		N:   256,
-	}
-	vqaHeadFc2Linear = exec.Linear{
-		Bias:  1233024,
-		Cut:   &cut256,
-		DType: blob.F16,
-		K:     256,
-		N:     109,
-		W:     1218688,
-	}
-	l0AttnVisionKvLinear = exec.Linear{
-		Bias:  45824,
-		Cut:   &cut128,
-		DType: blob.F16,
-		K:     128,
-		N:     256,
-		W:     29312,
-	}
-	l0AttnVisionQLinear = exec.Linear{
-		Bias:  45696,
-		Cut:   &cut128,
-		DType: blob.F16,
-		K:     128,
-		N:     128,
-		W:     21120,
-	}
-	l1AttnVisionKvLinear = exec.Linear{
-		Bias:  147072,
-		Cut:   &cut128,
-		DType: blob.F16,
-		K:     128,
-		N:     256,
-		W:     130560,
-	}
-	l1AttnVisionQLinear = exec.Linear{
-		Bias:  146944,
-		Cut:   &cut128,
-		DType: blob.F16,
-		K:     128,
-		N:     128,
-		W:     122368,
-	}
-	l2AttnVisionKvLinear = exec.Linear{
-		Bias:  248320,
-		Cut:   &cut128,
-		DType: blob.F16,
-		K:     128,
-		N:     256,
-		W:     231808,
-	}
-	l2AttnVisionQLinear = exec.Linear{
-		Bias:  248192,
-		Cut:   &cut128,
-		DType: blob.F16,
-		K:     128,
-		N:     128,
-		W:     223616,
-	}
-	l3AttnVisionKvLinear = exec.Linear{
-		Bias:  349568,
-		Cut:   &cut128,
-		DType: blob.F16,
-		K:     128,
-		N:     256,
-		W:     333056,
-	}
-	l3AttnVisionQLinear = exec.Linear{
-		Bias:  349440,
-		Cut:   &cut128,
-		DType: blob.F16,
-		K:     128,
-		N:     128,
-		W:     324864,
-	}
-	languageEmbedAtEmbed = exec.Embed{
-		At:    exec.Section{T: true},
-		D:     128,
-		DType: blob.F16,
-		Pos:   657024,
-		Table: 528384,
-		Vocab: 2010,
-	}
-	l0AttnLanguageKvLinear = exec.Linear{
-		Bias:  685312,
-		Cut:   &cut128,
-		DType: blob.F16,
-		K:     128,
-		N:     256,
-		W:     668800,
-	}
-	l0AttnLanguageQLinear = exec.Linear{
-		Bias:  685184,
-		Cut:   &cut128,
-		DType: blob.F16,
-		K:     128,
-		N:     128,
-		W:     660608,
-	}
-	crossattentionPrefixAttention = exec.Attention{
-		Base2: true,
-		D:     32,
-		DP:    32,
-		Heads: 4,
-		Mask: &exec.Mask{
-			At: exec.Section{
-				C: 65,
-				T: true,
-			},
-			Prefix: exec.Section{
-				C: 65,
-				T: true,
-			},
-		},
-		Scale: 0.25503486164919736,
-	}
-	rows2                  = []exec.Section{{C: 2}}
-	l1AttnLanguageKvLinear = exec.Linear{
-		Bias:  786560,
-		Cut:   &cut128,
-		DType: blob.F16,
-		K:     128,
-		N:     256,
-		W:     770048,
-	}
-	l1AttnLanguageQLinear = exec.Linear{
-		Bias:  786432,
-		Cut:   &cut128,
-		DType: blob.F16,
-		K:     128,
-		N:     128,
-		W:     761856,
-	}
-	l2AttnLanguageKvLinear = exec.Linear{
-		Bias:  887808,
-		Cut:   &cut128,
-		DType: blob.F16,
-		K:     128,
-		N:     256,
-		W:     871296,
-	}
-	l2AttnLanguageQLinear = exec.Linear{
-		Bias:  887680,
-		Cut:   &cut128,
-		DType: blob.F16,
-		K:     128,
-		N:     128,
-		W:     863104,
-	}
-	l3AttnLanguageKvLinear = exec.Linear{
-		Bias:  989056,
-		Cut:   &cut128,
-		DType: blob.F16,
-		K:     128,
-		N:     256,
-		W:     972544,
-	}
-	l3AttnLanguageQLinear = exec.Linear{
-		Bias:  988928,
-		Cut:   &cut128,
-		DType: blob.F16,
-		K:     128,
-		N:     128,
-		W:     964352,
-	}
-	crossattentionPrefixAttention2 = exec.Attention{
-		Base2: true,
-		D:     32,
-		DP:    32,
-		Heads: 4,
-		Mask: &exec.Mask{
-			At: exec.Section{
-				C: 66,
-				T: true,
-			},
-			Prefix: exec.Section{
-				C: 65,
-				T: true,
-			},
-		},
-		Scale: 0.25503486164919736,
-	}
-	rows1                = []exec.Section{{C: 1}}
-	captioningHeadLinear = exec.Linear{
-		Bias:  1362944,
-		Cut:   &cut128,
-		DType: blob.F16,
-		K:     128,
-		N:     2010,
-		W:     1233920,
-	}
+	visionEmbed     = exec.Patches{Proj: exec.Linear{Bias: 49152, K: 192, N: 128, DType: blob.F16, Cut: &cut192}, Cls: 49664, Pos: 50176, Height: 64, Width: 64, Patch: 8, Channels: 3}
+	l0AttnVisionLN  = exec.Norm{G: 83456, B: 83968, N: 128, Eps: 1e-05}
+	l0AttnVisionQKV = exec.Linear{W: 84480, Bias: 182784, K: 128, N: 384, DType: blob.F16, Cut: &cut128}
+	attention       = exec.Attention{Heads: 4, D: 32, DP: 32, Scale: 0.25503486164919736, Base2: true}
+	sections65      = []exec.Section{{C: 65}}
+	l0AttnVisionSub = exec.Norm{G: 184320, B: 184832, N: 128, Eps: 1e-05}
+	l0AttnVisionOut = exec.Linear{W: 185344, Bias: 218112, K: 128, N: 128, DType: blob.F16, Cut: &cut128}
+	l0FFNVisionLN   = exec.Norm{G: 218624, B: 219136, N: 128, Eps: 1e-05}
+	l0FFNVisionSub  = exec.Norm{G: 352768, B: 354816, N: 512, Eps: 1e-05}
+	l0FFNVision     = exec.FFN{
+		Norm1: &l0FFNVisionLN,
+		Fc1:   exec.Linear{W: 219648, Bias: 350720, K: 128, N: 512, DType: blob.F16, Cut: &cut128},
+		Norm2: &l0FFNVisionSub,
+		Fc2:   exec.Linear{W: 356864, Bias: 487936, K: 512, N: 128, DType: blob.F16, Cut: &cut512},
+	}
+	l1AttnVisionLN  = exec.Norm{G: 488448, B: 488960, N: 128, Eps: 1e-05}
+	l1AttnVisionQKV = exec.Linear{W: 489472, Bias: 587776, K: 128, N: 384, DType: blob.F16, Cut: &cut128}
+	l1AttnVisionSub = exec.Norm{G: 589312, B: 589824, N: 128, Eps: 1e-05}
+	l1AttnVisionOut = exec.Linear{W: 590336, Bias: 623104, K: 128, N: 128, DType: blob.F16, Cut: &cut128}
+	l1FFNVisionLN   = exec.Norm{G: 623616, B: 624128, N: 128, Eps: 1e-05}
+	l1FFNVisionSub  = exec.Norm{G: 757760, B: 759808, N: 512, Eps: 1e-05}
+	l1FFNVision     = exec.FFN{
+		Norm1: &l1FFNVisionLN,
+		Fc1:   exec.Linear{W: 624640, Bias: 755712, K: 128, N: 512, DType: blob.F16, Cut: &cut128},
+		Norm2: &l1FFNVisionSub,
+		Fc2:   exec.Linear{W: 761856, Bias: 892928, K: 512, N: 128, DType: blob.F16, Cut: &cut512},
+	}
+	l2AttnVisionLN  = exec.Norm{G: 893440, B: 893952, N: 128, Eps: 1e-05}
+	l2AttnVisionQKV = exec.Linear{W: 894464, Bias: 992768, K: 128, N: 384, DType: blob.F16, Cut: &cut128}
+	l2AttnVisionSub = exec.Norm{G: 994304, B: 994816, N: 128, Eps: 1e-05}
+	l2AttnVisionOut = exec.Linear{W: 995328, Bias: 1028096, K: 128, N: 128, DType: blob.F16, Cut: &cut128}
+	l2FFNVisionLN   = exec.Norm{G: 1028608, B: 1029120, N: 128, Eps: 1e-05}
+	l2FFNVisionSub  = exec.Norm{G: 1162752, B: 1164800, N: 512, Eps: 1e-05}
+	l2FFNVision     = exec.FFN{
+		Norm1: &l2FFNVisionLN,
+		Fc1:   exec.Linear{W: 1029632, Bias: 1160704, K: 128, N: 512, DType: blob.F16, Cut: &cut128},
+		Norm2: &l2FFNVisionSub,
+		Fc2:   exec.Linear{W: 1166848, Bias: 1297920, K: 512, N: 128, DType: blob.F16, Cut: &cut512},
+	}
+	l3AttnVisionLN  = exec.Norm{G: 1298432, B: 1298944, N: 128, Eps: 1e-05}
+	l3AttnVisionQKV = exec.Linear{W: 1299456, Bias: 1397760, K: 128, N: 384, DType: blob.F16, Cut: &cut128}
+	l3AttnVisionSub = exec.Norm{G: 1399296, B: 1399808, N: 128, Eps: 1e-05}
+	l3AttnVisionOut = exec.Linear{W: 1400320, Bias: 1433088, K: 128, N: 128, DType: blob.F16, Cut: &cut128}
+	l3FFNVisionLN   = exec.Norm{G: 1433600, B: 1434112, N: 128, Eps: 1e-05}
+	l3FFNVisionSub  = exec.Norm{G: 1567744, B: 1569792, N: 512, Eps: 1e-05}
+	l3FFNVision     = exec.FFN{
+		Norm1: &l3FFNVisionLN,
+		Fc1:   exec.Linear{W: 1434624, Bias: 1565696, K: 128, N: 512, DType: blob.F16, Cut: &cut128},
+		Norm2: &l3FFNVisionSub,
+		Fc2:   exec.Linear{W: 1571840, Bias: 1702912, K: 512, N: 128, DType: blob.F16, Cut: &cut512},
+	}
+	l4AttnVisionLN  = exec.Norm{G: 1703424, B: 1703936, N: 128, Eps: 1e-05}
+	l4AttnVisionQ   = exec.Linear{W: 1704448, Bias: 1802752, K: 128, N: 128, DType: blob.F16, Cut: &cut128}
+	l4AttnVisionKV  = exec.Linear{W: 1737216, Bias: 1803264, K: 128, N: 256, DType: blob.F16, Cut: &cut128}
+	l4AttnVisionSub = exec.Norm{G: 1806336, B: 1806848, N: 128, Eps: 1e-05}
+	l4AttnVisionOut = exec.Linear{W: 1807360, Bias: 1840128, K: 128, N: 128, DType: blob.F16, Cut: &cut128}
+	l4FFNVisionLN   = exec.Norm{G: 1840640, B: 1841152, N: 128, Eps: 1e-05}
+	l4FFNVisionSub  = exec.Norm{G: 1974784, B: 1976832, N: 512, Eps: 1e-05}
+	l4FFNVision     = exec.FFN{
+		Norm1: &l4FFNVisionLN,
+		Fc1:   exec.Linear{W: 1841664, Bias: 1972736, K: 128, N: 512, DType: blob.F16, Cut: &cut128},
+		Norm2: &l4FFNVisionSub,
+		Fc2:   exec.Linear{W: 1978880, Bias: 2109952, K: 512, N: 128, DType: blob.F16, Cut: &cut512},
+	}
+	finalVision        = exec.Norm{G: 4669440, B: 4669952, N: 128, Eps: 1e-05}
+	retrievalVision    = exec.Linear{W: 4670464, Bias: -1, K: 128, N: 128, DType: blob.F16, Cut: &cut128}
+	l4AttnVisionQKV    = exec.Linear{W: 1704448, Bias: 1802752, K: 128, N: 384, DType: blob.F16, Cut: &cut128}
+	classificationNorm = exec.Norm{G: 4706304, B: 4706816, N: 128, Eps: 1e-05}
+	classificationHead = exec.Linear{W: 4707328, Bias: 4736000, K: 128, N: 98, DType: blob.F16, Cut: &cut128}
+	languageEmbed      = exec.Embed{Table: 2113536, Pos: 2628096, D: 128, Vocab: 2010, DType: blob.F16}
+	l0AttnLanguageLN   = exec.Norm{G: 2641408, B: 2641920, N: 128, Eps: 1e-05}
+	l0AttnLanguageQKV  = exec.Linear{W: 2642432, Bias: 2740736, K: 128, N: 384, DType: blob.F16, Cut: &cut128}
+	sectionsT          = []exec.Section{{T: true}}
+	l0AttnLanguageSub  = exec.Norm{G: 2742272, B: 2742784, N: 128, Eps: 1e-05}
+	l0AttnLanguageOut  = exec.Linear{W: 2743296, Bias: 2776064, K: 128, N: 128, DType: blob.F16, Cut: &cut128}
+	l0FFNLanguageLN    = exec.Norm{G: 2776576, B: 2777088, N: 128, Eps: 1e-05}
+	l0FFNLanguageSub   = exec.Norm{G: 2910720, B: 2912768, N: 512, Eps: 1e-05}
+	l0FFNLanguage      = exec.FFN{
+		Norm1: &l0FFNLanguageLN,
+		Fc1:   exec.Linear{W: 2777600, Bias: 2908672, K: 128, N: 512, DType: blob.F16, Cut: &cut128},
+		Norm2: &l0FFNLanguageSub,
+		Fc2:   exec.Linear{W: 2914816, Bias: 3045888, K: 512, N: 128, DType: blob.F16, Cut: &cut512},
+	}
+	l1AttnLanguageLN  = exec.Norm{G: 3046400, B: 3046912, N: 128, Eps: 1e-05}
+	l1AttnLanguageQKV = exec.Linear{W: 3047424, Bias: 3145728, K: 128, N: 384, DType: blob.F16, Cut: &cut128}
+	l1AttnLanguageSub = exec.Norm{G: 3147264, B: 3147776, N: 128, Eps: 1e-05}
+	l1AttnLanguageOut = exec.Linear{W: 3148288, Bias: 3181056, K: 128, N: 128, DType: blob.F16, Cut: &cut128}
+	l1FFNLanguageLN   = exec.Norm{G: 3181568, B: 3182080, N: 128, Eps: 1e-05}
+	l1FFNLanguageSub  = exec.Norm{G: 3315712, B: 3317760, N: 512, Eps: 1e-05}
+	l1FFNLanguage     = exec.FFN{
+		Norm1: &l1FFNLanguageLN,
+		Fc1:   exec.Linear{W: 3182592, Bias: 3313664, K: 128, N: 512, DType: blob.F16, Cut: &cut128},
+		Norm2: &l1FFNLanguageSub,
+		Fc2:   exec.Linear{W: 3319808, Bias: 3450880, K: 512, N: 128, DType: blob.F16, Cut: &cut512},
+	}
+	l2AttnLanguageLN  = exec.Norm{G: 3451392, B: 3451904, N: 128, Eps: 1e-05}
+	l2AttnLanguageQKV = exec.Linear{W: 3452416, Bias: 3550720, K: 128, N: 384, DType: blob.F16, Cut: &cut128}
+	l2AttnLanguageSub = exec.Norm{G: 3552256, B: 3552768, N: 128, Eps: 1e-05}
+	l2AttnLanguageOut = exec.Linear{W: 3553280, Bias: 3586048, K: 128, N: 128, DType: blob.F16, Cut: &cut128}
+	l2FFNLanguageLN   = exec.Norm{G: 3586560, B: 3587072, N: 128, Eps: 1e-05}
+	l2FFNLanguageSub  = exec.Norm{G: 3720704, B: 3722752, N: 512, Eps: 1e-05}
+	l2FFNLanguage     = exec.FFN{
+		Norm1: &l2FFNLanguageLN,
+		Fc1:   exec.Linear{W: 3587584, Bias: 3718656, K: 128, N: 512, DType: blob.F16, Cut: &cut128},
+		Norm2: &l2FFNLanguageSub,
+		Fc2:   exec.Linear{W: 3724800, Bias: 3855872, K: 512, N: 128, DType: blob.F16, Cut: &cut512},
+	}
+	l3AttnLanguageLN  = exec.Norm{G: 3856384, B: 3856896, N: 128, Eps: 1e-05}
+	l3AttnLanguageQKV = exec.Linear{W: 3857408, Bias: 3955712, K: 128, N: 384, DType: blob.F16, Cut: &cut128}
+	l3AttnLanguageSub = exec.Norm{G: 3957248, B: 3957760, N: 128, Eps: 1e-05}
+	l3AttnLanguageOut = exec.Linear{W: 3958272, Bias: 3991040, K: 128, N: 128, DType: blob.F16, Cut: &cut128}
+	l3FFNLanguageLN   = exec.Norm{G: 3991552, B: 3992064, N: 128, Eps: 1e-05}
+	l3FFNLanguageSub  = exec.Norm{G: 4125696, B: 4127744, N: 512, Eps: 1e-05}
+	l3FFNLanguage     = exec.FFN{
+		Norm1: &l3FFNLanguageLN,
+		Fc1:   exec.Linear{W: 3992576, Bias: 4123648, K: 128, N: 512, DType: blob.F16, Cut: &cut128},
+		Norm2: &l3FFNLanguageSub,
+		Fc2:   exec.Linear{W: 4129792, Bias: 4260864, K: 512, N: 128, DType: blob.F16, Cut: &cut512},
+	}
+	l4AttnLanguageLN  = exec.Norm{G: 4261376, B: 4261888, N: 128, Eps: 1e-05}
+	l4AttnLanguageQ   = exec.Linear{W: 4262400, Bias: 4360704, K: 128, N: 128, DType: blob.F16, Cut: &cut128}
+	l4AttnLanguageKV  = exec.Linear{W: 4295168, Bias: 4361216, K: 128, N: 256, DType: blob.F16, Cut: &cut128}
+	l4AttnLanguageSub = exec.Norm{G: 4362240, B: 4362752, N: 128, Eps: 1e-05}
+	l4AttnLanguageOut = exec.Linear{W: 4363264, Bias: 4396032, K: 128, N: 128, DType: blob.F16, Cut: &cut128}
+	l4FFNLanguageLN   = exec.Norm{G: 4396544, B: 4397056, N: 128, Eps: 1e-05}
+	l4FFNLanguageSub  = exec.Norm{G: 4530688, B: 4532736, N: 512, Eps: 1e-05}
+	l4FFNLanguage     = exec.FFN{
+		Norm1: &l4FFNLanguageLN,
+		Fc1:   exec.Linear{W: 4397568, Bias: 4528640, K: 128, N: 512, DType: blob.F16, Cut: &cut128},
+		Norm2: &l4FFNLanguageSub,
+		Fc2:   exec.Linear{W: 4534784, Bias: 4665856, K: 512, N: 128, DType: blob.F16, Cut: &cut512},
+	}
+	finalLanguage       = exec.Norm{G: 4666368, B: 4666880, N: 128, Eps: 1e-05}
+	retrievalLanguage   = exec.Linear{W: 4739072, Bias: -1, K: 128, N: 128, DType: blob.F16, Cut: &cut128}
+	sections65T         = []exec.Section{{C: 65}, {T: true}}
+	vqaPoolerNorm       = exec.Norm{G: 4771840, B: 4772352, N: 128, Eps: 1e-05}
+	vqaPoolerDense      = exec.Linear{W: 4772864, Bias: 4805632, K: 128, N: 128, DType: blob.F16, Cut: &cut128}
+	vqaHeadFc1          = exec.Linear{W: 4806144, Bias: 4871680, K: 128, N: 256, DType: blob.F16, Cut: &cut128}
+	vqaHeadNorm         = exec.Norm{G: 4872704, B: 4873728, N: 256, Eps: 1e-05}
+	vqaHeadFc2          = exec.Linear{W: 4874752, Bias: 4932096, K: 256, N: 109, DType: blob.F16, Cut: &cut256}
+	l0AttnVisionKV      = exec.Linear{W: 117248, Bias: 183296, K: 128, N: 256, DType: blob.F16, Cut: &cut128}
+	l0AttnVisionQ       = exec.Linear{W: 84480, Bias: 182784, K: 128, N: 128, DType: blob.F16, Cut: &cut128}
+	l1AttnVisionKV      = exec.Linear{W: 522240, Bias: 588288, K: 128, N: 256, DType: blob.F16, Cut: &cut128}
+	l1AttnVisionQ       = exec.Linear{W: 489472, Bias: 587776, K: 128, N: 128, DType: blob.F16, Cut: &cut128}
+	l2AttnVisionKV      = exec.Linear{W: 927232, Bias: 993280, K: 128, N: 256, DType: blob.F16, Cut: &cut128}
+	l2AttnVisionQ       = exec.Linear{W: 894464, Bias: 992768, K: 128, N: 128, DType: blob.F16, Cut: &cut128}
+	l3AttnVisionKV      = exec.Linear{W: 1332224, Bias: 1398272, K: 128, N: 256, DType: blob.F16, Cut: &cut128}
+	l3AttnVisionQ       = exec.Linear{W: 1299456, Bias: 1397760, K: 128, N: 128, DType: blob.F16, Cut: &cut128}
+	languageEmbedAfterT = exec.Embed{Table: 2113536, Pos: 2628096, D: 128, Vocab: 2010, DType: blob.F16, At: exec.Section{T: true}}
+	l0AttnLanguageKV    = exec.Linear{W: 2675200, Bias: 2741248, K: 128, N: 256, DType: blob.F16, Cut: &cut128}
+	l0AttnLanguageQ     = exec.Linear{W: 2642432, Bias: 2740736, K: 128, N: 128, DType: blob.F16, Cut: &cut128}
+	attentionPrefix     = exec.Attention{Heads: 4, D: 32, DP: 32, Scale: 0.25503486164919736, Base2: true, Mask: &exec.Mask{Prefix: exec.Section{C: 65, T: true}, At: exec.Section{C: 65, T: true}}}
+	sections2           = []exec.Section{{C: 2}}
+	l1AttnLanguageKV    = exec.Linear{W: 3080192, Bias: 3146240, K: 128, N: 256, DType: blob.F16, Cut: &cut128}
+	l1AttnLanguageQ     = exec.Linear{W: 3047424, Bias: 3145728, K: 128, N: 128, DType: blob.F16, Cut: &cut128}
+	l2AttnLanguageKV    = exec.Linear{W: 3485184, Bias: 3551232, K: 128, N: 256, DType: blob.F16, Cut: &cut128}
+	l2AttnLanguageQ     = exec.Linear{W: 3452416, Bias: 3550720, K: 128, N: 128, DType: blob.F16, Cut: &cut128}
+	l3AttnLanguageKV    = exec.Linear{W: 3890176, Bias: 3956224, K: 128, N: 256, DType: blob.F16, Cut: &cut128}
+	l3AttnLanguageQ     = exec.Linear{W: 3857408, Bias: 3955712, K: 128, N: 128, DType: blob.F16, Cut: &cut128}
+	attentionPrefix2    = exec.Attention{Heads: 4, D: 32, DP: 32, Scale: 0.25503486164919736, Base2: true, Mask: &exec.Mask{Prefix: exec.Section{C: 65, T: true}, At: exec.Section{C: 66, T: true}}}
+	sections1           = []exec.Section{{C: 1}}
+	captioningHead      = exec.Linear{W: 4935680, Bias: 5451776, K: 128, N: 2010, DType: blob.F16, Cut: &cut128}
 )
 
-const _ = allFilesOfBuild_a2d7ea5f2769_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_b2deb54e9c33_elseRunMultiwayBuildAgain

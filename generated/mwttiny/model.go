@@ -21,6 +21,7 @@ import (
 	"image"
 
 	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/blob"
 	"github.com/multiway-go/multiway/codegen/rt/exec"
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
 	"github.com/multiway-go/multiway/codegen/rt/task"
@@ -37,30 +38,30 @@ var vocab []byte
 //go:embed check.json
 var vectors []byte
 
-// This package was written for the second contract between generated code and the runtime.
-const _ = rt.Contract2
+// This package was written for the third contract between generated code and the runtime.
+const _ = rt.Contract3
 
 // Package describes the compiled model. It is read-only.
 var Package = rt.Package{
-	Blob:     weights,
-	Computes: [32]byte{0x8c, 0x1d, 0x09, 0xf9, 0x73, 0x64, 0x02, 0x24, 0xf2, 0xf6, 0xcd, 0x95, 0xee, 0x07, 0x86, 0xf9, 0xfd, 0x41, 0x7b, 0xd1, 0xe9, 0x4d, 0x93, 0x8a, 0xd3, 0xa3, 0x4d, 0x15, 0x79, 0xc5, 0x6d, 0x41},
-	Contract: rt.Contract2,
+	Name:     "mwttiny",
+	Contract: rt.Contract3,
+	Layout:   blob.Sum("0dcc1b0b0f6a68ba9bc768f4adfa0ea464753a6443279d007cf24437e0df0a3a"),
+	Hash:     blob.Sum("d207eb2d6bdadad213759a29da34d3a2a9965db792d64a868b414fc65691c77a"),
+	Computes: blob.Sum("8c1d09f973640224f2f6cd95ee0786f9fd417bd1e94d938ad3a34d1579c56d41"),
 	Funcs: []*exec.Func{
 		&fnVision,
 		&fnLanguage,
 		&fnPair,
-		&fnPairVqa,
-		&fnPairNlvr2,
+		&fnPairVQA,
+		&fnPairNLVR2,
 		&fnReasonHead,
 	},
-	Hash:      [32]byte{0xd2, 0x07, 0xeb, 0x2d, 0x6b, 0xda, 0xda, 0xd2, 0x13, 0x75, 0x9a, 0x29, 0xda, 0x34, 0xd3, 0xa2, 0xa9, 0x96, 0x5d, 0xb7, 0x92, 0xd6, 0x4a, 0x86, 0x8b, 0x41, 0x4f, 0xc6, 0x56, 0x91, 0xc7, 0x7a},
 	Kernels:   kernels.F32,
-	Layout:    [32]byte{0x0d, 0xcc, 0x1b, 0x0b, 0x0f, 0x6a, 0x68, 0xba, 0x9b, 0xc7, 0x68, 0xf4, 0xad, 0xfa, 0x0e, 0xa4, 0x64, 0x75, 0x3a, 0x64, 0x43, 0x27, 0x9d, 0x00, 0x7c, 0xf2, 0x44, 0x37, 0xe0, 0xdf, 0x0a, 0x3a},
-	Name:      "mwttiny",
-	Precision: "f32",
 	Rows:      48,
 	Text:      12,
 	Vocab:     141,
+	Precision: "f32",
+	Blob:      weights,
 }
 
 // How matrix products are cut to fit the caches, by their depth: the passes over a panel of
@@ -68,46 +69,31 @@ var Package = rt.Package{
 // are multiplied by one panel after the other, and how many cache lines ahead of their use
 // weights are prefetched. Without Ahead the panels used next are prefetched meanwhile.
 var (
-	cut24 = exec.Cut{
-		Passes: 1,
-		Rows: []exec.RowClass{
-			{Rows: 11, Ahead: 24},
-			{Rows: 12800},
-			{Block: 6720},
-		},
-	}
-	cut40 = exec.Cut{
-		Passes: 1,
-		Rows: []exec.RowClass{
-			{Rows: 11, Ahead: 24},
-			{Rows: 7680},
-			{Block: 4032},
-		},
-	}
-	cut48 = exec.Cut{
-		Passes: 1,
-		Rows: []exec.RowClass{
-			{Rows: 11, Ahead: 24},
-			{Rows: 6400},
-			{Block: 3360},
-		},
-	}
-	cut96 = exec.Cut{
-		Passes: 1,
-		Rows: []exec.RowClass{
-			{Rows: 11, Ahead: 24},
-			{Rows: 3200},
-			{Block: 1680},
-		},
-	}
-	cut192 = exec.Cut{
-		Passes: 1,
-		Rows: []exec.RowClass{
-			{Rows: 11, Ahead: 24},
-			{Rows: 1600},
-			{Block: 840},
-		},
-	}
+	cut24 = exec.Cut{Passes: 1, Rows: []exec.RowClass{
+		{Rows: 11, Ahead: 24},
+		{Rows: 12800},
+		{Block: 6720},
+	}}
+	cut40 = exec.Cut{Passes: 1, Rows: []exec.RowClass{
+		{Rows: 11, Ahead: 24},
+		{Rows: 7680},
+		{Block: 4032},
+	}}
+	cut48 = exec.Cut{Passes: 1, Rows: []exec.RowClass{
+		{Rows: 11, Ahead: 24},
+		{Rows: 6400},
+		{Block: 3360},
+	}}
+	cut96 = exec.Cut{Passes: 1, Rows: []exec.RowClass{
+		{Rows: 11, Ahead: 24},
+		{Rows: 3200},
+		{Block: 1680},
+	}}
+	cut192 = exec.Cut{Passes: 1, Rows: []exec.RowClass{
+		{Rows: 11, Ahead: 24},
+		{Rows: 1600},
+		{Block: 840},
+	}}
 )
 
 // input says how the model takes pictures and texts.
@@ -181,7 +167,7 @@ func (s *Session) AnswerLogits(img image.Image, question string) ([]float32, err
 
 // AnswerLogitsOf returns the logits for each question and its picture, valid until the session's next call.
 func (s *Session) AnswerLogitsOf(imgs []image.Image, questions []string) ([][]float32, error) {
-	return s.PairRows(&fnPairVqa, 0, imgs, questions)
+	return s.PairRows(&fnPairVQA, 0, imgs, questions)
 }
 
 // Answer returns the k most probable answers to a question about a picture, best first; k <= 0 means all.
@@ -200,7 +186,7 @@ func (m *Model) AnswerLogits(img image.Image, question string) ([]float32, error
 
 // AnswerLogitsOf returns the logits for each question and its picture.
 func (m *Model) AnswerLogitsOf(imgs []image.Image, questions []string) ([][]float32, error) {
-	return m.Model.Pairs(&fnPairVqa, 0, imgs, questions)
+	return m.Model.Pairs(&fnPairVQA, 0, imgs, questions)
 }
 
 // Answer returns the k most probable answers to a question about a picture, best first; k <= 0 means all.
@@ -213,9 +199,9 @@ func (m *Model) Answer(img image.Image, question string, k int) ([]task.Label, e
 }
 
 var reasoning = task.Reasoning{
-	First:  &fnPairNlvr2,
+	First:  &fnPairNLVR2,
 	Head:   &fnReasonHead,
-	Second: &fnPairNlvr2,
+	Second: &fnPairNLVR2,
 }
 
 // Reason returns the probability that a statement is true of the pictures a and b.
@@ -254,16 +240,16 @@ func (s *Session) Pair(batch []rt.Seq) (*rt.Result, error) {
 	return s.Run(&fnPair, batch)
 }
 
-// PairVqa runs function pair_vqa on a batch of sequences. The result's outputs are, in order:
+// PairVQA runs function pair_vqa on a batch of sequences. The result's outputs are, in order:
 // logits f32[1,5], pooled f32[1,24].
-func (s *Session) PairVqa(batch []rt.Seq) (*rt.Result, error) {
-	return s.Run(&fnPairVqa, batch)
+func (s *Session) PairVQA(batch []rt.Seq) (*rt.Result, error) {
+	return s.Run(&fnPairVQA, batch)
 }
 
-// PairNlvr2 runs function pair_nlvr2 on a batch of sequences. The result's outputs are, in order:
+// PairNLVR2 runs function pair_nlvr2 on a batch of sequences. The result's outputs are, in order:
 // features f32[1,48].
-func (s *Session) PairNlvr2(batch []rt.Seq) (*rt.Result, error) {
-	return s.Run(&fnPairNlvr2, batch)
+func (s *Session) PairNLVR2(batch []rt.Seq) (*rt.Result, error) {
+	return s.Run(&fnPairNLVR2, batch)
 }
 
 // ReasonHead runs function reason_head on a batch of sequences. The result's outputs are, in order:
@@ -273,4 +259,4 @@ func (s *Session) ReasonHead(batch []rt.Seq) (*rt.Result, error) {
 }
 
 // The files of the package are of one build: each names this constant.
-const allFilesOfBuild_e189cba304dd_elseRunMultiwayBuildAgain = true
+const allFilesOfBuild_eec9d8e19fe6_elseRunMultiwayBuildAgain = true

@@ -6,91 +6,85 @@ import "github.com/multiway-go/multiway/codegen/rt/exec"
 
 // runPair runs function pair over the packed rows of e's batch, one step a line.
 func runPair(e *exec.Exec) {
+	rows10T := e.Rows(10, true)
+	rows10 := e.Rows(10, false)
+	rows9 := e.Rows(9, false)
+	rowsT := e.Rows(0, true)
+
 	// vision = embed_patches image, @vision.embed {patch=8 kernel=gemm_f32 ld=32 tmp=0} : f32[10,24] at 33792
-	vision := e.Mat(8448, 32, e.Rows(10, true), 24).Sub(0, e.Rows(10, false))
-	e.EmbedPatches(vision, e.Mat(0, 192, e.Rows(9, false), 192), &visionEmbedPatches)
+	vision := e.Mat(33792, 32, rows10T, 24).Sub(0, rows10)
+	e.EmbedPatches(vision, e.Mat(0, 192, rows9, 192), &visionEmbed)
 
 	// language = embed ids, @language.embed {kernel=go ld=32} : f32[T,24] at 33792
-	language := e.Mat(8448, 32, e.Rows(10, true), 24).Sub(e.Rows(10, false), e.Rows(0, true))
-	e.EmbedText(language, &languageEmbedEmbed)
+	language := e.Mat(33792, 32, rows10T, 24).Sub(rows10, rowsT)
+	e.EmbedText(language, &languageEmbed)
 
 	// x     = concat vision, language {ld=32} : f32[10+T,24] at 33792
-	x := e.Mat(8448, 32, e.Rows(10, true), 24)
+	x := e.Mat(33792, 32, rows10T, 24)
 
 	// i0    = qkv x, @l0.attn.shared~f {eps=1e-05 heads=2 kernel=gemm_f32 ld=96 tmp=45056} : f32[10+T,72] at 0
-	i0 := e.Mat(0, 96, e.Rows(10, true), 96)
-	e.QKV(i0, x, e.Mat(11264, 32, e.Rows(10, true), 24), &bare24Norm, &l0AttnSharedFQkvLinear)
+	i0 := e.Mat(0, 96, rows10T, 96)
+	e.QKV(i0, x, e.Mat(45056, 32, rows10T, 24), &norm24, &l0AttnSharedFQKV)
 
 	// c0    = selfattention i0 {heads=2 scale=1 base=2 kernel=gemm_f32 ld=32} : f32[10+T,24] at 45056
-	c0 := e.Mat(11264, 32, e.Rows(10, true), 24)
-	e.SelfAttention(c0, i0, &selfattentionAttention, rows10T)
+	c0 := e.Mat(45056, 32, rows10T, 24)
+	e.SelfAttention(c0, i0, &attention, sections10T)
 
 	// a0    = attnout c0, x, @l0.attn.shared~f {eps=1e-05 kernel=gemm_f32 ld=32 tmp=0} : f32[10+T,24] at 33792
-	a0 := e.Mat(8448, 32, e.Rows(10, true), 24)
-	e.AttnOut(a0, c0, x, e.Mat(0, 32, e.Rows(10, true), 24), &bare24Norm, &l0AttnSharedFOutLinear)
+	a0 := e.Mat(33792, 32, rows10T, 24)
+	e.AttnOut(a0, c0, x, e.Mat(0, 32, rows10T, 24), &norm24, &l0AttnSharedFOut)
 
 	// a0.v  = rows a0 {at=0 len=10 ld=32} : f32[10,24] at 33792
-	a0V := a0.Sub(0, e.Rows(10, false))
+	a0V := a0.Sub(0, rows10)
 
 	// a0.l  = rows a0 {at=10 len=T ld=32} : f32[T,24] at 33792
-	a0L := a0.Sub(e.Rows(10, false), e.Rows(0, true))
+	a0L := a0.Sub(rows10, rowsT)
 
 	// y0.v  = ffn a0.v, @l0.ffn.vision~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=32 tmp=7680 hidden=0 block=40} : f32[10,24] at 33792
-	y0V := e.Mat(8448, 32, e.Rows(10, true), 24).Sub(0, e.Rows(10, false))
-	e.FFN(y0V, a0V, e.Mat(1920, 32, min(e.Rows(10, false), 40), 24), e.Mat(0, 48, min(e.Rows(10, false), 40), 40), &l0FfnVisionFFfn)
+	y0V := e.Mat(33792, 32, rows10T, 24).Sub(0, rows10)
+	e.FFN(y0V, a0V, e.Mat(7680, 32, min(rows10, 40), 24), e.Mat(0, 48, min(rows10, 40), 40), &l0FFNVisionF)
 
 	// y0.l  = ffn a0.l, @l0.ffn.language~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=32 tmp=9216 hidden=0 block=48} : f32[T,24] at 33792
-	y0L := e.Mat(8448, 32, e.Rows(10, true), 24).Sub(e.Rows(10, false), e.Rows(0, true))
-	e.FFN(y0L, a0L, e.Mat(2304, 32, min(e.Rows(0, true), 48), 24), e.Mat(0, 48, min(e.Rows(0, true), 48), 40), &l0FfnLanguageFFfn)
+	y0L := e.Mat(33792, 32, rows10T, 24).Sub(rows10, rowsT)
+	e.FFN(y0L, a0L, e.Mat(9216, 32, min(rowsT, 48), 24), e.Mat(0, 48, min(rowsT, 48), 40), &l0FFNLanguageF)
 
 	// y0    = concat y0.v, y0.l {ld=32} : f32[10+T,24] at 33792
-	y0 := e.Mat(8448, 32, e.Rows(10, true), 24)
+	y0 := e.Mat(33792, 32, rows10T, 24)
 
 	// i1    = qkv y0, @l1.attn.shared~f {eps=1e-05 heads=2 kernel=gemm_f32 ld=96 tmp=45056} : f32[10+T,72] at 0
-	i1 := e.Mat(0, 96, e.Rows(10, true), 96)
-	e.QKV(i1, y0, e.Mat(11264, 32, e.Rows(10, true), 24), &bare24Norm, &l1AttnSharedFQkvLinear)
+	i1 := e.Mat(0, 96, rows10T, 96)
+	e.QKV(i1, y0, e.Mat(45056, 32, rows10T, 24), &norm24, &l1AttnSharedFQKV)
 
 	// c1    = selfattention i1 {heads=2 scale=1 base=2 kernel=gemm_f32 ld=32} : f32[10+T,24] at 45056
-	c1 := e.Mat(11264, 32, e.Rows(10, true), 24)
-	e.SelfAttention(c1, i1, &selfattentionAttention, rows10T)
+	c1 := e.Mat(45056, 32, rows10T, 24)
+	e.SelfAttention(c1, i1, &attention, sections10T)
 
 	// a1    = attnout c1, y0, @l1.attn.shared~f {eps=1e-05 kernel=gemm_f32 ld=32 tmp=0} : f32[10+T,24] at 33792
-	a1 := e.Mat(8448, 32, e.Rows(10, true), 24)
-	e.AttnOut(a1, c1, y0, e.Mat(0, 32, e.Rows(10, true), 24), &bare24Norm, &l1AttnSharedFOutLinear)
+	a1 := e.Mat(33792, 32, rows10T, 24)
+	e.AttnOut(a1, c1, y0, e.Mat(0, 32, rows10T, 24), &norm24, &l1AttnSharedFOut)
 
 	// y1    = ffn a1, @l1.ffn.vl~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=32 tmp=16896 hidden=0 block=88} : f32[10+T,24] at 33792
-	y1 := e.Mat(8448, 32, e.Rows(10, true), 24)
-	e.FFN(y1, a1, e.Mat(4224, 32, min(e.Rows(10, true), 88), 24), e.Mat(0, 48, min(e.Rows(10, true), 88), 40), &l1FfnVlFFfn)
+	y1 := e.Mat(33792, 32, rows10T, 24)
+	e.FFN(y1, a1, e.Mat(16896, 32, min(rows10T, 88), 24), e.Mat(0, 48, min(rows10T, 88), 40), &l1FFNVLF)
 
 	// encoder_out = layernorm y1, @final.shared {eps=1e-05 kernel=layernorm_f32 ld=32} : f32[10+T,24] at 33792
-	e.LayerNorm(e.Mat(8448, 32, e.Rows(10, true), 24), y1, &finalSharedNorm)
+	e.LayerNorm(e.Mat(33792, 32, rows10T, 24), y1, &finalShared)
 }
 
 // fnPair describes function pair.
 var fnPair = exec.Func{
-	Arena: 14080,
-	Cost: exec.Cost{
-		FLOPs:  [3]int64{271104, 20736, 192},
-		Row:    292,
-		Seq:    7872,
-		Weight: 62784,
-	},
-	Fixed: 10,
-	Image: 1728,
-	Kind:  "pair",
 	Name:  "pair",
+	Task:  "encode",
+	Kind:  "pair",
+	Image: 1728,
+	Text:  true,
+	Fixed: 10,
 	Outputs: []exec.Output{
-		{
-			Cols:     24,
-			LD:       32,
-			Name:     "encoder_out",
-			Off:      8448,
-			Sections: []exec.Section{{C: 10}, {T: true}},
-		},
+		{Name: "encoder_out", Off: 33792, LD: 32, Cols: 24, Sections: []exec.Section{{C: 10}, {T: true}}},
 	},
-	Run:  runPair,
-	Task: "encode",
-	Text: true,
+	Arena: 56320,
+	Cost:  exec.Cost{FLOPs: [3]int64{271104, 20736, 192}, Weight: 62784, Seq: 7872, Row: 292},
+	Run:   runPair,
 }
 
-const _ = allFilesOfBuild_e189cba304dd_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_eec9d8e19fe6_elseRunMultiwayBuildAgain

@@ -4,129 +4,124 @@ package mwttiny
 
 import "github.com/multiway-go/multiway/codegen/rt/exec"
 
-// runPairNlvr2 runs function pair_nlvr2 over the packed rows of e's batch, one step a line.
-func runPairNlvr2(e *exec.Exec) {
+// runPairNLVR2 runs function pair_nlvr2 over the packed rows of e's batch, one step a line.
+func runPairNLVR2(e *exec.Exec) {
+	rows10T := e.Rows(10, true)
+	rows10 := e.Rows(10, false)
+	rows9 := e.Rows(9, false)
+	rowsT := e.Rows(0, true)
+	rows1 := e.Rows(1, false)
+
 	// vision = embed_patches image, @vision.embed {patch=8 kernel=gemm_f32 ld=32 tmp=0} : f32[10,24] at 33792
-	vision := e.Mat(8448, 32, e.Rows(10, true), 24).Sub(0, e.Rows(10, false))
-	e.EmbedPatches(vision, e.Mat(0, 192, e.Rows(9, false), 192), &visionEmbedPatches)
+	vision := e.Mat(33792, 32, rows10T, 24).Sub(0, rows10)
+	e.EmbedPatches(vision, e.Mat(0, 192, rows9, 192), &visionEmbed)
 
 	// language = embed ids, @language.embed {kernel=go ld=32} : f32[T,24] at 33792
-	language := e.Mat(8448, 32, e.Rows(10, true), 24).Sub(e.Rows(10, false), e.Rows(0, true))
-	e.EmbedText(language, &languageEmbedEmbed)
+	language := e.Mat(33792, 32, rows10T, 24).Sub(rows10, rowsT)
+	e.EmbedText(language, &languageEmbed)
 
 	// x     = concat vision, language {ld=32} : f32[10+T,24] at 33792
-	x := e.Mat(8448, 32, e.Rows(10, true), 24)
+	x := e.Mat(33792, 32, rows10T, 24)
 
 	// i0    = qkv x, @l0.attn.shared~f {eps=1e-05 heads=2 kernel=gemm_f32 ld=96 tmp=45056} : f32[10+T,72] at 0
-	i0 := e.Mat(0, 96, e.Rows(10, true), 96)
-	e.QKV(i0, x, e.Mat(11264, 32, e.Rows(10, true), 24), &bare24Norm, &l0AttnSharedFQkvLinear)
+	i0 := e.Mat(0, 96, rows10T, 96)
+	e.QKV(i0, x, e.Mat(45056, 32, rows10T, 24), &norm24, &l0AttnSharedFQKV)
 
 	// c0    = selfattention i0 {heads=2 scale=1 base=2 kernel=gemm_f32 ld=32} : f32[10+T,24] at 45056
-	c0 := e.Mat(11264, 32, e.Rows(10, true), 24)
-	e.SelfAttention(c0, i0, &selfattentionAttention, rows10T)
+	c0 := e.Mat(45056, 32, rows10T, 24)
+	e.SelfAttention(c0, i0, &attention, sections10T)
 
 	// a0    = attnout c0, x, @l0.attn.shared~f {eps=1e-05 kernel=gemm_f32 ld=32 tmp=0} : f32[10+T,24] at 33792
-	a0 := e.Mat(8448, 32, e.Rows(10, true), 24)
-	e.AttnOut(a0, c0, x, e.Mat(0, 32, e.Rows(10, true), 24), &bare24Norm, &l0AttnSharedFOutLinear)
+	a0 := e.Mat(33792, 32, rows10T, 24)
+	e.AttnOut(a0, c0, x, e.Mat(0, 32, rows10T, 24), &norm24, &l0AttnSharedFOut)
 
 	// a0.v  = rows a0 {at=0 len=10 ld=32} : f32[10,24] at 33792
-	a0V := a0.Sub(0, e.Rows(10, false))
+	a0V := a0.Sub(0, rows10)
 
 	// a0.l  = rows a0 {at=10 len=T ld=32} : f32[T,24] at 33792
-	a0L := a0.Sub(e.Rows(10, false), e.Rows(0, true))
+	a0L := a0.Sub(rows10, rowsT)
 
 	// y0.v  = ffn a0.v, @l0.ffn.vision~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=32 tmp=7680 hidden=0 block=40} : f32[10,24] at 33792
-	y0V := e.Mat(8448, 32, e.Rows(10, true), 24).Sub(0, e.Rows(10, false))
-	e.FFN(y0V, a0V, e.Mat(1920, 32, min(e.Rows(10, false), 40), 24), e.Mat(0, 48, min(e.Rows(10, false), 40), 40), &l0FfnVisionFFfn)
+	y0V := e.Mat(33792, 32, rows10T, 24).Sub(0, rows10)
+	e.FFN(y0V, a0V, e.Mat(7680, 32, min(rows10, 40), 24), e.Mat(0, 48, min(rows10, 40), 40), &l0FFNVisionF)
 
 	// y0.l  = ffn a0.l, @l0.ffn.language~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=32 tmp=9216 hidden=0 block=48} : f32[T,24] at 33792
-	y0L := e.Mat(8448, 32, e.Rows(10, true), 24).Sub(e.Rows(10, false), e.Rows(0, true))
-	e.FFN(y0L, a0L, e.Mat(2304, 32, min(e.Rows(0, true), 48), 24), e.Mat(0, 48, min(e.Rows(0, true), 48), 40), &l0FfnLanguageFFfn)
+	y0L := e.Mat(33792, 32, rows10T, 24).Sub(rows10, rowsT)
+	e.FFN(y0L, a0L, e.Mat(9216, 32, min(rowsT, 48), 24), e.Mat(0, 48, min(rowsT, 48), 40), &l0FFNLanguageF)
 
 	// y0    = concat y0.v, y0.l {ld=32} : f32[10+T,24] at 33792
-	y0 := e.Mat(8448, 32, e.Rows(10, true), 24)
+	y0 := e.Mat(33792, 32, rows10T, 24)
 
 	// y0.0  = select y0 {row=0 kernel=go ld=32} : f32[1,24] at 45056
-	y00 := e.Mat(11264, 32, e.Rows(1, false), 24)
-	e.Select(y00, y0, rows10T, exec.Section{})
+	y00 := e.Mat(45056, 32, rows1, 24)
+	e.Select(y00, y0, sections10T, exec.Section{})
 
 	// i1.0  = qkv y0.0, @l1.attn.shared~f {eps=1e-05 heads=2 parts=q kernel=gemm_f32 ld=32 tmp=0} : f32[1,24] at 45568
-	i10 := e.Mat(11392, 32, e.Rows(1, false), 32)
-	e.QKV(i10, y00, e.Mat(0, 32, e.Rows(1, false), 24), &bare24Norm, &l1AttnSharedFQLinear)
+	i10 := e.Mat(45568, 32, rows1, 32)
+	e.QKV(i10, y00, e.Mat(0, 32, rows1, 24), &norm24, &l1AttnSharedFQ)
 
 	// i1    = qkv y0, @l1.attn.shared~f {eps=1e-05 heads=2 parts=kv kernel=gemm_f32 ld=64 tmp=22528} : f32[10+T,48] at 0
-	i1 := e.Mat(0, 64, e.Rows(10, true), 64)
-	e.QKV(i1, y0, e.Mat(5632, 32, e.Rows(10, true), 24), &bare24Norm, &l1AttnSharedFKvLinear)
+	i1 := e.Mat(0, 64, rows10T, 64)
+	e.QKV(i1, y0, e.Mat(22528, 32, rows10T, 24), &norm24, &l1AttnSharedFKV)
 
 	// c1.0  = crossattention i1.0, i1 {heads=2 scale=1 base=2 kernel=gemm_f32 ld=32} : f32[1,24] at 22528
-	c10 := e.Mat(5632, 32, e.Rows(1, false), 24)
-	e.CrossAttention(c10, i10, i1, &selfattentionAttention, rows10T)
+	c10 := e.Mat(22528, 32, rows1, 24)
+	e.CrossAttention(c10, i10, i1, &attention, sections10T)
 
 	// a1.0  = attnout c1.0, y0.0, @l1.attn.shared~f {eps=1e-05 kernel=gemm_f32 ld=32 tmp=23040} : f32[1,24] at 45056
-	a10 := e.Mat(11264, 32, e.Rows(1, false), 24)
-	e.AttnOut(a10, c10, y00, e.Mat(5760, 32, e.Rows(1, false), 24), &bare24Norm, &l1AttnSharedFOutLinear)
+	a10 := e.Mat(45056, 32, rows1, 24)
+	e.AttnOut(a10, c10, y00, e.Mat(23040, 32, rows1, 24), &norm24, &l1AttnSharedFOut)
 
 	// y1.0  = ffn a1.0, @l1.ffn.vl~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=32 tmp=23296 hidden=22528 block=4} : f32[1,24] at 45056
-	y10 := e.Mat(11264, 32, e.Rows(1, false), 24)
-	e.FFN(y10, a10, e.Mat(5824, 32, min(e.Rows(1, false), 4), 24), e.Mat(5632, 48, min(e.Rows(1, false), 4), 40), &l1FfnVlFFfn)
+	y10 := e.Mat(45056, 32, rows1, 24)
+	e.FFN(y10, a10, e.Mat(23296, 32, min(rows1, 4), 24), e.Mat(22528, 48, min(rows1, 4), 40), &l1FFNVLF)
 
 	// s     = layernorm y1.0, @final.shared {eps=1e-05 kernel=layernorm_f32 ld=32} : f32[1,24] at 45056
-	s := e.Mat(11264, 32, e.Rows(1, false), 24)
-	e.LayerNorm(s, y10, &finalSharedNorm)
+	s := e.Mat(45056, 32, rows1, 24)
+	e.LayerNorm(s, y10, &finalShared)
 
 	// y0.10 = select y0 {row=10 kernel=go ld=32} : f32[1,24] at 22528
-	y010 := e.Mat(5632, 32, e.Rows(1, false), 24)
-	e.Select(y010, y0, rows10T, exec.Section{C: 10})
+	y010 := e.Mat(22528, 32, rows1, 24)
+	e.Select(y010, y0, sections10T, exec.Section{C: 10})
 
 	// i1.10 = qkv y0.10, @l1.attn.shared~f {eps=1e-05 heads=2 parts=q kernel=gemm_f32 ld=32 tmp=23552} : f32[1,24] at 23040
-	i110 := e.Mat(5760, 32, e.Rows(1, false), 32)
-	e.QKV(i110, y010, e.Mat(5888, 32, e.Rows(1, false), 24), &bare24Norm, &l1AttnSharedFQLinear)
+	i110 := e.Mat(23040, 32, rows1, 32)
+	e.QKV(i110, y010, e.Mat(23552, 32, rows1, 24), &norm24, &l1AttnSharedFQ)
 
 	// c1.10 = crossattention i1.10, i1 {heads=2 scale=1 base=2 kernel=gemm_f32 ld=32} : f32[1,24] at 23552
-	c110 := e.Mat(5888, 32, e.Rows(1, false), 24)
-	e.CrossAttention(c110, i110, i1, &selfattentionAttention, rows10T)
+	c110 := e.Mat(23552, 32, rows1, 24)
+	e.CrossAttention(c110, i110, i1, &attention, sections10T)
 
 	// a1.10 = attnout c1.10, y0.10, @l1.attn.shared~f {eps=1e-05 kernel=gemm_f32 ld=32 tmp=23040} : f32[1,24] at 22528
-	a110 := e.Mat(5632, 32, e.Rows(1, false), 24)
-	e.AttnOut(a110, c110, y010, e.Mat(5760, 32, e.Rows(1, false), 24), &bare24Norm, &l1AttnSharedFOutLinear)
+	a110 := e.Mat(22528, 32, rows1, 24)
+	e.AttnOut(a110, c110, y010, e.Mat(23040, 32, rows1, 24), &norm24, &l1AttnSharedFOut)
 
 	// y1.10 = ffn a1.10, @l1.ffn.vl~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=32 tmp=768 hidden=0 block=4} : f32[1,24] at 22528
-	y110 := e.Mat(5632, 32, e.Rows(1, false), 24)
-	e.FFN(y110, a110, e.Mat(192, 32, min(e.Rows(1, false), 4), 24), e.Mat(0, 48, min(e.Rows(1, false), 4), 40), &l1FfnVlFFfn)
+	y110 := e.Mat(22528, 32, rows1, 24)
+	e.FFN(y110, a110, e.Mat(768, 32, min(rows1, 4), 24), e.Mat(0, 48, min(rows1, 4), 40), &l1FFNVLF)
 
 	// s2    = layernorm y1.10, @final.shared {eps=1e-05 kernel=layernorm_f32 ld=32} : f32[1,24] at 22528
-	s2 := e.Mat(5632, 32, e.Rows(1, false), 24)
-	e.LayerNorm(s2, y110, &finalSharedNorm)
+	s2 := e.Mat(22528, 32, rows1, 24)
+	e.LayerNorm(s2, y110, &finalShared)
 
 	// features = hcat s, s2 {kernel=go ld=48} : f32[1,48] at 0
-	e.HCat(e.Mat(0, 48, e.Rows(1, false), 48), s, s2)
+	e.HCat(e.Mat(0, 48, rows1, 48), s, s2)
 }
 
-// fnPairNlvr2 describes function pair_nlvr2.
-var fnPairNlvr2 = exec.Func{
-	Arena: 14080,
-	Cost: exec.Cost{
-		FLOPs:  [3]int64{214272, 12864, 96},
-		Row:    196,
-		Seq:    7104,
-		Weight: 75712,
-	},
-	Fixed: 10,
-	Image: 1728,
-	Kind:  "pair",
+// fnPairNLVR2 describes function pair_nlvr2.
+var fnPairNLVR2 = exec.Func{
 	Name:  "pair_nlvr2",
+	Task:  "nlvr2",
+	Kind:  "pair",
+	Image: 1728,
+	Text:  true,
+	Fixed: 10,
 	Outputs: []exec.Output{
-		{
-			Cols:     48,
-			LD:       48,
-			Name:     "features",
-			Off:      0,
-			Sections: []exec.Section{{C: 1}},
-		},
+		{Name: "features", LD: 48, Cols: 48, Sections: []exec.Section{{C: 1}}},
 	},
-	Run:  runPairNlvr2,
-	Task: "nlvr2",
-	Text: true,
+	Arena: 56320,
+	Cost:  exec.Cost{FLOPs: [3]int64{214272, 12864, 96}, Weight: 75712, Seq: 7104, Row: 196},
+	Run:   runPairNLVR2,
 }
 
-const _ = allFilesOfBuild_e189cba304dd_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_eec9d8e19fe6_elseRunMultiwayBuildAgain

@@ -6,59 +6,44 @@ import "github.com/multiway-go/multiway/codegen/rt/exec"
 
 // runReasonHead runs function reason_head over the packed rows of e's batch, one step a line.
 func runReasonHead(e *exec.Exec) {
+	rows1 := e.Rows(1, false)
+
 	// n     = layernorm f {eps=1e-05 kernel=layernorm_f32 ld=96} : f32[1,96] at 0
-	n := e.Mat(0, 96, e.Rows(1, false), 96)
-	e.LayerNorm(n, e.Mat(0, 96, e.Rows(1, false), 96), &bare96Norm)
+	n := e.Mat(0, 96, rows1, 96)
+	e.LayerNorm(n, e.Mat(0, 96, rows1, 96), &norm96)
 
 	// h     = linear n, @nlvr2~f.dense1 {kernel=gemm_f32 ld=48} : f32[1,48] at 18432
-	h := e.Mat(4608, 48, e.Rows(1, false), 48)
-	e.Linear(h, n, &nlvr2FDense1Linear)
+	h := e.Mat(18432, 48, rows1, 48)
+	e.Linear(h, n, &nlvr2FDense1)
 
 	// n2    = layernorm h, @nlvr2~f.norm2 {eps=1e-05 kernel=layernorm_f32 ld=48} : f32[1,48] at 18432
-	n2 := e.Mat(4608, 48, e.Rows(1, false), 48)
-	e.LayerNorm(n2, h, &nlvr2FNorm2Norm)
+	n2 := e.Mat(18432, 48, rows1, 48)
+	e.LayerNorm(n2, h, &nlvr2FNorm2)
 
 	// g     = gelu n2 {kernel=gelu_f32 ld=48} : f32[1,48] at 18432
-	g := e.Mat(4608, 48, e.Rows(1, false), 48)
+	g := e.Mat(18432, 48, rows1, 48)
 	e.Gelu(g, n2)
 
 	// logits = linear g, @nlvr2~f.dense2 {kernel=gemm_f32 ld=16} : f32[1,2] at 0
-	e.Linear(e.Mat(0, 16, e.Rows(1, false), 2), g, &nlvr2FDense2Linear)
+	e.Linear(e.Mat(0, 16, rows1, 2), g, &nlvr2FDense2)
 }
 
 // fnReasonHead describes function reason_head.
 var fnReasonHead = exec.Func{
-	Arena: 6912,
-	Cost: exec.Cost{
-		FLOPs:  [3]int64{9408, 0, 0},
-		Row:    0,
-		Seq:    392,
-		Weight: 19400,
-	},
-	Fixed: 1,
+	Name:  "reason_head",
+	Task:  "nlvr2",
+	Kind:  "head",
 	Image: 96,
+	Fixed: 1,
 	Inputs: []exec.Input{
-		{
-			At:   0,
-			Cols: 96,
-			LD:   96,
-			Off:  0,
-			Rows: 1,
-		},
+		{LD: 96, Rows: 1, Cols: 96},
 	},
-	Kind: "head",
-	Name: "reason_head",
 	Outputs: []exec.Output{
-		{
-			Cols:     2,
-			LD:       16,
-			Name:     "logits",
-			Off:      0,
-			Sections: []exec.Section{{C: 1}},
-		},
+		{Name: "logits", LD: 16, Cols: 2, Sections: []exec.Section{{C: 1}}},
 	},
-	Run:  runReasonHead,
-	Task: "nlvr2",
+	Arena: 27648,
+	Cost:  exec.Cost{FLOPs: [3]int64{9408, 0, 0}, Weight: 19400, Seq: 392},
+	Run:   runReasonHead,
 }
 
-const _ = allFilesOfBuild_e189cba304dd_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_eec9d8e19fe6_elseRunMultiwayBuildAgain

@@ -4,243 +4,61 @@ package mwttiny
 
 import "github.com/multiway-go/multiway/codegen/rt/exec"
 
-// Positions count float32 values from the start of the weights; -1 is an absent one.
+// Offsets are bytes from the start of the weights; -1: absent. A field that is left out is 0.
 var (
-	visionEmbedPatches = exec.Patches{
-		At:       0,
-		Channels: 3,
-		Cls:      14368,
-		Height:   24,
-		Patch:    8,
-		Pos:      14400,
-		Proj: exec.Linear{
-			Bias: 14336,
-			Cut:  &cut192,
-			K:    192,
-			N:    24,
-			W:    8192,
-		},
-		Width: 24,
+	visionEmbed      = exec.Patches{Proj: exec.Linear{W: 32768, Bias: 57344, K: 192, N: 24, Cut: &cut192}, Cls: 57472, Pos: 57600, Height: 24, Width: 24, Patch: 8, Channels: 3}
+	norm24           = exec.Norm{G: -1, B: -1, N: 24, Eps: 1e-05}
+	l0AttnSharedFQKV = exec.Linear{Bias: 9216, K: 24, N: 96, Cut: &cut24}
+	attention        = exec.Attention{Heads: 2, D: 12, DP: 16, Scale: 1.0, Base2: true}
+	sections10       = []exec.Section{{C: 10}}
+	l0AttnSharedFOut = exec.Linear{W: 9600, Bias: 12672, K: 24, N: 24, Cut: &cut24}
+	norm40           = exec.Norm{G: -1, B: -1, N: 40, Eps: 1e-05}
+	l0FFNVisionF     = exec.FFN{
+		Norm1: &norm24,
+		Fc1:   exec.Linear{W: 58560, Bias: 63168, K: 24, N: 40, Cut: &cut24},
+		Norm2: &norm40,
+		Fc2:   exec.Linear{W: 63360, Bias: 68480, K: 40, N: 24, Cut: &cut40},
 	}
-	bare24Norm = exec.Norm{
-		B:   -1,
-		Eps: 1e-05,
-		G:   -1,
-		N:   24,
+	l1AttnSharedFQKV = exec.Linear{W: 12800, Bias: 22016, K: 24, N: 96, Cut: &cut24}
+	l1AttnSharedFOut = exec.Linear{W: 22400, Bias: 25472, K: 24, N: 24, Cut: &cut24}
+	l1FFNVisionF     = exec.FFN{
+		Norm1: &norm24,
+		Fc1:   exec.Linear{W: 110592, Bias: 115200, K: 24, N: 40, Cut: &cut24},
+		Norm2: &norm40,
+		Fc2:   exec.Linear{W: 115392, Bias: 120512, K: 40, N: 24, Cut: &cut40},
 	}
-	l0AttnSharedFQkvLinear = exec.Linear{
-		Bias: 2304,
-		Cut:  &cut24,
-		K:    24,
-		N:    96,
-		W:    0,
+	finalShared    = exec.Norm{G: 28672, B: 28800, N: 24, Eps: 1e-05}
+	languageEmbed  = exec.Embed{Table: 69632, Pos: 83200, D: 24, Vocab: 141}
+	sectionsT      = []exec.Section{{T: true}}
+	l0FFNLanguageF = exec.FFN{
+		Norm1: &norm24,
+		Fc1:   exec.Linear{W: 84352, Bias: 88960, K: 24, N: 40, Cut: &cut24},
+		Norm2: &norm40,
+		Fc2:   exec.Linear{W: 89152, Bias: 94272, K: 40, N: 24, Cut: &cut40},
 	}
-	selfattentionAttention = exec.Attention{
-		Base2: true,
-		D:     12,
-		DP:    16,
-		Heads: 2,
-		Scale: 1.0,
+	l1FFNLanguageF = exec.FFN{
+		Norm1: &norm24,
+		Fc1:   exec.Linear{W: 122880, Bias: 127488, K: 24, N: 40, Cut: &cut24},
+		Norm2: &norm40,
+		Fc2:   exec.Linear{W: 127680, Bias: 132800, K: 40, N: 24, Cut: &cut40},
 	}
-	rows10                 = []exec.Section{{C: 10}}
-	l0AttnSharedFOutLinear = exec.Linear{
-		Bias: 3168,
-		Cut:  &cut24,
-		K:    24,
-		N:    24,
-		W:    2400,
+	sections10T = []exec.Section{{C: 10}, {T: true}}
+	l1FFNVLF    = exec.FFN{
+		Norm1: &norm24,
+		Fc1:   exec.Linear{W: 98304, Bias: 102912, K: 24, N: 40, Cut: &cut24},
+		Norm2: &norm40,
+		Fc2:   exec.Linear{W: 103104, Bias: 108224, K: 40, N: 24, Cut: &cut40},
 	}
-	bare40Norm = exec.Norm{
-		B:   -1,
-		Eps: 1e-05,
-		G:   -1,
-		N:   40,
-	}
-	l0FfnVisionFFfn = exec.FFN{
-		Fc1: exec.Linear{
-			Bias: 15792,
-			Cut:  &cut24,
-			K:    24,
-			N:    40,
-			W:    14640,
-		},
-		Fc2: exec.Linear{
-			Bias: 17120,
-			Cut:  &cut40,
-			K:    40,
-			N:    24,
-			W:    15840,
-		},
-		Norm1: &bare24Norm,
-		Norm2: &bare40Norm,
-	}
-	l1AttnSharedFQkvLinear = exec.Linear{
-		Bias: 5504,
-		Cut:  &cut24,
-		K:    24,
-		N:    96,
-		W:    3200,
-	}
-	l1AttnSharedFOutLinear = exec.Linear{
-		Bias: 6368,
-		Cut:  &cut24,
-		K:    24,
-		N:    24,
-		W:    5600,
-	}
-	l1FfnVisionFFfn = exec.FFN{
-		Fc1: exec.Linear{
-			Bias: 28800,
-			Cut:  &cut24,
-			K:    24,
-			N:    40,
-			W:    27648,
-		},
-		Fc2: exec.Linear{
-			Bias: 30128,
-			Cut:  &cut40,
-			K:    40,
-			N:    24,
-			W:    28848,
-		},
-		Norm1: &bare24Norm,
-		Norm2: &bare40Norm,
-	}
-	finalSharedNorm = exec.Norm{
-		B:   7200,
-		Eps: 1e-05,
-		G:   7168,
-		N:   24,
-	}
-	languageEmbedEmbed = exec.Embed{
-		D:     24,
-		Pos:   20800,
-		Table: 17408,
-		Vocab: 141,
-	}
-	rowsT             = []exec.Section{{T: true}}
-	l0FfnLanguageFFfn = exec.FFN{
-		Fc1: exec.Linear{
-			Bias: 22240,
-			Cut:  &cut24,
-			K:    24,
-			N:    40,
-			W:    21088,
-		},
-		Fc2: exec.Linear{
-			Bias: 23568,
-			Cut:  &cut40,
-			K:    40,
-			N:    24,
-			W:    22288,
-		},
-		Norm1: &bare24Norm,
-		Norm2: &bare40Norm,
-	}
-	l1FfnLanguageFFfn = exec.FFN{
-		Fc1: exec.Linear{
-			Bias: 31872,
-			Cut:  &cut24,
-			K:    24,
-			N:    40,
-			W:    30720,
-		},
-		Fc2: exec.Linear{
-			Bias: 33200,
-			Cut:  &cut40,
-			K:    40,
-			N:    24,
-			W:    31920,
-		},
-		Norm1: &bare24Norm,
-		Norm2: &bare40Norm,
-	}
-	rows10T     = []exec.Section{{C: 10}, {T: true}}
-	l1FfnVlFFfn = exec.FFN{
-		Fc1: exec.Linear{
-			Bias: 25728,
-			Cut:  &cut24,
-			K:    24,
-			N:    40,
-			W:    24576,
-		},
-		Fc2: exec.Linear{
-			Bias: 27056,
-			Cut:  &cut40,
-			K:    40,
-			N:    24,
-			W:    25776,
-		},
-		Norm1: &bare24Norm,
-		Norm2: &bare40Norm,
-	}
-	l1AttnSharedFQLinear = exec.Linear{
-		Bias: 5504,
-		Cut:  &cut24,
-		K:    24,
-		N:    32,
-		W:    3200,
-	}
-	l1AttnSharedFKvLinear = exec.Linear{
-		Bias: 5536,
-		Cut:  &cut24,
-		K:    24,
-		N:    64,
-		W:    3968,
-	}
-	vqaPoolerFDenseLinear = exec.Linear{
-		Bias: 34560,
-		Cut:  &cut24,
-		K:    24,
-		N:    24,
-		W:    33792,
-	}
-	vqaHeadFc1Linear = exec.Linear{
-		Bias: 35744,
-		Cut:  &cut24,
-		K:    24,
-		N:    48,
-		W:    34592,
-	}
-	vqaHeadNormNorm = exec.Norm{
-		B:   35840,
-		Eps: 1e-05,
-		G:   35792,
-		N:   48,
-	}
-	vqaHeadFc2Linear = exec.Linear{
-		Bias: 36656,
-		Cut:  &cut48,
-		K:    48,
-		N:    5,
-		W:    35888,
-	}
-	bare96Norm = exec.Norm{
-		B:   -1,
-		Eps: 1e-05,
-		G:   -1,
-		N:   96,
-	}
-	nlvr2FDense1Linear = exec.Linear{
-		Bias: 41472,
-		Cut:  &cut96,
-		K:    96,
-		N:    48,
-		W:    36864,
-	}
-	nlvr2FNorm2Norm = exec.Norm{
-		B:   41568,
-		Eps: 1e-05,
-		G:   41520,
-		N:   48,
-	}
-	nlvr2FDense2Linear = exec.Linear{
-		Bias: 42384,
-		Cut:  &cut48,
-		K:    48,
-		N:    2,
-		W:    41616,
-	}
+	l1AttnSharedFQ  = exec.Linear{W: 12800, Bias: 22016, K: 24, N: 32, Cut: &cut24}
+	l1AttnSharedFKV = exec.Linear{W: 15872, Bias: 22144, K: 24, N: 64, Cut: &cut24}
+	vqaPoolerFDense = exec.Linear{W: 135168, Bias: 138240, K: 24, N: 24, Cut: &cut24}
+	vqaHeadFc1      = exec.Linear{W: 138368, Bias: 142976, K: 24, N: 48, Cut: &cut24}
+	vqaHeadNorm     = exec.Norm{G: 143168, B: 143360, N: 48, Eps: 1e-05}
+	vqaHeadFc2      = exec.Linear{W: 143552, Bias: 146624, K: 48, N: 5, Cut: &cut48}
+	norm96          = exec.Norm{G: -1, B: -1, N: 96, Eps: 1e-05}
+	nlvr2FDense1    = exec.Linear{W: 147456, Bias: 165888, K: 96, N: 48, Cut: &cut96}
+	nlvr2FNorm2     = exec.Norm{G: 166080, B: 166272, N: 48, Eps: 1e-05}
+	nlvr2FDense2    = exec.Linear{W: 166464, Bias: 169536, K: 48, N: 2, Cut: &cut48}
 )
 
-const _ = allFilesOfBuild_e189cba304dd_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_eec9d8e19fe6_elseRunMultiwayBuildAgain

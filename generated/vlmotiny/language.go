@@ -6,74 +6,64 @@ import "github.com/multiway-go/multiway/codegen/rt/exec"
 
 // runLanguage runs function language over the packed rows of e's batch, one step a line.
 func runLanguage(e *exec.Exec) {
+	rowsT := e.Rows(0, true)
+
 	// language.type = embed ids, @language.embed~f {kernel=go ld=32} : f32[T,20] at 18432
-	languageType := e.Mat(4608, 32, e.Rows(0, true), 20)
-	e.EmbedText(languageType, &languageEmbedFEmbed)
+	languageType := e.Mat(18432, 32, rowsT, 20)
+	e.EmbedText(languageType, &languageEmbedF)
 
 	// language = layernorm language.type, @language.embed~f.ln {eps=1e-12 kernel=layernorm_f32 ld=32} : f32[T,20] at 18432
-	language := e.Mat(4608, 32, e.Rows(0, true), 20)
-	e.LayerNorm(language, languageType, &languageEmbedFLnNorm)
+	language := e.Mat(18432, 32, rowsT, 20)
+	e.LayerNorm(language, languageType, &languageEmbedFLN)
 
 	// i0    = qkv language, @l0.attn.shared~f {eps=1e-06 heads=2 kernel=gemm_f32 ld=96 tmp=24576} : f32[T,60] at 0
-	i0 := e.Mat(0, 96, e.Rows(0, true), 96)
-	e.QKV(i0, language, e.Mat(6144, 32, e.Rows(0, true), 20), &bare20Norm, &l0AttnSharedFQkvLinear)
+	i0 := e.Mat(0, 96, rowsT, 96)
+	e.QKV(i0, language, e.Mat(24576, 32, rowsT, 20), &norm20, &l0AttnSharedFQKV)
 
 	// c0    = selfattention i0, @l0~f.relbias {heads=2 scale=1 base=2 kernel=gemm_f32 ld=32} : f32[T,20] at 24576
-	c0 := e.Mat(6144, 32, e.Rows(0, true), 20)
-	e.SelfAttention(c0, i0, &selfattentionL0FRelbiasAttention, rowsT)
+	c0 := e.Mat(24576, 32, rowsT, 20)
+	e.SelfAttention(c0, i0, &attentionL0FRelbias, sectionsT)
 
 	// a0    = attnout c0, language, @l0.attn.shared~f {kernel=gemm_f32 ld=32 tmp=0} : f32[T,20] at 18432
-	a0 := e.Mat(4608, 32, e.Rows(0, true), 20)
-	e.AttnOut(a0, c0, language, e.Mat(0, 32, e.Rows(0, true), 20), nil, &l0AttnSharedFOutLinear)
+	a0 := e.Mat(18432, 32, rowsT, 20)
+	e.AttnOut(a0, c0, language, e.Mat(0, 32, rowsT, 20), nil, &l0AttnSharedFOut)
 
 	// y0    = ffn a0, @l0.ffn.language~f {eps=1e-06 kernel=gemm_f32 ld=32 tmp=9216 hidden=0 block=48} : f32[T,20] at 18432
-	y0 := e.Mat(4608, 32, e.Rows(0, true), 20)
-	e.FFN(y0, a0, e.Mat(2304, 32, min(e.Rows(0, true), 48), 20), e.Mat(0, 48, min(e.Rows(0, true), 48), 40), &l0FfnLanguageFFfn)
+	y0 := e.Mat(18432, 32, rowsT, 20)
+	e.FFN(y0, a0, e.Mat(9216, 32, min(rowsT, 48), 20), e.Mat(0, 48, min(rowsT, 48), 40), &l0FFNLanguageF)
 
 	// i1    = qkv y0, @l1.attn.shared~f {eps=1e-06 heads=2 kernel=gemm_f32 ld=96 tmp=24576} : f32[T,60] at 0
-	i1 := e.Mat(0, 96, e.Rows(0, true), 96)
-	e.QKV(i1, y0, e.Mat(6144, 32, e.Rows(0, true), 20), &bare20Norm, &l1AttnSharedFQkvLinear)
+	i1 := e.Mat(0, 96, rowsT, 96)
+	e.QKV(i1, y0, e.Mat(24576, 32, rowsT, 20), &norm20, &l1AttnSharedFQKV)
 
 	// c1    = selfattention i1, @l1~f.relbias {heads=2 scale=1 base=2 kernel=gemm_f32 ld=32} : f32[T,20] at 24576
-	c1 := e.Mat(6144, 32, e.Rows(0, true), 20)
-	e.SelfAttention(c1, i1, &selfattentionL1FRelbiasAttention, rowsT)
+	c1 := e.Mat(24576, 32, rowsT, 20)
+	e.SelfAttention(c1, i1, &attentionL1FRelbias, sectionsT)
 
 	// a1    = attnout c1, y0, @l1.attn.shared~f {kernel=gemm_f32 ld=32 tmp=0} : f32[T,20] at 18432
-	a1 := e.Mat(4608, 32, e.Rows(0, true), 20)
-	e.AttnOut(a1, c1, y0, e.Mat(0, 32, e.Rows(0, true), 20), nil, &l1AttnSharedFOutLinear)
+	a1 := e.Mat(18432, 32, rowsT, 20)
+	e.AttnOut(a1, c1, y0, e.Mat(0, 32, rowsT, 20), nil, &l1AttnSharedFOut)
 
 	// y1    = ffn a1, @l1.ffn.language~f {eps=1e-06 kernel=gemm_f32 ld=32 tmp=9216 hidden=0 block=48} : f32[T,20] at 18432
-	y1 := e.Mat(4608, 32, e.Rows(0, true), 20)
-	e.FFN(y1, a1, e.Mat(2304, 32, min(e.Rows(0, true), 48), 20), e.Mat(0, 48, min(e.Rows(0, true), 48), 40), &l1FfnLanguageFFfn)
+	y1 := e.Mat(18432, 32, rowsT, 20)
+	e.FFN(y1, a1, e.Mat(9216, 32, min(rowsT, 48), 20), e.Mat(0, 48, min(rowsT, 48), 40), &l1FFNLanguageF)
 
 	// encoder_out = layernorm y1, @final.shared {eps=1e-06 kernel=layernorm_f32 ld=32} : f32[T,20] at 18432
-	e.LayerNorm(e.Mat(4608, 32, e.Rows(0, true), 20), y1, &finalSharedNorm)
+	e.LayerNorm(e.Mat(18432, 32, rowsT, 20), y1, &finalShared)
 }
 
 // fnLanguage describes function language.
 var fnLanguage = exec.Func{
-	Arena: 7680,
-	Cost: exec.Cost{
-		FLOPs:  [3]int64{0, 12800, 160},
-		Row:    164,
-		Seq:    0,
-		Weight: 27040,
-	},
-	Fixed: 0,
-	Kind:  "text",
-	Name:  "language",
-	Outputs: []exec.Output{
-		{
-			Cols:     20,
-			LD:       32,
-			Name:     "encoder_out",
-			Off:      4608,
-			Sections: []exec.Section{{T: true}},
-		},
-	},
-	Run:  runLanguage,
+	Name: "language",
 	Task: "encode",
+	Kind: "text",
 	Text: true,
+	Outputs: []exec.Output{
+		{Name: "encoder_out", Off: 18432, LD: 32, Cols: 20, Sections: []exec.Section{{T: true}}},
+	},
+	Arena: 30720,
+	Cost:  exec.Cost{FLOPs: [3]int64{0, 12800, 160}, Weight: 27040, Row: 164},
+	Run:   runLanguage,
 }
 
-const _ = allFilesOfBuild_550ac5dcc8a0_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_d5e525114d2f_elseRunMultiwayBuildAgain

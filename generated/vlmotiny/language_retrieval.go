@@ -6,90 +6,82 @@ import "github.com/multiway-go/multiway/codegen/rt/exec"
 
 // runLanguageRetrieval runs function language_retrieval over the packed rows of e's batch, one step a line.
 func runLanguageRetrieval(e *exec.Exec) {
+	rowsT := e.Rows(0, true)
+	rows1 := e.Rows(1, false)
+
 	// language.type = embed ids, @language.embed~f {kernel=go ld=32} : f32[T,20] at 18432
-	languageType := e.Mat(4608, 32, e.Rows(0, true), 20)
-	e.EmbedText(languageType, &languageEmbedFEmbed)
+	languageType := e.Mat(18432, 32, rowsT, 20)
+	e.EmbedText(languageType, &languageEmbedF)
 
 	// language = layernorm language.type, @language.embed~f.ln {eps=1e-12 kernel=layernorm_f32 ld=32} : f32[T,20] at 18432
-	language := e.Mat(4608, 32, e.Rows(0, true), 20)
-	e.LayerNorm(language, languageType, &languageEmbedFLnNorm)
+	language := e.Mat(18432, 32, rowsT, 20)
+	e.LayerNorm(language, languageType, &languageEmbedFLN)
 
 	// i0    = qkv language, @l0.attn.shared~f {eps=1e-06 heads=2 kernel=gemm_f32 ld=96 tmp=24576} : f32[T,60] at 0
-	i0 := e.Mat(0, 96, e.Rows(0, true), 96)
-	e.QKV(i0, language, e.Mat(6144, 32, e.Rows(0, true), 20), &bare20Norm, &l0AttnSharedFQkvLinear)
+	i0 := e.Mat(0, 96, rowsT, 96)
+	e.QKV(i0, language, e.Mat(24576, 32, rowsT, 20), &norm20, &l0AttnSharedFQKV)
 
 	// c0    = selfattention i0, @l0~f.relbias {heads=2 scale=1 base=2 kernel=gemm_f32 ld=32} : f32[T,20] at 24576
-	c0 := e.Mat(6144, 32, e.Rows(0, true), 20)
-	e.SelfAttention(c0, i0, &selfattentionL0FRelbiasAttention, rowsT)
+	c0 := e.Mat(24576, 32, rowsT, 20)
+	e.SelfAttention(c0, i0, &attentionL0FRelbias, sectionsT)
 
 	// a0    = attnout c0, language, @l0.attn.shared~f {kernel=gemm_f32 ld=32 tmp=0} : f32[T,20] at 18432
-	a0 := e.Mat(4608, 32, e.Rows(0, true), 20)
-	e.AttnOut(a0, c0, language, e.Mat(0, 32, e.Rows(0, true), 20), nil, &l0AttnSharedFOutLinear)
+	a0 := e.Mat(18432, 32, rowsT, 20)
+	e.AttnOut(a0, c0, language, e.Mat(0, 32, rowsT, 20), nil, &l0AttnSharedFOut)
 
 	// y0    = ffn a0, @l0.ffn.language~f {eps=1e-06 kernel=gemm_f32 ld=32 tmp=9216 hidden=0 block=48} : f32[T,20] at 18432
-	y0 := e.Mat(4608, 32, e.Rows(0, true), 20)
-	e.FFN(y0, a0, e.Mat(2304, 32, min(e.Rows(0, true), 48), 20), e.Mat(0, 48, min(e.Rows(0, true), 48), 40), &l0FfnLanguageFFfn)
+	y0 := e.Mat(18432, 32, rowsT, 20)
+	e.FFN(y0, a0, e.Mat(9216, 32, min(rowsT, 48), 20), e.Mat(0, 48, min(rowsT, 48), 40), &l0FFNLanguageF)
 
 	// y0.0  = select y0 {row=0 kernel=go ld=32} : f32[1,20] at 12288
-	y00 := e.Mat(3072, 32, e.Rows(1, false), 20)
-	e.Select(y00, y0, rowsT, exec.Section{})
+	y00 := e.Mat(12288, 32, rows1, 20)
+	e.Select(y00, y0, sectionsT, exec.Section{})
 
 	// i1.0  = qkv y0.0, @l1.attn.shared~f {eps=1e-06 heads=2 parts=q kernel=gemm_f32 ld=32 tmp=0} : f32[1,20] at 24576
-	i10 := e.Mat(6144, 32, e.Rows(1, false), 32)
-	e.QKV(i10, y00, e.Mat(0, 32, e.Rows(1, false), 20), &bare20Norm, &l1AttnSharedFQLinear)
+	i10 := e.Mat(24576, 32, rows1, 32)
+	e.QKV(i10, y00, e.Mat(0, 32, rows1, 20), &norm20, &l1AttnSharedFQ)
 
 	// i1    = qkv y0, @l1.attn.shared~f {eps=1e-06 heads=2 parts=kv kernel=gemm_f32 ld=64 tmp=30720} : f32[T,40] at 0
-	i1 := e.Mat(0, 64, e.Rows(0, true), 64)
-	e.QKV(i1, y0, e.Mat(7680, 32, e.Rows(0, true), 20), &bare20Norm, &l1AttnSharedFKvLinear)
+	i1 := e.Mat(0, 64, rowsT, 64)
+	e.QKV(i1, y0, e.Mat(30720, 32, rowsT, 20), &norm20, &l1AttnSharedFKV)
 
 	// c1.0  = crossattention i1.0, i1, @l1~f.relbias {heads=2 scale=1 base=2 at=0 kernel=gemm_f32 ld=32} : f32[1,20] at 18432
-	c10 := e.Mat(4608, 32, e.Rows(1, false), 20)
-	e.CrossAttention(c10, i10, i1, &selfattentionL1FRelbiasAttention, rowsT)
+	c10 := e.Mat(18432, 32, rows1, 20)
+	e.CrossAttention(c10, i10, i1, &attentionL1FRelbias, sectionsT)
 
 	// a1.0  = attnout c1.0, y0.0, @l1.attn.shared~f {kernel=gemm_f32 ld=32 tmp=0} : f32[1,20] at 12288
-	a10 := e.Mat(3072, 32, e.Rows(1, false), 20)
-	e.AttnOut(a10, c10, y00, e.Mat(0, 32, e.Rows(1, false), 20), nil, &l1AttnSharedFOutLinear)
+	a10 := e.Mat(12288, 32, rows1, 20)
+	e.AttnOut(a10, c10, y00, e.Mat(0, 32, rows1, 20), nil, &l1AttnSharedFOut)
 
 	// y1.0  = ffn a1.0, @l1.ffn.language~f {eps=1e-06 kernel=gemm_f32 ld=32 tmp=18432 hidden=0 block=48} : f32[1,20] at 12288
-	y10 := e.Mat(3072, 32, e.Rows(1, false), 20)
-	e.FFN(y10, a10, e.Mat(4608, 32, min(e.Rows(1, false), 48), 20), e.Mat(0, 48, min(e.Rows(1, false), 48), 40), &l1FfnLanguageFFfn)
+	y10 := e.Mat(12288, 32, rows1, 20)
+	e.FFN(y10, a10, e.Mat(18432, 32, min(rows1, 48), 20), e.Mat(0, 48, min(rows1, 48), 40), &l1FFNLanguageF)
 
 	// s     = layernorm y1.0 {eps=1e-06 kernel=layernorm_f32 ld=32} : f32[1,20] at 12288
-	s := e.Mat(3072, 32, e.Rows(1, false), 20)
-	e.LayerNorm(s, y10, &bare20Norm)
+	s := e.Mat(12288, 32, rows1, 20)
+	e.LayerNorm(s, y10, &norm20)
 
 	// h     = linear s, @retrieval~f.language {kernel=gemm_f32 ld=32} : f32[1,20] at 0
-	h := e.Mat(0, 32, e.Rows(1, false), 20)
-	e.Linear(h, s, &retrievalFLanguageLinear)
+	h := e.Mat(0, 32, rows1, 20)
+	e.Linear(h, s, &retrievalFLanguage)
 
 	// language_cls = l2norm h {floor=1e-12 kernel=go ld=32} : f32[1,20] at 0
-	e.L2Norm(e.Mat(0, 32, e.Rows(1, false), 20), h, 1e-12)
+	e.L2Norm(e.Mat(0, 32, rows1, 20), h, 1e-12)
 }
 
 // fnLanguageRetrieval describes function language_retrieval.
 var fnLanguageRetrieval = exec.Func{
-	Arena: 9216,
-	Cost: exec.Cost{
-		FLOPs:  [3]int64{5600, 8080, 80},
-		Row:    84,
-		Seq:    80,
-		Weight: 28560,
-	},
-	Fixed: 1,
-	Kind:  "text",
 	Name:  "language_retrieval",
+	Task:  "retrieval",
+	Kind:  "text",
+	Text:  true,
+	Fixed: 1,
 	Outputs: []exec.Output{
-		{
-			Cols:     20,
-			LD:       32,
-			Name:     "language_cls",
-			Off:      0,
-			Sections: []exec.Section{{C: 1}},
-		},
+		{Name: "language_cls", LD: 32, Cols: 20, Sections: []exec.Section{{C: 1}}},
 	},
-	Run:  runLanguageRetrieval,
-	Task: "retrieval",
-	Text: true,
+	Arena: 36864,
+	Cost:  exec.Cost{FLOPs: [3]int64{5600, 8080, 80}, Weight: 28560, Seq: 80, Row: 84},
+	Run:   runLanguageRetrieval,
 }
 
-const _ = allFilesOfBuild_550ac5dcc8a0_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_d5e525114d2f_elseRunMultiwayBuildAgain

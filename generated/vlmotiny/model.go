@@ -26,6 +26,7 @@ import (
 	"math"
 
 	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/blob"
 	"github.com/multiway-go/multiway/codegen/rt/exec"
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
 	"github.com/multiway-go/multiway/codegen/rt/task"
@@ -42,34 +43,34 @@ var vocab []byte
 //go:embed check.json
 var vectors []byte
 
-// This package was written for the second contract between generated code and the runtime.
-const _ = rt.Contract2
+// This package was written for the third contract between generated code and the runtime.
+const _ = rt.Contract3
 
 // Package describes the compiled model. It is read-only.
 var Package = rt.Package{
-	Blob:     weights,
-	Computes: [32]byte{0x95, 0x4d, 0x34, 0xc5, 0x5a, 0x65, 0x17, 0x58, 0x2a, 0x2e, 0x3a, 0x0c, 0xcb, 0x0d, 0x3b, 0xbe, 0x33, 0x20, 0x21, 0x50, 0xe9, 0x8b, 0x0e, 0xe7, 0x08, 0x07, 0x7a, 0x0f, 0x41, 0x95, 0x26, 0x50},
-	Contract: rt.Contract2,
+	Name:     "vlmotiny",
+	Contract: rt.Contract3,
+	Layout:   blob.Sum("0a4304c6c5096c0b08f672a613e876c567687a4daa31844f77574d3813b9d49c"),
+	Hash:     blob.Sum("4c5d412a2b2717e22dda82e9c0395295c38a9574ce4072670ab341e6500d2a3b"),
+	Computes: blob.Sum("954d34c55a6517582a2e3a0ccb0d3bbe33202150e98b0ee708077a0f41952650"),
 	Funcs: []*exec.Func{
 		&fnLanguage,
 		&fnLanguageRetrieval,
 		&fnVision,
 		&fnVisionRetrieval,
 		&fnPair,
-		&fnPairItm,
-		&fnPairVqa,
-		&fnPairNlvr2,
-		&fnPairNlvr2Second,
+		&fnPairITM,
+		&fnPairVQA,
+		&fnPairNLVR2,
+		&fnPairNLVR2Second,
 		&fnReasonHead,
 	},
-	Hash:      [32]byte{0x4c, 0x5d, 0x41, 0x2a, 0x2b, 0x27, 0x17, 0xe2, 0x2d, 0xda, 0x82, 0xe9, 0xc0, 0x39, 0x52, 0x95, 0xc3, 0x8a, 0x95, 0x74, 0xce, 0x40, 0x72, 0x67, 0x0a, 0xb3, 0x41, 0xe6, 0x50, 0x0d, 0x2a, 0x3b},
 	Kernels:   kernels.F32,
-	Layout:    [32]byte{0x0a, 0x43, 0x04, 0xc6, 0xc5, 0x09, 0x6c, 0x0b, 0x08, 0xf6, 0x72, 0xa6, 0x13, 0xe8, 0x76, 0xc5, 0x67, 0x68, 0x7a, 0x4d, 0xaa, 0x31, 0x84, 0x4f, 0x77, 0x57, 0x4d, 0x38, 0x13, 0xb9, 0xd4, 0x9c},
-	Name:      "vlmotiny",
-	Precision: "f32",
 	Rows:      48,
 	Text:      12,
 	Vocab:     770,
+	Precision: "f32",
+	Blob:      weights,
 }
 
 // How matrix products are cut to fit the caches, by their depth: the passes over a panel of
@@ -77,30 +78,21 @@ var Package = rt.Package{
 // are multiplied by one panel after the other, and how many cache lines ahead of their use
 // weights are prefetched. Without Ahead the panels used next are prefetched meanwhile.
 var (
-	cut20 = exec.Cut{
-		Passes: 1,
-		Rows: []exec.RowClass{
-			{Rows: 11, Ahead: 24},
-			{Rows: 15360},
-			{Block: 8064},
-		},
-	}
-	cut40 = exec.Cut{
-		Passes: 1,
-		Rows: []exec.RowClass{
-			{Rows: 11, Ahead: 24},
-			{Rows: 7680},
-			{Block: 4032},
-		},
-	}
-	cut192 = exec.Cut{
-		Passes: 1,
-		Rows: []exec.RowClass{
-			{Rows: 11, Ahead: 24},
-			{Rows: 1600},
-			{Block: 840},
-		},
-	}
+	cut20 = exec.Cut{Passes: 1, Rows: []exec.RowClass{
+		{Rows: 11, Ahead: 24},
+		{Rows: 15360},
+		{Block: 8064},
+	}}
+	cut40 = exec.Cut{Passes: 1, Rows: []exec.RowClass{
+		{Rows: 11, Ahead: 24},
+		{Rows: 7680},
+		{Block: 4032},
+	}}
+	cut192 = exec.Cut{Passes: 1, Rows: []exec.RowClass{
+		{Rows: 11, Ahead: 24},
+		{Rows: 1600},
+		{Block: 840},
+	}}
 )
 
 // input says how the model takes pictures and texts.
@@ -209,7 +201,7 @@ func (m *Model) LogitScale() float64 {
 
 // Match returns the probability that a text describes a picture.
 func (s *Session) Match(img image.Image, text string) (float32, error) {
-	logits, err := task.One(s.PairRows(&fnPairItm, 0, []image.Image{img}, []string{text}))
+	logits, err := task.One(s.PairRows(&fnPairITM, 0, []image.Image{img}, []string{text}))
 	if err != nil {
 		return 0, err
 	}
@@ -218,7 +210,7 @@ func (s *Session) Match(img image.Image, text string) (float32, error) {
 
 // Match returns the probability that a text describes a picture.
 func (m *Model) Match(img image.Image, text string) (float32, error) {
-	logits, err := task.One(m.Model.Pairs(&fnPairItm, 0, []image.Image{img}, []string{text}))
+	logits, err := task.One(m.Model.Pairs(&fnPairITM, 0, []image.Image{img}, []string{text}))
 	if err != nil {
 		return 0, err
 	}
@@ -241,7 +233,7 @@ func (s *Session) AnswerLogits(img image.Image, question string) ([]float32, err
 
 // AnswerLogitsOf returns the logits for each question and its picture, valid until the session's next call.
 func (s *Session) AnswerLogitsOf(imgs []image.Image, questions []string) ([][]float32, error) {
-	return s.PairRows(&fnPairVqa, 0, imgs, questions)
+	return s.PairRows(&fnPairVQA, 0, imgs, questions)
 }
 
 // Answer returns the k most probable answers to a question about a picture, best first; k <= 0 means all.
@@ -260,7 +252,7 @@ func (m *Model) AnswerLogits(img image.Image, question string) ([]float32, error
 
 // AnswerLogitsOf returns the logits for each question and its picture.
 func (m *Model) AnswerLogitsOf(imgs []image.Image, questions []string) ([][]float32, error) {
-	return m.Model.Pairs(&fnPairVqa, 0, imgs, questions)
+	return m.Model.Pairs(&fnPairVQA, 0, imgs, questions)
 }
 
 // Answer returns the k most probable answers to a question about a picture, best first; k <= 0 means all.
@@ -273,9 +265,9 @@ func (m *Model) Answer(img image.Image, question string, k int) ([]task.Label, e
 }
 
 var reasoning = task.Reasoning{
-	First:  &fnPairNlvr2,
+	First:  &fnPairNLVR2,
 	Head:   &fnReasonHead,
-	Second: &fnPairNlvr2Second,
+	Second: &fnPairNLVR2Second,
 }
 
 // Reason returns the probability that a statement is true of the pictures a and b.
@@ -326,28 +318,28 @@ func (s *Session) Pair(batch []rt.Seq) (*rt.Result, error) {
 	return s.Run(&fnPair, batch)
 }
 
-// PairItm runs function pair_itm on a batch of sequences. The result's outputs are, in order:
+// PairITM runs function pair_itm on a batch of sequences. The result's outputs are, in order:
 // logits f32[1,2].
-func (s *Session) PairItm(batch []rt.Seq) (*rt.Result, error) {
-	return s.Run(&fnPairItm, batch)
+func (s *Session) PairITM(batch []rt.Seq) (*rt.Result, error) {
+	return s.Run(&fnPairITM, batch)
 }
 
-// PairVqa runs function pair_vqa on a batch of sequences. The result's outputs are, in order:
+// PairVQA runs function pair_vqa on a batch of sequences. The result's outputs are, in order:
 // logits f32[1,5].
-func (s *Session) PairVqa(batch []rt.Seq) (*rt.Result, error) {
-	return s.Run(&fnPairVqa, batch)
+func (s *Session) PairVQA(batch []rt.Seq) (*rt.Result, error) {
+	return s.Run(&fnPairVQA, batch)
 }
 
-// PairNlvr2 runs function pair_nlvr2 on a batch of sequences. The result's outputs are, in order:
+// PairNLVR2 runs function pair_nlvr2 on a batch of sequences. The result's outputs are, in order:
 // features f32[1,20].
-func (s *Session) PairNlvr2(batch []rt.Seq) (*rt.Result, error) {
-	return s.Run(&fnPairNlvr2, batch)
+func (s *Session) PairNLVR2(batch []rt.Seq) (*rt.Result, error) {
+	return s.Run(&fnPairNLVR2, batch)
 }
 
-// PairNlvr2Second runs function pair_nlvr2_second on a batch of sequences. The result's outputs are, in order:
+// PairNLVR2Second runs function pair_nlvr2_second on a batch of sequences. The result's outputs are, in order:
 // features f32[1,20].
-func (s *Session) PairNlvr2Second(batch []rt.Seq) (*rt.Result, error) {
-	return s.Run(&fnPairNlvr2Second, batch)
+func (s *Session) PairNLVR2Second(batch []rt.Seq) (*rt.Result, error) {
+	return s.Run(&fnPairNLVR2Second, batch)
 }
 
 // ReasonHead runs function reason_head on a batch of sequences. The result's outputs are, in order:
@@ -357,4 +349,4 @@ func (s *Session) ReasonHead(batch []rt.Seq) (*rt.Result, error) {
 }
 
 // The files of the package are of one build: each names this constant.
-const allFilesOfBuild_550ac5dcc8a0_elseRunMultiwayBuildAgain = true
+const allFilesOfBuild_d5e525114d2f_elseRunMultiwayBuildAgain = true

@@ -6,117 +6,106 @@ import "github.com/multiway-go/multiway/codegen/rt/exec"
 
 // runPair runs function pair over the packed rows of e's batch, one step a line.
 func runPair(e *exec.Exec) {
+	rowsT := e.Rows(0, true)
+	rows10T := e.Rows(10, true)
+	rows10 := e.Rows(10, false)
+	rows9 := e.Rows(9, false)
+	rows1 := e.Rows(1, false)
+
 	// language.type = embed ids, @language.embed~f {kernel=go ld=32} : f32[T,20] at 0
-	languageType := e.Mat(0, 32, e.Rows(0, true), 20)
-	e.EmbedText(languageType, &languageEmbedFEmbed)
+	languageType := e.Mat(0, 32, rowsT, 20)
+	e.EmbedText(languageType, &languageEmbedF)
 
 	// language = layernorm language.type, @language.embed~f.ln {eps=1e-12 kernel=layernorm_f32 ld=32} : f32[T,20] at 33792
-	language := e.Mat(8448, 32, e.Rows(10, true), 20).Sub(0, e.Rows(0, true))
-	e.LayerNorm(language, languageType, &languageEmbedFLnNorm)
+	language := e.Mat(33792, 32, rows10T, 20).Sub(0, rowsT)
+	e.LayerNorm(language, languageType, &languageEmbedFLN)
 
 	// vision = embed_patches image, @vision.embed~f {patch=8 kernel=gemm_f32 ld=32 tmp=0} : f32[10,20] at 33792
-	vision := e.Mat(8448, 32, e.Rows(10, true), 20).Sub(e.Rows(0, true), e.Rows(10, false))
-	e.EmbedPatches(vision, e.Mat(0, 192, e.Rows(9, false), 192), &visionEmbedFPatches)
+	vision := e.Mat(33792, 32, rows10T, 20).Sub(rowsT, rows10)
+	e.EmbedPatches(vision, e.Mat(0, 192, rows9, 192), &visionEmbedF)
 
 	// x     = concat language, vision {ld=32} : f32[10+T,20] at 33792
-	x := e.Mat(8448, 32, e.Rows(10, true), 20)
+	x := e.Mat(33792, 32, rows10T, 20)
 
 	// i0    = qkv x, @l0.attn.shared~f {eps=1e-06 heads=2 kernel=gemm_f32 ld=96 tmp=45056} : f32[10+T,60] at 0
-	i0 := e.Mat(0, 96, e.Rows(10, true), 96)
-	e.QKV(i0, x, e.Mat(11264, 32, e.Rows(10, true), 20), &bare20Norm, &l0AttnSharedFQkvLinear)
+	i0 := e.Mat(0, 96, rows10T, 96)
+	e.QKV(i0, x, e.Mat(45056, 32, rows10T, 20), &norm20, &l0AttnSharedFQKV)
 
 	// c0    = selfattention i0, @l0~f.relbias {heads=2 scale=1 base=2 kernel=gemm_f32 ld=32} : f32[10+T,20] at 45056
-	c0 := e.Mat(11264, 32, e.Rows(10, true), 20)
-	e.SelfAttention(c0, i0, &selfattentionL0FRelbiasAttention3, rowsT10)
+	c0 := e.Mat(45056, 32, rows10T, 20)
+	e.SelfAttention(c0, i0, &attentionL0FRelbias3, sectionsT10)
 
 	// a0    = attnout c0, x, @l0.attn.shared~f {kernel=gemm_f32 ld=32 tmp=0} : f32[10+T,20] at 33792
-	a0 := e.Mat(8448, 32, e.Rows(10, true), 20)
-	e.AttnOut(a0, c0, x, e.Mat(0, 32, e.Rows(10, true), 20), nil, &l0AttnSharedFOutLinear)
+	a0 := e.Mat(33792, 32, rows10T, 20)
+	e.AttnOut(a0, c0, x, e.Mat(0, 32, rows10T, 20), nil, &l0AttnSharedFOut)
 
 	// a0.l  = rows a0 {at=0 len=T ld=32} : f32[T,20] at 33792
-	a0L := a0.Sub(0, e.Rows(0, true))
+	a0L := a0.Sub(0, rowsT)
 
 	// a0.v  = rows a0 {at=T len=10 ld=32} : f32[10,20] at 33792
-	a0V := a0.Sub(e.Rows(0, true), e.Rows(10, false))
+	a0V := a0.Sub(rowsT, rows10)
 
 	// y0.l  = ffn a0.l, @l0.ffn.language~f {eps=1e-06 kernel=gemm_f32 ld=32 tmp=9216 hidden=0 block=48} : f32[T,20] at 33792
-	y0L := e.Mat(8448, 32, e.Rows(10, true), 20).Sub(0, e.Rows(0, true))
-	e.FFN(y0L, a0L, e.Mat(2304, 32, min(e.Rows(0, true), 48), 20), e.Mat(0, 48, min(e.Rows(0, true), 48), 40), &l0FfnLanguageFFfn)
+	y0L := e.Mat(33792, 32, rows10T, 20).Sub(0, rowsT)
+	e.FFN(y0L, a0L, e.Mat(9216, 32, min(rowsT, 48), 20), e.Mat(0, 48, min(rowsT, 48), 40), &l0FFNLanguageF)
 
 	// y0.v  = ffn a0.v, @l0.ffn.vision~f {eps=1e-06 kernel=gemm_f32 ld=32 tmp=7680 hidden=0 block=40} : f32[10,20] at 33792
-	y0V := e.Mat(8448, 32, e.Rows(10, true), 20).Sub(e.Rows(0, true), e.Rows(10, false))
-	e.FFN(y0V, a0V, e.Mat(1920, 32, min(e.Rows(10, false), 40), 20), e.Mat(0, 48, min(e.Rows(10, false), 40), 40), &l0FfnVisionFFfn)
+	y0V := e.Mat(33792, 32, rows10T, 20).Sub(rowsT, rows10)
+	e.FFN(y0V, a0V, e.Mat(7680, 32, min(rows10, 40), 20), e.Mat(0, 48, min(rows10, 40), 40), &l0FFNVisionF)
 
 	// y0    = concat y0.l, y0.v {ld=32} : f32[10+T,20] at 33792
-	y0 := e.Mat(8448, 32, e.Rows(10, true), 20)
+	y0 := e.Mat(33792, 32, rows10T, 20)
 
 	// i1    = qkv y0, @l1.attn.shared~f {eps=1e-06 heads=2 kernel=gemm_f32 ld=96 tmp=45056} : f32[10+T,60] at 0
-	i1 := e.Mat(0, 96, e.Rows(10, true), 96)
-	e.QKV(i1, y0, e.Mat(11264, 32, e.Rows(10, true), 20), &bare20Norm, &l1AttnSharedFQkvLinear)
+	i1 := e.Mat(0, 96, rows10T, 96)
+	e.QKV(i1, y0, e.Mat(45056, 32, rows10T, 20), &norm20, &l1AttnSharedFQKV)
 
 	// c1    = selfattention i1, @l1~f.relbias {heads=2 scale=1 base=2 kernel=gemm_f32 ld=32} : f32[10+T,20] at 45056
-	c1 := e.Mat(11264, 32, e.Rows(10, true), 20)
-	e.SelfAttention(c1, i1, &selfattentionL1FRelbiasAttention3, rowsT10)
+	c1 := e.Mat(45056, 32, rows10T, 20)
+	e.SelfAttention(c1, i1, &attentionL1FRelbias3, sectionsT10)
 
 	// a1    = attnout c1, y0, @l1.attn.shared~f {kernel=gemm_f32 ld=32 tmp=0} : f32[10+T,20] at 33792
-	a1 := e.Mat(8448, 32, e.Rows(10, true), 20)
-	e.AttnOut(a1, c1, y0, e.Mat(0, 32, e.Rows(10, true), 20), nil, &l1AttnSharedFOutLinear)
+	a1 := e.Mat(33792, 32, rows10T, 20)
+	e.AttnOut(a1, c1, y0, e.Mat(0, 32, rows10T, 20), nil, &l1AttnSharedFOut)
 
 	// y1    = ffn a1, @l1.ffn.vl~f {eps=1e-06 kernel=gemm_f32 ld=32 tmp=16896 hidden=0 block=88} : f32[10+T,20] at 33792
-	y1 := e.Mat(8448, 32, e.Rows(10, true), 20)
-	e.FFN(y1, a1, e.Mat(4224, 32, min(e.Rows(10, true), 88), 20), e.Mat(0, 48, min(e.Rows(10, true), 88), 40), &l1FfnVlFFfn)
+	y1 := e.Mat(33792, 32, rows10T, 20)
+	e.FFN(y1, a1, e.Mat(16896, 32, min(rows10T, 88), 20), e.Mat(0, 48, min(rows10T, 88), 40), &l1FFNVLF)
 
 	// encoder_out = layernorm y1, @final.shared {eps=1e-06 kernel=layernorm_f32 ld=32} : f32[10+T,20] at 0
-	e.LayerNorm(e.Mat(0, 32, e.Rows(10, true), 20), y1, &finalSharedNorm)
+	e.LayerNorm(e.Mat(0, 32, rows10T, 20), y1, &finalShared)
 
 	// y1.0  = select y1 {row=0 kernel=go ld=32} : f32[1,20] at 11264
-	y10 := e.Mat(2816, 32, e.Rows(1, false), 20)
-	e.Select(y10, y1, rowsT10, exec.Section{})
+	y10 := e.Mat(11264, 32, rows1, 20)
+	e.Select(y10, y1, sectionsT10, exec.Section{})
 
 	// s     = layernorm y1.0 {eps=1e-06 kernel=layernorm_f32 ld=32} : f32[1,20] at 11264
-	s := e.Mat(2816, 32, e.Rows(1, false), 20)
-	e.LayerNorm(s, y10, &bare20Norm)
+	s := e.Mat(11264, 32, rows1, 20)
+	e.LayerNorm(s, y10, &norm20)
 
 	// h     = linear s, @pooler~f.dense {kernel=gemm_f32 ld=32} : f32[1,20] at 11776
-	h := e.Mat(2944, 32, e.Rows(1, false), 20)
-	e.Linear(h, s, &poolerFDenseLinear)
+	h := e.Mat(11776, 32, rows1, 20)
+	e.Linear(h, s, &poolerFDense)
 
 	// cls_feats = tanh h {kernel=go ld=32} : f32[1,20] at 11776
-	e.Tanh(e.Mat(2944, 32, e.Rows(1, false), 20), h)
+	e.Tanh(e.Mat(11776, 32, rows1, 20), h)
 }
 
 // fnPair describes function pair.
 var fnPair = exec.Func{
-	Arena: 14080,
-	Cost: exec.Cost{
-		FLOPs:  [3]int64{213920, 16000, 160},
-		Row:    164,
-		Seq:    7792,
-		Weight: 50880,
-	},
-	Fixed: 10,
-	Image: 1728,
-	Kind:  "pair",
 	Name:  "pair",
+	Task:  "encode",
+	Kind:  "pair",
+	Image: 1728,
+	Text:  true,
+	Fixed: 10,
 	Outputs: []exec.Output{
-		{
-			Cols:     20,
-			LD:       32,
-			Name:     "encoder_out",
-			Off:      0,
-			Sections: []exec.Section{{T: true}, {C: 10}},
-		},
-		{
-			Cols:     20,
-			LD:       32,
-			Name:     "cls_feats",
-			Off:      2944,
-			Sections: []exec.Section{{C: 1}},
-		},
+		{Name: "encoder_out", LD: 32, Cols: 20, Sections: []exec.Section{{T: true}, {C: 10}}},
+		{Name: "cls_feats", Off: 11776, LD: 32, Cols: 20, Sections: []exec.Section{{C: 1}}},
 	},
-	Run:  runPair,
-	Task: "encode",
-	Text: true,
+	Arena: 56320,
+	Cost:  exec.Cost{FLOPs: [3]int64{213920, 16000, 160}, Weight: 50880, Seq: 7792, Row: 164},
+	Run:   runPair,
 }
 
-const _ = allFilesOfBuild_550ac5dcc8a0_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_d5e525114d2f_elseRunMultiwayBuildAgain

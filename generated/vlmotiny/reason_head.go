@@ -6,55 +6,40 @@ import "github.com/multiway-go/multiway/codegen/rt/exec"
 
 // runReasonHead runs function reason_head over the packed rows of e's batch, one step a line.
 func runReasonHead(e *exec.Exec) {
+	rows1 := e.Rows(1, false)
+
 	// h     = linear f, @nlvr2.head.fc1 {kernel=gemm_f32 ld=48} : f32[1,40] at 9216
-	h := e.Mat(2304, 48, e.Rows(1, false), 40)
-	e.Linear(h, e.Mat(0, 48, e.Rows(1, false), 40), &nlvr2HeadFc1Linear)
+	h := e.Mat(9216, 48, rows1, 40)
+	e.Linear(h, e.Mat(0, 48, rows1, 40), &nlvr2HeadFc1)
 
 	// n     = layernorm h, @nlvr2.head.norm {eps=1e-05 kernel=layernorm_f32 ld=48} : f32[1,40] at 9216
-	n := e.Mat(2304, 48, e.Rows(1, false), 40)
-	e.LayerNorm(n, h, &nlvr2HeadNormNorm)
+	n := e.Mat(9216, 48, rows1, 40)
+	e.LayerNorm(n, h, &nlvr2HeadNorm)
 
 	// g     = gelu n {kernel=gelu_f32 ld=48} : f32[1,40] at 9216
-	g := e.Mat(2304, 48, e.Rows(1, false), 40)
+	g := e.Mat(9216, 48, rows1, 40)
 	e.Gelu(g, n)
 
 	// logits = linear g, @nlvr2.head.fc2 {kernel=gemm_f32 ld=16} : f32[1,2] at 0
-	e.Linear(e.Mat(0, 16, e.Rows(1, false), 2), g, &nlvr2HeadFc2Linear)
+	e.Linear(e.Mat(0, 16, rows1, 2), g, &nlvr2HeadFc2)
 }
 
 // fnReasonHead describes function reason_head.
 var fnReasonHead = exec.Func{
-	Arena: 4608,
-	Cost: exec.Cost{
-		FLOPs:  [3]int64{3360, 0, 0},
-		Row:    0,
-		Seq:    168,
-		Weight: 7208,
-	},
-	Fixed: 1,
+	Name:  "reason_head",
+	Task:  "nlvr2",
+	Kind:  "head",
 	Image: 40,
+	Fixed: 1,
 	Inputs: []exec.Input{
-		{
-			At:   0,
-			Cols: 40,
-			LD:   48,
-			Off:  0,
-			Rows: 1,
-		},
+		{LD: 48, Rows: 1, Cols: 40},
 	},
-	Kind: "head",
-	Name: "reason_head",
 	Outputs: []exec.Output{
-		{
-			Cols:     2,
-			LD:       16,
-			Name:     "logits",
-			Off:      0,
-			Sections: []exec.Section{{C: 1}},
-		},
+		{Name: "logits", LD: 16, Cols: 2, Sections: []exec.Section{{C: 1}}},
 	},
-	Run:  runReasonHead,
-	Task: "nlvr2",
+	Arena: 18432,
+	Cost:  exec.Cost{FLOPs: [3]int64{3360, 0, 0}, Weight: 7208, Seq: 168},
+	Run:   runReasonHead,
 }
 
-const _ = allFilesOfBuild_550ac5dcc8a0_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_d5e525114d2f_elseRunMultiwayBuildAgain

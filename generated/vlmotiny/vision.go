@@ -6,70 +6,62 @@ import "github.com/multiway-go/multiway/codegen/rt/exec"
 
 // runVision runs function vision over the packed rows of e's batch, one step a line.
 func runVision(e *exec.Exec) {
+	rows10 := e.Rows(10, false)
+	rows9 := e.Rows(9, false)
+
 	// vision = embed_patches image, @vision.embed~f {patch=8 kernel=gemm_f32 ld=32 tmp=0} : f32[10,20] at 27648
-	vision := e.Mat(6912, 32, e.Rows(10, false), 20)
-	e.EmbedPatches(vision, e.Mat(0, 192, e.Rows(9, false), 192), &visionEmbedFPatches)
+	vision := e.Mat(27648, 32, rows10, 20)
+	e.EmbedPatches(vision, e.Mat(0, 192, rows9, 192), &visionEmbedF)
 
 	// i0    = qkv vision, @l0.attn.shared~f {eps=1e-06 heads=2 kernel=gemm_f32 ld=96 tmp=15360} : f32[10,60] at 0
-	i0 := e.Mat(0, 96, e.Rows(10, false), 96)
-	e.QKV(i0, vision, e.Mat(3840, 32, e.Rows(10, false), 20), &bare20Norm, &l0AttnSharedFQkvLinear)
+	i0 := e.Mat(0, 96, rows10, 96)
+	e.QKV(i0, vision, e.Mat(15360, 32, rows10, 20), &norm20, &l0AttnSharedFQKV)
 
 	// c0    = selfattention i0, @l0~f.relbias {heads=2 scale=1 base=2 kernel=gemm_f32 ld=32} : f32[10,20] at 15360
-	c0 := e.Mat(3840, 32, e.Rows(10, false), 20)
-	e.SelfAttention(c0, i0, &selfattentionL0FRelbiasAttention2, rows10)
+	c0 := e.Mat(15360, 32, rows10, 20)
+	e.SelfAttention(c0, i0, &attentionL0FRelbias2, sections10)
 
 	// a0    = attnout c0, vision, @l0.attn.shared~f {kernel=gemm_f32 ld=32 tmp=20480} : f32[10,20] at 27648
-	a0 := e.Mat(6912, 32, e.Rows(10, false), 20)
-	e.AttnOut(a0, c0, vision, e.Mat(5120, 32, e.Rows(10, false), 20), nil, &l0AttnSharedFOutLinear)
+	a0 := e.Mat(27648, 32, rows10, 20)
+	e.AttnOut(a0, c0, vision, e.Mat(20480, 32, rows10, 20), nil, &l0AttnSharedFOut)
 
 	// y0    = ffn a0, @l0.ffn.vision~f {eps=1e-06 kernel=gemm_f32 ld=32 tmp=7680 hidden=0 block=40} : f32[10,20] at 27648
-	y0 := e.Mat(6912, 32, e.Rows(10, false), 20)
-	e.FFN(y0, a0, e.Mat(1920, 32, min(e.Rows(10, false), 40), 20), e.Mat(0, 48, min(e.Rows(10, false), 40), 40), &l0FfnVisionFFfn)
+	y0 := e.Mat(27648, 32, rows10, 20)
+	e.FFN(y0, a0, e.Mat(7680, 32, min(rows10, 40), 20), e.Mat(0, 48, min(rows10, 40), 40), &l0FFNVisionF)
 
 	// i1    = qkv y0, @l1.attn.shared~f {eps=1e-06 heads=2 kernel=gemm_f32 ld=96 tmp=15360} : f32[10,60] at 0
-	i1 := e.Mat(0, 96, e.Rows(10, false), 96)
-	e.QKV(i1, y0, e.Mat(3840, 32, e.Rows(10, false), 20), &bare20Norm, &l1AttnSharedFQkvLinear)
+	i1 := e.Mat(0, 96, rows10, 96)
+	e.QKV(i1, y0, e.Mat(15360, 32, rows10, 20), &norm20, &l1AttnSharedFQKV)
 
 	// c1    = selfattention i1, @l1~f.relbias {heads=2 scale=1 base=2 kernel=gemm_f32 ld=32} : f32[10,20] at 15360
-	c1 := e.Mat(3840, 32, e.Rows(10, false), 20)
-	e.SelfAttention(c1, i1, &selfattentionL1FRelbiasAttention2, rows10)
+	c1 := e.Mat(15360, 32, rows10, 20)
+	e.SelfAttention(c1, i1, &attentionL1FRelbias2, sections10)
 
 	// a1    = attnout c1, y0, @l1.attn.shared~f {kernel=gemm_f32 ld=32 tmp=20480} : f32[10,20] at 27648
-	a1 := e.Mat(6912, 32, e.Rows(10, false), 20)
-	e.AttnOut(a1, c1, y0, e.Mat(5120, 32, e.Rows(10, false), 20), nil, &l1AttnSharedFOutLinear)
+	a1 := e.Mat(27648, 32, rows10, 20)
+	e.AttnOut(a1, c1, y0, e.Mat(20480, 32, rows10, 20), nil, &l1AttnSharedFOut)
 
 	// y1    = ffn a1, @l1.ffn.vision~f {eps=1e-06 kernel=gemm_f32 ld=32 tmp=7680 hidden=0 block=40} : f32[10,20] at 27648
-	y1 := e.Mat(6912, 32, e.Rows(10, false), 20)
-	e.FFN(y1, a1, e.Mat(1920, 32, min(e.Rows(10, false), 40), 20), e.Mat(0, 48, min(e.Rows(10, false), 40), 40), &l1FfnVisionFFfn)
+	y1 := e.Mat(27648, 32, rows10, 20)
+	e.FFN(y1, a1, e.Mat(7680, 32, min(rows10, 40), 20), e.Mat(0, 48, min(rows10, 40), 40), &l1FFNVisionF)
 
 	// encoder_out = layernorm y1, @final.shared {eps=1e-06 kernel=layernorm_f32 ld=32} : f32[10,20] at 27648
-	e.LayerNorm(e.Mat(6912, 32, e.Rows(10, false), 20), y1, &finalSharedNorm)
+	e.LayerNorm(e.Mat(27648, 32, rows10, 20), y1, &finalShared)
 }
 
 // fnVision describes function vision.
 var fnVision = exec.Func{
-	Arena: 8192,
-	Cost: exec.Cost{
-		FLOPs:  [3]int64{213120, 0, 0},
-		Row:    0,
-		Seq:    7712,
-		Weight: 42400,
-	},
-	Fixed: 10,
-	Image: 1728,
-	Kind:  "image",
 	Name:  "vision",
+	Task:  "encode",
+	Kind:  "image",
+	Image: 1728,
+	Fixed: 10,
 	Outputs: []exec.Output{
-		{
-			Cols:     20,
-			LD:       32,
-			Name:     "encoder_out",
-			Off:      6912,
-			Sections: []exec.Section{{C: 10}},
-		},
+		{Name: "encoder_out", Off: 27648, LD: 32, Cols: 20, Sections: []exec.Section{{C: 10}}},
 	},
-	Run:  runVision,
-	Task: "encode",
+	Arena: 32768,
+	Cost:  exec.Cost{FLOPs: [3]int64{213120, 0, 0}, Weight: 42400, Seq: 7712},
+	Run:   runVision,
 }
 
-const _ = allFilesOfBuild_550ac5dcc8a0_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_d5e525114d2f_elseRunMultiwayBuildAgain

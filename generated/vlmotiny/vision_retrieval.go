@@ -6,86 +6,79 @@ import "github.com/multiway-go/multiway/codegen/rt/exec"
 
 // runVisionRetrieval runs function vision_retrieval over the packed rows of e's batch, one step a line.
 func runVisionRetrieval(e *exec.Exec) {
+	rows10 := e.Rows(10, false)
+	rows9 := e.Rows(9, false)
+	rows1 := e.Rows(1, false)
+
 	// vision = embed_patches image, @vision.embed~f {patch=8 kernel=gemm_f32 ld=32 tmp=0} : f32[10,20] at 27648
-	vision := e.Mat(6912, 32, e.Rows(10, false), 20)
-	e.EmbedPatches(vision, e.Mat(0, 192, e.Rows(9, false), 192), &visionEmbedFPatches)
+	vision := e.Mat(27648, 32, rows10, 20)
+	e.EmbedPatches(vision, e.Mat(0, 192, rows9, 192), &visionEmbedF)
 
 	// i0    = qkv vision, @l0.attn.shared~f {eps=1e-06 heads=2 kernel=gemm_f32 ld=96 tmp=15360} : f32[10,60] at 0
-	i0 := e.Mat(0, 96, e.Rows(10, false), 96)
-	e.QKV(i0, vision, e.Mat(3840, 32, e.Rows(10, false), 20), &bare20Norm, &l0AttnSharedFQkvLinear)
+	i0 := e.Mat(0, 96, rows10, 96)
+	e.QKV(i0, vision, e.Mat(15360, 32, rows10, 20), &norm20, &l0AttnSharedFQKV)
 
 	// c0    = selfattention i0, @l0~f.relbias {heads=2 scale=1 base=2 kernel=gemm_f32 ld=32} : f32[10,20] at 15360
-	c0 := e.Mat(3840, 32, e.Rows(10, false), 20)
-	e.SelfAttention(c0, i0, &selfattentionL0FRelbiasAttention2, rows10)
+	c0 := e.Mat(15360, 32, rows10, 20)
+	e.SelfAttention(c0, i0, &attentionL0FRelbias2, sections10)
 
 	// a0    = attnout c0, vision, @l0.attn.shared~f {kernel=gemm_f32 ld=32 tmp=20480} : f32[10,20] at 27648
-	a0 := e.Mat(6912, 32, e.Rows(10, false), 20)
-	e.AttnOut(a0, c0, vision, e.Mat(5120, 32, e.Rows(10, false), 20), nil, &l0AttnSharedFOutLinear)
+	a0 := e.Mat(27648, 32, rows10, 20)
+	e.AttnOut(a0, c0, vision, e.Mat(20480, 32, rows10, 20), nil, &l0AttnSharedFOut)
 
 	// y0    = ffn a0, @l0.ffn.vision~f {eps=1e-06 kernel=gemm_f32 ld=32 tmp=7680 hidden=0 block=40} : f32[10,20] at 27648
-	y0 := e.Mat(6912, 32, e.Rows(10, false), 20)
-	e.FFN(y0, a0, e.Mat(1920, 32, min(e.Rows(10, false), 40), 20), e.Mat(0, 48, min(e.Rows(10, false), 40), 40), &l0FfnVisionFFfn)
+	y0 := e.Mat(27648, 32, rows10, 20)
+	e.FFN(y0, a0, e.Mat(7680, 32, min(rows10, 40), 20), e.Mat(0, 48, min(rows10, 40), 40), &l0FFNVisionF)
 
 	// y0.0  = select y0 {row=0 kernel=go ld=32} : f32[1,20] at 15360
-	y00 := e.Mat(3840, 32, e.Rows(1, false), 20)
-	e.Select(y00, y0, rows10, exec.Section{})
+	y00 := e.Mat(15360, 32, rows1, 20)
+	e.Select(y00, y0, sections10, exec.Section{})
 
 	// i1.0  = qkv y0.0, @l1.attn.shared~f {eps=1e-06 heads=2 parts=q kernel=gemm_f32 ld=32 tmp=16384} : f32[1,20] at 15872
-	i10 := e.Mat(3968, 32, e.Rows(1, false), 32)
-	e.QKV(i10, y00, e.Mat(4096, 32, e.Rows(1, false), 20), &bare20Norm, &l1AttnSharedFQLinear)
+	i10 := e.Mat(15872, 32, rows1, 32)
+	e.QKV(i10, y00, e.Mat(16384, 32, rows1, 20), &norm20, &l1AttnSharedFQ)
 
 	// i1    = qkv y0, @l1.attn.shared~f {eps=1e-06 heads=2 parts=kv kernel=gemm_f32 ld=64 tmp=10240} : f32[10,40] at 0
-	i1 := e.Mat(0, 64, e.Rows(10, false), 64)
-	e.QKV(i1, y0, e.Mat(2560, 32, e.Rows(10, false), 20), &bare20Norm, &l1AttnSharedFKvLinear)
+	i1 := e.Mat(0, 64, rows10, 64)
+	e.QKV(i1, y0, e.Mat(10240, 32, rows10, 20), &norm20, &l1AttnSharedFKV)
 
 	// c1.0  = crossattention i1.0, i1, @l1~f.relbias {heads=2 scale=1 base=2 at=0 kernel=gemm_f32 ld=32} : f32[1,20] at 10240
-	c10 := e.Mat(2560, 32, e.Rows(1, false), 20)
-	e.CrossAttention(c10, i10, i1, &selfattentionL1FRelbiasAttention2, rows10)
+	c10 := e.Mat(10240, 32, rows1, 20)
+	e.CrossAttention(c10, i10, i1, &attentionL1FRelbias2, sections10)
 
 	// a1.0  = attnout c1.0, y0.0, @l1.attn.shared~f {kernel=gemm_f32 ld=32 tmp=10752} : f32[1,20] at 15360
-	a10 := e.Mat(3840, 32, e.Rows(1, false), 20)
-	e.AttnOut(a10, c10, y00, e.Mat(2688, 32, e.Rows(1, false), 20), nil, &l1AttnSharedFOutLinear)
+	a10 := e.Mat(15360, 32, rows1, 20)
+	e.AttnOut(a10, c10, y00, e.Mat(10752, 32, rows1, 20), nil, &l1AttnSharedFOut)
 
 	// y1.0  = ffn a1.0, @l1.ffn.vision~f {eps=1e-06 kernel=gemm_f32 ld=32 tmp=768 hidden=0 block=4} : f32[1,20] at 15360
-	y10 := e.Mat(3840, 32, e.Rows(1, false), 20)
-	e.FFN(y10, a10, e.Mat(192, 32, min(e.Rows(1, false), 4), 20), e.Mat(0, 48, min(e.Rows(1, false), 4), 40), &l1FfnVisionFFfn)
+	y10 := e.Mat(15360, 32, rows1, 20)
+	e.FFN(y10, a10, e.Mat(768, 32, min(rows1, 4), 20), e.Mat(0, 48, min(rows1, 4), 40), &l1FFNVisionF)
 
 	// s     = layernorm y1.0 {eps=1e-06 kernel=layernorm_f32 ld=32} : f32[1,20] at 15360
-	s := e.Mat(3840, 32, e.Rows(1, false), 20)
-	e.LayerNorm(s, y10, &bare20Norm)
+	s := e.Mat(15360, 32, rows1, 20)
+	e.LayerNorm(s, y10, &norm20)
 
 	// h     = linear s, @retrieval~f.vision {kernel=gemm_f32 ld=32} : f32[1,20] at 0
-	h := e.Mat(0, 32, e.Rows(1, false), 20)
-	e.Linear(h, s, &retrievalFVisionLinear)
+	h := e.Mat(0, 32, rows1, 20)
+	e.Linear(h, s, &retrievalFVision)
 
 	// vision_cls = l2norm h {floor=1e-12 kernel=go ld=32} : f32[1,20] at 0
-	e.L2Norm(e.Mat(0, 32, e.Rows(1, false), 20), h, 1e-12)
+	e.L2Norm(e.Mat(0, 32, rows1, 20), h, 1e-12)
 }
 
 // fnVisionRetrieval describes function vision_retrieval.
 var fnVisionRetrieval = exec.Func{
-	Arena: 8192,
-	Cost: exec.Cost{
-		FLOPs:  [3]int64{163520, 0, 0},
-		Row:    0,
-		Seq:    6992,
-		Weight: 43920,
-	},
-	Fixed: 10,
-	Image: 1728,
-	Kind:  "image",
 	Name:  "vision_retrieval",
+	Task:  "retrieval",
+	Kind:  "image",
+	Image: 1728,
+	Fixed: 10,
 	Outputs: []exec.Output{
-		{
-			Cols:     20,
-			LD:       32,
-			Name:     "vision_cls",
-			Off:      0,
-			Sections: []exec.Section{{C: 1}},
-		},
+		{Name: "vision_cls", LD: 32, Cols: 20, Sections: []exec.Section{{C: 1}}},
 	},
-	Run:  runVisionRetrieval,
-	Task: "retrieval",
+	Arena: 32768,
+	Cost:  exec.Cost{FLOPs: [3]int64{163520, 0, 0}, Weight: 43920, Seq: 6992},
+	Run:   runVisionRetrieval,
 }
 
-const _ = allFilesOfBuild_550ac5dcc8a0_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_d5e525114d2f_elseRunMultiwayBuildAgain

@@ -4,359 +4,70 @@ package vlmotiny
 
 import "github.com/multiway-go/multiway/codegen/rt/exec"
 
-// Positions count float32 values from the start of the weights; -1 is an absent one.
+// Offsets are bytes from the start of the weights; -1: absent. A field that is left out is 0.
 var (
-	languageEmbedFEmbed = exec.Embed{
-		D:     20,
-		Pos:   -1,
-		Table: 6144,
-		Vocab: 770,
+	languageEmbedF      = exec.Embed{Table: 24576, Pos: -1, D: 20, Vocab: 770}
+	languageEmbedFLN    = exec.Norm{G: 86208, B: 86336, N: 20, Eps: 1e-12}
+	norm20              = exec.Norm{G: -1, B: -1, N: 20, Eps: 1e-06}
+	l0AttnSharedFQKV    = exec.Linear{Bias: 7680, K: 20, N: 96, Cut: &cut20}
+	l0FRelbias          = exec.RelBias{Text: 8064, Image: -1, Cross: -1, Reach: 14}
+	attentionL0FRelbias = exec.Attention{Heads: 2, D: 10, DP: 16, Scale: 1.0, Base2: true, Bias: &l0FRelbias}
+	sectionsT           = []exec.Section{{T: true}}
+	l0AttnSharedFOut    = exec.Linear{W: 8640, Bias: 11200, K: 20, N: 20, Cut: &cut20}
+	l0FFNLanguageF      = exec.FFN{
+		Norm1: &norm20,
+		Fc1:   exec.Linear{W: 86464, Bias: 90304, K: 20, N: 40, Cut: &cut20},
+		Fc2:   exec.Linear{W: 90496, Bias: 95616, K: 40, N: 20, Cut: &cut40},
 	}
-	languageEmbedFLnNorm = exec.Norm{
-		B:   21584,
-		Eps: 1e-12,
-		G:   21552,
-		N:   20,
+	l1AttnSharedFQKV    = exec.Linear{W: 11328, Bias: 19008, K: 20, N: 96, Cut: &cut20}
+	l1FRelbias          = exec.RelBias{Text: 19392, Image: -1, Cross: -1, Reach: 14}
+	attentionL1FRelbias = exec.Attention{Heads: 2, D: 10, DP: 16, Scale: 1.0, Base2: true, Bias: &l1FRelbias}
+	l1AttnSharedFOut    = exec.Linear{W: 19968, Bias: 22528, K: 20, N: 20, Cut: &cut20}
+	l1FFNLanguageF      = exec.FFN{
+		Norm1: &norm20,
+		Fc1:   exec.Linear{W: 155648, Bias: 159488, K: 20, N: 40, Cut: &cut20},
+		Fc2:   exec.Linear{W: 159680, Bias: 164800, K: 40, N: 20, Cut: &cut40},
 	}
-	bare20Norm = exec.Norm{
-		B:   -1,
-		Eps: 1e-06,
-		G:   -1,
-		N:   20,
+	finalShared          = exec.Norm{G: 151552, B: 151680, N: 20, Eps: 1e-06}
+	l1AttnSharedFQ       = exec.Linear{W: 11328, Bias: 19008, K: 20, N: 32, Cut: &cut20}
+	l1AttnSharedFKV      = exec.Linear{W: 13888, Bias: 19136, K: 20, N: 64, Cut: &cut20}
+	retrievalFLanguage   = exec.Linear{W: 180224, Bias: 182784, K: 20, N: 20, Cut: &cut20}
+	visionEmbedF         = exec.Patches{Proj: exec.Linear{W: 110592, Bias: 135168, K: 192, N: 20, Cut: &cut192}, Cls: 135296, Pos: -1, Height: 24, Width: 24, Patch: 8, Channels: 3}
+	l0FRelbias2          = exec.RelBias{Text: -1, Image: 8320, Cross: -1, Grid: 3}
+	attentionL0FRelbias2 = exec.Attention{Heads: 2, D: 10, DP: 16, Scale: 1.0, Base2: true, Bias: &l0FRelbias2}
+	sections10           = []exec.Section{{C: 10}}
+	l0FFNVisionF         = exec.FFN{
+		Norm1: &norm20,
+		Fc1:   exec.Linear{W: 98304, Bias: 102144, K: 20, N: 40, Cut: &cut20},
+		Fc2:   exec.Linear{W: 102336, Bias: 107456, K: 40, N: 20, Cut: &cut40},
 	}
-	l0AttnSharedFQkvLinear = exec.Linear{
-		Bias: 1920,
-		Cut:  &cut20,
-		K:    20,
-		N:    96,
-		W:    0,
+	l1FRelbias2          = exec.RelBias{Text: -1, Image: 19648, Cross: -1, Grid: 3}
+	attentionL1FRelbias2 = exec.Attention{Heads: 2, D: 10, DP: 16, Scale: 1.0, Base2: true, Bias: &l1FRelbias2}
+	l1FFNVisionF         = exec.FFN{
+		Norm1: &norm20,
+		Fc1:   exec.Linear{W: 167936, Bias: 171776, K: 20, N: 40, Cut: &cut20},
+		Fc2:   exec.Linear{W: 171968, Bias: 177088, K: 40, N: 20, Cut: &cut40},
 	}
-	l0FRelbiasRelbias = exec.RelBias{
-		Cross: -1,
-		Image: -1,
-		Reach: 14,
-		Text:  2016,
+	retrievalFVision     = exec.Linear{W: 184320, Bias: 186880, K: 20, N: 20, Cut: &cut20}
+	l0FRelbias3          = exec.RelBias{Text: 8064, Image: 8320, Cross: 8576, Reach: 14, Grid: 3}
+	attentionL0FRelbias3 = exec.Attention{Heads: 2, D: 10, DP: 16, Scale: 1.0, Base2: true, Bias: &l0FRelbias3}
+	sectionsT10          = []exec.Section{{T: true}, {C: 10}}
+	l1FRelbias3          = exec.RelBias{Text: 19392, Image: 19648, Cross: 19904, Reach: 14, Grid: 3}
+	attentionL1FRelbias3 = exec.Attention{Heads: 2, D: 10, DP: 16, Scale: 1.0, Base2: true, Bias: &l1FRelbias3}
+	l1FFNVLF             = exec.FFN{
+		Norm1: &norm20,
+		Fc1:   exec.Linear{W: 139264, Bias: 143104, K: 20, N: 40, Cut: &cut20},
+		Fc2:   exec.Linear{W: 143296, Bias: 148416, K: 40, N: 20, Cut: &cut40},
 	}
-	selfattentionL0FRelbiasAttention = exec.Attention{
-		At:    0,
-		Base2: true,
-		Bias:  &l0FRelbiasRelbias,
-		D:     10,
-		DP:    16,
-		Heads: 2,
-		Scale: 1.0,
-	}
-	rowsT                  = []exec.Section{{T: true}}
-	l0AttnSharedFOutLinear = exec.Linear{
-		Bias: 2800,
-		Cut:  &cut20,
-		K:    20,
-		N:    20,
-		W:    2160,
-	}
-	l0FfnLanguageFFfn = exec.FFN{
-		Fc1: exec.Linear{
-			Bias: 22576,
-			Cut:  &cut20,
-			K:    20,
-			N:    40,
-			W:    21616,
-		},
-		Fc2: exec.Linear{
-			Bias: 23904,
-			Cut:  &cut40,
-			K:    40,
-			N:    20,
-			W:    22624,
-		},
-		Norm1: &bare20Norm,
-		Norm2: nil,
-	}
-	l1AttnSharedFQkvLinear = exec.Linear{
-		Bias: 4752,
-		Cut:  &cut20,
-		K:    20,
-		N:    96,
-		W:    2832,
-	}
-	l1FRelbiasRelbias = exec.RelBias{
-		Cross: -1,
-		Image: -1,
-		Reach: 14,
-		Text:  4848,
-	}
-	selfattentionL1FRelbiasAttention = exec.Attention{
-		At:    0,
-		Base2: true,
-		Bias:  &l1FRelbiasRelbias,
-		D:     10,
-		DP:    16,
-		Heads: 2,
-		Scale: 1.0,
-	}
-	l1AttnSharedFOutLinear = exec.Linear{
-		Bias: 5632,
-		Cut:  &cut20,
-		K:    20,
-		N:    20,
-		W:    4992,
-	}
-	l1FfnLanguageFFfn = exec.FFN{
-		Fc1: exec.Linear{
-			Bias: 39872,
-			Cut:  &cut20,
-			K:    20,
-			N:    40,
-			W:    38912,
-		},
-		Fc2: exec.Linear{
-			Bias: 41200,
-			Cut:  &cut40,
-			K:    40,
-			N:    20,
-			W:    39920,
-		},
-		Norm1: &bare20Norm,
-		Norm2: nil,
-	}
-	finalSharedNorm = exec.Norm{
-		B:   37920,
-		Eps: 1e-06,
-		G:   37888,
-		N:   20,
-	}
-	l1AttnSharedFQLinear = exec.Linear{
-		Bias: 4752,
-		Cut:  &cut20,
-		K:    20,
-		N:    32,
-		W:    2832,
-	}
-	l1AttnSharedFKvLinear = exec.Linear{
-		Bias: 4784,
-		Cut:  &cut20,
-		K:    20,
-		N:    64,
-		W:    3472,
-	}
-	retrievalFLanguageLinear = exec.Linear{
-		Bias: 45696,
-		Cut:  &cut20,
-		K:    20,
-		N:    20,
-		W:    45056,
-	}
-	visionEmbedFPatches = exec.Patches{
-		At:       0,
-		Channels: 3,
-		Cls:      33824,
-		Height:   24,
-		Patch:    8,
-		Pos:      -1,
-		Proj: exec.Linear{
-			Bias: 33792,
-			Cut:  &cut192,
-			K:    192,
-			N:    20,
-			W:    27648,
-		},
-		Width: 24,
-	}
-	l0FRelbiasRelbias2 = exec.RelBias{
-		Cross: -1,
-		Grid:  3,
-		Image: 2080,
-		Text:  -1,
-	}
-	selfattentionL0FRelbiasAttention2 = exec.Attention{
-		At:    0,
-		Base2: true,
-		Bias:  &l0FRelbiasRelbias2,
-		D:     10,
-		DP:    16,
-		Heads: 2,
-		Scale: 1.0,
-	}
-	rows10          = []exec.Section{{C: 10}}
-	l0FfnVisionFFfn = exec.FFN{
-		Fc1: exec.Linear{
-			Bias: 25536,
-			Cut:  &cut20,
-			K:    20,
-			N:    40,
-			W:    24576,
-		},
-		Fc2: exec.Linear{
-			Bias: 26864,
-			Cut:  &cut40,
-			K:    40,
-			N:    20,
-			W:    25584,
-		},
-		Norm1: &bare20Norm,
-		Norm2: nil,
-	}
-	l1FRelbiasRelbias2 = exec.RelBias{
-		Cross: -1,
-		Grid:  3,
-		Image: 4912,
-		Text:  -1,
-	}
-	selfattentionL1FRelbiasAttention2 = exec.Attention{
-		At:    0,
-		Base2: true,
-		Bias:  &l1FRelbiasRelbias2,
-		D:     10,
-		DP:    16,
-		Heads: 2,
-		Scale: 1.0,
-	}
-	l1FfnVisionFFfn = exec.FFN{
-		Fc1: exec.Linear{
-			Bias: 42944,
-			Cut:  &cut20,
-			K:    20,
-			N:    40,
-			W:    41984,
-		},
-		Fc2: exec.Linear{
-			Bias: 44272,
-			Cut:  &cut40,
-			K:    40,
-			N:    20,
-			W:    42992,
-		},
-		Norm1: &bare20Norm,
-		Norm2: nil,
-	}
-	retrievalFVisionLinear = exec.Linear{
-		Bias: 46720,
-		Cut:  &cut20,
-		K:    20,
-		N:    20,
-		W:    46080,
-	}
-	l0FRelbiasRelbias3 = exec.RelBias{
-		Cross: 2144,
-		Grid:  3,
-		Image: 2080,
-		Reach: 14,
-		Text:  2016,
-	}
-	selfattentionL0FRelbiasAttention3 = exec.Attention{
-		At:    0,
-		Base2: true,
-		Bias:  &l0FRelbiasRelbias3,
-		D:     10,
-		DP:    16,
-		Heads: 2,
-		Scale: 1.0,
-	}
-	rowsT10            = []exec.Section{{T: true}, {C: 10}}
-	l1FRelbiasRelbias3 = exec.RelBias{
-		Cross: 4976,
-		Grid:  3,
-		Image: 4912,
-		Reach: 14,
-		Text:  4848,
-	}
-	selfattentionL1FRelbiasAttention3 = exec.Attention{
-		At:    0,
-		Base2: true,
-		Bias:  &l1FRelbiasRelbias3,
-		D:     10,
-		DP:    16,
-		Heads: 2,
-		Scale: 1.0,
-	}
-	l1FfnVlFFfn = exec.FFN{
-		Fc1: exec.Linear{
-			Bias: 35776,
-			Cut:  &cut20,
-			K:    20,
-			N:    40,
-			W:    34816,
-		},
-		Fc2: exec.Linear{
-			Bias: 37104,
-			Cut:  &cut40,
-			K:    40,
-			N:    20,
-			W:    35824,
-		},
-		Norm1: &bare20Norm,
-		Norm2: nil,
-	}
-	poolerFDenseLinear = exec.Linear{
-		Bias: 37776,
-		Cut:  &cut20,
-		K:    20,
-		N:    20,
-		W:    37136,
-	}
-	itmFcLinear = exec.Linear{
-		Bias: 47424,
-		Cut:  &cut20,
-		K:    20,
-		N:    2,
-		W:    47104,
-	}
-	vqaHeadFc1Linear = exec.Linear{
-		Bias: 49088,
-		Cut:  &cut20,
-		K:    20,
-		N:    40,
-		W:    48128,
-	}
-	vqaHeadNormNorm = exec.Norm{
-		B:   49184,
-		Eps: 1e-05,
-		G:   49136,
-		N:   40,
-	}
-	vqaHeadFc2Linear = exec.Linear{
-		Bias: 49872,
-		Cut:  &cut40,
-		K:    40,
-		N:    5,
-		W:    49232,
-	}
-	visionEmbedF2Patches = exec.Patches{
-		At:       0,
-		Channels: 3,
-		Cls:      56352,
-		Height:   24,
-		Patch:    8,
-		Pos:      -1,
-		Proj: exec.Linear{
-			Bias: 56320,
-			Cut:  &cut192,
-			K:    192,
-			N:    20,
-			W:    50176,
-		},
-		Width: 24,
-	}
-	nlvr2HeadFc1Linear = exec.Linear{
-		Bias: 59264,
-		Cut:  &cut40,
-		K:    40,
-		N:    40,
-		W:    57344,
-	}
-	nlvr2HeadNormNorm = exec.Norm{
-		B:   59360,
-		Eps: 1e-05,
-		G:   59312,
-		N:   40,
-	}
-	nlvr2HeadFc2Linear = exec.Linear{
-		Bias: 60048,
-		Cut:  &cut40,
-		K:    40,
-		N:    2,
-		W:    59408,
-	}
+	poolerFDense  = exec.Linear{W: 148544, Bias: 151104, K: 20, N: 20, Cut: &cut20}
+	itmFc         = exec.Linear{W: 188416, Bias: 189696, K: 20, N: 2, Cut: &cut20}
+	vqaHeadFc1    = exec.Linear{W: 192512, Bias: 196352, K: 20, N: 40, Cut: &cut20}
+	vqaHeadNorm   = exec.Norm{G: 196544, B: 196736, N: 40, Eps: 1e-05}
+	vqaHeadFc2    = exec.Linear{W: 196928, Bias: 199488, K: 40, N: 5, Cut: &cut40}
+	visionEmbedF2 = exec.Patches{Proj: exec.Linear{W: 200704, Bias: 225280, K: 192, N: 20, Cut: &cut192}, Cls: 225408, Pos: -1, Height: 24, Width: 24, Patch: 8, Channels: 3}
+	nlvr2HeadFc1  = exec.Linear{W: 229376, Bias: 237056, K: 40, N: 40, Cut: &cut40}
+	nlvr2HeadNorm = exec.Norm{G: 237248, B: 237440, N: 40, Eps: 1e-05}
+	nlvr2HeadFc2  = exec.Linear{W: 237632, Bias: 240192, K: 40, N: 2, Cut: &cut40}
 )
 
-const _ = allFilesOfBuild_550ac5dcc8a0_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_d5e525114d2f_elseRunMultiwayBuildAgain

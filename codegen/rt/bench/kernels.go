@@ -69,16 +69,16 @@ func (b *bencher) alone(m *rt.Model, t *traced, threads int) ([]float64, error) 
 		return n
 	}
 	// Operands lie one after the other in the arena.
-	floats := 0
+	bytes := 0
 	place := func(e *exec.Exec, at *int, rows, cols int) exec.Mat {
 		off := *at
-		*at += rows * ld(cols)
+		*at += 4 * rows * ld(cols)
 		return e.Mat(off, ld(cols), rows, cols)
 	}
 	var step func(e *exec.Exec)
 	switch {
 	case w.Kind == "gemm":
-		floats = w.M * (ld(w.K) + ld(w.N))
+		bytes = 4 * w.M * (ld(w.K) + ld(w.N))
 		step = func(e *exec.Exec) {
 			at := 0
 			src := place(e, &at, w.M, w.K)
@@ -88,7 +88,7 @@ func (b *bencher) alone(m *rt.Model, t *traced, threads int) ([]float64, error) 
 		heads := w.Heads
 		dp := (w.K + 15) / 16 * 16
 		a := &exec.Attention{Heads: heads, D: w.K, DP: dp, Base2: true, Scale: 1}
-		floats = w.M * (ld(3*heads*dp) + ld(heads*w.K))
+		bytes = 4 * w.M * (ld(3*heads*dp) + ld(heads*w.K))
 		secs := []exec.Section{{C: w.M}}
 		step = func(e *exec.Exec) {
 			at := 0
@@ -96,7 +96,7 @@ func (b *bencher) alone(m *rt.Model, t *traced, threads int) ([]float64, error) 
 			e.SelfAttention(place(e, &at, w.M, heads*w.K), qkv, a, secs)
 		}
 	case t.name == "layernorm" || t.name == "gelu":
-		floats = 2 * w.M * ld(w.N)
+		bytes = 4 * 2 * w.M * ld(w.N)
 		n := &exec.Norm{G: -1, B: -1, N: w.N, Eps: 1e-5}
 		step = func(e *exec.Exec) {
 			at := 0
@@ -112,7 +112,7 @@ func (b *bencher) alone(m *rt.Model, t *traced, threads int) ([]float64, error) 
 		return nil, nil
 	}
 	var us []float64
-	f := &exec.Func{Name: t.label(), Fixed: w.M, Arena: floats, Run: func(e *exec.Exec) {
+	f := &exec.Func{Name: t.label(), Fixed: w.M, Arena: bytes, Run: func(e *exec.Exec) {
 		step(e)
 		us = us[:0] // the first time was for the caches
 		for start := time.Now(); len(us) < MinRuns || time.Since(start) < min(kernelTime, b.o.Time) && len(us) < MaxRuns; {

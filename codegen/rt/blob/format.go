@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"math"
@@ -131,6 +132,14 @@ func encodeTable(tensors []Tensor) []byte {
 
 // LayoutHash returns the hash that ties a generated package to its weight file.
 func LayoutHash(tensors []Tensor) [32]byte { return sha256.Sum256(encodeTable(tensors)) }
+
+// Sum returns the SHA-256 of these 64 hexadecimal digits. It panics on other text: generated code calls it.
+func Sum(digits string) (sum [32]byte) {
+	if n, err := hex.Decode(sum[:], []byte(digits)); err != nil || n != len(sum) {
+		panic(fmt.Sprintf("blob: %q is no SHA-256", digits))
+	}
+	return sum
+}
 
 // payloadSize returns the payload bytes of a table: up to the last tensor's end,
 // on the grid.

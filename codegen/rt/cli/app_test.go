@@ -59,9 +59,9 @@ func see(e *exec.Exec) exec.Mat {
 }
 
 var colourFuncs = []*exec.Func{
-	{Name: "vision_retrieval", Task: "retrieval", Kind: "image", Image: 3 * side * side, Fixed: 1, Arena: 16 * 64, Run: func(e *exec.Exec) { m := see(e); e.L2Norm(m, m, 1e-9) },
+	{Name: "vision_retrieval", Task: "retrieval", Kind: "image", Image: 3 * side * side, Fixed: 1, Arena: 4 * 16 * 64, Run: func(e *exec.Exec) { m := see(e); e.L2Norm(m, m, 1e-9) },
 		Outputs: []exec.Output{{Name: "vision_cls", LD: 16, Cols: 3, Sections: []exec.Section{{C: 1}}}}},
-	{Name: "language_retrieval", Task: "retrieval", Kind: "text", Text: true, Fixed: 0, Arena: 16 * 64, Run: func(e *exec.Exec) {
+	{Name: "language_retrieval", Task: "retrieval", Kind: "text", Text: true, Fixed: 0, Arena: 4 * 16 * 64, Run: func(e *exec.Exec) {
 		m := e.Mat(0, 16, e.B, 3)
 		for i := range e.B {
 			clear(row(m, i))
@@ -73,14 +73,14 @@ var colourFuncs = []*exec.Func{
 		}
 		e.L2Norm(m, m, 1e-9)
 	}, Outputs: []exec.Output{{Name: "language_cls", LD: 16, Cols: 3, Sections: []exec.Section{{C: 1}}}}},
-	{Name: "vision_classification", Task: "classification", Kind: "image", Image: 3 * side * side, Fixed: 1, Arena: 16 * 64, Run: func(e *exec.Exec) { see(e) },
+	{Name: "vision_classification", Task: "classification", Kind: "image", Image: 3 * side * side, Fixed: 1, Arena: 4 * 16 * 64, Run: func(e *exec.Exec) { see(e) },
 		Outputs: []exec.Output{{Name: "logits", LD: 16, Cols: 3, Sections: []exec.Section{{C: 1}}}}},
 }
 
 // The answer to a question about a picture is the colour of both; a statement is true
 // of two pictures that have its colour.
 var pairFuncs = []*exec.Func{
-	{Name: "pair_vqa", Task: "vqa", Kind: "pair", Image: 3 * side * side, Text: true, Fixed: 1, Arena: 16 * 64, Run: func(e *exec.Exec) {
+	{Name: "pair_vqa", Task: "vqa", Kind: "pair", Image: 3 * side * side, Text: true, Fixed: 1, Arena: 4 * 16 * 64, Run: func(e *exec.Exec) {
 		m := see(e)
 		for i := range e.B {
 			for c := range row(m, i) {
@@ -90,7 +90,7 @@ var pairFuncs = []*exec.Func{
 			}
 		}
 	}, Outputs: []exec.Output{{Name: "logits", LD: 16, Cols: 3, Sections: []exec.Section{{C: 1}}}}},
-	{Name: "pair_nlvr2", Task: "nlvr2", Kind: "pair", Image: 3 * side * side, Text: true, Fixed: 1, Arena: 16 * 64, Run: func(e *exec.Exec) {
+	{Name: "pair_nlvr2", Task: "nlvr2", Kind: "pair", Image: 3 * side * side, Text: true, Fixed: 1, Arena: 4 * 16 * 64, Run: func(e *exec.Exec) {
 		m := see(e)
 		for i := range e.B {
 			sum := float32(0)
@@ -102,7 +102,7 @@ var pairFuncs = []*exec.Func{
 			row(m, i)[0] = sum
 		}
 	}, Outputs: []exec.Output{{Name: "features", LD: 16, Cols: 1, Sections: []exec.Section{{C: 1}}}}},
-	{Name: "reason_head", Task: "nlvr2", Kind: "head", Image: 2, Fixed: 1, Arena: 16 * 64, Inputs: []exec.Input{{LD: 16, Rows: 1, Cols: 2}}, Run: func(e *exec.Exec) {
+	{Name: "reason_head", Task: "nlvr2", Kind: "head", Image: 2, Fixed: 1, Arena: 4 * 16 * 64, Inputs: []exec.Input{{LD: 16, Rows: 1, Cols: 2}}, Run: func(e *exec.Exec) {
 		m := e.Mat(0, 16, e.B, 2)
 		for i := range e.B {
 			x := row(m, i)
@@ -155,7 +155,7 @@ func newColours(funcs []*exec.Func) (*rt.Package, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &rt.Package{Name: "colours", Contract: rt.Contract2, Layout: blob.LayoutHash(tensors), Funcs: funcs, Kernels: []*kernel.Table{rttest.Kernels()},
+	return &rt.Package{Name: "colours", Contract: rt.Contract3, Layout: blob.LayoutHash(tensors), Funcs: funcs, Kernels: []*kernel.Table{rttest.Kernels()},
 		Rows: 64, Text: 8, Vocab: words{}.Vocab(), Blob: string(weights)}, nil
 }
 

@@ -10,15 +10,16 @@
 //   - [State]: what the functions of a caption keep between calls, outside the arena: keys
 //     and values of the picture, and of each beam's words.
 //
-// A generated function reads like its IR. Offsets and leading dimensions are constants in
-// floats, row counts come from the batch:
+// A generated function reads like its IR. Offsets in the arena are constants in bytes, leading
+// dimensions constants in floats, row counts come from the batch:
 //
 //	func vision(e *exec.Exec) {
-//		x := e.Mat(0, 784, e.Rows(197, false), 768)
-//		i := e.Mat(160_000, 2320, e.Rows(197, false), 2304)
-//		t := e.Mat(640_000, 784, e.Rows(197, false), 768)
-//		e.QKV(i, x, t, &l0AttnVisionNorm, &l0AttnVisionQKV)
-//		e.SelfAttention(t, i, &l0Attn, sections)
+//		rows197 := e.Rows(197, false)
+//		x := e.Mat(0, 784, rows197, 768)
+//		i := e.Mat(640_000, 2320, rows197, 2304)
+//		t := e.Mat(2_560_000, 784, rows197, 768)
+//		e.QKV(i, x, t, &l0AttnVisionLN, &l0AttnVisionQKV)
+//		e.SelfAttention(t, i, &attention, sections197)
 //	}
 //
 // A batch is packed rows: a value with C rows a sequence holds B*C rows, a text value the rows

@@ -43,10 +43,10 @@ type Exec struct {
 	each rowTask
 }
 
-// New returns what runs functions on kernels and weights, with an arena of so many floats. Its threads, the caller's
-// among them, stop with Close, or when it is garbage.
+// New returns an Exec that runs functions on kernels and weights, with an arena of that many bytes, a multiple of 4. Its
+// threads, the caller's among them, stop with Close, or when it is garbage.
 func New(k *kernel.Table, weights *float32, arena, threads int) *Exec {
-	e := &Exec{kern: k, weights: weights, arena: blob.AlignedFloats(arena), pool: newPool(threads), workers: threads, orders: map[*Func]*order{}}
+	e := &Exec{kern: k, weights: weights, arena: blob.AlignedFloats(arena / 4), pool: newPool(threads), workers: threads, orders: map[*Func]*order{}}
 	e.scratch = make([]scratch, threads)
 	g := &e.gemm
 	g.k, g.f32.gemmTask, g.narrow.gemmTask, g.bf16.gemmTask, g.int8.gemmTask = k, g, g, g, g
@@ -95,20 +95,20 @@ func (e *Exec) Rows(c int, t bool) int {
 	return n
 }
 
-// Mat returns the matrix at off floats into the arena.
+// Mat returns the matrix that starts off bytes into the arena. ld is the distance of rows in floats.
 func (e *Exec) Mat(off, ld, rows, cols int) Mat {
-	if off < 0 || rows < 0 || cols > ld || off+rows*ld > len(e.arena) {
-		panic(fmt.Sprintf("exec: matrix of %dx%d ld %d at %d in an arena of %d floats", rows, cols, ld, off, len(e.arena)))
+	if off < 0 || rows < 0 || cols > ld || off+rows*ld*4 > len(e.arena)*4 {
+		panic(fmt.Sprintf("exec: matrix of %dx%d ld %d at %d in an arena of %d bytes", rows, cols, ld, off, len(e.arena)*4))
 	}
-	return Mat{(*float32)(unsafe.Add(unsafe.Pointer(unsafe.SliceData(e.arena)), off*4)), ld, rows, cols}
+	return Mat{(*float32)(unsafe.Add(unsafe.Pointer(unsafe.SliceData(e.arena)), off)), ld, rows, cols}
 }
 
-// w returns the address of the weight at off, nil for -1.
+// w returns the address of the weight that starts off bytes into the weights, nil for -1.
 func (e *Exec) w(off int) *float32 {
 	if off < 0 {
 		return nil
 	}
-	return at(e.weights, off)
+	return (*float32)(unsafe.Add(unsafe.Pointer(e.weights), off))
 }
 
 // Section is a run of packed rows of a batch: C rows of every sequence, or, when

@@ -14,7 +14,7 @@ type Func struct {
 	Stores  []Slot // what it begins a State with
 	States  []Slot // what it reads from a State and adds a row to
 	Outputs []Output
-	Arena   int // floats, at B*Fixed <= Rows and text rows <= Rows
+	Arena   int // bytes, at B*Fixed <= Rows and text rows <= Rows
 	Cost    Cost
 	Run     func(*Exec)
 }
@@ -23,14 +23,14 @@ type Func struct {
 // from At on are its rows of the matrix, which is in the arena.
 type Input struct {
 	At             int
-	Off            int // floats into the arena
+	Off            int // bytes into the arena
 	LD, Rows, Cols int // Rows of each sequence
 }
 
 // Output is a result of a function: a matrix in the arena after Run.
 type Output struct {
 	Name     string
-	Off      int // floats into the arena
+	Off      int // bytes into the arena
 	LD, Cols int
 	Sections []Section // {{C: 1}} for one row a sequence
 }

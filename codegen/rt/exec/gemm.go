@@ -348,7 +348,7 @@ func (g *gemmTask) over(worker int) (*float32, int) {
 		return nil, 0
 	}
 	p, _ := part((ceil16(l.N)+g.nr-1)/g.nr, len(g.shares), worker)
-	return (*float32)(unsafe.Add(unsafe.Pointer(at(g.first, l.W)), p*g.nr*l.deep()*g.size)), l.K
+	return (*float32)(unsafe.Add(unsafe.Pointer(g.first), l.W+p*g.nr*l.deep()*g.size)), l.K
 }
 
 // span is one tile-wide group of panels, or a pass over it, for the rows of a block.

@@ -183,7 +183,7 @@ func (g *int8Product) bytesOver(worker int) unsafe.Pointer {
 	if (panels-p*per)*stride < per*panelStride(g.kk) {
 		return nil
 	}
-	return unsafe.Add(unsafe.Pointer(at(g.first, l.W)), p*per*stride)
+	return unsafe.Add(unsafe.Pointer(g.first), l.W+p*per*stride)
 }
 
 // bytePasses returns how often a tile goes over its panels, k groups deep.

@@ -20,7 +20,7 @@ type OutputInfo struct {
 
 // Info describes the function.
 func (f *Func) Info() Info {
-	i := Info{Name: f.Name, Image: f.Image, Text: f.Text, Fixed: f.Fixed, Arena: int64(f.Arena) * 4}
+	i := Info{Name: f.Name, Image: f.Image, Text: f.Text, Fixed: f.Fixed, Arena: int64(f.Arena)}
 	for _, o := range f.Outputs {
 		out := OutputInfo{Name: o.Name, Cols: o.Cols}
 		for _, s := range o.Sections {

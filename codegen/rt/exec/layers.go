@@ -2,19 +2,20 @@ package exec
 
 import "github.com/multiway-go/multiway/codegen/rt/blob"
 
-// Norm is a layer norm: G and B are the positions of the N scale and shift values
-// in the weights; both -1: the bare norm.
+// Every layer says where in the weights its own start, in bytes; -1: it has none.
+
+// Norm is a layer norm: G and B say where the N scale and shift values start; both -1: the
+// norm without them.
 type Norm struct {
 	G, B int
 	N    int
 	Eps  float32
 }
 
-// Linear is a packed linear layer with N outputs and K inputs. W is the position
-// of its panels of 16 columns (K*16 values each, the last padded with zeros; one of 16-bit
-// values ends with a step of zeros if K is odd), Bias that of N values padded with zeros
-// to a multiple of 16, or -1. The panels hold values of type DType, 0 for F32; positions
-// count units of a float all the same. Cut says how its products are cut; nil stands for
+// Linear is a packed linear layer with N outputs and K inputs. W says where its panels of
+// 16 columns start (K*16 values each, the last padded with zeros; one of 16-bit values ends
+// with a step of zeros if K is odd), Bias where N floats start, padded with zeros to a
+// multiple of 16. The panels hold values of type DType, 0 for F32. Cut says how its products are cut; nil stands for
 // the zero Cut.
 type Linear struct {
 	W, Bias int
@@ -59,10 +60,9 @@ type Mask struct {
 }
 
 // Patches embeds an image of Channels planes of Height x Width pixels, which begins at
-// position At of the sequence's input, cut into squares of Patch pixels: row 0 of a
-// sequence is Cls, row 1+i patch i, plus row 0.. of the table Pos. Cls and Pos count
-// floats of the weights; rows of Cls and Pos have Proj.N floats. Cls -1: zero; Pos -1:
-// no table.
+// float At of the sequence's input, cut into squares of Patch pixels: row 0 of a
+// sequence is Cls, row 1+i patch i, plus row 0.. of the table Pos. Rows of Cls
+// and Pos have Proj.N floats. Cls -1: zero; Pos -1: no table.
 type Patches struct {
 	Proj     Linear
 	Cls, Pos int

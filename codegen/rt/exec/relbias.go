@@ -1,8 +1,8 @@
 package exec
 
 // RelBias is a relative position bias of an attention over text rows, then a class row
-// and Grid x Grid patches, or one of the two. Text, Image and Cross are positions in
-// the weights of one run of values a head:
+// and Grid x Grid patches, or one of the two. Text, Image and Cross are where in
+// the weights, in bytes, tables of one run of values per head start:
 //
 //   - Text, 2*Reach values: key j of query i (both from 1) at j-i+Reach-2, then
 //     query 0, key 0, and both;

@@ -156,7 +156,7 @@ func addBlock(t *rowTask, r, rows int) {
 }
 
 // AddRows adds a table to every sequence: row i of a sequence, counted through
-// its sections, gets row first+i of the table at weight position table (rows of
+// its sections, gets row first+i of the table that starts table bytes into the weights (rows of
 // src.Cols floats). dst may be src.
 func (e *Exec) AddRows(dst, src Mat, table, first int, secs []Section) {
 	want(dst.Rows == src.Rows && dst.Cols == src.Cols && src.Rows == e.packed(secs), "addrows", dst, src)
@@ -183,7 +183,7 @@ func addRowsTask(t *rowTask, lo, hi int) {
 	}
 }
 
-// AddRow adds one row of src.Cols floats, at weight position row, to every row of src.
+// AddRow adds one row of src.Cols floats, row bytes into the weights, to every row of src.
 // dst may be src.
 func (e *Exec) AddRow(dst, src Mat, row int) {
 	want(dst.Rows == src.Rows && dst.Cols == src.Cols, "addrow", dst, src)
@@ -202,7 +202,7 @@ func addRowTask(t *rowTask, lo, hi int) {
 	}
 }
 
-// Scale multiplies every row of src by the src.Cols floats at weight position gamma.
+// Scale multiplies every row of src by the src.Cols floats that start gamma bytes into the weights.
 // dst may be src.
 func (e *Exec) Scale(dst, src Mat, gamma int) {
 	want(dst.Rows == src.Rows && dst.Cols == src.Cols, "scale", dst, src)

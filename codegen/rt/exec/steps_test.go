@@ -36,7 +36,7 @@ func newWorld(t testing.TB, k *kernel.Table, threads int, lens ...int) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.Exec = New(r, &w.weights[0], worldFloats, threads)
+	w.Exec = New(r, &w.weights[0], 4*worldFloats, threads)
 	for i := range w.arena[:cap(w.arena)] {
 		w.arena[:cap(w.arena)][i] = float32(1e30) // finite, and loud when it gets into a sum
 	}
@@ -63,13 +63,13 @@ func (w *world) vals(n int) []float32 {
 	return v
 }
 
-// put stores weights at a multiple of 16.
+// put stores weights at a multiple of 64 bytes and returns where.
 func (w *world) put(v []float32) int {
 	off := w.wend
 	copy(w.weights[off:], v)
 	w.wend += ceil16(len(v))
 	clear(w.weights[off+len(v) : w.wend])
-	return off
+	return 4 * off
 }
 
 // linear stores a random layer; m is it as [k][n] and then the bias.
@@ -108,7 +108,7 @@ func (w *world) norm(n int, affine bool) (*Norm, []float32, []float32) {
 // filled.
 func (w *world) mat(rows, cols int, fill bool) Mat {
 	ld := ceil16(cols) + 16
-	m := w.Mat(w.end, ld, rows, cols)
+	m := w.Mat(4*w.end, ld, rows, cols)
 	w.end += rows * ld
 	if fill {
 		for r := range rows {
@@ -270,7 +270,7 @@ func TestHalfLinear(t *testing.T) {
 			for _, s := range []struct{ m, k, n int }{{1, 2, 1}, {1, 1, 40}, {2, 24, 33}, {3, 7, 100}, {25, 64, 160}, {405, 5, 20}, {2, 2000, 40}, {5, 2001, 40}, {17, 1538, 112}, {17, 1537, 112}} {
 				w := newWorld(t, k, threads)
 				l, _, _ := w.linear(s.k, s.n, true)
-				panels := floats(&w.weights[l.W], ceil16(s.n)*s.k)
+				panels := floats(w.w(l.W), ceil16(s.n)*s.k)
 				narrow := halves(panels, s.k, func(i, j int) int { return 16*i + j })
 				src, want, got := w.mat(s.m, s.k, true), w.mat(s.m, s.n, false), w.mat(s.m, s.n, false)
 				w.Linear(want, src, &l)
@@ -293,7 +293,7 @@ func TestDotLinear(t *testing.T) {
 		for _, s := range []struct{ m, k, n int }{{0, 2, 5}, {1, 2, 1}, {1, 1, 40}, {2, 24, 33}, {3, 7, 100}, {25, 64, 160}, {405, 5, 20}, {2, 2001, 40}, {17, 2402, 64}, {17, 2401, 64}} {
 			w := newWorld(t, k, threads)
 			l, _, _ := w.linear(s.k, s.n, true)
-			panels := floats(&w.weights[l.W], ceil16(s.n)*s.k)
+			panels := floats(w.w(l.W), ceil16(s.n)*s.k)
 			pairs := halves(panels, s.k, func(i, j int) int { return i/2*32 + 2*j + i%2 })
 			cut := func(v float32) float32 { return math.Float32frombits(math.Float32bits(v) &^ 0xffff) }
 			src, want, got := w.mat(s.m, s.k, true), w.mat(s.m, s.n, false), w.mat(s.m, s.n, false)
@@ -874,7 +874,7 @@ func TestBadShapesPanic(t *testing.T) {
 	l, _, _ := w.linear(8, 8, false)
 	for name, f := range map[string]func(){
 		"linear": func() { w.Linear(w.mat(2, 9, false), w.mat(2, 8, false), &l) },
-		"mat":    func() { w.Mat(worldFloats-10, 16, 1, 16) },
+		"mat":    func() { w.Mat(4*(worldFloats-10), 16, 1, 16) },
 		"sub":    func() { w.mat(2, 8, false).Sub(1, 2) },
 		"select": func() { w.Select(w.mat(1, 8, false), w.mat(2, 8, false), []Section{{T: true}}, Section{C: 2}) },
 		"id": func() {
@@ -961,20 +961,20 @@ func TestOver(t *testing.T) {
 	for _, c := range []struct {
 		next   *Linear
 		worker int
-		want   int // floats from the first weight on
+		want   int // bytes from the first weight on
 		steps  int
 	}{
 		{nil, 0, 0, 0},
 		{&Linear{W: 640, K: 20, N: 64}, 0, 640, 20},
-		{&Linear{W: 640, K: 20, N: 64}, 1, 640 + 2*20*16, 20},
+		{&Linear{W: 640, K: 20, N: 64}, 1, 640 + 2*20*16*4, 20},
 		{&Linear{W: 640, K: 20, N: 8, DType: blob.F32}, 1, 640, 20},
 		{&Linear{W: 640, K: 20, N: 64, DType: blob.BF16}, 1, 0, 0}, // other elements, other lines
 		{&Linear{W: 640, K: 20, N: 64, DType: blob.I8}, 1, 0, 0},
 	} {
 		g.then = c.next
 		p, k := g.over(c.worker)
-		if k != c.steps || k > 0 && p != &w.weights[c.want] {
-			t.Errorf("%+v, worker %d: got %p and %d steps, want %p and %d", c.next, c.worker, p, k, &w.weights[c.want], c.steps)
+		if k != c.steps || k > 0 && p != w.w(c.want) {
+			t.Errorf("%+v, worker %d: got %p and %d steps, want %p and %d", c.next, c.worker, p, k, w.w(c.want), c.steps)
 		}
 	}
 }
@@ -985,11 +985,11 @@ func TestBytesOver(t *testing.T) {
 	g := &w.gemm.int8
 	g.kk, g.blocks, g.first, g.i8 = 32, 1, &w.weights[0], &kernel.Int8{NR: 32}
 	g.shares.deal(0, 2)
-	panel := func(k int) int { return (64*k/4 + 192) / 4 } // in floats
+	panel := func(k int) int { return 64*k/4 + 192 } // in bytes
 	for _, c := range []struct {
 		next   *Linear
 		worker int
-		want   int // floats from the first weight on, -1: nothing
+		want   int // bytes from the first weight on, -1: nothing
 	}{
 		{nil, 0, -1},
 		{&Linear{W: 640, K: 32, N: 96, DType: blob.I8}, 0, 640},
@@ -1001,10 +1001,7 @@ func TestBytesOver(t *testing.T) {
 		{&Linear{W: 640, K: 32, N: 96, DType: blob.BF16Dot}, 0, -1},
 	} {
 		g.then = c.next
-		want := unsafe.Pointer(nil)
-		if c.want >= 0 {
-			want = unsafe.Pointer(&w.weights[c.want])
-		}
+		want := unsafe.Pointer(w.w(c.want))
 		if p := g.bytesOver(c.worker); p != want {
 			t.Errorf("%+v, worker %d: got %p, want %p", c.next, c.worker, p, want)
 		}

@@ -41,7 +41,7 @@ var tensors = []blob.Tensor{{Name: "scale", DType: blob.F32, Shape: []int{1}, By
 //	pair    the sum of the picture, the sum of the ids
 func Package() *rt.Package {
 	return &rt.Package{
-		Name: "fake", Contract: rt.Contract2, Layout: blob.LayoutHash(tensors), Rows: Rows, Text: Text, Vocab: Vocab,
+		Name: "fake", Contract: rt.Contract3, Layout: blob.LayoutHash(tensors), Rows: Rows, Text: Text, Vocab: Vocab,
 		Kernels: []*kernel.Table{Kernels()},
 		Funcs: []*exec.Func{
 			function("image", true, false, func(e *exec.Exec, i int) (float32, float32) { return picture(e, i), float32(i) }),
@@ -67,11 +67,11 @@ const ld = 16
 
 func function(name string, image, text bool, of func(e *exec.Exec, seq int) (float32, float32)) *exec.Func {
 	f := &exec.Func{
-		Name: name, Text: text, Fixed: 1, Arena: Rows * ld,
+		Name: name, Text: text, Fixed: 1, Arena: 4 * Rows * ld,
 		Outputs: []exec.Output{{Name: "sums", LD: ld, Cols: 2, Sections: []exec.Section{{C: 1}}}},
 		Run: func(e *exec.Exec) {
 			for i := range e.B {
-				m := e.Mat(i*ld, ld, 1, 2)
+				m := e.Mat(4*i*ld, ld, 1, 2)
 				row := unsafe.Slice(m.P, 2)
 				row[0], row[1] = of(e, i)
 			}
