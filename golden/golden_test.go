@@ -82,6 +82,9 @@ var committed = []struct {
 	{name: "vlmo_plus", outputs: 14},
 	{name: "base", outputs: 5, full: true}, // 222 million parameters
 	{name: "posinterp_14_24", outputs: 1, library: true},
+	{name: "posinterp_aa_down", outputs: 1, library: true},
+	{name: "posinterp_aa_nocls", outputs: 1, library: true},
+	{name: "posinterp_aa_up", outputs: 1, library: true},
 	{name: "posinterp_up", outputs: 1, library: true},
 	{name: "preprocess", outputs: 12, library: true},
 	{name: "preprocess_filters", outputs: 47, library: true},

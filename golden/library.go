@@ -106,7 +106,7 @@ func positions(cs *cases.Case, r *cases.Run) (map[string][]float32, error) {
 	if want := []int{k.ExtraRows + k.OldGrid*k.OldGrid, k.Dim}; t.Floats == nil || !slices.Equal(t.Shape, want) {
 		return nil, fmt.Errorf("the table has shape %v, want floats of shape %v", t.Shape, want)
 	}
-	return map[string][]float32{"table": checkpoint.ResizePositions(t.Floats, k.ExtraRows, k.OldGrid, k.NewGrid, k.Dim)}, nil
+	return map[string][]float32{"table": checkpoint.ResizePositions(t.Floats, k.ExtraRows, k.OldGrid, k.NewGrid, k.Dim, k.Antialias)}, nil
 }
 
 // tokenizer compares pieces, ids and the padded input; the error is the number of

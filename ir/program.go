@@ -90,6 +90,7 @@ type Origin struct {
 type Grid struct {
 	Extra, Side int
 	Resize      bool
+	Antialias   bool // of the resize
 }
 
 // Func is one entry point: a list of values in order, no control flow.

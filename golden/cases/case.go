@@ -103,9 +103,10 @@ type Config struct {
 	TokVocab  int    `json:"tokenizer_vocab_size"`
 
 	// Task posinterp.
-	OldGrid   int `json:"old_grid"`
-	NewGrid   int `json:"new_grid"`
-	ExtraRows int `json:"extra_rows"`
+	OldGrid   int  `json:"old_grid"`
+	NewGrid   int  `json:"new_grid"`
+	ExtraRows int  `json:"extra_rows"`
+	Antialias bool `json:"antialias"`
 }
 
 // Weights says where the weights of a case come from.

@@ -10,15 +10,18 @@ import (
 // official code does: extra rows, which stay as they are, and then from*from rows of
 // patches, row by row of the picture, which become to*to. A row has dim numbers.
 //
-// It is PyTorch's bicubic interpolation with a = -0.75, align_corners false and no
-// antialiasing, in float64: separable, output i has its centre at
-// (i+0.5)*from/to - 0.5, and four taps clamped to the picture. The result is the
-// caller's; a table of the wanted size is returned as it is.
-func ResizePositions(table []float32, extra, from, to, dim int) []float32 {
+// It is PyTorch's bicubic interpolation with align_corners false, in float64 and separable: output i has its centre at
+// (i+0.5)*from/to - 0.5. Without antialias, as BEiT-3's code and Hugging Face's transformers have it, a is -0.75 and four taps
+// are clamped to the picture. With antialias, as open_clip and timm have it, a is -0.5, the kernel is wider where the table
+// shrinks, and taps outside are left out. The result is the caller's; a table of the wanted size is returned as it is.
+func ResizePositions(table []float32, extra, from, to, dim int, antialias bool) []float32 {
 	if from == to {
 		return table
 	}
 	taps := cubicTaps(from, to)
+	if antialias {
+		taps = wideTaps(from, to)
+	}
 	out := make([]float32, (extra+to*to)*dim)
 	copy(out, table[:extra*dim])
 	grid, dst := table[extra*dim:], out[extra*dim:]
@@ -53,20 +56,53 @@ type cubicTap struct {
 }
 
 // cubicTaps lists the four taps of each output on one axis.
-func cubicTaps(from, to int) [][4]cubicTap {
-	const a = -0.75
-	near := func(x float64) float64 { return float64(float64(float64((a+2)*x)-(a+3))*float64(x*x)) + 1 }
-	far := func(x float64) float64 { return float64((float64(float64(float64(a*x)-5*a)*x)+8*a)*x) - 4*a }
-	taps := make([][4]cubicTap, to)
+func cubicTaps(from, to int) [][]cubicTap {
+	near, far := cubic(-0.75)
+	taps := make([][]cubicTap, to)
 	for i := range taps {
 		src := float64((float64(i)+0.5)*float64(from)/float64(to)) - 0.5
 		first := math.Floor(src)
 		t := src - first
 		for j, w := range [4]float64{far(t + 1), near(t), near(1 - t), far(2 - t)} {
-			taps[i][j] = cubicTap{min(max(int(first)-1+j, 0), from-1), w}
+			taps[i] = append(taps[i], cubicTap{min(max(int(first)-1+j, 0), from-1), w})
 		}
 	}
 	return taps
+}
+
+// wideTaps lists the taps of each output on one axis with antialiasing. Their weights add up to 1.
+func wideTaps(from, to int) [][]cubicTap {
+	near, far := cubic(-0.5)
+	scale := float64(from) / float64(to)
+	wide := max(scale, 1)
+	taps := make([][]cubicTap, to)
+	for i := range taps {
+		center := float64(scale * (float64(i) + 0.5))
+		lo, hi := max(int(center-2*wide+0.5), 0), min(int(center+2*wide+0.5), from)
+		sum := 0.0
+		for j := lo; j < hi; j++ {
+			w := 0.0
+			switch x := math.Abs((float64(j) - center + 0.5) / wide); {
+			case x < 1:
+				w = near(x)
+			case x < 2:
+				w = far(x)
+			}
+			sum += w
+			taps[i] = append(taps[i], cubicTap{j, w})
+		}
+		for j := range taps[i] {
+			taps[i][j].w /= sum
+		}
+	}
+	return taps
+}
+
+// cubic returns the cubic convolution kernel for distances below 1, and from 1 to 2.
+func cubic(a float64) (near, far func(x float64) float64) {
+	near = func(x float64) float64 { return float64(float64(float64((a+2)*x)-(a+3))*float64(x*x)) + 1 }
+	far = func(x float64) float64 { return float64((float64(float64(float64(a*x)-5*a)*x)+8*a)*x) - 4*a }
+	return near, far
 }
 
 // otherSide reports whether a tensor of the given shape is the origin's table of
@@ -97,7 +133,7 @@ func loadResized(src Source, t Info, o *ir.Origin) ([]float32, error) {
 		return nil, err
 	}
 	dim := t.Shape[len(t.Shape)-1]
-	table = ResizePositions(table, o.Grid.Extra, side, o.Grid.Side, dim)
+	table = ResizePositions(table, o.Grid.Extra, side, o.Grid.Side, dim, o.Grid.Antialias)
 	if o.Rows != 0 && len(o.Shape) == 2 {
 		table = table[o.Row*dim:][:o.Rows*dim]
 	}

@@ -20,7 +20,7 @@ func TestResizePositions(t *testing.T) {
 			table = append(table, float32(y), float32(x), 1)
 		}
 	}
-	got := ResizePositions(table, extra, from, to, dim)
+	got := ResizePositions(table, extra, from, to, dim, false)
 	if len(got) != (extra+to*to)*dim {
 		t.Fatalf("%d numbers, want %d", len(got), (extra+to*to)*dim)
 	}
@@ -42,8 +42,37 @@ func TestResizePositions(t *testing.T) {
 			}
 		}
 	}
-	if same := ResizePositions(table, extra, from, from, dim); &same[0] != &table[0] {
+	if same := ResizePositions(table, extra, from, from, dim, false); &same[0] != &table[0] {
 		t.Error("a table of the wanted size was copied")
+	}
+}
+
+// With antialias a constant table stays one, and a plane a plane away from the border, larger or smaller.
+func TestResizePositionsAntialias(t *testing.T) {
+	const from = 12
+	var table []float32
+	for y := range from {
+		for x := range from {
+			table = append(table, float32(y), float32(x), 1)
+		}
+	}
+	for _, to := range []int{1, 5, 8, 30} {
+		got := ResizePositions(table, 0, from, to, 3, true)
+		for y := range to {
+			for x := range to {
+				row := got[(y*to+x)*3:][:3]
+				if math.Abs(float64(row[2])-1) > 1e-6 {
+					t.Fatalf("the constant became %v at %d,%d", row[2], y, x)
+				}
+				wy, wx := (float64(y)+0.5)*from/float64(to)-0.5, (float64(x)+0.5)*from/float64(to)-0.5
+				if edge := 1 + (2*max(from, to)+from-1)/from; y < edge || x < edge || y >= to-edge || x >= to-edge {
+					continue
+				}
+				if math.Abs(float64(row[0])-wy) > 1e-5 || math.Abs(float64(row[1])-wx) > 1e-5 {
+					t.Errorf("%d: %d,%d: got %v, want [%v %v 1]", to, y, x, row, wy, wx)
+				}
+			}
+		}
 	}
 }
 
@@ -77,7 +106,7 @@ func TestBindGrid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	whole := ResizePositions(floats("", 6, 3).Floats, 2, 2, 4, 3)
+	whole := ResizePositions(floats("", 6, 3).Floats, 2, 2, 4, 3, false)
 	if diff := cmp.Diff(whole[3:], got); diff != "" {
 		t.Errorf("rows from 1 (-want +got):\n%s", diff)
 	}
