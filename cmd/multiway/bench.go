@@ -29,7 +29,7 @@ func benchCommand() *cobra.Command {
 		Long: `bench compiles a model and times its functions in a process of their own.
 
 At a precision that has modules kept in finer words it first chooses them, as build does.
-That takes minutes for a large model; it says how many before it begins. --tune off leaves it
+That takes minutes for a large model; it says how many after its first run. --tune off leaves it
 out. With a preset's random weights the choice is not the real model's.
 
 It prints the median and the spread, the share of the machine's peak of multiply-adds, and

@@ -51,7 +51,7 @@ prints which, their share of the work and the cosines
 before and after. Of a small model it keeps modules in f32, and many unless the description
 asks for a cosine, since what is computed of short rows is sensitive. What the description
 says of a class or a module stays. Choosing takes minutes for a large model; the build says
-how many before it begins; "tune: off", or --tune off, leaves it out.
+how many after its first run; "tune: off", or --tune off, leaves it out.
 
 Before that, where rows are rounded to bytes, columns of a norm that stand out are scaled
 and moved, and the weights that they meet take it back, if that at least halves what the

@@ -17,7 +17,6 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/bench"
 	rtexec "github.com/multiway-go/multiway/codegen/rt/exec"
 	"github.com/multiway-go/multiway/codegen/rt/interrupt"
-	"github.com/multiway-go/multiway/codegen/tune"
 	"github.com/multiway-go/multiway/ir/file"
 )
 
@@ -53,17 +52,6 @@ func NewScratch(models []*Model, asked bench.Options, log func(format string, ar
 		}
 	}
 	entries := asked.Entries
-	var all []tune.Model
-	for _, m := range models {
-		t, err := m.tuning()
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, t)
-	}
-	if err := tune.Announce(all, tune.Options{Entries: entries, Log: o.log}); err != nil {
-		return nil, err
-	}
 	var names []string
 	for i, m := range models {
 		m, err := m.Tuned(entries, o.log)

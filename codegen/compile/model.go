@@ -34,22 +34,16 @@ type Model struct {
 // Tuned returns the model with the choice that tune makes for the entries, nil for the
 // description's. log may be nil.
 func (m *Model) Tuned(entries []string, log func(format string, args ...any)) (*Model, error) {
-	t, err := m.tuning()
+	own, err := m.samples()
 	if err != nil {
 		return nil, err
 	}
 	c := *m
-	c.Choice, err = tune.Choose(t, tune.Options{Entries: entries, Log: log})
-	return &c, err
-}
-
-// tuning is the model as tune takes it.
-func (m *Model) tuning() (tune.Model, error) {
-	own, err := m.samples()
-	return tune.Model{Desc: m.Desc, Samples: own, Random: m.Source == nil, Lower: func(d *model.Description, entries []string) (*ir.Program, error) {
+	c.Choice, err = tune.Choose(tune.Model{Desc: m.Desc, Samples: own, Random: m.Source == nil, Lower: func(d *model.Description, entries []string) (*ir.Program, error) {
 		p, _, err := (&Model{Desc: d, Source: m.Source}).Lower(entries)
 		return p, err
-	}}, err
+	}}, tune.Options{Entries: entries, Log: log})
+	return &c, err
 }
 
 // samples reads the sample folder that the description names; it returns nil if there is no such key.

@@ -53,7 +53,6 @@ type Options struct {
 	// What tests set; the zero values are the constants of their names.
 	largeFLOPs int64
 	tellFLOPs  float64
-	pace       func() (pace, error)
 }
 
 // Choose returns which norms of a model are smoothed, and which modules are stored more
@@ -70,25 +69,17 @@ type Options struct {
 // pictures as they are; the cheapest that is near enough is it. What is kept of a small model
 // is float32: there it costs next to nothing.
 //
-// Log, which may be nil, is told before it begins how long it takes about, and then what is
-// under way and how far it is.
+// Log, which may be nil, is told after the first run how long all takes about, and then what
+// is under way and how far it is.
 func Choose(m Model, o Options) (*Choice, error) {
 	t := &tuner{Model: m, Options: o}
-	var p prospect
 	var err error
-	if o.Log != nil {
-		if p, err = t.prospect(); err != nil {
-			return nil, err
-		}
-	}
-	if t.meter, err = t.metered(p); err != nil {
+	if t.meter, err = t.metered(); err != nil {
 		return nil, err
 	}
-	t.announce(p)
 	if t.smooth, err = t.smoothed(); err != nil {
 		return nil, err
 	}
-	t.meter.did(p.smooth)
 	c := &Choice{Precision: m.Desc.Precision.String(), Level: m.Desc.TuneLevel}
 	chooses, err := t.prepare()
 	if err == nil && chooses {
@@ -117,7 +108,7 @@ func (t *tuner) prepare() (chooses bool, err error) {
 		return false, err
 	}
 	t.allowed = 1 - cmp.Or(t.Desc.Cosine, asked)
-	t.modules = nil
+	t.modules, t.size = nil, 0
 	for _, f := range t.full.Funcs {
 		t.large = t.large || ir.FuncCost(t.full, f, min(tuneText, t.full.MaxT)).FLOPs > cmp.Or(t.largeFLOPs, largeFLOPs)
 	}
@@ -177,7 +168,7 @@ func (t *tuner) limits() []float64 {
 
 // choose finds the cheapest words for units with which the outputs are near enough.
 func (t *tuner) choose(c *Choice) error {
-	runs := append(t.runs(t.whole, "verify", manySamples, tuneText), t.own()...)
+	runs := t.measured()
 	var results []Result
 	var errors []float64
 	for _, f := range t.whole.Funcs {
@@ -189,7 +180,7 @@ func (t *tuner) choose(c *Choice) error {
 		for i, x := range list {
 			x.exact = exact[i]
 		}
-		t.meter.did(effortOf(t.whole.Program, list))
+		t.meter.did(flops(t.whole.Program, list))
 		r, e, err := t.results(list, nil)
 		if err != nil {
 			return err

@@ -162,6 +162,21 @@ func (t *tuner) runs(p *joined, salt string, samples, text int) []*sampleRun {
 	return all
 }
 
+// measured is every function on the inputs that choices are measured on.
+func (t *tuner) measured() []*sampleRun {
+	return append(t.runs(t.whole, "verify", manySamples, tuneText), t.own()...)
+}
+
+// judged is every function on the inputs that units are judged on: of a large model which of
+// them do most is all that they have to tell.
+func (t *tuner) judged() []*sampleRun {
+	samples := 2
+	if t.large {
+		samples = 1
+	}
+	return t.runs(t.wide, "tune", samples, judgeText)
+}
+
 // seeded is an input of a function with a text of so many ids if they may be.
 func (t *tuner) seeded(p *ir.Program, f *ir.Func, salt string, text int) rt.Seq {
 	s := t.Desc.Structure()
@@ -224,7 +239,7 @@ func (t *tuner) results(runs []*sampleRun, kept map[*module]precision.Word) ([]R
 	if err != nil {
 		return nil, nil, err
 	}
-	t.meter.did(effortOf(t.whole.Program, runs))
+	t.meter.did(flops(t.whole.Program, runs))
 	var all []Result
 	var errors []float64
 	for _, o := range t.whole.outputs[runs[0].f.Name] {

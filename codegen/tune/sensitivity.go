@@ -111,19 +111,9 @@ func (t *tuner) quantised(p *ir.Program, m precision.Map) (*ir.Program, error) {
 	return passes.Run(p, passes.Options{Rows: t.Desc.Limits.Rows, Precision: m, Smooth: smoothings(t.smooth), Upto: passes.Narrow.Name})
 }
 
-// judged is how many samples units are judged on: of a large model which of them do most is
-// all that they have to tell.
-func (t *tuner) judged() int {
-	if t.large {
-		return 1
-	}
-	return 2
-}
-
 // judge measures what the rounding of each unit does alone, and makes the ladders.
 func (t *tuner) judge() error {
-	runs := t.runs(t.wide, "tune", t.judged(), judgeText)
-	t.meter.did(effortOf(t.wide.Program, runs))
+	runs := t.judged()
 	traces := make([]*ir.Trace, len(runs))
 	if err := each(len(runs), func(i int) (err error) {
 		traces[i], err = t.wide.Trace(runs[i].f.Name, runs[i].T, runs[i].In)
@@ -131,6 +121,7 @@ func (t *tuner) judge() error {
 	}); err != nil {
 		return err
 	}
+	t.meter.did(flops(t.wide.Program, runs))
 	parts := t.wide.parts()
 	measure := func(units []*unit) error {
 		sets := make([]map[string]*ir.Weight, len(units))
@@ -156,9 +147,7 @@ func (t *tuner) judge() error {
 				}
 			}
 		}
-		for _, u := range units {
-			t.meter.did(t.after(runs, u))
-		}
+		t.meter.did((rerun(len(units)) - 1) * flops(t.wide.Program, runs))
 		return nil
 	}
 	alone, layers := t.grouped()

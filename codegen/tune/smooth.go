@@ -182,6 +182,7 @@ func (t *tuner) look(p *ir.Program) ([]*columns, error) {
 			}); err != nil {
 				return nil, err
 			}
+			t.meter.did(float64(work))
 		}
 	}
 	return slices.DeleteFunc(all, func(c *columns) bool { return c.seen == 0 }), nil
