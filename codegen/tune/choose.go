@@ -169,8 +169,7 @@ func (t *tuner) limits() []float64 {
 // choose finds the cheapest words for units with which the outputs are near enough.
 func (t *tuner) choose(c *Choice) error {
 	runs := t.measured()
-	var results []Result
-	var errors []float64
+	none := &measured{}
 	for _, f := range t.whole.Funcs {
 		list := runsOf(runs, f)
 		exact, err := runAll(t.whole.Program, list)
@@ -185,30 +184,29 @@ func (t *tuner) choose(c *Choice) error {
 		if err != nil {
 			return err
 		}
-		results, errors = append(results, r...), append(errors, e...)
+		none.results, none.errors = append(none.results, r...), append(none.errors, e...)
 	}
-	places, limits := t.whole.places(), t.limits()
-	c.Before, c.Results = results, slices.Clone(results)
-	if !near(errors, limits) {
-		t.meter.say("judging what rounding does to %d modules: %s", len(t.modules), listed(places, errors))
-		if err := t.judge(); err != nil {
-			return err
-		}
-		for _, s := range searches(t.units, places, results, errors, limits) {
-			s.log, s.try = t.meter.say, func(fn int, rungs []int) ([]Result, []float64, error) {
-				return t.results(runsOf(runs, t.whole.Funcs[fn]), kept(s.units, rungs))
-			}
-			best, err := s.cheapest()
-			if err != nil {
-				return err
-			}
-			for k, r := range best.results {
-				c.Results[k] = r
-			}
-			for m, word := range kept(s.units, best.rungs) {
-				c.Kept = append(c.Kept, Kept{Keep: precision.Keep{Module: m.name, Word: word.Name}, Work: m.work, Bytes: m.more(word)})
-			}
-		}
+	s := &search{places: t.whole.places(), limits: t.limits(), log: t.meter.say}
+	c.Before, c.Results = none.results, none.results
+	if near(none.errors, s.limits) {
+		return nil
+	}
+	t.meter.say("judging what rounding does to %d modules: %s", len(t.modules), listed(s.places, none.errors))
+	if err := t.judge(); err != nil {
+		return err
+	}
+	none.rungs = make([]int, len(t.units))
+	s.units, s.seen = t.units, []*measured{none}
+	s.try = func(fn int, rungs []int) ([]Result, []float64, error) {
+		return t.results(runsOf(runs, t.whole.Funcs[fn]), kept(t.units, rungs))
+	}
+	best, err := s.cheapest()
+	if err != nil {
+		return err
+	}
+	c.Results = best.results
+	for m, word := range kept(t.units, best.rungs) {
+		c.Kept = append(c.Kept, Kept{Keep: precision.Keep{Module: m.name, Word: word.Name}, Work: m.work, Bytes: m.more(word)})
 	}
 	slices.SortFunc(c.Kept, func(a, b Kept) int { return compareNames(a.Module, b.Module) })
 	return nil

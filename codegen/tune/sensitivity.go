@@ -191,7 +191,12 @@ func (t *tuner) grouped() (alone, layers []*unit) {
 // apart returns the units of layers, but in the place of those that do much the units of
 // their modules alone.
 func apart(alone, layers []*unit) []*unit {
-	total := sum(layers)
+	total := make([]float64, len(layers[0].noise))
+	for _, u := range layers {
+		for i, x := range u.noise {
+			total[i] += x
+		}
+	}
 	var units, parts []*unit
 	for _, g := range layers {
 		minor := true
