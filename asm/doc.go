@@ -40,16 +40,8 @@
 //	w := make([]float32, l.Floats())
 //	l.Pack(w, q, k, v)
 //
-// # To add a kernel
-//
-// An op: a constant and a row in op.go, a twin in its twin_*.go, a generator in a file of each emitter, a field and a row in
-// codegen/rt/kernel/table.go, and a tester in one of golden/kernels_*_test.go; where its type is new, a case in
-// TestSameBitsEverywhere and in BenchmarkKernels. A level that lists its ops has kernels of those alone. Then go generate
-// ./codegen/rt/... ./generated/kernels, and for arm64 go test ./asm/arm64 -run Encodings -update and make neon-mca. What models
-// do not use, but a package of codegen/rt, has that package as Home in its row; its twin and the choice by the CPU stand there.
-//
-// An ISA: a constant and a row in level.go, and generators where none writes its kernels yet; of amd64 also a CPU that has it in
-// golden/emulated/bochs/avx512_test.go. Then go generate ./codegen/rt/... ./generated/kernels.
+// README's section "Changing it" says which files a new kernel, tile or CPU level is written in. What models do not use, but a
+// package of codegen/rt, has that package as Home in its row; its twin and the choice by the CPU stand there.
 //
 // Place in the ladder: above nothing but the standard library, below passes (layouts, families), the emitters and codegen.
 // It is not for running models: generated/kernels has the kernels that generated packages use, and codegen/rt/exec drives them.

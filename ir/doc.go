@@ -13,10 +13,7 @@
 // that choose kernels and memory. A fused op, such as ffn, is a row that expands to
 // other rows and means what they mean.
 //
-// A new op is one op_*.go file, or a part of one: its variable, its row, its method of
-// Builder, its Infer, Eval and Cost. What runs it is a method of codegen/rt/exec's Exec: its
-// Step says which, or a row of codegen's steps does where the arguments are of another kind.
-// A primitive op is a row of codegen/onnx's ops too.
+// README's section "Changing it" says what a new op takes.
 //
 // # Text
 //

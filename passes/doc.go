@@ -15,26 +15,11 @@
 //
 // The example Walkthrough prints a layer after every pass.
 //
-// # A fusion in an afternoon
-//
-// Say norm, linear and gelu should be one op, lingelu.
-//
-//  1. In package ir, add its row to the op table: fields, attributes, and Expand, which
-//     writes it as primitives. Meaning, types and cost follow from that. Kernels says what
-//     computes it, InPlace and Scratch what memory it may write over and needs besides,
-//     Step which method of the runtime's Exec is called with what: write that method too.
-//  2. Here, add fuse_lingelu.go: a Pass whose Run is fusing(func(p, f, v) {...}). For a
-//     value v that could be the last of the pattern, call fuse with the op, bundle,
-//     attributes and arguments it would have. fuse expands the proposal and compares it
-//     with what stands there, op by op; it refuses when anything differs, or when
-//     someone else reads a value that would disappear. So the code only has to guess.
-//  3. Put it into All, with the reason for its place.
-//  4. Write testdata/fuse-lingelu/*.ir: the pattern, and each near miss (a second
-//     reader, another eps, another bundle). The first line says why the case exists.
-//     go test ./passes -update writes the text after; the numbers are compared anyway.
-//  5. Add the op to the tests of all ops: TestFused and the example of ir, everyFused of
-//     codegen, and the steps of codegen/rt/exec. Then go generate ./generated/... where
-//     models have the pattern.
+// README's section "Changing it" adds a fused op and a pass step by step, whole; RATIONALE.md has what was tried
+// and dropped. In short, a fusion is a Pass whose Run is fusing(func(x, v) {...}): for a value v that could be the
+// last of the pattern it calls x.fuse with the op, bundle, attributes and arguments that the fused op would have.
+// x.fuse expands that and compares it with the program, op by op; it refuses when anything differs, or when an
+// op outside of the pattern reads a value that would disappear. So the code only has to guess.
 //
 // # What a planned program says
 //

@@ -9,18 +9,8 @@
 // It decides by names alone and changes no weight: that is for the pass narrow, which asks
 // it. Norms, biases and tables of positions are not asked about.
 //
-// # Another format
-//
-//  1. In package ir, dtype.go: the row of its element type, with how a number is encoded and
-//     decoded and the family of kernels that multiply by it, and the two functions.
-//  2. Here: its row in [Words], with its cosine and its tolerance.
-//  3. In package asm: those kernels in a row of Ops, their twins, and their generators in amd64
-//     and arm64. A type that is widened needs expand alone; without wgemm its matrices are
-//     widened once, for the tiles of float32.
-//  4. go generate ./codegen/rt/... ./generated/kernels, make docs, and make speeds, which says
-//     what a product costs.
-//
-// Tests, help texts, weight files and the runtime's tables go by the rows.
+// README's section "Changing it" says what another format takes. Tests, help texts, weight files
+// and the runtime's tables go by the rows.
 package precision
 
 import (

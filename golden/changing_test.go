@@ -1,0 +1,230 @@
+package golden_test
+
+import (
+	"io/fs"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/multiway-go/multiway/asm/asmtest"
+)
+
+// howTos returns the how-tos of README's section "Changing it" by their titles.
+func howTos(t *testing.T) map[string]string {
+	t.Helper()
+	text, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(text), "\n## Changing it\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	all := map[string]string{}
+	for _, s := range strings.Split(section, "\n### ")[1:] {
+		title, body, _ := strings.Cut(s, "\n")
+		all[title] = body
+	}
+	return all
+}
+
+var (
+	block   = regexp.MustCompile("(?s) *```.*?```")
+	link    = regexp.MustCompile(`\]\(([^)#:]+)\)`)
+	code    = regexp.MustCompile("`([^`]+)`")
+	like    = regexp.MustCompile("((?:\\[[^]]+\\]\\([^)]+\\)(?: and | or )?)+), like ((?:`[^`]+`(?:, | and )?)+)")
+	likeOf  = regexp.MustCompile("like ((?:`[^`]+`(?:, | and )?)+) of (\\[[^]]+\\]\\([^)]+\\))")
+	item    = regexp.MustCompile(`(?m)^\d+\. `)
+	command = regexp.MustCompile("(?s)Test: `([^`]+)`")
+	runFlag = regexp.MustCompile(`-run '?([^' ]+)`)
+)
+
+// TestHowTos holds that the files which README says to edit exist and have what it says to copy there, and that the tests it
+// says to run exist.
+func TestHowTos(t *testing.T) {
+	all := howTos(t)
+	for _, title := range []string{"A pass", "A primitive op", "A fused op", "A kernel", "A tile", "A format of weights",
+		"A family of models", "A task", "A command of multiway", "A CPU level"} {
+		if all[title] == "" {
+			t.Errorf("README has no how-to %q; it has %q", title, slices.Sorted(maps.Keys(all)))
+		}
+	}
+	for title, body := range all {
+		t.Run(title, func(t *testing.T) {
+			prose := strings.Join(strings.Fields(block.ReplaceAllString(body, "")), " ")
+			for _, l := range link.FindAllStringSubmatch(prose, -1) {
+				if _, err := os.Stat(filepath.Join("..", l[1])); err != nil {
+					t.Error(err)
+				}
+			}
+			pairs := like.FindAllStringSubmatch(prose, -1)
+			for _, m := range likeOf.FindAllStringSubmatch(prose, -1) {
+				pairs = append(pairs, []string{m[0], m[2], m[1]})
+			}
+			for _, pair := range pairs {
+				for _, file := range link.FindAllStringSubmatch(pair[1], -1) {
+					text, err := os.ReadFile(filepath.Join("..", file[1]))
+					if err != nil {
+						t.Error(err)
+						continue
+					}
+					for _, name := range code.FindAllStringSubmatch(pair[2], -1) {
+						if !strings.Contains(string(text), name[1]) {
+							t.Errorf("%s does not mention %s any more", file[1], name[1])
+						}
+					}
+				}
+			}
+			if items := len(item.FindAllString(body, -1)); items < 2 || len(pairs) < items {
+				t.Errorf("%d items, and %d files to copy from; want one for each item", items, len(pairs))
+			}
+			tests := command.FindStringSubmatch(body)
+			if tests == nil {
+				t.Fatal("no line begins with Test:")
+			}
+			for part := range strings.SplitSeq(tests[1], "&&") {
+				checkTestCommand(t, strings.TrimSpace(part))
+			}
+		})
+	}
+}
+
+// checkTestCommand holds that the packages of a go test command exist, and have tests with the names that it asks for.
+func checkTestCommand(t *testing.T, line string) {
+	var tests strings.Builder
+	for word := range strings.FieldsSeq(line) {
+		if !strings.HasPrefix(word, "./") {
+			continue
+		}
+		dir := filepath.Join("..", strings.TrimSuffix(word, "/..."))
+		if _, err := os.Stat(dir); err != nil {
+			t.Error(err)
+		}
+		files, err := filepath.Glob(filepath.Join(dir, "*_test.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range files {
+			text, err := os.ReadFile(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			tests.Write(text)
+		}
+	}
+	if run := runFlag.FindStringSubmatch(line); run != nil {
+		for name := range strings.SplitSeq(run[1], "|") {
+			name, _, _ = strings.Cut(name, "/")
+			if !strings.Contains(tests.String(), "func "+strings.TrimSuffix(name, "$")) {
+				t.Errorf("`%s`: no test is called %s", line, name)
+			}
+		}
+	}
+}
+
+// newFile is a file of a how-to's example: its name, and its text, indented.
+var newFile = regexp.MustCompile("(?s)\\d+\\. `([^`*]+\\.go)`, new[^`]*.*?```go\n(.*?) *```")
+
+// example copies the compiler and adds the example of a how-to to it. rows are what that adds to files that exist: a file, the
+// line before which it stands, and the row.
+func example(t *testing.T, howTo string, rows ...[3]string) (root string) {
+	t.Helper()
+	asmtest.Slow(t)
+	root = t.TempDir()
+	for _, name := range strings.Fields("go.mod go.sum asm cmd/multiway codegen codegen/rt/token/testdata/wordpiece.txt generated/kernels generated/vlmotiny golden ir passes") {
+		err := filepath.WalkDir(filepath.Join("..", name), func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() && d.Name() != "testdata" {
+				return err
+			}
+			if d.IsDir() {
+				return fs.SkipDir
+			}
+			if strings.HasSuffix(path, "_test.go") {
+				return nil
+			}
+			text, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			return write(filepath.Join(root, strings.TrimPrefix(path, "..")), text)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	body := howTos(t)[howTo]
+	for _, m := range newFile.FindAllStringSubmatch(body, -1) {
+		if err := write(filepath.Join(root, m[1]), []byte(outdented(m[2]))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, r := range rows {
+		file := filepath.Join(root, r[0])
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Count(string(text), r[1]) != 1 || !strings.Contains(body, r[2]) {
+			t.Fatalf("%s: want one line %q to put %q before, as README says", r[0], r[1], r[2])
+		}
+		if err := write(file, []byte(strings.Replace(string(text), r[1], r[2]+"\n"+r[1], 1))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return root
+}
+
+// outdented takes the indent of a list's items away.
+func outdented(text string) string { return strings.ReplaceAll("\n"+text, "\n   ", "\n")[1:] }
+
+func write(file string, text []byte) error {
+	if err := os.MkdirAll(filepath.Dir(file), 0o777); err != nil {
+		return err
+	}
+	return os.WriteFile(file, text, 0o666)
+}
+
+// build has the compiler at root compile a description into package dir, which is checked against the interpreter.
+func build(t *testing.T, root, dir, description string) {
+	t.Helper()
+	cmd := exec.Command("go", "run", "-trimpath", "./cmd/multiway", "build", "-o", dir, description)
+	cmd.Dir = root
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+}
+
+// TestFusedOpOfREADME builds a package with the fused op that README adds.
+func TestFusedOpOfREADME(t *testing.T) {
+	root := example(t, "A fused op", [3]string{"passes/passes.go", "\tFuseFFN, ", "\tFuseLinTanh, // independent of the others"})
+	dir := filepath.Join(t.TempDir(), "vlmotiny")
+	build(t, root, dir, "generated/vlmotiny/vlmotiny.yaml")
+	text, err := os.ReadFile(filepath.Join(dir, "pair.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(text), "e.LinTanh(") {
+		t.Errorf("no step LinTanh:\n%s", text)
+	}
+}
+
+// TestTaskOfREADME builds a package with the task that README adds.
+func TestTaskOfREADME(t *testing.T) {
+	const table = "\t}\n\ttasks = append(tasks, vlmoTasks()...)"
+	root := example(t, "A task", [3]string{"ir/model/tasks.go", table, "\t\tscore,"})
+	body := howTos(t)["A task"]
+	_, description, _ := strings.Cut(body, "```yaml\n")
+	description, _, _ = strings.Cut(description, "```")
+	file := filepath.Join(t.TempDir(), "score.yaml")
+	if err := write(file, []byte(outdented(description))); err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(t.TempDir(), "score")
+	build(t, root, dir, file)
+	if _, err := os.Stat(filepath.Join(dir, "vision_score.go")); err != nil {
+		t.Error(err)
+	}
+}
