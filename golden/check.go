@@ -43,7 +43,7 @@ type Options struct {
 	Log func(format string, args ...any)
 }
 
-// Engines lists what Options.Engine may be.
+// Engines lists the values of Options.Engine.
 var Engines = []string{"interp", "binary", "all"}
 
 // Line is the verdict on one output.
@@ -90,7 +90,7 @@ type Summary struct {
 	NotRun []NotRun `json:"not_run,omitempty"` // in order of first appearance
 }
 
-// NotRun is what was left out for one reason: sets of weights that are counted as skipped, and levels.
+// NotRun lists runs left out for one reason: sets of weights, which are counted as skipped, and levels.
 type NotRun struct {
 	Why  string   `json:"why"`
 	What []string `json:"what"`
@@ -544,7 +544,7 @@ func (j *judgement) all(runs []*run) {
 	}
 }
 
-// judge fills in the verdict: what compare finds, unless the run itself failed.
+// judge fills in the verdict: the result of compare, unless the run itself failed.
 func (l *Line) judge(err error, compare func() (cases.Result, error)) {
 	var r cases.Result
 	if err == nil {

@@ -26,7 +26,7 @@ type RecordOptions struct {
 	IDs     [][]int32 // further texts, as token ids
 	Entries []string  // nil = the description's
 
-	// Expect is a file of what the user's own code computed, whose inputs are recorded too; "" = none. A model that computes
+	// Expect is a file of tensors that the user's own code computed, whose inputs are recorded too; "" = none. A model that computes
 	// something else is refused. Bound is as in compile.Options.
 	Expect string
 	Bound  float64
@@ -196,7 +196,7 @@ func (r *recorder) read() error {
 func imageName(i int) string { return fmt.Sprintf("image.%d", i) }
 func textName(i int) string  { return fmt.Sprintf("text.%d", i) }
 
-// source says of what an input was made, and which tensors it is.
+// source returns the names of the image and the text that an input was made of, and its tensors.
 func (r *recorder) source(x inputs.Sample) (names []string, tensors map[string]string) {
 	tensors = map[string]string{}
 	if x.Image >= 0 {

@@ -37,8 +37,8 @@ func byKind(functions []model.Function, task string) map[string]string {
 	return of
 }
 
-// byInputs are what runs of most tasks call: the task's function of a picture and a text if the run has both, else, or
-// without such a function, those of either.
+// byInputs lists the functions that runs of most tasks call: the task's function of a picture and a text if the run has both
+// and there is one, else its functions of the inputs that the run has.
 func byInputs(of map[string]string, image, text bool) []call {
 	if image && text && of["pair"] != "" {
 		return []call{{of["pair"], true, true}}
@@ -55,7 +55,7 @@ func byInputs(of map[string]string, image, text bool) []call {
 
 // kinds says what runs of other kinds call, by the functions of the task that the kind is called like, and by their inputs.
 var kinds = map[string]func(of map[string]string, image, text bool) []call{
-	// A run of a recorded case says what it calls.
+	// A run of a recorded case names its function.
 	cases.Function: func(_ map[string]string, image, text bool) []call {
 		return []call{{"", image, text}}
 	},

@@ -11,7 +11,7 @@ import (
 // output is an output of a case: where it comes from.
 type output struct {
 	fn, name string // function and result
-	as       string // what the case calls it
+	as       string // name in the case
 }
 
 // vlmoOutputs says where the outputs of VLMo's kinds come from. What follows from

@@ -14,7 +14,7 @@ import (
 // chosen says how the queries were.
 const chosen = "The queries were chosen among those that work; emoji eval measures all names."
 
-// queries are what demo searches for.
+// queries lists the texts that demo searches for.
 var queries = []string{
 	"red apple", "watermelon", "guitar", "broken heart", "green heart", "a cat", "fire truck", "flag: japan", "christmas tree",
 	"moon", "sad crying face", "football",

@@ -72,7 +72,7 @@ type metrics struct {
 	VQAUnseen        answering   `json:"vqa_unseen"`
 }
 
-// recall is how often the right one is among the first 1, 5, 10.
+// recall is the share of queries whose right drawing is among the first 1, 5 and 10.
 type recall struct {
 	TextToImage1  float64 `json:"text_to_image_R@1"`
 	TextToImage5  float64 `json:"text_to_image_R@5"`

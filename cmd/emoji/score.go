@@ -19,10 +19,9 @@ type captioning struct {
 	WordF1 float64 `json:"word_f1"`
 }
 
-// answering is how often an answer is right: to what group a drawing is in, and to
-// whether it has a name, which for half of the drawings is another's. Which half, and
-// which name, is drawn anew here, so this share differs from the training run's by
-// chance.
+// answering is the share of right answers to two questions: which group a drawing is in,
+// and whether it has a given name, which for half of the drawings is another drawing's. The
+// halves and the names are drawn anew, so the share differs from the training run's by chance.
 type answering struct {
 	Group float64 `json:"what group is this in?"`
 	Name  float64 `json:"is this <name>? (half no)"`
@@ -30,7 +29,7 @@ type answering struct {
 
 const groupQuestion = "what group is this in?"
 
-// told is what the model says about one drawing.
+// told says how right the model was about one drawing: whether its caption is exact and its F1, and whether each answer is right.
 type told struct {
 	exact       bool
 	f1          float64

@@ -97,7 +97,7 @@ func (s *source) flags(c *cobra.Command) {
 	s.seeded = func() bool { return c.Flags().Changed("seed") }
 }
 
-// open opens what the flags and arguments name.
+// open opens the models that the flags and arguments name.
 func (s *source) open(args []string) (*compile.Model, error) {
 	switch {
 	case s.preset != "" && len(args) > 0:

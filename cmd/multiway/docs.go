@@ -75,7 +75,7 @@ func sections() []section {
 	return slices.Concat(all[first:first+1], all[:first], all[first+1:])
 }
 
-// values says what is written for a key.
+// values is the column of a key's kind and legal values.
 func values(f model.Field) string {
 	if f.Values == "" {
 		return f.Kind

@@ -89,7 +89,7 @@ The passes, in order:
 	return c
 }
 
-// program is what the flags and arguments name, and what the passes need to know of it.
+// program returns the program that the flags and arguments name, and the options of its passes.
 func program(preset string, entries, args []string) (*ir.Program, passes.Options, error) {
 	var none passes.Options
 	lower := func(d *model.Description) (*ir.Program, passes.Options, error) {
@@ -125,7 +125,7 @@ func program(preset string, entries, args []string) (*ir.Program, passes.Options
 	return lower(d)
 }
 
-// printCost prints a table a function: what each step costs, and where it stands.
+// printCost prints a table per function: the cost of each step, and its line in the program.
 func printCost(p *ir.Program, text int) error {
 	if text == 0 {
 		text = p.MaxT

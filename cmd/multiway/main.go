@@ -31,7 +31,7 @@ func main() {
 		switch {
 		case err == nil:
 			err = stdout.Close()
-		case !started: // what cobra or a command says of the arguments
+		case !started: // cobra's or a command's error about the arguments
 			err = cli.Usagef("%w", err)
 		}
 		if err != nil {
@@ -46,7 +46,7 @@ func put(path string, data []byte) error {
 	return file.Write(path, 0o666, file.Bytes(data))
 }
 
-// distinct refuses an output, unless it is "", that would replace what the model is read from or another input.
+// distinct returns an error if output, unless it is "", would replace a file of the model or another input.
 func distinct(path string, m *compile.Model, inputs ...string) error {
 	if path == "" {
 		return nil
@@ -57,7 +57,7 @@ func distinct(path string, m *compile.Model, inputs ...string) error {
 // stdout is the standard output of every command, which fails if any write to it failed, or closing it.
 var stdout = cli.NewOutput(os.Stdout)
 
-// logged prints a line about what is under way.
+// logged prints a line of progress.
 func logged(format string, args ...any) {
 	fmt.Fprintf(os.Stderr, "multiway: %s\n", file.Brief(fmt.Sprintf(format, args...)))
 }

@@ -30,7 +30,7 @@ type presetRow struct {
 	presetSize
 }
 
-// presetSize is what a preset comes to when it is compiled for its task.
+// presetSize is the size and cost of a preset, compiled for its task.
 type presetSize struct {
 	Parameters int64          `json:"parameters"`           // of the checkpoint
 	Functions  []functionSize `json:"functions,omitempty"`  // of a built one
@@ -90,7 +90,7 @@ files. Weights that are "not yet" there are of a model whose task is not built y
 // notBuilt stands in the place of the size of models that have parameters only.
 const notBuilt = "not yet"
 
-// printByTask prints what fits 80 columns.
+// printByTask prints the presets by task in 80 columns.
 func printByTask(out io.Writer, rows []presetRow) error {
 	var tasks []string
 	for _, r := range rows {

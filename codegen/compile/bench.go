@@ -96,7 +96,7 @@ func NewScratch(models []*Model, asked bench.Options, log func(format string, ar
 	}, log, engine.Here(runtime.GOARCH)...)
 }
 
-// times reports what the options ask for and the compiled model would not have.
+// times returns an error if the options ask for functions that the compiled model would not have.
 func (m *Model) times(o bench.Options) error {
 	p, _, err := m.Lower(o.Entries)
 	if err != nil {

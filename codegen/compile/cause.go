@@ -74,7 +74,7 @@ func (x *Expected) first(bad []finding) finding {
 	return slices.MinFunc(bad, func(a, b finding) int { return cmp.Compare(rank(a), rank(b)) })
 }
 
-// causes says what usually makes a tensor differ.
+// causes lists the usual reasons why a tensor differs.
 func (x *Expected) causes(f finding) string {
 	pictures := ""
 	if x.given == nil && x.picture != nil {
@@ -107,7 +107,7 @@ func (x *Expected) causes(f finding) string {
 // coarse is how far off numbers of a type are, as a share of the largest, at most.
 var coarse = map[checkpoint.DType]float64{checkpoint.F16: 0x1p-11, checkpoint.BF16: 0x1p-8}
 
-// maxTrials bounds the work of looking for a cause, as a multiple of what the interpreter takes on in a quick check.
+// maxTrials bounds the work of looking for a cause, as a multiple of the interpreter's work in a quick check.
 const maxTrials = 10
 
 // cause looks for a single change to the description with which the first tensor that differs becomes as expected. It

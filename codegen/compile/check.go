@@ -50,8 +50,8 @@ const cutLayers = 2
 type Result struct {
 	Func   string  `json:"func"`
 	Output string  `json:"output"`
-	Judge  string  `json:"judge"` // what judged: interpreter, generic, ...
-	Level  string  `json:"level"` // what was judged
+	Judge  string  `json:"judge"` // the reference: interpreter, generic, ...
+	Level  string  `json:"level"` // the CPU level that was judged
 	MaxAbs float64 `json:"max_abs"`
 	Bound  float64 `json:"bound"`
 

@@ -24,7 +24,7 @@ const ExpectBound = 2e-5
 // maxExpected bounds the inputs of a file of expected tensors.
 const maxExpected = 64
 
-// Expected holds tensors that a user's own code wrote: inputs of their model, and what it made of them. It is what an import
+// Expected holds tensors that a user's own code wrote: inputs and outputs of their model. It is what an import
 // is judged by, since everything else is judged by the import itself.
 //
 // Inputs are `image`, f32 [3,S,S] or [N,3,S,S], after preprocessing; `picture`, u8 [H,W,3] or [N,H,W,3], before; and `ids`,
@@ -249,7 +249,7 @@ func (x *Expected) batch(f *ir.Func) int {
 	return n
 }
 
-// tapName is what a program with taps calls the rows after a layer.
+// tapName is the name that a program with taps gives the rows after a layer.
 func tapName(name string) string {
 	if n, ok := strings.CutPrefix(name, "layers."); ok {
 		if _, err := strconv.Atoi(n); err == nil {
@@ -290,7 +290,7 @@ func (x *Expected) text() int {
 	return len(x.ids[0])
 }
 
-// work is what a function of p costs on all inputs.
+// work is the FLOPs of a function of p on all inputs.
 func (x *Expected) work(p *ir.Program, fn string) int64 {
 	f := p.Func(fn)
 	return int64(x.batch(f)) * ir.FuncCost(p, f, x.text()).FLOPs
@@ -428,8 +428,8 @@ func (x *Expected) functions(of func(w *expected) bool) []string {
 // checked finds the functions of the tensors in the entries' program, and returns that program with the rows after each
 // layer as results.
 //
-// A caption is written a word at a time, by functions that keep a state; what makes all of a text's rows at once, which is
-// what other code computes, is judged in their place.
+// Functions that write captions keep a state and take one token at a time, unlike other code. The function that computes all
+// rows of a text at once is judged in their place.
 func (m *Model) checked(x *Expected, entries []string) (*ir.Program, error) {
 	functions, err := m.Desc.Whole(entries)
 	if err != nil {

@@ -49,11 +49,11 @@ func compiled(proc *engineproc.Client) computer {
 	}
 }
 
-// gap is how far a tensor of the file is from what was computed: the largest difference and the sum of their squares, and
+// gap is the difference between a tensor of the file and the computed one: the largest difference and the sum of their squares, and
 // the largest value.
 type gap struct {
 	off, squares, peak float64
-	rows               []float64 // what was computed, of the whole batch
+	rows               []float64 // computed, of the whole batch
 }
 
 // compare runs the functions of the tensors and says how far off each is. It is nil for one that is not computed.
@@ -183,7 +183,7 @@ func (m *Model) Hold(x *Expected, e *engine.Engine, entries []string, how Check,
 	return h.results, m.differs(x, h.bad, h.images, log)
 }
 
-// holder collects what Hold finds.
+// holder collects the results of Hold.
 type holder struct {
 	*Expected
 	name    string // of the judge
@@ -216,7 +216,7 @@ func (h *holder) judge(run computer, level string, of func(w *expected) bool) er
 	return nil
 }
 
-// judgeAngles holds the tensors to what a package of another precision than f32 computes, by the angles between rows.
+// judgeAngles compares the tensors with the outputs of a package of another precision than f32, by the cosine of each row.
 func (h *holder) judgeAngles(proc *engineproc.Client, of func(w *expected) bool, cosine float64) error {
 	all, err := h.compare(compiled(proc), h.images, of)
 	if err != nil {
@@ -264,7 +264,7 @@ func (x *Expected) preprocessing(p *pixel.Preprocess) Result {
 	return r
 }
 
-// holdCompiled compiles a program with taps in float32 and hands over what runs it.
+// holdCompiled compiles a program with taps in float32 and passes a function that runs it to use.
 func (m *Model) holdCompiled(taps *ir.Program, log func(format string, args ...any), do func(run computer, level string) error) error {
 	plain := *m
 	d := *m.Desc

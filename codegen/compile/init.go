@@ -14,7 +14,7 @@ import (
 	"github.com/multiway-go/multiway/ir/model"
 )
 
-// InitOptions say what Init cannot see in a checkpoint. The zero value is fine.
+// InitOptions give facts that Init cannot see in a checkpoint. The zero value is fine.
 type InitOptions struct {
 	Out       string // where the description will be; paths in it start at its folder
 	Key       string // of one of several sets of weights in the file, "" = the usual one
@@ -79,7 +79,7 @@ func Init(path string, o InitOptions) (*Inited, error) {
 	r.YAML = r.Guess.YAML(s)
 	r.Used, r.Problem = tryOut(cmp.Or(o.Out, "description"), r.YAML, src)
 	problem := r.Problem
-	if r.Guess.Sizes.Heads == 0 { // its comment says it; any number will do to see what is used, and what else is wrong
+	if r.Guess.Sizes.Heads == 0 { // the written description says so in a comment; any number does for finding unused tensors and other problems
 		g := *r.Guess
 		g.Sizes.Heads = 1
 		if r.Used, problem = tryOut(cmp.Or(o.Out, "description"), g.YAML(s), src); problem != nil {

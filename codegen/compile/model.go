@@ -24,7 +24,7 @@ type Model struct {
 	Source    checkpoint.Source // nil when the weights come from the seed, or from nowhere
 	Tokenizer []byte            // nil: none
 
-	// Choice is what is stored otherwise than described; nil: nothing.
+	// Choice lists the modules that tuning stores otherwise than described; nil: none.
 	Choice *tune.Choice
 
 	taps bool

@@ -31,8 +31,8 @@ type Options struct {
 	Verbose bool              // tell Log how long each stage took
 	Strict  bool              // refuse a checkpoint with tensors that the model does not use
 	Golden  []Recorded        // cases for a test in the package
-	Expect  string            // file of what the user's own code computed, to hold the model against; "" = none; see [Expected]
-	Bound   float64           // of what is expected, as a share of a tensor's largest value; 0 = ExpectBound
+	Expect  string            // file of tensors that the user's own code computed, to compare the model with; "" = none; see [Expected]
+	Bound   float64           // accepted difference from Expect, as a share of a tensor's largest value; 0 = ExpectBound
 
 	// Log, if not nil, is told what is under way; Progress the bytes of weights
 	// written so far, and in all.
@@ -53,7 +53,7 @@ func (o Options) log(format string, args ...any) {
 	}
 }
 
-// Report is what Write did.
+// Report describes a build that Write did.
 type Report struct {
 	Files      []string           // written, in Dir
 	Weights    int64              // bytes of the weight file
@@ -71,7 +71,7 @@ type Stage struct {
 	Seconds float64 `json:"seconds"`
 }
 
-// job is a build under way: what was asked for, and what its stages hand on.
+// job is a build under way: its options, and the values that its stages hand on.
 type job struct {
 	Options
 	m         *Model // since choose the tuned one
@@ -367,7 +367,7 @@ func (o Options) inputs() []string {
 // weightsName is the name of a package's weight file.
 const weightsName = "weights.bin"
 
-// dataNames are files of every package that do not say themselves what made them.
+// dataNames are files of every package that have no DO NOT EDIT line.
 var dataNames = []string{"check.json", weightsName}
 
 // places checks that the package and the binary can be where they are asked for, and that nothing that the build reads is

@@ -48,13 +48,13 @@ type host struct {
 	env   []string // of the go command in the stand-in
 	flags []string // of go build and go list there
 	root  string   // the host's folder
-	mend  string   // what to do there if packages are missing, "" depends on why
+	mend  string   // advice for errors about missing packages; "": it depends on the reason
 }
 
 // symlink is a name in a stand-in and the file or folder that it stands for.
 type symlink struct{ name, target string }
 
-// logger is told what is under way.
+// logger takes progress messages.
 type logger func(format string, args ...any)
 
 var found struct {
@@ -380,7 +380,7 @@ func Decoding(decoders []string) ([]string, error) {
 	return []string{"GOFLAGS=" + strings.Join(append(flags, "-tags="+tags), " ")}, nil
 }
 
-// try reports why the go command does not find what packages need, with env.
+// try returns the go command's error about packages, or about packages that they import, with env.
 func (h *host) try(log logger, env []string, packages ...string) error {
 	tmp, err := file.TempDir()
 	if err != nil {
@@ -434,7 +434,7 @@ func (l logger) after(d time.Duration, text string) (stop func()) {
 // goError is a go command that failed.
 type goError struct {
 	command string
-	text    string // what it wrote to standard error, but for downloads
+	text    string // its standard error, without the lines about downloads
 	err     error
 }
 
@@ -450,8 +450,8 @@ func (e *goError) Error() string {
 
 func (e *goError) Unwrap() error { return e.err }
 
-// oneLine is the first line of what the go command writes, without the place in the
-// source that needed what is missing, and the advice for another place.
+// oneLine is the first line of the go command's output, without the position in the
+// source and without advice that holds for another folder.
 func oneLine(text string) string {
 	text, _, _ = strings.Cut(text, "\n")
 	if _, rest, ok := strings.Cut(text, ".go:"); ok {
@@ -463,7 +463,7 @@ func oneLine(text string) string {
 	return strings.TrimSuffix(text, ":")
 }
 
-// nameTool is what makes a module require all that the linked packages need.
+// nameTool is the command with which a module gets all requirements of the linked packages.
 const nameTool = "`go mod edit -tool " + modulePath + "/cmd/multiway`, `go mod tidy`"
 
 // missing is the error of packages that the go command does not find.

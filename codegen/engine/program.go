@@ -35,7 +35,7 @@ func Build(dir, exe string, main func(path string) string, log func(format strin
 // asks builds for.
 func Here(arch string) []string { return []string{"GOOS=" + runtime.GOOS, "GOARCH=" + arch} }
 
-// writeMain writes a main package, and what it takes to build it: a stand-in for the host.
+// writeMain writes a main package, and the stand-in for the host in which it is built.
 func writeMain(dir string, log logger, main func(path string) string) error {
 	h, err := findHost(log)
 	if err != nil {

@@ -112,7 +112,7 @@ func dims(t ir.Type) []any {
 // with .data appended.
 func (m *File) External() bool { return m.external }
 
-// align is where tensors of the second file begin: readers map them page by page.
+// align is the alignment of tensors in the second file, in bytes: readers map them page by page.
 const align = 4096
 
 // small is the size up to which a tensor stays in the first file.

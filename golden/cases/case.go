@@ -135,7 +135,7 @@ type WeightTensor struct {
 	SHA256 string  `json:"sha256_f32"`
 }
 
-// Run is one call of a model, or of what else a case tests.
+// Run is one call of a model, or of a library function that a case tests.
 type Run struct {
 	Name         string            `json:"name"`
 	Kind         string            `json:"kind"`

@@ -10,7 +10,7 @@ import (
 	"github.com/multiway-go/multiway/ir/checkpoint"
 )
 
-// Reference is what an output of a run should be.
+// Reference is the expected value of an output of a run.
 type Reference struct {
 	Name   string // of the output
 	File   string // the file it was read from
@@ -22,7 +22,7 @@ type Reference struct {
 	text int   // text rows with padding
 }
 
-// Reference reads what an output of a run should be: from the truth file of
+// Reference reads the expected value of an output of a run: from the truth file of
 // the run's weights_dtype if the folder has it, else from the expected file.
 func (c *Case) Reference(r *Run, output string) (*Reference, error) {
 	o, ok := r.Outputs[output]

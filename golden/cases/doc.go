@@ -12,7 +12,7 @@
 //
 // The nouns: a [Case] has [Run]s; a [Variant] is one way to get the weights (a
 // file, or the seed), and goes with the runs of its type; a [Batch] is the
-// input of a run, split into sequences; a [Reference] is what an output should
+// input of a run, split into sequences; a [Reference] is the value that an output should
 // be.
 //
 //	c, err := cases.Load("testdata/encode_t1")

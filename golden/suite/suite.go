@@ -46,7 +46,7 @@ type suite struct {
 	verdicts map[id]string // of tests that ended
 	parents  map[id]bool   // tests that have subtests
 	ran      map[string]bool
-	why      map[id]string // of skipped tests: what they printed
+	why      map[id]string // of skipped tests: their output
 	failures []id
 
 	passed, failed, skipped int
@@ -118,7 +118,7 @@ func (s *suite) endTest(i id, verdict string) {
 	}
 }
 
-// fail prints what a test or a package printed, and remembers it.
+// fail prints and remembers the output of a failed test or package.
 func (s *suite) fail(i id) {
 	s.printf("FAIL  %v", i)
 	if b := s.output[i]; b != nil {
@@ -173,7 +173,7 @@ func (s *suite) broken(i id) bool {
 	return b != nil && strings.Contains(b.String(), "panic: ")
 }
 
-// progress says what runs: of each package the test that has run longest and has no subtest that runs.
+// progress prints the running tests: of each package the one that has run longest and has no running subtest.
 func (s *suite) progress() {
 	longest := map[string]id{}
 	for t, since := range s.running {
@@ -214,7 +214,7 @@ func (s *suite) within(t id) bool {
 // logged is a line that a test logs; a testscript logs where it worked after it skipped.
 var logged = regexp.MustCompile(`^\s*[\w.]+\.go:\d+: (?:WORK=.*)?`)
 
-// reason is what a skipped test said last.
+// reason is the last line of a skipped test.
 func reason(text string) string {
 	why := "no reason given"
 	for line := range strings.Lines(text) {
@@ -238,7 +238,7 @@ type group struct {
 
 const kernelTest = "TestKernels/"
 
-// notRun groups what was skipped and not run elsewhere.
+// notRun groups the tests that were skipped and not run elsewhere, by reason.
 func (s *suite) notRun() []*group {
 	all := map[string]*group{}
 	for _, i := range slices.SortedFunc(maps.Keys(s.why), func(a, b id) int {

@@ -19,7 +19,7 @@ type Report struct {
 	SurplusCount int
 	SurplusBytes int64
 	Resized      []string // tables of positions that are resized: "KEY: 14x14 to 24x24"
-	Dropped      []Drop   // what names of used tensors lost
+	Dropped      []Drop   // parts that names of used tensors lost
 	Sets         []Set    // of weights, if the file has several; Taken is the key of the one that was taken
 	Taken        string
 }
@@ -112,7 +112,7 @@ type BindError struct {
 	Tensors  int // in the source
 	Wanted   int // by the model
 	Mismatch []Mismatch
-	Hint     string // what is wrong with all names, or ""
+	Hint     string // a fault that all names share, or ""
 }
 
 func (e *BindError) Error() string {

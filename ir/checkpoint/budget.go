@@ -9,7 +9,7 @@ import (
 )
 
 // budget bounds the memory and the steps of a reader. Held data counts its bytes, about; a step that holds nothing counts as
-// one. Every reader makes one of the size of what it reads.
+// one. Every reader makes one in proportion to its input.
 type budget struct{ left int }
 
 var errBudget = errors.New("it would take far more memory or work than a file of its size needs")
@@ -31,7 +31,7 @@ func inflatedBudget(size int64) *budget { return &budget{int(min(16<<20+10*size,
 // quote gives a text of a file to an error: bounded, in quotes, nothing in it that a terminal acts on.
 func quote[T ~string | ~[]byte](s T) string { return file.Literal(string(s)) }
 
-// found says what was found in JSON where something else is wanted.
+// found names a token of JSON in an error about an unexpected one.
 func found(token any) string {
 	switch t := token.(type) {
 	case nil:

@@ -100,7 +100,7 @@ func (l *torchLoader) legacy(data []byte) (top any, keys *pyList, end int, err e
 	return top, keys, u.pos, nil
 }
 
-// keyOr is a storage's key for errors, or what stands in its place.
+// keyOr is a storage's key for errors, or the kind of a value that is not a key.
 func keyOr(v any) string {
 	if s, ok := v.(string); ok {
 		return quote(s)

@@ -34,7 +34,7 @@ func OpenSet(path, key string) (Source, error) {
 }
 
 // open opens a checkpoint; index says whether it may be one of several files, so that
-// an index cannot name an index. It returns what is left of the key: what the names of the wanted tensors begin with.
+// an index cannot name an index. It returns the rest of the key, which is a prefix of the wanted tensors' names.
 func open(path, key string, index bool) (Source, string, error) {
 	f, err := file.Open(path)
 	if errors.Is(err, file.ErrNotRegular) {

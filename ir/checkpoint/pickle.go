@@ -18,11 +18,11 @@ const (
 	maxGlobal = 512
 )
 
-// pickleBudget is what a pickle of n bytes, in a file of the given size, may hold and do. What torch.save writes of a
+// pickleBudget bounds the memory and steps of a pickle of n bytes, in a file of the given size. What torch.save writes of a
 // tensor, some 140 bytes, takes about 12 times as much, and the tensor itself makes the file far larger.
 func pickleBudget(n int, size int64) *budget { return &budget{16<<20 + int(min(20*int64(n), 10*size))} }
 
-// What values cost beside their contents, in bytes: about what Go takes for them.
+// The cost of values beside their contents, in bytes: about the memory that Go takes for them.
 const (
 	costSlot  = 16  // of a tuple
 	costRoom  = 32  // of the stack, the memo or a list, which have room to grow
@@ -89,7 +89,7 @@ type unpickler struct {
 	stack  []any
 	marks  []int // stack heights
 	memo   []any // by number
-	stored int   // what is in the memo; other numbers below its end are notStored
+	stored int   // values in the memo; other numbers below its end are notStored
 	high   int   // the most values and marks that there were at a time
 
 	persistent func(id any) (any, error)
@@ -129,7 +129,7 @@ func (u *unpickler) run() (any, error) {
 	}
 }
 
-// account spends a step, and what the stack has grown.
+// account spends a step, and the growth of the stack.
 func (u *unpickler) account() error {
 	n := 1
 	if high := len(u.stack) + len(u.marks); high > u.high {
@@ -408,7 +408,7 @@ func (u *unpickler) setItems(items []any) error {
 	return fmt.Errorf("cannot set items of a %s", kindOf(v))
 }
 
-// numberOr is a value for errors: the number, or what it is instead.
+// numberOr is a value for errors: the number, or the kind of another value.
 func numberOr(v any) string {
 	switch v.(type) {
 	case int64, float64:

@@ -51,7 +51,7 @@ type pytorch struct {
 	close func() error
 	sets  []Set  // of the file
 	taken string // key of the one that this is
-	key   string // that is asked for, and then what names in the dict begin with
+	key   string // of the wanted set; after opening, the prefix of the wanted names in the dict
 }
 
 // PyTorch reads the index of a checkpoint that torch.save wrote: the zip format of
@@ -259,10 +259,10 @@ func (p *pytorch) open(size int64) error {
 	return p.list(top, loader.budget, func(s *torchStorage) error { return p.place(z, s) })
 }
 
-// costListed is what the list of a source holds of a tensor, its name aside, and finding its storage once more.
+// costListed is the cost of a tensor in a source's list, without its name, and of finding its storage once more.
 const costListed = 200
 
-// list adds the tensors of the state dict in what the pickle holds. place says
+// list adds the tensors of the state dict in the value of the pickle. place says
 // where a storage is in the file.
 func (p *pytorch) list(top any, b *budget, place func(*torchStorage) error) error {
 	dict, rest, err := p.stateDict(top, p.key, b)
@@ -350,8 +350,8 @@ func (p *pytorch) place(z *torchZip, s *torchStorage) error {
 // usualKeys are the keys under which files have their state dict, the official code's first; "" is the outermost dict.
 var usualKeys = []string{"model", "module", "state_dict", "", "model_state_dict", "model_state", "net", "network", "weights", "params"}
 
-// stateDict finds the dict of tensors in what the pickle holds: the one under the key, or else the usual one. What is left of
-// the key is what names in the dict begin with.
+// stateDict finds the dict of tensors in the value of the pickle: under the key, or else under a usual key. rest, the end of
+// the key behind the dict's own, is a prefix of names in the dict.
 func (p *pytorch) stateDict(top any, key string, b *budget) (d *pyDict, rest string, err error) {
 	outer, ok := top.(*pyDict)
 	if !ok {
@@ -474,7 +474,7 @@ var torchTypes = map[string]struct {
 	"ComplexFloatStorage": {"c64", 8}, "ComplexDoubleStorage": {"c128", 16},
 }
 
-// costStorage is what a storage takes, or a view of one.
+// costStorage is the cost of a storage, or of a view of one.
 const costStorage = 256
 
 // storage reads ("storage", class, key, device, elements).
@@ -644,7 +644,7 @@ func (l *torchLoader) rebuildTensor(args pyTuple) (any, error) {
 	return t, l.budget.spend(costTensor + 16*len(t.shape) + len(t.problem))
 }
 
-// costTensor is what a tensor takes beside its shape and strides.
+// costTensor is the cost of a tensor beside its shape and strides.
 const costTensor = 128
 
 func intTuple(v any) ([]int, error) {
@@ -711,7 +711,7 @@ func (p *pytorch) Read(name string, at int, dst []byte) error {
 	})
 }
 
-// maxSpread is how many times as much as is wanted of a tensor may be read of its storage at once.
+// maxSpread bounds the bytes of a storage that are read at once, as a multiple of the bytes wanted of a tensor.
 const maxSpread = 256
 
 // gather fills dst with elements in row-major order, starting at element at; read fills it with the one at a place of the

@@ -135,7 +135,7 @@ type headerEntry struct {
 	begin, end int64
 }
 
-// jsonSpace is what may stand between the tokens of JSON.
+// jsonSpace lists the bytes allowed between the tokens of JSON.
 const jsonSpace = " \t\r\n"
 
 // parseHeader reads the JSON header token by token: encoding/json would let a
@@ -271,7 +271,7 @@ func parseEntry(d *json.Decoder) (headerEntry, error) {
 	return e, nil
 }
 
-// begin reads the bracket that begins what is wanted.
+// begin reads the opening bracket of a wanted object or list.
 func begin(d *json.Decoder, bracket json.Delim, want string) error {
 	tok, err := d.Token()
 	if err == nil && tok != any(bracket) {
@@ -341,7 +341,7 @@ func skip(d *json.Decoder) error {
 	}
 }
 
-// maxSkipped bounds the nesting of what skip reads.
+// maxSkipped bounds the nesting of a value that skip reads.
 const maxSkipped = 1000
 
 // sizes reads a list of at most limit integers, none negative.

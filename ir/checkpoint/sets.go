@@ -12,7 +12,7 @@ import (
 
 // Set is one of several sets of weights in a file: tensors of a dict in a pickle, or those whose names begin alike.
 type Set struct {
-	Key     string // of the dict, after those around it and a dot; or what the names begin with, without the dot
+	Key     string // path of the dict, joined by dots; or the common prefix of the names, without its dot
 	Tensors int
 }
 
@@ -74,7 +74,7 @@ func Bare(name string) string {
 	return bare
 }
 
-// unwrapped is Bare, and says what was dropped: "module._orig_mod." from the front, "..._orig_mod." from within.
+// unwrapped is Bare, and returns the dropped parts: "module._orig_mod." from the front, "..._orig_mod." from within.
 func unwrapped(name string) (bare, dropped string) {
 	parts := strings.Split(name, ".")
 	kept := parts[:0:0]
@@ -102,7 +102,7 @@ func BareTensors(src Source) []Info {
 			list = append(list, t)
 		}
 	}
-	before := func(name string) string { // what another tensor's name has before it
+	before := func(name string) string { // the prefix of another tensor's name before it
 		return firstLead(name, func(rest string) bool { return seen[rest] })
 	}
 	count := map[string]int{}
@@ -139,7 +139,7 @@ type renamed struct {
 	drops []Drop
 }
 
-// Drop is what was dropped from names: leading parts, such as "module._orig_mod.", or after "..." such from within.
+// Drop is parts that were dropped from names: leading parts, such as "module._orig_mod.", or after "..." such from within.
 type Drop struct {
 	Parts   string
 	Tensors int

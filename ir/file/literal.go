@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// MaxError is how long an error's text gets at most, in bytes, whatever the input: what lists things stops there.
+// MaxError bounds an error's text, in bytes, whatever the input: lists in it stop there.
 const MaxError = 8 << 10
 
 // maxLiteral is how many bytes of a text Literal gives.

@@ -12,7 +12,7 @@ import (
 	"sync"
 )
 
-// live holds what this process has begun and not finished, the oldest first. Whoever begins or finishes something holds the
+// live lists the temporaries and folders that this process has begun and not finished, the oldest first. Whoever begins or finishes something holds the
 // lock meanwhile, so that AbandonAll sees all of it; once it has the lock nothing more is begun.
 var live registry
 
@@ -57,7 +57,7 @@ func random() string {
 	return hex.EncodeToString(b[:])
 }
 
-// temporaries returns what the names of the temporaries of a file begin with.
+// temporaries returns the prefix of the names of a file's temporaries.
 func temporaries(base string) string { return "." + base[:min(len(base), maxBase)] + "." + mark }
 
 func temporary(base string) string { return temporaries(base) + random() }

@@ -7,7 +7,7 @@ import (
 	"os"
 )
 
-// locks is false: what a killed process leaves cannot be told from what a living one holds, and stays.
+// locks is false: files that a killed process left cannot be told from files that a living one holds, and stay.
 const locks = false
 
 func createLocked(path string, perm fs.FileMode) (f, held *os.File, err error) {

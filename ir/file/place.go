@@ -15,7 +15,7 @@ import (
 // File is a file under way to its place: the open temporary, and where it belongs. It is not safe for concurrent use.
 type File struct {
 	*os.File          // closed by Commit and Abandon
-	held     *os.File // what locks it until it has its name; it may be the File
+	held     *os.File // the lock until it has its name; it may be the File
 	path     string
 	part     bool // stays when it is abandoned, unless it is empty
 	done     bool // committed or abandoned
@@ -48,16 +48,16 @@ func Create(path string, perm fs.FileMode) (*File, error) {
 	}
 }
 
-// PartSuffix ends the name of what Part writes to.
+// PartSuffix ends the names of the files that Part writes to.
 const PartSuffix = ".part"
 
 // ErrPart says that an earlier run left something unfinished.
 var ErrPart = errors.New("the unfinished file of an earlier run")
 
-// Part is Create, but the temporary is called path.part and, unless it is empty, stays if the process ends before Commit, or
-// with Abandon. With resume it is the one that an earlier run left, if there is one, opened at its beginning for reading and
-// writing; without, one that was left is an error that is ErrPart. As long as the file is open it is this process's: that
-// another process writes one is an error.
+// Part is Create for long work that a later run can continue: the temporary is called path.part and, unless it is empty,
+// stays after Abandon or when the process ends before Commit. With resume an existing path.part is opened at its beginning for
+// reading and writing; without resume it is an error that is ErrPart. The open file is locked: a second process that opens it
+// gets an error.
 func Part(path string, perm fs.FileMode, resume bool) (*File, error) {
 	if err := replaceable(path); err != nil {
 		return nil, err
@@ -190,7 +190,7 @@ func (s *Set) Create(path string, perm fs.FileMode) (*File, error) {
 	return f, err
 }
 
-// Write is Create, and what the function writes to a buffer before it.
+// Write creates the file, lets the function write to it through a buffer, and commits it.
 func (s *Set) Write(path string, perm fs.FileMode, write func(io.Writer) error) error {
 	f, err := s.Create(path, perm)
 	if err != nil {
@@ -351,7 +351,7 @@ func (s *Set) abandon() {
 	s.made = nil
 }
 
-// synced makes what was written safe from a power failure, where the file system can.
+// synced makes the written data safe from a power failure, where the file system can.
 func synced(f *os.File) error {
 	err := f.Sync()
 	if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, syscall.EINVAL) {

@@ -83,7 +83,7 @@ func removeFolder(path string) error {
 	return os.RemoveAll(path)
 }
 
-// abandon removes the folder while this process, or one that it ended, may still make files in it.
+// abandon removes the folder although this process, or a child that it killed, may still be making files in it.
 func (d *Dir) abandon() {
 	d.held.Close()
 	for range 50 {

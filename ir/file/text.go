@@ -9,7 +9,7 @@ import (
 	"unicode/utf8"
 )
 
-// ErrNotText is what reading a Text ends in where a zero byte stands, which no text holds.
+// ErrNotText is the error of reading a Text with a zero byte, which no text holds.
 var ErrNotText = errors.New("a zero byte, which no text holds: save the file as UTF-8 (UTF-16 is read if it begins with a byte order mark)")
 
 var errCut = errors.New("UTF-16 that ends in the middle of a character: the file is cut off")
@@ -36,7 +36,7 @@ type textReader struct {
 	r       *bufio.Reader
 	begun   bool
 	inside  bool              // of a line: not at its beginning
-	turned  bool              // what came last was "\r"
+	turned  bool              // the last byte was "\r"
 	unit    func([]byte) rune // of the two bytes of a UTF-16 unit; nil: UTF-8
 	pending []byte            // of a character that p had no room for
 }
@@ -72,7 +72,7 @@ func (t *textReader) Read(p []byte) (int, error) {
 // byteOrder is its mark in UTF-8.
 const byteOrder = "\ufeff"
 
-// next makes what comes next pending: a character, or of UTF-8 a byte.
+// next makes the next character pending, or in UTF-8 the next byte.
 func (t *textReader) next() error {
 	for {
 		var r rune

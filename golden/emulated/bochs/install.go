@@ -297,7 +297,7 @@ type command struct {
 	env []string
 }
 
-// run runs a program and says what it said last if it fails.
+// run runs a program; its error has the program's last line.
 func (in installer) run(c command, name string, args ...string) error {
 	cmd := exec.CommandContext(in.ctx, name, args...)
 	cmd.Dir, cmd.Env = c.dir, append(os.Environ(), c.env...)

@@ -38,7 +38,7 @@ type Job struct {
 	Seconds int // CPU time that the emulator may take; 0 is 900
 }
 
-// Command is what the guest's first process is told.
+// Command is the job that the guest's first process gets.
 type Command struct {
 	Args []string // the program's path below Root, and its arguments
 	Env  []string // its environment but for HOME, TMPDIR and PATH, as A=b
@@ -209,7 +209,7 @@ func (m *Machine) initrd(path string, job Job) error {
 	return f.Close()
 }
 
-// trailer passes on what comes before the trailer.
+// trailer passes on the output before the trailer.
 type trailer struct {
 	w    io.Writer
 	rest []byte // from a byte that may begin the trailer

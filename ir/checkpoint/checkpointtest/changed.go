@@ -1,4 +1,4 @@
-// Package checkpointtest makes checkpoints for tests of what reads them. It is not for programs.
+// Package checkpointtest makes checkpoints for tests of their readers. It is not for programs.
 //
 // Imports: ir and ir/checkpoint.
 package checkpointtest

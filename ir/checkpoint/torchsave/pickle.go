@@ -21,7 +21,7 @@ func newPickler() *pickler {
 
 func (p *pickler) op(b ...byte) *pickler { p.Write(b); return p }
 
-// again writes what the memo has under a key, or else what first writes.
+// again writes a reference to the memo's entry of a key; without one it calls first, and stores.
 func (p *pickler) again(key string, first func()) *pickler {
 	if k, ok := p.memo[key]; ok {
 		p.WriteByte('j')
@@ -73,7 +73,7 @@ func (p *pickler) ints(v []int) *pickler {
 	return p.op('t')
 }
 
-// dict writes a dict whose items are what body writes: keys and values in turn.
+// dict writes a dict; body writes its items, keys and values in turn.
 func (p *pickler) dict(body func()) *pickler {
 	p.op('}', '(')
 	body()

@@ -14,7 +14,7 @@ import (
 	place "github.com/multiway-go/multiway/ir/file"
 )
 
-// Style is what a file holds besides the weights, and under which key they are.
+// Style says what else a file holds beside the weights, and under which key the weights are.
 type Style string
 
 // The styles.
@@ -61,7 +61,7 @@ var classes = map[checkpoint.DType]string{
 	checkpoint.I64: "LongStorage", checkpoint.I32: "IntStorage", checkpoint.U8: "ByteStorage", checkpoint.Bool: "BoolStorage",
 }
 
-// WriteFile is [Write] to a new or replaced file. On error what was there stays.
+// WriteFile is [Write] to a new or replaced file. On error the old file stays.
 func WriteFile(path string, src checkpoint.Source, o Options) error {
 	return place.Write(path, 0o666, func(w io.Writer) error {
 		if err := Write(w, src, o); err != nil {
@@ -97,7 +97,7 @@ func Write(w io.Writer, src checkpoint.Source, o Options) error {
 	return f.archive(w, pickle)
 }
 
-// file collects what is saved.
+// file collects the pickle and the storages of a checkpoint.
 type file struct {
 	opt      Options
 	tensors  []tensor
@@ -226,7 +226,7 @@ func moment(w io.Writer, name string, t checkpoint.Info) error {
 	return copyTensor(w, s, s.Tensors()[0])
 }
 
-// object pickles what the style saves.
+// object pickles the outermost object of the style.
 func (f *file) object() []byte {
 	p := newPickler()
 	state := func() {
@@ -315,7 +315,7 @@ func (f *file) optimizer(p *pickler) {
 	p.op('e')
 }
 
-// counter counts what was written.
+// counter counts the bytes written.
 type counter struct {
 	w io.Writer
 	n int64
