@@ -149,21 +149,16 @@ type tuner struct {
 // nothing to make them nearer.
 const margin, smallMargin, headMargin = 0.8, 0.25, 0.01
 
-// limits are the errors that are accepted of places.
-func (t *tuner) limits() []float64 {
-	var limits []float64
-	for _, p := range t.whole.parts() {
-		share := margin
-		switch {
-		case t.large || t.Desc.Cosine > 0:
-		case p.out.value.Type.At(2)[0] == 1:
-			share = headMargin
-		default:
-			share = smallMargin
-		}
-		limits = append(limits, share*t.allowed)
+// limit is the error that is accepted of a place.
+func (t *tuner) limit(p place) float64 {
+	switch {
+	case t.large || t.Desc.Cosine > 0:
+		return margin * t.allowed
+	case p.out.value.Type.At(2)[0] == 1:
+		return headMargin * t.allowed
+	default:
+		return smallMargin * t.allowed
 	}
-	return limits
 }
 
 // choose finds the cheapest words for units with which the outputs are near enough.
@@ -186,7 +181,10 @@ func (t *tuner) choose(c *Choice) error {
 		}
 		none.results, none.errors = append(none.results, r...), append(none.errors, e...)
 	}
-	s := &search{places: t.whole.places(), limits: t.limits(), log: t.meter.say}
+	s := &search{places: t.whole.places(), log: t.meter.say}
+	for _, p := range s.places {
+		s.limits = append(s.limits, t.limit(p))
+	}
 	c.Before, c.Results = none.results, none.results
 	if near(none.errors, s.limits) {
 		return nil

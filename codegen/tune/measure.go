@@ -20,18 +20,19 @@ const sampledFLOPs, manySamples = 1e10, 8
 // manyRows of a sample show about the worst that there is.
 const manyRows = 64
 
-// part is rows of an output that are judged apart: those of a segment, such as a picture's
+// place is rows of an output that are judged apart: those of a segment, such as a picture's
 // with a text, or all. What is rounded for the one does little to the other.
-type part struct {
-	place
-	f   *ir.Func // of the joined program
-	out output
-	at  int // which segment
+type place struct {
+	name   string
+	fn, of int      // which function and which output of all
+	f      *ir.Func // of the joined program
+	out    output
+	at     int // which segment
 }
 
-// parts lists those of all functions, in their order.
-func (j *joined) parts() []part {
-	var all []part
+// places lists those of all functions, in their order.
+func (j *joined) places() []place {
+	var all []place
 	of := 0
 	for fn, f := range j.Funcs {
 		for _, o := range j.outputs[f.Name] {
@@ -40,19 +41,10 @@ func (j *joined) parts() []part {
 				if o.segments != nil {
 					name += " " + o.segments[i].Name
 				}
-				all = append(all, part{place{name, fn, of}, f, o, i})
+				all = append(all, place{name, fn, of, f, o, i})
 			}
 			of++
 		}
-	}
-	return all
-}
-
-// places are those of all parts.
-func (j *joined) places() []place {
-	var all []place
-	for _, p := range j.parts() {
-		all = append(all, p.place)
 	}
 	return all
 }

@@ -24,12 +24,6 @@ type search struct {
 	best *measured
 }
 
-// place is what is judged apart.
-type place struct {
-	name   string
-	fn, of int // which function and which output of all
-}
-
 // measured is what a choice came to.
 type measured struct {
 	rungs   []int     // of each unit

@@ -122,11 +122,11 @@ func (t *tuner) judge() error {
 		return err
 	}
 	t.meter.did(flops(t.wide.Program, runs))
-	parts := t.wide.parts()
+	places := t.wide.places()
 	measure := func(units []*unit) error {
 		sets := make([]map[string]*ir.Weight, len(units))
 		for i, u := range units {
-			u.noise, sets[i] = make([]float64, len(parts)), map[string]*ir.Weight{}
+			u.noise, sets[i] = make([]float64, len(places)), map[string]*ir.Weight{}
 			for _, m := range u.modules {
 				t.rounded(sets[i], m, m.words[0])
 			}
@@ -137,7 +137,7 @@ func (t *tuner) judge() error {
 				return err
 			}
 			exact := traces[j].Results()
-			for k, p := range parts {
+			for k, p := range places {
 				if p.f != x.f {
 					continue
 				}
@@ -171,14 +171,14 @@ func (t *tuner) judge() error {
 	return t.ladders(runs, traces)
 }
 
-// grouped makes units of the modules alone, and of those of a layer.
+// grouped makes units of the modules alone, and of those of a layer that are stored alike.
 func (t *tuner) grouped() (alone, layers []*unit) {
 	groups := map[string]*unit{}
 	for _, m := range t.modules {
 		alone = append(alone, &unit{name: m.name, modules: []*module{m}})
 		// Experts that work for other functions are not kept for what one does.
 		layer, _, _ := strings.Cut(m.name, ".")
-		name := layer + " " + strings.Join(slices.Sorted(maps.Keys(m.work)), " ")
+		name := layer + " " + m.words[0].Name + " " + strings.Join(slices.Sorted(maps.Keys(m.work)), " ")
 		if groups[name] == nil {
 			groups[name] = &unit{name: name}
 			layers = append(layers, groups[name])
@@ -225,28 +225,17 @@ func (t *tuner) ladders(runs []*sampleRun, traces []*ir.Trace) error {
 	}); err != nil {
 		return err
 	}
+	at := func(m *module) []float64 { return left[slices.Index(t.modules, m)] }
 	for _, u := range t.units {
-		u.ladder = nil
-		var all []rung
-		for _, w := range u.modules[0].words {
+		all := []rung{{word: u.modules[0].words[0].Name, left: 1}}
+		for k, w := range u.modules[0].words[1:] {
 			r, noise := rung{word: w.Name}, 0.0
 			for _, m := range u.modules {
-				at := slices.Index(t.modules, m)
-				k := slices.IndexFunc(m.words, func(x precision.Word) bool { return x.Name == w.Name })
-				if k < 0 {
-					r.left = math.NaN()
-					break
-				}
-				r.left += left[at][k]
-				noise += left[at][0]
-				if len(all) > 0 {
-					r.cost += t.cost(m, w)
-				}
+				r.left += at(m)[k+1]
+				noise += at(m)[0]
+				r.cost += t.cost(m, w)
 			}
-			switch r.left /= noise; {
-			case len(all) == 0:
-				r.left = 1
-			case w.DType == ir.F32:
+			if r.left /= noise; w.DType == ir.F32 {
 				r.left = 0
 			}
 			all = append(all, r)
@@ -294,11 +283,7 @@ func (t *tuner) local(m *module, runs []*sampleRun, traces []*ir.Trace) ([]float
 		if err != nil {
 			return nil, err
 		}
-		bits := uint32(0) // numbers without their sign are ordered as their bits are
-		for _, v := range x {
-			bits = max(bits, math.Float32bits(v)&^(1<<31))
-		}
-		peak := math.Float32frombits(bits)
+		peak := max(slices.Max(x), -slices.Min(x))
 		cols := w.Type.Cols()
 		rows := min(localRows, w.Type.Rows().C)
 		few := &ir.Weight{Name: name, Type: ir.Of(ir.F32, ir.C(rows), ir.C(cols)), Load: func() ([]float32, error) { return x[:rows*cols], nil }}
