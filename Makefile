@@ -4,7 +4,7 @@ TAGS ?=
 export CGO_ENABLED = 0
 flags = $(if $(TAGS),-tags $(TAGS))
 
-.PHONY: help demo emoji test quick soak bare test-arm64 test-avx512 neon-mca cross fuzz builds precisions speeds docs generate fresh lint bench-peers check-onnx check-pictures clean
+.PHONY: help demo emoji test quick soak bare test-arm64 test-avx512 neon-mca cross fuzz builds precisions speeds docs generate lint bench bench-peers check-onnx check-pictures clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 16
@@ -89,6 +89,12 @@ lint: ## gofmt, go vet, staticcheck
 	$(GO) vet -tags noasm,nodynamic ./...
 	GOARCH=386 $(GO) vet ./...
 	$(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
+
+count ?= 6
+benchtime ?= 50ms
+match ?= Kernels|Gemm|Model
+bench: ## time kernels and the demo's functions: keep what it prints before and after a change, then benchstat before.txt after.txt (match=Model)
+	@$(GO) test $(flags) ./golden -run '^$$' -bench '$(match)' -count $(count) -benchtime $(benchtime)
 
 # Python is for judging and racing only.
 python = bin/venv/bin/python
