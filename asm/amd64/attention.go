@@ -1,6 +1,7 @@
 package amd64
 
 import (
+	"fmt"
 	"math"
 
 	"github.com/mmcloughlin/avo/operand"
@@ -21,7 +22,7 @@ func newExp2(w *writer, v vector) func(y vecs) vecs {
 	cs := append([]operand.Op{w.num(v, "one", 1)}, w.coefs(v, "exp", asm.Exp2Coef())...)
 	last := len(cs) - 1
 	return func(y vecs) vecs {
-		n, p := v.some(len(y)), v.some(len(y))
+		n, p := w.hold("integers of exp2", v.some(len(y))), w.hold("powers", v.some(len(y)))
 		y.each(func(i int) {
 			if v.wide() {
 				w.VRNDSCALEPS(operand.Imm(8), y[i], n[i])
@@ -55,7 +56,7 @@ func softmax(w *writer, k asm.Kernel) {
 	w.VBROADCASTSS(w.f32("exp2min", -125), low)
 	exp2 := newExp2(w, r.vector)
 	w.forRows([]reg.GPVirtual{x, inv}, []reg.GPVirtual{ld, word}, func() {
-		m := r.some(r.chains)
+		m := w.hold("maxima", r.some(r.chains))
 		m.each(func(i int) { w.VBROADCASTSS(w.f32("neginf", math.Inf(-1)), m[i]) })
 		r.each(func(n int, masked bool) {
 			m[:n].each(func(i int) {
@@ -82,10 +83,12 @@ func softmax(w *writer, k asm.Kernel) {
 		w.reduce(m[0], max)
 		top := r.spread(m[0])
 
+		w.holds("the maximum", top)
 		sum := w.YMM()
+		w.holds("sums of the powers", sum)
 		w.VXORPS(sum, sum, sum)
 		r.each(func(n int, masked bool) {
-			y := r.some(n)
+			y := w.hold("the block", r.some(n))
 			r.load(x, y, masked)
 			y.each(func(i int) { w.VSUBPS(top, y[i], y[i]) })
 			y.each(func(i int) { w.VMAXPS(y[i], low, y[i]) }) // a NaN in y stays
@@ -132,8 +135,9 @@ func scaleRows(w *writer, k asm.Kernel) {
 	w.forRows([]reg.GPVirtual{dst, src, s}, []reg.GPVirtual{ldd, lds, word}, func() {
 		scale := r.new()
 		w.VBROADCASTSS(operand.Mem{Base: s}, scale)
+		w.holds("the factor", scale)
 		r.each(func(n int, masked bool) {
-			x := r.some(n)
+			x := w.hold("the block", r.some(n))
 			r.load(src, x, masked)
 			x.each(func(i int) { w.VMULPS(scale, x[i], x[i]) })
 			r.store(dst, x, masked)
@@ -168,6 +172,7 @@ func packHalf(w *writer, half int) {
 	}
 	for i := 1; i < 8; i++ {
 		row[i] = w.GP64()
+		w.holds(fmt.Sprintf("row %d", 8*half+i), row[i])
 		w.XORQ(zero, zero)
 		w.CMPQ(rows, operand.Imm(uint64(i)))
 		w.CMOVQGT(lds, zero)
@@ -176,6 +181,7 @@ func packHalf(w *writer, half int) {
 
 	// keep has the lanes l < rows; the table's first and second 32 words are ones and zeros.
 	limit, keep := w.GP64(), w.YMM()
+	w.holds("mask of the rows that are there", keep)
 	table := w.masks()
 	w.XORQ(zero, zero)
 	w.TESTQ(rows, rows)
@@ -227,6 +233,7 @@ func transpose8(w *writer, keep reg.VecVirtual, load func(i int, v reg.VecVirtua
 	var q [2]vecs
 	for i := range 4 {
 		a, b, lo, hi := w.YMM(), w.YMM(), w.YMM(), w.YMM()
+		w.holds(fmt.Sprintf("columns of rows %d and %d", i, i+4), lo, hi)
 		load(i, a)
 		load(i+4, b)
 		w.VINSERTF128(operand.Imm(1), b.AsX(), a, lo)

@@ -15,10 +15,6 @@ func init() {
 // dgemm writes a tile of products of bfloat16. AVX512_BF16 has an instruction that adds two products a lane, the second
 // and then the first, each rounded as it is added. Below, both halves of the pairs are widened, and fused multiply-adds in
 // that order do the same, since a product is exact.
-//
-//	acc[r][j]  row r of C, vector j
-//	b[j]       two rows of B, or one of them widened, vector j; a panel is one vector of 16 pairs or two of 8
-//	x          two elements of A[r], or one of them, in all lanes
 func dgemm(w *writer, k asm.Kernel) {
 	const line = 4 * asm.Panel // bytes of a step in a panel
 	s := w.newSums(k)
@@ -43,7 +39,8 @@ func dgemm(w *writer, k asm.Kernel) {
 		at := v.bytes * j
 		return panel(operand.Mem{Base: b, Disp: u*line + at%line}, at/line)
 	}
-	bv, x := v.some(s.n), v.new()
+	bv, x := w.hold("two rows of B, or one of them widened", v.some(s.n)), v.new()
+	w.holds("two elements of A, or one of them widened, in all lanes", x)
 	products := func(u int) {
 		bv.each(func(j int) { w.VMOVUPS(row(u, j), bv[j]) })
 		for r := range acc {
@@ -99,9 +96,11 @@ func round(w *writer, k asm.Kernel) {
 	one, half, quiet := w.words("unit", 1), w.words("belowHalf", 0x7fff), w.words("quiet", 0x40)
 	w.forRows([]reg.GPVirtual{dst, src}, []reg.GPVirtual{ldd, lds}, func() {
 		r.each(func(n int, masked bool) {
-			x := w.ymms(n)
+			x := w.hold("the block", w.ymms(n))
 			r.load(src, x, masked)
 			up, t := w.YMM(), w.YMM()
+			w.holds("the rounded bits", up)
+			w.holds("what a NaN becomes", t)
 			x.each(func(i int) {
 				w.VCMPPS(operand.Imm(3), x[i], x[i], t) // unordered: NaNs
 				w.VPAND(quiet, t, t)

@@ -114,7 +114,27 @@ func write(k asm.Kernel) (*ir.File, error) {
 		return nil, err
 	}
 	encode(fn)
+	if lines := w.registers(fn.Allocation); lines != nil {
+		fn.Nodes = slices.Insert(fn.Nodes, 0, ir.Node(ir.NewComment(lines...)))
+	}
 	return f, nil
+}
+
+// registers returns the kernel's register map, as lines of a comment.
+func (w *writer) registers(allocated reg.Allocation) []string {
+	var all asm.Registers
+	for _, h := range w.held {
+		var names []string
+		for _, r := range h.registers {
+			if p := allocated.LookupRegister(r); p != nil {
+				names = append(names, p.Asm())
+			}
+		}
+		if names != nil {
+			all.Add(h.what, names...)
+		}
+	}
+	return all.Lines()
 }
 
 // writer is avo's context and the few things that several kernels want. avo does not spill: a kernel may hold 16 vectors
@@ -123,6 +143,26 @@ type writer struct {
 	*build.Context
 	consts map[string]operand.Mem
 	labels int
+	held   []held
+}
+
+// held is what registers hold, for the kernel's register map.
+type held struct {
+	what      string
+	registers []reg.Register
+}
+
+// holds notes what registers hold.
+func (w *writer) holds(what string, rs ...reg.Register) { w.held = append(w.held, held{what, rs}) }
+
+// hold notes what vectors hold and returns them.
+func (w *writer) hold(what string, v vecs) vecs {
+	var rs []reg.Register
+	for _, r := range v {
+		rs = append(rs, r)
+	}
+	w.holds(what, rs...)
+	return v
 }
 
 // label returns a name that no other label of the function has.
@@ -135,6 +175,7 @@ func (w *writer) label(name string) string {
 func (w *writer) arg(name string) reg.GPVirtual {
 	r := w.GP64()
 	w.Load(w.Param(name), r)
+	w.holds(name, r)
 	return r
 }
 

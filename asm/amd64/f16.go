@@ -28,10 +28,6 @@ func (w *writer) widen(dtype string, from operand.Mem, to reg.VecVirtual) {
 
 // wgemm writes a tile over panels of 16-bit weights, widened as they are loaded. The sums are those of gemm over the
 // widened panels, bit for bit.
-//
-//	acc[r][j]  row r of C, vector j
-//	b[j]       row k of B, vector j; a panel is one vector of 16 floats or two of 8
-//	x          A[r][k] in all lanes
 func wgemm(w *writer, k asm.Kernel) {
 	const line = 2 * asm.Panel // bytes of a row of a panel
 	s := w.newSums(k)
@@ -46,7 +42,8 @@ func wgemm(w *writer, k asm.Kernel) {
 	if k.NR > asm.Panel {
 		next = w.halfwords("bstride")
 	}
-	bv, x := v.some(s.n), v.new()
+	bv, x := w.hold("a row of B, widened", v.some(s.n)), v.new()
+	w.holds("an element of A in all lanes", x)
 	panel := func(m operand.Mem, p int) operand.Mem {
 		if p > 0 {
 			m.Index, m.Scale = next, uint8(p)
@@ -84,7 +81,7 @@ func wgemm(w *writer, k asm.Kernel) {
 // expand widens 32 values at a time, and what is left one by one.
 func expand(w *writer, k asm.Kernel) {
 	n, dst, src := w.arg("n"), w.arg("dst"), w.arg("src")
-	v := w.ymms(4)
+	v := w.hold("values", w.ymms(4))
 	const many = 32
 	w.SUBQ(operand.Imm(many), n)
 	w.JL(operand.LabelRef("tail"))

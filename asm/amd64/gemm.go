@@ -1,6 +1,8 @@
 package amd64
 
 import (
+	"slices"
+
 	"github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
 
@@ -21,10 +23,6 @@ func gemmV(w *writer, k asm.Kernel) { tile(w, k, false) }
 
 // tile writes tiles C[MR][NR] = start + A[MR][K]*B[K][NR]. Every element of C is summed alone and in the order of k, so its bits
 // depend neither on MR and NR nor on the width of a vector.
-//
-//	acc[r][j]  row r of C, vector j
-//	b[j]       row k of B, vector j; a panel is one vector of 16 floats or two of 8
-//	x          A[r][k] in all lanes
 func tile(w *writer, k asm.Kernel, panel bool) {
 	s := w.newSums(k)
 	v, acc := s.v, s.rows
@@ -42,7 +40,8 @@ func tile(w *writer, k asm.Kernel, panel bool) {
 	if panel && k.NR > asm.Panel {
 		next = w.floats("bstride")
 	}
-	bv, x := v.some(s.n), v.new()
+	bv, x := w.hold("a row of B", v.some(s.n)), v.new()
+	w.holds("an element of A in all lanes", x)
 	// row is vector j of row u of B, counted from b.
 	row := func(u, j int) operand.Mem {
 		if !panel {
@@ -98,6 +97,7 @@ func (w *writer) newSums(k asm.Kernel) *sums {
 	for r := range s.rows {
 		s.rows[r] = s.v.some(s.n)
 	}
+	w.hold("C, row after row", slices.Concat(s.rows...))
 	return s
 }
 
@@ -189,7 +189,8 @@ func (s *sums) store() {
 // peakFMA writes independent multiply-adds, enough to hide their latency and nothing but registers.
 func peakFMA(w *writer, k asm.Kernel) {
 	n, v := w.arg("n"), w.vector(k.ISA)
-	x, acc := v.new(), v.some(12)
+	x, acc := v.new(), w.hold("sums", v.some(12))
+	w.holds("zeros", x)
 	v.zero(x)
 	acc.each(func(i int) { v.zero(acc[i]) })
 	w.Label("loop")

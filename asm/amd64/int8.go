@@ -1,6 +1,8 @@
 package amd64
 
 import (
+	"slices"
+
 	"github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
 
@@ -21,11 +23,6 @@ func init() {
 // qgemm writes a tile of products of bytes, four at a time to a 32-bit sum. AVX2 has no such instruction: it adds pairs of
 // products in 16 bits, and pairs of those in 32. 16 bits hold 2*127*128 but not 2*255*127, so A loses its 128 and gives its
 // signs to B. The sums, which then start from 0, are exact either way.
-//
-//	acc[r][j]  row r of C, vector j
-//	b[j]       four rows of B, vector j; a panel is one vector of 64 bytes or two of 32
-//	x          four bytes of A[r] in all lanes, then a factor of the row
-//	size       their absolute values
 func qgemm(w *writer, k asm.Kernel) {
 	v := w.vector(k.ISA)
 	const group = 4 * asm.Panel // bytes of a group of a panel, and of each part of its tail
@@ -34,6 +31,7 @@ func qgemm(w *writer, k asm.Kernel) {
 	for r := range acc {
 		acc[r] = v.some(n)
 	}
+	w.hold("C, row after row", slices.Concat(acc...))
 	w.Label("tile")
 	steps, b := w.arg("k"), w.arg("b")
 	var next reg.Register
@@ -67,10 +65,14 @@ func qgemm(w *writer, k asm.Kernel) {
 
 	a, as := w.rows(w.arg("a"), w.arg("lda"), k.MR)
 	pf, pfstep := w.arg("pf"), w.arg("pfstep")
-	bv, x := v.some(n), v.new()
+	bv, x := w.hold("four rows of B", v.some(n)), v.new()
+	w.holds("four elements of A in all lanes, then a factor of the row", x)
 	var t, ones, size reg.VecVirtual
 	if !v.wide() {
 		t, ones, size = v.new(), v.new(), v.new()
+		w.holds("products", t)
+		w.holds("16-bit ones", ones)
+		w.holds("absolute values of the elements of A", size)
 		w.VMOVUPS(w.words("ones16", 1<<16|1), ones)
 	}
 	step := func() {
@@ -172,12 +174,6 @@ func (w *writer) toFloats(sums []vecs, disp int, tail func(at, j int) operand.Me
 
 // qgemmW writes a tile of products of 16 bits, added in pairs to 32, by the products of sums that S. Winograd found in 1968:
 // an instruction multiplies for two of a sum of products, and additions, which more of a CPU's units can do, make up for it.
-//
-//	acc[r][j]  row r of C, vector j
-//	first[j]   the first two rows of B of a group, vector j
-//	others[j]  the other two
-//	x, y       the first two elements of A[r] in all lanes, the other two
-//	s, t       sums
 func qgemmW(w *writer, k asm.Kernel) {
 	const group, tail = 8 * asm.Panel, 4 * asm.Panel // bytes of a group of a panel, and of each part of its tail
 	w.Label("tile")
@@ -197,10 +193,16 @@ func qgemmW(w *writer, k asm.Kernel) {
 			}
 		})
 	}
+	w.hold("C, row after row", slices.Concat(acc...))
 	w.prefetchC(k)
 	a, as := w.rows(w.arg("a"), w.arg("lda"), k.MR)
 	pf, pfstep := w.arg("pf"), w.arg("pfstep")
 	first, others, x, y, s, t := w.ymms(2), w.ymms(2), w.YMM(), w.YMM(), w.YMM(), w.YMM()
+	w.hold("the first two rows of B of a group", first)
+	w.hold("the other two rows of B", others)
+	w.holds("the first two elements of A in all lanes", x)
+	w.holds("the other two elements of A", y)
+	w.holds("sums", s, t)
 	w.Label("loop")
 	w.PREFETCHT0(operand.Mem{Base: pf})
 	w.ADDQ(pfstep, pf)
@@ -233,17 +235,17 @@ func qgemmW(w *writer, k asm.Kernel) {
 }
 
 // widen writes the widening of a panel.
-//
-//	starts[j]  minus the products of a column's values with each other, vector j
 func widen(w *writer, _ asm.Kernel) {
 	steps, dst, src := w.arg("k"), w.arg("dst"), w.arg("src")
 	at := func(base reg.Register, i int) operand.Mem { return operand.Mem{Base: base, Disp: 32 * i} }
-	starts := w.ymms(2)
+	starts := w.hold("minus the sums of products of two values of a column", w.ymms(2))
 	starts.each(func(j int) { w.VPXOR(starts[j], starts[j], starts[j]) })
 	w.Label("loop")
 	for half := range 2 { // of the columns
 		x := w.ymms(2)
 		first, others := w.YMM(), w.YMM()
+		w.holds("the first two values of a group", first)
+		w.holds("the other two", others)
 		x.each(func(i int) { w.VPMOVSXBW(operand.Mem{Base: src, Disp: 32*half + 16*i}, x[i]) })
 		for i, v := range []reg.VecVirtual{first, others} {
 			// Columns 0, 1, 4, 5, 2, 3, 6 and 7 of the eight, and then in their order.
@@ -277,6 +279,8 @@ func rowStart(w *writer, _ asm.Kernel) {
 	steps, p := w.arg("k"), w.GP64()
 	w.MOVQ(a, p)
 	sum, x, y := w.YMM(), w.YMM(), w.YMM()
+	w.holds("sums", sum)
+	w.holds("a row's groups", x)
 	w.VPXOR(sum, sum, sum)
 	// Where the other two elements of a group are, zeros come in.
 	add := func(x, y, sum reg.Register) {
@@ -321,7 +325,7 @@ func quant(w *writer, k asm.Kernel) {
 	w.MOVQ(operand.U32(4), four)
 	r := newRow(w, k)
 	w.forRows([]reg.GPVirtual{dst, src, scale, zero}, []reg.GPVirtual{ldd, lds, four, four}, func() {
-		none, nan := w.YMM(), r.zeros(2)
+		none, nan := w.YMM(), w.hold("sums of x*0", r.zeros(2))
 		w.VXORPS(none, none, none)
 		below := w.GP64() // the next row
 		w.LEAQ(operand.Mem{Base: src, Index: lds, Scale: 1}, below)
@@ -384,7 +388,8 @@ type extremes struct {
 
 func (r *row) newExtremes(src reg.Register) *extremes {
 	w := r.w
-	e := &extremes{r, w.YMM(), w.ymms(2), w.ymms(2)}
+	e := &extremes{r, w.YMM(), w.hold("largest values", w.ymms(2)), w.hold("least values", w.ymms(2))}
+	w.holds("the row's first value", e.first)
 	w.VBROADCASTSS(operand.Mem{Base: src}, e.first)
 	e.hi.each(func(i int) { w.VMOVAPS(e.first, e.hi[i]) })
 	e.lo.each(func(i int) { w.VMOVAPS(e.first, e.lo[i]) })
@@ -426,6 +431,8 @@ func (r *row) middle(hi, lo reg.VecVirtual, scale, zero reg.Register) (z, inv re
 	w := r.w
 	m, mask := w.YMM(), w.YMM()
 	z, inv = w.YMM(), w.YMM()
+	w.holds("middle of the row", z)
+	w.holds("127/m", inv)
 	half, small, most := w.f32("half", 0.5), w.f32("small", 1e-30), w.f32("most", 127)
 	w.VADDSS(lo.AsX(), hi.AsX(), z.AsX())
 	w.VMULSS(half, z.AsX(), z.AsX())
@@ -486,7 +493,7 @@ func (r *row) round(k asm.Kernel, dst, ldd reg.Register, z, inv reg.VecVirtual, 
 		w.ADDQ(dst, rest)
 	}
 	r.each(func(n int, masked bool) {
-		x := load(n, masked)
+		x := w.hold("the block", load(n, masked))
 		x.each(func(i int) { w.VSUBPS(z, x[i], x[i]) })
 		if masked {
 			r.clip(x)

@@ -36,6 +36,9 @@ type row struct {
 func newRow(w *writer, k asm.Kernel) *row {
 	v := w.vector(k.ISA)
 	r := &row{vector: v, w: w, chains: 4 * block / v.bytes, n: w.arg("n"), rest: w.GP64(), mask: w.GP64(), at: w.GP64()}
+	w.holds("floats after whole blocks", r.rest)
+	w.holds("masks of the rest", r.mask)
+	w.holds("floats done in the row", r.at)
 	w.MOVQ(r.n, r.rest)
 	w.ANDQ(operand.Imm(block-1), r.rest)
 	w.SUBQ(r.rest, r.n)
@@ -228,7 +231,7 @@ func layerNorm(w *writer, k asm.Kernel) {
 // moments returns the mean of the row at src, and one over its standard deviation, in all lanes. see is given every block.
 func (r *row) moments(src reg.Register, count reg.VecVirtual, eps operand.Op, see func(x vecs, masked bool)) (mean, scale reg.VecVirtual) {
 	w := r.w
-	s := r.zeros(r.chains)
+	s := w.hold("partial sums", r.zeros(r.chains))
 	r.each(func(n int, masked bool) {
 		if !masked {
 			s[:n].each(func(i int) { w.VADDPS(r.mem(src, i), s[i], s[i]) })
@@ -241,8 +244,9 @@ func (r *row) moments(src reg.Register, count reg.VecVirtual, eps operand.Op, se
 	m := w.sum(s)
 	w.VDIVSS(count.AsX(), m.AsX(), m.AsX())
 	mean = r.spread(m)
+	w.holds("mean", mean)
 
-	q := r.zeros(r.chains)
+	q := w.hold("partial sums of squares", r.zeros(r.chains))
 	r.each(func(n int, masked bool) {
 		x := r.some(n)
 		r.load(src, x, masked)
@@ -260,12 +264,14 @@ func (r *row) moments(src reg.Register, count reg.VecVirtual, eps operand.Op, se
 	one := w.YMM()
 	w.VMOVUPS(w.f32("one", 1), one)
 	w.VDIVSS(d.AsX(), one.AsX(), d.AsX())
-	return mean, r.spread(d)
+	scale = r.spread(d)
+	w.holds("1/deviation", scale)
+	return mean, scale
 }
 
 // normed returns the block at hand of the row at src, less its mean and scaled.
 func (r *row) normed(src reg.Register, mean, scale reg.VecVirtual, n int, masked bool) vecs {
-	x := r.some(n)
+	x := r.w.hold("the block", r.some(n))
 	r.load(src, x, masked)
 	x.each(func(i int) { r.w.VSUBPS(mean, x[i], x[i]) })
 	x.each(func(i int) { r.w.VMULPS(scale, x[i], x[i]) })
@@ -274,7 +280,7 @@ func (r *row) normed(src reg.Register, mean, scale reg.VecVirtual, n int, masked
 
 // affine computes x = x*gain + bias.
 func (r *row) affine(x vecs, gain, bias reg.Register, masked bool) {
-	g, b := r.some(len(x)), r.some(len(x))
+	g, b := r.w.hold("gain", r.some(len(x))), r.w.hold("bias", r.some(len(x)))
 	r.load(gain, g, masked)
 	r.load(bias, b, masked)
 	x.each(func(i int) { r.w.VFMADD213PS(b[i], g[i], x[i]) })
@@ -292,7 +298,7 @@ func gelu(w *writer, k asm.Kernel) {
 	r := newRow(w, k)
 	w.forRows([]reg.GPVirtual{dst, src}, []reg.GPVirtual{ldd, lds}, func() {
 		r.each(func(n int, masked bool) {
-			u, q, zero := r.some(n), r.some(n), r.new()
+			u, q, zero := w.hold("u = |x|", r.some(n)), w.hold("u*P(u)", r.some(n)), r.new()
 			r.load(src, u, masked)
 			u.each(func(i int) { r.and(abs, u[i], u[i]) })
 			u.each(func(i int) { w.VMINPS(top, u[i], u[i]) })
@@ -302,8 +308,8 @@ func gelu(w *writer, k asm.Kernel) {
 			q.each(func(i int) { w.VMULPS(u[i], q[i], q[i]) })
 			e := exp2(q)
 			// x is read again: it need not stay in registers meanwhile.
-			x := r.some(n)
-			u = r.some(n)
+			x := w.hold("x", r.some(n))
+			u = w.hold("u/2", r.some(n))
 			r.load(src, x, masked)
 			r.zero(zero)
 			u.each(func(i int) { r.and(abs, x[i], u[i]) })
@@ -323,7 +329,7 @@ func add(w *writer, k asm.Kernel) {
 	r := newRow(w, k)
 	w.forRows([]reg.GPVirtual{dst, src}, []reg.GPVirtual{ldd, lds}, func() {
 		r.each(func(n int, masked bool) {
-			x, y := r.some(n), r.some(n)
+			x, y := w.hold("block of dst", r.some(n)), w.hold("block of src", r.some(n))
 			r.load(dst, x, masked)
 			r.load(src, y, masked)
 			x.each(func(i int) { w.VADDPS(y[i], x[i], x[i]) })

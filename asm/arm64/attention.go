@@ -47,23 +47,15 @@ func (w *writer) exp2(y, n, free vecs, coefs R) vecs {
 }
 
 // softmax writes three steps a row: maximum, powers and their sum, one over the sum.
-//
-//	V0..V7    the block
-//	V8..V15   maxima, then the integers of exp2
-//	V16..V24  powers
-//	V25, V26  their sums
-//	V27       the maximum
-//	V28       -125
-//	R1, R2    x and its stride
-//	R3, R4    inv and the size of a float
-//	R5        the block
-//	R6, R7    constants
 func softmax(w *writer, _ asm.Kernel) {
 	x, ld := w.arg("x", 1), w.floats("ld", 2)
 	inv, word := w.arg("inv", 3), R(4)
 	const at, limits, exps = R(5), R(6), R(7)
 	const top, low = V(27), V(28)
-	v, m, sum := regs(0, chains), regs(8, chains), regs(25, 2)
+	v, m, sum := w.hold("the block", regs(0, chains)), w.hold("maxima, then integers of exp2", regs(8, chains)), w.hold("sums of the powers", regs(25, 2))
+	w.hold("powers", regs(16, chains+1))
+	w.holds("the maximum", top)
+	w.holds("-125", low)
 	w.MOVI(word, 4)
 	w.vectors("softmax", limits, -125, math.Inf(-1), 1)
 	w.LDR(low, limits, 0)
@@ -116,16 +108,12 @@ func softmax(w *writer, _ asm.Kernel) {
 }
 
 // scaleRows writes dst = src * s, a factor for each row.
-//
-//	V0..V7    the block
-//	V8        the factor
-//	R5, R6    s and the size of a float
-//	R7, R8    the block's dst and src
 func scaleRows(w *writer, _ asm.Kernel) {
 	dst, src, ldd, lds := w.matrices()
 	s, word := w.arg("s", 5), R(6)
 	const atDst, atSrc, scale = R(7), R(8), V(8)
-	x := regs(0, chains)
+	x := w.hold("the block", regs(0, chains))
+	w.holds("the factor", scale)
 	w.MOVI(word, 4)
 	r := newRow(w)
 	w.forRows([]R{dst, src, s}, []R{ldd, lds, word}, func() {
@@ -140,25 +128,18 @@ func scaleRows(w *writer, _ asm.Kernel) {
 
 // packK writes the transposition of up to 16 rows into a panel [k][16], four rows and four k at a time. A row that is not
 // there is read from one that is, and cleared by the mask.
-//
-//	V0..V3    four rows, then columns
-//	V4..V7    half transposed
-//	V8        mask: lane l of the rows that are there
-//	R0        rows left
-//	R1..R4    rows at k
-//	R5        dst at k
-//	R6        k left
-//	R7, R8    dst and k
-//	R9, R10   first row, stride
-//	R11       fours of rows to go
-//	R12..R14  masks, zero, spare
 func packK(w *writer, _ asm.Kernel) {
 	rows, src, lds := w.arg("rows", 0), w.arg("src", 9), w.floats("lds", 10)
 	dst, k := w.arg("dst", 7), w.arg("k", 8)
 	const at, left, fours, masks, zero, spare = R(5), R(6), R(11), R(12), R(13), R(14)
 	row := []R{1, 2, 3, 4}
-	v, half := regs(0, 4), regs(4, 4)
+	v, half := w.hold("four rows, then columns", regs(0, 4)), w.hold("half transposed", regs(4, 4))
 	const keep = V(8)
+	w.holds("mask of the rows that are there", keep)
+	w.holds("rows at k", row[0], row[1], row[2], row[3])
+	w.holds("dst at k", at)
+	w.holds("k left", left)
+	w.holds("fours of rows to go", fours)
 	w.MOVI(zero, 0)
 	w.MOVI(fours, 4)
 	w.masks(masks)

@@ -1,6 +1,11 @@
 package arm64
 
-import "github.com/multiway-go/multiway/asm"
+import (
+	"fmt"
+	"slices"
+
+	"github.com/multiway-go/multiway/asm"
+)
 
 func init() {
 	generators[asm.OpDGemm] = dgemm
@@ -9,16 +14,6 @@ func init() {
 
 // dgemm writes a tile of products of bfloat16. Of each pair the second is added first, by fused multiply-adds of widened
 // values, since a product is exact: BFDOT and BFMMLA round otherwise.
-//
-//	V0..V5    rows of A, two pairs each, widened
-//	V6, V7    four columns of B, one of each pair, widened; a mask
-//	V8..V31   acc[r][0..3], row r of C
-//	R0        pairs
-//	R1..R6    rows of A at k
-//	R7        B at k
-//	R10, R11  what to prefetch, its step
-//	R12       stride of A
-//	R13       address of the mask
 func dgemm(w *writer, kernel asm.Kernel) {
 	const line = 4 * asm.Panel // bytes of a step in a panel
 	const k, b, pf, step, lda, mask = R(0), R(7), R(10), R(11), R(12), R(13)
@@ -27,6 +22,12 @@ func dgemm(w *writer, kernel asm.Kernel) {
 	acc := make([]vecs, kernel.MR)
 	for r := range acc {
 		acc[r] = regs(8+V(4*r), 4)
+	}
+	w.hold("C, row after row", slices.Concat(acc...))
+	w.hold("rows of A, two pairs each, widened", regs(0, kernel.MR))
+	w.hold("four columns of B, one of each pair, widened; a mask", regs(6, 2))
+	for r := range kernel.MR {
+		w.holds(fmt.Sprintf("row %d of A", r), row(r))
 	}
 	w.mark("tile")
 	w.start(acc, true)
@@ -99,22 +100,16 @@ func dgemm(w *writer, kernel asm.Kernel) {
 
 // round writes the rounding of rows to bfloat16: half of a unit in the last place, less if the value is even, is added
 // to the bits, and the upper ones are kept.
-//
-//	V0..V7    the block, then what NaNs become
-//	V8..V15   rounded
-//	V16..V23  ones, but for NaNs
-//	V24..V26  the last bit that is kept, 0x7fff, the bit of quiet NaNs
-//	R1, R2    dst, src
-//	R3, R4    their strides
-//	R5, R6    the block's dst and src
-//	R7        constants
 func round(w *writer, _ asm.Kernel) {
 	dst, src := w.arg("dst", 1), w.arg("src", 2)
 	ldd, lds := w.arg("ldd", 3), w.floats("lds", 4)
 	w.LSL(ldd, ldd, 1)
 	const atDst, atSrc, consts = R(5), R(6), R(7)
 	const last, half, quiet = V(24), V(25), V(26)
-	x, up, number := regs(0, chains), regs(8, chains), regs(16, chains)
+	x, up, number := w.hold("the block, then what NaNs become", regs(0, chains)), w.hold("the rounded block", regs(8, chains)), w.hold("ones, but for NaNs", regs(16, chains))
+	w.holds("the last bit that is kept", last)
+	w.holds("0x7fff", half)
+	w.holds("the bit of quiet NaNs", quiet)
 	w.words("round", consts, 0x10000, 0x7fff, 0x400000)
 	for _, v := range []V{last, half, quiet} {
 		w.LD1Rpost(v, consts)

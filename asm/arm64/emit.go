@@ -51,8 +51,8 @@ type line struct {
 	word uint32 // 0 if Go's assembler encodes it
 }
 
-// writer writes assembly, instruction by instruction. Registers are the caller's business: each kernel says at its top
-// what they hold.
+// writer writes assembly, instruction by instruction. Registers are the caller's business, who notes with holds
+// what they hold: that becomes the register map of the kernel.
 type writer struct {
 	text   bytes.Buffer
 	data   map[string][]uint32 // tables written so far
@@ -61,6 +61,7 @@ type writer struct {
 	lines  []line   // of the kernel at hand
 	isas   []string // instruction sets it needs beyond those of every arm64 CPU
 	hot    []line   // its inner loop
+	held   asm.Registers
 	labels int
 	marked map[string]bool
 	jumps  []jump
@@ -97,16 +98,49 @@ func frame(params []asm.Param) (args []arg, size int) {
 // kernel writes one kernel.
 func (w *writer) kernel(k asm.Kernel) error {
 	var size int
-	w.name, w.lines, w.isas, w.hot, w.labels, w.jumps = k.Name(), nil, nil, nil, 0, nil
+	w.name, w.lines, w.isas, w.hot, w.held, w.labels, w.jumps = k.Name(), nil, nil, nil, nil, 0, nil
 	clear(w.marked)
 	w.args, size = frame(k.Op.Row().Params())
 	fmt.Fprintf(&w.text, "\n// %s\nTEXT ·%s(SB), NOSPLIT, $0-%d\n", declaration(k), w.name, size)
 	generators[k.Op](w, k)
 	w.landings()
+	w.registers()
 	if w.err != nil {
 		return w.err
 	}
 	return k.Permit(w.isas)
+}
+
+// holds notes what registers hold, for the kernel's register map.
+func (w *writer) holds(what string, rs ...fmt.Stringer) {
+	var names []string
+	for _, r := range rs {
+		names = append(names, r.String())
+	}
+	w.held.Add(what, names...)
+}
+
+// hold notes what vectors hold and returns them.
+func (w *writer) hold(what string, v vecs) vecs {
+	var names []string
+	for _, r := range v {
+		names = append(names, r.String())
+	}
+	w.held.Add(what, names...)
+	return v
+}
+
+// registers writes the register map behind the kernel's first line.
+func (w *writer) registers() {
+	text := w.text.Bytes()
+	at := bytes.LastIndex(text, []byte("\nTEXT "))
+	at += 2 + bytes.IndexByte(text[at+1:], '\n')
+	rest := bytes.Clone(text[at:])
+	w.text.Truncate(at)
+	for _, l := range w.held.Lines() {
+		fmt.Fprintf(&w.text, "\t// %s\n", l)
+	}
+	w.text.Write(rest)
 }
 
 // fail keeps the first mistake of a generator, and the line of its source that made it.
@@ -332,6 +366,7 @@ func (w *writer) arg(name string, d R) R {
 	goas := fmt.Sprintf("MOVD %s+%d(FP), R%d", name, a.at, d)
 	w.placed(goas, rd, int(d))
 	w.goline(goas, fmt.Sprintf("ldr x%d, [sp, #%d]", d, a.at+8))
+	w.holds(name, d)
 	return d
 }
 
@@ -356,6 +391,7 @@ func (w *writer) single(name string, v V) {
 	goas := fmt.Sprintf("FMOVS %s+%d(FP), F%d", name, a.at, v)
 	w.placed(goas, d, int(v))
 	w.goline(goas, fmt.Sprintf("ldr s%d, [sp, #%d]", v, a.at+8))
+	w.holds(name, v)
 }
 
 func (w *writer) param(name string, single bool) arg {

@@ -27,14 +27,9 @@ func (w *writer) widenHigh(dtype string, d, n V) {
 }
 
 // expand widens 32 values at a time, and what is left one by one.
-//
-//	V0..V3    32 values
-//	V4..V11   widened
-//	R0        n
-//	R1, R2    dst, src
 func expand(w *writer, k asm.Kernel) {
 	n, dst, src := w.arg("n", 0), w.arg("dst", 1), w.arg("src", 2)
-	v, wide := regs(0, 4), regs(4, 8)
+	v, wide := w.hold("32 values", regs(0, 4)), w.hold("the values widened", regs(4, 8))
 	const many = 32
 	w.SUBSI(n, n, many)
 	w.BLT("tail")

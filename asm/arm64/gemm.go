@@ -1,6 +1,11 @@
 package arm64
 
-import "github.com/multiway-go/multiway/asm"
+import (
+	"fmt"
+	"slices"
+
+	"github.com/multiway-go/multiway/asm"
+)
 
 func init() {
 	generators[asm.OpGemm] = gemm
@@ -25,17 +30,6 @@ func wgemm(w *writer, k asm.Kernel) { tile(w, k, halves) }
 
 // tile writes C[mr][16] = start + A[mr][K]*B[K][16]. Every element of C is summed alone and in the order of k, so its bits
 // do not depend on mr.
-//
-//	V0..V5    rows of A, four k each
-//	V6, V7    half a row of B; before, the signs of bytes
-//	V8..V31   acc[r][0..3], row r of C
-//	R0        k
-//	R1..R6    rows of A at k
-//	R7        B at k
-//	R8, R9    row of C, its stride
-//	R10, R11  what to prefetch, its step
-//	R12       stride of A, then of B
-//	R13       acc, then bias, then the address of the signs
 func tile(w *writer, kernel asm.Kernel, from source) {
 	mr := kernel.MR
 	const k, b, pf, step, ld, signs = R(0), R(7), R(10), R(11), R(12), R(13)
@@ -45,6 +39,12 @@ func tile(w *writer, kernel asm.Kernel, from source) {
 	acc := make([]vecs, mr)
 	for r := range acc {
 		acc[r] = regs(8+V(4*r), 4)
+	}
+	w.hold("C, row after row", slices.Concat(acc...))
+	w.hold("rows of A, four elements each", regs(0, mr))
+	w.holds("half a row of B", bLow, bHigh)
+	for r := range mr {
+		w.holds(fmt.Sprintf("row %d of A", r), row(r))
 	}
 	w.mark("tile")
 	if from == fours {
@@ -156,9 +156,6 @@ func tile(w *writer, kernel asm.Kernel, from source) {
 
 // nextTile ends a tile, whose last row of C is at hand: it moves A and C on to the rows below and goes back to label tile, or
 // returns if it was the last. The size of an element of A is 1 << shift.
-//
-//	R8, R9    row of C, its stride
-//	R10, R11  A, then tiles; its stride
 func (w *writer) nextTile(mr, shift int) {
 	const x, ld = R(10), R(11)
 	w.ADD(c, c, ldc)
@@ -179,10 +176,6 @@ func (w *writer) nextTile(mr, shift int) {
 }
 
 // start gives sums their start: C if the argument acc says so, or zeros, plus the bias if the kernel takes one.
-//
-//	V0..V3   bias
-//	R8, R9   row of C, its stride
-//	R13      acc, then bias
 func (w *writer) start(acc []vecs, biased bool) {
 	w.CBZ(w.arg("acc", 13), "zero")
 	w.result(acc, func(low, high V, off int) { w.LDP(low, high, c, off) })
@@ -206,7 +199,7 @@ func zero(w *writer, acc []vecs) {
 func (w *writer) bias(acc []vecs, none string) {
 	p := w.arg("bias", 13)
 	w.CBZ(p, none)
-	b := regs(0, 4)
+	b := w.hold("bias", regs(0, 4))
 	w.LDP(b[0], b[1], p, 0)
 	w.LDP(b[2], b[3], p, 32)
 	for _, v := range acc {
@@ -232,13 +225,10 @@ func (w *writer) result(acc []vecs, f func(low, high V, off int)) {
 
 // peakFMA writes twelve independent multiply-adds a round, two rounds by turns: enough to hide their latency on CPUs that
 // start four at once, nothing but registers.
-//
-//	V0       zeros
-//	V8..V31  sums
-//	R0       n
 func peakFMA(w *writer, _ asm.Kernel) {
 	n := w.arg("n", 0)
-	acc := regs(8, 24)
+	acc := w.hold("sums", regs(8, 24))
+	w.holds("zeros", V(0))
 	w.ZERO(0)
 	acc.each(func(i int) { w.ZERO(acc[i]) })
 	w.loop("loop", w.BNE, func() {

@@ -19,11 +19,8 @@ var idctFactors = []int16{
 }
 
 // idct transforms the columns of a block, transposes it, transforms what were the rows, and transposes it back.
-//
-//	V0-V7  the rows, or the columns where it is transposed, 16 bits an element
-//	x0     block, then dst; x1 quant, then stride
 func idct(w *writer, _ asm.Kernel) {
-	t, q := regs(0, 8), regs(16, 8)
+	t, q := w.hold("the rows, or the columns where it is transposed, 16 bits an element", regs(0, 8)), w.hold("quant", regs(16, 8))
 	w.arg("block", 0)
 	w.arg("quant", 1)
 	for i := 0; i < 8; i += 2 {

@@ -12,6 +12,9 @@ type V int
 // R is a general register, R0 to R26 but R18: the others belong to the platform, to Go's assembler, and to Go itself.
 type R int
 
+func (v V) String() string { return fmt.Sprintf("V%d", int(v)) }
+func (r R) String() string { return fmt.Sprintf("R%d", int(r)) }
+
 // field is a run of bits of an instruction word.
 type field struct{ at, width int }
 

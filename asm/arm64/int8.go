@@ -1,6 +1,10 @@
 package arm64
 
-import "github.com/multiway-go/multiway/asm"
+import (
+	"fmt"
+
+	"github.com/multiway-go/multiway/asm"
+)
 
 func init() {
 	generators[asm.OpQGemm] = qgemm
@@ -26,22 +30,18 @@ func qgemm(w *writer, k asm.Kernel) {
 
 // pairs writes the tile for CPUs without dot products: products of two groups are added up in 16 bits, which hold
 // 2*128*127, and neighbours among those in 32.
-//
-//	V0..V3     four bytes of A in all lanes: row r, group g in V(2r+g)
-//	V4, V5     four columns of B, two groups
-//	V6, V7     products
-//	V8..V23    acc[r][0..7], row r of C: two lanes for each column
-//	V24        128 in all lanes
-//	R0         groups of k
-//	R1, R2     rows of A at k
-//	R3         B at k
-//	R4, R5     what to prefetch, its step
 func pairs(w *writer, mr int) {
 	const k, b, pf, step = R(0), R(3), R(4), R(5)
 	const offset, group = V(24), 4 * asm.Panel
 	row := func(r int) R { return R(1 + r) }
 	a := func(r, g int) V { return V(2*r + g) }
-	bv, t := regs(4, 2), regs(6, 2)
+	bv, t := w.hold("four columns of B, two groups", regs(4, 2)), w.hold("products", regs(6, 2))
+	w.hold("four elements of A in all lanes, two groups a row", regs(0, 2*mr))
+	w.hold("C, row after row, two lanes for each column", regs(8, 8*mr))
+	w.holds("128 in all lanes", offset)
+	for r := range mr {
+		w.holds(fmt.Sprintf("row %d of A", r), row(r))
+	}
 	acc := make([]vecs, mr)
 	w.mark("tile")
 	for r := range acc {
@@ -106,14 +106,10 @@ func pairs(w *writer, mr int) {
 }
 
 // epilogue takes sums to floats, and moves the scales and zeros of rows on; b is at the tail of the panel.
-//
-//	V0..V3    scales of the columns, then bias
-//	V4, V5    scale and zero of a row, then C
-//	V6        zero*shift
-//	R10, R11  scale, zero
 func (w *writer) epilogue(acc []vecs, b R) {
 	const group = 4 * asm.Panel // bytes of each part of the tail
-	column, s, z, t := regs(0, 4), V(4), V(5), V(6)
+	column, s, z, t := w.hold("scales of the columns", regs(0, 4)), V(4), V(5), V(6)
+	w.holds("scale and offset of a row", s, z)
 	scale, zero := w.arg("scale", 10), w.arg("zero", 11)
 	w.LDP(column[0], column[1], b, 0)
 	w.LDP(column[2], column[3], b, 32)
@@ -142,23 +138,7 @@ func (w *writer) epilogue(acc []vecs, b R) {
 	w.mark("alone")
 }
 
-// rounding rounds rows to bytes. Its registers, beside those of row:
-//
-//	V0..V7    the block
-//	V8..V13   spare
-//	V15       of moments, then 254
-//	V16..V19  largest values, then, with V20..V23, the rounded block
-//	V20..V23  least values
-//	V24..V27  of moments
-//	V28       the row's first value, then its middle
-//	V29       127/m
-//	V30       128 in all lanes
-//	R1, R2    dst, src
-//	R3, R4    their strides
-//	R5..R7    scale, zero, the size of a float
-//	R8, R9    the block's dst and src
-//	R10, R11  constants, 128s
-//	R12       the block's dst for what rounding takes away
+// rounding rounds rows to bytes.
 type rounding struct {
 	row
 	twice     bool // what rounding takes away is rounded too
@@ -170,6 +150,12 @@ type rounding struct {
 
 func newRounding(w *writer, k asm.Kernel) *rounding {
 	q := &rounding{twice: k.DType == "i8x2", x: regs(0, chains), hi: regs(16, 4), lo: regs(20, 4), at: 9}
+	w.hold("the block", q.x)
+	w.hold("largest values, then half of the rounded block", q.hi)
+	w.hold("least values, then the other half", q.lo)
+	w.holds("the row's first value, then its middle", V(28))
+	w.holds("127/m", V(29))
+	w.holds("128 in all lanes", V(30))
 	q.dst, q.src = w.arg("dst", 1), w.arg("src", 2)
 	ldd, lds := w.arg("ldd", 3), w.floats("lds", 4)
 	w.arg("scale", 5)
@@ -286,13 +272,10 @@ func (q *rounding) finish(hi, lo V, load func(masked bool)) {
 }
 
 // quant writes the rounding of rows to bytes, from the middle of their values. x*0 is NaN where x is not finite.
-//
-//	V8..V11   sums of x*0
-//	V14       0
 func quant(w *writer, k asm.Kernel) {
 	q := newRounding(w, k)
 	const none = V(14)
-	nan := regs(8, 4)
+	nan := w.hold("sums of x*0", regs(8, 4))
 	w.ZERO(none)
 	q.forRows(func() {
 		nan.each(func(i int) { w.ZERO(nan[i]) })

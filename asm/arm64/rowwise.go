@@ -37,6 +37,14 @@ type row struct{ w *writer }
 
 // newRow splits the argument n.
 func newRow(w *writer) row {
+	w.holds("n, then whole blocks of a row", rowBlocks)
+	w.holds("floats after the blocks", rowRest)
+	w.holds("bytes in whole vectors of the rest", rowFours)
+	w.holds("floats after those", rowOdd)
+	w.holds("address of the masks of the rest", rowMask)
+	w.holds("blocks to go", rowLeft)
+	w.holds("spare", rowSpare)
+	w.holds("the vector that the row's end cuts", rowCut)
 	w.arg("n", rowBlocks)
 	w.LSR(rowSpare, rowBlocks, 5)
 	w.LSL(rowLeft, rowSpare, 5)
@@ -217,16 +225,15 @@ func (w *writer) matrices() (dst, src, ldd, lds R) {
 
 // moments writes the mean of the row at src, and one over its deviation, into all lanes. see, if not nil, is called for each
 // block of the first pass, which it may change.
-//
-//	V0..V7    the block
-//	V8..V15   partial sums
-//	V24, V25  mean, 1/deviation
-//	V26, V27  n and eps, in lane 0
 func (r row) moments(src, at R, see func(x vecs, masked bool)) (mean, unit V) {
 	w := r.w
 	const count, eps = V(26), V(27)
 	mean, unit = 24, 25
-	x, s := regs(0, chains), regs(8, chains)
+	x, s := w.hold("the block", regs(0, chains)), w.hold("partial sums", regs(8, chains))
+	w.holds("mean", mean)
+	w.holds("1/deviation", unit)
+	w.holds("n", count)
+	w.holds("eps", eps)
 	s.each(func(i int) { w.ZERO(s[i]) })
 	r.each([]R{src}, []R{at}, func(masked bool) {
 		r.load(x, at, masked)
@@ -271,18 +278,11 @@ func (w *writer) normed(x vecs, mean, unit V) {
 }
 
 // layerNorm writes two-pass layer normalisation.
-//
-//	V0..V7    the block
-//	V8..V15   gain
-//	V16..V23  bias
-//	V24..V27  of moments
-//	R5, R6    gain, bias
-//	R7..R10   the block's dst, src, gain, bias
 func layerNorm(w *writer, _ asm.Kernel) {
 	dst, src, ldd, lds := w.matrices()
 	gain, bias := w.arg("gain", 5), w.arg("bias", 6)
 	const atDst, atSrc, atGain, atBias = R(7), R(8), R(9), R(10)
-	x, g, b := regs(0, chains), regs(8, chains), regs(16, chains)
+	x, g, b := w.hold("the block", regs(0, chains)), w.hold("gain", regs(8, chains)), w.hold("bias", regs(16, chains))
 	r := newRow(w)
 	w.count()
 	w.forRows([]R{dst, src}, []R{ldd, lds}, func() {
@@ -308,18 +308,18 @@ func layerNorm(w *writer, _ asm.Kernel) {
 }
 
 // gelu writes max(x,0) - |x|/2 * erfc(|x|/sqrt2), with erfc(u/sqrt2) = 2^(u*P(u)) and u at most 6.
-//
-//	V0..V7    u = |x|, then what exp2 needs, then x
-//	V8..V15   u again
-//	V8..V16   P(u), then u*P(u)
-//	V17..V25  its power of 2
-//	V26..V28  6, 1/2, 0
-//	R5, R6    the block's dst and src
-//	R7, R8    coefficients of P and of exp2
 func gelu(w *writer, _ asm.Kernel) {
 	dst, src, ldd, lds := w.matrices()
 	const atDst, atSrc, coefs, exps = R(5), R(6), R(7), R(8)
 	const top, half, zero = V(26), V(27), V(28)
+	w.hold("u = |x|, then integers of exp2, then x", regs(0, chains))
+	w.hold("P(u), then u*P(u), then u", regs(8, chains))
+	w.hold("2^(u*P(u))", regs(17, chains+1))
+	w.holds("6", top)
+	w.holds("1/2", half)
+	w.holds("0", zero)
+	w.holds("coefficients of P", coefs)
+	w.holds("coefficients of exp2", exps)
 	cs := asm.GeluCoef()
 	w.vectors("gelu", coefs, append(cs, 6, 0.5)...)
 	w.LDR(top, coefs, 16*len(cs))
@@ -350,14 +350,10 @@ func gelu(w *writer, _ asm.Kernel) {
 }
 
 // add writes dst += src.
-//
-//	V0..V7    dst
-//	V8..V15   src
-//	R5, R6    the block's dst and src
 func add(w *writer, _ asm.Kernel) {
 	dst, src, ldd, lds := w.matrices()
 	const atDst, atSrc = R(5), R(6)
-	x, y := regs(0, chains), regs(8, chains)
+	x, y := w.hold("dst", regs(0, chains)), w.hold("src", regs(8, chains))
 	r := newRow(w)
 	w.forRows([]R{dst, src}, []R{ldd, lds}, func() {
 		r.each([]R{dst, src}, []R{atDst, atSrc}, func(masked bool) {

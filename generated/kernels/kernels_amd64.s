@@ -7,6 +7,16 @@
 // func gemm_f32_1x16_avx2(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 // Requires: AVX, FMA3, MMX+
 TEXT ·gemm_f32_1x16_avx2(SB), NOSPLIT, $0-96
+	// Y0 Y1     C, row after row
+	// AX        acc, then c, then bias, then k, then lda, then ldc
+	// CX        ldc, then b
+	// DX        a
+	// BX        lda, then pf
+	// SI        pfstep
+	// Y2 Y3     a row of B
+	// Y4        an element of A in all lanes
+	// DI        c
+	// R8        ldc
 tile:
 	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
@@ -135,6 +145,17 @@ store:
 // func gemm_f32_2x16_avx2(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 // Requires: AVX, FMA3, MMX+
 TEXT ·gemm_f32_2x16_avx2(SB), NOSPLIT, $0-96
+	// Y0..Y3    C, row after row
+	// AX        acc, then c, then bias, then k, then lda, then ldc
+	// CX        ldc, then b
+	// DX        a
+	// BX        lda
+	// SI        pf
+	// DI        pfstep
+	// Y4 Y5     a row of B
+	// Y6        an element of A in all lanes
+	// R8        c
+	// R9        ldc
 tile:
 	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
@@ -289,6 +310,17 @@ store:
 // func gemm_f32_3x16_avx2(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 // Requires: AVX, FMA3, MMX+
 TEXT ·gemm_f32_3x16_avx2(SB), NOSPLIT, $0-96
+	// Y0..Y5    C, row after row
+	// AX        acc, then c, then bias, then k, then lda, then ldc
+	// CX        ldc, then b
+	// DX        a
+	// BX        lda
+	// SI        pf
+	// DI        pfstep
+	// Y6 Y7     a row of B
+	// Y8        an element of A in all lanes
+	// R8        c
+	// R9        ldc
 tile:
 	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
@@ -469,6 +501,17 @@ store:
 // func gemm_f32_4x16_avx2(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 // Requires: AVX, FMA3, MMX+
 TEXT ·gemm_f32_4x16_avx2(SB), NOSPLIT, $0-96
+	// Y0..Y7    C, row after row
+	// AX        acc, then c, then bias, then k, then lda, then ldc
+	// CX        ldc, then b
+	// DX        a
+	// BX        lda
+	// DI        pf
+	// R8        pfstep
+	// Y8 Y9     a row of B
+	// Y10       an element of A in all lanes
+	// R9        c
+	// R10       ldc
 tile:
 	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
@@ -684,6 +727,17 @@ store:
 // func gemm_f32_5x16_avx2(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 // Requires: AVX, FMA3, MMX+
 TEXT ·gemm_f32_5x16_avx2(SB), NOSPLIT, $0-96
+	// Y0..Y9    C, row after row
+	// AX        acc, then c, then bias, then k, then lda, then ldc
+	// CX        ldc, then b
+	// DX        a
+	// BX        lda
+	// DI        pf
+	// R8        pfstep
+	// Y10 Y11   a row of B
+	// Y12       an element of A in all lanes
+	// R9        c
+	// R10       ldc
 tile:
 	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
@@ -925,6 +979,17 @@ store:
 // func gemm_f32_6x16_avx2(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 // Requires: AVX, FMA3, MMX+
 TEXT ·gemm_f32_6x16_avx2(SB), NOSPLIT, $0-96
+	// Y0..Y11   C, row after row
+	// AX        acc, then c, then bias, then k, then lda, then ldc
+	// CX        ldc, then b
+	// DX        a
+	// BX        lda
+	// DI        pf
+	// R8        pfstep
+	// Y12 Y13   a row of B
+	// Y14       an element of A in all lanes
+	// R9        c
+	// R10       ldc
 tile:
 	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
@@ -1192,6 +1257,13 @@ store:
 // func gemmv_f32_1x16_avx2(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 // Requires: AVX, FMA3
 TEXT ·gemmv_f32_1x16_avx2(SB), NOSPLIT, $0-72
+	// Y0 Y1     C, row after row
+	// AX        acc, then c, then k, then lda, then ldc
+	// CX        ldc, then b
+	// DX        a
+	// BX        lda, then ldb
+	// Y2 Y3     a row of B
+	// Y4        an element of A in all lanes
 tile:
 	MOVQ    acc+64(FP), AX
 	TESTQ   AX, AX
@@ -1282,6 +1354,14 @@ store:
 // func gemmv_f32_2x16_avx2(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 // Requires: AVX, FMA3
 TEXT ·gemmv_f32_2x16_avx2(SB), NOSPLIT, $0-72
+	// Y0..Y3    C, row after row
+	// AX        acc, then c, then k, then lda, then ldc
+	// CX        ldc, then b
+	// DX        a
+	// BX        lda
+	// SI        ldb
+	// Y4 Y5     a row of B
+	// Y6        an element of A in all lanes
 tile:
 	MOVQ    acc+64(FP), AX
 	TESTQ   AX, AX
@@ -1393,6 +1473,14 @@ store:
 // func gemmv_f32_3x16_avx2(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 // Requires: AVX, FMA3
 TEXT ·gemmv_f32_3x16_avx2(SB), NOSPLIT, $0-72
+	// Y0..Y5    C, row after row
+	// AX        acc, then c, then k, then lda, then ldc
+	// CX        ldc, then b
+	// DX        a
+	// BX        lda
+	// SI        ldb
+	// Y6 Y7     a row of B
+	// Y8        an element of A in all lanes
 tile:
 	MOVQ    acc+64(FP), AX
 	TESTQ   AX, AX
@@ -1525,6 +1613,14 @@ store:
 // func gemmv_f32_4x16_avx2(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 // Requires: AVX, FMA3
 TEXT ·gemmv_f32_4x16_avx2(SB), NOSPLIT, $0-72
+	// Y0..Y7    C, row after row
+	// AX        acc, then c, then k, then lda, then ldc
+	// CX        ldc, then b
+	// DX        a
+	// BX        lda
+	// DI        ldb
+	// Y8 Y9     a row of B
+	// Y10       an element of A in all lanes
 tile:
 	MOVQ    acc+64(FP), AX
 	TESTQ   AX, AX
@@ -1686,6 +1782,14 @@ store:
 // func gemmv_f32_5x16_avx2(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 // Requires: AVX, FMA3
 TEXT ·gemmv_f32_5x16_avx2(SB), NOSPLIT, $0-72
+	// Y0..Y9    C, row after row
+	// AX        acc, then c, then k, then lda, then ldc
+	// CX        ldc, then b
+	// DX        a
+	// BX        lda
+	// DI        ldb
+	// Y10 Y11   a row of B
+	// Y12       an element of A in all lanes
 tile:
 	MOVQ    acc+64(FP), AX
 	TESTQ   AX, AX
@@ -1868,6 +1972,14 @@ store:
 // func gemmv_f32_6x16_avx2(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 // Requires: AVX, FMA3
 TEXT ·gemmv_f32_6x16_avx2(SB), NOSPLIT, $0-72
+	// Y0..Y11   C, row after row
+	// AX        acc, then c, then k, then lda, then ldc
+	// CX        ldc, then b
+	// DX        a
+	// BX        lda
+	// DI        ldb
+	// Y12 Y13   a row of B
+	// Y14       an element of A in all lanes
 tile:
 	MOVQ    acc+64(FP), AX
 	TESTQ   AX, AX
@@ -2071,6 +2183,22 @@ store:
 // func softmax_f32_avx2(rows int, x *float32, ld int, n int, inv *float32)
 // Requires: AVX, AVX2, FMA3
 TEXT ·softmax_f32_avx2(SB), NOSPLIT, $0-40
+	// AX        x
+	// CX        ld
+	// DX        inv
+	// SI        n
+	// DI        floats after whole blocks
+	// R8        masks of the rest
+	// R9        floats done in the row
+	// R10       rows
+	// Y1..Y4    maxima
+	// Y1        the maximum
+	// Y2        sums of the powers
+	// Y3..Y6    the block
+	// Y7..Y10   integers of exp2
+	// Y11..Y14  powers
+	// Y1 Y7..Y9 integers of exp2
+	// Y10..Y13  powers
 	MOVQ         x+8(FP), AX
 	MOVQ         ld+16(FP), CX
 	SHLQ         $0x02, CX
@@ -2458,6 +2586,18 @@ GLOBL neginf<>(SB), RODATA|NOPTR, $32
 // func scalerows_f32_avx2(rows int, dst *float32, ldd int, src *float32, lds int, n int, s *float32)
 // Requires: AVX
 TEXT ·scalerows_f32_avx2(SB), NOSPLIT, $0-56
+	// AX        dst
+	// CX        src
+	// DX        ldd
+	// BX        lds
+	// SI        s
+	// R8        n
+	// R9        floats after whole blocks
+	// R10       masks of the rest
+	// R11       floats done in the row
+	// R12       rows
+	// Y0        the factor
+	// Y1..Y4    the block
 	MOVQ  dst+8(FP), AX
 	MOVQ  src+24(FP), CX
 	MOVQ  ldd+16(FP), DX
@@ -2563,6 +2703,26 @@ return:
 // func layernorm_f32_avx2(rows int, dst *float32, ldd int, src *float32, lds int, n int, gain *float32, bias *float32, eps float32)
 // Requires: AVX, AVX2, FMA3
 TEXT ·layernorm_f32_avx2(SB), NOSPLIT, $0-68
+	// AX        dst
+	// CX        src
+	// DX        ldd
+	// BX        lds
+	// SI        gain
+	// DI        bias
+	// R8        n
+	// R9        floats after whole blocks
+	// R10       masks of the rest
+	// R11       floats done in the row
+	// R12       rows
+	// Y1..Y4    partial sums
+	// Y1        mean
+	// Y2..Y5    partial sums of squares
+	// Y2        1/deviation
+	// Y3..Y6    the block
+	// Y7..Y10   gain
+	// Y11..Y14  bias
+	// Y1 Y2 Y7 Y8 gain
+	// Y9..Y12   bias
 	MOVQ       dst+8(FP), AX
 	MOVQ       src+24(FP), CX
 	MOVQ       ldd+16(FP), DX
@@ -2901,6 +3061,20 @@ return:
 // func gelu_f32_avx2(rows int, dst *float32, ldd int, src *float32, lds int, n int)
 // Requires: AVX, AVX2, FMA3
 TEXT ·gelu_f32_avx2(SB), NOSPLIT, $0-48
+	// AX        dst
+	// CX        src
+	// DX        ldd
+	// BX        lds
+	// SI        n
+	// DI        floats after whole blocks
+	// R8        masks of the rest
+	// R9        floats done in the row
+	// R10       rows
+	// Y0..Y3    u = |x|, then integers of exp2
+	// Y4..Y7    u*P(u)
+	// Y8..Y11   powers
+	// Y1..Y4    x
+	// Y5..Y7 Y12 u/2
 	MOVQ  dst+8(FP), AX
 	MOVQ  src+24(FP), CX
 	MOVQ  ldd+16(FP), DX
@@ -3334,6 +3508,22 @@ GLOBL gelu7<>(SB), RODATA|NOPTR, $32
 // func packk_f32_avx2(rows int, dst *float32, src *float32, lds int, k int)
 // Requires: AVX, CMOV
 TEXT ·packk_f32_avx2(SB), NOSPLIT, $0-40
+	// AX        src
+	// CX        lds, then row 7, then row 15
+	// DX        dst
+	// BX        k
+	// SI        rows
+	// R8        row 1, then row 9
+	// R9        row 2, then row 10
+	// R10       row 3, then row 11
+	// R11       row 4, then row 12
+	// R12       row 5, then row 13
+	// R13       row 6, then row 14
+	// Y0        mask of the rows that are there
+	// Y3 Y1     columns of rows 0 and 4
+	// Y5 Y2     columns of rows 1 and 5
+	// Y7 Y4     columns of rows 2 and 6
+	// Y9 Y6     columns of rows 3 and 7
 	MOVQ    src+16(FP), AX
 	MOVQ    lds+24(FP), CX
 	SHLQ    $0x02, CX
@@ -3701,6 +3891,17 @@ done6:
 // func add_f32_avx2(rows int, dst *float32, ldd int, src *float32, lds int, n int)
 // Requires: AVX
 TEXT ·add_f32_avx2(SB), NOSPLIT, $0-48
+	// AX        dst
+	// CX        src
+	// DX        ldd
+	// BX        lds
+	// SI        n
+	// DI        floats after whole blocks
+	// R8        masks of the rest
+	// R9        floats done in the row
+	// R10       rows
+	// Y0..Y3    block of dst
+	// Y4..Y7    block of src
 	MOVQ  dst+8(FP), AX
 	MOVQ  src+24(FP), CX
 	MOVQ  ldd+16(FP), DX
@@ -3814,6 +4015,16 @@ return:
 // func wgemm_f16_1x16_avx2(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, F16C, FMA3, MMX+
 TEXT ·wgemm_f16_1x16_avx2(SB), NOSPLIT, $0-96
+	// Y0 Y1     C, row after row
+	// AX        acc, then c, then bias, then k, then lda, then ldc
+	// CX        ldc, then b
+	// DX        a
+	// BX        lda, then pf
+	// SI        pfstep
+	// Y2 Y3     a row of B, widened
+	// Y4        an element of A in all lanes
+	// DI        c
+	// R8        ldc
 tile:
 	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
@@ -3938,6 +4149,17 @@ store:
 // func wgemm_f16_2x16_avx2(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, F16C, FMA3, MMX+
 TEXT ·wgemm_f16_2x16_avx2(SB), NOSPLIT, $0-96
+	// Y0..Y3    C, row after row
+	// AX        acc, then c, then bias, then k, then lda, then ldc
+	// CX        ldc, then b
+	// DX        a
+	// BX        lda
+	// SI        pf
+	// DI        pfstep
+	// Y4 Y5     a row of B, widened
+	// Y6        an element of A in all lanes
+	// R8        c
+	// R9        ldc
 tile:
 	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
@@ -4088,6 +4310,17 @@ store:
 // func wgemm_f16_3x16_avx2(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, F16C, FMA3, MMX+
 TEXT ·wgemm_f16_3x16_avx2(SB), NOSPLIT, $0-96
+	// Y0..Y5    C, row after row
+	// AX        acc, then c, then bias, then k, then lda, then ldc
+	// CX        ldc, then b
+	// DX        a
+	// BX        lda
+	// SI        pf
+	// DI        pfstep
+	// Y6 Y7     a row of B, widened
+	// Y8        an element of A in all lanes
+	// R8        c
+	// R9        ldc
 tile:
 	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
@@ -4264,6 +4497,17 @@ store:
 // func wgemm_f16_4x16_avx2(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, F16C, FMA3, MMX+
 TEXT ·wgemm_f16_4x16_avx2(SB), NOSPLIT, $0-96
+	// Y0..Y7    C, row after row
+	// AX        acc, then c, then bias, then k, then lda, then ldc
+	// CX        ldc, then b
+	// DX        a
+	// BX        lda
+	// DI        pf
+	// R8        pfstep
+	// Y8 Y9     a row of B, widened
+	// Y10       an element of A in all lanes
+	// R9        c
+	// R10       ldc
 tile:
 	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
@@ -4475,6 +4719,17 @@ store:
 // func wgemm_f16_5x16_avx2(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, F16C, FMA3, MMX+
 TEXT ·wgemm_f16_5x16_avx2(SB), NOSPLIT, $0-96
+	// Y0..Y9    C, row after row
+	// AX        acc, then c, then bias, then k, then lda, then ldc
+	// CX        ldc, then b
+	// DX        a
+	// BX        lda
+	// DI        pf
+	// R8        pfstep
+	// Y10 Y11   a row of B, widened
+	// Y12       an element of A in all lanes
+	// R9        c
+	// R10       ldc
 tile:
 	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
@@ -4712,6 +4967,17 @@ store:
 // func wgemm_f16_6x16_avx2(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, F16C, FMA3, MMX+
 TEXT ·wgemm_f16_6x16_avx2(SB), NOSPLIT, $0-96
+	// Y0..Y11   C, row after row
+	// AX        acc, then c, then bias, then k, then lda, then ldc
+	// CX        ldc, then b
+	// DX        a
+	// BX        lda
+	// DI        pf
+	// R8        pfstep
+	// Y12 Y13   a row of B, widened
+	// Y14       an element of A in all lanes
+	// R9        c
+	// R10       ldc
 tile:
 	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
@@ -4975,6 +5241,16 @@ store:
 // func wgemm_bf16_1x16_avx2(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·wgemm_bf16_1x16_avx2(SB), NOSPLIT, $0-96
+	// Y0 Y1     C, row after row
+	// AX        acc, then c, then bias, then k, then lda, then ldc
+	// CX        ldc, then b
+	// DX        a
+	// BX        lda, then pf
+	// SI        pfstep
+	// Y2 Y3     a row of B, widened
+	// Y4        an element of A in all lanes
+	// DI        c
+	// R8        ldc
 tile:
 	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
@@ -5111,6 +5387,17 @@ store:
 // func wgemm_bf16_2x16_avx2(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·wgemm_bf16_2x16_avx2(SB), NOSPLIT, $0-96
+	// Y0..Y3    C, row after row
+	// AX        acc, then c, then bias, then k, then lda, then ldc
+	// CX        ldc, then b
+	// DX        a
+	// BX        lda
+	// SI        pf
+	// DI        pfstep
+	// Y4 Y5     a row of B, widened
+	// Y6        an element of A in all lanes
+	// R8        c
+	// R9        ldc
 tile:
 	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
@@ -5273,6 +5560,17 @@ store:
 // func wgemm_bf16_3x16_avx2(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·wgemm_bf16_3x16_avx2(SB), NOSPLIT, $0-96
+	// Y0..Y5    C, row after row
+	// AX        acc, then c, then bias, then k, then lda, then ldc
+	// CX        ldc, then b
+	// DX        a
+	// BX        lda
+	// SI        pf
+	// DI        pfstep
+	// Y6 Y7     a row of B, widened
+	// Y8        an element of A in all lanes
+	// R8        c
+	// R9        ldc
 tile:
 	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
@@ -5461,6 +5759,17 @@ store:
 // func wgemm_bf16_4x16_avx2(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·wgemm_bf16_4x16_avx2(SB), NOSPLIT, $0-96
+	// Y0..Y7    C, row after row
+	// AX        acc, then c, then bias, then k, then lda, then ldc
+	// CX        ldc, then b
+	// DX        a
+	// BX        lda
+	// DI        pf
+	// R8        pfstep
+	// Y8 Y9     a row of B, widened
+	// Y10       an element of A in all lanes
+	// R9        c
+	// R10       ldc
 tile:
 	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
@@ -5684,6 +5993,17 @@ store:
 // func wgemm_bf16_5x16_avx2(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·wgemm_bf16_5x16_avx2(SB), NOSPLIT, $0-96
+	// Y0..Y9    C, row after row
+	// AX        acc, then c, then bias, then k, then lda, then ldc
+	// CX        ldc, then b
+	// DX        a
+	// BX        lda
+	// DI        pf
+	// R8        pfstep
+	// Y10 Y11   a row of B, widened
+	// Y12       an element of A in all lanes
+	// R9        c
+	// R10       ldc
 tile:
 	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
@@ -5933,6 +6253,17 @@ store:
 // func wgemm_bf16_6x16_avx2(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·wgemm_bf16_6x16_avx2(SB), NOSPLIT, $0-96
+	// Y0..Y11   C, row after row
+	// AX        acc, then c, then bias, then k, then lda, then ldc
+	// CX        ldc, then b
+	// DX        a
+	// BX        lda
+	// DI        pf
+	// R8        pfstep
+	// Y12 Y13   a row of B, widened
+	// Y14       an element of A in all lanes
+	// R9        c
+	// R10       ldc
 tile:
 	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
@@ -6208,6 +6539,10 @@ store:
 // func expand_f16_avx2(n int, dst *float32, src *uint8)
 // Requires: AVX, F16C, MMX+
 TEXT ·expand_f16_avx2(SB), NOSPLIT, $0-24
+	// AX        n
+	// CX        dst
+	// DX        src
+	// Y0..Y3    values
 	MOVQ n+0(FP), AX
 	MOVQ dst+8(FP), CX
 	MOVQ src+16(FP), DX
@@ -6250,6 +6585,10 @@ done:
 // func expand_bf16_avx2(n int, dst *float32, src *uint8)
 // Requires: AVX, AVX2, MMX+
 TEXT ·expand_bf16_avx2(SB), NOSPLIT, $0-24
+	// AX        n
+	// CX        dst
+	// DX        src
+	// Y0..Y3    values
 	MOVQ n+0(FP), AX
 	MOVQ dst+8(FP), CX
 	MOVQ src+16(FP), DX
@@ -6295,6 +6634,20 @@ done:
 // func qgemm_i8_1x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX2, MMX+
 TEXT ·qgemm_i8_1x16_avx2(SB), NOSPLIT, $0-112
+	// Y0 Y1     C, row after row
+	// AX        k, then scale, then lda, then ldc
+	// CX        b
+	// DX        a, then zero
+	// BX        lda, then pf
+	// SI        pfstep, then bias
+	// Y2 Y3     four rows of B
+	// Y4        four elements of A in all lanes, then a factor of the row
+	// Y2        products
+	// Y5        16-bit ones
+	// Y6        absolute values of the elements of A
+	// DI        c, then acc
+	// R8        ldc, then c
+	// R9        ldc
 tile:
 	MOVQ    k+8(FP), AX
 	MOVQ    b+32(FP), CX
@@ -6427,6 +6780,20 @@ GLOBL signs8<>(SB), RODATA|NOPTR, $32
 // func qgemm_i8_2x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX2, MMX+
 TEXT ·qgemm_i8_2x16_avx2(SB), NOSPLIT, $0-112
+	// Y0..Y3    C, row after row
+	// AX        k, then scale, then lda, then ldc
+	// CX        b
+	// DX        a, then zero
+	// BX        lda, then bias
+	// SI        pf
+	// DI        pfstep, then acc
+	// Y4 Y5     four rows of B
+	// Y6        four elements of A in all lanes, then a factor of the row
+	// Y7        products
+	// Y8        16-bit ones
+	// Y9        absolute values of the elements of A
+	// R8        c
+	// R9        ldc
 tile:
 	MOVQ    k+8(FP), AX
 	MOVQ    b+32(FP), CX
@@ -6581,6 +6948,20 @@ alone2:
 // func qgemm_i8_3x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX2, MMX+
 TEXT ·qgemm_i8_3x16_avx2(SB), NOSPLIT, $0-112
+	// Y0..Y5    C, row after row
+	// AX        k, then scale, then lda, then ldc
+	// CX        b
+	// DX        a, then zero
+	// BX        lda, then bias
+	// SI        pf
+	// DI        pfstep, then acc
+	// Y6 Y7     four rows of B
+	// Y8        four elements of A in all lanes, then a factor of the row
+	// Y9        products
+	// Y10       16-bit ones
+	// Y11       absolute values of the elements of A
+	// R8        c
+	// R9        ldc
 tile:
 	MOVQ    k+8(FP), AX
 	MOVQ    b+32(FP), CX
@@ -6777,6 +7158,21 @@ alone2:
 // func qgemm_i8_4x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX2, MMX+
 TEXT ·qgemm_i8_4x16_avx2(SB), NOSPLIT, $0-112
+	// Y0..Y7    C, row after row
+	// AX        k, then scale, then lda, then ldc
+	// CX        b
+	// DX        a, then zero
+	// BX        lda, then bias
+	// DI        pf
+	// R8        pfstep, then c
+	// Y8 Y9     four rows of B
+	// Y10       four elements of A in all lanes, then a factor of the row
+	// Y11       products
+	// Y12       16-bit ones
+	// Y13       absolute values of the elements of A
+	// R9        c, then ldc
+	// R10       ldc
+	// SI        acc
 tile:
 	MOVQ    k+8(FP), AX
 	MOVQ    b+32(FP), CX
@@ -7021,6 +7417,21 @@ alone2:
 // func qgemm_i8_5x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX2, MMX+
 TEXT ·qgemm_i8_5x16_avx2(SB), NOSPLIT, $0-112
+	// Y0..Y9    C, row after row
+	// AX        k, then scale, then lda, then ldc
+	// CX        b
+	// DX        a, then zero
+	// BX        lda, then bias
+	// DI        pf
+	// R8        pfstep, then c
+	// Y10 Y11   four rows of B
+	// Y12       four elements of A in all lanes, then a factor of the row
+	// Y13       products
+	// Y14       16-bit ones
+	// Y15       absolute values of the elements of A
+	// R9        c, then ldc
+	// R10       ldc
+	// SI        acc
 tile:
 	MOVQ    k+8(FP), AX
 	MOVQ    b+32(FP), CX
@@ -7307,6 +7718,23 @@ alone2:
 // func quant_i8_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32)
 // Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·quant_i8_avx2(SB), NOSPLIT, $0-64
+	// AX        dst
+	// CX        src
+	// DX        scale
+	// BX        zero
+	// SI        ldd
+	// DI        lds
+	// R9        n
+	// R10       floats after whole blocks
+	// R11       masks of the rest
+	// R12       floats done in the row
+	// R13       rows
+	// Y1 Y2     sums of x*0
+	// Y4 Y5     largest values
+	// Y6 Y7     least values
+	// Y3        the row's first value, then 127/m
+	// Y0        middle of the row
+	// Y4..Y7    the block
 	MOVQ  dst+8(FP), AX
 	MOVQ  src+24(FP), CX
 	MOVQ  scale+48(FP), DX
@@ -7543,6 +7971,23 @@ GLOBL order<>(SB), RODATA|NOPTR, $32
 // func quant_i8x2_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32)
 // Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·quant_i8x2_avx2(SB), NOSPLIT, $0-64
+	// AX        dst
+	// CX        src
+	// DX        scale
+	// BX        zero
+	// SI        ldd
+	// DI        lds
+	// R9        n
+	// R10       floats after whole blocks
+	// R11       masks of the rest
+	// R12       floats done in the row
+	// R13       rows
+	// Y1 Y2     sums of x*0
+	// Y4 Y5     largest values
+	// Y6 Y7     least values
+	// Y3        the row's first value, then 127/m
+	// Y0        middle of the row
+	// Y4..Y7    the block
 	MOVQ  dst+8(FP), AX
 	MOVQ  src+24(FP), CX
 	MOVQ  scale+48(FP), DX
@@ -7806,6 +8251,20 @@ GLOBL steps<>(SB), RODATA|NOPTR, $32
 // func qgemmw_i8_1x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX2, MMX+
 TEXT ·qgemmw_i8_1x16_avx2(SB), NOSPLIT, $0-112
+	// AX        k, then scale, then lda, then ldc
+	// CX        b
+	// Y0 Y1     C, row after row
+	// DX        c, then a, then zero
+	// BX        ldc, then lda, then pf
+	// SI        pfstep, then bias
+	// Y2 Y3     the first two rows of B of a group
+	// Y4 Y5     the other two rows of B
+	// Y6        the first two elements of A in all lanes
+	// Y7        the other two elements of A
+	// Y4 Y2     sums
+	// DI        acc
+	// R8        c
+	// R9        ldc
 tile:
 	MOVQ       k+8(FP), AX
 	MOVQ       b+32(FP), CX
@@ -7897,6 +8356,20 @@ alone2:
 // func qgemmw_i8_2x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX2, MMX+
 TEXT ·qgemmw_i8_2x16_avx2(SB), NOSPLIT, $0-112
+	// AX        k, then scale, then lda, then ldc
+	// CX        b
+	// Y0..Y3    C, row after row
+	// DX        c, then a, then zero
+	// BX        ldc, then lda, then bias
+	// SI        pf
+	// DI        pfstep, then acc
+	// Y4 Y5     the first two rows of B of a group
+	// Y6 Y7     the other two rows of B
+	// Y8        the first two elements of A in all lanes
+	// Y9        the other two elements of A
+	// Y10 Y11   sums
+	// R8        c
+	// R9        ldc
 tile:
 	MOVQ       k+8(FP), AX
 	MOVQ       b+32(FP), CX
@@ -8022,6 +8495,20 @@ alone2:
 // func qgemmw_i8_3x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX2, MMX+
 TEXT ·qgemmw_i8_3x16_avx2(SB), NOSPLIT, $0-112
+	// AX        k, then scale, then lda, then ldc
+	// CX        b
+	// Y0..Y5    C, row after row
+	// DX        c, then a, then zero
+	// BX        ldc, then lda, then bias
+	// SI        pf
+	// DI        pfstep, then acc
+	// Y6 Y7     the first two rows of B of a group
+	// Y8 Y9     the other two rows of B
+	// Y10       the first two elements of A in all lanes
+	// Y11       the other two elements of A
+	// Y12 Y13   sums
+	// R8        c
+	// R9        ldc
 tile:
 	MOVQ       k+8(FP), AX
 	MOVQ       b+32(FP), CX
@@ -8181,6 +8668,20 @@ alone2:
 // func qgemmw_i8_4x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX2, MMX+
 TEXT ·qgemmw_i8_4x16_avx2(SB), NOSPLIT, $0-112
+	// AX        k, then scale, then lda, then ldc
+	// CX        b
+	// Y0..Y7    C, row after row
+	// DX        c, then a, then zero
+	// BX        ldc, then lda, then bias
+	// DI        pf
+	// R8        pfstep, then c
+	// Y8 Y9     the first two rows of B of a group
+	// Y10 Y11   the other two rows of B
+	// Y12       the first two elements of A in all lanes
+	// Y13       the other two elements of A
+	// Y14 Y15   sums
+	// SI        acc
+	// R9        ldc
 tile:
 	MOVQ       k+8(FP), AX
 	MOVQ       b+32(FP), CX
@@ -8381,6 +8882,23 @@ alone2:
 // func quantw_i8_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32)
 // Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·quantw_i8_avx2(SB), NOSPLIT, $0-64
+	// AX        dst
+	// CX        src
+	// DX        scale
+	// BX        zero
+	// SI        ldd
+	// DI        lds
+	// R9        n
+	// R10       floats after whole blocks
+	// R11       masks of the rest
+	// R12       floats done in the row
+	// R13       rows
+	// Y1 Y2     sums of x*0
+	// Y4 Y5     largest values
+	// Y6 Y7     least values
+	// Y3        the row's first value, then 127/m
+	// Y0        middle of the row
+	// Y1 Y2 Y4 Y5 the block
 	MOVQ  dst+8(FP), AX
 	MOVQ  src+24(FP), CX
 	MOVQ  scale+48(FP), DX
@@ -8585,6 +9103,23 @@ return:
 // func quantw_i8x2_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32)
 // Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·quantw_i8x2_avx2(SB), NOSPLIT, $0-64
+	// AX        dst
+	// CX        src
+	// DX        scale
+	// BX        zero
+	// SI        ldd
+	// DI        lds
+	// R9        n
+	// R10       floats after whole blocks
+	// R11       masks of the rest
+	// R12       floats done in the row
+	// R13       rows
+	// Y1 Y2     sums of x*0
+	// Y4 Y5     largest values
+	// Y6 Y7     least values
+	// Y3        the row's first value, then 127/m
+	// Y0        middle of the row
+	// Y1 Y2 Y4 Y5 the block
 	MOVQ  dst+8(FP), AX
 	MOVQ  src+24(FP), CX
 	MOVQ  scale+48(FP), DX
@@ -8843,6 +9378,25 @@ GLOBL steps16<>(SB), RODATA|NOPTR, $32
 // func normq_i8_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
 // Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·normq_i8_avx2(SB), NOSPLIT, $0-72
+	// AX        dst
+	// CX        src
+	// DX        scale
+	// BX        zero
+	// SI        ldd
+	// DI        lds
+	// R9        n
+	// R10       floats after whole blocks
+	// R11       masks of the rest
+	// R12       floats done in the row
+	// R13       rows
+	// Y2 Y3     largest values
+	// Y4 Y5     least values
+	// Y1        the row's first value, then 1/deviation
+	// Y6..Y9    partial sums
+	// Y6        mean
+	// Y7..Y10   partial sums of squares, then the block
+	// Y3        middle of the row
+	// Y5        127/m
 	MOVQ       dst+8(FP), AX
 	MOVQ       src+24(FP), CX
 	MOVQ       scale+56(FP), DX
@@ -9136,6 +9690,25 @@ return:
 // func normq_i8x2_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
 // Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·normq_i8x2_avx2(SB), NOSPLIT, $0-72
+	// AX        dst
+	// CX        src
+	// DX        scale
+	// BX        zero
+	// SI        ldd
+	// DI        lds
+	// R9        n
+	// R10       floats after whole blocks
+	// R11       masks of the rest
+	// R12       floats done in the row
+	// R13       rows
+	// Y2 Y3     largest values
+	// Y4 Y5     least values
+	// Y1        the row's first value, then 1/deviation
+	// Y6..Y9    partial sums
+	// Y6        mean
+	// Y7..Y10   partial sums of squares, then the block
+	// Y3        middle of the row
+	// Y5        127/m
 	MOVQ       dst+8(FP), AX
 	MOVQ       src+24(FP), CX
 	MOVQ       scale+56(FP), DX
@@ -9476,6 +10049,26 @@ return:
 // func normqw_i8_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
 // Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·normqw_i8_avx2(SB), NOSPLIT, $0-72
+	// AX        dst
+	// CX        src
+	// DX        scale
+	// BX        zero
+	// SI        ldd
+	// DI        lds
+	// R9        n
+	// R10       floats after whole blocks
+	// R11       masks of the rest
+	// R12       floats done in the row
+	// R13       rows
+	// Y2 Y3     largest values
+	// Y4 Y5     least values
+	// Y1        the row's first value, then 1/deviation
+	// Y6..Y9    partial sums
+	// Y6        mean
+	// Y7..Y10   partial sums of squares
+	// Y3        middle of the row
+	// Y5        127/m
+	// Y2 Y4 Y7 Y8 the block
 	MOVQ       dst+8(FP), AX
 	MOVQ       src+24(FP), CX
 	MOVQ       scale+56(FP), DX
@@ -9767,6 +10360,26 @@ return:
 // func normqw_i8x2_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
 // Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·normqw_i8x2_avx2(SB), NOSPLIT, $0-72
+	// AX        dst
+	// CX        src
+	// DX        scale
+	// BX        zero
+	// SI        ldd
+	// DI        lds
+	// R9        n
+	// R10       floats after whole blocks
+	// R11       masks of the rest
+	// R12       floats done in the row
+	// R13       rows
+	// Y2 Y3     largest values
+	// Y4 Y5     least values
+	// Y1        the row's first value, then 1/deviation
+	// Y6..Y9    partial sums
+	// Y6        mean
+	// Y7..Y10   partial sums of squares
+	// Y3        middle of the row
+	// Y5        127/m
+	// Y2 Y4 Y7 Y8 the block
 	MOVQ       dst+8(FP), AX
 	MOVQ       src+24(FP), CX
 	MOVQ       scale+56(FP), DX
@@ -10102,6 +10715,12 @@ return:
 // func widen_i8_avx2(k int, dst *int8, src *int8)
 // Requires: AVX, AVX2
 TEXT ·widen_i8_avx2(SB), NOSPLIT, $0-24
+	// AX        k
+	// CX        dst
+	// DX        src
+	// Y0 Y1     minus the sums of products of two values of a column
+	// Y4        the first two values of a group
+	// Y2        the other two
 	MOVQ  k+0(FP), AX
 	MOVQ  dst+8(FP), CX
 	MOVQ  src+16(FP), DX
@@ -10149,6 +10768,12 @@ loop:
 // func rowstart_i8_avx2(rows int, k int, a *uint8, lda int)
 // Requires: AVX, AVX2
 TEXT ·rowstart_i8_avx2(SB), NOSPLIT, $0-32
+	// AX        rows
+	// CX        a
+	// DX        lda
+	// BX        k
+	// Y0        sums
+	// Y1        a row's groups
 	MOVQ rows+0(FP), AX
 	MOVQ a+16(FP), CX
 	MOVQ lda+24(FP), DX
@@ -10197,6 +10822,16 @@ store:
 // func dgemm_bf16dot_1x16_avx2(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·dgemm_bf16dot_1x16_avx2(SB), NOSPLIT, $0-96
+	// Y0 Y1     C, row after row
+	// AX        acc, then c, then bias, then k, then lda, then ldc
+	// CX        ldc, then b
+	// DX        a
+	// BX        lda, then pf
+	// SI        pfstep
+	// Y2 Y3     two rows of B, or one of them widened
+	// Y4        two elements of A, or one of them widened, in all lanes
+	// DI        c
+	// R8        ldc
 tile:
 	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
@@ -10359,6 +10994,17 @@ GLOBL second<>(SB), RODATA|NOPTR, $32
 // func dgemm_bf16dot_2x16_avx2(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·dgemm_bf16dot_2x16_avx2(SB), NOSPLIT, $0-96
+	// Y0..Y3    C, row after row
+	// AX        acc, then c, then bias, then k, then lda, then ldc
+	// CX        ldc, then b
+	// DX        a
+	// BX        lda
+	// SI        pf
+	// DI        pfstep
+	// Y4 Y5     two rows of B, or one of them widened
+	// Y6        two elements of A, or one of them widened, in all lanes
+	// R8        c
+	// R9        ldc
 tile:
 	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
@@ -10551,6 +11197,17 @@ store:
 // func dgemm_bf16dot_3x16_avx2(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·dgemm_bf16dot_3x16_avx2(SB), NOSPLIT, $0-96
+	// Y0..Y5    C, row after row
+	// AX        acc, then c, then bias, then k, then lda, then ldc
+	// CX        ldc, then b
+	// DX        a
+	// BX        lda
+	// SI        pf
+	// DI        pfstep
+	// Y6 Y7     two rows of B, or one of them widened
+	// Y8        two elements of A, or one of them widened, in all lanes
+	// R8        c
+	// R9        ldc
 tile:
 	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
@@ -10783,6 +11440,17 @@ store:
 // func dgemm_bf16dot_4x16_avx2(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·dgemm_bf16dot_4x16_avx2(SB), NOSPLIT, $0-96
+	// Y0..Y7    C, row after row
+	// AX        acc, then c, then bias, then k, then lda, then ldc
+	// CX        ldc, then b
+	// DX        a
+	// BX        lda
+	// DI        pf
+	// R8        pfstep
+	// Y8 Y9     two rows of B, or one of them widened
+	// Y10       two elements of A, or one of them widened, in all lanes
+	// R9        c
+	// R10       ldc
 tile:
 	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
@@ -11063,6 +11731,17 @@ store:
 // func dgemm_bf16dot_5x16_avx2(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·dgemm_bf16dot_5x16_avx2(SB), NOSPLIT, $0-96
+	// Y0..Y9    C, row after row
+	// AX        acc, then c, then bias, then k, then lda, then ldc
+	// CX        ldc, then b
+	// DX        a
+	// BX        lda
+	// DI        pf
+	// R8        pfstep
+	// Y10 Y11   two rows of B, or one of them widened
+	// Y12       two elements of A, or one of them widened, in all lanes
+	// R9        c
+	// R10       ldc
 tile:
 	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
@@ -11383,6 +12062,17 @@ store:
 // func dgemm_bf16dot_6x16_avx2(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·dgemm_bf16dot_6x16_avx2(SB), NOSPLIT, $0-96
+	// Y0..Y11   C, row after row
+	// AX        acc, then c, then bias, then k, then lda, then ldc
+	// CX        ldc, then b
+	// DX        a
+	// BX        lda
+	// DI        pf
+	// R8        pfstep
+	// Y12 Y13   two rows of B, or one of them widened
+	// Y14       two elements of A, or one of them widened, in all lanes
+	// R9        c
+	// R10       ldc
 tile:
 	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
@@ -11743,6 +12433,18 @@ store:
 // func round_bf16dot_avx2(rows int, dst *uint16, ldd int, src *float32, lds int, n int)
 // Requires: AVX, AVX2
 TEXT ·round_bf16dot_avx2(SB), NOSPLIT, $0-48
+	// AX        dst
+	// CX        src
+	// DX        ldd
+	// BX        lds
+	// SI        n
+	// DI        floats after whole blocks
+	// R8        masks of the rest
+	// R9        floats done in the row
+	// R10       rows
+	// Y0..Y3    the block
+	// Y4        the rounded bits
+	// Y5        what a NaN becomes
 	MOVQ  dst+8(FP), AX
 	MOVQ  src+24(FP), CX
 	MOVQ  ldd+16(FP), DX
@@ -11921,6 +12623,8 @@ GLOBL quiet<>(SB), RODATA|NOPTR, $32
 // func idct_i16_avx2(dst *uint8, stride int, block *int16, quant *uint16)
 // Requires: AVX, AVX2
 TEXT ·idct_i16_avx2(SB), NOSPLIT, $0-32
+	// AX        block, then dst
+	// CX        quant, then stride
 	MOVQ           block+16(FP), AX
 	MOVQ           quant+24(FP), CX
 	VBROADCASTI128 (AX), Y0
@@ -12248,6 +12952,12 @@ GLOBL center<>(SB), RODATA|NOPTR, $32
 // func pairs_u8_avx2(n int, dst *uint32, a *uint8, b *uint8, fara *uint8, farb *uint8)
 // Requires: AVX, AVX2
 TEXT ·pairs_u8_avx2(SB), NOSPLIT, $0-48
+	// AX        n
+	// CX        dst
+	// DX        a
+	// BX        b
+	// SI        fara
+	// DI        farb
 	MOVQ  n+0(FP), AX
 	MOVQ  dst+8(FP), CX
 	MOVQ  a+16(FP), DX
@@ -12297,6 +13007,9 @@ both:
 // func spread_u32_avx2(n int, dst *uint32, src *uint32, right uint16, left uint16, shift int)
 // Requires: AVX, AVX2
 TEXT ·spread_u32_avx2(SB), NOSPLIT, $0-40
+	// AX        n
+	// CX        dst
+	// DX        src
 	MOVQ         n+0(FP), AX
 	MOVQ         dst+8(FP), CX
 	MOVQ         src+16(FP), DX
@@ -12333,6 +13046,10 @@ loop:
 // func ycc_u8_avx2(n int, dst *uint8, luma *uint8, chroma *uint32)
 // Requires: AVX, AVX2
 TEXT ·ycc_u8_avx2(SB), NOSPLIT, $0-32
+	// AX        n
+	// CX        dst
+	// DX        luma
+	// BX        chroma
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    luma+16(FP), DX
@@ -12458,6 +13175,9 @@ GLOBL ycc_three<>(SB), RODATA|NOPTR, $32
 // func peak_fma_avx2(n int)
 // Requires: AVX, FMA3
 TEXT ·peak_fma_avx2(SB), NOSPLIT, $0-8
+	// AX        n
+	// Y1..Y12   sums
+	// Y0        zeros
 	MOVQ   n+0(FP), AX
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
@@ -12494,6 +13214,17 @@ loop:
 // func gemm_f32_1x48_avx512(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·gemm_f32_1x48_avx512(SB), NOSPLIT, $0-96
+	// Z0..Z2    C, row after row
+	// AX        acc, then c, then bias, then k, then lda, then ldc
+	// CX        ldc, then b
+	// DX        a
+	// BX        lda, then pf
+	// SI        pfstep
+	// DI        bstride
+	// Z3..Z5    a row of B
+	// Z6        an element of A in all lanes
+	// R8        c
+	// R9        ldc
 tile:
 	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
@@ -12654,6 +13385,18 @@ store:
 // func gemm_f32_2x48_avx512(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·gemm_f32_2x48_avx512(SB), NOSPLIT, $0-96
+	// Z0..Z5    C, row after row
+	// AX        acc, then c, then bias, then k, then lda, then ldc
+	// CX        ldc, then b
+	// DX        a
+	// BX        lda
+	// SI        pf
+	// DI        pfstep
+	// R8        bstride
+	// Z6..Z8    a row of B
+	// Z9        an element of A in all lanes
+	// R9        c
+	// R10       ldc
 tile:
 	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
@@ -12850,6 +13593,18 @@ store:
 // func gemm_f32_3x48_avx512(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·gemm_f32_3x48_avx512(SB), NOSPLIT, $0-96
+	// Z0..Z8    C, row after row
+	// AX        acc, then c, then bias, then k, then lda, then ldc
+	// CX        ldc, then b
+	// DX        a
+	// BX        lda
+	// SI        pf
+	// DI        pfstep
+	// R8        bstride
+	// Z9..Z11   a row of B
+	// Z12       an element of A in all lanes
+	// R9        c
+	// R10       ldc
 tile:
 	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
@@ -13082,6 +13837,18 @@ store:
 // func gemm_f32_4x48_avx512(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·gemm_f32_4x48_avx512(SB), NOSPLIT, $0-96
+	// Z0..Z11   C, row after row
+	// AX        acc, then c, then bias, then k, then lda, then ldc
+	// CX        ldc, then b
+	// DX        a
+	// BX        lda
+	// DI        pf
+	// R8        pfstep
+	// R9        bstride
+	// Z12..Z14  a row of B
+	// Z15       an element of A in all lanes
+	// R10       c
+	// R11       ldc
 tile:
 	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
@@ -13359,6 +14126,18 @@ store:
 // func gemm_f32_5x48_avx512(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·gemm_f32_5x48_avx512(SB), NOSPLIT, $0-96
+	// Z0..Z14   C, row after row
+	// AX        acc, then c, then bias, then k, then lda, then ldc
+	// CX        ldc, then b
+	// DX        a
+	// BX        lda
+	// DI        pf
+	// R8        pfstep
+	// R9        bstride
+	// Z15..Z17  a row of B
+	// Z18       an element of A in all lanes
+	// R10       c
+	// R11       ldc
 tile:
 	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
@@ -13672,6 +14451,18 @@ store:
 // func gemm_f32_6x48_avx512(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·gemm_f32_6x48_avx512(SB), NOSPLIT, $0-96
+	// Z0..Z17   C, row after row
+	// AX        acc, then c, then bias, then k, then lda, then ldc
+	// CX        ldc, then b
+	// DX        a
+	// BX        lda
+	// DI        pf
+	// R8        pfstep
+	// R9        bstride
+	// Z18..Z20  a row of B
+	// Z21       an element of A in all lanes
+	// R10       c
+	// R11       ldc
 tile:
 	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
@@ -14021,6 +14812,18 @@ store:
 // func gemm_f32_7x48_avx512(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·gemm_f32_7x48_avx512(SB), NOSPLIT, $0-96
+	// Z0..Z20   C, row after row
+	// AX        acc, then c, then bias, then k, then lda, then ldc
+	// CX        ldc, then b
+	// DX        a
+	// BX        lda
+	// R8        pf
+	// R9        pfstep
+	// R10       bstride
+	// Z21..Z23  a row of B
+	// Z24       an element of A in all lanes
+	// R11       c
+	// R12       ldc
 tile:
 	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
@@ -14412,6 +15215,18 @@ store:
 // func gemm_f32_8x48_avx512(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·gemm_f32_8x48_avx512(SB), NOSPLIT, $0-96
+	// Z0..Z23   C, row after row
+	// AX        acc, then c, then bias, then k, then lda, then ldc
+	// CX        ldc, then b
+	// DX        a
+	// BX        lda
+	// R8        pf
+	// R9        pfstep
+	// R10       bstride
+	// Z24..Z26  a row of B
+	// Z27       an element of A in all lanes
+	// R11       c
+	// R12       ldc
 tile:
 	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
@@ -14839,6 +15654,13 @@ store:
 // func gemmv_f32_1x64_avx512(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 // Requires: AVX, AVX512F
 TEXT ·gemmv_f32_1x64_avx512(SB), NOSPLIT, $0-72
+	// Z0..Z3    C, row after row
+	// AX        acc, then c, then k, then lda, then ldc
+	// CX        ldc, then b
+	// DX        a
+	// BX        lda, then ldb
+	// Z4..Z7    a row of B
+	// Z8        an element of A in all lanes
 tile:
 	MOVQ    acc+64(FP), AX
 	TESTQ   AX, AX
@@ -14955,6 +15777,14 @@ store:
 // func gemmv_f32_2x64_avx512(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 // Requires: AVX, AVX512F
 TEXT ·gemmv_f32_2x64_avx512(SB), NOSPLIT, $0-72
+	// Z0..Z7    C, row after row
+	// AX        acc, then c, then k, then lda, then ldc
+	// CX        ldc, then b
+	// DX        a
+	// BX        lda
+	// SI        ldb
+	// Z8..Z11   a row of B
+	// Z12       an element of A in all lanes
 tile:
 	MOVQ    acc+64(FP), AX
 	TESTQ   AX, AX
@@ -15108,6 +15938,14 @@ store:
 // func gemmv_f32_3x64_avx512(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 // Requires: AVX, AVX512F
 TEXT ·gemmv_f32_3x64_avx512(SB), NOSPLIT, $0-72
+	// Z0..Z11   C, row after row
+	// AX        acc, then c, then k, then lda, then ldc
+	// CX        ldc, then b
+	// DX        a
+	// BX        lda
+	// SI        ldb
+	// Z12..Z15  a row of B
+	// Z16       an element of A in all lanes
 tile:
 	MOVQ    acc+64(FP), AX
 	TESTQ   AX, AX
@@ -15298,6 +16136,14 @@ store:
 // func gemmv_f32_4x64_avx512(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 // Requires: AVX, AVX512F
 TEXT ·gemmv_f32_4x64_avx512(SB), NOSPLIT, $0-72
+	// Z0..Z15   C, row after row
+	// AX        acc, then c, then k, then lda, then ldc
+	// CX        ldc, then b
+	// DX        a
+	// BX        lda
+	// DI        ldb
+	// Z16..Z19  a row of B
+	// Z20       an element of A in all lanes
 tile:
 	MOVQ    acc+64(FP), AX
 	TESTQ   AX, AX
@@ -15533,6 +16379,14 @@ store:
 // func gemmv_f32_5x64_avx512(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 // Requires: AVX, AVX512F
 TEXT ·gemmv_f32_5x64_avx512(SB), NOSPLIT, $0-72
+	// Z0..Z19   C, row after row
+	// AX        acc, then c, then k, then lda, then ldc
+	// CX        ldc, then b
+	// DX        a
+	// BX        lda
+	// DI        ldb
+	// Z20..Z23  a row of B
+	// Z24       an element of A in all lanes
 tile:
 	MOVQ    acc+64(FP), AX
 	TESTQ   AX, AX
@@ -15805,6 +16659,14 @@ store:
 // func gemmv_f32_6x64_avx512(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 // Requires: AVX, AVX512F
 TEXT ·gemmv_f32_6x64_avx512(SB), NOSPLIT, $0-72
+	// Z0..Z23   C, row after row
+	// AX        acc, then c, then k, then lda, then ldc
+	// CX        ldc, then b
+	// DX        a
+	// BX        lda
+	// DI        ldb
+	// Z24..Z27  a row of B
+	// Z28       an element of A in all lanes
 tile:
 	MOVQ    acc+64(FP), AX
 	TESTQ   AX, AX
@@ -16114,6 +16976,23 @@ store:
 // func softmax_f32_avx512(rows int, x *float32, ld int, n int, inv *float32)
 // Requires: AVX, AVX512F
 TEXT ·softmax_f32_avx512(SB), NOSPLIT, $0-40
+	// AX        x
+	// CX        ld
+	// DX        inv
+	// SI        n
+	// DI        floats after whole blocks
+	// R8        masks of the rest, then floats done in the row
+	// R9        rows
+	// Z7 Z8     maxima
+	// Z7        the maximum, then integers of exp2
+	// Y8        sums of the powers
+	// Z9 Z10    the block
+	// Z11 Z12   integers of exp2
+	// Z13 Z14   powers
+	// Z9        the block
+	// Z10       powers
+	// Z7 Z11    integers of exp2
+	// Z12 Z13   powers
 	MOVQ         x+8(FP), AX
 	MOVQ         ld+16(FP), CX
 	SHLQ         $0x02, CX
@@ -16332,6 +17211,20 @@ GLOBL keep<>(SB), RODATA|NOPTR, $128
 // func gelu_f32_avx512(rows int, dst *float32, ldd int, src *float32, lds int, n int)
 // Requires: AVX, AVX512F
 TEXT ·gelu_f32_avx512(SB), NOSPLIT, $0-48
+	// AX        dst
+	// CX        src
+	// DX        ldd
+	// BX        lds
+	// SI        n
+	// DI        floats after whole blocks
+	// R8        masks of the rest, then floats done in the row
+	// R9        rows
+	// Z17 Z18   u = |x|, then integers of exp2, then x
+	// Z19 Z20   u*P(u), then u/2
+	// Z24 Z25   powers
+	// Z17       u = |x|, then integers of exp2, then x
+	// Z18       u*P(u), then u/2
+	// Z19       powers
 	VBROADCASTSS abs<>+0(SB), Z0
 	VBROADCASTSS six<>+0(SB), Z1
 	VBROADCASTSS half<>+0(SB), Z2
@@ -16540,6 +17433,17 @@ return:
 // func wgemm_f16_1x48_avx512(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·wgemm_f16_1x48_avx512(SB), NOSPLIT, $0-96
+	// Z0..Z2    C, row after row
+	// AX        acc, then c, then bias, then k, then lda, then ldc
+	// CX        ldc, then b
+	// DX        a
+	// BX        lda, then pf
+	// SI        pfstep
+	// DI        bstride
+	// Z3..Z5    a row of B, widened
+	// Z6        an element of A in all lanes
+	// R8        c
+	// R9        ldc
 tile:
 	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
@@ -16692,6 +17596,18 @@ store:
 // func wgemm_f16_2x48_avx512(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·wgemm_f16_2x48_avx512(SB), NOSPLIT, $0-96
+	// Z0..Z5    C, row after row
+	// AX        acc, then c, then bias, then k, then lda, then ldc
+	// CX        ldc, then b
+	// DX        a
+	// BX        lda
+	// SI        pf
+	// DI        pfstep
+	// R8        bstride
+	// Z6..Z8    a row of B, widened
+	// Z9        an element of A in all lanes
+	// R9        c
+	// R10       ldc
 tile:
 	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
@@ -16880,6 +17796,18 @@ store:
 // func wgemm_f16_3x48_avx512(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·wgemm_f16_3x48_avx512(SB), NOSPLIT, $0-96
+	// Z0..Z8    C, row after row
+	// AX        acc, then c, then bias, then k, then lda, then ldc
+	// CX        ldc, then b
+	// DX        a
+	// BX        lda
+	// SI        pf
+	// DI        pfstep
+	// R8        bstride
+	// Z9..Z11   a row of B, widened
+	// Z12       an element of A in all lanes
+	// R9        c
+	// R10       ldc
 tile:
 	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
@@ -17104,6 +18032,18 @@ store:
 // func wgemm_f16_4x48_avx512(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·wgemm_f16_4x48_avx512(SB), NOSPLIT, $0-96
+	// Z0..Z11   C, row after row
+	// AX        acc, then c, then bias, then k, then lda, then ldc
+	// CX        ldc, then b
+	// DX        a
+	// BX        lda
+	// DI        pf
+	// R8        pfstep
+	// R9        bstride
+	// Z12..Z14  a row of B, widened
+	// Z15       an element of A in all lanes
+	// R10       c
+	// R11       ldc
 tile:
 	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
@@ -17373,6 +18313,18 @@ store:
 // func wgemm_f16_5x48_avx512(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·wgemm_f16_5x48_avx512(SB), NOSPLIT, $0-96
+	// Z0..Z14   C, row after row
+	// AX        acc, then c, then bias, then k, then lda, then ldc
+	// CX        ldc, then b
+	// DX        a
+	// BX        lda
+	// DI        pf
+	// R8        pfstep
+	// R9        bstride
+	// Z15..Z17  a row of B, widened
+	// Z18       an element of A in all lanes
+	// R10       c
+	// R11       ldc
 tile:
 	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
@@ -17678,6 +18630,18 @@ store:
 // func wgemm_f16_6x48_avx512(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·wgemm_f16_6x48_avx512(SB), NOSPLIT, $0-96
+	// Z0..Z17   C, row after row
+	// AX        acc, then c, then bias, then k, then lda, then ldc
+	// CX        ldc, then b
+	// DX        a
+	// BX        lda
+	// DI        pf
+	// R8        pfstep
+	// R9        bstride
+	// Z18..Z20  a row of B, widened
+	// Z21       an element of A in all lanes
+	// R10       c
+	// R11       ldc
 tile:
 	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
@@ -18019,6 +18983,18 @@ store:
 // func wgemm_f16_7x48_avx512(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·wgemm_f16_7x48_avx512(SB), NOSPLIT, $0-96
+	// Z0..Z20   C, row after row
+	// AX        acc, then c, then bias, then k, then lda, then ldc
+	// CX        ldc, then b
+	// DX        a
+	// BX        lda
+	// R8        pf
+	// R9        pfstep
+	// R10       bstride
+	// Z21..Z23  a row of B, widened
+	// Z24       an element of A in all lanes
+	// R11       c
+	// R12       ldc
 tile:
 	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
@@ -18402,6 +19378,18 @@ store:
 // func wgemm_f16_8x48_avx512(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·wgemm_f16_8x48_avx512(SB), NOSPLIT, $0-96
+	// Z0..Z23   C, row after row
+	// AX        acc, then c, then bias, then k, then lda, then ldc
+	// CX        ldc, then b
+	// DX        a
+	// BX        lda
+	// R8        pf
+	// R9        pfstep
+	// R10       bstride
+	// Z24..Z26  a row of B, widened
+	// Z27       an element of A in all lanes
+	// R11       c
+	// R12       ldc
 tile:
 	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
@@ -18821,6 +19809,17 @@ store:
 // func wgemm_bf16_1x48_avx512(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·wgemm_bf16_1x48_avx512(SB), NOSPLIT, $0-96
+	// Z0..Z2    C, row after row
+	// AX        acc, then c, then bias, then k, then lda, then ldc
+	// CX        ldc, then b
+	// DX        a
+	// BX        lda, then pf
+	// SI        pfstep
+	// DI        bstride
+	// Z3..Z5    a row of B, widened
+	// Z6        an element of A in all lanes
+	// R8        c
+	// R9        ldc
 tile:
 	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
@@ -18991,6 +19990,18 @@ store:
 // func wgemm_bf16_2x48_avx512(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·wgemm_bf16_2x48_avx512(SB), NOSPLIT, $0-96
+	// Z0..Z5    C, row after row
+	// AX        acc, then c, then bias, then k, then lda, then ldc
+	// CX        ldc, then b
+	// DX        a
+	// BX        lda
+	// SI        pf
+	// DI        pfstep
+	// R8        bstride
+	// Z6..Z8    a row of B, widened
+	// Z9        an element of A in all lanes
+	// R9        c
+	// R10       ldc
 tile:
 	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
@@ -19197,6 +20208,18 @@ store:
 // func wgemm_bf16_3x48_avx512(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·wgemm_bf16_3x48_avx512(SB), NOSPLIT, $0-96
+	// Z0..Z8    C, row after row
+	// AX        acc, then c, then bias, then k, then lda, then ldc
+	// CX        ldc, then b
+	// DX        a
+	// BX        lda
+	// SI        pf
+	// DI        pfstep
+	// R8        bstride
+	// Z9..Z11   a row of B, widened
+	// Z12       an element of A in all lanes
+	// R9        c
+	// R10       ldc
 tile:
 	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
@@ -19439,6 +20462,18 @@ store:
 // func wgemm_bf16_4x48_avx512(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·wgemm_bf16_4x48_avx512(SB), NOSPLIT, $0-96
+	// Z0..Z11   C, row after row
+	// AX        acc, then c, then bias, then k, then lda, then ldc
+	// CX        ldc, then b
+	// DX        a
+	// BX        lda
+	// DI        pf
+	// R8        pfstep
+	// R9        bstride
+	// Z12..Z14  a row of B, widened
+	// Z15       an element of A in all lanes
+	// R10       c
+	// R11       ldc
 tile:
 	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
@@ -19726,6 +20761,18 @@ store:
 // func wgemm_bf16_5x48_avx512(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·wgemm_bf16_5x48_avx512(SB), NOSPLIT, $0-96
+	// Z0..Z14   C, row after row
+	// AX        acc, then c, then bias, then k, then lda, then ldc
+	// CX        ldc, then b
+	// DX        a
+	// BX        lda
+	// DI        pf
+	// R8        pfstep
+	// R9        bstride
+	// Z15..Z17  a row of B, widened
+	// Z18       an element of A in all lanes
+	// R10       c
+	// R11       ldc
 tile:
 	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
@@ -20049,6 +21096,18 @@ store:
 // func wgemm_bf16_6x48_avx512(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·wgemm_bf16_6x48_avx512(SB), NOSPLIT, $0-96
+	// Z0..Z17   C, row after row
+	// AX        acc, then c, then bias, then k, then lda, then ldc
+	// CX        ldc, then b
+	// DX        a
+	// BX        lda
+	// DI        pf
+	// R8        pfstep
+	// R9        bstride
+	// Z18..Z20  a row of B, widened
+	// Z21       an element of A in all lanes
+	// R10       c
+	// R11       ldc
 tile:
 	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
@@ -20408,6 +21467,18 @@ store:
 // func wgemm_bf16_7x48_avx512(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·wgemm_bf16_7x48_avx512(SB), NOSPLIT, $0-96
+	// Z0..Z20   C, row after row
+	// AX        acc, then c, then bias, then k, then lda, then ldc
+	// CX        ldc, then b
+	// DX        a
+	// BX        lda
+	// R8        pf
+	// R9        pfstep
+	// R10       bstride
+	// Z21..Z23  a row of B, widened
+	// Z24       an element of A in all lanes
+	// R11       c
+	// R12       ldc
 tile:
 	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
@@ -20809,6 +21880,18 @@ store:
 // func wgemm_bf16_8x48_avx512(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·wgemm_bf16_8x48_avx512(SB), NOSPLIT, $0-96
+	// Z0..Z23   C, row after row
+	// AX        acc, then c, then bias, then k, then lda, then ldc
+	// CX        ldc, then b
+	// DX        a
+	// BX        lda
+	// R8        pf
+	// R9        pfstep
+	// R10       bstride
+	// Z24..Z26  a row of B, widened
+	// Z27       an element of A in all lanes
+	// R11       c
+	// R12       ldc
 tile:
 	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
@@ -21246,6 +22329,17 @@ store:
 // func dgemm_bf16dot_1x48_avx512(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·dgemm_bf16dot_1x48_avx512(SB), NOSPLIT, $0-96
+	// Z0..Z2    C, row after row
+	// AX        acc, then c, then bias, then k, then lda, then ldc
+	// CX        ldc, then b
+	// DX        a
+	// BX        lda, then pf
+	// SI        pfstep
+	// DI        bstride
+	// Z3..Z5    two rows of B, or one of them widened
+	// Z6        two elements of A, or one of them widened, in all lanes
+	// R8        c
+	// R9        ldc
 tile:
 	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
@@ -21439,6 +22533,18 @@ store:
 // func dgemm_bf16dot_2x48_avx512(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·dgemm_bf16dot_2x48_avx512(SB), NOSPLIT, $0-96
+	// Z0..Z5    C, row after row
+	// AX        acc, then c, then bias, then k, then lda, then ldc
+	// CX        ldc, then b
+	// DX        a
+	// BX        lda
+	// SI        pf
+	// DI        pfstep
+	// R8        bstride
+	// Z6..Z8    two rows of B, or one of them widened
+	// Z9        two elements of A, or one of them widened, in all lanes
+	// R9        c
+	// R10       ldc
 tile:
 	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
@@ -21684,6 +22790,18 @@ store:
 // func dgemm_bf16dot_3x48_avx512(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·dgemm_bf16dot_3x48_avx512(SB), NOSPLIT, $0-96
+	// Z0..Z8    C, row after row
+	// AX        acc, then c, then bias, then k, then lda, then ldc
+	// CX        ldc, then b
+	// DX        a
+	// BX        lda
+	// SI        pf
+	// DI        pfstep
+	// R8        bstride
+	// Z9..Z11   two rows of B, or one of them widened
+	// Z12       two elements of A, or one of them widened, in all lanes
+	// R9        c
+	// R10       ldc
 tile:
 	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
@@ -21981,6 +23099,18 @@ store:
 // func dgemm_bf16dot_4x48_avx512(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·dgemm_bf16dot_4x48_avx512(SB), NOSPLIT, $0-96
+	// Z0..Z11   C, row after row
+	// AX        acc, then c, then bias, then k, then lda, then ldc
+	// CX        ldc, then b
+	// DX        a
+	// BX        lda
+	// DI        pf
+	// R8        pfstep
+	// R9        bstride
+	// Z12..Z14  two rows of B, or one of them widened
+	// Z15       two elements of A, or one of them widened, in all lanes
+	// R10       c
+	// R11       ldc
 tile:
 	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
@@ -22338,6 +23468,18 @@ store:
 // func dgemm_bf16dot_5x48_avx512(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·dgemm_bf16dot_5x48_avx512(SB), NOSPLIT, $0-96
+	// Z0..Z14   C, row after row
+	// AX        acc, then c, then bias, then k, then lda, then ldc
+	// CX        ldc, then b
+	// DX        a
+	// BX        lda
+	// DI        pf
+	// R8        pfstep
+	// R9        bstride
+	// Z15..Z17  two rows of B, or one of them widened
+	// Z18       two elements of A, or one of them widened, in all lanes
+	// R10       c
+	// R11       ldc
 tile:
 	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
@@ -22747,6 +23889,18 @@ store:
 // func dgemm_bf16dot_6x48_avx512(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·dgemm_bf16dot_6x48_avx512(SB), NOSPLIT, $0-96
+	// Z0..Z17   C, row after row
+	// AX        acc, then c, then bias, then k, then lda, then ldc
+	// CX        ldc, then b
+	// DX        a
+	// BX        lda
+	// DI        pf
+	// R8        pfstep
+	// R9        bstride
+	// Z18..Z20  two rows of B, or one of them widened
+	// Z21       two elements of A, or one of them widened, in all lanes
+	// R10       c
+	// R11       ldc
 tile:
 	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
@@ -23208,6 +24362,18 @@ store:
 // func dgemm_bf16dot_7x48_avx512(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·dgemm_bf16dot_7x48_avx512(SB), NOSPLIT, $0-96
+	// Z0..Z20   C, row after row
+	// AX        acc, then c, then bias, then k, then lda, then ldc
+	// CX        ldc, then b
+	// DX        a
+	// BX        lda
+	// R8        pf
+	// R9        pfstep
+	// R10       bstride
+	// Z21..Z23  two rows of B, or one of them widened
+	// Z24       two elements of A, or one of them widened, in all lanes
+	// R11       c
+	// R12       ldc
 tile:
 	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
@@ -23726,6 +24892,18 @@ store:
 // func dgemm_bf16dot_8x48_avx512(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·dgemm_bf16dot_8x48_avx512(SB), NOSPLIT, $0-96
+	// Z0..Z23   C, row after row
+	// AX        acc, then c, then bias, then k, then lda, then ldc
+	// CX        ldc, then b
+	// DX        a
+	// BX        lda
+	// R8        pf
+	// R9        pfstep
+	// R10       bstride
+	// Z24..Z26  two rows of B, or one of them widened
+	// Z27       two elements of A, or one of them widened, in all lanes
+	// R11       c
+	// R12       ldc
 tile:
 	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
@@ -24296,6 +25474,9 @@ store:
 // func peak_fma_avx512(n int)
 // Requires: AVX, AVX512F
 TEXT ·peak_fma_avx512(SB), NOSPLIT, $0-8
+	// AX        n
+	// Z1..Z12   sums
+	// Z0        zeros
 	MOVQ   n+0(FP), AX
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
@@ -24332,6 +25513,18 @@ loop:
 // func qgemm_i8_1x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
 TEXT ·qgemm_i8_1x32_avx512vnni(SB), NOSPLIT, $0-112
+	// Z0 Z1     C, row after row
+	// AX        k, then scale, then lda, then ldc
+	// CX        b
+	// DX        bstride
+	// BX        a, then zero
+	// SI        lda, then pf
+	// DI        pfstep, then bias
+	// Z2 Z3     four rows of B
+	// Z4        four elements of A in all lanes, then a factor of the row
+	// R8        c, then acc
+	// R9        ldc, then c
+	// R10       ldc
 tile:
 	MOVQ    k+8(FP), AX
 	MOVQ    b+32(FP), CX
@@ -24434,6 +25627,18 @@ alone2:
 // func qgemm_i8_2x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
 TEXT ·qgemm_i8_2x32_avx512vnni(SB), NOSPLIT, $0-112
+	// Z0..Z3    C, row after row
+	// AX        k, then scale, then lda, then ldc
+	// CX        b
+	// DX        bstride
+	// BX        a, then zero
+	// SI        lda, then bias
+	// DI        pf
+	// R8        pfstep, then acc
+	// Z4 Z5     four rows of B
+	// Z6        four elements of A in all lanes, then a factor of the row
+	// R9        c
+	// R10       ldc
 tile:
 	MOVQ    k+8(FP), AX
 	MOVQ    b+32(FP), CX
@@ -24562,6 +25767,18 @@ alone2:
 // func qgemm_i8_3x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
 TEXT ·qgemm_i8_3x32_avx512vnni(SB), NOSPLIT, $0-112
+	// Z0..Z5    C, row after row
+	// AX        k, then scale, then lda, then ldc
+	// CX        b
+	// DX        bstride
+	// BX        a, then zero
+	// SI        lda, then bias
+	// DI        pf
+	// R8        pfstep, then acc
+	// Z6 Z7     four rows of B
+	// Z8        four elements of A in all lanes, then a factor of the row
+	// R9        c
+	// R10       ldc
 tile:
 	MOVQ    k+8(FP), AX
 	MOVQ    b+32(FP), CX
@@ -24716,6 +25933,19 @@ alone2:
 // func qgemm_i8_4x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
 TEXT ·qgemm_i8_4x32_avx512vnni(SB), NOSPLIT, $0-112
+	// Z0..Z7    C, row after row
+	// AX        k, then scale, then lda, then ldc
+	// CX        b
+	// DX        bstride
+	// BX        a, then zero
+	// SI        lda, then bias
+	// R8        pf
+	// R9        pfstep, then c
+	// Z8 Z9     four rows of B
+	// Z10       four elements of A in all lanes, then a factor of the row
+	// R10       c, then ldc
+	// R11       ldc
+	// DI        acc
 tile:
 	MOVQ    k+8(FP), AX
 	MOVQ    b+32(FP), CX
@@ -24902,6 +26132,19 @@ alone2:
 // func qgemm_i8_5x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
 TEXT ·qgemm_i8_5x32_avx512vnni(SB), NOSPLIT, $0-112
+	// Z0..Z9    C, row after row
+	// AX        k, then scale, then lda, then ldc
+	// CX        b
+	// DX        bstride
+	// BX        a, then zero
+	// SI        lda, then bias
+	// R8        pf
+	// R9        pfstep, then c
+	// Z10 Z11   four rows of B
+	// Z12       four elements of A in all lanes, then a factor of the row
+	// R10       c, then ldc
+	// R11       ldc
+	// DI        acc
 tile:
 	MOVQ    k+8(FP), AX
 	MOVQ    b+32(FP), CX
@@ -25114,6 +26357,19 @@ alone2:
 // func qgemm_i8_6x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
 TEXT ·qgemm_i8_6x32_avx512vnni(SB), NOSPLIT, $0-112
+	// Z0..Z11   C, row after row
+	// AX        k, then scale, then lda, then ldc
+	// CX        b
+	// DX        bstride
+	// BX        a, then zero
+	// SI        lda, then bias
+	// R8        pf
+	// R9        pfstep, then c
+	// Z12 Z13   four rows of B
+	// Z14       four elements of A in all lanes, then a factor of the row
+	// R10       c, then ldc
+	// R11       ldc
+	// DI        acc
 tile:
 	MOVQ    k+8(FP), AX
 	MOVQ    b+32(FP), CX
@@ -25352,6 +26608,20 @@ alone2:
 // func qgemm_i8_7x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
 TEXT ·qgemm_i8_7x32_avx512vnni(SB), NOSPLIT, $0-112
+	// Z0..Z13   C, row after row
+	// AX        k, then scale, then lda, then ldc
+	// CX        b
+	// DX        bstride
+	// BX        a, then zero
+	// SI        lda, then bias
+	// R9        pf
+	// R10       pfstep, then ldc
+	// Z14 Z15   four rows of B
+	// Z16       four elements of A in all lanes, then a factor of the row
+	// R11       c
+	// R12       ldc
+	// DI        acc
+	// R8        c
 tile:
 	MOVQ    k+8(FP), AX
 	MOVQ    b+32(FP), CX
@@ -25620,6 +26890,20 @@ alone2:
 // func qgemm_i8_8x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
 TEXT ·qgemm_i8_8x32_avx512vnni(SB), NOSPLIT, $0-112
+	// Z0..Z15   C, row after row
+	// AX        k, then scale, then lda, then ldc
+	// CX        b
+	// DX        bstride
+	// BX        a, then zero
+	// SI        lda, then bias
+	// R9        pf
+	// R10       pfstep, then ldc
+	// Z16 Z17   four rows of B
+	// Z18       four elements of A in all lanes, then a factor of the row
+	// R11       c
+	// R12       ldc
+	// DI        acc
+	// R8        c
 tile:
 	MOVQ    k+8(FP), AX
 	MOVQ    b+32(FP), CX
@@ -25914,6 +27198,20 @@ alone2:
 // func qgemm_i8_9x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
 TEXT ·qgemm_i8_9x32_avx512vnni(SB), NOSPLIT, $0-112
+	// Z0..Z17   C, row after row
+	// AX        k, then scale, then lda, then ldc
+	// CX        b
+	// DX        bstride
+	// BX        a, then zero
+	// SI        lda, then bias
+	// R9        pf
+	// R10       pfstep, then ldc
+	// Z18 Z19   four rows of B
+	// Z20       four elements of A in all lanes, then a factor of the row
+	// R11       c
+	// R12       ldc
+	// DI        acc
+	// R8        c
 tile:
 	MOVQ    k+8(FP), AX
 	MOVQ    b+32(FP), CX
@@ -26234,6 +27532,21 @@ alone2:
 // func qgemm_i8_10x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
 TEXT ·qgemm_i8_10x32_avx512vnni(SB), NOSPLIT, $0-112
+	// Z0..Z19   C, row after row
+	// AX        k, then scale, then lda, then ldc
+	// CX        b
+	// DX        bstride
+	// BX        a, then zero
+	// SI        lda, then bias
+	// R10       pf
+	// R11       pfstep
+	// Z20 Z21   four rows of B
+	// Z22       four elements of A in all lanes, then a factor of the row
+	// R12       c
+	// R13       ldc
+	// DI        acc
+	// R8        c
+	// R9        ldc
 tile:
 	MOVQ    k+8(FP), AX
 	MOVQ    b+32(FP), CX
@@ -26584,6 +27897,21 @@ alone2:
 // func qgemm_i8_11x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
 TEXT ·qgemm_i8_11x32_avx512vnni(SB), NOSPLIT, $0-112
+	// Z0..Z21   C, row after row
+	// AX        k, then scale, then lda, then ldc
+	// CX        b
+	// DX        bstride
+	// BX        a, then zero
+	// SI        lda, then bias
+	// R10       pf
+	// R11       pfstep
+	// Z22 Z23   four rows of B
+	// Z24       four elements of A in all lanes, then a factor of the row
+	// R12       c
+	// R13       ldc
+	// DI        acc
+	// R8        c
+	// R9        ldc
 tile:
 	MOVQ    k+8(FP), AX
 	MOVQ    b+32(FP), CX
@@ -26960,6 +28288,21 @@ alone2:
 // func qgemm_i8_12x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
 TEXT ·qgemm_i8_12x32_avx512vnni(SB), NOSPLIT, $0-112
+	// Z0..Z23   C, row after row
+	// AX        k, then scale, then lda, then ldc
+	// CX        b
+	// DX        bstride
+	// BX        a, then zero
+	// SI        lda, then bias
+	// R10       pf
+	// R11       pfstep
+	// Z24 Z25   four rows of B
+	// Z26       four elements of A in all lanes, then a factor of the row
+	// R12       c
+	// R13       ldc
+	// DI        acc
+	// R8        c
+	// R9        ldc
 tile:
 	MOVQ    k+8(FP), AX
 	MOVQ    b+32(FP), CX
@@ -27362,6 +28705,17 @@ alone2:
 // func dgemm_bf16dot_1x48_avx512bf16(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX512BF16, AVX512F, MMX+
 TEXT ·dgemm_bf16dot_1x48_avx512bf16(SB), NOSPLIT, $0-96
+	// Z0..Z2    C, row after row
+	// AX        acc, then c, then bias, then k, then lda, then ldc
+	// CX        ldc, then b
+	// DX        a
+	// BX        lda, then pf
+	// SI        pfstep
+	// DI        bstride
+	// Z3..Z5    two rows of B, or one of them widened
+	// Z6        two elements of A, or one of them widened, in all lanes
+	// R8        c
+	// R9        ldc
 tile:
 	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
@@ -27494,6 +28848,18 @@ store:
 // func dgemm_bf16dot_2x48_avx512bf16(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX512BF16, AVX512F, MMX+
 TEXT ·dgemm_bf16dot_2x48_avx512bf16(SB), NOSPLIT, $0-96
+	// Z0..Z5    C, row after row
+	// AX        acc, then c, then bias, then k, then lda, then ldc
+	// CX        ldc, then b
+	// DX        a
+	// BX        lda
+	// SI        pf
+	// DI        pfstep
+	// R8        bstride
+	// Z6..Z8    two rows of B, or one of them widened
+	// Z9        two elements of A, or one of them widened, in all lanes
+	// R9        c
+	// R10       ldc
 tile:
 	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
@@ -27654,6 +29020,18 @@ store:
 // func dgemm_bf16dot_3x48_avx512bf16(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX512BF16, AVX512F, MMX+
 TEXT ·dgemm_bf16dot_3x48_avx512bf16(SB), NOSPLIT, $0-96
+	// Z0..Z8    C, row after row
+	// AX        acc, then c, then bias, then k, then lda, then ldc
+	// CX        ldc, then b
+	// DX        a
+	// BX        lda
+	// SI        pf
+	// DI        pfstep
+	// R8        bstride
+	// Z9..Z11   two rows of B, or one of them widened
+	// Z12       two elements of A, or one of them widened, in all lanes
+	// R9        c
+	// R10       ldc
 tile:
 	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
@@ -27842,6 +29220,18 @@ store:
 // func dgemm_bf16dot_4x48_avx512bf16(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX512BF16, AVX512F, MMX+
 TEXT ·dgemm_bf16dot_4x48_avx512bf16(SB), NOSPLIT, $0-96
+	// Z0..Z11   C, row after row
+	// AX        acc, then c, then bias, then k, then lda, then ldc
+	// CX        ldc, then b
+	// DX        a
+	// BX        lda
+	// DI        pf
+	// R8        pfstep
+	// R9        bstride
+	// Z12..Z14  two rows of B, or one of them widened
+	// Z15       two elements of A, or one of them widened, in all lanes
+	// R10       c
+	// R11       ldc
 tile:
 	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
@@ -28066,6 +29456,18 @@ store:
 // func dgemm_bf16dot_5x48_avx512bf16(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX512BF16, AVX512F, MMX+
 TEXT ·dgemm_bf16dot_5x48_avx512bf16(SB), NOSPLIT, $0-96
+	// Z0..Z14   C, row after row
+	// AX        acc, then c, then bias, then k, then lda, then ldc
+	// CX        ldc, then b
+	// DX        a
+	// BX        lda
+	// DI        pf
+	// R8        pfstep
+	// R9        bstride
+	// Z15..Z17  two rows of B, or one of them widened
+	// Z18       two elements of A, or one of them widened, in all lanes
+	// R10       c
+	// R11       ldc
 tile:
 	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
@@ -28318,6 +29720,18 @@ store:
 // func dgemm_bf16dot_6x48_avx512bf16(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX512BF16, AVX512F, MMX+
 TEXT ·dgemm_bf16dot_6x48_avx512bf16(SB), NOSPLIT, $0-96
+	// Z0..Z17   C, row after row
+	// AX        acc, then c, then bias, then k, then lda, then ldc
+	// CX        ldc, then b
+	// DX        a
+	// BX        lda
+	// DI        pf
+	// R8        pfstep
+	// R9        bstride
+	// Z18..Z20  two rows of B, or one of them widened
+	// Z21       two elements of A, or one of them widened, in all lanes
+	// R10       c
+	// R11       ldc
 tile:
 	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
@@ -28598,6 +30012,18 @@ store:
 // func dgemm_bf16dot_7x48_avx512bf16(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX512BF16, AVX512F, MMX+
 TEXT ·dgemm_bf16dot_7x48_avx512bf16(SB), NOSPLIT, $0-96
+	// Z0..Z20   C, row after row
+	// AX        acc, then c, then bias, then k, then lda, then ldc
+	// CX        ldc, then b
+	// DX        a
+	// BX        lda
+	// R8        pf
+	// R9        pfstep
+	// R10       bstride
+	// Z21..Z23  two rows of B, or one of them widened
+	// Z24       two elements of A, or one of them widened, in all lanes
+	// R11       c
+	// R12       ldc
 tile:
 	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX
@@ -28911,6 +30337,18 @@ store:
 // func dgemm_bf16dot_8x48_avx512bf16(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX512BF16, AVX512F, MMX+
 TEXT ·dgemm_bf16dot_8x48_avx512bf16(SB), NOSPLIT, $0-96
+	// Z0..Z23   C, row after row
+	// AX        acc, then c, then bias, then k, then lda, then ldc
+	// CX        ldc, then b
+	// DX        a
+	// BX        lda
+	// R8        pf
+	// R9        pfstep
+	// R10       bstride
+	// Z24..Z26  two rows of B, or one of them widened
+	// Z27       two elements of A, or one of them widened, in all lanes
+	// R11       c
+	// R12       ldc
 tile:
 	MOVQ    acc+72(FP), AX
 	TESTQ   AX, AX

@@ -6,6 +6,19 @@
 
 // func gemm_f32_1x16_neon(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 TEXT ·gemm_f32_1x16_neon(SB), NOSPLIT, $0-96
+	// V8..V11   C, row after row
+	// V0        rows of A, four elements each
+	// V6 V7     half a row of B
+	// R1        row 0 of A, then a
+	// R13       acc, then bias
+	// R8        c
+	// R9        ldc
+	// V0..V3    bias
+	// R0        k
+	// R12       lda
+	// R7        b
+	// R10       pf, then a, then tiles
+	// R11       pfstep, then lda
 
 tile:
 	MOVD acc+72(FP), R13
@@ -120,6 +133,20 @@ store:
 
 // func gemm_f32_2x16_neon(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 TEXT ·gemm_f32_2x16_neon(SB), NOSPLIT, $0-96
+	// V8..V15   C, row after row
+	// V0 V1     rows of A, four elements each
+	// V6 V7     half a row of B
+	// R1        row 0 of A, then a
+	// R2        row 1 of A
+	// R13       acc, then bias
+	// R8        c
+	// R9        ldc
+	// V0..V3    bias
+	// R0        k
+	// R12       lda
+	// R7        b
+	// R10       pf, then a, then tiles
+	// R11       pfstep, then lda
 
 tile:
 	MOVD acc+72(FP), R13
@@ -272,6 +299,21 @@ store:
 
 // func gemm_f32_3x16_neon(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 TEXT ·gemm_f32_3x16_neon(SB), NOSPLIT, $0-96
+	// V8..V19   C, row after row
+	// V0..V2    rows of A, four elements each
+	// V6 V7     half a row of B
+	// R1        row 0 of A, then a
+	// R2        row 1 of A
+	// R3        row 2 of A
+	// R13       acc, then bias
+	// R8        c
+	// R9        ldc
+	// V0..V3    bias
+	// R0        k
+	// R12       lda
+	// R7        b
+	// R10       pf, then a, then tiles
+	// R11       pfstep, then lda
 
 tile:
 	MOVD acc+72(FP), R13
@@ -462,6 +504,21 @@ store:
 
 // func gemm_f32_4x16_neon(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 TEXT ·gemm_f32_4x16_neon(SB), NOSPLIT, $0-96
+	// V8..V23   C, row after row
+	// V0..V3    rows of A, four elements each, then bias
+	// V6 V7     half a row of B
+	// R1        row 0 of A, then a
+	// R2        row 1 of A
+	// R3        row 2 of A
+	// R4        row 3 of A
+	// R13       acc, then bias
+	// R8        c
+	// R9        ldc
+	// R0        k
+	// R12       lda
+	// R7        b
+	// R10       pf, then a, then tiles
+	// R11       pfstep, then lda
 
 tile:
 	MOVD acc+72(FP), R13
@@ -690,6 +747,23 @@ store:
 
 // func gemm_f32_5x16_neon(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 TEXT ·gemm_f32_5x16_neon(SB), NOSPLIT, $0-96
+	// V8..V27   C, row after row
+	// V0..V4    rows of A, four elements each
+	// V6 V7     half a row of B
+	// R1        row 0 of A, then a
+	// R2        row 1 of A
+	// R3        row 2 of A
+	// R4        row 3 of A
+	// R5        row 4 of A
+	// R13       acc, then bias
+	// R8        c
+	// R9        ldc
+	// V0..V3    bias
+	// R0        k
+	// R12       lda
+	// R7        b
+	// R10       pf, then a, then tiles
+	// R11       pfstep, then lda
 
 tile:
 	MOVD acc+72(FP), R13
@@ -956,6 +1030,24 @@ store:
 
 // func gemm_f32_6x16_neon(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 TEXT ·gemm_f32_6x16_neon(SB), NOSPLIT, $0-96
+	// V8..V31   C, row after row
+	// V0..V5    rows of A, four elements each
+	// V6 V7     half a row of B
+	// R1        row 0 of A, then a
+	// R2        row 1 of A
+	// R3        row 2 of A
+	// R4        row 3 of A
+	// R5        row 4 of A
+	// R6        row 5 of A
+	// R13       acc, then bias
+	// R8        c
+	// R9        ldc
+	// V0..V3    bias
+	// R0        k
+	// R12       lda
+	// R7        b
+	// R10       pf, then a, then tiles
+	// R11       pfstep, then lda
 
 tile:
 	MOVD acc+72(FP), R13
@@ -1260,6 +1352,18 @@ store:
 
 // func gemmv_f32_1x16_neon(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 TEXT ·gemmv_f32_1x16_neon(SB), NOSPLIT, $0-72
+	// V8..V11   C, row after row
+	// V0        rows of A, four elements each
+	// V6 V7     half a row of B
+	// R1        row 0 of A, then a
+	// R13       acc
+	// R8        c
+	// R9        ldc
+	// R0        k
+	// R12       lda, then ldb
+	// R7        b
+	// R10       a, then tiles
+	// R11       lda
 
 tile:
 	MOVD acc+64(FP), R13
@@ -1360,6 +1464,19 @@ store:
 
 // func gemmv_f32_2x16_neon(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 TEXT ·gemmv_f32_2x16_neon(SB), NOSPLIT, $0-72
+	// V8..V15   C, row after row
+	// V0 V1     rows of A, four elements each
+	// V6 V7     half a row of B
+	// R1        row 0 of A, then a
+	// R2        row 1 of A
+	// R13       acc
+	// R8        c
+	// R9        ldc
+	// R0        k
+	// R12       lda, then ldb
+	// R7        b
+	// R10       a, then tiles
+	// R11       lda
 
 tile:
 	MOVD acc+64(FP), R13
@@ -1494,6 +1611,20 @@ store:
 
 // func gemmv_f32_3x16_neon(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 TEXT ·gemmv_f32_3x16_neon(SB), NOSPLIT, $0-72
+	// V8..V19   C, row after row
+	// V0..V2    rows of A, four elements each
+	// V6 V7     half a row of B
+	// R1        row 0 of A, then a
+	// R2        row 1 of A
+	// R3        row 2 of A
+	// R13       acc
+	// R8        c
+	// R9        ldc
+	// R0        k
+	// R12       lda, then ldb
+	// R7        b
+	// R10       a, then tiles
+	// R11       lda
 
 tile:
 	MOVD acc+64(FP), R13
@@ -1662,6 +1793,21 @@ store:
 
 // func gemmv_f32_4x16_neon(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 TEXT ·gemmv_f32_4x16_neon(SB), NOSPLIT, $0-72
+	// V8..V23   C, row after row
+	// V0..V3    rows of A, four elements each
+	// V6 V7     half a row of B
+	// R1        row 0 of A, then a
+	// R2        row 1 of A
+	// R3        row 2 of A
+	// R4        row 3 of A
+	// R13       acc
+	// R8        c
+	// R9        ldc
+	// R0        k
+	// R12       lda, then ldb
+	// R7        b
+	// R10       a, then tiles
+	// R11       lda
 
 tile:
 	MOVD acc+64(FP), R13
@@ -1864,6 +2010,22 @@ store:
 
 // func gemmv_f32_5x16_neon(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 TEXT ·gemmv_f32_5x16_neon(SB), NOSPLIT, $0-72
+	// V8..V27   C, row after row
+	// V0..V4    rows of A, four elements each
+	// V6 V7     half a row of B
+	// R1        row 0 of A, then a
+	// R2        row 1 of A
+	// R3        row 2 of A
+	// R4        row 3 of A
+	// R5        row 4 of A
+	// R13       acc
+	// R8        c
+	// R9        ldc
+	// R0        k
+	// R12       lda, then ldb
+	// R7        b
+	// R10       a, then tiles
+	// R11       lda
 
 tile:
 	MOVD acc+64(FP), R13
@@ -2100,6 +2262,23 @@ store:
 
 // func gemmv_f32_6x16_neon(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 TEXT ·gemmv_f32_6x16_neon(SB), NOSPLIT, $0-72
+	// V8..V31   C, row after row
+	// V0..V5    rows of A, four elements each
+	// V6 V7     half a row of B
+	// R1        row 0 of A, then a
+	// R2        row 1 of A
+	// R3        row 2 of A
+	// R4        row 3 of A
+	// R5        row 4 of A
+	// R6        row 5 of A
+	// R13       acc
+	// R8        c
+	// R9        ldc
+	// R0        k
+	// R12       lda, then ldb
+	// R7        b
+	// R10       a, then tiles
+	// R11       lda
 
 tile:
 	MOVD acc+64(FP), R13
@@ -2476,6 +2655,24 @@ GLOBL masks<>(SB), RODATA|NOPTR, $256
 
 // func softmax_f32_neon(rows int, x *float32, ld int, n int, inv *float32)
 TEXT ·softmax_f32_neon(SB), NOSPLIT, $0-40
+	// R1        x
+	// R2        ld
+	// R3        inv
+	// V0..V7    the block
+	// V8..V15   maxima, then integers of exp2
+	// V25 V26   sums of the powers
+	// V16..V24  powers
+	// V27       the maximum
+	// V28       -125
+	// R19       n, then whole blocks of a row
+	// R20       floats after the blocks
+	// R21       bytes in whole vectors of the rest
+	// R22       floats after those
+	// R23       address of the masks of the rest
+	// R24       blocks to go
+	// R25       spare
+	// V31       the vector that the row's end cuts
+	// R0        rows
 	MOVD x+8(FP), R1
 	MOVD ld+16(FP), R2
 	LSL $2, R2, R2
@@ -3079,6 +3276,22 @@ return:
 
 // func scalerows_f32_neon(rows int, dst *float32, ldd int, src *float32, lds int, n int, s *float32)
 TEXT ·scalerows_f32_neon(SB), NOSPLIT, $0-56
+	// R1        dst
+	// R2        src
+	// R3        ldd
+	// R4        lds
+	// R5        s
+	// V0..V7    the block
+	// V8        the factor
+	// R19       n, then whole blocks of a row
+	// R20       floats after the blocks
+	// R21       bytes in whole vectors of the rest
+	// R22       floats after those
+	// R23       address of the masks of the rest
+	// R24       blocks to go
+	// R25       spare
+	// V31       the vector that the row's end cuts
+	// R0        rows
 	MOVD dst+8(FP), R1
 	MOVD src+24(FP), R2
 	MOVD ldd+16(FP), R3
@@ -3295,6 +3508,28 @@ GLOBL one<>(SB), RODATA|NOPTR, $16
 
 // func layernorm_f32_neon(rows int, dst *float32, ldd int, src *float32, lds int, n int, gain *float32, bias *float32, eps float32)
 TEXT ·layernorm_f32_neon(SB), NOSPLIT, $0-68
+	// R1        dst
+	// R2        src
+	// R3        ldd
+	// R4        lds
+	// R5        gain
+	// R6        bias
+	// V0..V7    the block
+	// V8..V15   gain, then partial sums
+	// V16..V23  bias
+	// R19       n, then whole blocks of a row
+	// R20       floats after the blocks
+	// R21       bytes in whole vectors of the rest
+	// R22       floats after those
+	// R23       address of the masks of the rest
+	// R24       blocks to go
+	// R25       spare, then n
+	// V31       the vector that the row's end cuts
+	// V27       eps
+	// R0        rows
+	// V24       mean
+	// V25       1/deviation
+	// V26       n
 	MOVD dst+8(FP), R1
 	MOVD src+24(FP), R2
 	MOVD ldd+16(FP), R3
@@ -4213,6 +4448,27 @@ GLOBL gelu<>(SB), RODATA|NOPTR, $160
 
 // func gelu_f32_neon(rows int, dst *float32, ldd int, src *float32, lds int, n int)
 TEXT ·gelu_f32_neon(SB), NOSPLIT, $0-48
+	// R1        dst
+	// R2        src
+	// R3        ldd
+	// R4        lds
+	// V0..V7    u = |x|, then integers of exp2, then x
+	// V8..V15   P(u), then u*P(u), then u
+	// V17..V25  2^(u*P(u))
+	// V26       6
+	// V27       1/2
+	// V28       0
+	// R7        coefficients of P
+	// R8        coefficients of exp2
+	// R19       n, then whole blocks of a row
+	// R20       floats after the blocks
+	// R21       bytes in whole vectors of the rest
+	// R22       floats after those
+	// R23       address of the masks of the rest
+	// R24       blocks to go
+	// R25       spare
+	// V31       the vector that the row's end cuts
+	// R0        rows
 	MOVD dst+8(FP), R1
 	MOVD src+24(FP), R2
 	MOVD ldd+16(FP), R3
@@ -5107,6 +5363,18 @@ return:
 
 // func packk_f32_neon(rows int, dst *float32, src *float32, lds int, k int)
 TEXT ·packk_f32_neon(SB), NOSPLIT, $0-40
+	// R0        rows
+	// R9        src
+	// R10       lds
+	// R7        dst
+	// R8        k
+	// V0..V3    four rows, then columns
+	// V4..V7    half transposed
+	// V8        mask of the rows that are there
+	// R1..R4    rows at k
+	// R5        dst at k
+	// R6        k left
+	// R11       fours of rows to go
 	MOVD rows+0(FP), R0
 	MOVD src+16(FP), R9
 	MOVD lds+24(FP), R10
@@ -5193,6 +5461,21 @@ next:
 
 // func add_f32_neon(rows int, dst *float32, ldd int, src *float32, lds int, n int)
 TEXT ·add_f32_neon(SB), NOSPLIT, $0-48
+	// R1        dst
+	// R2        src
+	// R3        ldd
+	// R4        lds
+	// V0..V7    dst
+	// V8..V15   src
+	// R19       n, then whole blocks of a row
+	// R20       floats after the blocks
+	// R21       bytes in whole vectors of the rest
+	// R22       floats after those
+	// R23       address of the masks of the rest
+	// R24       blocks to go
+	// R25       spare
+	// V31       the vector that the row's end cuts
+	// R0        rows
 	MOVD dst+8(FP), R1
 	MOVD src+24(FP), R2
 	MOVD ldd+16(FP), R3
@@ -5474,6 +5757,19 @@ return:
 
 // func wgemm_f16_1x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 TEXT ·wgemm_f16_1x16_neon(SB), NOSPLIT, $0-96
+	// V8..V11   C, row after row
+	// V0        rows of A, four elements each
+	// V6 V7     half a row of B
+	// R1        row 0 of A, then a
+	// R13       acc, then bias
+	// R8        c
+	// R9        ldc
+	// V0..V3    bias
+	// R0        k
+	// R12       lda
+	// R7        b
+	// R10       pf, then a, then tiles
+	// R11       pfstep, then lda
 
 tile:
 	MOVD acc+72(FP), R13
@@ -5604,6 +5900,20 @@ store:
 
 // func wgemm_f16_2x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 TEXT ·wgemm_f16_2x16_neon(SB), NOSPLIT, $0-96
+	// V8..V15   C, row after row
+	// V0 V1     rows of A, four elements each
+	// V6 V7     half a row of B
+	// R1        row 0 of A, then a
+	// R2        row 1 of A
+	// R13       acc, then bias
+	// R8        c
+	// R9        ldc
+	// V0..V3    bias
+	// R0        k
+	// R12       lda
+	// R7        b
+	// R10       pf, then a, then tiles
+	// R11       pfstep, then lda
 
 tile:
 	MOVD acc+72(FP), R13
@@ -5772,6 +6082,21 @@ store:
 
 // func wgemm_f16_3x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 TEXT ·wgemm_f16_3x16_neon(SB), NOSPLIT, $0-96
+	// V8..V19   C, row after row
+	// V0..V2    rows of A, four elements each
+	// V6 V7     half a row of B
+	// R1        row 0 of A, then a
+	// R2        row 1 of A
+	// R3        row 2 of A
+	// R13       acc, then bias
+	// R8        c
+	// R9        ldc
+	// V0..V3    bias
+	// R0        k
+	// R12       lda
+	// R7        b
+	// R10       pf, then a, then tiles
+	// R11       pfstep, then lda
 
 tile:
 	MOVD acc+72(FP), R13
@@ -5978,6 +6303,21 @@ store:
 
 // func wgemm_f16_4x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 TEXT ·wgemm_f16_4x16_neon(SB), NOSPLIT, $0-96
+	// V8..V23   C, row after row
+	// V0..V3    rows of A, four elements each, then bias
+	// V6 V7     half a row of B
+	// R1        row 0 of A, then a
+	// R2        row 1 of A
+	// R3        row 2 of A
+	// R4        row 3 of A
+	// R13       acc, then bias
+	// R8        c
+	// R9        ldc
+	// R0        k
+	// R12       lda
+	// R7        b
+	// R10       pf, then a, then tiles
+	// R11       pfstep, then lda
 
 tile:
 	MOVD acc+72(FP), R13
@@ -6222,6 +6562,23 @@ store:
 
 // func wgemm_f16_5x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 TEXT ·wgemm_f16_5x16_neon(SB), NOSPLIT, $0-96
+	// V8..V27   C, row after row
+	// V0..V4    rows of A, four elements each
+	// V6 V7     half a row of B
+	// R1        row 0 of A, then a
+	// R2        row 1 of A
+	// R3        row 2 of A
+	// R4        row 3 of A
+	// R5        row 4 of A
+	// R13       acc, then bias
+	// R8        c
+	// R9        ldc
+	// V0..V3    bias
+	// R0        k
+	// R12       lda
+	// R7        b
+	// R10       pf, then a, then tiles
+	// R11       pfstep, then lda
 
 tile:
 	MOVD acc+72(FP), R13
@@ -6504,6 +6861,24 @@ store:
 
 // func wgemm_f16_6x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 TEXT ·wgemm_f16_6x16_neon(SB), NOSPLIT, $0-96
+	// V8..V31   C, row after row
+	// V0..V5    rows of A, four elements each
+	// V6 V7     half a row of B
+	// R1        row 0 of A, then a
+	// R2        row 1 of A
+	// R3        row 2 of A
+	// R4        row 3 of A
+	// R5        row 4 of A
+	// R6        row 5 of A
+	// R13       acc, then bias
+	// R8        c
+	// R9        ldc
+	// V0..V3    bias
+	// R0        k
+	// R12       lda
+	// R7        b
+	// R10       pf, then a, then tiles
+	// R11       pfstep, then lda
 
 tile:
 	MOVD acc+72(FP), R13
@@ -6824,6 +7199,19 @@ store:
 
 // func wgemm_bf16_1x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 TEXT ·wgemm_bf16_1x16_neon(SB), NOSPLIT, $0-96
+	// V8..V11   C, row after row
+	// V0        rows of A, four elements each
+	// V6 V7     half a row of B
+	// R1        row 0 of A, then a
+	// R13       acc, then bias
+	// R8        c
+	// R9        ldc
+	// V0..V3    bias
+	// R0        k
+	// R12       lda
+	// R7        b
+	// R10       pf, then a, then tiles
+	// R11       pfstep, then lda
 
 tile:
 	MOVD acc+72(FP), R13
@@ -6954,6 +7342,20 @@ store:
 
 // func wgemm_bf16_2x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 TEXT ·wgemm_bf16_2x16_neon(SB), NOSPLIT, $0-96
+	// V8..V15   C, row after row
+	// V0 V1     rows of A, four elements each
+	// V6 V7     half a row of B
+	// R1        row 0 of A, then a
+	// R2        row 1 of A
+	// R13       acc, then bias
+	// R8        c
+	// R9        ldc
+	// V0..V3    bias
+	// R0        k
+	// R12       lda
+	// R7        b
+	// R10       pf, then a, then tiles
+	// R11       pfstep, then lda
 
 tile:
 	MOVD acc+72(FP), R13
@@ -7122,6 +7524,21 @@ store:
 
 // func wgemm_bf16_3x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 TEXT ·wgemm_bf16_3x16_neon(SB), NOSPLIT, $0-96
+	// V8..V19   C, row after row
+	// V0..V2    rows of A, four elements each
+	// V6 V7     half a row of B
+	// R1        row 0 of A, then a
+	// R2        row 1 of A
+	// R3        row 2 of A
+	// R13       acc, then bias
+	// R8        c
+	// R9        ldc
+	// V0..V3    bias
+	// R0        k
+	// R12       lda
+	// R7        b
+	// R10       pf, then a, then tiles
+	// R11       pfstep, then lda
 
 tile:
 	MOVD acc+72(FP), R13
@@ -7328,6 +7745,21 @@ store:
 
 // func wgemm_bf16_4x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 TEXT ·wgemm_bf16_4x16_neon(SB), NOSPLIT, $0-96
+	// V8..V23   C, row after row
+	// V0..V3    rows of A, four elements each, then bias
+	// V6 V7     half a row of B
+	// R1        row 0 of A, then a
+	// R2        row 1 of A
+	// R3        row 2 of A
+	// R4        row 3 of A
+	// R13       acc, then bias
+	// R8        c
+	// R9        ldc
+	// R0        k
+	// R12       lda
+	// R7        b
+	// R10       pf, then a, then tiles
+	// R11       pfstep, then lda
 
 tile:
 	MOVD acc+72(FP), R13
@@ -7572,6 +8004,23 @@ store:
 
 // func wgemm_bf16_5x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 TEXT ·wgemm_bf16_5x16_neon(SB), NOSPLIT, $0-96
+	// V8..V27   C, row after row
+	// V0..V4    rows of A, four elements each
+	// V6 V7     half a row of B
+	// R1        row 0 of A, then a
+	// R2        row 1 of A
+	// R3        row 2 of A
+	// R4        row 3 of A
+	// R5        row 4 of A
+	// R13       acc, then bias
+	// R8        c
+	// R9        ldc
+	// V0..V3    bias
+	// R0        k
+	// R12       lda
+	// R7        b
+	// R10       pf, then a, then tiles
+	// R11       pfstep, then lda
 
 tile:
 	MOVD acc+72(FP), R13
@@ -7854,6 +8303,24 @@ store:
 
 // func wgemm_bf16_6x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 TEXT ·wgemm_bf16_6x16_neon(SB), NOSPLIT, $0-96
+	// V8..V31   C, row after row
+	// V0..V5    rows of A, four elements each
+	// V6 V7     half a row of B
+	// R1        row 0 of A, then a
+	// R2        row 1 of A
+	// R3        row 2 of A
+	// R4        row 3 of A
+	// R5        row 4 of A
+	// R6        row 5 of A
+	// R13       acc, then bias
+	// R8        c
+	// R9        ldc
+	// V0..V3    bias
+	// R0        k
+	// R12       lda
+	// R7        b
+	// R10       pf, then a, then tiles
+	// R11       pfstep, then lda
 
 tile:
 	MOVD acc+72(FP), R13
@@ -8174,6 +8641,11 @@ store:
 
 // func expand_f16_neon(n int, dst *float32, src *uint8)
 TEXT ·expand_f16_neon(SB), NOSPLIT, $0-24
+	// R0        n
+	// R1        dst
+	// R2        src
+	// V0..V3    32 values
+	// V4..V11   the values widened
 	MOVD n+0(FP), R0
 	MOVD dst+8(FP), R1
 	MOVD src+16(FP), R2
@@ -8216,6 +8688,11 @@ done:
 
 // func expand_bf16_neon(n int, dst *float32, src *uint8)
 TEXT ·expand_bf16_neon(SB), NOSPLIT, $0-24
+	// R0        n
+	// R1        dst
+	// R2        src
+	// V0..V3    32 values
+	// V4..V11   the values widened
 	MOVD n+0(FP), R0
 	MOVD dst+8(FP), R1
 	MOVD src+16(FP), R2
@@ -8264,6 +8741,22 @@ GLOBL offset128<>(SB), RODATA|NOPTR, $16
 
 // func qgemm_i8_1x16_neon(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 TEXT ·qgemm_i8_1x16_neon(SB), NOSPLIT, $0-112
+	// V4 V5     four columns of B, two groups, then scale and offset of a row
+	// V6 V7     products
+	// V0 V1     four elements of A in all lanes, two groups a row
+	// V8..V15   C, row after row, two lanes for each column
+	// V24       128 in all lanes
+	// R1        row 0 of A, then a
+	// R0        k
+	// R3        b
+	// R4        pf
+	// R5        pfstep
+	// V0..V3    scales of the columns, then bias
+	// R10       scale, then acc, then a, then tiles
+	// R11       zero, then lda
+	// R13       bias
+	// R8        c
+	// R9        ldc
 
 tile:
 	WORD $0x6f00e408 // movi v8.2d, #0
@@ -8438,6 +8931,22 @@ alone:
 
 // func qgemm_i8_2x16_neon(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 TEXT ·qgemm_i8_2x16_neon(SB), NOSPLIT, $0-112
+	// V4 V5     four columns of B, two groups, then scale and offset of a row
+	// V6 V7     products
+	// V0..V3    four elements of A in all lanes, two groups a row, then scales of the columns, then bias
+	// V8..V23   C, row after row, two lanes for each column
+	// V24       128 in all lanes
+	// R1        row 0 of A, then a
+	// R2        row 1 of A, then lda
+	// R0        k
+	// R3        b
+	// R4        pf
+	// R5        pfstep
+	// R10       scale, then acc, then a, then tiles
+	// R11       zero, then lda
+	// R13       bias
+	// R8        c
+	// R9        ldc
 
 tile:
 	WORD $0x6f00e408 // movi v8.2d, #0
@@ -8731,6 +9240,28 @@ GLOBL quant<>(SB), RODATA|NOPTR, $64
 
 // func quant_i8_neon(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32)
 TEXT ·quant_i8_neon(SB), NOSPLIT, $0-64
+	// V0..V7    the block
+	// V16..V19  largest values, then half of the rounded block
+	// V20..V23  least values, then the other half
+	// V28       the row's first value, then its middle
+	// V29       127/m
+	// V30       128 in all lanes
+	// R1        dst
+	// R2        src
+	// R3        ldd
+	// R4        lds
+	// R5        scale
+	// R6        zero
+	// R19       n, then whole blocks of a row
+	// R20       floats after the blocks
+	// R21       bytes in whole vectors of the rest
+	// R22       floats after those
+	// R23       address of the masks of the rest
+	// R24       blocks to go
+	// R25       spare
+	// V31       the vector that the row's end cuts
+	// V8..V11   sums of x*0
+	// R0        rows
 	MOVD dst+8(FP), R1
 	MOVD src+24(FP), R2
 	MOVD ldd+16(FP), R3
@@ -9144,6 +9675,28 @@ return:
 
 // func quant_i8x2_neon(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32)
 TEXT ·quant_i8x2_neon(SB), NOSPLIT, $0-64
+	// V0..V7    the block
+	// V16..V19  largest values, then half of the rounded block
+	// V20..V23  least values, then the other half
+	// V28       the row's first value, then its middle
+	// V29       127/m
+	// V30       128 in all lanes
+	// R1        dst
+	// R2        src
+	// R3        ldd
+	// R4        lds
+	// R5        scale
+	// R6        zero
+	// R19       n, then whole blocks of a row
+	// R20       floats after the blocks
+	// R21       bytes in whole vectors of the rest
+	// R22       floats after those
+	// R23       address of the masks of the rest
+	// R24       blocks to go
+	// R25       spare
+	// V31       the vector that the row's end cuts
+	// V8..V11   sums of x*0
+	// R0        rows
 	MOVD dst+8(FP), R1
 	MOVD src+24(FP), R2
 	MOVD ldd+16(FP), R3
@@ -9644,6 +10197,32 @@ return:
 
 // func normq_i8_neon(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
 TEXT ·normq_i8_neon(SB), NOSPLIT, $0-72
+	// V0..V7    the block
+	// V16..V19  largest values, then half of the rounded block
+	// V20..V23  least values, then the other half
+	// V28       the row's first value, then its middle
+	// V29       127/m
+	// V30       128 in all lanes
+	// R1        dst
+	// R2        src
+	// R3        ldd
+	// R4        lds
+	// R5        scale
+	// R6        zero
+	// R19       n, then whole blocks of a row
+	// R20       floats after the blocks
+	// R21       bytes in whole vectors of the rest
+	// R22       floats after those
+	// R23       address of the masks of the rest
+	// R24       blocks to go
+	// R25       spare, then n
+	// V31       the vector that the row's end cuts
+	// V27       eps
+	// R0        rows
+	// V8..V15   partial sums
+	// V24       mean
+	// V25       1/deviation
+	// V26       n
 	MOVD dst+8(FP), R1
 	MOVD src+24(FP), R2
 	MOVD ldd+16(FP), R3
@@ -10265,6 +10844,32 @@ return:
 
 // func normq_i8x2_neon(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
 TEXT ·normq_i8x2_neon(SB), NOSPLIT, $0-72
+	// V0..V7    the block
+	// V16..V19  largest values, then half of the rounded block
+	// V20..V23  least values, then the other half
+	// V28       the row's first value, then its middle
+	// V29       127/m
+	// V30       128 in all lanes
+	// R1        dst
+	// R2        src
+	// R3        ldd
+	// R4        lds
+	// R5        scale
+	// R6        zero
+	// R19       n, then whole blocks of a row
+	// R20       floats after the blocks
+	// R21       bytes in whole vectors of the rest
+	// R22       floats after those
+	// R23       address of the masks of the rest
+	// R24       blocks to go
+	// R25       spare, then n
+	// V31       the vector that the row's end cuts
+	// V27       eps
+	// R0        rows
+	// V8..V15   partial sums
+	// V24       mean
+	// V25       1/deviation
+	// V26       n
 	MOVD dst+8(FP), R1
 	MOVD src+24(FP), R2
 	MOVD ldd+16(FP), R3
@@ -10979,6 +11584,19 @@ GLOBL highHalves<>(SB), RODATA|NOPTR, $16
 
 // func dgemm_bf16dot_1x16_neon(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 TEXT ·dgemm_bf16dot_1x16_neon(SB), NOSPLIT, $0-96
+	// V8..V11   C, row after row
+	// V0        rows of A, two pairs each, widened
+	// V6 V7     four columns of B, one of each pair, widened; a mask
+	// R1        row 0 of A, then a
+	// R13       acc, then bias
+	// R8        c
+	// R9        ldc
+	// V0..V3    bias
+	// R0        k
+	// R12       lda
+	// R7        b
+	// R10       pf, then a, then tiles
+	// R11       pfstep, then lda
 
 tile:
 	MOVD acc+72(FP), R13
@@ -11143,6 +11761,20 @@ store:
 
 // func dgemm_bf16dot_2x16_neon(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 TEXT ·dgemm_bf16dot_2x16_neon(SB), NOSPLIT, $0-96
+	// V8..V15   C, row after row
+	// V0 V1     rows of A, two pairs each, widened
+	// V6 V7     four columns of B, one of each pair, widened; a mask
+	// R1        row 0 of A, then a
+	// R2        row 1 of A
+	// R13       acc, then bias
+	// R8        c
+	// R9        ldc
+	// V0..V3    bias
+	// R0        k
+	// R12       lda
+	// R7        b
+	// R10       pf, then a, then tiles
+	// R11       pfstep, then lda
 
 tile:
 	MOVD acc+72(FP), R13
@@ -11351,6 +11983,21 @@ store:
 
 // func dgemm_bf16dot_3x16_neon(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 TEXT ·dgemm_bf16dot_3x16_neon(SB), NOSPLIT, $0-96
+	// V8..V19   C, row after row
+	// V0..V2    rows of A, two pairs each, widened
+	// V6 V7     four columns of B, one of each pair, widened; a mask
+	// R1        row 0 of A, then a
+	// R2        row 1 of A
+	// R3        row 2 of A
+	// R13       acc, then bias
+	// R8        c
+	// R9        ldc
+	// V0..V3    bias
+	// R0        k
+	// R12       lda
+	// R7        b
+	// R10       pf, then a, then tiles
+	// R11       pfstep, then lda
 
 tile:
 	MOVD acc+72(FP), R13
@@ -11603,6 +12250,21 @@ store:
 
 // func dgemm_bf16dot_4x16_neon(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 TEXT ·dgemm_bf16dot_4x16_neon(SB), NOSPLIT, $0-96
+	// V8..V23   C, row after row
+	// V0..V3    rows of A, two pairs each, widened, then bias
+	// V6 V7     four columns of B, one of each pair, widened; a mask
+	// R1        row 0 of A, then a
+	// R2        row 1 of A
+	// R3        row 2 of A
+	// R4        row 3 of A
+	// R13       acc, then bias
+	// R8        c
+	// R9        ldc
+	// R0        k
+	// R12       lda
+	// R7        b
+	// R10       pf, then a, then tiles
+	// R11       pfstep, then lda
 
 tile:
 	MOVD acc+72(FP), R13
@@ -11899,6 +12561,23 @@ store:
 
 // func dgemm_bf16dot_5x16_neon(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 TEXT ·dgemm_bf16dot_5x16_neon(SB), NOSPLIT, $0-96
+	// V8..V27   C, row after row
+	// V0..V4    rows of A, two pairs each, widened
+	// V6 V7     four columns of B, one of each pair, widened; a mask
+	// R1        row 0 of A, then a
+	// R2        row 1 of A
+	// R3        row 2 of A
+	// R4        row 3 of A
+	// R5        row 4 of A
+	// R13       acc, then bias
+	// R8        c
+	// R9        ldc
+	// V0..V3    bias
+	// R0        k
+	// R12       lda
+	// R7        b
+	// R10       pf, then a, then tiles
+	// R11       pfstep, then lda
 
 tile:
 	MOVD acc+72(FP), R13
@@ -12239,6 +12918,24 @@ store:
 
 // func dgemm_bf16dot_6x16_neon(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 TEXT ·dgemm_bf16dot_6x16_neon(SB), NOSPLIT, $0-96
+	// V8..V31   C, row after row
+	// V0..V5    rows of A, two pairs each, widened
+	// V6 V7     four columns of B, one of each pair, widened; a mask
+	// R1        row 0 of A, then a
+	// R2        row 1 of A
+	// R3        row 2 of A
+	// R4        row 3 of A
+	// R5        row 4 of A
+	// R6        row 5 of A
+	// R13       acc, then bias
+	// R8        c
+	// R9        ldc
+	// V0..V3    bias
+	// R0        k
+	// R12       lda
+	// R7        b
+	// R10       pf, then a, then tiles
+	// R11       pfstep, then lda
 
 tile:
 	MOVD acc+72(FP), R13
@@ -12628,6 +13325,25 @@ GLOBL round<>(SB), RODATA|NOPTR, $12
 
 // func round_bf16dot_neon(rows int, dst *uint16, ldd int, src *float32, lds int, n int)
 TEXT ·round_bf16dot_neon(SB), NOSPLIT, $0-48
+	// R1        dst
+	// R2        src
+	// R3        ldd
+	// R4        lds
+	// V0..V7    the block, then what NaNs become
+	// V8..V15   the rounded block
+	// V16..V23  ones, but for NaNs
+	// V24       the last bit that is kept
+	// V25       0x7fff
+	// V26       the bit of quiet NaNs
+	// R19       n, then whole blocks of a row
+	// R20       floats after the blocks
+	// R21       bytes in whole vectors of the rest
+	// R22       floats after those
+	// R23       address of the masks of the rest
+	// R24       blocks to go
+	// R25       spare
+	// V31       the vector that the row's end cuts
+	// R0        rows
 	MOVD dst+8(FP), R1
 	MOVD src+24(FP), R2
 	MOVD ldd+16(FP), R3
@@ -12887,6 +13603,10 @@ GLOBL idct<>(SB), RODATA|NOPTR, $80
 
 // func idct_i16_neon(dst *uint8, stride int, block *int16, quant *uint16)
 TEXT ·idct_i16_neon(SB), NOSPLIT, $0-32
+	// V0..V7    the rows, or the columns where it is transposed, 16 bits an element
+	// V16..V23  quant
+	// R0        block, then dst
+	// R1        quant, then stride
 	MOVD block+16(FP), R0
 	MOVD quant+24(FP), R1
 	WORD $0xad400400 // ldp q0, q1, [x0, #0]
@@ -13195,6 +13915,9 @@ rows2:
 
 // func peak_fma_neon(n int)
 TEXT ·peak_fma_neon(SB), NOSPLIT, $0-8
+	// R0        n
+	// V8..V31   sums
+	// V0        zeros
 	MOVD n+0(FP), R0
 	WORD $0x6f00e400 // movi v0.2d, #0
 	WORD $0x6f00e408 // movi v8.2d, #0
@@ -13257,6 +13980,20 @@ return:
 
 // func qgemm_i8_1x16_neondot(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 TEXT ·qgemm_i8_1x16_neondot(SB), NOSPLIT, $0-112
+	// V8..V11   C, row after row
+	// V0        rows of A, four elements each
+	// V6 V7     half a row of B
+	// R1        row 0 of A, then a
+	// R0        k
+	// R12       lda
+	// R7        b
+	// R10       pf, then scale, then acc, then a, then tiles
+	// R11       pfstep, then zero, then lda
+	// V0..V3    scales of the columns, then bias
+	// V4 V5     scale and offset of a row
+	// R13       bias
+	// R8        c
+	// R9        ldc
 
 tile:
 	WORD $0x6f00e408 // movi v8.2d, #0
@@ -13407,6 +14144,21 @@ alone:
 
 // func qgemm_i8_2x16_neondot(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 TEXT ·qgemm_i8_2x16_neondot(SB), NOSPLIT, $0-112
+	// V8..V15   C, row after row
+	// V0 V1     rows of A, four elements each
+	// V6 V7     half a row of B
+	// R1        row 0 of A, then a
+	// R2        row 1 of A
+	// R0        k
+	// R12       lda
+	// R7        b
+	// R10       pf, then scale, then acc, then a, then tiles
+	// R11       pfstep, then zero, then lda
+	// V0..V3    scales of the columns, then bias
+	// V4 V5     scale and offset of a row
+	// R13       bias
+	// R8        c
+	// R9        ldc
 
 tile:
 	WORD $0x6f00e408 // movi v8.2d, #0
@@ -13627,6 +14379,22 @@ alone:
 
 // func qgemm_i8_3x16_neondot(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 TEXT ·qgemm_i8_3x16_neondot(SB), NOSPLIT, $0-112
+	// V8..V19   C, row after row
+	// V0..V2    rows of A, four elements each
+	// V6 V7     half a row of B
+	// R1        row 0 of A, then a
+	// R2        row 1 of A
+	// R3        row 2 of A
+	// R0        k
+	// R12       lda
+	// R7        b
+	// R10       pf, then scale, then acc, then a, then tiles
+	// R11       pfstep, then zero, then lda
+	// V0..V3    scales of the columns, then bias
+	// V4 V5     scale and offset of a row
+	// R13       bias
+	// R8        c
+	// R9        ldc
 
 tile:
 	WORD $0x6f00e408 // movi v8.2d, #0
@@ -13917,6 +14685,22 @@ alone:
 
 // func qgemm_i8_4x16_neondot(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 TEXT ·qgemm_i8_4x16_neondot(SB), NOSPLIT, $0-112
+	// V8..V23   C, row after row
+	// V0..V3    rows of A, four elements each, then scales of the columns, then bias
+	// V6 V7     half a row of B
+	// R1        row 0 of A, then a
+	// R2        row 1 of A
+	// R3        row 2 of A
+	// R4        row 3 of A
+	// R0        k
+	// R12       lda
+	// R7        b
+	// R10       pf, then scale, then acc, then a, then tiles
+	// R11       pfstep, then zero, then lda
+	// V4 V5     scale and offset of a row
+	// R13       bias
+	// R8        c
+	// R9        ldc
 
 tile:
 	WORD $0x6f00e408 // movi v8.2d, #0
@@ -14277,6 +15061,24 @@ alone:
 
 // func qgemm_i8_5x16_neondot(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 TEXT ·qgemm_i8_5x16_neondot(SB), NOSPLIT, $0-112
+	// V8..V27   C, row after row
+	// V0..V4    rows of A, four elements each
+	// V6 V7     half a row of B
+	// R1        row 0 of A, then a
+	// R2        row 1 of A
+	// R3        row 2 of A
+	// R4        row 3 of A
+	// R5        row 4 of A
+	// R0        k
+	// R12       lda
+	// R7        b
+	// R10       pf, then scale, then acc, then a, then tiles
+	// R11       pfstep, then zero, then lda
+	// V0..V3    scales of the columns, then bias
+	// V4 V5     scale and offset of a row
+	// R13       bias
+	// R8        c
+	// R9        ldc
 
 tile:
 	WORD $0x6f00e408 // movi v8.2d, #0
@@ -14707,6 +15509,25 @@ alone:
 
 // func qgemm_i8_6x16_neondot(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 TEXT ·qgemm_i8_6x16_neondot(SB), NOSPLIT, $0-112
+	// V8..V31   C, row after row
+	// V0..V5    rows of A, four elements each
+	// V6 V7     half a row of B
+	// R1        row 0 of A, then a
+	// R2        row 1 of A
+	// R3        row 2 of A
+	// R4        row 3 of A
+	// R5        row 4 of A
+	// R6        row 5 of A
+	// R0        k
+	// R12       lda
+	// R7        b
+	// R10       pf, then scale, then acc, then a, then tiles
+	// R11       pfstep, then zero, then lda
+	// V0..V3    scales of the columns, then bias
+	// V4 V5     scale and offset of a row
+	// R13       bias
+	// R8        c
+	// R9        ldc
 
 tile:
 	WORD $0x6f00e408 // movi v8.2d, #0

@@ -7,6 +7,9 @@
 // func peak_fma_avx2(n int)
 // Requires: AVX, FMA3
 TEXT ·peak_fma_avx2(SB), NOSPLIT, $0-8
+	// AX        n
+	// Y1..Y12   sums
+	// Y0        zeros
 	MOVQ   n+0(FP), AX
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
@@ -43,6 +46,9 @@ loop:
 // func peak_fma_avx512(n int)
 // Requires: AVX, AVX512F
 TEXT ·peak_fma_avx512(SB), NOSPLIT, $0-8
+	// AX        n
+	// Z1..Z12   sums
+	// Z0        zeros
 	MOVQ   n+0(FP), AX
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1

@@ -6,6 +6,9 @@
 
 // func peak_fma_neon(n int)
 TEXT ·peak_fma_neon(SB), NOSPLIT, $0-8
+	// R0        n
+	// V8..V31   sums
+	// V0        zeros
 	MOVD n+0(FP), R0
 	WORD $0x6f00e400 // movi v0.2d, #0
 	WORD $0x6f00e408 // movi v8.2d, #0

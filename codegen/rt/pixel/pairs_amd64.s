@@ -7,6 +7,12 @@
 // func pairs_u8_avx2(n int, dst *uint32, a *uint8, b *uint8, fara *uint8, farb *uint8)
 // Requires: AVX, AVX2
 TEXT ·pairs_u8_avx2(SB), NOSPLIT, $0-48
+	// AX        n
+	// CX        dst
+	// DX        a
+	// BX        b
+	// SI        fara
+	// DI        farb
 	MOVQ  n+0(FP), AX
 	MOVQ  dst+8(FP), CX
 	MOVQ  a+16(FP), DX

@@ -7,6 +7,9 @@
 // func spread_u32_avx2(n int, dst *uint32, src *uint32, right uint16, left uint16, shift int)
 // Requires: AVX, AVX2
 TEXT ·spread_u32_avx2(SB), NOSPLIT, $0-40
+	// AX        n
+	// CX        dst
+	// DX        src
 	MOVQ         n+0(FP), AX
 	MOVQ         dst+8(FP), CX
 	MOVQ         src+16(FP), DX

@@ -7,6 +7,10 @@
 // func ycc_u8_avx2(n int, dst *uint8, luma *uint8, chroma *uint32)
 // Requires: AVX, AVX2
 TEXT ·ycc_u8_avx2(SB), NOSPLIT, $0-32
+	// AX        n
+	// CX        dst
+	// DX        luma
+	// BX        chroma
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    luma+16(FP), DX

@@ -7,6 +7,8 @@
 // func idct_i16_avx2(dst *uint8, stride int, block *int16, quant *uint16)
 // Requires: AVX, AVX2
 TEXT ·idct_i16_avx2(SB), NOSPLIT, $0-32
+	// AX        block, then dst
+	// CX        quant, then stride
 	MOVQ           block+16(FP), AX
 	MOVQ           quant+24(FP), CX
 	VBROADCASTI128 (AX), Y0

@@ -28,6 +28,10 @@ GLOBL idct<>(SB), RODATA|NOPTR, $80
 
 // func idct_i16_neon(dst *uint8, stride int, block *int16, quant *uint16)
 TEXT ·idct_i16_neon(SB), NOSPLIT, $0-32
+	// V0..V7    the rows, or the columns where it is transposed, 16 bits an element
+	// V16..V23  quant
+	// R0        block, then dst
+	// R1        quant, then stride
 	MOVD block+16(FP), R0
 	MOVD quant+24(FP), R1
 	WORD $0xad400400 // ldp q0, q1, [x0, #0]
