@@ -133,8 +133,8 @@ func (s *Scratch) resampleLate(dst []uint8, w, h int, window image.Rectangle, f 
 // nearest writes the window of the open source, resized to w x h, to dst: of each pixel the nearest. Positions are summed up
 // from pixel to pixel, as Pillow does it.
 func (s *Scratch) nearest(dst []uint8, w, h int, window image.Rectangle) {
-	columns := positions(s.src.w, w)[window.Min.X:window.Max.X]
-	rows := positions(s.src.h, h)[window.Min.Y:window.Max.Y]
+	columns := positions(s.src.w, w, window.Min.X, window.Dx())
+	rows := positions(s.src.h, h, window.Min.Y, window.Dy())
 	s.in[0] = grow(s.in[0], 3*s.src.w)
 	at := -1
 	for _, y := range rows {
@@ -149,13 +149,16 @@ func (s *Scratch) nearest(dst []uint8, w, h int, window image.Rectangle) {
 	}
 }
 
-// positions lists of n pixels the one that is nearest to each of out.
-func positions(n, out int) []int {
+// positions returns, for each of count pixels from the given one on, the nearest of n pixels that are resized to out. An
+// extreme aspect ratio has far more pixels before the window than in it, which take no memory.
+func positions(n, out, from, count int) []int {
 	step := float64(n) / float64(out)
-	list := make([]int, out)
+	list := make([]int, 0, count)
 	at := float64(step * 0.5)
-	for i := range list {
-		list[i] = min(int(at), n-1)
+	for i := range from + count {
+		if i >= from {
+			list = append(list, min(int(at), n-1))
+		}
 		at += step
 	}
 	return list

@@ -137,3 +137,23 @@ func TestConvertLastPalette(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
+
+// The longer side of a thin picture is never held.
+func TestConvertLastThin(t *testing.T) {
+	m := image.NewPaletted(image.Rect(0, 0, 1, MaxSide), color.Palette{color.White, color.Black})
+	for y := range m.Pix {
+		m.Pix[y] = uint8(y / (MaxSide / 2))
+	}
+	p := Preprocess{Size: 256, Resize: Crop, Order: ConvertLast, Alpha: Drop, Std: [3]float32{1, 1, 1}}
+	var got RGB
+	if n := testing.AllocsPerRun(1, func() {
+		if err := p.Square(&got, m, nil); err != nil {
+			t.Fatal(err)
+		}
+	}); n > 20 {
+		t.Errorf("%v allocations", n)
+	}
+	if top, bottom := got.Pix[0], got.Pix[len(got.Pix)-1]; top != 255 || bottom != 0 {
+		t.Errorf("the middle is %d above and %d below, want 255 and 0", top, bottom)
+	}
+}

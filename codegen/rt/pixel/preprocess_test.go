@@ -326,6 +326,9 @@ func FuzzInto(f *testing.F) {
 	f.Add(uint8(0), uint8(0), uint16(3), uint16(4), 5, []byte{1, 2, 3})
 	f.Add(uint8(1), uint8(2), uint16(60), uint16(1), 7, []byte{255, 0, 9, 8, 7, 6})
 	f.Add(uint8(2), uint8(1), uint16(1), uint16(90), 1, []byte{})
+	f.Add(uint8(64), uint8(2), uint16(2), uint16(1), 7, []byte{1, 2, 3, 4, 5, 6, 7, 8})
+	f.Add(uint8(67), uint8(1), uint16(2), uint16(1), 7, []byte{1, 2, 3, 4, 5, 6, 7, 8})
+	f.Add(uint8(63), uint8(4), uint16(2), uint16(1), 7, []byte{1, 2, 3, 4, 5, 6, 7, 8})
 	f.Fuzz(func(t *testing.T, mode, kind uint8, w, h uint16, size int, pix []byte) {
 		r := image.Rect(0, 0, int(w%200), int(h%200))
 		var m image.Image
@@ -343,7 +346,7 @@ func FuzzInto(f *testing.F) {
 		case 5:
 			m = &image.RGBA64{Pix: pix, Stride: int(h), Rect: r}
 		}
-		p := &Preprocess{Size: size % 100, Resize: Mode(mode % 3), Mean: [3]float32{0.5, 0.5, 0.5}, Std: [3]float32{0.25, 0.25, 0.25}}
+		p := &Preprocess{Size: size % 100, Resize: Mode(mode % 3), Filter: Filter(mode / 3 % 3), Order: Order(mode / 9 % 3), Alpha: Alpha(mode / 27 % 4), Mean: [3]float32{0.5, 0.5, 0.5}, Std: [3]float32{0.25, 0.25, 0.25}}
 		x, err := p.Append(nil, m, nil)
 		if err != nil {
 			return
