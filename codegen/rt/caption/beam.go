@@ -7,35 +7,37 @@ import (
 	"slices"
 )
 
-// Model says what comes next. It begins with one beam and no words.
+// Model predicts the next word of each beam. It starts with one beam that has no words.
 type Model interface {
-	// Next takes the last word of every beam and returns the logits of the word after
-	// it, a row a beam, one value an id. The rows are valid until the next call.
+	// Next takes the last word of each beam and returns one row of logits per beam, one logit
+	// per id of the vocabulary, for the word that follows. The rows are valid until the next
+	// call.
 	Next(words []int32) ([][]float32, error)
-	// Keep ends a step: beam i goes on as beam parents[i] with the word it was given.
+	// Keep ends a step: the new beam i continues the old beam parents[i], with the word that
+	// Next was last given for that beam.
 	Keep(parents []int) error
 }
 
-// IDs are the ids From, From+1, ... To-1.
+// IDs is the half-open range of ids From <= id < To.
 type IDs struct{ From, To int32 }
 
-// Options are the rules of a caption.
+// Options configures the decoding of a caption.
 type Options struct {
 	BOS, EOS int32
-	MaxLen   int     // most ids, the first one and the last included; 2 at least
-	Ban      []IDs   // ids that no caption has
-	Beams    int     // of Beam: 1 to MaxBeams
-	Penalty  float64 // of Beam: the exponent of the length that a score is divided by
+	MaxLen   int     // most ids of a caption, BOS and EOS included; at least 2
+	Ban      []IDs   // ids that never appear in a caption
+	Beams    int     // number of beams, 1 to MaxBeams; Greedy ignores it
+	Penalty  float64 // length penalty: Beam divides a score by length^Penalty; Greedy ignores it
 }
 
-// MaxBeams bounds Options.Beams.
+// MaxBeams is the upper bound of Options.Beams.
 const MaxBeams = 64
 
-// Caption is a chosen sequence of ids. It begins with BOS, and ends with EOS if it was
-// chosen greedily and is not cut off.
+// Caption is a decoded sequence of ids. IDs begins with BOS. A caption of Greedy ends with EOS
+// unless MaxLen cut it off; a caption of Beam holds no EOS.
 type Caption struct {
 	IDs   []int32
-	Score float64 // sum of the words' log probabilities; of Beam divided by a power of the length
+	Score float64 // sum of the words' log probabilities (natural logarithm); Beam divides it by length^Penalty
 }
 
 func (o *Options) check() error {
@@ -45,7 +47,8 @@ func (o *Options) check() error {
 	return nil
 }
 
-// ban makes banned ids as unlikely as can be. Their probability does not go to others.
+// ban sets the scores of banned ids to -Inf, after the softmax: the other probabilities do not
+// change.
 func (o *Options) ban(scores []float64) {
 	for _, b := range o.Ban {
 		for id := max(0, int(b.From)); id < min(int(b.To), len(scores)); id++ {
@@ -54,12 +57,12 @@ func (o *Options) ban(scores []float64) {
 	}
 }
 
-var errNumbers = errors.New("no word can come next: the logits are no numbers, or every id is banned")
+var errNumbers = errors.New("no word can come next: the logits are not finite numbers, or every id is banned")
 
-// first is the parents of a single beam.
+// first is the parents argument of Model.Keep for a single beam.
 var first = []int{0}
 
-// Greedy takes the most likely word each time, the first of equals, until EOS or MaxLen.
+// Greedy appends the most likely word, the lowest id among equals, until EOS or MaxLen.
 func Greedy(m Model, o Options) (Caption, error) {
 	if err := o.check(); err != nil {
 		return Caption{}, err
@@ -96,7 +99,8 @@ func Greedy(m Model, o Options) (Caption, error) {
 	return c, nil
 }
 
-// Force gives one beam the words, BOS first, and returns the logits after each.
+// Force feeds the given words, BOS first, to one beam and returns the logits after each
+// (teacher forcing).
 func Force(m Model, words []int32) ([][]float32, error) {
 	var all [][]float32
 	for i := range words {
@@ -112,20 +116,22 @@ func Force(m Model, words []int32) ([][]float32, error) {
 	return all, nil
 }
 
-// topPerBeam is how many candidates a step looks at, a beam.
+// topPerBeam times Options.Beams is the number of candidates that a step of Beam considers.
 const topPerBeam = 3
 
-// candidate is a word that may go on a beam.
+// candidate is a word that may extend a beam; score is the log probability of the extended
+// beam.
 type candidate struct {
 	beam  int
 	word  int32
 	score float64
 }
 
-// Beam is the official beam search. cur counts BOS, words, and the place of the next
-// word; a caption whose next word is EOS, or that has no room for another, is finished
-// with its score divided by cur^Penalty. The best finished one wins. The search ends
-// when no beam can beat it, even at full length, or at MaxLen.
+// Beam is the beam search of the official BEiT-3 code. cur counts BOS, the words so far and the
+// position of the next word. A caption is finished when its next word is EOS or when it has
+// reached MaxLen; its score is then divided by cur^Penalty. Beam returns the finished caption
+// with the best score. The search stops at MaxLen, or earlier when no unfinished beam can reach
+// a better score at full length.
 func Beam(m Model, o Options) (Caption, error) {
 	if err := o.check(); err != nil {
 		return Caption{}, err
@@ -140,7 +146,8 @@ func Beam(m Model, o Options) (Caption, error) {
 		ids   []int32
 		score float64
 	}
-	// The first beams are all the same, so only one is better than nothing.
+	// All beams start with BOS alone. The low score of the others keeps duplicates of the first
+	// from being chosen.
 	beams := make([]beam, o.Beams)
 	for i := range beams {
 		beams[i].ids = []int32{o.BOS}
@@ -148,7 +155,7 @@ func Beam(m Model, o Options) (Caption, error) {
 			beams[i].score = -1e9
 		}
 	}
-	live := 1 // beams that the model has
+	live := 1 // beams whose state the model holds
 	var best *Caption
 	words := make([]int32, o.Beams)
 	parents := make([]int, o.Beams)
@@ -175,7 +182,7 @@ func Beam(m Model, o Options) (Caption, error) {
 		if len(top) == 0 {
 			return Caption{}, errNumbers
 		}
-		// Asked before the hypotheses of this step, as the official code does.
+		// The official code makes this test before it adds the hypotheses of this step.
 		if best != nil && best.Score >= top[0].score/math.Pow(float64(o.MaxLen-1), o.Penalty) {
 			return *best, nil
 		}
@@ -198,7 +205,7 @@ func Beam(m Model, o Options) (Caption, error) {
 		if last || len(next) == 0 {
 			return *best, nil
 		}
-		for len(next) < o.Beams { // fewer ids than beams: what is missing is never chosen
+		for len(next) < o.Beams { // fewer candidates than beams: the low score of the padding is never chosen
 			parents[len(next)] = parents[0]
 			next = append(next, beam{next[0].ids, -1e9})
 		}
@@ -209,7 +216,8 @@ func Beam(m Model, o Options) (Caption, error) {
 	}
 }
 
-// insert puts c into the list of the best n, best first, after its equals.
+// insert adds c to top, the best n candidates in descending order; c goes after candidates of
+// the same score.
 func insert(top []candidate, c candidate, n int) []candidate {
 	if !(c.score > math.Inf(-1)) || len(top) == n && c.score <= top[n-1].score {
 		return top
@@ -226,7 +234,7 @@ func insert(top []candidate, c candidate, n int) []candidate {
 	return slices.Insert(top, at, c)
 }
 
-// logSoftmax returns the logarithms of the probabilities in dst, grown as needed.
+// logSoftmax writes the natural logarithms of the softmax of logits to dst, grown as needed.
 func logSoftmax(dst []float64, logits []float32) []float64 {
 	dst = dst[:0]
 	peak := math.Inf(-1)

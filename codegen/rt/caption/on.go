@@ -5,8 +5,8 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/exec"
 )
 
-// Runner is a compiled model at work on one picture. It serves one goroutine; once its
-// buffers have grown a caption's steps allocate nothing.
+// Runner is a [Model]: a compiled model that captions one picture at a time. It serves one
+// goroutine. A step allocates nothing once the buffers have grown.
 type Runner struct {
 	s     *rt.Session
 	step  *exec.Func
@@ -18,8 +18,9 @@ type Runner struct {
 	rows  [][]float32
 }
 
-// On returns a runner for at most beams beams. step is the package's caption_step, mask
-// the id of the place of the next word. The session stays the caller's.
+// On returns a runner for at most beams beams. step is the package's function caption_step;
+// mask is the id that stands at the position of the next word. The caller keeps ownership of
+// the session.
 func On(s *rt.Session, step *exec.Func, mask int32, beams int) (*Runner, error) {
 	st, err := s.NewState(step, beams)
 	if err != nil {
@@ -28,13 +29,14 @@ func On(s *rt.Session, step *exec.Func, mask int32, beams int) (*Runner, error) 
 	return &Runner{s: s, step: step, mask: mask, beams: beams, state: st}, nil
 }
 
-// Beams returns the most beams there can be.
+// Beams returns the largest number of beams that the runner can hold.
 func (r *Runner) Beams() int { return r.beams }
 
-// Use goes on with another session of the same model.
+// Use replaces the session by another session of the same model.
 func (r *Runner) Use(s *rt.Session) { r.s = s }
 
-// Begin runs image, the package's caption_image, on a picture, whose caption begins.
+// Begin starts a caption: it runs image, the package's function caption_image, on a
+// preprocessed picture, a tensor [3][Size][Size].
 func (r *Runner) Begin(image *exec.Func, pixels []float32) error {
 	r.seqs = append(r.seqs[:0], rt.Seq{Image: pixels, State: r.state})
 	_, err := r.s.Run(image, r.seqs)

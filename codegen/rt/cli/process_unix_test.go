@@ -160,7 +160,7 @@ func TestInterruptKeepsBatches(t *testing.T) {
 	}
 	cmd.Process.Signal(os.Interrupt)
 	cmd.Wait()
-	if code := cmd.ProcessState.ExitCode(); code != 130 || errs.String() != "colours: interrupted; x.npy.part keeps what was done, --resume goes on with it\n" {
+	if code := cmd.ProcessState.ExitCode(); code != 130 || errs.String() != "colours: interrupted; x.npy.part holds the finished part, --resume continues it\n" {
 		t.Errorf("status %d, it says %q", code, errs.String())
 	}
 	cmd = process(dir, "embed", "--text", "-o", "x.npy", "--resume")

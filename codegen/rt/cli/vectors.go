@@ -297,7 +297,7 @@ func (w *embeddings) kept(err error) error {
 	if w.model == nil || w.rows == 0 {
 		return err
 	}
-	return fmt.Errorf("%w; %s keeps what was done, --resume goes on with it", err, file.Quote(w.out+file.PartSuffix))
+	return fmt.Errorf("%w; %s holds the finished part, --resume continues it", err, file.Quote(w.out+file.PartSuffix))
 }
 
 // stored yields what embed wrote to a file, .npy or .jsonl, of a model, vectors of so many

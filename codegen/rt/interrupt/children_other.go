@@ -10,10 +10,10 @@ import (
 
 func signals() []os.Signal { return []os.Signal{os.Interrupt, syscall.SIGTERM} }
 
-// group does nothing: a console's signals reach all processes in it.
+// group does nothing: a console sends its signals to every process attached to it.
 func group(*exec.Cmd) {}
 
-// end ends the processes that run.
+// end kills the running children.
 func end() {
 	for cmd := range children.running {
 		cmd.Process.Kill()

@@ -11,8 +11,9 @@ import (
 	"time"
 )
 
-// signals are those that end the program. SIGHUP is none where nohup has it ignored; a shell has SIGINT ignored by what it
-// runs in the background, which kill -INT is to end all the same.
+// signals lists the signals that end the program. SIGHUP is left out while it is ignored, as
+// under nohup. SIGINT is always included: a shell ignores it for its background jobs, but kill
+// -INT must end those too.
 func signals() []os.Signal {
 	list := []os.Signal{syscall.SIGINT, syscall.SIGTERM}
 	if !signal.Ignored(syscall.SIGHUP) {
@@ -21,7 +22,8 @@ func signals() []os.Signal {
 	return list
 }
 
-// group has a process begin a group, which those that it begins are in too, and end with this one where the system can.
+// group starts cmd in a process group of its own, which its children share, and on systems that
+// support it ties its lifetime to this process.
 func group(cmd *exec.Cmd) {
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
@@ -30,7 +32,8 @@ func group(cmd *exec.Cmd) {
 	orphan(cmd.SysProcAttr)
 }
 
-// end ends the processes that run, and their groups.
+// end sends SIGINT to the process groups of the running children, and SIGKILL to the groups
+// that still exist after grace.
 func end() {
 	all := func(s syscall.Signal) (left bool) {
 		for cmd := range children.running {

@@ -1,16 +1,20 @@
-// Package interrupt ends a program that a signal asks to end: at once, whatever its goroutines wait for, and with nothing
-// unfinished left behind.
+// Package interrupt ends a program on a signal: at once, whatever its goroutines wait for, and
+// without leaving unfinished files or processes behind.
 //
-// A main function is a call of [Main]. On SIGINT (Ctrl-C) and SIGTERM, on Unix also SIGHUP (but under nohup), it ends the processes that were
-// begun with [Start] and the processes of these, has [file.AbandonAll] remove the temporaries, temporary folders and new
-// folders of package file, prints the line "NAME: interrupted" to standard error, and of a [file.Part] that stays its name
-// and that the flag --resume goes on with it, which a command that makes one has. It ends the process with status 128 and
-// the number of the signal: 130, 143. That takes well under a second. A second signal ends the process without all that.
+// A main function is a call of [Main]. On SIGINT (Ctrl-C), SIGTERM and on Unix SIGHUP (unless
+// nohup ignores it), Main ends the child processes that [Start] began and their descendants,
+// has [file.AbandonAll] remove the temporary files, temporary folders and new folders of
+// package file, and prints "NAME: interrupted" to standard error. If a partial output
+// ([file.Part]) is kept, the message names it and the flag --resume that continues it; every
+// command that writes such an output has the flag. The exit status is 128 plus the number of
+// the signal: 130 for SIGINT, 143 for SIGTERM. All this takes well under a second. A second
+// signal ends the process without any cleanup.
 //
-// No code besides main functions needs to know of signals, and no context has to be passed on: what an interrupt finds
-// under way does not go on. A Commit that has begun to give files their names is waited for. Libraries begin processes with
-// Start, from any goroutine, and files with package file, and install no handler: in a program whose main is somebody else's,
-// signals do what that program says.
+// Only main functions deal with signals, and no context has to be passed on: interrupted work
+// does not continue. The exception is a Commit that has begun to rename files, which runs to
+// its end. Libraries start processes with Start and create files with package file, from any
+// goroutine, and install no signal handler: in a program with another main function, signals do
+// what that program decides.
 package interrupt
 
 import (
@@ -25,20 +29,22 @@ import (
 	"github.com/multiway-go/multiway/ir/file"
 )
 
-// children are the processes that this one began and has not waited for. An interrupt takes the lock for ever: from then on
-// Start does not return, nor does Wait, so that nobody reports a process that the interrupt ended.
+// children are the processes that Start began and Wait has not yet returned for. An interrupt
+// takes the lock and never releases it: from then on Start and Wait block, so that no goroutine
+// reports an error of a process that the interrupt ended.
 var children struct {
 	sync.Mutex
 	running map[*exec.Cmd]bool
-	handled bool // Main was called
+	handled bool // whether Main was called
 }
 
-// grace is how long processes have to end by themselves before they are killed: the go command removes its own temporary
-// files then.
+// grace is the time that child processes get to exit after SIGINT before they are killed; the
+// go command uses it to remove its temporary files.
 const grace = 300 * time.Millisecond
 
-// Main ends the process with the status that run returns, or as the package says when a signal comes first. name is the
-// command's, for the message. Call it once, from a main function.
+// Main calls run and ends the process with the status that run returns, or, if a signal comes
+// first, as the package comment describes. name is the command's name in the message. Call it
+// once, from a main function.
 func Main(name string, run func() int) {
 	children.Lock()
 	children.handled = true
@@ -48,27 +54,28 @@ func Main(name string, run func() int) {
 	signal.Notify(c, list...)
 	go func() {
 		s := (<-c).(syscall.Signal)
-		signal.Reset(list...) // the next one ends the process
+		signal.Reset(list...) // a second signal gets the default action: it ends the process
 		children.Lock()
 		end()
 		kept := file.AbandonAll()
 		if st, err := os.Stderr.Stat(); err == nil && st.Mode()&os.ModeCharDevice != 0 {
-			fmt.Fprintln(os.Stderr) // behind ^C, or what shows how far a job is
+			fmt.Fprintln(os.Stderr) // a new line, after ^C or a progress line
 		}
 		what := ""
 		if len(kept) > 0 {
-			what = "; " + file.Quote(kept[0]) + " keeps what was done, --resume goes on with it"
+			what = "; " + file.Quote(kept[0]) + " holds the finished part, --resume continues it"
 		}
 		fmt.Fprintf(os.Stderr, "%s: interrupted%s\n", name, what)
 		os.Exit(128 + int(s))
 	}()
 	status := run()
-	children.Lock() // of two ends the first counts
+	children.Lock() // if run returns during an interrupt, the interrupt's exit status counts
 	os.Exit(status)
 }
 
-// Start is cmd.Start for a process that does not outlive an interrupt. Wait must follow. In a program with Main the process
-// is in a group of its own and does not get the signals of the terminal by itself.
+// Start calls cmd.Start and registers the process, so that an interrupt ends it. Wait must
+// follow. In a program with Main the process gets a process group of its own, so the terminal's
+// signals do not reach it directly.
 func Start(cmd *exec.Cmd) error {
 	children.Lock()
 	defer children.Unlock()
@@ -85,7 +92,7 @@ func Start(cmd *exec.Cmd) error {
 	return nil
 }
 
-// Wait is cmd.Wait of a process that Start began.
+// Wait calls cmd.Wait for a process that Start began, and unregisters it.
 func Wait(cmd *exec.Cmd) error {
 	err := cmd.Wait()
 	children.Lock()
@@ -94,7 +101,7 @@ func Wait(cmd *exec.Cmd) error {
 	return err
 }
 
-// Run is cmd.Run by way of Start and Wait.
+// Run calls Start, then Wait.
 func Run(cmd *exec.Cmd) error {
 	if err := Start(cmd); err != nil {
 		return err

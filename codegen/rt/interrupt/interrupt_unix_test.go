@@ -24,7 +24,8 @@ import (
 const env = "INTERRUPT_TEST_MAIN"
 
 var mains = map[string]func() int{
-	// busy has begun one of each thing, reads what does not come, and runs a process that runs a process.
+	// busy creates one of each kind of temporary, starts a process that starts another, and
+	// waits for input that never comes.
 	"busy": func() int {
 		var set file.Set
 		set.MkdirAll("new/deep")
@@ -57,7 +58,7 @@ var mains = map[string]func() int{
 		io.Copy(io.Discard, os.Stdin)
 		return 0
 	},
-	// patient ends by itself, a while after what it reads ends.
+	// patient ends by itself some time after its input ends.
 	"patient": func() int {
 		fmt.Println("ready")
 		io.Copy(io.Discard, os.Stdin)
@@ -102,7 +103,8 @@ func ready(t *testing.T, cmd *exec.Cmd, name string) (io.Closer, io.Reader) {
 }
 
 func TestSignals(t *testing.T) {
-	// What this process ignores, as under nohup, its children would ignore too; what it catches they do not.
+	// A child inherits the signals that this process ignores, as under nohup, but not the ones
+	// it catches.
 	caught := make(chan os.Signal, 1)
 	signal.Notify(caught, syscall.SIGHUP)
 	defer signal.Stop(caught)

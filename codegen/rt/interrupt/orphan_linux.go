@@ -2,6 +2,8 @@ package interrupt
 
 import "syscall"
 
-// orphan has a process end with this one, also if this one is killed: the go command would go on, and make again what the
-// next run removes as left over. Linux does so when the thread that began the process ends, and Go keeps its threads.
+// orphan makes the kernel kill the child when this process dies, even by SIGKILL. Otherwise a
+// go command would live on and create files again that the next run has removed as leftovers.
+// Linux sends the signal when the thread that started the child exits; the Go runtime keeps its
+// threads.
 func orphan(attr *syscall.SysProcAttr) { attr.Pdeathsig = syscall.SIGKILL }

@@ -4,5 +4,5 @@ package interrupt
 
 import "syscall"
 
-// orphan does nothing: the system has no word for it.
+// orphan does nothing: only Linux can tie the life of a child to its parent.
 func orphan(*syscall.SysProcAttr) {}

@@ -2,14 +2,14 @@ package pixel
 
 import "fmt"
 
-// What is seen where a picture is transparent.
+// How a transparent pixel is converted to RGB.
 const (
-	White Alpha = iota // the picture is put over white
-	Black              // over black
-	Drop               // the colours that the file holds beneath its transparency, as Pillow's convert("RGB")
+	White Alpha = iota // composited over white
+	Black              // composited over black
+	Drop               // alpha is ignored: the stored colour counts, as in Pillow's convert("RGB")
 )
 
-// Alpha is what becomes of transparency: White, Black or Drop.
+// Alpha is the treatment of transparency: White, Black or Drop.
 type Alpha uint8
 
 // String returns the name: white, black or drop.
@@ -25,7 +25,7 @@ func (a Alpha) String() string {
 	return fmt.Sprintf("Alpha(%d)", uint8(a))
 }
 
-// check returns an error for an Alpha that is not one of the three.
+// check returns an error unless a is one of the three.
 func (a Alpha) check() error {
 	if a > Drop {
 		return fmt.Errorf("unknown alpha %v, want white, black or drop", a)
@@ -33,8 +33,8 @@ func (a Alpha) check() error {
 	return nil
 }
 
-// over is what is seen of a channel c, not premultiplied, of opacity o: over a colour
-// (c*o + colour*(255-o)) / 255, rounded.
+// over converts a channel c of a pixel of opacity o, not premultiplied. Over a background b it
+// is (c*o + b*(255-o)) / 255, rounded.
 func (a Alpha) over(c, o uint8) uint8 {
 	switch a {
 	case White:
@@ -45,8 +45,8 @@ func (a Alpha) over(c, o uint8) uint8 {
 	return c
 }
 
-// over8 is over for a premultiplied channel. What the multiplication has lost, Drop
-// does not bring back: a clear pixel is black.
+// over8 is over for a premultiplied channel. Drop divides by the opacity; the precision lost by
+// premultiplication is not restored, and a pixel of opacity 0 is black.
 func (a Alpha) over8(c, o uint8) uint8 {
 	switch {
 	case a == White:
@@ -57,8 +57,8 @@ func (a Alpha) over8(c, o uint8) uint8 {
 	return uint8(min(255*uint(c)/uint(o), 255))
 }
 
-// over16 is over8 of 16-bit channels. For White and Black it equals over8 of channels
-// that were widened.
+// over16 is over8 for 16-bit channels. For White and Black, 8-bit channels widened to 16 bits
+// give the results of over8.
 func (a Alpha) over16(c, o uint32) uint8 {
 	o = min(o, 0xffff)
 	switch {

@@ -2,11 +2,13 @@ package pixel
 
 import "image"
 
-// A picture that is converted to RGB after its resize is resized as Pillow does it in the file's own mode: a palette picks the
-// nearest pixel, colours are multiplied by their opacity before and divided by it afterwards, and the inks of CMYK are
-// resized as they are. The fourth channel, opacity or black ink, is resized in a pass of its own.
+// Under ConvertLast a picture is resized in the colour mode of its file, as in Pillow. A
+// palette picture takes the nearest pixel. Colours with transparency are premultiplied before
+// the resize and divided by the opacity after it. CMYK inks are resized as four channels. The
+// fourth channel (opacity or black ink) takes a resize pass of its own.
 
-// late reports what the open picture needs when it is converted after its resize.
+// late reports how ConvertLast resizes the open picture: by the nearest pixel, or as four
+// channels.
 func (s *source) late() (nearest, four bool) {
 	switch m := s.img.(type) {
 	case *image.Paletted:
@@ -25,7 +27,8 @@ func (s *source) late() (nearest, four bool) {
 	return false, false
 }
 
-// layer is which channels of a picture of four rows are read: all as RGB, or the first three or the fourth as they are resized.
+// layer selects the channels that source.row writes: RGB, the first three of the file's four
+// channels, or the fourth.
 type layer uint8
 
 const (
@@ -34,7 +37,8 @@ const (
 	fourth
 )
 
-// raw writes colours or the fourth channel of row y to dst[:3*w], the fourth three times.
+// raw writes the three colours of row y to dst[:3*w], or the fourth channel three times per
+// pixel.
 func (s *source) raw(dst []uint8, y int) {
 	dst = dst[:3*s.w]
 	if m, ok := s.img.(*image.CMYK); ok {
@@ -62,7 +66,7 @@ func (s *source) raw(dst []uint8, y int) {
 	}
 }
 
-// colours writes row y without regard to opacity: not premultiplied.
+// colours writes the colours of row y, not premultiplied, as if opaque.
 func (s *source) colours(dst []uint8, y int) {
 	was := s.alpha
 	s.alpha, s.layer = Drop, seen
@@ -70,7 +74,8 @@ func (s *source) colours(dst []uint8, y int) {
 	s.alpha, s.layer = was, colours
 }
 
-// opacity is the opacity of a pixel of the types that late names.
+// opacity returns the opacity (0..255) of a pixel, for the picture types with alpha in late;
+// 255 for others.
 func (s *source) opacity(x, y int) uint8 {
 	switch m := s.img.(type) {
 	case *image.NRGBA:
@@ -87,13 +92,13 @@ func (s *source) opacity(x, y int) uint8 {
 	return 255
 }
 
-// times is c*o/255, rounded: Pillow's MULDIV255.
+// times returns c*o/255, rounded as by Pillow's MULDIV255.
 func times(c, o uint8) uint8 {
 	t := uint(c)*uint(o) + 128
 	return uint8((t + t>>8) >> 8)
 }
 
-// divided divides a colour by its opacity, as Pillow does it.
+// divided undoes premultiplication: it divides a colour by its opacity, as Pillow does.
 func divided(c, o uint8) uint8 {
 	if o == 0 || o == 255 {
 		return c
@@ -101,7 +106,7 @@ func divided(c, o uint8) uint8 {
 	return uint8(min(255*uint(c)/uint(o), 255))
 }
 
-// resampleLate is resample for a picture that is converted to RGB afterwards.
+// resampleLate is resample under ConvertLast.
 func (s *Scratch) resampleLate(dst []uint8, w, h int, window image.Rectangle, f Filter) {
 	nearest, four := s.src.late()
 	switch {
@@ -130,8 +135,7 @@ func (s *Scratch) resampleLate(dst []uint8, w, h int, window image.Rectangle, f 
 	}
 }
 
-// nearest writes the window of the open source, resized to w x h, to dst: of each pixel the nearest. Positions are summed up
-// from pixel to pixel, as Pillow does it.
+// nearest writes the window of the open picture, resized to w x h by the nearest pixel, to dst.
 func (s *Scratch) nearest(dst []uint8, w, h int, window image.Rectangle) {
 	columns := positions(s.src.w, w, window.Min.X, window.Dx())
 	rows := positions(s.src.h, h, window.Min.Y, window.Dy())
@@ -149,8 +153,10 @@ func (s *Scratch) nearest(dst []uint8, w, h int, window image.Rectangle) {
 	}
 }
 
-// positions returns, for each of count pixels from the given one on, the nearest of n pixels that are resized to out. An
-// extreme aspect ratio has far more pixels before the window than in it, which take no memory.
+// positions returns the index of the nearest of n input pixels for the output pixels
+// from <= i < from+count of a resize to out pixels. The position accumulates in float64, pixel
+// by pixel, so that it rounds as in Pillow. Pixels before from take no memory: an extreme aspect
+// ratio has far more of them than the window has.
 func positions(n, out, from, count int) []int {
 	step := float64(n) / float64(out)
 	list := make([]int, 0, count)

@@ -6,16 +6,16 @@ import (
 	"math"
 )
 
-// Resize modes: how a picture reaches the model's square.
+// Resize modes: how a picture becomes a square.
 const (
 	// Stretch resizes to Size x Size and ignores the aspect ratio.
 	Stretch Mode = iota
-	// Crop resizes the shorter side to Size and the longer one in proportion,
-	// rounded down, then cuts the square out of the middle.
+	// Crop resizes the shorter side to Size and the longer one in proportion, rounded down,
+	// then crops the square in the middle (see Offset).
 	Crop
 )
 
-// Mode is how a picture reaches the model's square: Stretch or Crop.
+// Mode is the way a picture becomes a square: Stretch or Crop.
 type Mode uint8
 
 // String returns the mode's name: stretch or crop.
@@ -29,43 +29,42 @@ func (m Mode) String() string {
 	return fmt.Sprintf("Mode(%d)", uint8(m))
 }
 
-// maxSize is the largest Preprocess.Size: far above any model's, and 3*maxSize²
-// fits an int everywhere.
+// maxSize is the upper bound of Preprocess.Size, in pixels: 3*maxSize² fits an int32.
 const maxSize = 1 << 14
 
-// Preprocess says what a model expects of a picture. It is plain data; its methods
-// do not change it, so one value may serve any number of goroutines.
+// Preprocess is the preprocessing that a model expects, as plain data. Its methods do not
+// change it, so any number of goroutines may share one value.
 type Preprocess struct {
 	Size   int        // side of the square in pixels
 	Resize Mode       // Stretch or Crop
 	Filter Filter     // of the resize: Bicubic or Bilinear
 	Offset Offset     // of Crop: Even or Floor
 	Order  Order      // ConvertFirst or ConvertLast
-	Alpha  Alpha      // what is seen of transparency: White, Black or Drop; of ConvertLast it is Drop
-	Mean   [3]float32 // of R, G, B in 0..1
-	Std    [3]float32 // likewise; not zero
+	Alpha  Alpha      // treatment of transparency: White, Black or Drop; must be Drop under ConvertLast
+	Mean   [3]float32 // of R, G, B, with channel values scaled to 0..1
+	Std    [3]float32 // of R, G, B on the same scale; not zero
 }
 
-// Scratch holds the buffers for work on pictures. The zero value is ready. It
-// serves one goroutine at a time, and pictures of any size in turn; once it has seen
-// the largest, nothing is allocated any more (unless img is of a type that only
-// offers At, and At allocates).
+// Scratch holds the buffers of preprocessing. The zero value is ready to use. It serves one
+// goroutine at a time and pictures of any size. Once the buffers have grown to the largest
+// picture nothing is allocated, except by the At method of picture types that this package
+// reads through At.
 type Scratch struct {
 	src    source
 	x, y   axis
-	in     [2][]uint8 // source rows
-	last   []uint8    // the fourth channel of a picture that is converted last
-	out    [2][]uint8 // the same after the horizontal pass
-	packed [][3]int64 // both, in lanes
+	in     [2][]uint8 // two source rows, RGB
+	last   []uint8    // the resized fourth channel under ConvertLast
+	out    [2][]uint8 // the two rows after the horizontal pass
+	packed [][3]int64 // the two source rows as lane pairs, see pair
 	column column
 
 	square    RGB
-	table     [3][256]float32 // what a byte of a channel becomes
+	table     [3][256]float32 // normalised value of each byte, per channel
 	tableMean [3]float32
 	tableStd  [3]float32
 }
 
-// Check reports a Preprocess that cannot work.
+// Check returns an error if a field is out of range.
 func (p *Preprocess) Check() error {
 	if p.Size < 1 || p.Size > maxSize {
 		return fmt.Errorf("preprocessing: size is %d, want 1 to %d", p.Size, maxSize)
@@ -80,7 +79,7 @@ func (p *Preprocess) Check() error {
 		return fmt.Errorf("preprocessing: %w", err)
 	}
 	if p.Order == ConvertLast && p.Alpha != Drop {
-		return fmt.Errorf("preprocessing: a picture that is converted last has alpha %v, want drop", p.Alpha)
+		return fmt.Errorf("preprocessing: alpha is %v, want drop for pictures that are converted to RGB after the resize", p.Alpha)
 	}
 	for c := range 3 {
 		if !finite(p.Mean[c]) || !finite(p.Std[c]) || p.Std[c] == 0 {
@@ -95,9 +94,9 @@ func finite(v float32) bool { return !math.IsInf(float64(v), 0) && v == v }
 // Len returns the number of floats of the tensor [3][Size][Size].
 func (p *Preprocess) Len() int { return 3 * p.Size * p.Size }
 
-// Into writes img as the tensor [3][Size][Size] (R, G, B planes of rows) to dst,
-// which must have length Len: resized, then (byte/255 - mean)/std in float32, each
-// operation rounded. s may be nil.
+// Into writes the tensor [3][Size][Size] (planes R, G, B) of img to dst, which must have length
+// Len: the resized picture, normalised to (byte/255 - mean)/std in float32 with each operation
+// rounded. s may be nil.
 func (p *Preprocess) Into(dst []float32, img image.Image, s *Scratch) error {
 	if s == nil {
 		s = new(Scratch)
@@ -106,7 +105,7 @@ func (p *Preprocess) Into(dst []float32, img image.Image, s *Scratch) error {
 		return err
 	}
 	if len(dst) != p.Len() {
-		return fmt.Errorf("preprocessing: the tensor has room for %d floats, want %d (3 x %d x %d)", len(dst), p.Len(), p.Size, p.Size)
+		return fmt.Errorf("preprocessing: the tensor holds %d floats, want %d (3 x %d x %d)", len(dst), p.Len(), p.Size, p.Size)
 	}
 	if err := p.Square(&s.square, img, s); err != nil {
 		return err
@@ -123,7 +122,7 @@ func (p *Preprocess) Into(dst []float32, img image.Image, s *Scratch) error {
 	return nil
 }
 
-// Append appends the tensor of img to dst; see Into.
+// Append appends the tensor of img to dst, as Into writes it.
 func (p *Preprocess) Append(dst []float32, img image.Image, s *Scratch) ([]float32, error) {
 	if err := p.Check(); err != nil {
 		return dst, err
@@ -138,8 +137,8 @@ func (p *Preprocess) Append(dst []float32, img image.Image, s *Scratch) ([]float
 	return dst[:n+p.Len()], nil
 }
 
-// Square writes the resized and cropped picture, Size x Size pixels, to dst: the
-// bytes before normalisation. dst must not be img; s may be nil.
+// Square writes the resized and cropped picture of Size x Size pixels, before normalisation, to
+// dst. dst must not be img; s may be nil.
 func (p *Preprocess) Square(dst *RGB, img image.Image, s *Scratch) error {
 	if err := p.Check(); err != nil {
 		return err
@@ -154,8 +153,8 @@ func (p *Preprocess) Square(dst *RGB, img image.Image, s *Scratch) error {
 	if err := s.src.open(img, p.Alpha); err != nil {
 		return err
 	}
-	// The shorter side becomes Size; only the window of the longer side is ever
-	// computed, so that an extreme aspect ratio costs no memory.
+	// The shorter side becomes Size. Only the cropped window of the longer side is computed, so
+	// that an extreme aspect ratio costs no memory.
 	w, h := p.Size, p.Size
 	switch {
 	case p.Resize == Stretch:
@@ -175,10 +174,10 @@ func (p *Preprocess) Square(dst *RGB, img image.Image, s *Scratch) error {
 	return nil
 }
 
-// setTable fills the table of (v/255 - mean)/std.
+// setTable fills the table of (v/255 - mean)/std for each byte v.
 func (s *Scratch) setTable(mean, std [3]float32) {
 	if s.tableMean == mean && s.tableStd == std {
-		return // never true of the zero Scratch: a std is not 0
+		return // the zero Scratch never returns here, because a std is not 0
 	}
 	s.tableMean, s.tableStd = mean, std
 	for c := range 3 {

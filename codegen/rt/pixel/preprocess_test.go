@@ -252,7 +252,7 @@ func TestPreprocessErrors(t *testing.T) {
 		{"alpha", edit(func(p *Preprocess) { p.Alpha = 3 }), 12, "preprocessing: unknown alpha Alpha(3), want white, black or drop"},
 		{"std", edit(func(p *Preprocess) { p.Std[1] = 0 }), 12, "channel 1 has mean 0 and std 0"},
 		{"mean", edit(func(p *Preprocess) { p.Mean[2] = nan }), 12, "channel 2 has mean NaN"},
-		{"length", good, 11, "the tensor has room for 11 floats, want 12 (3 x 2 x 2)"},
+		{"length", good, 11, "the tensor holds 11 floats, want 12 (3 x 2 x 2)"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if err := test.p.Into(make([]float32, test.n), m, nil); err == nil || !strings.Contains(err.Error(), test.want) {

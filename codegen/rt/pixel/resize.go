@@ -6,17 +6,17 @@ import (
 	"math"
 )
 
-// Pillow's resampling of 8-bit channels works in integers: weights have
-// precision bits after the point, sums start at one half.
+// Pillow resamples 8-bit channels in integers: weights are fixed point with precision
+// fractional bits, and sums start at one half so that the final shift rounds.
 const (
 	precision = 22
 	half      = 1 << (precision - 1)
 )
 
-// Resize writes img as RGB (see ToRGB), resized to w x h, to dst, whose memory it reuses.
-// The aspect ratio is not kept. Every byte equals the result of resize((w, h), BICUBIC) of
-// Pillow 11 and 12 on the RGB picture; later ones resize tall pictures vertically first.
-// dst must not be img; s may be nil.
+// Resize writes img, converted to RGB (see ToRGB) and resized to w x h pixels, to dst, whose
+// memory it reuses. It does not preserve the aspect ratio. Every byte equals resize((w, h),
+// BICUBIC) of Pillow 11 and 12 on the RGB picture; later versions resize tall pictures
+// vertically first. dst must not be img; s may be nil.
 func Resize(dst *RGB, img image.Image, w, h int, alpha Alpha, s *Scratch) error {
 	if m, ok := img.(*RGB); ok && m == dst {
 		return errors.New("a picture cannot be resized into itself: give another RGB to write to")
@@ -36,29 +36,28 @@ func Resize(dst *RGB, img image.Image, w, h int, alpha Alpha, s *Scratch) error 
 	return nil
 }
 
-// axis is one direction of a resize: for each output of a window, the run of
-// inputs it is made of and their weights.
+// axis is one direction of a resize: for each output of a window, the range of inputs that
+// contribute to it and their weights.
 type axis struct {
-	same    bool // sizes are equal: the pass is left out
+	same    bool // input and output sizes are equal: the pass is skipped
 	taps    []tap
 	weights []int32
-	lo, hi  int // all inputs that the window needs
+	lo, hi  int // range of inputs that the window needs
 	buf     []float64
 }
 
-// tap says that an output is the sum of inputs lo <= i < hi with the weights that
-// start at at.
+// tap describes one output: the weighted sum of inputs lo <= i < hi, with the weights from
+// index at of axis.weights on.
 type tap struct{ lo, hi, at int }
 
 func (t tap) weights(a *axis) []int32 { return a.weights[t.at:][:t.hi-t.lo] }
 
-// set prepares the outputs from <= i < from+count of a resize of n inputs to out
-// outputs.
+// set computes the taps and weights of outputs from <= i < from+count of a resize from n inputs
+// to out outputs.
 //
-// Arithmetic is Pillow's, in its order: the filter has its support times max(n/out, 1),
-// weights are divided by their sum and rounded half away from zero. Explicit
-// conversions keep a compiler from fusing multiply and add, which would give other
-// bits on some CPUs.
+// The arithmetic and its order are Pillow's: the filter's support is scaled by max(n/out, 1),
+// weights are divided by their sum and rounded half away from zero. The explicit conversions
+// keep the compiler from fusing multiply and add, which would change bits on some CPUs.
 func (a *axis) set(n, out, from, count int, f Filter) {
 	a.same = n == out
 	a.taps, a.weights = a.taps[:0], a.weights[:0]
@@ -99,7 +98,8 @@ func (a *axis) set(n, out, from, count int, f Filter) {
 	a.lo, a.hi = a.taps[0].lo, a.taps[len(a.taps)-1].hi
 }
 
-// kernel returns the filter's weight by distance, and the distance from which it is 0.
+// kernel returns the filter's weight as a function of the distance, and its support: the
+// distance from which the weight is 0.
 func (f Filter) kernel() (weight func(x float64) float64, support float64) {
 	if f == Bilinear {
 		return bilinear, 1
@@ -107,7 +107,7 @@ func (f Filter) kernel() (weight func(x float64) float64, support float64) {
 	return bicubic, 2
 }
 
-// bilinear is the triangle.
+// bilinear is the triangle kernel.
 func bilinear(x float64) float64 { return max(0, 1-math.Abs(x)) }
 
 // bicubic is the cubic convolution kernel with a = -0.5.
@@ -124,28 +124,26 @@ func bicubic(x float64) float64 {
 	return 0
 }
 
-// A lane pair is two sums in one int64, so that one multiplication serves both:
-// low + high<<32, both signed. A sum is at most 255 times the sum of the
-// weights' magnitudes (below 1.3 << precision for these filters), so it fits in 32
-// bits with room for the rounding of the weights.
+// A lane pair is two signed sums in one int64, low + high<<32, so that one multiplication
+// serves both. A sum is at most 255 times the sum of the weights' magnitudes (below 1.3 <<
+// precision for these filters), so it fits in 32 bits, the rounding of the weights included.
 
-// pair packs two bytes.
+// pair packs two bytes as a lane pair.
 func pair(low, high uint8) int64 { return int64(low) | int64(high)<<32 }
 
-// startPair is the start value of both sums.
+// startPair is the initial value of both sums: one half each, for rounding.
 const startPair = half | half<<32
 
-// unpair ends two sums.
+// unpair returns both sums of a lane pair, shifted and clamped to bytes.
 func unpair(v int64) (low, high uint8) {
 	l := int32(v)
 	h := int32((v - int64(l)) >> 32)
 	return clamp(l >> precision), clamp(h >> precision)
 }
 
-// resample writes the window of the open source, resized to w x h, to dst
-// (window size x 3 bytes). First each row horizontally, then columns, each pass
-// rounded to bytes, as Pillow does it; a pass is skipped when its size is
-// unchanged.
+// resample writes the window of the open picture, resized to w x h, to dst (3 bytes per pixel
+// of the window). The horizontal pass comes first, then the vertical one, each rounded to
+// bytes, as in Pillow. A pass is skipped when its size does not change.
 func (s *Scratch) resample(dst []uint8, w, h int, window image.Rectangle, f Filter) {
 	x, y := &s.x, &s.y
 	x.set(s.src.w, w, window.Min.X, window.Dx(), f)
@@ -156,7 +154,7 @@ func (s *Scratch) resample(dst []uint8, w, h int, window image.Rectangle, f Filt
 		s.in[r] = grow(s.in[r], 3*s.src.w)
 		s.out[r] = grow(s.out[r], row)
 	}
-	// Two rows at a time, because the horizontal pass has two lanes.
+	// The horizontal pass handles two rows at a time, one per lane.
 	for at := y.lo; at < y.hi; at += 2 {
 		n := min(2, y.hi-at)
 		for r := range n {
@@ -178,7 +176,7 @@ func (s *Scratch) resample(dst []uint8, w, h int, window image.Rectangle, f Filt
 	}
 }
 
-// horizontal resamples two rows (which may be one) along x.
+// horizontal resamples two rows along x; both may be the same row.
 func (s *Scratch) horizontal(out0, out1, in0, in1 []uint8) {
 	a := &s.x
 	s.packed = grow(s.packed, a.hi-a.lo)
@@ -208,15 +206,15 @@ func (s *Scratch) horizontal(out0, out1, in0, in1 []uint8) {
 	}
 }
 
-// column is the vertical pass while rows stream in: a ring of the output rows
-// that have begun and are not complete. Integer sums do not depend on the order
-// of rows, so no input row needs keeping.
+// column is the vertical pass over a stream of rows: a ring of the output rows that are begun
+// and not complete. Integer sums do not depend on the order of the rows, so input rows are not
+// stored.
 type column struct {
-	pairs       int     // of a row: two neighbouring bytes share an int64
-	ring        []int64 // row i is at i mod its height
-	height      int
-	first, next int     // output rows first <= i < next have begun
-	in          []int64 // the input row, in pairs
+	pairs       int     // lane pairs per row: two neighbouring bytes share an int64
+	ring        []int64 // output row i is at i mod height
+	height      int     // rows of the ring
+	first, next int     // output rows first <= i < next are begun and not complete
+	in          []int64 // the input row, as lane pairs
 }
 
 func (c *column) start(a *axis, row int) {
@@ -239,8 +237,8 @@ func (c *column) start(a *axis, row int) {
 
 func (c *column) row(i int) []int64 { return c.ring[i%c.height*c.pairs:][:c.pairs] }
 
-// add takes input row y and writes the output rows it completes to the start of
-// dst. It returns the rest of dst.
+// add accumulates input row y, writes the output rows that it completes to the start of dst and
+// returns the rest of dst.
 func (c *column) add(dst []uint8, a *axis, y int, row []uint8) []uint8 {
 	in := c.in
 	for i, x := 0, 0; i <= len(row)-2 && x < len(in); i, x = i+2, x+1 {

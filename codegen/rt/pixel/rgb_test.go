@@ -27,8 +27,8 @@ func TestOver(t *testing.T) {
 	}
 }
 
-// One pixel of each kind of picture, and what is seen of it. What has no transparency is
-// the same whatever alpha says.
+// TestToRGB converts one pixel of each picture type under each Alpha. Types without
+// transparency give the same result under all of them.
 func TestToRGB(t *testing.T) {
 	one := image.Rect(0, 0, 1, 1)
 	set := func(m draw.Image, c color.Color) image.Image {

@@ -7,20 +7,20 @@ import (
 	"image/color"
 )
 
-// source hands out the rows of a picture of any type as RGB.
+// source reads the rows of a picture of any type as RGB.
 type source struct {
 	img   image.Image
 	alpha Alpha
 	layer layer
 	w, h  int
 
-	palette [256][3]uint8 // of an image.Paletted, as seen
+	palette [256][3]uint8 // of an image.Paletted, converted to RGB
 
 	chroma ycc // of an image.YCbCr or image.NYCbCrA
 }
 
-// open checks that img is whole (its slices hold what its rectangle promises), so
-// that row cannot run past them.
+// open prepares to read img. It checks that the slices of img cover its rectangle, so that row
+// cannot index past their end.
 func (s *source) open(img image.Image, alpha Alpha) error {
 	if img == nil {
 		return errors.New("no picture was given (nil image)")
@@ -65,15 +65,16 @@ func (s *source) open(img image.Image, alpha Alpha) error {
 	return nil // read pixel by pixel through At
 }
 
-// close forgets the picture, so that a Scratch does not keep it alive.
+// close drops the picture, so that a Scratch does not keep it alive.
 func (s *source) close() { s.img = nil }
 
-// check says whether a plane of n bytes holds the picture's rows.
+// check returns an error unless a plane of n bytes holds the picture's rows.
 func (s *source) check(plane string, n, stride, size int) error {
 	return checkPlane(s.img, plane, n, stride, s.w*size, s.h)
 }
 
-// checkPlane says whether a plane of n bytes holds h rows of row bytes, stride apart.
+// checkPlane returns an error unless a plane of n bytes holds h rows of row bytes, stride bytes
+// apart.
 func checkPlane(img image.Image, plane string, n, stride, row, h int) error {
 	// Strides are bounded first so that the product cannot overflow.
 	if h > 1 && (stride < row || stride > n) || n < row || int64(n-row) < int64(h-1)*int64(stride) {
@@ -82,8 +83,7 @@ func checkPlane(img image.Image, plane string, n, stride, row, h int) error {
 	return nil
 }
 
-// setPalette notes what is seen of a palette. Indices past its end are black, as the
-// PNG decoders have it.
+// setPalette converts a palette to RGB. Indices past its end are black, as in the PNG decoders.
 func (s *source) setPalette(p color.Palette) {
 	s.palette = [256][3]uint8{}
 	for i, c := range p[:min(len(p), 256)] {
@@ -91,7 +91,7 @@ func (s *source) setPalette(p color.Palette) {
 	}
 }
 
-// color is what is seen of any colour.
+// color converts any colour to RGB.
 func (a Alpha) color(c color.Color) [3]uint8 {
 	switch c := c.(type) {
 	case nil:
@@ -108,8 +108,8 @@ func (a Alpha) color(c color.Color) [3]uint8 {
 	return [3]uint8{a.over16(r, o), a.over16(g, o), a.over16(b, o)}
 }
 
-// cmyk is Pillow's conversion: paper white less ink, scaled by the light that
-// black lets through, with its rounded division by 255.
+// cmyk converts as Pillow does: white less ink, scaled by the light that black ink lets
+// through, divided by 255 with Pillow's rounding.
 func cmyk(c, m, y, k uint8) [3]uint8 {
 	white := 255 - uint(k)
 	ink := func(v uint8) uint8 {
@@ -119,7 +119,8 @@ func cmyk(c, m, y, k uint8) [3]uint8 {
 	return [3]uint8{ink(c), ink(m), ink(y)}
 }
 
-// row writes row y, counted from the top of the picture, to dst[:3*w].
+// row writes row y, counted from the top of the picture, to dst[:3*w]; s.layer selects the
+// channels.
 func (s *source) row(dst []uint8, y int) {
 	if s.layer != seen {
 		s.raw(dst, y)

@@ -4,7 +4,8 @@ package pixel
 
 import "golang.org/x/sys/cpu"
 
-// The functions here do what the loops behind their calls do, as far as they say, by vectors.
+// Each function processes a prefix of its slices with AVX2 and returns the number of elements
+// done; the Go loops of the callers process the rest and compute the same bits.
 
 func vectorPairs(dst []uint32, cb, cr, farCb, farCr []uint8) (done int) {
 	n := len(dst) &^ 7

@@ -7,8 +7,8 @@ import (
 	"github.com/multiway-go/multiway/asm/asmtest"
 )
 
-// What vectors do is what the loops that go on behind them do, and nothing else is written but what the next element
-// overwrites.
+// TestVectors compares the vector functions with the Go loops that continue them, and checks
+// that they write nothing beyond the bytes that the next element overwrites.
 func TestVectors(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	bytes := func(n int) []uint8 {

@@ -5,13 +5,13 @@ import (
 	"image"
 )
 
-// ycc is where the chroma of an open YCbCr picture lies.
+// ycc locates the chroma of the open YCbCr picture.
 type ycc struct {
-	fx, fy int      // luma columns and rows a chroma sample
-	x0, y0 int      // of the picture's first pixel, within its first chroma sample
-	cw, ch int      // size of a chroma plane
-	sum    []uint32 // a row of chroma, after the vertical part of the filter
-	out    []uint32 // a row of chroma at the width of luma
+	fx, fy int      // luma columns and rows per chroma sample
+	x0, y0 int      // offset of the picture's first pixel within its first chroma sample
+	cw, ch int      // columns and rows of a chroma plane
+	sum    []uint32 // a chroma row, after the vertical part of the filter
+	out    []uint32 // a chroma row, one sample per luma column
 }
 
 func (s *source) openYCbCr(m *image.YCbCr) error {
@@ -48,10 +48,9 @@ func (s *source) openYCbCr(m *image.YCbCr) error {
 	return checkPlane(s.img, "Cr", len(m.Cr), m.CStride, c.cw, c.ch)
 }
 
-// rowYCbCr converts a row as libjpeg does with its default settings: chroma by
-// a triangle filter where it is halved (sample replication for other ratios and
-// for pictures of one or two chroma columns), then JFIF's matrix in 16-bit fixed
-// point.
+// rowYCbCr converts a row as libjpeg does with its default settings. Chroma is upsampled by a
+// triangle filter where it is halved, and by replication for other ratios and for pictures of
+// one or two chroma columns. The JFIF matrix follows, with 16 fractional bits.
 func (s *source) rowYCbCr(dst []uint8, m *image.YCbCr, y int) {
 	luma := m.Y[y*m.YStride:][:s.w]
 	cbcr := s.chroma.upsample(m, y)[:len(luma)]
@@ -67,11 +66,12 @@ func (s *source) rowYCbCr(dst []uint8, m *image.YCbCr, y int) {
 	}
 }
 
-// clamp is v limited to 0..255. It has no branch, which saturated colours would mislead.
+// clamp limits v to 0..255 without a branch, because saturated colours would cause
+// mispredictions.
 func clamp(v int32) uint8 { return uint8(min(max(v, 0), 255)) }
 
-// chroma packs Cb into the low and Cr into the high 16 bits: all sums of the filters
-// below fit there, so both go through at once.
+// chroma packs Cb into the low and Cr into the high 16 bits. All sums of the filters below fit
+// 16 bits, so one operation processes both.
 func chroma(cb, cr uint8) uint32 { return uint32(cb) | uint32(cr)<<16 }
 
 const (
@@ -79,7 +79,7 @@ const (
 	bothBytes = 0xff | 0xff<<16
 )
 
-// upsample returns the chroma of each pixel of row y of the picture.
+// upsample returns the packed chroma of each pixel of row y.
 func (c *ycc) upsample(m *image.YCbCr, y int) []uint32 {
 	y += c.y0
 	at := y / c.fy
@@ -101,8 +101,9 @@ func (c *ycc) upsample(m *image.YCbCr, y int) []uint32 {
 		return out[c.x0:]
 	}
 	if c.fy == 2 {
-		// The pixel row lies between two chroma rows, nearer to this one. The other is
-		// above an even row and below an odd one; at the edges this one again.
+		// The pixel row lies between two chroma rows and is nearer to row at. The other row is
+		// above it for an even y and below for an odd y; at the edges of the picture it is row
+		// at again.
 		odd := y % 2
 		far := min(max(at+2*odd-1, 0), c.ch-1)
 		farCb, farCr := m.Cb[far*m.CStride:][:n], m.Cr[far*m.CStride:][:n]
@@ -118,7 +119,8 @@ func (c *ycc) upsample(m *image.YCbCr, y int) []uint32 {
 	if c.fx == 1 {
 		return sum
 	}
-	// Each sample makes two pixels, each one quarter of the neighbour on its side.
+	// Each chroma sample yields two pixels: three quarters of it and one quarter of the
+	// neighbour on that side.
 	shift, left, right := 2, uint32(1*bothOnes), uint32(2*bothOnes)
 	if c.fy == 2 {
 		shift, left, right = 4, 8*bothOnes, 7*bothOnes
