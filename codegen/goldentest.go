@@ -11,10 +11,10 @@ func (g *generator) goldenTest() error {
 	for _, d := range g.opt.Golden {
 		dirs = append(dirs, jen.Line().Lit(d))
 	}
-	open := jen.Id("Package").Dot("New")
+	open := jen.Id("Package").Call().Dot("New")
 	if g.opt.Weights != Embed {
 		open = jen.Func().Params(jen.Id("opts").Op("...").Qual(rtPath, "Option")).Params(jen.Op("*").Qual(rtPath, "Model"), jen.Error()).Block(
-			jen.Return(jen.Id("Package").Dot("Open").Call(jen.Lit("weights.bin"), jen.Id("opts").Op("..."))),
+			jen.Return(jen.Id("Package").Call().Dot("Open").Call(jen.Lit("weights.bin"), jen.Id("opts").Op("..."))),
 		)
 	}
 	f.Comment(`// TestGolden runs recorded cases at every CPU level that this machine has: inputs that

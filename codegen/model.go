@@ -64,8 +64,13 @@ func (g *generator) modelFile(layout [32]byte) error {
 	if g.opt.Weights == Embed {
 		pkg = append(pkg, field{"Blob", jen.Id("weights")})
 	}
-	f.Line().Comment("Package describes the compiled model. It is read-only.")
-	f.Var().Id("Package").Op("=").Qual(rtPath, "Package").Values(onLines(fields(pkg...))...)
+	f.Line().Comment("compiled describes the compiled model.")
+	f.Var().Id("compiled").Op("=").Qual(rtPath, "Package").Values(onLines(fields(pkg...))...)
+	f.Line().Comment("Package returns a description of the compiled model: its functions, limits and kernels.")
+	f.Func().Id("Package").Params().Op("*").Qual(rtPath, "Package").Block(
+		jen.Id("p").Op(":=").Id("compiled"),
+		jen.Return(jen.Op("&").Id("p")),
+	)
 
 	g.cutTable(f)
 	g.input(f)
@@ -116,7 +121,7 @@ func (g *generator) doc() string {
 		}
 		fmt.Fprintf(&b, "\n\tfunc %s(%s) -> %s", f.Name, strings.Join(params, ", "), outputs(f))
 	}
-	b.WriteString("\n\nA Model is immutable and safe to share; a Session serves one goroutine at a time\nand allocates nothing once its buffers have grown. Vectors that are stored can be compared\nwith new ones for as long as Model.Fingerprint is the same.")
+	b.WriteString("\n\nA Model is immutable and safe to share; a Session serves one goroutine at a time\nand allocates nothing once its buffers have grown.")
 	return b.String()
 }
 
@@ -131,7 +136,7 @@ func (g *generator) input(f *jen.File) {
 	}
 	for _, t := range g.opt.Tasks {
 		if g.labelled(t) {
-			d[jen.Id(t.row().labels)] = jen.Id(t.row().labels)
+			d[jen.Id(t.row().labels)] = jen.Id(listName(t.row().labels))
 		}
 		if add := t.row().input; add != nil {
 			add(g, t, d)
@@ -181,13 +186,14 @@ func float32lit(v float32) float64 {
 	return x
 }
 
+// constructors writes Model, Session, what opens and closes them, and what they have whatever the tasks are.
 func (g *generator) constructors(f *jen.File) {
 	opts := jen.Id("opts").Op("...").Qual(rtPath, "Option")
 	results := []jen.Code{jen.Op("*").Id("Model"), jen.Error()}
-	f.Comment("Model is the model with its weights open. It is safe for concurrent use.")
-	f.Type().Id("Model").Struct(jen.Op("*").Qual(taskPath, "Model"))
-	f.Comment(lines("Session is one arena and one set of threads: one goroutine at a time. What its\nmethods return is valid until its next call."))
-	f.Type().Id("Session").Struct(jen.Op("*").Qual(taskPath, "Session"))
+	f.Comment(lines("Model is the model with its weights open. It is safe for concurrent use, and what its methods return is\nthe caller's."))
+	f.Type().Id("Model").Struct(jen.Id("m").Op("*").Qual(taskPath, "Model"))
+	f.Comment(lines("Session is one arena and one set of threads for one goroutine at a time: another one gets rt.ErrBusy.\nVectors that its methods return are valid until its next call."))
+	f.Type().Id("Session").Struct(jen.Id("s").Op("*").Qual(taskPath, "Session"))
 
 	where := map[Placement]string{
 		Embed:  "New opens the model with the weights that are in this package.",
@@ -196,11 +202,11 @@ func (g *generator) constructors(f *jen.File) {
 	}[g.opt.Weights]
 	f.Comment(where)
 	f.Func().Id("New").Params(opts).Params(results...).Block(
-		jen.Return(jen.Id("wrap").Call(jen.Id("Package").Dot("New").Call(jen.Id("opts").Op("...")))),
+		jen.Return(jen.Id("wrap").Call(jen.Id("compiled").Dot("New").Call(jen.Id("opts").Op("...")))),
 	)
 	f.Comment(lines("Open opens the model with the weight file at path, which it maps: replace the file by a\nrename, never in place while it is open."))
 	f.Func().Id("Open").Params(jen.Id("path").String(), opts).Params(results...).Block(
-		jen.Return(jen.Id("wrap").Call(jen.Id("Package").Dot("Open").Call(jen.Id("path"), jen.Id("opts").Op("...")))),
+		jen.Return(jen.Id("wrap").Call(jen.Id("compiled").Dot("Open").Call(jen.Id("path"), jen.Id("opts").Op("...")))),
 	)
 	f.Line().Func().Id("wrap").Params(jen.Id("m").Op("*").Qual(rtPath, "Model"), jen.Err().Error()).Params(results...).Block(
 		jen.If(jen.Err().Op("!=").Nil()).Block(jen.Return(jen.Nil(), jen.Err())),
@@ -208,19 +214,40 @@ func (g *generator) constructors(f *jen.File) {
 		jen.If(jen.Err().Op("!=").Nil()).Block(jen.Return(jen.Nil(), jen.Err())),
 		jen.Return(jen.Op("&").Id("Model").Values(jen.Id("t")), jen.Nil()),
 	)
-	f.Comment("NewSession returns a session for one goroutine.")
-	f.Func().Params(jen.Id("m").Op("*").Id("Model")).Id("NewSession").Params(jen.Id("opts").Op("...").Qual(rtPath, "SessionOption")).Op("*").Id("Session").Block(
-		jen.Return(jen.Op("&").Id("Session").Values(jen.Id("m").Dot("Model").Dot("NewSession").Call(jen.Id("opts").Op("...")))),
+	session := jen.Op("*").Id("Session")
+	inner := jen.Id("m").Dot("m")
+	pass := func(doc, recv, typ, name string, result *jen.Statement) {
+		f.Comment(lines(doc))
+		methodOn(f, recv, typ, name).Params().Add(result).Block(jen.Return(jen.Id(recv).Dot(recv).Dot(name).Call()))
+	}
+	pass("Close waits for running calls and gives the weights' memory back. Calls after it get rt.ErrClosed.", "m", "Model", "Close", jen.Error())
+	pass("Fingerprint names what the model computes: vectors that are stored can be compared with new ones for\nas long as it is the same.", "m", "Model", "Fingerprint", jen.String())
+	pass("Info describes the open model.", "m", "Model", "Info", jen.Qual(rtPath, "Info"))
+	pass("Verify reads all weights and compares them with the hash in their file.", "m", "Model", "Verify", jen.Error())
+	f.Comment(lines("Do calls do with one of the model's own sessions, and waits for one if all are busy. do must not keep the\nsession, or vectors that it returns."))
+	methodOn(f, "m", "Model", "Do").Params(jen.Id("do").Func().Params(session.Clone()).Error()).Error().Block(
+		jen.Return(inner.Clone().Dot("Do").Call(jen.Func().Params(jen.Id("s").Op("*").Qual(taskPath, "Session")).Error().Block(
+			jen.Return(jen.Id("do").Call(jen.Op("&").Id("Session").Values(jen.Id("s")))),
+		))),
 	)
+	f.Comment("NewSession returns a session of its own for one goroutine, with as many threads as the model was opened with.")
+	methodOn(f, "m", "Model", "NewSession").Params().Add(session).Block(
+		jen.Return(jen.Op("&").Id("Session").Values(inner.Clone().Dot("NewSession").Call())),
+	)
+	f.Comment("Task returns the model beneath, which takes functions as arguments, as commands do. It is closed with m.")
+	methodOn(f, "m", "Model", "Task").Params().Op("*").Qual(taskPath, "Model").Block(jen.Return(inner))
+	pass("Close stops the session's threads. Calls after it get rt.ErrClosed.", "s", "Session", "Close", jen.Error())
+	f.Comment("Task returns the session beneath, which takes functions as arguments. It is closed with s.")
+	methodOn(f, "s", "Session", "Task").Params().Op("*").Qual(taskPath, "Session").Block(jen.Return(jen.Id("s").Dot("s")))
 }
 
 // tensorMethod writes the door to the function itself: tensors and ids in, tensors out.
 func (g *generator) tensorMethod(f *jen.File, fn *ir.Func) {
 	name := goName(fn.Name, true)
 	f.Comment(lines(fmt.Sprintf("%s runs function %s on a batch of sequences. The result's outputs are, in order:\n%s.", name, fn.Name, outputs(fn))))
-	f.Func().Params(jen.Id("s").Op("*").Id("Session")).Id(name).Params(jen.Id("batch").Index().Qual(rtPath, "Seq")).
+	methodOn(f, "s", "Session", name).Params(jen.Id("batch").Index().Qual(rtPath, "Seq")).
 		Params(jen.Op("*").Qual(rtPath, "Result"), jen.Error()).Block(
-		jen.Return(jen.Id("s").Dot("Run").Call(jen.Op("&").Id(g.funcName(fn)), jen.Id("batch"))),
+		jen.Return(jen.Id("s").Dot("s").Dot("Run").Call(jen.Op("&").Id(g.funcName(fn)), jen.Id("batch"))),
 	)
 }
 

@@ -109,9 +109,9 @@ func Files(p *ir.Program, opt Options) (map[string][]byte, error) {
 	}
 	g := &generator{p: p, opt: opt, files: map[string][]byte{}, weights: map[string]*ir.Weight{}, cuts: map[int]string{}}
 	taken := []string{"rt", "exec", "blob", "task", "caption", "token", "pixel", "image", "kernels", "slices", "_", "main", "init",
-		"Model", "Session", "New", "Open", "input", "weights", "vocab", "vectors", "wrap", "Package", "labels", "string", "error", "float32", "int32"}
+		"Model", "Session", "New", "Open", "input", "weights", "vocab", "vectors", "wrap", "compiled", "Package", "math", "string", "error", "float32", "int32"}
 	for _, t := range tasks {
-		taken = append(append(taken, t.idents...), t.labels)
+		taken = append(append(taken, t.idents...), t.labels, listName(t.labels))
 	}
 	for _, f := range p.Funcs {
 		taken = append(taken, g.runName(f), g.funcName(f))

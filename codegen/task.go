@@ -3,6 +3,7 @@ package codegen
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/dave/jennifer/jen"
 
@@ -70,21 +71,26 @@ func (g *generator) labelled(t Task) bool {
 	return len(t.Labels) > 0 && t.row().labels != "" && g.find(t.Name, t.row().of) != nil
 }
 
-// labels writes the list of a task's labels, if it has any, and returns its name, or nil.
+// labels writes the list of a task's labels, if it has any, with the function that returns it, and returns the list's name, or nil.
 func (g *generator) labels(f *jen.File, t Task, what string) jen.Code {
 	if !g.labelled(t) {
 		return jen.Nil()
 	}
 	name := t.row().labels
-	f.Commentf("%s are %s, in the order of the logits.", name, what)
-	f.Var().Id(name).Op("=").Index().String().ValuesFunc(func(v *jen.Group) {
+	list := listName(name)
+	f.Commentf("%s returns %s, in the order of the logits.", name, what)
+	f.Func().Id(name).Params().Index().String().Block(jen.Return(jen.Qual("slices", "Clone").Call(jen.Id(list))))
+	f.Line().Var().Id(list).Op("=").Index().String().ValuesFunc(func(v *jen.Group) {
 		for _, l := range t.Labels {
 			v.Line().Lit(l)
 		}
 		v.Line()
 	})
-	return jen.Id(name)
+	return jen.Id(list)
 }
+
+// listName is the variable of a list of labels that is returned by a function of that name.
+func listName(function string) string { return strings.ToLower(function) }
 
 var (
 	picture  = jen.Qual("image", "Image")
@@ -108,11 +114,11 @@ func (g *generator) rowMethods(f *jen.File, fn *ir.Func, name, many, what string
 	several := jen.Id(one + "s").Index().Add(typ)
 	f.Commentf("%s returns %s of a %s, %d values, valid until the session's next call.", name, what, noun, fn.Results[0].Type.Cols())
 	methodOn(f, "s", "Session", name).Params(jen.Id(one).Add(typ)).Params(vector, jen.Error()).Block(
-		jen.Return(jen.Qual(taskPath, "One").Call(jen.Id("s").Dot(rows).Call(g.ref(fn), jen.Lit(0), jen.Id(one)))),
+		jen.Return(jen.Qual(taskPath, "One").Call(jen.Id("s").Dot("s").Dot(rows).Call(g.ref(fn), jen.Lit(0), jen.Id(one)))),
 	)
 	f.Comment(lines(fmt.Sprintf("%s returns %s of each %s, in one packed batch; where only some have\nnone, the error is a *rt.BatchError and their rows are nil.", many, what, noun)))
 	methodOn(f, "s", "Session", many).Params(several).Params(vectors, jen.Error()).Block(
-		jen.Return(jen.Id("s").Dot(rows).Call(g.ref(fn), jen.Lit(0), jen.Id(one+"s").Op("..."))),
+		jen.Return(jen.Id("s").Dot("s").Dot(rows).Call(g.ref(fn), jen.Lit(0), jen.Id(one+"s").Op("..."))),
 	)
 	f.Commentf("%s returns %s of a %s.", name, what, noun)
 	methodOn(f, "m", "Model", name).Params(jen.Id(one).Add(typ)).Params(vector, jen.Error()).Block(
@@ -120,6 +126,6 @@ func (g *generator) rowMethods(f *jen.File, fn *ir.Func, name, many, what string
 	)
 	f.Comment(lines(fmt.Sprintf("%s returns %s of each %s; where only some have none, the error is a\n*rt.BatchError and their rows are nil.", many, what, noun)))
 	methodOn(f, "m", "Model", many).Params(several).Params(vectors, jen.Error()).Block(
-		jen.Return(jen.Id("m").Dot("Model").Dot(run).Call(g.ref(fn), jen.Lit(0), jen.Id(one+"s"))),
+		jen.Return(jen.Id("m").Dot("m").Dot(run).Call(g.ref(fn), jen.Lit(0), jen.Id(one+"s"))),
 	)
 }

@@ -42,11 +42,11 @@ func (g *generator) caption(f *jen.File, t Task) {
 	for _, r := range []struct{ recv, typ string }{{"s", "Session"}, {"m", "Model"}} {
 		f.Comment("Caption says what is in a picture, taking the likeliest word each time.")
 		f.Func().Params(jen.Id(r.recv).Op("*").Id(r.typ)).Id("Caption").Params(img.Clone()).Params(jen.Qual(taskPath, "Caption"), jen.Error()).Block(
-			jen.Return(jen.Id(r.recv).Dot(r.typ).Dot("Caption").Call(jen.Op("&").Id("captions"), jen.Id("img"), jen.Qual(taskPath, "CaptionOptions").Values())),
+			jen.Return(jen.Id(r.recv).Dot(r.recv).Dot("Caption").Call(jen.Op("&").Id("captions"), jen.Id("img"), jen.Qual(taskPath, "CaptionOptions").Values())),
 		)
 		f.Comment("CaptionWith is Caption with options, such as beams.")
 		f.Func().Params(jen.Id(r.recv).Op("*").Id(r.typ)).Id("CaptionWith").Params(img.Clone(), jen.Id("o").Qual(taskPath, "CaptionOptions")).Params(jen.Qual(taskPath, "Caption"), jen.Error()).Block(
-			jen.Return(jen.Id(r.recv).Dot(r.typ).Dot("Caption").Call(jen.Op("&").Id("captions"), jen.Id("img"), jen.Id("o"))),
+			jen.Return(jen.Id(r.recv).Dot(r.recv).Dot("Caption").Call(jen.Op("&").Id("captions"), jen.Id("img"), jen.Id("o"))),
 		)
 	}
 }

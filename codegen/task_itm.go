@@ -9,12 +9,9 @@ var itm = taskAPI{name: "itm", write: func(g *generator, f *jen.File, t Task) {
 	}
 	id := g.ref(fn)
 	for _, on := range []struct{ recv, typ, run string }{{"s", "Session", "PairRows"}, {"m", "Model", "Pairs"}} {
-		rows := jen.Id(on.recv)
-		if on.typ == "Model" {
-			rows = rows.Dot("Model")
-		}
-		f.Comment("Match returns the probability that a text describes a picture.")
-		methodOn(f, on.recv, on.typ, "Match").Params(jen.Id("img").Add(picture), jen.Id("text").String()).Params(jen.Float32(), jen.Error()).Block(
+		rows := jen.Id(on.recv).Dot(on.recv)
+		f.Comment("MatchProbability returns the probability that a text describes a picture, from 0 to 1.")
+		methodOn(f, on.recv, on.typ, "MatchProbability").Params(jen.Id("img").Add(picture), jen.Id("text").String()).Params(jen.Float32(), jen.Error()).Block(
 			jen.List(jen.Id("logits"), jen.Err()).Op(":=").Qual(taskPath, "One").Call(rows.Dot(on.run).Call(
 				id, jen.Lit(0), jen.Add(pictures).Values(jen.Id("img")), jen.Index().String().Values(jen.Id("text")))),
 			jen.If(jen.Err().Op("!=").Nil()).Block(jen.Return(jen.Lit(0), jen.Err())),

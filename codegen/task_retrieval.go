@@ -9,8 +9,8 @@ import (
 var retrieval = taskAPI{name: "retrieval", idents: []string{"embedders"}, write: func(g *generator, f *jen.File, t Task) {
 	g.embedMethods(f, t, "", "the unit embedding")
 	image, text := g.find(t.Name, "image"), g.find(t.Name, "text")
-	if image != nil && text != nil && g.opt.Pixels != nil && g.find(itm.name, "pair") == nil {
-		g.cosine(f, image, text)
+	if image != nil && text != nil && g.opt.Pixels != nil {
+		g.similarity(f, image, text)
 	}
 	g.logitScale(f, t, "", "logit_scale")
 }}
@@ -39,20 +39,20 @@ func (g *generator) logitScale(f *jen.File, t Task, branch, key string) {
 	name := "LogitScale" + branch
 	f.Commentf("%s returns what cosines are multiplied by in the model's logits, exp(%s).", name, key)
 	methodOn(f, "m", "Model", name).Params().Float64().Block(
-		jen.Return(jen.Qual("math", "Exp").Call(jen.Float64().Call(jen.Id("m").Dot("Scalar").Call(jen.Lit(w.Name))))),
+		jen.Return(jen.Qual("math", "Exp").Call(jen.Float64().Call(jen.Id("m").Dot("m").Dot("Scalar").Call(jen.Lit(w.Name))))),
 	)
 }
 
-// cosine writes Match of task retrieval, for packages that have no better one.
-func (g *generator) cosine(f *jen.File, image, text *ir.Func) {
+// similarity writes the methods that return the cosine of a picture's embedding and a text's.
+func (g *generator) similarity(f *jen.File, image, text *ir.Func) {
 	f.Var().Id("embedders").Op("=").Qual(taskPath, "Embedders").Values(jen.Dict{
 		jen.Id("Image"): g.ref(image),
 		jen.Id("Text"):  g.ref(text),
 	})
 	for _, on := range []struct{ recv, typ string }{{"s", "Session"}, {"m", "Model"}} {
-		f.Comment("Match returns the cosine of a picture's embedding and a text's: how well they fit, from -1 to 1.")
-		methodOn(f, on.recv, on.typ, "Match").Params(jen.Id("img").Add(picture), jen.Id("text").String()).Params(jen.Float32(), jen.Error()).Block(
-			jen.Return(jen.Id(on.recv).Dot("Cosine").Call(jen.Op("&").Id("embedders"), jen.Id("img"), jen.Id("text"))),
+		f.Comment("Similarity returns the cosine of a picture's embedding and a text's, from -1 to 1.")
+		methodOn(f, on.recv, on.typ, "Similarity").Params(jen.Id("img").Add(picture), jen.Id("text").String()).Params(jen.Float32(), jen.Error()).Block(
+			jen.Return(jen.Id(on.recv).Dot(on.recv).Dot("Similarity").Call(jen.Op("&").Id("embedders"), jen.Id("img"), jen.Id("text"))),
 		)
 	}
 }

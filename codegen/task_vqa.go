@@ -19,10 +19,7 @@ var vqa = taskAPI{name: "vqa", labels: "Answers", of: "pair", write: func(g *gen
 				jen.Add(pictures).Values(jen.Id("img")), jen.Index().String().Values(jen.Id("question"))))),
 		)
 		f.Commentf("AnswerLogitsOf returns the logits for each question and its picture%s.", on.valid)
-		rows := jen.Id(on.recv)
-		if on.typ == "Model" {
-			rows = rows.Dot("Model")
-		}
+		rows := jen.Id(on.recv).Dot(on.recv)
 		methodOn(f, on.recv, on.typ, "AnswerLogitsOf").Params(jen.Id("imgs").Add(pictures), jen.Id("questions").Index().String()).Params(vectors, jen.Error()).Block(
 			jen.Return(rows.Dot(on.run).Call(id, jen.Lit(0), jen.Id("imgs"), jen.Id("questions"))),
 		)

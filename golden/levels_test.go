@@ -121,7 +121,7 @@ func distance(want, got []float32) float64 {
 // Levels differ in speed: the committed packages, the demo with its weights in 16 bits among
 // them.
 func TestLevelsGiveTheSameBits(t *testing.T) {
-	for _, pkg := range []*rt.Package{&beit3tiny.Package, &mwttiny.Package, &vlmotiny.Package, &emoji.Package} {
+	for _, pkg := range []*rt.Package{beit3tiny.Package(), mwttiny.Package(), vlmotiny.Package(), emoji.Package()} {
 		t.Run(pkg.Name, func(t *testing.T) {
 			sameBits(t, pkg, 1e-5, func(t *testing.T, level string) (outputs, func()) {
 				m, err := pkg.New(rt.WithLevel(level))
@@ -153,7 +153,7 @@ func TestLevelsGiveTheSameBitsAtEveryPrecision(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	for _, pkg := range []*rt.Package{&mwttiny.Package, &vlmotiny.Package} {
+	for _, pkg := range []*rt.Package{mwttiny.Package(), vlmotiny.Package()} {
 		for _, row := range precision.Words {
 			if row.Name == precision.F32 || row.Name == precision.Int8X2 { // whose second product levels add in different ways
 				continue

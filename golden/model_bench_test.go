@@ -11,18 +11,18 @@ import (
 // BenchmarkModel times the functions of the demo model that keep no state, on one thread: one picture, or a text of 16 ids, or
 // both, a call.
 func BenchmarkModel(b *testing.B) {
-	m, err := emoji.Package.New()
+	m, err := emoji.Package().New(rt.WithThreads(1))
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer m.Close()
-	s := m.NewSession(rt.OnThreads(1))
+	s := m.NewSession()
 	defer s.Close()
-	for _, f := range emoji.Package.Funcs {
+	for _, f := range emoji.Package().Funcs {
 		if f.Stores != nil || f.States != nil {
 			continue
 		}
-		ids := cmp.Or(f.IDs, min(16, emoji.Package.Text))
+		ids := cmp.Or(f.IDs, min(16, emoji.Package().Text))
 		b.Run(f.Name, func(b *testing.B) {
 			batch := []rt.Seq{sequence(f, ids, 1)}
 			for b.Loop() {

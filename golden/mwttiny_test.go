@@ -34,7 +34,7 @@ func openMwt(t testing.TB, level string) *mwttiny.Model {
 
 func TestMwtIsItsProgram(t *testing.T) {
 	atLevels(t, func(t *testing.T, level string) {
-		isItsProgram(t, "mwttiny", &mwttiny.Package, openMwt(t, level).Model.Model)
+		isItsProgram(t, "mwttiny", mwttiny.Package(), openMwt(t, level).Task().Model)
 	})
 }
 
@@ -97,11 +97,11 @@ func TestMwtAnswers(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if d := cmp.Diff(all[:1], best); d != "" || len(all) != len(mwttiny.Answers) {
+			if d := cmp.Diff(all[:1], best); d != "" || len(all) != len(mwttiny.Answers()) {
 				t.Errorf("pair %d, of %d answers (-first of all +best)\n%s", i, len(all), d)
 			}
 			top := slices.Index(owned[i], slices.Max(owned[i]))
-			if best[0].Index != top || best[0].Name != mwttiny.Answers[top] {
+			if best[0].Index != top || best[0].Name != mwttiny.Answers()[top] {
 				t.Errorf("pair %d: the answer is %+v, want number %d", i, best[0], top)
 			}
 		}
@@ -136,10 +136,10 @@ func TestMwtReason(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	features := m.Func("pair_nlvr2")
+	features := m.Task().Func("pair_nlvr2")
 	var both []float32
 	for _, img := range []image.Image{a, b} {
-		r, err := s.Pairs(features, []image.Image{img}, []string{"a star"})
+		r, err := s.Task().Pairs(features, []image.Image{img}, []string{"a star"})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -80,7 +80,7 @@ func TestRecord(t *testing.T) {
 		t.Errorf("the log says\n%s", s)
 	}
 
-	casetest.Run(t, beit3tiny.Package.New, dir)
+	casetest.Run(t, beit3tiny.Package().New, dir)
 	sum, _ := runCheck(t, golden.Options{Model: tinyYAML, Level: "generic"}, dir)
 	if d := cmp.Diff(golden.Summary{Passed: 2 * len(c.Runs)}, sum, counts); d != "" {
 		t.Errorf("check (-want +got):\n%s", d)

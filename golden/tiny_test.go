@@ -60,7 +60,7 @@ func sequence(f *exec.Func, n int, seed uint64) rt.Seq {
 	}
 	if f.Text {
 		for range n {
-			s.IDs = append(s.IDs, int32(r.IntN(beit3tiny.Package.Vocab)))
+			s.IDs = append(s.IDs, int32(r.IntN(beit3tiny.Package().Vocab)))
 		}
 	}
 	return s
@@ -81,7 +81,7 @@ func picture(w, h int, seed uint64) image.Image {
 // The package computes what the float64 interpreter computes for its description.
 func TestTinyIsItsProgram(t *testing.T) {
 	atLevels(t, func(t *testing.T, level string) {
-		isItsProgram(t, "beit3tiny", &beit3tiny.Package, openTiny(t, level).Model.Model)
+		isItsProgram(t, "beit3tiny", beit3tiny.Package(), openTiny(t, level).Task().Model)
 	})
 }
 
@@ -139,13 +139,13 @@ func isItsProgram(t *testing.T, name string, pkg *rt.Package, m *rt.Model) {
 // it, however the batch is split into passes, and with any number of threads.
 func TestTinyBatches(t *testing.T) {
 	atLevels(t, func(t *testing.T, level string) {
-		alone := openTiny(t, level, rt.WithThreads(1)).NewSession()
+		alone := openTiny(t, level, rt.WithThreads(1)).NewSession().Task()
 		for _, threads := range []int{1, 2, 5} {
-			s := openTiny(t, level, rt.WithThreads(threads)).NewSession()
-			for _, f := range beit3tiny.Package.Funcs {
+			s := openTiny(t, level, rt.WithThreads(threads)).NewSession().Task()
+			for _, f := range beit3tiny.Package().Funcs {
 				var batch []rt.Seq
 				for i := range 23 { // more rows than the limit of one pass
-					batch = append(batch, sequence(f, 1+i*5%beit3tiny.Package.Text, uint64(i)))
+					batch = append(batch, sequence(f, 1+i*5%beit3tiny.Package().Text, uint64(i)))
 				}
 				all, err := s.Run(f, batch)
 				if err != nil {
@@ -170,9 +170,9 @@ func TestTinyBatches(t *testing.T) {
 // Batches of any mixture take the memory of the first one that fills the limit of rows:
 // no other length, no other number of sequences a pass, takes more.
 func TestTinyMixturesAllocateNothing(t *testing.T) {
-	s := openTiny(t, "generic", rt.WithThreads(2)).NewSession()
-	most := beit3tiny.Package.Text
-	f := beit3tiny.Package.Funcs[slices.IndexFunc(beit3tiny.Package.Funcs, func(f *exec.Func) bool { return f.Name == "pair" })]
+	s := openTiny(t, "generic", rt.WithThreads(2)).NewSession().Task()
+	most := beit3tiny.Package().Text
+	f := beit3tiny.Package().Funcs[slices.IndexFunc(beit3tiny.Package().Funcs, func(f *exec.Func) bool { return f.Name == "pair" })]
 	full := make([]rt.Seq, 40)
 	for i := range full {
 		full[i] = sequence(f, most, uint64(i))
@@ -346,11 +346,11 @@ func TestTinyConcurrentModel(t *testing.T) {
 // other weights fails them.
 func TestTinyCheck(t *testing.T) {
 	atLevels(t, func(t *testing.T, level string) {
-		results, err := openTiny(t, level).Check()
+		results, err := openTiny(t, level).Task().Check()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(results) != len(beit3tiny.Package.Funcs) {
+		if len(results) != len(beit3tiny.Package().Funcs) {
 			t.Errorf("%d vectors, want one a function", len(results))
 		}
 		for _, r := range results {
@@ -389,13 +389,13 @@ func TestTinyAnswers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d := cmp.Diff(all[:3], top); d != "" || len(all) != len(beit3tiny.Labels) {
+	if d := cmp.Diff(all[:3], top); d != "" || len(all) != len(beit3tiny.Labels()) {
 		t.Errorf("of %d classes (-first three of all +top three)\n%s", len(all), d)
 	}
 	sum := float32(0)
 	for i, l := range all {
 		sum += l.Prob
-		if l.Name != beit3tiny.Labels[l.Index] || i > 0 && l.Prob > all[i-1].Prob {
+		if l.Name != beit3tiny.Labels()[l.Index] || i > 0 && l.Prob > all[i-1].Prob {
 			t.Errorf("class %d of the answer is %+v", i, l)
 		}
 	}
@@ -423,7 +423,7 @@ func TestTinyHostileInput(t *testing.T) {
 			t.Errorf("text %.20q: %v, %v", text, v, err)
 		}
 	}
-	f := beit3tiny.Package.Funcs
+	f := beit3tiny.Package().Funcs
 	for _, row := range []struct {
 		name string
 		call func() error
@@ -435,8 +435,8 @@ func TestTinyHostileInput(t *testing.T) {
 		{"no ids", func() error { _, err := s.Language([]rt.Seq{{}}); return err }, "the text is empty"},
 		{"too many ids", func() error { _, err := s.Language([]rt.Seq{{IDs: make([]int32, 13)}}); return err }, "13 ids, the limit is 12"},
 		{"half a picture", func() error { _, err := s.Vision([]rt.Seq{{Image: make([]float32, 7)}}); return err }, "7 values, want 1728"},
-		{"a picture for a text function", func() error { _, err := s.Images(f[3], picture(8, 8, 1)); return err }, "takes none"},
-		{"a foreign function", func() error { _, err := s.Run(&exec.Func{Name: "other"}, nil); return err }, "another package"},
+		{"a picture for a text function", func() error { _, err := s.Task().Images(f[3], picture(8, 8, 1)); return err }, "takes none"},
+		{"a foreign function", func() error { _, err := s.Task().Run(&exec.Func{Name: "other"}, nil); return err }, "another package"},
 		{"an unknown level", func() error { _, err := beit3tiny.New(rt.WithLevel("avx9")); return err }, `unknown level "avx9"`},
 	} {
 		if err := row.call(); err == nil || !strings.Contains(err.Error(), row.want) {
@@ -489,7 +489,7 @@ func TestTinyWeightFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	inside := openTiny(t, "generic")
-	if !within(inside.Blob().Data(0), beit3tiny.Package.Blob) {
+	if !within(inside.Task().Blob().Data(0), beit3tiny.Package().Blob) {
 		t.Error("embedded weights are copied before they are used")
 	}
 	embedded, err := inside.EmbedText("the same")
@@ -522,7 +522,7 @@ func TestTinyWeightFiles(t *testing.T) {
 	if err := m.Verify(); err == nil || !strings.Contains(err.Error(), "weights.bin") {
 		t.Errorf("Verify of spoiled weights: %v", err)
 	}
-	results, err := m.Check()
+	results, err := m.Task().Check()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,18 +31,18 @@ func openVLMo(t testing.TB, level string, opts ...rt.Option) *vlmotiny.Model {
 
 func TestVLMoIsItsProgram(t *testing.T) {
 	atLevels(t, func(t *testing.T, level string) {
-		isItsProgram(t, "vlmotiny", &vlmotiny.Package, openVLMo(t, level).Model.Model)
+		isItsProgram(t, "vlmotiny", vlmotiny.Package(), openVLMo(t, level).Task().Model)
 	})
 }
 
 // A sequence's results are the same bits alone and beside texts of other lengths.
 func TestVLMoBatches(t *testing.T) {
 	atLevels(t, func(t *testing.T, level string) {
-		s := openVLMo(t, level, rt.WithThreads(2)).NewSession()
-		for _, f := range vlmotiny.Package.Funcs {
+		s := openVLMo(t, level, rt.WithThreads(2)).NewSession().Task()
+		for _, f := range vlmotiny.Package().Funcs {
 			var batch []rt.Seq
 			for i := range 9 {
-				batch = append(batch, sequence(f, 1+i*5%vlmotiny.Package.Text, uint64(i)))
+				batch = append(batch, sequence(f, 1+i*5%vlmotiny.Package().Text, uint64(i)))
 			}
 			var want [][]float32
 			for _, q := range batch {
@@ -70,31 +70,31 @@ func TestVLMoTasks(t *testing.T) {
 	const text = "a red car"
 	m := openVLMo(t, "generic")
 	s := m.NewSession()
-	if _, ok := m.Tokens().(*token.WordPiece); !ok {
-		t.Errorf("the tokenizer is a %T", m.Tokens())
+	if _, ok := m.Task().Tokens().(*token.WordPiece); !ok {
+		t.Errorf("the tokenizer is a %T", m.Task().Tokens())
 	}
 
-	p, err := m.Match(a, text)
+	p, err := m.MatchProbability(a, text)
 	if err != nil {
 		t.Fatal(err)
 	}
-	q, err := s.Match(a, text)
+	q, err := s.MatchProbability(a, text)
 	if err != nil {
 		t.Fatal(err)
 	}
-	rows, err := m.Pairs(m.Func("pair_itm"), 0, []image.Image{a}, []string{text})
+	rows, err := m.Task().Pairs(m.Task().Func("pair_itm"), 0, []image.Image{a}, []string{text})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if want := task.Prob(rows[0], 1); p != want || q != want || !(p > 0 && p < 1) {
-		t.Errorf("Match is %v by the model, %v in a session, want %v", p, q, want)
+		t.Errorf("MatchProbability is %v by the model, %v in a session, want %v", p, q, want)
 	}
 
 	answers, err := m.Answer(a, text, 2)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(answers) != 2 || answers[0].Prob < answers[1].Prob || answers[0].Name != vlmotiny.Answers[answers[0].Index] {
+	if len(answers) != 2 || answers[0].Prob < answers[1].Prob || answers[0].Name != vlmotiny.Answers()[answers[0].Index] {
 		t.Errorf("answers are %+v", answers)
 	}
 
@@ -105,24 +105,24 @@ func TestVLMoTasks(t *testing.T) {
 	}
 	var both []float32
 	for i, f := range []string{"pair_nlvr2", "pair_nlvr2_second"} {
-		rows, err := m.Pairs(m.Func(f), 0, []image.Image{a, b}[i:i+1], []string{text})
+		rows, err := m.Task().Pairs(m.Task().Func(f), 0, []image.Image{a, b}[i:i+1], []string{text})
 		if err != nil {
 			t.Fatal(err)
 		}
 		both = append(both, rows[0]...)
 	}
-	r, err := s.Run(m.Func("reason_head"), []rt.Seq{{Image: both}})
+	r, err := s.Task().Run(m.Task().Func("reason_head"), []rt.Seq{{Image: both}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if want := task.Prob(r.Out(0, 0), 1); p != want {
 		t.Errorf("Reason is %v, want %v", p, want)
 	}
-	first, err := m.Pairs(m.Func("pair_nlvr2"), 0, []image.Image{a}, []string{text})
+	first, err := m.Task().Pairs(m.Task().Func("pair_nlvr2"), 0, []image.Image{a}, []string{text})
 	if err != nil {
 		t.Fatal(err)
 	}
-	second, err := m.Pairs(m.Func("pair_nlvr2_second"), 0, []image.Image{a}, []string{text})
+	second, err := m.Task().Pairs(m.Task().Func("pair_nlvr2_second"), 0, []image.Image{a}, []string{text})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,14 +30,14 @@ func FuzzWeights(f *testing.F) {
 	f.Add(patch(8, 2))
 	f.Add(patch(12, math.MaxUint32))
 	f.Add(patch(96, 7))
-	whole := []byte(beit3tiny.Package.Blob)
+	whole := []byte(beit3tiny.Package().Blob)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		blob := slices.Clone(whole)
 		for ; len(data) >= 8; data = data[8:] {
 			at := int(binary.LittleEndian.Uint32(data)) % (len(blob) - 3)
 			copy(blob[at:], data[4:8])
 		}
-		p := beit3tiny.Package
+		p := *beit3tiny.Package()
 		p.Blob = string(blob)
 		m, err := p.New(rt.WithThreads(2))
 		if err != nil {

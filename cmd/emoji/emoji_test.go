@@ -203,7 +203,7 @@ func TestIDs(t *testing.T) {
 	}
 	defer m.Close()
 	check := func(text string, ids []int32) {
-		if d := cmp.Diff(ids, m.Tokens().Encode(text, 24)); d != "" {
+		if d := cmp.Diff(ids, m.Task().Tokens().Encode(text, 24)); d != "" {
 			t.Errorf("%q (-want +got)\n%s", text, d)
 		}
 	}
@@ -384,8 +384,8 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-// Match is the cosine of the embeddings, and allocates nothing in a session.
-func TestMatch(t *testing.T) {
+// Similarity is the cosine of the embeddings, and allocates nothing in a session.
+func TestSimilarity(t *testing.T) {
 	m, err := emoji.New()
 	if err != nil {
 		t.Fatal(err)
@@ -410,15 +410,15 @@ func TestMatch(t *testing.T) {
 	s := m.NewSession()
 	defer s.Close()
 	for name, match := range map[string]func() (float32, error){
-		"model":   func() (float32, error) { return m.Match(img, "red apple") },
-		"session": func() (float32, error) { return s.Match(img, "red apple") },
+		"model":   func() (float32, error) { return m.Similarity(img, "red apple") },
+		"session": func() (float32, error) { return s.Similarity(img, "red apple") },
 	} {
 		got, err := match()
 		if want := dot(image, text); err != nil || math.Abs(float64(got)-want) > 1e-6 {
-			t.Errorf("%s: Match is %v, %v, want %v", name, got, err, want)
+			t.Errorf("%s: Similarity is %v, %v, want %v", name, got, err, want)
 		}
 	}
-	if n := testing.AllocsPerRun(10, func() { s.Match(img, "red apple") }); n != 0 {
-		t.Errorf("a session's Match allocates %v times", n)
+	if n := testing.AllocsPerRun(10, func() { s.Similarity(img, "red apple") }); n != 0 {
+		t.Errorf("a session's Similarity allocates %v times", n)
 	}
 }

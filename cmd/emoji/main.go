@@ -25,7 +25,7 @@ var binary = cli.Binary{
 	Name:    "emoji",
 	Short:   "Find emoji drawings by words, and words for drawings",
 	Knows:   knows,
-	Package: &emoji.Package,
+	Package: emoji.Package(),
 	Open:    open,
 	Bundled: func() ([]cli.Picture, error) {
 		h, err := loadHeldOut()
@@ -48,5 +48,5 @@ func open(weights string, opts ...rt.Option) (*task.Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	return m.Model, nil
+	return m.Task(), nil
 }

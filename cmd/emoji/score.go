@@ -45,6 +45,7 @@ func tell(ctx context.Context, a *cli.App, m *task.Model, h *heldOut, captions b
 	draw := rand.New(rand.NewPCG(5, 5))
 	all := make([]told, 0, len(h.Items))
 	const batch = 32
+	answers := emoji.Answers()
 	bar := a.Progress("asking about pictures", "pictures", len(h.Items))
 	defer bar.Done()
 	for from := 0; from < len(h.Items); from += batch {
@@ -93,7 +94,7 @@ func tell(ctx context.Context, a *cli.App, m *task.Model, h *heldOut, captions b
 				return nil, err
 			}
 			for i, l := range logits {
-				ask.set(&all[from+i], task.Top(l, emoji.Answers, 1)[0].Name == ask.want[i])
+				ask.set(&all[from+i], task.Top(l, answers, 1)[0].Name == ask.want[i])
 			}
 		}
 	}

@@ -90,7 +90,7 @@ func NewScratch(models []*Model, asked bench.Options, log func(format string, ar
 		imports, packages := "", ""
 		for _, name := range names {
 			imports += fmt.Sprintf("\t%s %q\n", name, path+"/"+name)
-			packages += fmt.Sprintf("&%s.Package, ", name)
+			packages += fmt.Sprintf("%s.Package(), ", name)
 		}
 		return fmt.Sprintf(benchMain, imports, strings.TrimSuffix(packages, ", "))
 	}, log, engine.Here(runtime.GOARCH)...)

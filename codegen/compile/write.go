@@ -311,12 +311,12 @@ import (
 )
 
 func main() {
-	cli.Main(cli.Binary{Short: "Run the model " + model.Package.Name, Package: &model.Package, Open: func(weights string, opts ...rt.Option) (*task.Model, error) {
+	cli.Main(cli.Binary{Short: "Run the model " + model.Package().Name, Package: model.Package(), Open: func(weights string, opts ...rt.Option) (*task.Model, error) {
 		m, err := open(weights, opts)
 		if err != nil {
 			return nil, err
 		}
-		return m.Model, nil
+		return m.Task(), nil
 	}})
 }
 

@@ -150,7 +150,7 @@ import (
 	model %q
 )
 
-func main() { engineproc.Main(&model.Package) }
+func main() { engineproc.Main(model.Package()) }
 `
 
 // EnvExec is the environment variable that names a program, with arguments, to run the

@@ -13,6 +13,15 @@ import (
 // weights are damaged or another model's (see Model.Verify), or the input held such values.
 var ErrNotFinite = errors.New("not all numbers are finite: the weights are damaged or another model's (Verify and --verify say), or the input has such numbers")
 
+// ErrClosed says that a call came after Close of its model or session.
+var ErrClosed = blob.ErrClosed
+
+// sessionClosed is ErrClosed of a session.
+type sessionClosed struct{}
+
+func (sessionClosed) Error() string        { return "the session is closed; make another with NewSession" }
+func (sessionClosed) Is(target error) bool { return target == ErrClosed }
+
 // ErrFault says that the weights can no longer be read: see [blob.ErrFault].
 var ErrFault = blob.ErrFault
 

@@ -31,7 +31,7 @@ type Model struct {
 }
 
 // Close waits for running calls and gives the weights' memory back. Calls after it
-// are errors.
+// get ErrClosed.
 func (m *Model) Close() error {
 	m.open.Lock()
 	defer m.open.Unlock()
@@ -99,7 +99,7 @@ func (m *Model) check() error {
 	m.open.RLock()
 	defer m.open.RUnlock()
 	if m.closed {
-		return fmt.Errorf("%s: %w", m.pkg.Name, blob.ErrClosed)
+		return fmt.Errorf("%s: %w", m.pkg.Name, ErrClosed)
 	}
 	return nil
 }

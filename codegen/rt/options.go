@@ -32,8 +32,7 @@ func WithLevel(name string) Option {
 // maxThreads bounds WithThreads.
 const maxThreads = 1024
 
-// WithThreads sets the number of threads of a session that is not told otherwise (see
-// OnThreads); the default is GOMAXPROCS.
+// WithThreads sets the number of threads of a session, 1 to 1024; the default is GOMAXPROCS.
 func WithThreads(n int) Option {
 	return func(c *config) error {
 		if n < 1 || n > maxThreads {
@@ -54,15 +53,4 @@ func WithHugePages() Option {
 // is opened, as Model.Verify does. It takes about as long as reading the file once.
 func WithVerify() Option {
 	return func(c *config) error { c.verify = true; return nil }
-}
-
-// SessionOption changes how a session computes.
-type SessionOption func(*sessionConfig)
-
-type sessionConfig struct{ threads int }
-
-// OnThreads has a session compute on n threads, 1 to 1024, instead of as many as its
-// model says. A number outside is taken as the nearest of these.
-func OnThreads(n int) SessionOption {
-	return func(c *sessionConfig) { c.threads = min(max(1, n), maxThreads) }
 }

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"sync/atomic"
 
-	"github.com/multiway-go/multiway/codegen/rt/blob"
 	"github.com/multiway-go/multiway/codegen/rt/exec"
 )
 
@@ -38,15 +37,11 @@ type Seq struct {
 }
 
 // NewSession makes a session. Memory is taken as calls touch it.
-func (m *Model) NewSession(opts ...SessionOption) *Session {
-	c := sessionConfig{threads: m.threads}
-	for _, o := range opts {
-		o(&c)
-	}
-	return &Session{model: m, exec: exec.New(m.kern, m.base, m.arena, c.threads)}
+func (m *Model) NewSession() *Session {
+	return &Session{model: m, exec: exec.New(m.kern, m.base, m.arena, m.threads)}
 }
 
-// Close stops the session's threads; calls after it are errors.
+// Close stops the session's threads; calls after it get ErrClosed.
 func (s *Session) Close() error {
 	if !s.busy.CompareAndSwap(false, true) {
 		return fmt.Errorf("%s: close: %w", s.model.pkg.Name, ErrBusy)
@@ -158,10 +153,10 @@ func (s *Session) passes(f *exec.Func, batch []Seq) {
 func (s *Session) check(f *exec.Func, batch []Seq) error {
 	p := s.model.pkg
 	if s.closed {
-		return errors.New("the session is closed; make another with NewSession")
+		return sessionClosed{}
 	}
 	if s.model.closed {
-		return blob.ErrClosed
+		return ErrClosed
 	}
 	known := false
 	for _, g := range p.Funcs {

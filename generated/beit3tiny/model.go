@@ -12,14 +12,14 @@
 //	func pair(image: f32[3,24,24], ids: i32[T]) -> encoder_out f32[10+T,24]
 //
 // A Model is immutable and safe to share; a Session serves one goroutine at a time
-// and allocates nothing once its buffers have grown. Vectors that are stored can be compared
-// with new ones for as long as Model.Fingerprint is the same.
+// and allocates nothing once its buffers have grown.
 package beit3tiny
 
 import (
 	_ "embed"
 	"image"
 	"math"
+	"slices"
 
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/codegen/rt/blob"
@@ -42,8 +42,8 @@ var vectors []byte
 // This package was written for the third contract between generated code and the runtime.
 const _ = rt.Contract3
 
-// Package describes the compiled model. It is read-only.
-var Package = rt.Package{
+// compiled describes the compiled model.
+var compiled = rt.Package{
 	Name:     "beit3tiny",
 	Contract: rt.Contract3,
 	Layout:   blob.Sum("1a0959b3f341c5a7988e06e033c5b9355e1bae3d47bc486ee81f447aa68c495d"),
@@ -63,6 +63,12 @@ var Package = rt.Package{
 	Vocab:     141,
 	Precision: "f32",
 	Blob:      weights,
+}
+
+// Package returns a description of the compiled model: its functions, limits and kernels.
+func Package() *rt.Package {
+	p := compiled
+	return &p
 }
 
 // How matrix products are cut to fit the caches, by their depth: the passes over a panel of
@@ -89,7 +95,7 @@ var (
 
 // input says how the model takes pictures and texts.
 var input = task.Input{
-	Labels: Labels,
+	Labels: labels,
 	LoadTokens: func() (token.Tokenizer, error) {
 		return token.Load(vocab)
 	},
@@ -104,26 +110,27 @@ var input = task.Input{
 	Vectors: vectors,
 }
 
-// Model is the model with its weights open. It is safe for concurrent use.
+// Model is the model with its weights open. It is safe for concurrent use, and what its methods return is
+// the caller's.
 type Model struct {
-	*task.Model
+	m *task.Model
 }
 
-// Session is one arena and one set of threads: one goroutine at a time. What its
-// methods return is valid until its next call.
+// Session is one arena and one set of threads for one goroutine at a time: another one gets rt.ErrBusy.
+// Vectors that its methods return are valid until its next call.
 type Session struct {
-	*task.Session
+	s *task.Session
 }
 
 // New opens the model with the weights that are in this package.
 func New(opts ...rt.Option) (*Model, error) {
-	return wrap(Package.New(opts...))
+	return wrap(compiled.New(opts...))
 }
 
 // Open opens the model with the weight file at path, which it maps: replace the file by a
 // rename, never in place while it is open.
 func Open(path string, opts ...rt.Option) (*Model, error) {
-	return wrap(Package.Open(path, opts...))
+	return wrap(compiled.Open(path, opts...))
 }
 
 func wrap(m *rt.Model, err error) (*Model, error) {
@@ -137,20 +144,64 @@ func wrap(m *rt.Model, err error) (*Model, error) {
 	return &Model{t}, nil
 }
 
-// NewSession returns a session for one goroutine.
-func (m *Model) NewSession(opts ...rt.SessionOption) *Session {
-	return &Session{m.Model.NewSession(opts...)}
+// Close waits for running calls and gives the weights' memory back. Calls after it get rt.ErrClosed.
+func (m *Model) Close() error {
+	return m.m.Close()
+}
+
+// Fingerprint names what the model computes: vectors that are stored can be compared with new ones for
+// as long as it is the same.
+func (m *Model) Fingerprint() string {
+	return m.m.Fingerprint()
+}
+
+// Info describes the open model.
+func (m *Model) Info() rt.Info {
+	return m.m.Info()
+}
+
+// Verify reads all weights and compares them with the hash in their file.
+func (m *Model) Verify() error {
+	return m.m.Verify()
+}
+
+// Do calls do with one of the model's own sessions, and waits for one if all are busy. do must not keep the
+// session, or vectors that it returns.
+func (m *Model) Do(do func(*Session) error) error {
+	return m.m.Do(func(s *task.Session) error {
+		return do(&Session{s})
+	})
+}
+
+// NewSession returns a session of its own for one goroutine, with as many threads as the model was opened with.
+func (m *Model) NewSession() *Session {
+	return &Session{m.m.NewSession()}
+}
+
+// Task returns the model beneath, which takes functions as arguments, as commands do. It is closed with m.
+func (m *Model) Task() *task.Model {
+	return m.m
+}
+
+// Close stops the session's threads. Calls after it get rt.ErrClosed.
+func (s *Session) Close() error {
+	return s.s.Close()
+}
+
+// Task returns the session beneath, which takes functions as arguments. It is closed with s.
+func (s *Session) Task() *task.Session {
+	return s.s
 }
 
 // EmbedImage returns the unit embedding of a picture, 24 values, valid until the session's next call.
 func (s *Session) EmbedImage(img image.Image) ([]float32, error) {
-	return task.One(s.ImageRows(&fnVisionRetrieval, 0, img))
+	return task.One(s.s.ImageRows(&fnVisionRetrieval, 0, img))
 }
 
 // EmbedImages returns the unit embedding of each picture, in one packed batch; where only some have
 // none, the error is a *rt.BatchError and their rows are nil.
 func (s *Session) EmbedImages(imgs []image.Image) ([][]float32, error) {
-	return s.ImageRows(&fnVisionRetrieval, 0, imgs...)
+	return s.s.ImageRows(&fnVisionRetrieval, 0, imgs...)
 }
 
 // EmbedImage returns the unit embedding of a picture.
@@ -161,18 +212,18 @@ func (m *Model) EmbedImage(img image.Image) ([]float32, error) {
 // EmbedImages returns the unit embedding of each picture; where only some have none, the error is a
 // *rt.BatchError and their rows are nil.
 func (m *Model) EmbedImages(imgs []image.Image) ([][]float32, error) {
-	return m.Model.Images(&fnVisionRetrieval, 0, imgs)
+	return m.m.Images(&fnVisionRetrieval, 0, imgs)
 }
 
 // EmbedText returns the unit embedding of a text, 24 values, valid until the session's next call.
 func (s *Session) EmbedText(text string) ([]float32, error) {
-	return task.One(s.TextRows(&fnLanguageRetrieval, 0, text))
+	return task.One(s.s.TextRows(&fnLanguageRetrieval, 0, text))
 }
 
 // EmbedTexts returns the unit embedding of each text, in one packed batch; where only some have
 // none, the error is a *rt.BatchError and their rows are nil.
 func (s *Session) EmbedTexts(texts []string) ([][]float32, error) {
-	return s.TextRows(&fnLanguageRetrieval, 0, texts...)
+	return s.s.TextRows(&fnLanguageRetrieval, 0, texts...)
 }
 
 // EmbedText returns the unit embedding of a text.
@@ -183,7 +234,7 @@ func (m *Model) EmbedText(text string) ([]float32, error) {
 // EmbedTexts returns the unit embedding of each text; where only some have none, the error is a
 // *rt.BatchError and their rows are nil.
 func (m *Model) EmbedTexts(texts []string) ([][]float32, error) {
-	return m.Model.Texts(&fnLanguageRetrieval, 0, texts)
+	return m.m.Texts(&fnLanguageRetrieval, 0, texts)
 }
 
 var embedders = task.Embedders{
@@ -191,30 +242,30 @@ var embedders = task.Embedders{
 	Text:  &fnLanguageRetrieval,
 }
 
-// Match returns the cosine of a picture's embedding and a text's: how well they fit, from -1 to 1.
-func (s *Session) Match(img image.Image, text string) (float32, error) {
-	return s.Cosine(&embedders, img, text)
+// Similarity returns the cosine of a picture's embedding and a text's, from -1 to 1.
+func (s *Session) Similarity(img image.Image, text string) (float32, error) {
+	return s.s.Similarity(&embedders, img, text)
 }
 
-// Match returns the cosine of a picture's embedding and a text's: how well they fit, from -1 to 1.
-func (m *Model) Match(img image.Image, text string) (float32, error) {
-	return m.Cosine(&embedders, img, text)
+// Similarity returns the cosine of a picture's embedding and a text's, from -1 to 1.
+func (m *Model) Similarity(img image.Image, text string) (float32, error) {
+	return m.m.Similarity(&embedders, img, text)
 }
 
 // LogitScale returns what cosines are multiplied by in the model's logits, exp(logit_scale).
 func (m *Model) LogitScale() float64 {
-	return math.Exp(float64(m.Scalar("retrieval.logit_scale")))
+	return math.Exp(float64(m.m.Scalar("retrieval.logit_scale")))
 }
 
 // Logits returns the class logits of a picture, 5 values, valid until the session's next call.
 func (s *Session) Logits(img image.Image) ([]float32, error) {
-	return task.One(s.ImageRows(&fnVisionClassification, 0, img))
+	return task.One(s.s.ImageRows(&fnVisionClassification, 0, img))
 }
 
 // LogitsOf returns the class logits of each picture, in one packed batch; where only some have
 // none, the error is a *rt.BatchError and their rows are nil.
 func (s *Session) LogitsOf(imgs []image.Image) ([][]float32, error) {
-	return s.ImageRows(&fnVisionClassification, 0, imgs...)
+	return s.s.ImageRows(&fnVisionClassification, 0, imgs...)
 }
 
 // Logits returns the class logits of a picture.
@@ -225,11 +276,15 @@ func (m *Model) Logits(img image.Image) ([]float32, error) {
 // LogitsOf returns the class logits of each picture; where only some have none, the error is a
 // *rt.BatchError and their rows are nil.
 func (m *Model) LogitsOf(imgs []image.Image) ([][]float32, error) {
-	return m.Model.Images(&fnVisionClassification, 0, imgs)
+	return m.m.Images(&fnVisionClassification, 0, imgs)
 }
 
-// Labels are the class names, in the order of the logits.
-var Labels = []string{
+// Labels returns the class names, in the order of the logits.
+func Labels() []string {
+	return slices.Clone(labels)
+}
+
+var labels = []string{
 	"circle",
 	"square",
 	"triangle",
@@ -243,7 +298,7 @@ func (s *Session) Classify(img image.Image, k int) ([]task.Label, error) {
 	if err != nil {
 		return nil, err
 	}
-	return task.Top(logits, Labels, k), nil
+	return task.Top(logits, labels, k), nil
 }
 
 // Classify returns the k most probable classes of a picture, best first; k <= 0 means all.
@@ -252,44 +307,44 @@ func (m *Model) Classify(img image.Image, k int) ([]task.Label, error) {
 	if err != nil {
 		return nil, err
 	}
-	return task.Top(logits, Labels, k), nil
+	return task.Top(logits, labels, k), nil
 }
 
 // Vision runs function vision on a batch of sequences. The result's outputs are, in order:
 // encoder_out f32[10,24].
 func (s *Session) Vision(batch []rt.Seq) (*rt.Result, error) {
-	return s.Run(&fnVision, batch)
+	return s.s.Run(&fnVision, batch)
 }
 
 // VisionRetrieval runs function vision_retrieval on a batch of sequences. The result's outputs are, in order:
 // vision_cls f32[1,24].
 func (s *Session) VisionRetrieval(batch []rt.Seq) (*rt.Result, error) {
-	return s.Run(&fnVisionRetrieval, batch)
+	return s.s.Run(&fnVisionRetrieval, batch)
 }
 
 // VisionClassification runs function vision_classification on a batch of sequences. The result's outputs are, in order:
 // logits f32[1,5].
 func (s *Session) VisionClassification(batch []rt.Seq) (*rt.Result, error) {
-	return s.Run(&fnVisionClassification, batch)
+	return s.s.Run(&fnVisionClassification, batch)
 }
 
 // Language runs function language on a batch of sequences. The result's outputs are, in order:
 // encoder_out f32[T,24].
 func (s *Session) Language(batch []rt.Seq) (*rt.Result, error) {
-	return s.Run(&fnLanguage, batch)
+	return s.s.Run(&fnLanguage, batch)
 }
 
 // LanguageRetrieval runs function language_retrieval on a batch of sequences. The result's outputs are, in order:
 // language_cls f32[1,24].
 func (s *Session) LanguageRetrieval(batch []rt.Seq) (*rt.Result, error) {
-	return s.Run(&fnLanguageRetrieval, batch)
+	return s.s.Run(&fnLanguageRetrieval, batch)
 }
 
 // Pair runs function pair on a batch of sequences. The result's outputs are, in order:
 // encoder_out f32[10+T,24].
 func (s *Session) Pair(batch []rt.Seq) (*rt.Result, error) {
-	return s.Run(&fnPair, batch)
+	return s.s.Run(&fnPair, batch)
 }
 
 // The files of the package are of one build: each names this constant.
-const allFilesOfBuild_a30f73f39603_elseRunMultiwayBuildAgain = true
+const allFilesOfBuild_fd3e2ab7cc01_elseRunMultiwayBuildAgain = true

@@ -73,4 +73,4 @@ var fnVisionClassification = exec.Func{
 	Run:   runVisionClassification,
 }
 
-const _ = allFilesOfBuild_a30f73f39603_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_fd3e2ab7cc01_elseRunMultiwayBuildAgain

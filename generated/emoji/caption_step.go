@@ -163,4 +163,4 @@ var fnCaptionStep = exec.Func{
 	Run:   runCaptionStep,
 }
 
-const _ = allFilesOfBuild_b2deb54e9c33_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_d57efb97e172_elseRunMultiwayBuildAgain

@@ -128,4 +128,4 @@ var fnLanguageRetrieval = exec.Func{
 	Run:   runLanguageRetrieval,
 }
 
-const _ = allFilesOfBuild_b2deb54e9c33_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_d57efb97e172_elseRunMultiwayBuildAgain

@@ -121,4 +121,4 @@ var fnVisionClassification = exec.Func{
 	Run:   runVisionClassification,
 }
 
-const _ = allFilesOfBuild_b2deb54e9c33_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_d57efb97e172_elseRunMultiwayBuildAgain

@@ -129,4 +129,4 @@ var fnVisionRetrieval = exec.Func{
 	Run:   runVisionRetrieval,
 }
 
-const _ = allFilesOfBuild_b2deb54e9c33_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_d57efb97e172_elseRunMultiwayBuildAgain

@@ -62,4 +62,4 @@ var fnLanguage = exec.Func{
 	Run:   runLanguage,
 }
 
-const _ = allFilesOfBuild_eec9d8e19fe6_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_c2d9e45b9df2_elseRunMultiwayBuildAgain

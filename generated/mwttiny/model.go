@@ -12,13 +12,13 @@
 //	func reason_head(f: f32[1,96]) -> logits f32[1,2]
 //
 // A Model is immutable and safe to share; a Session serves one goroutine at a time
-// and allocates nothing once its buffers have grown. Vectors that are stored can be compared
-// with new ones for as long as Model.Fingerprint is the same.
+// and allocates nothing once its buffers have grown.
 package mwttiny
 
 import (
 	_ "embed"
 	"image"
+	"slices"
 
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/codegen/rt/blob"
@@ -41,8 +41,8 @@ var vectors []byte
 // This package was written for the third contract between generated code and the runtime.
 const _ = rt.Contract3
 
-// Package describes the compiled model. It is read-only.
-var Package = rt.Package{
+// compiled describes the compiled model.
+var compiled = rt.Package{
 	Name:     "mwttiny",
 	Contract: rt.Contract3,
 	Layout:   blob.Sum("0dcc1b0b0f6a68ba9bc768f4adfa0ea464753a6443279d007cf24437e0df0a3a"),
@@ -62,6 +62,12 @@ var Package = rt.Package{
 	Vocab:     141,
 	Precision: "f32",
 	Blob:      weights,
+}
+
+// Package returns a description of the compiled model: its functions, limits and kernels.
+func Package() *rt.Package {
+	p := compiled
+	return &p
 }
 
 // How matrix products are cut to fit the caches, by their depth: the passes over a panel of
@@ -98,7 +104,7 @@ var (
 
 // input says how the model takes pictures and texts.
 var input = task.Input{
-	Answers: Answers,
+	Answers: answers,
 	LoadTokens: func() (token.Tokenizer, error) {
 		return token.Load(vocab)
 	},
@@ -113,26 +119,27 @@ var input = task.Input{
 	Vectors: vectors,
 }
 
-// Model is the model with its weights open. It is safe for concurrent use.
+// Model is the model with its weights open. It is safe for concurrent use, and what its methods return is
+// the caller's.
 type Model struct {
-	*task.Model
+	m *task.Model
 }
 
-// Session is one arena and one set of threads: one goroutine at a time. What its
-// methods return is valid until its next call.
+// Session is one arena and one set of threads for one goroutine at a time: another one gets rt.ErrBusy.
+// Vectors that its methods return are valid until its next call.
 type Session struct {
-	*task.Session
+	s *task.Session
 }
 
 // New opens the model with the weights that are in this package.
 func New(opts ...rt.Option) (*Model, error) {
-	return wrap(Package.New(opts...))
+	return wrap(compiled.New(opts...))
 }
 
 // Open opens the model with the weight file at path, which it maps: replace the file by a
 // rename, never in place while it is open.
 func Open(path string, opts ...rt.Option) (*Model, error) {
-	return wrap(Package.Open(path, opts...))
+	return wrap(compiled.Open(path, opts...))
 }
 
 func wrap(m *rt.Model, err error) (*Model, error) {
@@ -146,13 +153,61 @@ func wrap(m *rt.Model, err error) (*Model, error) {
 	return &Model{t}, nil
 }
 
-// NewSession returns a session for one goroutine.
-func (m *Model) NewSession(opts ...rt.SessionOption) *Session {
-	return &Session{m.Model.NewSession(opts...)}
+// Close waits for running calls and gives the weights' memory back. Calls after it get rt.ErrClosed.
+func (m *Model) Close() error {
+	return m.m.Close()
 }
 
-// Answers are the answers to choose from, in the order of the logits.
-var Answers = []string{
+// Fingerprint names what the model computes: vectors that are stored can be compared with new ones for
+// as long as it is the same.
+func (m *Model) Fingerprint() string {
+	return m.m.Fingerprint()
+}
+
+// Info describes the open model.
+func (m *Model) Info() rt.Info {
+	return m.m.Info()
+}
+
+// Verify reads all weights and compares them with the hash in their file.
+func (m *Model) Verify() error {
+	return m.m.Verify()
+}
+
+// Do calls do with one of the model's own sessions, and waits for one if all are busy. do must not keep the
+// session, or vectors that it returns.
+func (m *Model) Do(do func(*Session) error) error {
+	return m.m.Do(func(s *task.Session) error {
+		return do(&Session{s})
+	})
+}
+
+// NewSession returns a session of its own for one goroutine, with as many threads as the model was opened with.
+func (m *Model) NewSession() *Session {
+	return &Session{m.m.NewSession()}
+}
+
+// Task returns the model beneath, which takes functions as arguments, as commands do. It is closed with m.
+func (m *Model) Task() *task.Model {
+	return m.m
+}
+
+// Close stops the session's threads. Calls after it get rt.ErrClosed.
+func (s *Session) Close() error {
+	return s.s.Close()
+}
+
+// Task returns the session beneath, which takes functions as arguments. It is closed with s.
+func (s *Session) Task() *task.Session {
+	return s.s
+}
+
+// Answers returns the answers to choose from, in the order of the logits.
+func Answers() []string {
+	return slices.Clone(answers)
+}
+
+var answers = []string{
 	"yes",
 	"no",
 	"a cat",
@@ -167,7 +222,7 @@ func (s *Session) AnswerLogits(img image.Image, question string) ([]float32, err
 
 // AnswerLogitsOf returns the logits for each question and its picture, valid until the session's next call.
 func (s *Session) AnswerLogitsOf(imgs []image.Image, questions []string) ([][]float32, error) {
-	return s.PairRows(&fnPairVQA, 0, imgs, questions)
+	return s.s.PairRows(&fnPairVQA, 0, imgs, questions)
 }
 
 // Answer returns the k most probable answers to a question about a picture, best first; k <= 0 means all.
@@ -176,7 +231,7 @@ func (s *Session) Answer(img image.Image, question string, k int) ([]task.Label,
 	if err != nil {
 		return nil, err
 	}
-	return task.Top(logits, Answers, k), nil
+	return task.Top(logits, answers, k), nil
 }
 
 // AnswerLogits returns the logits of the 5 answers to a question about a picture.
@@ -186,7 +241,7 @@ func (m *Model) AnswerLogits(img image.Image, question string) ([]float32, error
 
 // AnswerLogitsOf returns the logits for each question and its picture.
 func (m *Model) AnswerLogitsOf(imgs []image.Image, questions []string) ([][]float32, error) {
-	return m.Model.Pairs(&fnPairVQA, 0, imgs, questions)
+	return m.m.Pairs(&fnPairVQA, 0, imgs, questions)
 }
 
 // Answer returns the k most probable answers to a question about a picture, best first; k <= 0 means all.
@@ -195,7 +250,7 @@ func (m *Model) Answer(img image.Image, question string, k int) ([]task.Label, e
 	if err != nil {
 		return nil, err
 	}
-	return task.Top(logits, Answers, k), nil
+	return task.Top(logits, answers, k), nil
 }
 
 var reasoning = task.Reasoning{
@@ -204,18 +259,18 @@ var reasoning = task.Reasoning{
 	Second: &fnPairNLVR2,
 }
 
-// Reason returns the probability that a statement is true of the pictures a and b.
+// Reason returns the probability that a statement is true of the pictures a and b, from 0 to 1.
 func (s *Session) Reason(a, b image.Image, statement string) (float32, error) {
-	logits, err := s.Session.Reason(&reasoning, a, b, statement)
+	logits, err := s.s.ReasonLogits(&reasoning, a, b, statement)
 	if err != nil {
 		return 0, err
 	}
 	return task.Prob(logits, 1), nil
 }
 
-// Reason returns the probability that a statement is true of the pictures a and b.
+// Reason returns the probability that a statement is true of the pictures a and b, from 0 to 1.
 func (m *Model) Reason(a, b image.Image, statement string) (float32, error) {
-	logits, err := m.Model.Reason(&reasoning, a, b, statement)
+	logits, err := m.m.ReasonLogits(&reasoning, a, b, statement)
 	if err != nil {
 		return 0, err
 	}
@@ -225,38 +280,38 @@ func (m *Model) Reason(a, b image.Image, statement string) (float32, error) {
 // Vision runs function vision on a batch of sequences. The result's outputs are, in order:
 // encoder_out f32[10,24].
 func (s *Session) Vision(batch []rt.Seq) (*rt.Result, error) {
-	return s.Run(&fnVision, batch)
+	return s.s.Run(&fnVision, batch)
 }
 
 // Language runs function language on a batch of sequences. The result's outputs are, in order:
 // encoder_out f32[T,24].
 func (s *Session) Language(batch []rt.Seq) (*rt.Result, error) {
-	return s.Run(&fnLanguage, batch)
+	return s.s.Run(&fnLanguage, batch)
 }
 
 // Pair runs function pair on a batch of sequences. The result's outputs are, in order:
 // encoder_out f32[10+T,24].
 func (s *Session) Pair(batch []rt.Seq) (*rt.Result, error) {
-	return s.Run(&fnPair, batch)
+	return s.s.Run(&fnPair, batch)
 }
 
 // PairVQA runs function pair_vqa on a batch of sequences. The result's outputs are, in order:
 // logits f32[1,5], pooled f32[1,24].
 func (s *Session) PairVQA(batch []rt.Seq) (*rt.Result, error) {
-	return s.Run(&fnPairVQA, batch)
+	return s.s.Run(&fnPairVQA, batch)
 }
 
 // PairNLVR2 runs function pair_nlvr2 on a batch of sequences. The result's outputs are, in order:
 // features f32[1,48].
 func (s *Session) PairNLVR2(batch []rt.Seq) (*rt.Result, error) {
-	return s.Run(&fnPairNLVR2, batch)
+	return s.s.Run(&fnPairNLVR2, batch)
 }
 
 // ReasonHead runs function reason_head on a batch of sequences. The result's outputs are, in order:
 // logits f32[1,2].
 func (s *Session) ReasonHead(batch []rt.Seq) (*rt.Result, error) {
-	return s.Run(&fnReasonHead, batch)
+	return s.s.Run(&fnReasonHead, batch)
 }
 
 // The files of the package are of one build: each names this constant.
-const allFilesOfBuild_eec9d8e19fe6_elseRunMultiwayBuildAgain = true
+const allFilesOfBuild_c2d9e45b9df2_elseRunMultiwayBuildAgain = true

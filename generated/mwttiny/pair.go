@@ -87,4 +87,4 @@ var fnPair = exec.Func{
 	Run:   runPair,
 }
 
-const _ = allFilesOfBuild_eec9d8e19fe6_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_c2d9e45b9df2_elseRunMultiwayBuildAgain

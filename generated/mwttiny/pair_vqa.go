@@ -121,4 +121,4 @@ var fnPairVQA = exec.Func{
 	Run:   runPairVQA,
 }
 
-const _ = allFilesOfBuild_eec9d8e19fe6_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_c2d9e45b9df2_elseRunMultiwayBuildAgain

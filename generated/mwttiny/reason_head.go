@@ -46,4 +46,4 @@ var fnReasonHead = exec.Func{
 	Run:   runReasonHead,
 }
 
-const _ = allFilesOfBuild_eec9d8e19fe6_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_c2d9e45b9df2_elseRunMultiwayBuildAgain

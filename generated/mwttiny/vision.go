@@ -64,4 +64,4 @@ var fnVision = exec.Func{
 	Run:   runVision,
 }
 
-const _ = allFilesOfBuild_eec9d8e19fe6_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_c2d9e45b9df2_elseRunMultiwayBuildAgain

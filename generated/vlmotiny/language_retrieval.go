@@ -84,4 +84,4 @@ var fnLanguageRetrieval = exec.Func{
 	Run:   runLanguageRetrieval,
 }
 
-const _ = allFilesOfBuild_d5e525114d2f_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_12cbd79d2146_elseRunMultiwayBuildAgain

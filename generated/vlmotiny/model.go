@@ -16,14 +16,14 @@
 //	func reason_head(f: f32[1,40]) -> logits f32[1,2]
 //
 // A Model is immutable and safe to share; a Session serves one goroutine at a time
-// and allocates nothing once its buffers have grown. Vectors that are stored can be compared
-// with new ones for as long as Model.Fingerprint is the same.
+// and allocates nothing once its buffers have grown.
 package vlmotiny
 
 import (
 	_ "embed"
 	"image"
 	"math"
+	"slices"
 
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/codegen/rt/blob"
@@ -46,8 +46,8 @@ var vectors []byte
 // This package was written for the third contract between generated code and the runtime.
 const _ = rt.Contract3
 
-// Package describes the compiled model. It is read-only.
-var Package = rt.Package{
+// compiled describes the compiled model.
+var compiled = rt.Package{
 	Name:     "vlmotiny",
 	Contract: rt.Contract3,
 	Layout:   blob.Sum("0a4304c6c5096c0b08f672a613e876c567687a4daa31844f77574d3813b9d49c"),
@@ -71,6 +71,12 @@ var Package = rt.Package{
 	Vocab:     770,
 	Precision: "f32",
 	Blob:      weights,
+}
+
+// Package returns a description of the compiled model: its functions, limits and kernels.
+func Package() *rt.Package {
+	p := compiled
+	return &p
 }
 
 // How matrix products are cut to fit the caches, by their depth: the passes over a panel of
@@ -97,7 +103,7 @@ var (
 
 // input says how the model takes pictures and texts.
 var input = task.Input{
-	Answers: Answers,
+	Answers: answers,
 	LoadTokens: func() (token.Tokenizer, error) {
 		return token.LoadWordPiece(vocab)
 	},
@@ -112,26 +118,27 @@ var input = task.Input{
 	Vectors: vectors,
 }
 
-// Model is the model with its weights open. It is safe for concurrent use.
+// Model is the model with its weights open. It is safe for concurrent use, and what its methods return is
+// the caller's.
 type Model struct {
-	*task.Model
+	m *task.Model
 }
 
-// Session is one arena and one set of threads: one goroutine at a time. What its
-// methods return is valid until its next call.
+// Session is one arena and one set of threads for one goroutine at a time: another one gets rt.ErrBusy.
+// Vectors that its methods return are valid until its next call.
 type Session struct {
-	*task.Session
+	s *task.Session
 }
 
 // New opens the model with the weights that are in this package.
 func New(opts ...rt.Option) (*Model, error) {
-	return wrap(Package.New(opts...))
+	return wrap(compiled.New(opts...))
 }
 
 // Open opens the model with the weight file at path, which it maps: replace the file by a
 // rename, never in place while it is open.
 func Open(path string, opts ...rt.Option) (*Model, error) {
-	return wrap(Package.Open(path, opts...))
+	return wrap(compiled.Open(path, opts...))
 }
 
 func wrap(m *rt.Model, err error) (*Model, error) {
@@ -145,20 +152,64 @@ func wrap(m *rt.Model, err error) (*Model, error) {
 	return &Model{t}, nil
 }
 
-// NewSession returns a session for one goroutine.
-func (m *Model) NewSession(opts ...rt.SessionOption) *Session {
-	return &Session{m.Model.NewSession(opts...)}
+// Close waits for running calls and gives the weights' memory back. Calls after it get rt.ErrClosed.
+func (m *Model) Close() error {
+	return m.m.Close()
+}
+
+// Fingerprint names what the model computes: vectors that are stored can be compared with new ones for
+// as long as it is the same.
+func (m *Model) Fingerprint() string {
+	return m.m.Fingerprint()
+}
+
+// Info describes the open model.
+func (m *Model) Info() rt.Info {
+	return m.m.Info()
+}
+
+// Verify reads all weights and compares them with the hash in their file.
+func (m *Model) Verify() error {
+	return m.m.Verify()
+}
+
+// Do calls do with one of the model's own sessions, and waits for one if all are busy. do must not keep the
+// session, or vectors that it returns.
+func (m *Model) Do(do func(*Session) error) error {
+	return m.m.Do(func(s *task.Session) error {
+		return do(&Session{s})
+	})
+}
+
+// NewSession returns a session of its own for one goroutine, with as many threads as the model was opened with.
+func (m *Model) NewSession() *Session {
+	return &Session{m.m.NewSession()}
+}
+
+// Task returns the model beneath, which takes functions as arguments, as commands do. It is closed with m.
+func (m *Model) Task() *task.Model {
+	return m.m
+}
+
+// Close stops the session's threads. Calls after it get rt.ErrClosed.
+func (s *Session) Close() error {
+	return s.s.Close()
+}
+
+// Task returns the session beneath, which takes functions as arguments. It is closed with s.
+func (s *Session) Task() *task.Session {
+	return s.s
 }
 
 // EmbedImage returns the unit embedding of a picture, 20 values, valid until the session's next call.
 func (s *Session) EmbedImage(img image.Image) ([]float32, error) {
-	return task.One(s.ImageRows(&fnVisionRetrieval, 0, img))
+	return task.One(s.s.ImageRows(&fnVisionRetrieval, 0, img))
 }
 
 // EmbedImages returns the unit embedding of each picture, in one packed batch; where only some have
 // none, the error is a *rt.BatchError and their rows are nil.
 func (s *Session) EmbedImages(imgs []image.Image) ([][]float32, error) {
-	return s.ImageRows(&fnVisionRetrieval, 0, imgs...)
+	return s.s.ImageRows(&fnVisionRetrieval, 0, imgs...)
 }
 
 // EmbedImage returns the unit embedding of a picture.
@@ -169,18 +220,18 @@ func (m *Model) EmbedImage(img image.Image) ([]float32, error) {
 // EmbedImages returns the unit embedding of each picture; where only some have none, the error is a
 // *rt.BatchError and their rows are nil.
 func (m *Model) EmbedImages(imgs []image.Image) ([][]float32, error) {
-	return m.Model.Images(&fnVisionRetrieval, 0, imgs)
+	return m.m.Images(&fnVisionRetrieval, 0, imgs)
 }
 
 // EmbedText returns the unit embedding of a text, 20 values, valid until the session's next call.
 func (s *Session) EmbedText(text string) ([]float32, error) {
-	return task.One(s.TextRows(&fnLanguageRetrieval, 0, text))
+	return task.One(s.s.TextRows(&fnLanguageRetrieval, 0, text))
 }
 
 // EmbedTexts returns the unit embedding of each text, in one packed batch; where only some have
 // none, the error is a *rt.BatchError and their rows are nil.
 func (s *Session) EmbedTexts(texts []string) ([][]float32, error) {
-	return s.TextRows(&fnLanguageRetrieval, 0, texts...)
+	return s.s.TextRows(&fnLanguageRetrieval, 0, texts...)
 }
 
 // EmbedText returns the unit embedding of a text.
@@ -191,34 +242,53 @@ func (m *Model) EmbedText(text string) ([]float32, error) {
 // EmbedTexts returns the unit embedding of each text; where only some have none, the error is a
 // *rt.BatchError and their rows are nil.
 func (m *Model) EmbedTexts(texts []string) ([][]float32, error) {
-	return m.Model.Texts(&fnLanguageRetrieval, 0, texts)
+	return m.m.Texts(&fnLanguageRetrieval, 0, texts)
+}
+
+var embedders = task.Embedders{
+	Image: &fnVisionRetrieval,
+	Text:  &fnLanguageRetrieval,
+}
+
+// Similarity returns the cosine of a picture's embedding and a text's, from -1 to 1.
+func (s *Session) Similarity(img image.Image, text string) (float32, error) {
+	return s.s.Similarity(&embedders, img, text)
+}
+
+// Similarity returns the cosine of a picture's embedding and a text's, from -1 to 1.
+func (m *Model) Similarity(img image.Image, text string) (float32, error) {
+	return m.m.Similarity(&embedders, img, text)
 }
 
 // LogitScale returns what cosines are multiplied by in the model's logits, exp(logit_scale).
 func (m *Model) LogitScale() float64 {
-	return math.Exp(float64(m.Scalar("retrieval.logit_scale")))
+	return math.Exp(float64(m.m.Scalar("retrieval.logit_scale")))
 }
 
-// Match returns the probability that a text describes a picture.
-func (s *Session) Match(img image.Image, text string) (float32, error) {
-	logits, err := task.One(s.PairRows(&fnPairITM, 0, []image.Image{img}, []string{text}))
+// MatchProbability returns the probability that a text describes a picture, from 0 to 1.
+func (s *Session) MatchProbability(img image.Image, text string) (float32, error) {
+	logits, err := task.One(s.s.PairRows(&fnPairITM, 0, []image.Image{img}, []string{text}))
 	if err != nil {
 		return 0, err
 	}
 	return task.Prob(logits, 1), nil
 }
 
-// Match returns the probability that a text describes a picture.
-func (m *Model) Match(img image.Image, text string) (float32, error) {
-	logits, err := task.One(m.Model.Pairs(&fnPairITM, 0, []image.Image{img}, []string{text}))
+// MatchProbability returns the probability that a text describes a picture, from 0 to 1.
+func (m *Model) MatchProbability(img image.Image, text string) (float32, error) {
+	logits, err := task.One(m.m.Pairs(&fnPairITM, 0, []image.Image{img}, []string{text}))
 	if err != nil {
 		return 0, err
 	}
 	return task.Prob(logits, 1), nil
 }
 
-// Answers are the answers to choose from, in the order of the logits.
-var Answers = []string{
+// Answers returns the answers to choose from, in the order of the logits.
+func Answers() []string {
+	return slices.Clone(answers)
+}
+
+var answers = []string{
 	"yes",
 	"no",
 	"red",
@@ -233,7 +303,7 @@ func (s *Session) AnswerLogits(img image.Image, question string) ([]float32, err
 
 // AnswerLogitsOf returns the logits for each question and its picture, valid until the session's next call.
 func (s *Session) AnswerLogitsOf(imgs []image.Image, questions []string) ([][]float32, error) {
-	return s.PairRows(&fnPairVQA, 0, imgs, questions)
+	return s.s.PairRows(&fnPairVQA, 0, imgs, questions)
 }
 
 // Answer returns the k most probable answers to a question about a picture, best first; k <= 0 means all.
@@ -242,7 +312,7 @@ func (s *Session) Answer(img image.Image, question string, k int) ([]task.Label,
 	if err != nil {
 		return nil, err
 	}
-	return task.Top(logits, Answers, k), nil
+	return task.Top(logits, answers, k), nil
 }
 
 // AnswerLogits returns the logits of the 5 answers to a question about a picture.
@@ -252,7 +322,7 @@ func (m *Model) AnswerLogits(img image.Image, question string) ([]float32, error
 
 // AnswerLogitsOf returns the logits for each question and its picture.
 func (m *Model) AnswerLogitsOf(imgs []image.Image, questions []string) ([][]float32, error) {
-	return m.Model.Pairs(&fnPairVQA, 0, imgs, questions)
+	return m.m.Pairs(&fnPairVQA, 0, imgs, questions)
 }
 
 // Answer returns the k most probable answers to a question about a picture, best first; k <= 0 means all.
@@ -261,7 +331,7 @@ func (m *Model) Answer(img image.Image, question string, k int) ([]task.Label, e
 	if err != nil {
 		return nil, err
 	}
-	return task.Top(logits, Answers, k), nil
+	return task.Top(logits, answers, k), nil
 }
 
 var reasoning = task.Reasoning{
@@ -270,18 +340,18 @@ var reasoning = task.Reasoning{
 	Second: &fnPairNLVR2Second,
 }
 
-// Reason returns the probability that a statement is true of the pictures a and b.
+// Reason returns the probability that a statement is true of the pictures a and b, from 0 to 1.
 func (s *Session) Reason(a, b image.Image, statement string) (float32, error) {
-	logits, err := s.Session.Reason(&reasoning, a, b, statement)
+	logits, err := s.s.ReasonLogits(&reasoning, a, b, statement)
 	if err != nil {
 		return 0, err
 	}
 	return task.Prob(logits, 1), nil
 }
 
-// Reason returns the probability that a statement is true of the pictures a and b.
+// Reason returns the probability that a statement is true of the pictures a and b, from 0 to 1.
 func (m *Model) Reason(a, b image.Image, statement string) (float32, error) {
-	logits, err := m.Model.Reason(&reasoning, a, b, statement)
+	logits, err := m.m.ReasonLogits(&reasoning, a, b, statement)
 	if err != nil {
 		return 0, err
 	}
@@ -291,62 +361,62 @@ func (m *Model) Reason(a, b image.Image, statement string) (float32, error) {
 // Language runs function language on a batch of sequences. The result's outputs are, in order:
 // encoder_out f32[T,20].
 func (s *Session) Language(batch []rt.Seq) (*rt.Result, error) {
-	return s.Run(&fnLanguage, batch)
+	return s.s.Run(&fnLanguage, batch)
 }
 
 // LanguageRetrieval runs function language_retrieval on a batch of sequences. The result's outputs are, in order:
 // language_cls f32[1,20].
 func (s *Session) LanguageRetrieval(batch []rt.Seq) (*rt.Result, error) {
-	return s.Run(&fnLanguageRetrieval, batch)
+	return s.s.Run(&fnLanguageRetrieval, batch)
 }
 
 // Vision runs function vision on a batch of sequences. The result's outputs are, in order:
 // encoder_out f32[10,20].
 func (s *Session) Vision(batch []rt.Seq) (*rt.Result, error) {
-	return s.Run(&fnVision, batch)
+	return s.s.Run(&fnVision, batch)
 }
 
 // VisionRetrieval runs function vision_retrieval on a batch of sequences. The result's outputs are, in order:
 // vision_cls f32[1,20].
 func (s *Session) VisionRetrieval(batch []rt.Seq) (*rt.Result, error) {
-	return s.Run(&fnVisionRetrieval, batch)
+	return s.s.Run(&fnVisionRetrieval, batch)
 }
 
 // Pair runs function pair on a batch of sequences. The result's outputs are, in order:
 // encoder_out f32[10+T,20], cls_feats f32[1,20].
 func (s *Session) Pair(batch []rt.Seq) (*rt.Result, error) {
-	return s.Run(&fnPair, batch)
+	return s.s.Run(&fnPair, batch)
 }
 
 // PairITM runs function pair_itm on a batch of sequences. The result's outputs are, in order:
 // logits f32[1,2].
 func (s *Session) PairITM(batch []rt.Seq) (*rt.Result, error) {
-	return s.Run(&fnPairITM, batch)
+	return s.s.Run(&fnPairITM, batch)
 }
 
 // PairVQA runs function pair_vqa on a batch of sequences. The result's outputs are, in order:
 // logits f32[1,5].
 func (s *Session) PairVQA(batch []rt.Seq) (*rt.Result, error) {
-	return s.Run(&fnPairVQA, batch)
+	return s.s.Run(&fnPairVQA, batch)
 }
 
 // PairNLVR2 runs function pair_nlvr2 on a batch of sequences. The result's outputs are, in order:
 // features f32[1,20].
 func (s *Session) PairNLVR2(batch []rt.Seq) (*rt.Result, error) {
-	return s.Run(&fnPairNLVR2, batch)
+	return s.s.Run(&fnPairNLVR2, batch)
 }
 
 // PairNLVR2Second runs function pair_nlvr2_second on a batch of sequences. The result's outputs are, in order:
 // features f32[1,20].
 func (s *Session) PairNLVR2Second(batch []rt.Seq) (*rt.Result, error) {
-	return s.Run(&fnPairNLVR2Second, batch)
+	return s.s.Run(&fnPairNLVR2Second, batch)
 }
 
 // ReasonHead runs function reason_head on a batch of sequences. The result's outputs are, in order:
 // logits f32[1,2].
 func (s *Session) ReasonHead(batch []rt.Seq) (*rt.Result, error) {
-	return s.Run(&fnReasonHead, batch)
+	return s.s.Run(&fnReasonHead, batch)
 }
 
 // The files of the package are of one build: each names this constant.
-const allFilesOfBuild_d5e525114d2f_elseRunMultiwayBuildAgain = true
+const allFilesOfBuild_12cbd79d2146_elseRunMultiwayBuildAgain = true

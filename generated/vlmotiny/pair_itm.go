@@ -112,4 +112,4 @@ var fnPairITM = exec.Func{
 	Run:   runPairITM,
 }
 
-const _ = allFilesOfBuild_d5e525114d2f_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_12cbd79d2146_elseRunMultiwayBuildAgain

@@ -108,4 +108,4 @@ var fnPairNLVR2 = exec.Func{
 	Run:   runPairNLVR2,
 }
 
-const _ = allFilesOfBuild_d5e525114d2f_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_12cbd79d2146_elseRunMultiwayBuildAgain

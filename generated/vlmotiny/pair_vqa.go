@@ -124,4 +124,4 @@ var fnPairVQA = exec.Func{
 	Run:   runPairVQA,
 }
 
-const _ = allFilesOfBuild_d5e525114d2f_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_12cbd79d2146_elseRunMultiwayBuildAgain

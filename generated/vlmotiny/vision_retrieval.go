@@ -81,4 +81,4 @@ var fnVisionRetrieval = exec.Func{
 	Run:   runVisionRetrieval,
 }
 
-const _ = allFilesOfBuild_d5e525114d2f_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_12cbd79d2146_elseRunMultiwayBuildAgain

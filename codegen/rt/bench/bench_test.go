@@ -28,14 +28,14 @@ func open(opts ...rt.Option) (*rt.Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	return m.Model.Model, nil
+	return m.Task().Model, nil
 }
 
-var tiny = []Subject{{&beit3tiny.Package, open}}
+var tiny = []Subject{{beit3tiny.Package(), open}}
 
 func TestRun(t *testing.T) {
 	asmtest.Slow(t)
-	levels := beit3tiny.Package.Levels()
+	levels := beit3tiny.Package().Levels()
 	levels = slices.Compact([]string{levels[0], levels[len(levels)-1]})
 	o := Options{Entries: []string{"vision", "language", "pair"}, Tokens: []int{3, 12}, Threads: []int{1, 2}, Levels: levels, Ops: true, Kernels: true}
 	done := 0
@@ -102,10 +102,10 @@ func TestRun(t *testing.T) {
 // Packages that are timed together take turns: their lines are neighbours, with as many
 // runs each.
 func TestSideBySide(t *testing.T) {
-	other := beit3tiny.Package
+	other := *beit3tiny.Package()
 	other.Precision = "int8 (heads f32)"
 	o := Options{Entries: []string{"vision", "language"}, Tokens: []int{3}, Threads: []int{1}, Ops: true}
-	r, err := Run(context.Background(), []Subject{{&beit3tiny.Package, open}, {&other, func(opts ...rt.Option) (*rt.Model, error) { return other.New(opts...) }}}, o, nil)
+	r, err := Run(context.Background(), []Subject{{beit3tiny.Package(), open}, {&other, func(opts ...rt.Option) (*rt.Model, error) { return other.New(opts...) }}}, o, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +130,7 @@ func TestSideBySide(t *testing.T) {
 		t.Errorf("no table of ops for the second package:\n%s", &text)
 	}
 	other.Funcs = other.Funcs[:1]
-	if _, err := Run(context.Background(), []Subject{{&beit3tiny.Package, open}, {&other, open}}, o, nil); err == nil {
+	if _, err := Run(context.Background(), []Subject{{beit3tiny.Package(), open}, {&other, open}}, o, nil); err == nil {
 		t.Error("a package without the function was timed")
 	}
 	if _, err := Run(context.Background(), nil, o, nil); err == nil {
@@ -142,7 +142,7 @@ func TestSideBySide(t *testing.T) {
 func TestServe(t *testing.T) {
 	weights := "../../../generated/beit3tiny/weights.bin"
 	var out, errs bytes.Buffer
-	err := serve([]*rt.Package{&beit3tiny.Package}, []string{weights}, strings.NewReader(`{"Entries": ["vision"], "Threads": [1]}`), &out, &errs)
+	err := serve([]*rt.Package{beit3tiny.Package()}, []string{weights}, strings.NewReader(`{"Entries": ["vision"], "Threads": [1]}`), &out, &errs)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,7 +163,7 @@ func TestServe(t *testing.T) {
 		weights []string
 		in      string
 	}{{nil, "{}"}, {[]string{weights}, "{"}, {[]string{"fly.bin"}, "{}"}, {[]string{weights}, `{"Batch": [-1]}`}} {
-		if err := serve([]*rt.Package{&beit3tiny.Package}, c.weights, strings.NewReader(c.in), &out, &errs); err == nil {
+		if err := serve([]*rt.Package{beit3tiny.Package()}, c.weights, strings.NewReader(c.in), &out, &errs); err == nil {
 			t.Errorf("%v, %s: no error", c.weights, c.in)
 		}
 	}
@@ -212,8 +212,8 @@ func TestJSON(t *testing.T) {
 	if number("runs") < MinRuns || number("min_ms") <= 0 || median < number("min_ms") || median > number("max_ms") {
 		t.Errorf("times do not fit together: %v", x)
 	}
-	language := slices.IndexFunc(beit3tiny.Package.Funcs, func(f *exec.Func) bool { return f.Name == "language" })
-	flops, bytes := beit3tiny.Package.Funcs[language].Cost.Of([]int{2, 3, 7})
+	language := slices.IndexFunc(beit3tiny.Package().Funcs, func(f *exec.Func) bool { return f.Name == "language" })
+	flops, bytes := beit3tiny.Package().Funcs[language].Cost.Of([]int{2, 3, 7})
 	roofline := max(float64(flops)/got.Peak["1"], float64(bytes)/got.Read["1"]) / 1e6
 	for _, c := range []struct {
 		name string
@@ -231,12 +231,12 @@ func TestJSON(t *testing.T) {
 // Products are timed alone whatever their weights are stored as.
 func TestKernels(t *testing.T) {
 	o := Options{Entries: []string{"vision_classification"}, Threads: []int{1}, Kernels: true}
-	r, err := Run(context.Background(), []Subject{{&emoji.Package, func(opts ...rt.Option) (*rt.Model, error) {
+	r, err := Run(context.Background(), []Subject{{emoji.Package(), func(opts ...rt.Option) (*rt.Model, error) {
 		m, err := emoji.New(opts...)
 		if err != nil {
 			return nil, err
 		}
-		return m.Model.Model, nil
+		return m.Task().Model, nil
 	}}}, o, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -259,14 +259,14 @@ func TestCounts(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer m.Close()
-	s := m.NewSession()
+	s := m.Task().Model.NewSession()
 	defer s.Close()
-	points, err := plan(m.Package(), &Options{Lengths: []int{5, 1, 12}, Batch: []int{3}})
+	points, err := plan(m.Task().Package(), &Options{Lengths: []int{5, 1, 12}, Batch: []int{3}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, pt := range points {
-		batch, err := pt.batch(s.Session.Session)
+		batch, err := pt.batch(s)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -302,7 +302,7 @@ func TestErrors(t *testing.T) {
 		{Options{Levels: []string{"generic", "fly"}}, `level has "fly", this CPU has generic`},
 		{Options{Time: -1}, "time is -1ns, want up to 1h0m0s"},
 	} {
-		if err := Check(&beit3tiny.Package, test.o); err == nil || !strings.Contains(err.Error(), test.want) {
+		if err := Check(beit3tiny.Package(), test.o); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%+v: got error %v, want %q", test.o, err, test.want)
 		}
 	}

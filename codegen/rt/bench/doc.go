@@ -12,7 +12,7 @@
 // so (Busy, Signs) and marks what has over [BusySpread] percent between its runs; the
 // tables give no shares of a peak, and no ratios to it, that was read so differently.
 //
-//	r, err := bench.Run(ctx, []bench.Subject{{&model.Package, open}}, bench.Options{Threads: []int{1, 2}})
+//	r, err := bench.Run(ctx, []bench.Subject{{model.Package(), open}}, bench.Options{Threads: []int{1, 2}})
 //	r.Print(os.Stdout)
 //
 // Options.Ops says where the time of a forward pass went, Options.Kernels times each

@@ -5,7 +5,7 @@
 //		cli.Main(cli.Binary{
 //			Name:    "mymodel",
 //			Short:   "Find pictures by words",
-//			Package: &mymodel.Package,
+//			Package: mymodel.Package(),
 //			Open:    open, // mymodel.New, or mymodel.Open when a path is given
 //		})
 //	}

@@ -62,7 +62,7 @@ func (a *App) reason(first, other string, statements []string, strict bool) erro
 	defer a.warnCut(m, cut, len(statements))
 	var failed error
 	for _, s := range statements {
-		logits, err := m.Reason(r, imgs[0], imgs[1], s)
+		logits, err := m.ReasonLogits(r, imgs[0], imgs[1], s)
 		if errors.Is(err, rt.ErrNotFinite) {
 			failed = errors.Join(failed, errors.New(place(s, err)))
 			continue

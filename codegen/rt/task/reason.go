@@ -13,9 +13,9 @@ import (
 // Head logits of the features side by side. First and Second may be one function.
 type Reasoning struct{ First, Second, Head *exec.Func }
 
-// Reason returns the logits of a text about the pictures a and b. They are valid until
+// ReasonLogits returns the logits of a text about the pictures a and b. They are valid until
 // the session's next call.
-func (s *Session) Reason(r *Reasoning, a, b image.Image, text string) ([]float32, error) {
+func (s *Session) ReasonLogits(r *Reasoning, a, b image.Image, text string) ([]float32, error) {
 	if err := s.enter(r.First); err != nil {
 		return nil, err
 	}
@@ -45,10 +45,10 @@ func (s *Session) Reason(r *Reasoning, a, b image.Image, text string) ([]float32
 	return out.Out(0, 0), nil
 }
 
-// Reason returns the logits of a text about the pictures a and b, in memory the caller owns.
-func (m *Model) Reason(r *Reasoning, a, b image.Image, text string) (logits []float32, err error) {
+// ReasonLogits returns the logits of a text about the pictures a and b, in memory the caller owns.
+func (m *Model) ReasonLogits(r *Reasoning, a, b image.Image, text string) (logits []float32, err error) {
 	err = m.Do(func(s *Session) error {
-		l, err := s.Reason(r, a, b, text)
+		l, err := s.ReasonLogits(r, a, b, text)
 		logits = slices.Clone(l)
 		return err
 	})

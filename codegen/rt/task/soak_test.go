@@ -155,11 +155,11 @@ func (l *loaded) turn(rng *rand.Rand) error {
 		}
 		return errors.Join(l.call(rng, viaModel{l, m}), m.Close())
 	case 2, 3, 4: // a session, for some calls
-		m, err := l.open()
+		m, err := l.open(rt.WithThreads(1 + rng.IntN(3)))
 		if err != nil {
 			return err
 		}
-		s := m.NewSession(rt.OnThreads(1 + rng.IntN(3)))
+		s := m.NewSession()
 		for range 4 {
 			err = errors.Join(err, l.call(rng, viaSession{l, s}))
 		}
@@ -219,7 +219,7 @@ func raced() bool {
 // opened are the models: one whose weights are embedded, one that is mapped.
 func opened(t *testing.T) []*loaded {
 	path := filepath.Join(t.TempDir(), "weights.bin")
-	if err := os.WriteFile(path, []byte(emoji.Package.Blob), 0o666); err != nil {
+	if err := os.WriteFile(path, []byte(emoji.Package().Blob), 0o666); err != nil {
 		t.Fatal(err)
 	}
 	return []*loaded{
@@ -228,14 +228,14 @@ func opened(t *testing.T) []*loaded {
 			if err != nil {
 				return nil, err
 			}
-			return m.Model, nil
+			return m.Task(), nil
 		}),
 		newLoaded(t, "emoji", func(opts ...rt.Option) (*task.Model, error) {
 			m, err := emoji.Open(path, opts...)
 			if err != nil {
 				return nil, err
 			}
-			return m.Model, nil
+			return m.Task(), nil
 		}),
 	}
 }

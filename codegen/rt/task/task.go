@@ -200,8 +200,8 @@ func (m *Model) Scalar(name string) float32 { return m.Blob().Scalar(name) }
 func (m *Model) Input() *Input { return m.in }
 
 // NewSession returns a session of its own for one goroutine.
-func (m *Model) NewSession(opts ...rt.SessionOption) *Session {
-	return &Session{Session: m.Model.NewSession(opts...), m: m, buffers: new(buffers)}
+func (m *Model) NewSession() *Session {
+	return &Session{Session: m.Model.NewSession(), m: m, buffers: new(buffers)}
 }
 
 // Do calls f with one of the model's sessions, waiting for one if all are busy.

@@ -2,7 +2,7 @@
 // `multiway build --golden` writes beside it calls [Run].
 //
 //	func TestGolden(t *testing.T) {
-//		casetest.Run(t, Package.New, "testdata/golden")
+//		casetest.Run(t, Package().New, "testdata/golden")
 //	}
 //
 // A case is a folder that `multiway golden record` made of a model's own pictures and
@@ -26,7 +26,7 @@ import (
 	"github.com/multiway-go/multiway/golden/cases"
 )
 
-// Open opens a generated package: Package.New, or a function that calls Package.Open
+// Open opens a generated package: Package().New, or a function that calls Package().Open
 // with the path of its weights.
 type Open func(...rt.Option) (*rt.Model, error)
 

@@ -10,8 +10,8 @@ import (
 // of length 1.
 type Embedders struct{ Image, Text *exec.Func }
 
-// Cosine returns the cosine of a picture's and a text's embeddings.
-func (s *Session) Cosine(e *Embedders, img image.Image, text string) (float32, error) {
+// Similarity returns the cosine of a picture's and a text's embeddings, from -1 to 1.
+func (s *Session) Similarity(e *Embedders, img image.Image, text string) (float32, error) {
 	if err := s.enter(e.Image); err != nil {
 		return 0, err
 	}
@@ -31,10 +31,10 @@ func (s *Session) Cosine(e *Embedders, img image.Image, text string) (float32, e
 	return float32(sum), nil
 }
 
-// Cosine returns the cosine of a picture's and a text's embeddings.
-func (m *Model) Cosine(e *Embedders, img image.Image, text string) (cosine float32, err error) {
+// Similarity returns the cosine of a picture's and a text's embeddings, from -1 to 1.
+func (m *Model) Similarity(e *Embedders, img image.Image, text string) (cosine float32, err error) {
 	err = m.Do(func(s *Session) error {
-		cosine, err = s.Cosine(e, img, text)
+		cosine, err = s.Similarity(e, img, text)
 		return err
 	})
 	return cosine, err
