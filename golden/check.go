@@ -116,7 +116,7 @@ const (
 	fail    = "FAIL"
 	skipped = "skipped"
 	absent  = "absent" // of a level that this CPU lacks; not counted
-	chosen  = "chosen" // what the precision computes and what finer words do; not counted
+	chosen  = "chosen" // what the precision computes and what finer formats do; not counted
 )
 
 type checker struct {

@@ -157,7 +157,7 @@ func TestCases(t *testing.T) {
 // leave the others alone.
 func TestCasesIn16Bits(t *testing.T) {
 	asmtest.Slow(t)
-	for _, p := range precision.Words {
+	for _, p := range precision.Formats {
 		if p.Name == precision.F32 || p.Cosine > 0 {
 			continue
 		}
@@ -212,7 +212,7 @@ func TestCasesInBytes(t *testing.T) {
 // What is rounded further keeps the direction of rows at every level, as near as its precision aims at.
 func TestCasesByCosine(t *testing.T) {
 	asmtest.Slow(t)
-	for _, p := range precision.Words {
+	for _, p := range precision.Formats {
 		if p.Cosine == 0 {
 			continue
 		}

@@ -154,7 +154,7 @@ func TestLevelsGiveTheSameBitsAtEveryPrecision(t *testing.T) {
 		}
 	})
 	for _, pkg := range []*rt.Package{mwttiny.Package(), vlmotiny.Package()} {
-		for _, row := range precision.Words {
+		for _, row := range precision.Formats {
 			if row.Name == precision.F32 || row.Name == precision.Int8X2 { // whose second product levels add in different ways
 				continue
 			}

@@ -103,7 +103,7 @@ func TestRecordReduced(t *testing.T) {
 	asmtest.Slow(t)
 	o := golden.RecordOptions{Images: []string{"testdata/preprocess/sq_down.png"}, IDs: [][]int32{{0, 7, 2}}}
 	var exact map[string]float64
-	for _, p := range precision.Words { // the first is f32
+	for _, p := range precision.Formats { // the first is f32
 		word := p.Name
 		m := openModel(t, tinyYAML)
 		if err := m.Desc.SetPrecision(word); err != nil {

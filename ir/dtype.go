@@ -10,7 +10,7 @@ import (
 )
 
 // DType is the element type of a value or weight. Its row in dtypes is the only place that says more;
-// [precision.Words] has what a model that is stored so is judged by.
+// [precision.Formats] has what a model that is stored so is judged by.
 type DType uint8
 
 // The element types. Values are F32 (activations, pixels) or I32 (token ids); weights may be

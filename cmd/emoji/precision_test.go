@@ -175,7 +175,7 @@ func TestPrecisionTable(t *testing.T) {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "| precision | what it is | %s | demo | text to image R@1 | image to text R@1 | subgroup | group |\n|---|---|---|---|---|---|---|---|\n", largest)
-	for _, w := range precision.Words {
+	for _, w := range precision.Formats {
 		at, err := base.AtPrecision(w.Name)
 		if err != nil {
 			t.Fatal(err)

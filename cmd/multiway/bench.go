@@ -28,7 +28,7 @@ func benchCommand() *cobra.Command {
 		Short: "Time a model beside what this machine can do",
 		Long: `bench compiles a model and times its functions in a process of their own.
 
-At a precision that has modules kept in finer words it first chooses them, as build does.
+At a precision that has modules kept in finer formats it first chooses them, as build does.
 That takes minutes for a large model; it says how many after its first run. --tune off leaves it
 out. With a preset's random weights the choice is not the real model's.
 

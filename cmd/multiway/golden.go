@@ -22,7 +22,7 @@ an output:
   case, weights, run, output, engine, level, max abs error, bound, verdict
 
 At a precision that rounds more than that a line before them says how much of the work of
-each function is kept in finer words, of small models most of it.
+each function is kept in finer formats, of small models most of it.
 
 The last lines name what was not run, and why. A folder of cases stands for all of them.
 The exit status is 1 if anything failed.`,

@@ -60,7 +60,7 @@ func TestSpeedsTable(t *testing.T) {
 		}
 		row := rows[l.ISA]
 		fmt.Fprintf(&b, "%q: {CPU: %q, Time: map[string]float64{", l.ISA, row.CPU)
-		for i, w := range precision.Words {
+		for i, w := range precision.Formats {
 			if !(row.Time[w.Name] > 0) || w.Name == precision.F32 && row.Time[w.Name] != 1 {
 				t.Errorf("%s: a product at %s takes %g of one at f32", l.ISA, w.Name, row.Time[w.Name])
 			}
@@ -91,7 +91,7 @@ func TestSpeedsTable(t *testing.T) {
 // measured puts the rows of the levels of this CPU into the table.
 func measured(t *testing.T, rows map[asm.ISA]tune.Speed) {
 	var models []*compile.Model
-	for _, w := range precision.Words {
+	for _, w := range precision.Formats {
 		models = append(models, open(t, fmt.Sprintf(timed, w.Name)))
 	}
 	o := bench.Options{Tokens: []int{16, 64}, Threads: []int{1}, Time: time.Second / 10, Kernels: true}
@@ -119,7 +119,7 @@ func measured(t *testing.T, rows map[asm.ISA]tune.Speed) {
 			}
 			row.CPU = r.CPU + " with " + levels[len(levels)-1]
 			for i, m := range models {
-				word := precision.Words[i].Name
+				word := precision.Formats[i].Name
 				shares[word] = append(shares[word], ratios(r, models[0].Desc.Precision, m.Desc.Precision)...)
 			}
 		}

@@ -25,13 +25,13 @@ const (
 	minorShare = 0.05
 	// cached is the most bytes of weights that are held while modules are judged.
 	cached = 3 << 29
-	// localRows is how many rows of a matrix show what a word does to its product.
+	// localRows is how many rows of a matrix show what a format does to its product.
 	localRows = 64
 	// bytesWeight is what a share of all bytes weighs against the same share of the time of a
 	// call: weights are downloaded, mapped and kept in caches by every process, also by those
 	// that wait for memory rather than for arithmetic.
 	bytesWeight = 1
-	// keepCost is what another word costs that costs no time and no bytes: it is one more.
+	// keepCost is what another format costs that costs no time and no bytes: it is one more.
 	keepCost = 1e-5
 )
 
@@ -63,8 +63,8 @@ type Options struct {
 //
 // Every module is judged by what its rounding does to the outputs, in the float64
 // interpreter: of a large model on a small picture, and layer by layer where that does
-// little. What other words would leave of it is told by what they do to its own products.
-// Choices are made of the words that take away most for what they cost in time and in
+// little. What other formats would leave of it is told by what they do to its own products.
+// Choices are made of the formats that take away most for what they cost in time and in
 // bytes, and measured on other inputs, some of the user's own samples among them, and on
 // pictures as they are; the cheapest that is near enough is it. What is kept of a small model
 // is float32: there it costs next to nothing.
@@ -161,7 +161,7 @@ func (t *tuner) limit(p place) float64 {
 	}
 }
 
-// choose finds the cheapest words for units with which the outputs are near enough.
+// choose finds the cheapest formats for units with which the outputs are near enough.
 func (t *tuner) choose(c *Choice) error {
 	runs := t.measured()
 	none := &measured{}
@@ -203,21 +203,21 @@ func (t *tuner) choose(c *Choice) error {
 		return err
 	}
 	c.Results = best.results
-	for m, word := range kept(t.units, best.rungs) {
-		c.Kept = append(c.Kept, Kept{Keep: precision.Keep{Module: m.name, Word: word.Name}, Work: m.work, Bytes: m.more(word)})
+	for m, format := range kept(t.units, best.rungs) {
+		c.Kept = append(c.Kept, Kept{Keep: precision.Keep{Module: m.name, Format: format.Name}, Work: m.work, Bytes: m.more(format)})
 	}
 	slices.SortFunc(c.Kept, func(a, b Kept) int { return compareNames(a.Module, b.Module) })
 	return nil
 }
 
-// kept are the words of the modules of units that are kept.
-func kept(units []*unit, rungs []int) map[*module]precision.Word {
-	all := map[*module]precision.Word{}
+// kept are the formats of the modules of units that are kept.
+func kept(units []*unit, rungs []int) map[*module]precision.Format {
+	all := map[*module]precision.Format{}
 	for i, u := range units {
 		if rungs[i] > 0 {
-			word, _ := precision.Named(u.ladder[rungs[i]].word)
+			format, _ := precision.Named(u.ladder[rungs[i]].format)
 			for _, m := range u.modules {
-				all[m] = word
+				all[m] = format
 			}
 		}
 	}

@@ -24,9 +24,9 @@ func TestTuned(t *testing.T) {
 		m := open(t, tiny+more)
 		return m, choose(t, m, Options{})
 	}
-	for _, word := range []string{"bf16", "int8\ntune: off"} {
-		if _, c := tuned("precision: " + word + "\n"); c != nil {
-			t.Errorf("%s keeps\n%v", word, c)
+	for _, format := range []string{"bf16", "int8\ntune: off"} {
+		if _, c := tuned("precision: " + format + "\n"); c != nil {
+			t.Errorf("%s keeps\n%v", format, c)
 		}
 	}
 	_, loose := tuned("precision: int8\ncosine: 0.6\n")
@@ -55,8 +55,8 @@ func TestTuned(t *testing.T) {
 			}
 		}
 		for _, k := range c.Kept {
-			if w := word(m, c, k.Module); w.Name != k.Word {
-				t.Errorf("%s is stored as %s, the choice is %s", k.Module, w.Name, k.Word)
+			if w := format(m, c, k.Module); w.Name != k.Format {
+				t.Errorf("%s is stored as %s, the choice is %s", k.Module, w.Name, k.Format)
 			}
 		}
 		_, again := tuned("precision: int8\ncosine: " + bound + "\n")
@@ -73,12 +73,12 @@ func TestTuned(t *testing.T) {
 			t.Errorf("%s is kept, which the description stores as bytes", k.Module)
 		}
 	}
-	if got := word(m, c, "l0.attn.vision.q").Name; got != precision.Int8 {
+	if got := format(m, c, "l0.attn.vision.q").Name; got != precision.Int8 {
 		t.Errorf("l0.attn is stored as %s", got)
 	}
 }
 
-// A large model keeps from int8 in the coarsest word that is enough, and is near enough on
+// A large model keeps from int8 in the coarsest format that is enough, and is near enough on
 // other inputs too, within a tenth of what is allowed.
 func TestTunedLarge(t *testing.T) {
 	asmtest.Slow(t)
@@ -91,14 +91,14 @@ func TestTunedLarge(t *testing.T) {
 		}
 		m := open(t, wide+"cosine: "+bound+"\nprecision: "+stored+"\n")
 		c := choose(t, m, Options{largeFLOPs: 1})
-		words := map[string]int{}
+		formats := map[string]int{}
 		for _, k := range c.Kept {
-			words[k.Word]++
-			if got := word(m, c, k.Module).Name; got != k.Word {
-				t.Errorf("%s is stored as %s, the choice is %s", k.Module, got, k.Word)
+			formats[k.Format]++
+			if got := format(m, c, k.Module).Name; got != k.Format {
+				t.Errorf("%s is stored as %s, the choice is %s", k.Module, got, k.Format)
 			}
 		}
-		if words[want] == 0 {
+		if formats[want] == 0 {
 			t.Errorf("cosine %s keeps nothing in %s:\n%v", bound, want, c)
 		}
 		described := lowered(t, m)
@@ -147,12 +147,12 @@ func TestSpeeds(t *testing.T) {
 		if known != (err == nil) {
 			t.Errorf("%s: speeds are known: %v; a description that names it: %v", l.ISA, known, err)
 		}
-		for _, w := range precision.Words {
+		for _, w := range precision.Formats {
 			if x := row.Time[w.Name]; known && (x <= 0 || math.Abs(100*x-math.Round(100*x)) > 1e-9) {
 				t.Errorf("%s: the time of %s is %v; run make speeds", l.ISA, w.Name, x)
 			}
 		}
-		if known && (len(row.Time) != len(precision.Words) || row.Time[precision.F32] != 1) {
+		if known && (len(row.Time) != len(precision.Formats) || row.Time[precision.F32] != 1) {
 			t.Errorf("%s: %v; run make speeds", l.ISA, row.Time)
 		}
 	}

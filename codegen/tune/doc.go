@@ -6,7 +6,7 @@
 //
 // A [Choice] is made in steps, a file each: smooth gives norms a gain and a bias, sensitivity
 // judges what the rounding of each module does to each output, search looks for the cheapest
-// words of modules, measure runs the model with them. What a word costs is its bytes, and its
+// formats of modules, measure runs the model with them. What a format costs is its bytes, and its
 // time in a row of [Speeds].
 //
 // It runs programs in the interpreter alone. What is compiled of a choice is judged by its

@@ -101,11 +101,11 @@ func (t *tuner) joined(d *model.Description) (*joined, error) {
 	return join(p, described), nil
 }
 
-// rounded adds to weights those of the module as it is stored at the word.
-func (t *tuner) rounded(weights map[string]*ir.Weight, m *module, word precision.Word) {
+// rounded adds to weights those of the module as it is stored at the format.
+func (t *tuner) rounded(weights map[string]*ir.Weight, m *module, format precision.Format) {
 	for _, name := range m.weights {
-		if w := t.wide.Weight(name); w != nil && word.DType != ir.F32 {
-			weights[name] = passes.Narrowed(w, word.DType)
+		if w := t.wide.Weight(name); w != nil && format.DType != ir.F32 {
+			weights[name] = passes.Narrowed(w, format.DType)
 		}
 	}
 }
@@ -216,16 +216,16 @@ func runAll(p *ir.Program, runs []*sampleRun) ([]map[string]*ir.Tensor, error) {
 }
 
 // results compares runs of a function of the whole program with what they are exactly, with
-// all modules rounded, those of kept to other words: a line for each output, and the errors
+// all modules rounded, those of kept to other formats: a line for each output, and the errors
 // of its places, those of the worst row.
-func (t *tuner) results(runs []*sampleRun, kept map[*module]precision.Word) ([]Result, []float64, error) {
+func (t *tuner) results(runs []*sampleRun, kept map[*module]precision.Format) ([]Result, []float64, error) {
 	weights := map[string]*ir.Weight{}
 	for _, m := range t.modules {
-		word, ok := kept[m]
+		format, ok := kept[m]
 		if !ok {
-			word = m.words[0]
+			format = m.formats[0]
 		}
-		t.rounded(weights, m, word)
+		t.rounded(weights, m, format)
 	}
 	got, err := runAll(t.whole.With(weights), runs)
 	if err != nil {

@@ -22,9 +22,9 @@ precision: {default: int8, heads: f32}
 // A line says how long a choice takes and how it is left out; those that follow say how far
 // it is.
 func TestTold(t *testing.T) {
-	told := func(word, tune string, flops float64) (lines []string) {
+	told := func(format, tune string, flops float64) (lines []string) {
 		m := open(t, nlvr2Model)
-		if err := m.Desc.SetPrecision(word); err != nil {
+		if err := m.Desc.SetPrecision(format); err != nil {
 			t.Fatal(err)
 		}
 		m.Desc.Tune = tune
@@ -32,36 +32,36 @@ func TestTold(t *testing.T) {
 		return lines
 	}
 	const time = ` takes about \d+ (seconds|minutes)`
-	for _, word := range []string{"int8", "int8x2", "bf16dot"} {
-		lines := told(word, "", 1)
-		first := regexp.MustCompile("^precision " + word + ": choosing what it is too coarse for" + time + " on this machine, as busy as it is; weights from a seed are random, and their choice is not that of a trained model. `tune: off` in the description, or --tune off, leaves it out$")
+	for _, format := range []string{"int8", "int8x2", "bf16dot"} {
+		lines := told(format, "", 1)
+		first := regexp.MustCompile("^precision " + format + ": choosing what it is too coarse for" + time + " on this machine, as busy as it is; weights from a seed are random, and their choice is not that of a trained model. `tune: off` in the description, or --tune off, leaves it out$")
 		if !first.MatchString(lines[0]) {
-			t.Errorf("%s: the first line is %s", word, lines[0])
+			t.Errorf("%s: the first line is %s", format, lines[0])
 		}
 		last := 0
 		for _, line := range lines[1:] {
 			x := regexp.MustCompile(`\((\d+) %, about \d+ \w+ left\)$`).FindStringSubmatch(line)
 			if x == nil {
-				t.Errorf("%s: no percentage in %q", word, line)
+				t.Errorf("%s: no percentage in %q", format, line)
 				continue
 			}
 			now, _ := strconv.Atoi(x[1])
 			if now < last || now > 95 {
-				t.Errorf("%s: %d %% after %d %%: %q", word, now, last, line)
+				t.Errorf("%s: %d %% after %d %%: %q", format, now, last, line)
 			}
 			last = now
 		}
 		// What is counted is what was done: all but rounds that were not needed.
 		if len(lines) > 1 && last < 40 {
-			t.Errorf("%s: it ends at %d %%:\n%s", word, last, strings.Join(lines, "\n"))
+			t.Errorf("%s: it ends at %d %%:\n%s", format, last, strings.Join(lines, "\n"))
 		}
 	}
 	if lines := told("int8", "off", 1); len(lines) == 0 || !regexp.MustCompile("^precision int8: smoothing norms"+time+"; `smooth: off`").MatchString(lines[0]) {
 		t.Errorf("tune: off: %q", lines)
 	}
-	for _, word := range []string{"f32", "bf16"} {
-		if lines := told(word, "", 1); len(lines) > 0 {
-			t.Errorf("%s: %q", word, lines)
+	for _, format := range []string{"f32", "bf16"} {
+		if lines := told(format, "", 1); len(lines) > 0 {
+			t.Errorf("%s: %q", format, lines)
 		}
 	}
 	for _, line := range told("int8", "", 0) {

@@ -91,7 +91,7 @@ func run(t *testing.T, m Model, c *Choice, p *ir.Program, upto string) *ir.Progr
 	return p
 }
 
-// word is how a module is stored.
-func word(m Model, c *Choice, module string) precision.Word {
+// format is how a module is stored.
+func format(m Model, c *Choice, module string) precision.Format {
 	return c.Stored(m.Desc.Precision).Of(module + ".w")
 }

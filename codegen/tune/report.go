@@ -124,12 +124,12 @@ func (c *Choice) String() string {
 	} else {
 		fmt.Fprintf(&b, "%-28s %-8s %9s  share of the work of\n", "kept from "+c.Precision, "as", "more MB")
 	}
-	row := func(name, word string, bytes int64, work map[string]float64) {
-		fmt.Fprintf(&b, "%-28s %-8s %9.2f  %s\n", name, word, float64(bytes)/1e6, shares(work))
+	row := func(name, format string, bytes int64, work map[string]float64) {
+		fmt.Fprintf(&b, "%-28s %-8s %9.2f  %s\n", name, format, float64(bytes)/1e6, shares(work))
 	}
 	bytes := int64(0)
 	for _, k := range c.Kept {
-		row(k.Module, k.Word, k.Bytes, k.Work)
+		row(k.Module, k.Format, k.Bytes, k.Work)
 		bytes += k.Bytes
 	}
 	if len(c.Kept) > 1 {

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// search looks for the cheapest words of units. What a choice does to a place is about
-// what its units do alone, of each what its word leaves, times a factor that the last
+// search looks for the cheapest formats of units. What a choice does to a place is about
+// what its units do alone, of each what its format leaves, times a factor that the last
 // measurement gives.
 type search struct {
 	units  []*unit
@@ -42,7 +42,7 @@ func near(errors, limits []float64) bool {
 }
 
 // cheapest returns the cheapest choice that was found near enough, or that of the finest
-// words if there is none. What the last measurement came to, over what was expected of it, is
+// formats if there is none. What the last measurement came to, over what was expected of it, is
 // the factor by which the next choice expects more or less of each place.
 func (s *search) cheapest() (*measured, error) {
 	finest := make([]int, len(s.units))

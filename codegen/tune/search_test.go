@@ -52,7 +52,7 @@ func TestNear(t *testing.T) {
 	}
 }
 
-// Of words that cost as much or less, only the one that leaves least is on a ladder.
+// Of formats that cost as much or less, only the one that leaves least is on a ladder.
 func TestClimb(t *testing.T) {
 	asked := rung{"int8", 1, 0}
 	got := climb([]rung{asked, {"f32", 0, 4}, {"dear", 0.4, 2}, {"x2", 0.4, 1}, {"worse", 1.2, 0.5}, {"does not fit", math.NaN(), 1}, {"f16", 0.1, 3}, {"bf16", 0.2, 3}})

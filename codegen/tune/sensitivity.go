@@ -18,7 +18,7 @@ type module struct {
 	name     string
 	weights  []string
 	elements int64
-	words    []precision.Word   // how it is stored, and how it could be if it were kept
+	formats  []precision.Format // how it is stored, and how it could be if it were kept
 	work     map[string]float64 // by function: its share of the work of products and attention
 }
 
@@ -27,14 +27,14 @@ type unit struct {
 	name    string
 	modules []*module
 	noise   []float64 // 1 - cosine of the worst row of each place, with this unit alone rounded
-	ladder  []rung    // the first is the word that was asked for
+	ladder  []rung    // the first is the format that was asked for
 }
 
-// rung is a word for a unit.
+// rung is a format for a unit.
 type rung struct {
-	word string
-	left float64 // of the unit's noise, as a share
-	cost float64 // what it adds to the time of functions and to the bytes, as shares
+	format string
+	left   float64 // of the unit's noise, as a share
+	cost   float64 // what it adds to the time of functions and to the bytes, as shares
 }
 
 // weigh finds the modules that are rounded, and their shares of the work.
@@ -49,15 +49,15 @@ func (t *tuner) weigh() error {
 	}
 	described, modules := t.Desc.Precision, map[string]*module{}
 	for _, w := range bytes.Weights {
-		word := described.Of(w.Name)
-		if w.Type.DType != ir.I8 || t.named(w.Name) || word.DType == ir.F32 {
+		format := described.Of(w.Name)
+		if w.Type.DType != ir.I8 || t.named(w.Name) || format.DType == ir.F32 {
 			continue
 		}
-		t.size += w.Type.Elements(0) * int64(word.DType.Size())
+		t.size += w.Type.Elements(0) * int64(format.DType.Size())
 		name := precision.Module(w.Name)
 		m := modules[name]
 		if m == nil {
-			m = &module{name: name, words: t.words(word), work: map[string]float64{}}
+			m = &module{name: name, formats: t.formats(format), work: map[string]float64{}}
 			modules[name] = m
 		}
 		m.weights = append(m.weights, w.Name)
@@ -79,24 +79,24 @@ func (t *tuner) weigh() error {
 			if m := modules[precision.Module(v.Bundle+".w")]; v.Op == ir.OpLinear && m != nil {
 				share := float64(ir.ValueCost(routed, f, v, n).FLOPs) / all
 				m.work[f.Name] += share
-				t.time[f.Name] -= float64(share * (1 - t.speed[m.words[0].Name]))
+				t.time[f.Name] -= float64(share * (1 - t.speed[m.formats[0].Name]))
 			}
 		}
 	}
 	return nil
 }
 
-// words lists the word of a matrix and those that it could be kept in: of a large model all
+// formats lists the format of a matrix and those that it could be kept in: of a large model all
 // that take no less bytes.
-func (t *tuner) words(asked precision.Word) []precision.Word {
-	words := []precision.Word{asked}
-	for _, x := range precision.Words {
-		known := slices.ContainsFunc(words, func(y precision.Word) bool { return y.DType == x.DType })
+func (t *tuner) formats(asked precision.Format) []precision.Format {
+	formats := []precision.Format{asked}
+	for _, x := range precision.Formats {
+		known := slices.ContainsFunc(formats, func(y precision.Format) bool { return y.DType == x.DType })
 		if !known && x.DType.Size() >= asked.DType.Size() && (t.large || x.DType == ir.F32) {
-			words = append(words, x)
+			formats = append(formats, x)
 		}
 	}
-	return words
+	return formats
 }
 
 // named reports whether the description says how the weight's module or class is stored.
@@ -128,7 +128,7 @@ func (t *tuner) judge() error {
 		for i, u := range units {
 			u.noise, sets[i] = make([]float64, len(places)), map[string]*ir.Weight{}
 			for _, m := range u.modules {
-				t.rounded(sets[i], m, m.words[0])
+				t.rounded(sets[i], m, m.formats[0])
 			}
 		}
 		for j, x := range runs {
@@ -178,7 +178,7 @@ func (t *tuner) grouped() (alone, layers []*unit) {
 		alone = append(alone, &unit{name: m.name, modules: []*module{m}})
 		// Experts that work for other functions are not kept for what one does.
 		layer, _, _ := strings.Cut(m.name, ".")
-		name := layer + " " + m.words[0].Name + " " + strings.Join(slices.Sorted(maps.Keys(m.work)), " ")
+		name := layer + " " + m.formats[0].Name + " " + strings.Join(slices.Sorted(maps.Keys(m.work)), " ")
 		if groups[name] == nil {
 			groups[name] = &unit{name: name}
 			layers = append(layers, groups[name])
@@ -218,7 +218,7 @@ func apart(alone, layers []*unit) []*unit {
 
 // ladders makes those of all units.
 func (t *tuner) ladders(runs []*sampleRun, traces []*ir.Trace) error {
-	left := make([][]float64, len(t.modules)) // of noise, by module and word; NaN: does not fit
+	left := make([][]float64, len(t.modules)) // of noise, by module and format; NaN: does not fit
 	if err := each(len(t.modules), func(i int) (err error) {
 		left[i], err = t.local(t.modules[i], runs, traces)
 		return err
@@ -227,9 +227,9 @@ func (t *tuner) ladders(runs []*sampleRun, traces []*ir.Trace) error {
 	}
 	at := func(m *module) []float64 { return left[slices.Index(t.modules, m)] }
 	for _, u := range t.units {
-		all := []rung{{word: u.modules[0].words[0].Name, left: 1}}
-		for k, w := range u.modules[0].words[1:] {
-			r, noise := rung{word: w.Name}, 0.0
+		all := []rung{{format: u.modules[0].formats[0].Name, left: 1}}
+		for k, w := range u.modules[0].formats[1:] {
+			r, noise := rung{format: w.Name}, 0.0
 			for _, m := range u.modules {
 				r.left += at(m)[k+1]
 				noise += at(m)[0]
@@ -259,21 +259,21 @@ func climb(all []rung) []rung {
 	return ladder
 }
 
-// cost is what keeping the module in the word adds to the time of functions, in the mean,
-// and to the bytes, as shares. A word that takes less time than the one that was asked for is
+// cost is what keeping the module in the format adds to the time of functions, in the mean,
+// and to the bytes, as shares. A format that takes less time than the one that was asked for is
 // not sought for that.
-func (t *tuner) cost(m *module, to precision.Word) float64 {
+func (t *tuner) cost(m *module, to precision.Format) float64 {
 	c := 0.0
 	for _, f := range slices.Sorted(maps.Keys(m.work)) {
-		c += float64(m.work[f]*max(0, t.speed[to.Name]-t.speed[m.words[0].Name])) / t.time[f] / float64(len(t.time))
+		c += float64(m.work[f]*max(0, t.speed[to.Name]-t.speed[m.formats[0].Name])) / t.time[f] / float64(len(t.time))
 	}
 	return c + bytesWeight*float64(m.more(to))/float64(t.size) + keepCost
 }
 
-// local tells what the words of the module do to its products, as shares of what they are:
-// the square of the distance. NaN stands for a word that some of its weights do not fit.
+// local tells what the formats of the module do to its products, as shares of what they are:
+// the square of the distance. NaN stands for a format that some of its weights do not fit.
 func (t *tuner) local(m *module, runs []*sampleRun, traces []*ir.Trace) ([]float64, error) {
-	noise := make([]float64, len(m.words))
+	noise := make([]float64, len(m.formats))
 	for _, name := range m.weights {
 		w := t.wide.Weight(name)
 		if w == nil {
@@ -297,12 +297,12 @@ func (t *tuner) local(m *module, runs []*sampleRun, traces []*ir.Trace) ([]float
 				if err != nil {
 					return nil, err
 				}
-				for k, word := range m.words {
-					if ir.Round([]float32{peak}, word.DType) >= 0 {
+				for k, format := range m.formats {
+					if ir.Round([]float32{peak}, format.DType) >= 0 {
 						noise[k] = math.NaN()
 						continue
 					}
-					got, err := product(passes.Narrowed(few, word.DType), in)
+					got, err := product(passes.Narrowed(few, format.DType), in)
 					if err != nil {
 						return nil, err
 					}
@@ -340,7 +340,7 @@ func distance(x, y []float64) float64 {
 	return d / n
 }
 
-// more is the bytes that the module has more in a word.
-func (m *module) more(to precision.Word) int64 {
-	return m.elements * int64(to.DType.Size()-m.words[0].DType.Size())
+// more is the bytes that the module has more in a format.
+func (m *module) more(to precision.Format) int64 {
+	return m.elements * int64(to.DType.Size()-m.formats[0].DType.Size())
 }

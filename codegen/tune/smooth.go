@@ -59,15 +59,15 @@ func smoothings(norms []Smoothed) map[string]passes.Smoothing {
 	return all
 }
 
-// roundedTo returns the word of the first linear, by its bundle, of which rows are rounded to
+// roundedTo returns the format of the first linear, by its bundle, of which rows are rounded to
 // bytes, and whether there is one.
-func roundedTo(m precision.Map, linears []string) (precision.Word, bool) {
+func roundedTo(m precision.Map, linears []string) (precision.Format, bool) {
 	for _, bundle := range linears {
-		if word := m.Of(bundle + ".w"); word.DType.Scaled() {
-			return word, true
+		if format := m.Of(bundle + ".w"); format.DType.Scaled() {
+			return format, true
 		}
 	}
-	return precision.Word{}, false
+	return precision.Format{}, false
 }
 
 // smooths reports whether norms may be smoothed.
@@ -145,9 +145,9 @@ func (t *tuner) folded() (*ir.Program, error) {
 func (t *tuner) look(p *ir.Program) ([]*columns, error) {
 	var all []*columns
 	for _, n := range passes.Smoothable(p, precision.Map{}) {
-		word, ok := roundedTo(t.Desc.Precision, n.Linears)
+		format, ok := roundedTo(t.Desc.Precision, n.Linears)
 		if ok && !slices.ContainsFunc(all, func(c *columns) bool { return c.norm.Name == n.Name }) {
-			all = append(all, newColumns(n, word.DType))
+			all = append(all, newColumns(n, format.DType))
 		}
 	}
 	for _, f := range p.Funcs {

@@ -1,8 +1,8 @@
-// Package precision says how the matrices and tables of a model are stored: a [Word]
-// such as bf16 or int8 for all of them, other words for a [Class] of weights, and others
+// Package precision says how the matrices and tables of a model are stored: a [Format]
+// such as bf16 or int8 for all of them, other formats for a [Class] of weights, and others
 // again for modules that are named.
 //
-//	m := precision.Map{Default: "int8", Keep: []precision.Keep{{Module: "l11.ffn", Word: "bf16"}}}
+//	m := precision.Map{Default: "int8", Keep: []precision.Keep{{Module: "l11.ffn", Format: "bf16"}}}
 //	m.Of("l11.ffn.vision.fc1.w").Name // bf16
 //	m.Of("l10.ffn.vision.fc1.w").Name // int8
 //
@@ -21,8 +21,8 @@ import (
 	"github.com/multiway-go/multiway/ir"
 )
 
-// Word is a row of the table of precisions. What its numbers are the row of its element type says, in package ir.
-type Word struct {
+// Format is a row of the table of precisions. What its numbers are the row of its element type says, in package ir.
+type Format struct {
 	Name  string
 	DType ir.DType // of what is stored
 	Doc   string   // what it is, in a line
@@ -32,7 +32,7 @@ type Word struct {
 	Cosine   float64
 	Rounding Rounding
 
-	// classes and keep say what other word a class or a module has unless the map says more.
+	// classes and keep say what other format a class or a module has unless the map says more.
 	classes map[Class]string
 	keep    []Keep
 }
@@ -49,8 +49,8 @@ type Rounding struct {
 	Least float64
 }
 
-// Words are the precisions, in the order that help texts have.
-var Words = []Word{
+// Formats are the precisions, in the order that help texts have.
+var Formats = []Format{
 	{Name: F32, DType: ir.F32, Doc: "as computed"},
 	{Name: "bf16", DType: ir.BF16, Doc: "half the size, computed in f32; the range of f32, 8 bits of it",
 		classes: map[Class]string{Patches: F32}}, // small, and every row of a picture begins there
@@ -64,7 +64,7 @@ var Words = []Word{
 		classes: map[Class]string{Embedding: "bf16", Patches: F32, Retrieval: "bf16", Heads: "bf16"}, keep: []Keep{{"l0.attn", F32}}},
 }
 
-// The words that code asks for by name.
+// The formats that code asks for by name.
 const (
 	F32     = "f32"
 	Int8    = "int8"
@@ -72,24 +72,24 @@ const (
 	BF16Dot = "bf16dot"
 )
 
-// Named returns the row of the word called name and whether there is one.
-func Named(name string) (Word, bool) {
-	i := slices.IndexFunc(Words, func(w Word) bool { return w.Name == name })
+// Named returns the row of the format called name and whether there is one.
+func Named(name string) (Format, bool) {
+	i := slices.IndexFunc(Formats, func(w Format) bool { return w.Name == name })
 	if i < 0 {
-		return Word{}, false
+		return Format{}, false
 	}
-	return Words[i], true
+	return Formats[i], true
 }
 
-// Stored returns the row of the word of an element type of weights.
-func Stored(d ir.DType) Word {
-	return Words[slices.IndexFunc(Words, func(w Word) bool { return w.DType == d })]
+// Stored returns the row of the format of an element type of weights.
+func Stored(d ir.DType) Format {
+	return Formats[slices.IndexFunc(Formats, func(w Format) bool { return w.DType == d })]
 }
 
-// Names lists the names of the words.
+// Names lists the names of the formats.
 func Names() []string {
 	var names []string
-	for _, w := range Words {
+	for _, w := range Formats {
 		names = append(names, w.Name)
 	}
 	return names
@@ -145,56 +145,56 @@ func ClassOf(weight string) Class {
 
 // Map says how each matrix and table is stored. The zero value is f32 everywhere.
 type Map struct {
-	Default string           // name of a word; "" is f32
-	Classes map[Class]string // another word for a class
-	Keep    []Keep           // another word for modules; a later row wins over an earlier one
+	Default string           // name of a format; "" is f32
+	Classes map[Class]string // another format for a class
+	Keep    []Keep           // another format for modules; a later row wins over an earlier one
 }
 
-// Keep gives the modules of one name a word.
+// Keep gives the modules of one name a format.
 type Keep struct {
 	// Module is parts of a weight's name, in their order: l11.ffn, l3.attn.out,
 	// l0.ffn.vision.fc2, ffn.fc2, retrieval. The matrices q, k and v, which are one
 	// product, are called qkv.
 	Module string
-	Word   string
+	Format string
 }
 
-// Uniform is the map of one word.
-func Uniform(word string) Map { return Map{Default: word} }
+// Uniform is the map of one format.
+func Uniform(name string) Map { return Map{Default: name} }
 
 // Of returns how the matrix or table called weight is stored. Names that passes made of
 // it (with ~) mean the same. The map must pass Check.
-func (m Map) Of(weight string) Word {
+func (m Map) Of(weight string) Format {
 	for _, k := range slices.Backward(m.Keep) {
 		if k.Names(weight) {
-			return word(k.Word)
+			return format(k.Format)
 		}
 	}
 	class := ClassOf(weight)
 	if _, ok := m.Classes[class]; !ok {
-		for _, k := range word(m.Default).keep {
+		for _, k := range format(m.Default).keep {
 			if k.Names(weight) {
-				return word(k.Word)
+				return format(k.Format)
 			}
 		}
 	}
 	return m.class(class)
 }
 
-// class returns the word of a class.
-func (m Map) class(c Class) Word {
+// class returns the format of a class.
+func (m Map) class(c Class) Format {
 	if w, ok := m.Classes[c]; ok {
-		return word(w)
+		return format(w)
 	}
-	w := word(m.Default)
+	w := format(m.Default)
 	if other, ok := w.classes[c]; ok {
-		return word(other)
+		return format(other)
 	}
 	return w
 }
 
-// word returns a row by its name, that of f32 if it is "".
-func word(name string) Word {
+// format returns a row by its name, that of f32 if it is "".
+func format(name string) Format {
 	if name == "" {
 		name = F32
 	}
@@ -205,31 +205,31 @@ func word(name string) Word {
 	return w
 }
 
-// Any reports whether ok holds for the word of a class or of a module that is named.
-func (m Map) Any(ok func(Word) bool) bool {
+// Any reports whether ok holds for the format of a class or of a module that is named.
+func (m Map) Any(ok func(Format) bool) bool {
 	return slices.ContainsFunc(Classes, func(c Class) bool { return ok(m.class(c)) }) ||
-		slices.ContainsFunc(m.Keep, func(k Keep) bool { return ok(word(k.Word)) })
+		slices.ContainsFunc(m.Keep, func(k Keep) bool { return ok(format(k.Format)) })
 }
 
 // Exact reports whether everything is f32.
-func (m Map) Exact() bool { return !m.Any(func(w Word) bool { return w.DType != ir.F32 }) }
+func (m Map) Exact() bool { return !m.Any(func(w Format) bool { return w.DType != ir.F32 }) }
 
 // Bytes reports whether some matrix or table is stored as bytes.
-func (m Map) Bytes() bool { return m.Any(func(w Word) bool { return w.DType.Scaled() }) }
+func (m Map) Bytes() bool { return m.Any(func(w Format) bool { return w.DType.Scaled() }) }
 
-// Cosine is what rows of outputs are to reach: the least that a word of the map asks for, 0
+// Cosine is what rows of outputs are to reach: the least that a format of the map asks for, 0
 // if none does.
 func (m Map) Cosine() float64 {
 	least := 0.0
-	for _, w := range Words {
-		if w.Cosine > 0 && (least == 0 || w.Cosine < least) && m.Any(func(o Word) bool { return o.Name == w.Name }) {
+	for _, w := range Formats {
+		if w.Cosine > 0 && (least == 0 || w.Cosine < least) && m.Any(func(o Format) bool { return o.Name == w.Name }) {
 			least = w.Cosine
 		}
 	}
 	return least
 }
 
-// Check reports the first word that is unknown, and the first class or
+// Check reports the first format that is unknown, and the first class or
 // module that cannot be.
 func (m Map) Check() error {
 	check := func(what, name string) error {
@@ -255,16 +255,16 @@ func (m Map) Check() error {
 		if err := k.Check(); err != nil {
 			return err
 		}
-		if err := check("precision of "+k.Module, k.Word); err != nil {
+		if err := check("precision of "+k.Module, k.Format); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// String is the default word, and in brackets what is stored otherwise.
+// String is the default format, and in brackets what is stored otherwise.
 func (m Map) String() string {
-	s := word(m.Default).Name
+	s := format(m.Default).Name
 	var rest []string
 	for _, c := range Classes {
 		if w, ok := m.Classes[c]; ok {
@@ -272,7 +272,7 @@ func (m Map) String() string {
 		}
 	}
 	for _, k := range m.Keep {
-		rest = append(rest, k.Module+" "+k.Word)
+		rest = append(rest, k.Module+" "+k.Format)
 	}
 	if rest == nil {
 		return s
