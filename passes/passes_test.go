@@ -48,7 +48,7 @@ func TestCases(t *testing.T) {
 					case Smooth:
 						o.Smooth = smoothings(p)
 					case Narrow: // int8, but for what is called halves
-						o.Precision = precision.Map{Default: precision.Int8, Keep: []precision.Keep{{Module: "halves", Format: "bf16"}}}
+						o.Precision = precision.Map{Default: precision.Int8, Overrides: []precision.Override{{Module: "halves", Format: "bf16"}}}
 					}
 					if err := apply(c, p, o, &set); err != nil {
 						return err

@@ -31,8 +31,8 @@ const (
 	// call: weights are downloaded, mapped and kept in caches by every process, also by those
 	// that wait for memory rather than for arithmetic.
 	bytesWeight = 1
-	// keepCost is what another format costs that costs no time and no bytes: it is one more.
-	keepCost = 1e-5
+	// overrideCost is what another format costs that costs no time and no bytes: it is one more.
+	overrideCost = 1e-5
 )
 
 // Model is what a choice is made for.
@@ -196,22 +196,22 @@ func (t *tuner) choose(c *Choice) error {
 	none.rungs = make([]int, len(t.units))
 	s.units, s.seen = t.units, []*measured{none}
 	s.try = func(fn int, rungs []int) ([]Result, []float64, error) {
-		return t.results(runsOf(runs, t.whole.Funcs[fn]), kept(t.units, rungs))
+		return t.results(runsOf(runs, t.whole.Funcs[fn]), overrides(t.units, rungs))
 	}
 	best, err := s.cheapest()
 	if err != nil {
 		return err
 	}
 	c.Results = best.results
-	for m, format := range kept(t.units, best.rungs) {
-		c.Kept = append(c.Kept, Kept{Keep: precision.Keep{Module: m.name, Format: format.Name}, Work: m.work, Bytes: m.more(format)})
+	for m, format := range overrides(t.units, best.rungs) {
+		c.Overrides = append(c.Overrides, Override{Override: precision.Override{Module: m.name, Format: format.Name}, Work: m.work, Bytes: m.more(format)})
 	}
-	slices.SortFunc(c.Kept, func(a, b Kept) int { return compareNames(a.Module, b.Module) })
+	slices.SortFunc(c.Overrides, func(a, b Override) int { return compareNames(a.Module, b.Module) })
 	return nil
 }
 
-// kept are the formats of the modules of units that are kept.
-func kept(units []*unit, rungs []int) map[*module]precision.Format {
+// overrides are the formats of the modules that a choice stores finer.
+func overrides(units []*unit, rungs []int) map[*module]precision.Format {
 	all := map[*module]precision.Format{}
 	for i, u := range units {
 		if rungs[i] > 0 {

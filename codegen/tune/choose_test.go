@@ -30,7 +30,7 @@ func TestTuned(t *testing.T) {
 		}
 	}
 	_, loose := tuned("precision: int8\ncosine: 0.6\n")
-	if len(loose.Kept) > 0 {
+	if len(loose.Overrides) > 0 {
 		t.Errorf("for a bound that is met anyway it %v", loose)
 	}
 	// Small models are held nearer than the precision asks for, but not than the description does.
@@ -39,22 +39,22 @@ func TestTuned(t *testing.T) {
 	for _, r := range unasked.Before {
 		least = min(least, r.Cosine)
 	}
-	if _, c := tuned(fmt.Sprintf("precision: int8\ncosine: %v\n", 1-2.5*(1-least))); len(c.Kept) > 0 || len(unasked.Kept) == 0 {
+	if _, c := tuned(fmt.Sprintf("precision: int8\ncosine: %v\n", 1-2.5*(1-least))); len(c.Overrides) > 0 || len(unasked.Overrides) == 0 {
 		t.Errorf("cosine %v with nothing kept: a lower bound\n%v\nnone\n%v", least, c, unasked)
 	}
 	before := 0
 	for _, bound := range []string{"0.95", "0.9995", "0.9999999"} {
 		m, c := tuned("precision: int8\ncosine: " + bound + "\n")
-		if len(c.Kept) < before {
-			t.Errorf("cosine %s keeps %d modules, a smaller one %d", bound, len(c.Kept), before)
+		if len(c.Overrides) < before {
+			t.Errorf("cosine %s keeps %d modules, a smaller one %d", bound, len(c.Overrides), before)
 		}
-		before = len(c.Kept)
+		before = len(c.Overrides)
 		for _, r := range c.Results {
 			if r.Cosine < m.Desc.Cosine || r.Rows == 0 {
 				t.Errorf("cosine %s: %v", bound, r)
 			}
 		}
-		for _, k := range c.Kept {
+		for _, k := range c.Overrides {
 			if w := format(m, c, k.Module); w.Name != k.Format {
 				t.Errorf("%s is stored as %s, the choice is %s", k.Module, w.Name, k.Format)
 			}
@@ -68,7 +68,7 @@ func TestTuned(t *testing.T) {
 		t.Fatal("no bound keeps anything")
 	}
 	m, c := tuned("precision: {default: int8, keep: {l0.attn: int8}}\ncosine: 0.9999999\n")
-	for _, k := range c.Kept {
+	for _, k := range c.Overrides {
 		if strings.HasPrefix(k.Module, "l0.attn") {
 			t.Errorf("%s is kept, which the description stores as bytes", k.Module)
 		}
@@ -92,7 +92,7 @@ func TestTunedLarge(t *testing.T) {
 		m := open(t, wide+"cosine: "+bound+"\nprecision: "+stored+"\n")
 		c := choose(t, m, Options{largeFLOPs: 1})
 		formats := map[string]int{}
-		for _, k := range c.Kept {
+		for _, k := range c.Overrides {
 			formats[k.Format]++
 			if got := format(m, c, k.Module).Name; got != k.Format {
 				t.Errorf("%s is stored as %s, the choice is %s", k.Module, got, k.Format)

@@ -216,12 +216,12 @@ func runAll(p *ir.Program, runs []*sampleRun) ([]map[string]*ir.Tensor, error) {
 }
 
 // results compares runs of a function of the whole program with what they are exactly, with
-// all modules rounded, those of kept to other formats: a line for each output, and the errors
+// all modules rounded, the overrides to other formats: a line for each output, and the errors
 // of its places, those of the worst row.
-func (t *tuner) results(runs []*sampleRun, kept map[*module]precision.Format) ([]Result, []float64, error) {
+func (t *tuner) results(runs []*sampleRun, overrides map[*module]precision.Format) ([]Result, []float64, error) {
 	weights := map[string]*ir.Weight{}
 	for _, m := range t.modules {
-		format, ok := kept[m]
+		format, ok := overrides[m]
 		if !ok {
 			format = m.formats[0]
 		}

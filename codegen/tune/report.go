@@ -18,7 +18,7 @@ type Choice struct {
 	Precision string     // of the model
 	Level     string     // of CPUs: finer modules cost what they cost there
 	Smoothed  []Smoothed // norms that something which is rounded to bytes reads
-	Kept      []Kept     // by layer
+	Overrides []Override // by layer
 
 	// Before are outputs in the interpreter with nothing kept, and Results with the choice;
 	// nil where there was nothing to choose.
@@ -40,11 +40,11 @@ func (c *Choice) Stored(described precision.Map) precision.Map {
 	if c == nil {
 		return described
 	}
-	var keep []precision.Keep
-	for _, k := range c.Kept {
-		keep = append(keep, k.Keep)
+	var overrides []precision.Override
+	for _, k := range c.Overrides {
+		overrides = append(overrides, k.Override)
 	}
-	described.Keep = slices.Concat(keep, described.Keep) // a later row wins
+	described.Overrides = slices.Concat(overrides, described.Overrides) // a later row wins
 	return described
 }
 
@@ -56,9 +56,9 @@ func (c *Choice) Smooth() map[string]passes.Smoothing {
 	return smoothings(c.Smoothed)
 }
 
-// Kept is a module that is stored otherwise than the model's precision says.
-type Kept struct {
-	precision.Keep
+// Override is a module that is stored otherwise than the model's precision says.
+type Override struct {
+	precision.Override
 	Work  map[string]float64 // of each function's products and attention, the share that is the module's
 	Bytes int64              // more than it had
 }
@@ -67,7 +67,7 @@ type Kept struct {
 func (c *Choice) Whole(p *ir.Program) []string {
 	var names []string
 	for _, f := range p.Funcs {
-		kept := c != nil && slices.ContainsFunc(c.Kept, func(k Kept) bool { return k.Work[f.Name] > 0 })
+		kept := c != nil && slices.ContainsFunc(c.Overrides, func(k Override) bool { return k.Work[f.Name] > 0 })
 		if kept && !slices.ContainsFunc(f.Values, func(v *ir.Value) bool { return reduced(p, f, v) }) {
 			names = append(names, f.Name)
 		}
@@ -85,7 +85,7 @@ func reduced(p *ir.Program, f *ir.Func, v *ir.Value) bool {
 // work is of each function's products and attention the share that is that of all modules.
 func (c *Choice) work() map[string]float64 {
 	all := map[string]float64{}
-	for _, k := range c.Kept {
+	for _, k := range c.Overrides {
 		for f, x := range k.Work {
 			all[f] += x
 		}
@@ -104,10 +104,10 @@ func shares(work map[string]float64) string {
 
 // Summary is a line: how many modules are kept, and their share of the work.
 func (c *Choice) Summary() string {
-	if len(c.Kept) == 0 {
+	if len(c.Overrides) == 0 {
 		return "no module is kept from " + c.Precision
 	}
-	return fmt.Sprintf("%d modules are kept from %s: %s of the work", len(c.Kept), c.Precision, shares(c.work()))
+	return fmt.Sprintf("%d modules are kept from %s: %s of the work", len(c.Overrides), c.Precision, shares(c.work()))
 }
 
 // String is a table: of the norms, of the modules, and of the outputs before and after.
@@ -119,7 +119,7 @@ func (c *Choice) String() string {
 	if c.Results == nil {
 		return strings.TrimSuffix(b.String(), "\n")
 	}
-	if len(c.Kept) == 0 {
+	if len(c.Overrides) == 0 {
 		fmt.Fprintf(&b, "precision %s: every module keeps it\n", c.Precision)
 	} else {
 		fmt.Fprintf(&b, "%-28s %-8s %9s  share of the work of\n", "kept from "+c.Precision, "as", "more MB")
@@ -128,17 +128,17 @@ func (c *Choice) String() string {
 		fmt.Fprintf(&b, "%-28s %-8s %9.2f  %s\n", name, format, float64(bytes)/1e6, shares(work))
 	}
 	bytes := int64(0)
-	for _, k := range c.Kept {
+	for _, k := range c.Overrides {
 		row(k.Module, k.Format, k.Bytes, k.Work)
 		bytes += k.Bytes
 	}
-	if len(c.Kept) > 1 {
-		row(fmt.Sprintf("%d modules", len(c.Kept)), "", bytes, c.work())
+	if len(c.Overrides) > 1 {
+		row(fmt.Sprintf("%d modules", len(c.Overrides)), "", bytes, c.work())
 	}
 	fmt.Fprintf(&b, "what finer modules cost is what they do on %s\n", c.Level)
 	for i, r := range c.Results {
 		was := ""
-		if len(c.Kept) > 0 {
+		if len(c.Overrides) > 0 {
 			was = fmt.Sprintf(", %.6f with nothing kept", c.Before[i].Cosine)
 		}
 		fmt.Fprintf(&b, "%-28s %-14s cosine to %s at least %.6f%s\n", r.Func, r.Output, r.Judge, r.Cosine, was)

@@ -104,7 +104,7 @@ func (t *tuner) named(weight string) bool {
 	if _, ok := t.Desc.Precision.Classes[precision.ClassOf(weight)]; ok {
 		return true
 	}
-	return slices.ContainsFunc(t.Desc.Precision.Keep, func(k precision.Keep) bool { return k.Names(weight) })
+	return slices.ContainsFunc(t.Desc.Precision.Overrides, func(k precision.Override) bool { return k.Names(weight) })
 }
 
 func (t *tuner) quantised(p *ir.Program, m precision.Map) (*ir.Program, error) {
@@ -267,7 +267,7 @@ func (t *tuner) cost(m *module, to precision.Format) float64 {
 	for _, f := range slices.Sorted(maps.Keys(m.work)) {
 		c += float64(m.work[f]*max(0, t.speed[to.Name]-t.speed[m.formats[0].Name])) / t.time[f] / float64(len(t.time))
 	}
-	return c + bytesWeight*float64(m.more(to))/float64(t.size) + keepCost
+	return c + bytesWeight*float64(m.more(to))/float64(t.size) + overrideCost
 }
 
 // local tells what the formats of the module do to its products, as shares of what they are:

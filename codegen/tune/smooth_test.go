@@ -71,7 +71,7 @@ func TestSmoothed(t *testing.T) {
 					t.Errorf("%s: 1 - cosine is %.3g times smaller with smoothing, want %g", r.Output, got, least)
 				}
 			}
-			with, without = with+len(c.Kept), without+len(off.Kept)
+			with, without = with+len(c.Overrides), without+len(off.Overrides)
 			for _, s := range c.Smoothed {
 				if !(s.After <= s.Before/2 && s.After > 0) {
 					t.Errorf("%v", s)

@@ -73,12 +73,12 @@ func (d *Description) completePrecision() *problem {
 	if d.Precision.Default == "" {
 		d.Precision.Default = precision.F32
 	}
-	for _, k := range d.Precision.Keep {
+	for _, k := range d.Precision.Overrides {
 		path := "precision.keep." + k.Module
 		if err := k.Check(); err != nil {
 			return &problem{path, fmt.Sprintf("precision.keep: %v", err)}
 		}
-		if !d.keeps(k) {
+		if !d.has(k) {
 			return &problem{path, fmt.Sprintf("precision.keep: no matrix or table of the model is called %s; names are such as l0, l%d.ffn, l0.attn.out, %s",
 				k.Module, d.Sizes.Layers-1, d.Structure().Modalities[0].Name+".embed")}
 		}
@@ -105,8 +105,8 @@ func tuneLevels() []string {
 	return names
 }
 
-// keeps reports whether a matrix or table of the model is of the module.
-func (d *Description) keeps(k precision.Keep) bool {
+// has reports whether a matrix or table of the model is of the module.
+func (d *Description) has(k precision.Override) bool {
 	for name, s := range d.trunk().state.weights {
 		if len(s.shape) == 2 && strings.HasSuffix(name, ".w") && k.Names(name) {
 			return true

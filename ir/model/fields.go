@@ -375,7 +375,7 @@ func (c *decoder) precision(m *precision.Map) value {
 	one := module.read
 	module.any = func(key string, n *node, path string) {
 		one(n, path)
-		m.Keep = append(m.Keep, precision.Keep{Module: key, Format: w})
+		m.Overrides = append(m.Overrides, precision.Override{Module: key, Format: w})
 	}
 	fields = append(fields, field{name: "keep", value: c.open("{l11.ffn: bf16, l0: f32}", []field{{name: "MODULE", value: module, doc: "parts of a weight's name in their order, as `multiway dump` prints it", without: "as its class", example: "precision: {default: int8, keep: {l0.attn.out: f32}}"}}),
 		doc: "how the weights of modules are stored, by their names", without: "none; coarse precisions choose some", example: "precision: {default: int8, keep: {l11.ffn: bf16, l0: f32}}"})

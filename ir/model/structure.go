@@ -158,7 +158,7 @@ func (d *Description) Cut(n int) *Description {
 	k := &c.Long.Keys
 	k.Layers = cmp.Or(k.Layers, d.Sizes.Layers)
 	c.Long.dropExperts()
-	c.Precision.Keep = slices.DeleteFunc(slices.Clone(c.Precision.Keep), func(k precision.Keep) bool { return !c.keeps(k) })
+	c.Precision.Overrides = slices.DeleteFunc(slices.Clone(c.Precision.Overrides), func(k precision.Override) bool { return !c.has(k) })
 	return c
 }
 

@@ -2,7 +2,7 @@
 // such as bf16 or int8 for all of them, other formats for a [Class] of weights, and others
 // again for modules that are named.
 //
-//	m := precision.Map{Default: "int8", Keep: []precision.Keep{{Module: "l11.ffn", Format: "bf16"}}}
+//	m := precision.Map{Default: "int8", Overrides: []precision.Override{{Module: "l11.ffn", Format: "bf16"}}}
 //	m.Of("l11.ffn.vision.fc1.w").Name // bf16
 //	m.Of("l10.ffn.vision.fc1.w").Name // int8
 //
@@ -32,9 +32,9 @@ type Format struct {
 	Cosine   float64
 	Rounding Rounding
 
-	// classes and keep say what other format a class or a module has unless the map says more.
-	classes map[Class]string
-	keep    []Keep
+	// classes and overrides say what other format a class or a module has unless the map says more.
+	classes   map[Class]string
+	overrides []Override
 }
 
 // Rounding is what products that round what they multiply, which depends on the input, ask of
@@ -61,7 +61,7 @@ var Formats = []Format{
 		classes: map[Class]string{Embedding: Int8}}, // a table multiplies nothing
 	// What goes wrong in the first layer, whose rows are short, the others make larger.
 	{Name: BF16Dot, DType: ir.BF16Dot, Cosine: 0.9999, Rounding: Rounding{true, 0.03, 0.999}, Doc: "bf16 that multiplies what is rounded to bf16 too; tables and heads are bf16, patches and the first attention f32",
-		classes: map[Class]string{Embedding: "bf16", Patches: F32, Retrieval: "bf16", Heads: "bf16"}, keep: []Keep{{"l0.attn", F32}}},
+		classes: map[Class]string{Embedding: "bf16", Patches: F32, Retrieval: "bf16", Heads: "bf16"}, overrides: []Override{{"l0.attn", F32}}},
 }
 
 // The formats that code asks for by name.
@@ -145,13 +145,13 @@ func ClassOf(weight string) Class {
 
 // Map says how each matrix and table is stored. The zero value is f32 everywhere.
 type Map struct {
-	Default string           // name of a format; "" is f32
-	Classes map[Class]string // another format for a class
-	Keep    []Keep           // another format for modules; a later row wins over an earlier one
+	Default   string           // name of a format; "" is f32
+	Classes   map[Class]string // another format for a class
+	Overrides []Override       // another format for modules; a later row wins over an earlier one
 }
 
-// Keep gives the modules of one name a format.
-type Keep struct {
+// Override gives the modules of one name a format.
+type Override struct {
 	// Module is parts of a weight's name, in their order: l11.ffn, l3.attn.out,
 	// l0.ffn.vision.fc2, ffn.fc2, retrieval. The matrices q, k and v, which are one
 	// product, are called qkv.
@@ -165,14 +165,14 @@ func Uniform(name string) Map { return Map{Default: name} }
 // Of returns how the matrix or table called weight is stored. Names that passes made of
 // it (with ~) mean the same. The map must pass Check.
 func (m Map) Of(weight string) Format {
-	for _, k := range slices.Backward(m.Keep) {
+	for _, k := range slices.Backward(m.Overrides) {
 		if k.Names(weight) {
 			return format(k.Format)
 		}
 	}
 	class := ClassOf(weight)
 	if _, ok := m.Classes[class]; !ok {
-		for _, k := range format(m.Default).keep {
+		for _, k := range format(m.Default).overrides {
 			if k.Names(weight) {
 				return format(k.Format)
 			}
@@ -208,7 +208,7 @@ func format(name string) Format {
 // Any reports whether ok holds for the format of a class or of a module that is named.
 func (m Map) Any(ok func(Format) bool) bool {
 	return slices.ContainsFunc(Classes, func(c Class) bool { return ok(m.class(c)) }) ||
-		slices.ContainsFunc(m.Keep, func(k Keep) bool { return ok(format(k.Format)) })
+		slices.ContainsFunc(m.Overrides, func(k Override) bool { return ok(format(k.Format)) })
 }
 
 // Exact reports whether everything is f32.
@@ -251,7 +251,7 @@ func (m Map) Check() error {
 			return err
 		}
 	}
-	for _, k := range m.Keep {
+	for _, k := range m.Overrides {
 		if err := k.Check(); err != nil {
 			return err
 		}
@@ -271,7 +271,7 @@ func (m Map) String() string {
 			rest = append(rest, string(c)+" "+w)
 		}
 	}
-	for _, k := range m.Keep {
+	for _, k := range m.Overrides {
 		rest = append(rest, k.Module+" "+k.Format)
 	}
 	if rest == nil {
@@ -285,7 +285,7 @@ func (m Map) String() string {
 func Module(weight string) string { return strings.Join(split(weight), ".") }
 
 // Check reports a module that cannot be stored apart from others.
-func (k Keep) Check() error {
+func (k Override) Check() error {
 	parts := strings.Split(k.Module, ".")
 	for _, p := range parts {
 		switch {
@@ -299,7 +299,7 @@ func (k Keep) Check() error {
 }
 
 // Names reports whether the module has the weight.
-func (k Keep) Names(weight string) bool {
+func (k Override) Names(weight string) bool {
 	parts := split(weight)
 	for _, p := range strings.Split(k.Module, ".") {
 		i := slices.Index(parts, p)

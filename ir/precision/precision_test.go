@@ -11,10 +11,10 @@ import (
 func TestOf(t *testing.T) {
 	mixed := precision.Map{
 		Default: "bf16", Classes: map[precision.Class]string{precision.FFN: "int8", precision.Embedding: "f16"},
-		Keep: []precision.Keep{{Module: "l1", Format: "f32"}, {Module: "l1.attn.qkv", Format: "bf16"}, {Module: "ffn.language.fc2", Format: "f16"}},
+		Overrides: []precision.Override{{Module: "l1", Format: "f32"}, {Module: "l1.attn.qkv", Format: "bf16"}, {Module: "ffn.language.fc2", Format: "f16"}},
 	}
 	int8, bf16, dot, twice := precision.Uniform("int8"), precision.Uniform("bf16"), precision.Uniform("bf16dot"), precision.Uniform("int8x2")
-	whole := precision.Map{Default: "bf16dot", Classes: map[precision.Class]string{precision.Projections: "bf16dot"}, Keep: []precision.Keep{{Module: "l0.attn.out", Format: "f16"}}}
+	whole := precision.Map{Default: "bf16dot", Classes: map[precision.Class]string{precision.Projections: "bf16dot"}, Overrides: []precision.Override{{Module: "l0.attn.out", Format: "f16"}}}
 	for _, c := range []struct {
 		m            precision.Map
 		weight, want string
@@ -72,7 +72,7 @@ func TestExact(t *testing.T) {
 		{precision.Uniform("f32"), true, false},
 		{precision.Uniform("f16"), false, false},
 		{precision.Uniform("int8"), false, true},
-		{precision.Map{Keep: []precision.Keep{{Module: "l0", Format: "bf16"}}}, false, false},
+		{precision.Map{Overrides: []precision.Override{{Module: "l0", Format: "bf16"}}}, false, false},
 		{precision.Map{Classes: map[precision.Class]string{precision.Embedding: "int8"}}, false, true},
 	} {
 		if c.m.Exact() != c.exact || c.m.Bytes() != c.bytes {
@@ -89,9 +89,9 @@ func TestCheck(t *testing.T) {
 		{precision.Uniform("int4"), `precision "int4": want ` + strings.Join(precision.Names(), ", ")},
 		{precision.Map{Classes: map[precision.Class]string{"norms": "bf16"}}, `precision of "norms", which is no class of weights`},
 		{precision.Map{Classes: map[precision.Class]string{"ffn": ""}}, `precision of ffn "": want`},
-		{precision.Map{Keep: []precision.Keep{{Module: "l0", Format: "f4"}}}, `precision of l0 "f4": want`},
-		{precision.Map{Keep: []precision.Keep{{Module: "l0..ffn", Format: "f32"}}}, "want parts of a weight's name"},
-		{precision.Map{Keep: []precision.Keep{{Module: "l0.attn.v", Format: "f32"}}}, "want qkv for q, k, v"},
+		{precision.Map{Overrides: []precision.Override{{Module: "l0", Format: "f4"}}}, `precision of l0 "f4": want`},
+		{precision.Map{Overrides: []precision.Override{{Module: "l0..ffn", Format: "f32"}}}, "want parts of a weight's name"},
+		{precision.Map{Overrides: []precision.Override{{Module: "l0.attn.v", Format: "f32"}}}, "want qkv for q, k, v"},
 	} {
 		if err := c.m.Check(); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("got %v, want %s", err, c.want)
@@ -122,7 +122,7 @@ func TestFormats(t *testing.T) {
 func TestCosine(t *testing.T) {
 	for want, maps := range map[float64][]precision.Map{
 		0:      {{}, {Default: "bf16", Classes: map[precision.Class]string{precision.FFN: "f16"}}},
-		0.9999: {{Default: "bf16dot"}, {Default: "f32", Keep: []precision.Keep{{Module: "l1", Format: "bf16dot"}}}},
+		0.9999: {{Default: "bf16dot"}, {Default: "f32", Overrides: []precision.Override{{Module: "l1", Format: "bf16dot"}}}},
 		0.9995: {{Default: "int8"}, {Default: "bf16dot", Classes: map[precision.Class]string{precision.FFN: "int8"}}},
 	} {
 		for _, m := range maps {
@@ -142,7 +142,7 @@ func TestModule(t *testing.T) {
 		"classification.head~.w": "classification.head",
 	} {
 		got := precision.Module(weight)
-		k := precision.Keep{Module: got, Format: "bf16"}
+		k := precision.Override{Module: got, Format: "bf16"}
 		if got != want || k.Check() != nil || !k.Names(weight) {
 			t.Errorf("the module of %s is %s, want %s (%v)", weight, got, want, k.Check())
 		}
