@@ -2,6 +2,7 @@ package onnx
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -14,8 +15,9 @@ import (
 
 // Options say how a function is written.
 type Options struct {
-	External bool // weights in a second file also where one could hold them
-	Mask     bool // an input attention_mask, int64 [N,T]: 1 for ids, 0 for padding after them
+	External bool  // weights in a second file also where one could hold them
+	Inline   int64 // bytes of weights above which they need a second file; 0: MaxInline
+	Mask     bool  // an input attention_mask, int64 [N,T]: 1 for ids, 0 for padding after them
 }
 
 // The formats that File writes.
@@ -24,9 +26,9 @@ const (
 	irVersion = 8
 )
 
-// inlineLimit is the size of weights above which they need a second file: a protocol
-// buffer has at most 2 GiB, and readers want some of it.
-var inlineLimit int64 = 1<<31 - 64<<20
+// MaxInline is the most bytes of weights that one file holds: a protocol buffer has at most
+// 2 GiB, and readers want some of it.
+const MaxInline int64 = 1<<31 - 64<<20
 
 // The element types of ONNX.
 const (
@@ -85,7 +87,7 @@ func Model(p *ir.Program, f *ir.Func, o Options) (*File, error) {
 	for _, t := range m.tensors {
 		total += t.size()
 	}
-	m.external = m.external || total > inlineLimit
+	m.external = m.external || total > cmp.Or(o.Inline, MaxInline)
 	return m, nil
 }
 

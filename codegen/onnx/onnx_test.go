@@ -309,8 +309,7 @@ func TestWrite(t *testing.T) {
 func TestWriteLargeWeights(t *testing.T) {
 	p := program(t, passes.Prune.Name)
 	limited := func(limit int64) (f *file, second, external bool) {
-		defer onnx.SetInlineLimit(onnx.SetInlineLimit(limit))
-		m, err := onnx.Model(p, p.Func("pair"), onnx.Options{})
+		m, err := onnx.Model(p, p.Func("pair"), onnx.Options{Inline: limit})
 		if err != nil {
 			t.Fatal(err)
 		}

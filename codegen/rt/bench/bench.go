@@ -198,6 +198,10 @@ func plan(p *rt.Package, o *Options) ([]point, error) {
 // precisions; the report has the name of the first. progress, if not nil, is told how
 // many of the measurements are done.
 func Run(ctx context.Context, subjects []Subject, o Options, progress func(done, total int)) (*Report, error) {
+	return run(ctx, subjects, o, whole, progress)
+}
+
+func run(ctx context.Context, subjects []Subject, o Options, e effort, progress func(done, total int)) (*Report, error) {
 	if len(subjects) == 0 {
 		return nil, fmt.Errorf("nothing to time")
 	}
@@ -220,7 +224,7 @@ func Run(ctx context.Context, subjects []Subject, o Options, progress func(done,
 	if levels == nil {
 		levels = []string{""}
 	}
-	b := &bencher{ctx: ctx, o: o, m: newMachine()}
+	b := &bencher{ctx: ctx, o: o, m: newMachine(e)}
 	b.r = &Report{Package: p.Name, CPU: processor(), Cores: cores, Cold: o.Cold}
 	done, total := 0, len(points)*len(threads)*len(levels)
 	if progress != nil {

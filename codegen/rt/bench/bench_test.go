@@ -21,7 +21,8 @@ import (
 	"github.com/multiway-go/multiway/generated/emoji"
 )
 
-func init() { sampleTime, samples, maxMemory = time.Millisecond, 1, 1<<20 }
+// little is an effort for tests, which judge no numbers.
+var little = effort{time.Millisecond, 1, 1 << 20}
 
 func open(opts ...rt.Option) (*rt.Model, error) {
 	m, err := beit3tiny.New(opts...)
@@ -39,7 +40,7 @@ func TestRun(t *testing.T) {
 	levels = slices.Compact([]string{levels[0], levels[len(levels)-1]})
 	o := Options{Entries: []string{"vision", "language", "pair"}, Tokens: []int{3, 12}, Threads: []int{1, 2}, Levels: levels, Ops: true, Kernels: true}
 	done := 0
-	r, err := Run(context.Background(), tiny, o, func(n, total int) { done += total - n })
+	r, err := run(context.Background(), tiny, o, little, func(n, total int) { done += total - n })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +106,7 @@ func TestSideBySide(t *testing.T) {
 	other := *beit3tiny.Package()
 	other.Precision = "int8 (heads f32)"
 	o := Options{Entries: []string{"vision", "language"}, Tokens: []int{3}, Threads: []int{1}, Ops: true}
-	r, err := Run(context.Background(), []Subject{{beit3tiny.Package(), open}, {&other, func(opts ...rt.Option) (*rt.Model, error) { return other.New(opts...) }}}, o, nil)
+	r, err := run(context.Background(), []Subject{{beit3tiny.Package(), open}, {&other, func(opts ...rt.Option) (*rt.Model, error) { return other.New(opts...) }}}, o, little, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,10 +131,10 @@ func TestSideBySide(t *testing.T) {
 		t.Errorf("no table of ops for the second package:\n%s", &text)
 	}
 	other.Funcs = other.Funcs[:1]
-	if _, err := Run(context.Background(), []Subject{{beit3tiny.Package(), open}, {&other, open}}, o, nil); err == nil {
+	if _, err := run(context.Background(), []Subject{{beit3tiny.Package(), open}, {&other, open}}, o, little, nil); err == nil {
 		t.Error("a package without the function was timed")
 	}
-	if _, err := Run(context.Background(), nil, o, nil); err == nil {
+	if _, err := run(context.Background(), nil, o, little, nil); err == nil {
 		t.Error("no package was timed")
 	}
 }
@@ -171,7 +172,7 @@ func TestServe(t *testing.T) {
 
 // Other programs read these fields.
 func TestJSON(t *testing.T) {
-	r, err := Run(context.Background(), tiny, Options{Entries: []string{"language"}, Lengths: []int{2, 3, 7}, Threads: []int{1}, Cold: true}, nil)
+	r, err := run(context.Background(), tiny, Options{Entries: []string{"language"}, Lengths: []int{2, 3, 7}, Threads: []int{1}, Cold: true}, little, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -231,13 +232,13 @@ func TestJSON(t *testing.T) {
 // Products are timed alone whatever their weights are stored as.
 func TestKernels(t *testing.T) {
 	o := Options{Entries: []string{"vision_classification"}, Threads: []int{1}, Kernels: true}
-	r, err := Run(context.Background(), []Subject{{emoji.Package(), func(opts ...rt.Option) (*rt.Model, error) {
+	r, err := run(context.Background(), []Subject{{emoji.Package(), func(opts ...rt.Option) (*rt.Model, error) {
 		m, err := emoji.New(opts...)
 		if err != nil {
 			return nil, err
 		}
 		return m.Task().Model, nil
-	}}}, o, nil)
+	}}}, o, little, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -308,7 +309,7 @@ func TestErrors(t *testing.T) {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	stop()
-	if _, err := Run(ctx, tiny, Options{}, nil); err != context.Canceled {
+	if _, err := run(ctx, tiny, Options{}, little, nil); err != context.Canceled {
 		t.Errorf("got error %v of a cancelled run", err)
 	}
 }

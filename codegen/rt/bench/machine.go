@@ -43,6 +43,7 @@ type machine struct {
 	fma      map[int]float64 // GFLOP/s
 	read     map[int]float64 // GB/s
 	readings []Reading
+	effort   effort
 	cores    int // that compute at once
 	loops    []peak
 	memory   []uint64 // at least eight times the last-level cache
@@ -55,16 +56,19 @@ type Reading struct {
 	Read    float64 `json:"read_gbps"`
 }
 
-// How long one sample of the peak runs, how many there are at a time, and the most
-// memory that a sample of the bandwidth reads. Tests, which judge no numbers, take less.
-var (
-	sampleTime = 5 * time.Millisecond
-	samples    = 8
-	maxMemory  = min(2<<30, math.MaxInt32)
-)
+// effort is how long one sample of the peak runs, how many there are at a time, and the most
+// bytes of memory that a sample of the bandwidth reads.
+type effort struct {
+	time    time.Duration
+	samples int
+	memory  int
+}
 
-func newMachine() *machine {
-	m := &machine{fma: map[int]float64{}, read: map[int]float64{}, cores: min(cores(), runtime.GOMAXPROCS(0))}
+// whole is the effort that gives numbers to rely on.
+var whole = effort{5 * time.Millisecond, 8, min(2<<30, math.MaxInt32)}
+
+func newMachine(e effort) *machine {
+	m := &machine{effort: e, fma: map[int]float64{}, read: map[int]float64{}, cores: min(cores(), runtime.GOMAXPROCS(0))}
 	for _, p := range peaks {
 		if slices.Contains(kernel.Levels(), p.level) {
 			m.loops = append(m.loops, p)
@@ -73,7 +77,7 @@ func newMachine() *machine {
 	if m.loops == nil {
 		m.loops = []peak{plain}
 	}
-	m.memory = make([]uint64, min(8*lastCache(), maxMemory)/8)
+	m.memory = make([]uint64, min(8*lastCache(), e.memory)/8)
 	for i := 0; i < len(m.memory); i += lineWords { // untouched pages would all be one
 		m.memory[i] = uint64(i)
 	}
@@ -178,10 +182,10 @@ func (m *machine) sample(n int) {
 		p.run(probe)
 		at := time.Now()
 		p.run(probe)
-		rounds := int(probe * float64(sampleTime) / float64(max(1, time.Since(at))))
+		rounds := int(probe * float64(m.effort.time) / float64(max(1, time.Since(at))))
 		const pieces = 16 // a thread can be stopped for the garbage collector between two
 		var all []float64
-		for range samples {
+		for range m.effort.samples {
 			d := together(n, func(int) {
 				for range pieces {
 					p.run(rounds/pieces + 1)

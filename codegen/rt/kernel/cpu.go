@@ -21,7 +21,10 @@ type level struct {
 }
 
 // Levels returns the names of the levels this CPU has, lowest first.
-func Levels() []string {
+func Levels() []string { return available(levels) }
+
+// available returns the names of those of levels that this CPU has.
+func available(levels []level) []string {
 	var names []string
 	for _, l := range levels {
 		if l.has && (l.base == "" || slices.Contains(names, l.base)) {
@@ -31,34 +34,28 @@ func Levels() []string {
 	return names
 }
 
-// knownLevels returns all level names, for error texts.
-func knownLevels() string {
-	var names []string
-	for _, l := range levels {
-		names = append(names, l.name)
-	}
-	return strings.Join(names, ", ")
-}
-
 // checkLevel reports an unknown level or one this CPU does not have. from names
 // where the level was asked for.
-func checkLevel(from, name string, have []string) error {
+func checkLevel(from, name string, levels []level) error {
+	have := available(levels)
 	if slices.Contains(have, name) {
 		return nil
 	}
+	var known []string
 	for _, l := range levels {
+		known = append(known, l.name)
 		if l.name == name {
 			return fmt.Errorf("%s: level %q is not available on this %s CPU; it has %s", from, name, runtime.GOARCH, strings.Join(have, ", "))
 		}
 	}
-	return fmt.Errorf("%s: unknown level %q; known levels are %s", from, name, knownLevels())
+	return fmt.Errorf("%s: unknown level %q; known levels are %s", from, name, strings.Join(known, ", "))
 }
 
 // Choose returns the kernels of the level asked for, or for "" of the best that this CPU and the
 // tables have, capped by the environment (see [EnvLevel]), and says which kernel runs each
 // operation. tables are those of a package, in any order; of a level, that for float32 comes first.
 func Choose(tables []*Table, ask string) (*Table, []Info, error) {
-	picked, err := pick(tables, ask)
+	picked, err := pick(levels, tables, ask)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -69,17 +66,17 @@ func Choose(tables []*Table, ask string) (*Table, []Info, error) {
 	return k, info, err
 }
 
-// pick chooses the tables for the level asked for, lowest first, those of a level as they stand in tables.
-func pick(tables []*Table, ask string) ([]*Table, error) {
-	have := Levels()
+// pick chooses the tables for the one of levels that is asked for, lowest first, those of a level as they stand in tables.
+func pick(levels []level, tables []*Table, ask string) ([]*Table, error) {
+	have := available(levels)
 	limit := have[len(have)-1]
 	if ask != "" {
-		if err := checkLevel("WithLevel", ask, have); err != nil {
+		if err := checkLevel("WithLevel", ask, levels); err != nil {
 			return nil, err
 		}
 		limit = ask
 	} else if env := os.Getenv(EnvLevel); env != "" {
-		if err := checkLevel(EnvLevel, env, have); err != nil {
+		if err := checkLevel(EnvLevel, env, levels); err != nil {
 			return nil, err
 		}
 		limit = env
