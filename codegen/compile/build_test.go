@@ -418,8 +418,9 @@ func TestSelfCheckRefuses(t *testing.T) {
 // mistakes.
 func TestQuickCheckOfLargeModel(t *testing.T) {
 	asmtest.Slow(t)
-	defer compile.SetQuickFLOPs(compile.SetQuickFLOPs(1)) // every model is large
-	r, err := open(t, tiny).Write(compile.Options{Dir: filepath.Join(t.TempDir(), "large")})
+	m := open(t, tiny)
+	m.Quick = 1 // every model is large
+	r, err := m.Write(compile.Options{Dir: filepath.Join(t.TempDir(), "large")})
 	if err != nil {
 		t.Fatal(err)
 	}

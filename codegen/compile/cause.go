@@ -135,7 +135,7 @@ func (m *Model) cause(x *Expected, f finding, images [][]float32, log func(forma
 	}
 	changes := append(epsilons(m.Desc), changes(m.Desc)...)
 	p, err := m.changed(d, func(*model.Description) {}, w)
-	if err != nil || x.work(p, w.fn.Name)*int64(len(changes)+len(ways)) > maxTrials*quickFLOPs {
+	if err != nil || !m.quick(x.work(p, w.fn.Name)*int64(len(changes)+len(ways))/maxTrials) {
 		return "", err
 	}
 	log("looking for the cause: %d changes of the description, in the float64 interpreter", len(changes)+len(ways))
@@ -201,7 +201,7 @@ func (m *Model) nearer(x *Expected, images [][]float32, log func(format string, 
 		return math.Sqrt(all[at].squares), nil
 	}
 	p, err := m.changed(d, func(*model.Description) {}, w)
-	if err != nil || x.work(p, w.fn.Name) > quickFLOPs {
+	if err != nil || !m.quick(x.work(p, w.fn.Name)) {
 		return err
 	}
 	log("looking whether another epsilon is nearer")

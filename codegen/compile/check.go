@@ -40,8 +40,8 @@ const (
 	Floor     = 1e-6
 )
 
-// quickFLOPs is the work that the interpreter takes on within seconds; tests lower it.
-var quickFLOPs = int64(4e9)
+// QuickFLOPs is the work that the interpreter takes on within seconds.
+const QuickFLOPs = int64(4e9)
 
 // cutLayers is how much of a large model the quick check interprets.
 const cutLayers = 2
@@ -106,7 +106,7 @@ func (m *Model) selfCheck(e *engine.Engine, planned *ir.Program, how Check, opt 
 	for _, f := range described.Funcs {
 		work += ir.FuncCost(described, f, text).FLOPs
 	}
-	whole := how == Full || work <= quickFLOPs
+	whole := how == Full || m.quick(work)
 
 	s := m.Desc.Structure()
 	c := &checker{text: text, vocab: s.Vocab(), rounds: roundingOf(planned)}

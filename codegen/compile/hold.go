@@ -164,7 +164,7 @@ func (m *Model) Hold(x *Expected, e *engine.Engine, entries []string, how Check,
 	}
 	more := slices.ContainsFunc(x.want, func(w expected) bool { return !outputs(&w) })
 	switch {
-	case how == Full || work <= quickFLOPs:
+	case how == Full || m.quick(work):
 		log("holding the float64 interpreter to %s (%.1f GFLOP)", h.name, float64(work)/1e9)
 		err = h.judge(interpreted(taps), "interpreter", any)
 	case more || !exact:

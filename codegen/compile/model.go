@@ -1,6 +1,7 @@
 package compile
 
 import (
+	"cmp"
 	"fmt"
 	"path/filepath"
 
@@ -27,9 +28,16 @@ type Model struct {
 	// Choice lists the modules that tuning stores otherwise than described; nil: none.
 	Choice *tune.Choice
 
+	// Quick is the most work, in floating-point operations, that the interpreter takes on where no full check is
+	// asked for; 0: QuickFLOPs.
+	Quick int64
+
 	taps bool
 	own  *inputs.Samples // of the description's folder, once they are read
 }
+
+// quick reports whether the interpreter takes that work on where no full check is asked for.
+func (m *Model) quick(work int64) bool { return work <= cmp.Or(m.Quick, QuickFLOPs) }
 
 // Tuned returns the model with the choice that tune makes for the entries, nil for the
 // description's. log may be nil.

@@ -66,6 +66,9 @@ type App struct {
 	left           leftOut  // of folders
 	ids            []string // texts as lists of ids
 
+	decodeMemory  int64 // bytes that pictures take which are decoded at the same time; 0: a share of what the process may use
+	pictureMemory int64 // the most bytes that one picture takes; 0: likewise
+
 	named   int  // bytes of text that leaves has reported
 	unnamed bool // it reports no more
 }
@@ -91,9 +94,12 @@ const (
 // Run runs the binary on a command line and returns its exit status. It closes out, if that
 // can be closed and was written to without an error.
 func Run(b Binary, args []string, in io.Reader, out, errs io.Writer) int {
-	b.Name = b.name()
+	return (&App{Binary: b}).run(args, in, out, errs)
+}
+
+func (a *App) run(args []string, in io.Reader, out, errs io.Writer) int {
 	stdout := NewOutput(out)
-	a := &App{Binary: b, In: in, Out: stdout, Err: errs}
+	a.Name, a.In, a.Out, a.Err = a.name(), in, stdout, errs
 	root := a.root()
 	root.SetArgs(append([]string{}, args...)) // to cobra nil is the process's
 	root.SetIn(in)
@@ -292,7 +298,7 @@ func (a *App) keeps(out string, list bool, inputs ...string) error {
 
 // decodeOptions are how the flags have pictures read.
 func (a *App) decodeOptions(m *task.Model) imagefile.Options {
-	o := imagefile.Options{MaxPixels: int64(m.Input().MaxPixels), MaxMemory: pictureMemory(), IgnoreOrientation: !a.exif}
+	o := imagefile.Options{MaxPixels: int64(m.Input().MaxPixels), MaxMemory: a.largest(), IgnoreOrientation: !a.exif}
 	if a.maxPixels > 0 {
 		o.MaxPixels = a.maxPixels
 	}

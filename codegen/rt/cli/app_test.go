@@ -313,9 +313,11 @@ type ran struct {
 	out, errs string
 }
 
-func run(b Binary, stdin string, args ...string) ran {
+func run(b Binary, stdin string, args ...string) ran { return runApp(&App{Binary: b}, stdin, args...) }
+
+func runApp(a *App, stdin string, args ...string) ran {
 	var out, errs bytes.Buffer
-	status := Run(b, args, strings.NewReader(stdin), &out, &errs)
+	status := a.run(args, strings.NewReader(stdin), &out, &errs)
 	return ran{status, out.String(), errs.String()}
 }
 

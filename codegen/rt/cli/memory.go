@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"io/fs"
@@ -17,12 +18,12 @@ import (
 // the process may use.
 const decodeShare = 4 // a quarter
 
-// decodeMemory is how many bytes that is. Tests have less.
-var decodeMemory = func() int64 { return memoryLimit() / decodeShare }
+// room is for the pictures of a stream.
+func (a *App) room() *room { return newRoom(cmp.Or(a.decodeMemory, memoryLimit()/decodeShare)) }
 
-// pictureMemory is the most bytes that one picture may take: the rest is for all else, as
-// more than there is ends the process without a word. Tests have less.
-var pictureMemory = func() int64 { return hardLimit() / 4 * 3 }
+// largest is the most bytes that one picture may take: the rest is for all else, as more than
+// there is ends the process without a word.
+func (a *App) largest() int64 { return cmp.Or(a.pictureMemory, hardLimit()/4*3) }
 
 // unknownMemory is what a machine has that does not say.
 const unknownMemory = 8 << 30

@@ -128,9 +128,6 @@ func TestPictureOfMoreMemoryThanThereIs(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	all := pictureMemory
-	defer func() { pictureMemory = all }()
-	pictureMemory = func() int64 { return 20_000 }
 	colours, pairs := colourBinary(t), colourBinary(t, pairFuncs...)
 	for _, c := range []struct {
 		b          Binary
@@ -141,7 +138,7 @@ func TestPictureOfMoreMemoryThanThereIs(t *testing.T) {
 	} {
 		for name, status := range map[string]int{"small": 0, "large": 1} {
 			args := slices.Concat(c.args, []string{filepath.Join(dir, name+".png")}, c.more)
-			got := run(c.b, "", args...)
+			got := runApp(&App{Binary: c.b, pictureMemory: 20_000}, "", args...)
 			if got.status != status || strings.Contains(got.errs, "100 x 100 pixels: decoding may take ") != (status == 1) {
 				t.Errorf("%v: status %d, want %d:\n%s", args, got.status, status, got.errs)
 			}
@@ -161,10 +158,7 @@ func TestDecodeInLittleRoom(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	all := decodeMemory
-	defer func() { decodeMemory = all }()
-	decodeMemory = func() int64 { return 1 }
-	got := run(colourBinary(t), "", "search", "green", "--folder", dir, "-k", "20")
+	got := runApp(&App{Binary: colourBinary(t), decodeMemory: 1}, "", "search", "green", "--folder", dir, "-k", "20")
 	if got.status != 0 {
 		t.Fatal(got.errs)
 	}

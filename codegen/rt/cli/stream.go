@@ -141,7 +141,7 @@ func (s *stream) run(ctx context.Context, items iter.Seq[item], do func(it *item
 	if s.images != nil {
 		size = max(1, min(size, batchBytes/(4*s.images.Image)))
 	}
-	s.decoding = newRoom(decodeMemory())
+	s.decoding = s.room()
 	bar := s.Progress(s.what, s.units(), s.total)
 	defer bar.Done()
 	var t tally
