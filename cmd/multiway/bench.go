@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -18,7 +19,7 @@ import (
 	"github.com/multiway-go/multiway/ir/precision"
 )
 
-func benchCommand() *cobra.Command {
+func benchCommand(stdout io.Writer) *cobra.Command {
 	var o bench.Options
 	var from source
 	var words []string
@@ -73,7 +74,7 @@ do more.`,
 			if err := distinct(path, m); err != nil {
 				return err
 			}
-			return runBench(c, models, o, path)
+			return runBench(stdout, c, models, o, path)
 		},
 	}
 	cli.BenchFlags(c, &o)
@@ -137,7 +138,7 @@ func atPrecisions(m *compile.Model, words []string) ([]*compile.Model, error) {
 }
 
 // runBench compiles the models into one program and has it time them.
-func runBench(c *cobra.Command, models []*compile.Model, o bench.Options, path string) error {
+func runBench(stdout io.Writer, c *cobra.Command, models []*compile.Model, o bench.Options, path string) error {
 	var numbers *file.File
 	if path != "" { // before the work that would be for nothing
 		var err error

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,7 +20,7 @@ import (
 	"github.com/multiway-go/multiway/ir/precision"
 )
 
-func buildCommand() *cobra.Command {
+func buildCommand(stdout io.Writer) *cobra.Command {
 	var o compile.Options
 	var weights, check, word, samples, tune string
 	var decoders, recorded []string
@@ -105,7 +106,7 @@ Official files have some: more than inference reads.`,
 			if o.Golden, err = golden.Recordings(recorded); err != nil {
 				return err
 			}
-			return runBuild(args[0], word, tune, samples, decoders, o, asJSON)
+			return runBuild(stdout, args[0], word, tune, samples, decoders, o, asJSON)
 		},
 	}
 	f := c.Flags()
@@ -141,7 +142,7 @@ func oneOf(flag, value string, allowed ...string) error {
 	return cli.Usagef("%s is %q, want %s or %s", flag, value, strings.Join(allowed[:last], ", "), allowed[last])
 }
 
-func runBuild(path, word, tune, samples string, decoders []string, o compile.Options, asJSON bool) error {
+func runBuild(stdout io.Writer, path, word, tune, samples string, decoders []string, o compile.Options, asJSON bool) error {
 	start := time.Now()
 	m, err := compile.Open(path)
 	if err != nil {

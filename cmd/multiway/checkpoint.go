@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"slices"
 
@@ -15,7 +16,7 @@ import (
 )
 
 // checkpointCommand writes stand-ins for the released files.
-func checkpointCommand() *cobra.Command {
+func checkpointCommand(stdout io.Writer) *cobra.Command {
 	var preset, style, out string
 	var seed uint64
 	var legacy bool

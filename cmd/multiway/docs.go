@@ -13,7 +13,7 @@ import (
 	"github.com/multiway-go/multiway/ir/model"
 )
 
-func docsCommand() *cobra.Command {
+func docsCommand(stdout io.Writer) *cobra.Command {
 	var asJSON bool
 	description := &cobra.Command{
 		Use:   "description",

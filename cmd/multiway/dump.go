@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"path/filepath"
 	"text/tabwriter"
 
@@ -15,7 +16,7 @@ import (
 	"github.com/multiway-go/multiway/passes"
 )
 
-func dumpCommand() *cobra.Command {
+func dumpCommand(stdout io.Writer) *cobra.Command {
 	var preset, after string
 	var entries []string
 	var changes, cost bool
@@ -72,7 +73,7 @@ The passes, in order:
 			switch {
 			case changes:
 			case cost:
-				return printCost(p, text)
+				return printCost(stdout, p, text)
 			default:
 				fmt.Fprint(stdout, ir.Print(p))
 			}
@@ -126,7 +127,7 @@ func program(preset string, entries, args []string) (*ir.Program, passes.Options
 }
 
 // printCost prints a table per function: the cost of each step, and its line in the program.
-func printCost(p *ir.Program, text int) error {
+func printCost(stdout io.Writer, p *ir.Program, text int) error {
 	if text == 0 {
 		text = p.MaxT
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,7 +19,7 @@ import (
 	"github.com/multiway-go/multiway/passes"
 )
 
-func exportCommand() *cobra.Command {
+func exportCommand(stdout io.Writer) *cobra.Command {
 	var from source
 	var out string
 	var entries []string
@@ -53,7 +54,7 @@ The folder of a golden case stands for a description of its model.`, onnx.Opset)
 			if taps {
 				m = m.WithTaps()
 			}
-			return export(m, entries, out, o)
+			return export(stdout, m, entries, out, o)
 		},
 	}
 	from.flags(c)
@@ -80,7 +81,7 @@ func exported(from *source, args []string, weights checkpoint.DType) (*compile.M
 	return from.open(args)
 }
 
-func export(m *compile.Model, entries []string, out string, o onnx.Options) error {
+func export(stdout io.Writer, m *compile.Model, entries []string, out string, o onnx.Options) error {
 	described, _, err := m.Lower(entries)
 	if err != nil {
 		return err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -10,7 +11,7 @@ import (
 	"github.com/multiway-go/multiway/ir/precision"
 )
 
-func goldenCommand() *cobra.Command {
+func goldenCommand(stdout io.Writer) *cobra.Command {
 	var o golden.Options
 	check := &cobra.Command{
 		Use:   "check [flags] DIR...",
@@ -49,6 +50,6 @@ The exit status is 1 if anything failed.`,
 	check.Flags().StringVar(&o.Precision, "precision", "f32", "how the compiled package stores weights: "+strings.Join(precision.Names(), ", ")+"; those of a type that checkpoints have judge the weights of that type, others are judged by cosine")
 	check.Flags().BoolVar(&o.JSON, "json", false, "print lines as JSON objects")
 	c := &cobra.Command{Use: "golden", Short: "Work with golden cases", Args: arguments(0, 0, ""), RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
-	c.AddCommand(check, recordCommand(), checkpointCommand())
+	c.AddCommand(check, recordCommand(stdout), checkpointCommand(stdout))
 	return c
 }

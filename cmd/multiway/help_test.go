@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"math"
 	"os/exec"
 	"slices"
@@ -31,7 +32,7 @@ func TestHelpFits(t *testing.T) {
 			visit(sub)
 		}
 	}
-	visit(root())
+	visit(root(io.Discard))
 	if seen < 9 {
 		t.Errorf("%d commands", seen)
 	}

@@ -13,7 +13,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/multiway-go/multiway/asm/asmtest"
-	"github.com/multiway-go/multiway/codegen/rt/cli"
 	"github.com/multiway-go/multiway/ir/model"
 )
 
@@ -45,7 +44,7 @@ func TestHintsNameWhatIsThere(t *testing.T) {
 			visit(sub)
 		}
 	}
-	visit(root())
+	visit(root(io.Discard))
 	// --help is every command's, --ids that of binaries that are built.
 	isFlag := func(name string) bool {
 		return name == "help" || name == "ids" || slices.ContainsFunc(commands, func(c *cobra.Command) bool { return c.Flags().Lookup(name) != nil })
@@ -230,10 +229,7 @@ func tests(t *testing.T, dir string) []string {
 // inProcess runs a command in this process, what it prints aside.
 func inProcess(t *testing.T, args ...string) error {
 	t.Helper()
-	old := stdout
-	defer func() { stdout = old }()
-	stdout = cli.NewOutput(io.Discard)
-	c := root()
+	c := root(io.Discard)
 	c.SetArgs(args)
 	c.SetOut(io.Discard)
 	c.SetErr(io.Discard)

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 
@@ -12,7 +13,7 @@ import (
 	"github.com/multiway-go/multiway/ir/file"
 )
 
-func initCommand() *cobra.Command {
+func initCommand(stdout io.Writer) *cobra.Command {
 	var o compile.InitOptions
 	var force bool
 	c := &cobra.Command{

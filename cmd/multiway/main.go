@@ -9,6 +9,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"strings"
 
@@ -25,7 +26,8 @@ import (
 
 func main() {
 	interrupt.Main("multiway", func() int {
-		c, started := root(), false
+		stdout := cli.NewOutput(os.Stdout) // an error if any write failed, or closing it
+		c, started := root(stdout), false
 		c.PersistentPreRun = func(*cobra.Command, []string) { started = true }
 		err := c.Execute()
 		switch {
@@ -54,9 +56,6 @@ func distinct(path string, m *compile.Model, inputs ...string) error {
 	return file.Distinct(path, append(m.Inputs(), inputs...)...)
 }
 
-// stdout is the standard output of every command, which fails if any write to it failed, or closing it.
-var stdout = cli.NewOutput(os.Stdout)
-
 // logged prints a line of progress.
 func logged(format string, args ...any) {
 	fmt.Fprintf(os.Stderr, "multiway: %s\n", file.Brief(fmt.Sprintf(format, args...)))
@@ -65,7 +64,7 @@ func logged(format string, args ...any) {
 // columns is the widest that help texts and tables for people are.
 const columns = 100
 
-func root() *cobra.Command {
+func root(stdout io.Writer) *cobra.Command {
 	version := false
 	c := &cobra.Command{
 		Use:   "multiway",
@@ -106,7 +105,7 @@ lists the released models, bench --preset times one with random weights.`,
 	c.SetOut(stdout)
 	c.SuggestionsMinimumDistance = 2
 	c.SetUsageTemplate(strings.ReplaceAll(c.UsageTemplate(), ".FlagUsages", fmt.Sprintf(".FlagUsagesWrapped %d", columns)))
-	c.AddCommand(initCommand(), buildCommand(), benchCommand(), exportCommand(), dumpCommand(), presetsCommand(), docsCommand(), goldenCommand())
+	c.AddCommand(initCommand(stdout), buildCommand(stdout), benchCommand(stdout), exportCommand(stdout), dumpCommand(stdout), presetsCommand(stdout), docsCommand(stdout), goldenCommand(stdout))
 	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return fmt.Errorf("%w; `%s --help` lists the flags", cli.FlagError(err), c.CommandPath())
 	})

@@ -42,7 +42,7 @@ type functionSize struct {
 	FLOPs int64  `json:"flops"` // of one sequence with the longest text
 }
 
-func presetsCommand() *cobra.Command {
+func presetsCommand(stdout io.Writer) *cobra.Command {
 	var asJSON, wide bool
 	c := &cobra.Command{
 		Use:   "presets",

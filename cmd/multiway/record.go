@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
 
@@ -12,7 +13,7 @@ import (
 	"github.com/multiway-go/multiway/ir/file"
 )
 
-func recordCommand() *cobra.Command {
+func recordCommand(stdout io.Writer) *cobra.Command {
 	var o golden.RecordOptions
 	var out string
 	var ids []string
