@@ -13,9 +13,9 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/imagefile/heif"
 )
 
-// program is the module's decoder. The module's own Go code is not used: it gives the
-// decoder no bound of memory, multiplies colours by their transparency, and shows a black
-// picture for one that cannot be decoded.
+// program is the decoder of module gen2brain/avif, gzipped WebAssembly. The module's own Go
+// code is not used: it does not bound the decoder's memory, premultiplies colours by alpha, and
+// returns a black picture when decoding fails.
 //
 //go:linkname program github.com/gen2brain/avif.decodeWasm
 var program []byte
@@ -27,13 +27,15 @@ func init() {
 	}))
 }
 
-// memory is the most that the decoder may take for a coded picture of so many pixels.
+// memory returns the limit of the decoder's memory, in bytes, for a coded picture of the given
+// number of pixels.
 func memory(pixels int64) int64 { return 32<<20 + 48*pixels }
 
 // coded decodes one coded picture.
 func coded(sandbox *heif.Sandbox, m *heif.Memory, c heif.Coded) (out heif.Pixels, err error) {
-	// Of more than 8 bits, as the third byte says of all pictures then, this libavif makes
-	// 16 by its own code, which interpolates chroma as Pillow's does. Of 8 it does not.
+	// If the third byte of av1C announces more than 8 bits, this libavif converts to 16-bit RGB
+	// by its own code, which interpolates chroma as Pillow's libavif does. For 8 bits it would
+	// not: the flag is therefore always set.
 	if len(c.Config) < 4 {
 		return out, errors.New("its av1C is cut off")
 	}
@@ -73,13 +75,14 @@ func coded(sandbox *heif.Sandbox, m *heif.Memory, c heif.Coded) (out heif.Pixels
 			return err
 		}
 		if w, h := number(b), number(b[4:]); w != c.Size.X || h != c.Size.Y {
-			return errors.New("libavif takes it for one of another size")
+			return errors.New("libavif decodes it to another size")
 		}
 		at, b, err := r.Bytes(size)
 		if err != nil {
 			return err
 		}
-		// The decoder says nothing of a picture that it could not decode, and writes nothing.
+		// On failure the decoder reports no error and writes nothing: the last alpha byte, 255
+		// after success, tells.
 		b[size-1] = 0
 		if err := decode(0, at); err != nil {
 			return err
@@ -103,11 +106,11 @@ func coded(sandbox *heif.Sandbox, m *heif.Memory, c heif.Coded) (out heif.Pixels
 	return out, err
 }
 
-// asLibyuv changes colours, of 16 bits a channel, to what Pillow shows of a picture of so
-// many bits, whose libavif calls libyuv for the matrices below. libyuv does not interpolate
-// chroma in the last column of an odd width, takes too small a factor for the blue of a
-// limited range, and of more than 8 bits cuts chroma to 8 and makes luma of a limited range
-// smaller.
+// asLibyuv changes the decoded colours (16 bits per channel) to the ones that Pillow shows for
+// a picture of the given bit depth. Pillow's libavif calls libyuv for the matrices below.
+// libyuv does not interpolate chroma in the last column of an odd width, uses too small a blue
+// factor for limited range, and, for more than 8 bits, truncates chroma to 8 bits and reduces
+// the luma of limited range.
 func asLibyuv(pix []uint8, c heif.Coded, bits int) {
 	const one = 1 << 16
 	if grey := c.Config[2]&0x10 != 0; grey {
@@ -117,10 +120,10 @@ func asLibyuv(pix []uint8, c heif.Coded, bits int) {
 	if c.Colour.Known {
 		matrix = c.Colour.Matrix
 	}
-	if matrix == 12 { // 12 derives the matrix from the primaries
+	if matrix == 12 { // 12: chromaticity-derived, the primaries give the matrix
 		matrix = c.Colour.Primaries
 	}
-	var kr, kb, blue int64 // shares of one; blue is that of 2, its factor, in the right one, 2 * (1-kb) * 255/224
+	var kr, kb, blue int64 // scaled by 1<<16; blue is the ratio of libyuv's blue factor, 2, to the right one, 2 * (1-kb) * 255/224
 	switch matrix {
 	case 1:
 		kr, kb, blue = 13933, 4732, 62049
@@ -148,8 +151,8 @@ func asLibyuv(pix []uint8, c heif.Coded, bits int) {
 		}
 	}
 	if bits > 8 {
-		// What a level of 8 bits of chroma adds to red and blue, in 8 bits after the point; the
-		// share of luma that is lost.
+		// ofRed and ofBlue: change of red and of blue per 8-bit level of chroma, with 8
+		// fractional bits. less: the share of luma that is lost, scaled by 1<<16.
 		ofRed, ofBlue, less := 257*2*(one-kr)/256, 257*2*(one-kb)/256, int64(0)
 		if limited {
 			ofRed, ofBlue, less = ofRed*255/224, ofBlue*255/224, 191
@@ -157,7 +160,7 @@ func asLibyuv(pix []uint8, c heif.Coded, bits int) {
 				less = 239
 			}
 		}
-		// Half a step of its own bits rounds chroma before it is cut.
+		// libyuv rounds chroma by half a step of the coded bit depth before it truncates.
 		cut := func(v, level int64) int64 {
 			return ((v*256+level>>(bits-7)+256*level)/level - 256) * level / 256
 		}
@@ -178,7 +181,7 @@ func asLibyuv(pix []uint8, c heif.Coded, bits int) {
 	}
 }
 
-// number reads one of the decoder's answers.
+// number reads a little-endian uint32, the decoder's result format.
 func number(b []byte) int {
 	return int(uint32(b[0]) | uint32(b[1])<<8 | uint32(b[2])<<16 | uint32(b[3])<<24)
 }

@@ -1,23 +1,23 @@
-// Package heic has package imagefile read HEIC, which phones write:
+// Package heic adds a HEIC decoder to package imagefile:
 //
 //	import _ "github.com/multiway-go/multiway/codegen/rt/imagefile/heic"
 //
-// and build with -tags nodynamic. Without that tag the package is empty, and HEIC is refused
-// as if it were not there: the decoder's package would link the program to a dynamic loader,
-// and use whatever library the system has. It imports package net, which links the C library
-// where cgo is on: CGO_ENABLED=0 makes the program static.
+// Build with -tags nodynamic. Without that tag the package is empty, and HEIC files are refused
+// as if it were not imported: the decoder's module would then link the program to a dynamic
+// loader and use any libheif that the system has. The module imports package net, which links
+// the C library if cgo is on: CGO_ENABLED=0 gives a static program.
 //
 // The decoder is libheif 1.18 with libde265 1.0.15, as WebAssembly from
-// github.com/gen2brain/heic. Both are under the LGPL, version 3, which who passes a program
-// on has to follow: their licences are in that module's folder lib. HEVC is covered by
+// github.com/gen2brain/heic. Both are under the LGPL, version 3, whose terms bind anyone who
+// distributes the program: the licences are in that module's folder lib. HEVC is covered by
 // patents.
 //
-// Pictures are what pillow-heif, a plugin of Pillow, shows, within a level: single ones and
-// grids, 4:2:0 to 4:4:4 and grey, of 8 to 12 bits, of which 8 are kept, cropped and turned as
-// the file itself says. That is part of the format: it is done whatever imagefile.Options say,
-// and what EXIF says besides is passed over, since it would turn the picture again. Where a
-// picture is cropped at odd pixels, or turned with an odd side, pillow-heif moves subsampled
-// chroma by a pixel; this package does not. Colours that are multiplied by transparency are
-// divided by it. Of a sequence the still that stands for it is read. Overlays and identity
-// derivations are refused, and what is cropped after it was turned.
+// The package reads single pictures and grids, 4:2:0 to 4:4:4 and grey, of 8 to 12 bits; it
+// keeps 8 bits. Pixels differ from pillow-heif, a plugin of Pillow, by at most one level. Crop
+// (clap) and rotation (irot, imir) are part of the format: they are applied whatever
+// imagefile.Options say, and the EXIF orientation is ignored, because it would turn the picture
+// twice. pillow-heif moves subsampled chroma by a pixel where a picture is cropped at odd
+// pixels, or turned with an odd side; this package does not. Premultiplied colours are divided
+// by alpha. Of an image sequence the primary still is read. Overlays (iovl), identity
+// derivations (iden) and a crop after a rotation are refused.
 package heic

@@ -13,9 +13,9 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/imagefile/heif"
 )
 
-// program is the module's decoder. The module's own Go code is not used: it gives the
-// decoder no bound of memory, loses transparency and what colours mean, and takes rows of
-// narrow pictures for shorter than they are.
+// program is the decoder of module gen2brain/heic, gzipped WebAssembly. The module's own Go
+// code is not used: it does not bound the decoder's memory, loses alpha and the colour
+// description, and takes the rows of narrow pictures to be shorter than they are.
 //
 //go:linkname program github.com/gen2brain/heic.heifWasm
 var program []byte
@@ -27,7 +27,8 @@ func init() {
 	}))
 }
 
-// memory is the most that the decoder may take for a coded picture of so many pixels.
+// memory returns the limit of the decoder's memory, in bytes, for a coded picture of the given
+// number of pixels.
 func memory(pixels int64) int64 { return 8<<20 + 40*pixels }
 
 // coded decodes one coded picture.
@@ -37,9 +38,9 @@ func coded(sandbox *heif.Sandbox, m *heif.Memory, c heif.Coded) (out heif.Pixels
 		return out, err
 	}
 	if h.Size != c.Size {
-		return out, fmt.Errorf("a picture is %d x %d pixels, and coded as %d x %d", c.Size.X, c.Size.Y, h.Size.X, h.Size.Y)
+		return out, fmt.Errorf("a picture is %d x %d pixels in its ispe box and %d x %d in its HEVC data", c.Size.X, c.Size.Y, h.Size.X, h.Size.Y)
 	}
-	convert := func(row []uint8) {} // grey is what is coded, whatever its range
+	convert := func(row []uint8) {} // grey is used as coded, whatever its range
 	switch colour := c.Colour; {
 	case h.Chroma == 0:
 	case c.Alpha:
@@ -56,8 +57,9 @@ func coded(sandbox *heif.Sandbox, m *heif.Memory, c heif.Coded) (out heif.Pixels
 			return out, err
 		}
 	}
-	// Planes at 4:4:4 come as red, green and blue where the file says that they are that.
-	// Asked for YCbCr this libheif makes 4:4:4 of 4:2:0 and 4:2:0 of that again, and blurs colours.
+	// With an nclx box that says RGB (matrix 0), libheif returns the 4:4:4 planes unconverted
+	// as red, green and blue. Its own YCbCr output would convert 4:2:0 to 4:4:4 and back to
+	// 4:2:0, which blurs colours.
 	said, sample := heif.Colour{Known: true, Primaries: 1, Transfer: 13, Matrix: 0, Full: true}, 4
 	if h.Chroma == 0 {
 		said, sample = heif.Colour{}, (h.Bits+7)/8
@@ -66,7 +68,7 @@ func coded(sandbox *heif.Sandbox, m *heif.Memory, c heif.Coded) (out heif.Pixels
 	if err != nil {
 		return out, err
 	}
-	// libheif's rows: an even number of samples, at least 64, up to a multiple of 16 bytes.
+	// libheif's rows hold an even number of samples, at least 64, and are padded to 16 bytes.
 	stride := (max(64, (c.Size.X+1)&^1)*sample + 15) &^ 15
 	err = sandbox.Run(m, func(r heif.Run) error {
 		in, b, err := r.Bytes(int64(len(file)))
@@ -112,15 +114,15 @@ func coded(sandbox *heif.Sandbox, m *heif.Memory, c heif.Coded) (out heif.Pixels
 	return out, nil
 }
 
-// converter returns what makes RGB, in place, of a row whose green, blue and red are Y, Cb
-// and Cr.
+// converter returns a function that converts a row to RGB in place; on input the row's green,
+// blue and red channels hold Y, Cb and Cr.
 func converter(colour heif.Colour) (func(row []uint8), error) {
 	gain, shift := 255./219, 16.
 	chroma := 255. / 224
 	if colour.Full {
 		gain, shift, chroma = 1, 0, 1
 	}
-	var luma [256]int32 // in 16 bits after the point, with what rounds
+	var luma [256]int32 // 16 fractional bits, with one half added for rounding
 	for v := range luma {
 		luma[v] = int32((float64(v)-shift)*gain*65536) + 32768
 	}
@@ -142,7 +144,7 @@ func converter(colour heif.Colour) (func(row []uint8), error) {
 	case 9:
 		kr, kb = 0.2627, 0.0593
 	default:
-		return nil, fmt.Errorf("its colours are made by matrix %d of ISO 23091-2, which is not supported", colour.Matrix)
+		return nil, fmt.Errorf("its colour matrix is number %d of ISO 23091-2, which is not supported", colour.Matrix)
 	}
 	kg := 1 - kr - kb
 	var rCr, gCr, gCb, bCb [256]int32

@@ -7,8 +7,7 @@ import (
 	"math"
 )
 
-// reader reads big-endian numbers. After the first that is not there it reads zeros, and
-// short is true.
+// reader reads big-endian numbers. Past the end it returns zeros and sets short.
 type reader struct {
 	b     []byte
 	short bool
@@ -24,7 +23,7 @@ func (r *reader) bytes(n int) []byte {
 	return b
 }
 
-// number reads one of n bytes, 0 to 8.
+// number reads an unsigned number of n bytes, 0 to 8.
 func (r *reader) number(n int) (v uint64) {
 	for _, b := range r.bytes(n) {
 		v = v<<8 | uint64(b)
@@ -35,10 +34,10 @@ func (r *reader) number(n int) (v uint64) {
 func (r *reader) u8() int  { return int(r.number(1)) }
 func (r *reader) u16() int { return int(r.number(2)) }
 
-// size reads a number of n bytes; one that fits no int of 32 bits is the largest of them.
+// size reads an unsigned number of n bytes, limited to the largest int32.
 func (r *reader) size(n int) int { return int(min(r.number(n), math.MaxInt32)) }
 
-// id reads an item's number, of 2 bytes or of 4.
+// id reads an item ID of 2 bytes, or of 4 if long.
 func (r *reader) id(long bool) uint32 {
 	if long {
 		return uint32(r.number(4))
@@ -46,16 +45,16 @@ func (r *reader) id(long bool) uint32 {
 	return uint32(r.number(2))
 }
 
-// full reads version and flags.
+// full reads the version and flags of a full box.
 func (r *reader) full() (version int, flags uint32) {
 	v := r.number(4)
 	return int(v >> 24), uint32(v & 0xffffff)
 }
 
-// maxBoxes is the most boxes, and entries of lists in them, that are looked at.
+// maxBoxes is the largest number of boxes, and of list entries in them, that a file may have.
 const maxBoxes = 1 << 18
 
-// counter refuses more boxes and entries than maxBoxes.
+// counter counts boxes and entries, and refuses more than maxBoxes.
 type counter int
 
 func (n *counter) add(k int) error {
@@ -65,10 +64,10 @@ func (n *counter) add(k int) error {
 	return nil
 }
 
-var errCut = errors.New("the file is cut off or damaged: a box ends before what it says is in it")
+var errCut = errors.New("the file is cut off or damaged: a box ends before its contents do")
 
-// boxes yields type and body of the boxes in b. The last may be cut off where whole is
-// false: its body is what there is.
+// boxes calls yield with the type and body of each box in b. Unless whole is set, the last box
+// may be cut off: its body is then the part that is there.
 func (n *counter) boxes(b []byte, whole bool, yield func(kind string, body []byte) error) error {
 	for len(b) > 0 {
 		if err := n.add(1); err != nil {
@@ -82,7 +81,7 @@ func (n *counter) boxes(b []byte, whole bool, yield func(kind string, body []byt
 		switch {
 		case size == 1 && len(b) >= 16:
 			size, head = binary.BigEndian.Uint64(b[8:]), 16
-		case size == 0: // to the end
+		case size == 0: // the box extends to the end
 			size = uint64(len(b))
 		}
 		if size < head {

@@ -1,19 +1,20 @@
-// Package heif takes HEIC and AVIF files apart, and runs the decoders of the pictures in them.
+// Package heif parses HEIF containers (HEIC and AVIF files) and runs the decoders of the
+// pictures in them.
 //
 //	imagefile.Register("heic", heif.Reader("hvc1", true, memory, func(m *heif.Memory, c heif.Coded) (heif.Pixels, error) {
 //		... sandbox.Run(m, func(r heif.Run) error { ... r.Call("decode", ...) ... })
 //	}))
 //
-// A file is made of boxes, which say what the picture is: one coded picture, or a grid of
-// them, how it is cropped and turned, and another such picture that is its transparency. [Parse]
-// reads them and holds every number in them against the file; what it does not know it
-// refuses in words. A decoder is then given one coded picture at a time, or of AVIF a whole
-// grid, in a file that [Coded.File] makes anew, so that nothing of the boxes reaches it but
-// sizes and what the codec itself needs.
+// A file consists of boxes, which describe the picture: one coded picture or a grid of them,
+// its crop and rotation, and an auxiliary picture that is its alpha channel. [Parse] reads the
+// boxes and checks every number in them against the file; it refuses features that it does not
+// know with an error that names them. A decoder gets one coded picture at a time (for AVIF a
+// whole grid), in a new file made by [Coded.File], so that only sizes and the codec's own data
+// reach it.
 //
-// Decoders are WebAssembly and run in a [Sandbox], whose memory is bounded; what goes wrong
-// in one is an error.
+// Decoders are WebAssembly programs and run in a [Sandbox] with bounded memory; a crash in one
+// is an error.
 //
-// The package stands below imagefile/heic and imagefile/avif, which are linked only where
-// they are asked for, and imports the runtime of WebAssembly, wazero.
+// The package stands below imagefile/heic and imagefile/avif, which a program links only on
+// request, and imports wazero, a WebAssembly runtime.
 package heif

@@ -8,56 +8,56 @@ import (
 	"math"
 )
 
-// Picture is what a file shows: coded pictures side by side, cropped and turned.
+// Picture is the picture of a file: coded pictures side by side, cropped and turned.
 type Picture struct {
-	Size        image.Point // of the visible part, before it is turned
-	Orientation int         // what makes it upright, as EXIF numbers it: 1 to 8
-	Alpha       *Picture    // its transparency, of the same size; nil: it has none
-	Multiplied  bool        // its colours are multiplied by its transparency
-	Colour      Colour      // as the boxes say; the codec's own data may say it too
+	Size        image.Point // of the cropped picture, before it is turned
+	Orientation int         // the turn that makes it upright, as an EXIF orientation, 1 to 8
+	Alpha       *Picture    // the alpha channel, of the same size; nil: none
+	Multiplied  bool        // colours are premultiplied by alpha
+	Colour      Colour      // from the boxes; the codec's own data may hold it too
 
-	crop    image.Rectangle // of the canvas: what is seen
-	canvas  image.Point
-	columns int
+	crop    image.Rectangle // the visible part of the canvas
+	canvas  image.Point     // size of the picture before the crop, in pixels
+	columns int             // of the grid; 1 for a single picture
 	tiles   []Coded
-	tile    image.Point
+	tile    image.Point // size of each tile, in pixels
 }
 
-// Colour says how YCbCr was made of RGB, as ISO 23091-2 numbers it.
+// Colour is a colour description (nclx) in the code points of ISO 23091-2.
 type Colour struct {
 	Known                       bool
 	Primaries, Transfer, Matrix int
-	Full                        bool // black is 0, and not 16
+	Full                        bool // full range: black is 0, not 16
 }
 
-// Coded is one coded picture, or a grid of them that is decoded as one.
+// Coded is one coded picture, or a grid of them that is decoded as one (AVIF).
 type Coded struct {
 	Kind   string      // hvc1 or av01
-	Size   image.Point // as the boxes have it
-	Config []byte      // of the decoder: the body of hvcC or av1C
+	Size   image.Point // from its ispe box
+	Config []byte      // the decoder configuration: the body of hvcC or av1C
 	Colour Colour
-	Alpha  bool // it is a transparency: only the first channel of the decoded picture is used
+	Alpha  bool // an alpha channel: only the first channel of the decoded picture is used
 
-	source  []byte // what extents are of: the file, or the meta box's own data
+	source  []byte // the bytes that extents index: the file, or the idat of the meta box
 	extents []extent
-	length  uint64   // of all of them
-	grid    *Picture // nil: it is one picture
+	length  uint64   // sum of the lengths of the extents
+	grid    *Picture // nil: a single picture
 }
 
 type extent struct{ offset, length uint64 }
 
-// property is a box that items share.
+// property is an item property, which items may share.
 type property struct {
 	kind string
 	body []byte
 }
 
-// item is one entry of a file.
+// item is an entry of the meta box.
 type item struct {
 	kind       string
-	properties []int // indices of properties, from 1, in their order
+	properties []int // indices into parser.properties, from 1, in file order
 	essential  map[int]bool
-	idat       bool // the extents are of the meta box's own data
+	idat       bool // extents index the idat of the meta box
 	coded      Coded
 }
 
@@ -67,11 +67,11 @@ type reference struct {
 	to   []uint32
 }
 
-// parser holds what the boxes of a file say.
+// parser holds the contents of a file's boxes.
 type parser struct {
 	n          counter
 	codec      string
-	found      bool // a meta box
+	found      bool // a meta box was found
 	primary    uint32
 	items      map[uint32]*item
 	properties []property
@@ -79,9 +79,9 @@ type parser struct {
 	file, idat []byte
 }
 
-// Parse reads the boxes of a file whose pictures are coded as hvc1 (HEIC) or av01 (AVIF).
-// Of a file's beginning it reads what is there; data of the pictures is not looked at. The
-// result refers to data.
+// Parse reads the boxes of a file whose pictures are coded as codec: hvc1 (HEIC) or av01
+// (AVIF). data may be the beginning of a file that holds the whole meta box; Parse does not
+// read the coded data. The result refers to data.
 func Parse(data []byte, codec string) (*Picture, error) {
 	p := &parser{codec: codec, items: map[uint32]*item{}, file: data}
 	var bad error
@@ -100,12 +100,12 @@ func Parse(data []byte, codec string) (*Picture, error) {
 	case !p.found || p.primary == 0:
 		return nil, errors.New("there is no still picture in the file, only a sequence of them, or the file is cut off")
 	}
-	// What follows the meta box costs no pixel, but for the picture's data.
+	// Boxes after the meta box do not describe the picture; an error in them does not matter.
 	pic, err := p.picture(p.primary)
 	if err != nil {
 		return nil, err
 	}
-	seen := map[uint32]bool{} // a file may say a thing very often
+	seen := map[uint32]bool{} // limits the work for files that repeat a reference
 	for _, r := range p.references {
 		switch {
 		case r.kind == "prem" && r.from == p.primary:
@@ -204,7 +204,7 @@ func (p *parser) item(id uint32) *item {
 
 func (p *parser) itemInfo(r *reader) error {
 	version, _ := r.full()
-	r.id(version > 0) // how many
+	r.id(version > 0) // entry count, not needed
 	return p.n.boxes(r.b, true, func(kind string, body []byte) error {
 		if kind != "infe" {
 			return nil
@@ -212,10 +212,10 @@ func (p *parser) itemInfo(r *reader) error {
 		r := &reader{b: body}
 		version, _ := r.full()
 		if version < 2 {
-			return nil // of older files, which hold no pictures
+			return nil // versions 0 and 1 have no item type and hold no pictures
 		}
 		id := r.id(version > 2)
-		r.u16() // protection
+		r.u16() // protection index
 		p.item(id).kind = string(r.bytes(4))
 		return r.err()
 	})
@@ -296,7 +296,7 @@ func (p *parser) associations(r *reader) error {
 	return nil
 }
 
-// isAlpha says whether an item is some picture's transparency.
+// isAlpha reports whether an item is an alpha channel (auxC).
 func (p *parser) isAlpha(id uint32) bool {
 	it := p.items[id]
 	if it == nil {
@@ -317,11 +317,11 @@ func (p *parser) isAlpha(id uint32) bool {
 	return false
 }
 
-// picture puts together what the boxes say of an item.
+// picture assembles the description of an item's picture.
 func (p *parser) picture(id uint32) (*Picture, error) {
 	it := p.items[id]
 	if it == nil || it.kind == "" {
-		return nil, errors.New("the picture that the file says it shows is not in it")
+		return nil, errors.New("the file's primary picture is not in the file")
 	}
 	pic := &Picture{Orientation: 1}
 	if err := p.shape(it, pic); err != nil {
@@ -338,20 +338,20 @@ func (p *parser) picture(id uint32) (*Picture, error) {
 	case "iovl":
 		return nil, errors.New("it is made of pictures laid over each other (iovl), which is not supported")
 	default:
-		return nil, fmt.Errorf("its picture is of kind %q, want one coded as %s, or a grid of them", it.kind, p.codec)
+		return nil, fmt.Errorf("its picture has type %q, want %s or a grid of them", it.kind, p.codec)
 	}
 	return pic, p.bound(pic)
 }
 
-// bound refuses a picture that takes too much to decode, and has a grid be decoded as the
-// codec's library does it.
+// bound refuses a picture whose coded pictures are out of proportion to its size, and merges an
+// AVIF grid into one coded picture, because libavif decodes grids as one.
 func (p *parser) bound(pic *Picture) error {
-	// What is decoded is in proportion to what is seen. However small it is, a coded picture
-	// takes a decoder the time of minCoded pixels.
+	// The decoded pixels must be in proportion to the visible ones. A decoder takes at least
+	// the time of minCoded pixels for a coded picture, however small.
 	coded := int64(len(pic.tiles)) * max(minCoded, int64(pic.tile.X)*int64(pic.tile.Y))
 	seen := int64(pic.Size.X) * int64(pic.Size.Y)
 	if coded > 4*seen+1<<24 {
-		return fmt.Errorf("%d coded pictures of %d x %d pixels are for one of %d x %d, which is too much",
+		return fmt.Errorf("%d coded pictures of %d x %d pixels make up a picture of only %d x %d, which is refused",
 			len(pic.tiles), pic.tile.X, pic.tile.Y, pic.Size.X, pic.Size.Y)
 	}
 	if p.codec == "av01" && len(pic.tiles) > 1 {
@@ -363,18 +363,18 @@ func (p *parser) bound(pic *Picture) error {
 	return nil
 }
 
-// minCoded is how many pixels a coded picture counts for at least.
+// minCoded is the number of pixels that a coded picture counts as at least.
 const minCoded = 1 << 14
 
-// maxSide is the longest side of a coded picture.
+// maxSide is the longest side of a coded picture, in pixels.
 const maxSide = 1 << 16
 
-// shape reads the properties of an item: sizes, colour, what the decoder needs, and how
-// it is cropped and turned.
+// shape reads the properties of an item: size, colour description, decoder configuration, crop
+// and rotation.
 func (p *parser) shape(it *item, pic *Picture) error {
 	for _, i := range it.properties {
 		if i > len(p.properties) {
-			return fmt.Errorf("a picture has property %d, and the file %d", i, len(p.properties))
+			return fmt.Errorf("a picture refers to property %d, and the file has %d", i, len(p.properties))
 		}
 		box := p.properties[i-1]
 		r := &reader{b: box.body}
@@ -391,7 +391,7 @@ func (p *parser) shape(it *item, pic *Picture) error {
 		case "irot", "imir", "clap", "pixi", "pasp", "auxC", "clli", "mdcv", "cclv", "a1lx", "rloc", "lhvC", "altt", "udes":
 		default:
 			if it.essential[i] {
-				return fmt.Errorf("to show it takes property %q, which is not supported", box.kind)
+				return fmt.Errorf("it needs property %q, which is not supported", box.kind)
 			}
 		}
 		if r.short {
@@ -413,7 +413,7 @@ func (p *parser) shape(it *item, pic *Picture) error {
 		switch box.kind {
 		case "clap":
 			if p.codec == "av01" {
-				break // which libavif and Pillow leave whole
+				break // libavif and Pillow ignore it
 			}
 			if pic.Orientation != 1 {
 				return errors.New("it is cropped after it is turned, which is not supported")
@@ -436,8 +436,9 @@ func (p *parser) shape(it *item, pic *Picture) error {
 	return nil
 }
 
-// left is the orientation after a turn to the left, mirrored those after exchanging top and
-// bottom, and left and right.
+// left maps an EXIF orientation to the one after a further quarter turn to the left;
+// mirrored[0] to the one after exchanging top and bottom, mirrored[1] after exchanging left and
+// right.
 var (
 	left     = [9]int{1: 8, 2: 5, 3: 6, 4: 7, 5: 4, 6: 1, 7: 2, 8: 3}
 	mirrored = [2][9]int{
@@ -446,8 +447,8 @@ var (
 	}
 )
 
-// clap reads what is seen: its size, and how far its centre is from the canvas's, all as
-// fractions.
+// clap reads the visible part of the canvas: its size and the offset of its centre from the
+// canvas's centre, all as fractions.
 func (pic *Picture) clap(r *reader) error {
 	var v [8]int64
 	for i := range v {
@@ -469,13 +470,13 @@ func (pic *Picture) clap(r *reader) error {
 	x0, x1, okX := along(v[0], v[1], v[4], v[5], pic.canvas.X)
 	y0, y1, okY := along(v[2], v[3], v[6], v[7], pic.canvas.Y)
 	if !okX || !okY {
-		return fmt.Errorf("of a canvas of %d x %d pixels nothing is to be seen (clap)", pic.canvas.X, pic.canvas.Y)
+		return fmt.Errorf("the crop (clap) leaves nothing of %d x %d pixels", pic.canvas.X, pic.canvas.Y)
 	}
 	pic.crop = image.Rect(x0, y0, x1, y1)
 	return nil
 }
 
-// tiles are the items of which an item is made.
+// tiles returns the IDs of the items that an item is derived from.
 func (p *parser) tiles(id uint32) (ids []uint32) {
 	for _, r := range p.references {
 		if r.kind == "dimg" && r.from == id {
@@ -485,8 +486,8 @@ func (p *parser) tiles(id uint32) (ids []uint32) {
 	return ids
 }
 
-// tileAlpha is the transparency of a grid each of whose tiles has one of its own; nil: it
-// has none.
+// tileAlpha returns the alpha channel of a grid whose tiles each have an alpha channel; nil if
+// no tile has one.
 func (p *parser) tileAlpha() (*Picture, error) {
 	it := p.items[p.primary]
 	if it.kind != "grid" {
@@ -512,7 +513,7 @@ func (p *parser) tileAlpha() (*Picture, error) {
 		return nil, nil
 	case len(colours):
 	default:
-		return nil, fmt.Errorf("%d of its %d tiles have it, which is not supported", len(ids), len(colours))
+		return nil, fmt.Errorf("only %d of its %d tiles have one, which is not supported", len(ids), len(colours))
 	}
 	pic := &Picture{Orientation: 1}
 	if err := p.shape(it, pic); err != nil {
@@ -521,14 +522,14 @@ func (p *parser) tileAlpha() (*Picture, error) {
 	if err := p.grid(it, ids, pic); err != nil {
 		return nil, err
 	}
-	pic.Colour = Colour{} // which is said of the grid of colours
+	pic.Colour = Colour{} // the grid's colour description does not apply to alpha
 	for i := range pic.tiles {
 		pic.tiles[i].Colour = pic.Colour
 	}
 	return pic, p.bound(pic)
 }
 
-// grid reads how coded pictures stand side by side.
+// grid reads the layout and the tiles of a grid.
 func (p *parser) grid(it *item, ids []uint32, pic *Picture) error {
 	data, err := it.coded.data()
 	if err != nil {
@@ -588,7 +589,7 @@ func (p *parser) grid(it *item, ids []uint32, pic *Picture) error {
 	return nil
 }
 
-// data is what an item holds.
+// data returns the bytes of an item.
 func (c *Coded) data() ([]byte, error) {
 	file := c.source
 	if len(c.extents) == 0 {

@@ -65,7 +65,7 @@ func TestParse(t *testing.T) {
 		{"no size", bytes.ReplaceAll(grid(1, 1, 8, 8), []byte("ispe"), []byte("free")), "a picture is 0 x 0 pixels"},
 		{"too wide", grid(2, 1, 1<<16, 8), "a picture is 131072 x 8 pixels, want 1 to 65536 on a side"},
 		{"a tile too few", bytes.Replace(grid(2, 2, 8, 8), []byte{0, 1, 1, 1, 0, 0, 0, 16}, []byte{0, 1, 1, 2, 0, 0, 0, 16}, 1), "its grid has 4 tiles, want 3 x 2"},
-		{"tiles of nothing", grid(200, 200, 8, 8), "40000 coded pictures of 8 x 8 pixels are for one of 1600 x 1600, which is too much"},
+		{"tiles of nothing", grid(200, 200, 8, 8), "40000 coded pictures of 8 x 8 pixels make up a picture of only 1600 x 1600, which is refused"},
 		{"tiles of the same data", bytes.Replace(grid(200, 200, 200, 200), []byte{0, 2, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 4}, []byte{0, 2, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 100}, 1), "and its tiles have more data"},
 		{"cut off", grid(1, 1, 8, 8)[:200], "a box ends before"},
 		{"boxes without end", append(box("ftyp", nil), bytes.Repeat(box("free", nil), maxBoxes+1)...), "more than 262144 boxes"},

@@ -9,16 +9,16 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
 )
 
-// Pixels are those of a coded picture, 8 bits a channel: red, green and blue at the
-// beginning of each Step bytes, or grey if Step is 1. They may change when a program runs
-// in the same memory again.
+// Pixels are the decoded pixels of a coded picture, 8 bits per channel: red, green and blue are
+// the first of each Step bytes, or grey if Step is 1. They alias the decoder's memory and are
+// valid until a program runs in it again.
 type Pixels struct {
 	Pix          []uint8
 	Stride, Step int
 }
 
-// image decodes what is seen: a pixel.RGB, or an image.NRGBA of a picture with
-// transparency, not turned.
+// image decodes the visible part to a pixel.RGB, or to an image.NRGBA if there is alpha. It
+// does not turn the picture.
 func (p *Picture) image(decode func(Coded) (Pixels, error)) (image.Image, error) {
 	n := 3
 	if p.Alpha != nil {
@@ -55,7 +55,7 @@ func (p *Picture) image(decode func(Coded) (Pixels, error)) (image.Image, error)
 	return &image.NRGBA{Pix: pix, Stride: 4 * p.Size.X, Rect: image.Rectangle{Max: p.Size}}, err
 }
 
-// rows decodes the tiles of which something is seen, and yields it row by row.
+// rows decodes the tiles that the crop touches and yields the visible part of each, row by row.
 func (p *Picture) rows(decode func(Coded) (Pixels, error), yield func(at image.Point, row []uint8, step int)) error {
 	for i, c := range p.tiles {
 		tile := image.Rectangle{Max: p.tile}.Add(image.Pt(i%p.columns*p.tile.X, i/p.columns*p.tile.Y))
@@ -78,9 +78,9 @@ func (p *Picture) rows(decode func(Coded) (Pixels, error), yield func(at image.P
 	return nil
 }
 
-// coded returns how many pixels the largest coded picture has, for which decoding takes
-// memory. The pixels of a grid that is decoded as one count by half: they are there as planes
-// and as the decoder's result, and not in what decodes a tile.
+// coded returns the number of pixels by which to bound the decoder's memory: those of the
+// largest coded picture. The pixels of a grid that is decoded as one count by half, because
+// only its planes and the result hold them, not the buffers of the tile decoder.
 func (p *Picture) coded() int64 {
 	n := int64(p.tile.X) * int64(p.tile.Y)
 	if grid := p.tiles[0].grid; grid != nil {
@@ -92,9 +92,9 @@ func (p *Picture) coded() int64 {
 	return n
 }
 
-// File is a file of this picture alone: with what the decoder needs, its size, and what
-// the caller says of colour, whatever it was in its own file. It says that there is one
-// channel where grey is true.
+// File returns a minimal file of this picture alone: the decoder configuration, the size and
+// the given colour description, whatever the original file says of colour. If grey is set, a
+// pixi box says that there is one channel.
 func (c Coded) File(grey bool, colour Colour) ([]byte, error) {
 	brand, config := "heic", "hvcC"
 	if c.Kind == "av01" {
@@ -177,7 +177,7 @@ func (c Coded) File(grey bool, colour Colour) ([]byte, error) {
 		b = append(b, box("iprp", append(box("ipco", properties), box("ipma", append(be.AppendUint32(make([]byte, 4), uint32(n)), ipma...))...))...)
 		return box("meta", b)
 	}
-	// Places are counted from the file's beginning.
+	// Offsets count from the beginning of the file.
 	start := len(head) + len(meta()) + 8
 	for i := 6; i < len(iloc); i += 14 {
 		be.PutUint32(iloc[i:], be.Uint32(iloc[i:])+uint32(start))

@@ -6,9 +6,10 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/imagefile"
 )
 
-// Reader reads files whose pictures are coded as codec: with memory, which is the most bytes
-// that decode may take for a coded picture of so many pixels, besides its file. Turned has
-// pictures be turned always.
+// Reader returns an imagefile.Decoder for files whose pictures are coded as codec. memory
+// returns the most bytes that decode takes for a coded picture of the given number of pixels,
+// besides the file. If turned is set, the file's rotation is applied whatever imagefile.Options
+// say.
 func Reader(codec string, turned bool, memory func(pixels int64) int64, decode func(m *Memory, c Coded) (Pixels, error)) imagefile.Decoder {
 	parse := func(data []byte) (*Picture, error) { return Parse(data, codec) }
 	return imagefile.Decoder{
@@ -25,7 +26,8 @@ func Reader(codec string, turned bool, memory func(pixels int64) int64, decode f
 			if err != nil {
 				return nil, err
 			}
-			// Its file is there twice: as it is made, and in the decoder's memory.
+			// The file is in the decoder's address space twice: the minimal file and its copy
+			// inside the program.
 			m := NewMemory(memory(p.coded()) + 2*int64(len(data)))
 			return p.image(func(c Coded) (Pixels, error) { return decode(m, c) })
 		},

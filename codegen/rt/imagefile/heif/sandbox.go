@@ -16,9 +16,8 @@ import (
 	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
 )
 
-// Sandbox is a program in WebAssembly. It is compiled when it first runs, and never
-// again; it can read and write no file, and what it prints is dropped. It may be used by
-// several goroutines at the same time.
+// Sandbox is a WebAssembly program without access to files; its output is dropped. It is
+// compiled once, when it first runs. It is safe for concurrent use.
 type Sandbox struct {
 	compile func() (compiled, error)
 }
@@ -28,7 +27,7 @@ type compiled struct {
 	module  wazero.CompiledModule
 }
 
-// NewSandbox returns the sandbox of a program that is packed by gzip.
+// NewSandbox returns the sandbox of a gzipped WebAssembly program.
 func NewSandbox(program []byte) *Sandbox {
 	return &Sandbox{sync.OnceValues(func() (c compiled, err error) {
 		z, err := gzip.NewReader(bytes.NewReader(program))
@@ -49,20 +48,20 @@ func NewSandbox(program []byte) *Sandbox {
 	})}
 }
 
-// Memory is what programs run in, one after the other.
+// Memory is a linear memory that programs run in, one after the other.
 type Memory struct {
 	limit uint64
 	b     []byte
-	used  int // the largest part of b that is not zero
+	used  int // length of the prefix of b that may not be zero
 }
 
-// NewMemory returns memory of at most so many bytes, which are allocated when a program
-// first runs in it.
+// NewMemory returns a memory of at most limit bytes, which are allocated when a program first
+// runs in it.
 func NewMemory(limit int64) *Memory {
 	return &Memory{limit: uint64(min(max(limit, 0), math.MaxInt/2, math.MaxUint32))}
 }
 
-// Allocate has it be a program's memory, as wazero wants it.
+// Allocate implements experimental.MemoryAllocator of wazero with m itself, cleared.
 func (m *Memory) Allocate(_, _ uint64) experimental.LinearMemory {
 	if m.b == nil {
 		m.b = make([]byte, 0, m.limit)
@@ -72,7 +71,7 @@ func (m *Memory) Allocate(_, _ uint64) experimental.LinearMemory {
 	return m
 }
 
-// Reallocate grows what the program sees of it.
+// Reallocate returns the first size bytes of the memory, nil beyond the limit.
 func (m *Memory) Reallocate(size uint64) []byte {
 	if size > m.limit {
 		return nil
@@ -81,16 +80,15 @@ func (m *Memory) Reallocate(size uint64) []byte {
 	return m.b[:size]
 }
 
-// Free leaves the memory to the next program.
+// Free does nothing: the next program uses the memory again.
 func (m *Memory) Free() {}
 
-// Run is a program that runs.
+// Run is a running program.
 type Run struct {
 	module api.Module
 }
 
-// Run starts the program in a memory, which nothing else may use meanwhile, and has f call
-// it.
+// Run instantiates the program in m, which nothing else may use meanwhile, and calls f.
 func (s *Sandbox) Run(m *Memory, f func(Run) error) error {
 	c, err := s.compile()
 	if err != nil {
@@ -105,7 +103,7 @@ func (s *Sandbox) Run(m *Memory, f func(Run) error) error {
 	return f(Run{module})
 }
 
-// Call calls a function of the program.
+// Call calls an exported function and returns its first result.
 func (r Run) Call(name string, args ...uint32) (uint32, error) {
 	wide := make([]uint64, len(args))
 	for i, a := range args {
@@ -122,7 +120,7 @@ func (r Run) Call(name string, args ...uint32) (uint32, error) {
 	return uint32(result[0]), nil
 }
 
-// firstLine leaves out where in the program it was.
+// firstLine drops the stack trace of the program from err.
 func firstLine(err error) error {
 	if err == nil {
 		return nil
@@ -131,10 +129,10 @@ func firstLine(err error) error {
 	return errors.New(string(text))
 }
 
-var errMemory = errors.New("its decoder takes more memory than a picture of its size should")
+var errMemory = errors.New("its decoder takes more memory than the limit for a picture of its size")
 
-// Bytes returns n bytes of new memory, and where they are. They are the program's, until
-// it calls a function that grows its memory.
+// Bytes allocates n bytes in the program's memory and returns their address and contents. b is
+// valid until the program grows its memory.
 func (r Run) Bytes(n int64) (at uint32, b []byte, err error) {
 	if n < 0 || n > math.MaxInt32 {
 		return 0, nil, errMemory
@@ -149,11 +147,11 @@ func (r Run) Bytes(n int64) (at uint32, b []byte, err error) {
 	return at, b, err
 }
 
-// At returns n bytes that the program has at an address.
+// At returns the n bytes of the program's memory at an address.
 func (r Run) At(at uint32, n int64) ([]byte, error) {
 	b, ok := r.module.Memory().Read(at, uint32(n))
 	if !ok {
-		return nil, fmt.Errorf("its decoder says that there are %d bytes at %d", n, at)
+		return nil, fmt.Errorf("its decoder returned %d bytes at address %d, outside its memory", n, at)
 	}
 	return b, nil
 }

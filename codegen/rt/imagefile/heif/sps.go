@@ -6,18 +6,18 @@ import (
 	"image"
 )
 
-// HEVC is what a picture's hvcC says of how it is coded.
+// HEVC holds the coding parameters of a picture, from its hvcC box.
 type HEVC struct {
-	Size   image.Point // of the decoded picture
+	Size   image.Point // of the decoded picture, in pixels
 	Chroma int         // 0: grey; 1: 4:2:0, 2: 4:2:2, 3: 4:4:4
-	Bits   int         // of a sample of grey
-	Colour Colour      // as the picture's own data has it; where it says nothing, black is 16
+	Bits   int         // bits per luma sample
+	Colour Colour      // from the HEVC data (VUI); limited range if absent
 }
 
-// unsaid are the colours of a picture whose data says nothing of them.
+// unsaid is the colour description of HEVC data without one (2: unspecified).
 var unsaid = Colour{Primaries: 2, Transfer: 2, Matrix: 2}
 
-// ReadHEVC reads the first sequence parameter set of an hvcC.
+// ReadHEVC reads the first sequence parameter set in the body of an hvcC box.
 func ReadHEVC(config []byte) (h HEVC, err error) {
 	r := &reader{b: config}
 	r.bytes(22)
@@ -36,8 +36,8 @@ func ReadHEVC(config []byte) (h HEVC, err error) {
 	return h, errors.New("its hvcC has no sequence parameter set")
 }
 
-// bits reads numbers of bits, most significant first. After the end it reads zeros, and
-// short is true.
+// bits reads numbers bit by bit, most significant bit first. Past the end it returns zeros and
+// sets short.
 type bits struct {
 	b     []byte
 	at    int
@@ -60,7 +60,7 @@ func (r *bits) u(n int) (v uint32) {
 
 func (r *bits) flag() bool { return r.u(1) != 0 }
 
-// ue reads a number in Exp-Golomb code.
+// ue reads an Exp-Golomb number, ue(v).
 func (r *bits) ue() uint32 {
 	zeros := 0
 	for !r.flag() {
@@ -72,12 +72,11 @@ func (r *bits) ue() uint32 {
 	return 1<<zeros - 1 + r.u(zeros)
 }
 
-// readSPS reads a sequence parameter set as ISO 23008-2 has it under 7.3.2.2, up to what it
-// says of colours.
+// readSPS reads a sequence parameter set (ISO 23008-2, 7.3.2.2) up to its colour description.
 func readSPS(unit []byte) (h HEVC, err error) {
 	h.Colour = unsaid
 	r := &bits{}
-	for i, b := range unit { // a 3 after two zeros is there to keep them from being a start
+	for i, b := range unit { // emulation prevention: a 3 after two zero bytes is not data
 		if b == 3 && i >= 2 && unit[i-1] == 0 && unit[i-2] == 0 {
 			continue
 		}
@@ -86,7 +85,7 @@ func readSPS(unit []byte) (h HEVC, err error) {
 	r.u(16 + 4)
 	layers := int(r.u(3))
 	r.u(1)
-	r.at += 96 // profile and level
+	r.at += 96 // profile, tier and level
 	var there [8][2]bool
 	for i := range layers {
 		there[i] = [2]bool{r.flag(), r.flag()}
@@ -105,7 +104,7 @@ func readSPS(unit []byte) (h HEVC, err error) {
 	r.ue()
 	chroma := r.ue()
 	if chroma > 3 || chroma == 3 && r.flag() {
-		return h, fmt.Errorf("its chroma is of kind %d, or in planes of their own, which is not supported", chroma)
+		return h, fmt.Errorf("its chroma format is %d, or coded as separate planes, which is not supported", chroma)
 	}
 	h.Chroma = int(chroma)
 	w, ht := r.ue(), r.ue()
@@ -126,7 +125,7 @@ func readSPS(unit []byte) (h HEVC, err error) {
 		return h, fmt.Errorf("its samples have %d and %d bits, want at most 16", depth+8, other+8)
 	}
 	h.Bits = int(depth) + 8
-	order := int(r.ue()) + 4 // bits of a picture's number
+	order := int(r.ue()) + 4 // bits of the picture order count
 	first := layers
 	if r.flag() {
 		first = 0
@@ -139,7 +138,7 @@ func readSPS(unit []byte) (h HEVC, err error) {
 	for range 6 {
 		r.ue()
 	}
-	if enabled := r.flag(); enabled && r.flag() { // and they are here
+	if enabled := r.flag(); enabled && r.flag() { // the lists are present
 		r.scalingLists()
 	}
 	r.u(2)
@@ -156,7 +155,7 @@ func readSPS(unit []byte) (h HEVC, err error) {
 		}
 	}
 	r.u(2)
-	if r.flag() { // what is said about use
+	if r.flag() { // VUI parameters
 		if r.flag() && r.u(8) == 255 {
 			r.u(32)
 		}
@@ -204,14 +203,14 @@ func (r *bits) referenceSets() {
 		r.short = true
 		return
 	}
-	last := uint32(0) // pictures in the set before
+	last := uint32(0) // pictures in the previous set
 	for i := range n {
 		if i > 0 && r.flag() {
 			r.u(1)
 			r.ue()
 			count := uint32(0)
 			for range last + 1 {
-				// Used by this picture, or else kept for others.
+				// used_by_curr_pic_flag, or else use_delta_flag.
 				if used := r.flag(); used || r.flag() {
 					count++
 				}

@@ -2,7 +2,8 @@ package jpeg
 
 import "fmt"
 
-// conditioning is what DAC segments say of each table.
+// conditioning holds the parameters of the DAC segments for each table: the bounds L and U of
+// DC tables (low, high) and Kx of AC tables (k), with the defaults of the standard.
 type conditioning struct {
 	low, high [16]byte
 	k         [16]byte
@@ -41,7 +42,7 @@ func (a *conditioning) read(b []byte) error {
 	return nil
 }
 
-// arithmetic is a scan coded by annex D. Its names are the standard's.
+// arithmetic decodes a scan coded as in annex D of ITU-T T.81, with the names of that annex.
 type arithmetic struct {
 	*bits
 	*conditioning
@@ -50,12 +51,12 @@ type arithmetic struct {
 
 	c, a    int64
 	ct      int
-	broken  bool // nothing can be read up to the next restart marker
+	broken  bool // damaged data: nothing more is read before the next restart marker
 	before  [4]int32
-	context [4]int // of the plane's next first coefficient
+	context [4]int // statistics area for the next DC difference, by plane of the scan
 	dc      [16]*[64]byte
 	ac      [16]*[256]byte
-	fixed   byte // for even chances
+	fixed   byte // +statistics for a bit of even probability
 }
 
 func newArithmetic(d *decoder, c *scan, b *bits) *arithmetic {
@@ -76,14 +77,14 @@ func (e *arithmetic) restart() {
 
 func (e *arithmetic) over() bool { return e.broken }
 
-// decide reads a decision whose chances are in st.
+// decide decodes one binary decision with the statistics bin st.
 func (e *arithmetic) decide(st *byte) int {
 	for e.a < 0x8000 {
 		if e.ct--; e.ct < 0 {
-			data, _ := e.next() // after the end there are zeros, which is no damage
+			data, _ := e.next() // past the end the data counts as zeros, as the standard has it
 			e.c = e.c<<8 | int64(data)
 			if e.ct += 8; e.ct < 0 {
-				// At the beginning two bytes are read.
+				// The first call reads two bytes.
 				if e.ct++; e.ct == 0 {
 					e.a = 0x8000
 				}
@@ -138,8 +139,8 @@ func (e *arithmetic) block(i int, b *[64]int16) {
 	}
 }
 
-// category reads the highest bit of a number, m or above. It returns where the chances of the lower bits
-// begin, too.
+// category decodes the magnitude category: the highest bit of a number, starting from m. It
+// returns that bit and the index in chances of its last decision.
 func (e *arithmetic) category(m int, chances []byte, at int) (int, int) {
 	for e.decide(&chances[at]) != 0 {
 		if m <<= 1; m == 0x8000 {
@@ -151,7 +152,8 @@ func (e *arithmetic) category(m int, chances []byte, at int) (int, int) {
 	return m, at
 }
 
-// lower reads the bits below m, and the sign.
+// lower decodes the bits below the highest bit m, with one statistics bin, and returns the
+// number with its sign.
 func (e *arithmetic) lower(m, sign int, chance *byte) int32 {
 	v := m
 	for m >>= 1; m != 0; m >>= 1 {
@@ -165,7 +167,8 @@ func (e *arithmetic) lower(m, sign int, chance *byte) int32 {
 	return int32(v + 1)
 }
 
-// difference reads what the first coefficient of plane i has more than the one before.
+// difference decodes the DC difference of plane i and adds it to before. It reports false if
+// the data is damaged.
 func (e *arithmetic) difference(i int) bool {
 	table := e.scan.dc[i]
 	chances, at := e.dc[table][:], e.context[i]
@@ -193,13 +196,13 @@ func (e *arithmetic) difference(i int) bool {
 	return true
 }
 
-// firstAC reads coefficients, but for low bits.
+// firstAC decodes the first scan of AC coefficients from to to, without their low bits.
 func (e *arithmetic) firstAC(b *[64]int16, table byte, from, to, low int) {
 	chances := e.ac[table][:]
 	for k := from; k <= to; k++ {
 		at := 3 * (k - 1)
 		if e.decide(&chances[at]) != 0 {
-			return // the rest is zero
+			return // end of block: the rest is zero
 		}
 		for e.decide(&chances[at+1]) == 0 {
 			at += 3
@@ -224,10 +227,11 @@ func (e *arithmetic) firstAC(b *[64]int16, table byte, from, to, low int) {
 	}
 }
 
-// nextAC reads another bit of coefficients.
+// nextAC decodes one further bit of AC coefficients from to to (successive approximation); one
+// is the value of that bit.
 func (e *arithmetic) nextAC(b *[64]int16, from, to int, one int16) {
 	chances := e.ac[e.scan.ac[0]][:]
-	last := to // that is not zero yet
+	last := to // index of the last coefficient that is not zero yet
 	for last > 0 && b[zigzag[last]] == 0 {
 		last--
 	}
@@ -264,8 +268,9 @@ func (e *arithmetic) nextAC(b *[64]int16, from, to int, one int16) {
 	}
 }
 
-// estimates is table D.2: the chance of the less probable symbol, and where the
-// state goes by each symbol, with 0x80 if they change places. The last state is that of even chances.
+// estimates is table D.2: the probability Qe of the less probable symbol (lps), and the next
+// states after the less and the more probable symbol, with 0x80 set if the two symbols change
+// places. The last state is fixed at even probability.
 var estimates = [114]struct {
 	qe       uint16
 	lps, mps byte

@@ -14,7 +14,8 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
 )
 
-// Each file of testdata/pillow is what Pillow makes of it, byte for byte, or refused as Pillow refuses it.
+// TestPillow decodes the files of testdata/pillow to the bytes that Pillow gives, and refuses
+// those that Pillow refuses.
 func TestPillow(t *testing.T) {
 	list, err := os.ReadFile("testdata/pillow.txt")
 	if err != nil {
@@ -51,7 +52,8 @@ func TestPillow(t *testing.T) {
 	}
 }
 
-// A file says nothing that Decode or what is asked before it fails at.
+// Decode and the functions called before it return errors and do not panic, whatever the file
+// holds.
 func TestRefused(t *testing.T) {
 	file := func(segments ...string) []byte { return []byte("\xff\xd8" + strings.Join(segments, "")) }
 	const (
@@ -93,7 +95,7 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// Enlarging planes as libjpeg does is what package pixel does with the samplings that it knows.
+// enlarge gives the same samples as package pixel for the subsamplings that pixel supports.
 func TestEnlarge(t *testing.T) {
 	for _, name := range []string{"large-422.jpg", "large-420.jpg", "large-440.jpg", "large-411.jpg", "large-410.jpg"} {
 		data, err := os.ReadFile(filepath.Join("testdata/pillow", name))

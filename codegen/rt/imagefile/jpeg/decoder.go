@@ -6,35 +6,35 @@ import (
 	"slices"
 )
 
-// decoder is the package's own decoder. Segments are handed to it in their order.
+// decoder decodes one picture from its segments, given in file order.
 type decoder struct {
 	frame    *Frame
 	colours  colours
-	quant    [4]*[64]uint16 // in the order of a block
+	quant    [4]*[64]uint16 // in row-major order, not zigzag
 	dc, ac   [4]*huffman
 	arith    conditioning
-	interval int // MCUs between restart markers, 0 for none
+	interval int // MCUs between restart markers; 0: no restart markers
 
-	scans  int
+	scans  int // scans read so far
 	planes []*plane
-	kept   bool // coefficients are kept until all scans are read
-	good   int  // the last row of MCUs that a scan had data for
+	kept   bool // coefficients are stored until all scans are read
+	good   int  // last row of MCUs that a scan had data for
 	cut    bool // the file ended in a scan
 }
 
-// plane is a component while it is decoded. Its blocks fill whole MCUs of all components.
+// plane is a component during decoding. Its blocks fill whole MCUs of all components.
 type plane struct {
 	Component
-	w, h          int // samples
-	across, down  int // blocks that hold samples
-	width, height int // blocks, to whole MCUs
+	w, h          int // samples of the picture, without padding
+	across, down  int // blocks that hold samples of the picture
+	width, height int // blocks, with the padding to whole MCUs
 	quant         *[64]uint16
 	coefficients  []int16
 	samples       []byte
-	stride        int // of samples
+	stride        int // bytes per row of samples
 
-	// Of a progressive picture: how many low bits of a coefficient are missing, -1 if it is. That after the scan
-	// before, too.
+	// Of a progressive picture, by coefficient in zigzag order: the number of low bits still
+	// missing, -1 if no scan had the coefficient; and the same before the last scan.
 	missing, before [64]int
 }
 
@@ -44,7 +44,7 @@ func (p *plane) block(x, y int) *[64]int16 {
 
 var errTables = errors.New("a table is cut off")
 
-// read takes the next segment; of a scan's what follows it, too.
+// read decodes the next segment; a scan's segment includes the compressed data after it.
 func (d *decoder) read(s Segment) error {
 	switch m := s.Marker; {
 	case IsFrame(m):
@@ -140,24 +140,24 @@ func (d *decoder) readCodes(b []byte) error {
 	return nil
 }
 
-// scan is a pass over some planes.
+// scan is a pass over one or more planes.
 type scan struct {
 	planes       []*plane
-	dc, ac       []byte // tables of each plane
-	from, to     int    // coefficients
-	high, low    int    // bits known before, and missing after it
-	across, down int    // MCUs
-	single       bool   // an MCU is a block of the only plane
-	packed       []byte
+	dc, ac       []byte // table numbers, by plane of the scan
+	from, to     int    // first and last coefficient, in zigzag order
+	high, low    int    // number of low bits missing before the scan (Ah; 0: first scan) and after it (Al)
+	across, down int    // MCUs per row, rows of MCUs
+	single       bool   // not interleaved: an MCU is one block of the only plane
+	packed       []byte // the entropy-coded data
 }
 
-// entropy is one of the two ways to code a scan.
+// entropy decodes the blocks of a scan: by Huffman or by arithmetic coding.
 type entropy interface {
-	// restart forgets what was learnt, after a restart marker.
+	// restart resets the state after a restart marker.
 	restart()
-	// block reads one of plane i.
+	// block decodes the next block of plane i of the scan into b.
 	block(i int, b *[64]int16)
-	// over says whether nothing can be read up to the next restart marker.
+	// over reports whether no data is left before the next restart marker.
 	over() bool
 }
 
@@ -192,7 +192,8 @@ func (d *decoder) scan(s Segment) error {
 	return b.finish()
 }
 
-// quantise gives planes that are in a scan for the first time the tables that there are now.
+// quantise gives each plane of its first scan the quantisation table that is defined at that
+// point.
 func (d *decoder) quantise(c *scan) error {
 	for _, p := range c.planes {
 		if p.quant == nil {
@@ -262,10 +263,10 @@ func (d *decoder) makePlanes() {
 	}
 }
 
-// parts is how many parts of n are needed for v.
+// parts returns v/n, rounded up.
 func parts(v, n int) int { return (v + n - 1) / n }
 
-// allocate makes room for what the picture needs, which its first scan tells.
+// allocate allocates the planes' coefficients or samples: the first scan decides which.
 func (d *decoder) allocate(c *scan) {
 	d.kept = d.frame.Progressive || len(c.planes) < len(d.planes)
 	if !d.frame.Progressive && !d.frame.Arithmetic {
@@ -280,7 +281,7 @@ func (d *decoder) allocate(c *scan) {
 	}
 }
 
-// addStandard adds the tables that MJPEG leaves out.
+// addStandard adds the standard Huffman tables (annex K), which MJPEG frames omit.
 func (d *decoder) addStandard() {
 	for i := range standard[0] {
 		if d.dc[i] == nil {
@@ -292,7 +293,7 @@ func (d *decoder) addStandard() {
 	}
 }
 
-// progress checks what a scan of a progressive picture adds, and writes it down.
+// progress checks the parameters of a progressive scan and records the bits that it adds.
 func (c *scan) progress(scans int) error {
 	bad := c.from > c.to || c.to > 63 || c.low > 13 || c.high != 0 && c.low != c.high-1
 	if c.from == 0 {
@@ -317,7 +318,7 @@ func (c *scan) progress(scans int) error {
 	return nil
 }
 
-// walk reads the blocks of a scan.
+// walk decodes the blocks of a scan.
 func (d *decoder) walk(c *scan, b *bits, e entropy) {
 	var scratch [64]int16
 	left, due := d.interval, byte(rst0)
@@ -335,7 +336,7 @@ func (d *decoder) walk(c *scan, b *bits, e entropy) {
 				}
 				left--
 			}
-			// Where data has ended, blocks stay as they are.
+			// Blocks past the end of the data are left unchanged.
 			there := !e.over()
 			if there || d.frame.Arithmetic {
 				d.good = row

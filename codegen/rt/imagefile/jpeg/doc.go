@@ -1,21 +1,24 @@
-// Package jpeg reads JPEG pictures as libjpeg-turbo 3 does with its default settings, the
+// Package jpeg decodes JPEG pictures as libjpeg-turbo 3 does with its default settings, the
 // decoder that Pillow uses.
 //
 //	img, err := jpeg.Decode(data)
 //
-// Baseline, extended and progressive pictures of 8 bits a sample, by Huffman codes or by
-// arithmetic coding, of 1, 3 or 4 components at every sampling are read. Pictures of 12 bits,
-// lossless and hierarchical ones are refused. Damage is shown as libjpeg shows it: missing and
-// wrong restart markers, bad codes, bytes too many, data that ends early. A file that ends before its
-// picture does, without an end marker, was cut off and is refused, as Pillow refuses it.
+// It reads baseline, extended and progressive pictures of 8 bits per sample, Huffman or
+// arithmetic coded, with 1, 3 or 4 components and any sampling factors. It refuses pictures of
+// 12 bits, lossless and hierarchical ones. Damaged data (missing or wrong restart markers,
+// invalid codes, surplus bytes, an early end of a scan) decodes to the pixels of libjpeg-turbo.
+// A file without an end marker that stops before its picture is complete is refused, as by
+// Pillow.
 //
-// Every sample equals libjpeg-turbo's, also where that smooths a progressive picture of which scans are
-// missing. The inverse transform is a kernel of package asm on CPUs that have it, else its twin in Go.
+// Every sample equals libjpeg-turbo's, block smoothing of incomplete progressive pictures
+// included. The inverse DCT is a kernel of package asm on amd64 with AVX2 and on arm64, and Go
+// code elsewhere.
 //
-// [Segments] and [ReadFrame] say what a file asks for before it is decoded. Limits are
-// the caller's: Decode allocates by the size that the file says.
+// [Segments] and [ReadFrame] tell what a file asks for before it is decoded. The caller
+// enforces limits: Decode allocates by the size in the file.
 //
-// The package stands below codegen/rt/imagefile, its only user, and imports package pixel. It neither writes pictures nor reads EXIF.
+// The package stands below codegen/rt/imagefile, its only user, and imports package pixel. It
+// does not write pictures or read EXIF.
 package jpeg
 
 //go:generate go test ../../../library -run Homes -update

@@ -7,8 +7,9 @@ import (
 	"slices"
 )
 
-// zigzag is where in a block the coefficients of the stream lie. Runs of damaged data reach 15 past its
-// end: as in libjpeg, all those coefficients are the last one.
+// zigzag maps the coefficient order of the stream to row-major order in a block. Runs in
+// damaged data reach up to 15 past the end of a block: as in libjpeg, those coefficients
+// overwrite the last one.
 var zigzag = [64 + 16]uint8{
 	0, 1, 8, 16, 9, 2, 3, 10,
 	17, 24, 32, 25, 18, 11, 4, 5,
@@ -24,16 +25,16 @@ var zigzag = [64 + 16]uint8{
 
 const lookBits = 9
 
-// huffman is a code of a DHT segment.
+// huffman is a Huffman code of a DHT segment.
 type huffman struct {
 	look   [1 << lookBits]uint16 // length<<8 | symbol of codes of up to lookBits bits, 0 for longer ones
-	most   [17]int32             // the last code of each length, -1 if there is none
-	offset [17]int32             // from a code of that length to its symbol
+	most   [17]int32             // largest code of each length in bits, -1 if there is none
+	offset [17]int32             // symbol index minus code, by length in bits
 	symbol [256]byte
-	large  bool // some symbols are above 15
+	large  bool // some symbol is above 15: not valid in a DC table
 }
 
-// newHuffman makes the code of counts[i] symbols of i+1 bits each.
+// newHuffman builds the code that has counts[i] symbols of i+1 bits each.
 func newHuffman(counts []byte, symbols []byte) (*huffman, error) {
 	h := new(huffman)
 	copy(h.symbol[:], symbols)
@@ -57,7 +58,7 @@ func newHuffman(counts []byte, symbols []byte) (*huffman, error) {
 			code++
 			k++
 		}
-		// No code is all ones.
+		// The standard reserves the code of all ones.
 		if n > 0 && code >= 1<<l {
 			return nil, fmt.Errorf("a Huffman table has more codes of up to %d bits than there are", l)
 		}
@@ -66,27 +67,27 @@ func newHuffman(counts []byte, symbols []byte) (*huffman, error) {
 	return h, nil
 }
 
-// bits reads the compressed data of a scan.
+// bits reads the entropy-coded data of a scan bit by bit and removes byte stuffing.
 type bits struct {
 	data   []byte
-	at     int    // in data
-	marker byte   // what ended the data before at, 0 if nothing did
-	acc    uint64 // the low n bits come next
+	at     int    // next byte of data
+	marker byte   // the marker that ended the data before at, 0 if none did
+	acc    uint64 // bit buffer: the low n bits are the next ones
 	n      int
-	zeros  int  // bits made up after the data's end
-	none   bool // the data ended before the interval did
-	bad    bool // a code came up that there is not, or a run past a block's end
+	zeros  int  // zero bits appended after the end of the data
+	none   bool // the data of this restart interval ended early
+	bad    bool // an invalid code or a run past the end of a block was read
 }
 
-const ended = EOI // as marker: the data's end
+const ended = EOI // value of bits.marker at the end of the data
 
-// fill makes n at least 57. After the data's end there are zeros.
+// fill loads the buffer to at least 57 bits, with zeros after the end of the data.
 func (b *bits) fill() { b.acc, b.n = b.filled(b.acc, b.n) }
 
-// filled is fill for a copy of acc and n.
+// filled is fill for copies of acc and n.
 func (b *bits) filled(acc uint64, n int) (uint64, int) {
 	if at := b.at; b.marker == 0 && at+8 <= len(b.data) {
-		// All at once if none of the bytes is 0xff.
+		// Fast path: eight bytes at once if none of them is 0xff.
 		v := binary.BigEndian.Uint64(b.data[at:])
 		if (^v-0x0101010101010101)&v&0x8080808080808080 == 0 {
 			k := (64 - n) / 8
@@ -105,7 +106,7 @@ func (b *bits) filled(acc uint64, n int) (uint64, int) {
 	return acc, n
 }
 
-// next is the next byte of data, 0 and false after its end.
+// next returns the next byte of data, without stuffing; 0 and false at a marker or at the end.
 func (b *bits) next() (byte, bool) {
 	if b.marker != 0 {
 		return 0, false
@@ -134,11 +135,11 @@ func (b *bits) next() (byte, bool) {
 	return c, true
 }
 
-// over says whether bits were used up that the data does not have.
+// over reports whether more bits were read than the data has.
 func (b *bits) over() bool { return b.none || b.n < b.zeros }
 
-// restart passes the next restart marker, by libjpeg's rule for markers that are not the
-// one that is due.
+// restart moves past the next restart marker. Where another marker stands than the one that is
+// due, it resynchronises by libjpeg's rule.
 func (b *bits) restart(due byte) {
 	b.none = b.over()
 	b.acc, b.n, b.zeros = 0, 0, 0
@@ -152,22 +153,22 @@ func (b *bits) resync(due byte) {
 			b.seek()
 		}
 		if b.marker == ended {
-			return // nothing is left for the rest of the scan
+			return // the rest of the scan has no data
 		}
 		if isRestart(b.marker) {
 			switch (b.marker - due) & 7 {
-			case 1, 2: // of one of the next intervals: this one has no data
+			case 1, 2: // belongs to one of the next two intervals: this one has no data
 				return
 			case 0, 3, 4, 5:
 				b.marker = 0
 				return
 			}
 		}
-		b.marker = 0 // of an interval before, or none that there is
+		b.marker = 0 // of an earlier interval, or not a valid marker: skip it
 	}
 }
 
-// seek goes behind the next marker.
+// seek moves past the next marker and records it.
 func (b *bits) seek() {
 	if b.at += next(b.data[b.at:]); b.at == len(b.data) {
 		b.marker = ended
@@ -177,7 +178,7 @@ func (b *bits) seek() {
 	b.at += 2
 }
 
-// finish says whether what is left of a scan's data may be there.
+// finish returns an error if the rest of a scan's data holds a marker that may not stand there.
 func (b *bits) finish() error {
 	for {
 		if b.marker == 0 {
@@ -193,20 +194,20 @@ func (b *bits) finish() error {
 	}
 }
 
-// get returns the next k bits, k up to 16. There are enough of them after a fill.
+// get returns the next k <= 16 bits; the buffer must hold them.
 func (b *bits) get(k int) int32 {
 	b.n -= k
 	return int32(b.acc>>(b.n&63)) & (1<<k - 1)
 }
 
-// need makes sure of 32 bits: a symbol and the number after it.
+// need loads at least 33 bits: a symbol of 16 bits and the number of 16 bits after it.
 func (b *bits) need() {
 	if b.n < 33 {
 		b.fill()
 	}
 }
 
-// bit reads a bit.
+// bit returns the next bit.
 func (b *bits) bit() bool {
 	if b.n == 0 {
 		b.fill()
@@ -215,7 +216,7 @@ func (b *bits) bit() bool {
 	return b.acc>>(b.n&63)&1 != 0
 }
 
-// code reads a symbol.
+// code decodes the next symbol; the buffer must hold 17 bits.
 func (b *bits) code(h *huffman) int {
 	e := h.look[b.acc>>((b.n-lookBits)&63)&(1<<lookBits-1)]
 	if e != 0 {
@@ -238,20 +239,20 @@ func (b *bits) longCode(h *huffman) int {
 	return 0
 }
 
-// number reads a number of k bits, k up to 15.
+// number decodes a signed number of k <= 15 bits.
 func (b *bits) number(k int) int32 {
 	return int32(extend(b.get(k), k))
 }
 
-// extend is the number of which the low k bits of v are the code.
+// extend returns the signed number with the k-bit code v (EXTEND of ITU-T T.81, F.2.2.1).
 func extend(v int32, k int) int16 {
 	v &= 1<<(k&31) - 1
-	// Numbers whose first bit is 0 are negative.
+	// Codes whose first bit is 0 stand for negative numbers.
 	return int16(v + ((v-1<<(k&31)>>1)>>31)&(1-1<<(k&31)))
 }
 
-// sequential reads a block that is zero. It is what most of a decoder's time goes to, hence the copies
-// of acc and n.
+// sequential decodes a block of a sequential picture into block, which must be zero. This is
+// the hot loop of the decoder: local copies of acc and n stay in registers.
 func (b *bits) sequential(block *[64]int16, dc, ac *huffman, before *int32) {
 	b.need()
 	if s := b.code(dc); s != 0 {
@@ -291,14 +292,14 @@ func (b *bits) sequential(block *[64]int16, dc, ac *huffman, before *int32) {
 	b.acc, b.n = acc, n
 }
 
-// coded is a scan of Huffman codes.
+// coded decodes a scan of Huffman codes.
 type coded struct {
 	*bits
 	scan        *scan
 	progressive bool
-	dc, ac      [4]*huffman // of the scan's planes
-	before      [4]int32    // the last block's first coefficient
-	run         int         // blocks without more coefficients
+	dc, ac      [4]*huffman // tables by plane of the scan
+	before      [4]int32    // DC coefficient of the previous block, by plane
+	run         int         // blocks that remain in the end-of-band run
 }
 
 func newCoded(d *decoder, c *scan, b *bits) (*coded, error) {
@@ -321,7 +322,7 @@ func newCoded(d *decoder, c *scan, b *bits) (*coded, error) {
 	return e, nil
 }
 
-// pick returns table n, nil if there is none.
+// pick returns table n, or nil if there is none.
 func pick(tables *[4]*huffman, n byte) *huffman {
 	if n > 3 {
 		return nil
@@ -351,7 +352,7 @@ func (e *coded) block(i int, b *[64]int16) {
 	}
 }
 
-// firstAC reads the high bits of coefficients.
+// firstAC decodes the first scan of AC coefficients, without their low bits.
 func (e *coded) firstAC(b *[64]int16) {
 	if e.run > 0 {
 		e.run--
@@ -374,7 +375,7 @@ func (e *coded) firstAC(b *[64]int16) {
 	}
 }
 
-// nextAC reads another bit of coefficients.
+// nextAC decodes one further bit of AC coefficients (successive approximation).
 func (e *coded) nextAC(b *[64]int16) {
 	one, k, to := int16(1)<<e.scan.low, e.scan.from, e.scan.to
 	if e.run == 0 {
@@ -392,7 +393,7 @@ func (e *coded) nextAC(b *[64]int16) {
 				e.run = 1<<r + int(e.get(r))
 				break
 			}
-			// It comes after r coefficients that are zero.
+			// The new coefficient stands after r coefficients that are still zero.
 			for ; k <= to; k++ {
 				if c := &b[zigzag[k]&63]; *c != 0 {
 					if e.bit() {
@@ -417,7 +418,7 @@ func (e *coded) nextAC(b *[64]int16) {
 	}
 }
 
-// grow makes a coefficient larger by one, unless it has that already.
+// grow adds one to the magnitude of a coefficient, unless that bit is set already.
 func grow(c *int16, one int16) {
 	switch {
 	case *c&one != 0:
@@ -428,7 +429,8 @@ func grow(c *int16, one int16) {
 	}
 }
 
-// The codes of Annex K, which MJPEG leaves out.
+// standard holds the Huffman codes of annex K, which MJPEG frames omit, by class (0: DC, 1: AC)
+// and number.
 var standard = func() (codes [2][2]*huffman) {
 	digits := []byte{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}
 	for i, c := range [4]struct {

@@ -2,7 +2,8 @@ package jpeg
 
 import "math"
 
-// Of libjpeg's accurate transform, in 13 bits after the point.
+// Multipliers of libjpeg's accurate transform (jidctint) with 13 fractional bits: cNNNN is
+// N.NNN.
 const (
 	c0298 = 2446
 	c0390 = 3196
@@ -18,17 +19,18 @@ const (
 	c3072 = 25172
 )
 
-// What the two passes drop of their results.
+// Number of low bits that the rounding shift of each pass removes.
 const (
 	drop1 = 11
 	drop2 = 18
 )
 
-// plainIDCT writes the samples of a block. Where numbers outgrow 16 bits, which damage makes, it
-// wraps and saturates as libjpeg-turbo's vector code does.
+// plainIDCT dequantises a block, applies the inverse DCT and writes 8 x 8 samples. Damaged
+// files can overflow 16 bits: the arithmetic then wraps and saturates as in the vector code of
+// libjpeg-turbo.
 func plainIDCT(dst []byte, stride int, block *[64]int16, quant *[64]uint16) {
-	var t, u [64]int32 // u is transposed
-	below := int16(0)  // bits of all coefficients below the first row
+	var t, u [64]int32 // u is t transposed
+	below := int16(0)  // bits of all coefficients outside the first row
 	for i, c := range block {
 		t[i] = int32(int16(int32(c) * int32(quant[i])))
 		if i >= 8 {
@@ -36,7 +38,7 @@ func plainIDCT(dst []byte, stride int, block *[64]int16, quant *[64]uint16) {
 		}
 	}
 	if below == 0 {
-		for x := range 8 { // all rows are alike
+		for x := range 8 { // only the first row has coefficients: the first pass is a shift, the same for all rows
 			u[8*x] = int32(int16(t[x] << 2))
 		}
 		column((*[8]int32)(t[:]), (*[57]int32)(u[:]), drop2)
@@ -57,7 +59,7 @@ func plainIDCT(dst []byte, stride int, block *[64]int16, quant *[64]uint16) {
 	}
 }
 
-// store writes a row of samples.
+// store clamps eight samples, shifted by 128, to bytes.
 func store(dst []byte, v *[8]int32) {
 	dst = dst[:8]
 	for x, v := range v {
@@ -65,7 +67,8 @@ func store(dst []byte, v *[8]int32) {
 	}
 }
 
-// column transforms the first column of t to a row of results, less their low bits.
+// column applies the one-dimensional inverse DCT to the first column of t (stride 8) and writes
+// eight results to to, rounded and shifted right by drop bits.
 func column(to *[8]int32, t *[57]int32, drop uint) {
 	wrap := func(v int32) int32 { return int32(int16(v)) }
 	v0, v1, v2, v3, v4, v5, v6, v7 := t[0], t[8], t[16], t[24], t[32], t[40], t[48], t[56]

@@ -9,7 +9,7 @@ import (
 	"slices"
 )
 
-// The markers that matter.
+// Marker codes (the byte after 0xff).
 const (
 	tem = 0x01
 
@@ -35,23 +35,24 @@ const (
 	com   = 0xfe
 )
 
-// IsFrame says whether a marker begins a frame, of a kind that Decode reads or refuses.
+// IsFrame reports whether a marker starts a frame (SOFn), whether Decode supports its kind or
+// not.
 func IsFrame(marker byte) bool {
 	return sof0 <= marker && marker <= 0xcf && marker != dht && marker != 0xc8 && marker != dac
 }
 
 func isRestart(marker byte) bool { return rst0 <= marker && marker <= rst7 }
 
-// Segment is a marker with what belongs to it.
+// Segment is a marker and the data that belongs to it.
 type Segment struct {
 	Marker byte
-	Body   []byte // without its length; of EOI nil
-	Packed []byte // of SOS: the compressed data up to the next segment
-	Cut    bool   // the file ends in it
+	Body   []byte // without its length field; nil for EOI
+	Packed []byte // of SOS: the entropy-coded data up to the next segment
+	Cut    bool   // the file ends within the segment
 }
 
-// Segments yields the segments of a file after its first marker, up to the first EOI or one that is cut off,
-// whose body is nil. Bytes between segments are passed over.
+// Segments yields the segments of a file after its first marker. It stops after the first EOI,
+// and after a segment that is cut off, whose body is nil. Bytes between segments are skipped.
 func Segments(data []byte) iter.Seq[Segment] {
 	return func(yield func(Segment) bool) {
 		data := data[min(2, len(data)):]
@@ -86,7 +87,7 @@ func Segments(data []byte) iter.Seq[Segment] {
 					if end == len(data) || sof0 <= data[end+1] && !isRestart(data[end+1]) {
 						break
 					}
-					end += 2 // a restart marker, or one that there is not, which damage makes
+					end += 2 // a restart marker, or an invalid one in damaged data
 				}
 				s.Packed, data = data[:end], data[end:]
 				s.Cut = len(data) == 0
@@ -98,7 +99,7 @@ func Segments(data []byte) iter.Seq[Segment] {
 	}
 }
 
-// next is where the next marker begins, len(data) if there is none.
+// next returns the index of the next marker in data, len(data) if there is none.
 func next(data []byte) int {
 	for at := 0; ; {
 		i := bytes.IndexByte(data[at:], 0xff)
@@ -107,7 +108,7 @@ func next(data []byte) int {
 		}
 		at += i
 		switch data[at+1] {
-		case 0: // a byte 0xff of compressed data
+		case 0: // stuffing: a byte 0xff of entropy-coded data
 			at += 2
 		case 0xff: // padding
 			at++
@@ -117,22 +118,23 @@ func next(data []byte) int {
 	}
 }
 
-// Component is a plane of a picture.
+// Component describes one plane of a picture.
 type Component struct {
 	ID    byte
 	H, V  int // sampling factors, 1 to 4
 	table byte
 }
 
-// Frame is what a file says of its picture.
+// Frame is the header of a frame (SOFn).
 type Frame struct {
 	Size        image.Point
 	Components  []Component // 1, 3 or 4
 	Progressive bool
-	Arithmetic  bool // coded by it, not by Huffman codes
+	Arithmetic  bool // arithmetic coding, otherwise Huffman coding
 }
 
-// ReadFrame reads the segment of a frame. It refuses kinds of pictures that are not read.
+// ReadFrame reads a frame header. It returns an error for kinds of pictures that Decode does
+// not support.
 func ReadFrame(s Segment) (*Frame, error) {
 	f := &Frame{}
 	switch s.Marker {
@@ -178,7 +180,7 @@ func ReadFrame(s Segment) (*Frame, error) {
 	return f, nil
 }
 
-// FindFrame reads the first frame of a file of which data is the beginning.
+// FindFrame reads the first frame header of a file, given its beginning.
 func FindFrame(data []byte) (*Frame, error) {
 	for s := range Segments(data) {
 		if IsFrame(s.Marker) {
@@ -191,14 +193,14 @@ func FindFrame(data []byte) (*Frame, error) {
 	return nil, errors.New("there is no frame")
 }
 
-// Padded is how many pixels the picture has with those that fill its last units.
+// Padded returns the number of pixels with the padding to whole MCUs.
 func (f *Frame) Padded() int64 {
 	across, down := f.sampling()
 	return int64(8*across*parts(f.Size.X, 8*across)) * int64(8*down*parts(f.Size.Y, 8*down))
 }
 
-// Passes is how many of the padded pixels a scan visits, as a part of them, for all of its components
-// together.
+// Passes returns the share of the padded pixels that a scan visits, summed over its components:
+// 1 for a full-resolution plane.
 func (f *Frame) Passes(s Segment) float64 {
 	n := 0
 	if len(s.Body) > 0 {
@@ -212,7 +214,7 @@ func (f *Frame) Passes(s Segment) float64 {
 	return float64(n) / float64(across*down)
 }
 
-// samples is how many samples the planes have.
+// samples returns the number of samples of all planes, padding included.
 func (f *Frame) samples() int64 {
 	n := 0
 	for _, c := range f.Components {
@@ -222,12 +224,12 @@ func (f *Frame) samples() int64 {
 	return f.Padded() / int64(across*down) * int64(n)
 }
 
-// Memory is at most how many bytes decoding takes, the picture included, of a file of which head is the
-// beginning. It is 0 if the frame lies behind that.
+// Memory returns an upper bound of the bytes that decoding takes, the decoded picture included,
+// given the beginning of the file; 0 if that does not hold the frame header.
 func Memory(head []byte) int64 {
 	var f *Frame
 	var c colours
-	known, whole := false, false // what the components are; that the first scan has them all
+	known, whole := false, false // the colour segments were all read; the first scan has all components
 	for s := range Segments(head) {
 		if c.see(s); s.Marker == SOS {
 			known = true
@@ -243,13 +245,14 @@ func Memory(head []byte) int64 {
 	}
 	n, pixels := f.samples(), int64(f.Size.X)*int64(f.Size.Y)
 	if !whole {
-		n *= 3 // and coefficients of two bytes
+		n *= 3 // and two bytes per coefficient
 	}
 	luma := c.luma(f)
 	if _, ok := f.ratio(); len(f.Components) == 1 || len(f.Components) == 3 && ok && luma && known {
 		return n
 	}
-	// Planes as large as the picture, RGB or CMYK, and what CMYK is made of.
+	// Planes enlarged to the size of the picture, RGB or CMYK, and the RGB from which CMYK is
+	// made.
 	across, down := f.sampling()
 	for _, c := range f.Components {
 		if c.H < across || c.V < down {
@@ -262,7 +265,7 @@ func Memory(head []byte) int64 {
 	return n + 3*pixels
 }
 
-// sampling is the largest of the components' sampling factors.
+// sampling returns the largest sampling factors of the components.
 func (f *Frame) sampling() (across, down int) {
 	for _, c := range f.Components {
 		across, down = max(across, c.H), max(down, c.V)
@@ -270,13 +273,13 @@ func (f *Frame) sampling() (across, down int) {
 	return across, down
 }
 
-// colours is how the components are to be understood.
+// colours holds the segments that tell the colour space of the components.
 type colours struct {
 	jfif, adobe bool
-	transform   byte // of Adobe
+	transform   byte // the transform byte of Adobe's APP14 segment
 }
 
-// see reads the segments that tell.
+// see reads an APP0 (JFIF) or APP14 (Adobe) segment.
 func (c *colours) see(s Segment) {
 	switch {
 	case s.Marker == APP0 && len(s.Body) >= 14 && bytes.HasPrefix(s.Body, []byte("JFIF\x00")):
@@ -286,7 +289,7 @@ func (c *colours) see(s Segment) {
 	}
 }
 
-// luma says whether the first three components are luma and chroma.
+// luma reports whether the first three components are Y, Cb and Cr.
 func (c *colours) luma(f *Frame) bool {
 	switch len(f.Components) {
 	case 3:

@@ -7,8 +7,8 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
 )
 
-// Decode reads a picture. It is an image.Gray, an image.YCbCr, a pixel.RGB, or an
-// image.CMYK whose numbers are ink, whatever the file's are.
+// Decode decodes a picture to an image.Gray, an image.YCbCr, a pixel.RGB, or an image.CMYK. CMYK
+// values are amounts of ink (255: full), though files store them inverted.
 func Decode(data []byte) (image.Image, error) {
 	var d decoder
 	ended := false
@@ -27,7 +27,7 @@ func Decode(data []byte) (image.Image, error) {
 	return d.picture()
 }
 
-// picture makes the picture from the coefficients.
+// picture assembles the picture from the decoded planes.
 func (d *decoder) picture() (image.Image, error) {
 	if d.kept {
 		d.transform()
@@ -57,7 +57,7 @@ func (d *decoder) picture() (image.Image, error) {
 	}
 	m := image.NewCMYK(rect)
 	if luma {
-		// What is coded as red, green and blue is what paper shows without ink.
+		// YCCK encodes ink as RGB = 255 - CMY, and the file stores ink inverted: the two cancel.
 		var rgb pixel.RGB
 		if err := pixel.ToRGB(&rgb, d.yCbCr(image.YCbCrSubsampleRatio444), pixel.Drop, nil); err != nil {
 			return nil, err
@@ -74,7 +74,7 @@ func (d *decoder) picture() (image.Image, error) {
 	return m, nil
 }
 
-// transform makes the samples of kept coefficients.
+// transform computes the samples of stored coefficients.
 func (d *decoder) transform() {
 	smooth := d.unfinished()
 	var scratch [64]int16
@@ -98,7 +98,8 @@ func (d *decoder) transform() {
 	}
 }
 
-// ratio is the chroma sampling in image's words, if it has some.
+// ratio returns the chroma subsampling as an image.YCbCrSubsampleRatio; false if there is none
+// that matches.
 func (f *Frame) ratio() (image.YCbCrSubsampleRatio, bool) {
 	if len(f.Components) < 3 {
 		return 0, false
@@ -132,7 +133,7 @@ func (d *decoder) yCbCr(ratio image.YCbCrSubsampleRatio) *image.YCbCr {
 	}
 }
 
-// spread writes the samples to every nth byte, each of them XOR mask.
+// spread writes each sample, XOR mask, to every nth byte of to.
 func (p *plane) spread(to []byte, size image.Point, n int, mask byte) {
 	for y := range size.Y {
 		row := to[n*size.X*y:]
@@ -142,16 +143,16 @@ func (p *plane) spread(to []byte, size image.Point, n int, mask byte) {
 	}
 }
 
-// enlarge makes a plane as large as the picture as libjpeg does, given how many of the
-// picture's pixels a sample stands for: where that is 2 across or down, or both, samples are
-// interpolated, but not across two columns or fewer. Others are repeated.
+// enlarge upsamples a plane to the size of the picture as libjpeg does; across and down are the
+// picture's pixels per sample. Factors of 1 and 2 interpolate linearly, unless a factor of 2
+// across meets a plane of two columns or fewer. Other factors repeat samples.
 func (p *plane) enlarge(size image.Point, stride, across, down int) {
 	if across == 1 && down == 1 {
-		return // of that stride
+		return // its stride is the given one already
 	}
 	full := make([]byte, stride*size.Y)
 	fancy := across <= 2 && down <= 2 && (across == 1 || p.w > 2)
-	sum := make([]int, p.w) // a row, after the vertical part of the filter
+	sum := make([]int, p.w) // a row after the vertical part of the filter
 	for y := range size.Y {
 		at, odd := y/down, y%down
 		near := p.samples[p.stride*at:][:p.w]
@@ -165,10 +166,10 @@ func (p *plane) enlarge(size image.Point, stride, across, down int) {
 		for x, v := range near {
 			sum[x] = int(v)
 		}
-		unit, round := 4, [2]int{1, 2} // of the left and the right of two columns
+		unit, round := 4, [2]int{1, 2} // rounding of the left and of the right of two columns
 		if down == 2 {
-			// The row lies between two rows of samples: this one, which is nearer, and that above it or, of
-			// odd rows, below it.
+			// The pixel row lies between two rows of samples and is nearer to row at. The other
+			// row is above it for an even y and below it for an odd y.
 			far := min(max(at+2*odd-1, 0), p.h-1)
 			for x, v := range p.samples[p.stride*far:][:p.w] {
 				sum[x] = 3*sum[x] + int(v)

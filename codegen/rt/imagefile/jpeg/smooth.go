@@ -1,6 +1,6 @@
 package jpeg
 
-// kernel weighs the first coefficients of a block and its 24 neighbours.
+// kernel weighs the DC coefficients of a block and its 24 neighbours.
 type kernel [5][5]int
 
 func (k kernel) transposed() (t kernel) {
@@ -12,10 +12,11 @@ func (k kernel) transposed() (t kernel) {
 	return t
 }
 
-// What libjpeg-turbo estimates coefficients of a progressive picture by that no scan brought. Each estimate is
-// in 256ths.
+// Kernels of libjpeg-turbo's block smoothing, which estimates the AC coefficients that no scan
+// of a progressive picture has had. Weights are in 1/256.
 var (
-	// smoothing is by coefficient of the stream, where some of the first nine are known.
+	// smoothing is indexed by coefficient in zigzag order; it applies if at least one of the
+	// coefficients 1 to 9 is known.
 	smoothing = [10]kernel{
 		1: slope, 2: slope.transposed(),
 		3: curve, 5: curve.transposed(),
@@ -24,7 +25,8 @@ var (
 	slope = kernel{2: {-7, 50, 0, -50, 7}}
 	curve = kernel{{2: -1}, {2: 13}, {2: -24}, {2: 13}, {2: -1}}
 
-	// wideSmoothing is by coefficient of the stream, where none of them is known. The first is estimated too.
+	// wideSmoothing is indexed likewise; it applies if none of them is known, and estimates the
+	// DC coefficient too.
 	wideSmoothing = [10]kernel{
 		0: {{-2, -6, -8, -6, -2}, {-6, 6, 42, 6, -6}, {-8, 42, 152, 42, -8}, {-6, 6, 42, 6, -6}, {-2, -6, -8, -6, -2}},
 		1: wideSlope, 2: wideSlope.transposed(),
@@ -39,7 +41,7 @@ var (
 	wideTwist = kernel{1: {0, 1, -3, 1, 0}, 3: {0, -1, 3, -1, 0}}
 )
 
-// noScan is what is missing where no scan was.
+// noScan is the value of plane.missing before any scan.
 var noScan = func() (all [64]int) {
 	for i := range all {
 		all[i] = -1
@@ -47,8 +49,8 @@ var noScan = func() (all [64]int) {
 	return all
 }()
 
-// unfinished says whether the picture is smoothed: it is progressive, every plane has its first
-// coefficients, and some of the next nine are not known to the last bit.
+// unfinished reports whether the picture needs smoothing: it is progressive, every plane has
+// its DC coefficients, and some of the next nine lack bits.
 func (d *decoder) unfinished() bool {
 	if !d.frame.Progressive {
 		return false
@@ -68,11 +70,11 @@ func (d *decoder) unfinished() bool {
 	return some
 }
 
-// smooth estimates coefficients of block (x, y).
+// smooth estimates the missing coefficients of block (x, y).
 func (d *decoder) smooth(block *[64]int16, p *plane, x, y int) {
 	missing := &p.missing
 	if y/p.V > d.good {
-		// The last scan did not come to this row.
+		// The last scan ended before this row.
 		if missing = &p.before; d.scans == 1 {
 			missing = &noScan
 		}
@@ -110,8 +112,9 @@ func (d *decoder) smooth(block *[64]int16, p *plane, x, y int) {
 	}
 }
 
-// neighbours are row y of blocks with two above and two below it. As libjpeg has it, rows that only fill the
-// last MCU count for all but the last row of MCUs, whose rows are counted as if all MCUs were as high.
+// neighbours returns the block rows y-2 to y+2, limited to the plane. As in libjpeg, rows of
+// padding count except in the last row of MCUs; in that row, positions are computed as if every
+// row of MCUs had its height.
 func (p *plane) neighbours(y int) [5]int {
 	last := p.height/p.V - 1
 	mcu := y / p.V

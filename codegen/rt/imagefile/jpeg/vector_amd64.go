@@ -4,7 +4,7 @@ package jpeg
 
 import "golang.org/x/sys/cpu"
 
-// idct is plainIDCT, by vectors where the CPU has them.
+// idct is plainIDCT, by the AVX2 kernel on CPUs that have AVX2.
 func idct(dst []byte, stride int, block *[64]int16, quant *[64]uint16) {
 	if !cpu.X86.HasAVX2 {
 		plainIDCT(dst, stride, block, quant)
