@@ -136,7 +136,7 @@ type tuner struct {
 	modules []*module          // what is rounded
 	size    int64              // bytes of all that is rounded
 	time    map[string]float64 // of each function: that of its products and attention over that at f32
-	units   []*unit            // of modules
+	groups  []*group           // of modules
 
 	wide  *joined // in float32, for small pictures if the model is large: modules are judged on it
 	whole *joined // the same for pictures as they are: choices are measured on it
@@ -161,7 +161,7 @@ func (t *tuner) limit(p place) float64 {
 	}
 }
 
-// choose finds the cheapest formats for units with which the outputs are near enough.
+// choose finds the cheapest formats for groups with which the outputs are near enough.
 func (t *tuner) choose(c *Choice) error {
 	runs := t.measured()
 	none := &measured{}
@@ -193,17 +193,17 @@ func (t *tuner) choose(c *Choice) error {
 	if err := t.judge(); err != nil {
 		return err
 	}
-	none.rungs = make([]int, len(t.units))
-	s.units, s.seen = t.units, []*measured{none}
+	none.rungs = make([]int, len(t.groups))
+	s.groups, s.seen = t.groups, []*measured{none}
 	s.try = func(fn int, rungs []int) ([]Result, []float64, error) {
-		return t.results(runsOf(runs, t.whole.Funcs[fn]), overrides(t.units, rungs))
+		return t.results(runsOf(runs, t.whole.Funcs[fn]), overrides(t.groups, rungs))
 	}
 	best, err := s.cheapest()
 	if err != nil {
 		return err
 	}
 	c.Results = best.results
-	for m, format := range overrides(t.units, best.rungs) {
+	for m, format := range overrides(t.groups, best.rungs) {
 		c.Overrides = append(c.Overrides, Override{Override: precision.Override{Module: m.name, Format: format.Name}, Work: m.work, Bytes: m.more(format)})
 	}
 	slices.SortFunc(c.Overrides, func(a, b Override) int { return compareNames(a.Module, b.Module) })
@@ -211,9 +211,9 @@ func (t *tuner) choose(c *Choice) error {
 }
 
 // overrides are the formats of the modules that a choice stores finer.
-func overrides(units []*unit, rungs []int) map[*module]precision.Format {
+func overrides(groups []*group, rungs []int) map[*module]precision.Format {
 	all := map[*module]precision.Format{}
-	for i, u := range units {
+	for i, u := range groups {
 		if rungs[i] > 0 {
 			format, _ := precision.Named(u.ladder[rungs[i]].format)
 			for _, m := range u.modules {

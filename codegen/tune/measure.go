@@ -159,7 +159,7 @@ func (t *tuner) measured() []*sampleRun {
 	return append(t.runs(t.whole, "verify", manySamples, tuneText), t.own()...)
 }
 
-// judged is every function on the inputs that units are judged on: of a large model which of
+// judged is every function on the inputs that groups are judged on: of a large model which of
 // them do most is all that they have to tell.
 func (t *tuner) judged() []*sampleRun {
 	samples := 2

@@ -65,8 +65,8 @@ func (t *tuner) work() (smooth, choose float64, err error) {
 	if chooses, err := t.prepare(); err != nil || !chooses {
 		return smooth, 0, err
 	}
-	units, layers := t.grouped()
-	n := len(units)
+	groups, layers := t.grouped()
+	n := len(groups)
 	if t.large {
 		n = len(layers) + n/2
 	}
@@ -74,7 +74,7 @@ func (t *tuner) work() (smooth, choose float64, err error) {
 	return smooth, choose, nil
 }
 
-// rerun is how many whole runs it takes about to judge n units, of which each changes what
+// rerun is how many whole runs it takes about to judge n groups, of which each changes what
 // comes after it, half of a run in the mean, and one run without any.
 func rerun(n int) float64 { return 1 + float64(n)/2 }
 

@@ -8,11 +8,11 @@ import (
 	"strings"
 )
 
-// search looks for the cheapest formats of units. What a choice does to a place is about
-// what its units do alone, of each what its format leaves, times a factor that the last
+// search looks for the cheapest formats of groups. What a choice does to a place is about
+// what its groups do alone, of each what its format leaves, times a factor that the last
 // measurement gives.
 type search struct {
-	units  []*unit
+	groups []*group
 	places []place
 	limits []float64 // by place
 	log    func(format string, args ...any)
@@ -26,7 +26,7 @@ type search struct {
 
 // measured is what a choice came to.
 type measured struct {
-	rungs   []int     // of each unit
+	rungs   []int     // of each group
 	results []Result  // by output
 	errors  []float64 // by place; NaN where it was not measured
 }
@@ -45,15 +45,15 @@ func near(errors, limits []float64) bool {
 // formats if there is none. What the last measurement came to, over what was expected of it, is
 // the factor by which the next choice expects more or less of each place.
 func (s *search) cheapest() (*measured, error) {
-	finest := make([]int, len(s.units))
-	for i, u := range s.units {
-		if slices.Max(u.noise) > 0 {
-			finest[i] = len(u.ladder) - 1
+	finest := make([]int, len(s.groups))
+	for i, g := range s.groups {
+		if slices.Max(g.noise) > 0 {
+			finest[i] = len(g.ladder) - 1
 		}
 	}
 	factor := slices.Repeat([]float64{1}, len(s.limits))
 	calibrate := func(m *measured) {
-		expected := expect(s.units, m.rungs)
+		expected := expect(s.groups, m.rungs)
 		for k, e := range m.errors {
 			if e > 0 && e < straight && expected[k] > 0 {
 				factor[k] = e / expected[k]
@@ -70,7 +70,7 @@ func (s *search) cheapest() (*measured, error) {
 			}
 			bounds[k] /= factor[k]
 		}
-		rungs := greedy(s.units, bounds)
+		rungs := greedy(s.groups, bounds)
 		known := s.known(rungs)
 		switch {
 		case known == nil:
@@ -102,7 +102,7 @@ func (s *search) cheapest() (*measured, error) {
 // boundShare is the share of a limit that a choice aims at.
 const boundShare = 0.97
 
-// straight is the error up to which those of units add up: rows that point anywhere are no
+// straight is the error up to which those of groups add up: rows that point anywhere are no
 // further apart than 2.
 const straight = 0.05
 
@@ -119,7 +119,7 @@ func (s *search) known(rungs []int) *measured {
 // enough, as long as they are, and remembers it if it is the best so far.
 func (s *search) measure(rungs []int) (*measured, error) {
 	m := &measured{rungs, slices.Clone(s.seen[0].results), slices.Repeat([]float64{math.NaN()}, len(s.places))}
-	expected := expect(s.units, rungs)
+	expected := expect(s.groups, rungs)
 	risk := make([]float64, s.places[len(s.places)-1].fn+1) // by function
 	order := make([]int, len(risk))
 	for k, p := range s.places {
@@ -143,9 +143,9 @@ func (s *search) measure(rungs []int) (*measured, error) {
 	for _, r := range rungs {
 		kept += min(r, 1)
 	}
-	s.log("%d of %d parts kept, time and bytes together %.1f %% more: %s", kept, len(s.units), 100*costOf(s.units, rungs), listed(s.places, m.errors))
+	s.log("%d of %d parts kept, time and bytes together %.1f %% more: %s", kept, len(s.groups), 100*costOf(s.groups, rungs), listed(s.places, m.errors))
 	s.seen = append(s.seen, m)
-	if near(m.errors, s.limits) && (s.best == nil || costOf(s.units, rungs) < costOf(s.units, s.best.rungs)) {
+	if near(m.errors, s.limits) && (s.best == nil || costOf(s.groups, rungs) < costOf(s.groups, s.best.rungs)) {
 		s.best = m
 	}
 	return m, nil
@@ -171,12 +171,12 @@ func (s *search) function(m *measured, f int) (results []Result, errors []float6
 	return s.try(f, m.rungs)
 }
 
-// alike reports whether o is the same choice for all units that do anything to f, and f was
+// alike reports whether o is the same choice for all groups that do anything to f, and f was
 // measured.
 func (s *search) alike(m, o *measured, f int) bool {
 	for k, p := range s.places {
-		for i, u := range s.units {
-			if p.fn == f && (math.IsNaN(o.errors[k]) || u.noise[k] != 0 && m.rungs[i] != o.rungs[i]) {
+		for i, g := range s.groups {
+			if p.fn == f && (math.IsNaN(o.errors[k]) || g.noise[k] != 0 && m.rungs[i] != o.rungs[i]) {
 				return false
 			}
 		}
@@ -195,71 +195,71 @@ func listed(places []place, errors []float64) string {
 	return strings.Join(parts, ", ")
 }
 
-// costOf adds the costs of the rungs of units.
-func costOf(units []*unit, rungs []int) float64 {
+// costOf adds the costs of the rungs of groups.
+func costOf(groups []*group, rungs []int) float64 {
 	sum := 0.0
-	for i, u := range units {
-		sum += u.ladder[rungs[i]].cost
+	for i, g := range groups {
+		sum += g.ladder[rungs[i]].cost
 	}
 	return sum
 }
 
-// expect adds what the rungs of units leave of their noise, by place.
-func expect(units []*unit, rungs []int) []float64 {
-	total := make([]float64, len(units[0].noise))
-	for i, u := range units {
-		for k, x := range u.noise {
-			total[k] += float64(x * u.ladder[rungs[i]].left)
+// expect adds what the rungs of groups leave of their noise, by place.
+func expect(groups []*group, rungs []int) []float64 {
+	total := make([]float64, len(groups[0].noise))
+	for i, g := range groups {
+		for k, x := range g.noise {
+			total[k] += float64(x * g.ladder[rungs[i]].left)
 		}
 	}
 	return total
 }
 
-// greedy returns the rung of each unit so that the noise that is left is within the bound of
+// greedy returns the rung of each group so that the noise that is left is within the bound of
 // every place: steps up that take away most for what they cost, as long as it takes, and then
 // back down what the others made needless, the dearest first. If nothing is enough, all are
 // the finest that help.
-func greedy(units []*unit, bounds []float64) []int {
-	rungs := make([]int, len(units))
+func greedy(groups []*group, bounds []float64) []int {
+	rungs := make([]int, len(groups))
 	for {
-		i, to := up(units, bounds, rungs)
+		i, to := up(groups, bounds, rungs)
 		if to == 0 {
 			break
 		}
 		rungs[i] = to
 	}
-	order := make([]int, len(units))
+	order := make([]int, len(groups))
 	for i := range order {
 		order[i] = i
 	}
 	slices.SortStableFunc(order, func(a, b int) int {
-		return cmp.Compare(units[b].ladder[rungs[b]].cost, units[a].ladder[rungs[a]].cost)
+		return cmp.Compare(groups[b].ladder[rungs[b]].cost, groups[a].ladder[rungs[a]].cost)
 	})
 	for _, i := range order {
 		was := rungs[i]
-		for rungs[i] = 0; rungs[i] < was && !near(expect(units, rungs), bounds); rungs[i]++ {
+		for rungs[i] = 0; rungs[i] < was && !near(expect(groups, rungs), bounds); rungs[i]++ {
 		}
 	}
 	return rungs
 }
 
-// up returns the unit and its rung of the step that takes away most for what it costs, of
+// up returns the group and its rung of the step that takes away most for what it costs, of
 // what is too much; rung 0 if there is none.
-func up(units []*unit, bounds []float64, rungs []int) (unit, to int) {
-	total, most := expect(units, rungs), 0.0
-	for i, u := range units {
-		from := u.ladder[rungs[i]]
-		for r := rungs[i] + 1; r < len(u.ladder); r++ {
+func up(groups []*group, bounds []float64, rungs []int) (group, to int) {
+	total, most := expect(groups, rungs), 0.0
+	for i, g := range groups {
+		from := g.ladder[rungs[i]]
+		for r := rungs[i] + 1; r < len(g.ladder); r++ {
 			gain := 0.0
 			for k, x := range total {
 				if x > bounds[k] {
-					gain += min(u.noise[k]*(from.left-u.ladder[r].left), x-bounds[k]) / x
+					gain += min(g.noise[k]*(from.left-g.ladder[r].left), x-bounds[k]) / x
 				}
 			}
-			if gain /= 1e-4 + u.ladder[r].cost - from.cost; gain > most {
-				unit, to, most = i, r, gain
+			if gain /= 1e-4 + g.ladder[r].cost - from.cost; gain > most {
+				group, to, most = i, r, gain
 			}
 		}
 	}
-	return unit, to
+	return group, to
 }

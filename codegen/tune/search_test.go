@@ -14,7 +14,7 @@ import (
 // rest makes needless.
 func TestGreedy(t *testing.T) {
 	whole := func(cost float64) []rung { return []rung{{"int8", 1, 0}, {"f32", 0, cost}} }
-	units := []*unit{
+	groups := []*group{
 		{name: "dear", noise: []float64{5, 0}, ladder: whole(1)},
 		{name: "cheap", noise: []float64{4, 0}, ladder: whole(0.1)},
 		{name: "small", noise: []float64{1, 0}, ladder: whole(0.01)},
@@ -34,7 +34,7 @@ func TestGreedy(t *testing.T) {
 		{[]float64{0, 0}, []int{1, 1, 1, 3}},
 		{[]float64{10, -1}, []int{0, 0, 0, 3}}, // never enough
 	} {
-		if d := cmp.Diff(c.want, greedy(units, c.bounds)); d != "" {
+		if d := cmp.Diff(c.want, greedy(groups, c.bounds)); d != "" {
 			t.Errorf("bounds %v (-want +got)\n%s", c.bounds, d)
 		}
 	}
@@ -61,23 +61,23 @@ func TestClimb(t *testing.T) {
 	}
 }
 
-// searching is a search of units by places whose noise is really that of others.
-func searching(units, is []*unit, places []place, limits []float64) *search {
-	none := &measured{make([]int, len(units)), make([]Result, len(places)), expect(is, make([]int, len(is)))}
-	return &search{units: units, places: places, limits: limits, log: func(string, ...any) {}, seen: []*measured{none}}
+// searching is a search of groups by places whose noise is really that of others.
+func searching(groups, is []*group, places []place, limits []float64) *search {
+	none := &measured{make([]int, len(groups)), make([]Result, len(places)), expect(is, make([]int, len(is)))}
+	return &search{groups: groups, places: places, limits: limits, log: func(string, ...any) {}, seen: []*measured{none}}
 }
 
 // Where first estimates are poor, what was measured mends them: what is found is near enough,
 // hardly dearer than the cheapest of all choices, and no function is measured twice with what
 // is the same to it.
 func TestCheapest(t *testing.T) {
-	const units, cases = 7, 60
+	const groups, cases = 7, 60
 	const f, g = 0, 1
 	dearer, worst, most := 0.0, 1.0, 0
 	for seed := range uint64(cases) {
 		r := rand.New(rand.NewPCG(seed, 2))
-		var all, is []*unit // as they are estimated, and as they are
-		for i := range units {
+		var all, is []*group // as they are estimated, and as they are
+		for i := range groups {
 			x, est := make([]float64, 3), make([]float64, 3)
 			for k := range x {
 				if (i < 2) == (k == 0) || i > 4 {
@@ -90,17 +90,17 @@ func TestCheapest(t *testing.T) {
 				last := ladder[len(ladder)-1]
 				ladder = append(ladder, rung{"", last.left * r.Float64() / 2, last.cost + r.Float64()})
 			}
-			all, is = append(all, &unit{noise: est, ladder: ladder}), append(is, &unit{noise: x, ladder: ladder})
+			all, is = append(all, &group{noise: est, ladder: ladder}), append(is, &group{noise: x, ladder: ladder})
 		}
 		var limits []float64
-		for _, e := range expect(is, make([]int, units)) {
+		for _, e := range expect(is, make([]int, groups)) {
 			limits = append(limits, 0.25*e)
 		}
 		s := searching(all, is, []place{{fn: f, of: 0}, {fn: g, of: 1}, {fn: g, of: 1}}, limits)
 		tried := map[string]bool{}
 		s.try = func(h int, rungs []int) ([]Result, []float64, error) {
 			what := fmt.Sprint(h)
-			for i := range units {
+			for i := range groups {
 				if i < 2 && h == f || i > 1 && i < 5 && h == g || i > 4 {
 					what += fmt.Sprint(" ", rungs[i])
 				}
@@ -120,12 +120,12 @@ func TestCheapest(t *testing.T) {
 			t.Fatal(err)
 		}
 		best := math.Inf(1)
-		rungs := make([]int, units)
-		for i := 0; i < units; {
+		rungs := make([]int, groups)
+		for i := 0; i < groups; {
 			if near(expect(is, rungs), limits) {
 				best = min(best, costOf(is, rungs))
 			}
-			for i = 0; i < units; i++ {
+			for i = 0; i < groups; i++ {
 				if rungs[i]++; rungs[i] < len(is[i].ladder) {
 					break
 				}
@@ -154,8 +154,8 @@ func TestCheapest(t *testing.T) {
 // last measurement, of another, says that it should be.
 func TestCheapestGoesOn(t *testing.T) {
 	a, b := []rung{{"", 1, 0}, {"", 0.002, 0.45}}, []rung{{"", 1, 0}, {"", 0.275, 0.13}, {"", 0.028, 0.31}, {"", 0, 2}}
-	is := []*unit{{noise: []float64{0.43e-3, 0.80e-3}, ladder: a}, {noise: []float64{0.07e-3, 9.91e-3}, ladder: b}}
-	s := searching([]*unit{{noise: []float64{0.14e-3, 0.99e-3}, ladder: a}, {noise: []float64{0.10e-3, 4.87e-3}, ladder: b}}, is,
+	is := []*group{{noise: []float64{0.43e-3, 0.80e-3}, ladder: a}, {noise: []float64{0.07e-3, 9.91e-3}, ladder: b}}
+	s := searching([]*group{{noise: []float64{0.14e-3, 0.99e-3}, ladder: a}, {noise: []float64{0.10e-3, 4.87e-3}, ladder: b}}, is,
 		[]place{{name: "x"}, {name: "y"}}, []float64{0.126e-3, 2.68e-3})
 	s.try = func(_ int, rungs []int) ([]Result, []float64, error) {
 		return []Result{{}}, expect(is, rungs), nil

@@ -22,18 +22,18 @@ type module struct {
 	work     map[string]float64 // by function: its share of the work of products and attention
 }
 
-// unit is modules that are stored alike: one, or those of a layer.
-type unit struct {
+// group is modules that are stored alike: one, or those of a layer.
+type group struct {
 	name    string
 	modules []*module
-	noise   []float64 // 1 - cosine of the worst row of each place, with this unit alone rounded
+	noise   []float64 // 1 - cosine of the worst row of each place, with this group alone rounded
 	ladder  []rung    // the first is the format that was asked for
 }
 
-// rung is a format for a unit.
+// rung is a format for a group.
 type rung struct {
 	format string
-	left   float64 // of the unit's noise, as a share
+	left   float64 // of the group's noise, as a share
 	cost   float64 // what it adds to the time of functions and to the bytes, as shares
 }
 
@@ -111,7 +111,7 @@ func (t *tuner) quantised(p *ir.Program, m precision.Map) (*ir.Program, error) {
 	return passes.Run(p, passes.Options{Rows: t.Desc.Limits.Rows, Precision: m, Smooth: smoothings(t.smooth), Upto: passes.Narrow.Name})
 }
 
-// judge measures what the rounding of each unit does alone, and makes the ladders.
+// judge measures what the rounding of each group does alone, and makes the ladders.
 func (t *tuner) judge() error {
 	runs := t.judged()
 	traces := make([]*ir.Trace, len(runs))
@@ -123,11 +123,11 @@ func (t *tuner) judge() error {
 	}
 	t.meter.did(flops(t.wide.Program, runs))
 	places := t.wide.places()
-	measure := func(units []*unit) error {
-		sets := make([]map[string]*ir.Weight, len(units))
-		for i, u := range units {
-			u.noise, sets[i] = make([]float64, len(places)), map[string]*ir.Weight{}
-			for _, m := range u.modules {
+	measure := func(groups []*group) error {
+		sets := make([]map[string]*ir.Weight, len(groups))
+		for i, g := range groups {
+			g.noise, sets[i] = make([]float64, len(places)), map[string]*ir.Weight{}
+			for _, m := range g.modules {
 				t.rounded(sets[i], m, m.formats[0])
 			}
 		}
@@ -142,27 +142,27 @@ func (t *tuner) judge() error {
 					continue
 				}
 				name := p.out.value.Name
-				for i, u := range units {
-					u.noise[k] += worstRow(p.out.part(got[i][name], p.at, x.T), p.out.part(exact[name], p.at, x.T))
+				for i, g := range groups {
+					g.noise[k] += worstRow(p.out.part(got[i][name], p.at, x.T), p.out.part(exact[name], p.at, x.T))
 				}
 			}
 		}
-		t.meter.did((rerun(len(units)) - 1) * flops(t.wide.Program, runs))
+		t.meter.did((rerun(len(groups)) - 1) * flops(t.wide.Program, runs))
 		return nil
 	}
 	alone, layers := t.grouped()
-	t.units = alone
+	t.groups = alone
 	if t.large {
 		if err := measure(layers); err != nil {
 			return err
 		}
-		t.units = apart(alone, layers)
+		t.groups = apart(alone, layers)
 		t.meter.say("judging modules of layers that do much")
 	}
-	var again []*unit
-	for _, u := range t.units {
-		if u.noise == nil {
-			again = append(again, u)
+	var again []*group
+	for _, g := range t.groups {
+		if g.noise == nil {
+			again = append(again, g)
 		}
 	}
 	if err := measure(again); err != nil {
@@ -171,16 +171,16 @@ func (t *tuner) judge() error {
 	return t.ladders(runs, traces)
 }
 
-// grouped makes units of the modules alone, and of those of a layer that are stored alike.
-func (t *tuner) grouped() (alone, layers []*unit) {
-	groups := map[string]*unit{}
+// grouped makes groups of the modules alone, and of those of a layer that are stored alike.
+func (t *tuner) grouped() (alone, layers []*group) {
+	groups := map[string]*group{}
 	for _, m := range t.modules {
-		alone = append(alone, &unit{name: m.name, modules: []*module{m}})
+		alone = append(alone, &group{name: m.name, modules: []*module{m}})
 		// Experts that work for other functions are not kept for what one does.
 		layer, _, _ := strings.Cut(m.name, ".")
 		name := layer + " " + m.formats[0].Name + " " + strings.Join(slices.Sorted(maps.Keys(m.work)), " ")
 		if groups[name] == nil {
-			groups[name] = &unit{name: name}
+			groups[name] = &group{name: name}
 			layers = append(layers, groups[name])
 		}
 		groups[name].modules = append(groups[name].modules, m)
@@ -188,35 +188,35 @@ func (t *tuner) grouped() (alone, layers []*unit) {
 	return alone, layers
 }
 
-// apart returns the units of layers, but in the place of those that do much the units of
+// apart returns the groups of layers, but in the place of those that do much the groups of
 // their modules alone.
-func apart(alone, layers []*unit) []*unit {
+func apart(alone, layers []*group) []*group {
 	total := make([]float64, len(layers[0].noise))
-	for _, u := range layers {
-		for i, x := range u.noise {
+	for _, g := range layers {
+		for i, x := range g.noise {
 			total[i] += x
 		}
 	}
-	var units, parts []*unit
-	for _, g := range layers {
+	var groups, parts []*group
+	for _, layer := range layers {
 		minor := true
-		for i, x := range g.noise {
+		for i, x := range layer.noise {
 			minor = minor && x <= minorShare*total[i]
 		}
-		if minor || len(g.modules) == 1 {
-			units = append(units, g)
+		if minor || len(layer.modules) == 1 {
+			groups = append(groups, layer)
 			continue
 		}
-		for _, u := range alone {
-			if slices.Contains(g.modules, u.modules[0]) {
-				parts = append(parts, u)
+		for _, g := range alone {
+			if slices.Contains(layer.modules, g.modules[0]) {
+				parts = append(parts, g)
 			}
 		}
 	}
-	return append(units, parts...)
+	return append(groups, parts...)
 }
 
-// ladders makes those of all units.
+// ladders makes those of all groups.
 func (t *tuner) ladders(runs []*sampleRun, traces []*ir.Trace) error {
 	left := make([][]float64, len(t.modules)) // of noise, by module and format; NaN: does not fit
 	if err := each(len(t.modules), func(i int) (err error) {
@@ -226,11 +226,11 @@ func (t *tuner) ladders(runs []*sampleRun, traces []*ir.Trace) error {
 		return err
 	}
 	at := func(m *module) []float64 { return left[slices.Index(t.modules, m)] }
-	for _, u := range t.units {
-		all := []rung{{format: u.modules[0].formats[0].Name, left: 1}}
-		for k, w := range u.modules[0].formats[1:] {
+	for _, g := range t.groups {
+		all := []rung{{format: g.modules[0].formats[0].Name, left: 1}}
+		for k, w := range g.modules[0].formats[1:] {
 			r, noise := rung{format: w.Name}, 0.0
-			for _, m := range u.modules {
+			for _, m := range g.modules {
 				r.left += at(m)[k+1]
 				noise += at(m)[0]
 				r.cost += t.cost(m, w)
@@ -240,7 +240,7 @@ func (t *tuner) ladders(runs []*sampleRun, traces []*ir.Trace) error {
 			}
 			all = append(all, r)
 		}
-		u.ladder = climb(all)
+		g.ladder = climb(all)
 	}
 	return nil
 }
