@@ -20,7 +20,7 @@ const (
 	tuneSide, judgeText = 3, 16
 	// tuneText is the ids of the shortest text that a choice is measured on.
 	tuneText = 4
-	// minorShare is the share of all noise below which the modules of a layer are not
+	// minorShare is the share of the error of all modules below which the modules of a layer are not
 	// judged one by one.
 	minorShare = 0.05
 	// cached is the most bytes of weights that are held while modules are judged.

@@ -47,7 +47,7 @@ func near(errors, limits []float64) bool {
 func (s *search) cheapest() (*measured, error) {
 	finest := make([]int, len(s.groups))
 	for i, g := range s.groups {
-		if slices.Max(g.noise) > 0 {
+		if slices.Max(g.errors) > 0 {
 			finest[i] = len(g.ladder) - 1
 		}
 	}
@@ -176,7 +176,7 @@ func (s *search) function(m *measured, f int) (results []Result, errors []float6
 func (s *search) alike(m, o *measured, f int) bool {
 	for k, p := range s.places {
 		for i, g := range s.groups {
-			if p.fn == f && (math.IsNaN(o.errors[k]) || g.noise[k] != 0 && m.rungs[i] != o.rungs[i]) {
+			if p.fn == f && (math.IsNaN(o.errors[k]) || g.errors[k] != 0 && m.rungs[i] != o.rungs[i]) {
 				return false
 			}
 		}
@@ -204,18 +204,18 @@ func costOf(groups []*group, rungs []int) float64 {
 	return sum
 }
 
-// expect adds what the rungs of groups leave of their noise, by place.
+// expect adds what the rungs of groups leave of their errors, by place.
 func expect(groups []*group, rungs []int) []float64 {
-	total := make([]float64, len(groups[0].noise))
+	total := make([]float64, len(groups[0].errors))
 	for i, g := range groups {
-		for k, x := range g.noise {
+		for k, x := range g.errors {
 			total[k] += float64(x * g.ladder[rungs[i]].left)
 		}
 	}
 	return total
 }
 
-// greedy returns the rung of each group so that the noise that is left is within the bound of
+// greedy returns the rung of each group so that the error that remains is within the bound of
 // every place: steps up that take away most for what they cost, as long as it takes, and then
 // back down what the others made needless, the dearest first. If nothing is enough, all are
 // the finest that help.
@@ -253,7 +253,7 @@ func up(groups []*group, bounds []float64, rungs []int) (group, to int) {
 			gain := 0.0
 			for k, x := range total {
 				if x > bounds[k] {
-					gain += min(g.noise[k]*(from.left-g.ladder[r].left), x-bounds[k]) / x
+					gain += min(g.errors[k]*(from.left-g.ladder[r].left), x-bounds[k]) / x
 				}
 			}
 			if gain /= 1e-4 + g.ladder[r].cost - from.cost; gain > most {

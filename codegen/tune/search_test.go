@@ -15,10 +15,10 @@ import (
 func TestGreedy(t *testing.T) {
 	whole := func(cost float64) []rung { return []rung{{"int8", 1, 0}, {"f32", 0, cost}} }
 	groups := []*group{
-		{name: "dear", noise: []float64{5, 0}, ladder: whole(1)},
-		{name: "cheap", noise: []float64{4, 0}, ladder: whole(0.1)},
-		{name: "small", noise: []float64{1, 0}, ladder: whole(0.01)},
-		{name: "other", noise: []float64{0, 3}, ladder: []rung{{"int8", 1, 0}, {"int8x2", 0.5, 0.01}, {"f16", 0.1, 0.05}, {"f32", 0, 0.2}}},
+		{name: "dear", errors: []float64{5, 0}, ladder: whole(1)},
+		{name: "cheap", errors: []float64{4, 0}, ladder: whole(0.1)},
+		{name: "small", errors: []float64{1, 0}, ladder: whole(0.01)},
+		{name: "other", errors: []float64{0, 3}, ladder: []rung{{"int8", 1, 0}, {"int8x2", 0.5, 0.01}, {"f16", 0.1, 0.05}, {"f32", 0, 0.2}}},
 	}
 	for _, c := range []struct {
 		bounds []float64
@@ -61,7 +61,7 @@ func TestClimb(t *testing.T) {
 	}
 }
 
-// searching is a search of groups by places whose noise is really that of others.
+// searching is a search of groups by places whose errors are really those of other groups.
 func searching(groups, is []*group, places []place, limits []float64) *search {
 	none := &measured{make([]int, len(groups)), make([]Result, len(places)), expect(is, make([]int, len(is)))}
 	return &search{groups: groups, places: places, limits: limits, log: func(string, ...any) {}, seen: []*measured{none}}
@@ -90,7 +90,7 @@ func TestCheapest(t *testing.T) {
 				last := ladder[len(ladder)-1]
 				ladder = append(ladder, rung{"", last.left * r.Float64() / 2, last.cost + r.Float64()})
 			}
-			all, is = append(all, &group{noise: est, ladder: ladder}), append(is, &group{noise: x, ladder: ladder})
+			all, is = append(all, &group{errors: est, ladder: ladder}), append(is, &group{errors: x, ladder: ladder})
 		}
 		var limits []float64
 		for _, e := range expect(is, make([]int, groups)) {
@@ -154,8 +154,8 @@ func TestCheapest(t *testing.T) {
 // last measurement, of another, says that it should be.
 func TestCheapestGoesOn(t *testing.T) {
 	a, b := []rung{{"", 1, 0}, {"", 0.002, 0.45}}, []rung{{"", 1, 0}, {"", 0.275, 0.13}, {"", 0.028, 0.31}, {"", 0, 2}}
-	is := []*group{{noise: []float64{0.43e-3, 0.80e-3}, ladder: a}, {noise: []float64{0.07e-3, 9.91e-3}, ladder: b}}
-	s := searching([]*group{{noise: []float64{0.14e-3, 0.99e-3}, ladder: a}, {noise: []float64{0.10e-3, 4.87e-3}, ladder: b}}, is,
+	is := []*group{{errors: []float64{0.43e-3, 0.80e-3}, ladder: a}, {errors: []float64{0.07e-3, 9.91e-3}, ladder: b}}
+	s := searching([]*group{{errors: []float64{0.14e-3, 0.99e-3}, ladder: a}, {errors: []float64{0.10e-3, 4.87e-3}, ladder: b}}, is,
 		[]place{{name: "x"}, {name: "y"}}, []float64{0.126e-3, 2.68e-3})
 	s.try = func(_ int, rungs []int) ([]Result, []float64, error) {
 		return []Result{{}}, expect(is, rungs), nil

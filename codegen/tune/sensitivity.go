@@ -26,14 +26,14 @@ type module struct {
 type group struct {
 	name    string
 	modules []*module
-	noise   []float64 // 1 - cosine of the worst row of each place, with this group alone rounded
+	errors  []float64 // 1 - cosine of the worst row of each place, with this group alone rounded
 	ladder  []rung    // the first is the format that was asked for
 }
 
 // rung is a format for a group.
 type rung struct {
 	format string
-	left   float64 // of the group's noise, as a share
+	left   float64 // of the group's error, as a share
 	cost   float64 // what it adds to the time of functions and to the bytes, as shares
 }
 
@@ -126,7 +126,7 @@ func (t *tuner) judge() error {
 	measure := func(groups []*group) error {
 		sets := make([]map[string]*ir.Weight, len(groups))
 		for i, g := range groups {
-			g.noise, sets[i] = make([]float64, len(places)), map[string]*ir.Weight{}
+			g.errors, sets[i] = make([]float64, len(places)), map[string]*ir.Weight{}
 			for _, m := range g.modules {
 				t.rounded(sets[i], m, m.formats[0])
 			}
@@ -143,7 +143,7 @@ func (t *tuner) judge() error {
 				}
 				name := p.out.value.Name
 				for i, g := range groups {
-					g.noise[k] += worstRow(p.out.part(got[i][name], p.at, x.T), p.out.part(exact[name], p.at, x.T))
+					g.errors[k] += worstRow(p.out.part(got[i][name], p.at, x.T), p.out.part(exact[name], p.at, x.T))
 				}
 			}
 		}
@@ -161,7 +161,7 @@ func (t *tuner) judge() error {
 	}
 	var again []*group
 	for _, g := range t.groups {
-		if g.noise == nil {
+		if g.errors == nil {
 			again = append(again, g)
 		}
 	}
@@ -191,16 +191,16 @@ func (t *tuner) grouped() (alone, layers []*group) {
 // apart returns the groups of layers, but in the place of those that do much the groups of
 // their modules alone.
 func apart(alone, layers []*group) []*group {
-	total := make([]float64, len(layers[0].noise))
+	total := make([]float64, len(layers[0].errors))
 	for _, g := range layers {
-		for i, x := range g.noise {
+		for i, x := range g.errors {
 			total[i] += x
 		}
 	}
 	var groups, parts []*group
 	for _, layer := range layers {
 		minor := true
-		for i, x := range layer.noise {
+		for i, x := range layer.errors {
 			minor = minor && x <= minorShare*total[i]
 		}
 		if minor || len(layer.modules) == 1 {
@@ -218,7 +218,7 @@ func apart(alone, layers []*group) []*group {
 
 // ladders makes those of all groups.
 func (t *tuner) ladders(runs []*sampleRun, traces []*ir.Trace) error {
-	left := make([][]float64, len(t.modules)) // of noise, by module and format; NaN: does not fit
+	left := make([][]float64, len(t.modules)) // error, by module and format; NaN: does not fit
 	if err := each(len(t.modules), func(i int) (err error) {
 		left[i], err = t.local(t.modules[i], runs, traces)
 		return err
@@ -229,13 +229,13 @@ func (t *tuner) ladders(runs []*sampleRun, traces []*ir.Trace) error {
 	for _, g := range t.groups {
 		all := []rung{{format: g.modules[0].formats[0].Name, left: 1}}
 		for k, w := range g.modules[0].formats[1:] {
-			r, noise := rung{format: w.Name}, 0.0
+			r, whole := rung{format: w.Name}, 0.0
 			for _, m := range g.modules {
 				r.left += at(m)[k+1]
-				noise += at(m)[0]
+				whole += at(m)[0]
 				r.cost += t.cost(m, w)
 			}
-			if r.left /= noise; w.DType == ir.F32 {
+			if r.left /= whole; w.DType == ir.F32 {
 				r.left = 0
 			}
 			all = append(all, r)
@@ -273,7 +273,7 @@ func (t *tuner) cost(m *module, to precision.Format) float64 {
 // local tells what the formats of the module do to its products, as shares of what they are:
 // the square of the distance. NaN stands for a format that some of its weights do not fit.
 func (t *tuner) local(m *module, runs []*sampleRun, traces []*ir.Trace) ([]float64, error) {
-	noise := make([]float64, len(m.formats))
+	errors := make([]float64, len(m.formats))
 	for _, name := range m.weights {
 		w := t.wide.Weight(name)
 		if w == nil {
@@ -299,19 +299,19 @@ func (t *tuner) local(m *module, runs []*sampleRun, traces []*ir.Trace) ([]float
 				}
 				for k, format := range m.formats {
 					if ir.Round([]float32{peak}, format.DType) >= 0 {
-						noise[k] = math.NaN()
+						errors[k] = math.NaN()
 						continue
 					}
 					got, err := product(passes.Narrowed(few, format.DType), in)
 					if err != nil {
 						return nil, err
 					}
-					noise[k] += distance(got.F, exact.F)
+					errors[k] += distance(got.F, exact.F)
 				}
 			}
 		}
 	}
-	return noise, nil
+	return errors, nil
 }
 
 // product multiplies rows by a matrix as the interpreter does.

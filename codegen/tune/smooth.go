@@ -14,10 +14,10 @@ import (
 )
 
 const (
-	// smoothNoise is the noise below which a norm is let be: it is more than that of rows and
+	// smoothError is the quantisation error below which a norm is let be: it is more than that of rows and
 	// weights in which nothing stands out. smoothGain is the share of more than that which its
 	// smoothing must take away.
-	smoothNoise, smoothGain = 1.5e-4, 0.5
+	smoothError, smoothGain = 1.5e-4, 0.5
 	// smoothSamples is how many inputs of a function are looked at, and half as many if they
 	// are much work. What is found in one half is tried on the other.
 	smoothSamples = 4
@@ -47,7 +47,7 @@ type Smoothed struct {
 
 // String is the line that build prints.
 func (s Smoothed) String() string {
-	return fmt.Sprintf("%-37s noise of its products %.1e, %.1e without", "smoothed "+s.Norm, s.After, s.Before)
+	return fmt.Sprintf("%-37s quantisation error of its products %.1e, %.1e without", "smoothed "+s.Norm, s.After, s.Before)
 }
 
 // smoothings is the option of passes for the norms.
@@ -266,15 +266,15 @@ func (c *columns) choose(p *ir.Program) (*Smoothed, error) {
 		t.weights = append(t.weights, &some)
 	}
 	none := passes.Smoothing{Gain: slices.Repeat([]float32{1}, k), Bias: make([]float32, k)}
-	before, err := t.noise(none)
-	if err != nil || before < smoothNoise || math.IsInf(before, 1) {
+	before, err := t.error(none)
+	if err != nil || before < smoothError || math.IsInf(before, 1) {
 		return nil, err
 	}
 	s, ok := c.smoothing(weight)
 	if !ok {
 		return nil, nil
 	}
-	after, err := t.noise(s)
+	after, err := t.error(s)
 	if err != nil || !(after < (1-smoothGain)*before) {
 		return nil, err
 	}
@@ -320,10 +320,10 @@ type trial struct {
 	sizes   []float64 // of the first trial's results, the squares
 }
 
-// noise is what the rounding does to products of the rows, smoothed, with the weights that
+// error is what the rounding does to products of the rows, smoothed, with the weights that
 // take that back: the squares of the error over those of the first trial's result, the mean
 // of all weights. It is +Inf if that is no number.
-func (t *trial) noise(s passes.Smoothing) (float64, error) {
+func (t *trial) error(s passes.Smoothing) (float64, error) {
 	k := len(s.Gain)
 	x := &ir.Tensor{Shape: []int{len(t.rows), k}}
 	for _, row := range t.rows {
@@ -331,7 +331,7 @@ func (t *trial) noise(s passes.Smoothing) (float64, error) {
 			x.F = append(x.F, float64(v*float64(s.Gain[j]))+float64(s.Bias[j]))
 		}
 	}
-	noise, first := 0.0, t.sizes == nil
+	sum, first := 0.0, t.sizes == nil
 	for i, w := range t.weights {
 		w, _ := s.Linear(strings.TrimSuffix(w.Name, ".w"), w, nil)
 		exact, err := product(w, x)
@@ -351,11 +351,11 @@ func (t *trial) noise(s passes.Smoothing) (float64, error) {
 			t.sizes = append(t.sizes, size)
 		}
 		if t.sizes[i] > 0 {
-			noise += e / t.sizes[i] / float64(len(t.weights))
+			sum += e / t.sizes[i] / float64(len(t.weights))
 		}
 	}
-	if noise != noise {
-		noise = math.Inf(1)
+	if sum != sum {
+		sum = math.Inf(1)
 	}
-	return noise, nil
+	return sum, nil
 }
