@@ -193,17 +193,17 @@ func (t *tuner) choose(c *Choice) error {
 	if err := t.judge(); err != nil {
 		return err
 	}
-	none.rungs = make([]int, len(t.groups))
+	none.picked = make([]int, len(t.groups))
 	s.groups, s.seen = t.groups, []*measured{none}
-	s.try = func(fn int, rungs []int) ([]Result, []float64, error) {
-		return t.results(runsOf(runs, t.whole.Funcs[fn]), overrides(t.groups, rungs))
+	s.try = func(fn int, picked []int) ([]Result, []float64, error) {
+		return t.results(runsOf(runs, t.whole.Funcs[fn]), overrides(t.groups, picked))
 	}
 	best, err := s.cheapest()
 	if err != nil {
 		return err
 	}
 	c.Results = best.results
-	for m, format := range overrides(t.groups, best.rungs) {
+	for m, format := range overrides(t.groups, best.picked) {
 		c.Overrides = append(c.Overrides, Override{Override: precision.Override{Module: m.name, Format: format.Name}, Work: m.work, Bytes: m.more(format)})
 	}
 	slices.SortFunc(c.Overrides, func(a, b Override) int { return compareNames(a.Module, b.Module) })
@@ -211,11 +211,11 @@ func (t *tuner) choose(c *Choice) error {
 }
 
 // overrides are the formats of the modules that a choice stores finer.
-func overrides(groups []*group, rungs []int) map[*module]precision.Format {
+func overrides(groups []*group, picked []int) map[*module]precision.Format {
 	all := map[*module]precision.Format{}
 	for i, u := range groups {
-		if rungs[i] > 0 {
-			format, _ := precision.Named(u.ladder[rungs[i]].format)
+		if picked[i] > 0 {
+			format, _ := precision.Named(u.front[picked[i]].format)
 			for _, m := range u.modules {
 				all[m] = format
 			}

@@ -18,7 +18,7 @@ type search struct {
 	log    func(format string, args ...any)
 	// try measures a function with the choice: a line for each of its outputs, and the error
 	// of each of its places.
-	try func(fn int, rungs []int) ([]Result, []float64, error)
+	try func(fn int, picked []int) ([]Result, []float64, error)
 
 	seen []*measured // the first with nothing kept
 	best *measured
@@ -26,7 +26,7 @@ type search struct {
 
 // measured is what a choice came to.
 type measured struct {
-	rungs   []int     // of each group
+	picked  []int     // the candidate of each group
 	results []Result  // by output
 	errors  []float64 // by place; NaN where it was not measured
 }
@@ -48,12 +48,12 @@ func (s *search) cheapest() (*measured, error) {
 	finest := make([]int, len(s.groups))
 	for i, g := range s.groups {
 		if slices.Max(g.errors) > 0 {
-			finest[i] = len(g.ladder) - 1
+			finest[i] = len(g.front) - 1
 		}
 	}
 	factor := slices.Repeat([]float64{1}, len(s.limits))
 	calibrate := func(m *measured) {
-		expected := expect(s.groups, m.rungs)
+		expected := expect(s.groups, m.picked)
 		for k, e := range m.errors {
 			if e > 0 && e < straight && expected[k] > 0 {
 				factor[k] = e / expected[k]
@@ -70,11 +70,11 @@ func (s *search) cheapest() (*measured, error) {
 			}
 			bounds[k] /= factor[k]
 		}
-		rungs := greedy(s.groups, bounds)
-		known := s.known(rungs)
+		picked := greedy(s.groups, bounds)
+		known := s.known(picked)
 		switch {
 		case known == nil:
-			m, err := s.measure(rungs)
+			m, err := s.measure(picked)
 			if err != nil {
 				return nil, err
 			}
@@ -82,7 +82,7 @@ func (s *search) cheapest() (*measured, error) {
 			continue
 		case s.best != nil:
 			return s.best, nil
-		case slices.Equal(rungs, finest):
+		case slices.Equal(picked, finest):
 			return known, nil
 		}
 		// What should be enough is not.
@@ -107,8 +107,8 @@ const boundShare = 0.97
 const straight = 0.05
 
 // known returns what the choice came to if it was measured.
-func (s *search) known(rungs []int) *measured {
-	i := slices.IndexFunc(s.seen, func(m *measured) bool { return slices.Equal(m.rungs, rungs) })
+func (s *search) known(picked []int) *measured {
+	i := slices.IndexFunc(s.seen, func(m *measured) bool { return slices.Equal(m.picked, picked) })
 	if i < 0 {
 		return nil
 	}
@@ -117,9 +117,9 @@ func (s *search) known(rungs []int) *measured {
 
 // measure runs functions with the choice, those first that are the least likely to be near
 // enough, as long as they are, and remembers it if it is the best so far.
-func (s *search) measure(rungs []int) (*measured, error) {
-	m := &measured{rungs, slices.Clone(s.seen[0].results), slices.Repeat([]float64{math.NaN()}, len(s.places))}
-	expected := expect(s.groups, rungs)
+func (s *search) measure(picked []int) (*measured, error) {
+	m := &measured{picked, slices.Clone(s.seen[0].results), slices.Repeat([]float64{math.NaN()}, len(s.places))}
+	expected := expect(s.groups, picked)
 	risk := make([]float64, s.places[len(s.places)-1].fn+1) // by function
 	order := make([]int, len(risk))
 	for k, p := range s.places {
@@ -140,12 +140,12 @@ func (s *search) measure(rungs []int) (*measured, error) {
 		}
 	}
 	kept := 0
-	for _, r := range rungs {
+	for _, r := range picked {
 		kept += min(r, 1)
 	}
-	s.log("%d of %d parts kept, time and bytes together %.1f %% more: %s", kept, len(s.groups), 100*costOf(s.groups, rungs), listed(s.places, m.errors))
+	s.log("%d of %d parts kept, time and bytes together %.1f %% more: %s", kept, len(s.groups), 100*costOf(s.groups, picked), listed(s.places, m.errors))
 	s.seen = append(s.seen, m)
-	if near(m.errors, s.limits) && (s.best == nil || costOf(s.groups, rungs) < costOf(s.groups, s.best.rungs)) {
+	if near(m.errors, s.limits) && (s.best == nil || costOf(s.groups, picked) < costOf(s.groups, s.best.picked)) {
 		s.best = m
 	}
 	return m, nil
@@ -168,7 +168,7 @@ func (s *search) function(m *measured, f int) (results []Result, errors []float6
 		}
 		return results, errors, nil
 	}
-	return s.try(f, m.rungs)
+	return s.try(f, m.picked)
 }
 
 // alike reports whether o is the same choice for all groups that do anything to f, and f was
@@ -176,7 +176,7 @@ func (s *search) function(m *measured, f int) (results []Result, errors []float6
 func (s *search) alike(m, o *measured, f int) bool {
 	for k, p := range s.places {
 		for i, g := range s.groups {
-			if p.fn == f && (math.IsNaN(o.errors[k]) || g.errors[k] != 0 && m.rungs[i] != o.rungs[i]) {
+			if p.fn == f && (math.IsNaN(o.errors[k]) || g.errors[k] != 0 && m.picked[i] != o.picked[i]) {
 				return false
 			}
 		}
@@ -195,68 +195,68 @@ func listed(places []place, errors []float64) string {
 	return strings.Join(parts, ", ")
 }
 
-// costOf adds the costs of the rungs of groups.
-func costOf(groups []*group, rungs []int) float64 {
+// costOf adds the costs of the candidates picked.
+func costOf(groups []*group, picked []int) float64 {
 	sum := 0.0
 	for i, g := range groups {
-		sum += g.ladder[rungs[i]].cost
+		sum += g.front[picked[i]].cost
 	}
 	return sum
 }
 
-// expect adds what the rungs of groups leave of their errors, by place.
-func expect(groups []*group, rungs []int) []float64 {
+// expect adds the errors that remain of all groups with the candidates picked, by place.
+func expect(groups []*group, picked []int) []float64 {
 	total := make([]float64, len(groups[0].errors))
 	for i, g := range groups {
 		for k, x := range g.errors {
-			total[k] += float64(x * g.ladder[rungs[i]].left)
+			total[k] += float64(x * g.front[picked[i]].remaining)
 		}
 	}
 	return total
 }
 
-// greedy returns the rung of each group so that the error that remains is within the bound of
-// every place: steps up that take away most for what they cost, as long as it takes, and then
-// back down what the others made needless, the dearest first. If nothing is enough, all are
+// greedy picks a candidate for each group so that the remaining error is within the bound of
+// every place: it steps up where a step removes most error for its cost, until that is enough,
+// and then back down what later steps made needless, the dearest first. If nothing is enough, all are
 // the finest that help.
 func greedy(groups []*group, bounds []float64) []int {
-	rungs := make([]int, len(groups))
+	picked := make([]int, len(groups))
 	for {
-		i, to := up(groups, bounds, rungs)
+		i, to := up(groups, bounds, picked)
 		if to == 0 {
 			break
 		}
-		rungs[i] = to
+		picked[i] = to
 	}
 	order := make([]int, len(groups))
 	for i := range order {
 		order[i] = i
 	}
 	slices.SortStableFunc(order, func(a, b int) int {
-		return cmp.Compare(groups[b].ladder[rungs[b]].cost, groups[a].ladder[rungs[a]].cost)
+		return cmp.Compare(groups[b].front[picked[b]].cost, groups[a].front[picked[a]].cost)
 	})
 	for _, i := range order {
-		was := rungs[i]
-		for rungs[i] = 0; rungs[i] < was && !near(expect(groups, rungs), bounds); rungs[i]++ {
+		was := picked[i]
+		for picked[i] = 0; picked[i] < was && !near(expect(groups, picked), bounds); picked[i]++ {
 		}
 	}
-	return rungs
+	return picked
 }
 
-// up returns the group and its rung of the step that takes away most for what it costs, of
-// what is too much; rung 0 if there is none.
-func up(groups []*group, bounds []float64, rungs []int) (group, to int) {
-	total, most := expect(groups, rungs), 0.0
+// up returns the step, a group and its next candidate, that removes most of the excess error for
+// its cost; candidate 0 if no step removes any.
+func up(groups []*group, bounds []float64, picked []int) (group, to int) {
+	total, most := expect(groups, picked), 0.0
 	for i, g := range groups {
-		from := g.ladder[rungs[i]]
-		for r := rungs[i] + 1; r < len(g.ladder); r++ {
+		from := g.front[picked[i]]
+		for r := picked[i] + 1; r < len(g.front); r++ {
 			gain := 0.0
 			for k, x := range total {
 				if x > bounds[k] {
-					gain += min(g.errors[k]*(from.left-g.ladder[r].left), x-bounds[k]) / x
+					gain += min(g.errors[k]*(from.remaining-g.front[r].remaining), x-bounds[k]) / x
 				}
 			}
-			if gain /= 1e-4 + g.ladder[r].cost - from.cost; gain > most {
+			if gain /= 1e-4 + g.front[r].cost - from.cost; gain > most {
 				group, to, most = i, r, gain
 			}
 		}

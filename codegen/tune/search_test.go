@@ -13,12 +13,12 @@ import (
 // What is picked is what does most for its cost, as much as it takes, and nothing that the
 // rest makes needless.
 func TestGreedy(t *testing.T) {
-	whole := func(cost float64) []rung { return []rung{{"int8", 1, 0}, {"f32", 0, cost}} }
+	whole := func(cost float64) []candidate { return []candidate{{"int8", 1, 0}, {"f32", 0, cost}} }
 	groups := []*group{
-		{name: "dear", errors: []float64{5, 0}, ladder: whole(1)},
-		{name: "cheap", errors: []float64{4, 0}, ladder: whole(0.1)},
-		{name: "small", errors: []float64{1, 0}, ladder: whole(0.01)},
-		{name: "other", errors: []float64{0, 3}, ladder: []rung{{"int8", 1, 0}, {"int8x2", 0.5, 0.01}, {"f16", 0.1, 0.05}, {"f32", 0, 0.2}}},
+		{name: "dear", errors: []float64{5, 0}, front: whole(1)},
+		{name: "cheap", errors: []float64{4, 0}, front: whole(0.1)},
+		{name: "small", errors: []float64{1, 0}, front: whole(0.01)},
+		{name: "other", errors: []float64{0, 3}, front: []candidate{{"int8", 1, 0}, {"int8x2", 0.5, 0.01}, {"f16", 0.1, 0.05}, {"f32", 0, 0.2}}},
 	}
 	for _, c := range []struct {
 		bounds []float64
@@ -52,11 +52,11 @@ func TestNear(t *testing.T) {
 	}
 }
 
-// Of formats that cost as much or less, only the one that leaves least is on a ladder.
-func TestClimb(t *testing.T) {
-	asked := rung{"int8", 1, 0}
-	got := climb([]rung{asked, {"f32", 0, 4}, {"dear", 0.4, 2}, {"x2", 0.4, 1}, {"worse", 1.2, 0.5}, {"does not fit", math.NaN(), 1}, {"f16", 0.1, 3}, {"bf16", 0.2, 3}})
-	if want := []rung{asked, {"x2", 0.4, 1}, {"f16", 0.1, 3}, {"f32", 0, 4}}; !slices.Equal(got, want) {
+// Of formats that cost as much or less, only the one with the least remaining error is on the Pareto front.
+func TestParetoFront(t *testing.T) {
+	asked := candidate{"int8", 1, 0}
+	got := paretoFront([]candidate{asked, {"f32", 0, 4}, {"dear", 0.4, 2}, {"x2", 0.4, 1}, {"worse", 1.2, 0.5}, {"does not fit", math.NaN(), 1}, {"f16", 0.1, 3}, {"bf16", 0.2, 3}})
+	if want := []candidate{asked, {"x2", 0.4, 1}, {"f16", 0.1, 3}, {"f32", 0, 4}}; !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 }
@@ -85,12 +85,12 @@ func TestCheapest(t *testing.T) {
 					est[k] = x[k] * math.Exp2(4*r.Float64()-2)
 				}
 			}
-			ladder := []rung{{"", 1, 0}}
+			front := []candidate{{"", 1, 0}}
 			for range 1 + r.IntN(3) {
-				last := ladder[len(ladder)-1]
-				ladder = append(ladder, rung{"", last.left * r.Float64() / 2, last.cost + r.Float64()})
+				last := front[len(front)-1]
+				front = append(front, candidate{"", last.remaining * r.Float64() / 2, last.cost + r.Float64()})
 			}
-			all, is = append(all, &group{errors: est, ladder: ladder}), append(is, &group{errors: x, ladder: ladder})
+			all, is = append(all, &group{errors: est, front: front}), append(is, &group{errors: x, front: front})
 		}
 		var limits []float64
 		for _, e := range expect(is, make([]int, groups)) {
@@ -98,18 +98,18 @@ func TestCheapest(t *testing.T) {
 		}
 		s := searching(all, is, []place{{fn: f, of: 0}, {fn: g, of: 1}, {fn: g, of: 1}}, limits)
 		tried := map[string]bool{}
-		s.try = func(h int, rungs []int) ([]Result, []float64, error) {
+		s.try = func(h int, picked []int) ([]Result, []float64, error) {
 			what := fmt.Sprint(h)
 			for i := range groups {
 				if i < 2 && h == f || i > 1 && i < 5 && h == g || i > 4 {
-					what += fmt.Sprint(" ", rungs[i])
+					what += fmt.Sprint(" ", picked[i])
 				}
 			}
 			if tried[what] {
 				t.Errorf("seed %d: %s is measured twice", seed, what)
 			}
 			tried[what] = true
-			e := expect(is, rungs)
+			e := expect(is, picked)
 			if h == f {
 				return []Result{{Func: "f"}}, e[:1], nil
 			}
@@ -120,16 +120,16 @@ func TestCheapest(t *testing.T) {
 			t.Fatal(err)
 		}
 		best := math.Inf(1)
-		rungs := make([]int, groups)
+		picked := make([]int, groups)
 		for i := 0; i < groups; {
-			if near(expect(is, rungs), limits) {
-				best = min(best, costOf(is, rungs))
+			if near(expect(is, picked), limits) {
+				best = min(best, costOf(is, picked))
 			}
 			for i = 0; i < groups; i++ {
-				if rungs[i]++; rungs[i] < len(is[i].ladder) {
+				if picked[i]++; picked[i] < len(is[i].front) {
 					break
 				}
-				rungs[i] = 0
+				picked[i] = 0
 			}
 		}
 		most = max(most, len(s.seen)-1)
@@ -139,10 +139,10 @@ func TestCheapest(t *testing.T) {
 				t.Errorf("seed %d: what is found is near enough, which nothing is", seed)
 			}
 			continue
-		case !near(expect(is, got.rungs), limits), got.results[0].Func != "f", got.results[1].Func != "g":
-			t.Errorf("seed %d: found %v of errors %v, limits %v, results %v", seed, got.rungs, got.errors, limits, got.results)
+		case !near(expect(is, got.picked), limits), got.results[0].Func != "f", got.results[1].Func != "g":
+			t.Errorf("seed %d: found %v of errors %v, limits %v, results %v", seed, got.picked, got.errors, limits, got.results)
 		}
-		more := costOf(is, got.rungs) / best
+		more := costOf(is, got.picked) / best
 		dearer, worst = dearer+(more-1)/cases, max(worst, more)
 	}
 	if dearer > 0.1 || worst > 1.5 || most > 2*tuneRounds {
@@ -153,15 +153,15 @@ func TestCheapest(t *testing.T) {
 // A choice that comes up again and is not enough asks for less in the next round, though the
 // last measurement, of another, says that it should be.
 func TestCheapestGoesOn(t *testing.T) {
-	a, b := []rung{{"", 1, 0}, {"", 0.002, 0.45}}, []rung{{"", 1, 0}, {"", 0.275, 0.13}, {"", 0.028, 0.31}, {"", 0, 2}}
-	is := []*group{{errors: []float64{0.43e-3, 0.80e-3}, ladder: a}, {errors: []float64{0.07e-3, 9.91e-3}, ladder: b}}
-	s := searching([]*group{{errors: []float64{0.14e-3, 0.99e-3}, ladder: a}, {errors: []float64{0.10e-3, 4.87e-3}, ladder: b}}, is,
+	a, b := []candidate{{"", 1, 0}, {"", 0.002, 0.45}}, []candidate{{"", 1, 0}, {"", 0.275, 0.13}, {"", 0.028, 0.31}, {"", 0, 2}}
+	is := []*group{{errors: []float64{0.43e-3, 0.80e-3}, front: a}, {errors: []float64{0.07e-3, 9.91e-3}, front: b}}
+	s := searching([]*group{{errors: []float64{0.14e-3, 0.99e-3}, front: a}, {errors: []float64{0.10e-3, 4.87e-3}, front: b}}, is,
 		[]place{{name: "x"}, {name: "y"}}, []float64{0.126e-3, 2.68e-3})
-	s.try = func(_ int, rungs []int) ([]Result, []float64, error) {
-		return []Result{{}}, expect(is, rungs), nil
+	s.try = func(_ int, picked []int) ([]Result, []float64, error) {
+		return []Result{{}}, expect(is, picked), nil
 	}
 	got, err := s.cheapest()
-	if err != nil || !slices.Equal(got.rungs, []int{1, 2}) {
+	if err != nil || !slices.Equal(got.picked, []int{1, 2}) {
 		t.Errorf("%v, %v", got, err)
 	}
 }

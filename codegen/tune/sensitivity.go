@@ -26,15 +26,15 @@ type module struct {
 type group struct {
 	name    string
 	modules []*module
-	errors  []float64 // 1 - cosine of the worst row of each place, with this group alone rounded
-	ladder  []rung    // the first is the format that was asked for
+	errors  []float64   // 1 - cosine of the worst row of each place, with this group alone rounded
+	front   []candidate // the candidates by cost; the first is the format that was asked for
 }
 
-// rung is a format for a group.
-type rung struct {
-	format string
-	left   float64 // of the group's error, as a share
-	cost   float64 // what it adds to the time of functions and to the bytes, as shares
+// candidate is a format that a group could be stored in.
+type candidate struct {
+	format    string
+	remaining float64 // share of the group's error
+	cost      float64 // what it adds to the time of functions and to the bytes, as shares
 }
 
 // weigh finds the modules that are rounded, and their shares of the work.
@@ -111,7 +111,7 @@ func (t *tuner) quantised(p *ir.Program, m precision.Map) (*ir.Program, error) {
 	return passes.Run(p, passes.Options{Rows: t.Desc.Limits.Rows, Precision: m, Smooth: smoothings(t.smooth), Upto: passes.Narrow.Name})
 }
 
-// judge measures what the rounding of each group does alone, and makes the ladders.
+// judge measures what the rounding of each group does alone, and finds the candidates.
 func (t *tuner) judge() error {
 	runs := t.judged()
 	traces := make([]*ir.Trace, len(runs))
@@ -168,7 +168,7 @@ func (t *tuner) judge() error {
 	if err := measure(again); err != nil {
 		return err
 	}
-	return t.ladders(runs, traces)
+	return t.fronts(runs, traces)
 }
 
 // grouped makes groups of the modules alone, and of those of a layer that are stored alike.
@@ -216,8 +216,8 @@ func apart(alone, layers []*group) []*group {
 	return append(groups, parts...)
 }
 
-// ladders makes those of all groups.
-func (t *tuner) ladders(runs []*sampleRun, traces []*ir.Trace) error {
+// fronts finds the candidates of all groups.
+func (t *tuner) fronts(runs []*sampleRun, traces []*ir.Trace) error {
 	left := make([][]float64, len(t.modules)) // error, by module and format; NaN: does not fit
 	if err := each(len(t.modules), func(i int) (err error) {
 		left[i], err = t.local(t.modules[i], runs, traces)
@@ -227,36 +227,38 @@ func (t *tuner) ladders(runs []*sampleRun, traces []*ir.Trace) error {
 	}
 	at := func(m *module) []float64 { return left[slices.Index(t.modules, m)] }
 	for _, g := range t.groups {
-		all := []rung{{format: g.modules[0].formats[0].Name, left: 1}}
+		all := []candidate{{format: g.modules[0].formats[0].Name, remaining: 1}}
 		for k, w := range g.modules[0].formats[1:] {
-			r, whole := rung{format: w.Name}, 0.0
+			r, whole := candidate{format: w.Name}, 0.0
 			for _, m := range g.modules {
-				r.left += at(m)[k+1]
+				r.remaining += at(m)[k+1]
 				whole += at(m)[0]
 				r.cost += t.cost(m, w)
 			}
-			if r.left /= whole; w.DType == ir.F32 {
-				r.left = 0
+			if r.remaining /= whole; w.DType == ir.F32 {
+				r.remaining = 0
 			}
 			all = append(all, r)
 		}
-		g.ladder = climb(all)
+		g.front = paretoFront(all)
 	}
 	return nil
 }
 
-// climb returns the first rung and those of the others that leave less than all that cost
-// no more do, by cost.
-func climb(all []rung) []rung {
-	ladder := all[:1:1]
+// paretoFront returns the first candidate and, by cost, every other whose remaining error is below
+// that of all candidates which cost no more.
+func paretoFront(all []candidate) []candidate {
+	front := all[:1:1]
 	rest := slices.Clone(all[1:])
-	slices.SortStableFunc(rest, func(a, b rung) int { return cmp.Or(cmp.Compare(a.cost, b.cost), cmp.Compare(a.left, b.left)) })
+	slices.SortStableFunc(rest, func(a, b candidate) int {
+		return cmp.Or(cmp.Compare(a.cost, b.cost), cmp.Compare(a.remaining, b.remaining))
+	})
 	for _, r := range rest {
-		if r.left < ladder[len(ladder)-1].left {
-			ladder = append(ladder, r)
+		if r.remaining < front[len(front)-1].remaining {
+			front = append(front, r)
 		}
 	}
-	return ladder
+	return front
 }
 
 // cost is what keeping the module in the format adds to the time of functions, in the mean,
