@@ -149,8 +149,8 @@ type tuner struct {
 // nothing to make them nearer.
 const margin, smallMargin, headMargin = 0.8, 0.25, 0.01
 
-// limit is the error that is accepted of a place.
-func (t *tuner) limit(p place) float64 {
+// limit is the error that is accepted of a segment.
+func (t *tuner) limit(p segment) float64 {
 	switch {
 	case t.large || t.Desc.Cosine > 0:
 		return margin * t.allowed
@@ -181,15 +181,15 @@ func (t *tuner) choose(c *Choice) error {
 		}
 		none.results, none.errors = append(none.results, r...), append(none.errors, e...)
 	}
-	s := &search{places: t.whole.places(), log: t.meter.say}
-	for _, p := range s.places {
+	s := &search{segments: t.whole.segments(), log: t.meter.say}
+	for _, p := range s.segments {
 		s.limits = append(s.limits, t.limit(p))
 	}
 	c.Before, c.Results = none.results, none.results
 	if near(none.errors, s.limits) {
 		return nil
 	}
-	t.meter.say("judging what rounding does to %d modules: %s", len(t.modules), listed(s.places, none.errors))
+	t.meter.say("judging what rounding does to %d modules: %s", len(t.modules), listed(s.segments, none.errors))
 	if err := t.judge(); err != nil {
 		return err
 	}

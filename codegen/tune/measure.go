@@ -20,9 +20,10 @@ const sampledFLOPs, manySamples = 1e10, 8
 // manyRows of a sample show about the worst that there is.
 const manyRows = 64
 
-// place is rows of an output that are judged apart: those of a segment, such as a picture's
-// with a text, or all. What is rounded for the one does little to the other.
-type place struct {
+// segment is the part of an output whose error is judged on its own: the rows of one segment of
+// the sequence, such as the image or the text of a pair, or all rows. Rounding a module of one
+// segment does little to the rows of another.
+type segment struct {
 	name   string
 	fn, of int      // which function and which output of all
 	f      *ir.Func // of the joined program
@@ -30,9 +31,9 @@ type place struct {
 	at     int // which segment
 }
 
-// places lists those of all functions, in their order.
-func (j *joined) places() []place {
-	var all []place
+// segments lists those of all functions, in their order.
+func (j *joined) segments() []segment {
+	var all []segment
 	of := 0
 	for fn, f := range j.Funcs {
 		for _, o := range j.outputs[f.Name] {
@@ -41,7 +42,7 @@ func (j *joined) places() []place {
 				if o.segments != nil {
 					name += " " + o.segments[i].Name
 				}
-				all = append(all, place{name, fn, of, f, o, i})
+				all = append(all, segment{name, fn, of, f, o, i})
 			}
 			of++
 		}
@@ -217,7 +218,7 @@ func runAll(p *ir.Program, runs []*sampleRun) ([]map[string]*ir.Tensor, error) {
 
 // results compares runs of a function of the whole program with what they are exactly, with
 // all modules rounded, the overrides to other formats: a line for each output, and the errors
-// of its places, those of the worst row.
+// of its segments, those of the worst row.
 func (t *tuner) results(runs []*sampleRun, overrides map[*module]precision.Format) ([]Result, []float64, error) {
 	weights := map[string]*ir.Weight{}
 	for _, m := range t.modules {

@@ -8,16 +8,16 @@ import (
 	"strings"
 )
 
-// search looks for the cheapest formats of groups. What a choice does to a place is about
+// search looks for the cheapest formats of groups. What a choice does to a segment is about
 // what its groups do alone, of each what its format leaves, times a factor that the last
 // measurement gives.
 type search struct {
-	groups []*group
-	places []place
-	limits []float64 // by place
-	log    func(format string, args ...any)
+	groups   []*group
+	segments []segment
+	limits   []float64 // by segment
+	log      func(format string, args ...any)
 	// try measures a function with the choice: a line for each of its outputs, and the error
-	// of each of its places.
+	// of each of its segments.
 	try func(fn int, picked []int) ([]Result, []float64, error)
 
 	seen []*measured // the first with nothing kept
@@ -28,7 +28,7 @@ type search struct {
 type measured struct {
 	picked  []int     // the candidate of each group
 	results []Result  // by output
-	errors  []float64 // by place; NaN where it was not measured
+	errors  []float64 // by segment; NaN where it was not measured
 }
 
 // near reports whether all errors are within their limits. One that is no number is not.
@@ -43,7 +43,7 @@ func near(errors, limits []float64) bool {
 
 // cheapest returns the cheapest choice that was found near enough, or that of the finest
 // formats if there is none. What the last measurement came to, over what was expected of it, is
-// the factor by which the next choice expects more or less of each place.
+// the factor by which the next choice expects more or less of each segment.
 func (s *search) cheapest() (*measured, error) {
 	finest := make([]int, len(s.groups))
 	for i, g := range s.groups {
@@ -118,22 +118,22 @@ func (s *search) known(picked []int) *measured {
 // measure runs functions with the choice, those first that are the least likely to be near
 // enough, as long as they are, and remembers it if it is the best so far.
 func (s *search) measure(picked []int) (*measured, error) {
-	m := &measured{picked, slices.Clone(s.seen[0].results), slices.Repeat([]float64{math.NaN()}, len(s.places))}
+	m := &measured{picked, slices.Clone(s.seen[0].results), slices.Repeat([]float64{math.NaN()}, len(s.segments))}
 	expected := expect(s.groups, picked)
-	risk := make([]float64, s.places[len(s.places)-1].fn+1) // by function
+	risk := make([]float64, s.segments[len(s.segments)-1].fn+1) // by function
 	order := make([]int, len(risk))
-	for k, p := range s.places {
+	for k, p := range s.segments {
 		order[p.fn] = p.fn
 		risk[p.fn] = max(risk[p.fn], expected[k]/s.limits[k])
 	}
 	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(risk[b], risk[a]) })
 	for _, f := range order {
-		first := slices.IndexFunc(s.places, func(p place) bool { return p.fn == f })
+		first := slices.IndexFunc(s.segments, func(p segment) bool { return p.fn == f })
 		results, errors, err := s.function(m, f)
 		if err != nil {
 			return nil, err
 		}
-		copy(m.results[s.places[first].of:], results)
+		copy(m.results[s.segments[first].of:], results)
 		copy(m.errors[first:], errors)
 		if !near(errors, s.limits[first:]) {
 			break
@@ -143,7 +143,7 @@ func (s *search) measure(picked []int) (*measured, error) {
 	for _, r := range picked {
 		kept += min(r, 1)
 	}
-	s.log("%d of %d parts kept, time and bytes together %.1f %% more: %s", kept, len(s.groups), 100*costOf(s.groups, picked), listed(s.places, m.errors))
+	s.log("%d of %d parts kept, time and bytes together %.1f %% more: %s", kept, len(s.groups), 100*costOf(s.groups, picked), listed(s.segments, m.errors))
 	s.seen = append(s.seen, m)
 	if near(m.errors, s.limits) && (s.best == nil || costOf(s.groups, picked) < costOf(s.groups, s.best.picked)) {
 		s.best = m
@@ -158,9 +158,9 @@ func (s *search) function(m *measured, f int) (results []Result, errors []float6
 		if results, errors = nil, nil; !s.alike(m, o, f) {
 			continue
 		}
-		for k, p := range s.places {
+		for k, p := range s.segments {
 			if p.fn == f {
-				if k == 0 || p.of != s.places[k-1].of {
+				if k == 0 || p.of != s.segments[k-1].of {
 					results = append(results, o.results[p.of])
 				}
 				errors = append(errors, o.errors[k])
@@ -174,7 +174,7 @@ func (s *search) function(m *measured, f int) (results []Result, errors []float6
 // alike reports whether o is the same choice for all groups that do anything to f, and f was
 // measured.
 func (s *search) alike(m, o *measured, f int) bool {
-	for k, p := range s.places {
+	for k, p := range s.segments {
 		for i, g := range s.groups {
 			if p.fn == f && (math.IsNaN(o.errors[k]) || g.errors[k] != 0 && m.picked[i] != o.picked[i]) {
 				return false
@@ -184,10 +184,10 @@ func (s *search) alike(m, o *measured, f int) bool {
 	return true
 }
 
-// listed lists the errors of places.
-func listed(places []place, errors []float64) string {
+// listed lists the errors of segments.
+func listed(segments []segment, errors []float64) string {
 	var parts []string
-	for k, p := range places {
+	for k, p := range segments {
 		if !math.IsNaN(errors[k]) {
 			parts = append(parts, fmt.Sprintf("%s %.1e", p.name, errors[k]))
 		}
@@ -204,7 +204,7 @@ func costOf(groups []*group, picked []int) float64 {
 	return sum
 }
 
-// expect adds the errors that remain of all groups with the candidates picked, by place.
+// expect adds the errors that remain of all groups with the candidates picked, by segment.
 func expect(groups []*group, picked []int) []float64 {
 	total := make([]float64, len(groups[0].errors))
 	for i, g := range groups {
@@ -216,7 +216,7 @@ func expect(groups []*group, picked []int) []float64 {
 }
 
 // greedy picks a candidate for each group so that the remaining error is within the bound of
-// every place: it steps up where a step removes most error for its cost, until that is enough,
+// every segment: it steps up where a step removes most error for its cost, until that is enough,
 // and then back down what later steps made needless, the dearest first. If nothing is enough, all are
 // the finest that help.
 func greedy(groups []*group, bounds []float64) []int {

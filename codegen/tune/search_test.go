@@ -61,10 +61,10 @@ func TestParetoFront(t *testing.T) {
 	}
 }
 
-// searching is a search of groups by places whose errors are really those of other groups.
-func searching(groups, is []*group, places []place, limits []float64) *search {
-	none := &measured{make([]int, len(groups)), make([]Result, len(places)), expect(is, make([]int, len(is)))}
-	return &search{groups: groups, places: places, limits: limits, log: func(string, ...any) {}, seen: []*measured{none}}
+// searching is a search of groups by segments whose errors are really those of other groups.
+func searching(groups, is []*group, segments []segment, limits []float64) *search {
+	none := &measured{make([]int, len(groups)), make([]Result, len(segments)), expect(is, make([]int, len(is)))}
+	return &search{groups: groups, segments: segments, limits: limits, log: func(string, ...any) {}, seen: []*measured{none}}
 }
 
 // Where first estimates are poor, what was measured mends them: what is found is near enough,
@@ -96,7 +96,7 @@ func TestCheapest(t *testing.T) {
 		for _, e := range expect(is, make([]int, groups)) {
 			limits = append(limits, 0.25*e)
 		}
-		s := searching(all, is, []place{{fn: f, of: 0}, {fn: g, of: 1}, {fn: g, of: 1}}, limits)
+		s := searching(all, is, []segment{{fn: f, of: 0}, {fn: g, of: 1}, {fn: g, of: 1}}, limits)
 		tried := map[string]bool{}
 		s.try = func(h int, picked []int) ([]Result, []float64, error) {
 			what := fmt.Sprint(h)
@@ -156,7 +156,7 @@ func TestCheapestGoesOn(t *testing.T) {
 	a, b := []candidate{{"", 1, 0}, {"", 0.002, 0.45}}, []candidate{{"", 1, 0}, {"", 0.275, 0.13}, {"", 0.028, 0.31}, {"", 0, 2}}
 	is := []*group{{errors: []float64{0.43e-3, 0.80e-3}, front: a}, {errors: []float64{0.07e-3, 9.91e-3}, front: b}}
 	s := searching([]*group{{errors: []float64{0.14e-3, 0.99e-3}, front: a}, {errors: []float64{0.10e-3, 4.87e-3}, front: b}}, is,
-		[]place{{name: "x"}, {name: "y"}}, []float64{0.126e-3, 2.68e-3})
+		[]segment{{name: "x"}, {name: "y"}}, []float64{0.126e-3, 2.68e-3})
 	s.try = func(_ int, picked []int) ([]Result, []float64, error) {
 		return []Result{{}}, expect(is, picked), nil
 	}

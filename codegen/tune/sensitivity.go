@@ -26,7 +26,7 @@ type module struct {
 type group struct {
 	name    string
 	modules []*module
-	errors  []float64   // 1 - cosine of the worst row of each place, with this group alone rounded
+	errors  []float64   // 1 - cosine of the worst row of each segment, with this group alone rounded
 	front   []candidate // the candidates by cost; the first is the format that was asked for
 }
 
@@ -122,11 +122,11 @@ func (t *tuner) judge() error {
 		return err
 	}
 	t.meter.did(flops(t.wide.Program, runs))
-	places := t.wide.places()
+	segments := t.wide.segments()
 	measure := func(groups []*group) error {
 		sets := make([]map[string]*ir.Weight, len(groups))
 		for i, g := range groups {
-			g.errors, sets[i] = make([]float64, len(places)), map[string]*ir.Weight{}
+			g.errors, sets[i] = make([]float64, len(segments)), map[string]*ir.Weight{}
 			for _, m := range g.modules {
 				t.rounded(sets[i], m, m.formats[0])
 			}
@@ -137,7 +137,7 @@ func (t *tuner) judge() error {
 				return err
 			}
 			exact := traces[j].Results()
-			for k, p := range places {
+			for k, p := range segments {
 				if p.f != x.f {
 					continue
 				}
@@ -188,8 +188,8 @@ func (t *tuner) grouped() (alone, layers []*group) {
 	return alone, layers
 }
 
-// apart returns the groups of layers, but in the place of those that do much the groups of
-// their modules alone.
+// apart returns the groups of layers, but for layers that do much the groups of their modules
+// alone.
 func apart(alone, layers []*group) []*group {
 	total := make([]float64, len(layers[0].errors))
 	for _, g := range layers {
