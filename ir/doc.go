@@ -43,7 +43,7 @@
 //
 // The scores of an attention may have a relative position bias: attention q, k, v,
 // @l0.relbias {heads=2} adds what the tables text, image and cross of the bundle hold
-// for the places of query and key. The sequence is then the text, before the picture.
+// for the places of query and key. The sequence is then the text, before the image.
 // at says which place the first query has, if it is not 0.
 //
 // A parameter marked state is kept by the runtime between calls, such as the keys and

@@ -27,7 +27,7 @@ func (b *Builder) Attention(q, k, v *Value, heads int) *Value {
 }
 
 // BiasedAttention is attention whose scores get the relative position bias of the
-// bundle added. The sequence is the text, then the picture, or one of the two.
+// bundle added. The sequence is the text, then the image, or one of the two.
 func (b *Builder) BiasedAttention(q, k, v *Value, heads int, bundle string) *Value {
 	return b.Op(OpAttention, "", bundle, Attrs{IntAttr("heads", heads)}, q, k, v)
 }

@@ -83,7 +83,7 @@ type Origin struct {
 	Grid  *Grid // nil: the tensor is no table of positions
 }
 
-// Grid says that a tensor is the table of positions of a square picture: over its
+// Grid says that a tensor is the table of positions of a square image: over its
 // last axis but one, Extra rows that belong to no patch and then Side*Side rows of
 // patches. A checkpoint may hold a table of another side, which is resized if Resize
 // is set and refused if not.

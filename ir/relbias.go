@@ -12,15 +12,15 @@ import "fmt"
 //   - image [E*E+3,H] with E = 2G-1, for a class row and G*G patches: row
 //     (di+G-1)*E + dj+G-1 for patches that are di rows and dj columns apart, query
 //     minus key; the last three for query 0, key 0 and both.
-//   - cross [2,H], for a text with a picture: row 0 for a query of the text and a key
-//     of the picture, row 1 for the reverse.
+//   - cross [2,H], for a text with an image: row 0 for a query of the text and a key
+//     of the image, row 1 for the reverse.
 //
-// The sequence is the text (T rows), then the picture (a constant number of rows),
+// The sequence is the text (T rows), then the image (a constant number of rows),
 // or one of the two. The tables are the rows of VLMo's relative_position_bias_table
 // that the part of the sequence needs, image first, then cross, then text.
 var relBiasFields = []Field{{"text", true}, {"image", true}, {"cross", true}}
 
-// GridOf returns the side of the grid of patches that a picture of n rows has, its
+// GridOf returns the side of the grid of patches that an image of n rows has, its
 // class row included; ok is false when there is none.
 func GridOf(n int) (side int, ok bool) {
 	for side*side+1 < n {

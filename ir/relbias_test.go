@@ -11,7 +11,7 @@ import (
 )
 
 // TestRelBias compares the bias of every pair of rows with the tables of SEMANTICS
-// spelled out: one matrix of table rows for texts, one for pictures, filled in the
+// spelled out: one matrix of table rows for texts, one for images, filled in the
 // order that the original fills them.
 func TestRelBias(t *testing.T) {
 	const grid, reach, heads = 2, 5, 2

@@ -63,7 +63,7 @@ func Sections(f *Func) (map[*Value][]Dim, error) {
 }
 
 // Packed reports whether v is a matrix of activations, whose rows are packed in a
-// batch. Pictures and ids are not, nor is what outlives a call: states, and what is
+// batch. Images and ids are not, nor is what outlives a call: states, and what is
 // stored to them.
 func (v *Value) Packed() bool {
 	return v.Type.DType == F32 && len(v.Type.Shape) == 2 && !v.State && v.Op != OpStore

@@ -22,7 +22,7 @@ import (
 // Matrices of linears and their biases are panel16 (asm.WeightLayout reads the
 // word); where the heads of a qkv are no whole panels it is panel16-heads2x10.
 // The tables of a relative position bias are stored column by column, that of the
-// picture from its last row to its first (asm.PackColumns), so that the bias of a
+// image from its last row to its first (asm.PackColumns), so that the bias of a
 // query for neighbouring keys is one run. A table of bytes is rows-scaled, with a scale
 // a row. Everything else is row-major. The weights q, k and v of a bundle are neighbours
 // in that order, and so are their biases, so that one product reads all three, or k

@@ -109,7 +109,7 @@ func (x *Expected) rows(t checkpoint.Info, rank int, what string) (n int, row []
 
 func (x *Expected) readImage(m *Model, src checkpoint.Source, t checkpoint.Info) error {
 	s := m.Desc.Structure()
-	p := s.Picture()
+	p := s.Image()
 	if p == nil {
 		return fmt.Errorf("%s: image: the model takes no pictures; leave it out", file.Quote(x.path))
 	}
@@ -274,7 +274,7 @@ func (x *Expected) AddTo(m *Model, s *inputs.Samples) error {
 	}
 	name := filepath.Base(x.path)
 	for _, f := range images {
-		s.Images = append(s.Images, inputs.Picture{Name: name, Pixels: f})
+		s.Images = append(s.Images, inputs.Image{Name: name, Pixels: f})
 	}
 	for _, ids := range x.ids {
 		s.Texts = append(s.Texts, inputs.Text{Name: name, IDs: ids})

@@ -200,7 +200,7 @@ func (m *Model) options(name string, w codegen.Placement) (codegen.Options, erro
 		opt.From = filepath.Base(d.File)
 	}
 	s := d.Structure()
-	if m := s.Picture(); m != nil && m.Channels == 3 && d.Preprocess.Size > 0 {
+	if m := s.Image(); m != nil && m.Channels == 3 && d.Preprocess.Size > 0 {
 		pre := &pixel.Preprocess{Size: d.Preprocess.Size}
 		if d.Preprocess.Resize == "crop" {
 			pre.Resize = pixel.Crop

@@ -15,7 +15,7 @@ type Interpreted struct {
 	p     *ir.Program
 	step  *ir.Func
 	mask  int32
-	fixed []*ir.Tensor   // keys and values of the picture, of each state
+	fixed []*ir.Tensor   // keys and values of the image, of each state
 	words [][]*ir.Tensor // of each beam: those of its words, of each state; nil for none
 	next  [][]*ir.Tensor // of each beam: the row that the last step adds
 	t     int
@@ -45,7 +45,7 @@ func Stateful(p *ir.Program) (begin, step *ir.Func, err error) {
 	return begin, step, err
 }
 
-// NewInterpreted begins the caption of a picture. mask is the id of the next word's place.
+// NewInterpreted begins the caption of an image. mask is the id of the next word's place.
 func NewInterpreted(p *ir.Program, mask int32, pixels []float32) (*Interpreted, error) {
 	image, step, err := Stateful(p)
 	if err != nil {

@@ -1,5 +1,5 @@
 // Package inputs makes what functions of a program are run on, and compares what they
-// compute: pictures and texts of a user's own ([Reader], [Samples]), seeded inputs
+// compute: images and texts of a user's own ([Reader], [Samples]), seeded inputs
 // ([Seeded]), either as tensors of the interpreter ([Tensors]), and rows by their angles
 // ([Cosine]).
 //

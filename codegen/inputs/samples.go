@@ -21,21 +21,21 @@ import (
 const TextIDs = 9
 
 const (
-	// folderSamples is how many pictures, and how many texts, are taken of a folder: the
+	// folderSamples is how many images, and how many texts, are taken of a folder: the
 	// float64 interpreter needs seconds for each.
 	folderSamples = 8
 	// maxTexts bounds the bytes of the text files of a folder, maxLine those of a text.
 	maxTexts, maxLine = 16 << 20, 1 << 20
 )
 
-// Samples are pictures and texts of a user's own, as a model reads them.
+// Samples are images and texts of a user's own, as a model reads them.
 type Samples struct {
-	Images []Picture
+	Images []Image
 	Texts  []Text
 }
 
-// Picture is a picture after preprocessing: [3, side, side] of the model's side.
-type Picture struct {
+// Image is an image after preprocessing: [3, side, side] of the model's side.
+type Image struct {
 	Name   string // of its file
 	Pixels []float32
 }
@@ -47,22 +47,22 @@ type Text struct {
 	Cut  bool // whether it has more, which are left out
 }
 
-// Sample is an input of a function: a picture, a text, or both.
+// Sample is an input of a function: an image, a text, or both.
 type Sample struct {
 	Seq         rt.Seq
 	Image, Text int // of the Samples; -1: none
 }
 
-// Reader reads pictures and texts as a model takes them.
+// Reader reads images and texts as a model takes them.
 type Reader struct {
-	Pixels    *pixel.Preprocess // nil: the model takes no pictures
+	Pixels    *pixel.Preprocess // nil: the model takes no images
 	MaxPixels int               // of a file; 0 = imagefile's default
 	Tokenizer []byte            // nil: none
 	Limit     int               // ids of a text at most
 	Vocab     int               // ids are below
 }
 
-// Read reads files of pictures, texts, and texts given as ids.
+// Read reads files of images, texts, and texts given as ids.
 func (r Reader) Read(images, texts []string, ids [][]int32) (*Samples, error) {
 	s := &Samples{}
 	if len(images) > 0 {
@@ -81,7 +81,7 @@ func (r Reader) Read(images, texts []string, ids [][]int32) (*Samples, error) {
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", file.Quote(path), err)
 			}
-			s.Images = append(s.Images, Picture{filepath.Base(path), x})
+			s.Images = append(s.Images, Image{filepath.Base(path), x})
 		}
 	}
 	if len(texts) > 0 {
@@ -110,7 +110,7 @@ func (r Reader) Read(images, texts []string, ids [][]int32) (*Samples, error) {
 	return s, nil
 }
 
-// Folder reads pictures of a folder and the folders in it, and lines of its .txt
+// Folder reads images of a folder and the folders in it, and lines of its .txt
 // files, at most a few of each, spread over all in the order of their names. What the
 // model does not take is passed over.
 func (r Reader) Folder(dir string) (*Samples, error) {
@@ -181,7 +181,7 @@ func Spread[T any](list []T, n int) []T {
 	return some
 }
 
-// Of lists the inputs of a function, or says why there are none. Pairs are picture i with
+// Of lists the inputs of a function, or says why there are none. Pairs are image i with
 // text i, starting again with the shorter list.
 func (s *Samples) Of(f *ir.Func) (list []Sample, why string) {
 	if f.Stores() {

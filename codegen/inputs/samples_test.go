@@ -35,7 +35,7 @@ func folder(t *testing.T, files map[string]string) string {
 	return dir
 }
 
-// reader is that of a model of pictures of 16 pixels and of texts.
+// reader is that of a model of images of 16 pixels and of texts.
 func reader(t *testing.T) Reader {
 	t.Helper()
 	tokenizer, err := os.ReadFile("../../golden/testdata/tokenizer/tiny.spm")
@@ -45,11 +45,11 @@ func reader(t *testing.T) Reader {
 	return Reader{Pixels: &pixel.Preprocess{Size: 16, Std: [3]float32{1, 1, 1}}, Tokenizer: tokenizer, Limit: 16, Vocab: 300}
 }
 
-const picture = "@preprocess/sq_up.png"
+const image = "@preprocess/sq_up.png"
 
 func TestSamples(t *testing.T) {
 	many := strings.Repeat("a dog\n", 20) + "last one"
-	s, err := reader(t).Folder(folder(t, map[string]string{"b/2.PNG": picture, "a.png": picture, ".hidden/c.png": "no picture", "t.txt": "\n  two words \n\n", "u.TXT": many, "note.md": "no text"}))
+	s, err := reader(t).Folder(folder(t, map[string]string{"b/2.PNG": image, "a.png": image, ".hidden/c.png": "no picture", "t.txt": "\n  two words \n\n", "u.TXT": many, "note.md": "no text"}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,7 +114,7 @@ func TestSamplesErrors(t *testing.T) {
 	}
 	few := reader(t)
 	few.MaxPixels = 10
-	if _, err := few.Folder(folder(t, map[string]string{"a.png": picture})); err == nil || !strings.Contains(err.Error(), "the limit is 10 pixels: scale it down or raise the limit (limits.pixels in the description)") {
+	if _, err := few.Folder(folder(t, map[string]string{"a.png": image})); err == nil || !strings.Contains(err.Error(), "the limit is 10 pixels: scale it down or raise the limit (limits.pixels in the description)") {
 		t.Errorf("a large picture: got %v", err)
 	}
 	for _, name := range []string{"\u202et.txt", "no\u202ene"} {

@@ -15,7 +15,7 @@ const (
 	// tuneRounds is how many choices are measured at most once one is near enough.
 	tuneRounds = 5
 	// tuneSide and judgeText are the inputs that a large model's modules are judged on one
-	// by one: patches on a side of the picture, and ids. The attention of longer texts is
+	// by one: patches on a side of the image, and ids. The attention of longer texts is
 	// another than that of a few ids.
 	tuneSide, judgeText = 3, 16
 	// tuneText is the ids of the shortest text that a choice is measured on.
@@ -39,7 +39,7 @@ const (
 type Model struct {
 	Desc *model.Description
 	// Lower returns the program of a description, Desc or one that differs in the size of its
-	// pictures, with the weights bound; entries are as [model.Options] has them.
+	// images, with the weights bound; entries are as [model.Options] has them.
 	Lower   func(d *model.Description, entries []string) (*ir.Program, error)
 	Samples *inputs.Samples // the user's own; nil: none
 	Random  bool            // whether the weights come from a seed
@@ -62,11 +62,11 @@ type Options struct {
 // it does on CPUs of the level that the description names, by [Speeds].
 //
 // Every module is judged by what its rounding does to the outputs, in the float64
-// interpreter: of a large model on a small picture, and layer by layer where that does
+// interpreter: of a large model on a small image, and layer by layer where that does
 // little. What other formats would leave of it is told by what they do to its own products.
 // Choices are made of the formats that take away most for what they cost in time and in
 // bytes, and measured on other inputs, some of the user's own samples among them, and on
-// pictures as they are; the cheapest that is near enough is it. What is kept of a small model
+// images as they are; the cheapest that is near enough is it. What is kept of a small model
 // is float32: there it costs next to nothing.
 //
 // Log, which may be nil, is told after the first run how long all takes about, and then what
@@ -138,13 +138,13 @@ type tuner struct {
 	time    map[string]float64 // of each function: that of its products and attention over that at f32
 	groups  []*group           // of modules
 
-	wide  *joined // in float32, for small pictures if the model is large: modules are judged on it
-	whole *joined // the same for pictures as they are: choices are measured on it
+	wide  *joined // in float32, for small images if the model is large: modules are judged on it
+	whole *joined // the same for images as they are: choices are measured on it
 }
 
 // Of what is allowed, rows of the samples may be as much as margin. Rows of a small model are
 // short, and so differ more from sample to sample, where nothing else is asked for. What is
-// computed of a head's row, such as the similarities of several pictures and texts, may be far
+// computed of a head's row, such as the similarities of several images and texts, may be far
 // more sensitive than it is, and a row of few numbers is itself: in a small model it costs
 // nothing to make them nearer.
 const margin, smallMargin, headMargin = 0.8, 0.25, 0.01

@@ -128,7 +128,7 @@ func TestTunedLarge(t *testing.T) {
 func TestOwn(t *testing.T) {
 	m := open(t, tiny)
 	p := lowered(t, m)
-	own := &inputs.Samples{Images: []inputs.Picture{{Pixels: make([]float32, 3*16*16)}}}
+	own := &inputs.Samples{Images: []inputs.Image{{Pixels: make([]float32, 3*16*16)}}}
 	for range 2 * ownSamples {
 		own.Texts = append(own.Texts, inputs.Text{IDs: []int32{1, 2}})
 	}

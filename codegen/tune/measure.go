@@ -63,7 +63,7 @@ func (t *tuner) programs() (err error) {
 	}
 	wide, err := t.joined(t.Desc.Small(tuneSide))
 	if err != nil {
-		return nil // its tables do not fit a small picture
+		return nil // its tables do not fit a small image
 	}
 	for _, w := range wide.Weights {
 		if same := t.whole.Weight(w.Name); same != nil && same.Type.Equal(w.Type) {

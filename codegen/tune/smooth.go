@@ -26,7 +26,7 @@ const (
 	smoothRows, smoothChannels = 48, 192
 	// smoothReach bounds how far apart columns are taken to be.
 	smoothReach = 1 << 10
-	// smoothSide is the patches on a side of pictures that are made smaller to be looked at.
+	// smoothSide is the patches on a side of images that are made smaller to be looked at.
 	smoothSide = 7
 )
 
@@ -107,8 +107,8 @@ func (t *tuner) smoothed() ([]Smoothed, error) {
 	return norms, nil
 }
 
-// folded returns what is looked at: functions for pictures as they are, unless they are
-// much work and the pictures are only seeded.
+// folded returns what is looked at: functions for images as they are, unless they are
+// much work and the images are only seeded.
 func (t *tuner) folded() (*ir.Program, error) {
 	described, err := t.Lower(t.Desc, t.Entries)
 	if err != nil {
@@ -127,7 +127,7 @@ func (t *tuner) folded() (*ir.Program, error) {
 		small = t.Desc.Small(smoothSide)
 	}
 	if described, err = t.Lower(small, functions); err != nil && small != t.Desc {
-		described, err = t.Lower(t.Desc, functions) // its tables do not fit a small picture
+		described, err = t.Lower(t.Desc, functions) // its tables do not fit a small image
 	}
 	if err != nil {
 		return nil, err

@@ -38,7 +38,7 @@
 // listed, and reading them is an error. PyTorch files may be of any version: the
 // zip archive, or the stream of pickles from before 1.6.
 //
-// A picture's position table may be of another grid than the model's; where a
+// An image's position table may be of another grid than the model's; where a
 // weight's origin allows it, Bind resizes it ([ResizePositions]).
 //
 // The package stands right of ir and imports nothing else of ours. It does not

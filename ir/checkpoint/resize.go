@@ -6,13 +6,13 @@ import (
 	"github.com/multiway-go/multiway/ir"
 )
 
-// ResizePositions resizes a table of positions to another picture size, as the
+// ResizePositions resizes a table of positions to another image size, as the
 // official code does: extra rows, which stay as they are, and then from*from rows of
-// patches, row by row of the picture, which become to*to. A row has dim numbers.
+// patches, row by row of the image, which become to*to. A row has dim numbers.
 //
 // It is PyTorch's bicubic interpolation with align_corners false, in float64 and separable: output i has its centre at
 // (i+0.5)*from/to - 0.5. Without antialias, as BEiT-3's code and Hugging Face's transformers have it, a is -0.75 and four taps
-// are clamped to the picture. With antialias, as open_clip and timm have it, a is -0.5, the kernel is wider where the table
+// are clamped to the image. With antialias, as open_clip and timm have it, a is -0.5, the kernel is wider where the table
 // shrinks, and taps outside are left out. The result is the caller's; a table of the wanted size is returned as it is.
 func ResizePositions(table []float32, extra, from, to, dim int, antialias bool) []float32 {
 	if from == to {
@@ -106,7 +106,7 @@ func cubic(a float64) (near, far func(x float64) float64) {
 }
 
 // otherSide reports whether a tensor of the given shape is the origin's table of
-// positions for another picture size, and for how many patches a side.
+// positions for another image size, and for how many patches a side.
 func otherSide(o *ir.Origin, shape []int) (side int, ok bool) {
 	n := len(shape)
 	if o.Grid == nil || n < 2 || n != len(o.Shape) {

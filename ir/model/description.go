@@ -26,7 +26,7 @@ type Description struct {
 
 	Checkpoint string // path as written, or ""
 	Key        string // of one of several sets of weights in it, "" = the usual one
-	// Interpolate lets the checkpoint's table of picture positions be of another size than
+	// Interpolate lets the checkpoint's table of image positions be of another size than
 	// Sizes.Image: it is resized, bicubic, as the official code does before fine-tuning.
 	Interpolate bool
 	Seed        *uint64 // weights from the generator splitmix64-v1 instead of a checkpoint
@@ -36,10 +36,10 @@ type Description struct {
 	Entries    []string // entries to compile; by default those that the tasks have
 	Limits     Limits
 	Preprocess Preprocess
-	Decoders   []string      // formats of pictures that are read besides, of those in Decoders
+	Decoders   []string      // formats of images that are read besides, of those in Decoders
 	Precision  precision.Map // how weights are stored
 	Cosine     float64       // least cosine of a row of an output to the float64 model that a build at another precision than f32 accepts; 0 = any
-	Samples    string        // path, as written, of a folder of pictures and texts that a reduced precision is chosen and judged by, or ""
+	Samples    string        // path, as written, of a folder of images and texts that a reduced precision is chosen and judged by, or ""
 	Tune       string        // "off": no module is stored finer than Precision says; "" or "on": those that are too coarse for the outputs
 	TuneLevel  string        // of CPUs: what finer modules cost is what they cost there; default avx2
 	Smooth     string        // "off": no norm is smoothed where rows are rounded to bytes; "" or "on": those that gain by it
@@ -52,7 +52,7 @@ type Sizes struct {
 	Heads     int     // attention heads; a divisor of Dim
 	FFN       int     // width of the feed-forward block; default 4*Dim
 	Layers    int     // number of layers
-	Image     int     // side of the square picture, in pixels; a multiple of Patch; see Description.Interpolate
+	Image     int     // side of the square image, in pixels; a multiple of Patch; see Description.Interpolate
 	Patch     int     // side of a patch, in pixels
 	Channels  int     // colours of a pixel; default 3
 	Vocab     int     // rows of the token table
@@ -78,7 +78,7 @@ type Task struct {
 type Limits struct {
 	Text   int // longest text in tokens, with <s> and </s>; default 64, at most Positions-2
 	Rows   int // packed rows a modality and call; larger batches are split; default 2048
-	Pixels int // largest picture to decode, in pixels; 0 = the image reader's default
+	Pixels int // largest image to decode, in pixels; 0 = the image reader's default
 
 	MaxNew int   // captioning: most ids after <s>, </s> included; default Text-1
 	Ban    []IDs // captioning: ids that a caption never has
@@ -87,14 +87,14 @@ type Limits struct {
 // IDs are the ids From, From+1, ... To-1.
 type IDs struct{ From, To int }
 
-// Preprocess says how a picture becomes the input tensor: resized, divided by 255,
+// Preprocess says how an image becomes the input tensor: resized, divided by 255,
 // minus Mean, divided by Std, one number a channel.
 type Preprocess struct {
 	Resize string // stretch: to Size x Size; crop: the shorter side to Size, then the centre Size x Size
 	Size   int    // equals Sizes.Image
 	Filter string // of the resize: bicubic or bilinear
 	Offset string // how crop rounds half an odd surplus: even or floor
-	RGB    string // when a picture is converted to RGB: first, before the resize, or last, after it
+	RGB    string // when an image is converted to RGB: first, before the resize, or last, after it
 	Alpha  string // what is seen of transparency: white or black beneath it; drop: the colours that the file holds
 	Mean   []float64
 	Std    []float64

@@ -365,7 +365,7 @@ func FuzzLabels(f *testing.F) {
 	})
 }
 
-// A preset for another picture size: the position table may be resized, nothing else
+// A preset for another image size: the position table may be resized, nothing else
 // changes.
 func TestInterpolate(t *testing.T) {
 	d, err := Parse("m.yaml", []byte("model: 1\npreset: beit3-base-itc-patch16-224\nsizes: {image: 384}\ninterpolate: true\n"))

@@ -31,7 +31,7 @@
 //	function   ENTRY for encode, ENTRY_TASK otherwise: vision, pair, vision_retrieval
 //
 // A task may have functions of other names. Those of captioning are caption_image, which
-// returns keys and values of the picture's rows, caption_step, which reads them and those
+// returns keys and values of the image's rows, caption_step, which reads them and those
 // of the words so far and says what comes next, and, only if it is asked for by name,
 // caption_full, all rows of a text at once. What a caption may be is a limit:
 //
@@ -40,7 +40,7 @@
 //
 // is at most 12 ids after <s>, none of them <s>, <pad>, <unk> or one from 2001 to 2009.
 //
-// Pictures of further formats are read where they are asked for, since what decodes them is large,
+// Images of further formats are read where they are asked for, since what decodes them is large,
 // and of HEIC under the LGPL:
 //
 //	decoders: [heic, avif]
@@ -51,9 +51,9 @@
 //
 //	precision: {default: int8, embedding: bf16, keep: {l11.ffn: bf16, retrieval: f32}}
 //	cosine: 0.9995
-//	samples: pictures
+//	samples: images
 //
-// A folder of samples has pictures, and .txt files with a text a line, that are like what
+// A folder of samples has images, and .txt files with a text a line, that are like what
 // the model is for: builds judge by them besides inputs from a seed. Modules that a precision
 // is too coarse for are stored finer, and where rows are rounded to bytes, builds smooth the
 // norms that gain much by it, unless the description says
@@ -101,11 +101,11 @@
 // [Infer] goes the other way: from the names and shapes of a checkpoint's tensors to
 // the family, sizes and tasks, and with [Guess.YAML] to a description.
 //
-// A preset may be compiled for pictures of another size than its checkpoint's, with
+// A preset may be compiled for images of another size than its checkpoint's, with
 // `sizes: {image: 480}` and `interpolate: true`: the table of positions is resized.
 //
 // A checkpoint may have several sets of weights; `checkpoint: {file: m.pth, key: model_ema}` takes another than the usual one.
 //
-// The package reads no weights and no pictures: that is ir/checkpoint and
+// The package reads no weights and no images: that is ir/checkpoint and
 // codegen/rt. It imports ir and a YAML parser, nothing else.
 package model

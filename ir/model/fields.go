@@ -225,7 +225,7 @@ func (c *decoder) fields(d *Description) []field {
 	}
 }
 
-// Decoders are the formats of pictures that are read only where they are asked for.
+// Decoders are the formats of images that are read only where they are asked for.
 var Decoders = []string{"heic", "avif"}
 
 // SetDecoders has these formats be read besides the usual ones, each once.

@@ -16,7 +16,7 @@ type Guess struct {
 	Sizes  Sizes
 	Tasks  []Task // whose heads the checkpoint has, encode if it has none
 
-	// Presets are the released variants with these sizes, picture and heads, the most
+	// Presets are the released variants with these sizes, image and heads, the most
 	// likely one first. Several may fit: tensors do not tell what a model was trained on.
 	Presets []PresetInfo
 
@@ -286,9 +286,9 @@ func inferVLMo(g *Guess, s shapes) {
 }
 
 // offsets returns what a table of relative positions is for: the patches a side of the
-// picture and the longest text. It has (2W-1)^2+3 offsets of the picture and 2T+2 of
+// image and the longest text. It has (2W-1)^2+3 offsets of the image and 2T+2 of
 // the text, where the released models have T 196. Of other models only the shortest
-// text is known, so the largest picture is meant.
+// text is known, so the largest image is meant.
 func offsets(rows, text int) (side, reach int) {
 	if rows < 1 || rows > 1<<30 {
 		return 0, 0

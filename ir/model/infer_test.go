@@ -172,7 +172,7 @@ func TestSketchOfHostileName(t *testing.T) {
 	}
 }
 
-// What a guess writes reads back as the same model, for the checkpoint's picture and
+// What a guess writes reads back as the same model, for the checkpoint's image and
 // another.
 func TestSketch(t *testing.T) {
 	for _, p := range Presets() {

@@ -213,7 +213,7 @@ type writer struct {
 	task   string
 	expert string // of the whole sequence in the half under way, "" = every modality its own
 	joint  bool   // one modality alone takes the joint experts, too
-	second bool   // the picture is the second of two
+	second bool   // the image is the second of two
 	taps   []*ir.Value
 
 	// For functions that are a part of a sequence, see task_caption.go.

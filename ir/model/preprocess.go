@@ -16,7 +16,7 @@ var (
 func (d *Description) completePreprocess() *problem {
 	p, def := &d.Preprocess, half
 	t := d.Structure()
-	m := t.Picture()
+	m := t.Image()
 	if m == nil || m.Height != m.Width {
 		if p.Resize != "" || p.Size != 0 || p.Filter != "" || p.Offset != "" || p.RGB != "" || p.Alpha != "" || p.Mean != nil || p.Std != nil {
 			return wrong("preprocess", " is given, but no modality takes square pictures; remove it")

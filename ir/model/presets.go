@@ -19,7 +19,7 @@ type PresetInfo struct {
 	Preprocess Preprocess
 }
 
-// beit3Sizes are the two released sizes without the picture's side.
+// beit3Sizes are the two released sizes without the image's side.
 var beit3Sizes = map[string]Sizes{
 	"base":  {Dim: 768, Heads: 12, FFN: 3072, Layers: 12, Patch: 16, Channels: 3, Vocab: 64010, Positions: 1024, Eps: 1e-5},
 	"large": {Dim: 1024, Heads: 16, FFN: 4096, Layers: 24, Patch: 16, Channels: 3, Vocab: 64010, Positions: 1024, Eps: 1e-5},
@@ -57,7 +57,7 @@ var beit3Presets = []struct {
 	{"base large", 480, "_captioning", "captioning", 0, half, false},
 }
 
-// vlmoSizes are VLMo's sizes without the picture's side. Base and large have a
+// vlmoSizes are VLMo's sizes without the image's side. Base and large have a
 // relative position bias made for texts of 196 and a layer scale, base_plus has
 // positions in its rows.
 var vlmoSizes = map[string]Sizes{

@@ -17,7 +17,7 @@ type Sketch struct {
 	Key        string   // of a set of weights in it, "" = the usual one
 	Tokenizer  string   // likewise, "" = not known
 	Labels     string   // likewise; of the task with classes
-	Image      int      // side of the picture to compile for, 0 = the checkpoint's
+	Image      int      // side of the image to compile for, 0 = the checkpoint's
 	Notes      []string // comments at the end
 }
 
@@ -131,7 +131,7 @@ func (g *Guess) released() bool {
 	return len(g.Presets) > 0 && g.Presets[0].Sizes.Heads == g.Sizes.Heads
 }
 
-// preprocess says how pictures are fed, which is assumed.
+// preprocess says how images are fed, which is assumed.
 func (g *Guess) preprocess() string {
 	of, p := "most released models", half
 	if g.released() {

@@ -134,7 +134,7 @@ func (k *Keys) word(expert string) string {
 func (d *Description) Structure() Structure {
 	if d.Family != "" {
 		s := familyNamed(d.Family).structure(&d.Sizes)
-		// A second picture has a type of its own.
+		// A second image has a type of its own.
 		if s.Types > 0 && slices.ContainsFunc(d.Tasks, func(t Task) bool { return taskOf(s.Keys.Code, t.Name).second() }) {
 			s.Types = max(s.Types, len(s.Modalities)+1)
 		}
@@ -162,7 +162,7 @@ func (d *Description) Cut(n int) *Description {
 	return c
 }
 
-// Small returns a description of the same model for pictures of at most side times side
+// Small returns a description of the same model for images of at most side times side
 // patches, whose positions are resized, and d itself where it has no larger ones or none
 // that can be resized.
 func (d *Description) Small(side int) *Description {
@@ -180,7 +180,7 @@ func (d *Description) Small(side int) *Description {
 	for i := range c.Long.Modalities {
 		if m := &c.Long.Modalities[i]; larger(m) {
 			m.Height, m.Width = side*m.Patch, side*m.Patch
-			if c.Preprocess.Size > 0 && m.Name == s.Picture().Name {
+			if c.Preprocess.Size > 0 && m.Name == s.Image().Name {
 				c.Preprocess.Size = m.Width
 			}
 		}
@@ -216,9 +216,9 @@ func (s *Structure) experts() []string {
 // Token returns the token modality, nil if there is none.
 func (s *Structure) Token() *Modality { return s.first(Token) }
 
-// Picture returns the modality that pictures go to, the first patch modality; nil if
+// Image returns the modality that images go to, the first patch modality; nil if
 // there is none.
-func (s *Structure) Picture() *Modality { return s.first(Patch) }
+func (s *Structure) Image() *Modality { return s.first(Patch) }
 
 func (s *Structure) first(e Embedder) *Modality {
 	for i := range s.Modalities {

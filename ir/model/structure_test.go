@@ -209,7 +209,7 @@ func TestLongFormErrors(t *testing.T) {
 	}
 }
 
-// A description needs neither pictures nor text.
+// A description needs neither images nor text.
 func TestOneModality(t *testing.T) {
 	for _, c := range []struct{ name, modality, tasks, want string }{
 		{"sound", "{name: audio, embedder: patch, size: [4, 6], patch: 2, channels: 1}", "[encode, retrieval, {classification: {classes: 2}}]", "audio audio_retrieval audio_classification"},
@@ -307,7 +307,7 @@ func TestCut(t *testing.T) {
 	}
 }
 
-// A small model is the same for smaller pictures: the same weights but for positions.
+// A small model is the same for smaller images: the same weights but for positions.
 func TestSmall(t *testing.T) {
 	d, err := Parse("x.yaml", []byte("model: 1\nfamily: beit3\nname: x\nsizes: {dim: 16, heads: 2, ffn: 32, layers: 2, image: 48, patch: 8, vocab: 20, positions: 12}\ntasks: [retrieval]\n"))
 	if err != nil {

@@ -7,8 +7,8 @@ import (
 	"github.com/multiway-go/multiway/ir"
 )
 
-// A caption is written a word at a time. Picture rows see the picture only, a text
-// row the picture and the text up to itself, so the keys and values of the picture and
+// A caption is written a word at a time. Image rows see the image only, a text
+// row the image and the text up to itself, so the keys and values of the image and
 // of the words so far never change: caption_image makes the former, caption_step reads
 // both. It is fed the last word and the mask, whose row says what the next word is;
 // the word's keys and values are kept, the mask's are not.
@@ -29,7 +29,7 @@ func (d *Description) Captions() bool {
 	return slices.ContainsFunc(d.Tasks, func(t Task) bool { return t.Name == "captioning" })
 }
 
-// takesCaption: a picture, then a text, which sees it.
+// takesCaption: an image, then a text, which sees it.
 func takesCaption(e entry) bool {
 	return e.has(Patch, Token) && e.modalities[0].Embedder == Patch
 }
@@ -47,7 +47,7 @@ func (w *writer) state(rows ir.Dim) ir.Type { return ir.Mat(rows, 2*w.trunk.dim)
 
 func stateName(layer int) string { return fmt.Sprint("kv", layer) }
 
-// captionImage returns the keys and values of the picture's rows in every layer. Of
+// captionImage returns the keys and values of the image's rows in every layer. Of
 // the last layer nothing else is needed.
 func captionImage(w *writer) []*ir.Value {
 	m := w.part(0)
@@ -84,7 +84,7 @@ func captionStep(w *writer) []*ir.Value {
 		states = append(states, w.b.State(stateName(i), w.state(prefix)))
 	}
 	if !ok {
-		return []*ir.Value{in} // no picture has a run-time length
+		return []*ir.Value{in} // no image has a run-time length
 	}
 	w.past = ir.T
 	x := w.embed(m, in)

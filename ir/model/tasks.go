@@ -99,7 +99,7 @@ func init() { // not an initial value: the functions in it read the table
 			}),
 		},
 		{
-			// Row 0 of picture and question, pooled: norm, linear, tanh; then two layers.
+			// Row 0 of image and question, pooled: norm, linear, tanh; then two layers.
 			name:    "vqa",
 			keys:    []string{"pooler.dense.weight", "head.3.weight"},
 			takes:   func(e entry) bool { return e.has(Patch, Token) },
@@ -121,7 +121,7 @@ func init() { // not an initial value: the functions in it read the table
 			}),
 		},
 		{
-			// The first rows of both modalities, of the statement with one picture and with the
+			// The first rows of both modalities, of the statement with one image and with the
 			// other: the features of the two runs, side by side, go to the head.
 			name:    "nlvr2",
 			keys:    []string{"head.dense1.weight", "head.dense2.weight"},
@@ -189,7 +189,7 @@ func checkTruth(t *Task, path string) *problem {
 // has reports whether a description may give the task the option.
 func (t *task) has(option string) bool { return slices.Contains(t.options, option) }
 
-// second reports whether the task has a function of a second picture. There may be no such task.
+// second reports whether the task has a function of a second image. There may be no such task.
 func (t *task) second() bool {
 	return t != nil && slices.ContainsFunc(t.functions, func(f function) bool { return f.kind == "second" })
 }

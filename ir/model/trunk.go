@@ -19,7 +19,7 @@ type trunk struct {
 	depth           int          // layers of the checkpoint
 	final           Sharing
 	types, reach    int  // see Structure
-	resize          bool // position tables of pictures may be resized
+	resize          bool // position tables of images may be resized
 	state           *stateDict
 }
 
@@ -70,7 +70,7 @@ func (s *Structure) entries() []entry {
 	return all
 }
 
-// kind is what a task's only function of the entry is called: "" unless it takes the picture, the text, or both.
+// kind is what a task's only function of the entry is called: "" unless it takes the image, the text, or both.
 func (e *entry) kind() string {
 	var inputs []string
 	for _, m := range e.modalities {

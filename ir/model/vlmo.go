@@ -190,7 +190,7 @@ func vlmoTasks() []task {
 			}),
 		},
 		{
-			// The statement with either picture, which are of different types.
+			// The statement with either image, which are of different types.
 			name:    "nlvr2",
 			keys:    []string{"nlvr2_classifier.3.weight"},
 			takes:   pair,
@@ -224,7 +224,7 @@ func vlmoTasks() []task {
 			}}},
 		},
 		{
-			// Class 1: the text describes the picture.
+			// Class 1: the text describes the image.
 			name:    "itm",
 			keys:    []string{"itm_score.fc.weight"},
 			takes:   pair,

@@ -53,7 +53,7 @@ type Rounding struct {
 var Formats = []Format{
 	{Name: F32, DType: ir.F32, Doc: "as computed"},
 	{Name: "bf16", DType: ir.BF16, Doc: "half the size, computed in f32; the range of f32, 8 bits of it",
-		classes: map[Class]string{Patches: F32}}, // small, and every row of a picture begins there
+		classes: map[Class]string{Patches: F32}}, // small, and every row of an image begins there
 	{Name: "f16", DType: ir.F16, Doc: "half the size, computed in f32; 11 bits, up to 65504"},
 	{Name: Int8, DType: ir.I8, Cosine: 0.9995, Rounding: Rounding{true, 0.1, 0.98}, Doc: "a quarter of the size, products of bytes",
 		classes: map[Class]string{Retrieval: Int8X2}},
