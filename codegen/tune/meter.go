@@ -59,7 +59,7 @@ func (t *tuner) work() (smooth, choose float64, err error) {
 			return 0, 0, err
 		}
 		for _, f := range p.Funcs {
-			smooth += smoothSamples * float64(ir.FuncCost(p, f, min(tuneText, p.MaxT)).FLOPs)
+			smooth += float64(smoothSamples * float64(ir.FuncCost(p, f, min(tuneText, p.MaxT)).FLOPs))
 		}
 	}
 	if chooses, err := t.prepare(); err != nil || !chooses {
@@ -70,13 +70,13 @@ func (t *tuner) work() (smooth, choose float64, err error) {
 	if t.large {
 		n = len(layers) + n/2
 	}
-	choose = (2+likelyRounds)*flops(t.whole.Program, t.measured()) + rerun(n)*flops(t.wide.Program, t.judged())
+	choose = float64((2+likelyRounds)*flops(t.whole.Program, t.measured())) + float64(rerun(n)*flops(t.wide.Program, t.judged()))
 	return smooth, choose, nil
 }
 
 // rerun is how many whole runs it takes about to judge n groups, of which each changes what
 // comes after it, half of a run in the mean, and one run without any.
-func rerun(n int) float64 { return 1 + float64(n)/2 }
+func rerun(n int) float64 { return 1 + float64(float64(n)/2) }
 
 // flops counts those of functions on inputs.
 func flops(p *ir.Program, runs []*sampleRun) float64 {

@@ -100,8 +100,9 @@ func wideTaps(from, to int) [][]cubicTap {
 
 // cubic returns the cubic convolution kernel for distances below 1, and from 1 to 2.
 func cubic(a float64) (near, far func(x float64) float64) {
+	a4, a5, a8 := float64(4*a), float64(5*a), float64(8*a)
 	near = func(x float64) float64 { return float64(float64(float64((a+2)*x)-(a+3))*float64(x*x)) + 1 }
-	far = func(x float64) float64 { return float64((float64(float64(float64(a*x)-5*a)*x)+8*a)*x) - 4*a }
+	far = func(x float64) float64 { return float64((float64(float64(float64(a*x)-a5)*x)+a8)*x) - a4 }
 	return near, far
 }
 

@@ -68,7 +68,7 @@ func (a *axis) set(n, out, from, count int, f Filter) {
 	scale := float64(n) / float64(out)
 	filterScale := max(scale, 1)
 	kernel, reach := f.kernel()
-	support := reach * filterScale
+	support := float64(reach * filterScale)
 	inverse := 1 / filterScale
 	for i := from; i < from+count; i++ {
 		center := float64((float64(i) + 0.5) * scale)
