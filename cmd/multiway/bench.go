@@ -50,8 +50,8 @@ precision, median_ms, min_ms, max_ms, runs, gflops, percent_of_peak, roofline_ms
 roofline_ratio, allocs (of a call), spread_percent (between nine of ten runs and one of
 ten, of the median) and busy, which holds for what is marked. FLOPs are those of products
 and attention as the model is described, bytes its weights read once, inputs and outputs.
-The peak is float32's at every precision: products of bytes and of pairs of bf16 can
-do more.`,
+The peak is float32's at every precision: int8 and bf16 dot products can
+exceed it.`,
 		Example: `  multiway bench --preset beit3-base-patch16-224 --entry vision --threads 1,2
   multiway bench --preset beit3-base-patch16-224 --entry language --cold --json bench.json
   multiway bench --preset beit3-base-patch16-224 --entry vision --precision f32,bf16,int8 --tune off

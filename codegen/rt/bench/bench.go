@@ -17,43 +17,43 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/task"
 )
 
-// Options say what Run times. A nil list is its default.
+// Options select what Run measures. A nil list selects its default.
 type Options struct {
-	Entries []string // functions, or entries that stand for all their functions; all
-	Tokens  []int    // ids of every text; 16 and 64, as far as the package takes them
-	Lengths []int    // one batch of texts of these lengths instead of Tokens and Batch
-	Batch   []int    // sequences a call; 1
-	Threads []int    // 1 and one a core
-	Levels  []string // the best of this CPU
+	Entries []string // function names, or prefixes: "pair" selects all functions pair_*; default: all
+	Tokens  []int    // token ids per text; default: 16 and 64, limited to the package's longest text
+	Lengths []int    // one batch of texts with these numbers of ids, instead of Tokens and Batch
+	Batch   []int    // sequences per call; default: 1
+	Threads []int    // default: 1 and the number of cores
+	Levels  []string // CPU levels; default: the best of this CPU
 
-	Time    time.Duration // to spend on each result, at least MinRuns runs
-	Cold    bool          // other memory is read before each run, eight times the last-level cache
-	Kernels bool          // also time each piece of work alone
+	Time    time.Duration // time to spend per result; there are at least MinRuns runs
+	Cold    bool          // evict the caches before each run, by reading eight times the last-level cache
+	Kernels bool          // also time each kernel alone
 	Ops     bool          // also time the ops of a forward pass
 }
 
-// Open opens the model.
+// Open opens a subject's model.
 type Open func(opts ...rt.Option) (*rt.Model, error)
 
-// Subject is a package to time and what opens it.
+// Subject is a package to time and the function that opens it.
 type Subject struct {
 	Package *rt.Package
 	Open    Open
 }
 
-// Report is what Run measured.
+// Report holds the results of Run.
 type Report struct {
 	Package string             `json:"package"`
 	CPU     string             `json:"cpu"`
 	Cores   int                `json:"cores"`
 	Cold    bool               `json:"cold"`
-	FMA     map[string]float64 `json:"fma_peak_gflops"` // of float32, by the number of threads
+	FMA     map[string]float64 `json:"fma_peak_gflops"` // float32 peak, by the number of threads
 	Read    map[string]float64 `json:"read_gbps"`       // by the number of threads
-	Pause   float64            `json:"gc_pause_ms"`     // longest stop for a garbage collection beside a call
-	Peaks   []Reading          `json:"peaks"`           // FMA and Read before, between and after what was timed
-	Busy    bool               `json:"busy"`            // figures of one kind have over 15 % between them
-	Signs   []string           `json:"signs,omitempty"` // of a busy machine: which figures
-	Unsure  []int              `json:"unsure_threads"`  // numbers of threads whose FMA or Read is among them
+	Pause   float64            `json:"gc_pause_ms"`     // longest garbage-collection pause during a call
+	Peaks   []Reading          `json:"peaks"`           // measurements of FMA and Read before, between and after the timed calls
+	Busy    bool               `json:"busy"`            // figures of one kind differ by over BusySpread %
+	Signs   []string           `json:"signs,omitempty"` // the figures that tell that the machine is busy
+	Unsure  []int              `json:"unsure_threads"`  // numbers of threads whose FMA or Read differ that much
 	Results []Result           `json:"results"`
 	Ops     []Op               `json:"ops,omitempty"`
 	Kernels []Kernel           `json:"kernels,omitempty"`
@@ -62,7 +62,7 @@ type Report struct {
 // Result is the time of one function on one kind of batch.
 type Result struct {
 	Entry     string  `json:"entry"`
-	Tokens    int     `json:"tokens"` // of each text; the mean if they differ; 0: no text
+	Tokens    int     `json:"tokens"` // per text; the mean if they differ; 0: no text
 	Batch     int     `json:"batch"`
 	Threads   int     `json:"threads"`
 	Level     string  `json:"level"`
@@ -72,17 +72,17 @@ type Result struct {
 	Max       float64 `json:"max_ms"`
 	Runs      int     `json:"runs"`
 	GFLOPS    float64 `json:"gflops"`
-	Peak      float64 `json:"percent_of_peak"` // of float32 multiply-adds, at every precision
+	Peak      float64 `json:"percent_of_peak"` // of the float32 FMA peak, at every precision
 	Roofline  float64 `json:"roofline_ms"`     // max(FLOPs/peak, bytes/bandwidth)
 	Ratio     float64 `json:"roofline_ratio"`  // median to roofline
-	Allocs    float64 `json:"allocs"`          // a call
-	Spread    float64 `json:"spread_percent"`  // between nine and one of ten runs, of the median
-	Busy      bool    `json:"busy"`            // Spread is over 15 %, or Unsure has Threads: then Peak and Ratio rest on nothing
+	Allocs    float64 `json:"allocs"`          // allocations per call
+	Spread    float64 `json:"spread_percent"`  // from the 10th to the 90th percentile of the runs, in percent of the median
+	Busy      bool    `json:"busy"`            // Spread is over BusySpread, or Unsure has Threads: then Peak and Ratio are not reliable
 
 	flops, bytes int64
 }
 
-// Limits of a benchmark.
+// Bounds of the options.
 const (
 	MinRuns  = 5
 	MaxRuns  = 1 << 16
@@ -90,23 +90,23 @@ const (
 	MaxTime  = time.Hour
 )
 
-// defaultTokens are the text lengths timed unless told otherwise.
+// defaultTokens is the default of Options.Tokens.
 var defaultTokens = []int{16, 64}
 
-// point is one measurement to make.
+// point is one combination of function and batch to measure.
 type point struct {
 	f     *exec.Func
-	texts []int // length of each sequence's text, 0: none
+	texts []int // ids of each sequence's text; 0: no text
 }
 
-// Check reports what the options ask for and the package does not have.
+// Check returns an error if the options select something that the package does not have.
 func Check(p *rt.Package, o Options) error {
 	_, err := plan(p, &o)
 	return err
 }
 
-// plan lists what the options select; what the package does not have is an error that
-// names it.
+// plan lists the points that the options select, or returns an error that names what the
+// package does not have.
 func plan(p *rt.Package, o *Options) ([]point, error) {
 	var funcs []*exec.Func
 	for _, f := range p.Funcs {
@@ -167,7 +167,7 @@ func plan(p *rt.Package, o *Options) ([]point, error) {
 		return nil, fmt.Errorf("time is %v, want up to %v", o.Time, MaxTime)
 	}
 	if len(o.Lengths) > 0 && !text {
-		return nil, fmt.Errorf("lengths are of texts, and no function here takes text")
+		return nil, fmt.Errorf("lengths are given, but no selected function takes text")
 	}
 	batches := o.Batch
 	if batches == nil {
@@ -178,7 +178,7 @@ func plan(p *rt.Package, o *Options) ([]point, error) {
 		switch {
 		case f.States == nil && f.Text && o.Lengths != nil:
 			points = append(points, point{f, o.Lengths})
-		case f.Text: // of a function with a state: the words that it holds
+		case f.Text: // a function with a state: the text is the state's words
 			for _, t := range tokens {
 				for _, b := range batches {
 					points = append(points, point{f, slices.Repeat([]int{t}, b)})
@@ -193,10 +193,10 @@ func plan(p *rt.Package, o *Options) ([]point, error) {
 	return points, nil
 }
 
-// Run times packages side by side: the calls of each take turns, and their results are
-// neighbours. The packages have the same functions, as one model has at several
-// precisions; the report has the name of the first. progress, if not nil, is told how
-// many of the measurements are done.
+// Run times packages side by side: it calls them in turns and puts their results next to each
+// other. The packages must have the same functions, such as one model at several precisions;
+// the report has the name of the first. progress, if not nil, is called with the number of
+// measurements done.
 func Run(ctx context.Context, subjects []Subject, o Options, progress func(done, total int)) (*Report, error) {
 	return run(ctx, subjects, o, whole, progress)
 }
@@ -256,7 +256,7 @@ func run(ctx context.Context, subjects []Subject, o Options, e effort, progress 
 	return b.r, nil
 }
 
-// models opens the subjects' models for the time of f.
+// models opens the subjects' models, calls f and closes them.
 func (b *bencher) models(subjects []Subject, opts []rt.Option, f func([]*rt.Model) error) (err error) {
 	var ms []*rt.Model
 	defer func() {
@@ -276,7 +276,7 @@ func (b *bencher) models(subjects []Subject, opts []rt.Option, f func([]*rt.Mode
 	return f(ms)
 }
 
-// bencher is a run under way.
+// bencher is the state of a Run.
 type bencher struct {
 	ctx context.Context
 	o   Options
@@ -284,7 +284,7 @@ type bencher struct {
 	r   *Report
 }
 
-// batch makes the inputs of a point, the same ones each time.
+// batch returns the inputs of a point; they are the same in every call.
 func (pt *point) batch(s *rt.Session) ([]rt.Seq, error) {
 	p, f := s.Model().Package(), pt.f
 	var batch []rt.Seq
@@ -297,7 +297,8 @@ func (pt *point) batch(s *rt.Session) ([]rt.Seq, error) {
 	if f.Stores == nil && f.States == nil {
 		return batch, nil
 	}
-	// A state for each: filled from a picture, and as many words in it as the point says.
+	// Each sequence has a state, filled from a picture, with as many words as the point has
+	// ids.
 	first, step := f, f
 	for _, g := range p.Funcs {
 		if f.States == nil && slices.Equal(g.States, f.Stores) {
@@ -333,7 +334,7 @@ func (pt *point) batch(s *rt.Session) ([]rt.Seq, error) {
 	return batch, nil
 }
 
-// Once makes the first call that the options select and returns its function.
+// Once makes the first call that the options select and returns the name of its function.
 func Once(m *rt.Model, o Options) (string, error) {
 	points, err := plan(m.Package(), &o)
 	if err != nil || len(points) == 0 {
@@ -347,15 +348,15 @@ func Once(m *rt.Model, o Options) (string, error) {
 	return points[0].f.Name, nil
 }
 
-// Call is one function of a model, ready to be called on the same input again and again.
+// Call is one function of a model with fixed inputs, ready to be called repeatedly.
 type Call struct {
 	s     *rt.Session
 	f     *exec.Func
 	batch []rt.Seq
 }
 
-// NewCall makes the first call of the function called name that the options select.
-// Close ends it; the model stays open.
+// NewCall prepares the first call of function name that the options select. Close releases it;
+// the model stays open.
 func NewCall(m *rt.Model, name string, o Options) (*Call, error) {
 	o.Entries = []string{name}
 	points, err := plan(m.Package(), &o)
@@ -392,7 +393,7 @@ func (c *Call) Run() error {
 // Close ends the session.
 func (c *Call) Close() { c.s.Close() }
 
-// point makes one measurement of each model.
+// point makes one measurement per model.
 func (b *bencher) point(ms []*rt.Model, pt point, threads int) error {
 	calls := make([]*Call, len(ms))
 	runs := make([]func() error, len(ms))
@@ -410,7 +411,7 @@ func (b *bencher) point(ms []*rt.Model, pt point, threads int) error {
 	}
 	all, err := b.times(runs, func() {
 		if threads > 1 {
-			b.m.sample(1) // what others take shows in what two have less than twice of
+			b.m.sample(1) // other load shows where two threads reach less than twice the peak of one
 		}
 		b.m.sample(threads)
 	})
@@ -448,8 +449,8 @@ func (b *bencher) point(ms []*rt.Model, pt point, threads int) error {
 	return nil
 }
 
-// times runs fs in turns, each for the time the options give, with readings of the
-// machine before, between and after them, and returns the times of each in ms, sorted.
+// times runs fs in turns, each for Options.Time, with reading called before, in the middle and
+// after. It returns the times of each function in ms, sorted.
 func (b *bencher) times(fs []func() error, reading func()) ([][]float64, error) {
 	runtime.GC()
 	all := make([][]float64, len(fs))
@@ -463,7 +464,7 @@ func (b *bencher) times(fs []func() error, reading func()) ([][]float64, error) 
 		if !between && n > MinRuns/2 && spent >= total/2 {
 			between = true
 			reading()
-			for _, f := range fs { // for the caches
+			for _, f := range fs { // refill the caches
 				if err := f(); err != nil {
 					return nil, err
 				}
@@ -492,8 +493,8 @@ func (b *bencher) times(fs []func() error, reading func()) ([][]float64, error) 
 	return all, nil
 }
 
-// allocs returns the allocations of a call: the least of several, since the process's
-// others are counted too.
+// allocs returns the number of allocations of a call: the least of several calls, since the
+// counter includes other goroutines.
 func allocs(f func() error) (float64, error) {
 	least := ^uint64(0)
 	for range 3 {
@@ -508,7 +509,7 @@ func allocs(f func() error) (float64, error) {
 	return float64(least), nil
 }
 
-// finish computes what needs the machine's best samples.
+// finish computes the figures that depend on the best samples of the machine.
 func (b *bencher) finish() {
 	r := b.r
 	r.FMA, r.Read, r.Peaks = map[string]float64{}, map[string]float64{}, b.m.readings

@@ -93,7 +93,7 @@ func TestRun(t *testing.T) {
 	if r.Pause <= 0 {
 		t.Errorf("collections beside calls stopped them for %v ms", r.Pause)
 	}
-	for _, want := range []string{"FMA peak", "garbage collections beside calls stop them for ", "% of peak", "Where the time of pair goes (12 tokens, batch 1, 2 threads, generic, f32)", "Each piece of work alone"} {
+	for _, want := range []string{"FMA peak", "garbage collection pauses a call for at most ", "% of peak", "Where the time of pair goes (12 tokens, batch 1, 2 threads, generic, f32)", "Each kernel alone"} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("the report lacks %q:\n%s", want, text.String())
 		}
@@ -124,7 +124,7 @@ func TestSideBySide(t *testing.T) {
 	if err := r.Print(&text); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(text.String(), "% of peak and the roofline are float32's") {
+	if !strings.Contains(text.String(), "% of peak and the roofline refer to float32") {
 		t.Errorf("the report does not say which peak it means:\n%s", &text)
 	}
 	if !strings.Contains(text.String(), "Where the time of vision goes (- tokens, batch 1, 1 thread, "+r.Results[0].Level+", int8 (heads f32)):") {
@@ -298,7 +298,7 @@ func TestErrors(t *testing.T) {
 		{Options{Lengths: []int{1, 0}}, "lengths has 0"},
 		{Options{Batch: []int{MaxBatch + 1}}, "batch has 4097"},
 		{Options{Threads: []int{0}}, "threads has 0"},
-		{Options{Entries: []string{"vision"}, Lengths: []int{1}}, "no function here takes text"},
+		{Options{Entries: []string{"vision"}, Lengths: []int{1}}, "no selected function takes text"},
 		{Options{Time: 2 * time.Hour}, "time is 2h0m0s, want up to 1h0m0s"},
 		{Options{Levels: []string{"generic", "fly"}}, `level has "fly", this CPU has generic`},
 		{Options{Time: -1}, "time is -1ns, want up to 1h0m0s"},

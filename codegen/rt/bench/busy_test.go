@@ -34,10 +34,10 @@ func TestDoubts(t *testing.T) {
 		{"peak", 2, 1, [][3]float64{{1, 96, 12}, {1, 70, 12}, {1, 95, 12}}, []string{"FMA peak of 1 thread from 70.0 to 96.0 GFLOP/s"}},
 		{"memory", 2, 1, [][3]float64{{1, 96, 12}, {1, 95, 8}}, []string{"read of 1 thread from 8.0 to 12.0 GB/s"}},
 		{"both, of others", 2, 1, [][3]float64{{1, 96, 12}, {2, 50, 8}, {2, 180, 20}}, nil},
-		{"a core is taken", 2, 2, [][3]float64{{1, 96, 12}, {2, 69.5, 12}}, []string{"FMA peak of 2 threads 69.5 GFLOP/s, of 1 thread 96.0: others have the cores, or it is one core"}},
+		{"a core is taken", 2, 2, [][3]float64{{1, 96, 12}, {2, 69.5, 12}}, []string{"FMA peak of 2 threads 69.5 GFLOP/s, of 1 thread 96.0: other processes use the cores, or the threads share one core"}},
 		{"one core", 1, 2, [][3]float64{{1, 96, 12}, {2, 100, 12}}, nil},
 		{"cores with two threads", 8, 16, [][3]float64{{1, 96, 12}, {16, 8 * 70, 40}}, nil},
-		{"many taken", 8, 16, [][3]float64{{1, 96, 12}, {16, 300, 40}}, []string{"FMA peak of 16 threads 300.0 GFLOP/s, of 1 thread 96.0: others have the cores, or it is one core"}},
+		{"many taken", 8, 16, [][3]float64{{1, 96, 12}, {16, 300, 40}}, []string{"FMA peak of 16 threads 300.0 GFLOP/s, of 1 thread 96.0: other processes use the cores, or the threads share one core"}},
 		{"one number of threads alone", 4, 4, [][3]float64{{4, 20, 12}}, nil},
 	} {
 		if d := cmp.Diff(c.want, measured(c.cores, c.readings...).doubts(c.n)); d != "" {
@@ -130,7 +130,7 @@ func TestBusyReport(t *testing.T) {
 	two.Entry, two.Threads = "two", 2
 	quiet := [][3]float64{{1, 96, 12}, {2, 190, 20}}
 	r, text := report(t, measured(2, quiet...), calm, two)
-	if r.Busy || r.Signs != nil || len(r.Unsure) != 0 || r.Results[0].Busy || strings.Contains(strings.Split(text, "Each piece")[0], BusyMark) || strings.Contains(text, "busy") {
+	if r.Busy || r.Signs != nil || len(r.Unsure) != 0 || r.Results[0].Busy || strings.Contains(strings.Split(text, "Each kernel")[0], BusyMark) || strings.Contains(text, "busy") {
 		t.Errorf("a quiet machine is %+v\n%s", r, text)
 	}
 	for _, row := range cells(t, text) { // what is printed divides
@@ -155,7 +155,7 @@ func TestBusyReport(t *testing.T) {
 	if rows[0]["median"] != "0.01235" || rows[1]["median"] != "~0.01235" || rows[1]["ratio"] != "~1.19" || rows[1]["peak"] != "~84.4" {
 		t.Errorf("rows %v", rows)
 	}
-	for _, want := range []string{"The machine is busy", "~ marks figures that differ by over 15 %", "Stop what else runs", "1 of 2 lines"} {
+	for _, want := range []string{"The machine is busy", "~ marks figures that differ by over 15 %", "Stop other programs", "1 of 2 lines"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%s", want, text)
 		}

@@ -1,23 +1,23 @@
-// Package bench times a compiled model in its own process, beside what the machine
-// can do: its peak of fused multiply-adds and its read bandwidth.
+// Package bench times a compiled model in its own process and compares it with the limits of
+// the machine: the peak of fused multiply-adds (FMA) and the read bandwidth.
 //
-// [Run] times each function of a package, or of several packages in turns, at each text
-// length, batch, number of threads and CPU level, and returns a [Report]: the median and the spread of each, the share
-// of the peak, and the roofline time max(FLOPs/peak, bytes/bandwidth) with the ratio to
-// it. FLOPs and bytes are what the compiler counted (exec.Cost). Peak and bandwidth are
-// read before, between and after the calls of each measurement and the best counts, so
-// that a ratio compares times of one process.
+// [Run] times each function of a package, or of several packages in turns, for each text
+// length, batch size, number of threads and CPU level. It returns a [Report] with the median
+// and spread of each, the share of the peak, and the roofline time max(FLOPs/peak,
+// bytes/bandwidth) with the ratio to it. FLOPs and bytes are counted by the compiler
+// (exec.Cost). Peak and bandwidth are sampled before, between and after the calls of each
+// measurement, and the best sample counts, so that a ratio compares times of one process.
 //
-// A machine that others use too gives itself away: figures of one kind differ. Report says
-// so (Busy, Signs) and marks what has over [BusySpread] percent between its runs; the
-// tables give no shares of a peak, and no ratios to it, that was read so differently.
+// On a machine with other load, samples of one kind differ. Report says so (Busy, Signs) and
+// marks results whose runs differ by more than [BusySpread] percent; the tables omit shares of
+// a peak that is unreliable by this measure, and ratios to it.
 //
 //	r, err := bench.Run(ctx, []bench.Subject{{model.Package(), open}}, bench.Options{Threads: []int{1, 2}})
 //	r.Print(os.Stdout)
 //
-// Options.Ops says where the time of a forward pass went, Options.Kernels times each
-// piece of work alone. Other programs compare times through Report's JSON. It is no
-// place for reading pictures or texts: inputs are random.
+// Options.Ops breaks the time of a forward pass down by step; Options.Kernels times each kernel
+// alone. Other programs read the Report as JSON. Inputs are random: the package does not read
+// pictures or texts.
 package bench
 
 //go:generate go test ../../library -run Homes -update

@@ -8,10 +8,10 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/exec"
 )
 
-// Kernel is the time of one piece of work alone, repeated with its operands in the
-// caches. A product is timed without what is done to its operands and its result.
+// Kernel is the time of one kernel call alone, repeated with its operands in the caches. Matrix
+// products are timed without the transformations of their operands and result.
 type Kernel struct {
-	Entry     string  `json:"entry"` // where its shape was first met
+	Entry     string  `json:"entry"` // the first function that has this shape
 	Tokens    int     `json:"tokens"`
 	Batch     int     `json:"batch"`
 	Threads   int     `json:"threads"`
@@ -20,12 +20,12 @@ type Kernel struct {
 	Work      string  `json:"work"`
 	Median    float64 `json:"median_us"`
 	Runs      int     `json:"runs"`
-	Spread    float64 `json:"spread_percent"` // as of a Result
+	Spread    float64 `json:"spread_percent"` // as in Result
 	GFLOPS    float64 `json:"gflops,omitempty"`
 	Peak      float64 `json:"percent_of_peak,omitempty"`
 }
 
-// kernels times each shape of work that a forward pass of the result has.
+// kernels times each shape of kernel call in a forward pass of the result's function.
 func (b *bencher) kernels(m *rt.Model, s *rt.Session, r Result, call func() error) error {
 	list, _, err := trace(s, 1, call)
 	if err != nil {
@@ -53,22 +53,21 @@ func (b *bencher) kernels(m *rt.Model, s *rt.Session, r Result, call func() erro
 	return nil
 }
 
-// kernelTime is how long each is repeated at most.
+// kernelTime is the longest time that one shape is repeated.
 const kernelTime = 100 * time.Millisecond
 
-// alone repeats one piece of work in a package of its own over the model's weights and
-// returns the times in microseconds, sorted; nil for work that only makes sense inside
-// its step.
+// alone repeats one kernel call, in a package of its own over the model's weights, and returns
+// the times in microseconds, sorted; nil for work that cannot run outside its step.
 func (b *bencher) alone(m *rt.Model, t *traced, threads int) ([]float64, error) {
 	w := &t.work
-	ld := func(n int) int { // as plan does: whole panels, off the cache-set multiples
+	ld := func(n int) int { // as the pass plan: whole panels of 16, and no multiple of 256, to avoid cache-set conflicts
 		n = (n + 15) / 16 * 16
 		if n%256 == 0 {
 			n += 16
 		}
 		return n
 	}
-	// Operands lie one after the other in the arena.
+	// The operands are adjacent in the arena.
 	bytes := 0
 	place := func(e *exec.Exec, at *int, rows, cols int) exec.Mat {
 		off := *at
@@ -114,7 +113,7 @@ func (b *bencher) alone(m *rt.Model, t *traced, threads int) ([]float64, error) 
 	var us []float64
 	f := &exec.Func{Name: t.label(), Fixed: w.M, Arena: bytes, Run: func(e *exec.Exec) {
 		step(e)
-		us = us[:0] // the first time was for the caches
+		us = us[:0] // discard the first run, which fills the caches
 		for start := time.Now(); len(us) < MinRuns || time.Since(start) < min(kernelTime, b.o.Time) && len(us) < MaxRuns; {
 			step(e)
 		}

@@ -15,15 +15,15 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/kernel"
 )
 
-// peak is a loop of fused multiply-adds in registers.
+// peak is a loop of independent fused multiply-adds in registers.
 type peak struct {
 	level string
 	run   func(n int)
-	flops int // of a round
+	flops int // per round
 }
 
-// plain stands in where there is no assembly: eight chains that the compiler may or
-// may not fuse.
+// plain replaces peaks on builds without assembly: eight chains of multiply-adds, fused or not
+// as the compiler decides.
 var plain = peak{"generic", plainPeak, 2 * 8}
 
 //go:noinline
@@ -37,34 +37,34 @@ func plainPeak(n int) {
 	runtime.KeepAlive(a + b + c + d + e + f + g + h)
 }
 
-// machine measures what the machine can do, by the number of threads. The best sample
-// counts: load of others only makes it less.
+// machine holds measured limits of the machine by the number of threads. The best sample
+// counts, since other load only lowers a sample.
 type machine struct {
 	fma      map[int]float64 // GFLOP/s
 	read     map[int]float64 // GB/s
 	readings []Reading
 	effort   effort
-	cores    int // that compute at once
+	cores    int // physical cores, at most GOMAXPROCS
 	loops    []peak
 	memory   []uint64 // at least eight times the last-level cache
 }
 
-// Reading is what the machine could do at one time during a run.
+// Reading is one measurement of the machine during a run.
 type Reading struct {
 	Threads int     `json:"threads"`
 	FMA     float64 `json:"fma_gflops"` // median of samples of a few milliseconds
 	Read    float64 `json:"read_gbps"`
 }
 
-// effort is how long one sample of the peak runs, how many there are at a time, and the most
-// bytes of memory that a sample of the bandwidth reads.
+// effort bounds a reading: the duration of one sample of the FMA peak, the number of samples, and
+// the largest buffer, in bytes, that measures the bandwidth.
 type effort struct {
 	time    time.Duration
 	samples int
 	memory  int
 }
 
-// whole is the effort that gives numbers to rely on.
+// whole is the effort of a benchmark; tests, which check no figures, use less.
 var whole = effort{5 * time.Millisecond, 8, min(2<<30, math.MaxInt32)}
 
 func newMachine(e effort) *machine {
@@ -78,14 +78,14 @@ func newMachine(e effort) *machine {
 		m.loops = []peak{plain}
 	}
 	m.memory = make([]uint64, min(8*lastCache(), e.memory)/8)
-	for i := 0; i < len(m.memory); i += lineWords { // untouched pages would all be one
+	for i := 0; i < len(m.memory); i += lineWords { // untouched pages would share one zero page
 		m.memory[i] = uint64(i)
 	}
 	return m
 }
 
 const (
-	lineWords    = 8 // of 8 bytes, in a cache line
+	lineWords    = 8 // words of 8 bytes in a cache line
 	defaultCache = 32 << 20
 	largestCache = 1 << 30
 )
@@ -115,7 +115,7 @@ func lastCache() int {
 	return size
 }
 
-// cores counts the cores; threads of one core share its multipliers.
+// cores returns the number of physical cores; hyperthreads of one core share its FMA units.
 func cores() int {
 	seen := map[string]bool{}
 	files, _ := filepath.Glob("/sys/devices/system/cpu/cpu[0-9]*/topology/thread_siblings_list")
@@ -130,7 +130,7 @@ func cores() int {
 	return len(seen)
 }
 
-// processor names the CPU.
+// processor returns the name of the CPU.
 func processor() string {
 	b, _ := os.ReadFile("/proc/cpuinfo")
 	for line := range strings.Lines(string(b)) {
@@ -141,8 +141,8 @@ func processor() string {
 	return runtime.GOARCH
 }
 
-// PeakMemory returns the most memory that the process has had at a time, in MB; 0 where
-// the system does not say.
+// PeakMemory returns the peak resident memory of the process in MiB; 0 if the system does not
+// report it.
 func PeakMemory() float64 {
 	b, _ := os.ReadFile("/proc/self/status")
 	for line := range strings.Lines(string(b)) {
@@ -154,7 +154,7 @@ func PeakMemory() float64 {
 	return 0
 }
 
-// together runs f on n threads at once and returns the time from the first start to the
+// together runs f on n goroutines at once and returns the time from the common start to the
 // last end.
 func together(n int, f func(i int)) time.Duration {
 	var ready, done sync.WaitGroup
@@ -174,7 +174,7 @@ func together(n int, f func(i int)) time.Duration {
 	return time.Since(at)
 }
 
-// sample measures once more with a number of threads.
+// sample adds a reading with n threads.
 func (m *machine) sample(n int) {
 	var fma []float64
 	for _, p := range m.loops {
@@ -183,7 +183,7 @@ func (m *machine) sample(n int) {
 		at := time.Now()
 		p.run(probe)
 		rounds := int(probe * float64(m.effort.time) / float64(max(1, time.Since(at))))
-		const pieces = 16 // a thread can be stopped for the garbage collector between two
+		const pieces = 16 // a thread can stop for the garbage collector between two pieces
 		var all []float64
 		for range m.effort.samples {
 			d := together(n, func(int) {
@@ -198,30 +198,31 @@ func (m *machine) sample(n int) {
 		}
 	}
 	read := 0.0
-	for range 2 { // what was touched between readings makes the first one slower
+	for range 2 { // the first pass is slower, because the timed calls changed the caches
 		read = max(read, float64(8*len(m.memory))/float64(m.sweep(n)))
 	}
 	m.note(n, fma, read)
 }
 
-// note adds a reading, of sorted samples of the peak.
+// note records a reading; fma holds the samples of the peak in GFLOP/s, sorted.
 func (m *machine) note(n int, fma []float64, read float64) {
 	m.readings = append(m.readings, Reading{n, fma[len(fma)/2], read})
 	m.fma[n], m.read[n] = max(m.fma[n], fma[len(fma)-1]), max(m.read[n], read)
 }
 
-// BusySpread is the percentage above which figures of one kind are marked, and what rests on
-// them.
+// BusySpread is the difference between figures of one kind, in percent, above which they and
+// the results that depend on them are marked.
 const BusySpread = 15
 
-// Two threads have cores to themselves, so that their peak is about twice
-// that of one; those of more may share cores, or be on slower ones.
+// Smallest plausible share of n times the peak of one thread: two threads run on cores of their
+// own; more may share cores or run on slower ones.
 const (
 	twoThreads = 2. / 3
 	allThreads = 0.4
 )
 
-// doubts say why what was measured with n threads may not be what the machine can do.
+// doubts returns the reasons why the figures measured with n threads may be below the limits of
+// the machine.
 func (m *machine) doubts(n int) []string {
 	var why []string
 	least := Reading{FMA: m.fma[n], Read: m.read[n]}
@@ -239,7 +240,7 @@ func (m *machine) doubts(n int) []string {
 	case 100*(m.fma[n]-least.FMA) > BusySpread*m.fma[n]:
 		why = append(why, fmt.Sprintf("FMA peak of %s from %.1f to %.1f GFLOP/s", threads(n), least.FMA, m.fma[n]))
 	case one > 0 && m.fma[n] < share*expected:
-		why = append(why, fmt.Sprintf("FMA peak of %s %.1f GFLOP/s, of 1 thread %.1f: others have the cores, or it is one core", threads(n), m.fma[n], one))
+		why = append(why, fmt.Sprintf("FMA peak of %s %.1f GFLOP/s, of 1 thread %.1f: other processes use the cores, or the threads share one core", threads(n), m.fma[n], one))
 	}
 	if 100*(m.read[n]-least.Read) > BusySpread*m.read[n] {
 		why = append(why, fmt.Sprintf("read of %s from %.1f to %.1f GB/s", threads(n), least.Read, m.read[n]))
@@ -247,15 +248,15 @@ func (m *machine) doubts(n int) []string {
 	return why
 }
 
-// Spread is what lies between nine of ten figures and one of ten, as a percentage of their
-// median. They are sorted.
+// Spread returns the difference between the 90th and the 10th percentile of sorted figures, in
+// percent of the median.
 func Spread(x []float64) float64 {
 	n := len(x) - 1
 	low := (n + 5) / 10
 	return 100 * (x[n-low] - x[low]) / x[len(x)/2]
 }
 
-// sweep reads all of the memory once, so that nothing else is left in the caches.
+// sweep reads the whole buffer once, which also evicts everything else from the caches.
 func (m *machine) sweep(threads int) time.Duration {
 	sums := make([]uint64, threads*lineWords)
 	return together(threads, func(i int) {
@@ -264,8 +265,8 @@ func (m *machine) sweep(threads int) time.Duration {
 	})
 }
 
-// touch reads one word of each cache line in four streams, so that nothing but the
-// memory is waited for.
+// touch reads one word of each cache line in four independent streams, so that only memory
+// bounds the time.
 func touch(x []uint64) uint64 {
 	n := len(x) / 4
 	var a, b, c, d uint64

@@ -10,10 +10,10 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt"
 )
 
-// Main is the whole main function of a program that times packages side by side: its
-// arguments are their weight files, it reads Options as JSON from standard input and
-// writes the Report as JSON to standard output. On standard error a line that [Done] reads
-// follows each measurement. The exit status of an error is 1.
+// Main is the main function of a program that times packages side by side. Its arguments are
+// the packages' weight files. It reads Options as JSON from standard input and writes the
+// Report as JSON to standard output. After each measurement it writes a line to standard error,
+// which [Done] parses. It exits with status 1 on an error.
 func Main(packages ...*rt.Package) {
 	if err := serve(packages, os.Args[1:], os.Stdin, os.Stdout, os.Stderr); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -21,11 +21,10 @@ func Main(packages ...*rt.Package) {
 	}
 }
 
-// doneLine says how many measurements of how many are done.
+// doneLine is the format of the progress line: measurements done and in total.
 const doneLine = "timed %d of %d"
 
-// Done reads a line of Main's standard error, and reports whether it says how many of the
-// measurements are done.
+// Done parses a progress line of Main; ok reports whether line is one.
 func Done(line string) (done, total int, ok bool) {
 	n, err := fmt.Sscanf(line, doneLine, &done, &total)
 	return done, total, n == 2 && err == nil
@@ -33,7 +32,7 @@ func Done(line string) (done, total int, ok bool) {
 
 func serve(packages []*rt.Package, weights []string, in io.Reader, out, errs io.Writer) error {
 	if len(weights) != len(packages) {
-		return fmt.Errorf("%d weight files for %d packages", len(weights), len(packages))
+		return fmt.Errorf("got %d weight files, want one for each of %d packages", len(weights), len(packages))
 	}
 	var o Options
 	if err := json.NewDecoder(in).Decode(&o); err != nil {

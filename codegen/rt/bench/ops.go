@@ -13,8 +13,7 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/exec"
 )
 
-// Op is the time that one kind of work took inside one kind of step, summed over a
-// forward pass.
+// Op is the time of one kind of work within one kind of step, summed over a forward pass.
 type Op struct {
 	Entry     string  `json:"entry"`
 	Tokens    int     `json:"tokens"`
@@ -22,21 +21,21 @@ type Op struct {
 	Threads   int     `json:"threads"`
 	Level     string  `json:"level"`
 	Precision string  `json:"precision"`
-	Step      string  `json:"step"` // the runtime's step: QKV, FFN, ...; "" = between the pieces of work
-	Work      string  `json:"work"` // what it does, with its shape
+	Step      string  `json:"step"` // the step of the runtime: QKV, FFN, ...; "": between the kernel calls
+	Work      string  `json:"work"` // kernel or operation, with its shape
 	Count     int     `json:"count"`
-	Time      float64 `json:"ms"`    // of a forward pass
+	Time      float64 `json:"ms"`    // per forward pass
 	Share     float64 `json:"share"` // of the forward pass, in percent
 	GFLOPS    float64 `json:"gflops,omitempty"`
 	Peak      float64 `json:"percent_of_peak,omitempty"`
 }
 
-// group tells the passes of a report apart.
+// group returns a key of the forward pass that the row belongs to.
 func (o *Op) group() string {
 	return fmt.Sprintf("%s %04d %04d %04d %s %s", o.Entry, o.Tokens, o.Batch, o.Threads, o.Level, o.Precision)
 }
 
-// traced is the sum of one kind of work over several calls.
+// traced accumulates one kind of work over several calls.
 type traced struct {
 	step, name string
 	work       exec.Work
@@ -44,8 +43,8 @@ type traced struct {
 	seconds    float64
 }
 
-// trace runs calls and sums their work by step, kind and shape. It also returns the
-// seconds between the pieces of work of all the calls.
+// trace runs calls and sums their work by step, kind and shape. It also returns the total
+// seconds between the kernel calls.
 func trace(s *rt.Session, calls int, call func() error) ([]*traced, float64, error) {
 	type key struct {
 		step, name     string
@@ -87,8 +86,8 @@ func trace(s *rt.Session, calls int, call func() error) ([]*traced, float64, err
 	return list, between, nil
 }
 
-// where says which step a piece of work is part of, and what it is: the methods of
-// exec.Exec that are furthest from and nearest to it.
+// where returns the step that a kernel call belongs to, and its name: the outermost and the
+// innermost method of exec.Exec on its stack.
 func where(w *exec.Work) (step, name string) {
 	name = w.Kind
 	frames := runtime.CallersFrames(w.Stack)
@@ -107,7 +106,7 @@ func where(w *exec.Work) (step, name string) {
 	}
 }
 
-// label is the work with its shape.
+// label returns the work's name and shape.
 func (t *traced) label() string {
 	w := &t.work
 	switch {
@@ -126,7 +125,7 @@ func (t *traced) label() string {
 	return fmt.Sprintf("%s %dx%d", t.name, w.M, w.N)
 }
 
-// ops adds the table of one forward pass.
+// ops adds the breakdown of one forward pass to the report.
 func (b *bencher) ops(s *rt.Session, r Result, call func() error) error {
 	calls := max(MinRuns, min(r.Runs, 50))
 	list, between, err := trace(s, calls, call)

@@ -8,14 +8,14 @@ import (
 	"time"
 )
 
-// How many garbage collections are begun beside a call, unless it takes too long.
+// Number of garbage collections to run during calls, and the longest time to try.
 const (
 	collections = 5
 	pauseTime   = time.Second
 )
 
-// pause repeats a call while garbage is collected beside it and returns the longest time
-// that a collection stopped the program, in ms, rounded up as the runtime's histogram is.
+// pause repeats a call during garbage collections and returns the longest pause that a
+// collection caused, in ms, rounded up to a bucket of the runtime's histogram.
 func pause(call func() error) (float64, error) {
 	const name = "/sched/pauses/total/gc:seconds"
 	before, after := []metrics.Sample{{Name: name}}, []metrics.Sample{{Name: name}}
@@ -47,8 +47,8 @@ func pause(call func() error) (float64, error) {
 	return worst(before[0].Value, after[0].Value), err
 }
 
-// worst returns the upper end of the highest bucket of two readings of a histogram of
-// seconds that grew in between, in ms; 0 if the runtime has no such histogram.
+// worst returns the upper bound, in ms, of the highest bucket that grew between two readings of
+// a histogram of seconds; 0 if the runtime has no such histogram.
 func worst(before, after metrics.Value) float64 {
 	if before.Kind() != metrics.KindFloat64Histogram || after.Kind() != metrics.KindFloat64Histogram {
 		return 0

@@ -10,7 +10,7 @@ import (
 	"text/tabwriter"
 )
 
-// Print writes the report as tables for people.
+// Print writes the report as text tables.
 func (r *Report) Print(out io.Writer) error {
 	fmt.Fprintf(out, "%s on %s, %d cores", r.Package, r.CPU, r.Cores)
 	if r.Cold {
@@ -30,12 +30,12 @@ func (r *Report) Print(out io.Writer) error {
 		fmt.Fprintf(out, "%s: FMA peak %s%.1f GFLOP/s, read %s%.1f GB/s\n", threads(n), mark, r.FMA[n], mark, r.Read[n])
 	}
 	if slices.ContainsFunc(r.Results, func(x Result) bool { return x.Precision != "f32" }) {
-		fmt.Fprintln(out, "% of peak and the roofline are float32's; products of bytes and of pairs of bf16 can do more")
+		fmt.Fprintln(out, "% of peak and the roofline refer to float32; int8 and bf16 dot products can exceed them")
 	}
-	fmt.Fprintf(out, "garbage collections beside calls stop them for %.2f ms at most\n", r.Pause)
+	fmt.Fprintf(out, "garbage collection pauses a call for at most %.2f ms\n", r.Pause)
 	if r.Busy {
 		fmt.Fprintf(out, "\nThe machine is busy, or its clock changes:\n  %s\n", strings.Join(r.Signs, "\n  "))
-		fmt.Fprintf(out, "%s marks figures that differ by over %d %% within this run. Shares of a marked peak and ratios\nto it are left out. Stop what else runs, then time again.\n", BusyMark, BusySpread)
+		fmt.Fprintf(out, "%s marks figures that differ by over %d %% within this run. Shares of a marked peak and ratios\nto it are left out. Stop other programs, then time again.\n", BusyMark, BusySpread)
 	}
 	fmt.Fprintln(out)
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
@@ -55,7 +55,7 @@ func (r *Report) Print(out io.Writer) error {
 	if err := r.printOps(out); err != nil || len(r.Kernels) == 0 {
 		return err
 	}
-	fmt.Fprintln(out, "\nEach piece of work alone:")
+	fmt.Fprintln(out, "\nEach kernel alone:")
 	fmt.Fprintln(w, "threads\tlevel\tmedian us\truns\tGFLOP/s\t% of peak\t  work")
 	for _, k := range r.Kernels {
 		mark := marked(k.Spread)
@@ -64,7 +64,7 @@ func (r *Report) Print(out io.Writer) error {
 	return w.Flush()
 }
 
-// share is a percentage of the peak, if that is sure.
+// share formats a percentage of the peak, "-" if the peak is not reliable.
 func (r *Report) share(threads int, percent float64) string {
 	if slices.Contains(r.Unsure, threads) {
 		return "-"
@@ -72,10 +72,10 @@ func (r *Report) share(threads int, percent float64) string {
 	return number(percent)
 }
 
-// BusyMark stands before a figure that a busy machine may have spoiled.
+// BusyMark is the prefix of a figure that other load may have distorted.
 const BusyMark = "~"
 
-// marked is the mark of a figure with a spread, or nothing.
+// marked returns BusyMark if the spread is too large, otherwise "".
 func marked(spread float64) string {
 	if spread > BusySpread {
 		return BusyMark
@@ -83,7 +83,8 @@ func marked(spread float64) string {
 	return ""
 }
 
-// Figure writes a positive figure with four digits, or more before the point.
+// Figure formats a positive number with four significant digits, or with all digits of its
+// integer part if it has more.
 func Figure(x float64) string {
 	digits := 3
 	for y := x; y >= 10 && digits > 0; y /= 10 {
@@ -95,7 +96,7 @@ func Figure(x float64) string {
 	return strconv.FormatFloat(x, 'f', digits, 64)
 }
 
-// threads counts them in words.
+// threads formats a number of threads, with its noun.
 func threads(n any) string {
 	if s := fmt.Sprint(n); s != "1" {
 		return s + " threads"
@@ -103,7 +104,7 @@ func threads(n any) string {
 	return "1 thread"
 }
 
-// bar is the width of a full bar of the ops table.
+// bar is the width in characters of a bar for 100 % in the ops table.
 const bar = 40
 
 func (r *Report) printOps(out io.Writer) error {

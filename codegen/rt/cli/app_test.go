@@ -430,7 +430,7 @@ func TestCommandLine(t *testing.T) {
 		{"classify an empty list", all, "\ufeff", []string{"classify", "-"}, 1, nil, []string{"standard input is empty"}},
 		{"search in an empty list", all, "", []string{"search", "red", "--folder", "-"}, 1, nil, []string{"standard input is empty"}},
 		{"search among texts of an empty list", all, "", []string{"search", "--image", apple, "--texts", "-"}, 1, nil, []string{"standard input is empty"}},
-		{"embed a list of ids", all, "0,5,2\nred\n", []string{"embed", "--ids", "0,4,2", "--text", "-"}, 0, []string{`"0,5,2","kind":"text","embedding":[0,1,0]`, `"0,4,2"`}, []string{"red: \"red\" is no id, want whole numbers", "1 of 3"}},
+		{"embed a list of ids", all, "0,5,2\nred\n", []string{"embed", "--ids", "0,4,2", "--text", "-"}, 0, []string{`"0,5,2","kind":"text","embedding":[0,1,0]`, `"0,4,2"`}, []string{"red: \"red\" is not an id, want whole numbers", "1 of 3"}},
 		{"embed no ids", all, "", []string{"embed", "--ids", "4;5"}, 1, nil, []string{"4;5"}},
 		{"embed an id of another model", all, "", []string{"embed", "--ids", "0,2147483647,2", "--ids", "0,5,2"}, 1, []string{`"0,5,2"`}, []string{"0,2147483647,2: the id 2147483647 is outside the vocabulary", "1 of 2"}},
 		{"answer an id of another model", pairs, "", []string{"answer", apple, "--ids", "0,2147483647,2"}, 1, nil, []string{"the id 2147483647 is outside the vocabulary"}},

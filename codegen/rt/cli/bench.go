@@ -53,7 +53,7 @@ times these and the model for the pictures of a folder, up to 1000.
 // BenchBusy is what help texts say of a machine that others use too.
 const BenchBusy = `Peak and bandwidth are measured before, between and after the calls. Figures with over 15 %
 between them in this run are marked ~: the machine is busy, or its clock changes. Ratios to
-a marked peak are left out. Stop what else runs, then time again.`
+a marked peak are left out. Stop other programs, then time again.`
 
 // BenchFlags adds the flags that say what to time.
 func BenchFlags(c *cobra.Command, o *bench.Options) {

@@ -13,34 +13,34 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
 )
 
-// Ways in which a BMP holds its pixels.
+// Compression codes of a BMP, and header sizes in bytes.
 const (
 	bmpRaw       = 0
 	bmpRLE8      = 1
 	bmpRLE4      = 2
 	bmpMasks     = 3
-	bmpMasksOf4  = 6 // a 40-byte header with a fourth mask, for alpha
+	bmpMasksOf4  = 6 // masks for red, green, blue and alpha after a 40-byte header
 	bmpFileLen   = 14
-	bmpLongest   = 124 // of the headers
+	bmpLongest   = 124 // the longest header
 	bmpHeaderOS2 = 12
 )
 
 var bmpHeaders = []int{bmpHeaderOS2, 40, 52, 56, 64, 108, bmpLongest}
 
-// bitmap is what a BMP says of its picture.
+// bitmap is the header of a BMP.
 type bitmap struct {
 	w, h        int
 	topDown     bool
 	bits        int
 	compression uint32
-	masks       [4]uint32 // of red, green, blue and alpha
-	colors      int       // of the palette
-	padded      int       // bytes of a colour of the palette
-	palette     int       // where it begins
-	pixels      int       // where they begin
+	masks       [4]uint32 // bit masks of red, green, blue and alpha
+	colors      int       // number of palette colours
+	padded      int       // bytes per palette colour
+	palette     int       // offset of the palette in the file
+	pixels      int       // offset of the pixels in the file
 }
 
-// bitmapOf reads the headers at the beginning of a BMP.
+// bitmapOf reads the headers of a BMP.
 func bitmapOf(data []byte) (b bitmap, err error) {
 	if len(data) < bmpFileLen+4 {
 		return b, io.ErrUnexpectedEOF
@@ -62,11 +62,11 @@ func bitmapOf(data []byte) (b bitmap, err error) {
 	} else {
 		w, h, b.bits, b.padded = le.Uint32(header[4:]), le.Uint32(header[8:]), int(le.Uint16(header[14:])), 4
 		b.compression, colors = le.Uint32(header[16:]), le.Uint32(header[32:])
-		if b.topDown = h>>24 == 0xff; b.topDown { // a negative height
+		if b.topDown = h>>24 == 0xff; b.topDown { // the height is negative
 			h = -h
 		}
 	}
-	b.w, b.h = int(min(w, 1<<30)), int(min(h, 1<<30)) // no more is read anyway
+	b.w, b.h = int(min(w, 1<<30)), int(min(h, 1<<30)) // far above the limit on pixels
 	if !slices.Contains([]int{1, 2, 4, 8, 16, 24, 32}, b.bits) {
 		return b, fmt.Errorf("its pixels have %d bits, want 1, 2, 4, 8, 16, 24 or 32", b.bits)
 	}
@@ -81,7 +81,7 @@ func bitmapOf(data []byte) (b bitmap, err error) {
 			return b, fmt.Errorf("its palette has %d colours, want at most 65536", colors)
 		}
 		b.colors = int(colors)
-		// Some writers point at the palette.
+		// Some writers set the offset of the pixels to the palette's.
 		if offset == uint32(b.palette) {
 			offset += 4 * colors
 		}
@@ -93,25 +93,25 @@ func bitmapOf(data []byte) (b bitmap, err error) {
 	return b, nil
 }
 
-// setMasks says where the colours are in a pixel.
+// setMasks sets the bit masks of the colour channels.
 func (b *bitmap) setMasks(header []byte, size uint32) error {
 	switch b.compression {
 	case bmpRaw:
 		switch b.bits {
 		case 16:
 			b.masks = [4]uint32{0x7c00, 0x3e0, 0x1f}
-		case 24, 32: // the fourth byte of a pixel is not alpha, whatever the header says of one
+		case 24, 32: // the fourth byte of a pixel is not alpha without a mask for it
 			b.masks = [4]uint32{0xff0000, 0xff00, 0xff}
 		}
 		return nil
 	case bmpRLE8, bmpRLE4:
 		if want := map[uint32]int{bmpRLE8: 8, bmpRLE4: 4}[b.compression]; b.bits != want {
-			return fmt.Errorf("it holds runs of pixels of %d bits, want %d", b.bits, want)
+			return fmt.Errorf("its run-length encoding has pixels of %d bits, want %d", b.bits, want)
 		}
 		return nil
 	case bmpMasks, bmpMasksOf4:
 		if b.bits < 16 {
-			return fmt.Errorf("it holds masks for pixels of %d bits, want 16, 24 or 32", b.bits)
+			return fmt.Errorf("it has colour masks for pixels of %d bits, want 16, 24 or 32", b.bits)
 		}
 		n := 4
 		if size <= 52 && b.compression == bmpMasks {
@@ -131,12 +131,12 @@ func (b *bitmap) setMasks(header []byte, size uint32) error {
 		}
 		for i, m := range b.masks {
 			if m>>bits.TrailingZeros32(m)&(m>>bits.TrailingZeros32(m)+1) != 0 || i < 3 && m == 0 || uint64(m)>>b.bits != 0 {
-				return fmt.Errorf("its colours are at the bits %#x of a pixel of %d bits, want one run of bits each", b.masks, b.bits)
+				return fmt.Errorf("its colour masks are %#x for pixels of %d bits, want contiguous bits in each", b.masks, b.bits)
 			}
 		}
 		return nil
 	}
-	return fmt.Errorf("compression %d is not read, want none, runs (1, 2) or masks (3, 6)", b.compression)
+	return fmt.Errorf("compression %d is not supported, want none (0), run length (1, 2) or masks (3, 6)", b.compression)
 }
 
 // configBMP reads the size of a BMP.
@@ -150,7 +150,7 @@ func configBMP(r io.Reader) (image.Config, error) {
 	return image.Config{Width: b.w, Height: b.h}, err
 }
 
-// decodeBMP reads pictures of a palette, raw or in runs, and of colours, 5 to 16 bits each.
+// decodeBMP decodes BMPs with a palette, raw or run-length encoded, and BMPs with colour masks.
 func decodeBMP(data []byte) (image.Image, error) {
 	b, err := bitmapOf(data)
 	if err != nil {
@@ -181,7 +181,7 @@ func decodeBMP(data []byte) (image.Image, error) {
 	return m, nil
 }
 
-// row is the row of the picture that the y-th one of the file is.
+// row returns the row of the picture that row y of the file holds.
 func (b *bitmap) row(y int) int {
 	if b.topDown {
 		return y
@@ -189,8 +189,8 @@ func (b *bitmap) row(y int) int {
 	return b.h - 1 - y
 }
 
-// colorsOf reads the palette, which may be cut off: the other colours are black. A
-// palette that begins as the ramp of greys goes on as one.
+// colorsOf reads the palette. If it is cut off the missing colours are black. A grey ramp that
+// ends before 256 entries is continued.
 func (b *bitmap) colorsOf(data []byte) color.Palette {
 	p := make(color.Palette, 256)
 	for i := range p {
@@ -209,7 +209,7 @@ func (b *bitmap) colorsOf(data []byte) color.Palette {
 	return p
 }
 
-// unpack writes the pixels of raw data, one a byte, to dst.
+// unpack expands uncompressed palette indices to one byte per pixel in dst.
 func (b *bitmap) unpack(dst, data []byte) error {
 	stride, last := (b.w*b.bits+31)/32*4, (b.w*b.bits+7)/8
 	if int64(len(data)) < int64(stride)*int64(b.h-1)+int64(last) {
@@ -221,7 +221,7 @@ func (b *bitmap) unpack(dst, data []byte) error {
 	return nil
 }
 
-// unpackBits writes one sample of 1, 2, 4 or 8 bits a byte to dst. src holds enough.
+// unpackBits expands samples of 1, 2, 4 or 8 bits to one byte each. src must hold enough.
 func unpackBits(dst, src []byte, bits int) {
 	if bits == 8 {
 		copy(dst, src)
@@ -233,10 +233,10 @@ func unpackBits(dst, src []byte, bits int) {
 	}
 }
 
-// unrun writes the pixels that data holds in runs, one a byte, to dst. What no run
-// covers is colour 0.
+// unrun decodes run-length encoded pixels to one byte each. Pixels that no run covers have
+// colour 0.
 func (b *bitmap) unrun(dst, data []byte) error {
-	at, n := 0, b.w*b.h // in the order of the file
+	at, n := 0, b.w*b.h // position in file order
 	put := func(v byte) {
 		if at < n {
 			dst[b.row(at/b.w)*b.w+at%b.w] = v
@@ -258,7 +258,7 @@ func (b *bitmap) unrun(dst, data []byte) error {
 		data = data[2:]
 		switch {
 		case count > 0:
-			count = min(count, max(0, b.w-x)) // a run ends with its row
+			count = min(count, max(0, b.w-x)) // a run does not cross the end of its row
 			for i := range count {
 				put(nibble(v, i))
 			}
@@ -267,14 +267,14 @@ func (b *bitmap) unrun(dst, data []byte) error {
 			at, x = (at+b.w-1)/b.w*b.w, 0
 		case v == 1: // the end of the picture
 			return nil
-		case v == 2: // a move right and up
+		case v == 2: // move right and up
 			if len(data) < 2 {
 				return io.ErrUnexpectedEOF
 			}
 			at += int(data[0]) + int(data[1])*b.w
 			x = at % b.w
 			data = data[2:]
-		default: // pixels, filled up to a whole number of words
+		default: // literal pixels, padded to an even number of bytes
 			size := int(v)
 			if b.compression == bmpRLE4 {
 				size = (size + 1) / 2
@@ -296,15 +296,15 @@ func (b *bitmap) unrun(dst, data []byte) error {
 	return nil
 }
 
-// colorsInto writes pixels of n channels to dst and reports whether one of them is not
-// clear: a file whose alpha is 0 everywhere has none.
+// colorsInto writes pixels of n channels to dst. It reports whether some alpha is not 0: alpha
+// that is 0 everywhere is ignored.
 func (b *bitmap) colorsInto(dst []byte, n int, data []byte, stride int) (seen bool) {
 	var shift [4]int
-	var scaled [4][256]uint8 // of a value of up to 8 bits
+	var scaled [4][256]uint8 // 8-bit value by the channel's value of up to 8 bits
 	for i, m := range b.masks {
 		shift[i] = bits.TrailingZeros32(m) & 31
 		most := m >> shift[i]
-		for most > 255 { // of a wide channel the 8 high bits
+		for most > 255 { // only the 8 high bits of a wider channel count
 			most >>= 1
 			shift[i]++
 		}

@@ -9,73 +9,74 @@ import (
 	"github.com/multiway-go/multiway/ir/file"
 )
 
-// What decoding may do, whatever a file says. Pixels are bounded by Options; these bound
-// what a file can ask for besides.
+// Bounds on the work of decoding, whatever a file says. Options bound the pixels; these
+// constants bound the rest.
 const (
-	// maxParts is the most parts of a file that are looked at: chunks of a PNG or WebP,
-	// segments of a JPEG, blocks of a GIF up to the end of its first frame.
+	// maxParts is the most parts per file: chunks of a PNG or WebP, segments of a JPEG, blocks
+	// of a GIF up to the end of its first frame.
 	maxParts = 1 << 20
-	// maxBlocks is the most strips or tiles of a TIFF. Each is unpacked by a decoder
-	// of its own.
+	// maxBlocks is the most strips or tiles of a TIFF, each of which takes a decoder of its
+	// own.
 	maxBlocks = 1 << 16
-	// maxPasses times Options.MaxPixels is the most samples that the scans of a JPEG
-	// visit. A progressive one of 4 colours takes 24 passes over all pixels, one of
-	// YCbCr 14.
+	// maxPasses times Options.MaxPixels is the most samples that the scans of a JPEG visit. A
+	// progressive picture of 4 components takes 24 passes over all pixels, one in YCbCr takes
+	// 14.
 	maxPasses = 28
-	// packedBase and packedRatio times the size of the unpacked pixels is the most
-	// packed data: packed data that unpacks to nothing takes time too.
+	// packedBase + packedRatio times the unpacked size, in bytes, is the most compressed data:
+	// data that unpacks to nothing costs time too.
 	packedBase, packedRatio = 1 << 20, 2
-	// maxDeflated is the most data packed by deflate or by the codes of fax, or
-	// Options.MaxPixels if that is more: of nothing but blocks that unpack to nothing a
-	// megabyte takes a tenth of a second.
+	// maxDeflated bounds the bytes of deflate or fax data, unless Options.MaxPixels is larger.
+	// A megabyte of empty deflate blocks takes a tenth of a second.
 	maxDeflated = DefaultMaxPixels
 )
 
-// parts refuses a file of too many parts.
+// parts returns an error for a file of more than maxParts parts.
 func parts(n int, what string) error {
 	if n > maxParts {
-		return fmt.Errorf("the file is made of more than %d %s: %s", maxParts, what, again)
+		return fmt.Errorf("the file has more than %d %s: %s", maxParts, what, again)
 	}
 	return nil
 }
 
-// packed refuses more packed data than pixels of raw bytes can need.
+// packed returns an error for more compressed data than raw bytes of pixels can need.
 func packed(bytes, raw int64) error {
 	if limit := packedBase + packedRatio*raw; bytes > limit {
-		return fmt.Errorf("the file holds %d bytes of packed data for %d bytes of pixels, want at most %d: %s", bytes, raw, limit, again)
+		return fmt.Errorf("the file holds %d bytes of compressed data for %d bytes of pixels, want at most %d: %s", bytes, raw, limit, again)
 	}
 	return nil
 }
 
-// flowing refuses packed data of which more was read than what came of it can need: pixels
-// that do not pack take little more than themselves.
+// flowing returns an error if more compressed data was read than the unpacked bytes can need:
+// incompressible pixels take little more than their own size.
 func flowing(read, unpacked int64) error {
 	if limit := packedBase + unpacked + unpacked/4; read > limit {
-		return fmt.Errorf("%d bytes of packed data for %d bytes of pixels, want at most %d: %s", read, unpacked, limit, again)
+		return fmt.Errorf("%d bytes of compressed data for %d bytes of pixels, want at most %d: %s", read, unpacked, limit, again)
 	}
 	return nil
 }
 
-// deflated refuses more data that is slow to unpack than maxDeflated.
+// deflated returns an error for more deflate or fax data than maxDeflated.
 func deflated(bytes int64, o Options) error {
 	if limit := packedBase + max(maxDeflated, o.maxPixels()); bytes > limit {
-		return fmt.Errorf("the file holds %d bytes of packed data, want at most %d: scale the picture down, save it as JPEG, or raise the limit of pixels", bytes, limit)
+		return fmt.Errorf("the file holds %d bytes of compressed data, want at most %d: scale the picture down, save it as JPEG, or raise the limit of pixels", bytes, limit)
 	}
 	return nil
 }
 
-// turning is how many bytes a pixel takes that is turned: RGB and RGB, or the deepest kind.
+// turning is the memory, in bytes per pixel, that turning a picture takes: two RGB copies, or
+// one of the deepest type.
 const turning = 8
 
 const again = "save the picture again in another program"
 
-// headBytes is how much of a file Memory reads to find the picture's size.
+// headBytes is the length of the beginning of a file that Memory reads to find the size of the
+// picture.
 const headBytes = 1 << 20
 
-// Memory returns at most how many bytes File takes at a time to read the picture, its
-// result included, by the size and kind that the file's beginning tells; where it does
-// not, that of the largest picture. Of a file that File refuses, it is about what
-// refusing takes. It reads a megabyte at most.
+// Memory returns an upper bound of the bytes that File takes at a time for this file, the
+// decoded picture included. It depends on the size and format in the first megabyte of the
+// file; if that does not hold the size, Memory assumes the largest picture. For a file that
+// File refuses, it returns about the memory that the refusal takes.
 func Memory(path string, o Options) int64 {
 	f, err := file.Open(path)
 	if err != nil {
@@ -94,7 +95,8 @@ func Memory(path string, o Options) int64 {
 	if err != nil {
 		return st.Size()
 	}
-	// A TIFF's directory may be anywhere, and the decoder finds it by io.ReaderAt.
+	// The directory of a TIFF may be anywhere in the file; its decoder reads it through
+	// io.ReaderAt.
 	var r io.Reader = f
 	if kind.name != "tiff" {
 		r = bytes.NewReader(head)
@@ -108,16 +110,16 @@ func Memory(path string, o Options) int64 {
 		}
 		pixels = int64(size.X) * int64(size.Y)
 	} else if st.Size() <= headBytes {
-		return st.Size() // all was seen, and it is no picture
+		return st.Size() // the whole file was read, and it holds no picture
 	}
 	return kind.takes(head, model, pixels, st.Size(), o)
 }
 
-// takes is at most how many bytes reading a picture takes of so many pixels, in a file of
-// that size; head is its beginning, or all of it.
+// takes returns an upper bound of the bytes that reading a picture takes. head is the file's
+// beginning, or all of it; pixels is the size of the picture, size the length of the file.
 func (f *format) takes(head []byte, c image.Config, pixels, size int64, o Options) int64 {
 	perPixel := f.memory(head, c)
-	// What is said about the picture may stand behind it, but not in a JPEG.
+	// EXIF and XMP may follow the pixels, except in a JPEG.
 	known := f.name == "jpeg" || int64(len(head)) == size
 	if f.turns(o) && (!known || f.about(head).orientation() != 1) {
 		perPixel += turning

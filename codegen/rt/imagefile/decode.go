@@ -12,29 +12,28 @@ import (
 	"github.com/multiway-go/multiway/ir/file"
 )
 
-// What Options fall back to.
+// Defaults of Options.
 const (
 	DefaultMaxPixels = 64 << 20
 	DefaultMaxBytes  = 256 << 20
 )
 
-// Options bound and change what is read. The zero value is ready.
+// Options are the limits and settings of decoding. The zero value is ready to use.
 type Options struct {
-	// MaxPixels is the largest width x height that is decoded, DefaultMaxPixels if
-	// 0. A picture takes 2 to 8 bytes a pixel while it is decoded; rare kinds take
-	// more (PNG of 16 bits 16, CMYK JPEG 19, TIFF up to 24, and 8 to be turned; HEIC and
-	// AVIF up to 52): Memory says how much of a file at hand. No side may be longer than
-	// pixel.MaxSide. What a TIFF has packed by deflate may have as many bytes as MaxPixels,
-	// or as DefaultMaxPixels if that is more, and a MiB.
+	// MaxPixels is the largest width x height that is decoded; 0: DefaultMaxPixels. Decoding
+	// takes 2 to 8 bytes per pixel, and more for rare formats: 16 for a PNG of 16 bits, 19 for
+	// a CMYK JPEG, up to 24 for a TIFF plus 8 to turn it, up to 52 for HEIC and AVIF. Memory
+	// returns the figure for a given file. No side may be longer than pixel.MaxSide. The
+	// deflate data of a TIFF may be up to max(MaxPixels, DefaultMaxPixels) bytes plus a MiB.
 	MaxPixels int64
-	// MaxBytes is the largest file that is read, DefaultMaxBytes if 0.
+	// MaxBytes is the largest file that is read, in bytes; 0: DefaultMaxBytes.
 	MaxBytes int64
-	// MaxMemory is the most bytes that decoding may take, the file and the result included;
-	// a picture that may take more, as Memory counts, is refused. 0: any number.
+	// MaxMemory is the most bytes that decoding may take, the file and the result included. A
+	// picture that may take more, as Memory estimates, is refused. 0: no limit.
 	MaxMemory int64
-	// IgnoreOrientation leaves pictures as they are stored. Otherwise they are turned
-	// and mirrored upright as their EXIF, or else XMP, says. TIFF and HEIC always are: there
-	// it is part of the format.
+	// IgnoreOrientation leaves pictures as they are stored. Otherwise they are turned and
+	// mirrored upright as their EXIF, or else their XMP, says. TIFF and HEIC are always turned,
+	// because their orientation is part of the format.
 	IgnoreOrientation bool
 }
 
@@ -52,11 +51,11 @@ func (o Options) maxBytes() int64 {
 	return DefaultMaxBytes
 }
 
-// ErrMaxPixels says that a picture is larger than Options.MaxPixels.
+// ErrMaxPixels is the cause of an error for a picture larger than Options.MaxPixels.
 var ErrMaxPixels = errors.New("scale it down or raise the limit")
 
-// File reads a picture from a regular file. Errors name the file, as file.Quote does.
-// See Decode.
+// File reads a picture from a regular file, as Decode does. Errors name the file, quoted by
+// file.Quote.
 func File(path string, o Options) (image.Image, string, error) {
 	f, err := file.Open(path)
 	if err != nil {
@@ -81,7 +80,7 @@ func opened(f *os.File, o Options) (image.Image, string, error) {
 	if err := checkMemory(st.Size(), o); err != nil {
 		return nil, "", err
 	}
-	// Of its size at once: a buffer that grows takes up to three times as much.
+	// Allocated at full size: a growing buffer takes up to three times as much.
 	data := bytes.NewBuffer(make([]byte, 0, st.Size()+bytes.MinRead))
 	if _, err := data.ReadFrom(io.LimitReader(f, o.maxBytes()+1)); err != nil {
 		return nil, "", err
@@ -89,9 +88,9 @@ func opened(f *os.File, o Options) (image.Image, string, error) {
 	return Bytes(data.Bytes(), o)
 }
 
-// Decode reads a picture and returns it with the name of its format: png, jpeg, webp, gif,
-// bmp or tiff, or heic or avif where it is linked. It reads r to its end. The picture is of
-// whatever type the decoder makes, and starts at (0, 0).
+// Decode reads r to its end and decodes the picture. It returns the picture, whose bounds start
+// at (0, 0) and whose type depends on the decoder, and the name of its format: png, jpeg, webp,
+// gif, bmp or tiff, or heic or avif if their packages are linked.
 func Decode(r io.Reader, o Options) (image.Image, string, error) {
 	data, err := io.ReadAll(io.LimitReader(r, o.maxBytes()+1))
 	if err != nil {
@@ -100,7 +99,7 @@ func Decode(r io.Reader, o Options) (image.Image, string, error) {
 	return Bytes(data, o)
 }
 
-// Bytes is Decode for a file in memory. It does not keep data.
+// Bytes is Decode for a file in memory. It does not retain data.
 func Bytes(data []byte, o Options) (image.Image, string, error) {
 	if int64(len(data)) > o.maxBytes() {
 		return nil, "", tooManyBytes(o)
@@ -134,7 +133,7 @@ func Bytes(data []byte, o Options) (image.Image, string, error) {
 	return img, f.name, nil
 }
 
-// turns says whether pictures of the format are turned upright.
+// turns reports whether pictures of the format are turned upright.
 func (f *format) turns(o Options) bool { return f.turned || f.about != nil && !o.IgnoreOrientation }
 
 func tooManyBytes(o Options) error {
@@ -153,17 +152,17 @@ func checkSize(size image.Point, o Options) error {
 	return nil
 }
 
-// checkMemory refuses what may take more memory than there is for it.
+// checkMemory returns an error if takes is more than Options.MaxMemory.
 func checkMemory(takes int64, o Options) error {
 	if o.MaxMemory > 0 && takes > o.MaxMemory {
-		return fmt.Errorf("decoding may take %d MiB, and of the memory that this process may use there are %d MiB for it: scale the picture down, or raise that limit",
+		return fmt.Errorf("decoding may take %d MiB, more than the limit of %d MiB for this process: scale the picture down, or raise that limit",
 			takes>>20, o.MaxMemory>>20)
 	}
 	return nil
 }
 
-// size reads the picture's size without decoding it, after a look at what decoding would
-// do.
+// size runs the format's check for excessive work, then reads the size of the picture without
+// decoding it.
 func (f *format) size(data []byte, o Options) (size image.Point, c image.Config, err error) {
 	if f.check != nil {
 		if err := f.check(data, o); err != nil {
@@ -173,7 +172,7 @@ func (f *format) size(data []byte, o Options) (size image.Point, c image.Config,
 	return f.header(bytes.NewReader(data))
 }
 
-// header reads what a file says of itself.
+// header reads the size of the picture.
 func (f *format) header(r io.Reader) (size image.Point, c image.Config, err error) {
 	defer f.guard(&err)
 	c, err = f.config(r)
@@ -196,8 +195,8 @@ func (f *format) wrap(err error) error {
 	return fmt.Errorf("cannot decode this %s: %w (the file is cut off, damaged, or of a kind that is not supported: if other programs show it, convert it to PNG or JPEG)", f.title, err)
 }
 
-// guard turns a panic of a decoder, which is not our code and reads bytes from
-// anywhere, into an error.
+// guard turns a panic of a decoder into an error: decoders from other modules read untrusted
+// bytes.
 func (f *format) guard(err *error) {
 	if r := recover(); r != nil {
 		*err = f.wrap(fmt.Errorf("the decoder failed: %v", r))

@@ -5,16 +5,16 @@ import (
 	"math"
 )
 
-// about is what a file says about its picture, nil where it says nothing.
+// about is the metadata of a picture that may hold its orientation; nil fields are absent.
 type about struct {
-	exif []byte // a TIFF
-	xmp  []byte // an XML text
+	exif []byte // in TIFF format
+	xmp  []byte // in XML
 
-	turned int // the orientation that the format itself has; 0: it has none
+	turned int // orientation in the format itself, as an EXIF value; 0: none
 }
 
-// orientation is 1 to 8, 1 for upright: the format's own, else EXIF's if there is one,
-// else XMP's. Anything damaged counts as upright.
+// orientation returns an EXIF orientation, 1 to 8: from the format itself, else from EXIF, else
+// from XMP. Missing or damaged metadata gives 1, upright.
 func (a about) orientation() int {
 	v, found := a.turned, a.turned != 0
 	if !found {
@@ -29,7 +29,8 @@ func (a about) orientation() int {
 	return v
 }
 
-// exifOrientation reads the orientation from an EXIF block: a number of any kind.
+// exifOrientation reads the orientation from an EXIF block; found reports whether the tag is
+// there. Any numeric type is accepted.
 func exifOrientation(exif []byte) (v int, found bool) {
 	for bytes.HasPrefix(exif, []byte(exifPrefix)) {
 		exif = exif[len(exifPrefix):]
@@ -44,9 +45,9 @@ func exifOrientation(exif []byte) (v int, found bool) {
 	return v, true
 }
 
-const exifPrefix = "Exif\x00\x00" // what precedes EXIF in a JPEG
+const exifPrefix = "Exif\x00\x00" // prefix of EXIF data in a JPEG segment
 
-// xmpOrientation finds tiff:Orientation, an attribute or an element.
+// xmpOrientation finds tiff:Orientation, as an attribute or an element; 0 if there is none.
 func xmpOrientation(xmp []byte) int {
 	for {
 		_, rest, found := bytes.Cut(xmp, []byte("tiff:Orientation"))

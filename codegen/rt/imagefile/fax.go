@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Codes of the runs of pixels in T.4, as bits: of 0 to 63 pixels, then of 64, 128 and so on
-// up to 1728. The longer ones, up to 2560, are the same for white and black.
+// Run-length codes of ITU-T T.4, as bit strings: runs of 0 to 63 pixels, then of 64, 128 and so
+// on to 1728. faxLong holds the codes from 1792 to 2560, which white and black share.
 const (
 	faxWhite = `
 	00110101 000111 0111 1000 1011 1100 1110 1111 10011 10100 00111 01000 001000 000011 110100 110101
@@ -37,20 +37,21 @@ const (
 	000000010111 000000011100 000000011101 000000011110 000000011111`
 )
 
-// faxWidest is the number of bits of the longest code, faxEnd the code of the end of a
-// line: at least 11 zeros and a one.
+// faxWidest is the length in bits of the longest code; faxEnd is the length of the end-of-line
+// code: 11 zeros and a one.
 const (
 	faxWidest = 13
 	faxEnd    = 12
 )
 
-// faxCode is a run of pixels and the number of bits of its code, 0 for none.
+// faxCode is the run of pixels that a code stands for and the length of the code in bits; 0
+// bits: no code.
 type faxCode struct {
 	run  int16
 	bits uint8
 }
 
-// faxCodes are the codes that each sequence of faxWidest bits begins with, of white and of
+// faxCodes maps the next faxWidest bits to the code that they begin with, for white and for
 // black.
 var faxCodes [2][1 << faxWidest]faxCode
 
@@ -73,20 +74,20 @@ func init() {
 	}
 }
 
-// fax reads rows of black and white pixels, packed by T.4 or T.6.
+// fax decodes rows of black and white pixels, compressed by T.4 or T.6.
 type fax struct {
 	data     []byte
-	at       int // a bit of data
+	at       int // position in data, in bits
 	w        int
-	twoD     bool  // rows may be told by the row above
-	group4   bool  // all are
-	aligned  bool  // rows begin with a byte
-	row, ref []int // where the colour changes, of this row and of the one above; white comes first
+	twoD     bool  // T.4 two-dimensional: each row has a tag bit that tells whether it is coded relative to the row above
+	group4   bool  // T.6: all rows are coded relative to the row above
+	aligned  bool  // rows begin at byte boundaries
+	row, ref []int // positions of the colour changes in this row and in the row above; a row starts white
 }
 
-var errFax = errors.New("there is a wrong code in a fax")
+var errFax = errors.New("the fax data holds an invalid code")
 
-// peek returns the next n bits, up to 24. After the end of the data there are zeros.
+// peek returns the next n <= 24 bits; past the end of the data they are zeros.
 func (f *fax) peek(n int) uint32 {
 	v := uint32(0)
 	for i := range 4 {
@@ -98,10 +99,10 @@ func (f *fax) peek(n int) uint32 {
 	return v << (f.at % 8) >> (32 - n)
 }
 
-// ended reports whether all bits were read, and more.
+// ended reports whether more bits were read than there are.
 func (f *fax) ended() bool { return f.at > 8*len(f.data) }
 
-// read unpacks the next row to dst: a bit a pixel, 1 for black.
+// read decodes the next row to dst, one bit per pixel, 1 for black.
 func (f *fax) read(dst []byte) error {
 	f.row, f.ref = f.ref[:0], f.row
 	if f.aligned {
@@ -138,14 +139,14 @@ func (f *fax) read(dst []byte) error {
 	return nil
 }
 
-// skipEnd passes over the end of a line, and what fills it up.
+// skipEnd skips an end-of-line code and the fill bits before it, if they are next.
 func (f *fax) skipEnd() {
 	at := f.at
 	for f.peek(faxEnd-1) == 0 && !f.ended() {
 		zeros := bits.LeadingZeros32(f.peek(24)) - 8
 		f.at += min(zeros, 24)
 		if zeros < 24 {
-			f.at++ // the one
+			f.at++ // the final one
 			return
 		}
 	}
@@ -154,7 +155,7 @@ func (f *fax) skipEnd() {
 	}
 }
 
-// run reads a run of a color, 0 for white.
+// run decodes the length of a run of a colour: 0 is white, 1 is black.
 func (f *fax) run(color int) (n int, err error) {
 	for {
 		c := faxCodes[color][f.peek(faxWidest)]
@@ -171,16 +172,16 @@ func (f *fax) run(color int) (n int, err error) {
 	}
 }
 
-// turn notes that the colour changes, which at the end of the row it does not.
+// turn records a colour change at x; x = w is the end of the row.
 func (f *fax) turn(x int) error {
-	if x > f.w || len(f.row) > 2*f.w+2 { // runs of no pixels may be some, not any number
+	if x > f.w || len(f.row) > 2*f.w+2 { // bounds the number of runs of length 0
 		return errFax
 	}
 	f.row = append(f.row, x)
 	return nil
 }
 
-// readRuns reads a row of runs, white and black in turn.
+// readRuns decodes a row of alternating white and black runs (one-dimensional coding).
 func (f *fax) readRuns() error {
 	for x, color := 0, 0; x < f.w; color = 1 - color {
 		n, err := f.run(color)
@@ -195,19 +196,19 @@ func (f *fax) readRuns() error {
 	return nil
 }
 
-// readTold reads a row that is told by the one above.
+// readTold decodes a row relative to the row above (two-dimensional coding).
 func (f *fax) readTold() error {
-	// Where the colour changes below, by that of above: bits and how many to the right.
+	// Vertical mode: the code, its length, and the offset of the change from the change above.
 	vertical := [...]struct {
 		code, bits uint32
 		right      int
 	}{{1, 1, 0}, {3, 3, 1}, {3, 6, 2}, {3, 7, 3}, {2, 3, -1}, {2, 6, -2}, {2, 7, -3}}
-	const pass, horizontal = 1, 1 // of four bits, of three
-	k := 0                        // a change above
+	const pass, horizontal = 1, 1 // codes of pass mode (4 bits) and horizontal mode (3 bits)
+	k := 0                        // index of a change in the row above
 	for x, start := 0, true; x < f.w; {
 		color := len(f.row) % 2
-		// The first one to the right of here that is to the other colour. It moves to the right,
-		// and a little back.
+		// b1 of T.4: the first change above to the right of x towards the opposite colour. k
+		// moves right, and back by a few.
 		for k%2 != color || k >= 2 && k-2 < len(f.ref) && f.ref[k-2] > x {
 			k--
 			if k < 0 {

@@ -11,20 +11,20 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/imagefile/jpeg"
 )
 
-// format is a row of the table of formats: all that the package knows of one.
+// format is a row of the table of formats: all that the package knows about a format.
 type format struct {
 	name, title string
-	magic       []string // how files start; ? is any byte
+	magic       []string // possible beginnings of a file; ? is any byte
 	extensions  []string
-	// check refuses what config and decode should not see: files that ask for more work
-	// than the budget. nil: they can ask for none.
+	// check returns an error for files that ask for more work than the budget allows, before
+	// config and decode see them; nil: no check is needed.
 	check  func(data []byte, o Options) error
 	config func(io.Reader) (image.Config, error)
 	decode func(data []byte) (image.Image, error)
-	memory func(head []byte, c image.Config) int64 // most bytes a pixel that decode takes
-	tables int64                                   // most bytes that decode takes besides, for large files
-	about  func(data []byte) about                 // nil: files say nothing about their picture
-	turned bool                                    // the orientation is part of the format, applied whatever Options say
+	memory func(head []byte, c image.Config) int64 // most bytes per pixel that decode takes
+	tables int64                                   // most bytes of tables that decode takes besides, see extra
+	about  func(data []byte) about                 // reads the metadata; nil: the format has none
+	turned bool                                    // the orientation is part of the format: it is applied whatever Options say
 }
 
 var formats = []format{
@@ -93,17 +93,19 @@ func perPixel(n int64) func([]byte, image.Config) int64 {
 	return func([]byte, image.Config) int64 { return n }
 }
 
-// extra is what decode takes besides the pixels: tables as large as 256 times the file.
+// extra returns an upper bound of the bytes that decode takes besides the pixels, for a file of
+// the given size: 256 times the size, at most tables.
 func (f *format) extra(size int64) int64 { return min(f.tables, 256*size) }
 
-// HasExtension reports whether a file's name has the extension of a picture that this package
-// reads, in any case. Decoding goes by content, not by name.
+// HasExtension reports whether a file name has an extension, in any case, of a format that this
+// package reads. Decoding goes by content, not by name.
 func HasExtension(name string) bool {
 	e := strings.ToLower(filepath.Ext(name))
 	return slices.ContainsFunc(formats, func(f format) bool { return slices.Contains(f.extensions, e) })
 }
 
-// Extensions says in words how names of pictures end that this package reads: ".png, .jpg or .tif".
+// Extensions lists one extension of each format that this package reads, in words: ".png, .jpg
+// or .tif".
 func Extensions() string {
 	var list []string
 	for _, f := range formats {
@@ -112,15 +114,16 @@ func Extensions() string {
 	return either(list)
 }
 
-// IsHEIC reports whether a file's name has an extension of HEIC pictures, whether they are read or not.
+// IsHEIC reports whether a file name has an extension of HEIC, whether a decoder is linked or
+// not.
 func IsHEIC(name string) bool {
 	return slices.Contains(heicExtensions, strings.ToLower(filepath.Ext(name)))
 }
 
 var heicExtensions = []string{".heic", ".heif", ".hif", ".heics", ".heifs"}
 
-// optional are formats that packages below this one read where they are linked: Register
-// moves a row to formats.
+// optional are the formats whose decoders are packages below this one. Register moves a row to
+// formats.
 var optional = []format{
 	{
 		name: "heic", title: "HEIC",
@@ -134,8 +137,8 @@ var optional = []format{
 	},
 }
 
-// brands are how files start that name one of the codecs first, or, where they name a
-// general brand first, among what else they are compatible with.
+// brands returns the beginnings of HEIF files whose major brand is one of the codecs, or whose
+// major brand is a general one with one of the codecs among the first compatible brands.
 func brands(codecs ...string) (magic []string) {
 	for _, codec := range codecs {
 		magic = append(magic, "????ftyp"+codec)
@@ -148,29 +151,30 @@ func brands(codecs ...string) (magic []string) {
 	return magic
 }
 
-// Decoder is what a package gives that reads a format of its own. Its functions are called
-// by several goroutines; one that panics answers with an error.
+// Decoder is the decoder of an optional format. Its functions must be safe for concurrent use;
+// a panic in one becomes an error.
 type Decoder struct {
-	// Config returns the size of the picture that Decode returns, from a file's beginning.
+	// Config returns the size of the picture that Decode returns, given the beginning of a
+	// file.
 	Config func(head []byte) (image.Config, error)
-	// Decode decodes a file. Its result starts at (0, 0), and is not turned.
+	// Decode decodes a file. The bounds of its result start at (0, 0); it does not apply the
+	// orientation.
 	Decode func(data []byte) (image.Image, error)
-	// Memory returns at most how many bytes Decode takes, its result included, from a
-	// file's beginning of which Config could read the size.
+	// Memory returns an upper bound of the bytes that Decode takes, its result included, given
+	// the beginning of a file for which Config succeeds.
 	Memory func(head []byte) int64
-	// Orientation returns what the file says of how it is turned, 1 to 8 as EXIF numbers it.
+	// Orientation returns the orientation in the file as an EXIF value, 1 to 8.
 	Orientation func(data []byte) int
-	// Turned has it be turned whatever Options say.
+	// Turned is set if the orientation is applied whatever Options say.
 	Turned bool
 }
 
-// Register has files of a format be read: heic or avif. Packages do so when they are
-// initialised, before any picture is read; it panics if the format is another, or
-// was registered before.
+// Register adds the decoder of an optional format: heic or avif. Call it during package
+// initialisation. It panics if name is another format or is registered already.
 func Register(name string, d Decoder) {
 	i := slices.IndexFunc(optional, func(f format) bool { return f.name == name })
 	if i < 0 {
-		panic("imagefile: Register of " + name + ", which is no format that a package reads, or is registered")
+		panic("imagefile: Register of " + name + ": not an optional format, or registered already")
 	}
 	f := optional[i]
 	optional = slices.Delete(optional, i, i+1)
@@ -191,16 +195,16 @@ func Register(name string, d Decoder) {
 	formats = append(formats, f)
 }
 
-// missing says what has files of an optional format be read.
+// missing returns the error for files of an optional format that is not linked.
 func (f *format) missing() error {
 	return fmt.Errorf("this picture is %s, for which this program was built without a decoder: build with --decoders %s, or import _ %q with -tags nodynamic; or convert it to PNG or JPEG",
 		f.title, f.name, path+"/"+f.name)
 }
 
-// path is this package's, below which those for further formats are.
+// path is the import path of this package, below which the decoders of optional formats are.
 const path = "github.com/multiway-go/multiway/codegen/rt/imagefile"
 
-// unread are how files end that cameras and people put among pictures.
+// unread maps extensions of files found among pictures to the kinds that are not read.
 var unread = map[string]Unread{}
 
 func init() {
@@ -218,18 +222,19 @@ func init() {
 	}
 }
 
-// What a file is called like that is not read.
+// Kinds of files that are not read.
 const (
-	NoPicture    Unread = iota // or one that is read
-	OtherPicture               // such as HEIC, and what cameras call RAW
+	NoPicture    Unread = iota // or a picture that is read
+	OtherPicture               // an image format that is not supported, such as HEIC or a camera's RAW
 	Film
 )
 
-// Unread is a kind of file that is not read, by extension: NoPicture, OtherPicture or Film.
+// Unread is a kind of file that is not read, judged by its extension: NoPicture, OtherPicture
+// or Film.
 type Unread uint8
 
-// NotRead tells by the extension of a file that this package does not read what kind of file it is; NoPicture if the extension is read or
-// unknown.
+// NotRead returns the kind of a file that this package does not read, by its extension;
+// NoPicture if the extension is read or unknown.
 func NotRead(name string) Unread {
 	if HasExtension(name) {
 		return NoPicture

@@ -13,16 +13,16 @@ import (
 
 // gifFrame is the first frame of a GIF on its canvas.
 type gifFrame struct {
-	canvas      image.Point // the screen, made larger if the frame is
-	at          image.Rectangle
-	palette     []byte // RGB
-	transparent int    // an index, -1 for none
+	canvas      image.Point     // the logical screen, enlarged to contain the frame
+	at          image.Rectangle // of the frame on the canvas
+	palette     []byte          // RGB
+	transparent int             // palette index of the transparent colour, -1 for none
 	interlaced  bool
-	width       int // bits of a literal of the packed pixels
-	blocks      int // that were passed over
+	width       int // LZW minimum code size, in bits
+	blocks      int // number of blocks read
 }
 
-// readGIF reads up to the packed pixels of the first frame.
+// readGIF reads up to the compressed pixels of the first frame.
 func readGIF(r *bufio.Reader) (f gifFrame, err error) {
 	const (
 		hasTable   = 0x80
@@ -97,8 +97,8 @@ func readGIF(r *bufio.Reader) (f gifFrame, err error) {
 	}
 }
 
-// block reads a block of at most 255 bytes; the last one has none. It is valid until the
-// next read.
+// block reads a data sub-block of at most 255 bytes; an empty one ends the data. The result is
+// valid until the next read.
 func (f *gifFrame) block(r *bufio.Reader) ([]byte, error) {
 	if f.blocks++; f.blocks > maxParts {
 		return nil, parts(f.blocks, "blocks")
@@ -115,7 +115,7 @@ func (f *gifFrame) block(r *bufio.Reader) ([]byte, error) {
 	return body, nil
 }
 
-// checkGIF walks the blocks up to the end of the first frame.
+// checkGIF checks the blocks up to the end of the first frame against the budget.
 func checkGIF(data []byte, o Options) error {
 	r := bufio.NewReader(bytes.NewReader(data))
 	f, err := readGIF(r)
@@ -138,8 +138,8 @@ func configGIF(r io.Reader) (image.Config, error) {
 	return image.Config{Width: f.canvas.X, Height: f.canvas.Y}, err
 }
 
-// decodeGIF puts the first frame on the canvas. What it does not cover is clear where the
-// frame has a transparent colour, else of colour 0.
+// decodeGIF decodes the first frame on its canvas. The rest of the canvas is transparent if the
+// frame has a transparent colour, otherwise it has colour 0.
 func decodeGIF(data []byte) (image.Image, error) {
 	r := bufio.NewReader(bytes.NewReader(data))
 	f, err := readGIF(r)
@@ -147,7 +147,7 @@ func decodeGIF(data []byte) (image.Image, error) {
 		return nil, err
 	}
 	if f.width < 2 || f.width > 8 {
-		return nil, fmt.Errorf("its colours have %d bits, want 2 to 8", f.width)
+		return nil, fmt.Errorf("its LZW code size is %d bits, want 2 to 8", f.width)
 	}
 	m := image.NewPaletted(image.Rectangle{Max: f.canvas}, f.colors())
 	if f.transparent >= 0 {
@@ -167,7 +167,7 @@ func decodeGIF(data []byte) (image.Image, error) {
 	return m, nil
 }
 
-// rows yields the rows of the frame in the order of the file.
+// rows yields the rows of the frame in file order.
 func (f *gifFrame) rows(yield func(int) bool) {
 	passes := [][2]int{{0, 1}}
 	if f.interlaced {
@@ -182,8 +182,8 @@ func (f *gifFrame) rows(yield func(int) bool) {
 	}
 }
 
-// colors is the palette of 256 colours. Without one, or with the ramp of greys, pixels
-// are grey; colours past the end of another are black.
+// colors returns a palette of 256 colours. If the file has no palette, or a grey ramp, all 256
+// colours are a grey ramp; otherwise colours past the end of the file's palette are black.
 func (f *gifFrame) colors() color.Palette {
 	n := len(f.palette) / 3
 	ramp := true
@@ -208,7 +208,7 @@ func (f *gifFrame) colors() color.Palette {
 	return p
 }
 
-// gifBlocks reads the bytes in blocks.
+// gifBlocks reads the concatenated contents of data sub-blocks.
 type gifBlocks struct {
 	r    *bufio.Reader
 	f    *gifFrame
@@ -225,7 +225,7 @@ func (b *gifBlocks) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// more reads on if no bytes are left; it returns the error of the read.
+// more reads the next block if none of the current one is left.
 func (b *gifBlocks) more() (err error) {
 	if len(b.left) > 0 {
 		return nil

@@ -47,13 +47,13 @@ func hostile() []hostileFile {
 		{"jpeg of empty segments", append([]byte("\xff\xd8"), bytes.Repeat([]byte("\xff\xe1\x00\x02"), many)...), "more than 1048576 segments"},
 		{"png of empty chunks", pngOf(8, 8, bytes.Repeat(chunkPNG(nil, "tEXt", nil), many)), "more than 1048576 chunks"},
 		{"png of picture chunks of a byte", pngOf(8, 8, bytes.Repeat(chunkPNG(nil, "IDAT", []byte{0}), many)), "more than 1048576 chunks"},
-		{"png of packed nothing", pngOf(8, 8, chunkPNG(nil, "IDAT", append([]byte{0x78, 0x9c}, nothing...))), "bytes of packed data for"},
+		{"png of packed nothing", pngOf(8, 8, chunkPNG(nil, "IDAT", append([]byte{0x78, 0x9c}, nothing...))), "bytes of compressed data for"},
 		{"gif of extensions", extensions, "more than 1048576 blocks"},
 		{"gif of blocks of a byte", append(gifOf(8, 8, nil)[:30], bytes.Repeat([]byte{1, 0x24}, many)...), "more than 1048576 blocks"},
-		{"gif of packed nothing", twice, "bytes of packed data for 64 bytes of pixels"},
-		{"tiff of strips on the same bytes", tiffOf(4096, 4096, tagStripBytes, shared), "4294967296 bytes of packed data for"},
-		{"tiff of large strips on the same bytes", tiffOf(8192, 8192, tagStripBytes, slices.Repeat([]uint32{66 << 10}, 1024)), "69206016 bytes of packed data, want at most 68157440"},
-		{"tiff of tiles on the same bytes", tiffOf(64, 64, tagTileBytes, shared), "4294967296 bytes of packed data for"},
+		{"gif of packed nothing", twice, "bytes of compressed data for 64 bytes of pixels"},
+		{"tiff of strips on the same bytes", tiffOf(4096, 4096, tagStripBytes, shared), "4294967296 bytes of compressed data for"},
+		{"tiff of large strips on the same bytes", tiffOf(8192, 8192, tagStripBytes, slices.Repeat([]uint32{66 << 10}, 1024)), "69206016 bytes of compressed data, want at most 68157440"},
+		{"tiff of tiles on the same bytes", tiffOf(64, 64, tagTileBytes, shared), "4294967296 bytes of compressed data for"},
 		{"tiff of many tiles", tiffOf(8192, 8192, tagTileBytes, make([]uint32, maxBlocks+1)), "more than 65536 strips or tiles"},
 		{"webp of empty chunks", webpOf(bytes.Repeat([]byte("junk\x00\x00\x00\x00"), many)), "more than 1048576 chunks"},
 	}
@@ -178,7 +178,7 @@ func TestMemory(t *testing.T) {
 		}
 	}
 	turned := withEXIF(encode(func(b *bytes.Buffer) error { return png.Encode(b, noise(w, h)) }), exifBlock(binary.BigEndian, 6))
-	long := append(bytes.Clone(turned), make([]byte, headBytes)...) // what is said about it may come after what is seen
+	long := append(bytes.Clone(turned), make([]byte, headBytes)...) // EXIF may follow the pixels
 	for _, test := range []struct {
 		name string
 		data []byte
@@ -232,7 +232,7 @@ func noise(w, h int) *image.NRGBA {
 	return colors(w, h, func(i int) color.Color { return color.NRGBA{uint8(i * i >> 2), uint8(i * 7), uint8(i >> 3), 255} })
 }
 
-// emptyBlocks are 8 deflate blocks, a whole number of bytes, that bring a code each and no
+// emptyBlocks returns 8 deflate blocks, a whole number of bytes, each with a Huffman code and no
 // data.
 func emptyBlocks() []byte {
 	var b []byte
@@ -361,7 +361,7 @@ func webpOf(chunks []byte) []byte {
 	return append(append(b, "WEBP"...), chunks...)
 }
 
-// The empty blocks are what they are said to be.
+// TestEmptyBlocks checks that emptyBlocks returns 90 bytes of valid deflate data that decompress to nothing.
 func TestEmptyBlocks(t *testing.T) {
 	if n := len(emptyBlocks()); n != 90 {
 		t.Fatal(fmt.Sprint(n, " bytes, want 90"))
@@ -378,7 +378,7 @@ func TestEmptyBlocks(t *testing.T) {
 	// Of a picture that is large enough to have that much packed data they are told as they are met.
 	packed = slices.Concat([]byte{0x78, 0x9c}, bytes.Repeat(emptyBlocks(), 2<<20/len(emptyBlocks())))
 	_, _, err = Bytes(append(pngHeader(8192, 8192), chunkPNG(nil, "IDAT", packed)...), Options{})
-	if want := "bytes of packed data for 65535 bytes of pixels, want at most 1130494"; err == nil || !strings.Contains(err.Error(), want) {
+	if want := "bytes of compressed data for 65535 bytes of pixels, want at most 1130494"; err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("%v, want %q", err, want)
 	}
 }

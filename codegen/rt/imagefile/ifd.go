@@ -6,7 +6,7 @@ import (
 	"math"
 )
 
-// Tags of a TIFF directory.
+// Tags of a TIFF directory (TIFF 6.0).
 const (
 	tagWidth       = 256
 	tagHeight      = 257
@@ -36,31 +36,31 @@ const (
 	tagXMP         = 700
 )
 
-// ifd is the first directory of a TIFF, or BigTIFF.
+// ifd is the first image file directory of a TIFF or BigTIFF.
 type ifd struct {
 	data    io.ReaderAt
 	order   binary.ByteOrder
-	wide    int // bytes of an offset
+	wide    int // bytes per offset: 4, or 8 in BigTIFF
 	entries []byte
 }
 
-// ifdEntry is a tag's values.
+// ifdEntry is an entry of the directory: a tag's values.
 type ifdEntry struct {
 	ifd
 	kind  uint16
 	count uint64
-	at    uint64 // of the values in the file; 0: in value
+	at    uint64 // offset of the values in the file; 0: they are in value
 	value []byte
 }
 
-// Kinds of values.
+// Types of values (TIFF 6.0, BigTIFF).
 const (
 	ifdByte      = 1
 	ifdShort     = 3
 	ifdLong      = 4
 	ifdRational  = 5
 	ifdSByte     = 6
-	ifdUndefined = 7 // undefined bytes
+	ifdUndefined = 7 // bytes of unspecified meaning
 	ifdSShort    = 8
 	ifdSLong     = 9
 	ifdSRational = 10
@@ -70,8 +70,7 @@ const (
 	ifdLong8     = 16
 )
 
-// directory finds the first directory. One that is damaged has the entries that are
-// there.
+// directory reads the first directory. Of a damaged one it returns the entries that are there.
 func directory(data io.ReaderAt) ifd {
 	d := ifd{data: data, wide: 4}
 	head := d.read(0, 16)
@@ -88,7 +87,7 @@ func directory(data io.ReaderAt) ifd {
 	}
 	at := uint64(d.order.Uint32(head[4:]))
 	switch d.order.Uint16(head[2:]) {
-	case 42, 42 << 8: // the second in files of writers that err
+	case 42, 42 << 8: // some writers swap the bytes of 42
 	case 43:
 		if len(head) < 16 {
 			return ifd{}
@@ -113,7 +112,7 @@ func directory(data io.ReaderAt) ifd {
 
 func (d ifd) entryLen() int { return 4 + 2*d.wide }
 
-// read returns up to n bytes of the file, as many as there are.
+// read returns up to n bytes of the file from offset at.
 func (d ifd) read(at uint64, n int) []byte {
 	if at > math.MaxInt64-1<<32 {
 		return nil
@@ -123,7 +122,7 @@ func (d ifd) read(at uint64, n int) []byte {
 	return b[:got]
 }
 
-// offset reads an offset or a count.
+// offset decodes an offset or a count.
 func (d ifd) offset(b []byte) uint64 {
 	if d.wide == 8 {
 		return d.order.Uint64(b)
@@ -145,7 +144,7 @@ func (d ifd) entry(tag uint16) (x *ifdEntry) {
 	return x
 }
 
-// size is the size of a value in bytes, 0 if its kind is not read.
+// size returns the bytes per value, 0 for an unsupported type.
 func (e *ifdEntry) size() int {
 	return map[uint16]int{
 		ifdByte: 1, ifdSByte: 1, ifdUndefined: 1, ifdShort: 2, ifdSShort: 2, ifdLong: 4, ifdSLong: 4, ifdOffset: 4, ifdFloat: 4,
@@ -153,7 +152,7 @@ func (e *ifdEntry) size() int {
 	}[e.kind]
 }
 
-// bytes returns the values as they stand in the file, at most limit bytes of them.
+// bytes returns the raw values, at most limit bytes of them.
 func (e *ifdEntry) bytes(limit int) []byte {
 	size := uint64(e.size())
 	if size == 0 {
@@ -166,8 +165,8 @@ func (e *ifdEntry) bytes(limit int) []byte {
 	return e.read(e.at, n)
 }
 
-// each hands over up to limit of the values that are there, if they are whole numbers, and
-// returns how many that are.
+// each calls do with up to limit values, if they are whole numbers, and returns how many there
+// are.
 func (e *ifdEntry) each(limit int, do func(uint64)) int {
 	size := e.size()
 	if size == 0 {
@@ -190,8 +189,8 @@ func (e *ifdEntry) each(limit int, do func(uint64)) int {
 	return n
 }
 
-// real returns the first value as a number, 0 if it is a byte that stands for none, or
-// is not there.
+// real returns the first value as a number; 0 if the type is not numeric or the value is
+// missing.
 func (e *ifdEntry) real() float64 {
 	v := e.bytes(e.size())
 	if len(v) == 0 || len(v) < e.size() {
@@ -222,7 +221,7 @@ func (e *ifdEntry) real() float64 {
 	return 0
 }
 
-// rationals returns up to limit fractions, none of a nil entry.
+// rationals returns up to limit unsigned fractions; none for a nil entry or another type.
 func (e *ifdEntry) rationals(limit int) (list []float32) {
 	if e == nil || e.kind != ifdRational {
 		return nil
@@ -233,7 +232,7 @@ func (e *ifdEntry) rationals(limit int) (list []float32) {
 	return list
 }
 
-// number returns the first value of a tag, -1 if there is none.
+// number returns the first value of a tag as a whole number, -1 if there is none.
 func (d ifd) number(tag uint16) int64 {
 	v := int64(-1)
 	if e := d.entry(tag); e != nil {

@@ -10,8 +10,8 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/imagefile/jpeg"
 )
 
-// checkJPEG counts the samples that the scans visit: a scan of a few bytes can make a
-// decoder walk the whole picture.
+// checkJPEG bounds the samples that the scans visit: a scan of a few bytes can make a decoder
+// visit the whole picture.
 func checkJPEG(data []byte, o Options) error {
 	var f *jpeg.Frame
 	n, scans, passes := 0, 0, 0.0
@@ -23,7 +23,7 @@ func checkJPEG(data []byte, o Options) error {
 		case jpeg.IsFrame(s.Marker) && f == nil:
 			var err error
 			if f, err = jpeg.ReadFrame(s); err != nil {
-				return nil // which is refused for that
+				return nil // the decoder returns this error
 			}
 		case s.Marker == jpeg.SOS && f != nil:
 			scans++
@@ -31,7 +31,7 @@ func checkJPEG(data []byte, o Options) error {
 		}
 	}
 	if f == nil || int64(f.Size.X)*int64(f.Size.Y) > o.maxPixels() {
-		return nil // which is refused for that
+		return nil // refused by its size
 	}
 	if most := float64(maxPasses * o.maxPixels() / f.Padded()); passes > most {
 		return fmt.Errorf("the file holds %d scans, which is %.0f passes of %d x %d pixels, want at most %.0f: %s",
@@ -40,9 +40,9 @@ func checkJPEG(data []byte, o Options) error {
 	return nil
 }
 
-// passesOf is how many passes of all pixels a scan takes. One of a sequential picture also
-// makes the pixels, which is worth four. By arithmetic coding a few bytes can be many numbers that take
-// many steps each, which is worth four too.
+// passesOf returns the cost of a scan in passes over all pixels. A sequential scan includes the
+// inverse DCT, which counts as four passes. Arithmetic coding, in which a few bytes can encode
+// many coefficients of many steps each, multiplies the cost by four.
 func passesOf(f *jpeg.Frame, s jpeg.Segment) float64 {
 	n := f.Passes(s)
 	if !f.Progressive {
@@ -66,9 +66,9 @@ func configJPEG(r io.Reader) (image.Config, error) {
 	return image.Config{Width: f.Size.X, Height: f.Size.Y}, nil
 }
 
-// perPixelJPEG shares what decoding takes among the pixels.
+// perPixelJPEG returns the bytes per pixel that decoding takes.
 func perPixelJPEG(head []byte, c image.Config) int64 {
-	const worst = 19 // of four planes
+	const worst = 19 // for four planes
 	pixels := max(1, int64(c.Width)*int64(c.Height))
 	if n := jpeg.Memory(head); n > 0 {
 		return (n + pixels - 1) / pixels
@@ -76,7 +76,8 @@ func perPixelJPEG(head []byte, c image.Config) int64 {
 	return worst
 }
 
-// aboutJPEG reads the segments before the first scan. EXIF may be cut into several.
+// aboutJPEG reads the metadata in segments before the first scan. EXIF data may span several
+// segments.
 func aboutJPEG(data []byte) (a about) {
 	for s := range jpeg.Segments(data) {
 		if s.Marker == jpeg.SOS {

@@ -18,7 +18,7 @@ import (
 	"strings"
 )
 
-// Kinds of pixels of a PNG.
+// Colour types of a PNG.
 const (
 	pngGray    = 0
 	pngRGB     = 2
@@ -27,7 +27,7 @@ const (
 
 const pngSignature = "\x89PNG\r\n\x1a\n"
 
-// checkPNG walks the chunks.
+// checkPNG checks the number of chunks and the compressed size against the budget.
 func checkPNG(data []byte, o Options) error {
 	n := 0
 	var idat, raw int64
@@ -42,11 +42,11 @@ func checkPNG(data []byte, o Options) error {
 			idat += int64(len(c.body))
 		}
 	}
-	return packed(idat, raw) // and as far as it is unpacked, see idat
+	return packed(idat, raw) // idat checks again as it unpacks
 }
 
-// rawPNG is how many bytes the rows have that a header promises, at most those of the
-// largest picture.
+// rawPNG returns the unpacked size in bytes that the header announces, at most the size for
+// Options.MaxPixels.
 func rawPNG(header []byte, o Options) int64 {
 	if len(header) < 10 {
 		return 0
@@ -55,11 +55,11 @@ func rawPNG(header []byte, o Options) int64 {
 	if h == 0 || w > o.maxPixels()/h {
 		return 8 * o.maxPixels()
 	}
-	// A byte before each row; rows of an interlaced picture are at most twice as many.
+	// Each row has a filter byte, and an interlaced picture has up to twice as many rows.
 	return h * (w*bitsPNG(header)/8 + 3)
 }
 
-// bitsPNG is how many bits a pixel has.
+// bitsPNG returns the bits per pixel, 0 for an unknown colour type.
 func bitsPNG(header []byte) int64 {
 	return map[byte]int64{pngGray: 1, pngRGB: 3, pngPalette: 1, 4: 2, 6: 4}[header[9]] * int64(header[8])
 }
@@ -67,7 +67,7 @@ func bitsPNG(header []byte) int64 {
 func perPixelPNG(head []byte, _ image.Config) int64 {
 	const depth = len(pngSignature) + 16
 	if len(head) > depth && head[depth] == 16 {
-		return 16 // twice the pixels, if they are interlaced
+		return 16 // twice the pixels if the picture is interlaced
 	}
 	return 8
 }
@@ -84,16 +84,16 @@ func configPNG(r io.Reader) (image.Config, error) {
 	return image.Config{}, errors.New("its header is missing")
 }
 
-// pngChunk is a chunk. Of one that is cut off there is a part of the body.
+// pngChunk is a chunk. If it is cut off, body is the part that is there.
 type pngChunk struct {
 	kind  string
 	body  []byte
-	whole bool // the body is
-	sum   bool // and its sum is right
+	whole bool // the body is complete
+	sum   bool // the body is complete and its checksum is right (not checked for IDAT)
 }
 
-// chunksOfPNG yields each chunk up to the end of the picture, the first chunk that is cut
-// off or what is no chunk.
+// chunksOfPNG yields the chunks up to IEND, to the first one that is cut off, or to the first
+// bytes that are not a chunk.
 func chunksOfPNG(data []byte) func(yield func(pngChunk) bool) {
 	return func(yield func(pngChunk) bool) {
 		data := data[len(pngSignature):]
@@ -119,12 +119,12 @@ func chunksOfPNG(data []byte) func(yield func(pngChunk) bool) {
 	}
 }
 
-// notInKind says whether a letter is not one of the kind of a chunk.
+// notInKind reports whether a character is not valid in a chunk type.
 func notInKind(c rune) bool {
 	return c != '_' && (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z')
 }
 
-// decodePNG decodes what harmless damage has left whole, as Pillow does.
+// decodePNG decodes a PNG, tolerating the same harmless damage as Pillow.
 func decodePNG(data []byte) (image.Image, error) {
 	m, err := newMender(data)
 	if err != nil {
@@ -133,39 +133,40 @@ func decodePNG(data []byte) (image.Image, error) {
 	return png.Decode(m)
 }
 
-// mender is a PNG made of what is needed to show another one, in whose place the
-// standard library's decoder reads it: sums are right and pixels are as many as the header
-// says. What is damaged in a way that matters is an error:
+// mender reads as a valid PNG with the pixels of a possibly damaged one, for the standard
+// library's decoder: it has right checksums and as many pixels as the header says. Damage that
+// affects pixels is an error:
 //
-//   - a chunk before the pixels whose sum is wrong, and one after them that is cut off;
-//   - pixels that are cut off, that do not unpack, or that unpack to others than were packed.
+//   - a chunk before the pixels with a wrong checksum, or a chunk after them that is cut off;
+//   - pixels that are cut off, that do not decompress, or whose Adler-32 checksum shows that they differ.
 //
-// The end of the file, sums of what stands after the header, the sum of all pixels, and
-// whether there are more of them do not matter.
+// The end of the file, checksums of chunks after the header's chunks, and surplus pixels do not
+// matter.
 type mender struct {
-	body  []byte // of the next chunk, with room for pngBlock bytes of pixels
-	chunk []byte // the last one
-	out   []byte // what of it is still to be read
+	body  []byte // buffer for the next chunk's body, with room for pngBlock bytes of pixels
+	chunk []byte // the last chunk made
+	out   []byte // the part of it that is still to be read
 	rows  []pngRows
-	left  int64 // bytes of pixels to come
-	done  int64 // of those that were unpacked
+	left  int64 // bytes of pixels still to be emitted
+	done  int64 // bytes of pixels decompressed so far
 	idat  *idat
-	raw   io.Reader // of the pixels, unpacked
+	raw   io.Reader // the decompressed pixels
 	sum   hash.Hash32
-	ended bool // the packed pixels have: the others are 0
+	ended bool // the compressed data ended early: the remaining pixels are 0
 }
 
-// pngBlock is the most bytes of pixels in a chunk that a mender makes.
+// pngBlock is the most bytes of pixels per chunk that a mender emits: the most that a stored
+// deflate block holds.
 const pngBlock = 1<<16 - 1
 
-// pngRows are the rows of a pass.
+// pngRows are the rows of an interlace pass: their number and their size in bytes.
 type pngRows struct{ count, size int64 }
 
 func newMender(data []byte) (*mender, error) {
 	m := &mender{sum: adler32.New(), body: make([]byte, 0, pngBlock+16)}
 	var header, palette, clear []byte
 	var bodies [][]byte
-	begun, over := false, false // the pixels
+	begun, over := false, false // whether the pixels have begun, and ended
 	for c := range chunksOfPNG(data) {
 		switch {
 		case over || begun && c.kind != "IDAT":
@@ -179,7 +180,7 @@ func newMender(data []byte) (*mender, error) {
 		case !c.whole:
 			return nil, io.ErrUnexpectedEOF
 		case !c.sum:
-			return nil, fmt.Errorf("the sum of its chunk %q is wrong", c.kind)
+			return nil, fmt.Errorf("its chunk %q has a wrong checksum", c.kind)
 		case c.kind == "IHDR":
 			header = c.body
 		case c.kind == "PLTE":
@@ -220,7 +221,8 @@ func newMender(data []byte) (*mender, error) {
 			pass((w-p.x+p.dx-1)/p.dx, (h-p.y+p.dy-1)/p.dy)
 		}
 	}
-	// Of the zlib stream's head the method matters, and that no dictionary was used.
+	// Of the zlib header only the compression method and the absence of a preset dictionary
+	// matter.
 	var zlibHead [2]byte
 	if _, err := io.ReadFull(m.idat, zlibHead[:]); err != nil {
 		return nil, io.ErrUnexpectedEOF
@@ -247,7 +249,7 @@ func (m *mender) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// fill makes the next chunk: pixels in a block of deflate's that is not packed.
+// fill makes the next chunk: pixels in a stored (uncompressed) deflate block.
 func (m *mender) fill() error {
 	n := int(min(m.left, pngBlock))
 	body := m.body[:0]
@@ -275,8 +277,8 @@ func (m *mender) fill() error {
 	return nil
 }
 
-// unpack makes the next bytes of the rows. Pixels may end after any row, if they do so as
-// they should: the others are 0.
+// unpack decompresses the next bytes of the rows. Data that ends properly after a whole row may
+// hold too few rows: the missing pixels are 0.
 func (m *mender) unpack(dst []byte) error {
 	if !m.ended {
 		m.idat.unpacked = m.done + int64(len(dst))
@@ -304,8 +306,9 @@ func (m *mender) unpack(dst []byte) error {
 	return nil
 }
 
-// end looks at what comes after the pixels that were unpacked: their sum if ended, which
-// has to be right, more pixels or nothing.
+// end checks what follows the decompressed pixels. It reports true for the end of the data with
+// a right Adler-32 checksum, and returns an error for a wrong one; surplus pixels or a missing
+// checksum are not an error.
 func (m *mender) end() (ended bool, err error) {
 	n, err := m.raw.Read(make([]byte, 1))
 	if n > 0 || err == io.ErrUnexpectedEOF {
@@ -324,7 +327,7 @@ func (m *mender) end() (ended bool, err error) {
 	return true, nil
 }
 
-// betweenRows reports whether what was unpacked are whole rows.
+// betweenRows reports whether the decompressed bytes are whole rows.
 func (m *mender) betweenRows() bool {
 	done := m.done
 	for _, r := range m.rows {
@@ -344,13 +347,15 @@ func chunkPNG(b []byte, kind string, body []byte) []byte {
 	return binary.BigEndian.AppendUint32(b, crc32.ChecksumIEEE(b[at:]))
 }
 
-// idat is the packed pixels. What is read of them is held against what it unpacked to.
+// idat reads the compressed pixels of all IDAT chunks and checks the amount read against the
+// amount unpacked.
 type idat struct {
 	bodies         [][]byte
 	read, unpacked int64
 }
 
-// ReadByte implements io.ByteReader, so that who unpacks reads no byte too many.
+// ReadByte implements io.ByteReader, so that the decompressor does not read past the end of its
+// data.
 func (d *idat) ReadByte() (byte, error) {
 	if !d.more() {
 		return 0, io.EOF
@@ -372,7 +377,7 @@ func (d *idat) Read(p []byte) (int, error) {
 	return n, flowing(d.read, d.unpacked)
 }
 
-// more reports whether there are bytes, which then begin the first body.
+// more skips empty bodies and reports whether bytes are left.
 func (d *idat) more() bool {
 	for len(d.bodies) > 0 && len(d.bodies[0]) == 0 {
 		d.bodies = d.bodies[1:]
@@ -380,7 +385,7 @@ func (d *idat) more() bool {
 	return len(d.bodies) > 0
 }
 
-// aboutPNG reads the chunk eXIf, and EXIF and XMP that are texts.
+// aboutPNG reads the eXIf chunk, and EXIF and XMP in text chunks.
 func aboutPNG(data []byte) about {
 	const xmp, profile = "XML:com.adobe.xmp", "Raw profile type "
 	var a about
@@ -407,10 +412,11 @@ func aboutPNG(data []byte) about {
 	return a
 }
 
-// maxText is the most bytes of a text that are unpacked.
+// maxText is the largest unpacked text, in bytes.
 const maxText = 1 << 20
 
-// textOfPNG reads a chunk of text; it returns "" and nil for another chunk or a damaged one.
+// textOfPNG returns the key and the text of a text chunk; "" and nil for another chunk or a
+// damaged one.
 func textOfPNG(c pngChunk) (key string, value []byte) {
 	k, v, ok := bytes.Cut(c.body, []byte{0})
 	if !ok {
@@ -429,7 +435,7 @@ func textOfPNG(c pngChunk) (key string, value []byte) {
 			return "", nil
 		}
 		unpacked = v[0] == 0
-		parts := bytes.SplitN(v[2:], []byte{0}, 3) // language, key in it, text
+		parts := bytes.SplitN(v[2:], []byte{0}, 3) // language, translated key, text
 		if len(parts) < 3 {
 			return "", nil
 		}
@@ -449,7 +455,8 @@ func textOfPNG(c pngChunk) (key string, value []byte) {
 	return string(k), v
 }
 
-// unhex reads what stands after three lines in hexadecimal digits, nil if it is damaged.
+// unhex decodes the hexadecimal digits after the first three lines of a raw profile; nil if
+// they are damaged.
 func unhex(text []byte) []byte {
 	lines := strings.SplitN(string(text), "\n", 4)
 	if len(lines) < 4 {

@@ -8,11 +8,11 @@ import (
 	"strings"
 )
 
-// others are kinds of files that people hand in for pictures.
+// others are file types that users give by mistake.
 var others = []struct {
-	magic string // how files start; ? is any byte
+	magic string // beginning of a file; ? is any byte
 	what  string
-	image bool // a picture that could be converted
+	image bool // an image format that other programs can convert
 }{
 	{"????ftypmif1", "a HEIF picture", true},
 	{"????ftypmsf1", "a HEIF picture", true},
@@ -46,13 +46,13 @@ func wanted() string {
 	return "want " + either(titles)
 }
 
-// either lists two words or more of which one will do.
+// either joins two or more words as alternatives: "a, b or c".
 func either(words []string) string {
 	last := len(words) - 1
 	return strings.Join(words[:last], ", ") + " or " + words[last]
 }
 
-// sniff finds the format of a file by how it starts.
+// sniff finds the format of a file by its first bytes.
 func sniff(data []byte) (*format, error) {
 	if len(data) == 0 {
 		return nil, errors.New("the file is empty, " + wanted())
@@ -93,12 +93,12 @@ func sniff(data []byte) (*format, error) {
 	return nil, fmt.Errorf("unknown format (starts with %q), %s", head[:min(len(head), 12)], wanted())
 }
 
-// is reports whether a file starts as files of the format do.
+// is reports whether a file begins with one of the format's signatures.
 func (f *format) is(data []byte) bool {
 	return slices.ContainsFunc(f.magic, func(magic string) bool { return starts(data, magic) })
 }
 
-// starts reports whether data starts with magic, in which ? is any byte.
+// starts reports whether data begins with magic, in which ? matches any byte.
 func starts(data []byte, magic string) bool {
 	if len(data) < len(magic) {
 		return false

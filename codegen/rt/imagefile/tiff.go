@@ -14,7 +14,8 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
 )
 
-// What the zero of a TIFF's pixel, or its pixel, stands for.
+// Values of TIFF tags: photometric interpretation, ExtraSamples, SampleFormat, Predictor,
+// PlanarConfiguration and FillOrder, and limits of this package.
 const (
 	whiteIsZero  = 0
 	blackIsZero  = 1
@@ -23,39 +24,39 @@ const (
 	tiffCMYK     = 5
 	tiffYCbCr    = 6
 	tiffLab      = 8
-	extraOver    = 1 // alpha, and the colours are multiplied by it
+	extraOver    = 1 // alpha, colours are premultiplied
 	extraAlpha   = 2
-	extraCorel   = 999 // alpha, in files of Corel Draw 10
+	extraCorel   = 999 // alpha, written by Corel Draw 10
 	sampleUint   = 1
 	sampleInt    = 2
 	sampleFloat  = 3
 	differences  = 2 // predictors
 	floatPlanes  = 3
-	separate     = 2 // planar configuration: a plane for each sample
+	separate     = 2 // planar configuration: one plane per sample
 	mostSamples  = 8
 	mostPalette  = 1 << 8
 	tiffReversed = 2 // fill order
 )
 
-// tiffPicture is what the first directory says of the picture.
+// tiffPicture describes the picture of the first directory.
 type tiffPicture struct {
 	ifd
 	w, h        int
-	bits        int // of a sample
-	samples     int // of a pixel
-	format      int // of a sample
+	bits        int // per sample
+	samples     int // samples per pixel
+	format      int // sample format
 	photometric int
 	compression int
 	predictor   int
-	planes      int // 1, or one for each sample
-	kept        int // samples that are shown, first colours, then alpha
+	planes      int // 1, or one per sample
+	kept        int // samples per pixel that are used: the colours, then alpha
 	multiplied  bool
-	supposed    bool // that the last one kept is alpha; nothing says so
-	reversed    bool // bits of a byte
-	across      int  // blocks in a row
-	bw, bh      int  // of a block, a strip or a tile
+	supposed    bool // the last sample used is assumed to be alpha, though no tag says so
+	reversed    bool // the bits of each byte are in reverse order
+	across      int  // blocks per row of blocks
+	bw, bh      int  // columns and rows of a block (strip or tile)
 	tiled       bool
-	sub         image.Point // pixels that share the chroma of YCbCr
+	sub         image.Point // size of the pixel group that shares a chroma sample
 }
 
 // pictureOf reads the directory of a picture.
@@ -88,10 +89,10 @@ func pictureOf(r io.ReaderAt) (p *tiffPicture, err error) {
 	return p, p.setKind()
 }
 
-// setKind checks that pixels are of a kind that is read.
+// setKind checks that the pixel format is supported, and sets the fields that depend on it.
 func (p *tiffPicture) setKind() error {
 	colors := map[int]int{whiteIsZero: 1, blackIsZero: 1, tiffRGB: 3, tiffPalette: 1, tiffCMYK: 4, tiffYCbCr: 3, tiffLab: 3}[p.photometric]
-	if p.photometric == tiffYCbCr && p.samples == 1 { // the luma alone
+	if p.photometric == tiffYCbCr && p.samples == 1 { // grey: luma without chroma
 		p.photometric, colors = blackIsZero, 1
 	}
 	widths := map[int][]int{
@@ -100,13 +101,13 @@ func (p *tiffPicture) setKind() error {
 	}[p.photometric]
 	switch {
 	case colors == 0:
-		return fmt.Errorf("photometric interpretation %d is not read, want greys, RGB, a palette, CMYK, YCbCr or Lab", p.photometric)
+		return fmt.Errorf("photometric interpretation %d is not supported, want grey, RGB, a palette, CMYK, YCbCr or Lab", p.photometric)
 	case p.samples < colors || p.samples > mostSamples:
 		return fmt.Errorf("a pixel has %d samples, want %d to %d", p.samples, colors, mostSamples)
 	case !slices.Contains(widths, p.bits):
 		return fmt.Errorf("a sample has %d bits, want one of %d", p.bits, widths)
 	case p.format == sampleFloat && p.bits != 32 || p.format < sampleUint || p.format > sampleFloat || p.samples > 1 && p.format != sampleUint:
-		return fmt.Errorf("samples of %d bits of format %d are not read", p.bits, p.format)
+		return fmt.Errorf("samples of %d bits of sample format %d are not supported", p.bits, p.format)
 	}
 	p.kept = colors
 	if p.samples > colors && p.photometric != tiffCMYK && p.photometric != tiffYCbCr && p.photometric != tiffLab && p.bits >= 8 {
@@ -130,13 +131,13 @@ func (p *tiffPicture) setKind() error {
 			}
 		}
 		if !slices.Contains([]int{1, 2, 4}, p.sub.X) || !slices.Contains([]int{1, 2, 4}, p.sub.Y) || p.planes > 1 && p.sub != image.Pt(1, 1) {
-			return fmt.Errorf("chroma is shared by %v pixels in %d planes, want 1, 2 or 4 a side, in one", p.sub, p.planes)
+			return fmt.Errorf("chroma subsampling is %v in %d planes, want factors of 1, 2 or 4 in one plane", p.sub, p.planes)
 		}
 	}
 	return nil
 }
 
-// setBlocks finds out how the picture is cut. The size has been checked.
+// setBlocks sets the layout of strips or tiles. The size of the picture has been checked.
 func (p *tiffPicture) setBlocks() error {
 	p.bw, p.bh = p.w, p.h
 	if v := p.number(tagTileWidth); v >= 0 {
@@ -152,7 +153,7 @@ func (p *tiffPicture) setBlocks() error {
 	if p.across*down*p.planes > maxBlocks {
 		return fmt.Errorf("the picture is cut into more than %d strips or tiles: %s", maxBlocks, again)
 	}
-	// Tiles reach beyond the picture.
+	// Tiles extend beyond the picture's edges, so their pixels are bounded separately.
 	const smallest = 1 << 22
 	if all := float64(p.across*p.bw) * float64(down*p.bh); all > float64(max(smallest, 4*p.w*p.h)) {
 		return fmt.Errorf("its tiles of %d x %d pixels are too large for a picture of %d x %d: %s", p.bw, p.bh, p.w, p.h, again)
@@ -160,11 +161,11 @@ func (p *tiffPicture) setBlocks() error {
 	return nil
 }
 
-// configTIFF reads the size of the picture, for which it may look anywhere in the file.
+// configTIFF reads the size of the picture. It may read anywhere in the file.
 func configTIFF(r io.Reader) (image.Config, error) {
 	at, ok := r.(io.ReaderAt)
 	if !ok {
-		return image.Config{}, errors.New("a file that is no stream is wanted")
+		return image.Config{}, errors.New("want a file with random access, not a stream")
 	}
 	d := directory(at)
 	size := func(tag uint16) int { return int(min(max(d.number(tag), 0), 1<<30)) }
@@ -174,16 +175,16 @@ func configTIFF(r io.Reader) (image.Config, error) {
 	return image.Config{Width: size(tagWidth), Height: size(tagHeight)}, nil
 }
 
-// checkTIFF looks at what the strips or tiles hold. They may lie on the same bytes, so
-// that a small file can promise any amount.
+// checkTIFF bounds the data of the strips or tiles. They may overlap in the file, so that a
+// small file can announce any amount.
 func checkTIFF(data []byte, o Options) error {
 	p, err := pictureOf(bytes.NewReader(data))
 	if err != nil {
-		return nil // which is refused for that
+		return nil // the decoder returns this error
 	}
 	raw := 8 * o.maxPixels()
 	if p.h > 0 && int64(p.w) <= o.maxPixels()/int64(p.h) {
-		raw = 8 * int64(p.w) * int64(p.h) // of 4 samples of 16 bits
+		raw = 8 * int64(p.w) * int64(p.h) // 4 samples of 16 bits per pixel
 	}
 	sum := int64(0)
 	b := p.blocks(data)
@@ -197,19 +198,19 @@ func checkTIFF(data []byte, o Options) error {
 	if len(b.offsets) > maxBlocks {
 		return fmt.Errorf("the picture is cut into more than %d strips or tiles: %s", maxBlocks, again)
 	}
-	if p.compression != tiffRaw { // where no more is read than there are pixels
+	if p.compression != tiffRaw { // uncompressed data is read only up to the number of pixels
 		if err := packed(sum, raw); err != nil {
 			return err
 		}
 	}
 	switch p.compression {
-	case tiffRaw, tiffLZW, tiffPacked, tiffJPEG: // quick, whatever they hold, or counted by scans
+	case tiffRaw, tiffLZW, tiffPacked, tiffJPEG: // fast, whatever the data; JPEG is bounded by its scans
 		return nil
 	}
 	return deflated(sum, o)
 }
 
-// aboutTIFF is the file itself, which is what EXIF is, and its XMP.
+// aboutTIFF returns the file itself as EXIF, which has the TIFF format, and its XMP.
 func aboutTIFF(data []byte) about {
 	a := about{exif: data}
 	if e := directory(bytes.NewReader(data)).entry(tagXMP); e != nil {
@@ -218,7 +219,7 @@ func aboutTIFF(data []byte) about {
 	return a
 }
 
-// decodeTIFF reads the picture of the first directory.
+// decodeTIFF decodes the picture of the first directory.
 func decodeTIFF(data []byte) (image.Image, error) {
 	p, err := pictureOf(bytes.NewReader(data))
 	if err != nil {
@@ -235,7 +236,7 @@ func decodeTIFF(data []byte) (image.Image, error) {
 	return p.picture(b.pix)
 }
 
-// picture makes a picture of its samples, of which a pixel has kept.
+// picture makes a picture from its samples, kept bytes per pixel.
 func (p *tiffPicture) picture(pix []uint8) (image.Image, error) {
 	r := image.Rect(0, 0, p.w, p.h)
 	if p.supposed && p.kept%2 == 0 && !p.seen(pix) {
@@ -259,7 +260,7 @@ func (p *tiffPicture) picture(pix []uint8) (image.Image, error) {
 	case p.photometric == tiffCMYK:
 		return &image.CMYK{Pix: pix, Stride: 4 * p.w, Rect: r}, nil
 	case p.kept == 1:
-		// Of deep greys, white is never 0: so Pillow has it.
+		// Pillow does not invert whiteIsZero samples of more than 8 bits.
 		if p.photometric == whiteIsZero && p.bits <= 8 {
 			for i, v := range pix {
 				pix[i] = ^v
@@ -288,7 +289,7 @@ func (p *tiffPicture) picture(pix []uint8) (image.Image, error) {
 	return &pixel.RGB{Pix: pix, W: p.w, H: p.h}, nil
 }
 
-// seen reports whether any pixel's last sample is not 0.
+// seen reports whether the last sample of some pixel is not 0.
 func (p *tiffPicture) seen(pix []uint8) bool {
 	for i := p.kept - 1; i < len(pix); i += p.kept {
 		if pix[i] != 0 {
@@ -308,7 +309,7 @@ func (p *tiffPicture) withoutAlpha(pix []uint8) []uint8 {
 	return pix[:p.kept*p.w*p.h]
 }
 
-// divided takes the alpha out of colours that are multiplied by it.
+// divided undoes the premultiplication of colours by alpha.
 func (p *tiffPicture) divided(m *image.NRGBA) *image.NRGBA {
 	for i := 0; p.multiplied && i < len(m.Pix); i += 4 {
 		c := m.Pix[i:][:4]
@@ -323,8 +324,8 @@ func (p *tiffPicture) divided(m *image.NRGBA) *image.NRGBA {
 	return m
 }
 
-// colors reads the palette: 16-bit reds, then greens, then blues, of which the high byte
-// counts. Colours past its end are black.
+// colors reads the palette: 16-bit reds, then greens, then blues, of which the high byte is
+// used. Colours past its end are black.
 func (p *tiffPicture) colors() (color.Palette, error) {
 	e := p.entry(tagColors)
 	if e == nil {
@@ -344,7 +345,7 @@ func (p *tiffPicture) colors() (color.Palette, error) {
 	return colors, nil
 }
 
-// fromYCbCr converts pixels in place as libtiff does, in its fixed point.
+// fromYCbCr converts YCbCr pixels to RGB in place, in the fixed-point arithmetic of libtiff.
 func (p *tiffPicture) fromYCbCr(pix []uint8) error {
 	luma, reference := [3]float32{0.299, 0.587, 0.114}, [6]float32{0, 255, 128, 255, 128, 255}
 	for _, t := range []struct {
@@ -356,7 +357,7 @@ func (p *tiffPicture) fromYCbCr(pix []uint8) error {
 		}
 	}
 	if luma[1] == 0 {
-		return errors.New("the share of green in its luma is 0")
+		return errors.New("its luma coefficient of green is 0")
 	}
 	const half = 1 << 15
 	fixed := func(v float32) int32 { return int32(float64(float64(min(max(v, 0), 2))*(1<<16)) + 0.5) }
@@ -387,9 +388,9 @@ func (p *tiffPicture) fromYCbCr(pix []uint8) error {
 	return nil
 }
 
-// fromLab converts pixels of CIE L*a*b* under D50 in place to sRGB.
+// fromLab converts pixels of CIE L*a*b* (white point D50) to sRGB in place.
 func fromLab(pix []uint8) {
-	var curve [1 << 12]uint8 // of linear light in 0..1
+	var curve [1 << 12]uint8 // sRGB transfer curve over linear light in 0..1
 	for i := range curve {
 		v := float64(i) / float64(len(curve)-1)
 		if v <= 0.0031308 {
@@ -420,7 +421,7 @@ func fromLab(pix []uint8) {
 	}
 }
 
-// reverse reverses the bits of each byte.
+// reverse returns data with the bits of each byte reversed.
 func reverse(data []byte) []byte {
 	r := make([]byte, len(data))
 	for i, v := range data {

@@ -16,38 +16,38 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
 )
 
-// Compressions of a TIFF.
+// Compression codes of a TIFF.
 const (
 	tiffRaw     = 1
-	tiffRuns    = 2 // of Group 3, each row from a byte on
+	tiffRuns    = 2 // T.4 one-dimensional without end-of-line codes, rows at byte boundaries (modified Huffman)
 	tiffGroup3  = 3
 	tiffGroup4  = 4
 	tiffLZW     = 5
 	tiffJPEG    = 7
 	tiffDeflate = 8
-	tiffOther   = 32946 // deflate too
+	tiffOther   = 32946 // deflate, the code of older writers
 	tiffPacked  = 32773
 )
 
 const (
 	startOfJPEG = "\xff\xd8"
 	endOfJPEG   = "\xff\xd9"
-	maxTables   = 1 << 14 // bytes: four quantisation tables and eight of codes have half
+	maxTables   = 1 << 14 // bytes; four quantisation and eight Huffman tables take half of it
 )
 
-// tiffBlocks unpacks the strips or tiles of a picture.
+// tiffBlocks decodes the strips or tiles of a picture.
 type tiffBlocks struct {
 	*tiffPicture
 	data []byte
-	pix  []uint8 // kept samples a pixel
+	pix  []uint8 // kept samples per pixel
 
 	offsets, sizes []uint64
-	tables         []byte  // segments that JPEGs lack
-	raw            []byte  // a block
-	samples        []uint8 // a row
+	tables         []byte  // JPEG tables shared by all blocks
+	raw            []byte  // decompressed bytes of a block
+	samples        []uint8 // samples of a row
 }
 
-// blocks finds the blocks of a picture.
+// blocks returns the decoder of the picture's strips or tiles.
 func (p *tiffPicture) blocks(data []byte) *tiffBlocks {
 	offsets, sizes := uint16(tagStrips), uint16(tagStripBytes)
 	if p.tiled {
@@ -66,8 +66,8 @@ func (p *tiffPicture) blocks(data []byte) *tiffBlocks {
 	return b
 }
 
-// packed returns the bytes of a block, those up to the end of the file where nothing says
-// how many they are.
+// packed returns the compressed bytes of block i. If no byte count is given they extend to the
+// end of the file.
 func (b *tiffBlocks) packed(i int) []byte {
 	if i >= len(b.offsets) || b.offsets[i] >= uint64(len(b.data)) {
 		return nil
@@ -79,7 +79,7 @@ func (b *tiffBlocks) packed(i int) []byte {
 	return data
 }
 
-// read unpacks all blocks.
+// read decodes all blocks.
 func (b *tiffBlocks) read() error {
 	i := 0
 	for plane := range b.planes {
@@ -97,7 +97,7 @@ func (b *tiffBlocks) read() error {
 	return nil
 }
 
-// block unpacks block i, which begins at a pixel, into the picture.
+// block decodes block i, whose first pixel is (x, y), into the picture.
 func (b *tiffBlocks) block(i, plane, x, y int) error {
 	rows := b.bh
 	if !b.tiled {
@@ -147,7 +147,7 @@ func (b *tiffBlocks) block(i, plane, x, y int) error {
 	return nil
 }
 
-// perPixel is how many samples of a pixel a block holds.
+// perPixel returns the samples per pixel that a block holds.
 func (b *tiffBlocks) perPixel() int {
 	if b.planes > 1 {
 		return 1
@@ -155,7 +155,7 @@ func (b *tiffBlocks) perPixel() int {
 	return b.tiffPicture.samples
 }
 
-// unpack returns the size bytes that a block holds. They are valid until the next call.
+// unpack returns the size decompressed bytes of a block. They are valid until the next call.
 func (b *tiffBlocks) unpack(data []byte, size, rows int) ([]byte, error) {
 	var r io.Reader = bytes.NewReader(data)
 	switch b.compression {
@@ -166,7 +166,7 @@ func (b *tiffBlocks) unpack(data []byte, size, rows int) ([]byte, error) {
 		if b.reversed {
 			return reverse(data[:size]), nil
 		}
-		// What is corrected in place is a copy.
+		// Copied below, because unpredict changes the samples in place.
 	case tiffLZW:
 		r = lzw.NewReader(r, lzw.MSB, 8)
 	case tiffDeflate, tiffOther:
@@ -179,9 +179,9 @@ func (b *tiffBlocks) unpack(data []byte, size, rows int) ([]byte, error) {
 		r = &packBits{data: data}
 	case tiffRuns, tiffGroup3, tiffGroup4:
 		if b.bits != 1 || b.tiffPicture.samples != 1 {
-			return nil, fmt.Errorf("compression %d is for pixels of 1 bit", b.compression)
+			return nil, fmt.Errorf("compression %d (fax) needs pixels of 1 bit", b.compression)
 		}
-		// White runs are zeros, whatever zero means.
+		// White runs decode to 0, whatever the photometric interpretation.
 		const twoD = 1
 		f := fax{data: data, w: b.bw, group4: b.compression == tiffGroup4, aligned: b.compression == tiffRuns,
 			twoD: b.compression == tiffGroup3 && max(b.number(tagT4), 0)&twoD != 0}
@@ -193,7 +193,7 @@ func (b *tiffBlocks) unpack(data []byte, size, rows int) ([]byte, error) {
 		}
 		return b.raw, nil
 	default:
-		return nil, fmt.Errorf("compression %d is not read, want none, LZW, deflate, PackBits, JPEG or fax (2, 3, 4)", b.compression)
+		return nil, fmt.Errorf("compression %d is not supported, want none, LZW, deflate, PackBits, JPEG or fax (2, 3, 4)", b.compression)
 	}
 	b.grow(size)
 	if _, err := io.ReadFull(r, b.raw); err != nil {
@@ -205,7 +205,7 @@ func (b *tiffBlocks) unpack(data []byte, size, rows int) ([]byte, error) {
 	return b.raw, nil
 }
 
-// grow makes room for a block.
+// grow sets the length of raw, with unspecified contents.
 func (b *tiffBlocks) grow(size int) {
 	if cap(b.raw) < size {
 		b.raw = make([]byte, size)
@@ -213,7 +213,7 @@ func (b *tiffBlocks) grow(size int) {
 	b.raw = b.raw[:size]
 }
 
-// unpredict adds up the differences in a row of samples, perPixel a pixel.
+// unpredict undoes the predictor in a row of perPixel samples per pixel.
 func (b *tiffBlocks) unpredict(row []byte, perPixel int) {
 	if b.compression != tiffLZW && b.compression != tiffDeflate && b.compression != tiffOther {
 		return
@@ -236,7 +236,8 @@ func (b *tiffBlocks) unpredict(row []byte, perPixel int) {
 		for i := perPixel; i < len(row); i++ {
 			row[i] += row[i-perPixel]
 		}
-		// The first bytes of all numbers come first, from the high ones to the low ones.
+		// The most significant bytes of all numbers come first, then the next ones, down to the
+		// least significant.
 		n := len(row) / size
 		planes := bytes.Clone(row)
 		for i := range n {
@@ -249,9 +250,9 @@ func (b *tiffBlocks) unpredict(row []byte, perPixel int) {
 	}
 }
 
-// bytesOf appends n samples of a row to dst, a byte each: of 16 and 12 bits the 8 high
-// ones, greys of few bits spread over 0..255, numbers that are not so bounded cut off at
-// 0 and 255.
+// bytesOf appends n samples of a row to dst as bytes. 16-bit unsigned and 12-bit samples keep
+// their 8 high bits; grey of fewer than 8 bits is scaled to 0..255; signed, 32-bit and float
+// samples are clamped to 0..255.
 func (b *tiffBlocks) bytesOf(dst []uint8, row []byte, n int) []uint8 {
 	at := len(dst)
 	dst = append(dst, make([]uint8, n)...)
@@ -295,8 +296,8 @@ func (b *tiffBlocks) bytesOf(dst []uint8, row []byte, n int) []uint8 {
 	return dst
 }
 
-// shared spreads pixels of YCbCr that share their chroma: first the lumas of such a
-// group, then the two chromas.
+// shared expands YCbCr pixels with subsampled chroma. A group holds its lumas, then one Cb and
+// one Cr.
 func (b *tiffBlocks) shared(raw []byte, x, y, rows int) {
 	group := b.sub.X*b.sub.Y + 2
 	across := (b.bw + b.sub.X - 1) / b.sub.X
@@ -309,16 +310,16 @@ func (b *tiffBlocks) shared(raw []byte, x, y, rows int) {
 	}
 }
 
-// jpeg decodes a block that is a JPEG, whose tables may be in the directory.
+// jpeg decodes a JPEG block, whose tables may be in the directory.
 func (b *tiffBlocks) jpeg(data []byte, plane, x, y, rows int) error {
 	if b.bits != 8 {
-		return errors.New("a JPEG in it has samples of other than 8 bits")
+		return errors.New("JPEG compression needs samples of 8 bits")
 	}
 	data, ok := bytes.CutPrefix(data, []byte(startOfJPEG))
 	if !ok {
-		return errors.New("a JPEG in it does not begin as one")
+		return errors.New("a JPEG block does not begin with a start-of-image marker")
 	}
-	// What its components are, the directory says.
+	// An Adobe segment tells the decoder the colour space that the directory gives.
 	adobe := []byte("\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00")
 	switch {
 	case b.perPixel() == 1:
@@ -337,7 +338,7 @@ func (b *tiffBlocks) jpeg(data []byte, plane, x, y, rows int) error {
 	var rgb pixel.RGB
 	put := func(pix []uint8, stride, samples int, flip uint8) error {
 		if want := b.perPixel(); samples != want {
-			return fmt.Errorf("a JPEG in it has %d samples a pixel, want %d", samples, want)
+			return fmt.Errorf("a JPEG block has %d samples per pixel, want %d", samples, want)
 		}
 		for r := range min(rows, b.h-y) {
 			at := b.kept*((y+r)*b.w+x) + plane
@@ -352,7 +353,7 @@ func (b *tiffBlocks) jpeg(data []byte, plane, x, y, rows int) error {
 	switch m := img.(type) {
 	case *image.Gray:
 		return put(m.Pix, m.Stride, 1, 0)
-	case *image.CMYK: // Adobe's JPEGs have inverted ink, TIFF files have not
+	case *image.CMYK: // a JPEG in Adobe's convention has inverted ink, a TIFF has not
 		return put(m.Pix, m.Stride, 4, 255)
 	}
 	if err := pixel.ToRGB(&rgb, img, pixel.Drop, nil); err != nil {
@@ -361,16 +362,16 @@ func (b *tiffBlocks) jpeg(data []byte, plane, x, y, rows int) error {
 	return put(rgb.Pix, 3*rgb.W, 3, 0)
 }
 
-// decodeBlock decodes a JPEG that is a block, of which at least w x h pixels are wanted.
+// decodeBlock decodes a JPEG block, which must have at least w x h pixels.
 func (b *tiffBlocks) decodeBlock(stream []byte, w, h int) (image.Image, error) {
 	f, err := jpeg.FindFrame(stream)
 	if err != nil {
 		return nil, err
 	}
 	if f.Size.X < w || f.Size.Y < h || f.Size.X > b.bw || f.Size.Y > b.bh {
-		return nil, fmt.Errorf("a JPEG in it has %d x %d pixels, want %d x %d", f.Size.X, f.Size.Y, b.bw, b.bh)
+		return nil, fmt.Errorf("a JPEG block has %d x %d pixels, want %d x %d", f.Size.X, f.Size.Y, b.bw, b.bh)
 	}
-	const largest = 32 // pixels a side of a JPEG's largest unit
+	const largest = 32 // pixels per side of the largest MCU
 	up := func(v int) int64 { return int64(v+largest-1) / largest * largest }
 	if err := checkJPEG(stream, Options{MaxPixels: up(f.Size.X) * up(f.Size.Y)}); err != nil {
 		return nil, err
@@ -378,11 +379,11 @@ func (b *tiffBlocks) decodeBlock(stream []byte, w, h int) (image.Image, error) {
 	return jpeg.Decode(stream)
 }
 
-// packBits unpacks runs of bytes.
+// packBits decodes PackBits run-length encoding.
 type packBits struct {
 	data []byte
-	run  int // bytes to come of the first of data
-	copy int // bytes to come of data as they are
+	run  int // remaining repetitions of the first byte of data
+	copy int // remaining literal bytes of data
 }
 
 // Read implements io.Reader.

@@ -6,7 +6,7 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
 )
 
-// oriented returns img turned upright, given its orientation.
+// oriented returns img turned upright, given its EXIF orientation.
 func oriented(img image.Image, orientation int) (image.Image, error) {
 	if orientation == 1 {
 		return img, nil
@@ -39,7 +39,7 @@ func oriented(img image.Image, orientation int) (image.Image, error) {
 		turn(dst.Pix, m.Pix, m.Stride, 8)
 		return dst, nil
 	}
-	// The other kinds that are read have no transparency.
+	// The other picture types that this package returns have no alpha.
 	src, ok := img.(*pixel.RGB)
 	if !ok {
 		src = new(pixel.RGB)
@@ -52,7 +52,7 @@ func oriented(img image.Image, orientation int) (image.Image, error) {
 	return dst, nil
 }
 
-// turned writes a picture of w x h pixels of size bytes upright to dst.
+// turned writes a picture of w x h pixels of size bytes each to dst, turned upright.
 func turned(dst, src []byte, stride, size, w, h, orientation int) {
 	// Pixel (x, y) of the result is at first + x*dx + y*dy of the source.
 	right, down := size, stride
@@ -61,9 +61,9 @@ func turned(dst, src []byte, stride, size, w, h, orientation int) {
 		3: {(w-1)*right + (h-1)*down, -right, -down}, // upside down
 		4: {(h - 1) * down, right, -down},            // mirrored, upside down
 		5: {0, down, right},                          // mirrored along the diagonal
-		6: {(h - 1) * down, -down, right},            // to be turned right
+		6: {(h - 1) * down, -down, right},            // needs a quarter turn to the right
 		7: {(w-1)*right + (h-1)*down, -down, -right}, // mirrored along the other diagonal
-		8: {(w - 1) * right, down, -right},           // to be turned left
+		8: {(w - 1) * right, down, -right},           // needs a quarter turn to the left
 	}[orientation]
 	if orientation >= 5 {
 		w, h = h, w

@@ -13,8 +13,8 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
 )
 
-// checkWebP refuses chunks that promise more bytes than there are, which the decoder would
-// believe.
+// checkWebP refuses a file with a chunk that is cut off, because the decoder trusts chunk
+// sizes.
 func checkWebP(data []byte, _ Options) error {
 	end, found, n := 12, false, 0
 	for id, body := range chunks(data) {
@@ -27,9 +27,10 @@ func checkWebP(data []byte, _ Options) error {
 			found = true
 		}
 	}
-	// A chunk that is cut off was not counted. Its header has 8 bytes; fewer are junk.
+	// A chunk that is cut off was not counted. Fewer than the 8 bytes of a chunk header are
+	// ignored.
 	if promised := int64(binary.LittleEndian.Uint32(data[4:])) + 8; promised > int64(len(data)) || int64(end)+8 <= promised {
-		return fmt.Errorf("the file is cut off or damaged: %d bytes, the header promises %d", len(data), promised)
+		return fmt.Errorf("the file is cut off or damaged: it has %d bytes, its header says %d", len(data), promised)
 	}
 	if !found {
 		return errors.New("there is no picture in the file")
@@ -37,8 +38,7 @@ func checkWebP(data []byte, _ Options) error {
 	return nil
 }
 
-// aboutWebP reads the chunks EXIF and XMP, which count if the head says that they are
-// there.
+// aboutWebP reads the EXIF and XMP chunks if the flags of the header announce them.
 func aboutWebP(data []byte) (a about) {
 	flags := byte(0)
 	for id, body := range chunks(data) {
@@ -54,8 +54,8 @@ func aboutWebP(data []byte) (a about) {
 	return a
 }
 
-// chunks yields name and body of each chunk of a RIFF file until the first one that
-// is cut off.
+// chunks yields the ID and body of each chunk of a RIFF file, up to the first one that is cut
+// off.
 func chunks(data []byte) func(yield func(string, []byte) bool) {
 	return func(yield func(string, []byte) bool) {
 		promised := uint64(binary.LittleEndian.Uint32(data[4:])) + 8
@@ -71,13 +71,14 @@ func chunks(data []byte) func(yield func(string, []byte) bool) {
 	}
 }
 
-// webpFrame is the picture of a file, or the first frame of an animation on its canvas.
+// webpFrame is the picture of a file, or the first frame of an animation with its place on the
+// canvas.
 type webpFrame struct {
 	animated bool
-	canvas   image.Point // of an animation
+	canvas   image.Point // size of an animation's canvas
 	at       image.Point
-	alpha    bool   // the file, or the picture, says that it has transparency
-	file     []byte // of the picture alone
+	alpha    bool   // the header, or a lossless picture itself, announces alpha
+	file     []byte // a WebP file of the picture alone
 }
 
 const (
@@ -85,14 +86,14 @@ const (
 	webpEXIF     = 0x08
 	webpXMP      = 0x04
 	webpAnimated = 0x02
-	webpExtended = 10 // bytes of VP8X
+	webpExtended = 10 // bytes of the VP8X chunk
 )
 
 func le24(b []byte) int { return int(b[0]) | int(b[1])<<8 | int(b[2])<<16 }
 
-// frameOfWebP finds what there is to decode.
+// frameOfWebP finds the picture to decode.
 func frameOfWebP(data []byte) (f webpFrame, err error) {
-	size := image.Point{} // of the picture, if there is VP8X
+	size := image.Point{} // from VP8X; zero without it
 	var alpha []byte
 	for id, body := range chunks(data) {
 		switch {
@@ -119,7 +120,7 @@ func frameOfWebP(data []byte) (f webpFrame, err error) {
 			alpha = body
 		case (id == "VP8 " || id == "VP8L") && !f.animated:
 			if id == "VP8L" {
-				f.alpha = len(body) > 4 && body[4]&webpAlpha != 0 // after signature, width and height
+				f.alpha = len(body) > 4 && body[4]&webpAlpha != 0 // after the signature, width and height
 			}
 			f.file = webpPicture(id, body, alpha, size)
 			return f, nil
@@ -128,11 +129,12 @@ func frameOfWebP(data []byte) (f webpFrame, err error) {
 	return f, errors.New("there is no picture in the file")
 }
 
-// webpPicture is a file of one picture, of that size unless that is zero.
+// webpPicture returns a WebP file of one picture; a VP8X chunk gives the size unless it is
+// zero.
 func webpPicture(id string, body, alpha []byte, size image.Point) []byte {
 	var b []byte
 	if id == "VP8L" {
-		alpha = nil // which it holds itself
+		alpha = nil // VP8L holds its own alpha
 	}
 	if size != (image.Point{}) {
 		w, h := size.X-1, size.Y-1
@@ -175,8 +177,8 @@ func configWebP(r io.Reader) (image.Config, error) {
 	return webp.DecodeConfig(io.MultiReader(bytes.NewReader(head[:n]), r))
 }
 
-// decodeWebP converts lossy pictures, because only here it is known that their YCbCr
-// is not JPEG's. Around the first frame of an animation the canvas is clear.
+// decodeWebP converts lossy pictures to RGB itself, because their YCbCr differs from JPEG's.
+// The canvas around the first frame of an animation is transparent.
 func decodeWebP(data []byte) (image.Image, error) {
 	f, err := frameOfWebP(data)
 	if err != nil {
@@ -196,7 +198,7 @@ func decodeWebP(data []byte) (image.Image, error) {
 		err = videoRGB(rgba.Pix, 4, &m.YCbCr)
 		w, h := rgba.Rect.Dx(), rgba.Rect.Dy()
 		if m.AStride < w || len(m.A) < m.AStride*(h-1)+w {
-			return nil, fmt.Errorf("the transparency holds %d bytes, want %d x %d", len(m.A), w, h)
+			return nil, fmt.Errorf("the alpha plane holds %d bytes, want %d x %d", len(m.A), w, h)
 		}
 		for y := range h {
 			row := rgba.Pix[y*rgba.Stride:]
@@ -220,7 +222,7 @@ func decodeWebP(data []byte) (image.Image, error) {
 	return img, nil
 }
 
-// onCanvas puts a picture, of a kind that decodeWebP makes, on a clear canvas.
+// onCanvas copies a picture, an image.NRGBA or a pixel.RGB, to a transparent canvas.
 func onCanvas(img image.Image, size, at image.Point) image.Image {
 	whole := image.NewNRGBA(image.Rectangle{Max: size})
 	b := img.Bounds()
@@ -239,8 +241,8 @@ func onCanvas(img image.Image, size, at image.Point) image.Image {
 	return whole
 }
 
-// videoRGB converts a 4:2:0 picture of VP8 to the first three of n channels: BT.601 with
-// black at 16, in libwebp's fixed point, chroma by libwebp's own triangle filter.
+// videoRGB converts a 4:2:0 picture of VP8 to the first three of n channels as libwebp does:
+// BT.601 of limited range in libwebp's fixed point, chroma by libwebp's triangle filter.
 func videoRGB(dst []byte, n int, m *image.YCbCr) error {
 	w, h := m.Rect.Dx(), m.Rect.Dy()
 	if m.SubsampleRatio != image.YCbCrSubsampleRatio420 || m.Rect.Min != (image.Point{}) {
@@ -249,8 +251,8 @@ func videoRGB(dst []byte, n int, m *image.YCbCr) error {
 	cw, ch := (w+1)/2, (h+1)/2
 	us, vs := make([]uint8, 2*cw), make([]uint8, 2*cw)
 	for y := range h {
-		// The other chroma row is above an even row and below an odd one, itself at the
-		// edges.
+		// The far chroma row is above for an even y and below for an odd y; at the edges it is
+		// the near row.
 		near := y / 2
 		far := min(max(near+2*(y%2)-1, 0), ch-1)
 		videoChroma(us, m.Cb[near*m.CStride:][:cw], m.Cb[far*m.CStride:][:cw])
@@ -267,9 +269,9 @@ func videoRGB(dst []byte, n int, m *image.YCbCr) error {
 	return nil
 }
 
-// videoChroma doubles a row of chroma: 9/16 of the nearest sample, 3/16 of its
-// neighbours in the row and in the other row, 1/16 of the one across, with the two
-// roundings of libwebp.
+// videoChroma upsamples a row of chroma by two: 9/16 of the nearest sample, 3/16 each of its
+// neighbours in the row and in the far row, 1/16 of the diagonal one, with libwebp's two
+// roundings.
 func videoChroma(dst, near, far []uint8) {
 	last := len(near) - 1
 	edge := func(x int) uint8 { return uint8((3*int32(near[x]) + int32(far[x]) + 2) >> 2) }
@@ -283,5 +285,5 @@ func videoChroma(dst, near, far []uint8) {
 	}
 }
 
-// clamp6 drops 6 bits after the point and clamps to a byte.
+// clamp6 removes 6 fractional bits and clamps to 0..255.
 func clamp6(v int32) uint8 { return uint8(min(max(v>>6, 0), 255)) }

@@ -61,7 +61,7 @@ func TestHostileTokenizers(t *testing.T) {
 		{"pieces", append(spm(), bytes.Repeat([]byte{0x0a, 0}, maxPieces)...), "pieces, want at most"},
 		{"long piece twice", spm(long, long), `are both "\x1b`},
 		{"long piece with a zero", spm(long[1:] + "\x00"), "holds a zero byte"},
-		{"long line twice", []byte(strings.Repeat("a", 1000) + "\n" + strings.Repeat("a", 1000)), "pieces are there once"},
+		{"long line twice", []byte(strings.Repeat("a", 1000) + "\n" + strings.Repeat("a", 1000)), "want every piece once"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var err error

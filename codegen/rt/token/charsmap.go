@@ -6,18 +6,17 @@ import (
 	"strings"
 )
 
-// maxRule is the longest text a normalisation rule may match or write, in
-// bytes. The longest of NFKC writes 33. It bounds the work per byte of text.
+// maxRule is the largest length, in bytes, of a text that a normalisation rule matches or
+// writes. It bounds the work per byte of text. The longest replacement of NFKC has 33 bytes.
 const maxRule = 128
 
-// charsmap is a model's table of normalisation rules: a double-array trie over
-// the texts to replace, whose leaves point at zero-terminated replacements.
+// charsmap is a model's table of normalisation rules: a double-array trie over the texts to
+// replace. Each leaf holds the offset of a zero-terminated replacement.
 //
-// A unit of the array is a node. Its bits are, in the layout of darts-clone:
-// 0-7 the byte that leads here, 8 set if a rule ends here, 9 the scale of the
-// offset, 10-30 the offset, 31 set if the unit is a leaf, which then holds an
-// index into text in bits 0-30. The children of node i stand at
-// (i XOR offset) XOR byte, its leaf at (i XOR offset).
+// A unit of the array is a node, in the layout of darts-clone: bits 0-7 hold the byte of the
+// edge to the node, bit 8 is set if a rule ends here, bit 9 scales the offset by 256, bits
+// 10-30 hold the offset. Bit 31 marks a leaf, whose bits 0-30 are an index into text. The
+// children of node i are at (i XOR offset) XOR byte, its leaf is at i XOR offset.
 type charsmap struct {
 	units []uint32
 	text  string
@@ -78,8 +77,8 @@ func newCharsmap(blob []byte) (*charsmap, error) {
 	return c, nil
 }
 
-// longest finds the rule that matches most of text's beginning. It returns the
-// replacement and the number of bytes replaced, which is 0 if no rule matches.
+// longest finds the rule that matches the longest prefix of text. It returns the replacement
+// and the number of bytes replaced, 0 if no rule matches.
 func (c *charsmap) longest(text string) (string, int) {
 	if len(text) > maxRule {
 		text = text[:maxRule]

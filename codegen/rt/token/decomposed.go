@@ -1,8 +1,9 @@
 package token
 
-// decomposed lists the characters whose canonical decomposition (Unicode 14, the same
-// in 15) is more than themselves, but for Hangul and upper-case letters: groups, split by
-// spaces, of what stays without marks and, after a colon, the characters that become it.
+// decomposed lists the characters whose canonical decomposition (Unicode 14 and 15) differs
+// from the character, without Hangul syllables and upper-case letters. Groups are separated by
+// spaces: the decomposition without combining marks, a colon, and the characters that decompose
+// to it.
 const decomposed = "" +
 	"a:àáâãäåāăąǎǟǡǻȁȃȧḁạảấầẩẫậắằẳẵặ c:çćĉċčḉ e:èéêëēĕėęěȅȇȩḕḗḙḛḝẹẻẽếềểễệ i:ìíîïĩīĭįǐȉȋḭḯỉị n:ñńņňǹṅṇṉṋ " +
 	"o:òóôõöōŏőơǒǫǭȍȏȫȭȯȱṍṏṑṓọỏốồổỗộớờởỡợ u:ùúûüũūŭůűųưǔǖǘǚǜȕȗṳṵṷṹṻụủứừửữự y:ýÿŷȳẏẙỳỵỷỹ d:ďḋḍḏḑḓ g:ĝğġģǧǵḡ " +

@@ -1,36 +1,28 @@
-// Package token turns text into the ids a text embedding is looked up with.
+// Package token turns text into token ids, the row numbers of a model's embedding table.
 //
 // The nouns:
 //
-//   - A piece is a word part of the vocabulary with a score, its log
-//     probability. "▁" (U+2581) stands for a space, so "▁cat" starts a word.
-//   - A [Unigram] is a loaded SentencePiece Unigram model: normaliser, pieces,
-//     scores. It splits a text into the pieces whose scores add up highest.
-//   - An id is a row of the model's embedding table. The numbering is that of
-//     XLM-RoBERTa and BEiT-3: <s> 0, <pad> 1, </s> 2, <unk> 3, then every
-//     SentencePiece id plus one, and <mask> after the last piece.
-//   - A [WordPiece] is the tokenizer of BERT's uncased models and VLMo: a text file of
-//     pieces, of which each word takes the longest. Its ids are the file's lines.
-//   - A [Tokenizer] is what the rest of the runtime asks for; both are one, and so is
-//     [IDs], whose texts are lists of ids.
+//   - A piece is a subword of the vocabulary with a score, its log probability. "▁" (U+2581) stands for a space, so "▁cat" starts a word.
+//   - A [Unigram] is a loaded SentencePiece Unigram model: normaliser, pieces, scores. It splits a text into the pieces with the highest sum of scores.
+//   - An id is a row of the model's embedding table. The numbering of XLM-RoBERTa and BEiT-3 is <s> 0, <pad> 1, </s> 2, <unk> 3, then every SentencePiece id plus one, and <mask> after the last piece.
+//   - A [WordPiece] is the tokenizer of BERT's uncased models and VLMo: a text file of pieces, of which each word takes the longest. Its ids are the line numbers of the file, from 0.
+//   - A [Tokenizer] is the interface that the rest of the runtime uses. Unigram, WordPiece and [IDs] implement it; IDs reads lists of ids.
 //
 // For example, with a model file read into data:
 //
 //	u, err := token.Load(data)
 //	ids := u.Encode("a photo of a red car", 64) // [0 70 42 23 70 82 65 2]
 //
-// Unigram gives the ids of Google's library up to its version 0.2.1, id for id, on
-// any bytes (0.2.3 breaks exact ties otherwise): text is
-// normalised with the model's own rules, an invalid UTF-8 byte counts as
-// U+FFFD, and scores are added and compared with the same roundings, since a
+// Unigram gives the same ids as Google's library up to its version 0.2.1, on any bytes (0.2.3
+// breaks exact ties otherwise): text is normalised with the model's own rules, an invalid UTF-8
+// byte counts as U+FFFD, and scores are added and compared with the same roundings, since a
 // near-tie decides which pieces win.
 //
-// Length: Encode keeps the first maxLen-2 ids and stops reading the text as
-// soon as nothing further can change them. Whatever the text, time grows
-// linearly and the working memory stays below 8 MiB (see [Unigram.Encode]).
+// Encode keeps the first maxLen-2 ids and stops reading the text as soon as nothing further can
+// change them. Whatever the text, time grows linearly and the working memory stays below 8 MiB
+// (see [Unigram.Encode]).
 //
-// The package imports the standard library only. Generated packages and the
-// applications over them use it at run time; the compiler does not. It is not
-// a trainer, and it does not read the BPE, word and character models that the
-// same file format can hold.
+// The package imports the standard library only. Generated packages and the applications over
+// them use it at run time; the compiler does not. It does not train tokenizers, and it does not
+// read the BPE, word and character models that the same file format can hold.
 package token

@@ -18,16 +18,18 @@ const (
 	byteValue   = 6
 )
 
-// Bounds on a model, far above every published one.
+// Bounds on a model file, far above the published models.
 const (
-	// maxPiece is how long a piece is at most, in bytes: that much work there may be at each position of a text.
+	// maxPiece is the longest piece, in bytes. It bounds the work per position of a text.
 	maxPiece = 256
-	// maxPieces bounds the vocabulary, and maxSurface what <unk> decodes to, in bytes.
+	// maxPieces is the largest number of pieces; maxSurface is the longest text, in bytes, that
+	// <unk> decodes to.
 	maxPieces  = 1 << 21
 	maxSurface = 256
 )
 
-// MaxFile is the largest tokenizer file accepted, in bytes. Loading takes less than 400 MB, and far less for a file of less.
+// MaxFile is the size in bytes of the largest tokenizer file that loads. Loading such a file
+// takes less than 400 MB, and a smaller one takes proportionally less.
 const MaxFile = 64 << 20
 
 // piece is one entry of the vocabulary. text aliases the file.
@@ -37,20 +39,20 @@ type piece struct {
 	kind  uint8
 }
 
-// model is what Load needs of a SentencePiece ModelProto.
+// model holds the fields of a SentencePiece ModelProto that Load uses.
 type model struct {
 	pieces []piece
 
-	unkSurface []byte // what <unk> decodes to; aliases the file
+	unkSurface []byte // the text that <unk> decodes to; aliases the file
 
 	charsmap    []byte // aliases the file; empty: no rules
-	dummyPrefix bool   // put a space before the text
+	dummyPrefix bool   // insert a space before the text
 	squeeze     bool   // drop leading, trailing and repeated spaces
 	escape      bool   // write a space as U+2581
 }
 
-// parseModel reads the ModelProto in data. Fields that do not change how text
-// is split are skipped. The schema is sentencepiece_model.proto:
+// parseModel reads the ModelProto in data. It skips fields that do not affect the splitting of
+// text. The schema is sentencepiece_model.proto:
 //
 //	ModelProto      1 pieces, 2 trainer_spec, 3 normalizer_spec
 //	SentencePiece   1 piece, 2 score, 3 type
@@ -113,8 +115,8 @@ func parseModel(data []byte) (*model, error) {
 	case s.err != nil:
 		return nil, fmt.Errorf("the SentencePiece model is corrupt after %d pieces: %w", len(m.pieces), s.err)
 	case !normaliser:
-		// The specs stand behind the pieces, so a file that was cut between
-		// two fields lacks this one.
+		// The specs follow the pieces in the file, so a file that was cut off between two
+		// fields has no normalizer_spec.
 		return nil, fmt.Errorf("the SentencePiece model ends after %d pieces without a normalizer_spec: the file is cut off; copy it again",
 			len(m.pieces))
 	}
@@ -214,10 +216,10 @@ const (
 	fixed32 = 5
 )
 
-// circulating is the size of the copy of beit3.spm that circulates, cut off.
+// circulating is the size in bytes of a truncated copy of beit3.spm that is in circulation.
 const circulating = 768 << 10
 
-// errCut marks a message that ends inside a field.
+// errCut marks a message that ends within a field.
 var errCut = errors.New("cut off")
 
 // field is one field of a message.
@@ -230,11 +232,11 @@ type field struct {
 	inner int    // offset of body in the file
 }
 
-// message steps through the fields of a chunked field.
+// message returns an iterator over the fields of the message in f.
 func (f field) message() fields { return fields{data: f.body, base: f.inner} }
 
-// fields steps through the fields of one message. After the last one err says
-// what is wrong with the rest, if anything.
+// fields iterates over the fields of a message. After the last one, err is nil or describes the
+// damage.
 type fields struct {
 	data []byte
 	base int // offset of data in the file
@@ -285,7 +287,7 @@ func (s *fields) next() bool {
 	return true
 }
 
-// uvarint reads a base-128 number.
+// uvarint reads a base-128 varint.
 func (s *fields) uvarint() uint64 {
 	v, n := binary.Uvarint(s.data[s.pos:])
 	switch {
@@ -299,8 +301,8 @@ func (s *fields) uvarint() uint64 {
 	return v
 }
 
-// is reports whether the field has this number; another wire type than the
-// schema's is an error.
+// is reports whether the field has this number. A wire type that differs from the schema's is
+// an error.
 func (s *fields) is(num uint64, wire int) bool {
 	if s.num != num {
 		return false

@@ -6,51 +6,49 @@ import (
 )
 
 const (
-	// block is how much normalised text is gathered before it is split, in
-	// bytes. Texts shorter than this are split in one go.
+	// block is the length in bytes of the normalised text that is gathered before a search.
+	// Shorter texts are split by one search.
 	block = 1024
 
-	// maxUndecided is how much text may be held because nothing is certain
-	// about its pieces, in bytes.
+	// maxUndecided is the length in bytes of the text that is held while no piece boundary in
+	// it is certain.
 	maxUndecided = 256 << 10
 )
 
-// step is the last piece of the best path to some position: where it starts
-// and which piece it is.
+// step is the last piece of the best path to a position: its start and its id.
 type step struct {
-	score float32 // of the whole path
-	from  int32   // negative: nothing arrives here
+	score float32 // of the whole path to this position
+	from  int32   // start of the piece; negative: no path ends here
 	id    int32
 }
 
-// splitter splits one text. It normalises and searches in blocks, and gives
-// the pieces away as soon as they are certain, so that the memory it needs
-// does not grow with the text and it can stop when it has given enough.
+// splitter splits one text. It normalises and searches in blocks, and emits pieces as soon as
+// they are certain, so that its memory does not grow with the text and it can stop when enough
+// ids are emitted.
 //
-// Positions are byte offsets in norm. Pieces up to cut are given away. Every
-// start before at is searched. No path found so far goes beyond reach. Hence
+// Positions are byte offsets in norm. Pieces up to cut are emitted. The search has extended the
+// paths from every start before at. No path found so far ends after reach. Hence
 //
 //	0 <= cut <= at <= reach <= len(norm)
 //
-// and the best path to at is final if at == reach: then all paths go through
-// at, and every further one starts with it.
+// and the best path to at is final if at == reach: all paths then go through at.
 type splitter struct {
 	norm           []byte
 	best           []step // best[i]: the best path to i found so far
 	cut, at, reach int
 
-	held  int  // spaces normalised but not in norm: dropped if none but spaces follow
-	space bool // the text so far ends with a space, and further ones are dropped
+	held  int  // pending spaces, not yet in norm: dropped if only spaces follow
+	space bool // the text so far ends with a space, so further spaces are dropped
 
 	next     int // len(norm) at which the next block is full
-	patience int // at-cut at which to look for the next certain piece
+	patience int // value of at-cut at which settle looks for the next certain piece
 
 	ids  []int32
-	room int  // ids that may still be given
-	unk  bool // the last piece given is unknown
+	room int  // ids that may still be emitted
+	unk  bool // the last emitted piece is unknown
 	path []int32
 
-	keep     bool // also keep the texts of the pieces
+	keep     bool // also collect the texts of the pieces
 	kept     []byte
 	keptEnds []int
 }
@@ -80,8 +78,7 @@ func (s *splitter) split(u *Unigram, text string) {
 	s.search(u, true)
 }
 
-// write appends rep to the normalised text, and searches it when a block is
-// full.
+// write appends rep to the normalised text and starts a search when a block is full.
 func (s *splitter) write(u *Unigram, rep string) {
 	for i := 0; i < len(rep); {
 		c := rep[i]
@@ -109,8 +106,7 @@ func (s *splitter) write(u *Unigram, rep string) {
 	s.full(u)
 }
 
-// full searches the text gathered if it fills a block, and forgets what has
-// been given away.
+// full searches the gathered text if it fills a block, then discards the emitted part.
 func (s *splitter) full(u *Unigram) {
 	if len(s.norm) < s.next {
 		return
@@ -127,12 +123,11 @@ func (s *splitter) full(u *Unigram) {
 	s.next = len(s.norm) + block
 }
 
-// search extends the best paths over the text gathered: to its end if it is
-// the last, otherwise as far as text to come cannot change them.
+// search extends the best paths over the gathered text: to its end if last is set, otherwise as
+// far as further text cannot change them.
 //
-// Sums round as SentencePiece's do, step by step: a piece's score is
-// added in float64, the unknown score in float32; sums are stored in float32
-// and only a greater one replaces another.
+// Sums round as in SentencePiece: a piece's score is added in float64, the unknown score in
+// float32; sums are stored in float32, and only a strictly greater sum replaces another.
 func (s *splitter) search(u *Unigram, last bool) {
 	for len(s.best) <= len(s.norm) {
 		s.best = append(s.best, step{from: -1})
@@ -179,9 +174,8 @@ func (s *splitter) search(u *Unigram, last bool) {
 	}
 }
 
-// settle looks for the last position that every path still possible goes
-// through, and gives the pieces before it away. Where the paths stay apart too
-// long it decides for the best one.
+// settle finds the last position that all remaining paths have in common and emits the pieces
+// before it. If there is none within maxUndecided bytes, it commits to the best path.
 func (s *splitter) settle() {
 	common := s.at
 	for i := s.at + 1; i <= s.reach && common > s.cut; i++ {
@@ -213,7 +207,7 @@ func (s *splitter) settle() {
 	}
 }
 
-// give gives the pieces of the best path from cut to to away.
+// give emits the pieces of the best path from cut to to.
 func (s *splitter) give(to int) {
 	s.path = s.path[:0]
 	for i := to; i > s.cut; i = int(s.best[i].from) {
@@ -222,7 +216,7 @@ func (s *splitter) give(to int) {
 	for i := len(s.path) - 1; i >= 0 && s.room > 0; i-- {
 		end := int(s.path[i])
 		id := s.best[end].id
-		more := id == 0 && s.unk // one more character of the unknown piece before
+		more := id == 0 && s.unk // continues the unknown piece before it
 		s.unk = id == 0
 		switch {
 		case more:
@@ -244,8 +238,8 @@ func (s *splitter) give(to int) {
 	s.cut = to
 }
 
-// character returns the first character of text and its length: one byte and
-// U+FFFD if the text does not begin with valid UTF-8.
+// character returns the first character of text and its length in bytes: U+FFFD and one byte if
+// the text does not begin with valid UTF-8.
 func character(text string) (string, int) {
 	if c := text[0]; c < utf8.RuneSelf {
 		return text[:1], 1
@@ -256,7 +250,7 @@ func character(text string) (string, int) {
 	return "�", 1
 }
 
-// charLen returns the length of a character that begins with c.
+// charLen returns the length in bytes of a UTF-8 character that begins with c.
 func charLen(c byte) int {
 	switch {
 	case c < 0xc0:

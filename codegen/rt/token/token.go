@@ -16,8 +16,7 @@ type Tokenizer interface {
 	// be any bytes. An empty text gives the start and end ids alone.
 	Encode(text string, maxLen int) []int32
 
-	// AppendEncode appends to dst what Encode returns. It allocates
-	// nothing once dst has room.
+	// AppendEncode appends the result of Encode to dst. It does not allocate if dst has room.
 	AppendEncode(dst []int32, text string, maxLen int) []int32
 
 	// Vocab returns the number of ids: every id is in [0, Vocab()).

@@ -5,31 +5,32 @@ import (
 	"math/bits"
 )
 
-// maxNodes bounds a trie, which takes up to 32 bytes a node while it grows. A node and a byte fit one edge key.
+// maxNodes is the largest number of nodes of a trie, which takes up to 32 bytes per node while
+// it grows. A node number and a byte fit a 32-bit edge key.
 const maxNodes = 1 << 23
 
-// trie finds the pieces that a text begins with. Node 0 is the root. A node
-// where a piece ends carries that piece's id as its number, other nodes have
-// numbers from pieces on; so a step is one lookup and tells whether a piece
-// ends there.
+// trie finds the pieces that are prefixes of a text. Node 0 is the root. A node at which a
+// piece ends has the piece's id as its number; other nodes are numbered from pieces on. A step
+// is therefore one lookup, which also tells whether a piece ends there.
 //
-// All edges are in one table with open addressing: high half key, node<<8 |
-// byte; low half child. 0 is a free slot. The key 0 (root, byte 0) is never
-// in use because no piece holds a zero byte.
+// All edges are in one hash table with open addressing. The high half of an edge is its key,
+// node<<8 | byte; the low half is the child. 0 is a free slot: the key 0 (root, byte 0) is
+// never used, because no piece holds a zero byte.
 type trie struct {
 	edges  []uint64 // length a power of two, at most half full
 	shift  uint     // 32 - log2(len(edges))
 	used   int
-	nodes  uint32 // next number for a node that is no piece
+	nodes  uint32 // number of the next node at which no piece ends
 	pieces uint32
 }
 
-// newTrie builds the trie of the pieces ids[...], which must be above 0. There are at most maxPieces.
+// newTrie builds the trie of pieces[id] for all ids, which must be above 0. There are at most
+// maxPieces.
 func newTrie(pieces []piece, ids []int32) (*trie, error) {
 	log := bits.Len(uint(4 * len(ids)))
 	t := &trie{edges: make([]uint64, 1<<log), shift: uint(32 - log), nodes: uint32(len(pieces)), pieces: uint32(len(pieces))}
-	// Shorter pieces go first. Then the end of a piece is always a new node,
-	// which is free to take the piece's number.
+	// Shorter pieces are added first, so that the last node of a piece is always new and can
+	// take the piece's id as its number.
 	starts := make([]int32, maxPiece+2)
 	for _, id := range ids {
 		starts[len(pieces[id].text)+1]++
@@ -66,7 +67,7 @@ func newTrie(pieces []piece, ids []int32) (*trie, error) {
 	return t, nil
 }
 
-// step returns the child of node along b, or 0 if there is none.
+// step returns the child of node for byte b, or 0 if there is none.
 func (t *trie) step(node uint32, b byte) uint32 {
 	key := node<<8 | uint32(b)
 	mask := uint32(len(t.edges) - 1)
@@ -101,7 +102,7 @@ func (t *trie) insert(edge uint64) {
 	t.edges[i&mask] = edge
 }
 
-// longest returns the length of the longest piece that text begins with, or 0.
+// longest returns the length in bytes of the longest piece that is a prefix of text, or 0.
 func (t *trie) longest(text string) int {
 	n := 0
 	node := uint32(0)

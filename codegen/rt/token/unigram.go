@@ -11,18 +11,18 @@ import (
 // Unigram is a SentencePiece Unigram model. It is immutable and safe for
 // concurrent use.
 type Unigram struct {
-	chars *charsmap // nil: no rules
-	user  *trie     // user-defined pieces, which the rules leave alone; nil: none
-	space string    // what a space becomes
+	chars *charsmap // nil: no normalisation rules
+	user  *trie     // user-defined pieces, which are exempt from normalisation; nil: none
+	space string    // replacement of a space
 
 	dummyPrefix, squeeze, escape bool
 
 	trie     *trie
-	score    []float64 // by piece: what it adds to a path
-	unkScore float32   // what a character without a piece adds
-	longest  int       // bytes a step of a path can cover at most
+	score    []float64 // score by piece id
+	unkScore float32   // score of a character that no piece covers
+	longest  int       // longest piece or character, in bytes
 
-	text       string   // all pieces, one after the other
+	text       string   // the texts of all pieces, concatenated
 	ends       []uint32 // piece i is text[ends[i-1]:ends[i]]
 	kinds      []uint8
 	unkSurface string
@@ -30,10 +30,10 @@ type Unigram struct {
 	pool sync.Pool // of *splitter
 }
 
-// Load reads a SentencePiece model file (a serialised ModelProto). It keeps
-// nothing of data. The model must be a Unigram model with <unk>, <s> and </s>
-// as its pieces 0, 1 and 2, as in XLM-RoBERTa and BEiT-3; a file that is
-// cut off, corrupt or of another kind is an error that says so.
+// Load reads a SentencePiece model file (a serialised ModelProto). It does not retain data. The
+// model must be a Unigram model with <unk>, <s> and </s> as its pieces 0, 1 and 2, as in
+// XLM-RoBERTa and BEiT-3. A file that is cut off, corrupt or of another kind gives an error
+// that says so.
 func Load(data []byte) (*Unigram, error) {
 	m, err := parseModel(data)
 	if err != nil {
@@ -62,8 +62,8 @@ func Load(data []byte) (*Unigram, error) {
 		}
 	}
 
-	// The extremes start as in SentencePiece: the largest and the smallest
-	// positive float32.
+	// The initial extremes are SentencePiece's: the largest and the smallest positive normal
+	// float32.
 	lo, hi := float32(math.MaxFloat32), float32(0x1p-126)
 	var inText, user []int32
 	var text strings.Builder
@@ -88,7 +88,7 @@ func Load(data []byte) (*Unigram, error) {
 		p := m.pieces[id]
 		u.score[id] = float64(p.score)
 		if p.kind == userDefined {
-			// SentencePiece's bonus, to win over normal pieces.
+			// SentencePiece's bonus, by which user-defined pieces win over normal ones.
 			u.score[id] = float64(float32(len(p.text))*hi) - 0.1
 		}
 	}
@@ -104,7 +104,8 @@ func Load(data []byte) (*Unigram, error) {
 	return u, nil
 }
 
-// checkIDs makes sure that piece id + 1 never runs into a fixed id.
+// checkIDs makes sure that the ids BOS, Pad, EOS and Unk do not collide with piece ids plus
+// one.
 func (m *model) checkIDs() error {
 	if len(m.pieces) < 3 {
 		return fmt.Errorf("the SentencePiece model has %d pieces, want at least <unk>, <s> and </s>", len(m.pieces))
@@ -130,29 +131,27 @@ func (u *Unigram) Vocab() int { return len(u.ends) + 2 }
 // Mask returns the id of <mask>, the last one.
 func (u *Unigram) Mask() int32 { return int32(len(u.ends)) + 1 }
 
-// Encode returns the ids of text, between [BOS] and [EOS]. The text may be any
-// bytes; one that is not part of valid UTF-8 counts as U+FFFD. The ids of an empty text
-// are [0 2].
+// Encode returns the ids of text, between [BOS] and [EOS]. The text may be any bytes; a byte
+// that is not part of valid UTF-8 counts as U+FFFD. The ids of an empty text are [0 2].
 //
-// As in Hugging Face's XLM-R tokenizer, a text that spells <s>, <pad>, </s>, <unk> or
-// <mask> gives that id, and what stands before and after it is split as if it were a
-// text of its own; spaces before <mask> are dropped. Where this is not wanted, because
-// texts come from strangers, say, use [Unigram.Plain].
+// As in Hugging Face's XLM-R tokenizer, <s>, <pad>, </s>, <unk> and <mask> in the text give the
+// id of that token, and the text before and after it is split on its own; spaces before <mask>
+// are dropped. For texts from untrusted sources use [Unigram.Plain], which treats them as
+// ordinary text.
 //
-// If maxLen > 0, at most max(maxLen, 2) ids are returned: of the ids of the
-// text the first maxLen-2 are kept, which is what BEiT-3 does.
+// If maxLen > 0, at most max(maxLen, 2) ids are returned: the first maxLen-2 ids of the text
+// are kept, as in BEiT-3.
 //
-// The pieces are the best for the whole text, also where only the first are
-// kept, with one exception that bounds memory: a stretch of 256 KiB of
-// normalised text in which not one boundary is certain without reading on is
-// split as if the text ended there. That takes a period without any space,
-// such as a single letter repeated 256 Ki times.
+// The pieces are the best ones for the whole text, even if only the first are kept, with one
+// exception that bounds memory: 256 KiB of normalised text without a single certain piece
+// boundary is split as if the text ended there. This takes a text without any space, such as
+// one letter repeated 256 Ki times.
 func (u *Unigram) Encode(text string, maxLen int) []int32 {
 	return u.AppendEncode(nil, text, maxLen)
 }
 
-// AppendEncode appends to dst what Encode returns, and returns dst. It
-// allocates nothing once dst has room.
+// AppendEncode appends the result of Encode to dst and returns it. It does not allocate if dst
+// has room.
 func (u *Unigram) AppendEncode(dst []int32, text string, maxLen int) []int32 {
 	room := math.MaxInt
 	if maxLen > 0 {
@@ -161,8 +160,8 @@ func (u *Unigram) AppendEncode(dst []int32, text string, maxLen int) []int32 {
 	return u.appendEncode(dst, text, room, true)
 }
 
-// Plain returns the tokenizer that splits the names of special tokens like any other
-// text, as SentencePiece itself does.
+// Plain returns the tokenizer that treats the names of special tokens in a text as ordinary
+// text, as SentencePiece does.
 func (u *Unigram) Plain() Tokenizer { return plain{u} }
 
 type plain struct{ u *Unigram }
@@ -179,8 +178,8 @@ func (p plain) AppendEncode(dst []int32, text string, maxLen int) []int32 {
 	return p.u.appendEncode(dst, text, room, false)
 }
 
-// appendEncode appends the start, at most room ids of text, and the end. special says
-// whether names of special tokens in the text are those tokens.
+// appendEncode appends BOS, at most room ids of text, and EOS. special selects whether names of
+// special tokens in the text give those tokens.
 func (u *Unigram) appendEncode(dst []int32, text string, room int, special bool) []int32 {
 	s := u.pool.Get().(*splitter)
 	s.ids, s.room, s.keep = append(dst, BOS), room, false
@@ -210,8 +209,8 @@ func (u *Unigram) appendEncode(dst []int32, text string, room int, special bool)
 	return dst
 }
 
-// special finds the first name of a special token in text: where it is, its length (0
-// for none) and its id.
+// special finds the first name of a special token in text. It returns its offset, its length (0
+// if there is none) and its id.
 func (u *Unigram) special(text string) (at, n int, id int32) {
 	for {
 		i := strings.IndexByte(text[at:], '<')
@@ -231,8 +230,8 @@ func (u *Unigram) special(text string) (at, n int, id int32) {
 	}
 }
 
-// Pieces returns the pieces of text, without start and end. A run of
-// characters that no piece covers is one piece with its normalised text.
+// Pieces returns the pieces of text, without BOS and EOS. A run of characters that no piece
+// covers is one piece, with its normalised text.
 func (u *Unigram) Pieces(text string) []string {
 	s := u.pool.Get().(*splitter)
 	s.ids, s.room, s.keep = nil, math.MaxInt, true
@@ -246,8 +245,7 @@ func (u *Unigram) Pieces(text string) []string {
 	return pieces
 }
 
-// Piece returns the text of an id, with "▁" for a space, and whether there is
-// such an id.
+// Piece returns the text of an id, with "▁" for a space, and whether the vocabulary has the id.
 func (u *Unigram) Piece(id int32) (string, bool) {
 	switch {
 	case id == BOS:
@@ -266,13 +264,12 @@ func (u *Unigram) Piece(id int32) (string, bool) {
 	return u.text[u.ends[id-2]:u.ends[id-1]], true
 }
 
-// Decode returns the text that ids spell, as SentencePiece does: the leading
-// space that normalisation put there is dropped, <unk> gives the model's
-// replacement (" ⁇ " by default), and control pieces, the other fixed ids,
-// <mask> and ids outside the vocabulary give nothing.
+// Decode returns the text of ids, as SentencePiece does: the leading space that normalisation
+// inserted is dropped, <unk> gives the model's replacement (" ⁇ " by default), and control
+// pieces, BOS, Pad, EOS, <mask> and ids outside the vocabulary give nothing.
 func (u *Unigram) Decode(ids []int32) string {
 	var out strings.Builder
-	first := true // no text yet, and no leading space dropped that should be the only one
+	first := true // still at the start of the text, where a leading space is dropped
 	for _, id := range ids {
 		if id == Unk {
 			out.WriteString(u.unkSurface)
@@ -301,8 +298,8 @@ func (u *Unigram) release(s *splitter) {
 	}
 }
 
-// prefix normalises the beginning of text, which must not be empty. It returns
-// what to write and how many bytes that stands for.
+// prefix normalises the beginning of text, which must not be empty. It returns the normalised
+// text and the number of bytes of text that it replaces.
 func (u *Unigram) prefix(text string) (string, int) {
 	if u.user != nil {
 		if n := u.user.longest(text); n > 0 {

@@ -9,21 +9,20 @@ import (
 	"unicode/utf8"
 )
 
-// WordPiece is the tokenizer of BERT's uncased models, which VLMo uses: text is cut
-// into words, and a word into the longest pieces of a vocabulary, from left to right.
-// It is immutable and safe for concurrent use.
+// WordPiece is the tokenizer of BERT's uncased models, which VLMo uses: text is split into
+// words, and each word into the longest pieces of a vocabulary, from left to right. It is
+// immutable and safe for concurrent use.
 //
-// It does what Hugging Face's BertTokenizer (the Python one, lower-casing) does:
-// control characters and U+FFFD vanish, every character of a Chinese ideograph block is
-// a word, letters lose case, each by itself (a capital sigma is σ at the end of a word
-// too), and accents, every punctuation mark is a word, a word of
-// more than 100 characters or with a part that no piece covers is [UNK]. The special
-// tokens [CLS], [SEP], [PAD], [UNK] and [MASK] are recognised where the text spells
-// them, in capitals.
+// It agrees with Hugging Face's BertTokenizer (the Python one, lower-casing). Control
+// characters and U+FFFD are removed. Every character of a Chinese ideograph block is a word,
+// and so is every punctuation mark. Letters are lower-cased one by one (a capital sigma at the
+// end of a word becomes σ too) and lose their accents. A word of more than 100 characters, or
+// with a part that no piece covers, is [UNK]. The special tokens [CLS], [SEP], [PAD], [UNK] and
+// [MASK] are recognised in the text, in capitals.
 type WordPiece struct {
-	heads, tails map[string]int32 // pieces that begin a word, and that go on, without ##
+	heads, tails map[string]int32 // pieces that begin a word; pieces that continue one, without ##
 	pieces       []string         // by id
-	longest      int              // bytes of a piece at most
+	longest      int              // longest piece, in bytes
 	specials     [numSpecials]int32
 
 	pool sync.Pool // of *words
@@ -42,20 +41,20 @@ const (
 var specialNames = [numSpecials]string{"[CLS]", "[SEP]", "[PAD]", "[UNK]", "[MASK]"}
 
 const (
-	maxWordRunes   = 100      // of a word that is cut into pieces
-	maxPieceBytes  = 1 << 10  // of a line of a vocabulary
-	maxVocabulary  = 16 << 20 // bytes of a vocabulary; the largest that were published have a third of it
-	maxVocabPieces = 1 << 20  // lines of it: one takes about 70 bytes of memory and its text
+	maxWordRunes   = 100      // longest word, in characters, that is split into pieces
+	maxPieceBytes  = 1 << 10  // longest line of a vocabulary, in bytes
+	maxVocabulary  = 16 << 20 // largest vocabulary file, in bytes; the published ones have at most a third of it
+	maxVocabPieces = 1 << 20  // most lines of a vocabulary; each takes about 70 bytes of memory besides its text
 )
 
 var _ Tokenizer = (*WordPiece)(nil)
 
-// LoadWordPiece reads a vocabulary: UTF-8 text, one piece a line, whose number from 0
-// on is the piece's id; ## starts a piece that goes on a word. The special tokens must be in it,
-// [MASK] may be missing. It keeps nothing of data.
+// LoadWordPiece reads a vocabulary: UTF-8 text with one piece per line. The id of a piece is
+// its line number, from 0; ## marks a piece that continues a word. The special tokens are
+// required, except [MASK]. It does not retain data.
 func LoadWordPiece(data []byte) (*WordPiece, error) {
 	if len(data) > maxVocabulary {
-		return nil, fmt.Errorf("vocabulary: %d bytes, want at most %d; want a text of one piece a line, as vocab.txt of bert-base-uncased", len(data), maxVocabulary)
+		return nil, fmt.Errorf("vocabulary: %d bytes, want at most %d; want a text file of one piece per line, such as vocab.txt of bert-base-uncased", len(data), maxVocabulary)
 	}
 	w := &WordPiece{heads: map[string]int32{}, tails: map[string]int32{}}
 	all := string(data)
@@ -68,16 +67,16 @@ func LoadWordPiece(data []byte) (*WordPiece, error) {
 		case n > maxVocabPieces:
 			return nil, fmt.Errorf("vocabulary: more than %d lines", maxVocabPieces)
 		case len(line) > maxPieceBytes:
-			return nil, fmt.Errorf("vocabulary: line %d has %d bytes, want at most %d; want a text of one piece a line, as vocab.txt of bert-base-uncased", n, len(line), maxPieceBytes)
+			return nil, fmt.Errorf("vocabulary: line %d has %d bytes, want at most %d; want a text file of one piece per line, such as vocab.txt of bert-base-uncased", n, len(line), maxPieceBytes)
 		case !utf8.ValidString(line):
-			return nil, fmt.Errorf("vocabulary: line %d is not UTF-8; want a text of one piece a line, as vocab.txt of bert-base-uncased", n)
+			return nil, fmt.Errorf("vocabulary: line %d is not UTF-8; want a text file of one piece per line, such as vocab.txt of bert-base-uncased", n)
 		}
 		into, piece := w.heads, line
 		if tail, ok := strings.CutPrefix(line, "##"); ok && tail != "" {
 			into, piece = w.tails, tail
 		}
 		if first, twice := into[piece]; twice {
-			return nil, fmt.Errorf("vocabulary: line %d is %.40q, as line %d; pieces are there once", n, line, first+1)
+			return nil, fmt.Errorf("vocabulary: line %d is %.40q, as is line %d; want every piece once", n, line, first+1)
 		}
 		into[piece] = int32(len(w.pieces))
 		w.pieces = append(w.pieces, line)
@@ -104,8 +103,8 @@ func (w *WordPiece) Vocab() int { return len(w.pieces) }
 // Mask returns the id of [MASK], -1 if the vocabulary has none.
 func (w *WordPiece) Mask() int32 { return w.specials[mask] }
 
-// Piece returns the text of an id, ## in front if it goes on a word, and whether there
-// is such an id.
+// Piece returns the text of an id, with ## in front if it continues a word, and whether the
+// vocabulary has the id.
 func (w *WordPiece) Piece(id int32) (string, bool) {
 	if id < 0 || int(id) >= len(w.pieces) {
 		return "", false
@@ -113,17 +112,17 @@ func (w *WordPiece) Piece(id int32) (string, bool) {
 	return w.pieces[id], true
 }
 
-// Encode returns the ids of text, between [CLS] and [SEP]. The text may be any bytes;
-// those that are not valid UTF-8 are left out.
+// Encode returns the ids of text, between [CLS] and [SEP]. The text may be any bytes; invalid
+// UTF-8 is removed.
 //
-// If maxLen > 0, at most max(maxLen, 2) ids are returned: of the ids of the text the
-// first maxLen-2 are kept.
+// If maxLen > 0, at most max(maxLen, 2) ids are returned: the first maxLen-2 ids of the text
+// are kept.
 func (w *WordPiece) Encode(text string, maxLen int) []int32 {
 	return w.AppendEncode(nil, text, maxLen)
 }
 
-// AppendEncode appends to dst what Encode returns, and returns dst. It allocates
-// nothing once dst has room.
+// AppendEncode appends the result of Encode to dst and returns it. It does not allocate if dst
+// has room.
 func (w *WordPiece) AppendEncode(dst []int32, text string, maxLen int) []int32 {
 	room := math.MaxInt
 	if maxLen > 0 {
@@ -138,16 +137,16 @@ func (w *WordPiece) AppendEncode(dst []int32, text string, maxLen int) []int32 {
 	return dst
 }
 
-// words cuts one text.
+// words splits one text.
 type words struct {
 	w    *WordPiece
 	ids  []int32
-	room int // ids that may still come
+	room int // ids that may still be emitted
 
 	word   [maxWordRunes * utf8.UTFMax]byte
-	n      int                   // bytes of the word under way
-	starts [maxWordRunes + 1]int // of its characters, and its end
-	runes  int                   // of them; more than maxWordRunes: too long
+	n      int                   // bytes of the current word
+	starts [maxWordRunes + 1]int // byte offsets of its characters, and of its end
+	runes  int                   // number of its characters; more than maxWordRunes: too long
 }
 
 func (s *words) emit(id int32) {
@@ -201,14 +200,14 @@ func (w *WordPiece) special(text string) (id int32, n int) {
 	return 0, 0
 }
 
-// Syllables of Hangul are decomposed by arithmetic.
+// Hangul syllables decompose by arithmetic (Unicode, section 3.12).
 const (
 	hangulFirst, hangulLast    = 0xAC00, 0xD7A3
 	jamoLead, jamoVowel        = 0x1100, 0x1161
 	jamoTail, vowels, trailing = 0x11A7, 21, 28
 )
 
-// put adds the letters of r, which has no case, without its marks.
+// put adds the letters of r, which is lower case, without combining marks.
 func (s *words) put(r rune) {
 	if hangulFirst <= r && r <= hangulLast {
 		r -= hangulFirst
@@ -230,7 +229,7 @@ func (s *words) put(r rune) {
 	}
 }
 
-// add adds one character to the word. Punctuation is a word of its own.
+// add adds a character to the current word. A punctuation mark is a word by itself.
 func (s *words) add(r rune) {
 	if punctuation(r) {
 		s.end()
@@ -250,7 +249,7 @@ func (s *words) push(r rune) {
 	s.runes = min(s.runes, maxWordRunes) + 1
 }
 
-// end cuts the word into pieces. If a part has none, the whole is unknown.
+// end splits the current word into pieces. A word with a part that no piece covers is [UNK].
 func (s *words) end() {
 	runes := s.runes
 	s.runes, s.n = 0, 0
@@ -286,7 +285,7 @@ func (s *words) end() {
 	}
 }
 
-// decompositions maps characters to the letters that they are made of.
+// decompositions maps characters to their decomposition without combining marks.
 var decompositions = sync.OnceValue(func() map[rune]string {
 	m := make(map[rune]string, 2048)
 	for group := range strings.FieldsSeq(decomposed) {
@@ -298,8 +297,8 @@ var decompositions = sync.OnceValue(func() map[rune]string {
 	return m
 })
 
-// vanishes reports whether r is left out: U+0000, U+FFFD, which also stands for bytes
-// that are not UTF-8, and what Unicode calls other, but for tab and line ends.
+// vanishes reports whether r is removed: U+0000, U+FFFD (which also stands for invalid UTF-8),
+// and characters of Unicode category C (other), except tab and line ends.
 func vanishes(r rune) bool {
 	switch {
 	case r == '\t' || r == '\n' || r == '\r':
@@ -312,7 +311,7 @@ func vanishes(r rune) bool {
 	return !unicode.In(r, unicode.L, unicode.M, unicode.N, unicode.P, unicode.S, unicode.Z)
 }
 
-// blank reports whether r is white space, which ends a word and belongs to no word.
+// blank reports whether r is white space, which separates words.
 func blank(r rune) bool {
 	return r == ' ' || r == '\t' || r == '\n' || r == '\r' || r >= utf8.RuneSelf && unicode.Is(unicode.Z, r)
 }
@@ -324,8 +323,8 @@ func ideograph(r rune) bool {
 		0x2B820 <= r && r <= 0x2CEAF || 0x2F800 <= r && r <= 0x2FA1F)
 }
 
-// punctuation reports whether r is a word of its own: all of ASCII that is no letter,
-// digit or space, and what Unicode calls punctuation.
+// punctuation reports whether r is a word by itself: all of ASCII except letters, digits and
+// space, and Unicode category P.
 func punctuation(r rune) bool {
 	if r < 0x7f {
 		return r > ' ' && !letter(byte(r)) && (r < '0' || r > '9')
@@ -333,8 +332,8 @@ func punctuation(r rune) bool {
 	return unicode.Is(unicode.P, r)
 }
 
-// Open reads a tokenizer file of either kind: a SentencePiece model (see Load) or a
-// vocabulary of pieces (see LoadWordPiece).
+// Open reads a tokenizer file of either format: a SentencePiece model (see Load) or a WordPiece
+// vocabulary (see LoadWordPiece).
 func Open(data []byte) (Tokenizer, error) {
 	if !IsWordPiece(data) {
 		return Load(data)

@@ -106,9 +106,9 @@ func TestLoadWordPieceErrors(t *testing.T) {
 	for _, tt := range []struct{ name, data, want string }{
 		{"empty", "", "vocabulary: 0 lines, none of them [CLS]; want the vocab.txt of an uncased BERT model"},
 		{"no special token", "[PAD]\n[CLS]\n[SEP]\na\n", "vocabulary: 4 lines, none of them [UNK]; want the vocab.txt of an uncased BERT model"},
-		{"twice", head + "a\nb\na\n", `vocabulary: line 7 is "a", as line 5; pieces are there once`},
-		{"not UTF-8", head + "\xff\n", "vocabulary: line 5 is not UTF-8; want a text of one piece a line, as vocab.txt of bert-base-uncased"},
-		{"long line", head + strings.Repeat("a", 2000), "vocabulary: line 5 has 2000 bytes, want at most 1024; want a text of one piece a line, as vocab.txt of bert-base-uncased"},
+		{"twice", head + "a\nb\na\n", `vocabulary: line 7 is "a", as is line 5; want every piece once`},
+		{"not UTF-8", head + "\xff\n", "vocabulary: line 5 is not UTF-8; want a text file of one piece per line, such as vocab.txt of bert-base-uncased"},
+		{"long line", head + strings.Repeat("a", 2000), "vocabulary: line 5 has 2000 bytes, want at most 1024; want a text file of one piece per line, such as vocab.txt of bert-base-uncased"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if _, err := LoadWordPiece([]byte(tt.data)); err == nil || err.Error() != tt.want {

@@ -59,7 +59,7 @@ type counter int
 
 func (n *counter) add(k int) error {
 	if *n += counter(min(k, maxBoxes+1)); *n > maxBoxes {
-		return fmt.Errorf("the file is made of more than %d boxes and entries", maxBoxes)
+		return fmt.Errorf("the file has more than %d boxes and list entries", maxBoxes)
 	}
 	return nil
 }
