@@ -15,6 +15,10 @@
 //
 // README's section "Changing it" says what a new op takes.
 //
+// The package imports the standard library only, and everything else imports it.
+// It is no place for speed, memory layout or files: kernels are in asm, rewrites in
+// passes, checkpoints in ir/checkpoint.
+//
 // # Text
 //
 // [Print] writes and [Parse] reads this form, one value a line; the text printed
@@ -76,7 +80,50 @@
 //	dtype    = a [DType] in small letters, such as "f32"
 //	dim      = number | "T" | number"+T"
 //
-// The package imports the standard library only, and everything else imports it.
-// It is no place for speed, memory layout or files: kernels are in asm, rewrites in
-// passes, checkpoints in ir/checkpoint.
+// # Glossary
+//
+// The terms of this package, and of those that build on it:
+//
+//	arena        the memory of a function's values, planned when it is compiled
+//	bundle       a prefix of weight names, such as @l0.vision, whose fields an op reads
+//	candidate    a format that a group of modules could be stored in
+//	class        a kind of weights, such as ffn, that a description gives a format
+//	description  the YAML file that says what a model is and where its weights are
+//	entry        the modalities of a function's input: vision, language or pair
+//	error        1 - cosine of an output row with the model in float64; caused by rounding
+//	expert       one of the weight bundles of a pool, chosen by modality
+//	format       how the numbers of a weight are stored and multiplied: f32, bf16, int8
+//	function     an entry with a task: what a caller runs on one sequence
+//	fused op     an op that stands for others and that one step computes
+//	golden       outputs of a reference implementation that ours must equal
+//	group        modules that the chooser of formats stores alike
+//	kernel       a machine routine, such as a matrix product of a tile
+//	ladder       the order of packages: each imports only those below it
+//	layer        attention and a feed-forward block, with their norms
+//	level        a set of CPU features that kernels are written for, such as avx2
+//	linear       a matrix product with a weight, and a bias if it has one
+//	lower        to make a program of a description
+//	module       the matrices of one product in one expert, such as l3.ffn.vision.fc1
+//	narrow       to store weights in a format smaller than f32
+//	norm         a layernorm
+//	override     a module that is stored in another format than its class
+//	pack         to reorder a matrix into the panels that its kernel reads
+//	panel        a block of columns of a packed matrix, as wide as a tile
+//	pass         a rewrite of a program
+//	pool         the experts of one layer that do the same for different segments
+//	position     the index of a token or patch in its sequence
+//	program      weights and functions: a model in this package
+//	route        to give each segment its expert, so that no pool is left
+//	row          a vector of a value: of one token or patch, or of a result
+//	segment      consecutive rows of a sequence that are of one modality
+//	smooth       to scale and shift a norm's columns so that rounding its rows costs less
+//	state        values that outlive a call, such as a caption's keys and values
+//	T            the number of text tokens in a call
+//	task         what a model is asked for, such as retrieval or captioning
+//	tile         the rows and columns of a result that one kernel call computes
+//	token        an id of the vocabulary; a text is a list of them
+//	tune         to choose overrides that keep the error within the description's bound
+//	twin         the Go function that a kernel in assembly must agree with
+//	value        the result of an op, a tensor; it is assigned once
+//	weight       a named constant tensor of a program
 package ir
