@@ -142,7 +142,7 @@ func (r *parser) weight() (err error) {
 		return err
 	}
 	if r.skip(); r.eat("keep") {
-		w.Keep = true
+		w.Export = true
 	}
 	if r.skip(); r.eat("layout=") {
 		if w.Layout, err = r.want("a layout"); err != nil {

@@ -29,7 +29,7 @@ func Print(p *Program) string {
 // PrintWeight returns the line that declares w, without a newline.
 func PrintWeight(w *Weight) string {
 	s := fmt.Sprintf("weight @%s %v", w.Name, w.Type)
-	if w.Keep {
+	if w.Export {
 		s += " keep"
 	}
 	if w.Layout != "" {

@@ -54,9 +54,9 @@ func (p *Program) Field(bundle, field string) *Weight {
 //
 // A pass never edits a weight, since functions share it: it adds a new one.
 type Weight struct {
-	Name string
-	Type Type
-	Keep bool // kept by prune though no function uses it: the Go API reads it
+	Name   string
+	Type   Type
+	Export bool // prune keeps it though no function uses it: the Go API reads it; "keep" in text
 
 	// Origin says which checkpoint tensor the weight is; nil for weights that passes made.
 	Origin *Origin

@@ -319,7 +319,7 @@ func declare(p *ir.Program, v *ir.Value, to string, r rule) error {
 			return nil
 		}
 		c := *w
-		c.Name, c.Keep, c.Origin = to+"."+field, false, nil
+		c.Name, c.Export, c.Origin = to+"."+field, false, nil
 		c.Load = func() ([]float32, error) { return load(w) }
 		return p.AddWeight(&c)
 	}

@@ -176,7 +176,7 @@ func separate(p *ir.Program) error {
 				layouts[name] = x.layout
 				if p.Weight(name) == nil {
 					c := *x.w
-					c.Name, c.Keep = name, false
+					c.Name, c.Export = name, false
 					if err := p.AddWeight(&c); err != nil {
 						return err
 					}
@@ -350,7 +350,7 @@ func checkPacked(p *ir.Program, _ Options) error {
 			return fmt.Errorf("weight @%s at %d begins inside the one before it, which ends at %d", w.Name, w.Offset, end)
 		case w.Offset-end >= groupAlign:
 			return fmt.Errorf("weight @%s at %d leaves a hole after %d", w.Name, w.Offset, end)
-		case !used && !w.Keep:
+		case !used && !w.Export:
 			return fmt.Errorf("weight @%s is packed, but nothing uses it", w.Name)
 		case layout != w.Layout:
 			return fmt.Errorf("weight @%s has layout %q, its readers want %q", w.Name, w.Layout, layout)

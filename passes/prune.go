@@ -52,5 +52,5 @@ func prune(p *ir.Program) {
 			}
 		}
 	}
-	p.SetWeights(slices.DeleteFunc(p.Weights, func(w *ir.Weight) bool { return !w.Keep && !used[w] }))
+	p.SetWeights(slices.DeleteFunc(p.Weights, func(w *ir.Weight) bool { return !w.Export && !used[w] }))
 }

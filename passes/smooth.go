@@ -110,7 +110,7 @@ func Smoothable(p *ir.Program, m precision.Map) []*Norm {
 		for _, bundle := range n.Linears {
 			for _, field := range ir.OpLinear.Fields {
 				if w := p.Field(bundle, field.Name); w != nil {
-					n.closed = n.closed || w.Keep || elsewhere[w]
+					n.closed = n.closed || w.Export || elsewhere[w]
 				}
 			}
 		}

@@ -480,7 +480,7 @@ func (w *writer) weight(name string) {
 func (w *writer) keep(name string) {
 	w.weight(name)
 	if x := w.b.P.Weight(name); x != nil {
-		x.Keep = true
+		x.Export = true
 	}
 }
 
