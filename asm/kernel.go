@@ -14,12 +14,17 @@ type Kernel struct {
 	ISA    ISA
 }
 
-// Family is what select knows of a kernel: op and dtype, whatever the CPU.
+// Family is what select knows of a kernel: op and element type, whatever the CPU. The type stands for an end of the op's name
+// that it begins with, as in gemm_i8, and comes at once behind f32x: gemm_f32xf16 multiplies float32 by f16.
 func (k Kernel) Family() string {
-	if k.DType == "" {
-		return string(k.Op)
+	op := string(k.Op)
+	if k.DType == "" || strings.HasSuffix(op, "_f32x") {
+		return op + k.DType
 	}
-	return string(k.Op) + "_" + k.DType
+	if head, end, ok := strings.Cut(op, "_"); ok && strings.HasPrefix(k.DType, end) {
+		op = head
+	}
+	return op + "_" + k.DType
 }
 
 // Name is the kernel's Go symbol, its benchmark's name, and what errors call it: gemm_f32_6x16_avx2.

@@ -43,7 +43,7 @@ var Levels = []Level{
 	},
 	{
 		ISA: AVX512, Base: AVX2, Arch: "amd64", Vector: 16, Features: []string{"AVX512F", "AVX512BW", "AVX512DQ", "AVX512VL"},
-		Ops:  []Op{OpGemm, OpGemmV, OpWGemm, OpSoftmax, OpGelu, OpDGemm, OpPeakFMA},
+		Ops:  []Op{OpGemm, OpGemmV, OpWGemm, OpSoftmax, OpGelu, OpGemmBF16, OpPeakFMA},
 		Tile: Tile{8, 48}, Tiles: map[Op]Tile{OpGemmV: {6, 64}},
 	},
 	{
@@ -52,7 +52,7 @@ var Levels = []Level{
 	},
 	{
 		ISA: AVX512BF16, Base: AVX512VNNI, Arch: "amd64", Vector: 16, Features: []string{"AVX512BF16"},
-		Ops: []Op{OpDGemm}, Tile: Tile{8, 48},
+		Ops: []Op{OpGemmBF16}, Tile: Tile{8, 48},
 	},
 	{
 		ISA: NEON, Base: Generic, Arch: "arm64", Vector: 4, Features: []string{"ASIMD"},

@@ -28,7 +28,7 @@ const (
 	OpNormQW    Op = "normqw"
 	OpWiden     Op = "widen"
 	OpRowStart  Op = "rowstart"
-	OpDGemm     Op = "dgemm"
+	OpGemmBF16  Op = "gemm_bf16"
 	OpRound     Op = "round"
 	OpIDCT      Op = "idct"
 	OpPairs     Op = "pairs"
@@ -175,8 +175,8 @@ the sum over groups of B0*B2 + B1*B3, modulo 2^32. k >= 1.`,
 2^32, as int32. lda counts bytes. k >= 1.`,
 	},
 	{
-		Op: OpDGemm, DTypes: []string{"bf16dot"}, Tiled: true,
-		Type: "DGemm", Signature: "func(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)",
+		Op: OpGemmBF16, DTypes: []string{"bf16dot"}, Tiled: true,
+		Type: "GemmBF16", Signature: "func(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)",
 		Doc: `C[r][j] = start + sum over i < 2k of A[r][i]*B[i][j], where start = (acc != 0 ? C[r][j] : 0) + (bias != nil ? bias[j] : 0).
 A and B are bfloat16. Of each pair of products the second is added first, each is rounded to float32 as it is added;
 values below 2^-126 may count as 0. b points at a panel [k][16 columns][2]; a tile wider than 16 columns reads its panel i at

@@ -7,8 +7,8 @@ import (
 	"unsafe"
 )
 
-// dgemm_bf16dot_generic takes four columns at a time, whose sums stay in registers. A product of two bfloat16 has 16 bits and is exact.
-func dgemm_bf16dot_generic(rows int, k int, a *uint16, lda int, b *uint16, _ int, c *float32, ldc int, bias *float32, acc int, _ *uint16, _ int) {
+// gemm_bf16dot_generic takes four columns at a time, whose sums stay in registers. A product of two bfloat16 has 16 bits and is exact.
+func gemm_bf16dot_generic(rows int, k int, a *uint16, lda int, b *uint16, _ int, c *float32, ldc int, bias *float32, acc int, _ *uint16, _ int) {
 	panel := unsafe.Slice(b, 32*k)
 	for r := range rows {
 		row := unsafe.Slice((*uint16)(unsafe.Add(unsafe.Pointer(a), 2*r*lda)), 2*k)

@@ -114,7 +114,7 @@ func BenchmarkKernels(b *testing.B) {
 					f(d*asm.Panel, &dst[0], &panel[0])
 				}
 				elems(b, d*asm.Panel)
-			case kernel.DGemm: // one tile, everything in cache
+			case kernel.GemmBF16: // one tile, everything in cache
 				rows, panels := make([]uint16, k.MR*(d+32)), make([]uint16, k.NR*d)
 				for b.Loop() {
 					f(1, d/2, &rows[0], d+32, &panels[0], d*asm.Panel, &dst[0], ld, &work[0], 0, &panels[256], 64)

@@ -15,7 +15,7 @@ func init() {
 	testers[asm.OpGemm] = tester{test: testGemm, sum: 0x49a0d0a84c20e288}
 	testers[asm.OpWGemm] = tester{test: testWGemm}
 	testers[asm.OpExpand] = tester{test: testExpand}
-	testers[asm.OpDGemm] = tester{test: testDGemm}
+	testers[asm.OpGemmBF16] = tester{test: testGemmBF16}
 	testers[asm.OpRound] = tester{test: testRound}
 }
 
@@ -161,9 +161,9 @@ func testExpand(c *check, k asm.Kernel, fn any) {
 	}
 }
 
-// testDGemm holds sums of products of bfloat16 to their definition, to the bit: it says in which order they are rounded.
-func testDGemm(c *check, k asm.Kernel, fn any) {
-	f := fn.(kernel.DGemm)
+// testGemmBF16 holds sums of products of bfloat16 to their definition, to the bit: it says in which order they are rounded.
+func testGemmBF16(c *check, k asm.Kernel, fn any) {
+	f := fn.(kernel.GemmBF16)
 	panels := k.NR / asm.Panel
 	for _, pairs := range upTo(10, 31, 32, 33, 384) {
 		for variant := range 4 {

@@ -48,7 +48,7 @@ var dtypes = [numDTypes]struct {
 	BF16:    {name: "BF16", size: 2, encode: wide(ToBF16), decode: narrow(FromBF16), gemm: "wgemm_bf16", group: 1},
 	I8:      {name: "I8", size: 1, rows: roundOnce, gemm: "qgemm_i8", group: 4},
 	I32:     {name: "I32", size: 4},
-	BF16Dot: {name: "BF16Dot", size: 2, encode: wide(ToBF16), decode: narrow(FromBF16), rows: roundBF16, gemm: "dgemm_bf16dot", table: BF16, group: 2},
+	BF16Dot: {name: "BF16Dot", size: 2, encode: wide(ToBF16), decode: narrow(FromBF16), rows: roundBF16, gemm: "gemm_bf16dot", table: BF16, group: 2},
 	I8X2:    {name: "I8X2", size: 1, rows: roundTwice, gemm: "qgemm_i8", table: I8, group: 4},
 }
 

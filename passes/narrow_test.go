@@ -82,7 +82,7 @@ func TestNarrow(t *testing.T) {
 			t.Errorf("bf16dot: @%s is %s, want %s", name, got, want)
 		}
 	}
-	if got := q.Funcs[0].Values[2].Attrs.Word("kernel"); got != "dgemm_bf16dot" {
+	if got := q.Funcs[0].Values[2].Attrs.Word("kernel"); got != "gemm_bf16dot" {
 		t.Errorf("bf16dot: kernel is %s", got)
 	}
 	if x, err := q.Weight("fc1.w").Load(); err != nil || x[0] != 1 || x[1] != 1+1.0/32 {

@@ -8,14 +8,14 @@ import (
 )
 
 func init() {
-	generators[asm.OpDGemm] = dgemm
+	generators[asm.OpGemmBF16] = gemmBF16
 	generators[asm.OpRound] = round
 }
 
-// dgemm writes a tile of products of bfloat16. AVX512_BF16 has an instruction that adds two products a lane, the second
+// gemmBF16 writes a tile of products of bfloat16. AVX512_BF16 has an instruction that adds two products a lane, the second
 // and then the first, each rounded as it is added. Below, both halves of the pairs are widened, and fused multiply-adds in
 // that order do the same, since a product is exact.
-func dgemm(w *writer, k asm.Kernel) {
+func gemmBF16(w *writer, k asm.Kernel) {
 	const line = 4 * asm.Panel // bytes of a step in a panel
 	s := w.newSums(k)
 	v, acc := s.v, s.rows

@@ -95,7 +95,7 @@ var spelt = regexp.MustCompile(`LONG\s+\$0x(..)(..)(..)(..); WORD \$0x(..)(..) /
 // TestEncodedKernels checks that the bytes in kernels are those of the instruction that stands beside them, and that all
 // of them were written.
 func TestEncodedKernels(t *testing.T) {
-	for _, k := range asm.Find("dgemm_bf16dot", asm.AVX512BF16) {
+	for _, k := range asm.Find("gemm_bf16dot", asm.AVX512BF16) {
 		file, _, err := Emit("p", []asm.Kernel{k})
 		if err != nil {
 			t.Fatal(err)

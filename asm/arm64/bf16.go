@@ -8,13 +8,13 @@ import (
 )
 
 func init() {
-	generators[asm.OpDGemm] = dgemm
+	generators[asm.OpGemmBF16] = gemmBF16
 	generators[asm.OpRound] = round
 }
 
-// dgemm writes a tile of products of bfloat16. Of each pair the second is added first, by fused multiply-adds of widened
+// gemmBF16 writes a tile of products of bfloat16. Of each pair the second is added first, by fused multiply-adds of widened
 // values, since a product is exact: BFDOT and BFMMLA round otherwise.
-func dgemm(w *writer, kernel asm.Kernel) {
+func gemmBF16(w *writer, kernel asm.Kernel) {
 	const line = 4 * asm.Panel // bytes of a step in a panel
 	const k, b, pf, step, lda, mask = R(0), R(7), R(10), R(11), R(12), R(13)
 	a := func(r int) V { return V(r) }

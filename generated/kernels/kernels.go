@@ -63,9 +63,9 @@ var generic = []Kernel{
 	{Name: "normqw_i8x2_generic", Level: "generic", Func: normqw_i8x2_generic},
 	{Name: "widen_i8_generic", Level: "generic", Func: widen_i8_generic},
 	{Name: "rowstart_i8_generic", Level: "generic", Func: rowstart_i8_generic},
-	{Name: "dgemm_bf16dot_1x16_generic", Level: "generic", Func: dgemm_bf16dot_1x16_generic},
-	{Name: "dgemm_bf16dot_2x16_generic", Level: "generic", Func: dgemm_bf16dot_2x16_generic},
-	{Name: "dgemm_bf16dot_3x16_generic", Level: "generic", Func: dgemm_bf16dot_3x16_generic},
-	{Name: "dgemm_bf16dot_4x16_generic", Level: "generic", Func: dgemm_bf16dot_4x16_generic},
+	{Name: "gemm_bf16dot_1x16_generic", Level: "generic", Func: gemm_bf16dot_1x16_generic},
+	{Name: "gemm_bf16dot_2x16_generic", Level: "generic", Func: gemm_bf16dot_2x16_generic},
+	{Name: "gemm_bf16dot_3x16_generic", Level: "generic", Func: gemm_bf16dot_3x16_generic},
+	{Name: "gemm_bf16dot_4x16_generic", Level: "generic", Func: gemm_bf16dot_4x16_generic},
 	{Name: "round_bf16dot_generic", Level: "generic", Func: round_bf16dot_generic},
 }

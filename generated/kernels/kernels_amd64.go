@@ -345,7 +345,7 @@ func widen_i8_avx2(k int, dst *int8, src *int8)
 //go:noescape
 func rowstart_i8_avx2(rows int, k int, a *uint8, lda int)
 
-// dgemm_bf16dot_1x16_avx2 computes:
+// gemm_bf16dot_1x16_avx2 computes:
 //
 // C[r][j] = start + sum over i < 2k of A[r][i]*B[i][j], where start = (acc != 0 ? C[r][j] : 0) + (bias != nil ? bias[j] : 0).
 // A and B are bfloat16. Of each pair of products the second is added first, each is rounded to float32 as it is added;
@@ -355,32 +355,32 @@ func rowstart_i8_avx2(rows int, k int, a *uint8, lda int)
 // The kernel does this for tiles >= 1 tiles of C, one under the other; prefetches go on through all of them.
 //
 //go:noescape
-func dgemm_bf16dot_1x16_avx2(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func gemm_bf16dot_1x16_avx2(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
-// dgemm_bf16dot_2x16_avx2 is dgemm_bf16dot_1x16_avx2 with 2 rows.
+// gemm_bf16dot_2x16_avx2 is gemm_bf16dot_1x16_avx2 with 2 rows.
 //
 //go:noescape
-func dgemm_bf16dot_2x16_avx2(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func gemm_bf16dot_2x16_avx2(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
-// dgemm_bf16dot_3x16_avx2 is dgemm_bf16dot_1x16_avx2 with 3 rows.
+// gemm_bf16dot_3x16_avx2 is gemm_bf16dot_1x16_avx2 with 3 rows.
 //
 //go:noescape
-func dgemm_bf16dot_3x16_avx2(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func gemm_bf16dot_3x16_avx2(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
-// dgemm_bf16dot_4x16_avx2 is dgemm_bf16dot_1x16_avx2 with 4 rows.
+// gemm_bf16dot_4x16_avx2 is gemm_bf16dot_1x16_avx2 with 4 rows.
 //
 //go:noescape
-func dgemm_bf16dot_4x16_avx2(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func gemm_bf16dot_4x16_avx2(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
-// dgemm_bf16dot_5x16_avx2 is dgemm_bf16dot_1x16_avx2 with 5 rows.
+// gemm_bf16dot_5x16_avx2 is gemm_bf16dot_1x16_avx2 with 5 rows.
 //
 //go:noescape
-func dgemm_bf16dot_5x16_avx2(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func gemm_bf16dot_5x16_avx2(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
-// dgemm_bf16dot_6x16_avx2 is dgemm_bf16dot_1x16_avx2 with 6 rows.
+// gemm_bf16dot_6x16_avx2 is gemm_bf16dot_1x16_avx2 with 6 rows.
 //
 //go:noescape
-func dgemm_bf16dot_6x16_avx2(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func gemm_bf16dot_6x16_avx2(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // round_bf16dot_avx2 computes:
 //
@@ -614,7 +614,7 @@ func wgemm_bf16_7x48_avx512(tiles int, k int, a *float32, lda int, b *uint8, bst
 //go:noescape
 func wgemm_bf16_8x48_avx512(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 
-// dgemm_bf16dot_1x48_avx512 computes:
+// gemm_bf16dot_1x48_avx512 computes:
 //
 // C[r][j] = start + sum over i < 2k of A[r][i]*B[i][j], where start = (acc != 0 ? C[r][j] : 0) + (bias != nil ? bias[j] : 0).
 // A and B are bfloat16. Of each pair of products the second is added first, each is rounded to float32 as it is added;
@@ -624,42 +624,42 @@ func wgemm_bf16_8x48_avx512(tiles int, k int, a *float32, lda int, b *uint8, bst
 // The kernel does this for tiles >= 1 tiles of C, one under the other; prefetches go on through all of them.
 //
 //go:noescape
-func dgemm_bf16dot_1x48_avx512(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func gemm_bf16dot_1x48_avx512(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
-// dgemm_bf16dot_2x48_avx512 is dgemm_bf16dot_1x48_avx512 with 2 rows.
+// gemm_bf16dot_2x48_avx512 is gemm_bf16dot_1x48_avx512 with 2 rows.
 //
 //go:noescape
-func dgemm_bf16dot_2x48_avx512(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func gemm_bf16dot_2x48_avx512(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
-// dgemm_bf16dot_3x48_avx512 is dgemm_bf16dot_1x48_avx512 with 3 rows.
+// gemm_bf16dot_3x48_avx512 is gemm_bf16dot_1x48_avx512 with 3 rows.
 //
 //go:noescape
-func dgemm_bf16dot_3x48_avx512(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func gemm_bf16dot_3x48_avx512(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
-// dgemm_bf16dot_4x48_avx512 is dgemm_bf16dot_1x48_avx512 with 4 rows.
+// gemm_bf16dot_4x48_avx512 is gemm_bf16dot_1x48_avx512 with 4 rows.
 //
 //go:noescape
-func dgemm_bf16dot_4x48_avx512(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func gemm_bf16dot_4x48_avx512(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
-// dgemm_bf16dot_5x48_avx512 is dgemm_bf16dot_1x48_avx512 with 5 rows.
+// gemm_bf16dot_5x48_avx512 is gemm_bf16dot_1x48_avx512 with 5 rows.
 //
 //go:noescape
-func dgemm_bf16dot_5x48_avx512(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func gemm_bf16dot_5x48_avx512(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
-// dgemm_bf16dot_6x48_avx512 is dgemm_bf16dot_1x48_avx512 with 6 rows.
+// gemm_bf16dot_6x48_avx512 is gemm_bf16dot_1x48_avx512 with 6 rows.
 //
 //go:noescape
-func dgemm_bf16dot_6x48_avx512(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func gemm_bf16dot_6x48_avx512(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
-// dgemm_bf16dot_7x48_avx512 is dgemm_bf16dot_1x48_avx512 with 7 rows.
+// gemm_bf16dot_7x48_avx512 is gemm_bf16dot_1x48_avx512 with 7 rows.
 //
 //go:noescape
-func dgemm_bf16dot_7x48_avx512(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func gemm_bf16dot_7x48_avx512(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
-// dgemm_bf16dot_8x48_avx512 is dgemm_bf16dot_1x48_avx512 with 8 rows.
+// gemm_bf16dot_8x48_avx512 is gemm_bf16dot_1x48_avx512 with 8 rows.
 //
 //go:noescape
-func dgemm_bf16dot_8x48_avx512(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func gemm_bf16dot_8x48_avx512(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // peak_fma_avx512 computes:
 //
@@ -735,7 +735,7 @@ func qgemm_i8_11x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bst
 //go:noescape
 func qgemm_i8_12x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
-// dgemm_bf16dot_1x48_avx512bf16 computes:
+// gemm_bf16dot_1x48_avx512bf16 computes:
 //
 // C[r][j] = start + sum over i < 2k of A[r][i]*B[i][j], where start = (acc != 0 ? C[r][j] : 0) + (bias != nil ? bias[j] : 0).
 // A and B are bfloat16. Of each pair of products the second is added first, each is rounded to float32 as it is added;
@@ -745,39 +745,39 @@ func qgemm_i8_12x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bst
 // The kernel does this for tiles >= 1 tiles of C, one under the other; prefetches go on through all of them.
 //
 //go:noescape
-func dgemm_bf16dot_1x48_avx512bf16(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func gemm_bf16dot_1x48_avx512bf16(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
-// dgemm_bf16dot_2x48_avx512bf16 is dgemm_bf16dot_1x48_avx512bf16 with 2 rows.
+// gemm_bf16dot_2x48_avx512bf16 is gemm_bf16dot_1x48_avx512bf16 with 2 rows.
 //
 //go:noescape
-func dgemm_bf16dot_2x48_avx512bf16(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func gemm_bf16dot_2x48_avx512bf16(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
-// dgemm_bf16dot_3x48_avx512bf16 is dgemm_bf16dot_1x48_avx512bf16 with 3 rows.
+// gemm_bf16dot_3x48_avx512bf16 is gemm_bf16dot_1x48_avx512bf16 with 3 rows.
 //
 //go:noescape
-func dgemm_bf16dot_3x48_avx512bf16(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func gemm_bf16dot_3x48_avx512bf16(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
-// dgemm_bf16dot_4x48_avx512bf16 is dgemm_bf16dot_1x48_avx512bf16 with 4 rows.
+// gemm_bf16dot_4x48_avx512bf16 is gemm_bf16dot_1x48_avx512bf16 with 4 rows.
 //
 //go:noescape
-func dgemm_bf16dot_4x48_avx512bf16(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func gemm_bf16dot_4x48_avx512bf16(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
-// dgemm_bf16dot_5x48_avx512bf16 is dgemm_bf16dot_1x48_avx512bf16 with 5 rows.
+// gemm_bf16dot_5x48_avx512bf16 is gemm_bf16dot_1x48_avx512bf16 with 5 rows.
 //
 //go:noescape
-func dgemm_bf16dot_5x48_avx512bf16(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func gemm_bf16dot_5x48_avx512bf16(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
-// dgemm_bf16dot_6x48_avx512bf16 is dgemm_bf16dot_1x48_avx512bf16 with 6 rows.
+// gemm_bf16dot_6x48_avx512bf16 is gemm_bf16dot_1x48_avx512bf16 with 6 rows.
 //
 //go:noescape
-func dgemm_bf16dot_6x48_avx512bf16(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func gemm_bf16dot_6x48_avx512bf16(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
-// dgemm_bf16dot_7x48_avx512bf16 is dgemm_bf16dot_1x48_avx512bf16 with 7 rows.
+// gemm_bf16dot_7x48_avx512bf16 is gemm_bf16dot_1x48_avx512bf16 with 7 rows.
 //
 //go:noescape
-func dgemm_bf16dot_7x48_avx512bf16(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func gemm_bf16dot_7x48_avx512bf16(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
-// dgemm_bf16dot_8x48_avx512bf16 is dgemm_bf16dot_1x48_avx512bf16 with 8 rows.
+// gemm_bf16dot_8x48_avx512bf16 is gemm_bf16dot_1x48_avx512bf16 with 8 rows.
 //
 //go:noescape
-func dgemm_bf16dot_8x48_avx512bf16(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func gemm_bf16dot_8x48_avx512bf16(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)

@@ -10819,9 +10819,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func dgemm_bf16dot_1x16_avx2(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func gemm_bf16dot_1x16_avx2(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·dgemm_bf16dot_1x16_avx2(SB), NOSPLIT, $0-96
+TEXT ·gemm_bf16dot_1x16_avx2(SB), NOSPLIT, $0-96
 	// Y0 Y1     C, row after row
 	// AX        acc, then c, then bias, then k, then lda, then ldc
 	// CX        ldc, then b
@@ -10991,9 +10991,9 @@ DATA second<>+24(SB)/4, $0xffff0000
 DATA second<>+28(SB)/4, $0xffff0000
 GLOBL second<>(SB), RODATA|NOPTR, $32
 
-// func dgemm_bf16dot_2x16_avx2(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func gemm_bf16dot_2x16_avx2(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·dgemm_bf16dot_2x16_avx2(SB), NOSPLIT, $0-96
+TEXT ·gemm_bf16dot_2x16_avx2(SB), NOSPLIT, $0-96
 	// Y0..Y3    C, row after row
 	// AX        acc, then c, then bias, then k, then lda, then ldc
 	// CX        ldc, then b
@@ -11194,9 +11194,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func dgemm_bf16dot_3x16_avx2(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func gemm_bf16dot_3x16_avx2(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·dgemm_bf16dot_3x16_avx2(SB), NOSPLIT, $0-96
+TEXT ·gemm_bf16dot_3x16_avx2(SB), NOSPLIT, $0-96
 	// Y0..Y5    C, row after row
 	// AX        acc, then c, then bias, then k, then lda, then ldc
 	// CX        ldc, then b
@@ -11437,9 +11437,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func dgemm_bf16dot_4x16_avx2(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func gemm_bf16dot_4x16_avx2(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·dgemm_bf16dot_4x16_avx2(SB), NOSPLIT, $0-96
+TEXT ·gemm_bf16dot_4x16_avx2(SB), NOSPLIT, $0-96
 	// Y0..Y7    C, row after row
 	// AX        acc, then c, then bias, then k, then lda, then ldc
 	// CX        ldc, then b
@@ -11728,9 +11728,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func dgemm_bf16dot_5x16_avx2(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func gemm_bf16dot_5x16_avx2(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·dgemm_bf16dot_5x16_avx2(SB), NOSPLIT, $0-96
+TEXT ·gemm_bf16dot_5x16_avx2(SB), NOSPLIT, $0-96
 	// Y0..Y9    C, row after row
 	// AX        acc, then c, then bias, then k, then lda, then ldc
 	// CX        ldc, then b
@@ -12059,9 +12059,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func dgemm_bf16dot_6x16_avx2(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func gemm_bf16dot_6x16_avx2(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·dgemm_bf16dot_6x16_avx2(SB), NOSPLIT, $0-96
+TEXT ·gemm_bf16dot_6x16_avx2(SB), NOSPLIT, $0-96
 	// Y0..Y11   C, row after row
 	// AX        acc, then c, then bias, then k, then lda, then ldc
 	// CX        ldc, then b
@@ -22326,9 +22326,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func dgemm_bf16dot_1x48_avx512(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func gemm_bf16dot_1x48_avx512(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·dgemm_bf16dot_1x48_avx512(SB), NOSPLIT, $0-96
+TEXT ·gemm_bf16dot_1x48_avx512(SB), NOSPLIT, $0-96
 	// Z0..Z2    C, row after row
 	// AX        acc, then c, then bias, then k, then lda, then ldc
 	// CX        ldc, then b
@@ -22530,9 +22530,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func dgemm_bf16dot_2x48_avx512(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func gemm_bf16dot_2x48_avx512(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·dgemm_bf16dot_2x48_avx512(SB), NOSPLIT, $0-96
+TEXT ·gemm_bf16dot_2x48_avx512(SB), NOSPLIT, $0-96
 	// Z0..Z5    C, row after row
 	// AX        acc, then c, then bias, then k, then lda, then ldc
 	// CX        ldc, then b
@@ -22787,9 +22787,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func dgemm_bf16dot_3x48_avx512(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func gemm_bf16dot_3x48_avx512(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·dgemm_bf16dot_3x48_avx512(SB), NOSPLIT, $0-96
+TEXT ·gemm_bf16dot_3x48_avx512(SB), NOSPLIT, $0-96
 	// Z0..Z8    C, row after row
 	// AX        acc, then c, then bias, then k, then lda, then ldc
 	// CX        ldc, then b
@@ -23096,9 +23096,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func dgemm_bf16dot_4x48_avx512(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func gemm_bf16dot_4x48_avx512(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·dgemm_bf16dot_4x48_avx512(SB), NOSPLIT, $0-96
+TEXT ·gemm_bf16dot_4x48_avx512(SB), NOSPLIT, $0-96
 	// Z0..Z11   C, row after row
 	// AX        acc, then c, then bias, then k, then lda, then ldc
 	// CX        ldc, then b
@@ -23465,9 +23465,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func dgemm_bf16dot_5x48_avx512(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func gemm_bf16dot_5x48_avx512(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·dgemm_bf16dot_5x48_avx512(SB), NOSPLIT, $0-96
+TEXT ·gemm_bf16dot_5x48_avx512(SB), NOSPLIT, $0-96
 	// Z0..Z14   C, row after row
 	// AX        acc, then c, then bias, then k, then lda, then ldc
 	// CX        ldc, then b
@@ -23886,9 +23886,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func dgemm_bf16dot_6x48_avx512(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func gemm_bf16dot_6x48_avx512(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·dgemm_bf16dot_6x48_avx512(SB), NOSPLIT, $0-96
+TEXT ·gemm_bf16dot_6x48_avx512(SB), NOSPLIT, $0-96
 	// Z0..Z17   C, row after row
 	// AX        acc, then c, then bias, then k, then lda, then ldc
 	// CX        ldc, then b
@@ -24359,9 +24359,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func dgemm_bf16dot_7x48_avx512(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func gemm_bf16dot_7x48_avx512(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·dgemm_bf16dot_7x48_avx512(SB), NOSPLIT, $0-96
+TEXT ·gemm_bf16dot_7x48_avx512(SB), NOSPLIT, $0-96
 	// Z0..Z20   C, row after row
 	// AX        acc, then c, then bias, then k, then lda, then ldc
 	// CX        ldc, then b
@@ -24889,9 +24889,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func dgemm_bf16dot_8x48_avx512(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func gemm_bf16dot_8x48_avx512(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·dgemm_bf16dot_8x48_avx512(SB), NOSPLIT, $0-96
+TEXT ·gemm_bf16dot_8x48_avx512(SB), NOSPLIT, $0-96
 	// Z0..Z23   C, row after row
 	// AX        acc, then c, then bias, then k, then lda, then ldc
 	// CX        ldc, then b
@@ -28702,9 +28702,9 @@ alone2:
 	VZEROUPPER
 	RET
 
-// func dgemm_bf16dot_1x48_avx512bf16(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func gemm_bf16dot_1x48_avx512bf16(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX512BF16, AVX512F, MMX+
-TEXT ·dgemm_bf16dot_1x48_avx512bf16(SB), NOSPLIT, $0-96
+TEXT ·gemm_bf16dot_1x48_avx512bf16(SB), NOSPLIT, $0-96
 	// Z0..Z2    C, row after row
 	// AX        acc, then c, then bias, then k, then lda, then ldc
 	// CX        ldc, then b
@@ -28845,9 +28845,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func dgemm_bf16dot_2x48_avx512bf16(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func gemm_bf16dot_2x48_avx512bf16(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX512BF16, AVX512F, MMX+
-TEXT ·dgemm_bf16dot_2x48_avx512bf16(SB), NOSPLIT, $0-96
+TEXT ·gemm_bf16dot_2x48_avx512bf16(SB), NOSPLIT, $0-96
 	// Z0..Z5    C, row after row
 	// AX        acc, then c, then bias, then k, then lda, then ldc
 	// CX        ldc, then b
@@ -29017,9 +29017,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func dgemm_bf16dot_3x48_avx512bf16(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func gemm_bf16dot_3x48_avx512bf16(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX512BF16, AVX512F, MMX+
-TEXT ·dgemm_bf16dot_3x48_avx512bf16(SB), NOSPLIT, $0-96
+TEXT ·gemm_bf16dot_3x48_avx512bf16(SB), NOSPLIT, $0-96
 	// Z0..Z8    C, row after row
 	// AX        acc, then c, then bias, then k, then lda, then ldc
 	// CX        ldc, then b
@@ -29217,9 +29217,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func dgemm_bf16dot_4x48_avx512bf16(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func gemm_bf16dot_4x48_avx512bf16(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX512BF16, AVX512F, MMX+
-TEXT ·dgemm_bf16dot_4x48_avx512bf16(SB), NOSPLIT, $0-96
+TEXT ·gemm_bf16dot_4x48_avx512bf16(SB), NOSPLIT, $0-96
 	// Z0..Z11   C, row after row
 	// AX        acc, then c, then bias, then k, then lda, then ldc
 	// CX        ldc, then b
@@ -29453,9 +29453,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func dgemm_bf16dot_5x48_avx512bf16(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func gemm_bf16dot_5x48_avx512bf16(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX512BF16, AVX512F, MMX+
-TEXT ·dgemm_bf16dot_5x48_avx512bf16(SB), NOSPLIT, $0-96
+TEXT ·gemm_bf16dot_5x48_avx512bf16(SB), NOSPLIT, $0-96
 	// Z0..Z14   C, row after row
 	// AX        acc, then c, then bias, then k, then lda, then ldc
 	// CX        ldc, then b
@@ -29717,9 +29717,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func dgemm_bf16dot_6x48_avx512bf16(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func gemm_bf16dot_6x48_avx512bf16(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX512BF16, AVX512F, MMX+
-TEXT ·dgemm_bf16dot_6x48_avx512bf16(SB), NOSPLIT, $0-96
+TEXT ·gemm_bf16dot_6x48_avx512bf16(SB), NOSPLIT, $0-96
 	// Z0..Z17   C, row after row
 	// AX        acc, then c, then bias, then k, then lda, then ldc
 	// CX        ldc, then b
@@ -30009,9 +30009,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func dgemm_bf16dot_7x48_avx512bf16(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func gemm_bf16dot_7x48_avx512bf16(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX512BF16, AVX512F, MMX+
-TEXT ·dgemm_bf16dot_7x48_avx512bf16(SB), NOSPLIT, $0-96
+TEXT ·gemm_bf16dot_7x48_avx512bf16(SB), NOSPLIT, $0-96
 	// Z0..Z20   C, row after row
 	// AX        acc, then c, then bias, then k, then lda, then ldc
 	// CX        ldc, then b
@@ -30334,9 +30334,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func dgemm_bf16dot_8x48_avx512bf16(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+// func gemm_bf16dot_8x48_avx512bf16(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 // Requires: AVX, AVX512BF16, AVX512F, MMX+
-TEXT ·dgemm_bf16dot_8x48_avx512bf16(SB), NOSPLIT, $0-96
+TEXT ·gemm_bf16dot_8x48_avx512bf16(SB), NOSPLIT, $0-96
 	// Z0..Z23   C, row after row
 	// AX        acc, then c, then bias, then k, then lda, then ldc
 	// CX        ldc, then b

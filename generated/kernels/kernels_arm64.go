@@ -257,7 +257,7 @@ func normq_i8_neon(rows int, dst *uint8, ldd int, src *float32, lds int, n int, 
 //go:noescape
 func normq_i8x2_neon(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
 
-// dgemm_bf16dot_1x16_neon computes:
+// gemm_bf16dot_1x16_neon computes:
 //
 // C[r][j] = start + sum over i < 2k of A[r][i]*B[i][j], where start = (acc != 0 ? C[r][j] : 0) + (bias != nil ? bias[j] : 0).
 // A and B are bfloat16. Of each pair of products the second is added first, each is rounded to float32 as it is added;
@@ -267,32 +267,32 @@ func normq_i8x2_neon(rows int, dst *uint8, ldd int, src *float32, lds int, n int
 // The kernel does this for tiles >= 1 tiles of C, one under the other; prefetches go on through all of them.
 //
 //go:noescape
-func dgemm_bf16dot_1x16_neon(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func gemm_bf16dot_1x16_neon(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
-// dgemm_bf16dot_2x16_neon is dgemm_bf16dot_1x16_neon with 2 rows.
+// gemm_bf16dot_2x16_neon is gemm_bf16dot_1x16_neon with 2 rows.
 //
 //go:noescape
-func dgemm_bf16dot_2x16_neon(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func gemm_bf16dot_2x16_neon(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
-// dgemm_bf16dot_3x16_neon is dgemm_bf16dot_1x16_neon with 3 rows.
+// gemm_bf16dot_3x16_neon is gemm_bf16dot_1x16_neon with 3 rows.
 //
 //go:noescape
-func dgemm_bf16dot_3x16_neon(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func gemm_bf16dot_3x16_neon(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
-// dgemm_bf16dot_4x16_neon is dgemm_bf16dot_1x16_neon with 4 rows.
+// gemm_bf16dot_4x16_neon is gemm_bf16dot_1x16_neon with 4 rows.
 //
 //go:noescape
-func dgemm_bf16dot_4x16_neon(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func gemm_bf16dot_4x16_neon(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
-// dgemm_bf16dot_5x16_neon is dgemm_bf16dot_1x16_neon with 5 rows.
+// gemm_bf16dot_5x16_neon is gemm_bf16dot_1x16_neon with 5 rows.
 //
 //go:noescape
-func dgemm_bf16dot_5x16_neon(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func gemm_bf16dot_5x16_neon(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
-// dgemm_bf16dot_6x16_neon is dgemm_bf16dot_1x16_neon with 6 rows.
+// gemm_bf16dot_6x16_neon is gemm_bf16dot_1x16_neon with 6 rows.
 //
 //go:noescape
-func dgemm_bf16dot_6x16_neon(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+func gemm_bf16dot_6x16_neon(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 // round_bf16dot_neon computes:
 //

@@ -11582,8 +11582,8 @@ DATA highHalves<>+8(SB)/4, $0xffff0000
 DATA highHalves<>+12(SB)/4, $0xffff0000
 GLOBL highHalves<>(SB), RODATA|NOPTR, $16
 
-// func dgemm_bf16dot_1x16_neon(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
-TEXT ·dgemm_bf16dot_1x16_neon(SB), NOSPLIT, $0-96
+// func gemm_bf16dot_1x16_neon(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+TEXT ·gemm_bf16dot_1x16_neon(SB), NOSPLIT, $0-96
 	// V8..V11   C, row after row
 	// V0        rows of A, two pairs each, widened
 	// V6 V7     four columns of B, one of each pair, widened; a mask
@@ -11759,8 +11759,8 @@ store:
 	BNE tile
 	RET
 
-// func dgemm_bf16dot_2x16_neon(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
-TEXT ·dgemm_bf16dot_2x16_neon(SB), NOSPLIT, $0-96
+// func gemm_bf16dot_2x16_neon(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+TEXT ·gemm_bf16dot_2x16_neon(SB), NOSPLIT, $0-96
 	// V8..V15   C, row after row
 	// V0 V1     rows of A, two pairs each, widened
 	// V6 V7     four columns of B, one of each pair, widened; a mask
@@ -11981,8 +11981,8 @@ store:
 	BNE tile
 	RET
 
-// func dgemm_bf16dot_3x16_neon(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
-TEXT ·dgemm_bf16dot_3x16_neon(SB), NOSPLIT, $0-96
+// func gemm_bf16dot_3x16_neon(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+TEXT ·gemm_bf16dot_3x16_neon(SB), NOSPLIT, $0-96
 	// V8..V19   C, row after row
 	// V0..V2    rows of A, two pairs each, widened
 	// V6 V7     four columns of B, one of each pair, widened; a mask
@@ -12248,8 +12248,8 @@ store:
 	BNE tile
 	RET
 
-// func dgemm_bf16dot_4x16_neon(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
-TEXT ·dgemm_bf16dot_4x16_neon(SB), NOSPLIT, $0-96
+// func gemm_bf16dot_4x16_neon(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+TEXT ·gemm_bf16dot_4x16_neon(SB), NOSPLIT, $0-96
 	// V8..V23   C, row after row
 	// V0..V3    rows of A, two pairs each, widened, then bias
 	// V6 V7     four columns of B, one of each pair, widened; a mask
@@ -12559,8 +12559,8 @@ store:
 	BNE tile
 	RET
 
-// func dgemm_bf16dot_5x16_neon(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
-TEXT ·dgemm_bf16dot_5x16_neon(SB), NOSPLIT, $0-96
+// func gemm_bf16dot_5x16_neon(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+TEXT ·gemm_bf16dot_5x16_neon(SB), NOSPLIT, $0-96
 	// V8..V27   C, row after row
 	// V0..V4    rows of A, two pairs each, widened
 	// V6 V7     four columns of B, one of each pair, widened; a mask
@@ -12916,8 +12916,8 @@ store:
 	BNE tile
 	RET
 
-// func dgemm_bf16dot_6x16_neon(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
-TEXT ·dgemm_bf16dot_6x16_neon(SB), NOSPLIT, $0-96
+// func gemm_bf16dot_6x16_neon(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+TEXT ·gemm_bf16dot_6x16_neon(SB), NOSPLIT, $0-96
 	// V8..V31   C, row after row
 	// V0..V5    rows of A, two pairs each, widened
 	// V6 V7     four columns of B, one of each pair, widened; a mask

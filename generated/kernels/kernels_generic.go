@@ -7,24 +7,24 @@ import (
 	"unsafe"
 )
 
-func dgemm_bf16dot_1x16_generic(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int) {
-	dgemm_bf16dot_generic(1*tiles, k, a, lda, b, bstride, c, ldc, bias, acc, pf, pfstep)
+func gemm_bf16dot_1x16_generic(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int) {
+	gemm_bf16dot_generic(1*tiles, k, a, lda, b, bstride, c, ldc, bias, acc, pf, pfstep)
 }
 
-func dgemm_bf16dot_2x16_generic(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int) {
-	dgemm_bf16dot_generic(2*tiles, k, a, lda, b, bstride, c, ldc, bias, acc, pf, pfstep)
+func gemm_bf16dot_2x16_generic(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int) {
+	gemm_bf16dot_generic(2*tiles, k, a, lda, b, bstride, c, ldc, bias, acc, pf, pfstep)
 }
 
-func dgemm_bf16dot_3x16_generic(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int) {
-	dgemm_bf16dot_generic(3*tiles, k, a, lda, b, bstride, c, ldc, bias, acc, pf, pfstep)
+func gemm_bf16dot_3x16_generic(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int) {
+	gemm_bf16dot_generic(3*tiles, k, a, lda, b, bstride, c, ldc, bias, acc, pf, pfstep)
 }
 
-func dgemm_bf16dot_4x16_generic(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int) {
-	dgemm_bf16dot_generic(4*tiles, k, a, lda, b, bstride, c, ldc, bias, acc, pf, pfstep)
+func gemm_bf16dot_4x16_generic(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int) {
+	gemm_bf16dot_generic(4*tiles, k, a, lda, b, bstride, c, ldc, bias, acc, pf, pfstep)
 }
 
-// dgemm_bf16dot_generic takes four columns at a time, whose sums stay in registers. A product of two bfloat16 has 16 bits and is exact.
-func dgemm_bf16dot_generic(rows int, k int, a *uint16, lda int, b *uint16, _ int, c *float32, ldc int, bias *float32, acc int, _ *uint16, _ int) {
+// gemm_bf16dot_generic takes four columns at a time, whose sums stay in registers. A product of two bfloat16 has 16 bits and is exact.
+func gemm_bf16dot_generic(rows int, k int, a *uint16, lda int, b *uint16, _ int, c *float32, ldc int, bias *float32, acc int, _ *uint16, _ int) {
 	panel := unsafe.Slice(b, 32*k)
 	for r := range rows {
 		row := unsafe.Slice((*uint16)(unsafe.Add(unsafe.Pointer(a), 2*r*lda)), 2*k)

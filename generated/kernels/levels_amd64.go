@@ -160,7 +160,7 @@ var I8 = []*kernel.Table{
 var BF16Dot = []*kernel.Table{
 	{
 		Dot: kernel.Dot{
-			Gemm:  []kernel.DGemm{nil, dgemm_bf16dot_1x16_generic, dgemm_bf16dot_2x16_generic, dgemm_bf16dot_3x16_generic, dgemm_bf16dot_4x16_generic},
+			Gemm:  []kernel.GemmBF16{nil, gemm_bf16dot_1x16_generic, gemm_bf16dot_2x16_generic, gemm_bf16dot_3x16_generic, gemm_bf16dot_4x16_generic},
 			NR:    16,
 			Round: round_bf16dot_generic,
 		},
@@ -168,7 +168,7 @@ var BF16Dot = []*kernel.Table{
 	},
 	{
 		Dot: kernel.Dot{
-			Gemm:  []kernel.DGemm{nil, dgemm_bf16dot_1x16_avx2, dgemm_bf16dot_2x16_avx2, dgemm_bf16dot_3x16_avx2, dgemm_bf16dot_4x16_avx2, dgemm_bf16dot_5x16_avx2, dgemm_bf16dot_6x16_avx2},
+			Gemm:  []kernel.GemmBF16{nil, gemm_bf16dot_1x16_avx2, gemm_bf16dot_2x16_avx2, gemm_bf16dot_3x16_avx2, gemm_bf16dot_4x16_avx2, gemm_bf16dot_5x16_avx2, gemm_bf16dot_6x16_avx2},
 			NR:    16,
 			Round: round_bf16dot_avx2,
 		},
@@ -176,14 +176,14 @@ var BF16Dot = []*kernel.Table{
 	},
 	{
 		Dot: kernel.Dot{
-			Gemm: []kernel.DGemm{nil, dgemm_bf16dot_1x48_avx512, dgemm_bf16dot_2x48_avx512, dgemm_bf16dot_3x48_avx512, dgemm_bf16dot_4x48_avx512, dgemm_bf16dot_5x48_avx512, dgemm_bf16dot_6x48_avx512, dgemm_bf16dot_7x48_avx512, dgemm_bf16dot_8x48_avx512},
+			Gemm: []kernel.GemmBF16{nil, gemm_bf16dot_1x48_avx512, gemm_bf16dot_2x48_avx512, gemm_bf16dot_3x48_avx512, gemm_bf16dot_4x48_avx512, gemm_bf16dot_5x48_avx512, gemm_bf16dot_6x48_avx512, gemm_bf16dot_7x48_avx512, gemm_bf16dot_8x48_avx512},
 			NR:   48,
 		},
 		Level: "avx512",
 	},
 	{
 		Dot: kernel.Dot{
-			Gemm: []kernel.DGemm{nil, dgemm_bf16dot_1x48_avx512bf16, dgemm_bf16dot_2x48_avx512bf16, dgemm_bf16dot_3x48_avx512bf16, dgemm_bf16dot_4x48_avx512bf16, dgemm_bf16dot_5x48_avx512bf16, dgemm_bf16dot_6x48_avx512bf16, dgemm_bf16dot_7x48_avx512bf16, dgemm_bf16dot_8x48_avx512bf16},
+			Gemm: []kernel.GemmBF16{nil, gemm_bf16dot_1x48_avx512bf16, gemm_bf16dot_2x48_avx512bf16, gemm_bf16dot_3x48_avx512bf16, gemm_bf16dot_4x48_avx512bf16, gemm_bf16dot_5x48_avx512bf16, gemm_bf16dot_6x48_avx512bf16, gemm_bf16dot_7x48_avx512bf16, gemm_bf16dot_8x48_avx512bf16},
 			NR:   48,
 		},
 		Level: "avx512bf16",

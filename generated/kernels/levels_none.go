@@ -69,7 +69,7 @@ var I8 = []*kernel.Table{
 var BF16Dot = []*kernel.Table{
 	{
 		Dot: kernel.Dot{
-			Gemm:  []kernel.DGemm{nil, dgemm_bf16dot_1x16_generic, dgemm_bf16dot_2x16_generic, dgemm_bf16dot_3x16_generic, dgemm_bf16dot_4x16_generic},
+			Gemm:  []kernel.GemmBF16{nil, gemm_bf16dot_1x16_generic, gemm_bf16dot_2x16_generic, gemm_bf16dot_3x16_generic, gemm_bf16dot_4x16_generic},
 			NR:    16,
 			Round: round_bf16dot_generic,
 		},

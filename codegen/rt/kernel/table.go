@@ -27,8 +27,8 @@ type Widening struct {
 // computes mr rows and NR columns, Gemm16 are the tiles of the last panels.
 type Dot struct {
 	NR     int
-	Gemm   []DGemm
-	Gemm16 []DGemm
+	Gemm   []GemmBF16
+	Gemm16 []GemmBF16
 	Round  Round
 }
 
@@ -153,7 +153,7 @@ func (k *Table) rows() []row {
 		w := &k.Widening[i]
 		rows = append(rows, row{"wgemm_" + w.Type, &w.Gemm, &w.NR, &w.Gemm16}, row{"expand_" + w.Type, &w.Expand, nil, nil})
 	}
-	return append(rows, row{"dgemm_bf16dot", &k.Dot.Gemm, &k.Dot.NR, &k.Dot.Gemm16}, row{"round_bf16dot", &k.Dot.Round, nil, nil})
+	return append(rows, row{"gemm_bf16dot", &k.Dot.Gemm, &k.Dot.NR, &k.Dot.Gemm16}, row{"round_bf16dot", &k.Dot.Round, nil, nil})
 }
 
 // resolve lays the tables, lowest level first, over each other. It reports what

@@ -50,7 +50,7 @@ func TestResolve(t *testing.T) {
 	if k, info, err = kernel.Resolve([]*kernel.Table{low, mid, high}); err != nil || len(k.Dot.Gemm) != 9 || len(k.Dot.Gemm16) != 7 || k.Dot.Round == nil {
 		t.Errorf("bf16dot: %d and %d tiles, %v", len(k.Dot.Gemm), len(k.Dot.Gemm16), err)
 	}
-	if want := []kernel.Info{{Op: "dgemm_bf16dot", Kernel: "dgemm_bf16dot_8x48_avx512"}, {Op: "round_bf16dot", Kernel: "round_bf16dot_generic"}}; !slices.Equal(info[len(info)-2:], want) {
+	if want := []kernel.Info{{Op: "gemm_bf16dot", Kernel: "gemm_bf16dot_8x48_avx512"}, {Op: "round_bf16dot", Kernel: "round_bf16dot_generic"}}; !slices.Equal(info[len(info)-2:], want) {
 		t.Errorf("bf16dot: %v, want %v at the end", info, want)
 	}
 

@@ -119,7 +119,7 @@ type (
 	// 2^32, as int32. lda counts bytes. k >= 1.
 	RowStart = func(rows int, k int, a *uint8, lda int)
 
-	// DGemm is a kernel of op dgemm, which computes:
+	// GemmBF16 is a kernel of op gemm_bf16, which computes:
 	//
 	// C[r][j] = start + sum over i < 2k of A[r][i]*B[i][j], where start = (acc != 0 ? C[r][j] : 0) + (bias != nil ? bias[j] : 0).
 	// A and B are bfloat16. Of each pair of products the second is added first, each is rounded to float32 as it is added;
@@ -127,7 +127,7 @@ type (
 	// b + i*bstride. Each of the k steps prefetches the line at pf, of panel i at pf + i*bstride, and then moves pf on by pfstep bytes.
 	// k >= 1.
 	// The kernel does this for tiles >= 1 tiles of C, one under the other; prefetches go on through all of them.
-	DGemm = func(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
+	GemmBF16 = func(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 	// Round is a kernel of op round, which computes:
 	//

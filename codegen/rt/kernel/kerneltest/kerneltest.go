@@ -199,8 +199,8 @@ var prefetched atomic.Uint32
 // Dots gives a table kernels for products of bf16, with tiles of up to mr rows and nr
 // columns.
 func Dots(k *kernel.Table, mr, nr int) {
-	tiles := func(nr int) []kernel.DGemm {
-		fs := make([]kernel.DGemm, mr+1)
+	tiles := func(nr int) []kernel.GemmBF16 {
+		fs := make([]kernel.GemmBF16, mr+1)
 		for i := 1; i <= mr; i++ {
 			fs[i] = func(tiles, n int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int) {
 				prefetched.Add(uint32(*pf)) // the first prefetch lies inside the weights
