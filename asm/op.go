@@ -10,31 +10,31 @@ type Op string
 
 // The ops that have kernels.
 const (
-	OpGemm      Op = "gemm"
-	OpGemmV     Op = "gemmv"
-	OpSoftmax   Op = "softmax"
-	OpScaleRows Op = "scalerows"
-	OpLayerNorm Op = "layernorm"
-	OpGelu      Op = "gelu"
-	OpPackK     Op = "packk"
-	OpAdd       Op = "add"
-	OpWGemm     Op = "wgemm"
-	OpExpand    Op = "expand"
-	OpQGemm     Op = "qgemm"
-	OpQuant     Op = "quant"
-	OpQGemmW    Op = "qgemmw"
-	OpQuantW    Op = "quantw"
-	OpNormQ     Op = "normq"
-	OpNormQW    Op = "normqw"
-	OpWiden     Op = "widen"
-	OpRowStart  Op = "rowstart"
-	OpGemmBF16  Op = "gemm_bf16"
-	OpRound     Op = "round"
-	OpIDCT      Op = "idct"
-	OpPairs     Op = "pairs"
-	OpSpread    Op = "spread"
-	OpYCC       Op = "ycc"
-	OpPeakFMA   Op = "peak_fma"
+	OpGemm       Op = "gemm"
+	OpGemmV      Op = "gemmv"
+	OpSoftmax    Op = "softmax"
+	OpScaleRows  Op = "scalerows"
+	OpLayerNorm  Op = "layernorm"
+	OpGelu       Op = "gelu"
+	OpPackK      Op = "packk"
+	OpAdd        Op = "add"
+	OpGemmNarrow Op = "gemm_f32x"
+	OpExpand     Op = "expand"
+	OpQGemm      Op = "qgemm"
+	OpQuant      Op = "quant"
+	OpQGemmW     Op = "qgemmw"
+	OpQuantW     Op = "quantw"
+	OpNormQ      Op = "normq"
+	OpNormQW     Op = "normqw"
+	OpWiden      Op = "widen"
+	OpRowStart   Op = "rowstart"
+	OpGemmBF16   Op = "gemm_bf16"
+	OpRound      Op = "round"
+	OpIDCT       Op = "idct"
+	OpPairs      Op = "pairs"
+	OpSpread     Op = "spread"
+	OpYCC        Op = "ycc"
+	OpPeakFMA    Op = "peak_fma"
 )
 
 // OpRow is everything the emitters, the generated packages and the tester need to know about an op.
@@ -106,8 +106,8 @@ The variance is the biased one, taken in a second pass. n >= 1.`,
 		Doc: `dst[r][i] += src[r][i] for i < n.`,
 	},
 	{
-		Op: OpWGemm, DTypes: []string{"f16", "bf16"}, Tiled: true,
-		Type: "WGemm", Signature: "func(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)",
+		Op: OpGemmNarrow, DTypes: []string{"f16", "bf16"}, Tiled: true,
+		Type: "GemmNarrow", Signature: "func(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)",
 		Doc: `C[r][j] = start + sum over k of A[r][k]*B[k][j], where start = (acc != 0 ? C[r][j] : 0) + (bias != nil ? bias[j] : 0).
 b points at a panel [k][16] of values of the type, each widened to float32 before it is used; a tile wider than 16 columns
 reads its panel i so many values after b: i*bstride. Every other k step prefetches the line at pf, of panel i i*bstride

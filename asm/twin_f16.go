@@ -7,16 +7,16 @@ import (
 	"unsafe"
 )
 
-func wgemm_f16_generic(rows int, k int, a *float32, lda int, b *uint8, _ int, c *float32, ldc int, bias *float32, acc int, _ *uint8, _ int) {
-	wgemmTile(rows, k, a, lda, b, f16, c, ldc, bias, acc)
+func gemm_f32xf16_generic(rows int, k int, a *float32, lda int, b *uint8, _ int, c *float32, ldc int, bias *float32, acc int, _ *uint8, _ int) {
+	narrowTile(rows, k, a, lda, b, f16, c, ldc, bias, acc)
 }
 
-func wgemm_bf16_generic(rows int, k int, a *float32, lda int, b *uint8, _ int, c *float32, ldc int, bias *float32, acc int, _ *uint8, _ int) {
-	wgemmTile(rows, k, a, lda, b, bf16, c, ldc, bias, acc)
+func gemm_f32xbf16_generic(rows int, k int, a *float32, lda int, b *uint8, _ int, c *float32, ldc int, bias *float32, acc int, _ *uint8, _ int) {
+	narrowTile(rows, k, a, lda, b, bf16, c, ldc, bias, acc)
 }
 
-// wgemmTile is gemmTile over a panel of 16-bit values, a few rows of it at a time.
-func wgemmTile(rows, k int, a *float32, lda int, b *uint8, widen func(uint16) float32, c *float32, ldc int, bias *float32, acc int) {
+// narrowTile is gemmTile over a panel of 16-bit values, a few rows of it at a time.
+func narrowTile(rows, k int, a *float32, lda int, b *uint8, widen func(uint16) float32, c *float32, ldc int, bias *float32, acc int) {
 	var panel [64 * 16]float32
 	for done := 0; done < k; {
 		n := min(64, k-done)

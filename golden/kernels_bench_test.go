@@ -102,7 +102,7 @@ func BenchmarkKernels(b *testing.B) {
 					}
 				}
 				elems(b, rows*64)
-			case kernel.WGemm: // one tile, everything in cache
+			case kernel.GemmNarrow: // one tile, everything in cache
 				panels := make([]uint8, dtypeOf(k).Size()*k.NR*d)
 				for b.Loop() {
 					f(1, d, &work[0], ld, &panels[0], d*asm.Panel, &dst[0], ld, &work[0], 0, &panels[512], 64)

@@ -36,12 +36,12 @@ func TestSameBits(t *testing.T) {
 	first := map[string]result{}
 	for _, k := range asm.Catalogue {
 		compiled, lacks, _ := usable(k)
-		if k.Op != asm.OpGemm && k.Op != asm.OpGemmV && k.Op != asm.OpWGemm || lacks != "" {
+		if k.Op != asm.OpGemm && k.Op != asm.OpGemmV && k.Op != asm.OpGemmNarrow || lacks != "" {
 			continue
 		}
 		var narrow []uint8
 		size := 0
-		if k.Op == asm.OpWGemm {
+		if k.Op == asm.OpGemmNarrow {
 			size = dtypeOf(k).Size()
 			narrow = make([]uint8, size*len(b))
 			for i := range b {
@@ -61,7 +61,7 @@ func TestSameBits(t *testing.T) {
 					switch f := compiled.Func.(type) {
 					case kernel.Gemm:
 						f(1, kb, &a[r*depth+k0], depth, &b[k0*n], len(b), &out[r*n], n, start, acc, nil, 0)
-					case kernel.WGemm:
+					case kernel.GemmNarrow:
 						f(1, kb, &a[r*depth+k0], depth, &narrow[size*k0*n], len(b), &out[r*n], n, start, acc, nil, 0)
 					case kernel.GemmV:
 						f(1, kb, &a[r*depth+k0], depth, &b[k0*n], n, &out[r*n], n, acc)
@@ -71,7 +71,7 @@ func TestSameBits(t *testing.T) {
 			}
 			out = out[:rows*n]
 			class := k.Family()
-			if k.Op == asm.OpWGemm {
+			if k.Op == asm.OpGemmNarrow {
 				class = asm.Kernel{Op: asm.OpGemm, DType: "f32"}.Family()
 			}
 			if k.ISA == asm.Generic {

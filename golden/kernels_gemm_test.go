@@ -13,7 +13,7 @@ import (
 
 func init() {
 	testers[asm.OpGemm] = tester{test: testGemm, sum: 0x49a0d0a84c20e288}
-	testers[asm.OpWGemm] = tester{test: testWGemm}
+	testers[asm.OpGemmNarrow] = tester{test: testGemmNarrow}
 	testers[asm.OpExpand] = tester{test: testExpand}
 	testers[asm.OpGemmBF16] = tester{test: testGemmBF16}
 	testers[asm.OpRound] = tester{test: testRound}
@@ -91,8 +91,8 @@ func dtypeOf(k asm.Kernel) ir.DType {
 	return d
 }
 
-func testWGemm(c *check, k asm.Kernel, fn any) {
-	f, d := fn.(kernel.WGemm), dtypeOf(k)
+func testGemmNarrow(c *check, k asm.Kernel, fn any) {
+	f, d := fn.(kernel.GemmNarrow), dtypeOf(k)
 	panels := k.NR / asm.Panel
 	for _, depth := range upTo(40, 63, 64, 65, 768) {
 		for variant := range 4 {

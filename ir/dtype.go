@@ -44,8 +44,8 @@ var dtypes = [numDTypes]struct {
 	group int
 }{
 	F32:     {name: "F32", size: 4, encode: math.Float32bits, decode: math.Float32frombits, gemm: "gemm_f32", group: 1},
-	F16:     {name: "F16", size: 2, encode: wide(ToF16), decode: narrow(FromF16), gemm: "wgemm_f16", group: 1},
-	BF16:    {name: "BF16", size: 2, encode: wide(ToBF16), decode: narrow(FromBF16), gemm: "wgemm_bf16", group: 1},
+	F16:     {name: "F16", size: 2, encode: wide(ToF16), decode: narrow(FromF16), gemm: "gemm_f32xf16", group: 1},
+	BF16:    {name: "BF16", size: 2, encode: wide(ToBF16), decode: narrow(FromBF16), gemm: "gemm_f32xbf16", group: 1},
 	I8:      {name: "I8", size: 1, rows: roundOnce, gemm: "qgemm_i8", group: 4},
 	I32:     {name: "I32", size: 4},
 	BF16Dot: {name: "BF16Dot", size: 2, encode: wide(ToBF16), decode: narrow(FromBF16), rows: roundBF16, gemm: "gemm_bf16dot", table: BF16, group: 2},
@@ -86,7 +86,7 @@ func (d DType) Size() int { return dtypes[d].size }
 // Scaled reports whether elements are bytes with a scale a row, which products multiply as such.
 func (d DType) Scaled() bool { return dtypes[d].size == 1 && dtypes[d].encode == nil }
 
-// Gemm names the family of kernels that multiply by matrices of the type, as asm does: wgemm_bf16. It is "" where there are
+// Gemm names the family of kernels that multiply by matrices of the type, as asm does: gemm_f32xbf16. It is "" where there are
 // none.
 func (d DType) Gemm() string { return dtypes[d].gemm }
 

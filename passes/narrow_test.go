@@ -66,7 +66,7 @@ func TestNarrow(t *testing.T) {
 	for _, v := range q.Funcs[0].Values {
 		kernels[v.Name] = v.Attrs.Word("kernel")
 	}
-	if d := cmp.Diff(map[string]string{"x": "go", "n": "layernorm_f32", "h": "wgemm_bf16", "y": "wgemm_bf16"}, kernels); d != "" {
+	if d := cmp.Diff(map[string]string{"x": "go", "n": "layernorm_f32", "h": "gemm_f32xbf16", "y": "gemm_f32xbf16"}, kernels); d != "" {
 		t.Errorf("kernels (-want +got)\n%s", d)
 	}
 	if _, err := passes.Run(p, passes.Options{Precision: precision.Uniform("f4")}); err == nil || !strings.Contains(err.Error(), "want "+strings.Join(precision.Names(), ", ")) {

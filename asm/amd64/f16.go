@@ -8,7 +8,7 @@ import (
 )
 
 func init() {
-	generators[asm.OpWGemm] = wgemm
+	generators[asm.OpGemmNarrow] = gemmNarrow
 	generators[asm.OpExpand] = expand
 }
 
@@ -26,9 +26,9 @@ func (w *writer) widen(dtype string, from operand.Mem, to reg.VecVirtual) {
 	w.VPSLLD(operand.Imm(16), to, to)
 }
 
-// wgemm writes a tile over panels of 16-bit weights, widened as they are loaded. The sums are those of gemm over the
+// gemmNarrow writes a tile over panels of 16-bit weights, widened as they are loaded. The sums are those of gemm over the
 // widened panels, bit for bit.
-func wgemm(w *writer, k asm.Kernel) {
+func gemmNarrow(w *writer, k asm.Kernel) {
 	const line = 2 * asm.Panel // bytes of a row of a panel
 	s := w.newSums(k)
 	v, acc := s.v, s.rows

@@ -10,7 +10,7 @@ import (
 func init() {
 	generators[asm.OpGemm] = gemm
 	generators[asm.OpGemmV] = gemmV
-	generators[asm.OpWGemm] = wgemm
+	generators[asm.OpGemmNarrow] = gemmNarrow
 	generators[asm.OpPeakFMA] = peakFMA
 }
 
@@ -24,9 +24,9 @@ const (
 	fours                // bytes, [k][16][4]: as long as float32, four products for one
 )
 
-func gemm(w *writer, k asm.Kernel)  { tile(w, k, panel) }
-func gemmV(w *writer, k asm.Kernel) { tile(w, k, matrix) }
-func wgemm(w *writer, k asm.Kernel) { tile(w, k, halves) }
+func gemm(w *writer, k asm.Kernel)       { tile(w, k, panel) }
+func gemmV(w *writer, k asm.Kernel)      { tile(w, k, matrix) }
+func gemmNarrow(w *writer, k asm.Kernel) { tile(w, k, halves) }
 
 // tile writes C[mr][16] = start + A[mr][K]*B[K][16]. Every element of C is summed alone and in the order of k, so its bits
 // do not depend on mr.

@@ -13,14 +13,14 @@ func runCaptionStep(e *exec.Exec) {
 	language := e.Mat(2228224, 128, rows2, 128)
 	e.EmbedText(language, &languageEmbedAfterT)
 
-	// i0    = qkv language, @l0.attn.language {eps=1e-05 heads=4 parts=kv kernel=wgemm_f16 ld=272 tmp=3276800} : f32[2,256] at 0
+	// i0    = qkv language, @l0.attn.language {eps=1e-05 heads=4 parts=kv kernel=gemm_f32xf16 ld=272 tmp=3276800} : f32[2,256] at 0
 	i0 := e.Mat(0, 272, rows2, 256)
 	e.QKV(i0, language, e.Mat(3276800, 128, rows2, 128), &l0AttnLanguageLN, &l0AttnLanguageKV)
 
 	// kv0.new = store i0 {slot=0 rows=1 kernel=go} : f32[1,256]
 	e.StoreWord(i0, 0)
 
-	// i02   = qkv language, @l0.attn.language {eps=1e-05 heads=4 parts=q kernel=wgemm_f16 ld=128 tmp=4325376} : f32[2,128] at 3276800
+	// i02   = qkv language, @l0.attn.language {eps=1e-05 heads=4 parts=q kernel=gemm_f32xf16 ld=128 tmp=4325376} : f32[2,128] at 3276800
 	i02 := e.Mat(3276800, 128, rows2, 128)
 	e.QKV(i02, language, e.Mat(4325376, 128, rows2, 128), &l0AttnLanguageLN, &l0AttnLanguageQ)
 
@@ -28,22 +28,22 @@ func runCaptionStep(e *exec.Exec) {
 	c0 := e.Mat(4325376, 128, rows2, 128)
 	e.StateAttention(c0, i02, i0, &attentionPrefix, sections2, sections2, 0)
 
-	// a0    = attnout c0, language, @l0.attn.language {eps=1e-05 kernel=wgemm_f16 ld=128 tmp=3276800} : f32[2,128] at 2228224
+	// a0    = attnout c0, language, @l0.attn.language {eps=1e-05 kernel=gemm_f32xf16 ld=128 tmp=3276800} : f32[2,128] at 2228224
 	a0 := e.Mat(2228224, 128, rows2, 128)
 	e.AttnOut(a0, c0, language, e.Mat(3276800, 128, rows2, 128), &l0AttnLanguageSub, &l0AttnLanguageOut)
 
-	// y0    = ffn a0, @l0.ffn.language {eps=1e-05 sub=1e-05 kernel=wgemm_f16 ld=128 tmp=844800 hidden=0 block=400} : f32[2,128] at 2228224
+	// y0    = ffn a0, @l0.ffn.language {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=844800 hidden=0 block=400} : f32[2,128] at 2228224
 	y0 := e.Mat(2228224, 128, rows2, 128)
 	e.FFN(y0, a0, e.Mat(844800, 128, min(rows2, 400), 128), e.Mat(0, 528, min(rows2, 400), 512), &l0FFNLanguage)
 
-	// i1    = qkv y0, @l1.attn.language {eps=1e-05 heads=4 parts=kv kernel=wgemm_f16 ld=272 tmp=3276800} : f32[2,256] at 0
+	// i1    = qkv y0, @l1.attn.language {eps=1e-05 heads=4 parts=kv kernel=gemm_f32xf16 ld=272 tmp=3276800} : f32[2,256] at 0
 	i1 := e.Mat(0, 272, rows2, 256)
 	e.QKV(i1, y0, e.Mat(3276800, 128, rows2, 128), &l1AttnLanguageLN, &l1AttnLanguageKV)
 
 	// kv1.new = store i1 {slot=1 rows=1 kernel=go} : f32[1,256]
 	e.StoreWord(i1, 1)
 
-	// i12   = qkv y0, @l1.attn.language {eps=1e-05 heads=4 parts=q kernel=wgemm_f16 ld=128 tmp=4325376} : f32[2,128] at 3276800
+	// i12   = qkv y0, @l1.attn.language {eps=1e-05 heads=4 parts=q kernel=gemm_f32xf16 ld=128 tmp=4325376} : f32[2,128] at 3276800
 	i12 := e.Mat(3276800, 128, rows2, 128)
 	e.QKV(i12, y0, e.Mat(4325376, 128, rows2, 128), &l1AttnLanguageLN, &l1AttnLanguageQ)
 
@@ -51,22 +51,22 @@ func runCaptionStep(e *exec.Exec) {
 	c1 := e.Mat(4325376, 128, rows2, 128)
 	e.StateAttention(c1, i12, i1, &attentionPrefix, sections2, sections2, 1)
 
-	// a1    = attnout c1, y0, @l1.attn.language {eps=1e-05 kernel=wgemm_f16 ld=128 tmp=3276800} : f32[2,128] at 2228224
+	// a1    = attnout c1, y0, @l1.attn.language {eps=1e-05 kernel=gemm_f32xf16 ld=128 tmp=3276800} : f32[2,128] at 2228224
 	a1 := e.Mat(2228224, 128, rows2, 128)
 	e.AttnOut(a1, c1, y0, e.Mat(3276800, 128, rows2, 128), &l1AttnLanguageSub, &l1AttnLanguageOut)
 
-	// y1    = ffn a1, @l1.ffn.language {eps=1e-05 sub=1e-05 kernel=wgemm_f16 ld=128 tmp=844800 hidden=0 block=400} : f32[2,128] at 2228224
+	// y1    = ffn a1, @l1.ffn.language {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=844800 hidden=0 block=400} : f32[2,128] at 2228224
 	y1 := e.Mat(2228224, 128, rows2, 128)
 	e.FFN(y1, a1, e.Mat(844800, 128, min(rows2, 400), 128), e.Mat(0, 528, min(rows2, 400), 512), &l1FFNLanguage)
 
-	// i2    = qkv y1, @l2.attn.language {eps=1e-05 heads=4 parts=kv kernel=wgemm_f16 ld=272 tmp=3276800} : f32[2,256] at 0
+	// i2    = qkv y1, @l2.attn.language {eps=1e-05 heads=4 parts=kv kernel=gemm_f32xf16 ld=272 tmp=3276800} : f32[2,256] at 0
 	i2 := e.Mat(0, 272, rows2, 256)
 	e.QKV(i2, y1, e.Mat(3276800, 128, rows2, 128), &l2AttnLanguageLN, &l2AttnLanguageKV)
 
 	// kv2.new = store i2 {slot=2 rows=1 kernel=go} : f32[1,256]
 	e.StoreWord(i2, 2)
 
-	// i22   = qkv y1, @l2.attn.language {eps=1e-05 heads=4 parts=q kernel=wgemm_f16 ld=128 tmp=4325376} : f32[2,128] at 3276800
+	// i22   = qkv y1, @l2.attn.language {eps=1e-05 heads=4 parts=q kernel=gemm_f32xf16 ld=128 tmp=4325376} : f32[2,128] at 3276800
 	i22 := e.Mat(3276800, 128, rows2, 128)
 	e.QKV(i22, y1, e.Mat(4325376, 128, rows2, 128), &l2AttnLanguageLN, &l2AttnLanguageQ)
 
@@ -74,22 +74,22 @@ func runCaptionStep(e *exec.Exec) {
 	c2 := e.Mat(4325376, 128, rows2, 128)
 	e.StateAttention(c2, i22, i2, &attentionPrefix, sections2, sections2, 2)
 
-	// a2    = attnout c2, y1, @l2.attn.language {eps=1e-05 kernel=wgemm_f16 ld=128 tmp=3276800} : f32[2,128] at 2228224
+	// a2    = attnout c2, y1, @l2.attn.language {eps=1e-05 kernel=gemm_f32xf16 ld=128 tmp=3276800} : f32[2,128] at 2228224
 	a2 := e.Mat(2228224, 128, rows2, 128)
 	e.AttnOut(a2, c2, y1, e.Mat(3276800, 128, rows2, 128), &l2AttnLanguageSub, &l2AttnLanguageOut)
 
-	// y2    = ffn a2, @l2.ffn.language {eps=1e-05 sub=1e-05 kernel=wgemm_f16 ld=128 tmp=844800 hidden=0 block=400} : f32[2,128] at 2228224
+	// y2    = ffn a2, @l2.ffn.language {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=844800 hidden=0 block=400} : f32[2,128] at 2228224
 	y2 := e.Mat(2228224, 128, rows2, 128)
 	e.FFN(y2, a2, e.Mat(844800, 128, min(rows2, 400), 128), e.Mat(0, 528, min(rows2, 400), 512), &l2FFNLanguage)
 
-	// i3    = qkv y2, @l3.attn.language {eps=1e-05 heads=4 parts=kv kernel=wgemm_f16 ld=272 tmp=3276800} : f32[2,256] at 0
+	// i3    = qkv y2, @l3.attn.language {eps=1e-05 heads=4 parts=kv kernel=gemm_f32xf16 ld=272 tmp=3276800} : f32[2,256] at 0
 	i3 := e.Mat(0, 272, rows2, 256)
 	e.QKV(i3, y2, e.Mat(3276800, 128, rows2, 128), &l3AttnLanguageLN, &l3AttnLanguageKV)
 
 	// kv3.new = store i3 {slot=3 rows=1 kernel=go} : f32[1,256]
 	e.StoreWord(i3, 3)
 
-	// i32   = qkv y2, @l3.attn.language {eps=1e-05 heads=4 parts=q kernel=wgemm_f16 ld=128 tmp=4325376} : f32[2,128] at 3276800
+	// i32   = qkv y2, @l3.attn.language {eps=1e-05 heads=4 parts=q kernel=gemm_f32xf16 ld=128 tmp=4325376} : f32[2,128] at 3276800
 	i32 := e.Mat(3276800, 128, rows2, 128)
 	e.QKV(i32, y2, e.Mat(4325376, 128, rows2, 128), &l3AttnLanguageLN, &l3AttnLanguageQ)
 
@@ -97,15 +97,15 @@ func runCaptionStep(e *exec.Exec) {
 	c3 := e.Mat(4325376, 128, rows2, 128)
 	e.StateAttention(c3, i32, i3, &attentionPrefix, sections2, sections2, 3)
 
-	// a3    = attnout c3, y2, @l3.attn.language {eps=1e-05 kernel=wgemm_f16 ld=128 tmp=3276800} : f32[2,128] at 2228224
+	// a3    = attnout c3, y2, @l3.attn.language {eps=1e-05 kernel=gemm_f32xf16 ld=128 tmp=3276800} : f32[2,128] at 2228224
 	a3 := e.Mat(2228224, 128, rows2, 128)
 	e.AttnOut(a3, c3, y2, e.Mat(3276800, 128, rows2, 128), &l3AttnLanguageSub, &l3AttnLanguageOut)
 
-	// y3    = ffn a3, @l3.ffn.language {eps=1e-05 sub=1e-05 kernel=wgemm_f16 ld=128 tmp=844800 hidden=0 block=400} : f32[2,128] at 2228224
+	// y3    = ffn a3, @l3.ffn.language {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=844800 hidden=0 block=400} : f32[2,128] at 2228224
 	y3 := e.Mat(2228224, 128, rows2, 128)
 	e.FFN(y3, a3, e.Mat(844800, 128, min(rows2, 400), 128), e.Mat(0, 528, min(rows2, 400), 512), &l3FFNLanguage)
 
-	// i4    = qkv y3, @l4.attn.language {eps=1e-05 heads=4 parts=kv kernel=wgemm_f16 ld=272 tmp=3276800} : f32[2,256] at 0
+	// i4    = qkv y3, @l4.attn.language {eps=1e-05 heads=4 parts=kv kernel=gemm_f32xf16 ld=272 tmp=3276800} : f32[2,256] at 0
 	i4 := e.Mat(0, 272, rows2, 256)
 	e.QKV(i4, y3, e.Mat(3276800, 128, rows2, 128), &l4AttnLanguageLN, &l4AttnLanguageKV)
 
@@ -116,7 +116,7 @@ func runCaptionStep(e *exec.Exec) {
 	y31 := e.Mat(8257536, 128, rows1, 128)
 	e.Select(y31, y3, sections2, exec.Section{C: 1})
 
-	// i4.1  = qkv y3.1, @l4.attn.language {eps=1e-05 heads=4 parts=q kernel=wgemm_f16 ld=128 tmp=2752512} : f32[1,128] at 2228224
+	// i4.1  = qkv y3.1, @l4.attn.language {eps=1e-05 heads=4 parts=q kernel=gemm_f32xf16 ld=128 tmp=2752512} : f32[1,128] at 2228224
 	i41 := e.Mat(2228224, 128, rows1, 128)
 	e.QKV(i41, y31, e.Mat(2752512, 128, rows1, 128), &l4AttnLanguageLN, &l4AttnLanguageQ)
 
@@ -124,11 +124,11 @@ func runCaptionStep(e *exec.Exec) {
 	c41 := e.Mat(2752512, 128, rows1, 128)
 	e.StateAttention(c41, i41, i4, &attentionPrefix2, sections1, sections2, 4)
 
-	// a4.1  = attnout c4.1, y3.1, @l4.attn.language {eps=1e-05 kernel=wgemm_f16 ld=128 tmp=0} : f32[1,128] at 8257536
+	// a4.1  = attnout c4.1, y3.1, @l4.attn.language {eps=1e-05 kernel=gemm_f32xf16 ld=128 tmp=0} : f32[1,128] at 8257536
 	a41 := e.Mat(8257536, 128, rows1, 128)
 	e.AttnOut(a41, c41, y31, e.Mat(0, 128, rows1, 128), &l4AttnLanguageSub, &l4AttnLanguageOut)
 
-	// y4.1  = ffn a4.1, @l4.ffn.language {eps=1e-05 sub=1e-05 kernel=wgemm_f16 ld=128 tmp=844800 hidden=0 block=400} : f32[1,128] at 8257536
+	// y4.1  = ffn a4.1, @l4.ffn.language {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=844800 hidden=0 block=400} : f32[1,128] at 8257536
 	y41 := e.Mat(8257536, 128, rows1, 128)
 	e.FFN(y41, a41, e.Mat(844800, 128, min(rows1, 400), 128), e.Mat(0, 528, min(rows1, 400), 512), &l4FFNLanguage)
 
@@ -136,7 +136,7 @@ func runCaptionStep(e *exec.Exec) {
 	mask := e.Mat(8257536, 128, rows1, 128)
 	e.LayerNorm(mask, y41, &finalLanguage)
 
-	// logits = linear mask, @captioning.head {kernel=wgemm_f16 ld=2016} : f32[1,2010] at 0
+	// logits = linear mask, @captioning.head {kernel=gemm_f32xf16 ld=2016} : f32[1,2010] at 0
 	e.Linear(e.Mat(0, 2016, rows1, 2010), mask, &captioningHead)
 }
 

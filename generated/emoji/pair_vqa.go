@@ -12,7 +12,7 @@ func runPairVQA(e *exec.Exec) {
 	rows65T := e.Rows(65, true)
 	rows1 := e.Rows(1, false)
 
-	// vision = embed_patches image, @vision.embed {patch=8 kernel=wgemm_f16 ld=128 tmp=0} : f32[65,128] at 9369600
+	// vision = embed_patches image, @vision.embed {patch=8 kernel=gemm_f32xf16 ld=128 tmp=0} : f32[65,128] at 9369600
 	vision := e.Mat(9369600, 128, rows65, 128)
 	e.EmbedPatches(vision, e.Mat(0, 192, rows64, 192), &visionEmbed)
 
@@ -20,11 +20,11 @@ func runPairVQA(e *exec.Exec) {
 	language := e.Mat(8321024, 128, rowsT, 128)
 	e.EmbedText(language, &languageEmbed)
 
-	// i0.v  = qkv vision, @l0.attn.vision {eps=1e-05 heads=4 kernel=wgemm_f16 ld=384 tmp=6240768} : f32[65,384] at 0
+	// i0.v  = qkv vision, @l0.attn.vision {eps=1e-05 heads=4 kernel=gemm_f32xf16 ld=384 tmp=6240768} : f32[65,384] at 0
 	i0V := e.Mat(0, 384, rows65T, 384).Sub(0, rows65)
 	e.QKV(i0V, vision, e.Mat(6240768, 128, rows65, 128), &l0AttnVisionLN, &l0AttnVisionQKV)
 
-	// i0.l  = qkv language, @l0.attn.language {eps=1e-05 heads=4 kernel=wgemm_f16 ld=384 tmp=6240768} : f32[T,384] at 0
+	// i0.l  = qkv language, @l0.attn.language {eps=1e-05 heads=4 kernel=gemm_f32xf16 ld=384 tmp=6240768} : f32[T,384] at 0
 	i0L := e.Mat(0, 384, rows65T, 384).Sub(rows65, rowsT)
 	e.QKV(i0L, language, e.Mat(6240768, 128, rowsT, 128), &l0AttnLanguageLN, &l0AttnLanguageQKV)
 
@@ -41,27 +41,27 @@ func runPairVQA(e *exec.Exec) {
 	// c0.l  = rows c0 {at=65 len=T ld=128} : f32[T,128] at 6240768
 	c0L := c0.Sub(rows65, rowsT)
 
-	// a0.v  = attnout c0.v, vision, @l0.attn.vision {eps=1e-05 kernel=wgemm_f16 ld=128 tmp=0} : f32[65,128] at 9369600
+	// a0.v  = attnout c0.v, vision, @l0.attn.vision {eps=1e-05 kernel=gemm_f32xf16 ld=128 tmp=0} : f32[65,128] at 9369600
 	a0V := e.Mat(9369600, 128, rows65, 128)
 	e.AttnOut(a0V, c0V, vision, e.Mat(0, 128, rows65, 128), &l0AttnVisionSub, &l0AttnVisionOut)
 
-	// a0.l  = attnout c0.l, language, @l0.attn.language {eps=1e-05 kernel=wgemm_f16 ld=128 tmp=0} : f32[T,128] at 8321024
+	// a0.l  = attnout c0.l, language, @l0.attn.language {eps=1e-05 kernel=gemm_f32xf16 ld=128 tmp=0} : f32[T,128] at 8321024
 	a0L := e.Mat(8321024, 128, rowsT, 128)
 	e.AttnOut(a0L, c0L, language, e.Mat(0, 128, rowsT, 128), &l0AttnLanguageSub, &l0AttnLanguageOut)
 
-	// y0.v  = ffn a0.v, @l0.ffn.vision {eps=1e-05 sub=1e-05 kernel=wgemm_f16 ld=128 tmp=844800 hidden=0 block=400} : f32[65,128] at 9369600
+	// y0.v  = ffn a0.v, @l0.ffn.vision {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=844800 hidden=0 block=400} : f32[65,128] at 9369600
 	y0V := e.Mat(9369600, 128, rows65, 128)
 	e.FFN(y0V, a0V, e.Mat(844800, 128, min(rows65, 400), 128), e.Mat(0, 528, min(rows65, 400), 512), &l0FFNVision)
 
-	// y0.l  = ffn a0.l, @l0.ffn.language {eps=1e-05 sub=1e-05 kernel=wgemm_f16 ld=128 tmp=844800 hidden=0 block=400} : f32[T,128] at 8321024
+	// y0.l  = ffn a0.l, @l0.ffn.language {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=844800 hidden=0 block=400} : f32[T,128] at 8321024
 	y0L := e.Mat(8321024, 128, rowsT, 128)
 	e.FFN(y0L, a0L, e.Mat(844800, 128, min(rowsT, 400), 128), e.Mat(0, 528, min(rowsT, 400), 512), &l0FFNLanguage)
 
-	// i1.v  = qkv y0.v, @l1.attn.vision {eps=1e-05 heads=4 kernel=wgemm_f16 ld=384 tmp=6240768} : f32[65,384] at 0
+	// i1.v  = qkv y0.v, @l1.attn.vision {eps=1e-05 heads=4 kernel=gemm_f32xf16 ld=384 tmp=6240768} : f32[65,384] at 0
 	i1V := e.Mat(0, 384, rows65T, 384).Sub(0, rows65)
 	e.QKV(i1V, y0V, e.Mat(6240768, 128, rows65, 128), &l1AttnVisionLN, &l1AttnVisionQKV)
 
-	// i1.l  = qkv y0.l, @l1.attn.language {eps=1e-05 heads=4 kernel=wgemm_f16 ld=384 tmp=6240768} : f32[T,384] at 0
+	// i1.l  = qkv y0.l, @l1.attn.language {eps=1e-05 heads=4 kernel=gemm_f32xf16 ld=384 tmp=6240768} : f32[T,384] at 0
 	i1L := e.Mat(0, 384, rows65T, 384).Sub(rows65, rowsT)
 	e.QKV(i1L, y0L, e.Mat(6240768, 128, rowsT, 128), &l1AttnLanguageLN, &l1AttnLanguageQKV)
 
@@ -78,27 +78,27 @@ func runPairVQA(e *exec.Exec) {
 	// c1.l  = rows c1 {at=65 len=T ld=128} : f32[T,128] at 6240768
 	c1L := c1.Sub(rows65, rowsT)
 
-	// a1.v  = attnout c1.v, y0.v, @l1.attn.vision {eps=1e-05 kernel=wgemm_f16 ld=128 tmp=0} : f32[65,128] at 9369600
+	// a1.v  = attnout c1.v, y0.v, @l1.attn.vision {eps=1e-05 kernel=gemm_f32xf16 ld=128 tmp=0} : f32[65,128] at 9369600
 	a1V := e.Mat(9369600, 128, rows65, 128)
 	e.AttnOut(a1V, c1V, y0V, e.Mat(0, 128, rows65, 128), &l1AttnVisionSub, &l1AttnVisionOut)
 
-	// a1.l  = attnout c1.l, y0.l, @l1.attn.language {eps=1e-05 kernel=wgemm_f16 ld=128 tmp=0} : f32[T,128] at 8321024
+	// a1.l  = attnout c1.l, y0.l, @l1.attn.language {eps=1e-05 kernel=gemm_f32xf16 ld=128 tmp=0} : f32[T,128] at 8321024
 	a1L := e.Mat(8321024, 128, rowsT, 128)
 	e.AttnOut(a1L, c1L, y0L, e.Mat(0, 128, rowsT, 128), &l1AttnLanguageSub, &l1AttnLanguageOut)
 
-	// y1.v  = ffn a1.v, @l1.ffn.vision {eps=1e-05 sub=1e-05 kernel=wgemm_f16 ld=128 tmp=844800 hidden=0 block=400} : f32[65,128] at 9369600
+	// y1.v  = ffn a1.v, @l1.ffn.vision {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=844800 hidden=0 block=400} : f32[65,128] at 9369600
 	y1V := e.Mat(9369600, 128, rows65, 128)
 	e.FFN(y1V, a1V, e.Mat(844800, 128, min(rows65, 400), 128), e.Mat(0, 528, min(rows65, 400), 512), &l1FFNVision)
 
-	// y1.l  = ffn a1.l, @l1.ffn.language {eps=1e-05 sub=1e-05 kernel=wgemm_f16 ld=128 tmp=844800 hidden=0 block=400} : f32[T,128] at 8321024
+	// y1.l  = ffn a1.l, @l1.ffn.language {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=844800 hidden=0 block=400} : f32[T,128] at 8321024
 	y1L := e.Mat(8321024, 128, rowsT, 128)
 	e.FFN(y1L, a1L, e.Mat(844800, 128, min(rowsT, 400), 128), e.Mat(0, 528, min(rowsT, 400), 512), &l1FFNLanguage)
 
-	// i2.v  = qkv y1.v, @l2.attn.vision {eps=1e-05 heads=4 kernel=wgemm_f16 ld=384 tmp=6240768} : f32[65,384] at 0
+	// i2.v  = qkv y1.v, @l2.attn.vision {eps=1e-05 heads=4 kernel=gemm_f32xf16 ld=384 tmp=6240768} : f32[65,384] at 0
 	i2V := e.Mat(0, 384, rows65T, 384).Sub(0, rows65)
 	e.QKV(i2V, y1V, e.Mat(6240768, 128, rows65, 128), &l2AttnVisionLN, &l2AttnVisionQKV)
 
-	// i2.l  = qkv y1.l, @l2.attn.language {eps=1e-05 heads=4 kernel=wgemm_f16 ld=384 tmp=6240768} : f32[T,384] at 0
+	// i2.l  = qkv y1.l, @l2.attn.language {eps=1e-05 heads=4 kernel=gemm_f32xf16 ld=384 tmp=6240768} : f32[T,384] at 0
 	i2L := e.Mat(0, 384, rows65T, 384).Sub(rows65, rowsT)
 	e.QKV(i2L, y1L, e.Mat(6240768, 128, rowsT, 128), &l2AttnLanguageLN, &l2AttnLanguageQKV)
 
@@ -115,27 +115,27 @@ func runPairVQA(e *exec.Exec) {
 	// c2.l  = rows c2 {at=65 len=T ld=128} : f32[T,128] at 6240768
 	c2L := c2.Sub(rows65, rowsT)
 
-	// a2.v  = attnout c2.v, y1.v, @l2.attn.vision {eps=1e-05 kernel=wgemm_f16 ld=128 tmp=0} : f32[65,128] at 9369600
+	// a2.v  = attnout c2.v, y1.v, @l2.attn.vision {eps=1e-05 kernel=gemm_f32xf16 ld=128 tmp=0} : f32[65,128] at 9369600
 	a2V := e.Mat(9369600, 128, rows65, 128)
 	e.AttnOut(a2V, c2V, y1V, e.Mat(0, 128, rows65, 128), &l2AttnVisionSub, &l2AttnVisionOut)
 
-	// a2.l  = attnout c2.l, y1.l, @l2.attn.language {eps=1e-05 kernel=wgemm_f16 ld=128 tmp=0} : f32[T,128] at 8321024
+	// a2.l  = attnout c2.l, y1.l, @l2.attn.language {eps=1e-05 kernel=gemm_f32xf16 ld=128 tmp=0} : f32[T,128] at 8321024
 	a2L := e.Mat(8321024, 128, rowsT, 128)
 	e.AttnOut(a2L, c2L, y1L, e.Mat(0, 128, rowsT, 128), &l2AttnLanguageSub, &l2AttnLanguageOut)
 
-	// y2.v  = ffn a2.v, @l2.ffn.vision {eps=1e-05 sub=1e-05 kernel=wgemm_f16 ld=128 tmp=844800 hidden=0 block=400} : f32[65,128] at 9369600
+	// y2.v  = ffn a2.v, @l2.ffn.vision {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=844800 hidden=0 block=400} : f32[65,128] at 9369600
 	y2V := e.Mat(9369600, 128, rows65, 128)
 	e.FFN(y2V, a2V, e.Mat(844800, 128, min(rows65, 400), 128), e.Mat(0, 528, min(rows65, 400), 512), &l2FFNVision)
 
-	// y2.l  = ffn a2.l, @l2.ffn.language {eps=1e-05 sub=1e-05 kernel=wgemm_f16 ld=128 tmp=844800 hidden=0 block=400} : f32[T,128] at 8321024
+	// y2.l  = ffn a2.l, @l2.ffn.language {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=844800 hidden=0 block=400} : f32[T,128] at 8321024
 	y2L := e.Mat(8321024, 128, rowsT, 128)
 	e.FFN(y2L, a2L, e.Mat(844800, 128, min(rowsT, 400), 128), e.Mat(0, 528, min(rowsT, 400), 512), &l2FFNLanguage)
 
-	// i3.v  = qkv y2.v, @l3.attn.vision {eps=1e-05 heads=4 kernel=wgemm_f16 ld=384 tmp=6240768} : f32[65,384] at 0
+	// i3.v  = qkv y2.v, @l3.attn.vision {eps=1e-05 heads=4 kernel=gemm_f32xf16 ld=384 tmp=6240768} : f32[65,384] at 0
 	i3V := e.Mat(0, 384, rows65T, 384).Sub(0, rows65)
 	e.QKV(i3V, y2V, e.Mat(6240768, 128, rows65, 128), &l3AttnVisionLN, &l3AttnVisionQKV)
 
-	// i3.l  = qkv y2.l, @l3.attn.language {eps=1e-05 heads=4 kernel=wgemm_f16 ld=384 tmp=6240768} : f32[T,384] at 0
+	// i3.l  = qkv y2.l, @l3.attn.language {eps=1e-05 heads=4 kernel=gemm_f32xf16 ld=384 tmp=6240768} : f32[T,384] at 0
 	i3L := e.Mat(0, 384, rows65T, 384).Sub(rows65, rowsT)
 	e.QKV(i3L, y2L, e.Mat(6240768, 128, rowsT, 128), &l3AttnLanguageLN, &l3AttnLanguageQKV)
 
@@ -152,19 +152,19 @@ func runPairVQA(e *exec.Exec) {
 	// c3.l  = rows c3 {at=65 len=T ld=128} : f32[T,128] at 6240768
 	c3L := c3.Sub(rows65, rowsT)
 
-	// a3.v  = attnout c3.v, y2.v, @l3.attn.vision {eps=1e-05 kernel=wgemm_f16 ld=128 tmp=0} : f32[65,128] at 9369600
+	// a3.v  = attnout c3.v, y2.v, @l3.attn.vision {eps=1e-05 kernel=gemm_f32xf16 ld=128 tmp=0} : f32[65,128] at 9369600
 	a3V := e.Mat(9369600, 128, rows65, 128)
 	e.AttnOut(a3V, c3V, y2V, e.Mat(0, 128, rows65, 128), &l3AttnVisionSub, &l3AttnVisionOut)
 
-	// a3.l  = attnout c3.l, y2.l, @l3.attn.language {eps=1e-05 kernel=wgemm_f16 ld=128 tmp=0} : f32[T,128] at 8321024
+	// a3.l  = attnout c3.l, y2.l, @l3.attn.language {eps=1e-05 kernel=gemm_f32xf16 ld=128 tmp=0} : f32[T,128] at 8321024
 	a3L := e.Mat(8321024, 128, rowsT, 128)
 	e.AttnOut(a3L, c3L, y2L, e.Mat(0, 128, rowsT, 128), &l3AttnLanguageSub, &l3AttnLanguageOut)
 
-	// y3.v  = ffn a3.v, @l3.ffn.vision {eps=1e-05 sub=1e-05 kernel=wgemm_f16 ld=128 tmp=844800 hidden=0 block=400} : f32[65,128] at 9369600
+	// y3.v  = ffn a3.v, @l3.ffn.vision {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=844800 hidden=0 block=400} : f32[65,128] at 9369600
 	y3V := e.Mat(9369600, 128, rows65, 128)
 	e.FFN(y3V, a3V, e.Mat(844800, 128, min(rows65, 400), 128), e.Mat(0, 528, min(rows65, 400), 512), &l3FFNVision)
 
-	// y3.l  = ffn a3.l, @l3.ffn.language {eps=1e-05 sub=1e-05 kernel=wgemm_f16 ld=128 tmp=844800 hidden=0 block=400} : f32[T,128] at 8321024
+	// y3.l  = ffn a3.l, @l3.ffn.language {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=844800 hidden=0 block=400} : f32[T,128] at 8321024
 	y3L := e.Mat(8321024, 128, rowsT, 128)
 	e.FFN(y3L, a3L, e.Mat(844800, 128, min(rowsT, 400), 128), e.Mat(0, 528, min(rowsT, 400), 512), &l3FFNLanguage)
 
@@ -172,15 +172,15 @@ func runPairVQA(e *exec.Exec) {
 	y3V0 := e.Mat(5469120, 128, rows1, 128)
 	e.Select(y3V0, y3V, sections65, exec.Section{})
 
-	// i4.0  = qkv y3.v.0, @l4.attn.vision {eps=1e-05 heads=4 parts=q kernel=wgemm_f16 ld=128 tmp=5500864} : f32[1,128] at 5484992
+	// i4.0  = qkv y3.v.0, @l4.attn.vision {eps=1e-05 heads=4 parts=q kernel=gemm_f32xf16 ld=128 tmp=5500864} : f32[1,128] at 5484992
 	i40 := e.Mat(5484992, 128, rows1, 128)
 	e.QKV(i40, y3V0, e.Mat(5500864, 128, rows1, 128), &l4AttnVisionLN, &l4AttnVisionQ)
 
-	// i4.v  = qkv y3.v, @l4.attn.vision {eps=1e-05 heads=4 parts=kv kernel=wgemm_f16 ld=272 tmp=4420544} : f32[65,256] at 0
+	// i4.v  = qkv y3.v, @l4.attn.vision {eps=1e-05 heads=4 parts=kv kernel=gemm_f32xf16 ld=272 tmp=4420544} : f32[65,256] at 0
 	i4V := e.Mat(0, 272, rows65T, 256).Sub(0, rows65)
 	e.QKV(i4V, y3V, e.Mat(4420544, 128, rows65, 128), &l4AttnVisionLN, &l4AttnVisionKV)
 
-	// i4.l  = qkv y3.l, @l4.attn.language {eps=1e-05 heads=4 parts=kv kernel=wgemm_f16 ld=272 tmp=4420544} : f32[T,256] at 0
+	// i4.l  = qkv y3.l, @l4.attn.language {eps=1e-05 heads=4 parts=kv kernel=gemm_f32xf16 ld=272 tmp=4420544} : f32[T,256] at 0
 	i4L := e.Mat(0, 272, rows65T, 256).Sub(rows65, rowsT)
 	e.QKV(i4L, y3L, e.Mat(4420544, 128, rowsT, 128), &l4AttnLanguageLN, &l4AttnLanguageKV)
 
@@ -191,11 +191,11 @@ func runPairVQA(e *exec.Exec) {
 	c4V0 := e.Mat(4420544, 128, rows1, 128)
 	e.CrossAttention(c4V0, i40, i4, &attention, sections65T)
 
-	// a4.v.0 = attnout c4.v.0, y3.v.0, @l4.attn.vision {eps=1e-05 kernel=wgemm_f16 ld=128 tmp=4436416} : f32[1,128] at 5469120
+	// a4.v.0 = attnout c4.v.0, y3.v.0, @l4.attn.vision {eps=1e-05 kernel=gemm_f32xf16 ld=128 tmp=4436416} : f32[1,128] at 5469120
 	a4V0 := e.Mat(5469120, 128, rows1, 128)
 	e.AttnOut(a4V0, c4V0, y3V0, e.Mat(4436416, 128, rows1, 128), &l4AttnVisionSub, &l4AttnVisionOut)
 
-	// s     = ffn a4.v.0, @l4.ffn.vision {eps=1e-05 sub=1e-05 kernel=wgemm_f16 ld=128 tmp=65472 hidden=0 block=31} : f32[1,128] at 5469120
+	// s     = ffn a4.v.0, @l4.ffn.vision {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=65472 hidden=0 block=31} : f32[1,128] at 5469120
 	s := e.Mat(5469120, 128, rows1, 128)
 	e.FFN(s, a4V0, e.Mat(65472, 128, min(rows1, 31), 128), e.Mat(0, 528, min(rows1, 31), 512), &l4FFNVision)
 
@@ -203,7 +203,7 @@ func runPairVQA(e *exec.Exec) {
 	n := e.Mat(5469120, 128, rows1, 128)
 	e.LayerNorm(n, s, &vqaPoolerNorm)
 
-	// h     = linear n, @vqa.pooler.dense {kernel=wgemm_f16 ld=128} : f32[1,128] at 33728
+	// h     = linear n, @vqa.pooler.dense {kernel=gemm_f32xf16 ld=128} : f32[1,128] at 33728
 	h := e.Mat(33728, 128, rows1, 128)
 	e.Linear(h, n, &vqaPoolerDense)
 
@@ -211,7 +211,7 @@ func runPairVQA(e *exec.Exec) {
 	pooled := e.Mat(33728, 128, rows1, 128)
 	e.Tanh(pooled, h)
 
-	// h5    = linear pooled, @vqa.head.fc1 {kernel=wgemm_f16 ld=272} : f32[1,256] at 0
+	// h5    = linear pooled, @vqa.head.fc1 {kernel=gemm_f32xf16 ld=272} : f32[1,256] at 0
 	h5 := e.Mat(0, 272, rows1, 256)
 	e.Linear(h5, pooled, &vqaHeadFc1)
 
@@ -223,7 +223,7 @@ func runPairVQA(e *exec.Exec) {
 	g := e.Mat(0, 272, rows1, 256)
 	e.Gelu(g, n5)
 
-	// logits = linear g, @vqa.head.fc2 {kernel=wgemm_f16 ld=112} : f32[1,109] at 49600
+	// logits = linear g, @vqa.head.fc2 {kernel=gemm_f32xf16 ld=112} : f32[1,109] at 49600
 	e.Linear(e.Mat(49600, 112, rows1, 109), g, &vqaHeadFc2)
 }
 

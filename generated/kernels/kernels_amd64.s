@@ -4012,9 +4012,9 @@ return:
 	VZEROUPPER
 	RET
 
-// func wgemm_f16_1x16_avx2(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
+// func gemm_f32xf16_1x16_avx2(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, F16C, FMA3, MMX+
-TEXT ·wgemm_f16_1x16_avx2(SB), NOSPLIT, $0-96
+TEXT ·gemm_f32xf16_1x16_avx2(SB), NOSPLIT, $0-96
 	// Y0 Y1     C, row after row
 	// AX        acc, then c, then bias, then k, then lda, then ldc
 	// CX        ldc, then b
@@ -4146,9 +4146,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func wgemm_f16_2x16_avx2(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
+// func gemm_f32xf16_2x16_avx2(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, F16C, FMA3, MMX+
-TEXT ·wgemm_f16_2x16_avx2(SB), NOSPLIT, $0-96
+TEXT ·gemm_f32xf16_2x16_avx2(SB), NOSPLIT, $0-96
 	// Y0..Y3    C, row after row
 	// AX        acc, then c, then bias, then k, then lda, then ldc
 	// CX        ldc, then b
@@ -4307,9 +4307,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func wgemm_f16_3x16_avx2(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
+// func gemm_f32xf16_3x16_avx2(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, F16C, FMA3, MMX+
-TEXT ·wgemm_f16_3x16_avx2(SB), NOSPLIT, $0-96
+TEXT ·gemm_f32xf16_3x16_avx2(SB), NOSPLIT, $0-96
 	// Y0..Y5    C, row after row
 	// AX        acc, then c, then bias, then k, then lda, then ldc
 	// CX        ldc, then b
@@ -4494,9 +4494,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func wgemm_f16_4x16_avx2(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
+// func gemm_f32xf16_4x16_avx2(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, F16C, FMA3, MMX+
-TEXT ·wgemm_f16_4x16_avx2(SB), NOSPLIT, $0-96
+TEXT ·gemm_f32xf16_4x16_avx2(SB), NOSPLIT, $0-96
 	// Y0..Y7    C, row after row
 	// AX        acc, then c, then bias, then k, then lda, then ldc
 	// CX        ldc, then b
@@ -4716,9 +4716,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func wgemm_f16_5x16_avx2(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
+// func gemm_f32xf16_5x16_avx2(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, F16C, FMA3, MMX+
-TEXT ·wgemm_f16_5x16_avx2(SB), NOSPLIT, $0-96
+TEXT ·gemm_f32xf16_5x16_avx2(SB), NOSPLIT, $0-96
 	// Y0..Y9    C, row after row
 	// AX        acc, then c, then bias, then k, then lda, then ldc
 	// CX        ldc, then b
@@ -4964,9 +4964,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func wgemm_f16_6x16_avx2(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
+// func gemm_f32xf16_6x16_avx2(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, F16C, FMA3, MMX+
-TEXT ·wgemm_f16_6x16_avx2(SB), NOSPLIT, $0-96
+TEXT ·gemm_f32xf16_6x16_avx2(SB), NOSPLIT, $0-96
 	// Y0..Y11   C, row after row
 	// AX        acc, then c, then bias, then k, then lda, then ldc
 	// CX        ldc, then b
@@ -5238,9 +5238,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func wgemm_bf16_1x16_avx2(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
+// func gemm_f32xbf16_1x16_avx2(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·wgemm_bf16_1x16_avx2(SB), NOSPLIT, $0-96
+TEXT ·gemm_f32xbf16_1x16_avx2(SB), NOSPLIT, $0-96
 	// Y0 Y1     C, row after row
 	// AX        acc, then c, then bias, then k, then lda, then ldc
 	// CX        ldc, then b
@@ -5384,9 +5384,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func wgemm_bf16_2x16_avx2(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
+// func gemm_f32xbf16_2x16_avx2(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·wgemm_bf16_2x16_avx2(SB), NOSPLIT, $0-96
+TEXT ·gemm_f32xbf16_2x16_avx2(SB), NOSPLIT, $0-96
 	// Y0..Y3    C, row after row
 	// AX        acc, then c, then bias, then k, then lda, then ldc
 	// CX        ldc, then b
@@ -5557,9 +5557,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func wgemm_bf16_3x16_avx2(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
+// func gemm_f32xbf16_3x16_avx2(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·wgemm_bf16_3x16_avx2(SB), NOSPLIT, $0-96
+TEXT ·gemm_f32xbf16_3x16_avx2(SB), NOSPLIT, $0-96
 	// Y0..Y5    C, row after row
 	// AX        acc, then c, then bias, then k, then lda, then ldc
 	// CX        ldc, then b
@@ -5756,9 +5756,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func wgemm_bf16_4x16_avx2(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
+// func gemm_f32xbf16_4x16_avx2(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·wgemm_bf16_4x16_avx2(SB), NOSPLIT, $0-96
+TEXT ·gemm_f32xbf16_4x16_avx2(SB), NOSPLIT, $0-96
 	// Y0..Y7    C, row after row
 	// AX        acc, then c, then bias, then k, then lda, then ldc
 	// CX        ldc, then b
@@ -5990,9 +5990,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func wgemm_bf16_5x16_avx2(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
+// func gemm_f32xbf16_5x16_avx2(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·wgemm_bf16_5x16_avx2(SB), NOSPLIT, $0-96
+TEXT ·gemm_f32xbf16_5x16_avx2(SB), NOSPLIT, $0-96
 	// Y0..Y9    C, row after row
 	// AX        acc, then c, then bias, then k, then lda, then ldc
 	// CX        ldc, then b
@@ -6250,9 +6250,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func wgemm_bf16_6x16_avx2(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
+// func gemm_f32xbf16_6x16_avx2(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·wgemm_bf16_6x16_avx2(SB), NOSPLIT, $0-96
+TEXT ·gemm_f32xbf16_6x16_avx2(SB), NOSPLIT, $0-96
 	// Y0..Y11   C, row after row
 	// AX        acc, then c, then bias, then k, then lda, then ldc
 	// CX        ldc, then b
@@ -17430,9 +17430,9 @@ return:
 	VZEROUPPER
 	RET
 
-// func wgemm_f16_1x48_avx512(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
+// func gemm_f32xf16_1x48_avx512(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·wgemm_f16_1x48_avx512(SB), NOSPLIT, $0-96
+TEXT ·gemm_f32xf16_1x48_avx512(SB), NOSPLIT, $0-96
 	// Z0..Z2    C, row after row
 	// AX        acc, then c, then bias, then k, then lda, then ldc
 	// CX        ldc, then b
@@ -17593,9 +17593,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func wgemm_f16_2x48_avx512(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
+// func gemm_f32xf16_2x48_avx512(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·wgemm_f16_2x48_avx512(SB), NOSPLIT, $0-96
+TEXT ·gemm_f32xf16_2x48_avx512(SB), NOSPLIT, $0-96
 	// Z0..Z5    C, row after row
 	// AX        acc, then c, then bias, then k, then lda, then ldc
 	// CX        ldc, then b
@@ -17793,9 +17793,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func wgemm_f16_3x48_avx512(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
+// func gemm_f32xf16_3x48_avx512(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·wgemm_f16_3x48_avx512(SB), NOSPLIT, $0-96
+TEXT ·gemm_f32xf16_3x48_avx512(SB), NOSPLIT, $0-96
 	// Z0..Z8    C, row after row
 	// AX        acc, then c, then bias, then k, then lda, then ldc
 	// CX        ldc, then b
@@ -18029,9 +18029,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func wgemm_f16_4x48_avx512(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
+// func gemm_f32xf16_4x48_avx512(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·wgemm_f16_4x48_avx512(SB), NOSPLIT, $0-96
+TEXT ·gemm_f32xf16_4x48_avx512(SB), NOSPLIT, $0-96
 	// Z0..Z11   C, row after row
 	// AX        acc, then c, then bias, then k, then lda, then ldc
 	// CX        ldc, then b
@@ -18310,9 +18310,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func wgemm_f16_5x48_avx512(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
+// func gemm_f32xf16_5x48_avx512(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·wgemm_f16_5x48_avx512(SB), NOSPLIT, $0-96
+TEXT ·gemm_f32xf16_5x48_avx512(SB), NOSPLIT, $0-96
 	// Z0..Z14   C, row after row
 	// AX        acc, then c, then bias, then k, then lda, then ldc
 	// CX        ldc, then b
@@ -18627,9 +18627,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func wgemm_f16_6x48_avx512(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
+// func gemm_f32xf16_6x48_avx512(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·wgemm_f16_6x48_avx512(SB), NOSPLIT, $0-96
+TEXT ·gemm_f32xf16_6x48_avx512(SB), NOSPLIT, $0-96
 	// Z0..Z17   C, row after row
 	// AX        acc, then c, then bias, then k, then lda, then ldc
 	// CX        ldc, then b
@@ -18980,9 +18980,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func wgemm_f16_7x48_avx512(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
+// func gemm_f32xf16_7x48_avx512(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·wgemm_f16_7x48_avx512(SB), NOSPLIT, $0-96
+TEXT ·gemm_f32xf16_7x48_avx512(SB), NOSPLIT, $0-96
 	// Z0..Z20   C, row after row
 	// AX        acc, then c, then bias, then k, then lda, then ldc
 	// CX        ldc, then b
@@ -19375,9 +19375,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func wgemm_f16_8x48_avx512(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
+// func gemm_f32xf16_8x48_avx512(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·wgemm_f16_8x48_avx512(SB), NOSPLIT, $0-96
+TEXT ·gemm_f32xf16_8x48_avx512(SB), NOSPLIT, $0-96
 	// Z0..Z23   C, row after row
 	// AX        acc, then c, then bias, then k, then lda, then ldc
 	// CX        ldc, then b
@@ -19806,9 +19806,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func wgemm_bf16_1x48_avx512(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
+// func gemm_f32xbf16_1x48_avx512(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·wgemm_bf16_1x48_avx512(SB), NOSPLIT, $0-96
+TEXT ·gemm_f32xbf16_1x48_avx512(SB), NOSPLIT, $0-96
 	// Z0..Z2    C, row after row
 	// AX        acc, then c, then bias, then k, then lda, then ldc
 	// CX        ldc, then b
@@ -19987,9 +19987,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func wgemm_bf16_2x48_avx512(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
+// func gemm_f32xbf16_2x48_avx512(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·wgemm_bf16_2x48_avx512(SB), NOSPLIT, $0-96
+TEXT ·gemm_f32xbf16_2x48_avx512(SB), NOSPLIT, $0-96
 	// Z0..Z5    C, row after row
 	// AX        acc, then c, then bias, then k, then lda, then ldc
 	// CX        ldc, then b
@@ -20205,9 +20205,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func wgemm_bf16_3x48_avx512(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
+// func gemm_f32xbf16_3x48_avx512(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·wgemm_bf16_3x48_avx512(SB), NOSPLIT, $0-96
+TEXT ·gemm_f32xbf16_3x48_avx512(SB), NOSPLIT, $0-96
 	// Z0..Z8    C, row after row
 	// AX        acc, then c, then bias, then k, then lda, then ldc
 	// CX        ldc, then b
@@ -20459,9 +20459,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func wgemm_bf16_4x48_avx512(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
+// func gemm_f32xbf16_4x48_avx512(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·wgemm_bf16_4x48_avx512(SB), NOSPLIT, $0-96
+TEXT ·gemm_f32xbf16_4x48_avx512(SB), NOSPLIT, $0-96
 	// Z0..Z11   C, row after row
 	// AX        acc, then c, then bias, then k, then lda, then ldc
 	// CX        ldc, then b
@@ -20758,9 +20758,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func wgemm_bf16_5x48_avx512(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
+// func gemm_f32xbf16_5x48_avx512(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·wgemm_bf16_5x48_avx512(SB), NOSPLIT, $0-96
+TEXT ·gemm_f32xbf16_5x48_avx512(SB), NOSPLIT, $0-96
 	// Z0..Z14   C, row after row
 	// AX        acc, then c, then bias, then k, then lda, then ldc
 	// CX        ldc, then b
@@ -21093,9 +21093,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func wgemm_bf16_6x48_avx512(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
+// func gemm_f32xbf16_6x48_avx512(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·wgemm_bf16_6x48_avx512(SB), NOSPLIT, $0-96
+TEXT ·gemm_f32xbf16_6x48_avx512(SB), NOSPLIT, $0-96
 	// Z0..Z17   C, row after row
 	// AX        acc, then c, then bias, then k, then lda, then ldc
 	// CX        ldc, then b
@@ -21464,9 +21464,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func wgemm_bf16_7x48_avx512(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
+// func gemm_f32xbf16_7x48_avx512(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·wgemm_bf16_7x48_avx512(SB), NOSPLIT, $0-96
+TEXT ·gemm_f32xbf16_7x48_avx512(SB), NOSPLIT, $0-96
 	// Z0..Z20   C, row after row
 	// AX        acc, then c, then bias, then k, then lda, then ldc
 	// CX        ldc, then b
@@ -21877,9 +21877,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func wgemm_bf16_8x48_avx512(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
+// func gemm_f32xbf16_8x48_avx512(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·wgemm_bf16_8x48_avx512(SB), NOSPLIT, $0-96
+TEXT ·gemm_f32xbf16_8x48_avx512(SB), NOSPLIT, $0-96
 	// Z0..Z23   C, row after row
 	// AX        acc, then c, then bias, then k, then lda, then ldc
 	// CX        ldc, then b

@@ -116,7 +116,7 @@ func packk_f32_neon(rows int, dst *float32, src *float32, lds int, k int)
 //go:noescape
 func add_f32_neon(rows int, dst *float32, ldd int, src *float32, lds int, n int)
 
-// wgemm_f16_1x16_neon computes:
+// gemm_f32xf16_1x16_neon computes:
 //
 // C[r][j] = start + sum over k of A[r][k]*B[k][j], where start = (acc != 0 ? C[r][j] : 0) + (bias != nil ? bias[j] : 0).
 // b points at a panel [k][16] of values of the type, each widened to float32 before it is used; a tile wider than 16 columns
@@ -125,34 +125,34 @@ func add_f32_neon(rows int, dst *float32, ldd int, src *float32, lds int, n int)
 // The kernel does this for tiles >= 1 tiles of C, one under the other; prefetches go on through all of them.
 //
 //go:noescape
-func wgemm_f16_1x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
+func gemm_f32xf16_1x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 
-// wgemm_f16_2x16_neon is wgemm_f16_1x16_neon with 2 rows.
+// gemm_f32xf16_2x16_neon is gemm_f32xf16_1x16_neon with 2 rows.
 //
 //go:noescape
-func wgemm_f16_2x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
+func gemm_f32xf16_2x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 
-// wgemm_f16_3x16_neon is wgemm_f16_1x16_neon with 3 rows.
+// gemm_f32xf16_3x16_neon is gemm_f32xf16_1x16_neon with 3 rows.
 //
 //go:noescape
-func wgemm_f16_3x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
+func gemm_f32xf16_3x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 
-// wgemm_f16_4x16_neon is wgemm_f16_1x16_neon with 4 rows.
+// gemm_f32xf16_4x16_neon is gemm_f32xf16_1x16_neon with 4 rows.
 //
 //go:noescape
-func wgemm_f16_4x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
+func gemm_f32xf16_4x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 
-// wgemm_f16_5x16_neon is wgemm_f16_1x16_neon with 5 rows.
+// gemm_f32xf16_5x16_neon is gemm_f32xf16_1x16_neon with 5 rows.
 //
 //go:noescape
-func wgemm_f16_5x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
+func gemm_f32xf16_5x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 
-// wgemm_f16_6x16_neon is wgemm_f16_1x16_neon with 6 rows.
+// gemm_f32xf16_6x16_neon is gemm_f32xf16_1x16_neon with 6 rows.
 //
 //go:noescape
-func wgemm_f16_6x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
+func gemm_f32xf16_6x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 
-// wgemm_bf16_1x16_neon computes:
+// gemm_f32xbf16_1x16_neon computes:
 //
 // C[r][j] = start + sum over k of A[r][k]*B[k][j], where start = (acc != 0 ? C[r][j] : 0) + (bias != nil ? bias[j] : 0).
 // b points at a panel [k][16] of values of the type, each widened to float32 before it is used; a tile wider than 16 columns
@@ -161,32 +161,32 @@ func wgemm_f16_6x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstrid
 // The kernel does this for tiles >= 1 tiles of C, one under the other; prefetches go on through all of them.
 //
 //go:noescape
-func wgemm_bf16_1x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
+func gemm_f32xbf16_1x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 
-// wgemm_bf16_2x16_neon is wgemm_bf16_1x16_neon with 2 rows.
+// gemm_f32xbf16_2x16_neon is gemm_f32xbf16_1x16_neon with 2 rows.
 //
 //go:noescape
-func wgemm_bf16_2x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
+func gemm_f32xbf16_2x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 
-// wgemm_bf16_3x16_neon is wgemm_bf16_1x16_neon with 3 rows.
+// gemm_f32xbf16_3x16_neon is gemm_f32xbf16_1x16_neon with 3 rows.
 //
 //go:noescape
-func wgemm_bf16_3x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
+func gemm_f32xbf16_3x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 
-// wgemm_bf16_4x16_neon is wgemm_bf16_1x16_neon with 4 rows.
+// gemm_f32xbf16_4x16_neon is gemm_f32xbf16_1x16_neon with 4 rows.
 //
 //go:noescape
-func wgemm_bf16_4x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
+func gemm_f32xbf16_4x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 
-// wgemm_bf16_5x16_neon is wgemm_bf16_1x16_neon with 5 rows.
+// gemm_f32xbf16_5x16_neon is gemm_f32xbf16_1x16_neon with 5 rows.
 //
 //go:noescape
-func wgemm_bf16_5x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
+func gemm_f32xbf16_5x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 
-// wgemm_bf16_6x16_neon is wgemm_bf16_1x16_neon with 6 rows.
+// gemm_f32xbf16_6x16_neon is gemm_f32xbf16_1x16_neon with 6 rows.
 //
 //go:noescape
-func wgemm_bf16_6x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
+func gemm_f32xbf16_6x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 
 // expand_f16_neon computes:
 //

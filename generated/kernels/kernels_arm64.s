@@ -5755,8 +5755,8 @@ done3:
 return:
 	RET
 
-// func wgemm_f16_1x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
-TEXT ·wgemm_f16_1x16_neon(SB), NOSPLIT, $0-96
+// func gemm_f32xf16_1x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
+TEXT ·gemm_f32xf16_1x16_neon(SB), NOSPLIT, $0-96
 	// V8..V11   C, row after row
 	// V0        rows of A, four elements each
 	// V6 V7     half a row of B
@@ -5898,8 +5898,8 @@ store:
 	BNE tile
 	RET
 
-// func wgemm_f16_2x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
-TEXT ·wgemm_f16_2x16_neon(SB), NOSPLIT, $0-96
+// func gemm_f32xf16_2x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
+TEXT ·gemm_f32xf16_2x16_neon(SB), NOSPLIT, $0-96
 	// V8..V15   C, row after row
 	// V0 V1     rows of A, four elements each
 	// V6 V7     half a row of B
@@ -6080,8 +6080,8 @@ store:
 	BNE tile
 	RET
 
-// func wgemm_f16_3x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
-TEXT ·wgemm_f16_3x16_neon(SB), NOSPLIT, $0-96
+// func gemm_f32xf16_3x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
+TEXT ·gemm_f32xf16_3x16_neon(SB), NOSPLIT, $0-96
 	// V8..V19   C, row after row
 	// V0..V2    rows of A, four elements each
 	// V6 V7     half a row of B
@@ -6301,8 +6301,8 @@ store:
 	BNE tile
 	RET
 
-// func wgemm_f16_4x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
-TEXT ·wgemm_f16_4x16_neon(SB), NOSPLIT, $0-96
+// func gemm_f32xf16_4x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
+TEXT ·gemm_f32xf16_4x16_neon(SB), NOSPLIT, $0-96
 	// V8..V23   C, row after row
 	// V0..V3    rows of A, four elements each, then bias
 	// V6 V7     half a row of B
@@ -6560,8 +6560,8 @@ store:
 	BNE tile
 	RET
 
-// func wgemm_f16_5x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
-TEXT ·wgemm_f16_5x16_neon(SB), NOSPLIT, $0-96
+// func gemm_f32xf16_5x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
+TEXT ·gemm_f32xf16_5x16_neon(SB), NOSPLIT, $0-96
 	// V8..V27   C, row after row
 	// V0..V4    rows of A, four elements each
 	// V6 V7     half a row of B
@@ -6859,8 +6859,8 @@ store:
 	BNE tile
 	RET
 
-// func wgemm_f16_6x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
-TEXT ·wgemm_f16_6x16_neon(SB), NOSPLIT, $0-96
+// func gemm_f32xf16_6x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
+TEXT ·gemm_f32xf16_6x16_neon(SB), NOSPLIT, $0-96
 	// V8..V31   C, row after row
 	// V0..V5    rows of A, four elements each
 	// V6 V7     half a row of B
@@ -7197,8 +7197,8 @@ store:
 	BNE tile
 	RET
 
-// func wgemm_bf16_1x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
-TEXT ·wgemm_bf16_1x16_neon(SB), NOSPLIT, $0-96
+// func gemm_f32xbf16_1x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
+TEXT ·gemm_f32xbf16_1x16_neon(SB), NOSPLIT, $0-96
 	// V8..V11   C, row after row
 	// V0        rows of A, four elements each
 	// V6 V7     half a row of B
@@ -7340,8 +7340,8 @@ store:
 	BNE tile
 	RET
 
-// func wgemm_bf16_2x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
-TEXT ·wgemm_bf16_2x16_neon(SB), NOSPLIT, $0-96
+// func gemm_f32xbf16_2x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
+TEXT ·gemm_f32xbf16_2x16_neon(SB), NOSPLIT, $0-96
 	// V8..V15   C, row after row
 	// V0 V1     rows of A, four elements each
 	// V6 V7     half a row of B
@@ -7522,8 +7522,8 @@ store:
 	BNE tile
 	RET
 
-// func wgemm_bf16_3x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
-TEXT ·wgemm_bf16_3x16_neon(SB), NOSPLIT, $0-96
+// func gemm_f32xbf16_3x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
+TEXT ·gemm_f32xbf16_3x16_neon(SB), NOSPLIT, $0-96
 	// V8..V19   C, row after row
 	// V0..V2    rows of A, four elements each
 	// V6 V7     half a row of B
@@ -7743,8 +7743,8 @@ store:
 	BNE tile
 	RET
 
-// func wgemm_bf16_4x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
-TEXT ·wgemm_bf16_4x16_neon(SB), NOSPLIT, $0-96
+// func gemm_f32xbf16_4x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
+TEXT ·gemm_f32xbf16_4x16_neon(SB), NOSPLIT, $0-96
 	// V8..V23   C, row after row
 	// V0..V3    rows of A, four elements each, then bias
 	// V6 V7     half a row of B
@@ -8002,8 +8002,8 @@ store:
 	BNE tile
 	RET
 
-// func wgemm_bf16_5x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
-TEXT ·wgemm_bf16_5x16_neon(SB), NOSPLIT, $0-96
+// func gemm_f32xbf16_5x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
+TEXT ·gemm_f32xbf16_5x16_neon(SB), NOSPLIT, $0-96
 	// V8..V27   C, row after row
 	// V0..V4    rows of A, four elements each
 	// V6 V7     half a row of B
@@ -8301,8 +8301,8 @@ store:
 	BNE tile
 	RET
 
-// func wgemm_bf16_6x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
-TEXT ·wgemm_bf16_6x16_neon(SB), NOSPLIT, $0-96
+// func gemm_f32xbf16_6x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
+TEXT ·gemm_f32xbf16_6x16_neon(SB), NOSPLIT, $0-96
 	// V8..V31   C, row after row
 	// V0..V5    rows of A, four elements each
 	// V6 V7     half a row of B

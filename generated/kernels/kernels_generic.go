@@ -77,48 +77,48 @@ func toBF16(v float32) uint16 {
 	return uint16((b + 0x7fff + b>>16&1) >> 16)
 }
 
-func wgemm_f16_1x16_generic(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int) {
-	wgemm_f16_generic(1*tiles, k, a, lda, b, bstride, c, ldc, bias, acc, pf, pfstep)
+func gemm_f32xf16_1x16_generic(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int) {
+	gemm_f32xf16_generic(1*tiles, k, a, lda, b, bstride, c, ldc, bias, acc, pf, pfstep)
 }
 
-func wgemm_f16_2x16_generic(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int) {
-	wgemm_f16_generic(2*tiles, k, a, lda, b, bstride, c, ldc, bias, acc, pf, pfstep)
+func gemm_f32xf16_2x16_generic(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int) {
+	gemm_f32xf16_generic(2*tiles, k, a, lda, b, bstride, c, ldc, bias, acc, pf, pfstep)
 }
 
-func wgemm_f16_3x16_generic(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int) {
-	wgemm_f16_generic(3*tiles, k, a, lda, b, bstride, c, ldc, bias, acc, pf, pfstep)
+func gemm_f32xf16_3x16_generic(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int) {
+	gemm_f32xf16_generic(3*tiles, k, a, lda, b, bstride, c, ldc, bias, acc, pf, pfstep)
 }
 
-func wgemm_f16_4x16_generic(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int) {
-	wgemm_f16_generic(4*tiles, k, a, lda, b, bstride, c, ldc, bias, acc, pf, pfstep)
+func gemm_f32xf16_4x16_generic(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int) {
+	gemm_f32xf16_generic(4*tiles, k, a, lda, b, bstride, c, ldc, bias, acc, pf, pfstep)
 }
 
-func wgemm_f16_generic(rows int, k int, a *float32, lda int, b *uint8, _ int, c *float32, ldc int, bias *float32, acc int, _ *uint8, _ int) {
-	wgemmTile(rows, k, a, lda, b, f16, c, ldc, bias, acc)
+func gemm_f32xf16_generic(rows int, k int, a *float32, lda int, b *uint8, _ int, c *float32, ldc int, bias *float32, acc int, _ *uint8, _ int) {
+	narrowTile(rows, k, a, lda, b, f16, c, ldc, bias, acc)
 }
 
-func wgemm_bf16_1x16_generic(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int) {
-	wgemm_bf16_generic(1*tiles, k, a, lda, b, bstride, c, ldc, bias, acc, pf, pfstep)
+func gemm_f32xbf16_1x16_generic(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int) {
+	gemm_f32xbf16_generic(1*tiles, k, a, lda, b, bstride, c, ldc, bias, acc, pf, pfstep)
 }
 
-func wgemm_bf16_2x16_generic(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int) {
-	wgemm_bf16_generic(2*tiles, k, a, lda, b, bstride, c, ldc, bias, acc, pf, pfstep)
+func gemm_f32xbf16_2x16_generic(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int) {
+	gemm_f32xbf16_generic(2*tiles, k, a, lda, b, bstride, c, ldc, bias, acc, pf, pfstep)
 }
 
-func wgemm_bf16_3x16_generic(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int) {
-	wgemm_bf16_generic(3*tiles, k, a, lda, b, bstride, c, ldc, bias, acc, pf, pfstep)
+func gemm_f32xbf16_3x16_generic(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int) {
+	gemm_f32xbf16_generic(3*tiles, k, a, lda, b, bstride, c, ldc, bias, acc, pf, pfstep)
 }
 
-func wgemm_bf16_4x16_generic(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int) {
-	wgemm_bf16_generic(4*tiles, k, a, lda, b, bstride, c, ldc, bias, acc, pf, pfstep)
+func gemm_f32xbf16_4x16_generic(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int) {
+	gemm_f32xbf16_generic(4*tiles, k, a, lda, b, bstride, c, ldc, bias, acc, pf, pfstep)
 }
 
-func wgemm_bf16_generic(rows int, k int, a *float32, lda int, b *uint8, _ int, c *float32, ldc int, bias *float32, acc int, _ *uint8, _ int) {
-	wgemmTile(rows, k, a, lda, b, bf16, c, ldc, bias, acc)
+func gemm_f32xbf16_generic(rows int, k int, a *float32, lda int, b *uint8, _ int, c *float32, ldc int, bias *float32, acc int, _ *uint8, _ int) {
+	narrowTile(rows, k, a, lda, b, bf16, c, ldc, bias, acc)
 }
 
-// wgemmTile is gemmTile over a panel of 16-bit values, a few rows of it at a time.
-func wgemmTile(rows, k int, a *float32, lda int, b *uint8, widen func(uint16) float32, c *float32, ldc int, bias *float32, acc int) {
+// narrowTile is gemmTile over a panel of 16-bit values, a few rows of it at a time.
+func narrowTile(rows, k int, a *float32, lda int, b *uint8, widen func(uint16) float32, c *float32, ldc int, bias *float32, acc int) {
 	var panel [64 * 16]float32
 	for done := 0; done < k; {
 		n := min(64, k-done)

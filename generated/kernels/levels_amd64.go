@@ -59,7 +59,7 @@ var F16 = []*kernel.Table{
 		Level: "generic",
 		Widening: []kernel.Widening{{
 			Expand: expand_f16_generic,
-			Gemm:   []kernel.WGemm{nil, wgemm_f16_1x16_generic, wgemm_f16_2x16_generic, wgemm_f16_3x16_generic, wgemm_f16_4x16_generic},
+			Gemm:   []kernel.GemmNarrow{nil, gemm_f32xf16_1x16_generic, gemm_f32xf16_2x16_generic, gemm_f32xf16_3x16_generic, gemm_f32xf16_4x16_generic},
 			NR:     16,
 			Type:   "f16",
 		}},
@@ -68,7 +68,7 @@ var F16 = []*kernel.Table{
 		Level: "avx2",
 		Widening: []kernel.Widening{{
 			Expand: expand_f16_avx2,
-			Gemm:   []kernel.WGemm{nil, wgemm_f16_1x16_avx2, wgemm_f16_2x16_avx2, wgemm_f16_3x16_avx2, wgemm_f16_4x16_avx2, wgemm_f16_5x16_avx2, wgemm_f16_6x16_avx2},
+			Gemm:   []kernel.GemmNarrow{nil, gemm_f32xf16_1x16_avx2, gemm_f32xf16_2x16_avx2, gemm_f32xf16_3x16_avx2, gemm_f32xf16_4x16_avx2, gemm_f32xf16_5x16_avx2, gemm_f32xf16_6x16_avx2},
 			NR:     16,
 			Type:   "f16",
 		}},
@@ -76,7 +76,7 @@ var F16 = []*kernel.Table{
 	{
 		Level: "avx512",
 		Widening: []kernel.Widening{{
-			Gemm: []kernel.WGemm{nil, wgemm_f16_1x48_avx512, wgemm_f16_2x48_avx512, wgemm_f16_3x48_avx512, wgemm_f16_4x48_avx512, wgemm_f16_5x48_avx512, wgemm_f16_6x48_avx512, wgemm_f16_7x48_avx512, wgemm_f16_8x48_avx512},
+			Gemm: []kernel.GemmNarrow{nil, gemm_f32xf16_1x48_avx512, gemm_f32xf16_2x48_avx512, gemm_f32xf16_3x48_avx512, gemm_f32xf16_4x48_avx512, gemm_f32xf16_5x48_avx512, gemm_f32xf16_6x48_avx512, gemm_f32xf16_7x48_avx512, gemm_f32xf16_8x48_avx512},
 			NR:   48,
 			Type: "f16",
 		}},
@@ -89,7 +89,7 @@ var BF16 = []*kernel.Table{
 		Level: "generic",
 		Widening: []kernel.Widening{{
 			Expand: expand_bf16_generic,
-			Gemm:   []kernel.WGemm{nil, wgemm_bf16_1x16_generic, wgemm_bf16_2x16_generic, wgemm_bf16_3x16_generic, wgemm_bf16_4x16_generic},
+			Gemm:   []kernel.GemmNarrow{nil, gemm_f32xbf16_1x16_generic, gemm_f32xbf16_2x16_generic, gemm_f32xbf16_3x16_generic, gemm_f32xbf16_4x16_generic},
 			NR:     16,
 			Type:   "bf16",
 		}},
@@ -98,7 +98,7 @@ var BF16 = []*kernel.Table{
 		Level: "avx2",
 		Widening: []kernel.Widening{{
 			Expand: expand_bf16_avx2,
-			Gemm:   []kernel.WGemm{nil, wgemm_bf16_1x16_avx2, wgemm_bf16_2x16_avx2, wgemm_bf16_3x16_avx2, wgemm_bf16_4x16_avx2, wgemm_bf16_5x16_avx2, wgemm_bf16_6x16_avx2},
+			Gemm:   []kernel.GemmNarrow{nil, gemm_f32xbf16_1x16_avx2, gemm_f32xbf16_2x16_avx2, gemm_f32xbf16_3x16_avx2, gemm_f32xbf16_4x16_avx2, gemm_f32xbf16_5x16_avx2, gemm_f32xbf16_6x16_avx2},
 			NR:     16,
 			Type:   "bf16",
 		}},
@@ -106,7 +106,7 @@ var BF16 = []*kernel.Table{
 	{
 		Level: "avx512",
 		Widening: []kernel.Widening{{
-			Gemm: []kernel.WGemm{nil, wgemm_bf16_1x48_avx512, wgemm_bf16_2x48_avx512, wgemm_bf16_3x48_avx512, wgemm_bf16_4x48_avx512, wgemm_bf16_5x48_avx512, wgemm_bf16_6x48_avx512, wgemm_bf16_7x48_avx512, wgemm_bf16_8x48_avx512},
+			Gemm: []kernel.GemmNarrow{nil, gemm_f32xbf16_1x48_avx512, gemm_f32xbf16_2x48_avx512, gemm_f32xbf16_3x48_avx512, gemm_f32xbf16_4x48_avx512, gemm_f32xbf16_5x48_avx512, gemm_f32xbf16_6x48_avx512, gemm_f32xbf16_7x48_avx512, gemm_f32xbf16_8x48_avx512},
 			NR:   48,
 			Type: "bf16",
 		}},

@@ -31,7 +31,7 @@ var F16 = []*kernel.Table{
 		Level: "generic",
 		Widening: []kernel.Widening{{
 			Expand: expand_f16_generic,
-			Gemm:   []kernel.WGemm{nil, wgemm_f16_1x16_generic, wgemm_f16_2x16_generic, wgemm_f16_3x16_generic, wgemm_f16_4x16_generic},
+			Gemm:   []kernel.GemmNarrow{nil, gemm_f32xf16_1x16_generic, gemm_f32xf16_2x16_generic, gemm_f32xf16_3x16_generic, gemm_f32xf16_4x16_generic},
 			NR:     16,
 			Type:   "f16",
 		}},
@@ -44,7 +44,7 @@ var BF16 = []*kernel.Table{
 		Level: "generic",
 		Widening: []kernel.Widening{{
 			Expand: expand_bf16_generic,
-			Gemm:   []kernel.WGemm{nil, wgemm_bf16_1x16_generic, wgemm_bf16_2x16_generic, wgemm_bf16_3x16_generic, wgemm_bf16_4x16_generic},
+			Gemm:   []kernel.GemmNarrow{nil, gemm_f32xbf16_1x16_generic, gemm_f32xbf16_2x16_generic, gemm_f32xbf16_3x16_generic, gemm_f32xbf16_4x16_generic},
 			NR:     16,
 			Type:   "bf16",
 		}},

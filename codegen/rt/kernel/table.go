@@ -14,8 +14,8 @@ import (
 type Widening struct {
 	Type   string // such as bf16
 	NR     int
-	Gemm   []WGemm
-	Gemm16 []WGemm
+	Gemm   []GemmNarrow
+	Gemm16 []GemmNarrow
 	Expand Expand
 
 	// Once says that widening in a tile is slow: more rows than a tile has, and all of
@@ -151,7 +151,7 @@ func (k *Table) rows() []row {
 	}
 	for i := range k.Widening {
 		w := &k.Widening[i]
-		rows = append(rows, row{"wgemm_" + w.Type, &w.Gemm, &w.NR, &w.Gemm16}, row{"expand_" + w.Type, &w.Expand, nil, nil})
+		rows = append(rows, row{"gemm_f32x" + w.Type, &w.Gemm, &w.NR, &w.Gemm16}, row{"expand_" + w.Type, &w.Expand, nil, nil})
 	}
 	return append(rows, row{"gemm_bf16dot", &k.Dot.Gemm, &k.Dot.NR, &k.Dot.Gemm16}, row{"round_bf16dot", &k.Dot.Round, nil, nil})
 }
@@ -201,7 +201,7 @@ func resolve(tables []*Table) (*Table, []Info, error) {
 				to.Once = t.Level == levels[0].name
 			case t.Gemm != nil && (to.Once || to.Gemm == nil):
 				// Plain Go is no match for this level's tiles: weights are widened for those.
-				to.Once, to.Gemm, name["wgemm_"+to.Type] = true, nil, name["gemm_f32"]
+				to.Once, to.Gemm, name["gemm_f32x"+to.Type] = true, nil, name["gemm_f32"]
 			}
 		}
 		if from := t.I8; len(from.Gemm) > 1 {

@@ -50,14 +50,14 @@ type (
 	// dst[r][i] += src[r][i] for i < n.
 	Add = func(rows int, dst *float32, ldd int, src *float32, lds int, n int)
 
-	// WGemm is a kernel of op wgemm, which computes:
+	// GemmNarrow is a kernel of op gemm_f32x, which computes:
 	//
 	// C[r][j] = start + sum over k of A[r][k]*B[k][j], where start = (acc != 0 ? C[r][j] : 0) + (bias != nil ? bias[j] : 0).
 	// b points at a panel [k][16] of values of the type, each widened to float32 before it is used; a tile wider than 16 columns
 	// reads its panel i so many values after b: i*bstride. Every other k step prefetches the line at pf, of panel i i*bstride
 	// values after pf, and then moves pf on by pfstep bytes. k >= 1.
 	// The kernel does this for tiles >= 1 tiles of C, one under the other; prefetches go on through all of them.
-	WGemm = func(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
+	GemmNarrow = func(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 
 	// Expand is a kernel of op expand, which computes:
 	//

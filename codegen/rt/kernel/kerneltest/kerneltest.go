@@ -175,8 +175,8 @@ func BF16s(k *kernel.Table, mr, nr int) {
 			*at(dst, i) = widen(*half((*float32)(unsafe.Pointer(src)), i))
 		}
 	}}
-	tiles := func(nr int) []kernel.WGemm {
-		fs := make([]kernel.WGemm, mr+1)
+	tiles := func(nr int) []kernel.GemmNarrow {
+		fs := make([]kernel.GemmNarrow, mr+1)
 		for i := 1; i <= mr; i++ {
 			fs[i] = func(tiles, n int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int) {
 				prefetched.Add(uint32(*pf)) // the first prefetch lies inside the weights
