@@ -10,31 +10,31 @@ type Op string
 
 // The ops that have kernels.
 const (
-	OpGemm       Op = "gemm"
-	OpGemmV      Op = "gemmv"
-	OpSoftmax    Op = "softmax"
-	OpScaleRows  Op = "scalerows"
-	OpLayerNorm  Op = "layernorm"
-	OpGelu       Op = "gelu"
-	OpPackK      Op = "packk"
-	OpAdd        Op = "add"
-	OpGemmNarrow Op = "gemm_f32x"
-	OpExpand     Op = "expand"
-	OpQGemm      Op = "qgemm"
-	OpQuant      Op = "quant"
-	OpQGemmW     Op = "qgemmw"
-	OpQuantW     Op = "quantw"
-	OpNormQ      Op = "normq"
-	OpNormQW     Op = "normqw"
-	OpWiden      Op = "widen"
-	OpRowStart   Op = "rowstart"
-	OpGemmBF16   Op = "gemm_bf16"
-	OpRound      Op = "round"
-	OpIDCT       Op = "idct"
-	OpPairs      Op = "pairs"
-	OpSpread     Op = "spread"
-	OpYCC        Op = "ycc"
-	OpPeakFMA    Op = "peak_fma"
+	OpGemm         Op = "gemm"
+	OpGemmV        Op = "gemmv"
+	OpSoftmax      Op = "softmax"
+	OpScaleRows    Op = "scalerows"
+	OpLayerNorm    Op = "layernorm"
+	OpGelu         Op = "gelu"
+	OpPackK        Op = "packk"
+	OpAdd          Op = "add"
+	OpGemmNarrow   Op = "gemm_f32x"
+	OpExpand       Op = "expand"
+	OpQGemm        Op = "qgemm"
+	OpQuant        Op = "quant"
+	OpGemmI16      Op = "gemm_i16"
+	OpQuantI16     Op = "quant_i16"
+	OpNormQ        Op = "normq"
+	OpNormQuantI16 Op = "layernorm_quant_i16"
+	OpWiden        Op = "widen"
+	OpRowStart     Op = "rowstart"
+	OpGemmBF16     Op = "gemm_bf16"
+	OpRound        Op = "round"
+	OpIDCT         Op = "idct"
+	OpPairs        Op = "pairs"
+	OpSpread       Op = "spread"
+	OpYCC          Op = "ycc"
+	OpPeakFMA      Op = "peak_fma"
 )
 
 // OpRow is everything the emitters, the generated packages and the tester need to know about an op.
@@ -138,7 +138,7 @@ Of i8x2 dst also has, in each row from byte ldd/2 on and as far, 128 + 254*(v-ro
 rounded.`,
 	},
 	{
-		Op: OpQGemmW, DTypes: []string{"i8"}, Tiled: true, Arch: "amd64",
+		Op: OpGemmI16, DTypes: []string{"i8"}, Tiled: true, Arch: "amd64",
 		Type: "QGemm", Signature: qgemmSignature,
 		Doc: `What qgemm computes, of an A of 16 bits an element, little-endian, that is signed and has no 128 to lose, behind whose
 rows stands what rowstart writes, and a panel that widen made; lda counts bytes.
@@ -146,7 +146,7 @@ Of a group of four the products come as (A0+B2)*(A2+B0) + (A1+B3)*(A3+B1), half 
 products of A's elements with each other, and of B's, too: the starts take them away. Any A+B must fit 16 bits, sums 32.`,
 	},
 	{
-		Op: OpQuantW, DTypes: []string{"i8", "i8x2"}, Arch: "amd64",
+		Op: OpQuantI16, DTypes: []string{"i8", "i8x2"}, Arch: "amd64",
 		Type: "Quant", Signature: quantSignature,
 		Doc: `What quant computes, less 128, to 16 bits an element, little-endian; ldd counts bytes.
 Of i8x2 an element has what quant_i8x2 writes in two: 254 times the first byte less 128, plus the second less 128.`,
@@ -157,21 +157,21 @@ Of i8x2 an element has what quant_i8x2 writes in two: 254 times the first byte l
 		Doc: `What quant computes of what layernorm without a gain computes of src.`,
 	},
 	{
-		Op: OpNormQW, DTypes: []string{"i8", "i8x2"}, Arch: "amd64",
+		Op: OpNormQuantI16, DTypes: []string{"i8", "i8x2"}, Arch: "amd64",
 		Type: "QuantNorm", Signature: normqSignature,
 		Doc: `What normq computes, less 128, to 16 bits an element, little-endian; ldd counts bytes.`,
 	},
 	{
 		Op: OpWiden, DTypes: []string{"i8"}, Arch: "amd64",
 		Type: "Widen", Signature: "func(k int, dst *int8, src *int8)",
-		Doc: `dst is the panel src of qgemm for qgemmw: of each group of four, first all columns' first two values, then their others,
+		Doc: `dst is the panel src of qgemm for gemm_i16: of each group of four, first all columns' first two values, then their others,
 16 bits a value: [k][2][16 columns][2]. What follows a panel's values stays as it is, but for the starts: those are minus
 the sum over groups of B0*B2 + B1*B3, modulo 2^32. k >= 1.`,
 	},
 	{
 		Op: OpRowStart, DTypes: []string{"i8"}, Arch: "amd64",
 		Type: "RowStart", Signature: "func(rows int, k int, a *uint8, lda int)",
-		Doc: `Writes behind each row of A, of k groups of four elements for qgemmw, minus the sum over groups of A0*A2 + A1*A3, modulo
+		Doc: `Writes behind each row of A, of k groups of four elements for gemm_i16, minus the sum over groups of A0*A2 + A1*A3, modulo
 2^32, as int32. lda counts bytes. k >= 1.`,
 	},
 	{

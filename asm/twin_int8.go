@@ -42,8 +42,8 @@ func qgemm_i8_generic(rows int, k int, a *uint8, lda int, b *int8, _ int, c *flo
 	}
 }
 
-// qgemmw_i8_generic takes the columns one by one.
-func qgemmw_i8_generic(rows int, k int, a *uint8, lda int, b *int8, _ int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, _ *int8, _ int) {
+// gemm_i16_i8_generic takes the columns one by one.
+func gemm_i16_i8_generic(rows int, k int, a *uint8, lda int, b *int8, _ int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, _ *int8, _ int) {
 	panel := unsafe.Slice((*int16)(unsafe.Pointer(b)), 64*k)
 	tail := unsafe.Add(unsafe.Pointer(b), 128*k)
 	column, start, shift := unsafe.Slice((*float32)(tail), 16), unsafe.Slice((*int32)(unsafe.Add(tail, 64)), 16), unsafe.Slice((*float32)(unsafe.Add(tail, 128)), 16)
@@ -175,7 +175,7 @@ func quantRow(dst, rest []uint8, n int, value func(i int) float32) (scale, zero 
 	return m / 127, z
 }
 
-func quantw_i8_generic(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32) {
+func quant_i16_i8_generic(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32) {
 	for r := range rows {
 		d := unsafe.Slice((*int16)(unsafe.Add(unsafe.Pointer(dst), r*ldd)), (n+31)/32*32)
 		narrow := make([]uint8, len(d))
@@ -186,7 +186,7 @@ func quantw_i8_generic(rows int, dst *uint8, ldd int, src *float32, lds int, n i
 	}
 }
 
-func quantw_i8x2_generic(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32) {
+func quant_i16_i8x2_generic(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32) {
 	room := (n + 31) / 32 * 32
 	for r := range rows {
 		narrow := make([]uint8, 2*room)
@@ -198,20 +198,20 @@ func quantw_i8x2_generic(rows int, dst *uint8, ldd int, src *float32, lds int, n
 	}
 }
 
-func normqw_i8_generic(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32) {
+func layernorm_quant_i16_i8_generic(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32) {
 	norm := make([]float32, n)
 	for r := range rows {
 		layernorm_f32_generic(1, &norm[0], 0, &rowOf(src, r, lds, n)[0], 0, n, nil, nil, eps)
 		d := (*uint8)(unsafe.Add(unsafe.Pointer(dst), r*ldd))
-		quantw_i8_generic(1, d, 0, &norm[0], 0, n, &rowOf(scale, r, 1, 1)[0], &rowOf(zero, r, 1, 1)[0])
+		quant_i16_i8_generic(1, d, 0, &norm[0], 0, n, &rowOf(scale, r, 1, 1)[0], &rowOf(zero, r, 1, 1)[0])
 	}
 }
 
-func normqw_i8x2_generic(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32) {
+func layernorm_quant_i16_i8x2_generic(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32) {
 	norm := make([]float32, n)
 	for r := range rows {
 		layernorm_f32_generic(1, &norm[0], 0, &rowOf(src, r, lds, n)[0], 0, n, nil, nil, eps)
 		d := (*uint8)(unsafe.Add(unsafe.Pointer(dst), r*ldd))
-		quantw_i8x2_generic(1, d, ldd, &norm[0], 0, n, &rowOf(scale, r, 1, 1)[0], &rowOf(zero, r, 1, 1)[0])
+		quant_i16_i8x2_generic(1, d, ldd, &norm[0], 0, n, &rowOf(scale, r, 1, 1)[0], &rowOf(zero, r, 1, 1)[0])
 	}
 }

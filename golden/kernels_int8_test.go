@@ -14,10 +14,10 @@ import (
 func init() {
 	testers[asm.OpQGemm] = tester{test: testQGemm}
 	testers[asm.OpQuant] = tester{test: testQuant}
-	testers[asm.OpQGemmW] = tester{test: testQGemm}
-	testers[asm.OpQuantW] = tester{test: testQuant}
+	testers[asm.OpGemmI16] = tester{test: testQGemm}
+	testers[asm.OpQuantI16] = tester{test: testQuant}
 	testers[asm.OpNormQ] = tester{test: testNormQuant}
-	testers[asm.OpNormQW] = tester{test: testNormQuant}
+	testers[asm.OpNormQuantI16] = tester{test: testNormQuant}
 	testers[asm.OpWiden] = tester{test: testWiden}
 	testers[asm.OpRowStart] = tester{test: testRowStart}
 }
@@ -31,7 +31,7 @@ func (c *check) bytesOf(fence []float32, n int) []uint8 {
 
 // sizeOf is the bytes of a rounded element.
 func sizeOf(k asm.Kernel) int {
-	if k.Op == asm.OpQGemmW || k.Op == asm.OpQuantW || k.Op == asm.OpNormQW {
+	if k.Op == asm.OpGemmI16 || k.Op == asm.OpQuantI16 || k.Op == asm.OpNormQuantI16 {
 		return 2
 	}
 	return 1
@@ -309,7 +309,7 @@ func testNormQuant(c *check, k asm.Kernel, fn any) {
 		}
 		return compiled.Func
 	}
-	norm, quant := other(asm.OpLayerNorm, "f32").(kernel.LayerNorm), other(map[int]asm.Op{1: asm.OpQuant, 2: asm.OpQuantW}[bytes], k.DType).(kernel.Quant)
+	norm, quant := other(asm.OpLayerNorm, "f32").(kernel.LayerNorm), other(map[int]asm.Op{1: asm.OpQuant, 2: asm.OpQuantI16}[bytes], k.DType).(kernel.Quant)
 	const eps = 1e-5
 	for _, n := range upTo(70, 768) {
 		for _, odd := range []float32{0, float32(math.Inf(1)), float32(math.NaN()), 1e30} {

@@ -12,10 +12,10 @@ import (
 func init() {
 	generators[asm.OpQGemm] = qgemm
 	generators[asm.OpQuant] = quant
-	generators[asm.OpQGemmW] = qgemmW
-	generators[asm.OpQuantW] = quant
+	generators[asm.OpGemmI16] = gemmI16
+	generators[asm.OpQuantI16] = quant
 	generators[asm.OpNormQ] = normQuant
-	generators[asm.OpNormQW] = normQuant
+	generators[asm.OpNormQuantI16] = normQuant
 	generators[asm.OpWiden] = widen
 	generators[asm.OpRowStart] = rowStart
 }
@@ -172,9 +172,9 @@ func (w *writer) toFloats(sums []vecs, disp int, tail func(at, j int) operand.Me
 	each(func(r, j int) { w.VMOVUPS(sums[r][j], c(r, disp+size*j)) })
 }
 
-// qgemmW writes a tile of products of 16 bits, added in pairs to 32, by the products of sums that S. Winograd found in 1968:
+// gemmI16 writes a tile of products of 16 bits, added in pairs to 32, by the products of sums that S. Winograd found in 1968:
 // an instruction multiplies for two of a sum of products, and additions, which more of a CPU's units can do, make up for it.
-func qgemmW(w *writer, k asm.Kernel) {
+func gemmI16(w *writer, k asm.Kernel) {
 	const group, tail = 8 * asm.Panel, 4 * asm.Panel // bytes of a group of a panel, and of each part of its tail
 	w.Label("tile")
 	steps, b := w.arg("k"), w.arg("b")
@@ -462,7 +462,7 @@ func (r *row) prefetch(p reg.Register, masked bool) {
 // one with them where they have 16 bits.
 func (r *row) round(k asm.Kernel, dst, ldd reg.Register, z, inv reg.VecVirtual, load func(n int, masked bool) vecs) {
 	w := r.w
-	wide := k.Op == asm.OpQuantW || k.Op == asm.OpNormQW
+	wide := k.Op == asm.OpQuantI16 || k.Op == asm.OpNormQuantI16
 	order, middle := w.YMM(), w.YMM()
 	if !wide {
 		w.VMOVDQU(w.data("order", 0, 4, 1, 5, 2, 6, 3, 7), order)

@@ -258,7 +258,7 @@ func quant_i8_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, 
 //go:noescape
 func quant_i8x2_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32)
 
-// qgemmw_i8_1x16_avx2 computes:
+// gemm_i16_i8_1x16_avx2 computes:
 //
 // What qgemm computes, of an A of 16 bits an element, little-endian, that is signed and has no 128 to lose, behind whose
 // rows stands what rowstart writes, and a panel that widen made; lda counts bytes.
@@ -267,38 +267,38 @@ func quant_i8x2_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int
 // The kernel does this for tiles >= 1 tiles of C, one under the other; prefetches go on through all of them.
 //
 //go:noescape
-func qgemmw_i8_1x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func gemm_i16_i8_1x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
-// qgemmw_i8_2x16_avx2 is qgemmw_i8_1x16_avx2 with 2 rows.
+// gemm_i16_i8_2x16_avx2 is gemm_i16_i8_1x16_avx2 with 2 rows.
 //
 //go:noescape
-func qgemmw_i8_2x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func gemm_i16_i8_2x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
-// qgemmw_i8_3x16_avx2 is qgemmw_i8_1x16_avx2 with 3 rows.
+// gemm_i16_i8_3x16_avx2 is gemm_i16_i8_1x16_avx2 with 3 rows.
 //
 //go:noescape
-func qgemmw_i8_3x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func gemm_i16_i8_3x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
-// qgemmw_i8_4x16_avx2 is qgemmw_i8_1x16_avx2 with 4 rows.
+// gemm_i16_i8_4x16_avx2 is gemm_i16_i8_1x16_avx2 with 4 rows.
 //
 //go:noescape
-func qgemmw_i8_4x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func gemm_i16_i8_4x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
-// quantw_i8_avx2 computes:
+// quant_i16_i8_avx2 computes:
 //
 // What quant computes, less 128, to 16 bits an element, little-endian; ldd counts bytes.
 // Of i8x2 an element has what quant_i8x2 writes in two: 254 times the first byte less 128, plus the second less 128.
 //
 //go:noescape
-func quantw_i8_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32)
+func quant_i16_i8_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32)
 
-// quantw_i8x2_avx2 computes:
+// quant_i16_i8x2_avx2 computes:
 //
 // What quant computes, less 128, to 16 bits an element, little-endian; ldd counts bytes.
 // Of i8x2 an element has what quant_i8x2 writes in two: 254 times the first byte less 128, plus the second less 128.
 //
 //go:noescape
-func quantw_i8x2_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32)
+func quant_i16_i8x2_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32)
 
 // normq_i8_avx2 computes:
 //
@@ -314,23 +314,23 @@ func normq_i8_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, 
 //go:noescape
 func normq_i8x2_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
 
-// normqw_i8_avx2 computes:
+// layernorm_quant_i16_i8_avx2 computes:
 //
 // What normq computes, less 128, to 16 bits an element, little-endian; ldd counts bytes.
 //
 //go:noescape
-func normqw_i8_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
+func layernorm_quant_i16_i8_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
 
-// normqw_i8x2_avx2 computes:
+// layernorm_quant_i16_i8x2_avx2 computes:
 //
 // What normq computes, less 128, to 16 bits an element, little-endian; ldd counts bytes.
 //
 //go:noescape
-func normqw_i8x2_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
+func layernorm_quant_i16_i8x2_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
 
 // widen_i8_avx2 computes:
 //
-// dst is the panel src of qgemm for qgemmw: of each group of four, first all columns' first two values, then their others,
+// dst is the panel src of qgemm for gemm_i16: of each group of four, first all columns' first two values, then their others,
 // 16 bits a value: [k][2][16 columns][2]. What follows a panel's values stays as it is, but for the starts: those are minus
 // the sum over groups of B0*B2 + B1*B3, modulo 2^32. k >= 1.
 //
@@ -339,7 +339,7 @@ func widen_i8_avx2(k int, dst *int8, src *int8)
 
 // rowstart_i8_avx2 computes:
 //
-// Writes behind each row of A, of k groups of four elements for qgemmw, minus the sum over groups of A0*A2 + A1*A3, modulo
+// Writes behind each row of A, of k groups of four elements for gemm_i16, minus the sum over groups of A0*A2 + A1*A3, modulo
 // 2^32, as int32. lda counts bytes. k >= 1.
 //
 //go:noescape

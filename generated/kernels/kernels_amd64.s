@@ -8248,9 +8248,9 @@ DATA steps<>+24(SB)/4, $0x437e0000
 DATA steps<>+28(SB)/4, $0x437e0000
 GLOBL steps<>(SB), RODATA|NOPTR, $32
 
-// func qgemmw_i8_1x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// func gemm_i16_i8_1x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX2, MMX+
-TEXT ·qgemmw_i8_1x16_avx2(SB), NOSPLIT, $0-112
+TEXT ·gemm_i16_i8_1x16_avx2(SB), NOSPLIT, $0-112
 	// AX        k, then scale, then lda, then ldc
 	// CX        b
 	// Y0 Y1     C, row after row
@@ -8353,9 +8353,9 @@ alone2:
 	VZEROUPPER
 	RET
 
-// func qgemmw_i8_2x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// func gemm_i16_i8_2x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX2, MMX+
-TEXT ·qgemmw_i8_2x16_avx2(SB), NOSPLIT, $0-112
+TEXT ·gemm_i16_i8_2x16_avx2(SB), NOSPLIT, $0-112
 	// AX        k, then scale, then lda, then ldc
 	// CX        b
 	// Y0..Y3    C, row after row
@@ -8492,9 +8492,9 @@ alone2:
 	VZEROUPPER
 	RET
 
-// func qgemmw_i8_3x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// func gemm_i16_i8_3x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX2, MMX+
-TEXT ·qgemmw_i8_3x16_avx2(SB), NOSPLIT, $0-112
+TEXT ·gemm_i16_i8_3x16_avx2(SB), NOSPLIT, $0-112
 	// AX        k, then scale, then lda, then ldc
 	// CX        b
 	// Y0..Y5    C, row after row
@@ -8665,9 +8665,9 @@ alone2:
 	VZEROUPPER
 	RET
 
-// func qgemmw_i8_4x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// func gemm_i16_i8_4x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX2, MMX+
-TEXT ·qgemmw_i8_4x16_avx2(SB), NOSPLIT, $0-112
+TEXT ·gemm_i16_i8_4x16_avx2(SB), NOSPLIT, $0-112
 	// AX        k, then scale, then lda, then ldc
 	// CX        b
 	// Y0..Y7    C, row after row
@@ -8879,9 +8879,9 @@ alone2:
 	VZEROUPPER
 	RET
 
-// func quantw_i8_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32)
+// func quant_i16_i8_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·quantw_i8_avx2(SB), NOSPLIT, $0-64
+TEXT ·quant_i16_i8_avx2(SB), NOSPLIT, $0-64
 	// AX        dst
 	// CX        src
 	// DX        scale
@@ -9100,9 +9100,9 @@ return:
 	VZEROUPPER
 	RET
 
-// func quantw_i8x2_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32)
+// func quant_i16_i8x2_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·quantw_i8x2_avx2(SB), NOSPLIT, $0-64
+TEXT ·quant_i16_i8x2_avx2(SB), NOSPLIT, $0-64
 	// AX        dst
 	// CX        src
 	// DX        scale
@@ -10046,9 +10046,9 @@ return:
 	VZEROUPPER
 	RET
 
-// func normqw_i8_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
+// func layernorm_quant_i16_i8_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·normqw_i8_avx2(SB), NOSPLIT, $0-72
+TEXT ·layernorm_quant_i16_i8_avx2(SB), NOSPLIT, $0-72
 	// AX        dst
 	// CX        src
 	// DX        scale
@@ -10357,9 +10357,9 @@ return:
 	VZEROUPPER
 	RET
 
-// func normqw_i8x2_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
+// func layernorm_quant_i16_i8x2_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·normqw_i8x2_avx2(SB), NOSPLIT, $0-72
+TEXT ·layernorm_quant_i16_i8x2_avx2(SB), NOSPLIT, $0-72
 	// AX        dst
 	// CX        src
 	// DX        scale

@@ -110,7 +110,7 @@ type Info struct {
 // byteOps are the operations of the kernels of an Int8, wideOps those of its Wide.
 var (
 	byteOps = []string{"qgemm_i8", "quant_i8", "normq_i8", "quant_i8x2", "normq_i8x2"}
-	wideOps = []string{"qgemmw_i8", "quantw_i8", "normqw_i8", "quantw_i8x2", "normqw_i8x2", "widen_i8", "rowstart_i8"}
+	wideOps = []string{"gemm_i16_i8", "quant_i16_i8", "layernorm_quant_i16_i8", "quant_i16_i8x2", "layernorm_quant_i16_i8x2", "widen_i8", "rowstart_i8"}
 )
 
 // kernels returns the kernels of byteOps, in that order.

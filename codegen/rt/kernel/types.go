@@ -73,7 +73,7 @@ type (
 	// Each k step prefetches the line at pf, of panel i at pf + i*bstride, and then moves pf on by pfstep bytes. k >= 1.
 	// The kernel does this for tiles >= 1 tiles of C, one under the other; prefetches go on through all of them.
 	//
-	// Or it is one of op qgemmw, which computes:
+	// Or it is one of op gemm_i16, which computes:
 	//
 	// What qgemm computes, of an A of 16 bits an element, little-endian, that is signed and has no 128 to lose, behind whose
 	// rows stands what rowstart writes, and a panel that widen made; lda counts bytes.
@@ -91,7 +91,7 @@ type (
 	// Of i8x2 dst also has, in each row from byte ldd/2 on and as far, 128 + 254*(v-round(v)), rounded likewise, of each v that was
 	// rounded.
 	//
-	// Or it is one of op quantw, which computes:
+	// Or it is one of op quant_i16, which computes:
 	//
 	// What quant computes, less 128, to 16 bits an element, little-endian; ldd counts bytes.
 	// Of i8x2 an element has what quant_i8x2 writes in two: 254 times the first byte less 128, plus the second less 128.
@@ -101,21 +101,21 @@ type (
 	//
 	// What quant computes of what layernorm without a gain computes of src.
 	//
-	// Or it is one of op normqw, which computes:
+	// Or it is one of op layernorm_quant_i16, which computes:
 	//
 	// What normq computes, less 128, to 16 bits an element, little-endian; ldd counts bytes.
 	QuantNorm = func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
 
 	// Widen is a kernel of op widen, which computes:
 	//
-	// dst is the panel src of qgemm for qgemmw: of each group of four, first all columns' first two values, then their others,
+	// dst is the panel src of qgemm for gemm_i16: of each group of four, first all columns' first two values, then their others,
 	// 16 bits a value: [k][2][16 columns][2]. What follows a panel's values stays as it is, but for the starts: those are minus
 	// the sum over groups of B0*B2 + B1*B3, modulo 2^32. k >= 1.
 	Widen = func(k int, dst *int8, src *int8)
 
 	// RowStart is a kernel of op rowstart, which computes:
 	//
-	// Writes behind each row of A, of k groups of four elements for qgemmw, minus the sum over groups of A0*A2 + A1*A3, modulo
+	// Writes behind each row of A, of k groups of four elements for gemm_i16, minus the sum over groups of A0*A2 + A1*A3, modulo
 	// 2^32, as int32. lda counts bytes. k >= 1.
 	RowStart = func(rows int, k int, a *uint8, lda int)
 
