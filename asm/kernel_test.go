@@ -209,8 +209,8 @@ func TestOnly(t *testing.T) {
 		want string
 	}{
 		{nil, ""},
-		{[]asm.Op{asm.OpQGemm}, "qgemm_i8"},
-		{[]asm.Op{asm.OpQGemm, asm.OpQuant}, ""},
+		{[]asm.Op{asm.OpGemmI8}, "gemm_i8"},
+		{[]asm.Op{asm.OpGemmI8, asm.OpQuant}, ""},
 		{[]asm.Op{asm.OpGelu}, ""},
 		{[]asm.Op{asm.OpPeakFMA}, ""},
 	} {

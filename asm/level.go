@@ -39,7 +39,7 @@ var Levels = []Level{
 	},
 	{
 		ISA: AVX2, Base: Generic, Arch: "amd64", Vector: 8, Features: []string{"AVX", "AVX2", "FMA3", "F16C"},
-		Tile: Tile{6, 16}, Tiles: map[Op]Tile{OpQGemm: {5, 16}, OpGemmI16: {4, 16}},
+		Tile: Tile{6, 16}, Tiles: map[Op]Tile{OpGemmI8: {5, 16}, OpGemmI16: {4, 16}},
 	},
 	{
 		ISA: AVX512, Base: AVX2, Arch: "amd64", Vector: 16, Features: []string{"AVX512F", "AVX512BW", "AVX512DQ", "AVX512VL"},
@@ -48,7 +48,7 @@ var Levels = []Level{
 	},
 	{
 		ISA: AVX512VNNI, Base: AVX512, Arch: "amd64", Vector: 16, Features: []string{"AVX512VNNI"},
-		Ops: []Op{OpQGemm}, Tile: Tile{12, 32},
+		Ops: []Op{OpGemmI8}, Tile: Tile{12, 32},
 	},
 	{
 		ISA: AVX512BF16, Base: AVX512VNNI, Arch: "amd64", Vector: 16, Features: []string{"AVX512BF16"},
@@ -56,11 +56,11 @@ var Levels = []Level{
 	},
 	{
 		ISA: NEON, Base: Generic, Arch: "arm64", Vector: 4, Features: []string{"ASIMD"},
-		Tile: Tile{6, 16}, Tiles: map[Op]Tile{OpQGemm: {2, 16}},
+		Tile: Tile{6, 16}, Tiles: map[Op]Tile{OpGemmI8: {2, 16}},
 	},
 	{
 		ISA: NEONDot, Base: NEON, Arch: "arm64", Vector: 4, Features: []string{"ASIMDDP"},
-		Ops: []Op{OpQGemm}, Tile: Tile{6, 16},
+		Ops: []Op{OpGemmI8}, Tile: Tile{6, 16},
 	},
 }
 

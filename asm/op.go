@@ -20,7 +20,7 @@ const (
 	OpAdd          Op = "add"
 	OpGemmNarrow   Op = "gemm_f32x"
 	OpExpand       Op = "expand"
-	OpQGemm        Op = "qgemm"
+	OpGemmI8       Op = "gemm_i8"
 	OpQuant        Op = "quant"
 	OpGemmI16      Op = "gemm_i16"
 	OpQuantI16     Op = "quant_i16"
@@ -54,9 +54,9 @@ const tiled = `The kernel does this for tiles >= 1 tiles of C, one under the oth
 
 // The signatures that several ops have.
 const (
-	qgemmSignature = "func(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)"
-	quantSignature = "func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32)"
-	normqSignature = "func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)"
+	gemmI8Signature = "func(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)"
+	quantSignature  = "func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32)"
+	normqSignature  = "func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)"
 )
 
 // Ops holds one row for each op, in the order of the catalogue. Ops of one Type have one signature.
@@ -119,8 +119,8 @@ values after pf, and then moves pf on by pfstep bytes. k >= 1.`,
 		Doc: `dst[i] = value i of the type at src, widened to float32, exactly, for i < n.`,
 	},
 	{
-		Op: OpQGemm, DTypes: []string{"i8"}, Tiled: true,
-		Type: "QGemm", Signature: qgemmSignature,
+		Op: OpGemmI8, DTypes: []string{"i8"}, Tiled: true,
+		Type: "GemmI8", Signature: gemmI8Signature,
 		Doc: `C[r][j] = sum*scale[r]*column[j] + zero[r]*shift[j] (+ bias[j] if bias is not nil) (+ C[r][j] if acc != 0), from left to
 right, each step rounded to float32, where sum = sum over i < 4k of (A[r][i]-128)*B[i][j], exactly.
 A is unsigned; lda and bstride count bytes, k groups of four. A panel is [k][16 columns][4], then 16 float32 of column, -128
@@ -139,8 +139,8 @@ rounded.`,
 	},
 	{
 		Op: OpGemmI16, DTypes: []string{"i8"}, Tiled: true, Arch: "amd64",
-		Type: "QGemm", Signature: qgemmSignature,
-		Doc: `What qgemm computes, of an A of 16 bits an element, little-endian, that is signed and has no 128 to lose, behind whose
+		Type: "GemmI8", Signature: gemmI8Signature,
+		Doc: `What gemm_i8 computes, of an A of 16 bits an element, little-endian, that is signed and has no 128 to lose, behind whose
 rows stands what rowstart writes, and a panel that widen made; lda counts bytes.
 Of a group of four the products come as (A0+B2)*(A2+B0) + (A1+B3)*(A3+B1), half as many, which makes
 products of A's elements with each other, and of B's, too: the starts take them away. Any A+B must fit 16 bits, sums 32.`,
@@ -164,7 +164,7 @@ Of i8x2 an element has what quant_i8x2 writes in two: 254 times the first byte l
 	{
 		Op: OpWiden, DTypes: []string{"i8"}, Arch: "amd64",
 		Type: "Widen", Signature: "func(k int, dst *int8, src *int8)",
-		Doc: `dst is the panel src of qgemm for gemm_i16: of each group of four, first all columns' first two values, then their others,
+		Doc: `dst is the panel src of gemm_i8 for gemm_i16: of each group of four, first all columns' first two values, then their others,
 16 bits a value: [k][2][16 columns][2]. What follows a panel's values stays as it is, but for the starts: those are minus
 the sum over groups of B0*B2 + B1*B3, modulo 2^32. k >= 1.`,
 	},

@@ -7,8 +7,8 @@ import (
 	"unsafe"
 )
 
-// qgemm_i8_generic takes four columns at a time, whose sums stay in registers.
-func qgemm_i8_generic(rows int, k int, a *uint8, lda int, b *int8, _ int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, _ *int8, _ int) {
+// gemm_i8_generic takes four columns at a time, whose sums stay in registers.
+func gemm_i8_generic(rows int, k int, a *uint8, lda int, b *int8, _ int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, _ *int8, _ int) {
 	panel := unsafe.Slice(b, 64*k)
 	tail := unsafe.Add(unsafe.Pointer(b), 64*k)
 	column, start, shift := (*[16]float32)(tail), (*[16]int32)(unsafe.Add(tail, 64)), (*[16]float32)(unsafe.Add(tail, 128))

@@ -126,7 +126,7 @@ func BenchmarkKernels(b *testing.B) {
 					f(rows, &halves[0], d+32, &work[0], ld, d)
 				}
 				elems(b, rows*d)
-			case kernel.QGemm: // one tile, everything in cache
+			case kernel.GemmI8: // one tile, everything in cache
 				panels := make([]int8, sizeOf(k)*k.NR/asm.Panel*(d*asm.Panel+192)+1024)
 				bytes := make([]uint8, 16*2*(d+64))
 				for b.Loop() {

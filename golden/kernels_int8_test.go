@@ -12,9 +12,9 @@ import (
 )
 
 func init() {
-	testers[asm.OpQGemm] = tester{test: testQGemm}
+	testers[asm.OpGemmI8] = tester{test: testGemmI8}
 	testers[asm.OpQuant] = tester{test: testQuant}
-	testers[asm.OpGemmI16] = tester{test: testQGemm}
+	testers[asm.OpGemmI16] = tester{test: testGemmI8}
 	testers[asm.OpQuantI16] = tester{test: testQuant}
 	testers[asm.OpNormQ] = tester{test: testNormQuant}
 	testers[asm.OpNormQuantI16] = tester{test: testNormQuant}
@@ -37,9 +37,9 @@ func sizeOf(k asm.Kernel) int {
 	return 1
 }
 
-// testQGemm holds tiles to their definition, which leaves no room, also where 16 bits nearly overflow.
-func testQGemm(c *check, k asm.Kernel, fn any) {
-	f := fn.(kernel.QGemm)
+// testGemmI8 holds tiles to their definition, which leaves no room, also where 16 bits nearly overflow.
+func testGemmI8(c *check, k asm.Kernel, fn any) {
+	f := fn.(kernel.GemmI8)
 	panels := k.NR / asm.Panel
 	for _, groups := range upTo(10, 48, 128, 192) {
 		for variant := range 8 {

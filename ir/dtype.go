@@ -46,10 +46,10 @@ var dtypes = [numDTypes]struct {
 	F32:     {name: "F32", size: 4, encode: math.Float32bits, decode: math.Float32frombits, gemm: "gemm_f32", group: 1},
 	F16:     {name: "F16", size: 2, encode: wide(ToF16), decode: narrow(FromF16), gemm: "gemm_f32xf16", group: 1},
 	BF16:    {name: "BF16", size: 2, encode: wide(ToBF16), decode: narrow(FromBF16), gemm: "gemm_f32xbf16", group: 1},
-	I8:      {name: "I8", size: 1, rows: roundOnce, gemm: "qgemm_i8", group: 4},
+	I8:      {name: "I8", size: 1, rows: roundOnce, gemm: "gemm_i8", group: 4},
 	I32:     {name: "I32", size: 4},
 	BF16Dot: {name: "BF16Dot", size: 2, encode: wide(ToBF16), decode: narrow(FromBF16), rows: roundBF16, gemm: "gemm_bf16dot", table: BF16, group: 2},
-	I8X2:    {name: "I8X2", size: 1, rows: roundTwice, gemm: "qgemm_i8", table: I8, group: 4},
+	I8X2:    {name: "I8X2", size: 1, rows: roundTwice, gemm: "gemm_i8", table: I8, group: 4},
 }
 
 func wide(to func(float32) uint16) func(float32) uint32 {

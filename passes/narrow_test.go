@@ -98,7 +98,7 @@ func TestNarrow(t *testing.T) {
 			t.Errorf("int8x2: @%s is %s, want %s", name, got, want)
 		}
 	}
-	if got := q.Funcs[0].Values[2].Attrs.Word("kernel"); got != "qgemm_i8" {
+	if got := q.Funcs[0].Values[2].Attrs.Word("kernel"); got != "gemm_i8" {
 		t.Errorf("int8x2: kernel is %s", got)
 	}
 	p.Weight("fc1.w").Load = func() ([]float32, error) { return []float32{1, 70000, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, nil }

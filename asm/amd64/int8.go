@@ -10,7 +10,7 @@ import (
 )
 
 func init() {
-	generators[asm.OpQGemm] = qgemm
+	generators[asm.OpGemmI8] = gemmI8
 	generators[asm.OpQuant] = quant
 	generators[asm.OpGemmI16] = gemmI16
 	generators[asm.OpQuantI16] = quant
@@ -20,10 +20,10 @@ func init() {
 	generators[asm.OpRowStart] = rowStart
 }
 
-// qgemm writes a tile of products of bytes, four at a time to a 32-bit sum. AVX2 has no such instruction: it adds pairs of
+// gemmI8 writes a tile of products of bytes, four at a time to a 32-bit sum. AVX2 has no such instruction: it adds pairs of
 // products in 16 bits, and pairs of those in 32. 16 bits hold 2*127*128 but not 2*255*127, so A loses its 128 and gives its
 // signs to B. The sums, which then start from 0, are exact either way.
-func qgemm(w *writer, k asm.Kernel) {
+func gemmI8(w *writer, k asm.Kernel) {
 	v := w.vector(k.ISA)
 	const group = 4 * asm.Panel // bytes of a group of a panel, and of each part of its tail
 	n := k.NR * 4 / v.bytes

@@ -40,7 +40,7 @@ func TestEmit(t *testing.T) { asmtest.Emit(t, "arm64", asm.NEON, Emit) }
 
 // TestPermitted checks that a kernel may use what its level has and no more.
 func TestPermitted(t *testing.T) {
-	k, _ := asm.ByName("qgemm_i8_6x16_neondot")
+	k, _ := asm.ByName("gemm_i8_6x16_neondot")
 	if uses := write(t, k).isas; !slices.Equal(uses, []string{"ASIMDDP"}) {
 		t.Errorf("%s uses %v, want ASIMDDP", k.Name(), uses)
 	}
@@ -48,7 +48,7 @@ func TestPermitted(t *testing.T) {
 	w := newWriter()
 	w.name = k.Name()
 	w.SDOTlane(0, 1, 2, 3)
-	if err := k.Permit(w.isas); err == nil || err.Error() != "qgemm_i8_6x16_neon: uses ASIMDDP, which level neon does not have" {
+	if err := k.Permit(w.isas); err == nil || err.Error() != "gemm_i8_6x16_neon: uses ASIMDDP, which level neon does not have" {
 		t.Errorf("error %v", err)
 	}
 }

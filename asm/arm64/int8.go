@@ -7,7 +7,7 @@ import (
 )
 
 func init() {
-	generators[asm.OpQGemm] = qgemm
+	generators[asm.OpGemmI8] = gemmI8
 	generators[asm.OpQuant] = quant
 	generators[asm.OpNormQ] = normQuant
 }
@@ -18,9 +18,9 @@ func (w *writer) offset(d R) R {
 	return w.words("offset128", d, 0x80808080, 0x80808080, 0x80808080, 0x80808080)
 }
 
-// qgemm writes a tile of products of bytes. Both operands are signed here, so that the starts of the sums, which undo the
+// gemmI8 writes a tile of products of bytes. Both operands are signed here, so that the starts of the sums, which undo the
 // offset of unsigned ones, are not needed.
-func qgemm(w *writer, k asm.Kernel) {
+func gemmI8(w *writer, k asm.Kernel) {
 	if k.ISA == asm.NEONDot {
 		tile(w, k, fours)
 		return

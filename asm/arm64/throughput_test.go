@@ -20,7 +20,7 @@ const throughputFile = "THROUGHPUT.md"
 var cpus = []string{"neoverse-n1", "neoverse-v2", "apple-m1"}
 
 // bars are the least percentages of the multiply-add bound that tiles may have.
-var bars = map[string]float64{"gemm_f32_6x16_neon": 95, "qgemm_i8_6x16_neondot": 90}
+var bars = map[string]float64{"gemm_f32_6x16_neon": 95, "gemm_i8_6x16_neondot": 90}
 
 // multiplies are the instructions that products are made of: what a line of the peak kernel becomes in the bound of a loop
 // that has them.
@@ -130,12 +130,12 @@ its apple-m1 has three vector pipes where the CPU has four. No kernel was timed 
 ## Products: percent of the multiply-add bound
 
 The bound is what the model gives for a loop of independent multiply-adds of the same kind and nothing else. The largest tiles
-have to reach it: gemm_f32_6x16_neon to %g%%, qgemm_i8_6x16_neondot to %g%%. The smallest have too few sums to hide the latency of
+have to reach it: gemm_f32_6x16_neon to %g%%, gemm_i8_6x16_neondot to %g%%. The smallest have too few sums to hide the latency of
 a multiply-add; they are for few rows, where memory is the limit. The tiles of 16-bit weights widen them besides, which takes
 the pipes of multiply-adds, and that of bf16dot both operands, so that its sums are those of every other CPU; that of bytes
 for CPUs without dot products adds up what it multiplies.
 
-`, loopsSum(t), version, bars["gemm_f32_6x16_neon"], bars["qgemm_i8_6x16_neondot"])
+`, loopsSum(t), version, bars["gemm_f32_6x16_neon"], bars["gemm_i8_6x16_neondot"])
 	products, rows := measured()
 	head := func(first string) {
 		fmt.Fprintf(&b, "| %s | %s |\n|---|%s\n", first, strings.Join(cpus, " | "), strings.Repeat("---:|", len(cpus)))

@@ -159,8 +159,8 @@ func int8s(isa asm.ISA, carried []asm.Kernel, twice bool) jen.Dict {
 		}
 		d := jen.Dict{
 			jen.Id("NR"):     jen.Lit(ks[0].NR),
-			jen.Id("Gemm"):   tiles("QGemm", ks),
-			jen.Id("Gemm16"): tiles("QGemm", narrow(ks[0].Family(), isa)),
+			jen.Id("Gemm"):   tiles("GemmI8", ks),
+			jen.Id("Gemm16"): tiles("GemmI8", narrow(ks[0].Family(), isa)),
 			jen.Id("Quant"):  best(quant, ks[0].DType),
 			jen.Id("Norm"):   best(norm, ks[0].DType),
 		}
@@ -169,7 +169,7 @@ func int8s(isa asm.ISA, carried []asm.Kernel, twice bool) jen.Dict {
 		}
 		return d
 	}
-	d := fields(asm.OpQGemm, asm.OpQuant, asm.OpNormQ)
+	d := fields(asm.OpGemmI8, asm.OpQuant, asm.OpNormQ)
 	// Plain Go multiplies bytes as they are; the twins of these are for tests.
 	if w := fields(asm.OpGemmI16, asm.OpQuantI16, asm.OpNormQuantI16); w != nil && isa != asm.Generic {
 		w[jen.Id("Widen")] = best(asm.OpWiden, of(asm.OpWiden)[0].DType)

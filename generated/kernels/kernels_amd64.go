@@ -202,7 +202,7 @@ func expand_f16_avx2(n int, dst *float32, src *uint8)
 //go:noescape
 func expand_bf16_avx2(n int, dst *float32, src *uint8)
 
-// qgemm_i8_1x16_avx2 computes:
+// gemm_i8_1x16_avx2 computes:
 //
 // C[r][j] = sum*scale[r]*column[j] + zero[r]*shift[j] (+ bias[j] if bias is not nil) (+ C[r][j] if acc != 0), from left to
 // right, each step rounded to float32, where sum = sum over i < 4k of (A[r][i]-128)*B[i][j], exactly.
@@ -212,27 +212,27 @@ func expand_bf16_avx2(n int, dst *float32, src *uint8)
 // The kernel does this for tiles >= 1 tiles of C, one under the other; prefetches go on through all of them.
 //
 //go:noescape
-func qgemm_i8_1x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func gemm_i8_1x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
-// qgemm_i8_2x16_avx2 is qgemm_i8_1x16_avx2 with 2 rows.
+// gemm_i8_2x16_avx2 is gemm_i8_1x16_avx2 with 2 rows.
 //
 //go:noescape
-func qgemm_i8_2x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func gemm_i8_2x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
-// qgemm_i8_3x16_avx2 is qgemm_i8_1x16_avx2 with 3 rows.
+// gemm_i8_3x16_avx2 is gemm_i8_1x16_avx2 with 3 rows.
 //
 //go:noescape
-func qgemm_i8_3x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func gemm_i8_3x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
-// qgemm_i8_4x16_avx2 is qgemm_i8_1x16_avx2 with 4 rows.
+// gemm_i8_4x16_avx2 is gemm_i8_1x16_avx2 with 4 rows.
 //
 //go:noescape
-func qgemm_i8_4x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func gemm_i8_4x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
-// qgemm_i8_5x16_avx2 is qgemm_i8_1x16_avx2 with 5 rows.
+// gemm_i8_5x16_avx2 is gemm_i8_1x16_avx2 with 5 rows.
 //
 //go:noescape
-func qgemm_i8_5x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func gemm_i8_5x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // quant_i8_avx2 computes:
 //
@@ -260,7 +260,7 @@ func quant_i8x2_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int
 
 // gemm_i16_i8_1x16_avx2 computes:
 //
-// What qgemm computes, of an A of 16 bits an element, little-endian, that is signed and has no 128 to lose, behind whose
+// What gemm_i8 computes, of an A of 16 bits an element, little-endian, that is signed and has no 128 to lose, behind whose
 // rows stands what rowstart writes, and a panel that widen made; lda counts bytes.
 // Of a group of four the products come as (A0+B2)*(A2+B0) + (A1+B3)*(A3+B1), half as many, which makes
 // products of A's elements with each other, and of B's, too: the starts take them away. Any A+B must fit 16 bits, sums 32.
@@ -330,7 +330,7 @@ func layernorm_quant_i16_i8x2_avx2(rows int, dst *uint8, ldd int, src *float32, 
 
 // widen_i8_avx2 computes:
 //
-// dst is the panel src of qgemm for gemm_i16: of each group of four, first all columns' first two values, then their others,
+// dst is the panel src of gemm_i8 for gemm_i16: of each group of four, first all columns' first two values, then their others,
 // 16 bits a value: [k][2][16 columns][2]. What follows a panel's values stays as it is, but for the starts: those are minus
 // the sum over groups of B0*B2 + B1*B3, modulo 2^32. k >= 1.
 //
@@ -668,7 +668,7 @@ func gemm_bf16dot_8x48_avx512(tiles int, k int, a *uint16, lda int, b *uint16, b
 //go:noescape
 func peak_fma_avx512(n int)
 
-// qgemm_i8_1x32_avx512vnni computes:
+// gemm_i8_1x32_avx512vnni computes:
 //
 // C[r][j] = sum*scale[r]*column[j] + zero[r]*shift[j] (+ bias[j] if bias is not nil) (+ C[r][j] if acc != 0), from left to
 // right, each step rounded to float32, where sum = sum over i < 4k of (A[r][i]-128)*B[i][j], exactly.
@@ -678,62 +678,62 @@ func peak_fma_avx512(n int)
 // The kernel does this for tiles >= 1 tiles of C, one under the other; prefetches go on through all of them.
 //
 //go:noescape
-func qgemm_i8_1x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func gemm_i8_1x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
-// qgemm_i8_2x32_avx512vnni is qgemm_i8_1x32_avx512vnni with 2 rows.
+// gemm_i8_2x32_avx512vnni is gemm_i8_1x32_avx512vnni with 2 rows.
 //
 //go:noescape
-func qgemm_i8_2x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func gemm_i8_2x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
-// qgemm_i8_3x32_avx512vnni is qgemm_i8_1x32_avx512vnni with 3 rows.
+// gemm_i8_3x32_avx512vnni is gemm_i8_1x32_avx512vnni with 3 rows.
 //
 //go:noescape
-func qgemm_i8_3x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func gemm_i8_3x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
-// qgemm_i8_4x32_avx512vnni is qgemm_i8_1x32_avx512vnni with 4 rows.
+// gemm_i8_4x32_avx512vnni is gemm_i8_1x32_avx512vnni with 4 rows.
 //
 //go:noescape
-func qgemm_i8_4x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func gemm_i8_4x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
-// qgemm_i8_5x32_avx512vnni is qgemm_i8_1x32_avx512vnni with 5 rows.
+// gemm_i8_5x32_avx512vnni is gemm_i8_1x32_avx512vnni with 5 rows.
 //
 //go:noescape
-func qgemm_i8_5x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func gemm_i8_5x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
-// qgemm_i8_6x32_avx512vnni is qgemm_i8_1x32_avx512vnni with 6 rows.
+// gemm_i8_6x32_avx512vnni is gemm_i8_1x32_avx512vnni with 6 rows.
 //
 //go:noescape
-func qgemm_i8_6x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func gemm_i8_6x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
-// qgemm_i8_7x32_avx512vnni is qgemm_i8_1x32_avx512vnni with 7 rows.
+// gemm_i8_7x32_avx512vnni is gemm_i8_1x32_avx512vnni with 7 rows.
 //
 //go:noescape
-func qgemm_i8_7x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func gemm_i8_7x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
-// qgemm_i8_8x32_avx512vnni is qgemm_i8_1x32_avx512vnni with 8 rows.
+// gemm_i8_8x32_avx512vnni is gemm_i8_1x32_avx512vnni with 8 rows.
 //
 //go:noescape
-func qgemm_i8_8x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func gemm_i8_8x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
-// qgemm_i8_9x32_avx512vnni is qgemm_i8_1x32_avx512vnni with 9 rows.
+// gemm_i8_9x32_avx512vnni is gemm_i8_1x32_avx512vnni with 9 rows.
 //
 //go:noescape
-func qgemm_i8_9x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func gemm_i8_9x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
-// qgemm_i8_10x32_avx512vnni is qgemm_i8_1x32_avx512vnni with 10 rows.
+// gemm_i8_10x32_avx512vnni is gemm_i8_1x32_avx512vnni with 10 rows.
 //
 //go:noescape
-func qgemm_i8_10x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func gemm_i8_10x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
-// qgemm_i8_11x32_avx512vnni is qgemm_i8_1x32_avx512vnni with 11 rows.
+// gemm_i8_11x32_avx512vnni is gemm_i8_1x32_avx512vnni with 11 rows.
 //
 //go:noescape
-func qgemm_i8_11x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func gemm_i8_11x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
-// qgemm_i8_12x32_avx512vnni is qgemm_i8_1x32_avx512vnni with 12 rows.
+// gemm_i8_12x32_avx512vnni is gemm_i8_1x32_avx512vnni with 12 rows.
 //
 //go:noescape
-func qgemm_i8_12x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func gemm_i8_12x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // gemm_bf16dot_1x48_avx512bf16 computes:
 //

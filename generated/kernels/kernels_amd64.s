@@ -6631,9 +6631,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func qgemm_i8_1x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// func gemm_i8_1x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX2, MMX+
-TEXT ·qgemm_i8_1x16_avx2(SB), NOSPLIT, $0-112
+TEXT ·gemm_i8_1x16_avx2(SB), NOSPLIT, $0-112
 	// Y0 Y1     C, row after row
 	// AX        k, then scale, then lda, then ldc
 	// CX        b
@@ -6777,9 +6777,9 @@ DATA signs8<>+24(SB)/4, $0x80808080
 DATA signs8<>+28(SB)/4, $0x80808080
 GLOBL signs8<>(SB), RODATA|NOPTR, $32
 
-// func qgemm_i8_2x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// func gemm_i8_2x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX2, MMX+
-TEXT ·qgemm_i8_2x16_avx2(SB), NOSPLIT, $0-112
+TEXT ·gemm_i8_2x16_avx2(SB), NOSPLIT, $0-112
 	// Y0..Y3    C, row after row
 	// AX        k, then scale, then lda, then ldc
 	// CX        b
@@ -6945,9 +6945,9 @@ alone2:
 	VZEROUPPER
 	RET
 
-// func qgemm_i8_3x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// func gemm_i8_3x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX2, MMX+
-TEXT ·qgemm_i8_3x16_avx2(SB), NOSPLIT, $0-112
+TEXT ·gemm_i8_3x16_avx2(SB), NOSPLIT, $0-112
 	// Y0..Y5    C, row after row
 	// AX        k, then scale, then lda, then ldc
 	// CX        b
@@ -7155,9 +7155,9 @@ alone2:
 	VZEROUPPER
 	RET
 
-// func qgemm_i8_4x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// func gemm_i8_4x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX2, MMX+
-TEXT ·qgemm_i8_4x16_avx2(SB), NOSPLIT, $0-112
+TEXT ·gemm_i8_4x16_avx2(SB), NOSPLIT, $0-112
 	// Y0..Y7    C, row after row
 	// AX        k, then scale, then lda, then ldc
 	// CX        b
@@ -7414,9 +7414,9 @@ alone2:
 	VZEROUPPER
 	RET
 
-// func qgemm_i8_5x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// func gemm_i8_5x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX2, MMX+
-TEXT ·qgemm_i8_5x16_avx2(SB), NOSPLIT, $0-112
+TEXT ·gemm_i8_5x16_avx2(SB), NOSPLIT, $0-112
 	// Y0..Y9    C, row after row
 	// AX        k, then scale, then lda, then ldc
 	// CX        b
@@ -25510,9 +25510,9 @@ loop:
 	VZEROUPPER
 	RET
 
-// func qgemm_i8_1x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// func gemm_i8_1x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
-TEXT ·qgemm_i8_1x32_avx512vnni(SB), NOSPLIT, $0-112
+TEXT ·gemm_i8_1x32_avx512vnni(SB), NOSPLIT, $0-112
 	// Z0 Z1     C, row after row
 	// AX        k, then scale, then lda, then ldc
 	// CX        b
@@ -25624,9 +25624,9 @@ alone2:
 	VZEROUPPER
 	RET
 
-// func qgemm_i8_2x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// func gemm_i8_2x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
-TEXT ·qgemm_i8_2x32_avx512vnni(SB), NOSPLIT, $0-112
+TEXT ·gemm_i8_2x32_avx512vnni(SB), NOSPLIT, $0-112
 	// Z0..Z3    C, row after row
 	// AX        k, then scale, then lda, then ldc
 	// CX        b
@@ -25764,9 +25764,9 @@ alone2:
 	VZEROUPPER
 	RET
 
-// func qgemm_i8_3x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// func gemm_i8_3x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
-TEXT ·qgemm_i8_3x32_avx512vnni(SB), NOSPLIT, $0-112
+TEXT ·gemm_i8_3x32_avx512vnni(SB), NOSPLIT, $0-112
 	// Z0..Z5    C, row after row
 	// AX        k, then scale, then lda, then ldc
 	// CX        b
@@ -25930,9 +25930,9 @@ alone2:
 	VZEROUPPER
 	RET
 
-// func qgemm_i8_4x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// func gemm_i8_4x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
-TEXT ·qgemm_i8_4x32_avx512vnni(SB), NOSPLIT, $0-112
+TEXT ·gemm_i8_4x32_avx512vnni(SB), NOSPLIT, $0-112
 	// Z0..Z7    C, row after row
 	// AX        k, then scale, then lda, then ldc
 	// CX        b
@@ -26129,9 +26129,9 @@ alone2:
 	VZEROUPPER
 	RET
 
-// func qgemm_i8_5x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// func gemm_i8_5x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
-TEXT ·qgemm_i8_5x32_avx512vnni(SB), NOSPLIT, $0-112
+TEXT ·gemm_i8_5x32_avx512vnni(SB), NOSPLIT, $0-112
 	// Z0..Z9    C, row after row
 	// AX        k, then scale, then lda, then ldc
 	// CX        b
@@ -26354,9 +26354,9 @@ alone2:
 	VZEROUPPER
 	RET
 
-// func qgemm_i8_6x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// func gemm_i8_6x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
-TEXT ·qgemm_i8_6x32_avx512vnni(SB), NOSPLIT, $0-112
+TEXT ·gemm_i8_6x32_avx512vnni(SB), NOSPLIT, $0-112
 	// Z0..Z11   C, row after row
 	// AX        k, then scale, then lda, then ldc
 	// CX        b
@@ -26605,9 +26605,9 @@ alone2:
 	VZEROUPPER
 	RET
 
-// func qgemm_i8_7x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// func gemm_i8_7x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
-TEXT ·qgemm_i8_7x32_avx512vnni(SB), NOSPLIT, $0-112
+TEXT ·gemm_i8_7x32_avx512vnni(SB), NOSPLIT, $0-112
 	// Z0..Z13   C, row after row
 	// AX        k, then scale, then lda, then ldc
 	// CX        b
@@ -26887,9 +26887,9 @@ alone2:
 	VZEROUPPER
 	RET
 
-// func qgemm_i8_8x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// func gemm_i8_8x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
-TEXT ·qgemm_i8_8x32_avx512vnni(SB), NOSPLIT, $0-112
+TEXT ·gemm_i8_8x32_avx512vnni(SB), NOSPLIT, $0-112
 	// Z0..Z15   C, row after row
 	// AX        k, then scale, then lda, then ldc
 	// CX        b
@@ -27195,9 +27195,9 @@ alone2:
 	VZEROUPPER
 	RET
 
-// func qgemm_i8_9x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// func gemm_i8_9x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
-TEXT ·qgemm_i8_9x32_avx512vnni(SB), NOSPLIT, $0-112
+TEXT ·gemm_i8_9x32_avx512vnni(SB), NOSPLIT, $0-112
 	// Z0..Z17   C, row after row
 	// AX        k, then scale, then lda, then ldc
 	// CX        b
@@ -27529,9 +27529,9 @@ alone2:
 	VZEROUPPER
 	RET
 
-// func qgemm_i8_10x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// func gemm_i8_10x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
-TEXT ·qgemm_i8_10x32_avx512vnni(SB), NOSPLIT, $0-112
+TEXT ·gemm_i8_10x32_avx512vnni(SB), NOSPLIT, $0-112
 	// Z0..Z19   C, row after row
 	// AX        k, then scale, then lda, then ldc
 	// CX        b
@@ -27894,9 +27894,9 @@ alone2:
 	VZEROUPPER
 	RET
 
-// func qgemm_i8_11x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// func gemm_i8_11x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
-TEXT ·qgemm_i8_11x32_avx512vnni(SB), NOSPLIT, $0-112
+TEXT ·gemm_i8_11x32_avx512vnni(SB), NOSPLIT, $0-112
 	// Z0..Z21   C, row after row
 	// AX        k, then scale, then lda, then ldc
 	// CX        b
@@ -28285,9 +28285,9 @@ alone2:
 	VZEROUPPER
 	RET
 
-// func qgemm_i8_12x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// func gemm_i8_12x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
-TEXT ·qgemm_i8_12x32_avx512vnni(SB), NOSPLIT, $0-112
+TEXT ·gemm_i8_12x32_avx512vnni(SB), NOSPLIT, $0-112
 	// Z0..Z23   C, row after row
 	// AX        k, then scale, then lda, then ldc
 	// CX        b

@@ -202,7 +202,7 @@ func expand_f16_neon(n int, dst *float32, src *uint8)
 //go:noescape
 func expand_bf16_neon(n int, dst *float32, src *uint8)
 
-// qgemm_i8_1x16_neon computes:
+// gemm_i8_1x16_neon computes:
 //
 // C[r][j] = sum*scale[r]*column[j] + zero[r]*shift[j] (+ bias[j] if bias is not nil) (+ C[r][j] if acc != 0), from left to
 // right, each step rounded to float32, where sum = sum over i < 4k of (A[r][i]-128)*B[i][j], exactly.
@@ -212,12 +212,12 @@ func expand_bf16_neon(n int, dst *float32, src *uint8)
 // The kernel does this for tiles >= 1 tiles of C, one under the other; prefetches go on through all of them.
 //
 //go:noescape
-func qgemm_i8_1x16_neon(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func gemm_i8_1x16_neon(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
-// qgemm_i8_2x16_neon is qgemm_i8_1x16_neon with 2 rows.
+// gemm_i8_2x16_neon is gemm_i8_1x16_neon with 2 rows.
 //
 //go:noescape
-func qgemm_i8_2x16_neon(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func gemm_i8_2x16_neon(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // quant_i8_neon computes:
 //
@@ -317,7 +317,7 @@ func idct_i16_neon(dst *uint8, stride int, block *int16, quant *uint16)
 //go:noescape
 func peak_fma_neon(n int)
 
-// qgemm_i8_1x16_neondot computes:
+// gemm_i8_1x16_neondot computes:
 //
 // C[r][j] = sum*scale[r]*column[j] + zero[r]*shift[j] (+ bias[j] if bias is not nil) (+ C[r][j] if acc != 0), from left to
 // right, each step rounded to float32, where sum = sum over i < 4k of (A[r][i]-128)*B[i][j], exactly.
@@ -327,29 +327,29 @@ func peak_fma_neon(n int)
 // The kernel does this for tiles >= 1 tiles of C, one under the other; prefetches go on through all of them.
 //
 //go:noescape
-func qgemm_i8_1x16_neondot(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func gemm_i8_1x16_neondot(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
-// qgemm_i8_2x16_neondot is qgemm_i8_1x16_neondot with 2 rows.
+// gemm_i8_2x16_neondot is gemm_i8_1x16_neondot with 2 rows.
 //
 //go:noescape
-func qgemm_i8_2x16_neondot(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func gemm_i8_2x16_neondot(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
-// qgemm_i8_3x16_neondot is qgemm_i8_1x16_neondot with 3 rows.
+// gemm_i8_3x16_neondot is gemm_i8_1x16_neondot with 3 rows.
 //
 //go:noescape
-func qgemm_i8_3x16_neondot(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func gemm_i8_3x16_neondot(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
-// qgemm_i8_4x16_neondot is qgemm_i8_1x16_neondot with 4 rows.
+// gemm_i8_4x16_neondot is gemm_i8_1x16_neondot with 4 rows.
 //
 //go:noescape
-func qgemm_i8_4x16_neondot(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func gemm_i8_4x16_neondot(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
-// qgemm_i8_5x16_neondot is qgemm_i8_1x16_neondot with 5 rows.
+// gemm_i8_5x16_neondot is gemm_i8_1x16_neondot with 5 rows.
 //
 //go:noescape
-func qgemm_i8_5x16_neondot(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func gemm_i8_5x16_neondot(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
-// qgemm_i8_6x16_neondot is qgemm_i8_1x16_neondot with 6 rows.
+// gemm_i8_6x16_neondot is gemm_i8_1x16_neondot with 6 rows.
 //
 //go:noescape
-func qgemm_i8_6x16_neondot(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func gemm_i8_6x16_neondot(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)

@@ -8739,8 +8739,8 @@ DATA offset128<>+8(SB)/4, $0x80808080
 DATA offset128<>+12(SB)/4, $0x80808080
 GLOBL offset128<>(SB), RODATA|NOPTR, $16
 
-// func qgemm_i8_1x16_neon(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
-TEXT ·qgemm_i8_1x16_neon(SB), NOSPLIT, $0-112
+// func gemm_i8_1x16_neon(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+TEXT ·gemm_i8_1x16_neon(SB), NOSPLIT, $0-112
 	// V4 V5     four columns of B, two groups, then scale and offset of a row
 	// V6 V7     products
 	// V0 V1     four elements of A in all lanes, two groups a row
@@ -8929,8 +8929,8 @@ alone:
 	BNE tile
 	RET
 
-// func qgemm_i8_2x16_neon(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
-TEXT ·qgemm_i8_2x16_neon(SB), NOSPLIT, $0-112
+// func gemm_i8_2x16_neon(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+TEXT ·gemm_i8_2x16_neon(SB), NOSPLIT, $0-112
 	// V4 V5     four columns of B, two groups, then scale and offset of a row
 	// V6 V7     products
 	// V0..V3    four elements of A in all lanes, two groups a row, then scales of the columns, then bias
@@ -13978,8 +13978,8 @@ loop:
 return:
 	RET
 
-// func qgemm_i8_1x16_neondot(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
-TEXT ·qgemm_i8_1x16_neondot(SB), NOSPLIT, $0-112
+// func gemm_i8_1x16_neondot(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+TEXT ·gemm_i8_1x16_neondot(SB), NOSPLIT, $0-112
 	// V8..V11   C, row after row
 	// V0        rows of A, four elements each
 	// V6 V7     half a row of B
@@ -14142,8 +14142,8 @@ alone:
 	BNE tile
 	RET
 
-// func qgemm_i8_2x16_neondot(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
-TEXT ·qgemm_i8_2x16_neondot(SB), NOSPLIT, $0-112
+// func gemm_i8_2x16_neondot(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+TEXT ·gemm_i8_2x16_neondot(SB), NOSPLIT, $0-112
 	// V8..V15   C, row after row
 	// V0 V1     rows of A, four elements each
 	// V6 V7     half a row of B
@@ -14377,8 +14377,8 @@ alone:
 	BNE tile
 	RET
 
-// func qgemm_i8_3x16_neondot(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
-TEXT ·qgemm_i8_3x16_neondot(SB), NOSPLIT, $0-112
+// func gemm_i8_3x16_neondot(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+TEXT ·gemm_i8_3x16_neondot(SB), NOSPLIT, $0-112
 	// V8..V19   C, row after row
 	// V0..V2    rows of A, four elements each
 	// V6 V7     half a row of B
@@ -14683,8 +14683,8 @@ alone:
 	BNE tile
 	RET
 
-// func qgemm_i8_4x16_neondot(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
-TEXT ·qgemm_i8_4x16_neondot(SB), NOSPLIT, $0-112
+// func gemm_i8_4x16_neondot(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+TEXT ·gemm_i8_4x16_neondot(SB), NOSPLIT, $0-112
 	// V8..V23   C, row after row
 	// V0..V3    rows of A, four elements each, then scales of the columns, then bias
 	// V6 V7     half a row of B
@@ -15059,8 +15059,8 @@ alone:
 	BNE tile
 	RET
 
-// func qgemm_i8_5x16_neondot(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
-TEXT ·qgemm_i8_5x16_neondot(SB), NOSPLIT, $0-112
+// func gemm_i8_5x16_neondot(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+TEXT ·gemm_i8_5x16_neondot(SB), NOSPLIT, $0-112
 	// V8..V27   C, row after row
 	// V0..V4    rows of A, four elements each
 	// V6 V7     half a row of B
@@ -15507,8 +15507,8 @@ alone:
 	BNE tile
 	RET
 
-// func qgemm_i8_6x16_neondot(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
-TEXT ·qgemm_i8_6x16_neondot(SB), NOSPLIT, $0-112
+// func gemm_i8_6x16_neondot(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+TEXT ·gemm_i8_6x16_neondot(SB), NOSPLIT, $0-112
 	// V8..V31   C, row after row
 	// V0..V5    rows of A, four elements each
 	// V6 V7     half a row of B

@@ -236,24 +236,24 @@ func gemmRow(c, a []float32, b *float32, ldb int) {
 	}
 }
 
-func qgemm_i8_1x16_generic(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int) {
-	qgemm_i8_generic(1*tiles, k, a, lda, b, bstride, c, ldc, scale, zero, bias, acc, pf, pfstep)
+func gemm_i8_1x16_generic(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int) {
+	gemm_i8_generic(1*tiles, k, a, lda, b, bstride, c, ldc, scale, zero, bias, acc, pf, pfstep)
 }
 
-func qgemm_i8_2x16_generic(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int) {
-	qgemm_i8_generic(2*tiles, k, a, lda, b, bstride, c, ldc, scale, zero, bias, acc, pf, pfstep)
+func gemm_i8_2x16_generic(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int) {
+	gemm_i8_generic(2*tiles, k, a, lda, b, bstride, c, ldc, scale, zero, bias, acc, pf, pfstep)
 }
 
-func qgemm_i8_3x16_generic(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int) {
-	qgemm_i8_generic(3*tiles, k, a, lda, b, bstride, c, ldc, scale, zero, bias, acc, pf, pfstep)
+func gemm_i8_3x16_generic(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int) {
+	gemm_i8_generic(3*tiles, k, a, lda, b, bstride, c, ldc, scale, zero, bias, acc, pf, pfstep)
 }
 
-func qgemm_i8_4x16_generic(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int) {
-	qgemm_i8_generic(4*tiles, k, a, lda, b, bstride, c, ldc, scale, zero, bias, acc, pf, pfstep)
+func gemm_i8_4x16_generic(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int) {
+	gemm_i8_generic(4*tiles, k, a, lda, b, bstride, c, ldc, scale, zero, bias, acc, pf, pfstep)
 }
 
-// qgemm_i8_generic takes four columns at a time, whose sums stay in registers.
-func qgemm_i8_generic(rows int, k int, a *uint8, lda int, b *int8, _ int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, _ *int8, _ int) {
+// gemm_i8_generic takes four columns at a time, whose sums stay in registers.
+func gemm_i8_generic(rows int, k int, a *uint8, lda int, b *int8, _ int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, _ *int8, _ int) {
 	panel := unsafe.Slice(b, 64*k)
 	tail := unsafe.Add(unsafe.Pointer(b), 64*k)
 	column, start, shift := (*[16]float32)(tail), (*[16]int32)(unsafe.Add(tail, 64)), (*[16]float32)(unsafe.Add(tail, 128))

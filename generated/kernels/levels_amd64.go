@@ -117,8 +117,8 @@ var BF16 = []*kernel.Table{
 var I8 = []*kernel.Table{
 	{
 		I8: kernel.Int8{
-			Gemm:   []kernel.QGemm{nil, qgemm_i8_1x16_generic, qgemm_i8_2x16_generic, qgemm_i8_3x16_generic, qgemm_i8_4x16_generic},
-			Gemm16: []kernel.QGemm{nil, qgemm_i8_1x16_generic, qgemm_i8_2x16_generic, qgemm_i8_3x16_generic, qgemm_i8_4x16_generic},
+			Gemm:   []kernel.GemmI8{nil, gemm_i8_1x16_generic, gemm_i8_2x16_generic, gemm_i8_3x16_generic, gemm_i8_4x16_generic},
+			Gemm16: []kernel.GemmI8{nil, gemm_i8_1x16_generic, gemm_i8_2x16_generic, gemm_i8_3x16_generic, gemm_i8_4x16_generic},
 			NR:     16,
 			Norm:   normq_i8_generic,
 			Quant:  quant_i8_generic,
@@ -127,14 +127,14 @@ var I8 = []*kernel.Table{
 	},
 	{
 		I8: kernel.Int8{
-			Gemm:   []kernel.QGemm{nil, qgemm_i8_1x16_avx2, qgemm_i8_2x16_avx2, qgemm_i8_3x16_avx2, qgemm_i8_4x16_avx2, qgemm_i8_5x16_avx2},
-			Gemm16: []kernel.QGemm{nil, qgemm_i8_1x16_avx2, qgemm_i8_2x16_avx2, qgemm_i8_3x16_avx2, qgemm_i8_4x16_avx2, qgemm_i8_5x16_avx2},
+			Gemm:   []kernel.GemmI8{nil, gemm_i8_1x16_avx2, gemm_i8_2x16_avx2, gemm_i8_3x16_avx2, gemm_i8_4x16_avx2, gemm_i8_5x16_avx2},
+			Gemm16: []kernel.GemmI8{nil, gemm_i8_1x16_avx2, gemm_i8_2x16_avx2, gemm_i8_3x16_avx2, gemm_i8_4x16_avx2, gemm_i8_5x16_avx2},
 			NR:     16,
 			Norm:   normq_i8_avx2,
 			Quant:  quant_i8_avx2,
 			Wide: &kernel.Int8{
-				Gemm:   []kernel.QGemm{nil, gemm_i16_i8_1x16_avx2, gemm_i16_i8_2x16_avx2, gemm_i16_i8_3x16_avx2, gemm_i16_i8_4x16_avx2},
-				Gemm16: []kernel.QGemm{nil, gemm_i16_i8_1x16_avx2, gemm_i16_i8_2x16_avx2, gemm_i16_i8_3x16_avx2, gemm_i16_i8_4x16_avx2},
+				Gemm:   []kernel.GemmI8{nil, gemm_i16_i8_1x16_avx2, gemm_i16_i8_2x16_avx2, gemm_i16_i8_3x16_avx2, gemm_i16_i8_4x16_avx2},
+				Gemm16: []kernel.GemmI8{nil, gemm_i16_i8_1x16_avx2, gemm_i16_i8_2x16_avx2, gemm_i16_i8_3x16_avx2, gemm_i16_i8_4x16_avx2},
 				NR:     16,
 				Norm:   layernorm_quant_i16_i8_avx2,
 				Quant:  quant_i16_i8_avx2,
@@ -146,8 +146,8 @@ var I8 = []*kernel.Table{
 	},
 	{
 		I8: kernel.Int8{
-			Gemm:   []kernel.QGemm{nil, qgemm_i8_1x32_avx512vnni, qgemm_i8_2x32_avx512vnni, qgemm_i8_3x32_avx512vnni, qgemm_i8_4x32_avx512vnni, qgemm_i8_5x32_avx512vnni, qgemm_i8_6x32_avx512vnni, qgemm_i8_7x32_avx512vnni, qgemm_i8_8x32_avx512vnni, qgemm_i8_9x32_avx512vnni, qgemm_i8_10x32_avx512vnni, qgemm_i8_11x32_avx512vnni, qgemm_i8_12x32_avx512vnni},
-			Gemm16: []kernel.QGemm{nil, qgemm_i8_1x16_avx2, qgemm_i8_2x16_avx2, qgemm_i8_3x16_avx2, qgemm_i8_4x16_avx2, qgemm_i8_5x16_avx2},
+			Gemm:   []kernel.GemmI8{nil, gemm_i8_1x32_avx512vnni, gemm_i8_2x32_avx512vnni, gemm_i8_3x32_avx512vnni, gemm_i8_4x32_avx512vnni, gemm_i8_5x32_avx512vnni, gemm_i8_6x32_avx512vnni, gemm_i8_7x32_avx512vnni, gemm_i8_8x32_avx512vnni, gemm_i8_9x32_avx512vnni, gemm_i8_10x32_avx512vnni, gemm_i8_11x32_avx512vnni, gemm_i8_12x32_avx512vnni},
+			Gemm16: []kernel.GemmI8{nil, gemm_i8_1x16_avx2, gemm_i8_2x16_avx2, gemm_i8_3x16_avx2, gemm_i8_4x16_avx2, gemm_i8_5x16_avx2},
 			NR:     32,
 			Norm:   normq_i8_avx2,
 			Quant:  quant_i8_avx2,
@@ -194,8 +194,8 @@ var BF16Dot = []*kernel.Table{
 var I8X2 = []*kernel.Table{
 	{
 		I8: kernel.Int8{
-			Gemm:   []kernel.QGemm{nil, qgemm_i8_1x16_generic, qgemm_i8_2x16_generic, qgemm_i8_3x16_generic, qgemm_i8_4x16_generic},
-			Gemm16: []kernel.QGemm{nil, qgemm_i8_1x16_generic, qgemm_i8_2x16_generic, qgemm_i8_3x16_generic, qgemm_i8_4x16_generic},
+			Gemm:   []kernel.GemmI8{nil, gemm_i8_1x16_generic, gemm_i8_2x16_generic, gemm_i8_3x16_generic, gemm_i8_4x16_generic},
+			Gemm16: []kernel.GemmI8{nil, gemm_i8_1x16_generic, gemm_i8_2x16_generic, gemm_i8_3x16_generic, gemm_i8_4x16_generic},
 			NR:     16,
 			Norm:   normq_i8_generic,
 			Norm2:  normq_i8x2_generic,
@@ -206,16 +206,16 @@ var I8X2 = []*kernel.Table{
 	},
 	{
 		I8: kernel.Int8{
-			Gemm:   []kernel.QGemm{nil, qgemm_i8_1x16_avx2, qgemm_i8_2x16_avx2, qgemm_i8_3x16_avx2, qgemm_i8_4x16_avx2, qgemm_i8_5x16_avx2},
-			Gemm16: []kernel.QGemm{nil, qgemm_i8_1x16_avx2, qgemm_i8_2x16_avx2, qgemm_i8_3x16_avx2, qgemm_i8_4x16_avx2, qgemm_i8_5x16_avx2},
+			Gemm:   []kernel.GemmI8{nil, gemm_i8_1x16_avx2, gemm_i8_2x16_avx2, gemm_i8_3x16_avx2, gemm_i8_4x16_avx2, gemm_i8_5x16_avx2},
+			Gemm16: []kernel.GemmI8{nil, gemm_i8_1x16_avx2, gemm_i8_2x16_avx2, gemm_i8_3x16_avx2, gemm_i8_4x16_avx2, gemm_i8_5x16_avx2},
 			NR:     16,
 			Norm:   normq_i8_avx2,
 			Norm2:  normq_i8x2_avx2,
 			Quant:  quant_i8_avx2,
 			Quant2: quant_i8x2_avx2,
 			Wide: &kernel.Int8{
-				Gemm:   []kernel.QGemm{nil, gemm_i16_i8_1x16_avx2, gemm_i16_i8_2x16_avx2, gemm_i16_i8_3x16_avx2, gemm_i16_i8_4x16_avx2},
-				Gemm16: []kernel.QGemm{nil, gemm_i16_i8_1x16_avx2, gemm_i16_i8_2x16_avx2, gemm_i16_i8_3x16_avx2, gemm_i16_i8_4x16_avx2},
+				Gemm:   []kernel.GemmI8{nil, gemm_i16_i8_1x16_avx2, gemm_i16_i8_2x16_avx2, gemm_i16_i8_3x16_avx2, gemm_i16_i8_4x16_avx2},
+				Gemm16: []kernel.GemmI8{nil, gemm_i16_i8_1x16_avx2, gemm_i16_i8_2x16_avx2, gemm_i16_i8_3x16_avx2, gemm_i16_i8_4x16_avx2},
 				NR:     16,
 				Norm:   layernorm_quant_i16_i8_avx2,
 				Norm2:  layernorm_quant_i16_i8x2_avx2,
@@ -229,8 +229,8 @@ var I8X2 = []*kernel.Table{
 	},
 	{
 		I8: kernel.Int8{
-			Gemm:   []kernel.QGemm{nil, qgemm_i8_1x32_avx512vnni, qgemm_i8_2x32_avx512vnni, qgemm_i8_3x32_avx512vnni, qgemm_i8_4x32_avx512vnni, qgemm_i8_5x32_avx512vnni, qgemm_i8_6x32_avx512vnni, qgemm_i8_7x32_avx512vnni, qgemm_i8_8x32_avx512vnni, qgemm_i8_9x32_avx512vnni, qgemm_i8_10x32_avx512vnni, qgemm_i8_11x32_avx512vnni, qgemm_i8_12x32_avx512vnni},
-			Gemm16: []kernel.QGemm{nil, qgemm_i8_1x16_avx2, qgemm_i8_2x16_avx2, qgemm_i8_3x16_avx2, qgemm_i8_4x16_avx2, qgemm_i8_5x16_avx2},
+			Gemm:   []kernel.GemmI8{nil, gemm_i8_1x32_avx512vnni, gemm_i8_2x32_avx512vnni, gemm_i8_3x32_avx512vnni, gemm_i8_4x32_avx512vnni, gemm_i8_5x32_avx512vnni, gemm_i8_6x32_avx512vnni, gemm_i8_7x32_avx512vnni, gemm_i8_8x32_avx512vnni, gemm_i8_9x32_avx512vnni, gemm_i8_10x32_avx512vnni, gemm_i8_11x32_avx512vnni, gemm_i8_12x32_avx512vnni},
+			Gemm16: []kernel.GemmI8{nil, gemm_i8_1x16_avx2, gemm_i8_2x16_avx2, gemm_i8_3x16_avx2, gemm_i8_4x16_avx2, gemm_i8_5x16_avx2},
 			NR:     32,
 			Norm:   normq_i8_avx2,
 			Norm2:  normq_i8x2_avx2,

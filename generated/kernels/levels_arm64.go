@@ -89,8 +89,8 @@ var BF16 = []*kernel.Table{
 var I8 = []*kernel.Table{
 	{
 		I8: kernel.Int8{
-			Gemm:   []kernel.QGemm{nil, qgemm_i8_1x16_generic, qgemm_i8_2x16_generic, qgemm_i8_3x16_generic, qgemm_i8_4x16_generic},
-			Gemm16: []kernel.QGemm{nil, qgemm_i8_1x16_generic, qgemm_i8_2x16_generic, qgemm_i8_3x16_generic, qgemm_i8_4x16_generic},
+			Gemm:   []kernel.GemmI8{nil, gemm_i8_1x16_generic, gemm_i8_2x16_generic, gemm_i8_3x16_generic, gemm_i8_4x16_generic},
+			Gemm16: []kernel.GemmI8{nil, gemm_i8_1x16_generic, gemm_i8_2x16_generic, gemm_i8_3x16_generic, gemm_i8_4x16_generic},
 			NR:     16,
 			Norm:   normq_i8_generic,
 			Quant:  quant_i8_generic,
@@ -99,8 +99,8 @@ var I8 = []*kernel.Table{
 	},
 	{
 		I8: kernel.Int8{
-			Gemm:   []kernel.QGemm{nil, qgemm_i8_1x16_neon, qgemm_i8_2x16_neon},
-			Gemm16: []kernel.QGemm{nil, qgemm_i8_1x16_neon, qgemm_i8_2x16_neon},
+			Gemm:   []kernel.GemmI8{nil, gemm_i8_1x16_neon, gemm_i8_2x16_neon},
+			Gemm16: []kernel.GemmI8{nil, gemm_i8_1x16_neon, gemm_i8_2x16_neon},
 			NR:     16,
 			Norm:   normq_i8_neon,
 			Quant:  quant_i8_neon,
@@ -109,8 +109,8 @@ var I8 = []*kernel.Table{
 	},
 	{
 		I8: kernel.Int8{
-			Gemm:   []kernel.QGemm{nil, qgemm_i8_1x16_neondot, qgemm_i8_2x16_neondot, qgemm_i8_3x16_neondot, qgemm_i8_4x16_neondot, qgemm_i8_5x16_neondot, qgemm_i8_6x16_neondot},
-			Gemm16: []kernel.QGemm{nil, qgemm_i8_1x16_neondot, qgemm_i8_2x16_neondot, qgemm_i8_3x16_neondot, qgemm_i8_4x16_neondot, qgemm_i8_5x16_neondot, qgemm_i8_6x16_neondot},
+			Gemm:   []kernel.GemmI8{nil, gemm_i8_1x16_neondot, gemm_i8_2x16_neondot, gemm_i8_3x16_neondot, gemm_i8_4x16_neondot, gemm_i8_5x16_neondot, gemm_i8_6x16_neondot},
+			Gemm16: []kernel.GemmI8{nil, gemm_i8_1x16_neondot, gemm_i8_2x16_neondot, gemm_i8_3x16_neondot, gemm_i8_4x16_neondot, gemm_i8_5x16_neondot, gemm_i8_6x16_neondot},
 			NR:     16,
 			Norm:   normq_i8_neon,
 			Quant:  quant_i8_neon,
@@ -143,8 +143,8 @@ var BF16Dot = []*kernel.Table{
 var I8X2 = []*kernel.Table{
 	{
 		I8: kernel.Int8{
-			Gemm:   []kernel.QGemm{nil, qgemm_i8_1x16_generic, qgemm_i8_2x16_generic, qgemm_i8_3x16_generic, qgemm_i8_4x16_generic},
-			Gemm16: []kernel.QGemm{nil, qgemm_i8_1x16_generic, qgemm_i8_2x16_generic, qgemm_i8_3x16_generic, qgemm_i8_4x16_generic},
+			Gemm:   []kernel.GemmI8{nil, gemm_i8_1x16_generic, gemm_i8_2x16_generic, gemm_i8_3x16_generic, gemm_i8_4x16_generic},
+			Gemm16: []kernel.GemmI8{nil, gemm_i8_1x16_generic, gemm_i8_2x16_generic, gemm_i8_3x16_generic, gemm_i8_4x16_generic},
 			NR:     16,
 			Norm:   normq_i8_generic,
 			Norm2:  normq_i8x2_generic,
@@ -155,8 +155,8 @@ var I8X2 = []*kernel.Table{
 	},
 	{
 		I8: kernel.Int8{
-			Gemm:   []kernel.QGemm{nil, qgemm_i8_1x16_neon, qgemm_i8_2x16_neon},
-			Gemm16: []kernel.QGemm{nil, qgemm_i8_1x16_neon, qgemm_i8_2x16_neon},
+			Gemm:   []kernel.GemmI8{nil, gemm_i8_1x16_neon, gemm_i8_2x16_neon},
+			Gemm16: []kernel.GemmI8{nil, gemm_i8_1x16_neon, gemm_i8_2x16_neon},
 			NR:     16,
 			Norm:   normq_i8_neon,
 			Norm2:  normq_i8x2_neon,
@@ -167,8 +167,8 @@ var I8X2 = []*kernel.Table{
 	},
 	{
 		I8: kernel.Int8{
-			Gemm:   []kernel.QGemm{nil, qgemm_i8_1x16_neondot, qgemm_i8_2x16_neondot, qgemm_i8_3x16_neondot, qgemm_i8_4x16_neondot, qgemm_i8_5x16_neondot, qgemm_i8_6x16_neondot},
-			Gemm16: []kernel.QGemm{nil, qgemm_i8_1x16_neondot, qgemm_i8_2x16_neondot, qgemm_i8_3x16_neondot, qgemm_i8_4x16_neondot, qgemm_i8_5x16_neondot, qgemm_i8_6x16_neondot},
+			Gemm:   []kernel.GemmI8{nil, gemm_i8_1x16_neondot, gemm_i8_2x16_neondot, gemm_i8_3x16_neondot, gemm_i8_4x16_neondot, gemm_i8_5x16_neondot, gemm_i8_6x16_neondot},
+			Gemm16: []kernel.GemmI8{nil, gemm_i8_1x16_neondot, gemm_i8_2x16_neondot, gemm_i8_3x16_neondot, gemm_i8_4x16_neondot, gemm_i8_5x16_neondot, gemm_i8_6x16_neondot},
 			NR:     16,
 			Norm:   normq_i8_neon,
 			Norm2:  normq_i8x2_neon,

@@ -55,8 +55,8 @@ var BF16 = []*kernel.Table{
 var I8 = []*kernel.Table{
 	{
 		I8: kernel.Int8{
-			Gemm:   []kernel.QGemm{nil, qgemm_i8_1x16_generic, qgemm_i8_2x16_generic, qgemm_i8_3x16_generic, qgemm_i8_4x16_generic},
-			Gemm16: []kernel.QGemm{nil, qgemm_i8_1x16_generic, qgemm_i8_2x16_generic, qgemm_i8_3x16_generic, qgemm_i8_4x16_generic},
+			Gemm:   []kernel.GemmI8{nil, gemm_i8_1x16_generic, gemm_i8_2x16_generic, gemm_i8_3x16_generic, gemm_i8_4x16_generic},
+			Gemm16: []kernel.GemmI8{nil, gemm_i8_1x16_generic, gemm_i8_2x16_generic, gemm_i8_3x16_generic, gemm_i8_4x16_generic},
 			NR:     16,
 			Norm:   normq_i8_generic,
 			Quant:  quant_i8_generic,
@@ -81,8 +81,8 @@ var BF16Dot = []*kernel.Table{
 var I8X2 = []*kernel.Table{
 	{
 		I8: kernel.Int8{
-			Gemm:   []kernel.QGemm{nil, qgemm_i8_1x16_generic, qgemm_i8_2x16_generic, qgemm_i8_3x16_generic, qgemm_i8_4x16_generic},
-			Gemm16: []kernel.QGemm{nil, qgemm_i8_1x16_generic, qgemm_i8_2x16_generic, qgemm_i8_3x16_generic, qgemm_i8_4x16_generic},
+			Gemm:   []kernel.GemmI8{nil, gemm_i8_1x16_generic, gemm_i8_2x16_generic, gemm_i8_3x16_generic, gemm_i8_4x16_generic},
+			Gemm16: []kernel.GemmI8{nil, gemm_i8_1x16_generic, gemm_i8_2x16_generic, gemm_i8_3x16_generic, gemm_i8_4x16_generic},
 			NR:     16,
 			Norm:   normq_i8_generic,
 			Norm2:  normq_i8x2_generic,

@@ -199,7 +199,7 @@ func (g *int8Product) bytePasses(k int) int {
 
 // byteStrip runs the row tiles of the panels from panel first on. They prefetch the lines of
 // panels at next between them.
-func (g *int8Product) byteStrip(tile []kernel.QGemm, first int, next unsafe.Pointer, row, rows int, c *float32, acc, worker int) {
+func (g *int8Product) byteStrip(tile []kernel.GemmI8, first int, next unsafe.Pointer, row, rows int, c *float32, acc, worker int) {
 	k := panelGroups(g.kk)
 	stride := panelStride(g.kk)
 	b := g.bytesAt(first * stride)

@@ -27,8 +27,8 @@ func i8s(mr, nr int, wide bool) kernel.Int8 {
 		}
 		return int32(panel[i/4*64+j*4+i%4])
 	}
-	gemms := func(nr int) []kernel.QGemm {
-		g := make([]kernel.QGemm, mr+1)
+	gemms := func(nr int) []kernel.GemmI8 {
+		g := make([]kernel.GemmI8, mr+1)
 		for m := 1; m <= mr; m++ {
 			g[m] = func(tiles, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, _ int) {
 				_ = *pf // the first prefetch lies inside the panels

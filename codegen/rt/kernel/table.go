@@ -36,8 +36,8 @@ type Dot struct {
 // computes mr rows and NR columns, Gemm16 are the tiles of the last panels.
 type Int8 struct {
 	NR     int
-	Gemm   []QGemm
-	Gemm16 []QGemm
+	Gemm   []GemmI8
+	Gemm16 []GemmI8
 	Quant  Quant
 	Norm   QuantNorm
 
@@ -109,7 +109,7 @@ type Info struct {
 
 // byteOps are the operations of the kernels of an Int8, wideOps those of its Wide.
 var (
-	byteOps = []string{"qgemm_i8", "quant_i8", "normq_i8", "quant_i8x2", "normq_i8x2"}
+	byteOps = []string{"gemm_i8", "quant_i8", "normq_i8", "quant_i8x2", "normq_i8x2"}
 	wideOps = []string{"gemm_i16_i8", "quant_i16_i8", "layernorm_quant_i16_i8", "quant_i16_i8x2", "layernorm_quant_i16_i8x2", "widen_i8", "rowstart_i8"}
 )
 

@@ -64,7 +64,7 @@ type (
 	// dst[i] = value i of the type at src, widened to float32, exactly, for i < n.
 	Expand = func(n int, dst *float32, src *uint8)
 
-	// QGemm is a kernel of op qgemm, which computes:
+	// GemmI8 is a kernel of op gemm_i8, which computes:
 	//
 	// C[r][j] = sum*scale[r]*column[j] + zero[r]*shift[j] (+ bias[j] if bias is not nil) (+ C[r][j] if acc != 0), from left to
 	// right, each step rounded to float32, where sum = sum over i < 4k of (A[r][i]-128)*B[i][j], exactly.
@@ -75,12 +75,12 @@ type (
 	//
 	// Or it is one of op gemm_i16, which computes:
 	//
-	// What qgemm computes, of an A of 16 bits an element, little-endian, that is signed and has no 128 to lose, behind whose
+	// What gemm_i8 computes, of an A of 16 bits an element, little-endian, that is signed and has no 128 to lose, behind whose
 	// rows stands what rowstart writes, and a panel that widen made; lda counts bytes.
 	// Of a group of four the products come as (A0+B2)*(A2+B0) + (A1+B3)*(A3+B1), half as many, which makes
 	// products of A's elements with each other, and of B's, too: the starts take them away. Any A+B must fit 16 bits, sums 32.
 	// The kernel does this for tiles >= 1 tiles of C, one under the other; prefetches go on through all of them.
-	QGemm = func(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+	GemmI8 = func(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 	// Quant is a kernel of op quant, which computes:
 	//
@@ -108,7 +108,7 @@ type (
 
 	// Widen is a kernel of op widen, which computes:
 	//
-	// dst is the panel src of qgemm for gemm_i16: of each group of four, first all columns' first two values, then their others,
+	// dst is the panel src of gemm_i8 for gemm_i16: of each group of four, first all columns' first two values, then their others,
 	// 16 bits a value: [k][2][16 columns][2]. What follows a panel's values stays as it is, but for the starts: those are minus
 	// the sum over groups of B0*B2 + B1*B3, modulo 2^32. k >= 1.
 	Widen = func(k int, dst *int8, src *int8)
