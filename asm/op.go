@@ -24,7 +24,7 @@ const (
 	OpQuant        Op = "quant"
 	OpGemmI16      Op = "gemm_i16"
 	OpQuantI16     Op = "quant_i16"
-	OpNormQ        Op = "normq"
+	OpNormQuant    Op = "layernorm_quant"
 	OpNormQuantI16 Op = "layernorm_quant_i16"
 	OpWiden        Op = "widen"
 	OpRowStart     Op = "rowstart"
@@ -54,9 +54,9 @@ const tiled = `The kernel does this for tiles >= 1 tiles of C, one under the oth
 
 // The signatures that several ops have.
 const (
-	gemmI8Signature = "func(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)"
-	quantSignature  = "func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32)"
-	normqSignature  = "func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)"
+	gemmI8Signature    = "func(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)"
+	quantSignature     = "func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32)"
+	normQuantSignature = "func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)"
 )
 
 // Ops holds one row for each op, in the order of the catalogue. Ops of one Type have one signature.
@@ -152,14 +152,14 @@ products of A's elements with each other, and of B's, too: the starts take them 
 Of i8x2 an element has what quant_i8x2 writes in two: 254 times the first byte less 128, plus the second less 128.`,
 	},
 	{
-		Op: OpNormQ, DTypes: []string{"i8", "i8x2"},
-		Type: "QuantNorm", Signature: normqSignature,
+		Op: OpNormQuant, DTypes: []string{"i8", "i8x2"},
+		Type: "LayerNormQuant", Signature: normQuantSignature,
 		Doc: `What quant computes of what layernorm without a gain computes of src.`,
 	},
 	{
 		Op: OpNormQuantI16, DTypes: []string{"i8", "i8x2"}, Arch: "amd64",
-		Type: "QuantNorm", Signature: normqSignature,
-		Doc: `What normq computes, less 128, to 16 bits an element, little-endian; ldd counts bytes.`,
+		Type: "LayerNormQuant", Signature: normQuantSignature,
+		Doc: `What layernorm_quant computes, less 128, to 16 bits an element, little-endian; ldd counts bytes.`,
 	},
 	{
 		Op: OpWiden, DTypes: []string{"i8"}, Arch: "amd64",

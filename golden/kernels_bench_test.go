@@ -151,7 +151,7 @@ func BenchmarkKernels(b *testing.B) {
 					f(rows, &bytes[0], 2*(d+64), &work[0], ld, d, &dst[0], &dst[rows])
 				}
 				elems(b, rows*d)
-			case kernel.QuantNorm:
+			case kernel.LayerNormQuant:
 				bytes := make([]uint8, rows*2*(d+64))
 				for b.Loop() {
 					f(rows, &bytes[0], 2*(d+64), &work[0], ld, d, 1e-5, &dst[0], &dst[rows])

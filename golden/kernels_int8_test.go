@@ -16,7 +16,7 @@ func init() {
 	testers[asm.OpQuant] = tester{test: testQuant}
 	testers[asm.OpGemmI16] = tester{test: testGemmI8}
 	testers[asm.OpQuantI16] = tester{test: testQuant}
-	testers[asm.OpNormQ] = tester{test: testNormQuant}
+	testers[asm.OpNormQuant] = tester{test: testNormQuant}
 	testers[asm.OpNormQuantI16] = tester{test: testNormQuant}
 	testers[asm.OpWiden] = tester{test: testWiden}
 	testers[asm.OpRowStart] = tester{test: testRowStart}
@@ -300,7 +300,7 @@ func (c *check) rounded(rows, bytes, parts int) mat {
 
 // testNormQuant compares with the two kernels of the same level.
 func testNormQuant(c *check, k asm.Kernel, fn any) {
-	f, bytes, parts := fn.(kernel.QuantNorm), sizeOf(k), partsOf(k)
+	f, bytes, parts := fn.(kernel.LayerNormQuant), sizeOf(k), partsOf(k)
 	other := func(op asm.Op, dtype string) any {
 		k := asm.Find(asm.Kernel{Op: op, DType: dtype}.Family(), k.ISA)[0]
 		compiled, _, why := usable(k)

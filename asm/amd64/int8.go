@@ -14,7 +14,7 @@ func init() {
 	generators[asm.OpQuant] = quant
 	generators[asm.OpGemmI16] = gemmI16
 	generators[asm.OpQuantI16] = quant
-	generators[asm.OpNormQ] = normQuant
+	generators[asm.OpNormQuant] = normQuant
 	generators[asm.OpNormQuantI16] = normQuant
 	generators[asm.OpWiden] = widen
 	generators[asm.OpRowStart] = rowStart

@@ -9,7 +9,7 @@ import (
 func init() {
 	generators[asm.OpGemmI8] = gemmI8
 	generators[asm.OpQuant] = quant
-	generators[asm.OpNormQ] = normQuant
+	generators[asm.OpNormQuant] = normQuant
 }
 
 // offset loads the address of 16 bytes of 128, which activations are stored with: flipping that bit takes it off. Loading

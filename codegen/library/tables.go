@@ -169,7 +169,7 @@ func int8s(isa asm.ISA, carried []asm.Kernel, twice bool) jen.Dict {
 		}
 		return d
 	}
-	d := fields(asm.OpGemmI8, asm.OpQuant, asm.OpNormQ)
+	d := fields(asm.OpGemmI8, asm.OpQuant, asm.OpNormQuant)
 	// Plain Go multiplies bytes as they are; the twins of these are for tests.
 	if w := fields(asm.OpGemmI16, asm.OpQuantI16, asm.OpNormQuantI16); w != nil && isa != asm.Generic {
 		w[jen.Id("Widen")] = best(asm.OpWiden, of(asm.OpWiden)[0].DType)

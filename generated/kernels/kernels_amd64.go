@@ -300,30 +300,30 @@ func quant_i16_i8_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n i
 //go:noescape
 func quant_i16_i8x2_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32)
 
-// normq_i8_avx2 computes:
+// layernorm_quant_i8_avx2 computes:
 //
 // What quant computes of what layernorm without a gain computes of src.
 //
 //go:noescape
-func normq_i8_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
+func layernorm_quant_i8_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
 
-// normq_i8x2_avx2 computes:
+// layernorm_quant_i8x2_avx2 computes:
 //
 // What quant computes of what layernorm without a gain computes of src.
 //
 //go:noescape
-func normq_i8x2_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
+func layernorm_quant_i8x2_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
 
 // layernorm_quant_i16_i8_avx2 computes:
 //
-// What normq computes, less 128, to 16 bits an element, little-endian; ldd counts bytes.
+// What layernorm_quant computes, less 128, to 16 bits an element, little-endian; ldd counts bytes.
 //
 //go:noescape
 func layernorm_quant_i16_i8_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
 
 // layernorm_quant_i16_i8x2_avx2 computes:
 //
-// What normq computes, less 128, to 16 bits an element, little-endian; ldd counts bytes.
+// What layernorm_quant computes, less 128, to 16 bits an element, little-endian; ldd counts bytes.
 //
 //go:noescape
 func layernorm_quant_i16_i8x2_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)

@@ -9375,9 +9375,9 @@ DATA steps16<>+24(SB)/4, $0x00fe00fe
 DATA steps16<>+28(SB)/4, $0x00fe00fe
 GLOBL steps16<>(SB), RODATA|NOPTR, $32
 
-// func normq_i8_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
+// func layernorm_quant_i8_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·normq_i8_avx2(SB), NOSPLIT, $0-72
+TEXT ·layernorm_quant_i8_avx2(SB), NOSPLIT, $0-72
 	// AX        dst
 	// CX        src
 	// DX        scale
@@ -9687,9 +9687,9 @@ return:
 	VZEROUPPER
 	RET
 
-// func normq_i8x2_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
+// func layernorm_quant_i8x2_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·normq_i8x2_avx2(SB), NOSPLIT, $0-72
+TEXT ·layernorm_quant_i8x2_avx2(SB), NOSPLIT, $0-72
 	// AX        dst
 	// CX        src
 	// DX        scale

@@ -243,19 +243,19 @@ func quant_i8_neon(rows int, dst *uint8, ldd int, src *float32, lds int, n int, 
 //go:noescape
 func quant_i8x2_neon(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32)
 
-// normq_i8_neon computes:
+// layernorm_quant_i8_neon computes:
 //
 // What quant computes of what layernorm without a gain computes of src.
 //
 //go:noescape
-func normq_i8_neon(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
+func layernorm_quant_i8_neon(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
 
-// normq_i8x2_neon computes:
+// layernorm_quant_i8x2_neon computes:
 //
 // What quant computes of what layernorm without a gain computes of src.
 //
 //go:noescape
-func normq_i8x2_neon(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
+func layernorm_quant_i8x2_neon(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
 
 // gemm_bf16dot_1x16_neon computes:
 //

@@ -10195,8 +10195,8 @@ done15:
 return:
 	RET
 
-// func normq_i8_neon(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
-TEXT ·normq_i8_neon(SB), NOSPLIT, $0-72
+// func layernorm_quant_i8_neon(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
+TEXT ·layernorm_quant_i8_neon(SB), NOSPLIT, $0-72
 	// V0..V7    the block
 	// V16..V19  largest values, then half of the rounded block
 	// V20..V23  least values, then the other half
@@ -10842,8 +10842,8 @@ done27:
 return:
 	RET
 
-// func normq_i8x2_neon(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
-TEXT ·normq_i8x2_neon(SB), NOSPLIT, $0-72
+// func layernorm_quant_i8x2_neon(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
+TEXT ·layernorm_quant_i8x2_neon(SB), NOSPLIT, $0-72
 	// V0..V7    the block
 	// V16..V19  largest values, then half of the rounded block
 	// V20..V23  least values, then the other half

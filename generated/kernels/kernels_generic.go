@@ -384,7 +384,7 @@ func byteRow(dst *uint8, r, ldd, n int) (values, rest []uint8) {
 		unsafe.Slice((*uint8)(unsafe.Add(unsafe.Pointer(dst), r*ldd+ldd/2)), (n+31)/32*32)
 }
 
-func normq_i8_generic(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32) {
+func layernorm_quant_i8_generic(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32) {
 	for r := range rows {
 		row := rowOf(src, r, lds, n)
 		mean, unit := moments(row, eps)
@@ -393,7 +393,7 @@ func normq_i8_generic(rows int, dst *uint8, ldd int, src *float32, lds int, n in
 	}
 }
 
-func normq_i8x2_generic(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32) {
+func layernorm_quant_i8x2_generic(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32) {
 	for r := range rows {
 		row := rowOf(src, r, lds, n)
 		mean, unit := moments(row, eps)

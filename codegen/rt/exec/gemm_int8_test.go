@@ -94,7 +94,7 @@ func i8s(mr, nr int, wide bool) kernel.Int8 {
 			}
 		}
 	}
-	rounding := func(twice bool) (kernel.Quant, kernel.QuantNorm) {
+	rounding := func(twice bool) (kernel.Quant, kernel.LayerNormQuant) {
 		quant := func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32) {
 			round(twice, rows, dst, ldd, src, lds, n, scale, zero)
 		}

@@ -39,11 +39,11 @@ type Int8 struct {
 	Gemm   []GemmI8
 	Gemm16 []GemmI8
 	Quant  Quant
-	Norm   QuantNorm
+	Norm   LayerNormQuant
 
 	// For weights of I8X2; nil in a package without such.
 	Quant2 Quant
-	Norm2  QuantNorm
+	Norm2  LayerNormQuant
 
 	// Wide, if it is not nil, holds faster kernels for many rows: its Quant and Norm write
 	// elements of 16 bits, little-endian and without the 128, its tiles, of 16 columns, read
@@ -109,7 +109,7 @@ type Info struct {
 
 // byteOps are the operations of the kernels of an Int8, wideOps those of its Wide.
 var (
-	byteOps = []string{"gemm_i8", "quant_i8", "normq_i8", "quant_i8x2", "normq_i8x2"}
+	byteOps = []string{"gemm_i8", "quant_i8", "layernorm_quant_i8", "quant_i8x2", "layernorm_quant_i8x2"}
 	wideOps = []string{"gemm_i16_i8", "quant_i16_i8", "layernorm_quant_i16_i8", "quant_i16_i8x2", "layernorm_quant_i16_i8x2", "widen_i8", "rowstart_i8"}
 )
 

@@ -97,14 +97,14 @@ type (
 	// Of i8x2 an element has what quant_i8x2 writes in two: 254 times the first byte less 128, plus the second less 128.
 	Quant = func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32)
 
-	// QuantNorm is a kernel of op normq, which computes:
+	// LayerNormQuant is a kernel of op layernorm_quant, which computes:
 	//
 	// What quant computes of what layernorm without a gain computes of src.
 	//
 	// Or it is one of op layernorm_quant_i16, which computes:
 	//
-	// What normq computes, less 128, to 16 bits an element, little-endian; ldd counts bytes.
-	QuantNorm = func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
+	// What layernorm_quant computes, less 128, to 16 bits an element, little-endian; ldd counts bytes.
+	LayerNormQuant = func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
 
 	// Widen is a kernel of op widen, which computes:
 	//
