@@ -26,7 +26,7 @@
 //
 // A NaN that goes in comes out as NaN; it never becomes a plausible number.
 //
-// Sums are taken in a fixed order: gemm and gemmv in the order of k, element by element; rows in 32 partial sums, element i
+// Sums are taken in a fixed order: gemm and gemm_nn in the order of k, element by element; rows in 32 partial sums, element i
 // in the sum i%32. So results have the same bits for every tile and, twins and the sign of a zero excepted, every ISA.
 //
 // # Panels

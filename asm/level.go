@@ -43,8 +43,8 @@ var Levels = []Level{
 	},
 	{
 		ISA: AVX512, Base: AVX2, Arch: "amd64", Vector: 16, Features: []string{"AVX512F", "AVX512BW", "AVX512DQ", "AVX512VL"},
-		Ops:  []Op{OpGemm, OpGemmV, OpGemmNarrow, OpSoftmax, OpGelu, OpGemmBF16, OpPeakFMA},
-		Tile: Tile{8, 48}, Tiles: map[Op]Tile{OpGemmV: {6, 64}},
+		Ops:  []Op{OpGemm, OpGemmNN, OpGemmNarrow, OpSoftmax, OpGelu, OpGemmBF16, OpPeakFMA},
+		Tile: Tile{8, 48}, Tiles: map[Op]Tile{OpGemmNN: {6, 64}},
 	},
 	{
 		ISA: AVX512VNNI, Base: AVX512, Arch: "amd64", Vector: 16, Features: []string{"AVX512VNNI"},

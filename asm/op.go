@@ -11,7 +11,7 @@ type Op string
 // The ops that have kernels.
 const (
 	OpGemm         Op = "gemm"
-	OpGemmV        Op = "gemmv"
+	OpGemmNN       Op = "gemm_nn"
 	OpSoftmax      Op = "softmax"
 	OpScaleRows    Op = "scalerows"
 	OpLayerNorm    Op = "layernorm"
@@ -69,8 +69,8 @@ b points at a panel [k][16]; a tile wider than 16 columns reads its panel i at b
 Each k step prefetches the line at pf, of panel i at pf + i*bstride, and then moves pf on by pfstep bytes. k >= 1.`,
 	},
 	{
-		Op: OpGemmV, DTypes: []string{"f32"}, Tiled: true,
-		Type: "GemmV", Signature: "func(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)",
+		Op: OpGemmNN, DTypes: []string{"f32"}, Tiled: true,
+		Type: "GemmNN", Signature: "func(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)",
 		Doc: `C[r][j] = (acc != 0 ? C[r][j] : 0) + sum over k of A[r][k]*B[k*ldb+j], B row-major and used in place. k >= 1.`,
 	},
 	{

@@ -8,7 +8,7 @@ func gemm_f32_generic(rows int, k int, a *float32, lda int, b *float32, _ int, c
 	gemmTile(rows, k, a, lda, b, 16, c, ldc, bias, acc)
 }
 
-func gemmv_f32_generic(rows int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int) {
+func gemm_nn_f32_generic(rows int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int) {
 	gemmTile(rows, k, a, lda, b, ldb, c, ldc, nil, acc)
 }
 

@@ -10,14 +10,14 @@ import (
 )
 
 func init() {
-	testers[asm.OpGemmV] = tester{test: testGemmV, sum: 0x241e272a2f7ddc51}
+	testers[asm.OpGemmNN] = tester{test: testGemmNN, sum: 0x241e272a2f7ddc51}
 	testers[asm.OpSoftmax] = tester{test: testSoftmax, sum: 0x2130d219c366f945}
 	testers[asm.OpScaleRows] = tester{test: testScaleRows, sum: 0x55a725226c7561b7, once: true}
 	testers[asm.OpPackK] = tester{test: testPackK, sum: 0x58d60a57a69eb9ab, once: true}
 }
 
-func testGemmV(c *check, k asm.Kernel, fn any) {
-	f := fn.(kernel.GemmV)
+func testGemmNN(c *check, k asm.Kernel, fn any) {
+	f := fn.(kernel.GemmNN)
 	for _, depth := range upTo(40, 63, 64, 65, 197) {
 		for variant := range 4 {
 			acc, ldb := variant&1, k.NR+7*(variant>>1)

@@ -62,7 +62,7 @@ func BenchmarkKernels(b *testing.B) {
 					f(1, d, &work[0], ld, &work[8*ld], d*asm.Panel, &dst[0], ld, &work[0], 0, &work[8*ld+128], 64)
 				}
 				flops(b, 2*d*k.MR*k.NR)
-			case kernel.GemmV: // a tile of one head's P*V
+			case kernel.GemmNN: // a tile of one head's P*V
 				for b.Loop() {
 					f(1, rows, &work[0], 208, &work[8*ld], 3*d, &dst[0], ld, 0)
 				}

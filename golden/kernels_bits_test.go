@@ -36,7 +36,7 @@ func TestSameBits(t *testing.T) {
 	first := map[string]result{}
 	for _, k := range asm.Catalogue {
 		compiled, lacks, _ := usable(k)
-		if k.Op != asm.OpGemm && k.Op != asm.OpGemmV && k.Op != asm.OpGemmNarrow || lacks != "" {
+		if k.Op != asm.OpGemm && k.Op != asm.OpGemmNN && k.Op != asm.OpGemmNarrow || lacks != "" {
 			continue
 		}
 		var narrow []uint8
@@ -63,7 +63,7 @@ func TestSameBits(t *testing.T) {
 						f(1, kb, &a[r*depth+k0], depth, &b[k0*n], len(b), &out[r*n], n, start, acc, nil, 0)
 					case kernel.GemmNarrow:
 						f(1, kb, &a[r*depth+k0], depth, &narrow[size*k0*n], len(b), &out[r*n], n, start, acc, nil, 0)
-					case kernel.GemmV:
+					case kernel.GemmNN:
 						f(1, kb, &a[r*depth+k0], depth, &b[k0*n], n, &out[r*n], n, acc)
 					}
 					k0 += kb
@@ -111,7 +111,7 @@ func TestSameBitsEverywhere(t *testing.T) {
 		switch f := compiled.Func.(type) {
 		case kernel.Gemm:
 			f(1, n, &in[0], ld, &in[8*ld], 0, &out[0], ld, &in[31*ld], 1, nil, 0)
-		case kernel.GemmV:
+		case kernel.GemmNN:
 			f(1, 20, &in[0], ld, &in[8*ld], ld, &out[0], ld, 1)
 		case kernel.Softmax:
 			f(rows, &out[0], ld, n, &out[16*ld])

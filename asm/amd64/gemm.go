@@ -11,15 +11,15 @@ import (
 
 func init() {
 	generators[asm.OpGemm] = gemm
-	generators[asm.OpGemmV] = gemmV
+	generators[asm.OpGemmNN] = gemmNN
 	generators[asm.OpPeakFMA] = peakFMA
 }
 
 // gemm writes a tile that reads B from panels [k][16].
 func gemm(w *writer, k asm.Kernel) { tile(w, k, true) }
 
-// gemmV writes a tile that reads B where it lies, row-major.
-func gemmV(w *writer, k asm.Kernel) { tile(w, k, false) }
+// gemmNN writes a tile that reads B where it lies, row-major.
+func gemmNN(w *writer, k asm.Kernel) { tile(w, k, false) }
 
 // tile writes tiles C[MR][NR] = start + A[MR][K]*B[K][NR]. Every element of C is summed alone and in the order of k, so its bits
 // depend neither on MR and NR nor on the width of a vector.

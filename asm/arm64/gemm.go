@@ -9,7 +9,7 @@ import (
 
 func init() {
 	generators[asm.OpGemm] = gemm
-	generators[asm.OpGemmV] = gemmV
+	generators[asm.OpGemmNN] = gemmNN
 	generators[asm.OpGemmNarrow] = gemmNarrow
 	generators[asm.OpPeakFMA] = peakFMA
 }
@@ -25,7 +25,7 @@ const (
 )
 
 func gemm(w *writer, k asm.Kernel)       { tile(w, k, panel) }
-func gemmV(w *writer, k asm.Kernel)      { tile(w, k, matrix) }
+func gemmNN(w *writer, k asm.Kernel)     { tile(w, k, matrix) }
 func gemmNarrow(w *writer, k asm.Kernel) { tile(w, k, halves) }
 
 // tile writes C[mr][16] = start + A[mr][K]*B[K][16]. Every element of C is summed alone and in the order of k, so its bits

@@ -118,8 +118,8 @@ func table(isa asm.ISA, dtype ir.DType) jen.Dict {
 		switch r.Op {
 		case asm.OpGemm:
 			d[jen.Id("MR")], d[jen.Id("NR")] = jen.Lit(last.MR), jen.Lit(last.NR)
-		case asm.OpGemmV:
-			d[jen.Id("VNR")] = jen.Lit(last.NR)
+		case asm.OpGemmNN:
+			d[jen.Id("NNNR")] = jen.Lit(last.NR)
 		}
 	}
 	return d

@@ -39,38 +39,38 @@ func gemm_f32_5x16_avx2(tiles int, k int, a *float32, lda int, b *float32, bstri
 //go:noescape
 func gemm_f32_6x16_avx2(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 
-// gemmv_f32_1x16_avx2 computes:
+// gemm_nn_f32_1x16_avx2 computes:
 //
 // C[r][j] = (acc != 0 ? C[r][j] : 0) + sum over k of A[r][k]*B[k*ldb+j], B row-major and used in place. k >= 1.
 // The kernel does this for tiles >= 1 tiles of C, one under the other; prefetches go on through all of them.
 //
 //go:noescape
-func gemmv_f32_1x16_avx2(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+func gemm_nn_f32_1x16_avx2(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 
-// gemmv_f32_2x16_avx2 is gemmv_f32_1x16_avx2 with 2 rows.
+// gemm_nn_f32_2x16_avx2 is gemm_nn_f32_1x16_avx2 with 2 rows.
 //
 //go:noescape
-func gemmv_f32_2x16_avx2(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+func gemm_nn_f32_2x16_avx2(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 
-// gemmv_f32_3x16_avx2 is gemmv_f32_1x16_avx2 with 3 rows.
+// gemm_nn_f32_3x16_avx2 is gemm_nn_f32_1x16_avx2 with 3 rows.
 //
 //go:noescape
-func gemmv_f32_3x16_avx2(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+func gemm_nn_f32_3x16_avx2(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 
-// gemmv_f32_4x16_avx2 is gemmv_f32_1x16_avx2 with 4 rows.
+// gemm_nn_f32_4x16_avx2 is gemm_nn_f32_1x16_avx2 with 4 rows.
 //
 //go:noescape
-func gemmv_f32_4x16_avx2(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+func gemm_nn_f32_4x16_avx2(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 
-// gemmv_f32_5x16_avx2 is gemmv_f32_1x16_avx2 with 5 rows.
+// gemm_nn_f32_5x16_avx2 is gemm_nn_f32_1x16_avx2 with 5 rows.
 //
 //go:noescape
-func gemmv_f32_5x16_avx2(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+func gemm_nn_f32_5x16_avx2(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 
-// gemmv_f32_6x16_avx2 is gemmv_f32_1x16_avx2 with 6 rows.
+// gemm_nn_f32_6x16_avx2 is gemm_nn_f32_1x16_avx2 with 6 rows.
 //
 //go:noescape
-func gemmv_f32_6x16_avx2(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+func gemm_nn_f32_6x16_avx2(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 
 // softmax_f32_avx2 computes:
 //
@@ -474,38 +474,38 @@ func gemm_f32_7x48_avx512(tiles int, k int, a *float32, lda int, b *float32, bst
 //go:noescape
 func gemm_f32_8x48_avx512(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 
-// gemmv_f32_1x64_avx512 computes:
+// gemm_nn_f32_1x64_avx512 computes:
 //
 // C[r][j] = (acc != 0 ? C[r][j] : 0) + sum over k of A[r][k]*B[k*ldb+j], B row-major and used in place. k >= 1.
 // The kernel does this for tiles >= 1 tiles of C, one under the other; prefetches go on through all of them.
 //
 //go:noescape
-func gemmv_f32_1x64_avx512(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+func gemm_nn_f32_1x64_avx512(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 
-// gemmv_f32_2x64_avx512 is gemmv_f32_1x64_avx512 with 2 rows.
+// gemm_nn_f32_2x64_avx512 is gemm_nn_f32_1x64_avx512 with 2 rows.
 //
 //go:noescape
-func gemmv_f32_2x64_avx512(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+func gemm_nn_f32_2x64_avx512(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 
-// gemmv_f32_3x64_avx512 is gemmv_f32_1x64_avx512 with 3 rows.
+// gemm_nn_f32_3x64_avx512 is gemm_nn_f32_1x64_avx512 with 3 rows.
 //
 //go:noescape
-func gemmv_f32_3x64_avx512(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+func gemm_nn_f32_3x64_avx512(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 
-// gemmv_f32_4x64_avx512 is gemmv_f32_1x64_avx512 with 4 rows.
+// gemm_nn_f32_4x64_avx512 is gemm_nn_f32_1x64_avx512 with 4 rows.
 //
 //go:noescape
-func gemmv_f32_4x64_avx512(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+func gemm_nn_f32_4x64_avx512(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 
-// gemmv_f32_5x64_avx512 is gemmv_f32_1x64_avx512 with 5 rows.
+// gemm_nn_f32_5x64_avx512 is gemm_nn_f32_1x64_avx512 with 5 rows.
 //
 //go:noescape
-func gemmv_f32_5x64_avx512(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+func gemm_nn_f32_5x64_avx512(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 
-// gemmv_f32_6x64_avx512 is gemmv_f32_1x64_avx512 with 6 rows.
+// gemm_nn_f32_6x64_avx512 is gemm_nn_f32_1x64_avx512 with 6 rows.
 //
 //go:noescape
-func gemmv_f32_6x64_avx512(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+func gemm_nn_f32_6x64_avx512(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 
 // softmax_f32_avx512 computes:
 //

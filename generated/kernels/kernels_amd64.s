@@ -1254,9 +1254,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func gemmv_f32_1x16_avx2(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+// func gemm_nn_f32_1x16_avx2(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 // Requires: AVX, FMA3
-TEXT ·gemmv_f32_1x16_avx2(SB), NOSPLIT, $0-72
+TEXT ·gemm_nn_f32_1x16_avx2(SB), NOSPLIT, $0-72
 	// Y0 Y1     C, row after row
 	// AX        acc, then c, then k, then lda, then ldc
 	// CX        ldc, then b
@@ -1351,9 +1351,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func gemmv_f32_2x16_avx2(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+// func gemm_nn_f32_2x16_avx2(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 // Requires: AVX, FMA3
-TEXT ·gemmv_f32_2x16_avx2(SB), NOSPLIT, $0-72
+TEXT ·gemm_nn_f32_2x16_avx2(SB), NOSPLIT, $0-72
 	// Y0..Y3    C, row after row
 	// AX        acc, then c, then k, then lda, then ldc
 	// CX        ldc, then b
@@ -1470,9 +1470,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func gemmv_f32_3x16_avx2(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+// func gemm_nn_f32_3x16_avx2(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 // Requires: AVX, FMA3
-TEXT ·gemmv_f32_3x16_avx2(SB), NOSPLIT, $0-72
+TEXT ·gemm_nn_f32_3x16_avx2(SB), NOSPLIT, $0-72
 	// Y0..Y5    C, row after row
 	// AX        acc, then c, then k, then lda, then ldc
 	// CX        ldc, then b
@@ -1610,9 +1610,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func gemmv_f32_4x16_avx2(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+// func gemm_nn_f32_4x16_avx2(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 // Requires: AVX, FMA3
-TEXT ·gemmv_f32_4x16_avx2(SB), NOSPLIT, $0-72
+TEXT ·gemm_nn_f32_4x16_avx2(SB), NOSPLIT, $0-72
 	// Y0..Y7    C, row after row
 	// AX        acc, then c, then k, then lda, then ldc
 	// CX        ldc, then b
@@ -1779,9 +1779,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func gemmv_f32_5x16_avx2(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+// func gemm_nn_f32_5x16_avx2(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 // Requires: AVX, FMA3
-TEXT ·gemmv_f32_5x16_avx2(SB), NOSPLIT, $0-72
+TEXT ·gemm_nn_f32_5x16_avx2(SB), NOSPLIT, $0-72
 	// Y0..Y9    C, row after row
 	// AX        acc, then c, then k, then lda, then ldc
 	// CX        ldc, then b
@@ -1969,9 +1969,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func gemmv_f32_6x16_avx2(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+// func gemm_nn_f32_6x16_avx2(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 // Requires: AVX, FMA3
-TEXT ·gemmv_f32_6x16_avx2(SB), NOSPLIT, $0-72
+TEXT ·gemm_nn_f32_6x16_avx2(SB), NOSPLIT, $0-72
 	// Y0..Y11   C, row after row
 	// AX        acc, then c, then k, then lda, then ldc
 	// CX        ldc, then b
@@ -15651,9 +15651,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func gemmv_f32_1x64_avx512(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+// func gemm_nn_f32_1x64_avx512(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 // Requires: AVX, AVX512F
-TEXT ·gemmv_f32_1x64_avx512(SB), NOSPLIT, $0-72
+TEXT ·gemm_nn_f32_1x64_avx512(SB), NOSPLIT, $0-72
 	// Z0..Z3    C, row after row
 	// AX        acc, then c, then k, then lda, then ldc
 	// CX        ldc, then b
@@ -15774,9 +15774,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func gemmv_f32_2x64_avx512(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+// func gemm_nn_f32_2x64_avx512(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 // Requires: AVX, AVX512F
-TEXT ·gemmv_f32_2x64_avx512(SB), NOSPLIT, $0-72
+TEXT ·gemm_nn_f32_2x64_avx512(SB), NOSPLIT, $0-72
 	// Z0..Z7    C, row after row
 	// AX        acc, then c, then k, then lda, then ldc
 	// CX        ldc, then b
@@ -15935,9 +15935,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func gemmv_f32_3x64_avx512(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+// func gemm_nn_f32_3x64_avx512(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 // Requires: AVX, AVX512F
-TEXT ·gemmv_f32_3x64_avx512(SB), NOSPLIT, $0-72
+TEXT ·gemm_nn_f32_3x64_avx512(SB), NOSPLIT, $0-72
 	// Z0..Z11   C, row after row
 	// AX        acc, then c, then k, then lda, then ldc
 	// CX        ldc, then b
@@ -16133,9 +16133,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func gemmv_f32_4x64_avx512(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+// func gemm_nn_f32_4x64_avx512(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 // Requires: AVX, AVX512F
-TEXT ·gemmv_f32_4x64_avx512(SB), NOSPLIT, $0-72
+TEXT ·gemm_nn_f32_4x64_avx512(SB), NOSPLIT, $0-72
 	// Z0..Z15   C, row after row
 	// AX        acc, then c, then k, then lda, then ldc
 	// CX        ldc, then b
@@ -16376,9 +16376,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func gemmv_f32_5x64_avx512(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+// func gemm_nn_f32_5x64_avx512(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 // Requires: AVX, AVX512F
-TEXT ·gemmv_f32_5x64_avx512(SB), NOSPLIT, $0-72
+TEXT ·gemm_nn_f32_5x64_avx512(SB), NOSPLIT, $0-72
 	// Z0..Z19   C, row after row
 	// AX        acc, then c, then k, then lda, then ldc
 	// CX        ldc, then b
@@ -16656,9 +16656,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func gemmv_f32_6x64_avx512(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+// func gemm_nn_f32_6x64_avx512(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 // Requires: AVX, AVX512F
-TEXT ·gemmv_f32_6x64_avx512(SB), NOSPLIT, $0-72
+TEXT ·gemm_nn_f32_6x64_avx512(SB), NOSPLIT, $0-72
 	// Z0..Z23   C, row after row
 	// AX        acc, then c, then k, then lda, then ldc
 	// CX        ldc, then b

@@ -1350,8 +1350,8 @@ store:
 	BNE tile
 	RET
 
-// func gemmv_f32_1x16_neon(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
-TEXT ·gemmv_f32_1x16_neon(SB), NOSPLIT, $0-72
+// func gemm_nn_f32_1x16_neon(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+TEXT ·gemm_nn_f32_1x16_neon(SB), NOSPLIT, $0-72
 	// V8..V11   C, row after row
 	// V0        rows of A, four elements each
 	// V6 V7     half a row of B
@@ -1462,8 +1462,8 @@ store:
 	BNE tile
 	RET
 
-// func gemmv_f32_2x16_neon(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
-TEXT ·gemmv_f32_2x16_neon(SB), NOSPLIT, $0-72
+// func gemm_nn_f32_2x16_neon(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+TEXT ·gemm_nn_f32_2x16_neon(SB), NOSPLIT, $0-72
 	// V8..V15   C, row after row
 	// V0 V1     rows of A, four elements each
 	// V6 V7     half a row of B
@@ -1609,8 +1609,8 @@ store:
 	BNE tile
 	RET
 
-// func gemmv_f32_3x16_neon(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
-TEXT ·gemmv_f32_3x16_neon(SB), NOSPLIT, $0-72
+// func gemm_nn_f32_3x16_neon(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+TEXT ·gemm_nn_f32_3x16_neon(SB), NOSPLIT, $0-72
 	// V8..V19   C, row after row
 	// V0..V2    rows of A, four elements each
 	// V6 V7     half a row of B
@@ -1791,8 +1791,8 @@ store:
 	BNE tile
 	RET
 
-// func gemmv_f32_4x16_neon(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
-TEXT ·gemmv_f32_4x16_neon(SB), NOSPLIT, $0-72
+// func gemm_nn_f32_4x16_neon(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+TEXT ·gemm_nn_f32_4x16_neon(SB), NOSPLIT, $0-72
 	// V8..V23   C, row after row
 	// V0..V3    rows of A, four elements each
 	// V6 V7     half a row of B
@@ -2008,8 +2008,8 @@ store:
 	BNE tile
 	RET
 
-// func gemmv_f32_5x16_neon(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
-TEXT ·gemmv_f32_5x16_neon(SB), NOSPLIT, $0-72
+// func gemm_nn_f32_5x16_neon(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+TEXT ·gemm_nn_f32_5x16_neon(SB), NOSPLIT, $0-72
 	// V8..V27   C, row after row
 	// V0..V4    rows of A, four elements each
 	// V6 V7     half a row of B
@@ -2260,8 +2260,8 @@ store:
 	BNE tile
 	RET
 
-// func gemmv_f32_6x16_neon(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
-TEXT ·gemmv_f32_6x16_neon(SB), NOSPLIT, $0-72
+// func gemm_nn_f32_6x16_neon(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+TEXT ·gemm_nn_f32_6x16_neon(SB), NOSPLIT, $0-72
 	// V8..V31   C, row after row
 	// V0..V5    rows of A, four elements each
 	// V6 V7     half a row of B

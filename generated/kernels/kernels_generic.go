@@ -181,23 +181,23 @@ func gemm_f32_generic(rows int, k int, a *float32, lda int, b *float32, _ int, c
 	gemmTile(rows, k, a, lda, b, 16, c, ldc, bias, acc)
 }
 
-func gemmv_f32_1x16_generic(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int) {
-	gemmv_f32_generic(1*tiles, k, a, lda, b, ldb, c, ldc, acc)
+func gemm_nn_f32_1x16_generic(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int) {
+	gemm_nn_f32_generic(1*tiles, k, a, lda, b, ldb, c, ldc, acc)
 }
 
-func gemmv_f32_2x16_generic(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int) {
-	gemmv_f32_generic(2*tiles, k, a, lda, b, ldb, c, ldc, acc)
+func gemm_nn_f32_2x16_generic(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int) {
+	gemm_nn_f32_generic(2*tiles, k, a, lda, b, ldb, c, ldc, acc)
 }
 
-func gemmv_f32_3x16_generic(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int) {
-	gemmv_f32_generic(3*tiles, k, a, lda, b, ldb, c, ldc, acc)
+func gemm_nn_f32_3x16_generic(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int) {
+	gemm_nn_f32_generic(3*tiles, k, a, lda, b, ldb, c, ldc, acc)
 }
 
-func gemmv_f32_4x16_generic(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int) {
-	gemmv_f32_generic(4*tiles, k, a, lda, b, ldb, c, ldc, acc)
+func gemm_nn_f32_4x16_generic(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int) {
+	gemm_nn_f32_generic(4*tiles, k, a, lda, b, ldb, c, ldc, acc)
 }
 
-func gemmv_f32_generic(rows int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int) {
+func gemm_nn_f32_generic(rows int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int) {
 	gemmTile(rows, k, a, lda, b, ldb, c, ldc, nil, acc)
 }
 

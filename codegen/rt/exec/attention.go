@@ -52,7 +52,7 @@ func (e *Exec) reserve(n, d int) {
 		grow(&s.keys, ceil16(n)*d)
 		grow(&s.scores, queryRows*scoresLD(n))
 		grow(&s.out, queryRows*ceil16(d))
-		if e.kern.VNR < d {
+		if e.kern.NNNR < d {
 			grow(&s.values, n*ceil16(d))
 		}
 		grow(&s.gather, 16*d)
@@ -244,7 +244,7 @@ func (t *attnTask) head(seq, h, share int, s *scratch) {
 	}
 	t.find(seq, h, s)
 	t.pack(s)
-	if t.e.kern.VNR < t.d && t.e.packed(t.qs) >= 2*queryRows*t.e.B*t.parts {
+	if t.e.kern.NNNR < t.d && t.e.packed(t.qs) >= 2*queryRows*t.e.B*t.parts {
 		t.near(n, s)
 	}
 	words := 0
@@ -361,9 +361,9 @@ func (t *attnTask) block(n int, q *float32, m int, dst *float32, prefix, place i
 		out, ldo = dst, t.ldd
 	}
 	for j := 0; j < t.d; {
-		tile, wide := k.GemmV16, 16
-		if j+k.VNR <= t.d {
-			tile, wide = k.GemmV, k.VNR
+		tile, wide := k.GemmNN16, 16
+		if j+k.NNNR <= t.d {
+			tile, wide = k.GemmNN, k.NNNR
 		}
 		done := 0
 		for _, run := range s.runs {
@@ -392,7 +392,7 @@ func (t *attnTask) scores(tile []kernel.Gemm, q *float32, m int, keys, c *float3
 // != 0 adds to what the ranges before gave.
 //
 //go:noinline
-func (t *attnTask) values(tile []kernel.GemmV, p *float32, ldp, m int, v *float32, ldv, rows int, c *float32, ldc, acc int) {
+func (t *attnTask) values(tile []kernel.GemmNN, p *float32, ldp, m int, v *float32, ldv, rows int, c *float32, ldc, acc int) {
 	_, runs := tileRuns(m, len(tile)-1)
 	for _, r := range runs {
 		if r.n > 0 {

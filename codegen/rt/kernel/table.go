@@ -73,11 +73,11 @@ type Table struct {
 	Gemm   []Gemm
 	Gemm16 []Gemm
 
-	// GemmV[mr], 1 <= mr < len, computes mr rows and VNR columns, a multiple of 16;
-	// GemmV16 are the 16-wide tiles of the last columns, the same slice when VNR is 16.
-	VNR     int
-	GemmV   []GemmV
-	GemmV16 []GemmV
+	// GemmNN[mr], 1 <= mr < len, computes mr rows and NNNR columns, a multiple of 16;
+	// GemmNN16 are the 16-wide tiles of the last columns, the same slice when NNNR is 16.
+	NNNR     int
+	GemmNN   []GemmNN
+	GemmNN16 []GemmNN
 
 	Softmax   Softmax
 	ScaleRows ScaleRows
@@ -141,7 +141,7 @@ type row struct {
 func (k *Table) rows() []row {
 	rows := []row{
 		{"gemm_f32", &k.Gemm, &k.NR, &k.Gemm16},
-		{"gemmv_f32", &k.GemmV, &k.VNR, &k.GemmV16},
+		{"gemm_nn_f32", &k.GemmNN, &k.NNNR, &k.GemmNN16},
 		{"softmax_f32", &k.Softmax, nil, nil},
 		{"scalerows_f32", &k.ScaleRows, nil, nil},
 		{"layernorm_f32", &k.LayerNorm, nil, nil},

@@ -16,10 +16,10 @@ func TestResolve(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if k.NR != 48 || k.Level != "avx512" || len(k.GemmV) != 7 {
-		t.Errorf("NR %d level %s gemmv %d", k.NR, k.Level, len(k.GemmV))
+	if k.NR != 48 || k.Level != "avx512" || len(k.GemmNN) != 7 {
+		t.Errorf("NR %d level %s gemm_nn %d", k.NR, k.Level, len(k.GemmNN))
 	}
-	for _, want := range []kernel.Info{{Op: "gemm", Kernel: "gemm_f32_8x48_avx512"}, {Op: "gemmv", Kernel: "gemmv_f32_6x16_generic"}, {Op: "gelu", Kernel: "gelu_f32_avx512"}, {Op: "add", Kernel: "add_f32_generic"}} {
+	for _, want := range []kernel.Info{{Op: "gemm", Kernel: "gemm_f32_8x48_avx512"}, {Op: "gemm_nn", Kernel: "gemm_nn_f32_6x16_generic"}, {Op: "gelu", Kernel: "gelu_f32_avx512"}, {Op: "add", Kernel: "add_f32_generic"}} {
 		if !slices.Contains(info, want) {
 			t.Errorf("kernels %v, want %v among them", info, want)
 		}
@@ -58,9 +58,9 @@ func TestResolve(t *testing.T) {
 	if _, _, err := kernel.Resolve([]*kernel.Table{low}); err == nil || !strings.Contains(err.Error(), "no packk kernel") {
 		t.Errorf("missing kernel: %v", err)
 	}
-	low.VNR = 24
-	if _, _, err := kernel.Resolve([]*kernel.Table{low}); err == nil || !strings.Contains(err.Error(), "gemmv_f32 tiles of 24 columns") {
-		t.Errorf("bad gemmv tiles: %v", err)
+	low.NNNR = 24
+	if _, _, err := kernel.Resolve([]*kernel.Table{low}); err == nil || !strings.Contains(err.Error(), "gemm_nn_f32 tiles of 24 columns") {
+		t.Errorf("bad gemm_nn tiles: %v", err)
 	}
 	low.Gemm = low.Gemm[:3]
 	if _, _, err := kernel.Resolve([]*kernel.Table{low}); err == nil || !strings.Contains(err.Error(), "do not fit together") {

@@ -12,11 +12,11 @@ type (
 	// The kernel does this for tiles >= 1 tiles of C, one under the other; prefetches go on through all of them.
 	Gemm = func(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 
-	// GemmV is a kernel of op gemmv, which computes:
+	// GemmNN is a kernel of op gemm_nn, which computes:
 	//
 	// C[r][j] = (acc != 0 ? C[r][j] : 0) + sum over k of A[r][k]*B[k*ldb+j], B row-major and used in place. k >= 1.
 	// The kernel does this for tiles >= 1 tiles of C, one under the other; prefetches go on through all of them.
-	GemmV = func(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
+	GemmNN = func(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 
 	// Softmax is a kernel of op softmax, which computes:
 	//

@@ -102,7 +102,7 @@ func ids(e *exec.Exec, seq int) (sum float32) {
 
 // Kernels returns a table that opens, for packages none of whose functions calls a kernel.
 func Kernels() *kernel.Table {
-	k := &kernel.Table{Level: "generic", MR: 1, NR: 16, VNR: 16, Gemm: make([]kernel.Gemm, 2), Gemm16: make([]kernel.Gemm, 2), GemmV: make([]kernel.GemmV, 2)}
+	k := &kernel.Table{Level: "generic", MR: 1, NR: 16, NNNR: 16, Gemm: make([]kernel.Gemm, 2), Gemm16: make([]kernel.Gemm, 2), GemmNN: make([]kernel.GemmNN, 2)}
 	for _, f := range reflect.ValueOf(k).Elem().Fields() {
 		if f.Kind() == reflect.Func {
 			f.Set(reflect.MakeFunc(f.Type(), func([]reflect.Value) []reflect.Value { return nil }))

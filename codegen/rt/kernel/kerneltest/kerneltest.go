@@ -36,7 +36,7 @@ func naiveGemm(mr, nr int) kernel.Gemm {
 	}
 }
 
-func naiveGemmV(mr, nr int) kernel.GemmV {
+func naiveGemmNN(mr, nr int) kernel.GemmNN {
 	return func(tiles, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int) {
 		for r := range tiles * mr {
 			for j := range nr {
@@ -147,18 +147,18 @@ func Naive(level string, mr, nr int) *kernel.Table {
 	if nr != 16 {
 		k.Gemm16 = Gemms(6, 16)
 	}
-	gemmVs := func(nr int) []kernel.GemmV {
-		g := make([]kernel.GemmV, 7)
+	gemmNNs := func(nr int) []kernel.GemmNN {
+		g := make([]kernel.GemmNN, 7)
 		for i := 1; i <= 6; i++ {
-			g[i] = naiveGemmV(i, nr)
+			g[i] = naiveGemmNN(i, nr)
 		}
 		return g
 	}
-	k.VNR, k.GemmV16 = 16, gemmVs(16)
+	k.NNNR, k.GemmNN16 = 16, gemmNNs(16)
 	if nr != 16 {
-		k.VNR = 32
+		k.NNNR = 32
 	}
-	k.GemmV = gemmVs(k.VNR)
+	k.GemmNN = gemmNNs(k.NNNR)
 	for field, f := range reflect.ValueOf(k).Elem().Fields() {
 		if f.Kind() == reflect.Func && f.IsNil() {
 			f.Set(reflect.MakeFunc(f.Type(), func([]reflect.Value) []reflect.Value { panic("no plain " + field.Name) }))
