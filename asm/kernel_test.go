@@ -156,7 +156,7 @@ func TestTwinFile(t *testing.T) {
 		name string
 		want []string
 	}{
-		{"packk_f32_generic", []string{`"unsafe"`, "packk_f32_generic", "rowOf"}},
+		{"pack_keys_f32_generic", []string{`"unsafe"`, "pack_keys_f32_generic", "rowOf"}},
 		{"gelu_f32_generic", []string{`"math"`, `"unsafe"`, "gelu_f32_generic", "rowOf", "exp2Coef", "exp2", "geluCoef", "gelu"}},
 		{"gemm_f32_2x16_generic", []string{`"unsafe"`, "gemm_f32_2x16_generic", "gemm_f32_generic", "gemmTile", "gemmRow", "rowOf"}},
 	} {

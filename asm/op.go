@@ -16,7 +16,7 @@ const (
 	OpScaleRows    Op = "scalerows"
 	OpLayerNorm    Op = "layernorm"
 	OpGelu         Op = "gelu"
-	OpPackK        Op = "packk"
+	OpPackKeys     Op = "pack_keys"
 	OpAdd          Op = "add"
 	OpGemmNarrow   Op = "gemm_f32x"
 	OpExpand       Op = "expand"
@@ -96,8 +96,8 @@ The variance is the biased one, taken in a second pass. n >= 1.`,
 		Doc: `dst[r][i] = x*(1+erf(x/sqrt2))/2 with x = src[r][i], for i < n; dst may be src.`,
 	},
 	{
-		Op: OpPackK, DTypes: []string{"f32"},
-		Type: "PackK", Signature: "func(rows int, dst *float32, src *float32, lds int, k int)",
+		Op: OpPackKeys, DTypes: []string{"f32"},
+		Type: "PackKeys", Signature: "func(rows int, dst *float32, src *float32, lds int, k int)",
 		Doc: `dst[i*16+r] = src[r*lds+i] for r < rows and 0 for rows <= r < 16, for i < k: one panel of keys, transposed. 1 <= rows <= 16, k >= 1.`,
 	},
 	{

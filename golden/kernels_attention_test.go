@@ -13,7 +13,7 @@ func init() {
 	testers[asm.OpGemmNN] = tester{test: testGemmNN, sum: 0x241e272a2f7ddc51}
 	testers[asm.OpSoftmax] = tester{test: testSoftmax, sum: 0x2130d219c366f945}
 	testers[asm.OpScaleRows] = tester{test: testScaleRows, sum: 0x55a725226c7561b7, once: true}
-	testers[asm.OpPackK] = tester{test: testPackK, sum: 0x58d60a57a69eb9ab, once: true}
+	testers[asm.OpPackKeys] = tester{test: testPackKeys, sum: 0x58d60a57a69eb9ab, once: true}
 }
 
 func testGemmNN(c *check, k asm.Kernel, fn any) {
@@ -111,8 +111,8 @@ func testScaleRows(c *check, _ asm.Kernel, fn any) {
 	})
 }
 
-func testPackK(c *check, _ asm.Kernel, fn any) {
-	f := fn.(kernel.PackK)
+func testPackKeys(c *check, _ asm.Kernel, fn any) {
+	f := fn.(kernel.PackKeys)
 	for rows := 1; rows <= asm.Panel; rows++ {
 		for _, k := range upTo(40, 64, 100) {
 			what := fmt.Sprintf("rows=%d k=%d", rows, k)

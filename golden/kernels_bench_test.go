@@ -95,7 +95,7 @@ func BenchmarkKernels(b *testing.B) {
 					f(rows, &dst[0], hidden+16, &work[0], hidden+16, hidden)
 				}
 				elems(b, rows*hidden)
-			case kernel.PackK:
+			case kernel.PackKeys:
 				for b.Loop() {
 					for r := 0; r < rows; r += asm.Panel {
 						f(min(asm.Panel, rows-r), &dst[r*64], &work[r*ld], ld, 64)

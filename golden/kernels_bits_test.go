@@ -121,7 +121,7 @@ func TestSameBitsEverywhere(t *testing.T) {
 			f(rows, &out[0], ld, &in[0], ld, n, &in[8*ld], &in[9*ld], 1e-5)
 		case kernel.Gelu: // add too
 			f(rows, &out[0], ld, &in[0], ld, n)
-		case kernel.PackK:
+		case kernel.PackKeys:
 			f(rows, &out[0], &in[0], ld, 64)
 		default:
 			continue

@@ -46,7 +46,7 @@ func (b *Builder) PrefixAttention(q, k, v *Value, heads int, at, prefix Dim) *Va
 // With a bias or a prefix, at is the place of the first query in the sequence of keys.
 var attentionAttrs = []AttrSpec{{"heads", Int, true}, {"scale", Float, false}, {"base", Int, false}, {"at", Length, false}, {"prefix", Length, false}}
 
-var attentionKernels = []string{"gemm", "packk", "softmax", "gemm_nn", "scalerows"}
+var attentionKernels = []string{"gemm", "pack_keys", "softmax", "gemm_nn", "scalerows"}
 
 func inferAttention(c *Infer) (Type, error) {
 	rows, d, err := c.arg(0)

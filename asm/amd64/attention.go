@@ -13,7 +13,7 @@ import (
 func init() {
 	generators[asm.OpSoftmax] = softmax
 	generators[asm.OpScaleRows] = scaleRows
-	generators[asm.OpPackK] = packK
+	generators[asm.OpPackKeys] = packKeys
 }
 
 // newExp2 readies a function that returns 2^y for -126 < y < 128: y is split into the nearest integer, which goes into the
@@ -145,8 +145,8 @@ func scaleRows(w *writer, k asm.Kernel) {
 	})
 }
 
-// packK writes the transposition of up to 16 rows into a panel [k][16], eight rows and eight k at a time.
-func packK(w *writer, _ asm.Kernel) {
+// packKeys writes the transposition of up to 16 rows into a panel [k][16], eight rows and eight k at a time.
+func packKeys(w *writer, _ asm.Kernel) {
 	for half := range 2 {
 		packHalf(w, half)
 	}

@@ -9,7 +9,7 @@ import (
 func init() {
 	generators[asm.OpSoftmax] = softmax
 	generators[asm.OpScaleRows] = scaleRows
-	generators[asm.OpPackK] = packK
+	generators[asm.OpPackKeys] = packKeys
 }
 
 // horner returns c0 + x*(c1 + x*(...)) over the n vectors at coefs. free has one register more than x: each step of a
@@ -126,9 +126,9 @@ func scaleRows(w *writer, _ asm.Kernel) {
 	})
 }
 
-// packK writes the transposition of up to 16 rows into a panel [k][16], four rows and four k at a time. A row that is not
+// packKeys writes the transposition of up to 16 rows into a panel [k][16], four rows and four k at a time. A row that is not
 // there is read from one that is, and cleared by the mask.
-func packK(w *writer, _ asm.Kernel) {
+func packKeys(w *writer, _ asm.Kernel) {
 	rows, src, lds := w.arg("rows", 0), w.arg("src", 9), w.floats("lds", 10)
 	dst, k := w.arg("dst", 7), w.arg("k", 8)
 	const at, left, fours, masks, zero, spare = R(5), R(6), R(11), R(12), R(13), R(14)

@@ -157,7 +157,7 @@ for CPUs without dot products adds up what it multiplies.
 	head("kernel")
 	for _, k := range rows {
 		elements := block
-		if k.Op == asm.OpPackK {
+		if k.Op == asm.OpPackKeys {
 			elements = 16
 		}
 		fmt.Fprintf(&b, "| %s |", k.Name())

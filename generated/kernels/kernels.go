@@ -33,7 +33,7 @@ var generic = []Kernel{
 	{Name: "scalerows_f32_generic", Level: "generic", Func: scalerows_f32_generic},
 	{Name: "layernorm_f32_generic", Level: "generic", Func: layernorm_f32_generic},
 	{Name: "gelu_f32_generic", Level: "generic", Func: gelu_f32_generic},
-	{Name: "packk_f32_generic", Level: "generic", Func: packk_f32_generic},
+	{Name: "pack_keys_f32_generic", Level: "generic", Func: pack_keys_f32_generic},
 	{Name: "add_f32_generic", Level: "generic", Func: add_f32_generic},
 	{Name: "gemm_f32xf16_1x16_generic", Level: "generic", Func: gemm_f32xf16_1x16_generic},
 	{Name: "gemm_f32xf16_2x16_generic", Level: "generic", Func: gemm_f32xf16_2x16_generic},

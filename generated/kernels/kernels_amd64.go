@@ -102,12 +102,12 @@ func layernorm_f32_avx2(rows int, dst *float32, ldd int, src *float32, lds int, 
 //go:noescape
 func gelu_f32_avx2(rows int, dst *float32, ldd int, src *float32, lds int, n int)
 
-// packk_f32_avx2 computes:
+// pack_keys_f32_avx2 computes:
 //
 // dst[i*16+r] = src[r*lds+i] for r < rows and 0 for rows <= r < 16, for i < k: one panel of keys, transposed. 1 <= rows <= 16, k >= 1.
 //
 //go:noescape
-func packk_f32_avx2(rows int, dst *float32, src *float32, lds int, k int)
+func pack_keys_f32_avx2(rows int, dst *float32, src *float32, lds int, k int)
 
 // add_f32_avx2 computes:
 //

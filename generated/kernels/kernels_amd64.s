@@ -3505,9 +3505,9 @@ DATA gelu7<>+24(SB)/4, $0xb5ff4a57
 DATA gelu7<>+28(SB)/4, $0xb5ff4a57
 GLOBL gelu7<>(SB), RODATA|NOPTR, $32
 
-// func packk_f32_avx2(rows int, dst *float32, src *float32, lds int, k int)
+// func pack_keys_f32_avx2(rows int, dst *float32, src *float32, lds int, k int)
 // Requires: AVX, CMOV
-TEXT ·packk_f32_avx2(SB), NOSPLIT, $0-40
+TEXT ·pack_keys_f32_avx2(SB), NOSPLIT, $0-40
 	// AX        src
 	// CX        lds, then row 7, then row 15
 	// DX        dst

@@ -5361,8 +5361,8 @@ done3:
 return:
 	RET
 
-// func packk_f32_neon(rows int, dst *float32, src *float32, lds int, k int)
-TEXT ·packk_f32_neon(SB), NOSPLIT, $0-40
+// func pack_keys_f32_neon(rows int, dst *float32, src *float32, lds int, k int)
+TEXT ·pack_keys_f32_neon(SB), NOSPLIT, $0-40
 	// R0        rows
 	// R9        src
 	// R10       lds

@@ -548,7 +548,7 @@ func gelu_f32_generic(rows int, dst *float32, ldd int, src *float32, lds int, n 
 	}
 }
 
-func packk_f32_generic(rows int, dst *float32, src *float32, lds int, k int) {
+func pack_keys_f32_generic(rows int, dst *float32, src *float32, lds int, k int) {
 	d := unsafe.Slice(dst, k*16)
 	for r := range 16 {
 		if r >= rows {

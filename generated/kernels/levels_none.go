@@ -19,7 +19,7 @@ var F32 = []*kernel.Table{
 		MR:        4,
 		NNNR:      16,
 		NR:        16,
-		PackK:     packk_f32_generic,
+		PackKeys:  pack_keys_f32_generic,
 		ScaleRows: scalerows_f32_generic,
 		Softmax:   softmax_f32_generic,
 	},

@@ -21,7 +21,7 @@ var native = []Kernel{
 	{Name: "scalerows_f32_avx2", Level: "avx2", Func: scalerows_f32_avx2},
 	{Name: "layernorm_f32_avx2", Level: "avx2", Func: layernorm_f32_avx2},
 	{Name: "gelu_f32_avx2", Level: "avx2", Func: gelu_f32_avx2},
-	{Name: "packk_f32_avx2", Level: "avx2", Func: packk_f32_avx2},
+	{Name: "pack_keys_f32_avx2", Level: "avx2", Func: pack_keys_f32_avx2},
 	{Name: "add_f32_avx2", Level: "avx2", Func: add_f32_avx2},
 	{Name: "gemm_f32xf16_1x16_avx2", Level: "avx2", Func: gemm_f32xf16_1x16_avx2},
 	{Name: "gemm_f32xf16_2x16_avx2", Level: "avx2", Func: gemm_f32xf16_2x16_avx2},

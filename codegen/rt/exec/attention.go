@@ -318,7 +318,7 @@ func (t *attnTask) near(n int, s *scratch) {
 
 //go:noinline
 func (t *attnTask) packPanel(rows int, dst, src *float32, lds int) {
-	t.e.kern.PackK(rows, dst, src, lds, t.d)
+	t.e.kern.PackKeys(rows, dst, src, lds, t.d)
 }
 
 // block computes m query rows, the first at a place, against the n packed keys; with a

@@ -83,7 +83,7 @@ type Table struct {
 	ScaleRows ScaleRows
 	LayerNorm LayerNorm
 	Gelu      Gelu
-	PackK     PackK
+	PackKeys  PackKeys
 	Add       Add
 
 	Widening []Widening // one a type
@@ -146,7 +146,7 @@ func (k *Table) rows() []row {
 		{"scalerows_f32", &k.ScaleRows, nil, nil},
 		{"layernorm_f32", &k.LayerNorm, nil, nil},
 		{"gelu_f32", &k.Gelu, nil, nil},
-		{"packk_f32", &k.PackK, nil, nil},
+		{"pack_keys_f32", &k.PackKeys, nil, nil},
 		{"add_f32", &k.Add, nil, nil},
 	}
 	for i := range k.Widening {

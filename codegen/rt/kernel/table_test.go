@@ -54,8 +54,8 @@ func TestResolve(t *testing.T) {
 		t.Errorf("bf16dot: %v, want %v at the end", info, want)
 	}
 
-	low.PackK = nil
-	if _, _, err := kernel.Resolve([]*kernel.Table{low}); err == nil || !strings.Contains(err.Error(), "no packk kernel") {
+	low.PackKeys = nil
+	if _, _, err := kernel.Resolve([]*kernel.Table{low}); err == nil || !strings.Contains(err.Error(), "no pack_keys kernel") {
 		t.Errorf("missing kernel: %v", err)
 	}
 	low.NNNR = 24

@@ -40,10 +40,10 @@ type (
 	// dst[r][i] = x*(1+erf(x/sqrt2))/2 with x = src[r][i], for i < n; dst may be src.
 	Gelu = func(rows int, dst *float32, ldd int, src *float32, lds int, n int)
 
-	// PackK is a kernel of op packk, which computes:
+	// PackKeys is a kernel of op pack_keys, which computes:
 	//
 	// dst[i*16+r] = src[r*lds+i] for r < rows and 0 for rows <= r < 16, for i < k: one panel of keys, transposed. 1 <= rows <= 16, k >= 1.
-	PackK = func(rows int, dst *float32, src *float32, lds int, k int)
+	PackKeys = func(rows int, dst *float32, src *float32, lds int, k int)
 
 	// Add is a kernel of op add, which computes:
 	//

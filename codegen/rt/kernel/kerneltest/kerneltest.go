@@ -111,7 +111,7 @@ func NaiveGelu(rows int, dst *float32, ldd int, src *float32, lds int, n int) {
 	}
 }
 
-func naivePackK(rows int, dst *float32, src *float32, lds int, k int) {
+func naivePackKeys(rows int, dst *float32, src *float32, lds int, k int) {
 	for kk := range k {
 		for r := range 16 {
 			v := float32(0)
@@ -142,7 +142,7 @@ func Gemms(mr, nr int) []kernel.Gemm {
 // Naive returns a whole table with tiles of mr x nr. A kernel that no step of these tests calls is not written.
 func Naive(level string, mr, nr int) *kernel.Table {
 	k := &kernel.Table{Level: level, MR: mr, NR: nr, Gemm: Gemms(mr, nr), Softmax: naiveSoftmax, ScaleRows: naiveScaleRows,
-		LayerNorm: NaiveLayerNorm, Gelu: NaiveGelu, PackK: naivePackK, Add: naiveAdd}
+		LayerNorm: NaiveLayerNorm, Gelu: NaiveGelu, PackKeys: naivePackKeys, Add: naiveAdd}
 	k.Gemm16 = k.Gemm
 	if nr != 16 {
 		k.Gemm16 = Gemms(6, 16)
