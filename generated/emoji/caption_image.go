@@ -132,4 +132,4 @@ var fnCaptionImage = exec.Func{
 	Run:   runCaptionImage,
 }
 
-const _ = allFilesOfBuild_d57efb97e172_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_900304cfd032_elseRunMultiwayBuildAgain

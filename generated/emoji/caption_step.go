@@ -163,4 +163,4 @@ var fnCaptionStep = exec.Func{
 	Run:   runCaptionStep,
 }
 
-const _ = allFilesOfBuild_d57efb97e172_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_900304cfd032_elseRunMultiwayBuildAgain

@@ -643,4 +643,4 @@ func (s *Session) CaptionStep(batch []rt.Seq) (*rt.Result, error) {
 }
 
 // The files of the package are of one build: each names this constant.
-const allFilesOfBuild_d57efb97e172_elseRunMultiwayBuildAgain = true
+const allFilesOfBuild_900304cfd032_elseRunMultiwayBuildAgain = true

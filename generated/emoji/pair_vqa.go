@@ -244,4 +244,4 @@ var fnPairVQA = exec.Func{
 	Run:   runPairVQA,
 }
 
-const _ = allFilesOfBuild_d57efb97e172_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_900304cfd032_elseRunMultiwayBuildAgain

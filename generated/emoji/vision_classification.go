@@ -121,4 +121,4 @@ var fnVisionClassification = exec.Func{
 	Run:   runVisionClassification,
 }
 
-const _ = allFilesOfBuild_d57efb97e172_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_900304cfd032_elseRunMultiwayBuildAgain

@@ -129,4 +129,4 @@ var fnVisionRetrieval = exec.Func{
 	Run:   runVisionRetrieval,
 }
 
-const _ = allFilesOfBuild_d57efb97e172_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_900304cfd032_elseRunMultiwayBuildAgain
