@@ -45,7 +45,7 @@ answer2label.txt of the original code.`,
 	}
 	a.idsFlag(c)
 	f := c.Flags()
-	f.IntVarP(&top, "top", "k", 5, "answers a question, 0 for all")
+	f.IntVarP(&top, "top", "k", 5, "answers per question, 0 for all")
 	f.StringVar(&labels, "labels", "", "file with the answers in the order of the logits (default: the build's)")
 	f.BoolVar(&strict, "strict", false, strictTexts)
 	return c

@@ -23,35 +23,34 @@ import (
 	"github.com/multiway-go/multiway/ir/file"
 )
 
-// Binary is what a main is made of.
+// Binary is the configuration of a generated program's main function.
 type Binary struct {
-	Name    string      // of the command; "": the executable's
-	Short   string      // one line that says what the model is for
-	Knows   string      // lines that say what the model is not for, in help texts and pages; may be ""
-	Package *rt.Package // its functions decide which commands there are
+	Name    string      // command name; "": the executable's name
+	Short   string      // one line: what the model is for
+	Knows   string      // lines that say what the model is not for, shown in help texts and pages; may be ""
+	Package *rt.Package // its functions determine which commands there are
 
-	// Open opens the model with the weight file at a path, or with the package's own
-	// weights if the path is empty.
+	// Open opens the model with the weight file at a path, or with the package's own weights if
+	// the path is "".
 	Open func(weights string, opts ...rt.Option) (*task.Model, error)
 
-	// Bundled lists pictures that came with the binary, nil if there are none. They
-	// are what search looks through unless told otherwise, their names the texts.
+	// Bundled lists the pictures that come with the binary; nil: none. search looks through
+	// them by default, and their names are its default texts.
 	Bundled func() ([]Picture, error)
 
-	// Extra makes commands of the binary's own, nil if there are none.
+	// Extra returns additional commands of the binary; nil: none.
 	Extra func(*App) []*cobra.Command
 }
 
-// Picture is a picture that is read when its turn comes. Read may be called by any
-// goroutine.
+// Picture is a picture that is read on demand. Read must be safe to call from any goroutine.
 type Picture struct {
-	Name string // its path, or its title if it is in no file
+	Name string // path, or title if it is not in a file
 	Read func() (image.Image, error)
-	File string // its path, "" if it is in no file
-	Sign string // what tables show before the name, such as 🍎; "" if nothing
+	File string // path, "" if it is not in a file
+	Sign string // prefix of the name in tables, such as 🍎; may be ""
 }
 
-// App is a run of a binary: its global flags and its streams.
+// App is one run of a binary, with its global flags and streams.
 type App struct {
 	Binary
 	In       io.Reader
@@ -63,17 +62,18 @@ type App struct {
 	json           bool
 	maxPixels      int64
 	exif           bool
-	left           leftOut  // of folders
-	ids            []string // texts as lists of ids
+	left           leftOut  // files of folders that were left out
+	ids            []string // texts given as lists of token ids
 
-	decodeMemory  int64 // bytes that pictures take which are decoded at the same time; 0: a share of what the process may use
-	pictureMemory int64 // the most bytes that one picture takes; 0: likewise
+	decodeMemory  int64 // limit, in bytes, of pictures decoded at the same time; 0: a share of the process's memory
+	pictureMemory int64 // limit, in bytes, of one picture; 0: likewise
 
-	named   int  // bytes of text that leaves has reported
-	unnamed bool // it reports no more
+	named   int  // bytes of names that leaves has reported
+	unnamed bool // no further names are reported
 }
 
-// Main runs the binary and ends the process. Signals end it as package interrupt says.
+// Main runs the binary and ends the process. Signals are handled as package interrupt
+// describes.
 func Main(b Binary) {
 	interrupt.Main(b.name(), func() int { return Run(b, os.Args[1:], os.Stdin, os.Stdout, os.Stderr) })
 }
@@ -91,8 +91,8 @@ const (
 	exitUsage   = 2
 )
 
-// Run runs the binary on a command line and returns its exit status. It closes out, if that
-// can be closed and was written to without an error.
+// Run runs the binary on a command line and returns its exit status. It closes out if out is an
+// io.Closer and was written to without an error.
 func Run(b Binary, args []string, in io.Reader, out, errs io.Writer) int {
 	return (&App{Binary: b}).run(args, in, out, errs)
 }
@@ -101,17 +101,17 @@ func (a *App) run(args []string, in io.Reader, out, errs io.Writer) int {
 	stdout := NewOutput(out)
 	a.Name, a.In, a.Out, a.Err = a.name(), in, stdout, errs
 	root := a.root()
-	root.SetArgs(append([]string{}, args...)) // to cobra nil is the process's
+	root.SetArgs(append([]string{}, args...)) // cobra takes nil for the arguments of the process
 	root.SetIn(in)
 	root.SetOut(stdout)
 	root.SetErr(errs)
-	// Cobra reports a bad command line before it runs anything of ours.
+	// Cobra reports an invalid command line before it calls PersistentPreRun.
 	started := false
 	root.PersistentPreRun = func(*cobra.Command, []string) { started = true }
 
 	c, err := root.ExecuteC()
 	if err == nil {
-		err = stdout.Close() // cobra looks at no error of its help and completions
+		err = stdout.Close() // cobra ignores errors in writing help and completions
 	}
 	if err != nil && !started && stdout.Err() == nil {
 		err = usageError{err}
@@ -126,7 +126,8 @@ func (a *App) run(args []string, in io.Reader, out, errs io.Writer) int {
 	return status
 }
 
-// Status is the exit status of a command that ended with err: 0 without one, 2 for one of [Usagef], 1 for others.
+// Status returns the exit status for the error of a command: 0 for nil, 2 for an error of
+// [Usagef], 1 for others.
 func Status(err error) int {
 	var bad usageError
 	switch {
@@ -138,12 +139,12 @@ func Status(err error) int {
 	return exitFailure
 }
 
-// usageError is a command line that makes no sense.
+// usageError is the error of an invalid command line.
 type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
 
-// Usagef is the error of a command line that makes no sense, worded as fmt.Errorf does.
+// Usagef returns the error of an invalid command line, formatted as by fmt.Errorf.
 func Usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
 func (a *App) root() *cobra.Command {
@@ -187,7 +188,7 @@ func (a *App) root() *cobra.Command {
 	return root
 }
 
-// knows adds to a text what the model is not for.
+// knows appends to a text what the model is not for.
 func (a *App) knows(text string) string {
 	if a.Knows == "" {
 		return text
@@ -195,7 +196,7 @@ func (a *App) knows(text string) string {
 	return text + "\n\n" + a.Knows
 }
 
-// Open opens the model as the global flags say; further options win over them.
+// Open opens the model as the global flags say; opts take precedence over them.
 func (a *App) Open(opts ...rt.Option) (*task.Model, error) {
 	var all []rt.Option
 	if a.level != "" {
@@ -223,10 +224,10 @@ func (a *App) Open(opts ...rt.Option) (*task.Model, error) {
 	return m, err
 }
 
-// JSON reports whether output is for machines.
+// JSON reports whether --json is set.
 func (a *App) JSON() bool { return a.json }
 
-// Print writes a value as one line of JSON.
+// Print writes v as one line of JSON.
 func (a *App) Print(v any) error { return encode(a.Out, v) }
 
 func encode(w io.Writer, v any) error {
@@ -240,8 +241,8 @@ func encode(w io.Writer, v any) error {
 	return err
 }
 
-// Progress starts to say on standard error how far a job of so many things is, -1 if
-// unknown; see Progress.
+// Progress starts to report the progress of a job of total steps (-1: unknown) on standard
+// error; see Progress.
 func (a *App) Progress(what, unit string, total int) *Progress {
 	p := NewProgress(a.Err, a.Name, what, unit, 1, int64(total))
 	if o, ok := a.Out.(*Output); ok {
@@ -250,12 +251,13 @@ func (a *App) Progress(what, unit string, total int) *Progress {
 	return p
 }
 
-// warn reports something that is left out. Names in it are quoted already.
+// warn reports something that is left out. Names in the message must be quoted.
 func (a *App) warn(format string, args ...any) {
 	fmt.Fprintf(a.Err, "%s: %s\n", a.Name, file.Brief(fmt.Sprintf(format, args...)))
 }
 
-// leaves reports an input that is left out, and why. Of many it names as many as fit a page.
+// leaves reports an input that is left out, and the reason. It stops naming inputs when the
+// names fill a page.
 func (a *App) leaves(bar *Progress, name string, err error) {
 	text := place(name, err)
 	size := len(a.Name) + len(": \n") + len(text)
@@ -270,15 +272,15 @@ func (a *App) leaves(bar *Progress, name string, err error) {
 	bar.Aside(func() { a.warn("%s", text) })
 }
 
-// keeps returns an error if writing a file would destroy what the command reads: a file
-// of one of those names, the weights, or standard input if list says that it is read.
+// keeps returns an error if writing the file out would overwrite an input: one of inputs, the
+// weight file, or, if list is set, the file on standard input.
 func (a *App) keeps(out string, list bool, inputs ...string) error {
 	if out == "" {
 		return nil
 	}
 	var files []string
 	for _, in := range append(inputs, a.weights) {
-		// Only pictures in a folder are read, so another output may be in it.
+		// A folder is an input only by its pictures, so an output of another type may be in it.
 		if st, err := os.Stat(in); err == nil && (!st.IsDir() || imagefile.HasExtension(out)) {
 			files = append(files, in)
 		}
@@ -296,7 +298,7 @@ func (a *App) keeps(out string, list bool, inputs ...string) error {
 	return nil
 }
 
-// decodeOptions are how the flags have pictures read.
+// decodeOptions returns the options of decoding that the flags and the model set.
 func (a *App) decodeOptions(m *task.Model) imagefile.Options {
 	o := imagefile.Options{MaxPixels: int64(m.Input().MaxPixels), MaxMemory: a.largest(), IgnoreOrientation: !a.exif}
 	if a.maxPixels > 0 {

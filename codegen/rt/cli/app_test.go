@@ -210,7 +210,7 @@ func plain(c color.NRGBA, w, h int) image.Image {
 
 var red, green, blue = color.NRGBA{200, 10, 10, 255}, color.NRGBA{10, 200, 10, 255}, color.NRGBA{10, 10, 200, 255}
 
-// folderOf makes a folder of pictures, of which one is none.
+// folderOf makes a folder of pictures, one of which is not a valid picture.
 func folderOf(t testing.TB) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -283,7 +283,7 @@ func TestLeftOut(t *testing.T) {
 		{"two.nef", "2 files of kinds that are not read were left out: .nef\n"},
 	} {
 		touch(c.name)
-		if r := run(b, "", "classify", alone); r.status != 1 || !strings.Contains(r.errs, c.want) || !strings.Contains(r.errs, "no pictures in this folder of kinds that are read") {
+		if r := run(b, "", "classify", alone); r.status != 1 || !strings.Contains(r.errs, c.want) || !strings.Contains(r.errs, "no pictures of supported formats in this folder") {
 			t.Errorf("only such files: status %d, want 1 and %q:\n%s", r.status, c.want, r.errs)
 		}
 	}
@@ -415,8 +415,8 @@ func TestCommandLine(t *testing.T) {
 		{"search for a folder", all, "", []string{"search", filepath.Join(dir, "in"), "--folder", dir}, 1, nil, []string{"in is the name of a file or a folder, or looks like one"}},
 		{"search among the names of files", all, "", []string{"search", "--image", apple, names}, 1, nil, []string{"is the name of a file"}},
 		{"search for the name of a picture", all, "", []string{"search", apple, "--folder", dir, "-k", "1"}, 1, nil, []string{"apple.png is the name of a file"}},
-		{"match a text that is cut", all, "", []string{"match", apple, strings.Repeat("long ", 9)}, 0, []string{"long"}, []string{"1 of 1 texts are longer than 8"}},
-		{"refuse to match a text that is cut", all, "", []string{"match", "--strict", apple, strings.Repeat("long ", 9)}, 1, nil, []string{"1 of 1 texts are longer than 8 tokens"}},
+		{"match a text that is cut", all, "", []string{"match", apple, strings.Repeat("long ", 9)}, 0, []string{"long"}, []string{"1 of 1 texts are longer than the 8"}},
+		{"refuse to match a text that is cut", all, "", []string{"match", "--strict", apple, strings.Repeat("long ", 9)}, 1, nil, []string{"1 of 1 texts are longer than the 8 tokens"}},
 		{"bench a folder", all, "", []string{"bench", "--folder", dir}, 0, []string{"3 pictures of", "megapixels in the mean", "read", "decode to RGB", "resize", "vision_retrieval", "all", "pictures a second"}, []string{"broken.png"}},
 		{"bench a folder as JSON", all, "", []string{"bench", "--json", "--folder", dir}, 0, []string{`"pictures":3`, `"failed":1`, `"decode_ms":`, `"entry":"vision_retrieval"`}, nil},
 		{"bench no folder", all, "", []string{"bench", "--folder", filepath.Join(dir, "no")}, 1, nil, []string{"none of 1 pictures"}},
@@ -426,7 +426,7 @@ func TestCommandLine(t *testing.T) {
 		{"reason of ids", pairs, "", []string{"reason", apple, apple, "--ids", "0,4,2"}, 0, []string{"0,4,2\n  true, 9"}, nil},
 		{"match ids", all, "", []string{"match", apple, "--ids", "0,4,2", "--ids", "0,5,2"}, 0, []string{"  0,4,2\n", "  0,5,2\n"}, nil},
 		{"embed ids", all, "", []string{"embed", apple, "--ids", "0,4,2"}, 0, []string{`"kind":"image"`, `"input":"0,4,2","kind":"text","embedding":[1,0,0]`}, nil},
-		{"embed an empty list", all, "", []string{"embed"}, 1, nil, []string{"standard input is empty, want a list, one a line"}},
+		{"embed an empty list", all, "", []string{"embed"}, 1, nil, []string{"standard input is empty, want a list, one per line"}},
 		{"classify an empty list", all, "\ufeff", []string{"classify", "-"}, 1, nil, []string{"standard input is empty"}},
 		{"search in an empty list", all, "", []string{"search", "red", "--folder", "-"}, 1, nil, []string{"standard input is empty"}},
 		{"search among texts of an empty list", all, "", []string{"search", "--image", apple, "--texts", "-"}, 1, nil, []string{"standard input is empty"}},
@@ -434,28 +434,28 @@ func TestCommandLine(t *testing.T) {
 		{"embed no ids", all, "", []string{"embed", "--ids", "4;5"}, 1, nil, []string{"4;5"}},
 		{"embed an id of another model", all, "", []string{"embed", "--ids", "0,2147483647,2", "--ids", "0,5,2"}, 1, []string{`"0,5,2"`}, []string{"0,2147483647,2: the id 2147483647 is outside the vocabulary", "1 of 2"}},
 		{"answer an id of another model", pairs, "", []string{"answer", apple, "--ids", "0,2147483647,2"}, 1, nil, []string{"the id 2147483647 is outside the vocabulary"}},
-		{"embed too many ids", all, "", []string{"embed", "--strict", "--ids", "1,2,3,4,5,6,1,2,3"}, 1, nil, []string{"longer than 8 tokens"}},
+		{"embed too many ids", all, "", []string{"embed", "--strict", "--ids", "1,2,3,4,5,6,1,2,3"}, 1, nil, []string{"longer than the 8 tokens"}},
 		{"search ids", all, "", []string{"search", "--ids", "0,4,2", "--folder", dir, "-k", "1"}, 0, []string{"0,4,2\n", "apple.png"}, nil},
 		{"answer nothing", pairs, "", []string{"answer", apple}, 2, nil, []string{"at least 2 arg"}},
 		{"answer of a broken picture", pairs, "", []string{"answer", broken, "red?"}, 1, nil, []string{"broken.png"}},
 		{"answer of a missing picture", pairs, "", []string{"answer", filepath.Join(dir, "no.png"), "red?"}, 1, nil, []string{"no.png"}},
-		{"answer too long a question", pairs, "", []string{"answer", apple, "red?", strings.Repeat("long ", 9)}, 0, []string{"red?\n", "long long"}, []string{"1 of 2 texts are longer than 8 tokens, what this model takes, and were cut"}},
-		{"refuse too long a question", pairs, "", []string{"answer", "--strict", apple, "red?", strings.Repeat("long ", 9)}, 1, nil, []string{"1 of 2 texts are longer than 8 tokens"}},
+		{"answer too long a question", pairs, "", []string{"answer", apple, "red?", strings.Repeat("long ", 9)}, 0, []string{"red?\n", "long long"}, []string{"1 of 2 texts are longer than the 8 tokens that this model takes, and were truncated"}},
+		{"refuse too long a question", pairs, "", []string{"answer", "--strict", apple, "red?", strings.Repeat("long ", 9)}, 1, nil, []string{"1 of 2 texts are longer than the 8 tokens"}},
 		{"answer how often", pairs, "", []string{"answer", "--top", "-1", apple, "red?"}, 2, nil, []string{"--top is -1"}},
 		{"no function to answer", only, "", []string{"answer", apple, "red?"}, 2, nil, []string{`unknown command "answer"`}},
 		{"reason", pairs, "", []string{"reason", apple, apple, "both are red", "both are green"}, 0, []string{"both are red\n  true, 9", "both are green\n  false, "}, nil},
 		{"reason for machines", pairs, "", []string{"reason", "--json", apple, leaf, "both are red"}, 0, []string{`"statement":"both are red","true":false,"prob":0.0`}, nil},
 		{"reason of one picture", pairs, "", []string{"reason", apple, "it is red"}, 2, nil, []string{"at least 3 arg"}},
 		{"reason of a broken picture", pairs, "", []string{"reason", apple, broken, "both are red"}, 1, nil, []string{"broken.png"}},
-		{"reason of too much", pairs, "", []string{"reason", apple, leaf, strings.Repeat("long ", 9)}, 0, []string{"long long"}, []string{"1 of 1 texts are longer than 8 tokens, what this model takes, and were cut"}},
-		{"refuse to reason of too much", pairs, "", []string{"reason", "--strict", apple, leaf, strings.Repeat("long ", 9)}, 1, nil, []string{"1 of 1 texts are longer than 8 tokens"}},
+		{"reason of too much", pairs, "", []string{"reason", apple, leaf, strings.Repeat("long ", 9)}, 0, []string{"long long"}, []string{"1 of 1 texts are longer than the 8 tokens that this model takes, and were truncated"}},
+		{"refuse to reason of too much", pairs, "", []string{"reason", "--strict", apple, leaf, strings.Repeat("long ", 9)}, 1, nil, []string{"1 of 1 texts are longer than the 8 tokens"}},
 
 		{"embed", all, "", []string{"embed", "a red thing", apple}, 0, []string{`{"input":"a red thing","kind":"text","embedding":[1,0,0]}`, `apple.png","kind":"image","embedding":[0.99`}, nil},
 		{"embed a list", all, "blue\n\n" + leaf + "\n", []string{"embed"}, 0, []string{`"embedding":[0,0,1]`, `"input":"","kind":"text","embedding":[0,0,0]`, `"kind":"image"`}, nil},
 		{"embed names as texts", all, "", []string{"embed", "--text", "red.png"}, 0, []string{`"kind":"text","embedding":[1,0,0]`}, nil},
 		{"embed a name that is no file", all, "", []string{"embed", "red.png"}, 1, nil, []string{"red.png"}},
 		{"embed a missing name with a space", all, "", []string{"embed", "a red.png"}, 1, nil, []string{"a red.png: no such file"}},
-		{"embed a missing name of no picture", all, "", []string{"embed", "red", "in/leaf.pngg"}, 1, []string{`"input":"red","kind":"text"`}, []string{"in/leaf.pngg: no such file or folder; if it is a text, --text says so", "1 of 2"}},
+		{"embed a missing name of no picture", all, "", []string{"embed", "red", "in/leaf.pngg"}, 1, []string{`"input":"red","kind":"text"`}, []string{"in/leaf.pngg: no such file or folder; if it is a text, use --text", "1 of 2"}},
 		{"embed a missing name in a folder", all, "", []string{"embed", filepath.Join(dir, "leaf")}, 1, nil, []string{"leaf: no such file"}},
 		{"embed a missing name as text", all, "", []string{"embed", "--text", "in/leaf.pngg"}, 0, []string{`"kind":"text"`}, nil},
 		{"embed texts that are no paths", all, "", []string{"embed", "and/or", "24/7", "1.5", "e.g.", "etc..."}, 0, []string{`"kind":"text"`, `"kind":"text"`, `"kind":"text"`, `"kind":"text"`, `"kind":"text"`}, nil},
@@ -463,8 +463,8 @@ func TestCommandLine(t *testing.T) {
 		{"embed lists of Windows", all, "\xff\xfer\x00e\x00d\x00\r\x00\n\x00", []string{"embed"}, 0, []string{`"input":"red","kind":"text","embedding":[1,0,0]`}, nil},
 		{"embed a list with a mark", all, "\ufeff" + apple + "\r\n", []string{"embed"}, 0, []string{`"kind":"image"`}, nil},
 		{"embed a list of zeros", all, "r\x00e\x00d\x00\n\x00", []string{"embed"}, 1, nil, []string{"standard input: line 1: a zero byte"}},
-		{"embed a text that is cut", all, "", []string{"embed", "red", strings.Repeat("long ", 9)}, 0, []string{`"kind":"text"`}, []string{"1 of 2 texts are longer than 8 tokens, what this model takes, and were cut"}},
-		{"refuse a text that is cut", all, "", []string{"embed", "--strict", "red", strings.Repeat("long ", 9)}, 1, []string{`"red"`}, []string{"longer than 8 tokens", "1 of 2"}},
+		{"embed a text that is cut", all, "", []string{"embed", "red", strings.Repeat("long ", 9)}, 0, []string{`"kind":"text"`}, []string{"1 of 2 texts are longer than the 8 tokens that this model takes, and were truncated"}},
+		{"refuse a text that is cut", all, "", []string{"embed", "--strict", "red", strings.Repeat("long ", 9)}, 1, []string{`"red"`}, []string{"longer than the 8 tokens", "1 of 2"}},
 		{"embed both", all, "", []string{"embed", "--text", "--image", "x"}, 2, nil, []string{"exclude each other"}},
 		{"embed to what", all, "", []string{"embed", "x", "-o", "x.csv"}, 2, nil, []string{".npy or .jsonl"}},
 		{"embed a long line", all, strings.Repeat("x", maxLine+1), []string{"embed"}, 1, nil, []string{"line 1 is longer than"}},
@@ -766,7 +766,7 @@ func TestResume(t *testing.T) {
 	}
 }
 
-// TestSearchStored finds among what embed wrote what it finds among the inputs themselves.
+// TestSearchStored gets the same results from the output of embed as from the inputs.
 func TestSearchStored(t *testing.T) {
 	dir := folderOf(t)
 	os.Remove(filepath.Join(dir, "broken.png"))
@@ -817,7 +817,7 @@ func TestSearchStored(t *testing.T) {
 				t.Fatal(got.errs)
 			}
 		})
-		refused("a line of something else", "line 2 is no input", func() {
+		refused("a line of something else", "line 2 does not hold an input", func() {
 			os.WriteFile(list, []byte(`{"input":"red","kind":"text","embedding":[1,0,0]}`+"\n[]\n"), 0o666)
 		})
 		if out == "x.npy" {
@@ -825,7 +825,7 @@ func TestSearchStored(t *testing.T) {
 				os.WriteFile(list, []byte(strings.Repeat(`{"input":"red","kind":"text"}`+"\n", 6)), 0o666)
 			})
 			refused("a short list", "1 lines for the 5 rows", func() { os.WriteFile(list, []byte(`{"input":"red","kind":"text"}`+"\n"), 0o666) })
-			refused("a cut array", "no array of rows of 3 float32", func() { os.Truncate(path, 140) })
+			refused("a cut array", "not an array of rows of 3 float32", func() { os.Truncate(path, 140) })
 			refused("no number", "row 1: value 0 is NaN", func() {
 				f, err := os.OpenFile(path, os.O_WRONLY, 0)
 				if err != nil {
@@ -885,7 +885,7 @@ func TestLinks(t *testing.T) {
 	}
 }
 
-// The batch, the order and what is read ahead do not show in the results.
+// Batching, order and reading ahead do not affect the results.
 func TestManyInOrder(t *testing.T) {
 	const n = 3*batchItems + 5
 	b := colourBinary(t)
@@ -941,7 +941,7 @@ func TestManyInOrder(t *testing.T) {
 	}
 }
 
-// However many inputs cannot be read, those that are named fit a page, and the last line counts all.
+// However many inputs cannot be read, their names fit a page, and the last line counts all of them.
 func TestManyLeftOut(t *testing.T) {
 	const n = 2000
 	var list strings.Builder

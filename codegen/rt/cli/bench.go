@@ -18,7 +18,7 @@ func (a *App) benchCommand() *cobra.Command {
 	var folder string
 	c := &cobra.Command{
 		Use:   "bench",
-		Short: "Time the model's functions beside what this machine can do",
+		Short: "Time the model's functions and compare them with this machine's limits",
 		Long: `bench runs each function on batches of random input and prints the median time of a
 call, the share of the machine's peak of multiply-adds, and the ratio to the roofline,
 the time that peak and memory allow at best. --ops says where the time went, --kernels
@@ -50,24 +50,24 @@ times these and the model for the pictures of a folder, up to 1000.
 	return c
 }
 
-// BenchBusy is what help texts say of a machine that others use too.
+// BenchBusy is the paragraph of help texts about a machine with other load.
 const BenchBusy = `Peak and bandwidth are measured before, between and after the calls. Figures with over 15 %
 between them in this run are marked ~: the machine is busy, or its clock changes. Ratios to
 a marked peak are left out. Stop other programs, then time again.`
 
-// BenchFlags adds the flags that say what to time.
+// BenchFlags adds the flags that select what to time.
 func BenchFlags(c *cobra.Command, o *bench.Options) {
 	f := c.Flags()
-	f.StringSliceVar(&o.Entries, "entry", nil, "functions to time; entries stand for all of theirs (default: all)")
-	f.IntSliceVar(&o.Tokens, "tokens", nil, "ids of a text (default 16,64, at most the longest)")
+	f.StringSliceVar(&o.Entries, "entry", nil, "functions to time, or entries for all of their functions (default: all)")
+	f.IntSliceVar(&o.Tokens, "tokens", nil, "ids per text (default 16,64, at most the longest)")
 	f.IntSliceVar(&o.Lengths, "lengths", nil, "time one batch of texts of these lengths instead")
-	f.IntSliceVar(&o.Batch, "batch", []int{1}, "inputs a call")
-	f.IntSliceVar(&o.Threads, "threads", nil, "threads (default: 1 and one a core)")
-	f.StringSliceVar(&o.Levels, "level", nil, "CPU levels (default: the best this CPU has)")
+	f.IntSliceVar(&o.Batch, "batch", []int{1}, "inputs per call")
+	f.IntSliceVar(&o.Threads, "threads", nil, "threads (default: 1 and one per core)")
+	f.StringSliceVar(&o.Levels, "level", nil, "CPU levels (default: the best of this CPU)")
 	f.DurationVar(&o.Time, "time", time.Second, "time to spend on each line, at least 5 calls")
 	f.BoolVar(&o.Cold, "cold", false, "empty the caches before each call")
 	f.BoolVar(&o.Ops, "ops", false, "print where the time of a call goes")
-	f.BoolVar(&o.Kernels, "kernels", false, "time each piece of work alone")
+	f.BoolVar(&o.Kernels, "kernels", false, "time each kernel alone")
 }
 
 func (a *App) bench(ctx context.Context, o bench.Options) error {
@@ -95,7 +95,8 @@ func (a *App) bench(ctx context.Context, o bench.Options) error {
 	return r.Print(a.Out)
 }
 
-// openFirst opens the model with the first number of threads and the first level of the options.
+// openFirst opens the model with the first number of threads and the first level in the
+// options.
 func (a *App) openFirst(o bench.Options) (*task.Model, error) {
 	var opts []rt.Option
 	if len(o.Threads) > 0 {
@@ -107,7 +108,8 @@ func (a *App) openFirst(o bench.Options) (*task.Model, error) {
 	return a.Open(opts...)
 }
 
-// once makes the first call of the options, for programs that time a whole process.
+// once makes the first call that the options select and reports its time, for programs that
+// time a whole process.
 func (a *App) once(o bench.Options) error {
 	start := time.Now()
 	m, err := a.openFirst(o)

@@ -18,30 +18,30 @@ import (
 	"github.com/multiway-go/multiway/ir/file"
 )
 
-// maxBenchPictures is how many pictures of a folder are timed, the first ones.
+// maxBenchPictures is the number of pictures of a folder that are timed.
 const maxBenchPictures = 1000
 
-// folderTimes are what a picture of a folder takes, in ms in the mean, by the stages of its
-// way, one picture after the other, and how many go through all of them in a second, side by
-// side as embed and classify do it.
+// folderTimes holds mean times per picture in ms, by stage, one picture after the other, and
+// the rate in pictures per second when they are read in parallel with the model, as in embed
+// and classify.
 type folderTimes struct {
 	Folder     string  `json:"folder"`
 	Pictures   int     `json:"pictures"`
 	Failed     int     `json:"failed"`
-	Megapixels float64 `json:"megapixels"` // of a picture, in the mean
+	Megapixels float64 `json:"megapixels"` // mean per picture
 	Read       float64 `json:"read_ms"`    // the file into memory
-	Decode     float64 `json:"decode_ms"`  // to RGB, upright
+	Decode     float64 `json:"decode_ms"`  // to RGB, turned upright
 	Resize     float64 `json:"resize_ms"`  // to the model's input
-	Model      float64 `json:"model_ms"`   // one picture a call
+	Model      float64 `json:"model_ms"`   // one picture per call
 	Entry      string  `json:"entry"`
 	Threads    int     `json:"threads"`
 	Rate       float64 `json:"pictures_per_second"`
 }
 
-// benchFolder times the way of a folder's pictures from the file to the model's output.
+// benchFolder times the stages from a folder's picture files to the model's output.
 func (a *App) benchFolder(ctx context.Context, path string, o bench.Options) error {
 	if len(o.Threads) > 1 || len(o.Levels) > 1 {
-		return Usagef("--folder goes with one number of --threads and one --level")
+		return Usagef("--folder goes with one value of --threads and one of --level")
 	}
 	m, err := a.openFirst(o)
 	if err != nil {
@@ -70,7 +70,7 @@ func (a *App) benchFolder(ctx context.Context, path string, o bench.Options) err
 			return err
 		}
 		err := it.err
-		if err == nil && len(good) == 0 { // the first one finds nothing warm
+		if err == nil && len(good) == 0 { // the first picture runs once untimed, to warm up
 			err = w.run(it.file, &folderTimes{})
 		}
 		if err == nil {
@@ -121,7 +121,7 @@ func (t *folderTimes) print(a *App) error {
 	return err
 }
 
-// stages takes pictures through the stages one by one.
+// stages runs pictures through the stages one at a time.
 type stages struct {
 	model   *task.Model
 	session *task.Session
@@ -133,7 +133,7 @@ type stages struct {
 	x       []float32
 }
 
-// run adds the ms of each stage to t.
+// run adds the time in ms of each stage to t.
 func (w *stages) run(path string, t *folderTimes) error {
 	limit := w.read.MaxBytes
 	if limit == 0 {

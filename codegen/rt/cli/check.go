@@ -24,7 +24,7 @@ beyond its bound.`,
 	}
 }
 
-// checked is what check finds at a level.
+// checked is the result of check at one CPU level.
 type checked struct {
 	Level  string         `json:"level"`
 	Kernel string         `json:"gemm_kernel"`

@@ -39,7 +39,7 @@ folders on standard input, one a line.`,
 		},
 	}
 	f := c.Flags()
-	f.IntVarP(&top, "top", "k", 5, "classes a picture, 0 for all")
+	f.IntVarP(&top, "top", "k", 5, "classes per picture, 0 for all")
 	f.StringVar(&labels, "labels", "", "file with the names of the classes, lines or JSON (default: the build's)")
 	f.BoolVar(&strict, "strict", false, strictPictures)
 	return c
@@ -87,8 +87,8 @@ func classTable(labels []task.Label) string {
 	return b.String()
 }
 
-// labelsOf returns the names of f's classes: from the file, if one is named, else from
-// the build.
+// labelsOf returns the names of f's classes: from the file at path, or those of the build if
+// path is "".
 func labelsOf(path string, built []string, f *exec.Func) ([]string, error) {
 	if path == "" {
 		return built, nil

@@ -1,5 +1,4 @@
-// Package cli is the command line of a compiled model: the commands that every
-// generated binary has.
+// Package cli is the command line of a compiled model: the commands of every generated binary.
 //
 //	func main() {
 //		cli.Main(cli.Binary{
@@ -12,32 +11,27 @@
 //
 // The nouns:
 //
-//   - [Binary]: what a main is made of. Its package's functions decide which
-//     commands there are: search and embed for retrieval, classify for
-//     classification, answer for vqa, reason for nlvr2, caption for captioning, match
-//     for itm and retrieval; info, check and bench always.
-//   - [App]: a run of a binary: its global flags and streams. Commands of one's own
-//     (Binary.Extra) get it, and with it the same flags, progress bar, batches and
-//     error reports as those built in.
-//   - [Picture]: a picture that is read when its turn comes.
+//   - [Binary]: the configuration of a main function. The functions of its package determine the commands: search and embed for retrieval, classify for classification, answer for vqa, reason for nlvr2, caption for captioning, match for itm and retrieval; info, check and bench always.
+//   - [App]: one run of a binary, with its global flags and streams. Additional commands (Binary.Extra) get it, and with it the same flags, progress reports, batches and error reports as the built-in ones.
+//   - [Picture]: a picture that is read on demand.
 //
-// Results go to standard output, as tables or, with --json, one JSON value a line;
-// everything else goes to standard error. Names, labels and texts that hold control
-// characters are quoted in tables and messages. The exit status is 0, 1 for a failure,
-// which a standard output that cannot be written to is too, 2 for a command line that
-// makes no sense, and 130 or 143 after a signal (package interrupt).
+// Results go to standard output, as tables or, with --json, as one JSON value per line;
+// everything else goes to standard error. Names, labels and texts with control characters are
+// quoted in tables and messages. The exit status is 0 for success, 1 for a failure (including a
+// failure to write to standard output), 2 for an invalid command line, and 130 or 143 after a
+// signal (package interrupt).
 //
-// Files are written by package file: they appear when they are whole, and together.
+// Package file writes the output files: they appear when they are complete, and all at once.
 //
-// Work streams: pictures are read by as many goroutines as there are cores, as far as
-// what they decode fits a quarter of the memory that the process may use, while
-// the model computes the batch before, and what is held does not grow with their
-// number. A picture that cannot be read is reported and left out; the command
-// fails if it was named by itself, if none could be read, or under --strict.
+// Work is streamed. Pictures are read by one goroutine per core while the model computes the
+// previous batch, as long as the pictures being decoded fit a quarter of the memory that the
+// process may use. Memory does not grow with the number of inputs. A picture that cannot be
+// read is reported and left out; the command fails if that picture was named on the command
+// line, if no picture could be read, or under --strict.
 //
-// [Progress] says on standard error how far a job is: on a terminal as a line that is
-// there while it runs, elsewhere as a line every half minute.
+// [Progress] reports the progress of a job on standard error: on a terminal as a line that is
+// updated while the job runs, elsewhere as a line every half minute.
 //
-// It imports cobra, and so only mains import it. It computes
-// nothing: that is rt/task, which a program of one's own uses instead.
+// The package imports cobra; only main packages import it. It computes nothing itself: package
+// task does, which other programs use directly.
 package cli

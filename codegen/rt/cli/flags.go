@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// FlagError is what a command line's error says, in words: what a flag wants where it has
-// another value. It may contain names of files.
+// FlagError rewords the error of an invalid flag to say what the flag wants. The text may
+// contain names of files.
 func FlagError(err error) error {
 	text := err.Error()
 	var number *strconv.NumError

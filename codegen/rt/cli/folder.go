@@ -14,7 +14,8 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/imagefile"
 )
 
-// pictures lists a picture file, or the pictures of a folder and the folders in it.
+// pictures returns the items of a picture file, or of the pictures in a folder and its
+// subfolders.
 func (a *App) pictures(path string, o imagefile.Options) []item {
 	st, err := os.Stat(path)
 	if err != nil || !st.IsDir() {
@@ -23,14 +24,14 @@ func (a *App) pictures(path string, o imagefile.Options) []item {
 	return a.folder(path, o)
 }
 
-// folder lists the files of a folder that are called like pictures, in the order of
-// their names. Files and folders whose names begin with a dot are passed over. Other
-// pictures and films are counted.
+// folder returns items for the files below root that have a picture's extension, in lexical
+// order. It skips files and folders whose names begin with a dot, and counts videos and
+// pictures of unsupported formats.
 func (a *App) folder(root string, o imagefile.Options) []item {
 	var items []item
 	var others []string
 	dir := os.DirFS(root)
-	readable := map[string]string{} // extensions by names without them
+	readable := map[string]string{} // extension by path without extension, of the pictures that are read
 	fs.WalkDir(dir, ".", func(p string, d fs.DirEntry, err error) error {
 		path := filepath.Join(root, filepath.FromSlash(p))
 		switch {
@@ -52,7 +53,7 @@ func (a *App) folder(root string, o imagefile.Options) []item {
 		return nil
 	})
 	left := len(others)
-	// A phone may write a picture as HEIC and as JPEG.
+	// Phones may store a picture both as HEIC and as JPEG.
 	items = slices.DeleteFunc(items, func(it item) bool {
 		return it.err == nil && imagefile.IsHEIC(it.name) && a.left.twin(it.name, readable)
 	})
@@ -62,21 +63,22 @@ func (a *App) folder(root string, o imagefile.Options) []item {
 	switch {
 	case len(items) > 0:
 	case left > 0:
-		return []item{{name: root, err: errors.New("no pictures in this folder of kinds that are read")}}
+		return []item{{name: root, err: errors.New("no pictures of supported formats in this folder")}}
 	default:
 		return []item{{name: root, named: true, err: fmt.Errorf("no pictures in this folder: no file ends in %s", imagefile.Extensions())}}
 	}
 	return items
 }
 
-// leftOut counts the files of folders that are left out by their names.
+// leftOut counts the files that folder leaves out because of their extension.
 type leftOut struct {
 	kinds map[string]int    // by extension
-	twins map[[2]string]int // by the extensions of the file left out and of the file read instead
-	lost  int               // of which nothing else was read
+	twins map[[2]string]int // by the extensions of the file that is left out and of the file that is read instead
+	lost  int               // files of which no twin was read
 }
 
-// unread counts a file of a kind that is not read; a twin of it may be.
+// unread counts a file of an unsupported kind; twin tells whether another file with the same
+// name was read.
 func (l *leftOut) unread(path string, twin bool) {
 	if l.kinds == nil {
 		l.kinds = map[string]int{}
@@ -87,7 +89,8 @@ func (l *leftOut) unread(path string, twin bool) {
 	}
 }
 
-// twin counts a file if a file that is read has the same name but for the extension.
+// twin counts a file if one with the same name and another extension is read, and reports
+// whether it is.
 func (l *leftOut) twin(path string, readable map[string]string) bool {
 	e := filepath.Ext(path)
 	other, ok := readable[strings.TrimSuffix(path, e)]
@@ -100,7 +103,7 @@ func (l *leftOut) twin(path string, readable map[string]string) bool {
 	return ok
 }
 
-// lines say what was left out.
+// lines returns the messages about the files that were left out.
 func (l *leftOut) lines() (lines []string) {
 	if len(l.kinds) > 0 {
 		n := 0
@@ -123,8 +126,8 @@ func (l *leftOut) lines() (lines []string) {
 	return lines
 }
 
-// counted lists kinds of files, the most frequent first, with their numbers if there are
-// several.
+// counted lists kinds of files, the most frequent first, with their counts if there is more
+// than one kind.
 func counted(kinds map[string]int) string {
 	names := slices.SortedFunc(maps.Keys(kinds), func(a, b string) int {
 		return cmp.Or(cmp.Compare(kinds[b], kinds[a]), cmp.Compare(a, b))

@@ -18,7 +18,7 @@ import (
 var followed = []struct{ words, before, after string }{
 	{"without either, each input is looked at", "embed --image --text red", "embed red"},
 	{"--resume goes with -o FILE", "embed --resume red", "embed --resume -o DIR/red.npy red"},
-	{"if it is a text, --text says so", "embed pics/coffee.jpgg", "embed --text pics/coffee.jpgg"},
+	{"if it is a text, use --text", "embed pics/coffee.jpgg", "embed --text pics/coffee.jpgg"},
 	{"without --resume it is made anew", "embed --resume -o DIR/whole.jsonl red", "embed -o DIR/whole.jsonl red"},
 	{"--resume goes on with it; to begin anew, remove it", "embed -o DIR/begun.jsonl red", "embed --resume -o DIR/begun.jsonl red"},
 	{"go on so, or remove it", "embed --resume --exif=false -o DIR/begun.jsonl red", "embed --resume --exif=true -o DIR/begun.jsonl red"},
@@ -30,11 +30,11 @@ var followed = []struct{ words, before, after string }{
 	{"give some as arguments or in a file with --texts", "search --image DIR/apple.png", "search --image DIR/apple.png --texts DIR/notes.txt"},
 	{"files were left out, which --strict refuses", "classify --strict DIR/left", "classify DIR/left"},
 	{", which --strict refuses", "embed --resume --strict -o DIR/begun.jsonl green", "embed --resume -o DIR/begun.jsonl green"},
-	{"shorten them, or leave --strict out", "match --strict DIR/apple.png longlonglonglonglonglonglonglong", "match DIR/apple.png longlonglonglonglonglonglonglong"},
-	{"shorten it, or leave --strict out", "embed --strict longlonglonglonglonglonglonglong", "embed longlonglonglonglonglonglonglong"},
-	{"were cut; --strict refuses them", "", ""},     // a warning
-	{"build it with --check quick or full", "", ""}, // of multiway build, whose default is that
-	{"the limit of the build", "", ""},              // says no more than that there is one
+	{"shorten them, or omit --strict", "match --strict DIR/apple.png longlonglonglonglonglonglonglong", "match DIR/apple.png longlonglonglonglonglonglonglong"},
+	{"shorten it, or omit --strict", "embed --strict longlonglonglonglonglonglonglong", "embed longlonglonglonglonglonglonglong"},
+	{"were truncated; --strict refuses them", "", ""}, // a warning
+	{"build it with --check quick or full", "", ""},   // of multiway build, whose default is that
+	{"the limit of the build", "", ""}, // says no more than that there is one
 }
 
 // Flags that texts name exist, and doing as a text says leads to no error.
@@ -96,7 +96,7 @@ func TestHints(t *testing.T) {
 		do := func(line string) ran {
 			return run(b, "", strings.Fields(strings.ReplaceAll(line, "DIR", filepath.ToSlash(dir)))...)
 		}
-		// The text is there, but for what is put into it.
+		// The text appears, apart from its formatted values.
 		if r := do(row.before); r.status == 0 || !strings.Contains(r.errs, row.words) {
 			t.Errorf("%s: status %d, want %q: %s", row.before, r.status, row.words, r.errs)
 		}

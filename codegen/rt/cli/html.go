@@ -17,14 +17,14 @@ import (
 	"github.com/multiway-go/multiway/ir/file"
 )
 
-// Page is a page of search results, one file with the pictures in it.
+// Page is a page of search results: one self-contained HTML file with the pictures in it.
 type Page struct {
 	Title   string
 	Intro   string // a paragraph under the title; may be empty
 	Note    string // at the end: where the pictures come from; may be empty
 	Results []Result
 
-	folder string // of the page, which links lead from; "": no links
+	folder string // folder of the page, to which links are relative; "": no links
 }
 
 //go:embed page.html
@@ -32,8 +32,8 @@ var pageText string
 
 var page = template.Must(template.New("page").Funcs(template.FuncMap{"picture": dataURI, "name": file.Quote}).Parse(pageText))
 
-// Commit writes the page to a file that file.Create began before the search, and which
-// appears now. Pictures that are files link to these, from where the page is.
+// Commit writes the page to f, which file.Create began before the search, and commits it.
+// Pictures that are files are linked, relative to the page.
 func (p *Page) Commit(f *file.File) error {
 	in := *p
 	in.folder = filepath.Dir(f.Place())
@@ -48,8 +48,8 @@ func (p *Page) Commit(f *file.File) error {
 	return f.Commit()
 }
 
-// Link is where a picture's file is, as seen from the page; "" if there is nothing to lead
-// to.
+// Link returns the URL of a picture's file relative to the page; "" if the page has no links or
+// the picture no file.
 func (p *Page) Link(of Picture) (string, error) {
 	if p.folder == "" || of.File == "" {
 		return "", nil
@@ -69,13 +69,13 @@ func (p *Page) Link(of Picture) (string, error) {
 	return (&url.URL{Path: filepath.ToSlash(rel)}).String(), nil
 }
 
-// Write writes the page. It reads its pictures again, one at a time.
+// Write writes the page. It reads the pictures again, one at a time.
 func (p *Page) Write(w io.Writer) error { return page.Execute(w, p) }
 
-// thumbnail is the longest side, in pixels, of a picture in a page.
+// thumbnail is the longest side, in pixels, of a picture in the page.
 const thumbnail = 160
 
-// dataURI is a picture as the URI that holds it, made smaller if it is large.
+// dataURI returns a picture as a data URI, scaled down if it is larger than thumbnail.
 func dataURI(p Picture) (template.URL, error) {
 	img, err := p.Read()
 	if err != nil {
@@ -96,7 +96,8 @@ func dataURI(p Picture) (template.URL, error) {
 	return template.URL("data:image/png;base64," + base64.StdEncoding.EncodeToString(b.Bytes())), nil
 }
 
-// opaque copies a picture to a type that png encodes without a call a pixel.
+// opaque copies a picture to a type that the png package encodes without a method call per
+// pixel.
 func opaque(p *pixel.RGB) image.Image {
 	m := image.NewNRGBA(p.Bounds())
 	for i, j := 0, 0; i < len(p.Pix); i, j = i+3, j+4 {

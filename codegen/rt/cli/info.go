@@ -38,7 +38,7 @@ func (a *App) info() error {
 			Binary string `json:"binary"`
 			rt.Info
 			Picture   int    `json:"picture_size,omitempty"`
-			Alpha     string `json:"picture_alpha,omitempty"` // what is seen of transparency: white, black, or drop
+			Alpha     string `json:"picture_alpha,omitempty"` // treatment of transparency: white, black or drop
 			MaxPixels int64  `json:"max_pixels,omitempty"`
 			Classes   int    `json:"classes,omitempty"`
 		}{Binary: a.Name, Info: i, Classes: len(in.Labels)}

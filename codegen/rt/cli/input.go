@@ -22,14 +22,14 @@ import (
 
 // item is one input of a command: a picture to read, or a text.
 type item struct {
-	name  string // the text, or what the picture is called
-	file  string // of a picture, "" if it is in none
-	sign  string // of a picture, what tables show before its name
+	name  string // the text, or the name of the picture
+	file  string // path of a picture, "" if it is not in a file
+	sign  string // prefix of a picture's name in tables
 	text  bool
-	named bool // it stood on the command line: failing to read it fails the command
+	named bool // named on the command line: the command fails if it cannot be read
 	read  func() (image.Image, error)
-	takes func() int64 // bytes that read takes at most; nil: few
-	err   error        // why it cannot be read, known beforehand
+	takes func() int64 // upper bound of the bytes that read takes; nil: negligible
+	err   error        // known in advance: why it cannot be read
 }
 
 func (it *item) kind() string {
@@ -72,10 +72,10 @@ func fileItem(path string, named bool, o imagefile.Options) item {
 	}
 }
 
-// sniffed are the items of an input that may be a picture or a text. It is a picture or a
-// folder of them if it names a file or a folder, or ends like a picture's name; what else
-// looks like a path is an error, because a name that was mistyped is no text. A word of a
-// list that happens to be the name of a folder is a text.
+// sniffed returns the items of an input that may be a picture or a text. It is a picture or a
+// folder of pictures if it names a file or folder, or has a picture's extension. Anything else
+// that looks like a path is an error, because a mistyped path is not a text. A single word in a
+// list is a text even if a folder has that name.
 func (a *App) sniffed(s string, line bool, o imagefile.Options) []item {
 	st, err := os.Stat(s)
 	switch {
@@ -83,13 +83,13 @@ func (a *App) sniffed(s string, line bool, o imagefile.Options) []item {
 	case err == nil && (st.Mode().IsRegular() || st.IsDir()), imagefile.HasExtension(s):
 		return a.pictures(s, o)
 	case err != nil && looksLikePath(s):
-		return []item{{name: s, named: true, err: errors.New("no such file or folder; if it is a text, --text says so")}}
+		return []item{{name: s, named: true, err: errors.New("no such file or folder; if it is a text, use --text")}}
 	}
 	return []item{textItem(s)}
 }
 
-// looksLikePath reports whether a text is rather the name of a file: a word that ends in
-// an extension, or begins with a folder that there is.
+// looksLikePath reports whether a text is probably a file name: a word with an extension, or
+// one that begins with the path of an existing folder.
 func looksLikePath(s string) bool {
 	if strings.ContainsAny(s, " \t\n") {
 		return false
@@ -114,14 +114,14 @@ func alphanumeric(r rune) bool {
 // maxLine is the longest line of a list, in bytes.
 const maxLine = 1 << 20
 
-// lines yields the lines of a list (see file.Text). The second value is an error in reading it, the
-// last thing that is yielded.
+// lines yields the lines of a list (see file.Text). If reading fails, the last pair yielded
+// holds the error.
 func lines(r io.Reader, name string) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		text := &watched{Reader: file.Text(r)}
 		s := bufio.NewScanner(text)
 		s.Buffer(make([]byte, 0, 1<<16), maxLine)
-		// A line that an error cuts off does not count.
+		// A line that a read error cuts off is not yielded.
 		s.Split(func(data []byte, end bool) (int, []byte, error) { return bufio.ScanLines(data, end && !text.failed) })
 		n := 0
 		for s.Scan() {
@@ -132,14 +132,14 @@ func lines(r io.Reader, name string) iter.Seq2[string, error] {
 		}
 		switch err := s.Err(); {
 		case errors.Is(err, bufio.ErrTooLong):
-			yield("", fmt.Errorf("%s: line %d is longer than %d bytes; want one text or path a line", name, n+1, maxLine))
+			yield("", fmt.Errorf("%s: line %d is longer than %d bytes; want one text or path per line", name, n+1, maxLine))
 		case err != nil:
 			yield("", fmt.Errorf("%s: line %d: %w", name, n+1, err))
 		}
 	}
 }
 
-// watched is a reader that knows whether it failed.
+// watched is a reader that remembers whether it failed.
 type watched struct {
 	io.Reader
 	failed bool
@@ -151,12 +151,13 @@ func (w *watched) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// stdin is what a list on standard input is called.
+// stdin is the name of standard input in messages about a list.
 const stdin = "standard input"
 
-// inputs are the items that arguments stand for, as of makes them of an argument or a line,
-// and their number, -1 if it is unknown. "-" stands for the lines of standard input, which are read while others
-// are worked on. Nobody named what is in a list: what cannot be read is left out.
+// inputs returns the items of the arguments, as of returns them for an argument or a line, and
+// their number, -1 if unknown. "-" stands for the lines of standard input, which are read while
+// earlier items are processed. Items of a list are not named on the command line: those that
+// cannot be read are left out.
 func (a *App) inputs(args []string, of func(arg string, line bool) []item) (iter.Seq[item], int) {
 	if !slices.Contains(args, "-") {
 		var list []item
@@ -166,7 +167,7 @@ func (a *App) inputs(args []string, of func(arg string, line bool) []item) (iter
 		return slices.Values(list), len(list)
 	}
 	if isTerminal(a.In) {
-		a.warn("reading from the terminal, one a line")
+		a.warn("reading from the terminal, one per line")
 	}
 	return func(yield func(item) bool) {
 		for _, arg := range args {
@@ -187,7 +188,7 @@ func (a *App) inputs(args []string, of func(arg string, line bool) []item) (iter
 	}, -1
 }
 
-// listed yields the items of the lines of a list, of which there is one at least.
+// listed yields the items of the lines of a list; an empty list is an error.
 func listed(r io.Reader, name string, of func(arg string, line bool) []item) iter.Seq[item] {
 	return func(yield func(item) bool) {
 		empty := true
@@ -205,18 +206,18 @@ func listed(r io.Reader, name string, of func(arg string, line bool) []item) ite
 			}
 		}
 		if empty {
-			yield(item{name: name, named: true, err: fmt.Errorf("%s is empty, want a list, one a line", file.Quote(name))})
+			yield(item{name: name, named: true, err: fmt.Errorf("%s is empty, want a list, one per line", file.Quote(name))})
 		}
 	}
 }
 
-// idsFlag gives a command of texts the flag --ids.
+// idsFlag adds the flag --ids to a command that takes texts.
 func (a *App) idsFlag(c *cobra.Command) {
 	c.Flags().StringArrayVar(&a.ids, "ids", nil, "a text as token ids, such as 0,17,2; may be repeated")
 }
 
-// needs wants so many arguments at least, the last of them a text, for which --ids may stand;
-// beside it all texts are ids.
+// needs checks for at least n arguments, the last of them a text. With --ids one argument fewer
+// is needed, since --ids gives a text; all texts are then lists of ids.
 func (a *App) needs(n int) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		if len(a.ids) > 0 {
@@ -226,7 +227,8 @@ func (a *App) needs(n int) cobra.PositionalArgs {
 	}
 }
 
-// checkIDs returns an error if inputs are lists of token ids and text is not such a list, or has ids that the model lacks.
+// checkIDs returns an error if --ids is used and text is not a list of ids within the model's
+// vocabulary.
 func (a *App) checkIDs(text string) error {
 	if len(a.ids) == 0 {
 		return nil
@@ -243,13 +245,13 @@ func (a *App) checkIDs(text string) error {
 	return nil
 }
 
-// A list of texts that are all held has at most so many, of so many bytes.
+// Bounds on a list of texts that is held in memory: number of texts and total bytes.
 const (
 	maxTexts     = 1 << 16
 	maxTextBytes = 16 << 20
 )
 
-// held collects items that are all held, up to these bounds.
+// held collects items in memory, within these bounds.
 func held(items iter.Seq[item]) ([]item, error) {
 	var list []item
 	size := 0
@@ -262,8 +264,8 @@ func held(items iter.Seq[item]) ([]item, error) {
 	return list, nil
 }
 
-// noFiles returns an error if an argument that is to be a text names a file or folder, or looks like the name of one: a name that was
-// given in the wrong place, or mistyped, is no text.
+// noFiles returns an error if an argument that should be a text names a file or folder, or
+// looks like a file name: a misplaced or mistyped name is not a text.
 func noFiles(args []string) error {
 	for _, s := range args {
 		st, err := os.Stat(s)
@@ -275,7 +277,7 @@ func noFiles(args []string) error {
 	return nil
 }
 
-// given are the texts that arguments stand for, "-" for the lines of standard input.
+// given returns the texts of the arguments; "-" stands for the lines of standard input.
 func (a *App) given(args []string) ([]string, error) {
 	if err := noFiles(args); err != nil {
 		return nil, err

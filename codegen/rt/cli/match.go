@@ -22,7 +22,7 @@ func (a *App) matchCommand() *cobra.Command {
 	return a.fitCommand("how probable the model holds it that the text describes the picture,\nfrom 0 to 1")
 }
 
-// cosineCommand is match where embeddings are all that says what fits.
+// cosineCommand is the match command of a model without an itm head: it compares embeddings.
 func (a *App) cosineCommand() *cobra.Command {
 	if a.function(matching, "pair") != nil || a.function(retrieval, "image") == nil || a.function(retrieval, "text") == nil {
 		return nil
@@ -104,8 +104,8 @@ func (a *App) match(picture string, texts []string, strict bool) error {
 	return failed
 }
 
-// scores says how well each text fits the picture, and what the numbers are. A text that
-// has no result (see rt.BatchError) has the score NaN.
+// scores returns the score of each text for the picture, and the kind of the scores: prob or
+// cosine. A text without a result (see rt.BatchError) has the score NaN.
 func (a *App) scores(m *task.Model, img image.Image, texts []string) (scores []float32, kind string, err error) {
 	nan := float32(math.NaN())
 	if f := m.Package().Find(matching, "pair"); f != nil {

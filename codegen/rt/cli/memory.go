@@ -14,22 +14,22 @@ import (
 	"sync"
 )
 
-// Pictures that are decoded at the same time take at most this share of the memory that
-// the process may use.
-const decodeShare = 4 // a quarter
+// decodeShare is the divisor of the process's memory that gives the limit of the pictures decoded at
+// the same time: a quarter.
+const decodeShare = 4
 
-// room is for the pictures of a stream.
+// room returns the memory limit of the pictures that a stream decodes at the same time.
 func (a *App) room() *room { return newRoom(cmp.Or(a.decodeMemory, memoryLimit()/decodeShare)) }
 
-// largest is the most bytes that one picture may take: the rest is for all else, as more than
-// there is ends the process without a word.
+// largest returns the most bytes that decoding one picture may take. It leaves a quarter for
+// everything else, because the system kills a process that exceeds its memory without a message.
 func (a *App) largest() int64 { return cmp.Or(a.pictureMemory, hardLimit()/4*3) }
 
-// unknownMemory is what a machine has that does not say.
+// unknownMemory is the memory size, in bytes, assumed where the system does not report it.
 const unknownMemory = 8 << 30
 
-// room bounds what goroutines take of something at the same time. One of them is always
-// let through, whatever it takes.
+// room bounds the amount of a resource that goroutines hold at a time. If nothing is held, any
+// amount is granted.
 type room struct {
 	mu          sync.Mutex
 	less        sync.Cond
@@ -42,7 +42,7 @@ func newRoom(limit int64) *room {
 	return r
 }
 
-// take waits until there is room for n.
+// take waits until n fits, and takes it.
 func (r *room) take(n int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -52,7 +52,7 @@ func (r *room) take(n int64) {
 	r.used += n
 }
 
-// give returns what take took.
+// give returns n to the room.
 func (r *room) give(n int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -60,12 +60,12 @@ func (r *room) give(n int64) {
 	r.less.Broadcast()
 }
 
-// memoryLimit returns how many bytes this process may use: the least of its hard limit
-// and what GOMEMLIMIT says.
+// memoryLimit returns the bytes that this process may use: the smaller of hardLimit and
+// GOMEMLIMIT.
 func memoryLimit() int64 { return min(hardLimit(), debug.SetMemoryLimit(-1)) }
 
-// hardLimit returns how many bytes this process can use: the least of what the machine
-// has, what its control groups allow and what is left of its address space.
+// hardLimit returns the bytes that this process can use: the least of the machine's memory, the
+// limits of its control groups and the rest of its address space.
 func hardLimit() int64 {
 	proc := os.DirFS("/proc")
 	limit := min(physicalMemory(proc), groupMemory(proc, os.DirFS("/")), addressSpace(proc))
@@ -75,8 +75,8 @@ func hardLimit() int64 {
 	return limit
 }
 
-// addressSpace reads what is left of the address space that the process may have, as
-// ulimit -v sets it, MaxInt64 if there is no limit.
+// addressSpace returns the rest of the process's limit of address space (ulimit -v), in bytes;
+// MaxInt64 if there is no limit.
 func addressSpace(proc fs.FS) int64 {
 	limits, _ := readSmall(proc, "self/limits")
 	status, _ := readSmall(proc, "self/status")
@@ -95,7 +95,7 @@ func addressSpace(proc fs.FS) int64 {
 	return math.MaxInt64
 }
 
-// physicalMemory reads the size of the machine's memory, MaxInt64 if it is unknown.
+// physicalMemory returns the machine's memory in bytes; MaxInt64 if unknown.
 func physicalMemory(proc fs.FS) int64 {
 	text, _ := readSmall(proc, "meminfo")
 	for line := range strings.Lines(text) {
@@ -107,16 +107,15 @@ func physicalMemory(proc fs.FS) int64 {
 	return math.MaxInt64
 }
 
-// groupMemory reads the least memory that Linux's control groups allow this process, of
-// either version, MaxInt64 if they set no limit. A container may see its group as the
-// root of the hierarchy, or by the path that it has outside: the limit is looked for at
-// each folder of the path.
+// groupMemory returns the lowest memory limit, in bytes, of the process's Linux control groups,
+// version 1 or 2; MaxInt64 if there is none. A container may see its group as the root of the
+// hierarchy or under its path outside, so every folder of the path is tried.
 func groupMemory(proc, root fs.FS) int64 {
 	groups, _ := readSmall(proc, "self/cgroup")
 	mounts, _ := readSmall(proc, "self/mountinfo")
 	limit := int64(math.MaxInt64)
 	for line := range strings.Lines(groups) {
-		// ID:CONTROLLERS:PATH, where version 2 names no controllers.
+		// ID:CONTROLLERS:PATH; version 2 has no controllers.
 		f := strings.SplitN(strings.TrimSpace(line), ":", 3)
 		if len(f) < 3 {
 			continue
@@ -143,7 +142,8 @@ func groupMemory(proc, root fs.FS) int64 {
 	return limit
 }
 
-// groupMounts yields where a version of control groups, with its memory, is mounted.
+// groupMounts yields the mount points of a version of control groups that has the memory
+// controller.
 func groupMounts(mounts, kind string) func(yield func(string) bool) {
 	return func(yield func(string) bool) {
 		for line := range strings.Lines(mounts) {
@@ -160,10 +160,10 @@ func groupMounts(mounts, kind string) func(yield func(string) bool) {
 	}
 }
 
-// hasWord reports whether a list with commas has a word.
+// hasWord reports whether a comma-separated list contains a word.
 func hasWord(list, word string) bool { return strings.Contains(","+list+",", ","+word+",") }
 
-// readSmall reads a file of the system.
+// readSmall reads at most the first MiB of a system file.
 func readSmall(root fs.FS, name string) (string, error) {
 	f, err := root.Open(name)
 	if err != nil {

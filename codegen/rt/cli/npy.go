@@ -13,8 +13,8 @@ import (
 	"github.com/multiway-go/multiway/ir/file"
 )
 
-// npyWriter writes a float32 array [rows][cols] in NumPy's format, row by row: the
-// header at the start of the file gets the number of rows at the end.
+// npyWriter writes a float32 array [rows][cols] in NumPy's .npy format, row by row. The header
+// at the start of the file is written last, when the number of rows is known.
 type npyWriter struct {
 	f    *file.File
 	b    *bufio.Writer
@@ -23,11 +23,11 @@ type npyWriter struct {
 	buf  []byte
 }
 
-// npyHeader is the size of the header: room for any shape.
+// npyHeader is the size of the header in bytes, enough for any shape.
 const npyHeader = 128
 
-// openNPY starts an array of rows of cols values in a file, or goes on with the one that is
-// there, whose whole rows it counts; begin must follow.
+// openNPY opens an array of rows of cols values in f, new or left by an earlier run, and counts
+// the complete rows in it. A call of begin must follow.
 func openNPY(f *file.File, cols int) (*npyWriter, error) {
 	w := &npyWriter{f: f, b: bufio.NewWriterSize(f, 1<<16), cols: cols}
 	r := bufio.NewReaderSize(f, 1<<16)
@@ -36,7 +36,7 @@ func openNPY(f *file.File, cols int) (*npyWriter, error) {
 	}
 	for row := make([]byte, 4*cols); ; w.rows++ {
 		switch _, err := io.ReadFull(r, row); {
-		case err == io.EOF || err == io.ErrUnexpectedEOF || err == nil && zeros(row): // what a power failure leaves
+		case err == io.EOF || err == io.ErrUnexpectedEOF || err == nil && zeros(row): // a power failure can leave zeros
 			return w, nil
 		case err != nil:
 			return nil, fmt.Errorf("%s: %w", file.Quote(f.Name()), err)
@@ -46,7 +46,7 @@ func openNPY(f *file.File, cols int) (*npyWriter, error) {
 
 func zeros(b []byte) bool { return !slices.ContainsFunc(b, func(x byte) bool { return x != 0 }) }
 
-// begin leaves so many rows, behind which the next one goes.
+// begin keeps the first rows rows; the next row is written after them.
 func (w *npyWriter) begin(rows int) error {
 	w.rows = rows
 	if err := cut(w.f, int64(npyHeader)+4*int64(rows)*int64(w.cols)); err != nil || rows > 0 {
@@ -72,7 +72,7 @@ func (w *npyWriter) row(x []float32) error {
 	return err
 }
 
-// end writes the header.
+// end flushes the rows and writes the header.
 func (w *npyWriter) end() error {
 	err := w.b.Flush()
 	if err == nil {
@@ -81,8 +81,8 @@ func (w *npyWriter) end() error {
 	return err
 }
 
-// npyHead is a version 1.0 header: magic, version, length, a Python literal padded
-// with spaces, a newline.
+// npyHead returns a version 1.0 header: magic, version, length, a Python literal padded with
+// spaces, a newline.
 func npyHead(rows, cols int) []byte {
 	dict := fmt.Sprintf("{'descr': '<f4', 'fortran_order': False, 'shape': (%d, %d), }", rows, cols)
 	h := append([]byte("\x93NUMPY\x01\x00"), npyHeader-10, 0)
@@ -90,7 +90,7 @@ func npyHead(rows, cols int) []byte {
 	return h
 }
 
-// npyReader reads an array as npyWriter writes it, row by row.
+// npyReader reads an array that npyWriter wrote, row by row.
 type npyReader struct {
 	r          *bufio.Reader
 	rows, left int
@@ -98,7 +98,7 @@ type npyReader struct {
 	row        []float32
 }
 
-// newNPYReader reads the header, and holds it against the size of the file.
+// newNPYReader reads the header and checks it against the size of the file.
 func newNPYReader(f *os.File, cols int) (*npyReader, error) {
 	st, err := f.Stat()
 	if err != nil {
@@ -110,12 +110,12 @@ func newNPYReader(f *os.File, cols int) (*npyReader, error) {
 	}
 	rows := int((st.Size() - npyHeader) / (4 * int64(cols)))
 	if st.Size() != npyHeader+4*int64(rows)*int64(cols) || !bytes.Equal(head, npyHead(rows, cols)) {
-		return nil, fmt.Errorf("no array of rows of %d float32 as embed -o writes it, of %d bytes", cols, st.Size())
+		return nil, fmt.Errorf("not an array of rows of %d float32 values as embed -o writes it; the file has %d bytes", cols, st.Size())
 	}
 	return &npyReader{bufio.NewReaderSize(f, 1<<16), rows, rows, make([]byte, 4*cols), make([]float32, cols)}, nil
 }
 
-// next reads a row, which is valid until the next one; io.EOF is the end.
+// next returns the next row, which is valid until the following call; io.EOF marks the end.
 func (r *npyReader) next() ([]float32, error) {
 	if r.left == 0 {
 		return nil, io.EOF

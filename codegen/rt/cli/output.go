@@ -7,9 +7,9 @@ import (
 	"io/fs"
 )
 
-// Output is the standard output of a command. It remembers the first error in writing to
-// it, which what prints help looks at no more than much else does. Where it is a terminal
-// the line of a job under way makes room for what is written. It is for one goroutine.
+// Output is the standard output of a command. It records the first write error, because callers
+// such as cobra ignore errors in printing help. On a terminal it clears the progress line of a
+// running job while it writes. It serves one goroutine.
 type Output struct {
 	w        io.Writer
 	err      error
@@ -18,15 +18,14 @@ type Output struct {
 	job      *Progress
 }
 
-// NewOutput is an output to w.
+// NewOutput returns an Output that writes to w.
 func NewOutput(w io.Writer) *Output { return &Output{w: w, terminal: isTerminal(w)} }
 
-// Err is the first error.
+// Err returns the first error.
 func (o *Output) Err() error { return o.err }
 
-// Close closes what was written to, if that can be closed, and returns the first error: some
-// file systems say only then that there was no room. Where nothing was written it does
-// nothing.
+// Close closes the writer if it is an io.Closer and was written to, and returns the first
+// error: some file systems report a full disk only on close.
 func (o *Output) Close() error {
 	if c, ok := o.w.(io.Closer); ok && o.written {
 		o.note(c.Close())
@@ -34,7 +33,7 @@ func (o *Output) Close() error {
 	return o.err
 }
 
-// Write returns the first error once there is one.
+// Write writes b; after an error it returns the first one.
 func (o *Output) Write(b []byte) (n int, err error) {
 	o.written = true
 	write := func() { n, err = o.w.Write(b) }
@@ -47,7 +46,7 @@ func (o *Output) Write(b []byte) (n int, err error) {
 	return n, o.err
 }
 
-// note keeps an error if it is the first.
+// note records an error if it is the first.
 func (o *Output) note(err error) {
 	if err != nil && o.err == nil {
 		var cause *fs.PathError

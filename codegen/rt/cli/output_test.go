@@ -196,7 +196,7 @@ func TestQuoted(t *testing.T) {
 	}
 }
 
-// A caption is what the model's tokenizer spells.
+// A caption is the text that the model's tokenizer decodes.
 func TestQuotedCaption(t *testing.T) {
 	var out strings.Builder
 	a := &App{Out: &out}

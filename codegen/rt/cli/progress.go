@@ -12,21 +12,21 @@ import (
 	"golang.org/x/term"
 )
 
-// Progress says on a stream how far a job is. On a terminal that is a line, there from
-// the start until Done takes it away. Elsewhere, as in a log, it is a line every half
-// minute, so that a short job says nothing. Its methods may be called by any goroutine;
-// methods of a nil Progress do nothing.
+// Progress reports the progress of a job on a stream. On a terminal it is a line that is shown
+// until Done removes it. Elsewhere, as in a log, it prints a line every half minute, so that a
+// short job prints nothing. Its methods are safe for concurrent use; on a nil Progress they do
+// nothing.
 type Progress struct {
 	mu       sync.Mutex
 	out      io.Writer
 	terminal bool
-	name     string // of the program, before lines of a log
+	name     string // of the program, prefix of log lines
 	what     string
 	unit     string
-	scale    float64 // steps of one unit
+	scale    float64 // steps per unit
 	total    int64   // -1: unknown
 	done     int64
-	samples  []sample // of the window, oldest first
+	samples  []sample // within the window, oldest first
 	shown    int      // width of the line on the terminal
 	drawn    time.Time
 	ended    bool
@@ -34,21 +34,22 @@ type Progress struct {
 	now      func() time.Time
 }
 
-// sample is how much was done at a time.
+// sample is the number of steps done at a point in time.
 type sample struct {
 	at   time.Time
 	done int64
 }
 
 const (
-	progressWindow = 10 * time.Second // that rates are of
+	progressWindow = 10 * time.Second // window over which the rate is measured
 	progressRedraw = 100 * time.Millisecond
-	progressTick   = time.Second      // on a terminal, also where nothing is done
-	progressLog    = 30 * time.Second // elsewhere
+	progressTick   = time.Second      // redraw on a terminal, also without progress
+	progressLog    = 30 * time.Second // interval of log lines
 )
 
-// NewProgress starts a job of so many steps, -1 if unknown, counted in units of scale
-// steps: 1 of "pictures", 1e6 bytes of "MB". Name, the program's, begins lines of a log.
+// NewProgress starts to report a job of total steps (-1: unknown), shown in units of scale
+// steps: 1 for "pictures", 1e6 for bytes shown in "MB". name, the program's, is the prefix of
+// log lines.
 func NewProgress(out io.Writer, name, what, unit string, scale float64, total int64) *Progress {
 	p := &Progress{out: out, terminal: isTerminal(out), name: name, what: what, unit: unit, scale: scale, total: total,
 		stop: make(chan struct{}), now: time.Now}
@@ -77,13 +78,13 @@ func (p *Progress) tick(every time.Duration) {
 	}
 }
 
-// isTerminal reports whether a stream is one that a person sits at.
+// isTerminal reports whether a stream is a terminal.
 func isTerminal(stream any) bool {
 	f, ok := stream.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// Add counts steps that are done.
+// Add adds n steps to those done.
 func (p *Progress) Add(n int64) {
 	if p != nil {
 		p.mu.Lock()
@@ -92,7 +93,7 @@ func (p *Progress) Add(n int64) {
 	}
 }
 
-// Set says how many steps are done in all.
+// Set sets the number of steps done.
 func (p *Progress) Set(done int64) {
 	if p != nil {
 		p.mu.Lock()
@@ -108,7 +109,7 @@ func (p *Progress) set(done int64) {
 	}
 }
 
-// Aside takes the line away for as long as f prints.
+// Aside removes the line while f prints.
 func (p *Progress) Aside(f func()) {
 	if p == nil {
 		f()
@@ -120,7 +121,7 @@ func (p *Progress) Aside(f func()) {
 	f()
 }
 
-// Done ends the job and takes the line away.
+// Done ends the job and removes the line.
 func (p *Progress) Done() {
 	if p == nil {
 		return
@@ -134,7 +135,7 @@ func (p *Progress) Done() {
 	}
 }
 
-// clear writes spaces, which every terminal knows, over the line.
+// clear overwrites the line with spaces, which works on every terminal.
 func (p *Progress) clear() {
 	if p.shown > 0 {
 		fmt.Fprintf(p.out, "\r%*s\r", p.shown, "")
@@ -142,7 +143,7 @@ func (p *Progress) clear() {
 	}
 }
 
-// draw writes the line anew. That the stream cannot be written to stops no job.
+// draw redraws the line. Errors in writing it are ignored.
 func (p *Progress) draw() {
 	if p.ended {
 		return
@@ -158,7 +159,7 @@ func (p *Progress) draw() {
 	p.shown = len(line)
 }
 
-// width is how many characters fit a line of a terminal.
+// width returns the number of columns of a terminal, 80 if unknown.
 func width(stream any) int {
 	if f, ok := stream.(*os.File); ok {
 		if w, _, err := term.GetSize(int(f.Fd())); err == nil && w > 0 {
@@ -168,8 +169,8 @@ func width(stream any) int {
 	return 80
 }
 
-// line says what is done, how fast, and how long the rest takes. What it is made of is
-// ASCII, so that its bytes are its width.
+// line formats the steps done, the rate and the time left. It is ASCII, so its length in bytes
+// is its width.
 func (p *Progress) line() string {
 	now := p.now()
 	var b strings.Builder
@@ -183,7 +184,7 @@ func (p *Progress) line() string {
 	} else {
 		fmt.Fprintf(&b, " %s", p.unit)
 	}
-	// The rate is since the last sample that is older than the window, or the first.
+	// The rate is measured from the oldest sample in the window, or from the first sample.
 	for len(p.samples) > 1 && now.Sub(p.samples[1].at) >= progressWindow {
 		p.samples = p.samples[1:]
 	}

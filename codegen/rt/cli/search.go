@@ -52,7 +52,7 @@ embed -o wrote of them.`,
 	f.StringArrayVar(&o.images, "image", nil, "picture to find texts for; may be repeated")
 	f.StringArrayVar(&o.texts, "texts", nil, "file of texts to choose from, one a line; may be repeated")
 	f.StringArrayVar(&o.embeddings, "embeddings", nil, "file of embed -o to search in, .npy or .jsonl; may be repeated")
-	f.IntVarP(&o.top, "top", "k", 5, "results a query, 0 for all")
+	f.IntVarP(&o.top, "top", "k", 5, "results per query, 0 for all")
 	f.StringVar(&o.html, "html", "", "also write a page with the pictures, one self-contained file")
 	f.BoolVar(&o.strict, "strict", false, strictBoth)
 	a.idsFlag(c)
@@ -67,7 +67,7 @@ type searchOptions struct {
 	strict                 bool
 }
 
-// title says what was searched for and where.
+// title returns a title that names the queries and the places searched.
 func (o *searchOptions) title(args []string) string {
 	what, in := args, slices.Concat(o.folders, o.embeddings)
 	if o.images != nil {
@@ -80,7 +80,7 @@ func (o *searchOptions) title(args []string) string {
 	return list(what) + " in " + list(in)
 }
 
-// checkSearch returns an error if flags and arguments do not go together.
+// checkSearch returns an error if flags and arguments are not consistent.
 func (a *App) checkSearch(args []string, o *searchOptions) error {
 	switch {
 	case o.top < 0:
@@ -108,7 +108,7 @@ func (a *App) search(ctx context.Context, args []string, o *searchOptions) error
 		return err
 	}
 	var page *file.File
-	if o.html != "" { // which says before the work that it cannot be written
+	if o.html != "" { // created first, so that an unwritable page fails before the work
 		var err error
 		if page, err = file.Create(o.html, 0o666); err != nil {
 			return err
@@ -155,7 +155,8 @@ func (a *App) search(ctx context.Context, args []string, o *searchOptions) error
 	return a.tallied(t, o.strict)
 }
 
-// searched are the queries, and what to search among, total of them, -1 if that is unknown; nothing with --embeddings.
+// searched returns the queries and the items to search among, with their number (-1: unknown);
+// no items with --embeddings.
 func (a *App) searched(args []string, o *searchOptions, read imagefile.Options) (queries []item, among iter.Seq[item], total int, err error) {
 	total = -1
 	shown := func(arg string, _ bool) []item { return a.pictures(arg, read) }
@@ -190,8 +191,9 @@ func (a *App) searched(args []string, o *searchOptions, read imagefile.Options) 
 	return queries, among, total, nil
 }
 
-// texts are what --image chooses from: arguments and the lines of files, or the names
-// of the bundled pictures; "-" is standard input. Files are read while the search runs.
+// texts returns the texts that --image chooses from: the arguments and the lines of files ("-":
+// standard input), or by default the names of the bundled pictures. Files are read while the
+// search runs.
 func (a *App) texts(args, files []string) (iter.Seq[item], error) {
 	if err := noFiles(args); err != nil {
 		return nil, err
@@ -239,16 +241,16 @@ func (a *App) texts(args, files []string) (iter.Seq[item], error) {
 	}, nil
 }
 
-// Result is a query and what was found for it, best first.
+// Result is a query and its hits, best first.
 type Result struct {
 	Query Hit
 	Hits  []Hit
 }
 
-// Hit is a picture or a text, and how well it fits.
+// Hit is a picture or a text, with its score.
 type Hit struct {
-	Picture         // a text has no Read
-	Score   float32 // cosine; nothing for the query itself
+	Picture         // Read is nil for a text
+	Score   float32 // cosine; 0 for the query itself
 }
 
 // Search finds the k best pictures for each query.
@@ -260,8 +262,8 @@ func (a *App) Search(ctx context.Context, m *task.Model, queries []string, among
 	return results, a.tallied(t, true)
 }
 
-// find embeds the queries, then what to search among, total of them (-1: unknown), and
-// keeps the k best for each query, all if k is 0. The tally is of all of them.
+// find embeds the queries, then the items to search among (total of them, -1: unknown), and
+// keeps the k best for each query, all if k is 0. The tally includes both.
 func (a *App) find(ctx context.Context, m *task.Model, queries []item, among iter.Seq[item], total, k int, strict bool) ([]Result, tally, error) {
 	results, vectors, asked, err := a.ask(ctx, m, queries, strict)
 	if err != nil || len(results) == 0 {
@@ -299,7 +301,8 @@ func (a *App) ask(ctx context.Context, m *task.Model, queries []item, strict boo
 	return results, vectors, t, err
 }
 
-// findStored is find among what embed wrote: the pictures for texts, the texts for pictures.
+// findStored is find over embeddings that embed -o wrote: pictures for texts, or texts for
+// pictures.
 func (a *App) findStored(ctx context.Context, m *task.Model, queries []item, o *searchOptions, read imagefile.Options) ([]Result, tally, error) {
 	kind := "image"
 	if o.images != nil {
@@ -344,15 +347,15 @@ func hitOf(it *item, score float32) Hit {
 	return Hit{Picture{Name: it.name, Read: it.read, File: it.file, Sign: it.sign}, score}
 }
 
-// offer adds an item to the candidates of rank, which are somewhat more than k.
+// offer adds an item to the candidates, which rank cuts to k when they are many more.
 func (r *Result) offer(it *item, score float32, k int) {
 	if r.Hits = append(r.Hits, hitOf(it, score)); k > 0 && len(r.Hits) >= 2*k+batchItems {
 		r.rank(k)
 	}
 }
 
-// rank sorts the hits and keeps the k best, all if k is 0; of equals the earlier one is
-// better.
+// rank sorts the hits by score, equal ones in order of arrival, and keeps the k best, all if k
+// is 0.
 func (r *Result) rank(k int) {
 	slices.SortStableFunc(r.Hits, func(a, b Hit) int { return cmp.Compare(b.Score, a.Score) })
 	if k > 0 && len(r.Hits) > k {
@@ -361,7 +364,7 @@ func (r *Result) rank(k int) {
 	}
 }
 
-// dot is the cosine of two vectors of length 1.
+// dot returns the cosine of two vectors of length 1.
 func dot(a, b []float32) float32 {
 	sum := 0.0
 	for i, x := range a {
@@ -370,7 +373,7 @@ func dot(a, b []float32) float32 {
 	return float32(sum)
 }
 
-// PrintResults writes a table, or a line of JSON a query.
+// PrintResults prints a table or, with --json, one line per query.
 func (a *App) PrintResults(results []Result) error {
 	if a.json {
 		type hit struct {

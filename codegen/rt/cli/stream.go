@@ -18,22 +18,21 @@ import (
 	"github.com/multiway-go/multiway/ir/file"
 )
 
-// A batch has at most this many items, and tensors of at most this many bytes.
+// Bounds of a batch: number of items, and bytes of input tensors.
 const (
 	batchItems = 64
 	batchBytes = 64 << 20
 )
 
-// stream runs functions of a model over items: images over pictures, texts over
-// texts. Pictures are read ahead of the work, in order, by one goroutine a core as far as
-// there is memory for what they decode.
+// stream runs functions of a model over items: images on pictures, texts on texts. Pictures are
+// read ahead of the computation, in order, by one goroutine per core, as far as memory allows.
 type stream struct {
 	*App
 	m             *task.Model
 	images, texts *exec.Func
-	what          string       // of the progress line
+	what          string       // verb of the progress line
 	total         int          // items, -1 if unknown
-	strict        bool         // a text that is too long is not cut, but fails
+	strict        bool         // a text that is too long fails instead of being truncated
 	done          func() error // called after each batch; may be nil
 
 	decoding         *room // bytes
@@ -44,26 +43,26 @@ type stream struct {
 	words []string
 	rows  []float32 // outputs of the batch, pictures first
 
-	lostPictures, lostWords []error // of the batch, see lost
+	lostPictures, lostWords []error // errors by item of the batch, see lost
 }
 
-// ready is an item made ready for a batch.
+// ready is an item that is prepared for a batch.
 type ready struct {
 	item
 	pixels *[]float32
-	cut    bool // a text that is longer than the model takes
+	cut    bool // the text is longer than the model takes
 }
 
-// tally counts what became of the items.
+// tally counts the results of the items.
 type tally struct {
 	done, failed int
-	named        bool // one that failed was named on the command line
-	lost         bool // the model made no result of one that was read
+	named        bool // an item that failed was named on the command line
+	lost         bool // the model gave no result for an item that was read
 
 	kinds map[string]int // failed inputs, by extension
 }
 
-// What the flag --strict does, by what a command takes.
+// Help texts of the flag --strict, by the kind of inputs.
 const (
 	strictPictures = "fail if a picture cannot be read"
 	strictTexts    = "fail if a text is too long"
@@ -86,9 +85,9 @@ func (t *tally) count(kind string, n int) {
 	t.kinds[kind] += n
 }
 
-const maxExtension = 8 // bytes of an extension that is one
+const maxExtension = 8 // longest extension, in bytes, that is counted by kind
 
-// tallied says whether the command failed, after reporting what was left out.
+// tallied reports what was left out, and returns an error if the command failed.
 func (a *App) tallied(t tally, strict bool) error {
 	err := a.failed(t, strict)
 	if lost := a.reportLeft(); err == nil && strict && lost > 0 {
@@ -97,7 +96,8 @@ func (a *App) tallied(t tally, strict bool) error {
 	return err
 }
 
-// reportLeft says what folders left out by its names, and returns of how many files nothing else was read.
+// reportLeft reports the files of folders that were left out by their names. It returns the
+// number of files of which no twin was read.
 func (a *App) reportLeft() (lost int) {
 	left := a.left
 	a.left = leftOut{}
@@ -107,7 +107,7 @@ func (a *App) reportLeft() (lost int) {
 	return left.lost
 }
 
-// failed is tallied for what could not be read.
+// failed is the part of tallied for items that could not be read.
 func (a *App) failed(t tally, strict bool) error {
 	switch n := t.done + t.failed; {
 	case t.failed == 0:
@@ -130,9 +130,10 @@ func (a *App) failed(t tally, strict bool) error {
 	}
 }
 
-// run computes output 0 for every item that can be read and hands it to do, in
-// order; the values are valid during the call. An item that the model makes no finite
-// numbers of counts as failed, unless there is no other yet: then the model is at fault.
+// run computes output 0 of the function for every item that can be read and calls do, in order;
+// the values are valid during the call. An item with a result that is not finite counts as
+// failed, but if no item has a result yet, run returns the error, since the model is then at
+// fault.
 func (s *stream) run(ctx context.Context, items iter.Seq[item], do func(it *item, out []float32) error) (tally, error) {
 	if s.images == nil && s.texts == nil {
 		return tally{}, errors.New("this model has no function for that")
@@ -151,7 +152,7 @@ func (s *stream) run(ctx context.Context, items iter.Seq[item], do func(it *item
 		if err := ctx.Err(); err != nil {
 			return t, err
 		}
-		bar.Add(1) // it is read; a batch of them is computed at once
+		bar.Add(1) // the item is read; the batch is computed later
 		if r.err != nil {
 			t.fail(&r.item)
 			s.leaves(bar, r.name, r.err)
@@ -174,13 +175,13 @@ func (s *stream) run(ctx context.Context, items iter.Seq[item], do func(it *item
 	return t, ctx.Err()
 }
 
-// tooLong reports whether a text has more ids than the model takes of one.
+// tooLong reports whether a text has more ids than the model takes.
 func tooLong(m *task.Model, text string) bool {
 	most := m.Input().MaxText
 	return m.Tokens() != nil && len(m.Tokens().Encode(text, most+1)) > most
 }
 
-// tooLongOf counts the texts that are too long, which strict makes an error.
+// tooLongOf counts the texts that are too long; if strict is set they are an error.
 func tooLongOf(m *task.Model, texts []string, strict bool) (int, error) {
 	n := 0
 	for _, t := range texts {
@@ -189,19 +190,19 @@ func tooLongOf(m *task.Model, texts []string, strict bool) (int, error) {
 		}
 	}
 	if n > 0 && strict {
-		return n, fmt.Errorf("%d of %d texts are longer than %d tokens, what this model takes; shorten them, or leave --strict out to have them cut", n, len(texts), m.Input().MaxText)
+		return n, fmt.Errorf("%d of %d texts are longer than the %d tokens that this model takes; shorten them, or omit --strict to truncate them", n, len(texts), m.Input().MaxText)
 	}
 	return n, nil
 }
 
-// warnCut says how many of so many inputs are texts of which the model took the beginning.
+// warnCut reports that cut of so many inputs are texts that were truncated.
 func (a *App) warnCut(m *task.Model, cut, of int) {
 	if cut > 0 {
-		a.warn("%d of %d texts are longer than %d tokens, what this model takes, and were cut; --strict refuses them", cut, of, m.Input().MaxText)
+		a.warn("%d of %d texts are longer than the %d tokens that this model takes, and were truncated; --strict refuses them", cut, of, m.Input().MaxText)
 	}
 }
 
-// units are what the stream counts.
+// units returns the noun for the items in the progress line.
 func (s *stream) units() string {
 	switch {
 	case s.texts == nil:
@@ -212,7 +213,7 @@ func (s *stream) units() string {
 	return "inputs"
 }
 
-// place puts the name of an input before an error that does not say it yet.
+// place prefixes an error with the name of the input, unless it begins with it already.
 func place(name string, err error) string {
 	text := err.Error()
 	rest, ok := strings.CutPrefix(text, name)
@@ -224,7 +225,7 @@ func place(name string, err error) string {
 	return file.Quote(name) + rest
 }
 
-// prepare reads a picture and makes its tensor.
+// prepare reads a picture and computes its input tensor.
 func (s *stream) prepare(it item) ready {
 	r := ready{item: it}
 	if r.err != nil {
@@ -236,14 +237,14 @@ func (s *stream) prepare(it item) ready {
 		}
 		switch r.cut = s.texts != nil && tooLong(s.m, r.name); {
 		case s.texts == nil:
-			r.err = errors.New("it is a text, and this model takes none")
+			r.err = errors.New("this is a text, and the model takes no texts")
 		case r.cut && s.strict:
-			r.err = fmt.Errorf("longer than %d tokens, what this model takes of a text; shorten it, or leave --strict out to have it cut", s.m.Input().MaxText)
+			r.err = fmt.Errorf("longer than the %d tokens that this model takes of a text; shorten it, or omit --strict to truncate it", s.m.Input().MaxText)
 		}
 		return r
 	}
 	if s.images == nil {
-		r.err = errors.New("it is a picture, and this model takes none")
+		r.err = errors.New("this is a picture, and the model takes no pictures")
 		return r
 	}
 	p := s.m.Input().Pixels
@@ -272,7 +273,7 @@ func (s *stream) prepare(it item) ready {
 	return r
 }
 
-// flush computes the batch, hands its outputs out, counts and empties it.
+// flush computes the batch, passes its outputs to do, updates the tally and empties the batch.
 func (s *stream) flush(t *tally, bar *Progress, do func(it *item, out []float32) error) error {
 	if len(s.batch) == 0 {
 		return nil
@@ -286,7 +287,7 @@ func (s *stream) flush(t *tally, bar *Progress, do func(it *item, out []float32)
 			s.seqs = append(s.seqs, rt.Seq{Image: *r.pixels})
 		}
 	}
-	var wide, narrow int // values of a picture's output, of a text's
+	var wide, narrow int // values per picture, values per text
 	err := s.m.Do(func(c *task.Session) error {
 		if len(s.seqs) > 0 {
 			r, err := c.Run(s.images, s.seqs)
@@ -344,7 +345,8 @@ func (s *stream) flush(t *tally, bar *Progress, do func(it *item, out []float32)
 	return nil
 }
 
-// lost returns the errors of the items where only some have failed, nil if none has. Any other error stays one.
+// lost returns the errors by item if only some items failed (rt.BatchError), and nil for a nil
+// error. It returns any other error as it is.
 func lost(err error) ([]error, error) {
 	var some *rt.BatchError
 	if errors.As(err, &some) {
@@ -353,7 +355,7 @@ func lost(err error) ([]error, error) {
 	return nil, err
 }
 
-// at returns why item i has no result, nil if it has one.
+// at returns the error of item i, nil if it has a result.
 func at(lost []error, i int) error {
 	if lost == nil {
 		return nil
@@ -361,8 +363,8 @@ func at(lost []error, i int) error {
 	return lost[i]
 }
 
-// ahead yields f of each item, in order, while up to workers goroutines are at work
-// on the window of items after it.
+// ahead yields f of each item, in order, while up to workers goroutines compute f for the next
+// window items.
 func ahead[T, R any](items iter.Seq[T], workers, window int, f func(T) R) iter.Seq[R] {
 	return func(yield func(R) bool) {
 		slots := make(chan chan R, window)
@@ -393,9 +395,9 @@ func ahead[T, R any](items iter.Seq[T], workers, window int, f func(T) R) iter.S
 	}
 }
 
-// Images computes output 0 of a function for every picture and hands it to do, in
-// order, with the picture's index; the values are valid during the call. A picture
-// that cannot be read is an error.
+// Images computes output 0 of a function for every picture and calls do, in order, with the
+// picture's index; the values are valid during the call. A picture that cannot be read is an
+// error.
 func (a *App) Images(ctx context.Context, m *task.Model, f *exec.Func, list []Picture, do func(i int, out []float32) error) error {
 	return a.all(ctx, &stream{App: a, m: m, images: f, what: "embedding"}, pictureItems(list), do)
 }

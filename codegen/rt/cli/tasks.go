@@ -6,7 +6,8 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/exec"
 )
 
-// tasks is the table of tasks: the commands that a binary has of each. A task without a row has none. A command is nil if the package lacks the functions.
+// tasks is the table of tasks and their commands. A task without a row has no commands. A
+// function returns nil if the package lacks what its command needs.
 var tasks = []struct {
 	name     string
 	commands []func(*App) *cobra.Command
@@ -19,7 +20,7 @@ var tasks = []struct {
 	{captioning, []func(*App) *cobra.Command{(*App).captionCommand}},
 }
 
-// TaskNames lists the tasks that binaries have commands of.
+// TaskNames returns the names of the tasks that have commands.
 func TaskNames() []string {
 	var names []string
 	for _, t := range tasks {
@@ -28,7 +29,8 @@ func TaskNames() []string {
 	return names
 }
 
-// function returns the package's function of a task that is of a kind, nil if there is none; see exec.Func.
+// function returns the package's function of the given task and kind, nil if there is none; see
+// exec.Func.
 func (a *App) function(task, kind string) *exec.Func {
 	if a.Package == nil {
 		return nil

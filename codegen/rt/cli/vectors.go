@@ -18,27 +18,28 @@ import (
 	"github.com/multiway-go/multiway/ir/file"
 )
 
-// embeddings is what embed writes: JSON lines, or an array and its inputs as JSON lines.
+// embeddings is the output of embed: JSON lines, or an array in a .npy file with its inputs as
+// JSON lines.
 type embeddings struct {
-	out      string // "": standard output, and no files
+	out      string // path; "": standard output
 	files    file.Set
 	model    *file.File
 	lines    *bufio.Writer
-	array    *npyWriter // nil: the values are in the lines
+	array    *npyWriter // nil: the lines hold the values
 	maker    maker
-	recorded bool                // it is written
-	rows     int                 // in all, rows of earlier runs included
-	done     map[inputKey]uint32 // how often, of earlier runs
+	recorded bool                // the model file holds maker
+	rows     int                 // rows in total, with the rows of earlier runs
+	done     map[inputKey]uint32 // number of vectors of earlier runs, by input
 }
 
-// embedding is one line.
+// embedding is one line of the output.
 type embedding struct {
 	Input     string    `json:"input"`
 	Kind      string    `json:"kind"` // image or text
 	Embedding []float32 `json:"embedding,omitempty"`
 }
 
-// maker is what NAME.model.json says.
+// maker is the content of NAME.model.json.
 type maker struct {
 	Model       string `json:"model"`
 	Fingerprint string `json:"fingerprint"` // see rt.Model.Fingerprint
@@ -46,7 +47,7 @@ type maker struct {
 	EXIF        bool   `json:"exif"`        // whether pictures were turned upright
 }
 
-// inputKey stands for an input and its kind.
+// inputKey identifies an input and its kind by a hash.
 type inputKey [16]byte
 
 func keyOf(input, kind string) inputKey {
@@ -54,7 +55,7 @@ func keyOf(input, kind string) inputKey {
 	return inputKey(sum[:16])
 }
 
-// madeBy reads what NAME.model.json says, and returns an error if that is another model.
+// madeBy reads NAME.model.json and returns an error if it names another model.
 func madeBy(r io.Reader, name, model, fingerprint string) (made maker, err error) {
 	if err := json.NewDecoder(io.LimitReader(r, 1<<16)).Decode(&made); err != nil {
 		return made, fmt.Errorf("%s: %w; want what embed -o writes beside its vectors", file.Quote(name), err)
@@ -68,8 +69,8 @@ func madeBy(r io.Reader, name, model, fingerprint string) (made maker, err error
 
 var errOtherModel = errors.New("vectors of two models do not compare; embed anew")
 
-// outputs are the files of an output of that name, none for standard output: what model
-// made it, the lines, and, if that is what it is, the array.
+// outputs returns the paths of the files of an output: the model file, the lines, and for a
+// .npy output the array; none for standard output.
 func outputs(out string) []string {
 	if out == "" {
 		return nil
@@ -81,8 +82,8 @@ func outputs(out string) []string {
 	return []string{stem + ".model.json", out}
 }
 
-// embeddings starts the output of that name, "" for standard output, of a model; resume
-// has it go on with what an earlier run left, if it left anything.
+// embeddings opens the output at path out ("": standard output) for a model. If resume is set
+// it continues the output of an earlier run, if there is one.
 func (a *App) embeddings(m *task.Model, out string, resume bool) (_ *embeddings, err error) {
 	w := &embeddings{out: out, maker: maker{m.Package().Name, m.Fingerprint(), builds().Multiway, a.exif}}
 	if out == "" {
@@ -110,11 +111,11 @@ func (a *App) embeddings(m *task.Model, out string, resume bool) (_ *embeddings,
 	if err != nil {
 		return nil, err
 	}
-	w.files.Remove(out) // so that vectors are at no moment beside the list or the model of others
+	w.files.Remove(out) // at no time do vectors stand beside another run's list or model file
 	var parts []*file.File
 	for _, path := range outputs(out) {
 		f := vectors
-		if path != out { // what is left without vectors is of no use
+		if path != out { // without vectors, the other files of an earlier run are useless
 			if f, err = file.Part(path, 0o666, true); err != nil {
 				vectors.Abandon()
 				return nil, err
@@ -146,8 +147,8 @@ func (a *App) embeddings(m *task.Model, out string, resume bool) (_ *embeddings,
 	return w, nil
 }
 
-// besideOthers returns an error if there are vectors of another model that are called alike but for what the name ends in:
-// the file that says their model is this one's too.
+// besideOthers returns an error if vectors of another model share the model file
+// NAME.model.json with this output: NAME.npy and NAME.jsonl do.
 func (w *embeddings) besideOthers() error {
 	name := outputs(w.out)[0]
 	other := strings.TrimSuffix(w.out, filepath.Ext(w.out)) + ".npy"
@@ -156,7 +157,7 @@ func (w *embeddings) besideOthers() error {
 	}
 	f, err := file.Open(name)
 	if err != nil {
-		return nil // nothing says so
+		return nil // no model file
 	}
 	defer f.Close()
 	if _, err := os.Stat(other); err != nil {
@@ -168,18 +169,18 @@ func (w *embeddings) besideOthers() error {
 	return nil
 }
 
-// maxEmbeddingLine bounds a line of a file that is continued, in bytes: an input, and a vector
-// of some 100,000 values.
+// maxEmbeddingLine is the longest line, in bytes, of a file that is continued: an input and a
+// vector of some 100,000 values.
 const maxEmbeddingLine = 8*maxLine + 2<<20
 
-// resume reads what an earlier run left, cuts off what is not whole, and leaves the files
-// where the next row goes.
+// resume reads the output of an earlier run, truncates it after the last complete row, and
+// positions the files for the next row.
 func (w *embeddings) resume(lines *file.File) (err error) {
 	w.done = map[inputKey]uint32{}
 	size := int64(0)
 	s := bufio.NewScanner(lines)
 	s.Buffer(nil, maxEmbeddingLine)
-	s.Split(func(data []byte, _ bool) (int, []byte, error) { return bufio.ScanLines(data, false) }) // whole lines
+	s.Split(func(data []byte, _ bool) (int, []byte, error) { return bufio.ScanLines(data, false) }) // complete lines only
 	for w.recorded && (w.array == nil || w.rows < w.array.rows) && s.Scan() {
 		var e embedding
 		if json.Unmarshal(s.Bytes(), &e) != nil || e.Kind == "" || (w.array == nil) != (e.Embedding != nil) {
@@ -201,8 +202,9 @@ func (w *embeddings) resume(lines *file.File) (err error) {
 	return nil
 }
 
-// sameMaker reports whether it is recorded what made the rows of an earlier run. If something else than this run would, or,
-// where there are rows, nothing says what did, it is an error: they are not of this run, or of none.
+// sameMaker reports whether the model file of an earlier run is complete. It returns an error
+// if the file names another model or setting, or if there are rows and it is missing or
+// damaged.
 func (w *embeddings) sameMaker(rows bool) (bool, error) {
 	part := file.Quote(w.out + file.PartSuffix)
 	made, err := madeBy(w.model, w.model.Name(), w.maker.Model, w.maker.Fingerprint)
@@ -219,7 +221,7 @@ func (w *embeddings) sameMaker(rows bool) (bool, error) {
 	return true, nil
 }
 
-// cut leaves of a file what comes before an offset, where the next write goes.
+// cut truncates a file to size bytes and positions it at its new end.
 func cut(f *file.File, size int64) error {
 	err := f.Truncate(size)
 	if err == nil {
@@ -231,7 +233,7 @@ func cut(f *file.File, size int64) error {
 	return nil
 }
 
-// rest are the items that have no vector yet.
+// rest yields the items that have no vector yet.
 func (w *embeddings) rest(items iter.Seq[item]) iter.Seq[item] {
 	return func(yield func(item) bool) {
 		for it := range items {
@@ -244,7 +246,8 @@ func (w *embeddings) rest(items iter.Seq[item]) iter.Seq[item] {
 	}
 }
 
-// unasked counts the vectors of an earlier run whose inputs were not given to this one.
+// unasked returns the number of vectors of earlier runs whose inputs were not given to this
+// run.
 func (w *embeddings) unasked() int {
 	n := 0
 	for _, k := range w.done {
@@ -254,7 +257,7 @@ func (w *embeddings) unasked() int {
 }
 
 func (w *embeddings) write(it *item, out []float32) error {
-	if w.model != nil && !w.recorded { // before the first row is written
+	if w.model != nil && !w.recorded { // before the first row
 		if err := encode(w.model, w.maker); err != nil {
 			return err
 		}
@@ -270,7 +273,7 @@ func (w *embeddings) write(it *item, out []float32) error {
 	return encode(w.lines, line)
 }
 
-// flush hands what was written to the system, which keeps it if the process ends.
+// flush passes the rows to the operating system, which keeps them if the process ends.
 func (w *embeddings) flush() error {
 	if w.array != nil {
 		if err := w.array.b.Flush(); err != nil {
@@ -280,7 +283,7 @@ func (w *embeddings) flush() error {
 	return w.lines.Flush()
 }
 
-// close ends the output and puts its files in their places.
+// close completes the output and moves its files into place.
 func (w *embeddings) close() error {
 	err := w.flush()
 	if err == nil && w.array != nil {
@@ -292,7 +295,7 @@ func (w *embeddings) close() error {
 	return err
 }
 
-// kept says of an error where the rows are that were written before it.
+// kept adds to an error where the rows written so far are.
 func (w *embeddings) kept(err error) error {
 	if w.model == nil || w.rows == 0 {
 		return err
@@ -300,9 +303,9 @@ func (w *embeddings) kept(err error) error {
 	return fmt.Errorf("%w; %s holds the finished part, --resume continues it", err, file.Quote(w.out+file.PartSuffix))
 }
 
-// stored yields what embed wrote to a file, .npy or .jsonl, of a model, vectors of so many
-// values; an embedding is valid until the next one. An error is the last thing that is
-// yielded.
+// stored yields the embeddings, cols values each, that embed wrote to a .npy or .jsonl file
+// with the given model. An embedding is valid until the next one. If reading fails, the last
+// pair yielded holds the error.
 func stored(path, model, fingerprint string, cols int) iter.Seq2[*embedding, error] {
 	return func(yield func(*embedding, error) bool) {
 		if err := readStored(path, model, fingerprint, cols, func(e *embedding) bool { return yield(e, nil) }); err != nil {
@@ -351,7 +354,7 @@ func readStored(path, model, fingerprint string, cols int, yield func(*embedding
 		}
 		var e embedding
 		if err := json.Unmarshal(s.Bytes(), &e); err != nil || e.Kind != "image" && e.Kind != "text" {
-			return wrong("is no input and kind")
+			return wrong("does not hold an input and its kind")
 		}
 		if array != nil {
 			var err error
@@ -377,10 +380,11 @@ func readStored(path, model, fingerprint string, cols int, yield func(*embedding
 	return nil
 }
 
-// isEmbeddings reports whether a file is called as embed -o wants it.
+// isEmbeddings reports whether a path has an extension that embed -o accepts.
 func isEmbeddings(path string) bool {
 	return strings.HasSuffix(path, ".npy") || strings.HasSuffix(path, ".jsonl")
 }
 
-// abandon ends what was not closed. Rows that were written stay in the parts.
+// abandon closes an output that is not complete. The rows written so far stay in the .part
+// files.
 func (w *embeddings) abandon() { w.files.Abandon() }

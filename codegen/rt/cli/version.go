@@ -6,19 +6,19 @@ import (
 	"runtime/debug"
 )
 
-// modulePath is this module, in the build information of every program that links it.
+// modulePath is the path of this module in the build information of programs that link it.
 const modulePath = "github.com/multiway-go/multiway"
 
-// build is what a program was made from and by.
+// build is the origin of a program: its versions and platform.
 type build struct {
 	Version  string `json:"version"`  // of the main module
 	Multiway string `json:"multiway"` // version of this module
 	Go       string `json:"go"`
-	System   string `json:"system"` // and CPU
+	System   string `json:"system"` // operating system and CPU architecture
 }
 
-// builds reads what the linker noted: versions as the go command gives them, (devel) where
-// there is none, such as in a test or without version control.
+// builds reads the build information of the program. Versions are those of the go command, or
+// (devel) where there is none, as in tests or without version control.
 func builds() build {
 	b := build{Version: "(devel)", Multiway: "(devel)", Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH}
 	info, ok := debug.ReadBuildInfo()
@@ -54,8 +54,7 @@ func version(m *debug.Module) string {
 	return m.Version
 }
 
-// VersionText says, in two lines, what version of what program this is and what it was
-// compiled with.
+// VersionText returns two lines with the version of the program and of its compiler.
 func VersionText(name string) string {
 	b := builds()
 	text := fmt.Sprintf("%s %s\n", name, b.Version)
@@ -65,7 +64,7 @@ func VersionText(name string) string {
 	return text + fmt.Sprintf("%s, %s\n", b.Go, b.System)
 }
 
-// version prints what program and model this is.
+// version prints the versions of the program and the fingerprint of the model.
 func (a *App) version() error {
 	m, err := a.Open()
 	if err != nil {
