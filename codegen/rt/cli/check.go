@@ -16,9 +16,9 @@ func (a *App) checkCommand() *cobra.Command {
 		Use:   "check",
 		Short: "Check the weights, and the model's answers at every level of this CPU",
 		Long: `check compares the weights with the hash written beside them, then runs the golden
-vectors that the compiler put into the binary, at every level this CPU has (or at
-that of --level), and prints the largest error of each output. It fails if one is
-beyond its bound.`,
+vectors that the compiler put into the binary, at every level of this CPU or only at
+--level, and prints the largest error of each output. It fails if an error exceeds its
+bound.`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error { return a.check() },
 	}
