@@ -44,13 +44,13 @@ func PackTable(src []float32, k int) []byte {
 	return out
 }
 
-// ByteSize is the size in bytes of what PackBytes returns.
+// ByteSize is the size in bytes of what PackInt8 returns.
 func (l Layout) ByteSize() int { return l.Panels() * (Panel*l.Deep + byteTail) }
 
-// PackBytes packs a weight as bytes: panels [Deep/4][16][4], Deep in whole fours, each followed by the scales of
+// PackInt8 packs a weight as bytes: panels [Deep/4][16][4], Deep in whole fours, each followed by the scales of
 // its columns (float32), -128 times their sums (int32), and their sums times the scales (float32), little-endian. Activations
 // are stored with 128 added.
-func (l Layout) PackBytes(src ...[]float32) []byte {
+func (l Layout) PackInt8(src ...[]float32) []byte {
 	out := make([]byte, 0, l.ByteSize())
 	values := Panel * l.Deep
 	for p := range l.Panels() {

@@ -22,7 +22,7 @@ func TestPackBytes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := l.PackBytes(w)
+	b := l.PackInt8(w)
 	if len(b) != l.ByteSize() || len(b) != 2*(16*8+192) {
 		t.Fatalf("%d bytes, ByteSize says %d", len(b), l.ByteSize())
 	}

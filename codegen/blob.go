@@ -114,7 +114,7 @@ func store(w *ir.Weight) (func(io.Writer) error, error) {
 		}
 		if w.Type.DType.Scaled() {
 			return func(to io.Writer) error {
-				_, err := to.Write(l.PackBytes(data))
+				_, err := to.Write(l.PackInt8(data))
 				return err
 			}, nil
 		}
