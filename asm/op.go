@@ -19,7 +19,7 @@ const (
 	OpPackKeys     Op = "pack_keys"
 	OpAdd          Op = "add"
 	OpGemmNarrow   Op = "gemm_f32x"
-	OpExpand       Op = "expand"
+	OpConvert      Op = "convert"
 	OpGemmI8       Op = "gemm_i8"
 	OpQuant        Op = "quant"
 	OpGemmI16      Op = "gemm_i16"
@@ -114,8 +114,8 @@ reads its panel i so many values after b: i*bstride. Every other k step prefetch
 values after pf, and then moves pf on by pfstep bytes. k >= 1.`,
 	},
 	{
-		Op: OpExpand, DTypes: []string{"f16", "bf16"},
-		Type: "Expand", Signature: "func(n int, dst *float32, src *uint8)",
+		Op: OpConvert, DTypes: []string{"f16", "bf16"},
+		Type: "Convert", Signature: "func(n int, dst *float32, src *uint8)",
 		Doc: `dst[i] = value i of the type at src, widened to float32, exactly, for i < n.`,
 	},
 	{

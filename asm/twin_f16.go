@@ -28,14 +28,14 @@ func narrowTile(rows, k int, a *float32, lda int, b *uint8, widen func(uint16) f
 	}
 }
 
-func expand_f16_generic(n int, dst *float32, src *uint8) {
+func convert_f16_generic(n int, dst *float32, src *uint8) {
 	d := unsafe.Slice(dst, n)
 	for i, h := range unsafe.Slice((*uint16)(unsafe.Pointer(src)), n) {
 		d[i] = f16(h)
 	}
 }
 
-func expand_bf16_generic(n int, dst *float32, src *uint8) {
+func convert_bf16_generic(n int, dst *float32, src *uint8) {
 	d := unsafe.Slice(dst, n)
 	for i, h := range unsafe.Slice((*uint16)(unsafe.Pointer(src)), n) {
 		d[i] = bf16(h)

@@ -108,7 +108,7 @@ func BenchmarkKernels(b *testing.B) {
 					f(1, d, &work[0], ld, &panels[0], d*asm.Panel, &dst[0], ld, &work[0], 0, &panels[512], 64)
 				}
 				flops(b, 2*d*k.MR*k.NR)
-			case kernel.Expand:
+			case kernel.Convert:
 				panel := make([]uint8, dtypeOf(k).Size()*(d*asm.Panel+1024))
 				for b.Loop() {
 					f(d*asm.Panel, &dst[0], &panel[0])

@@ -14,7 +14,7 @@ import (
 func init() {
 	testers[asm.OpGemm] = tester{test: testGemm, sum: 0x49a0d0a84c20e288}
 	testers[asm.OpGemmNarrow] = tester{test: testGemmNarrow}
-	testers[asm.OpExpand] = tester{test: testExpand}
+	testers[asm.OpConvert] = tester{test: testConvert}
 	testers[asm.OpGemmBF16] = tester{test: testGemmBF16}
 	testers[asm.OpRound] = tester{test: testRound}
 }
@@ -135,9 +135,9 @@ func testGemmNarrow(c *check, k asm.Kernel, fn any) {
 	}
 }
 
-// testExpand widens every value of the type, and runs of every length.
-func testExpand(c *check, k asm.Kernel, fn any) {
-	f, d := fn.(kernel.Expand), dtypeOf(k)
+// testConvert widens every value of the type, and runs of every length.
+func testConvert(c *check, k asm.Kernel, fn any) {
+	f, d := fn.(kernel.Convert), dtypeOf(k)
 	all := 1 << (8 * d.Size())
 	for _, n := range append(upTo(70), all) {
 		src := c.bytesOf(c.in2, n*d.Size())

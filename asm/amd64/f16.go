@@ -9,7 +9,7 @@ import (
 
 func init() {
 	generators[asm.OpGemmNarrow] = gemmNarrow
-	generators[asm.OpExpand] = expand
+	generators[asm.OpConvert] = convert
 }
 
 // ahead is how far before its use a line of weights is prefetched, in bytes. Panels follow one another, so that the end of
@@ -78,8 +78,8 @@ func gemmNarrow(w *writer, k asm.Kernel) {
 	w.nextTile(k, 4, pf)
 }
 
-// expand widens 32 values at a time, and what is left one by one.
-func expand(w *writer, k asm.Kernel) {
+// convert widens 32 values at a time, and what is left one by one.
+func convert(w *writer, k asm.Kernel) {
 	n, dst, src := w.arg("n"), w.arg("dst"), w.arg("src")
 	v := w.hold("values", w.ymms(4))
 	const many = 32

@@ -2,7 +2,7 @@ package arm64
 
 import "github.com/multiway-go/multiway/asm"
 
-func init() { generators[asm.OpExpand] = expand }
+func init() { generators[asm.OpConvert] = convert }
 
 // ahead is how far before its use a line of weights is prefetched, in bytes. Panels follow one another, so that the end of
 // one prefetches the start of the next.
@@ -26,8 +26,8 @@ func (w *writer) widenHigh(dtype string, d, n V) {
 	}
 }
 
-// expand widens 32 values at a time, and what is left one by one.
-func expand(w *writer, k asm.Kernel) {
+// convert widens 32 values at a time, and what is left one by one.
+func convert(w *writer, k asm.Kernel) {
 	n, dst, src := w.arg("n", 0), w.arg("dst", 1), w.arg("src", 2)
 	v, wide := w.hold("32 values", regs(0, 4)), w.hold("the values widened", regs(4, 8))
 	const many = 32

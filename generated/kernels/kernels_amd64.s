@@ -6536,9 +6536,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func expand_f16_avx2(n int, dst *float32, src *uint8)
+// func convert_f16_avx2(n int, dst *float32, src *uint8)
 // Requires: AVX, F16C, MMX+
-TEXT ·expand_f16_avx2(SB), NOSPLIT, $0-24
+TEXT ·convert_f16_avx2(SB), NOSPLIT, $0-24
 	// AX        n
 	// CX        dst
 	// DX        src
@@ -6582,9 +6582,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func expand_bf16_avx2(n int, dst *float32, src *uint8)
+// func convert_bf16_avx2(n int, dst *float32, src *uint8)
 // Requires: AVX, AVX2, MMX+
-TEXT ·expand_bf16_avx2(SB), NOSPLIT, $0-24
+TEXT ·convert_bf16_avx2(SB), NOSPLIT, $0-24
 	// AX        n
 	// CX        dst
 	// DX        src

@@ -188,19 +188,19 @@ func gemm_f32xbf16_5x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bs
 //go:noescape
 func gemm_f32xbf16_6x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 
-// expand_f16_neon computes:
+// convert_f16_neon computes:
 //
 // dst[i] = value i of the type at src, widened to float32, exactly, for i < n.
 //
 //go:noescape
-func expand_f16_neon(n int, dst *float32, src *uint8)
+func convert_f16_neon(n int, dst *float32, src *uint8)
 
-// expand_bf16_neon computes:
+// convert_bf16_neon computes:
 //
 // dst[i] = value i of the type at src, widened to float32, exactly, for i < n.
 //
 //go:noescape
-func expand_bf16_neon(n int, dst *float32, src *uint8)
+func convert_bf16_neon(n int, dst *float32, src *uint8)
 
 // gemm_i8_1x16_neon computes:
 //

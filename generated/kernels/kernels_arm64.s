@@ -8639,8 +8639,8 @@ store:
 	BNE tile
 	RET
 
-// func expand_f16_neon(n int, dst *float32, src *uint8)
-TEXT ·expand_f16_neon(SB), NOSPLIT, $0-24
+// func convert_f16_neon(n int, dst *float32, src *uint8)
+TEXT ·convert_f16_neon(SB), NOSPLIT, $0-24
 	// R0        n
 	// R1        dst
 	// R2        src
@@ -8686,8 +8686,8 @@ last:
 done:
 	RET
 
-// func expand_bf16_neon(n int, dst *float32, src *uint8)
-TEXT ·expand_bf16_neon(SB), NOSPLIT, $0-24
+// func convert_bf16_neon(n int, dst *float32, src *uint8)
+TEXT ·convert_bf16_neon(SB), NOSPLIT, $0-24
 	// R0        n
 	// R1        dst
 	// R2        src

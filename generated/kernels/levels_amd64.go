@@ -58,19 +58,19 @@ var F16 = []*kernel.Table{
 	{
 		Level: "generic",
 		Widening: []kernel.Widening{{
-			Expand: expand_f16_generic,
-			Gemm:   []kernel.GemmNarrow{nil, gemm_f32xf16_1x16_generic, gemm_f32xf16_2x16_generic, gemm_f32xf16_3x16_generic, gemm_f32xf16_4x16_generic},
-			NR:     16,
-			Type:   "f16",
+			Convert: convert_f16_generic,
+			Gemm:    []kernel.GemmNarrow{nil, gemm_f32xf16_1x16_generic, gemm_f32xf16_2x16_generic, gemm_f32xf16_3x16_generic, gemm_f32xf16_4x16_generic},
+			NR:      16,
+			Type:    "f16",
 		}},
 	},
 	{
 		Level: "avx2",
 		Widening: []kernel.Widening{{
-			Expand: expand_f16_avx2,
-			Gemm:   []kernel.GemmNarrow{nil, gemm_f32xf16_1x16_avx2, gemm_f32xf16_2x16_avx2, gemm_f32xf16_3x16_avx2, gemm_f32xf16_4x16_avx2, gemm_f32xf16_5x16_avx2, gemm_f32xf16_6x16_avx2},
-			NR:     16,
-			Type:   "f16",
+			Convert: convert_f16_avx2,
+			Gemm:    []kernel.GemmNarrow{nil, gemm_f32xf16_1x16_avx2, gemm_f32xf16_2x16_avx2, gemm_f32xf16_3x16_avx2, gemm_f32xf16_4x16_avx2, gemm_f32xf16_5x16_avx2, gemm_f32xf16_6x16_avx2},
+			NR:      16,
+			Type:    "f16",
 		}},
 	},
 	{
@@ -88,19 +88,19 @@ var BF16 = []*kernel.Table{
 	{
 		Level: "generic",
 		Widening: []kernel.Widening{{
-			Expand: expand_bf16_generic,
-			Gemm:   []kernel.GemmNarrow{nil, gemm_f32xbf16_1x16_generic, gemm_f32xbf16_2x16_generic, gemm_f32xbf16_3x16_generic, gemm_f32xbf16_4x16_generic},
-			NR:     16,
-			Type:   "bf16",
+			Convert: convert_bf16_generic,
+			Gemm:    []kernel.GemmNarrow{nil, gemm_f32xbf16_1x16_generic, gemm_f32xbf16_2x16_generic, gemm_f32xbf16_3x16_generic, gemm_f32xbf16_4x16_generic},
+			NR:      16,
+			Type:    "bf16",
 		}},
 	},
 	{
 		Level: "avx2",
 		Widening: []kernel.Widening{{
-			Expand: expand_bf16_avx2,
-			Gemm:   []kernel.GemmNarrow{nil, gemm_f32xbf16_1x16_avx2, gemm_f32xbf16_2x16_avx2, gemm_f32xbf16_3x16_avx2, gemm_f32xbf16_4x16_avx2, gemm_f32xbf16_5x16_avx2, gemm_f32xbf16_6x16_avx2},
-			NR:     16,
-			Type:   "bf16",
+			Convert: convert_bf16_avx2,
+			Gemm:    []kernel.GemmNarrow{nil, gemm_f32xbf16_1x16_avx2, gemm_f32xbf16_2x16_avx2, gemm_f32xbf16_3x16_avx2, gemm_f32xbf16_4x16_avx2, gemm_f32xbf16_5x16_avx2, gemm_f32xbf16_6x16_avx2},
+			NR:      16,
+			Type:    "bf16",
 		}},
 	},
 	{

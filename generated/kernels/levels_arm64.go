@@ -46,19 +46,19 @@ var F16 = []*kernel.Table{
 	{
 		Level: "generic",
 		Widening: []kernel.Widening{{
-			Expand: expand_f16_generic,
-			Gemm:   []kernel.GemmNarrow{nil, gemm_f32xf16_1x16_generic, gemm_f32xf16_2x16_generic, gemm_f32xf16_3x16_generic, gemm_f32xf16_4x16_generic},
-			NR:     16,
-			Type:   "f16",
+			Convert: convert_f16_generic,
+			Gemm:    []kernel.GemmNarrow{nil, gemm_f32xf16_1x16_generic, gemm_f32xf16_2x16_generic, gemm_f32xf16_3x16_generic, gemm_f32xf16_4x16_generic},
+			NR:      16,
+			Type:    "f16",
 		}},
 	},
 	{
 		Level: "neon",
 		Widening: []kernel.Widening{{
-			Expand: expand_f16_neon,
-			Gemm:   []kernel.GemmNarrow{nil, gemm_f32xf16_1x16_neon, gemm_f32xf16_2x16_neon, gemm_f32xf16_3x16_neon, gemm_f32xf16_4x16_neon, gemm_f32xf16_5x16_neon, gemm_f32xf16_6x16_neon},
-			NR:     16,
-			Type:   "f16",
+			Convert: convert_f16_neon,
+			Gemm:    []kernel.GemmNarrow{nil, gemm_f32xf16_1x16_neon, gemm_f32xf16_2x16_neon, gemm_f32xf16_3x16_neon, gemm_f32xf16_4x16_neon, gemm_f32xf16_5x16_neon, gemm_f32xf16_6x16_neon},
+			NR:      16,
+			Type:    "f16",
 		}},
 	},
 }
@@ -68,19 +68,19 @@ var BF16 = []*kernel.Table{
 	{
 		Level: "generic",
 		Widening: []kernel.Widening{{
-			Expand: expand_bf16_generic,
-			Gemm:   []kernel.GemmNarrow{nil, gemm_f32xbf16_1x16_generic, gemm_f32xbf16_2x16_generic, gemm_f32xbf16_3x16_generic, gemm_f32xbf16_4x16_generic},
-			NR:     16,
-			Type:   "bf16",
+			Convert: convert_bf16_generic,
+			Gemm:    []kernel.GemmNarrow{nil, gemm_f32xbf16_1x16_generic, gemm_f32xbf16_2x16_generic, gemm_f32xbf16_3x16_generic, gemm_f32xbf16_4x16_generic},
+			NR:      16,
+			Type:    "bf16",
 		}},
 	},
 	{
 		Level: "neon",
 		Widening: []kernel.Widening{{
-			Expand: expand_bf16_neon,
-			Gemm:   []kernel.GemmNarrow{nil, gemm_f32xbf16_1x16_neon, gemm_f32xbf16_2x16_neon, gemm_f32xbf16_3x16_neon, gemm_f32xbf16_4x16_neon, gemm_f32xbf16_5x16_neon, gemm_f32xbf16_6x16_neon},
-			NR:     16,
-			Type:   "bf16",
+			Convert: convert_bf16_neon,
+			Gemm:    []kernel.GemmNarrow{nil, gemm_f32xbf16_1x16_neon, gemm_f32xbf16_2x16_neon, gemm_f32xbf16_3x16_neon, gemm_f32xbf16_4x16_neon, gemm_f32xbf16_5x16_neon, gemm_f32xbf16_6x16_neon},
+			NR:      16,
+			Type:    "bf16",
 		}},
 	},
 }

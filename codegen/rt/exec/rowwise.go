@@ -334,7 +334,7 @@ func embedTask(t *rowTask, lo, hi int) {
 			var word []float32
 			switch {
 			case t.narrow != nil:
-				t.narrow.Expand(d, &row[0], narrow(t.g, id*d*t.size))
+				t.narrow.Convert(d, &row[0], narrow(t.g, id*d*t.size))
 				word = row
 			case t.scales != nil:
 				scale := *at(t.scales, id)

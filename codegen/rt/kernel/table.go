@@ -12,11 +12,11 @@ import (
 // before they are multiplied. Gemm[mr] computes mr rows and NR columns, Gemm16 are the tiles
 // of the last panels; there may be none.
 type Widening struct {
-	Type   string // such as bf16
-	NR     int
-	Gemm   []GemmNarrow
-	Gemm16 []GemmNarrow
-	Expand Expand
+	Type    string // such as bf16
+	NR      int
+	Gemm    []GemmNarrow
+	Gemm16  []GemmNarrow
+	Convert Convert
 
 	// Once says that widening in a tile is slow: more rows than a tile has, and all of
 	// them if there is none, are multiplied by panels that were widened before.
@@ -151,7 +151,7 @@ func (k *Table) rows() []row {
 	}
 	for i := range k.Widening {
 		w := &k.Widening[i]
-		rows = append(rows, row{"gemm_f32x" + w.Type, &w.Gemm, &w.NR, &w.Gemm16}, row{"expand_" + w.Type, &w.Expand, nil, nil})
+		rows = append(rows, row{"gemm_f32x" + w.Type, &w.Gemm, &w.NR, &w.Gemm16}, row{"convert_" + w.Type, &w.Convert, nil, nil})
 	}
 	return append(rows, row{"gemm_bf16dot", &k.Dot.Gemm, &k.Dot.NR, &k.Dot.Gemm16}, row{"round_bf16dot", &k.Dot.Round, nil, nil})
 }

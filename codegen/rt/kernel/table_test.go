@@ -27,7 +27,7 @@ func TestResolve(t *testing.T) {
 
 	// Plain Go tiles for 16-bit weights give way to vector tiles after widening.
 	kerneltest.BF16s(low, 4, 16)
-	if k, info, err = kernel.Resolve([]*kernel.Table{low, high}); err != nil || k.Widens("bf16").Gemm != nil || k.Widens("bf16").Expand == nil || info[len(info)-2] != (kernel.Info{Op: "gemm_f32xbf16", Kernel: "gemm_f32_8x48_avx512"}) {
+	if k, info, err = kernel.Resolve([]*kernel.Table{low, high}); err != nil || k.Widens("bf16").Gemm != nil || k.Widens("bf16").Convert == nil || info[len(info)-2] != (kernel.Info{Op: "gemm_f32xbf16", Kernel: "gemm_f32_8x48_avx512"}) {
 		t.Errorf("bf16: %v %v %v", k.Widens("bf16").Gemm, info, err)
 	}
 	if k, _, err = kernel.Resolve([]*kernel.Table{low}); err != nil || len(k.Widens("bf16").Gemm) != 5 || !k.Widens("bf16").Once {

@@ -59,10 +59,10 @@ type (
 	// The kernel does this for tiles >= 1 tiles of C, one under the other; prefetches go on through all of them.
 	GemmNarrow = func(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 
-	// Expand is a kernel of op expand, which computes:
+	// Convert is a kernel of op convert, which computes:
 	//
 	// dst[i] = value i of the type at src, widened to float32, exactly, for i < n.
-	Expand = func(n int, dst *float32, src *uint8)
+	Convert = func(n int, dst *float32, src *uint8)
 
 	// GemmI8 is a kernel of op gemm_i8, which computes:
 	//

@@ -170,7 +170,7 @@ func Naive(level string, mr, nr int) *kernel.Table {
 // BF16s gives a table kernels for bf16 weights, with tiles of up to mr rows and nr columns.
 func BF16s(k *kernel.Table, mr, nr int) {
 	widen := func(h uint16) float32 { return math.Float32frombits(uint32(h) << 16) }
-	w := kernel.Widening{Type: "bf16", NR: nr, Expand: func(n int, dst *float32, src *uint8) {
+	w := kernel.Widening{Type: "bf16", NR: nr, Convert: func(n int, dst *float32, src *uint8) {
 		for i := range n {
 			*at(dst, i) = widen(*half((*float32)(unsafe.Pointer(src)), i))
 		}
@@ -182,7 +182,7 @@ func BF16s(k *kernel.Table, mr, nr int) {
 				prefetched.Add(uint32(*pf)) // the first prefetch lies inside the weights
 				panels := make([]float32, nr*n)
 				for p := range nr / 16 {
-					w.Expand(16*n, &panels[16*n*p], (*uint8)(unsafe.Add(unsafe.Pointer(b), 2*p*bstride)))
+					w.Convert(16*n, &panels[16*n*p], (*uint8)(unsafe.Add(unsafe.Pointer(b), 2*p*bstride)))
 				}
 				naiveGemm(i, nr)(tiles, n, a, lda, &panels[0], 16*n, c, ldc, bias, acc, &panels[0], 0)
 			}
