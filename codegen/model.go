@@ -168,12 +168,8 @@ func (g *generator) input(f *jen.File) {
 		d[jen.Id("Pixels")] = jen.Op("&").Qual(pixelPath, "Preprocess").Values(values)
 	}
 	if g.opt.Tokenizer != nil {
-		load := "Load"
-		if token.IsWordPiece(g.opt.Tokenizer) {
-			load = "LoadWordPiece"
-		}
 		d[jen.Id("LoadTokens")] = jen.Func().Params().Params(jen.Qual(tokenPath, "Tokenizer"), jen.Error()).Block(
-			jen.Return(jen.Qual(tokenPath, load).Call(jen.Id("vocab"))),
+			jen.Return(jen.Qual(tokenPath, token.Loader(g.opt.Tokenizer)).Call(jen.Id("vocab"))),
 		)
 	}
 	f.Line().Comment("input says how the model takes pictures and texts.")

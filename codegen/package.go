@@ -48,7 +48,7 @@ type Options struct {
 	Precision string    // how weights are stored, for people; "" = f32
 	Pixels    *pixel.Preprocess
 	MaxPixels int    // largest picture to decode; 0 = the decoder's default
-	Tokenizer []byte // SentencePiece model or WordPiece vocabulary, nil: none
+	Tokenizer []byte // a file that token.Open reads, nil: none
 	Vectors   []byte // golden vectors as rt/task has them, nil: none
 	Tasks     []Task
 	Functions []Function // what functions of the program are; others have no typed API

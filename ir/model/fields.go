@@ -195,7 +195,7 @@ func (c *decoder) fields(d *Description) []field {
 			d.Seed = &n.whole
 		}}, doc: "in place of a checkpoint: random weights, to try a model and to time it", without: "none", example: "seed: 1"},
 		{name: "tokenizer", value: c.path(&d.Tokenizer),
-			doc:     "makes ids of texts: a SentencePiece model of kind Unigram, or the vocab.txt of a WordPiece",
+			doc:     "makes ids of texts: a SentencePiece model (Unigram; Gemma's BPE), the vocab.txt of a WordPiece, or CLIP's bpe_simple_vocab_16e6.txt.gz, merges.txt or tokenizer.json",
 			without: "none: the package and the binary take ids", example: "tokenizer: beit3.spm"},
 		{name: "tasks", value: c.tasks(&d.Tasks),
 			doc: "what is computed, each a name, or {NAME: {OPTION: VALUE}}", without: "the preset's; else encode, the rows of the encoder"},

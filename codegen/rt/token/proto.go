@@ -43,6 +43,9 @@ type piece struct {
 type model struct {
 	pieces []piece
 
+	bpe          bool // the pieces are joined pair by pair, not chosen by the sum of their scores
+	byteFallback bool // characters without a piece become their bytes
+
 	unkSurface []byte // the text that <unk> decodes to; aliases the file
 
 	charsmap    []byte // aliases the file; empty: no rules
@@ -161,21 +164,20 @@ func (m *model) parseTrainer(f field) error {
 	for s.next() {
 		switch {
 		case s.is(3, varint):
-			if s.val != 1 {
+			m.bpe = s.val == 2
+			if s.val != 1 && !m.bpe {
 				name := fmt.Sprintf("of unknown type %d", s.val)
-				if i := s.val - 2; i < 3 {
-					name = [...]string{"a BPE model", "a word model", "a character model"}[i]
+				if i := s.val - 3; i < 2 {
+					name = [...]string{"a word model", "a character model"}[i]
 				}
-				return fmt.Errorf("the SentencePiece model is %s, want a Unigram model (trainer_spec.model_type at byte %d)", name, s.at)
+				return fmt.Errorf("the SentencePiece model is %s, want a Unigram or BPE model (trainer_spec.model_type at byte %d)", name, s.at)
 			}
 		case s.is(24, varint):
 			if s.val != 0 {
 				return fmt.Errorf("the SentencePiece model has treat_whitespace_as_suffix on (byte %d), which is not supported", s.at)
 			}
 		case s.is(35, varint):
-			if s.val != 0 {
-				return fmt.Errorf("the SentencePiece model has byte_fallback on (byte %d), which is not supported", s.at)
-			}
+			m.byteFallback = s.val != 0
 		case s.is(44, chunked):
 			if m.unkSurface = s.body; len(s.body) > maxSurface {
 				return fmt.Errorf("trainer_spec.unk_surface at byte %d is %d bytes long, want at most %d", s.at, len(s.body), maxSurface)

@@ -38,6 +38,7 @@ type splitter struct {
 	cut, at, reach int
 
 	held  int  // pending spaces, not yet in norm: dropped if only spaces follow
+	inner bool // the text goes on another: no space is put before it
 	space bool // the text so far ends with a space, so further spaces are dropped
 
 	next     int // len(norm) at which the next block is full
@@ -61,7 +62,13 @@ func (s *splitter) split(u *Unigram, text string) {
 	s.next, s.patience = block, block
 	s.unk = false
 	s.kept, s.keptEnds = s.kept[:0], s.keptEnds[:0]
-	if text != "" && u.dummyPrefix {
+	s.normalise(u, text)
+	s.search(u, true)
+}
+
+// normalise writes text as the model's rules leave it.
+func (s *splitter) normalise(u *Unigram, text string) {
+	if text != "" && u.dummyPrefix && !s.inner {
 		s.write(u, u.space)
 	}
 	for text != "" && s.room > 0 {
@@ -75,7 +82,6 @@ func (s *splitter) split(u *Unigram, text string) {
 			s.write(u, rep)
 		}
 	}
-	s.search(u, true)
 }
 
 // write appends rep to the normalised text and starts a search when a block is full.
@@ -167,16 +173,16 @@ func (s *splitter) search(u *Unigram, last bool) {
 		s.at = char
 		switch {
 		case s.reach == s.at:
-			s.give(s.at)
+			s.give(u, s.at)
 		case s.at-s.cut >= s.patience:
-			s.settle()
+			s.settle(u)
 		}
 	}
 }
 
 // settle finds the last position that all remaining paths have in common and emits the pieces
 // before it. If there is none within maxUndecided bytes, it commits to the best path.
-func (s *splitter) settle() {
+func (s *splitter) settle(u *Unigram) {
 	common := s.at
 	for i := s.at + 1; i <= s.reach && common > s.cut; i++ {
 		if s.best[i].from < 0 {
@@ -192,13 +198,13 @@ func (s *splitter) settle() {
 	}
 	switch {
 	case common > s.cut:
-		s.give(common)
+		s.give(u, common)
 		s.patience = block
 	case s.at-s.cut < maxUndecided:
 		// Doubling keeps the time spent here linear in the text.
 		s.patience = min(2*(s.at-s.cut), maxUndecided)
 	default:
-		s.give(s.at)
+		s.give(u, s.at)
 		for i := s.at + 1; i <= s.reach; i++ {
 			s.best[i].from = -1
 		}
@@ -208,7 +214,7 @@ func (s *splitter) settle() {
 }
 
 // give emits the pieces of the best path from cut to to.
-func (s *splitter) give(to int) {
+func (s *splitter) give(u *Unigram, to int) {
 	s.path = s.path[:0]
 	for i := to; i > s.cut; i = int(s.best[i].from) {
 		s.path = append(s.path, int32(i))
@@ -221,10 +227,10 @@ func (s *splitter) give(to int) {
 		switch {
 		case more:
 		case s.unk:
-			s.ids = append(s.ids, Unk)
+			s.ids = append(s.ids, u.unk)
 			s.room--
 		default:
-			s.ids = append(s.ids, id+1)
+			s.ids = append(s.ids, id+u.shift)
 			s.room--
 		}
 		if s.keep {

@@ -104,15 +104,21 @@ func (t *trie) insert(edge uint64) {
 
 // longest returns the length in bytes of the longest piece that is a prefix of text, or 0.
 func (t *trie) longest(text string) int {
-	n := 0
+	n, _ := match(t, text)
+	return n
+}
+
+// match returns the length of the longest piece that text begins with, 0 for none, and
+// the piece.
+func match[T string | []byte](t *trie, text T) (n int, id uint32) {
 	node := uint32(0)
 	for i := 0; i < len(text); i++ {
 		if node = t.step(node, text[i]); node == 0 {
 			break
 		}
 		if node < t.pieces {
-			n = i + 1
+			n, id = i+1, node
 		}
 	}
-	return n
+	return n, id
 }

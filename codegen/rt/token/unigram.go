@@ -20,6 +20,8 @@ type Unigram struct {
 	trie     *trie
 	score    []float64 // score by piece id
 	unkScore float32   // score of a character that no piece covers
+	shift    int32     // from a piece\'s number to its id
+	unk      int32     // id of a run of characters without a piece
 	longest  int       // longest piece or character, in bytes
 
 	text       string   // the texts of all pieces, concatenated
@@ -42,7 +44,15 @@ func Load(data []byte) (*Unigram, error) {
 	if err := m.checkIDs(); err != nil {
 		return nil, err
 	}
+	return newUnigram(m)
+}
+
+// newUnigram makes a Unigram with XLM-RoBERTa's numbering.
+func newUnigram(m *model) (*Unigram, error) {
+	var err error
 	u := &Unigram{
+		shift:       1,
+		unk:         Unk,
 		space:       " ",
 		dummyPrefix: m.dummyPrefix,
 		squeeze:     m.squeeze,
@@ -107,6 +117,12 @@ func Load(data []byte) (*Unigram, error) {
 // checkIDs makes sure that the ids BOS, Pad, EOS and Unk do not collide with piece ids plus
 // one.
 func (m *model) checkIDs() error {
+	switch {
+	case m.bpe:
+		return fmt.Errorf("the SentencePiece model is a BPE model, want a Unigram model (trainer_spec.model_type)")
+	case m.byteFallback:
+		return fmt.Errorf("the SentencePiece model has byte_fallback on, which is not supported in Unigram models")
+	}
 	if len(m.pieces) < 3 {
 		return fmt.Errorf("the SentencePiece model has %d pieces, want at least <unk>, <s> and </s>", len(m.pieces))
 	}

@@ -332,22 +332,9 @@ func punctuation(r rune) bool {
 	return unicode.Is(unicode.P, r)
 }
 
-// Open reads a tokenizer file of either format: a SentencePiece model (see Load) or a WordPiece
-// vocabulary (see LoadWordPiece).
-func Open(data []byte) (Tokenizer, error) {
-	if !IsWordPiece(data) {
-		return Load(data)
-	}
-	w, err := LoadWordPiece(data)
-	if err != nil {
-		return nil, fmt.Errorf("not a SentencePiece model, so a vocabulary of pieces: %w", err)
-	}
-	return w, nil
-}
-
-// IsWordPiece reports whether data looks like a vocabulary for LoadWordPiece: it starts
+// isWordPiece reports whether data looks like a vocabulary for LoadWordPiece: it starts
 // with text, which a SentencePiece model never does.
-func IsWordPiece(data []byte) bool {
+func isWordPiece(data []byte) bool {
 	head := data[:min(len(data), 1<<10)]
 	for len(head) > 0 {
 		r, n := utf8.DecodeRune(head)

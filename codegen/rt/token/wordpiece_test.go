@@ -125,8 +125,8 @@ func TestOpen(t *testing.T) {
 		if !want {
 			data = read(t, "tokenizer-data/own-small.model")
 		}
-		if got := IsWordPiece(data); got != want {
-			t.Errorf("%s: IsWordPiece is %v", name, got)
+		if got := isWordPiece(data); got != want {
+			t.Errorf("%s: isWordPiece is %v", name, got)
 		}
 		tok, err := Open(data)
 		if err != nil {
@@ -136,10 +136,10 @@ func TestOpen(t *testing.T) {
 			t.Errorf("%s: opened as %T", name, tok)
 		}
 	}
-	if IsWordPiece([]byte{10, 14, 10, 5}) || IsWordPiece(nil) {
+	if isWordPiece([]byte{10, 14, 10, 5}) || isWordPiece(nil) {
 		t.Error("binary data and no data are no vocabulary")
 	}
-	if !IsWordPiece([]byte(strings.Repeat("é", 1<<10))) {
+	if !isWordPiece([]byte(strings.Repeat("é", 1<<10))) {
 		t.Error("a character on the border of what is looked at")
 	}
 }
