@@ -107,18 +107,18 @@ func methodOn(f *jen.File, recv, typ, name string) *jen.Statement {
 // rowMethods writes the methods name and many, for one and for several inputs, of a function of pictures or of texts: on a
 // Session they return memory that the next call reuses, on a Model memory of the caller's own. what is what they return.
 func (g *generator) rowMethods(f *jen.File, fn *ir.Func, name, many, what string) {
-	run, rows, one, typ, noun := "Images", "ImageRows", "img", picture, "picture"
+	run, one, typ, noun := "Images", "img", picture, "picture"
 	if fn.Params[0].Type.DType == ir.I32 {
-		run, rows, one, typ, noun = "Texts", "TextRows", "text", jen.String(), "text"
+		run, one, typ, noun = "Texts", "text", jen.String(), "text"
 	}
 	several := jen.Id(one + "s").Index().Add(typ)
 	f.Commentf("%s returns %s of a %s, %d values, valid until the session's next call.", name, what, noun, fn.Results[0].Type.Cols())
 	methodOn(f, "s", "Session", name).Params(jen.Id(one).Add(typ)).Params(vector, jen.Error()).Block(
-		jen.Return(jen.Qual(taskPath, "One").Call(jen.Id("s").Dot("s").Dot(rows).Call(g.ref(fn), jen.Lit(0), jen.Id(one)))),
+		jen.Return(jen.Qual(taskPath, "One").Call(jen.Id("s").Dot("s").Dot(run).Call(g.ref(fn), jen.Id(one)))),
 	)
 	f.Comment(lines(fmt.Sprintf("%s returns %s of each %s, in one packed batch; where only some have\nnone, the error is a *rt.BatchError and their rows are nil.", many, what, noun)))
 	methodOn(f, "s", "Session", many).Params(several).Params(vectors, jen.Error()).Block(
-		jen.Return(jen.Id("s").Dot("s").Dot(rows).Call(g.ref(fn), jen.Lit(0), jen.Id(one+"s").Op("..."))),
+		jen.Return(jen.Id("s").Dot("s").Dot(run).Call(g.ref(fn), jen.Id(one+"s").Op("..."))),
 	)
 	f.Commentf("%s returns %s of a %s.", name, what, noun)
 	methodOn(f, "m", "Model", name).Params(jen.Id(one).Add(typ)).Params(vector, jen.Error()).Block(
@@ -126,6 +126,6 @@ func (g *generator) rowMethods(f *jen.File, fn *ir.Func, name, many, what string
 	)
 	f.Comment(lines(fmt.Sprintf("%s returns %s of each %s; where only some have none, the error is a\n*rt.BatchError and their rows are nil.", many, what, noun)))
 	methodOn(f, "m", "Model", many).Params(several).Params(vectors, jen.Error()).Block(
-		jen.Return(jen.Id("m").Dot("m").Dot(run).Call(g.ref(fn), jen.Lit(0), jen.Id(one+"s"))),
+		jen.Return(jen.Id("m").Dot("m").Dot(run).Call(g.ref(fn), jen.Id(one+"s"))),
 	)
 }

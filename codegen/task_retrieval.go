@@ -1,12 +1,18 @@
 package codegen
 
 import (
+	"cmp"
+
 	"github.com/dave/jennifer/jen"
 
 	"github.com/multiway-go/multiway/ir"
 )
 
-var retrieval = taskAPI{name: "retrieval", idents: []string{"embedders"}, write: func(g *generator, f *jen.File, t Task) {
+var retrieval = taskAPI{name: "retrieval", idents: []string{"Dim", "embedders"}, write: func(g *generator, f *jen.File, t Task) {
+	if fn := cmp.Or(g.find(t.Name, "image"), g.find(t.Name, "text")); fn != nil {
+		f.Comment("Dim is how many values an embedding has.")
+		f.Const().Id("Dim").Op("=").Lit(fn.Results[0].Type.Cols())
+	}
 	g.embedMethods(f, t, "", "the unit embedding")
 	image, text := g.find(t.Name, "image"), g.find(t.Name, "text")
 	if image != nil && text != nil && g.opt.Pixels != nil {

@@ -9,9 +9,9 @@ var vqa = taskAPI{name: "vqa", labels: "Answers", of: "pair", write: func(g *gen
 	}
 	names := g.labels(f, t, "the answers to choose from")
 	id := g.ref(fn)
-	for _, on := range []struct{ recv, typ, run, valid string }{
-		{"s", "Session", "PairRows", ", valid until the session's next call"},
-		{"m", "Model", "Pairs", ""},
+	for _, on := range []struct{ recv, typ, valid string }{
+		{"s", "Session", ", valid until the session's next call"},
+		{"m", "Model", ""},
 	} {
 		f.Commentf("AnswerLogits returns the logits of the %d answers to a question about a picture%s.", fn.Results[0].Type.Cols(), on.valid)
 		methodOn(f, on.recv, on.typ, "AnswerLogits").Params(jen.Id("img").Add(picture), jen.Id("question").String()).Params(vector, jen.Error()).Block(
@@ -21,7 +21,7 @@ var vqa = taskAPI{name: "vqa", labels: "Answers", of: "pair", write: func(g *gen
 		f.Commentf("AnswerLogitsOf returns the logits for each question and its picture%s.", on.valid)
 		rows := jen.Id(on.recv).Dot(on.recv)
 		methodOn(f, on.recv, on.typ, "AnswerLogitsOf").Params(jen.Id("imgs").Add(pictures), jen.Id("questions").Index().String()).Params(vectors, jen.Error()).Block(
-			jen.Return(rows.Dot(on.run).Call(id, jen.Lit(0), jen.Id("imgs"), jen.Id("questions"))),
+			jen.Return(rows.Dot("Pairs").Call(id, jen.Id("imgs"), jen.Id("questions"))),
 		)
 		f.Comment("Answer returns the k most probable answers to a question about a picture, best first; k <= 0 means all.")
 		methodOn(f, on.recv, on.typ, "Answer").Params(jen.Id("img").Add(picture), jen.Id("question").String(), jen.Id("k").Int()).

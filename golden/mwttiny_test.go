@@ -139,11 +139,11 @@ func TestMwtReason(t *testing.T) {
 	features := m.Task().Func("pair_nlvr2")
 	var both []float32
 	for _, img := range []image.Image{a, b} {
-		r, err := s.Task().Pairs(features, []image.Image{img}, []string{"a star"})
+		rows, err := s.Task().Pairs(features, []image.Image{img}, []string{"a star"})
 		if err != nil {
 			t.Fatal(err)
 		}
-		both = append(both, r.Out(0, 0)...)
+		both = append(both, rows[0]...)
 	}
 	r, err := s.ReasonHead([]rt.Seq{{Image: both}})
 	if err != nil {
@@ -187,9 +187,9 @@ func TestMwtHostileInput(t *testing.T) {
 		call func() error
 		want string
 	}{
-		{"no picture", func() error { _, err := s.Answer(nil, "why", 1); return err }, "picture 0 is nil"},
+		{"no picture", func() error { _, err := s.Answer(nil, "why", 1); return err }, "input 0: picture: it is nil"},
 		{"pictures and questions", func() error { _, err := m.AnswerLogitsOf([]image.Image{img}, nil); return err }, "1 pictures and 0 texts"},
-		{"the second picture", func() error { _, err := s.Reason(img, nil, "a"); return err }, "picture 1 is nil"},
+		{"the second picture", func() error { _, err := s.Reason(img, nil, "a"); return err }, "input 1: picture: it is nil"},
 		{"features of one picture", func() error { _, err := s.ReasonHead([]rt.Seq{{Image: make([]float32, 48)}}); return err }, "48 values, want 96"},
 	} {
 		if err := row.call(); err == nil || !strings.Contains(err.Error(), row.want) {

@@ -429,8 +429,8 @@ func TestTinyHostileInput(t *testing.T) {
 		call func() error
 		want string
 	}{
-		{"no picture", func() error { _, err := s.EmbedImage(nil); return err }, "picture 0 is nil"},
-		{"an empty picture", func() error { _, err := s.EmbedImage(image.NewRGBA(image.Rect(0, 0, 0, 9))); return err }, "picture 0"},
+		{"no picture", func() error { _, err := s.EmbedImage(nil); return err }, "input 0: picture: it is nil"},
+		{"an empty picture", func() error { _, err := s.EmbedImage(image.NewRGBA(image.Rect(0, 0, 0, 9))); return err }, "input 0: picture: "},
 		{"an id outside", func() error { _, err := s.Language([]rt.Seq{{IDs: []int32{0, 141}}}); return err }, "id 141 at 1 is outside the vocabulary of 141"},
 		{"no ids", func() error { _, err := s.Language([]rt.Seq{{}}); return err }, "the text is empty"},
 		{"too many ids", func() error { _, err := s.Language([]rt.Seq{{IDs: make([]int32, 13)}}); return err }, "13 ids, the limit is 12"},

@@ -82,7 +82,7 @@ func TestVLMoTasks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rows, err := m.Task().Pairs(m.Task().Func("pair_itm"), 0, []image.Image{a}, []string{text})
+	rows, err := m.Task().Pairs(m.Task().Func("pair_itm"), []image.Image{a}, []string{text})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +105,7 @@ func TestVLMoTasks(t *testing.T) {
 	}
 	var both []float32
 	for i, f := range []string{"pair_nlvr2", "pair_nlvr2_second"} {
-		rows, err := m.Task().Pairs(m.Task().Func(f), 0, []image.Image{a, b}[i:i+1], []string{text})
+		rows, err := m.Task().Pairs(m.Task().Func(f), []image.Image{a, b}[i:i+1], []string{text})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -118,11 +118,11 @@ func TestVLMoTasks(t *testing.T) {
 	if want := task.Prob(r.Out(0, 0), 1); p != want {
 		t.Errorf("Reason is %v, want %v", p, want)
 	}
-	first, err := m.Task().Pairs(m.Task().Func("pair_nlvr2"), 0, []image.Image{a}, []string{text})
+	first, err := m.Task().Pairs(m.Task().Func("pair_nlvr2"), []image.Image{a}, []string{text})
 	if err != nil {
 		t.Fatal(err)
 	}
-	second, err := m.Task().Pairs(m.Task().Func("pair_nlvr2_second"), 0, []image.Image{a}, []string{text})
+	second, err := m.Task().Pairs(m.Task().Func("pair_nlvr2_second"), []image.Image{a}, []string{text})
 	if err != nil {
 		t.Fatal(err)
 	}

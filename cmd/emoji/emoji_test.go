@@ -332,7 +332,7 @@ func evalAll(t *testing.T, captions bool) {
 			return err
 		}
 		for _, q := range want.Queries {
-			x, err := m.Texts(m.Func("language_retrieval"), 0, []string{q.Text})
+			x, err := m.Texts(m.Func("language_retrieval"), []string{q.Text})
 			if err != nil {
 				return err
 			}

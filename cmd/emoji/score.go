@@ -89,7 +89,7 @@ func tell(ctx context.Context, a *cli.App, m *task.Model, h *heldOut, captions b
 			{kinds, wantKind, func(t *told, right bool) { t.group = right }},
 			{names, wantName, func(t *told, right bool) { t.name = right }},
 		} {
-			logits, err := m.Pairs(m.Package().Find("vqa", "pair"), 0, imgs, ask.questions)
+			logits, err := m.Pairs(m.Package().Find("vqa", "pair"), imgs, ask.questions)
 			if err != nil {
 				return nil, err
 			}

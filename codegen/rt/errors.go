@@ -25,6 +25,29 @@ func (sessionClosed) Is(target error) bool { return target == ErrClosed }
 // ErrFault says that the weights can no longer be read: see [blob.ErrFault].
 var ErrFault = blob.ErrFault
 
+// ErrLimit says that an input is larger than the model takes. It comes in an [InputError].
+var ErrLimit = errors.New("over the limit")
+
+// InputError says that an input of a call cannot be taken, whatever the state of the model: what a server answers by a
+// status of 400, where all other errors are of 500. [ErrLimit] is among what it wraps if the input is too large.
+type InputError struct {
+	Index int    // of the input in the call's batch
+	Field string // what is wrong in it: "image", "ids" or "state" of a Seq, "picture" or "text" of a task
+	Err   error
+}
+
+// Error says which input it is, and why.
+func (e *InputError) Error() string { return fmt.Sprintf("input %d: %s: %v", e.Index, e.Field, e.Err) }
+
+// Unwrap returns Err.
+func (e *InputError) Unwrap() error { return e.Err }
+
+// limitError is ErrLimit in its own words.
+type limitError string
+
+func (e limitError) Error() string        { return string(e) }
+func (e limitError) Is(target error) bool { return target == ErrLimit }
+
 // BatchError says which items of a batch have no result, and why. The others have theirs: a call that returns a BatchError
 // returns its result too, with nil in the places of the items that failed.
 type BatchError struct {

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/multiway-go/multiway/codegen/rt/exec"
 )
 
 // A sequence whose outputs are not finite fails alone, whatever its place: the others have
@@ -93,5 +95,29 @@ func BenchmarkFinite(b *testing.B) {
 		if !finite(x) {
 			b.Fatal("zeros are not finite")
 		}
+	}
+}
+
+// What a sequence is refused for names the sequence and the field; only what is too large is over a limit.
+func TestInputError(t *testing.T) {
+	m := tinyModel(t)
+	s := m.NewSession()
+	good := tinyBatch(true, 2)[0]
+	long, short, outside := good, good, good
+	long.IDs, short.Image, outside.IDs = make([]int32, m.Package().Text+1), nil, []int32{int32(m.Package().Vocab)}
+	for _, c := range []struct {
+		name  string
+		seq   Seq
+		field string
+		limit bool
+	}{{"a long text", long, "ids", true}, {"no image", short, "image", false}, {"an id outside", outside, "ids", false}} {
+		_, err := s.Run(m.Func("pair"), []Seq{good, c.seq})
+		var in *InputError
+		if !errors.As(err, &in) || in.Index != 1 || in.Field != c.field || errors.Is(err, ErrLimit) != c.limit {
+			t.Errorf("%s: error %v", c.name, err)
+		}
+	}
+	if _, err := s.Run(&exec.Func{}, nil); err == nil || errors.As(err, new(*InputError)) {
+		t.Errorf("another package's function: error %v", err)
 	}
 }

@@ -192,7 +192,7 @@ func TestStateErrors(t *testing.T) {
 		{"no picture", run(step, Seq{IDs: ids, State: st}), "holds no picture yet"},
 		{"nothing to keep", func() error { return st.Keep([]int{0}) }, "beam 0 cannot go on as beam 0"},
 		{"begin", run(begin, Seq{Image: img, State: st}), ""},
-		{"one id", run(step, Seq{IDs: ids[:1], State: st}), "it has 1 ids, this function takes 2"},
+		{"one id", run(step, Seq{IDs: ids[:1], State: st}), "ids: 1 of them, this function takes 2"},
 		{"no such beam", run(step, Seq{IDs: ids, State: st, Beam: 1}), "beam 1, the state has 1"},
 		{"step", run(step, Seq{IDs: ids, State: st}), ""},
 		{"too many beams", func() error { return st.Keep([]int{0, 0, 0}) }, "3 beams, want 1 to 2"},

@@ -119,7 +119,8 @@ func (r *Result) All(i int) []float32 {
 //
 // Outputs are finite numbers. Sequences that have others fail: the error is a
 // [*BatchError] of [ErrNotFinite], and the result holds what the others have. After any
-// other error there is no result; one of them is [ErrFault].
+// other error there is no result: of a sequence that f cannot take it is an [*InputError], else [ErrClosed], [ErrBusy] or
+// [ErrFault].
 func (s *Session) Run(f *exec.Func, batch []Seq) (*Result, error) {
 	if !s.busy.CompareAndSwap(false, true) {
 		return nil, fmt.Errorf("%s: %s: %w", s.model.pkg.Name, f.Name, ErrBusy)
@@ -166,32 +167,38 @@ func (s *Session) check(f *exec.Func, batch []Seq) error {
 		return errors.New("the function belongs to another package; use a function of the session's model")
 	}
 	for i := range batch {
-		q := &batch[i]
-		switch {
-		case len(q.Image) != f.Image && f.Image == 0:
-			return fmt.Errorf("sequence %d: it has an image, this function takes none; leave Image nil", i)
-		case len(q.Image) != f.Image:
-			return fmt.Errorf("sequence %d: the image has %d values, want %d; resize and normalise it as the model's preprocessing does", i, len(q.Image), f.Image)
-		case !f.Text && len(q.IDs) != 0:
-			return fmt.Errorf("sequence %d: it has text, this function takes none; leave IDs nil", i)
-		case f.Text && len(q.IDs) == 0:
-			return fmt.Errorf("sequence %d: the text is empty; give at least one id (the tokenizer always gives begin and end)", i)
-		case f.Text && len(q.IDs) > p.Text:
-			return fmt.Errorf("sequence %d: the text has %d ids, the limit is %d; cut it, or raise limits.text in the description and build again", i, len(q.IDs), p.Text)
-		}
-		if f.IDs > 0 && len(q.IDs) != f.IDs {
-			return fmt.Errorf("sequence %d: it has %d ids, this function takes %d", i, len(q.IDs), f.IDs)
-		}
-		if err := f.CheckState(q.State, q.Beam); err != nil {
-			return fmt.Errorf("sequence %d: %w", i, err)
-		}
-		for j, id := range q.IDs {
-			if id < 0 || int(id) >= p.Vocab {
-				return fmt.Errorf("sequence %d: id %d at %d is outside the vocabulary of %d; use the model's own tokenizer", i, id, j, p.Vocab)
-			}
+		if field, err := p.take(f, &batch[i]); err != nil {
+			return &InputError{i, field, err}
 		}
 	}
 	return nil
+}
+
+// take reports what is wrong with a sequence for f, and in which of its fields.
+func (p *Package) take(f *exec.Func, q *Seq) (field string, err error) {
+	switch {
+	case len(q.Image) != f.Image && f.Image == 0:
+		return "image", errors.New("it is there, this function takes none; leave Image nil")
+	case len(q.Image) != f.Image:
+		return "image", fmt.Errorf("%d values, want %d; resize and normalise it as the model's preprocessing does", len(q.Image), f.Image)
+	case !f.Text && len(q.IDs) != 0:
+		return "ids", errors.New("they are there, this function takes no text; leave IDs nil")
+	case f.Text && len(q.IDs) == 0:
+		return "ids", errors.New("the text is empty; give at least one id (the tokenizer always gives begin and end)")
+	case f.Text && len(q.IDs) > p.Text:
+		return "ids", limitError(fmt.Sprintf("the text has %d ids, the limit is %d; cut it, or raise limits.text in the description and build again", len(q.IDs), p.Text))
+	case f.IDs > 0 && len(q.IDs) != f.IDs:
+		return "ids", fmt.Errorf("%d of them, this function takes %d", len(q.IDs), f.IDs)
+	}
+	if err := f.CheckState(q.State, q.Beam); err != nil {
+		return "state", err
+	}
+	for j, id := range q.IDs {
+		if id < 0 || int(id) >= p.Vocab {
+			return "ids", fmt.Errorf("id %d at %d is outside the vocabulary of %d; use the model's own tokenizer", id, j, p.Vocab)
+		}
+	}
+	return "", nil
 }
 
 // load takes as many sequences as fit into one pass, at least one.

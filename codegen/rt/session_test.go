@@ -204,8 +204,8 @@ func TestRunErrors(t *testing.T) {
 		batch []Seq
 		want  string
 	}{
-		{"no image", pair, with(func(q *Seq) { q.Image = nil }), "sequence 1: the image has 0 values, want 48"},
-		{"short image", pair, with(func(q *Seq) { q.Image = q.Image[1:] }), "has 47 values, want 48"},
+		{"no image", pair, with(func(q *Seq) { q.Image = nil }), "input 1: image: 0 values, want 48"},
+		{"short image", pair, with(func(q *Seq) { q.Image = q.Image[1:] }), "image: 47 values, want 48"},
 		{"no text", pair, with(func(q *Seq) { q.IDs = nil }), "the text is empty"},
 		{"long text", pair, with(func(q *Seq) { q.IDs = make([]int32, 7) }), "has 7 ids, the limit is 6"},
 		{"id", pair, with(func(q *Seq) { q.IDs = []int32{0, tinyVocab} }), "id 30 at 1 is outside the vocabulary of 30"},

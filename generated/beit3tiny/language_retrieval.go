@@ -80,4 +80,4 @@ var fnLanguageRetrieval = exec.Func{
 	Run:   runLanguageRetrieval,
 }
 
-const _ = allFilesOfBuild_fd3e2ab7cc01_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_7cbc7586b0fd_elseRunMultiwayBuildAgain

@@ -193,15 +193,18 @@ func (s *Session) Task() *task.Session {
 	return s.s
 }
 
+// Dim is how many values an embedding has.
+const Dim = 24
+
 // EmbedImage returns the unit embedding of a picture, 24 values, valid until the session's next call.
 func (s *Session) EmbedImage(img image.Image) ([]float32, error) {
-	return task.One(s.s.ImageRows(&fnVisionRetrieval, 0, img))
+	return task.One(s.s.Images(&fnVisionRetrieval, img))
 }
 
 // EmbedImages returns the unit embedding of each picture, in one packed batch; where only some have
 // none, the error is a *rt.BatchError and their rows are nil.
 func (s *Session) EmbedImages(imgs []image.Image) ([][]float32, error) {
-	return s.s.ImageRows(&fnVisionRetrieval, 0, imgs...)
+	return s.s.Images(&fnVisionRetrieval, imgs...)
 }
 
 // EmbedImage returns the unit embedding of a picture.
@@ -212,18 +215,18 @@ func (m *Model) EmbedImage(img image.Image) ([]float32, error) {
 // EmbedImages returns the unit embedding of each picture; where only some have none, the error is a
 // *rt.BatchError and their rows are nil.
 func (m *Model) EmbedImages(imgs []image.Image) ([][]float32, error) {
-	return m.m.Images(&fnVisionRetrieval, 0, imgs)
+	return m.m.Images(&fnVisionRetrieval, imgs)
 }
 
 // EmbedText returns the unit embedding of a text, 24 values, valid until the session's next call.
 func (s *Session) EmbedText(text string) ([]float32, error) {
-	return task.One(s.s.TextRows(&fnLanguageRetrieval, 0, text))
+	return task.One(s.s.Texts(&fnLanguageRetrieval, text))
 }
 
 // EmbedTexts returns the unit embedding of each text, in one packed batch; where only some have
 // none, the error is a *rt.BatchError and their rows are nil.
 func (s *Session) EmbedTexts(texts []string) ([][]float32, error) {
-	return s.s.TextRows(&fnLanguageRetrieval, 0, texts...)
+	return s.s.Texts(&fnLanguageRetrieval, texts...)
 }
 
 // EmbedText returns the unit embedding of a text.
@@ -234,7 +237,7 @@ func (m *Model) EmbedText(text string) ([]float32, error) {
 // EmbedTexts returns the unit embedding of each text; where only some have none, the error is a
 // *rt.BatchError and their rows are nil.
 func (m *Model) EmbedTexts(texts []string) ([][]float32, error) {
-	return m.m.Texts(&fnLanguageRetrieval, 0, texts)
+	return m.m.Texts(&fnLanguageRetrieval, texts)
 }
 
 var embedders = task.Embedders{
@@ -259,13 +262,13 @@ func (m *Model) LogitScale() float64 {
 
 // Logits returns the class logits of a picture, 5 values, valid until the session's next call.
 func (s *Session) Logits(img image.Image) ([]float32, error) {
-	return task.One(s.s.ImageRows(&fnVisionClassification, 0, img))
+	return task.One(s.s.Images(&fnVisionClassification, img))
 }
 
 // LogitsOf returns the class logits of each picture, in one packed batch; where only some have
 // none, the error is a *rt.BatchError and their rows are nil.
 func (s *Session) LogitsOf(imgs []image.Image) ([][]float32, error) {
-	return s.s.ImageRows(&fnVisionClassification, 0, imgs...)
+	return s.s.Images(&fnVisionClassification, imgs...)
 }
 
 // Logits returns the class logits of a picture.
@@ -276,7 +279,7 @@ func (m *Model) Logits(img image.Image) ([]float32, error) {
 // LogitsOf returns the class logits of each picture; where only some have none, the error is a
 // *rt.BatchError and their rows are nil.
 func (m *Model) LogitsOf(imgs []image.Image) ([][]float32, error) {
-	return m.m.Images(&fnVisionClassification, 0, imgs)
+	return m.m.Images(&fnVisionClassification, imgs)
 }
 
 // Labels returns the class names, in the order of the logits.
@@ -347,4 +350,4 @@ func (s *Session) Pair(batch []rt.Seq) (*rt.Result, error) {
 }
 
 // The files of the package are of one build: each names this constant.
-const allFilesOfBuild_fd3e2ab7cc01_elseRunMultiwayBuildAgain = true
+const allFilesOfBuild_7cbc7586b0fd_elseRunMultiwayBuildAgain = true

@@ -120,4 +120,4 @@ var fnPair = exec.Func{
 	Run:   runPair,
 }
 
-const _ = allFilesOfBuild_fd3e2ab7cc01_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_7cbc7586b0fd_elseRunMultiwayBuildAgain

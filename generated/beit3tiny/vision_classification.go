@@ -73,4 +73,4 @@ var fnVisionClassification = exec.Func{
 	Run:   runVisionClassification,
 }
 
-const _ = allFilesOfBuild_fd3e2ab7cc01_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_7cbc7586b0fd_elseRunMultiwayBuildAgain

@@ -57,4 +57,4 @@ var (
 	sections10T        = []exec.Section{{C: 10}, {T: true}}
 )
 
-const _ = allFilesOfBuild_fd3e2ab7cc01_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_7cbc7586b0fd_elseRunMultiwayBuildAgain

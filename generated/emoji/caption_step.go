@@ -163,4 +163,4 @@ var fnCaptionStep = exec.Func{
 	Run:   runCaptionStep,
 }
 
-const _ = allFilesOfBuild_900304cfd032_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_f23d1c16d7e7_elseRunMultiwayBuildAgain

@@ -128,4 +128,4 @@ var fnLanguageRetrieval = exec.Func{
 	Run:   runLanguageRetrieval,
 }
 
-const _ = allFilesOfBuild_900304cfd032_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_f23d1c16d7e7_elseRunMultiwayBuildAgain

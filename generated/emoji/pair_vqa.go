@@ -244,4 +244,4 @@ var fnPairVQA = exec.Func{
 	Run:   runPairVQA,
 }
 
-const _ = allFilesOfBuild_900304cfd032_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_f23d1c16d7e7_elseRunMultiwayBuildAgain

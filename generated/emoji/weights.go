@@ -173,4 +173,4 @@ var (
 	captioningHead      = exec.Linear{W: 4935680, Bias: 5451776, K: 128, N: 2010, DType: blob.F16, Cut: &cut128}
 )
 
-const _ = allFilesOfBuild_900304cfd032_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_f23d1c16d7e7_elseRunMultiwayBuildAgain

@@ -62,4 +62,4 @@ var fnLanguage = exec.Func{
 	Run:   runLanguage,
 }
 
-const _ = allFilesOfBuild_c2d9e45b9df2_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_04c4461557d1_elseRunMultiwayBuildAgain

@@ -222,7 +222,7 @@ func (s *Session) AnswerLogits(img image.Image, question string) ([]float32, err
 
 // AnswerLogitsOf returns the logits for each question and its picture, valid until the session's next call.
 func (s *Session) AnswerLogitsOf(imgs []image.Image, questions []string) ([][]float32, error) {
-	return s.s.PairRows(&fnPairVQA, 0, imgs, questions)
+	return s.s.Pairs(&fnPairVQA, imgs, questions)
 }
 
 // Answer returns the k most probable answers to a question about a picture, best first; k <= 0 means all.
@@ -241,7 +241,7 @@ func (m *Model) AnswerLogits(img image.Image, question string) ([]float32, error
 
 // AnswerLogitsOf returns the logits for each question and its picture.
 func (m *Model) AnswerLogitsOf(imgs []image.Image, questions []string) ([][]float32, error) {
-	return m.m.Pairs(&fnPairVQA, 0, imgs, questions)
+	return m.m.Pairs(&fnPairVQA, imgs, questions)
 }
 
 // Answer returns the k most probable answers to a question about a picture, best first; k <= 0 means all.
@@ -314,4 +314,4 @@ func (s *Session) ReasonHead(batch []rt.Seq) (*rt.Result, error) {
 }
 
 // The files of the package are of one build: each names this constant.
-const allFilesOfBuild_c2d9e45b9df2_elseRunMultiwayBuildAgain = true
+const allFilesOfBuild_04c4461557d1_elseRunMultiwayBuildAgain = true

@@ -87,4 +87,4 @@ var fnPair = exec.Func{
 	Run:   runPair,
 }
 
-const _ = allFilesOfBuild_c2d9e45b9df2_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_04c4461557d1_elseRunMultiwayBuildAgain

@@ -124,4 +124,4 @@ var fnPairNLVR2 = exec.Func{
 	Run:   runPairNLVR2,
 }
 
-const _ = allFilesOfBuild_c2d9e45b9df2_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_04c4461557d1_elseRunMultiwayBuildAgain

@@ -121,4 +121,4 @@ var fnPairVQA = exec.Func{
 	Run:   runPairVQA,
 }
 
-const _ = allFilesOfBuild_c2d9e45b9df2_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_04c4461557d1_elseRunMultiwayBuildAgain

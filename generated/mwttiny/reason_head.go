@@ -46,4 +46,4 @@ var fnReasonHead = exec.Func{
 	Run:   runReasonHead,
 }
 
-const _ = allFilesOfBuild_c2d9e45b9df2_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_04c4461557d1_elseRunMultiwayBuildAgain

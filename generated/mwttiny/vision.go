@@ -64,4 +64,4 @@ var fnVision = exec.Func{
 	Run:   runVision,
 }
 
-const _ = allFilesOfBuild_c2d9e45b9df2_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_04c4461557d1_elseRunMultiwayBuildAgain

@@ -61,4 +61,4 @@ var (
 	nlvr2FDense2    = exec.Linear{W: 166464, Bias: 169536, K: 48, N: 2, Cut: &cut48}
 )
 
-const _ = allFilesOfBuild_c2d9e45b9df2_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_04c4461557d1_elseRunMultiwayBuildAgain

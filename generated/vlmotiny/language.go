@@ -66,4 +66,4 @@ var fnLanguage = exec.Func{
 	Run:   runLanguage,
 }
 
-const _ = allFilesOfBuild_12cbd79d2146_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_5306b14c5a8a_elseRunMultiwayBuildAgain

@@ -201,15 +201,18 @@ func (s *Session) Task() *task.Session {
 	return s.s
 }
 
+// Dim is how many values an embedding has.
+const Dim = 20
+
 // EmbedImage returns the unit embedding of a picture, 20 values, valid until the session's next call.
 func (s *Session) EmbedImage(img image.Image) ([]float32, error) {
-	return task.One(s.s.ImageRows(&fnVisionRetrieval, 0, img))
+	return task.One(s.s.Images(&fnVisionRetrieval, img))
 }
 
 // EmbedImages returns the unit embedding of each picture, in one packed batch; where only some have
 // none, the error is a *rt.BatchError and their rows are nil.
 func (s *Session) EmbedImages(imgs []image.Image) ([][]float32, error) {
-	return s.s.ImageRows(&fnVisionRetrieval, 0, imgs...)
+	return s.s.Images(&fnVisionRetrieval, imgs...)
 }
 
 // EmbedImage returns the unit embedding of a picture.
@@ -220,18 +223,18 @@ func (m *Model) EmbedImage(img image.Image) ([]float32, error) {
 // EmbedImages returns the unit embedding of each picture; where only some have none, the error is a
 // *rt.BatchError and their rows are nil.
 func (m *Model) EmbedImages(imgs []image.Image) ([][]float32, error) {
-	return m.m.Images(&fnVisionRetrieval, 0, imgs)
+	return m.m.Images(&fnVisionRetrieval, imgs)
 }
 
 // EmbedText returns the unit embedding of a text, 20 values, valid until the session's next call.
 func (s *Session) EmbedText(text string) ([]float32, error) {
-	return task.One(s.s.TextRows(&fnLanguageRetrieval, 0, text))
+	return task.One(s.s.Texts(&fnLanguageRetrieval, text))
 }
 
 // EmbedTexts returns the unit embedding of each text, in one packed batch; where only some have
 // none, the error is a *rt.BatchError and their rows are nil.
 func (s *Session) EmbedTexts(texts []string) ([][]float32, error) {
-	return s.s.TextRows(&fnLanguageRetrieval, 0, texts...)
+	return s.s.Texts(&fnLanguageRetrieval, texts...)
 }
 
 // EmbedText returns the unit embedding of a text.
@@ -242,7 +245,7 @@ func (m *Model) EmbedText(text string) ([]float32, error) {
 // EmbedTexts returns the unit embedding of each text; where only some have none, the error is a
 // *rt.BatchError and their rows are nil.
 func (m *Model) EmbedTexts(texts []string) ([][]float32, error) {
-	return m.m.Texts(&fnLanguageRetrieval, 0, texts)
+	return m.m.Texts(&fnLanguageRetrieval, texts)
 }
 
 var embedders = task.Embedders{
@@ -267,7 +270,7 @@ func (m *Model) LogitScale() float64 {
 
 // MatchProbability returns the probability that a text describes a picture, from 0 to 1.
 func (s *Session) MatchProbability(img image.Image, text string) (float32, error) {
-	logits, err := task.One(s.s.PairRows(&fnPairITM, 0, []image.Image{img}, []string{text}))
+	logits, err := task.One(s.s.Pairs(&fnPairITM, []image.Image{img}, []string{text}))
 	if err != nil {
 		return 0, err
 	}
@@ -276,7 +279,7 @@ func (s *Session) MatchProbability(img image.Image, text string) (float32, error
 
 // MatchProbability returns the probability that a text describes a picture, from 0 to 1.
 func (m *Model) MatchProbability(img image.Image, text string) (float32, error) {
-	logits, err := task.One(m.m.Pairs(&fnPairITM, 0, []image.Image{img}, []string{text}))
+	logits, err := task.One(m.m.Pairs(&fnPairITM, []image.Image{img}, []string{text}))
 	if err != nil {
 		return 0, err
 	}
@@ -303,7 +306,7 @@ func (s *Session) AnswerLogits(img image.Image, question string) ([]float32, err
 
 // AnswerLogitsOf returns the logits for each question and its picture, valid until the session's next call.
 func (s *Session) AnswerLogitsOf(imgs []image.Image, questions []string) ([][]float32, error) {
-	return s.s.PairRows(&fnPairVQA, 0, imgs, questions)
+	return s.s.Pairs(&fnPairVQA, imgs, questions)
 }
 
 // Answer returns the k most probable answers to a question about a picture, best first; k <= 0 means all.
@@ -322,7 +325,7 @@ func (m *Model) AnswerLogits(img image.Image, question string) ([]float32, error
 
 // AnswerLogitsOf returns the logits for each question and its picture.
 func (m *Model) AnswerLogitsOf(imgs []image.Image, questions []string) ([][]float32, error) {
-	return m.m.Pairs(&fnPairVQA, 0, imgs, questions)
+	return m.m.Pairs(&fnPairVQA, imgs, questions)
 }
 
 // Answer returns the k most probable answers to a question about a picture, best first; k <= 0 means all.
@@ -419,4 +422,4 @@ func (s *Session) ReasonHead(batch []rt.Seq) (*rt.Result, error) {
 }
 
 // The files of the package are of one build: each names this constant.
-const allFilesOfBuild_12cbd79d2146_elseRunMultiwayBuildAgain = true
+const allFilesOfBuild_5306b14c5a8a_elseRunMultiwayBuildAgain = true

@@ -112,4 +112,4 @@ var fnPairITM = exec.Func{
 	Run:   runPairITM,
 }
 
-const _ = allFilesOfBuild_12cbd79d2146_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_5306b14c5a8a_elseRunMultiwayBuildAgain

@@ -124,4 +124,4 @@ var fnPairVQA = exec.Func{
 	Run:   runPairVQA,
 }
 
-const _ = allFilesOfBuild_12cbd79d2146_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_5306b14c5a8a_elseRunMultiwayBuildAgain

@@ -64,4 +64,4 @@ var fnVision = exec.Func{
 	Run:   runVision,
 }
 
-const _ = allFilesOfBuild_12cbd79d2146_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_5306b14c5a8a_elseRunMultiwayBuildAgain

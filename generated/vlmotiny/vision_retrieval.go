@@ -81,4 +81,4 @@ var fnVisionRetrieval = exec.Func{
 	Run:   runVisionRetrieval,
 }
 
-const _ = allFilesOfBuild_12cbd79d2146_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_5306b14c5a8a_elseRunMultiwayBuildAgain

@@ -70,4 +70,4 @@ var (
 	nlvr2HeadFc2  = exec.Linear{W: 237632, Bias: 240192, K: 40, N: 2, Cut: &cut40}
 )
 
-const _ = allFilesOfBuild_12cbd79d2146_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_5306b14c5a8a_elseRunMultiwayBuildAgain

@@ -74,7 +74,7 @@ func (a *App) answer(picture string, questions []string, top int, labels string,
 	for len(imgs) < len(questions) {
 		imgs = append(imgs, imgs[0])
 	}
-	rows, failed := m.Pairs(f, 0, imgs, questions)
+	rows, failed := m.Pairs(f, imgs, questions)
 	if _, err := lost(failed); err != nil {
 		return err
 	}

@@ -109,7 +109,7 @@ func (a *App) match(picture string, texts []string, strict bool) error {
 func (a *App) scores(m *task.Model, img image.Image, texts []string) (scores []float32, kind string, err error) {
 	nan := float32(math.NaN())
 	if f := m.Package().Find(matching, "pair"); f != nil {
-		rows, failed := m.Pairs(f, 0, slices.Repeat([]image.Image{img}, len(texts)), texts)
+		rows, failed := m.Pairs(f, slices.Repeat([]image.Image{img}, len(texts)), texts)
 		if _, err := lost(failed); err != nil {
 			return nil, "", err
 		}
@@ -122,11 +122,11 @@ func (a *App) scores(m *task.Model, img image.Image, texts []string) (scores []f
 		}
 		return scores, "prob", failed
 	}
-	v, err := task.One(m.Images(m.Package().Find(retrieval, "image"), 0, []image.Image{img}))
+	v, err := task.One(m.Images(m.Package().Find(retrieval, "image"), []image.Image{img}))
 	if err != nil {
 		return nil, "", err
 	}
-	rows, failed := m.Texts(m.Package().Find(retrieval, "text"), 0, texts)
+	rows, failed := m.Texts(m.Package().Find(retrieval, "text"), texts)
 	if _, err := lost(failed); err != nil {
 		return nil, "", err
 	}
@@ -135,7 +135,7 @@ func (a *App) scores(m *task.Model, img image.Image, texts []string) (scores []f
 			scores = append(scores, nan)
 			continue
 		}
-		scores = append(scores, dot(t, v))
+		scores = append(scores, task.Dot(t, v))
 	}
 	return scores, "cosine", failed
 }

@@ -272,7 +272,7 @@ func (a *App) find(ctx context.Context, m *task.Model, queries []item, among ite
 	s := &stream{App: a, m: m, strict: strict, images: m.Package().Find(retrieval, "image"), texts: m.Package().Find(retrieval, "text"), what: "searching", total: total}
 	t, err := s.run(ctx, among, func(it *item, out []float32) error {
 		for q := range results {
-			results[q].offer(it, dot(vectors[q], out), k)
+			results[q].offer(it, task.Dot(vectors[q], out), k)
 		}
 		return nil
 	})
@@ -330,7 +330,7 @@ func (a *App) findStored(ctx context.Context, m *task.Model, queries []item, o *
 				it = fileItem(e.Input, false, read)
 			}
 			for q := range results {
-				results[q].offer(&it, dot(vectors[q], e.Embedding), o.top)
+				results[q].offer(&it, task.Dot(vectors[q], e.Embedding), o.top)
 			}
 		}
 	}
@@ -362,15 +362,6 @@ func (r *Result) rank(k int) {
 		clear(r.Hits[k:])
 		r.Hits = r.Hits[:k]
 	}
-}
-
-// dot returns the cosine of two vectors of length 1.
-func dot(a, b []float32) float32 {
-	sum := 0.0
-	for i, x := range a {
-		sum += float64(float64(x) * float64(b[i]))
-	}
-	return float32(sum)
 }
 
 // PrintResults prints a table or, with --json, one line per query.

@@ -298,12 +298,15 @@ func (s *stream) flush(t *tally, bar *Progress, do func(it *item, out []float32)
 			wide = s.images.Outputs[0].Cols
 		}
 		if len(s.words) > 0 {
-			r, err := c.Texts(s.texts, s.words...)
+			rows, err := c.Texts(s.texts, s.words...)
 			if s.lostWords, err = lost(err); err != nil {
 				return err
 			}
-			s.rows = append(s.rows, r.All(0)...)
 			narrow = s.texts.Outputs[0].Cols
+			for _, row := range rows {
+				s.rows = append(s.rows, row...)
+				s.rows = append(s.rows, make([]float32, narrow-len(row))...) // one that has no result
+			}
 		}
 		return nil
 	})

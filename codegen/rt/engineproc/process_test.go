@@ -75,7 +75,7 @@ func TestClient(t *testing.T) {
 		}{
 			{"none", nil, `fake has no function "none"`},
 			{"text", []rt.Seq{{IDs: []int32{100}}}, "outside the vocabulary of 100"},
-			{"image", []rt.Seq{{Image: []float32{1}}}, "the image has 1 values, want 12"},
+			{"image", []rt.Seq{{Image: []float32{1}}}, "image: 1 values, want 12"},
 			{"text", []rt.Seq{{}}, "the text is empty"},
 			{"pair", []rt.Seq{{Image: pic(float32(math.Inf(1))), IDs: []int32{1}}}, "not all numbers are finite"},
 		} {

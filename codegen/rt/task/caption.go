@@ -73,8 +73,11 @@ func (s *Session) Caption(c *Captions, img image.Image, o CaptionOptions) (Capti
 		return Caption{}, err
 	}
 	defer s.busy.Store(false)
-	if err := s.prepare(c.Image, []image.Image{img}, nil); err != nil {
+	switch lost, err := s.prepare(c.Image, []image.Image{img}, nil); {
+	case err != nil:
 		return Caption{}, err
+	case lost != nil:
+		return Caption{}, lost[0]
 	}
 	if s.runner == nil || s.runner.Beams() < max(1, o.Beams) {
 		if s.runner, err = caption.On(s.Session, c.Step, words.Mask(), max(1, o.Beams)); err != nil {

@@ -23,18 +23,18 @@ func (s *Session) ReasonLogits(r *Reasoning, a, b image.Image, text string) ([]f
 	s.features = s.features[:0]
 	imgs, texts := [2]image.Image{a, b}, [2]string{text, text}
 	if r.First == r.Second {
-		out, err := s.pairs(r.First, imgs[:], texts[:])
+		rows, err := s.run(r.First, imgs[:], texts[:])
 		if err != nil {
 			return nil, err
 		}
-		s.features = append(append(s.features, out.Out(0, 0)...), out.Out(0, 1)...)
+		s.features = append(append(s.features, rows[0]...), rows[1]...)
 	} else {
 		for i, f := range [2]*exec.Func{r.First, r.Second} {
-			out, err := s.pairs(f, imgs[i:i+1], texts[:1])
+			row, err := One(s.run(f, imgs[i:i+1], texts[:1]))
 			if err != nil {
 				return nil, err
 			}
-			s.features = append(s.features, out.Out(0, 0)...)
+			s.features = append(s.features, row...)
 		}
 	}
 	s.seqs = append(s.seqs[:0], rt.Seq{Image: s.features})

@@ -70,32 +70,32 @@ func TestSession(t *testing.T) {
 	m := open(t, nil)
 	s := m.NewSession()
 	for range 2 { // buffers are used again
-		r, err := s.Images(m.Func("image"), grey(255), grey(0), grey(51))
+		rows, err := s.Images(m.Func("image"), grey(255), grey(0), grey(51))
 		if err != nil {
 			t.Fatal(err)
 		}
 		want := [][]float32{{12, 0}, {0, 1}, {2.4, 2}}
 		for i := range want {
-			if got := r.Out(0, i); math.Abs(float64(got[0]-want[i][0])) > 1e-5 || got[1] != want[i][1] {
+			if got := rows[i]; math.Abs(float64(got[0]-want[i][0])) > 1e-5 || got[1] != want[i][1] {
 				t.Errorf("picture %d: got %v, want %v", i, got, want[i])
 			}
 		}
-		rows, err := s.TextRows(m.Func("text"), 0, "", "ab", "abcdefghij")
+		rows, err = s.Texts(m.Func("text"), "", "ab", "abcdefghij")
 		if err != nil {
 			t.Fatal(err)
 		}
 		if d := cmp.Diff([][]float32{{0, 1}, {3, 3}, {1 + 2 + 3 + 4, rttest.Text}}, rows); d != "" {
 			t.Errorf("texts; the last is cut (-want +got)\n%s", d)
 		}
-		r, err = s.Pairs(m.Func("pair"), []image.Image{grey(255), grey(0), grey(0)}, []string{"c", "zz", "abcdefghij"})
+		rows, err = s.Pairs(m.Func("pair"), []image.Image{grey(255), grey(0), grey(0)}, []string{"c", "zz", "abcdefghij"})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if d := cmp.Diff([]float32{12, 3, 0, 52, 0, 1 + 2 + 3 + 4}, r.All(0)); d != "" {
+		if d := cmp.Diff([][]float32{{12, 3}, {0, 52}, {0, 1 + 2 + 3 + 4}}, rows); d != "" {
 			t.Errorf("pairs; the last text is cut (-want +got)\n%s", d)
 		}
-		if r, err = s.Images(m.Func("image")); err != nil || r.Len() != 0 {
-			t.Errorf("no pictures: %d results, %v", r.Len(), err)
+		if rows, err = s.Images(m.Func("image")); err != nil || len(rows) != 0 {
+			t.Errorf("no pictures: %v, %v", rows, err)
 		}
 	}
 }
@@ -134,11 +134,11 @@ func TestBatchError(t *testing.T) {
 			}
 		}
 	}
-	rows, err := m.Texts(m.Func("text"), 0, texts)
+	rows, err := m.Texts(m.Func("text"), texts)
 	check("model", rows, err)
-	rows, err = m.NewSession().TextRows(m.Func("text"), 0, texts...)
+	rows, err = m.NewSession().Texts(m.Func("text"), texts...)
 	check("session", rows, err)
-	if row, err := One(m.Texts(m.Func("text"), 0, []string{poison})); !errors.Is(err, rt.ErrNotFinite) || row != nil {
+	if row, err := One(m.Texts(m.Func("text"), []string{poison})); !errors.Is(err, rt.ErrNotFinite) || row != nil {
 		t.Errorf("one text: %v, %v", row, err)
 	}
 }
@@ -151,14 +151,14 @@ func TestSessionErrors(t *testing.T) {
 		call func() error
 		want string
 	}{
-		{"a nil picture", func() error { _, err := s.Images(s.m.Func("image"), grey(1), nil); return err }, "image: picture 1 is nil"},
+		{"a nil picture", func() error { _, err := s.Images(s.m.Func("image"), grey(1), nil); return err }, "image: input 1: picture: it is nil"},
 		{"an empty picture", func() error {
-			_, err := s.ImageRows(s.m.Func("image"), 0, image.NewGray(image.Rect(3, 3, 3, 3)))
+			_, err := s.Images(s.m.Func("image"), image.NewGray(image.Rect(3, 3, 3, 3)))
 			return err
-		}, "image: picture 0: "},
+		}, "image: input 0: picture: "},
 		{"unlike numbers", func() error { _, err := s.Pairs(s.m.Func("pair"), nil, []string{"a"}); return err }, "0 pictures and 1 texts"},
-		{"pictures for a function of texts", func() error { _, err := s.Images(s.m.Func("text"), grey(1)); return err }, "it has an image, this function takes none"},
-		{"texts for a function of pictures", func() error { _, err := s.TextRows(s.m.Func("image"), 0, "a"); return err }, "want 12"},
+		{"pictures for a function of texts", func() error { _, err := s.Images(s.m.Func("text"), grey(1)); return err }, "image: it is there, this function takes none"},
+		{"texts for a function of pictures", func() error { _, err := s.Texts(s.m.Func("image"), "a"); return err }, "want 12"},
 		{"ids outside", func() error { _, err := s.Texts(s.m.Func("text"), "\xff"); return err }, "outside the vocabulary"},
 		{"no preprocessing", func() error { _, err := bare.Images(bare.m.Func("image"), grey(1)); return err }, "takes no pictures"},
 		{"no tokenizer", func() error { _, err := bare.Texts(bare.m.Func("text"), "a"); return err }, "without a tokenizer: add `tokenizer:`"},
@@ -204,8 +204,7 @@ func TestSessionBusy(t *testing.T) {
 	try := func() {
 		tried++
 		for _, err := range []error{
-			first(s.Texts(m.Func("text"), "zzzz")), first(s.TextRows(m.Func("text"), 0, "zzzz")),
-			first(s.Images(m.Func("image"), grey(9))), first(s.ImageRows(m.Func("image"), 0, grey(9))),
+			first(s.Texts(m.Func("text"), "zzzz")), first(s.Images(m.Func("image"), grey(9))),
 			first(s.Pairs(m.Func("pair"), []image.Image{grey(9)}, []string{"z"})),
 		} {
 			if !errors.Is(err, rt.ErrBusy) {
@@ -213,11 +212,11 @@ func TestSessionBusy(t *testing.T) {
 			}
 		}
 	}
-	r, err := s.Pairs(m.Func("pair"), []image.Image{grey(255), slow{grey(255), try}}, []string{"a", "b"})
+	rows, err := s.Pairs(m.Func("pair"), []image.Image{grey(255), slow{grey(255), try}}, []string{"a", "b"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d := cmp.Diff([]float32{12, 1, 12, 2}, r.All(0)); d != "" || tried == 0 {
+	if d := cmp.Diff([][]float32{{12, 1}, {12, 2}}, rows); d != "" || tried == 0 {
 		t.Errorf("%d tries beside it (-want +got)\n%s", tried, d)
 	}
 	if _, err := s.Texts(m.Func("text"), "a"); err != nil {
@@ -242,11 +241,11 @@ func TestModel(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {
-			got, err := m.Images(m.Func("image"), 0, imgs)
+			got, err := m.Images(m.Func("image"), imgs)
 			if d := cmp.Diff(wantImages, got); err != nil || d != "" {
 				t.Errorf("%v (-want +got)\n%s", err, d)
 			}
-			got, err = m.Texts(m.Func("text"), 0, texts)
+			got, err = m.Texts(m.Func("text"), texts)
 			if d := cmp.Diff(wantTexts, got); err != nil || d != "" {
 				t.Errorf("%v (-want +got)\n%s", err, d)
 			}
@@ -254,14 +253,29 @@ func TestModel(t *testing.T) {
 	}
 	wg.Wait()
 
-	imgs[chunk+1] = nil
-	if _, err := m.Images(m.Func("image"), 0, imgs); err == nil || err.Error() != "in the batch from item 64 on: image: picture 1 is nil" {
-		t.Errorf("got error %v", err)
+	// Pictures that are no input carry their errors, the others have the results they have without them.
+	imgs[chunk+1], imgs[3] = nil, image.NewGray(image.Rect(3, 3, 3, 3))
+	got, err := m.Images(m.Func("image"), imgs)
+	var some *rt.BatchError
+	if !errors.As(err, &some) || len(some.Unwrap()) != 2 || len(got) != n {
+		t.Fatalf("%d rows, error %v", len(got), err)
 	}
-	if row, err := One(m.Texts(m.Func("text"), 0, []string{"b"})); err != nil || !slices.Equal(row, []float32{2, 2}) {
+	for i, row := range got {
+		bad := i == 3 || i == chunk+1
+		var in *rt.InputError
+		switch {
+		case bad != (row == nil) || bad != (some.Errs[i] != nil):
+			t.Errorf("picture %d: %v, %v", i, row, some.Errs[i])
+		case bad && (!errors.As(some.Errs[i], &in) || in.Index != i || in.Field != "picture"):
+			t.Errorf("picture %d: error %#v", i, some.Errs[i])
+		case !bad && row[0] != wantImages[i][0]:
+			t.Errorf("picture %d: %v, want %v", i, row, wantImages[i])
+		}
+	}
+	if row, err := One(m.Texts(m.Func("text"), []string{"b"})); err != nil || !slices.Equal(row, []float32{2, 2}) {
 		t.Errorf("One: %v, %v", row, err)
 	}
-	if _, err := One(m.Images(m.Func("image"), 0, []image.Image{nil})); err == nil {
+	if _, err := One(m.Images(m.Func("image"), []image.Image{nil})); err == nil {
 		t.Error("One hides an error")
 	}
 	if got := m.Scalar("scale"); got != rttest.Scale {

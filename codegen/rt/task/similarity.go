@@ -16,19 +16,16 @@ func (s *Session) Similarity(e *Embedders, img image.Image, text string) (float3
 		return 0, err
 	}
 	defer s.busy.Store(false)
-	r, err := s.run(e.Image, []image.Image{img}, nil)
+	image, err := One(s.run(e.Image, []image.Image{img}, nil))
 	if err != nil {
 		return 0, err
 	}
-	s.features = append(s.features[:0], r.Out(0, 0)...)
-	if r, err = s.run(e.Text, nil, []string{text}); err != nil {
+	s.features = append(s.features[:0], image...)
+	words, err := One(s.run(e.Text, nil, []string{text}))
+	if err != nil {
 		return 0, err
 	}
-	sum := 0.0
-	for i, v := range r.Out(0, 0) {
-		sum += float64(float64(v) * float64(s.features[i]))
-	}
-	return float32(sum), nil
+	return Dot(words, s.features), nil
 }
 
 // Similarity returns the cosine of a picture's and a text's embeddings, from -1 to 1.

@@ -68,8 +68,8 @@ func newLoaded(t *testing.T, name string, open func(opts ...rt.Option) (*task.Mo
 	defer m.Close()
 	for i := range inputs {
 		for k, one := range []func() ([]float32, error){
-			func() ([]float32, error) { return task.One(m.Images(m.Func("vision_retrieval"), 0, l.images[i:i+1])) },
-			func() ([]float32, error) { return task.One(m.Texts(m.Func("language_retrieval"), 0, l.texts[i:i+1])) },
+			func() ([]float32, error) { return task.One(m.Images(m.Func("vision_retrieval"), l.images[i:i+1])) },
+			func() ([]float32, error) { return task.One(m.Texts(m.Func("language_retrieval"), l.texts[i:i+1])) },
 		} {
 			v, err := one()
 			if err != nil {
@@ -109,9 +109,9 @@ type viaModel struct {
 
 func (v viaModel) embed(kind, from, to int) ([][]float32, error) {
 	if kind == 0 {
-		return v.m.Images(v.m.Func("vision_retrieval"), 0, v.images[from:to])
+		return v.m.Images(v.m.Func("vision_retrieval"), v.images[from:to])
 	}
-	return v.m.Texts(v.m.Func("language_retrieval"), 0, v.texts[from:to])
+	return v.m.Texts(v.m.Func("language_retrieval"), v.texts[from:to])
 }
 
 type viaSession struct {
@@ -121,9 +121,9 @@ type viaSession struct {
 
 func (v viaSession) embed(kind, from, to int) ([][]float32, error) {
 	if kind == 0 {
-		return v.s.ImageRows(v.s.Model().Func("vision_retrieval"), 0, v.images[from:to]...)
+		return v.s.Images(v.s.Model().Func("vision_retrieval"), v.images[from:to]...)
 	}
-	return v.s.TextRows(v.s.Model().Func("language_retrieval"), 0, v.texts[from:to]...)
+	return v.s.Texts(v.s.Model().Func("language_retrieval"), v.texts[from:to]...)
 }
 
 // call embeds some inputs and compares each vector with the one of its input alone.

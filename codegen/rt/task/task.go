@@ -51,47 +51,25 @@ type buffers struct {
 	runner   *caption.Runner
 }
 
-// Images runs a function of pictures on a batch of them. The result is valid until
-// the session's next call.
-func (s *Session) Images(f *exec.Func, imgs ...image.Image) (*rt.Result, error) {
-	if err := s.enter(f); err != nil {
-		return nil, err
-	}
-	defer s.busy.Store(false)
-	return s.run(f, imgs, nil)
+// Images returns output 0 of a function of pictures for each of them, computed as one batch. Where only some have no result,
+// as those that cannot be read or whose outputs are not finite, the error is a *rt.BatchError, and their rows are nil. The
+// list and what it holds are valid until the session's next call.
+func (s *Session) Images(f *exec.Func, imgs ...image.Image) ([][]float32, error) {
+	return s.call(f, imgs, nil)
 }
 
-// ImageRows is Images, and returns output out of each picture, nil for those that have no
-// result (see rt.BatchError). The list and what it holds are valid until the session's next
-// call.
-func (s *Session) ImageRows(f *exec.Func, out int, imgs ...image.Image) ([][]float32, error) {
-	if err := s.enter(f); err != nil {
-		return nil, err
-	}
-	defer s.busy.Store(false)
-	r, err := s.run(f, imgs, nil)
-	return s.list(r, out), err
+// Texts is Images for a function of texts. A text longer than MaxText ids is cut, an empty one is its start and end ids.
+func (s *Session) Texts(f *exec.Func, texts ...string) ([][]float32, error) {
+	return s.call(f, nil, texts)
 }
 
-// Texts runs a function of texts on a batch of them. A text longer than MaxText ids
-// is cut, an empty one is its start and end ids. The result is valid until the
-// session's next call.
-func (s *Session) Texts(f *exec.Func, texts ...string) (*rt.Result, error) {
+// call is run for a call that needs the buffers for itself alone.
+func (s *Session) call(f *exec.Func, imgs []image.Image, texts []string) ([][]float32, error) {
 	if err := s.enter(f); err != nil {
 		return nil, err
 	}
 	defer s.busy.Store(false)
-	return s.run(f, nil, texts)
-}
-
-// TextRows is Texts, and returns output out of each text, as ImageRows does.
-func (s *Session) TextRows(f *exec.Func, out int, texts ...string) ([][]float32, error) {
-	if err := s.enter(f); err != nil {
-		return nil, err
-	}
-	defer s.busy.Store(false)
-	r, err := s.run(f, nil, texts)
-	return s.list(r, out), err
+	return s.run(f, imgs, texts)
 }
 
 // enter takes the buffers for a call.
@@ -102,65 +80,91 @@ func (s *Session) enter(f *exec.Func) error {
 	return nil
 }
 
-// list lists output out of each sequence of a result.
-func (s *Session) list(r *rt.Result, out int) [][]float32 {
-	if r == nil {
-		return nil
-	}
-	s.rows = s.rows[:0]
-	for i := range r.Len() {
-		s.rows = append(s.rows, r.Out(out, i))
-	}
-	return s.rows
-}
-
-func (s *Session) run(f *exec.Func, imgs []image.Image, texts []string) (*rt.Result, error) {
-	if err := s.prepare(f, imgs, texts); err != nil {
+// run returns output 0 of f for each item of a batch of pictures, of texts, or of both.
+func (s *Session) run(f *exec.Func, imgs []image.Image, texts []string) ([][]float32, error) {
+	lost, err := s.prepare(f, imgs, texts)
+	if err != nil {
 		return nil, err
 	}
-	return s.Run(f, s.seqs)
+	r, err := s.Run(f, s.seqs)
+	some := partial(err)
+	if err != nil && some == nil {
+		return nil, err
+	}
+	s.rows = s.rows[:0]
+	if lost == nil {
+		for i := range r.Len() {
+			s.rows = append(s.rows, r.Out(0, i))
+		}
+		return s.rows, err
+	}
+	at := 0 // of what ran
+	for i := range lost {
+		if lost[i] != nil {
+			s.rows = append(s.rows, nil)
+			continue
+		}
+		s.rows = append(s.rows, r.Out(0, at))
+		if some != nil {
+			lost[i] = some.Errs[at]
+		}
+		at++
+	}
+	return s.rows, &rt.BatchError{Errs: lost}
 }
 
-// prepare turns pictures and texts into the session's sequences.
-func (s *Session) prepare(f *exec.Func, imgs []image.Image, texts []string) error {
+// prepare turns pictures and texts into the session's sequences, but for those of lost, which are no input. lost is nil if
+// there are none.
+func (s *Session) prepare(f *exec.Func, imgs []image.Image, texts []string) (lost []error, err error) {
 	s.pixels, s.ids, s.seqs = s.pixels[:0], s.ids[:0], s.seqs[:0]
-	for range max(len(imgs), len(texts)) {
-		s.seqs = append(s.seqs, rt.Seq{})
+	n := max(len(imgs), len(texts))
+	switch {
+	case len(imgs) > 0 && s.m.in.Pixels == nil:
+		return nil, fmt.Errorf("%s: this package takes no pictures", f.Name)
+	case len(texts) > 0 && s.m.tokens == nil:
+		return nil, fmt.Errorf("%s: this package was built without a tokenizer: add `tokenizer:` to the description, or give ids (in a binary: --ids 0,17,2)", f.Name)
 	}
+	size := 0
 	if len(imgs) > 0 {
-		if s.m.in.Pixels == nil {
-			return fmt.Errorf("%s: this package takes no pictures", f.Name)
-		}
-		n := s.m.in.Pixels.Len()
-		s.pixels = slices.Grow(s.pixels, n*len(imgs))[:n*len(imgs)]
-		for i, img := range imgs {
-			if img == nil {
-				return fmt.Errorf("%s: picture %d is nil", f.Name, i)
-			}
-			dst := s.pixels[i*n:][:n]
-			if err := s.m.in.Pixels.Into(dst, img, &s.scratch); err != nil {
-				return fmt.Errorf("%s: picture %d: %w", f.Name, i, err)
-			}
-			s.seqs[i].Image = dst
-		}
+		size = s.m.in.Pixels.Len()
+		s.pixels = slices.Grow(s.pixels, size*n)[:size*n]
 	}
-	if len(texts) > 0 {
-		if s.m.tokens == nil {
-			return fmt.Errorf("%s: this package was built without a tokenizer: add `tokenizer:` to the description, or give ids (in a binary: --ids 0,17,2)", f.Name)
+	for i := range n {
+		var q rt.Seq
+		if len(imgs) > 0 {
+			q.Image = s.pixels[i*size:][:size]
+			if err := s.pixelsOf(q.Image, imgs[i]); err != nil {
+				if lost == nil {
+					lost = make([]error, n)
+				}
+				lost[i] = fmt.Errorf("%s: %w", f.Name, &rt.InputError{Index: i, Field: "picture", Err: err})
+				continue
+			}
 		}
-		for i, t := range texts {
+		if len(texts) > 0 {
 			from := len(s.ids)
-			s.ids = s.m.tokens.AppendEncode(s.ids, t, s.m.in.MaxText)
-			s.seqs[i].IDs = s.ids[from:]
+			s.ids = s.m.tokens.AppendEncode(s.ids, texts[i], s.m.in.MaxText)
+			q.IDs = s.ids[from:]
 		}
-		// Appending may have moved the earlier ids: point at where they are now.
-		for i, from := 0, 0; i < len(texts); i++ {
-			n := len(s.seqs[i].IDs)
+		s.seqs = append(s.seqs, q)
+	}
+	// Appending may have moved the earlier ids: point at where they are now.
+	from := 0
+	for i := range s.seqs {
+		if n := len(s.seqs[i].IDs); n > 0 {
 			s.seqs[i].IDs = s.ids[from:][:n]
 			from += n
 		}
 	}
-	return nil
+	return lost, nil
+}
+
+// pixelsOf writes the values of a picture.
+func (s *Session) pixelsOf(dst []float32, img image.Image) error {
+	if img == nil {
+		return errors.New("it is nil")
+	}
+	return s.m.in.Pixels.Into(dst, img, &s.scratch)
 }
 
 // Model serves concurrent callers with the sessions and buffers that it keeps.
@@ -217,35 +221,34 @@ func (m *Model) Do(f func(*Session) error) error {
 // chunk bounds the pictures or texts whose tensors a shared session holds at once.
 const chunk = 64
 
-// Images returns output out of function f for each picture, in memory the caller owns.
-// Where only some pictures have no result, as when their outputs are not finite, the rows
+// Images returns output 0 of function f for each picture, in memory the caller owns.
+// Where only some pictures have no result, as those that cannot be read or whose outputs are not finite, the rows
 // of the others come with a *rt.BatchError, and nil for those.
-func (m *Model) Images(f *exec.Func, out int, imgs []image.Image) ([][]float32, error) {
-	return collect(m, imgs, out, func(s *Session, part []image.Image) (*rt.Result, error) { return s.Images(f, part...) })
+func (m *Model) Images(f *exec.Func, imgs []image.Image) ([][]float32, error) {
+	return collect(m, imgs, func(s *Session, part []image.Image) ([][]float32, error) { return s.Images(f, part...) })
 }
 
 // Texts is Images for texts.
-func (m *Model) Texts(f *exec.Func, out int, texts []string) ([][]float32, error) {
-	return collect(m, texts, out, func(s *Session, part []string) (*rt.Result, error) { return s.Texts(f, part...) })
+func (m *Model) Texts(f *exec.Func, texts []string) ([][]float32, error) {
+	return collect(m, texts, func(s *Session, part []string) ([][]float32, error) { return s.Texts(f, part...) })
 }
 
-func collect[T any](m *Model, items []T, out int, run func(*Session, []T) (*rt.Result, error)) ([][]float32, error) {
+func collect[T any](m *Model, items []T, run func(*Session, []T) ([][]float32, error)) ([][]float32, error) {
 	all := make([][]float32, 0, len(items))
 	failed := rt.BatchError{Errs: make([]error, len(items))}
 	err := m.Do(func(s *Session) error {
 		for part := range slices.Chunk(items, chunk) {
-			r, err := run(s, part)
-			var some *rt.BatchError
-			switch {
-			case errors.As(err, &some):
-				copy(failed.Errs[len(all):], some.Errs)
-			case err != nil && len(items) > chunk:
-				return fmt.Errorf("in the batch from item %d on: %w", len(all), err)
+			rows, err := run(s, part)
+			switch some := partial(err); {
+			case some != nil:
+				for i, err := range some.Errs {
+					failed.Errs[len(all)+i] = moved(err, len(all))
+				}
 			case err != nil:
-				return err
+				return moved(err, len(all))
 			}
-			for i := range part {
-				all = append(all, slices.Clone(r.Out(out, i)))
+			for _, row := range rows {
+				all = append(all, slices.Clone(row))
 			}
 		}
 		return nil
@@ -259,12 +262,34 @@ func collect[T any](m *Model, items []T, out int, run func(*Session, []T) (*rt.R
 	return all, nil
 }
 
-// One returns the only row of a call on one input.
+// moved is an error of an item whose part of a batch begins at from.
+func moved(err error, from int) error {
+	var in *rt.InputError
+	if from == 0 || !errors.As(err, &in) {
+		return err
+	}
+	return &rt.InputError{Index: from + in.Index, Field: in.Field, Err: in.Err}
+}
+
+// One returns the only row of a call on one input, and its error.
 func One(rows [][]float32, err error) ([]float32, error) {
+	if some := partial(err); some != nil {
+		return nil, some.Errs[0]
+	}
 	if err != nil {
 		return nil, err
 	}
 	return rows[0], nil
+}
+
+// partial returns the error of a call of which only some items may have failed, nil if it is another one or none.
+func partial(err error) *rt.BatchError {
+	if err == nil {
+		return nil
+	}
+	var some *rt.BatchError
+	errors.As(err, &some)
+	return some
 }
 
 // Label is one class of a classification.
