@@ -219,9 +219,12 @@ func Write(dir string, p *ir.Program, opt Options) ([]string, error) {
 // changed stays as it is; generated files of an earlier build that this one does not have are removed; other files stay. A
 // file of somebody else's that has the name of one of the package's is an error, as Replaceable says.
 //
+// listed says that a go generate is under way, which listed the Go files of its packages before and fails where one of them is
+// gone when it gets there: such files become empty and are ignored by builds, until the next Place removes them.
+//
 // While the set is committed, and after a kill in between, model.go is missing and the package does not compile. The
 // caller adds the weights last.
-func Place(set *file.Set, dir string, files map[string][]byte) error {
+func Place(set *file.Set, dir string, files map[string][]byte, listed bool) error {
 	if err := set.MkdirAll(dir); err != nil {
 		return err
 	}
@@ -251,7 +254,12 @@ func Place(set *file.Set, dir string, files map[string][]byte) error {
 	}
 	set.Remove(filepath.Join(dir, lastFile))
 	for _, n := range stale {
-		set.Remove(filepath.Join(dir, n))
+		path := filepath.Join(dir, n)
+		if old, err := file.Read(path, int64(len(emptied))); !listed || filepath.Ext(n) != ".go" || err == nil && string(old) == emptied {
+			set.Remove(path)
+		} else if err := set.Write(path, 0o666, file.Bytes([]byte(emptied))); err != nil {
+			return err
+		}
 	}
 	slices.Sort(change)
 	// Code is first, so that what a kill leaves can be told for a build's.
@@ -270,6 +278,9 @@ func Place(set *file.Set, dir string, files map[string][]byte) error {
 	}
 	return nil
 }
+
+// emptied is the text of a stale file that go generate is still to read.
+const emptied = "// " + header + "\n\n//go:build ignore\n\npackage ignore\n"
 
 // Replaceable returns an error if one of these files is in dir and is not of a build: code says itself what made it, other
 // files are a build's where code of one is. Symbolic links are replaced, whatever they lead to.

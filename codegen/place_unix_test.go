@@ -20,7 +20,7 @@ func TestPlaceOverPipe(t *testing.T) {
 	}
 	var set file.Set
 	defer set.Abandon()
-	if err := codegen.Place(&set, dir, map[string][]byte{"model.go": []byte("package p\n")}); !errors.Is(err, file.ErrNotRegular) {
+	if err := codegen.Place(&set, dir, map[string][]byte{"model.go": []byte("package p\n")}, false); !errors.Is(err, file.ErrNotRegular) {
 		t.Errorf("Place: %v, want %v", err, file.ErrNotRegular)
 	}
 }

@@ -58,6 +58,7 @@ var ladder = []rung{
 	{path: "codegen/rt/imagefile/heif/heiftest", imports: "codegen/rt/imagefile codegen/rt/imagefile/heif asm/asmtest"},
 	{path: "codegen/rt/imagefile/heic", imports: "codegen/rt/imagefile codegen/rt/imagefile/heif github.com/gen2brain/heic", tests: "codegen/rt/imagefile/heif/heiftest"}, // LGPL: linked only where it is asked for
 	{path: "codegen/rt/imagefile/avif", imports: "codegen/rt/imagefile codegen/rt/imagefile/heif github.com/gen2brain/avif", tests: "codegen/rt/imagefile/heif/heiftest"},
+	{path: "codegen/rt/decode"},
 	{path: "codegen/rt/caption", imports: "codegen/rt codegen/rt/exec", tests: "codegen/rt/rttest"},
 	{path: "codegen/rt/task", imports: "codegen/rt codegen/rt/exec codegen/rt/caption codegen/rt/token codegen/rt/pixel", tests: "codegen/rt/rttest generated/beit3tiny generated/emoji"}, // the load is of compiled models
 	{path: "codegen/rt/bench", imports: "codegen/rt codegen/rt/exec codegen/rt/kernel codegen/rt/blob codegen/rt/task", tests: "generated/beit3tiny generated/emoji"},

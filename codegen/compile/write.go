@@ -341,7 +341,7 @@ func (j *job) install() error {
 		if err != nil {
 			return err
 		}
-		if err := codegen.Place(&j.result, j.Dir, files); err != nil {
+		if err := codegen.Place(&j.result, j.Dir, files, os.Getenv("GOFILE") != ""); err != nil {
 			return err
 		}
 		j.result.Add(j.placed)
