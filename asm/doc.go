@@ -10,7 +10,7 @@
 //	gelu_f32_generic       op gelu on float32, in plain Go
 //
 // Its [Kernel.Family], gemm_f32, is what the compiler selects; the [ISA] is chosen by the CPU at run time, and [Best] says
-// what a level runs: its own kernels, or else those of the level below. An op's Go type and contract are in its row of [Ops].
+// what a level runs: its own kernels, or else the kernels of the level below. An op's Go type and contract are in its row of [Ops].
 //
 // A [Layout] says how weights [N,K] become panels. A twin is the Go function of twin_*.go that generic kernels of a family are:
 // what runs on a CPU without assembly and under -tags noasm. [TwinFile] copies them into package generated/kernels.

@@ -24,7 +24,7 @@ type Level struct {
 	Features []string    // instruction sets, in the emitter's words, that it adds to its base's; codegen/rt asks the CPU for them
 	Ops      []Op        // the ops it has kernels of its own for; nil: all of its architecture
 	Tile     Tile        // the largest tile
-	Tiles    map[Op]Tile // those of ops that differ
+	Tiles    map[Op]Tile // of the ops that differ
 }
 
 // Tile is a block of C that a kernel of a tiled op computes.
@@ -82,7 +82,7 @@ func (i ISA) Level() (Level, bool) {
 	return Level{}, false
 }
 
-// Allowed returns every instruction set that a kernel of that level may use beyond those that Go takes for granted.
+// Allowed returns every instruction set that a kernel of that level may use beyond Go's baseline.
 func (i ISA) Allowed() []string {
 	var all []string
 	for l, ok := i.Level(); ok; l, ok = l.Base.Level() {

@@ -115,7 +115,7 @@ func (l Layout) Pack(dst []float32, src ...[]float32) {
 	}
 }
 
-// Pair makes of what Pack wrote panels [k/2][16][2], for products that take two steps of k at a time. Deep is even.
+// Pair reorders packed panels to [k/2][16][2], for products that take two steps of k at a time. Deep is even.
 func (l Layout) Pair(packed []float32) {
 	var pair [2 * Panel]float32
 	for i := 0; i+2*Panel <= len(packed); i += 2 * Panel {

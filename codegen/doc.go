@@ -13,7 +13,7 @@
 // name it, and the package holds the hash of its weights: files of different builds do not
 // compile, or do not open, together. [Place] puts them into a folder that may have others.
 //
-// What an op is written as stands in its row in ir; those that take more are rows of the
+// The call that an op becomes stands in its row in ir; ops that take more are rows of the
 // table in steps.go. codegen imports ir, asm, and codegen/rt for the formats the
 // two share. It does not rewrite programs: that is package passes. Nor does it write kernels: package library does.
 package codegen

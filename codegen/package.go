@@ -37,7 +37,7 @@ const (
 // EmbedLimit is the largest blob that is embedded unless asked for.
 const EmbedLimit = 256 << 20
 
-// Options say what Files makes of a planned program.
+// Options say how Files compiles a planned program.
 type Options struct {
 	Package   string    // Go package name
 	From      string    // what the package was made from, for its header: "model.yaml"

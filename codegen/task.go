@@ -45,7 +45,7 @@ func TaskNames() []string {
 	return names
 }
 
-// row returns the task's, one that adds nothing if there is none.
+// row returns the task's row, or a row that adds nothing.
 func (t *Task) row() *taskAPI {
 	if i := slices.Index(TaskNames(), t.Name); i >= 0 {
 		return &tasks[i]

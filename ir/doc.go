@@ -82,7 +82,7 @@
 //
 // # Glossary
 //
-// The terms of this package, and of those that build on it:
+// The terms of this package, and of the packages above it:
 //
 //	arena        the memory of a function's values, planned when it is compiled
 //	bundle       a prefix of weight names, such as @l0.vision, whose fields an op reads

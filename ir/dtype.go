@@ -34,7 +34,7 @@ var dtypes = [numDTypes]struct {
 	// row without one has a scale a row: elements are integers of at most 127 times it.
 	encode func(float32) uint32
 	decode func(uint32) float32
-	// Rows is what a product makes of the rows that it multiplies by a matrix of the type; nil: nothing.
+	// Rows rounds the rows that a product multiplies by a matrix of the type; nil: they stay as they are.
 	rows func(*Tensor) *Tensor
 	// Gemm is the family of kernels that multiply by a matrix of the type; "": there are none.
 	gemm string

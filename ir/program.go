@@ -28,12 +28,12 @@ func (p *Program) SetWeights(list []*Weight) {
 	}
 }
 
-// known reports whether the index is that of the weights. It is not for a program put together by hand.
+// known reports whether the index matches the weights. In a program put together by hand it does not.
 func (p *Program) known() bool {
 	return p.index != nil && len(p.listed) == len(p.Weights) && (len(p.listed) == 0 || &p.listed[0] == &p.Weights[0])
 }
 
-// indexed returns p if its index is that of its weights, or a copy whose index is.
+// indexed returns p if its index matches its weights, or else a copy with such an index.
 func (p *Program) indexed() *Program {
 	if p.known() {
 		return p

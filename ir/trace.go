@@ -103,7 +103,7 @@ func (tr *Trace) With(sets []map[string]*Weight) ([]map[string]*Tensor, error) {
 	return out, nil
 }
 
-// args returns the arguments of v, those of other where it has them, and whether it has any.
+// args returns the arguments of v, each from other where other has it, and whether other has any.
 func (tr *Trace) args(v *Value, other map[*Value]*Tensor) (in []*Tensor, changed bool) {
 	in = make([]*Tensor, len(v.Args))
 	for i, a := range v.Args {

@@ -2,7 +2,7 @@ package passes
 
 import "github.com/multiway-go/multiway/ir"
 
-// FuseEmbed makes one op of the embedding of an image, and one of that of a text.
+// FuseEmbed fuses the embedding of an image into one op, and the embedding of a text into another.
 //
 //	p = patches image {patch=2}       : f32[4,12]
 //	h = linear p, @vision.embed.proj  : f32[4,8]

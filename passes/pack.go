@@ -274,7 +274,7 @@ func groups(p *ir.Program) [][]*ir.Weight {
 			units = append(units, &unit{weights: []*ir.Weight{w}, used: make([]bool, len(p.Funcs))})
 		}
 	}
-	// More functions first, then those of earlier functions.
+	// Weights of more functions come first, then weights of earlier functions.
 	rank := func(u *unit) (users int, set string) {
 		for _, used := range u.used {
 			if used {

@@ -82,7 +82,7 @@ func (e *editor) fresh(name string) string {
 	return unique
 }
 
-// emit appends a new value. Its name must be fresh or that of a value it replaces.
+// emit appends a new value. Its name must be fresh or the name of a value that it replaces.
 func (e *editor) emit(op *ir.Op, name, bundle string, attrs ir.Attrs, args ...*ir.Value) (*ir.Value, error) {
 	v := &ir.Value{Name: name, Op: op, Args: args, Bundle: bundle, Offset: -1}
 	v.Attrs = op.Sort(attrs)

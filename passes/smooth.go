@@ -136,7 +136,7 @@ func normBefore(linear string) string {
 	return linear + ".ln"
 }
 
-// smooth gives the norm its weights and changes those of the linears.
+// smooth gives the norm its weights and changes the linears' weights.
 func (n *Norm) smooth(p *ir.Program, s Smoothing) error {
 	for _, v := range n.values {
 		v.Bundle = n.bundle

@@ -26,7 +26,7 @@ func (w *writer) widen(dtype string, from operand.Mem, to reg.VecVirtual) {
 	w.VPSLLD(operand.Imm(16), to, to)
 }
 
-// gemmNarrow writes a tile over panels of 16-bit weights, widened as they are loaded. The sums are those of gemm over the
+// gemmNarrow writes a tile over panels of 16-bit weights, widened as they are loaded. The sums equal gemm's over the
 // widened panels, bit for bit.
 func gemmNarrow(w *writer, k asm.Kernel) {
 	const line = 2 * asm.Panel // bytes of a row of a panel

@@ -1,4 +1,4 @@
-// Package arm64 writes the kernels of package asm for arm64, as Go assembly. Its shape is that of asm/amd64: the same files,
+// Package arm64 writes the kernels of package asm for arm64, as Go assembly. It is laid out like asm/amd64: the same files,
 // the same functions, the same contracts.
 //
 //	s, stubs, err := arm64.Emit("kernels", asm.Find("gemm_f32", asm.NEON))

@@ -59,7 +59,7 @@ type writer struct {
 	name   string              // of the kernel at hand
 	args   []arg
 	lines  []line   // of the kernel at hand
-	isas   []string // instruction sets it needs beyond those of every arm64 CPU
+	isas   []string // instruction sets it needs that not every arm64 CPU has
 	hot    []line   // its inner loop
 	held   asm.Registers
 	labels int

@@ -218,7 +218,7 @@ func (w *writer) forRows(ptr, stride []R, f func()) {
 	w.RET()
 }
 
-// matrices loads the arguments of a kernel that takes the rows of src to those of dst: R1, R2 and strides R3, R4.
+// matrices loads the arguments of a kernel from rows of src to rows of dst: R1, R2 and strides R3, R4.
 func (w *writer) matrices() (dst, src, ldd, lds R) {
 	return w.arg("dst", 1), w.arg("src", 2), w.floats("ldd", 3), w.floats("lds", 4)
 }

@@ -30,7 +30,7 @@ type Hint struct {
 // Advises reports whether the text says what to do.
 func (h Hint) Advises() bool { return advice.MatchString(h.Text) }
 
-// Hints lists those that the code in folders hands to functions that make errors or print, tests left out.
+// Hints lists the hints in texts that code in the folders, tests left out, hands to functions that make errors or print.
 func Hints(t *testing.T, dirs ...string) []Hint {
 	t.Helper()
 	var all []Hint

@@ -16,7 +16,7 @@ type Interpreted struct {
 	step  *ir.Func
 	mask  int32
 	fixed []*ir.Tensor   // keys and values of the image, of each state
-	words [][]*ir.Tensor // of each beam: those of its words, of each state; nil for none
+	words [][]*ir.Tensor // by beam and state: the rows of its tokens; nil: no rows yet
 	next  [][]*ir.Tensor // of each beam: the row that the last step adds
 	t     int
 }
@@ -117,7 +117,7 @@ func (x *Interpreted) Keep(parents []int) error {
 	return nil
 }
 
-// below puts the rows of b below those of a; either may be nil.
+// below puts the rows of b below the rows of a; either may be nil.
 func below(a, b *ir.Tensor) *ir.Tensor {
 	switch {
 	case a == nil:

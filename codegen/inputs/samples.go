@@ -24,7 +24,7 @@ const (
 	// folderSamples is how many images, and how many texts, are taken of a folder: the
 	// float64 interpreter needs seconds for each.
 	folderSamples = 8
-	// maxTexts bounds the bytes of the text files of a folder, maxLine those of a text.
+	// maxTexts bounds the bytes of the text files of a folder, maxLine the bytes of a text.
 	maxTexts, maxLine = 16 << 20, 1 << 20
 )
 

@@ -16,7 +16,7 @@ const (
 	tuneRounds = 5
 	// tuneSide and judgeText are the inputs that a large model's modules are judged on one
 	// by one: patches on a side of the image, and ids. The attention of longer texts is
-	// another than that of a few ids.
+	// another than the attention of a few ids.
 	tuneSide, judgeText = 3, 16
 	// tuneText is the ids of the shortest text that a choice is measured on.
 	tuneText = 4
@@ -135,7 +135,7 @@ type tuner struct {
 
 	modules []*module          // what is rounded
 	size    int64              // bytes of all that is rounded
-	time    map[string]float64 // of each function: that of its products and attention over that at f32
+	time    map[string]float64 // by function: the time of its products and attention over their time at f32
 	groups  []*group           // of modules
 
 	wide  *joined // in float32, for small images if the model is large: modules are judged on it

@@ -31,7 +31,7 @@ type segment struct {
 	at     int // which segment
 }
 
-// segments lists those of all functions, in their order.
+// segments lists the segments of all functions, in their order.
 func (j *joined) segments() []segment {
 	var all []segment
 	of := 0
@@ -50,7 +50,7 @@ func (j *joined) segments() []segment {
 	return all
 }
 
-// programs makes those that modules are judged in and that choices are measured in. They share
+// programs makes the program in which modules are judged and the one in which choices are measured. They share
 // the weights, which are loaded once.
 func (t *tuner) programs() (err error) {
 	if t.whole, err = t.joined(t.Desc); err != nil {
@@ -74,7 +74,7 @@ func (t *tuner) programs() (err error) {
 	return nil
 }
 
-// functions are those of the entries, captions as one and not as steps that have states.
+// functions returns the entries' functions, with captions as one function instead of steps with states.
 func (t *tuner) functions() ([]string, error) {
 	whole, err := t.Desc.Whole(t.Entries)
 	var names []string
@@ -102,7 +102,7 @@ func (t *tuner) joined(d *model.Description) (*joined, error) {
 	return join(p, described), nil
 }
 
-// rounded adds to weights those of the module as it is stored at the format.
+// rounded adds to weights the module's weights as they are stored in the format.
 func (t *tuner) rounded(weights map[string]*ir.Weight, m *module, format precision.Format) {
 	for _, name := range m.weights {
 		if w := t.wide.Weight(name); w != nil && format.DType != ir.F32 {
@@ -196,7 +196,7 @@ func (t *tuner) own() []*sampleRun {
 // takes all of them.
 const ownSamples = 2
 
-// runsOf returns those of a function.
+// runsOf returns the runs of a function.
 func runsOf(runs []*sampleRun, f *ir.Func) []*sampleRun {
 	var of []*sampleRun
 	for _, x := range runs {

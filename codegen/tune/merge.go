@@ -40,7 +40,7 @@ func (o output) part(x *ir.Tensor, i, t int) *ir.Tensor {
 }
 
 // join joins functions of a routed program that keep no state, and leaves the others out.
-// Their segments are those that they had before.
+// Their segments stay.
 func join(p *ir.Program, before *ir.Program) *joined {
 	q := *p
 	q.Funcs = nil

@@ -78,7 +78,7 @@ func (t *tuner) work() (smooth, choose float64, err error) {
 // comes after it, half of a run in the mean, and one run without any.
 func rerun(n int) float64 { return 1 + float64(float64(n)/2) }
 
-// flops counts those of functions on inputs.
+// flops counts the FLOPs of functions on inputs.
 func flops(p *ir.Program, runs []*sampleRun) float64 {
 	all := 0.0
 	for _, x := range runs {
@@ -95,7 +95,7 @@ func (k *meter) did(flops float64) {
 	}
 }
 
-// takes is how long so many FLOPs take if they go on as those that are done.
+// takes is the time of so many FLOPs at the pace of the FLOPs done so far.
 func (k *meter) takes(flops float64) string {
 	return about(time.Duration(float64(k.now().Sub(k.start)) * flops / k.done))
 }

@@ -82,7 +82,7 @@ func reduced(p *ir.Program, f *ir.Func, v *ir.Value) bool {
 	})
 }
 
-// work is of each function's products and attention the share that is that of all modules.
+// work is, by function, the share of its products and attention that is in overridden modules.
 func (c *Choice) work() map[string]float64 {
 	all := map[string]float64{}
 	for _, k := range c.Overrides {

@@ -22,7 +22,7 @@ type module struct {
 	work     map[string]float64 // by function: its share of the work of products and attention
 }
 
-// group is modules that are stored alike: one, or those of a layer.
+// group is modules that are stored alike: one, or the modules of a layer.
 type group struct {
 	name    string
 	modules []*module
@@ -86,7 +86,7 @@ func (t *tuner) weigh() error {
 	return nil
 }
 
-// formats lists the format of a matrix and those that it could be kept in: of a large model all
+// formats lists the format of a matrix and the finer ones that it could be stored in: of a large model all
 // that take no less bytes.
 func (t *tuner) formats(asked precision.Format) []precision.Format {
 	formats := []precision.Format{asked}
@@ -171,7 +171,7 @@ func (t *tuner) judge() error {
 	return t.fronts(runs, traces)
 }
 
-// grouped makes groups of the modules alone, and of those of a layer that are stored alike.
+// grouped returns a group of each module alone, and groups of a layer's modules that are stored alike.
 func (t *tuner) grouped() (alone, layers []*group) {
 	groups := map[string]*group{}
 	for _, m := range t.modules {
@@ -329,7 +329,7 @@ func product(w *ir.Weight, x *ir.Tensor) (*ir.Tensor, error) {
 	return y["y"], nil
 }
 
-// distance is the square of that of two vectors as a share of the second's length.
+// distance is the squared distance of two vectors over the squared length of the second.
 func distance(x, y []float64) float64 {
 	d, n := 0.0, 0.0
 	for i := range x {

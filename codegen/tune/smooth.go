@@ -38,7 +38,7 @@ const smoothShare = 0.5
 type Smoothed struct {
 	Norm string
 	// Before and After are what the rounding does to the linears: the squares of the error
-	// over those of the result, the mean of all linears.
+	// over the squares of the result, the mean of all linears.
 	Before, After float64
 
 	smoothing passes.Smoothing

@@ -21,7 +21,7 @@ func source(name string) *rand.Rand {
 
 // RandomWeights gives every weight of p that has no loader random values, which
 // depend on its name and type only and are exact in its element type. Sizes are
-// those of trained models: gains near 1, matrices that keep a row's variance.
+// trained models' weights: gains near 1, matrices that keep a row's variance.
 func RandomWeights(p *ir.Program) {
 	for _, w := range p.Weights {
 		if w.Load == nil {

@@ -33,16 +33,16 @@ type Description struct {
 	Tokenizer   string  // path as written, or ""
 
 	Tasks      []Task
-	Entries    []string // entries to compile; by default those that the tasks have
+	Entries    []string // entries to compile; by default the entries of the tasks
 	Limits     Limits
 	Preprocess Preprocess
 	Decoders   []string      // formats of images that are read besides, of those in Decoders
 	Precision  precision.Map // how weights are stored
 	Cosine     float64       // least cosine of a row of an output to the float64 model that a build at another precision than f32 accepts; 0 = any
 	Samples    string        // path, as written, of a folder of images and texts that a reduced precision is chosen and judged by, or ""
-	Tune       string        // "off": no module is stored finer than Precision says; "" or "on": those that are too coarse for the outputs
+	Tune       string        // "off": no module is stored finer than Precision says; "" or "on": modules that Precision is too coarse for are
 	TuneLevel  string        // of CPUs: what finer modules cost is what they cost there; default avx2
-	Smooth     string        // "off": no norm is smoothed where rows are rounded to bytes; "" or "on": those that gain by it
+	Smooth     string        // "off": no norm is smoothed where rows are rounded to bytes; "" or "on": norms that gain by it are
 }
 
 // Sizes are the numbers of a family's model. The long form has Dim, Heads, FFN and Eps

@@ -79,7 +79,7 @@ func (c *decoder) path(dst *string) value {
 	return v
 }
 
-// word is one of some words; what says of an unknown one what it is none of.
+// word is a value that is one of some words; what names their kind in the error about another word.
 func word[T ~string](c *decoder, what string, dst *T, known ...T) value {
 	var names []string
 	for _, k := range known {
@@ -142,7 +142,7 @@ func mappings[T any](c *decoder, such string, dst *[]T, fields func(*T) []field)
 	return v
 }
 
-// fields are those of a description.
+// fields lists the keys of a description.
 func (c *decoder) fields(d *Description) []field {
 	const required = "must be given"
 	return []field{
@@ -480,7 +480,7 @@ func (c *decoder) layers(r *LayerRange) []field {
 	}
 }
 
-// options are those of a task.
+// options lists the keys of a task's options.
 func (c *decoder) options(t *Task) []field {
 	with := func(is func(*task) bool) string { return strings.Join(tasksWith(is), ", ") }
 	return []field{

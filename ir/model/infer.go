@@ -28,7 +28,7 @@ type Guess struct {
 // shapes looks up tensors by name.
 type shapes map[string][]int
 
-// size returns axis i of a tensor of the given rank, 0 if there is none.
+// size returns axis i of a tensor of the given rank, 0 for a missing tensor or one of another rank.
 func (s shapes) size(key string, rank, i int) int {
 	if shape, ok := s[key]; ok && len(shape) == rank {
 		return shape[i]
@@ -45,7 +45,7 @@ func (s shapes) has(keys ...string) bool {
 	return true
 }
 
-// count returns how many of the keys that format makes of 0, 1, ... are there.
+// count returns how many consecutive keys fmt.Sprintf(format, 0), (format, 1), ... exist.
 func (s shapes) count(format string) int {
 	n := 0
 	for n < maxLayers && s.has(fmt.Sprintf(format, n)) {
@@ -179,7 +179,7 @@ func (g *Guess) check(key string) error {
 	return nil
 }
 
-// square returns the side of a square of n, 0 if n is none.
+// square returns the square root of n, 0 if n is not a square.
 func square(n int) int {
 	if n < 1 || n > 1<<30 {
 		return 0
@@ -305,7 +305,7 @@ func offsets(rows, text int) (side, reach int) {
 	return 0, 0
 }
 
-// presets lists the released variants that fit, that of the file's name first.
+// presets lists the released variants that fit, the variant that the file is named like first.
 func (g *Guess) presets(file string) {
 	for _, p := range Presets() {
 		// What shapes do not tell does not count.

@@ -70,7 +70,7 @@ func (d *Description) AllFunctions() []Function {
 	return all
 }
 
-// Whole lists the functions of entries, and in place of those of a task that keep a state the
+// Whole lists the functions of entries. In place of a task's functions that keep a state it lists the
 // one that computes the same of all rows at once, which Lower writes only if it is asked for.
 func (d *Description) Whole(entries []string) ([]Function, error) {
 	picked, err := d.Functions(entries)
@@ -303,7 +303,7 @@ func (w *writer) embed(m modality, in *ir.Value) *ir.Value {
 		x = name(w.linear(x, bundle+"proj"), "proj")
 		w.declare(bundle + "cls")
 		x = name(w.b.Concat(name(w.b.Const(bundle+"cls"), "cls"), x), "rows")
-		if w.second { // its type comes after those of the modalities
+		if w.second { // its type comes after the modalities' types
 			at = len(w.trunk.modalities)
 		}
 	case Token:
@@ -364,7 +364,7 @@ func (w *writer) layer(i int, x *ir.Value) *ir.Value {
 	return y
 }
 
-// attention is that of layer i, with its relative position bias if there is one.
+// attention appends the attention of layer i, with its relative position bias if there is one.
 func (w *writer) attention(i int, q, k, v *ir.Value) *ir.Value {
 	switch {
 	case w.attend != nil:

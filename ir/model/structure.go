@@ -31,7 +31,7 @@ const (
 	Token Embedder = "token" // ids i32[T] through a table, positions
 )
 
-// Modality is one kind of input and the rows it becomes. Its name is also that of
+// Modality is one kind of input and the rows it becomes. Its name is also the name of
 // its segment, its expert and its entry.
 type Modality struct {
 	Name     string
@@ -89,7 +89,7 @@ const (
 	Sub Norms = "sub" // and a second one inside: before the out projection, and before fc2
 )
 
-// Expert is the expert of whole sequences: of those of exactly the Modalities, or,
+// Expert is the expert of whole sequences: of sequences of exactly the Modalities, or,
 // if there are none, of all that no other expert is for.
 type Expert struct {
 	Name       string
@@ -119,7 +119,7 @@ type Keys struct {
 	Prefix  string            // of the trunk's tensors, such as "beit3."
 	Experts map[string]string // the word for an expert in keys, where it is not its name: A for vision
 	Mask    bool              // the checkpoint has the mask row of pretraining
-	Layers  int               // of the checkpoint, where those of the description are only its first; 0 = as many
+	Layers  int               // of the checkpoint, where the description has only its first layers; 0 = as many
 }
 
 // word is what keys call an expert.

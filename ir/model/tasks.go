@@ -64,7 +64,7 @@ func init() { // not an initial value: the functions in it read the table
 			}),
 		},
 		{
-			// Row 0, projected and scaled to length 1: those of one pair are near.
+			// Row 0, projected and scaled to length 1: the vectors of a pair are near.
 			name:  "retrieval",
 			keys:  []string{"vision_head.weight", "language_head.weight"},
 			takes: func(e entry) bool { return len(e.modalities) == 1 },

@@ -150,7 +150,7 @@ func pooled(w *writer, x *ir.Value) *ir.Value {
 }
 
 // vlmoTasks lists the tasks of VLMo's checkpoints, encode first. The pooler's first
-// row of a pair is that of the text.
+// row of a pair is the text's.
 func vlmoTasks() []task {
 	alone := func(e entry) bool { return len(e.modalities) == 1 }
 	pair := func(e entry) bool { return e.has(Patch, Token) }

@@ -193,7 +193,7 @@ func (m Map) class(c Class) Format {
 	return w
 }
 
-// format returns a row by its name, that of f32 if it is "".
+// format returns a row by its name, f32's if it is "".
 func format(name string) Format {
 	if name == "" {
 		name = F32

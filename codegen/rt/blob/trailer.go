@@ -82,7 +82,7 @@ func Append(exe *os.File, blob io.Reader) error {
 }
 
 // OpenAppended opens the weight file at the end of an executable. The error is
-// ErrNoWeights when there is none.
+// ErrNoWeights in a file without one.
 func OpenAppended(path string) (*Blob, error) {
 	f, err := file.Open(path)
 	if err != nil {

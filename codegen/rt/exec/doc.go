@@ -32,5 +32,5 @@
 // broken shape is a panic; what users give is checked before, by rt.
 //
 // Imports: blob (element types, memory, faults) and kernel. It is not a tensor library: the
-// steps are those that the compiler emits.
+// steps are the calls that the compiler emits.
 package exec

@@ -356,7 +356,7 @@ type span struct {
 	p         int
 	row, rows int  // of A; C's begin at c
 	k0, k1    int  // steps of k
-	last      bool // of those that were taken together
+	last      bool // of the blocks that were taken together
 	c, bias   *float32
 	acc       int // whether C is added to
 

@@ -90,7 +90,7 @@ func (st *State) Keep(parents []int) error {
 	return nil
 }
 
-// CheckState reports why a call of f cannot go on with a beam of a state, nil where there is none.
+// CheckState returns an error if a call of f cannot continue a beam of the state.
 func (f *Func) CheckState(st *State, beam int) error {
 	switch {
 	case f.Stores == nil && f.States == nil:

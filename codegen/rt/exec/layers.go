@@ -75,7 +75,7 @@ func (p *Patches) Rows() int { return p.Height/p.Patch*(p.Width/p.Patch) + 1 }
 
 // Embed looks up text: row j of a text is row id of Table (Vocab rows of D floats)
 // plus row At+j of Pos (-1: no table), or At+T+j for T words in a state before it.
-// Table holds values of type DType, 0 for F32; those of I8 are bytes row after row, then,
+// Table holds values of type DType, 0 for F32; I8 values are bytes row after row, then,
 // from a multiple of four bytes on, Vocab scales: a value is a byte times its row's scale.
 type Embed struct {
 	Table, Pos int

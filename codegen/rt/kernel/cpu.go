@@ -23,7 +23,7 @@ type level struct {
 // Levels returns the names of the levels this CPU has, lowest first.
 func Levels() []string { return available(levels) }
 
-// available returns the names of those of levels that this CPU has.
+// available returns the names of the levels that this CPU has.
 func available(levels []level) []string {
 	var names []string
 	for _, l := range levels {

@@ -7,7 +7,7 @@
 //     each type of them computes stands at the type, which package asm's table of ops gives.
 //   - [Table]: the kernels of one level of CPUs.
 //   - level: features of a CPU that are asked for together, such as avx2; a level includes
-//     its base. [Levels] lists those of this CPU.
+//     its base. [Levels] lists the levels of this CPU.
 //
 // A package has a table a level, and each has only what its level adds:
 //

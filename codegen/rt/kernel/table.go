@@ -62,7 +62,7 @@ func (i *Int8) whole() bool {
 
 // Table has kernels of one CPU level: package generated/kernels has one for each level and type of
 // weights. A nil field (for Gemm: a nil slice) is taken from another of the level, or else from the
-// next lower level that has it; those of the generic level together have no nil field of float32.
+// next lower level that has it; the tables of the generic level together have no nil field of float32.
 type Table struct {
 	Level string // "generic", "avx2", ... (see Levels)
 

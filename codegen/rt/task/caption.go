@@ -111,7 +111,7 @@ func (m *Model) Caption(c *Captions, img image.Image, o CaptionOptions) (got Cap
 }
 
 // SampleCaption returns the logits of every step of a package's sample caption: the
-// picture and the words are those of Sample.
+// picture and the tokens are Sample's.
 func SampleCaption(s *rt.Session, image, step *exec.Func, words, vocab int) ([]float32, error) {
 	r, err := caption.On(s, step, int32(vocab-1), 1)
 	if err != nil {

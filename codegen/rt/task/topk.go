@@ -21,7 +21,7 @@ type Hit struct {
 	Score float32 `json:"score"` // its Dot with the query
 }
 
-// TopK returns the k vectors with the largest Dot with query, best first, those of equal scores by index; k <= 0 or more than
+// TopK returns the k vectors with the largest Dot with query, best first, equal scores by index; k <= 0 or more than
 // there are means all. A vector whose score is NaN is left out. Vectors that are stored one after the other are
 // slices.Collect(slices.Chunk(stored, len(query))).
 func TopK(query []float32, vectors [][]float32, k int) []Hit {
