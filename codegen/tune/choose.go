@@ -13,7 +13,7 @@ import (
 
 const (
 	// tuneRounds is how many choices are measured at most once one is near enough.
-	tuneRounds = 5
+	tuneRounds = 4
 	// tuneSide and judgeText are the inputs that a large model's modules are judged on one
 	// by one: patches on a side of the image, and ids. The attention of longer texts is
 	// another than the attention of a few ids.

@@ -10,7 +10,7 @@ import (
 )
 
 // likelyRounds is how many choices are measured, about.
-const likelyRounds = 5
+const likelyRounds = 4
 
 // tellFLOPs is the work above which its time is told, some seconds.
 const tellFLOPs = 5e10
