@@ -9,9 +9,6 @@ import (
 	"github.com/multiway-go/multiway/ir"
 )
 
-// likelyRounds is how many choices are measured, about.
-const likelyRounds = 4
-
 // tellFLOPs is the work above which its time is told, some seconds.
 const tellFLOPs = 5e10
 
@@ -70,7 +67,7 @@ func (t *tuner) work() (smooth, choose float64, err error) {
 	if t.large {
 		n = len(layers) + n/2
 	}
-	choose = float64((2+likelyRounds)*flops(t.whole.Program, t.measured())) + float64(rerun(n)*flops(t.wide.Program, t.judged()))
+	choose = float64((2+tuneRounds)*flops(t.whole.Program, t.measured())) + float64(rerun(n)*flops(t.wide.Program, t.judged()))
 	return smooth, choose, nil
 }
 

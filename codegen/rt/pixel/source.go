@@ -111,11 +111,8 @@ func (a Alpha) color(c color.Color) [3]uint8 {
 // cmyk converts as Pillow does: white less ink, scaled by the light that black ink lets
 // through, divided by 255 with Pillow's rounding.
 func cmyk(c, m, y, k uint8) [3]uint8 {
-	white := 255 - uint(k)
-	ink := func(v uint8) uint8 {
-		t := uint(v)*white + 128
-		return uint8(white - (t+t>>8)>>8)
-	}
+	white := 255 - k
+	ink := func(v uint8) uint8 { return white - times(v, white) }
 	return [3]uint8{ink(c), ink(m), ink(y)}
 }
 

@@ -262,13 +262,13 @@ func collect[T any](m *Model, items []T, run func(*Session, []T) ([][]float32, e
 	return all, nil
 }
 
-// moved is an error of an item whose part of a batch begins at from.
+// moved counts the input that an error is about from the beginning of a batch, of which the call had a part from an item on.
+// The error is the call's own.
 func moved(err error, from int) error {
-	var in *rt.InputError
-	if from == 0 || !errors.As(err, &in) {
-		return err
+	if in := (*rt.InputError)(nil); errors.As(err, &in) {
+		in.Index += from
 	}
-	return &rt.InputError{Index: from + in.Index, Field: in.Field, Err: in.Err}
+	return err
 }
 
 // One returns the only row of a call on one input, and its error.
