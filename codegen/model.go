@@ -35,8 +35,8 @@ func (g *generator) modelFile(layout [32]byte) error {
 	}
 	f.Line().Comment("//go:embed check.json")
 	f.Var().Id("vectors").Index().Byte()
-	f.Line().Comment("This package was written for the third contract between generated code and the runtime.")
-	f.Const().Id("_").Op("=").Qual(rtPath, "Contract3")
+	f.Line().Comment("This package was written for the fourth contract between generated code and the runtime.")
+	f.Const().Id("_").Op("=").Qual(rtPath, "Contract4")
 
 	var funcs []jen.Code
 	vocab := 0
@@ -50,7 +50,7 @@ func (g *generator) modelFile(layout [32]byte) error {
 	}
 	pkg := []field{
 		{"Name", g.opt.Package},
-		{"Contract", jen.Qual(rtPath, "Contract3")},
+		{"Contract", jen.Qual(rtPath, "Contract4")},
 		{"Layout", sum(layout)},
 		{"Hash", sum(g.opt.Hash)},
 		{"Computes", sum(computes(g.p, &g.opt))},
@@ -72,7 +72,7 @@ func (g *generator) modelFile(layout [32]byte) error {
 		jen.Return(jen.Op("&").Id("p")),
 	)
 
-	g.cutTable(f)
+	g.blockingTable(f)
 	g.input(f)
 	g.constructors(f)
 	for _, t := range g.opt.Tasks {

@@ -91,7 +91,7 @@ type generator struct {
 	scope       *scope
 	weights     map[string]*ir.Weight
 	descriptors []descriptor
-	cuts        map[int]string // by depth: the names of those in use
+	blockings   map[int]string // by depth k: the names of the blocking variables in use
 	files       map[string][]byte
 }
 
@@ -107,7 +107,7 @@ func Files(p *ir.Program, opt Options) (map[string][]byte, error) {
 			opt.Weights = File
 		}
 	}
-	g := &generator{p: p, opt: opt, files: map[string][]byte{}, weights: map[string]*ir.Weight{}, cuts: map[int]string{}}
+	g := &generator{p: p, opt: opt, files: map[string][]byte{}, weights: map[string]*ir.Weight{}, blockings: map[int]string{}}
 	taken := []string{"rt", "exec", "blob", "task", "caption", "token", "pixel", "image", "kernels", "slices", "_", "main", "init",
 		"Model", "Session", "New", "Open", "input", "weights", "vocab", "vectors", "wrap", "compiled", "Package", "math", "string", "error", "float32", "int32"}
 	for _, t := range tasks {

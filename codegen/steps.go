@@ -33,7 +33,7 @@ var steps = map[*ir.Op]func(e *entry, v *ir.Value) (jen.Code, error){
 	ir.OpSelect: func(e *entry, v *ir.Value) (jen.Code, error) {
 		return e.call("Select", v, e.mat(v.Args[0]), e.g.sections(e.sections[v.Args[0]]), sectionOf(v.Attrs.Dim("row"))), nil
 	},
-	ir.OpStore: keep,
+	ir.OpStore: storeState,
 }
 
 // stepOf returns what writes values of an op; nil for a view. ok is false when it can only run inside a fused op.
@@ -80,16 +80,16 @@ func (e *entry) step(v *ir.Value) (jen.Code, error) {
 	return e.work(v.Op.Step.Method, v, descs...), nil
 }
 
-// keep writes what a state gets: its first rows in a function without states, else the
-// row of a word.
-func keep(e *entry, v *ir.Value) (jen.Code, error) {
+// storeState writes what a state gets: its first rows in a function without states, else the
+// row of a token.
+func storeState(e *entry, v *ir.Value) (jen.Code, error) {
 	x, n := v.Args[0], v.Attrs.Int("rows", 0)
-	method := "StoreWord"
+	method := "StoreToken"
 	switch whole := x.Type.Rows() == ir.C(n); {
 	case len(e.f.States()) == 0 && whole:
 		method = "StoreFixed"
 	case len(e.f.States()) == 0 || n != 1:
-		return nil, fmt.Errorf("the runtime stores all rows where a state begins, then one a word; got %d of %v", n, x.Type.Rows())
+		return nil, fmt.Errorf("the runtime stores all rows where a state begins, then one row per token; got %d of %v", n, x.Type.Rows())
 	}
 	return jen.Id("e").Dot(method).Call(e.mat(x), jen.Lit(v.Attrs.Int("slot", 0))), nil
 }

@@ -77,34 +77,35 @@ func (g *generator) linearValue(bundle string) (values []jen.Code, w *ir.Weight,
 // layer describes a layer of k inputs and n outputs, whose matrix starts with w.
 func (g *generator) layer(bundle string, w *ir.Weight, k, n int) []jen.Code {
 	return fields(field{"W", int(w.Offset)}, field{"Bias", g.offset(bundle + ".b")}, field{"K", k}, field{"N", n},
-		storedIn(w), field{"Cut", g.cut(k)})
+		storedIn(w), field{"Blocking", g.blocking(k)})
 }
 
-// cut returns how products of depth k are cut, a variable of the package.
-func (g *generator) cut(k int) jen.Code {
-	if g.cuts[k] == "" {
-		g.cuts[k] = g.scope.name(fmt.Sprintf("cut%d", k))
+// blocking returns a pointer to the package's variable that holds the blocking of products of depth k.
+func (g *generator) blocking(k int) jen.Code {
+	if g.blockings[k] == "" {
+		g.blockings[k] = g.scope.name(fmt.Sprintf("blocking%d", k))
 	}
-	return jen.Op("&").Id(g.cuts[k])
+	return jen.Op("&").Id(g.blockings[k])
 }
 
-// cutTable writes the variables that cut has named.
-func (g *generator) cutTable(f *jen.File) {
-	if len(g.cuts) == 0 {
+// blockingTable writes the variables that blocking has named.
+func (g *generator) blockingTable(f *jen.File) {
+	if len(g.blockings) == 0 {
 		return
 	}
-	f.Line().Comment(lines(`How matrix products are cut to fit the caches, by their depth: the passes over a panel of
-weights and, for products of at most so many rows, the aim for the rows of a block, which
-are multiplied by one panel after the other, and how many cache lines ahead of their use
-weights are prefetched. Without Ahead the panels used next are prefetched meanwhile.`))
+	f.Line().Comment(lines(`The cache blocking of matrix products, by their depth k. Passes is the number of parts that k
+is split into. For products of at most Rows rows, Block is the target number of rows that one
+panel of weights is multiplied with before the next panel is read, and Ahead is the distance, in
+cache lines, at which weights are prefetched; where Ahead is 0, the panels that are used next
+are prefetched.`))
 	f.Var().DefsFunc(func(defs *jen.Group) {
-		for _, k := range slices.Sorted(maps.Keys(g.cuts)) {
-			c := asm.CutOf(k)
+		for _, k := range slices.Sorted(maps.Keys(g.blockings)) {
+			c := asm.BlockingOf(k)
 			var classes []jen.Code
 			for _, r := range c.Rows {
 				classes = append(classes, jen.Values(fields(field{"Rows", r.Rows}, field{"Block", r.Block}, field{"Ahead", r.Ahead})...))
 			}
-			defs.Id(g.cuts[k]).Op("=").Qual(execPath, "Cut").Values(fields(field{"Passes", c.Passes}, field{"Rows", records("RowClass", classes)})...)
+			defs.Id(g.blockings[k]).Op("=").Qual(execPath, "Blocking").Values(fields(field{"Passes", c.Passes}, field{"Rows", records("RowClass", classes)})...)
 		}
 	})
 }

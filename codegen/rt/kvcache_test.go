@@ -56,7 +56,7 @@ func stateStep(e *exec.Exec) {
 			rowOf(q, r)[j] = stateValue(int(id)+1000, j)
 		}
 	}
-	e.StoreWord(kv, 0)
+	e.StoreToken(kv, 0)
 	e.StateAttention(e.Mat(20000, 48, n, 2*stateD), q, kv, &stateAttention, stateTwo, stateTwo, 0)
 }
 

@@ -72,7 +72,7 @@ var tinyTensors = []blob.Tensor{{Name: "@all", DType: blob.F32, Shape: []int{tin
 
 func tinyPackage() *Package {
 	return &Package{
-		Name: "tiny", Contract: Contract3, Layout: blob.LayoutHash(tinyTensors), Rows: tinyRows, Text: tinyText, Vocab: tinyVocab,
+		Name: "tiny", Contract: Contract4, Layout: blob.LayoutHash(tinyTensors), Rows: tinyRows, Text: tinyText, Vocab: tinyVocab,
 		Kernels: []*kernel.Table{kerneltest.Naive("generic", 6, 16)},
 		Funcs: []*exec.Func{
 			{Name: "pair", Image: tinyImage, Text: true, Fixed: tinyFixed, Arena: 24800, Run: tinyPairRun, Outputs: []exec.Output{

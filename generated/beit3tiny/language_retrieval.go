@@ -80,4 +80,4 @@ var fnLanguageRetrieval = exec.Func{
 	Run:   runLanguageRetrieval,
 }
 
-const _ = allFilesOfBuild_7cbc7586b0fd_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_aeb559d2c3a5_elseRunMultiwayBuildAgain

@@ -39,13 +39,13 @@ var vocab []byte
 //go:embed check.json
 var vectors []byte
 
-// This package was written for the third contract between generated code and the runtime.
-const _ = rt.Contract3
+// This package was written for the fourth contract between generated code and the runtime.
+const _ = rt.Contract4
 
 // compiled describes the compiled model.
 var compiled = rt.Package{
 	Name:     "beit3tiny",
-	Contract: rt.Contract3,
+	Contract: rt.Contract4,
 	Layout:   blob.Sum("1a0959b3f341c5a7988e06e033c5b9355e1bae3d47bc486ee81f447aa68c495d"),
 	Hash:     blob.Sum("c286e7e877c372e4d05c9da396bd68d5d1195efa215ce3b90b7e82f4ce46af42"),
 	Computes: blob.Sum("634ec3d490ba5e9039a793a851a09679a4d8fe65379075d8fdb71c8b01c360d0"),
@@ -71,22 +71,23 @@ func Package() *rt.Package {
 	return &p
 }
 
-// How matrix products are cut to fit the caches, by their depth: the passes over a panel of
-// weights and, for products of at most so many rows, the aim for the rows of a block, which
-// are multiplied by one panel after the other, and how many cache lines ahead of their use
-// weights are prefetched. Without Ahead the panels used next are prefetched meanwhile.
+// The cache blocking of matrix products, by their depth k. Passes is the number of parts that k
+// is split into. For products of at most Rows rows, Block is the target number of rows that one
+// panel of weights is multiplied with before the next panel is read, and Ahead is the distance, in
+// cache lines, at which weights are prefetched; where Ahead is 0, the panels that are used next
+// are prefetched.
 var (
-	cut24 = exec.Cut{Passes: 1, Rows: []exec.RowClass{
+	blocking24 = exec.Blocking{Passes: 1, Rows: []exec.RowClass{
 		{Rows: 11, Ahead: 24},
 		{Rows: 12800},
 		{Block: 6720},
 	}}
-	cut40 = exec.Cut{Passes: 1, Rows: []exec.RowClass{
+	blocking40 = exec.Blocking{Passes: 1, Rows: []exec.RowClass{
 		{Rows: 11, Ahead: 24},
 		{Rows: 7680},
 		{Block: 4032},
 	}}
-	cut192 = exec.Cut{Passes: 1, Rows: []exec.RowClass{
+	blocking192 = exec.Blocking{Passes: 1, Rows: []exec.RowClass{
 		{Rows: 11, Ahead: 24},
 		{Rows: 1600},
 		{Block: 840},
@@ -350,4 +351,4 @@ func (s *Session) Pair(batch []rt.Seq) (*rt.Result, error) {
 }
 
 // The files of the package are of one build: each names this constant.
-const allFilesOfBuild_7cbc7586b0fd_elseRunMultiwayBuildAgain = true
+const allFilesOfBuild_aeb559d2c3a5_elseRunMultiwayBuildAgain = true

@@ -64,4 +64,4 @@ var fnVision = exec.Func{
 	Run:   runVision,
 }
 
-const _ = allFilesOfBuild_7cbc7586b0fd_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_aeb559d2c3a5_elseRunMultiwayBuildAgain

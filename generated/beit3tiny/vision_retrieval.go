@@ -81,4 +81,4 @@ var fnVisionRetrieval = exec.Func{
 	Run:   runVisionRetrieval,
 }
 
-const _ = allFilesOfBuild_7cbc7586b0fd_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_aeb559d2c3a5_elseRunMultiwayBuildAgain

@@ -6,55 +6,55 @@ import "github.com/multiway-go/multiway/codegen/rt/exec"
 
 // Offsets are bytes from the start of the weights; -1: absent. A field that is left out is 0.
 var (
-	visionEmbed      = exec.Patches{Proj: exec.Linear{Bias: 24576, K: 192, N: 24, Cut: &cut192}, Cls: 24704, Pos: 24832, Height: 24, Width: 24, Patch: 8, Channels: 3}
+	visionEmbed      = exec.Patches{Proj: exec.Linear{Bias: 24576, K: 192, N: 24, Blocking: &blocking192}, Cls: 24704, Pos: 24832, Height: 24, Width: 24, Patch: 8, Channels: 3}
 	norm24           = exec.Norm{G: -1, B: -1, N: 24, Eps: 1e-05}
-	l0AttnVisionFQKV = exec.Linear{W: 25792, Bias: 35008, K: 24, N: 96, Cut: &cut24}
+	l0AttnVisionFQKV = exec.Linear{W: 25792, Bias: 35008, K: 24, N: 96, Blocking: &blocking24}
 	attention        = exec.Attention{Heads: 2, D: 12, DP: 16, Scale: 1.0, Base2: true}
 	sections10       = []exec.Section{{C: 10}}
-	l0AttnVisionFOut = exec.Linear{W: 35392, Bias: 38464, K: 24, N: 24, Cut: &cut24}
+	l0AttnVisionFOut = exec.Linear{W: 35392, Bias: 38464, K: 24, N: 24, Blocking: &blocking24}
 	norm40           = exec.Norm{G: -1, B: -1, N: 40, Eps: 1e-05}
 	l0FFNVisionF     = exec.FFN{
 		Norm1: &norm24,
-		Fc1:   exec.Linear{W: 38592, Bias: 43200, K: 24, N: 40, Cut: &cut24},
+		Fc1:   exec.Linear{W: 38592, Bias: 43200, K: 24, N: 40, Blocking: &blocking24},
 		Norm2: &norm40,
-		Fc2:   exec.Linear{W: 43392, Bias: 48512, K: 40, N: 24, Cut: &cut40},
+		Fc2:   exec.Linear{W: 43392, Bias: 48512, K: 40, N: 24, Blocking: &blocking40},
 	}
-	l1AttnVisionFQKV = exec.Linear{W: 48640, Bias: 57856, K: 24, N: 96, Cut: &cut24}
-	l1AttnVisionFOut = exec.Linear{W: 58240, Bias: 61312, K: 24, N: 24, Cut: &cut24}
+	l1AttnVisionFQKV = exec.Linear{W: 48640, Bias: 57856, K: 24, N: 96, Blocking: &blocking24}
+	l1AttnVisionFOut = exec.Linear{W: 58240, Bias: 61312, K: 24, N: 24, Blocking: &blocking24}
 	l1FFNVisionF     = exec.FFN{
 		Norm1: &norm24,
-		Fc1:   exec.Linear{W: 61440, Bias: 66048, K: 24, N: 40, Cut: &cut24},
+		Fc1:   exec.Linear{W: 61440, Bias: 66048, K: 24, N: 40, Blocking: &blocking24},
 		Norm2: &norm40,
-		Fc2:   exec.Linear{W: 66240, Bias: 71360, K: 40, N: 24, Cut: &cut40},
+		Fc2:   exec.Linear{W: 66240, Bias: 71360, K: 40, N: 24, Blocking: &blocking40},
 	}
 	finalVision         = exec.Norm{G: 135168, B: 135296, N: 24, Eps: 1e-05}
-	l1AttnVisionFQ      = exec.Linear{W: 48640, Bias: 57856, K: 24, N: 32, Cut: &cut24}
-	l1AttnVisionFKV     = exec.Linear{W: 51712, Bias: 57984, K: 24, N: 64, Cut: &cut24}
-	retrievalFVision    = exec.Linear{W: 143360, Bias: 146432, K: 24, N: 24, Cut: &cut24}
-	classificationFHead = exec.Linear{W: 147456, Bias: 148992, K: 24, N: 5, Cut: &cut24}
+	l1AttnVisionFQ      = exec.Linear{W: 48640, Bias: 57856, K: 24, N: 32, Blocking: &blocking24}
+	l1AttnVisionFKV     = exec.Linear{W: 51712, Bias: 57984, K: 24, N: 64, Blocking: &blocking24}
+	retrievalFVision    = exec.Linear{W: 143360, Bias: 146432, K: 24, N: 24, Blocking: &blocking24}
+	classificationFHead = exec.Linear{W: 147456, Bias: 148992, K: 24, N: 5, Blocking: &blocking24}
 	languageEmbed       = exec.Embed{Table: 73728, Pos: 87296, D: 24, Vocab: 141}
-	l0AttnLanguageFQKV  = exec.Linear{W: 88448, Bias: 97664, K: 24, N: 96, Cut: &cut24}
+	l0AttnLanguageFQKV  = exec.Linear{W: 88448, Bias: 97664, K: 24, N: 96, Blocking: &blocking24}
 	sectionsT           = []exec.Section{{T: true}}
-	l0AttnLanguageFOut  = exec.Linear{W: 98048, Bias: 101120, K: 24, N: 24, Cut: &cut24}
+	l0AttnLanguageFOut  = exec.Linear{W: 98048, Bias: 101120, K: 24, N: 24, Blocking: &blocking24}
 	l0FFNLanguageF      = exec.FFN{
 		Norm1: &norm24,
-		Fc1:   exec.Linear{W: 101248, Bias: 105856, K: 24, N: 40, Cut: &cut24},
+		Fc1:   exec.Linear{W: 101248, Bias: 105856, K: 24, N: 40, Blocking: &blocking24},
 		Norm2: &norm40,
-		Fc2:   exec.Linear{W: 106048, Bias: 111168, K: 40, N: 24, Cut: &cut40},
+		Fc2:   exec.Linear{W: 106048, Bias: 111168, K: 40, N: 24, Blocking: &blocking40},
 	}
-	l1AttnLanguageFQKV = exec.Linear{W: 111296, Bias: 120512, K: 24, N: 96, Cut: &cut24}
-	l1AttnLanguageFOut = exec.Linear{W: 120896, Bias: 123968, K: 24, N: 24, Cut: &cut24}
+	l1AttnLanguageFQKV = exec.Linear{W: 111296, Bias: 120512, K: 24, N: 96, Blocking: &blocking24}
+	l1AttnLanguageFOut = exec.Linear{W: 120896, Bias: 123968, K: 24, N: 24, Blocking: &blocking24}
 	l1FFNLanguageF     = exec.FFN{
 		Norm1: &norm24,
-		Fc1:   exec.Linear{W: 124096, Bias: 128704, K: 24, N: 40, Cut: &cut24},
+		Fc1:   exec.Linear{W: 124096, Bias: 128704, K: 24, N: 40, Blocking: &blocking24},
 		Norm2: &norm40,
-		Fc2:   exec.Linear{W: 128896, Bias: 134016, K: 40, N: 24, Cut: &cut40},
+		Fc2:   exec.Linear{W: 128896, Bias: 134016, K: 40, N: 24, Blocking: &blocking40},
 	}
 	finalLanguage      = exec.Norm{G: 139264, B: 139392, N: 24, Eps: 1e-05}
-	l1AttnLanguageFQ   = exec.Linear{W: 111296, Bias: 120512, K: 24, N: 32, Cut: &cut24}
-	l1AttnLanguageFKV  = exec.Linear{W: 114368, Bias: 120640, K: 24, N: 64, Cut: &cut24}
-	retrievalFLanguage = exec.Linear{W: 151552, Bias: 154624, K: 24, N: 24, Cut: &cut24}
+	l1AttnLanguageFQ   = exec.Linear{W: 111296, Bias: 120512, K: 24, N: 32, Blocking: &blocking24}
+	l1AttnLanguageFKV  = exec.Linear{W: 114368, Bias: 120640, K: 24, N: 64, Blocking: &blocking24}
+	retrievalFLanguage = exec.Linear{W: 151552, Bias: 154624, K: 24, N: 24, Blocking: &blocking24}
 	sections10T        = []exec.Section{{C: 10}, {T: true}}
 )
 
-const _ = allFilesOfBuild_7cbc7586b0fd_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_aeb559d2c3a5_elseRunMultiwayBuildAgain

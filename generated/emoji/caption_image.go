@@ -132,4 +132,4 @@ var fnCaptionImage = exec.Func{
 	Run:   runCaptionImage,
 }
 
-const _ = allFilesOfBuild_f23d1c16d7e7_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_40e2f24532ba_elseRunMultiwayBuildAgain

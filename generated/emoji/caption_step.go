@@ -18,7 +18,7 @@ func runCaptionStep(e *exec.Exec) {
 	e.QKV(i0, language, e.Mat(3276800, 128, rows2, 128), &l0AttnLanguageLN, &l0AttnLanguageKV)
 
 	// kv0.new = store i0 {slot=0 rows=1 kernel=go} : f32[1,256]
-	e.StoreWord(i0, 0)
+	e.StoreToken(i0, 0)
 
 	// i02   = qkv language, @l0.attn.language {eps=1e-05 heads=4 parts=q kernel=gemm_f32xf16 ld=128 tmp=4325376} : f32[2,128] at 3276800
 	i02 := e.Mat(3276800, 128, rows2, 128)
@@ -41,7 +41,7 @@ func runCaptionStep(e *exec.Exec) {
 	e.QKV(i1, y0, e.Mat(3276800, 128, rows2, 128), &l1AttnLanguageLN, &l1AttnLanguageKV)
 
 	// kv1.new = store i1 {slot=1 rows=1 kernel=go} : f32[1,256]
-	e.StoreWord(i1, 1)
+	e.StoreToken(i1, 1)
 
 	// i12   = qkv y0, @l1.attn.language {eps=1e-05 heads=4 parts=q kernel=gemm_f32xf16 ld=128 tmp=4325376} : f32[2,128] at 3276800
 	i12 := e.Mat(3276800, 128, rows2, 128)
@@ -64,7 +64,7 @@ func runCaptionStep(e *exec.Exec) {
 	e.QKV(i2, y1, e.Mat(3276800, 128, rows2, 128), &l2AttnLanguageLN, &l2AttnLanguageKV)
 
 	// kv2.new = store i2 {slot=2 rows=1 kernel=go} : f32[1,256]
-	e.StoreWord(i2, 2)
+	e.StoreToken(i2, 2)
 
 	// i22   = qkv y1, @l2.attn.language {eps=1e-05 heads=4 parts=q kernel=gemm_f32xf16 ld=128 tmp=4325376} : f32[2,128] at 3276800
 	i22 := e.Mat(3276800, 128, rows2, 128)
@@ -87,7 +87,7 @@ func runCaptionStep(e *exec.Exec) {
 	e.QKV(i3, y2, e.Mat(3276800, 128, rows2, 128), &l3AttnLanguageLN, &l3AttnLanguageKV)
 
 	// kv3.new = store i3 {slot=3 rows=1 kernel=go} : f32[1,256]
-	e.StoreWord(i3, 3)
+	e.StoreToken(i3, 3)
 
 	// i32   = qkv y2, @l3.attn.language {eps=1e-05 heads=4 parts=q kernel=gemm_f32xf16 ld=128 tmp=4325376} : f32[2,128] at 3276800
 	i32 := e.Mat(3276800, 128, rows2, 128)
@@ -110,7 +110,7 @@ func runCaptionStep(e *exec.Exec) {
 	e.QKV(i4, y3, e.Mat(3276800, 128, rows2, 128), &l4AttnLanguageLN, &l4AttnLanguageKV)
 
 	// kv4.new = store i4 {slot=4 rows=1 kernel=go} : f32[1,256]
-	e.StoreWord(i4, 4)
+	e.StoreToken(i4, 4)
 
 	// y3.1  = select y3 {row=1 kernel=go ld=128} : f32[1,128] at 8257536
 	y31 := e.Mat(8257536, 128, rows1, 128)
@@ -163,4 +163,4 @@ var fnCaptionStep = exec.Func{
 	Run:   runCaptionStep,
 }
 
-const _ = allFilesOfBuild_f23d1c16d7e7_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_40e2f24532ba_elseRunMultiwayBuildAgain

@@ -128,4 +128,4 @@ var fnLanguageRetrieval = exec.Func{
 	Run:   runLanguageRetrieval,
 }
 
-const _ = allFilesOfBuild_f23d1c16d7e7_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_40e2f24532ba_elseRunMultiwayBuildAgain

@@ -40,13 +40,13 @@ var vocab []byte
 //go:embed check.json
 var vectors []byte
 
-// This package was written for the third contract between generated code and the runtime.
-const _ = rt.Contract3
+// This package was written for the fourth contract between generated code and the runtime.
+const _ = rt.Contract4
 
 // compiled describes the compiled model.
 var compiled = rt.Package{
 	Name:     "emoji",
-	Contract: rt.Contract3,
+	Contract: rt.Contract4,
 	Layout:   blob.Sum("1320765385a34f73766f920cd0e4c1b93ba5ee970683f99fece40fe65d905fad"),
 	Hash:     blob.Sum("84c7eb9fe2d77082c246d17f7dd244616fc9c8174e8b9f66a7125c21c2684358"),
 	Computes: blob.Sum("524d0405ac93a7deaa532607b1e31979d32f9e0790f69e581e4f468a7447e836"),
@@ -72,27 +72,28 @@ func Package() *rt.Package {
 	return &p
 }
 
-// How matrix products are cut to fit the caches, by their depth: the passes over a panel of
-// weights and, for products of at most so many rows, the aim for the rows of a block, which
-// are multiplied by one panel after the other, and how many cache lines ahead of their use
-// weights are prefetched. Without Ahead the panels used next are prefetched meanwhile.
+// The cache blocking of matrix products, by their depth k. Passes is the number of parts that k
+// is split into. For products of at most Rows rows, Block is the target number of rows that one
+// panel of weights is multiplied with before the next panel is read, and Ahead is the distance, in
+// cache lines, at which weights are prefetched; where Ahead is 0, the panels that are used next
+// are prefetched.
 var (
-	cut128 = exec.Cut{Passes: 1, Rows: []exec.RowClass{
+	blocking128 = exec.Blocking{Passes: 1, Rows: []exec.RowClass{
 		{Rows: 11, Ahead: 24},
 		{Rows: 2400},
 		{Block: 1260},
 	}}
-	cut192 = exec.Cut{Passes: 1, Rows: []exec.RowClass{
+	blocking192 = exec.Blocking{Passes: 1, Rows: []exec.RowClass{
 		{Rows: 11, Ahead: 24},
 		{Rows: 1600},
 		{Block: 840},
 	}}
-	cut256 = exec.Cut{Passes: 1, Rows: []exec.RowClass{
+	blocking256 = exec.Blocking{Passes: 1, Rows: []exec.RowClass{
 		{Rows: 11, Ahead: 24},
 		{Rows: 1200},
 		{Block: 630},
 	}}
-	cut512 = exec.Cut{Passes: 1, Rows: []exec.RowClass{
+	blocking512 = exec.Blocking{Passes: 1, Rows: []exec.RowClass{
 		{Rows: 11, Ahead: 24},
 		{Rows: 600},
 		{Block: 315},
@@ -646,4 +647,4 @@ func (s *Session) CaptionStep(batch []rt.Seq) (*rt.Result, error) {
 }
 
 // The files of the package are of one build: each names this constant.
-const allFilesOfBuild_f23d1c16d7e7_elseRunMultiwayBuildAgain = true
+const allFilesOfBuild_40e2f24532ba_elseRunMultiwayBuildAgain = true

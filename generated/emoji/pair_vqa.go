@@ -244,4 +244,4 @@ var fnPairVQA = exec.Func{
 	Run:   runPairVQA,
 }
 
-const _ = allFilesOfBuild_f23d1c16d7e7_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_40e2f24532ba_elseRunMultiwayBuildAgain

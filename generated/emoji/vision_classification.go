@@ -121,4 +121,4 @@ var fnVisionClassification = exec.Func{
 	Run:   runVisionClassification,
 }
 
-const _ = allFilesOfBuild_f23d1c16d7e7_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_40e2f24532ba_elseRunMultiwayBuildAgain

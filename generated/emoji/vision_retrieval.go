@@ -129,4 +129,4 @@ var fnVisionRetrieval = exec.Func{
 	Run:   runVisionRetrieval,
 }
 
-const _ = allFilesOfBuild_f23d1c16d7e7_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_40e2f24532ba_elseRunMultiwayBuildAgain

@@ -9,168 +9,168 @@ import (
 
 // Offsets are bytes from the start of the weights; -1: absent. A field that is left out is 0.
 var (
-	visionEmbed     = exec.Patches{Proj: exec.Linear{Bias: 49152, K: 192, N: 128, DType: blob.F16, Cut: &cut192}, Cls: 49664, Pos: 50176, Height: 64, Width: 64, Patch: 8, Channels: 3}
+	visionEmbed     = exec.Patches{Proj: exec.Linear{Bias: 49152, K: 192, N: 128, DType: blob.F16, Blocking: &blocking192}, Cls: 49664, Pos: 50176, Height: 64, Width: 64, Patch: 8, Channels: 3}
 	l0AttnVisionLN  = exec.Norm{G: 83456, B: 83968, N: 128, Eps: 1e-05}
-	l0AttnVisionQKV = exec.Linear{W: 84480, Bias: 182784, K: 128, N: 384, DType: blob.F16, Cut: &cut128}
+	l0AttnVisionQKV = exec.Linear{W: 84480, Bias: 182784, K: 128, N: 384, DType: blob.F16, Blocking: &blocking128}
 	attention       = exec.Attention{Heads: 4, D: 32, DP: 32, Scale: 0.25503486164919736, Base2: true}
 	sections65      = []exec.Section{{C: 65}}
 	l0AttnVisionSub = exec.Norm{G: 184320, B: 184832, N: 128, Eps: 1e-05}
-	l0AttnVisionOut = exec.Linear{W: 185344, Bias: 218112, K: 128, N: 128, DType: blob.F16, Cut: &cut128}
+	l0AttnVisionOut = exec.Linear{W: 185344, Bias: 218112, K: 128, N: 128, DType: blob.F16, Blocking: &blocking128}
 	l0FFNVisionLN   = exec.Norm{G: 218624, B: 219136, N: 128, Eps: 1e-05}
 	l0FFNVisionSub  = exec.Norm{G: 352768, B: 354816, N: 512, Eps: 1e-05}
 	l0FFNVision     = exec.FFN{
 		Norm1: &l0FFNVisionLN,
-		Fc1:   exec.Linear{W: 219648, Bias: 350720, K: 128, N: 512, DType: blob.F16, Cut: &cut128},
+		Fc1:   exec.Linear{W: 219648, Bias: 350720, K: 128, N: 512, DType: blob.F16, Blocking: &blocking128},
 		Norm2: &l0FFNVisionSub,
-		Fc2:   exec.Linear{W: 356864, Bias: 487936, K: 512, N: 128, DType: blob.F16, Cut: &cut512},
+		Fc2:   exec.Linear{W: 356864, Bias: 487936, K: 512, N: 128, DType: blob.F16, Blocking: &blocking512},
 	}
 	l1AttnVisionLN  = exec.Norm{G: 488448, B: 488960, N: 128, Eps: 1e-05}
-	l1AttnVisionQKV = exec.Linear{W: 489472, Bias: 587776, K: 128, N: 384, DType: blob.F16, Cut: &cut128}
+	l1AttnVisionQKV = exec.Linear{W: 489472, Bias: 587776, K: 128, N: 384, DType: blob.F16, Blocking: &blocking128}
 	l1AttnVisionSub = exec.Norm{G: 589312, B: 589824, N: 128, Eps: 1e-05}
-	l1AttnVisionOut = exec.Linear{W: 590336, Bias: 623104, K: 128, N: 128, DType: blob.F16, Cut: &cut128}
+	l1AttnVisionOut = exec.Linear{W: 590336, Bias: 623104, K: 128, N: 128, DType: blob.F16, Blocking: &blocking128}
 	l1FFNVisionLN   = exec.Norm{G: 623616, B: 624128, N: 128, Eps: 1e-05}
 	l1FFNVisionSub  = exec.Norm{G: 757760, B: 759808, N: 512, Eps: 1e-05}
 	l1FFNVision     = exec.FFN{
 		Norm1: &l1FFNVisionLN,
-		Fc1:   exec.Linear{W: 624640, Bias: 755712, K: 128, N: 512, DType: blob.F16, Cut: &cut128},
+		Fc1:   exec.Linear{W: 624640, Bias: 755712, K: 128, N: 512, DType: blob.F16, Blocking: &blocking128},
 		Norm2: &l1FFNVisionSub,
-		Fc2:   exec.Linear{W: 761856, Bias: 892928, K: 512, N: 128, DType: blob.F16, Cut: &cut512},
+		Fc2:   exec.Linear{W: 761856, Bias: 892928, K: 512, N: 128, DType: blob.F16, Blocking: &blocking512},
 	}
 	l2AttnVisionLN  = exec.Norm{G: 893440, B: 893952, N: 128, Eps: 1e-05}
-	l2AttnVisionQKV = exec.Linear{W: 894464, Bias: 992768, K: 128, N: 384, DType: blob.F16, Cut: &cut128}
+	l2AttnVisionQKV = exec.Linear{W: 894464, Bias: 992768, K: 128, N: 384, DType: blob.F16, Blocking: &blocking128}
 	l2AttnVisionSub = exec.Norm{G: 994304, B: 994816, N: 128, Eps: 1e-05}
-	l2AttnVisionOut = exec.Linear{W: 995328, Bias: 1028096, K: 128, N: 128, DType: blob.F16, Cut: &cut128}
+	l2AttnVisionOut = exec.Linear{W: 995328, Bias: 1028096, K: 128, N: 128, DType: blob.F16, Blocking: &blocking128}
 	l2FFNVisionLN   = exec.Norm{G: 1028608, B: 1029120, N: 128, Eps: 1e-05}
 	l2FFNVisionSub  = exec.Norm{G: 1162752, B: 1164800, N: 512, Eps: 1e-05}
 	l2FFNVision     = exec.FFN{
 		Norm1: &l2FFNVisionLN,
-		Fc1:   exec.Linear{W: 1029632, Bias: 1160704, K: 128, N: 512, DType: blob.F16, Cut: &cut128},
+		Fc1:   exec.Linear{W: 1029632, Bias: 1160704, K: 128, N: 512, DType: blob.F16, Blocking: &blocking128},
 		Norm2: &l2FFNVisionSub,
-		Fc2:   exec.Linear{W: 1166848, Bias: 1297920, K: 512, N: 128, DType: blob.F16, Cut: &cut512},
+		Fc2:   exec.Linear{W: 1166848, Bias: 1297920, K: 512, N: 128, DType: blob.F16, Blocking: &blocking512},
 	}
 	l3AttnVisionLN  = exec.Norm{G: 1298432, B: 1298944, N: 128, Eps: 1e-05}
-	l3AttnVisionQKV = exec.Linear{W: 1299456, Bias: 1397760, K: 128, N: 384, DType: blob.F16, Cut: &cut128}
+	l3AttnVisionQKV = exec.Linear{W: 1299456, Bias: 1397760, K: 128, N: 384, DType: blob.F16, Blocking: &blocking128}
 	l3AttnVisionSub = exec.Norm{G: 1399296, B: 1399808, N: 128, Eps: 1e-05}
-	l3AttnVisionOut = exec.Linear{W: 1400320, Bias: 1433088, K: 128, N: 128, DType: blob.F16, Cut: &cut128}
+	l3AttnVisionOut = exec.Linear{W: 1400320, Bias: 1433088, K: 128, N: 128, DType: blob.F16, Blocking: &blocking128}
 	l3FFNVisionLN   = exec.Norm{G: 1433600, B: 1434112, N: 128, Eps: 1e-05}
 	l3FFNVisionSub  = exec.Norm{G: 1567744, B: 1569792, N: 512, Eps: 1e-05}
 	l3FFNVision     = exec.FFN{
 		Norm1: &l3FFNVisionLN,
-		Fc1:   exec.Linear{W: 1434624, Bias: 1565696, K: 128, N: 512, DType: blob.F16, Cut: &cut128},
+		Fc1:   exec.Linear{W: 1434624, Bias: 1565696, K: 128, N: 512, DType: blob.F16, Blocking: &blocking128},
 		Norm2: &l3FFNVisionSub,
-		Fc2:   exec.Linear{W: 1571840, Bias: 1702912, K: 512, N: 128, DType: blob.F16, Cut: &cut512},
+		Fc2:   exec.Linear{W: 1571840, Bias: 1702912, K: 512, N: 128, DType: blob.F16, Blocking: &blocking512},
 	}
 	l4AttnVisionLN  = exec.Norm{G: 1703424, B: 1703936, N: 128, Eps: 1e-05}
-	l4AttnVisionQ   = exec.Linear{W: 1704448, Bias: 1802752, K: 128, N: 128, DType: blob.F16, Cut: &cut128}
-	l4AttnVisionKV  = exec.Linear{W: 1737216, Bias: 1803264, K: 128, N: 256, DType: blob.F16, Cut: &cut128}
+	l4AttnVisionQ   = exec.Linear{W: 1704448, Bias: 1802752, K: 128, N: 128, DType: blob.F16, Blocking: &blocking128}
+	l4AttnVisionKV  = exec.Linear{W: 1737216, Bias: 1803264, K: 128, N: 256, DType: blob.F16, Blocking: &blocking128}
 	l4AttnVisionSub = exec.Norm{G: 1806336, B: 1806848, N: 128, Eps: 1e-05}
-	l4AttnVisionOut = exec.Linear{W: 1807360, Bias: 1840128, K: 128, N: 128, DType: blob.F16, Cut: &cut128}
+	l4AttnVisionOut = exec.Linear{W: 1807360, Bias: 1840128, K: 128, N: 128, DType: blob.F16, Blocking: &blocking128}
 	l4FFNVisionLN   = exec.Norm{G: 1840640, B: 1841152, N: 128, Eps: 1e-05}
 	l4FFNVisionSub  = exec.Norm{G: 1974784, B: 1976832, N: 512, Eps: 1e-05}
 	l4FFNVision     = exec.FFN{
 		Norm1: &l4FFNVisionLN,
-		Fc1:   exec.Linear{W: 1841664, Bias: 1972736, K: 128, N: 512, DType: blob.F16, Cut: &cut128},
+		Fc1:   exec.Linear{W: 1841664, Bias: 1972736, K: 128, N: 512, DType: blob.F16, Blocking: &blocking128},
 		Norm2: &l4FFNVisionSub,
-		Fc2:   exec.Linear{W: 1978880, Bias: 2109952, K: 512, N: 128, DType: blob.F16, Cut: &cut512},
+		Fc2:   exec.Linear{W: 1978880, Bias: 2109952, K: 512, N: 128, DType: blob.F16, Blocking: &blocking512},
 	}
 	finalVision        = exec.Norm{G: 4669440, B: 4669952, N: 128, Eps: 1e-05}
-	retrievalVision    = exec.Linear{W: 4670464, Bias: -1, K: 128, N: 128, DType: blob.F16, Cut: &cut128}
-	l4AttnVisionQKV    = exec.Linear{W: 1704448, Bias: 1802752, K: 128, N: 384, DType: blob.F16, Cut: &cut128}
+	retrievalVision    = exec.Linear{W: 4670464, Bias: -1, K: 128, N: 128, DType: blob.F16, Blocking: &blocking128}
+	l4AttnVisionQKV    = exec.Linear{W: 1704448, Bias: 1802752, K: 128, N: 384, DType: blob.F16, Blocking: &blocking128}
 	classificationNorm = exec.Norm{G: 4706304, B: 4706816, N: 128, Eps: 1e-05}
-	classificationHead = exec.Linear{W: 4707328, Bias: 4736000, K: 128, N: 98, DType: blob.F16, Cut: &cut128}
+	classificationHead = exec.Linear{W: 4707328, Bias: 4736000, K: 128, N: 98, DType: blob.F16, Blocking: &blocking128}
 	languageEmbed      = exec.Embed{Table: 2113536, Pos: 2628096, D: 128, Vocab: 2010, DType: blob.F16}
 	l0AttnLanguageLN   = exec.Norm{G: 2641408, B: 2641920, N: 128, Eps: 1e-05}
-	l0AttnLanguageQKV  = exec.Linear{W: 2642432, Bias: 2740736, K: 128, N: 384, DType: blob.F16, Cut: &cut128}
+	l0AttnLanguageQKV  = exec.Linear{W: 2642432, Bias: 2740736, K: 128, N: 384, DType: blob.F16, Blocking: &blocking128}
 	sectionsT          = []exec.Section{{T: true}}
 	l0AttnLanguageSub  = exec.Norm{G: 2742272, B: 2742784, N: 128, Eps: 1e-05}
-	l0AttnLanguageOut  = exec.Linear{W: 2743296, Bias: 2776064, K: 128, N: 128, DType: blob.F16, Cut: &cut128}
+	l0AttnLanguageOut  = exec.Linear{W: 2743296, Bias: 2776064, K: 128, N: 128, DType: blob.F16, Blocking: &blocking128}
 	l0FFNLanguageLN    = exec.Norm{G: 2776576, B: 2777088, N: 128, Eps: 1e-05}
 	l0FFNLanguageSub   = exec.Norm{G: 2910720, B: 2912768, N: 512, Eps: 1e-05}
 	l0FFNLanguage      = exec.FFN{
 		Norm1: &l0FFNLanguageLN,
-		Fc1:   exec.Linear{W: 2777600, Bias: 2908672, K: 128, N: 512, DType: blob.F16, Cut: &cut128},
+		Fc1:   exec.Linear{W: 2777600, Bias: 2908672, K: 128, N: 512, DType: blob.F16, Blocking: &blocking128},
 		Norm2: &l0FFNLanguageSub,
-		Fc2:   exec.Linear{W: 2914816, Bias: 3045888, K: 512, N: 128, DType: blob.F16, Cut: &cut512},
+		Fc2:   exec.Linear{W: 2914816, Bias: 3045888, K: 512, N: 128, DType: blob.F16, Blocking: &blocking512},
 	}
 	l1AttnLanguageLN  = exec.Norm{G: 3046400, B: 3046912, N: 128, Eps: 1e-05}
-	l1AttnLanguageQKV = exec.Linear{W: 3047424, Bias: 3145728, K: 128, N: 384, DType: blob.F16, Cut: &cut128}
+	l1AttnLanguageQKV = exec.Linear{W: 3047424, Bias: 3145728, K: 128, N: 384, DType: blob.F16, Blocking: &blocking128}
 	l1AttnLanguageSub = exec.Norm{G: 3147264, B: 3147776, N: 128, Eps: 1e-05}
-	l1AttnLanguageOut = exec.Linear{W: 3148288, Bias: 3181056, K: 128, N: 128, DType: blob.F16, Cut: &cut128}
+	l1AttnLanguageOut = exec.Linear{W: 3148288, Bias: 3181056, K: 128, N: 128, DType: blob.F16, Blocking: &blocking128}
 	l1FFNLanguageLN   = exec.Norm{G: 3181568, B: 3182080, N: 128, Eps: 1e-05}
 	l1FFNLanguageSub  = exec.Norm{G: 3315712, B: 3317760, N: 512, Eps: 1e-05}
 	l1FFNLanguage     = exec.FFN{
 		Norm1: &l1FFNLanguageLN,
-		Fc1:   exec.Linear{W: 3182592, Bias: 3313664, K: 128, N: 512, DType: blob.F16, Cut: &cut128},
+		Fc1:   exec.Linear{W: 3182592, Bias: 3313664, K: 128, N: 512, DType: blob.F16, Blocking: &blocking128},
 		Norm2: &l1FFNLanguageSub,
-		Fc2:   exec.Linear{W: 3319808, Bias: 3450880, K: 512, N: 128, DType: blob.F16, Cut: &cut512},
+		Fc2:   exec.Linear{W: 3319808, Bias: 3450880, K: 512, N: 128, DType: blob.F16, Blocking: &blocking512},
 	}
 	l2AttnLanguageLN  = exec.Norm{G: 3451392, B: 3451904, N: 128, Eps: 1e-05}
-	l2AttnLanguageQKV = exec.Linear{W: 3452416, Bias: 3550720, K: 128, N: 384, DType: blob.F16, Cut: &cut128}
+	l2AttnLanguageQKV = exec.Linear{W: 3452416, Bias: 3550720, K: 128, N: 384, DType: blob.F16, Blocking: &blocking128}
 	l2AttnLanguageSub = exec.Norm{G: 3552256, B: 3552768, N: 128, Eps: 1e-05}
-	l2AttnLanguageOut = exec.Linear{W: 3553280, Bias: 3586048, K: 128, N: 128, DType: blob.F16, Cut: &cut128}
+	l2AttnLanguageOut = exec.Linear{W: 3553280, Bias: 3586048, K: 128, N: 128, DType: blob.F16, Blocking: &blocking128}
 	l2FFNLanguageLN   = exec.Norm{G: 3586560, B: 3587072, N: 128, Eps: 1e-05}
 	l2FFNLanguageSub  = exec.Norm{G: 3720704, B: 3722752, N: 512, Eps: 1e-05}
 	l2FFNLanguage     = exec.FFN{
 		Norm1: &l2FFNLanguageLN,
-		Fc1:   exec.Linear{W: 3587584, Bias: 3718656, K: 128, N: 512, DType: blob.F16, Cut: &cut128},
+		Fc1:   exec.Linear{W: 3587584, Bias: 3718656, K: 128, N: 512, DType: blob.F16, Blocking: &blocking128},
 		Norm2: &l2FFNLanguageSub,
-		Fc2:   exec.Linear{W: 3724800, Bias: 3855872, K: 512, N: 128, DType: blob.F16, Cut: &cut512},
+		Fc2:   exec.Linear{W: 3724800, Bias: 3855872, K: 512, N: 128, DType: blob.F16, Blocking: &blocking512},
 	}
 	l3AttnLanguageLN  = exec.Norm{G: 3856384, B: 3856896, N: 128, Eps: 1e-05}
-	l3AttnLanguageQKV = exec.Linear{W: 3857408, Bias: 3955712, K: 128, N: 384, DType: blob.F16, Cut: &cut128}
+	l3AttnLanguageQKV = exec.Linear{W: 3857408, Bias: 3955712, K: 128, N: 384, DType: blob.F16, Blocking: &blocking128}
 	l3AttnLanguageSub = exec.Norm{G: 3957248, B: 3957760, N: 128, Eps: 1e-05}
-	l3AttnLanguageOut = exec.Linear{W: 3958272, Bias: 3991040, K: 128, N: 128, DType: blob.F16, Cut: &cut128}
+	l3AttnLanguageOut = exec.Linear{W: 3958272, Bias: 3991040, K: 128, N: 128, DType: blob.F16, Blocking: &blocking128}
 	l3FFNLanguageLN   = exec.Norm{G: 3991552, B: 3992064, N: 128, Eps: 1e-05}
 	l3FFNLanguageSub  = exec.Norm{G: 4125696, B: 4127744, N: 512, Eps: 1e-05}
 	l3FFNLanguage     = exec.FFN{
 		Norm1: &l3FFNLanguageLN,
-		Fc1:   exec.Linear{W: 3992576, Bias: 4123648, K: 128, N: 512, DType: blob.F16, Cut: &cut128},
+		Fc1:   exec.Linear{W: 3992576, Bias: 4123648, K: 128, N: 512, DType: blob.F16, Blocking: &blocking128},
 		Norm2: &l3FFNLanguageSub,
-		Fc2:   exec.Linear{W: 4129792, Bias: 4260864, K: 512, N: 128, DType: blob.F16, Cut: &cut512},
+		Fc2:   exec.Linear{W: 4129792, Bias: 4260864, K: 512, N: 128, DType: blob.F16, Blocking: &blocking512},
 	}
 	l4AttnLanguageLN  = exec.Norm{G: 4261376, B: 4261888, N: 128, Eps: 1e-05}
-	l4AttnLanguageQ   = exec.Linear{W: 4262400, Bias: 4360704, K: 128, N: 128, DType: blob.F16, Cut: &cut128}
-	l4AttnLanguageKV  = exec.Linear{W: 4295168, Bias: 4361216, K: 128, N: 256, DType: blob.F16, Cut: &cut128}
+	l4AttnLanguageQ   = exec.Linear{W: 4262400, Bias: 4360704, K: 128, N: 128, DType: blob.F16, Blocking: &blocking128}
+	l4AttnLanguageKV  = exec.Linear{W: 4295168, Bias: 4361216, K: 128, N: 256, DType: blob.F16, Blocking: &blocking128}
 	l4AttnLanguageSub = exec.Norm{G: 4362240, B: 4362752, N: 128, Eps: 1e-05}
-	l4AttnLanguageOut = exec.Linear{W: 4363264, Bias: 4396032, K: 128, N: 128, DType: blob.F16, Cut: &cut128}
+	l4AttnLanguageOut = exec.Linear{W: 4363264, Bias: 4396032, K: 128, N: 128, DType: blob.F16, Blocking: &blocking128}
 	l4FFNLanguageLN   = exec.Norm{G: 4396544, B: 4397056, N: 128, Eps: 1e-05}
 	l4FFNLanguageSub  = exec.Norm{G: 4530688, B: 4532736, N: 512, Eps: 1e-05}
 	l4FFNLanguage     = exec.FFN{
 		Norm1: &l4FFNLanguageLN,
-		Fc1:   exec.Linear{W: 4397568, Bias: 4528640, K: 128, N: 512, DType: blob.F16, Cut: &cut128},
+		Fc1:   exec.Linear{W: 4397568, Bias: 4528640, K: 128, N: 512, DType: blob.F16, Blocking: &blocking128},
 		Norm2: &l4FFNLanguageSub,
-		Fc2:   exec.Linear{W: 4534784, Bias: 4665856, K: 512, N: 128, DType: blob.F16, Cut: &cut512},
+		Fc2:   exec.Linear{W: 4534784, Bias: 4665856, K: 512, N: 128, DType: blob.F16, Blocking: &blocking512},
 	}
 	finalLanguage       = exec.Norm{G: 4666368, B: 4666880, N: 128, Eps: 1e-05}
-	retrievalLanguage   = exec.Linear{W: 4739072, Bias: -1, K: 128, N: 128, DType: blob.F16, Cut: &cut128}
+	retrievalLanguage   = exec.Linear{W: 4739072, Bias: -1, K: 128, N: 128, DType: blob.F16, Blocking: &blocking128}
 	sections65T         = []exec.Section{{C: 65}, {T: true}}
 	vqaPoolerNorm       = exec.Norm{G: 4771840, B: 4772352, N: 128, Eps: 1e-05}
-	vqaPoolerDense      = exec.Linear{W: 4772864, Bias: 4805632, K: 128, N: 128, DType: blob.F16, Cut: &cut128}
-	vqaHeadFc1          = exec.Linear{W: 4806144, Bias: 4871680, K: 128, N: 256, DType: blob.F16, Cut: &cut128}
+	vqaPoolerDense      = exec.Linear{W: 4772864, Bias: 4805632, K: 128, N: 128, DType: blob.F16, Blocking: &blocking128}
+	vqaHeadFc1          = exec.Linear{W: 4806144, Bias: 4871680, K: 128, N: 256, DType: blob.F16, Blocking: &blocking128}
 	vqaHeadNorm         = exec.Norm{G: 4872704, B: 4873728, N: 256, Eps: 1e-05}
-	vqaHeadFc2          = exec.Linear{W: 4874752, Bias: 4932096, K: 256, N: 109, DType: blob.F16, Cut: &cut256}
-	l0AttnVisionKV      = exec.Linear{W: 117248, Bias: 183296, K: 128, N: 256, DType: blob.F16, Cut: &cut128}
-	l0AttnVisionQ       = exec.Linear{W: 84480, Bias: 182784, K: 128, N: 128, DType: blob.F16, Cut: &cut128}
-	l1AttnVisionKV      = exec.Linear{W: 522240, Bias: 588288, K: 128, N: 256, DType: blob.F16, Cut: &cut128}
-	l1AttnVisionQ       = exec.Linear{W: 489472, Bias: 587776, K: 128, N: 128, DType: blob.F16, Cut: &cut128}
-	l2AttnVisionKV      = exec.Linear{W: 927232, Bias: 993280, K: 128, N: 256, DType: blob.F16, Cut: &cut128}
-	l2AttnVisionQ       = exec.Linear{W: 894464, Bias: 992768, K: 128, N: 128, DType: blob.F16, Cut: &cut128}
-	l3AttnVisionKV      = exec.Linear{W: 1332224, Bias: 1398272, K: 128, N: 256, DType: blob.F16, Cut: &cut128}
-	l3AttnVisionQ       = exec.Linear{W: 1299456, Bias: 1397760, K: 128, N: 128, DType: blob.F16, Cut: &cut128}
+	vqaHeadFc2          = exec.Linear{W: 4874752, Bias: 4932096, K: 256, N: 109, DType: blob.F16, Blocking: &blocking256}
+	l0AttnVisionKV      = exec.Linear{W: 117248, Bias: 183296, K: 128, N: 256, DType: blob.F16, Blocking: &blocking128}
+	l0AttnVisionQ       = exec.Linear{W: 84480, Bias: 182784, K: 128, N: 128, DType: blob.F16, Blocking: &blocking128}
+	l1AttnVisionKV      = exec.Linear{W: 522240, Bias: 588288, K: 128, N: 256, DType: blob.F16, Blocking: &blocking128}
+	l1AttnVisionQ       = exec.Linear{W: 489472, Bias: 587776, K: 128, N: 128, DType: blob.F16, Blocking: &blocking128}
+	l2AttnVisionKV      = exec.Linear{W: 927232, Bias: 993280, K: 128, N: 256, DType: blob.F16, Blocking: &blocking128}
+	l2AttnVisionQ       = exec.Linear{W: 894464, Bias: 992768, K: 128, N: 128, DType: blob.F16, Blocking: &blocking128}
+	l3AttnVisionKV      = exec.Linear{W: 1332224, Bias: 1398272, K: 128, N: 256, DType: blob.F16, Blocking: &blocking128}
+	l3AttnVisionQ       = exec.Linear{W: 1299456, Bias: 1397760, K: 128, N: 128, DType: blob.F16, Blocking: &blocking128}
 	languageEmbedAfterT = exec.Embed{Table: 2113536, Pos: 2628096, D: 128, Vocab: 2010, DType: blob.F16, At: exec.Section{T: true}}
-	l0AttnLanguageKV    = exec.Linear{W: 2675200, Bias: 2741248, K: 128, N: 256, DType: blob.F16, Cut: &cut128}
-	l0AttnLanguageQ     = exec.Linear{W: 2642432, Bias: 2740736, K: 128, N: 128, DType: blob.F16, Cut: &cut128}
+	l0AttnLanguageKV    = exec.Linear{W: 2675200, Bias: 2741248, K: 128, N: 256, DType: blob.F16, Blocking: &blocking128}
+	l0AttnLanguageQ     = exec.Linear{W: 2642432, Bias: 2740736, K: 128, N: 128, DType: blob.F16, Blocking: &blocking128}
 	attentionPrefix     = exec.Attention{Heads: 4, D: 32, DP: 32, Scale: 0.25503486164919736, Base2: true, Mask: &exec.Mask{Prefix: exec.Section{C: 65, T: true}, At: exec.Section{C: 65, T: true}}}
 	sections2           = []exec.Section{{C: 2}}
-	l1AttnLanguageKV    = exec.Linear{W: 3080192, Bias: 3146240, K: 128, N: 256, DType: blob.F16, Cut: &cut128}
-	l1AttnLanguageQ     = exec.Linear{W: 3047424, Bias: 3145728, K: 128, N: 128, DType: blob.F16, Cut: &cut128}
-	l2AttnLanguageKV    = exec.Linear{W: 3485184, Bias: 3551232, K: 128, N: 256, DType: blob.F16, Cut: &cut128}
-	l2AttnLanguageQ     = exec.Linear{W: 3452416, Bias: 3550720, K: 128, N: 128, DType: blob.F16, Cut: &cut128}
-	l3AttnLanguageKV    = exec.Linear{W: 3890176, Bias: 3956224, K: 128, N: 256, DType: blob.F16, Cut: &cut128}
-	l3AttnLanguageQ     = exec.Linear{W: 3857408, Bias: 3955712, K: 128, N: 128, DType: blob.F16, Cut: &cut128}
+	l1AttnLanguageKV    = exec.Linear{W: 3080192, Bias: 3146240, K: 128, N: 256, DType: blob.F16, Blocking: &blocking128}
+	l1AttnLanguageQ     = exec.Linear{W: 3047424, Bias: 3145728, K: 128, N: 128, DType: blob.F16, Blocking: &blocking128}
+	l2AttnLanguageKV    = exec.Linear{W: 3485184, Bias: 3551232, K: 128, N: 256, DType: blob.F16, Blocking: &blocking128}
+	l2AttnLanguageQ     = exec.Linear{W: 3452416, Bias: 3550720, K: 128, N: 128, DType: blob.F16, Blocking: &blocking128}
+	l3AttnLanguageKV    = exec.Linear{W: 3890176, Bias: 3956224, K: 128, N: 256, DType: blob.F16, Blocking: &blocking128}
+	l3AttnLanguageQ     = exec.Linear{W: 3857408, Bias: 3955712, K: 128, N: 128, DType: blob.F16, Blocking: &blocking128}
 	attentionPrefix2    = exec.Attention{Heads: 4, D: 32, DP: 32, Scale: 0.25503486164919736, Base2: true, Mask: &exec.Mask{Prefix: exec.Section{C: 65, T: true}, At: exec.Section{C: 66, T: true}}}
 	sections1           = []exec.Section{{C: 1}}
-	captioningHead      = exec.Linear{W: 4935680, Bias: 5451776, K: 128, N: 2010, DType: blob.F16, Cut: &cut128}
+	captioningHead      = exec.Linear{W: 4935680, Bias: 5451776, K: 128, N: 2010, DType: blob.F16, Blocking: &blocking128}
 )
 
-const _ = allFilesOfBuild_f23d1c16d7e7_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_40e2f24532ba_elseRunMultiwayBuildAgain

@@ -62,4 +62,4 @@ var fnLanguage = exec.Func{
 	Run:   runLanguage,
 }
 
-const _ = allFilesOfBuild_04c4461557d1_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_7e910a511c9f_elseRunMultiwayBuildAgain

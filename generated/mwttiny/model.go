@@ -38,13 +38,13 @@ var vocab []byte
 //go:embed check.json
 var vectors []byte
 
-// This package was written for the third contract between generated code and the runtime.
-const _ = rt.Contract3
+// This package was written for the fourth contract between generated code and the runtime.
+const _ = rt.Contract4
 
 // compiled describes the compiled model.
 var compiled = rt.Package{
 	Name:     "mwttiny",
-	Contract: rt.Contract3,
+	Contract: rt.Contract4,
 	Layout:   blob.Sum("0dcc1b0b0f6a68ba9bc768f4adfa0ea464753a6443279d007cf24437e0df0a3a"),
 	Hash:     blob.Sum("d207eb2d6bdadad213759a29da34d3a2a9965db792d64a868b414fc65691c77a"),
 	Computes: blob.Sum("8c1d09f973640224f2f6cd95ee0786f9fd417bd1e94d938ad3a34d1579c56d41"),
@@ -70,32 +70,33 @@ func Package() *rt.Package {
 	return &p
 }
 
-// How matrix products are cut to fit the caches, by their depth: the passes over a panel of
-// weights and, for products of at most so many rows, the aim for the rows of a block, which
-// are multiplied by one panel after the other, and how many cache lines ahead of their use
-// weights are prefetched. Without Ahead the panels used next are prefetched meanwhile.
+// The cache blocking of matrix products, by their depth k. Passes is the number of parts that k
+// is split into. For products of at most Rows rows, Block is the target number of rows that one
+// panel of weights is multiplied with before the next panel is read, and Ahead is the distance, in
+// cache lines, at which weights are prefetched; where Ahead is 0, the panels that are used next
+// are prefetched.
 var (
-	cut24 = exec.Cut{Passes: 1, Rows: []exec.RowClass{
+	blocking24 = exec.Blocking{Passes: 1, Rows: []exec.RowClass{
 		{Rows: 11, Ahead: 24},
 		{Rows: 12800},
 		{Block: 6720},
 	}}
-	cut40 = exec.Cut{Passes: 1, Rows: []exec.RowClass{
+	blocking40 = exec.Blocking{Passes: 1, Rows: []exec.RowClass{
 		{Rows: 11, Ahead: 24},
 		{Rows: 7680},
 		{Block: 4032},
 	}}
-	cut48 = exec.Cut{Passes: 1, Rows: []exec.RowClass{
+	blocking48 = exec.Blocking{Passes: 1, Rows: []exec.RowClass{
 		{Rows: 11, Ahead: 24},
 		{Rows: 6400},
 		{Block: 3360},
 	}}
-	cut96 = exec.Cut{Passes: 1, Rows: []exec.RowClass{
+	blocking96 = exec.Blocking{Passes: 1, Rows: []exec.RowClass{
 		{Rows: 11, Ahead: 24},
 		{Rows: 3200},
 		{Block: 1680},
 	}}
-	cut192 = exec.Cut{Passes: 1, Rows: []exec.RowClass{
+	blocking192 = exec.Blocking{Passes: 1, Rows: []exec.RowClass{
 		{Rows: 11, Ahead: 24},
 		{Rows: 1600},
 		{Block: 840},
@@ -314,4 +315,4 @@ func (s *Session) ReasonHead(batch []rt.Seq) (*rt.Result, error) {
 }
 
 // The files of the package are of one build: each names this constant.
-const allFilesOfBuild_04c4461557d1_elseRunMultiwayBuildAgain = true
+const allFilesOfBuild_7e910a511c9f_elseRunMultiwayBuildAgain = true

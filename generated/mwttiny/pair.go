@@ -87,4 +87,4 @@ var fnPair = exec.Func{
 	Run:   runPair,
 }
 
-const _ = allFilesOfBuild_04c4461557d1_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_7e910a511c9f_elseRunMultiwayBuildAgain

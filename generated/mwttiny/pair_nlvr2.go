@@ -124,4 +124,4 @@ var fnPairNLVR2 = exec.Func{
 	Run:   runPairNLVR2,
 }
 
-const _ = allFilesOfBuild_04c4461557d1_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_7e910a511c9f_elseRunMultiwayBuildAgain

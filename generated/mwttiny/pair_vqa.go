@@ -121,4 +121,4 @@ var fnPairVQA = exec.Func{
 	Run:   runPairVQA,
 }
 
-const _ = allFilesOfBuild_04c4461557d1_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_7e910a511c9f_elseRunMultiwayBuildAgain

@@ -46,4 +46,4 @@ var fnReasonHead = exec.Func{
 	Run:   runReasonHead,
 }
 
-const _ = allFilesOfBuild_04c4461557d1_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_7e910a511c9f_elseRunMultiwayBuildAgain

@@ -64,4 +64,4 @@ var fnVision = exec.Func{
 	Run:   runVision,
 }
 
-const _ = allFilesOfBuild_04c4461557d1_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_7e910a511c9f_elseRunMultiwayBuildAgain

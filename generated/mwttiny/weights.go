@@ -6,59 +6,59 @@ import "github.com/multiway-go/multiway/codegen/rt/exec"
 
 // Offsets are bytes from the start of the weights; -1: absent. A field that is left out is 0.
 var (
-	visionEmbed      = exec.Patches{Proj: exec.Linear{W: 32768, Bias: 57344, K: 192, N: 24, Cut: &cut192}, Cls: 57472, Pos: 57600, Height: 24, Width: 24, Patch: 8, Channels: 3}
+	visionEmbed      = exec.Patches{Proj: exec.Linear{W: 32768, Bias: 57344, K: 192, N: 24, Blocking: &blocking192}, Cls: 57472, Pos: 57600, Height: 24, Width: 24, Patch: 8, Channels: 3}
 	norm24           = exec.Norm{G: -1, B: -1, N: 24, Eps: 1e-05}
-	l0AttnSharedFQKV = exec.Linear{Bias: 9216, K: 24, N: 96, Cut: &cut24}
+	l0AttnSharedFQKV = exec.Linear{Bias: 9216, K: 24, N: 96, Blocking: &blocking24}
 	attention        = exec.Attention{Heads: 2, D: 12, DP: 16, Scale: 1.0, Base2: true}
 	sections10       = []exec.Section{{C: 10}}
-	l0AttnSharedFOut = exec.Linear{W: 9600, Bias: 12672, K: 24, N: 24, Cut: &cut24}
+	l0AttnSharedFOut = exec.Linear{W: 9600, Bias: 12672, K: 24, N: 24, Blocking: &blocking24}
 	norm40           = exec.Norm{G: -1, B: -1, N: 40, Eps: 1e-05}
 	l0FFNVisionF     = exec.FFN{
 		Norm1: &norm24,
-		Fc1:   exec.Linear{W: 58560, Bias: 63168, K: 24, N: 40, Cut: &cut24},
+		Fc1:   exec.Linear{W: 58560, Bias: 63168, K: 24, N: 40, Blocking: &blocking24},
 		Norm2: &norm40,
-		Fc2:   exec.Linear{W: 63360, Bias: 68480, K: 40, N: 24, Cut: &cut40},
+		Fc2:   exec.Linear{W: 63360, Bias: 68480, K: 40, N: 24, Blocking: &blocking40},
 	}
-	l1AttnSharedFQKV = exec.Linear{W: 12800, Bias: 22016, K: 24, N: 96, Cut: &cut24}
-	l1AttnSharedFOut = exec.Linear{W: 22400, Bias: 25472, K: 24, N: 24, Cut: &cut24}
+	l1AttnSharedFQKV = exec.Linear{W: 12800, Bias: 22016, K: 24, N: 96, Blocking: &blocking24}
+	l1AttnSharedFOut = exec.Linear{W: 22400, Bias: 25472, K: 24, N: 24, Blocking: &blocking24}
 	l1FFNVisionF     = exec.FFN{
 		Norm1: &norm24,
-		Fc1:   exec.Linear{W: 110592, Bias: 115200, K: 24, N: 40, Cut: &cut24},
+		Fc1:   exec.Linear{W: 110592, Bias: 115200, K: 24, N: 40, Blocking: &blocking24},
 		Norm2: &norm40,
-		Fc2:   exec.Linear{W: 115392, Bias: 120512, K: 40, N: 24, Cut: &cut40},
+		Fc2:   exec.Linear{W: 115392, Bias: 120512, K: 40, N: 24, Blocking: &blocking40},
 	}
 	finalShared    = exec.Norm{G: 28672, B: 28800, N: 24, Eps: 1e-05}
 	languageEmbed  = exec.Embed{Table: 69632, Pos: 83200, D: 24, Vocab: 141}
 	sectionsT      = []exec.Section{{T: true}}
 	l0FFNLanguageF = exec.FFN{
 		Norm1: &norm24,
-		Fc1:   exec.Linear{W: 84352, Bias: 88960, K: 24, N: 40, Cut: &cut24},
+		Fc1:   exec.Linear{W: 84352, Bias: 88960, K: 24, N: 40, Blocking: &blocking24},
 		Norm2: &norm40,
-		Fc2:   exec.Linear{W: 89152, Bias: 94272, K: 40, N: 24, Cut: &cut40},
+		Fc2:   exec.Linear{W: 89152, Bias: 94272, K: 40, N: 24, Blocking: &blocking40},
 	}
 	l1FFNLanguageF = exec.FFN{
 		Norm1: &norm24,
-		Fc1:   exec.Linear{W: 122880, Bias: 127488, K: 24, N: 40, Cut: &cut24},
+		Fc1:   exec.Linear{W: 122880, Bias: 127488, K: 24, N: 40, Blocking: &blocking24},
 		Norm2: &norm40,
-		Fc2:   exec.Linear{W: 127680, Bias: 132800, K: 40, N: 24, Cut: &cut40},
+		Fc2:   exec.Linear{W: 127680, Bias: 132800, K: 40, N: 24, Blocking: &blocking40},
 	}
 	sections10T = []exec.Section{{C: 10}, {T: true}}
 	l1FFNVLF    = exec.FFN{
 		Norm1: &norm24,
-		Fc1:   exec.Linear{W: 98304, Bias: 102912, K: 24, N: 40, Cut: &cut24},
+		Fc1:   exec.Linear{W: 98304, Bias: 102912, K: 24, N: 40, Blocking: &blocking24},
 		Norm2: &norm40,
-		Fc2:   exec.Linear{W: 103104, Bias: 108224, K: 40, N: 24, Cut: &cut40},
+		Fc2:   exec.Linear{W: 103104, Bias: 108224, K: 40, N: 24, Blocking: &blocking40},
 	}
-	l1AttnSharedFQ  = exec.Linear{W: 12800, Bias: 22016, K: 24, N: 32, Cut: &cut24}
-	l1AttnSharedFKV = exec.Linear{W: 15872, Bias: 22144, K: 24, N: 64, Cut: &cut24}
-	vqaPoolerFDense = exec.Linear{W: 135168, Bias: 138240, K: 24, N: 24, Cut: &cut24}
-	vqaHeadFc1      = exec.Linear{W: 138368, Bias: 142976, K: 24, N: 48, Cut: &cut24}
+	l1AttnSharedFQ  = exec.Linear{W: 12800, Bias: 22016, K: 24, N: 32, Blocking: &blocking24}
+	l1AttnSharedFKV = exec.Linear{W: 15872, Bias: 22144, K: 24, N: 64, Blocking: &blocking24}
+	vqaPoolerFDense = exec.Linear{W: 135168, Bias: 138240, K: 24, N: 24, Blocking: &blocking24}
+	vqaHeadFc1      = exec.Linear{W: 138368, Bias: 142976, K: 24, N: 48, Blocking: &blocking24}
 	vqaHeadNorm     = exec.Norm{G: 143168, B: 143360, N: 48, Eps: 1e-05}
-	vqaHeadFc2      = exec.Linear{W: 143552, Bias: 146624, K: 48, N: 5, Cut: &cut48}
+	vqaHeadFc2      = exec.Linear{W: 143552, Bias: 146624, K: 48, N: 5, Blocking: &blocking48}
 	norm96          = exec.Norm{G: -1, B: -1, N: 96, Eps: 1e-05}
-	nlvr2FDense1    = exec.Linear{W: 147456, Bias: 165888, K: 96, N: 48, Cut: &cut96}
+	nlvr2FDense1    = exec.Linear{W: 147456, Bias: 165888, K: 96, N: 48, Blocking: &blocking96}
 	nlvr2FNorm2     = exec.Norm{G: 166080, B: 166272, N: 48, Eps: 1e-05}
-	nlvr2FDense2    = exec.Linear{W: 166464, Bias: 169536, K: 48, N: 2, Cut: &cut48}
+	nlvr2FDense2    = exec.Linear{W: 166464, Bias: 169536, K: 48, N: 2, Blocking: &blocking48}
 )
 
-const _ = allFilesOfBuild_04c4461557d1_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_7e910a511c9f_elseRunMultiwayBuildAgain

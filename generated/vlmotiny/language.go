@@ -66,4 +66,4 @@ var fnLanguage = exec.Func{
 	Run:   runLanguage,
 }
 
-const _ = allFilesOfBuild_5306b14c5a8a_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_1ab0c08a41f2_elseRunMultiwayBuildAgain

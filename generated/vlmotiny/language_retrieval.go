@@ -84,4 +84,4 @@ var fnLanguageRetrieval = exec.Func{
 	Run:   runLanguageRetrieval,
 }
 
-const _ = allFilesOfBuild_5306b14c5a8a_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_1ab0c08a41f2_elseRunMultiwayBuildAgain

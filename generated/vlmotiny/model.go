@@ -43,13 +43,13 @@ var vocab []byte
 //go:embed check.json
 var vectors []byte
 
-// This package was written for the third contract between generated code and the runtime.
-const _ = rt.Contract3
+// This package was written for the fourth contract between generated code and the runtime.
+const _ = rt.Contract4
 
 // compiled describes the compiled model.
 var compiled = rt.Package{
 	Name:     "vlmotiny",
-	Contract: rt.Contract3,
+	Contract: rt.Contract4,
 	Layout:   blob.Sum("0a4304c6c5096c0b08f672a613e876c567687a4daa31844f77574d3813b9d49c"),
 	Hash:     blob.Sum("4c5d412a2b2717e22dda82e9c0395295c38a9574ce4072670ab341e6500d2a3b"),
 	Computes: blob.Sum("954d34c55a6517582a2e3a0ccb0d3bbe33202150e98b0ee708077a0f41952650"),
@@ -79,22 +79,23 @@ func Package() *rt.Package {
 	return &p
 }
 
-// How matrix products are cut to fit the caches, by their depth: the passes over a panel of
-// weights and, for products of at most so many rows, the aim for the rows of a block, which
-// are multiplied by one panel after the other, and how many cache lines ahead of their use
-// weights are prefetched. Without Ahead the panels used next are prefetched meanwhile.
+// The cache blocking of matrix products, by their depth k. Passes is the number of parts that k
+// is split into. For products of at most Rows rows, Block is the target number of rows that one
+// panel of weights is multiplied with before the next panel is read, and Ahead is the distance, in
+// cache lines, at which weights are prefetched; where Ahead is 0, the panels that are used next
+// are prefetched.
 var (
-	cut20 = exec.Cut{Passes: 1, Rows: []exec.RowClass{
+	blocking20 = exec.Blocking{Passes: 1, Rows: []exec.RowClass{
 		{Rows: 11, Ahead: 24},
 		{Rows: 15360},
 		{Block: 8064},
 	}}
-	cut40 = exec.Cut{Passes: 1, Rows: []exec.RowClass{
+	blocking40 = exec.Blocking{Passes: 1, Rows: []exec.RowClass{
 		{Rows: 11, Ahead: 24},
 		{Rows: 7680},
 		{Block: 4032},
 	}}
-	cut192 = exec.Cut{Passes: 1, Rows: []exec.RowClass{
+	blocking192 = exec.Blocking{Passes: 1, Rows: []exec.RowClass{
 		{Rows: 11, Ahead: 24},
 		{Rows: 1600},
 		{Block: 840},
@@ -422,4 +423,4 @@ func (s *Session) ReasonHead(batch []rt.Seq) (*rt.Result, error) {
 }
 
 // The files of the package are of one build: each names this constant.
-const allFilesOfBuild_5306b14c5a8a_elseRunMultiwayBuildAgain = true
+const allFilesOfBuild_1ab0c08a41f2_elseRunMultiwayBuildAgain = true

@@ -108,4 +108,4 @@ var fnPair = exec.Func{
 	Run:   runPair,
 }
 
-const _ = allFilesOfBuild_5306b14c5a8a_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_1ab0c08a41f2_elseRunMultiwayBuildAgain

@@ -112,4 +112,4 @@ var fnPairITM = exec.Func{
 	Run:   runPairITM,
 }
 
-const _ = allFilesOfBuild_5306b14c5a8a_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_1ab0c08a41f2_elseRunMultiwayBuildAgain

@@ -108,4 +108,4 @@ var fnPairNLVR2Second = exec.Func{
 	Run:   runPairNLVR2Second,
 }
 
-const _ = allFilesOfBuild_5306b14c5a8a_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_1ab0c08a41f2_elseRunMultiwayBuildAgain

@@ -124,4 +124,4 @@ var fnPairVQA = exec.Func{
 	Run:   runPairVQA,
 }
 
-const _ = allFilesOfBuild_5306b14c5a8a_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_1ab0c08a41f2_elseRunMultiwayBuildAgain

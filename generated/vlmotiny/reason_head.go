@@ -42,4 +42,4 @@ var fnReasonHead = exec.Func{
 	Run:   runReasonHead,
 }
 
-const _ = allFilesOfBuild_5306b14c5a8a_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_1ab0c08a41f2_elseRunMultiwayBuildAgain

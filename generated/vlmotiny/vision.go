@@ -64,4 +64,4 @@ var fnVision = exec.Func{
 	Run:   runVision,
 }
 
-const _ = allFilesOfBuild_5306b14c5a8a_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_1ab0c08a41f2_elseRunMultiwayBuildAgain

@@ -9,46 +9,46 @@ var (
 	languageEmbedF      = exec.Embed{Table: 24576, Pos: -1, D: 20, Vocab: 770}
 	languageEmbedFLN    = exec.Norm{G: 86208, B: 86336, N: 20, Eps: 1e-12}
 	norm20              = exec.Norm{G: -1, B: -1, N: 20, Eps: 1e-06}
-	l0AttnSharedFQKV    = exec.Linear{Bias: 7680, K: 20, N: 96, Cut: &cut20}
+	l0AttnSharedFQKV    = exec.Linear{Bias: 7680, K: 20, N: 96, Blocking: &blocking20}
 	l0FRelbias          = exec.RelBias{Text: 8064, Image: -1, Cross: -1, Reach: 14}
 	attentionL0FRelbias = exec.Attention{Heads: 2, D: 10, DP: 16, Scale: 1.0, Base2: true, Bias: &l0FRelbias}
 	sectionsT           = []exec.Section{{T: true}}
-	l0AttnSharedFOut    = exec.Linear{W: 8640, Bias: 11200, K: 20, N: 20, Cut: &cut20}
+	l0AttnSharedFOut    = exec.Linear{W: 8640, Bias: 11200, K: 20, N: 20, Blocking: &blocking20}
 	l0FFNLanguageF      = exec.FFN{
 		Norm1: &norm20,
-		Fc1:   exec.Linear{W: 86464, Bias: 90304, K: 20, N: 40, Cut: &cut20},
-		Fc2:   exec.Linear{W: 90496, Bias: 95616, K: 40, N: 20, Cut: &cut40},
+		Fc1:   exec.Linear{W: 86464, Bias: 90304, K: 20, N: 40, Blocking: &blocking20},
+		Fc2:   exec.Linear{W: 90496, Bias: 95616, K: 40, N: 20, Blocking: &blocking40},
 	}
-	l1AttnSharedFQKV    = exec.Linear{W: 11328, Bias: 19008, K: 20, N: 96, Cut: &cut20}
+	l1AttnSharedFQKV    = exec.Linear{W: 11328, Bias: 19008, K: 20, N: 96, Blocking: &blocking20}
 	l1FRelbias          = exec.RelBias{Text: 19392, Image: -1, Cross: -1, Reach: 14}
 	attentionL1FRelbias = exec.Attention{Heads: 2, D: 10, DP: 16, Scale: 1.0, Base2: true, Bias: &l1FRelbias}
-	l1AttnSharedFOut    = exec.Linear{W: 19968, Bias: 22528, K: 20, N: 20, Cut: &cut20}
+	l1AttnSharedFOut    = exec.Linear{W: 19968, Bias: 22528, K: 20, N: 20, Blocking: &blocking20}
 	l1FFNLanguageF      = exec.FFN{
 		Norm1: &norm20,
-		Fc1:   exec.Linear{W: 155648, Bias: 159488, K: 20, N: 40, Cut: &cut20},
-		Fc2:   exec.Linear{W: 159680, Bias: 164800, K: 40, N: 20, Cut: &cut40},
+		Fc1:   exec.Linear{W: 155648, Bias: 159488, K: 20, N: 40, Blocking: &blocking20},
+		Fc2:   exec.Linear{W: 159680, Bias: 164800, K: 40, N: 20, Blocking: &blocking40},
 	}
 	finalShared          = exec.Norm{G: 151552, B: 151680, N: 20, Eps: 1e-06}
-	l1AttnSharedFQ       = exec.Linear{W: 11328, Bias: 19008, K: 20, N: 32, Cut: &cut20}
-	l1AttnSharedFKV      = exec.Linear{W: 13888, Bias: 19136, K: 20, N: 64, Cut: &cut20}
-	retrievalFLanguage   = exec.Linear{W: 180224, Bias: 182784, K: 20, N: 20, Cut: &cut20}
-	visionEmbedF         = exec.Patches{Proj: exec.Linear{W: 110592, Bias: 135168, K: 192, N: 20, Cut: &cut192}, Cls: 135296, Pos: -1, Height: 24, Width: 24, Patch: 8, Channels: 3}
+	l1AttnSharedFQ       = exec.Linear{W: 11328, Bias: 19008, K: 20, N: 32, Blocking: &blocking20}
+	l1AttnSharedFKV      = exec.Linear{W: 13888, Bias: 19136, K: 20, N: 64, Blocking: &blocking20}
+	retrievalFLanguage   = exec.Linear{W: 180224, Bias: 182784, K: 20, N: 20, Blocking: &blocking20}
+	visionEmbedF         = exec.Patches{Proj: exec.Linear{W: 110592, Bias: 135168, K: 192, N: 20, Blocking: &blocking192}, Cls: 135296, Pos: -1, Height: 24, Width: 24, Patch: 8, Channels: 3}
 	l0FRelbias2          = exec.RelBias{Text: -1, Image: 8320, Cross: -1, Grid: 3}
 	attentionL0FRelbias2 = exec.Attention{Heads: 2, D: 10, DP: 16, Scale: 1.0, Base2: true, Bias: &l0FRelbias2}
 	sections10           = []exec.Section{{C: 10}}
 	l0FFNVisionF         = exec.FFN{
 		Norm1: &norm20,
-		Fc1:   exec.Linear{W: 98304, Bias: 102144, K: 20, N: 40, Cut: &cut20},
-		Fc2:   exec.Linear{W: 102336, Bias: 107456, K: 40, N: 20, Cut: &cut40},
+		Fc1:   exec.Linear{W: 98304, Bias: 102144, K: 20, N: 40, Blocking: &blocking20},
+		Fc2:   exec.Linear{W: 102336, Bias: 107456, K: 40, N: 20, Blocking: &blocking40},
 	}
 	l1FRelbias2          = exec.RelBias{Text: -1, Image: 19648, Cross: -1, Grid: 3}
 	attentionL1FRelbias2 = exec.Attention{Heads: 2, D: 10, DP: 16, Scale: 1.0, Base2: true, Bias: &l1FRelbias2}
 	l1FFNVisionF         = exec.FFN{
 		Norm1: &norm20,
-		Fc1:   exec.Linear{W: 167936, Bias: 171776, K: 20, N: 40, Cut: &cut20},
-		Fc2:   exec.Linear{W: 171968, Bias: 177088, K: 40, N: 20, Cut: &cut40},
+		Fc1:   exec.Linear{W: 167936, Bias: 171776, K: 20, N: 40, Blocking: &blocking20},
+		Fc2:   exec.Linear{W: 171968, Bias: 177088, K: 40, N: 20, Blocking: &blocking40},
 	}
-	retrievalFVision     = exec.Linear{W: 184320, Bias: 186880, K: 20, N: 20, Cut: &cut20}
+	retrievalFVision     = exec.Linear{W: 184320, Bias: 186880, K: 20, N: 20, Blocking: &blocking20}
 	l0FRelbias3          = exec.RelBias{Text: 8064, Image: 8320, Cross: 8576, Reach: 14, Grid: 3}
 	attentionL0FRelbias3 = exec.Attention{Heads: 2, D: 10, DP: 16, Scale: 1.0, Base2: true, Bias: &l0FRelbias3}
 	sectionsT10          = []exec.Section{{T: true}, {C: 10}}
@@ -56,18 +56,18 @@ var (
 	attentionL1FRelbias3 = exec.Attention{Heads: 2, D: 10, DP: 16, Scale: 1.0, Base2: true, Bias: &l1FRelbias3}
 	l1FFNVLF             = exec.FFN{
 		Norm1: &norm20,
-		Fc1:   exec.Linear{W: 139264, Bias: 143104, K: 20, N: 40, Cut: &cut20},
-		Fc2:   exec.Linear{W: 143296, Bias: 148416, K: 40, N: 20, Cut: &cut40},
+		Fc1:   exec.Linear{W: 139264, Bias: 143104, K: 20, N: 40, Blocking: &blocking20},
+		Fc2:   exec.Linear{W: 143296, Bias: 148416, K: 40, N: 20, Blocking: &blocking40},
 	}
-	poolerFDense  = exec.Linear{W: 148544, Bias: 151104, K: 20, N: 20, Cut: &cut20}
-	itmFc         = exec.Linear{W: 188416, Bias: 189696, K: 20, N: 2, Cut: &cut20}
-	vqaHeadFc1    = exec.Linear{W: 192512, Bias: 196352, K: 20, N: 40, Cut: &cut20}
+	poolerFDense  = exec.Linear{W: 148544, Bias: 151104, K: 20, N: 20, Blocking: &blocking20}
+	itmFc         = exec.Linear{W: 188416, Bias: 189696, K: 20, N: 2, Blocking: &blocking20}
+	vqaHeadFc1    = exec.Linear{W: 192512, Bias: 196352, K: 20, N: 40, Blocking: &blocking20}
 	vqaHeadNorm   = exec.Norm{G: 196544, B: 196736, N: 40, Eps: 1e-05}
-	vqaHeadFc2    = exec.Linear{W: 196928, Bias: 199488, K: 40, N: 5, Cut: &cut40}
-	visionEmbedF2 = exec.Patches{Proj: exec.Linear{W: 200704, Bias: 225280, K: 192, N: 20, Cut: &cut192}, Cls: 225408, Pos: -1, Height: 24, Width: 24, Patch: 8, Channels: 3}
-	nlvr2HeadFc1  = exec.Linear{W: 229376, Bias: 237056, K: 40, N: 40, Cut: &cut40}
+	vqaHeadFc2    = exec.Linear{W: 196928, Bias: 199488, K: 40, N: 5, Blocking: &blocking40}
+	visionEmbedF2 = exec.Patches{Proj: exec.Linear{W: 200704, Bias: 225280, K: 192, N: 20, Blocking: &blocking192}, Cls: 225408, Pos: -1, Height: 24, Width: 24, Patch: 8, Channels: 3}
+	nlvr2HeadFc1  = exec.Linear{W: 229376, Bias: 237056, K: 40, N: 40, Blocking: &blocking40}
 	nlvr2HeadNorm = exec.Norm{G: 237248, B: 237440, N: 40, Eps: 1e-05}
-	nlvr2HeadFc2  = exec.Linear{W: 237632, Bias: 240192, K: 40, N: 2, Cut: &cut40}
+	nlvr2HeadFc2  = exec.Linear{W: 237632, Bias: 240192, K: 40, N: 2, Blocking: &blocking40}
 )
 
-const _ = allFilesOfBuild_5306b14c5a8a_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_1ab0c08a41f2_elseRunMultiwayBuildAgain

@@ -9,27 +9,26 @@ import (
 
 // GEMM driver: C[rows][N] = start + A[rows][K] * W + bias, W in panels of 16
 // columns. The order of the sums depends on K alone, so results do not depend on
-// the number of rows, the tile, the cut or the thread.
+// the number of rows, the tile, the blocking or the thread.
 
-// Cut says how products with weights of one shape are cut to fit the caches. The zero
-// Cut takes all of k in one pass and all rows at once.
-type Cut struct {
-	Passes int // over a panel, each with an equal part of its k; 0: one
-	Rows   []RowClass
+// Blocking splits products with weights of one depth K so that their operands stay in the
+// caches. The zero Blocking has one pass over k and one block of rows.
+type Blocking struct {
+	Passes int        // equal parts that k is split into; 0: one
+	Rows   []RowClass // fewest rows first; a product with more rows than all of them uses RowClass{}
 }
 
-// RowClass is what a Cut says of products with at most Rows rows; a Cut lists them with
-// the fewest first, and what it lists no class for is as RowClass{} says.
+// RowClass is the part of a Blocking for products with at most Rows rows.
 type RowClass struct {
 	Rows  int // 0: any number
-	Block int // aim for the rows of a block, which are multiplied by one panel after the other; 0: all
-	// Ahead is how many cache lines before its use a line of weights is prefetched. 0:
-	// while panels are used, the next ones are prefetched, spread over the tiles.
+	Block int // target rows of a block; a panel is used for a whole block before the next; 0: all rows
+	// Ahead is the distance, in cache lines, at which weights are prefetched within a panel. 0:
+	// the panels that are used next are prefetched, spread over the tiles.
 	Ahead int
 }
 
 // class returns the class of a product with that many rows.
-func (c *Cut) class(rows int) RowClass {
+func (c *Blocking) class(rows int) RowClass {
 	if c != nil {
 		for _, r := range c.Rows {
 			if rows <= r.Rows || r.Rows == 0 {
@@ -40,12 +39,12 @@ func (c *Cut) class(rows int) RowClass {
 	return RowClass{}
 }
 
-// passes returns the number of blocks that k is cut into.
+// passes returns the number of parts that k is split into.
 func (l *Linear) passes() int {
-	if l.Cut == nil {
+	if l.Blocking == nil {
 		return 1
 	}
-	return min(max(1, l.Cut.Passes), max(1, l.K))
+	return min(max(1, l.Blocking.Passes), max(1, l.K))
 }
 
 const (
@@ -227,7 +226,7 @@ func (e *Exec) runGemm(seqs int) {
 	width := nr / 16
 	g.tiles = (g.m + mr - 1) / mr
 	g.groups = (ceil16(g.n)/16 + width - 1) / width
-	class := g.layer.Cut.class(g.m)
+	class := g.layer.Blocking.class(g.m)
 	g.ahead = class.Ahead
 	if g.size < 4 && g.m >= narrowAhead {
 		g.ahead = 0

@@ -128,9 +128,9 @@ func (e *Exec) StoreFixed(src Mat, slot int) {
 	}
 }
 
-// StoreWord keeps the first row of every sequence of src as that of its beam's next
+// StoreToken keeps the first row of every sequence of src as that of its beam's next
 // word, until it is kept or the beam is given another.
-func (e *Exec) StoreWord(src Mat, slot int) {
+func (e *Exec) StoreToken(src Mat, slot int) {
 	n := src.Rows / max(1, e.B)
 	for seq, st := range e.states {
 		cols := st.step.States[slot].Cols

@@ -15,13 +15,14 @@ type Norm struct {
 // Linear is a packed linear layer with N outputs and K inputs. W says where its panels of
 // 16 columns start (K*16 values each, the last padded with zeros; one of 16-bit values ends
 // with a step of zeros if K is odd), Bias where N floats start, padded with zeros to a
-// multiple of 16. The panels hold values of type DType, 0 for F32. Cut says how its products are cut; nil stands for
-// the zero Cut.
+// multiple of 16. The panels hold values of type DType, 0 for F32. A nil Blocking stands for
+// the zero Blocking.
 type Linear struct {
 	W, Bias int
 	K, N    int
 	DType   blob.DType
-	Cut     *Cut
+
+	Blocking *Blocking
 }
 
 // size returns the bytes of an element of the weights.

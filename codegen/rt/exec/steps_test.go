@@ -833,10 +833,10 @@ func TestSameBits(t *testing.T) {
 	}
 }
 
-// TestCutsGiveTheSameBits checks that however a product is cut, it is the same to the
+// TestBlockingsGiveTheSameBits checks that a product with any blocking is the same to the
 // last bit, with or without gelu and rows to add to.
-func TestCutsGiveTheSameBits(t *testing.T) {
-	cuts := []*Cut{
+func TestBlockingsGiveTheSameBits(t *testing.T) {
+	blockings := []*Blocking{
 		{}, {Passes: 3}, {Passes: math.MaxInt}, {Passes: -1, Rows: []RowClass{{Rows: -1, Block: 1}}},
 		{Passes: 2, Rows: []RowClass{{Rows: 9, Ahead: 24}, {Rows: 20}, {Block: 7}}},
 		{Passes: 5, Rows: []RowClass{{Block: 1, Ahead: 1 << 20}}},
@@ -849,8 +849,8 @@ func TestCutsGiveTheSameBits(t *testing.T) {
 			for _, gelu := range []bool{false, true} {
 				for _, add := range []*float32{nil, res.P} {
 					var want []float32
-					for i, c := range append([]*Cut{nil}, cuts...) {
-						l.Cut = c
+					for i, c := range append([]*Blocking{nil}, blockings...) {
+						l.Blocking = c
 						w.matmul(dst, src, add, res.LD, &l, gelu)
 						var got []float32
 						for r := range s.m {
@@ -860,7 +860,7 @@ func TestCutsGiveTheSameBits(t *testing.T) {
 							want = got
 						}
 						if !slices.Equal(got, want) {
-							t.Errorf("%v gelu %v add %v: cut %+v differs", s, gelu, add != nil, c)
+							t.Errorf("%v gelu %v add %v: blocking %+v differs", s, gelu, add != nil, c)
 						}
 					}
 				}
