@@ -102,6 +102,8 @@ func TestBuilderErrors(t *testing.T) {
 			b.Weight("f.fc2.w", ir.Mat(ir.C(4), 9), nil)
 			b.Op(ir.OpFFN, "", "f", nil, x)
 		}, "f: y = ffn x, @f: h2 = linear g, @f.fc2: @f.fc2.w is f32[4,9], want 8 columns to match g: f32[3+T,8]"},
+		{"activation", func(b *ir.Builder, x *ir.Value) { b.Act(b.Act(x, "gelu"), "relu") },
+			"f: g2 = gelu g {act=relu}: unknown activation act=relu; the activations are gelu, gelu_tanh, quick_gelu"},
 		{"missing expert", func(b *ir.Builder, x *ir.Value) {
 			b.Segment("vision", ir.C(3))
 			b.Segment("language", ir.T)

@@ -36,6 +36,9 @@ func matrix(rows int, x ...float64) *ir.Tensor {
 func TestOps(t *testing.T) {
 	r := math.Sqrt(1.0 / (1 + 1e-5)) // 1/sqrt(var+eps) of rows with variance 1
 	gelu := func(x float64) float64 { return x * 0.5 * math.Erfc(-x*math.Sqrt(0.5)) }
+	geluTanh := func(x float64) float64 {
+		return 0.5 * x * (1 + math.Tanh(math.Sqrt(2/math.Pi)*(x+0.044715*math.Pow(x, 3))))
+	}
 	// softmax weights of the scores 0 and s
 	soft := func(s float64) (a, b float64) { return 1 / (1 + math.Exp(s)), 1 / (1 + math.Exp(-s)) }
 	a0, a1 := soft(2)          // q.k = 0 and 2 with scale 1 (d = 1)
@@ -60,6 +63,8 @@ func TestOps(t *testing.T) {
 		{op: "addrow x, @w {row=1} : f32[2,2]", x: matrix(2, 1, 2, 3, 4),
 			weights: map[string][]float32{"w.w": {9, 9, 10, 20}}, want: matrix(2, 11, 22, 13, 24)},
 		{op: "gelu x : f32[1,3]", x: matrix(1, -1, 0, 2), want: matrix(1, gelu(-1), 0, gelu(2))},
+		{op: "gelu x {act=gelu_tanh} : f32[1,3]", x: matrix(1, -1, 0, 2), want: matrix(1, geluTanh(-1), 0, geluTanh(2))},
+		{op: "gelu x {act=quick_gelu} : f32[1,3]", x: matrix(1, -1, 0, 2), want: matrix(1, -1/(1+math.Exp(1.702)), 0, 2/(1+math.Exp(-3.404)))},
 		{op: "tanh x : f32[1,2]", x: matrix(1, 0.5, -2), want: matrix(1, math.Tanh(0.5), math.Tanh(-2))},
 		{op: "add x, z : f32[1,2]", x: matrix(1, 1, 2), z: matrix(1, 10, 20), want: matrix(1, 11, 22)},
 		{op: "concat x, z, x : f32[4,2]", x: matrix(1, 1, 2), z: matrix(2, 3, 4, 5, 6), want: matrix(4, 1, 2, 3, 4, 5, 6, 1, 2)},

@@ -87,6 +87,14 @@ func TestFused(t *testing.T) {
 			s = layernorm g, @e.sub {eps=0.25} : f32[T,4]
 			o = linear s, @e.fc2 : f32[T,4]
 			y = add x, o : f32[T,4]`},
+		{"ffn of another activation", ln + sub + "e.fc1.w e.fc1.b e.fc2.w e.fc2.b", "x: f32[T,4]",
+			"y = ffn x, @e {eps=0.5 sub=0.25 act=quick_gelu} : f32[T,4]",
+			`n = layernorm x, @e.ln {eps=0.5} : f32[T,4]
+			h = linear n, @e.fc1 : f32[T,4]
+			g = gelu h {act=quick_gelu} : f32[T,4]
+			s = layernorm g, @e.sub {eps=0.25} : f32[T,4]
+			o = linear s, @e.fc2 : f32[T,4]
+			y = add x, o : f32[T,4]`},
 		{"ffn bare norms", "e.fc1.w e.fc2.w", "x: f32[T,4]",
 			"y = ffn x, @e {eps=0.5 sub=0.25} : f32[T,4]",
 			`n = layernorm x {eps=0.5} : f32[T,4]

@@ -83,6 +83,9 @@ func f(x: f32[3,4], y: f32[3+T,5], img: f32[3,4,4], ids: i32[T], s: f32[2,4], t:
 		{"ffn x, @f", `@f.ln has norm weights, but there is no attribute "eps"`},
 		{"attnout x, y, @f", "a = add y, h: h is f32[3,4], want f32[3+T,5] as y"},
 		{"embed ids, @f", "there is no weight @f.tok.w; embed needs tok.w pos.w?"},
+		{"gelu x {act=relu}", "unknown activation act=relu; the activations are gelu, gelu_tanh, quick_gelu"},
+		{"gelu x {act=gelu}", "act=gelu is what gelu computes without the attribute; leave it out"},
+		{"ffn x, @f {eps=1 act=relu}", "g = gelu h {act=relu}: unknown activation act=relu; the activations are gelu, gelu_tanh, quick_gelu"},
 		{"gelu x {kernel=a/b}", "SYNTAX"},
 		{"gelu x {kernel=9}", `attribute "kernel": "9" is no word; want letters, digits, _ and - after a letter`},
 	}

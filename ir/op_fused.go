@@ -71,10 +71,10 @@ func init() {
 	}
 	*OpFFN = Op{
 		Name: "ffn", Hint: "y", Args: 1,
-		Doc: "x [R,D] -> [R,D]: x + fc2(subnorm(gelu(fc1(norm(x))))); eps is of the norm, sub of the inner norm; without the attribute no such norm, without the weights the bare one",
+		Doc: "x [R,D] -> [R,D]: x + fc2(subnorm(act(fc1(norm(x))))), act as of gelu; eps is of the norm, sub of the inner norm; without the attribute no such norm, without the weights the bare one",
 		Fields: []Field{{"ln.g", true}, {"ln.b", true}, {"fc1.w", false}, {"fc1.b", true},
 			{"sub.g", true}, {"sub.b", true}, {"fc2.w", false}, {"fc2.b", true}},
-		Attrs:   []AttrSpec{{"eps", Float, false}, {"sub", Float, false}},
+		Attrs:   []AttrSpec{{"eps", Float, false}, {"sub", Float, false}, actSpec},
 		Expand:  expandFFN,
 		Kernels: []string{"gemm", "layernorm", "gelu"},
 		InPlace: []int{0},
@@ -154,7 +154,7 @@ func expandAttnOut(b *Builder, v *Value) *Value {
 func expandFFN(b *Builder, v *Value) *Value {
 	x := v.Args[0]
 	h := norm(b, x, v.Bundle+".ln", v.Attrs, "eps")
-	h = b.Gelu(b.Linear(h, v.Bundle+".fc1"))
+	h = b.Op(OpGelu, "", "", own(OpGelu, v.Attrs), b.Linear(h, v.Bundle+".fc1"))
 	h = norm(b, h, v.Bundle+".sub", v.Attrs, "sub")
 	return b.Add(x, b.Linear(h, v.Bundle+".fc2"))
 }

@@ -15,8 +15,9 @@ var (
 func init() {
 	*OpGelu = Op{
 		Name: "gelu", Hint: "g", Args: 1,
-		Doc:     "x [R,D] -> [R,D]: x/2*(1+erf(x/sqrt(2)))",
-		Infer:   inferSame,
+		Doc:     "x [R,D] -> [R,D]: the activation act, x/2*(1+erf(x/sqrt(2))) unless given",
+		Attrs:   []AttrSpec{actSpec},
+		Infer:   inferGelu,
 		Eval:    evalGelu,
 		Cost:    costWeights,
 		Kernels: []string{"gelu"},
@@ -56,9 +57,6 @@ func init() {
 	}
 }
 
-// Gelu is the exact GELU.
-func (b *Builder) Gelu(x *Value) *Value { return b.Op(OpGelu, "", "", nil, x) }
-
 // Tanh is the hyperbolic tangent.
 func (b *Builder) Tanh(x *Value) *Value { return b.Op(OpTanh, "", "", nil, x) }
 
@@ -72,10 +70,6 @@ func (b *Builder) Mean(x *Value, from int) *Value {
 
 // inferSame is the rule of ops whose arguments and result have one type.
 func inferSame(c *Infer) (Type, error) { return c.V.Args[0].Type, c.sameArgs() }
-
-func evalGelu(c *Eval) (*Tensor, error) {
-	return c.Args[0].apply(func(x float64) float64 { return x / 2 * (1 + math.Erf(x/math.Sqrt2)) }), nil
-}
 
 func evalTanh(c *Eval) (*Tensor, error) { return c.Args[0].apply(math.Tanh), nil }
 

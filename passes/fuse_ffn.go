@@ -15,7 +15,7 @@ import "github.com/multiway-go/multiway/ir"
 //
 //	y = ffn x, @l0.ffn.v~f {eps=1e-05 sub=1e-05} : f32[3,4]
 //
-// Either norm may be missing, and may have its weights (ln, sub) or not.
+// Either norm may be missing, and may have its weights (ln, sub) or not. The ffn has the attribute act of its gelu.
 var FuseFFN = &Pass{
 	Name:    "fuse-ffn",
 	Needs:   []*Property{Routed},
@@ -34,8 +34,16 @@ var FuseFFN = &Pass{
 				continue
 			}
 			h, sub := unnorm(follow(o, ir.OpLinear, 0), "sub")
-			_, eps := unnorm(follow(follow(h, ir.OpGelu, 0), ir.OpLinear, 0), "eps")
-			if x.fuse(v, ir.OpFFN, bundle, append(eps, sub...), v.Args[1-i]) {
+			hidden := follow(h, ir.OpGelu, 0)
+			if hidden == nil {
+				continue
+			}
+			_, attrs := unnorm(follow(hidden, ir.OpLinear, 0), "eps")
+			attrs = append(attrs, sub...)
+			if act, ok := h.Attrs.Get("act"); ok {
+				attrs = append(attrs, act)
+			}
+			if x.fuse(v, ir.OpFFN, bundle, attrs, v.Args[1-i]) {
 				return
 			}
 		}

@@ -91,11 +91,12 @@ func familyOf(p *ir.Program, f *ir.Func, v *ir.Value) (string, error) {
 			stored = d
 		}
 	}
-	if v.Op.Kernels[0] == ir.PlainGo {
+	kernels := v.Kernels()
+	if kernels[0] == ir.PlainGo {
 		return ir.PlainGo, nil
 	}
 	first := ""
-	for i, name := range v.Op.Kernels {
+	for i, name := range kernels {
 		op := asm.Op(name)
 		family := asm.Kernel{Op: op, DType: op.Row().DTypes[0]}.Family()
 		if op == asm.OpGemm && i == 0 {

@@ -1,0 +1,85 @@
+package ir
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+)
+
+// Activation is a function of one number that op gelu, and op ffn between its linears, apply to every element.
+type Activation struct {
+	Name string // what attribute act calls it, and the catalogue its kernel
+	Doc  string
+	Func func(x float64) float64
+}
+
+// Activations is the table of activations. Without attribute act an op computes the first.
+var Activations = []Activation{
+	{"gelu", "x/2*(1+erf(x/sqrt(2)))", func(x float64) float64 { return x / 2 * (1 + math.Erf(x/math.Sqrt2)) }},
+	{"gelu_tanh", "x*sigmoid(2*sqrt(2/pi)*(x+0.044715*x^3))", func(x float64) float64 {
+		return x / (1 + math.Exp(-2*math.Sqrt(2/math.Pi)*(x+float64(0.044715*x*x*x))))
+	}},
+	{"quick_gelu", "x*sigmoid(1.702*x)", func(x float64) float64 { return x / (1 + math.Exp(-1.702*x)) }},
+}
+
+// actSpec is attribute act of the ops that have an activation.
+var actSpec = AttrSpec{"act", Word, false}
+
+// Activation returns the row that attribute act of v names.
+func (v *Value) Activation() (Activation, error) {
+	act, ok := v.Attrs.Get(actSpec.Key)
+	if !ok {
+		return Activations[0], nil
+	}
+	i := slices.IndexFunc(Activations, func(a Activation) bool { return a.Name == act.Word })
+	switch i {
+	case -1:
+		var names []string
+		for _, a := range Activations {
+			names = append(names, a.Name)
+		}
+		return Activation{}, fmt.Errorf("unknown activation act=%s; the activations are %s", act.Word, strings.Join(names, ", "))
+	case 0:
+		return Activation{}, fmt.Errorf("act=%s is what %s computes without the attribute; leave it out", act.Word, v.Op.Name)
+	}
+	return Activations[i], nil
+}
+
+// Kernels are the kernels that v, which verifies, runs on: those of its op, with the one of its activation instead of gelu's.
+func (v *Value) Kernels() []string {
+	act, ok := v.Attrs.Get(actSpec.Key)
+	if !ok {
+		return v.Op.Kernels
+	}
+	names := slices.Clone(v.Op.Kernels)
+	names[slices.Index(names, Activations[0].Name)] = act.Word
+	return names
+}
+
+// Gelu is the exact GELU.
+func (b *Builder) Gelu(x *Value) *Value { return b.Act(x, Activations[0].Name) }
+
+// Act is the activation of that name, one of Activations.
+func (b *Builder) Act(x *Value, name string) *Value {
+	var attrs Attrs
+	if name != Activations[0].Name {
+		attrs = Attrs{WordAttr(actSpec.Key, name)}
+	}
+	return b.Op(OpGelu, "", "", attrs, x)
+}
+
+func inferGelu(c *Infer) (Type, error) {
+	if _, err := c.V.Activation(); err != nil {
+		return Type{}, err
+	}
+	return inferSame(c)
+}
+
+func evalGelu(c *Eval) (*Tensor, error) {
+	act, err := c.V.Activation()
+	if err != nil {
+		return nil, err
+	}
+	return c.Args[0].apply(act.Func), nil
+}
